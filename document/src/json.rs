@@ -1,0 +1,264 @@
+//! JSON: read into a value with duplicate keys refused, and walked again for places.
+
+use crate::source::Spans;
+use crate::{Fault, Pointer, Site};
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Number, Value};
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::fmt;
+use std::ops::Range;
+
+/// Reads JSON; a syntax error is one fault, duplicate keys are one fault each.
+pub(crate) fn read(text: &str) -> Result<Value, Vec<Fault>> {
+    let duplicates = Cell::new(false);
+    let mut reader = serde_json::Deserializer::from_str(text);
+    let value = Unique { duplicates: &duplicates }
+        .deserialize(&mut reader)
+        .and_then(|value| reader.end().map(|()| value))
+        .map_err(|error| vec![syntax_fault(text, &error)])?;
+    if duplicates.get() { Err(duplicate_faults(text)) } else { Ok(value) }
+}
+
+fn syntax_fault(text: &str, error: &serde_json::Error) -> Fault {
+    let at = offset_of(text, error.line(), error.column());
+    let said = error.to_string();
+    let what = said.split(" at line ").next().unwrap_or(&said);
+    if what.starts_with("recursion limit") {
+        let message = format!("lists and maps are nested deeper than {}", crate::MAX_DEPTH);
+        return Fault::new("too-deep", Site::Bytes(at..at + 1), message);
+    }
+    Fault::new("syntax", Site::Bytes(at..at + 1), format!("this is not JSON: {what}"))
+}
+
+/// serde_json counts columns in bytes, and says column 0 for the end of the line before.
+fn offset_of(text: &str, line: usize, column: usize) -> usize {
+    let start = match line.checked_sub(2) {
+        None => 0,
+        Some(skip) => text.match_indices('\n').nth(skip).map_or(text.len(), |(at, _)| at + 1),
+    };
+    text.floor_char_boundary((start + column.saturating_sub(1)).min(text.len()))
+}
+
+/// Builds a value and notes whether a key stood twice in one map.
+struct Unique<'d> {
+    duplicates: &'d Cell<bool>,
+}
+
+impl<'de> DeserializeSeed<'de> for Unique<'_> {
+    type Value = Value;
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Unique<'_> {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+    fn visit_bool<E>(self, flag: bool) -> Result<Value, E> {
+        Ok(Value::Bool(flag))
+    }
+    fn visit_i64<E>(self, number: i64) -> Result<Value, E> {
+        Ok(Value::Number(number.into()))
+    }
+    fn visit_u64<E>(self, number: u64) -> Result<Value, E> {
+        Ok(Value::Number(number.into()))
+    }
+    fn visit_f64<E>(self, number: f64) -> Result<Value, E> {
+        Ok(Number::from_f64(number).map_or(Value::Null, Value::Number))
+    }
+    fn visit_str<E>(self, text: &str) -> Result<Value, E> {
+        Ok(Value::String(text.to_owned()))
+    }
+    fn visit_string<E>(self, text: String) -> Result<Value, E> {
+        Ok(Value::String(text))
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+        let mut list = Vec::new();
+        while let Some(item) = items.next_element_seed(Unique { duplicates: self.duplicates })? {
+            list.push(item);
+        }
+        Ok(Value::Array(list))
+    }
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
+        let mut map = Map::new();
+        while let Some(key) = members.next_key::<String>()? {
+            let value = members.next_value_seed(Unique { duplicates: self.duplicates })?;
+            if map.insert(key, value).is_some() {
+                self.duplicates.set(true);
+            }
+        }
+        Ok(Value::Object(map))
+    }
+}
+
+fn duplicate_faults(text: &str) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    let mut seen: HashMap<Pointer, Range<usize>> = HashMap::new();
+    Walk::over(text, &mut |pointer, key, _| {
+        let Some(key) = key else { return };
+        if let Some(first) = seen.get(pointer) {
+            let name = &text[key.clone()];
+            let line = text[..first.start].matches('\n').count() + 1;
+            let message = format!("the key {} stands twice in one map", name.replace('"', "`"));
+            let fault = Fault::new("duplicate-key", Site::Bytes(key), message);
+            faults.push(fault.label(format!("first on line {line}")));
+        } else {
+            seen.insert(pointer.clone(), key);
+        }
+    });
+    faults
+}
+
+/// Fills in the spans of the wanted pointers.
+pub(crate) fn find(text: &str, wanted: &mut HashMap<&str, Spans>) {
+    Walk::over(text, &mut |pointer, key, value| {
+        if let Some(spans) = wanted.get_mut(pointer.as_str()) {
+            *spans = Spans { key, value: Some(value) };
+        }
+    });
+}
+
+type Seen<'s> = &'s mut dyn FnMut(&Pointer, Option<Range<usize>>, Range<usize>);
+
+/// A walk over JSON that is known to be well formed: calls back for each value with the bytes of it and its key.
+struct Walk<'t, 's> {
+    text: &'t str,
+    at: usize,
+    pointer: Pointer,
+    seen: Seen<'s>,
+}
+
+impl<'t, 's> Walk<'t, 's> {
+    fn over(text: &'t str, seen: Seen<'s>) {
+        let mut walk = Walk { text, at: 0, pointer: Pointer::root(), seen };
+        walk.value(None);
+    }
+
+    fn byte(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.at).copied()
+    }
+
+    fn space(&mut self) {
+        while matches!(self.byte(), Some(b' ' | b'\t' | b'\r' | b'\n')) {
+            self.at += 1;
+        }
+    }
+
+    fn eat(&mut self, byte: u8) -> bool {
+        self.space();
+        let there = self.byte() == Some(byte);
+        self.at += usize::from(there);
+        there
+    }
+
+    fn string(&mut self) -> Range<usize> {
+        let start = self.at;
+        self.at += 1;
+        while let Some(byte) = self.byte() {
+            self.at += 1;
+            match byte {
+                b'"' => break,
+                b'\\' => self.at += 1,
+                _ => {}
+            }
+        }
+        start..self.at
+    }
+
+    // the depth is bounded: the text was read before, and that refuses more than MAX_DEPTH
+    fn value(&mut self, key: Option<Range<usize>>) {
+        self.space();
+        let start = self.at;
+        let depth = self.pointer.len();
+        match self.byte() {
+            Some(b'{') => {
+                self.at += 1;
+                while !self.eat(b'}') && self.byte().is_some() {
+                    let key = self.string();
+                    let name: String = serde_json::from_str(&self.text[key.clone()]).unwrap_or_default();
+                    self.eat(b':');
+                    self.pointer.push(&name);
+                    self.value(Some(key));
+                    self.pointer.truncate(depth);
+                    self.eat(b',');
+                    self.space();
+                }
+            }
+            Some(b'[') => {
+                self.at += 1;
+                let mut index = 0_usize;
+                while !self.eat(b']') && self.byte().is_some() {
+                    self.pointer.push(&index.to_string());
+                    self.value(None);
+                    self.pointer.truncate(depth);
+                    self.eat(b',');
+                    index += 1;
+                }
+            }
+            Some(b'"') => drop(self.string()),
+            _ => {
+                while self
+                    .byte()
+                    .is_some_and(|b| !matches!(b, b',' | b']' | b'}' | b' ' | b'\t' | b'\r' | b'\n'))
+                {
+                    self.at += 1;
+                }
+            }
+        }
+        (self.seen)(&self.pointer, key, start..self.at);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn only_fault(text: &str) -> (String, Range<usize>) {
+        let faults = read(text).unwrap_err();
+        assert_eq!(faults.len(), 1, "{faults:?}");
+        let Site::Bytes(bytes) = faults[0].site.clone() else { unreachable!() };
+        (faults[0].message.clone(), bytes)
+    }
+
+    #[test]
+    fn every_duplicate_key_is_a_fault_with_both_places() {
+        let text = "{\"a\": 1,\n \"b\": {\"x\": 1, \"x\": 2},\n \"a\": 3}";
+        let faults = read(text).unwrap_err();
+        let said: Vec<_> = faults.iter().map(|f| (f.message.clone(), f.label.clone().unwrap())).collect();
+        assert_eq!(
+            said,
+            [
+                ("the key `x` stands twice in one map".to_owned(), "first on line 2".to_owned()),
+                ("the key `a` stands twice in one map".to_owned(), "first on line 1".to_owned()),
+            ]
+        );
+    }
+
+    #[test]
+    fn syntax_errors_point_at_the_byte() {
+        let (message, bytes) = only_fault("{\n  \"a\": 1,\n  }");
+        assert_eq!(message, "this is not JSON: trailing comma");
+        assert_eq!(bytes.start, 14);
+        assert_eq!(only_fault("{\"a\": tru}").1.start, 9);
+        assert_eq!(only_fault("").0, "this is not JSON: EOF while parsing a value");
+    }
+
+    #[test]
+    fn nesting_is_bounded() {
+        let deep = "[".repeat(200_000);
+        assert_eq!(only_fault(&deep).0, "lists and maps are nested deeper than 127");
+    }
+
+    #[test]
+    fn whole_numbers_of_64_bits_stay_exact() {
+        let value = read("[9223372036854775807, -9223372036854775808, 18446744073709551615]").unwrap();
+        assert_eq!(value.to_string(), "[9223372036854775807,-9223372036854775808,18446744073709551615]");
+    }
+}

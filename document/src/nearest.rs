@@ -1,0 +1,27 @@
+//! "Did you mean": the name nearest to a mistyped one.
+
+/// The candidate most like `word`, if one is near enough to be what its author meant.
+pub fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
+    let lower = word.to_lowercase();
+    let mut best: Option<(f64, &str)> = None;
+    for candidate in candidates {
+        let score = strsim::jaro_winkler(&lower, &candidate.to_lowercase());
+        if score > 0.85 && best.is_none_or(|(found, _)| score > found) {
+            best = Some((score, candidate));
+        }
+    }
+    best.map(|(_, candidate)| candidate)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::nearest;
+
+    #[test]
+    fn typing_errors_find_their_word_and_strangers_do_not() {
+        let words = ["probe", "transcode", "thumbnail"];
+        assert_eq!(nearest("prbe", words), Some("probe"));
+        assert_eq!(nearest("Transcod", words), Some("transcode"));
+        assert_eq!(nearest("package", words), None);
+    }
+}

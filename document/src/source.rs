@@ -1,0 +1,219 @@
+//! One text that a person wrote, with its name: read into a value, and asked for the places of faults.
+
+use crate::{Fault, Site, json, yaml};
+use serde_json::Value;
+use std::collections::HashMap;
+use std::ops::Range;
+
+/// The largest text that is read, in bytes.
+pub const MAX_BYTES: usize = 256 * 1024 * 1024;
+
+/// How deep lists and maps may be nested.
+pub const MAX_DEPTH: usize = 127;
+
+/// How a text is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// JSON (RFC 8259).
+    Json,
+    /// YAML 1.2, core schema: `no` is text, `0755` is text.
+    Yaml,
+}
+
+/// A place in a text: what editors need, and what the caret needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The line, from 1.
+    pub line: usize,
+    /// The column in characters, from 1.
+    pub column: usize,
+    /// The bytes meant.
+    pub bytes: Range<usize>,
+}
+
+/// A text with the name that messages give it.
+#[derive(Debug, Clone)]
+pub struct Source {
+    name: String,
+    text: String,
+    format: Format,
+}
+
+impl Source {
+    /// A text named `name`; its format follows from the name's ending, else from its first character.
+    ///
+    /// Bytes that are no text, or too many, are a fault.
+    pub fn new(name: impl Into<String>, bytes: &[u8]) -> Result<Self, Fault> {
+        let name = name.into();
+        if bytes.len() > MAX_BYTES {
+            let message = format!("the text has {} bytes; at most {MAX_BYTES} are read", bytes.len());
+            return Err(Fault::new("too-large", Site::Whole, message));
+        }
+        let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+        let text = match std::str::from_utf8(bytes) {
+            Ok(text) if !text.contains('\0') => text.to_owned(),
+            Ok(text) => return Err(not_text(text.find('\0').unwrap_or_default())),
+            Err(error) => return Err(not_text(error.valid_up_to())),
+        };
+        let format = format_of(&name, &text);
+        Ok(Self { name, text, format })
+    }
+
+    /// The name that messages give it.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The text itself, without a byte order mark.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// How it is written.
+    pub fn format(&self) -> Format {
+        self.format
+    }
+
+    /// Reads the text. A text that does not parse, or that gives a key twice, is a list of faults.
+    pub fn read(&self) -> Result<Value, Vec<Fault>> {
+        match self.format {
+            Format::Json => json::read(&self.text),
+            Format::Yaml => yaml::read(&self.text),
+        }
+    }
+
+    /// The place of each site, in order; none for the text as a whole.
+    ///
+    /// The text is walked once, however many sites there are.
+    pub fn places(&self, sites: &[&Site]) -> Vec<Option<Place>> {
+        let mut wanted: HashMap<&str, Spans> = sites
+            .iter()
+            .filter(|site| !matches!(site, Site::Bytes(_) | Site::Whole))
+            .flat_map(|site| with_ancestors(site.pointer()))
+            .map(|pointer| (pointer, Spans::default()))
+            .collect();
+        if !wanted.is_empty() {
+            match self.format {
+                Format::Json => json::find(&self.text, &mut wanted),
+                Format::Yaml => yaml::find(&self.text, &mut wanted),
+            }
+        }
+        sites.iter().map(|site| self.site_bytes(site, &wanted).map(|bytes| self.place(bytes))).collect()
+    }
+
+    fn site_bytes(&self, site: &Site, found: &HashMap<&str, Spans>) -> Option<Range<usize>> {
+        match site {
+            Site::Whole => None,
+            Site::Bytes(bytes) => Some(bytes.clone()),
+            Site::Key(pointer) => {
+                let own = found.get(pointer.as_str()).and_then(|spans| spans.key.clone());
+                own.or_else(|| value_bytes(pointer.as_str(), found))
+            }
+            Site::Value(pointer) => value_bytes(pointer.as_str(), found),
+            Site::Within(pointer, part) => {
+                let value = value_bytes(pointer.as_str(), found)?;
+                let inside = self.text.get(value.start..).and_then(|rest| rest.find(part.as_str()));
+                match inside {
+                    Some(offset) => Some(value.start + offset..value.start + offset + part.len()),
+                    None => Some(value),
+                }
+            }
+        }
+    }
+
+    /// The place of some bytes of the text.
+    pub fn place(&self, bytes: Range<usize>) -> Place {
+        let start = floor_boundary(&self.text, bytes.start);
+        let before = &self.text[..start];
+        let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+        // a caret stays on the line on which it begins
+        let line_end = self.text[start..].find(['\n', '\r']).map_or(self.text.len(), |at| start + at);
+        let end = floor_boundary(&self.text, bytes.end).clamp(start, line_end.max(start));
+        Place {
+            line: before.matches('\n').count() + 1,
+            column: self.text[line_start..start].chars().count() + 1,
+            bytes: start..end,
+        }
+    }
+}
+
+/// The bytes of a value and of its key.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Spans {
+    pub(crate) key: Option<Range<usize>>,
+    pub(crate) value: Option<Range<usize>>,
+}
+
+/// A pointer and those above it, nearest first.
+fn with_ancestors(pointer: &str) -> impl Iterator<Item = &str> {
+    std::iter::successors(Some(pointer), |pointer| pointer.rfind('/').map(|at| &pointer[..at]))
+}
+
+/// The bytes of a value, or of the nearest value above it that is there.
+fn value_bytes(pointer: &str, found: &HashMap<&str, Spans>) -> Option<Range<usize>> {
+    with_ancestors(pointer).find_map(|pointer| found.get(pointer)?.value.clone())
+}
+
+fn floor_boundary(text: &str, at: usize) -> usize {
+    text.floor_char_boundary(at.min(text.len()))
+}
+
+fn not_text(at: usize) -> Fault {
+    let message = format!("this is not a text: byte {at} is not valid UTF-8");
+    Fault::new("not-text", Site::Whole, message).hint("an agenda or registry is JSON or YAML in UTF-8")
+}
+
+fn format_of(name: &str, text: &str) -> Format {
+    let ending = name.rsplit_once('.').map(|(_, ending)| ending.to_ascii_lowercase());
+    match ending.as_deref() {
+        Some("json") => Format::Json,
+        Some("yaml" | "yml") => Format::Yaml,
+        _ if text.trim_start().starts_with(['{', '[']) => Format::Json,
+        _ => Format::Yaml,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn placed(name: &str, text: &str, fault: &Fault) -> (usize, usize, String) {
+        let source = Source::new(name, text.as_bytes()).unwrap();
+        let place = source.places(&[&fault.site])[0].clone().unwrap();
+        (place.line, place.column, source.text()[place.bytes].to_owned())
+    }
+
+    #[test]
+    fn the_place_of_a_value_a_key_and_a_part_in_both_formats() {
+        let json = "{\n \"operations\": [\n  {\"näme\": \"a\\n\", \"payload\": \"x @<b.out> y\"}\n ]\n}";
+        let yaml = "operations:\n  - näme: a\n    payload: x @<b.out> y\n";
+        for (name, text, lines) in [("a.json", json, [3, 3]), ("a.yaml", yaml, [2, 3])] {
+            let key = placed(name, text, &Fault::key("c", "/operations/0/näme", ""));
+            assert_eq!((key.0, key.2.trim_matches('"')), (lines[0], "näme"), "{name}");
+            let part = Site::Within("/operations/0/payload".into(), "@<b.out>".into());
+            let part = placed(name, text, &Fault::new("c", part, ""));
+            assert_eq!((part.0, part.2.as_str()), (lines[1], "@<b.out>"), "{name}");
+        }
+    }
+
+    #[test]
+    fn format_follows_the_name_then_the_first_character() {
+        assert_eq!(format_of("a.yml", "{}"), Format::Yaml);
+        assert_eq!(format_of("-", " {}"), Format::Json);
+        assert_eq!(format_of("-", "a: 1"), Format::Yaml);
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_are_a_fault() {
+        assert_eq!(Source::new("a", &[0x7f, b'E', 0xff]).unwrap_err().code, "not-text");
+        assert_eq!(Source::new("a", b"a\0b").unwrap_err().code, "not-text");
+    }
+
+    #[test]
+    fn a_byte_order_mark_and_carriage_returns_do_no_harm() {
+        let source = Source::new("a.yaml", b"\xef\xbb\xbfa: 1\r\nb: [x]\r\n").unwrap();
+        assert_eq!(source.read().unwrap()["b"][0], "x");
+        let place = source.places(&[&Site::Value("/b/0".into())])[0].clone().unwrap();
+        assert_eq!((place.line, place.column), (2, 5));
+    }
+}

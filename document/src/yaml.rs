@@ -1,0 +1,208 @@
+//! YAML: read into a value under a budget, and read again with spans for places.
+
+use crate::source::Spans;
+use crate::{Fault, MAX_BYTES, MAX_DEPTH, Pointer, Site};
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::Value;
+use serde_saphyr::{Location, Spanned};
+use std::collections::HashMap;
+use std::fmt;
+use std::ops::Range;
+
+/// Events and nodes that one text may make, aliases expanded: about two million operations.
+const MAX_NODES: usize = 32_000_000;
+/// Bytes that aliases may copy.
+const MAX_COPIED_BYTES: usize = 64 * 1024 * 1024;
+
+fn options() -> serde_saphyr::Options {
+    serde_saphyr::options! {
+        strict_booleans: true,
+        leading_zero_numbers_as_strings: true,
+        underscored_numbers_as_strings: true,
+        reject_unsupported_tags: true,
+        with_snippet: false,
+        budget: serde_saphyr::budget! {
+            max_depth: MAX_DEPTH,
+            max_nodes: MAX_NODES,
+            max_events: MAX_NODES,
+            max_total_scalar_bytes: MAX_BYTES,
+            max_recorded_anchor_bytes: MAX_COPIED_BYTES,
+        },
+        alias_limits: serde_saphyr::alias_limits! {
+            max_total_replayed_events: 1_000_000,
+        },
+    }
+}
+
+/// Reads YAML; what does not parse, a duplicate key and a text that grows without bound are faults.
+pub(crate) fn read(text: &str) -> Result<Value, Vec<Fault>> {
+    serde_saphyr::from_str_with_options::<Value>(text, options())
+        .map_err(|error| vec![fault_of(text, &error)])
+}
+
+fn fault_of(text: &str, error: &serde_saphyr::Error) -> Fault {
+    let site = error.location().and_then(|at| bytes_of(text, &at)).map_or(Site::Whole, Site::Bytes);
+    let said = error.without_snippet().to_string();
+    let first = said.lines().next().unwrap_or(&said);
+    let what = first.split(" at line ").next().unwrap_or(first).trim();
+    let lower = what.to_lowercase();
+    if lower.contains("duplicate") {
+        return Fault::new("duplicate-key", site, format!("a key stands twice in one map: {what}"));
+    }
+    if lower.contains("depth") || lower.contains("nest") || lower.contains("recursion") {
+        return Fault::new("too-deep", site, format!("lists and maps are nested deeper than {MAX_DEPTH}"));
+    }
+    if lower.contains("budget") || lower.contains("limit") || lower.contains("alias") {
+        let fault = Fault::new("too-large", site, format!("the text grows beyond its budget: {what}"));
+        return fault.hint("aliases (`*name`) that repeat aliases multiply; write the values out");
+    }
+    Fault::new("syntax", site, format!("this is not YAML: {what}"))
+}
+
+fn bytes_of(text: &str, at: &Location) -> Option<Range<usize>> {
+    let span = at.span();
+    if let (Some(start), Some(len)) = (span.byte_offset(), span.byte_len()) {
+        let start = usize::try_from(start).ok()?;
+        return Some(start..start + usize::try_from(len).ok()?.max(1));
+    }
+    let line = usize::try_from(at.line()).ok()?.checked_sub(1)?;
+    let start = match line.checked_sub(1) {
+        None => 0,
+        Some(skip) => text.match_indices('\n').nth(skip)?.0 + 1,
+    };
+    let column = usize::try_from(at.column()).ok()?.saturating_sub(1);
+    let offset = text[start..].char_indices().nth(column).map_or(text.len() - start, |(at, _)| at);
+    Some(start + offset..start + offset + 1)
+}
+
+/// Fills in the spans of the wanted pointers.
+pub(crate) fn find(text: &str, wanted: &mut HashMap<&str, Spans>) {
+    if let Ok(root) = serde_saphyr::from_str_with_options::<Spanned<Tree>>(text, options()) {
+        walk(text, &root, None, &mut Pointer::root(), wanted);
+    }
+}
+
+fn walk(
+    text: &str,
+    node: &Spanned<Tree>,
+    key: Option<&Location>,
+    pointer: &mut Pointer,
+    wanted: &mut HashMap<&str, Spans>,
+) {
+    if let Some(spans) = wanted.get_mut(pointer.as_str()) {
+        *spans =
+            Spans { key: key.and_then(|at| bytes_of(text, at)), value: bytes_of(text, &node.referenced) };
+    }
+    let depth = pointer.len();
+    match &node.value {
+        Tree::Scalar => {}
+        Tree::List(items) => {
+            for (index, item) in items.iter().enumerate() {
+                pointer.push(&index.to_string());
+                walk(text, item, None, pointer, wanted);
+                pointer.truncate(depth);
+            }
+        }
+        Tree::Map(members) => {
+            for (key, value) in members {
+                pointer.push(&key.value);
+                walk(text, value, Some(&key.referenced), pointer, wanted);
+                pointer.truncate(depth);
+            }
+        }
+    }
+}
+
+/// The skeleton of a document: only what a place needs.
+enum Tree {
+    Scalar,
+    List(Vec<Spanned<Self>>),
+    Map(Vec<(Spanned<String>, Spanned<Self>)>),
+}
+
+impl<'de> Deserialize<'de> for Tree {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(TreeVisitor)
+    }
+}
+
+struct TreeVisitor;
+
+impl<'de> Visitor<'de> for TreeVisitor {
+    type Value = Tree;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a YAML value")
+    }
+    fn visit_unit<E>(self) -> Result<Tree, E> {
+        Ok(Tree::Scalar)
+    }
+    fn visit_bool<E>(self, _: bool) -> Result<Tree, E> {
+        Ok(Tree::Scalar)
+    }
+    fn visit_i64<E>(self, _: i64) -> Result<Tree, E> {
+        Ok(Tree::Scalar)
+    }
+    fn visit_u64<E>(self, _: u64) -> Result<Tree, E> {
+        Ok(Tree::Scalar)
+    }
+    fn visit_f64<E>(self, _: f64) -> Result<Tree, E> {
+        Ok(Tree::Scalar)
+    }
+    fn visit_str<E>(self, _: &str) -> Result<Tree, E> {
+        Ok(Tree::Scalar)
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Tree, A::Error> {
+        let mut list = Vec::new();
+        while let Some(item) = items.next_element()? {
+            list.push(item);
+        }
+        Ok(Tree::List(list))
+    }
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Tree, A::Error> {
+        let mut map = Vec::new();
+        while let Some(member) = members.next_entry()? {
+            map.push(member);
+        }
+        Ok(Tree::Map(map))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+    use std::fmt::Write as _;
+
+    #[test]
+    fn scalars_follow_yaml_1_2() {
+        let value = read("a: no\nb: 0755\nc: 1_000\nd: true\ne: 1.5\nf: ~\ng: 12\n").unwrap();
+        assert_eq!(
+            value,
+            json!({"a": "no", "b": "0755", "c": "1_000", "d": true, "e": 1.5, "f": null, "g": 12})
+        );
+    }
+
+    #[test]
+    fn merge_keys_and_aliases_are_expanded() {
+        let value = read("base: &b {x: 1}\nuse: {<<: *b, y: 2}\nagain: *b\n").unwrap();
+        assert_eq!(value["use"], json!({"x": 1, "y": 2}));
+        assert_eq!(value["again"], json!({"x": 1}));
+    }
+
+    #[test]
+    fn f36_bombs_tabs_and_duplicates_are_faults() {
+        let mut bomb = String::from("a0: &a0 [x,x,x,x,x,x,x,x,x]\n");
+        for level in 1..12 {
+            let previous = format!("*a{}", level - 1);
+            writeln!(bomb, "a{level}: &a{level} [{}]", vec![previous; 9].join(",")).unwrap();
+        }
+        assert_eq!(read(&bomb).unwrap_err()[0].code, "too-large");
+        let quadratic = format!("a: &a {}\nb: [{}]\n", "x".repeat(100_000), vec!["*a"; 20_000].join(","));
+        assert_eq!(read(&quadratic).unwrap_err()[0].code, "too-large");
+        assert_eq!(read(&"[".repeat(200_000)).unwrap_err()[0].code, "too-deep");
+        assert_eq!(read("a: 1\na: 2\n").unwrap_err()[0].code, "duplicate-key");
+        assert_eq!(read("a:\n\t- b\n").unwrap_err()[0].code, "syntax");
+        assert_eq!(read("a: !!python/object:os.system x\n").unwrap_err()[0].code, "syntax");
+    }
+}
