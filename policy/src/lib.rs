@@ -1,0 +1,36 @@
+//! Rules that hold, skip, repeat or end an operation.
+//!
+//! One policy is one file: its shape in `params`, its check before the run, its rule during the run. The
+//! rules are pure functions of (settings, small state): nothing here waits, reads or starts anything, so
+//! whatever is decided can be explained, journaled and resumed.
+//!
+//! Settings stand in `params` of an operation, of the agenda, or of a handler's registry entry;
+//! [`Policies::resolve`] lays them over one another and keeps where each value came from.
+//!
+//! ```
+//! use pop_policy::{verdict, Failing, OnFail, Policies, PolicyLayer, Scope, Verdict};
+//! use serde_json::json;
+//!
+//! let mut faults = Vec::new();
+//! let params = json!({"retry": {"maxAttempts": 2, "delayMs": 500}});
+//! let layer = PolicyLayer::parse(&params, "/operations/0/params".into(), &mut faults);
+//! let policies = Policies::resolve(&[(Scope::Operation, &layer)]);
+//!
+//! let failing = Failing { codes: &["exit", "1"], repeatable: true, failures: 1 };
+//! assert_eq!(verdict(&policies, &failing), Verdict::Retry { delay_ms: 500 });
+//! assert_eq!(verdict(&policies, &Failing { failures: 2, ..failing }), Verdict::Settle(OnFail::Reply));
+//! ```
+
+mod ignore;
+mod layer;
+mod limits;
+mod on_fail;
+mod retry;
+mod verdict;
+
+pub use ignore::IgnoredCodes;
+pub use layer::{Layered, PARAMS, Policies, PolicyLayer, Scope};
+pub use limits::Limits;
+pub use on_fail::OnFail;
+pub use retry::Retry;
+pub use verdict::{Failing, Verdict, verdict};

@@ -1,0 +1,101 @@
+//! retry: how often an operation is tried, and how long to wait in between.
+
+use crate::ignore::codes;
+use pop_document::{Fault, Fields, Pointer};
+use serde_json::Value;
+
+/// The longest wait between two attempts when `maxDelayMs` is not given: one hour.
+const LONGEST_DELAY_MS: u64 = 3_600_000;
+
+/// `retry: {maxAttempts, delayMs, factor, maxDelayMs, on}`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Retry {
+    /// Attempts in all; 1 means no repetition.
+    pub max_attempts: u32,
+    /// The wait before the second attempt, in milliseconds.
+    pub delay_ms: u64,
+    /// What each wait is multiplied by for the next.
+    pub factor: f64,
+    /// No wait is longer than this.
+    pub max_delay_ms: u64,
+    /// The codes that are worth another attempt; empty: all.
+    pub on: Vec<String>,
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Self { max_attempts: 1, delay_ms: 0, factor: 2.0, max_delay_ms: LONGEST_DELAY_MS, on: Vec::new() }
+    }
+}
+
+impl Retry {
+    /// Reads the map; what it does not give has its default.
+    pub fn parse(value: &Value, at: Pointer, faults: &mut Vec<Fault>) -> Option<Self> {
+        let before = faults.len();
+        let default = Self::default();
+        let mut fields = Fields::of(value, at, "`retry`", "wrong-type", faults)?;
+        fields.warn_unknown("`retry`", &["maxAttempts", "delayMs", "factor", "maxDelayMs", "on"]);
+        let max_attempts = fields.whole("maxAttempts").unwrap_or(1);
+        let delay_ms = fields.whole("delayMs").unwrap_or(0);
+        let factor = fields.number("factor").unwrap_or(default.factor);
+        let max_delay_ms = fields.whole("maxDelayMs").unwrap_or(default.max_delay_ms);
+        let on_at = fields.at("on");
+        let on = fields.any("on").map(|on| codes(on, "on", &on_at, fields.faults()));
+        if max_attempts == 0 || max_attempts > u64::from(u32::MAX) {
+            let message = "`maxAttempts` counts the first attempt: it must be at least 1";
+            let at = fields.at("maxAttempts");
+            fields.faults().push(Fault::value("wrong-value", at, message));
+        }
+        let good = !faults[before..].iter().any(Fault::is_error);
+        good.then(|| Self {
+            max_attempts: u32::try_from(max_attempts).unwrap_or(u32::MAX),
+            delay_ms,
+            factor,
+            max_delay_ms,
+            on: on.flatten().unwrap_or_default(),
+        })
+    }
+
+    /// The wait after `failures` failed attempts (at least 1), in milliseconds.
+    pub fn delay_after(&self, failures: u32) -> u64 {
+        let grown =
+            self.delay_ms as f64 * self.factor.powi(failures.saturating_sub(1).min(1_000).cast_signed());
+        if grown < self.max_delay_ms as f64 { grown.round() as u64 } else { self.max_delay_ms }
+    }
+
+    /// Whether a failure that bears `codes` is worth another attempt after `failures` of them.
+    pub fn allows(&self, failures: u32, codes: &[&str]) -> bool {
+        failures < self.max_attempts
+            && (self.on.is_empty() || self.on.iter().any(|code| codes.contains(&code.as_str())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn waits_grow_up_to_their_cap() {
+        let retry = Retry { delay_ms: 100, factor: 3.0, max_delay_ms: 1_000, ..Retry::default() };
+        assert_eq!([1, 2, 3, 4, 4_000_000].map(|n| retry.delay_after(n)), [100, 300, 900, 1_000, 1_000]);
+        assert_eq!(Retry::default().delay_after(3), 0);
+    }
+
+    #[test]
+    fn only_listed_codes_are_repeated() {
+        let retry = Retry { max_attempts: 3, on: vec!["timeout".into(), "75".into()], ..Retry::default() };
+        assert!(retry.allows(2, &["exit", "75"]));
+        assert!(!retry.allows(3, &["exit", "75"]));
+        assert!(!retry.allows(1, &["exit", "1"]));
+    }
+
+    #[test]
+    fn wrong_values_are_all_said() {
+        let mut faults = Vec::new();
+        let value = json!({"maxAttempts": 0, "delayMs": "soon", "factor": -1, "on": {}, "maxDelay": 3});
+        assert_eq!(Retry::parse(&value, Pointer::root(), &mut faults), None);
+        let at: Vec<_> = faults.iter().map(Fault::pointer).collect();
+        assert_eq!(at, ["/maxDelay", "/delayMs", "/factor", "/on", "/maxAttempts"]);
+    }
+}
