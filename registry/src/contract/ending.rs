@@ -1,0 +1,228 @@
+//! How an attempt ended: exit status and final report must agree, and a failure says whose fault it is.
+
+use super::{DiagnosticEvent, Progress};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use std::fmt;
+
+/// How a program ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Exit {
+    /// It exited with this status.
+    Code(i32),
+    /// A signal ended it.
+    Signal(i32),
+}
+
+impl fmt::Display for Exit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Code(code) => write!(f, "exit status {code}"),
+            Self::Signal(number) => match signal_name(*number) {
+                Some(name) => write!(f, "signal {name}"),
+                None => write!(f, "signal {number}"),
+            },
+        }
+    }
+}
+
+fn signal_name(number: i32) -> Option<&'static str> {
+    Some(match number {
+        1 => "SIGHUP",
+        2 => "SIGINT",
+        3 => "SIGQUIT",
+        4 => "SIGILL",
+        6 => "SIGABRT",
+        7 => "SIGBUS",
+        8 => "SIGFPE",
+        9 => "SIGKILL",
+        11 => "SIGSEGV",
+        13 => "SIGPIPE",
+        14 => "SIGALRM",
+        15 => "SIGTERM",
+        24 => "SIGXCPU",
+        25 => "SIGXFSZ",
+        31 => "SIGSYS",
+        _ => return None,
+    })
+}
+
+/// Who has to mend a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Blame {
+    /// The handler, or the payload it was given.
+    Handler,
+    /// What runs handlers: the machine, Docker, the cluster.
+    Platform,
+    /// pop itself.
+    Pop,
+}
+
+impl fmt::Display for Blame {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Handler => "handler",
+            Self::Platform => "platform",
+            Self::Pop => "pop",
+        })
+    }
+}
+
+/// Why an attempt failed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Failure {
+    /// Who has to mend it.
+    pub blame: Blame,
+    /// What kind of failure: `exit`, `signal`, `failed`, `contract`, `timeout`, `stalled`, `pending`, `spawn`,
+    /// `reference`, `payload`, `panic`, `lost`, `cancelled` (docs/formats/exit-codes.md).
+    pub code: String,
+    /// One sentence for people.
+    pub message: String,
+    /// How the program ended, if one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit: Option<Exit>,
+    /// What the handler said about it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub diagnostics: Vec<DiagnosticEvent>,
+    /// The last lines of its log.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub log_tail: Vec<String>,
+}
+
+impl Failure {
+    /// A failure that is a code and a sentence.
+    pub fn new(blame: Blame, code: impl Into<String>, message: impl Into<String>) -> Self {
+        Self {
+            blame,
+            code: code.into(),
+            message: message.into(),
+            exit: None,
+            diagnostics: Vec::new(),
+            log_tail: Vec::new(),
+        }
+    }
+
+    /// Every name by which `retry.on` and `ignoreErrors` can mean this failure.
+    pub fn codes(&self) -> Vec<String> {
+        let mut codes = vec![self.code.clone()];
+        if let Some(Exit::Code(code)) = self.exit {
+            codes.push(code.to_string());
+        }
+        codes.extend(self.diagnostics.iter().filter_map(|event| event.status_code.clone()));
+        codes
+    }
+
+    /// Whether another attempt can end otherwise.
+    pub fn is_repeatable(&self) -> bool {
+        !matches!(self.code.as_str(), "reference" | "payload" | "cancelled")
+    }
+}
+
+/// What an attempt has said by its end.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Said {
+    /// Its last progress.
+    pub progress: Option<Progress>,
+    /// Its result.
+    pub result: Option<Value>,
+    /// Report lines that broke the contract, each said in a sentence.
+    pub breaches: Vec<String>,
+}
+
+/// Judges an attempt that ended by itself: exit status and final report must agree.
+///
+/// `success` lists the exit statuses that mean success; 0 always does unless the list says otherwise.
+pub fn judge(exit: Exit, success: &[i32], said: Said) -> Result<Value, Failure> {
+    let well = match exit {
+        Exit::Code(code) if success.is_empty() => code == 0,
+        Exit::Code(code) => success.contains(&code),
+        Exit::Signal(_) => false,
+    };
+    let report = said.progress.filter(Progress::is_final);
+    let fail = |code: &str, message: String, diagnostics: Vec<DiagnosticEvent>| Failure {
+        exit: Some(exit),
+        diagnostics,
+        ..Failure::new(Blame::Handler, code, message)
+    };
+    match report {
+        Some(report) if report.is_succeeded() && !well => {
+            let message = format!("reported success but ended with {exit}; both must agree");
+            Err(fail("contract", message, report.diagnostic_events))
+        }
+        Some(report) if !report.is_succeeded() => {
+            let own = report.diagnostic_events.first().map(|event| event.message.clone());
+            let word = report.processing_state_message.clone().unwrap_or_default();
+            let message = match own {
+                Some(own) => own,
+                None if word.eq_ignore_ascii_case(super::FAILED) => "reported failure".to_owned(),
+                None => format!("reported COMPLETE with `{word}`, which is neither `succeeded` nor `failed`"),
+            };
+            let code = if word.eq_ignore_ascii_case(super::FAILED) { "failed" } else { "contract" };
+            Err(fail(code, message, report.diagnostic_events))
+        }
+        _ if !well => {
+            let code = if matches!(exit, Exit::Signal(_)) { "signal" } else { "exit" };
+            Err(fail(code, format!("ended with {exit}"), Vec::new()))
+        }
+        _ if !said.breaches.is_empty() => Err(fail("contract", said.breaches.join("; "), Vec::new())),
+        _ => Ok(said.result.unwrap_or_else(|| json!({}))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contract::ProcessingState;
+
+    fn complete(word: &str) -> Progress {
+        Progress {
+            processing_state: Some(ProcessingState::Complete),
+            processing_state_message: Some(word.to_owned()),
+            ..Progress::default()
+        }
+    }
+
+    #[test]
+    fn f22_exit_status_and_report_must_agree() {
+        let said = |progress| Said { progress, result: Some(json!({"w": 1})), breaches: Vec::new() };
+        let code = |exit, progress| judge(exit, &[], said(progress)).map_err(|failure| failure.code);
+        let table = [
+            (Exit::Code(0), None, Ok(json!({"w": 1}))),
+            (Exit::Code(0), Some(complete("succeeded")), Ok(json!({"w": 1}))),
+            (Exit::Code(0), Some(complete("Succeeded")), Ok(json!({"w": 1}))),
+            (Exit::Code(0), Some(complete("failed")), Err("failed".to_owned())),
+            (Exit::Code(0), Some(complete("Success")), Err("contract".to_owned())),
+            (Exit::Code(1), Some(complete("succeeded")), Err("contract".to_owned())),
+            (Exit::Code(1), Some(complete("failed")), Err("failed".to_owned())),
+            (Exit::Code(1), None, Err("exit".to_owned())),
+            (Exit::Signal(11), None, Err("signal".to_owned())),
+            (Exit::Signal(9), Some(complete("succeeded")), Err("contract".to_owned())),
+        ];
+        for (exit, progress, wanted) in table {
+            assert_eq!(code(exit, progress.clone()), wanted, "{exit} {progress:?}");
+        }
+    }
+
+    #[test]
+    fn no_report_and_exit_0_is_success_with_an_empty_result() {
+        assert_eq!(judge(Exit::Code(0), &[], Said::default()), Ok(json!({})));
+    }
+
+    #[test]
+    fn listed_exit_codes_are_success() {
+        assert!(judge(Exit::Code(3), &[0, 3], Said::default()).is_ok());
+        assert!(judge(Exit::Code(0), &[3], Said::default()).is_err());
+    }
+
+    #[test]
+    fn codes_of_a_failure_include_exit_and_diagnostics() {
+        let mut failure = Failure::new(Blame::Handler, "failed", "m");
+        failure.exit = Some(Exit::Code(7));
+        failure.diagnostics =
+            vec![DiagnosticEvent { status_code: Some("11002".into()), ..Default::default() }];
+        assert_eq!(failure.codes(), ["failed", "7", "11002"]);
+    }
+}

@@ -1,0 +1,11 @@
+//! What executor and handler say to one another: progress, result, diagnostics, and how an attempt ends.
+
+mod ending;
+mod launch_type;
+mod names;
+mod progress;
+
+pub use ending::{Blame, Exit, Failure, Said, judge};
+pub use launch_type::{LaunchType, UnknownLaunchType};
+pub use names::*;
+pub use progress::{DiagnosticEvent, FAILED, Millis, PENDING, ProcessingState, Progress, SUCCEEDED};

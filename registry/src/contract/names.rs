@@ -1,0 +1,11 @@
+//! The names that existing handlers, pods and config maps carry; kept byte for byte (docs/formats/contract.md).
+
+/// Annotation, and beginning of an output line, that carries progress.
+pub const PROGRESS: &str = "pop.report.progress";
+/// Annotation, and beginning of an output line, that carries the result.
+pub const RESULT: &str = "pop.report.payload";
+/// The last log line of a toolkit handler.
+pub const HANDLER_COMPLETE: &str = "HandlerComplete";
+
+/// The longest report line that is understood; a longer one is a breach of the contract.
+pub const REPORT_LINE_LIMIT: usize = 16 * 1024 * 1024;

@@ -1,0 +1,32 @@
+//! Handlers: who they are, and what they say.
+//!
+//! A [`Catalog`] knows which handler serves an operation type; the modules under [`contract`] are the words
+//! that executor and handler exchange. Pure: the caller reads the files.
+//!
+//! ```
+//! use pop_document::Source;
+//! use pop_registry::contract::LaunchType;
+//! use pop_registry::{Catalog, Target};
+//!
+//! let text = br#"{"basePodConfig": {"cpuMinRequestCount": "250m"},
+//!                 "probe": {"command": ["bin/probe"], "podConfig": {"imageName": "media/probe:1"}}}"#;
+//! let source = Source::new("registry.json", text).unwrap();
+//! let mut faults = Vec::new();
+//! let catalog = Catalog::build(Some(&source), &mut faults);
+//! assert!(faults.is_empty());
+//! assert!(matches!(catalog.target("probe", LaunchType::Local), Ok(Target::Program(_))));
+//! assert!(matches!(catalog.target("exec", LaunchType::Local), Ok(Target::Exec)));
+//! let pod = &catalog.entry("probe").unwrap().pod_config;
+//! assert_eq!(pod["cpuMinRequestCount"].value, "250m");
+//! ```
+
+mod catalog;
+pub mod contract;
+mod entry;
+mod exec;
+mod pod_config;
+mod registry_json;
+
+pub use catalog::{Catalog, NoTarget, Resident, Target};
+pub use entry::{Entry, Layer, Sourced};
+pub use exec::{Capture, ExecPayload};
