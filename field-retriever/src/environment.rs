@@ -1,0 +1,94 @@
+//! The environment variables of the process, captured once.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use crate::field::{Found, Origin};
+
+/// A copy of the environment; a variable that is empty counts as unset.
+///
+/// Its debug form shows names only, because values may be secrets.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Environment {
+    variables: BTreeMap<String, String>,
+}
+
+impl Environment {
+    /// Copies the environment of this process; bytes that are not UTF-8 become replacement characters.
+    pub fn capture() -> Self {
+        let lossy = |text: std::ffi::OsString| text.to_string_lossy().into_owned();
+        Self::from_pairs(std::env::vars_os().map(|(name, value)| (lossy(name), lossy(value))))
+    }
+
+    /// Builds an environment from names and values; the last of equal names wins.
+    pub fn from_pairs<N, V>(pairs: impl IntoIterator<Item = (N, V)>) -> Self
+    where
+        N: Into<String>,
+        V: Into<String>,
+    {
+        let pairs = pairs.into_iter().map(|(name, value)| (name.into(), value.into()));
+        Self { variables: pairs.filter(|(_, value): &(String, String)| !value.is_empty()).collect() }
+    }
+
+    /// Returns the text of a variable.
+    pub fn value(&self, name: &str) -> Option<&str> {
+        self.variables.get(name).map(String::as_str)
+    }
+
+    /// Finds the first of several spellings that is set.
+    pub fn find(&self, spellings: &[&str]) -> Option<Found<String>> {
+        spellings.iter().find_map(|&name| {
+            let value = self.value(name)?.to_owned();
+            Some(Found::new(value, Origin::Environment { name: name.to_owned() }))
+        })
+    }
+
+    /// Lists the names that are set, in alphabetical order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.variables.keys().map(String::as_str)
+    }
+}
+
+impl fmt::Debug for Environment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Environment ")?;
+        f.debug_set().entries(self.variables.keys()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_variable_counts_as_unset() {
+        let environment = Environment::from_pairs([("CID", ""), ("PAYLOAD", " ")]);
+        assert_eq!(environment.value("CID"), None);
+        assert_eq!(environment.value("PAYLOAD"), Some(" "));
+        assert_eq!(environment.names().collect::<Vec<_>>(), ["PAYLOAD"]);
+    }
+
+    #[test]
+    fn the_preferred_spelling_wins_unless_it_is_empty() {
+        let spellings = ["OAUTH_TOKEN", "OATH_TOKEN"];
+        let find = |pairs: [(&str, &str); 2]| Environment::from_pairs(pairs).find(&spellings).unwrap();
+        let both = find([("OATH_TOKEN", "old"), ("OAUTH_TOKEN", "new")]);
+        assert_eq!(both.value, "new");
+        assert_eq!(both.origin, Origin::Environment { name: "OAUTH_TOKEN".into() });
+        let old = find([("OATH_TOKEN", "old"), ("OAUTH_TOKEN", "")]);
+        assert_eq!(old.value, "old");
+        assert_eq!(old.origin.to_string(), "environment variable `OATH_TOKEN`");
+    }
+
+    #[test]
+    fn the_process_is_captured() {
+        let environment = Environment::capture();
+        assert_eq!(environment.value("PATH"), std::env::var("PATH").ok().as_deref());
+    }
+
+    #[test]
+    fn the_debug_form_keeps_secrets() {
+        let environment = Environment::from_pairs([("OAUTH_TOKEN", "s3cret")]);
+        assert_eq!(format!("{environment:?}"), r#"Environment {"OAUTH_TOKEN"}"#);
+    }
+}

@@ -1,0 +1,222 @@
+//! The certificate and the token with which a cluster is reached from outside.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+use crate::field::{FieldName, Found, Origin};
+use crate::file::{FileError, read_text};
+use crate::names::launch_data;
+
+/// The largest certificate or token file that is read, in bytes.
+const MAX_FILE_BYTES: u64 = 1 << 20;
+
+/// Text that is shown nowhere unless it is asked for by name.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Hides a text.
+    pub const fn new(text: String) -> Self {
+        Self(text)
+    }
+
+    /// Returns the text.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+/// What is needed to reach a cluster from outside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Oauth {
+    /// The certificate of the cluster's authority.
+    pub cert: Found<Secret>,
+    /// The token of the service account, without white space around it.
+    pub token: Found<Secret>,
+}
+
+/// Access to a cluster that is given but cannot be used.
+#[derive(Debug, Error)]
+pub enum OauthError {
+    /// The named file cannot be used.
+    #[error("file named by {origin} is not usable")]
+    File {
+        /// Who named it.
+        origin: Origin,
+        /// What is wrong with it.
+        #[source]
+        source: FileError,
+    },
+    /// The file or variable holds nothing but white space.
+    #[error("certificate or token of {origin} is blank")]
+    Blank {
+        /// Who gave it.
+        origin: Origin,
+    },
+    /// Only one of certificate and token is given.
+    #[error("{origin} is given without {missing}")]
+    Half {
+        /// Who gave the one.
+        origin: Origin,
+        /// The argument that would give the other.
+        missing: &'static str,
+    },
+}
+
+impl OauthError {
+    /// Says how to mend it.
+    pub fn hint(&self) -> String {
+        match self {
+            Self::File { .. } => "name a file that exists and may be read".to_owned(),
+            Self::Blank { .. } => "give the text, or take the setting away".to_owned(),
+            Self::Half { missing, .. } => format!("give {missing} too, or neither"),
+        }
+    }
+}
+
+/// Finds certificate and token, each in its file or as data in the environment; neither is fine.
+pub(crate) fn find(field: impl Fn(&FieldName) -> Option<Found<String>>) -> Result<Option<Oauth>, OauthError> {
+    let cert = find_one(&field, &launch_data::OAUTH_CERT_PATH, &launch_data::OAUTH_CERT)?;
+    let token = find_one(&field, &launch_data::OAUTH_TOKEN_PATH, &launch_data::OAUTH_TOKEN)?;
+    match (cert, token) {
+        (None, None) => Ok(None),
+        (Some(cert), Some(token)) => {
+            let token = token.map(|token| Secret::new(token.expose().trim().to_owned()));
+            Ok(Some(Oauth { cert, token }))
+        }
+        (Some(cert), None) => Err(OauthError::Half { origin: cert.origin, missing: "`oauthTokenPath`" }),
+        (None, Some(token)) => Err(OauthError::Half { origin: token.origin, missing: "`oauthCertPath`" }),
+    }
+}
+
+/// A path from the command line beats data from the environment, which beats a path from a property.
+fn find_one(
+    field: &impl Fn(&FieldName) -> Option<Found<String>>,
+    path: &FieldName,
+    data: &FieldName,
+) -> Result<Option<Found<Secret>>, OauthError> {
+    let path = field(path);
+    let by_argument = path.as_ref().is_some_and(|path| matches!(path.origin, Origin::Argument { .. }));
+    let data = if by_argument { None } else { field(data) };
+    let found = match (data, path) {
+        (Some(data), _) => data,
+        (None, Some(Found { value, origin })) => match read_text(&PathBuf::from(value), MAX_FILE_BYTES) {
+            Ok(text) => Found::new(text, origin),
+            Err(source) => return Err(OauthError::File { origin, source }),
+        },
+        (None, None) => return Ok(None),
+    };
+    if found.value.trim().is_empty() {
+        return Err(OauthError::Blank { origin: found.origin });
+    }
+    Ok(Some(found.map(Secret::new)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::launch_data::{DefaultLaunchData, Defaults, LaunchDataWrapper};
+    use crate::properties::Properties;
+    use crate::{Arguments, Environment};
+    use std::error::Error;
+    use std::path::Path;
+
+    fn oauth(
+        argv: &[&str],
+        environment: &[(&str, &str)],
+        properties: &str,
+    ) -> Result<Option<Oauth>, OauthError> {
+        let properties = Properties::parse(Path::new("p.properties"), properties.as_bytes()).unwrap();
+        DefaultLaunchData::from_parts(
+            Arguments::parse(argv.iter().copied(), &[]).unwrap(),
+            Environment::from_pairs(environment.iter().copied()),
+            properties,
+            &Defaults::handler(),
+        )
+        .unwrap()
+        .oauth()
+    }
+
+    struct Files {
+        _folder: tempfile::TempDir,
+        cert: String,
+        token: String,
+    }
+
+    fn files(cert_text: &str, token_text: &str) -> Files {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            path.to_str().unwrap().to_owned()
+        };
+        let (cert, token) = (write("cert", cert_text), write("token", token_text));
+        Files { _folder: folder, cert, token }
+    }
+
+    #[test]
+    fn p7_files_are_read_and_the_token_is_trimmed() {
+        let files = files("CERT\n", " TOKEN\n");
+        let argv = ["--oauthCertPath", &files.cert, "--oauth-token-path", &files.token];
+        let found = oauth(&argv, &[], "").unwrap().unwrap();
+        assert_eq!((found.cert.value.expose(), found.token.value.expose()), ("CERT\n", "TOKEN"));
+        assert_eq!(found.token.origin, Origin::Argument { name: "oauthTokenPath".into() });
+        assert_eq!(oauth(&[], &[], "").unwrap(), None);
+    }
+
+    #[test]
+    fn p7_a_wrong_path_is_an_error_that_names_argument_and_path() {
+        let files = files("CERT", "TOKEN");
+        let argv = ["--oauthCertPath", &files.cert, "--oauthTokenPath", "/nowhere/token"];
+        let error = oauth(&argv, &[("OAUTH_CERT", "C"), ("OAUTH_TOKEN", "T")], "").unwrap_err();
+        assert_eq!(error.to_string(), "file named by argument `oauthTokenPath` is not usable");
+        assert_eq!(error.source().unwrap().to_string(), "cannot read /nowhere/token");
+    }
+
+    #[test]
+    fn p7_one_without_the_other_is_an_error() {
+        let files = files("CERT", " \n");
+        let error = oauth(&["--oauthCertPath", &files.cert], &[], "").unwrap_err();
+        assert_eq!(error.to_string(), "argument `oauthCertPath` is given without `oauthTokenPath`");
+        let error = oauth(&[], &[("OATH_TOKEN", "T")], "").unwrap_err();
+        assert_eq!(error.to_string(), "environment variable `OATH_TOKEN` is given without `oauthCertPath`");
+        let argv = ["--oauthCertPath", &files.cert, "--oauthTokenPath", &files.token];
+        assert!(matches!(oauth(&argv, &[], ""), Err(OauthError::Blank { .. })));
+    }
+
+    #[test]
+    fn p7_the_environment_gives_data_in_both_spellings() {
+        for (cert, token) in [("OAUTH_CERT", "OAUTH_TOKEN"), ("OATH_CERT", "OATH_TOKEN")] {
+            let found = oauth(&[], &[(cert, "C"), (token, "T")], "").unwrap().unwrap();
+            assert_eq!((found.cert.value.expose(), found.token.value.expose()), ("C", "T"));
+        }
+    }
+
+    #[test]
+    fn p7_argument_beats_environment_beats_property() {
+        let files = files("CERT", "TOKEN");
+        let properties = format!("oauthCertPath={}\noauthTokenPath={}", files.cert, files.token);
+        let environment = [("OAUTH_CERT", "C"), ("OAUTH_TOKEN", "T")];
+        let tokens = |argv: &[&str], environment: &[(&str, &str)]| {
+            let found = oauth(argv, environment, &properties).unwrap().unwrap();
+            (found.cert.value.expose().to_owned(), found.token.value.expose().to_owned())
+        };
+        assert_eq!(tokens(&[], &[]), ("CERT".into(), "TOKEN".into()));
+        assert_eq!(tokens(&[], &environment), ("C".into(), "T".into()));
+        assert_eq!(tokens(&["--oauthCertPath", &files.cert], &environment), ("CERT".into(), "T".into()));
+    }
+
+    #[test]
+    fn secrets_are_not_shown() {
+        let found = oauth(&[], &[("OAUTH_CERT", "s3cret"), ("OAUTH_TOKEN", "s3cret")], "").unwrap();
+        assert!(!format!("{found:?}").contains("s3cret"));
+    }
+}

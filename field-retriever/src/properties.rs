@@ -1,0 +1,279 @@
+//! A reader of Java's .properties files that keeps order, line numbers and duplicates.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+use crate::field::{Found, Origin};
+use crate::file::{FileError, read_bytes};
+
+/// The largest properties file that is read, in bytes.
+pub const MAX_FILE_BYTES: u64 = 16 << 20;
+
+/// One key with its value.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Property {
+    /// The key, unescaped.
+    pub key: String,
+    /// The value, unescaped.
+    pub value: String,
+    /// The line on which the key begins, counted from 1.
+    pub line: u32,
+}
+
+impl fmt::Debug for Property {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} on line {}", self.key, self.line)
+    }
+}
+
+/// The content of one properties file; of equal keys the last one holds.
+///
+/// Its debug form shows keys only, because values may be secrets.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Properties {
+    file: PathBuf,
+    entries: Vec<Property>,
+    places: BTreeMap<String, usize>,
+    warnings: Vec<PropertyWarning>,
+}
+
+/// Something in a properties file that is allowed but hardly meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PropertyWarning {
+    /// A key stands twice, and the later line holds.
+    Replaced {
+        /// The file as it was named.
+        file: PathBuf,
+        /// The key.
+        key: String,
+        /// The line that has no effect.
+        line: u32,
+        /// The line that replaces it.
+        by: u32,
+    },
+}
+
+impl fmt::Display for PropertyWarning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self::Replaced { file, key, line, by } = self;
+        write!(f, "property `{key}` ({}:{line}) is replaced by line {by}", file.display())
+    }
+}
+
+/// A properties file that cannot be used.
+#[derive(Debug, Error)]
+pub enum PropertiesError {
+    /// The file cannot be read.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// An escape is not four hexadecimal digits, or half of a surrogate pair.
+    #[error("{}:{line}: `\\u{found}` is not a character", .file.display())]
+    Escape {
+        /// The file as it was named.
+        file: PathBuf,
+        /// The line of the escape, counted from 1.
+        line: u32,
+        /// What follows the `\u`.
+        found: String,
+    },
+}
+
+impl PropertiesError {
+    /// Says how to mend it.
+    pub fn hint(&self) -> String {
+        match self {
+            Self::File(_) => "name a file that exists and may be read".to_owned(),
+            Self::Escape { .. } => {
+                "write `\\u` and four hexadecimal digits, or `\\\\u` for a backslash before a u".to_owned()
+            }
+        }
+    }
+}
+
+impl Properties {
+    /// Reads a file.
+    pub fn read(file: &Path) -> Result<Self, PropertiesError> {
+        Self::parse(file, &read_bytes(file, MAX_FILE_BYTES)?)
+    }
+
+    /// Reads the content of a file; bytes that are not UTF-8 make all of it Latin-1.
+    pub fn parse(file: &Path, bytes: &[u8]) -> Result<Self, PropertiesError> {
+        let text = match std::str::from_utf8(bytes) {
+            Ok(text) => text.strip_prefix('\u{feff}').unwrap_or(text).to_owned(),
+            Err(_) => bytes.iter().copied().map(char::from).collect(),
+        };
+        let mut properties = Self { file: file.to_owned(), ..Self::default() };
+        for line in LogicalLines::new(&text) {
+            properties.keep(line.split(file)?);
+        }
+        Ok(properties)
+    }
+
+    /// Finds the value of a key.
+    pub fn find(&self, key: &str) -> Option<Found<String>> {
+        let Property { key, value, line } = self.entries.get(*self.places.get(key)?)?;
+        let origin = Origin::Property { file: self.file.clone(), line: *line, key: key.clone() };
+        Some(Found::new(value.clone(), origin))
+    }
+
+    /// Lists the properties that hold, in the order of the file.
+    pub fn iter(&self) -> impl Iterator<Item = &Property> {
+        self.entries.iter().enumerate().filter_map(|(place, property)| {
+            (self.places.get(&property.key) == Some(&place)).then_some(property)
+        })
+    }
+
+    /// Returns the file as it was named.
+    pub fn file(&self) -> &Path {
+        &self.file
+    }
+
+    /// Lists what is allowed but hardly meant.
+    pub fn warnings(&self) -> &[PropertyWarning] {
+        &self.warnings
+    }
+
+    fn keep(&mut self, property: Property) {
+        let place = self.entries.len();
+        if let Some(earlier) = self.places.insert(property.key.clone(), place) {
+            self.warnings.push(PropertyWarning::Replaced {
+                file: self.file.clone(),
+                key: property.key.clone(),
+                line: self.entries.get(earlier).map_or(property.line, |earlier| earlier.line),
+                by: property.line,
+            });
+        }
+        self.entries.push(property);
+    }
+}
+
+/// The characters of one key and value, still escaped, each with its line.
+struct LogicalLine {
+    characters: Vec<(char, u32)>,
+}
+
+impl LogicalLine {
+    /// Splits at the first `=`, `:` or white space that no backslash precedes.
+    fn split(&self, file: &Path) -> Result<Property, PropertiesError> {
+        let characters = &self.characters;
+        let mut end = 0;
+        while let Some((character, _)) = characters.get(end) {
+            match character {
+                '\\' => end += 2,
+                '=' | ':' => break,
+                character if is_blank(*character) => break,
+                _ => end += 1,
+            }
+        }
+        let end = end.min(characters.len());
+        let mut start = skip_blanks(characters, end);
+        if matches!(characters.get(start), Some(('=' | ':', _))) {
+            start = skip_blanks(characters, start + 1);
+        }
+        Ok(Property {
+            key: unescape(file, characters.get(..end).unwrap_or_default())?,
+            value: unescape(file, characters.get(start..).unwrap_or_default())?,
+            line: characters.first().map_or(0, |(_, line)| *line),
+        })
+    }
+}
+
+/// Joins lines that end in a backslash, and leaves out blank lines and comments.
+struct LogicalLines<'a> {
+    lines: std::vec::IntoIter<(u32, &'a str)>,
+}
+
+impl<'a> LogicalLines<'a> {
+    fn new(text: &'a str) -> Self {
+        let mut lines = Vec::new();
+        let mut rest = text;
+        while !rest.is_empty() {
+            let end = rest.find(['\n', '\r']).unwrap_or(rest.len());
+            let (line, after) = rest.split_at(end);
+            lines.push((lines.len() as u32 + 1, line.trim_start_matches(is_blank)));
+            rest = after.strip_prefix("\r\n").or_else(|| after.strip_prefix(['\n', '\r'])).unwrap_or(after);
+        }
+        Self { lines: lines.into_iter() }
+    }
+}
+
+impl Iterator for LogicalLines<'_> {
+    type Item = LogicalLine;
+
+    fn next(&mut self) -> Option<LogicalLine> {
+        let mut characters = Vec::new();
+        let mut continued = false;
+        for (number, line) in self.lines.by_ref() {
+            if !continued && (line.is_empty() || line.starts_with(['#', '!'])) {
+                continue;
+            }
+            let backslashes = line.len() - line.trim_end_matches('\\').len();
+            continued = backslashes % 2 == 1;
+            let kept = if continued { &line[..line.len() - 1] } else { line };
+            characters.extend(kept.chars().map(|character| (character, number)));
+            if !continued && !characters.is_empty() {
+                break;
+            }
+        }
+        (!characters.is_empty()).then_some(LogicalLine { characters })
+    }
+}
+
+fn is_blank(character: char) -> bool {
+    matches!(character, ' ' | '\t' | '\x0c')
+}
+
+fn skip_blanks(characters: &[(char, u32)], start: usize) -> usize {
+    start + characters.iter().skip(start).take_while(|(character, _)| is_blank(*character)).count()
+}
+
+fn unescape(file: &Path, characters: &[(char, u32)]) -> Result<String, PropertiesError> {
+    let mut text = String::with_capacity(characters.len());
+    let mut rest = characters.iter();
+    while let Some((character, _)) = rest.next() {
+        if *character != '\\' {
+            text.push(*character);
+            continue;
+        }
+        match rest.next() {
+            None => {}
+            Some(('t', _)) => text.push('\t'),
+            Some(('n', _)) => text.push('\n'),
+            Some(('r', _)) => text.push('\r'),
+            Some(('f', _)) => text.push('\x0c'),
+            Some(('u', line)) => {
+                let escape = rest.as_slice();
+                let (character, used) = unicode(escape).ok_or_else(|| PropertiesError::Escape {
+                    file: file.to_owned(),
+                    line: *line,
+                    found: escape.iter().take(4).map(|(character, _)| character).collect(),
+                })?;
+                text.push(character);
+                rest = escape.get(used..).unwrap_or_default().iter();
+            }
+            Some((other, _)) => text.push(*other),
+        }
+    }
+    Ok(text)
+}
+
+/// Reads what follows `\u`: one unit, or a high surrogate with the escaped low one behind it.
+fn unicode(escape: &[(char, u32)]) -> Option<(char, usize)> {
+    let first = unit(escape.get(..4)?)?;
+    if let Some(character) = char::from_u32(u32::from(first)) {
+        return Some((character, 4));
+    }
+    let [('\\', _), ('u', _), digits @ ..] = escape.get(4..10)? else { return None };
+    let character = char::decode_utf16([first, unit(digits)?]).next()?.ok()?;
+    Some((character, 10))
+}
+
+fn unit(digits: &[(char, u32)]) -> Option<u16> {
+    digits.iter().try_fold(0, |unit: u16, (digit, _)| Some((unit << 4) | digit.to_digit(16)? as u16))
+}
+
+#[cfg(test)]
+mod tests;
