@@ -1,0 +1,110 @@
+//! The document as written: an agenda and its operations, nothing filled in, nothing resolved.
+
+mod operation;
+
+pub use operation::{DependsOn, Operation};
+
+use pop_document::{Fault, Fields, Pointer, nearest};
+use pop_policy::PolicyLayer;
+use serde_json::Value;
+
+const FIELDS: [&str; 14] = [
+    "id",
+    "cid",
+    "customerId",
+    "title",
+    "addedTime",
+    "updatedTime",
+    "allowedCustomerIds",
+    "isGlobal",
+    "operations",
+    "params",
+    "linkId",
+    "progressId",
+    "agendaInsight",
+    "jobId",
+];
+
+/// Who an agenda is, to the systems around it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Identity {
+    /// The agenda's id; the executor makes one if it is absent.
+    pub id: Option<String>,
+    /// The correlation id.
+    pub cid: Option<String>,
+    /// The customer's id.
+    pub customer_id: Option<String>,
+    /// The title.
+    pub title: Option<String>,
+    /// Groups agendas that belong together.
+    pub link_id: Option<String>,
+    /// The id under which progress is reported.
+    pub progress_id: Option<String>,
+}
+
+/// An agenda as it was written.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Agenda {
+    /// Who it is.
+    pub identity: Identity,
+    /// Policies for all its operations.
+    pub policies: PolicyLayer,
+    /// Its operations, in order.
+    pub operations: Vec<Operation>,
+}
+
+impl Agenda {
+    /// Reads an agenda; everything wrong in it is added to `faults`. None if there is nothing to go on with.
+    pub fn parse(mut root: Value, faults: &mut Vec<Fault>) -> Option<Self> {
+        // taken out first, so that payloads move into the plan and are not copied
+        let operations = root.get_mut("operations").map(Value::take);
+        let mut fields = Fields::of(&root, Pointer::root(), "an agenda", "wrong-type", faults)?;
+        warn_unknown(&mut fields);
+        let text = |fields: &mut Fields<'_, '_>, name: &str| fields.text(name).map(str::to_owned);
+        let identity = Identity {
+            id: text(&mut fields, "id"),
+            cid: text(&mut fields, "cid"),
+            customer_id: text(&mut fields, "customerId"),
+            title: text(&mut fields, "title"),
+            link_id: text(&mut fields, "linkId"),
+            progress_id: text(&mut fields, "progressId"),
+        };
+        let at = fields.at("params");
+        let policies = fields
+            .any("params")
+            .map(|params| PolicyLayer::parse(params, at, fields.faults()))
+            .unwrap_or_default();
+        let at = fields.at("operations");
+        let operations = match operations {
+            Some(Value::Array(items)) => items
+                .into_iter()
+                .enumerate()
+                .filter_map(|(index, item)| Operation::parse(item, at.join(index), faults))
+                .collect(),
+            Some(Value::Null) | None => {
+                let message = "an agenda needs `operations`, a list";
+                faults.push(Fault::value("missing-field", Pointer::root(), message));
+                return None;
+            }
+            Some(other) => {
+                let message = format!("`operations` must be a list, not {}", pop_document::kind_of(&other));
+                faults.push(Fault::value("wrong-type", at, message));
+                return None;
+            }
+        };
+        Some(Self { identity, policies, operations })
+    }
+}
+
+/// An agenda in another tool's shape often has its list under another name; say so.
+fn warn_unknown(fields: &mut Fields<'_, '_>) {
+    for (name, _) in fields.iter() {
+        if FIELDS.contains(&name.as_str()) {
+            continue;
+        }
+        let at = fields.at(name);
+        let message = format!("an agenda has no field `{name}`; it is ignored");
+        let fault = Fault::key("unknown-field", at, message).warning();
+        fields.faults().push(fault.did_you_mean(nearest(name, FIELDS)));
+    }
+}

@@ -1,0 +1,116 @@
+//! One operation as written.
+
+use crate::name::OperationName;
+use pop_document::{Fault, Fields, Pointer};
+use pop_policy::PolicyLayer;
+use serde_json::Value;
+
+const FIELDS: [&str; 10] =
+    ["id", "cid", "customerId", "title", "addedTime", "updatedTime", "name", "type", "payload", "params"];
+
+/// A name in `dependsOn`, with the place where it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DependsOn {
+    /// The operation that must be settled first.
+    pub name: String,
+    /// The value that names it.
+    pub pointer: Pointer,
+}
+
+/// An operation as it was written.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Operation {
+    /// The place of its map in the document.
+    pub pointer: Pointer,
+    /// Its id, only handed on.
+    pub id: Option<String>,
+    /// Its name.
+    pub name: OperationName,
+    /// The key into the registry.
+    pub handler_type: String,
+    /// Its input, references unresolved.
+    pub payload: Value,
+    /// Operations that it waits for without reading them.
+    pub depends_on: Vec<DependsOn>,
+    /// Its own policies.
+    pub policies: PolicyLayer,
+}
+
+impl Operation {
+    pub(crate) fn parse(mut value: Value, at: Pointer, faults: &mut Vec<Fault>) -> Option<Self> {
+        let payload = value.get_mut("payload").map(Value::take).unwrap_or_default();
+        let mut fields = Fields::of(&value, at.clone(), "an operation", "wrong-type", faults)?;
+        fields.warn_unknown("an operation", &FIELDS);
+        let name = fields.text("name").and_then(|text| match OperationName::parse(text) {
+            Ok(name) => Some(name),
+            Err(error) => {
+                let at = fields.at("name");
+                let hint = "files, containers and pods are named after operations";
+                fields.faults().push(Fault::value("bad-name", at, error.to_string()).hint(hint));
+                None
+            }
+        });
+        let handler_type = fields.text("type").map(str::to_owned);
+        for field in ["name", "type"] {
+            if fields.any(field).is_none() {
+                let message = format!("an operation needs a `{field}`");
+                let fault = Fault::value("missing-field", at.clone(), message);
+                fields.faults().push(fault);
+            }
+        }
+        let id = match fields.any("id") {
+            Some(Value::Number(number)) => Some(number.to_string()),
+            _ => fields.text("id").map(str::to_owned),
+        };
+        let mut depends_on = Vec::new();
+        let mut policies = PolicyLayer::default();
+        if let Some(params) = fields.any("params") {
+            let params_at = at.join("params");
+            policies = PolicyLayer::parse(params, params_at.clone(), fields.faults());
+            if let Some(names) = params.get("dependsOn") {
+                depends_on = read_depends_on(names, &params_at.join("dependsOn"), fields.faults());
+            }
+        }
+        Some(Self {
+            pointer: at,
+            id,
+            name: name?,
+            handler_type: handler_type?,
+            payload,
+            depends_on,
+            policies,
+        })
+    }
+}
+
+/// `"a, b"` or `["a", "b"]`; blanks are trimmed and empty items dropped.
+fn read_depends_on(value: &Value, at: &Pointer, faults: &mut Vec<Fault>) -> Vec<DependsOn> {
+    let split = |text: &str, pointer: &Pointer| -> Vec<DependsOn> {
+        let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
+        names.map(|name| DependsOn { name: name.to_owned(), pointer: pointer.clone() }).collect()
+    };
+    match value {
+        Value::Null => Vec::new(),
+        Value::String(text) => split(text, at),
+        Value::Array(items) => {
+            let mut names = Vec::with_capacity(items.len());
+            for (index, item) in items.iter().enumerate() {
+                match item.as_str() {
+                    Some(text) => names.extend(split(text, &at.join(index))),
+                    None => wrong_depends_on(item, at.join(index), faults),
+                }
+            }
+            names
+        }
+        other => {
+            wrong_depends_on(other, at.clone(), faults);
+            Vec::new()
+        }
+    }
+}
+
+fn wrong_depends_on(value: &Value, at: Pointer, faults: &mut Vec<Fault>) {
+    let kind = pop_document::kind_of(value);
+    let message = format!("`dependsOn` names operations: \"a, b\" or [\"a\", \"b\"], not {kind}");
+    faults.push(Fault::value("wrong-type", at, message));
+}

@@ -1,0 +1,286 @@
+//! What happened in a run: the events that the journal keeps and everything later is told from.
+
+use crate::ops::OpIx;
+use pop_registry::contract::{Failure, Millis, Progress};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::sync::Arc;
+
+/// Milliseconds since the run began.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RunTime(pub u64);
+
+impl RunTime {
+    /// This time and `ms` more.
+    #[must_use]
+    pub fn plus(self, ms: u64) -> Self {
+        Self(self.0.saturating_add(ms))
+    }
+}
+
+/// How a run is to go.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RunOptions {
+    /// How many operations run at once, at most.
+    pub parallel: u32,
+    /// After a failure, whether everything that does not need the failed operation still runs.
+    pub keep_going: bool,
+    /// How long an operation that is asked to stop may take before it is killed.
+    pub grace_ms: u64,
+    /// How long the whole run may take.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time_limit_ms: Option<u64>,
+    /// Whether launched operations wait to be scheduled (containers, pods); processes do not.
+    #[serde(default)]
+    pub has_pending_phase: bool,
+}
+
+impl Default for RunOptions {
+    fn default() -> Self {
+        Self {
+            parallel: 1,
+            keep_going: false,
+            grace_ms: 10_000,
+            time_limit_ms: None,
+            has_pending_phase: false,
+        }
+    }
+}
+
+/// Why a run is being ended early; a later reason in this list outranks an earlier one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum CancelReason {
+    /// An operation failed: nothing new starts, what runs may finish.
+    Failure,
+    /// An operation with `onFail: FATAL` failed: what runs is stopped.
+    Fatal,
+    /// The run took too long: what runs is stopped.
+    TimeLimit,
+    /// Ctrl-C: what runs is stopped.
+    Interrupted,
+    /// SIGTERM: what runs is stopped.
+    Terminated,
+}
+
+/// Why an attempt is being stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum StopReason {
+    /// It ran longer than `timeoutMs`.
+    TimedOut,
+    /// It printed nothing for `noOutputTimeoutMs`.
+    Stalled,
+    /// It was not scheduled within `pendingTimeoutMs`.
+    NeverScheduled,
+    /// The run is being ended.
+    Cancelled,
+}
+
+/// How an attempt ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Ending {
+    /// Well, with this result.
+    Succeeded {
+        /// The operation's result.
+        result: Arc<Value>,
+    },
+    /// Badly.
+    Failed(Box<Failure>),
+    /// It was stopped because the run was being ended.
+    Cancelled,
+    /// It is gone with the executor that followed it; that is no fault of its own and it starts anew.
+    Lost,
+}
+
+/// What became of an operation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Outcome {
+    /// It has its result.
+    Succeeded,
+    /// It failed and `onFail: SKIP` lets the run go on; its result is null.
+    Skipped,
+    /// It failed.
+    Failed,
+    /// It was not started, or stopped, because of something else.
+    Cancelled,
+}
+
+impl Outcome {
+    /// The word of documents and screens.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Succeeded => "succeeded",
+            Self::Skipped => "skipped",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    /// Whether operations that need this one may start.
+    pub fn lets_others_start(self) -> bool {
+        matches!(self, Self::Succeeded | Self::Skipped)
+    }
+}
+
+/// What became of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum RunOutcome {
+    /// Every operation is settled as allowed.
+    Succeeded,
+    /// Some operation failed.
+    Failed,
+    /// An operation with `onFail: FATAL` failed.
+    Fatal,
+    /// The run's time limit was reached.
+    TimeLimit,
+    /// Ctrl-C.
+    Interrupted,
+    /// SIGTERM.
+    Terminated,
+    /// Nothing can move and something is not settled: a fault in pop.
+    Stuck,
+}
+
+impl RunOutcome {
+    /// The exit code of `pop` for this outcome (docs/formats/exit-codes.md).
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Self::Succeeded => 0,
+            Self::Stuck => 1,
+            Self::Failed => 10,
+            Self::Fatal => 12,
+            Self::TimeLimit => 13,
+            Self::Interrupted => 130,
+            Self::Terminated => 143,
+        }
+    }
+
+    /// The word of documents and screens.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::Fatal => "fatal",
+            Self::TimeLimit => "timeLimit",
+            Self::Interrupted => "interrupted",
+            Self::Terminated => "terminated",
+            Self::Stuck => "stuck",
+        }
+    }
+}
+
+/// One fact of a run. The journal's records are these; a change here is a change of its format.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum RunEvent {
+    /// The run began.
+    RunStarted {
+        /// The run.
+        run: Box<str>,
+        /// When, by the wall clock.
+        started: Millis,
+        /// How it is to go.
+        options: RunOptions,
+    },
+    /// Another executor goes on with the run.
+    RunResumed {
+        /// How it is to go from here.
+        options: RunOptions,
+    },
+    /// An attempt is about to be launched.
+    AttemptStarted {
+        /// The operation.
+        op: OpIx,
+        /// The attempt's number, from 1.
+        attempt: u32,
+    },
+    /// What was launched has left its pending phase and runs.
+    AttemptRunning {
+        /// The operation.
+        op: OpIx,
+        /// The attempt's number.
+        attempt: u32,
+    },
+    /// An attempt reported progress.
+    ProgressReported {
+        /// The operation.
+        op: OpIx,
+        /// The attempt's number.
+        attempt: u32,
+        /// The progress.
+        progress: Arc<Progress>,
+    },
+    /// An attempt is asked to stop.
+    StopAsked {
+        /// The operation.
+        op: OpIx,
+        /// The attempt's number.
+        attempt: u32,
+        /// Why.
+        reason: StopReason,
+    },
+    /// An attempt that was asked to stop has not, and is killed.
+    KillAsked {
+        /// The operation.
+        op: OpIx,
+        /// The attempt's number.
+        attempt: u32,
+    },
+    /// An attempt ended.
+    AttemptEnded {
+        /// The operation.
+        op: OpIx,
+        /// The attempt's number.
+        attempt: u32,
+        /// How.
+        ending: Ending,
+    },
+    /// A failed operation waits before it is tried again.
+    BackedOff {
+        /// The operation.
+        op: OpIx,
+        /// Until when.
+        until: RunTime,
+    },
+    /// A wait before another attempt is over.
+    BackoffEnded {
+        /// The operation.
+        op: OpIx,
+    },
+    /// An operation has its outcome, for ever unless it failed or was cancelled and the run is resumed.
+    OperationSettled {
+        /// The operation.
+        op: OpIx,
+        /// Its outcome.
+        outcome: Outcome,
+        /// The code that `ignoreErrors` let pass, if one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        ignored: Option<Box<str>>,
+    },
+    /// The run is to be ended early.
+    CancelRaised {
+        /// Why.
+        reason: CancelReason,
+        /// Whether running operations are killed at once.
+        force: bool,
+    },
+    /// The run is over.
+    RunEnded {
+        /// What became of it.
+        outcome: RunOutcome,
+    },
+}
+
+/// An event and the time at which it was decided.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Recorded {
+    /// When, in the run's own time.
+    pub at: RunTime,
+    /// What.
+    pub event: RunEvent,
+}

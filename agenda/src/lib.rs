@@ -1,0 +1,43 @@
+//! An agenda: the document as written, its plan, its schedule, its events.
+//!
+//! Three stages, three types. [`Agenda`] is what stands in the file. [`Plan`] is what can run: only
+//! [`Plan::build`] makes one, and it finds every fault before it refuses. [`Scheduler`] is a plan in motion: a
+//! value with one method, [`Scheduler::step`], that turns what happened into facts and into orders. It has no
+//! clock, no files and no tasks; its state changes only by [`Scheduler::evolve`], so live running and resuming
+//! from a journal are the same code.
+//!
+//! ```
+//! use pop_agenda::{Agenda, Input, Plan, RunEvent, RunOptions, RunTime, Scheduler, Verdict};
+//! use pop_document::Source;
+//! use pop_registry::{contract::LaunchType, Catalog};
+//!
+//! let source = Source::new("a.yaml", b"operations: [{name: a, type: logMessages, payload: {}}]").unwrap();
+//! let mut faults = Vec::new();
+//! let agenda = Agenda::parse(source.read().unwrap(), &mut faults).unwrap();
+//! let plan = Plan::build(agenda, &Catalog::default(), LaunchType::Local, &mut faults).unwrap();
+//!
+//! let mut scheduler = Scheduler::new(plan, RunOptions::default());
+//! let step = scheduler.step(RunTime(0), Input::Begun { run: "r1".into(), started: 0 });
+//! let pop_agenda::Action::Launch { op, attempt, .. } = step.actions[0] else { unreachable!() };
+//! let verdict = Verdict::succeeded(serde_json::json!({}));
+//! let step = scheduler.step(RunTime(5), Input::Ended { op, attempt, verdict });
+//! assert!(matches!(step.events.last(), Some(RunEvent::RunEnded { .. })));
+//! ```
+
+mod document;
+mod event;
+mod name;
+mod ops;
+mod plan;
+mod reference;
+mod schedule;
+
+pub use document::{Agenda, DependsOn, Identity, Operation};
+pub use event::{
+    CancelReason, Ending, Outcome, Recorded, RunEvent, RunOptions, RunOutcome, RunTime, StopReason,
+};
+pub use name::{NameError, OperationName};
+pub use ops::{OpIx, OpMap};
+pub use plan::{BindError, Edge, EdgeKind, Graph, Payload, Plan, Planned, Serves};
+pub use reference::{Fallback, Piece, Token};
+pub use schedule::{Action, Explanation, Input, OpState, Scheduler, Step, Tally, Verdict};

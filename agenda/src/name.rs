@@ -1,0 +1,136 @@
+//! Names of operations: one grammar, one rule for collisions, one safe spelling for files.
+
+use std::fmt;
+use unicode_normalization::UnicodeNormalization;
+
+/// The longest name, in characters.
+const LONGEST: usize = 128;
+
+/// The name of an operation: 1 to 128 letters or digits of any script, `.`, `_`, `-` and spaces, beginning with
+/// a letter or digit and not ending with a space.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct OperationName(Box<str>);
+
+/// What is wrong with a name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NameError {
+    /// It is empty.
+    #[error("the name of an operation must not be empty")]
+    Empty,
+    /// It is too long.
+    #[error("a name has at most {LONGEST} characters; this one has {0}")]
+    TooLong(usize),
+    /// It begins with something else than a letter or digit.
+    #[error("a name begins with a letter or digit, not with {0:?}")]
+    Beginning(char),
+    /// It holds a character that a name cannot hold.
+    #[error("a name holds letters, digits, `.`, `_`, `-` and spaces, not {0:?}")]
+    Character(char),
+    /// It ends with a space.
+    #[error("a name does not end with a space")]
+    Ending,
+}
+
+impl OperationName {
+    /// Checks a name.
+    pub fn parse(text: &str) -> Result<Self, NameError> {
+        let first = text.chars().next().ok_or(NameError::Empty)?;
+        let count = text.chars().count();
+        if count > LONGEST {
+            return Err(NameError::TooLong(count));
+        }
+        if !first.is_alphanumeric() {
+            return Err(NameError::Beginning(first));
+        }
+        let bad = |c: &char| !(c.is_alphanumeric() || is_mark(*c) || matches!(c, '.' | '_' | '-' | ' '));
+        if let Some(bad) = text.chars().find(bad) {
+            return Err(NameError::Character(bad));
+        }
+        if text.ends_with(' ') {
+            return Err(NameError::Ending);
+        }
+        Ok(Self(text.into()))
+    }
+
+    /// The name as written.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Two names with the same key collide: they differ only in letter case or Unicode form.
+    pub fn collision_key(text: &str) -> String {
+        text.nfkc().collect::<String>().to_lowercase()
+    }
+
+    /// A spelling for file names: lower-case ASCII letters, digits, `.`, `_` and `-` stand for themselves,
+    /// anything else is `%` and two hexadecimal digits a byte, so two names never share a spelling.
+    pub fn file_name(&self) -> String {
+        let mut spelled = String::with_capacity(self.0.len());
+        for byte in self.0.bytes() {
+            match byte {
+                b'a'..=b'z' | b'0'..=b'9' | b'.' | b'_' | b'-' => spelled.push(byte as char),
+                other => {
+                    const HEX: &[u8; 16] = b"0123456789abcdef";
+                    spelled.push('%');
+                    spelled.push(HEX[usize::from(other >> 4)] as char);
+                    spelled.push(HEX[usize::from(other & 15)] as char);
+                }
+            }
+        }
+        spelled
+    }
+}
+
+/// Combining marks continue a letter in many scripts.
+fn is_mark(c: char) -> bool {
+    unicode_normalization::char::is_combining_mark(c)
+}
+
+impl fmt::Display for OperationName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn f35_one_grammar_refuses_what_files_and_pods_cannot_bear() {
+        for good in ["a", "probe.1", "9-x_y", "Vorschau groß", "影片 1", "e\u{301}"] {
+            assert!(OperationName::parse(good).is_ok(), "{good}");
+        }
+        let long = "x".repeat(300);
+        for (bad, error) in [
+            ("", NameError::Empty),
+            ("../x", NameError::Beginning('.')),
+            ("a/b", NameError::Character('/')),
+            ("-rf", NameError::Beginning('-')),
+            ("a\u{7}", NameError::Character('\u{7}')),
+            ("a\nb", NameError::Character('\n')),
+            ("a>b", NameError::Character('>')),
+            ("a:b", NameError::Character(':')),
+            ("a ", NameError::Ending),
+            (long.as_str(), NameError::TooLong(300)),
+        ] {
+            assert_eq!(OperationName::parse(bad), Err(error), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn f33_letter_case_and_unicode_form_do_not_make_another_name() {
+        let key = OperationName::collision_key;
+        assert_eq!(key("Probe"), key("probe"));
+        assert_eq!(key("\u{e9}"), key("e\u{301}"));
+        assert_ne!(key("probe1"), key("probe2"));
+    }
+
+    #[test]
+    fn file_names_are_safe_and_never_shared() {
+        let file = |name| OperationName::parse(name).unwrap().file_name();
+        assert_eq!(file("probe.1"), "probe.1");
+        assert_eq!(file("A b"), "%41%20b");
+        assert_ne!(file("a b"), file("a-b"));
+    }
+}

@@ -1,0 +1,292 @@
+//! An operation's payload: a value with holes where references stand, filled when its dependencies are settled.
+
+use crate::ops::OpIx;
+use crate::reference::{Fallback, Piece, Token, pieces};
+use pop_document::{Pointer, kind_of};
+use serde_json::Value;
+use std::borrow::Cow;
+
+/// A payload, and where in it references stand.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Payload {
+    value: Value,
+    holes: Box<[Hole]>,
+}
+
+/// One string of a payload that holds references.
+#[derive(Debug, Clone, PartialEq)]
+struct Hole {
+    pointer: Pointer,
+    parts: Vec<Part>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum Part {
+    Text(String),
+    Reference(Token, Referent),
+}
+
+/// What a reference refers to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Referent {
+    /// The result of another operation.
+    Result(OpIx),
+    /// The agenda's id.
+    AgendaId,
+    /// The operation's own name.
+    OperationName,
+}
+
+/// A reference that has no value, although what it refers to is settled.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{token}` at `{pointer}` of the payload: {problem}")]
+pub struct BindError {
+    /// The reference as written.
+    pub token: String,
+    /// The string in the payload that holds it.
+    pub pointer: String,
+    /// What is the matter.
+    pub problem: String,
+}
+
+/// What references are filled with.
+pub(crate) struct Values<'v> {
+    pub(crate) agenda_id: &'v str,
+    pub(crate) operation_name: &'v str,
+    /// The result of a settled operation; null if it was skipped.
+    pub(crate) result: &'v dyn Fn(OpIx) -> Option<&'v Value>,
+}
+
+impl Payload {
+    /// Finds the references of a payload. `refer` says what each refers to; one that it cannot place stays text,
+    /// and whoever asked has noted the fault.
+    pub(crate) fn compile(value: Value, mut refer: impl FnMut(&Token, &Pointer) -> Option<Referent>) -> Self {
+        let mut holes = Vec::new();
+        find_holes(&value, &mut Pointer::root(), &mut holes, &mut refer);
+        Self { value, holes: holes.into() }
+    }
+
+    /// The payload as written, references and all.
+    pub fn template(&self) -> &Value {
+        &self.value
+    }
+
+    /// Whether it has no reference.
+    pub fn is_fixed(&self) -> bool {
+        self.holes.is_empty()
+    }
+
+    /// The pointers of its strings that hold references.
+    pub fn holes(&self) -> impl Iterator<Item = &Pointer> {
+        self.holes.iter().map(|hole| &hole.pointer)
+    }
+
+    /// Fills every reference.
+    pub(crate) fn bind(&self, values: &Values<'_>) -> Result<Cow<'_, Value>, BindError> {
+        if self.holes.is_empty() {
+            return Ok(Cow::Borrowed(&self.value));
+        }
+        let mut bound = self.value.clone();
+        for hole in &self.holes {
+            let filled = hole.fill(values)?;
+            if let Some(slot) = bound.pointer_mut(hole.pointer.as_str()) {
+                *slot = filled;
+            }
+        }
+        Ok(Cow::Owned(bound))
+    }
+}
+
+/// Walks with a list of its own instead of the stack: results of any depth may stand in a payload.
+fn find_holes(
+    root: &Value,
+    at: &mut Pointer,
+    holes: &mut Vec<Hole>,
+    refer: &mut impl FnMut(&Token, &Pointer) -> Option<Referent>,
+) {
+    match root {
+        Value::String(text) => {
+            let Some(found) = pieces(text) else { return };
+            let parts: Vec<Part> = found
+                .into_iter()
+                .map(|piece| match piece {
+                    Piece::Text(text) => Part::Text(text),
+                    Piece::Token(token) => match refer(&token, at) {
+                        Some(referent) => Part::Reference(token, referent),
+                        None => Part::Text(token.text),
+                    },
+                })
+                .collect();
+            if parts.iter().any(|part| matches!(part, Part::Reference(..))) {
+                holes.push(Hole { pointer: at.clone(), parts });
+            }
+        }
+        Value::Array(items) => {
+            for (index, item) in items.iter().enumerate() {
+                let depth = at.len();
+                at.push(&index.to_string());
+                find_holes(item, at, holes, refer);
+                at.truncate(depth);
+            }
+        }
+        Value::Object(members) => {
+            for (key, member) in members {
+                let depth = at.len();
+                at.push(key);
+                find_holes(member, at, holes, refer);
+                at.truncate(depth);
+            }
+        }
+        _ => {}
+    }
+}
+
+impl Hole {
+    fn fill(&self, values: &Values<'_>) -> Result<Value, BindError> {
+        // a reference alone keeps the type of what it refers to
+        if let [Part::Reference(token, referent)] = self.parts.as_slice() {
+            return self.look_up(token, *referent, values);
+        }
+        let mut text = String::new();
+        for part in &self.parts {
+            match part {
+                Part::Text(plain) => text.push_str(plain),
+                Part::Reference(token, referent) => match self.look_up(token, *referent, values)? {
+                    Value::String(value) => text.push_str(&value),
+                    value @ (Value::Array(_) | Value::Object(_)) => {
+                        let problem =
+                            format!("refers to {}, which cannot stand inside text", kind_of(&value));
+                        return Err(self.error(token, problem));
+                    }
+                    scalar => text.push_str(&scalar.to_string()),
+                },
+            }
+        }
+        Ok(Value::String(text))
+    }
+
+    fn look_up(&self, token: &Token, referent: Referent, values: &Values<'_>) -> Result<Value, BindError> {
+        let op = match referent {
+            Referent::AgendaId => return Ok(values.agenda_id.into()),
+            Referent::OperationName => return Ok(values.operation_name.into()),
+            Referent::Result(op) => op,
+        };
+        let Some(result) = (values.result)(op) else {
+            return Err(self.error(token, "the operation has no result".to_owned()));
+        };
+        // a skipped operation leaves null behind, which has nothing to point to
+        let found = if result.is_null() { None } else { token.pointer.find(result) };
+        match (found, &token.fallback) {
+            (Some(value), _) => Ok(value.clone()),
+            (None, Some(Fallback::Null)) => Ok(Value::Null),
+            (None, Some(Fallback::Text(text))) => Ok(Value::String(text.clone())),
+            (None, None) if token.pointer.is_empty() => Ok(result.clone()),
+            (None, None) => Err(self.error(token, missing(token, result))),
+        }
+    }
+
+    fn error(&self, token: &Token, problem: String) -> BindError {
+        BindError { token: token.text.clone(), pointer: self.pointer.to_string(), problem }
+    }
+}
+
+/// Says which step of a pointer leads nowhere, and what there is instead.
+fn missing(token: &Token, result: &Value) -> String {
+    let mut at = result;
+    let mut walked = String::new();
+    for step in token.pointer.as_str().split('/').skip(1) {
+        let next = format!("{walked}/{step}");
+        match at.pointer(&format!("/{step}")) {
+            Some(value) => at = value,
+            None => {
+                let place = if walked.is_empty() { "the result".to_owned() } else { format!("`{walked}`") };
+                return match at {
+                    Value::Object(map) if map.is_empty() => format!("{place} is an empty map"),
+                    Value::Object(map) => {
+                        let keys: Vec<_> = map.keys().take(8).map(|key| format!("`{key}`")).collect();
+                        format!("there is no `{next}`; {place} has {}", keys.join(", "))
+                    }
+                    Value::Array(items) => {
+                        format!("there is no `{next}`; {place} is a list of {}", items.len())
+                    }
+                    other => format!("there is no `{next}`; {place} is {}", kind_of(other)),
+                };
+            }
+        }
+        walked = next;
+    }
+    "the result is null".to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn bind(payload: Value, result: &Value) -> Result<Value, String> {
+        let payload = Payload::compile(payload, |token, _| match token.name.as_str() {
+            "a.out" => Some(Referent::Result(OpIx(0))),
+            "pop.agendaId" => Some(Referent::AgendaId),
+            "pop.operationName" => Some(Referent::OperationName),
+            _ => None,
+        });
+        let values = Values { agenda_id: "ag-7", operation_name: "me", result: &|_| Some(result) };
+        payload.bind(&values).map(Cow::into_owned).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn p23_a_reference_alone_keeps_its_type_booleans_too() {
+        let result = json!({"b": true, "n": 7, "s": "x", "o": {"k": [1]}, "z": null});
+        let payload =
+            json!(["@<a.out::/b>", "@<a.out::/n>", "@<a.out::/o>", "@<a.out::/z>", {"k": "@<a.out::/s>"}]);
+        assert_eq!(bind(payload, &result), Ok(json!([true, 7, {"k": [1]}, null, {"k": "x"}])));
+    }
+
+    #[test]
+    fn p23_the_whole_payload_may_be_one_reference() {
+        assert_eq!(bind(json!("@<a.out>"), &json!({"x": false})), Ok(json!({"x": false})));
+    }
+
+    #[test]
+    fn p23_inside_text_scalars_become_text() {
+        let result = json!({"b": true, "n": 1.5, "z": null, "o": {}});
+        assert_eq!(
+            bind(json!("x@<a.out::/b>@<a.out::/n>y@<a.out::/z>"), &result),
+            Ok(json!("xtrue1.5ynull"))
+        );
+        let error = bind(json!({"p": "x@<a.out::/o>"}), &result).unwrap_err();
+        assert_eq!(
+            error,
+            "`@<a.out::/o>` at `/p` of the payload: refers to a map, which cannot stand inside text"
+        );
+    }
+
+    #[test]
+    fn p24_agenda_id_and_operation_name() {
+        assert_eq!(bind(json!("@<pop.agendaId>/@<pop.operationName>"), &json!({})), Ok(json!("ag-7/me")));
+    }
+
+    #[test]
+    fn p23_fallbacks_stand_in_for_what_is_missing_or_skipped() {
+        let payload = json!(["@<a.out::/w?0>", "@<a.out::/w?>", "w=@<a.out::/w?none>"]);
+        assert_eq!(bind(payload.clone(), &json!({})), Ok(json!(["0", null, "w=none"])));
+        assert_eq!(bind(payload, &Value::Null), Ok(json!(["0", null, "w=none"])));
+        assert_eq!(bind(json!("@<a.out>"), &Value::Null), Ok(Value::Null));
+    }
+
+    #[test]
+    fn a_substituted_value_is_not_scanned_again() {
+        assert_eq!(bind(json!("@<a.out::/s>"), &json!({"s": "@<a.out::/s>"})), Ok(json!("@<a.out::/s>")));
+    }
+
+    #[test]
+    fn a_missing_value_says_what_there_is() {
+        let said = |payload: &str, result| bind(json!(payload), &result).unwrap_err();
+        assert_eq!(
+            said("@<a.out::/x/w>", json!({"x": {"width": 1, "h": 2}})),
+            "`@<a.out::/x/w>` at `` of the payload: there is no `/x/w`; `/x` has `h`, `width`"
+        );
+        assert!(said("@<a.out::/9>", json!([1])).ends_with("there is no `/9`; the result is a list of 1"));
+        assert!(said("@<a.out::/9>", json!({})).ends_with("the result is an empty map"));
+    }
+}

@@ -1,0 +1,229 @@
+//! The rules of the run: which fact follows from an input, and which from the state as it is.
+
+use super::input::{Input, Verdict};
+use super::state::OpState;
+use super::{Phase, Scheduler};
+use crate::event::{CancelReason, Ending, Outcome, RunEvent, RunOutcome, RunTime, StopReason};
+use crate::ops::OpIx;
+use pop_policy::{Failing, OnFail, verdict};
+use pop_registry::contract::{Blame, Failure};
+
+impl Scheduler {
+    /// The fact that an input is, if it is one: inputs of attempts that are over are none.
+    pub(super) fn fact(&self, input: Input) -> Option<RunEvent> {
+        match input {
+            Input::Begun { run, started } => (self.run == Phase::Unstarted).then(|| RunEvent::RunStarted {
+                run,
+                started,
+                options: self.options.clone(),
+            }),
+            Input::Resumed { options } => Some(RunEvent::RunResumed { options }),
+            Input::Running { op, attempt } => {
+                let is_pending = matches!(self.state[op], OpState::Launched { is_pending: true, .. });
+                (is_pending && self.is_out(op, attempt)).then_some(RunEvent::AttemptRunning { op, attempt })
+            }
+            Input::Progressed { op, attempt, progress } => {
+                self.is_out(op, attempt).then_some(RunEvent::ProgressReported { op, attempt, progress })
+            }
+            Input::WentSilent { op, attempt } => {
+                let is_launched = matches!(self.state[op], OpState::Launched { .. });
+                (is_launched && self.is_out(op, attempt)).then_some(RunEvent::StopAsked {
+                    op,
+                    attempt,
+                    reason: StopReason::Stalled,
+                })
+            }
+            Input::Ended { op, attempt, verdict } => self
+                .is_out(op, attempt)
+                .then(|| RunEvent::AttemptEnded { op, attempt, ending: self.ending(op, verdict) }),
+            Input::Lost { op, attempt } => self.is_out(op, attempt).then_some(RunEvent::AttemptEnded {
+                op,
+                attempt,
+                ending: Ending::Lost,
+            }),
+            Input::CancelAsked { reason } => self.cancel_event(reason),
+            Input::Ticked => None,
+        }
+    }
+
+    fn is_out(&self, op: OpIx, attempt: u32) -> bool {
+        self.state[op].is_out() && self.tries[op].attempt == attempt
+    }
+
+    /// The first asking stops gently, the second kills.
+    fn cancel_event(&self, reason: CancelReason) -> Option<RunEvent> {
+        if self.run != Phase::Under {
+            return None;
+        }
+        let force = self.ends_running();
+        match self.cancel {
+            Some(cancel) if cancel.force => None,
+            _ => Some(RunEvent::CancelRaised { reason, force }),
+        }
+    }
+
+    /// What an attempt's end means in the state that it ends in: the order of the journal decides.
+    fn ending(&self, op: OpIx, verdict: Verdict) -> Ending {
+        let OpState::Stopping { reason, .. } = self.state[op] else {
+            return match verdict.result {
+                Ok(result) => Ending::Succeeded { result },
+                Err(failure) => Ending::Failed(failure),
+            };
+        };
+        let policies = &self.plan.operation(op).policies;
+        let limits = policies.limits();
+        let (code, blame, message) = match reason {
+            StopReason::Cancelled => {
+                // a handler that says it is done is done, whatever it was asked meanwhile
+                return match verdict.result {
+                    Ok(result) if verdict.is_reported => Ending::Succeeded { result },
+                    _ => Ending::Cancelled,
+                };
+            }
+            StopReason::TimedOut => {
+                let ms = limits.run_ms.unwrap_or_default();
+                ("timeout", Blame::Handler, format!("ran longer than its timeoutMs of {ms}"))
+            }
+            StopReason::Stalled => {
+                let ms = limits.silence_ms.unwrap_or_default();
+                ("stalled", Blame::Handler, format!("printed nothing for its noOutputTimeoutMs of {ms}"))
+            }
+            StopReason::NeverScheduled => {
+                let ms = limits.pending_ms.unwrap_or_default();
+                ("pending", Blame::Platform, format!("was not scheduled within its pendingTimeoutMs of {ms}"))
+            }
+        };
+        let mut failure = Failure::new(blame, code, message);
+        if let Err(own) = verdict.result {
+            failure.exit = own.exit;
+            failure.diagnostics = own.diagnostics;
+            failure.log_tail = own.log_tail;
+        }
+        Ending::Failed(Box::new(failure))
+    }
+
+    /// The next fact that follows from the state, if any. Called until it has nothing more to say.
+    pub(super) fn decide(&self, now: RunTime) -> Option<RunEvent> {
+        if self.run != Phase::Under {
+            return None;
+        }
+        if let Some(op) = self.judging.first() {
+            return Some(self.judge(*op, now));
+        }
+        if let Some(event) = self.raise(now) {
+            return Some(event);
+        }
+        if let Some(op) = self.doomed.first() {
+            return Some(settled(*op, Outcome::Cancelled));
+        }
+        if let Some(event) = self.stop_for_cancel() {
+            return Some(event);
+        }
+        if let Some(event) = self.due(now) {
+            return Some(event);
+        }
+        self.start().or_else(|| self.finish())
+    }
+
+    /// What the policies say of a failed attempt.
+    fn judge(&self, op: OpIx, now: RunTime) -> RunEvent {
+        let OpState::Judging { failure } = &self.state[op] else { return settled(op, Outcome::Failed) };
+        let codes = failure.codes();
+        let codes: Vec<&str> = codes.iter().map(String::as_str).collect();
+        let failing =
+            Failing { codes: &codes, repeatable: failure.is_repeatable(), failures: self.tries[op].failures };
+        match verdict(&self.plan.operation(op).policies, &failing) {
+            pop_policy::Verdict::Ignored { code } => {
+                RunEvent::OperationSettled { op, outcome: Outcome::Succeeded, ignored: Some(code.into()) }
+            }
+            pop_policy::Verdict::Retry { delay_ms } if self.cancel.is_none() => {
+                RunEvent::BackedOff { op, until: now.plus(delay_ms) }
+            }
+            // no new attempt in a run that is being ended; the failure stands
+            pop_policy::Verdict::Retry { .. } => settled(op, Outcome::Failed),
+            pop_policy::Verdict::Settle(OnFail::Skip) => settled(op, Outcome::Skipped),
+            pop_policy::Verdict::Settle(OnFail::Reply | OnFail::Fatal) => settled(op, Outcome::Failed),
+        }
+    }
+
+    /// Whether the run must now be ended early.
+    fn raise(&self, now: RunTime) -> Option<RunEvent> {
+        let raised = |reason| Some(RunEvent::CancelRaised { reason, force: false });
+        let over = self.options.time_limit_ms.is_some_and(|limit| now.0 >= limit);
+        if over && !self.is_ending(CancelReason::TimeLimit) {
+            return raised(CancelReason::TimeLimit);
+        }
+        if self.fatal > 0 && !self.is_ending(CancelReason::Fatal) {
+            return raised(CancelReason::Fatal);
+        }
+        if self.tally.failed > 0 && !self.options.keep_going && self.cancel.is_none() {
+            return raised(CancelReason::Failure);
+        }
+        None
+    }
+
+    fn stop_for_cancel(&self) -> Option<RunEvent> {
+        let cancel = self.cancel.filter(|_| self.ends_running())?;
+        self.launched.iter().find_map(|op| {
+            let attempt = self.tries[*op].attempt;
+            match self.state[*op] {
+                OpState::Launched { .. } => {
+                    Some(RunEvent::StopAsked { op: *op, attempt, reason: StopReason::Cancelled })
+                }
+                OpState::Stopping { kill_at: Some(_), .. } if cancel.force => {
+                    Some(RunEvent::KillAsked { op: *op, attempt })
+                }
+                _ => None,
+            }
+        })
+    }
+
+    /// What has become due by now.
+    fn due(&self, now: RunTime) -> Option<RunEvent> {
+        let (_, op) = self.deadlines.first().filter(|(at, _)| *at <= now).copied()?;
+        let attempt = self.tries[op].attempt;
+        Some(match self.state[op] {
+            OpState::Launched { since, is_pending } => {
+                let limits = self.plan.operation(op).policies.limits();
+                let over = |limit: Option<u64>| limit.is_some_and(|ms| since.plus(ms) <= now);
+                let never = is_pending && over(limits.pending_ms) && !over(limits.run_ms);
+                let reason = if never { StopReason::NeverScheduled } else { StopReason::TimedOut };
+                RunEvent::StopAsked { op, attempt, reason }
+            }
+            OpState::Stopping { .. } => RunEvent::KillAsked { op, attempt },
+            _ => RunEvent::BackoffEnded { op },
+        })
+    }
+
+    fn start(&self) -> Option<RunEvent> {
+        if self.cancel.is_some() || self.tally.running >= self.options.parallel.max(1) {
+            return None;
+        }
+        let op = *self.ready.first()?;
+        Some(RunEvent::AttemptStarted { op, attempt: self.tries[op].attempt + 1 })
+    }
+
+    fn finish(&self) -> Option<RunEvent> {
+        let tally = self.tally;
+        let outcome = if tally.settled() == tally.total() {
+            match self.cancel.map(|cancel| cancel.reason) {
+                Some(CancelReason::Fatal) => RunOutcome::Fatal,
+                Some(CancelReason::TimeLimit) => RunOutcome::TimeLimit,
+                Some(CancelReason::Interrupted) => RunOutcome::Interrupted,
+                Some(CancelReason::Terminated) => RunOutcome::Terminated,
+                Some(CancelReason::Failure) => RunOutcome::Failed,
+                None if tally.failed > 0 => RunOutcome::Failed,
+                None => RunOutcome::Succeeded,
+            }
+        } else if tally.running == 0 && tally.ready == 0 && self.deadlines.is_empty() {
+            RunOutcome::Stuck
+        } else {
+            return None;
+        };
+        Some(RunEvent::RunEnded { outcome })
+    }
+}
+
+fn settled(op: OpIx, outcome: Outcome) -> RunEvent {
+    RunEvent::OperationSettled { op, outcome, ignored: None }
+}

@@ -1,0 +1,123 @@
+//! What the world tells the scheduler, and what the scheduler asks of the world.
+
+use crate::event::{CancelReason, RunEvent, RunOptions};
+use crate::ops::OpIx;
+use pop_registry::contract::{Failure, Millis, Progress};
+use serde_json::Value;
+use std::sync::Arc;
+
+/// How an attempt ended, as its launcher and its reports say together.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Verdict {
+    /// Its result, or why it failed.
+    pub result: Result<Arc<Value>, Box<Failure>>,
+    /// Whether the handler itself said that it succeeded; an exit status alone does not.
+    pub is_reported: bool,
+}
+
+impl Verdict {
+    /// A verdict of success that the handler reported.
+    pub fn succeeded(result: Value) -> Self {
+        Self { result: Ok(Arc::new(result)), is_reported: true }
+    }
+
+    /// A verdict of failure.
+    pub fn failed(failure: Failure) -> Self {
+        Self { result: Err(Box::new(failure)), is_reported: false }
+    }
+}
+
+/// Something that happened.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Input {
+    /// The run begins.
+    Begun {
+        /// Its id.
+        run: Box<str>,
+        /// When, by the wall clock.
+        started: Millis,
+    },
+    /// The run goes on under a new executor.
+    Resumed {
+        /// How it is to go from here.
+        options: RunOptions,
+    },
+    /// What was launched has left its pending phase.
+    Running {
+        /// The operation.
+        op: OpIx,
+        /// The attempt.
+        attempt: u32,
+    },
+    /// An attempt reported progress.
+    Progressed {
+        /// The operation.
+        op: OpIx,
+        /// The attempt.
+        attempt: u32,
+        /// The progress.
+        progress: Arc<Progress>,
+    },
+    /// An attempt has printed nothing for as long as it may.
+    WentSilent {
+        /// The operation.
+        op: OpIx,
+        /// The attempt.
+        attempt: u32,
+    },
+    /// An attempt ended.
+    Ended {
+        /// The operation.
+        op: OpIx,
+        /// The attempt.
+        attempt: u32,
+        /// How.
+        verdict: Verdict,
+    },
+    /// An attempt of an earlier executor is not to be found.
+    Lost {
+        /// The operation.
+        op: OpIx,
+        /// The attempt.
+        attempt: u32,
+    },
+    /// The run is to be ended early; asked again, running operations are killed.
+    CancelAsked {
+        /// Why.
+        reason: CancelReason,
+    },
+    /// Time went by.
+    Ticked,
+}
+
+/// Something to be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// Launch an attempt.
+    Launch {
+        /// The operation.
+        op: OpIx,
+        /// The attempt.
+        attempt: u32,
+        /// Whether an earlier executor may have launched it: find it before launching it.
+        again: bool,
+    },
+    /// Stop an attempt.
+    Stop {
+        /// The operation.
+        op: OpIx,
+        /// The attempt.
+        attempt: u32,
+        /// Whether it is killed at once.
+        force: bool,
+    },
+}
+
+/// What one input led to.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Step {
+    /// What is now true; recorded and reported before anything is done.
+    pub events: Vec<RunEvent>,
+    /// What is to be done.
+    pub actions: Vec<Action>,
+}

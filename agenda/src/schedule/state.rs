@@ -1,0 +1,112 @@
+//! The states of an operation, and how many are in each.
+
+use crate::event::{Outcome, RunTime, StopReason};
+use pop_registry::contract::Failure;
+
+/// Where an operation is.
+#[derive(Debug, Clone, PartialEq)]
+pub enum OpState {
+    /// Some operation that it needs is not settled well.
+    Waiting {
+        /// How many.
+        unmet: u32,
+    },
+    /// Everything it needs is there; it starts when there is room.
+    Ready,
+    /// An attempt was launched and has not ended.
+    Launched {
+        /// Since when.
+        since: RunTime,
+        /// Whether it has left its pending phase; processes have none.
+        is_pending: bool,
+    },
+    /// Its attempt was asked to stop.
+    Stopping {
+        /// Why.
+        reason: StopReason,
+        /// When it is killed; none once it was.
+        kill_at: Option<RunTime>,
+    },
+    /// Its attempt failed, and the rules have not spoken yet.
+    Judging {
+        /// Why it failed.
+        failure: Box<Failure>,
+    },
+    /// It waits before its next attempt.
+    BackingOff {
+        /// Until when.
+        until: RunTime,
+    },
+    /// It has its outcome.
+    Settled(Outcome),
+}
+
+impl OpState {
+    /// Whether an attempt of it is out in the world.
+    pub fn is_out(&self) -> bool {
+        matches!(self, Self::Launched { .. } | Self::Stopping { .. })
+    }
+
+    /// Its outcome, once it has one.
+    pub fn outcome(&self) -> Option<Outcome> {
+        match self {
+            Self::Settled(outcome) => Some(*outcome),
+            _ => None,
+        }
+    }
+}
+
+/// How often an operation was tried.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Tries {
+    /// The number of its last attempt; names of containers and logs bear it.
+    pub(crate) attempt: u32,
+    /// How many attempts failed since the run began or was resumed; the retry rule counts these.
+    pub(crate) failures: u32,
+}
+
+/// How many operations are in which state.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Waiting for others.
+    pub waiting: u32,
+    /// Could start.
+    pub ready: u32,
+    /// Launched or stopping.
+    pub running: u32,
+    /// Between attempts.
+    pub backing_off: u32,
+    /// Settled well.
+    pub succeeded: u32,
+    /// Settled without a result.
+    pub skipped: u32,
+    /// Settled badly.
+    pub failed: u32,
+    /// Not started, or stopped.
+    pub cancelled: u32,
+}
+
+impl Tally {
+    /// How many operations there are.
+    pub fn total(&self) -> u32 {
+        self.waiting + self.ready + self.running + self.backing_off + self.settled()
+    }
+
+    /// How many have their outcome.
+    pub fn settled(&self) -> u32 {
+        self.succeeded + self.skipped + self.failed + self.cancelled
+    }
+
+    pub(crate) fn count(&mut self, state: &OpState) -> &mut u32 {
+        match state {
+            OpState::Waiting { .. } => &mut self.waiting,
+            OpState::Ready => &mut self.ready,
+            OpState::Launched { .. } | OpState::Stopping { .. } => &mut self.running,
+            OpState::Judging { .. } | OpState::BackingOff { .. } => &mut self.backing_off,
+            OpState::Settled(Outcome::Succeeded) => &mut self.succeeded,
+            OpState::Settled(Outcome::Skipped) => &mut self.skipped,
+            OpState::Settled(Outcome::Failed) => &mut self.failed,
+            OpState::Settled(Outcome::Cancelled) => &mut self.cancelled,
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! Plans and their faults: complete, placed, and said in words that help.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use pop_agenda::{Agenda, Plan};
+use pop_document::{Fault, Source};
+use pop_registry::Catalog;
+use pop_registry::contract::LaunchType;
+use serde_json::{Value, json};
+
+fn build(text: &str) -> (Option<Plan>, Vec<String>) {
+    let source = Source::new("agenda.yaml", text.as_bytes()).unwrap();
+    let mut faults = Vec::new();
+    let plan = match source.read() {
+        Ok(root) => Agenda::parse(root, &mut faults)
+            .and_then(|agenda| Plan::build(agenda, &Catalog::default(), LaunchType::Local, &mut faults)),
+        Err(found) => {
+            faults = found;
+            None
+        }
+    };
+    (plan, faults.iter().map(|fault| line(&source, fault)).collect())
+}
+
+/// `line:column code: message (label) [related]`
+fn line(source: &Source, fault: &Fault) -> String {
+    let sites: Vec<_> =
+        std::iter::once(&fault.site).chain(fault.related.iter().map(|(site, _)| site)).collect();
+    let places: Vec<_> = source
+        .places(&sites)
+        .into_iter()
+        .map(|place| place.map_or("?".to_owned(), |place| format!("{}:{}", place.line, place.column)))
+        .collect();
+    let label = fault.label.as_ref().map(|label| format!(" ({label})")).unwrap_or_default();
+    let related = fault.related.iter().zip(&places[1..]).map(|((_, words), at)| format!(" [{at} {words}]"));
+    let related = related.collect::<Vec<_>>().concat();
+    format!("{} {}: {}{label}{related}", places[0], fault.code, fault.message)
+}
+
+fn faults(text: &str) -> Vec<String> {
+    let (plan, faults) = build(text);
+    assert!(plan.is_none(), "a plan was built: {faults:?}");
+    faults
+}
+
+#[test]
+fn f34_unknown_names_are_found_all_at_once_with_near_names() {
+    insta::assert_snapshot!(faults(r#"
+operations:
+  - {name: probe, type: exce, payload: {command: ["true"]}}
+  - name: thumb
+    type: exec
+    params: {dependsOn: "prob, other"}
+    payload: {command: [x, "@<prbe.out::/w>", "@<probe>", "@<pop.agenda>"]}
+  - {name: last, type: zzz}
+"#).join("\n"), @r#"
+    3:25 unknown-type: operation `probe` is of type `exce`, which no handler serves (did you mean `exec`?)
+    6:26 unknown-dependency: operation `thumb` depends on `prob`, which is not in this agenda (did you mean `probe`?)
+    6:32 unknown-dependency: operation `thumb` depends on `other`, which is not in this agenda
+    7:31 unknown-reference: operation `thumb` refers to `prbe`, which is not in this agenda (did you mean `probe`?)
+    7:50 unknown-reference: operation `thumb` refers to `probe`; a result is called `probe.out` (did you mean `probe.out`?)
+    7:62 unknown-reference: operation `thumb` refers to `pop.agenda`, which pop does not provide (did you mean `pop.agendaId`?)
+    8:24 unknown-type: operation `last` is of type `zzz`, which no handler serves
+    "#);
+}
+
+#[test]
+fn f32_a_cycle_is_told_with_its_path_and_the_place_of_each_edge() {
+    insta::assert_snapshot!(faults(r#"
+operations:
+  - {name: a, type: sample, payload: "@<c.out>"}
+  - {name: b, type: sample, params: {dependsOn: a}}
+  - {name: c, type: sample, params: {dependsOn: [b]}}
+  - {name: me, type: sample, payload: {x: "@<me.out::/y>"}}
+"#).join("\n"), @r"
+    3:39 cycle: operations wait for one another: a -> c -> b -> a (`a` waits for `c`) [5:50 `c` waits for `b`] [4:49 `b` waits for `a`]
+    6:44 cycle: operation `me` waits for itself (`me` waits for `me`)
+    ");
+}
+
+#[test]
+fn f33_f35_names() {
+    insta::assert_snapshot!(faults(r#"
+operations:
+  - {name: Probe, type: sample}
+  - {name: probe, type: sample}
+  - {name: ../x, type: sample}
+  - {name: -rf, type: sample}
+  - {type: sample}
+  - {name: 7, type: sample}
+  - just text
+"#).join("\n"), @r#"
+    5:12 bad-name: a name begins with a letter or digit, not with '.'
+    6:12 bad-name: a name begins with a letter or digit, not with '-'
+    7:5 missing-field: an operation needs a `name`
+    8:12 wrong-type: `name` must be text, not `7`
+    9:5 wrong-type: an operation must be a map, not text
+    4:12 duplicate-name: `probe` and `Probe` differ only in letter case or Unicode form [3:12 the other one]
+    "#);
+}
+
+#[test]
+fn wrong_types_in_an_agenda() {
+    insta::assert_snapshot!(faults(r#"
+id: 7
+operation: []
+params: [x]
+operations:
+  - {name: a, type: exec, payload: {command: "ls -l"}, params: {timeoutMs: soon, dependsOn: 3}}
+  - {name: b, type: exec, payloads: {}}
+"#).join("\n"), @r#"
+    3:1 unknown-field: an agenda has no field `operation`; it is ignored (did you mean `operations`?)
+    2:5 wrong-type: `id` must be text, not `7`
+    4:9 wrong-type: `params` must be a map, not a list
+    6:76 wrong-type: `timeoutMs` must be a whole number from 0, not `soon`
+    6:93 wrong-type: `dependsOn` names operations: "a, b" or ["a", "b"], not a number
+    7:27 unknown-field: an operation has no field `payloads`; it is ignored (did you mean `payload`?)
+    6:46 wrong-type: `command` must be a list of arguments, not a shell line
+    7:5 wrong-type: the payload of type `exec` must be a map, not null
+    "#);
+    assert_eq!(faults("operations: {}"), ["1:13 wrong-type: `operations` must be a list, not a map"]);
+    assert_eq!(faults("id: x"), ["1:1 missing-field: an agenda needs `operations`, a list"]);
+    assert_eq!(faults("[1]"), ["1:1 wrong-type: an agenda must be a map, not a list"]);
+}
+
+#[test]
+fn f34_reading_what_may_be_skipped_needs_a_fallback() {
+    let text = r#"
+operations:
+  - {name: a, type: sample, params: {onFail: SKIP}}
+  - {name: b, type: sample, payload: "@<a.out::/x>"}
+  - {name: c, type: sample, payload: ["@<a.out::/x?>", "@<a.out::?none>"]}
+"#;
+    assert_eq!(
+        faults(text),
+        ["4:39 no-fallback: operation `b` reads `a`, which may be skipped and then has no result"]
+    );
+}
+
+#[test]
+fn policies_that_are_promised_and_not_here_are_refused() {
+    let text = "operations: [{name: a, type: sample, params: {forEach: [1], onFail: DLQ}}]";
+    assert_eq!(
+        faults(text),
+        [
+            "1:47 not-supported: `forEach` is not supported by this version",
+            "1:69 not-supported: `onFail: DLQ` is not supported by this version",
+        ]
+    );
+}
+
+#[test]
+fn p22_references_and_depends_on_both_make_edges() {
+    let (plan, faults) = build(
+        r#"
+operations:
+  - {name: last, type: sample, params: {dependsOn: "b , ,c"}, payload: {x: "@<a.out::/w> @<a.out::/h>", y: "@<b.out>"}}
+  - {name: a, type: sample}
+  - {name: b, type: sample, params: {dependsOn: ["a"]}}
+  - {name: c, type: sample}
+"#,
+    );
+    assert_eq!(faults, Vec::<String>::new());
+    let plan = plan.unwrap();
+    let name = |op| plan.operation(op).name.as_str();
+    let last = plan.find("last").unwrap();
+    let edges: Vec<_> = plan
+        .graph()
+        .dependencies(last)
+        .iter()
+        .map(|edge| format!("{} {:?}", name(edge.on), edge.kind))
+        .collect();
+    assert_eq!(edges, ["a Reads", "b Reads", "c Follows"]);
+    let order: Vec<_> = plan.graph().order().0.into_iter().map(name).collect();
+    assert_eq!(order, ["a", "b", "c", "last"]);
+    let read: Vec<_> =
+        plan.operations().filter(|(_, planned)| planned.is_read).map(|(op, _)| name(op)).collect();
+    assert_eq!(read, ["a", "b"]);
+}
+
+#[test]
+fn an_empty_agenda_is_a_plan() {
+    assert!(build("operations: []").0.unwrap().is_empty());
+}
+
+#[test]
+fn f44_100_000_operations_are_planned() {
+    let operations: Vec<Value> = (0..100_000)
+        .map(|i| {
+            let needs = if i > 0 { format!("@<op{}.out::/x?>", i - 1) } else { String::new() };
+            json!({"name": format!("op{i}"), "type": "exec", "payload": {"command": ["true", needs]}})
+        })
+        .collect();
+    let text = json!({ "operations": operations }).to_string();
+    assert_eq!(build(&text).0.unwrap().len(), 100_000);
+}
