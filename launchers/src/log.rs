@@ -1,0 +1,150 @@
+//! The log of one launch: a file made at its first byte, a bounded head and tail, and the last lines in memory.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::PathBuf;
+
+/// How much of a log is written from its beginning on.
+pub const LOG_HEAD_LIMIT: u64 = 64 * 1024 * 1024;
+/// How much of its end is kept when it is longer.
+const TAIL_BYTES: usize = 256 * 1024;
+/// How many last lines a failure shows.
+pub const LOG_TAIL_LINES: usize = 10;
+/// The longest line that a failure shows, in bytes.
+const LINE_BYTES: usize = 1_000;
+/// What the last lines are taken from.
+const LAST_BYTES: usize = LOG_TAIL_LINES * LINE_BYTES;
+
+/// The log of one launch.
+///
+/// *Guarantees.* A launch that prints nothing makes no file. However much is printed, the file has at most
+/// [`LOG_HEAD_LIMIT`] and a tail and a mark between them, and memory holds the tail at most.
+#[derive(Debug)]
+pub struct Log {
+    path: Option<PathBuf>,
+    file: Option<File>,
+    written: u64,
+    seen: u64,
+    /// The end of what was seen: all of it while it is short.
+    recent: Vec<u8>,
+    error: Option<io::Error>,
+}
+
+/// What is known of a log when its launch is over.
+#[derive(Debug, Default)]
+pub struct LogSummary {
+    /// The last lines.
+    pub tail: Vec<String>,
+    /// Why not everything could be written.
+    pub error: Option<io::Error>,
+}
+
+impl Log {
+    /// A log that will be written to `path`, or be kept as its last lines only.
+    pub fn new(path: Option<PathBuf>) -> Self {
+        Self { path, file: None, written: 0, seen: 0, recent: Vec::new(), error: None }
+    }
+
+    /// Takes what was printed.
+    pub fn write(&mut self, bytes: &[u8]) {
+        self.seen += bytes.len() as u64;
+        let head = (LOG_HEAD_LIMIT - self.written).min(bytes.len() as u64) as usize;
+        if head > 0 && self.path.is_some() && self.error.is_none() {
+            match self.write_file(&bytes[..head]) {
+                Ok(()) => self.written += head as u64,
+                Err(error) => self.error = Some(error),
+            }
+        }
+        let keep = if self.seen > LOG_HEAD_LIMIT { TAIL_BYTES } else { LAST_BYTES };
+        let bytes = &bytes[bytes.len().saturating_sub(keep)..];
+        self.recent.extend_from_slice(bytes);
+        // cut now and then, so that each byte is moved a few times at most
+        if self.recent.len() > 2 * keep {
+            self.recent.drain(..self.recent.len() - keep);
+        }
+    }
+
+    fn write_file(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let file = match (&mut self.file, &self.path) {
+            (Some(file), _) => file,
+            (None, Some(path)) => {
+                let file = OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
+                self.file.insert(file)
+            }
+            (None, None) => return Ok(()),
+        };
+        file.write_all(bytes)
+    }
+
+    /// Ends the log: marks what was left out, and gives the last lines.
+    pub fn finish(mut self) -> LogSummary {
+        let beyond = self.seen - self.written;
+        if beyond > 0 && self.file.is_some() && self.error.is_none() {
+            let tail = self.recent.len().min(TAIL_BYTES).min(beyond as usize);
+            let left_out = beyond - tail as u64;
+            let mark = if left_out > 0 { format!("\n[truncated {left_out} bytes]\n") } else { String::new() };
+            let tail = self.recent[self.recent.len() - tail..].to_vec();
+            let written = self.write_file(mark.as_bytes()).and_then(|()| self.write_file(&tail));
+            self.error = written.err();
+        }
+        LogSummary { tail: last_lines(&self.recent), error: self.error }
+    }
+}
+
+fn last_lines(bytes: &[u8]) -> Vec<String> {
+    let text = String::from_utf8_lossy(&bytes[bytes.len().saturating_sub(LAST_BYTES)..]);
+    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+    let last = &lines[lines.len().saturating_sub(LOG_TAIL_LINES)..];
+    last.iter().map(|line| line[..line.floor_char_boundary(LINE_BYTES)].to_owned()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_silent_launch_makes_no_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.log");
+        let summary = Log::new(Some(path.clone())).finish();
+        assert!(!path.exists() && summary.tail.is_empty());
+    }
+
+    #[test]
+    fn p16_the_last_ten_lines_are_kept() {
+        let mut log = Log::new(None);
+        for number in 0..50 {
+            log.write(format!("line {number}\n").as_bytes());
+        }
+        let tail = log.finish().tail;
+        assert_eq!((tail.len(), tail[0].as_str(), tail[9].as_str()), (10, "line 40", "line 49"));
+    }
+
+    #[test]
+    fn f19_a_long_log_keeps_head_and_tail_and_says_what_is_missing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.log");
+        let mut log = Log::new(Some(path.clone()));
+        let piece = [b"0123456789abcdef".repeat(4_095).as_slice(), b"-----end-------\n"].concat();
+        for _ in 0..1_600 {
+            log.write(&piece);
+        }
+        assert!(log.recent.capacity() < 2 * 1024 * 1024);
+        log.write(b"the very last line\n");
+        assert!(log.finish().tail.last().unwrap().contains("the very last line"));
+        let text = std::fs::read(&path).unwrap();
+        assert!(text.len() as u64 <= LOG_HEAD_LIMIT + TAIL_BYTES as u64 + 64);
+        let text = String::from_utf8_lossy(&text);
+        assert!(text.contains("[truncated ") && text.ends_with("the very last line\n"));
+    }
+
+    #[test]
+    fn f7_a_log_that_cannot_be_written_says_so_and_keeps_the_last_lines() {
+        let mut log = Log::new(Some(PathBuf::from("/nowhere/at/all.log")));
+        log.write(b"x\n");
+        let summary = log.finish();
+        assert!(summary.error.is_some());
+        assert_eq!(summary.tail, ["x"]);
+    }
+}

@@ -1,0 +1,194 @@
+//! The variables that a program is started with, prepared once and shared by every spawn.
+
+use std::ffi::{CStr, CString, OsStr};
+use std::fmt;
+use std::iter;
+use std::os::unix::ffi::OsStrExt as _;
+use std::sync::Arc;
+
+/// A block of environment variables, ready for `execve`.
+///
+/// The base is written once and shared; [`with`](Self::with) lays a few variables over it and copies none
+/// of the base. `Debug` shows names only, since values may be secrets.
+#[derive(Clone, Default)]
+pub struct Environment {
+    /// Sorted by name, each name once.
+    base: Arc<[Variable]>,
+    /// Sorted by name, each name once; wins over `base`.
+    own: Vec<Variable>,
+}
+
+/// Says why a variable cannot be handed to a program.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EnvironmentError {
+    /// The name is empty, or contains `=` or a NUL byte.
+    #[error("invalid name `{}` of an environment variable", .name.escape_debug())]
+    Name {
+        /// The name as given, made printable.
+        name: String,
+    },
+    /// The value contains a NUL byte; it is not repeated here, for it may be a secret.
+    #[error("the value of the environment variable `{name}` contains a NUL byte")]
+    Value {
+        /// The variable's name.
+        name: String,
+    },
+}
+
+impl Environment {
+    /// Prepares a base from names and values; of a name given twice the last value counts.
+    pub fn new<N, V>(variables: impl IntoIterator<Item = (N, V)>) -> Result<Self, EnvironmentError>
+    where
+        N: AsRef<OsStr>,
+        V: AsRef<OsStr>,
+    {
+        let base = sorted(variables)?;
+        Ok(Self { base: base.into(), own: Vec::new() })
+    }
+
+    /// Lays variables over this environment; the result shares the base with `self`.
+    pub fn with<N, V>(&self, variables: &[(N, V)]) -> Result<Self, EnvironmentError>
+    where
+        N: AsRef<OsStr>,
+        V: AsRef<OsStr>,
+    {
+        let mut own = sorted(variables.iter().map(|(name, value)| (name, value)))?;
+        if !self.own.is_empty() {
+            own = merged(&self.own, &own).cloned().collect();
+        }
+        Ok(Self { base: Arc::clone(&self.base), own })
+    }
+
+    /// Iterates over the `NAME=value` strings, sorted by name, each name once.
+    pub fn entries(&self) -> impl Iterator<Item = &CStr> {
+        merged(&self.base, &self.own).map(|variable| variable.text.as_c_str())
+    }
+
+    /// Returns an upper bound of the number of entries.
+    pub(super) fn capacity(&self) -> usize {
+        self.base.len() + self.own.len()
+    }
+}
+
+impl fmt::Debug for Environment {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = merged(&self.base, &self.own).map(|variable| String::from_utf8_lossy(variable.name()));
+        formatter.debug_list().entries(names).finish()
+    }
+}
+
+/// One `NAME=value` string.
+#[derive(Clone)]
+struct Variable {
+    text: CString,
+    name_length: usize,
+}
+
+impl Variable {
+    fn build(name: &OsStr, value: &OsStr) -> Result<Self, EnvironmentError> {
+        let (name_bytes, value_bytes) = (name.as_bytes(), value.as_bytes());
+        let shown = || name.to_string_lossy().into_owned();
+        if name_bytes.is_empty() || name_bytes.contains(&b'=') || name_bytes.contains(&0) {
+            return Err(EnvironmentError::Name { name: shown() });
+        }
+        // one byte each for `=` and the terminating NUL
+        let mut text = Vec::with_capacity(name_bytes.len() + value_bytes.len() + 2);
+        text.extend_from_slice(name_bytes);
+        text.push(b'=');
+        text.extend_from_slice(value_bytes);
+        let text = CString::new(text).map_err(|_| EnvironmentError::Value { name: shown() })?;
+        Ok(Self { text, name_length: name_bytes.len() })
+    }
+
+    fn name(&self) -> &[u8] {
+        self.text.as_bytes().get(..self.name_length).unwrap_or_default()
+    }
+}
+
+/// Builds variables, sorts them by name and keeps the last of each name.
+fn sorted<N, V>(variables: impl IntoIterator<Item = (N, V)>) -> Result<Vec<Variable>, EnvironmentError>
+where
+    N: AsRef<OsStr>,
+    V: AsRef<OsStr>,
+{
+    let mut sorted: Vec<Variable> = variables
+        .into_iter()
+        .map(|(name, value)| Variable::build(name.as_ref(), value.as_ref()))
+        .collect::<Result<_, _>>()?;
+    // a stable sort of the reversed list puts the last of each name first, which is the one dedup keeps
+    sorted.reverse();
+    sorted.sort_by(|left, right| left.name().cmp(right.name()));
+    sorted.dedup_by(|left, right| left.name() == right.name());
+    Ok(sorted)
+}
+
+/// Merges two sorted lists; where both have a name, `over` wins.
+fn merged<'a>(base: &'a [Variable], over: &'a [Variable]) -> impl Iterator<Item = &'a Variable> {
+    let mut base = base.iter().peekable();
+    let mut over = over.iter().peekable();
+    iter::from_fn(move || match (base.peek(), over.peek()) {
+        (Some(lower), Some(upper)) if lower.name() < upper.name() => base.next(),
+        (Some(lower), Some(upper)) => {
+            if lower.name() == upper.name() {
+                base.next();
+            }
+            over.next()
+        }
+        (Some(_), None) => base.next(),
+        (None, _) => over.next(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NONE: [(&str, &str); 0] = [];
+
+    fn texts(environment: &Environment) -> Vec<String> {
+        environment.entries().map(|entry| entry.to_string_lossy().into_owned()).collect()
+    }
+
+    #[test]
+    fn additions_win_over_the_base_and_later_ones_over_earlier_ones() {
+        let base = Environment::new([("B", "1"), ("D", "2"), ("B", "3"), ("A", "")]).unwrap();
+        assert_eq!(texts(&base), ["A=", "B=3", "D=2"]);
+        let once = base.with(&[("E", "5"), ("B", "x"), ("C", "4"), ("B", "y")]).unwrap();
+        assert_eq!(texts(&once), ["A=", "B=y", "C=4", "D=2", "E=5"]);
+        let twice = once.with(&[("A", "z"), ("E", "=")]).unwrap();
+        assert_eq!(texts(&twice), ["A=z", "B=y", "C=4", "D=2", "E=="]);
+        assert_eq!(texts(&base), ["A=", "B=3", "D=2"]);
+        assert_eq!(texts(&base.with(&NONE).unwrap()), texts(&base));
+        assert_eq!(texts(&Environment::default()), [""; 0]);
+    }
+
+    #[test]
+    fn a_name_that_begins_like_another_is_another() {
+        let base = Environment::new([("PATH", "a"), ("PATHS", "b"), ("PATH_1", "c")]).unwrap();
+        let with = base.with(&[("PATH", "x")]).unwrap();
+        assert_eq!(texts(&with), ["PATH=x", "PATHS=b", "PATH_1=c"]);
+    }
+
+    #[test]
+    fn the_base_is_shared() {
+        let base = Environment::new([("A", "1")]).unwrap();
+        let with = base.with(&[("B", "2")]).unwrap();
+        assert!(std::ptr::eq(base.entries().next().unwrap(), with.entries().next().unwrap()));
+    }
+
+    #[test]
+    fn what_execve_cannot_carry_is_refused() {
+        for name in ["", "A=B", "A\0"] {
+            let error = Environment::new([(name, "1")]).unwrap_err();
+            assert_eq!(error, EnvironmentError::Name { name: name.to_owned() });
+        }
+        let error = Environment::default().with(&[("A", "secret\0")]).unwrap_err();
+        assert_eq!(error.to_string(), "the value of the environment variable `A` contains a NUL byte");
+    }
+
+    #[test]
+    fn debug_shows_no_value() {
+        let with = Environment::new([("A", "hush")]).unwrap().with(&[("B", "hush")]).unwrap();
+        assert_eq!(format!("{with:?}"), r#"["A", "B"]"#);
+    }
+}

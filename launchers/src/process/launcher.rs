@@ -1,0 +1,171 @@
+//! Orders turned into children: program found, pipes made, child started, its end followed by a task.
+
+use super::follow::{Control, Follow};
+use super::{Environment, Spawn, resolve, spawn};
+use crate::port::{Captured, Ended, LaunchEvent, LaunchId, LaunchOrder, Launched, Launcher, Program};
+use pop_registry::contract::{Blame, Failure};
+use rustix::pipe::{PipeFlags, pipe_with};
+use std::collections::HashMap;
+use std::ffi::{CString, OsString};
+use std::io;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::ffi::OsStringExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::mpsc;
+
+/// Launches programs as children of this process, each in a process group of its own.
+///
+/// *Guarantees.* A child dies with this process. When a program ends, what is left of its group is killed before
+/// the end is said. *Assumptions.* `launch` is called on a thread that lives as long as the children may.
+#[derive(Debug, Clone)]
+pub struct ProcessLauncher {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    environment: Environment,
+    path: Option<OsString>,
+    folder: PathBuf,
+    running: Mutex<HashMap<LaunchId, Arc<Control>>>,
+    /// Programs that were found; looking them up again would cost as much as a spawn.
+    found: Mutex<HashMap<(Option<PathBuf>, String), CString>>,
+}
+
+impl ProcessLauncher {
+    /// A launcher whose programs are given these variables, and start in `folder` unless told otherwise.
+    pub fn new(variables: impl IntoIterator<Item = (OsString, OsString)>, folder: PathBuf) -> Self {
+        // variables that came from a process can go back into one; others cannot be held against the order
+        let variables: Vec<_> = variables.into_iter().filter(|(name, _)| !name.is_empty()).collect();
+        let path = variables.iter().find(|(name, _)| name == "PATH").map(|(_, value)| value.clone());
+        let environment = Environment::new(variables).unwrap_or_default();
+        let shared = Shared {
+            environment,
+            path,
+            folder,
+            running: Mutex::new(HashMap::new()),
+            found: Mutex::new(HashMap::new()),
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    fn start(&self, id: LaunchId, order: &LaunchOrder) -> Result<Follow, Failure> {
+        let program = &order.program;
+        let path = self.shared.find(program)?;
+        let argv: Result<Vec<CString>, _> =
+            program.argv.iter().map(|text| CString::new(text.as_str())).collect();
+        let argv = argv.map_err(|_| spawn_failure(program, "an argument contains a NUL byte"))?;
+        let environment = self.shared.environment.with(&program.env);
+        let environment = environment.map_err(|error| spawn_failure(program, &error.to_string()))?;
+        let folder = program.working_directory.as_ref().unwrap_or(&self.shared.folder);
+        let folder = CString::new(folder.clone().into_os_string().into_vec());
+        let folder =
+            folder.map_err(|_| spawn_failure(program, "the working directory contains a NUL byte"))?;
+        let (stdout, their_stdout) = pipe().map_err(|error| no_resources(program, &error))?;
+        let (stderr, their_stderr) = pipe().map_err(|error| no_resources(program, &error))?;
+        let child = spawn(&Spawn {
+            program: &path,
+            argv: &argv,
+            environment: &environment,
+            working_directory: Some(&folder),
+            stdout: their_stdout.as_fd(),
+            stderr: their_stderr.as_fd(),
+        });
+        let child = child.map_err(|error| match error.source.kind() {
+            io::ErrorKind::WouldBlock | io::ErrorKind::OutOfMemory => no_resources(program, &error.source),
+            _ => spawn_failure(program, &format!("{error}: {}", error.source)),
+        })?;
+        let control = Arc::new(Control::default());
+        self.shared.lock_running().insert(id, Arc::clone(&control));
+        Ok(Follow { child, stdout, stderr, control })
+    }
+}
+
+impl Shared {
+    fn lock_running(&self) -> std::sync::MutexGuard<'_, HashMap<LaunchId, Arc<Control>>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The file of a program: beside its home if it is there, else as the system finds it.
+    fn find(&self, program: &Program) -> Result<CString, Failure> {
+        let name = program.argv.first().map(String::as_str).unwrap_or_default();
+        // a relative path means another file in another folder
+        let place = program.home.clone().or_else(|| program.working_directory.clone());
+        let key = (place, name.to_owned());
+        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(path) = found.get(&key) {
+            return Ok(path.clone());
+        }
+        let path = self.look_up(program, Path::new(name))?;
+        let path = CString::new(path.into_os_string().into_vec());
+        let path = path.map_err(|_| spawn_failure(program, "its path contains a NUL byte"))?;
+        found.insert(key, path.clone());
+        Ok(path)
+    }
+
+    fn look_up(&self, program: &Program, name: &Path) -> Result<PathBuf, Failure> {
+        let beside = program.home.as_ref().filter(|_| name.is_relative()).map(|home| home.join(name));
+        if let Some(beside) = beside
+            && let Ok(path) = resolve(&beside, &self.folder, None)
+        {
+            return Ok(path);
+        }
+        let folder = program.working_directory.as_ref().unwrap_or(&self.folder);
+        resolve(name, folder, self.path.as_deref())
+            .map_err(|error| spawn_failure(program, &error.to_string()))
+    }
+}
+
+impl Launcher for ProcessLauncher {
+    fn launch(&self, id: LaunchId, order: LaunchOrder, events: &mpsc::Sender<Launched>) {
+        let events = events.clone();
+        if order.again {
+            // a process does not outlive the one that launched it
+            tokio::spawn(async move { events.send(Launched { id, event: LaunchEvent::Lost }).await });
+            return;
+        }
+        match self.start(id, &order) {
+            Ok(follow) => {
+                let shared = Arc::clone(&self.shared);
+                tokio::spawn(async move {
+                    let ended = follow.until_end(id, order, &events).await;
+                    shared.lock_running().remove(&id);
+                    events.send(Launched { id, event: LaunchEvent::Ended(Box::new(ended)) }).await
+                });
+            }
+            Err(failure) => {
+                let ended = LaunchEvent::Ended(Box::new(Ended::failed(failure)));
+                tokio::spawn(async move { events.send(Launched { id, event: ended }).await });
+            }
+        }
+    }
+
+    fn stop(&self, id: LaunchId, force: bool) {
+        if let Some(control) = self.shared.lock_running().get(&id) {
+            control.ask(force);
+        }
+    }
+}
+
+/// Whether the order wants lines instead of reports and log.
+pub(super) fn wants_lines(order: &LaunchOrder) -> bool {
+    order.captured == Captured::Lines
+}
+
+fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
+    let (read, write) = pipe_with(PipeFlags::CLOEXEC)?;
+    // ours must not block; theirs must, as programs expect
+    rustix::io::ioctl_fionbio(&read, true)?;
+    Ok((read, write))
+}
+
+fn spawn_failure(program: &Program, why: &str) -> Failure {
+    let name = program.argv.first().map(String::as_str).unwrap_or_default();
+    Failure::new(Blame::Handler, "spawn", format!("`{name}` could not be started: {why}"))
+}
+
+fn no_resources(program: &Program, error: &io::Error) -> Failure {
+    let name = program.argv.first().map(String::as_str).unwrap_or_default();
+    Failure::new(Blame::Platform, "resources", format!("no room to start `{name}`: {error}"))
+}

@@ -1,0 +1,17 @@
+//! The local launcher: a program as a direct child of this process.
+//!
+//! [`resolve`] finds the program once, [`Environment`] prepares its variables once, [`spawn`] starts it
+//! as often as wanted at the price of a bare `posix_spawn`; [`ProcessLauncher`] does this for orders and follows
+//! each child to its end.
+
+mod environment;
+mod follow;
+mod launcher;
+mod resolve;
+mod spawn;
+
+pub use environment::{Environment, EnvironmentError};
+pub use launcher::ProcessLauncher;
+pub use resolve::{ResolveError, resolve};
+pub use rustix::process::Signal;
+pub use spawn::{Child, Ended, Exit, Spawn, SpawnError, Step, Usage, Watchable, Watched, spawn};

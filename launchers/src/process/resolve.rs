@@ -1,0 +1,195 @@
+//! Which file a program's name means, found once and before anything is started.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Access, access};
+
+/// Where `execvp` looks when there is no `PATH`.
+const DEFAULT_PATH: &str = "/bin:/usr/bin";
+
+/// Says why a program's name leads to no file that can be started.
+#[derive(Debug, thiserror::Error)]
+pub enum ResolveError {
+    /// There is no such file.
+    #[error("program `{}` not found{}", .program.display(), places(.looked_in))]
+    NotFound {
+        /// The name as given.
+        program: PathBuf,
+        /// The directories of `PATH` that were searched, or the one file that was looked for.
+        looked_in: Vec<PathBuf>,
+    },
+    /// The file is there and may not be executed, or is no regular file.
+    #[error("`{}` is not executable", .path.display())]
+    NotExecutable {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The path is that of a directory.
+    #[error("`{}` is a directory, not a program", .path.display())]
+    Directory {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// The file could not be looked at.
+    #[error("failed to look at `{}`", .path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// The reason.
+        source: io::Error,
+    },
+}
+
+fn places(looked_in: &[PathBuf]) -> String {
+    let places: Vec<_> = looked_in.iter().map(|place| format!("`{}`", place.display())).collect();
+    if places.is_empty() { String::new() } else { format!(", looked in {}", places.join(", ")) }
+}
+
+/// Finds the file that `program` means.
+///
+/// A name with a slash is a path, relative to `working_directory`; any other name is looked up in the
+/// directories of `path_variable` (the value of `PATH`, given because this crate reads no environment). The
+/// result is absolute if `working_directory` is.
+pub fn resolve(
+    program: &Path,
+    working_directory: &Path,
+    path_variable: Option<&OsStr>,
+) -> Result<PathBuf, ResolveError> {
+    let name = program.as_os_str().as_bytes();
+    if name.is_empty() {
+        return Err(ResolveError::NotFound { program: program.to_owned(), looked_in: Vec::new() });
+    }
+    if name.contains(&b'/') {
+        let path = working_directory.join(program);
+        return match look(&path) {
+            Ok(()) => Ok(path),
+            Err(Refusal::Missing) => {
+                Err(ResolveError::NotFound { program: program.to_owned(), looked_in: vec![path] })
+            }
+            Err(refusal) => Err(refusal.into_error(path)),
+        };
+    }
+    let mut looked_in = Vec::new();
+    let mut first_refused = None;
+    for directory in path_variable.unwrap_or(OsStr::new(DEFAULT_PATH)).as_bytes().split(|byte| *byte == b':')
+    {
+        // an empty entry means the working directory, by POSIX
+        let directory = working_directory.join(OsStr::from_bytes(directory));
+        let path = directory.join(program);
+        match look(&path) {
+            Ok(()) => return Ok(path),
+            Err(Refusal::Missing) => {}
+            Err(refusal) => {
+                first_refused.get_or_insert((refusal, path));
+            }
+        }
+        looked_in.push(directory);
+    }
+    Err(match first_refused {
+        Some((refusal, path)) => refusal.into_error(path),
+        None => ResolveError::NotFound { program: program.to_owned(), looked_in },
+    })
+}
+
+enum Refusal {
+    Missing,
+    Directory,
+    NotExecutable,
+    Unreadable(io::Error),
+}
+
+impl Refusal {
+    fn into_error(self, path: PathBuf) -> ResolveError {
+        match self {
+            Self::Missing => ResolveError::NotFound { program: path, looked_in: Vec::new() },
+            Self::Directory => ResolveError::Directory { path },
+            Self::NotExecutable => ResolveError::NotExecutable { path },
+            Self::Unreadable(source) => ResolveError::Unreadable { path, source },
+        }
+    }
+}
+
+fn look(path: &Path) -> Result<(), Refusal> {
+    match fs::metadata(path) {
+        Ok(metadata) if metadata.is_dir() => Err(Refusal::Directory),
+        Ok(metadata) if !metadata.is_file() => Err(Refusal::NotExecutable),
+        Ok(_) => access(path, Access::EXEC_OK).map_err(|_| Refusal::NotExecutable),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            Err(Refusal::Missing)
+        }
+        Err(error) => Err(Refusal::Unreadable(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    /// Makes `a/tool` (not executable), `b/tool`, `a/folder/`, `a/plain` in a fresh directory.
+    fn tree() -> tempfile::TempDir {
+        let root = tempfile::tempdir().unwrap();
+        for (file, mode) in [("a/tool", 0o644), ("b/tool", 0o755), ("a/plain", 0o644), ("a/folder/x", 0o755)]
+        {
+            let path = root.path().join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(&path, "#!/bin/sh\n").unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        }
+        root
+    }
+
+    fn found(root: &Path, program: &str, path_variable: &str) -> Result<String, String> {
+        resolve(Path::new(program), root, Some(OsStr::new(path_variable)))
+            .map(|path| path.strip_prefix(root).unwrap().display().to_string())
+            .map_err(|error| error.to_string().replace(root.to_str().unwrap(), "$ROOT"))
+    }
+
+    #[test]
+    fn names_lead_to_files() {
+        let root = tree();
+        let root = root.path();
+        let absolute = format!("{}/b", root.display());
+        let cases = [
+            ("b/tool", "", Ok("b/tool")),
+            ("./b/tool", "", Ok("b/tool")),
+            ("tool", "a:b", Ok("b/tool")),
+            ("tool", &absolute, Ok("b/tool")),
+            ("x", "a:a/folder:b", Ok("a/folder/x")),
+            ("tool", "a", Err("`$ROOT/a/tool` is not executable")),
+            ("folder", "a", Err("`$ROOT/a/folder` is a directory, not a program")),
+            ("a/folder", "b", Err("`$ROOT/a/folder` is a directory, not a program")),
+            ("a/plain", "b", Err("`$ROOT/a/plain` is not executable")),
+            ("a/none", "b", Err("program `a/none` not found, looked in `$ROOT/a/none`")),
+            ("a/plain/x", "b", Err("program `a/plain/x` not found, looked in `$ROOT/a/plain/x`")),
+            ("none", "a:b", Err("program `none` not found, looked in `$ROOT/a`, `$ROOT/b`")),
+            ("", "a:b", Err("program `` not found")),
+        ];
+        for (program, path_variable, expected) in cases {
+            let expected = expected.map(str::to_owned).map_err(str::to_owned);
+            assert_eq!(found(root, program, path_variable), expected, "{program} on {path_variable}");
+        }
+    }
+
+    #[test]
+    fn an_empty_entry_of_the_path_is_the_working_directory() {
+        let root = tree();
+        assert_eq!(found(&root.path().join("b"), "tool", ""), Ok("tool".to_owned()));
+    }
+
+    #[test]
+    fn without_a_path_variable_the_system_directories_are_searched() {
+        assert!(resolve(Path::new("sh"), Path::new("/"), None).is_ok());
+    }
+
+    #[test]
+    fn other_faults_carry_their_reason() {
+        let name = "x".repeat(300);
+        let error = resolve(&Path::new("/").join(name), Path::new("/"), None).unwrap_err();
+        assert!(matches!(error, ResolveError::Unreadable { .. }), "{error:?}");
+    }
+}

@@ -1,0 +1,181 @@
+//! A started program and its end.
+
+use std::ffi::c_int;
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process_group};
+
+/// A started program, to be followed to its end.
+///
+/// The pidfd becomes readable when the program ends; [`try_wait`](Self::try_wait) then collects it. A child
+/// dropped before that is killed with its group and remains a zombie if it is not dead at once. One task
+/// should signal and collect: a signal that races with the collection may reach whoever has got the number
+/// since.
+#[derive(Debug)]
+pub struct Child {
+    pid: Pid,
+    pidfd: OwnedFd,
+    /// Whether the kernel may have given the pid to somebody else.
+    collected: AtomicBool,
+}
+
+/// The end of a program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ended {
+    /// How it ended.
+    pub exit: Exit,
+    /// What it used, together with those of its own children that it waited for.
+    pub usage: Usage,
+}
+
+/// How a program ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// By itself, with this code.
+    Code(i32),
+    /// By a signal.
+    Signal {
+        /// The signal's number.
+        number: i32,
+        /// Whether the kernel wrote a core file.
+        core_dumped: bool,
+    },
+}
+
+/// What a program used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Usage {
+    /// Processor time in the program's own code.
+    pub user: Duration,
+    /// Processor time in the kernel on its behalf, including the start.
+    pub system: Duration,
+    peak_kib: libc::c_long,
+}
+
+impl Usage {
+    /// Returns the greatest resident memory in KiB, if it can be told from that of this process.
+    ///
+    /// The child shares our memory until it executes its program, so the kernel never reports less than our
+    /// own peak: a figure that is not above it says nothing about the child.
+    pub fn peak_memory_kib(&self) -> Option<u64> {
+        let mut own = MaybeUninit::<libc::rusage>::zeroed();
+        // SAFETY: the pointer is to a live rusage that is all the call writes to.
+        unsafe { libc::getrusage(libc::RUSAGE_SELF, own.as_mut_ptr()) };
+        // SAFETY: rusage is integers only, for which zero is valid, so it is initialised even on failure.
+        let own = unsafe { own.assume_init() };
+        if self.peak_kib > own.ru_maxrss { u64::try_from(self.peak_kib).ok() } else { None }
+    }
+}
+
+impl Child {
+    pub(super) fn new(pid: Pid, pidfd: OwnedFd) -> Self {
+        Self { pid, pidfd, collected: AtomicBool::new(false) }
+    }
+
+    /// Returns the process identifier, which is also that of its group.
+    pub fn pid(&self) -> u32 {
+        self.pid.as_raw_nonzero().get().unsigned_abs()
+    }
+
+    /// Collects the end if it has come; after that every further call fails with `ECHILD`.
+    pub fn try_wait(&self) -> io::Result<Option<Ended>> {
+        self.collect(libc::WNOHANG)
+    }
+
+    /// Suspends the thread until the end has come, and collects it.
+    pub fn wait(&self) -> io::Result<Ended> {
+        loop {
+            match self.collect(0) {
+                Ok(Some(ended)) => return Ok(ended),
+                Ok(None) => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Signals every process of the child's group.
+    ///
+    /// Allowed until the end is collected, also between the end and its collection: that is the moment to
+    /// kill what the program has left running. Afterwards the number may be another's: fails with `ESRCH`.
+    pub fn signal_group(&self, signal: Signal) -> io::Result<()> {
+        if self.collected.load(Ordering::Acquire) {
+            return Err(io::Error::from_raw_os_error(libc::ESRCH));
+        }
+        Ok(kill_process_group(self.pid, signal)?)
+    }
+
+    fn collect(&self, options: c_int) -> io::Result<Option<Ended>> {
+        let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
+        let mut usage = MaybeUninit::<libc::rusage>::zeroed();
+        // SAFETY: both pointers are to live structures of the kernel's layout, which are all the call
+        // writes to. libc's own waitid does not pass on the fifth argument.
+        let result = unsafe {
+            libc::syscall(
+                libc::SYS_waitid,
+                libc::P_PIDFD,
+                self.pidfd.as_raw_fd(),
+                info.as_mut_ptr(),
+                libc::WEXITED | options,
+                usage.as_mut_ptr(),
+            )
+        };
+        if result == -1 {
+            let error = io::Error::last_os_error();
+            if error.raw_os_error() == Some(libc::ECHILD) {
+                self.collected.store(true, Ordering::Release);
+            }
+            return Err(error);
+        }
+        // SAFETY: both structures were zeroed, which is valid for them, and at most overwritten by the
+        // kernel.
+        let (info, usage) = unsafe { (info.assume_init(), usage.assume_init()) };
+        // SAFETY: waitid fills the SIGCHLD part of the union, or leaves it zeroed if nobody has ended.
+        let (pid, status) = unsafe { (info.si_pid(), info.si_status()) };
+        if pid == 0 {
+            return Ok(None);
+        }
+        self.collected.store(true, Ordering::Release);
+        let exit = match info.si_code {
+            libc::CLD_EXITED => Exit::Code(status),
+            code => Exit::Signal { number: status, core_dumped: code == libc::CLD_DUMPED },
+        };
+        let usage = Usage {
+            user: duration(usage.ru_utime),
+            system: duration(usage.ru_stime),
+            peak_kib: usage.ru_maxrss,
+        };
+        Ok(Some(Ended { exit, usage }))
+    }
+}
+
+impl AsFd for Child {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.pidfd.as_fd()
+    }
+}
+
+impl AsRawFd for Child {
+    fn as_raw_fd(&self) -> RawFd {
+        self.pidfd.as_raw_fd()
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        if !*self.collected.get_mut() {
+            // both can only fail because nobody is left to be killed or collected
+            self.signal_group(Signal::KILL).ok();
+            self.try_wait().ok();
+        }
+    }
+}
+
+fn duration(time: libc::timeval) -> Duration {
+    // neither is ever negative
+    Duration::from_secs(time.tv_sec as u64) + Duration::from_micros(time.tv_usec as u64)
+}

@@ -1,0 +1,238 @@
+//! Report lines among a program's output: told from log, read, and bounded.
+
+use pop_registry::contract::{PROGRESS, Progress, REPORT_LINE_LIMIT, RESULT, Said};
+use serde_json::Value;
+
+/// Splits a stream into report lines and the rest, however it is cut into pieces.
+///
+/// A report line begins, at the start of a line, with the name of one of the two annotations and a space. Only
+/// such lines are held in memory.
+#[derive(Debug, Default)]
+pub struct ReportLines {
+    /// The beginning of a line that may still turn out to be a report, or is one.
+    held: Vec<u8>,
+    state: State,
+}
+
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// At the start of a line, or within what all report lines begin with.
+    #[default]
+    Undecided,
+    /// Within a report line.
+    Report,
+    /// Within a report line that is too long: nothing more of it is kept.
+    TooLong,
+    /// Within a line of the rest.
+    Rest,
+}
+
+/// What all report lines begin with.
+const STEM: &[u8] = b"pop.report.";
+
+impl ReportLines {
+    /// Takes a piece of the stream; what is no report goes to `rest`, reports to `sayings`.
+    pub fn take(&mut self, mut piece: &[u8], sayings: &mut Sayings, rest: &mut impl FnMut(&[u8])) {
+        while !piece.is_empty() {
+            let line_end = piece.iter().position(|byte| *byte == b'\n');
+            let (part, next) = piece.split_at(line_end.map_or(piece.len(), |at| at + 1));
+            self.part(part, line_end.is_some(), sayings, rest);
+            piece = next;
+        }
+    }
+
+    /// Takes the end of the stream: a last line needs no line end.
+    pub fn finish(&mut self, sayings: &mut Sayings, rest: &mut impl FnMut(&[u8])) {
+        self.end_line(sayings, rest);
+    }
+
+    fn part(&mut self, part: &[u8], ends: bool, sayings: &mut Sayings, rest: &mut impl FnMut(&[u8])) {
+        match self.state {
+            State::Rest => rest(part),
+            State::TooLong => {}
+            State::Undecided | State::Report => {
+                self.held.extend_from_slice(part);
+                self.decide(rest);
+            }
+        }
+        if ends {
+            self.end_line(sayings, rest);
+        }
+    }
+
+    fn decide(&mut self, rest: &mut impl FnMut(&[u8])) {
+        if self.state == State::Undecided {
+            let known = self.held.len().min(STEM.len());
+            if self.held[..known] != STEM[..known] {
+                rest(&self.held);
+                self.held.clear();
+                self.state = State::Rest;
+            } else if self.held.len() >= STEM.len() {
+                self.state = State::Report;
+            }
+        }
+        if self.state == State::Report && self.held.len() > REPORT_LINE_LIMIT {
+            self.held = Vec::new();
+            self.state = State::TooLong;
+        }
+    }
+
+    fn end_line(&mut self, sayings: &mut Sayings, rest: &mut impl FnMut(&[u8])) {
+        match std::mem::take(&mut self.state) {
+            State::TooLong => {
+                sayings.breach(format!("a report line is longer than {REPORT_LINE_LIMIT} bytes"));
+            }
+            State::Report if sayings.line(&self.held) => {}
+            _ => rest(&self.held),
+        }
+        self.held.clear();
+    }
+}
+
+/// What a program has reported so far.
+#[derive(Debug, Default)]
+pub struct Sayings {
+    said: Said,
+    /// Progress that nobody has been told of yet.
+    news: bool,
+    percent: f64,
+}
+
+impl Sayings {
+    /// Takes a line that begins like a report; false if it is none after all.
+    fn line(&mut self, line: &[u8]) -> bool {
+        let line = line.trim_ascii_end();
+        let after = |name: &str| line.strip_prefix(name.as_bytes())?.strip_prefix(b" ");
+        if let Some(json) = after(PROGRESS) {
+            match serde_json::from_slice(json) {
+                Ok(progress) => self.progress(progress),
+                Err(error) => self.breach(format!("`{PROGRESS}` is not a progress: {error}")),
+            }
+        } else if let Some(json) = after(RESULT) {
+            match serde_json::from_slice(json) {
+                Ok(result) => self.result(result),
+                Err(error) => self.breach(format!("`{RESULT}` is not JSON: {error}")),
+            }
+        } else {
+            return false;
+        }
+        true
+    }
+
+    fn progress(&mut self, mut progress: Progress) {
+        if self.said.progress.as_ref().is_some_and(Progress::is_final) {
+            if progress.is_final() && self.said.progress.as_ref() != Some(&progress) {
+                self.breach(format!("`{PROGRESS}` said COMPLETE twice"));
+            }
+            return;
+        }
+        self.percent = progress.percent_after(self.percent);
+        if progress.percent_complete.is_some() {
+            progress.percent_complete = Some(self.percent);
+        }
+        self.said.progress = Some(progress);
+        self.news = true;
+    }
+
+    fn result(&mut self, result: Value) {
+        if self.said.result.as_ref().is_some_and(|earlier| *earlier != result) {
+            self.breach(format!("`{RESULT}` was given twice, with different values"));
+            return;
+        }
+        self.said.result = Some(result);
+    }
+
+    /// Notes a breach of the contract; a program that repeats itself is noted a few times only.
+    pub fn breach(&mut self, sentence: String) {
+        if self.said.breaches.len() < 4 {
+            self.said.breaches.push(sentence);
+        }
+    }
+
+    /// Whether there is progress that nobody has been told of.
+    pub fn has_news(&self) -> bool {
+        self.news
+    }
+
+    /// The last progress, if nobody has been told of it.
+    pub fn take_news(&mut self) -> Option<Progress> {
+        if !std::mem::take(&mut self.news) {
+            return None;
+        }
+        self.said.progress.clone()
+    }
+
+    /// Everything that was said.
+    pub fn into_said(self) -> Said {
+        self.said
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    /// Everything said and the rest, with the text cut into pieces of `size` bytes.
+    fn split(text: &[u8], size: usize) -> (Said, String) {
+        let mut lines = ReportLines::default();
+        let mut sayings = Sayings::default();
+        let mut log = Vec::new();
+        let mut rest = |bytes: &[u8]| log.extend_from_slice(bytes);
+        for piece in text.chunks(size) {
+            lines.take(piece, &mut sayings, &mut rest);
+        }
+        lines.finish(&mut sayings, &mut rest);
+        (sayings.into_said(), String::from_utf8_lossy(&log).into_owned())
+    }
+
+    #[test]
+    fn reports_are_told_from_log_however_the_stream_is_cut() {
+        let text = "hello\npop.report.progress {\"percentComplete\": 40}\n pop.report.payload {}\npop.reporter\n\
+                    pop.report.payload {\"w\": 1}\npop.rep";
+        for size in 1..text.len() {
+            let (said, log) = split(text.as_bytes(), size);
+            assert_eq!(said.progress.unwrap().percent_complete, Some(40.0), "{size}");
+            assert_eq!(said.result, Some(json!({"w": 1})), "{size}");
+            assert_eq!(log, "hello\n pop.report.payload {}\npop.reporter\npop.rep", "{size}");
+            assert_eq!(said.breaches, Vec::<String>::new());
+        }
+    }
+
+    #[test]
+    fn f22_breaches_are_said() {
+        let text =
+            "pop.report.payload {\npop.report.progress 7\npop.report.payload 1\npop.report.payload 2\n";
+        let (said, log) = split(text.as_bytes(), 7);
+        assert_eq!(log, "");
+        assert_eq!(said.result, Some(json!(1)));
+        assert_eq!(said.breaches.len(), 3);
+        assert!(said.breaches[2].contains("given twice"));
+        let twice = "pop.report.progress {\"processingState\":\"COMPLETE\",\"processingStateMessage\":\"succeeded\"}\n\
+                     pop.report.progress {\"processingState\":\"COMPLETE\",\"processingStateMessage\":\"failed\"}\n";
+        assert!(split(twice.as_bytes(), 99).0.breaches[0].contains("COMPLETE twice"));
+    }
+
+    #[test]
+    fn f19_a_line_without_end_is_held_nowhere() {
+        let mut lines = ReportLines::default();
+        let mut sayings = Sayings::default();
+        let mut count = 0_usize;
+        let piece = vec![b'x'; 65_536];
+        for _ in 0..200 {
+            lines.take(&piece, &mut sayings, &mut |bytes| count += bytes.len());
+            assert!(lines.held.capacity() <= 65_536);
+        }
+        assert_eq!(count, 200 * 65_536);
+    }
+
+    #[test]
+    fn f24_a_report_line_is_bounded() {
+        let mut text = b"pop.report.payload \"".to_vec();
+        text.resize(REPORT_LINE_LIMIT + 100, b'x');
+        text.extend_from_slice(b"\"\nnext\n");
+        let (said, log) = split(&text, 1 << 16);
+        assert_eq!((said.result, log.as_str()), (None, "next\n"));
+        assert!(said.breaches[0].contains("longer than"));
+    }
+}

@@ -1,0 +1,227 @@
+//! The local launcher against real programs: ends, output, signals, silence, what is left behind.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use pop_launchers::{
+    Captured, Ended, LaunchEvent, LaunchId, LaunchOrder, Launched, Launcher, ProcessLauncher, Program, Stream,
+};
+use pop_registry::contract::{Blame, Exit};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use serde_json::json;
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+const ID: LaunchId = LaunchId(7);
+
+fn shell(script: &str) -> LaunchOrder {
+    order(&["/bin/sh", "-c", script])
+}
+
+fn order(argv: &[&str]) -> LaunchOrder {
+    let argv = argv.iter().map(|&arg| arg.to_owned()).collect();
+    LaunchOrder { program: Program { argv, ..Program::default() }, ..LaunchOrder::default() }
+}
+
+fn launcher() -> ProcessLauncher {
+    ProcessLauncher::new(std::env::vars_os(), std::env::current_dir().unwrap())
+}
+
+/// Launches, lets `each` answer every event, and returns all of them and the end.
+async fn follow(
+    order: LaunchOrder,
+    mut each: impl FnMut(&ProcessLauncher, &LaunchEvent),
+) -> (Vec<LaunchEvent>, Ended) {
+    let launcher = launcher();
+    let (sender, mut receiver) = mpsc::channel(64);
+    launcher.launch(ID, order, &sender);
+    let mut events = Vec::new();
+    loop {
+        let Launched { id, event } = receiver.recv().await.unwrap();
+        assert_eq!(id, ID);
+        each(&launcher, &event);
+        if let LaunchEvent::Ended(ended) = event {
+            return (events, *ended);
+        }
+        events.push(event);
+    }
+}
+
+async fn end(order: LaunchOrder) -> Ended {
+    follow(order, |_, _| {}).await.1
+}
+
+#[tokio::test]
+async fn ends_are_told_apart() {
+    assert_eq!(end(order(&["true"])).await.exit, Ok(Exit::Code(0)));
+    assert_eq!(end(shell("exit 3")).await.exit, Ok(Exit::Code(3)));
+    assert_eq!(end(shell("kill -SEGV $$")).await.exit, Ok(Exit::Signal(11)));
+}
+
+#[tokio::test]
+async fn f25_what_cannot_be_started_says_why() {
+    let folder = tempfile::tempdir().unwrap();
+    let plain = folder.path().join("plain");
+    std::fs::write(&plain, "x").unwrap();
+    for (program, why) in [
+        ("no-such-program-at-all", "not found"),
+        ("/no/such/file", "not found"),
+        (plain.to_str().unwrap(), "not executable"),
+        ("/tmp", "directory"),
+    ] {
+        let failure = end(order(&[program])).await.exit.unwrap_err();
+        assert_eq!((failure.blame, failure.code.as_str()), (Blame::Handler, "spawn"));
+        assert!(failure.message.contains(why), "{}", failure.message);
+    }
+}
+
+#[tokio::test]
+async fn f31_standard_input_is_empty() {
+    assert_eq!(end(order(&["cat"])).await.exit, Ok(Exit::Code(0)));
+}
+
+#[tokio::test]
+async fn reports_are_read_and_the_rest_is_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("a.log");
+    let script = r#"echo one; echo 'pop.report.progress {"percentComplete":40}'; echo two >&2
+                    echo 'pop.report.payload {"w":720}'"#;
+    let ended = end(LaunchOrder { log: Some(log.clone()), ..shell(script) }).await;
+    assert_eq!(ended.said.result, Some(json!({"w": 720})));
+    assert_eq!(ended.said.progress.unwrap().percent_complete, Some(40.0));
+    let mut lines: Vec<_> = ended.log_tail.clone();
+    lines.sort();
+    assert_eq!(lines, ["one", "two"]);
+    assert_eq!(std::fs::read_to_string(log).unwrap().len(), "one\ntwo\n".len());
+}
+
+#[tokio::test]
+async fn kept_output_is_not_log() {
+    let kept = LaunchOrder { captured: Captured::Stdout, ..shell("echo '{\"a\":1}'; echo note >&2") };
+    let ended = end(kept).await;
+    assert_eq!(
+        (ended.stdout.as_slice(), ended.log_tail),
+        (b"{\"a\":1}\n".as_slice(), vec!["note".to_owned()])
+    );
+}
+
+#[tokio::test]
+async fn lines_are_handed_on_as_they_come() {
+    let lines = LaunchOrder { captured: Captured::Lines, ..shell("printf 'a\\rb\\nc'; echo d >&2") };
+    let (events, _) = follow(lines, |_, _| {}).await;
+    let mut heard: Vec<(bool, String)> = Vec::new();
+    for event in events {
+        let LaunchEvent::Lines(lines) = event else { unreachable!() };
+        heard.extend(lines.into_iter().map(|line| (line.stream == Stream::Stderr, line.text)));
+    }
+    heard.sort();
+    let heard: Vec<_> = heard.iter().map(|(is_error, text)| (*is_error, text.as_str())).collect();
+    assert_eq!(heard, [(false, "a"), (false, "b"), (false, "c"), (true, "d")]);
+}
+
+#[tokio::test]
+async fn progress_is_told_while_it_runs_and_f23_a_flood_is_merged() {
+    let script = r#"i=0; while [ $i -lt 20000 ]; do echo "pop.report.progress {\"percentComplete\":$((i/200))}"; i=$((i+1)); done"#;
+    let (events, ended) = follow(shell(script), |_, _| {}).await;
+    let told = events.iter().filter(|event| matches!(event, LaunchEvent::Progress(_))).count();
+    assert!((1..60).contains(&told), "{told} reports were told");
+    assert_eq!(ended.said.progress.unwrap().percent_complete, Some(99.0));
+}
+
+#[tokio::test]
+async fn f15_a_program_that_ignores_the_asking_is_ended_by_force() {
+    let script = "trap '' TERM; echo 'pop.report.progress {}'; while :; do sleep 1; done";
+    let mut asked = 0;
+    let (_, ended) = follow(shell(script), |launcher, event| {
+        if matches!(event, LaunchEvent::Progress(_)) && asked == 0 {
+            asked += 1;
+            launcher.stop(ID, false);
+            launcher.stop(ID, true);
+        }
+    })
+    .await;
+    assert_eq!(ended.exit, Ok(Exit::Signal(9)));
+}
+
+#[tokio::test]
+async fn a_program_that_is_asked_to_stop_can_end_well() {
+    let script = "trap 'exit 5' TERM; echo 'pop.report.progress {}'; while :; do sleep 0.01; done";
+    let (_, ended) = follow(shell(script), |launcher, event| {
+        if matches!(event, LaunchEvent::Progress(_)) {
+            launcher.stop(ID, false);
+        }
+    })
+    .await;
+    assert_eq!(ended.exit, Ok(Exit::Code(5)));
+}
+
+#[tokio::test]
+async fn f17_what_holds_the_output_open_does_not_hold_up_the_end_and_is_cleared() {
+    let folder = tempfile::tempdir().unwrap();
+    let pid = folder.path().join("pid");
+    let script = format!("sleep 1000 & echo $! > {}; exit 0", pid.display());
+    assert_eq!(end(shell(&script)).await.exit, Ok(Exit::Code(0)));
+    let pid: i32 = std::fs::read_to_string(pid).unwrap().trim().parse().unwrap();
+    // it was killed; its end comes when it comes, or came already
+    if let Ok(pidfd) = pidfd_open(Pid::from_raw(pid).unwrap(), PidfdFlags::empty()) {
+        let mut watched = [PollFd::new(&pidfd, PollFlags::IN)];
+        let patience = Timespec { tv_sec: 10, tv_nsec: 0 };
+        assert_eq!(poll(&mut watched, Some(&patience)).unwrap(), 1, "{pid} still runs");
+    }
+}
+
+#[tokio::test]
+async fn f21_silence_is_said_once() {
+    let quiet = LaunchOrder { silence: Some(Duration::from_millis(30)), ..shell("sleep 1000") };
+    let (events, ended) = follow(quiet, |launcher, event| {
+        if *event == LaunchEvent::Silent {
+            launcher.stop(ID, false);
+        }
+    })
+    .await;
+    assert_eq!(events, [LaunchEvent::Silent]);
+    assert_eq!(ended.exit, Ok(Exit::Signal(15)));
+}
+
+#[tokio::test]
+async fn f19_a_flood_of_output_passes_in_constant_memory() {
+    let before = peak_memory_kib();
+    let ended = end(shell("head -c 300000000 /dev/zero; echo; echo done")).await;
+    assert_eq!(ended.exit, Ok(Exit::Code(0)));
+    assert_eq!(ended.log_tail.last().map(String::as_str), Some("done"));
+    assert!(peak_memory_kib() - before < 20_000);
+}
+
+fn peak_memory_kib() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+#[tokio::test]
+async fn a_relative_program_is_found_beside_its_home_first() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let own = folder.path().join("true");
+    std::fs::write(&own, "#!/bin/sh\nexit 42\n").unwrap();
+    std::fs::set_permissions(&own, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let mut order = order(&["true"]);
+    order.program.home = Some(folder.path().to_owned());
+    assert_eq!(end(order).await.exit, Ok(Exit::Code(42)));
+}
+
+#[tokio::test]
+async fn variables_and_working_directory_are_given() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut order = LaunchOrder { captured: Captured::Stdout, ..shell("echo $A; pwd") };
+    order.program.env = vec![("A".into(), "x y".into())];
+    order.program.working_directory = Some(folder.path().canonicalize().unwrap());
+    let text = String::from_utf8(end(order).await.stdout).unwrap();
+    assert_eq!(text, format!("x y\n{}\n", folder.path().canonicalize().unwrap().display()));
+}
+
+#[tokio::test]
+async fn a_launch_of_an_earlier_process_is_lost() {
+    let (sender, mut receiver) = mpsc::channel(4);
+    launcher().launch(ID, LaunchOrder { again: true, ..order(&["true"]) }, &sender);
+    assert_eq!(receiver.recv().await.unwrap().event, LaunchEvent::Lost);
+}
