@@ -4,11 +4,13 @@
 //! handler its external programs. A launcher knows nothing of agendas and runs; it is given an order and speaks
 //! back in [`LaunchEvent`]s.
 
+mod choose;
 mod log;
 mod port;
 pub mod process;
 mod report_lines;
 
+pub use choose::choose;
 pub use log::{LOG_HEAD_LIMIT, LOG_TAIL_LINES, Log, LogSummary};
 pub use port::{
     CAPTURE_LIMIT, Captured, Ended, LaunchEvent, LaunchId, LaunchOrder, Launched, Launcher, Line, Program,

@@ -92,6 +92,11 @@ pub struct Ended {
 }
 
 impl Ended {
+    /// The end of a program that printed nothing to keep.
+    pub fn exited(exit: Exit) -> Self {
+        Self { exit: Ok(exit), said: Said::default(), stdout: Vec::new(), log_tail: Vec::new() }
+    }
+
     /// The end of something that could not be started.
     pub fn failed(failure: Failure) -> Self {
         Self { exit: Err(Box::new(failure)), said: Said::default(), stdout: Vec::new(), log_tail: Vec::new() }

@@ -1,0 +1,159 @@
+//! The entry point of a handler program: launch data in, report and exit status out.
+
+use crate::cancel::Cancellation;
+use crate::{Handler, OperationContext, Progress, Surroundings, process};
+use pop_field_retriever::{DefaultLaunchData, Defaults, Environment, LaunchDataWrapper};
+use pop_launchers::choose;
+use pop_registry::contract::{HANDLER_COMPLETE, Millis};
+use pop_reporters::status::LogReporter;
+use std::io::Write as _;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::{info, warn};
+
+/// The operation succeeded.
+pub const EXIT_SUCCEEDED: u8 = 0;
+/// The operation failed; the report says why.
+pub const EXIT_FAILED: u8 = 1;
+/// The launch data cannot be used; nothing was begun.
+pub const EXIT_BAD_LAUNCH_DATA: u8 = 2;
+
+/// How long a handler that was asked to stop may go on before it is left alone.
+const GRACE: Duration = Duration::from_secs(8);
+
+/// Runs a handler as this process: the body of `main`.
+///
+/// Exit status 0 for success, 1 for failure, 2 for launch data that cannot be used; never 0 on failure.
+pub fn run_handler<H: Handler>(handler: &H) -> ExitCode {
+    let code = match launch_data() {
+        Ok(launch) => run(handler, Arc::new(launch)),
+        Err(message) => {
+            say(&message);
+            EXIT_BAD_LAUNCH_DATA
+        }
+    };
+    ExitCode::from(code)
+}
+
+fn launch_data() -> Result<DefaultLaunchData, String> {
+    let arguments = std::env::args_os().skip(1);
+    let launch = DefaultLaunchData::load(arguments, Environment::capture(), &Defaults::handler());
+    launch.map_err(|error| {
+        let hint = error.hint().map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
+        format!("error: {}{hint}", with_causes(&error))
+    })
+}
+
+fn run<H: Handler>(handler: &H, launch: Arc<DefaultLaunchData>) -> u8 {
+    start_log(launch.as_ref());
+    let payload = match launch.payload() {
+        Ok(found) => found.value,
+        Err(error) => {
+            say(&format!("error: {}", with_causes(&error)));
+            return EXIT_BAD_LAUNCH_DATA;
+        }
+    };
+    let prior = match prior_progress(launch.as_ref()) {
+        Ok(prior) => prior,
+        Err(message) => {
+            say(&message);
+            return EXIT_BAD_LAUNCH_DATA;
+        }
+    };
+    let folder = std::env::current_dir().unwrap_or_default();
+    let launcher = choose(launch.external_launch_type().value, std::env::vars_os(), folder);
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            say(&format!("error: no event loop: {error}"));
+            return EXIT_FAILED;
+        }
+    };
+    let cid = launch.cid().map_or_else(|| uuid::Uuid::new_v4().to_string(), |found| found.value);
+    log_metadata(launch.as_ref(), &cid);
+    let succeeded = runtime.block_on(async {
+        let (canceller, cancellation) = Cancellation::new();
+        let mut context = OperationContext::new(Surroundings {
+            launch: launch as Arc<dyn LaunchDataWrapper>,
+            reporter: Box::new(LogReporter::new(std::io::stdout(), std::io::stderr())),
+            cancellation,
+            launcher,
+            clock: now,
+            cid,
+            prior,
+        });
+        tokio::select! {
+            report = process(handler, &payload, &mut context) => report.is_succeeded(),
+            () = asked_to_stop(&canceller) => false,
+        }
+    });
+    info!("{HANDLER_COMPLETE}");
+    if succeeded { EXIT_SUCCEEDED } else { EXIT_FAILED }
+}
+
+/// Waits for SIGTERM, asks the handler to stop, and returns when it has had its time.
+async fn asked_to_stop(canceller: &crate::Canceller) {
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else { return std::future::pending().await };
+    terminate.recv().await;
+    warn!("asked to stop");
+    canceller.ask();
+    tokio::time::sleep(GRACE).await;
+    warn!("did not stop within {} seconds", GRACE.as_secs());
+}
+
+fn prior_progress(launch: &dyn LaunchDataWrapper) -> Result<Option<Progress>, String> {
+    let found = launch.last_progress().map_err(|error| format!("error: {}", with_causes(&error)))?;
+    Ok(found.and_then(|found| {
+        serde_json::from_str(&found.value)
+            .inspect_err(|error| warn!("the last progress cannot be read and is ignored: {error}"))
+            .ok()
+    }))
+}
+
+fn start_log(launch: &dyn LaunchDataWrapper) {
+    let level = launch.log_level().and_then(|found| found.value.trim().parse().ok());
+    let log = tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .with_target(false)
+        .with_max_level(level.unwrap_or(tracing::Level::INFO));
+    // a second handler in one process keeps the first one's log
+    log.try_init().ok();
+}
+
+/// One line that says who this is; the payload is not in it, for it may hold secrets.
+fn log_metadata(launch: &dyn LaunchDataWrapper, cid: &str) {
+    let text = |found: Option<pop_field_retriever::Found<String>>| {
+        found.map(|found| found.value).unwrap_or_default()
+    };
+    info!(
+        cid,
+        operation = text(launch.operation_name()),
+        operation_id = text(launch.operation_id()),
+        agenda_id = text(launch.agenda_id()),
+        customer_id = text(launch.customer_id()),
+        progress_id = text(launch.progress_id()),
+        "handler started"
+    );
+}
+
+fn now() -> Millis {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as Millis)
+}
+
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text = format!("{text}: {inner}");
+        cause = inner.source();
+    }
+    text
+}
+
+fn say(message: &str) {
+    // without a log there is nobody to tell
+    writeln!(std::io::stderr(), "{message}").ok();
+}

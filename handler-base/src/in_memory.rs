@@ -1,0 +1,101 @@
+//! A handler run inside a test: no process, no environment, no wall clock.
+
+use crate::cancel::{Cancellation, Canceller};
+use crate::{Handler, OperationContext, Program, Progress, Report, StatusReporter, Surroundings, process};
+use pop_field_retriever::{Arguments, DefaultLaunchData, Defaults, Environment, Properties};
+use pop_launchers::{Ended, LaunchEvent, LaunchId, LaunchOrder, Launched, Launcher};
+use serde_json::Value;
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::mpsc;
+
+/// What a handler did in memory.
+#[derive(Debug)]
+pub struct InMemoryRun {
+    /// The final report.
+    pub report: Report,
+    /// Every progress, the final one included.
+    pub progress: Vec<Progress>,
+    /// The external programs that it asked for.
+    pub external: Vec<Program>,
+}
+
+/// Runs a handler on a payload. External programs are not started: each gets the next of `answers`.
+pub async fn run_in_memory<H: Handler>(
+    handler: &H,
+    payload: &Value,
+    answers: impl IntoIterator<Item = Vec<LaunchEvent>>,
+) -> InMemoryRun {
+    let progress = Rc::new(RefCell::new(Vec::new()));
+    let launcher = Arc::new(Scripted::new(answers));
+    let (canceller, cancellation): (Canceller, _) = Cancellation::new();
+    let defaults = Defaults { property_files: Vec::new(), ..Defaults::executor() };
+    let launch =
+        Arguments::parse(Vec::<String>::new(), &[]).map_err(|error| error.to_string()).and_then(|none| {
+            let environment = Environment::from_pairs(Vec::<(String, String)>::new());
+            DefaultLaunchData::from_parts(none, environment, Properties::default(), &defaults)
+                .map_err(|error| error.to_string())
+        });
+    #[expect(clippy::expect_used, reason = "no arguments, no environment and no file cannot be wrong")]
+    let launch = launch.expect("empty launch data");
+    let mut context = OperationContext::new(Surroundings {
+        launch: Arc::new(launch),
+        reporter: Box::new(Collecting(Rc::clone(&progress))),
+        cancellation,
+        launcher: Arc::clone(&launcher) as Arc<dyn Launcher>,
+        clock: || 0,
+        cid: "in-memory".to_owned(),
+        prior: None,
+    });
+    let report = process(handler, &payload.to_string(), &mut context).await;
+    drop((context, canceller));
+    let external = std::mem::take(&mut *launcher.asked.lock().unwrap_or_else(PoisonError::into_inner));
+    let progress = progress.take();
+    InMemoryRun { report, progress, external }
+}
+
+struct Collecting(Rc<RefCell<Vec<Progress>>>);
+
+impl StatusReporter for Collecting {
+    fn report(&mut self, progress: &Progress, _: Option<&Value>) {
+        self.0.borrow_mut().push(progress.clone());
+    }
+}
+
+/// A launcher that starts nothing and plays what it was given.
+struct Scripted {
+    answers: Mutex<std::vec::IntoIter<Vec<LaunchEvent>>>,
+    asked: Mutex<Vec<Program>>,
+}
+
+impl Scripted {
+    fn new(answers: impl IntoIterator<Item = Vec<LaunchEvent>>) -> Self {
+        let answers: Vec<_> = answers.into_iter().collect();
+        Self { answers: Mutex::new(answers.into_iter()), asked: Mutex::new(Vec::new()) }
+    }
+}
+
+impl Launcher for Scripted {
+    fn launch(&self, id: LaunchId, order: LaunchOrder, events: &mpsc::Sender<Launched>) {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).push(order.program);
+        let answer = self.answers.lock().unwrap_or_else(PoisonError::into_inner).next();
+        let none = || {
+            let failure = pop_registry::contract::Failure::new(
+                pop_registry::contract::Blame::Pop,
+                "script",
+                "the test has no answer for this external program",
+            );
+            vec![LaunchEvent::Ended(Box::new(Ended::failed(failure)))]
+        };
+        let events = events.clone();
+        let answer = answer.unwrap_or_else(none);
+        tokio::spawn(async move {
+            for event in answer {
+                events.send(Launched { id, event }).await.ok();
+            }
+        });
+    }
+
+    fn stop(&self, _: LaunchId, _: bool) {}
+}

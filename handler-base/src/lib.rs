@@ -1,0 +1,56 @@
+//! The toolkit for writing a handler: a function from a typed payload to a typed result, with progress on the way.
+//!
+//! ```no_run
+//! use pop_handler_base::{Handler, HandlerError, OperationContext, run_handler};
+//! use serde::{Deserialize, Serialize};
+//!
+//! #[derive(Deserialize)]
+//! struct Greeting { name: String }
+//! #[derive(Serialize)]
+//! struct Greeted { words: String }
+//!
+//! struct Hello;
+//! impl Handler for Hello {
+//!     type Input = Greeting;
+//!     type Output = Greeted;
+//!     async fn run(&self, input: Greeting, context: &mut OperationContext) -> Result<Greeted, HandlerError> {
+//!         context.progress(50.0);
+//!         Ok(Greeted { words: format!("hello, {}", input.name) })
+//!     }
+//! }
+//!
+//! fn main() -> std::process::ExitCode {
+//!     run_handler(&Hello)
+//! }
+//! ```
+//!
+//! The same handler runs as a program of its own ([`run_handler`]), inside a test ([`run_in_memory`]) and inside
+//! the executor ([`process`]).
+
+mod cancel;
+mod context;
+mod entry_point;
+mod error;
+mod external;
+mod ffmpeg;
+mod handler;
+mod in_memory;
+mod panics;
+mod processor;
+mod sample;
+
+pub use cancel::{Cancellation, Canceller};
+pub use context::{OperationContext, Surroundings};
+pub use entry_point::{EXIT_BAD_LAUNCH_DATA, EXIT_FAILED, EXIT_SUCCEEDED, run_handler};
+pub use error::HandlerError;
+pub use external::{External, ExternalEnd};
+pub use ffmpeg::FfmpegProgress;
+pub use handler::Handler;
+pub use in_memory::{InMemoryRun, run_in_memory};
+pub use processor::{Report, process};
+pub use sample::{SampleHandler, SamplePayload};
+
+pub use pop_field_retriever as field_retriever;
+pub use pop_launchers::{Ended, LaunchEvent, Line, Program, Stream};
+pub use pop_registry::contract::{DiagnosticEvent, Exit, Millis, ProcessingState, Progress};
+pub use pop_reporters::status::StatusReporter;

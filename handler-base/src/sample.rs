@@ -1,0 +1,174 @@
+//! POP's sample handler: actions that log, fail or call an external program, and a result that is echoed.
+
+use crate::{Handler, HandlerError, OperationContext, Program};
+use serde::Deserialize;
+use serde_json::Value;
+use std::time::Duration;
+use tracing::{info, warn};
+
+/// The payload of the sample handler.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct SamplePayload {
+    /// What it does, in order.
+    actions: Option<Vec<SampleAction>>,
+    /// What it gives as its result.
+    result_payload: Option<Value>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct SampleAction {
+    action: String,
+    #[serde(default)]
+    params_map: Option<SampleParams>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct SampleParams {
+    log_message: Option<String>,
+    exception_message: Option<String>,
+    external_args: Option<Vec<String>>,
+    sleep_milliseconds: Option<u64>,
+}
+
+/// POP's sample handler: the actions `log`, `exception` and `externalExecute`.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SampleHandler;
+
+impl Handler for SampleHandler {
+    type Input = SamplePayload;
+    type Output = Value;
+
+    async fn run(&self, input: SamplePayload, context: &mut OperationContext) -> Result<Value, HandlerError> {
+        if let Some(job) = context.prior_param("jobInfo") {
+            info!("an earlier attempt was at {job}");
+        }
+        for action in input.actions.unwrap_or_default() {
+            let params = action.params_map.unwrap_or_default();
+            pretend_to_work(params.sleep_milliseconds.unwrap_or_default(), context).await?;
+            match action.action.as_str() {
+                "log" => info!("{}", params.log_message.unwrap_or_default()),
+                "exception" => {
+                    let message = params.exception_message.unwrap_or_else(|| "exception".to_owned());
+                    return Err(HandlerError::new(message).code("exception"));
+                }
+                "externalExecute" => execute(params.external_args.unwrap_or_default(), context).await?,
+                other => {
+                    let known = "log, exception or externalExecute";
+                    return Err(
+                        HandlerError::new(format!("unknown action `{other}`; it is {known}")).code("payload")
+                    );
+                }
+            }
+        }
+        Ok(input.result_payload.unwrap_or_else(|| Value::Object(serde_json::Map::new())))
+    }
+}
+
+/// Reports progress once a second for as long as it is to take; never 100, for the work is still to come.
+async fn pretend_to_work(milliseconds: u64, context: &mut OperationContext) -> Result<(), HandlerError> {
+    if milliseconds == 0 {
+        return Ok(());
+    }
+    let steps = (milliseconds / 1_000).max(1);
+    context.keep_param("jobInfo", serde_json::json!({"jobId": context.cid()}));
+    let cancellation = context.cancellation().clone();
+    for step in 0..steps {
+        context.progress(step as f64 / steps as f64 * 100.0);
+        let pause = Duration::from_millis(milliseconds / steps);
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = cancellation.asked() => return Err(HandlerError::new("stopped while working").code("cancelled")),
+        }
+    }
+    Ok(())
+}
+
+async fn execute(argv: Vec<String>, context: &mut OperationContext) -> Result<(), HandlerError> {
+    if argv.is_empty() {
+        return Err(HandlerError::new("`externalArgs` must begin with a program").code("payload"));
+    }
+    let program = Program { argv, ..Program::default() };
+    let end = context.external(program).on_line(|line, _| info!("{}", line.text)).run().await;
+    end.map(|_| ()).inspect_err(|error| warn!("{}", error.message()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Ended, Exit, LaunchEvent, Line, Stream, run_in_memory};
+    use serde_json::json;
+
+    fn ended(exit: Exit) -> LaunchEvent {
+        LaunchEvent::Ended(Box::new(Ended::exited(exit)))
+    }
+
+    fn percents(progress: &[crate::Progress]) -> Vec<u64> {
+        progress
+            .iter()
+            .filter_map(|progress| progress.percent_complete)
+            .map(|percent| percent as u64)
+            .collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn p17_the_sample_of_the_document_reports_and_fails() {
+        let payload = json!({"actions": [{"action": "log", "paramsMap": {"sleepMilliseconds": 3000, "logMessage": "hi"}},
+            {"action": "exception", "paramsMap": {"exceptionMessage": "boom"}}], "resultPayload": {"k": "v"}});
+        let run = run_in_memory(&SampleHandler, &payload, []).await;
+        assert_eq!(percents(&run.progress), [0, 33, 66, 66]);
+        assert!(!run.report.is_succeeded());
+        assert_eq!(run.report.result, None);
+        assert_eq!(run.report.progress.diagnostic_events[0].message, "boom");
+    }
+
+    #[tokio::test]
+    async fn p32_the_result_is_echoed_and_success_is_100_percent() {
+        let run =
+            run_in_memory(&SampleHandler, &json!({"actions": null, "resultPayload": {"k": [1]}}), []).await;
+        assert_eq!(run.report.result, Some(json!({"k": [1]})));
+        assert_eq!(percents(&run.progress), [100]);
+    }
+
+    #[tokio::test]
+    async fn p14_an_external_program_is_asked_for_and_its_failure_is_ours() {
+        let payload = json!({"actions": [{"action": "externalExecute", "paramsMap": {"externalArgs": ["ffmpeg", "-h"]}}]});
+        let line = Line { stream: Stream::Stderr, text: "no such file".to_owned() };
+        let answer = vec![LaunchEvent::Lines(vec![line]), ended(Exit::Code(1))];
+        let run = run_in_memory(&SampleHandler, &payload, [answer]).await;
+        assert_eq!(run.external[0].argv, ["ffmpeg", "-h"]);
+        let diagnostic = &run.report.progress.diagnostic_events[0];
+        assert_eq!(diagnostic.message, "`ffmpeg` ended with exit status 1: no such file");
+        let run = run_in_memory(&SampleHandler, &payload, [vec![ended(Exit::Code(0))]]).await;
+        assert!(run.report.is_succeeded());
+    }
+
+    #[tokio::test]
+    async fn a_payload_of_another_shape_is_said_so() {
+        let run = run_in_memory(&SampleHandler, &json!({"actions": 7}), []).await;
+        let diagnostic = &run.report.progress.diagnostic_events[0];
+        assert!(diagnostic.message.starts_with("the payload is no SamplePayload: invalid type"));
+        let run = run_in_memory(&SampleHandler, &json!({"actions": [{"action": "lgo"}]}), []).await;
+        assert!(run.report.progress.diagnostic_events[0].message.contains("unknown action `lgo`"));
+    }
+
+    struct Panics;
+    impl Handler for Panics {
+        type Input = Value;
+        type Output = Value;
+        async fn run(&self, _: Value, _: &mut OperationContext) -> Result<Value, HandlerError> {
+            panic!("on purpose")
+        }
+    }
+
+    #[tokio::test]
+    async fn u14_a_panic_is_a_report_with_message_and_trace() {
+        let run = run_in_memory(&Panics, &json!({}), []).await;
+        let diagnostic = &run.report.progress.diagnostic_events[0];
+        assert_eq!(diagnostic.message, "the handler panicked: on purpose");
+        assert!(diagnostic.stack_trace.as_ref().unwrap().contains("sample.rs"));
+        assert!(!run.report.is_succeeded());
+    }
+}
