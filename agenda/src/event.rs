@@ -284,3 +284,9 @@ pub struct Recorded {
     /// What.
     pub event: RunEvent,
 }
+
+/// Somebody who is told of a run, event by event, after the journal has them.
+pub trait Sink {
+    /// Takes one event.
+    fn on_event(&mut self, plan: &crate::Plan, recorded: &Recorded);
+}

@@ -26,6 +26,7 @@
 
 mod document;
 mod event;
+mod history;
 mod name;
 mod ops;
 mod plan;
@@ -34,8 +35,9 @@ mod schedule;
 
 pub use document::{Agenda, DependsOn, Identity, Operation};
 pub use event::{
-    CancelReason, Ending, Outcome, Recorded, RunEvent, RunOptions, RunOutcome, RunTime, StopReason,
+    CancelReason, Ending, Outcome, Recorded, RunEvent, RunOptions, RunOutcome, RunTime, Sink, StopReason,
 };
+pub use history::{Attempt, History, OperationHistory};
 pub use name::{NameError, OperationName};
 pub use ops::{OpIx, OpMap};
 pub use plan::{BindError, Edge, EdgeKind, Graph, Payload, Plan, Planned, Serves};

@@ -27,6 +27,10 @@ pub struct Surroundings {
     pub cid: String,
     /// The progress of an earlier attempt.
     pub prior: Option<Progress>,
+    /// The operation's name, if it has one.
+    pub operation: Option<String>,
+    /// Takes each line of the operation's log.
+    pub log: Box<dyn FnMut(&str)>,
 }
 
 /// What a handler has at hand while it works: progress, launch data, external programs, being asked to stop.
@@ -55,6 +59,11 @@ impl OperationContext {
         &self.around.cid
     }
 
+    /// The operation's name, if it has one.
+    pub fn operation(&self) -> Option<&str> {
+        self.around.operation.as_deref()
+    }
+
     /// What an earlier attempt reported last, if there was one.
     pub fn prior_progress(&self) -> Option<&Progress> {
         self.around.prior.as_ref()
@@ -63,6 +72,11 @@ impl OperationContext {
     /// A value that an earlier attempt kept in its progress.
     pub fn prior_param(&self, name: &str) -> Option<&Value> {
         self.around.prior.as_ref()?.params.as_ref()?.get(name).filter(|value| !value.is_null())
+    }
+
+    /// Writes a line into the operation's log.
+    pub fn log(&mut self, line: impl AsRef<str>) {
+        (self.around.log)(line.as_ref());
     }
 
     /// Tells when the operation is to stop.
@@ -109,7 +123,7 @@ impl OperationContext {
 
     pub(crate) fn in_state(&self, state: ProcessingState) -> Progress {
         Progress {
-            operation: self.around.launch.operation_name().map(|found| found.value),
+            operation: self.around.operation.clone(),
             processing_state: Some(state),
             started_time: Some(self.started),
             completed_time: (state == ProcessingState::Complete).then(|| (self.around.clock)()),

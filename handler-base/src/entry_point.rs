@@ -75,7 +75,10 @@ fn run<H: Handler>(handler: &H, launch: Arc<DefaultLaunchData>) -> u8 {
     log_metadata(launch.as_ref(), &cid);
     let succeeded = runtime.block_on(async {
         let (canceller, cancellation) = Cancellation::new();
+        let operation = launch.operation_name().map(|found| found.value);
         let mut context = OperationContext::new(Surroundings {
+            operation,
+            log: Box::new(|line| info!("{line}")),
             launch: launch as Arc<dyn LaunchDataWrapper>,
             reporter: Box::new(LogReporter::new(std::io::stdout(), std::io::stderr())),
             cancellation,

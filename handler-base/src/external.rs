@@ -3,6 +3,7 @@
 use crate::{Exit, HandlerError, Line, OperationContext, Program, Stream};
 use pop_launchers::{Captured, LaunchEvent, LaunchId, LaunchOrder};
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
@@ -13,8 +14,8 @@ const LAST_LINES: usize = 20;
 const STDOUT_LIMIT: usize = 16 * 1024 * 1024;
 /// How long a program that was asked to stop may take before it is killed.
 const GRACE: Duration = Duration::from_secs(5);
-/// External programs of one handler run one after the other, so they share a number.
-const ID: LaunchId = LaunchId(0);
+/// Numbers for external programs, far from those of operations, whose launcher they may share.
+static NEXT_ID: AtomicU64 = AtomicU64::new(1 << 63);
 
 type OnLine<'c> = Box<dyn FnMut(&Line, &mut OperationContext) + 'c>;
 
@@ -75,19 +76,20 @@ impl<'c> External<'c> {
         };
         // few events wait here: a program that prints faster than it is heard is held back
         let (sender, mut events) = mpsc::channel(16);
-        launcher.launch(ID, order, &sender);
+        let id = LaunchId(NEXT_ID.fetch_add(1, Ordering::Relaxed));
+        launcher.launch(id, order, &sender);
         let mut heard = Heard::default();
         let mut kill_at: Option<Instant> = None;
         loop {
             let heard_of = tokio::select! {
                 heard_of = events.recv() => heard_of,
                 () = cancellation.asked(), if kill_at.is_none() => {
-                    launcher.stop(ID, false);
+                    launcher.stop(id, false);
                     kill_at = Some(Instant::now() + GRACE);
                     continue;
                 }
                 () = sleep_until(kill_at.unwrap_or_else(Instant::now)), if kill_at.is_some_and(|at| at > Instant::now()) => {
-                    launcher.stop(ID, true);
+                    launcher.stop(id, true);
                     continue;
                 }
             };

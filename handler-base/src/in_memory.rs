@@ -19,6 +19,8 @@ pub struct InMemoryRun {
     pub progress: Vec<Progress>,
     /// The external programs that it asked for.
     pub external: Vec<Program>,
+    /// The lines of its log.
+    pub log: Vec<String>,
 }
 
 /// Runs a handler on a payload. External programs are not started: each gets the next of `answers`.
@@ -28,6 +30,7 @@ pub async fn run_in_memory<H: Handler>(
     answers: impl IntoIterator<Item = Vec<LaunchEvent>>,
 ) -> InMemoryRun {
     let progress = Rc::new(RefCell::new(Vec::new()));
+    let log: Rc<RefCell<Vec<String>>> = Rc::default();
     let launcher = Arc::new(Scripted::new(answers));
     let (canceller, cancellation): (Canceller, _) = Cancellation::new();
     let defaults = Defaults { property_files: Vec::new(), ..Defaults::executor() };
@@ -47,12 +50,17 @@ pub async fn run_in_memory<H: Handler>(
         clock: || 0,
         cid: "in-memory".to_owned(),
         prior: None,
+        operation: None,
+        log: Box::new({
+            let log = Rc::clone(&log);
+            move |line| log.borrow_mut().push(line.to_owned())
+        }),
     });
     let report = process(handler, &payload.to_string(), &mut context).await;
     drop((context, canceller));
     let external = std::mem::take(&mut *launcher.asked.lock().unwrap_or_else(PoisonError::into_inner));
     let progress = progress.take();
-    InMemoryRun { report, progress, external }
+    InMemoryRun { report, progress, external, log: log.take() }
 }
 
 struct Collecting(Rc<RefCell<Vec<Progress>>>);

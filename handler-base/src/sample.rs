@@ -4,7 +4,6 @@ use crate::{Handler, HandlerError, OperationContext, Program};
 use serde::Deserialize;
 use serde_json::Value;
 use std::time::Duration;
-use tracing::{info, warn};
 
 /// The payload of the sample handler.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -43,13 +42,14 @@ impl Handler for SampleHandler {
 
     async fn run(&self, input: SamplePayload, context: &mut OperationContext) -> Result<Value, HandlerError> {
         if let Some(job) = context.prior_param("jobInfo") {
-            info!("an earlier attempt was at {job}");
+            let line = format!("an earlier attempt was at {job}");
+            context.log(line);
         }
         for action in input.actions.unwrap_or_default() {
             let params = action.params_map.unwrap_or_default();
             pretend_to_work(params.sleep_milliseconds.unwrap_or_default(), context).await?;
             match action.action.as_str() {
-                "log" => info!("{}", params.log_message.unwrap_or_default()),
+                "log" => context.log(params.log_message.unwrap_or_default()),
                 "exception" => {
                     let message = params.exception_message.unwrap_or_else(|| "exception".to_owned());
                     return Err(HandlerError::new(message).code("exception"));
@@ -91,8 +91,7 @@ async fn execute(argv: Vec<String>, context: &mut OperationContext) -> Result<()
         return Err(HandlerError::new("`externalArgs` must begin with a program").code("payload"));
     }
     let program = Program { argv, ..Program::default() };
-    let end = context.external(program).on_line(|line, _| info!("{}", line.text)).run().await;
-    end.map(|_| ()).inspect_err(|error| warn!("{}", error.message()))
+    context.external(program).on_line(|line, context| context.log(&line.text)).run().await.map(|_| ())
 }
 
 #[cfg(test)]

@@ -1,0 +1,159 @@
+//! What happened, told from events: each operation's attempts, times, result. `show`, `explain` and reports read it.
+
+use crate::event::{Ending, Outcome, Recorded, RunEvent, RunOutcome, RunTime};
+use crate::ops::{OpIx, OpMap};
+use pop_registry::contract::{Failure, Millis, Progress};
+use serde_json::Value;
+use std::sync::Arc;
+
+/// One attempt at an operation.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Attempt {
+    /// Its number, from 1.
+    pub number: u32,
+    /// When it was launched.
+    pub started: RunTime,
+    /// When it ended, and how; none while it runs.
+    pub ended: Option<(RunTime, Ending)>,
+}
+
+/// What happened to one operation.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct OperationHistory {
+    /// Its attempts, in order.
+    pub attempts: Vec<Attempt>,
+    /// Its last progress.
+    pub progress: Option<Arc<Progress>>,
+    /// Its outcome and when it was settled; none until then.
+    pub settled: Option<(RunTime, Outcome)>,
+    /// The code that `ignoreErrors` let pass.
+    pub ignored: Option<Box<str>>,
+}
+
+impl OperationHistory {
+    /// Its outcome, once it has one.
+    pub fn outcome(&self) -> Option<Outcome> {
+        self.settled.map(|(_, outcome)| outcome)
+    }
+
+    /// Its result, if it succeeded.
+    pub fn result(&self) -> Option<&Arc<Value>> {
+        self.attempts.iter().rev().find_map(|attempt| match &attempt.ended {
+            Some((_, Ending::Succeeded { result })) => Some(result),
+            _ => None,
+        })
+    }
+
+    /// Why its last attempt failed, if that is how it ended.
+    pub fn failure(&self) -> Option<&Failure> {
+        match &self.attempts.last()?.ended {
+            Some((_, Ending::Failed(failure))) => Some(failure),
+            _ => None,
+        }
+    }
+
+    /// When its first attempt was launched.
+    pub fn started(&self) -> Option<RunTime> {
+        self.attempts.first().map(|attempt| attempt.started)
+    }
+
+    /// When it was settled, if it was ever launched.
+    pub fn completed(&self) -> Option<RunTime> {
+        self.started()?;
+        self.settled.map(|(at, _)| at)
+    }
+}
+
+/// What happened in a run.
+#[derive(Debug, Clone)]
+pub struct History {
+    /// The run.
+    pub run: Box<str>,
+    /// When it began, by the wall clock.
+    pub started: Millis,
+    /// How often it was resumed.
+    pub resumed: u32,
+    /// When it ended and how, if it has.
+    pub ended: Option<(RunTime, RunOutcome)>,
+    /// The time of the last event.
+    pub last: RunTime,
+    operations: OpMap<OperationHistory>,
+}
+
+impl History {
+    /// A run of `count` operations of which nothing is known yet.
+    pub fn new(count: usize) -> Self {
+        Self {
+            run: Box::default(),
+            started: 0,
+            resumed: 0,
+            ended: None,
+            last: RunTime(0),
+            operations: OpMap::filled(count, OperationHistory::default()),
+        }
+    }
+
+    /// The history that some events tell.
+    pub fn of<'e>(count: usize, events: impl IntoIterator<Item = &'e Recorded>) -> Self {
+        let mut history = Self::new(count);
+        for recorded in events {
+            history.add(recorded);
+        }
+        history
+    }
+
+    /// What happened to an operation.
+    pub fn operation(&self, op: OpIx) -> &OperationHistory {
+        &self.operations[op]
+    }
+
+    /// A time of the run by the wall clock.
+    pub fn wall(&self, at: RunTime) -> Millis {
+        self.started + at.0
+    }
+
+    /// Adds one event.
+    pub fn add(&mut self, recorded: &Recorded) {
+        let at = recorded.at;
+        self.last = at;
+        match &recorded.event {
+            RunEvent::RunStarted { run, started, .. } => {
+                self.run.clone_from(run);
+                self.started = *started;
+            }
+            RunEvent::RunResumed { .. } => {
+                self.resumed += 1;
+                self.ended = None;
+            }
+            RunEvent::AttemptStarted { op, attempt } => {
+                let history = &mut self.operations[*op];
+                history.settled = None;
+                history.attempts.push(Attempt { number: *attempt, started: at, ended: None });
+            }
+            RunEvent::ProgressReported { op, progress, .. } => {
+                self.operations[*op].progress = Some(Arc::clone(progress));
+            }
+            RunEvent::AttemptEnded { op, ending, .. } => {
+                let history = &mut self.operations[*op];
+                if let Some(attempt) = history.attempts.last_mut() {
+                    attempt.ended = Some((at, ending.clone()));
+                }
+                if matches!(ending, Ending::Succeeded { .. }) {
+                    history.settled = Some((at, Outcome::Succeeded));
+                }
+            }
+            RunEvent::OperationSettled { op, outcome, ignored } => {
+                let history = &mut self.operations[*op];
+                history.settled = Some((at, *outcome));
+                history.ignored.clone_from(ignored);
+            }
+            RunEvent::RunEnded { outcome } => self.ended = Some((at, *outcome)),
+            RunEvent::AttemptRunning { .. }
+            | RunEvent::StopAsked { .. }
+            | RunEvent::KillAsked { .. }
+            | RunEvent::BackedOff { .. }
+            | RunEvent::BackoffEnded { .. }
+            | RunEvent::CancelRaised { .. } => {}
+        }
+    }
+}

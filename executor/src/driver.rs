@@ -1,0 +1,260 @@
+//! The one loop: wait for what happens, step, record, report, act.
+//!
+//! *Guarantees.* The order of the last three is fixed, so an effect is never ahead of the journal and nobody is
+//! told what the journal does not have. A journal that cannot be written stops all work. *Caveats.* Must run inside
+//! a `LocalSet` of a current-thread runtime: children die with the thread that spawned them.
+
+use crate::journal::{Journal, JournalError};
+use crate::order::{self, Expected, RunIdentity, attempt_of, launch_id};
+use crate::resident::{ResidentOrder, Residents};
+use pop_agenda::{
+    Action, CancelReason, Input, OpIx, Recorded, RunOptions, RunOutcome, RunTime, Scheduler, Serves, Sink,
+    Verdict,
+};
+use pop_handler_base::field_retriever::LaunchDataWrapper;
+use pop_launchers::{LaunchEvent, LaunchId, Launched, Launcher};
+use pop_registry::contract::Millis;
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use tokio::sync::mpsc;
+use tokio::time::{Duration, Instant, sleep_until};
+
+/// How many inputs are taken into one write of the journal, at most.
+const BATCH: usize = 64;
+/// How much may be heard before whoever speaks is held back.
+const HEARD: usize = 1_024;
+
+/// The world of a run.
+pub struct Ports<'p> {
+    /// Where events are kept.
+    pub journal: &'p mut dyn Journal,
+    /// Who is told of them.
+    pub sinks: &'p mut [Box<dyn Sink>],
+    /// Starts programs.
+    pub launcher: Arc<dyn Launcher>,
+    /// Launch data for handlers inside the executor.
+    pub launch_data: Arc<dyn LaunchDataWrapper>,
+    /// Somebody who asks for the run to end.
+    pub cancels: mpsc::UnboundedReceiver<CancelReason>,
+    /// The wall clock.
+    pub clock: fn() -> Millis,
+}
+
+/// What a run is given to begin or to go on with.
+pub struct Given {
+    /// The plan in the state that its journal tells; unbegun if the journal is empty.
+    pub scheduler: Scheduler,
+    /// Who the run is.
+    pub identity: RunIdentity,
+    /// How it is to go, for a run that is resumed.
+    pub resumed: Option<RunOptions>,
+    /// When the run began by the wall clock, and the time of its last event.
+    pub began: Option<(Millis, RunTime)>,
+}
+
+/// Why a run could not be driven to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The journal failed: all work was stopped, for nothing could be recorded any more.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+}
+
+/// Drives a run to its end.
+pub async fn run(given: Given, ports: Ports<'_>) -> Result<RunOutcome, RunError> {
+    Driver::new(given, ports).run().await
+}
+
+struct Driver<'p> {
+    scheduler: Scheduler,
+    identity: RunIdentity,
+    ports: Ports<'p>,
+    residents: Residents,
+    sender: mpsc::Sender<Launched>,
+    heard: mpsc::Receiver<Launched>,
+    /// What is to be taken in before anything else is waited for.
+    inputs: VecDeque<Input>,
+    expected: HashMap<LaunchId, Expected>,
+    /// The run's time at `since`.
+    base: RunTime,
+    since: Instant,
+}
+
+impl<'p> Driver<'p> {
+    fn new(given: Given, ports: Ports<'p>) -> Self {
+        let Given { scheduler, identity, resumed, began } = given;
+        let (sender, heard) = mpsc::channel(HEARD);
+        let now = (ports.clock)();
+        // a run's time goes on while nobody executes it, and never back, whatever the wall clock does
+        let base = began.map_or(RunTime(0), |(started, last)| RunTime(now.saturating_sub(started)).max(last));
+        let input = match resumed {
+            Some(options) => Input::Resumed { options },
+            None => Input::Begun { run: identity.run.as_str().into(), started: now },
+        };
+        let residents = Residents::new(
+            Arc::clone(&ports.launch_data),
+            Arc::clone(&ports.launcher),
+            ports.clock,
+            identity.cid.clone(),
+        );
+        Self {
+            scheduler,
+            identity,
+            ports,
+            residents,
+            sender,
+            heard,
+            inputs: VecDeque::from([input]),
+            expected: HashMap::new(),
+            base,
+            since: Instant::now(),
+        }
+    }
+
+    async fn run(mut self) -> Result<RunOutcome, RunError> {
+        loop {
+            let actions = match self.step_and_record() {
+                Ok(actions) => actions,
+                Err(error) => {
+                    self.stop_everything().await;
+                    return Err(error.into());
+                }
+            };
+            for action in actions {
+                self.act(action);
+            }
+            if self.inputs.is_empty() {
+                if let Some(outcome) = self.scheduler.outcome() {
+                    return Ok(outcome);
+                }
+                self.wait().await;
+            }
+        }
+    }
+
+    fn now(&self) -> RunTime {
+        self.base.plus(self.since.elapsed().as_millis() as u64)
+    }
+
+    /// Waits until something happens, and takes in all that has.
+    async fn wait(&mut self) {
+        let due = self
+            .scheduler
+            .deadline()
+            .map(|at| self.since + Duration::from_millis(at.0 - self.base.0.min(at.0)));
+        tokio::select! {
+            biased;
+            Some(reason) = self.ports.cancels.recv() => self.inputs.push_back(Input::CancelAsked { reason }),
+            Some(launched) = self.heard.recv() => {
+                self.hear(launched);
+                while self.inputs.len() < BATCH && let Ok(more) = self.heard.try_recv() {
+                    self.hear(more);
+                }
+            }
+            () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => self.inputs.push_back(Input::Ticked),
+        }
+    }
+
+    fn hear(&mut self, launched: Launched) {
+        let (op, attempt) = attempt_of(launched.id);
+        self.inputs.push_back(match launched.event {
+            LaunchEvent::Running => Input::Running { op, attempt },
+            LaunchEvent::Progress(progress) => {
+                Input::Progressed { op, attempt, progress: Arc::from(progress) }
+            }
+            LaunchEvent::Silent => Input::WentSilent { op, attempt },
+            LaunchEvent::Lost => {
+                self.expected.remove(&launched.id);
+                Input::Lost { op, attempt }
+            }
+            LaunchEvent::Ended(ended) => {
+                let expected = self.expected.remove(&launched.id).unwrap_or_default();
+                Input::Ended { op, attempt, verdict: order::verdict(&expected, *ended) }
+            }
+            // operations are launched without lines
+            LaunchEvent::Lines(_) => return,
+        });
+    }
+
+    /// Steps over all inputs; one write records what they led to, and everybody is told.
+    fn step_and_record(&mut self) -> Result<Vec<Action>, JournalError> {
+        let now = self.now();
+        let mut records = Vec::new();
+        let mut actions = Vec::new();
+        while let Some(input) = self.inputs.pop_front() {
+            let step = self.scheduler.step(now, input);
+            records.extend(step.events.into_iter().map(|event| Recorded { at: now, event }));
+            actions.extend(step.actions);
+        }
+        self.ports.journal.append(&records)?;
+        for record in &records {
+            for sink in self.ports.sinks.iter_mut() {
+                sink.on_event(self.scheduler.plan(), record);
+            }
+        }
+        Ok(actions)
+    }
+
+    fn act(&mut self, action: Action) {
+        match action {
+            Action::Launch { op, attempt, again } => self.launch(op, attempt, again),
+            Action::Stop { op, attempt, force } => {
+                let id = launch_id(op, attempt);
+                if !self.residents.stop(id, force) {
+                    self.ports.launcher.stop(id, force);
+                }
+            }
+        }
+    }
+
+    fn launch(&mut self, op: OpIx, attempt: u32, again: bool) {
+        let id = launch_id(op, attempt);
+        let ready = match order::prepare(&self.scheduler, &self.identity, op, attempt, again) {
+            Ok(ready) => ready,
+            Err(failure) => {
+                return self.inputs.push_back(Input::Ended {
+                    op,
+                    attempt,
+                    verdict: Verdict::failed(failure),
+                });
+            }
+        };
+        self.expected.insert(id, ready.expected);
+        let plan = Arc::clone(self.scheduler.plan());
+        let planned = plan.operation(op);
+        match planned.serves {
+            // a handler inside an executor died with it
+            Serves::Resident(_) if again => {
+                self.expected.remove(&id);
+                self.inputs.push_back(Input::Lost { op, attempt });
+            }
+            Serves::Resident(resident) => {
+                let order = ResidentOrder {
+                    resident,
+                    payload: ready.payload.unwrap_or_default(),
+                    operation: planned.name.to_string(),
+                    prior: self.scheduler.progress(op).map(|progress| progress.as_ref().clone()),
+                    log: ready.order.log,
+                };
+                self.residents.launch(id, order, &self.sender);
+            }
+            _ => self.ports.launcher.launch(id, ready.order, &self.sender),
+        }
+    }
+
+    /// Ends whatever is out in the world, when nothing can be recorded any more.
+    async fn stop_everything(&mut self) {
+        let out: Vec<LaunchId> = self.expected.keys().copied().collect();
+        for id in out {
+            if !self.residents.stop(id, true) {
+                self.ports.launcher.stop(id, true);
+            }
+        }
+        while !self.expected.is_empty() {
+            let Some(Launched { id, event }) = self.heard.recv().await else { return };
+            if matches!(event, LaunchEvent::Ended(_) | LaunchEvent::Lost) {
+                self.expected.remove(&id);
+            }
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! The journal: a run's events in a file, each line checked, written before the effect that it permits.
+//!
+//! *Guarantees.* A line that was written is read back exactly or not at all. A file that ends in a torn line, as
+//! after a crash, is cut at the last good line; damage before that is an error with its place, never a silence.
+//! What [`Journal::append`] returned from survives the death of this process; the disk has it at most 100 ms later,
+//! or at once with [`Sync::Each`].
+
+mod format;
+mod reader;
+mod syncer;
+mod writer;
+
+pub use reader::{Opened, read_journal};
+pub use writer::FileJournal;
+
+use pop_agenda::Recorded;
+use std::io;
+use std::path::PathBuf;
+
+/// Where events are kept.
+pub trait Journal {
+    /// Keeps events. When this returns, they survive the death of the process.
+    fn append(&mut self, events: &[Recorded]) -> Result<(), JournalError>;
+}
+
+/// When the disk is made to have what was written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Sync {
+    /// In the background, at most 100 ms later: survives the death of the process, and nearly all of power loss.
+    #[default]
+    Behind,
+    /// Before anything follows from it: survives power loss at every step.
+    Each,
+}
+
+/// A journal that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// The file cannot be read or written.
+    #[error("journal `{}` cannot be used", .path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The file does not begin like a journal.
+    #[error("`{}` is no journal of this program", .path.display())]
+    NoJournal {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The journal was written in a format that this program does not read.
+    #[error("journal `{}` has format {found}; this program reads format {known}", .path.display())]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// Its format.
+        found: u32,
+        /// The format read here.
+        known: u32,
+    },
+    /// A line in the middle is damaged.
+    #[error("journal `{}` is damaged at byte {offset} (line {line}), with good lines after it", .path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// Where the bad line begins.
+        offset: u64,
+        /// Its number, from 1.
+        line: u64,
+    },
+}

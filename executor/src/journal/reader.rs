@@ -1,0 +1,66 @@
+//! Reading a journal: every good line, the place where they end, and whether the rest is a torn tail or damage.
+
+use super::JournalError;
+use super::format::{FORMAT, decode, header};
+use pop_agenda::Recorded;
+use std::fs;
+use std::path::Path;
+
+/// A journal that was read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Opened {
+    /// The digest of the run's frozen inputs.
+    pub inputs: String,
+    /// The events, in order.
+    pub events: Vec<Recorded>,
+    /// The length of the good part in bytes.
+    pub good: u64,
+    /// How many bytes after it are a torn tail.
+    pub torn: u64,
+}
+
+/// Reads a journal. Nothing is changed: a torn tail is told, and cut only when the journal is written to again.
+pub fn read_journal(path: &Path) -> Result<Opened, JournalError> {
+    let bytes = fs::read(path).map_err(|source| JournalError::Io { path: path.to_owned(), source })?;
+    read_bytes(&bytes, path)
+}
+
+pub(super) fn read_bytes(bytes: &[u8], path: &Path) -> Result<Opened, JournalError> {
+    let no_journal = || JournalError::NoJournal { path: path.to_owned() };
+    let first = bytes.split_inclusive(|byte| *byte == b'\n').next().ok_or_else(no_journal)?;
+    let head = first.strip_suffix(b"\n").and_then(header).ok_or_else(no_journal)?;
+    if head.format != FORMAT {
+        return Err(JournalError::Format { path: path.to_owned(), found: head.format, known: FORMAT });
+    }
+    let mut opened = Opened { inputs: head.inputs, events: Vec::new(), good: first.len() as u64, torn: 0 };
+    let mut rest = &bytes[first.len()..];
+    let mut line_number = 1;
+    while !rest.is_empty() {
+        line_number += 1;
+        let line = rest.split_inclusive(|byte| *byte == b'\n').next().unwrap_or(rest);
+        match event(line) {
+            Some(event) => {
+                opened.events.push(event);
+                opened.good += line.len() as u64;
+                rest = &rest[line.len()..];
+            }
+            // a crash tears the end; anything good after a bad line means that it was not a crash
+            None if rest[line.len()..]
+                .split_inclusive(|byte| *byte == b'\n')
+                .any(|line| event(line).is_some()) =>
+            {
+                let (path, offset) = (path.to_owned(), opened.good);
+                return Err(JournalError::Damaged { path, offset, line: line_number });
+            }
+            None => {
+                opened.torn = rest.len() as u64;
+                break;
+            }
+        }
+    }
+    Ok(opened)
+}
+
+fn event(line: &[u8]) -> Option<Recorded> {
+    serde_json::from_slice(decode(line.strip_suffix(b"\n")?)?).ok()
+}

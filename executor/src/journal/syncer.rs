@@ -1,0 +1,92 @@
+//! The disk made to have what was written, behind the writer's back and never more than 100 ms late.
+
+use std::fs::File;
+use std::io;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// How long writes are gathered before they are synced.
+const GATHER: Duration = Duration::from_millis(60);
+
+/// A thread that syncs a file some time after it was written to, and sleeps otherwise.
+#[derive(Debug)]
+pub(super) struct Syncer {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    is_dirty: bool,
+    is_over: bool,
+    error: Option<io::Error>,
+}
+
+impl Syncer {
+    pub(super) fn start(file: File) -> io::Result<Self> {
+        let shared = Arc::new(Shared::default());
+        let thread = std::thread::Builder::new().name("journal-sync".to_owned()).spawn({
+            let shared = Arc::clone(&shared);
+            move || shared.run(&file)
+        })?;
+        Ok(Self { shared, thread: Some(thread) })
+    }
+
+    /// Notes that the file was written to; an error of an earlier sync comes out here.
+    pub(super) fn written(&self) -> io::Result<()> {
+        let mut state = self.shared.lock();
+        if !state.is_dirty {
+            state.is_dirty = true;
+            self.shared.changed.notify_one();
+        }
+        state.error.take().map_or(Ok(()), Err)
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn run(&self, file: &File) {
+        let mut state = self.lock();
+        loop {
+            while !state.is_dirty && !state.is_over {
+                state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            }
+            if !state.is_over {
+                // the wait ends early when the journal is closed
+                let waited = self.changed.wait_timeout_while(state, GATHER, |state| !state.is_over);
+                state = waited.unwrap_or_else(PoisonError::into_inner).0;
+            }
+            if !state.is_dirty {
+                return;
+            }
+            state.is_dirty = false;
+            drop(state);
+            let synced = file.sync_data();
+            state = self.lock();
+            if let Err(error) = synced {
+                state.error.get_or_insert(error);
+            }
+        }
+    }
+}
+
+impl Drop for Syncer {
+    fn drop(&mut self) {
+        self.shared.lock().is_over = true;
+        self.shared.changed.notify_one();
+        if let Some(thread) = self.thread.take() {
+            // a panic of that thread has nothing more to say here
+            thread.join().ok();
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! Drives one run of an agenda: takes in what happens, records it, reports it, and does what follows.
+//!
+//! [`run`] is the loop; [`RunFolder`] is where a run lives on disk, whole: its frozen inputs, its journal, its
+//! logs. Whoever has the folder can resume the run, explain it and make reports of it.
+
+mod driver;
+mod journal;
+mod order;
+mod resident;
+mod restore;
+mod run_folder;
+
+pub use driver::{Given, Ports, RunError, run};
+pub use journal::{FileJournal, Journal, JournalError, Opened, Sync, read_journal};
+pub use order::{RunIdentity, operation_log};
+pub use restore::{Restored, restore};
+pub use run_folder::{FolderError, Inputs, Lock, RunFolder, Settings};

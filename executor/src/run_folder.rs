@@ -1,0 +1,324 @@
+//! Where a run lives: a folder with its frozen inputs, its journal, its logs, and a lock for its one executor.
+
+use serde::{Deserialize, Serialize};
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+const INPUTS: &str = "inputs";
+const SETTINGS: &str = "settings.json";
+const JOURNAL: &str = "journal";
+const LOGS: &str = "out";
+const LOCK: &str = "lock";
+
+/// What a run was started with, besides agenda and registry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Settings {
+    /// The name of the agenda as messages give it.
+    pub agenda: String,
+    /// The name of the registry, if there is one.
+    pub registry: Option<String>,
+    /// How operations are launched.
+    pub on: String,
+    /// The folder in which programs start.
+    pub folder: PathBuf,
+    /// The folder beside which the registry's relative programs are looked for.
+    pub home: Option<PathBuf>,
+    /// The agenda's params that were given on the command line.
+    pub params: Vec<(String, String)>,
+    /// The correlation id.
+    pub cid: String,
+}
+
+/// What a run was started with, byte for byte.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Inputs {
+    /// The settings.
+    pub settings: Settings,
+    /// The agenda.
+    pub agenda: Vec<u8>,
+    /// The registry.
+    pub registry: Option<Vec<u8>>,
+}
+
+/// A run's folder that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum FolderError {
+    /// A file in it cannot be read or written.
+    #[error("`{}` cannot be used", .path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// There is no such run.
+    #[error("there is no run `{run}` in `{}`", .runs.display())]
+    NoRun {
+        /// The run asked for.
+        run: String,
+        /// The folder of all runs.
+        runs: PathBuf,
+    },
+    /// Another executor is at it.
+    #[error("run `{run}` is being executed by process {pid}")]
+    Held {
+        /// The run.
+        run: String,
+        /// Who.
+        pid: String,
+    },
+    /// The inputs are not those that the journal was begun with.
+    #[error("the inputs of run `{run}` were changed since it began")]
+    InputsChanged {
+        /// The run.
+        run: String,
+    },
+}
+
+/// The folder of one run.
+#[derive(Debug, Clone)]
+pub struct RunFolder {
+    path: PathBuf,
+}
+
+/// The right to execute a run, for as long as it is held.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
+}
+
+impl RunFolder {
+    /// Makes the folder of a new run, with its inputs in it, and takes its lock.
+    pub fn create(runs: &Path, run: &str, inputs: &Inputs) -> Result<(Self, Lock), FolderError> {
+        let folder = Self { path: runs.join(run) };
+        make_folder(runs, true)?;
+        make_folder(&folder.path, false)?;
+        let lock = folder.lock()?;
+        let kept = folder.path.join(INPUTS);
+        make_folder(&kept, false)?;
+        make_folder(&folder.logs(), false)?;
+        write(&kept.join("agenda"), &inputs.agenda)?;
+        if let Some(registry) = &inputs.registry {
+            write(&kept.join("registry"), registry)?;
+        }
+        // settings last: a folder without them was never begun
+        write(&kept.join(SETTINGS), &settings_bytes(&inputs.settings))?;
+        sync_folder(&kept)?;
+        sync_folder(&folder.path)?;
+        Ok((folder, lock))
+    }
+
+    /// The folder of a run that is there; `last` is the newest.
+    pub fn find(runs: &Path, run: &str) -> Result<Self, FolderError> {
+        let no_run = || FolderError::NoRun { run: run.to_owned(), runs: runs.to_owned() };
+        if run == "last" {
+            return Self::list(runs)?.pop().ok_or_else(no_run);
+        }
+        let is_name = !run.is_empty() && !run.contains('/') && !run.starts_with('.');
+        let folder = Self { path: runs.join(run) };
+        if is_name && folder.settings_path().is_file() { Ok(folder) } else { Err(no_run()) }
+    }
+
+    /// The folders of all runs, oldest first; their names sort by time.
+    pub fn list(runs: &Path) -> Result<Vec<Self>, FolderError> {
+        let entries = match fs::read_dir(runs) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(source) => return Err(FolderError::Io { path: runs.to_owned(), source }),
+        };
+        let mut folders: Vec<Self> = entries
+            .filter_map(Result::ok)
+            .map(|entry| Self { path: entry.path() })
+            .filter(|folder| folder.settings_path().is_file())
+            .collect();
+        folders.sort_by(|left, right| left.path.cmp(&right.path));
+        Ok(folders)
+    }
+
+    /// The run's id.
+    pub fn run(&self) -> &str {
+        self.path.file_name().and_then(|name| name.to_str()).unwrap_or_default()
+    }
+
+    /// The folder itself.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The journal's file.
+    pub fn journal(&self) -> PathBuf {
+        self.path.join(JOURNAL)
+    }
+
+    /// The folder of logs.
+    pub fn logs(&self) -> PathBuf {
+        self.path.join(LOGS)
+    }
+
+    fn settings_path(&self) -> PathBuf {
+        self.path.join(INPUTS).join(SETTINGS)
+    }
+
+    /// The inputs that the run was started with.
+    pub fn inputs(&self) -> Result<Inputs, FolderError> {
+        let kept = self.path.join(INPUTS);
+        let settings_path = self.settings_path();
+        let settings = serde_json::from_slice(&read(&settings_path)?)
+            .map_err(|error| FolderError::Io { path: settings_path, source: error.into() })?;
+        let registry = kept.join("registry");
+        let registry = if registry.exists() { Some(read(&registry)?) } else { None };
+        Ok(Inputs { settings, agenda: read(&kept.join("agenda"))?, registry })
+    }
+
+    /// Takes the right to execute the run; fails at once if another process has it.
+    ///
+    /// The right ends with the process, so a crash leaves nothing to clear away.
+    pub fn lock(&self) -> Result<Lock, FolderError> {
+        let path = self.path.join(LOCK);
+        let io = |source| FolderError::Io { path: path.clone(), source };
+        let mut file = OpenOptions::new();
+        let mut file =
+            file.read(true).write(true).create(true).truncate(false).mode(0o600).open(&path).map_err(io)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(fs::TryLockError::WouldBlock) => {
+                let mut pid = String::new();
+                file.read_to_string(&mut pid).map_err(io)?;
+                let pid = pid.split(' ').next().unwrap_or_default().to_owned();
+                return Err(FolderError::Held { run: self.run().to_owned(), pid });
+            }
+            Err(fs::TryLockError::Error(error)) => return Err(io(error)),
+        }
+        let start = start_of("self").unwrap_or_default();
+        file.set_len(0).and_then(|()| writeln!(file, "{} {start}", std::process::id())).map_err(io)?;
+        Ok(Lock { _file: file })
+    }
+
+    /// The process of this machine that is executing the run, if any. Takes no lock, so it is in nobody's way.
+    pub fn executor(&self) -> Option<i32> {
+        let owner = fs::read_to_string(self.path.join(LOCK)).ok()?;
+        let (pid, start) = owner.split_once(' ')?;
+        (start_of(pid)? == start.trim()).then(|| pid.parse().ok())?
+    }
+
+    /// Whether some process of this machine is executing the run.
+    pub fn is_held(&self) -> bool {
+        self.executor().is_some()
+    }
+}
+
+/// When a process started, in the kernel's own count: with its number it means one process for ever.
+fn start_of(pid: &str) -> Option<String> {
+    let stat = fs::read_to_string(Path::new("/proc").join(pid).join("stat")).ok()?;
+    // the second field is a name in parentheses that may hold anything; the 22nd is the start
+    let after_name = &stat[stat.rfind(')')? + 1..];
+    after_name.split_whitespace().nth(19).map(str::to_owned)
+}
+
+impl Inputs {
+    /// A digest of everything that decides what the run does.
+    pub fn digest(&self) -> String {
+        let mut hasher = blake3::Hasher::new();
+        let settings = settings_bytes(&self.settings);
+        for part in [Some(&settings), Some(&self.agenda), self.registry.as_ref()] {
+            let part = part.map_or(&[] as &[u8], Vec::as_slice);
+            // lengths keep the parts apart
+            hasher.update(&(part.len() as u64).to_le_bytes()).update(part);
+        }
+        hasher.finalize().to_hex().to_string()
+    }
+}
+
+fn settings_bytes(settings: &Settings) -> Vec<u8> {
+    serde_json::to_vec(settings).unwrap_or_default()
+}
+
+fn make_folder(path: &Path, with_parents: bool) -> Result<(), FolderError> {
+    let made = DirBuilder::new().recursive(with_parents).mode(0o700).create(path);
+    made.map_err(|source| FolderError::Io { path: path.to_owned(), source })
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<(), FolderError> {
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    let written = file.and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_data()));
+    written.map_err(|source| FolderError::Io { path: path.to_owned(), source })
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, FolderError> {
+    fs::read(path).map_err(|source| FolderError::Io { path: path.to_owned(), source })
+}
+
+/// A new file is only there after power loss if its folder is synced too.
+fn sync_folder(path: &Path) -> Result<(), FolderError> {
+    let synced = File::open(path).and_then(|folder| folder.sync_all());
+    synced.map_err(|source| FolderError::Io { path: path.to_owned(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    fn inputs() -> Inputs {
+        let settings = Settings {
+            agenda: "a.json".into(),
+            registry: None,
+            on: "local".into(),
+            folder: "/".into(),
+            home: None,
+            params: Vec::new(),
+            cid: "c".into(),
+        };
+        Inputs { settings, agenda: b"{}".to_vec(), registry: Some(b"{}".to_vec()) }
+    }
+
+    #[test]
+    fn inputs_are_frozen_and_a_changed_byte_changes_the_digest() {
+        let runs = tempfile::tempdir().unwrap();
+        let (folder, _lock) = RunFolder::create(runs.path(), "r1", &inputs()).unwrap();
+        assert_eq!(RunFolder::find(runs.path(), "r1").unwrap().inputs().unwrap(), inputs());
+        assert_eq!(RunFolder::find(runs.path(), "last").unwrap().run(), "r1");
+        let digest = inputs().digest();
+        fs::write(folder.path().join("inputs/agenda"), b"{ }").unwrap();
+        assert_ne!(folder.inputs().unwrap().digest(), digest);
+    }
+
+    #[test]
+    fn f4_a_second_executor_is_refused_and_told_who_is_there() {
+        let runs = tempfile::tempdir().unwrap();
+        let (folder, lock) = RunFolder::create(runs.path(), "r1", &inputs()).unwrap();
+        let said = folder.lock().unwrap_err().to_string();
+        assert_eq!(said, format!("run `r1` is being executed by process {}", std::process::id()));
+        assert!(folder.is_held());
+        drop(lock);
+        assert!(folder.lock().is_ok());
+        // f88: the number alone is not enough, it may be another process's by now
+        fs::write(folder.path().join(LOCK), format!("{} 1\n", std::process::id())).unwrap();
+        assert!(!folder.is_held());
+    }
+
+    #[test]
+    fn f48_folders_and_files_are_the_callers_alone() {
+        let runs = tempfile::tempdir().unwrap();
+        let (folder, _lock) = RunFolder::create(&runs.path().join("runs"), "r1", &inputs()).unwrap();
+        let mode = |path: PathBuf| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        for dir in [folder.path().to_owned(), folder.logs(), folder.path().join(INPUTS)] {
+            assert_eq!(mode(dir), 0o700);
+        }
+        for file in ["lock", "inputs/agenda", "inputs/settings.json"] {
+            assert_eq!(mode(folder.path().join(file)), 0o600);
+        }
+    }
+
+    #[test]
+    fn names_that_lead_elsewhere_are_no_runs() {
+        let runs = tempfile::tempdir().unwrap();
+        for name in ["", "..", "../x", ".hidden", "none", "last"] {
+            assert!(matches!(RunFolder::find(runs.path(), name), Err(FolderError::NoRun { .. })), "{name}");
+        }
+    }
+}

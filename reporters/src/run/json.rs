@@ -1,0 +1,117 @@
+//! A run as JSON for programs: each event a line, and the document of `pop show` (docs/formats/events.md).
+
+use pop_agenda::{Ending, History, OpIx, OperationHistory, Outcome, Plan, Recorded, RunEvent, Sink};
+use pop_registry::contract::{DiagnosticEvent, Millis};
+use serde_json::{Map, Value, json};
+use std::io::Write;
+
+/// Writes each event as one line of JSON, with names instead of numbers and wall-clock times.
+pub struct JsonEvents<W> {
+    out: W,
+    started: Millis,
+}
+
+impl<W: Write> JsonEvents<W> {
+    /// Lines written to `out`; `started` is when the run began, if it is resumed.
+    pub fn new(out: W, started: Millis) -> Self {
+        Self { out, started }
+    }
+}
+
+impl<W: Write> Sink for JsonEvents<W> {
+    fn on_event(&mut self, plan: &Plan, recorded: &Recorded) {
+        if let RunEvent::RunStarted { started, .. } = recorded.event {
+            self.started = started;
+        }
+        let line = event_json(plan, recorded, self.started);
+        // nobody reads any more: the run goes on all the same
+        writeln!(self.out, "{line}").and_then(|()| self.out.flush()).ok();
+    }
+}
+
+fn event_json(plan: &Plan, recorded: &Recorded, started: Millis) -> Value {
+    // an event writes itself as {"Name": {fields}}
+    let (name, fields) = match serde_json::to_value(&recorded.event) {
+        Ok(Value::Object(tagged)) => tagged.into_iter().next().unwrap_or_default(),
+        _ => <(String, Value)>::default(),
+    };
+    let mut line = Map::new();
+    line.insert("event".to_owned(), json!(name));
+    line.insert("time".to_owned(), json!(started + recorded.at.0));
+    if let Value::Object(fields) = fields {
+        for (key, value) in fields {
+            match (key.as_str(), value.as_u64()) {
+                ("op", Some(op)) => {
+                    line.insert("operation".to_owned(), json!(plan.operation(OpIx(op as u32)).name.as_str()));
+                }
+                ("until", Some(until)) => {
+                    line.insert(key, json!(started + until));
+                }
+                ("started", _) => {}
+                _ => {
+                    line.insert(key, value);
+                }
+            }
+        }
+    }
+    match &recorded.event {
+        RunEvent::RunStarted { .. } => {
+            line.insert("operations".to_owned(), json!(plan.len()));
+        }
+        RunEvent::RunEnded { outcome } => {
+            line.insert("exitCode".to_owned(), json!(outcome.exit_code()));
+        }
+        _ => {}
+    }
+    Value::Object(line)
+}
+
+/// The document of `pop show RUN --output json`.
+pub fn run_json(plan: &Plan, history: &History, agenda: &str) -> Value {
+    let outcome = history.ended.map(|(_, outcome)| outcome);
+    json!({
+        "run": history.run,
+        "agenda": agenda,
+        "outcome": outcome.map(pop_agenda::RunOutcome::word),
+        "exitCode": outcome.map(pop_agenda::RunOutcome::exit_code),
+        "startedTime": history.started,
+        "completedTime": history.ended.map(|(at, _)| history.wall(at)),
+        "operations": plan.operations().map(|(op, _)| operation_json(plan, history, op)).collect::<Vec<_>>(),
+    })
+}
+
+/// One operation in the document of `pop show`.
+pub fn operation_json(plan: &Plan, history: &History, op: OpIx) -> Value {
+    let told = history.operation(op);
+    let planned = plan.operation(op);
+    json!({
+        "name": planned.name.as_str(),
+        "type": planned.handler_type,
+        "outcome": told.outcome().map(Outcome::word),
+        "attempts": told.attempts.len(),
+        "result": told.result(),
+        "diagnosticEvents": diagnostics(told),
+        "startedTime": told.started().map(|at| history.wall(at)),
+        "completedTime": told.completed().map(|at| history.wall(at)),
+    })
+}
+
+/// What an operation's failed attempts have to say, the attempt's own failure before the handler's words.
+fn diagnostics(told: &OperationHistory) -> Vec<DiagnosticEvent> {
+    let mut events = Vec::new();
+    for attempt in &told.attempts {
+        if let Some((_, Ending::Failed(failure))) = &attempt.ended {
+            let payload = json!({
+                "attempt": attempt.number, "blame": failure.blame, "exit": failure.exit, "logTail": failure.log_tail,
+            });
+            events.push(DiagnosticEvent {
+                message: failure.message.clone(),
+                status_code: Some(failure.code.clone()),
+                payload: Some(payload),
+                ..DiagnosticEvent::default()
+            });
+            events.extend(failure.diagnostics.iter().cloned());
+        }
+    }
+    events
+}

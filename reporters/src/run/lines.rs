@@ -1,0 +1,27 @@
+//! A run as plain lines, for pipes and files: one line when something begins, ends or goes wrong.
+
+use super::words::{Remembered, event_words};
+use pop_agenda::{Plan, Recorded, Sink};
+use std::io::Write;
+
+/// Writes a line for each event of interest.
+pub struct Lines<W> {
+    out: W,
+    remembered: Remembered,
+}
+
+impl<W: Write> Lines<W> {
+    /// Lines written to `out`.
+    pub fn new(out: W) -> Self {
+        Self { out, remembered: Remembered::default() }
+    }
+}
+
+impl<W: Write> Sink for Lines<W> {
+    fn on_event(&mut self, plan: &Plan, recorded: &Recorded) {
+        if let Some(words) = event_words(plan, recorded, &mut self.remembered) {
+            // nobody reads any more: the run goes on all the same
+            writeln!(self.out, "{words}").ok();
+        }
+    }
+}

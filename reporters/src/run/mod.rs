@@ -1,0 +1,13 @@
+//! What people and machines see of a run: bars on a terminal, lines elsewhere, JSON for programs, a summary at the end.
+
+mod bars;
+mod json;
+mod lines;
+mod summary;
+mod words;
+
+pub use bars::Bars;
+pub use json::{JsonEvents, operation_json, run_json};
+pub use lines::Lines;
+pub use summary::summary;
+pub use words::{how_long, stop_words};

@@ -1,0 +1,85 @@
+//! The closing words of a run: what became of it, and of everything that did not go well, with the last log lines.
+
+use super::words::how_long;
+use pop_agenda::{Ending, History, OpIx, Outcome, Plan, RunOutcome};
+use std::fmt::Write as _;
+
+/// How many operations that did not go well are told in full.
+const TOLD: usize = 10;
+
+/// The summary of a run, ended or not.
+pub fn summary(plan: &Plan, history: &History) -> String {
+    let mut text = String::new();
+    let not_well: Vec<OpIx> = plan
+        .operations()
+        .map(|(op, _)| op)
+        .filter(|op| matches!(history.operation(*op).outcome(), Some(Outcome::Failed | Outcome::Skipped)))
+        .collect();
+    for op in not_well.iter().take(TOLD) {
+        tell(&mut text, plan, history, *op);
+    }
+    if not_well.len() > TOLD {
+        line(
+            &mut text,
+            format_args!("... and {} more; `pop show {}` lists them", not_well.len() - TOLD, history.run),
+        );
+    }
+    let counted = counts(plan, history);
+    let took = how_long(history.last.0);
+    let word = match history.ended {
+        Some((_, RunOutcome::Succeeded)) => "succeeded",
+        Some((_, RunOutcome::Failed)) => "failed",
+        Some((_, RunOutcome::Fatal)) => "ended by onFail FATAL",
+        Some((_, RunOutcome::TimeLimit)) => "ended by its time limit",
+        Some((_, RunOutcome::Interrupted)) => "interrupted",
+        Some((_, RunOutcome::Terminated)) => "terminated",
+        Some((_, RunOutcome::Stuck)) => "stuck, which is a fault in pop",
+        None => "not ended",
+    };
+    line(&mut text, format_args!("run {} {word} after {took}: {counted}", history.run));
+    text
+}
+
+fn tell(text: &mut String, plan: &Plan, history: &History, op: OpIx) {
+    let told = history.operation(op);
+    let name = &plan.operation(op).name;
+    let word = told.outcome().map_or("unsettled", Outcome::word);
+    let Some(attempt) = told.attempts.last() else { return };
+    let Some((_, Ending::Failed(failure))) = &attempt.ended else { return };
+    let tries =
+        if attempt.number > 1 { format!(" after {} attempts", attempt.number) } else { String::new() };
+    line(text, format_args!("\n{word}: {name}{tries}"));
+    line(text, format_args!("  why: {} [{}, blame: {}]", failure.message, failure.code, failure.blame));
+    for event in failure.diagnostics.iter().filter(|event| event.message != failure.message) {
+        line(text, format_args!("  diagnostic: {}", event.message));
+    }
+    for log_line in &failure.log_tail {
+        line(text, format_args!("  | {}", visible(log_line)));
+    }
+    line(text, format_args!("  more: pop logs {} {:?}\n", history.run, name.as_str()));
+}
+
+fn counts(plan: &Plan, history: &History) -> String {
+    let count =
+        |wanted| plan.operations().filter(|(op, _)| history.operation(*op).outcome() == wanted).count();
+    let all = [
+        (count(Some(Outcome::Succeeded)), "succeeded"),
+        (count(Some(Outcome::Skipped)), "skipped"),
+        (count(Some(Outcome::Failed)), "failed"),
+        (count(Some(Outcome::Cancelled)), "cancelled"),
+        (count(None), "not settled"),
+    ];
+    let some: Vec<_> =
+        all.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}")).collect();
+    if some.is_empty() { "nothing to do".to_owned() } else { some.join(", ") }
+}
+
+fn line(text: &mut String, words: std::fmt::Arguments<'_>) {
+    // writing into a text does not fail
+    writeln!(text, "{words}").ok();
+}
+
+/// A line of a handler's log, made harmless for a terminal.
+pub(crate) fn visible(line: &str) -> String {
+    line.chars().map(|c| if c.is_control() && c != '\t' { '\u{fffd}' } else { c }).collect()
+}
