@@ -1,0 +1,397 @@
+//! The words of the command line, POP's single-dash names among them.
+
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Run an agenda of operations: as processes here, in dependency order, resumable, explained
+#[derive(Debug, Parser)]
+#[command(name = "pop", version, max_term_width = 100, arg_required_else_help = true)]
+#[command(
+    after_help = "Exit codes: 0 all settled as allowed, 3 agenda does not plan, 4 registry or settings invalid, \
+    10 an operation failed, 12 stopped by FATAL, 13 time limit, 15 journal unusable, 130 interrupted, 143 terminated."
+)]
+pub(crate) struct Cli {
+    /// What to do
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What `pop` does.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run an agenda
+    Run(RunArgs),
+    /// Find every fault of agendas; nothing is started
+    Check(CheckArgs),
+    /// Show what would run, in which order and why; nothing is started
+    Plan(PlanArgs),
+    /// Go on with a run after a crash, a stop or a failure; what finished is not run again
+    Resume(ResumeArgs),
+    /// List runs, newest first
+    Runs(RunsArgs),
+    /// Show a run, or one of its operations
+    Show(ShowArgs),
+    /// Print the logs of a run, or of one of its operations
+    Logs(LogsArgs),
+    /// Explain why an operation is where it is
+    Explain(ExplainArgs),
+    /// List the types that operations can have, or show one with the origin of each field
+    Handlers(HandlersArgs),
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page
+    Man,
+}
+
+/// The standard launch data.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Launch data")]
+pub(crate) struct LaunchArgs {
+    /// How this process was launched [local, docker, kubernetes; default: local]
+    #[arg(long, value_name = "TYPE")]
+    pub(crate) launch_type: Option<String>,
+    /// How operations are launched [local, docker, kubernetes; default: local]
+    #[arg(long, visible_alias = "on", value_name = "TYPE")]
+    pub(crate) external_launch_type: Option<String>,
+    /// Java .properties file [default: the first of ./config/external.properties, ./config/external-properties,
+    /// /app/config/external.properties]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) prop_file: Option<PathBuf>,
+    /// File of the agenda, if it is not given as an argument
+    #[arg(long, value_name = "FILE")]
+    pub(crate) payload_file: Option<PathBuf>,
+    /// Progress of an earlier try
+    #[arg(long, value_name = "FILE", hide = true)]
+    pub(crate) last_progress_file: Option<PathBuf>,
+    /// Certificate to reach a cluster from outside
+    #[arg(long, value_name = "FILE", hide = true)]
+    pub(crate) oauth_cert_path: Option<PathBuf>,
+    /// Token to reach a cluster from outside
+    #[arg(long, value_name = "FILE", hide = true)]
+    pub(crate) oauth_token_path: Option<PathBuf>,
+}
+
+/// Where handlers are known from.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct RegistryArgs {
+    /// Registry file [default: registry.json or registry.yaml beside the agenda, then /app/config/registry.json]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) registry: Option<PathBuf>,
+    /// A value for the agenda's params, over what stands there; may be repeated
+    #[arg(long = "param", value_name = "KEY=VALUE", value_parser = key_value)]
+    pub(crate) params: Vec<(String, String)>,
+}
+
+/// Where runs are kept.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct RunsFolder {
+    /// Folder of runs
+    #[arg(long, env = "POP_RUNS", default_value = ".pop/runs", value_name = "DIR")]
+    pub(crate) runs: PathBuf,
+}
+
+/// How a run is to go.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct GoArgs {
+    /// How many operations run at once [default: the number of processors]
+    #[arg(long, short = 'j', value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) parallel: Option<u32>,
+    /// After a failure, run everything that does not need what failed
+    #[arg(long, short = 'k')]
+    pub(crate) keep_going: bool,
+    /// How long the run may take, in seconds
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) time_limit: Option<u64>,
+    /// How long operations that are asked to stop may take before they are killed, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
+    pub(crate) grace: u64,
+    /// When the disk is made to have the journal: behind (within 100 ms) or each (before anything follows)
+    #[arg(long, value_enum, default_value_t = SyncArg::Behind)]
+    pub(crate) sync: SyncArg,
+    /// What is printed while it runs
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    pub(crate) output: Output,
+}
+
+/// `pop run`
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// The agenda: a JSON or YAML file, or - for standard input
+    #[arg(value_name = "AGENDA")]
+    pub(crate) agenda: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) go: GoArgs,
+    #[command(flatten)]
+    pub(crate) registry: RegistryArgs,
+    #[command(flatten)]
+    pub(crate) runs: RunsFolder,
+    #[command(flatten)]
+    pub(crate) launch: LaunchArgs,
+}
+
+/// `pop check`
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    /// Agendas to check
+    #[arg(value_name = "AGENDA", required = true)]
+    pub(crate) agendas: Vec<PathBuf>,
+    /// What is printed
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    pub(crate) output: Output,
+    #[command(flatten)]
+    pub(crate) registry: RegistryArgs,
+    #[command(flatten)]
+    pub(crate) launch: LaunchArgs,
+}
+
+/// `pop plan`
+#[derive(Debug, Args)]
+pub(crate) struct PlanArgs {
+    /// The agenda: a JSON or YAML file, or - for standard input
+    #[arg(value_name = "AGENDA")]
+    pub(crate) agenda: Option<PathBuf>,
+    /// What is printed
+    #[arg(long, value_enum, default_value_t = PlanOutput::Text)]
+    pub(crate) output: PlanOutput,
+    #[command(flatten)]
+    pub(crate) registry: RegistryArgs,
+    #[command(flatten)]
+    pub(crate) launch: LaunchArgs,
+}
+
+/// `pop resume`
+#[derive(Debug, Args)]
+pub(crate) struct ResumeArgs {
+    /// The run, or `last`
+    pub(crate) run: String,
+    #[command(flatten)]
+    pub(crate) go: GoArgs,
+    #[command(flatten)]
+    pub(crate) runs: RunsFolder,
+}
+
+/// `pop runs`
+#[derive(Debug, Args)]
+pub(crate) struct RunsArgs {
+    /// What is printed
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    pub(crate) output: Output,
+    #[command(flatten)]
+    pub(crate) runs: RunsFolder,
+}
+
+/// `pop show`
+#[derive(Debug, Args)]
+pub(crate) struct ShowArgs {
+    /// The run, or `last`
+    pub(crate) run: String,
+    /// One of its operations
+    pub(crate) operation: Option<String>,
+    /// What is printed
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    pub(crate) output: Output,
+    #[command(flatten)]
+    pub(crate) runs: RunsFolder,
+}
+
+/// `pop logs`
+#[derive(Debug, Args)]
+pub(crate) struct LogsArgs {
+    /// The run, or `last`
+    pub(crate) run: String,
+    /// One of its operations
+    pub(crate) operation: Option<String>,
+    /// Print what comes, until the operation or the run is over
+    #[arg(long, short)]
+    pub(crate) follow: bool,
+    #[command(flatten)]
+    pub(crate) runs: RunsFolder,
+}
+
+/// `pop explain`
+#[derive(Debug, Args)]
+pub(crate) struct ExplainArgs {
+    /// The run, or `last`
+    pub(crate) run: String,
+    /// The operation
+    pub(crate) operation: String,
+    #[command(flatten)]
+    pub(crate) runs: RunsFolder,
+}
+
+/// `pop handlers`
+#[derive(Debug, Args)]
+pub(crate) struct HandlersArgs {
+    #[command(subcommand)]
+    pub(crate) command: Option<HandlersCommand>,
+    #[command(flatten)]
+    pub(crate) registry: RegistryArgs,
+    #[command(flatten)]
+    pub(crate) launch: LaunchArgs,
+}
+
+/// What `pop handlers` does.
+#[derive(Debug, Subcommand)]
+pub(crate) enum HandlersCommand {
+    /// Show one type
+    Show {
+        /// The operation type
+        handler_type: String,
+    },
+}
+
+/// Text for people or JSON for programs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Output {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+}
+
+/// The forms of a plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PlanOutput {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+    /// For Graphviz
+    Dot,
+    /// For Markdown pages
+    Mermaid,
+}
+
+/// When the disk has the journal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SyncArg {
+    /// Within 100 ms
+    Behind,
+    /// Before anything follows
+    Each,
+}
+
+fn key_value(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("write it as KEY=VALUE".to_owned()),
+    }
+}
+
+/// The command line's grammar, with POP's camel-case spelling of every long name.
+pub(crate) fn grammar() -> clap::Command {
+    with_camel_case(Cli::command())
+}
+
+fn with_camel_case(command: clap::Command) -> clap::Command {
+    let command = command.mut_args(|arg| {
+        let camel = arg.get_long().filter(|long| long.contains('-')).map(camel_case);
+        match camel {
+            Some(camel) => arg.alias(camel),
+            None => arg,
+        }
+    });
+    command.mut_subcommands(with_camel_case)
+}
+
+fn camel_case(kebab: &str) -> String {
+    let mut words = kebab.split('-');
+    let first = words.next().unwrap_or_default().to_owned();
+    words.fold(first, |mut camel, word| {
+        let mut letters = word.chars();
+        camel.extend(letters.next().map(|letter| letter.to_ascii_uppercase()));
+        camel.push_str(letters.as_str());
+        camel
+    })
+}
+
+/// Reads the command line; what is wrong with it was told already.
+pub(crate) fn parse(argv: impl IntoIterator<Item = OsString>) -> Result<Cli, ExitCode> {
+    let grammar = grammar();
+    let argv = with_two_dashes(argv, &long_names(&grammar));
+    let parsed = grammar.try_get_matches_from(argv).and_then(|matches| Cli::from_arg_matches(&matches));
+    parsed.map_err(|error| {
+        // help and version are no errors; a terminal that is gone reads neither
+        error.print().ok();
+        match error.kind() {
+            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitCode::SUCCESS,
+            _ => ExitCode::from(2),
+        }
+    })
+}
+
+fn long_names(command: &clap::Command) -> Vec<String> {
+    let own = command.get_arguments().flat_map(|arg| {
+        let long = arg.get_long().map(str::to_owned);
+        let aliases = arg.get_all_aliases().unwrap_or_default().into_iter().map(str::to_owned);
+        long.into_iter().chain(aliases)
+    });
+    own.chain(command.get_subcommands().flat_map(long_names)).collect()
+}
+
+/// `-launchType x` is POP's spelling: a single dash before a known long name gets its second one.
+fn with_two_dashes(argv: impl IntoIterator<Item = OsString>, known: &[String]) -> Vec<OsString> {
+    let mut is_over = false;
+    let spell = |argument: OsString| {
+        is_over = is_over || argument == "--";
+        let Some(text) = argument.to_str().filter(|text| !is_over && !text.starts_with("--")) else {
+            return argument;
+        };
+        let Some(rest) = text.strip_prefix('-') else { return argument };
+        let name = rest.split('=').next().unwrap_or(rest);
+        let is_known = name.len() > 1 && known.iter().any(|known| known == name);
+        if is_known { OsString::from(format!("-{text}")) } else { argument }
+    };
+    argv.into_iter().map(spell).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(line: &str) -> Result<RunArgs, ExitCode> {
+        let argv = std::iter::once("pop").chain(line.split(' ')).map(OsString::from);
+        parse(argv).map(|cli| match cli.command {
+            Command::Run(args) => args,
+            other => unreachable!("{other:?}"),
+        })
+    }
+
+    #[test]
+    fn the_grammar_is_sound() {
+        grammar().debug_assert();
+    }
+
+    #[test]
+    fn p3_every_spelling_of_launch_data_is_read() {
+        for line in [
+            "run a.json -externalLaunchType docker",
+            "run a.json -externalLaunchType=docker",
+            "run a.json --externalLaunchType docker",
+            "run a.json --externalLaunchType=docker",
+            "run a.json --external-launch-type docker",
+            "run a.json --on docker",
+            "run -on docker a.json",
+        ] {
+            let args = parsed(line).unwrap();
+            assert_eq!(args.launch.external_launch_type.as_deref(), Some("docker"), "{line}");
+            assert_eq!(args.agenda, Some(PathBuf::from("a.json")), "{line}");
+        }
+        assert_eq!(parsed("run -j4 a.json").unwrap().go.parallel, Some(4));
+        assert_eq!(parsed("run -- -launchType").unwrap().agenda, Some(PathBuf::from("-launchType")));
+    }
+
+    #[test]
+    fn params_are_pairs() {
+        let args = parsed("run a.json --param timeoutMs=5 --param x=a=b").unwrap();
+        let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+        assert_eq!(args.registry.params, [pair("timeoutMs", "5"), pair("x", "a=b")]);
+        assert!(parsed("run a.json --param x").is_err());
+    }
+}

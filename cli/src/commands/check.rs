@@ -1,0 +1,49 @@
+//! `pop check`: every fault at once, nothing started.
+
+use crate::args::{CheckArgs, Output};
+use crate::error::{CommandError, Kind};
+use crate::inputs::{Faults, launch_data, launch_type, plan, texts};
+use crate::ui;
+use pop_document::Fault;
+use serde_json::{Value, json};
+
+pub(crate) fn check(args: &CheckArgs) -> Result<u8, CommandError> {
+    let launch = launch_data(&args.launch)?;
+    let on = launch_type(&launch);
+    let mut worst = 0;
+    let mut found: Vec<Value> = Vec::new();
+    for path in &args.agendas {
+        let texts = texts(Some(path), &args.registry, &launch)?;
+        let mut faults = Faults::default();
+        let plan = plan(&texts, &args.registry.params, on, &mut faults);
+        if args.output == Output::Json {
+            found.extend(ui::faults_json(&texts.agenda, &faults.agenda));
+            if let Some(registry) = &texts.registry {
+                found.extend(ui::faults_json(registry, &faults.registry));
+            }
+            worst = worst.max(code(&faults));
+        } else {
+            match faults.tell(&texts) {
+                Err(_) => worst = worst.max(code(&faults)),
+                Ok(()) => {
+                    let count = plan.map_or(0, |plan| plan.len());
+                    let what = if count == 1 { "operation" } else { "operations" };
+                    ui::say(&format!("{}: {count} {what}, no faults", texts.agenda.name()));
+                }
+            }
+        }
+    }
+    if args.output == Output::Json {
+        ui::print(&format!("{:#}\n", json!(found)));
+    }
+    Ok(worst)
+}
+
+fn code(faults: &Faults) -> u8 {
+    let has_error = |faults: &[Fault]| faults.iter().any(Fault::is_error);
+    match (has_error(&faults.agenda), has_error(&faults.registry)) {
+        (true, _) => Kind::Agenda.exit_code(),
+        (false, true) => Kind::Registry.exit_code(),
+        (false, false) => 0,
+    }
+}

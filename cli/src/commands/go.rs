@@ -1,0 +1,112 @@
+//! What `run` and `resume` share: runtime, signals, reporters, the drive itself, the closing words.
+
+use crate::args::{GoArgs, Output, SyncArg};
+use crate::error::{CommandError, Kind};
+use crate::ui;
+use pop_agenda::{CancelReason, History, Plan, Recorded, RunOptions, Sink};
+use pop_executor::{FileJournal, Given, Ports, RunIdentity, Sync, run};
+use pop_field_retriever::LaunchDataWrapper;
+use pop_launchers::choose;
+use pop_registry::contract::Millis;
+use pop_reporters::run::{Bars, JsonEvents, Lines, summary};
+use std::cell::RefCell;
+use std::io::LineWriter;
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+
+impl From<SyncArg> for Sync {
+    fn from(arg: SyncArg) -> Self {
+        match arg {
+            SyncArg::Behind => Self::Behind,
+            SyncArg::Each => Self::Each,
+        }
+    }
+}
+
+/// How a run is to go, as the command line says.
+pub(crate) fn options(args: &GoArgs) -> RunOptions {
+    let processors = std::thread::available_parallelism().map_or(1, |count| count.get() as u32);
+    RunOptions {
+        parallel: args.parallel.unwrap_or(processors),
+        keep_going: args.keep_going,
+        grace_ms: args.grace.saturating_mul(1_000),
+        time_limit_ms: args.time_limit.map(|seconds| seconds.saturating_mul(1_000)),
+        has_pending_phase: false,
+    }
+}
+
+/// Drives a run to its end and tells what became of it.
+pub(crate) fn go(
+    given: Given,
+    journal: &mut FileJournal,
+    args: &GoArgs,
+    launch_data: Arc<dyn LaunchDataWrapper>,
+    folder: &Path,
+) -> Result<u8, CommandError> {
+    let no_runtime = |error| CommandError::new(Kind::Internal, format!("no event loop: {error}"));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(no_runtime)?;
+    let plan = Arc::clone(given.scheduler.plan());
+    let started = given.began.map_or(0, |(started, _)| started);
+    let told = Rc::new(RefCell::new(History::new(plan.len())));
+    let mut sinks = sinks(args.output, started);
+    if args.output == Output::Text {
+        sinks.push(Box::new(Telling(Rc::clone(&told))));
+    }
+    let variables = std::env::vars_os()
+        .filter(|(name, _)| !name.to_str().is_some_and(RunIdentity::is_foreign))
+        .chain(given.identity.variables(&plan).into_iter().map(|(name, value)| (name.into(), value.into())));
+    let launcher = choose(launch_data.external_launch_type().value, variables, folder.to_owned());
+    let outcome = tokio::task::LocalSet::new().block_on(&runtime, async {
+        let (sender, cancels) = mpsc::unbounded_channel();
+        tokio::task::spawn_local(listen(sender));
+        run(given, Ports { journal, sinks: &mut sinks, launcher, launch_data, cancels, clock: now }).await
+    })?;
+    drop(sinks);
+    if args.output == Output::Text {
+        ui::say(summary(&plan, &told.borrow()).trim_end());
+    }
+    Ok(outcome.exit_code())
+}
+
+fn sinks(output: Output, started: Millis) -> Vec<Box<dyn Sink>> {
+    match output {
+        Output::Json => vec![Box::new(JsonEvents::new(std::io::stdout(), started))],
+        Output::Text if ui::can_draw() => vec![Box::new(Bars::new(ui::columns()))],
+        Output::Text => vec![Box::new(Lines::new(LineWriter::new(std::io::stderr())))],
+    }
+}
+
+/// Folds what happens into a history, for the closing words.
+struct Telling(Rc<RefCell<History>>);
+
+impl Sink for Telling {
+    fn on_event(&mut self, _: &Plan, recorded: &Recorded) {
+        self.0.borrow_mut().add(recorded);
+    }
+}
+
+/// Hears signals: the first asks, the second kills, the third leaves at once, and children die with us.
+async fn listen(sender: mpsc::UnboundedSender<CancelReason>) {
+    let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()].map(signal);
+    let [Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)] = kinds else { return };
+    let mut heard = 0;
+    loop {
+        let (reason, code) = tokio::select! {
+            _ = interrupt.recv() => (CancelReason::Interrupted, 130),
+            _ = terminate.recv() => (CancelReason::Terminated, 143),
+            _ = hangup.recv() => (CancelReason::Terminated, 143),
+        };
+        heard += 1;
+        if heard > 2 || sender.send(reason).is_err() {
+            std::process::exit(code);
+        }
+    }
+}
+
+pub(crate) fn now() -> Millis {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as Millis)
+}

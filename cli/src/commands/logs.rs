@@ -1,0 +1,126 @@
+//! `pop logs`: what operations printed; with `-f`, what they print, until there is nothing more to come.
+
+use super::told::Told;
+use crate::args::LogsArgs;
+use crate::error::CommandError;
+use crate::ui;
+use pop_agenda::OpIx;
+use pop_executor::operation_log;
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fs::inotify;
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+
+pub(crate) fn logs(args: &LogsArgs) -> Result<u8, CommandError> {
+    let mut told = Told::read(&args.runs.runs, &args.run)?;
+    let operation = args.operation.as_deref().map(|name| told.operation(name)).transpose()?;
+    let mut printer = Printer { operation, read: HashMap::new(), last: None };
+    if !args.follow {
+        printer.print(&told)?;
+        return Ok(0);
+    }
+    let watch = Watch::new(&told)?;
+    loop {
+        // looked at before the files are read: what is written in between is read all the same
+        let is_over = is_over(&told, operation);
+        printer.print(&told)?;
+        if is_over {
+            return Ok(0);
+        }
+        watch.wait()?;
+        told = Told::of(told.folder)?;
+    }
+}
+
+fn is_over(told: &Told, operation: Option<OpIx>) -> bool {
+    let is_settled = operation.is_some_and(|op| told.history.operation(op).settled.is_some());
+    is_settled || told.history.ended.is_some() || !told.folder.is_held()
+}
+
+/// Prints logs from where it left off.
+struct Printer {
+    operation: Option<OpIx>,
+    read: HashMap<PathBuf, u64>,
+    /// The log printed last; another one begins with a heading.
+    last: Option<PathBuf>,
+}
+
+impl Printer {
+    fn print(&mut self, told: &Told) -> io::Result<()> {
+        for (op, planned) in told.plan.operations() {
+            if self.operation.is_some_and(|wanted| wanted != op) {
+                continue;
+            }
+            for attempt in &told.history.operation(op).attempts {
+                let path = operation_log(&told.folder.logs(), planned, attempt.number);
+                let heading = match attempt.number {
+                    1 => planned.name.to_string(),
+                    number => format!("{} (attempt {number})", planned.name),
+                };
+                self.print_log(path, &heading)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn print_log(&mut self, path: PathBuf, heading: &str) -> io::Result<()> {
+        let from = self.read.get(&path).copied().unwrap_or_default();
+        let mut file = match File::open(&path) {
+            Ok(file) => file,
+            // an operation that printed nothing has no log
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        file.seek(SeekFrom::Start(from))?;
+        let mut piece = vec![0; 64 * 1024];
+        let mut at = from;
+        loop {
+            let count = file.read(&mut piece)?;
+            if count == 0 {
+                break;
+            }
+            if self.last.as_ref() != Some(&path) {
+                ui::print(&format!("==> {heading} <==\n"));
+                self.last = Some(path.clone());
+            }
+            ui::print(&String::from_utf8_lossy(&piece[..count]));
+            at += count as u64;
+        }
+        self.read.insert(path, at);
+        Ok(())
+    }
+}
+
+/// Waits for something to change in a run's folder, or for its executor to end.
+struct Watch {
+    changes: OwnedFd,
+    executor: Option<OwnedFd>,
+}
+
+impl Watch {
+    fn new(told: &Told) -> io::Result<Self> {
+        let changes = inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK)?;
+        let events = inotify::WatchFlags::MODIFY | inotify::WatchFlags::CREATE;
+        inotify::add_watch(&changes, told.folder.logs(), events)?;
+        inotify::add_watch(&changes, told.folder.journal(), events)?;
+        let executor = told
+            .folder
+            .executor()
+            .and_then(rustix::process::Pid::from_raw)
+            .and_then(|pid| rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).ok());
+        Ok(Self { changes, executor })
+    }
+
+    fn wait(&self) -> io::Result<()> {
+        let mut watched = vec![PollFd::new(&self.changes, PollFlags::IN)];
+        watched.extend(self.executor.iter().map(|pidfd| PollFd::new(pidfd, PollFlags::IN)));
+        poll(&mut watched, None)?;
+        let mut piece = vec![0; 16 * 1024];
+        // emptied, so that the next wait is for what comes next
+        while rustix::io::read(&self.changes, &mut piece).is_ok_and(|count| count > 0) {}
+        Ok(())
+    }
+}

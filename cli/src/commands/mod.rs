@@ -1,0 +1,50 @@
+//! Each command in a file of its own; here is which word means which.
+
+mod check;
+mod explain;
+mod go;
+mod handlers;
+mod logs;
+mod plan;
+mod resume;
+mod run;
+mod runs;
+mod show;
+mod told;
+
+use crate::args::{Cli, Command, grammar};
+use crate::error::{CommandError, Kind};
+use crate::ui;
+
+/// Performs a command and gives the exit code.
+pub(crate) fn perform(cli: Cli) -> Result<u8, CommandError> {
+    match cli.command {
+        Command::Run(args) => run::run(&args),
+        Command::Check(args) => check::check(&args),
+        Command::Plan(args) => plan::plan(&args),
+        Command::Resume(args) => resume::resume(&args),
+        Command::Runs(args) => runs::runs(&args),
+        Command::Show(args) => show::show(&args),
+        Command::Logs(args) => logs::logs(&args),
+        Command::Explain(args) => explain::explain(&args),
+        Command::Handlers(args) => handlers::handlers(&args),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(
+                shell,
+                &mut <crate::args::Cli as clap::CommandFactory>::command(),
+                "pop",
+                &mut script,
+            );
+            ui::print(&String::from_utf8_lossy(&script));
+            Ok(0)
+        }
+        Command::Man => {
+            let mut page = Vec::new();
+            let rendered = clap_mangen::Man::new(grammar()).render(&mut page);
+            rendered.map_err(|error| CommandError::new(Kind::Internal, error.to_string()))?;
+            ui::print(&String::from_utf8_lossy(&page));
+            Ok(0)
+        }
+    }
+}

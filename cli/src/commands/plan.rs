@@ -1,0 +1,126 @@
+//! `pop plan`: what would run, in which order and why; nothing is started.
+
+use super::explain::{quoted, who};
+use crate::args::{PlanArgs, PlanOutput};
+use crate::error::{CommandError, Kind};
+use crate::inputs::{Faults, launch_data, launch_type, plan as build, texts};
+use crate::ui;
+use pop_agenda::{EdgeKind, OpIx, Plan, Planned, Serves};
+use serde_json::{Value, json};
+use std::fmt::Write as _;
+
+pub(crate) fn plan(args: &PlanArgs) -> Result<u8, CommandError> {
+    let launch = launch_data(&args.launch)?;
+    let texts = texts(args.agenda.as_deref(), &args.registry, &launch)?;
+    let mut faults = Faults::default();
+    let plan = build(&texts, &args.registry.params, launch_type(&launch), &mut faults);
+    faults.tell(&texts)?;
+    let Some(plan) = plan else { return Err(CommandError::told(Kind::Agenda)) };
+    ui::print(&match args.output {
+        PlanOutput::Text => text(&plan),
+        PlanOutput::Json => format!("{:#}\n", document(&plan)),
+        PlanOutput::Dot => dot(&plan),
+        PlanOutput::Mermaid => mermaid(&plan),
+    });
+    Ok(0)
+}
+
+/// The step in which an operation could start if there were room for all.
+fn steps(plan: &Plan) -> Vec<(OpIx, usize)> {
+    let (order, _) = plan.graph().order();
+    let mut step = vec![0_usize; plan.len()];
+    for op in &order {
+        let before = plan.graph().dependencies(*op).iter().map(|edge| step[edge.on.index()] + 1);
+        step[op.index()] = before.max().unwrap_or(0);
+    }
+    let mut steps: Vec<(OpIx, usize)> = order.into_iter().map(|op| (op, step[op.index()])).collect();
+    steps.sort_by_key(|(op, step)| (*step, *op));
+    steps
+}
+
+fn command(planned: &Planned) -> Option<String> {
+    match &planned.serves {
+        Serves::Exec => {
+            let argv = planned.payload.template()["command"].as_array()?;
+            let text = |arg: &Value| arg.as_str().map_or_else(|| arg.to_string(), str::to_owned);
+            Some(quoted(&argv.iter().map(text).collect::<Vec<_>>()))
+        }
+        Serves::Resident(_) => None,
+        Serves::Program(entry) => entry.command.as_deref().map(quoted),
+    }
+}
+
+fn text(plan: &Plan) -> String {
+    let mut text = String::new();
+    let mut last = None;
+    // writing into a text does not fail
+    for (op, step) in steps(plan) {
+        let planned = plan.operation(op);
+        if last != Some(step) {
+            writeln!(text, "step {}", step + 1).ok();
+            last = Some(step);
+        }
+        writeln!(text, "  {} ({})", planned.name, planned.handler_type).ok();
+        for edge in plan.graph().dependencies(op) {
+            let how = match edge.kind {
+                EdgeKind::Reads => "reads",
+                EdgeKind::Follows => "follows",
+            };
+            writeln!(text, "      {how} {}", plan.operation(edge.on).name).ok();
+        }
+        writeln!(text, "      runs {}", command(planned).unwrap_or_else(|| who(planned))).ok();
+        for pointer in planned.payload.holes() {
+            let value = pointer.find(planned.payload.template()).cloned().unwrap_or_default();
+            writeln!(text, "      fills {pointer} from {value}").ok();
+        }
+    }
+    text
+}
+
+fn document(plan: &Plan) -> Value {
+    let operations: Vec<Value> = steps(plan)
+        .into_iter()
+        .map(|(op, step)| {
+            let planned = plan.operation(op);
+            let edges = plan.graph().dependencies(op).iter();
+            let named = |kind| -> Vec<&str> {
+                let of_kind = edges.clone().filter(|edge| edge.kind == kind);
+                of_kind.map(|edge| plan.operation(edge.on).name.as_str()).collect()
+            };
+            json!({
+                "name": planned.name.as_str(), "type": planned.handler_type, "step": step + 1,
+                "reads": named(EdgeKind::Reads), "follows": named(EdgeKind::Follows),
+                "runs": command(planned), "payload": planned.payload.template(),
+            })
+        })
+        .collect();
+    json!({ "operations": operations })
+}
+
+fn dot(plan: &Plan) -> String {
+    let quote = |text: &str| format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""));
+    let mut text = "digraph agenda {\n  rankdir=LR;\n  node [shape=box];\n".to_owned();
+    for (op, planned) in plan.operations() {
+        let label = quote(&format!("{}\\n{}", planned.name, planned.handler_type)).replace("\\\\n", "\\n");
+        writeln!(text, "  {} [label={label}];", quote(planned.name.as_str())).ok();
+        for edge in plan.graph().dependencies(op) {
+            let style = if edge.kind == EdgeKind::Follows { " [style=dashed]" } else { "" };
+            let (from, to) = (quote(plan.operation(edge.on).name.as_str()), quote(planned.name.as_str()));
+            writeln!(text, "  {from} -> {to}{style};").ok();
+        }
+    }
+    text.push_str("}\n");
+    text
+}
+
+fn mermaid(plan: &Plan) -> String {
+    let mut text = "graph LR\n".to_owned();
+    for (op, planned) in plan.operations() {
+        writeln!(text, "  o{}[\"{}\"]", op.0, planned.name).ok();
+        for edge in plan.graph().dependencies(op) {
+            let arrow = if edge.kind == EdgeKind::Follows { "-.->" } else { "-->" };
+            writeln!(text, "  o{} {arrow} o{}", edge.on.0, op.0).ok();
+        }
+    }
+    text
+}

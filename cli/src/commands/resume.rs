@@ -1,0 +1,59 @@
+//! `pop resume`: the journal folded into the state it tells, and the driver started from there.
+
+use super::go::{go, options};
+use super::run::absolute;
+use crate::args::{LaunchArgs, ResumeArgs};
+use crate::error::CommandError;
+use crate::inputs::{launch_data, thaw};
+use crate::ui;
+use pop_agenda::{RunOptions, RunOutcome};
+use pop_executor::{FileJournal, FolderError, Given, RunFolder, RunIdentity, read_journal, restore};
+use std::sync::Arc;
+
+pub(crate) fn resume(args: &ResumeArgs) -> Result<u8, CommandError> {
+    let folder = RunFolder::find(&args.runs.runs, &args.run)?;
+    let _lock = folder.lock()?;
+    let run = folder.run().to_owned();
+    let inputs = folder.inputs()?;
+    let opened = read_journal(&folder.journal())?;
+    if opened.inputs != inputs.digest() {
+        return Err(FolderError::InputsChanged { run }.into());
+    }
+    let (plan, _) = thaw(&inputs)?;
+    let restored = restore(Arc::new(plan), &opened.events);
+    if restored.scheduler.outcome() == Some(RunOutcome::Succeeded) {
+        ui::say(&format!("run {run} has succeeded already; nothing is left to do"));
+        return Ok(0);
+    }
+    if opened.torn > 0 {
+        ui::say(&format!(
+            "warning: the journal's last {} bytes were torn by a crash and are left out",
+            opened.torn
+        ));
+    }
+    let resumed = restored.began.map(|(_, last)| {
+        let asked = options(&args.go);
+        let before = restored.scheduler.options();
+        RunOptions {
+            parallel: args.go.parallel.unwrap_or(before.parallel),
+            keep_going: args.go.keep_going || before.keep_going,
+            // a limit given now counts from now
+            time_limit_ms: asked.time_limit_ms.map(|limit| last.plus(limit).0),
+            ..asked
+        }
+    });
+    let launch = launch_data(&LaunchArgs {
+        external_launch_type: Some(inputs.settings.on.clone()),
+        ..LaunchArgs::default()
+    })?;
+    let mut journal = FileJournal::go_on(&folder.journal(), &opened, args.go.sync.into())?;
+    let identity = RunIdentity {
+        run,
+        cid: inputs.settings.cid.clone(),
+        logs: absolute(&folder.logs())?,
+        home: inputs.settings.home.clone(),
+        on: inputs.settings.on.clone(),
+    };
+    let given = Given { scheduler: restored.scheduler, identity, resumed, began: restored.began };
+    go(given, &mut journal, &args.go, Arc::new(launch), &inputs.settings.folder)
+}

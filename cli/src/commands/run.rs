@@ -1,0 +1,52 @@
+//! `pop run`: inputs frozen, folder made, driver started.
+
+use super::go::{go, options};
+use crate::args::RunArgs;
+use crate::error::{CommandError, Kind};
+use crate::inputs::{Faults, freeze, launch_data, launch_type, plan, texts};
+use pop_agenda::Scheduler;
+use pop_executor::{FileJournal, Given, RunFolder, RunIdentity};
+use pop_field_retriever::{LaunchDataWrapper as _, LaunchType};
+use std::sync::Arc;
+
+pub(crate) fn run(args: &RunArgs) -> Result<u8, CommandError> {
+    let launch = launch_data(&args.launch)?;
+    let on = launch_type(&launch);
+    let texts = texts(args.agenda.as_deref(), &args.registry, &launch)?;
+    let mut faults = Faults::default();
+    let plan = plan(&texts, &args.registry.params, on, &mut faults);
+    faults.tell(&texts)?;
+    let Some(plan) = plan else { return Err(CommandError::told(Kind::Agenda)) };
+    if on != LaunchType::Local {
+        let message = format!("this version has no {on} launcher");
+        return Err(CommandError::new(Kind::Registry, message).hint("leave out --on, or use `--on local`"));
+    }
+    let made = || uuid::Uuid::new_v4().to_string();
+    let cid =
+        plan.identity.cid.clone().or_else(|| launch.cid().map(|found| found.value)).unwrap_or_else(made);
+    let inputs = freeze(&texts, &args.registry, on, cid.clone())?;
+    let run = new_id();
+    let (folder, _lock) = RunFolder::create(&args.runs.runs, &run, &inputs)?;
+    let mut journal = FileJournal::create(&folder.journal(), &inputs.digest(), args.go.sync.into())?;
+    let identity = RunIdentity {
+        run,
+        cid,
+        logs: absolute(&folder.logs())?,
+        home: texts.home.clone(),
+        on: on.to_string(),
+    };
+    let scheduler = Scheduler::new(plan, options(&args.go));
+    let given = Given { scheduler, identity, resumed: None, began: None };
+    go(given, &mut journal, &args.go, Arc::new(launch), &inputs.settings.folder)
+}
+
+/// Logs are named from whatever folder a program is started in.
+pub(crate) fn absolute(path: &std::path::Path) -> Result<std::path::PathBuf, CommandError> {
+    std::path::absolute(path).map_err(|error| CommandError::new(Kind::Internal, error.to_string()))
+}
+
+/// An id that sorts by time and is easily said: the second, and four random digits.
+fn new_id() -> String {
+    let random = uuid::Uuid::new_v4().as_u128() as u16;
+    format!("{}-{random:04x}", jiff::Timestamp::now().strftime("%Y%m%d-%H%M%S"))
+}

@@ -1,0 +1,68 @@
+//! `pop runs`: all runs, newest first.
+
+use super::told::{Told, wall};
+use crate::args::{Output, RunsArgs};
+use crate::error::CommandError;
+use crate::ui;
+use pop_agenda::Outcome;
+use pop_executor::RunFolder;
+use pop_reporters::run::how_long;
+use serde_json::json;
+
+pub(crate) fn runs(args: &RunsArgs) -> Result<u8, CommandError> {
+    let mut rows = Vec::new();
+    let mut list = Vec::new();
+    for folder in RunFolder::list(&args.runs.runs)?.into_iter().rev() {
+        let run = folder.run().to_owned();
+        // a run that cannot be read any more is told as such; the others are still listed
+        let Ok(told) = Told::of(folder) else {
+            rows.push([run.clone(), "unreadable".to_owned(), String::new(), String::new(), String::new()]);
+            list.push(json!({"run": run, "outcome": null, "readable": false}));
+            continue;
+        };
+        let history = &told.history;
+        let good =
+            |op| matches!(history.operation(op).outcome(), Some(Outcome::Succeeded | Outcome::Skipped));
+        let done = told.plan.operations().filter(|(op, _)| good(*op)).count();
+        list.push(json!({
+            "run": run, "agenda": told.inputs.settings.agenda, "outcome": told.word(),
+            "startedTime": history.started, "operations": told.plan.len(), "done": done,
+        }));
+        rows.push([
+            run,
+            told.word().to_owned(),
+            format!("{done}/{}", told.plan.len()),
+            format!("{} for {}", wall(history.started), how_long(history.last.0)),
+            told.inputs.settings.agenda.clone(),
+        ]);
+    }
+    if args.output == Output::Json {
+        ui::print(&format!("{:#}\n", json!(list)));
+    } else if rows.is_empty() {
+        ui::say(&format!("no runs in `{}`", args.runs.runs.display()));
+    } else {
+        ui::print(&table(&rows));
+    }
+    Ok(0)
+}
+
+/// Rows in columns as wide as they need to be.
+pub(crate) fn table<const N: usize>(rows: &[[String; N]]) -> String {
+    let mut widths = [0; N];
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    let mut text = String::new();
+    for row in rows {
+        let cells = row.iter().zip(widths).map(|(cell, width)| {
+            let space = " ".repeat(width - cell.chars().count());
+            format!("{cell}{space}")
+        });
+        let line = cells.collect::<Vec<_>>().join("  ");
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}

@@ -1,0 +1,110 @@
+//! `pop show`: a run, or one operation of it, from its journal.
+
+use super::runs::table;
+use super::told::{Told, wall};
+use crate::args::{Output, ShowArgs};
+use crate::error::CommandError;
+use crate::ui;
+use pop_agenda::{Ending, OpIx, Outcome};
+use pop_reporters::run::{how_long, operation_json, run_json, summary};
+use std::fmt::Write as _;
+
+pub(crate) fn show(args: &ShowArgs) -> Result<u8, CommandError> {
+    let told = Told::read(&args.runs.runs, &args.run)?;
+    let operation = args.operation.as_deref().map(|name| told.operation(name)).transpose()?;
+    let text = match (args.output, operation) {
+        (Output::Json, None) => {
+            format!("{:#}\n", run_json(&told.plan, &told.history, &told.inputs.settings.agenda))
+        }
+        (Output::Json, Some(op)) => format!("{:#}\n", operation_json(&told.plan, &told.history, op)),
+        (Output::Text, None) => run_text(&told),
+        (Output::Text, Some(op)) => operation_text(&told, op),
+    };
+    ui::print(&text);
+    Ok(0)
+}
+
+fn run_text(told: &Told) -> String {
+    let history = &told.history;
+    let rows: Vec<[String; 5]> = told
+        .plan
+        .operations()
+        .map(|(op, planned)| {
+            let seen = history.operation(op);
+            let took = seen.started().map(|from| {
+                let until = seen.completed().unwrap_or(history.last);
+                how_long(until.0.saturating_sub(from.0))
+            });
+            let state =
+                seen.outcome().map_or(if seen.attempts.is_empty() { "-" } else { "running" }, Outcome::word);
+            let failure = seen.failure().map(|failure| format!("[{}] {}", failure.code, failure.message));
+            let tries = if seen.attempts.len() > 1 {
+                format!("{} attempts", seen.attempts.len())
+            } else {
+                String::new()
+            };
+            let note = [tries, failure.unwrap_or_default()].into_iter().filter(|part| !part.is_empty());
+            let note = note.collect::<Vec<_>>().join(", ");
+            [
+                planned.name.to_string(),
+                planned.handler_type.to_string(),
+                state.to_owned(),
+                took.unwrap_or_default(),
+                note,
+            ]
+        })
+        .collect();
+    let head = format!(
+        "run {} of {}: {}, begun {}\n\n",
+        told.folder.run(),
+        told.inputs.settings.agenda,
+        told.word(),
+        wall(history.started)
+    );
+    let closing = summary(&told.plan, history);
+    let closing = closing.lines().last().unwrap_or_default();
+    format!("{head}{}\n{closing}\n", table(&rows))
+}
+
+fn operation_text(told: &Told, op: OpIx) -> String {
+    let planned = told.plan.operation(op);
+    let seen = told.history.operation(op);
+    let mut text = format!(
+        "{} ({}): {}\n",
+        planned.name,
+        planned.handler_type,
+        seen.outcome().map_or("not settled", Outcome::word)
+    );
+    // writing into a text does not fail
+    for attempt in &seen.attempts {
+        let started = wall(told.history.wall(attempt.started));
+        let how = match &attempt.ended {
+            None => "not ended".to_owned(),
+            Some((at, ending)) => {
+                let took = how_long(at.0.saturating_sub(attempt.started.0));
+                match ending {
+                    Ending::Succeeded { .. } => format!("succeeded in {took}"),
+                    Ending::Cancelled => format!("stopped after {took}"),
+                    Ending::Lost => format!("lost with its executor after {took}"),
+                    Ending::Failed(failure) => {
+                        let tail: String = failure
+                            .log_tail
+                            .iter()
+                            .map(|line| format!("\n      | {line}"))
+                            .collect::<Vec<_>>()
+                            .concat();
+                        format!(
+                            "failed after {took}: {} [{}, blame: {}]{tail}",
+                            failure.message, failure.code, failure.blame
+                        )
+                    }
+                }
+            }
+        };
+        writeln!(text, "  attempt {} at {started}: {how}", attempt.number).ok();
+    }
+    if let Some(result) = seen.result() {
+        writeln!(text, "result {result:#}").ok();
+    }
+    text
+}

@@ -1,0 +1,126 @@
+//! One funnel for everything that ends a command early: what kind, what to say, which exit code.
+
+use crate::ui;
+use pop_executor::{FolderError, JournalError, RunError};
+use pop_field_retriever::LaunchDataError;
+use std::process::ExitCode;
+
+/// What kind of thing went wrong; decides the exit code (docs/formats/exit-codes.md).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A fault in pop, or in the machine below it.
+    Internal,
+    /// The command line asks for something that is not there.
+    Usage,
+    /// The agenda does not parse or plan.
+    Agenda,
+    /// The registry or the settings are invalid.
+    Registry,
+    /// The journal cannot be used, or resume does not fit.
+    Journal,
+}
+
+impl Kind {
+    pub(crate) fn exit_code(self) -> u8 {
+        match self {
+            Self::Internal => 1,
+            Self::Usage => 2,
+            Self::Agenda => 3,
+            Self::Registry => 4,
+            Self::Journal => 15,
+        }
+    }
+}
+
+/// Why a command ended early.
+#[derive(Debug)]
+pub(crate) struct CommandError {
+    kind: Kind,
+    /// Nothing if it was told already.
+    message: Option<String>,
+    hint: Option<String>,
+}
+
+impl CommandError {
+    /// An error with words for people.
+    pub(crate) fn new(kind: Kind, message: impl Into<String>) -> Self {
+        Self { kind, message: Some(message.into()), hint: None }
+    }
+
+    /// An error whose faults were told already.
+    pub(crate) fn told(kind: Kind) -> Self {
+        Self { kind, message: None, hint: None }
+    }
+
+    /// The same with a way out.
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Tells it and gives its exit code.
+    pub(crate) fn tell(self) -> ExitCode {
+        if let Some(message) = self.message {
+            ui::say(&format!("error: {message}"));
+        }
+        if let Some(hint) = self.hint {
+            ui::say(&format!("hint: {hint}"));
+        }
+        ExitCode::from(self.kind.exit_code())
+    }
+}
+
+/// An error and all its causes in one line.
+pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text = format!("{text}: {inner}");
+        cause = inner.source();
+    }
+    text
+}
+
+impl From<FolderError> for CommandError {
+    fn from(error: FolderError) -> Self {
+        let (kind, hint) = match &error {
+            FolderError::NoRun { .. } => {
+                (Kind::Usage, Some("`pop runs` lists the runs; `last` is the newest"))
+            }
+            FolderError::Held { .. } => (Kind::Journal, Some("wait for it, or stop it, then resume")),
+            FolderError::InputsChanged { .. } => (
+                Kind::Journal,
+                Some("a run goes on with what it began with; start a new run for changed inputs"),
+            ),
+            FolderError::Io { .. } => (Kind::Journal, None),
+        };
+        Self { kind, message: Some(with_causes(&error)), hint: hint.map(str::to_owned) }
+    }
+}
+
+impl From<std::io::Error> for CommandError {
+    fn from(error: std::io::Error) -> Self {
+        Self::new(Kind::Internal, error.to_string())
+    }
+}
+
+impl From<JournalError> for CommandError {
+    fn from(error: JournalError) -> Self {
+        Self::new(Kind::Journal, with_causes(&error))
+    }
+}
+
+impl From<RunError> for CommandError {
+    fn from(error: RunError) -> Self {
+        let RunError::Journal(error) = error;
+        let hint = "everything that ran was stopped; mend the cause, then `pop resume`";
+        Self::from(error).hint(hint)
+    }
+}
+
+impl From<LaunchDataError> for CommandError {
+    fn from(error: LaunchDataError) -> Self {
+        let hint = error.hint();
+        Self { kind: Kind::Registry, message: Some(with_causes(&error)), hint }
+    }
+}

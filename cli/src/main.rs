@@ -1,0 +1,20 @@
+//! `pop`: runs an agenda, and tells about runs.
+
+mod args;
+mod commands;
+mod error;
+mod inputs;
+mod ui;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let args = match args::parse(std::env::args_os()) {
+        Ok(args) => args,
+        Err(code) => return code,
+    };
+    match commands::perform(args) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => error.tell(),
+    }
+}
