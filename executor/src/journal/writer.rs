@@ -147,8 +147,10 @@ mod tests {
                 let mut flipped = bytes.clone();
                 flipped[at] ^= 1 << bit;
                 let read = read_bytes(&flipped, &path);
-                if at >= last_line {
-                    assert_eq!(read.unwrap().events.len(), 4, "{at}.{bit}");
+                // without its end the line before the last is one with the last, and both are the tail
+                if at >= last_line - 1 {
+                    let good = if at == last_line - 1 { 3 } else { 4 };
+                    assert_eq!(read.unwrap().events.len(), good, "{at}.{bit}");
                 } else {
                     assert!(matches!(read, Err(JournalError::Damaged { .. })), "{at}.{bit}");
                 }
