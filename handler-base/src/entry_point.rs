@@ -92,7 +92,8 @@ fn run<H: Handler>(handler: &H, launch: Arc<DefaultLaunchData>) -> u8 {
             () = asked_to_stop(&canceller) => false,
         }
     });
-    info!("{HANDLER_COMPLETE}");
+    // not by the log: whoever waits for this line does so at every log level
+    say(HANDLER_COMPLETE);
     if succeeded { EXIT_SUCCEEDED } else { EXIT_FAILED }
 }
 

@@ -31,7 +31,7 @@ pub struct External<'c> {
 pub struct ExternalEnd {
     /// Its exit status or signal.
     pub exit: Exit,
-    /// Its standard output.
+    /// Its standard output; nothing if its lines were shown to somebody by [`External::on_line`].
     pub stdout: String,
     /// The last lines of its standard error.
     pub last_errors: Vec<String>,
@@ -42,7 +42,8 @@ impl<'c> External<'c> {
         Self { context, program, on_line: None }
     }
 
-    /// Shows each line that the program prints to `on_line`, as it comes.
+    /// Shows each line that the program prints to `on_line`, as it comes. Its standard output is not kept then,
+    /// for a program that tells of its progress for hours may print any amount.
     #[must_use]
     pub fn on_line(mut self, on_line: impl FnMut(&Line, &mut OperationContext) + 'c) -> Self {
         self.on_line = Some(Box::new(on_line));
@@ -80,6 +81,7 @@ impl<'c> External<'c> {
         launcher.launch(id, order, &sender);
         let mut heard = Heard::default();
         let mut kill_at: Option<Instant> = None;
+        let mut is_killed = false;
         loop {
             let heard_of = tokio::select! {
                 heard_of = events.recv() => heard_of,
@@ -88,7 +90,8 @@ impl<'c> External<'c> {
                     kill_at = Some(Instant::now() + GRACE);
                     continue;
                 }
-                () = sleep_until(kill_at.unwrap_or_else(Instant::now)), if kill_at.is_some_and(|at| at > Instant::now()) => {
+                () = sleep_until(kill_at.unwrap_or_else(Instant::now)), if kill_at.is_some() && !is_killed => {
+                    is_killed = true;
                     launcher.stop(id, true);
                     continue;
                 }
@@ -96,10 +99,13 @@ impl<'c> External<'c> {
             match heard_of.map(|launched| launched.event) {
                 Some(LaunchEvent::Lines(lines)) => {
                     for line in lines {
+                        let is_shown = self.on_line.is_some();
                         if let Some(on_line) = &mut self.on_line {
                             on_line(&line, self.context);
                         }
-                        heard.line(line);
+                        if !(is_shown && line.stream == Stream::Stdout) {
+                            heard.line(line);
+                        }
                     }
                 }
                 Some(LaunchEvent::Ended(ended)) => {
@@ -151,5 +157,112 @@ impl Heard {
             return Err(HandlerError::new(format!("more than {STDOUT_LIMIT} bytes on standard output")));
         }
         Ok(ExternalEnd { exit, stdout: self.stdout, last_errors: self.last_errors.into() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Cancellation, Ended, StatusReporter, Surroundings};
+    use pop_field_retriever::{Arguments, DefaultLaunchData, Defaults, Environment, Properties};
+    use pop_launchers::{Launched, Launcher};
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    struct Unheard;
+    impl StatusReporter for Unheard {
+        fn report(&mut self, _: &crate::Progress, _: Option<&serde_json::Value>) {}
+    }
+
+    fn context(launcher: Arc<dyn Launcher>, cancellation: Cancellation) -> OperationContext {
+        let none = Arguments::parse(Vec::<String>::new(), &[]).unwrap();
+        let environment = Environment::from_pairs(Vec::<(String, String)>::new());
+        let defaults = Defaults::executor();
+        let launch = DefaultLaunchData::from_parts(none, environment, Properties::default(), &defaults);
+        OperationContext::new(Surroundings {
+            launch: Arc::new(launch.unwrap()),
+            reporter: Box::new(Unheard),
+            cancellation,
+            launcher,
+            clock: || 0,
+            cid: String::new(),
+            prior: None,
+            operation: None,
+            log: Box::new(|_| {}),
+        })
+    }
+
+    /// A program that prints on when it is asked to stop, and ends when it is killed.
+    #[derive(Default)]
+    struct Stubborn {
+        events: std::sync::Mutex<Option<mpsc::Sender<Launched>>>,
+        is_killed: AtomicBool,
+    }
+
+    impl Launcher for Stubborn {
+        fn launch(&self, _: LaunchId, _: LaunchOrder, events: &mpsc::Sender<Launched>) {
+            *self.events.lock().unwrap() = Some(events.clone());
+        }
+
+        fn stop(&self, id: LaunchId, force: bool) {
+            let events = self.events.lock().unwrap().clone().unwrap();
+            if force {
+                self.is_killed.store(true, Ordering::Relaxed);
+                let ended = Ended::exited(Exit::Signal(9));
+                events.try_send(Launched { id, event: LaunchEvent::Ended(Box::new(ended)) }).unwrap();
+                return;
+            }
+            tokio::spawn(async move {
+                // first the line, so that both it and the deadline are there when the handler looks next
+                let line = Line { stream: Stream::Stdout, text: "still here".to_owned() };
+                events.send(Launched { id, event: LaunchEvent::Lines(vec![line]) }).await.ok();
+                tokio::time::advance(GRACE + Duration::from_secs(1)).await;
+            });
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_program_that_prints_on_is_killed_all_the_same() {
+        // which of two things that are ready is looked at first is chance, so once is not enough
+        for _ in 0..32 {
+            let launcher = Arc::new(Stubborn::default());
+            let (canceller, cancellation) = Cancellation::new();
+            let mut context = context(Arc::clone(&launcher) as Arc<dyn Launcher>, cancellation);
+            canceller.ask();
+            let program = Program { argv: vec!["yes".to_owned()], ..Program::default() };
+            let end = tokio::time::timeout(Duration::from_mins(1), context.external(program).run()).await;
+            assert_eq!(end.unwrap().unwrap_err().message(), "stopped while `yes` was running");
+            assert!(launcher.is_killed.load(Ordering::Relaxed));
+        }
+    }
+
+    /// A program that prints more than is kept.
+    struct Flood;
+    impl Launcher for Flood {
+        fn launch(&self, id: LaunchId, _: LaunchOrder, events: &mpsc::Sender<Launched>) {
+            let events = events.clone();
+            tokio::spawn(async move {
+                let line = Line { stream: Stream::Stdout, text: "x".repeat(STDOUT_LIMIT / 4) };
+                for _ in 0..5 {
+                    let event = LaunchEvent::Lines(vec![line.clone()]);
+                    events.send(Launched { id, event }).await.ok();
+                }
+                let event = LaunchEvent::Ended(Box::new(Ended::exited(Exit::Code(0))));
+                events.send(Launched { id, event }).await.ok();
+            });
+        }
+
+        fn stop(&self, _: LaunchId, _: bool) {}
+    }
+
+    #[tokio::test]
+    async fn output_that_is_shown_is_not_kept_and_has_no_limit() {
+        let (_canceller, cancellation) = Cancellation::new();
+        let mut context = context(Arc::new(Flood), cancellation);
+        let program = Program { argv: vec!["yes".to_owned()], ..Program::default() };
+        assert!(context.external(program.clone()).run().await.is_err());
+        let mut shown = 0;
+        let end = context.external(program).on_line(|_, _| shown += 1).run().await.unwrap();
+        assert_eq!((shown, end.stdout.as_str()), (5, ""));
     }
 }

@@ -1,0 +1,23 @@
+//! Sample handlers: real media work, each a typed function that ffmpeg does the heavy part of.
+//!
+//! Read `probe` first: it is the shortest. Each handler is a program of its own too, in `handlers/`.
+
+mod filmstrip;
+mod media;
+mod output;
+mod package;
+mod payload;
+mod playlist;
+mod probe;
+mod thumbnail;
+mod transcode;
+
+#[cfg(test)]
+mod script;
+
+pub use filmstrip::{Filmstrip, FilmstripHandler, FilmstripPayload};
+pub use package::{Package, PackageHandler, PackagePayload, PackagedRendition, Rendition};
+pub use payload::Number;
+pub use probe::{MediaInfo, ProbeHandler, ProbePayload};
+pub use thumbnail::{Thumbnail, ThumbnailHandler, ThumbnailPayload};
+pub use transcode::{TranscodeHandler, TranscodePayload, Transcoded};
