@@ -39,9 +39,10 @@ pub(crate) fn options(args: &GoArgs) -> RunOptions {
     }
 }
 
-/// Drives a run to its end and tells what became of it.
+/// Drives a run to its end and tells what became of it. `history` is what happened before.
 pub(crate) fn go(
     given: Given,
+    history: History,
     journal: &mut FileJournal,
     args: &GoArgs,
     launch_data: Arc<dyn LaunchDataWrapper>,
@@ -50,8 +51,8 @@ pub(crate) fn go(
     let no_runtime = |error| CommandError::new(Kind::Internal, format!("no event loop: {error}"));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(no_runtime)?;
     let plan = Arc::clone(given.scheduler.plan());
-    let started = given.began.map_or(0, |(started, _)| started);
-    let told = Rc::new(RefCell::new(History::new(plan.len())));
+    let started = history.started;
+    let told = Rc::new(RefCell::new(history));
     let mut sinks = sinks(args.output, started);
     if args.output == Output::Text {
         sinks.push(Box::new(Telling(Rc::clone(&told))));

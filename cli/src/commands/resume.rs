@@ -6,7 +6,7 @@ use crate::args::{LaunchArgs, ResumeArgs};
 use crate::error::CommandError;
 use crate::inputs::{launch_data, thaw};
 use crate::ui;
-use pop_agenda::{RunOptions, RunOutcome};
+use pop_agenda::{History, RunOptions, RunOutcome};
 use pop_executor::{FileJournal, FolderError, Given, RunFolder, RunIdentity, read_journal, restore};
 use std::sync::Arc;
 
@@ -55,5 +55,6 @@ pub(crate) fn resume(args: &ResumeArgs) -> Result<u8, CommandError> {
         on: inputs.settings.on.clone(),
     };
     let given = Given { scheduler: restored.scheduler, identity, resumed, began: restored.began };
-    go(given, &mut journal, &args.go, Arc::new(launch), &inputs.settings.folder)
+    let history = History::of(given.scheduler.plan().len(), &opened.events);
+    go(given, history, &mut journal, &args.go, Arc::new(launch), &inputs.settings.folder)
 }

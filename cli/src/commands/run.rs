@@ -4,7 +4,7 @@ use super::go::{go, options};
 use crate::args::RunArgs;
 use crate::error::{CommandError, Kind};
 use crate::inputs::{Faults, freeze, launch_data, launch_type, plan, texts};
-use pop_agenda::Scheduler;
+use pop_agenda::{History, Scheduler};
 use pop_executor::{FileJournal, Given, RunFolder, RunIdentity};
 use pop_field_retriever::{LaunchDataWrapper as _, LaunchType};
 use std::sync::Arc;
@@ -37,7 +37,8 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8, CommandError> {
     };
     let scheduler = Scheduler::new(plan, options(&args.go));
     let given = Given { scheduler, identity, resumed: None, began: None };
-    go(given, &mut journal, &args.go, Arc::new(launch), &inputs.settings.folder)
+    let history = History::new(given.scheduler.plan().len());
+    go(given, history, &mut journal, &args.go, Arc::new(launch), &inputs.settings.folder)
 }
 
 /// Logs are named from whatever folder a program is started in.
