@@ -68,7 +68,7 @@ impl Bars {
     fn say(&self, words: Option<String>) {
         if let Some(words) = words {
             // a terminal that is gone reads nothing
-            self.multi.println(words).ok();
+            self.multi.println(wrapped(&words, self.columns)).ok();
         }
     }
 }
@@ -117,6 +117,25 @@ fn style(template: &str) -> ProgressStyle {
     style.progress_chars("━╸ ")
 }
 
+/// Words in lines that fit: a line that the terminal breaks by itself would leave a bar behind.
+fn wrapped(words: &str, columns: usize) -> String {
+    const INDENT: &str = "    ";
+    let mut text = String::new();
+    let mut width = 0;
+    for word in words.split_inclusive(' ') {
+        let count = word.trim_end().chars().count();
+        if width > 0 && width + count >= columns {
+            text.truncate(text.trim_end().len());
+            text.push('\n');
+            text.push_str(INDENT);
+            width = INDENT.len();
+        }
+        text.push_str(word);
+        width += word.chars().count();
+    }
+    text
+}
+
 /// A name in exactly so many columns.
 fn fitted(name: &str, width: usize) -> String {
     let count = name.chars().count();
@@ -125,5 +144,22 @@ fn fitted(name: &str, width: usize) -> String {
         format!("{head}…")
     } else {
         format!("{name}{}", " ".repeat(width - count))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_fit_the_terminal() {
+        let text = wrapped("ending: interrupted, running operations are asked to stop", 30);
+        assert_eq!(text, "ending: interrupted, running\n    operations are asked to\n    stop");
+        assert!(text.lines().all(|line| line.chars().count() < 30));
+    }
+
+    #[test]
+    fn names_take_their_columns() {
+        assert_eq!((fitted("ab", 4).as_str(), fitted("abcdef", 4).as_str()), ("ab  ", "abc…"));
     }
 }
