@@ -175,6 +175,20 @@ impl RunOutcome {
     }
 }
 
+/// What an earlier run of the agenda is known to have reached for one operation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Adopted {
+    /// The operation.
+    pub op: OpIx,
+    /// Its result, if it succeeded then: it is not run again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<Arc<Value>>,
+    /// Its last progress otherwise, handed to its next attempt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<Arc<Progress>>,
+}
+
 /// One fact of a run. The journal's records are these; a change here is a change of its format.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum RunEvent {
@@ -186,6 +200,9 @@ pub enum RunEvent {
         started: Millis,
         /// How it is to go.
         options: RunOptions,
+        /// What an earlier run had reached.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        adopted: Vec<Adopted>,
     },
     /// Another executor goes on with the run.
     RunResumed {

@@ -22,6 +22,8 @@ pub struct Attempt {
 pub struct OperationHistory {
     /// Its attempts, in order.
     pub attempts: Vec<Attempt>,
+    /// Its result in an earlier run, which was taken over.
+    pub adopted: Option<Arc<Value>>,
     /// Its last progress.
     pub progress: Option<Arc<Progress>>,
     /// Its outcome and when it was settled; none until then.
@@ -38,10 +40,11 @@ impl OperationHistory {
 
     /// Its result, if it succeeded.
     pub fn result(&self) -> Option<&Arc<Value>> {
-        self.attempts.iter().rev().find_map(|attempt| match &attempt.ended {
+        let own = self.attempts.iter().rev().find_map(|attempt| match &attempt.ended {
             Some((_, Ending::Succeeded { result })) => Some(result),
             _ => None,
-        })
+        });
+        own.or(self.adopted.as_ref())
     }
 
     /// Why its last attempt failed, if that is how it ended.
@@ -117,9 +120,14 @@ impl History {
         let at = recorded.at;
         self.last = at;
         match &recorded.event {
-            RunEvent::RunStarted { run, started, .. } => {
+            RunEvent::RunStarted { run, started, adopted, .. } => {
                 self.run.clone_from(run);
                 self.started = *started;
+                for adopted in adopted {
+                    let history = &mut self.operations[adopted.op];
+                    history.adopted.clone_from(&adopted.result);
+                    history.settled = adopted.result.is_some().then_some((at, Outcome::Succeeded));
+                }
             }
             RunEvent::RunResumed { .. } => {
                 self.resumed += 1;

@@ -17,7 +17,7 @@
 //! let plan = Plan::build(agenda, &Catalog::default(), LaunchType::Local, &mut faults).unwrap();
 //!
 //! let mut scheduler = Scheduler::new(plan, RunOptions::default());
-//! let step = scheduler.step(RunTime(0), Input::Begun { run: "r1".into(), started: 0 });
+//! let step = scheduler.step(RunTime(0), Input::Begun { run: "r1".into(), started: 0, adopted: vec![] });
 //! let pop_agenda::Action::Launch { op, attempt, .. } = step.actions[0] else { unreachable!() };
 //! let verdict = Verdict::succeeded(serde_json::json!({}));
 //! let step = scheduler.step(RunTime(5), Input::Ended { op, attempt, verdict });
@@ -35,7 +35,8 @@ mod schedule;
 
 pub use document::{Agenda, DependsOn, Identity, Operation};
 pub use event::{
-    CancelReason, Ending, Outcome, Recorded, RunEvent, RunOptions, RunOutcome, RunTime, Sink, StopReason,
+    Adopted, CancelReason, Ending, Outcome, Recorded, RunEvent, RunOptions, RunOutcome, RunTime, Sink,
+    StopReason,
 };
 pub use history::{Attempt, History, OperationHistory};
 pub use name::{NameError, OperationName};

@@ -2,8 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use pop_agenda::{
-    Action, Agenda, CancelReason, Ending, Explanation, Input, OpIx, OpState, Outcome, Plan, Recorded,
-    RunEvent, RunOptions, RunOutcome, RunTime, Scheduler, StopReason, Verdict,
+    Action, Adopted, Agenda, CancelReason, Ending, Explanation, Input, OpIx, OpState, Outcome, Plan,
+    Recorded, RunEvent, RunOptions, RunOutcome, RunTime, Scheduler, StopReason, Verdict,
 };
 use pop_registry::Catalog;
 use pop_registry::contract::{Blame, Failure, LaunchType, Progress};
@@ -80,7 +80,7 @@ impl<'s> World<'s> {
     }
 
     fn begin(&mut self) {
-        self.input(Input::Begun { run: "r".into(), started: 0 });
+        self.input(Input::Begun { run: "r".into(), started: 0, adopted: Vec::new() });
     }
 
     /// Failures of an operation that the journal has counted.
@@ -364,7 +364,7 @@ fn f78_when_timeout_and_success_meet_the_order_of_the_journal_decides() {
     let plan = plan_of(&scripts);
     for (first, wanted) in [("end", Outcome::Succeeded), ("tick", Outcome::Failed)] {
         let mut scheduler = Scheduler::new(Arc::clone(&plan), RunOptions::default());
-        scheduler.step(RunTime(0), Input::Begun { run: "r".into(), started: 0 });
+        scheduler.step(RunTime(0), Input::Begun { run: "r".into(), started: 0, adopted: Vec::new() });
         let end = Input::Ended { op: OpIx(0), attempt: 1, verdict: Verdict::succeeded(json!({})) };
         let inputs = if first == "end" { [end, Input::Ticked] } else { [Input::Ticked, end] };
         let settled: usize = inputs
@@ -382,7 +382,7 @@ fn f76_the_second_cancel_kills_and_a_late_end_of_a_stopped_attempt_is_judged_by_
     let plan = plan_of(&scripts);
     let options = RunOptions { parallel: 2, ..RunOptions::default() };
     let mut scheduler = Scheduler::new(plan, options);
-    scheduler.step(RunTime(0), Input::Begun { run: "r".into(), started: 0 });
+    scheduler.step(RunTime(0), Input::Begun { run: "r".into(), started: 0, adopted: Vec::new() });
     let cancel = || Input::CancelAsked { reason: CancelReason::Interrupted };
     let stops = |step: pop_agenda::Step| -> Vec<bool> {
         step.actions
@@ -413,7 +413,7 @@ fn inputs_of_attempts_that_are_over_change_nothing() {
     scripts[0] = Script { fails_first: 1, max_attempts: 2, ..scripts[0].clone() };
     let plan = plan_of(&scripts);
     let mut scheduler = Scheduler::new(plan, RunOptions::default());
-    scheduler.step(RunTime(0), Input::Begun { run: "r".into(), started: 0 });
+    scheduler.step(RunTime(0), Input::Begun { run: "r".into(), started: 0, adopted: Vec::new() });
     let failed = Verdict::failed(Failure::new(Blame::Handler, "exit", "x"));
     scheduler.step(RunTime(1), Input::Ended { op: OpIx(0), attempt: 1, verdict: failed });
     let late = Input::Ended { op: OpIx(0), attempt: 1, verdict: Verdict::succeeded(json!({})) };
@@ -457,4 +457,20 @@ fn events_survive_their_written_form() {
         let text = serde_json::to_string(&event).unwrap();
         assert_eq!(serde_json::from_str::<RunEvent>(&text).unwrap(), event, "{text}");
     }
+}
+
+#[test]
+fn p27_what_an_earlier_run_reached_is_taken_over() {
+    let scripts = vec![script(&[]), script(&[0]), script(&[1])];
+    let plan = plan_of(&scripts);
+    let mut scheduler = Scheduler::new(plan, RunOptions::default());
+    let progress = Arc::new(Progress { percent_complete: Some(40.0), ..Progress::default() });
+    let adopted = vec![
+        Adopted { op: OpIx(0), result: Some(Arc::new(json!(1))), progress: None },
+        Adopted { op: OpIx(1), result: None, progress: Some(progress) },
+    ];
+    let step = scheduler.step(RunTime(0), Input::Begun { run: "r".into(), started: 0, adopted });
+    assert_eq!(step.actions, [Action::Launch { op: OpIx(1), attempt: 1, again: false }]);
+    assert_eq!(scheduler.state(OpIx(0)).outcome(), Some(Outcome::Succeeded));
+    assert_eq!(scheduler.progress(OpIx(1)).unwrap().percent_complete, Some(40.0));
 }

@@ -70,7 +70,7 @@ fn placed<'f>(source: &Source, faults: &'f [Fault]) -> Vec<Placed<'f>> {
 pub(crate) fn tell_faults(source: &Source, faults: &[Fault]) {
     let renderer = Renderer::styled().decor_style(DecorStyle::Ascii);
     for placed in placed(source, faults) {
-        say(&renderer.render(&[report(source, &placed)]));
+        say(&format!("{}\n", renderer.render(&[report(source, &placed)])));
     }
 }
 

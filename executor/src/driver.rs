@@ -8,8 +8,8 @@ use crate::journal::{Journal, JournalError};
 use crate::order::{self, Expected, RunIdentity, attempt_of, launch_id};
 use crate::resident::{ResidentOrder, Residents};
 use pop_agenda::{
-    Action, CancelReason, Input, OpIx, Recorded, RunOptions, RunOutcome, RunTime, Scheduler, Serves, Sink,
-    Verdict,
+    Action, Adopted, CancelReason, Input, OpIx, Recorded, RunOptions, RunOutcome, RunTime, Scheduler, Serves,
+    Sink, Verdict,
 };
 use pop_handler_base::field_retriever::LaunchDataWrapper;
 use pop_launchers::{LaunchEvent, LaunchId, Launched, Launcher};
@@ -46,6 +46,8 @@ pub struct Given {
     pub scheduler: Scheduler,
     /// Who the run is.
     pub identity: RunIdentity,
+    /// What an earlier run of the agenda had reached, for a run that begins.
+    pub adopted: Vec<Adopted>,
     /// How it is to go, for a run that is resumed.
     pub resumed: Option<RunOptions>,
     /// When the run began by the wall clock, and the time of its last event.
@@ -82,14 +84,14 @@ struct Driver<'p> {
 
 impl<'p> Driver<'p> {
     fn new(given: Given, ports: Ports<'p>) -> Self {
-        let Given { scheduler, identity, resumed, began } = given;
+        let Given { scheduler, identity, adopted, resumed, began } = given;
         let (sender, heard) = mpsc::channel(HEARD);
         let now = (ports.clock)();
         // a run's time goes on while nobody executes it, and never back, whatever the wall clock does
         let base = began.map_or(RunTime(0), |(started, last)| RunTime(now.saturating_sub(started)).max(last));
         let input = match resumed {
             Some(options) => Input::Resumed { options },
-            None => Input::Begun { run: identity.run.as_str().into(), started: now },
+            None => Input::Begun { run: identity.run.as_str().into(), started: now, adopted },
         };
         let residents = Residents::new(
             Arc::clone(&ports.launch_data),

@@ -13,5 +13,5 @@ mod run_folder;
 pub use driver::{Given, Ports, RunError, run};
 pub use journal::{FileJournal, Journal, JournalError, Opened, Sync, read_journal};
 pub use order::{RunIdentity, operation_log};
-pub use restore::{Restored, restore};
+pub use restore::{Restored, adopt, restore};
 pub use run_folder::{FolderError, Inputs, Lock, RunFolder, Settings};

@@ -55,7 +55,7 @@ impl RunIdentity {
     pub fn is_foreign(name: &str) -> bool {
         let payload =
             [variable::PAYLOAD, variable::PAYLOAD_TYPE, variable::PAYLOAD_FILE, variable::LAST_PROGRESS];
-        let own = [variable::OPERATION_NAME, variable::OPERATION_ID, variable::ATTEMPT, variable::PROP_FILE];
+        let own = [variable::OPERATION_NAME, variable::OPERATION_ID, variable::ATTEMPT, variable::PROPERTIES];
         payload.contains(&name)
             || own.contains(&name)
             || name.starts_with(variable::COMPRESSED_PAYLOAD_PREFIX)
@@ -139,6 +139,7 @@ pub(crate) fn prepare(
             if let Some(prior) = prior.and_then(|prior| serde_json::to_string(prior).ok()) {
                 order.program.env.push((variable::LAST_PROGRESS.to_owned(), prior));
             }
+            order.program.env.extend(properties(entry));
             let file = identity.logs.join(format!("{}.{attempt}.payload", planned.name.file_name()));
             order.program.env.extend(payload_variables(&payload.to_string(), &file)?);
         }
@@ -146,6 +147,9 @@ pub(crate) fn prepare(
     let own = &mut order.program.env;
     own.push((variable::OPERATION_NAME.to_owned(), planned.name.to_string()));
     own.push((variable::ATTEMPT.to_owned(), attempt.to_string()));
+    if planned.policies.log_detail.value {
+        own.push((variable::LOG_LEVEL.to_owned(), "DEBUG".to_owned()));
+    }
     if let Some(id) = &planned.id {
         own.push((variable::OPERATION_ID.to_owned(), id.to_string()));
     }
@@ -171,6 +175,13 @@ fn program(entry: &Entry, identity: &RunIdentity) -> Program {
         image: entry.image().map(str::to_owned),
         ..Program::default()
     }
+}
+
+/// The registry's properties for a handler, as the one variable that carries them.
+fn properties(entry: &Entry) -> Option<(String, String)> {
+    let given: Map<String, Value> =
+        entry.properties.iter().map(|(key, value)| (key.clone(), json!(value))).collect();
+    (!given.is_empty()).then(|| (variable::PROPERTIES.to_owned(), Value::Object(given).to_string()))
 }
 
 /// A payload on its way to a program: plain while it is short, then compressed, then as a file.

@@ -211,7 +211,7 @@ async fn drive(setup: Setup) -> World {
         cancels,
         clock: || 1_000,
     };
-    let given = Given { scheduler, identity, resumed, began };
+    let given = Given { scheduler, identity, adopted: Vec::new(), resumed, began };
     let outcome = tokio::task::LocalSet::new().run_until(run(given, ports)).await;
     let diary = diary.lock().unwrap().clone();
     let events = events.borrow().clone();
@@ -364,8 +364,12 @@ async fn f1_a_run_resumed_at_any_record_ends_the_same_and_repeats_no_success() {
 #[tokio::test(start_paused = true)]
 async fn f68_the_time_of_a_run_never_goes_back() {
     let operations = json!([exec("a", &[])]);
-    let started =
-        RunEvent::RunStarted { run: "r".into(), started: 999_999_999, options: RunOptions::default() };
+    let started = RunEvent::RunStarted {
+        run: "r".into(),
+        started: 999_999_999,
+        options: RunOptions::default(),
+        adopted: Vec::new(),
+    };
     let before = vec![Recorded { at: RunTime(50), event: started }];
     // the wall clock of this executor is far behind
     let world = drive(Setup { before, ..setup(operations, vec![ends(Exit::Code(0))]) }).await;

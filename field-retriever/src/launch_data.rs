@@ -1,5 +1,6 @@
 //! One look-up over arguments, environment and the properties file, each value with its origin.
 
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::ffi::OsString;
 use std::fmt;
@@ -201,6 +202,9 @@ pub enum LaunchDataError {
     /// The payload in the environment cannot be used.
     #[error(transparent)]
     Payload(#[from] PayloadError),
+    /// What the environment says of properties is no map of texts.
+    #[error("environment variable `POP_PROPERTIES` is no JSON map of texts")]
+    GivenProperties(#[source] serde_json::Error),
     /// There is no payload.
     #[error("no payload; give `--payloadFile FILE` or set the environment variable `PAYLOAD`")]
     NoPayload,
@@ -215,7 +219,7 @@ impl LaunchDataError {
             Self::Properties { source, .. } => Some(source.hint()),
             Self::File { .. } => Some("name a readable file of UTF-8 text within the size limit".to_owned()),
             Self::Payload(error) => Some(error.hint().to_owned()),
-            Self::NoPayload => None,
+            Self::GivenProperties(_) | Self::NoPayload => None,
         }
     }
 }
@@ -227,6 +231,8 @@ pub struct DefaultLaunchData {
     arguments: Arguments,
     environment: Environment,
     properties: Properties,
+    /// Properties of this handler alone, which the registry gives in the environment.
+    given: BTreeMap<String, String>,
     launch_type: Found<LaunchType>,
     external_launch_type: Found<LaunchType>,
     payload_limit: u64,
@@ -266,10 +272,15 @@ impl DefaultLaunchData {
         properties: Properties,
         defaults: &Defaults,
     ) -> Result<Self, LaunchDataError> {
+        let given = match environment.value(names::environment::PROPERTIES) {
+            Some(json) => serde_json::from_str(json).map_err(LaunchDataError::GivenProperties)?,
+            None => BTreeMap::new(),
+        };
         let mut data = Self {
             arguments,
             environment,
             properties,
+            given,
             launch_type: Found::defaulted(defaults.launch_type),
             external_launch_type: Found::defaulted(defaults.external_launch_type),
             payload_limit: MAX_PAYLOAD_BYTES,
@@ -318,6 +329,15 @@ impl DefaultLaunchData {
         self.properties.find(name).map(|named| self.read(named)).transpose()
     }
 
+    /// A property of this handler alone beats one of the file, which is for many.
+    fn property(&self, key: &str) -> Option<Found<String>> {
+        let given = self.given.get(key).map(|value| {
+            let name = format!("{}/{key}", names::environment::PROPERTIES);
+            Found::new(value.clone(), Origin::Environment { name })
+        });
+        given.or_else(|| self.properties.find(key))
+    }
+
     fn read(&self, named: Found<String>) -> Result<Found<String>, LaunchDataError> {
         let Found { value, origin } = named;
         match read_text(Path::new(&value), self.payload_limit) {
@@ -332,7 +352,7 @@ impl LaunchDataWrapper for DefaultLaunchData {
         name.argument
             .and_then(|argument| self.arguments.find(argument))
             .or_else(|| self.environment.find(name.environment))
-            .or_else(|| self.properties.find(name.property.as_deref()?))
+            .or_else(|| self.property(name.property.as_deref()?))
     }
 
     fn launch_type(&self) -> Found<LaunchType> {

@@ -51,6 +51,8 @@ pub mod environment {
     pub const COMPRESSED_PAYLOAD_PREFIX: &str = "POP_COMPRESSED_PAYLOAD_";
     /// File of the payload, when it travels as a file.
     pub const PAYLOAD_FILE: &str = "POP_PAYLOAD_FILE";
+    /// Properties that the registry gives to a handler: a JSON map of texts.
+    pub const PROPERTIES: &str = "POP_PROPERTIES";
     /// Progress of an earlier attempt.
     pub const LAST_PROGRESS: &str = "LAST_PROGRESS";
     /// Correlation identifier.

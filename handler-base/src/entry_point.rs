@@ -97,10 +97,14 @@ fn run<H: Handler>(handler: &H, launch: Arc<DefaultLaunchData>) -> u8 {
     if succeeded { EXIT_SUCCEEDED } else { EXIT_FAILED }
 }
 
-/// Waits for SIGTERM, asks the handler to stop, and returns when it has had its time.
+/// Waits for SIGTERM or SIGINT, asks the handler to stop, and returns when it has had its time.
 async fn asked_to_stop(canceller: &crate::Canceller) {
-    let Ok(mut terminate) = signal(SignalKind::terminate()) else { return std::future::pending().await };
-    terminate.recv().await;
+    let kinds = [SignalKind::terminate(), SignalKind::interrupt()].map(signal);
+    let [Ok(mut terminate), Ok(mut interrupt)] = kinds else { return std::future::pending().await };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
     warn!("asked to stop");
     canceller.ask();
     tokio::time::sleep(GRACE).await;
@@ -117,7 +121,8 @@ fn prior_progress(launch: &dyn LaunchDataWrapper) -> Result<Option<Progress>, St
 }
 
 fn start_log(launch: &dyn LaunchDataWrapper) {
-    let level = launch.log_level().and_then(|found| found.value.trim().parse().ok());
+    let wanted = launch.log_level().map(|found| found.value);
+    let level: Option<tracing::Level> = wanted.as_ref().and_then(|text| text.trim().parse().ok());
     let log = tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
         .with_ansi(false)
@@ -125,6 +130,9 @@ fn start_log(launch: &dyn LaunchDataWrapper) {
         .with_max_level(level.unwrap_or(tracing::Level::INFO));
     // a second handler in one process keeps the first one's log
     log.try_init().ok();
+    if let (Some(wanted), None) = (wanted, level) {
+        warn!("LOG_LEVEL `{wanted}` is none of ERROR, WARN, INFO, DEBUG, TRACE; INFO is used");
+    }
 }
 
 /// One line that says who this is; the payload is not in it, for it may hold secrets.

@@ -8,16 +8,8 @@ use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
 const BASE: &str = "basePodConfig";
-const FIELDS: [&str; 8] = [
-    "configMapName",
-    "podConfig",
-    "command",
-    "workingDirectory",
-    "envVars",
-    "properties",
-    "policies",
-    "describe",
-];
+const FIELDS: [&str; 7] =
+    ["configMapName", "podConfig", "command", "workingDirectory", "envVars", "properties", "policies"];
 
 /// Reads a registry document into entries; all that is wrong in it is added to `faults`.
 pub(crate) fn entries(root: &Value, faults: &mut Vec<Fault>) -> BTreeMap<String, Entry> {

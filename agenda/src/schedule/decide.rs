@@ -12,11 +12,8 @@ impl Scheduler {
     /// The fact that an input is, if it is one: inputs of attempts that are over are none.
     pub(super) fn fact(&self, input: Input) -> Option<RunEvent> {
         match input {
-            Input::Begun { run, started } => (self.run == Phase::Unstarted).then(|| RunEvent::RunStarted {
-                run,
-                started,
-                options: self.options.clone(),
-            }),
+            Input::Begun { run, started, adopted } => (self.run == Phase::Unstarted)
+                .then(|| RunEvent::RunStarted { run, started, options: self.options.clone(), adopted }),
             Input::Resumed { options } => Some(RunEvent::RunResumed { options }),
             Input::Running { op, attempt } => {
                 let is_pending = matches!(self.state[op], OpState::Launched { is_pending: true, .. });

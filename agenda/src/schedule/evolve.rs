@@ -2,7 +2,7 @@
 
 use super::state::OpState;
 use super::{Cancel, Phase, Scheduler};
-use crate::event::{CancelReason, Ending, Outcome, Recorded, RunEvent, RunTime, StopReason};
+use crate::event::{Adopted, CancelReason, Ending, Outcome, Recorded, RunEvent, RunTime, StopReason};
 use crate::ops::OpIx;
 use pop_policy::OnFail;
 use serde_json::Value;
@@ -13,11 +13,14 @@ impl Scheduler {
     pub fn evolve(&mut self, recorded: &Recorded) {
         let now = recorded.at;
         match &recorded.event {
-            RunEvent::RunStarted { run, options, .. } => {
+            RunEvent::RunStarted { run, options, adopted, .. } => {
                 self.options = options.clone();
                 self.run = Phase::Under;
                 if self.agenda_id.is_empty() {
                     self.agenda_id.clone_from(run);
+                }
+                for adopted in adopted {
+                    self.adopt(adopted);
                 }
             }
             RunEvent::RunResumed { options } => {
@@ -72,6 +75,15 @@ impl Scheduler {
                 self.doom_unstarted();
             }
             RunEvent::RunEnded { outcome } => self.run = Phase::Ended(*outcome),
+        }
+    }
+
+    fn adopt(&mut self, adopted: &Adopted) {
+        if let Some(progress) = &adopted.progress {
+            self.progress.insert(adopted.op, Arc::clone(progress));
+        }
+        if let Some(result) = &adopted.result {
+            self.end_attempt(adopted.op, &Ending::Succeeded { result: Arc::clone(result) });
         }
     }
 

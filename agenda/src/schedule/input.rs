@@ -1,6 +1,6 @@
 //! What the world tells the scheduler, and what the scheduler asks of the world.
 
-use crate::event::{CancelReason, RunEvent, RunOptions};
+use crate::event::{Adopted, CancelReason, RunEvent, RunOptions};
 use crate::ops::OpIx;
 use pop_registry::contract::{Failure, Millis, Progress};
 use serde_json::Value;
@@ -36,6 +36,8 @@ pub enum Input {
         run: Box<str>,
         /// When, by the wall clock.
         started: Millis,
+        /// What an earlier run had reached.
+        adopted: Vec<Adopted>,
     },
     /// The run goes on under a new executor.
     Resumed {

@@ -54,7 +54,13 @@ pub(crate) fn resume(args: &ResumeArgs) -> Result<u8, CommandError> {
         home: inputs.settings.home.clone(),
         on: inputs.settings.on.clone(),
     };
-    let given = Given { scheduler: restored.scheduler, identity, resumed, began: restored.began };
+    let given = Given {
+        scheduler: restored.scheduler,
+        identity,
+        adopted: Vec::new(),
+        resumed,
+        began: restored.began,
+    };
     let history = History::of(given.scheduler.plan().len(), &opened.events);
     go(given, history, &mut journal, &args.go, Arc::new(launch), &inputs.settings.folder)
 }

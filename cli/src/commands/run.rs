@@ -4,9 +4,10 @@ use super::go::{go, options};
 use crate::args::RunArgs;
 use crate::error::{CommandError, Kind};
 use crate::inputs::{Faults, freeze, launch_data, launch_type, plan, texts};
-use pop_agenda::{History, Scheduler};
-use pop_executor::{FileJournal, Given, RunFolder, RunIdentity};
-use pop_field_retriever::{LaunchDataWrapper as _, LaunchType};
+use crate::ui;
+use pop_agenda::{Adopted, History, Plan, Scheduler};
+use pop_executor::{FileJournal, Given, RunFolder, RunIdentity, adopt};
+use pop_field_retriever::{LaunchDataWrapper, LaunchType};
 use std::sync::Arc;
 
 pub(crate) fn run(args: &RunArgs) -> Result<u8, CommandError> {
@@ -35,10 +36,26 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8, CommandError> {
         home: texts.home.clone(),
         on: on.to_string(),
     };
+    let adopted = adopted(&plan, &launch)?;
     let scheduler = Scheduler::new(plan, options(&args.go));
-    let given = Given { scheduler, identity, resumed: None, began: None };
+    let given = Given { scheduler, identity, adopted, resumed: None, began: None };
     let history = History::new(given.scheduler.plan().len());
     go(given, history, &mut journal, &args.go, Arc::new(launch), &inputs.settings.folder)
+}
+
+/// What the launch data say that an earlier run had reached; a progress that cannot be read is as good as none.
+fn adopted(plan: &Plan, launch: &dyn LaunchDataWrapper) -> Result<Vec<Adopted>, CommandError> {
+    let Some(found) = launch.last_progress()? else { return Ok(Vec::new()) };
+    match serde_json::from_str(&found.value) {
+        Ok(progress) => Ok(adopt(plan, progress)),
+        Err(error) => {
+            ui::say(&format!(
+                "warning: the last progress ({}) cannot be read and is ignored: {error}",
+                found.origin
+            ));
+            Ok(Vec::new())
+        }
+    }
 }
 
 /// Logs are named from whatever folder a program is started in.

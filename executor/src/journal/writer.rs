@@ -81,7 +81,12 @@ mod tests {
     use pop_agenda::{OpIx, RunEvent, RunOptions, RunTime};
 
     fn events(count: u32) -> Vec<Recorded> {
-        let started = RunEvent::RunStarted { run: "r".into(), started: 7, options: RunOptions::default() };
+        let started = RunEvent::RunStarted {
+            run: "r".into(),
+            started: 7,
+            options: RunOptions::default(),
+            adopted: Vec::new(),
+        };
         let first = Recorded { at: RunTime(0), event: started };
         let more = (0..count).map(|number| Recorded {
             at: RunTime(u64::from(number)),

@@ -369,3 +369,18 @@ fn a_wrong_command_line_is_passed_on() {
     assert_eq!(error.to_string(), "unknown argument `--lunchType`, did you mean `--launchType`?");
     assert_eq!(error.hint().as_deref(), Some("write `--launchType`"));
 }
+
+#[test]
+fn u6_properties_of_the_registry_beat_those_of_the_file_and_must_be_texts() {
+    let file = Properties::parse(Path::new("p.properties"), b"import_key = 0\nother = 1").unwrap();
+    let load = |json: &str| {
+        let environment = Environment::from_pairs([("POP_PROPERTIES", json)]);
+        let none = Arguments::parse(Vec::<String>::new(), &[]).unwrap();
+        DefaultLaunchData::from_parts(none, environment, file.clone(), &Defaults::handler())
+    };
+    let data = load(r#"{"import_key": "1"}"#).unwrap();
+    let found = |key: &str| data.field(&FieldName::of_property(key.to_owned())).unwrap();
+    assert_eq!((found("import_key").value.as_str(), found("other").value.as_str()), ("1", "1"));
+    assert_eq!(found("import_key").origin.to_string(), "environment variable `POP_PROPERTIES/import_key`");
+    assert!(matches!(load("[1]"), Err(LaunchDataError::GivenProperties(_))));
+}

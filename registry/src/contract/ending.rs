@@ -117,7 +117,12 @@ impl Failure {
 
     /// Whether another attempt can end otherwise.
     pub fn is_repeatable(&self) -> bool {
-        !matches!(self.code.as_str(), "reference" | "payload" | "cancelled")
+        const FINAL: [&str; 3] = ["reference", "payload", "cancelled"];
+        let is_final = |code: &str| FINAL.contains(&code);
+        // a handler says so by the codes of its diagnostics
+        let says_final = !self.diagnostics.is_empty()
+            && self.diagnostics.iter().all(|event| event.status_code.as_deref().is_some_and(is_final));
+        !is_final(&self.code) && !says_final
     }
 }
 
@@ -224,5 +229,8 @@ mod tests {
         failure.diagnostics =
             vec![DiagnosticEvent { status_code: Some("11002".into()), ..Default::default() }];
         assert_eq!(failure.codes(), ["failed", "7", "11002"]);
+        assert!(failure.is_repeatable());
+        failure.diagnostics[0].status_code = Some("payload".into());
+        assert!(!failure.is_repeatable());
     }
 }

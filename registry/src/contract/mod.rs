@@ -8,4 +8,7 @@ mod progress;
 pub use ending::{Blame, Exit, Failure, Said, judge};
 pub use launch_type::{LaunchType, UnknownLaunchType};
 pub use names::*;
-pub use progress::{DiagnosticEvent, FAILED, Millis, PENDING, ProcessingState, Progress, SUCCEEDED};
+pub use progress::{
+    AgendaProgress, DiagnosticEvent, FAILED, Millis, OperationReached, PENDING, ProcessingState, Progress,
+    SUCCEEDED,
+};

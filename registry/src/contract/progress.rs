@@ -79,6 +79,38 @@ impl Progress {
     }
 }
 
+/// Progress of an agenda, as an earlier run reported it.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct AgendaProgress {
+    /// Progress of its operations.
+    #[serde(deserialize_with = "null_is_default")]
+    pub operation_progress: Vec<OperationReached>,
+}
+
+/// What an operation had reached in an earlier run.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct OperationReached {
+    /// Its progress.
+    pub progress: Progress,
+    /// Its result: JSON, written as text.
+    pub result_payload: Option<String>,
+}
+
+impl<'de> Deserialize<'de> for OperationReached {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        // one map holds both: a progress with one more field
+        let mut fields = Map::<String, Value>::deserialize(from)?;
+        let result_payload = match fields.remove("resultPayload") {
+            Some(Value::String(text)) => Some(text),
+            None | Some(Value::Null) => None,
+            Some(other) => Some(other.to_string()),
+        };
+        let progress = serde_json::from_value(Value::Object(fields)).map_err(serde::de::Error::custom)?;
+        Ok(Self { progress, result_payload })
+    }
+}
+
 /// Something that a handler or the executor has to say about an operation.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -131,6 +163,19 @@ mod tests {
         assert!(!progress.is_final());
         assert_eq!(progress.percent_complete, Some(40.0));
         assert_eq!(progress.params.unwrap()["jobInfo"]["jobId"], "j-9");
+    }
+
+    #[test]
+    fn p27_the_progress_of_an_agenda_is_read() {
+        let text = r#"{"id":"p","operationProgress":[{"operation":"a","processingState":"COMPLETE",
+            "processingStateMessage":"succeeded","resultPayload":"{\"w\":1}"},{"operation":"b","resultPayload":null}]}"#;
+        let progress: AgendaProgress = serde_json::from_str(text).unwrap();
+        let first = &progress.operation_progress[0];
+        assert!(first.progress.is_succeeded());
+        assert_eq!(first.result_payload.as_deref(), Some("{\"w\":1}"));
+        assert_eq!(progress.operation_progress[1].result_payload, None);
+        let none: AgendaProgress = serde_json::from_str(r#"{"operationProgress":null}"#).unwrap();
+        assert!(none.operation_progress.is_empty());
     }
 
     #[test]
