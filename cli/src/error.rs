@@ -71,14 +71,8 @@ impl CommandError {
 }
 
 /// An error and all its causes in one line.
-pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text = format!("{text}: {inner}");
-        cause = inner.source();
-    }
-    text
+fn with_causes(error: impl Into<anyhow::Error>) -> String {
+    format!("{:#}", error.into())
 }
 
 impl From<FolderError> for CommandError {
@@ -94,7 +88,8 @@ impl From<FolderError> for CommandError {
             ),
             FolderError::Io { .. } => (Kind::Journal, None),
         };
-        Self { kind, message: Some(with_causes(&error)), hint: hint.map(str::to_owned) }
+        let hint = hint.map(str::to_owned);
+        Self { kind, message: Some(with_causes(error)), hint }
     }
 }
 
@@ -106,7 +101,7 @@ impl From<std::io::Error> for CommandError {
 
 impl From<JournalError> for CommandError {
     fn from(error: JournalError) -> Self {
-        Self::new(Kind::Journal, with_causes(&error))
+        Self::new(Kind::Journal, with_causes(error))
     }
 }
 
@@ -121,6 +116,6 @@ impl From<RunError> for CommandError {
 impl From<LaunchDataError> for CommandError {
     fn from(error: LaunchDataError) -> Self {
         let hint = error.hint();
-        Self { kind: Kind::Registry, message: Some(with_causes(&error)), hint }
+        Self { kind: Kind::Registry, message: Some(with_causes(error)), hint }
     }
 }

@@ -1,6 +1,6 @@
 //! JSON: read into a value with duplicate keys refused, and walked again for places.
 
-use crate::source::Spans;
+use crate::place::Spans;
 use crate::{Fault, Pointer, Site};
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};

@@ -18,6 +18,7 @@
 mod fault;
 mod json;
 mod nearest;
+mod place;
 mod pointer;
 mod shape;
 mod source;
@@ -25,6 +26,7 @@ mod yaml;
 
 pub use fault::{Fault, Severity, Site};
 pub use nearest::nearest;
+pub use place::Place;
 pub use pointer::Pointer;
 pub use shape::{Fields, kind_of};
-pub use source::{Format, MAX_BYTES, MAX_DEPTH, Place, Source};
+pub use source::{Format, MAX_BYTES, MAX_DEPTH, Source};

@@ -1,5 +1,6 @@
 //! One text that a person wrote, with its name: read into a value, and asked for the places of faults.
 
+use crate::place::{Place, Spans};
 use crate::{Fault, Site, json, yaml};
 use serde_json::Value;
 use std::collections::HashMap;
@@ -18,17 +19,6 @@ pub enum Format {
     Json,
     /// YAML 1.2, core schema: `no` is text, `0755` is text.
     Yaml,
-}
-
-/// A place in a text: what editors need, and what the caret needs.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
-    /// The line, from 1.
-    pub line: usize,
-    /// The column in characters, from 1.
-    pub column: usize,
-    /// The bytes meant.
-    pub bytes: Range<usize>,
 }
 
 /// A text with the name that messages give it.
@@ -135,13 +125,6 @@ impl Source {
             bytes: start..end,
         }
     }
-}
-
-/// The bytes of a value and of its key.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Spans {
-    pub(crate) key: Option<Range<usize>>,
-    pub(crate) value: Option<Range<usize>>,
 }
 
 /// A pointer and those above it, nearest first.

@@ -1,6 +1,6 @@
 //! YAML: read into a value under a budget, and read again with spans for places.
 
-use crate::source::Spans;
+use crate::place::Spans;
 use crate::{Fault, MAX_BYTES, MAX_DEPTH, Pointer, Site};
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;

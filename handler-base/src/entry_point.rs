@@ -1,7 +1,7 @@
 //! The entry point of a handler program: launch data in, report and exit status out.
 
 use crate::cancel::Cancellation;
-use crate::{Handler, OperationContext, Progress, Surroundings, process};
+use crate::{Handler, HandlerError, OperationContext, Progress, Surroundings, process};
 use pop_field_retriever::{DefaultLaunchData, Defaults, Environment, LaunchDataWrapper};
 use pop_launchers::choose;
 use pop_registry::contract::{HANDLER_COMPLETE, Millis};
@@ -42,7 +42,7 @@ fn launch_data() -> Result<DefaultLaunchData, String> {
     let launch = DefaultLaunchData::load(arguments, Environment::capture(), &Defaults::handler());
     launch.map_err(|error| {
         let hint = error.hint().map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
-        format!("error: {}{hint}", with_causes(&error))
+        format!("error: {}{hint}", HandlerError::from(error).message())
     })
 }
 
@@ -51,7 +51,7 @@ fn run<H: Handler>(handler: &H, launch: Arc<DefaultLaunchData>) -> u8 {
     let payload = match launch.payload() {
         Ok(found) => found.value,
         Err(error) => {
-            say(&format!("error: {}", with_causes(&error)));
+            say(&format!("error: {}", HandlerError::from(error).message()));
             return EXIT_BAD_LAUNCH_DATA;
         }
     };
@@ -112,7 +112,8 @@ async fn asked_to_stop(canceller: &crate::Canceller) {
 }
 
 fn prior_progress(launch: &dyn LaunchDataWrapper) -> Result<Option<Progress>, String> {
-    let found = launch.last_progress().map_err(|error| format!("error: {}", with_causes(&error)))?;
+    let found =
+        launch.last_progress().map_err(|error| format!("error: {}", HandlerError::from(error).message()))?;
     Ok(found.and_then(|found| {
         serde_json::from_str(&found.value)
             .inspect_err(|error| warn!("the last progress cannot be read and is ignored: {error}"))
@@ -153,16 +154,6 @@ fn log_metadata(launch: &dyn LaunchDataWrapper, cid: &str) {
 
 fn now() -> Millis {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as Millis)
-}
-
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text = format!("{text}: {inner}");
-        cause = inner.source();
-    }
-    text
 }
 
 fn say(message: &str) {

@@ -1,6 +1,5 @@
 //! One child followed to its end: output read, reports told, time watched, its group cleared.
 
-use super::launcher::wants_lines;
 use super::{Child, Signal, Watched};
 use crate::log::Log;
 use crate::port::{
@@ -294,6 +293,11 @@ impl<'e> Output<'e> {
         }
         Ended { exit, said: self.sayings.into_said(), stdout: self.stdout, log_tail: summary.tail }
     }
+}
+
+/// Whether the order wants lines instead of reports and log.
+fn wants_lines(order: &LaunchOrder) -> bool {
+    order.captured == Captured::Lines
 }
 
 /// Puts standard output that is no report where it belongs.

@@ -2,7 +2,7 @@
 
 use super::follow::{Control, Follow};
 use super::{Environment, Spawn, resolve, spawn};
-use crate::port::{Captured, Ended, LaunchEvent, LaunchId, LaunchOrder, Launched, Launcher, Program};
+use crate::port::{Ended, LaunchEvent, LaunchId, LaunchOrder, Launched, Launcher, Program};
 use pop_registry::contract::{Blame, Failure};
 use rustix::pipe::{PipeFlags, pipe_with};
 use std::collections::HashMap;
@@ -146,11 +146,6 @@ impl Launcher for ProcessLauncher {
             control.ask(force);
         }
     }
-}
-
-/// Whether the order wants lines instead of reports and log.
-pub(super) fn wants_lines(order: &LaunchOrder) -> bool {
-    order.captured == Captured::Lines
 }
 
 fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
