@@ -47,6 +47,11 @@ impl OperationHistory {
         own.or(self.adopted.as_ref())
     }
 
+    /// Whether it counts as succeeded although its last attempt failed; then its result is an empty map.
+    pub fn is_ignored(&self) -> bool {
+        self.ignored.is_some()
+    }
+
     /// Why its last attempt failed, if that is how it ended.
     pub fn failure(&self) -> Option<&Failure> {
         match &self.attempts.last()?.ended {

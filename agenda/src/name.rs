@@ -5,6 +5,10 @@ use unicode_normalization::UnicodeNormalization;
 
 /// The longest name, in characters.
 const LONGEST: usize = 128;
+/// The longest spelling for files: names of attempts and endings come behind it, and 255 bytes are the most.
+const LONGEST_FILE_NAME: usize = 160;
+/// How many digits of a digest stand in for what is cut off.
+const DIGEST: usize = 32;
 
 /// The name of an operation: 1 to 128 letters or digits of any script, `.`, `_`, `-` and spaces, beginning with
 /// a letter or digit and not ending with a space.
@@ -63,8 +67,21 @@ impl OperationName {
     }
 
     /// A spelling for file names: lower-case ASCII letters, digits, `.`, `_` and `-` stand for themselves,
-    /// anything else is `%` and two hexadecimal digits a byte, so two names never share a spelling.
+    /// anything else is `%` and two hexadecimal digits a byte, so two names never share a spelling. One that would
+    /// be too long for a file system is cut and ends with `%~` and a digest of the name.
     pub fn file_name(&self) -> String {
+        let mut spelled = self.spelled();
+        if spelled.len() > LONGEST_FILE_NAME {
+            // it is ASCII; a cut escape does no harm before the mark
+            spelled.truncate(LONGEST_FILE_NAME - 2 - DIGEST);
+            let digest = blake3::hash(self.0.as_bytes()).to_hex();
+            spelled.push_str("%~");
+            spelled.push_str(&digest[..DIGEST]);
+        }
+        spelled
+    }
+
+    fn spelled(&self) -> String {
         let mut spelled = String::with_capacity(self.0.len());
         for byte in self.0.bytes() {
             match byte {
@@ -132,5 +149,7 @@ mod tests {
         assert_eq!(file("probe.1"), "probe.1");
         assert_eq!(file("A b"), "%41%20b");
         assert_ne!(file("a b"), file("a-b"));
+        let (left, right) = ("影".repeat(127) + "a", "影".repeat(127) + "b");
+        assert!(file(&left).len() <= LONGEST_FILE_NAME && file(&left) != file(&right));
     }
 }

@@ -2,6 +2,7 @@
 
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
+use pop_field_retriever::LaunchType;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -55,10 +56,10 @@ pub(crate) enum Command {
 pub(crate) struct LaunchArgs {
     /// How this process was launched [local, docker, kubernetes; default: local]
     #[arg(long, value_name = "TYPE")]
-    pub(crate) launch_type: Option<String>,
+    pub(crate) launch_type: Option<LaunchType>,
     /// How operations are launched [local, docker, kubernetes; default: local]
     #[arg(long, visible_alias = "on", value_name = "TYPE")]
-    pub(crate) external_launch_type: Option<String>,
+    pub(crate) external_launch_type: Option<LaunchType>,
     /// Java .properties file [default: the first of ./config/external.properties, ./config/external-properties,
     /// /app/config/external.properties]
     #[arg(long, value_name = "FILE")]
@@ -380,7 +381,7 @@ mod tests {
             "run -on docker a.json",
         ] {
             let args = parsed(line).unwrap();
-            assert_eq!(args.launch.external_launch_type.as_deref(), Some("docker"), "{line}");
+            assert_eq!(args.launch.external_launch_type, Some(LaunchType::Docker), "{line}");
             assert_eq!(args.agenda, Some(PathBuf::from("a.json")), "{line}");
         }
         assert_eq!(parsed("run -j4 a.json").unwrap().go.parallel, Some(4));

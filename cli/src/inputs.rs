@@ -38,8 +38,8 @@ pub(crate) struct Faults {
 pub(crate) fn launch_data(args: &LaunchArgs) -> Result<DefaultLaunchData, CommandError> {
     let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.to_string_lossy().into_owned());
     let given = [
-        ("launchType", args.launch_type.clone()),
-        ("externalLaunchType", args.external_launch_type.clone()),
+        ("launchType", args.launch_type.map(|word| word.to_string())),
+        ("externalLaunchType", args.external_launch_type.map(|word| word.to_string())),
         ("propFile", path(&args.prop_file)),
         ("payloadFile", path(&args.payload_file)),
         ("lastProgressFile", path(&args.last_progress_file)),
@@ -48,12 +48,22 @@ pub(crate) fn launch_data(args: &LaunchArgs) -> Result<DefaultLaunchData, Comman
     ];
     let argv = given.into_iter().filter_map(|(name, value)| Some(format!("--{name}={}", value?)));
     let launch = DefaultLaunchData::load(argv, Environment::capture(), &Defaults::executor())?;
+    for warning in launch.properties().warnings() {
+        ui::say(&format!("warning: {warning}"));
+    }
     Ok(launch)
 }
 
 /// The launcher that operations are given to; one that is not here is told before anything starts.
-pub(crate) fn launch_type(launch: &dyn LaunchDataWrapper) -> LaunchType {
-    launch.external_launch_type().value
+pub(crate) fn launch_type(launch: &dyn LaunchDataWrapper) -> Result<LaunchType, CommandError> {
+    let found = launch.external_launch_type();
+    match found.value {
+        LaunchType::Local => Ok(LaunchType::Local),
+        other => {
+            let message = format!("this version has no {other} launcher (asked for by {})", found.origin);
+            Err(CommandError::new(Kind::Registry, message).hint("leave `--on` out, or use `--on local`"))
+        }
+    }
 }
 
 /// Reads a file, or standard input for `-`, up to the bound of a text.
@@ -193,6 +203,8 @@ fn find_programs(plan: &Plan, texts: &Texts, faults: &mut Faults) {
         match &planned.serves {
             Serves::Program(entry) if seen.insert(entry.name.clone()) => {
                 let Some(program) = entry.command.as_ref().and_then(|argv| argv.first()) else { continue };
+                let folder =
+                    entry.working_directory.as_ref().map_or_else(|| folder.clone(), |own| folder.join(own));
                 let beside = texts.home.as_ref().map(|home| resolve(&home.join(program), &folder, None));
                 let is_beside = beside.is_some_and(|found| found.is_ok());
                 if let Some(error) =

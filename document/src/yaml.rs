@@ -4,7 +4,8 @@ use crate::place::Spans;
 use crate::{Fault, MAX_BYTES, MAX_DEPTH, Pointer, Site};
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
-use serde_saphyr::{Location, Spanned};
+use serde_saphyr::budget::BudgetBreach;
+use serde_saphyr::{Error, Location, Spanned};
 use std::collections::HashMap;
 use std::fmt;
 use std::ops::Range;
@@ -40,23 +41,41 @@ pub(crate) fn read(text: &str) -> Result<Value, Vec<Fault>> {
         .map_err(|error| vec![fault_of(text, &error)])
 }
 
-fn fault_of(text: &str, error: &serde_saphyr::Error) -> Fault {
+fn fault_of(text: &str, error: &Error) -> Fault {
     let site = error.location().and_then(|at| bytes_of(text, &at)).map_or(Site::Whole, Site::Bytes);
-    let said = error.without_snippet().to_string();
-    let first = said.lines().next().unwrap_or(&said);
-    let what = first.split(" at line ").next().unwrap_or(first).trim();
-    let lower = what.to_lowercase();
-    if lower.contains("duplicate") {
-        return Fault::new("duplicate-key", site, format!("a key stands twice in one map: {what}"));
+    let error = match error.without_snippet() {
+        Error::AliasError { error, .. } => error.without_snippet(),
+        other => other,
+    };
+    let too_deep = || format!("lists and maps are nested deeper than {MAX_DEPTH}");
+    match error {
+        Error::DuplicateMappingKey { key, .. } => {
+            let key = key.as_ref().map(|key| format!(" `{key}`")).unwrap_or_default();
+            Fault::new("duplicate-key", site, format!("the key{key} stands twice in one map"))
+        }
+        Error::Budget { breach: BudgetBreach::Depth { .. }, .. } => Fault::new("too-deep", site, too_deep()),
+        Error::Budget { .. }
+        | Error::AliasReplayLimitExceeded { .. }
+        | Error::AliasExpansionLimitExceeded { .. }
+        | Error::AliasReplayCounterOverflow { .. }
+        | Error::AliasReplayStackDepthExceeded { .. } => {
+            let fault = Fault::new("too-large", site, format!("the text grows beyond its budget: {error}"));
+            fault.hint("aliases (`*name`) that repeat aliases multiply; write the values out")
+        }
+        Error::MultipleDocuments { .. } => {
+            Fault::new("syntax", site, "this is not one YAML document: another begins here")
+        }
+        other => {
+            let said = other.to_string();
+            let first = said.lines().next().unwrap_or(&said);
+            let what = first.split(" at line ").next().unwrap_or(first).trim();
+            // the scanner has a bound of its own for what is nested in brackets
+            if what.contains("recursion limit") || what.contains("nesting") {
+                return Fault::new("too-deep", site, too_deep());
+            }
+            Fault::new("syntax", site, format!("this is not YAML: {what}"))
+        }
     }
-    if lower.contains("depth") || lower.contains("nest") || lower.contains("recursion") {
-        return Fault::new("too-deep", site, format!("lists and maps are nested deeper than {MAX_DEPTH}"));
-    }
-    if lower.contains("budget") || lower.contains("limit") || lower.contains("alias") {
-        let fault = Fault::new("too-large", site, format!("the text grows beyond its budget: {what}"));
-        return fault.hint("aliases (`*name`) that repeat aliases multiply; write the values out");
-    }
-    Fault::new("syntax", site, format!("this is not YAML: {what}"))
 }
 
 fn bytes_of(text: &str, at: &Location) -> Option<Range<usize>> {

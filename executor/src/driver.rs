@@ -237,6 +237,7 @@ impl<'p> Driver<'p> {
                     operation: planned.name.to_string(),
                     prior: self.scheduler.progress(op).map(|progress| progress.as_ref().clone()),
                     log: ready.order.log,
+                    silence: ready.order.silence,
                 };
                 self.residents.launch(id, order, &self.sender);
             }

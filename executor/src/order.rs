@@ -46,18 +46,16 @@ impl RunIdentity {
             (variable::PROGRESS_ID, identity.progress_id.as_deref()),
             (variable::LAUNCH_TYPE, Some(self.on.as_str())),
             (variable::EXTERNAL_LAUNCH_TYPE, Some(self.on.as_str())),
-            (variable::LOG_LEVEL, Some("INFO")),
         ];
         all.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned()))).collect()
     }
 
     /// Variables of this process that would mislead a program of the run.
     pub fn is_foreign(name: &str) -> bool {
-        let payload =
-            [variable::PAYLOAD, variable::PAYLOAD_TYPE, variable::PAYLOAD_FILE, variable::LAST_PROGRESS];
+        let payload = [variable::PAYLOAD, variable::PAYLOAD_TYPE, variable::PAYLOAD_FILE];
+        let progress = [variable::LAST_PROGRESS, variable::LAST_PROGRESS_FILE];
         let own = [variable::OPERATION_NAME, variable::OPERATION_ID, variable::ATTEMPT, variable::PROPERTIES];
-        payload.contains(&name)
-            || own.contains(&name)
+        [payload.as_slice(), &progress, &own].iter().any(|names| names.contains(&name))
             || name.starts_with(variable::COMPRESSED_PAYLOAD_PREFIX)
     }
 }
@@ -137,7 +135,8 @@ pub(crate) fn prepare(
             order.program = program(entry, identity);
             let prior = scheduler.progress(op);
             if let Some(prior) = prior.and_then(|prior| serde_json::to_string(prior).ok()) {
-                order.program.env.push((variable::LAST_PROGRESS.to_owned(), prior));
+                let file = identity.logs.join(format!("{}.{attempt}.progress", planned.name.file_name()));
+                order.program.env.push(progress_variable(prior, &file)?);
             }
             order.program.env.extend(properties(entry));
             let file = identity.logs.join(format!("{}.{attempt}.payload", planned.name.file_name()));
@@ -197,11 +196,22 @@ fn payload_variables(text: &str, file: &Path) -> Result<Vec<(String, String)>, F
     if compressed.iter().map(|(_, segment)| segment.len()).sum::<usize>() <= COMPRESSED_LIMIT {
         return Ok(compressed);
     }
-    write_payload(file, text).map_err(|error| failed(&error))?;
+    write_file(file, text).map_err(|error| failed(&error))?;
     Ok(payload::encode_file(&file.to_string_lossy()))
 }
 
-fn write_payload(file: &Path, text: &str) -> io::Result<()> {
+/// The progress of an earlier attempt: plain while it is short, then as a file.
+fn progress_variable(text: String, file: &Path) -> Result<(String, String), Failure> {
+    if text.len() <= PLAIN_LIMIT {
+        return Ok((variable::LAST_PROGRESS.to_owned(), text));
+    }
+    write_file(file, &text).map_err(|error| {
+        Failure::new(Blame::Platform, "storage", format!("the last progress could not be handed on: {error}"))
+    })?;
+    Ok((variable::LAST_PROGRESS_FILE.to_owned(), file.to_string_lossy().into_owned()))
+}
+
+fn write_file(file: &Path, text: &str) -> io::Result<()> {
     let mut options = fs::OpenOptions::new();
     let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(file)?;
     io::Write::write_all(&mut file, text.as_bytes())

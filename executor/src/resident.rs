@@ -10,12 +10,14 @@ use pop_registry::Resident;
 use pop_registry::contract::{Blame, Exit, Failure, Millis, Said};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, sleep_until};
 
 /// The handlers inside the executor, and those of them at work.
 pub(crate) struct Residents {
@@ -39,6 +41,8 @@ pub(crate) struct ResidentOrder {
     pub(crate) operation: String,
     pub(crate) prior: Option<Progress>,
     pub(crate) log: Option<PathBuf>,
+    /// After how long without a word it is said to be silent.
+    pub(crate) silence: Option<Duration>,
 }
 
 impl Residents {
@@ -57,9 +61,10 @@ impl Residents {
         let (kill, killed) = oneshot::channel();
         self.at_work.borrow_mut().insert(id, Control { canceller, kill: Some(kill) });
         let log = Rc::new(RefCell::new(Log::new(order.log)));
+        let heard = Rc::new(Cell::new(Instant::now()));
         let context = OperationContext::new(Surroundings {
             launch: Arc::clone(&self.launch),
-            reporter: Box::new(Telling { id, events: events.clone() }),
+            reporter: Box::new(Telling { id, events: events.clone(), heard: Rc::clone(&heard) }),
             cancellation,
             launcher: Arc::clone(&self.launcher),
             clock: self.clock,
@@ -68,15 +73,25 @@ impl Residents {
             operation: Some(order.operation),
             log: Box::new({
                 let log = Rc::clone(&log);
-                move |line| log.borrow_mut().write(format!("{line}\n").as_bytes())
+                let heard = Rc::clone(&heard);
+                move |line| {
+                    heard.set(Instant::now());
+                    log.borrow_mut().write(format!("{line}\n").as_bytes());
+                }
             }),
         });
         let at_work = Rc::clone(&self.at_work);
         let events = events.clone();
         tokio::task::spawn_local(async move {
+            let silence = async {
+                silent(order.silence, &heard).await;
+                events.send(Launched { id, event: LaunchEvent::Silent }).await.ok();
+                std::future::pending::<()>().await;
+            };
             let report = tokio::select! {
                 report = work(order.resident, &order.payload, context) => Some(report),
                 _ = killed => None,
+                () = silence => None,
             };
             at_work.borrow_mut().remove(&id);
             let log = std::mem::replace(&mut *log.borrow_mut(), Log::new(None)).finish();
@@ -110,6 +125,14 @@ impl Residents {
     }
 }
 
+/// Waits until nothing was heard for so long; for ever without a limit.
+async fn silent(limit: Option<Duration>, heard: &Cell<Instant>) {
+    let Some(limit) = limit else { return std::future::pending().await };
+    while heard.get().elapsed() < limit {
+        sleep_until(heard.get() + limit).await;
+    }
+}
+
 async fn work(resident: Resident, payload: &str, mut context: OperationContext) -> Report {
     match resident {
         Resident::LogMessages => process(&LogMessages, payload, &mut context).await,
@@ -122,10 +145,12 @@ async fn work(resident: Resident, payload: &str, mut context: OperationContext) 
 struct Telling {
     id: LaunchId,
     events: mpsc::Sender<Launched>,
+    heard: Rc<Cell<Instant>>,
 }
 
 impl StatusReporter for Telling {
     fn report(&mut self, progress: &Progress, _: Option<&Value>) {
+        self.heard.set(Instant::now());
         if !progress.is_final() {
             let event = LaunchEvent::Progress(Box::new(progress.clone()));
             self.events.try_send(Launched { id: self.id, event }).ok();

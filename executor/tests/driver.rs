@@ -330,6 +330,18 @@ async fn a_program_that_does_not_stop_is_killed_after_the_grace() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn f21_a_silent_handler_inside_the_executor_is_stopped_too() {
+    let operations = json!([{"name": "a", "type": "sample", "params": {"noOutputTimeoutMs": 200},
+        "payload": {"actions": [{"action": "log", "paramsMap": {"sleepMilliseconds": 1_000_000}}]}}]);
+    let world = drive(setup(operations, vec![])).await;
+    let stalled = world.events.iter().any(|event| {
+        matches!(&event.event, RunEvent::AttemptEnded { ending: pop_agenda::Ending::Failed(failure), .. }
+            if failure.code == "stalled")
+    });
+    assert!(stalled, "{:?}", world.events);
+}
+
+#[tokio::test(start_paused = true)]
 async fn progress_is_recorded_and_handed_to_the_next_attempt() {
     let progress = Progress { percent_complete: Some(40.0), ..Progress::default() };
     let first = Play { says: vec![LaunchEvent::Progress(Box::new(progress))], ..ends(Exit::Code(1)) };

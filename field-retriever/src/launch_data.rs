@@ -376,9 +376,12 @@ impl LaunchDataWrapper for DefaultLaunchData {
     }
 
     fn last_progress(&self) -> Result<Option<Found<String>>, LaunchDataError> {
-        self.file_or(names::argument::LAST_PROGRESS_FILE, || {
-            Ok(self.environment.find(&[names::environment::LAST_PROGRESS]))
-        })
+        let inline = self.environment.find(&[names::environment::LAST_PROGRESS]);
+        let in_file = self.environment.find(&[names::environment::LAST_PROGRESS_FILE]);
+        match (self.arguments.find(names::argument::LAST_PROGRESS_FILE), inline, in_file) {
+            (None, None, Some(named)) => self.read(named).map(Some),
+            (_, inline, _) => self.file_or(names::argument::LAST_PROGRESS_FILE, || Ok(inline)),
+        }
     }
 }
 

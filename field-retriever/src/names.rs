@@ -55,6 +55,8 @@ pub mod environment {
     pub const PROPERTIES: &str = "POP_PROPERTIES";
     /// Progress of an earlier attempt.
     pub const LAST_PROGRESS: &str = "LAST_PROGRESS";
+    /// File of the progress of an earlier attempt, when it is too long for a variable.
+    pub const LAST_PROGRESS_FILE: &str = "POP_LAST_PROGRESS_FILE";
     /// Correlation identifier.
     pub const CID: &str = "CID";
     /// Identifier of the agenda.

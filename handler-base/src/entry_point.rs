@@ -2,7 +2,7 @@
 
 use crate::cancel::Cancellation;
 use crate::{Handler, HandlerError, OperationContext, Progress, Surroundings, process};
-use pop_field_retriever::{DefaultLaunchData, Defaults, Environment, LaunchDataWrapper};
+use pop_field_retriever::{DefaultLaunchData, Defaults, Environment, Flag, LaunchDataWrapper};
 use pop_launchers::choose;
 use pop_registry::contract::{HANDLER_COMPLETE, Millis};
 use pop_reporters::status::LogReporter;
@@ -28,6 +28,11 @@ const GRACE: Duration = Duration::from_secs(8);
 /// Exit status 0 for success, 1 for failure, 2 for launch data that cannot be used; never 0 on failure.
 pub fn run_handler<H: Handler>(handler: &H) -> ExitCode {
     let code = match launch_data() {
+        Ok(launch) if launch.arguments().has(Flag::Help) || launch.arguments().has(Flag::Version) => usage(),
+        Ok(launch) if launch.arguments().has(Flag::Describe) => {
+            say("error: this version of the toolkit does not support `--describe`");
+            EXIT_BAD_LAUNCH_DATA
+        }
         Ok(launch) => run(handler, Arc::new(launch)),
         Err(message) => {
             say(&message);
@@ -35,6 +40,24 @@ pub fn run_handler<H: Handler>(handler: &H) -> ExitCode {
         }
     };
     ExitCode::from(code)
+}
+
+/// What a handler program takes; the payload is for its own documentation.
+fn usage() -> u8 {
+    let program = std::env::args().next().unwrap_or_default();
+    let text = format!(
+        "{program}: a handler of pop (toolkit {})\n\n\
+         --launchType TYPE           how it was launched: local, docker, kubernetes (default)\n\
+         --externalLaunchType TYPE   how it launches what it calls (default kubernetes)\n\
+         --propFile FILE             Java .properties file\n\
+         --payloadFile FILE          the payload; otherwise the environment variable PAYLOAD\n\
+         --lastProgressFile FILE     progress of an earlier attempt; otherwise LAST_PROGRESS\n\n\
+         Exit status: 0 succeeded, 1 failed, 2 launch data that cannot be used.\n",
+        env!("CARGO_PKG_VERSION")
+    );
+    // nobody reads any more: then nobody wanted to
+    std::io::stdout().write_all(text.as_bytes()).ok();
+    EXIT_SUCCEEDED
 }
 
 fn launch_data() -> Result<DefaultLaunchData, String> {
@@ -48,6 +71,9 @@ fn launch_data() -> Result<DefaultLaunchData, String> {
 
 fn run<H: Handler>(handler: &H, launch: Arc<DefaultLaunchData>) -> u8 {
     start_log(launch.as_ref());
+    for warning in launch.properties().warnings() {
+        warn!("{warning}");
+    }
     let payload = match launch.payload() {
         Ok(found) => found.value,
         Err(error) => {

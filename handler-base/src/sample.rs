@@ -149,6 +149,7 @@ mod tests {
         let run = run_in_memory(&SampleHandler, &json!({"actions": 7}), []).await;
         let diagnostic = &run.report.progress.diagnostic_events[0];
         assert!(diagnostic.message.starts_with("the payload is no SamplePayload: invalid type"));
+        assert!(run_in_memory(&SampleHandler, &Value::Null, []).await.report.is_succeeded());
         let run = run_in_memory(&SampleHandler, &json!({"actions": [{"action": "lgo"}]}), []).await;
         assert!(run.report.progress.diagnostic_events[0].message.contains("unknown action `lgo`"));
     }

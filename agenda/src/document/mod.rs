@@ -51,6 +51,8 @@ pub struct Agenda {
     pub policies: PolicyLayer,
     /// Its operations, in order.
     pub operations: Vec<Operation>,
+    /// Names of operations that cannot be read: whoever refers to them is not at fault.
+    pub unread: Vec<String>,
 }
 
 impl Agenda {
@@ -75,12 +77,17 @@ impl Agenda {
             .map(|params| PolicyLayer::parse(params, at, fields.faults()))
             .unwrap_or_default();
         let at = fields.at("operations");
+        let mut unread = Vec::new();
         let operations = match operations {
-            Some(Value::Array(items)) => items
-                .into_iter()
-                .enumerate()
-                .filter_map(|(index, item)| Operation::parse(item, at.join(index), faults))
-                .collect(),
+            Some(Value::Array(items)) => {
+                let read = items.into_iter().enumerate().filter_map(|(index, item)| {
+                    let name = item.get("name").and_then(Value::as_str).map(str::to_owned);
+                    let operation = Operation::parse(item, at.join(index), faults);
+                    unread.extend(name.filter(|_| operation.is_none()));
+                    operation
+                });
+                read.collect()
+            }
             Some(Value::Null) | None => {
                 let message = "an agenda needs `operations`, a list";
                 faults.push(Fault::value("missing-field", Pointer::root(), message));
@@ -92,7 +99,7 @@ impl Agenda {
                 return None;
             }
         };
-        Some(Self { identity, policies, operations })
+        Some(Self { identity, policies, operations, unread })
     }
 }
 

@@ -10,7 +10,7 @@ use pop_document::{Fault, Pointer, Site, nearest};
 use pop_policy::{Policies, PolicyLayer, Scope};
 use pop_registry::contract::LaunchType;
 use pop_registry::{Catalog, ExecPayload, NoTarget, Target};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 /// The most operations one agenda may have.
@@ -26,7 +26,7 @@ impl Plan {
             faults.push(Fault::value("too-large", "/operations", message));
             return None;
         }
-        let names = check_names(&agenda.operations, faults);
+        let names = check_names(&agenda.operations, agenda.unread, faults);
         let mut types = Types { catalog, on, agenda: &agenda.policies, known: HashMap::new() };
         let mut sites: Vec<Vec<(Edge, Site)>> = Vec::with_capacity(agenda.operations.len());
         let mut planned = Vec::with_capacity(agenda.operations.len());
@@ -54,9 +54,11 @@ impl Plan {
 /// Operation names and their numbers; names that collide are faults.
 struct Names {
     numbers: HashMap<String, OpIx>,
+    /// Operations that could not be read; their faults are told already.
+    unread: HashSet<String>,
 }
 
-fn check_names(operations: &[Operation], faults: &mut Vec<Fault>) -> Names {
+fn check_names(operations: &[Operation], unread: Vec<String>, faults: &mut Vec<Fault>) -> Names {
     let mut numbers = HashMap::with_capacity(operations.len());
     let mut keys: HashMap<String, usize> = HashMap::with_capacity(operations.len());
     for (index, operation) in operations.iter().enumerate() {
@@ -73,7 +75,7 @@ fn check_names(operations: &[Operation], faults: &mut Vec<Fault>) -> Names {
             faults.push(fault.related(Site::Value(other.pointer.join("name")), "the other one"));
         }
     }
-    Names { numbers }
+    Names { numbers, unread: unread.into_iter().collect() }
 }
 
 /// What the operations of one type have in common, looked up once a type.
@@ -142,6 +144,7 @@ fn plan_operation(
         let site = Site::Within(depends_on.pointer.clone(), depends_on.name.clone());
         match names.numbers.get(&depends_on.name) {
             Some(on) => edges.push((Edge { on: *on, kind: EdgeKind::Follows }, site)),
+            None if names.unread.contains(&depends_on.name) => {}
             None => {
                 let near = nearest(&depends_on.name, names.numbers.keys().map(String::as_str));
                 let message = format!(
@@ -208,6 +211,9 @@ fn refer(
         let site = Site::Within(at.clone(), token.text.clone());
         edges.push((Edge { on: *on, kind: EdgeKind::Reads }, site));
         return Some(Referent::Result(*on));
+    }
+    if token.operation().is_some_and(|operation| names.unread.contains(operation)) {
+        return None;
     }
     let site = Site::Within(at.clone(), token.name.clone());
     let asked = token.operation().unwrap_or(&token.name);

@@ -9,11 +9,19 @@ use serde_json::{Value, json};
 
 pub(crate) fn check(args: &CheckArgs) -> Result<u8, CommandError> {
     let launch = launch_data(&args.launch)?;
-    let on = launch_type(&launch);
+    let on = launch_type(&launch)?;
     let mut worst = 0;
     let mut found: Vec<Value> = Vec::new();
     for path in &args.agendas {
-        let texts = texts(Some(path), &args.registry, &launch)?;
+        let texts = match texts(Some(path), &args.registry, &launch) {
+            Ok(texts) => texts,
+            Err(error) => {
+                // the others are checked all the same
+                worst = worst.max(error.exit_code());
+                found.push(error.tell_as_fault(path));
+                continue;
+            }
+        };
         let mut faults = Faults::default();
         let plan = plan(&texts, &args.registry.params, on, &mut faults);
         if args.output == Output::Json {

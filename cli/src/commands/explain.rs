@@ -5,7 +5,7 @@ use crate::args::ExplainArgs;
 use crate::error::CommandError;
 use crate::ui;
 use pop_agenda::{CancelReason, EdgeKind, Ending, Explanation, OpIx, Outcome, Planned, Scheduler, Serves};
-use pop_policy::Layered;
+use pop_policy::{Layered, Retry};
 use pop_reporters::run::stop_words;
 use std::fmt::Write as _;
 
@@ -142,6 +142,13 @@ fn cut(text: &str) -> String {
     format!("{}… ({} bytes)", &text[..end], text.len())
 }
 
+fn tries(retry: &Retry, on: &str) -> String {
+    match retry.max_attempts {
+        1 => "1 attempt".to_owned(),
+        most => format!("{most} attempts, {} ms apart times {}, on {on}", retry.delay_ms, retry.factor),
+    }
+}
+
 fn policies(planned: &Planned) -> Vec<(&'static str, String, String)> {
     fn limit(name: &'static str, limit: &Layered<Option<u64>>) -> (&'static str, String, String) {
         let value = limit.value.filter(|ms| *ms > 0).map_or("none".to_owned(), |ms| ms.to_string());
@@ -151,14 +158,7 @@ fn policies(planned: &Planned) -> Vec<(&'static str, String, String)> {
     let retry = &policies.retry.value;
     let on = if retry.on.is_empty() { "any failure".to_owned() } else { retry.on.join(", ") };
     vec![
-        (
-            "retry",
-            format!(
-                "{} attempts, {} ms apart times {}, on {on}",
-                retry.max_attempts, retry.delay_ms, retry.factor
-            ),
-            policies.retry.scope.to_string(),
-        ),
+        ("retry", tries(retry, &on), policies.retry.scope.to_string()),
         limit("timeoutMs", &policies.run_ms),
         limit("noOutputTimeoutMs", &policies.silence_ms),
         limit("pendingTimeoutMs", &policies.pending_ms),

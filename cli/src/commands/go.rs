@@ -53,13 +53,15 @@ pub(crate) fn go(
     let plan = Arc::clone(given.scheduler.plan());
     let started = history.started;
     let told = Rc::new(RefCell::new(history));
-    let mut sinks = sinks(args.output, started);
+    let mut sinks = sinks(args.output, &given.identity.run, started);
     if args.output == Output::Text {
         sinks.push(Box::new(Telling(Rc::clone(&told))));
     }
+    let log_level = std::env::var_os("LOG_LEVEL").is_none().then(|| ("LOG_LEVEL".into(), "INFO".into()));
     let variables = std::env::vars_os()
         .filter(|(name, _)| !name.to_str().is_some_and(RunIdentity::is_foreign))
-        .chain(given.identity.variables(&plan).into_iter().map(|(name, value)| (name.into(), value.into())));
+        .chain(given.identity.variables(&plan).into_iter().map(|(name, value)| (name.into(), value.into())))
+        .chain(log_level);
     let launcher = choose(launch_data.external_launch_type().value, variables, folder.to_owned());
     let outcome = tokio::task::LocalSet::new().block_on(&runtime, async {
         let (sender, cancels) = mpsc::unbounded_channel();
@@ -73,9 +75,9 @@ pub(crate) fn go(
     Ok(outcome.exit_code())
 }
 
-fn sinks(output: Output, started: Millis) -> Vec<Box<dyn Sink>> {
+fn sinks(output: Output, run: &str, started: Millis) -> Vec<Box<dyn Sink>> {
     match output {
-        Output::Json => vec![Box::new(JsonEvents::new(std::io::stdout(), started))],
+        Output::Json => vec![Box::new(JsonEvents::new(std::io::stdout(), run, started))],
         Output::Text if ui::can_draw() => vec![Box::new(Bars::new(ui::columns()))],
         Output::Text => vec![Box::new(Lines::new(LineWriter::new(std::io::stderr())))],
     }

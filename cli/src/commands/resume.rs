@@ -16,10 +16,11 @@ pub(crate) fn resume(args: &ResumeArgs) -> Result<u8, CommandError> {
     let run = folder.run().to_owned();
     let inputs = folder.inputs()?;
     let opened = read_journal(&folder.journal())?;
-    if opened.inputs != inputs.digest() {
+    let digest = inputs.digest();
+    if opened.inputs.as_ref().is_some_and(|begun| *begun != digest) {
         return Err(FolderError::InputsChanged { run }.into());
     }
-    let (plan, _) = thaw(&inputs)?;
+    let (plan, on) = thaw(&inputs)?;
     let restored = restore(Arc::new(plan), &opened.events);
     if restored.scheduler.outcome() == Some(RunOutcome::Succeeded) {
         ui::say(&format!("run {run} has succeeded already; nothing is left to do"));
@@ -42,11 +43,8 @@ pub(crate) fn resume(args: &ResumeArgs) -> Result<u8, CommandError> {
             ..asked
         }
     });
-    let launch = launch_data(&LaunchArgs {
-        external_launch_type: Some(inputs.settings.on.clone()),
-        ..LaunchArgs::default()
-    })?;
-    let mut journal = FileJournal::go_on(&folder.journal(), &opened, args.go.sync.into())?;
+    let launch = launch_data(&LaunchArgs { external_launch_type: Some(on), ..LaunchArgs::default() })?;
+    let mut journal = FileJournal::go_on(&folder.journal(), &opened, &digest, args.go.sync.into())?;
     let identity = RunIdentity {
         run,
         cid: inputs.settings.cid.clone(),

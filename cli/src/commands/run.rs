@@ -7,21 +7,17 @@ use crate::inputs::{Faults, freeze, launch_data, launch_type, plan, texts};
 use crate::ui;
 use pop_agenda::{Adopted, History, Plan, Scheduler};
 use pop_executor::{FileJournal, Given, RunFolder, RunIdentity, adopt};
-use pop_field_retriever::{LaunchDataWrapper, LaunchType};
+use pop_field_retriever::LaunchDataWrapper;
 use std::sync::Arc;
 
 pub(crate) fn run(args: &RunArgs) -> Result<u8, CommandError> {
     let launch = launch_data(&args.launch)?;
-    let on = launch_type(&launch);
+    let on = launch_type(&launch)?;
     let texts = texts(args.agenda.as_deref(), &args.registry, &launch)?;
     let mut faults = Faults::default();
     let plan = plan(&texts, &args.registry.params, on, &mut faults);
     faults.tell(&texts)?;
     let Some(plan) = plan else { return Err(CommandError::told(Kind::Agenda)) };
-    if on != LaunchType::Local {
-        let message = format!("this version has no {on} launcher");
-        return Err(CommandError::new(Kind::Registry, message).hint("leave out --on, or use `--on local`"));
-    }
     let made = || uuid::Uuid::new_v4().to_string();
     let cid =
         plan.identity.cid.clone().or_else(|| launch.cid().map(|found| found.value)).unwrap_or_else(made);
@@ -63,8 +59,8 @@ pub(crate) fn absolute(path: &std::path::Path) -> Result<std::path::PathBuf, Com
     std::path::absolute(path).map_err(|error| CommandError::new(Kind::Internal, error.to_string()))
 }
 
-/// An id that sorts by time and is easily said: the second, and four random digits.
+/// An id that sorts by time, to the millisecond, and is told from those of the same one by two random digits.
 fn new_id() -> String {
-    let random = uuid::Uuid::new_v4().as_u128() as u16;
-    format!("{}-{random:04x}", jiff::Timestamp::now().strftime("%Y%m%d-%H%M%S"))
+    let random = uuid::Uuid::new_v4().as_u128() as u8;
+    format!("{}-{random:02x}", jiff::Timestamp::now().strftime("%Y%m%d-%H%M%S-%3f"))
 }

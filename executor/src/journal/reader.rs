@@ -4,13 +4,14 @@ use super::JournalError;
 use super::format::{FORMAT, decode, header};
 use pop_agenda::Recorded;
 use std::fs;
+use std::io;
 use std::path::Path;
 
 /// A journal that was read.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Opened {
-    /// The digest of the run's frozen inputs.
-    pub inputs: String,
+    /// The digest of the run's frozen inputs; none if the executor died before it wrote even that.
+    pub inputs: Option<String>,
     /// The events, in order.
     pub events: Vec<Recorded>,
     /// The length of the good part in bytes.
@@ -21,18 +22,26 @@ pub struct Opened {
 
 /// Reads a journal. Nothing is changed: a torn tail is told, and cut only when the journal is written to again.
 pub fn read_journal(path: &Path) -> Result<Opened, JournalError> {
-    let bytes = fs::read(path).map_err(|source| JournalError::Io { path: path.to_owned(), source })?;
-    read_bytes(&bytes, path)
+    match fs::read(path) {
+        Ok(bytes) => read_bytes(&bytes, path),
+        // a run whose executor died before it wrote anything
+        Err(error) if error.kind() == io::ErrorKind::NotFound => read_bytes(&[], path),
+        Err(source) => Err(JournalError::Io { path: path.to_owned(), source }),
+    }
 }
 
 pub(super) fn read_bytes(bytes: &[u8], path: &Path) -> Result<Opened, JournalError> {
-    let no_journal = || JournalError::NoJournal { path: path.to_owned() };
-    let first = bytes.split_inclusive(|byte| *byte == b'\n').next().ok_or_else(no_journal)?;
-    let head = first.strip_suffix(b"\n").and_then(header).ok_or_else(no_journal)?;
+    let first = bytes.split_inclusive(|byte| *byte == b'\n').next().unwrap_or_default();
+    let Some(line) = first.strip_suffix(b"\n") else {
+        // not even its first line is whole
+        return Ok(Opened { inputs: None, events: Vec::new(), good: 0, torn: bytes.len() as u64 });
+    };
+    let head = header(line).ok_or_else(|| JournalError::NoJournal { path: path.to_owned() })?;
     if head.format != FORMAT {
         return Err(JournalError::Format { path: path.to_owned(), found: head.format, known: FORMAT });
     }
-    let mut opened = Opened { inputs: head.inputs, events: Vec::new(), good: first.len() as u64, torn: 0 };
+    let mut opened =
+        Opened { inputs: Some(head.inputs), events: Vec::new(), good: first.len() as u64, torn: 0 };
     let mut rest = &bytes[first.len()..];
     let mut line_number = 1;
     while !rest.is_empty() {

@@ -58,8 +58,7 @@ impl ProcessLauncher {
         let argv = argv.map_err(|_| spawn_failure(program, "an argument contains a NUL byte"))?;
         let environment = self.shared.environment.with(&program.env);
         let environment = environment.map_err(|error| spawn_failure(program, &error.to_string()))?;
-        let folder = program.working_directory.as_ref().unwrap_or(&self.shared.folder);
-        let folder = CString::new(folder.clone().into_os_string().into_vec());
+        let folder = CString::new(self.shared.folder_of(program).into_os_string().into_vec());
         let folder =
             folder.map_err(|_| spawn_failure(program, "the working directory contains a NUL byte"))?;
         let (stdout, their_stdout) = pipe().map_err(|error| no_resources(program, &error))?;
@@ -104,6 +103,11 @@ impl Shared {
         Ok(path)
     }
 
+    /// Where a program starts: its own folder counts from that of all.
+    fn folder_of(&self, program: &Program) -> PathBuf {
+        program.working_directory.as_ref().map_or_else(|| self.folder.clone(), |own| self.folder.join(own))
+    }
+
     fn look_up(&self, program: &Program, name: &Path) -> Result<PathBuf, Failure> {
         let beside = program.home.as_ref().filter(|_| name.is_relative()).map(|home| home.join(name));
         if let Some(beside) = beside
@@ -111,8 +115,7 @@ impl Shared {
         {
             return Ok(path);
         }
-        let folder = program.working_directory.as_ref().unwrap_or(&self.folder);
-        resolve(name, folder, self.path.as_deref())
+        resolve(name, &self.folder_of(program), self.path.as_deref())
             .map_err(|error| spawn_failure(program, &error.to_string()))
     }
 }

@@ -77,7 +77,8 @@ pub struct Failure {
     /// Who has to mend it.
     pub blame: Blame,
     /// What kind of failure: `exit`, `signal`, `failed`, `contract`, `timeout`, `stalled`, `pending`, `spawn`,
-    /// `reference`, `payload`, `panic`, `lost`, `cancelled` (docs/formats/exit-codes.md).
+    /// `resources`, `storage`, `reference`, `payload`, `killed`, `lost`, `not-supported`
+    /// (docs/formats/exit-codes.md).
     pub code: String,
     /// One sentence for people.
     pub message: String,

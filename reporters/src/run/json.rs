@@ -8,13 +8,14 @@ use std::io::Write;
 /// Writes each event as one line of JSON, with names instead of numbers and wall-clock times.
 pub struct JsonEvents<W> {
     out: W,
+    run: String,
     started: Millis,
 }
 
 impl<W: Write> JsonEvents<W> {
-    /// Lines written to `out`; `started` is when the run began, if it is resumed.
-    pub fn new(out: W, started: Millis) -> Self {
-        Self { out, started }
+    /// Lines about a run written to `out`; `started` is when it began, if it is resumed.
+    pub fn new(out: W, run: impl Into<String>, started: Millis) -> Self {
+        Self { out, run: run.into(), started }
     }
 }
 
@@ -23,13 +24,13 @@ impl<W: Write> Sink for JsonEvents<W> {
         if let RunEvent::RunStarted { started, .. } = recorded.event {
             self.started = started;
         }
-        let line = event_json(plan, recorded, self.started);
+        let line = event_json(plan, recorded, &self.run, self.started);
         // nobody reads any more: the run goes on all the same
         writeln!(self.out, "{line}").and_then(|()| self.out.flush()).ok();
     }
 }
 
-fn event_json(plan: &Plan, recorded: &Recorded, started: Millis) -> Value {
+fn event_json(plan: &Plan, recorded: &Recorded, run: &str, started: Millis) -> Value {
     // an event writes itself as {"Name": {fields}}
     let (name, fields) = match serde_json::to_value(&recorded.event) {
         Ok(Value::Object(tagged)) => tagged.into_iter().next().unwrap_or_default(),
@@ -55,6 +56,9 @@ fn event_json(plan: &Plan, recorded: &Recorded, started: Millis) -> Value {
         }
     }
     match &recorded.event {
+        RunEvent::RunResumed { .. } => {
+            line.insert("run".to_owned(), json!(run));
+        }
         RunEvent::RunStarted { .. } => {
             line.insert("operations".to_owned(), json!(plan.len()));
         }
@@ -89,7 +93,7 @@ pub fn operation_json(plan: &Plan, history: &History, op: OpIx) -> Value {
         "type": planned.handler_type,
         "outcome": told.outcome().map(Outcome::word),
         "attempts": told.attempts.len(),
-        "result": told.result(),
+        "result": told.result().map(|result| result.as_ref().clone()).or_else(|| told.is_ignored().then(|| json!({}))),
         "diagnosticEvents": diagnostics(told),
         "startedTime": told.started().map(|at| history.wall(at)),
         "completedTime": told.completed().map(|at| history.wall(at)),
