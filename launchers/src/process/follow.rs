@@ -7,6 +7,7 @@ use crate::port::{
 };
 use crate::report_lines::{ReportLines, Sayings};
 use pop_registry::contract::{Blame, Exit, Failure};
+use std::cell::RefCell;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -20,7 +21,7 @@ const SHORT: Duration = Duration::from_millis(3);
 /// Progress is told at most this often.
 const NEWS_EVERY: Duration = Duration::from_millis(200);
 /// How much is read at once.
-const PIECE: usize = 64 * 1024;
+const PIECE_BYTES: usize = 64 * 1024;
 /// How much is still read of a stream after its program has ended; a pipe holds less.
 const AFTER_END: usize = 1024 * 1024;
 /// The longest line that is handed on whole; a longer one is handed on in pieces.
@@ -130,9 +131,9 @@ fn collect(child: &Child) -> io::Result<Exit> {
     })
 }
 
-fn read(pipe: &impl AsFd, into: &mut Vec<u8>) -> io::Result<usize> {
-    into.resize(PIECE, 0);
-    Ok(rustix::io::read(pipe, into.as_mut_slice())?)
+thread_local! {
+    /// What is read is dealt with before anything else is: one buffer serves all that a thread follows.
+    static PIECE: RefCell<Vec<u8>> = RefCell::new(vec![0; PIECE_BYTES]);
 }
 
 /// What a program prints, on its way to log, result, reports or the caller.
@@ -146,7 +147,8 @@ struct Output<'e> {
     stdout: Vec<u8>,
     is_stdout_too_long: bool,
     lines: [Vec<u8>; 2],
-    piece: Vec<u8>,
+    /// What has to be said and was not yet.
+    unsaid: Vec<LaunchEvent>,
     heard_at: Instant,
     last_news: Option<Instant>,
     said_silent: bool,
@@ -165,7 +167,7 @@ impl<'e> Output<'e> {
             stdout: Vec::new(),
             is_stdout_too_long: false,
             lines: [Vec::new(), Vec::new()],
-            piece: Vec::new(),
+            unsaid: Vec::new(),
             heard_at: Instant::now(),
             last_news: None,
             said_silent: false,
@@ -202,11 +204,21 @@ impl<'e> Output<'e> {
         self.events.send(Launched { id: self.id, event }).await.ok();
     }
 
+    /// Says what was read leads to.
+    async fn say_all(&mut self) {
+        for event in std::mem::take(&mut self.unsaid) {
+            self.say(event).await;
+        }
+        if self.sayings.has_news() {
+            self.tell_news(Instant::now()).await;
+        }
+    }
+
     /// Reads what there is; false at the end of the stream.
     async fn read(&mut self, mut ready: AsyncFdReadyGuard<'_, OwnedFd>, stream: Stream) -> bool {
-        match read(ready.get_inner(), &mut self.piece) {
+        match self.read_piece(ready.get_inner(), stream) {
             Ok(0) => return false,
-            Ok(count) => self.take(stream, count).await,
+            Ok(_) => self.say_all().await,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => ready.clear_ready(),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(_) => return false,
@@ -214,22 +226,25 @@ impl<'e> Output<'e> {
         true
     }
 
-    /// Takes `count` bytes that were read into `piece`.
-    async fn take(&mut self, stream: Stream, count: usize) {
+    fn read_piece(&mut self, pipe: &impl AsFd, stream: Stream) -> io::Result<usize> {
+        PIECE.with_borrow_mut(|piece| {
+            let count = rustix::io::read(pipe, piece.as_mut_slice())?;
+            if count > 0 {
+                self.take(stream, &piece[..count]);
+            }
+            Ok(count)
+        })
+    }
+
+    fn take(&mut self, stream: Stream, bytes: &[u8]) {
         self.heard_at = Instant::now();
-        let piece = std::mem::take(&mut self.piece);
-        let bytes = &piece[..count];
         if wants_lines(&self.order) {
-            self.hand_on_lines(stream, bytes).await;
+            self.take_lines(stream, bytes);
         } else if stream == Stream::Stderr {
             self.log.write(bytes);
         } else {
             self.take_stdout(bytes);
-            if self.sayings.has_news() {
-                self.tell_news(self.heard_at).await;
-            }
         }
-        self.piece = piece;
     }
 
     fn take_stdout(&mut self, bytes: &[u8]) {
@@ -237,7 +252,7 @@ impl<'e> Output<'e> {
         reports.take(bytes, sayings, &mut |rest| keep(order.captured, rest, log, stdout, is_stdout_too_long));
     }
 
-    async fn hand_on_lines(&mut self, stream: Stream, bytes: &[u8]) {
+    fn take_lines(&mut self, stream: Stream, bytes: &[u8]) {
         let held = &mut self.lines[usize::from(stream == Stream::Stderr)];
         let mut lines = Vec::new();
         // ffmpeg and others end a line of progress with a carriage return
@@ -253,7 +268,7 @@ impl<'e> Output<'e> {
             }
         }
         if !lines.is_empty() {
-            self.say(LaunchEvent::Lines(lines)).await;
+            self.unsaid.push(LaunchEvent::Lines(lines));
         }
     }
 
@@ -261,10 +276,10 @@ impl<'e> Output<'e> {
     async fn read_rest(&mut self, pipe: &impl AsFd, stream: Stream) {
         let mut left = AFTER_END;
         loop {
-            match read(pipe, &mut self.piece) {
+            match self.read_piece(pipe, stream) {
                 Ok(count) if count > 0 && left > 0 => {
                     left = left.saturating_sub(count);
-                    self.take(stream, count).await;
+                    self.say_all().await;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 _ => break,
@@ -276,9 +291,10 @@ impl<'e> Output<'e> {
         if wants_lines(&self.order) {
             for stream in [Stream::Stdout, Stream::Stderr] {
                 if !self.lines[usize::from(stream == Stream::Stderr)].is_empty() {
-                    self.hand_on_lines(stream, b"\n").await;
+                    self.take_lines(stream, b"\n");
                 }
             }
+            self.say_all().await;
         } else {
             let Self { log, sayings, reports, stdout, is_stdout_too_long, order, .. } = &mut self;
             reports.finish(sayings, &mut |rest| keep(order.captured, rest, log, stdout, is_stdout_too_long));
