@@ -48,6 +48,12 @@ pub(crate) enum Command {
     },
     /// Print the manual page
     Man,
+    /// Wait for the end of standard input, then end what is left of a run; `run` and `resume` start this
+    #[command(hide = true)]
+    Guard {
+        /// The run
+        run: String,
+    },
 }
 
 /// The standard launch data.

@@ -89,7 +89,7 @@ fn run<H: Handler>(handler: &H, launch: Arc<DefaultLaunchData>) -> u8 {
         }
     };
     let folder = std::env::current_dir().unwrap_or_default();
-    let launcher = choose(launch.external_launch_type().value, std::env::vars_os(), folder);
+    let launcher = choose(launch.external_launch_type().value, std::env::vars_os(), folder, None);
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {

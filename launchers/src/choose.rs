@@ -8,17 +8,22 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::sync::mpsc;
 
-/// The launcher for a launch type. Processes are given `variables` and start in `folder`.
+/// The launcher for a launch type. Processes are given `variables` and start in `folder`. Given a guard's command,
+/// it holds on to what its programs leave behind ([`ProcessLauncher::holding_on`]).
 ///
 /// A launcher that this version does not have fails each launch and says so: who launches nothing is not held up.
 pub fn choose(
     launch_type: LaunchType,
     variables: impl IntoIterator<Item = (OsString, OsString)>,
     folder: PathBuf,
+    guard_command: Option<Vec<String>>,
 ) -> Arc<dyn Launcher> {
-    match launch_type {
-        LaunchType::Local => Arc::new(ProcessLauncher::new(variables, folder)),
-        LaunchType::Docker | LaunchType::Kubernetes => Arc::new(Missing(launch_type)),
+    match (launch_type, guard_command) {
+        (LaunchType::Local, None) => Arc::new(ProcessLauncher::new(variables, folder)),
+        (LaunchType::Local, Some(command)) => {
+            Arc::new(ProcessLauncher::new(variables, folder).holding_on(command))
+        }
+        (LaunchType::Docker | LaunchType::Kubernetes, _) => Arc::new(Missing(launch_type)),
     }
 }
 

@@ -161,12 +161,7 @@ async fn f17_what_holds_the_output_open_does_not_hold_up_the_end_and_is_cleared(
     let script = format!("sleep 1000 & echo $! > {}; exit 0", pid.display());
     assert_eq!(end(shell(&script)).await.exit, Ok(Exit::Code(0)));
     let pid: i32 = std::fs::read_to_string(pid).unwrap().trim().parse().unwrap();
-    // it was killed; its end comes when it comes, or came already
-    if let Ok(pidfd) = pidfd_open(Pid::from_raw(pid).unwrap(), PidfdFlags::empty()) {
-        let mut watched = [PollFd::new(&pidfd, PollFlags::IN)];
-        let patience = Timespec { tv_sec: 10, tv_nsec: 0 };
-        assert_eq!(poll(&mut watched, Some(&patience)).unwrap(), 1, "{pid} still runs");
-    }
+    assert!(is_gone(pid), "{pid} still runs");
 }
 
 #[tokio::test]
@@ -224,4 +219,11 @@ async fn a_launch_of_an_earlier_process_is_lost() {
     let (sender, mut receiver) = mpsc::channel(4);
     launcher().launch(ID, LaunchOrder { again: true, ..order(&["true"]) }, &sender);
     assert_eq!(receiver.recv().await.unwrap().event, LaunchEvent::Lost);
+}
+
+/// Waits until a process is gone, or will be at once.
+fn is_gone(pid: i32) -> bool {
+    let Ok(pidfd) = pidfd_open(Pid::from_raw(pid).unwrap(), PidfdFlags::empty()) else { return true };
+    let mut watched = [PollFd::new(&pidfd, PollFlags::IN)];
+    poll(&mut watched, Some(&Timespec { tv_sec: 10, tv_nsec: 0 })).unwrap() == 1
 }

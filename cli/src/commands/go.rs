@@ -62,7 +62,10 @@ pub(crate) fn go(
         .filter(|(name, _)| !name.to_str().is_some_and(RunIdentity::is_foreign))
         .chain(given.identity.variables(&plan).into_iter().map(|(name, value)| (name.into(), value.into())))
         .chain(log_level);
-    let launcher = choose(launch_data.external_launch_type().value, variables, folder.to_owned());
+    let guard = std::env::current_exe().ok().map(|program| {
+        vec![program.to_string_lossy().into_owned(), "guard".to_owned(), given.identity.run.clone()]
+    });
+    let launcher = choose(launch_data.external_launch_type().value, variables, folder.to_owned(), guard);
     let outcome = tokio::task::LocalSet::new().block_on(&runtime, async {
         let (sender, cancels) = mpsc::unbounded_channel();
         tokio::task::spawn_local(listen(sender));

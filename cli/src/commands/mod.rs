@@ -39,6 +39,10 @@ pub(crate) fn perform(cli: Cli) -> Result<u8, CommandError> {
             ui::print(&String::from_utf8_lossy(&script));
             Ok(0)
         }
+        Command::Guard { run } => {
+            pop_launchers::process::stand_guard(&run);
+            Ok(0)
+        }
         Command::Man => {
             let mut page = Vec::new();
             let rendered = clap_mangen::Man::new(grammar()).render(&mut page);

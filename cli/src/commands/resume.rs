@@ -8,12 +8,15 @@ use crate::inputs::{launch_data, thaw};
 use crate::ui;
 use pop_agenda::{History, RunOptions, RunOutcome};
 use pop_executor::{FileJournal, FolderError, Given, RunFolder, RunIdentity, read_journal, restore};
+use pop_launchers::process::sweep_run;
 use std::sync::Arc;
 
 pub(crate) fn resume(args: &ResumeArgs) -> Result<u8, CommandError> {
     let folder = RunFolder::find(&args.runs.runs, &args.run)?;
     let _lock = folder.lock()?;
     let run = folder.run().to_owned();
+    // what an earlier executor left behind would work against its own next attempt
+    sweep_run(&run);
     let inputs = folder.inputs()?;
     let opened = read_journal(&folder.journal())?;
     let digest = inputs.digest();

@@ -28,8 +28,9 @@ const AFTER_END: usize = 1024 * 1024;
 const LONGEST_LINE: usize = 64 * 1024;
 
 /// How a launch is asked to end.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Control {
+    pid: i32,
     asked: AtomicU8,
     notify: Notify,
 }
@@ -38,6 +39,14 @@ const TERMINATE: u8 = 1;
 const KILL: u8 = 2;
 
 impl Control {
+    pub(super) fn of(pid: u32) -> Self {
+        Self { pid: pid.cast_signed(), asked: AtomicU8::new(0), notify: Notify::new() }
+    }
+
+    pub(super) fn pid(&self) -> i32 {
+        self.pid
+    }
+
     pub(super) fn ask(&self, force: bool) {
         self.asked.fetch_max(if force { KILL } else { TERMINATE }, Ordering::AcqRel);
         self.notify.notify_one();
@@ -53,15 +62,16 @@ pub(super) struct Follow {
 }
 
 impl Follow {
-    /// Follows the child until it has ended and its output is read.
+    /// Follows the child until it has ended and its output is read; `at_length` is called if that takes a while.
     pub(super) async fn until_end(
         self,
         id: LaunchId,
         order: LaunchOrder,
         events: &mpsc::Sender<Launched>,
+        at_length: impl Fn(),
     ) -> Ended {
         let mut output = Output::new(id, order, events);
-        let exit = match self.watch(&mut output).await {
+        let exit = match self.watch(&mut output, at_length).await {
             Ok(exit) => Ok(exit),
             Err(error) => {
                 let message = format!("the process can no longer be followed: {error}");
@@ -71,7 +81,7 @@ impl Follow {
         output.finish(exit).await
     }
 
-    async fn watch(self, output: &mut Output<'_>) -> io::Result<Exit> {
+    async fn watch(self, output: &mut Output<'_>, at_length: impl Fn()) -> io::Result<Exit> {
         let Self { child, stdout, stderr, control } = self;
         let child = Watched::new(child)?;
         let is_short = {
@@ -88,6 +98,7 @@ impl Follow {
             output.read_rest(&stderr, Stream::Stderr).await;
             return collect(child.get());
         }
+        at_length();
         let stdout = Watched::new(stdout)?;
         let stderr = Watched::new(stderr)?;
         let mut is_open = [true, true];

@@ -1,6 +1,7 @@
 //! Orders turned into children: program found, pipes made, child started, its end followed by a task.
 
 use super::follow::{Control, Follow};
+use super::orphans::{Guard, LAUNCH_VARIABLE, Orphans};
 use super::{Environment, Spawn, resolve, spawn};
 use crate::port::{Ended, LaunchEvent, LaunchId, LaunchOrder, Launched, Launcher, Program};
 use pop_registry::contract::{Blame, Failure};
@@ -11,7 +12,7 @@ use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use tokio::sync::mpsc;
 
 /// Launches programs as children of this process, each in a process group of its own.
@@ -31,6 +32,9 @@ struct Shared {
     running: Mutex<HashMap<LaunchId, Arc<Control>>>,
     /// Programs that were found; looking them up again would cost as much as a spawn.
     found: Mutex<HashMap<(Option<PathBuf>, String), CString>>,
+    orphans: Option<Orphans>,
+    guard_command: Vec<String>,
+    guard: OnceLock<Option<Guard>>,
 }
 
 impl ProcessLauncher {
@@ -46,8 +50,23 @@ impl ProcessLauncher {
             folder,
             running: Mutex::new(HashMap::new()),
             found: Mutex::new(HashMap::new()),
+            orphans: None,
+            guard_command: Vec::new(),
+            guard: OnceLock::new(),
         };
         Self { shared: Arc::new(shared) }
+    }
+
+    /// The same, for a process that launches nothing by other means: it adopts what its programs leave behind and
+    /// ends it, and has `guard_command` do so when it is killed itself.
+    #[must_use]
+    pub fn holding_on(mut self, guard_command: Vec<String>) -> Self {
+        // made a moment ago, it is nobody else's yet
+        if let Some(shared) = Arc::get_mut(&mut self.shared) {
+            shared.orphans = Orphans::adopt().ok();
+            shared.guard_command = guard_command;
+        }
+        self
     }
 
     fn start(&self, id: LaunchId, order: &LaunchOrder) -> Result<Follow, Failure> {
@@ -56,7 +75,13 @@ impl ProcessLauncher {
         let argv: Result<Vec<CString>, _> =
             program.argv.iter().map(|text| CString::new(text.as_str())).collect();
         let argv = argv.map_err(|_| spawn_failure(program, "an argument contains a NUL byte"))?;
-        let environment = self.shared.environment.with(&program.env);
+        let environment = match self.shared.orphans {
+            Some(_) => {
+                let own = (LAUNCH_VARIABLE.to_owned(), order.name.clone());
+                self.shared.environment.with(&[program.env.as_slice(), &[own]].concat())
+            }
+            None => self.shared.environment.with(&program.env),
+        };
         let environment = environment.map_err(|error| spawn_failure(program, &error.to_string()))?;
         let folder = CString::new(self.shared.folder_of(program).into_os_string().into_vec());
         let folder =
@@ -75,7 +100,7 @@ impl ProcessLauncher {
             io::ErrorKind::WouldBlock | io::ErrorKind::OutOfMemory => no_resources(program, &error.source),
             _ => spawn_failure(program, &format!("{error}: {}", error.source)),
         })?;
-        let control = Arc::new(Control::default());
+        let control = Arc::new(Control::of(child.pid()));
         self.shared.lock_running().insert(id, Arc::clone(&control));
         Ok(Follow { child, stdout, stderr, control })
     }
@@ -103,6 +128,23 @@ impl Shared {
         Ok(path)
     }
 
+    /// Has somebody watch over the run from outside, once a program lives long enough to be worth it.
+    fn stand_guarded(&self) {
+        if !self.guard_command.is_empty() {
+            // without a guard the run goes on all the same, with one net less
+            self.guard.get_or_init(|| Guard::start(&self.guard_command).ok());
+        }
+    }
+
+    /// Ends what a launch left behind; of every launch if none is named.
+    fn clear_orphans(&self, launch: Option<&str>) {
+        let Some(orphans) = &self.orphans else { return };
+        let guard = self.guard.get().and_then(Option::as_ref).map(Guard::pid);
+        let running = self.lock_running();
+        orphans
+            .clear(launch, |pid| guard == Some(pid) || running.values().any(|control| control.pid() == pid));
+    }
+
     /// Where a program starts: its own folder counts from that of all.
     fn folder_of(&self, program: &Program) -> PathBuf {
         program.working_directory.as_ref().map_or_else(|| self.folder.clone(), |own| self.folder.join(own))
@@ -120,6 +162,12 @@ impl Shared {
     }
 }
 
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.clear_orphans(None);
+    }
+}
+
 impl Launcher for ProcessLauncher {
     fn launch(&self, id: LaunchId, order: LaunchOrder, events: &mpsc::Sender<Launched>) {
         let events = events.clone();
@@ -132,8 +180,10 @@ impl Launcher for ProcessLauncher {
             Ok(follow) => {
                 let shared = Arc::clone(&self.shared);
                 tokio::spawn(async move {
-                    let ended = follow.until_end(id, order, &events).await;
+                    let name = order.name.clone();
+                    let ended = follow.until_end(id, order, &events, || shared.stand_guarded()).await;
                     shared.lock_running().remove(&id);
+                    shared.clear_orphans(Some(&name));
                     events.send(Launched { id, event: LaunchEvent::Ended(Box::new(ended)) }).await
                 });
             }

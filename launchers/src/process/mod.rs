@@ -7,11 +7,13 @@
 mod environment;
 mod follow;
 mod launcher;
+mod orphans;
 mod resolve;
 mod spawn;
 
 pub use environment::{Environment, EnvironmentError};
 pub use launcher::ProcessLauncher;
+pub use orphans::{stand_guard, sweep_run};
 pub use resolve::{ResolveError, resolve};
 pub use rustix::process::Signal;
 pub use spawn::{Child, Ended, Exit, Spawn, SpawnError, Step, Usage, Watchable, Watched, spawn};

@@ -1,0 +1,146 @@
+//! What programs leave behind: descendants that left their group, found by what they inherited, and ended.
+//!
+//! Three nets, each for what slips through the one before. The process group is killed when its program ends. What
+//! has left the group (`setsid`, double fork) is adopted by this process, a child subreaper, and is told from others
+//! by the variable `POP_LAUNCH` that it inherited. When this process itself is killed, its [`Guard`] outlives it and
+//! ends everything that inherited the run's `POP_RUN_ID`. *Caveat.* A program that leaves its group and clears its
+//! environment slips through the second net until the run ends, and through the third for good.
+
+use rustix::fd::OwnedFd;
+use rustix::fs::{Mode, OFlags, open};
+use rustix::process::{
+    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, getpid, pidfd_open, pidfd_send_signal,
+    set_child_subreaper, waitid,
+};
+use std::fs;
+use std::io::{self, Read as _};
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+/// The variable by which what a launch started is known, however far it went.
+pub(super) const LAUNCH_VARIABLE: &str = "POP_LAUNCH";
+/// The variable by which everything of a run is known.
+const RUN_VARIABLE: &str = "POP_RUN_ID";
+/// How often a run is swept for what forks while it is swept.
+const ROUNDS: usize = 100;
+
+/// Orphans of launches, adopted by this process.
+#[derive(Debug)]
+pub(super) struct Orphans {
+    /// The list of this process's children; none where the kernel does not tell.
+    children: Option<OwnedFd>,
+}
+
+impl Orphans {
+    /// From now on orphans come to this process instead of to the system's first.
+    pub(super) fn adopt() -> io::Result<Self> {
+        let own = getpid();
+        set_child_subreaper(Some(own))?;
+        let list = format!("/proc/self/task/{own}/children");
+        Ok(Self { children: open(list, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok() })
+    }
+
+    /// Collects orphans that have ended, and ends those of one launch; of every launch if none is named.
+    pub(super) fn clear(&self, launch: Option<&str>, is_known: impl Fn(i32) -> bool) {
+        let wanted = launch.map(|name| format!("{LAUNCH_VARIABLE}={name}"));
+        for pid in self.list().into_iter().filter(|pid| !is_known(*pid)) {
+            let Some(pid) = Pid::from_raw(pid) else { continue };
+            let is_over =
+                !matches!(waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOHANG), Ok(None));
+            if !is_over && wanted.as_ref().is_none_or(|wanted| inherited(pid, wanted)) {
+                end(pid, wanted.as_deref());
+            }
+        }
+    }
+
+    fn list(&self) -> Vec<i32> {
+        let Some(children) = &self.children else { return Vec::new() };
+        let mut text = vec![0; 4_096];
+        let mut length = 0;
+        // the list of a process is a few numbers; after a storm of orphans it may be long
+        while let Ok(count) = rustix::io::pread(children, &mut text[length..], length as u64) {
+            length += count;
+            if count == 0 {
+                break;
+            }
+            if length == text.len() {
+                text.resize(2 * length, 0);
+            }
+        }
+        let text = String::from_utf8_lossy(&text[..length]);
+        text.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
+    }
+}
+
+/// Whether a process inherited a variable with this value.
+fn inherited(pid: Pid, variable: &str) -> bool {
+    let environment = fs::read(Path::new("/proc").join(pid.to_string()).join("environ"));
+    environment.is_ok_and(|bytes| bytes.split(|byte| *byte == 0).any(|entry| entry == variable.as_bytes()))
+}
+
+/// Kills a process, if it is still the one that was meant.
+fn end(pid: Pid, variable: Option<&str>) {
+    // the descriptor means one process for ever; looked at again through it, the number cannot be another's
+    let Ok(process) = pidfd_open(pid, PidfdFlags::empty()) else { return };
+    if variable.is_none_or(|variable| inherited(pid, variable)) {
+        // it can only fail because the process is gone
+        pidfd_send_signal(&process, Signal::KILL).ok();
+    }
+}
+
+/// Ends every process that belongs to a run, wherever it went.
+pub fn sweep_run(run: &str) {
+    let wanted = format!("{RUN_VARIABLE}={run}");
+    let own = getpid();
+    for _ in 0..ROUNDS {
+        let Ok(processes) = fs::read_dir("/proc") else { return };
+        let pids =
+            processes.filter_map(|entry| Pid::from_raw(entry.ok()?.file_name().to_str()?.parse().ok()?));
+        let found: Vec<Pid> = pids.filter(|pid| *pid != own && inherited(*pid, &wanted)).collect();
+        if found.is_empty() {
+            return;
+        }
+        for pid in found {
+            end(pid, Some(&wanted));
+        }
+    }
+}
+
+/// A process that outlives this one for a moment, to end what belongs to its run.
+#[derive(Debug)]
+pub(super) struct Guard {
+    process: Child,
+}
+
+impl Guard {
+    /// Starts a guard: this program again, with the arguments that make it [`stand_guard`].
+    pub(super) fn start(command: &[String]) -> io::Result<Self> {
+        let (program, args) = command.split_first().ok_or(io::ErrorKind::InvalidInput)?;
+        let mut guard = Command::new(program);
+        // a group of its own: what is sent to a terminal's foreground does not reach it
+        guard.args(args).process_group(0).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+        // nor does it belong to a run that this process itself is part of
+        Ok(Self { process: guard.env_remove(RUN_VARIABLE).env_remove(LAUNCH_VARIABLE).spawn()? })
+    }
+
+    pub(super) fn pid(&self) -> i32 {
+        self.process.id().cast_signed()
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        // the end of its input tells it that we are gone; it sweeps and ends
+        drop(self.process.stdin.take());
+        self.process.wait().ok();
+    }
+}
+
+/// Stands guard over a run: waits until whoever started this process is gone, then ends what is left of the run.
+pub fn stand_guard(run: &str) {
+    let mut nothing = Vec::new();
+    // an input that cannot be read is as good as ended
+    io::stdin().lock().read_to_end(&mut nothing).ok();
+    sweep_run(run);
+}
