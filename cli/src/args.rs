@@ -11,8 +11,8 @@ use std::process::ExitCode;
 #[derive(Debug, Parser)]
 #[command(name = "pop", version, max_term_width = 100, arg_required_else_help = true)]
 #[command(
-    after_help = "Exit codes: 0 all settled as allowed, 3 agenda does not plan, 4 registry or settings invalid, \
-    10 an operation failed, 12 stopped by FATAL, 13 time limit, 15 journal unusable, 130 interrupted, 143 terminated."
+    after_help = "Exit codes: 0 all settled as allowed, 1 fault in pop, 2 command line, 3 agenda does not plan, \
+    4 registry or settings invalid, 10 an operation failed, 12 stopped by FATAL, 13 time limit, 15 journal unusable, 130 interrupted, 143 terminated."
 )]
 pub(crate) struct Cli {
     /// What to do

@@ -3,7 +3,6 @@
 use crate::ui;
 use pop_executor::{FolderError, JournalError, RunError};
 use pop_field_retriever::LaunchDataError;
-use std::path::Path;
 use std::process::ExitCode;
 
 /// What kind of thing went wrong; decides the exit code (docs/formats/exit-codes.md).
@@ -57,21 +56,6 @@ impl CommandError {
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
-    }
-
-    /// The exit code that it leads to.
-    pub(crate) fn exit_code(&self) -> u8 {
-        self.kind.exit_code()
-    }
-
-    /// Tells it, and gives it in the form of a fault of a file as a whole.
-    pub(crate) fn tell_as_fault(self, file: &Path) -> serde_json::Value {
-        let fault = serde_json::json!({
-            "file": file, "line": null, "column": null, "pointer": "", "code": "unreadable", "severity": "error",
-            "message": self.message, "hint": self.hint,
-        });
-        self.tell();
-        fault
     }
 
     /// Tells it and gives its exit code.

@@ -4,7 +4,7 @@ use crate::args::{LaunchArgs, RegistryArgs};
 use crate::error::{CommandError, Kind};
 use crate::ui;
 use pop_agenda::{Agenda, Plan, Serves};
-use pop_document::{Fault, MAX_BYTES, Site, Source};
+use pop_document::{Fault, MAX_BYTES, Site, Source, too_large};
 use pop_executor::{Inputs, Settings};
 use pop_field_retriever::names::property;
 use pop_field_retriever::{
@@ -13,6 +13,7 @@ use pop_field_retriever::{
 use pop_launchers::process::resolve;
 use pop_registry::Catalog;
 use serde_json::Value;
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -67,65 +68,66 @@ pub(crate) fn launch_type(launch: &dyn LaunchDataWrapper) -> Result<LaunchType, 
 }
 
 /// Reads a file, or standard input for `-`, up to the bound of a text.
-fn read(path: &Path, what: &str, kind: Kind) -> Result<Vec<u8>, CommandError> {
+fn read(path: &Path, what: &str) -> Result<Vec<u8>, Fault> {
+    let unreadable = |error: std::io::Error| {
+        let message = format!("cannot read the {what} `{}`: {error}", path.display());
+        Fault::new("unreadable", Site::Whole, message)
+    };
     let mut bytes = Vec::new();
     let limit = MAX_BYTES as u64 + 1;
-    let read = if path == Path::new("-") {
-        std::io::stdin().lock().take(limit).read_to_end(&mut bytes)
-    } else {
-        File::open(path).and_then(|file| file.take(limit).read_to_end(&mut bytes))
-    };
-    match read {
-        Ok(_) => Ok(bytes),
-        Err(error) => {
-            Err(CommandError::new(kind, format!("cannot read the {what} `{}`: {error}", path.display())))
-        }
+    if path == Path::new("-") {
+        std::io::stdin().lock().take(limit).read_to_end(&mut bytes).map_err(unreadable)?;
+        return Ok(bytes);
     }
+    let file = File::open(path).map_err(unreadable)?;
+    if file.metadata().is_ok_and(|about| about.len() >= limit) {
+        return Err(too_large());
+    }
+    file.take(limit).read_to_end(&mut bytes).map_err(unreadable)?;
+    Ok(bytes)
 }
 
-fn source(name: &str, bytes: &[u8], kind: Kind) -> Result<Source, CommandError> {
-    Source::new(name, bytes).map_err(|fault| {
-        let error = CommandError::new(kind, format!("{name}: {}", fault.message));
-        match fault.hint {
-            Some(hint) => error.hint(hint),
-            None => error,
-        }
+/// A text of these bytes; one that cannot be had is an empty one, and a fault.
+fn source(name: String, bytes: Result<Vec<u8>, Fault>, faults: &mut Vec<Fault>) -> Source {
+    bytes.and_then(|bytes| Source::new(name.as_str(), &bytes)).unwrap_or_else(|fault| {
+        faults.push(fault);
+        Source::empty(name)
     })
 }
 
-/// Reads the agenda and the registry that goes with it.
+/// Reads the agenda and the registry that goes with it; what cannot be read is a fault.
 pub(crate) fn texts(
     agenda: Option<&Path>,
-    registry: &RegistryArgs,
+    args: &RegistryArgs,
     launch: &DefaultLaunchData,
+    faults: &mut Faults,
 ) -> Result<Texts, CommandError> {
-    let agenda_source = match agenda {
-        Some(path) => {
-            let name = if path == Path::new("-") { "<stdin>".to_owned() } else { path.display().to_string() };
-            source(&name, &read(path, "agenda", Kind::Agenda)?, Kind::Agenda)?
+    let (name, bytes) = match agenda {
+        Some(path) if path == Path::new("-") => ("<stdin>".to_owned(), read(path, "agenda")),
+        Some(path) => (path.display().to_string(), read(path, "agenda")),
+        None => {
+            let payload = launch.payload().map_err(no_agenda)?;
+            ("<payload>".to_owned(), Ok(payload.value.as_bytes().to_vec()))
         }
-        None => match launch.payload() {
-            Ok(payload) => source("<payload>", payload.value.as_bytes(), Kind::Agenda)?,
-            Err(error) => return Err(no_agenda(error)),
-        },
     };
+    let agenda_source = source(name, bytes, &mut faults.agenda);
     let folder =
         agenda.filter(|path| *path != Path::new("-")).and_then(Path::parent).unwrap_or(Path::new(""));
-    let (registry, home) = self::registry(folder, registry, launch)?;
+    let (registry, home) = registry(folder, args, launch, &mut faults.registry);
     Ok(Texts { agenda: agenda_source, registry, home })
 }
 
-/// Reads the registry that goes with agendas of a folder, and the folder that the registry itself is in.
+/// Reads the registry that goes with agendas of a folder, and finds the folder that the registry itself is in.
 pub(crate) fn registry(
     folder: &Path,
     args: &RegistryArgs,
     launch: &DefaultLaunchData,
-) -> Result<(Option<Source>, Option<PathBuf>), CommandError> {
-    let Some(path) = registry_path(folder, args, launch) else { return Ok((None, None)) };
-    let bytes = read(&path, "registry", Kind::Registry)?;
+    faults: &mut Vec<Fault>,
+) -> (Option<Source>, Option<PathBuf>) {
+    let Some(path) = registry_path(folder, args, launch) else { return (None, None) };
     let home = path.parent().map(|home| if home.as_os_str().is_empty() { Path::new(".") } else { home });
     let home = home.and_then(|home| home.canonicalize().ok());
-    Ok((Some(source(&path.display().to_string(), &bytes, Kind::Registry)?), home))
+    (Some(source(path.display().to_string(), read(&path, "registry"), faults)), home)
 }
 
 fn no_agenda(error: pop_field_retriever::LaunchDataError) -> CommandError {
@@ -147,9 +149,14 @@ fn registry_path(folder: &Path, args: &RegistryArgs, launch: &DefaultLaunchData)
     })
 }
 
-/// The catalogue of a registry; its faults are told by the caller.
+/// The catalogue of a registry; its faults, with those of its reading, are told by the caller.
 pub(crate) fn catalog(registry: Option<&Source>, faults: &mut Vec<Fault>) -> Catalog {
-    Catalog::build(registry, faults)
+    if faults.iter().any(is_of_reading) { Catalog::default() } else { Catalog::build(registry, faults) }
+}
+
+/// Whether the fault is of the text as a whole, so that nothing is known of what is in it.
+fn is_of_reading(fault: &Fault) -> bool {
+    fault.is_error() && fault.pointer().is_empty()
 }
 
 /// Makes a plan of the texts, or finds out why there is none.
@@ -160,6 +167,9 @@ pub(crate) fn plan(
     faults: &mut Faults,
 ) -> Option<Plan> {
     let catalog = catalog(texts.registry.as_ref(), &mut faults.registry);
+    if faults.agenda.iter().any(is_of_reading) {
+        return None;
+    }
     let root = match texts.agenda.read() {
         Ok(root) => with_params(root, params),
         Err(found) => {
@@ -168,11 +178,28 @@ pub(crate) fn plan(
         }
     };
     let agenda = Agenda::parse(root, &mut faults.agenda)?;
-    let plan = Plan::build(agenda, &catalog, on, &mut faults.agenda)?;
+    let excused = excused(&agenda, &faults.registry);
+    let plan = Plan::build(agenda, &catalog, on, &mut faults.agenda);
+    let follows = ["unknown-type", "not-launchable"];
+    faults.agenda.retain(|fault| !follows.contains(&fault.code) || !excused.contains(fault.pointer()));
+    let plan = plan?;
     if on == LaunchType::Local {
         find_programs(&plan, texts, faults);
     }
     (!faults.registry.iter().any(Fault::is_error)).then_some(plan)
+}
+
+/// The places of types that a registry without its faults might serve: the fault is the registry's.
+fn excused(agenda: &Agenda, registry: &[Fault]) -> HashSet<String> {
+    let is_unread = registry.iter().any(is_of_reading);
+    let errors = registry.iter().filter(|fault| fault.is_error());
+    let faulty: HashSet<&str> = errors.filter_map(|fault| fault.pointer().split('/').nth(1)).collect();
+    let name = |handler_type: &str| handler_type.replace('~', "~0").replace('/', "~1");
+    let operations = agenda.operations.iter();
+    operations
+        .filter(|operation| is_unread || faulty.contains(name(&operation.handler_type).as_str()))
+        .map(|operation| operation.pointer.join("type").to_string())
+        .collect()
 }
 
 /// Params of the command line over those of the agenda; a value that is JSON is taken as such.
@@ -198,7 +225,7 @@ fn with_params(mut root: Value, params: &[(String, String)]) -> Value {
 fn find_programs(plan: &Plan, texts: &Texts, faults: &mut Faults) {
     let path = std::env::var_os("PATH");
     let folder = std::env::current_dir().unwrap_or_default();
-    let mut seen = std::collections::HashSet::new();
+    let mut seen = HashSet::new();
     for (op, planned) in plan.operations() {
         match &planned.serves {
             Serves::Program(entry) if seen.insert(entry.name.clone()) => {
@@ -291,15 +318,15 @@ pub(crate) fn freeze(
 
 /// The texts of a run that has begun, and the plan that they make.
 pub(crate) fn thaw(inputs: &Inputs) -> Result<(Plan, LaunchType), CommandError> {
+    let unfit = || CommandError::new(Kind::Journal, "the frozen agenda of the run does not plan any more");
     let settings = &inputs.settings;
     let on: LaunchType =
         settings.on.parse().map_err(|error| CommandError::new(Kind::Journal, format!("{error}")))?;
     let registry = match (&inputs.registry, &settings.registry) {
-        (Some(bytes), Some(name)) => Some(source(name, bytes, Kind::Journal)?),
+        (Some(bytes), Some(name)) => Some(Source::new(name.as_str(), bytes).map_err(|_| unfit())?),
         _ => None,
     };
-    let agenda = source(&settings.agenda, &inputs.agenda, Kind::Journal)?;
-    let unfit = || CommandError::new(Kind::Journal, "the frozen agenda of the run does not plan any more");
+    let agenda = Source::new(settings.agenda.as_str(), &inputs.agenda).map_err(|_| unfit())?;
     let mut faults = Vec::new();
     let catalog = catalog(registry.as_ref(), &mut faults);
     let root = agenda.read().map_err(|_| unfit())?;

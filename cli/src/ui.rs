@@ -4,7 +4,8 @@ use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use pop_document::{Fault, Place, Severity, Source};
 use serde_json::{Value, json};
-use std::io::{IsTerminal as _, Write as _};
+use std::io::{ErrorKind, IsTerminal as _, Write as _};
+use std::ops::Range;
 
 /// The widest part of a line that is shown; agendas may be one long line.
 const SHOWN_BYTES: usize = 400;
@@ -15,11 +16,15 @@ pub(crate) fn say(line: &str) {
     writeln!(anstream::stderr(), "{line}").ok();
 }
 
-/// Writes data. When nobody reads it any more, the command is over.
+/// Writes data. When nobody reads it any more, the command is over; when it cannot be kept, that is an error.
 pub(crate) fn print(text: &str) {
     let mut out = std::io::stdout().lock();
-    if out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_err() {
-        std::process::exit(0);
+    if let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        if error.kind() == ErrorKind::BrokenPipe {
+            std::process::exit(0);
+        }
+        say(&format!("error: standard output cannot be written: {error}"));
+        std::process::exit(1);
     }
 }
 
@@ -35,6 +40,9 @@ pub(crate) fn can_draw() -> bool {
 pub(crate) fn columns() -> usize {
     rustix::termios::tcgetwinsize(std::io::stderr()).map_or(80, |size| usize::from(size.ws_col)).max(20)
 }
+
+/// The most faults of a text that are told to people.
+const MOST_TOLD: usize = 100;
 
 /// A fault and the places of its sites.
 struct Placed<'f> {
@@ -69,8 +77,21 @@ fn placed<'f>(source: &Source, faults: &'f [Fault]) -> Vec<Placed<'f>> {
 /// Tells faults of a text: each with file, line, column and a caret.
 pub(crate) fn tell_faults(source: &Source, faults: &[Fault]) {
     let renderer = Renderer::styled().decor_style(DecorStyle::Ascii);
-    for placed in placed(source, faults) {
-        say(&format!("{}\n", renderer.render(&[report(source, &placed)])));
+    for placed in placed(source, faults).into_iter().take(MOST_TOLD) {
+        let told = renderer.render(&[report(source, &placed)]);
+        match placed.place.as_ref().filter(|place| !is_short_enough(source, place)) {
+            None => say(&format!("{told}\n")),
+            // columns of an excerpt are counted from its beginning
+            Some(place) => {
+                let within =
+                    source.text()[excerpt_of(source, place).start..place.bytes.start].chars().count();
+                let at = |column: usize| format!("{}:{}:{column}", source.name(), place.line);
+                say(&format!("{}\n", told.replacen(&at(within + 1), &at(place.column), 1)));
+            }
+        }
+    }
+    if faults.len() > MOST_TOLD {
+        say(&format!("... and {} more; `pop check --output json` lists them all", faults.len() - MOST_TOLD));
     }
 }
 
@@ -84,13 +105,19 @@ fn report<'a>(source: &'a Source, placed: &Placed<'a>) -> Group<'a> {
     let mut group = match &placed.place {
         Some(place) if is_short_enough(source, place) => {
             let label = fault.label.as_deref();
-            let primary = AnnotationKind::Primary.span(place.bytes.clone()).label(label);
-            let related = placed.related.iter().filter_map(|(place, words)| {
-                Some(AnnotationKind::Context.span(place.as_ref()?.bytes.clone()).label(*words))
-            });
-            let snippet =
-                Snippet::source(source.text()).path(source.name()).annotation(primary).annotations(related);
-            title.element(snippet)
+            let related = placed.related.iter().filter_map(|(place, words)| Some((place.as_ref()?, *words)));
+            // only the lines from the first to the last that is meant; the whole text may be large
+            let all = || related.clone().map(|(place, _)| place).chain([place]);
+            let first = all().min_by_key(|place| place.bytes.start).unwrap_or(place);
+            let last = all().max_by_key(|place| place.bytes.end).unwrap_or(place);
+            let start = line_around(source, first).start;
+            let lines = &source.text()[start..line_around(source, last).end];
+            let span = |place: &Place| place.bytes.start - start..place.bytes.end - start;
+            let primary = AnnotationKind::Primary.span(span(place)).label(label);
+            let related =
+                related.clone().map(|(place, words)| AnnotationKind::Context.span(span(place)).label(words));
+            let snippet = Snippet::source(lines).line_start(first.line).path(source.name());
+            title.element(snippet.annotation(primary).annotations(related))
         }
         Some(place) => title.element(excerpt(source, place, fault.label.as_deref())),
         None => title.element(annotate_snippets::Origin::path(source.name())),
@@ -101,7 +128,7 @@ fn report<'a>(source: &'a Source, placed: &Placed<'a>) -> Group<'a> {
     group
 }
 
-fn line_around(source: &Source, place: &Place) -> std::ops::Range<usize> {
+fn line_around(source: &Source, place: &Place) -> Range<usize> {
     let text = source.text();
     let start = text[..place.bytes.start].rfind('\n').map_or(0, |at| at + 1);
     let end = text[place.bytes.start..].find('\n').map_or(text.len(), |at| place.bytes.start + at);
@@ -112,21 +139,25 @@ fn is_short_enough(source: &Source, place: &Place) -> bool {
     line_around(source, place).len() <= SHOWN_BYTES
 }
 
+/// The bytes of a part of a very long line.
+fn excerpt_of(source: &Source, place: &Place) -> Range<usize> {
+    let text = source.text();
+    let line = line_around(source, place);
+    let start = text.ceil_char_boundary(place.bytes.start.saturating_sub(SHOWN_BYTES / 4).max(line.start));
+    start..text.floor_char_boundary((start + SHOWN_BYTES).min(line.end)).max(start)
+}
+
 /// A part of a very long line.
 fn excerpt<'a>(
     source: &'a Source,
     place: &Place,
     label: Option<&'a str>,
 ) -> Snippet<'a, annotate_snippets::Annotation<'a>> {
-    let text = source.text();
-    let line = line_around(source, place);
-    let start = text.ceil_char_boundary(place.bytes.start.saturating_sub(SHOWN_BYTES / 4).max(line.start));
-    let end = text.floor_char_boundary((start + SHOWN_BYTES).min(line.end)).max(start);
+    let Range { start, end } = excerpt_of(source, place);
     let caret = place.bytes.start - start..place.bytes.end.clamp(place.bytes.start, end) - start;
-    let path = format!("{}:{}:{}", source.name(), place.line, place.column);
-    Snippet::source(&text[start..end])
+    Snippet::source(&source.text()[start..end])
         .line_start(place.line)
-        .path(path)
+        .path(source.name())
         .annotation(AnnotationKind::Primary.span(caret).label(label))
 }
 

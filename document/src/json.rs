@@ -37,7 +37,8 @@ fn offset_of(text: &str, line: usize, column: usize) -> usize {
         None => 0,
         Some(skip) => text.match_indices('\n').nth(skip).map_or(text.len(), |(at, _)| at + 1),
     };
-    text.floor_char_boundary((start + column.saturating_sub(1)).min(text.len()))
+    // column 0 is the line end before the line
+    text.floor_char_boundary((start + column).saturating_sub(1).min(text.len()))
 }
 
 /// Builds a value and notes whether a key stood twice in one map.
@@ -247,6 +248,7 @@ mod tests {
         assert_eq!(message, "this is not JSON: trailing comma");
         assert_eq!(bytes.start, 14);
         assert_eq!(only_fault("{\"a\": tru}").1.start, 9);
+        assert_eq!(only_fault("[\"a\n]").1.start, 3);
         assert_eq!(only_fault("").0, "this is not JSON: EOF while parsing a value");
     }
 

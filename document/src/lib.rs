@@ -29,4 +29,4 @@ pub use nearest::nearest;
 pub use place::Place;
 pub use pointer::Pointer;
 pub use shape::{Fields, kind_of};
-pub use source::{Format, MAX_BYTES, MAX_DEPTH, Source};
+pub use source::{Format, MAX_BYTES, MAX_DEPTH, Source, too_large};

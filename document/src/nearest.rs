@@ -6,7 +6,9 @@ pub fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) ->
     let mut best: Option<(f64, &str)> = None;
     for candidate in candidates {
         let score = strsim::jaro_winkler(&lower, &candidate.to_lowercase());
-        if score > 0.85 && best.is_none_or(|(found, _)| score > found) {
+        // of two that are as near, the first in order: what is said must not change from run to run
+        let is_nearer = |(found, name)| score > found || (score == found && candidate < name);
+        if score > 0.85 && best.is_none_or(is_nearer) {
             best = Some((score, candidate));
         }
     }
@@ -23,5 +25,6 @@ mod tests {
         assert_eq!(nearest("prbe", words), Some("probe"));
         assert_eq!(nearest("Transcod", words), Some("transcode"));
         assert_eq!(nearest("package", words), None);
+        assert_eq!(nearest("probe0", ["probe2", "probe1", "probe3"]), Some("probe1"));
     }
 }

@@ -36,17 +36,23 @@ impl Source {
     pub fn new(name: impl Into<String>, bytes: &[u8]) -> Result<Self, Fault> {
         let name = name.into();
         if bytes.len() > MAX_BYTES {
-            let message = format!("the text has {} bytes; at most {MAX_BYTES} are read", bytes.len());
-            return Err(Fault::new("too-large", Site::Whole, message));
+            return Err(too_large());
         }
         let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
         let text = match std::str::from_utf8(bytes) {
             Ok(text) if !text.contains('\0') => text.to_owned(),
-            Ok(text) => return Err(not_text(text.find('\0').unwrap_or_default())),
-            Err(error) => return Err(not_text(error.valid_up_to())),
+            Ok(text) => return Err(not_text(text.find('\0').unwrap_or_default(), "NUL")),
+            Err(error) => return Err(not_text(error.valid_up_to(), "not valid UTF-8")),
         };
         let format = format_of(&name, &text);
         Ok(Self { name, text, format })
+    }
+
+    /// A text of which nothing could be read.
+    pub fn empty(name: impl Into<String>) -> Self {
+        let name = name.into();
+        let format = format_of(&name, "");
+        Self { name, text: String::new(), format }
     }
 
     /// The name that messages give it.
@@ -88,7 +94,19 @@ impl Source {
                 Format::Yaml => yaml::find(&self.text, &mut wanted),
             }
         }
-        sites.iter().map(|site| self.site_bytes(site, &wanted).map(|bytes| self.place(bytes))).collect()
+        let mut bytes: Vec<(usize, Range<usize>)> = sites
+            .iter()
+            .enumerate()
+            .filter_map(|(index, site)| Some((index, self.site_bytes(site, &wanted)?)))
+            .collect();
+        bytes.sort_by_key(|(_, bytes)| bytes.start);
+        let mut places = vec![None; sites.len()];
+        let mut last = Place { line: 1, column: 1, bytes: 0..0 };
+        for (index, bytes) in bytes {
+            last = self.place_after(&last, bytes);
+            places[index] = Some(last.clone());
+        }
+        places
     }
 
     fn site_bytes(&self, site: &Site, found: &HashMap<&str, Spans>) -> Option<Range<usize>> {
@@ -113,17 +131,21 @@ impl Source {
 
     /// The place of some bytes of the text.
     pub fn place(&self, bytes: Range<usize>) -> Place {
+        self.place_after(&Place { line: 1, column: 1, bytes: 0..0 }, bytes)
+    }
+
+    /// The place of some bytes that do not begin before those of `earlier`, from where the counting goes on.
+    fn place_after(&self, earlier: &Place, bytes: Range<usize>) -> Place {
         let start = floor_boundary(&self.text, bytes.start);
-        let before = &self.text[..start];
-        let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+        let between = &self.text[earlier.bytes.start.min(start)..start];
+        let end = floor_boundary(&self.text, bytes.end).max(start);
         // a caret stays on the line on which it begins
-        let line_end = self.text[start..].find(['\n', '\r']).map_or(self.text.len(), |at| start + at);
-        let end = floor_boundary(&self.text, bytes.end).clamp(start, line_end.max(start));
-        Place {
-            line: before.matches('\n').count() + 1,
-            column: self.text[line_start..start].chars().count() + 1,
-            bytes: start..end,
-        }
+        let end = self.text[start..end].find(['\n', '\r']).map_or(end, |at| start + at);
+        let (line, column) = match between.rfind('\n') {
+            None => (earlier.line, earlier.column + between.chars().count()),
+            Some(at) => (earlier.line + between.matches('\n').count(), between[at + 1..].chars().count() + 1),
+        };
+        Place { line, column, bytes: start..end }
     }
 }
 
@@ -141,8 +163,13 @@ fn floor_boundary(text: &str, at: usize) -> usize {
     text.floor_char_boundary(at.min(text.len()))
 }
 
-fn not_text(at: usize) -> Fault {
-    let message = format!("this is not a text: byte {at} is not valid UTF-8");
+/// The fault of a text that has more than [`MAX_BYTES`].
+pub fn too_large() -> Fault {
+    Fault::new("too-large", Site::Whole, format!("the text has more than {MAX_BYTES} bytes"))
+}
+
+fn not_text(at: usize, what: &str) -> Fault {
+    let message = format!("this is not a text: byte {at} is {what}");
     Fault::new("not-text", Site::Whole, message).hint("an agenda or registry is JSON or YAML in UTF-8")
 }
 
@@ -177,6 +204,15 @@ mod tests {
             let part = placed(name, text, &Fault::new("c", part, ""));
             assert_eq!((part.0, part.2.as_str()), (lines[1], "@<b.out>"), "{name}");
         }
+    }
+
+    #[test]
+    fn places_come_in_the_order_in_which_they_were_asked_for() {
+        let source = Source::new("a.json", "{\"é\": 1,\n \"b\": [2, 3]}".as_bytes()).unwrap();
+        let sites = ["/b/1", "/é", "/b", "/é"].map(|pointer| Site::Value(pointer.into()));
+        let places = source.places(&[&sites[0], &sites[1], &Site::Whole, &sites[2], &sites[3]]);
+        let places: Vec<_> = places.into_iter().map(|place| place.map(|p| (p.line, p.column))).collect();
+        assert_eq!(places, [Some((2, 11)), Some((1, 7)), None, Some((2, 7)), Some((1, 7))]);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use crate::{Fault, MAX_BYTES, MAX_DEPTH, Pointer, Site};
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 use serde_saphyr::budget::BudgetBreach;
-use serde_saphyr::{Error, Location, Spanned};
+use serde_saphyr::{DuplicateKeyPolicy, Error, Location, Spanned};
 use std::collections::HashMap;
 use std::fmt;
 use std::ops::Range;
@@ -15,8 +15,9 @@ const MAX_NODES: usize = 32_000_000;
 /// Bytes that aliases may copy.
 const MAX_COPIED_BYTES: usize = 64 * 1024 * 1024;
 
-fn options() -> serde_saphyr::Options {
+fn options(duplicate_keys: DuplicateKeyPolicy) -> serde_saphyr::Options {
     serde_saphyr::options! {
+        duplicate_keys: duplicate_keys,
         strict_booleans: true,
         leading_zero_numbers_as_strings: true,
         underscored_numbers_as_strings: true,
@@ -37,43 +38,102 @@ fn options() -> serde_saphyr::Options {
 
 /// Reads YAML; what does not parse, a duplicate key and a text that grows without bound are faults.
 pub(crate) fn read(text: &str) -> Result<Value, Vec<Fault>> {
-    serde_saphyr::from_str_with_options::<Value>(text, options())
-        .map_err(|error| vec![fault_of(text, &error)])
+    serde_saphyr::from_str_with_options::<Value>(text, options(DuplicateKeyPolicy::Error)).map_err(|error| {
+        match inmost(&error) {
+            Error::DuplicateMappingKey { .. } => duplicate_faults(text, &error),
+            inmost => vec![fault_of(text, &error, inmost)],
+        }
+    })
 }
 
-fn fault_of(text: &str, error: &Error) -> Fault {
-    let site = error.location().and_then(|at| bytes_of(text, &at)).map_or(Site::Whole, Site::Bytes);
-    let error = match error.without_snippet() {
-        Error::AliasError { error, .. } => error.without_snippet(),
-        other => other,
+/// The error itself, without those that tell through which alias it was met.
+fn inmost(error: &Error) -> &Error {
+    let mut inmost = error;
+    while let Error::WithSnippet { error, .. } | Error::AliasError { error, .. } = inmost {
+        inmost = error;
+    }
+    inmost
+}
+
+fn site_of(text: &str, error: &Error) -> Site {
+    error.location().and_then(|at| bytes_of(text, &at)).map_or(Site::Whole, Site::Bytes)
+}
+
+fn fault_of(text: &str, error: &Error, inmost: &Error) -> Fault {
+    let site = site_of(text, error);
+    let too_large = |what: &str| {
+        let fault =
+            Fault::new("too-large", site.clone(), format!("the text grows beyond its budget: {what}"));
+        fault.hint("aliases (`*name`) that repeat aliases multiply; write the values out")
     };
-    let too_deep = || format!("lists and maps are nested deeper than {MAX_DEPTH}");
-    match error {
-        Error::DuplicateMappingKey { key, .. } => {
-            let key = key.as_ref().map(|key| format!(" `{key}`")).unwrap_or_default();
-            Fault::new("duplicate-key", site, format!("the key{key} stands twice in one map"))
+    let what = match inmost {
+        Error::Budget { breach: BudgetBreach::Depth { .. }, .. } => return too_deep(site),
+        Error::Budget { breach: BudgetBreach::Anchors { .. }, .. } => {
+            return too_large("it has too many anchors");
         }
-        Error::Budget { breach: BudgetBreach::Depth { .. }, .. } => Fault::new("too-deep", site, too_deep()),
+        Error::Budget { breach: BudgetBreach::Aliases { .. }, .. } => {
+            return too_large("it has too many aliases");
+        }
         Error::Budget { .. }
+        | Error::AliasReplayCounterOverflow { .. }
         | Error::AliasReplayLimitExceeded { .. }
         | Error::AliasExpansionLimitExceeded { .. }
-        | Error::AliasReplayCounterOverflow { .. }
-        | Error::AliasReplayStackDepthExceeded { .. } => {
-            let fault = Fault::new("too-large", site, format!("the text grows beyond its budget: {error}"));
-            fault.hint("aliases (`*name`) that repeat aliases multiply; write the values out")
-        }
-        Error::MultipleDocuments { .. } => {
-            Fault::new("syntax", site, "this is not one YAML document: another begins here")
-        }
+        | Error::AliasReplayStackDepthExceeded { .. } => return too_large("its aliases repeat too much"),
+        Error::UnknownAnchor { .. } => "this alias has no anchor before it".to_owned(),
+        Error::MultipleDocuments { .. } => "there is more than one document in it".to_owned(),
         other => {
-            let said = other.to_string();
+            let said = other.without_snippet().to_string();
             let first = said.lines().next().unwrap_or(&said);
-            let what = first.split(" at line ").next().unwrap_or(first).trim();
-            // the scanner has a bound of its own for what is nested in brackets
-            if what.contains("recursion limit") || what.contains("nesting") {
-                return Fault::new("too-deep", site, too_deep());
+            first.split(" at line ").next().unwrap_or(first).trim().to_owned()
+        }
+    };
+    // the scanner has a bound of its own, and only words for it
+    if what.starts_with("recursion limit") {
+        return too_deep(site);
+    }
+    Fault::new("syntax", site, format!("this is not YAML: {what}"))
+}
+
+fn too_deep(site: Site) -> Fault {
+    Fault::new("too-deep", site, format!("lists and maps are nested deeper than {MAX_DEPTH}"))
+}
+
+/// Reads once more with every key let through, and finds all that stand twice.
+fn duplicate_faults(text: &str, error: &Error) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    if let Ok(root) =
+        serde_saphyr::from_str_with_options::<Spanned<Tree>>(text, options(DuplicateKeyPolicy::PassThrough))
+    {
+        find_duplicates(text, &root.value, &mut faults);
+    }
+    if faults.is_empty() {
+        let message = "a key stands twice in one map";
+        faults.push(Fault::new("duplicate-key", site_of(text, error), message));
+    }
+    faults
+}
+
+fn find_duplicates(text: &str, tree: &Tree, faults: &mut Vec<Fault>) {
+    match tree {
+        Tree::Scalar => {}
+        Tree::List(items) => items.iter().for_each(|item| find_duplicates(text, &item.value, faults)),
+        Tree::Map(members) => {
+            let mut seen: HashMap<&str, &Location> = HashMap::new();
+            for (key, value) in members {
+                // what a merge key brings is no key of this map's own
+                if key.referenced == key.defined {
+                    match seen.get(key.value.as_str()) {
+                        Some(first) => {
+                            let site = bytes_of(text, &key.referenced).map_or(Site::Whole, Site::Bytes);
+                            let message = format!("the key `{}` stands twice in one map", key.value);
+                            let fault = Fault::new("duplicate-key", site, message);
+                            faults.push(fault.label(format!("first on line {}", first.line())));
+                        }
+                        None => drop(seen.insert(&key.value, &key.referenced)),
+                    }
+                }
+                find_duplicates(text, &value.value, faults);
             }
-            Fault::new("syntax", site, format!("this is not YAML: {what}"))
         }
     }
 }
@@ -96,7 +156,9 @@ fn bytes_of(text: &str, at: &Location) -> Option<Range<usize>> {
 
 /// Fills in the spans of the wanted pointers.
 pub(crate) fn find(text: &str, wanted: &mut HashMap<&str, Spans>) {
-    if let Ok(root) = serde_saphyr::from_str_with_options::<Spanned<Tree>>(text, options()) {
+    if let Ok(root) =
+        serde_saphyr::from_str_with_options::<Spanned<Tree>>(text, options(DuplicateKeyPolicy::Error))
+    {
         walk(text, &root, None, &mut Pointer::root(), wanted);
     }
 }
@@ -220,8 +282,20 @@ mod tests {
         let quadratic = format!("a: &a {}\nb: [{}]\n", "x".repeat(100_000), vec!["*a"; 20_000].join(","));
         assert_eq!(read(&quadratic).unwrap_err()[0].code, "too-large");
         assert_eq!(read(&"[".repeat(200_000)).unwrap_err()[0].code, "too-deep");
-        assert_eq!(read("a: 1\na: 2\n").unwrap_err()[0].code, "duplicate-key");
+        assert_eq!(read("a: *nope\n").unwrap_err()[0].code, "syntax");
         assert_eq!(read("a:\n\t- b\n").unwrap_err()[0].code, "syntax");
         assert_eq!(read("a: !!python/object:os.system x\n").unwrap_err()[0].code, "syntax");
+    }
+    #[test]
+    fn every_duplicate_key_is_a_fault_with_both_places() {
+        let faults = read("base: &b {x: 1}\na: {<<: *b, x: 2}\nb:\n  y: 1\n  y: 2\na: 3\n").unwrap_err();
+        let said: Vec<_> = faults.iter().map(|f| (f.message.clone(), f.label.clone().unwrap())).collect();
+        assert_eq!(
+            said,
+            [
+                ("the key `y` stands twice in one map".to_owned(), "first on line 4".to_owned()),
+                ("the key `a` stands twice in one map".to_owned(), "first on line 2".to_owned()),
+            ]
+        );
     }
 }

@@ -15,6 +15,10 @@ use std::sync::Arc;
 
 /// The most operations one agenda may have.
 const MOST_OPERATIONS: usize = 4_000_000;
+/// The most faults among which the name that was meant is sought.
+const MOST_SOUGHT: usize = 100;
+/// The most operations of one cycle that are told.
+const MOST_TOLD: usize = 20;
 const AGENDA_ID: &str = "pop.agendaId";
 const OPERATION_NAME: &str = "pop.operationName";
 
@@ -56,6 +60,15 @@ struct Names {
     numbers: HashMap<String, OpIx>,
     /// Operations that could not be read; their faults are told already.
     unread: HashSet<String>,
+}
+
+impl Names {
+    /// The name nearest to one that is not there; not sought any more when there are many faults already, for
+    /// every search looks at all names.
+    fn near(&self, name: &str, faults: &[Fault]) -> Option<&str> {
+        let sought = faults.len() < MOST_SOUGHT;
+        sought.then(|| nearest(name, self.numbers.keys().map(String::as_str))).flatten()
+    }
 }
 
 fn check_names(operations: &[Operation], unread: Vec<String>, faults: &mut Vec<Fault>) -> Names {
@@ -146,7 +159,7 @@ fn plan_operation(
             Some(on) => edges.push((Edge { on: *on, kind: EdgeKind::Follows }, site)),
             None if names.unread.contains(&depends_on.name) => {}
             None => {
-                let near = nearest(&depends_on.name, names.numbers.keys().map(String::as_str));
+                let near = names.near(&depends_on.name, faults);
                 let message = format!(
                     "operation `{name}` depends on `{}`, which is not in this agenda",
                     depends_on.name
@@ -227,7 +240,7 @@ fn refer(
     } else {
         let message = format!("operation `{name}` refers to `{asked}`, which is not in this agenda");
         let site = Site::Within(at.clone(), asked.to_owned());
-        let near = nearest(asked, names.numbers.keys().map(String::as_str));
+        let near = names.near(asked, faults);
         Fault::new("unknown-reference", site, message).did_you_mean(near)
     };
     faults.push(fault);
@@ -251,8 +264,11 @@ fn edge_lists(sites: &mut [Vec<(Edge, Site)>]) -> OpMap<Vec<Edge>> {
 fn check_cycles(graph: &Graph, planned: &[Planned], sites: &[Vec<(Edge, Site)>], faults: &mut Vec<Fault>) {
     let (_, left) = graph.order();
     for cycle in graph.cycles(&left) {
-        let names: Vec<_> =
+        let mut names: Vec<_> =
             cycle.iter().chain(cycle.first()).map(|op| planned[op.index()].name.as_str()).collect();
+        if cycle.len() > MOST_TOLD {
+            names.splice(MOST_TOLD..cycle.len(), ["..."]);
+        }
         let mut places =
             cycle.iter().zip(cycle.iter().skip(1).chain(cycle.first())).filter_map(|(from, to)| {
                 let (_, site) = sites[from.index()].iter().find(|(edge, _)| edge.on == *to)?;
@@ -266,7 +282,7 @@ fn check_cycles(graph: &Graph, planned: &[Planned], sites: &[Vec<(Edge, Site)>],
             _ => format!("operations wait for one another: {}", names.join(" -> ")),
         };
         let mut fault = Fault::new("cycle", site, message).label(words);
-        fault.related.extend(places);
+        fault.related.extend(places.take(MOST_TOLD - 1));
         faults.push(fault);
     }
 }

@@ -13,21 +13,18 @@ pub(crate) fn check(args: &CheckArgs) -> Result<u8, CommandError> {
     let mut worst = 0;
     let mut found: Vec<Value> = Vec::new();
     for path in &args.agendas {
-        let texts = match texts(Some(path), &args.registry, &launch) {
-            Ok(texts) => texts,
-            Err(error) => {
-                // the others are checked all the same
-                worst = worst.max(error.exit_code());
-                found.push(error.tell_as_fault(path));
-                continue;
-            }
-        };
         let mut faults = Faults::default();
+        let texts = texts(Some(path), &args.registry, &launch, &mut faults)?;
         let plan = plan(&texts, &args.registry.params, on, &mut faults);
         if args.output == Output::Json {
             found.extend(ui::faults_json(&texts.agenda, &faults.agenda));
             if let Some(registry) = &texts.registry {
-                found.extend(ui::faults_json(registry, &faults.registry));
+                for fault in ui::faults_json(registry, &faults.registry) {
+                    // agendas may share a registry
+                    if !found.contains(&fault) {
+                        found.push(fault);
+                    }
+                }
             }
             worst = worst.max(code(&faults));
         } else {

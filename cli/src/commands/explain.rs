@@ -6,7 +6,7 @@ use crate::error::CommandError;
 use crate::ui;
 use pop_agenda::{CancelReason, EdgeKind, Ending, Explanation, OpIx, Outcome, Planned, Scheduler, Serves};
 use pop_policy::{Layered, Retry};
-use pop_reporters::run::stop_words;
+use pop_reporters::run::{stop_words, visible};
 use std::fmt::Write as _;
 
 pub(crate) fn explain(args: &ExplainArgs) -> Result<u8, CommandError> {
@@ -46,7 +46,7 @@ fn explanation(told: &Told, op: OpIx) -> String {
             Some((_, Ending::Failed(failure))) => {
                 format!(
                     "failed: {} [codes {}; blame: {}]",
-                    failure.message,
+                    visible(&failure.message),
                     failure.codes().join(", "),
                     failure.blame
                 )

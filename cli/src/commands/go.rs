@@ -15,7 +15,7 @@ use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
 impl From<SyncArg> for Sync {
@@ -39,11 +39,16 @@ pub(crate) fn options(args: &GoArgs) -> RunOptions {
     }
 }
 
-/// Drives a run to its end and tells what became of it. `history` is what happened before.
+/// What a run has written so far, and where it writes on.
+pub(crate) struct Book<'j> {
+    pub(crate) journal: &'j mut FileJournal,
+    pub(crate) history: History,
+}
+
+/// Drives a run to its end and tells what became of it.
 pub(crate) fn go(
     given: Given,
-    history: History,
-    journal: &mut FileJournal,
+    book: Book<'_>,
     args: &GoArgs,
     launch_data: Arc<dyn LaunchDataWrapper>,
     folder: &Path,
@@ -51,6 +56,7 @@ pub(crate) fn go(
     let no_runtime = |error| CommandError::new(Kind::Internal, format!("no event loop: {error}"));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(no_runtime)?;
     let plan = Arc::clone(given.scheduler.plan());
+    let Book { journal, history } = book;
     let started = history.started;
     let told = Rc::new(RefCell::new(history));
     let mut sinks = sinks(args.output, &given.identity.run, started);
@@ -68,7 +74,9 @@ pub(crate) fn go(
     let launcher = choose(launch_data.external_launch_type().value, variables, folder.to_owned(), guard);
     let outcome = tokio::task::LocalSet::new().block_on(&runtime, async {
         let (sender, cancels) = mpsc::unbounded_channel();
-        tokio::task::spawn_local(listen(sender));
+        // heard from before the first program starts
+        let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
+        tokio::task::spawn_local(listen(kinds.map(signal), sender));
         run(given, Ports { journal, sinks: &mut sinks, launcher, launch_data, cancels, clock: now }).await
     })?;
     drop(sinks);
@@ -96,9 +104,8 @@ impl Sink for Telling {
 }
 
 /// Hears signals: the first asks, the second kills, the third leaves at once, and children die with us.
-async fn listen(sender: mpsc::UnboundedSender<CancelReason>) {
-    let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()].map(signal);
-    let [Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)] = kinds else { return };
+async fn listen(signals: [std::io::Result<Signal>; 3], sender: mpsc::UnboundedSender<CancelReason>) {
+    let [Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)] = signals else { return };
     let mut heard = 0;
     loop {
         let (reason, code) = tokio::select! {

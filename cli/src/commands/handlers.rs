@@ -12,8 +12,8 @@ use std::path::Path;
 
 pub(crate) fn handlers(args: &HandlersArgs) -> Result<u8, CommandError> {
     let launch = launch_data(&args.launch)?;
-    let (registry, _) = registry(Path::new(""), &args.registry, &launch)?;
     let mut faults = Vec::new();
+    let (registry, _) = registry(Path::new(""), &args.registry, &launch, &mut faults);
     let catalog = catalog(registry.as_ref(), &mut faults);
     if let Some(registry) = &registry {
         ui::tell_faults(registry, &faults);

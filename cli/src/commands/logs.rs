@@ -6,18 +6,21 @@ use crate::error::CommandError;
 use crate::ui;
 use pop_agenda::OpIx;
 use pop_executor::operation_log;
+use pop_reporters::run::visible;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::inotify;
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::io::{self, IsTerminal as _, Read as _, Seek as _, SeekFrom};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
 pub(crate) fn logs(args: &LogsArgs) -> Result<u8, CommandError> {
     let mut told = Told::read(&args.runs.runs, &args.run)?;
     let operation = args.operation.as_deref().map(|name| told.operation(name)).transpose()?;
-    let mut printer = Printer { operation, read: HashMap::new(), last: None };
+    let is_terminal = io::stdout().is_terminal();
+    let mut printer = Printer { operation, read: HashMap::new(), last: None, is_terminal };
     if !args.follow {
         printer.print(&told)?;
         return Ok(0);
@@ -46,6 +49,7 @@ struct Printer {
     read: HashMap<PathBuf, u64>,
     /// The log printed last; another one begins with a heading.
     last: Option<PathBuf>,
+    is_terminal: bool,
 }
 
 impl Printer {
@@ -86,7 +90,9 @@ impl Printer {
                 ui::print(&format!("==> {heading} <==\n"));
                 self.last = Some(path.clone());
             }
-            ui::print(&String::from_utf8_lossy(&piece[..count]));
+            let text = String::from_utf8_lossy(&piece[..count]);
+            // a file gets the bytes that were printed, a terminal none that would move its cursor
+            ui::print(&if self.is_terminal { Cow::from(visible(&text)) } else { text });
             at += count as u64;
         }
         self.read.insert(path, at);

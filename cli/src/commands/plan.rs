@@ -11,8 +11,8 @@ use std::fmt::Write as _;
 
 pub(crate) fn plan(args: &PlanArgs) -> Result<u8, CommandError> {
     let launch = launch_data(&args.launch)?;
-    let texts = texts(args.agenda.as_deref(), &args.registry, &launch)?;
     let mut faults = Faults::default();
+    let texts = texts(args.agenda.as_deref(), &args.registry, &launch, &mut faults)?;
     let plan = build(&texts, &args.registry.params, launch_type(&launch)?, &mut faults);
     faults.tell(&texts)?;
     let Some(plan) = plan else { return Err(CommandError::told(Kind::Agenda)) };

@@ -1,6 +1,6 @@
 //! `pop resume`: the journal folded into the state it tells, and the driver started from there.
 
-use super::go::{go, options};
+use super::go::{Book, go, options};
 use super::run::absolute;
 use crate::args::{LaunchArgs, ResumeArgs};
 use crate::error::CommandError;
@@ -48,6 +48,7 @@ pub(crate) fn resume(args: &ResumeArgs) -> Result<u8, CommandError> {
     });
     let launch = launch_data(&LaunchArgs { external_launch_type: Some(on), ..LaunchArgs::default() })?;
     let mut journal = FileJournal::go_on(&folder.journal(), &opened, &digest, args.go.sync.into())?;
+    let history = History::of(restored.scheduler.plan().len(), &opened.events);
     let identity = RunIdentity {
         run,
         cid: inputs.settings.cid.clone(),
@@ -62,6 +63,5 @@ pub(crate) fn resume(args: &ResumeArgs) -> Result<u8, CommandError> {
         resumed,
         began: restored.began,
     };
-    let history = History::of(given.scheduler.plan().len(), &opened.events);
-    go(given, history, &mut journal, &args.go, Arc::new(launch), &inputs.settings.folder)
+    go(given, Book { journal: &mut journal, history }, &args.go, Arc::new(launch), &inputs.settings.folder)
 }

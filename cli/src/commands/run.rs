@@ -1,20 +1,22 @@
 //! `pop run`: inputs frozen, folder made, driver started.
 
-use super::go::{go, options};
+use super::go::{Book, go, options};
 use crate::args::RunArgs;
 use crate::error::{CommandError, Kind};
 use crate::inputs::{Faults, freeze, launch_data, launch_type, plan, texts};
 use crate::ui;
 use pop_agenda::{Adopted, History, Plan, Scheduler};
-use pop_executor::{FileJournal, Given, RunFolder, RunIdentity, adopt};
+use pop_executor::{FileJournal, FolderError, Given, Inputs, Lock, RunFolder, RunIdentity, adopt};
 use pop_field_retriever::LaunchDataWrapper;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub(crate) fn run(args: &RunArgs) -> Result<u8, CommandError> {
     let launch = launch_data(&args.launch)?;
     let on = launch_type(&launch)?;
-    let texts = texts(args.agenda.as_deref(), &args.registry, &launch)?;
     let mut faults = Faults::default();
+    let texts = texts(args.agenda.as_deref(), &args.registry, &launch, &mut faults)?;
     let plan = plan(&texts, &args.registry.params, on, &mut faults);
     faults.tell(&texts)?;
     let Some(plan) = plan else { return Err(CommandError::told(Kind::Agenda)) };
@@ -22,8 +24,8 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8, CommandError> {
     let cid =
         plan.identity.cid.clone().or_else(|| launch.cid().map(|found| found.value)).unwrap_or_else(made);
     let inputs = freeze(&texts, &args.registry, on, cid.clone())?;
-    let run = new_id();
-    let (folder, _lock) = RunFolder::create(&args.runs.runs, &run, &inputs)?;
+    let (folder, _lock) = new_folder(&args.runs.runs, &inputs)?;
+    let run = folder.run().to_owned();
     let mut journal = FileJournal::create(&folder.journal(), &inputs.digest(), args.go.sync.into())?;
     let identity = RunIdentity {
         run,
@@ -33,10 +35,10 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8, CommandError> {
         on: on.to_string(),
     };
     let adopted = adopted(&plan, &launch)?;
+    let book = Book { journal: &mut journal, history: History::new(plan.len()) };
     let scheduler = Scheduler::new(plan, options(&args.go));
     let given = Given { scheduler, identity, adopted, resumed: None, began: None };
-    let history = History::new(given.scheduler.plan().len());
-    go(given, history, &mut journal, &args.go, Arc::new(launch), &inputs.settings.folder)
+    go(given, book, &args.go, Arc::new(launch), &inputs.settings.folder)
 }
 
 /// What the launch data say that an earlier run had reached; a progress that cannot be read is as good as none.
@@ -55,12 +57,28 @@ fn adopted(plan: &Plan, launch: &dyn LaunchDataWrapper) -> Result<Vec<Adopted>, 
 }
 
 /// Logs are named from whatever folder a program is started in.
-pub(crate) fn absolute(path: &std::path::Path) -> Result<std::path::PathBuf, CommandError> {
+pub(crate) fn absolute(path: &Path) -> Result<PathBuf, CommandError> {
     std::path::absolute(path).map_err(|error| CommandError::new(Kind::Internal, error.to_string()))
 }
 
-/// An id that sorts by time, to the millisecond, and is told from those of the same one by two random digits.
+/// Makes the folder of a new run; runs that begin at the same instant get out of each other's way.
+fn new_folder(runs: &Path, inputs: &Inputs) -> Result<(RunFolder, Lock), FolderError> {
+    let mut tries = 0;
+    loop {
+        match RunFolder::create(runs, &new_id(), inputs) {
+            Err(FolderError::Io { source, .. })
+                if source.kind() == ErrorKind::AlreadyExists && tries < 100 =>
+            {
+                tries += 1;
+            }
+            other => return other,
+        }
+    }
+}
+
+/// An id that sorts by time and is easily said: the second, and what is gone of it in 65,536 parts.
 fn new_id() -> String {
-    let random = uuid::Uuid::new_v4().as_u128() as u8;
-    format!("{}-{random:02x}", jiff::Timestamp::now().strftime("%Y%m%d-%H%M%S-%3f"))
+    let now = jiff::Timestamp::now();
+    let part = (i64::from(now.subsec_nanosecond()).max(0) << 16) / 1_000_000_000;
+    format!("{}-{part:04x}", now.strftime("%Y%m%d-%H%M%S"))
 }

@@ -6,7 +6,7 @@ use crate::args::{Output, ShowArgs};
 use crate::error::CommandError;
 use crate::ui;
 use pop_agenda::{Ending, OpIx, Outcome};
-use pop_reporters::run::{how_long, operation_json, run_json, summary};
+use pop_reporters::run::{how_long, operation_json, run_json, summary, visible};
 use std::fmt::Write as _;
 
 pub(crate) fn show(args: &ShowArgs) -> Result<u8, CommandError> {
@@ -37,7 +37,8 @@ fn run_text(told: &Told) -> String {
             });
             let state =
                 seen.outcome().map_or(if seen.attempts.is_empty() { "-" } else { "running" }, Outcome::word);
-            let failure = seen.failure().map(|failure| format!("[{}] {}", failure.code, failure.message));
+            let failure =
+                seen.failure().map(|failure| format!("[{}] {}", failure.code, visible(&failure.message)));
             let tries = if seen.attempts.len() > 1 {
                 format!("{} attempts", seen.attempts.len())
             } else {
@@ -90,12 +91,14 @@ fn operation_text(told: &Told, op: OpIx) -> String {
                         let tail: String = failure
                             .log_tail
                             .iter()
-                            .map(|line| format!("\n      | {line}"))
+                            .map(|line| format!("\n      | {}", visible(line)))
                             .collect::<Vec<_>>()
                             .concat();
                         format!(
                             "failed after {took}: {} [{}, blame: {}]{tail}",
-                            failure.message, failure.code, failure.blame
+                            visible(&failure.message),
+                            failure.code,
+                            failure.blame
                         )
                     }
                 }

@@ -2,7 +2,7 @@
 
 use super::follow::{Control, Follow};
 use super::orphans::{Guard, LAUNCH_VARIABLE, Orphans};
-use super::{Environment, Spawn, resolve, spawn};
+use super::{Environment, Spawn, Step, resolve, spawn};
 use crate::port::{Ended, LaunchEvent, LaunchId, LaunchOrder, Launched, Launcher, Program};
 use pop_registry::contract::{Blame, Failure};
 use rustix::pipe::{PipeFlags, pipe_with};
@@ -98,6 +98,13 @@ impl ProcessLauncher {
         });
         let child = child.map_err(|error| match error.source.kind() {
             io::ErrorKind::WouldBlock | io::ErrorKind::OutOfMemory => no_resources(program, &error.source),
+            _ if error.step == Step::WorkingDirectory => {
+                let folder = self.shared.folder_of(program);
+                spawn_failure(
+                    program,
+                    &format!("its working directory `{}`: {}", folder.display(), error.source),
+                )
+            }
             _ => spawn_failure(program, &format!("{error}: {}", error.source)),
         })?;
         let control = Arc::new(Control::of(child.pid()));

@@ -9,5 +9,5 @@ mod words;
 pub use bars::Bars;
 pub use json::{JsonEvents, operation_json, run_json};
 pub use lines::Lines;
-pub use summary::summary;
+pub use summary::{summary, visible};
 pub use words::{how_long, stop_words};

@@ -49,9 +49,12 @@ fn tell(text: &mut String, plan: &Plan, history: &History, op: OpIx) {
     let tries =
         if attempt.number > 1 { format!(" after {} attempts", attempt.number) } else { String::new() };
     line(text, format_args!("\n{word}: {name}{tries}"));
-    line(text, format_args!("  why: {} [{}, blame: {}]", failure.message, failure.code, failure.blame));
+    line(
+        text,
+        format_args!("  why: {} [{}, blame: {}]", visible(&failure.message), failure.code, failure.blame),
+    );
     for event in failure.diagnostics.iter().filter(|event| event.message != failure.message) {
-        line(text, format_args!("  diagnostic: {}", event.message));
+        line(text, format_args!("  diagnostic: {}", visible(&event.message)));
     }
     for log_line in &failure.log_tail {
         line(text, format_args!("  | {}", visible(log_line)));
@@ -79,7 +82,7 @@ fn line(text: &mut String, words: std::fmt::Arguments<'_>) {
     writeln!(text, "{words}").ok();
 }
 
-/// A line of a handler's log, made harmless for a terminal.
-pub(crate) fn visible(line: &str) -> String {
-    line.chars().map(|c| if c.is_control() && c != '\t' { '\u{fffd}' } else { c }).collect()
+/// Words of a handler, made harmless for a terminal.
+pub fn visible(line: &str) -> String {
+    line.chars().map(|c| if c.is_control() && !matches!(c, '\t' | '\n') { '\u{fffd}' } else { c }).collect()
 }

@@ -1,5 +1,6 @@
 //! Events in words: one short line each, the same on a terminal and in a file.
 
+use super::summary::visible;
 use pop_agenda::{CancelReason, Ending, OpIx, Outcome, Plan, Recorded, RunEvent, RunTime, StopReason};
 use std::collections::HashMap;
 
@@ -53,7 +54,7 @@ pub(crate) fn event_words(plan: &Plan, recorded: &Recorded, remembered: &mut Rem
         RunEvent::AttemptEnded { op, ending, .. } => {
             match ending {
                 Ending::Failed(failure) => {
-                    let words = format!("[{}] {}", failure.code, failure.message);
+                    let words = format!("[{}] {}", failure.code, visible(&failure.message));
                     remembered.endings.insert(*op, words);
                 }
                 Ending::Lost => {
@@ -78,7 +79,9 @@ pub(crate) fn event_words(plan: &Plan, recorded: &Recorded, remembered: &mut Rem
             let tries = &plan.operation(*op).policies.retry.value.max_attempts;
             let attempt = remembered.started.get(op).map_or(1, |(_, attempt)| *attempt);
             let wait = how_long(until.0.saturating_sub(at.0));
-            format!("retry     {} in {wait}: attempt {attempt} of {tries} failed: {why}", name(op))
+            // a resumed run counts its tries anew
+            let of = if attempt <= *tries { format!(" of {tries}") } else { String::new() };
+            format!("retry     {} in {wait}: attempt {attempt}{of} failed: {why}", name(op))
         }
         RunEvent::OperationSettled { op, outcome, ignored } => {
             let why = remembered.endings.remove(op);

@@ -1,0 +1,380 @@
+//! A folder of its own for each test, the program run in it with a clean environment, and all that it said.
+
+use crate::steady::steady;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::inotify;
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
+use serde_json::Value;
+use std::fs;
+use std::io::{BufRead as _, BufReader, Read, Write as _};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// How long anything may be waited for: far more than it takes, so that a test that hangs fails.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A folder in which a test writes files and runs `pop`.
+pub(crate) struct Bench {
+    folder: TempDir,
+}
+
+/// One call of `pop` that is being put together.
+pub(crate) struct Call<'b> {
+    bench: &'b Bench,
+    arguments: Vec<String>,
+    variables: Vec<(String, String)>,
+    stdin: Option<Vec<u8>>,
+    stdout: Option<Stdio>,
+    memory_kib: Option<u64>,
+}
+
+/// A `pop` that runs while the test does something.
+pub(crate) struct Running {
+    child: Child,
+    folder: PathBuf,
+    stdout: Heard,
+    stderr: Heard,
+}
+
+/// What is heard of a stream, line by line.
+struct Heard {
+    lines: Receiver<String>,
+    text: String,
+}
+
+/// How a call ended and what it said.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    /// The exit code; 128 and more than that for a signal, as shells say it.
+    pub(crate) code: i32,
+    /// Standard output.
+    pub(crate) stdout: String,
+    /// Standard error.
+    pub(crate) stderr: String,
+    folder: PathBuf,
+}
+
+impl Bench {
+    /// An empty folder.
+    pub(crate) fn new() -> Self {
+        Self { folder: tempfile::tempdir().unwrap() }
+    }
+
+    /// A folder with one agenda in it, `a.yaml`.
+    pub(crate) fn with_agenda(text: &str) -> Self {
+        let bench = Self::new();
+        bench.write("a.yaml", text);
+        bench
+    }
+
+    /// The path of a file.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Writes a file, and the folders above it.
+    pub(crate) fn write(&self, name: &str, text: impl AsRef<[u8]>) {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    /// Writes a program.
+    pub(crate) fn program(&self, name: &str, text: &str) {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let mut file = fs::OpenOptions::new();
+        let mut file = file.write(true).create(true).truncate(true).mode(0o755).open(path).unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+        file.set_permissions(fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    /// The text of a file; empty if it is not there.
+    pub(crate) fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.path(name)).unwrap_or_default()
+    }
+
+    /// The lines of a file, sorted: what parallel operations appended has no order.
+    pub(crate) fn sorted_lines(&self, name: &str) -> Vec<String> {
+        let mut lines: Vec<String> = self.read(name).lines().map(str::to_owned).collect();
+        lines.sort_unstable();
+        lines
+    }
+
+    /// Whether a file or folder is there.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.path(name).exists()
+    }
+
+    /// The folder of the only run, or of the newest.
+    pub(crate) fn run_folder(&self) -> PathBuf {
+        let runs = fs::read_dir(self.path(".pop/runs")).unwrap();
+        runs.map(|entry| entry.unwrap().path()).max().unwrap()
+    }
+
+    /// Calls `pop` with arguments that have no spaces in them.
+    pub(crate) fn call(&self, arguments: &str) -> Call<'_> {
+        let arguments = arguments.split_whitespace().map(str::to_owned).collect();
+        Call { bench: self, arguments, variables: Vec::new(), stdin: None, stdout: None, memory_kib: None }
+    }
+
+    /// Calls `pop`, which must end with this exit code.
+    pub(crate) fn pop(&self, code: i32, arguments: &str) -> Ended {
+        self.call(arguments).ends(code)
+    }
+
+    /// What `pop show last --output json` says.
+    pub(crate) fn shown(&self) -> Value {
+        self.pop(0, "show last --output json").json()
+    }
+
+    /// One operation in what `pop show last --output json` says.
+    pub(crate) fn operation(&self, name: &str) -> Value {
+        let shown = self.shown();
+        let mut operations = shown["operations"].as_array().unwrap().iter();
+        operations.find(|operation| operation["name"] == name).unwrap().clone()
+    }
+
+    /// Waits until a file has this many lines.
+    pub(crate) fn wait_for(&self, name: &str, lines: usize) {
+        let changes = inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK).unwrap();
+        let events = inotify::WatchFlags::CREATE | inotify::WatchFlags::MODIFY;
+        inotify::add_watch(&changes, self.folder.path(), events).unwrap();
+        while self.read(name).matches('\n').count() < lines {
+            assert!(is_ready(&changes), "`{name}` has not got {lines} lines: {:?}", self.read(name));
+            let mut piece = [0; 4096];
+            while rustix::io::read(&changes, &mut piece).is_ok_and(|count| count > 0) {}
+        }
+    }
+
+    /// A process whose number stands in a file.
+    pub(crate) fn process(&self, name: &str) -> Process {
+        Process::of(self.read(name).trim().parse().unwrap())
+    }
+
+    /// Makes a pipe with a name: who reads it waits until somebody writes.
+    pub(crate) fn fifo(&self, name: &str) {
+        let (kind, mode) = (rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU);
+        rustix::fs::mknodat(rustix::fs::CWD, self.path(name), kind, mode, 0).unwrap();
+    }
+}
+
+/// Waits until something is readable; false if it never is.
+fn is_ready(what: &impl std::os::fd::AsFd) -> bool {
+    let patience = Timespec { tv_sec: PATIENCE.as_secs().cast_signed(), tv_nsec: 0 };
+    poll(&mut [PollFd::new(what, PollFlags::IN)], Some(&patience)).unwrap() > 0
+}
+
+/// A process that is watched, and not by its number alone.
+pub(crate) struct Process(Option<std::os::fd::OwnedFd>);
+
+impl Process {
+    fn of(pid: i32) -> Self {
+        Self(pidfd_open(Pid::from_raw(pid).unwrap(), PidfdFlags::empty()).ok())
+    }
+
+    /// Waits for its end.
+    pub(crate) fn ends(&self) {
+        assert!(self.0.as_ref().is_none_or(is_ready), "the process does not end");
+    }
+}
+
+impl Call<'_> {
+    /// One more argument, spaces and all.
+    pub(crate) fn argument(mut self, text: &str) -> Self {
+        self.arguments.push(text.to_owned());
+        self
+    }
+
+    /// Sets a variable; there are none but a few harmless ones.
+    pub(crate) fn variable(mut self, name: &str, value: &str) -> Self {
+        self.variables.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Gives a text on standard input, which is empty otherwise.
+    pub(crate) fn stdin(mut self, text: &str) -> Self {
+        self.stdin = Some(text.as_bytes().to_vec());
+        self
+    }
+
+    /// Writes standard output into a file.
+    pub(crate) fn into(mut self, file: &str) -> Self {
+        self.stdout = Some(fs::OpenOptions::new().write(true).open(file).unwrap().into());
+        self
+    }
+
+    /// Writes standard output to a reader that is gone.
+    pub(crate) fn into_closed_pipe(mut self) -> Self {
+        self.stdout = Some(std::io::pipe().unwrap().1.into());
+        self
+    }
+
+    /// Limits the address space to two gigabytes.
+    pub(crate) fn within_two_gigabytes(mut self) -> Self {
+        self.memory_kib = Some(2 * 1024 * 1024);
+        self
+    }
+
+    fn command(&mut self) -> Command {
+        let program = env!("CARGO_BIN_EXE_pop");
+        let mut command = match self.memory_kib {
+            None => Command::new(program),
+            Some(kib) => {
+                let mut shell = Command::new("/bin/sh");
+                shell.args(["-c", &format!("ulimit -v {kib}; exec \"$@\""), "sh", program]);
+                shell
+            }
+        };
+        command.args(&self.arguments).current_dir(self.bench.folder.path()).env_clear();
+        command.env("PATH", std::env::var_os("PATH").unwrap()).env("TZ", "UTC");
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
+        command.stdin(if self.stdin.is_some() { Stdio::piped() } else { Stdio::null() });
+        command.stdout(self.stdout.take().unwrap_or_else(Stdio::piped)).stderr(Stdio::piped());
+        command
+    }
+
+    /// Starts it.
+    pub(crate) fn spawn(mut self) -> Running {
+        let mut child = self.command().spawn().unwrap();
+        if let Some(text) = &self.stdin {
+            // a program that ends without reading is no fault of the one that writes
+            child.stdin.take().unwrap().write_all(text).ok();
+        }
+        let stdout = child.stdout.take().map_or_else(|| Heard::of(std::io::empty()), Heard::of);
+        let stderr = Heard::of(child.stderr.take().unwrap());
+        let folder = self.bench.folder.path().canonicalize().unwrap();
+        Running { child, folder, stdout, stderr }
+    }
+
+    /// Runs it to its end.
+    pub(crate) fn run(self) -> Ended {
+        self.spawn().end()
+    }
+
+    /// Runs it to its end, which must have this exit code.
+    pub(crate) fn ends(self, code: i32) -> Ended {
+        let arguments = self.arguments.join(" ");
+        let ended = self.run();
+        assert_eq!(ended.code, code, "pop {arguments}\n{}\n{}", ended.stdout, ended.stderr);
+        ended
+    }
+}
+
+impl Heard {
+    fn of(stream: impl Read + Send + 'static) -> Self {
+        let mut stream = BufReader::new(stream);
+        let (sender, lines) = channel();
+        std::thread::spawn(move || {
+            let mut line = Vec::new();
+            while stream.read_until(b'\n', &mut line).is_ok_and(|count| count > 0) {
+                let text = String::from_utf8_lossy(&line).into_owned();
+                line.clear();
+                if sender.send(text).is_err() {
+                    break;
+                }
+            }
+        });
+        Self { lines, text: String::new() }
+    }
+
+    /// Waits for a line that holds these words.
+    fn wait_for(&mut self, words: &str) {
+        loop {
+            let line = self.lines.recv_timeout(PATIENCE);
+            let line = line.unwrap_or_else(|_| unreachable!("no {words:?} in {:?}", self.text));
+            self.text.push_str(&line);
+            if line.contains(words) {
+                return;
+            }
+        }
+    }
+
+    /// All that is heard until the stream ends.
+    fn until_end(mut self) -> String {
+        loop {
+            match self.lines.recv_timeout(PATIENCE) {
+                Ok(line) => self.text.push_str(&line),
+                Err(RecvTimeoutError::Disconnected) => return self.text,
+                Err(RecvTimeoutError::Timeout) => unreachable!("no end after {:?}", self.text),
+            }
+        }
+    }
+}
+
+impl Running {
+    /// Its number.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits for a line on standard error that holds these words.
+    pub(crate) fn says(&mut self, words: &str) {
+        self.stderr.wait_for(words);
+    }
+
+    /// Waits for a line on standard output that holds these words.
+    pub(crate) fn prints(&mut self, words: &str) {
+        self.stdout.wait_for(words);
+    }
+
+    /// Sends a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Waits for its end.
+    pub(crate) fn end(mut self) -> Ended {
+        let (stdout, stderr) = (self.stdout.until_end(), self.stderr.until_end());
+        let status = self.child.wait().unwrap();
+        let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap());
+        let ended = Ended { code, stdout, stderr, folder: self.folder };
+        for said in [&ended.stdout, &ended.stderr] {
+            assert!(!said.contains('\u{1b}'), "escape bytes go into no pipe: {said}");
+            assert!(!said.contains("panicked") && !said.contains("RUST_BACKTRACE"), "{said}");
+        }
+        ended
+    }
+
+    /// Ends it as a crash does, and takes nothing more from it.
+    pub(crate) fn crash(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Ended {
+    /// Standard output as JSON.
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout).unwrap()
+    }
+
+    /// Standard output as lines of JSON.
+    pub(crate) fn events(&self) -> Vec<Value> {
+        self.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    /// Everything said, with whatever differs from run to run in fixed words.
+    pub(crate) fn screen(&self) -> String {
+        let mut screen = format!("exit {}\n", self.code);
+        for (name, said) in [("stdout", &self.stdout), ("stderr", &self.stderr)] {
+            if !said.is_empty() {
+                screen.push_str("--- ");
+                screen.push_str(name);
+                screen.push('\n');
+                screen.push_str(&self.steady(said));
+            }
+        }
+        screen
+    }
+
+    /// A text with whatever differs from run to run in fixed words.
+    pub(crate) fn steady(&self, text: &str) -> String {
+        steady(text, &self.folder)
+    }
+}

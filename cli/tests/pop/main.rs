@@ -1,0 +1,14 @@
+//! The `pop` program as its users meet it: real files, the real binary, its exit codes, its words.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod bench;
+mod crash;
+mod faults;
+mod help;
+mod hostile;
+mod inputs;
+mod outcomes;
+mod registries;
+mod screens;
+mod steady;
+mod tellings;

@@ -1,0 +1,56 @@
+//! Screens with whatever differs from run to run in fixed words, so that they can be compared.
+
+use std::path::Path;
+
+/// What differs from run to run: `#` is a digit, `%` a hexadecimal one, `+` at least one digit.
+const UNSTEADY: [(&str, &str); 6] = [
+    ("%%%%%%%%-%%%%-%%%%-%%%%-%%%%%%%%%%%%", "$UUID"),
+    ("########-######-%%%%", "$RUN"),
+    ("####-##-## ##:##:##", "$TIME"),
+    ("#############", "$MS"),
+    ("process +", "process $PID"),
+    ("+.# s", "$TOOK"),
+];
+
+/// A text with the folder, and whatever else differs from run to run, in fixed words.
+pub(crate) fn steady(text: &str, folder: &Path) -> String {
+    let text = text.replace(&folder.display().to_string(), "$BENCH");
+    let mut steady = String::with_capacity(text.len());
+    let mut rest = text.as_str();
+    while let Some(first) = rest.chars().next() {
+        let found = UNSTEADY.iter().find_map(|(pattern, word)| Some((length(pattern, rest)?, *word)));
+        match found {
+            Some((length, word)) => {
+                steady.push_str(word);
+                rest = &rest[length..];
+            }
+            None => {
+                steady.push(first);
+                rest = &rest[first.len_utf8()..];
+            }
+        }
+    }
+    steady
+}
+
+/// How much of a text's beginning a pattern means.
+fn length(pattern: &str, text: &str) -> Option<usize> {
+    let bytes = text.as_bytes();
+    let mut at = 0;
+    for wanted in pattern.bytes() {
+        let byte = *bytes.get(at)?;
+        let fits = match wanted {
+            b'#' | b'+' => byte.is_ascii_digit(),
+            b'%' => byte.is_ascii_hexdigit(),
+            _ => byte == wanted,
+        };
+        if !fits {
+            return None;
+        }
+        at += 1;
+        while wanted == b'+' && bytes.get(at).is_some_and(u8::is_ascii_digit) {
+            at += 1;
+        }
+    }
+    Some(at)
+}

@@ -1,0 +1,240 @@
+//! What is told of runs afterwards, word for word: lists, results, logs and explanations.
+
+use crate::bench::Bench;
+use crate::screens::mixed;
+
+#[test]
+fn runs_and_what_became_of_them() {
+    let bench = mixed();
+    insta::assert_snapshot!(bench.pop(0, "runs").screen(), @r"
+    exit 0
+    --- stdout
+    $RUN  failed  1/4  $TIME for $TOOK  a.yaml
+    ");
+    insta::assert_snapshot!(bench.pop(0, "show last").screen(), @r"
+    exit 0
+    --- stdout
+    run $RUN of a.yaml: failed, begun $TIME
+
+    probe   exec  succeeded  $TOOK
+    thumb   exec  failed     $TOOK  2 attempts, [exit] ended with exit status 3
+    upload  exec  cancelled
+    notify  exec  cancelled
+
+    run $RUN failed after $TOOK: 1 succeeded, 1 failed, 2 cancelled
+    ");
+    insta::assert_snapshot!(bench.pop(0, "show last thumb").screen(), @r"
+    exit 0
+    --- stdout
+    thumb (exec): failed
+      attempt 1 at $TIME: failed after $TOOK: ended with exit status 3 [exit, blame: handler]
+          | no such codec
+          | giving up
+      attempt 2 at $TIME: failed after $TOOK: ended with exit status 3 [exit, blame: handler]
+          | no such codec
+          | giving up
+    ");
+    insta::assert_snapshot!(bench.pop(0, "show last probe").screen(), @r#"
+    exit 0
+    --- stdout
+    probe (exec): succeeded
+      attempt 1 at $TIME: succeeded in $TOOK
+    result {
+      "exitCode": 0,
+      "stdout": {
+        "w": 720
+      }
+    }
+    "#);
+    insta::assert_snapshot!(bench.pop(0, "show last thumb --output json").screen(), @r#"
+    exit 0
+    --- stdout
+    {
+      "attempts": 2,
+      "completedTime": $MS,
+      "diagnosticEvents": [
+        {
+          "message": "ended with exit status 3",
+          "payload": {
+            "attempt": 1,
+            "blame": "handler",
+            "exit": {
+              "code": 3
+            },
+            "logTail": [
+              "no such codec",
+              "giving up"
+            ]
+          },
+          "statusCode": "exit"
+        },
+        {
+          "message": "ended with exit status 3",
+          "payload": {
+            "attempt": 2,
+            "blame": "handler",
+            "exit": {
+              "code": 3
+            },
+            "logTail": [
+              "no such codec",
+              "giving up"
+            ]
+          },
+          "statusCode": "exit"
+        }
+      ],
+      "name": "thumb",
+      "outcome": "failed",
+      "result": null,
+      "startedTime": $MS,
+      "type": "exec"
+    }
+    "#);
+    insta::assert_snapshot!(bench.pop(0, "logs last").screen(), @r"
+    exit 0
+    --- stdout
+    ==> thumb <==
+    no such codec
+    giving up
+    ==> thumb (attempt 2) <==
+    no such codec
+    giving up
+    ");
+    insta::assert_snapshot!(bench.pop(2, "show last thmb").screen(), @r"
+    exit 2
+    --- stderr
+    error: run $RUN has no operation `thmb`
+    hint: did you mean `thumb`?
+    ");
+}
+
+#[test]
+fn a_run_as_data() {
+    let bench = Bench::with_agenda(
+        "operations:\n  - {name: a, type: exec, payload: {command: [echo, x], capture: text}}\n",
+    );
+    bench.pop(0, "run a.yaml");
+    insta::assert_snapshot!(bench.pop(0, "show last --output json").screen(), @r#"
+    exit 0
+    --- stdout
+    {
+      "agenda": "a.yaml",
+      "completedTime": $MS,
+      "exitCode": 0,
+      "operations": [
+        {
+          "attempts": 1,
+          "completedTime": $MS,
+          "diagnosticEvents": [],
+          "name": "a",
+          "outcome": "succeeded",
+          "result": {
+            "exitCode": 0,
+            "stdout": "x\n"
+          },
+          "startedTime": $MS,
+          "type": "exec"
+        }
+      ],
+      "outcome": "succeeded",
+      "run": "$RUN",
+      "startedTime": $MS
+    }
+    "#);
+    insta::assert_snapshot!(bench.pop(0, "runs --output json").screen(), @r#"
+    exit 0
+    --- stdout
+    [
+      {
+        "agenda": "a.yaml",
+        "done": 1,
+        "operations": 1,
+        "outcome": "succeeded",
+        "run": "$RUN",
+        "startedTime": $MS
+      }
+    ]
+    "#);
+    insta::assert_snapshot!(bench.pop(0, "run a.yaml --output json -j 2").screen(), @r#"
+    exit 0
+    --- stdout
+    {"event":"RunStarted","operations":1,"options":{"graceMs":10000,"hasPendingPhase":false,"keepGoing":false,"parallel":2},"run":"$RUN","time":$MS}
+    {"attempt":1,"event":"AttemptStarted","operation":"a","time":$MS}
+    {"attempt":1,"ending":{"succeeded":{"result":{"exitCode":0,"stdout":"x\n"}}},"event":"AttemptEnded","operation":"a","time":$MS}
+    {"event":"RunEnded","exitCode":0,"outcome":"succeeded","time":$MS}
+    "#);
+}
+
+#[test]
+fn explanations() {
+    let bench = mixed();
+    insta::assert_snapshot!(bench.pop(0, "explain last thumb").screen(), @r#"
+    exit 0
+    --- stdout
+    thumb: failed
+      serves    type `exec`: the command in its payload
+      follows   probe (succeeded)
+      attempt 1 at $TIME failed: ended with exit status 3 [codes exit, 3; blame: handler]
+      attempt 2 at $TIME failed: ended with exit status 3 [codes exit, 3; blame: handler]
+      payload   {"command":["sh","-c","echo 'no such codec'; echo giving up >&2; exit 3"]}
+      policy    retry = 2 attempts, 1 ms apart times 2, on any failure (operation)
+      policy    timeoutMs = 60000 (agenda)
+      policy    noOutputTimeoutMs = none (built-in default)
+      policy    pendingTimeoutMs = none (built-in default)
+      policy    onFail = REPLY (built-in default)
+      policy    ignoreErrors = none (built-in default)
+    "#);
+    insta::assert_snapshot!(bench.pop(0, "explain last upload").screen(), @r#"
+    exit 0
+    --- stdout
+    upload: was cancelled: it needs `thumb`, which did not end well
+      serves    type `exec`: the command in its payload
+      reads     thumb (failed)
+      payload   {"command":["echo","@<thumb.out::/exitCode>"]} (references not filled yet)
+      policy    retry = 1 attempt (built-in default)
+      policy    timeoutMs = 60000 (agenda)
+      policy    noOutputTimeoutMs = none (built-in default)
+      policy    pendingTimeoutMs = none (built-in default)
+      policy    onFail = REPLY (built-in default)
+      policy    ignoreErrors = none (built-in default)
+    "#);
+    let first = |name: &str| {
+        let said = bench.call("explain last").argument(name).ends(0).stdout;
+        said.lines().next().unwrap().to_owned()
+    };
+    insta::assert_snapshot!(first("probe"), @"probe: succeeded");
+    insta::assert_snapshot!(first("notify"), @"notify: was cancelled: it needs `upload`, which did not end well");
+}
+
+#[test]
+fn an_explanation_of_what_a_stop_cancelled() {
+    let bench = Bench::with_agenda(
+        "operations:\n  - {name: bad, type: exec, payload: {command: ['false']}}\n  - {name: free, type: exec, payload: {command: \
+         ['true']}}\n",
+    );
+    bench.pop(10, "run a.yaml -j 1");
+    insta::assert_snapshot!(bench.pop(0, "explain last free").screen(), @r#"
+    exit 0
+    --- stdout
+    free: was cancelled: another operation failed (--keep-going would have run it)
+      serves    type `exec`: the command in its payload
+      payload   {"command":["true"]}
+      policy    retry = 1 attempt (built-in default)
+      policy    timeoutMs = none (built-in default)
+      policy    noOutputTimeoutMs = none (built-in default)
+      policy    pendingTimeoutMs = none (built-in default)
+      policy    onFail = REPLY (built-in default)
+      policy    ignoreErrors = none (built-in default)
+    "#);
+}
+
+#[test]
+fn data_that_cannot_be_kept_is_an_error_and_a_reader_that_has_enough_is_none() {
+    let bench = mixed();
+    for line in ["show last", "runs", "explain last thumb", "plan a.yaml"] {
+        let said = bench.call(line).into("/dev/full").ends(1).stderr;
+        assert!(said.starts_with("error: standard output cannot be written: "), "{said}");
+        bench.call(line).into_closed_pipe().ends(0);
+    }
+}
