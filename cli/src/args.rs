@@ -48,11 +48,11 @@ pub(crate) enum Command {
     },
     /// Print the manual page
     Man,
-    /// Wait for the end of standard input, then end what is left of a run; `run` and `resume` start this
+    /// Wait for the end of standard input, then end what an executor has left; `run` and `resume` start this
     #[command(hide = true)]
     Guard {
-        /// The run
-        run: String,
+        /// The executor
+        executor: String,
     },
 }
 

@@ -7,6 +7,7 @@ use pop_agenda::{CancelReason, History, Plan, Recorded, RunOptions, Sink};
 use pop_executor::{FileJournal, Given, Ports, RunIdentity, Sync, run};
 use pop_field_retriever::LaunchDataWrapper;
 use pop_launchers::choose;
+use pop_launchers::process::EXECUTOR_VARIABLE;
 use pop_registry::contract::Millis;
 use pop_reporters::run::{Bars, JsonEvents, Lines, summary};
 use std::cell::RefCell;
@@ -63,14 +64,17 @@ pub(crate) fn go(
     if args.output == Output::Text {
         sinks.push(Box::new(Telling(Rc::clone(&told))));
     }
+    // told apart from an executor before or after this one, whose run is the same
+    let executor = uuid::Uuid::new_v4().to_string();
     let log_level = std::env::var_os("LOG_LEVEL").is_none().then(|| ("LOG_LEVEL".into(), "INFO".into()));
     let variables = std::env::vars_os()
         .filter(|(name, _)| !name.to_str().is_some_and(RunIdentity::is_foreign))
         .chain(given.identity.variables(&plan).into_iter().map(|(name, value)| (name.into(), value.into())))
-        .chain(log_level);
-    let guard = std::env::current_exe().ok().map(|program| {
-        vec![program.to_string_lossy().into_owned(), "guard".to_owned(), given.identity.run.clone()]
-    });
+        .chain(log_level)
+        .chain([(EXECUTOR_VARIABLE.into(), executor.clone().into())]);
+    let guard = std::env::current_exe()
+        .ok()
+        .map(|program| vec![program.to_string_lossy().into_owned(), "guard".to_owned(), executor.clone()]);
     let launcher = choose(launch_data.external_launch_type().value, variables, folder.to_owned(), guard);
     let outcome = tokio::task::LocalSet::new().block_on(&runtime, async {
         let (sender, cancels) = mpsc::unbounded_channel();

@@ -39,8 +39,8 @@ pub(crate) fn perform(cli: Cli) -> Result<u8, CommandError> {
             ui::print(&String::from_utf8_lossy(&script));
             Ok(0)
         }
-        Command::Guard { run } => {
-            pop_launchers::process::stand_guard(&run);
+        Command::Guard { executor } => {
+            pop_launchers::process::stand_guard(&executor);
             Ok(0)
         }
         Command::Man => {

@@ -13,7 +13,7 @@ mod spawn;
 
 pub use environment::{Environment, EnvironmentError};
 pub use launcher::ProcessLauncher;
-pub use orphans::{stand_guard, sweep_run};
+pub use orphans::{EXECUTOR_VARIABLE, stand_guard, sweep_run};
 pub use resolve::{ResolveError, resolve};
 pub use rustix::process::Signal;
 pub use spawn::{Child, Ended, Exit, Spawn, SpawnError, Step, Usage, Watchable, Watched, spawn};

@@ -3,7 +3,7 @@
 //! Three nets, each for what slips through the one before. The process group is killed when its program ends. What
 //! has left the group (`setsid`, double fork) is adopted by this process, a child subreaper, and is told from others
 //! by the variable `POP_LAUNCH` that it inherited. When this process itself is killed, its [`Guard`] outlives it and
-//! ends everything that inherited the run's `POP_RUN_ID`. *Caveat.* A program that leaves its group and clears its
+//! ends everything that inherited its `POP_EXECUTOR`: this process's alone, for the run may go on under another. *Caveat.* A program that leaves its group and clears its
 //! environment slips through the second net until the run ends, and through the third for good.
 
 use rustix::fd::OwnedFd;
@@ -20,6 +20,8 @@ use std::process::{Child, Command, Stdio};
 
 /// The variable by which what a launch started is known, however far it went.
 pub(super) const LAUNCH_VARIABLE: &str = "POP_LAUNCH";
+/// The variable by which everything that one executor started is known.
+pub const EXECUTOR_VARIABLE: &str = "POP_EXECUTOR";
 /// The variable by which everything of a run is known.
 const RUN_VARIABLE: &str = "POP_RUN_ID";
 /// How often a run is swept for what forks while it is swept.
@@ -89,20 +91,24 @@ fn end(pid: Pid, variable: Option<&str>) {
     }
 }
 
-/// Ends every process that belongs to a run, wherever it went.
+/// Ends every process that belongs to a run, wherever it went. Nobody may be executing the run.
 pub fn sweep_run(run: &str) {
-    let wanted = format!("{RUN_VARIABLE}={run}");
+    sweep(&format!("{RUN_VARIABLE}={run}"));
+}
+
+/// Ends every process that inherited a variable with this value.
+fn sweep(wanted: &str) {
     let own = getpid();
     for _ in 0..ROUNDS {
         let Ok(processes) = fs::read_dir("/proc") else { return };
         let pids =
             processes.filter_map(|entry| Pid::from_raw(entry.ok()?.file_name().to_str()?.parse().ok()?));
-        let found: Vec<Pid> = pids.filter(|pid| *pid != own && inherited(*pid, &wanted)).collect();
+        let found: Vec<Pid> = pids.filter(|pid| *pid != own && inherited(*pid, wanted)).collect();
         if found.is_empty() {
             return;
         }
         for pid in found {
-            end(pid, Some(&wanted));
+            end(pid, Some(wanted));
         }
     }
 }
@@ -121,7 +127,7 @@ impl Guard {
         // a group of its own: what is sent to a terminal's foreground does not reach it
         guard.args(args).process_group(0).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
         // nor does it belong to a run that this process itself is part of
-        Ok(Self { process: guard.env_remove(RUN_VARIABLE).env_remove(LAUNCH_VARIABLE).spawn()? })
+        Ok(Self { process: guard.env_remove(EXECUTOR_VARIABLE).env_remove(RUN_VARIABLE).spawn()? })
     }
 
     pub(super) fn pid(&self) -> i32 {
@@ -137,10 +143,10 @@ impl Drop for Guard {
     }
 }
 
-/// Stands guard over a run: waits until whoever started this process is gone, then ends what is left of the run.
-pub fn stand_guard(run: &str) {
+/// Stands guard for an executor: waits until it is gone, then ends what it started.
+pub fn stand_guard(executor: &str) {
     let mut nothing = Vec::new();
     // an input that cannot be read is as good as ended
     io::stdin().lock().read_to_end(&mut nothing).ok();
-    sweep_run(run);
+    sweep(&format!("{EXECUTOR_VARIABLE}={executor}"));
 }
