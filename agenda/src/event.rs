@@ -303,7 +303,10 @@ pub struct Recorded {
 }
 
 /// Somebody who is told of a run, event by event, after the journal has them.
-pub trait Sink {
+pub trait Sink: Send {
     /// Takes one event.
     fn on_event(&mut self, plan: &crate::Plan, recorded: &Recorded);
+
+    /// Makes what was taken visible; called when there is nothing more to take for now.
+    fn flush(&mut self) {}
 }

@@ -1,12 +1,13 @@
 //! The one loop: wait for what happens, step, record, report, act.
 //!
 //! *Guarantees.* The order of the last three is fixed, so an effect is never ahead of the journal and nobody is
-//! told what the journal does not have. A journal that cannot be written stops all work. *Caveats.* Must run inside
-//! a `LocalSet` of a current-thread runtime: children die with the thread that spawned them.
+//! told what the journal does not have. A journal that cannot be written stops all work. *Caveats.* Is to be spawned
+//! as a task of a current-thread runtime: children die with the thread that spawned them, and a task of the same
+//! thread is woken without a word to the kernel.
 
 use crate::journal::{Journal, JournalError};
 use crate::order::{self, Expected, RunIdentity, attempt_of, launch_id};
-use crate::resident::{ResidentOrder, Residents};
+use crate::resident::{ResidentOrder, Residents, Setting};
 use pop_agenda::{
     Action, Adopted, CancelReason, Input, OpIx, Recorded, RunOptions, RunOutcome, RunTime, Scheduler, Serves,
     Sink, Verdict,
@@ -25,11 +26,11 @@ const BATCH: usize = 64;
 const HEARD: usize = 1_024;
 
 /// The world of a run.
-pub struct Ports<'p> {
+pub struct Ports {
     /// Where events are kept.
-    pub journal: &'p mut dyn Journal,
+    pub journal: Box<dyn Journal>,
     /// Who is told of them.
-    pub sinks: &'p mut [Box<dyn Sink>],
+    pub sinks: Vec<Box<dyn Sink>>,
     /// Starts programs.
     pub launcher: Arc<dyn Launcher>,
     /// Launch data for handlers inside the executor.
@@ -63,14 +64,14 @@ pub enum RunError {
 }
 
 /// Drives a run to its end.
-pub async fn run(given: Given, ports: Ports<'_>) -> Result<RunOutcome, RunError> {
+pub async fn run(given: Given, ports: Ports) -> Result<RunOutcome, RunError> {
     Driver::new(given, ports).run().await
 }
 
-struct Driver<'p> {
+struct Driver {
     scheduler: Scheduler,
     identity: RunIdentity,
-    ports: Ports<'p>,
+    ports: Ports,
     residents: Residents,
     sender: mpsc::Sender<Launched>,
     heard: mpsc::Receiver<Launched>,
@@ -82,8 +83,8 @@ struct Driver<'p> {
     since: Instant,
 }
 
-impl<'p> Driver<'p> {
-    fn new(given: Given, ports: Ports<'p>) -> Self {
+impl Driver {
+    fn new(given: Given, ports: Ports) -> Self {
         let Given { scheduler, identity, adopted, resumed, began } = given;
         let (sender, heard) = mpsc::channel(HEARD);
         let now = (ports.clock)();
@@ -93,12 +94,12 @@ impl<'p> Driver<'p> {
             Some(options) => Input::Resumed { options },
             None => Input::Begun { run: identity.run.as_str().into(), started: now, adopted },
         };
-        let residents = Residents::new(
-            Arc::clone(&ports.launch_data),
-            Arc::clone(&ports.launcher),
-            ports.clock,
-            identity.cid.clone(),
-        );
+        let residents = Residents::new(Setting {
+            launch: Arc::clone(&ports.launch_data),
+            launcher: Arc::clone(&ports.launcher),
+            clock: ports.clock,
+            cid: identity.cid.clone(),
+        });
         Self {
             scheduler,
             identity,
@@ -190,9 +191,12 @@ impl<'p> Driver<'p> {
         }
         self.ports.journal.append(&records)?;
         for record in &records {
-            for sink in self.ports.sinks.iter_mut() {
+            for sink in &mut self.ports.sinks {
                 sink.on_event(self.scheduler.plan(), record);
             }
+        }
+        for sink in &mut self.ports.sinks {
+            sink.flush();
         }
         Ok(actions)
     }
@@ -201,10 +205,7 @@ impl<'p> Driver<'p> {
         match action {
             Action::Launch { op, attempt, again } => self.launch(op, attempt, again),
             Action::Stop { op, attempt, force } => {
-                let id = launch_id(op, attempt);
-                if !self.residents.stop(id, force) {
-                    self.ports.launcher.stop(id, force);
-                }
+                self.stop(launch_id(op, attempt), force);
             }
         }
     }
@@ -245,13 +246,19 @@ impl<'p> Driver<'p> {
         }
     }
 
+    fn stop(&self, id: LaunchId, force: bool) {
+        let (op, _) = attempt_of(id);
+        match self.scheduler.plan().operation(op).serves {
+            Serves::Resident(_) => self.residents.stop(id, force),
+            _ => self.ports.launcher.stop(id, force),
+        }
+    }
+
     /// Ends whatever is out in the world, when nothing can be recorded any more.
     async fn stop_everything(&mut self) {
         let out: Vec<LaunchId> = self.expected.keys().copied().collect();
         for id in out {
-            if !self.residents.stop(id, true) {
-                self.ports.launcher.stop(id, true);
-            }
+            self.stop(id, true);
         }
         while !self.expected.is_empty() {
             let Some(Launched { id, event }) = self.heard.recv().await else { return };

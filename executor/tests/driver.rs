@@ -11,11 +11,9 @@ use pop_launchers::{Ended, LaunchEvent, LaunchId, LaunchOrder, Launched, Launche
 use pop_registry::Catalog;
 use pop_registry::contract::{Blame, Exit, Failure, LaunchType, Progress, Said};
 use serde_json::{Value, json};
-use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io;
 use std::path::PathBuf;
-use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -25,7 +23,7 @@ type Diary = Arc<Mutex<Vec<String>>>;
 
 struct MemoryJournal {
     diary: Diary,
-    events: Rc<RefCell<Vec<Recorded>>>,
+    events: Arc<Mutex<Vec<Recorded>>>,
     /// The append that fails, counted from 1.
     fails_at: Option<usize>,
     appends: usize,
@@ -41,7 +39,7 @@ impl Journal for MemoryJournal {
         for event in events {
             self.diary.lock().unwrap().push(format!("record {}", word(&event.event)));
         }
-        self.events.borrow_mut().extend_from_slice(events);
+        self.events.lock().unwrap().extend_from_slice(events);
         Ok(())
     }
 }
@@ -173,10 +171,10 @@ async fn drive(setup: Setup) -> World {
     let plan = Arc::new(plan);
     let diary = Diary::default();
     let launcher = Scripted::new(&diary, setup.plays);
-    let events = Rc::new(RefCell::new(setup.before.clone()));
-    let mut journal = MemoryJournal {
+    let events = Arc::new(Mutex::new(setup.before.clone()));
+    let journal = MemoryJournal {
         diary: Arc::clone(&diary),
-        events: Rc::clone(&events),
+        events: Arc::clone(&events),
         fails_at: setup.journal_fails_at,
         appends: 0,
     };
@@ -204,17 +202,17 @@ async fn drive(setup: Setup) -> World {
         on: "local".into(),
     };
     let ports = Ports {
-        journal: &mut journal,
-        sinks: &mut [Box::new(DiarySink(Arc::clone(&diary)))],
+        journal: Box::new(journal),
+        sinks: vec![Box::new(DiarySink(Arc::clone(&diary)))],
         launcher: Arc::clone(&launcher) as Arc<dyn Launcher>,
         launch_data: Arc::new(launch_data),
         cancels,
         clock: || 1_000,
     };
     let given = Given { scheduler, identity, adopted: Vec::new(), resumed, began };
-    let outcome = tokio::task::LocalSet::new().run_until(run(given, ports)).await;
+    let outcome = tokio::spawn(run(given, ports)).await.unwrap();
     let diary = diary.lock().unwrap().clone();
-    let events = events.borrow().clone();
+    let events = events.lock().unwrap().clone();
     World { outcome, diary, events, launcher, plan }
 }
 

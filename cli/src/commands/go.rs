@@ -10,11 +10,9 @@ use pop_launchers::choose;
 use pop_launchers::process::EXECUTOR_VARIABLE;
 use pop_registry::contract::Millis;
 use pop_reporters::run::{Bars, JsonEvents, Lines, summary};
-use std::cell::RefCell;
-use std::io::LineWriter;
+use std::io::BufWriter;
 use std::path::Path;
-use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
@@ -41,15 +39,15 @@ pub(crate) fn options(args: &GoArgs) -> RunOptions {
 }
 
 /// What a run has written so far, and where it writes on.
-pub(crate) struct Book<'j> {
-    pub(crate) journal: &'j mut FileJournal,
+pub(crate) struct Book {
+    pub(crate) journal: FileJournal,
     pub(crate) history: History,
 }
 
 /// Drives a run to its end and tells what became of it.
 pub(crate) fn go(
     given: Given,
-    book: Book<'_>,
+    book: Book,
     args: &GoArgs,
     launch_data: Arc<dyn LaunchDataWrapper>,
     folder: &Path,
@@ -59,10 +57,10 @@ pub(crate) fn go(
     let plan = Arc::clone(given.scheduler.plan());
     let Book { journal, history } = book;
     let started = history.started;
-    let told = Rc::new(RefCell::new(history));
+    let told = Arc::new(Mutex::new(history));
     let mut sinks = sinks(args.output, &given.identity.run, started);
     if args.output == Output::Text {
-        sinks.push(Box::new(Telling(Rc::clone(&told))));
+        sinks.push(Box::new(Telling(Arc::clone(&told))));
     }
     // told apart from an executor before or after this one, whose run is the same
     let executor = uuid::Uuid::new_v4().to_string();
@@ -76,34 +74,35 @@ pub(crate) fn go(
         .ok()
         .map(|program| vec![program.to_string_lossy().into_owned(), "guard".to_owned(), executor.clone()]);
     let launcher = choose(launch_data.external_launch_type().value, variables, folder.to_owned(), guard);
-    let outcome = tokio::task::LocalSet::new().block_on(&runtime, async {
+    let outcome = runtime.block_on(async {
         let (sender, cancels) = mpsc::unbounded_channel();
         // heard from before the first program starts
         let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
-        tokio::task::spawn_local(listen(kinds.map(signal), sender));
-        run(given, Ports { journal, sinks: &mut sinks, launcher, launch_data, cancels, clock: now }).await
-    })?;
-    drop(sinks);
+        tokio::spawn(listen(kinds.map(signal), sender));
+        let ports = Ports { journal: Box::new(journal), sinks, launcher, launch_data, cancels, clock: now };
+        tokio::spawn(run(given, ports)).await
+    });
+    let outcome = outcome.map_err(|error| CommandError::new(Kind::Internal, error.to_string()))??;
     if args.output == Output::Text {
-        ui::say(summary(&plan, &told.borrow()).trim_end());
+        ui::say(summary(&plan, &told.lock().unwrap_or_else(PoisonError::into_inner)).trim_end());
     }
     Ok(outcome.exit_code())
 }
 
 fn sinks(output: Output, run: &str, started: Millis) -> Vec<Box<dyn Sink>> {
     match output {
-        Output::Json => vec![Box::new(JsonEvents::new(std::io::stdout(), run, started))],
+        Output::Json => vec![Box::new(JsonEvents::new(BufWriter::new(std::io::stdout()), run, started))],
         Output::Text if ui::can_draw() => vec![Box::new(Bars::new(ui::columns()))],
-        Output::Text => vec![Box::new(Lines::new(LineWriter::new(std::io::stderr())))],
+        Output::Text => vec![Box::new(Lines::new(BufWriter::new(std::io::stderr())))],
     }
 }
 
 /// Folds what happens into a history, for the closing words.
-struct Telling(Rc<RefCell<History>>);
+struct Telling(Arc<Mutex<History>>);
 
 impl Sink for Telling {
     fn on_event(&mut self, _: &Plan, recorded: &Recorded) {
-        self.0.borrow_mut().add(recorded);
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).add(recorded);
     }
 }
 

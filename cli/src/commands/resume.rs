@@ -47,7 +47,7 @@ pub(crate) fn resume(args: &ResumeArgs) -> Result<u8, CommandError> {
         }
     });
     let launch = launch_data(&LaunchArgs { external_launch_type: Some(on), ..LaunchArgs::default() })?;
-    let mut journal = FileJournal::go_on(&folder.journal(), &opened, &digest, args.go.sync.into())?;
+    let journal = FileJournal::go_on(&folder.journal(), &opened, &digest, args.go.sync.into())?;
     let history = History::of(restored.scheduler.plan().len(), &opened.events);
     let identity = RunIdentity {
         run,
@@ -63,5 +63,5 @@ pub(crate) fn resume(args: &ResumeArgs) -> Result<u8, CommandError> {
         resumed,
         began: restored.began,
     };
-    go(given, Book { journal: &mut journal, history }, &args.go, Arc::new(launch), &inputs.settings.folder)
+    go(given, Book { journal, history }, &args.go, Arc::new(launch), &inputs.settings.folder)
 }

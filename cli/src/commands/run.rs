@@ -26,7 +26,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8, CommandError> {
     let inputs = freeze(&texts, &args.registry, on, cid.clone())?;
     let (folder, _lock) = new_folder(&args.runs.runs, &inputs)?;
     let run = folder.run().to_owned();
-    let mut journal = FileJournal::create(&folder.journal(), &inputs.digest(), args.go.sync.into())?;
+    let journal = FileJournal::create(&folder.journal(), &inputs.digest(), args.go.sync.into())?;
     let identity = RunIdentity {
         run,
         cid,
@@ -35,7 +35,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8, CommandError> {
         on: on.to_string(),
     };
     let adopted = adopted(&plan, &launch)?;
-    let book = Book { journal: &mut journal, history: History::new(plan.len()) };
+    let book = Book { journal, history: History::new(plan.len()) };
     let scheduler = Scheduler::new(plan, options(&args.go));
     let given = Given { scheduler, identity, adopted, resumed: None, began: None };
     go(given, book, &args.go, Arc::new(launch), &inputs.settings.folder)

@@ -18,7 +18,7 @@ use std::io;
 use std::path::PathBuf;
 
 /// Where events are kept.
-pub trait Journal {
+pub trait Journal: Send {
     /// Keeps events. When this returns, they survive the death of the process.
     fn append(&mut self, events: &[Recorded]) -> Result<(), JournalError>;
 }

@@ -58,21 +58,29 @@ impl Orphans {
 
     fn list(&self) -> Vec<i32> {
         let Some(children) = &self.children else { return Vec::new() };
-        let mut text = vec![0; 4_096];
+        let mut few = [0; 256];
+        match rustix::io::pread(children, &mut few, 0) {
+            Ok(count) if count < few.len() => return numbers(&few[..count]),
+            Ok(_) => {}
+            Err(_) => return Vec::new(),
+        }
+        // after a storm of orphans the list is long
+        let mut many = vec![0; 64 * 1024];
         let mut length = 0;
-        // the list of a process is a few numbers; after a storm of orphans it may be long
-        while let Ok(count) = rustix::io::pread(children, &mut text[length..], length as u64) {
+        while let Ok(count @ 1..) = rustix::io::pread(children, &mut many[length..], length as u64) {
             length += count;
-            if count == 0 {
-                break;
-            }
-            if length == text.len() {
-                text.resize(2 * length, 0);
+            if length == many.len() {
+                many.resize(2 * length, 0);
             }
         }
-        let text = String::from_utf8_lossy(&text[..length]);
-        text.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
+        numbers(&many[..length])
     }
+}
+
+/// The numbers in a list with spaces between them.
+fn numbers(text: &[u8]) -> Vec<i32> {
+    let words = text.split(|byte| *byte == b' ').filter_map(|word| std::str::from_utf8(word).ok());
+    words.filter_map(|word| word.parse().ok()).collect()
 }
 
 /// Whether a process inherited a variable with this value.

@@ -17,11 +17,15 @@ impl<W: Write> Lines<W> {
     }
 }
 
-impl<W: Write> Sink for Lines<W> {
+impl<W: Write + Send> Sink for Lines<W> {
     fn on_event(&mut self, plan: &Plan, recorded: &Recorded) {
         if let Some(words) = event_words(plan, recorded, &mut self.remembered) {
             // nobody reads any more: the run goes on all the same
             writeln!(self.out, "{words}").ok();
         }
+    }
+
+    fn flush(&mut self) {
+        self.out.flush().ok();
     }
 }
