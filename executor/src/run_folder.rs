@@ -5,12 +5,16 @@ use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::time::Duration;
 
 const INPUTS: &str = "inputs";
 const SETTINGS: &str = "settings.json";
 const JOURNAL: &str = "journal";
 const LOGS: &str = "out";
 const LOCK: &str = "lock";
+/// How long what a killed executor left behind may take to let go of the lock.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What a run was started with, besides agenda and registry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -185,6 +189,9 @@ impl RunFolder {
             file.read(true).write(true).create(true).truncate(false).mode(0o600).open(&path).map_err(io)?;
         match file.try_lock() {
             Ok(()) => {}
+            // a child of a killed executor may hold on to it until it is dead too
+            Err(fs::TryLockError::WouldBlock)
+                if self.executor().is_none() && locks_soon(&file).map_err(io)? => {}
             Err(fs::TryLockError::WouldBlock) => {
                 let mut pid = String::new();
                 file.read_to_string(&mut pid).map_err(io)?;
@@ -208,6 +215,18 @@ impl RunFolder {
     /// Whether some process of this machine is executing the run.
     pub fn is_held(&self) -> bool {
         self.executor().is_some()
+    }
+}
+
+/// Waits for a lock, but not for ever.
+fn locks_soon(file: &File) -> io::Result<bool> {
+    let waiting = file.try_clone()?;
+    let (locked, told) = mpsc::channel();
+    // a lock belongs to the open file, not to who waited for it; whoever waits in vain goes with this process
+    std::thread::Builder::new().name("lock".to_owned()).spawn(move || locked.send(waiting.lock()))?;
+    match told.recv_timeout(PATIENCE) {
+        Ok(result) => result.map(|()| true),
+        Err(_) => Ok(false),
     }
 }
 
