@@ -293,6 +293,27 @@ pub enum RunEvent {
     },
 }
 
+impl RunEvent {
+    /// The operation that it is about, if it is about one.
+    pub fn operation(&self) -> Option<OpIx> {
+        match self {
+            Self::RunStarted { .. }
+            | Self::RunResumed { .. }
+            | Self::CancelRaised { .. }
+            | Self::RunEnded { .. } => None,
+            Self::AttemptStarted { op, .. }
+            | Self::AttemptRunning { op, .. }
+            | Self::ProgressReported { op, .. }
+            | Self::StopAsked { op, .. }
+            | Self::KillAsked { op, .. }
+            | Self::AttemptEnded { op, .. }
+            | Self::BackedOff { op, .. }
+            | Self::BackoffEnded { op }
+            | Self::OperationSettled { op, .. } => Some(*op),
+        }
+    }
+}
+
 /// An event and the time at which it was decided.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Recorded {

@@ -1,6 +1,6 @@
 //! What happened, told from events: each operation's attempts, times, result. `show`, `explain` and reports read it.
 
-use crate::event::{Ending, Outcome, Recorded, RunEvent, RunOutcome, RunTime};
+use crate::event::{CancelReason, Ending, Outcome, Recorded, RunEvent, RunOutcome, RunTime};
 use crate::ops::{OpIx, OpMap};
 use pop_registry::contract::{Failure, Millis, Progress};
 use serde_json::Value;
@@ -86,6 +86,7 @@ pub struct History {
     /// The time of the last event.
     pub last: RunTime,
     operations: OpMap<OperationHistory>,
+    is_interrupted: bool,
 }
 
 impl History {
@@ -98,6 +99,7 @@ impl History {
             ended: None,
             last: RunTime(0),
             operations: OpMap::filled(count, OperationHistory::default()),
+            is_interrupted: false,
         }
     }
 
@@ -117,7 +119,7 @@ impl History {
 
     /// A time of the run by the wall clock.
     pub fn wall(&self, at: RunTime) -> Millis {
-        self.started + at.0
+        self.started.saturating_add(at.0)
     }
 
     /// Adds one event.
@@ -136,7 +138,12 @@ impl History {
             }
             RunEvent::RunResumed { .. } => {
                 self.resumed += 1;
-                self.ended = None;
+                // a run that was over is open again where it did not end well
+                if self.ended.take().is_some() || std::mem::take(&mut self.is_interrupted) {
+                    for history in self.operations.values_mut() {
+                        history.settled = history.settled.filter(|(_, outcome)| outcome.lets_others_start());
+                    }
+                }
             }
             RunEvent::AttemptStarted { op, attempt } => {
                 let history = &mut self.operations[*op];
@@ -165,8 +172,10 @@ impl History {
             | RunEvent::StopAsked { .. }
             | RunEvent::KillAsked { .. }
             | RunEvent::BackedOff { .. }
-            | RunEvent::BackoffEnded { .. }
-            | RunEvent::CancelRaised { .. } => {}
+            | RunEvent::BackoffEnded { .. } => {}
+            RunEvent::CancelRaised { reason, .. } => {
+                self.is_interrupted |= *reason >= CancelReason::Interrupted;
+            }
         }
     }
 }

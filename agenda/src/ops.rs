@@ -48,6 +48,11 @@ impl<T> OpMap<T> {
         self.0.iter().enumerate().map(|(index, value)| (OpIx(index as u32), value))
     }
 
+    /// The values of all operations, in order.
+    pub fn values_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        self.0.iter_mut()
+    }
+
     /// The value of `op`, if there is such an operation.
     pub fn get(&self, op: OpIx) -> Option<&T> {
         self.0.get(op.index())

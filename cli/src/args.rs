@@ -130,7 +130,7 @@ pub(crate) struct GoArgs {
 #[derive(Debug, Args)]
 pub(crate) struct RunArgs {
     /// The agenda: a JSON or YAML file, or - for standard input
-    #[arg(value_name = "AGENDA")]
+    #[arg(value_name = "AGENDA", conflicts_with = "payload_file")]
     pub(crate) agenda: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) go: GoArgs,

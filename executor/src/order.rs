@@ -54,8 +54,9 @@ impl RunIdentity {
     pub fn is_foreign(name: &str) -> bool {
         let payload = [variable::PAYLOAD, variable::PAYLOAD_TYPE, variable::PAYLOAD_FILE];
         let progress = [variable::LAST_PROGRESS, variable::LAST_PROGRESS_FILE];
-        let own = [variable::OPERATION_NAME, variable::OPERATION_ID, variable::ATTEMPT, variable::PROPERTIES];
-        [payload.as_slice(), &progress, &own].iter().any(|names| names.contains(&name))
+        let own = [variable::OPERATION_NAME, variable::OPERATION_ID, variable::ATTEMPT];
+        let settings = [variable::PROPERTIES, variable::PROP_FILE];
+        [payload.as_slice(), &progress, &own, &settings].iter().any(|names| names.contains(&name))
             || name.starts_with(variable::COMPRESSED_PAYLOAD_PREFIX)
     }
 }
@@ -186,7 +187,7 @@ fn properties(entry: &Entry) -> Option<(String, String)> {
 /// A payload on its way to a program: plain while it is short, then compressed, then as a file.
 fn payload_variables(text: &str, file: &Path) -> Result<Vec<(String, String)>, Failure> {
     let failed = |error: &dyn std::error::Error| {
-        Failure::new(Blame::Platform, "payload", format!("the payload could not be handed on: {error}"))
+        Failure::new(Blame::Platform, "storage", format!("the payload could not be handed on: {error}"))
     };
     if text.len() <= PLAIN_LIMIT {
         return payload::encode(text, payload::PayloadRule::Plain).map_err(|error| failed(&error));

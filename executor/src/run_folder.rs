@@ -113,6 +113,7 @@ impl RunFolder {
         write(&kept.join(SETTINGS), &settings_bytes(&inputs.settings))?;
         sync_folder(&kept)?;
         sync_folder(&folder.path)?;
+        sync_folder(runs)?;
         Ok((folder, lock))
     }
 

@@ -118,6 +118,8 @@ fn run<H: Handler>(handler: &H, launch: Arc<DefaultLaunchData>) -> u8 {
             () = asked_to_stop(&canceller) => false,
         }
     });
+    // work on other threads that does not end is left behind, not waited for
+    runtime.shutdown_background();
     // not by the log: whoever waits for this line does so at every log level
     say(HANDLER_COMPLETE);
     if succeeded { EXIT_SUCCEEDED } else { EXIT_FAILED }

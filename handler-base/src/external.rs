@@ -1,8 +1,9 @@
 //! An external program that a handler calls: ffmpeg, for example.
 
 use crate::{Exit, HandlerError, Line, OperationContext, Program, Stream};
-use pop_launchers::{Captured, LaunchEvent, LaunchId, LaunchOrder};
+use pop_launchers::{Captured, LaunchEvent, LaunchId, LaunchOrder, Launcher};
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -10,8 +11,6 @@ use tokio::time::{Instant, sleep_until};
 
 /// How many last lines of each stream are kept.
 const LAST_LINES: usize = 20;
-/// The most standard output that is kept as a whole, in bytes.
-const STDOUT_LIMIT: usize = 16 * 1024 * 1024;
 /// How long a program that was asked to stop may take before it is killed.
 const GRACE: Duration = Duration::from_secs(5);
 /// Numbers for external programs, far from those of operations, whose launcher they may share.
@@ -69,16 +68,18 @@ impl<'c> External<'c> {
         let launcher = self.context.launcher();
         let cancellation = self.context.cancellation().clone();
         let name = self.program.argv.first().cloned().unwrap_or_default();
+        let id = LaunchId(NEXT_ID.fetch_add(1, Ordering::Relaxed));
         let order = LaunchOrder {
-            name: format!("{}-external", self.context.cid()),
+            name: format!("{}-external-{}", self.context.cid(), id.0),
             program: std::mem::take(&mut self.program),
-            captured: Captured::Lines,
+            // lines for somebody who looks at them; otherwise what was printed, byte for byte
+            captured: if self.on_line.is_some() { Captured::Lines } else { Captured::Whole },
             ..LaunchOrder::default()
         };
         // few events wait here: a program that prints faster than it is heard is held back
         let (sender, mut events) = mpsc::channel(16);
-        let id = LaunchId(NEXT_ID.fetch_add(1, Ordering::Relaxed));
         launcher.launch(id, order, &sender);
+        let mut at_work = AtWork { launcher: Arc::clone(&launcher), id, is_over: false };
         let mut heard = Heard::default();
         let mut kill_at: Option<Instant> = None;
         let mut is_killed = false;
@@ -99,16 +100,14 @@ impl<'c> External<'c> {
             match heard_of.map(|launched| launched.event) {
                 Some(LaunchEvent::Lines(lines)) => {
                     for line in lines {
-                        let is_shown = self.on_line.is_some();
                         if let Some(on_line) = &mut self.on_line {
                             on_line(&line, self.context);
                         }
-                        if !(is_shown && line.stream == Stream::Stdout) {
-                            heard.line(line);
-                        }
+                        heard.line(line);
                     }
                 }
                 Some(LaunchEvent::Ended(ended)) => {
+                    at_work.is_over = true;
                     if kill_at.is_some() {
                         return Err(HandlerError::new(format!("stopped while `{name}` was running"))
                             .code("cancelled"));
@@ -116,7 +115,10 @@ impl<'c> External<'c> {
                     let exit = ended
                         .exit
                         .map_err(|failure| HandlerError::new(failure.message).code(failure.code))?;
-                    return heard.end(exit);
+                    if ended.said.breaches.is_empty() {
+                        return Ok(heard.end(exit, &ended.stdout, ended.log_tail));
+                    }
+                    return Err(HandlerError::new(ended.said.breaches.join("; ")));
                 }
                 Some(LaunchEvent::Running | LaunchEvent::Progress(_) | LaunchEvent::Silent) => {}
                 Some(LaunchEvent::Lost) | None => {
@@ -127,36 +129,40 @@ impl<'c> External<'c> {
     }
 }
 
-/// What an external program printed, as far as it is kept.
+/// A program at work: whoever stops waiting for it ends it.
+struct AtWork {
+    launcher: Arc<dyn Launcher>,
+    id: LaunchId,
+    is_over: bool,
+}
+
+impl Drop for AtWork {
+    fn drop(&mut self) {
+        if !self.is_over {
+            self.launcher.stop(self.id, true);
+        }
+    }
+}
+
+/// What an external program printed on standard error, as far as it is kept.
 #[derive(Default)]
 struct Heard {
-    stdout: String,
-    is_too_long: bool,
     last_errors: VecDeque<String>,
 }
 
 impl Heard {
     fn line(&mut self, line: Line) {
-        match line.stream {
-            Stream::Stdout if self.stdout.len() + line.text.len() < STDOUT_LIMIT => {
-                self.stdout.push_str(&line.text);
-                self.stdout.push('\n');
+        if line.stream == Stream::Stderr {
+            if self.last_errors.len() == LAST_LINES {
+                self.last_errors.pop_front();
             }
-            Stream::Stdout => self.is_too_long = true,
-            Stream::Stderr => {
-                if self.last_errors.len() == LAST_LINES {
-                    self.last_errors.pop_front();
-                }
-                self.last_errors.push_back(line.text);
-            }
+            self.last_errors.push_back(line.text);
         }
     }
 
-    fn end(self, exit: Exit) -> Result<ExternalEnd, HandlerError> {
-        if self.is_too_long {
-            return Err(HandlerError::new(format!("more than {STDOUT_LIMIT} bytes on standard output")));
-        }
-        Ok(ExternalEnd { exit, stdout: self.stdout, last_errors: self.last_errors.into() })
+    fn end(self, exit: Exit, stdout: &[u8], log_tail: Vec<String>) -> ExternalEnd {
+        let last_errors = if self.last_errors.is_empty() { log_tail } else { self.last_errors.into() };
+        ExternalEnd { exit, stdout: String::from_utf8_lossy(stdout).into_owned(), last_errors }
     }
 }
 
@@ -236,33 +242,38 @@ mod tests {
         }
     }
 
-    /// A program that prints more than is kept.
-    struct Flood;
-    impl Launcher for Flood {
-        fn launch(&self, id: LaunchId, _: LaunchOrder, events: &mpsc::Sender<Launched>) {
-            let events = events.clone();
-            tokio::spawn(async move {
-                let line = Line { stream: Stream::Stdout, text: "x".repeat(STDOUT_LIMIT / 4) };
-                for _ in 0..5 {
-                    let event = LaunchEvent::Lines(vec![line.clone()]);
-                    events.send(Launched { id, event }).await.ok();
-                }
-                let event = LaunchEvent::Ended(Box::new(Ended::exited(Exit::Code(0))));
-                events.send(Launched { id, event }).await.ok();
-            });
+    /// A program that ends at once with what it printed.
+    struct Printing {
+        stdout: &'static [u8],
+        breaches: Vec<String>,
+        captured: std::sync::Mutex<Vec<Captured>>,
+    }
+
+    impl Launcher for Printing {
+        fn launch(&self, id: LaunchId, order: LaunchOrder, events: &mpsc::Sender<Launched>) {
+            self.captured.lock().unwrap().push(order.captured);
+            let mut ended = Ended { stdout: self.stdout.to_vec(), ..Ended::exited(Exit::Code(0)) };
+            ended.said.breaches.clone_from(&self.breaches);
+            events.try_send(Launched { id, event: LaunchEvent::Ended(Box::new(ended)) }).unwrap();
         }
 
         fn stop(&self, _: LaunchId, _: bool) {}
     }
 
     #[tokio::test]
-    async fn output_that_is_shown_is_not_kept_and_has_no_limit() {
+    async fn output_is_had_byte_for_byte_unless_its_lines_are_looked_at() {
+        let printing = |breaches| {
+            Arc::new(Printing { stdout: b"a\r\n\n{}", breaches, captured: std::sync::Mutex::default() })
+        };
+        let launcher = printing(Vec::new());
         let (_canceller, cancellation) = Cancellation::new();
-        let mut context = context(Arc::new(Flood), cancellation);
-        let program = Program { argv: vec!["yes".to_owned()], ..Program::default() };
-        assert!(context.external(program.clone()).run().await.is_err());
-        let mut shown = 0;
-        let end = context.external(program).on_line(|_, _| shown += 1).run().await.unwrap();
-        assert_eq!((shown, end.stdout.as_str()), (5, ""));
+        let mut context = context(Arc::clone(&launcher) as Arc<dyn Launcher>, cancellation.clone());
+        let program = Program { argv: vec!["x".to_owned()], ..Program::default() };
+        assert_eq!(context.external(program.clone()).run().await.unwrap().stdout, "a\r\n\n{}");
+        context.external(program.clone()).on_line(|_, _| ()).run().await.unwrap();
+        assert_eq!(*launcher.captured.lock().unwrap(), [Captured::Whole, Captured::Lines]);
+        let too_long = printing(vec!["too long".to_owned()]);
+        let mut context = self::context(too_long, cancellation);
+        assert_eq!(context.external(program).run().await.unwrap_err().message(), "too long");
     }
 }

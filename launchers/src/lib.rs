@@ -11,7 +11,7 @@ pub mod process;
 mod report_lines;
 
 pub use choose::choose;
-pub use log::{LOG_HEAD_LIMIT, LOG_TAIL_LINES, Log, LogSummary};
+pub use log::{LOG_HEAD_LIMIT, LOG_TAIL_LINES, Log, LogSummary, log_failure};
 pub use port::{
     CAPTURE_LIMIT, Captured, Ended, LaunchEvent, LaunchId, LaunchOrder, Launched, Launcher, Line, Program,
     Stream,

@@ -1,5 +1,6 @@
 //! The log of one launch: a file made at its first byte, a bounded head and tail, and the last lines in memory.
 
+use pop_registry::contract::{Blame, Failure};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -90,6 +91,11 @@ impl Log {
         }
         LogSummary { tail: last_lines(&self.recent), error: self.error }
     }
+}
+
+/// The failure of a launch whose log could not be written.
+pub fn log_failure(error: &io::Error) -> Failure {
+    Failure::new(Blame::Platform, "storage", format!("its log could not be written: {error}"))
 }
 
 fn last_lines(bytes: &[u8]) -> Vec<String> {

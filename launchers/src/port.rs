@@ -39,6 +39,8 @@ pub enum Captured {
     Nothing,
     /// It is kept, up to [`CAPTURE_LIMIT`], except report lines.
     Stdout,
+    /// It is kept whole, up to [`CAPTURE_LIMIT`]; none of it is a report.
+    Whole,
     /// Every line of both streams is handed on as it comes; none is a report and none is logged here.
     Lines,
 }

@@ -1,6 +1,6 @@
 //! Report lines among a program's output: told from log, read, and bounded.
 
-use pop_registry::contract::{PROGRESS, Progress, REPORT_LINE_LIMIT, RESULT, Said};
+use pop_registry::contract::{PROGRESS, PROGRESS_LIMIT, Progress, REPORT_LINE_LIMIT, RESULT, Said};
 use serde_json::Value;
 
 /// Splits a stream into report lines and the rest, however it is cut into pieces.
@@ -104,6 +104,10 @@ impl Sayings {
         let line = line.trim_ascii_end();
         let after = |name: &str| line.strip_prefix(name.as_bytes())?.strip_prefix(b" ");
         if let Some(json) = after(PROGRESS) {
+            if json.len() > PROGRESS_LIMIT {
+                self.breach(format!("`{PROGRESS}` is longer than {PROGRESS_LIMIT} bytes"));
+                return true;
+            }
             match serde_json::from_slice(json) {
                 Ok(progress) => self.progress(progress),
                 Err(error) => self.breach(format!("`{PROGRESS}` is not a progress: {error}")),

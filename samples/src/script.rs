@@ -10,9 +10,10 @@ fn ended(code: i32) -> LaunchEvent {
     LaunchEvent::Ended(Box::new(Ended::exited(Exit::Code(code))))
 }
 
-/// A program that prints this and succeeds.
+/// A program that prints this and succeeds: as lines for who looks at them, as a whole for who does not.
 pub(crate) fn printed(text: &str) -> Vec<LaunchEvent> {
-    vec![lines(Stream::Stdout, text), ended(0)]
+    let ended = Ended { stdout: text.as_bytes().to_vec(), ..Ended::exited(Exit::Code(0)) };
+    vec![lines(Stream::Stdout, text), LaunchEvent::Ended(Box::new(ended))]
 }
 
 /// A program that complains and fails.

@@ -62,7 +62,19 @@ impl Agenda {
         let operations = root.get_mut("operations").map(Value::take);
         let mut fields = Fields::of(&root, Pointer::root(), "an agenda", "wrong-type", faults)?;
         warn_unknown(&mut fields);
-        let text = |fields: &mut Fields<'_, '_>, name: &str| fields.text(name).map(str::to_owned);
+        // these become variables of programs, which a NUL byte would end
+        let text = |fields: &mut Fields<'_, '_>, name: &str| {
+            let text = fields.text(name)?;
+            if text.contains('\0') {
+                let at = fields.at(name);
+                fields.faults().push(Fault::value(
+                    "wrong-value",
+                    at,
+                    format!("`{name}` contains a NUL byte"),
+                ));
+            }
+            Some(text.to_owned())
+        };
         let identity = Identity {
             id: text(&mut fields, "id"),
             cid: text(&mut fields, "cid"),

@@ -36,7 +36,7 @@ pub struct Scheduler {
     /// The one table: each operation is in exactly one state.
     state: OpMap<OpState>,
     tries: OpMap<Tries>,
-    /// Results that others still may read.
+    /// Results that others read, or may read in a run that is resumed.
     results: HashMap<OpIx, Arc<Value>>,
     /// The last progress of operations that reported any.
     progress: HashMap<OpIx, Arc<Progress>>,

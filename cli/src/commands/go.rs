@@ -58,7 +58,9 @@ pub(crate) fn go(
     let Book { journal, history } = book;
     let started = history.started;
     let told = Arc::new(Mutex::new(history));
-    let mut sinks = sinks(args.output, &given.identity.run, started);
+    let settled = given.scheduler.tally();
+    let settled = u64::from(settled.succeeded + settled.skipped);
+    let mut sinks = sinks(args.output, &given.identity.run, started, settled);
     if args.output == Output::Text {
         sinks.push(Box::new(Telling(Arc::clone(&told))));
     }
@@ -74,11 +76,9 @@ pub(crate) fn go(
         .ok()
         .map(|program| vec![program.to_string_lossy().into_owned(), "guard".to_owned(), executor.clone()]);
     let launcher = choose(launch_data.external_launch_type().value, variables, folder.to_owned(), guard);
+    let (sender, cancels) = mpsc::unbounded_channel();
+    hear_signals(sender)?;
     let outcome = runtime.block_on(async {
-        let (sender, cancels) = mpsc::unbounded_channel();
-        // heard from before the first program starts
-        let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
-        tokio::spawn(listen(kinds.map(signal), sender));
         let ports = Ports { journal: Box::new(journal), sinks, launcher, launch_data, cancels, clock: now };
         tokio::spawn(run(given, ports)).await
     });
@@ -89,10 +89,10 @@ pub(crate) fn go(
     Ok(outcome.exit_code())
 }
 
-fn sinks(output: Output, run: &str, started: Millis) -> Vec<Box<dyn Sink>> {
+fn sinks(output: Output, run: &str, started: Millis, settled: u64) -> Vec<Box<dyn Sink>> {
     match output {
         Output::Json => vec![Box::new(JsonEvents::new(BufWriter::new(std::io::stdout()), run, started))],
-        Output::Text if ui::can_draw() => vec![Box::new(Bars::new(ui::columns()))],
+        Output::Text if ui::can_draw() => vec![Box::new(Bars::new(ui::columns(), settled))],
         Output::Text => vec![Box::new(Lines::new(BufWriter::new(std::io::stderr())))],
     }
 }
@@ -106,21 +106,47 @@ impl Sink for Telling {
     }
 }
 
-/// Hears signals: the first asks, the second kills, the third leaves at once, and children die with us.
-async fn listen(signals: [std::io::Result<Signal>; 3], sender: mpsc::UnboundedSender<CancelReason>) {
-    let [Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)] = signals else { return };
-    let mut heard = 0;
-    loop {
-        let (reason, code) = tokio::select! {
-            _ = interrupt.recv() => (CancelReason::Interrupted, 130),
-            _ = terminate.recv() => (CancelReason::Terminated, 143),
-            _ = hangup.recv() => (CancelReason::Terminated, 143),
-        };
-        heard += 1;
-        if heard > 2 || sender.send(reason).is_err() {
-            std::process::exit(code);
+/// Hears signals on a thread of its own, which nothing can hold up: the first asks, the second kills, the third
+/// leaves at once, and children die with us. A signal that we were started to ignore (`nohup`) stays ignored.
+fn hear_signals(sender: mpsc::UnboundedSender<CancelReason>) -> std::io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let listen = |kind: SignalKind| -> std::io::Result<Option<Signal>> {
+        let _guard = runtime.enter();
+        if is_ignored(kind) { Ok(None) } else { signal(kind).map(Some) }
+    };
+    // heard from before the first program starts
+    let mut interrupt = listen(SignalKind::interrupt())?;
+    let mut terminate = listen(SignalKind::terminate())?;
+    let mut hangup = listen(SignalKind::hangup())?;
+    let hear = async move {
+        for heard in 1.. {
+            let (reason, code) = tokio::select! {
+                () = next(&mut interrupt) => (CancelReason::Interrupted, 130),
+                () = next(&mut terminate) => (CancelReason::Terminated, 143),
+                () = next(&mut hangup) => (CancelReason::Terminated, 143),
+            };
+            if heard > 2 || sender.send(reason).is_err() {
+                std::process::exit(code);
+            }
         }
+    };
+    std::thread::Builder::new().name("signals".to_owned()).spawn(move || runtime.block_on(hear))?;
+    Ok(())
+}
+
+async fn next(signal: &mut Option<Signal>) {
+    match signal {
+        Some(signal) => drop(signal.recv().await),
+        None => std::future::pending().await,
     }
+}
+
+/// Whether a signal is ignored by this process, as proc(5) tells in `SigIgn`.
+fn is_ignored(kind: SignalKind) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default();
+    mask >> (kind.as_raw_value() - 1) & 1 == 1
 }
 
 pub(crate) fn now() -> Millis {

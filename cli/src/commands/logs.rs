@@ -27,20 +27,16 @@ pub(crate) fn logs(args: &LogsArgs) -> Result<u8, CommandError> {
     }
     let watch = Watch::new(&told)?;
     loop {
-        // looked at before the files are read: what is written in between is read all the same
-        let is_over = is_over(&told, operation);
+        // asked before the journal is read: whatever was written until then is read, and printed
+        let is_held = told.folder.is_held();
+        told = Told::of(told.folder)?;
         printer.print(&told)?;
-        if is_over {
+        let is_settled = operation.is_some_and(|op| told.history.operation(op).settled.is_some());
+        if is_settled || told.history.ended.is_some() || !is_held {
             return Ok(0);
         }
         watch.wait()?;
-        told = Told::of(told.folder)?;
     }
-}
-
-fn is_over(told: &Told, operation: Option<OpIx>) -> bool {
-    let is_settled = operation.is_some_and(|op| told.history.operation(op).settled.is_some());
-    is_settled || told.history.ended.is_some() || !told.folder.is_held()
 }
 
 /// Prints logs from where it left off.

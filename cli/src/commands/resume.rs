@@ -1,12 +1,12 @@
 //! `pop resume`: the journal folded into the state it tells, and the driver started from there.
 
-use super::go::{Book, go, options};
+use super::go::{Book, go, now, options};
 use super::run::absolute;
 use crate::args::{LaunchArgs, ResumeArgs};
 use crate::error::CommandError;
 use crate::inputs::{launch_data, thaw};
 use crate::ui;
-use pop_agenda::{History, RunOptions, RunOutcome};
+use pop_agenda::{History, RunOptions, RunOutcome, RunTime, Scheduler};
 use pop_executor::{FileJournal, FolderError, Given, RunFolder, RunIdentity, read_journal, restore};
 use pop_launchers::process::sweep_run;
 use std::sync::Arc;
@@ -24,6 +24,7 @@ pub(crate) fn resume(args: &ResumeArgs) -> Result<u8, CommandError> {
         return Err(FolderError::InputsChanged { run }.into());
     }
     let (plan, on) = thaw(&inputs)?;
+    let opened = opened.fitting(plan.len(), &folder.journal())?;
     let restored = restore(Arc::new(plan), &opened.events);
     if restored.scheduler.outcome() == Some(RunOutcome::Succeeded) {
         ui::say(&format!("run {run} has succeeded already; nothing is left to do"));
@@ -35,20 +36,26 @@ pub(crate) fn resume(args: &ResumeArgs) -> Result<u8, CommandError> {
             opened.torn
         ));
     }
-    let resumed = restored.began.map(|(_, last)| {
-        let asked = options(&args.go);
-        let before = restored.scheduler.options();
+    let asked = options(&args.go);
+    let scheduler = match restored.began {
+        Some(_) => restored.scheduler,
+        // nothing of it was recorded: it begins as a new run would
+        None => Scheduler::new(Arc::clone(restored.scheduler.plan()), asked.clone()),
+    };
+    let resumed = restored.began.map(|(started, last)| {
+        let before = scheduler.options();
+        let from = RunTime(now().saturating_sub(started)).max(last);
         RunOptions {
             parallel: args.go.parallel.unwrap_or(before.parallel),
             keep_going: args.go.keep_going || before.keep_going,
             // a limit given now counts from now
-            time_limit_ms: asked.time_limit_ms.map(|limit| last.plus(limit).0),
-            ..asked
+            time_limit_ms: asked.time_limit_ms.map(|limit| from.plus(limit).0),
+            ..asked.clone()
         }
     });
     let launch = launch_data(&LaunchArgs { external_launch_type: Some(on), ..LaunchArgs::default() })?;
     let journal = FileJournal::go_on(&folder.journal(), &opened, &digest, args.go.sync.into())?;
-    let history = History::of(restored.scheduler.plan().len(), &opened.events);
+    let history = History::of(scheduler.plan().len(), &opened.events);
     let identity = RunIdentity {
         run,
         cid: inputs.settings.cid.clone(),
@@ -56,12 +63,6 @@ pub(crate) fn resume(args: &ResumeArgs) -> Result<u8, CommandError> {
         home: inputs.settings.home.clone(),
         on: inputs.settings.on.clone(),
     };
-    let given = Given {
-        scheduler: restored.scheduler,
-        identity,
-        adopted: Vec::new(),
-        resumed,
-        began: restored.began,
-    };
+    let given = Given { scheduler, identity, adopted: Vec::new(), resumed, began: restored.began };
     go(given, Book { journal, history }, &args.go, Arc::new(launch), &inputs.settings.folder)
 }

@@ -25,7 +25,7 @@ impl Told {
     pub(crate) fn of(folder: RunFolder) -> Result<Self, CommandError> {
         let inputs = folder.inputs()?;
         let (plan, _) = thaw(&inputs)?;
-        let events = read_journal(&folder.journal())?.events;
+        let events = read_journal(&folder.journal())?.fitting(plan.len(), &folder.journal())?.events;
         let history = History::of(plan.len(), &events);
         Ok(Self { folder, inputs, plan: Arc::new(plan), events, history })
     }

@@ -61,6 +61,16 @@ pub enum JournalError {
         /// The format read here.
         known: u32,
     },
+    /// It tells of an operation that its agenda does not have.
+    #[error("journal `{}` tells of operation {op}, of {count} in its agenda", .path.display())]
+    Unfit {
+        /// The file.
+        path: PathBuf,
+        /// The operation's number.
+        op: u32,
+        /// How many there are.
+        count: usize,
+    },
     /// A line in the middle is damaged.
     #[error("journal `{}` is damaged at byte {offset} (line {line}), with good lines after it", .path.display())]
     Damaged {

@@ -30,6 +30,18 @@ pub fn read_journal(path: &Path) -> Result<Opened, JournalError> {
     }
 }
 
+impl Opened {
+    /// Checks that its events are of a plan of `count` operations, before anything is made of them.
+    pub fn fitting(self, count: usize, path: &Path) -> Result<Self, JournalError> {
+        let unfit =
+            self.events.iter().filter_map(|event| event.event.operation()).find(|op| op.index() >= count);
+        match unfit {
+            Some(op) => Err(JournalError::Unfit { path: path.to_owned(), op: op.0, count }),
+            None => Ok(self),
+        }
+    }
+}
+
 pub(super) fn read_bytes(bytes: &[u8], path: &Path) -> Result<Opened, JournalError> {
     let first = bytes.split_inclusive(|byte| *byte == b'\n').next().unwrap_or_default();
     let Some(line) = first.strip_suffix(b"\n") else {

@@ -29,6 +29,11 @@ impl FileJournal {
         let header = Header { format: FORMAT, inputs: inputs.to_owned() };
         encode(&header, &mut line).map_err(|error| io(error.into()))?;
         file.write_all(&line).map_err(io)?;
+        if sync == Sync::Each {
+            // a new file is only there after power loss if its folder is synced too
+            let folder = path.parent().unwrap_or(Path::new("."));
+            file.sync_data().and_then(|()| File::open(folder)?.sync_all()).map_err(io)?;
+        }
         Self::of(path, file, sync)
     }
 

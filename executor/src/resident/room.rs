@@ -6,7 +6,7 @@ use pop_handler_base::{
     Cancellation, Canceller, OperationContext, Progress, Report, SampleHandler, StatusReporter, Surroundings,
     process,
 };
-use pop_launchers::{Ended, LaunchEvent, LaunchId, Launched, Log};
+use pop_launchers::{Ended, LaunchEvent, LaunchId, Launched, Log, log_failure};
 use pop_registry::Resident;
 use pop_registry::contract::{Blame, Exit, Failure, Said};
 use serde_json::Value;
@@ -84,7 +84,10 @@ fn launch(
         let log = std::mem::replace(&mut *log.borrow_mut(), Log::new(None)).finish();
         let ended = match report {
             Some(report) => Ended {
-                exit: Ok(Exit::Code(i32::from(!report.is_succeeded()))),
+                exit: match log.error {
+                    None => Ok(Exit::Code(i32::from(!report.is_succeeded()))),
+                    Some(error) => Err(Box::new(log_failure(&error))),
+                },
                 said: Said { progress: Some(report.progress), result: report.result, breaches: Vec::new() },
                 stdout: Vec::new(),
                 log_tail: log.tail,

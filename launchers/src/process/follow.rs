@@ -1,7 +1,7 @@
 //! One child followed to its end: output read, reports told, time watched, its group cleared.
 
 use super::{Child, Signal, Watched};
-use crate::log::Log;
+use crate::log::{Log, log_failure};
 use crate::port::{
     CAPTURE_LIMIT, Captured, Ended, LaunchEvent, LaunchId, LaunchOrder, Launched, Line, Stream,
 };
@@ -253,6 +253,9 @@ impl<'e> Output<'e> {
             self.take_lines(stream, bytes);
         } else if stream == Stream::Stderr {
             self.log.write(bytes);
+        } else if self.order.captured == Captured::Whole {
+            let Self { log, stdout, is_stdout_too_long, .. } = self;
+            keep(Captured::Whole, bytes, log, stdout, is_stdout_too_long);
         } else {
             self.take_stdout(bytes);
         }
@@ -315,8 +318,7 @@ impl<'e> Output<'e> {
         }
         let summary = self.log.finish();
         if let (Some(error), Ok(_)) = (&summary.error, &exit) {
-            let message = format!("its log could not be written: {error}");
-            exit = Err(Box::new(Failure::new(Blame::Platform, "storage", message)));
+            exit = Err(Box::new(log_failure(error)));
         }
         Ended { exit, said: self.sayings.into_said(), stdout: self.stdout, log_tail: summary.tail }
     }
@@ -329,7 +331,7 @@ fn wants_lines(order: &LaunchOrder) -> bool {
 
 /// Puts standard output that is no report where it belongs.
 fn keep(captured: Captured, rest: &[u8], log: &mut Log, stdout: &mut Vec<u8>, is_too_long: &mut bool) {
-    if captured != Captured::Stdout {
+    if captured == Captured::Nothing {
         log.write(rest);
     } else if stdout.len() + rest.len() <= CAPTURE_LIMIT {
         stdout.extend_from_slice(rest);

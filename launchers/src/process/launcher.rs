@@ -31,17 +31,21 @@ struct Shared {
     folder: PathBuf,
     running: Mutex<HashMap<LaunchId, Arc<Control>>>,
     /// Programs that were found; looking them up again would cost as much as a spawn.
-    found: Mutex<HashMap<(Option<PathBuf>, String), CString>>,
+    found: Mutex<HashMap<Place, CString>>,
     orphans: Option<Orphans>,
     guard_command: Vec<String>,
     guard: OnceLock<Option<Guard>>,
 }
 
+/// What decides which file a program is: its home, its folder, its name.
+type Place = (Option<PathBuf>, Option<PathBuf>, String);
+
 impl ProcessLauncher {
     /// A launcher whose programs are given these variables, and start in `folder` unless told otherwise.
     pub fn new(variables: impl IntoIterator<Item = (OsString, OsString)>, folder: PathBuf) -> Self {
-        // variables that came from a process can go back into one; others cannot be held against the order
-        let variables: Vec<_> = variables.into_iter().filter(|(name, _)| !name.is_empty()).collect();
+        // one that no program can be given is left out, not all of them
+        let fits = |(name, value): &(OsString, OsString)| Environment::new([(name, value)]).is_ok();
+        let variables: Vec<_> = variables.into_iter().filter(fits).collect();
         let path = variables.iter().find(|(name, _)| name == "PATH").map(|(_, value)| value.clone());
         let environment = Environment::new(variables).unwrap_or_default();
         let shared = Shared {
@@ -88,6 +92,8 @@ impl ProcessLauncher {
             folder.map_err(|_| spawn_failure(program, "the working directory contains a NUL byte"))?;
         let (stdout, their_stdout) = pipe().map_err(|error| no_resources(program, &error))?;
         let (stderr, their_stderr) = pipe().map_err(|error| no_resources(program, &error))?;
+        // locked until it is known: what is not is taken for an orphan by whoever ends another launch meanwhile
+        let mut running = self.shared.lock_running();
         let child = spawn(&Spawn {
             program: &path,
             argv: &argv,
@@ -108,7 +114,7 @@ impl ProcessLauncher {
             _ => spawn_failure(program, &format!("{error}: {}", error.source)),
         })?;
         let control = Arc::new(Control::of(child.pid()));
-        self.shared.lock_running().insert(id, Arc::clone(&control));
+        running.insert(id, Arc::clone(&control));
         Ok(Follow { child, stdout, stderr, control })
     }
 }
@@ -122,8 +128,7 @@ impl Shared {
     fn find(&self, program: &Program) -> Result<CString, Failure> {
         let name = program.argv.first().map(String::as_str).unwrap_or_default();
         // a relative path means another file in another folder
-        let place = program.home.clone().or_else(|| program.working_directory.clone());
-        let key = (place, name.to_owned());
+        let key = (program.home.clone(), program.working_directory.clone(), name.to_owned());
         let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(path) = found.get(&key) {
             return Ok(path.clone());

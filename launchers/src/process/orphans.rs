@@ -135,7 +135,13 @@ impl Guard {
         // a group of its own: what is sent to a terminal's foreground does not reach it
         guard.args(args).process_group(0).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
         // nor does it belong to a run that this process itself is part of
-        Ok(Self { process: guard.env_remove(EXECUTOR_VARIABLE).env_remove(RUN_VARIABLE).spawn()? })
+        Ok(Self {
+            process: guard
+                .env_remove(EXECUTOR_VARIABLE)
+                .env_remove(RUN_VARIABLE)
+                .env_remove(LAUNCH_VARIABLE)
+                .spawn()?,
+        })
     }
 
     pub(super) fn pid(&self) -> i32 {

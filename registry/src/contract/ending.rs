@@ -118,12 +118,14 @@ impl Failure {
 
     /// Whether another attempt can end otherwise.
     pub fn is_repeatable(&self) -> bool {
-        const FINAL: [&str; 3] = ["reference", "payload", "cancelled"];
-        let is_final = |code: &str| FINAL.contains(&code);
-        // a handler says so by the codes of its diagnostics
-        let says_final = !self.diagnostics.is_empty()
-            && self.diagnostics.iter().all(|event| event.status_code.as_deref().is_some_and(is_final));
-        !is_final(&self.code) && !says_final
+        match self.code.as_str() {
+            "reference" | "payload" => false,
+            // a handler that refuses its payload says so by the codes of its diagnostics
+            "failed" if !self.diagnostics.is_empty() => {
+                !self.diagnostics.iter().all(|event| event.status_code.as_deref() == Some("payload"))
+            }
+            _ => true,
+        }
     }
 }
 
@@ -233,5 +235,8 @@ mod tests {
         assert!(failure.is_repeatable());
         failure.diagnostics[0].status_code = Some("payload".into());
         assert!(!failure.is_repeatable());
+        // what a handler says on its way out does not make its time-out final
+        failure.code = "timeout".to_owned();
+        assert!(failure.is_repeatable());
     }
 }

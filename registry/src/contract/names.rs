@@ -7,5 +7,7 @@ pub const RESULT: &str = "pop.report.payload";
 /// The last log line of a toolkit handler.
 pub const HANDLER_COMPLETE: &str = "HandlerComplete";
 
+/// The longest progress report; each is kept in the run's journal.
+pub const PROGRESS_LIMIT: usize = 64 * 1024;
 /// The longest report line that is understood; a longer one is a breach of the contract.
 pub const REPORT_LINE_LIMIT: usize = 16 * 1024 * 1024;

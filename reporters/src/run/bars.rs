@@ -22,10 +22,11 @@ pub struct Bars {
 }
 
 impl Bars {
-    /// Bars for a terminal of this many columns.
-    pub fn new(columns: usize) -> Self {
+    /// Bars for a terminal of this many columns, and a run of which so many operations are settled for good already.
+    pub fn new(columns: usize, settled: u64) -> Self {
         let multi = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
         let run = multi.add(ProgressBar::no_length());
+        run.set_position(settled);
         Self {
             multi,
             run,

@@ -42,7 +42,7 @@ fn event_json(plan: &Plan, recorded: &Recorded, run: &str, started: Millis) -> V
     };
     let mut line = Map::new();
     line.insert("event".to_owned(), json!(name));
-    line.insert("time".to_owned(), json!(started + recorded.at.0));
+    line.insert("time".to_owned(), json!(started.saturating_add(recorded.at.0)));
     if let Value::Object(fields) = fields {
         for (key, value) in fields {
             match (key.as_str(), value.as_u64()) {
@@ -50,7 +50,7 @@ fn event_json(plan: &Plan, recorded: &Recorded, run: &str, started: Millis) -> V
                     line.insert("operation".to_owned(), json!(plan.operation(OpIx(op as u32)).name.as_str()));
                 }
                 ("until", Some(until)) => {
-                    line.insert(key, json!(started + until));
+                    line.insert(key, json!(started.saturating_add(until)));
                 }
                 ("started", _) => {}
                 _ => {
