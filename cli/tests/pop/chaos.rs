@@ -1,0 +1,99 @@
+//! Random agendas killed with -9 at random moments, again and again: nothing is lost, nothing that finished runs again,
+//! nothing is left running.
+
+use crate::bench::Bench;
+use serde_json::{Value, json};
+use std::collections::HashMap;
+use std::fs;
+
+/// A small generator of numbers: the same seed gives the same agenda and the same kills.
+struct Chance(u64);
+
+impl Chance {
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) as usize % limit
+    }
+}
+
+/// Operations that append their name to `ran`, wait a little or not, and need some of those before them.
+fn agenda(chance: &mut Chance) -> Vec<Value> {
+    let count = 6 + chance.below(14);
+    let operation = |index: usize| {
+        let needs: Vec<String> = (0..chance.below(3))
+            .filter(|_| index > 0)
+            .map(|_| format!("op{}", chance.below(index.max(1))))
+            .collect();
+        let wait = ["", "; sleep 0.01", "; sleep 0.03"][chance.below(3)];
+        json!({"name": format!("op{index}"), "type": "exec", "params": {"dependsOn": needs},
+            "payload": {"command": ["sh", "-c", format!("echo op{index} >> ran{wait}")]}})
+    };
+    (0..count).map(operation).collect()
+}
+
+/// The operations of which the journal has a success, and how often each was started after it.
+fn successes(bench: &Bench) -> HashMap<u64, (usize, usize)> {
+    let journal = fs::read_to_string(bench.run_folder().join("journal")).unwrap();
+    let mut seen: HashMap<u64, (usize, usize)> = HashMap::new();
+    for line in journal.lines().skip(1) {
+        let event: Value = serde_json::from_str(&line[9..]).unwrap();
+        let event = &event["event"];
+        if let Some(op) = event["AttemptStarted"]["op"].as_u64()
+            && let Some((_, started)) = seen.get_mut(&op)
+        {
+            *started += 1;
+        }
+        if event["AttemptEnded"]["ending"].get("succeeded").is_some() {
+            seen.entry(event["AttemptEnded"]["op"].as_u64().unwrap()).or_default().0 += 1;
+        }
+    }
+    seen
+}
+
+#[test]
+fn f1_killed_at_random_moments_every_run_ends_as_if_it_had_not_been() {
+    for seed in 1..=8 {
+        let mut chance = Chance(seed);
+        let operations = agenda(&mut chance);
+        let bench = Bench::with_agenda(&json!({ "operations": operations }).to_string());
+        bench.write("ran", "");
+        let mut command = format!("run a.yaml -j {}", 1 + chance.below(4));
+        for _ in 0..6 {
+            let done = bench.sorted_lines("ran");
+            let left = operations.len() - done.iter().collect::<std::collections::HashSet<_>>().len();
+            if left == 0 {
+                break;
+            }
+            let running = bench.call(&command).spawn();
+            bench.wait_for("ran", done.len() + 1 + chance.below(left));
+            running.crash();
+            command = "resume last".to_owned();
+        }
+        bench.pop(0, &command);
+        assert_eq!(bench.shown()["outcome"], "succeeded", "seed {seed}");
+        let seen = successes(&bench);
+        assert_eq!(seen.len(), operations.len(), "seed {seed}");
+        assert!(seen.values().all(|counts| *counts == (1, 0)), "seed {seed}: {seen:?}");
+    }
+}
+
+#[test]
+fn f16_a_daemon_does_not_outlive_a_killed_pop() {
+    let bench = Bench::with_agenda(
+        r#"
+operations:
+  - name: a
+    type: exec
+    payload:
+      command:
+        - sh
+        - -c
+        - setsid sh -c 'echo $$ > daemon; exec sleep 1000' & while [ ! -s daemon ]; do sleep 0.01; done; echo > here; exec sleep 1000
+"#,
+    );
+    let running = bench.call("run a.yaml").spawn();
+    bench.wait_for("here", 1);
+    let daemon = bench.process("daemon");
+    running.crash();
+    daemon.ends();
+}
