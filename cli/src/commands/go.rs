@@ -118,6 +118,11 @@ fn hear_signals(sender: mpsc::UnboundedSender<CancelReason>) -> std::io::Result<
     let mut interrupt = listen(SignalKind::interrupt())?;
     let mut terminate = listen(SignalKind::terminate())?;
     let mut hangup = listen(SignalKind::hangup())?;
+    if is_ignored(SignalKind::child()) {
+        // as long as nobody wants to hear of it, the kernel throws the ends of children away
+        let _guard = runtime.enter();
+        drop(signal(SignalKind::child())?);
+    }
     let hear = async move {
         for heard in 1.. {
             let (reason, code) = tokio::select! {

@@ -23,6 +23,9 @@ pub(crate) struct Bench {
     folder: TempDir,
 }
 
+/// Signals as a program of a terminal has them.
+const DEFAULT: &str = "--default-signal=HUP,INT,TERM";
+
 /// One call of `pop` that is being put together.
 pub(crate) struct Call<'b> {
     bench: &'b Bench,
@@ -31,6 +34,7 @@ pub(crate) struct Call<'b> {
     stdin: Option<Vec<u8>>,
     stdout: Option<Stdio>,
     memory_kib: Option<u64>,
+    signals: &'static str,
 }
 
 /// A `pop` that runs while the test does something.
@@ -120,7 +124,15 @@ impl Bench {
     /// Calls `pop` with arguments that have no spaces in them.
     pub(crate) fn call(&self, arguments: &str) -> Call<'_> {
         let arguments = arguments.split_whitespace().map(str::to_owned).collect();
-        Call { bench: self, arguments, variables: Vec::new(), stdin: None, stdout: None, memory_kib: None }
+        Call {
+            bench: self,
+            arguments,
+            variables: Vec::new(),
+            stdin: None,
+            stdout: None,
+            memory_kib: None,
+            signals: DEFAULT,
+        }
     }
 
     /// Calls `pop`, which must end with this exit code.
@@ -224,7 +236,12 @@ impl Call<'_> {
     fn command(&mut self) -> Command {
         let program = env!("CARGO_BIN_EXE_pop");
         let mut command = match self.memory_kib {
-            None => Command::new(program),
+            // whoever started the tests may have signals ignored, and children inherit that
+            None => {
+                let mut env = Command::new("/usr/bin/env");
+                env.args([self.signals, program]);
+                env
+            }
             Some(kib) => {
                 let mut shell = Command::new("/bin/sh");
                 shell.args(["-c", &format!("ulimit -v {kib}; exec \"$@\""), "sh", program]);
@@ -237,6 +254,12 @@ impl Call<'_> {
         command.stdin(if self.stdin.is_some() { Stdio::piped() } else { Stdio::null() });
         command.stdout(self.stdout.take().unwrap_or_else(Stdio::piped)).stderr(Stdio::piped());
         command
+    }
+
+    /// With another option of `env` for the signals it is started with; `nohup` ignores one.
+    pub(crate) fn signals(mut self, option: &'static str) -> Self {
+        self.signals = option;
+        self
     }
 
     /// Starts it.

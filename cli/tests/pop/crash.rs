@@ -161,6 +161,29 @@ operations:
 }
 
 #[test]
+fn f76_a_hangup_that_is_to_be_ignored_is_ignored() {
+    let bench = Bench::with_agenda(
+        r#"
+operations:
+  - {name: a, type: exec, payload: {command: [sh, -c, "echo > here; while [ ! -e go ]; do sleep 0.01; done"]}}
+"#,
+    );
+    let running = bench.call("run a.yaml").signals("--ignore-signal=HUP").spawn();
+    bench.wait_for("here", 1);
+    running.signal(Signal::HUP);
+    bench.write("go", "");
+    assert_eq!(running.end().code, 0);
+}
+
+#[test]
+fn children_are_heard_of_although_whoever_started_pop_ignores_its_own() {
+    let bench = Bench::with_agenda(
+        "operations: [{name: a, type: exec, payload: {command: [sh, -c, 'sleep 0.01']}}]\n",
+    );
+    bench.call("run a.yaml").signals("--ignore-signal=CHLD").ends(0);
+}
+
+#[test]
 fn f76_the_second_signal_kills_what_does_not_stop() {
     let stubborn = "operations:\n  - {name: a, type: exec, payload: {command: [sh, -c, \"trap '' TERM; echo $$ > pid; echo > \
                     here; while :; do sleep 1000; done\"]}}\n";
