@@ -3,6 +3,7 @@
 use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use pop_document::{Fault, Place, Severity, Source};
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcgetpgrp, tcsetattr};
 use serde_json::{Value, json};
 use std::io::{ErrorKind, IsTerminal as _, Write as _};
 use std::ops::Range;
@@ -34,6 +35,37 @@ pub(crate) fn can_draw() -> bool {
     std::io::stderr().is_terminal()
         && !is_dumb
         && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+/// Keeps a terminal from showing `^C` for as long as it is held: it would push the bars a line down and leave one behind.
+pub(crate) struct QuietKeys(Option<Termios>);
+
+impl QuietKeys {
+    /// Holds the terminal that keys are typed on, if there is one.
+    pub(crate) fn hold() -> Self {
+        let Ok(before) = tcgetattr(std::io::stdin()) else { return Self(None) };
+        if !is_in_foreground() {
+            return Self(None);
+        }
+        let mut quiet = before.clone();
+        quiet.local_modes.remove(LocalModes::ECHOCTL);
+        let is_set = tcsetattr(std::io::stdin(), OptionalActions::Now, &quiet).is_ok();
+        Self(is_set.then_some(before))
+    }
+}
+
+impl Drop for QuietKeys {
+    fn drop(&mut self) {
+        if let Some(before) = self.0.as_ref().filter(|_| is_in_foreground()) {
+            // a terminal that is gone shows nothing
+            tcsetattr(std::io::stdin(), OptionalActions::Now, before).ok();
+        }
+    }
+}
+
+/// Whether the terminal is ours to change; whoever changes it from the background is stopped.
+fn is_in_foreground() -> bool {
+    tcgetpgrp(std::io::stdin()).is_ok_and(|group| group == rustix::process::getpgrp())
 }
 
 /// The columns of the terminal.

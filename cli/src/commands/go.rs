@@ -78,10 +78,12 @@ pub(crate) fn go(
     let launcher = choose(launch_data.external_launch_type().value, variables, folder.to_owned(), guard);
     let (sender, cancels) = mpsc::unbounded_channel();
     hear_signals(sender)?;
+    let keys = (args.output == Output::Text && ui::can_draw()).then(ui::QuietKeys::hold);
     let outcome = runtime.block_on(async {
         let ports = Ports { journal: Box::new(journal), sinks, launcher, launch_data, cancels, clock: now };
         tokio::spawn(run(given, ports)).await
     });
+    drop(keys);
     let outcome = outcome.map_err(|error| CommandError::new(Kind::Internal, error.to_string()))??;
     if args.output == Output::Text {
         ui::say(summary(&plan, &told.lock().unwrap_or_else(PoisonError::into_inner)).trim_end());
