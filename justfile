@@ -22,4 +22,4 @@ deny:
 
 # a run of 10,000 operations against a bare spawn loop
 bench:
-    cargo build --release -p pop-cli && cargo run --release -p pop-launchers --example bench
+    cargo build --release -p pop-cli && cargo build --release -p pop-launchers --example bare_spawn && docs/speed.sh

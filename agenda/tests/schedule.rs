@@ -185,6 +185,20 @@ fn scripts() -> impl Strategy<Value = Vec<Script>> {
     })
 }
 
+/// Scripts whose outcome is decided whatever the order: none ends the run, and none times out in the instant in which
+/// it ends, which is another test's.
+fn decided(mut scripts: Vec<Script>) -> Vec<Script> {
+    for script in &mut scripts {
+        if script.on_fail == "FATAL" {
+            script.on_fail = "REPLY";
+        }
+        if script.timeout_ms == script.takes_ms {
+            script.timeout_ms = 0;
+        }
+    }
+    scripts
+}
+
 /// What must become of each operation when everything that can run does: no clock, no queues, only the rules.
 fn oracle(scripts: &[Script]) -> Vec<Outcome> {
     let mut outcomes: Vec<Outcome> = Vec::new();
@@ -210,12 +224,7 @@ proptest! {
 
     #[test]
     fn outcomes_are_those_of_the_oracle(scripts in scripts(), parallel in 1_u32..5) {
-        let mut scripts = scripts;
-        for script in &mut scripts {
-            if script.on_fail == "FATAL" { script.on_fail = "REPLY"; }
-            // the instant in which both happen is another test's
-            if script.timeout_ms == script.takes_ms { script.timeout_ms = 0; }
-        }
+        let scripts = decided(scripts);
         let plan = plan_of(&scripts);
         let options = RunOptions { parallel, keep_going: true, ..RunOptions::default() };
         let mut world = World::new(&scripts, &plan, &options);
@@ -231,11 +240,7 @@ proptest! {
     /// must equal that of the run without a crash, and nothing that succeeded is launched again.
     #[test]
     fn f1_a_crash_at_any_record_changes_no_outcome(scripts in scripts(), parallel in 1_u32..5) {
-        let mut scripts = scripts;
-        for script in &mut scripts {
-            if script.on_fail == "FATAL" { script.on_fail = "REPLY"; }
-            if script.timeout_ms == script.takes_ms { script.timeout_ms = 0; }
-        }
+        let scripts = decided(scripts);
         let plan = plan_of(&scripts);
         let options = RunOptions { parallel, keep_going: true, ..RunOptions::default() };
         let mut whole = World::new(&scripts, &plan, &options);

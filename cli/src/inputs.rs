@@ -4,7 +4,7 @@ use crate::args::{LaunchArgs, RegistryArgs};
 use crate::error::{CommandError, Kind};
 use crate::ui;
 use pop_agenda::{Agenda, Plan, Serves};
-use pop_document::{Fault, MAX_BYTES, Site, Source, too_large};
+use pop_document::{Fault, MAX_BYTES, Pointer, Site, Source, too_large};
 use pop_executor::{Inputs, Settings};
 use pop_field_retriever::names::property;
 use pop_field_retriever::{
@@ -193,11 +193,14 @@ pub(crate) fn plan(
 fn excused(agenda: &Agenda, registry: &[Fault]) -> HashSet<String> {
     let is_unread = registry.iter().any(is_of_reading);
     let errors = registry.iter().filter(|fault| fault.is_error());
-    let faulty: HashSet<&str> = errors.filter_map(|fault| fault.pointer().split('/').nth(1)).collect();
-    let name = |handler_type: &str| handler_type.replace('~', "~0").replace('/', "~1");
+    // an entry is one step below the root, and so is the fault's pointer or what is below it
+    let top = |pointer: &str| pointer.split('/').nth(1).map(|step| format!("/{step}"));
+    let faulty: HashSet<String> = errors.filter_map(|fault| top(fault.pointer())).collect();
     let operations = agenda.operations.iter();
     operations
-        .filter(|operation| is_unread || faulty.contains(name(&operation.handler_type).as_str()))
+        .filter(|operation| {
+            is_unread || faulty.contains(Pointer::root().join(&operation.handler_type).as_str())
+        })
         .map(|operation| operation.pointer.join("type").to_string())
         .collect()
 }
@@ -237,7 +240,7 @@ fn find_programs(plan: &Plan, texts: &Texts, faults: &mut Faults) {
                 if let Some(error) =
                     resolve(Path::new(program), &folder, path.as_deref()).err().filter(|_| !is_beside)
                 {
-                    let at = format!("/{}/command/0", entry.name.replace('~', "~0").replace('/', "~1"));
+                    let at = Pointer::root().join(&entry.name).join("command").join(0);
                     let message = format!("type `{}`: {error}", entry.name);
                     let hint = "a relative program is looked for beside the registry file, then on PATH";
                     faults.registry.push(Fault::value("program-not-found", at, message).hint(hint));

@@ -6,7 +6,7 @@ use crate::args::{HandlersArgs, HandlersCommand};
 use crate::error::{CommandError, Kind};
 use crate::inputs::{catalog, launch_data, registry};
 use crate::ui;
-use pop_document::{Fault, Site, Source, nearest};
+use pop_document::{Fault, Pointer, Site, Source, nearest};
 use pop_registry::{Catalog, Entry, Layer};
 use std::path::Path;
 
@@ -61,8 +61,8 @@ fn list(catalog: &Catalog, registry: Option<&Source>) -> String {
 }
 
 fn show(entry: &Entry, registry: &Source) -> String {
-    let at = format!("/{}", entry.name.replace('~', "~0").replace('/', "~1"));
-    let own = |field: &str| Site::Value(format!("{at}/{field}").into());
+    let at = Pointer::root().join(&entry.name);
+    let own = |field: &str| Site::Value(at.join(field));
     let mut fields: Vec<(String, String, Option<Site>, Layer)> = Vec::new();
     if let Some(command) = &entry.command {
         fields.push(("command".into(), quoted(command), Some(own("command")), Layer::Entry));
@@ -74,11 +74,11 @@ fn show(entry: &Entry, registry: &Source) -> String {
         fields.push(("configMapName".into(), name.clone(), Some(own("configMapName")), Layer::Entry));
     }
     for (key, value) in &entry.env_vars {
-        let site = own(&format!("envVars/{key}"));
+        let site = Site::Value(at.join("envVars").join(key));
         fields.push((format!("envVars.{key}"), value.clone(), Some(site), Layer::Entry));
     }
     for (key, value) in &entry.properties {
-        let site = own(&format!("properties/{key}"));
+        let site = Site::Value(at.join("properties").join(key));
         fields.push((format!("properties.{key}"), value.clone(), Some(site), Layer::Entry));
     }
     for (name, sourced) in &entry.pod_config {

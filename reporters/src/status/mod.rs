@@ -1,10 +1,8 @@
 //! How a handler tells whoever launched it how far it is.
 
 mod log;
-mod set;
 
 pub use log::LogReporter;
-pub use set::ReporterSet;
 
 use pop_registry::contract::Progress;
 use serde_json::Value;
