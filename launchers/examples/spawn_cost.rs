@@ -216,14 +216,14 @@ fn start(program: &Program, outputs: Outputs) -> Result<(Child, [Option<OwnedFd>
     let launch = |stdout: BorrowedFd<'_>, stderr: BorrowedFd<'_>| {
         let path = program.argv.first().ok_or("nothing to start")?;
         let order = Spawn {
-            program: path,
-            argv: &program.argv,
-            environment: &program.environment,
+            program: path.clone(),
+            argv: program.argv.clone(),
+            environment: program.environment.clone(),
             working_directory: None,
             stdout,
             stderr,
         };
-        Ok::<_, Failure>(spawn(&order)?)
+        Ok::<_, Failure>(spawn(order)?)
     };
     Ok(match outputs {
         Outputs::Null => (launch(program.null.as_fd(), program.null.as_fd())?, [None, None]),
@@ -241,7 +241,7 @@ fn start(program: &Program, outputs: Outputs) -> Result<(Child, [Option<OwnedFd>
 
 fn demand_success(ended: Option<Ended>) -> Result<(), Failure> {
     match ended {
-        Some(Ended { exit: Exit::Code(0), .. }) => Ok(()),
+        Some(Ended { exit: Ok(Exit::Code(0)), .. }) => Ok(()),
         other => Err(format!("{other:?}").into()),
     }
 }

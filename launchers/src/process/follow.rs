@@ -1,12 +1,13 @@
 //! One child followed to its end: output read, reports told, time watched, its group cleared.
 
-use super::{Child, Signal, Watched};
+use super::failure::{lost, refused};
+use super::{Child, Signal, SpawnError, Watched};
 use crate::log::{Log, log_failure};
 use crate::port::{
     CAPTURE_LIMIT, Captured, Ended, LaunchEvent, LaunchId, LaunchOrder, Launched, Line, Stream,
 };
 use crate::report_lines::{ReportLines, Sayings};
-use pop_registry::contract::{Blame, Exit, Failure};
+use pop_registry::contract::{Exit, Failure};
 use std::cell::RefCell;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -72,16 +73,19 @@ impl Follow {
     ) -> Ended {
         let mut output = Output::new(id, order, events);
         let exit = match self.watch(&mut output, at_length).await {
-            Ok(exit) => Ok(exit),
-            Err(error) => {
-                let message = format!("the process can no longer be followed: {error}");
-                Err(Box::new(Failure::new(Blame::Platform, "lost", message)))
-            }
+            Ok(Ok(super::Exit::Code(code))) => Ok(Exit::Code(code)),
+            Ok(Ok(super::Exit::Signal { number, .. })) => Ok(Exit::Signal(number)),
+            Ok(Err(error)) => Err(refused(&output.order.program, error)),
+            Err(error) => Err(lost(&error)),
         };
-        output.finish(exit).await
+        output.finish(exit.map_err(Box::new)).await
     }
 
-    async fn watch(self, output: &mut Output<'_>, at_length: impl Fn()) -> io::Result<Exit> {
+    async fn watch(
+        self,
+        output: &mut Output<'_>,
+        at_length: impl Fn(),
+    ) -> io::Result<Result<super::Exit, SpawnError>> {
         let Self { child, stdout, stderr, control } = self;
         let child = Watched::new(child)?;
         let is_short = {
@@ -96,9 +100,10 @@ impl Follow {
             clear_group(child.get());
             output.read_rest(&stdout, Stream::Stdout).await;
             output.read_rest(&stderr, Stream::Stderr).await;
-            return collect(child.get());
+            return Ok(child.get().wait()?.exit);
         }
         at_length();
+        child.get().take_back();
         let stdout = Watched::new(stdout)?;
         let stderr = Watched::new(stderr)?;
         let mut is_open = [true, true];
@@ -116,7 +121,7 @@ impl Follow {
         clear_group(child.get());
         output.read_rest(stdout.get(), Stream::Stdout).await;
         output.read_rest(stderr.get(), Stream::Stderr).await;
-        collect(child.get())
+        Ok(child.get().wait()?.exit)
     }
 }
 
@@ -132,14 +137,6 @@ async fn asked_to_stop(control: &Control, child: &Child) {
 /// Kills what the program left running in its group, while the group's number is still ours.
 fn clear_group(child: &Child) {
     child.signal_group(Signal::KILL).ok();
-}
-
-fn collect(child: &Child) -> io::Result<Exit> {
-    let ended = child.wait()?;
-    Ok(match ended.exit {
-        super::Exit::Code(code) => Exit::Code(code),
-        super::Exit::Signal { number, .. } => Exit::Signal(number),
-    })
 }
 
 thread_local! {

@@ -1,16 +1,17 @@
 //! Orders turned into children: program found, pipes made, child started, its end followed by a task.
 
+use super::failure::{no_resources, not_started, refused};
 use super::follow::{Control, Follow};
 use super::orphans::{Guard, LAUNCH_VARIABLE, Orphans};
-use super::{Environment, Spawn, Step, resolve, spawn};
+use super::{Environment, Spawn, resolve, spawn};
 use crate::port::{Ended, LaunchEvent, LaunchId, LaunchOrder, Launched, Launcher, Program};
-use pop_registry::contract::{Blame, Failure};
+use pop_registry::contract::Failure;
 use rustix::pipe::{PipeFlags, pipe_with};
 use std::collections::HashMap;
 use std::ffi::{CString, OsString};
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
-use std::os::unix::ffi::OsStringExt as _;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use tokio::sync::mpsc;
@@ -29,6 +30,8 @@ struct Shared {
     environment: Environment,
     path: Option<OsString>,
     folder: PathBuf,
+    /// Whether this process stands in `folder`.
+    is_here: bool,
     running: Mutex<HashMap<LaunchId, Arc<Control>>>,
     /// Programs that were found; looking them up again would cost as much as a spawn.
     found: Mutex<HashMap<Place, CString>>,
@@ -51,6 +54,7 @@ impl ProcessLauncher {
         let shared = Shared {
             environment,
             path,
+            is_here: std::env::current_dir().is_ok_and(|here| here == folder),
             folder,
             running: Mutex::new(HashMap::new()),
             found: Mutex::new(HashMap::new()),
@@ -73,12 +77,13 @@ impl ProcessLauncher {
         self
     }
 
-    fn start(&self, id: LaunchId, order: &LaunchOrder) -> Result<Follow, Failure> {
+    fn start(&self, id: LaunchId, order: &mut LaunchOrder) -> Result<Follow, Failure> {
+        let path = self.shared.find(&order.program)?;
+        order.program.working_directory = self.shared.folder_to_enter(&order.program);
         let program = &order.program;
-        let path = self.shared.find(program)?;
         let argv: Result<Vec<CString>, _> =
             program.argv.iter().map(|text| CString::new(text.as_str())).collect();
-        let argv = argv.map_err(|_| spawn_failure(program, "an argument contains a NUL byte"))?;
+        let argv = argv.map_err(|_| not_started(program, "an argument contains a NUL byte"))?;
         let environment = match self.shared.orphans {
             Some(_) => {
                 let own = (LAUNCH_VARIABLE.to_owned(), order.name.clone());
@@ -86,33 +91,25 @@ impl ProcessLauncher {
             }
             None => self.shared.environment.with(&program.env),
         };
-        let environment = environment.map_err(|error| spawn_failure(program, &error.to_string()))?;
-        let folder = CString::new(self.shared.folder_of(program).into_os_string().into_vec());
-        let folder =
-            folder.map_err(|_| spawn_failure(program, "the working directory contains a NUL byte"))?;
+        let environment = environment.map_err(|error| not_started(program, &error.to_string()))?;
+        let working_directory =
+            program.working_directory.as_ref().map(|folder| CString::new(folder.as_os_str().as_bytes()));
+        let working_directory = working_directory
+            .transpose()
+            .map_err(|_| not_started(program, "the working directory contains a NUL byte"))?;
         let (stdout, their_stdout) = pipe().map_err(|error| no_resources(program, &error))?;
         let (stderr, their_stderr) = pipe().map_err(|error| no_resources(program, &error))?;
         // locked until it is known: what is not is taken for an orphan by whoever ends another launch meanwhile
         let mut running = self.shared.lock_running();
-        let child = spawn(&Spawn {
-            program: &path,
-            argv: &argv,
-            environment: &environment,
-            working_directory: Some(&folder),
+        let child = spawn(Spawn {
+            program: path,
+            argv,
+            environment,
+            working_directory,
             stdout: their_stdout.as_fd(),
             stderr: their_stderr.as_fd(),
         });
-        let child = child.map_err(|error| match error.source.kind() {
-            io::ErrorKind::WouldBlock | io::ErrorKind::OutOfMemory => no_resources(program, &error.source),
-            _ if error.step == Step::WorkingDirectory => {
-                let folder = self.shared.folder_of(program);
-                spawn_failure(
-                    program,
-                    &format!("its working directory `{}`: {}", folder.display(), error.source),
-                )
-            }
-            _ => spawn_failure(program, &format!("{error}: {}", error.source)),
-        })?;
+        let child = child.map_err(|error| refused(program, error))?;
         let control = Arc::new(Control::of(child.pid()));
         running.insert(id, Arc::clone(&control));
         Ok(Follow { child, stdout, stderr, control })
@@ -135,7 +132,7 @@ impl Shared {
         }
         let path = self.look_up(program, Path::new(name))?;
         let path = CString::new(path.into_os_string().into_vec());
-        let path = path.map_err(|_| spawn_failure(program, "its path contains a NUL byte"))?;
+        let path = path.map_err(|_| not_started(program, "its path contains a NUL byte"))?;
         found.insert(key, path.clone());
         Ok(path)
     }
@@ -162,6 +159,12 @@ impl Shared {
         program.working_directory.as_ref().map_or_else(|| self.folder.clone(), |own| self.folder.join(own))
     }
 
+    /// The same, or none if this process is there already.
+    fn folder_to_enter(&self, program: &Program) -> Option<PathBuf> {
+        let stays = self.is_here && program.working_directory.is_none();
+        (!stays).then(|| self.folder_of(program))
+    }
+
     fn look_up(&self, program: &Program, name: &Path) -> Result<PathBuf, Failure> {
         let beside = program.home.as_ref().filter(|_| name.is_relative()).map(|home| home.join(name));
         if let Some(beside) = beside
@@ -170,7 +173,7 @@ impl Shared {
             return Ok(path);
         }
         resolve(name, &self.folder_of(program), self.path.as_deref())
-            .map_err(|error| spawn_failure(program, &error.to_string()))
+            .map_err(|error| not_started(program, &error.to_string()))
     }
 }
 
@@ -181,14 +184,14 @@ impl Drop for Shared {
 }
 
 impl Launcher for ProcessLauncher {
-    fn launch(&self, id: LaunchId, order: LaunchOrder, events: &mpsc::Sender<Launched>) {
+    fn launch(&self, id: LaunchId, mut order: LaunchOrder, events: &mpsc::Sender<Launched>) {
         let events = events.clone();
         if order.again {
             // a process does not outlive the one that launched it
             tokio::spawn(async move { events.send(Launched { id, event: LaunchEvent::Lost }).await });
             return;
         }
-        match self.start(id, &order) {
+        match self.start(id, &mut order) {
             Ok(follow) => {
                 let shared = Arc::clone(&self.shared);
                 tokio::spawn(async move {
@@ -218,14 +221,4 @@ fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     // ours must not block; theirs must, as programs expect
     rustix::io::ioctl_fionbio(&read, true)?;
     Ok((read, write))
-}
-
-fn spawn_failure(program: &Program, why: &str) -> Failure {
-    let name = program.argv.first().map(String::as_str).unwrap_or_default();
-    Failure::new(Blame::Handler, "spawn", format!("`{name}` could not be started: {why}"))
-}
-
-fn no_resources(program: &Program, error: &io::Error) -> Failure {
-    let name = program.argv.first().map(String::as_str).unwrap_or_default();
-    Failure::new(Blame::Platform, "resources", format!("no room to start `{name}`: {error}"))
 }

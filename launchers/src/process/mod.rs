@@ -5,6 +5,7 @@
 //! each child to its end.
 
 mod environment;
+mod failure;
 mod follow;
 mod launcher;
 mod orphans;

@@ -5,9 +5,13 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process_group, setpgid};
+
+use super::SpawnError;
+use super::lent::Lent;
 
 /// A started program, to be followed to its end.
 ///
@@ -21,13 +25,15 @@ pub struct Child {
     pidfd: OwnedFd,
     /// Whether the kernel may have given the pid to somebody else.
     collected: AtomicBool,
+    /// What the child uses until it has become its program.
+    lent: Mutex<Option<Lent>>,
 }
 
 /// The end of a program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ended {
-    /// How it ended.
-    pub exit: Exit,
+    /// How it ended, or why there was no program to end.
+    pub exit: Result<Exit, SpawnError>,
     /// What it used, together with those of its own children that it waited for.
     pub usage: Usage,
 }
@@ -72,13 +78,25 @@ impl Usage {
 }
 
 impl Child {
-    pub(super) fn new(pid: Pid, pidfd: OwnedFd) -> Self {
-        Self { pid, pidfd, collected: AtomicBool::new(false) }
+    pub(super) fn new(pid: Pid, pidfd: OwnedFd, lent: Lent) -> Self {
+        Self { pid, pidfd, collected: AtomicBool::new(false), lent: Mutex::new(Some(lent)) }
     }
 
     /// Returns the process identifier, which is also that of its group.
     pub fn pid(&self) -> u32 {
         self.pid.as_raw_nonzero().get().unsigned_abs()
+    }
+
+    /// Takes back what was lent to the child if it has become its program: for one that runs long.
+    pub fn take_back(&self) {
+        let mut lent = self.lent();
+        if lent.as_ref().is_some_and(|lent| !lent.is_in_use() && lent.failure().is_none()) {
+            *lent = None;
+        }
+    }
+
+    fn lent(&self) -> MutexGuard<'_, Option<Lent>> {
+        self.lent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Collects the end if it has come; after that every further call fails with `ECHILD`.
@@ -105,6 +123,10 @@ impl Child {
     pub fn signal_group(&self, signal: Signal) -> io::Result<()> {
         if self.collected.load(Ordering::Acquire) {
             return Err(io::Error::from_raw_os_error(libc::ESRCH));
+        }
+        if self.lent().as_ref().is_some_and(Lent::is_in_use) {
+            // it may not have come to that itself; when it has become its program it has, and this is refused
+            setpgid(Some(self.pid), Some(self.pid)).ok();
         }
         Ok(kill_process_group(self.pid, signal)?)
     }
@@ -144,6 +166,7 @@ impl Child {
             libc::CLD_EXITED => Exit::Code(status),
             code => Exit::Signal { number: status, core_dumped: code == libc::CLD_DUMPED },
         };
+        let exit = self.lent().as_ref().and_then(Lent::failure).map_or(Ok(exit), Err);
         let usage = Usage {
             user: duration(usage.ru_utime),
             system: duration(usage.ru_stime),

@@ -3,7 +3,7 @@
 use std::env;
 use std::fs;
 use std::io::{BufRead, BufReader, Read as _};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, RawFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -39,18 +39,21 @@ fn shell(script: &str) -> Program {
 }
 
 impl Program {
+    fn order<'a>(&self, stdout: BorrowedFd<'a>, stderr: BorrowedFd<'a>) -> Spawn<'a> {
+        Spawn {
+            program: self.argv[0].clone(),
+            argv: self.argv.clone(),
+            environment: self.environment.clone(),
+            working_directory: self.directory.clone(),
+            stdout,
+            stderr,
+        }
+    }
+
     /// Starts it with both outputs into the returned pipe.
     fn start(&self) -> Result<(Child, File), SpawnError> {
         let (reader, writer) = pipe_with(PipeFlags::CLOEXEC).unwrap();
-        let child = spawn(&Spawn {
-            program: &self.argv[0],
-            argv: &self.argv,
-            environment: &self.environment,
-            working_directory: self.directory.as_deref(),
-            stdout: writer.as_fd(),
-            stderr: writer.as_fd(),
-        })?;
-        Ok((child, reader.into()))
+        Ok((spawn(self.order(writer.as_fd(), writer.as_fd()))?, reader.into()))
     }
 
     /// Runs it to its end and returns that with everything it wrote.
@@ -58,12 +61,13 @@ impl Program {
         let (child, mut output) = self.start().unwrap();
         let mut text = String::new();
         output.read_to_string(&mut text).unwrap();
-        (followed(&child).exit, text)
+        (followed(&child).exit.unwrap(), text)
     }
 
-    fn refusal(&self) -> (Step, i32) {
-        let error = self.start().unwrap_err();
-        (error.step, error.source.raw_os_error().unwrap())
+    fn refusal(&self) -> (Step, Errno) {
+        let (child, _output) = self.start().unwrap();
+        let error = child.wait().unwrap().exit.unwrap_err();
+        (error.step, error.source)
     }
 }
 
@@ -123,7 +127,7 @@ fn the_end_is_collected_once() {
     wait_readable(&child);
     // the group can still be signalled: its number is taken until the end is collected
     child.signal_group(Signal::KILL).unwrap();
-    assert_eq!(child.wait().unwrap().exit, Exit::Signal { number: 9, core_dumped: false });
+    assert_eq!(child.wait().unwrap().exit, Ok(Exit::Signal { number: 9, core_dumped: false }));
     assert_eq!(child.try_wait().unwrap_err().raw_os_error(), Some(libc::ECHILD));
     assert_eq!(child.signal_group(Signal::KILL).unwrap_err().raw_os_error(), Some(libc::ESRCH));
 }
@@ -151,18 +155,10 @@ fn standard_input_is_empty() {
 fn outputs_go_where_they_are_told() {
     let (mut output, output_writer) = pipe_with(PipeFlags::CLOEXEC).map(|(r, w)| (File::from(r), w)).unwrap();
     let (mut errors, errors_writer) = pipe_with(PipeFlags::CLOEXEC).map(|(r, w)| (File::from(r), w)).unwrap();
-    let Program { argv, environment, .. } = shell("echo out; echo err >&2");
-    let order = Spawn {
-        program: &argv[0],
-        argv: &argv,
-        environment: &environment,
-        working_directory: None,
-        stdout: output_writer.as_fd(),
-        stderr: errors_writer.as_fd(),
-    };
-    let child = spawn(&order).unwrap();
+    let order = shell("echo out; echo err >&2");
+    let child = spawn(order.order(output_writer.as_fd(), errors_writer.as_fd())).unwrap();
     drop((output_writer, errors_writer));
-    assert_eq!(child.wait().unwrap().exit, Exit::Code(0));
+    assert_eq!(child.wait().unwrap().exit, Ok(Exit::Code(0)));
     let mut texts = (String::new(), String::new());
     output.read_to_string(&mut texts.0).unwrap();
     errors.read_to_string(&mut texts.1).unwrap();
@@ -187,20 +183,13 @@ fn standard_streams_of_this_process_can_be_given_in_any_order() {
     let saved_two = std::io::stderr().as_fd().try_clone_to_owned().unwrap();
     redirect(&one, 1);
     redirect(&two, 2);
-    let Program { argv, environment, .. } = shell("echo out; echo err >&2; readlink /proc/self/fd/0");
+    let order = shell("echo out; echo err >&2; readlink /proc/self/fd/0");
     let (stdout, stderr) = (std::io::stdout(), std::io::stderr());
-    let child = spawn(&Spawn {
-        program: &argv[0],
-        argv: &argv,
-        environment: &environment,
-        working_directory: None,
-        stdout: stderr.as_fd(),
-        stderr: stdout.as_fd(),
-    });
+    let child = spawn(order.order(stderr.as_fd(), stdout.as_fd()));
     redirect(&saved_one, 1);
     redirect(&saved_two, 2);
     drop((one, two));
-    assert_eq!(child.unwrap().wait().unwrap().exit, Exit::Code(0));
+    assert_eq!(child.unwrap().wait().unwrap().exit, Ok(Exit::Code(0)));
     let mut texts = (String::new(), String::new());
     ones.read_to_string(&mut texts.0).unwrap();
     twos.read_to_string(&mut texts.1).unwrap();
@@ -233,7 +222,7 @@ fn the_working_directory_is_entered() {
     program.directory = Some(c_path(&path));
     assert_eq!(program.run().1, format!("{}\n", path.display()));
     program.directory = Some(c_path(&path.join("missing")));
-    assert_eq!(program.refusal(), (Step::WorkingDirectory, libc::ENOENT));
+    assert_eq!(program.refusal(), (Step::WorkingDirectory, Errno::NOENT));
 }
 
 fn c_path(path: &Path) -> CString {
@@ -250,20 +239,21 @@ fn what_cannot_be_executed_says_why() {
         path.into_os_string().into_string().unwrap()
     };
     let cases = [
-        (file("none", "", 0o755) + "x", libc::ENOENT),
-        (file("plain", "#!/bin/sh\n", 0o644), libc::EACCES),
-        (directory.path().display().to_string(), libc::EACCES),
-        (file("no_shebang", "echo hello\n", 0o755), libc::ENOEXEC),
-        (file("no_interpreter", "#!/does/not/exist\n", 0o755), libc::ENOENT),
+        (file("none", "", 0o755) + "x", Errno::NOENT),
+        (file("plain", "#!/bin/sh\n", 0o644), Errno::ACCESS),
+        (directory.path().display().to_string(), Errno::ACCESS),
+        (file("no_shebang", "echo hello\n", 0o755), Errno::NOEXEC),
+        (file("no_interpreter", "#!/does/not/exist\n", 0o755), Errno::NOENT),
     ];
     for (path, errno) in cases {
         assert_eq!(program([&path]).refusal(), (Step::Execute, errno), "{path}");
     }
     let busy = file("busy", "#!/bin/sh\n", 0o755);
     let writer = fs::OpenOptions::new().write(true).open(&busy).unwrap();
-    assert_eq!(program([&busy]).refusal(), (Step::Execute, libc::ETXTBSY));
+    assert_eq!(program([&busy]).refusal(), (Step::Execute, Errno::TXTBSY));
     drop(writer);
-    let error = program(["/does/not/exist"]).start().unwrap_err();
+    let (child, _output) = program(["/does/not/exist"]).start().unwrap();
+    let error = child.wait().unwrap().exit.unwrap_err();
     assert_eq!(
         format!("{error}: {}", error.source),
         "failed to execute the program: No such file or directory (os error 2)"
@@ -277,19 +267,12 @@ fn limits_of_the_system_are_plain_errors() {
     }
     let mut too_long = program(["/bin/true"]);
     too_long.argv.push(CString::new("x".repeat(1 << 20)).unwrap());
-    assert_eq!(too_long.refusal(), (Step::Execute, libc::E2BIG));
+    assert_eq!(too_long.refusal(), (Step::Execute, Errno::TOOBIG));
     // every descriptor number below the limit is taken, so there is none for the pidfd
-    let Program { argv, environment, .. } = program(["/bin/true"]);
+    let present = program(["/bin/true"]);
     let error = std::io::stderr();
-    let order = Spawn {
-        program: &argv[0],
-        argv: &argv,
-        environment: &environment,
-        working_directory: None,
-        stdout: error.as_fd(),
-        stderr: error.as_fd(),
-    };
-    assert_eq!(spawn(&order).unwrap().wait().unwrap().exit, Exit::Code(0));
+    let order = || present.order(error.as_fd(), error.as_fd());
+    assert_eq!(spawn(order()).unwrap().wait().unwrap().exit, Ok(Exit::Code(0)));
     let lowest_free = error.as_fd().try_clone_to_owned().unwrap().as_raw_fd();
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: writes to the live structure given.
@@ -297,8 +280,8 @@ fn limits_of_the_system_are_plain_errors() {
     limit.rlim_cur = lowest_free.try_into().unwrap();
     // SAFETY: reads the live structure given.
     assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) }, 0);
-    let error = spawn(&order).unwrap_err();
-    assert_eq!((error.step, error.source.raw_os_error()), (Step::Clone, Some(libc::EMFILE)));
+    let error = spawn(order()).unwrap_err();
+    assert_eq!((error.step, error.source), (Step::Clone, Errno::MFILE));
 }
 
 #[test]
@@ -349,7 +332,6 @@ fn where_ends_are_ignored_nothing_foreign_is_signalled() {
     }
     // SAFETY: installs no handler.
     assert_ne!(unsafe { libc::signal(libc::SIGCHLD, libc::SIG_IGN) }, libc::SIG_ERR);
-    assert_eq!(program(["/does/not/exist"]).refusal(), (Step::Execute, libc::ENOENT));
     let (child, _output) = program(["/bin/true"]).start().unwrap();
     assert_eq!(child.wait().unwrap_err().raw_os_error(), Some(libc::ECHILD));
     assert_eq!(child.signal_group(Signal::KILL).unwrap_err().raw_os_error(), Some(libc::ESRCH));
@@ -378,7 +360,7 @@ fn the_child_dies_with_its_parent() {
 #[test]
 fn the_child_dies_with_the_thread_that_spawned_it() {
     let child = thread::spawn(|| program(["/bin/sleep", "1000"]).start().unwrap().0).join().unwrap();
-    assert_eq!(followed(&child).exit, Exit::Signal { number: 9, core_dumped: false });
+    assert_eq!(followed(&child).exit, Ok(Exit::Signal { number: 9, core_dumped: false }));
 }
 
 #[test]
@@ -398,7 +380,7 @@ fn a_signal_to_the_group_reaches_grandchildren() {
     let grandchild = pidfd_open(read_pid(&mut output), PidfdFlags::empty()).unwrap();
     child.signal_group(Signal::TERM).unwrap();
     wait_readable(&grandchild);
-    assert_eq!(followed(&child).exit, Exit::Signal { number: 15, core_dumped: false });
+    assert_eq!(followed(&child).exit, Ok(Exit::Signal { number: 15, core_dumped: false }));
     assert_eq!(output.read_to_end(&mut Vec::new()).unwrap(), 0);
 }
 
@@ -411,7 +393,7 @@ fn what_the_program_leaves_running_is_killed_between_its_end_and_its_collection(
     pidfd_send_signal(&grandchild, Signal::CONT).unwrap();
     child.signal_group(Signal::KILL).unwrap();
     wait_readable(&grandchild);
-    assert_eq!(child.wait().unwrap().exit, Exit::Code(0));
+    assert_eq!(child.wait().unwrap().exit, Ok(Exit::Code(0)));
 }
 
 #[test]
@@ -428,7 +410,7 @@ fn many_spawns_leave_nothing_behind() {
     for round in 0..2000 {
         assert_eq!(present.run(), (Exit::Code(0), String::new()));
         if round % 4 == 0 {
-            assert_eq!(missing.refusal(), (Step::Execute, libc::ENOENT));
+            assert_eq!(missing.refusal(), (Step::Execute, Errno::NOENT));
         }
     }
     assert_eq!(descriptors(), before.0);
@@ -446,7 +428,7 @@ fn threads_spawn_at_the_same_time() {
                     let code = (thread * 50 + round) % 256;
                     let (exit, text) = shell(&format!("echo {code}; exit {code}")).run();
                     assert_eq!((exit, text), (Exit::Code(code), format!("{code}\n")));
-                    assert_eq!(program(["/does/not/exist"]).refusal(), (Step::Execute, libc::ENOENT));
+                    assert_eq!(program(["/does/not/exist"]).refusal(), (Step::Execute, Errno::NOENT));
                 }
             });
         }
@@ -462,7 +444,7 @@ fn an_event_loop_sees_output_and_end() {
         rustix::io::ioctl_fionbio(&output, true).unwrap();
         let output = Watched::new(output).unwrap();
         drop(child.readable().await.unwrap());
-        assert_eq!(child.get().try_wait().unwrap().unwrap().exit, Exit::Code(3));
+        assert_eq!(child.get().try_wait().unwrap().unwrap().exit, Ok(Exit::Code(3)));
         drop(output.readable().await.unwrap());
         let mut text = [0; 8];
         assert_eq!(rustix::io::read(output.get(), &mut text).unwrap(), 4);

@@ -1,0 +1,41 @@
+//! Why a program could not be started or followed, as the failure that users see.
+
+use super::{SpawnError, Step};
+use crate::port::Program;
+use pop_registry::contract::{Blame, Failure};
+use rustix::io::Errno;
+use std::io;
+
+/// A program that could not be started, for a reason that lies with it.
+pub(super) fn not_started(program: &Program, why: &str) -> Failure {
+    Failure::new(Blame::Handler, "spawn", format!("`{}` could not be started: {why}", name(program)))
+}
+
+/// A program for which this machine has no room.
+pub(super) fn no_resources(program: &Program, error: &io::Error) -> Failure {
+    Failure::new(Blame::Platform, "resources", format!("no room to start `{}`: {error}", name(program)))
+}
+
+/// A program that the kernel did not start.
+pub(super) fn refused(program: &Program, error: SpawnError) -> Failure {
+    let source = error.source;
+    match (error.step, source) {
+        (_, Errno::AGAIN | Errno::NOMEM | Errno::MFILE | Errno::NFILE) => {
+            no_resources(program, &source.into())
+        }
+        (Step::WorkingDirectory, _) => {
+            let folder = program.working_directory.as_deref().unwrap_or_else(|| ".".as_ref());
+            not_started(program, &format!("its working directory `{}`: {source}", folder.display()))
+        }
+        _ => not_started(program, &format!("{error}: {source}")),
+    }
+}
+
+/// A program whose end can no longer be learnt.
+pub(super) fn lost(error: &io::Error) -> Failure {
+    Failure::new(Blame::Platform, "lost", format!("the process can no longer be followed: {error}"))
+}
+
+fn name(program: &Program) -> &str {
+    program.argv.first().map(String::as_str).unwrap_or_default()
+}
