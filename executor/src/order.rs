@@ -63,7 +63,11 @@ impl RunIdentity {
 
 /// The file of an attempt's log.
 pub fn operation_log(logs: &Path, planned: &Planned, attempt: u32) -> PathBuf {
-    logs.join(format!("{}.{attempt}.log", planned.name.file_name()))
+    log_of(logs, &planned.name.file_name(), attempt)
+}
+
+fn log_of(logs: &Path, file_name: &str, attempt: u32) -> PathBuf {
+    logs.join(format!("{file_name}.{attempt}.log"))
 }
 
 /// The number of an attempt's launch.
@@ -105,9 +109,10 @@ pub(crate) fn prepare(
     let payload = scheduler
         .payload(op)
         .map_err(|error| Failure::new(Blame::Handler, "reference", error.to_string()))?;
+    let file_name = planned.name.file_name();
     let mut order = LaunchOrder {
-        name: format!("{}-{}-{attempt}", identity.run, planned.name.file_name()),
-        log: Some(operation_log(&identity.logs, planned, attempt)),
+        name: format!("{}-{file_name}-{attempt}", identity.run),
+        log: Some(log_of(&identity.logs, &file_name, attempt)),
         silence: planned.policies.limits().silence_ms.map(Duration::from_millis),
         again,
         ..LaunchOrder::default()
@@ -136,11 +141,11 @@ pub(crate) fn prepare(
             order.program = program(entry, identity);
             let prior = scheduler.progress(op);
             if let Some(prior) = prior.and_then(|prior| serde_json::to_string(prior).ok()) {
-                let file = identity.logs.join(format!("{}.{attempt}.progress", planned.name.file_name()));
+                let file = identity.logs.join(format!("{file_name}.{attempt}.progress"));
                 order.program.env.push(progress_variable(prior, &file)?);
             }
             order.program.env.extend(properties(entry));
-            let file = identity.logs.join(format!("{}.{attempt}.payload", planned.name.file_name()));
+            let file = identity.logs.join(format!("{file_name}.{attempt}.payload"));
             order.program.env.extend(payload_variables(&payload.to_string(), &file)?);
         }
     }

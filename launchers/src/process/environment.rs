@@ -47,12 +47,12 @@ impl Environment {
     }
 
     /// Lays variables over this environment; the result shares the base with `self`.
-    pub fn with<N, V>(&self, variables: &[(N, V)]) -> Result<Self, EnvironmentError>
+    pub fn with<N, V>(&self, variables: impl IntoIterator<Item = (N, V)>) -> Result<Self, EnvironmentError>
     where
         N: AsRef<OsStr>,
         V: AsRef<OsStr>,
     {
-        let mut own = sorted(variables.iter().map(|(name, value)| (name, value)))?;
+        let mut own = sorted(variables)?;
         if !self.own.is_empty() {
             own = merged(&self.own, &own).cloned().collect();
         }
@@ -153,26 +153,26 @@ mod tests {
     fn additions_win_over_the_base_and_later_ones_over_earlier_ones() {
         let base = Environment::new([("B", "1"), ("D", "2"), ("B", "3"), ("A", "")]).unwrap();
         assert_eq!(texts(&base), ["A=", "B=3", "D=2"]);
-        let once = base.with(&[("E", "5"), ("B", "x"), ("C", "4"), ("B", "y")]).unwrap();
+        let once = base.with([("E", "5"), ("B", "x"), ("C", "4"), ("B", "y")]).unwrap();
         assert_eq!(texts(&once), ["A=", "B=y", "C=4", "D=2", "E=5"]);
-        let twice = once.with(&[("A", "z"), ("E", "=")]).unwrap();
+        let twice = once.with([("A", "z"), ("E", "=")]).unwrap();
         assert_eq!(texts(&twice), ["A=z", "B=y", "C=4", "D=2", "E=="]);
         assert_eq!(texts(&base), ["A=", "B=3", "D=2"]);
-        assert_eq!(texts(&base.with(&NONE).unwrap()), texts(&base));
+        assert_eq!(texts(&base.with(NONE).unwrap()), texts(&base));
         assert_eq!(texts(&Environment::default()), [""; 0]);
     }
 
     #[test]
     fn a_name_that_begins_like_another_is_another() {
         let base = Environment::new([("PATH", "a"), ("PATHS", "b"), ("PATH_1", "c")]).unwrap();
-        let with = base.with(&[("PATH", "x")]).unwrap();
+        let with = base.with([("PATH", "x")]).unwrap();
         assert_eq!(texts(&with), ["PATH=x", "PATHS=b", "PATH_1=c"]);
     }
 
     #[test]
     fn the_base_is_shared() {
         let base = Environment::new([("A", "1")]).unwrap();
-        let with = base.with(&[("B", "2")]).unwrap();
+        let with = base.with([("B", "2")]).unwrap();
         assert!(std::ptr::eq(base.entries().next().unwrap(), with.entries().next().unwrap()));
     }
 
@@ -182,13 +182,13 @@ mod tests {
             let error = Environment::new([(name, "1")]).unwrap_err();
             assert_eq!(error, EnvironmentError::Name { name: name.to_owned() });
         }
-        let error = Environment::default().with(&[("A", "secret\0")]).unwrap_err();
+        let error = Environment::default().with([("A", "secret\0")]).unwrap_err();
         assert_eq!(error.to_string(), "the value of the environment variable `A` contains a NUL byte");
     }
 
     #[test]
     fn debug_shows_no_value() {
-        let with = Environment::new([("A", "hush")]).unwrap().with(&[("B", "hush")]).unwrap();
+        let with = Environment::new([("A", "hush")]).unwrap().with([("B", "hush")]).unwrap();
         assert_eq!(format!("{with:?}"), r#"["A", "B"]"#);
     }
 }

@@ -71,7 +71,8 @@ impl Follow {
         events: &mpsc::Sender<Launched>,
         at_length: impl Fn(),
     ) -> Ended {
-        let mut output = Output::new(id, order, events);
+        // far larger than the rest of this future, which is moved when its task is made
+        let mut output = Box::new(Output::new(id, order, events));
         let exit = match self.watch(&mut output, at_length).await {
             Ok(Ok(super::Exit::Code(code))) => Ok(Exit::Code(code)),
             Ok(Ok(super::Exit::Signal { number, .. })) => Ok(Exit::Signal(number)),
@@ -298,7 +299,7 @@ impl<'e> Output<'e> {
         }
     }
 
-    async fn finish(mut self, mut exit: Result<Exit, Box<Failure>>) -> Ended {
+    async fn finish(mut self: Box<Self>, mut exit: Result<Exit, Box<Failure>>) -> Ended {
         if wants_lines(&self.order) {
             for stream in [Stream::Stdout, Stream::Stderr] {
                 if !self.lines[usize::from(stream == Stream::Stderr)].is_empty() {
@@ -307,7 +308,7 @@ impl<'e> Output<'e> {
             }
             self.say_all().await;
         } else {
-            let Self { log, sayings, reports, stdout, is_stdout_too_long, order, .. } = &mut self;
+            let Self { log, sayings, reports, stdout, is_stdout_too_long, order, .. } = &mut *self;
             reports.finish(sayings, &mut |rest| keep(order.captured, rest, log, stdout, is_stdout_too_long));
         }
         if self.is_stdout_too_long {

@@ -34,14 +34,14 @@ struct Shared {
     is_here: bool,
     running: Mutex<HashMap<LaunchId, Arc<Control>>>,
     /// Programs that were found; looking them up again would cost as much as a spawn.
-    found: Mutex<HashMap<Place, CString>>,
+    found: Mutex<HashMap<String, Vec<(Place, CString)>>>,
     orphans: Option<Orphans>,
     guard_command: Vec<String>,
     guard: OnceLock<Option<Guard>>,
 }
 
-/// What decides which file a program is: its home, its folder, its name.
-type Place = (Option<PathBuf>, Option<PathBuf>, String);
+/// What decides, besides its name, which file a program is: its home and its folder.
+type Place = (Option<PathBuf>, Option<PathBuf>);
 
 impl ProcessLauncher {
     /// A launcher whose programs are given these variables, and start in `folder` unless told otherwise.
@@ -84,13 +84,9 @@ impl ProcessLauncher {
         let argv: Result<Vec<CString>, _> =
             program.argv.iter().map(|text| CString::new(text.as_str())).collect();
         let argv = argv.map_err(|_| not_started(program, "an argument contains a NUL byte"))?;
-        let environment = match self.shared.orphans {
-            Some(_) => {
-                let own = (LAUNCH_VARIABLE.to_owned(), order.name.clone());
-                self.shared.environment.with(&[program.env.as_slice(), &[own]].concat())
-            }
-            None => self.shared.environment.with(&program.env),
-        };
+        let own = self.shared.orphans.as_ref().map(|_| (LAUNCH_VARIABLE, order.name.as_str()));
+        let given = program.env.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let environment = self.shared.environment.with(given.chain(own));
         let environment = environment.map_err(|error| not_started(program, &error.to_string()))?;
         let working_directory =
             program.working_directory.as_ref().map(|folder| CString::new(folder.as_os_str().as_bytes()));
@@ -124,16 +120,17 @@ impl Shared {
     /// The file of a program: beside its home if it is there, else as the system finds it.
     fn find(&self, program: &Program) -> Result<CString, Failure> {
         let name = program.argv.first().map(String::as_str).unwrap_or_default();
-        // a relative path means another file in another folder
-        let key = (program.home.clone(), program.working_directory.clone(), name.to_owned());
         let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(path) = found.get(&key) {
+        // a relative path means another file in another folder
+        let is_its = |(home, folder): &Place| *home == program.home && *folder == program.working_directory;
+        if let Some((_, path)) = found.get(name).and_then(|all| all.iter().find(|(place, _)| is_its(place))) {
             return Ok(path.clone());
         }
         let path = self.look_up(program, Path::new(name))?;
         let path = CString::new(path.into_os_string().into_vec());
         let path = path.map_err(|_| not_started(program, "its path contains a NUL byte"))?;
-        found.insert(key, path.clone());
+        let place = (program.home.clone(), program.working_directory.clone());
+        found.entry(name.to_owned()).or_default().push((place, path.clone()));
         Ok(path)
     }
 

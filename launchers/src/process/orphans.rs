@@ -45,8 +45,12 @@ impl Orphans {
 
     /// Collects orphans that have ended, and ends those of one launch; of every launch if none is named.
     pub(super) fn clear(&self, launch: Option<&str>, is_known: impl Fn(i32) -> bool) {
+        let unknown: Vec<i32> = self.list().into_iter().filter(|pid| !is_known(*pid)).collect();
+        if unknown.is_empty() {
+            return;
+        }
         let wanted = launch.map(|name| format!("{LAUNCH_VARIABLE}={name}"));
-        for pid in self.list().into_iter().filter(|pid| !is_known(*pid)) {
+        for pid in unknown {
             let Some(pid) = Pid::from_raw(pid) else { continue };
             let is_over =
                 !matches!(waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOHANG), Ok(None));

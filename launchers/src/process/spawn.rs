@@ -24,7 +24,8 @@
 //!
 //! # Caveats
 //! - The death signal belongs to the spawning **thread**, not to the process. Spawn from a thread that lives
-//!   as long as its children may: the main thread, a worker of a runtime, never `spawn_blocking`.
+//!   as long as its children may: the main thread, a worker of a runtime, never `spawn_blocking`. A thread that
+//!   ends before its child is set up leaves it without the signal, if the process goes on.
 //! - The death signal reaches the child alone, not what it started itself, and the kernel drops it when the
 //!   program is set-uid, set-gid or has file capabilities. [`Child::signal_group`] reaches descendants that
 //!   have not left the group.

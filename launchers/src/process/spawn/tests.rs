@@ -210,7 +210,7 @@ fn the_child_leads_a_group_of_its_own() {
 #[test]
 fn the_environment_is_the_base_with_the_additions() {
     let mut program = program(["/usr/bin/env"]);
-    program.environment = program.environment.with(&[("LC_ALL", "POSIX"), ("X", "a=b c")]).unwrap();
+    program.environment = program.environment.with([("LC_ALL", "POSIX"), ("X", "a=b c")]).unwrap();
     assert_eq!(program.run(), (Exit::Code(0), "LC_ALL=POSIX\nPATH=/usr/bin:/bin\nX=a=b c\n".to_owned()));
 }
 
@@ -359,7 +359,13 @@ fn the_child_dies_with_its_parent() {
 
 #[test]
 fn the_child_dies_with_the_thread_that_spawned_it() {
-    let child = thread::spawn(|| program(["/bin/sleep", "1000"]).start().unwrap().0).join().unwrap();
+    let start = || {
+        let (child, output) = shell("echo; exec sleep 1000").start().unwrap();
+        // from here on it has its program, and its death signal
+        BufReader::new(output).read_line(&mut String::new()).unwrap();
+        child
+    };
+    let child = thread::spawn(start).join().unwrap();
     assert_eq!(followed(&child).exit, Ok(Exit::Signal { number: 9, core_dumped: false }));
 }
 
