@@ -20,6 +20,10 @@ check-each:
 deny:
     cargo deny --offline check licenses bans sources
 
-# a run of 10,000 operations against a bare spawn loop
-bench:
-    cargo build --release -p pop-cli && cargo build --release -p pop-launchers --example bare_spawn && docs/speed.sh
+# pop against a bare spawn loop and other tools; `just bench --quick` tries whether all of it works
+bench *options:
+    bench/run {{options}}
+
+# what an operation costs in the pure core and the journal, and its memory
+bench-core:
+    cargo bench -p pop-agenda -p pop-executor --benches
