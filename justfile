@@ -26,4 +26,4 @@ bench *options:
 
 # what an operation costs in the pure core and the journal, and its memory
 bench-core:
-    cargo bench -p pop-agenda -p pop-executor --benches
+    cargo bench -p pop-agenda -p pop-executor --bench core --bench memory --bench journal

@@ -1,0 +1,79 @@
+//! What the journal costs an operation: writing, reading back, and becoming a scheduler (resume) or a history (show) again.
+#![expect(clippy::unwrap_used, reason = "a benchmark fails by panicking")]
+
+use divan::Bencher;
+use divan::counter::ItemsCount;
+use pop_agenda::{Agenda, Ending, History, OpIx, Plan, Recorded, RunEvent, RunOptions, RunOutcome, RunTime};
+use pop_executor::{FileJournal, Journal as _, Sync, read_journal, restore};
+use pop_registry::Catalog;
+use pop_registry::contract::LaunchType;
+use serde_json::json;
+use std::path::Path;
+use std::sync::Arc;
+use tempfile::tempdir;
+
+const MANY: u32 = 100_000;
+
+fn main() {
+    divan::main();
+}
+
+/// The events of a run in which every operation succeeds.
+fn events() -> Vec<Recorded> {
+    let started = RunEvent::RunStarted {
+        run: "r".into(),
+        started: 1_000_000_000_000,
+        options: RunOptions::default(),
+        adopted: Vec::new(),
+    };
+    let result = Arc::new(json!({"exitCode": 0}));
+    let of_one = |op| {
+        let ending = Ending::Succeeded { result: Arc::clone(&result) };
+        [RunEvent::AttemptStarted { op, attempt: 1 }, RunEvent::AttemptEnded { op, attempt: 1, ending }]
+    };
+    let ended = RunEvent::RunEnded { outcome: RunOutcome::Succeeded };
+    let all = std::iter::once(started).chain((0..MANY).map(OpIx).flat_map(of_one)).chain([ended]);
+    all.enumerate().map(|(at, event)| Recorded { at: RunTime(at as u64 / 10), event }).collect()
+}
+
+fn write(path: &Path, events: &[Recorded], batch: usize) {
+    let mut journal = FileJournal::create(path, "digest", Sync::Behind).unwrap();
+    for events in events.chunks(batch) {
+        journal.append(events).unwrap();
+    }
+}
+
+/// The argument is how many events are written at once.
+#[divan::bench(args = [2, 64], sample_count = 5, sample_size = 1)]
+fn append(bencher: Bencher<'_, '_>, batch: usize) {
+    let events = events();
+    bencher
+        .counter(ItemsCount::new(MANY))
+        .with_inputs(|| tempdir().unwrap())
+        .bench_local_refs(|folder| write(&folder.path().join("journal"), &events, batch));
+}
+
+#[divan::bench(sample_count = 5, sample_size = 1)]
+fn read(bencher: Bencher<'_, '_>) {
+    let folder = tempdir().unwrap();
+    let path = folder.path().join("journal");
+    write(&path, &events(), 64);
+    bencher.counter(ItemsCount::new(MANY)).bench_local(|| read_journal(&path).unwrap());
+}
+
+#[divan::bench(sample_count = 5, sample_size = 1)]
+fn fold_into_a_scheduler(bencher: Bencher<'_, '_>) {
+    let operations: Vec<_> =
+        (0..MANY).map(|number| json!({"name": format!("op{number}"), "type": "sample"})).collect();
+    let mut faults = Vec::new();
+    let agenda = Agenda::parse(json!({"operations": operations}), &mut faults).unwrap();
+    let plan = Plan::build(agenda, &Catalog::default(), LaunchType::Local, &mut faults).unwrap();
+    let (plan, events) = (Arc::new(plan), events());
+    bencher.counter(ItemsCount::new(MANY)).bench_local(|| restore(Arc::clone(&plan), &events));
+}
+
+#[divan::bench(sample_count = 5, sample_size = 1)]
+fn fold_into_a_history(bencher: Bencher<'_, '_>) {
+    let events = events();
+    bencher.counter(ItemsCount::new(MANY)).bench_local(|| History::of(MANY as usize, &events));
+}
