@@ -10,7 +10,7 @@ use crate::report_lines::{ReportLines, Sayings};
 use pop_registry::contract::{Exit, Failure};
 use std::cell::RefCell;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 use tokio::io::unix::AsyncFdReadyGuard;
@@ -56,7 +56,7 @@ impl Control {
 
 /// A started child and our ends of its pipes.
 pub(super) struct Follow {
-    pub(super) child: Child,
+    pub(super) child: Watched<Child>,
     pub(super) stdout: OwnedFd,
     pub(super) stderr: OwnedFd,
     pub(super) control: std::sync::Arc<Control>,
@@ -65,7 +65,7 @@ pub(super) struct Follow {
 impl Follow {
     /// Follows the child until it has ended and its output is read; `at_length` is called if that takes a while.
     pub(super) async fn until_end(
-        self,
+        &self,
         id: LaunchId,
         order: LaunchOrder,
         events: &mpsc::Sender<Launched>,
@@ -83,37 +83,36 @@ impl Follow {
     }
 
     async fn watch(
-        self,
+        &self,
         output: &mut Output<'_>,
         at_length: impl Fn(),
     ) -> io::Result<Result<super::Exit, SpawnError>> {
         let Self { child, stdout, stderr, control } = self;
-        let child = Watched::new(child)?;
         let is_short = {
             tokio::select! {
                 biased;
                 ready = child.readable() => { ready?.retain_ready(); true }
-                () = asked_to_stop(&control, child.get()) => false,
+                () = asked_to_stop(control, child.get()) => false,
                 () = sleep_until(Instant::now() + SHORT) => false,
             }
         };
         if is_short {
             clear_group(child.get());
-            output.read_rest(&stdout, Stream::Stdout).await;
-            output.read_rest(&stderr, Stream::Stderr).await;
+            output.read_rest(stdout, Stream::Stdout).await;
+            output.read_rest(stderr, Stream::Stderr).await;
             return Ok(child.get().wait()?.exit);
         }
         at_length();
         child.get().take_back();
-        let stdout = Watched::new(stdout)?;
-        let stderr = Watched::new(stderr)?;
+        let stdout = Watched::new(stdout.as_fd())?;
+        let stderr = Watched::new(stderr.as_fd())?;
         let mut is_open = [true, true];
         loop {
             let due = output.due();
             tokio::select! {
                 biased;
                 ready = child.readable() => { ready?.retain_ready(); break; }
-                () = asked_to_stop(&control, child.get()) => {}
+                () = asked_to_stop(control, child.get()) => {}
                 ready = stdout.readable(), if is_open[0] => is_open[0] = output.read(ready?, Stream::Stdout).await,
                 ready = stderr.readable(), if is_open[1] => is_open[1] = output.read(ready?, Stream::Stderr).await,
                 () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => output.on_time().await,
@@ -224,7 +223,7 @@ impl<'e> Output<'e> {
     }
 
     /// Reads what there is; false at the end of the stream.
-    async fn read(&mut self, mut ready: AsyncFdReadyGuard<'_, OwnedFd>, stream: Stream) -> bool {
+    async fn read(&mut self, mut ready: AsyncFdReadyGuard<'_, BorrowedFd<'_>>, stream: Stream) -> bool {
         match self.read_piece(ready.get_inner(), stream) {
             Ok(0) => return false,
             Ok(_) => self.say_all().await,

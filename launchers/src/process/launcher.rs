@@ -1,9 +1,9 @@
 //! Orders turned into children: program found, pipes made, child started, its end followed by a task.
 
-use super::failure::{no_resources, not_started, refused};
+use super::failure::{lost, no_resources, not_started, refused};
 use super::follow::{Control, Follow};
 use super::orphans::{Guard, LAUNCH_VARIABLE, Orphans};
-use super::{Environment, Spawn, resolve, spawn};
+use super::{Environment, Spawn, Watched, resolve, spawn};
 use crate::port::{Ended, LaunchEvent, LaunchId, LaunchOrder, Launched, Launcher, Program};
 use pop_registry::contract::Failure;
 use rustix::pipe::{PipeFlags, pipe_with};
@@ -107,6 +107,8 @@ impl ProcessLauncher {
         });
         let child = child.map_err(|error| refused(program, error))?;
         let control = Arc::new(Control::of(child.pid()));
+        // one that cannot be watched is ended
+        let child = Watched::new(child).map_err(|error| lost(&error))?;
         running.insert(id, Arc::clone(&control));
         Ok(Follow { child, stdout, stderr, control })
     }
@@ -196,7 +198,10 @@ impl Launcher for ProcessLauncher {
                     let ended = follow.until_end(id, order, &events, || shared.stand_guarded()).await;
                     shared.lock_running().remove(&id);
                     shared.clear_orphans(Some(&name));
-                    events.send(Launched { id, event: LaunchEvent::Ended(Box::new(ended)) }).await
+                    events.send(Launched { id, event: LaunchEvent::Ended(Box::new(ended)) }).await.ok();
+                    // whoever hears of the end starts the next before this one's descriptors are closed
+                    tokio::task::yield_now().await;
+                    drop(follow);
                 });
             }
             Err(failure) => {

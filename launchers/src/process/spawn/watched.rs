@@ -1,7 +1,7 @@
 //! Descriptors that the event loop watches.
 
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
 use tokio::io::Interest;
 use tokio::io::unix::{AsyncFd, AsyncFdReadyGuard};
@@ -12,15 +12,17 @@ use super::Child;
 #[derive(Debug)]
 pub struct Watched<T: Watchable>(AsyncFd<T>);
 
-/// Something with one descriptor that it owns and never exchanges.
+/// Something with one descriptor that it keeps open and never exchanges.
 pub trait Watchable: AsRawFd + sealed::Sealed {}
 
 impl Watchable for OwnedFd {}
+impl Watchable for BorrowedFd<'_> {}
 impl Watchable for Child {}
 
 mod sealed {
     pub trait Sealed {}
     impl Sealed for super::OwnedFd {}
+    impl Sealed for super::BorrowedFd<'_> {}
     impl Sealed for super::Child {}
 }
 
@@ -30,7 +32,7 @@ impl<T: Watchable> Watched<T> {
     /// # Panics
     /// Outside a runtime with I/O enabled.
     pub fn new(inner: T) -> io::Result<Self> {
-        // SAFETY: a `Watchable` (there are only those above) owns its descriptor until it is dropped,
+        // SAFETY: a `Watchable` (there are only those above) has its descriptor kept open until it is dropped,
         // always names the same one, and is lent out of here by shared reference only, so it cannot be
         // exchanged.
         let watched = unsafe { AsyncFd::register_with_interest(inner, Interest::READABLE) }?;
