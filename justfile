@@ -16,6 +16,10 @@ test:
 check-each:
     for crate in document policy registry field-retriever agenda launchers reporters handler-base executor cli samples; do cargo check -p pop-$crate; done
 
+# random agendas killed at random moments: five kills each or so
+chaos agendas="200":
+    CHAOS_SEEDS={{agendas}} cargo test --release -p pop-cli --test pop -- --nocapture f1_killed_at_random
+
 # licences, bans, sources
 deny:
     cargo deny --offline check licenses bans sources

@@ -50,9 +50,23 @@ fn successes(bench: &Bench) -> HashMap<u64, (usize, usize)> {
     seen
 }
 
+/// The processes that belong to the run, by the variable that they inherited.
+fn left_running(bench: &Bench) -> Vec<String> {
+    let run = bench.run_folder().file_name().unwrap().to_string_lossy().into_owned();
+    let variable = format!("POP_RUN_ID={run}").into_bytes();
+    let environment = |process: &fs::DirEntry| fs::read(process.path().join("environ")).unwrap_or_default();
+    let is_of_run =
+        |process: &fs::DirEntry| environment(process).split(|byte| *byte == 0).any(|entry| entry == variable);
+    let processes = fs::read_dir("/proc").unwrap().filter_map(Result::ok).filter(is_of_run);
+    processes.map(|process| process.file_name().to_string_lossy().into_owned()).collect()
+}
+
 #[test]
 fn f1_killed_at_random_moments_every_run_ends_as_if_it_had_not_been() {
-    for seed in 1..=8 {
+    // `just chaos 200` tries more of them
+    let seeds = std::env::var("CHAOS_SEEDS").map_or(8, |seeds| seeds.parse().unwrap());
+    let mut kills = 0;
+    for seed in 1..=seeds {
         let mut chance = Chance(seed);
         let operations = agenda(&mut chance);
         let bench = Bench::with_agenda(&json!({ "operations": operations }).to_string());
@@ -67,6 +81,7 @@ fn f1_killed_at_random_moments_every_run_ends_as_if_it_had_not_been() {
             let running = bench.call(&command).spawn();
             bench.wait_for("ran", done.len() + 1 + chance.below(left));
             running.crash();
+            kills += 1;
             command = "resume last".to_owned();
         }
         bench.pop(0, &command);
@@ -74,7 +89,9 @@ fn f1_killed_at_random_moments_every_run_ends_as_if_it_had_not_been() {
         let seen = successes(&bench);
         assert_eq!(seen.len(), operations.len(), "seed {seed}");
         assert!(seen.values().all(|counts| *counts == (1, 0)), "seed {seed}: {seen:?}");
+        assert_eq!(left_running(&bench), Vec::<String>::new(), "seed {seed}");
     }
+    eprintln!("{kills} kills over {seeds} agendas");
 }
 
 #[test]
