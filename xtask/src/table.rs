@@ -1,0 +1,198 @@
+//! Tables of promises: rows that people write in `docs/NAME.json`, joined with the results of the tests that show them.
+//!
+//! A test belongs to a row if its name begins with the row's id: `f15_…`, or `f33_f35_…` for two. The page is the same
+//! for the same rows and results, so that it can be compared.
+
+use crate::finish;
+use anyhow::{Context as _, Result};
+use serde::Deserialize;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// A table as people write it.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Table {
+    title: String,
+    text: String,
+    rows: Vec<Row>,
+}
+
+/// One promise.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Row {
+    /// A letter and a number.
+    id: String,
+    /// What happens.
+    scenario: String,
+    /// What pop does then.
+    promise: String,
+    /// What it does not, or not yet.
+    limit: Option<String>,
+    /// Not in this version: it needs no test, but has to say so as its limit.
+    #[serde(default)]
+    absent: bool,
+}
+
+/// The results of tests by their names.
+type Results = BTreeMap<String, String>;
+
+/// Whether there is a table of this name.
+pub(crate) fn is_there(root: &Path, name: &str) -> bool {
+    file(root, name, "json").is_file()
+}
+
+/// Writes the page of a table.
+pub(crate) fn write(root: &Path, name: &str, results: &str) -> Result<()> {
+    let (table, results) = read(root, name, results)?;
+    fs::write(file(root, name, "md"), page(&table, &results, name))?;
+    finish(name, table.rows.len(), &faults(&table, &results))
+}
+
+/// Checks the page of a table: it must be as it would be written, and each row shown by a test that passes.
+pub(crate) fn check(root: &Path, name: &str, results: &str) -> Result<()> {
+    let (table, results) = read(root, name, results)?;
+    let mut faults = faults(&table, &results);
+    if fs::read_to_string(file(root, name, "md")).unwrap_or_default() != page(&table, &results, name) {
+        faults.push(format!("docs/{name}.md is not up to date: `cargo xtask {name} RESULTS` writes it"));
+    }
+    finish(name, table.rows.len(), &faults)
+}
+
+fn file(root: &Path, name: &str, ending: &str) -> PathBuf {
+    root.join("docs").join(name).with_extension(ending)
+}
+
+fn read(root: &Path, name: &str, results: &str) -> Result<(Table, Results)> {
+    let rows = fs::read_to_string(file(root, name, "json"))?;
+    let table = serde_json::from_str(&rows).with_context(|| format!("docs/{name}.json"))?;
+    let results = fs::read_to_string(results).with_context(|| format!("results `{results}`"))?;
+    Ok((table, parse_results(&results)))
+}
+
+/// Reads the lines `test path::name ... result` of `cargo test`.
+fn parse_results(text: &str) -> Results {
+    let parse = |line: &str| {
+        let (path, result) = line.strip_prefix("test ")?.split_once(" ... ")?;
+        let name = path.split(' ').next()?.rsplit("::").next()?;
+        let result = result.split([',', ' ']).next()?;
+        (!ids_of(name).is_empty()).then(|| (name.to_owned(), result.to_owned()))
+    };
+    text.lines().filter_map(parse).collect()
+}
+
+/// The ids that a test's name begins with.
+fn ids_of(test: &str) -> Vec<String> {
+    let is_id = |word: &&str| {
+        let digits = word.strip_prefix(|c: char| c.is_ascii_lowercase()).unwrap_or_default();
+        !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    test.split('_').take_while(is_id).map(str::to_uppercase).collect()
+}
+
+fn tests_of<'r>(row: &Row, results: &'r Results) -> Vec<(&'r str, &'r str)> {
+    let is_of = |test: &str| ids_of(test).contains(&row.id);
+    results
+        .iter()
+        .filter(|(test, _)| is_of(test))
+        .map(|(test, said)| (test.as_str(), said.as_str()))
+        .collect()
+}
+
+fn faults(table: &Table, results: &Results) -> Vec<String> {
+    let mut faults = Vec::new();
+    let mut known = BTreeSet::new();
+    for row in &table.rows {
+        if !known.insert(row.id.as_str()) {
+            faults.push(format!("{}: stands twice", row.id));
+        }
+        let tests = tests_of(row, results);
+        faults.extend(
+            tests.iter().filter(|(_, said)| *said == "FAILED").map(|(test, _)| format!("{test}: failed")),
+        );
+        if row.absent && row.limit.is_none() {
+            faults.push(format!("{}: is absent and does not say what is not there", row.id));
+        }
+        if !row.absent && !tests.iter().any(|(_, said)| *said == "ok") {
+            faults.push(format!("{}: has no test that passes", row.id));
+        }
+    }
+    // tests of other tables have other letters
+    let letters: BTreeSet<&str> = known.iter().filter_map(|id| id.get(..1)).collect();
+    for test in results.keys() {
+        let ids = ids_of(test).into_iter();
+        let unknown = ids.filter(|id| letters.contains(&id[..1]) && !known.contains(id.as_str()));
+        faults.extend(unknown.map(|id| format!("{test}: there is no row {id}")));
+    }
+    faults
+}
+
+fn page(table: &Table, results: &Results, name: &str) -> String {
+    let mut page = format!(
+        "# {}\n\n{}\n\nWritten by `cargo xtask {name}` from `docs/{name}.json` and the results of the tests.\n\n\
+         | row | what happens | what pop does | shown by | limits |\n|---|---|---|---|---|\n",
+        table.title, table.text
+    );
+    for row in &table.rows {
+        let tests: Vec<_> =
+            tests_of(row, results).iter().map(|(test, said)| format!("`{test}` {said}")).collect();
+        let cells = [
+            row.id.clone(),
+            row.scenario.clone(),
+            row.promise.clone(),
+            tests.join("<br>"),
+            row.limit.clone().unwrap_or_default(),
+        ];
+        let cells = cells.map(|cell| cell.replace('|', "\\|"));
+        // writing into a text does not fail
+        writeln!(page, "| {} |", cells.join(" | ")).ok();
+    }
+    page
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table(row: &str) -> Table {
+        serde_json::from_str(&format!(r#"{{"title": "T", "text": "t", "rows": [{row}]}}"#)).unwrap()
+    }
+
+    const RESULTS: &str = "running 3 tests\ntest a::b::f1_x ... ok\ntest f2_f1_y - should panic ... ok\n\
+                           test f10_z ... ignored, why\ntest e9_other_table ... ok\ntest plain ... FAILED\n";
+
+    #[test]
+    fn a_test_belongs_to_the_rows_that_its_name_begins_with() {
+        let results = parse_results(RESULTS);
+        let table = table(r#"{"id": "F1", "scenario": "a|b", "promise": "c"}"#);
+        assert_eq!(tests_of(&table.rows[0], &results), [("f1_x", "ok"), ("f2_f1_y", "ok")]);
+        assert_eq!(
+            page(&table, &results, "n").lines().last(),
+            Some("| F1 | a\\|b | c | `f1_x` ok<br>`f2_f1_y` ok |  |")
+        );
+        assert_eq!(faults(&table, &results), ["f10_z: there is no row F10", "f2_f1_y: there is no row F2"]);
+    }
+
+    #[test]
+    fn a_row_needs_a_test_that_passes_unless_it_says_what_is_not_there() {
+        for (row, results, fault) in [
+            (r#"{"id": "F1", "scenario": "", "promise": ""}"#, "", "F1: has no test that passes"),
+            (r#"{"id": "F1", "scenario": "", "promise": "", "absent": true}"#, "", "F1: is absent"),
+            (r#"{"id": "F1", "scenario": "", "promise": ""}"#, "test f1 ... ignored", "F1: has no test"),
+            (
+                r#"{"id": "F1", "scenario": "", "promise": ""}"#,
+                "test f1 ... ok\ntest f1_x ... FAILED",
+                "f1_x: failed",
+            ),
+        ] {
+            let said = faults(&table(row), &parse_results(results));
+            assert!(said.len() == 1 && said[0].starts_with(fault), "{said:?}");
+        }
+        let absent =
+            table(r#"{"id": "F1", "scenario": "", "promise": "", "absent": true, "limit": "none yet"}"#);
+        assert!(faults(&absent, &parse_results("")).is_empty());
+    }
+}
