@@ -17,7 +17,42 @@ pub(crate) fn read(text: &str) -> Result<Value, Vec<Fault>> {
         .deserialize(&mut reader)
         .and_then(|value| reader.end().map(|()| value))
         .map_err(|error| vec![syntax_fault(text, &error)])?;
-    if duplicates.get() { Err(duplicate_faults(text)) } else { Ok(value) }
+    match long_integer(text) {
+        _ if duplicates.get() => Err(duplicate_faults(text)),
+        Some(at) => {
+            let message = format!("the number {} has more digits than can be kept", &text[at.clone()]);
+            Err(vec![Fault::new("wrong-value", Site::Bytes(at), message).hint("write it as text")])
+        }
+        None => Ok(value),
+    }
+}
+
+/// The first integer that a value cannot hold exactly, in a text that is well formed.
+fn long_integer(text: &str) -> Option<Range<usize>> {
+    /// So many digits always fit.
+    const SAFE: usize = 18;
+    let is_part = |byte: &u8| matches!(byte, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E');
+    let bytes = text.as_bytes();
+    let (mut at, mut is_text) = (0, false);
+    while let Some(byte) = bytes.get(at) {
+        match byte {
+            b'\\' if is_text => at += 1,
+            b'"' => is_text = !is_text,
+            b'-' | b'0'..=b'9' if !is_text => {
+                let length = bytes[at..].iter().take_while(|byte| is_part(byte)).count();
+                let word = &text[at..at + length];
+                let is_integer = !word.contains(['.', 'e', 'E']);
+                if is_integer && length > SAFE && word.parse::<i64>().is_err() && word.parse::<u64>().is_err()
+                {
+                    return Some(at..at + length);
+                }
+                at += length - 1;
+            }
+            _ => {}
+        }
+        at += 1;
+    }
+    None
 }
 
 fn syntax_fault(text: &str, error: &serde_json::Error) -> Fault {

@@ -1,6 +1,8 @@
 //! Report lines among a program's output: told from log, read, and bounded.
 
-use pop_registry::contract::{PROGRESS, PROGRESS_LIMIT, Progress, REPORT_LINE_LIMIT, RESULT, Said};
+use pop_registry::contract::{
+    PROGRESS, PROGRESS_LIMIT, Progress, REPORT_LINE_LIMIT, RESULT, Said, read_json,
+};
 use serde_json::Value;
 
 /// Splits a stream into report lines and the rest, however it is cut into pieces.
@@ -113,9 +115,9 @@ impl Sayings {
                 Err(error) => self.breach(format!("`{PROGRESS}` is not a progress: {error}")),
             }
         } else if let Some(json) = after(RESULT) {
-            match serde_json::from_slice(json) {
+            match read_json(json) {
                 Ok(result) => self.result(result),
-                Err(error) => self.breach(format!("`{RESULT}` is not JSON: {error}")),
+                Err(error) => self.breach(format!("`{RESULT}` cannot be read: {error}")),
             }
         } else {
             return false;

@@ -1,5 +1,6 @@
 //! The payload of the built-in type `exec`: one command, never a shell line.
 
+use crate::contract::read_json;
 use pop_document::{Fault, Fields, Pointer, nearest};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -28,12 +29,12 @@ impl Capture {
 
     /// Turns captured output into the value of the result's `stdout`.
     pub fn value(self, output: &[u8]) -> Result<Option<Value>, String> {
-        let text = String::from_utf8_lossy(output);
+        let text = || String::from_utf8_lossy(output);
         Ok(match self {
             Self::Nothing => None,
-            Self::Text => Some(Value::String(text.into_owned())),
-            Self::Lines => Some(text.lines().collect()),
-            Self::Json => Some(serde_json::from_str(&text).map_err(|error| error.to_string())?),
+            Self::Text => Some(Value::String(text().into_owned())),
+            Self::Lines => Some(text().lines().collect()),
+            Self::Json => Some(read_json(output)?),
         })
     }
 }
