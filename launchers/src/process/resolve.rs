@@ -1,8 +1,8 @@
 //! Which file a program's name means, found once and before anything is started.
 
 use std::ffi::OsStr;
-use std::fs;
-use std::io::{self, ErrorKind};
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Read as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
@@ -27,6 +27,14 @@ pub enum ResolveError {
     NotExecutable {
         /// The file.
         path: PathBuf,
+    },
+    /// The file is a script for a program that is not there.
+    #[error("`{}` is a script for `{}`, which is not there", .path.display(), .interpreter.display())]
+    NoInterpreter {
+        /// The script.
+        path: PathBuf,
+        /// What its first line names.
+        interpreter: PathBuf,
     },
     /// The path is that of a directory.
     #[error("`{}` is a directory, not a program", .path.display())]
@@ -99,6 +107,7 @@ enum Refusal {
     Missing,
     Directory,
     NotExecutable,
+    NoInterpreter(PathBuf),
     Unreadable(io::Error),
 }
 
@@ -108,6 +117,7 @@ impl Refusal {
             Self::Missing => ResolveError::NotFound { program: path, looked_in: Vec::new() },
             Self::Directory => ResolveError::Directory { path },
             Self::NotExecutable => ResolveError::NotExecutable { path },
+            Self::NoInterpreter(interpreter) => ResolveError::NoInterpreter { path, interpreter },
             Self::Unreadable(source) => ResolveError::Unreadable { path, source },
         }
     }
@@ -117,12 +127,28 @@ fn look(path: &Path) -> Result<(), Refusal> {
     match fs::metadata(path) {
         Ok(metadata) if metadata.is_dir() => Err(Refusal::Directory),
         Ok(metadata) if !metadata.is_file() => Err(Refusal::NotExecutable),
-        Ok(_) => access(path, Access::EXEC_OK).map_err(|_| Refusal::NotExecutable),
+        Ok(_) => {
+            access(path, Access::EXEC_OK).map_err(|_| Refusal::NotExecutable)?;
+            match interpreter(path) {
+                Some(interpreter) if !interpreter.exists() => Err(Refusal::NoInterpreter(interpreter)),
+                _ => Ok(()),
+            }
+        }
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
             Err(Refusal::Missing)
         }
         Err(error) => Err(Refusal::Unreadable(error)),
     }
+}
+
+/// The program that a script names in its first line; the kernel would say no more than that a file is missing.
+fn interpreter(path: &Path) -> Option<PathBuf> {
+    let mut head = [0; 256];
+    let count = File::open(path).and_then(|mut file| file.read(&mut head)).ok()?;
+    let line = head[..count].strip_prefix(b"#!")?.split(|byte| *byte == b'\n').next()?.trim_ascii_start();
+    let name = line.split(u8::is_ascii_whitespace).next()?;
+    // a relative one counts from the folder that the program starts in, which is not known here
+    name.starts_with(b"/").then(|| PathBuf::from(OsStr::from_bytes(name)))
 }
 
 #[cfg(test)]
@@ -184,6 +210,25 @@ mod tests {
     #[test]
     fn without_a_path_variable_the_system_directories_are_searched() {
         assert!(resolve(Path::new("sh"), Path::new("/"), None).is_ok());
+    }
+
+    #[test]
+    fn f25_a_script_without_its_interpreter_is_refused_with_both_names() {
+        let root = tree();
+        let script = root.path().join("b/tool");
+        for (line, is_good) in [
+            ("#!/no/such/python3 -u\n", false),
+            ("#! /no/such/python3", false),
+            ("#!/bin/sh -e\n", true),
+            ("#!bin/sh\n", true),
+            ("", true),
+        ] {
+            fs::write(&script, line).unwrap();
+            let wanted = "`$ROOT/b/tool` is a script for `/no/such/python3`, which is not there";
+            let wanted = if is_good { Ok("b/tool".to_owned()) } else { Err(wanted.to_owned()) };
+            assert_eq!(found(root.path(), "tool", "b"), wanted, "{line}");
+            assert_eq!(found(root.path(), "b/tool", ""), wanted, "{line}");
+        }
     }
 
     #[test]
