@@ -5,6 +5,7 @@
 
 mod driver;
 mod journal;
+mod lock;
 mod order;
 mod resident;
 mod restore;
@@ -12,6 +13,7 @@ mod run_folder;
 
 pub use driver::{Given, Ports, RunError, run};
 pub use journal::{FileJournal, Journal, JournalError, Opened, Sync, read_journal};
+pub use lock::Lock;
 pub use order::{RunIdentity, operation_log};
 pub use restore::{Restored, adopt, restore};
-pub use run_folder::{FolderError, Inputs, Lock, RunFolder, Settings};
+pub use run_folder::{FolderError, Inputs, RunFolder, Settings};

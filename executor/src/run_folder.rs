@@ -1,20 +1,17 @@
 //! Where a run lives: a folder with its frozen inputs, its journal, its logs, and a lock for its one executor.
 
+use crate::lock::{Lock, NoLock, executor};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc;
-use std::time::Duration;
 
 const INPUTS: &str = "inputs";
 const SETTINGS: &str = "settings.json";
 const JOURNAL: &str = "journal";
 const LOGS: &str = "out";
 const LOCK: &str = "lock";
-/// How long what a killed executor left behind may take to let go of the lock.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What a run was started with, besides agenda and registry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,12 +65,12 @@ pub enum FolderError {
         runs: PathBuf,
     },
     /// Another executor is at it.
-    #[error("run `{run}` is being executed by process {pid}")]
+    #[error("run `{run}` is being executed by {owner}")]
     Held {
         /// The run.
         run: String,
         /// Who.
-        pid: String,
+        owner: String,
     },
     /// The inputs are not those that the journal was begun with.
     #[error("the inputs of run `{run}` were changed since it began")]
@@ -87,12 +84,6 @@ pub enum FolderError {
 #[derive(Debug, Clone)]
 pub struct RunFolder {
     path: PathBuf,
-}
-
-/// The right to execute a run, for as long as it is held.
-#[derive(Debug)]
-pub struct Lock {
-    _file: File,
 }
 
 impl RunFolder {
@@ -111,8 +102,8 @@ impl RunFolder {
         }
         // settings last: a folder without them was never begun
         write(&kept.join(SETTINGS), &settings_bytes(&inputs.settings))?;
+        // the folder of the run itself is synced once its journal is in it
         sync_folder(&kept)?;
-        sync_folder(&folder.path)?;
         sync_folder(runs)?;
         Ok((folder, lock))
     }
@@ -180,63 +171,23 @@ impl RunFolder {
     }
 
     /// Takes the right to execute the run; fails at once if another process has it.
-    ///
-    /// The right ends with the process, so a crash leaves nothing to clear away.
     pub fn lock(&self) -> Result<Lock, FolderError> {
         let path = self.path.join(LOCK);
-        let io = |source| FolderError::Io { path: path.clone(), source };
-        let mut file = OpenOptions::new();
-        let mut file =
-            file.read(true).write(true).create(true).truncate(false).mode(0o600).open(&path).map_err(io)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            // a child of a killed executor may hold on to it until it is dead too
-            Err(fs::TryLockError::WouldBlock)
-                if self.executor().is_none() && locks_soon(&file).map_err(io)? => {}
-            Err(fs::TryLockError::WouldBlock) => {
-                let mut pid = String::new();
-                file.read_to_string(&mut pid).map_err(io)?;
-                let pid = pid.split(' ').next().unwrap_or_default().to_owned();
-                return Err(FolderError::Held { run: self.run().to_owned(), pid });
-            }
-            Err(fs::TryLockError::Error(error)) => return Err(io(error)),
-        }
-        let start = start_of("self").unwrap_or_default();
-        file.set_len(0).and_then(|()| writeln!(file, "{} {start}", std::process::id())).map_err(io)?;
-        Ok(Lock { _file: file })
+        Lock::take(&path).map_err(|error| match error {
+            NoLock::Held(owner) => FolderError::Held { run: self.run().to_owned(), owner },
+            NoLock::Io(source) => FolderError::Io { path, source },
+        })
     }
 
     /// The process of this machine that is executing the run, if any. Takes no lock, so it is in nobody's way.
     pub fn executor(&self) -> Option<i32> {
-        let owner = fs::read_to_string(self.path.join(LOCK)).ok()?;
-        let (pid, start) = owner.split_once(' ')?;
-        (start_of(pid)? == start.trim()).then(|| pid.parse().ok())?
+        executor(&self.path.join(LOCK))
     }
 
     /// Whether some process of this machine is executing the run.
     pub fn is_held(&self) -> bool {
         self.executor().is_some()
     }
-}
-
-/// Waits for a lock, but not for ever.
-fn locks_soon(file: &File) -> io::Result<bool> {
-    let waiting = file.try_clone()?;
-    let (locked, told) = mpsc::channel();
-    // a lock belongs to the open file, not to who waited for it; whoever waits in vain goes with this process
-    std::thread::Builder::new().name("lock".to_owned()).spawn(move || locked.send(waiting.lock()))?;
-    match told.recv_timeout(PATIENCE) {
-        Ok(result) => result.map(|()| true),
-        Err(_) => Ok(false),
-    }
-}
-
-/// When a process started, in the kernel's own count: with its number it means one process for ever.
-fn start_of(pid: &str) -> Option<String> {
-    let stat = fs::read_to_string(Path::new("/proc").join(pid).join("stat")).ok()?;
-    // the second field is a name in parentheses that may hold anything; the 22nd is the start
-    let after_name = &stat[stat.rfind(')')? + 1..];
-    after_name.split_whitespace().nth(19).map(str::to_owned)
 }
 
 impl Inputs {
@@ -305,20 +256,6 @@ mod tests {
         let digest = inputs().digest();
         fs::write(folder.path().join("inputs/agenda"), b"{ }").unwrap();
         assert_ne!(folder.inputs().unwrap().digest(), digest);
-    }
-
-    #[test]
-    fn f4_a_second_executor_is_refused_and_told_who_is_there() {
-        let runs = tempfile::tempdir().unwrap();
-        let (folder, lock) = RunFolder::create(runs.path(), "r1", &inputs()).unwrap();
-        let said = folder.lock().unwrap_err().to_string();
-        assert_eq!(said, format!("run `r1` is being executed by process {}", std::process::id()));
-        assert!(folder.is_held());
-        drop(lock);
-        assert!(folder.lock().is_ok());
-        // f88: the number alone is not enough, it may be another process's by now
-        fs::write(folder.path().join(LOCK), format!("{} 1\n", std::process::id())).unwrap();
-        assert!(!folder.is_held());
     }
 
     #[test]
