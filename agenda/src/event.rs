@@ -328,6 +328,9 @@ pub trait Sink: Send {
     /// Takes one event.
     fn on_event(&mut self, plan: &crate::Plan, recorded: &Recorded);
 
+    /// Takes words about the run that are no event of it: what holds it up, and that this is over.
+    fn on_notice(&mut self, _words: &str) {}
+
     /// Makes what was taken visible; called when there is nothing more to take for now.
     fn flush(&mut self) {}
 }

@@ -101,7 +101,13 @@ impl From<std::io::Error> for CommandError {
 
 impl From<JournalError> for CommandError {
     fn from(error: JournalError) -> Self {
-        Self::new(Kind::Journal, with_causes(error))
+        let hint = match &error {
+            JournalError::Damaged { offset, .. } => Some(format!(
+                "`truncate -s {offset}` cuts it there; what it tells after that is then forgotten and done again"
+            )),
+            _ => None,
+        };
+        Self { kind: Kind::Journal, message: Some(with_causes(error)), hint }
     }
 }
 

@@ -1,12 +1,14 @@
 //! The one loop: wait for what happens, step, record, report, act.
 //!
 //! *Guarantees.* The order of the last three is fixed, so an effect is never ahead of the journal and nobody is
-//! told what the journal does not have. A journal that cannot be written stops all work. *Caveats.* Is to be spawned
-//! as a task of a current-thread runtime: children die with the thread that spawned them, and a task of the same
-//! thread is woken without a word to the kernel.
+//! told what the journal does not have. While there is no room for the journal nothing new begins and what runs goes
+//! on; a journal that cannot be written for another reason stops all work. *Caveats.* Is to be spawned as a task of a
+//! current-thread runtime: children die with the thread that spawned them, and a task of the same thread is woken
+//! without a word to the kernel.
 
 use crate::journal::{Journal, JournalError};
 use crate::order::{self, Expected, RunIdentity, attempt_of, launch_id};
+use crate::postponed::Postponed;
 use crate::resident::{ResidentOrder, Residents, Setting};
 use pop_agenda::{
     Action, Adopted, CancelReason, Input, OpIx, Recorded, RunOptions, RunOutcome, RunTime, Scheduler, Serves,
@@ -14,16 +16,20 @@ use pop_agenda::{
 };
 use pop_handler_base::field_retriever::LaunchDataWrapper;
 use pop_launchers::{LaunchEvent, LaunchId, Launched, Launcher};
-use pop_registry::contract::Millis;
+use pop_registry::contract::{Blame, Failure, Millis};
 use std::collections::{HashMap, VecDeque};
+use std::error::Error as _;
+use std::mem::replace;
 use std::sync::Arc;
 use tokio::sync::mpsc;
-use tokio::time::{Duration, Instant, sleep_until};
+use tokio::time::{Duration, Instant, sleep, sleep_until};
 
 /// How many inputs are taken into one write of the journal, at most.
 const BATCH: usize = 64;
 /// How much may be heard before whoever speaks is held back.
 const HEARD: usize = 1_024;
+/// How long after a write for which there was no room the next is tried.
+const NO_ROOM_WAIT: Duration = Duration::from_millis(500);
 
 /// The world of a run.
 pub struct Ports {
@@ -35,6 +41,8 @@ pub struct Ports {
     pub launcher: Arc<dyn Launcher>,
     /// Launch data for handlers inside the executor.
     pub launch_data: Arc<dyn LaunchDataWrapper>,
+    /// Whether the kernel has ended a program for want of memory since this was asked last.
+    pub memory_kills: Box<dyn FnMut() -> bool + Send>,
     /// Somebody who asks for the run to end.
     pub cancels: mpsc::UnboundedReceiver<CancelReason>,
     /// The wall clock.
@@ -78,6 +86,9 @@ struct Driver {
     /// What is to be taken in before anything else is waited for.
     inputs: VecDeque<Input>,
     expected: HashMap<LaunchId, Expected>,
+    postponed: Postponed,
+    /// Whether it was told that launches are put off.
+    is_put_off_told: bool,
     /// The run's time at `since`.
     base: RunTime,
     since: Instant,
@@ -109,6 +120,8 @@ impl Driver {
             heard,
             inputs: VecDeque::from([input]),
             expected: HashMap::new(),
+            postponed: Postponed::default(),
+            is_put_off_told: false,
             base,
             since: Instant::now(),
         }
@@ -116,7 +129,7 @@ impl Driver {
 
     async fn run(mut self) -> Result<RunOutcome, RunError> {
         loop {
-            let actions = match self.step_and_record() {
+            let actions = match self.step_and_record().await {
                 Ok(actions) => actions,
                 Err(error) => {
                     self.stop_everything().await;
@@ -145,6 +158,7 @@ impl Driver {
             .scheduler
             .deadline()
             .map(|at| self.since + Duration::from_millis(at.0 - self.base.0.min(at.0)));
+        let due = due.into_iter().chain(self.postponed.deadline()).min();
         tokio::select! {
             biased;
             Some(reason) = self.ports.cancels.recv() => self.inputs.push_back(Input::CancelAsked { reason }),
@@ -154,7 +168,13 @@ impl Driver {
                     self.hear(more);
                 }
             }
-            () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => self.inputs.push_back(Input::Ticked),
+            () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
+                self.inputs.push_back(Input::Ticked);
+                for id in self.postponed.take_due(Instant::now()) {
+                    let (op, attempt) = attempt_of(id);
+                    self.launch(op, attempt, false);
+                }
+            }
         }
     }
 
@@ -172,7 +192,20 @@ impl Driver {
             }
             LaunchEvent::Ended(ended) => {
                 let expected = self.expected.remove(&launched.id).unwrap_or_default();
-                Input::Ended { op, attempt, verdict: order::verdict(&expected, *ended) }
+                let mut verdict = order::verdict(&expected, *ended);
+                if let Err(failure) = &mut verdict.result {
+                    if failure.code == "resources" && self.postponed.put_off(launched.id, Instant::now()) {
+                        if !replace(&mut self.is_put_off_told, true) {
+                            self.notice(&format!("{}: it is tried again for a while", failure.message));
+                        }
+                        return;
+                    }
+                    if failure.is_by_force() && (self.ports.memory_kills)() {
+                        failure.blame_memory();
+                    }
+                }
+                self.postponed.forget(launched.id);
+                Input::Ended { op, attempt, verdict }
             }
             // operations are launched without lines
             LaunchEvent::Lines(_) => return,
@@ -180,7 +213,7 @@ impl Driver {
     }
 
     /// Steps over all inputs; one write records what they led to, and everybody is told.
-    fn step_and_record(&mut self) -> Result<Vec<Action>, JournalError> {
+    async fn step_and_record(&mut self) -> Result<Vec<Action>, JournalError> {
         let now = self.now();
         let mut records = Vec::new();
         let mut actions = Vec::new();
@@ -189,7 +222,7 @@ impl Driver {
             records.extend(step.events.into_iter().map(|event| Recorded { at: now, event }));
             actions.extend(step.actions);
         }
-        self.ports.journal.append(&records)?;
+        self.record(&records).await?;
         for record in &records {
             for sink in &mut self.ports.sinks {
                 sink.on_event(self.scheduler.plan(), record);
@@ -201,11 +234,51 @@ impl Driver {
         Ok(actions)
     }
 
+    /// Has the journal keep the events, as soon as there is room for them; whoever wants the run to end need not wait.
+    async fn record(&mut self, records: &[Recorded]) -> Result<(), JournalError> {
+        let mut is_told = false;
+        loop {
+            match self.ports.journal.append(records) {
+                Err(error @ JournalError::Full { .. }) => {
+                    if !replace(&mut is_told, true) {
+                        self.notice(&format!(
+                            "{error} ({}): nothing new is started until there is",
+                            error.source().map(ToString::to_string).unwrap_or_default()
+                        ));
+                    }
+                    tokio::select! {
+                        biased;
+                        Some(_) = self.ports.cancels.recv() => return Err(error),
+                        () = sleep(NO_ROOM_WAIT) => {}
+                    }
+                }
+                Ok(()) if is_told => {
+                    return Ok(self.notice("there is room for the journal again: the run goes on"));
+                }
+                other => return other,
+            }
+        }
+    }
+
+    fn notice(&mut self, words: &str) {
+        for sink in &mut self.ports.sinks {
+            sink.on_notice(words);
+            sink.flush();
+        }
+    }
+
     fn act(&mut self, action: Action) {
         match action {
             Action::Launch { op, attempt, again } => self.launch(op, attempt, again),
             Action::Stop { op, attempt, force } => {
-                self.stop(launch_id(op, attempt), force);
+                let id = launch_id(op, attempt);
+                if self.postponed.forget(id) {
+                    let failure =
+                        Failure::new(Blame::Platform, "resources", "was still waiting to be started");
+                    self.inputs.push_back(Input::Ended { op, attempt, verdict: Verdict::failed(failure) });
+                } else {
+                    self.stop(id, force);
+                }
             }
         }
     }

@@ -7,6 +7,7 @@ mod driver;
 mod journal;
 mod lock;
 mod order;
+mod postponed;
 mod resident;
 mod restore;
 mod run_folder;

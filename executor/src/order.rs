@@ -249,7 +249,7 @@ fn exec_result(expected: &Expected, exit: Exit, stdout: &[u8]) -> Result<Value, 
         Ok(Some(value)) => drop(result.insert("stdout".to_owned(), value)),
         Ok(None) => {}
         Err(error) => {
-            let message = format!("its standard output is no JSON: {error}");
+            let message = format!("its standard output cannot be read: {error}");
             return Err(Box::new(Failure::new(Blame::Handler, "contract", message)));
         }
     }

@@ -7,10 +7,9 @@ use pop_agenda::{CancelReason, History, Plan, Recorded, RunOptions, Sink};
 use pop_executor::{FileJournal, Given, Ports, RunIdentity, Sync, run};
 use pop_field_retriever::LaunchDataWrapper;
 use pop_launchers::choose;
-use pop_launchers::process::EXECUTOR_VARIABLE;
+use pop_launchers::process::{EXECUTOR_VARIABLE, MemoryKills};
 use pop_registry::contract::Millis;
-use pop_reporters::run::{Bars, JsonEvents, Lines, summary};
-use std::io::BufWriter;
+use pop_reporters::run::{Bars, JsonEvents, Lines, Spool, summary};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -80,7 +79,16 @@ pub(crate) fn go(
     hear_signals(sender)?;
     let keys = (args.output == Output::Text && ui::can_draw()).then(ui::QuietKeys::hold);
     let outcome = runtime.block_on(async {
-        let ports = Ports { journal: Box::new(journal), sinks, launcher, launch_data, cancels, clock: now };
+        let mut memory = MemoryKills::watch();
+        let ports = Ports {
+            journal: Box::new(journal),
+            sinks,
+            launcher,
+            launch_data,
+            memory_kills: Box::new(move || memory.were_any()),
+            cancels,
+            clock: now,
+        };
         tokio::spawn(run(given, ports)).await
     });
     drop(keys);
@@ -93,9 +101,22 @@ pub(crate) fn go(
 
 fn sinks(output: Output, run: &str, started: Millis, settled: u64) -> Vec<Box<dyn Sink>> {
     match output {
-        Output::Json => vec![Box::new(JsonEvents::new(BufWriter::new(std::io::stdout()), run, started))],
+        Output::Json => {
+            vec![Box::new(JsonEvents::new(Spool::new(std::io::stdout()), run, started)), Box::new(Notices)]
+        }
         Output::Text if ui::can_draw() => vec![Box::new(Bars::new(ui::columns(), settled))],
-        Output::Text => vec![Box::new(Lines::new(BufWriter::new(std::io::stderr())))],
+        Output::Text => vec![Box::new(Lines::new(Spool::new(std::io::stderr())))],
+    }
+}
+
+/// Tells people what is no event, where events go to a program.
+struct Notices;
+
+impl Sink for Notices {
+    fn on_event(&mut self, _: &Plan, _: &Recorded) {}
+
+    fn on_notice(&mut self, words: &str) {
+        ui::say(words);
     }
 }
 

@@ -7,6 +7,7 @@
 
 mod format;
 mod reader;
+mod storage;
 mod syncer;
 mod writer;
 
@@ -42,6 +43,15 @@ pub enum JournalError {
         /// The file.
         path: PathBuf,
         /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// There is no room for what is to be written; none of it was. It may be tried again.
+    #[error("there is no room for journal `{}`", .path.display())]
+    Full {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
         #[source]
         source: io::Error,
     },

@@ -1,6 +1,6 @@
 //! The disk made to have what was written, behind the writer's back and never more than 100 ms late.
 
-use std::fs::File;
+use super::storage::Storage;
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -30,11 +30,11 @@ struct State {
 }
 
 impl Syncer {
-    pub(super) fn start(file: File) -> io::Result<Self> {
+    pub(super) fn start(storage: Arc<dyn Storage>) -> io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let thread = std::thread::Builder::new().name("journal-sync".to_owned()).spawn({
             let shared = Arc::clone(&shared);
-            move || shared.run(&file)
+            move || shared.run(storage.as_ref())
         })?;
         Ok(Self { shared, thread: Some(thread) })
     }
@@ -55,7 +55,7 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn run(&self, file: &File) {
+    fn run(&self, storage: &dyn Storage) {
         let mut state = self.lock();
         loop {
             while !state.is_dirty && !state.is_over {
@@ -71,7 +71,7 @@ impl Shared {
             }
             state.is_dirty = false;
             drop(state);
-            let synced = file.sync_data();
+            let synced = storage.sync();
             state = self.lock();
             if let Err(error) = synced {
                 state.error.get_or_insert(error);

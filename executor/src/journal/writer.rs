@@ -2,39 +2,46 @@
 
 use super::format::{FORMAT, Header, encode};
 use super::reader::Opened;
+use super::storage::Storage;
 use super::syncer::Syncer;
 use super::{Journal, JournalError, Sync};
 use pop_agenda::Recorded;
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write as _};
+use std::io::{self, ErrorKind};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// A journal in a file.
 #[derive(Debug)]
 pub struct FileJournal {
     path: PathBuf,
-    file: File,
+    storage: Arc<dyn Storage>,
     syncer: Option<Syncer>,
     /// Lines on their way into one write; kept for its room.
     lines: Vec<u8>,
+    /// Where the last whole line ends.
+    length: u64,
+    /// Whether a part of a failed write may stand beyond that.
+    is_torn: bool,
 }
 
 impl FileJournal {
     /// A new journal; the file must not be there yet.
     pub fn create(path: &Path, inputs: &str, sync: Sync) -> Result<Self, JournalError> {
         let io = |source| JournalError::Io { path: path.to_owned(), source };
-        let mut file = OpenOptions::new().append(true).create_new(true).mode(0o600).open(path).map_err(io)?;
+        let file = OpenOptions::new().append(true).create_new(true).mode(0o600).open(path).map_err(io)?;
         let mut line = Vec::new();
         let header = Header { format: FORMAT, inputs: inputs.to_owned() };
         encode(&header, &mut line).map_err(|error| io(error.into()))?;
-        file.write_all(&line).map_err(io)?;
+        file.append(&line).map_err(io)?;
         if sync == Sync::Each {
-            // a new file is only there after power loss if its folder is synced too
-            let folder = path.parent().unwrap_or(Path::new("."));
-            file.sync_data().and_then(|()| File::open(folder)?.sync_all()).map_err(io)?;
+            file.sync().map_err(io)?;
         }
-        Self::of(path, file, sync)
+        // a new file is only there after power loss if its folder is synced too
+        let folder = path.parent().unwrap_or(Path::new("."));
+        File::open(folder).and_then(|folder| folder.sync_all()).map_err(io)?;
+        Self::over(Arc::new(file), path, line.len() as u64, sync)
     }
 
     /// A journal to go on with; a torn tail is cut off first. One that was never begun is begun now.
@@ -42,24 +49,27 @@ impl FileJournal {
         let io = |source| JournalError::Io { path: path.to_owned(), source };
         if opened.inputs.is_none() {
             match std::fs::remove_file(path) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(io(error)),
+                Err(error) if error.kind() != ErrorKind::NotFound => return Err(io(error)),
                 _ => return Self::create(path, inputs, sync),
             }
         }
         let file = OpenOptions::new().append(true).open(path).map_err(io)?;
         if opened.torn > 0 {
-            file.set_len(opened.good).and_then(|()| file.sync_data()).map_err(io)?;
+            file.cut(opened.good).and_then(|()| file.sync()).map_err(io)?;
         }
-        Self::of(path, file, sync)
+        Self::over(Arc::new(file), path, opened.good, sync)
     }
 
-    fn of(path: &Path, file: File, sync: Sync) -> Result<Self, JournalError> {
-        let io = |source| JournalError::Io { path: path.to_owned(), source };
+    fn over(storage: Arc<dyn Storage>, path: &Path, length: u64, sync: Sync) -> Result<Self, JournalError> {
+        let path = path.to_owned();
         let syncer = match sync {
-            Sync::Behind => Some(Syncer::start(file.try_clone().map_err(io)?).map_err(io)?),
+            Sync::Behind => match Syncer::start(Arc::clone(&storage)) {
+                Ok(syncer) => Some(syncer),
+                Err(source) => return Err(JournalError::Io { path, source }),
+            },
             Sync::Each => None,
         };
-        Ok(Self { path: path.to_owned(), file, syncer, lines: Vec::new() })
+        Ok(Self { path, storage, syncer, lines: Vec::new(), length, is_torn: false })
     }
 
     fn write(&mut self, events: &[Recorded]) -> io::Result<()> {
@@ -67,11 +77,18 @@ impl FileJournal {
         for event in events {
             encode(event, &mut self.lines)?;
         }
-        self.file.write_all(&self.lines)?;
-        match &self.syncer {
-            Some(syncer) => syncer.written(),
-            None => self.file.sync_data(),
+        if self.is_torn {
+            self.cut()?;
         }
+        self.storage.append(&self.lines)?;
+        // who syncs behind hears of it at the next write, when it is too late to try that again
+        if self.syncer.is_none() { self.storage.sync() } else { Ok(()) }
+    }
+
+    fn cut(&mut self) -> io::Result<()> {
+        self.storage.cut(self.length)?;
+        self.is_torn = false;
+        Ok(())
     }
 }
 
@@ -80,7 +97,21 @@ impl Journal for FileJournal {
         if events.is_empty() {
             return Ok(());
         }
-        self.write(events).map_err(|source| JournalError::Io { path: self.path.clone(), source })
+        if let Err(source) = self.write(events) {
+            self.is_torn = true;
+            // at once if that is possible, else before the next try
+            self.cut().ok();
+            let path = self.path.clone();
+            return Err(match source.kind() {
+                ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
+                    JournalError::Full { path, source }
+                }
+                _ => JournalError::Io { path, source },
+            });
+        }
+        self.length += self.lines.len() as u64;
+        let synced = self.syncer.as_ref().map_or(Ok(()), Syncer::written);
+        synced.map_err(|source| JournalError::Io { path: self.path.clone(), source })
     }
 }
 
@@ -90,6 +121,7 @@ mod tests {
     use super::super::reader::read_bytes;
     use super::*;
     use pop_agenda::{OpIx, RunEvent, RunOptions, RunTime};
+    use std::sync::Mutex;
 
     fn events(count: u32) -> Vec<Recorded> {
         let started = RunEvent::RunStarted {
@@ -179,6 +211,111 @@ mod tests {
         bytes.extend_from_slice(&[0; 4096]);
         let opened = read_bytes(&bytes, &path).unwrap();
         assert_eq!((opened.events.len(), opened.torn), (3, 4096));
+    }
+
+    /// A disk that forgets what was not synced, and takes no more than it has room for.
+    #[derive(Debug, Default)]
+    struct Disk(Mutex<DiskState>);
+
+    #[derive(Debug, Default)]
+    struct DiskState {
+        bytes: Vec<u8>,
+        synced: usize,
+        room: Option<usize>,
+        /// Whether it refuses to give back what it took.
+        keeps: bool,
+    }
+
+    impl Storage for Disk {
+        fn append(&self, bytes: &[u8]) -> io::Result<()> {
+            let mut disk = self.0.lock().unwrap();
+            let taken = disk.room.map_or(bytes.len(), |room| (room - disk.bytes.len()).min(bytes.len()));
+            disk.bytes.extend_from_slice(&bytes[..taken]);
+            if taken == bytes.len() { Ok(()) } else { Err(ErrorKind::StorageFull.into()) }
+        }
+
+        fn sync(&self) -> io::Result<()> {
+            let mut disk = self.0.lock().unwrap();
+            disk.synced = disk.bytes.len();
+            Ok(())
+        }
+
+        fn cut(&self, length: u64) -> io::Result<()> {
+            let mut disk = self.0.lock().unwrap();
+            if disk.keeps {
+                return Err(ErrorKind::StorageFull.into());
+            }
+            disk.bytes.truncate(length as usize);
+            disk.synced = disk.synced.min(length as usize);
+            Ok(())
+        }
+    }
+
+    /// A disk with a new journal on it.
+    fn disk(sync: Sync) -> (Arc<Disk>, FileJournal) {
+        let disk = Arc::new(Disk::default());
+        let mut line = Vec::new();
+        encode(&Header { format: FORMAT, inputs: "digest".to_owned() }, &mut line).unwrap();
+        disk.append(&line).unwrap();
+        let storage = Arc::clone(&disk) as Arc<dyn Storage>;
+        let journal = FileJournal::over(storage, Path::new("j"), line.len() as u64, sync).unwrap();
+        (disk, journal)
+    }
+
+    #[test]
+    fn f3_with_each_write_synced_power_loss_takes_nothing_that_was_acted_upon() {
+        let (disk, mut journal) = disk(Sync::Each);
+        let all = events(20);
+        for (number, event) in all.iter().enumerate() {
+            journal.append(std::slice::from_ref(event)).unwrap();
+            let disk = disk.0.lock().unwrap();
+            let left = read_bytes(&disk.bytes[..disk.synced], Path::new("j")).unwrap();
+            assert_eq!(left.events, all[..=number]);
+        }
+    }
+
+    #[test]
+    fn f3_synced_behind_power_loss_takes_an_end_and_nothing_else() {
+        let (disk, mut journal) = disk(Sync::Behind);
+        let all = events(20);
+        for event in &all {
+            journal.append(std::slice::from_ref(event)).unwrap();
+            let disk = disk.0.lock().unwrap();
+            for left in disk.synced..=disk.bytes.len() {
+                let left = read_bytes(&disk.bytes[..left], Path::new("j")).unwrap();
+                assert!(all.starts_with(&left.events));
+            }
+        }
+        // a journal that is closed is synced to its end
+        drop(journal);
+        let disk = disk.0.lock().unwrap();
+        assert_eq!(read_bytes(&disk.bytes[..disk.synced], Path::new("j")).unwrap().events, all);
+    }
+
+    #[test]
+    fn f6_what_there_is_no_room_for_leaves_no_half_line_and_can_be_tried_again() {
+        let all = events(3);
+        for keeps in [false, true] {
+            let (disk, mut journal) = disk(Sync::Each);
+            journal.append(&all[..2]).unwrap();
+            let before = disk.0.lock().unwrap().bytes.clone();
+            for room in 0..40 {
+                {
+                    let mut disk = disk.0.lock().unwrap();
+                    (disk.room, disk.keeps) = (Some(before.len() + room), keeps);
+                }
+                assert!(matches!(journal.append(&all[2..]), Err(JournalError::Full { .. })), "{room}");
+                let disk = disk.0.lock().unwrap();
+                assert!(keeps || disk.bytes == before, "{room}");
+                assert_eq!(read_bytes(&disk.bytes, Path::new("j")).unwrap().events, all[..2], "{room}");
+            }
+            {
+                let mut disk = disk.0.lock().unwrap();
+                (disk.room, disk.keeps) = (None, false);
+            }
+            journal.append(&all[2..]).unwrap();
+            assert_eq!(read_bytes(&disk.0.lock().unwrap().bytes, Path::new("j")).unwrap().events, all);
+        }
     }
 
     #[test]

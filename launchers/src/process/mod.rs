@@ -8,12 +8,14 @@ mod environment;
 mod failure;
 mod follow;
 mod launcher;
+mod memory;
 mod orphans;
 mod resolve;
 mod spawn;
 
 pub use environment::{Environment, EnvironmentError};
 pub use launcher::ProcessLauncher;
+pub use memory::MemoryKills;
 pub use orphans::{EXECUTOR_VARIABLE, stand_guard, sweep_run};
 pub use resolve::{ResolveError, resolve};
 pub use rustix::process::Signal;

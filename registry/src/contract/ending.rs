@@ -77,7 +77,7 @@ pub struct Failure {
     /// Who has to mend it.
     pub blame: Blame,
     /// What kind of failure: `exit`, `signal`, `failed`, `contract`, `timeout`, `stalled`, `pending`, `spawn`,
-    /// `resources`, `storage`, `reference`, `payload`, `killed`, `lost`, `not-supported`
+    /// `resources`, `oom`, `storage`, `reference`, `payload`, `killed`, `lost`, `not-supported`
     /// (docs/formats/exit-codes.md).
     pub code: String,
     /// One sentence for people.
@@ -104,6 +104,19 @@ impl Failure {
             diagnostics: Vec::new(),
             log_tail: Vec::new(),
         }
+    }
+
+    /// Whether the program was ended by force and said nothing about it.
+    pub fn is_by_force(&self) -> bool {
+        // a shell tells the end of what it ran by a status
+        matches!(self.exit, Some(Exit::Signal(9) | Exit::Code(137))) && self.code != "failed"
+    }
+
+    /// Adds to an end by force what is known besides: the kernel did it, because memory ran out.
+    pub fn blame_memory(&mut self) {
+        self.blame = Blame::Platform;
+        "oom".clone_into(&mut self.code);
+        self.message.push_str(": the kernel ended it because memory ran out");
     }
 
     /// Every name by which `retry.on` and `ignoreErrors` can mean this failure.
@@ -212,6 +225,21 @@ mod tests {
         for (exit, progress, wanted) in table {
             assert_eq!(code(exit, progress.clone()), wanted, "{exit} {progress:?}");
         }
+    }
+
+    #[test]
+    fn f11_an_end_by_force_while_memory_ran_out_has_a_code_of_its_own() {
+        let failure = |exit, progress| judge(exit, &[], Said { progress, ..Said::default() }).unwrap_err();
+        assert!(failure(Exit::Code(137), None).is_by_force());
+        assert!(failure(Exit::Signal(9), Some(complete("succeeded"))).is_by_force());
+        assert!(!failure(Exit::Signal(9), Some(complete("failed"))).is_by_force());
+        assert!(
+            !failure(Exit::Signal(11), None).is_by_force() && !failure(Exit::Code(1), None).is_by_force()
+        );
+        let mut killed = failure(Exit::Signal(9), None);
+        killed.blame_memory();
+        assert_eq!((killed.code.as_str(), killed.blame), ("oom", Blame::Platform));
+        assert_eq!(killed.message, "ended with signal SIGKILL: the kernel ended it because memory ran out");
     }
 
     #[test]

@@ -111,6 +111,10 @@ impl Sink for Bars {
             _ => self.say(words),
         }
     }
+
+    fn on_notice(&mut self, words: &str) {
+        self.say(Some(words.to_owned()));
+    }
 }
 
 fn style(template: &str) -> ProgressStyle {

@@ -25,6 +25,10 @@ impl<W: Write + Send> Sink for Lines<W> {
         }
     }
 
+    fn on_notice(&mut self, words: &str) {
+        writeln!(self.out, "{words}").ok();
+    }
+
     fn flush(&mut self) {
         self.out.flush().ok();
     }

@@ -1,0 +1,250 @@
+//! A world of scripted ports for the driver: each can be made to fail, and all of them keep one diary.
+
+use pop_agenda::{
+    Agenda, CancelReason, Outcome, Plan, Recorded, RunEvent, RunOptions, RunOutcome, Scheduler, Sink,
+};
+use pop_executor::{Given, Journal, JournalError, Ports, RunError, RunIdentity, restore, run};
+use pop_handler_base::field_retriever::{Arguments, DefaultLaunchData, Defaults, Environment, Properties};
+use pop_launchers::{Ended, LaunchEvent, LaunchId, LaunchOrder, Launched, Launcher};
+use pop_registry::Catalog;
+use pop_registry::contract::{Exit, LaunchType};
+use serde_json::{Value, json};
+use std::collections::HashMap;
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// What happened in the order in which it did, told by every port.
+type Diary = Arc<Mutex<Vec<String>>>;
+
+struct MemoryJournal {
+    diary: Diary,
+    events: Arc<Mutex<Vec<Recorded>>>,
+    /// The appends that fail, counted from 1, and how.
+    fails: HashMap<usize, io::ErrorKind>,
+    appends: usize,
+}
+
+impl Journal for MemoryJournal {
+    fn append(&mut self, events: &[Recorded]) -> Result<(), JournalError> {
+        self.appends += 1;
+        if let Some(kind) = self.fails.get(&self.appends) {
+            let (path, source) = (PathBuf::from("journal"), io::Error::from(*kind));
+            return Err(match kind {
+                io::ErrorKind::StorageFull => JournalError::Full { path, source },
+                _ => JournalError::Io { path, source },
+            });
+        }
+        for event in events {
+            self.diary.lock().unwrap().push(format!("record {}", word(&event.event)));
+        }
+        self.events.lock().unwrap().extend_from_slice(events);
+        Ok(())
+    }
+}
+
+struct DiarySink(Diary);
+
+impl Sink for DiarySink {
+    fn on_event(&mut self, _: &Plan, recorded: &Recorded) {
+        self.0.lock().unwrap().push(format!("report {}", word(&recorded.event)));
+    }
+
+    fn on_notice(&mut self, words: &str) {
+        self.0.lock().unwrap().push(format!("notice {words}"));
+    }
+}
+
+fn word(event: &RunEvent) -> String {
+    let text = serde_json::to_value(event).unwrap();
+    let (name, fields) = text.as_object().unwrap().iter().next().unwrap();
+    match fields["op"].as_u64() {
+        Some(op) => format!("{name} {op}"),
+        None => name.clone(),
+    }
+}
+
+/// How a program behaves: what it says, after how long it ends, and how; a stubborn one ends by force alone.
+#[derive(Clone)]
+pub(crate) struct Play {
+    pub(crate) says: Vec<LaunchEvent>,
+    pub(crate) takes: Option<Duration>,
+    pub(crate) ended: Ended,
+    pub(crate) is_stubborn: bool,
+}
+
+pub(crate) fn ends(exit: Exit) -> Play {
+    Play {
+        says: Vec::new(),
+        takes: Some(Duration::from_millis(5)),
+        ended: Ended::exited(exit),
+        is_stubborn: false,
+    }
+}
+
+/// A launcher that plays what it was given, in the order of launches; it must end with nothing at work.
+pub(crate) struct Scripted {
+    diary: Diary,
+    plays: Mutex<std::vec::IntoIter<Play>>,
+    at_work: Arc<Mutex<HashMap<LaunchId, mpsc::UnboundedSender<bool>>>>,
+    pub(crate) orders: Mutex<Vec<LaunchOrder>>,
+}
+
+impl Scripted {
+    fn new(diary: &Diary, plays: Vec<Play>) -> Arc<Self> {
+        Arc::new(Self {
+            diary: Arc::clone(diary),
+            plays: Mutex::new(plays.into_iter()),
+            at_work: Arc::default(),
+            orders: Mutex::default(),
+        })
+    }
+
+    pub(crate) fn assert_empty(&self) {
+        assert!(self.at_work.lock().unwrap().is_empty(), "something is still at work");
+        assert_eq!(self.plays.lock().unwrap().len(), 0, "a play was not used");
+    }
+}
+
+impl Launcher for Scripted {
+    fn launch(&self, id: LaunchId, order: LaunchOrder, events: &mpsc::Sender<Launched>) {
+        self.diary.lock().unwrap().push(format!("act launch {}", id.0 >> 32));
+        let is_again = order.again;
+        self.orders.lock().unwrap().push(order);
+        let events = events.clone();
+        if is_again {
+            tokio::spawn(async move { events.send(Launched { id, event: LaunchEvent::Lost }).await });
+            return;
+        }
+        let play = self.plays.lock().unwrap().next().unwrap();
+        let (stop, mut stopped) = mpsc::unbounded_channel();
+        self.at_work.lock().unwrap().insert(id, stop);
+        let at_work = Arc::clone(&self.at_work);
+        tokio::spawn(async move {
+            for event in play.says {
+                events.send(Launched { id, event }).await.unwrap();
+            }
+            let ended = tokio::select! {
+                () = tokio::time::sleep(play.takes.unwrap_or_default()), if play.takes.is_some() => play.ended,
+                exit = stops(&mut stopped, play.is_stubborn) => Ended::exited(exit),
+            };
+            at_work.lock().unwrap().remove(&id);
+            events.send(Launched { id, event: LaunchEvent::Ended(Box::new(ended)) }).await.ok();
+        });
+    }
+
+    fn stop(&self, id: LaunchId, force: bool) {
+        self.diary.lock().unwrap().push(format!(
+            "act {} {}",
+            if force { "kill" } else { "stop" },
+            id.0 >> 32
+        ));
+        if let Some(stop) = self.at_work.lock().unwrap().get(&id) {
+            stop.send(force).ok();
+        }
+    }
+}
+
+/// How a program ends that is asked to.
+async fn stops(stopped: &mut mpsc::UnboundedReceiver<bool>, is_stubborn: bool) -> Exit {
+    while let Some(force) = stopped.recv().await {
+        if force || !is_stubborn {
+            return Exit::Signal(if force { 9 } else { 15 });
+        }
+    }
+    std::future::pending().await
+}
+
+pub(crate) struct World {
+    pub(crate) outcome: Result<RunOutcome, RunError>,
+    pub(crate) diary: Vec<String>,
+    pub(crate) events: Vec<Recorded>,
+    pub(crate) launcher: Arc<Scripted>,
+    pub(crate) plan: Arc<Plan>,
+}
+
+pub(crate) struct Setup {
+    pub(crate) operations: Value,
+    pub(crate) options: RunOptions,
+    pub(crate) plays: Vec<Play>,
+    pub(crate) journal_fails: HashMap<usize, io::ErrorKind>,
+    pub(crate) memory_kills: bool,
+    pub(crate) before: Vec<Recorded>,
+    pub(crate) cancels: Vec<CancelReason>,
+}
+
+pub(crate) fn setup(operations: Value, plays: Vec<Play>) -> Setup {
+    Setup {
+        operations,
+        options: RunOptions::default(),
+        plays,
+        journal_fails: HashMap::new(),
+        memory_kills: false,
+        before: Vec::new(),
+        cancels: Vec::new(),
+    }
+}
+
+pub(crate) async fn drive(setup: Setup) -> World {
+    let mut faults = Vec::new();
+    let agenda = Agenda::parse(json!({"id": "ag", "operations": setup.operations}), &mut faults).unwrap();
+    let plan = Plan::build(agenda, &Catalog::default(), LaunchType::Local, &mut faults).unwrap();
+    let plan = Arc::new(plan);
+    let diary = Diary::default();
+    let launcher = Scripted::new(&diary, setup.plays);
+    let events = Arc::new(Mutex::new(setup.before.clone()));
+    let journal = MemoryJournal {
+        diary: Arc::clone(&diary),
+        events: Arc::clone(&events),
+        fails: setup.journal_fails,
+        appends: 0,
+    };
+    let defaults = Defaults { property_files: Vec::new(), ..Defaults::executor() };
+    let none = Arguments::parse(Vec::<String>::new(), &[]).unwrap();
+    let environment = Environment::from_pairs(Vec::<(String, String)>::new());
+    let launch_data =
+        DefaultLaunchData::from_parts(none, environment, Properties::default(), &defaults).unwrap();
+    let (sender, cancels) = mpsc::unbounded_channel();
+    for reason in setup.cancels {
+        sender.send(reason).unwrap();
+    }
+    let (scheduler, resumed, began) = if setup.before.is_empty() {
+        (Scheduler::new(Arc::clone(&plan), setup.options), None, None)
+    } else {
+        let restored = restore(Arc::clone(&plan), &setup.before);
+        (restored.scheduler, Some(setup.options), restored.began)
+    };
+    let logs = tempfile::tempdir().unwrap();
+    let identity = RunIdentity {
+        run: "r".into(),
+        cid: "c".into(),
+        logs: logs.path().to_owned(),
+        home: None,
+        on: "local".into(),
+    };
+    let ports = Ports {
+        journal: Box::new(journal),
+        sinks: vec![Box::new(DiarySink(Arc::clone(&diary)))],
+        launcher: Arc::clone(&launcher) as Arc<dyn Launcher>,
+        launch_data: Arc::new(launch_data),
+        memory_kills: Box::new(move || setup.memory_kills),
+        cancels,
+        clock: || 1_000,
+    };
+    let given = Given { scheduler, identity, adopted: Vec::new(), resumed, began };
+    let outcome = tokio::spawn(run(given, ports)).await.unwrap();
+    let diary = diary.lock().unwrap().clone();
+    let events = events.lock().unwrap().clone();
+    World { outcome, diary, events, launcher, plan }
+}
+
+pub(crate) fn exec(name: &str, needs: &[&str]) -> Value {
+    json!({"name": name, "type": "exec", "params": {"dependsOn": needs}, "payload": {"command": ["x"]}})
+}
+
+pub(crate) fn outcomes(world: &World) -> Vec<Option<Outcome>> {
+    let restored = restore(Arc::clone(&world.plan), &world.events);
+    world.plan.operations().map(|(op, _)| restored.scheduler.state(op).outcome()).collect()
+}
