@@ -1,5 +1,6 @@
 //! Report lines among a program's output: told from log, read, and bounded.
 
+use memchr::memchr;
 use pop_registry::contract::{
     PROGRESS, PROGRESS_LIMIT, Progress, REPORT_LINE_LIMIT, RESULT, Said, read_json,
 };
@@ -32,14 +33,35 @@ enum State {
 /// What all report lines begin with.
 const STEM: &[u8] = b"pop.report.";
 
+/// Whether the beginning of a line may be that of a report, as far as it is known.
+fn begins_like_report(line: &[u8]) -> bool {
+    let known = line.len().min(STEM.len());
+    line[..known] == STEM[..known]
+}
+
 impl ReportLines {
     /// Takes a piece of the stream; what is no report goes to `rest`, reports to `sayings`.
-    pub fn take(&mut self, mut piece: &[u8], sayings: &mut Sayings, rest: &mut impl FnMut(&[u8])) {
-        while !piece.is_empty() {
-            let line_end = piece.iter().position(|byte| *byte == b'\n');
-            let (part, next) = piece.split_at(line_end.map_or(piece.len(), |at| at + 1));
-            self.part(part, line_end.is_some(), sayings, rest);
-            piece = next;
+    pub fn take(&mut self, piece: &[u8], sayings: &mut Sayings, rest: &mut impl FnMut(&[u8])) {
+        // lines that are no reports are handed on together
+        let (mut from, mut at) = (0, 0);
+        while at < piece.len() {
+            let line_end = memchr(b'\n', &piece[at..]);
+            let end = line_end.map_or(piece.len(), |length| at + length + 1);
+            let part = &piece[at..end];
+            let is_begun = self.state != State::Undecided || !self.held.is_empty();
+            if self.state == State::Rest || (!is_begun && !begins_like_report(part)) {
+                self.state = if line_end.is_some() { State::Undecided } else { State::Rest };
+            } else {
+                if from < at {
+                    rest(&piece[from..at]);
+                }
+                self.part(part, line_end.is_some(), sayings, rest);
+                from = end;
+            }
+            at = end;
+        }
+        if from < piece.len() {
+            rest(&piece[from..]);
         }
     }
 
@@ -64,8 +86,7 @@ impl ReportLines {
 
     fn decide(&mut self, rest: &mut impl FnMut(&[u8])) {
         if self.state == State::Undecided {
-            let known = self.held.len().min(STEM.len());
-            if self.held[..known] != STEM[..known] {
+            if !begins_like_report(&self.held) {
                 rest(&self.held);
                 self.held.clear();
                 self.state = State::Rest;

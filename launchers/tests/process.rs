@@ -75,6 +75,36 @@ async fn f25_what_cannot_be_started_says_why() {
 }
 
 #[tokio::test]
+async fn f25_what_the_kernel_does_not_execute_says_why() {
+    use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+    let folder = tempfile::tempdir().unwrap();
+    let own = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let program = |name: &str, bytes: &[u8]| {
+        std::fs::write(own(name), bytes).unwrap();
+        std::fs::set_permissions(own(name), std::fs::Permissions::from_mode(0o755)).unwrap();
+        own(name)
+    };
+    // the machine for which a program was built is its bytes 18 and 19; there is none of this number
+    let mut foreign = std::fs::read("/bin/true").unwrap();
+    foreign[18..20].copy_from_slice(&[0xfe, 0xca]);
+    let mut open = std::fs::OpenOptions::new();
+    let _writing = open.append(true).create(true).mode(0o755).open(own("busy")).unwrap();
+    for (program, why) in [
+        (program("foreign", &foreign), "Exec format error"),
+        (own("busy"), "Text file busy"),
+        (
+            program("script", b"#!/no/such/python3\n"),
+            "is a script for `/no/such/python3`, which is not there",
+        ),
+        (program("nothing", b""), "Exec format error"),
+    ] {
+        let failure = end(order(&[&program])).await.exit.unwrap_err();
+        assert_eq!((failure.blame, failure.code.as_str()), (Blame::Handler, "spawn"));
+        assert!(failure.message.contains(&program) && failure.message.contains(why), "{}", failure.message);
+    }
+}
+
+#[tokio::test]
 async fn f31_standard_input_is_empty() {
     assert_eq!(end(order(&["cat"])).await.exit, Ok(Exit::Code(0)));
 }
@@ -119,7 +149,7 @@ async fn lines_are_handed_on_as_they_come() {
 }
 
 #[tokio::test]
-async fn progress_is_told_while_it_runs_and_f23_a_flood_is_merged() {
+async fn f23_progress_is_told_while_it_runs_and_a_flood_is_merged() {
     let script = r#"i=0; while [ $i -lt 20000 ]; do echo "pop.report.progress {\"percentComplete\":$((i/200))}"; i=$((i+1)); done"#;
     let (events, ended) = follow(shell(script), |_, _| {}).await;
     let told = events.iter().filter(|event| matches!(event, LaunchEvent::Progress(_))).count();
