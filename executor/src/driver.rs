@@ -194,7 +194,10 @@ impl Driver {
                 let expected = self.expected.remove(&launched.id).unwrap_or_default();
                 let mut verdict = order::verdict(&expected, *ended);
                 if let Err(failure) = &mut verdict.result {
-                    if failure.code == "resources" && self.postponed.put_off(launched.id, Instant::now()) {
+                    let is_alone = self.expected.is_empty();
+                    if failure.code == "resources"
+                        && self.postponed.put_off(launched.id, Instant::now(), is_alone)
+                    {
                         if !replace(&mut self.is_put_off_told, true) {
                             self.notice(&format!("{}: it is tried again for a while", failure.message));
                         }
@@ -205,6 +208,7 @@ impl Driver {
                     }
                 }
                 self.postponed.forget(launched.id);
+                self.postponed.hasten(Instant::now());
                 Input::Ended { op, attempt, verdict }
             }
             // operations are launched without lines

@@ -8,8 +8,8 @@ use tokio::time::{Duration, Instant};
 const FIRST_WAIT: Duration = Duration::from_millis(50);
 /// No wait is longer.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
-/// How often a launch is put off, half a minute in all; then its attempt has failed.
-const MOST_TIMES: u32 = 12;
+/// How long a launch is tried while nothing runs whose end could make room for it; then its attempt has failed.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What is to be launched again, and when.
 #[derive(Debug, Default)]
@@ -17,20 +17,31 @@ pub(crate) struct Postponed {
     launches: HashMap<LaunchId, Wait>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Wait {
-    times: u32,
+    since: Instant,
+    /// How long the next wait is.
+    pause: Duration,
     /// None while it is tried.
     until: Option<Instant>,
 }
 
 impl Postponed {
-    /// Puts a launch off; false if it was put off too often.
-    pub(crate) fn put_off(&mut self, id: LaunchId, now: Instant) -> bool {
-        let wait = self.launches.entry(id).or_default();
-        wait.until = Some(now + (FIRST_WAIT * 2_u32.pow(wait.times)).min(LONGEST_WAIT));
-        wait.times += 1;
-        wait.times <= MOST_TIMES
+    /// Puts a launch off; false if there is no more sense in that. `is_alone`: nothing else runs.
+    pub(crate) fn put_off(&mut self, id: LaunchId, now: Instant, is_alone: bool) -> bool {
+        let first = Wait { since: now, pause: FIRST_WAIT, until: None };
+        let wait = self.launches.entry(id).or_insert(first);
+        wait.until = Some(now + wait.pause);
+        wait.pause = (wait.pause * 2).min(LONGEST_WAIT);
+        !is_alone || now < wait.since + PATIENCE
+    }
+
+    /// Something has ended: whoever waits longest need wait no longer.
+    pub(crate) fn hasten(&mut self, now: Instant) {
+        let waiting = self.launches.values_mut().filter(|wait| wait.until.is_some());
+        if let Some(wait) = waiting.min_by_key(|wait| wait.since) {
+            wait.until = Some(now);
+        }
     }
 
     /// Forgets a launch that is over; true if it was waiting.
