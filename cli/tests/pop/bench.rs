@@ -3,13 +3,16 @@
 use crate::steady::steady;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::inotify;
-use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
+use rustix::process::{
+    Pid, PidfdFlags, Resource, Rlimit, Signal, WaitId, WaitIdOptions, getrlimit, kill_process, pidfd_open,
+    prlimit, waitid,
+};
 use serde_json::Value;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::os::unix::process::ExitStatusExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
@@ -33,7 +36,7 @@ pub(crate) struct Call<'b> {
     variables: Vec<(String, String)>,
     stdin: Option<Vec<u8>>,
     stdout: Option<Stdio>,
-    memory_kib: Option<u64>,
+    prelude: Option<String>,
     signals: &'static str,
 }
 
@@ -130,7 +133,7 @@ impl Bench {
             variables: Vec::new(),
             stdin: None,
             stdout: None,
-            memory_kib: None,
+            prelude: None,
             signals: DEFAULT,
         }
     }
@@ -221,30 +224,40 @@ impl Call<'_> {
         self
     }
 
-    /// Writes standard output to a reader that is gone.
-    pub(crate) fn into_closed_pipe(mut self) -> Self {
-        self.stdout = Some(std::io::pipe().unwrap().1.into());
+    /// Writes standard output to a reader of the test's own.
+    pub(crate) fn to(mut self, writer: std::io::PipeWriter) -> Self {
+        self.stdout = Some(writer.into());
         self
     }
 
+    /// Writes standard output to a reader that is gone.
+    pub(crate) fn into_closed_pipe(self) -> Self {
+        self.to(std::io::pipe().unwrap().1)
+    }
+
     /// Limits the address space to two gigabytes.
-    pub(crate) fn within_two_gigabytes(mut self) -> Self {
-        self.memory_kib = Some(2 * 1024 * 1024);
+    pub(crate) fn within_two_gigabytes(self) -> Self {
+        self.after("ulimit -v 2097152")
+    }
+
+    /// Has a shell do something before it becomes the program: set a limit, open a file.
+    pub(crate) fn after(mut self, line: &str) -> Self {
+        self.prelude = Some(line.to_owned());
         self
     }
 
     fn command(&mut self) -> Command {
         let program = env!("CARGO_BIN_EXE_pop");
-        let mut command = match self.memory_kib {
+        let mut command = match &self.prelude {
             // whoever started the tests may have signals ignored, and children inherit that
             None => {
                 let mut env = Command::new("/usr/bin/env");
                 env.args([self.signals, program]);
                 env
             }
-            Some(kib) => {
+            Some(line) => {
                 let mut shell = Command::new("/bin/sh");
-                shell.args(["-c", &format!("ulimit -v {kib}; exec \"$@\""), "sh", program]);
+                shell.args(["-c", &format!("{line}; exec \"$@\""), "sh", program]);
                 shell
             }
         };
@@ -349,6 +362,36 @@ impl Running {
     /// Sends a signal.
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Stops it, as Ctrl-Z does, and waits until it is.
+    pub(crate) fn stop(&self) {
+        self.signal(Signal::STOP);
+        waitid(WaitId::Pid(Pid::from_child(&self.child)), WaitIdOptions::STOPPED).unwrap();
+    }
+
+    /// Lets it write as much and open as many files as it wants.
+    pub(crate) fn is_set_free(&self) {
+        self.limit(Resource::Fsize, None);
+        self.limit(Resource::Nofile, Some(1024));
+    }
+
+    /// Lets it open no more files than it has open now.
+    pub(crate) fn may_open_no_more(&self) {
+        let is_free = |number: &u64| !Path::new(&format!("/proc/{}/fd/{number}", self.pid())).is_symlink();
+        self.limit(Resource::Nofile, (0..).find(is_free));
+    }
+
+    fn limit(&self, what: Resource, current: Option<u64>) {
+        let pid = Pid::from_child(&self.child);
+        prlimit(Some(pid), what, Rlimit { current, maximum: getrlimit(what).maximum }).unwrap();
+    }
+
+    /// The most memory that it has had at a time, in KiB.
+    pub(crate) fn peak_memory_kib(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        line.trim().strip_suffix(" kB").unwrap().parse().unwrap()
     }
 
     /// Waits for its end.

@@ -22,7 +22,7 @@ operations:
 "#;
 
 #[test]
-fn f1_killed_and_resumed_nothing_that_finished_runs_again_and_nothing_is_left_behind() {
+fn f1_f10_killed_and_resumed_nothing_that_finished_runs_again_and_nothing_is_left_behind() {
     for sync in ["behind", "each"] {
         let bench = Bench::with_agenda(HOLDING);
         let running = bench.call("run a.yaml -j 2 --sync").argument(sync).spawn();

@@ -270,7 +270,7 @@ fn what_refers_to_nothing_is_refused_with_the_nearest_name() {
 }
 
 #[test]
-fn params_that_this_version_does_not_carry_out_are_refused() {
+fn f79_f80_f81_f84_params_that_this_version_does_not_carry_out_are_refused() {
     for name in [
         "skipPattern",
         "delayMs",

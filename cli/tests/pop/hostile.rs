@@ -2,6 +2,7 @@
 
 use crate::bench::{Bench, Ended};
 use pop_field_retriever::payload::{PayloadRule, encode};
+use rustix::process::Signal;
 use std::fmt::Write as _;
 use std::fs::File;
 
@@ -138,9 +139,20 @@ fn f36_a_file_of_a_gigabyte_and_a_stream_without_end_are_refused_by_their_size()
     File::create(bench.path("huge.yaml")).unwrap().set_len(1 << 30).unwrap();
     let said = refused(&bench, "huge.yaml", "too-large").stderr;
     assert!(said.contains("more than 268435456 bytes"), "{said}");
-    // f90: a pipe that never ends
+}
+
+#[test]
+fn f90_an_agenda_without_end_is_refused_by_its_size_and_one_that_never_comes_waits_for_a_signal() {
+    let bench = Bench::new();
     let said = refused(&bench, "/dev/zero", "too-large").stderr;
     assert!(said.contains("more than 268435456 bytes"), "{said}");
+    let ended = bench.call("run -").after("exec < /dev/zero; ulimit -v 2097152").ends(3);
+    assert!(ended.stderr.contains("more than 268435456 bytes"), "{}", ended.stderr);
+    bench.fifo("never");
+    let running = bench.call("run -").after("exec 3<> never < never").spawn();
+    running.signal(Signal::TERM);
+    assert_eq!(running.end().code, 143);
+    assert!(!bench.has(".pop"));
 }
 
 #[test]

@@ -4,11 +4,14 @@
 mod bench;
 mod chaos;
 mod crash;
+mod disk;
 mod faults;
+mod handlers;
 mod help;
 mod hostile;
 mod inputs;
 mod outcomes;
+mod owner;
 mod registries;
 mod screens;
 mod steady;

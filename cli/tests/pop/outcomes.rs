@@ -250,7 +250,7 @@ operations:
 }
 
 #[test]
-fn exit_status_and_final_report_must_agree() {
+fn f22_exit_status_and_final_report_must_agree() {
     let complete = |word: &str| {
         format!(
             "echo 'pop.report.progress {{\"processingState\":\"COMPLETE\",\"processingStateMessage\":\"{word}\"}}'"

@@ -259,11 +259,20 @@ fn f89_surroundings_do_not_change_what_is_said() {
         ("LANG", "de_DE.UTF-8"),
         ("LC_ALL", "C"),
         ("HOME", "/nowhere"),
+        ("TZ", "Pacific/Chatham"),
     ] {
         let ended = bench.call("run a.yaml -j 1").variable(name, value).ends(10);
         assert_eq!(ended.screen(), plain, "{name}={value}");
         bench.call("explain last thumb").variable(name, value).ends(0);
         bench.call("check none.yaml").variable(name, value).ends(3);
+    }
+    // neither does what a shell may have set before
+    for line in ["umask 000", "umask 077", "exec < /dev/null", "exec <&-", "cd ."] {
+        assert_eq!(bench.call("run a.yaml -j 1").after(line).ends(10).screen(), plain, "{line}");
+        let journal = bench.run_folder().join("journal");
+        let mode =
+            std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(journal).unwrap().permissions());
+        assert_eq!(mode & 0o777, 0o600, "{line}");
     }
 }
 

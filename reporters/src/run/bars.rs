@@ -157,7 +157,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_fit_the_terminal() {
+    fn f89_lines_fit_a_narrow_terminal() {
         let text = wrapped("ending: interrupted, running operations are asked to stop", 30);
         assert_eq!(text, "ending: interrupted, running\n    operations are asked to\n    stop");
         assert!(text.lines().all(|line| line.chars().count() < 30));

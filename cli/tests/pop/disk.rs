@@ -1,0 +1,107 @@
+//! Disks that are full or refuse: the journal waits for room, a log that cannot be written fails its attempt alone.
+
+use crate::bench::{Bench, Call};
+use rustix::process::Signal;
+use serde_json::json;
+
+/// Thirty operations one after another, and one beside them that runs until `fifo` is written to.
+fn chain() -> Bench {
+    let mut operations = vec![json!({"name": "long", "type": "exec",
+        "payload": {"command": ["sh", "-c", "read line < fifo; echo > went-on"]}})];
+    for number in 0..30 {
+        let needs: Vec<String> = (number > 0).then(|| format!("op{}", number - 1)).into_iter().collect();
+        operations
+            .push(json!({"name": format!("op{number}"), "type": "exec", "params": {"dependsOn": needs},
+            "payload": {"command": ["./x"]}}));
+    }
+    let bench = Bench::with_agenda(&json!({ "operations": operations }).to_string());
+    bench.program("x", "#!/bin/sh\necho x >> ran\n");
+    bench.fifo("fifo");
+    bench
+}
+
+/// Files may grow to four kilobytes until somebody lets them grow further.
+fn on_a_small_disk(call: Call<'_>) -> Call<'_> {
+    call.after("trap '' XFSZ; ulimit -S -f 8")
+}
+
+#[test]
+fn f6_a_run_waits_for_room_for_its_journal_and_goes_on_by_itself() {
+    let bench = chain();
+    let mut running = on_a_small_disk(bench.call("run a.yaml -j 2")).spawn();
+    running.says("there is no room for journal `");
+    let ran = bench.read("ran");
+    // what runs goes on meanwhile
+    std::fs::write(bench.path("fifo"), "go\n").unwrap();
+    bench.wait_for("went-on", 1);
+    assert_eq!((bench.read("ran") == ran, ran.len() < 60), (true, true));
+    // and what the journal has is whole
+    assert!(bench.shown()["outcome"].is_null());
+    running.is_set_free();
+    running.says("there is room for the journal again");
+    let ended = running.end();
+    assert_eq!((ended.code, bench.read("ran").len()), (0, 60), "{}", ended.stderr);
+    assert_eq!(ended.stderr.matches("there is no room").count(), 1, "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("/journal` (File too large (os error 27)): nothing new is started"),
+        "{}",
+        ended.stderr
+    );
+    assert_eq!(bench.shown()["outcome"], "succeeded");
+}
+
+#[test]
+fn f6_a_signal_ends_the_wait_for_room_and_the_run_can_be_resumed() {
+    let bench = chain();
+    let mut running = on_a_small_disk(bench.call("run a.yaml -j 2 --output json")).spawn();
+    running.says("there is no room for journal `");
+    running.signal(Signal::INT);
+    let ended = running.end();
+    assert_eq!(ended.code, 15, "{}", ended.stderr);
+    assert!(ended.stderr.contains("hint: everything that ran was stopped"), "{}", ended.stderr);
+    assert!(ended.events().iter().all(|event| event["event"].is_string()));
+    let resumed = bench.call("resume last").spawn();
+    std::fs::write(bench.path("fifo"), "go\n").unwrap();
+    assert_eq!(resumed.end().code, 0);
+    // the one whose end could not be written has run twice
+    assert!((30..=31).contains(&bench.read("ran").matches('x').count()));
+}
+
+#[test]
+fn f7_f8_a_log_that_cannot_be_written_fails_its_attempt_and_no_other() {
+    let targets = [
+        ("full", "/dev/full", "os error 28"),
+        ("broken", "/proc/self/mem", "os error 5"),
+        ("gone", "/no/x", "os error 2"),
+    ];
+    let links: String = targets
+        .iter()
+        .map(|(name, target, _)| format!("ln -s {target} .pop/runs/$POP_RUN_ID/out/{name}.1.log; "))
+        .collect();
+    let mut operations =
+        vec![json!({"name": "before", "type": "exec", "payload": {"command": ["sh", "-c", links]}})];
+    for name in targets.map(|(name, ..)| name).into_iter().chain(["again", "free"]) {
+        operations.push(json!({"name": name, "type": "exec", "params": {"dependsOn": "before"},
+            "payload": {"command": ["sh", "-c", "echo hi"]}}));
+    }
+    let bench = Bench::with_agenda(&json!({ "operations": operations }).to_string());
+    let said = bench.pop(10, "run a.yaml --keep-going").stderr;
+    for (name, _, errno) in targets {
+        let told = bench.operation(name)["diagnosticEvents"][0].clone();
+        assert_eq!(
+            (&told["statusCode"], &told["payload"]["blame"]),
+            (&json!("storage"), &json!("platform")),
+            "{name}"
+        );
+        let message = told["message"].as_str().unwrap();
+        assert!(
+            message.starts_with("its log could not be written: ") && message.contains(errno),
+            "{message}"
+        );
+        // what it printed last is there all the same
+        assert_eq!(told["payload"]["logTail"], json!(["hi"]));
+    }
+    assert!(said.contains("3 succeeded, 3 failed"), "{said}");
+    // another attempt has another file
+    bench.pop(0, "resume last");
+}
