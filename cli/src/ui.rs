@@ -17,10 +17,15 @@ pub(crate) fn say(line: &str) {
     writeln!(anstream::stderr(), "{line}").ok();
 }
 
-/// Writes data. When nobody reads it any more, the command is over; when it cannot be kept, that is an error.
+/// Writes data that is text.
 pub(crate) fn print(text: &str) {
+    print_bytes(text.as_bytes());
+}
+
+/// Writes data. When nobody reads it any more, the command is over; when it cannot be kept, that is an error.
+pub(crate) fn print_bytes(bytes: &[u8]) {
     let mut out = std::io::stdout().lock();
-    if let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+    if let Err(error) = out.write_all(bytes).and_then(|()| out.flush()) {
         if error.kind() == ErrorKind::BrokenPipe {
             std::process::exit(0);
         }

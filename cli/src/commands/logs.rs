@@ -9,7 +9,6 @@ use pop_executor::operation_log;
 use pop_reporters::run::visible;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::inotify;
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, IsTerminal as _, Read as _, Seek as _, SeekFrom};
@@ -74,21 +73,28 @@ impl Printer {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             Err(error) => return Err(error),
         };
-        file.seek(SeekFrom::Start(from))?;
         let mut piece = vec![0; 64 * 1024];
         let mut at = from;
         loop {
-            let count = file.read(&mut piece)?;
+            file.seek(SeekFrom::Start(at))?;
+            let mut count = file.read(&mut piece)?;
             if count == 0 {
                 break;
+            }
+            // of a piece in the middle only whole lines, so that no character is taken apart
+            if count == piece.len() {
+                count = piece.iter().rposition(|byte| *byte == b'\n').map_or(count, |end| end + 1);
             }
             if self.last.as_ref() != Some(&path) {
                 ui::print(&format!("==> {heading} <==\n"));
                 self.last = Some(path.clone());
             }
-            let text = String::from_utf8_lossy(&piece[..count]);
             // a file gets the bytes that were printed, a terminal none that would move its cursor
-            ui::print(&if self.is_terminal { Cow::from(visible(&text)) } else { text });
+            if self.is_terminal {
+                ui::print(&visible(&String::from_utf8_lossy(&piece[..count])));
+            } else {
+                ui::print_bytes(&piece[..count]);
+            }
             at += count as u64;
         }
         self.read.insert(path, at);

@@ -36,7 +36,7 @@ pub(crate) fn perform(cli: Cli) -> Result<u8, CommandError> {
                 "pop",
                 &mut script,
             );
-            ui::print(&String::from_utf8_lossy(&script));
+            ui::print_bytes(&script);
             Ok(0)
         }
         Command::Guard { executor } => {
@@ -47,7 +47,7 @@ pub(crate) fn perform(cli: Cli) -> Result<u8, CommandError> {
             let mut page = Vec::new();
             let rendered = clap_mangen::Man::new(grammar()).render(&mut page);
             rendered.map_err(|error| CommandError::new(Kind::Internal, error.to_string()))?;
-            ui::print(&String::from_utf8_lossy(&page));
+            ui::print_bytes(&page);
             Ok(0)
         }
     }

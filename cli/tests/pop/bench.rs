@@ -1,25 +1,21 @@
 //! A folder of its own for each test, the program run in it with a clean environment, and all that it said.
 
+use crate::running::Running;
 use crate::steady::steady;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::inotify;
-use rustix::process::{
-    Pid, PidfdFlags, Resource, Rlimit, Signal, WaitId, WaitIdOptions, getrlimit, kill_process, pidfd_open,
-    prlimit, waitid,
-};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use serde_json::Value;
 use std::fs;
-use std::io::{BufRead as _, BufReader, Read, Write as _};
+use std::io::Write as _;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
-use std::os::unix::process::ExitStatusExt as _;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 use tempfile::TempDir;
 
 /// How long anything may be waited for: far more than it takes, so that a test that hangs fails.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A folder in which a test writes files and runs `pop`.
 pub(crate) struct Bench {
@@ -40,20 +36,6 @@ pub(crate) struct Call<'b> {
     signals: &'static str,
 }
 
-/// A `pop` that runs while the test does something.
-pub(crate) struct Running {
-    child: Child,
-    folder: PathBuf,
-    stdout: Heard,
-    stderr: Heard,
-}
-
-/// What is heard of a stream, line by line.
-struct Heard {
-    lines: Receiver<String>,
-    text: String,
-}
-
 /// How a call ended and what it said.
 #[derive(Debug)]
 pub(crate) struct Ended {
@@ -63,7 +45,7 @@ pub(crate) struct Ended {
     pub(crate) stdout: String,
     /// Standard error.
     pub(crate) stderr: String,
-    folder: PathBuf,
+    pub(crate) folder: PathBuf,
 }
 
 impl Bench {
@@ -282,10 +264,7 @@ impl Call<'_> {
             // a program that ends without reading is no fault of the one that writes
             child.stdin.take().unwrap().write_all(text).ok();
         }
-        let stdout = child.stdout.take().map_or_else(|| Heard::of(std::io::empty()), Heard::of);
-        let stderr = Heard::of(child.stderr.take().unwrap());
-        let folder = self.bench.folder.path().canonicalize().unwrap();
-        Running { child, folder, stdout, stderr }
+        Running::of(child, self.bench.folder.path().canonicalize().unwrap())
     }
 
     /// Runs it to its end.
@@ -299,118 +278,6 @@ impl Call<'_> {
         let ended = self.run();
         assert_eq!(ended.code, code, "pop {arguments}\n{}\n{}", ended.stdout, ended.stderr);
         ended
-    }
-}
-
-impl Heard {
-    fn of(stream: impl Read + Send + 'static) -> Self {
-        let mut stream = BufReader::new(stream);
-        let (sender, lines) = channel();
-        std::thread::spawn(move || {
-            let mut line = Vec::new();
-            while stream.read_until(b'\n', &mut line).is_ok_and(|count| count > 0) {
-                let text = String::from_utf8_lossy(&line).into_owned();
-                line.clear();
-                if sender.send(text).is_err() {
-                    break;
-                }
-            }
-        });
-        Self { lines, text: String::new() }
-    }
-
-    /// Waits for a line that holds these words.
-    fn wait_for(&mut self, words: &str) {
-        loop {
-            let line = self.lines.recv_timeout(PATIENCE);
-            let line = line.unwrap_or_else(|_| unreachable!("no {words:?} in {:?}", self.text));
-            self.text.push_str(&line);
-            if line.contains(words) {
-                return;
-            }
-        }
-    }
-
-    /// All that is heard until the stream ends.
-    fn until_end(mut self) -> String {
-        loop {
-            match self.lines.recv_timeout(PATIENCE) {
-                Ok(line) => self.text.push_str(&line),
-                Err(RecvTimeoutError::Disconnected) => return self.text,
-                Err(RecvTimeoutError::Timeout) => unreachable!("no end after {:?}", self.text),
-            }
-        }
-    }
-}
-
-impl Running {
-    /// Its number.
-    pub(crate) fn pid(&self) -> u32 {
-        self.child.id()
-    }
-
-    /// Waits for a line on standard error that holds these words.
-    pub(crate) fn says(&mut self, words: &str) {
-        self.stderr.wait_for(words);
-    }
-
-    /// Waits for a line on standard output that holds these words.
-    pub(crate) fn prints(&mut self, words: &str) {
-        self.stdout.wait_for(words);
-    }
-
-    /// Sends a signal.
-    pub(crate) fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.child), signal).unwrap();
-    }
-
-    /// Stops it, as Ctrl-Z does, and waits until it is.
-    pub(crate) fn stop(&self) {
-        self.signal(Signal::STOP);
-        waitid(WaitId::Pid(Pid::from_child(&self.child)), WaitIdOptions::STOPPED).unwrap();
-    }
-
-    /// Lets it write as much and open as many files as it wants.
-    pub(crate) fn is_set_free(&self) {
-        self.limit(Resource::Fsize, None);
-        self.limit(Resource::Nofile, Some(1024));
-    }
-
-    /// Lets it open no more files than it has open now.
-    pub(crate) fn may_open_no_more(&self) {
-        let is_free = |number: &u64| !Path::new(&format!("/proc/{}/fd/{number}", self.pid())).is_symlink();
-        self.limit(Resource::Nofile, (0..).find(is_free));
-    }
-
-    fn limit(&self, what: Resource, current: Option<u64>) {
-        let pid = Pid::from_child(&self.child);
-        prlimit(Some(pid), what, Rlimit { current, maximum: getrlimit(what).maximum }).unwrap();
-    }
-
-    /// The most memory that it has had at a time, in KiB.
-    pub(crate) fn peak_memory_kib(&self) -> u64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-        line.trim().strip_suffix(" kB").unwrap().parse().unwrap()
-    }
-
-    /// Waits for its end.
-    pub(crate) fn end(mut self) -> Ended {
-        let (stdout, stderr) = (self.stdout.until_end(), self.stderr.until_end());
-        let status = self.child.wait().unwrap();
-        let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap());
-        let ended = Ended { code, stdout, stderr, folder: self.folder };
-        for said in [&ended.stdout, &ended.stderr] {
-            assert!(!said.contains('\u{1b}'), "escape bytes go into no pipe: {said}");
-            assert!(!said.contains("panicked") && !said.contains("RUST_BACKTRACE"), "{said}");
-        }
-        ended
-    }
-
-    /// Ends it as a crash does, and takes nothing more from it.
-    pub(crate) fn crash(mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
     }
 }
 

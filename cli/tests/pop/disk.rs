@@ -74,10 +74,8 @@ fn f7_f8_a_log_that_cannot_be_written_fails_its_attempt_and_no_other() {
         ("broken", "/proc/self/mem", "os error 5"),
         ("gone", "/no/x", "os error 2"),
     ];
-    let links: String = targets
-        .iter()
-        .map(|(name, target, _)| format!("ln -s {target} .pop/runs/$POP_RUN_ID/out/{name}.1.log; "))
-        .collect();
+    let link = |(name, target, _)| format!("ln -s {target} .pop/runs/$POP_RUN_ID/out/{name}.1.log");
+    let links = targets.map(link).join("; ");
     let mut operations =
         vec![json!({"name": "before", "type": "exec", "payload": {"command": ["sh", "-c", links]}})];
     for name in targets.map(|(name, ..)| name).into_iter().chain(["again", "free"]) {

@@ -176,3 +176,13 @@ fn f26_a_crash_is_told_by_the_name_of_its_signal_and_tried_again_after_its_wait_
         .collect();
     assert!(starts.len() == 2 && starts[1] - starts[0] >= 30, "{starts:?}");
 }
+
+#[test]
+fn f19_a_character_at_the_edge_of_a_piece_stays_whole() {
+    let script = "head -c 65535 /dev/zero | tr '\\0' x; echo é";
+    let operation = json!({"name": "a", "type": "exec", "payload": {"command": ["sh", "-c", script]}});
+    let bench = Bench::with_agenda(&json!({"operations": [operation]}).to_string());
+    bench.pop(0, "run a.yaml");
+    let printed = bench.pop(0, "logs last").stdout;
+    assert_eq!(printed, format!("==> a <==\n{}é\n", "x".repeat(65_535)));
+}

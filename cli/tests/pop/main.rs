@@ -13,6 +13,7 @@ mod inputs;
 mod outcomes;
 mod owner;
 mod registries;
+mod running;
 mod screens;
 mod steady;
 mod tellings;
