@@ -12,6 +12,11 @@ check:
 test:
     cargo test --workspace --all-features
 
+# the tables of promises, written anew from their rows and what the tests say
+tables:
+    cargo test --workspace --all-features 2>&1 | tee target/results.txt
+    cargo xtask faults target/results.txt
+
 # every crate alone, so that none lives on another's features
 check-each:
     for crate in document policy registry field-retriever agenda launchers reporters handler-base executor cli samples; do cargo check -p pop-$crate; done

@@ -256,10 +256,13 @@ impl Driver {
                         () = sleep(NO_ROOM_WAIT) => {}
                     }
                 }
-                Ok(()) if is_told => {
-                    return Ok(self.notice("there is room for the journal again: the run goes on"));
+                Ok(()) => {
+                    if is_told {
+                        self.notice("there is room for the journal again: the run goes on");
+                    }
+                    return Ok(());
                 }
-                other => return other,
+                Err(error) => return Err(error),
             }
         }
     }
