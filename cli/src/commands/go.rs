@@ -9,7 +9,7 @@ use pop_field_retriever::LaunchDataWrapper;
 use pop_launchers::choose;
 use pop_launchers::process::{EXECUTOR_VARIABLE, MemoryKills};
 use pop_registry::contract::Millis;
-use pop_reporters::run::{Bars, JsonEvents, Lines, Spool, summary};
+use pop_reporters::run::{Apart, Bars, JsonEvents, Lines, Spool, summary};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -59,7 +59,7 @@ pub(crate) fn go(
     let told = Arc::new(Mutex::new(history));
     let settled = given.scheduler.tally();
     let settled = u64::from(settled.succeeded + settled.skipped);
-    let mut sinks = sinks(args.output, &given.identity.run, started, settled);
+    let mut sinks = sinks(args.output, &given, started, settled)?;
     if args.output == Output::Text {
         sinks.push(Box::new(Telling(Arc::clone(&told))));
     }
@@ -99,14 +99,23 @@ pub(crate) fn go(
     Ok(outcome.exit_code())
 }
 
-fn sinks(output: Output, run: &str, started: Millis, settled: u64) -> Vec<Box<dyn Sink>> {
-    match output {
+fn sinks(
+    output: Output,
+    given: &Given,
+    started: Millis,
+    settled: u64,
+) -> std::io::Result<Vec<Box<dyn Sink>>> {
+    Ok(match output {
         Output::Json => {
-            vec![Box::new(JsonEvents::new(Spool::new(std::io::stdout()), run, started)), Box::new(Notices)]
+            let events = JsonEvents::new(Spool::new(std::io::stdout()), &*given.identity.run, started);
+            vec![Box::new(events), Box::new(Notices)]
         }
-        Output::Text if ui::can_draw() => vec![Box::new(Bars::new(ui::columns(), settled))],
+        Output::Text if ui::can_draw() => {
+            let plan = Arc::clone(given.scheduler.plan());
+            vec![Box::new(Apart::new(plan, Bars::new(ui::columns(), settled))?)]
+        }
         Output::Text => vec![Box::new(Lines::new(Spool::new(std::io::stderr())))],
-    }
+    })
 }
 
 /// Tells people what is no event, where events go to a program.

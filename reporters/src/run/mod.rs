@@ -1,5 +1,6 @@
 //! What people and machines see of a run: bars on a terminal, lines elsewhere, JSON for programs, a summary at the end.
 
+mod apart;
 mod bars;
 mod json;
 mod lines;
@@ -7,6 +8,7 @@ mod spool;
 mod summary;
 mod words;
 
+pub use apart::Apart;
 pub use bars::Bars;
 pub use json::{JsonEvents, operation_json, run_json};
 pub use lines::Lines;
