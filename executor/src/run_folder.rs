@@ -90,7 +90,14 @@ impl RunFolder {
     /// Makes the folder of a new run, with its inputs in it, and takes its lock.
     pub fn create(runs: &Path, run: &str, inputs: &Inputs) -> Result<(Self, Lock), FolderError> {
         let folder = Self { path: runs.join(run) };
+        let new = runs
+            .ancestors()
+            .take_while(|above| !above.exists() && *above != Path::new(""))
+            .collect::<Vec<_>>();
         make_folder(runs, true)?;
+        for folder in new.into_iter().filter_map(Path::parent) {
+            sync_folder(if folder == Path::new("") { Path::new(".") } else { folder })?;
+        }
         make_folder(&folder.path, false)?;
         let lock = folder.lock()?;
         let kept = folder.path.join(INPUTS);

@@ -105,6 +105,28 @@ operations:
 }
 
 #[test]
+fn f2_a_damaged_journal_is_resumed_when_it_is_cut_where_it_says() {
+    let bench = Bench::with_agenda(HOLDING);
+    bench.write("again", "");
+    bench.pop(0, "run a.yaml -j 1");
+    let journal = bench.run_folder().join("journal");
+    let mut bytes = fs::read(&journal).unwrap();
+    let lines: Vec<usize> =
+        bytes.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at + 1).collect();
+    let bad = lines[lines.len() / 2];
+    bytes[bad + 20] ^= 1;
+    fs::write(&journal, &bytes).unwrap();
+    let said = bench.pop(15, "resume last").stderr;
+    assert!(said.contains(&format!("is damaged at byte {bad} ")), "{said}");
+    assert!(said.contains(&format!("hint: `truncate -s {bad}` cuts it there")), "{said}");
+    fs::OpenOptions::new().write(true).open(&journal).unwrap().set_len(bad as u64).unwrap();
+    bench.pop(0, "resume last");
+    assert_eq!(bench.shown()["outcome"], "succeeded");
+    // what stood before the damage was not done again
+    assert_eq!(bench.sorted_lines("ran").iter().filter(|name| *name == "one").count(), 1);
+}
+
+#[test]
 fn a_failed_run_is_resumed_with_what_failed_and_what_was_cancelled() {
     let bench = Bench::with_agenda(
         r#"
