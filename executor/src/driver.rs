@@ -11,8 +11,8 @@ use crate::order::{self, Expected, RunIdentity, attempt_of, launch_id};
 use crate::postponed::Postponed;
 use crate::resident::{ResidentOrder, Residents, Setting};
 use pop_agenda::{
-    Action, Adopted, CancelReason, Input, OpIx, Recorded, RunOptions, RunOutcome, RunTime, Scheduler, Serves,
-    Sink, Verdict,
+    Action, Adopted, CancelReason, Input, OpIx, OpState, Recorded, RunOptions, RunOutcome, RunTime,
+    Scheduler, Serves, Sink, Verdict,
 };
 use pop_handler_base::field_retriever::LaunchDataWrapper;
 use pop_launchers::{LaunchEvent, LaunchId, Launched, Launcher};
@@ -195,7 +195,9 @@ impl Driver {
                 let mut verdict = order::verdict(&expected, *ended);
                 if let Err(failure) = &mut verdict.result {
                     let is_alone = self.expected.is_empty();
+                    let is_wanted = matches!(self.scheduler.state(op), OpState::Launched { .. });
                     if failure.code == "resources"
+                        && is_wanted
                         && self.postponed.put_off(launched.id, Instant::now(), is_alone)
                     {
                         if !replace(&mut self.is_put_off_told, true) {

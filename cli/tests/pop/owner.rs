@@ -53,7 +53,6 @@ fn f88_the_lock_of_another_boot_is_free() {
         std::fs::write(&lock, line).unwrap();
         assert!(bench.pop(0, "runs").stdout.contains(word), "{word}");
     }
-    std::fs::write(bench.path("again"), "").unwrap();
     let resumed = bench.call("resume last").spawn();
     bench.wait_for("here", 2);
     std::fs::write(bench.path("fifo"), "go\n").unwrap();

@@ -135,6 +135,18 @@ async fn f9_f77_what_still_waits_for_room_is_stopped_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn f9_f77_what_finds_no_room_after_it_was_asked_to_stop_is_not_tried_again() {
+    let world = drive(Setup {
+        cancels: vec![CancelReason::Interrupted],
+        ..setup(json!([exec("a", &[])]), vec![Play { is_stubborn: true, ..refused() }])
+    })
+    .await;
+    assert_eq!(world.outcome.as_ref().unwrap(), &RunOutcome::Interrupted);
+    assert!(world.events.last().unwrap().at < RunTime(100));
+    world.launcher.assert_empty();
+}
+
+#[tokio::test(start_paused = true)]
 async fn f11_an_end_by_force_is_out_of_memory_if_the_kernel_counted_one() {
     for (exit, memory_kills, wanted) in [
         (Exit::Signal(9), true, "oom"),
