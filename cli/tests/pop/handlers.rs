@@ -11,7 +11,7 @@ const MOST_MEMORY_KIB: u64 = 64 * 1024;
 const MOST_LOG: u64 = (64 << 20) + (256 << 10) + 100;
 
 #[test]
-fn f19_a_gigabyte_of_output_take_little_memory_and_a_bounded_log() {
+fn f19_a_gigabyte_of_output_takes_little_memory_and_a_bounded_log() {
     let bench = Bench::with_agenda(
         r#"operations:
   - {name: line, type: exec, payload: {command: [sh, -c, "head -c 1000000000 /dev/zero; printf end"]}}
