@@ -168,13 +168,12 @@ impl Driver {
                     self.hear(more);
                 }
             }
-            () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
-                self.inputs.push_back(Input::Ticked);
-                for id in self.postponed.take_due(Instant::now()) {
-                    let (op, attempt) = attempt_of(id);
-                    self.launch(op, attempt, false);
-                }
-            }
+            () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => self.inputs.push_back(Input::Ticked),
+        }
+        // also when so much is heard that the time never comes
+        for id in self.postponed.take_due(Instant::now()) {
+            let (op, attempt) = attempt_of(id);
+            self.launch(op, attempt, false);
         }
     }
 
