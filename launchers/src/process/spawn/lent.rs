@@ -45,7 +45,7 @@ impl Lent {
 
     fn in_use(&self) -> &AtomicU32 {
         // SAFETY: what is pointed to lives as long as `self`; the child and the kernel touch this field as an atomic.
-        unsafe { &*&raw const (*self.inner.as_ptr()).in_use }
+        unsafe { &(*self.inner.as_ptr()).in_use }
     }
 
     /// To be called right before a child is made that uses this.
