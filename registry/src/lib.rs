@@ -26,6 +26,7 @@ mod entry;
 mod exec;
 mod pod_config;
 mod registry_json;
+pub mod schema;
 
 pub use catalog::{Catalog, NoTarget, Resident, Target};
 pub use entry::{Entry, Layer, Sourced};

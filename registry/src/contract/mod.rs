@@ -1,11 +1,13 @@
 //! What executor and handler say to one another: progress, result, diagnostics, and how an attempt ends.
 
+mod description;
 mod ending;
 mod json;
 mod launch_type;
 mod names;
 mod progress;
 
+pub use description::{DESCRIPTION_LIMIT, Description, NoDescription, Word};
 pub use ending::{Blame, Exit, Failure, Said, judge};
 pub use json::read_json;
 pub use launch_type::{LaunchType, UnknownLaunchType};

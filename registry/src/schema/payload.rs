@@ -1,0 +1,209 @@
+//! A payload as it is written, with values still to come where references stand, against the schema of its handler.
+
+use super::{DEEPEST, Fit, Kinds, Schema};
+use pop_document::{Pointer, nearest};
+use serde_json::Value;
+
+/// What is known of a value that is still to come.
+#[derive(Debug, Clone)]
+pub enum Given<'s> {
+    /// It fits one of these schemas.
+    OneOf(Vec<Schema<'s>>),
+    /// It is text.
+    Text,
+    /// Nothing.
+    Unknown,
+}
+
+/// Something in a payload that does not fit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// The value in the payload.
+    pub at: Pointer,
+    /// Whether it is a value that is still to come.
+    pub is_given: bool,
+    /// Whether it cannot fit, or may not.
+    pub is_proved: bool,
+    /// What is wrong, as the end of a sentence that begins with the value.
+    pub why: String,
+    /// The name that was perhaps meant.
+    pub near: Option<String>,
+}
+
+/// Checks a payload. `given` says what is known of the text at a pointer, if that is filled later.
+pub fn check_payload<'g>(
+    payload: &Value,
+    schema: Schema<'_>,
+    given: &dyn Fn(&Pointer) -> Option<Given<'g>>,
+) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    Check { given }.value(payload, &Pointer::root(), schema, DEEPEST, &mut findings);
+    findings
+}
+
+struct Check<'c, 'g> {
+    given: &'c dyn Fn(&Pointer) -> Option<Given<'g>>,
+}
+
+impl Check<'_, '_> {
+    fn value(
+        &self,
+        value: &Value,
+        at: &Pointer,
+        schema: Schema<'_>,
+        depth: usize,
+        findings: &mut Vec<Finding>,
+    ) {
+        if depth == 0 {
+            return;
+        }
+        let schema = schema.resolved();
+        if value.is_string()
+            && let Some(given) = (self.given)(at)
+        {
+            findings.extend(given_fits(&given, schema, at));
+            return;
+        }
+        let alternatives = schema.alternatives();
+        if alternatives.len() > 1 {
+            let each = alternatives.into_iter().map(|one| {
+                let mut found = Vec::new();
+                self.value(value, at, one, depth - 1, &mut found);
+                found
+            });
+            // what speaks against the alternative that is nearest is the most useful
+            let cost = |found: &Vec<Finding>| {
+                (found.iter().any(|finding| finding.is_proved && finding.at == *at), found.len())
+            };
+            findings.extend(each.min_by_key(cost).unwrap_or_default());
+            return;
+        }
+        self.one(value, at, schema, depth, findings);
+        for part in schema.list("allOf") {
+            self.value(value, at, part, depth - 1, findings);
+        }
+    }
+
+    fn one(
+        &self,
+        value: &Value,
+        at: &Pointer,
+        schema: Schema<'_>,
+        depth: usize,
+        findings: &mut Vec<Finding>,
+    ) {
+        let wrong =
+            |why: String| Finding { at: at.clone(), is_given: false, is_proved: true, why, near: None };
+        let wants = schema.kinds();
+        if !wants.has(Kinds::of(value)) {
+            findings.push(wrong(format!("must be {wants}, not {}", shown(value))));
+            return;
+        }
+        if let Some(values) = schema.values()
+            && !values.contains(&value)
+        {
+            let list = values.iter().take(8).map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            let near =
+                value.as_str().and_then(|text| nearest(text, values.iter().filter_map(|one| one.as_str())));
+            let near = near.map(str::to_owned);
+            findings.push(Finding { near, ..wrong(format!("must be one of {list}, not {}", shown(value))) });
+        }
+        match value {
+            Value::Object(members) => {
+                for name in schema.required().filter(|name| !members.contains_key(*name)) {
+                    findings.push(wrong(format!("needs `{name}`")));
+                }
+                for (name, member) in members {
+                    match schema.property(name) {
+                        Some(inner) => self.value(member, &at.join(name), inner, depth - 1, findings),
+                        None if schema.is_closed() => {
+                            let near =
+                                nearest(name, schema.properties().map(|(name, _)| name)).map(str::to_owned);
+                            let why = format!("has `{name}`, which its handler does not take");
+                            findings.push(Finding { near, ..wrong(why) });
+                        }
+                        None => {
+                            if let Some(more @ Value::Object(_)) = schema.node.get("additionalProperties") {
+                                self.value(member, &at.join(name), schema.at(more), depth - 1, findings);
+                            }
+                        }
+                    }
+                }
+            }
+            Value::Array(items) => {
+                findings
+                    .extend(amount(items.len() as f64, schema, "minItems", "maxItems", " items").map(wrong));
+                for (index, item) in items.iter().enumerate() {
+                    if let Some(inner) = schema.item(index) {
+                        self.value(item, &at.join(index), inner, depth - 1, findings);
+                    }
+                }
+            }
+            Value::Number(number) => {
+                let number = number.as_f64().unwrap_or_default();
+                findings.extend(amount(number, schema, "minimum", "maximum", "").map(wrong));
+            }
+            Value::String(text) => {
+                let length = text.chars().count() as f64;
+                findings.extend(amount(length, schema, "minLength", "maxLength", " characters").map(wrong));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Why an amount is outside the limits of a schema.
+fn amount(amount: f64, schema: Schema<'_>, least: &str, most: &str, what: &str) -> Option<String> {
+    let least = schema.limit(least).filter(|least| amount < *least);
+    let most = schema.limit(most).filter(|most| amount > *most);
+    match (least, most) {
+        (Some(least), _) => Some(format!("must be at least {least}{what}, not {amount}")),
+        (None, Some(most)) => Some(format!("must be at most {most}{what}, not {amount}")),
+        (None, None) => None,
+    }
+}
+
+fn given_fits(given: &Given<'_>, wanted: Schema<'_>, at: &Pointer) -> Option<Finding> {
+    let fit = match given {
+        Given::Unknown => Fit::Yes,
+        Given::Text => wanted.fits(Schema::new(text_schema())),
+        Given::OneOf(schemas) => {
+            let mut fits = schemas.iter().map(|given| wanted.fits(*given)).peekable();
+            let mut worst = Fit::Yes;
+            let mut is_sometimes = fits.peek().is_none();
+            for fit in fits {
+                is_sometimes |= !matches!(fit, Fit::No(_));
+                worst = match (worst, fit) {
+                    (Fit::Yes, fit) => fit,
+                    (worst, _) => worst,
+                };
+            }
+            match worst {
+                Fit::No(why) if is_sometimes => Fit::Perhaps(why),
+                worst => worst,
+            }
+        }
+    };
+    let (is_proved, why) = match fit {
+        Fit::Yes => return None,
+        Fit::Perhaps(why) => (false, why),
+        Fit::No(why) => (true, why),
+    };
+    Some(Finding { at: at.clone(), is_given: true, is_proved, why, near: None })
+}
+
+fn text_schema() -> &'static Value {
+    static TEXT: std::sync::OnceLock<Value> = std::sync::OnceLock::new();
+    TEXT.get_or_init(|| serde_json::json!({"type": "string"}))
+}
+
+/// A value in a message: itself if it is short.
+fn shown(value: &Value) -> String {
+    match value {
+        Value::Array(_) | Value::Object(_) => pop_document::kind_of(value).to_owned(),
+        _ => {
+            let text = value.to_string();
+            if text.len() <= 40 { text } else { pop_document::kind_of(value).to_owned() }
+        }
+    }
+}
