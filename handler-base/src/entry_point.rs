@@ -1,12 +1,13 @@
 //! The entry point of a handler program: launch data in, report and exit status out.
 
 use crate::cancel::Cancellation;
-use crate::{Handler, HandlerError, OperationContext, Progress, Surroundings, process};
+use crate::{Handler, HandlerError, OperationContext, Progress, Surroundings, describe, process};
 use pop_field_retriever::{DefaultLaunchData, Defaults, Environment, Flag, LaunchDataWrapper};
 use pop_launchers::choose;
-use pop_registry::contract::{HANDLER_COMPLETE, Millis};
+use pop_registry::contract::{Description, HANDLER_COMPLETE, Millis};
 use pop_reporters::status::LogReporter;
 use std::io::Write as _;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -29,10 +30,7 @@ const GRACE: Duration = Duration::from_secs(8);
 pub fn run_handler<H: Handler>(handler: &H) -> ExitCode {
     let code = match launch_data() {
         Ok(launch) if launch.arguments().has(Flag::Help) || launch.arguments().has(Flag::Version) => usage(),
-        Ok(launch) if launch.arguments().has(Flag::Describe) => {
-            say("error: this version of the toolkit does not support `--describe`");
-            EXIT_BAD_LAUNCH_DATA
-        }
+        Ok(launch) if launch.arguments().has(Flag::Describe) => print_description(handler),
         Ok(launch) => run(handler, Arc::new(launch)),
         Err(message) => {
             say(&message);
@@ -51,13 +49,29 @@ fn usage() -> u8 {
          --externalLaunchType TYPE   how it launches what it calls (default kubernetes)\n\
          --propFile FILE             Java .properties file\n\
          --payloadFile FILE          the payload; otherwise the environment variable PAYLOAD\n\
-         --lastProgressFile FILE     progress of an earlier attempt; otherwise LAST_PROGRESS\n\n\
+         --lastProgressFile FILE     progress of an earlier attempt; otherwise LAST_PROGRESS\n\
+         --describe                  print what this handler takes and gives, as JSON Schemas, and end\n\n\
          Exit status: 0 succeeded, 1 failed, 2 launch data that cannot be used.\n",
         env!("CARGO_PKG_VERSION")
     );
     // nobody reads any more: then nobody wanted to
     std::io::stdout().write_all(text.as_bytes()).ok();
     EXIT_SUCCEEDED
+}
+
+/// The description on standard output: one JSON object.
+fn print_description<H: Handler>(handler: &H) -> u8 {
+    let program = std::env::args_os().next().map(PathBuf::from);
+    let name = program.as_deref().and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned());
+    let described = Description { name, ..describe(handler) };
+    let printed = serde_json::to_string_pretty(&described).map_err(std::io::Error::from);
+    match printed.and_then(|text| writeln!(std::io::stdout(), "{text}")) {
+        Ok(()) => EXIT_SUCCEEDED,
+        Err(error) => {
+            say(&format!("error: the description cannot be printed: {error}"));
+            EXIT_FAILED
+        }
+    }
 }
 
 fn launch_data() -> Result<DefaultLaunchData, String> {

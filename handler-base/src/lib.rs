@@ -1,18 +1,23 @@
 //! The toolkit for writing a handler: a function from a typed payload to a typed result, with progress on the way.
 //!
 //! ```no_run
-//! use pop_handler_base::{Handler, HandlerError, OperationContext, run_handler};
+//! use pop_handler_base::{About, Handler, HandlerError, JsonSchema, OperationContext, run_handler};
 //! use serde::{Deserialize, Serialize};
 //!
-//! #[derive(Deserialize)]
+//! #[derive(Deserialize, JsonSchema)]
+//! #[schemars(crate = "pop_handler_base::schemars")]
 //! struct Greeting { name: String }
-//! #[derive(Serialize)]
+//! #[derive(Serialize, JsonSchema)]
+//! #[schemars(crate = "pop_handler_base::schemars")]
 //! struct Greeted { words: String }
 //!
 //! struct Hello;
 //! impl Handler for Hello {
 //!     type Input = Greeting;
 //!     type Output = Greeted;
+//!     fn about(&self) -> About {
+//!         About::new(env!("CARGO_PKG_VERSION"), "greets somebody")
+//!     }
 //!     async fn run(&self, input: Greeting, context: &mut OperationContext) -> Result<Greeted, HandlerError> {
 //!         context.progress(50.0);
 //!         Ok(Greeted { words: format!("hello, {}", input.name) })
@@ -27,6 +32,7 @@
 //! The same handler runs as a program of its own ([`run_handler`]), inside a test ([`run_in_memory`]) and inside
 //! the executor ([`process`]).
 
+mod about;
 mod cancel;
 mod context;
 mod entry_point;
@@ -39,6 +45,7 @@ mod panics;
 mod processor;
 mod sample;
 
+pub use about::{About, describe};
 pub use cancel::{Cancellation, Canceller};
 pub use context::{OperationContext, Surroundings};
 pub use entry_point::{EXIT_BAD_LAUNCH_DATA, EXIT_FAILED, EXIT_SUCCEEDED, run_handler};
@@ -52,5 +59,8 @@ pub use sample::{SampleHandler, SamplePayload};
 
 pub use pop_field_retriever as field_retriever;
 pub use pop_launchers::{Ended, LaunchEvent, Line, Program, Stream};
-pub use pop_registry::contract::{DiagnosticEvent, Exit, Millis, ProcessingState, Progress};
+pub use pop_registry::contract::{Description, DiagnosticEvent, Exit, Millis, ProcessingState, Progress};
 pub use pop_reporters::status::StatusReporter;
+/// For payloads and results: `#[derive(JsonSchema)]` with `#[schemars(crate = "pop_handler_base::schemars")]`.
+pub use schemars;
+pub use schemars::JsonSchema;

@@ -1,12 +1,13 @@
 //! POP's sample handler: actions that log, fail or call an external program, and a result that is echoed.
 
-use crate::{Handler, HandlerError, OperationContext, Program};
+use crate::{About, Handler, HandlerError, OperationContext, Program};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 use std::time::Duration;
 
 /// The payload of the sample handler.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct SamplePayload {
     /// What it does, in order.
@@ -15,7 +16,7 @@ pub struct SamplePayload {
     result_payload: Option<Value>,
 }
 
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct SampleAction {
     action: String,
@@ -23,7 +24,7 @@ struct SampleAction {
     params_map: Option<SampleParams>,
 }
 
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 struct SampleParams {
     log_message: Option<String>,
@@ -39,6 +40,15 @@ pub struct SampleHandler;
 impl Handler for SampleHandler {
     type Input = SamplePayload;
     type Output = Value;
+
+    fn about(&self) -> About {
+        About::new(env!("CARGO_PKG_VERSION"), "logs, fails or calls an external program, and echoes a result")
+            .action("log", "writes `logMessage` into the log")
+            .action("exception", "fails with `exceptionMessage`")
+            .action("externalExecute", "runs the program of `externalArgs`")
+            .error("exception", "the payload asked for it")
+            .error("payload", "the payload asks for something that it cannot do")
+    }
 
     async fn run(&self, input: SamplePayload, context: &mut OperationContext) -> Result<Value, HandlerError> {
         if let Some(job) = context.prior_param("jobInfo") {

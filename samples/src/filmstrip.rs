@@ -4,14 +4,15 @@ use crate::media::{self, arguments, file};
 use crate::output::Unfinished;
 use crate::payload::{Number, Problems};
 use crate::thumbnail::one_jpeg;
-use pop_handler_base::{DiagnosticEvent, Handler, HandlerError, OperationContext};
+use pop_handler_base::{About, DiagnosticEvent, Handler, HandlerError, OperationContext};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The widest JPEG that ffmpeg makes.
 const WIDEST: f64 = 65_500.0;
 
 /// The payload of `filmstrip`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct FilmstripPayload {
     /// The video.
@@ -27,7 +28,7 @@ pub struct FilmstripPayload {
 }
 
 /// The result of `filmstrip`.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Filmstrip {
     /// The file that was made, as the payload names it.
@@ -49,6 +50,11 @@ pub struct FilmstripHandler;
 impl Handler for FilmstripHandler {
     type Input = FilmstripPayload;
     type Output = Filmstrip;
+
+    fn about(&self) -> About {
+        About::new(env!("CARGO_PKG_VERSION"), "makes one picture of many out of a video")
+            .error("payload", "the payload is not one of this handler")
+    }
 
     fn validate(&self, input: &FilmstripPayload) -> Vec<DiagnosticEvent> {
         let mut problems = Problems::default();

@@ -4,7 +4,8 @@ use crate::media::{self, Media, arguments, file};
 use crate::output::{Unfinished, make_folder, remove, storage};
 use crate::payload::{Number, Problems};
 use crate::playlist::{Segment, Variant, master, segments};
-use pop_handler_base::{DiagnosticEvent, Handler, HandlerError, OperationContext};
+use pop_handler_base::{About, DiagnosticEvent, Handler, HandlerError, OperationContext};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,7 +16,7 @@ const SEGMENT: &str = "segment_";
 const SEGMENT_END: &str = ".ts";
 
 /// The payload of `package`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PackagePayload {
     /// The renditions, the one to begin with first.
@@ -27,7 +28,7 @@ pub struct PackagePayload {
 }
 
 /// A rendition to package. The result of `transcode` is one: fields that are not used here are passed over.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Rendition {
     /// The file.
@@ -39,7 +40,7 @@ pub struct Rendition {
 }
 
 /// The result of `package`.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Package {
     /// The master playlist.
@@ -49,7 +50,7 @@ pub struct Package {
 }
 
 /// One rendition of a package.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PackagedRendition {
     /// Its media playlist.
@@ -68,6 +69,11 @@ pub struct PackageHandler;
 impl Handler for PackageHandler {
     type Input = PackagePayload;
     type Output = Package;
+
+    fn about(&self) -> About {
+        About::new(env!("CARGO_PKG_VERSION"), "makes an HLS package of renditions")
+            .error("payload", "the payload is not one of this handler")
+    }
 
     fn validate(&self, input: &PackagePayload) -> Vec<DiagnosticEvent> {
         let mut problems = Problems::default();

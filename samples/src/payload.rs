@@ -1,8 +1,10 @@
 //! What payloads have in common: numbers that may come as text, and faults that are told all at once.
 
 use pop_handler_base::DiagnosticEvent;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
+use std::borrow::Cow;
 
 /// A number of a payload; it may be written as text, for the fallback of a reference is always text.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,6 +33,16 @@ impl Number {
 impl From<f64> for Number {
     fn from(value: f64) -> Self {
         Self { value, written: value.to_string() }
+    }
+}
+
+impl JsonSchema for Number {
+    fn schema_name() -> Cow<'static, str> {
+        "Number".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": ["number", "string"], "description": "a number, or one written as text"})
     }
 }
 

@@ -2,11 +2,12 @@
 
 use crate::media;
 use crate::payload::Problems;
-use pop_handler_base::{DiagnosticEvent, Handler, HandlerError, OperationContext};
+use pop_handler_base::{About, DiagnosticEvent, Handler, HandlerError, OperationContext};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The payload of `probe`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ProbePayload {
     /// The file to look at.
@@ -14,7 +15,7 @@ pub struct ProbePayload {
 }
 
 /// The result of `probe`; what the file does not tell is left out.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct MediaInfo {
     /// The file, as the payload names it.
@@ -49,6 +50,11 @@ pub struct ProbeHandler;
 impl Handler for ProbeHandler {
     type Input = ProbePayload;
     type Output = MediaInfo;
+
+    fn about(&self) -> About {
+        About::new(env!("CARGO_PKG_VERSION"), "tells what is in a media file")
+            .error("payload", "the payload is not one of this handler")
+    }
 
     fn validate(&self, input: &ProbePayload) -> Vec<DiagnosticEvent> {
         let mut problems = Problems::default();

@@ -3,12 +3,13 @@
 use crate::media::{self, arguments, file};
 use crate::output::Unfinished;
 use crate::payload::{Number, Problems};
-use pop_handler_base::{DiagnosticEvent, Handler, HandlerError, OperationContext};
+use pop_handler_base::{About, DiagnosticEvent, Handler, HandlerError, OperationContext};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
 /// The payload of `thumbnail`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ThumbnailPayload {
     /// The video.
@@ -22,7 +23,7 @@ pub struct ThumbnailPayload {
 }
 
 /// The result of `thumbnail`.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Thumbnail {
     /// The file that was made, as the payload names it.
@@ -40,6 +41,12 @@ pub struct ThumbnailHandler;
 impl Handler for ThumbnailHandler {
     type Input = ThumbnailPayload;
     type Output = Thumbnail;
+
+    fn about(&self) -> About {
+        About::new(env!("CARGO_PKG_VERSION"), "takes one picture out of a video")
+            .error("payload", "the payload is not one of this handler")
+            .error("no-picture", "the video has no picture at that time")
+    }
 
     fn validate(&self, input: &ThumbnailPayload) -> Vec<DiagnosticEvent> {
         let mut problems = Problems::default();

@@ -3,16 +3,18 @@
 use crate::media::{self, arguments, file};
 use crate::output::Unfinished;
 use crate::payload::{Number, Problems};
-use pop_handler_base::{DiagnosticEvent, Handler, HandlerError, OperationContext};
+use pop_handler_base::{About, DiagnosticEvent, Handler, HandlerError, OperationContext};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
+use std::borrow::Cow;
 
 /// The presets of libx264.
 const PRESETS: [&str; 9] =
     ["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"];
 
 /// The payload of `transcode`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct TranscodePayload {
     /// The video.
@@ -47,6 +49,16 @@ impl BitRate {
     }
 }
 
+impl JsonSchema for BitRate {
+    fn schema_name() -> Cow<'static, str> {
+        "BitRate".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": ["string", "number"], "description": "bits a second: 2500000, 2500k or 2.5M"})
+    }
+}
+
 impl<'de> Deserialize<'de> for BitRate {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         Ok(Self(match Value::deserialize(from)? {
@@ -57,7 +69,7 @@ impl<'de> Deserialize<'de> for BitRate {
 }
 
 /// The result of `transcode`.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Transcoded {
     /// The file that was made, as the payload names it.
@@ -83,6 +95,11 @@ pub struct TranscodeHandler;
 impl Handler for TranscodeHandler {
     type Input = TranscodePayload;
     type Output = Transcoded;
+
+    fn about(&self) -> About {
+        About::new(env!("CARGO_PKG_VERSION"), "makes a rendition of a video")
+            .error("payload", "the payload is not one of this handler")
+    }
 
     fn validate(&self, input: &TranscodePayload) -> Vec<DiagnosticEvent> {
         let mut problems = Problems::default();

@@ -1,5 +1,6 @@
 //! The handlers that are part of the executor: logMessages and updateAgenda.
 
+use pop_handler_base::schemars::{self, JsonSchema};
 use pop_handler_base::{Handler, HandlerError, OperationContext};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -7,7 +8,7 @@ use serde_json::{Value, json};
 /// `logMessages`: writes each message into the operation's log.
 pub(super) struct LogMessages;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Messages {
     #[serde(default)]
@@ -29,7 +30,7 @@ impl Handler for LogMessages {
 /// `updateAgenda`: hands operations on, stamped with the operation that made them.
 pub(super) struct UpdateAgenda;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 pub(super) struct Update {
     operations: Vec<Value>,
     #[serde(default)]

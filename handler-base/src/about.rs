@@ -1,0 +1,81 @@
+//! What a handler says about itself.
+
+use crate::Handler;
+use pop_registry::contract::{Description, Word};
+use schemars::Schema;
+use schemars::generate::SchemaSettings;
+use schemars::transform::{RecursiveTransform, Transform as _};
+use serde_json::Value;
+
+/// What the author of a handler says about it.
+///
+/// ```
+/// let about = pop_handler_base::About::new(env!("CARGO_PKG_VERSION"), "takes one picture out of a video")
+///     .error("no-picture", "the video has no picture at that time");
+/// ```
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct About {
+    version: Option<String>,
+    about: Option<String>,
+    actions: Vec<Word>,
+    errors: Vec<Word>,
+    defaults: Option<Value>,
+}
+
+impl About {
+    /// The handler's version, and what it does in one sentence.
+    pub fn new(version: impl Into<String>, about: impl Into<String>) -> Self {
+        Self { version: Some(version.into()), about: Some(about.into()), ..Self::default() }
+    }
+
+    /// The same with something that it can be asked to do.
+    #[must_use]
+    pub fn action(mut self, name: &str, about: &str) -> Self {
+        self.actions.push(Word { name: name.to_owned(), about: about.to_owned() });
+        self
+    }
+
+    /// The same with the code of a failure that it reports.
+    #[must_use]
+    pub fn error(mut self, code: &str, about: &str) -> Self {
+        self.errors.push(Word { name: code.to_owned(), about: about.to_owned() });
+        self
+    }
+
+    /// The same with what stands in for fields of the payload that are left out.
+    #[must_use]
+    pub fn defaults(mut self, defaults: impl Into<Value>) -> Self {
+        self.defaults = Some(defaults.into());
+        self
+    }
+}
+
+/// What a handler says about itself, its schemas included.
+pub fn describe<H: Handler>(handler: &H) -> Description {
+    let About { version, about, actions, errors, defaults } = handler.about();
+    let input = SchemaSettings::draft2020_12().for_deserialize().into_generator();
+    let mut result =
+        SchemaSettings::draft2020_12().for_serialize().into_generator().into_root_schema_for::<H::Output>();
+    RecursiveTransform(close).transform(&mut result);
+    Description {
+        name: None,
+        version,
+        about,
+        actions,
+        errors,
+        defaults,
+        input: Some(input.into_root_schema_for::<H::Input>().into()),
+        result: Some(result.into()),
+    }
+}
+
+/// Says of a map that it has the fields of its type and no others: what is serialized always does.
+fn close(schema: &mut Schema) {
+    let is_open = schema.get("properties").is_some()
+        && ["additionalProperties", "patternProperties", "$ref", "anyOf", "oneOf", "allOf"]
+            .into_iter()
+            .all(|keyword| schema.get(keyword).is_none());
+    if is_open {
+        schema.insert("additionalProperties".to_owned(), Value::Bool(false));
+    }
+}
