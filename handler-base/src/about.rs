@@ -16,7 +16,7 @@ use serde_json::Value;
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct About {
     version: Option<String>,
-    about: Option<String>,
+    sentence: Option<String>,
     actions: Vec<Word>,
     errors: Vec<Word>,
     defaults: Option<Value>,
@@ -25,7 +25,7 @@ pub struct About {
 impl About {
     /// The handler's version, and what it does in one sentence.
     pub fn new(version: impl Into<String>, about: impl Into<String>) -> Self {
-        Self { version: Some(version.into()), about: Some(about.into()), ..Self::default() }
+        Self { version: Some(version.into()), sentence: Some(about.into()), ..Self::default() }
     }
 
     /// The same with something that it can be asked to do.
@@ -52,7 +52,7 @@ impl About {
 
 /// What a handler says about itself, its schemas included.
 pub fn describe<H: Handler>(handler: &H) -> Description {
-    let About { version, about, actions, errors, defaults } = handler.about();
+    let About { version, sentence, actions, errors, defaults } = handler.about();
     let input = SchemaSettings::draft2020_12().for_deserialize().into_generator();
     let mut result =
         SchemaSettings::draft2020_12().for_serialize().into_generator().into_root_schema_for::<H::Output>();
@@ -60,7 +60,7 @@ pub fn describe<H: Handler>(handler: &H) -> Description {
     Description {
         name: None,
         version,
-        about,
+        about: sentence,
         actions,
         errors,
         defaults,
@@ -69,13 +69,25 @@ pub fn describe<H: Handler>(handler: &H) -> Description {
     }
 }
 
-/// Says of a map that it has the fields of its type and no others: what is serialized always does.
+/// Says of a map that it has the fields of its type and no others, and of a field that may be left out that it is
+/// left out instead of null: so it is with what serde writes.
 fn close(schema: &mut Schema) {
     let is_open = schema.get("properties").is_some()
         && ["additionalProperties", "patternProperties", "$ref", "anyOf", "oneOf", "allOf"]
             .into_iter()
             .all(|keyword| schema.get(keyword).is_none());
-    if is_open {
-        schema.insert("additionalProperties".to_owned(), Value::Bool(false));
+    if !is_open {
+        return;
+    }
+    schema.insert("additionalProperties".to_owned(), Value::Bool(false));
+    let required = schema.get("required").cloned().unwrap_or_default();
+    let is_required = |name: &str| required.as_array().is_some_and(|all| all.iter().any(|one| one == name));
+    let Some(Value::Object(properties)) = schema.get_mut("properties") else { return };
+    for (_, property) in properties.iter_mut().filter(|(name, _)| !is_required(name)) {
+        for keyword in ["type", "anyOf"] {
+            if let Some(Value::Array(all)) = property.get_mut(keyword) {
+                all.retain(|one| one != "null" && one["type"] != "null");
+            }
+        }
     }
 }

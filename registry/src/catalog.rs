@@ -1,10 +1,11 @@
 //! The catalogue: built-in residents and registry entries, asked which of them serves a type.
 
-use crate::contract::LaunchType;
+use crate::contract::{Description, LaunchType};
 use crate::entry::Entry;
 use crate::registry_json;
 use pop_document::{Fault, Source, nearest};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// A handler that runs inside the executor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,6 +80,13 @@ impl Catalog {
     /// The registry's entries, by name.
     pub fn entries(&self) -> impl Iterator<Item = &Entry> {
         self.entries.values()
+    }
+
+    /// Adds what the handler of a type says about itself.
+    pub fn describe(&mut self, name: &str, description: Description) {
+        if let Some(entry) = self.entries.get_mut(name) {
+            entry.description = Some(Arc::new(description));
+        }
     }
 
     /// The built-in types.

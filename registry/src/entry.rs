@@ -1,10 +1,12 @@
 //! One registry entry: how a type is launched and configured, each field with where it came from.
 
+use crate::contract::Description;
 use pop_document::Pointer;
 use pop_policy::PolicyLayer;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 /// The layer that gave a field its value; a later one replaces the whole field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -38,6 +40,15 @@ pub struct Sourced {
     pub pointer: Pointer,
 }
 
+/// How it is learnt what a handler says about itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Describe {
+    /// Its program is asked by `--describe`.
+    Ask,
+    /// It stands in this file, beside the registry.
+    File(String),
+}
+
 /// What a registry says about one operation type.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Entry {
@@ -53,6 +64,10 @@ pub struct Entry {
     pub properties: Vec<(String, String)>,
     /// Policies that hold for every operation of this type.
     pub policies: PolicyLayer,
+    /// How it is learnt what its handler says about itself, if at all.
+    pub describe: Option<Describe>,
+    /// What its handler says about itself, if that was learnt.
+    pub description: Option<Arc<Description>>,
     /// The config map that the pod mounts.
     pub config_map_name: Option<String>,
     /// Whether the type has a podConfig of its own.

@@ -29,5 +29,5 @@ mod registry_json;
 pub mod schema;
 
 pub use catalog::{Catalog, NoTarget, Resident, Target};
-pub use entry::{Entry, Layer, Sourced};
+pub use entry::{Describe, Entry, Layer, Sourced};
 pub use exec::{Capture, ExecPayload};

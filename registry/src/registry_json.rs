@@ -1,6 +1,6 @@
 //! POP's registry form: `basePodConfig`, and per type `{configMapName, podConfig}` with our additions.
 
-use crate::entry::{Entry, Layer, Sourced};
+use crate::entry::{Describe, Entry, Layer, Sourced};
 use crate::pod_config;
 use pop_document::{Fault, Fields, Pointer};
 use pop_policy::PolicyLayer;
@@ -8,8 +8,16 @@ use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
 const BASE: &str = "basePodConfig";
-const FIELDS: [&str; 7] =
-    ["configMapName", "podConfig", "command", "workingDirectory", "envVars", "properties", "policies"];
+const FIELDS: [&str; 8] = [
+    "configMapName",
+    "podConfig",
+    "command",
+    "workingDirectory",
+    "envVars",
+    "properties",
+    "policies",
+    "describe",
+];
 
 /// Reads a registry document into entries; all that is wrong in it is added to `faults`.
 pub(crate) fn entries(root: &Value, faults: &mut Vec<Fault>) -> BTreeMap<String, Entry> {
@@ -46,6 +54,10 @@ fn entry(
         let fault = Fault::value("wrong-value", at, "`command` must begin with a program");
         fields.faults().push(fault);
     }
+    let describe = match fields.any("describe") {
+        Some(Value::String(file)) => Some(Describe::File(file.clone())),
+        _ => fields.boolean("describe").and_then(|is_asked| is_asked.then_some(Describe::Ask)),
+    };
     let own = fields.map("podConfig");
     let mut entry = Entry {
         name: name.to_owned(),
@@ -55,6 +67,7 @@ fn entry(
         properties: fields.text_map("properties").unwrap_or_default(),
         config_map_name: fields.text("configMapName").map(str::to_owned),
         has_pod_config: own.is_some(),
+        describe,
         ..Entry::default()
     };
     if let Some(policies) = fields.any("policies") {

@@ -51,11 +51,13 @@ impl Kinds {
     }
 
     /// The kinds of either.
+    #[must_use]
     pub fn or(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 
     /// The kinds of both.
+    #[must_use]
     pub fn and(self, other: Self) -> Self {
         Self(self.0 & other.0)
     }

@@ -13,7 +13,7 @@ mod payload;
 pub use fit::Fit;
 pub use follow::{Followed, Presence};
 pub use kinds::Kinds;
-pub use payload::{Finding, Given, check_payload};
+pub use payload::{Finding, Given, Part, check_payload};
 
 use serde_json::{Map, Value};
 

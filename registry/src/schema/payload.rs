@@ -15,13 +15,24 @@ pub enum Given<'s> {
     Unknown,
 }
 
+/// What of a value in a payload a finding is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// The value as it is written.
+    Written,
+    /// Its name in the map that it is a member of.
+    Name,
+    /// What a reference will make of it.
+    Given,
+}
+
 /// Something in a payload that does not fit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
     /// The value in the payload.
     pub at: Pointer,
-    /// Whether it is a value that is still to come.
-    pub is_given: bool,
+    /// What of it.
+    pub what: Part,
     /// Whether it cannot fit, or may not.
     pub is_proved: bool,
     /// What is wrong, as the end of a sentence that begins with the value.
@@ -93,7 +104,7 @@ impl Check<'_, '_> {
         findings: &mut Vec<Finding>,
     ) {
         let wrong =
-            |why: String| Finding { at: at.clone(), is_given: false, is_proved: true, why, near: None };
+            |why: String| Finding { at: at.clone(), what: Part::Written, is_proved: true, why, near: None };
         let wants = schema.kinds();
         if !wants.has(Kinds::of(value)) {
             findings.push(wrong(format!("must be {wants}, not {}", shown(value))));
@@ -119,8 +130,13 @@ impl Check<'_, '_> {
                         None if schema.is_closed() => {
                             let near =
                                 nearest(name, schema.properties().map(|(name, _)| name)).map(str::to_owned);
-                            let why = format!("has `{name}`, which its handler does not take");
-                            findings.push(Finding { near, ..wrong(why) });
+                            let why = "is nothing that its handler takes".to_owned();
+                            findings.push(Finding {
+                                at: at.join(name),
+                                what: Part::Name,
+                                near,
+                                ..wrong(why)
+                            });
                         }
                         None => {
                             if let Some(more @ Value::Object(_)) = schema.node.get("additionalProperties") {
@@ -189,7 +205,7 @@ fn given_fits(given: &Given<'_>, wanted: Schema<'_>, at: &Pointer) -> Option<Fin
         Fit::Perhaps(why) => (false, why),
         Fit::No(why) => (true, why),
     };
-    Some(Finding { at: at.clone(), is_given: true, is_proved, why, near: None })
+    Some(Finding { at: at.clone(), what: Part::Given, is_proved, why, near: None })
 }
 
 fn text_schema() -> &'static Value {
