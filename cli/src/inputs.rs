@@ -1,6 +1,7 @@
 //! The only reading of inputs: agenda, registry and settings become a plan, or faults.
 
 use crate::args::{LaunchArgs, RegistryArgs};
+use crate::descriptions;
 use crate::error::{CommandError, Kind};
 use crate::ui;
 use pop_agenda::{Agenda, Plan, Serves};
@@ -166,7 +167,7 @@ pub(crate) fn plan(
     on: LaunchType,
     faults: &mut Faults,
 ) -> Option<Plan> {
-    let catalog = catalog(texts.registry.as_ref(), &mut faults.registry);
+    let mut catalog = catalog(texts.registry.as_ref(), &mut faults.registry);
     if faults.agenda.iter().any(is_of_reading) {
         return None;
     }
@@ -179,6 +180,8 @@ pub(crate) fn plan(
     };
     let agenda = Agenda::parse(root, &mut faults.agenda)?;
     let excused = excused(&agenda, &faults.registry);
+    let types = agenda.operations.iter().map(|operation| operation.handler_type.as_str()).collect();
+    descriptions::learn(&mut catalog, &types, texts.home.as_deref(), &mut faults.registry);
     let plan = Plan::build(agenda, &catalog, on, &mut faults.agenda);
     let follows = ["unknown-type", "not-launchable"];
     faults.agenda.retain(|fault| !follows.contains(&fault.code) || !excused.contains(fault.pointer()));

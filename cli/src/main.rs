@@ -2,6 +2,7 @@
 
 mod args;
 mod commands;
+mod descriptions;
 mod error;
 mod inputs;
 mod ui;

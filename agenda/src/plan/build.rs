@@ -1,5 +1,6 @@
 //! Building a plan: every name, type and reference of an agenda is resolved, and every fault is found.
 
+use super::fit::check_fit;
 use super::payload::Referent;
 use super::{Edge, EdgeKind, Graph, Payload, Plan, Planned, Serves};
 use crate::document::{Agenda, Operation};
@@ -34,6 +35,10 @@ impl Plan {
         let mut types = Types { catalog, on, agenda: &agenda.policies, known: HashMap::new() };
         let mut sites: Vec<Vec<(Edge, Site)>> = Vec::with_capacity(agenda.operations.len());
         let mut planned = Vec::with_capacity(agenda.operations.len());
+        // only needed where handlers say what they take and give
+        let is_described = catalog.entries().any(|entry| entry.description.is_some());
+        let operations = agenda.operations.iter().filter(|_| is_described);
+        let places: Vec<Pointer> = operations.map(|operation| operation.pointer.clone()).collect();
         for operation in agenda.operations {
             let mut edges = Vec::new();
             planned.push(plan_operation(operation, &names, &mut types, &mut edges, faults));
@@ -48,6 +53,7 @@ impl Plan {
         let graph = Graph::new(&lists);
         check_cycles(&graph, &planned, &sites, faults);
         check_skippable(&planned, &sites, faults);
+        check_fit(&planned, &places, faults);
         if faults.iter().any(Fault::is_error) {
             return None;
         }

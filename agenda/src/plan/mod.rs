@@ -1,6 +1,7 @@
 //! The plan: an agenda in which nothing is unresolved.
 
 mod build;
+mod fit;
 mod graph;
 mod payload;
 

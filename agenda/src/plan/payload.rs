@@ -37,6 +37,14 @@ pub(crate) enum Referent {
     OperationName,
 }
 
+/// A string of a payload that is filled later.
+pub(crate) struct Filled<'p> {
+    pub(crate) pointer: &'p Pointer,
+    /// The reference, if the string is one and nothing else: then its value keeps its type.
+    pub(crate) alone: Option<(&'p Token, Referent)>,
+    pub(crate) references: Vec<(&'p Token, Referent)>,
+}
+
 /// A reference that has no value, although what it refers to is settled.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{token}` at `{pointer}` of the payload: {problem}")]
@@ -79,6 +87,17 @@ impl Payload {
     /// The pointers of its strings that hold references.
     pub fn holes(&self) -> impl Iterator<Item = &Pointer> {
         self.holes.iter().map(|hole| &hole.pointer)
+    }
+
+    /// The strings that are filled later: where each stands, and the reference that it is, if it is just one.
+    pub(crate) fn filled(&self) -> impl Iterator<Item = Filled<'_>> {
+        self.holes.iter().map(|hole| {
+            let alone = match hole.parts.as_slice() {
+                [Part::Reference(token, referent)] => Some((token, *referent)),
+                _ => None,
+            };
+            Filled { pointer: &hole.pointer, alone, references: hole.references().collect() }
+        })
     }
 
     /// Fills every reference.
@@ -142,6 +161,13 @@ fn find_holes(
 }
 
 impl Hole {
+    fn references(&self) -> impl Iterator<Item = (&Token, Referent)> {
+        self.parts.iter().filter_map(|part| match part {
+            Part::Text(_) => None,
+            Part::Reference(token, referent) => Some((token, *referent)),
+        })
+    }
+
     fn fill(&self, values: &Values<'_>) -> Result<Value, BindError> {
         // a reference alone keeps the type of what it refers to
         if let [Part::Reference(token, referent)] = self.parts.as_slice() {

@@ -3,18 +3,29 @@
 use super::explain::quoted;
 use super::runs::table;
 use crate::args::{HandlersArgs, HandlersCommand};
+use crate::descriptions;
 use crate::error::{CommandError, Kind};
 use crate::inputs::{catalog, launch_data, registry};
 use crate::ui;
 use pop_document::{Fault, Pointer, Site, Source, nearest};
+use pop_registry::contract::{Description, Word};
 use pop_registry::{Catalog, Entry, Layer};
+use std::collections::HashSet;
 use std::path::Path;
 
 pub(crate) fn handlers(args: &HandlersArgs) -> Result<u8, CommandError> {
     let launch = launch_data(&args.launch)?;
     let mut faults = Vec::new();
-    let (registry, _) = registry(Path::new(""), &args.registry, &launch, &mut faults);
-    let catalog = catalog(registry.as_ref(), &mut faults);
+    let (registry, home) = registry(Path::new(""), &args.registry, &launch, &mut faults);
+    let mut catalog = catalog(registry.as_ref(), &mut faults);
+    if let Some(HandlersCommand::Show { handler_type }) = &args.command {
+        descriptions::learn(
+            &mut catalog,
+            &HashSet::from([handler_type.as_str()]),
+            home.as_deref(),
+            &mut faults,
+        );
+    }
     if let Some(registry) = &registry {
         ui::tell_faults(registry, &faults);
         if faults.iter().any(Fault::is_error) {
@@ -26,7 +37,12 @@ pub(crate) fn handlers(args: &HandlersArgs) -> Result<u8, CommandError> {
         Some(HandlersCommand::Show { handler_type }) => {
             let entry = catalog.entry(handler_type);
             match (entry, registry.as_ref()) {
-                (Some(entry), Some(registry)) => ui::print(&show(entry, registry)),
+                (Some(entry), Some(registry)) => {
+                    ui::print(&show(entry, registry));
+                    if let Some(description) = &entry.description {
+                        ui::print(&described(description));
+                    }
+                }
                 _ if Catalog::built_in().any(|name| name == handler_type) => {
                     ui::print(&format!("{handler_type}: built in, needs no entry\n"));
                 }
@@ -99,4 +115,20 @@ fn show(entry: &Entry, registry: &Source) -> String {
         })
         .collect();
     format!("{}\n{}", entry.name, table(&rows))
+}
+
+/// What a handler says about itself.
+fn described(description: &Description) -> String {
+    let Description { name, version, about, actions, errors, defaults, input, result } = description;
+    let words = [name, version].into_iter().flatten().map(String::as_str).collect::<Vec<_>>().join(" ");
+    let about = about.as_ref().map(|about| format!(": {about}")).unwrap_or_default();
+    let words = if words.is_empty() { "the handler" } else { &words };
+    let mut lines = vec![String::new(), format!("{words}{about}")];
+    for (what, words) in [("action", actions), ("failure", errors)] {
+        lines.extend(words.iter().map(|Word { name, about }| format!("{what} {name}: {about}")));
+    }
+    for (what, value) in [("defaults", defaults), ("input", input), ("result", result)] {
+        lines.extend(value.iter().map(|value| format!("{what} {value:#}")));
+    }
+    lines.join("\n") + "\n"
 }

@@ -4,6 +4,7 @@
 mod bench;
 mod chaos;
 mod crash;
+mod described;
 mod disk;
 mod faults;
 mod handlers;

@@ -1,0 +1,155 @@
+//! Payloads and references against what handlers say about themselves: what cannot fit is an error, what may not fit
+//! a warning.
+
+use super::payload::{Filled, Referent};
+use super::{Planned, Serves};
+use crate::ops::OpIx;
+use crate::reference::{Fallback, Token};
+use pop_document::{Fault, Pointer, Site};
+use pop_registry::contract::Description;
+use pop_registry::schema::{Finding, Followed, Given, Part, Presence, Schema, check_payload};
+use serde_json::{Value, json};
+use std::collections::HashMap;
+use std::sync::OnceLock;
+
+/// Checks every operation of which the handler, or the handler of an operation that it reads, is described.
+pub(super) fn check_fit(planned: &[Planned], places: &[Pointer], faults: &mut Vec<Fault>) {
+    for (operation, place) in planned.iter().zip(places) {
+        let check = Check { planned, places, operation, payload_at: place.join("payload") };
+        check.run(faults);
+    }
+}
+
+fn description(operation: &Planned) -> Option<&Description> {
+    match &operation.serves {
+        Serves::Program(entry) => entry.description.as_deref(),
+        Serves::Exec | Serves::Resident(_) => None,
+    }
+}
+
+struct Check<'p> {
+    planned: &'p [Planned],
+    /// Where each operation stands in the agenda.
+    places: &'p [Pointer],
+    operation: &'p Planned,
+    payload_at: Pointer,
+}
+
+impl<'p> Check<'p> {
+    fn run(&self, faults: &mut Vec<Fault>) {
+        let mut given: HashMap<&str, Given<'p>> = HashMap::new();
+        let filled: Vec<Filled<'p>> = self.operation.payload.filled().collect();
+        for part in &filled {
+            for (token, referent) in &part.references {
+                faults.extend(self.presence(part.pointer, token, *referent));
+            }
+            let is = part.alone.map_or(Given::Text, |(token, referent)| self.given(token, referent));
+            given.insert(part.pointer.as_str(), is);
+        }
+        let Some(wanted) = description(self.operation).and_then(|described| described.input.as_ref()) else {
+            return;
+        };
+        let found = check_payload(self.operation.payload.template(), Schema::new(wanted), &|at| {
+            given.get(at.as_str()).cloned()
+        });
+        for finding in found {
+            let token = filled
+                .iter()
+                .find(|part| *part.pointer == finding.at)
+                .and_then(|part| part.references.first());
+            faults.push(self.fault(finding, token.copied()));
+        }
+    }
+
+    /// What a reference leads to in the result of the operation that it reads, if that is described.
+    fn followed(&self, token: &Token, referent: Referent) -> Option<(OpIx, Followed<'p>)> {
+        let Referent::Result(op) = referent else { return None };
+        let result = description(&self.planned[op.index()])?.result.as_ref()?;
+        Some((op, Schema::new(result).follow(&token.pointer)))
+    }
+
+    fn given(&self, token: &Token, referent: Referent) -> Given<'p> {
+        let (Some((op, followed)), Referent::Result(_)) = (self.followed(token, referent), referent) else {
+            return if matches!(referent, Referent::Result(_)) { Given::Unknown } else { Given::Text };
+        };
+        let may_be_missing =
+            followed.presence != Presence::Always || self.planned[op.index()].policies.may_skip();
+        let fallback = token.fallback.as_ref().filter(|_| may_be_missing).map(|fallback| match fallback {
+            Fallback::Null => null_schema(),
+            Fallback::Text(_) => text_schema(),
+        });
+        if followed.schemas.is_empty() && !matches!(followed.presence, Presence::Never { .. }) {
+            return Given::Unknown;
+        }
+        let schemas: Vec<_> = followed.schemas.into_iter().chain(fallback.map(Schema::new)).collect();
+        if schemas.is_empty() { Given::Unknown } else { Given::OneOf(schemas) }
+    }
+
+    /// A reference to what is never there, or not always.
+    fn presence(&self, at: &Pointer, token: &Token, referent: Referent) -> Option<Fault> {
+        let (op, followed) = self.followed(token, referent)?;
+        let read = &self.planned[op.index()];
+        let site = self.site(at, token);
+        let fault = match (followed.presence, &token.fallback) {
+            (Presence::Always, _) | (Presence::Sometimes(_), Some(_)) => return None,
+            (Presence::Never { step, near }, fallback) => {
+                let message = format!("the result of `{}` has no `{step}`", read.name);
+                let fault = Fault::new("no-such-part", site, message).did_you_mean(near.as_deref());
+                // what stands in for it always does
+                if fallback.is_some() { fault.warning() } else { fault }
+            }
+            (Presence::Sometimes(step), None) => {
+                let message = format!("the result of `{}` may have no `{step}`", read.name);
+                let hint = "say what stands in for it: `?text` before the `>`, or `?` alone for null";
+                Fault::new("may-be-missing", site, message).hint(hint).warning()
+            }
+        };
+        Some(self.related(fault, op))
+    }
+
+    fn fault(&self, finding: Finding, token: Option<(&Token, Referent)>) -> Fault {
+        let Finding { at, what, is_proved, why, near } = finding;
+        let subject = at.as_str().rsplit('/').next().filter(|step| !step.is_empty());
+        let subject = subject.map_or_else(|| "the payload".to_owned(), |step| format!("`{step}`"));
+        let name = &self.operation.name;
+        let Some((token, referent)) = token.filter(|_| what == Part::Given) else {
+            let message = format!("{subject} of operation `{name}` {why}");
+            let at = Pointer::from(format!("{}{}", self.payload_at, at.as_str()));
+            let site = if what == Part::Name { Site::Key(at) } else { Site::Value(at) };
+            return Fault::new("wrong-payload", site, message).did_you_mean(near.as_deref());
+        };
+        let site = self.site(&at, token);
+        let message = format!("`{}` does not fit {subject} of operation `{name}`: it {why}", token.text);
+        let mut fault = Fault::new("does-not-fit", site, message);
+        if !is_proved {
+            let message = format!("`{}` may not fit {subject} of operation `{name}`: it {why}", token.text);
+            fault = Fault { code: "may-not-fit", message, ..fault }.warning();
+        }
+        match referent {
+            Referent::Result(op) => self.related(fault, op),
+            Referent::AgendaId | Referent::OperationName => fault,
+        }
+    }
+
+    fn related(&self, fault: Fault, op: OpIx) -> Fault {
+        let read = &self.planned[op.index()];
+        let at = self.places[op.index()].join("type");
+        let program =
+            description(read).and_then(|described| described.name.as_deref()).unwrap_or(&read.handler_type);
+        fault.related(Site::Value(at), format!("`{program}` says what its result is"))
+    }
+
+    fn site(&self, at: &Pointer, token: &Token) -> Site {
+        Site::Within(format!("{}{}", self.payload_at, at.as_str()).into(), token.text.clone())
+    }
+}
+
+fn text_schema() -> &'static Value {
+    static TEXT: OnceLock<Value> = OnceLock::new();
+    TEXT.get_or_init(|| json!({"type": "string"}))
+}
+
+fn null_schema() -> &'static Value {
+    static NULL: OnceLock<Value> = OnceLock::new();
+    NULL.get_or_init(|| json!({"type": "null"}))
+}

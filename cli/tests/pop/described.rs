@@ -1,0 +1,156 @@
+//! What handlers say about themselves: asked for, remembered, shown, and held against agendas before anything starts.
+
+use crate::bench::Bench;
+use crate::faults::nothing_started;
+
+const SIZE: &str = r#"#!/bin/sh
+if [ "$1" = --describe ]; then
+    echo asked >> asked
+    echo '{"name": "size", "version": "3", "about": "tells how big something is",
+        "errors": [{"name": "too-big", "about": "it cannot be told"}],
+        "input": {"type": "object", "required": ["file"], "additionalProperties": false,
+            "properties": {"file": {"type": "string"}, "unit": {"enum": ["px", "cm"]}, "most": {"type": "integer"}}},
+        "result": {"type": "object", "required": ["width"], "additionalProperties": false,
+            "properties": {"width": {"type": "integer"}, "height": {"type": "integer"}}}}'
+    exit
+fi
+echo 'pop.report.payload {"width": 7}'
+"#;
+
+fn bench(agenda: &str) -> Bench {
+    let bench = Bench::with_agenda(agenda);
+    bench.program("size", SIZE);
+    bench.write("registry.yaml", "size: {command: [./size], describe: true}\n");
+    bench
+}
+
+#[test]
+fn references_and_payloads_are_held_against_what_handlers_take_and_give() {
+    let bench = bench(
+        "operations:
+  - {name: a, type: size, payload: {file: x, unit: pc}}
+  - {name: b, type: size, payload: {file: '@<a.out::/widht>'}}
+  - {name: c, type: size, payload: {file: '@<a.out::/width>'}}
+  - {name: d, type: size, payload: {file: 'w=@<a.out::/width>', most: '@<a.out::/height>', fiel: 1}}
+  - {name: e, type: size, payload: {file: 'h', most: '@<a.out::/height?0>'}}
+",
+    );
+    let ended = bench.pop(3, "run a.yaml");
+    nothing_started(&bench, &ended);
+    insta::assert_snapshot!(ended.stderr, @r#"
+    error[wrong-payload]: `unit` of operation `a` must be one of "px", "cm", not "pc"
+     --> a.yaml:2:52
+      |
+    2 |   - {name: a, type: size, payload: {file: x, unit: pc}}
+      |                                                    ^^
+
+    error[no-such-part]: the result of `a` has no `/widht`
+     --> a.yaml:3:44
+      |
+    2 |   - {name: a, type: size, payload: {file: x, unit: pc}}
+      |                     ---- `size` says what its result is
+    3 |   - {name: b, type: size, payload: {file: '@<a.out::/widht>'}}
+      |                                            ^^^^^^^^^^^^^^^^ did you mean `width`?
+
+    error[does-not-fit]: `@<a.out::/width>` does not fit `file` of operation `c`: it is a whole number, not text
+     --> a.yaml:4:44
+      |
+    2 |   - {name: a, type: size, payload: {file: x, unit: pc}}
+      |                     ---- `size` says what its result is
+    3 |   - {name: b, type: size, payload: {file: '@<a.out::/widht>'}}
+    4 |   - {name: c, type: size, payload: {file: '@<a.out::/width>'}}
+      |                                            ^^^^^^^^^^^^^^^^
+
+    warning[may-be-missing]: the result of `a` may have no `/height`
+     --> a.yaml:5:72
+      |
+    2 |   - {name: a, type: size, payload: {file: x, unit: pc}}
+      |                     ---- `size` says what its result is
+    ...
+    5 |   - {name: d, type: size, payload: {file: 'w=@<a.out::/width>', most: '@<a.out::/height>', fiel: 1}}
+      |                                                                        ^^^^^^^^^^^^^^^^^
+      |
+      = help: say what stands in for it: `?text` before the `>`, or `?` alone for null
+
+    error[wrong-payload]: `fiel` of operation `d` is nothing that its handler takes
+     --> a.yaml:5:92
+      |
+    5 |   - {name: d, type: size, payload: {file: 'w=@<a.out::/width>', most: '@<a.out::/height>', fiel: 1}}
+      |                                                                                            ^^^^ did you mean `file`?
+
+    warning[may-not-fit]: `@<a.out::/height?0>` may not fit `most` of operation `e`: it is text, not a whole number
+     --> a.yaml:6:55
+      |
+    2 |   - {name: a, type: size, payload: {file: x, unit: pc}}
+      |                     ---- `size` says what its result is
+    ...
+    6 |   - {name: e, type: size, payload: {file: 'h', most: '@<a.out::/height?0>'}}
+      |                                                       ^^^^^^^^^^^^^^^^^^^
+
+    4 faults in a.yaml; nothing was started (exit 3)
+    "#);
+}
+
+#[test]
+fn a_program_is_asked_once_and_again_when_it_has_changed() {
+    let bench = bench("operations: [{name: a, type: size, payload: {file: x}}]");
+    let home = bench.path("home").display().to_string();
+    for asked in [1, 1] {
+        bench.call("check a.yaml").variable("HOME", &home).ends(0);
+        assert_eq!(bench.sorted_lines("asked").len(), asked);
+    }
+    bench.program("size", &SIZE.replace("echo asked", "echo again"));
+    bench.call("check a.yaml").variable("HOME", &home).ends(0);
+    assert_eq!(bench.sorted_lines("asked").len(), 2);
+    // without a place to remember it, it is asked each time
+    bench.pop(0, "run a.yaml");
+    assert_eq!(bench.sorted_lines("asked").len(), 3);
+}
+
+#[test]
+fn a_description_that_cannot_be_had_is_a_warning() {
+    for (program, why) in [
+        ("#!/bin/sh\necho hello", "`./size --describe` printed something else: it is no description"),
+        (
+            "#!/bin/sh\necho 'no such option' >&2; exit 2",
+            "`./size --describe` ended with exit status 2: no such option",
+        ),
+        ("#!/bin/sh\necho '{\"input\": 7}'", "its `input` is no JSON Schema"),
+    ] {
+        let bench = bench("operations: [{name: a, type: size}]");
+        bench.program("size", program);
+        let said = bench.pop(0, "check a.yaml").stderr;
+        assert!(said.starts_with("warning[no-description]: "), "{said}");
+        assert!(said.contains(why) && said.contains("registry.yaml:1:"), "{said}");
+    }
+}
+
+#[test]
+fn a_description_may_stand_in_a_file() {
+    let bench = Bench::with_agenda("operations: [{name: a, type: t, payload: {n: x}}]");
+    bench.write("registry.yaml", "t: {command: ['true'], describe: t.json}\n");
+    bench.write("t.json", r#"{"input": {"properties": {"n": {"type": "integer"}}}}"#);
+    let said = bench.pop(3, "check a.yaml").stderr;
+    assert!(said.contains("`n` of operation `a` must be a whole number, not \"x\""), "{said}");
+    bench.write("t.json", "");
+    let said = bench.pop(0, "check a.yaml").stderr;
+    assert!(said.contains("warning[no-description]") && said.contains("t.json"), "{said}");
+}
+
+#[test]
+fn a_type_shows_what_its_handler_says() {
+    let bench = bench("operations: []");
+    let shown = bench.pop(0, "handlers show size").stdout;
+    let (_, said) = shown.split_once("\n\n").unwrap();
+    let head: Vec<_> = said.lines().take(4).collect();
+    assert_eq!(
+        head,
+        [
+            "size 3: tells how big something is",
+            "failure too-big: it cannot be told",
+            "input {",
+            "  \"additionalProperties\": false,"
+        ]
+    );
+    assert!(said.contains("result {"));
+}
