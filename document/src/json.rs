@@ -294,6 +294,15 @@ mod tests {
     }
 
     #[test]
+    fn numbers_are_the_nearest_that_there_are_in_both_formats() {
+        for text in ["0.30000000000000004", "1.1844674407370955e+20", "1.1752144252037635e+214", "5e-324"] {
+            let nearest = serde_json::json!([text.parse::<f64>().unwrap()]);
+            let text = format!("[{text}]");
+            assert_eq!((read(&text), crate::yaml::read(&text)), (Ok(nearest.clone()), Ok(nearest)), "{text}");
+        }
+    }
+
+    #[test]
     fn whole_numbers_of_64_bits_stay_exact() {
         let value = read("[9223372036854775807, -9223372036854775808, 18446744073709551615]").unwrap();
         assert_eq!(value.to_string(), "[9223372036854775807,-9223372036854775808,18446744073709551615]");

@@ -58,3 +58,18 @@ pub(crate) fn header(line: &[u8]) -> Option<Header> {
         Some(Header { format, inputs: String::new() })
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_read_back_as_they_were_written() {
+        for number in [0.1 + 0.2, 1.175_214_425_203_763_5e214, 1.184_467_440_737_095_5e20, f64::MIN_POSITIVE] {
+            let mut line = Vec::new();
+            encode(&number, &mut line).unwrap();
+            let json = decode(line.strip_suffix(b"\n").unwrap()).unwrap();
+            assert_eq!(serde_json::from_slice::<f64>(json).unwrap(), number);
+        }
+    }
+}
