@@ -45,14 +45,16 @@ impl<'f> Placed<'f> {
     /// The fault as people read it on a terminal, colours and all: file, line, column, a caret, a hint.
     pub fn told(&self, source: &Source) -> String {
         let renderer = Renderer::styled().decor_style(DecorStyle::Ascii);
-        let told = renderer.render(&[report(source, self)]);
+        // the renderer makes control characters harmless, but not those beyond ASCII
+        let is_let_through = |c: char| matches!(c, '\u{80}'..='\u{9f}');
+        let told = renderer.render(&[report(source, self)]).replace(is_let_through, "\u{fffd}");
         match self.place.as_ref().filter(|place| !is_short_enough(source, place)) {
             None => told,
             // columns of an excerpt are counted from its beginning
             Some(place) => {
                 let within =
                     source.text()[excerpt_of(source, place).start..place.bytes.start].chars().count();
-                let at = |column: usize| format!("{}:{}:{column}", source.name(), place.line);
+                let at = |column: usize| format!("{}:{}:{column}", harmless(source.name()), place.line);
                 told.replacen(&at(within + 1), &at(place.column), 1)
             }
         }
@@ -68,7 +70,7 @@ fn report<'a>(source: &'a Source, placed: &Placed<'a>) -> Group<'a> {
     let title = level.primary_title(fault.message.as_str()).id(fault.code);
     let mut group = match &placed.place {
         Some(place) if is_short_enough(source, place) => {
-            let label = fault.label.as_deref();
+            let label = fault.label.as_deref().map(harmless);
             let related = placed.related.iter().filter_map(|(place, words)| Some((place.as_ref()?, *words)));
             // only the lines from the first to the last that is meant; the whole text may be large
             let all = || related.clone().map(|(place, _)| place).chain([place]);
@@ -78,18 +80,24 @@ fn report<'a>(source: &'a Source, placed: &Placed<'a>) -> Group<'a> {
             let lines = &source.text()[start..line_around(source, last).end];
             let span = |place: &Place| place.bytes.start - start..place.bytes.end - start;
             let primary = AnnotationKind::Primary.span(span(place)).label(label);
-            let related =
-                related.clone().map(|(place, words)| AnnotationKind::Context.span(span(place)).label(words));
-            let snippet = Snippet::source(lines).line_start(first.line).path(source.name());
+            let related = related
+                .clone()
+                .map(|(place, words)| AnnotationKind::Context.span(span(place)).label(harmless(words)));
+            let snippet = Snippet::source(lines).line_start(first.line).path(harmless(source.name()));
             title.element(snippet.annotation(primary).annotations(related))
         }
-        Some(place) => title.element(excerpt(source, place, fault.label.as_deref())),
-        None => title.element(annotate_snippets::Origin::path(source.name())),
+        Some(place) => title.element(excerpt(source, place, fault.label.as_deref().map(harmless))),
+        None => title.element(annotate_snippets::Origin::path(harmless(source.name()))),
     };
     if let Some(hint) = &fault.hint {
-        group = group.element(Level::HELP.message(hint.as_str()));
+        group = group.element(Level::HELP.message(harmless(hint)));
     }
     group
+}
+
+/// Words that the renderer takes as they are, without what would change a terminal.
+fn harmless(words: &str) -> String {
+    words.replace(char::is_control, "\u{fffd}")
 }
 
 fn line_around(source: &Source, place: &Place) -> Range<usize> {
@@ -115,13 +123,13 @@ fn excerpt_of(source: &Source, place: &Place) -> Range<usize> {
 fn excerpt<'a>(
     source: &'a Source,
     place: &Place,
-    label: Option<&'a str>,
+    label: Option<String>,
 ) -> Snippet<'a, annotate_snippets::Annotation<'a>> {
     let Range { start, end } = excerpt_of(source, place);
     let caret = place.bytes.start - start..place.bytes.end.clamp(place.bytes.start, end) - start;
     Snippet::source(&source.text()[start..end])
         .line_start(place.line)
-        .path(source.name())
+        .path(harmless(source.name()))
         .annotation(AnnotationKind::Primary.span(caret).label(label))
 }
 
@@ -136,6 +144,20 @@ mod tests {
         let mut parts = told.split("\u{1b}[");
         let first = parts.next().unwrap().to_owned();
         parts.fold(first, |plain, part| plain + part.split_once('m').unwrap().1)
+    }
+
+    #[test]
+    fn f19_no_control_character_of_a_text_reaches_the_terminal() {
+        let text = "a: \u{1b}[2J\u{9b}2J\u{7f}\u{85}b";
+        for text in [text.to_owned(), text.repeat(100)] {
+            let source = Source::new(format!("{text}.json"), text.as_bytes()).unwrap();
+            for site in [Site::Bytes(8..9), Site::Whole] {
+                let fault =
+                    Fault::new("c", site.clone(), text.as_str()).label(text.as_str()).hint(text.as_str());
+                let told = told(&source, fault.related(site, text.as_str()));
+                assert!(!told.contains(|c: char| c.is_control() && c != '\n'), "{told:?}");
+            }
+        }
     }
 
     #[test]
