@@ -65,7 +65,8 @@ mod tests {
 
     #[test]
     fn numbers_are_read_back_as_they_were_written() {
-        for number in [0.1 + 0.2, 1.175_214_425_203_763_5e214, 1.184_467_440_737_095_5e20, f64::MIN_POSITIVE] {
+        for number in [0.1 + 0.2, 1.175_214_425_203_763_5e214, 1.184_467_440_737_095_5e20, f64::MIN_POSITIVE]
+        {
             let mut line = Vec::new();
             encode(&number, &mut line).unwrap();
             let json = decode(line.strip_suffix(b"\n").unwrap()).unwrap();

@@ -2,7 +2,7 @@
 
 use super::JournalError;
 use super::format::{FORMAT, decode, header};
-use pop_agenda::Recorded;
+use pop_agenda::{OpIx, Recorded, RunEvent};
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -33,12 +33,19 @@ pub fn read_journal(path: &Path) -> Result<Opened, JournalError> {
 impl Opened {
     /// Checks that its events are of a plan of `count` operations, before anything is made of them.
     pub fn fitting(self, count: usize, path: &Path) -> Result<Self, JournalError> {
-        let unfit =
-            self.events.iter().filter_map(|event| event.event.operation()).find(|op| op.index() >= count);
+        let unfit = self.events.iter().filter_map(last_operation).find(|op| op.index() >= count);
         match unfit {
             Some(op) => Err(JournalError::Unfit { path: path.to_owned(), op: op.0, count }),
             None => Ok(self),
         }
+    }
+}
+
+/// The highest number of an operation in an event.
+fn last_operation(recorded: &Recorded) -> Option<OpIx> {
+    match &recorded.event {
+        RunEvent::RunStarted { adopted, .. } => adopted.iter().map(|adopted| adopted.op).max(),
+        other => other.operation(),
     }
 }
 
@@ -84,4 +91,24 @@ pub(super) fn read_bytes(bytes: &[u8], path: &Path) -> Result<Opened, JournalErr
 
 fn event(line: &[u8]) -> Option<Recorded> {
     serde_json::from_slice(decode(line.strip_suffix(b"\n")?)?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pop_agenda::{Adopted, RunOptions, RunTime};
+
+    #[test]
+    fn an_operation_that_the_agenda_does_not_have_is_refused_also_where_it_was_taken_over() {
+        let adopted = vec![Adopted { op: OpIx(2), result: None, progress: None }];
+        let started =
+            RunEvent::RunStarted { run: "r".into(), started: 0, options: RunOptions::default(), adopted };
+        for event in [started, RunEvent::AttemptStarted { op: OpIx(2), attempt: 1 }] {
+            let events = vec![Recorded { at: RunTime(0), event }];
+            let opened = Opened { inputs: None, events, good: 0, torn: 0 };
+            assert!(opened.clone().fitting(3, Path::new("j")).is_ok());
+            let error = opened.fitting(2, Path::new("j")).unwrap_err();
+            assert_eq!(error.to_string(), "journal `j` tells of operation 2, of 2 in its agenda");
+        }
+    }
 }
