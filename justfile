@@ -29,6 +29,7 @@ chaos agendas="200":
 deny:
     cargo deny --offline check licenses bans sources
 
+<<<<<<< HEAD
 # pop against a bare spawn loop and other tools; `just bench --quick` tries whether all of it works
 bench *options:
     bench/run {{options}}
@@ -36,3 +37,12 @@ bench *options:
 # what an operation costs in the pure core and the journal, and its memory
 bench-core:
     cargo bench -p pop-agenda -p pop-executor --bench core --bench memory --bench journal
+=======
+# a run of 10,000 operations against a bare spawn loop
+bench:
+    cargo build --release -p pop-cli && cargo build --release -p pop-launchers --example bare_spawn && docs/speed.sh
+
+# every fuzz target for some seconds each (needs `cargo install cargo-fuzz`)
+fuzz seconds:
+    fuzz/run {{seconds}}
+>>>>>>> 909212e (fuzz: agendas, registries, references, properties, payloads, journals and report lines hold against any bytes)

@@ -42,5 +42,5 @@ pub use history::{Attempt, History, OperationHistory};
 pub use name::{NameError, OperationName};
 pub use ops::{OpIx, OpMap};
 pub use plan::{BindError, Edge, EdgeKind, Graph, Payload, Plan, Planned, Serves};
-pub use reference::{Fallback, Piece, Token};
+pub use reference::{Fallback, Piece, Token, pieces};
 pub use schedule::{Action, Explanation, Input, OpState, Scheduler, Step, Tally, Verdict};

@@ -44,7 +44,7 @@ pub enum Piece {
 ///
 /// A token is `@<`, a name, perhaps `::` and a path, then `>`; the name ends at the first `::` or `>`, and there
 /// is no escape. `@<>` is no token.
-pub(crate) fn pieces(text: &str) -> Option<Vec<Piece>> {
+pub fn pieces(text: &str) -> Option<Vec<Piece>> {
     let mut pieces = Vec::new();
     let mut plain = String::new();
     let mut rest = text;

@@ -1,0 +1,222 @@
+//! Texts that people write: agendas and registries, as JSON and as YAML, to plans or to faults with their places.
+
+use super::world::World;
+use pop_agenda::{Agenda, Plan, RunOptions};
+use pop_document::{Fault, Format, Place, Placed, Pointer, Site, Source};
+use pop_registry::Catalog;
+use pop_registry::contract::LaunchType;
+use serde_json::Value;
+use std::fmt::Write as _;
+use std::sync::{Arc, LazyLock};
+
+/// Every code of a fault stands on this page.
+const CODES: &str = include_str!("../../docs/formats/exit-codes.md");
+
+/// The catalogue against which agendas are planned.
+static CATALOG: LazyLock<Catalog> = LazyLock::new(|| {
+    let text = br#"{"basePodConfig": {}, "pod": {"podConfig": {"imageName": "p:1"}},
+        "probe": {"command": ["probe"], "policies": {"onFail": "SKIP", "retry": {"maxAttempts": 2}}}}"#;
+    let mut faults = Vec::new();
+    let catalog = Catalog::build(Some(&Source::new("r.json", text).unwrap()), &mut faults);
+    assert_eq!(faults, []);
+    catalog
+});
+
+/// A JSON agenda becomes a plan or faults, and the same one whether it is read as JSON or as YAML.
+pub fn agenda_json(bytes: &[u8]) {
+    agenda("agenda.json", bytes);
+}
+
+/// A YAML agenda becomes a plan or faults, and the same one when it is written as JSON.
+pub fn agenda_yaml(bytes: &[u8]) {
+    agenda("agenda.yaml", bytes);
+}
+
+/// A registry becomes a catalogue or faults; the first byte says how it is written.
+pub fn registry(bytes: &[u8]) {
+    let Some((kind, text)) = bytes.split_first() else { return };
+    let Some(source) = source(if kind % 2 == 0 { "r.json" } else { "r.yaml" }, text) else { return };
+    let mut faults = Vec::new();
+    let catalog = Catalog::build(Some(&source), &mut faults);
+    check_faults(&source, &faults);
+    for entry in catalog.entries() {
+        for on in [LaunchType::Local, LaunchType::Docker, LaunchType::Kubernetes] {
+            // a type that has an entry is never told to be unknown
+            let target = catalog.target(&entry.name, on);
+            assert!(!matches!(target, Err(pop_registry::NoTarget::Unknown { .. })), "{target:?}");
+        }
+    }
+    if let Ok(value) = source.read() {
+        check_value(&source, &value);
+    }
+}
+
+fn agenda(name: &str, bytes: &[u8]) {
+    let Some(source) = source(name, bytes) else { return };
+    let value = match source.read() {
+        Ok(value) => value,
+        Err(faults) => {
+            assert!(faults.iter().any(Fault::is_error), "refused without an error");
+            return check_faults(&source, &faults);
+        }
+    };
+    check_value(&source, &value);
+    let (plan, faults) = plan(value);
+    check_faults(&source, &faults);
+    assert_eq!(plan.is_none(), faults.iter().any(Fault::is_error), "{faults:?}");
+    if let Some(plan) = plan {
+        let options = RunOptions { parallel: 2, ..RunOptions::default() };
+        World::begin(Arc::new(plan), options).finish();
+    }
+}
+
+fn plan(value: Value) -> (Option<Plan>, Vec<Fault>) {
+    let mut faults = Vec::new();
+    let plan = Agenda::parse(value, &mut faults)
+        .and_then(|agenda| Plan::build(agenda, &CATALOG, LaunchType::Local, &mut faults));
+    (plan, faults)
+}
+
+fn source(name: &str, bytes: &[u8]) -> Option<Source> {
+    match Source::new(name, bytes) {
+        Ok(source) => Some(source),
+        Err(fault) => {
+            assert_eq!(fault.code, "not-text");
+            None
+        }
+    }
+}
+
+/// Each fault has a code that is documented and a place in the text, and can be told.
+fn check_faults(source: &Source, faults: &[Fault]) {
+    let sites: Vec<_> = faults
+        .iter()
+        .flat_map(|fault| std::iter::once(&fault.site).chain(fault.related.iter().map(|(site, _)| site)))
+        .collect();
+    for (site, place) in sites.iter().zip(source.places(&sites)) {
+        match place {
+            Some(place) => check_place(source, &place),
+            None => assert_eq!(**site, Site::Whole, "a site without a place"),
+        }
+    }
+    for fault in faults {
+        assert!(CODES.contains(&format!("`{}`", fault.code)), "`{}` is not documented", fault.code);
+        assert!(!fault.message.is_empty());
+    }
+    let mut last = 0;
+    for placed in Placed::all(source, faults) {
+        let start = placed.place.as_ref().map_or(0, |place| place.bytes.start);
+        assert!(last <= start, "faults are not in the order of the text");
+        last = start;
+        let told = placed.told(source);
+        let line =
+            placed.place.as_ref().map(|place| format!("{}:{}:{}", source.name(), place.line, place.column));
+        assert!(told.contains(&line.unwrap_or_else(|| source.name().to_owned())), "{told}");
+        assert!(!has_control(&told), "a text reaches the terminal as it is: {told:?}");
+    }
+}
+
+/// Whether something but colours and line ends would change a terminal.
+fn has_control(told: &str) -> bool {
+    let mut parts = told.split("\u{1b}[");
+    let plain = parts.next().into_iter().chain(parts.map(|part| match part.split_once('m') {
+        Some((colour, plain)) if colour.chars().all(|c| c.is_ascii_digit() || c == ';') => plain,
+        _ => "\u{1b}",
+    }));
+    plain.into_iter().any(|plain| plain.chars().any(|c| c.is_control() && c != '\n'))
+}
+
+/// Line and column lie in the text and are those of the bytes.
+fn check_place(source: &Source, place: &Place) {
+    let text = source.text();
+    assert!(text.get(place.bytes.clone()).is_some(), "{place:?} of {} bytes", text.len());
+    let before = &text[..place.bytes.start];
+    let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+    let counted = (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1);
+    assert_eq!((place.line, place.column), counted);
+}
+
+/// What was read has a place for each of its values, and is the same value when it is written as the other format.
+fn check_value(source: &Source, value: &Value) {
+    let mut pointers = Vec::new();
+    list(value, &mut Pointer::root(), &mut pointers);
+    let sites: Vec<_> = pointers
+        .iter()
+        .flat_map(|pointer| [Site::Value(pointer.clone()), Site::Key(pointer.clone())])
+        .collect();
+    let places = source.places(&sites.iter().collect::<Vec<_>>());
+    for (site, place) in sites.iter().zip(places) {
+        assert!(place.is_some(), "no place for {site:?}");
+        let Some(place) = place else { continue };
+        check_place(source, &place);
+        let leaf = value.pointer(site.pointer()).filter(|value| !value.is_object() && !value.is_array());
+        if let (Site::Value(_), Some(leaf), true) = (site, leaf, source.format() == Format::Json) {
+            let read = serde_json::from_str::<Value>(&source.text()[place.bytes]);
+            assert_eq!(read.ok().as_ref(), Some(leaf), "at {site:?}");
+        }
+    }
+    let mut written = String::new();
+    write(value, &mut written);
+    // YAML's grammar refuses keys of more than 1024 characters; an escape has six
+    let step_len = |pointer: &Pointer| pointer.as_str().rsplit('/').next().map_or(0, str::len);
+    let is_yaml = pointers.iter().all(|pointer| 6 * step_len(pointer) <= 1_000);
+    for name in ["written.json", "written.yaml"].into_iter().take(1 + usize::from(is_yaml)) {
+        let read = Source::new(name, written.as_bytes()).unwrap().read();
+        assert_eq!(read.as_ref(), Ok(value), "{name}: {written}");
+    }
+}
+
+fn list(value: &Value, at: &mut Pointer, into: &mut Vec<Pointer>) {
+    into.push(at.clone());
+    let depth = at.len();
+    let mut below = |step: &str, value: &Value| {
+        at.push(step);
+        list(value, at, into);
+        at.truncate(depth);
+    };
+    match value {
+        Value::Array(items) => {
+            items.iter().enumerate().for_each(|(index, item)| below(&index.to_string(), item));
+        }
+        Value::Object(members) => members.iter().for_each(|(key, member)| below(key, member)),
+        _ => {}
+    }
+}
+
+/// Writes JSON that is YAML too: characters that YAML does not take as they are, as escapes.
+fn write(value: &Value, into: &mut String) {
+    let text = |text: &str, into: &mut String| {
+        into.push('"');
+        for character in text.chars() {
+            match character {
+                '"' | '\\' => into.extend(['\\', character]),
+                ' '..='~' | '\u{10000}'.. => into.push(character),
+                // below U+10000 four digits are enough; YAML knows no pairs of them
+                other => write!(into, "\\u{:04x}", u32::from(other)).unwrap(),
+            }
+        }
+        into.push('"');
+    };
+    match value {
+        Value::String(string) => text(string, into),
+        Value::Array(items) => {
+            into.push('[');
+            for (index, item) in items.iter().enumerate() {
+                into.push_str(if index > 0 { ", " } else { "" });
+                write(item, into);
+            }
+            into.push(']');
+        }
+        Value::Object(members) => {
+            into.push('{');
+            for (index, (key, member)) in members.iter().enumerate() {
+                into.push_str(if index > 0 { ", " } else { "" });
+                text(key, into);
+                into.push_str(": ");
+                write(member, into);
+            }
+            into.push('}');
+        }
+        scalar => into.push_str(&scalar.to_string()),
+    }
+}

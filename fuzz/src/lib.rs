@@ -1,0 +1,30 @@
+//! What each fuzz target asserts, as a function of bytes: libFuzzer calls it, and a normal test for the kept corpus.
+
+mod choices;
+mod document;
+mod journal;
+mod reference;
+mod report_lines;
+mod settings;
+mod world;
+
+pub use document::{agenda_json, agenda_yaml, registry};
+pub use journal::journal;
+pub use reference::reference;
+pub use report_lines::report_lines;
+pub use settings::{payload, properties};
+
+/// A target: it panics if a promise is broken.
+pub type Target = fn(&[u8]);
+
+/// Every target by its name, which is also that of its corpus.
+pub const TARGETS: [(&str, Target); 8] = [
+    ("agenda_json", agenda_json),
+    ("agenda_yaml", agenda_yaml),
+    ("journal", journal),
+    ("payload", payload),
+    ("properties", properties),
+    ("reference", reference),
+    ("registry", registry),
+    ("report_lines", report_lines),
+];

@@ -1,0 +1,93 @@
+//! References in texts: read, printed, read again; and filled with any result.
+
+use pop_agenda::{
+    Action, Agenda, Fallback, Input, Piece, Plan, RunOptions, RunTime, Scheduler, Token, Verdict, pieces,
+};
+use pop_registry::Catalog;
+use pop_registry::contract::LaunchType;
+use serde_json::{Value, json};
+
+/// A text, and behind its first zero byte the result that its references to `a.out` are filled with.
+///
+/// Pieces put together are the text; a token printed from its parts is the same token; filling gives what the pointer
+/// leads to, or its fallback, or an error.
+pub fn reference(bytes: &[u8]) {
+    let mut halves = bytes.splitn(2, |byte| *byte == 0);
+    let mut half = || String::from_utf8_lossy(halves.next().unwrap_or_default()).into_owned();
+    let (text, result) = (half(), half());
+    let result = serde_json::from_str(&result).unwrap_or(Value::String(result));
+    let found = pieces(&text).unwrap_or_default();
+    if !found.is_empty() {
+        let joined: String = found.iter().map(as_written).collect();
+        assert_eq!(joined, text);
+        assert!(found.iter().any(|piece| matches!(piece, Piece::Token(_))));
+    }
+    for piece in &found {
+        let Piece::Token(token) = piece else { continue };
+        let again = pieces(&printed(token));
+        let Some([Piece::Token(again)]) = again.as_deref() else { unreachable!("{token:?} is {again:?}") };
+        assert_eq!(
+            (&again.name, &again.pointer, &again.fallback),
+            (&token.name, &token.pointer, &token.fallback),
+            "{}",
+            token.text
+        );
+    }
+    if let Some(filled) = fill(&text, &result) {
+        match found.as_slice() {
+            [] => assert_eq!(filled, Ok(Value::String(text))),
+            [Piece::Token(token)] if token.operation() == Some("a") => {
+                assert_eq!(filled.ok(), wanted(token, &result), "{text} of {result}");
+            }
+            _ => {}
+        }
+    }
+}
+
+fn as_written(piece: &Piece) -> &str {
+    match piece {
+        Piece::Text(text) => text,
+        Piece::Token(token) => &token.text,
+    }
+}
+
+fn printed(token: &Token) -> String {
+    let path = match &token.fallback {
+        None if token.pointer.is_empty() => String::new(),
+        None => format!("::{}", token.pointer),
+        Some(Fallback::Null) => format!("::{}?", token.pointer),
+        Some(Fallback::Text(text)) => format!("::{}?{text}", token.pointer),
+    };
+    format!("@<{}{path}>", token.name)
+}
+
+fn wanted(token: &Token, result: &Value) -> Option<Value> {
+    let found = result.pointer(token.pointer.as_str()).filter(|_| !result.is_null());
+    let fallback = token.fallback.as_ref().map(|fallback| match fallback {
+        Fallback::Null => Value::Null,
+        Fallback::Text(text) => Value::String(text.clone()),
+    });
+    let whole = || token.pointer.is_empty().then(|| result.clone());
+    found.cloned().or(fallback).or_else(whole)
+}
+
+/// The text as a payload, filled when `a` has its result; none if it refers to something that is not there.
+fn fill(text: &str, result: &Value) -> Option<Result<Value, String>> {
+    let agenda = json!({"operations": [
+        {"name": "a", "type": "sample"},
+        {"name": "b", "type": "sample", "params": {"dependsOn": "a"}, "payload": text},
+    ]});
+    let mut faults = Vec::new();
+    let agenda = Agenda::parse(agenda, &mut faults)?;
+    let plan = Plan::build(agenda, &Catalog::default(), LaunchType::Local, &mut faults)?;
+    let mut scheduler = Scheduler::new(plan, RunOptions::default());
+    let begun = Input::Begun { run: "r".into(), started: 0, adopted: Vec::new() };
+    let launched = |actions: &[Action]| match actions {
+        [Action::Launch { op, attempt, .. }] => (*op, *attempt),
+        other => unreachable!("{other:?}"),
+    };
+    let (op, attempt) = launched(&scheduler.step(RunTime(0), begun).actions);
+    let ended = Input::Ended { op, attempt, verdict: Verdict::succeeded(result.clone()) };
+    let (op, _) = launched(&scheduler.step(RunTime(1), ended).actions);
+    Some(scheduler.payload(op).map(std::borrow::Cow::into_owned).map_err(|error| error.to_string()))
+}
