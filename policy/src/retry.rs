@@ -58,6 +58,10 @@ impl Retry {
 
     /// The wait after `failures` failed attempts (at least 1), in milliseconds.
     pub fn delay_after(&self, failures: u32) -> u64 {
+        if self.delay_ms == 0 {
+            // nothing times a factor that has grown beyond numbers is no number
+            return 0;
+        }
         let grown =
             self.delay_ms as f64 * self.factor.powi(failures.saturating_sub(1).min(1_000).cast_signed());
         if grown < self.max_delay_ms as f64 { grown.round() as u64 } else { self.max_delay_ms }
@@ -80,6 +84,7 @@ mod tests {
         let retry = Retry { delay_ms: 100, factor: 3.0, max_delay_ms: 1_000, ..Retry::default() };
         assert_eq!([1, 2, 3, 4, 4_000_000].map(|n| retry.delay_after(n)), [100, 300, 900, 1_000, 1_000]);
         assert_eq!(Retry::default().delay_after(3), 0);
+        assert_eq!(Retry { factor: 1e300, ..Retry::default() }.delay_after(3), 0);
     }
 
     #[test]
