@@ -120,7 +120,8 @@ impl Source {
             Site::Value(pointer) => value_bytes(pointer.as_str(), found),
             Site::Within(pointer, part) => {
                 let value = value_bytes(pointer.as_str(), found)?;
-                let inside = self.text.get(value.start..).and_then(|rest| rest.find(part.as_str()));
+                // a part that was written with escapes is not found; it may stand further on, in another value
+                let inside = self.text.get(value.clone()).and_then(|written| written.find(part.as_str()));
                 match inside {
                     Some(offset) => Some(value.start + offset..value.start + offset + part.len()),
                     None => Some(value),
@@ -203,6 +204,33 @@ mod tests {
             let part = Site::Within("/operations/0/payload".into(), "@<b.out>".into());
             let part = placed(name, text, &Fault::new("c", part, ""));
             assert_eq!((part.0, part.2.as_str()), (lines[1], "@<b.out>"), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_part_written_with_escapes_is_not_found_in_another_value() {
+        let part = Site::Within("/a".into(), "@<b.out>".into());
+        for (name, text, whole) in [
+            ("a.json", "{\"a\": \"x @<\\u0062.out>\", \"c\": \"@<b.out>\"}", "\"x @<\\u0062.out>\""),
+            ("a.yaml", "a: \"x @<\\x62.out>\"\nc: \"@<b.out>\"\n", "\"x @<\\x62.out>\""),
+        ] {
+            assert_eq!(placed(name, text, &Fault::new("c", part.clone(), "")).2, whole);
+        }
+    }
+
+    #[test]
+    fn a_part_is_found_in_every_kind_of_yaml_text() {
+        let part = Site::Within("/a".into(), "@<b.out>".into());
+        for text in [
+            "a: x\n  y @<b.out>\n",
+            "a: 'x\n  y @<b.out>'\n",
+            "a: \"x\n  y @<b.out>\"\n",
+            "a: |\n  x\n  y @<b.out>\n",
+            "a: >-\n  x\n  y @<b.out>\n",
+            "b: &b\n  x\n  @<b.out>\na: *b\n",
+        ] {
+            let (_, _, found) = placed("a.yaml", text, &Fault::new("c", part.clone(), ""));
+            assert_eq!(found, if text.ends_with("*b\n") { "*b" } else { "@<b.out>" }, "{text}");
         }
     }
 
