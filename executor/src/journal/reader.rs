@@ -3,9 +3,13 @@
 use super::JournalError;
 use super::format::{FORMAT, decode, header};
 use pop_agenda::{OpIx, Recorded, RunEvent};
+use serde::Deserialize as _;
 use std::fs;
 use std::io;
 use std::path::Path;
+
+/// How deep lists and maps may be nested in an event: as deep as in a report, and some levels of its own around that.
+const MOST_LEVELS: usize = 160;
 
 /// A journal that was read.
 #[derive(Debug, Clone, PartialEq)]
@@ -90,13 +94,48 @@ pub(super) fn read_bytes(bytes: &[u8], path: &Path) -> Result<Opened, JournalErr
 }
 
 fn event(line: &[u8]) -> Option<Recorded> {
-    serde_json::from_slice(decode(line.strip_suffix(b"\n")?)?).ok()
+    let json = decode(line.strip_suffix(b"\n")?)?;
+    // nearly every event is flat enough for the limit that the parser has of itself
+    serde_json::from_slice(json).ok().or_else(|| deep_event(json))
+}
+
+/// An event around a report that is as deep as a report may be.
+fn deep_event(json: &[u8]) -> Option<Recorded> {
+    if levels(json) > MOST_LEVELS {
+        return None;
+    }
+    let mut parser = serde_json::Deserializer::from_slice(json);
+    parser.disable_recursion_limit();
+    let recorded = Recorded::deserialize(&mut parser).ok()?;
+    parser.end().is_ok().then_some(recorded)
+}
+
+/// How deep lists and maps are nested.
+fn levels(json: &[u8]) -> usize {
+    let (mut level, mut deepest, mut in_text) = (0_usize, 0, false);
+    let mut bytes = json.iter();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'"' => in_text = !in_text,
+            b'\\' if in_text => drop(bytes.next()),
+            b'[' | b'{' if !in_text => {
+                level += 1;
+                deepest = deepest.max(level);
+            }
+            b']' | b'}' if !in_text => level = level.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::format::encode;
     use super::*;
-    use pop_agenda::{Adopted, RunOptions, RunTime};
+    use pop_agenda::{Adopted, Ending, RunOptions, RunTime};
+    use serde_json::Value;
+    use std::sync::Arc;
 
     #[test]
     fn an_operation_that_the_agenda_does_not_have_is_refused_also_where_it_was_taken_over() {
@@ -110,5 +149,22 @@ mod tests {
             let error = opened.fitting(2, Path::new("j")).unwrap_err();
             assert_eq!(error.to_string(), "journal `j` tells of operation 2, of 2 in its agenda");
         }
+    }
+
+    fn ended(levels: usize) -> Vec<u8> {
+        let result = (0..levels).fold(Value::from("]\\\"["), |inner, _| Value::Array(vec![inner]));
+        let ending = Ending::Succeeded { result: Arc::new(result) };
+        let event = RunEvent::AttemptEnded { op: OpIx(0), attempt: 1, ending };
+        let mut line = Vec::new();
+        encode(&Recorded { at: RunTime(0), event }, &mut line).unwrap();
+        line
+    }
+
+    #[test]
+    fn f24_a_result_as_deep_as_a_report_may_be_is_read_back_and_no_depth_takes_the_stack() {
+        // captured output has one level more than the text that it was read from
+        assert!(event(&ended(128)).is_some());
+        assert!(event(&ended(200)).is_none());
+        assert_eq!(deep_event("[".repeat(200_000).as_bytes()), None);
     }
 }
