@@ -1,5 +1,6 @@
 //! Texts that people write: agendas and registries, as JSON and as YAML, to plans or to faults with their places.
 
+use super::choices::Choices;
 use super::world::World;
 use pop_agenda::{Agenda, Plan, RunOptions};
 use pop_document::{Fault, Format, Place, Placed, Pointer, Site, Source};
@@ -61,12 +62,16 @@ fn agenda(name: &str, bytes: &[u8]) {
         }
     };
     check_value(&source, &value);
+    let again = plan(value.clone()).1;
     let (plan, faults) = plan(value);
+    assert_eq!(faults, again, "the same agenda has other faults");
     check_faults(&source, &faults);
     assert_eq!(plan.is_none(), faults.iter().any(Fault::is_error), "{faults:?}");
     if let Some(plan) = plan {
         let options = RunOptions { parallel: 2, ..RunOptions::default() };
-        World::begin(Arc::new(plan), options).finish();
+        let mut world = World::begin(Arc::new(plan), options);
+        world.play(&mut Choices(bytes));
+        world.finish();
     }
 }
 
@@ -94,9 +99,21 @@ fn check_faults(source: &Source, faults: &[Fault]) {
         .flat_map(|fault| std::iter::once(&fault.site).chain(fault.related.iter().map(|(site, _)| site)))
         .collect();
     for (site, place) in sites.iter().zip(source.places(&sites)) {
-        match place {
-            Some(place) => check_place(source, &place),
-            None => assert_eq!(**site, Site::Whole, "a site without a place"),
+        let Some(place) = place else {
+            assert_eq!(**site, Site::Whole, "a site without a place");
+            continue;
+        };
+        check_place(source, &place);
+        if let Site::Within(pointer, part) = site {
+            let value = source.places(&[&Site::Value(pointer.clone())]).remove(0).unwrap();
+            let found = &source.text()[place.bytes.clone()];
+            assert!(found == part || place == value, "{site:?} is at {found}");
+            if source.format() == Format::Json {
+                assert!(
+                    place.bytes.start >= value.bytes.start && place.bytes.end <= value.bytes.end,
+                    "{site:?}"
+                );
+            }
         }
     }
     for fault in faults {
@@ -149,10 +166,19 @@ fn check_value(source: &Source, value: &Value) {
         assert!(place.is_some(), "no place for {site:?}");
         let Some(place) = place else { continue };
         check_place(source, &place);
+        let written = &source.text()[place.bytes];
         let leaf = value.pointer(site.pointer()).filter(|value| !value.is_object() && !value.is_array());
-        if let (Site::Value(_), Some(leaf), true) = (site, leaf, source.format() == Format::Json) {
-            let read = serde_json::from_str::<Value>(&source.text()[place.bytes]);
-            assert_eq!(read.ok().as_ref(), Some(leaf), "at {site:?}");
+        match (site, leaf, source.format()) {
+            (Site::Value(_), Some(leaf), Format::Json) => {
+                assert_eq!(serde_json::from_str::<Value>(written).ok().as_ref(), Some(leaf), "at {site:?}");
+            }
+            // what was merged in is pointed out where it was merged
+            (Site::Value(_), Some(Value::String(leaf)), Format::Yaml)
+                if is_plain(leaf) && is_plain(written) && !source.text().contains("<<") =>
+            {
+                assert_eq!(written, leaf, "at {site:?}");
+            }
+            _ => {}
         }
     }
     let mut written = String::new();
@@ -164,6 +190,11 @@ fn check_value(source: &Source, value: &Value) {
         let read = Source::new(name, written.as_bytes()).unwrap().read();
         assert_eq!(read.as_ref(), Ok(value), "{name}: {written}");
     }
+}
+
+/// Whether a text of YAML is itself, wherever it stands.
+fn is_plain(text: &str) -> bool {
+    !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric())
 }
 
 fn list(value: &Value, at: &mut Pointer, into: &mut Vec<Pointer>) {

@@ -108,6 +108,8 @@ fn value(choices: &mut Choices<'_>) -> Value {
         0 => json!({}),
         1 => json!({"w": 720, "text": "line\nend \u{2028} \"\\"}),
         2 => json!({"w": null}),
+        // as deep as a report may be
+        3 => (0..choices.byte() / 2).fold(json!("]\"["), |inner, _| json!([inner])),
         byte if byte < 128 => json!({"w": number(choices)}),
         _ => json!([String::from_utf8_lossy(&[choices.byte(), choices.byte(), choices.byte()])]),
     }
