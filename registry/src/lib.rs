@@ -31,3 +31,4 @@ pub mod schema;
 pub use catalog::{Catalog, NoTarget, Resident, Target};
 pub use entry::{Describe, Entry, Layer, Sourced};
 pub use exec::{Capture, ExecPayload};
+pub use pod_config::field_names as pod_config_fields;

@@ -51,6 +51,11 @@ const FIELDS: [(&str, Kind); 31] = [
     ("workspaceMountPath", Kind::Text),
 ];
 
+/// The names of all fields of a podConfig.
+pub fn field_names() -> impl Iterator<Item = &'static str> {
+    FIELDS.iter().map(|(name, _)| *name)
+}
+
 /// The values that hold where no registry says otherwise.
 fn core() -> Value {
     json!({
