@@ -1,12 +1,13 @@
 //! The local launcher against real programs: ends, output, signals, silence, what is left behind.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use pop_launchers::process::{LAUNCH_VARIABLE, Signal, left_by};
 use pop_launchers::{
     Captured, Ended, LaunchEvent, LaunchId, LaunchOrder, Launched, Launcher, ProcessLauncher, Program, Stream,
 };
 use pop_registry::contract::{Blame, Exit};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use rustix::process::{Pid, PidfdFlags, pidfd_open, pidfd_send_signal};
 use serde_json::json;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -192,6 +193,29 @@ async fn f17_what_holds_the_output_open_does_not_hold_up_the_end_and_is_cleared(
     assert_eq!(end(shell(&script)).await.exit, Ok(Exit::Code(0)));
     let pid: i32 = std::fs::read_to_string(pid).unwrap().trim().parse().unwrap();
     assert!(is_gone(pid), "{pid} still runs");
+}
+
+#[tokio::test]
+async fn what_left_its_group_is_found_by_the_variable_that_it_inherited() {
+    let folder = tempfile::tempdir().unwrap();
+    let name = format!("left-by-{}", std::process::id());
+    // both ends of a named pipe are opened together: by then the daemon is one
+    let script = "mkfifo p; setsid sh -c ': > p; exec sleep 1000' & sleep 1000 & : < p";
+    let mut order = shell(script);
+    order.program.working_directory = Some(folder.path().to_owned());
+    order.program.env = vec![(LAUNCH_VARIABLE.to_owned(), name.clone())];
+    end(order).await;
+    let ends = |process: &_, seconds| {
+        let patience = Timespec { tv_sec: seconds, tv_nsec: 0 };
+        poll(&mut [PollFd::new(process, PollFlags::IN)], Some(&patience)).unwrap() == 1
+    };
+    // what stayed in the group is being killed and may still be on its way out
+    let left: Vec<_> = left_by(&name).into_iter().filter(|process| !ends(process, 1)).collect();
+    assert_eq!(left.len(), 1);
+    pidfd_send_signal(&left[0], Signal::KILL).unwrap();
+    assert!(ends(&left[0], 10));
+    assert_eq!(left_by(&name).len(), 0);
+    assert_eq!(left_by("left-by-nobody").len(), 0);
 }
 
 #[tokio::test]

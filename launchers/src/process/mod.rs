@@ -16,7 +16,7 @@ mod spawn;
 pub use environment::{Environment, EnvironmentError};
 pub use launcher::ProcessLauncher;
 pub use memory::MemoryKills;
-pub use orphans::{EXECUTOR_VARIABLE, stand_guard, sweep_run};
+pub use orphans::{EXECUTOR_VARIABLE, LAUNCH_VARIABLE, left_by, stand_guard, sweep_run};
 pub use resolve::{ResolveError, resolve};
 pub use rustix::process::Signal;
 pub use spawn::{Child, Ended, Exit, Spawn, SpawnError, Step, Usage, Watchable, Watched, spawn};

@@ -19,7 +19,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 /// The variable by which what a launch started is known, however far it went.
-pub(super) const LAUNCH_VARIABLE: &str = "POP_LAUNCH";
+pub const LAUNCH_VARIABLE: &str = "POP_LAUNCH";
 /// The variable by which everything that one executor started is known.
 pub const EXECUTOR_VARIABLE: &str = "POP_EXECUTOR";
 /// The variable by which everything of a run is known.
@@ -103,6 +103,18 @@ fn end(pid: Pid, variable: Option<&str>) {
     }
 }
 
+/// The processes that inherited the variable of a launch: what a launch that is over has left behind. Each is told as a
+/// descriptor that becomes readable when the process ends, which one that is being killed does in a moment.
+pub fn left_by(launch: &str) -> Vec<OwnedFd> {
+    let wanted = format!("{LAUNCH_VARIABLE}={launch}");
+    let opened = inheritors(&wanted).into_iter().filter_map(|pid| {
+        let process = pidfd_open(pid, PidfdFlags::empty()).ok()?;
+        // looked at again through the descriptor, the number cannot be another's
+        inherited(pid, &wanted).then_some(process)
+    });
+    opened.collect()
+}
+
 /// Ends every process that belongs to a run, wherever it went. Nobody may be executing the run.
 pub fn sweep_run(run: &str) {
     sweep(&format!("{RUN_VARIABLE}={run}"));
@@ -110,12 +122,8 @@ pub fn sweep_run(run: &str) {
 
 /// Ends every process that inherited a variable with this value.
 fn sweep(wanted: &str) {
-    let own = getpid();
     for _ in 0..ROUNDS {
-        let Ok(processes) = fs::read_dir("/proc") else { return };
-        let pids =
-            processes.filter_map(|entry| Pid::from_raw(entry.ok()?.file_name().to_str()?.parse().ok()?));
-        let found: Vec<Pid> = pids.filter(|pid| *pid != own && inherited(*pid, wanted)).collect();
+        let found = inheritors(wanted);
         if found.is_empty() {
             return;
         }
@@ -123,6 +131,14 @@ fn sweep(wanted: &str) {
             end(pid, Some(wanted));
         }
     }
+}
+
+/// Every other process that inherited a variable with this value; none where the system does not tell.
+fn inheritors(wanted: &str) -> Vec<Pid> {
+    let own = getpid();
+    let processes = fs::read_dir("/proc").into_iter().flatten();
+    let pids = processes.filter_map(|entry| Pid::from_raw(entry.ok()?.file_name().to_str()?.parse().ok()?));
+    pids.filter(|pid| *pid != own && inherited(*pid, wanted)).collect()
 }
 
 /// A process that outlives this one for a moment, to end what belongs to its run.
