@@ -40,13 +40,14 @@ pub struct OperationContext {
     percent: Option<f64>,
     message: Option<String>,
     params: Option<Map<String, Value>>,
+    is_heard: bool,
 }
 
 impl OperationContext {
     /// A context in these surroundings, from now on.
     pub fn new(around: Surroundings) -> Self {
         let started = (around.clock)();
-        Self { around, started, percent: None, message: None, params: None }
+        Self { around, started, percent: None, message: None, params: None, is_heard: false }
     }
 
     /// Arguments, environment and properties of this process.
@@ -113,7 +114,8 @@ impl OperationContext {
             percent_complete: Some(self.percent.unwrap_or_default()),
             ..self.in_state(ProcessingState::Executing)
         };
-        self.around.reporter.report(&progress, None);
+        // the reporter notes it, and a later report may be heard again
+        self.around.reporter.report(&progress, None).ok();
     }
 
     /// An external program, to be started by the launcher that externalLaunchType names.
@@ -141,6 +143,11 @@ impl OperationContext {
     }
 
     pub(crate) fn report_final(&mut self, progress: &Progress, result: Option<&Value>) {
-        self.around.reporter.report(progress, result);
+        self.is_heard = self.around.reporter.report(progress, result).is_ok();
+    }
+
+    /// Whether the final report was delivered.
+    pub(crate) fn is_heard(&self) -> bool {
+        self.is_heard
     }
 }

@@ -128,7 +128,8 @@ fn run<H: Handler>(handler: &H, launch: Arc<DefaultLaunchData>) -> u8 {
             prior,
         });
         tokio::select! {
-            report = process(handler, &payload, &mut context) => report.is_succeeded(),
+            // a result that nobody heard of must not pass for success
+            report = process(handler, &payload, &mut context) => report.is_succeeded() && context.is_heard(),
             () = asked_to_stop(&canceller) => false,
         }
     });

@@ -177,7 +177,9 @@ mod tests {
 
     struct Unheard;
     impl StatusReporter for Unheard {
-        fn report(&mut self, _: &crate::Progress, _: Option<&serde_json::Value>) {}
+        fn report(&mut self, _: &crate::Progress, _: Option<&serde_json::Value>) -> std::io::Result<()> {
+            Ok(())
+        }
     }
 
     fn context(launcher: Arc<dyn Launcher>, cancellation: Cancellation) -> OperationContext {

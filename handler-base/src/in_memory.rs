@@ -66,8 +66,9 @@ pub async fn run_in_memory<H: Handler>(
 struct Collecting(Rc<RefCell<Vec<Progress>>>);
 
 impl StatusReporter for Collecting {
-    fn report(&mut self, progress: &Progress, _: Option<&Value>) {
+    fn report(&mut self, progress: &Progress, _: Option<&Value>) -> std::io::Result<()> {
         self.0.borrow_mut().push(progress.clone());
+        Ok(())
     }
 }
 

@@ -396,6 +396,16 @@ fn sample_calls_programs_and_fails_on_request() {
 }
 
 #[test]
+fn a_success_that_nobody_hears_of_is_none() {
+    let (reader, nobody) = std::io::pipe().unwrap();
+    drop(reader);
+    let output = handler(SAMPLE).args(LOCAL).env("PAYLOAD", "{}").stdout(nobody).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("WARN the report could not be written: Broken pipe"), "{said}");
+}
+
+#[test]
 fn the_marker_of_the_end_does_not_depend_on_the_level_of_the_log() {
     let mut command = handler(SAMPLE);
     let output = command.args(LOCAL).env("PAYLOAD", "{}").env("LOG_LEVEL", "ERROR").output().unwrap();

@@ -133,11 +133,12 @@ struct Telling {
 }
 
 impl StatusReporter for Telling {
-    fn report(&mut self, progress: &Progress, _: Option<&Value>) {
+    fn report(&mut self, progress: &Progress, _: Option<&Value>) -> std::io::Result<()> {
         self.heard.set(Instant::now());
         if !progress.is_final() {
             let event = LaunchEvent::Progress(Box::new(progress.clone()));
             self.events.try_send(Launched { id: self.id, event }).ok();
         }
+        Ok(())
     }
 }
