@@ -19,7 +19,7 @@ tables:
 
 # every crate alone, so that none lives on another's features
 check-each:
-    for crate in document policy registry field-retriever agenda launchers reporters handler-base executor cli samples; do cargo check -p pop-$crate; done
+    for crate in document policy registry field-retriever agenda launchers reporters handler-base executor conformance cli samples; do cargo check -p pop-$crate; done
 
 # random agendas killed at random moments: five kills each or so
 chaos agendas="200":

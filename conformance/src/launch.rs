@@ -1,0 +1,188 @@
+//! A trial carried out by the process launcher, with a deadline for everything.
+
+use crate::seen::Seen;
+use crate::subject::Subject;
+use crate::trial::Trial;
+use pop_field_retriever::PayloadError;
+use pop_launchers::process::{LAUNCH_VARIABLE, Signal, Watched, left_by, sweep_run};
+use pop_launchers::{
+    Captured, Ended, LaunchEvent, LaunchId, LaunchOrder, Launched, Launcher, ProcessLauncher, Program,
+};
+use pop_registry::contract::{Blame, HANDLER_COMPLETE, Said};
+use rustix::process::pidfd_send_signal;
+use std::cell::Cell;
+use std::ffi::OsString;
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+use tempfile::TempDir;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until, timeout};
+
+/// After how long without a progress a program is asked to stop all the same.
+const UNHEARD: Duration = Duration::from_secs(1);
+/// How long the system may take to end a process that was killed.
+const KILLED: Duration = Duration::from_secs(10);
+/// How long processes that are on their way out may take.
+const LEAVING: Duration = Duration::from_secs(1);
+
+/// Why a program could not be examined.
+#[derive(Debug, thiserror::Error)]
+pub enum ConformanceError {
+    /// The payload with which it is to succeed is no JSON.
+    #[error("payload is not JSON")]
+    NotJson(#[source] serde_json::Error),
+    /// The payload with which it is to succeed does not fit into a variable.
+    #[error("payload cannot be handed on in PAYLOAD")]
+    Payload(#[from] PayloadError),
+    /// The folder of a launch could not be made.
+    #[error("cannot make a folder to launch it in")]
+    Folder(#[from] io::Error),
+    /// The machine could not start it, or killed it and it does not end.
+    #[error("{0}")]
+    Machine(String),
+}
+
+/// Where trials are carried out: a folder that is gone afterwards, with everything that was started in it.
+pub(crate) struct Room<'s> {
+    subject: &'s Subject,
+    folder: TempDir,
+    run: String,
+    launches: Cell<u32>,
+    /// Whether a launch has left something behind; then others are not waited for.
+    has_left: Cell<bool>,
+}
+
+impl<'s> Room<'s> {
+    pub(crate) fn open(subject: &'s Subject) -> Result<Self, ConformanceError> {
+        let folder = tempfile::Builder::new().prefix("pop-check-").tempdir()?;
+        let run = folder.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
+        Ok(Self { subject, folder, run, launches: Cell::new(0), has_left: Cell::new(false) })
+    }
+
+    /// The run that every launch is told to be part of.
+    pub(crate) fn run(&self) -> &str {
+        &self.run
+    }
+
+    /// Carries out a trial of a check.
+    pub(crate) async fn launch(&self, check: &str, trial: &Trial) -> Result<Seen, ConformanceError> {
+        self.launches.set(self.launches.get() + 1);
+        let name = format!("{}-{check}-{}", self.run, self.launches.get());
+        let folder = self.folder.path().join(&name);
+        fs::create_dir(&folder)?;
+        for (file, content) in &trial.files {
+            fs::write(folder.join(file), content.bytes(&folder).as_encoded_bytes())?;
+        }
+        let (ended, late, was_asked) = self.follow(trial, &name, &folder).await?;
+        let left = self.left_behind(&name).await?;
+        // a folder that cannot be removed now is tried again with all of them
+        fs::remove_dir_all(&folder).ok();
+        let is_silent = ended.log_tail.is_empty();
+        let mut seen = Seen { exit: ended.exit, late, was_asked, is_silent, left, ..Seen::default() };
+        if trial.is_asked_to_stop {
+            seen.said = Said { breaches: Vec::new(), ..ended.said };
+        } else {
+            seen.faults = ended.said.breaches;
+            seen.read(&ended.stdout);
+        }
+        seen.log = ended.log_tail;
+        match &seen.exit {
+            Err(failure) if failure.blame != Blame::Handler => {
+                Err(ConformanceError::Machine(failure.message.clone()))
+            }
+            _ => Ok(seen),
+        }
+    }
+
+    /// Follows a launch to its end: how it ended, the limit that it missed, whether it was asked to stop.
+    async fn follow(
+        &self,
+        trial: &Trial,
+        name: &str,
+        folder: &Path,
+    ) -> Result<(Ended, Option<Duration>, bool), ConformanceError> {
+        let (launcher, order) = self.prepare(trial, name, folder);
+        let (sender, mut events) = mpsc::channel(16);
+        let id = LaunchId(0);
+        let start = Instant::now();
+        let Subject { limit, grace, .. } = *self.subject;
+        launcher.launch(id, order, &sender);
+        let mut is_asked = false;
+        let mut late = None;
+        let mut ask_at = trial.is_asked_to_stop.then(|| start + UNHEARD.min(limit / 2));
+        let mut due = start + limit;
+        loop {
+            let heard = tokio::select! {
+                biased;
+                heard = events.recv() => heard.map(|launched: Launched| launched.event),
+                () = sleep_until(ask_at.unwrap_or(due)), if ask_at.is_some() => Some(LaunchEvent::Silent),
+                () = sleep_until(due) => {
+                    if late.is_some() {
+                        let words = format!("`{}` was killed and does not end", self.subject.argv.join(" "));
+                        return Err(ConformanceError::Machine(words));
+                    }
+                    late = Some(if is_asked { grace } else { limit });
+                    due = Instant::now() + KILLED;
+                    launcher.stop(id, true);
+                    continue;
+                }
+            };
+            match heard {
+                Some(LaunchEvent::Ended(ended)) => return Ok((*ended, late, is_asked)),
+                Some(LaunchEvent::Progress(_) | LaunchEvent::Silent) if ask_at.take().is_some() => {
+                    is_asked = true;
+                    due = Instant::now() + grace;
+                    launcher.stop(id, false);
+                }
+                Some(LaunchEvent::Lost) | None => {
+                    return Err(ConformanceError::Machine("a launch was lost".to_owned()));
+                }
+                Some(_) => {}
+            }
+        }
+    }
+
+    /// A launcher that gives the trial's variables and no others, and what it is to launch.
+    fn prepare(&self, trial: &Trial, name: &str, folder: &Path) -> (ProcessLauncher, LaunchOrder) {
+        let path = self.subject.path.iter().map(|path| ("PATH".into(), path.clone()));
+        let variables = trial.variables.iter().map(|(name, content)| (name.into(), content.bytes(folder)));
+        let own = [(LAUNCH_VARIABLE.into(), OsString::from(name))];
+        let launcher = ProcessLauncher::new(path.chain(variables).chain(own), folder.to_owned());
+        // who is asked to stop must be heard while it runs; what others print is looked at as it was said
+        let captured = if trial.is_asked_to_stop { Captured::Nothing } else { Captured::Whole };
+        let program = Program { argv: trial.argv(self.subject), ..Program::default() };
+        (launcher, LaunchOrder { name: name.to_owned(), program, captured, ..LaunchOrder::default() })
+    }
+
+    /// Ends what a launch has left behind, and says how much that was.
+    async fn left_behind(&self, name: &str) -> Result<usize, ConformanceError> {
+        let deadline = Instant::now() + LEAVING;
+        let mut count = 0;
+        for process in left_by(name) {
+            let process = Watched::new(process)?;
+            // what stayed in its group is being killed
+            let patience = if self.has_left.get() { Duration::ZERO } else { deadline - Instant::now() };
+            if timeout(patience, process.readable()).await.is_err() {
+                count += 1;
+                // it can only fail because the process is gone
+                pidfd_send_signal(process.get(), Signal::KILL).ok();
+            }
+        }
+        self.has_left.set(self.has_left.get() || count > 0);
+        Ok(count)
+    }
+}
+
+impl Drop for Room<'_> {
+    fn drop(&mut self) {
+        // an examination that is broken off leaves nothing behind either
+        sweep_run(&self.run);
+    }
+}
+
+/// Whether a log ends as that of a program that takes launch data.
+pub(crate) fn is_marked(log: &[String]) -> bool {
+    log.last().is_some_and(|line| line.ends_with(HANDLER_COMPLETE))
+}

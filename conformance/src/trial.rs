@@ -1,0 +1,197 @@
+//! One scripted launch: what the program is given, what is done to it, what is expected of it.
+
+use crate::expect::Expect;
+use crate::subject::{Given, Subject};
+use pop_field_retriever::names::environment as variable;
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt as _;
+use std::path::Path;
+
+/// What a variable or a file holds.
+#[derive(Debug, Clone)]
+pub(crate) enum Content {
+    /// A text.
+    Text(String),
+    /// A text and so many spaces after it.
+    Padded(String, usize),
+    /// Two texts, with a byte between them that makes the whole no UTF-8.
+    NotUtf8(String, String),
+    /// The folder that the program starts in.
+    Folder,
+}
+
+impl Content {
+    pub(crate) fn text(text: impl Into<String>) -> Self {
+        Self::Text(text.into())
+    }
+
+    pub(crate) fn bytes(&self, folder: &Path) -> OsString {
+        match self {
+            Self::Text(text) => text.into(),
+            Self::Padded(text, spaces) => (text.clone() + &" ".repeat(*spaces)).into(),
+            Self::NotUtf8(before, after) => {
+                OsString::from_vec([before.as_bytes(), b"\xff", after.as_bytes()].concat())
+            }
+            Self::Folder => folder.into(),
+        }
+    }
+
+    /// A shell command that prints it.
+    fn printed(&self) -> String {
+        match self {
+            Self::Text(text) => format!("printf %s {}", quoted(text)),
+            Self::Padded(text, spaces) => {
+                format!("{{ printf %s {}; head -c {spaces} /dev/zero | tr '\\0' ' '; }}", quoted(text))
+            }
+            Self::NotUtf8(before, after) => {
+                format!("printf '%s\\377%s' {} {}", quoted(before), quoted(after))
+            }
+            Self::Folder => "pwd".to_owned(),
+        }
+    }
+
+    /// It as a word of a shell.
+    fn word(&self) -> String {
+        match self {
+            Self::Text(text) => quoted(text),
+            other => format!("\"$({})\"", other.printed()),
+        }
+    }
+}
+
+/// A word as a shell takes it.
+fn quoted(text: &str) -> String {
+    // only a zero byte has no form in a shell, and no program can be given one
+    shlex::try_quote(text).map_or_else(|_| text.replace('\0', ""), Into::into)
+}
+
+/// One scripted launch.
+#[derive(Debug, Clone)]
+pub(crate) struct Trial {
+    /// What is done, in words: "launched ...".
+    pub(crate) done: String,
+    pub(crate) expect: Expect,
+    /// After the program's own.
+    pub(crate) arguments: Vec<String>,
+    pub(crate) variables: Vec<(String, Content)>,
+    pub(crate) files: Vec<(&'static str, Content)>,
+    /// A shell script that becomes the program.
+    pub(crate) wrapper: Option<&'static str>,
+    /// Whether it is sent SIGTERM when it has said its first progress, or has run for a while without any.
+    pub(crate) is_asked_to_stop: bool,
+}
+
+impl Trial {
+    /// A launch with the variables that pop always gives, and without a payload.
+    pub(crate) fn new(given: &Given, expect: Expect, done: impl Into<String>) -> Self {
+        let texts = [
+            (variable::RUN_ID, given.run.as_str()),
+            (variable::ATTEMPT, "1"),
+            (variable::AGENDA_ID, &given.run),
+            (variable::CID, &given.run),
+            (variable::OPERATION_NAME, "conformance"),
+            (variable::LAUNCH_TYPE, "local"),
+            (variable::EXTERNAL_LAUNCH_TYPE, "local"),
+            (variable::LOG_LEVEL, "INFO"),
+        ];
+        let texts = texts.map(|(name, text)| (name.to_owned(), Content::text(text)));
+        let home = ("HOME".to_owned(), Content::Folder);
+        Self {
+            done: done.into(),
+            expect,
+            arguments: Vec::new(),
+            variables: std::iter::once(home).chain(texts).collect(),
+            files: Vec::new(),
+            wrapper: None,
+            is_asked_to_stop: false,
+        }
+    }
+
+    /// With the payload in one variable.
+    pub(crate) fn plain(self, given: &Given) -> Self {
+        self.with_all(&given.plain)
+    }
+
+    pub(crate) fn with_all(self, variables: &[(String, String)]) -> Self {
+        variables.iter().fold(self, |trial, (name, value)| trial.with(name, Content::text(value)))
+    }
+
+    /// With a variable, in place of one of the same name.
+    pub(crate) fn with(mut self, name: &str, content: Content) -> Self {
+        self = self.without(name);
+        self.variables.push((name.to_owned(), content));
+        self
+    }
+
+    pub(crate) fn without(mut self, name: &str) -> Self {
+        self.variables.retain(|(given, _)| given != name);
+        self
+    }
+
+    pub(crate) fn file(mut self, name: &'static str, content: Content) -> Self {
+        self.files.push((name, content));
+        self
+    }
+
+    pub(crate) fn arguments(mut self, arguments: &[&str]) -> Self {
+        self.arguments.extend(arguments.iter().map(|&argument| argument.to_owned()));
+        self
+    }
+
+    pub(crate) fn wrapped(mut self, script: &'static str) -> Self {
+        self.wrapper = Some(script);
+        self
+    }
+
+    pub(crate) fn asked_to_stop(mut self) -> Self {
+        self.is_asked_to_stop = true;
+        self
+    }
+
+    /// The program and everything that it is started with.
+    pub(crate) fn argv(&self, subject: &Subject) -> Vec<String> {
+        let wrapper = self.wrapper.into_iter().flat_map(|script| ["sh", "-c", script, "sh"]);
+        let wrapper = wrapper.map(str::to_owned);
+        wrapper.chain(subject.argv.iter().cloned()).chain(self.arguments.iter().cloned()).collect()
+    }
+
+    /// How to repeat it by hand, in a shell.
+    pub(crate) fn command_line(&self, subject: &Subject) -> String {
+        let mut steps = vec!["cd \"$(mktemp -d)\"".to_owned()];
+        for (name, content) in &self.files {
+            steps.push(format!("{} > {name}", content.printed()));
+        }
+        let mut words = vec!["env -i PATH=\"$PATH\"".to_owned()];
+        words.extend(self.variables.iter().map(|(name, content)| format!("{name}={}", content.word())));
+        words.extend(self.argv(subject).iter().map(|word| quoted(word)));
+        steps.push(words.join(" "));
+        let line = steps.join(" && ");
+        if self.is_asked_to_stop { format!("{line} & sleep 1; kill $!; wait $!") } else { line }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::ffi::OsStrExt as _;
+    use std::process::Command;
+
+    #[test]
+    fn a_shell_makes_the_same_bytes() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path().canonicalize().unwrap();
+        for content in [
+            Content::text("it's {\"a\": \"%s\\n\"}"),
+            Content::Padded("{}".into(), 1_000),
+            Content::NotUtf8("{\"a\":\"b".into(), "\"}".into()),
+            Content::Folder,
+        ] {
+            for script in [content.printed(), format!("printf %s {}", content.word())] {
+                let output = Command::new("sh").args(["-c", &script]).current_dir(&folder).output().unwrap();
+                let wanted = content.bytes(&folder);
+                // a word of a shell loses nothing but the end of a line, which is `pwd`'s own
+                assert_eq!(output.stdout.trim_ascii_end(), wanted.as_bytes().trim_ascii_end(), "{script}");
+            }
+        }
+    }
+}
