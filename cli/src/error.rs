@@ -1,6 +1,7 @@
 //! One funnel for everything that ends a command early: what kind, what to say, which exit code.
 
 use crate::ui;
+use pop_conformance::ConformanceError;
 use pop_executor::{FolderError, JournalError, RunError};
 use pop_field_retriever::LaunchDataError;
 use std::process::ExitCode;
@@ -90,6 +91,18 @@ impl From<FolderError> for CommandError {
         };
         let hint = hint.map(str::to_owned);
         Self { kind, message: Some(with_causes(error)), hint }
+    }
+}
+
+impl From<ConformanceError> for CommandError {
+    fn from(error: ConformanceError) -> Self {
+        let (kind, hint) = match &error {
+            ConformanceError::NotJson(_) | ConformanceError::Payload(_) => {
+                (Kind::Usage, Some("give another `--payload`: JSON, and short enough for a variable"))
+            }
+            ConformanceError::Folder(_) | ConformanceError::Machine(_) => (Kind::Internal, None),
+        };
+        Self { kind, message: Some(with_causes(error)), hint: hint.map(str::to_owned) }
     }
 }
 

@@ -140,7 +140,7 @@ impl Sink for Telling {
 
 /// Hears signals on a thread of its own, which nothing can hold up: the first asks, the second kills, the third
 /// leaves at once, and children die with us. A signal that we were started to ignore (`nohup`) stays ignored.
-fn hear_signals(sender: mpsc::UnboundedSender<CancelReason>) -> std::io::Result<()> {
+pub(super) fn hear_signals(sender: mpsc::UnboundedSender<CancelReason>) -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let listen = |kind: SignalKind| -> std::io::Result<Option<Signal>> {
         let _guard = runtime.enter();

@@ -3,6 +3,7 @@
 mod check;
 mod explain;
 mod go;
+mod handler;
 mod handlers;
 mod logs;
 mod plan;
@@ -12,7 +13,7 @@ mod runs;
 mod show;
 mod told;
 
-use crate::args::{Cli, Command, grammar};
+use crate::args::{Cli, Command, HandlerCommand, grammar};
 use crate::error::{CommandError, Kind};
 use crate::ui;
 
@@ -28,6 +29,7 @@ pub(crate) fn perform(cli: Cli) -> Result<u8, CommandError> {
         Command::Logs(args) => logs::logs(&args),
         Command::Explain(args) => explain::explain(&args),
         Command::Handlers(args) => handlers::handlers(&args),
+        Command::Handler { command: HandlerCommand::Check(args) } => handler::check(&args),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(

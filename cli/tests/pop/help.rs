@@ -23,6 +23,7 @@ fn help() {
       logs         Print the logs of a run, or of one of its operations
       explain      Explain why an operation is where it is
       handlers     List the types that operations can have, or show one with the origin of each field
+      handler      Put a program to the handler contract
       completions  Print a completion script for a shell
       man          Print the manual page
       help         Print this message or the help of the given subcommand(s)
@@ -159,9 +160,19 @@ fn help_of_run() {
 #[test]
 fn every_command_has_help_a_page_and_completions() {
     let bench = Bench::new();
-    for command in
-        ["run", "check", "plan", "resume", "runs", "show", "logs", "explain", "handlers", "handlers show"]
-    {
+    for command in [
+        "run",
+        "check",
+        "plan",
+        "resume",
+        "runs",
+        "show",
+        "logs",
+        "explain",
+        "handlers",
+        "handlers show",
+        "handler check",
+    ] {
         let help = bench.pop(0, &format!("{command} --help")).stdout;
         assert!(help.contains(&format!("Usage: pop {command}")), "{help}");
     }

@@ -3,6 +3,7 @@
 
 mod bench;
 mod chaos;
+mod conformance;
 mod crash;
 mod described;
 mod disk;

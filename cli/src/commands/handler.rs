@@ -1,0 +1,119 @@
+//! `pop handler check`: the handler contract put to any program.
+
+use super::go::hear_signals;
+use super::runs::table;
+use crate::args::{HandlerCheckArgs, Output};
+use crate::error::{CommandError, Kind};
+use crate::ui;
+use pop_agenda::CancelReason;
+use pop_conformance::{Finding, Subject, Verdict, examine};
+use pop_launchers::process::resolve;
+use serde_json::{Value, json};
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// How long a handler may take after SIGTERM: what `pop run` gives unless told otherwise.
+const GRACE: Duration = Duration::from_secs(10);
+/// A promise is broken: the same exit code as for an operation that failed.
+const BROKEN: u8 = 10;
+
+pub(crate) fn check(args: &HandlerCheckArgs) -> Result<u8, CommandError> {
+    let subject = subject(args)?;
+    let (sender, mut cancels) = mpsc::unbounded_channel();
+    hear_signals(sender)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let findings = runtime.block_on(async {
+        tokio::select! {
+            findings = examine(&subject) => Ok(findings),
+            Some(reason) = cancels.recv() => Err(reason),
+        }
+    });
+    let findings = match findings {
+        Ok(findings) => findings?,
+        Err(CancelReason::Interrupted) => return Ok(130),
+        Err(_) => return Ok(143),
+    };
+    match args.output {
+        Output::Text => tell(&findings),
+        Output::Json => {
+            let list: Vec<Value> = findings.iter().map(as_json).collect();
+            ui::print(&format!("{:#}\n", json!(list)));
+        }
+    }
+    let is_broken = findings.iter().any(|finding| matches!(finding.verdict, Verdict::Broken(_)));
+    Ok(if is_broken { BROKEN } else { 0 })
+}
+
+fn subject(args: &HandlerCheckArgs) -> Result<Subject, CommandError> {
+    let path = std::env::var_os("PATH");
+    let program = resolve(Path::new(&args.program), &std::env::current_dir()?, path.as_deref());
+    let program = program.map_err(|error| CommandError::new(Kind::Usage, error.to_string()))?;
+    let program = std::path::absolute(program)?.into_os_string().into_string();
+    let program = program.map_err(|path| {
+        CommandError::new(Kind::Usage, format!("the path `{}` is not UTF-8", path.to_string_lossy()))
+    })?;
+    let limit = Duration::from_millis(args.timeout_ms);
+    Ok(Subject {
+        argv: std::iter::once(program).chain(args.arguments.iter().cloned()).collect(),
+        payload: args.payload.as_deref().map_or_else(|| Ok("{}".to_owned()), read)?,
+        bad_payload: args.bad_payload.as_deref().map(read).transpose()?,
+        limit,
+        grace: GRACE.min(limit),
+        path,
+    })
+}
+
+fn read(file: &Path) -> Result<String, CommandError> {
+    fs::read_to_string(file).map_err(|error| {
+        CommandError::new(Kind::Usage, format!("cannot read the payload `{}`: {error}", file.display()))
+    })
+}
+
+fn tell(findings: &[Finding]) {
+    let head = ["CHECK", "PROMISE", "VERDICT"].map(str::to_owned);
+    let rows = findings.iter().map(|Finding { check, verdict }| {
+        let verdict = match verdict {
+            Verdict::Kept => "kept".to_owned(),
+            Verdict::Broken(_) => "broken".to_owned(),
+            Verdict::NotApplicable(why) => format!("not applicable: {why}"),
+        };
+        [check.id.to_owned(), check.promise.to_owned(), verdict]
+    });
+    let mut text = table(&std::iter::once(head).chain(rows).collect::<Vec<_>>());
+    for Finding { check, verdict } in findings {
+        if let Verdict::Broken(broken) = verdict {
+            let lines = [
+                format!("\n{} is broken", check.id),
+                format!("  done:    {}", broken.done),
+                format!("  seen:    {}", broken.seen),
+                format!("  mend:    {}", check.hint),
+                format!("  repeat:  {}\n", broken.command),
+            ];
+            text.push_str(&lines.join("\n"));
+        }
+    }
+    ui::print(&text);
+    let count = |is: fn(&Verdict) -> bool| findings.iter().filter(|finding| is(&finding.verdict)).count();
+    ui::say(&format!(
+        "{} kept, {} broken, {} not applicable",
+        count(|verdict| *verdict == Verdict::Kept),
+        count(|verdict| matches!(verdict, Verdict::Broken(_))),
+        count(|verdict| matches!(verdict, Verdict::NotApplicable(_))),
+    ));
+}
+
+fn as_json(Finding { check, verdict }: &Finding) -> Value {
+    let (word, seen, hint, command) = match verdict {
+        Verdict::Kept => ("kept", None, None, None),
+        Verdict::NotApplicable(why) => ("notApplicable", Some((*why).to_owned()), None, None),
+        Verdict::Broken(broken) => {
+            let seen = format!("{}: {}", broken.done, broken.seen);
+            ("broken", Some(seen), Some(check.hint), Some(&broken.command))
+        }
+    };
+    json!({
+        "check": check.id, "promise": check.promise, "verdict": word, "seen": seen, "hint": hint, "command": command,
+    })
+}

@@ -1,0 +1,173 @@
+//! `pop handler check`: its words, its exit codes, and what it leaves behind.
+
+use crate::bench::Bench;
+use rustix::process::Signal;
+use serde_json::Value;
+
+/// Reads only the variable PAYLOAD, and takes whatever stands there for good.
+const NAIVE: &str = r#"#!/bin/sh
+[ -n "$PAYLOAD" ] || exit 1
+echo "pop.report.payload {\"length\": ${#PAYLOAD}}"
+"#;
+
+#[test]
+fn help_of_handler_check() {
+    insta::assert_snapshot!(Bench::new().pop(0, "handler check -h").screen(), @r"
+    exit 0
+    --- stdout
+    Launch a program some thirty times, and say which promises of the handler contract it keeps
+
+    Usage: pop handler check [OPTIONS] <PROGRAM> [ARG]...
+
+    Arguments:
+      <PROGRAM>  The program; it is started in an empty folder, so files are named by absolute paths
+      [ARG]...   Its own arguments; after -- they may begin with a dash
+
+    Options:
+          --payload <FILE>      JSON file of a payload with which the program succeeds [default: the
+                                payload {}]
+          --bad-payload <FILE>  File of a payload that the program must refuse
+          --timeout-ms <MS>     How long one launch may take, in milliseconds; of that ten seconds at
+                                most after SIGTERM [default: 10000]
+          --output <OUTPUT>     What is printed [default: text] [possible values: text, json]
+      -h, --help                Print help (see more with '--help')
+
+    Exit codes: 0 no promise is broken, 10 one is, 1 fault in pop, 2 command line.
+    ");
+}
+
+#[test]
+fn a_plain_program_keeps_what_binds_it() {
+    let bench = Bench::new();
+    insta::assert_snapshot!(bench.pop(0, "handler check true").screen(), @r"
+    exit 0
+    --- stdout
+    CHECK                      PROMISE                                                                 VERDICT
+    payload-variable           with the payload in PAYLOAD it succeeds                                 kept
+    same-result                launched again for the same attempt it gives the same result            kept
+    payload-compressed         it reads a payload that comes in compressed segments                    not applicable: it ends in the same way without a payload
+    payload-file               it reads a payload that comes as a file                                 not applicable: it ends in the same way without a payload
+    payload-large              it reads a payload of 16 MiB                                            not applicable: it ends in the same way without a payload
+    payload-file-unreadable    a payload file that is not there makes it fail, whatever PAYLOAD holds  not applicable: it ends in the same way without a payload
+    payload-not-json           a payload that is no JSON makes it fail, and it says so                 not applicable: it ends in the same way without a payload
+    payload-not-utf8           a payload file that is not UTF-8 makes it fail                          not applicable: it ends in the same way without a payload
+    payload-refused            a payload that it cannot use makes it fail                              not applicable: no payload that it must refuse was given
+    argument-spellings         it takes every spelling of --payloadFile                                not applicable: its log does not end with HandlerComplete
+    argument-over-environment  an argument wins over the environment                                   not applicable: its log does not end with HandlerComplete
+    property-file              it takes launch data from the properties file that --propFile names     not applicable: its log does not end with HandlerComplete
+    property-file-missing      a named properties file that is not there is exit status 2              not applicable: its log does not end with HandlerComplete
+    launch-type-unknown        an unknown launch type is exit status 2                                 not applicable: its log does not end with HandlerComplete
+    last-progress              with the progress of an earlier attempt it gives the same result        kept
+    last-progress-broken       a last progress that is no JSON does not stop it                        not applicable: its log does not end with HandlerComplete
+    environment-not-utf8       a foreign variable that is not UTF-8 does not matter                    kept
+    environment-unusual        locale and time zone do not matter, nor does a missing HOME             kept
+    stdin-unused               it does not wait for standard input                                     kept
+    stdout-closed              when nobody reads its reports it ends, and not as a success             not applicable: it reports nothing
+    stops-when-asked           SIGTERM ends it within the grace                                        not applicable: it was done before it was stopped; give a payload that takes longer
+    leaves-nothing-behind      no process that it started outlives it                                  kept
+    report-lines               its report lines are JSON of the right shape, within the limits         not applicable: it reports nothing
+    percent-range              its percentages lie between 0 and 100                                   not applicable: it reports nothing
+    percent-grows              its percentages never go back                                           not applicable: it reports nothing
+    final-report               it gives one final report at most, and with launch data one exactly     not applicable: it reports nothing
+    report-agrees              final report and exit status agree                                      not applicable: it reports nothing
+    --- stderr
+    7 kept, 0 broken, 20 not applicable
+    ");
+    assert!(!bench.has(".pop"));
+}
+
+#[test]
+fn what_is_broken_is_told_with_a_way_to_repeat_and_to_mend_it() {
+    let bench = Bench::new();
+    bench.program("naive.sh", NAIVE);
+    bench.write("good.json", "{\"a\": [\"it's\"]}\n");
+    let ended = bench.pop(10, "handler check --payload good.json ./naive.sh");
+    assert!(ended.stderr.ends_with("kept, 5 broken, 8 not applicable\n"), "{}", ended.stderr);
+    let (_, details) = ended.stdout.split_once("\n\n").unwrap();
+    let told: Vec<&str> = details.lines().filter(|line| line.ends_with("is broken")).collect();
+    assert_eq!(
+        told,
+        [
+            "payload-compressed is broken",
+            "payload-file is broken",
+            "payload-large is broken",
+            "payload-file-unreadable is broken",
+            "payload-not-json is broken"
+        ]
+    );
+    let unreadable = details.split("\n\n").find(|part| part.starts_with("payload-file-unreadable")).unwrap();
+    let lines: Vec<&str> = unreadable.lines().collect();
+    assert_eq!(
+        lines[1..4],
+        [
+            "  done:    launched with POP_PAYLOAD_FILE naming no file, and a good PAYLOAD",
+            "  seen:    it succeeded: exit status 0",
+            "  mend:    when a payload file is named and cannot be read, end with status 2 and try nothing else"
+        ]
+    );
+    let command = lines[4].strip_prefix("  repeat:  ").unwrap();
+    let repeated = std::process::Command::new("sh").args(["-c", command]).output().unwrap();
+    assert_eq!(String::from_utf8(repeated.stdout).unwrap(), "pop.report.payload {\"length\": 15}\n");
+}
+
+#[test]
+fn a_program_reads_the_list_of_checks() {
+    let bench = Bench::new();
+    bench.program("naive.sh", NAIVE);
+    let list = bench.pop(10, "handler check --output json ./naive.sh").json();
+    let check = |id: &str| list.as_array().unwrap().iter().find(|check| check["check"] == id).unwrap();
+    let kept = check("same-result");
+    assert_eq!(
+        (&kept["verdict"], &kept["seen"], &kept["hint"]),
+        (&"kept".into(), &Value::Null, &Value::Null)
+    );
+    let excused = check("property-file");
+    assert_eq!(excused["verdict"], "notApplicable");
+    assert_eq!(excused["seen"], "its log does not end with HandlerComplete");
+    let broken = check("payload-file");
+    assert_eq!(broken["verdict"], "broken");
+    assert_eq!(broken["seen"], "launched with the payload in the file of POP_PAYLOAD_FILE: exit status 1");
+    assert!(broken["hint"].as_str().unwrap().starts_with("for POP_PAYLOAD_TYPE `file` read the file"));
+    assert!(broken["command"].as_str().unwrap().contains("> payload.json && env -i PATH=\"$PATH\" "));
+}
+
+#[test]
+fn a_command_line_that_cannot_be_followed_is_exit_code_2() {
+    let bench = Bench::new();
+    bench.write("text.json", "no JSON");
+    bench.write("long.json", format!("[{}1]", " ".repeat(200_000)));
+    for (arguments, words) in [
+        ("no-such-program", "program `no-such-program` not found"),
+        ("./text.json", "is not executable"),
+        ("--payload none.json true", "cannot read the payload `none.json`: No such file"),
+        ("--bad-payload none.json true", "cannot read the payload `none.json`"),
+        ("--payload text.json true", "payload is not JSON"),
+        ("--payload long.json true", "does not fit in the environment variable `PAYLOAD`"),
+        ("--timeout-ms 0 true", "0 is not in 1.."),
+        ("true -x", "unexpected argument '-x'"),
+    ] {
+        let said = bench.pop(2, &format!("handler check {arguments}")).stderr;
+        assert!(said.contains(words), "{arguments}: {said}");
+    }
+    bench.pop(0, "handler check -- true -x");
+}
+
+#[test]
+fn a_check_that_is_interrupted_leaves_nothing_behind() {
+    let bench = Bench::new();
+    bench.write("tmp/here", "");
+    bench.fifo("never");
+    let script = "#!/bin/sh\n[ -e ../../../pid ] && exit\necho $$ > ../../../pid; setsid sh -c 'echo $$ > ../../../daemon; read line < ../../../never'\n";
+    bench.program("waits.sh", script);
+    let tmp = bench.path("tmp");
+    let call = bench.call("handler check --timeout-ms 60000 ./waits.sh");
+    let running = call.variable("TMPDIR", tmp.to_str().unwrap()).spawn();
+    bench.wait_for("daemon", 1);
+    let (handler, daemon) = (bench.process("pid"), bench.process("daemon"));
+    running.signal(Signal::INT);
+    assert_eq!(running.end().code, 130);
+    handler.ends();
+    daemon.ends();
+    let left: Vec<_> = std::fs::read_dir(tmp).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["here"]);
+}
