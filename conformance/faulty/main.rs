@@ -1,7 +1,7 @@
 //! A handler that keeps the contract, but for the one fault that its first argument names.
 #![expect(clippy::unwrap_used, reason = "a handler of the tests may fail by panicking")]
 
-use pop_field_retriever::{DefaultLaunchData, Defaults, Environment, LaunchDataWrapper as _};
+use pop_field_retriever::{DefaultLaunchData, Defaults, Environment, Flag, LaunchDataWrapper as _};
 use pop_registry::contract::HANDLER_COMPLETE;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -112,6 +112,10 @@ impl Faulty {
     fn run(&self) -> i32 {
         let environment = Environment::from_pairs(self.variables.clone());
         let launch = DefaultLaunchData::load(self.arguments.clone(), environment, &Defaults::handler());
+        if launch.as_ref().is_ok_and(|launch| launch.arguments().has(Flag::Describe)) {
+            let description = if self.has("describes-badly") { "a greeting" } else { r#"{"input": true}"# };
+            return i32::from(!self.print(&format!("{description}\n")));
+        }
         let read = launch.and_then(|launch| Ok((launch.payload()?.value, launch.last_progress()?)));
         let (payload, last) = match read {
             Ok((payload, last)) => (payload.to_string(), last.map(|found| found.value)),

@@ -179,6 +179,13 @@ pub static CHECKS: &[Check] = &[
         By::Trials(trials::launch_type_unknown),
     ),
     check(
+        "describes-itself",
+        Binds::LaunchData,
+        "--describe prints one description and needs no payload",
+        "print one JSON object with the JSON Schemas `input` and `result`, as far as they are known, and nothing else",
+        By::Trials(trials::describes_itself),
+    ),
+    check(
         "last-progress",
         Binds::Every,
         "with the progress of an earlier attempt it gives the same result",

@@ -19,6 +19,8 @@ pub(crate) enum Expect {
     ToldFailure,
     /// It ends with exit status 2.
     Refusal,
+    /// It ends with exit status 0 and has printed a description.
+    Description,
     /// It ends, and not as a success: its reports are heard by nobody.
     Unheard,
     /// It ends in time when it is asked to stop.
@@ -38,9 +40,9 @@ pub(crate) enum Met {
 }
 
 impl Expect {
-    /// Whether the launch does the program's work; others are to be refused at once.
+    /// Whether the launch does the program's work; others are to be refused or answered at once.
     pub(crate) fn is_work(self) -> bool {
-        !matches!(self, Self::Failure | Self::ToldFailure | Self::Refusal)
+        !matches!(self, Self::Failure | Self::ToldFailure | Self::Refusal | Self::Description)
     }
 
     pub(crate) fn met_by(self, seen: &Seen, given: &Given) -> Met {
@@ -60,6 +62,11 @@ impl Expect {
             },
             Self::Refusal if seen.exit == Ok(Exit::Code(2)) => Met::Yes,
             Self::Refusal => Met::No(seen.ending()),
+            Self::Description => match &seen.described {
+                _ if seen.exit != Ok(Exit::Code(0)) => Met::No(seen.ending()),
+                Err(error) => Met::No(format!("what it printed cannot be read: {error}")),
+                Ok(()) => Met::Yes,
+            },
             Self::Unheard => unheard(seen, given),
             Self::Stop if !seen.was_asked || seen.judged().is_ok() => {
                 Met::Unknown("it was done before it was stopped; give a payload that takes longer")

@@ -1,5 +1,6 @@
 //! A trial carried out by the process launcher, with a deadline for everything.
 
+use crate::expect::Expect;
 use crate::seen::Seen;
 use crate::subject::Subject;
 use crate::trial::Trial;
@@ -8,7 +9,7 @@ use pop_launchers::process::{LAUNCH_VARIABLE, Signal, Watched, left_by, sweep_ru
 use pop_launchers::{
     Captured, Ended, LaunchEvent, LaunchId, LaunchOrder, Launched, Launcher, ProcessLauncher, Program,
 };
-use pop_registry::contract::{Blame, HANDLER_COMPLETE, Said};
+use pop_registry::contract::{Blame, Description, HANDLER_COMPLETE, Said};
 use rustix::process::pidfd_send_signal;
 use std::cell::Cell;
 use std::ffi::OsString;
@@ -86,6 +87,10 @@ impl<'s> Room<'s> {
         } else {
             seen.faults = ended.said.breaches;
             seen.read(&ended.stdout);
+            if trial.expect == Expect::Description {
+                let described = Description::parse(&ended.stdout);
+                seen.described = described.map(drop).map_err(|error| error.to_string());
+            }
         }
         seen.log = ended.log_tail;
         match &seen.exit {

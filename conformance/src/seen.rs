@@ -27,6 +27,8 @@ pub(crate) struct Seen {
     pub(crate) faults: Vec<String>,
     /// The last lines of its log.
     pub(crate) log: Vec<String>,
+    /// Whether what it printed is a description, if that was expected.
+    pub(crate) described: Result<(), String>,
     /// Whether it printed nothing but report lines.
     pub(crate) is_silent: bool,
     /// How many processes it left behind.
@@ -43,6 +45,7 @@ impl Default for Seen {
             said: Said::default(),
             faults: Vec::new(),
             log: Vec::new(),
+            described: Ok(()),
             is_silent: true,
             left: 0,
         }

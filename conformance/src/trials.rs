@@ -143,6 +143,11 @@ pub(crate) fn launch_type_unknown(given: &Given) -> Vec<Trial> {
     ]
 }
 
+pub(crate) fn describes_itself(given: &Given) -> Vec<Trial> {
+    let trial = Trial::new(given, Expect::Description, "launched with --describe and without a payload");
+    vec![trial.arguments(&["--describe"])]
+}
+
 pub(crate) fn last_progress(given: &Given) -> Vec<Trial> {
     // what it said itself, if it said something on the way
     let own = given.first.progress.iter().rfind(|progress| !progress.is_final());

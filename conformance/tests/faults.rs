@@ -64,6 +64,7 @@ async fn faults_in_launch_data_are_found() {
         ("ignores-properties", &["property-file"]),
         ("forgives-properties", &["property-file-missing"]),
         ("accepts-launch-type", &["launch-type-unknown"]),
+        ("describes-badly", &["describes-itself"]),
         ("counts-progress", &["last-progress"]),
         ("trusts-progress", &["last-progress-broken"]),
         ("needs-utf8", &["environment-not-utf8"]),

@@ -57,6 +57,7 @@ fn a_plain_program_keeps_what_binds_it() {
     property-file              it takes launch data from the properties file that --propFile names     not applicable: its log does not end with HandlerComplete
     property-file-missing      a named properties file that is not there is exit status 2              not applicable: its log does not end with HandlerComplete
     launch-type-unknown        an unknown launch type is exit status 2                                 not applicable: its log does not end with HandlerComplete
+    describes-itself           --describe prints one description and needs no payload                  not applicable: its log does not end with HandlerComplete
     last-progress              with the progress of an earlier attempt it gives the same result        kept
     last-progress-broken       a last progress that is no JSON does not stop it                        not applicable: its log does not end with HandlerComplete
     environment-not-utf8       a foreign variable that is not UTF-8 does not matter                    kept
@@ -71,7 +72,7 @@ fn a_plain_program_keeps_what_binds_it() {
     final-report               it gives one final report at most, and with launch data one exactly     not applicable: it reports nothing
     report-agrees              final report and exit status agree                                      not applicable: it reports nothing
     --- stderr
-    7 kept, 0 broken, 20 not applicable
+    7 kept, 0 broken, 21 not applicable
     ");
     assert!(!bench.has(".pop"));
 }
@@ -82,7 +83,7 @@ fn what_is_broken_is_told_with_a_way_to_repeat_and_to_mend_it() {
     bench.program("naive.sh", NAIVE);
     bench.write("good.json", "{\"a\": [\"it's\"]}\n");
     let ended = bench.pop(10, "handler check --payload good.json ./naive.sh");
-    assert!(ended.stderr.ends_with("kept, 5 broken, 8 not applicable\n"), "{}", ended.stderr);
+    assert!(ended.stderr.ends_with("kept, 5 broken, 9 not applicable\n"), "{}", ended.stderr);
     let (_, details) = ended.stdout.split_once("\n\n").unwrap();
     let told: Vec<&str> = details.lines().filter(|line| line.ends_with("is broken")).collect();
     assert_eq!(
