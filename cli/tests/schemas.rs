@@ -52,7 +52,8 @@ fn the_samples_fit() {
 
 #[test]
 fn what_does_not_fit_is_seen() {
-    let agenda = json!({"operations": [{"name": "a"}, {"name": "b", "type": "exec", "params": {"timeoutMs": []}}]});
+    let agenda =
+        json!({"operations": [{"name": "a"}, {"name": "b", "type": "exec", "params": {"timeoutMs": []}}]});
     let found = against(&agenda, &schema("agenda"));
     let timeout = "/operations/1/params/timeoutMs must be text or a whole number, not a list";
     assert_eq!(found, ["/operations/0 needs `type`", timeout]);
@@ -106,7 +107,8 @@ fn every_event_fits() {
         assert_eq!(against(&event, &schema), [""; 0], "{line}");
         seen.insert(event["event"].as_str().unwrap().to_owned());
     }
-    for name in ["RunStarted", "AttemptStarted", "ProgressReported", "BackedOff", "BackoffEnded", "StopAsked"] {
+    for name in ["RunStarted", "AttemptStarted", "ProgressReported", "BackedOff", "BackoffEnded", "StopAsked"]
+    {
         assert!(seen.contains(name), "{name} in {seen:?}");
     }
     assert!(!against(&json!({"event": "AttemptEnded", "time": 1}), &schema).is_empty());
