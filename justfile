@@ -12,6 +12,10 @@ check:
 test:
     cargo test --workspace --all-features
 
+# the tests that build the toolkit anew: `pop new` in Rust, from nothing to a run
+test-new:
+    cargo test --workspace --all-features --test pop -- --ignored
+
 # the tables of promises, written anew from their rows and what the tests say
 tables:
     cargo test --workspace --all-features 2>&1 | tee target/results.txt
@@ -19,7 +23,7 @@ tables:
 
 # every crate alone, so that none lives on another's features
 check-each:
-    for crate in document policy registry field-retriever agenda launchers reporters handler-base executor conformance cli samples; do cargo check -p pop-$crate; done
+    for crate in document policy registry field-retriever agenda launchers reporters handler-base executor conformance scaffold cli samples; do cargo check -p pop-$crate; done
 
 # random agendas killed at random moments: five kills each or so
 chaos agendas="200":
@@ -29,7 +33,6 @@ chaos agendas="200":
 deny:
     cargo deny --offline check licenses bans sources
 
-<<<<<<< HEAD
 # pop against a bare spawn loop and other tools; `just bench --quick` tries whether all of it works
 bench *options:
     bench/run {{options}}
@@ -37,12 +40,7 @@ bench *options:
 # what an operation costs in the pure core and the journal, and its memory
 bench-core:
     cargo bench -p pop-agenda -p pop-executor --bench core --bench memory --bench journal
-=======
-# a run of 10,000 operations against a bare spawn loop
-bench:
-    cargo build --release -p pop-cli && cargo build --release -p pop-launchers --example bare_spawn && docs/speed.sh
 
 # every fuzz target for some seconds each (needs `cargo install cargo-fuzz`)
 fuzz seconds:
     fuzz/run {{seconds}}
->>>>>>> 909212e (fuzz: agendas, registries, references, properties, payloads, journals and report lines hold against any bytes)

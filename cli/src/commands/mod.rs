@@ -6,6 +6,7 @@ mod go;
 mod handler;
 mod handlers;
 mod logs;
+mod new;
 mod plan;
 mod resume;
 mod run;
@@ -30,6 +31,7 @@ pub(crate) fn perform(cli: Cli) -> Result<u8, CommandError> {
         Command::Explain(args) => explain::explain(&args),
         Command::Handlers(args) => handlers::handlers(&args),
         Command::Handler { command: HandlerCommand::Check(args) } => handler::check(&args),
+        Command::New(args) => new::new(&args),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(

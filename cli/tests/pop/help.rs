@@ -24,6 +24,7 @@ fn help() {
       explain      Explain why an operation is where it is
       handlers     List the types that operations can have, or show one with the origin of each field
       handler      Put a program to the handler contract
+      new          Make the first files of a new handler
       completions  Print a completion script for a shell
       man          Print the manual page
       help         Print this message or the help of the given subcommand(s)
@@ -172,6 +173,7 @@ fn every_command_has_help_a_page_and_completions() {
         "handlers",
         "handlers show",
         "handler check",
+        "new",
     ] {
         let help = bench.pop(0, &format!("{command} --help")).stdout;
         assert!(help.contains(&format!("Usage: pop {command}")), "{help}");

@@ -12,6 +12,7 @@ mod handlers;
 mod help;
 mod hostile;
 mod inputs;
+mod new;
 mod outcomes;
 mod owner;
 mod registries;

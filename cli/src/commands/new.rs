@@ -1,0 +1,122 @@
+//! `pop new`: the first files of a new handler, all of them or none.
+
+use crate::args::{NewArgs, NewKind, NewLanguage};
+use crate::error::{CommandError, Kind};
+use crate::ui;
+use pop_scaffold::{Language, Name, NewFile, Project, Toolkit};
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+pub(crate) fn new(args: &NewArgs) -> Result<u8, CommandError> {
+    let name = Name::parse(&args.name).map_err(|error| {
+        let told = CommandError::new(Kind::Usage, error.to_string());
+        match error.near() {
+            Some(near) => told.hint(format!("take `{near}`")),
+            None => told,
+        }
+    })?;
+    let language = match args.lang {
+        NewLanguage::Rust => Language::Rust,
+        NewLanguage::Python => Language::Python,
+        NewLanguage::Shell => Language::Shell,
+    };
+    let kind = match args.kind {
+        NewKind::Handler => pop_scaffold::Kind::Handler,
+    };
+    let toolkit = match &args.toolkit {
+        Some(_) if language != Language::Rust => {
+            let message = "`--toolkit` is for `--lang rust`: other handlers need no toolkit";
+            return Err(CommandError::new(Kind::Usage, message));
+        }
+        Some(given) => Some(toolkit(given)?),
+        None => None,
+    };
+    if !args.into.is_dir() {
+        let message = format!("`{}` is no folder; nothing was written", args.into.display());
+        return Err(
+            CommandError::new(Kind::Usage, message).hint("make it first, or name another with `--into`")
+        );
+    }
+    let folder = args.into.join(name.as_str());
+    let folder = folder.strip_prefix(".").unwrap_or(&folder);
+    // a link that leads nowhere is in the way, too
+    if folder.symlink_metadata().is_ok() {
+        let message = format!("`{}` is there already; nothing was written", folder.display());
+        return Err(CommandError::new(Kind::Usage, message).hint(in_the_way(folder)));
+    }
+    let files = Project { name, kind, language, toolkit }.files();
+    write(&args.into, folder, &files).map_err(|error| {
+        let message = format!("`{}` cannot be made: {error}; nothing was written", folder.display());
+        CommandError::new(Kind::Usage, message)
+    })?;
+    for file in &files {
+        ui::print(&format!("{}\n", folder.join(file.path).display()));
+    }
+    ui::say(&format!("`{}` says what to do next", folder.join("README.md").display()));
+    Ok(0)
+}
+
+/// A version begins with a digit and has no `/`; everything else is the folder of a checkout.
+fn toolkit(given: &str) -> Result<Toolkit, CommandError> {
+    if given.starts_with(|first: char| first.is_ascii_digit()) && !given.contains('/') {
+        return Ok(Toolkit::Version(given.to_owned()));
+    }
+    let package = Path::new(given).join("handler-base");
+    if !package.join("Cargo.toml").is_file() {
+        let message = format!("`{given}` is no checkout of pop: it has no `handler-base/Cargo.toml`");
+        let hint = "name the folder of a checkout, or a version such as 0.1.0";
+        return Err(CommandError::new(Kind::Usage, message).hint(hint));
+    }
+    // the project may be anywhere, and the manifest is text
+    match fs::canonicalize(&package)?.into_os_string().into_string() {
+        Ok(path) => Ok(Toolkit::Folder(path)),
+        Err(path) => {
+            let message =
+                format!("`{}` is not UTF-8: a manifest cannot name it", PathBuf::from(path).display());
+            Err(CommandError::new(Kind::Usage, message))
+        }
+    }
+}
+
+/// Some of what is in the way.
+fn in_the_way(folder: &Path) -> String {
+    const SHOWN: usize = 5;
+    let Ok(entries) = fs::read_dir(folder) else {
+        return "it is no folder; take another name, or move it away".to_owned();
+    };
+    let mut names: Vec<String> =
+        entries.flatten().map(|entry| format!("`{}`", entry.file_name().display())).collect();
+    names.sort_unstable();
+    let more = names.len().saturating_sub(SHOWN);
+    names.truncate(SHOWN);
+    if more > 0 {
+        names.push(format!("{more} more"));
+    }
+    match names.as_slice() {
+        [] => "it is empty; take another name, or remove it".to_owned(),
+        _ => format!("in it: {}; take another name, or move it away", names.join(", ")),
+    }
+}
+
+/// Writes the files beside the place where they are to be, then moves them there at once.
+fn write(into: &Path, folder: &Path, files: &[NewFile]) -> io::Result<()> {
+    let unfinished = tempfile::Builder::new().prefix(".pop-new.").tempdir_in(into)?;
+    let made = unfinished.path().join("made");
+    fs::create_dir(&made)?;
+    for file in files {
+        let path = made.join(file.path);
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent)?;
+        }
+        fs::write(&path, &file.text)?;
+        if file.is_executable {
+            let mut mode = fs::metadata(&path)?.permissions();
+            // who may read it may run it
+            mode.set_mode(mode.mode() | (mode.mode() & 0o444) >> 2);
+            fs::set_permissions(&path, mode)?;
+        }
+    }
+    fs::rename(&made, folder)
+}

@@ -1,0 +1,239 @@
+//! What `pop new` makes and refuses; and what it made, used as its README says: tested, run alone, run in an agenda.
+
+use crate::bench::Bench;
+use pop_registry::contract::Description;
+use serde_json::{Value, json};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The names of everything in a folder, hidden things too.
+fn names(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).unwrap();
+    let mut names: Vec<String> =
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort_unstable();
+    names
+}
+
+#[test]
+fn help_of_new() {
+    insta::assert_snapshot!(Bench::new().pop(0, "new -h").screen(), @r"
+    exit 0
+    --- stdout
+    Make the first files of a new handler
+
+    Usage: pop new [OPTIONS] <NAME>
+
+    Arguments:
+      <NAME>  What it is called: the operation type, and the name of its folder, program and image
+
+    Options:
+          --lang <LANG>               What it is written in [default: rust] [possible values: rust,
+                                      python, shell]
+          --kind <KIND>               What it is [default: handler] [possible values: handler]
+          --toolkit <FOLDER|VERSION>  Where Rust has the toolkit from: the folder of a checkout of pop,
+                                      or a version [default: the version of this pop]
+          --into <FOLDER>             Folder in which the new one is made [default: .]
+      -h, --help                      Print help (see more with '--help')
+    ");
+}
+
+#[test]
+fn names_that_are_no_names_are_refused_with_a_near_one() {
+    let bench = Bench::new();
+    insta::assert_snapshot!(bench.pop(2, "new MyHandler").screen(), @r"
+    exit 2
+    --- stderr
+    error: `MyHandler` is no name for a handler: that is at most 63 lower-case letters, digits and single `-`, with a letter first and no `-` last
+    hint: take `my-handler`
+    ");
+    insta::assert_snapshot!(bench.pop(2, "new test --lang shell").screen(), @r"
+    exit 2
+    --- stderr
+    error: `test` is no name for a handler: it is a name that cargo keeps for itself
+    hint: take `test-handler`
+    ");
+    assert_eq!(names(&bench.path("")), [""; 0]);
+}
+
+#[test]
+fn what_is_made_is_told() {
+    let bench = Bench::new();
+    bench.write("handlers/other", "");
+    insta::assert_snapshot!(bench.pop(0, "new my-probe --lang shell --into handlers").screen(), @r"
+    exit 0
+    --- stdout
+    handlers/my-probe/handler.sh
+    handlers/my-probe/test.sh
+    handlers/my-probe/README.md
+    handlers/my-probe/payload.json
+    handlers/my-probe/registry.json
+    handlers/my-probe/agenda.yaml
+    handlers/my-probe/Dockerfile
+    handlers/my-probe/.github/workflows/ci.yml
+    handlers/my-probe/.gitignore
+    --- stderr
+    `handlers/my-probe/README.md` says what to do next
+    ");
+    assert_eq!(names(&bench.path("handlers")), ["my-probe", "other"]);
+}
+
+#[test]
+fn what_is_there_is_not_touched() {
+    let bench = Bench::new();
+    bench.write("a/notes", "mine");
+    insta::assert_snapshot!(bench.pop(2, "new a").screen(), @r"
+    exit 2
+    --- stderr
+    error: `a` is there already; nothing was written
+    hint: in it: `notes`; take another name, or move it away
+    ");
+    bench.write("b", "mine");
+    bench.pop(2, "new b");
+    std::os::unix::fs::symlink("nowhere", bench.path("c")).unwrap();
+    bench.pop(2, "new c");
+    assert_eq!(names(&bench.path("")), ["a", "b", "c"]);
+    assert_eq!(names(&bench.path("a")), ["notes"]);
+    assert_eq!(bench.read("b"), "mine");
+}
+
+#[test]
+fn all_files_are_made_or_none() {
+    let bench = Bench::new();
+    for language in ["rust", "python", "shell"] {
+        // the first files are short enough, a later one is not
+        let call = bench.call("new a --lang").argument(language).after("trap '' XFSZ; ulimit -f 2");
+        let said = call.ends(2).stderr;
+        assert!(said.contains("`a` cannot be made: File too large"), "{said}");
+        assert_eq!(names(&bench.path("")), [""; 0]);
+    }
+    insta::assert_snapshot!(bench.pop(2, "new a --into none").screen(), @r"
+    exit 2
+    --- stderr
+    error: `none` is no folder; nothing was written
+    hint: make it first, or name another with `--into`
+    ");
+}
+
+#[test]
+fn the_toolkit_is_a_checkout_or_a_version_and_for_rust_alone() {
+    let bench = Bench::new();
+    insta::assert_snapshot!(bench.pop(2, "new a --toolkit .").screen(), @r"
+    exit 2
+    --- stderr
+    error: `.` is no checkout of pop: it has no `handler-base/Cargo.toml`
+    hint: name the folder of a checkout, or a version such as 0.1.0
+    ");
+    insta::assert_snapshot!(bench.pop(2, "new a --lang python --toolkit 0.1.0").screen(), @r"
+    exit 2
+    --- stderr
+    error: `--toolkit` is for `--lang rust`: other handlers need no toolkit
+    ");
+    bench.write("pop/handler-base/Cargo.toml", "");
+    bench.pop(0, "new a --toolkit pop");
+    let path = bench.path("pop/handler-base").canonicalize().unwrap();
+    let line = format!("pop-handler-base = {{ path = {:?} }}\n", path.to_str().unwrap());
+    assert!(bench.read("a/Cargo.toml").contains(&line));
+    bench.pop(0, "new b --toolkit 0.7.1");
+    assert!(bench.read("b/Cargo.toml").contains("pop-handler-base = \"0.7.1\"\n"));
+    bench.pop(0, "new c");
+    assert!(bench.read("c/Cargo.toml").contains(concat!("\"", env!("CARGO_PKG_VERSION"), "\"")));
+}
+
+/// A project that was made, and what becomes of it.
+struct Made {
+    bench: Bench,
+    folder: PathBuf,
+}
+
+impl Made {
+    /// Makes the project `repeat`.
+    fn new(arguments: &str) -> Self {
+        let bench = Bench::new();
+        let printed = bench.pop(0, &format!("new repeat --lang {arguments}")).stdout;
+        let folder = bench.path("repeat");
+        for path in printed.lines() {
+            assert!(bench.path(path).is_file(), "{path}");
+        }
+        Self { bench, folder }
+    }
+
+    /// Runs a program in the project's folder; it must succeed. Gives its standard output.
+    fn succeeds(&self, program: &str, arguments: &[&str]) -> String {
+        let ended = Command::new(program).args(arguments).current_dir(&self.folder).output().unwrap();
+        let stdout = String::from_utf8(ended.stdout).unwrap();
+        let stderr = String::from_utf8_lossy(&ended.stderr);
+        assert!(ended.status.success(), "{program} {arguments:?}\n{stdout}\n{stderr}");
+        stdout
+    }
+
+    /// The handler alone, described, and in its agenda.
+    fn works(&self, program: &str) {
+        let program = self.folder.join(program);
+        let program = program.to_str().unwrap();
+        let told = self.succeeds(
+            program,
+            &["--launchType", "local", "--externalLaunchType", "local", "--payloadFile", "payload.json"],
+        );
+        let result = told.lines().find_map(|line| line.strip_prefix("pop.report.payload ")).unwrap();
+        let result: Value = serde_json::from_str(result).unwrap();
+        assert_eq!(result, json!({"text": "hello hello hello", "times": 3}));
+
+        let description = Description::parse(self.succeeds(program, &["--describe"]).as_bytes()).unwrap();
+        assert_eq!(description.about.as_deref(), Some("repeats a text"));
+        assert_eq!(description.errors.len(), 2);
+        let fields = |schema: Option<Value>| {
+            let schema = schema.unwrap();
+            schema["properties"].as_object().unwrap().keys().cloned().collect::<Vec<_>>()
+        };
+        assert_eq!(fields(description.input), ["pauseSeconds", "text", "times"]);
+        assert_eq!(fields(description.result), ["text", "times"]);
+
+        self.bench.pop(0, "run repeat/agenda.yaml");
+        let second = self.bench.operation("second");
+        assert_eq!(second["result"], json!({"text": "hello hello hello hello", "times": 2}));
+    }
+}
+
+/// The folder of this workspace.
+fn checkout() -> &'static str {
+    concat!(env!("CARGO_MANIFEST_DIR"), "/..")
+}
+
+#[test]
+fn a_new_handler_in_shell_works() {
+    let made = Made::new("shell");
+    made.succeeds("./test.sh", &[]);
+    made.works("handler.sh");
+}
+
+#[test]
+fn a_new_handler_in_python_works() {
+    let made = Made::new("python");
+    made.succeeds("python3", &["-m", "unittest"]);
+    made.works("handler.py");
+}
+
+/// It is built with the versions of this workspace and without a network, into a folder that is kept.
+#[test]
+#[ignore = "builds the toolkit anew; `.ci/run` has a step for it"]
+fn a_new_handler_in_rust_works_and_is_free_of_lints() {
+    let made = Made::new(&format!("rust --toolkit {}", checkout()));
+    fs::copy(Path::new(checkout()).join("Cargo.lock"), made.folder.join("Cargo.lock")).unwrap();
+    let target = concat!(env!("CARGO_TARGET_TMPDIR"), "/new");
+    fs::create_dir_all(target).unwrap();
+    std::os::unix::fs::symlink(target, made.folder.join("target")).unwrap();
+    let cargo = |arguments: &str| {
+        // without what only somebody who looks for a fault in them needs
+        let config =
+            ["profile.dev.debug=0", "profile.dev.incremental=false"].map(|value| ["--config", value]);
+        let arguments: Vec<&str> = config.into_iter().flatten().chain(arguments.split(' ')).collect();
+        made.succeeds(env!("CARGO"), &arguments)
+    };
+    cargo("fmt --check");
+    cargo("build --offline");
+    assert!(cargo("test --offline").contains("2 passed"));
+    cargo("clippy --offline --all-targets -- -D warnings");
+    made.works("target/debug/repeat");
+}

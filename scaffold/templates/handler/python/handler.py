@@ -1,0 +1,59 @@
+#!/usr/bin/env python3
+"""Handler `{{name}}`: repeats a text."""
+
+import sys
+import time
+
+from pop_handler import HandlerError, run_handler
+
+DESCRIPTION = {
+    "name": "{{name}}",
+    "version": "0.1.0",
+    "about": "repeats a text",
+    "errors": [
+        {"name": "payload", "about": "the payload is not one of this handler"},
+        {"name": "cancelled", "about": "it was asked to stop"},
+    ],
+    "input": {
+        "type": "object",
+        "properties": {
+            "text": {"type": "string", "description": "The text."},
+            "times": {"type": "integer", "minimum": 1, "maximum": 999, "description": "How often the result has it."},
+            "pauseSeconds": {"type": "integer", "minimum": 0, "default": 0, "description": "How long each time takes."},
+        },
+        "required": ["text", "times"],
+        "additionalProperties": False,
+    },
+    "result": {
+        "type": "object",
+        "properties": {"text": {"type": "string"}, "times": {"type": "integer"}},
+        "required": ["text", "times"],
+        "additionalProperties": False,
+    },
+}
+
+
+def repeat(payload, context):
+    """The work: a payload in, a result out. An exception is a failure, with its message and its place in the log."""
+    match payload:
+        case {"text": str(text), "times": int(times), **more} if 1 <= times <= 999:
+            pause = more.pop("pauseSeconds", 0)
+        case _:
+            raise HandlerError("the payload needs a text `text` and a number `times` from 1 to 999", "payload")
+    if not isinstance(pause, int) or pause < 0:
+        raise HandlerError("`pauseSeconds` is no whole number", "payload")
+    if more:
+        raise HandlerError(f"the payload has unknown fields: {', '.join(more)}", "payload")
+    # an earlier attempt may have come this far
+    done = context.prior_param("done", 0)
+    for number in range(done + 1, times + 1):
+        # being asked to stop is an exception, too: it ends the wait, and `with` and `finally` clean up
+        time.sleep(pause)
+        context.log(f"{number} of {times}")
+        context.keep("done", number)
+        context.progress(100 * number / times)
+    return {"text": " ".join([text] * times), "times": times}
+
+
+if __name__ == "__main__":
+    sys.exit(run_handler(repeat, DESCRIPTION))

@@ -1,0 +1,99 @@
+"""Tests of handler `{{name}}`: in memory, and as a program."""
+
+import base64
+import json
+import os
+import signal
+import subprocess
+import sys
+import unittest
+import zlib
+
+from handler import DESCRIPTION, repeat
+from pop_handler import run_in_memory
+
+PROGRAM = os.path.join(os.path.dirname(os.path.abspath(__file__)), "handler.py")
+
+
+class InMemory(unittest.TestCase):
+    def test_a_text_is_repeated_with_progress(self):
+        run = run_in_memory(repeat, {"text": "la", "times": 2})
+        self.assertEqual(run.result, {"text": "la la", "times": 2})
+        self.assertEqual([progress["percentComplete"] for progress in run.progress], [50.0, 100.0, 100.0])
+        self.assertEqual(run.log, ["1 of 2", "2 of 2"])
+
+    def test_it_goes_on_where_an_earlier_attempt_was(self):
+        run = run_in_memory(repeat, {"text": "la", "times": 3}, prior={"params": {"done": 2}})
+        self.assertEqual(run.log, ["3 of 3"])
+        self.assertEqual(run.result["text"], "la la la")
+
+    def test_a_wrong_payload_fails_with_a_code(self):
+        for payload in [None, {}, {"text": "la"}, {"text": "la", "times": 0}, {"text": "la", "times": 1, "time": 2}]:
+            run = run_in_memory(repeat, payload)
+            self.assertFalse(run.is_succeeded)
+            self.assertEqual(run.codes, ["payload"], payload)
+
+    def test_an_exception_is_a_failure_with_its_place(self):
+        run = run_in_memory(lambda payload, context: 1 / 0, {})
+        [event] = run.progress[-1]["diagnosticEvents"]
+        self.assertEqual(event["message"], "ZeroDivisionError: division by zero")
+        self.assertIn("test_handler.py", event["stackTrace"])
+
+
+class AsProgram(unittest.TestCase):
+    def run_program(self, *arguments, **environment):
+        command = [sys.executable, PROGRAM, *arguments]
+        environment = {"PATH": os.environ.get("PATH", ""), **environment}
+        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+
+    def test_the_payload_is_read_in_each_of_its_ways(self):
+        payload = json.dumps({"text": "la", "times": 2})
+        packed = base64.b64encode(zlib.compress(payload.encode())).decode()
+        file = os.path.join(os.path.dirname(PROGRAM), "payload.json")
+        for arguments, environment in [
+            ([], {"PAYLOAD": payload}),
+            ([], {"POP_PAYLOAD_TYPE": "file", "POP_PAYLOAD_FILE": file}),
+            (
+                [],
+                {
+                    "POP_PAYLOAD_TYPE": "compressedEnvVar",
+                    "POP_COMPRESSED_PAYLOAD_0": packed[:10],
+                    "POP_COMPRESSED_PAYLOAD_1": packed[10:],
+                },
+            ),
+            (["-payloadFile", file, "--LAUNCH-TYPE=Local"], {}),
+        ]:
+            ended = self.run_program(*arguments, **environment)
+            self.assertEqual(ended.returncode, 0, ended.stderr)
+            self.assertIn("pop.report.payload ", ended.stdout)
+            self.assertIn('"processingStateMessage": "succeeded"', ended.stdout)
+
+    def test_bad_launch_data_ends_with_2(self):
+        for arguments, environment in [
+            ([], {}),
+            (["--payloadFile", "none.json"], {}),
+            (["--payloadFile"], {}),
+            (["--payload"], {"PAYLOAD": "{}"}),
+            (["--launchType", "moon"], {"PAYLOAD": "{}"}),
+            ([], {"POP_PAYLOAD_TYPE": "compressedEnvVar", "POP_COMPRESSED_PAYLOAD_0": "eJw="}),
+        ]:
+            ended = self.run_program(*arguments, **environment)
+            self.assertEqual(ended.returncode, 2, ended.stdout)
+            self.assertIn("error: ", ended.stderr)
+
+    def test_it_stops_when_it_is_asked_to(self):
+        payload = json.dumps({"text": "la", "times": 100, "pauseSeconds": 1})
+        environment = {**os.environ, "PAYLOAD": payload, "LAST_PROGRESS": '{"params": {"done": 1}}'}
+        with subprocess.Popen([sys.executable, PROGRAM], env=environment, stdout=subprocess.PIPE, text=True) as program:
+            program.stdout.readline()
+            program.send_signal(signal.SIGTERM)
+            told, _ = program.communicate(timeout=60)
+        self.assertEqual(program.returncode, 1)
+        self.assertIn('"statusCode": "cancelled"', told.splitlines()[-1])
+
+    def test_it_describes_itself(self):
+        self.assertEqual(json.loads(self.run_program("--describe").stdout), DESCRIPTION)
+
+
+if __name__ == "__main__":
+    unittest.main()
