@@ -64,3 +64,8 @@ pub use pop_reporters::status::StatusReporter;
 /// For payloads and results: `#[derive(JsonSchema)]` with `#[schemars(crate = "pop_handler_base::schemars")]`.
 pub use schemars;
 pub use schemars::JsonSchema;
+
+// the guide's examples are compiled and run with those of this documentation
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/handlers.md")]
+struct Guide;

@@ -33,7 +33,7 @@ pub(crate) fn of(kind: Kind, language: Language) -> &'static [Template] {
 }
 
 // a manifest or an ignore file with its own name would be taken for one of this repository
-const RUST_HANDLER: [Template; 10] = [
+const RUST_HANDLER: [Template; 11] = [
     handler!("Cargo.toml" from "rust/Cargo.toml.in"),
     handler!("src/main.rs" from "rust/src/main.rs"),
     handler!("src/lib.rs" from "rust/src/lib.rs"),
@@ -43,6 +43,7 @@ const RUST_HANDLER: [Template; 10] = [
     handler!("agenda.yaml" from "agenda.yaml"),
     handler!("Dockerfile" from "rust/Dockerfile"),
     handler!(".github/workflows/ci.yml" from "rust/ci.yml"),
+    handler!(".dockerignore" from "rust/dockerignore"),
     handler!(".gitignore" from "rust/gitignore"),
 ];
 

@@ -138,8 +138,15 @@ fn the_toolkit_is_a_checkout_or_a_version_and_for_rust_alone() {
     bench.pop(0, "new b --toolkit 0.7.1");
     assert!(bench.read("b/Cargo.toml").contains("pop-handler-base = \"0.7.1\"\n"));
     bench.pop(0, "new c");
-    assert!(bench.read("c/Cargo.toml").contains(concat!("\"", env!("CARGO_PKG_VERSION"), "\"")));
+    assert!(bench.read("c/Cargo.toml").contains(concat!(
+        "pop-handler-base = \"",
+        env!("CARGO_PKG_VERSION"),
+        "\"\n"
+    )));
 }
+
+/// As long as a name may be: what was made is formatted and found under any.
+const NAME: &str = "the-longest-name-of-all-is-one-of-sixty-three-letters-no-more-x";
 
 /// A project that was made, and what becomes of it.
 struct Made {
@@ -148,11 +155,13 @@ struct Made {
 }
 
 impl Made {
-    /// Makes the project `repeat`.
-    fn new(arguments: &str) -> Self {
+    /// Makes a project.
+    fn new(language: &[&str]) -> Self {
         let bench = Bench::new();
-        let printed = bench.pop(0, &format!("new repeat --lang {arguments}")).stdout;
-        let folder = bench.path("repeat");
+        let call = bench.call("new").argument(NAME).argument("--lang");
+        let call = language.iter().fold(call, |call, argument| call.argument(argument));
+        let printed = call.ends(0).stdout;
+        let folder = bench.path(NAME);
         for path in printed.lines() {
             assert!(bench.path(path).is_file(), "{path}");
         }
@@ -190,7 +199,7 @@ impl Made {
         assert_eq!(fields(description.input), ["pauseSeconds", "text", "times"]);
         assert_eq!(fields(description.result), ["text", "times"]);
 
-        self.bench.pop(0, "run repeat/agenda.yaml");
+        self.bench.pop(0, &format!("run {NAME}/agenda.yaml"));
         let second = self.bench.operation("second");
         assert_eq!(second["result"], json!({"text": "hello hello hello hello", "times": 2}));
     }
@@ -203,14 +212,14 @@ fn checkout() -> &'static str {
 
 #[test]
 fn a_new_handler_in_shell_works() {
-    let made = Made::new("shell");
+    let made = Made::new(&["shell"]);
     made.succeeds("./test.sh", &[]);
     made.works("handler.sh");
 }
 
 #[test]
 fn a_new_handler_in_python_works() {
-    let made = Made::new("python");
+    let made = Made::new(&["python"]);
     made.succeeds("python3", &["-m", "unittest"]);
     made.works("handler.py");
 }
@@ -219,7 +228,7 @@ fn a_new_handler_in_python_works() {
 #[test]
 #[ignore = "builds the toolkit anew; `.ci/run` has a step for it"]
 fn a_new_handler_in_rust_works_and_is_free_of_lints() {
-    let made = Made::new(&format!("rust --toolkit {}", checkout()));
+    let made = Made::new(&["rust", "--toolkit", checkout()]);
     fs::copy(Path::new(checkout()).join("Cargo.lock"), made.folder.join("Cargo.lock")).unwrap();
     let target = concat!(env!("CARGO_TARGET_TMPDIR"), "/new");
     fs::create_dir_all(target).unwrap();
@@ -235,5 +244,5 @@ fn a_new_handler_in_rust_works_and_is_free_of_lints() {
     cargo("build --offline");
     assert!(cargo("test --offline").contains("2 passed"));
     cargo("clippy --offline --all-targets -- -D warnings");
-    made.works("target/debug/repeat");
+    made.works(&format!("target/debug/{NAME}"));
 }

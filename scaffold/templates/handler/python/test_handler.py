@@ -84,7 +84,8 @@ class AsProgram(unittest.TestCase):
     def test_it_stops_when_it_is_asked_to(self):
         payload = json.dumps({"text": "la", "times": 100, "pauseSeconds": 1})
         environment = {**os.environ, "PAYLOAD": payload, "LAST_PROGRESS": '{"params": {"done": 1}}'}
-        with subprocess.Popen([sys.executable, PROGRAM], env=environment, stdout=subprocess.PIPE, text=True) as program:
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
+        with subprocess.Popen([sys.executable, PROGRAM], env=environment, **pipes) as program:
             program.stdout.readline()
             program.send_signal(signal.SIGTERM)
             told, _ = program.communicate(timeout=60)

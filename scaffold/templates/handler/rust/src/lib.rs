@@ -13,7 +13,8 @@ use std::time::Duration;
 pub struct RepeatPayload {
     /// The text.
     pub text: String,
-    /// How often the result has it: 1 to 999.
+    /// How often the result has it.
+    #[schemars(range(min = 1, max = 999))]
     pub times: u32,
     /// How long each time takes, in seconds.
     #[serde(default)]
