@@ -127,6 +127,7 @@ def run_handler(work, description):
         if "describe" in arguments:
             print(json.dumps(description, indent=2))
             return SUCCEEDED
+        _check_launch_types(arguments, os.environ)
         payload = _payload(arguments, os.environ)
         prior = _last_progress(arguments, os.environ)
     except LaunchDataError as error:
@@ -226,10 +227,16 @@ def _arguments(tokens):
             value = tokens.pop(0) if is_value else ""
         if name not in FLAGS and not value:
             raise LaunchDataError(f"argument `{name}` has no value")
-        if name.endswith("aunchType") and value.lower() not in ("local", "docker", "kubernetes"):
-            raise LaunchDataError(f"`{name}` is `{value}`: it is local, docker or kubernetes")
         found[name] = value
     return found
+
+
+def _check_launch_types(arguments, environment):
+    """A handler in Python needs neither, but a wrong word is a mistake that somebody made."""
+    for name, variable in [("launchType", "POP_LAUNCH_TYPE"), ("externalLaunchType", "POP_EXTERNAL_LAUNCH_TYPE")]:
+        value = arguments.get(name) or environment.get(variable) or "local"
+        if value.lower() not in ("local", "docker", "kubernetes"):
+            raise LaunchDataError(f"`{name}` is `{value}`: it is local, docker or kubernetes")
 
 
 def _payload(arguments, environment):

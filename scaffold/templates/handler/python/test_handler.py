@@ -75,6 +75,7 @@ class AsProgram(unittest.TestCase):
             (["--payloadFile"], {}),
             (["--payload"], {"PAYLOAD": "{}"}),
             (["--launchType", "moon"], {"PAYLOAD": "{}"}),
+            ([], {"PAYLOAD": "{}", "POP_EXTERNAL_LAUNCH_TYPE": "moon"}),
             ([], {"POP_PAYLOAD_TYPE": "compressedEnvVar", "POP_COMPRESSED_PAYLOAD_0": "eJw="}),
         ]:
             ended = self.run_program(*arguments, **environment)

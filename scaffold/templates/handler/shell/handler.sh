@@ -88,10 +88,17 @@ number_of() {
   printf '%s' "$payload" | sed -n "s/.*\"$1\"[[:space:]]*:[[:space:]]*\([0-9]\{1,9\}\)[[:space:]]*[,}].*/\1/p"
 }
 
+# Makes capitals small.
+lower() {
+  printf '%s' "$1" | tr '[:upper:]' '[:lower:]'
+}
+
 # Takes `-name x`, `--name x`, `--name=x` and `--na-me x` apart, in any letter case.
 payload_file=
+launch_type=${POP_LAUNCH_TYPE:-local}
+external_launch_type=${POP_EXTERNAL_LAUNCH_TYPE:-local}
 while [ $# -gt 0 ]; do
-  name=$(printf '%s' "${1%%=*}" | tr -d - | tr '[:upper:]' '[:lower:]')
+  name=$(lower "${1%%=*}" | tr -d -)
   case $1:$name in
     -*:describe) describe; exit 0 ;;
     -c:*) shift; continue ;;
@@ -104,11 +111,23 @@ while [ $# -gt 0 ]; do
     *) [ $# -gt 1 ] || refuse "argument \`$1\` has no value"; value=$2; shift 2 ;;
   esac
   [ -n "$value" ] || refuse "argument \`$name\` has no value"
-  [ "$name" != payloadfile ] || payload_file=$value
+  case $name in
+    payloadfile) payload_file=$value ;;
+    launchtype) launch_type=$value ;;
+    externallaunchtype) external_launch_type=$value ;;
+  esac
+done
+
+# a handler in shell needs neither, but a wrong word is a mistake that somebody made
+for value in "$launch_type" "$external_launch_type"; do
+  case $(lower "$value") in
+    local | docker | kubernetes) ;;
+    *) refuse "launch type \`$value\`: it is local, docker or kubernetes" ;;
+  esac
 done
 
 if [ -z "$payload_file" ]; then
-  case $(printf '%s' "${POP_PAYLOAD_TYPE:-}" | tr '[:upper:]' '[:lower:]') in
+  case $(lower "${POP_PAYLOAD_TYPE:-}") in
     file) payload_file=${POP_PAYLOAD_FILE:-}; [ -n "$payload_file" ] || refuse "\`POP_PAYLOAD_FILE\` is not set" ;;
     compressedenvvar) refuse "a payload of more than 100,000 bytes is compressed, which a handler in shell cannot read" ;;
     *) payload=${PAYLOAD:-}; [ -n "$payload" ] || refuse "no payload; give \`--payloadFile FILE\` or set \`PAYLOAD\`" ;;
