@@ -177,8 +177,8 @@ impl Made {
         stdout
     }
 
-    /// The handler alone, described, and in its agenda.
-    fn works(&self, program: &str) {
+    /// The handler alone, described, put to the contract, and in its agenda.
+    fn works(&self, program: &str, broken: &[&str]) {
         let program = self.folder.join(program);
         let program = program.to_str().unwrap();
         let told = self.succeeds(
@@ -199,6 +199,15 @@ impl Made {
         assert_eq!(fields(description.input), ["pauseSeconds", "text", "times"]);
         assert_eq!(fields(description.result), ["text", "times"]);
 
+        let payload = self.folder.join("payload.json");
+        let check =
+            self.bench.call("handler check --output json --payload").argument(payload.to_str().unwrap());
+        let checked = check.argument(program).ends(if broken.is_empty() { 0 } else { 10 }).json();
+        let checks = checked.as_array().unwrap().iter();
+        let found: Vec<_> =
+            checks.filter(|check| check["verdict"] == "broken").map(|check| &check["check"]).collect();
+        assert_eq!(found, broken, "{checked:#}");
+
         self.bench.pop(0, &format!("run {NAME}/agenda.yaml"));
         let second = self.bench.operation("second");
         assert_eq!(second["result"], json!({"text": "hello hello hello hello", "times": 2}));
@@ -214,14 +223,15 @@ fn checkout() -> &'static str {
 fn a_new_handler_in_shell_works() {
     let made = Made::new(&["shell"]);
     made.succeeds("./test.sh", &[]);
-    made.works("handler.sh");
+    // a shell cannot inflate
+    made.works("handler.sh", &["payload-compressed"]);
 }
 
 #[test]
 fn a_new_handler_in_python_works() {
     let made = Made::new(&["python"]);
     made.succeeds("python3", &["-m", "unittest"]);
-    made.works("handler.py");
+    made.works("handler.py", &[]);
 }
 
 /// It is built with the versions of this workspace and without a network, into a folder that is kept.
@@ -244,5 +254,5 @@ fn a_new_handler_in_rust_works_and_is_free_of_lints() {
     cargo("build --offline");
     assert!(cargo("test --offline").contains("2 passed"));
     cargo("clippy --offline --all-targets -- -D warnings");
-    made.works(&format!("target/debug/{NAME}"));
+    made.works(&format!("target/debug/{NAME}"), &[]);
 }

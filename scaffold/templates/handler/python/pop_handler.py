@@ -1,8 +1,7 @@
 """What a handler of pop needs, in one file: launch data in, report lines and an exit status out.
 
 It needs Python 3.11 and no packages. It reads the payload in each of its ways and the progress of an earlier attempt,
-tells of progress, turns exceptions into a failed report, and stops when it is asked to. It does not read properties
-files: their arguments are accepted and have no effect.
+tells of progress, turns exceptions into a failed report, and stops when it is asked to.
 """
 
 import base64
@@ -10,6 +9,7 @@ import binascii
 import dataclasses
 import json
 import os
+import re
 import signal
 import sys
 import time
@@ -29,6 +29,7 @@ ARGUMENTS = (
     "confPath",
 )
 FLAGS = ("describe", "help")
+PROPERTY_FILES = ("config/external.properties", "config/external-properties", "/app/config/external.properties")
 
 
 class HandlerError(Exception):
@@ -127,9 +128,10 @@ def run_handler(work, description):
         if "describe" in arguments:
             print(json.dumps(description, indent=2))
             return SUCCEEDED
-        _check_launch_types(arguments, os.environ)
-        payload = _payload(arguments, os.environ)
-        prior = _last_progress(arguments, os.environ)
+        properties = _properties(arguments, os.environ)
+        _check_launch_types(arguments, os.environ, properties)
+        payload = _payload(arguments, os.environ, properties)
+        prior = _last_progress(arguments, os.environ, properties)
     except LaunchDataError as error:
         _log(f"error: {error}")
         return BAD_LAUNCH_DATA
@@ -231,16 +233,25 @@ def _arguments(tokens):
     return found
 
 
-def _check_launch_types(arguments, environment):
+def _properties(arguments, environment):
+    """The properties file: the one that is named, else the first of the default ones that is there."""
+    named = arguments.get("propFile") or environment.get("POP_PROP_FILE")
+    path = named or next(filter(os.path.exists, PROPERTY_FILES), None)
+    lines = _read(path).replace("\\\n", "").splitlines() if path else []
+    pairs = (re.match(r"\s*([^#!\s=:][^\s=:]*)\s*[=:\s]\s*(.*)", line) for line in lines)
+    return {pair[1]: pair[2] for pair in pairs if pair}
+
+
+def _check_launch_types(arguments, environment, properties):
     """A handler in Python needs neither, but a wrong word is a mistake that somebody made."""
     for name, variable in [("launchType", "POP_LAUNCH_TYPE"), ("externalLaunchType", "POP_EXTERNAL_LAUNCH_TYPE")]:
-        value = arguments.get(name) or environment.get(variable) or "local"
+        value = arguments.get(name) or environment.get(variable) or properties.get(name) or "local"
         if value.lower() not in ("local", "docker", "kubernetes"):
             raise LaunchDataError(f"`{name}` is `{value}`: it is local, docker or kubernetes")
 
 
-def _payload(arguments, environment):
-    """The payload as text: the file that an argument names, or what the environment has."""
+def _payload(arguments, environment, properties):
+    """The payload as text: the file that an argument names, what the environment has, the file of the properties."""
     if "payloadFile" in arguments:
         return _read(arguments["payloadFile"])
     kind = environment.get("POP_PAYLOAD_TYPE", "").strip().lower()
@@ -250,9 +261,11 @@ def _payload(arguments, environment):
         return _read(environment["POP_PAYLOAD_FILE"])
     if kind == "compressedenvvar":
         return _inflated(environment)
-    if not environment.get("PAYLOAD"):
-        raise LaunchDataError("no payload; give `--payloadFile FILE` or set the environment variable `PAYLOAD`")
-    return environment["PAYLOAD"]
+    if environment.get("PAYLOAD"):
+        return environment["PAYLOAD"]
+    if properties.get("payloadFile"):
+        return _read(properties["payloadFile"])
+    raise LaunchDataError("no payload; give `--payloadFile FILE` or set the environment variable `PAYLOAD`")
 
 
 def _inflated(environment):
@@ -271,7 +284,7 @@ def _inflated(environment):
     return text
 
 
-def _last_progress(arguments, environment):
+def _last_progress(arguments, environment, properties):
     """What an earlier attempt reported last; one that is no JSON is as good as none."""
     if "lastProgressFile" in arguments:
         text = _read(arguments["lastProgressFile"])
@@ -279,6 +292,8 @@ def _last_progress(arguments, environment):
         text = environment["LAST_PROGRESS"]
     elif environment.get("POP_LAST_PROGRESS_FILE"):
         text = _read(environment["POP_LAST_PROGRESS_FILE"])
+    elif properties.get("lastProgressFile"):
+        text = _read(properties["lastProgressFile"])
     else:
         return None
     try:

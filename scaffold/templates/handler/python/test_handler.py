@@ -74,6 +74,7 @@ class AsProgram(unittest.TestCase):
             (["--payloadFile", "none.json"], {}),
             (["--payloadFile"], {}),
             (["--payload"], {"PAYLOAD": "{}"}),
+            (["--propFile", "none.properties"], {"PAYLOAD": "{}"}),
             (["--launchType", "moon"], {"PAYLOAD": "{}"}),
             ([], {"PAYLOAD": "{}", "POP_EXTERNAL_LAUNCH_TYPE": "moon"}),
             ([], {"POP_PAYLOAD_TYPE": "compressedEnvVar", "POP_COMPRESSED_PAYLOAD_0": "eJw="}),

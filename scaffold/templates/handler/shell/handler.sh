@@ -95,6 +95,7 @@ lower() {
 
 # Takes `-name x`, `--name x`, `--name=x` and `--na-me x` apart, in any letter case.
 payload_file=
+properties=${POP_PROP_FILE:-}
 launch_type=${POP_LAUNCH_TYPE:-local}
 external_launch_type=${POP_EXTERNAL_LAUNCH_TYPE:-local}
 while [ $# -gt 0 ]; do
@@ -113,6 +114,7 @@ while [ $# -gt 0 ]; do
   [ -n "$value" ] || refuse "argument \`$name\` has no value"
   case $name in
     payloadfile) payload_file=$value ;;
+    propfile) properties=$value ;;
     launchtype) launch_type=$value ;;
     externallaunchtype) external_launch_type=$value ;;
   esac
@@ -126,17 +128,31 @@ for value in "$launch_type" "$external_launch_type"; do
   esac
 done
 
+# what stands in a line `key = value` of the properties file
+for file in config/external.properties config/external-properties /app/config/external.properties; do
+  [ -n "$properties" ] || [ ! -e "$file" ] || properties=$file
+done
+property() {
+  [ -z "$properties" ] || sed -n "s/^[[:space:]]*$1[[:space:]]*[=:][[:space:]]*//p" "$properties"
+}
+[ -z "$properties" ] || [ -r "$properties" ] || refuse "\`$properties\` cannot be read"
+
 if [ -z "$payload_file" ]; then
   case $(lower "${POP_PAYLOAD_TYPE:-}") in
     file) payload_file=${POP_PAYLOAD_FILE:-}; [ -n "$payload_file" ] || refuse "\`POP_PAYLOAD_FILE\` is not set" ;;
     compressedenvvar) refuse "a payload of more than 100,000 bytes is compressed, which a handler in shell cannot read" ;;
-    *) payload=${PAYLOAD:-}; [ -n "$payload" ] || refuse "no payload; give \`--payloadFile FILE\` or set \`PAYLOAD\`" ;;
+    *)
+      payload=${PAYLOAD:-}
+      [ -n "$payload" ] || payload_file=$(property payloadFile)
+      [ -n "$payload$payload_file" ] || refuse "no payload; give \`--payloadFile FILE\` or set \`PAYLOAD\`"
+      ;;
   esac
 fi
 if [ -n "$payload_file" ]; then
   payload=$(cat "$payload_file") || refuse "\`$payload_file\` cannot be read"
 fi
 payload=$(printf '%s' "$payload" | tr '\n' ' ')
+trap 'echo "error: nobody takes the report" >&2; exit 1' PIPE
 trap 'fail cancelled "asked to stop"' TERM INT
 
 # --- the work --------------------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 # Tests of handler `{{name}}`: each runs it and looks at its exit status and at what it told.
 set -u
 cd "$(dirname "$0")" || exit 1
-unset PAYLOAD POP_PAYLOAD_TYPE POP_PAYLOAD_FILE POP_LAUNCH_TYPE POP_EXTERNAL_LAUNCH_TYPE
+unset PAYLOAD POP_PAYLOAD_TYPE POP_PAYLOAD_FILE POP_PROP_FILE POP_LAUNCH_TYPE POP_EXTERNAL_LAUNCH_TYPE
 failed=0
 
 # check WHAT STATUS WORDS COMMAND...: the command ends with the status, and one of its lines has the words.
@@ -32,6 +32,7 @@ check 'a number is needed' 1 '"statusCode":"payload"' env PAYLOAD='{"text": "la"
 check 'a payload is needed' 2 'no payload' ./handler.sh
 check 'the file must be there' 2 'cannot be read' ./handler.sh --payloadFile none.json
 check 'arguments are known' 2 'unknown argument' ./handler.sh --payload x
+check 'a properties file that is named must be there' 2 'cannot be read' env PAYLOAD="$good" ./handler.sh --propFile none
 check 'launch types are known' 2 'local, docker or kubernetes' env PAYLOAD="$good" ./handler.sh --launch-type=moon
 check 'a compressed payload is refused' 2 'compressed' env POP_PAYLOAD_TYPE=compressedEnvVar ./handler.sh
 check 'it describes itself' 0 '"input": {' ./handler.sh --describe
