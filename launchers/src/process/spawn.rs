@@ -184,15 +184,28 @@ fn start(lent: Lent) -> Result<Child, SpawnError> {
     Ok(child)
 }
 
-/// Returns the signals that this process handles or ignores, as found at the first call.
+/// Returns the signals that this process handles or ignores, as found at the first call, and those that it may come to
+/// handle later.
 ///
-/// Asking for each at every spawn would cost as much as all else that is done here. A handler of ours that
-/// is installed later is reset by exec anyway, and until then the child has every signal blocked or at its default.
+/// Asking for each at every spawn would cost as much as all else that is done here. None that has a handler of ours may
+/// be missing: it would run in the child, in our memory, once the child has unblocked its signals.
 fn changed_signals() -> SignalMask {
+    const HANDLED: [Signal; 8] = [
+        Signal::HUP,
+        Signal::INT,
+        Signal::QUIT,
+        Signal::TERM,
+        Signal::CHILD,
+        Signal::USR1,
+        Signal::USR2,
+        Signal::WINCH,
+    ];
     static CHANGED: OnceLock<SignalMask> = OnceLock::new();
     *CHANGED.get_or_init(|| {
         let is_changed = |signal: &u32| !kernel::has_default_action(*signal);
-        (1..=SignalMask::BITS).filter(is_changed).fold(0, |changed, signal| changed | (1 << (signal - 1)))
+        let handled = HANDLED.map(|signal| signal.as_raw().unsigned_abs());
+        let all = (1..=SignalMask::BITS).filter(is_changed).chain(handled);
+        all.fold(0, |changed, signal| changed | (1 << (signal - 1)))
     })
 }
 
