@@ -46,6 +46,7 @@ impl<'p> Check<'p> {
             let is = part.alone.map_or(Given::Text, |(token, referent)| self.given(token, referent));
             given.insert(part.pointer.as_str(), is);
         }
+        let defaults = description(self.operation).and_then(|described| described.defaults.as_ref());
         let Some(wanted) = description(self.operation).and_then(|described| described.input.as_ref()) else {
             return;
         };
@@ -53,6 +54,14 @@ impl<'p> Check<'p> {
             given.get(at.as_str()).cloned()
         });
         for finding in found {
+            // the handler itself fills in what it has a default for
+            if finding
+                .missing
+                .as_ref()
+                .is_some_and(|name| defaults.is_some_and(|all| all.get(name).is_some()))
+            {
+                continue;
+            }
             let token = filled
                 .iter()
                 .find(|part| *part.pointer == finding.at)
@@ -108,7 +117,7 @@ impl<'p> Check<'p> {
     }
 
     fn fault(&self, finding: Finding, token: Option<(&Token, Referent)>) -> Fault {
-        let Finding { at, what, is_proved, why, near } = finding;
+        let Finding { at, what, is_proved, why, near, missing: _ } = finding;
         let subject = at.as_str().rsplit('/').next().filter(|step| !step.is_empty());
         let subject = subject.map_or_else(|| "the payload".to_owned(), |step| format!("`{step}`"));
         let name = &self.operation.name;

@@ -1,7 +1,8 @@
 //! Whether all values of one schema fit another.
 
-use super::{DEEPEST, Kinds, Schema};
+use super::{DEEPEST, Kinds, MOST_STEPS, Schema, is_equal, spend};
 use serde_json::Value;
+use std::cell::Cell;
 
 /// Whether what is given fits what is wanted; with the reason why not, as the end of a sentence.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,18 +50,25 @@ impl Fit {
 impl Schema<'_> {
     /// Whether values of the schema `given` fit this one.
     pub fn fits(self, given: Schema<'_>) -> Fit {
-        fits(given, self, "", DEEPEST)
+        fits(given, self, "", DEEPEST, &Cell::new(MOST_STEPS))
     }
 }
 
-fn fits(given: Schema<'_>, wanted: Schema<'_>, at: &str, depth: usize) -> Fit {
+fn fits(given: Schema<'_>, wanted: Schema<'_>, at: &str, depth: usize, steps: &Cell<u32>) -> Fit {
     let (given, wanted) = (given.resolved(), wanted.resolved());
-    if depth == 0 || std::ptr::eq(given.node, wanted.node) {
+    let is_null = wanted.is_nullable() && given.kinds() == Kinds::NULL;
+    if depth == 0 || is_null || !spend(steps) || std::ptr::eq(given.node, wanted.node) {
         return Fit::Yes;
     }
+    let fit = fit_of_resolved(given, wanted, at, depth, steps);
+    // null fits it, whatever else is wanted
+    if wanted.is_nullable() && given.kinds().has(Kinds::NULL) { fit.perhaps() } else { fit }
+}
+
+fn fit_of_resolved(given: Schema<'_>, wanted: Schema<'_>, at: &str, depth: usize, steps: &Cell<u32>) -> Fit {
     let alternatives = given.alternatives();
     if alternatives.len() > 1 {
-        let each = alternatives.into_iter().map(|one| fits(one, wanted, at, depth - 1));
+        let each = alternatives.into_iter().map(|one| fits(one, wanted, at, depth - 1, steps));
         let each: Vec<Fit> = each.collect();
         let is_sometimes = each.iter().any(|fit| !matches!(fit, Fit::No(_)));
         let worst = each.into_iter().fold(Fit::Yes, Fit::and);
@@ -69,11 +77,11 @@ fn fits(given: Schema<'_>, wanted: Schema<'_>, at: &str, depth: usize) -> Fit {
     let alternatives = wanted.alternatives();
     if alternatives.len() > 1 {
         let kinds = kinds_fit(given, wanted, at);
-        let each = alternatives.into_iter().map(|one| fits(given, one, at, depth - 1));
+        let each = alternatives.into_iter().map(|one| fits(given, one, at, depth - 1, steps));
         return kinds.and(each.reduce(Fit::or).unwrap_or(Fit::Yes));
     }
-    let own = fit_of_one(given, wanted, at, depth);
-    wanted.list("allOf").map(|part| fits(given, part, at, depth - 1)).fold(own, Fit::and)
+    let own = fit_of_one(given, wanted, at, depth, steps);
+    wanted.list("allOf").map(|part| fits(given, part, at, depth - 1, steps)).fold(own, Fit::and)
 }
 
 fn kinds_fit(given: Schema<'_>, wanted: Schema<'_>, at: &str) -> Fit {
@@ -88,7 +96,7 @@ fn kinds_fit(given: Schema<'_>, wanted: Schema<'_>, at: &str) -> Fit {
     }
 }
 
-fn fit_of_one(given: Schema<'_>, wanted: Schema<'_>, at: &str, depth: usize) -> Fit {
+fn fit_of_one(given: Schema<'_>, wanted: Schema<'_>, at: &str, depth: usize, steps: &Cell<u32>) -> Fit {
     let mut fit = kinds_fit(given, wanted, at);
     if matches!(fit, Fit::No(_)) {
         return fit;
@@ -97,13 +105,13 @@ fn fit_of_one(given: Schema<'_>, wanted: Schema<'_>, at: &str, depth: usize) -> 
         fit = fit.and(values_fit(given.values(), &wants, at));
     }
     if given.kinds() == Kinds::MAP {
-        fit = fit.and(maps_fit(given, wanted, at, depth));
+        fit = fit.and(maps_fit(given, wanted, at, depth, steps));
     }
     if given.kinds() == Kinds::LIST
         && let (Some(has), Some(wants)) = (given.item(usize::MAX), wanted.item(usize::MAX))
     {
         // an empty list fits all the same
-        fit = fit.and(fits(has, wants, &format!("{at}/0"), depth - 1).perhaps());
+        fit = fit.and(fits(has, wants, &format!("{at}/0"), depth - 1, steps).perhaps());
     }
     fit
 }
@@ -111,7 +119,7 @@ fn fit_of_one(given: Schema<'_>, wanted: Schema<'_>, at: &str, depth: usize) -> 
 fn values_fit(has: Option<Vec<&Value>>, wants: &[&Value], at: &str) -> Fit {
     let list = wants.iter().take(8).map(ToString::to_string).collect::<Vec<_>>().join(", ");
     let Some(has) = has else { return Fit::Perhaps(format!("{}may be none of {list}", place(at))) };
-    let fitting = has.iter().filter(|value| wants.contains(value)).count();
+    let fitting = has.iter().filter(|value| wants.iter().any(|want| is_equal(want, value))).count();
     match fitting {
         0 => Fit::No(format!("{}is none of {list}", place(at))),
         count if count == has.len() => Fit::Yes,
@@ -119,11 +127,12 @@ fn values_fit(has: Option<Vec<&Value>>, wants: &[&Value], at: &str) -> Fit {
     }
 }
 
-fn maps_fit(given: Schema<'_>, wanted: Schema<'_>, at: &str, depth: usize) -> Fit {
+fn maps_fit(given: Schema<'_>, wanted: Schema<'_>, at: &str, depth: usize, steps: &Cell<u32>) -> Fit {
     let mut fit = Fit::Yes;
     for name in wanted.required() {
         let has = given.property(name);
         fit = fit.and(match has {
+            None if given.requires(name) => Fit::Yes,
             None if given.is_closed() => Fit::No(format!("{}has no `{name}`", place(at))),
             None => Fit::Perhaps(format!("{}may have no `{name}`", place(at))),
             Some(_) if !given.requires(name) => Fit::Perhaps(format!("{}may have no `{name}`", place(at))),
@@ -132,7 +141,7 @@ fn maps_fit(given: Schema<'_>, wanted: Schema<'_>, at: &str, depth: usize) -> Fi
     }
     for (name, has) in given.properties() {
         let inner = match wanted.property(name) {
-            Some(wants) => fits(has, wants, &format!("{at}/{name}"), depth - 1),
+            Some(wants) => fits(has, wants, &format!("{at}/{name}"), depth - 1, steps),
             None if wanted.is_closed() => Fit::No(format!("{}has `{name}`, which is not taken", place(at))),
             None => Fit::Yes,
         };

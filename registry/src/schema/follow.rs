@@ -2,7 +2,6 @@
 
 use super::{DEEPEST, Kinds, Schema};
 use pop_document::{Pointer, nearest};
-use serde_json::Value;
 
 /// Whether there is something.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,19 +31,25 @@ pub struct Followed<'s> {
 impl<'s> Schema<'s> {
     /// Follows a pointer into a value that fits this schema.
     pub fn follow(self, pointer: &Pointer) -> Followed<'s> {
+        if pointer.as_str().split('/').nth(DEEPEST + 1).is_some() {
+            return Followed { presence: Presence::Always, schemas: Vec::new() };
+        }
         let mut here = vec![self];
         let mut sometimes = None;
         let mut walked = String::new();
-        for step in pointer.as_str().split('/').skip(1).take(DEEPEST) {
+        for step in pointer.as_str().split('/').skip(1) {
             let name = step.replace("~1", "/").replace("~0", "~");
             walked = format!("{walked}/{step}");
-            let mut next = Vec::new();
+            let mut next: Vec<Self> = Vec::new();
             let (mut is_open, mut is_missing) = (false, false);
             let mut names = Vec::new();
             for schema in here.iter().flat_map(|schema| schema.alternatives()) {
                 match schema.step(&name) {
                     Step::To(schema, is_sure) => {
-                        next.push(schema);
+                        // the same one by several ways is one
+                        if !next.iter().any(|known| std::ptr::eq(known.node, schema.node)) {
+                            next.push(schema);
+                        }
                         is_missing |= !is_sure;
                     }
                     Step::Unknown => is_open = true,
@@ -96,9 +101,9 @@ impl<'s> Schema<'s> {
         }
         // one of several parts that must all hold may name it
         let part = self.list("allOf").map(Self::resolved).find_map(|part| Some((part, part.property(name)?)));
-        match (part, self.node.get("additionalProperties")) {
+        match (part, self.other_properties()) {
             (Some((part, property)), _) => Step::To(property, is_sure_kind && part.requires(name)),
-            (None, Some(more @ Value::Object(_))) if !has_parts => Step::To(self.at(more), false),
+            (None, Some(more)) if !has_parts => Step::To(more, false),
             _ => Step::Unknown,
         }
     }

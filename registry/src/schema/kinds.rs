@@ -1,8 +1,12 @@
 //! The kinds of values that a schema lets through.
 
-use super::{DEEPEST, Schema};
+use super::{DEEPEST, Schema, spend};
 use serde_json::Value;
+use std::cell::Cell;
 use std::fmt;
+
+/// After so many steps every kind may fit.
+const MOST_STEPS_OF_KINDS: u32 = 500;
 
 /// A set of kinds of JSON values; whole numbers are a kind of their own among the numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,12 +102,12 @@ impl fmt::Display for Kinds {
 impl Schema<'_> {
     /// The kinds of values that fit, or more.
     pub fn kinds(self) -> Kinds {
-        self.kinds_within(DEEPEST)
+        self.kinds_within(DEEPEST, &Cell::new(MOST_STEPS_OF_KINDS))
     }
 
-    fn kinds_within(self, depth: usize) -> Kinds {
+    fn kinds_within(self, depth: usize, steps: &Cell<u32>) -> Kinds {
         let schema = self.resolved();
-        let Some(map) = schema.map().filter(|_| depth > 0) else {
+        let Some(map) = schema.map().filter(|_| depth > 0 && spend(steps)) else {
             return if schema.node == &Value::Bool(false) { Kinds::NONE } else { Kinds::ALL };
         };
         let mut kinds = match map.get("type") {
@@ -118,11 +122,11 @@ impl Schema<'_> {
         }
         for keyword in ["anyOf", "oneOf"] {
             if map.contains_key(keyword) {
-                let either = schema.list(keyword).map(|one| one.kinds_within(depth - 1));
+                let either = schema.list(keyword).map(|one| one.kinds_within(depth - 1, steps));
                 kinds = kinds.and(either.fold(Kinds::NONE, Kinds::or));
             }
         }
-        kinds = schema.list("allOf").map(|one| one.kinds_within(depth - 1)).fold(kinds, Kinds::and);
-        if map.get("nullable") == Some(&Value::Bool(true)) { kinds.or(Kinds::NULL) } else { kinds }
+        kinds = schema.list("allOf").map(|one| one.kinds_within(depth - 1, steps)).fold(kinds, Kinds::and);
+        if schema.is_nullable() { kinds.or(Kinds::NULL) } else { kinds }
     }
 }

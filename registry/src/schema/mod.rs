@@ -16,9 +16,12 @@ pub use kinds::Kinds;
 pub use payload::{Finding, Given, Part, check_payload};
 
 use serde_json::{Map, Value};
+use std::cell::Cell;
 
 /// How deep schemas are followed; what lies deeper is not judged.
 const DEEPEST: usize = 24;
+/// After so many steps nothing more is judged: schemas that hold themselves in many alternatives have no end.
+const MOST_STEPS: u32 = 20_000;
 /// How many references from one schema to another are followed in a row.
 const MOST_REFERENCES: usize = 16;
 
@@ -44,7 +47,11 @@ impl<'s> Schema<'s> {
         let mut schema = self;
         for _ in 0..MOST_REFERENCES {
             let Some(target) = schema.node.get("$ref").and_then(Value::as_str) else { return schema };
-            let found = target.strip_prefix('#').and_then(|pointer| self.root.pointer(pointer));
+            // a part with an identity of its own has references of its own, which are not followed
+            let is_plain =
+                schema.node.get("$id").is_none() && self.root.get("$defs").is_none_or(has_no_identities);
+            let found = target.strip_prefix('#').filter(|_| is_plain);
+            let found = found.and_then(|pointer| self.root.pointer(pointer));
             schema = schema.at(found.unwrap_or(&Value::Bool(true)));
         }
         schema.at(&Value::Bool(true))
@@ -93,6 +100,17 @@ impl<'s> Schema<'s> {
             && self.node.get("patternProperties").is_none()
     }
 
+    /// The schema of the properties that are not named, if it is the same for all of them.
+    fn other_properties(self) -> Option<Self> {
+        let more = self.node.get("additionalProperties").filter(|more| more.is_object())?;
+        self.node.get("patternProperties").is_none().then(|| self.at(more))
+    }
+
+    /// Whether null fits whatever else is said: OpenAPI's word.
+    fn is_nullable(self) -> bool {
+        self.node.get("nullable") == Some(&Value::Bool(true))
+    }
+
     /// The schema of a list's item.
     fn item(self, index: usize) -> Option<Self> {
         self.list("prefixItems").nth(index).or_else(|| self.node.get("items").map(|node| self.at(node)))
@@ -110,6 +128,33 @@ impl<'s> Schema<'s> {
 
     fn limit(self, keyword: &str) -> Option<f64> {
         self.node.get(keyword).and_then(Value::as_f64)
+    }
+}
+
+fn has_no_identities(definitions: &Value) -> bool {
+    definitions.as_object().is_none_or(|all| all.values().all(|one| one.get("$id").is_none()))
+}
+
+/// Takes one step of those that are left; false if there is none.
+fn spend(steps: &Cell<u32>) -> bool {
+    let left = steps.get().checked_sub(1);
+    steps.set(left.unwrap_or_default());
+    left.is_some()
+}
+
+/// Whether two values are the same to JSON Schema, for which 1 is 1.0.
+fn is_equal(one: &Value, other: &Value) -> bool {
+    match (one, other) {
+        (Value::Number(one), Value::Number(other)) => one == other || one.as_f64() == other.as_f64(),
+        (Value::Array(one), Value::Array(other)) => {
+            one.len() == other.len() && one.iter().zip(other).all(|(one, other)| is_equal(one, other))
+        }
+        (Value::Object(one), Value::Object(other)) => {
+            let is_same =
+                |(key, one): (&String, &Value)| other.get(key).is_some_and(|other| is_equal(one, other));
+            one.len() == other.len() && one.iter().all(is_same)
+        }
+        _ => one == other,
     }
 }
 

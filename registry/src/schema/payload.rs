@@ -1,8 +1,9 @@
 //! A payload as it is written, with values still to come where references stand, against the schema of its handler.
 
-use super::{DEEPEST, Fit, Kinds, Schema};
+use super::{DEEPEST, Fit, Kinds, MOST_STEPS, Schema, is_equal, spend};
 use pop_document::{Pointer, nearest};
 use serde_json::Value;
+use std::cell::Cell;
 
 /// What is known of a value that is still to come.
 #[derive(Debug, Clone)]
@@ -39,6 +40,8 @@ pub struct Finding {
     pub why: String,
     /// The name that was perhaps meant.
     pub near: Option<String>,
+    /// The field at the top of the payload that is not there, if it is that.
+    pub missing: Option<String>,
 }
 
 /// Checks a payload. `given` says what is known of the text at a pointer, if that is filled later.
@@ -48,12 +51,19 @@ pub fn check_payload<'g>(
     given: &dyn Fn(&Pointer) -> Option<Given<'g>>,
 ) -> Vec<Finding> {
     let mut findings = Vec::new();
-    Check { given }.value(payload, &Pointer::root(), schema, DEEPEST, &mut findings);
+    Check { given, steps: Cell::new(MOST_STEPS) }.value(
+        payload,
+        &Pointer::root(),
+        schema,
+        DEEPEST,
+        &mut findings,
+    );
     findings
 }
 
 struct Check<'c, 'g> {
     given: &'c dyn Fn(&Pointer) -> Option<Given<'g>>,
+    steps: Cell<u32>,
 }
 
 impl Check<'_, '_> {
@@ -69,6 +79,9 @@ impl Check<'_, '_> {
             return;
         }
         let schema = schema.resolved();
+        if !spend(&self.steps) || (value.is_null() && schema.is_nullable()) {
+            return;
+        }
         if value.is_string()
             && let Some(given) = (self.given)(at)
         {
@@ -84,7 +97,8 @@ impl Check<'_, '_> {
             });
             // what speaks against the alternative that is nearest is the most useful
             let cost = |found: &Vec<Finding>| {
-                (found.iter().any(|finding| finding.is_proved && finding.at == *at), found.len())
+                let is_proved = found.iter().any(|finding| finding.is_proved);
+                (is_proved, found.iter().any(|finding| finding.is_proved && finding.at == *at), found.len())
             };
             findings.extend(each.min_by_key(cost).unwrap_or_default());
             return;
@@ -103,15 +117,21 @@ impl Check<'_, '_> {
         depth: usize,
         findings: &mut Vec<Finding>,
     ) {
-        let wrong =
-            |why: String| Finding { at: at.clone(), what: Part::Written, is_proved: true, why, near: None };
+        let wrong = |why: String| Finding {
+            at: at.clone(),
+            what: Part::Written,
+            is_proved: true,
+            why,
+            near: None,
+            missing: None,
+        };
         let wants = schema.kinds();
         if !wants.has(Kinds::of(value)) {
             findings.push(wrong(format!("must be {wants}, not {}", shown(value))));
             return;
         }
         if let Some(values) = schema.values()
-            && !values.contains(&value)
+            && !values.iter().any(|one| is_equal(one, value))
         {
             let list = values.iter().take(8).map(ToString::to_string).collect::<Vec<_>>().join(", ");
             let near =
@@ -122,7 +142,8 @@ impl Check<'_, '_> {
         match value {
             Value::Object(members) => {
                 for name in schema.required().filter(|name| !members.contains_key(*name)) {
-                    findings.push(wrong(format!("needs `{name}`")));
+                    let missing = at.is_empty().then(|| name.to_owned());
+                    findings.push(Finding { missing, ..wrong(format!("needs `{name}`")) });
                 }
                 for (name, member) in members {
                     match schema.property(name) {
@@ -139,8 +160,8 @@ impl Check<'_, '_> {
                             });
                         }
                         None => {
-                            if let Some(more @ Value::Object(_)) = schema.node.get("additionalProperties") {
-                                self.value(member, &at.join(name), schema.at(more), depth - 1, findings);
+                            if let Some(more) = schema.other_properties() {
+                                self.value(member, &at.join(name), more, depth - 1, findings);
                             }
                         }
                     }
@@ -205,7 +226,7 @@ fn given_fits(given: &Given<'_>, wanted: Schema<'_>, at: &Pointer) -> Option<Fin
         Fit::Perhaps(why) => (false, why),
         Fit::No(why) => (true, why),
     };
-    Some(Finding { at: at.clone(), what: Part::Given, is_proved, why, near: None })
+    Some(Finding { at: at.clone(), what: Part::Given, is_proved, why, near: None, missing: None })
 }
 
 fn text_schema() -> &'static Value {

@@ -186,3 +186,49 @@ fn what_a_schema_says_otherwise_is_no_reason() {
     }
     assert_eq!(found(&json!(1), &json!(false)), [" must be nothing, not 1"]);
 }
+
+#[test]
+fn what_may_fit_is_not_called_wrong() {
+    let text = json!({"type": "string"});
+    let given = |_: &Pointer| Some(Given::OneOf(vec![Schema::new(&text)]));
+    let either = json!({"anyOf": [{"properties": {"x": {"type": "integer"}}}, {"properties": {"x": {"enum": ["a", "b"]}}}]});
+    let findings = check_payload(&json!({"x": "@<a>"}), Schema::new(&either), &given);
+    assert!(findings.iter().all(|finding| !finding.is_proved), "{findings:?}");
+    for (schema, value) in [
+        (
+            json!({"patternProperties": {"^n_": {"type": "integer"}}, "additionalProperties": {"type": "string"}}),
+            json!({"n_a": 5}),
+        ),
+        (json!({"enum": [0.5, 1.0, [2.0]]}), json!(1)),
+        (json!({"enum": [[2.0]]}), json!([2])),
+        (json!({"nullable": true, "allOf": [{"type": "object"}]}), json!(null)),
+        (json!({"nullable": true, "anyOf": [{"type": "object"}, {"type": "string"}]}), json!(null)),
+    ] {
+        assert_eq!(found(&value, &schema), [""; 0], "{value} into {schema}");
+    }
+    let null = json!({"type": "null"});
+    let nullable = json!({"nullable": true, "allOf": [{"type": "object"}]});
+    assert_eq!(Schema::new(&nullable).fits(Schema::new(&null)), Fit::Yes);
+    let deep = Pointer::from("/a".repeat(DEEPEST + 1));
+    let map = json!({"type": "object", "required": ["a"], "properties": {"a": {"$ref": "#"}}});
+    assert!(Schema::new(&map).follow(&deep).schemas.is_empty());
+}
+
+#[test]
+fn schemas_without_end_are_left_in_time() {
+    let side = |name: &str| {
+        json!({"type": "object", "required": ["kind", "left", "right"],
+        "properties": {"kind": {"const": name}, "left": {"$ref": "#"}, "right": {"$ref": "#"}}})
+    };
+    let expression = json!({"anyOf": [side("a"), side("b"), side("c"), side("d")]});
+    let other = expression.clone();
+    assert!(!matches!(Schema::new(&expression).fits(Schema::new(&other)), Fit::No(_)));
+    let circle = json!({"anyOf": [{"$ref": "#"}, {"$ref": "#"}, {"$ref": "#"}]});
+    assert_eq!(Schema::new(&circle).kinds(), Kinds::ALL);
+    let mut payload = json!(1);
+    for _ in 0..12 {
+        payload = json!({"kind": "d", "left": payload, "right": 1});
+    }
+    check_payload(&payload, Schema::new(&expression), &|_| None);
+    Schema::new(&expression).follow(&Pointer::from("/left/right/left/right/left/right/kind"));
+}
