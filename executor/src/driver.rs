@@ -222,12 +222,14 @@ impl Driver {
         let now = self.now();
         let mut records = Vec::new();
         let mut actions = Vec::new();
+        let mut is_to_end = false;
         while let Some(input) = self.inputs.pop_front() {
+            is_to_end |= matches!(input, Input::CancelAsked { .. });
             let step = self.scheduler.step(now, input);
             records.extend(step.events.into_iter().map(|event| Recorded { at: now, event }));
             actions.extend(step.actions);
         }
-        self.record(&records).await?;
+        self.record(&records, is_to_end).await?;
         for record in &records {
             for sink in &mut self.ports.sinks {
                 sink.on_event(self.scheduler.plan(), record);
@@ -240,10 +242,11 @@ impl Driver {
     }
 
     /// Has the journal keep the events, as soon as there is room for them; whoever wants the run to end need not wait.
-    async fn record(&mut self, records: &[Recorded]) -> Result<(), JournalError> {
+    async fn record(&mut self, records: &[Recorded], is_to_end: bool) -> Result<(), JournalError> {
         let mut is_told = false;
         loop {
             match self.ports.journal.append(records) {
+                Err(error @ JournalError::Full { .. }) if is_to_end => return Err(error),
                 Err(error @ JournalError::Full { .. }) => {
                     if !replace(&mut is_told, true) {
                         self.notice(&format!(

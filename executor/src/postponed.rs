@@ -15,6 +15,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 #[derive(Debug, Default)]
 pub(crate) struct Postponed {
     launches: HashMap<LaunchId, Wait>,
+    /// Since when nothing else was found running.
+    alone_since: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -33,11 +35,16 @@ impl Postponed {
         let wait = self.launches.entry(id).or_insert(first);
         wait.until = Some(now + wait.pause);
         wait.pause = (wait.pause * 2).min(LONGEST_WAIT);
-        !is_alone || now < wait.since + PATIENCE
+        if !is_alone {
+            self.alone_since = None;
+            return true;
+        }
+        now < *self.alone_since.get_or_insert(now) + PATIENCE
     }
 
     /// Something has ended: whoever waits longest need wait no longer.
     pub(crate) fn hasten(&mut self, now: Instant) {
+        self.alone_since = None;
         let waiting = self.launches.values_mut().filter(|wait| wait.until.is_some());
         if let Some(wait) = waiting.min_by_key(|wait| wait.since) {
             wait.until = Some(now);
