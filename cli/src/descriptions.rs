@@ -1,12 +1,14 @@
 //! What handlers say about themselves: read from files, or asked of their programs by `--describe` and remembered.
 
 use pop_document::{Fault, Pointer};
+use pop_executor::RunIdentity;
 use pop_launchers::process::resolve;
 use pop_launchers::{Captured, LaunchEvent, LaunchId, LaunchOrder, Launcher as _, ProcessLauncher, Program};
-use pop_registry::contract::{Description, Exit};
+use pop_registry::contract::{DESCRIPTION_LIMIT, Description, Exit};
 use pop_registry::{Catalog, Describe, Entry};
 use std::collections::HashSet;
-use std::fs;
+use std::fs::{self, File};
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -44,7 +46,13 @@ pub(crate) fn learn(
 
 fn from_file(file: &str, home: Option<&Path>) -> Result<Description, String> {
     let path = home.map_or_else(|| PathBuf::from(file), |home| home.join(file));
-    let text = fs::read(&path).map_err(|error| format!("`{}`: {error}", path.display()))?;
+    let failed = |error: std::io::Error| format!("`{}`: {error}", path.display());
+    if !fs::metadata(&path).map_err(failed)?.is_file() {
+        return Err(format!("`{}` is no file", path.display()));
+    }
+    let mut text = Vec::new();
+    let file = File::open(&path).map_err(failed)?;
+    file.take(DESCRIPTION_LIMIT as u64 + 1).read_to_end(&mut text).map_err(failed)?;
     Description::parse(&text).map_err(|error| format!("`{}`: {}", path.display(), with_causes(&error)))
 }
 
@@ -78,7 +86,10 @@ fn asked(entry: &Entry, home: Option<&Path>) -> Result<Description, String> {
 
 fn ask(program: Program) -> Result<Vec<u8>, String> {
     let folder = std::env::current_dir().unwrap_or_default();
-    let launcher = ProcessLauncher::new(std::env::vars_os(), folder);
+    // what pop itself was given to do is not for the program that is asked
+    let variables =
+        std::env::vars_os().filter(|(name, _)| !name.to_str().is_some_and(RunIdentity::is_foreign));
+    let launcher = ProcessLauncher::new(variables, folder);
     let order = LaunchOrder {
         name: "describe".to_owned(),
         program,
@@ -99,8 +110,13 @@ fn ask(program: Program) -> Result<Vec<u8>, String> {
                 }
             }
         };
-        // the program dies with this runtime if it takes longer
-        tokio::time::timeout(PATIENCE, end).await
+        tokio::pin!(end);
+        let ended = tokio::time::timeout(PATIENCE, &mut end).await;
+        if ended.is_err() {
+            launcher.stop(LaunchId(0), true);
+            end.await;
+        }
+        ended
     });
     let ended = ended.map_err(|_| format!("did not answer within {} seconds", PATIENCE.as_secs()))?;
     let ended = ended.ok_or("could not be followed")?;
@@ -114,27 +130,25 @@ fn ask(program: Program) -> Result<Vec<u8>, String> {
     }
 }
 
-/// Where the answer of this very program is kept: named after its arguments and all files among them.
+/// Where the answer of this very program is kept. Only that of a program that is alone in its file: what a script or an
+/// interpreter answers may change with other files.
 fn remembered(program: &Program) -> Option<PathBuf> {
+    let [name, _] = program.argv.as_slice() else { return None };
     let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let caches = absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")))?;
     let folder = std::env::current_dir().ok()?;
     let folder = program.working_directory.as_ref().map_or_else(|| folder.clone(), |own| folder.join(own));
-    let mut digest = blake3::Hasher::new();
-    for (index, argument) in program.argv.iter().enumerate() {
-        digest.update(argument.as_bytes()).update(&[0]);
-        let beside = program.home.as_ref().map(|home| home.join(argument)).filter(|path| path.is_file());
-        let file = match beside {
-            Some(file) => Some(file),
-            None if index == 0 => {
-                Some(resolve(Path::new(argument), &folder, std::env::var_os("PATH").as_deref()).ok()?)
-            }
-            None => Some(folder.join(argument)).filter(|path| path.is_file()),
-        };
-        if let Some(file) = file {
-            digest.update(&fs::read(file).ok()?);
-        }
+    let beside = program.home.as_ref().and_then(|home| resolve(&home.join(name), &folder, None).ok());
+    let path = std::env::var_os("PATH");
+    let file = beside.or_else(|| resolve(Path::new(name), &folder, path.as_deref()).ok())?;
+    let mut bytes = File::open(file).ok()?;
+    let mut magic = [0; 4];
+    bytes.read_exact(&mut magic).ok()?;
+    if magic != *b"\x7fELF" {
+        return None;
     }
+    let mut digest = blake3::Hasher::new();
+    digest.update_reader(bytes).ok()?;
     for (name, value) in &program.env {
         digest.update(format!("{name}={value}\0").as_bytes());
     }
