@@ -23,16 +23,60 @@ pub struct InMemoryRun {
     pub log: Vec<String>,
 }
 
+/// What a handler finds when it is run in memory.
+#[derive(Debug, Default)]
+pub struct InMemory {
+    answers: Vec<Vec<LaunchEvent>>,
+    prior: Option<Progress>,
+    stop_at: Option<f64>,
+}
+
+impl InMemory {
+    /// The same with what the next external program is to do; none is started.
+    #[must_use]
+    pub fn answer(mut self, events: Vec<LaunchEvent>) -> Self {
+        self.answers.push(events);
+        self
+    }
+
+    /// The same with what an earlier attempt reported last.
+    #[must_use]
+    pub fn prior(mut self, progress: Progress) -> Self {
+        self.prior = Some(progress);
+        self
+    }
+
+    /// The same with a handler that is asked to stop once it has reported this percentage; 0: from the beginning.
+    #[must_use]
+    pub fn stopped_at(mut self, percent: f64) -> Self {
+        self.stop_at = Some(percent);
+        self
+    }
+
+    /// Runs a handler on a payload.
+    pub async fn run<H: Handler>(self, handler: &H, payload: &Value) -> InMemoryRun {
+        run(self, handler, payload).await
+    }
+}
+
 /// Runs a handler on a payload. External programs are not started: each gets the next of `answers`.
 pub async fn run_in_memory<H: Handler>(
     handler: &H,
     payload: &Value,
     answers: impl IntoIterator<Item = Vec<LaunchEvent>>,
 ) -> InMemoryRun {
+    InMemory { answers: answers.into_iter().collect(), ..InMemory::default() }.run(handler, payload).await
+}
+
+async fn run<H: Handler>(around: InMemory, handler: &H, payload: &Value) -> InMemoryRun {
+    let InMemory { answers, prior, stop_at } = around;
     let progress = Rc::new(RefCell::new(Vec::new()));
     let log: Rc<RefCell<Vec<String>>> = Rc::default();
     let launcher = Arc::new(Scripted::new(answers));
     let (canceller, cancellation): (Canceller, _) = Cancellation::new();
+    if stop_at.is_some_and(|percent| percent <= 0.0) {
+        canceller.ask();
+    }
     let defaults = Defaults { property_files: Vec::new(), ..Defaults::executor() };
     let launch =
         Arguments::parse(Vec::<String>::new(), &[]).map_err(|error| error.to_string()).and_then(|none| {
@@ -44,12 +88,12 @@ pub async fn run_in_memory<H: Handler>(
     let launch = launch.expect("empty launch data");
     let mut context = OperationContext::new(Surroundings {
         launch: Arc::new(launch),
-        reporter: Box::new(Collecting(Rc::clone(&progress))),
+        reporter: Box::new(Collecting { progress: Rc::clone(&progress), stop_at, canceller }),
         cancellation,
         launcher: Arc::clone(&launcher) as Arc<dyn Launcher>,
         clock: || 0,
         cid: "in-memory".to_owned(),
-        prior: None,
+        prior,
         operation: None,
         log: Box::new({
             let log = Rc::clone(&log);
@@ -57,17 +101,26 @@ pub async fn run_in_memory<H: Handler>(
         }),
     });
     let report = process(handler, &payload.to_string(), &mut context).await;
-    drop((context, canceller));
+    drop(context);
     let external = std::mem::take(&mut *launcher.asked.lock().unwrap_or_else(PoisonError::into_inner));
     let progress = progress.take();
     InMemoryRun { report, progress, external, log: log.take() }
 }
 
-struct Collecting(Rc<RefCell<Vec<Progress>>>);
+/// Keeps every progress, and asks the handler to stop once it is far enough.
+struct Collecting {
+    progress: Rc<RefCell<Vec<Progress>>>,
+    stop_at: Option<f64>,
+    canceller: Canceller,
+}
 
 impl StatusReporter for Collecting {
     fn report(&mut self, progress: &Progress, _: Option<&Value>) -> std::io::Result<()> {
-        self.0.borrow_mut().push(progress.clone());
+        self.progress.borrow_mut().push(progress.clone());
+        let reached = progress.percent_complete.unwrap_or_default();
+        if self.stop_at.is_some_and(|percent| reached >= percent) {
+            self.canceller.ask();
+        }
         Ok(())
     }
 }

@@ -53,7 +53,7 @@ pub use error::HandlerError;
 pub use external::{External, ExternalEnd};
 pub use ffmpeg::FfmpegProgress;
 pub use handler::Handler;
-pub use in_memory::{InMemoryRun, run_in_memory};
+pub use in_memory::{InMemory, InMemoryRun, run_in_memory};
 pub use processor::{Report, process};
 pub use sample::{SampleHandler, SamplePayload};
 

@@ -107,7 +107,7 @@ async fn execute(argv: Vec<String>, context: &mut OperationContext) -> Result<()
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Ended, Exit, LaunchEvent, Line, Stream, run_in_memory};
+    use crate::{Ended, Exit, InMemory, LaunchEvent, Line, Stream, run_in_memory};
     use serde_json::json;
 
     fn ended(exit: Exit) -> LaunchEvent {
@@ -120,6 +120,18 @@ mod tests {
             .filter_map(|progress| progress.percent_complete)
             .map(|percent| percent as u64)
             .collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn asked_to_stop_it_stops_where_it_is_and_goes_on_from_what_it_kept() {
+        let payload = json!({"actions": [{"action": "log", "paramsMap": {"sleepMilliseconds": 4000, "logMessage": "hi"}}]});
+        let stopped = InMemory::default().stopped_at(25.0).run(&SampleHandler, &payload).await;
+        assert_eq!(percents(&stopped.progress), [0, 25, 25]);
+        assert_eq!(stopped.report.progress.diagnostic_events[0].status_code.as_deref(), Some("cancelled"));
+        let last = stopped.progress.last().unwrap().clone();
+        let again = InMemory::default().prior(last).run(&SampleHandler, &payload).await;
+        assert!(again.report.is_succeeded());
+        assert!(again.log[0].starts_with("an earlier attempt was at "), "{:?}", again.log);
     }
 
     #[tokio::test(start_paused = true)]
