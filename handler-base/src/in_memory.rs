@@ -55,7 +55,42 @@ impl InMemory {
 
     /// Runs a handler on a payload.
     pub async fn run<H: Handler>(self, handler: &H, payload: &Value) -> InMemoryRun {
-        run(self, handler, payload).await
+        let Self { answers, prior, stop_at } = self;
+        let progress = Rc::new(RefCell::new(Vec::new()));
+        let log: Rc<RefCell<Vec<String>>> = Rc::default();
+        let launcher = Arc::new(Scripted::new(answers));
+        let (canceller, cancellation): (Canceller, _) = Cancellation::new();
+        if stop_at.is_some_and(|percent| percent <= 0.0) {
+            canceller.ask();
+        }
+        let defaults = Defaults { property_files: Vec::new(), ..Defaults::executor() };
+        let launch =
+            Arguments::parse(Vec::<String>::new(), &[]).map_err(|error| error.to_string()).and_then(|none| {
+                let environment = Environment::from_pairs(Vec::<(String, String)>::new());
+                DefaultLaunchData::from_parts(none, environment, Properties::default(), &defaults)
+                    .map_err(|error| error.to_string())
+            });
+        #[expect(clippy::expect_used, reason = "no arguments, no environment and no file cannot be wrong")]
+        let launch = launch.expect("empty launch data");
+        let mut context = OperationContext::new(Surroundings {
+            launch: Arc::new(launch),
+            reporter: Box::new(Collecting { progress: Rc::clone(&progress), stop_at, canceller }),
+            cancellation,
+            launcher: Arc::clone(&launcher) as Arc<dyn Launcher>,
+            clock: || 0,
+            cid: "in-memory".to_owned(),
+            prior,
+            operation: None,
+            log: Box::new({
+                let log = Rc::clone(&log);
+                move |line| log.borrow_mut().push(line.to_owned())
+            }),
+        });
+        let report = process(handler, &payload.to_string(), &mut context).await;
+        drop(context);
+        let external = std::mem::take(&mut *launcher.asked.lock().unwrap_or_else(PoisonError::into_inner));
+        let progress = progress.take();
+        InMemoryRun { report, progress, external, log: log.take() }
     }
 }
 
@@ -66,45 +101,6 @@ pub async fn run_in_memory<H: Handler>(
     answers: impl IntoIterator<Item = Vec<LaunchEvent>>,
 ) -> InMemoryRun {
     InMemory { answers: answers.into_iter().collect(), ..InMemory::default() }.run(handler, payload).await
-}
-
-async fn run<H: Handler>(around: InMemory, handler: &H, payload: &Value) -> InMemoryRun {
-    let InMemory { answers, prior, stop_at } = around;
-    let progress = Rc::new(RefCell::new(Vec::new()));
-    let log: Rc<RefCell<Vec<String>>> = Rc::default();
-    let launcher = Arc::new(Scripted::new(answers));
-    let (canceller, cancellation): (Canceller, _) = Cancellation::new();
-    if stop_at.is_some_and(|percent| percent <= 0.0) {
-        canceller.ask();
-    }
-    let defaults = Defaults { property_files: Vec::new(), ..Defaults::executor() };
-    let launch =
-        Arguments::parse(Vec::<String>::new(), &[]).map_err(|error| error.to_string()).and_then(|none| {
-            let environment = Environment::from_pairs(Vec::<(String, String)>::new());
-            DefaultLaunchData::from_parts(none, environment, Properties::default(), &defaults)
-                .map_err(|error| error.to_string())
-        });
-    #[expect(clippy::expect_used, reason = "no arguments, no environment and no file cannot be wrong")]
-    let launch = launch.expect("empty launch data");
-    let mut context = OperationContext::new(Surroundings {
-        launch: Arc::new(launch),
-        reporter: Box::new(Collecting { progress: Rc::clone(&progress), stop_at, canceller }),
-        cancellation,
-        launcher: Arc::clone(&launcher) as Arc<dyn Launcher>,
-        clock: || 0,
-        cid: "in-memory".to_owned(),
-        prior,
-        operation: None,
-        log: Box::new({
-            let log = Rc::clone(&log);
-            move |line| log.borrow_mut().push(line.to_owned())
-        }),
-    });
-    let report = process(handler, &payload.to_string(), &mut context).await;
-    drop(context);
-    let external = std::mem::take(&mut *launcher.asked.lock().unwrap_or_else(PoisonError::into_inner));
-    let progress = progress.take();
-    InMemoryRun { report, progress, external, log: log.take() }
 }
 
 /// Keeps every progress, and asks the handler to stop once it is far enough.

@@ -8,9 +8,7 @@ use crate::reference::{Fallback, Token};
 use pop_document::{Fault, Pointer, Site};
 use pop_registry::contract::Description;
 use pop_registry::schema::{Finding, Followed, Given, Part, Presence, Schema, check_payload};
-use serde_json::{Value, json};
 use std::collections::HashMap;
-use std::sync::OnceLock;
 
 /// Checks every operation of which the handler, or the handler of an operation that it reads, is described.
 pub(super) fn check_fit(planned: &[Planned], places: &[Pointer], faults: &mut Vec<Fault>) {
@@ -84,13 +82,13 @@ impl<'p> Check<'p> {
         let may_be_missing =
             followed.presence != Presence::Always || self.planned[op.index()].policies.may_skip();
         let fallback = token.fallback.as_ref().filter(|_| may_be_missing).map(|fallback| match fallback {
-            Fallback::Null => null_schema(),
-            Fallback::Text(_) => text_schema(),
+            Fallback::Null => Schema::null(),
+            Fallback::Text(_) => Schema::text(),
         });
         if followed.schemas.is_empty() && !matches!(followed.presence, Presence::Never { .. }) {
             return Given::Unknown;
         }
-        let schemas: Vec<_> = followed.schemas.into_iter().chain(fallback.map(Schema::new)).collect();
+        let schemas: Vec<_> = followed.schemas.into_iter().chain(fallback).collect();
         if schemas.is_empty() { Given::Unknown } else { Given::OneOf(schemas) }
     }
 
@@ -151,14 +149,4 @@ impl<'p> Check<'p> {
     fn site(&self, at: &Pointer, token: &Token) -> Site {
         Site::Within(format!("{}{}", self.payload_at, at.as_str()).into(), token.text.clone())
     }
-}
-
-fn text_schema() -> &'static Value {
-    static TEXT: OnceLock<Value> = OnceLock::new();
-    TEXT.get_or_init(|| json!({"type": "string"}))
-}
-
-fn null_schema() -> &'static Value {
-    static NULL: OnceLock<Value> = OnceLock::new();
-    NULL.get_or_init(|| json!({"type": "null"}))
 }

@@ -20,6 +20,14 @@ impl Fit {
         *self == Self::Yes
     }
 
+    /// Of a value that is one of several: none fits only if none of them does.
+    pub(super) fn of_several(each: impl Iterator<Item = Self>) -> Self {
+        let mut is_sometimes = false;
+        let worst =
+            each.inspect(|fit| is_sometimes |= !matches!(fit, Self::No(_))).fold(Self::Yes, Self::and);
+        if is_sometimes { worst.perhaps() } else { worst }
+    }
+
     /// The worse of the two.
     fn and(self, other: Self) -> Self {
         match (&self, &other) {
@@ -69,10 +77,7 @@ fn fit_of_resolved(given: Schema<'_>, wanted: Schema<'_>, at: &str, depth: usize
     let alternatives = given.alternatives();
     if alternatives.len() > 1 {
         let each = alternatives.into_iter().map(|one| fits(one, wanted, at, depth - 1, steps));
-        let each: Vec<Fit> = each.collect();
-        let is_sometimes = each.iter().any(|fit| !matches!(fit, Fit::No(_)));
-        let worst = each.into_iter().fold(Fit::Yes, Fit::and);
-        return if is_sometimes { worst.perhaps() } else { worst };
+        return Fit::of_several(each);
     }
     let alternatives = wanted.alternatives();
     if alternatives.len() > 1 {

@@ -15,8 +15,9 @@ pub use follow::{Followed, Presence};
 pub use kinds::Kinds;
 pub use payload::{Finding, Given, Part, check_payload};
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use std::cell::Cell;
+use std::sync::LazyLock;
 
 /// How deep schemas are followed; what lies deeper is not judged.
 const DEEPEST: usize = 24;
@@ -36,6 +37,18 @@ impl<'s> Schema<'s> {
     /// A whole schema.
     pub fn new(root: &'s Value) -> Self {
         Self { root, node: root }
+    }
+
+    /// The schema of every text.
+    pub fn text() -> Schema<'static> {
+        static TEXT: LazyLock<Value> = LazyLock::new(|| json!({"type": "string"}));
+        Schema::new(&TEXT)
+    }
+
+    /// The schema of null.
+    pub fn null() -> Schema<'static> {
+        static NULL: LazyLock<Value> = LazyLock::new(|| json!({"type": "null"}));
+        Schema::new(&NULL)
     }
 
     fn at(self, node: &'s Value) -> Self {

@@ -203,23 +203,8 @@ fn amount(amount: f64, schema: Schema<'_>, least: &str, most: &str, what: &str) 
 fn given_fits(given: &Given<'_>, wanted: Schema<'_>, at: &Pointer) -> Option<Finding> {
     let fit = match given {
         Given::Unknown => Fit::Yes,
-        Given::Text => wanted.fits(Schema::new(text_schema())),
-        Given::OneOf(schemas) => {
-            let mut fits = schemas.iter().map(|given| wanted.fits(*given)).peekable();
-            let mut worst = Fit::Yes;
-            let mut is_sometimes = fits.peek().is_none();
-            for fit in fits {
-                is_sometimes |= !matches!(fit, Fit::No(_));
-                worst = match (worst, fit) {
-                    (Fit::Yes, fit) => fit,
-                    (worst, _) => worst,
-                };
-            }
-            match worst {
-                Fit::No(why) if is_sometimes => Fit::Perhaps(why),
-                worst => worst,
-            }
-        }
+        Given::Text => wanted.fits(Schema::text()),
+        Given::OneOf(schemas) => Fit::of_several(schemas.iter().map(|given| wanted.fits(*given))),
     };
     let (is_proved, why) = match fit {
         Fit::Yes => return None,
@@ -227,11 +212,6 @@ fn given_fits(given: &Given<'_>, wanted: Schema<'_>, at: &Pointer) -> Option<Fin
         Fit::No(why) => (true, why),
     };
     Some(Finding { at: at.clone(), what: Part::Given, is_proved, why, near: None, missing: None })
-}
-
-fn text_schema() -> &'static Value {
-    static TEXT: std::sync::OnceLock<Value> = std::sync::OnceLock::new();
-    TEXT.get_or_init(|| serde_json::json!({"type": "string"}))
 }
 
 /// A value in a message: itself if it is short.
