@@ -6,6 +6,7 @@
 
 mod choose;
 mod log;
+mod output;
 mod port;
 pub mod process;
 mod report_lines;
