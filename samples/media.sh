@@ -14,19 +14,6 @@ out=$work/out
 input=$work/in.mp4
 handlers=(pop-probe pop-transcode pop-thumbnail pop-filmstrip pop-package pop-sample)
 
-install_ffmpeg() {
-    if command -v ffmpeg >/dev/null && command -v ffprobe >/dev/null; then
-        return
-    fi
-    local as_root=()
-    if [ "$(id -u)" -ne 0 ]; then
-        as_root=(sudo)
-    fi
-    echo "ffmpeg is missing: installing it with ${as_root[*]:+${as_root[*]} }apt-get"
-    "${as_root[@]}" apt-get update -q
-    "${as_root[@]}" apt-get install -q -y --no-install-recommends ffmpeg
-}
-
 build() {
     cargo build --release -p pop-cli -p pop-samples
     mkdir -p samples/bin
@@ -86,7 +73,7 @@ check() {
     printf '%-42s %-6s %-10s %9s %10s  %s\n' "$file" "$codec" "${width}x${height}" "$seconds" "$size" "$verdict"
 }
 
-install_ffmpeg
+deploy/need ffmpeg=ffmpeg ffprobe=ffmpeg
 build
 make_input
 # what an earlier run made is no proof of this one
