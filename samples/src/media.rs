@@ -10,6 +10,9 @@ const FFMPEG: [&str; 9] =
     ["ffmpeg", "-hide_banner", "-nostdin", "-y", "-v", "error", "-nostats", "-progress", "pipe:1"];
 const FFPROBE: [&str; 7] = ["ffprobe", "-v", "error", "-of", "json", "-show_format", "-show_streams"];
 
+/// For `-sws_flags`: pictures are scaled alike by any kind of processor.
+pub(crate) const ALIKE: &str = "+bitexact";
+
 /// An argument that ffmpeg takes for this path, whatever letters it has; a URL stays one.
 pub(crate) fn file(path: &str) -> String {
     if path.contains("://") { path.to_owned() } else { format!("file:{path}") }

@@ -85,6 +85,8 @@ pub(crate) fn one_jpeg(filter: &str, part: &str) -> Vec<String> {
         "0:V:0",
         "-vf",
         filter,
+        "-sws_flags",
+        media::ALIKE,
         "-frames:v",
         "1",
         "-c:v",
@@ -121,8 +123,8 @@ mod tests {
         let run = run_in_memory(&ThumbnailHandler, &payload, answers).await;
         let argv = run.external[0].argv.join(" ");
         let wanted = format!(
-            "-ss 1.5 -i file:in.mp4 -map 0:V:0 -vf scale=320:-2 -frames:v 1 -c:v mjpeg -pix_fmt yuvj420p -q:v 3 \
-             -update 1 -f image2 file:{output}.part"
+            "-ss 1.5 -i file:in.mp4 -map 0:V:0 -vf scale=320:-2 -sws_flags +bitexact -frames:v 1 -c:v mjpeg \
+             -pix_fmt yuvj420p -q:v 3 -update 1 -f image2 file:{output}.part"
         );
         assert!(argv.ends_with(&wanted), "{argv}");
         assert_eq!(run.report.result, Some(json!({"path": output, "width": 320, "height": 180})));

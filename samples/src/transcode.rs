@@ -164,8 +164,15 @@ fn arguments(input: &TranscodePayload, part: &str) -> Vec<String> {
         "0:a:0?",
         "-vf",
         scale,
+        "-sws_flags",
+        media::ALIKE,
         "-c:v",
         "libx264",
+        // the same film on any machine: what x264 makes depends on how many threads it has and on the processor's kind
+        "-threads:v",
+        "4",
+        "-x264-params",
+        "cpu-independent=1",
         "-pix_fmt",
         "yuv420p",
         "-preset",
@@ -209,7 +216,8 @@ mod tests {
         let part = format!("file:{output}.part");
         let wanted = format!(
             "ffmpeg -hide_banner -nostdin -y -v error -nostats -progress pipe:1 -i file:in.mp4 -map 0:V:0 \
-             -map 0:a:0? -vf scale=-2:360 -c:v libx264 -pix_fmt yuv420p -preset veryfast -b:v 800k \
+             -map 0:a:0? -vf scale=-2:360 -sws_flags +bitexact -c:v libx264 -threads:v 4 \
+             -x264-params cpu-independent=1 -pix_fmt yuv420p -preset veryfast -b:v 800k \
              -force_key_frames expr:gte(t,n_forced*4) -c:a aac -b:a 96000 -movflags +faststart -f mp4 {part}"
         );
         assert_eq!(run.external[0].argv.join(" "), wanted);

@@ -117,7 +117,11 @@ impl Ran {
 }
 
 fn run(program: &str, payload: &Value) -> Ran {
-    Ran::of(&handler(program).args(LOCAL).env("PAYLOAD", payload.to_string()).output().unwrap())
+    run_as(handler(program), payload)
+}
+
+fn run_as(mut command: Command, payload: &Value) -> Ran {
+    Ran::of(&command.args(LOCAL).env("PAYLOAD", payload.to_string()).output().unwrap())
 }
 
 /// What ffprobe says of the first video stream of a file: codec, width, height, and the duration of the file.
@@ -195,6 +199,28 @@ fn transcode_makes_a_rendition_twice_the_same() {
     assert!((1.9..2.2).contains(&seconds), "{seconds}");
     assert_eq!(folder.names("a/b"), ["90.mp4"]);
     assert_eq!(run(TRANSCODE, &payload).succeeded(), result);
+}
+
+/// The number of a processor that this process may use.
+fn processor() -> String {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let allowed = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")).unwrap();
+    allowed.trim().chars().take_while(char::is_ascii_digit).collect()
+}
+
+#[test]
+fn a_rendition_is_the_same_film_on_one_processor_as_on_all() {
+    let folder = Folder::with_video(3);
+    let made_by = |command: Command, name: &str| {
+        let output = folder.path(name);
+        let payload = json!({"input": folder.path("in.mp4"), "output": output, "durationSeconds": 3, "height": 90,
+            "videoBitrate": "100k", "preset": "veryfast"});
+        run_as(command, &payload).succeeded();
+        fs::read(output).unwrap()
+    };
+    let mut on_one = handler("taskset");
+    on_one.args(["-c", &processor(), TRANSCODE]);
+    assert!(made_by(on_one, "one.mp4") == made_by(handler(TRANSCODE), "all.mp4"));
 }
 
 #[test]
