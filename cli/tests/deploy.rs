@@ -1,0 +1,161 @@
+//! The manifests of deploy/: they are what Kubernetes reads, name only what is there, and give no more than is needed.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, ServiceAccount};
+use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
+use k8s_openapi::serde::{Serialize, de::DeserializeOwned};
+use pop_agenda::{Agenda, Plan};
+use pop_document::Source;
+use pop_registry::Catalog;
+use pop_registry::contract::LaunchType;
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+fn read(name: &str, text: &str) -> Value {
+    Source::new(name, text.as_bytes()).unwrap().read().unwrap()
+}
+
+fn file(path: &str) -> Value {
+    read(path, &fs::read_to_string(root().join(path)).unwrap())
+}
+
+/// The objects of the files that the kustomization names.
+fn objects() -> Vec<Value> {
+    let files = file("deploy/kustomization.yaml")["resources"].as_array().unwrap().clone();
+    let text = |name: &Value| fs::read_to_string(root().join("deploy").join(name.as_str().unwrap())).unwrap();
+    let objects = |text: String| text.split("\n---\n").map(|one| read("a.yaml", one)).collect::<Vec<_>>();
+    files.iter().map(text).flat_map(objects).collect()
+}
+
+fn object(kind: &str, name: &str) -> Value {
+    let is_it = |object: &Value| object["kind"] == kind && object["metadata"]["name"] == name;
+    objects().into_iter().find(is_it).ok_or_else(|| format!("no {kind} {name}")).unwrap()
+}
+
+/// What is left of a value when it has been read as an object of Kubernetes.
+fn again<T: DeserializeOwned + Serialize>(value: &Value) -> Value {
+    serde_json::to_value(serde_json::from_value::<T>(value.clone()).unwrap()).unwrap()
+}
+
+#[test]
+fn every_manifest_is_named_and_holds_only_fields_that_kubernetes_knows() {
+    let entries = fs::read_dir(root().join("deploy")).unwrap();
+    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut there: BTreeSet<String> = names.filter(|name| name.contains(".yaml")).collect();
+    there.remove("kustomization.yaml");
+    let named: BTreeSet<String> =
+        serde_json::from_value(file("deploy/kustomization.yaml")["resources"].clone()).unwrap();
+    assert_eq!(there, named);
+    let mut kinds = BTreeSet::new();
+    for object in objects() {
+        let kind = object["kind"].as_str().unwrap().to_owned();
+        let read = match kind.as_str() {
+            "Namespace" => again::<Namespace>(&object),
+            "ServiceAccount" => again::<ServiceAccount>(&object),
+            "Role" => again::<Role>(&object),
+            "RoleBinding" => again::<RoleBinding>(&object),
+            "ConfigMap" => again::<ConfigMap>(&object),
+            "Job" => again::<Job>(&object),
+            _ => Value::Null,
+        };
+        assert_eq!(read, object, "{kind}");
+        kinds.insert(kind);
+    }
+    assert_eq!(
+        Vec::from_iter(kinds),
+        ["ConfigMap", "Job", "Namespace", "Role", "RoleBinding", "ServiceAccount"]
+    );
+}
+
+#[test]
+fn roles_give_what_is_needed_and_no_more() {
+    let rules = |name: &str| object("Role", name)["rules"].clone();
+    let rule =
+        |resource: &str, verbs: &[&str]| json!({"apiGroups": [""], "resources": [resource], "verbs": verbs});
+    assert_eq!(
+        rules("pop-executor"),
+        json!([
+            rule("pods", &["create", "delete", "get", "list", "patch", "watch"]),
+            rule("pods/log", &["get"]),
+            rule("events", &["list"]),
+            rule("secrets", &["create", "delete"])
+        ])
+    );
+    assert_eq!(rules("pop-service"), json!([rule("pods", &["get", "patch"])]));
+    for name in ["pop-executor", "pop-service"] {
+        let binding = object("RoleBinding", name);
+        assert_eq!(binding["roleRef"]["name"], name);
+        assert_eq!(
+            binding["subjects"],
+            json!([{"kind": "ServiceAccount", "name": name, "namespace": "pop"}])
+        );
+    }
+}
+
+#[test]
+fn the_job_names_only_what_is_there_and_has_no_privilege() {
+    let job = object("Job", "pop-hello");
+    let pod = &job["spec"]["template"]["spec"];
+    let container = &pod["containers"][0];
+    object("ServiceAccount", pod["serviceAccountName"].as_str().unwrap());
+    assert_eq!(container["image"], concat!("pop:", env!("CARGO_PKG_VERSION")));
+    for variable in container["env"].as_array().unwrap() {
+        if let Some(key) = variable["valueFrom"].get("configMapKeyRef") {
+            let map = object("ConfigMap", key["name"].as_str().unwrap());
+            assert!(map["data"][key["key"].as_str().unwrap()].is_string(), "{key}");
+        }
+    }
+    let config = &pod["volumes"][0]["configMap"];
+    let map = object("ConfigMap", config["name"].as_str().unwrap());
+    let items = config["items"].as_array().unwrap();
+    let paths: Vec<&Value> = items.iter().map(|item| &item["path"]).collect();
+    assert_eq!(paths, ["external.properties", "env.properties", "registry.json"]);
+    assert!(items.iter().all(|item| map["data"][item["key"].as_str().unwrap()].is_string()));
+    assert_eq!(pod["securityContext"]["runAsNonRoot"], true);
+    assert_eq!(
+        container["securityContext"],
+        json!({"allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true, "capabilities": {"drop": ["ALL"]}})
+    );
+}
+
+#[test]
+fn the_agenda_plans_for_a_cluster_with_the_registry_beside_it() {
+    let executor = object("ConfigMap", "pop-executor-01");
+    let text = executor["data"]["registry-json"].as_str().unwrap();
+    let mut faults = Vec::new();
+    let catalog = Catalog::build(Some(&Source::new("registry.json", text.as_bytes()).unwrap()), &mut faults);
+    let agenda = object("ConfigMap", "pop-agenda")["data"]["agenda"].as_str().unwrap().to_owned();
+    let agenda = Agenda::parse(read("agenda.yaml", &agenda), &mut faults).unwrap();
+    assert!(Plan::build(agenda, &catalog, LaunchType::Kubernetes, &mut faults).is_some(), "{faults:?}");
+    assert_eq!(faults, []);
+}
+
+#[test]
+fn the_registry_is_that_of_the_samples_and_its_pods_find_what_they_mount() {
+    let executor = object("ConfigMap", "pop-executor-01");
+    let registry = read("registry.json", executor["data"]["registry-json"].as_str().unwrap());
+    let mut samples = file("samples/registry.json");
+    for (name, entry) in samples.as_object_mut().unwrap() {
+        if name == "basePodConfig" {
+            continue;
+        }
+        entry.as_object_mut().unwrap().retain(|field, _| !["command", "describe"].contains(&field.as_str()));
+        let map = object("ConfigMap", entry["configMapName"].as_str().unwrap());
+        for key in ["external-properties", "env-properties"] {
+            assert!(map["data"][key].is_string(), "{name} {key}");
+        }
+        assert_eq!(
+            entry["podConfig"]["imageName"],
+            concat!("pop-samples:", env!("CARGO_PKG_VERSION")),
+            "{name}"
+        );
+    }
+    assert_eq!(registry, samples);
+}
