@@ -36,13 +36,23 @@ impl<'v, 'f> Fields<'v, 'f> {
         faults: &'f mut Vec<Fault>,
     ) -> Option<Self> {
         match value {
-            Value::Object(map) => Some(Self { map, pointer, faults, code }),
+            Value::Object(map) => Some(Self::of_map(map, pointer, code, faults)),
             other => {
                 let message = format!("{what} must be a map, not {}", kind_of(other));
                 faults.push(Fault::value(code, pointer, message));
                 None
             }
         }
+    }
+
+    /// The fields of a map; values of a wrong type are faults with `code`.
+    pub fn of_map(
+        map: &'v Map<String, Value>,
+        pointer: Pointer,
+        code: &'static str,
+        faults: &'f mut Vec<Fault>,
+    ) -> Self {
+        Self { map, pointer, faults, code }
     }
 
     /// The pointer of the map.

@@ -128,8 +128,8 @@ pub(crate) fn prepare(
                 env: exec.env,
                 working_directory: exec.working_directory.map(PathBuf::from),
                 image: exec.image,
-                cpu: exec.cpu,
-                memory: exec.memory,
+                cpu: exec.cpu.map(|cpu| cpu.to_string()),
+                memory: exec.memory.map(|memory| memory.to_string()),
                 home: None,
             };
             if expected.capture != Capture::Nothing {

@@ -1,9 +1,11 @@
 //! The catalogue: built-in residents and registry entries, asked which of them serves a type.
 
+use crate::PodConfig;
 use crate::contract::{Description, LaunchType};
 use crate::entry::Entry;
 use crate::registry_json;
 use pop_document::{Fault, Source, nearest};
+use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -53,23 +55,29 @@ pub enum NoTarget {
 }
 
 /// All handlers that are known.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Catalog {
     entries: BTreeMap<String, Entry>,
+    exec_pod: Arc<PodConfig>,
+}
+
+impl Default for Catalog {
+    /// The built-in residents alone.
+    fn default() -> Self {
+        Self::build(None, &mut Vec::new())
+    }
 }
 
 impl Catalog {
     /// The catalogue of a registry document, or of the built-in residents alone.
     pub fn build(registry: Option<&Source>, faults: &mut Vec<Fault>) -> Self {
-        let entries = match registry.map(Source::read) {
-            None => BTreeMap::new(),
-            Some(Ok(root)) => registry_json::entries(&root, faults),
-            Some(Err(found)) => {
-                faults.extend(found);
-                BTreeMap::new()
-            }
-        };
-        Self { entries }
+        let root = registry.map_or_else(|| Ok(Value::Object(Map::new())), Source::read);
+        let root = root.unwrap_or_else(|found| {
+            faults.extend(found);
+            Value::Object(Map::new())
+        });
+        let (entries, exec_pod) = registry_json::entries(&root, faults);
+        Self { entries, exec_pod: Arc::new(exec_pod) }
     }
 
     /// The registry's entry of a type.
@@ -80,6 +88,12 @@ impl Catalog {
     /// The registry's entries, by name.
     pub fn entries(&self) -> impl Iterator<Item = &Entry> {
         self.entries.values()
+    }
+
+    /// How pods and containers of type `exec` are made: the core defaults and `basePodConfig`, deleted when they have
+    /// ended, without config map, arguments and last words. Image and amounts of a payload come before these.
+    pub fn exec_pod(&self) -> &Arc<PodConfig> {
+        &self.exec_pod
     }
 
     /// Adds what the handler of a type says about itself.

@@ -1,6 +1,7 @@
 //! One registry entry: how a type is launched and configured, each field with where it came from.
 
 use crate::contract::Description;
+use crate::{PodConfig, Secret};
 use pop_document::Pointer;
 use pop_policy::PolicyLayer;
 use serde_json::Value;
@@ -62,6 +63,8 @@ pub struct Entry {
     pub env_vars: Vec<(String, String)>,
     /// Configuration given to the handler.
     pub properties: Vec<(String, String)>,
+    /// Variables of the handler whose values stand elsewhere and are shown nowhere.
+    pub secrets: Vec<Secret>,
     /// Policies that hold for every operation of this type.
     pub policies: PolicyLayer,
     /// How it is learnt what its handler says about itself, if at all.
@@ -70,15 +73,15 @@ pub struct Entry {
     pub description: Option<Arc<Description>>,
     /// The config map that the pod mounts.
     pub config_map_name: Option<String>,
-    /// Whether the type has a podConfig of its own.
-    pub has_pod_config: bool,
-    /// The merged pod configuration, field by field.
+    /// How its pod or container is made; without a podConfig of its own, the core defaults.
+    pub pod: Arc<PodConfig>,
+    /// The same field by field, each with the layer that gave it.
     pub pod_config: BTreeMap<String, Sourced>,
 }
 
 impl Entry {
     /// The image of its container, if it has one.
     pub fn image(&self) -> Option<&str> {
-        self.pod_config.get("imageName")?.value.as_str()
+        self.pod.image.as_deref()
     }
 }

@@ -1,6 +1,8 @@
 //! The payload of the built-in type `exec`: one command, never a shell line.
 
 use crate::contract::read_json;
+use crate::pod_config::quantity;
+use crate::{Cpu, Memory};
 use pop_document::{Fault, Fields, Pointer, nearest};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -48,10 +50,10 @@ pub struct ExecPayload {
     pub image: Option<String>,
     /// More environment.
     pub env: Vec<(String, String)>,
-    /// How much CPU it is given.
-    pub cpu: Option<String>,
-    /// How much memory it is given.
-    pub memory: Option<String>,
+    /// How much CPU it is given: both asked for and the limit.
+    pub cpu: Option<Cpu>,
+    /// How much memory it is given: both asked for and the limit.
+    pub memory: Option<Memory>,
     /// The folder in which it starts.
     pub working_directory: Option<String>,
     /// What becomes of its standard output.
@@ -61,14 +63,25 @@ pub struct ExecPayload {
 }
 
 impl ExecPayload {
-    /// Reads a payload. References that are not resolved yet pass as text, so this checks before the run too.
+    /// Reads a payload whose references are filled.
     pub fn parse(payload: &Value, at: Pointer, faults: &mut Vec<Fault>) -> Option<Self> {
+        Self::read(payload, at, false, faults)
+    }
+
+    /// Checks a payload as it is written; a reference that will become a list or an amount passes.
+    pub fn check(payload: &Value, at: Pointer, faults: &mut Vec<Fault>) {
+        Self::read(payload, at, true, faults);
+    }
+
+    fn read(payload: &Value, at: Pointer, is_unfilled: bool, faults: &mut Vec<Fault>) -> Option<Self> {
         let before = faults.len();
         let mut fields = Fields::of(payload, at, "the payload of type `exec`", "wrong-type", faults)?;
         fields.warn_unknown("the payload of type `exec`", &FIELDS);
+        let is_filled = |fields: &Fields<'_, '_>, name: &str| {
+            !is_unfilled || !fields.any(name).and_then(Value::as_str).is_some_and(|text| text.contains("@<"))
+        };
         let command = match fields.any("command") {
-            // a reference to a whole list is a text until it is resolved
-            Some(Value::String(token)) if token.starts_with("@<") => Some(vec![token.clone()]),
+            Some(Value::String(token)) if is_unfilled && token.starts_with("@<") => Some(vec![token.clone()]),
             Some(Value::String(line)) => {
                 let at = fields.at("command");
                 let message = "`command` must be a list of arguments, not a shell line";
@@ -94,21 +107,14 @@ impl ExecPayload {
             command: command.unwrap_or_default(),
             image: fields.text("image").map(str::to_owned),
             env: fields.text_map("env").unwrap_or_default(),
-            cpu: scalar(&mut fields, "cpu"),
-            memory: scalar(&mut fields, "memory"),
+            cpu: is_filled(&fields, "cpu").then(|| quantity(&mut fields, "cpu")).flatten(),
+            memory: is_filled(&fields, "memory").then(|| quantity(&mut fields, "memory")).flatten(),
             working_directory: fields.text("workingDirectory").map(str::to_owned),
             capture: capture(&mut fields),
             success_codes: success_codes(&mut fields),
         };
         let good = !faults[before..].iter().any(Fault::is_error);
         good.then_some(payload)
-    }
-}
-
-fn scalar(fields: &mut Fields<'_, '_>, name: &str) -> Option<String> {
-    match fields.any(name) {
-        Some(Value::Number(number)) => Some(number.to_string()),
-        _ => fields.text(name).map(str::to_owned),
     }
 }
 
@@ -161,8 +167,23 @@ mod tests {
         let exec = ExecPayload::parse(&payload, Pointer::root(), &mut faults).unwrap();
         assert!(faults.is_empty());
         assert_eq!(exec.command, ["ffprobe", "1"]);
-        assert_eq!((exec.cpu.as_deref(), exec.capture), (Some("2"), Capture::Json));
+        assert_eq!((exec.cpu, exec.capture), (Some(Cpu::from_millis(2_000)), Capture::Json));
+        assert_eq!(exec.memory.map(Memory::bytes), Some(1 << 30));
         assert_eq!(exec.success_codes, [0, 3]);
+    }
+
+    #[test]
+    fn an_amount_that_is_still_to_come_passes_a_check_and_no_launch() {
+        let payload = json!({"command": ["a"], "cpu": "@<size.out::/cpu>", "memory": "@<size.out>Mi"});
+        let mut faults = Vec::new();
+        ExecPayload::check(&payload, Pointer::root(), &mut faults);
+        assert_eq!(faults, []);
+        assert_eq!(ExecPayload::parse(&payload, Pointer::root(), &mut faults), None);
+        let wrong = json!({"command": ["a"], "cpu": [], "memory": "1000m"});
+        ExecPayload::check(&wrong, Pointer::root(), &mut faults);
+        let said: Vec<_> = faults.iter().map(|f| (f.pointer(), f.code)).collect();
+        let wrong = [("/cpu", "wrong-value"), ("/memory", "wrong-value"), ("/cpu", "wrong-type")];
+        assert_eq!(said, [wrong[0], wrong[1], wrong[2], wrong[1]]);
     }
 
     #[test]

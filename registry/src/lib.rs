@@ -16,19 +16,27 @@
 //! assert!(faults.is_empty());
 //! assert!(matches!(catalog.target("probe", LaunchType::Local), Ok(Target::Program(_))));
 //! assert!(matches!(catalog.target("exec", LaunchType::Local), Ok(Target::Exec)));
-//! let pod = &catalog.entry("probe").unwrap().pod_config;
-//! assert_eq!(pod["cpuMinRequestCount"].value, "250m");
+//! let entry = catalog.entry("probe").unwrap();
+//! assert_eq!(entry.pod.cpu_request.unwrap().millis(), 250);
+//! assert_eq!(entry.pod_config["cpuMinRequestCount"].value, "250m");
 //! ```
 
 mod catalog;
 pub mod contract;
 mod entry;
 mod exec;
+mod mask;
 mod pod_config;
 mod registry_json;
 pub mod schema;
+mod secret;
 
 pub use catalog::{Catalog, NoTarget, Resident, Target};
 pub use entry::{Describe, Entry, Layer, Sourced};
 pub use exec::{Capture, ExecPayload};
-pub use pod_config::field_names as pod_config_fields;
+pub use mask::{Mask, MaskStream};
+pub use pod_config::{
+    AliveCheck, ConfigMapSetting, Cpu, HostPath, Memory, Nfs, PodConfig, QuantityError, Taints,
+    field_names as pod_config_fields,
+};
+pub use secret::{LocalSecret, Secret, SecretKey, SecretSource};

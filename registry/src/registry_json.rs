@@ -1,41 +1,43 @@
 //! POP's registry form: `basePodConfig`, and per type `{configMapName, podConfig}` with our additions.
 
-use crate::entry::{Describe, Entry, Layer, Sourced};
-use crate::pod_config;
-use pop_document::{Fault, Fields, Pointer};
+use crate::entry::{Describe, Entry, Layer};
+use crate::pod_config::{self, NAME, PodConfig, checked};
+use crate::secret;
+use pop_document::{Fault, Fields, Pointer, Site};
 use pop_policy::PolicyLayer;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 const BASE: &str = "basePodConfig";
-const FIELDS: [&str; 8] = [
+const FIELDS: [&str; 9] = [
     "configMapName",
     "podConfig",
     "command",
     "workingDirectory",
     "envVars",
     "properties",
+    "secrets",
     "policies",
     "describe",
 ];
 
-/// Reads a registry document into entries; all that is wrong in it is added to `faults`.
-pub(crate) fn entries(root: &Value, faults: &mut Vec<Fault>) -> BTreeMap<String, Entry> {
+/// Reads a registry document into entries, and the podConfig of type `exec`; all that is wrong in it is added to
+/// `faults`.
+pub(crate) fn entries(root: &Value, faults: &mut Vec<Fault>) -> (BTreeMap<String, Entry>, PodConfig) {
     let mut entries = BTreeMap::new();
-    let Some(mut fields) = Fields::of(root, Pointer::root(), "a registry", "wrong-type", faults) else {
-        return entries;
-    };
-    let base = fields.map(BASE);
-    if let Some(base) = base {
-        pod_config::check(base, &Pointer::root().join(BASE), faults);
+    let base = Fields::of(root, Pointer::root(), "a registry", "wrong-type", faults)
+        .and_then(|mut fields| fields.map(BASE));
+    if base.is_some() {
+        pod_config::check(&root[BASE], &Pointer::root().join(BASE), faults);
     }
-    let Value::Object(root) = root else { return entries };
-    for (name, value) in root.iter().filter(|(name, _)| *name != BASE) {
+    for (name, value) in root.as_object().into_iter().flatten().filter(|(name, _)| *name != BASE) {
         if let Some(entry) = entry(name, value, base, faults) {
             entries.insert(name.clone(), entry);
         }
     }
-    entries
+    let exec = pod_config::of_exec(base, faults);
+    (entries, exec)
 }
 
 fn entry(
@@ -65,56 +67,47 @@ fn entry(
         working_directory: fields.text("workingDirectory").map(str::to_owned),
         env_vars: fields.text_map("envVars").unwrap_or_default(),
         properties: fields.text_map("properties").unwrap_or_default(),
-        config_map_name: fields.text("configMapName").map(str::to_owned),
-        has_pod_config: own.is_some(),
+        config_map_name: checked(&mut fields, "configMapName", NAME),
+        secrets: secret::secrets(&mut fields),
         describe,
         ..Entry::default()
     };
+    for secret in &entry.secrets {
+        if entry.env_vars.iter().any(|(variable, _)| *variable == secret.variable) {
+            let message = format!("`{}` is both in `envVars` and in `secrets`", secret.variable);
+            let fault = Fault::key("wrong-value", fields.at("secrets").join(&secret.variable), message);
+            let other = Site::Key(fields.at("envVars").join(&secret.variable));
+            fields.faults().push(fault.related(other, "the other one"));
+        }
+    }
     if let Some(policies) = fields.any("policies") {
         entry.policies = PolicyLayer::parse(policies, at.join("policies"), faults);
     }
     if let Some(own) = own {
         let own_at = at.join("podConfig");
-        pod_config::check(own, &own_at, faults);
+        pod_config::check(&value["podConfig"], &own_at, faults);
         let Some(base) = base else {
             let message = format!("type `{name}` has a podConfig, but the registry has no `{BASE}`");
             let fault = Fault::key("no-base", own_at, message);
             faults.push(fault.hint(format!("add `\"{BASE}\": {{}}` at the top of the registry")));
             return Some(entry);
         };
-        entry.pod_config = pod_config::resolve(&[
-            (Layer::Base, base, Pointer::root().join(BASE)),
-            (Layer::Entry, own, own_at),
-        ]);
-        name_config_map(&mut entry, &at);
+        let config_map = entry.config_map_name.as_deref().map(|name| (name, at.join("configMapName")));
+        let base = (Layer::Base, base, Pointer::root().join(BASE));
+        let (merged, pod) = pod_config::of_entry(&[base, (Layer::Entry, own, own_at)], config_map, faults);
+        (entry.pod_config, entry.pod) = (merged, Arc::new(pod));
     }
     Some(entry)
-}
-
-/// `configMapName` goes into the first of `configMapSettings`; without one, pop's own mount is left out.
-fn name_config_map(entry: &mut Entry, at: &Pointer) {
-    let Some(settings) = entry.pod_config.get_mut("configMapSettings") else { return };
-    match &entry.config_map_name {
-        Some(name) => {
-            if let Some(first) = settings.value.get_mut(0) {
-                first["configMapName"] = json!(name);
-                *settings = Sourced { pointer: at.join("configMapName"), ..settings.clone() };
-            }
-        }
-        None if settings.layer == Layer::Core => {
-            entry.pod_config.remove("configMapSettings");
-        }
-        None => {}
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     fn read(root: &Value) -> (BTreeMap<String, Entry>, Vec<(String, &'static str)>) {
         let mut faults = Vec::new();
-        let entries = entries(root, &mut faults);
+        let (entries, _) = entries(root, &mut faults);
         (entries, faults.into_iter().map(|f| (f.pointer().to_owned(), f.code)).collect())
     }
 

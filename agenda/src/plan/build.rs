@@ -157,7 +157,7 @@ fn plan_operation(
     let policies =
         if policies.is_empty() { shared } else { Arc::new(types.policies(&handler_type, &policies)) };
     if is_exec {
-        ExecPayload::parse(&payload, pointer.join("payload"), faults);
+        ExecPayload::check(&payload, pointer.join("payload"), faults);
     }
     for depends_on in &depends_on {
         let site = Site::Within(depends_on.pointer.clone(), depends_on.name.clone());

@@ -97,6 +97,11 @@ fn show(entry: &Entry, registry: &Source) -> String {
         let site = Site::Value(at.join("properties").join(key));
         fields.push((format!("properties.{key}"), value.clone(), Some(site), Layer::Entry));
     }
+    for secret in &entry.secrets {
+        let site = Site::Value(at.join("secrets").join(&secret.variable));
+        let name = format!("secrets.{}", secret.variable);
+        fields.push((name, secret.source.to_string(), Some(site), Layer::Entry));
+    }
     for (name, sourced) in &entry.pod_config {
         let site = (!sourced.pointer.is_empty()).then(|| Site::Value(sourced.pointer.clone()));
         fields.push((format!("podConfig.{name}"), sourced.value.to_string(), site, sourced.layer));

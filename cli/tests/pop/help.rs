@@ -290,8 +290,8 @@ fn the_catalogue_and_the_origins_of_a_type() {
     let bench = Bench::new();
     bench.write(
         "registry.yaml",
-        "basePodConfig: {cpuMinRequestCount: 250m}\nprobe:\n  command: [./probe.sh, a b]\n  envVars: {MODE: fast}\n  podConfig: \
-         {imageName: probe:7}\n",
+        "basePodConfig: {cpuMinRequestCount: 250m}\nprobe:\n  command: [./probe.sh, a b]\n  envVars: {MODE: fast}\n  \
+         secrets: {KEY: {fromEnv: PROBE_KEY, fromSecret: {name: probe, key: k}}}\n  podConfig: {imageName: probe:7}\n",
     );
     insta::assert_snapshot!(bench.pop(0, "handlers").screen(), @r"
     exit 0
@@ -307,17 +307,17 @@ fn the_catalogue_and_the_origins_of_a_type() {
     exit 0
     --- stdout
     probe
-    command                          ./probe.sh 'a b'   entry, registry.yaml:3:12
-    envVars.MODE                     fast               entry, registry.yaml:4:19
-    podConfig.cpuMaxRequestCount     "1.0"              core default
-    podConfig.cpuMinRequestCount     "250m"             basePodConfig, registry.yaml:1:37
-    podConfig.endOfLogIdentifier     "HandlerComplete"  core default
-    podConfig.imageName              "probe:7"          entry, registry.yaml:5:26
-    podConfig.podScheduledTimeoutMs  300000             core default
-    podConfig.podStdoutTimeout       120000             core default
-    podConfig.pullAlways             false              core default
-    podConfig.reapCompletedPods      false              core default
-    podConfig.serviceAccountName     "pop-service"      core default
+    command                          ./probe.sh 'a b'                       entry, registry.yaml:3:12
+    envVars.MODE                     fast                                   entry, registry.yaml:4:19
+    secrets.KEY                      fromEnv PROBE_KEY, fromSecret probe/k  entry, registry.yaml:5:18
+    podConfig.cpuMaxRequestCount     "1.0"                                  core default
+    podConfig.cpuMinRequestCount     "250m"                                 basePodConfig, registry.yaml:1:37
+    podConfig.endOfLogIdentifier     "HandlerComplete"                      core default
+    podConfig.imageName              "probe:7"                              entry, registry.yaml:6:26
+    podConfig.podScheduledTimeoutMs  300000                                 core default
+    podConfig.pullAlways             false                                  core default
+    podConfig.reapCompletedPods      false                                  core default
+    podConfig.serviceAccountName     "pop-service"                          core default
     "#);
     insta::assert_snapshot!(bench.pop(0, "handlers show exec").screen(), @r"
     exit 0

@@ -1,0 +1,162 @@
+//! Hiding values in what is stored and shown, however they are written and however the bytes arrive.
+//!
+//! A value is found as it is, in base64, percent-encoded, as JSON text and in hexadecimal. What is not found: a value
+//! that was changed otherwise (compressed, encrypted, turned round, base64 broken into lines), one that is put
+//! together from parts, and up to six of its bits on either side of a base64 text.
+
+mod spelling;
+mod stream;
+
+pub use stream::MaskStream;
+
+use aho_corasick::automaton::{Automaton, StateID};
+use aho_corasick::nfa::contiguous::NFA;
+use aho_corasick::{Anchored, Input, MatchKind};
+use serde_json::Value;
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+/// What stands in the place of a hidden value.
+const HIDDEN: &str = "***";
+/// The shortest line of a value of several lines that is hidden by itself, in bytes.
+const SHORTEST_LINE: usize = 8;
+
+/// The values that must not be seen. A copy is cheap; a mask of nothing costs nothing.
+#[derive(Clone, Default)]
+pub struct Mask(Option<Arc<Patterns>>);
+
+/// Every spelling of every value, as one automaton.
+struct Patterns {
+    automaton: NFA,
+    start: StateID,
+    /// How many bytes of a spelling may have been read, in each state: what may still become a match.
+    depths: HashMap<StateID, usize>,
+}
+
+impl Mask {
+    /// The shortest value that is hidden, in bytes: a shorter one would be found everywhere.
+    pub const SHORTEST: usize = 4;
+
+    /// A mask that hides nothing.
+    pub fn none() -> Self {
+        Self::default()
+    }
+
+    /// A mask of these values. Each is hidden whole, without the blanks around it, and by its lines of eight bytes
+    /// or more; a value of fewer than four bytes ([`Mask::SHORTEST`]) is not hidden.
+    ///
+    /// Memory grows with the values: about two KiB for each byte of them.
+    pub fn new(values: impl IntoIterator<Item = String>) -> Self {
+        let mut spellings: Vec<Vec<u8>> = Vec::new();
+        for value in values {
+            let lines = value.lines().filter(|_| value.trim().contains('\n')).map(str::trim);
+            let lines = lines.filter(|line| line.len() >= SHORTEST_LINE);
+            for part in [value.as_str(), value.trim()].into_iter().chain(lines) {
+                if part.len() >= Self::SHORTEST {
+                    spelling::spellings(part, &mut spellings);
+                }
+            }
+        }
+        spellings.sort_unstable();
+        spellings.dedup();
+        Self(Patterns::new(&spellings).map(Arc::new))
+    }
+
+    /// Whether it hides nothing.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// The text with every value hidden.
+    pub fn text<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        if !self.is_in(text) {
+            return Cow::Borrowed(text);
+        }
+        let mut hidden = Vec::with_capacity(text.len());
+        let mut out = |bytes: &[u8]| hidden.extend_from_slice(bytes);
+        let mut stream = self.stream();
+        stream.take(text.as_bytes(), &mut out);
+        stream.finish(&mut out);
+        // spellings are text, so what is cut out of a text leaves text
+        Cow::Owned(String::from_utf8_lossy(&hidden).into_owned())
+    }
+
+    /// Hides every value in the texts of a JSON value, in its keys, and in numbers that spell one.
+    pub fn value(&self, value: &mut Value) {
+        if self.is_empty() {
+            return;
+        }
+        // a list of its own and not the stack: a result may be of any depth
+        let mut open = vec![value];
+        while let Some(value) = open.pop() {
+            match value {
+                Value::String(text) => {
+                    if let Cow::Owned(hidden) = self.text(text) {
+                        *text = hidden;
+                    }
+                }
+                Value::Number(number) => {
+                    if self.is_in(&number.to_string()) {
+                        *value = Value::String(HIDDEN.to_owned());
+                    }
+                }
+                Value::Array(items) => open.extend(items),
+                Value::Object(members) => {
+                    let found: Vec<String> = members.keys().filter(|key| self.is_in(key)).cloned().collect();
+                    for key in found {
+                        let Some(member) = members.remove(&key) else { continue };
+                        let mut hidden = self.text(&key).into_owned();
+                        while members.contains_key(&hidden) {
+                            hidden.push('*');
+                        }
+                        members.insert(hidden, member);
+                    }
+                    open.extend(members.values_mut());
+                }
+                Value::Null | Value::Bool(_) => {}
+            }
+        }
+    }
+
+    /// A stream of bytes through this mask.
+    pub fn stream(&self) -> MaskStream {
+        MaskStream::new(self.clone())
+    }
+
+    fn is_in(&self, text: &str) -> bool {
+        self.0.as_ref().is_some_and(|patterns| {
+            patterns.automaton.try_find(&Input::new(text)).is_ok_and(|found| found.is_some())
+        })
+    }
+}
+
+impl fmt::Debug for Mask {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.is_empty() { "Mask(nothing)" } else { "Mask(***)" })
+    }
+}
+
+impl Patterns {
+    /// None if there is nothing to hide.
+    fn new(spellings: &[Vec<u8>]) -> Option<Self> {
+        if spellings.is_empty() {
+            return None;
+        }
+        let automaton = NFA::builder().match_kind(MatchKind::Standard).build(spellings).ok()?;
+        let start = automaton.start_state(Anchored::No).ok()?;
+        let mut depths = HashMap::new();
+        for spelling in spellings {
+            let mut state = start;
+            for (read, byte) in spelling.iter().enumerate() {
+                state = automaton.next_state(Anchored::No, state, *byte);
+                depths.insert(state, read + 1);
+            }
+        }
+        Some(Self { automaton, start, depths })
+    }
+}
+
+#[cfg(test)]
+mod tests;
