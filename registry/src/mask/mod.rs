@@ -31,7 +31,7 @@ pub struct Mask(Option<Arc<Patterns>>);
 struct Patterns {
     automaton: NFA,
     start: StateID,
-    /// How many bytes of a spelling may have been read, in each state: what may still become a match.
+    /// How many of the last bytes may be the beginning of more, in each state.
     depths: HashMap<StateID, usize>,
 }
 
@@ -44,19 +44,17 @@ impl Mask {
         Self::default()
     }
 
-    /// A mask of these values. Each is hidden whole, without the blanks around it, and by its lines of eight bytes
+    /// A mask of these values. Each is hidden as a whole, without the blanks around it, and by its lines of eight bytes
     /// or more; a value of fewer than four bytes ([`Mask::SHORTEST`]) is not hidden.
     ///
-    /// Memory grows with the values: about two KiB for each byte of them.
+    /// Memory grows with the values: some three KiB for each byte of them.
     pub fn new(values: impl IntoIterator<Item = String>) -> Self {
         let mut spellings: Vec<Vec<u8>> = Vec::new();
         for value in values {
-            let lines = value.lines().filter(|_| value.trim().contains('\n')).map(str::trim);
-            let lines = lines.filter(|line| line.len() >= SHORTEST_LINE);
-            for part in [value.as_str(), value.trim()].into_iter().chain(lines) {
-                if part.len() >= Self::SHORTEST {
-                    spelling::spellings(part, &mut spellings);
-                }
+            let value = value.trim();
+            let lines = value.lines().map(str::trim).filter(|line| line.len() >= SHORTEST_LINE);
+            for part in std::iter::once(value).filter(|value| value.len() >= Self::SHORTEST).chain(lines) {
+                spelling::spellings(part, &mut spellings);
             }
         }
         spellings.sort_unstable();
@@ -146,6 +144,9 @@ impl Patterns {
         }
         let automaton = NFA::builder().match_kind(MatchKind::Standard).build(spellings).ok()?;
         let start = automaton.start_state(Anchored::No).ok()?;
+        let follow = |bytes: &[u8]| {
+            bytes.iter().fold(start, |state, byte| automaton.next_state(Anchored::No, state, *byte))
+        };
         let mut depths = HashMap::new();
         for spelling in spellings {
             let mut state = start;
@@ -153,6 +154,20 @@ impl Patterns {
                 state = automaton.next_state(Anchored::No, state, *byte);
                 depths.insert(state, read + 1);
             }
+        }
+        // a spelling that none goes on from may still end with the beginning of another, which is shorter
+        let next = spellings.iter().skip(1).map(Vec::as_slice).chain([&[][..]]);
+        let mut ends: Vec<&[u8]> = spellings
+            .iter()
+            .map(Vec::as_slice)
+            .zip(next)
+            .filter(|(one, next)| !next.starts_with(one))
+            .map(|(one, _)| one)
+            .collect();
+        ends.sort_by_key(|end| end.len());
+        for end in ends {
+            let depth = depths.get(&follow(&end[1..])).copied().unwrap_or_default();
+            depths.insert(follow(end), depth);
         }
         Some(Self { automaton, start, depths })
     }

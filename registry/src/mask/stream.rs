@@ -12,7 +12,7 @@ use std::ops::Range;
 pub struct MaskStream {
     mask: Mask,
     /// What may be the beginning of something hidden.
-    held: Vec<u8>,
+    pub(super) held: Vec<u8>,
     /// How many of these belong to something hidden whose place was already taken.
     hidden: usize,
 }
