@@ -1,7 +1,7 @@
 //! What happened in a run: the events that the journal keeps and everything later is told from.
 
 use crate::ops::OpIx;
-use pop_registry::contract::{Failure, Millis, Progress};
+use pop_registry::contract::{Exit, Failure, Millis, Progress};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::sync::Arc;
@@ -94,6 +94,8 @@ pub enum Ending {
     Cancelled,
     /// It is gone with the executor that followed it; that is no fault of its own and it starts anew.
     Lost,
+    /// The platform took it away: its node, its pod, its container. It starts anew, a few times at most.
+    Displaced(Box<Failure>),
 }
 
 /// What became of an operation.
@@ -257,6 +259,15 @@ pub enum RunEvent {
         /// How.
         ending: Ending,
     },
+    /// An attempt that had been given up has ended after all. It was superseded: its end is noted and never used.
+    LateEnding {
+        /// The operation.
+        op: OpIx,
+        /// The attempt's number.
+        attempt: u32,
+        /// How its program ended.
+        exit: Exit,
+    },
     /// A failed operation waits before it is tried again.
     BackedOff {
         /// The operation.
@@ -307,6 +318,7 @@ impl RunEvent {
             | Self::StopAsked { op, .. }
             | Self::KillAsked { op, .. }
             | Self::AttemptEnded { op, .. }
+            | Self::LateEnding { op, .. }
             | Self::BackedOff { op, .. }
             | Self::BackoffEnded { op }
             | Self::OperationSettled { op, .. } => Some(*op),

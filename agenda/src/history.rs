@@ -2,7 +2,7 @@
 
 use crate::event::{CancelReason, Ending, Outcome, Recorded, RunEvent, RunOutcome, RunTime};
 use crate::ops::{OpIx, OpMap};
-use pop_registry::contract::{Failure, Millis, Progress};
+use pop_registry::contract::{Exit, Failure, Millis, Progress};
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -15,6 +15,8 @@ pub struct Attempt {
     pub started: RunTime,
     /// When it ended, and how; none while it runs.
     pub ended: Option<(RunTime, Ending)>,
+    /// How its program ended, if that was learnt after it had been given up.
+    pub late: Option<Exit>,
 }
 
 /// What happened to one operation.
@@ -148,7 +150,7 @@ impl History {
             RunEvent::AttemptStarted { op, attempt } => {
                 let history = &mut self.operations[*op];
                 history.settled = None;
-                history.attempts.push(Attempt { number: *attempt, started: at, ended: None });
+                history.attempts.push(Attempt { number: *attempt, started: at, ended: None, late: None });
             }
             RunEvent::ProgressReported { op, progress, .. } => {
                 self.operations[*op].progress = Some(Arc::clone(progress));
@@ -160,6 +162,12 @@ impl History {
                 }
                 if matches!(ending, Ending::Succeeded { .. }) {
                     history.settled = Some((at, Outcome::Succeeded));
+                }
+            }
+            RunEvent::LateEnding { op, attempt, exit } => {
+                let attempts = self.operations[*op].attempts.iter_mut();
+                if let Some(attempt) = attempts.rev().find(|known| known.number == *attempt) {
+                    attempt.late = Some(*exit);
                 }
             }
             RunEvent::OperationSettled { op, outcome, ignored } => {

@@ -12,7 +12,7 @@ use std::process::ExitCode;
 #[command(name = "pop", version, max_term_width = 100, arg_required_else_help = true)]
 #[command(
     after_help = "Exit codes: 0 all settled as allowed, 1 fault in pop, 2 command line, 3 agenda does not plan, \
-    4 registry or settings invalid, 10 an operation failed, 12 stopped by FATAL, 13 time limit, 15 journal unusable, 130 interrupted, 143 terminated."
+    4 registry or settings invalid, 10 an operation failed, 12 stopped by FATAL, 13 time limit, 14 Docker or cluster not reachable, 15 journal unusable, 130 interrupted, 143 terminated."
 )]
 pub(crate) struct Cli {
     /// What to do
@@ -350,6 +350,8 @@ pub(crate) enum PlanOutput {
     Dot,
     /// For Markdown pages
     Mermaid,
+    /// What the Engine or the cluster would be asked to create; with `--on docker` or `--on kubernetes`
+    Manifests,
 }
 
 /// When the disk has the journal.

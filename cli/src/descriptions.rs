@@ -105,7 +105,7 @@ fn ask(program: Program) -> Result<Vec<u8>, String> {
             loop {
                 match heard.recv().await?.event {
                     LaunchEvent::Ended(ended) => return Some(ended),
-                    LaunchEvent::Lost => return None,
+                    LaunchEvent::Lost | LaunchEvent::Late(_) => return None,
                     _ => {}
                 }
             }

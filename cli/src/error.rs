@@ -3,7 +3,7 @@
 use crate::ui;
 use pop_conformance::ConformanceError;
 use pop_executor::{FolderError, JournalError, RunError};
-use pop_field_retriever::LaunchDataError;
+use pop_field_retriever::{LaunchDataError, OauthError};
 use std::process::ExitCode;
 
 /// What kind of thing went wrong; decides the exit code (docs/formats/exit-codes.md).
@@ -17,6 +17,8 @@ pub(crate) enum Kind {
     Agenda,
     /// The registry or the settings are invalid.
     Registry,
+    /// What operations are launched by cannot be reached.
+    Unreachable,
     /// The journal cannot be used, or resume does not fit.
     Journal,
 }
@@ -28,6 +30,7 @@ impl Kind {
             Self::Usage => 2,
             Self::Agenda => 3,
             Self::Registry => 4,
+            Self::Unreachable => 14,
             Self::Journal => 15,
         }
     }
@@ -129,6 +132,12 @@ impl From<RunError> for CommandError {
         let RunError::Journal(error) = error;
         let hint = "everything that ran was stopped; mend the cause, then `pop resume`";
         Self::from(error).hint(hint)
+    }
+}
+
+impl From<OauthError> for CommandError {
+    fn from(error: OauthError) -> Self {
+        Self::new(Kind::Registry, with_causes(error))
     }
 }
 

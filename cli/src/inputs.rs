@@ -11,6 +11,7 @@ use pop_field_retriever::names::property;
 use pop_field_retriever::{
     DefaultLaunchData, Defaults, Environment, FieldName, LaunchDataWrapper, LaunchType,
 };
+use pop_launchers::Secrets;
 use pop_launchers::process::resolve;
 use pop_registry::Catalog;
 use serde_json::Value;
@@ -54,18 +55,6 @@ pub(crate) fn launch_data(args: &LaunchArgs) -> Result<DefaultLaunchData, Comman
         ui::say(&format!("warning: {warning}"));
     }
     Ok(launch)
-}
-
-/// The launcher that operations are given to; one that is not here is told before anything starts.
-pub(crate) fn launch_type(launch: &dyn LaunchDataWrapper) -> Result<LaunchType, CommandError> {
-    let found = launch.external_launch_type();
-    match found.value {
-        LaunchType::Local => Ok(LaunchType::Local),
-        other => {
-            let message = format!("this version has no {other} launcher (asked for by {})", found.origin);
-            Err(CommandError::new(Kind::Registry, message).hint("leave `--on` out, or use `--on local`"))
-        }
-    }
 }
 
 /// Reads a file, or standard input for `-`, up to the bound of a text.
@@ -189,6 +178,7 @@ pub(crate) fn plan(
     if on == LaunchType::Local {
         find_programs(&plan, texts, faults);
     }
+    find_secrets(&plan, texts, on, faults);
     (!faults.registry.iter().any(Fault::is_error)).then_some(plan)
 }
 
@@ -263,6 +253,30 @@ fn find_programs(plan: &Plan, texts: &Texts, faults: &mut Faults) {
                 }
             }
             _ => {}
+        }
+    }
+}
+
+/// Looks for every secret before anything starts.
+fn find_secrets(plan: &Plan, texts: &Texts, on: LaunchType, faults: &mut Faults) {
+    let mut seen = HashSet::new();
+    for (_, planned) in plan.operations() {
+        let Serves::Program(entry) = &planned.serves else { continue };
+        if entry.secrets.is_empty() || !seen.insert(&entry.name) {
+            continue;
+        }
+        for secret in &entry.secrets {
+            // what the cluster has is the cluster's to find
+            if on == LaunchType::Kubernetes && secret.source.in_cluster.is_some() {
+                continue;
+            }
+            let one = std::slice::from_ref(secret);
+            let surroundings: Vec<_> = std::env::vars_os().collect();
+            if let Err(failure) = Secrets::new(one, &surroundings, texts.home.clone()).values(one) {
+                let at = Pointer::root().join(&entry.name).join("secrets").join(&secret.variable);
+                let message = format!("type `{}`: {}", entry.name, failure.message);
+                faults.registry.push(Fault::key("no-secret", at, message));
+            }
         }
     }
 }

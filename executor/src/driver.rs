@@ -86,6 +86,8 @@ struct Driver {
     /// What is to be taken in before anything else is waited for.
     inputs: VecDeque<Input>,
     expected: HashMap<LaunchId, Expected>,
+    /// Launches whose end was heard and is not on record yet.
+    ended: Vec<LaunchId>,
     postponed: Postponed,
     /// Whether it was told that launches are put off.
     is_put_off_told: bool,
@@ -120,6 +122,7 @@ impl Driver {
             heard,
             inputs: VecDeque::from([input]),
             expected: HashMap::new(),
+            ended: Vec::new(),
             postponed: Postponed::default(),
             is_put_off_told: false,
             base,
@@ -136,11 +139,16 @@ impl Driver {
                     return Err(error.into());
                 }
             };
+            // their ends are on record: nobody needs to find them again
+            for id in self.ended.drain(..) {
+                self.ports.launcher.release(id);
+            }
             for action in actions {
                 self.act(action);
             }
             if self.inputs.is_empty() {
                 if let Some(outcome) = self.scheduler.outcome() {
+                    self.ports.launcher.close().await;
                     return Ok(outcome);
                 }
                 self.wait().await;
@@ -189,6 +197,7 @@ impl Driver {
                 self.expected.remove(&launched.id);
                 Input::Lost { op, attempt }
             }
+            LaunchEvent::Late(exit) => Input::Late { op, attempt, exit },
             LaunchEvent::Ended(ended) => {
                 let expected = self.expected.remove(&launched.id).unwrap_or_default();
                 let mut verdict = order::verdict(&expected, *ended);
@@ -209,6 +218,7 @@ impl Driver {
                     }
                 }
                 self.postponed.forget(launched.id);
+                self.ended.push(launched.id);
                 self.postponed.hasten(Instant::now());
                 Input::Ended { op, attempt, verdict }
             }

@@ -15,6 +15,8 @@ mod run_folder;
 pub use driver::{Given, Ports, RunError, run};
 pub use journal::{FileJournal, Journal, JournalError, Opened, Sync, read_journal};
 pub use lock::Lock;
-pub use order::{RunIdentity, operation_log};
+pub use order::{RunIdentity, operation_log, preview};
+/// How launch data says that a cluster is reached.
+pub use pop_handler_base::cluster;
 pub use restore::{Restored, adopt, restore};
 pub use run_folder::{FolderError, Inputs, RunFolder, Settings};

@@ -2,9 +2,9 @@
 
 use pop_agenda::{OpIx, Plan, Planned, Scheduler, Serves, Verdict};
 use pop_handler_base::field_retriever::{names::environment as variable, payload};
-use pop_launchers::{Captured, Ended, LaunchId, LaunchOrder, Program};
-use pop_registry::contract::{Blame, Exit, Failure, judge};
-use pop_registry::{Capture, Entry, ExecPayload};
+use pop_launchers::{Captured, Ended, LaunchId, LaunchOrder, Program, label};
+use pop_registry::contract::{Blame, Exit, Failure, LaunchType, Progress, judge};
+use pop_registry::{Capture, Entry, ExecPayload, PodConfig};
 use serde_json::{Map, Value, json};
 use std::fs;
 use std::io;
@@ -30,7 +30,7 @@ pub struct RunIdentity {
     /// The folder beside which the registry's relative programs are looked for.
     pub home: Option<PathBuf>,
     /// How operations are launched; also what handlers are told to launch their own programs by.
-    pub on: String,
+    pub on: LaunchType,
 }
 
 impl RunIdentity {
@@ -105,32 +105,73 @@ pub(crate) fn prepare(
     attempt: u32,
     again: bool,
 ) -> Result<Ready, Failure> {
-    let planned = scheduler.plan().operation(op);
     let payload = scheduler
         .payload(op)
         .map_err(|error| Failure::new(Blame::Handler, "reference", error.to_string()))?;
+    let with =
+        With { payload: &payload, prior: scheduler.progress(op).map(AsRef::as_ref), write: &write_file };
+    let mut ready = order_of(scheduler.plan(), identity, op, attempt, &with)?;
+    ready.order.again = again;
+    Ok(ready)
+}
+
+/// The order of an operation's first attempt as far as it is known before the run: references are not filled, and
+/// nothing is written.
+pub fn preview(plan: &Plan, identity: &RunIdentity, op: OpIx) -> Result<(LaunchId, LaunchOrder), Failure> {
+    let payload = plan.operation(op).payload.template();
+    let with = With { payload, prior: None, write: &|_, _| Ok(()) };
+    Ok((launch_id(op, 1), order_of(plan, identity, op, 1, &with)?.order))
+}
+
+/// What an order is made with.
+struct With<'w> {
+    payload: &'w Value,
+    prior: Option<&'w Progress>,
+    /// Writes what is too long for a variable.
+    write: &'w Write<'w>,
+}
+
+type Write<'w> = dyn Fn(&Path, &str) -> io::Result<()> + 'w;
+
+fn order_of(
+    plan: &Plan,
+    identity: &RunIdentity,
+    op: OpIx,
+    attempt: u32,
+    with: &With<'_>,
+) -> Result<Ready, Failure> {
+    let With { payload, prior, write } = with;
+    let planned = plan.operation(op);
     let file_name = planned.name.file_name();
+    let limits = planned.policies.limits();
     let mut order = LaunchOrder {
         name: format!("{}-{file_name}-{attempt}", identity.run),
         log: Some(log_of(&identity.logs, &file_name, attempt)),
-        silence: planned.policies.limits().silence_ms.map(Duration::from_millis),
-        again,
+        limit: limits.run_ms.map(Duration::from_millis),
+        silence: limits.silence_ms.map(Duration::from_millis),
         ..LaunchOrder::default()
     };
+    if identity.on != LaunchType::Local {
+        order.labels = labels(identity, planned, attempt);
+        let pod = pod(plan, planned);
+        order.pending = Some(limits.pending_ms.map_or(pod.scheduled_timeout, Duration::from_millis));
+        order.silence = order.silence.or(pod.stdout_timeout);
+        order.program.pod = Some(Arc::clone(pod));
+    }
     let mut expected = Expected::default();
     let mut text = None;
     match &planned.serves {
         Serves::Exec => {
-            let exec = exec_payload(&payload)?;
+            let exec = exec_payload(payload)?;
             expected = Expected { is_exec: true, capture: exec.capture, success_codes: exec.success_codes };
             order.program = Program {
                 argv: exec.command,
                 env: exec.env,
                 working_directory: exec.working_directory.map(PathBuf::from),
                 image: exec.image,
-                cpu: exec.cpu.map(|cpu| cpu.to_string()),
-                memory: exec.memory.map(|memory| memory.to_string()),
-                home: None,
+                cpu: exec.cpu,
+                memory: exec.memory,
+                ..order.program
             };
             if expected.capture != Capture::Nothing {
                 order.captured = Captured::Stdout;
@@ -138,20 +179,31 @@ pub(crate) fn prepare(
         }
         Serves::Resident(_) => text = Some(payload.to_string()),
         Serves::Program(entry) => {
-            order.program = program(entry, identity);
-            let prior = scheduler.progress(op);
+            order.program = Program { pod: order.program.pod.take(), ..program(entry, identity) };
             if let Some(prior) = prior.and_then(|prior| serde_json::to_string(prior).ok()) {
                 let file = identity.logs.join(format!("{file_name}.{attempt}.progress"));
-                order.program.env.push(progress_variable(prior, &file)?);
+                let variable = progress_variable(prior, &file, write)?;
+                if variable.0 == variable::LAST_PROGRESS_FILE {
+                    order.program.files.push(file);
+                }
+                order.program.env.push(variable);
             }
             order.program.env.extend(properties(entry));
             let file = identity.logs.join(format!("{file_name}.{attempt}.payload"));
-            order.program.env.extend(payload_variables(&payload.to_string(), &file)?);
+            let variables = payload_variables(&payload.to_string(), &file, write)?;
+            if variables.iter().any(|(name, _)| name == variable::PAYLOAD_FILE) {
+                order.program.files.push(file);
+            }
+            order.program.env.extend(variables);
         }
     }
     let own = &mut order.program.env;
     own.push((variable::OPERATION_NAME.to_owned(), planned.name.to_string()));
     own.push((variable::ATTEMPT.to_owned(), attempt.to_string()));
+    if !order.program.secrets.is_empty() {
+        let names: Vec<&str> = order.program.secrets.iter().map(|secret| secret.variable.as_str()).collect();
+        own.push((variable::SECRETS.to_owned(), names.join(",")));
+    }
     if planned.policies.log_detail.value {
         own.push((variable::LOG_LEVEL.to_owned(), "DEBUG".to_owned()));
     }
@@ -171,15 +223,34 @@ fn exec_payload(payload: &Value) -> Result<ExecPayload, Failure> {
     })
 }
 
+/// The program of an entry: its command where processes are launched, else what its image starts.
 fn program(entry: &Entry, identity: &RunIdentity) -> Program {
+    let command = entry.command.as_ref().filter(|_| identity.on == LaunchType::Local);
     Program {
-        argv: entry.command.clone().unwrap_or_default(),
+        argv: command.cloned().unwrap_or_default(),
         home: identity.home.clone(),
         env: entry.env_vars.clone(),
         working_directory: entry.working_directory.as_ref().map(PathBuf::from),
-        image: entry.image().map(str::to_owned),
+        secrets: entry.secrets.clone(),
         ..Program::default()
     }
+}
+
+/// How an operation's container or pod is made.
+fn pod<'p>(plan: &'p Plan, planned: &'p Planned) -> &'p Arc<PodConfig> {
+    match &planned.serves {
+        Serves::Program(entry) => &entry.pod,
+        Serves::Exec | Serves::Resident(_) => plan.exec_pod(),
+    }
+}
+
+fn labels(identity: &RunIdentity, planned: &Planned, attempt: u32) -> Vec<(String, String)> {
+    let labels = [
+        (label::RUN, identity.run.clone()),
+        (label::OPERATION, planned.name.to_string()),
+        (label::ATTEMPT, attempt.to_string()),
+    ];
+    labels.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
 /// The registry's properties for a handler, as the one variable that carries them.
@@ -190,7 +261,7 @@ fn properties(entry: &Entry) -> Option<(String, String)> {
 }
 
 /// A payload on its way to a program: plain while it is short, then compressed, then as a file.
-fn payload_variables(text: &str, file: &Path) -> Result<Vec<(String, String)>, Failure> {
+fn payload_variables(text: &str, file: &Path, write: &Write<'_>) -> Result<Vec<(String, String)>, Failure> {
     let failed = |error: &dyn std::error::Error| {
         Failure::new(Blame::Platform, "storage", format!("the payload could not be handed on: {error}"))
     };
@@ -202,16 +273,16 @@ fn payload_variables(text: &str, file: &Path) -> Result<Vec<(String, String)>, F
     if compressed.iter().map(|(_, segment)| segment.len()).sum::<usize>() <= COMPRESSED_LIMIT {
         return Ok(compressed);
     }
-    write_file(file, text).map_err(|error| failed(&error))?;
+    write(file, text).map_err(|error| failed(&error))?;
     Ok(payload::encode_file(&file.to_string_lossy()))
 }
 
 /// The progress of an earlier attempt: plain while it is short, then as a file.
-fn progress_variable(text: String, file: &Path) -> Result<(String, String), Failure> {
+fn progress_variable(text: String, file: &Path, write: &Write<'_>) -> Result<(String, String), Failure> {
     if text.len() <= PLAIN_LIMIT {
         return Ok((variable::LAST_PROGRESS.to_owned(), text));
     }
-    write_file(file, &text).map_err(|error| {
+    write(file, &text).map_err(|error| {
         Failure::new(Blame::Platform, "storage", format!("the last progress could not be handed on: {error}"))
     })?;
     Ok((variable::LAST_PROGRESS_FILE.to_owned(), file.to_string_lossy().into_owned()))
@@ -278,7 +349,7 @@ mod tests {
             ("x".repeat(PLAIN_LIMIT + 1), "compressedEnvVar"),
             (noise(2_000_000), "file"),
         ] {
-            let variables = payload_variables(&text, &file).unwrap();
+            let variables = payload_variables(&text, &file, &write_file).unwrap();
             let environment = Environment::from_pairs(variables.clone());
             assert_eq!(environment.value(variable::PAYLOAD_TYPE), Some(wanted));
             let read = payload::decode(&environment, payload::MAX_PAYLOAD_BYTES).unwrap().unwrap();

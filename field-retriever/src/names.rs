@@ -71,6 +71,8 @@ pub mod environment {
     pub const PROGRESS_ID: &str = "PROGRESS_ID";
     /// Level of the log.
     pub const LOG_LEVEL: &str = "LOG_LEVEL";
+    /// The names of the variables whose values are secrets, separated by commas.
+    pub const SECRETS: &str = "POP_SECRETS";
     /// Number of this attempt at the operation.
     pub const ATTEMPT: &str = "POP_ATTEMPT";
     /// Identifier of the run.

@@ -1,11 +1,18 @@
 //! The entry point of a handler program: launch data in, report and exit status out.
 
 use crate::cancel::Cancellation;
-use crate::{Handler, HandlerError, OperationContext, Progress, Surroundings, describe, process};
+use crate::{Handler, HandlerError, OperationContext, Progress, Surroundings, cluster, describe, process};
+use pop_field_retriever::names::environment;
 use pop_field_retriever::{DefaultLaunchData, Defaults, Environment, Flag, LaunchDataWrapper};
-use pop_launchers::choose;
+use pop_launchers::{Cluster, Setting, choose};
+use pop_registry::Mask;
+#[cfg(feature = "kubernetes")]
+use pop_registry::contract::LaunchType;
 use pop_registry::contract::{Description, HANDLER_COMPLETE, Millis};
-use pop_reporters::status::LogReporter;
+#[cfg(feature = "kubernetes")]
+use pop_reporters::status::{AnnotationReporter, PodAnnotations};
+use pop_reporters::status::{LogReporter, StatusReporter};
+use serde_json::Value;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -103,7 +110,25 @@ fn run<H: Handler>(handler: &H, launch: Arc<DefaultLaunchData>) -> u8 {
         }
     };
     let folder = std::env::current_dir().unwrap_or_default();
-    let launcher = choose(launch.external_launch_type().value, std::env::vars_os(), folder, None);
+    let cluster = match cluster(launch.as_ref()) {
+        Ok(cluster) => cluster,
+        Err(error) => {
+            say(&format!("error: {}", HandlerError::from(error).message()));
+            return EXIT_BAD_LAUNCH_DATA;
+        }
+    };
+    let surroundings = std::env::vars_os().collect();
+    let own_cluster = cluster.clone();
+    let setting = Setting { surroundings, folder, cluster, ..Setting::default() };
+    let launcher = choose(launch.external_launch_type().value, setting);
+    let mask = own_secrets();
+    let reporter = match reporter(launch.as_ref(), &own_cluster) {
+        Ok(reporter) => Box::new(Masked { reporter, mask: mask.clone() }),
+        Err(error) => {
+            say(&format!("error: no reporter: {error}"));
+            return EXIT_FAILED;
+        }
+    };
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -120,7 +145,7 @@ fn run<H: Handler>(handler: &H, launch: Arc<DefaultLaunchData>) -> u8 {
             operation,
             log: Box::new(|line| info!("{line}")),
             launch: launch as Arc<dyn LaunchDataWrapper>,
-            reporter: Box::new(LogReporter::new(std::io::stdout(), std::io::stderr())),
+            reporter,
             cancellation,
             launcher,
             clock: now,
@@ -138,6 +163,52 @@ fn run<H: Handler>(handler: &H, launch: Arc<DefaultLaunchData>) -> u8 {
     // not by the log: whoever waits for this line does so at every log level
     say(HANDLER_COMPLETE);
     if succeeded { EXIT_SUCCEEDED } else { EXIT_FAILED }
+}
+
+/// Tells whoever launched this: by lines, and as a pod also by annotations of the pod.
+#[cfg_attr(not(feature = "kubernetes"), expect(unused_variables, reason = "lines need no cluster"))]
+fn reporter(launch: &dyn LaunchDataWrapper, cluster: &Cluster) -> std::io::Result<Box<dyn StatusReporter>> {
+    let lines = LogReporter::new(std::io::stdout(), std::io::stderr());
+    #[cfg(feature = "kubernetes")]
+    if let (LaunchType::Kubernetes, Some(pod)) = (launch.launch_type().value, cluster.own_pod.clone()) {
+        let cluster = cluster.clone();
+        let connect = move || -> pop_reporters::status::Connecting {
+            let cluster = cluster.clone();
+            Box::pin(async move { pop_launchers::client(&cluster).await.map_err(|failure| failure.message) })
+        };
+        let annotations = PodAnnotations::of(pod, connect)?;
+        return Ok(Box::new(AnnotationReporter::new(lines, annotations, |words| warn!("{words}"))));
+    }
+    Ok(Box::new(lines))
+}
+
+/// The values of this program's own secrets: variables whose names it was told.
+fn own_secrets() -> Mask {
+    let names = std::env::var(environment::SECRETS).unwrap_or_default();
+    let values = names.split(',').filter(|name| !name.is_empty()).filter_map(|name| std::env::var(name).ok());
+    Mask::new(values.filter(|value| value.len() >= Mask::SHORTEST))
+}
+
+/// A reporter that shows no secret.
+struct Masked {
+    reporter: Box<dyn StatusReporter>,
+    mask: Mask,
+}
+
+impl StatusReporter for Masked {
+    fn report(&mut self, progress: &Progress, result: Option<&Value>) -> std::io::Result<()> {
+        if self.mask.is_empty() {
+            return self.reporter.report(progress, result);
+        }
+        let mut shown = serde_json::to_value(progress)?;
+        self.mask.value(&mut shown);
+        let progress: Progress = serde_json::from_value(shown)?;
+        let result = result.cloned().map(|mut result| {
+            self.mask.value(&mut result);
+            result
+        });
+        self.reporter.report(&progress, result.as_ref())
+    }
 }
 
 /// Waits for SIGTERM or SIGINT, asks the handler to stop, and returns when it has had its time.

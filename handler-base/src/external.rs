@@ -108,6 +108,7 @@ impl<'c> External<'c> {
                 }
                 Some(LaunchEvent::Ended(ended)) => {
                     at_work.is_over = true;
+                    launcher.release(id);
                     if kill_at.is_some() {
                         return Err(HandlerError::new(format!("stopped while `{name}` was running"))
                             .code("cancelled"));
@@ -120,7 +121,12 @@ impl<'c> External<'c> {
                     }
                     return Err(HandlerError::new(ended.said.breaches.join("; ")));
                 }
-                Some(LaunchEvent::Running | LaunchEvent::Progress(_) | LaunchEvent::Silent) => {}
+                Some(
+                    LaunchEvent::Running
+                    | LaunchEvent::Progress(_)
+                    | LaunchEvent::Silent
+                    | LaunchEvent::Late(_),
+                ) => {}
                 Some(LaunchEvent::Lost) | None => {
                     return Err(HandlerError::new(format!("`{name}` was lost")).code("lost"));
                 }

@@ -34,6 +34,7 @@
 
 mod about;
 mod cancel;
+mod cluster;
 mod context;
 mod entry_point;
 mod error;
@@ -47,6 +48,7 @@ mod sample;
 
 pub use about::{About, describe};
 pub use cancel::{Cancellation, Canceller};
+pub use cluster::cluster;
 pub use context::{OperationContext, Surroundings};
 pub use entry_point::{EXIT_BAD_LAUNCH_DATA, EXIT_FAILED, EXIT_SUCCEEDED, run_handler};
 pub use error::HandlerError;

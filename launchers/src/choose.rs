@@ -1,45 +1,52 @@
 //! The launcher for a launch type.
 
-use crate::port::{Ended, LaunchEvent, LaunchId, LaunchOrder, Launched, Launcher};
+use crate::port::Launcher;
 use crate::process::ProcessLauncher;
-use pop_registry::contract::{Blame, Failure, LaunchType};
-use std::ffi::OsString;
-use std::path::PathBuf;
+use crate::setting::Setting;
+use pop_registry::contract::LaunchType;
 use std::sync::Arc;
-use tokio::sync::mpsc;
 
-/// The launcher for a launch type. Processes are given `variables` and start in `folder`. Given a guard's command,
-/// it holds on to what its programs leave behind ([`ProcessLauncher::holding_on`]).
-///
-/// A launcher that this version does not have fails each launch and says so: who launches nothing is not held up.
-pub fn choose(
-    launch_type: LaunchType,
-    variables: impl IntoIterator<Item = (OsString, OsString)>,
-    folder: PathBuf,
-    guard_command: Option<Vec<String>>,
-) -> Arc<dyn Launcher> {
-    match (launch_type, guard_command) {
-        (LaunchType::Local, None) => Arc::new(ProcessLauncher::new(variables, folder)),
-        (LaunchType::Local, Some(command)) => {
-            Arc::new(ProcessLauncher::new(variables, folder).holding_on(command))
-        }
-        (LaunchType::Docker | LaunchType::Kubernetes, _) => Arc::new(Missing(launch_type)),
+/// The launcher for a launch type. Nothing is reached yet: who launches nothing needs no Engine and no cluster.
+pub fn choose(launch_type: LaunchType, setting: Setting) -> Arc<dyn Launcher> {
+    match launch_type {
+        LaunchType::Local => Arc::new(ProcessLauncher::of(setting)),
+        #[cfg(feature = "docker")]
+        LaunchType::Docker => Arc::new(crate::DockerLauncher::new(setting)),
+        #[cfg(feature = "kubernetes")]
+        LaunchType::Kubernetes => Arc::new(crate::KubernetesLauncher::new(setting)),
+        #[cfg(not(all(feature = "docker", feature = "kubernetes")))]
+        other => Arc::new(missing::Missing(other)),
     }
 }
 
-/// A launcher that this version does not have.
-struct Missing(LaunchType);
+#[cfg(not(all(feature = "docker", feature = "kubernetes")))]
+mod missing {
+    use crate::port::{Doing, Ended, LaunchEvent, LaunchId, LaunchOrder, Launched, Launcher};
+    use pop_registry::contract::{Blame, Failure, LaunchType};
+    use tokio::sync::mpsc;
 
-impl Launcher for Missing {
-    fn launch(&self, id: LaunchId, order: LaunchOrder, events: &mpsc::Sender<Launched>) {
-        let program = order.program.argv.first().cloned().unwrap_or_default();
-        let message = format!("`{program}` cannot be launched: this version has no {} launcher", self.0);
-        let ended = Ended::failed(Failure::new(Blame::Platform, "not-supported", message));
-        let events = events.clone();
-        tokio::spawn(async move {
-            events.send(Launched { id, event: LaunchEvent::Ended(Box::new(ended)) }).await
-        });
+    /// A launcher that this program was built without.
+    pub(super) struct Missing(pub(super) LaunchType);
+
+    impl Missing {
+        fn failure(&self) -> Failure {
+            let message = format!("this program was built without its {} launcher", self.0);
+            Failure::new(Blame::Platform, "not-supported", message)
+        }
     }
 
-    fn stop(&self, _: LaunchId, _: bool) {}
+    impl Launcher for Missing {
+        fn launch(&self, id: LaunchId, _: LaunchOrder, events: &mpsc::Sender<Launched>) {
+            let (ended, events) = (Ended::failed(self.failure()), events.clone());
+            tokio::spawn(async move {
+                events.send(Launched { id, event: LaunchEvent::Ended(Box::new(ended)) }).await
+            });
+        }
+
+        fn stop(&self, _: LaunchId, _: bool) {}
+
+        fn reach(&self) -> Doing<'_, Result<(), Failure>> {
+            Box::pin(async { Err(self.failure()) })
+        }
+    }
 }

@@ -5,17 +5,35 @@
 //! back in [`LaunchEvent`]s.
 
 mod choose;
+#[cfg(feature = "docker")]
+mod docker;
+#[cfg(any(feature = "docker", feature = "kubernetes"))]
+mod followed;
+#[cfg(feature = "kubernetes")]
+mod kube;
 mod log;
+#[cfg(any(feature = "docker", feature = "kubernetes"))]
+mod object_name;
 mod output;
 mod port;
 pub mod process;
 mod report_lines;
+mod secrets;
+mod setting;
+#[cfg(any(feature = "docker", feature = "kubernetes"))]
+mod tries;
 
 pub use choose::choose;
+#[cfg(feature = "docker")]
+pub use docker::{DockerLauncher, container_body};
+#[cfg(feature = "kubernetes")]
+pub use kube::{KubernetesLauncher, client, pod_manifest};
 pub use log::{LOG_HEAD_LIMIT, LOG_TAIL_LINES, Log, LogSummary, log_failure};
 pub use port::{
-    CAPTURE_LIMIT, Captured, Ended, LaunchEvent, LaunchId, LaunchOrder, Launched, Launcher, Line, Program,
-    Stream,
+    CAPTURE_LIMIT, Captured, Doing, Ended, LaunchEvent, LaunchId, LaunchOrder, Launched, Launcher, Line,
+    Program, Stream, label,
 };
 pub use process::ProcessLauncher;
 pub use report_lines::{ReportLines, Sayings};
+pub use secrets::Secrets;
+pub use setting::{Cluster, Setting};

@@ -47,6 +47,14 @@ impl Log {
         Self { path, file: None, written: 0, seen: 0, recent: Vec::new(), error: None }
     }
 
+    /// Forgets what an earlier process wrote of this launch.
+    pub fn begin_anew(&mut self) {
+        if let Some(path) = &self.path {
+            // there may be none
+            std::fs::remove_file(path).ok();
+        }
+    }
+
     /// Takes what was printed.
     pub fn write(&mut self, bytes: &[u8]) {
         self.seen += bytes.len() as u64;

@@ -1,19 +1,38 @@
 //! The launch port: an order to start one program, and what is heard of it until its end.
 
 use pop_registry::contract::{Exit, Failure, Progress, Said};
+use pop_registry::{Cpu, Memory, PodConfig, Secret};
 use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 
 /// The most standard output that is kept for a result.
 pub const CAPTURE_LIMIT: usize = 16 * 1024 * 1024;
 
+/// The labels of containers and pods.
+pub mod label {
+    /// The run that it belongs to.
+    pub const RUN: &str = "pop.runId";
+    /// The operation that it carries out.
+    pub const OPERATION: &str = "pop.operation";
+    /// The number of the attempt.
+    pub const ATTEMPT: &str = "pop.attempt";
+    /// The name of its launch, from which its own is made.
+    pub const LAUNCH: &str = "pop.launch";
+    /// The caller's number of its launch.
+    pub const LAUNCH_ID: &str = "pop.launchId";
+    /// Whether it goes when it has ended and its end is on record: `true` or `false`.
+    pub const REAP: &str = "pop.reap";
+}
+
 /// The caller's own number of a launch, unique among those that it follows at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LaunchId(pub u64);
 
 /// A program and what it is started with.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Program {
     /// The arguments, the program itself first; never a shell line.
     pub argv: Vec<String>,
@@ -25,10 +44,28 @@ pub struct Program {
     pub working_directory: Option<PathBuf>,
     /// The image that holds it, for launchers that need one.
     pub image: Option<String>,
-    /// How much CPU it is given, where that can be given.
-    pub cpu: Option<String>,
-    /// How much memory it is given, where that can be given.
-    pub memory: Option<String>,
+    /// How much CPU it is given, where that can be given, over what `pod` says.
+    pub cpu: Option<Cpu>,
+    /// How much memory it is given, where that can be given, over what `pod` says.
+    pub memory: Option<Memory>,
+    /// How its container or pod is made; none: as POP's defaults say.
+    pub pod: Option<Arc<PodConfig>>,
+    /// Variables whose values nobody else may see; they are looked up when the program is started.
+    pub secrets: Vec<Secret>,
+    /// Files of this machine that it must be able to read, at their own paths.
+    pub files: Vec<PathBuf>,
+}
+
+impl Program {
+    /// What the name of its container or pod begins with.
+    pub fn prefix(&self) -> &str {
+        self.pod.as_ref().and_then(|pod| pod.name_prefix.as_deref()).unwrap_or_default()
+    }
+
+    /// Whether its container or pod goes when it has ended. One that was given secrets always does.
+    pub fn is_reaped(&self) -> bool {
+        !self.secrets.is_empty() || self.pod.as_ref().is_none_or(|pod| pod.reap_completed)
+    }
 }
 
 /// What becomes of a program's standard output.
@@ -60,6 +97,12 @@ pub struct LaunchOrder {
     pub silence: Option<Duration>,
     /// Whether an earlier process of the caller may have launched it under this name: then it is found, or lost.
     pub again: bool,
+    /// How long it may wait to be scheduled: for its image, for a node.
+    pub pending: Option<Duration>,
+    /// How long it may run; the caller ends it then, and a pod ends itself somewhat later if the caller is gone.
+    pub limit: Option<Duration>,
+    /// What containers and pods are labelled with, besides the launcher's own labels.
+    pub labels: Vec<(String, String)>,
 }
 
 /// One of the two output streams.
@@ -105,7 +148,7 @@ impl Ended {
     }
 }
 
-/// What is heard of a launch. The last event is `Ended` or `Lost`.
+/// What is heard of a launch. The last event is `Ended` or `Lost`; after that only `Late` may be said.
 #[derive(Debug, Clone, PartialEq)]
 pub enum LaunchEvent {
     /// It has left its pending phase; processes have none and do not say this.
@@ -120,6 +163,8 @@ pub enum LaunchEvent {
     Ended(Box<Ended>),
     /// It was launched earlier and is not to be found.
     Lost,
+    /// It had been given up, and now its end is known after all; also said of what nobody follows.
+    Late(Exit),
 }
 
 /// An event and the launch that it is about.
@@ -131,15 +176,32 @@ pub struct Launched {
     pub event: LaunchEvent,
 }
 
+/// A future that a launcher gives.
+pub type Doing<'l, T> = Pin<Box<dyn Future<Output = T> + Send + 'l>>;
+
 /// Starts programs and follows them.
 ///
-/// *Guarantees.* `launch` returns at once and never fails: what goes wrong is the launch's end. After `Ended` or
-/// `Lost` nothing more is said. *Assumptions.* Called inside a Tokio runtime; the receiver is emptied by someone who
-/// does not wait for a launch meanwhile, for a full channel holds the program's output back.
+/// *Guarantees.* `launch` returns at once and never fails: what goes wrong is the launch's end. What a caller has not
+/// [released](Self::release) can be found again by a later process of it, unless it is a mere process. *Assumptions.*
+/// Called inside a Tokio runtime; the receiver is emptied by someone who does not wait for a launch meanwhile, for a
+/// full channel holds the program's output back.
 pub trait Launcher: Send + Sync {
     /// Starts a program; what is heard of it goes to `events`.
     fn launch(&self, id: LaunchId, order: LaunchOrder, events: &mpsc::Sender<Launched>);
 
     /// Asks a launch to end, or ends it by force. One that is over is left alone.
     fn stop(&self, id: LaunchId, force: bool);
+
+    /// The end of a launch is on record: what was kept so that it can be found again may go.
+    fn release(&self, _id: LaunchId) {}
+
+    /// Whether what it launches by can be reached.
+    fn reach(&self) -> Doing<'_, Result<(), Failure>> {
+        Box::pin(async { Ok(()) })
+    }
+
+    /// Waits until everything that was released is gone, for a while; nothing is launched after that.
+    fn close(&self) -> Doing<'_, ()> {
+        Box::pin(async {})
+    }
 }

@@ -112,10 +112,20 @@ impl ReportLines {
     }
 }
 
+/// What the annotations of a pod say.
+#[derive(Debug, Default)]
+struct Annotated {
+    progress: Option<Progress>,
+    result: Option<Value>,
+    /// The texts that were read last.
+    texts: [Option<String>; 2],
+}
+
 /// What a program has reported so far.
 #[derive(Debug, Default)]
 pub struct Sayings {
     said: Said,
+    annotated: Annotated,
     /// Progress that nobody has been told of yet.
     news: bool,
     percent: f64,
@@ -186,18 +196,69 @@ impl Sayings {
         if !std::mem::take(&mut self.news) {
             return None;
         }
-        self.said.progress.clone()
+        self.annotated.progress.as_ref().or(self.said.progress.as_ref()).cloned()
+    }
+
+    /// Takes the annotations of the program's pod as they are now. They win over its lines.
+    pub fn annotate(&mut self, progress: Option<String>, result: Option<String>) {
+        if progress.is_some() && progress != self.annotated.texts[0] {
+            let text = progress.as_deref().unwrap_or_default();
+            match serde_json::from_str::<Progress>(text) {
+                Ok(mut progress) => {
+                    self.percent = progress.percent_after(self.percent);
+                    if progress.percent_complete.is_some() {
+                        progress.percent_complete = Some(self.percent);
+                    }
+                    self.annotated.progress = Some(progress);
+                    self.news = true;
+                }
+                Err(error) => self.breach(format!("annotation `{PROGRESS}` is not a progress: {error}")),
+            }
+            self.annotated.texts[0] = progress;
+        }
+        if result.is_some() && result != self.annotated.texts[1] {
+            match read_json(result.as_deref().unwrap_or_default().as_bytes()) {
+                Ok(value) => self.annotated.result = Some(value),
+                Err(error) => self.breach(format!("annotation `{RESULT}` cannot be read: {error}")),
+            }
+            self.annotated.texts[1] = result;
+        }
     }
 
     /// Everything that was said.
     pub fn into_said(self) -> Said {
-        self.said
+        let Annotated { progress, result, .. } = self.annotated;
+        Said {
+            progress: progress.or(self.said.progress),
+            result: result.or(self.said.result),
+            breaches: self.said.breaches,
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn f62_annotations_win_over_lines_and_a_result_too_large_for_one_comes_by_its_line() {
+        let mut sayings = Sayings::default();
+        let text = |text: &str| Some(text.to_owned());
+        sayings.annotate(text(r#"{"processingState":"EXECUTING","percentComplete":40.0}"#), None);
+        assert_eq!(sayings.take_news().unwrap().percent_complete, Some(40.0));
+        // the same again, and a step back, are no news worth having
+        sayings.annotate(text(r#"{"processingState":"EXECUTING","percentComplete":40.0}"#), None);
+        assert!(!sayings.has_news());
+        assert!(sayings.line(b"pop.report.payload {\"by\":\"line\"}"));
+        let complete = r#"{"processingState":"COMPLETE","processingStateMessage":"succeeded"}"#;
+        sayings.annotate(text(complete), None);
+        let said = Sayings { annotated: Annotated::default(), ..Sayings::default() }.into_said();
+        assert!(said.result.is_none() && said.progress.is_none());
+        sayings.annotate(text(complete), text(r#"{"by":"annotation"}"#));
+        let said = sayings.into_said();
+        assert!(said.progress.unwrap().is_succeeded());
+        assert_eq!(said.result.unwrap()["by"], "annotation");
+    }
     use serde_json::json;
 
     /// Everything said and the rest, with the text cut into pieces of `size` bytes.

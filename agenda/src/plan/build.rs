@@ -57,7 +57,8 @@ impl Plan {
         if faults.iter().any(Fault::is_error) {
             return None;
         }
-        Some(Self { identity: agenda.identity, operations: planned.into(), graph })
+        let exec_pod = Arc::clone(catalog.exec_pod());
+        Some(Self { identity: agenda.identity, operations: planned.into(), graph, exec_pod })
     }
 }
 

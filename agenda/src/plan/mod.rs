@@ -13,7 +13,7 @@ use crate::document::Identity;
 use crate::name::OperationName;
 use crate::ops::{OpIx, OpMap};
 use pop_policy::Policies;
-use pop_registry::{Entry, Resident};
+use pop_registry::{Entry, PodConfig, Resident};
 use std::sync::Arc;
 
 /// Who carries an operation out.
@@ -53,6 +53,7 @@ pub struct Plan {
     pub identity: Identity,
     operations: OpMap<Planned>,
     graph: Graph,
+    exec_pod: Arc<PodConfig>,
 }
 
 impl Plan {
@@ -79,6 +80,11 @@ impl Plan {
     /// Who waits for whom.
     pub fn graph(&self) -> &Graph {
         &self.graph
+    }
+
+    /// How containers and pods of type `exec` are made.
+    pub fn exec_pod(&self) -> &Arc<PodConfig> {
+        &self.exec_pod
     }
 
     /// The operation of this name.

@@ -8,6 +8,9 @@ use crate::ops::OpIx;
 use pop_policy::{Failing, OnFail, verdict};
 use pop_registry::contract::{Blame, Failure};
 
+/// How often the platform may take an operation's attempts away before that counts as a failure.
+const DISPLACEMENTS: u32 = 5;
+
 impl Scheduler {
     /// The fact that an input is, if it is one: inputs of attempts that are over are none.
     pub(super) fn fact(&self, input: Input) -> Option<RunEvent> {
@@ -38,6 +41,9 @@ impl Scheduler {
                 attempt,
                 ending: Ending::Lost,
             }),
+            Input::Late { op, attempt, exit } => {
+                self.is_superseded(op, attempt).then_some(RunEvent::LateEnding { op, attempt, exit })
+            }
             Input::CancelAsked { reason } => self.cancel_event(reason),
             Input::Ticked => None,
         }
@@ -45,6 +51,13 @@ impl Scheduler {
 
     fn is_out(&self, op: OpIx, attempt: u32) -> bool {
         self.state[op].is_out() && self.tries[op].attempt == attempt
+    }
+
+    /// Whether an attempt was given up for another one.
+    fn is_superseded(&self, op: OpIx, attempt: u32) -> bool {
+        let last = self.tries[op].attempt;
+        attempt < last
+            || (attempt == last && matches!(self.state[op], OpState::BackingOff { .. } | OpState::Ready))
     }
 
     /// The first asking stops gently, the second kills.
@@ -64,6 +77,9 @@ impl Scheduler {
         let OpState::Stopping { reason, .. } = self.state[op] else {
             return match verdict.result {
                 Ok(result) => Ending::Succeeded { result },
+                Err(failure) if failure.is_displaced() && self.tries[op].displaced < DISPLACEMENTS => {
+                    Ending::Displaced(failure)
+                }
                 Err(failure) => Ending::Failed(failure),
             };
         };
@@ -92,6 +108,10 @@ impl Scheduler {
         };
         let mut failure = Failure::new(blame, code, message);
         if let Err(own) = verdict.result {
+            if reason == StopReason::NeverScheduled && own.blame == Blame::Platform {
+                // what it was waiting for
+                failure.message = format!("{}: {}", failure.message, own.message);
+            }
             failure.exit = own.exit;
             failure.diagnostics = own.diagnostics;
             failure.log_tail = own.log_tail;

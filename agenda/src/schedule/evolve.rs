@@ -8,6 +8,9 @@ use pop_policy::OnFail;
 use serde_json::Value;
 use std::sync::Arc;
 
+/// How long what the platform took away waits before it is launched again; twice as long each time.
+const FIRST_DISPLACED_MS: u64 = 1_000;
+
 impl Scheduler {
     /// Applies one event. Events of a journal, applied in order, restore the state that wrote them.
     pub fn evolve(&mut self, recorded: &Recorded) {
@@ -57,7 +60,8 @@ impl Scheduler {
                 };
                 self.set(*op, OpState::Stopping { reason, kill_at: None });
             }
-            RunEvent::AttemptEnded { op, ending, .. } => self.end_attempt(*op, ending),
+            RunEvent::AttemptEnded { op, ending, .. } => self.end_attempt(*op, ending, now),
+            RunEvent::LateEnding { .. } => {}
             RunEvent::BackedOff { op, until } => self.set(*op, OpState::BackingOff { until: *until }),
             RunEvent::BackoffEnded { op } => self.set(*op, OpState::Ready),
             RunEvent::OperationSettled { op, outcome, ignored } => {
@@ -83,11 +87,11 @@ impl Scheduler {
             self.progress.insert(adopted.op, Arc::clone(progress));
         }
         if let Some(result) = &adopted.result {
-            self.end_attempt(adopted.op, &Ending::Succeeded { result: Arc::clone(result) });
+            self.end_attempt(adopted.op, &Ending::Succeeded { result: Arc::clone(result) }, RunTime(0));
         }
     }
 
-    fn end_attempt(&mut self, op: OpIx, ending: &Ending) {
+    fn end_attempt(&mut self, op: OpIx, ending: &Ending, now: RunTime) {
         match ending {
             Ending::Succeeded { result } => {
                 if self.plan.operation(op).is_read {
@@ -103,7 +107,12 @@ impl Scheduler {
                 self.set(op, OpState::Ready);
                 self.doomed.insert(op);
             }
-            Ending::Lost => {
+            Ending::Displaced(_) if self.cancel.is_none() => {
+                let pause = FIRST_DISPLACED_MS << self.tries[op].displaced.min(10);
+                self.tries[op].displaced += 1;
+                self.set(op, OpState::BackingOff { until: now.plus(pause) });
+            }
+            Ending::Lost | Ending::Displaced(_) => {
                 self.set(op, OpState::Ready);
                 if self.cancel.is_some() {
                     self.doomed.insert(op);
@@ -157,6 +166,7 @@ impl Scheduler {
             if let OpState::Settled(Outcome::Failed | Outcome::Cancelled) = self.state[op] {
                 self.set(op, OpState::Ready);
                 self.tries[op].failures = 0;
+                self.tries[op].displaced = 0;
             }
         }
         for (op, _) in plan.operations() {

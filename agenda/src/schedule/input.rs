@@ -2,7 +2,7 @@
 
 use crate::event::{Adopted, CancelReason, RunEvent, RunOptions};
 use crate::ops::OpIx;
-use pop_registry::contract::{Failure, Millis, Progress};
+use pop_registry::contract::{Exit, Failure, Millis, Progress};
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -75,6 +75,15 @@ pub enum Input {
         attempt: u32,
         /// How.
         verdict: Verdict,
+    },
+    /// An attempt that had been given up has ended after all.
+    Late {
+        /// The operation.
+        op: OpIx,
+        /// The attempt.
+        attempt: u32,
+        /// How its program ended.
+        exit: Exit,
     },
     /// An attempt of an earlier executor is not to be found.
     Lost {

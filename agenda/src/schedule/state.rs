@@ -63,6 +63,8 @@ pub(crate) struct Tries {
     pub(crate) attempt: u32,
     /// How many attempts failed since the run began or was resumed; the retry rule counts these.
     pub(crate) failures: u32,
+    /// How many attempts the platform took away since then.
+    pub(crate) displaced: u32,
 }
 
 /// How many operations are in which state.

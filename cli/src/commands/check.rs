@@ -2,14 +2,15 @@
 
 use crate::args::{CheckArgs, Output};
 use crate::error::{CommandError, Kind};
-use crate::inputs::{Faults, launch_data, launch_type, plan, texts};
+use crate::inputs::{Faults, launch_data, plan, texts};
 use crate::ui;
 use pop_document::Fault;
+use pop_field_retriever::LaunchDataWrapper as _;
 use serde_json::{Value, json};
 
 pub(crate) fn check(args: &CheckArgs) -> Result<u8, CommandError> {
     let launch = launch_data(&args.launch)?;
-    let on = launch_type(&launch)?;
+    let on = launch.external_launch_type().value;
     let mut worst = 0;
     let mut found: Vec<Value> = Vec::new();
     for path in &args.agendas {

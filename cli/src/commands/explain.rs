@@ -43,6 +43,9 @@ fn explanation(told: &Told, op: OpIx) -> String {
             Some((_, Ending::Lost)) => {
                 "was lost with its executor; that does not count as a failure".to_owned()
             }
+            Some((_, Ending::Displaced(failure))) => {
+                format!("was taken away: {}; that does not count as a failure", visible(&failure.message))
+            }
             Some((_, Ending::Failed(failure))) => {
                 format!(
                     "failed: {} [codes {}; blame: {}]",
@@ -53,6 +56,9 @@ fn explanation(told: &Told, op: OpIx) -> String {
             }
         };
         line(format!("  attempt {} at {} {how}", attempt.number, wall(told.history.wall(attempt.started))));
+        if let Some(exit) = attempt.late {
+            line(format!("            ended after all with {exit}, too late to be used"));
+        }
     }
     match scheduler.payload(op) {
         Ok(payload) => line(format!("  payload   {}", cut(&payload.to_string()))),

@@ -3,13 +3,16 @@
 use crate::args::{GoArgs, Output, SyncArg};
 use crate::error::{CommandError, Kind};
 use crate::ui;
-use pop_agenda::{CancelReason, History, Plan, Recorded, RunOptions, Sink};
-use pop_executor::{FileJournal, Given, Ports, RunIdentity, Sync, run};
-use pop_field_retriever::LaunchDataWrapper;
-use pop_launchers::choose;
+use pop_agenda::{CancelReason, History, Plan, Recorded, RunOptions, Serves, Sink};
+use pop_executor::{FileJournal, Given, Ports, RunIdentity, Sync, cluster, run};
+use pop_field_retriever::{LaunchDataWrapper, LaunchType};
 use pop_launchers::process::{EXECUTOR_VARIABLE, MemoryKills};
+use pop_launchers::{Secrets, Setting, choose};
+use pop_registry::Secret;
 use pop_registry::contract::Millis;
 use pop_reporters::run::{Apart, Bars, JsonEvents, Lines, Spool, summary};
+use std::collections::HashSet;
+use std::ffi::OsString;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -26,15 +29,61 @@ impl From<SyncArg> for Sync {
 }
 
 /// How a run is to go, as the command line says.
-pub(crate) fn options(args: &GoArgs) -> RunOptions {
+pub(crate) fn options(args: &GoArgs, on: LaunchType) -> RunOptions {
     let processors = std::thread::available_parallelism().map_or(1, |count| count.get() as u32);
     RunOptions {
         parallel: args.parallel.unwrap_or(processors),
         keep_going: args.keep_going,
         grace_ms: args.grace.saturating_mul(1_000),
         time_limit_ms: args.time_limit.map(|seconds| seconds.saturating_mul(1_000)),
-        has_pending_phase: false,
+        has_pending_phase: on != LaunchType::Local,
     }
+}
+
+/// The secrets of all operations.
+fn secrets(plan: &Plan) -> Vec<Secret> {
+    let mut seen = HashSet::new();
+    let mut secrets = Vec::new();
+    for (_, planned) in plan.operations() {
+        if let Serves::Program(entry) = &planned.serves
+            && !entry.secrets.is_empty()
+            && seen.insert(&entry.name)
+        {
+            secrets.extend(entry.secrets.iter().cloned());
+        }
+    }
+    secrets
+}
+
+/// The variables of this process that programs of a run may have.
+fn surroundings() -> impl Iterator<Item = (OsString, OsString)> {
+    std::env::vars_os().filter(|(name, _)| !name.to_str().is_some_and(RunIdentity::is_foreign))
+}
+
+/// Makes sure, before anything is begun, that what operations are launched by can be reached.
+pub(crate) fn reach(launch_data: &dyn LaunchDataWrapper) -> Result<(), CommandError> {
+    let on = launch_data.external_launch_type().value;
+    if on == LaunchType::Local {
+        return Ok(());
+    }
+    let setting = Setting {
+        surroundings: surroundings().collect(),
+        cluster: cluster(launch_data)?,
+        ..Setting::default()
+    };
+    let reached = event_loop()?.block_on(choose(on, setting).reach());
+    reached.map_err(|failure| {
+        let hint = match on {
+            LaunchType::Docker => "start the Docker Engine, or name its socket by DOCKER_HOST",
+            _ => "see `kubectl cluster-info`; a cluster is found by KUBECONFIG or `pop.kubernetes.masterUrl`",
+        };
+        CommandError::new(Kind::Unreachable, failure.message).hint(hint)
+    })
+}
+
+fn event_loop() -> Result<tokio::runtime::Runtime, CommandError> {
+    let made = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    made.map_err(|error| CommandError::new(Kind::Internal, format!("no event loop: {error}")))
 }
 
 /// What a run has written so far, and where it writes on.
@@ -51,8 +100,7 @@ pub(crate) fn go(
     launch_data: Arc<dyn LaunchDataWrapper>,
     folder: &Path,
 ) -> Result<u8, CommandError> {
-    let no_runtime = |error| CommandError::new(Kind::Internal, format!("no event loop: {error}"));
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(no_runtime)?;
+    let runtime = event_loop()?;
     let plan = Arc::clone(given.scheduler.plan());
     let Book { journal, history } = book;
     let started = history.started;
@@ -65,16 +113,26 @@ pub(crate) fn go(
     }
     // told apart from an executor before or after this one, whose run is the same
     let executor = uuid::Uuid::new_v4().to_string();
-    let log_level = std::env::var_os("LOG_LEVEL").is_none().then(|| ("LOG_LEVEL".into(), "INFO".into()));
-    let variables = std::env::vars_os()
-        .filter(|(name, _)| !name.to_str().is_some_and(RunIdentity::is_foreign))
-        .chain(given.identity.variables(&plan).into_iter().map(|(name, value)| (name.into(), value.into())))
-        .chain(log_level)
-        .chain([(EXECUTOR_VARIABLE.into(), executor.clone().into())]);
+    let log_level =
+        std::env::var_os("LOG_LEVEL").is_none().then(|| ("LOG_LEVEL".to_owned(), "INFO".to_owned()));
+    let surroundings = surroundings().chain([(EXECUTOR_VARIABLE.into(), executor.clone().into())]);
+    let variables = given.identity.variables(&plan).into_iter().chain(log_level);
     let guard = std::env::current_exe()
         .ok()
         .map(|program| vec![program.to_string_lossy().into_owned(), "guard".to_owned(), executor.clone()]);
-    let launcher = choose(launch_data.external_launch_type().value, variables, folder.to_owned(), guard);
+    let surroundings: Vec<_> = surroundings.collect();
+    let home = given.identity.home.clone();
+    let setting = Setting {
+        secrets: Secrets::new(&secrets(&plan), &surroundings, home.clone()),
+        surroundings,
+        variables: variables.collect(),
+        folder: folder.to_owned(),
+        home,
+        guard_command: guard,
+        run: Some(given.identity.run.clone()),
+        cluster: cluster(launch_data.as_ref())?,
+    };
+    let launcher = choose(launch_data.external_launch_type().value, setting);
     let (sender, cancels) = mpsc::unbounded_channel();
     hear_signals(sender)?;
     let keys = (args.output == Output::Text && ui::can_draw()).then(ui::QuietKeys::hold);

@@ -6,6 +6,7 @@ mod go;
 mod handler;
 mod handlers;
 mod logs;
+mod manifests;
 mod new;
 mod plan;
 mod resume;

@@ -1,11 +1,13 @@
 //! `pop plan`: what would run, in which order and why; nothing is started.
 
 use super::explain::{quoted, who};
+use super::manifests::Manifests;
 use crate::args::{PlanArgs, PlanOutput};
 use crate::error::{CommandError, Kind};
-use crate::inputs::{Faults, launch_data, launch_type, plan as build, texts};
+use crate::inputs::{Faults, launch_data, plan as build, texts};
 use crate::ui;
 use pop_agenda::{EdgeKind, OpIx, Plan, Planned, Serves};
+use pop_field_retriever::LaunchDataWrapper as _;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 
@@ -13,12 +15,15 @@ pub(crate) fn plan(args: &PlanArgs) -> Result<u8, CommandError> {
     let launch = launch_data(&args.launch)?;
     let mut faults = Faults::default();
     let texts = texts(args.agenda.as_deref(), &args.registry, &launch, &mut faults)?;
-    let plan = build(&texts, &args.registry.params, launch_type(&launch)?, &mut faults);
+    let on = launch.external_launch_type().value;
+    let plan = build(&texts, &args.registry.params, on, &mut faults);
     faults.tell(&texts)?;
     let Some(plan) = plan else { return Err(CommandError::told(Kind::Agenda)) };
+    let manifests = Manifests::new(&plan, on, &texts, &launch)?;
     ui::print(&match args.output {
         PlanOutput::Text => text(&plan),
-        PlanOutput::Json => format!("{:#}\n", document(&plan)),
+        PlanOutput::Json => format!("{:#}\n", document(&plan, &manifests)),
+        PlanOutput::Manifests => format!("{:#}\n", manifests.list()?),
         PlanOutput::Dot => dot(&plan),
         PlanOutput::Mermaid => mermaid(&plan),
     });
@@ -77,7 +82,7 @@ fn text(plan: &Plan) -> String {
     text
 }
 
-fn document(plan: &Plan) -> Value {
+fn document(plan: &Plan, manifests: &Manifests<'_>) -> Value {
     let operations: Vec<Value> = steps(plan)
         .into_iter()
         .map(|(op, step)| {
@@ -87,11 +92,15 @@ fn document(plan: &Plan) -> Value {
                 let of_kind = edges.clone().filter(|edge| edge.kind == kind);
                 of_kind.map(|edge| plan.operation(edge.on).name.as_str()).collect()
             };
-            json!({
+            let mut described = json!({
                 "name": planned.name.as_str(), "type": planned.handler_type, "step": step + 1,
                 "reads": named(EdgeKind::Reads), "follows": named(EdgeKind::Follows),
                 "runs": command(planned), "payload": planned.payload.template(),
-            })
+            });
+            if let Some((what, manifest)) = manifests.of(op) {
+                described[what] = manifest;
+            }
+            described
         })
         .collect();
     json!({ "operations": operations })

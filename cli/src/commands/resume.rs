@@ -1,6 +1,6 @@
 //! `pop resume`: the journal folded into the state it tells, and the driver started from there.
 
-use super::go::{Book, go, now, options};
+use super::go::{Book, go, now, options, reach};
 use super::run::absolute;
 use crate::args::{LaunchArgs, ResumeArgs};
 use crate::error::CommandError;
@@ -36,7 +36,7 @@ pub(crate) fn resume(args: &ResumeArgs) -> Result<u8, CommandError> {
             opened.torn
         ));
     }
-    let asked = options(&args.go);
+    let asked = options(&args.go, on);
     let scheduler = match restored.began {
         Some(_) => restored.scheduler,
         // nothing of it was recorded: it begins as a new run would
@@ -54,6 +54,7 @@ pub(crate) fn resume(args: &ResumeArgs) -> Result<u8, CommandError> {
         }
     });
     let launch = launch_data(&LaunchArgs { external_launch_type: Some(on), ..LaunchArgs::default() })?;
+    reach(&launch)?;
     let journal = FileJournal::go_on(&folder.journal(), &opened, &digest, args.go.sync.into())?;
     let history = History::of(scheduler.plan().len(), &opened.events);
     let identity = RunIdentity {
@@ -61,7 +62,7 @@ pub(crate) fn resume(args: &ResumeArgs) -> Result<u8, CommandError> {
         cid: inputs.settings.cid.clone(),
         logs: absolute(&folder.logs())?,
         home: inputs.settings.home.clone(),
-        on: inputs.settings.on.clone(),
+        on,
     };
     let given = Given { scheduler, identity, adopted: Vec::new(), resumed, began: restored.began };
     go(given, Book { journal, history }, &args.go, Arc::new(launch), &inputs.settings.folder)

@@ -1,9 +1,9 @@
 //! `pop run`: inputs frozen, folder made, driver started.
 
-use super::go::{Book, go, options};
+use super::go::{Book, go, options, reach};
 use crate::args::RunArgs;
 use crate::error::{CommandError, Kind};
-use crate::inputs::{Faults, freeze, launch_data, launch_type, plan, texts};
+use crate::inputs::{Faults, freeze, launch_data, plan, texts};
 use crate::ui;
 use pop_agenda::{Adopted, History, Plan, Scheduler};
 use pop_executor::{FileJournal, FolderError, Given, Inputs, Lock, RunFolder, RunIdentity, adopt};
@@ -14,12 +14,13 @@ use std::sync::Arc;
 
 pub(crate) fn run(args: &RunArgs) -> Result<u8, CommandError> {
     let launch = launch_data(&args.launch)?;
-    let on = launch_type(&launch)?;
+    let on = launch.external_launch_type().value;
     let mut faults = Faults::default();
     let texts = texts(args.agenda.as_deref(), &args.registry, &launch, &mut faults)?;
     let plan = plan(&texts, &args.registry.params, on, &mut faults);
     faults.tell(&texts)?;
     let Some(plan) = plan else { return Err(CommandError::told(Kind::Agenda)) };
+    reach(&launch)?;
     let made = || uuid::Uuid::new_v4().to_string();
     let cid =
         plan.identity.cid.clone().or_else(|| launch.cid().map(|found| found.value)).unwrap_or_else(made);
@@ -27,16 +28,10 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8, CommandError> {
     let (folder, _lock) = new_folder(&args.runs.runs, &inputs)?;
     let run = folder.run().to_owned();
     let journal = FileJournal::create(&folder.journal(), &inputs.digest(), args.go.sync.into())?;
-    let identity = RunIdentity {
-        run,
-        cid,
-        logs: absolute(&folder.logs())?,
-        home: texts.home.clone(),
-        on: on.to_string(),
-    };
+    let identity = RunIdentity { run, cid, logs: absolute(&folder.logs())?, home: texts.home.clone(), on };
     let adopted = adopted(&plan, &launch)?;
     let book = Book { journal, history: History::new(plan.len()) };
-    let scheduler = Scheduler::new(plan, options(&args.go));
+    let scheduler = Scheduler::new(plan, options(&args.go, on));
     let given = Given { scheduler, identity, adopted, resumed: None, began: None };
     go(given, book, &args.go, Arc::new(launch), &inputs.settings.folder)
 }

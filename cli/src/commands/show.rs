@@ -87,6 +87,9 @@ fn operation_text(told: &Told, op: OpIx) -> String {
                     Ending::Succeeded { .. } => format!("succeeded in {took}"),
                     Ending::Cancelled => format!("stopped after {took}"),
                     Ending::Lost => format!("lost with its executor after {took}"),
+                    Ending::Displaced(failure) => {
+                        format!("taken away after {took}: {}", visible(&failure.message))
+                    }
                     Ending::Failed(failure) => {
                         let tail: String = failure
                             .log_tail

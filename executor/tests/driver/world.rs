@@ -222,7 +222,7 @@ pub(crate) async fn drive(setup: Setup) -> World {
         cid: "c".into(),
         logs: logs.path().to_owned(),
         home: None,
-        on: "local".into(),
+        on: pop_registry::contract::LaunchType::Local,
     };
     let ports = Ports {
         journal: Box::new(journal),

@@ -4,6 +4,7 @@ use super::failure::{lost, refused};
 use super::{Child, Signal, SpawnError, Watched};
 use crate::output::Output;
 use crate::port::{Ended, LaunchId, LaunchOrder, Launched, Stream};
+use pop_registry::Mask;
 use pop_registry::contract::Exit;
 use std::cell::RefCell;
 use std::io;
@@ -62,10 +63,11 @@ impl Follow {
         id: LaunchId,
         order: LaunchOrder,
         events: &mpsc::Sender<Launched>,
+        mask: Mask,
         at_length: impl Fn(),
     ) -> Ended {
         // far larger than the rest of this future, which is moved when its task is made
-        let mut output = Box::new(Output::new(id, order, events));
+        let mut output = Box::new(Output::new(id, order, events, mask));
         let exit = match self.watch(&mut output, at_length).await {
             Ok(Ok(super::Exit::Code(code))) => Ok(Exit::Code(code)),
             Ok(Ok(super::Exit::Signal { number, .. })) => Ok(Exit::Signal(number)),

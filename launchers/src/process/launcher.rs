@@ -5,6 +5,8 @@ use super::follow::{Control, Follow};
 use super::orphans::{Guard, LAUNCH_VARIABLE, Orphans};
 use super::{Environment, Spawn, Watched, resolve, spawn};
 use crate::port::{Ended, LaunchEvent, LaunchId, LaunchOrder, Launched, Launcher, Program};
+use crate::secrets::Secrets;
+use crate::setting::Setting;
 use pop_registry::contract::Failure;
 use rustix::pipe::{PipeFlags, pipe_with};
 use std::collections::HashMap;
@@ -20,12 +22,11 @@ use tokio::sync::mpsc;
 ///
 /// *Guarantees.* A child dies with this process. When a program ends, what is left of its group is killed before
 /// the end is said. *Assumptions.* `launch` is called on a thread that lives as long as the children may.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct ProcessLauncher {
     shared: Arc<Shared>,
 }
 
-#[derive(Debug)]
 struct Shared {
     environment: Environment,
     path: Option<OsString>,
@@ -35,6 +36,7 @@ struct Shared {
     running: Mutex<HashMap<LaunchId, Arc<Control>>>,
     /// Programs that were found; looking them up again would cost as much as a spawn.
     found: Mutex<HashMap<String, Vec<(Place, CString)>>>,
+    secrets: Secrets,
     orphans: Option<Orphans>,
     guard_command: Vec<String>,
     guard: OnceLock<Option<Guard>>,
@@ -58,11 +60,29 @@ impl ProcessLauncher {
             folder,
             running: Mutex::new(HashMap::new()),
             found: Mutex::new(HashMap::new()),
+            secrets: Secrets::default(),
             orphans: None,
             guard_command: Vec::new(),
             guard: OnceLock::new(),
         };
         Self { shared: Arc::new(shared) }
+    }
+
+    /// A launcher in a setting.
+    pub fn of(setting: Setting) -> Self {
+        let Setting { surroundings, variables, folder, guard_command, secrets, .. } = setting;
+        let inherited = surroundings.into_iter();
+        let inherited =
+            inherited.filter(|(name, _)| !name.to_str().is_some_and(|name| secrets.withholds(name)));
+        let own = variables.into_iter().map(|(name, value)| (name.into(), value.into()));
+        let mut launcher = Self::new(inherited.chain(own), folder);
+        if let Some(shared) = Arc::get_mut(&mut launcher.shared) {
+            shared.secrets = secrets;
+        }
+        match guard_command {
+            Some(command) => launcher.holding_on(command),
+            None => launcher,
+        }
     }
 
     /// The same, for a process that launches nothing by other means: it adopts what its programs leave behind and
@@ -85,7 +105,12 @@ impl ProcessLauncher {
             program.argv.iter().map(|text| CString::new(text.as_str())).collect();
         let argv = argv.map_err(|_| not_started(program, "an argument contains a NUL byte"))?;
         let own = self.shared.orphans.as_ref().map(|_| (LAUNCH_VARIABLE, order.name.as_str()));
-        let given = program.env.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let secrets = if program.secrets.is_empty() {
+            Vec::new()
+        } else {
+            self.shared.secrets.values(&program.secrets)?
+        };
+        let given = program.env.iter().chain(&secrets).map(|(name, value)| (name.as_str(), value.as_str()));
         let environment = self.shared.environment.with(given.chain(own));
         let environment = environment.map_err(|error| not_started(program, &error.to_string()))?;
         let working_directory =
@@ -195,7 +220,9 @@ impl Launcher for ProcessLauncher {
                 let shared = Arc::clone(&self.shared);
                 tokio::spawn(async move {
                     let name = order.name.clone();
-                    let ended = follow.until_end(id, order, &events, || shared.stand_guarded()).await;
+                    let ended = follow
+                        .until_end(id, order, &events, shared.secrets.mask(), || shared.stand_guarded())
+                        .await;
                     shared.lock_running().remove(&id);
                     shared.clear_orphans(Some(&name));
                     events.send(Launched { id, event: LaunchEvent::Ended(Box::new(ended)) }).await.ok();

@@ -77,7 +77,7 @@ pub struct Failure {
     /// Who has to mend it.
     pub blame: Blame,
     /// What kind of failure: `exit`, `signal`, `failed`, `contract`, `timeout`, `stalled`, `pending`, `spawn`,
-    /// `resources`, `oom`, `storage`, `reference`, `payload`, `killed`, `lost`, `not-supported`
+    /// `resources`, `oom`, `storage`, `reference`, `payload`, `killed`, `lost`, `displaced` and others
     /// (docs/formats/exit-codes.md).
     pub code: String,
     /// One sentence for people.
@@ -104,6 +104,11 @@ impl Failure {
             diagnostics: Vec::new(),
             log_tail: Vec::new(),
         }
+    }
+
+    /// Whether the platform took the program away before its end: it may start anew without a failure being counted.
+    pub fn is_displaced(&self) -> bool {
+        self.code == "displaced"
     }
 
     /// Whether the program was ended by force and said nothing about it.

@@ -93,7 +93,7 @@ impl Sink for Bars {
                 self.end(*op);
                 // a success settles its operation; other ends are settled by an event of their own
                 self.run.inc(u64::from(matches!(ending, Ending::Succeeded { .. })));
-                if matches!(ending, Ending::Lost) || !is_quiet {
+                if matches!(ending, Ending::Lost | Ending::Displaced(_)) || !is_quiet {
                     self.say(words);
                 }
             }

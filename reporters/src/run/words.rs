@@ -63,6 +63,9 @@ pub(crate) fn event_words(plan: &Plan, recorded: &Recorded, remembered: &mut Rem
                         name(op)
                     ));
                 }
+                Ending::Displaced(failure) => {
+                    return Some(format!("displaced {}: {}", name(op), visible(&failure.message)));
+                }
                 Ending::Succeeded { .. } => drop(remembered.endings.remove(op)),
                 Ending::Cancelled => drop(remembered.endings.insert(*op, "stopped".to_owned())),
             }
@@ -73,6 +76,12 @@ pub(crate) fn event_words(plan: &Plan, recorded: &Recorded, remembered: &mut Rem
             let took =
                 remembered.started.remove(op).map(|(since, _)| how_long(at.0 - since.0)).unwrap_or_default();
             format!("succeeded {} in {took}", name(op))
+        }
+        RunEvent::LateEnding { op, attempt, exit } => {
+            format!(
+                "late      {}: attempt {attempt} ended with {exit}; it was given up and is not used",
+                name(op)
+            )
         }
         RunEvent::BackedOff { op, until } => {
             let why = remembered.endings.get(op).cloned().unwrap_or_default();

@@ -1,7 +1,15 @@
 //! How a handler tells whoever launched it how far it is.
 
+#[cfg(feature = "annotations")]
+mod annotation;
+#[cfg(feature = "annotations")]
+mod courier;
 mod log;
 
+#[cfg(feature = "annotations")]
+pub use annotation::{AnnotationReporter, Connecting, PodAnnotations};
+#[cfg(feature = "annotations")]
+pub use courier::{Courier, Delivery};
 pub use log::LogReporter;
 
 use pop_registry::contract::Progress;

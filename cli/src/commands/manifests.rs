@@ -1,0 +1,84 @@
+//! Containers and pods as `pop plan` shows them: what would be created, with nothing contacted.
+
+use crate::error::{CommandError, Kind};
+use crate::inputs::Texts;
+use pop_agenda::{OpIx, Plan, Serves};
+use pop_executor::{RunIdentity, cluster, preview};
+use pop_field_retriever::{LaunchDataWrapper, LaunchType};
+use pop_launchers::{Setting, container_body, pod_manifest};
+use pop_registry::contract::Failure;
+use serde_json::{Value, json};
+use std::path::PathBuf;
+
+/// The name of the run in manifests of a plan.
+const RUN: &str = "preview";
+
+/// Makes the manifests of a plan.
+pub(super) struct Manifests<'p> {
+    plan: &'p Plan,
+    on: LaunchType,
+    identity: RunIdentity,
+    setting: Setting,
+}
+
+impl<'p> Manifests<'p> {
+    pub(super) fn new(
+        plan: &'p Plan,
+        on: LaunchType,
+        texts: &Texts,
+        launch: &dyn LaunchDataWrapper,
+    ) -> Result<Self, CommandError> {
+        let identity = RunIdentity {
+            run: RUN.to_owned(),
+            cid: RUN.to_owned(),
+            logs: PathBuf::from("logs"),
+            home: texts.home.clone(),
+            on,
+        };
+        let setting = Setting {
+            variables: identity.variables(plan),
+            folder: std::env::current_dir()?,
+            home: texts.home.clone(),
+            cluster: cluster(launch)?,
+            ..Setting::default()
+        };
+        Ok(Self { plan, on, identity, setting })
+    }
+
+    /// What an operation becomes: a `container` or a `pod`, or words that say why it is not known yet.
+    pub(super) fn of(&self, op: OpIx) -> Option<(&'static str, Value)> {
+        if matches!(self.plan.operation(op).serves, Serves::Resident(_)) {
+            return None;
+        }
+        let what = match self.on {
+            LaunchType::Local => return None,
+            LaunchType::Docker => "container",
+            LaunchType::Kubernetes => "pod",
+        };
+        Some((what, self.manifest(op).unwrap_or_else(|failure| json!({ "notKnownYet": failure.message }))))
+    }
+
+    fn manifest(&self, op: OpIx) -> Result<Value, Failure> {
+        let (id, order) = preview(self.plan, &self.identity, op)?;
+        match self.on {
+            LaunchType::Kubernetes => pod_manifest(id, &order, &self.setting),
+            _ => container_body(id, &order, &self.setting),
+        }
+    }
+
+    /// All of them: for Docker the bodies of requests, for Kubernetes a list that `kubectl` reads.
+    pub(super) fn list(&self) -> Result<Value, CommandError> {
+        if self.on == LaunchType::Local {
+            let message = "processes have no manifests";
+            return Err(
+                CommandError::new(Kind::Usage, message).hint("add `--on docker` or `--on kubernetes`")
+            );
+        }
+        let operations = self.plan.operations().filter_map(|(op, _)| self.of(op));
+        let items: Vec<Value> = operations.map(|(_, manifest)| manifest).collect();
+        Ok(match self.on {
+            LaunchType::Kubernetes => json!({ "apiVersion": "v1", "kind": "List", "items": items }),
+            _ => Value::Array(items),
+        })
+    }
+}

@@ -1,0 +1,22 @@
+//! How a cluster is reached, as launch data says it: POP's arguments, variables and properties.
+
+use pop_field_retriever::names::property;
+use pop_field_retriever::{FieldName, LaunchDataWrapper, OauthError};
+use pop_launchers::Cluster;
+
+/// How launch data says that a cluster is reached; what it does not say is found as `kubectl` finds it.
+pub fn cluster(launch: &dyn LaunchDataWrapper) -> Result<Cluster, OauthError> {
+    let property = |name| {
+        let found = launch.field(&FieldName::of_property(name)).map(|found| found.value.trim().to_owned());
+        found.filter(|value| !value.is_empty())
+    };
+    let oauth = launch.oauth()?;
+    Ok(Cluster {
+        master_url: property(property::KUBERNETES_MASTER_URL),
+        namespace: property(property::KUBERNETES_NAMESPACE),
+        zone: property(property::KUBERNETES_ZONE),
+        authority: oauth.as_ref().map(|oauth| oauth.cert.value.expose().to_owned()),
+        token: oauth.map(|oauth| oauth.token.value.expose().to_owned()),
+        own_pod: launch.pod_name().map(|found| found.value),
+    })
+}

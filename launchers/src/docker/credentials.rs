@@ -1,0 +1,118 @@
+//! Credentials of private registries, as `docker login` leaves them in the Docker configuration.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bollard::auth::DockerCredentials;
+use serde_json::Value;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// What the name of Docker Hub is in a Docker configuration.
+const HUB: &str = "https://index.docker.io/v1/";
+
+/// The registry that an image is pulled from.
+pub(super) fn registry_of(image: &str) -> &str {
+    let first = image.split_once('/').map(|(first, _)| first);
+    let is_host = |part: &&str| part.contains(['.', ':']) || *part == "localhost";
+    first.filter(is_host).unwrap_or("docker.io")
+}
+
+/// The folder of the Docker configuration: `DOCKER_CONFIG`, or `.docker` at home.
+pub(super) fn config_folder(docker_config: Option<&str>, home: Option<&str>) -> Option<PathBuf> {
+    docker_config.map(PathBuf::from).or_else(|| home.map(|home| Path::new(home).join(".docker")))
+}
+
+/// The credentials for an image's registry, if the configuration has any. Blocks while a credential helper runs.
+pub(super) fn find(folder: &Path, image: &str) -> Option<DockerCredentials> {
+    let text = std::fs::read_to_string(folder.join("config.json")).ok()?;
+    let config: Value = serde_json::from_str(&text).ok()?;
+    let registry = registry_of(image);
+    let names = if registry == "docker.io" { vec![HUB, registry] } else { vec![registry] };
+    names.iter().find_map(|name| {
+        let helper = config["credHelpers"][name].as_str().or_else(|| config["credsStore"].as_str());
+        helper.and_then(|helper| ask(helper, name)).or_else(|| written(&config["auths"], name))
+    })
+}
+
+/// Credentials that stand in the configuration itself.
+fn written(auths: &Value, registry: &str) -> Option<DockerCredentials> {
+    let is_its = |name: &str| {
+        let host = name.trim_start_matches("https://").trim_start_matches("http://");
+        name == registry || host.split('/').next() == Some(registry)
+    };
+    let (_, auth) = auths.as_object()?.iter().find(|(name, _)| is_its(name))?;
+    let token = auth["identitytoken"].as_str().map(str::to_owned);
+    let pair = auth["auth"].as_str().and_then(|text| STANDARD.decode(text).ok());
+    let pair = pair.and_then(|bytes| String::from_utf8(bytes).ok());
+    let (user, password) = pair.as_deref().and_then(|pair| pair.split_once(':')).unzip();
+    (user.is_some() || token.is_some()).then(|| DockerCredentials {
+        username: user.map(str::to_owned),
+        password: password.map(|text| text.trim_end_matches('\0').to_owned()),
+        identitytoken: token,
+        serveraddress: Some(registry.to_owned()),
+        ..DockerCredentials::default()
+    })
+}
+
+/// Asks a credential helper program.
+fn ask(helper: &str, registry: &str) -> Option<DockerCredentials> {
+    let mut child = Command::new(format!("docker-credential-{helper}"))
+        .arg("get")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .ok()?;
+    child.stdin.take()?.write_all(registry.as_bytes()).ok()?;
+    let said = child.wait_with_output().ok().filter(|said| said.status.success())?;
+    let said: Value = serde_json::from_slice(&said.stdout).ok()?;
+    let (user, secret) = (said["Username"].as_str()?, said["Secret"].as_str()?.to_owned());
+    let is_token = user == "<token>";
+    Some(DockerCredentials {
+        username: (!is_token).then(|| user.to_owned()),
+        password: (!is_token).then(|| secret.clone()),
+        identitytoken: is_token.then_some(secret),
+        serveraddress: Some(registry.to_owned()),
+        ..DockerCredentials::default()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn f52_the_registry_is_the_part_of_the_name_that_is_a_host() {
+        for (image, registry) in [
+            ("busybox", "docker.io"),
+            ("media/ffmpeg:7", "docker.io"),
+            ("localhost/x", "localhost"),
+            ("example.org:5000/a/b@sha256:00", "example.org:5000"),
+        ] {
+            assert_eq!(registry_of(image), registry);
+        }
+    }
+
+    #[test]
+    fn f52_credentials_of_docker_login_are_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = serde_json::json!({"auths": {
+            HUB: {"auth": STANDARD.encode("hub:h:1")}, "https://example.org/v2/": {"auth": STANDARD.encode("me:pw")},
+            "token.example.org": {"identitytoken": "t"}, "empty.example.org": {}}});
+        std::fs::write(folder.path().join("config.json"), config.to_string()).unwrap();
+        let found = |image: &str| {
+            let found = find(folder.path(), image)?;
+            Some((
+                found.username.unwrap_or_default(),
+                found.password.or(found.identitytoken).unwrap_or_default(),
+            ))
+        };
+        let pair = |user: &str, secret: &str| Some((user.to_owned(), secret.to_owned()));
+        assert_eq!(found("media/ffmpeg"), pair("hub", "h:1"));
+        assert_eq!(found("example.org/a"), pair("me", "pw"));
+        assert_eq!(found("token.example.org/a"), pair("", "t"));
+        assert_eq!(found("empty.example.org/a"), None);
+        assert_eq!(found("other.example.org/a"), None);
+    }
+}

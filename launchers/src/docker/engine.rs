@@ -1,0 +1,82 @@
+//! The Docker Engine: reached once, asked with a deadline, and given images when it lacks them.
+
+use super::credentials;
+use super::failure::{is_away, not_pulled, platform, unreachable};
+use crate::setting::Setting;
+use crate::tries::Tries;
+use bollard::Docker;
+use bollard::query_parameters::CreateImageOptionsBuilder;
+use futures_util::StreamExt as _;
+use pop_registry::contract::Failure;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How long the Engine may take to answer.
+const CALL: Duration = Duration::from_mins(1);
+/// Where it listens unless `DOCKER_HOST` says otherwise.
+const SOCKET: &str = "unix:///var/run/docker.sock";
+/// The Engine that containers are made by.
+#[derive(Debug)]
+pub(super) struct Engine {
+    pub(super) docker: Docker,
+    /// Whether it can put a small init before programs, which hands signals on and reaps.
+    pub(super) has_init: bool,
+    /// Whether what containers print can be read again.
+    pub(super) keeps_logs: bool,
+    config_folder: Option<PathBuf>,
+}
+
+impl Engine {
+    /// Reaches the Engine.
+    pub(super) async fn reach(setting: &Setting) -> Result<Self, Failure> {
+        let host = setting.surrounding("DOCKER_HOST").unwrap_or(SOCKET);
+        let docker = Docker::connect_with_host(host)
+            .map_err(|error| platform("engine", format!("`{host}` cannot be a Docker Engine: {error}")))?;
+        let docker = docker.with_timeout(CALL).negotiate_version().await.map_err(|error| {
+            let mut failure = unreachable(&error);
+            failure.message = format!("{} (asked at {host})", failure.message);
+            failure
+        })?;
+        let info = docker.info().await.map_err(|error| unreachable(&error))?;
+        let config_folder =
+            credentials::config_folder(setting.surrounding("DOCKER_CONFIG"), setting.surrounding("HOME"));
+        Ok(Self {
+            docker,
+            has_init: info.init_binary.is_some_and(|binary| !binary.is_empty()),
+            keeps_logs: info.logging_driver.as_deref() != Some("none"),
+            config_folder,
+        })
+    }
+
+    /// Pulls an image; what may be otherwise in a while is tried again until `patience` is over.
+    pub(super) async fn pull(&self, image: &str, patience: Option<Duration>) -> Result<(), Failure> {
+        let found = {
+            let (folder, image) = (self.config_folder.clone(), image.to_owned());
+            let find = move || credentials::find(&folder?, &image);
+            tokio::task::spawn_blocking(find).await.ok().flatten()
+        };
+        let has_credentials = found.is_some();
+        let mut tries = Tries::for_as_long_as(patience.or(Some(Duration::ZERO)));
+        loop {
+            // a name without a tag means the latest; otherwise the Engine would pull every tag
+            let name = image.rsplit('/').next().unwrap_or(image);
+            let tag = if name.contains([':', '@']) { "" } else { "latest" };
+            let options = CreateImageOptionsBuilder::default().from_image(image).tag(tag).build();
+            let mut told = Box::pin(self.docker.create_image(Some(options), None, found.clone()));
+            let mut error = None;
+            while let Some(step) = told.next().await {
+                if let Err(failed) = step {
+                    error = Some(failed);
+                    break;
+                }
+            }
+            let Some(error) = error else { return Ok(()) };
+            let failure = not_pulled(image, &error, has_credentials);
+            let may_change = is_away(&error)
+                || matches!(failure.code.as_str(), "image-rate-limited" | "image-pull" | "storage");
+            if !may_change || !tries.next(Duration::ZERO).await {
+                return Err(failure);
+            }
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! What a launcher of containers or pods has in hand: launches that it follows, and ended ones that it keeps.
+
+use crate::port::LaunchId;
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+/// How long what was released may take to go when everything is over.
+const CLOSING: Duration = Duration::from_secs(30);
+
+/// How far a launch is asked to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Asked {
+    /// Not at all.
+    Nothing,
+    /// It is to end by itself, soon.
+    Terminate,
+    /// It is ended.
+    Kill,
+}
+
+/// Launches that are followed, and for each that has ended what is kept of it until it is released.
+#[derive(Debug)]
+pub(crate) struct Followed<Kept> {
+    state: Mutex<State<Kept>>,
+    /// What was released and is on its way out.
+    leaving: Mutex<JoinSet<()>>,
+}
+
+#[derive(Debug)]
+struct State<Kept> {
+    running: HashMap<LaunchId, watch::Sender<Asked>>,
+    kept: HashMap<LaunchId, Kept>,
+}
+
+impl<Kept> Default for Followed<Kept> {
+    fn default() -> Self {
+        let state = State { running: HashMap::new(), kept: HashMap::new() };
+        Self { state: Mutex::new(state), leaving: Mutex::new(JoinSet::new()) }
+    }
+}
+
+impl<Kept> Followed<Kept> {
+    fn state(&self) -> MutexGuard<'_, State<Kept>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A launch is followed from now on; what it is asked is heard by the receiver.
+    pub(crate) fn begin(&self, id: LaunchId) -> watch::Receiver<Asked> {
+        let (sender, receiver) = watch::channel(Asked::Nothing);
+        self.state().running.insert(id, sender);
+        receiver
+    }
+
+    /// A launch is over; what is left of it is kept until it is released.
+    pub(crate) fn end(&self, id: LaunchId, kept: Option<Kept>) {
+        let mut state = self.state();
+        state.running.remove(&id);
+        if let Some(kept) = kept {
+            state.kept.insert(id, kept);
+        }
+    }
+
+    /// Asks a launch to end.
+    pub(crate) fn ask(&self, id: LaunchId, force: bool) {
+        let asked = if force { Asked::Kill } else { Asked::Terminate };
+        if let Some(sender) = self.state().running.get(&id) {
+            sender.send_if_modified(|before| {
+                let is_more = asked > *before;
+                *before = asked.max(*before);
+                is_more
+            });
+        }
+    }
+
+    /// Takes out what was kept of a launch.
+    pub(crate) fn release(&self, id: LaunchId) -> Option<Kept> {
+        self.state().kept.remove(&id)
+    }
+
+    /// Does something that the end waits for.
+    pub(crate) fn leave(&self, doing: impl Future<Output = ()> + Send + 'static) {
+        let mut leaving = self.leaving.lock().unwrap_or_else(PoisonError::into_inner);
+        while leaving.try_join_next().is_some() {}
+        leaving.spawn(doing);
+    }
+
+    /// Waits for everything that is on its way out, for a while.
+    pub(crate) async fn close(&self) {
+        let mut leaving = std::mem::take(&mut *self.leaving.lock().unwrap_or_else(PoisonError::into_inner));
+        // what takes longer is left to whoever comes next
+        timeout(CLOSING, async { while leaving.join_next().await.is_some() {} }).await.ok();
+    }
+}

@@ -1,0 +1,214 @@
+//! The API server: found, reached, and asked again where that can help.
+
+use super::failure::{answer, is_not_found, may_change, platform, refused};
+use crate::setting::{Cluster, Setting};
+use crate::tries::Tries;
+use k8s_openapi::api::core::v1::{Event, Pod, Secret};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use kube::api::{DeleteParams, ListParams, PostParams, Preconditions};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Api, Client, Config, Error};
+use pop_registry::contract::Failure;
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// How long the API server may take to answer.
+const CALL: Duration = Duration::from_mins(1);
+/// How long what was released is tried to be deleted.
+const DELETING: Duration = Duration::from_secs(25);
+
+/// A client of the cluster, and the namespace in which pods are made.
+pub async fn client(cluster: &Cluster) -> Result<(Client, String), Failure> {
+    let unknown = |why: String| platform("cluster", format!("no cluster is known: {why}"));
+    let mut config = match &cluster.master_url {
+        Some(url) => of_address(url, cluster).await.map_err(|error| unknown(error.to_string()))?,
+        None => Config::infer().await.map_err(|error| unknown(error.to_string()))?,
+    };
+    // what can be asked again is known here, with its deadline
+    config.default_retry = false;
+    config.connect_timeout = Some(Duration::from_secs(20));
+    let namespace = cluster.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
+    let client = Client::try_from(config).map_err(|error| refused("connect", &error))?;
+    Ok((client, namespace))
+}
+
+/// The configuration of a cluster that is named by its address.
+async fn of_address(url: &str, cluster: &Cluster) -> Result<Config, kube::config::KubeconfigError> {
+    let authority = cluster.authority.as_deref().map(|pem| {
+        use k8s_openapi::ByteString;
+        // the field holds what a kubeconfig holds: base64
+        serde_json::to_value(ByteString(pem.as_bytes().to_vec())).unwrap_or_default()
+    });
+    let token = cluster.token.clone();
+    let text = serde_json::json!({
+        "apiVersion": "v1", "kind": "Config", "current-context": "pop",
+        "clusters": [{"name": "pop", "cluster": {"server": url, "certificate-authority-data": authority}}],
+        "users": [{"name": "pop", "user": {"token": token}}],
+        "contexts": [{"name": "pop", "context": {"cluster": "pop", "user": "pop"}}],
+    });
+    let kubeconfig = Kubeconfig::from_yaml(&text.to_string())?;
+    Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await
+}
+
+/// The cluster that pods are made in.
+pub(super) struct Server {
+    pub(super) pods: Api<Pod>,
+    secrets: Api<Secret>,
+    events: Api<Event>,
+    /// The pod that this process runs in: what it makes goes with it.
+    pub(super) owner: Option<OwnerReference>,
+}
+
+impl Server {
+    /// Reaches the cluster.
+    pub(super) async fn reach(setting: &Setting) -> Result<Self, Failure> {
+        let (client, namespace) = client(&setting.cluster).await?;
+        let pods: Api<Pod> = Api::namespaced(client.clone(), &namespace);
+        // also shows whether this process may look at pods at all
+        let listed = call(pods.list(&ListParams::default().limit(1))).await;
+        listed.map_err(|error| refused(&format!("list pods of namespace `{namespace}`"), &error))?;
+        let owner = match &setting.cluster.own_pod {
+            Some(name) => owner(&pods, name, setting).await,
+            None => None,
+        };
+        Ok(Self {
+            pods,
+            secrets: Api::namespaced(client.clone(), &namespace),
+            events: Api::namespaced(client, &namespace),
+            owner,
+        })
+    }
+
+    /// Creates a pod, or finds the one of this launch that was created before.
+    pub(super) async fn create(&self, pod: &Pod, tries: &mut Tries) -> Result<Pod, Failure> {
+        let name = pod.metadata.name.as_deref().unwrap_or_default();
+        loop {
+            let error = match call(self.pods.create(&PostParams::default(), pod)).await {
+                Ok(created) => return Ok(created),
+                Err(error) => error,
+            };
+            if answer(&error).is_some_and(|status| status.code == 409) {
+                match call(self.pods.get(name)).await {
+                    Ok(found) if is_same(pod, &found) => return Ok(found),
+                    Ok(_) => {
+                        let message = format!("a pod of somebody else is called `{name}`");
+                        return Err(platform("name-taken", message));
+                    }
+                    Err(_) if tries.next(Duration::ZERO).await => continue,
+                    Err(error) => return Err(refused("get pods", &error)),
+                }
+            }
+            match may_change(&error) {
+                Some(at_least) if tries.next(at_least).await => {}
+                _ => return Err(refused("create pods", &error)),
+            }
+        }
+    }
+
+    /// Makes the Secret of a pod, out of values that only this process has.
+    pub(super) async fn create_secret(
+        &self,
+        pod: &Pod,
+        values: Vec<(String, String)>,
+        tries: &mut Tries,
+    ) -> Result<(), Failure> {
+        let mut secret = Secret { string_data: Some(values.into_iter().collect()), ..Secret::default() };
+        secret.metadata.name.clone_from(&pod.metadata.name);
+        secret.metadata.labels.clone_from(&pod.metadata.labels);
+        secret.metadata.owner_references.clone_from(&pod.metadata.owner_references);
+        loop {
+            let created = call(self.secrets.create(&PostParams::default(), &secret)).await;
+            let Err(error) = created else { return Ok(()) };
+            // made by an earlier process, for the same pod
+            if answer(&error).is_some_and(|status| status.code == 409) {
+                return Ok(());
+            }
+            match may_change(&error) {
+                Some(at_least) if tries.next(at_least).await => {}
+                _ => return Err(refused("create secrets", &error)),
+            }
+        }
+    }
+
+    /// Deletes a pod; one that is gone already is no matter. With a grace its program is asked first.
+    pub(super) async fn delete(
+        &self,
+        name: &str,
+        uid: Option<String>,
+        grace_seconds: Option<u32>,
+    ) -> Result<(), Error> {
+        let params = DeleteParams {
+            grace_period_seconds: grace_seconds,
+            preconditions: uid.map(|uid| Preconditions { uid: Some(uid), resource_version: None }),
+            ..DeleteParams::default()
+        };
+        until_done(|| call(self.pods.delete(name, &params))).await
+    }
+
+    /// Deletes the Secret that was made for a pod.
+    pub(super) async fn delete_secret(&self, name: &str) {
+        // one that is left goes with the executor's pod
+        let params = DeleteParams::default();
+        until_done(|| call(self.secrets.delete(name, &params))).await.ok();
+    }
+
+    /// The events about a pod, oldest first; none if they cannot be had.
+    pub(super) async fn events_of(&self, pod: &Pod) -> Vec<(String, String)> {
+        let Some(uid) = &pod.metadata.uid else { return Vec::new() };
+        let params = ListParams::default().fields(&format!("involvedObject.uid={uid}"));
+        let Ok(listed) = call(self.events.list(&params)).await else { return Vec::new() };
+        let mut events = listed.items;
+        events.sort_by_key(|event| event.last_timestamp.clone().map(|time| time.0));
+        let words = |event: Event| (event.reason.unwrap_or_default(), event.message.unwrap_or_default());
+        events.into_iter().map(words).collect()
+    }
+}
+
+/// Tries until it is done, or there is nothing to be done.
+async fn until_done<T, F: Future<Output = Result<T, Error>>>(
+    mut doing: impl FnMut() -> F,
+) -> Result<(), Error> {
+    let mut tries = Tries::for_as_long_as(Some(DELETING));
+    loop {
+        match doing().await {
+            Ok(_) => return Ok(()),
+            // gone, or another one of that name
+            Err(error) if is_not_found(&error) || answer(&error).is_some_and(|status| status.code == 409) => {
+                return Ok(());
+            }
+            Err(error) => match may_change(&error) {
+                Some(at_least) if tries.next(at_least).await => {}
+                _ => return Err(error),
+            },
+        }
+    }
+}
+
+/// A request with a deadline.
+pub(super) async fn call<T>(request: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    match timeout(CALL, request).await {
+        Ok(answered) => answered,
+        Err(_) => Err(Error::Service("it did not answer in time".into())),
+    }
+}
+
+/// Whether a pod that was found is the one that was to be created.
+fn is_same(wanted: &Pod, found: &Pod) -> bool {
+    let launch = |pod: &Pod| pod.metadata.annotations.as_ref()?.get(crate::port::label::LAUNCH).cloned();
+    launch(found).is_some() && launch(found) == launch(wanted)
+}
+
+/// The own pod as owner: what it owns is deleted with it.
+async fn owner(pods: &Api<Pod>, name: &str, setting: &Setting) -> Option<OwnerReference> {
+    let uid = match setting.surrounding("MY_POD_UID") {
+        Some(uid) => uid.to_owned(),
+        None => call(pods.get(name)).await.ok()?.metadata.uid?,
+    };
+    Some(OwnerReference {
+        api_version: "v1".to_owned(),
+        kind: "Pod".to_owned(),
+        name: name.to_owned(),
+        uid,
+        ..OwnerReference::default()
+    })
+}

@@ -1,0 +1,83 @@
+//! What a cluster refuses or cannot do, as the failure that users see. Pure.
+
+use kube::Error;
+use kube::core::Status;
+use pop_registry::contract::{Blame, Failure};
+use std::time::Duration;
+
+/// A failure that the cluster has to answer for.
+pub(super) fn platform(code: &str, message: impl Into<String>) -> Failure {
+    Failure::new(Blame::Platform, code, message.into())
+}
+
+/// The API server's answer, if it gave one.
+pub(super) fn answer(error: &Error) -> Option<&Status> {
+    match error {
+        Error::Api(status) => Some(status),
+        _ => None,
+    }
+}
+
+/// Whether the API server says that there is no such object.
+pub(super) fn is_not_found(error: &Error) -> bool {
+    answer(error).is_some_and(|status| status.code == 404)
+}
+
+/// Whether the same request may be answered otherwise in a while, and after how long at least.
+pub(super) fn may_change(error: &Error) -> Option<Duration> {
+    let Some(status) = answer(error) else {
+        // it could not be asked, or its answer was cut off
+        let is_lasting =
+            matches!(error, Error::BuildRequest(_) | Error::SerdeError(_) | Error::InferConfig(_));
+        return (!is_lasting).then_some(Duration::ZERO);
+    };
+    let is_quota = status.code == 403 && status.message.contains("exceeded quota");
+    let asked = status.details.as_ref().map_or(0, |details| details.retry_after_seconds);
+    let asked = Duration::from_secs(u64::from(asked));
+    (is_quota || matches!(status.code, 408 | 429 | 500..=599)).then_some(asked)
+}
+
+/// Why a request was not granted.
+pub(super) fn refused(doing: &str, error: &Error) -> Failure {
+    let Some(status) = answer(error) else {
+        return platform("cluster", format!("the cluster cannot be reached to {doing}: {}", root(error)));
+    };
+    let message = &status.message;
+    let said = |code: &str, why: &str| platform(code, format!("{why}: {message}"));
+    let holds = |word: &str| message.contains(word);
+    match status.code {
+        403 if holds("exceeded quota") => said("quota", "the namespace's quota leaves no room for the pod"),
+        403 if holds("violates PodSecurity") => said("pod-security", "the namespace forbids such pods"),
+        403 if holds("is being terminated") => said("namespace", "the namespace is going away"),
+        403 if holds("service account") && holds("not found") => {
+            said("service-account", "the pod's service account is not there")
+        }
+        403 if holds("LimitRange") || holds("maximum") || holds("minimum") => {
+            said("limit-range", "the namespace's limits forbid such a pod")
+        }
+        403 if holds("cannot ") => {
+            let why =
+                format!("the service account of pop lacks a Role that lets it {doing} (deploy/ has one)");
+            said("forbidden", &why)
+        }
+        400 | 403 if holds("admission webhook") => said("admission", "an admission webhook denies the pod"),
+        500 if holds("failed calling webhook") => said("webhook", "an admission webhook does not answer"),
+        404 if holds("namespaces") => said("namespace", "the namespace is not there"),
+        401 => said("unauthorized", "the cluster does not accept the credentials of pop"),
+        403 => said("forbidden", &format!("the cluster does not let pop {doing}")),
+        422 | 400 => {
+            Failure::new(Blame::Handler, "pod-invalid", format!("the cluster refuses the pod: {message}"))
+        }
+        429 => said("cluster-busy", "the cluster is too busy"),
+        code => said("cluster", &format!("the cluster could not {doing} (status {code})")),
+    }
+}
+
+/// The innermost cause: what lies above it says only that there is one.
+fn root(error: &Error) -> String {
+    let mut inner: &dyn std::error::Error = error;
+    while let Some(source) = inner.source() {
+        inner = source;
+    }
+    inner.to_string()
+}

@@ -1,0 +1,223 @@
+//! One pod followed to its end: what the watch sees of it, and its log.
+
+use super::api::Server;
+use super::failure::platform;
+use super::log::{Pieces, Stamped, pieces};
+use super::sight::{Sight, Waiting, of_event, sight};
+use super::watch::Seen;
+use crate::followed::Asked;
+use crate::output::Output;
+use crate::port::{LaunchEvent, Stream};
+use futures_util::StreamExt as _;
+use k8s_openapi::api::core::v1::Pod;
+use pop_registry::contract::{Exit, Failure, PROGRESS, RESULT};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
+
+/// How long the rest of a log may take after its pod's end.
+const DRAIN: Duration = Duration::from_secs(15);
+/// How long a pod that was killed may take to end.
+const KILLED: Duration = Duration::from_mins(1);
+/// How much longer than its grace a pod that somebody deleted may take to go: then its node is lost.
+const NODE_LOST: Duration = Duration::from_mins(1);
+/// The wait before a log that broke off is asked for again.
+const LOG_WAIT: Duration = Duration::from_millis(500);
+
+/// A pod that is followed.
+pub(super) struct Follow<'f> {
+    pub(super) server: Arc<Server>,
+    pub(super) name: &'f str,
+    pub(super) seen: watch::Receiver<Seen>,
+    /// When waiting for the program to start is over.
+    pub(super) pending_until: Option<Instant>,
+}
+
+/// How far a pod was followed.
+struct State {
+    pod: Option<Arc<Pod>>,
+    waiting: Option<Waiting>,
+    is_running: bool,
+    log: Option<Pieces>,
+    stamped: Stamped,
+    end: Option<Result<Exit, Failure>>,
+    /// When it is not followed any longer, whatever it does.
+    until: Option<Instant>,
+}
+
+impl Follow<'_> {
+    /// Follows the pod until its program has ended and its log is read.
+    pub(super) async fn until_end(
+        &mut self,
+        output: &mut Output<'_>,
+        asked: &mut watch::Receiver<Asked>,
+    ) -> Result<Exit, Failure> {
+        let mut state = State {
+            pod: None,
+            waiting: None,
+            is_running: false,
+            log: None,
+            stamped: Stamped::default(),
+            end: None,
+            until: self.pending_until,
+        };
+        // it may have been seen before it is followed
+        self.seen.mark_changed();
+        loop {
+            let due = output.due();
+            tokio::select! {
+                biased;
+                Ok(()) = self.seen.changed() => {
+                    let asked = *asked.borrow();
+                    self.look(&mut state, output, asked).await?;
+                }
+                Ok(()) = asked.changed() => {
+                    let asked = *asked.borrow_and_update();
+                    self.stop(&state, asked);
+                    if !state.is_running && state.end.is_none() {
+                        let why = state.waiting.map(|waiting| format!(" ({})", waiting.message)).unwrap_or_default();
+                        return Err(platform("cancelled", format!("was stopped before its program had started{why}")));
+                    }
+                    if asked == Asked::Kill && state.end.is_none() {
+                        state.until = Some(Instant::now() + KILLED);
+                    }
+                }
+                piece = next(&mut state.log) => match piece {
+                    Some(Ok(piece)) => {
+                        state.stamped.take(&piece, &mut |rest| output.take(Stream::Stdout, rest));
+                        output.say_all().await;
+                    }
+                    // the whole log was read, or it broke off
+                    Some(Err(_)) | None if state.end.is_none() => self.read_on(&mut state, LOG_WAIT),
+                    Some(Err(_)) if state.until.is_some_and(|until| Instant::now() + LOG_WAIT < until) => {
+                        self.read_on(&mut state, LOG_WAIT);
+                    }
+                    _ => break,
+                },
+                () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => output.on_time().await,
+                () = sleep_until(state.until.unwrap_or_else(Instant::now)), if state.until.is_some() => {
+                    if state.end.is_some() {
+                        break;
+                    }
+                    let asked = *asked.borrow();
+                    return Err(self.given_up(&mut state, asked).await);
+                }
+            }
+        }
+        state.end.unwrap_or_else(|| Err(platform("lost", "its pod can no longer be followed")))
+    }
+
+    /// Takes in what the watch saw.
+    async fn look(
+        &mut self,
+        state: &mut State,
+        output: &mut Output<'_>,
+        asked: Asked,
+    ) -> Result<(), Failure> {
+        let Seen { pod, is_gone, trouble } = self.seen.borrow_and_update().clone();
+        if let Some(trouble) = trouble {
+            return Err(trouble);
+        }
+        let Some(pod) = pod else { return Ok(()) };
+        let annotation = |name| pod.metadata.annotations.as_ref().and_then(|all| all.get(name));
+        output.annotate(annotation(PROGRESS), annotation(RESULT));
+        output.say_all().await;
+        state.pod = Some(Arc::clone(&pod));
+        if state.end.is_some() {
+            return Ok(());
+        }
+        match sight(&pod) {
+            Sight::Waiting(waiting) if !is_gone => {
+                if let Some(waiting) = waiting.as_ref().filter(|waiting| waiting.is_final) {
+                    return Err(platform(waiting.code, format!("its pod cannot start: {}", waiting.message)));
+                }
+                state.waiting = waiting.or(state.waiting.take());
+            }
+            Sight::Running if !is_gone => self.begin(state, output).await,
+            Sight::Ended(end) => {
+                let has_run = end.as_ref().map_or_else(|failure| failure.exit.is_some(), |_| true);
+                if has_run {
+                    self.begin(state, output).await;
+                }
+                state.end = Some(end);
+                let patience = if is_gone || state.log.is_none() { Duration::ZERO } else { DRAIN };
+                state.until = Some(Instant::now() + patience);
+                return Ok(());
+            }
+            Sight::Waiting(_) | Sight::Running => {
+                state.end = Some(Err(match asked {
+                    Asked::Nothing => platform("displaced", "its pod was deleted by somebody else"),
+                    _ => platform("cancelled", "its pod was deleted"),
+                }));
+                state.until = Some(Instant::now());
+                return Ok(());
+            }
+        }
+        if pod.metadata.deletion_timestamp.is_some() && asked == Asked::Nothing {
+            let grace = pod.metadata.deletion_grace_period_seconds.unwrap_or_default().max(0) as u64;
+            let until = Instant::now() + Duration::from_secs(grace) + NODE_LOST;
+            state.until = Some(state.until.map_or(until, |earlier| earlier.min(until)));
+        }
+        Ok(())
+    }
+
+    /// The program runs, or has run.
+    async fn begin(&self, state: &mut State, output: &mut Output<'_>) {
+        if !state.is_running {
+            state.is_running = true;
+            state.until = None;
+            output.say(LaunchEvent::Running).await;
+            self.read_on(state, Duration::ZERO);
+        }
+    }
+
+    fn read_on(&self, state: &mut State, after: Duration) {
+        let since = state.stamped.since();
+        state.log = Some(pieces(self.server.pods.clone(), self.name.to_owned(), since, after));
+    }
+
+    /// Has the pod deleted, without waiting for that.
+    fn stop(&self, state: &State, asked: Asked) {
+        let grace_seconds = match asked {
+            Asked::Nothing => return,
+            // what its manifest says; a run that has less patience kills
+            Asked::Terminate => None,
+            // not 0: the pod would be forgotten before its program is dead
+            Asked::Kill => Some(1),
+        };
+        let (server, name) = (Arc::clone(&self.server), self.name.to_owned());
+        let uid = state.pod.as_ref().and_then(|pod| pod.metadata.uid.clone());
+        // if that fails it is asked again, by force, and deleted when it is released
+        tokio::spawn(async move { server.delete(&name, uid, grace_seconds).await.ok() });
+    }
+
+    /// Why the pod is not followed any longer.
+    async fn given_up(&self, state: &mut State, asked: Asked) -> Failure {
+        if state.is_running && asked == Asked::Nothing {
+            return platform("displaced", "its pod was deleted and does not go: its node is lost");
+        }
+        if state.is_running {
+            return platform("lost", format!("pod `{}` was deleted and does not go", self.name));
+        }
+        let mut waiting = state.waiting.clone();
+        if let (None, Some(pod)) = (&waiting, &state.pod) {
+            let events = self.server.events_of(pod).await;
+            waiting = events.iter().rev().find_map(|(reason, message)| of_event(reason, message));
+        }
+        match waiting {
+            Some(waiting) => {
+                platform(waiting.code, format!("its pod did not start in time: {}", waiting.message))
+            }
+            None => platform("pending", "its pod did not start in time, and the cluster does not say why"),
+        }
+    }
+}
+
+/// The next piece of a log; never, while there is none.
+async fn next(log: &mut Option<Pieces>) -> Option<Result<Vec<u8>, kube::Error>> {
+    match log {
+        Some(log) => log.next().await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,166 @@
+//! The log of a pod, which the API server gives with a time stamp before each line; read on after it broke off.
+
+use super::manifest::MAIN;
+use futures_util::io::{AsyncBufRead, AsyncBufReadExt as _};
+use futures_util::stream::BoxStream;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::jiff::Timestamp;
+use kube::api::LogParams;
+use kube::{Api, Error};
+use std::pin::Pin;
+use std::time::Duration;
+
+/// The longest time stamp, with the space behind it.
+const LONGEST_STAMP: usize = 40;
+
+/// Pieces of a log, in order.
+pub(super) type Pieces = BoxStream<'static, Result<Vec<u8>, Error>>;
+
+/// The log of a pod from a time on, asked for after a while.
+pub(super) fn pieces(api: Api<Pod>, name: String, since: Option<Timestamp>, after: Duration) -> Pieces {
+    let open = async move {
+        tokio::time::sleep(after).await;
+        let params = LogParams {
+            container: Some(MAIN.to_owned()),
+            follow: true,
+            timestamps: true,
+            since_time: since,
+            ..LogParams::default()
+        };
+        let reader = api.log_stream(&name, &params).await?;
+        Ok::<_, Error>(stream::unfold(Box::pin(reader), next_piece))
+    };
+    stream::once(open).try_flatten().boxed()
+}
+
+async fn next_piece<R: AsyncBufRead>(
+    mut reader: Pin<Box<R>>,
+) -> Option<(Result<Vec<u8>, Error>, Pin<Box<R>>)> {
+    match reader.as_mut().fill_buf().await.map(<[u8]>::to_vec) {
+        Ok(piece) if piece.is_empty() => None,
+        Ok(piece) => {
+            reader.as_mut().consume_unpin(piece.len());
+            Some((Ok(piece), reader))
+        }
+        Err(error) => Some((Err(Error::ReadEvents(error)), reader)),
+    }
+}
+
+/// Takes the time stamps off a log, and leaves out the lines that were read before.
+#[derive(Debug, Default)]
+pub(super) struct Stamped {
+    /// The beginning of a line whose stamp is not whole yet.
+    held: Vec<u8>,
+    is_in_line: bool,
+    is_left_out: bool,
+    /// The stamp of the last line, and how many lines bear it.
+    last: Option<(Timestamp, usize)>,
+    /// How many lines with that stamp are to be left out.
+    again: usize,
+}
+
+impl Stamped {
+    /// From when on a log is to be asked for that goes on where this one broke off; what was read comes again first.
+    pub(super) fn since(&mut self) -> Option<Timestamp> {
+        self.held.clear();
+        self.is_in_line = false;
+        self.again = self.last.map_or(0, |(_, count)| count);
+        self.last.map(|(stamp, _)| stamp)
+    }
+
+    /// Takes a piece; what is to be read goes to `rest`.
+    pub(super) fn take(&mut self, piece: &[u8], rest: &mut impl FnMut(&[u8])) {
+        for part in piece.split_inclusive(|byte| *byte == b'\n') {
+            let ends = part.last() == Some(&b'\n');
+            if self.is_in_line {
+                if !self.is_left_out {
+                    rest(part);
+                }
+            } else {
+                self.held.extend_from_slice(part);
+                let space = self.held.iter().position(|byte| *byte == b' ');
+                if space.is_some() || ends || self.held.len() > LONGEST_STAMP {
+                    self.begin_line(space, rest);
+                }
+            }
+            if ends {
+                self.is_in_line = false;
+            }
+        }
+    }
+
+    fn begin_line(&mut self, space: Option<usize>, rest: &mut impl FnMut(&[u8])) {
+        let held = std::mem::take(&mut self.held);
+        let (stamp, line) = match space {
+            Some(at) => (&held[..at], &held[at + 1..]),
+            None => (held.as_slice().trim_ascii_end(), &held[held.trim_ascii_end().len()..]),
+        };
+        let stamp = std::str::from_utf8(stamp).ok().and_then(|text| text.parse::<Timestamp>().ok());
+        self.is_in_line = true;
+        self.is_left_out = match (stamp, &mut self.last) {
+            // no stamp after all: it is all line
+            (None, _) => {
+                rest(&held);
+                self.is_left_out = false;
+                return;
+            }
+            (Some(stamp), Some((last, _))) if stamp < *last => true,
+            (Some(stamp), Some((last, count))) if stamp == *last => {
+                let is_again = self.again > 0;
+                self.again = self.again.saturating_sub(1);
+                *count += usize::from(!is_again);
+                is_again
+            }
+            (Some(stamp), last) => {
+                self.again = 0;
+                *last = Some((stamp, 1));
+                false
+            }
+        };
+        if !self.is_left_out {
+            rest(line);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(stamped: &mut Stamped, text: &str, at: usize) -> String {
+        let mut out = Vec::new();
+        for piece in text.as_bytes().chunks(at) {
+            stamped.take(piece, &mut |rest| out.extend_from_slice(rest));
+        }
+        String::from_utf8(out).unwrap()
+    }
+
+    const LOG: &str = "2026-01-02T03:04:05.000000001Z one\n2026-01-02T03:04:05.000000002Z two words\n\
+        2026-01-02T03:04:05.000000002Z three\n2026-01-02T03:04:05.000000003Z \n2026-01-02T03:04:06Z end";
+
+    #[test]
+    fn f67_time_stamps_are_taken_off_however_the_log_is_cut() {
+        for at in 1..LOG.len() {
+            assert_eq!(read(&mut Stamped::default(), LOG, at), "one\ntwo words\nthree\n\nend", "{at}");
+        }
+    }
+
+    #[test]
+    fn f67_a_log_that_broke_off_goes_on_without_a_line_twice_or_missing() {
+        let ends: Vec<usize> = LOG.match_indices('\n').map(|(at, _)| at + 1).collect();
+        for end in ends {
+            let mut stamped = Stamped::default();
+            let before = read(&mut stamped, &LOG[..end], 7);
+            stamped.since().unwrap();
+            let after = read(&mut stamped, LOG, 11);
+            assert_eq!(before + &after, "one\ntwo words\nthree\n\nend", "cut at {end}");
+        }
+    }
+
+    #[test]
+    fn a_log_without_time_stamps_is_read_as_it_is() {
+        let text = format!("plain\n{}\n", "x".repeat(100));
+        assert_eq!(read(&mut Stamped::default(), &text, 9), text);
+    }
+}

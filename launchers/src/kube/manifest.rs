@@ -1,0 +1,236 @@
+//! The pod of an order: what the API server is asked to create. Pure.
+
+use super::volumes::{mounts, volumes};
+use crate::object_name::object_name;
+use crate::port::{LaunchId, LaunchOrder, Program, label};
+use crate::setting::Setting;
+use k8s_openapi::api::core::v1::{
+    Affinity, Container, EnvVar, EnvVarSource, HTTPGetAction, NodeAffinity, NodeSelectorRequirement,
+    NodeSelectorTerm, ObjectFieldSelector, Pod, PodSpec, PreferredSchedulingTerm, Probe,
+    ResourceRequirements, SecretKeySelector, SecurityContext, Toleration,
+};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use pop_registry::contract::{Blame, Failure};
+use pop_registry::{AliveCheck, PodConfig, Taints};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// The container whose end is that of its pod; what others a cluster puts beside it do not count.
+pub(super) const MAIN: &str = "handler";
+/// The label and the taint of nodes that are kept for some pods.
+const DEDICATED: &str = "dedicated";
+/// How much longer than its time limit a pod may live: pop itself ends it before, unless pop is gone.
+const BEYOND_LIMIT_SECONDS: i64 = 120;
+/// How long a container may take from SIGTERM to SIGKILL; a run asks for less by killing.
+const GRACE_SECONDS: i64 = 60;
+
+/// The manifest of an order's pod, as JSON; nothing is contacted.
+pub fn pod_manifest(
+    id: LaunchId,
+    order: &LaunchOrder,
+    setting: &Setting,
+) -> Result<serde_json::Value, Failure> {
+    let mut manifest = serde_json::to_value(pod(id, order, setting, None)?).unwrap_or_default();
+    manifest["apiVersion"] = "v1".into();
+    manifest["kind"] = "Pod".into();
+    Ok(manifest)
+}
+
+/// The name of an order's pod.
+pub(super) fn pod_name(order: &LaunchOrder) -> String {
+    object_name(order.program.prefix(), &order.name)
+}
+
+/// The pod of an order.
+pub(super) fn pod(
+    id: LaunchId,
+    order: &LaunchOrder,
+    setting: &Setting,
+    owner: Option<OwnerReference>,
+) -> Result<Pod, Failure> {
+    let program = &order.program;
+    let standard = Arc::new(PodConfig::default());
+    let config = program.pod.as_ref().unwrap_or(&standard);
+    let image = program.image.clone().or_else(|| config.image.clone()).ok_or_else(|| {
+        let message =
+            "it has no image, and a pod needs one: `image` of the payload, or `podConfig.imageName`";
+        Failure::new(Blame::Handler, "image-name", message)
+    })?;
+    if let Some(file) = program.files.first() {
+        let message = format!(
+            "its payload is too long for a pod's variables; large data belong into storage that pods reach \
+             (it would have been handed on as {})",
+            file.file_name().unwrap_or_default().display()
+        );
+        return Err(Failure::new(Blame::Handler, "payload", message));
+    }
+    let name = pod_name(order);
+    let container = Container {
+        name: MAIN.to_owned(),
+        image: Some(image),
+        image_pull_policy: Some(if config.pull_always { "Always" } else { "IfNotPresent" }.to_owned()),
+        command: (!program.argv.is_empty()).then(|| program.argv.clone()),
+        args: (!config.arguments.is_empty()).then(|| config.arguments.clone()),
+        working_dir: program.working_directory.as_ref().map(|path| path.to_string_lossy().into_owned()),
+        env: Some(environment(program, config, setting, &name)),
+        resources: Some(resources(program, config)),
+        security_context: config
+            .privileged
+            .then(|| SecurityContext { privileged: Some(true), ..SecurityContext::default() }),
+        volume_mounts: Some(mounts(config)).filter(|mounts| !mounts.is_empty()),
+        liveness_probe: config.alive_check.as_ref().and_then(probe),
+        ..Container::default()
+    };
+    let zone = setting.cluster.zone.as_ref();
+    Ok(Pod {
+        metadata: ObjectMeta {
+            labels: Some(labels(id, order, config, &name)),
+            annotations: Some(annotations(order)),
+            owner_references: owner.map(|owner| vec![owner]),
+            name: Some(name),
+            ..ObjectMeta::default()
+        },
+        spec: Some(PodSpec {
+            containers: vec![container],
+            restart_policy: Some("Never".to_owned()),
+            service_account_name: config.service_account.clone(),
+            volumes: Some(volumes(config)).filter(|volumes| !volumes.is_empty()),
+            node_selector: zone.map(|zone| BTreeMap::from([(zone.clone(), "true".to_owned())])),
+            affinity: config.taints.as_ref().map(prefers),
+            tolerations: config.taints.as_ref().map(|taints| vec![tolerates(taints)]),
+            active_deadline_seconds: order.limit.map(|limit| {
+                limit.as_secs().cast_signed().saturating_add(GRACE_SECONDS + BEYOND_LIMIT_SECONDS)
+            }),
+            termination_grace_period_seconds: Some(GRACE_SECONDS),
+            enable_service_links: Some(false),
+            ..PodSpec::default()
+        }),
+        status: None,
+    })
+}
+
+/// Labels hold what is searched for, in the letters that labels have; the full words stand in annotations.
+fn labels(id: LaunchId, order: &LaunchOrder, config: &PodConfig, name: &str) -> BTreeMap<String, String> {
+    let run = order.labels.iter().find(|(key, _)| key == label::RUN).map(|(_, run)| run.as_str());
+    let own = [
+        ("app", config.name_prefix.as_deref().unwrap_or("pop")),
+        ("EXTERNAL_ID", name),
+        ("EXTERNAL_GROUP_ID", run.unwrap_or(name)),
+        (label::LAUNCH_ID, &id.0.to_string()),
+        (label::REAP, &order.program.is_reaped().to_string()),
+    ]
+    .map(|(key, value)| (key.to_owned(), value.to_owned()));
+    let all = own.into_iter().chain(order.labels.iter().cloned()).chain(config.labels.iter().cloned());
+    all.map(|(key, value)| (key, label_value(&value))).collect()
+}
+
+fn annotations(order: &LaunchOrder) -> BTreeMap<String, String> {
+    let launch = (label::LAUNCH.to_owned(), order.name.clone());
+    order.labels.iter().filter(|(key, _)| key == label::OPERATION).cloned().chain([launch]).collect()
+}
+
+/// A text as the value of a label: other letters become `-`, and it is cut.
+pub(super) fn label_value(text: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    let value: String = text.chars().map(|c| if is_plain(c) { c } else { '-' }).take(63).collect();
+    value.trim_matches(|c: char| !c.is_ascii_alphanumeric()).to_owned()
+}
+
+/// The environment; of a name given twice the last value counts.
+fn environment(program: &Program, config: &PodConfig, setting: &Setting, name: &str) -> Vec<EnvVar> {
+    let field = |variable: &str, path: &str| {
+        let field = ObjectFieldSelector { field_path: path.to_owned(), api_version: None };
+        let from = EnvVarSource { field_ref: Some(field), ..EnvVarSource::default() };
+        EnvVar { name: variable.to_owned(), value: None, value_from: Some(from) }
+    };
+    let own = [
+        field("MY_POD_NAME", "metadata.name"),
+        field("MY_POD_NAMESPACE", "metadata.namespace"),
+        field("MY_POD_UID", "metadata.uid"),
+        field("MY_POD_IP", "status.podIP"),
+    ];
+    let plain = setting.variables.iter().chain(&config.env_vars).chain(&program.env);
+    let plain = plain.map(|(name, value)| EnvVar {
+        name: name.clone(),
+        value: Some(value.clone()),
+        value_from: None,
+    });
+    let secrets = program.secrets.iter().map(|secret| {
+        let (object, key) = match &secret.source.in_cluster {
+            Some(known) => (known.name.clone(), known.key.clone()),
+            // pop makes one for the pod, called as the pod is
+            None => (name.to_owned(), secret.variable.clone()),
+        };
+        let selector = SecretKeySelector { name: object, key, optional: None };
+        let from = EnvVarSource { secret_key_ref: Some(selector), ..EnvVarSource::default() };
+        EnvVar { name: secret.variable.clone(), value: None, value_from: Some(from) }
+    });
+    let mut all: Vec<EnvVar> = Vec::new();
+    for variable in own.into_iter().chain(plain).chain(secrets) {
+        match all.iter_mut().find(|known| known.name == variable.name) {
+            Some(known) => *known = variable,
+            None => all.push(variable),
+        }
+    }
+    all
+}
+
+fn resources(program: &Program, config: &PodConfig) -> ResourceRequirements {
+    let amounts = |cpu: Option<String>, memory: Option<String>| {
+        let amounts = [("cpu", cpu), ("memory", memory)];
+        let amounts =
+            amounts.into_iter().filter_map(|(name, amount)| Some((name.to_owned(), Quantity(amount?))));
+        Some(amounts.collect::<BTreeMap<_, _>>()).filter(|amounts| !amounts.is_empty())
+    };
+    let cpu = |own: Option<_>| program.cpu.or(own).map(|cpu| cpu.to_string());
+    let memory = |own: Option<_>| program.memory.or(own).map(|memory| memory.to_string());
+    ResourceRequirements {
+        requests: amounts(cpu(config.cpu_request), memory(config.memory_request)),
+        limits: amounts(cpu(config.cpu_limit), memory(config.memory_limit)),
+        claims: None,
+    }
+}
+
+fn prefers(taints: &Taints) -> Affinity {
+    let requirement = NodeSelectorRequirement {
+        key: DEDICATED.to_owned(),
+        operator: "In".to_owned(),
+        values: Some(vec![taints.selector.clone()]),
+    };
+    let preference = NodeSelectorTerm { match_expressions: Some(vec![requirement]), match_fields: None };
+    let preferred = PreferredSchedulingTerm { weight: 40, preference };
+    let node_affinity = NodeAffinity {
+        preferred_during_scheduling_ignored_during_execution: Some(vec![preferred]),
+        ..NodeAffinity::default()
+    };
+    Affinity { node_affinity: Some(node_affinity), ..Affinity::default() }
+}
+
+fn tolerates(taints: &Taints) -> Toleration {
+    Toleration {
+        key: Some(DEDICATED.to_owned()),
+        operator: Some("Equal".to_owned()),
+        value: Some(taints.toleration.clone()),
+        effect: Some("NoSchedule".to_owned()),
+        ..Toleration::default()
+    }
+}
+
+/// Asks the page of whoever started the pod. The kubelet asks, so that the image needs no `curl`.
+fn probe(check: &AliveCheck) -> Option<Probe> {
+    let host = check.host.clone().filter(|_| check.linking)?;
+    Some(Probe {
+        http_get: Some(HTTPGetAction {
+            host: Some(host),
+            path: Some(check.path.clone()),
+            port: IntOrString::Int(i32::from(check.port)),
+            ..HTTPGetAction::default()
+        }),
+        period_seconds: Some(check.interval.as_secs().max(1) as i32),
+        failure_threshold: Some(check.failure_threshold.cast_signed()),
+        timeout_seconds: Some(3),
+        ..Probe::default()
+    })
+}

@@ -1,0 +1,79 @@
+//! The volumes of a pod and where they are mounted. Pure.
+
+use k8s_openapi::api::core::v1::{
+    ConfigMapVolumeSource, EmptyDirVolumeSource, HostPathVolumeSource, KeyToPath, NFSVolumeSource, Volume,
+    VolumeMount,
+};
+use pop_registry::{ConfigMapSetting, PodConfig};
+
+/// Where an empty folder is put for dumps.
+const DUMPS: &str = "/app/dumps";
+/// What that volume is called.
+const DUMPS_NAME: &str = "log";
+
+/// The volumes that a configuration asks for.
+pub(super) fn volumes(config: &PodConfig) -> Vec<Volume> {
+    all(config).into_iter().map(|(volume, _)| volume).collect()
+}
+
+/// Where they are mounted.
+pub(super) fn mounts(config: &PodConfig) -> Vec<VolumeMount> {
+    all(config).into_iter().flat_map(|(_, mounts)| mounts).collect()
+}
+
+fn all(config: &PodConfig) -> Vec<(Volume, Vec<VolumeMount>)> {
+    let mut all = Vec::new();
+    // one that names no config map has nothing to mount
+    for setting in config.config_maps.iter().filter(|setting| setting.config_map_name.is_some()) {
+        let volume = Volume {
+            name: setting.volume_name.clone(),
+            config_map: Some(config_map(setting)),
+            ..Volume::default()
+        };
+        all.push((volume, vec![mount(&setting.volume_name, &setting.mount_path, true)]));
+    }
+    for (index, nfs) in config.nfs.iter().enumerate() {
+        let name = format!("nfs-{index}");
+        let source = NFSVolumeSource {
+            server: nfs.server.clone(),
+            path: nfs.path.clone(),
+            read_only: Some(nfs.read_only),
+        };
+        let mounts = nfs.mount_paths.iter().map(|path| mount(&name, path, nfs.read_only)).collect();
+        all.push((Volume { name: name.clone(), nfs: Some(source), ..Volume::default() }, mounts));
+    }
+    for (index, host_path) in config.host_paths.iter().enumerate() {
+        let name = format!("host-{index}");
+        let source = HostPathVolumeSource { path: host_path.path.clone(), type_: None };
+        let mounts = vec![mount(&name, &host_path.mount_path, host_path.read_only)];
+        all.push((Volume { name: name.clone(), host_path: Some(source), ..Volume::default() }, mounts));
+    }
+    if config.empty_dir_logging {
+        let volume = Volume {
+            name: DUMPS_NAME.to_owned(),
+            empty_dir: Some(EmptyDirVolumeSource::default()),
+            ..Volume::default()
+        };
+        all.push((volume, vec![mount(DUMPS_NAME, DUMPS, false)]));
+    }
+    all
+}
+
+fn config_map(setting: &ConfigMapSetting) -> ConfigMapVolumeSource {
+    let items =
+        setting.keys.iter().map(|(key, path)| KeyToPath { key: key.clone(), path: path.clone(), mode: None });
+    ConfigMapVolumeSource {
+        name: setting.config_map_name.clone().unwrap_or_default(),
+        items: Some(items.collect::<Vec<_>>()).filter(|items| !items.is_empty()),
+        ..ConfigMapVolumeSource::default()
+    }
+}
+
+fn mount(name: &str, path: &str, read_only: bool) -> VolumeMount {
+    VolumeMount {
+        name: name.to_owned(),
+        mount_path: path.to_owned(),
+        read_only: read_only.then_some(true),
+        ..VolumeMount::default()
+    }
+}

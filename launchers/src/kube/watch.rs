@@ -1,0 +1,147 @@
+//! The one watch over all pods of a launcher: what it sees is told to whoever follows a pod.
+
+use super::failure::{answer, refused};
+use super::sight::{Sight, sight};
+use crate::port::{LaunchEvent, LaunchId, Launched};
+use futures_util::StreamExt as _;
+use k8s_openapi::api::core::v1::Pod;
+use kube::Api;
+use kube::runtime::WatchStreamExt as _;
+use kube::runtime::watcher::{self, Event, watcher};
+use pop_registry::contract::{Exit, Failure};
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::{mpsc, watch};
+
+/// How long one request of the watch lives, in seconds: a connection that died in silence is noticed then.
+const REQUEST_SECONDS: u32 = 120;
+
+/// What was last seen of a pod.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Seen {
+    pub(super) pod: Option<Arc<Pod>>,
+    /// Whether it exists no more.
+    pub(super) is_gone: bool,
+    /// Why nothing can be seen.
+    pub(super) trouble: Option<Failure>,
+}
+
+/// The pods of a launcher.
+#[derive(Debug, Default)]
+pub(super) struct Pods {
+    followed: Mutex<HashMap<String, watch::Sender<Seen>>>,
+    /// Pods whose launch was given up: their end is said when it is seen after all.
+    given_up: Mutex<HashMap<String, (LaunchId, mpsc::Sender<Launched>)>>,
+}
+
+impl Pods {
+    /// Follows the pod of a name, from before it is created.
+    pub(super) fn follow(&self, name: &str) -> watch::Receiver<Seen> {
+        let mut followed = self.followed();
+        let sender = followed.entry(name.to_owned()).or_insert_with(|| watch::channel(Seen::default()).0);
+        sender.subscribe()
+    }
+
+    /// Follows a pod no more; given somebody to tell, its end is still looked for.
+    pub(super) fn forget(&self, name: &str, late: Option<(LaunchId, mpsc::Sender<Launched>)>) {
+        self.followed().remove(name);
+        if let Some(late) = late {
+            self.given_up().insert(name.to_owned(), late);
+        }
+    }
+
+    /// Whether somebody follows the pod.
+    pub(super) fn is_followed(&self, name: &str) -> bool {
+        self.followed().contains_key(name)
+    }
+
+    fn followed(&self) -> MutexGuard<'_, HashMap<String, watch::Sender<Seen>>> {
+        self.followed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn given_up(&self) -> MutexGuard<'_, HashMap<String, (LaunchId, mpsc::Sender<Launched>)>> {
+        self.given_up.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Watches the pods that a selector of labels means, for ever.
+    pub(super) async fn watch(self: Arc<Self>, api: Api<Pod>, selector: String) {
+        let config = watcher::Config::default().labels(&selector).timeout(REQUEST_SECONDS);
+        let mut events = watcher(api, config).default_backoff().boxed();
+        // what a new list does not have any more was deleted while nobody looked
+        let mut listed = HashSet::new();
+        while let Some(event) = events.next().await {
+            match event {
+                Ok(Event::Apply(pod)) => self.see(pod, false).await,
+                Ok(Event::Delete(pod)) => self.see(pod, true).await,
+                Ok(Event::Init) => listed.clear(),
+                Ok(Event::InitApply(pod)) => {
+                    listed.extend(pod.metadata.name.clone());
+                    self.see(pod, false).await;
+                }
+                Ok(Event::InitDone) => self.see_gone(&listed),
+                Err(error) => self.see_trouble(&error),
+            }
+        }
+    }
+
+    async fn see(&self, pod: Pod, is_gone: bool) {
+        let name = pod.metadata.name.clone().unwrap_or_default();
+        let pod = Arc::new(pod);
+        if let Some(sender) = self.followed().get(&name) {
+            let seen = Seen { pod: Some(Arc::clone(&pod)), is_gone, trouble: None };
+            sender.send_if_modified(|before| {
+                // another pod of this name, or an older state of this one, tells nothing
+                let is_news = !before.is_gone;
+                if is_news {
+                    *before = seen;
+                }
+                is_news
+            });
+        }
+        let exit = match sight(&pod) {
+            Sight::Ended(Ok(exit)) => Some(exit),
+            Sight::Ended(Err(failure)) => failure.exit,
+            Sight::Waiting(_) | Sight::Running => None,
+        };
+        let late = self.given_up().remove_entry(&name);
+        if let Some((name, (id, events))) = late {
+            match exit {
+                Some(exit) => say_late(id, exit, &events).await,
+                None if is_gone => {}
+                None => drop(self.given_up().insert(name, (id, events))),
+            }
+        }
+    }
+
+    fn see_gone(&self, listed: &HashSet<String>) {
+        for (name, sender) in &*self.followed() {
+            // one that was never seen may not have been created yet
+            let was_seen = sender.borrow().pod.is_some();
+            if was_seen && !listed.contains(name) {
+                sender.send_modify(|seen| seen.is_gone = true);
+            }
+        }
+        self.given_up().retain(|name, _| listed.contains(name));
+    }
+
+    fn see_trouble(&self, error: &watcher::Error) {
+        let (watcher::Error::InitialListFailed(error)
+        | watcher::Error::WatchStartFailed(error)
+        | watcher::Error::WatchFailed(error)) = error
+        else {
+            return;
+        };
+        // what is forbidden stays so; anything else is tried again by the watch itself
+        if answer(error).is_some_and(|status| matches!(status.code, 401 | 403)) {
+            let failure = refused("list and watch pods", error);
+            for sender in self.followed().values() {
+                sender.send_modify(|seen| seen.trouble = Some(failure.clone()));
+            }
+        }
+    }
+}
+
+/// Says how a launch ended that had been given up.
+pub(super) async fn say_late(id: LaunchId, exit: Exit, events: &mpsc::Sender<Launched>) {
+    events.send(Launched { id, event: LaunchEvent::Late(exit) }).await.ok();
+}

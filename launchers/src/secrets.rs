@@ -1,0 +1,156 @@
+//! The values of secrets: read at each launch anew, and remembered so that they are shown nowhere.
+
+use pop_registry::contract::{Blame, Failure};
+use pop_registry::{LocalSecret, Mask, Secret};
+use std::collections::{BTreeSet, HashMap};
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Where values of secrets are found, and which are known so far.
+#[derive(Clone, Default)]
+pub struct Secrets {
+    /// Those variables of this process that some secret is read from.
+    variables: Arc<HashMap<String, String>>,
+    withheld: Arc<BTreeSet<String>>,
+    home: Option<PathBuf>,
+    hidden: Arc<Mutex<Hidden>>,
+}
+
+#[derive(Default)]
+struct Hidden {
+    values: BTreeSet<String>,
+    mask: Mask,
+}
+
+impl Secrets {
+    /// The secrets of a run. Variables that they are read from are not handed on to programs that do not name them.
+    pub fn new(all: &[Secret], surroundings: &[(OsString, OsString)], home: Option<PathBuf>) -> Self {
+        let names = all.iter().filter_map(|secret| match &secret.source.local {
+            Some(LocalSecret::Env(name)) => Some(name.clone()),
+            _ => None,
+        });
+        let withheld: BTreeSet<String> = names.collect();
+        let variables = surroundings.iter().filter_map(|(name, value)| {
+            let name = name.to_str().filter(|name| withheld.contains(*name))?;
+            Some((name.to_owned(), value.to_str()?.to_owned()))
+        });
+        let secrets = Self {
+            variables: Arc::new(variables.collect()),
+            withheld: Arc::new(withheld),
+            home,
+            hidden: Arc::default(),
+        };
+        for secret in all {
+            // what cannot be read yet is told when it is needed
+            secrets.values(std::slice::from_ref(secret)).ok();
+        }
+        secrets
+    }
+
+    /// Whether a variable of this process is not handed on.
+    pub fn withholds(&self, name: &str) -> bool {
+        self.withheld.contains(name)
+    }
+
+    /// The values of some secrets as they are now, by the names of their variables.
+    pub fn values(&self, secrets: &[Secret]) -> Result<Vec<(String, String)>, Failure> {
+        let read = secrets.iter().map(|secret| {
+            let value = self.value(secret).map_err(|why| {
+                Failure::new(Blame::Platform, "secret", format!("secret `{}`: {why}", secret.variable))
+            })?;
+            Ok((secret.variable.clone(), value))
+        });
+        let values: Vec<(String, String)> = read.collect::<Result<_, Failure>>()?;
+        self.hide(values.iter().map(|(_, value)| value));
+        Ok(values)
+    }
+
+    fn value(&self, secret: &Secret) -> Result<String, String> {
+        let value = match &secret.source.local {
+            None => {
+                return Err("it is a Secret of the cluster only; give `fromEnv` or `fromFile` too".to_owned());
+            }
+            Some(LocalSecret::Env(name)) => self
+                .variables
+                .get(name)
+                .cloned()
+                .ok_or_else(|| format!("the variable `{name}` is not set"))?,
+            Some(LocalSecret::File(path)) => {
+                let path = self.home.clone().unwrap_or_default().join(path);
+                let text = std::fs::read_to_string(&path);
+                let text =
+                    text.map_err(|error| format!("the file `{}` cannot be read: {error}", path.display()))?;
+                let text = text.strip_suffix('\n').unwrap_or(&text);
+                text.strip_suffix('\r').unwrap_or(text).to_owned()
+            }
+        };
+        if value.len() < Mask::SHORTEST {
+            return Err(format!("its value is shorter than {} bytes and cannot be hidden", Mask::SHORTEST));
+        }
+        Ok(value)
+    }
+
+    fn hide<'v>(&self, values: impl Iterator<Item = &'v String>) {
+        let mut hidden = self.hidden();
+        let before = hidden.values.len();
+        hidden.values.extend(values.cloned());
+        if hidden.values.len() > before {
+            hidden.mask = Mask::new(hidden.values.iter().cloned());
+        }
+    }
+
+    /// Hides every value that is known so far.
+    pub fn mask(&self) -> Mask {
+        self.hidden().mask.clone()
+    }
+
+    fn hidden(&self) -> MutexGuard<'_, Hidden> {
+        self.hidden.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pop_registry::SecretSource;
+
+    fn secret(variable: &str, local: Option<LocalSecret>) -> Secret {
+        Secret { variable: variable.to_owned(), source: SecretSource { in_cluster: None, local } }
+    }
+
+    #[test]
+    fn f47_a_secret_is_read_anew_each_time_and_every_value_stays_hidden() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("token");
+        std::fs::write(&file, "first-value\n").unwrap();
+        let all = [
+            secret("A", Some(LocalSecret::File("token".to_owned()))),
+            secret("B", Some(LocalSecret::Env("OUTER".to_owned()))),
+        ];
+        let surroundings = [("OUTER".into(), "outer-value".into()), ("OTHER".into(), "x".into())];
+        let secrets = Secrets::new(&all, &surroundings, Some(folder.path().to_owned()));
+        assert_eq!(secrets.values(&all[..1]).unwrap(), [("A".to_owned(), "first-value".to_owned())]);
+        std::fs::write(&file, "second-value").unwrap();
+        assert_eq!(secrets.values(&all[..1]).unwrap()[0].1, "second-value");
+        let mask = secrets.mask();
+        assert_eq!(mask.text("first-value, second-value, outer-value, x"), "***, ***, ***, x");
+        assert!(secrets.withholds("OUTER") && !secrets.withholds("OTHER"));
+    }
+
+    #[test]
+    fn f47_a_secret_that_is_not_there_is_told_by_name() {
+        let says = |local| {
+            let all = [secret("TOKEN", local)];
+            Secrets::new(&all, &[("SHORT".into(), "abc".into())], None).values(&all).unwrap_err().message
+        };
+        let env = |name: &str| Some(LocalSecret::Env(name.to_owned()));
+        assert_eq!(says(env("NONE")), "secret `TOKEN`: the variable `NONE` is not set");
+        assert_eq!(
+            says(env("SHORT")),
+            "secret `TOKEN`: its value is shorter than 4 bytes and cannot be hidden"
+        );
+        assert!(says(None).contains("Secret of the cluster only"));
+        assert!(says(Some(LocalSecret::File("/none".to_owned()))).contains("`/none` cannot be read"));
+    }
+}
