@@ -159,6 +159,14 @@ fn plan_operation(
         if policies.is_empty() { shared } else { Arc::new(types.policies(&handler_type, &policies)) };
     if is_exec {
         ExecPayload::check(&payload, pointer.join("payload"), faults);
+        let has_image = payload.get("image").is_some() || types.catalog.exec_pod().image.is_some();
+        if on != LaunchType::Local && !has_image {
+            let message = format!("operation `{name}` has no image, and {on} starts its command in one");
+            let fault = Fault::value("no-image", pointer.join("payload"), message);
+            faults.push(
+                fault.hint("add `image` to its payload, or `imageName` to the registry's basePodConfig"),
+            );
+        }
     }
     for depends_on in &depends_on {
         let site = Site::Within(depends_on.pointer.clone(), depends_on.name.clone());

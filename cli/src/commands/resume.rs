@@ -8,6 +8,7 @@ use crate::inputs::{launch_data, thaw};
 use crate::ui;
 use pop_agenda::{History, RunOptions, RunOutcome, RunTime, Scheduler};
 use pop_executor::{FileJournal, FolderError, Given, RunFolder, RunIdentity, read_journal, restore};
+use pop_field_retriever::LaunchType;
 use pop_launchers::process::sweep_run;
 use std::sync::Arc;
 
@@ -15,8 +16,6 @@ pub(crate) fn resume(args: &ResumeArgs) -> Result<u8, CommandError> {
     let folder = RunFolder::find(&args.runs.runs, &args.run)?;
     let _lock = folder.lock()?;
     let run = folder.run().to_owned();
-    // what an earlier executor left behind would work against its own next attempt
-    sweep_run(&run);
     let inputs = folder.inputs()?;
     let opened = read_journal(&folder.journal())?;
     let digest = inputs.digest();
@@ -24,6 +23,10 @@ pub(crate) fn resume(args: &ResumeArgs) -> Result<u8, CommandError> {
         return Err(FolderError::InputsChanged { run }.into());
     }
     let (plan, on) = thaw(&inputs)?;
+    if on == LaunchType::Local {
+        // what an earlier executor left behind would work against its own next attempt; containers are taken over
+        sweep_run(&run);
+    }
     let opened = opened.fitting(plan.len(), &folder.journal())?;
     let restored = restore(Arc::new(plan), &opened.events);
     if restored.scheduler.outcome() == Some(RunOutcome::Succeeded) {

@@ -7,6 +7,7 @@ mod conformance;
 mod crash;
 mod described;
 mod disk;
+mod docker;
 mod faults;
 mod handlers;
 mod help;

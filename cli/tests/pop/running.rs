@@ -137,6 +137,13 @@ impl Running {
         ended
     }
 
+    /// Waits until it ends, which it must with this exit code.
+    pub(crate) fn ends(self, code: i32) -> Ended {
+        let ended = self.end();
+        assert_eq!(ended.code, code, "{}", ended.stderr);
+        ended
+    }
+
     /// Ends it as a crash does, and takes nothing more from it.
     pub(crate) fn crash(mut self) {
         self.child.kill().unwrap();

@@ -10,9 +10,12 @@ use futures_util::StreamExt as _;
 use pop_registry::contract::Failure;
 use std::path::PathBuf;
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// How long the Engine may take to answer.
 const CALL: Duration = Duration::from_mins(1);
+/// How long a registry that cannot be reached is asked again.
+const UNREACHABLE: Duration = Duration::from_secs(15);
 /// Where it listens unless `DOCKER_HOST` says otherwise.
 const SOCKET: &str = "unix:///var/run/docker.sock";
 /// The Engine that containers are made by.
@@ -21,8 +24,8 @@ pub(super) struct Engine {
     pub(super) docker: Docker,
     /// Whether it can put a small init before programs, which hands signals on and reaps.
     pub(super) has_init: bool,
-    /// Whether what containers print can be read again.
-    pub(super) keeps_logs: bool,
+    /// How many processors it has; it refuses to promise more.
+    pub(super) processors: Option<i64>,
     config_folder: Option<PathBuf>,
 }
 
@@ -43,7 +46,7 @@ impl Engine {
         Ok(Self {
             docker,
             has_init: info.init_binary.is_some_and(|binary| !binary.is_empty()),
-            keeps_logs: info.logging_driver.as_deref() != Some("none"),
+            processors: info.ncpu.filter(|count| *count > 0),
             config_folder,
         })
     }
@@ -56,7 +59,9 @@ impl Engine {
             tokio::task::spawn_blocking(find).await.ok().flatten()
         };
         let has_credentials = found.is_some();
-        let mut tries = Tries::for_as_long_as(patience.or(Some(Duration::ZERO)));
+        let patience = patience.unwrap_or_default();
+        let mut tries = Tries::for_as_long_as(Some(patience));
+        let hopeful = Instant::now() + patience.min(UNREACHABLE);
         loop {
             // a name without a tag means the latest; otherwise the Engine would pull every tag
             let name = image.rsplit('/').next().unwrap_or(image);
@@ -72,8 +77,12 @@ impl Engine {
             }
             let Some(error) = error else { return Ok(()) };
             let failure = not_pulled(image, &error, has_credentials);
-            let may_change = is_away(&error)
-                || matches!(failure.code.as_str(), "image-rate-limited" | "image-pull" | "storage");
+            let may_change = match failure.code.as_str() {
+                // the registry itself asks for patience
+                "image-rate-limited" => true,
+                "image-pull" | "storage" => Instant::now() < hopeful,
+                _ => is_away(&error),
+            };
             if !may_change || !tries.next(Duration::ZERO).await {
                 return Err(failure);
             }

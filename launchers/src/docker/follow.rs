@@ -19,78 +19,83 @@ use pop_registry::contract::{Blame, Exit, Failure};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 
 /// How long the rest of a log may take after its container's end.
 const DRAIN: Duration = Duration::from_secs(10);
 /// How long an Engine that went away is waited for.
 const AWAY: Duration = Duration::from_mins(10);
+/// How long it may take until a container is gone that somebody ended in order to remove it.
+const REMOVING: Duration = Duration::from_secs(1);
 /// How long a container that was killed may take to end.
 const KILLED: Duration = Duration::from_mins(1);
-/// The length of a time stamp before each piece of a log, and the space behind it.
-const STAMP: usize = 31;
+/// What the Engine's init begins its last words with.
+const INIT_FAILED: &[u8] = b"[FATAL tini (7)";
 
-type Log = BoxStream<'static, Result<LogOutput, Error>>;
+type Pieces = BoxStream<'static, Result<LogOutput, Error>>;
 
-/// A container that was started, and what is known of its log.
+/// A container that is followed, and what was read of its output.
 pub(super) struct Follow {
     engine: Arc<Engine>,
     name: String,
-    log: Log,
-    is_log_over: bool,
-    /// Whether the log broke off and there may be more of it.
-    is_log_cut: bool,
-    /// The time stamp of the last piece that was read, and how many pieces bear it.
-    last: Option<(String, usize)>,
-    /// How many pieces with that stamp are to be left out, for they were read before.
-    again: usize,
+    output: Pieces,
+    /// Whether it comes from the container itself, and not from the log that the Engine keeps of it.
+    is_attached: bool,
+    is_over: bool,
+    /// How many bytes of each stream were taken.
+    taken: [usize; 2],
+    /// How many bytes of each stream are still to be left out, for they were taken before.
+    again: [usize; 2],
     was_away: bool,
+    /// What the init before the program says of a program that it cannot start.
+    not_started: Option<String>,
 }
 
 /// What ended a wait.
 enum Heard {
     Exited(Result<i64, Error>),
-    Log(Option<Result<LogOutput, Error>>),
+    Output(Option<Result<LogOutput, Error>>),
     Asked,
     Due,
     Drained,
 }
 
 impl Follow {
-    /// A container whose log is read from its beginning, if it is kept; else from now on.
-    pub(super) async fn new(engine: Arc<Engine>, name: String) -> Self {
+    /// A container that has not been started: nothing that it prints is missed, and it comes byte for byte.
+    pub(super) async fn attach(engine: Arc<Engine>, name: &str) -> Result<Self, Error> {
+        let options = AttachContainerOptionsBuilder::default().stream(true).stdout(true).stderr(true).build();
+        let AttachContainerResults { output, .. } =
+            engine.docker.attach_container(name, Some(options)).await?;
+        let mut follow = Self::of_log(engine, name);
+        follow.is_attached = true;
+        follow.output = output.boxed();
+        Ok(follow)
+    }
+
+    /// A container that was started before: its output is in the log that the Engine keeps.
+    pub(super) fn of_log(engine: Arc<Engine>, name: &str) -> Self {
         let mut follow = Self {
             engine,
-            name,
-            log: futures_util::stream::empty().boxed(),
-            is_log_over: false,
-            is_log_cut: false,
-            last: None,
-            again: 0,
+            name: name.to_owned(),
+            output: futures_util::stream::empty().boxed(),
+            is_attached: false,
+            is_over: false,
+            taken: [0; 2],
+            again: [0; 2],
             was_away: false,
+            not_started: None,
         };
-        follow.read_on().await;
+        follow.read_log(true);
         follow
     }
 
-    /// Reads the log from where it was left.
-    async fn read_on(&mut self) {
-        self.is_log_over = false;
-        if self.engine.keeps_logs {
-            // the Engine takes whole seconds only: what comes twice is left out by its stamp
-            let since = self.last.as_ref().and_then(|(stamp, _)| seconds(stamp)).unwrap_or_default();
-            let options = LogsOptionsBuilder::default();
-            let options =
-                options.follow(true).stdout(true).stderr(true).timestamps(true).since(since).build();
-            self.again = self.last.as_ref().map_or(0, |(_, count)| *count);
-            self.log = self.engine.docker.logs(&self.name, Some(options)).boxed();
-            return;
-        }
-        let options = AttachContainerOptionsBuilder::default().stream(true).stdout(true).stderr(true);
-        match self.engine.docker.attach_container(&self.name, Some(options.build())).await {
-            Ok(AttachContainerResults { output, .. }) => self.log = output.boxed(),
-            Err(_) => self.is_log_over = true,
-        }
+    /// Reads the log from its beginning; what was taken already is left out.
+    fn read_log(&mut self, follow: bool) {
+        let options = LogsOptionsBuilder::default().follow(follow).stdout(true).stderr(true).build();
+        self.output = self.engine.docker.logs(&self.name, Some(options)).boxed();
+        self.again = self.taken;
+        self.is_attached = false;
+        self.is_over = false;
     }
 
     /// Follows the container until it has ended and its log is read.
@@ -107,7 +112,7 @@ impl Follow {
             let heard = tokio::select! {
                 biased;
                 exited = &mut wait, if code.is_none() => Heard::Exited(exited),
-                piece = self.log.next(), if !self.is_log_over => Heard::Log(piece),
+                piece = self.output.next(), if !self.is_over => Heard::Output(piece),
                 Ok(()) = asked.changed() => Heard::Asked,
                 () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => Heard::Due,
                 () = sleep_until(drained_at.unwrap_or_else(Instant::now)), if drained_at.is_some() => Heard::Drained,
@@ -115,8 +120,9 @@ impl Follow {
             match heard {
                 Heard::Exited(Ok(exited)) => {
                     code = Some(exited);
-                    if std::mem::take(&mut self.is_log_cut) {
-                        self.read_on().await;
+                    if !self.is_attached {
+                        // the Engine may end a log that is followed before its last lines
+                        self.read_log(false);
                     }
                     drained_at = Some(Instant::now() + DRAIN);
                 }
@@ -125,14 +131,13 @@ impl Follow {
                     drained_at = code.map(|_| Instant::now() + DRAIN);
                     wait = self.wait();
                 }
-                Heard::Log(Some(Ok(piece))) => {
+                Heard::Output(Some(Ok(piece))) => {
                     self.take(output, piece);
                     output.say_all().await;
                 }
-                Heard::Log(ended) => {
-                    self.is_log_over = true;
-                    self.is_log_cut = ended.is_some() && code.is_none();
-                }
+                // it broke off: the Engine has what was printed, if it is still there itself
+                Heard::Output(Some(Err(_))) if self.is_attached => self.read_log(code.is_none()),
+                Heard::Output(_) => self.is_over = true,
                 Heard::Asked => {
                     let asked = *asked.borrow_and_update();
                     self.kill(asked);
@@ -147,7 +152,7 @@ impl Follow {
                 }
                 Heard::Drained => break,
             }
-            if code.is_some() && self.is_log_over {
+            if code.is_some() && self.is_over {
                 break;
             }
         }
@@ -176,26 +181,16 @@ impl Follow {
             _ => Stream::Stdout,
         };
         let bytes = piece.into_bytes();
-        if !self.engine.keeps_logs {
-            return output.take(stream, &bytes);
+        let at = usize::from(stream == Stream::Stderr);
+        let known = self.again[at].min(bytes.len());
+        self.again[at] -= known;
+        let bytes = &bytes[known..];
+        self.taken[at] += bytes.len();
+        if let Some(why) = bytes.strip_prefix(INIT_FAILED) {
+            let why = String::from_utf8_lossy(why);
+            self.not_started = Some(why.trim_start_matches([' ', ')', ']']).trim().to_owned());
         }
-        let (stamp, rest) = bytes.split_at_checked(STAMP).unwrap_or((&[], &bytes));
-        let stamp = String::from_utf8_lossy(stamp).trim_end().to_owned();
-        match &mut self.last {
-            Some((last, _)) if stamp < *last => return,
-            Some((last, count)) if stamp == *last => {
-                if self.again > 0 {
-                    self.again -= 1;
-                    return;
-                }
-                *count += 1;
-            }
-            last => {
-                self.again = 0;
-                *last = Some((stamp, 1));
-            }
-        }
-        output.take(stream, rest);
+        output.take(stream, bytes);
     }
 
     /// Signals the container, without waiting for an Engine that may hang.
@@ -242,13 +237,18 @@ impl Follow {
         };
         let asked = *asked.borrow_and_update();
         self.kill(asked);
-        self.read_on().await;
-        Ok(exit_code(&state))
+        let code = exit_code(&state);
+        self.read_log(code.is_none());
+        Ok(code)
     }
 
     /// What an exit status means; a large one is asked after.
     async fn exit(&mut self, code: i64, asked: Asked) -> Result<Exit, Failure> {
         let code = code as i32;
+        if let (126 | 127, Some(why)) = (code, &self.not_started) {
+            let message = format!("its program could not be started: {why}");
+            return Err(Failure::new(Blame::Handler, "spawn", message));
+        }
         // as shells, Docker and Kubernetes all have it: 128 and the signal that ended it
         let signal = (129..=159).contains(&code).then(|| code - 128);
         let Some(signal) = signal else { return Ok(Exit::Code(code)) };
@@ -263,7 +263,12 @@ impl Follow {
         let is_ended = matches!(signal, 9 | 15);
         if is_ended && asked == Asked::Nothing {
             let exit = Exit::Signal(signal);
-            let mut failure = if self.was_away {
+            let mut failure = if is_removed(&self.engine, &self.name).await {
+                platform(
+                    "displaced",
+                    format!("ended with {exit}: its container was removed by somebody else"),
+                )
+            } else if self.was_away {
                 platform("displaced", format!("ended with {exit} while the Docker Engine was restarted"))
             } else {
                 let message =
@@ -277,6 +282,13 @@ impl Follow {
     }
 }
 
+/// Whether somebody removes, or has removed, a container that he ended.
+async fn is_removed(engine: &Engine, name: &str) -> bool {
+    let options = WaitContainerOptionsBuilder::default().condition("removed").build();
+    let mut waiting = engine.docker.wait_container(name, Some(options)).boxed();
+    timeout(REMOVING, waiting.next()).await.is_ok()
+}
+
 /// The exit status of a container that is over.
 pub(super) fn exit_code(state: &ContainerState) -> Option<i64> {
     use bollard::models::ContainerStateStatusEnum::{CREATED, DEAD, EXITED};
@@ -285,10 +297,4 @@ pub(super) fn exit_code(state: &ContainerState) -> Option<i64> {
         Some(CREATED) => None,
         _ => None,
     }
-}
-
-/// The whole seconds since 1970 of a time stamp.
-fn seconds(stamp: &str) -> Option<i32> {
-    let stamp: jiff::Timestamp = stamp.parse().ok()?;
-    i32::try_from(stamp.as_second()).ok()
 }

@@ -16,7 +16,7 @@ use bollard::models::{ContainerInspectResponse, ContainerState, ContainerSummary
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, ListContainersOptionsBuilder, RemoveContainerOptionsBuilder,
 };
-use pop_registry::contract::{Blame, Exit, Failure};
+use pop_registry::contract::{Exit, Failure};
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -108,6 +108,9 @@ impl Launcher for DockerLauncher {
     }
 }
 
+/// The code of a failure: the container that has the name is not the launch's.
+const NAME_TAKEN: &str = "name-taken";
+
 /// What a container was found to be when it was to be created.
 enum Found {
     /// It did not exist, and was created.
@@ -154,11 +157,14 @@ impl Shared {
                 return (Err(platform("cancelled", why)), true);
             }
         };
-        if let Err(failure) = started {
-            return (Err(failure), true);
-        }
+        let mut follow = match started {
+            Ok(follow) => follow,
+            Err(failure) => {
+                let is_own = failure.code != NAME_TAKEN;
+                return (Err(failure), is_own);
+            }
+        };
         output.say(LaunchEvent::Running).await;
-        let mut follow = Follow::new(engine, name.to_owned()).await;
         (follow.until_end(output, &mut asked).await, true)
     }
 
@@ -166,26 +172,30 @@ impl Shared {
     async fn start(
         &self,
         id: LaunchId,
-        engine: &Engine,
+        engine: &Arc<Engine>,
         name: &str,
         output: &mut Output<'_>,
-    ) -> Result<(), Failure> {
+    ) -> Result<Follow, Failure> {
         let order = &output.order;
-        if order.again && engine.keeps_logs {
+        if order.again {
             // its log is read again from the beginning
             output.begin_anew();
         }
         let order = &output.order;
         match self.create(id, engine, name, order).await? {
-            Found::Own(state) if state.running == Some(true) || exit_code(&state).is_some() => return Ok(()),
+            Found::Own(state) if state.running == Some(true) || exit_code(&state).is_some() => {
+                return Ok(Follow::of_log(Arc::clone(engine), name));
+            }
             Found::Created | Found::Own(_) => {}
         }
+        let attached = Follow::attach(Arc::clone(engine), name).await;
+        let follow = attached.unwrap_or_else(|_| Follow::of_log(Arc::clone(engine), name));
         let mut tries = Tries::for_as_long_as(order.pending);
         loop {
             match engine.docker.start_container(name, None).await {
-                Ok(()) => return Ok(()),
+                Ok(()) => return Ok(follow),
                 // started meanwhile
-                Err(error) if answer(&error).is_some_and(|(status, _)| status == 304) => return Ok(()),
+                Err(error) if answer(&error).is_some_and(|(status, _)| status == 304) => return Ok(follow),
                 Err(error) if is_away(&error) && tries.next(Duration::ZERO).await => {}
                 Err(error) => return Err(not_started(&error)),
             }
@@ -201,7 +211,10 @@ impl Shared {
         order: &LaunchOrder,
     ) -> Result<Found, Failure> {
         let secrets = self.setting.secrets.values(&order.program.secrets)?;
-        let body = body(id, order, &self.setting, &secrets, engine.has_init)?;
+        let mut body = body(id, order, &self.setting, &secrets, engine.has_init)?;
+        if let (Some(host), Some(processors)) = (&mut body.host_config, engine.processors) {
+            host.nano_cpus = host.nano_cpus.map(|nano_cpus| nano_cpus.min(processors * 1_000_000_000));
+        }
         let image = body.image.clone().unwrap_or_default();
         let mut tries = Tries::for_as_long_as(order.pending);
         let mut is_pulled = false;
@@ -221,7 +234,7 @@ impl Shared {
                     }
                     Ok(_) => {
                         let message = format!("a container of somebody else is called `{name}`");
-                        return Err(Failure::new(Blame::Platform, "name-taken", message));
+                        return Err(platform(NAME_TAKEN, message));
                     }
                     // it has gone in between
                     Err(_) if tries.next(Duration::ZERO).await => {}

@@ -12,6 +12,8 @@ use pop_registry::contract::Failure;
 use std::time::Duration;
 use tokio::time::timeout;
 
+/// The code of a failure: the pod that has the name is not the launch's.
+pub(super) const NAME_TAKEN: &str = "name-taken";
 /// How long the API server may take to answer.
 const CALL: Duration = Duration::from_mins(1);
 /// How long what was released is tried to be deleted.
@@ -92,7 +94,7 @@ impl Server {
                     Ok(found) if is_same(pod, &found) => return Ok(found),
                     Ok(_) => {
                         let message = format!("a pod of somebody else is called `{name}`");
-                        return Err(platform("name-taken", message));
+                        return Err(platform(NAME_TAKEN, message));
                     }
                     Err(_) if tries.next(Duration::ZERO).await => continue,
                     Err(error) => return Err(refused("get pods", &error)),

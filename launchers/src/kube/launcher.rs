@@ -1,6 +1,6 @@
 //! Orders turned into pods: created under a name that is theirs alone, followed, and deleted when released.
 
-use super::api::Server;
+use super::api::{NAME_TAKEN, Server};
 use super::failure::platform;
 use super::follow::Follow;
 use super::manifest::{MAIN, pod, pod_name};
@@ -193,6 +193,8 @@ impl Shared {
         };
         match created {
             Ok(pod) => kept.uid.clone_from(&pod.metadata.uid),
+            // the pod that has the name is not the launch's
+            Err(failure) if failure.code == NAME_TAKEN => return (Err(failure), None),
             Err(failure) => return (Err(failure), Some(kept)),
         }
         let mut follow = Follow { server, name, seen, pending_until };

@@ -131,6 +131,8 @@ pub(crate) fn of_exec(base: Option<&Map<String, Value>>, faults: &mut Vec<Fault>
     let mut core = core();
     core["reapCompletedPods"] = json!(true);
     core["configMapSettings"] = Value::Null;
+    // a command of one's own does not report as a pod: it needs no account that may
+    core["serviceAccountName"] = Value::Null;
     let base = base.map(|base| (Layer::Base, base, Pointer::root().join("basePodConfig")));
     let mut found = Vec::new();
     let merged = merge(core, base.as_slice());

@@ -1,0 +1,354 @@
+//! Agendas run as containers by a real Docker Engine: the same results as processes, and what can go wrong there.
+
+use crate::bench::Bench;
+use rustix::process::Signal;
+use serde_json::{Value, json};
+use std::path::Path;
+use std::process::Command;
+use std::sync::OnceLock;
+
+/// An image with a shell and small programs.
+const IMAGE: &str = "pop-tools:0.1.0";
+
+/// Makes sure, once, that an Engine answers and has the image.
+fn engine() {
+    static READY: OnceLock<()> = OnceLock::new();
+    READY.get_or_init(|| {
+        let deploy = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy");
+        let run = |script: &str, arguments: &[&str]| {
+            assert!(
+                Command::new(deploy.join(script)).args(arguments).status().unwrap().success(),
+                "{script}"
+            );
+        };
+        run("dockerd", &[]);
+        if !Command::new("docker").args(["image", "inspect", IMAGE]).output().unwrap().status.success() {
+            run("images", &["--only", "pop-tools"]);
+        }
+    });
+}
+
+/// A call of the Engine's own client.
+fn docker(arguments: &[&str]) -> String {
+    let ended = Command::new("docker").args(arguments).output().unwrap();
+    assert!(ended.status.success(), "docker {arguments:?}: {}", String::from_utf8_lossy(&ended.stderr));
+    String::from_utf8(ended.stdout).unwrap().trim().to_owned()
+}
+
+/// The names of the containers of the newest run of a bench.
+fn containers(bench: &Bench) -> Vec<String> {
+    let run = bench.run_folder().file_name().unwrap().to_str().unwrap().to_owned();
+    let filter = format!("label=pop.runId={run}");
+    let names = docker(&["ps", "-a", "--filter", &filter, "--format", "{{.Names}}"]);
+    names.lines().map(str::to_owned).collect()
+}
+
+/// The log of an operation of the newest run.
+fn log(bench: &Bench, operation: &str) -> String {
+    let printed = bench.pop(0, &format!("logs last {operation}")).stdout;
+    printed.trim_start_matches(&format!("==> {operation} <==\n")).to_owned()
+}
+
+fn agenda(operations: &Value) -> Bench {
+    engine();
+    let bench = Bench::new();
+    bench.write("a.json", json!({ "operations": operations }).to_string());
+    bench
+}
+
+fn shell(name: &str, line: &str) -> Value {
+    json!({"name": name, "type": "exec", "payload": {"command": ["sh", "-c", line], "image": IMAGE}})
+}
+
+#[test]
+fn d1_an_agenda_has_the_same_results_as_processes_and_as_containers() {
+    let bench = agenda(&json!([
+        {"name": "text", "type": "exec", "payload": {"command": ["sh", "-c", "printf 'a\\nb'; echo noise >&2"], "image": IMAGE, "capture": "text"}},
+        {"name": "json", "type": "exec", "payload": {"command": ["echo", "{\"w\": 3}"], "image": IMAGE, "capture": "json"}},
+        shell("reports", "echo 'pop.report.progress {\"percentComplete\": 40}'; echo 'pop.report.payload {\"x\": @<json.out::/stdout/w>}'"),
+        shell("writes", "echo written > made; cat made; pwd > where"),
+        shell("fails", "echo why; exit 7"),
+        shell("crashes", "kill -SEGV $$"),
+    ]));
+    let told = |on: &str| {
+        bench.call("run a.json -k --on").argument(on).ends(10);
+        let shown = bench.shown();
+        let operations = shown["operations"].as_array().unwrap();
+        let fields = ["name", "outcome", "attempts", "result", "diagnosticEvents"];
+        let kept = |operation: &Value| fields.map(|field| operation[field].clone());
+        (operations.iter().map(kept).collect::<Vec<_>>(), bench.read("where"))
+    };
+    assert_eq!(told("local"), told("docker"));
+    assert_eq!(containers(&bench), [""; 0]);
+}
+
+#[test]
+fn f1_killed_with_five_containers_they_are_taken_over_and_none_is_started_twice() {
+    let five: Vec<Value> = (0..5)
+        .map(|n| shell(&format!("c{n}"), &format!("echo start >> started; echo c{n} before; while ! test -e go; do sleep 0.05; done; echo c{n} after")))
+        .collect();
+    let bench = agenda(&json!(five));
+    let running = bench.call("run a.json -j 5 --on docker").spawn();
+    bench.wait_for("started", 5);
+    running.crash();
+    let before = containers(&bench);
+    assert_eq!(before.len(), 5);
+    let resuming = bench.call("resume last -j 5").spawn();
+    bench.write("go", "");
+    let ended = resuming.ends(0);
+    assert!(ended.stderr.contains("5 succeeded"), "{}", ended.stderr);
+    assert_eq!(bench.sorted_lines("started").len(), 5);
+    for n in 0..5 {
+        let name = format!("c{n}");
+        assert_eq!(bench.operation(&name)["attempts"], 1);
+        // its log is whole, and no line stands twice
+        assert_eq!(log(&bench, &name), format!("{name} before\n{name} after\n"));
+    }
+    assert_eq!(containers(&bench), [""; 0]);
+}
+
+#[test]
+fn f54_a_container_that_was_created_and_not_started_is_started_once() {
+    let bench = agenda(&json!([shell("a", "echo ran >> ran; test -e go || sleep 1000")]));
+    let running = bench.call("run a.json --on docker").spawn();
+    bench.wait_for("ran", 1);
+    running.crash();
+    // as an executor leaves it that dies between the two requests
+    let name = containers(&bench).remove(0);
+    let image = docker(&["inspect", "-f", "{{json .Config.Labels}}", &name]);
+    docker(&["rm", "-f", &name]);
+    let labels: std::collections::BTreeMap<String, String> = serde_json::from_str(&image).unwrap();
+    let labels: Vec<String> =
+        labels.into_iter().map(|(key, value)| format!("--label={key}={value}")).collect();
+    let folder = bench.path("").to_str().unwrap().trim_end_matches('/').to_owned();
+    let mount = format!("{folder}:{folder}");
+    let mut create = vec!["create", "--name", &name, "-v", &mount, "-w", &folder, "-u", "0:0"];
+    create.extend(labels.iter().map(String::as_str));
+    create.extend([IMAGE, "sh", "-c", "echo adopted >> ran"]);
+    docker(&create);
+    let ended = bench.pop(0, "resume last");
+    assert!(ended.stderr.contains("1 succeeded"), "{}", ended.stderr);
+    assert_eq!(bench.read("ran"), "ran\nadopted\n");
+    assert_eq!(bench.operation("a")["attempts"], 1);
+}
+
+#[test]
+fn f53_a_name_that_somebody_else_has_is_never_taken_from_him() {
+    let bench = agenda(&json!([shell("a", "echo ran >> ran; sleep 1000")]));
+    let running = bench.call("run a.json --on docker").spawn();
+    bench.wait_for("ran", 1);
+    running.crash();
+    let name = containers(&bench).remove(0);
+    docker(&["rm", "-f", &name]);
+    docker(&["create", "--name", &name, IMAGE, "true"]);
+    let ended = bench.pop(10, "resume last");
+    assert!(
+        ended.stderr.contains(&format!("[name-taken] a container of somebody else is called `{name}`")),
+        "{}",
+        ended.stderr
+    );
+    // it is still there
+    docker(&["rm", &name]);
+}
+
+#[test]
+fn f52_f56_each_failure_has_its_reason() {
+    let bench = agenda(&json!([
+        {"name": "oom", "type": "exec", "payload": {"command": ["sh", "-c", "x=a; while :; do x=$x$x; done"], "image": IMAGE, "memory": "16Mi"}},
+        {"name": "program", "type": "exec", "payload": {"command": ["no-such-program"], "image": IMAGE}},
+        {"name": "name", "type": "exec", "payload": {"command": ["true"], "image": "Not A Name"}},
+        {"name": "image", "type": "exec", "payload": {"command": ["true"], "image": "localhost:1/none:1"}, "params": {"pendingTimeoutMs": 700}},
+        {"name": "late", "type": "exec", "payload": {"command": ["sleep", "100"], "image": IMAGE}, "params": {"timeoutMs": 1500}},
+    ]));
+    let ended = bench.pop(10, "run a.json -k -j 5 --on docker");
+    let says = |words: &str| assert!(ended.stderr.contains(words), "{words}\n{}", ended.stderr);
+    says("[oom, blame: platform]");
+    says("its container's memory ran out (OOMKilled)");
+    says(
+        "its program could not be started: exec no-such-program failed: No such file or directory [spawn, blame: handler]",
+    );
+    says("its image has no valid name");
+    says("image `localhost:1/none:1` could not be pulled");
+    says("ran longer than its timeoutMs of 1500 [timeout, blame: handler]");
+    assert_eq!(containers(&bench), [""; 0]);
+}
+
+#[test]
+fn f56_a_container_that_somebody_stops_says_so() {
+    let bench = agenda(&json!([shell("a", "echo ran >> ran; exec sleep 1000")]));
+    let running = bench.call("run a.json --on docker").spawn();
+    bench.wait_for("ran", 1);
+    docker(&["stop", "-t", "1", &containers(&bench)[0]]);
+    let ended = running.ends(10);
+    assert!(
+        ended.stderr.contains("which pop did not send: somebody stopped its container"),
+        "{}",
+        ended.stderr
+    );
+}
+
+#[test]
+fn f50_a_container_that_somebody_removes_is_launched_again_without_a_failure_being_counted() {
+    let bench = agenda(&json!([shell("a", "echo ran >> ran; test $(wc -l < ran) -gt 1 || exec sleep 1000")]));
+    let running = bench.call("run a.json --on docker").spawn();
+    bench.wait_for("ran", 1);
+    docker(&["rm", "-f", &containers(&bench)[0]]);
+    let ended = running.ends(0);
+    assert!(ended.stderr.contains("displaced a:"), "{}", ended.stderr);
+    assert_eq!((bench.sorted_lines("ran").len(), &bench.operation("a")["attempts"]), (2, &json!(2)));
+    assert!(bench.pop(0, "explain last a").stdout.contains("that does not count as a failure"));
+}
+
+#[test]
+fn f76_ctrl_c_stops_containers_and_removes_them() {
+    let bench = agenda(&json!([shell(
+        "a",
+        "trap 'echo asked; exit 9' TERM; echo ran >> ran; while :; do sleep 0.05; done"
+    )]));
+    let running = bench.call("run a.json --on docker").spawn();
+    bench.wait_for("ran", 1);
+    running.signal(Signal::INT);
+    running.ends(130);
+    assert_eq!(log(&bench, "a"), "asked\n");
+    assert_eq!(containers(&bench), [""; 0]);
+}
+
+#[test]
+fn f58_files_on_the_workspace_belong_to_the_caller() {
+    use std::os::unix::fs::MetadataExt as _;
+    let bench = agenda(&json!([shell("a", "mkdir -p d; echo x > d/made; id -u")]));
+    bench.pop(0, "run a.json --on docker");
+    let made = std::fs::metadata(bench.path("d/made")).unwrap();
+    assert_eq!(
+        (made.uid(), made.gid()),
+        (rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw())
+    );
+}
+
+#[test]
+fn f55_a_driver_that_keeps_no_logs_still_has_its_output_read() {
+    // what an Engine keeps is a matter of its configuration; what is read of it is what a whole log is
+    let bench = agenda(&json!([shell("a", "for n in $(seq 2000); do echo line $n; done")]));
+    bench.pop(0, "run a.json --on docker");
+    let log = log(&bench, "a");
+    assert_eq!(log.lines().count(), 2_000);
+    assert!(log.lines().enumerate().all(|(at, line)| line == format!("line {}", at + 1)));
+}
+
+#[test]
+fn p10_a_payload_of_megabytes_reaches_a_container_as_a_file() {
+    engine();
+    let bench = Bench::new();
+    let mut state = 1_u64;
+    let mut letter = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        char::from(b'0' + ((state >> 40) % 75) as u8)
+    };
+    let noise: String = (0..2_000_000).map(|_| letter()).collect();
+    let noise = noise.replace(['\\', '@'], "x");
+    bench.write(
+        "a.json",
+        json!({"operations": [{"name": "big", "type": "big", "payload": {"noise": noise}}]}).to_string(),
+    );
+    let line = "test $POP_PAYLOAD_TYPE = file && wc -c < $POP_PAYLOAD_FILE";
+    bench.write(
+        "registry.json",
+        json!({"basePodConfig": {"reapCompletedPods": true}, "big": {
+        "podConfig": {"imageName": IMAGE, "arguments": ["sh", "-c", line]}}})
+        .to_string(),
+    );
+    bench.pop(0, "run a.json --on docker");
+    let log = log(&bench, "big");
+    assert_eq!(log.trim(), json!({"noise": noise}).to_string().len().to_string());
+}
+
+#[test]
+fn d2_a_plan_shows_containers_and_pods_and_contacts_nobody() {
+    let bench = Bench::new();
+    bench.write(
+        "a.json",
+        json!({"operations": [shell("a", "true"), shell("b", "echo @<a.out::/exitCode>")]}).to_string(),
+    );
+    let docker = bench
+        .call("plan a.json --on docker --output manifests")
+        .variable("DOCKER_HOST", "unix:///none")
+        .ends(0)
+        .json();
+    assert_eq!(docker[0]["Image"], IMAGE);
+    assert_eq!(docker[1]["Entrypoint"][2], "echo @<a.out::/exitCode>");
+    let list = bench
+        .call("plan a.json --on kubernetes --output manifests")
+        .variable("KUBECONFIG", "/none")
+        .ends(0)
+        .json();
+    assert_eq!((&list["kind"], &list["items"][0]["kind"]), (&json!("List"), &json!("Pod")));
+    assert_eq!(list["items"][0]["spec"]["containers"][0]["image"], IMAGE);
+}
+
+#[test]
+fn f51_an_engine_that_is_not_there_is_told_before_anything_begins() {
+    let bench = Bench::new();
+    bench.write("a.json", json!({"operations": [shell("a", "true")]}).to_string());
+    let ended = bench.call("run a.json --on docker").variable("DOCKER_HOST", "unix:///none").ends(14);
+    assert!(ended.stderr.contains("DOCKER_HOST"), "{}", ended.stderr);
+    assert!(!bench.has(".pop"));
+}
+
+/// Every byte that stands below a folder.
+fn bytes_below(folder: &Path) -> Vec<u8> {
+    let mut all = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            all.extend(bytes_below(&path));
+        } else {
+            all.extend(std::fs::read(&path).unwrap());
+        }
+    }
+    all
+}
+
+#[test]
+fn f45_f47_f48_a_secret_reaches_its_handler_and_stands_nowhere_else() {
+    use std::os::unix::fs::PermissionsExt as _;
+    const CANARY: &str = "canary/7f3+a9 b1";
+    engine();
+    for on in ["local", "docker"] {
+        let bench = Bench::new();
+        bench.write("a.json", json!({"operations": [
+            {"name": "t", "type": "t"}, {"name": "u", "type": "exec", "params": {"dependsOn": "t"}, "payload": {"command": ["sh", "-c", "env"], "image": IMAGE}}]}).to_string());
+        // raw, base64, in two writes, in a result, in a progress, on both streams
+        let line = "test ${#TOKEN} = 16 && echo seen; echo $TOKEN; echo $TOKEN >&2; echo -n $TOKEN | base64; printf %.8s \"$TOKEN\"; sleep 0.2; \
+            printf %s \"${TOKEN#????????}\"; echo; echo \"pop.report.progress {\\\"processingStateMessage\\\": \\\"$TOKEN\\\"}\"; \
+            echo \"pop.report.payload {\\\"token\\\": \\\"$TOKEN\\\"}\"";
+        bench.write(
+            "registry.json",
+            json!({"basePodConfig": {"reapCompletedPods": true}, "t": {
+            "command": ["sh", "-c", line], "secrets": {"TOKEN": {"fromEnv": "OUTER_TOKEN"}},
+            "podConfig": {"imageName": IMAGE, "arguments": ["sh", "-c", line]}}})
+            .to_string(),
+        );
+        let missing = bench.call("run a.json --on").argument(on).ends(4);
+        assert!(missing.stderr.contains("the variable `OUTER_TOKEN` is not set"), "{}", missing.stderr);
+        let secret = |call: crate::bench::Call<'_>| call.variable("OUTER_TOKEN", CANARY).ends(0);
+        let mut said = secret(bench.call("run a.json --on").argument(on)).stderr;
+        for command in ["show last", "show last t", "explain last t", "logs last", "show last --output json"]
+        {
+            said += &bench.pop(0, command).stdout;
+        }
+        for plan in ["text", "json"] {
+            said += &secret(bench.call("plan a.json --on").argument(on).argument("--output").argument(plan))
+                .stdout;
+        }
+        assert!(said.contains("seen") && said.contains("***"), "{on}: {said}");
+        let mut left = bytes_below(&bench.path(".pop"));
+        left.extend(said.into_bytes());
+        let left = String::from_utf8_lossy(&left);
+        for shown in [CANARY, "canary/7", "Y2FuYXJ5LzdmMythOSBiMQ", "canary%2F7f3"] {
+            assert!(!left.contains(shown), "{on}: `{shown}` is shown");
+        }
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&bench.run_folder()), 0o700);
+        assert_eq!(mode(&bench.run_folder().join("journal")), 0o600);
+    }
+}
