@@ -156,6 +156,9 @@ pub(crate) struct CheckArgs {
     /// Agendas to check
     #[arg(value_name = "AGENDA", required = true)]
     pub(crate) agendas: Vec<PathBuf>,
+    /// Take every warning for an error
+    #[arg(long)]
+    pub(crate) strict: bool,
     /// What is printed
     #[arg(long, value_enum, default_value_t = Output::Text)]
     pub(crate) output: Output,

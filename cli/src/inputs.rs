@@ -5,7 +5,7 @@ use crate::descriptions;
 use crate::error::{CommandError, Kind};
 use crate::ui;
 use pop_agenda::{Agenda, Plan, Serves};
-use pop_document::{Fault, MAX_BYTES, Pointer, Site, Source, too_large};
+use pop_document::{Fault, MAX_BYTES, Pointer, Severity, Site, Source, secret_literals, too_large};
 use pop_executor::{Inputs, Settings};
 use pop_field_retriever::names::property;
 use pop_field_retriever::{
@@ -22,6 +22,10 @@ use std::path::{Path, PathBuf};
 
 const REGISTRY_BESIDE: [&str; 3] = ["registry.json", "registry.yaml", "registry.yml"];
 const REGISTRY_IN_IMAGE: &str = "/app/config/registry.json";
+
+/// What to do with a secret in an agenda.
+const SECRETS_GO: &str = "an agenda is kept as it is: let the program read its environment, or give its type `secrets` in \
+                          the registry";
 
 /// Texts read from where the user says, before anything is made of them.
 pub(crate) struct Texts {
@@ -161,7 +165,10 @@ pub(crate) fn plan(
         return None;
     }
     let root = match texts.agenda.read() {
-        Ok(root) => with_params(root, params),
+        Ok(root) => {
+            secret_literals(texts.agenda.text(), &root, SECRETS_GO, &mut faults.agenda);
+            with_params(root, params)
+        }
         Err(found) => {
             faults.agenda.extend(found);
             return None;
@@ -282,6 +289,13 @@ fn find_secrets(plan: &Plan, texts: &Texts, on: LaunchType, faults: &mut Faults)
 }
 
 impl Faults {
+    /// Makes every warning an error.
+    pub(crate) fn be_strict(&mut self) {
+        for fault in self.agenda.iter_mut().chain(&mut self.registry) {
+            fault.severity = Severity::Error;
+        }
+    }
+
     /// Tells everything; an error if any of it is one, the agenda's first.
     pub(crate) fn tell(&self, texts: &Texts) -> Result<(), CommandError> {
         ui::tell_faults(&texts.agenda, &self.agenda);

@@ -1,8 +1,10 @@
 //! What is written where: data on standard output, words on standard error, faults with their place and a caret.
 
-use pop_document::{Fault, Placed, Source};
+use pop_document::{Fault, Placed, SECRET_LITERAL, Site, Source};
+use pop_registry::Mask;
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcgetpgrp, tcsetattr};
 use serde_json::{Value, json};
+use std::borrow::Cow;
 use std::io::{ErrorKind, IsTerminal as _, Write as _};
 
 /// Writes a line for people.
@@ -77,17 +79,43 @@ const MOST_TOLD: usize = 100;
 
 /// Tells faults of a text: each with file, line, column and a caret.
 pub(crate) fn tell_faults(source: &Source, faults: &[Fault]) {
-    for placed in Placed::all(source, faults).into_iter().take(MOST_TOLD) {
-        say(&format!("{}\n", placed.told(source)));
+    let (veiled, faults) = (source.veiled(faults), without_secrets(faults));
+    for placed in Placed::all(source, &faults).into_iter().take(MOST_TOLD) {
+        say(&format!("{}\n", placed.told(&veiled)));
     }
     if faults.len() > MOST_TOLD {
         say(&format!("... and {} more; `pop check --output json` lists them all", faults.len() - MOST_TOLD));
     }
 }
 
+/// A mask of the secrets that faults are about.
+pub(crate) fn mask_of(faults: &[Fault]) -> Mask {
+    let secrets = faults.iter().filter(|fault| fault.code == SECRET_LITERAL);
+    Mask::new(secrets.filter_map(|fault| match &fault.site {
+        Site::Within(_, secret) => Some(secret.clone()),
+        _ => None,
+    }))
+}
+
+/// The same faults, whose words do not repeat a secret that one of them is about.
+fn without_secrets(faults: &[Fault]) -> Cow<'_, [Fault]> {
+    let mask = mask_of(faults);
+    if mask.is_empty() {
+        return Cow::Borrowed(faults);
+    }
+    let words = |words: &Option<String>| words.as_ref().map(|words| mask.text(words).into_owned());
+    let hidden = faults.iter().map(|fault| Fault {
+        message: mask.text(&fault.message).into_owned(),
+        label: words(&fault.label),
+        hint: words(&fault.hint),
+        ..fault.clone()
+    });
+    Cow::Owned(hidden.collect())
+}
+
 /// Faults as data: `{file, line, column, pointer, code, message, hint}`.
 pub(crate) fn faults_json(source: &Source, faults: &[Fault]) -> Vec<Value> {
-    Placed::all(source, faults)
+    Placed::all(source, &without_secrets(faults))
         .iter()
         .map(|placed| {
             let fault = placed.fault;

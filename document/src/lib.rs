@@ -17,6 +17,7 @@
 
 mod fault;
 mod json;
+mod literal;
 mod nearest;
 mod place;
 mod placed;
@@ -26,6 +27,7 @@ mod source;
 mod yaml;
 
 pub use fault::{Fault, Severity, Site};
+pub use literal::{SECRET_LITERAL, secret_literals};
 pub use nearest::nearest;
 pub use place::Place;
 pub use placed::Placed;

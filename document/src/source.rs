@@ -1,8 +1,9 @@
 //! One text that a person wrote, with its name: read into a value, and asked for the places of faults.
 
 use crate::place::{Place, Spans};
-use crate::{Fault, Site, json, yaml};
+use crate::{Fault, SECRET_LITERAL, Site, json, yaml};
 use serde_json::Value;
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ops::Range;
 
@@ -78,10 +79,48 @@ impl Source {
         }
     }
 
+    /// The same text with stars where faults have found a secret, for all that shows lines of it.
+    pub fn veiled(&self, faults: &[Fault]) -> Cow<'_, Self> {
+        let secrets = || faults.iter().filter(|fault| fault.code == SECRET_LITERAL).map(|fault| &fault.site);
+        if secrets().next().is_none() {
+            return Cow::Borrowed(self);
+        }
+        let sites: Vec<&Site> = secrets().collect();
+        let mut text = String::with_capacity(self.text.len());
+        let mut bytes: Vec<Range<usize>> = self.bytes_of(&sites).into_iter().flatten().collect();
+        bytes.sort_by_key(|bytes| bytes.start);
+        for bytes in bytes {
+            text.push_str(self.text.get(text.len()..bytes.start).unwrap_or_default());
+            // as many bytes on as many lines, so that every place stays where it is
+            let hidden = self.text.get(text.len()..bytes.end).unwrap_or_default();
+            text.extend(hidden.bytes().map(|byte| if byte == b'\n' { '\n' } else { '*' }));
+        }
+        text.push_str(self.text.get(text.len()..).unwrap_or_default());
+        Cow::Owned(Self { text, name: self.name.clone(), format: self.format })
+    }
+
     /// The place of each site, in order; none for the text as a whole.
     ///
     /// The text is walked once, however many sites there are.
     pub fn places(&self, sites: &[&Site]) -> Vec<Option<Place>> {
+        let mut bytes: Vec<(usize, Range<usize>)> = self
+            .bytes_of(sites)
+            .into_iter()
+            .enumerate()
+            .filter_map(|(index, bytes)| Some((index, bytes?)))
+            .collect();
+        bytes.sort_by_key(|(_, bytes)| bytes.start);
+        let mut places = vec![None; sites.len()];
+        let mut last = Place { line: 1, column: 1, bytes: 0..0 };
+        for (index, bytes) in bytes {
+            last = self.place_after(&last, bytes);
+            places[index] = Some(last.clone());
+        }
+        places
+    }
+
+    /// The bytes of each site, in order.
+    fn bytes_of(&self, sites: &[&Site]) -> Vec<Option<Range<usize>>> {
         let mut wanted: HashMap<&str, Spans> = sites
             .iter()
             .filter(|site| !matches!(site, Site::Bytes(_) | Site::Whole))
@@ -94,19 +133,7 @@ impl Source {
                 Format::Yaml => yaml::find(&self.text, &mut wanted),
             }
         }
-        let mut bytes: Vec<(usize, Range<usize>)> = sites
-            .iter()
-            .enumerate()
-            .filter_map(|(index, site)| Some((index, self.site_bytes(site, &wanted)?)))
-            .collect();
-        bytes.sort_by_key(|(_, bytes)| bytes.start);
-        let mut places = vec![None; sites.len()];
-        let mut last = Place { line: 1, column: 1, bytes: 0..0 };
-        for (index, bytes) in bytes {
-            last = self.place_after(&last, bytes);
-            places[index] = Some(last.clone());
-        }
-        places
+        sites.iter().map(|site| self.site_bytes(site, &wanted)).collect()
     }
 
     fn site_bytes(&self, site: &Site, found: &HashMap<&str, Spans>) -> Option<Range<usize>> {
@@ -241,6 +268,27 @@ mod tests {
         let places = source.places(&[&sites[0], &sites[1], &Site::Whole, &sites[2], &sites[3]]);
         let places: Vec<_> = places.into_iter().map(|place| place.map(|p| (p.line, p.column))).collect();
         assert_eq!(places, [Some((2, 11)), Some((1, 7)), None, Some((2, 7)), Some((1, 7))]);
+    }
+
+    #[test]
+    fn f46_a_secret_is_veiled_and_every_place_stays_where_it_is() {
+        let text = "{\"a\": \"x é\\n\", \"b\": \"y\",\n \"c\": \"l\u{f6}ng\"}";
+        for (name, text) in [("a.json", text), ("a.yaml", "a: |\n  x é\nb: y\nc: löng\n")] {
+            let source = Source::new(name, text.as_bytes()).unwrap();
+            let secret = |at: &str, part: &str| {
+                Fault::new(SECRET_LITERAL, Site::Within(at.into(), part.into()), "").warning()
+            };
+            let faults = [secret("/c", "ön"), Fault::value("c", "/b", ""), secret("/a", "x é\n")];
+            let veiled = source.veiled(&faults);
+            assert!(
+                !veiled.text().contains(['x', 'é', 'ö']) && veiled.text().contains('y'),
+                "{}",
+                veiled.text()
+            );
+            let lines = |source: &Source| -> Vec<usize> { source.text().lines().map(str::len).collect() };
+            assert_eq!(lines(&veiled), lines(&source));
+            assert!(matches!(source.veiled(&faults[1..2]), Cow::Borrowed(_)));
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use crate::PodConfig;
 use crate::contract::{Description, LaunchType};
 use crate::entry::Entry;
 use crate::registry_json;
-use pop_document::{Fault, Source, nearest};
+use pop_document::{Fault, Source, nearest, secret_literals};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -77,6 +77,9 @@ impl Catalog {
             Value::Object(Map::new())
         });
         let (entries, exec_pod) = registry_json::entries(&root, faults);
+        if let Some(registry) = registry {
+            secret_literals(registry.text(), &root, "say in `secrets` where the value is found", faults);
+        }
         Self { entries, exec_pod: Arc::new(exec_pod) }
     }
 
@@ -143,6 +146,19 @@ impl Catalog {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn f46_a_secret_in_a_registry_is_warned_of() {
+        let text = r#"{"t": {"command": ["a"], "envVars": {"API_TOKEN": "hunter2", "MODE": "fast"},
+            "properties": {"db.url": "pg://me:hunter2@db/x"}, "secrets": {"A_SECRET": {"fromEnv": "A_SECRET"}}}}"#;
+        let source = Source::new("r.json", text.as_bytes()).unwrap();
+        let mut faults = Vec::new();
+        Catalog::build(Some(&source), &mut faults);
+        let found: Vec<_> =
+            faults.iter().map(|fault| (fault.pointer(), fault.code, fault.is_error())).collect();
+        let code = pop_document::SECRET_LITERAL;
+        assert_eq!(found, [("/t/envVars/API_TOKEN", code, false), ("/t/properties/db.url", code, false)]);
+    }
 
     #[test]
     fn p1_each_type_is_served_by_exactly_one_handler() {

@@ -17,6 +17,9 @@ pub(crate) fn check(args: &CheckArgs) -> Result<u8, CommandError> {
         let mut faults = Faults::default();
         let texts = texts(Some(path), &args.registry, &launch, &mut faults)?;
         let plan = plan(&texts, &args.registry.params, on, &mut faults);
+        if args.strict {
+            faults.be_strict();
+        }
         if args.output == Output::Json {
             found.extend(ui::faults_json(&texts.agenda, &faults.agenda));
             if let Some(registry) = &texts.registry {

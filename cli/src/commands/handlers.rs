@@ -38,7 +38,7 @@ pub(crate) fn handlers(args: &HandlersArgs) -> Result<u8, CommandError> {
             let entry = catalog.entry(handler_type);
             match (entry, registry.as_ref()) {
                 (Some(entry), Some(registry)) => {
-                    ui::print(&show(entry, registry));
+                    ui::print(&ui::mask_of(&faults).text(&show(entry, registry)));
                     if let Some(description) = &entry.description {
                         ui::print(&described(description));
                     }

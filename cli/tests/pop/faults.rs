@@ -332,3 +332,76 @@ fn all_faults_of_a_file_are_told_at_once_in_the_order_of_the_text() {
     assert_eq!(places, ["a.yaml:1:8", "a.yaml:3:21", "a.yaml:4:12", "a.yaml:4:49", "a.yaml:5:12"]);
     assert_eq!(ended.stderr.lines().last(), Some("5 faults in a.yaml; nothing was started (exit 3)"));
 }
+
+#[test]
+fn f46_a_secret_in_an_agenda_is_warned_of_and_not_repeated() {
+    let bench = Bench::new();
+    let token = ["ghp_", "0123456789abcdefghijABCDEFGHIJ012345"].concat();
+    bench.write(
+        "a.yaml",
+        format!(
+            "operations:\n  - {{name: a, type: exec, payload: {{command: 'curl {token} x', env: {{PASSWORD: hunter2, A: []}}}}}}\n"
+        ),
+    );
+    let told = bench.pop(3, "check a.yaml");
+    insta::assert_snapshot!(told.screen(), @r#"
+    exit 3
+    --- stderr
+    error[wrong-type]: `command` must be a list of arguments, not a shell line
+     --> a.yaml:2:46
+      |
+    2 |   - {name: a, type: exec, payload: {command: 'curl **************************************** x', env: {PASSWORD: *******, A: []}}}
+      |                                              ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+      |
+      = help: write it as ["curl","***","x"]
+
+    warning[secret-literal]: a GitHub token stands here for everybody to read
+     --> a.yaml:2:52
+      |
+    2 |   - {name: a, type: exec, payload: {command: 'curl **************************************** x', env: {PASSWORD: *******, A: []}}}
+      |                                                    ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+      |
+      = help: an agenda is kept as it is: let the program read its environment, or give its type `secrets` in the registry
+
+    warning[secret-literal]: `PASSWORD` is a secret that everybody can read here
+     --> a.yaml:2:113
+      |
+    2 |   - {name: a, type: exec, payload: {command: 'curl **************************************** x', env: {PASSWORD: *******, A: []}}}
+      |                                                                                                                 ^^^^^^^
+      |
+      = help: an agenda is kept as it is: let the program read its environment, or give its type `secrets` in the registry
+
+    error[wrong-type]: `A` in `env` must be text, not a list
+     --> a.yaml:2:125
+      |
+    2 |   - {name: a, type: exec, payload: {command: 'curl **************************************** x', env: {PASSWORD: *******, A: []}}}
+      |                                                                                                                             ^
+
+    2 faults in a.yaml; nothing was started (exit 3)
+    "#);
+    for output in ["text", "json"] {
+        let told = bench.pop(3, &format!("check a.yaml --output {output}")).screen();
+        assert!(!told.contains(&token) && !told.contains("hunter2"), "{told}");
+    }
+}
+
+#[test]
+fn f46_strict_takes_a_warning_for_an_error() {
+    let bench = Bench::new();
+    bench.write("a.yaml", "operations:\n  - {name: a, type: sample, payload: {api_key: hunter2}}\n");
+    bench.pop(0, "check a.yaml");
+    insta::assert_snapshot!(bench.pop(3, "check a.yaml --strict").screen(), @r"
+    exit 3
+    --- stderr
+    error[secret-literal]: `api_key` is a secret that everybody can read here
+     --> a.yaml:2:48
+      |
+    2 |   - {name: a, type: sample, payload: {api_key: *******}}
+      |                                                ^^^^^^^
+      |
+      = help: an agenda is kept as it is: let the program read its environment, or give its type `secrets` in the registry
+
+    1 fault in a.yaml; nothing was started (exit 3)
+    ");
+    assert!(bench.pop(3, "check a.yaml --strict --output json").screen().contains("\"severity\": \"error\""));
+}

@@ -286,6 +286,15 @@ fn a_plan_in_every_form() {
 }
 
 #[test]
+fn f46_a_secret_in_the_registry_is_not_shown_with_its_type() {
+    let bench = Bench::new();
+    bench.write("registry.yaml", "probe: {command: [a], envVars: {API_TOKEN: hunter2}}\n");
+    let shown = bench.pop(0, "handlers show probe").screen();
+    assert!(shown.contains("secret-literal") && shown.contains("envVars.API_TOKEN"), "{shown}");
+    assert!(!shown.contains("hunter2"), "{shown}");
+}
+
+#[test]
 fn the_catalogue_and_the_origins_of_a_type() {
     let bench = Bench::new();
     bench.write(

@@ -1,0 +1,274 @@
+//! Secrets written where everybody can read them: found by the form of a text, or by the name it is given.
+
+use crate::{Fault, Pointer, Site};
+use aho_corasick::packed::Searcher;
+use memchr::memchr_iter;
+use serde_json::Value;
+use std::sync::LazyLock;
+
+/// The code of a fault that is about a secret; its site is within a value, and holds the secret itself.
+pub const SECRET_LITERAL: &str = "secret-literal";
+
+/// The form of tokens that are known by their beginning.
+struct Form {
+    what: &'static str,
+    begins: &'static [&'static str],
+    /// How many characters follow at least.
+    least: usize,
+}
+
+const FORMS: [Form; 6] = [
+    Form { what: "an AWS access key", begins: &["AKIA", "ASIA"], least: 16 },
+    Form {
+        what: "a GitHub token",
+        begins: &["ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_"],
+        least: 22,
+    },
+    Form { what: "a GitLab token", begins: &["glpat-"], least: 20 },
+    Form { what: "a Slack token", begins: &["xoxa-", "xoxb-", "xoxp-", "xoxr-", "xoxs-"], least: 10 },
+    Form { what: "a Google API key", begins: &["AIza"], least: 35 },
+    Form { what: "a Stripe key", begins: &["sk_live_", "rk_live_"], least: 16 },
+];
+
+/// What names of secrets end with, in lower case and without `_`, `-` and `.`.
+const NAMES: [&str; 7] = ["password", "passwd", "secret", "token", "apikey", "accesskey", "privatekey"];
+
+/// The longest user with password in an address.
+const LONGEST_USER: usize = 1024;
+const PRIVATE_KEY: &str = "PRIVATE KEY-----";
+const WEB_TOKEN: &str = "eyJ";
+
+/// What secrets are known by; few enough for the vector instructions of the search.
+static BEGINS: LazyLock<Option<Searcher>> = LazyLock::new(|| {
+    let begins = FORMS.iter().flat_map(|form| form.begins).copied();
+    Searcher::new(begins.chain([PRIVATE_KEY, WEB_TOKEN]))
+});
+
+/// Warns of each text in a document that looks like a secret; `text` is what the document was read from.
+pub fn secret_literals(text: &str, root: &Value, hint: &str, faults: &mut Vec<Fault>) {
+    if may_hold_secret(text) {
+        look(root, &Step { name: None, index: 0, above: None }, hint, faults);
+    }
+}
+
+/// Whether it is worth looking at every value: a few quick passes over the text, for most have nothing of the kind.
+fn may_hold_secret(text: &str) -> bool {
+    may_have_form(text) || memchr_iter(b':', text.as_bytes()).any(|at| ends_with_name(&text.as_bytes()[..at]))
+}
+
+/// Whether the last word before a colon may be the name of a secret, seen from its last letters.
+fn ends_with_name(before: &[u8]) -> bool {
+    let word = match before {
+        [word @ .., b'"' | b'\''] => word,
+        word => word.trim_ascii_end(),
+    };
+    let Some((_, [before_last @ .., last])) = word.split_last_chunk::<4>() else { return false };
+    match last.to_ascii_lowercase() {
+        b'd' => [*b"wor", *b"ssw"].iter().any(|end| before_last.eq_ignore_ascii_case(end)),
+        b't' => before_last.eq_ignore_ascii_case(b"cre"),
+        b'n' => before_last.eq_ignore_ascii_case(b"oke"),
+        b'y' => before_last[1..].eq_ignore_ascii_case(b"ke"),
+        _ => false,
+    }
+}
+
+/// Whether a text may have a secret that is known by its form.
+fn may_have_form(text: &str) -> bool {
+    let is_begun = BEGINS.as_ref().is_none_or(|begins| begins.find(text).is_some());
+    is_begun || memchr_iter(b'@', text.as_bytes()).any(|at| may_be_password(text, at))
+}
+
+/// Whether a password may stand before an `@`. References are everywhere, and so are addresses without one.
+fn may_be_password(text: &str, at: usize) -> bool {
+    if text[at..].starts_with("@<") {
+        return false;
+    }
+    let before = &text[text.floor_char_boundary(at.saturating_sub(LONGEST_USER))..at];
+    let start = before.rfind(|c: char| c.is_whitespace() || matches!(c, '/' | '"' | '\''));
+    before[start.unwrap_or_default()..].contains(':')
+}
+
+/// The way from the root to a value; written down only where something is found.
+struct Step<'s> {
+    name: Option<&'s str>,
+    index: usize,
+    above: Option<&'s Self>,
+}
+
+impl Step<'_> {
+    fn pointer(&self) -> Pointer {
+        match (self.above, self.name) {
+            (None, _) => Pointer::root(),
+            (Some(above), Some(name)) => above.pointer().join(name),
+            (Some(above), None) => above.pointer().join(self.index),
+        }
+    }
+}
+
+fn look(value: &Value, at: &Step<'_>, hint: &str, faults: &mut Vec<Fault>) {
+    match value {
+        Value::String(text) => {
+            let Some((what, part)) = secret_in(at.name, text) else { return };
+            let message = match at.name {
+                Some(name) if what.is_empty() => format!("`{name}` is a secret that everybody can read here"),
+                _ => format!("{what} stands here for everybody to read"),
+            };
+            let fault = Fault::new(SECRET_LITERAL, Site::Within(at.pointer(), part.to_owned()), message);
+            faults.push(fault.warning().hint(hint));
+        }
+        Value::Array(items) => {
+            for (index, item) in items.iter().enumerate() {
+                look(item, &Step { name: None, index, above: Some(at) }, hint, faults);
+            }
+        }
+        Value::Object(members) => {
+            for (name, member) in members {
+                look(member, &Step { name: Some(name), index: 0, above: Some(at) }, hint, faults);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// The secret in a text, and what it is; nothing if only its name says so.
+fn secret_in<'t>(name: Option<&str>, text: &'t str) -> Option<(&'static str, &'t str)> {
+    let by_name = || name.is_some_and(is_name_of_secret) && is_literal(text);
+    secret_by_form(text).or_else(|| by_name().then_some(("", text)))
+}
+
+fn secret_by_form(text: &str) -> Option<(&'static str, &str)> {
+    if !may_have_form(text) {
+        return None;
+    }
+    for Form { what, begins, least } in &FORMS {
+        for begin in *begins {
+            for at in apart(text, begin) {
+                let length = run(&text[at + begin.len()..], |c| c == '_' || c == '-');
+                if length >= *least {
+                    return Some((what, &text[at..at + begin.len() + length]));
+                }
+            }
+        }
+    }
+    if let Some(at) = text.find("-----BEGIN ")
+        && text[at..].contains(PRIVATE_KEY)
+    {
+        return Some(("a private key", &text[at..]));
+    }
+    for at in apart(text, WEB_TOKEN) {
+        let end = at + run(&text[at..], |c| matches!(c, '_' | '-' | '.'));
+        let mut parts = text[at..end].splitn(3, '.');
+        let is_token = parts.all(|part| part.len() >= 10) && text[at..end].matches('.').count() == 2;
+        if is_token {
+            return Some(("a JSON web token", &text[at..end]));
+        }
+    }
+    let mut addresses = text.match_indices("://").map(|(at, begin)| &text[at + begin.len()..]);
+    addresses.find_map(password_of).map(|password| ("a password in an address", password))
+}
+
+/// The places of `begin` that are not in the middle of a word, so that no word is looked at twice.
+fn apart(text: &str, begin: &str) -> impl Iterator<Item = usize> {
+    let is_apart =
+        |at: &usize| !text[..*at].ends_with(|c: char| c.is_ascii_alphanumeric() || "_-.".contains(c));
+    text.match_indices(begin).map(|(at, _)| at).filter(is_apart)
+}
+
+/// How many bytes at the beginning of a text are letters, digits or others of a token.
+fn run(text: &str, is_other: impl Fn(char) -> bool) -> usize {
+    text.find(|c: char| !c.is_ascii_alphanumeric() && !is_other(c)).unwrap_or(text.len())
+}
+
+/// The password in `user:password@host/path`.
+fn password_of(address: &str) -> Option<&str> {
+    let end = address.find(|c: char| c.is_whitespace() || matches!(c, '/' | '?' | '#' | '"' | '\''));
+    let (who, _) = address[..end.unwrap_or(address.len())].rsplit_once('@')?;
+    let (_, password) = who.split_once(':')?;
+    is_literal(password).then_some(password)
+}
+
+fn is_name_of_secret(name: &str) -> bool {
+    let plain: String = name.chars().filter(|c| !matches!(c, '_' | '-' | '.')).collect();
+    let plain = plain.to_ascii_lowercase();
+    NAMES.iter().any(|name| plain.ends_with(name))
+}
+
+/// Whether a text is a value by itself: not empty, no reference, no variable, no stars.
+fn is_literal(text: &str) -> bool {
+    let is_variable = text.starts_with('$') || (text.starts_with(['<', '{']) && text.ends_with(['>', '}']));
+    !text.trim().is_empty() && !text.contains("@<") && !is_variable && !text.trim_matches('*').is_empty()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn found(document: &Value) -> Vec<(String, String)> {
+        let mut faults = Vec::new();
+        secret_literals(&document.to_string(), document, "", &mut faults);
+        faults
+            .into_iter()
+            .map(|fault| match fault.site {
+                Site::Within(at, part) => {
+                    assert!(!fault.message.contains(&part), "{}", fault.message);
+                    (at.to_string(), part)
+                }
+                other => panic!("{other:?}"),
+            })
+            .collect()
+    }
+
+    #[test]
+    fn f46_known_forms_are_found_wherever_they_stand() {
+        // put together here, so that no checker takes this file for a leak
+        let body = "0123456789abcdefghijABCDEFGHIJ012345";
+        for begin in ["ghp_", "github_pat_", "glpat-", "xoxb-", "AIza", "sk_live_"] {
+            let token = format!("{begin}{body}");
+            let text = json!({"command": ["curl", "-H", format!("Authorization: Bearer {token}")]});
+            assert_eq!(found(&text), [("/command/2".to_owned(), token)]);
+        }
+        let jwt = ["eyJhbGciOiJIUzI1NiJ9", "eyJzdWIiOiIxMjM0In0", "dozjgNryP4J3jVmNHl0w5N"].join(".");
+        let pem = ["-----BEGIN RSA PRIVATE", " KEY-----\nMIIE\n-----END RSA PRIVATE KEY-----"].concat();
+        let aws = ["AKIA", "IOSFODNN7EXAMPLE"].concat();
+        for secret in [jwt, pem, aws] {
+            assert_eq!(found(&json!([secret])), [("/0".to_owned(), secret.clone())]);
+        }
+        let address = json!({"a": "ftp://user:hunter2@example.com/in"});
+        assert_eq!(found(&address), [("/a".to_owned(), "hunter2".to_owned())]);
+    }
+
+    #[test]
+    fn f46_names_of_secrets_are_found_in_every_spelling() {
+        for name in [
+            "password",
+            "PASSWD",
+            "dbPassword",
+            "secret",
+            "client_secret",
+            "TOKEN",
+            "api_key",
+            "apiKey",
+            "X-API-KEY",
+            "accessKey",
+            "aws_access_key",
+            "privateKey",
+            "private-key",
+            "SSH_PRIVATE_KEY",
+        ] {
+            assert_eq!(found(&json!({ name: "hunter2" })), [(format!("/{name}"), "hunter2".to_owned())]);
+        }
+    }
+
+    #[test]
+    fn what_is_no_secret_is_left_alone() {
+        let harmless = json!({
+            "tokenId": "t", "secretName": "s", "passwordFile": "/run/p", "keys": ["k"], "token": "",
+            "password": "@<login.out::/password>", "secret": "$SECRET", "apiKey": "${KEY}", "TOKEN": 1,
+            "accessKey": "***", "privateKey": null, "passwd": "<password>",
+            "a": ["AKIA", "ghp_short", "BAKIAIOSFODNN7EXAMPLE", "eyJ.eyJ.x", "xoxb-", "https://example.com:80/a@b",
+                  "https://user@example.com", "https://user:@<login.out>@example.com", "-----BEGIN CERTIFICATE-----"]});
+        assert_eq!(found(&harmless), []);
+        assert!(!may_hold_secret("{\"a\": \"https://example.com/x\", \"command\": [\"ffmpeg\", \"-i\"]}"));
+    }
+}
