@@ -1,0 +1,215 @@
+//! The state of a stand-in: objects, identities, switches; everything else acts on it.
+
+use crate::Config;
+use crate::failure::Failure;
+use crate::fault::Faults;
+use crate::kind::{KINDS, Kind, PODS};
+use crate::kubelet::Input;
+use crate::log::Logs;
+use crate::request::Requests;
+use crate::store::Store;
+use serde_json::{Value, json};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::{mpsc, watch};
+
+/// Who asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum User {
+    Admin,
+    ServiceAccount { namespace: String, name: String },
+    Anonymous,
+}
+
+impl User {
+    /// The name in messages.
+    pub(crate) fn name(&self) -> String {
+        match self {
+            Self::Admin => "kubernetes-admin".to_owned(),
+            Self::ServiceAccount { namespace, name } => format!("system:serviceaccount:{namespace}:{name}"),
+            Self::Anonymous => "system:anonymous".to_owned(),
+        }
+    }
+}
+
+/// What an admission webhook says to every new pod.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Webhook {
+    /// There is none.
+    #[default]
+    None,
+    /// It denies.
+    Denies,
+    /// It cannot be reached.
+    Unavailable,
+}
+
+/// What tests turn on and off.
+#[derive(Debug, Default)]
+pub(crate) struct Switches {
+    pub(crate) webhook: Webhook,
+    /// The node's kubelet cannot reach the server: pods go on, their status does not.
+    pub(crate) is_node_lost: bool,
+}
+
+/// The state of a stand-in.
+#[derive(Debug)]
+pub(crate) struct Cluster {
+    pub(crate) config: Config,
+    pub(crate) admin_token: String,
+    pub(crate) ca_pem: String,
+    pub(crate) port: u16,
+    pub(crate) kinds: Vec<Kind>,
+    pub(crate) logs: Logs,
+    pub(crate) faults: Faults,
+    pub(crate) requests: Requests,
+    store: Mutex<Store>,
+    switches: Mutex<Switches>,
+    tokens: Mutex<HashMap<String, (String, String)>>,
+    changed: watch::Sender<u64>,
+    /// Where those are that look after pods, by the pods' uids.
+    pub(crate) workers: Mutex<HashMap<String, mpsc::UnboundedSender<Input>>>,
+}
+
+impl Cluster {
+    pub(crate) fn new(config: Config, port: u16, ca_pem: String) -> Result<Self, Failure> {
+        let kinds = KINDS.iter().chain(&config.kinds).copied().collect();
+        let cluster = Self {
+            admin_token: random_token(),
+            ca_pem,
+            port,
+            kinds,
+            logs: Logs::new(config.log_limit),
+            faults: Faults::default(),
+            requests: Requests::default(),
+            store: Mutex::new(Store::new(config.remembered_changes)),
+            switches: Mutex::default(),
+            tokens: Mutex::default(),
+            changed: watch::Sender::new(0),
+            workers: Mutex::default(),
+            config,
+        };
+        cluster.furnish()?;
+        Ok(cluster)
+    }
+
+    /// What every cluster has: a node, and the namespaces with their first objects.
+    fn furnish(&self) -> Result<(), Failure> {
+        let node = &self.config.node;
+        let amounts = json!({"cpu": node.cpu, "memory": node.memory, "pods": node.pods.to_string()});
+        let mut labels = json!({"kubernetes.io/hostname": node.name, "kubernetes.io/os": "linux"});
+        for (key, value) in &node.labels {
+            labels[key] = value.as_str().into();
+        }
+        let ready = json!({
+            "type": "Ready", "status": "True", "reason": "KubeletReady",
+            "message": "kubelet is posting ready status", "lastTransitionTime": now(), "lastHeartbeatTime": now(),
+        });
+        let node = json!({
+            "metadata": {"name": node.name, "labels": labels},
+            "spec": {},
+            "status": {"capacity": amounts, "allocatable": amounts, "conditions": [ready]},
+        });
+        self.create(&crate::kind::NODES, "", node, false)?;
+        let own = ["default", "kube-system", "kube-public", "kube-node-lease"];
+        for name in own.into_iter().chain(self.config.namespaces.iter().map(String::as_str)) {
+            let namespace = json!({"metadata": {"name": name}});
+            self.create(&crate::kind::NAMESPACES, "", namespace, false)?;
+        }
+        Ok(())
+    }
+
+    /// The objects, to look at.
+    pub(crate) fn store(&self) -> MutexGuard<'_, Store> {
+        self.store.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells everybody who waits that the objects changed.
+    pub(crate) fn tell(&self) {
+        self.changed.send_replace(self.store().version());
+    }
+
+    /// Waits for changes of the objects and the switches.
+    pub(crate) fn changes(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
+    }
+
+    pub(crate) fn switches(&self) -> MutexGuard<'_, Switches> {
+        self.switches.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The kind that is served under a path.
+    pub(crate) fn kind(&self, group: &str, version: &str, resource: &str) -> Result<Kind, Failure> {
+        let is_it =
+            |kind: &&Kind| kind.group == group && kind.version == version && kind.resource == resource;
+        self.kinds.iter().find(is_it).copied().ok_or_else(Failure::no_such_path)
+    }
+
+    /// Who has a token.
+    pub(crate) fn user(&self, token: Option<&str>) -> Result<User, Failure> {
+        let Some(token) = token else { return Ok(User::Anonymous) };
+        if token == self.admin_token {
+            return Ok(User::Admin);
+        }
+        let tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        let (namespace, name) = tokens.get(token).cloned().ok_or_else(Failure::unauthorized)?;
+        Ok(User::ServiceAccount { namespace, name })
+    }
+
+    /// A new token of a service account.
+    pub(crate) fn issue_token(&self, namespace: &str, name: &str) -> String {
+        let token = random_token();
+        let owner = (namespace.to_owned(), name.to_owned());
+        self.tokens.lock().unwrap_or_else(PoisonError::into_inner).insert(token.clone(), owner);
+        token
+    }
+
+    /// Makes all tokens of a service account worthless.
+    pub(crate) fn revoke_tokens(&self, namespace: &str, name: &str) {
+        let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        tokens.retain(|_, owner| (owner.0.as_str(), owner.1.as_str()) != (namespace, name));
+    }
+
+    /// A file with which a client finds the server and is somebody.
+    pub(crate) fn kubeconfig(&self, host: &str, token: &str, namespace: &str) -> String {
+        use base64::Engine as _;
+        let ca = base64::engine::general_purpose::STANDARD.encode(&self.ca_pem);
+        let server = format!("https://{host}:{}", self.port);
+        let config = json!({
+            "apiVersion": "v1", "kind": "Config", "current-context": "stand-in",
+            "clusters": [{"name": "stand-in", "cluster": {"server": server, "certificate-authority-data": ca}}],
+            "users": [{"name": "stand-in", "user": {"token": token}}],
+            "contexts": [{"name": "stand-in", "context": {"cluster": "stand-in", "user": "stand-in", "namespace": namespace}}],
+        });
+        format!("{config:#}\n")
+    }
+
+    /// Tells a pod's worker something.
+    pub(crate) fn order(&self, namespace: &str, name: &str, input: Input) -> Result<(), Failure> {
+        let pod = self.get(&PODS, namespace, name)?;
+        let uid = pod["metadata"]["uid"].as_str().unwrap_or_default();
+        let workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
+        let sent = workers.get(uid).and_then(|worker| worker.send(input).ok());
+        sent.ok_or_else(|| Failure::bad_request(format!("pod {name:?} is not running")))
+    }
+
+    /// An object as it is now.
+    pub(crate) fn get(&self, kind: &Kind, namespace: &str, name: &str) -> Result<Arc<Value>, Failure> {
+        self.store().find(kind, namespace, name).cloned().ok_or_else(|| Failure::not_found(kind, name))
+    }
+}
+
+fn random_token() -> String {
+    format!("{}{}", uuid::Uuid::new_v4().simple(), uuid::Uuid::new_v4().simple())
+}
+
+/// The present time in whole seconds, as objects have it.
+pub(crate) fn now() -> String {
+    jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+/// A time so many seconds from now.
+pub(crate) fn seconds_from_now(seconds: i64) -> String {
+    let then = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(seconds);
+    then.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}

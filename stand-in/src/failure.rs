@@ -1,0 +1,169 @@
+//! Why a request was refused, as the `Status` object that a client reads.
+
+use crate::kind::Kind;
+use serde_json::{Value, json};
+
+/// A refusal: HTTP status, reason, message and what clients look into.
+#[derive(Debug, Clone)]
+pub(crate) struct Failure {
+    pub(crate) code: u16,
+    pub(crate) reason: &'static str,
+    pub(crate) message: String,
+    pub(crate) details: Value,
+}
+
+/// One field that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Cause {
+    pub(crate) field: String,
+    pub(crate) reason: &'static str,
+    pub(crate) message: String,
+}
+
+impl Cause {
+    pub(crate) fn invalid(field: &str, value: &str, why: &str) -> Self {
+        Self::new(field, "FieldValueInvalid", format!("Invalid value: {value:?}: {why}"))
+    }
+
+    pub(crate) fn required(field: &str, why: &str) -> Self {
+        let message =
+            if why.is_empty() { "Required value".to_owned() } else { format!("Required value: {why}") };
+        Self::new(field, "FieldValueRequired", message)
+    }
+
+    pub(crate) fn new(field: &str, reason: &'static str, message: String) -> Self {
+        Self { field: field.to_owned(), reason, message }
+    }
+}
+
+impl Failure {
+    fn new(code: u16, reason: &'static str, message: String) -> Self {
+        Self { code, reason, message, details: Value::Null }
+    }
+
+    fn about(kind: &Kind, name: &str, code: u16, reason: &'static str, message: String) -> Self {
+        let mut details = json!({"name": name, "kind": kind.resource});
+        if !kind.group.is_empty() {
+            details["group"] = kind.group.into();
+        }
+        Self { code, reason, message, details }
+    }
+
+    pub(crate) fn not_found(kind: &Kind, name: &str) -> Self {
+        Self::about(kind, name, 404, "NotFound", format!("{} {name:?} not found", kind.qualified()))
+    }
+
+    pub(crate) fn already_exists(kind: &Kind, name: &str) -> Self {
+        Self::about(kind, name, 409, "AlreadyExists", format!("{} {name:?} already exists", kind.qualified()))
+    }
+
+    pub(crate) fn conflict(kind: &Kind, name: &str, why: &str) -> Self {
+        let message = format!("Operation cannot be fulfilled on {} {name:?}: {why}", kind.qualified());
+        Self::about(kind, name, 409, "Conflict", message)
+    }
+
+    pub(crate) fn modified(kind: &Kind, name: &str) -> Self {
+        let why =
+            "the object has been modified; please apply your changes to the latest version and try again";
+        Self::conflict(kind, name, why)
+    }
+
+    pub(crate) fn forbidden(kind: &Kind, name: &str, why: &str) -> Self {
+        let what = kind.qualified();
+        let message = if name.is_empty() {
+            format!("{what} is forbidden: {why}")
+        } else {
+            format!("{what} {name:?} is forbidden: {why}")
+        };
+        Self::about(kind, name, 403, "Forbidden", message)
+    }
+
+    pub(crate) fn invalid(kind: &Kind, name: &str, causes: &[Cause]) -> Self {
+        let told: Vec<_> = causes.iter().map(|cause| format!("{}: {}", cause.field, cause.message)).collect();
+        let told = if told.len() == 1 { told.concat() } else { format!("[{}]", told.join(", ")) };
+        let message = format!("{} {name:?} is invalid: {told}", kind.kind);
+        let causes: Vec<_> = causes
+            .iter()
+            .map(|cause| json!({"reason": cause.reason, "message": cause.message, "field": cause.field}))
+            .collect();
+        let details = json!({"name": name, "group": kind.group, "kind": kind.kind, "causes": causes});
+        Self { code: 422, reason: "Invalid", message, details }
+    }
+
+    /// A watch or a list asks for a version that is forgotten.
+    pub(crate) fn too_old(asked: u64, oldest: u64) -> Self {
+        Self::expired(format!("too old resource version: {asked} ({oldest})"))
+    }
+
+    pub(crate) fn expired(message: String) -> Self {
+        Self::new(410, "Expired", message)
+    }
+
+    /// A list asks for a version that is still to come.
+    pub(crate) fn too_large_version(asked: u64, current: u64) -> Self {
+        let message = format!("Too large resource version: {asked}, current: {current}");
+        let cause = json!({"reason": "ResourceVersionTooLarge", "message": "Too large resource version"});
+        let details = json!({"causes": [cause], "retryAfterSeconds": 1});
+        Self { details, ..Self::new(504, "Timeout", message) }
+    }
+
+    pub(crate) fn bad_request(message: impl Into<String>) -> Self {
+        Self::new(400, "BadRequest", message.into())
+    }
+
+    pub(crate) fn unauthorized() -> Self {
+        Self::new(401, "Unauthorized", "Unauthorized".to_owned())
+    }
+
+    pub(crate) fn no_such_path() -> Self {
+        let details =
+            json!({"causes": [{"reason": "UnexpectedServerResponse", "message": "404 page not found"}]});
+        let message = "the server could not find the requested resource".to_owned();
+        Self { details, ..Self::new(404, "NotFound", message) }
+    }
+
+    pub(crate) fn method_not_allowed() -> Self {
+        let message = "the server does not allow this method on the requested resource".to_owned();
+        Self::new(405, "MethodNotAllowed", message)
+    }
+
+    pub(crate) fn unsupported_media_type(given: &str) -> Self {
+        let message = format!(
+            "the body of the request was in an unknown format ({given}) - accepted media types include: \
+             application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json, \
+             application/apply-patch+yaml"
+        );
+        Self::new(415, "UnsupportedMediaType", message)
+    }
+
+    pub(crate) fn too_large(limit: usize) -> Self {
+        let message = format!("Request entity too large: limit is {limit}");
+        Self::new(413, "RequestEntityTooLarge", message)
+    }
+
+    /// What the server itself could not do; a real one gives storage errors no reason either.
+    pub(crate) fn unexplained(message: &str) -> Self {
+        Self::new(500, "", message.to_owned())
+    }
+
+    pub(crate) fn internal(message: &str) -> Self {
+        let details = json!({"causes": [{"message": message}]});
+        let said = format!("Internal error occurred: {message}");
+        Self { details, ..Self::new(500, "InternalError", said) }
+    }
+
+    /// The object that a client reads.
+    pub(crate) fn status(&self) -> Value {
+        let mut status = json!({
+            "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+            "message": self.message, "code": self.code,
+        });
+        if !self.reason.is_empty() {
+            status["reason"] = self.reason.into();
+        }
+        if !self.details.is_null() {
+            status["details"] = self.details.clone();
+        }
+        status
+    }
+}

@@ -1,0 +1,42 @@
+//! A stand-in for a Kubernetes API server and its node, for tests: real HTTPS, real objects, watches and errors, and pods
+//! that are really run, as processes of this machine.
+//!
+//! [`StandIn::start`] starts one on a port of its own; it ends with everything that it started when it is dropped.
+//!
+//! What it is not: it has one node; images are not pulled; probes are not run and a container that runs is ready;
+//! server-side apply merges and knows no owners of fields; quotas count pods only. Under [`Backend::Process`] a
+//! container is its `command` and `args` as a process of this machine: mounts are not where `mountPath` says but below
+//! `$POP_STAND_IN_ROOT`, and `KUBECONFIG` names a file with the service account's token.
+
+mod admission;
+mod body;
+mod cluster;
+mod control;
+mod discovery;
+mod disruption;
+mod failure;
+mod fault;
+mod kind;
+mod kubelet;
+mod log;
+mod log_view;
+mod object;
+mod patch;
+mod quantity;
+mod rbac;
+mod request;
+mod route;
+mod selector;
+mod server;
+mod stand_in;
+mod store;
+mod tls;
+mod validate;
+mod watch;
+
+pub use cluster::Webhook;
+pub use fault::{FaultAction, FaultRule};
+pub use kind::Kind;
+pub use request::Request;
+pub use stand_in::{Backend, Config, NodeConfig, Refused, StandIn, StartError};
+pub use tls::TlsError;

@@ -1,0 +1,521 @@
+//! What is done with objects of any kind: create, update, patch, delete, and collecting what lost its owner.
+
+use crate::admission;
+use crate::cluster::{Cluster, now, seconds_from_now};
+use crate::failure::Failure;
+use crate::kind::{Kind, NAMESPACES, PODS, SERVICE_ACCOUNTS};
+use crate::patch::PatchKind;
+use crate::store::{Store, name_of};
+use crate::validate;
+use base64::Engine as _;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// What storage takes of one object.
+const OBJECT_LIMIT: usize = 3 * 512 * 1024;
+const FOREGROUND: &str = "foregroundDeletion";
+
+/// How something is to be deleted.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct DeleteOptions {
+    pub(crate) grace_period_seconds: Option<i64>,
+    pub(crate) propagation_policy: Option<String>,
+    pub(crate) preconditions: Option<Preconditions>,
+    #[serde(rename = "dryRun")]
+    pub(crate) dry_run: Option<Vec<String>>,
+}
+
+/// What must be true of an object that is deleted.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct Preconditions {
+    pub(crate) uid: Option<String>,
+    pub(crate) resource_version: Option<String>,
+}
+
+impl Cluster {
+    /// Stores a new object.
+    pub(crate) fn create(
+        &self,
+        kind: &Kind,
+        namespace: &str,
+        mut object: Value,
+        is_dry: bool,
+    ) -> Result<Arc<Value>, Failure> {
+        begin(kind, namespace, &mut object)?;
+        let name = name_of(&object).1;
+        let stored = {
+            let mut store = self.store();
+            admission::defaults(kind, &mut object);
+            if kind.is_namespaced {
+                check_namespace(&store, kind, namespace, &name)?;
+            }
+            if kind == &PODS {
+                let webhook = self.switches().webhook;
+                admission::admit_pod(&store, webhook, namespace, &mut object)?;
+            }
+            let causes = validate::check(kind, &object);
+            if !causes.is_empty() {
+                return Err(Failure::invalid(kind, &name, &causes));
+            }
+            if store.find(kind, namespace, &name).is_some() {
+                return Err(Failure::already_exists(kind, &name));
+            }
+            check_size(&object)?;
+            if is_dry {
+                return Ok(Arc::new(object));
+            }
+            let stored = store.put(kind, object);
+            if kind == &NAMESPACES {
+                furnish_namespace(&mut store, &name, &self.ca_pem);
+            }
+            collect(&mut store, &self.kinds);
+            stored
+        };
+        self.tell();
+        Ok(stored)
+    }
+
+    /// Replaces an object, or with `status` only that part of it.
+    pub(crate) fn replace(
+        &self,
+        kind: &Kind,
+        (namespace, name): (&str, &str),
+        subresource: &str,
+        object: Value,
+        is_dry: bool,
+    ) -> Result<Arc<Value>, Failure> {
+        let given = object["metadata"]["name"].as_str().unwrap_or(name);
+        if given != name {
+            let why = format!("the name of the object ({given}) does not match the name on the URL ({name})");
+            return Err(Failure::bad_request(why));
+        }
+        self.change(kind, (namespace, name), subresource, is_dry, |_| Ok(object))
+    }
+
+    /// Applies a patch to an object, or with `status` only to that part of it.
+    pub(crate) fn patch(
+        &self,
+        kind: &Kind,
+        (namespace, name): (&str, &str),
+        subresource: &str,
+        how: PatchKind,
+        patch: &Value,
+        is_dry: bool,
+    ) -> Result<Arc<Value>, Failure> {
+        let is_there = self.store().find(kind, namespace, name).is_some();
+        if how == PatchKind::Apply && !is_there {
+            let mut object = patch.clone();
+            object["metadata"]["name"] = name.into();
+            return self.create(kind, namespace, object, is_dry);
+        }
+        self.change(kind, (namespace, name), subresource, is_dry, |old| how.apply(kind, old, patch))
+    }
+
+    /// The one way in which an object changes: read, change, check, store, all at once.
+    pub(crate) fn change(
+        &self,
+        kind: &Kind,
+        (namespace, name): (&str, &str),
+        subresource: &str,
+        is_dry: bool,
+        change: impl FnOnce(&Value) -> Result<Value, Failure>,
+    ) -> Result<Arc<Value>, Failure> {
+        let stored = {
+            let mut store = self.store();
+            let Some(old) = store.find(kind, namespace, name).cloned() else {
+                return Err(Failure::not_found(kind, name));
+            };
+            let mut new = change(&old)?;
+            check_versions(kind, name, &old, &new)?;
+            keep(kind, subresource, &old, &mut new);
+            admission::defaults(kind, &mut new);
+            let mut causes = validate::check(kind, &new);
+            causes.extend(validate::check_update(kind, &old, &new));
+            if !causes.is_empty() {
+                return Err(Failure::invalid(kind, name, &causes));
+            }
+            check_size(&new)?;
+            if is_dry {
+                return Ok(Arc::new(new));
+            }
+            let stored = store.put(kind, new);
+            let is_last = is_free(&stored) && stored["metadata"]["deletionTimestamp"].is_string();
+            // a pod that is deleted waits for its kubelet, a namespace for what is in it
+            let waits =
+                stored["metadata"]["deletionGracePeriodSeconds"].as_i64() > Some(0) || kind == &NAMESPACES;
+            if is_last && !waits {
+                store.remove(kind, namespace, name);
+            }
+            if is_last {
+                collect(&mut store, &self.kinds);
+            }
+            stored
+        };
+        self.tell();
+        Ok(stored)
+    }
+
+    /// Deletes an object, at once or when it has ended.
+    pub(crate) fn delete(
+        &self,
+        kind: &Kind,
+        (namespace, name): (&str, &str),
+        options: &DeleteOptions,
+    ) -> Result<Arc<Value>, Failure> {
+        let deleted = {
+            let mut store = self.store();
+            let Some(object) = store.find(kind, namespace, name).cloned() else {
+                return Err(Failure::not_found(kind, name));
+            };
+            check_preconditions(kind, name, &object, options)?;
+            if options.dry_run.is_some() {
+                return Ok(object);
+            }
+            let deleted = delete(&mut store, kind, &object, options, &self.kinds);
+            collect(&mut store, &self.kinds);
+            deleted
+        };
+        self.tell();
+        Ok(deleted)
+    }
+
+    /// Changes a pod as the scheduler and the kubelet do, if it is still the same one.
+    pub(crate) fn write_pod(
+        &self,
+        (namespace, name): (&str, &str),
+        uid: &str,
+        change: impl FnOnce(&mut Value),
+    ) {
+        {
+            let mut store = self.store();
+            let found = store.find(&PODS, namespace, name).filter(|pod| pod["metadata"]["uid"] == uid);
+            let Some(mut pod) = found.map(|pod| Value::clone(pod)) else { return };
+            change(&mut pod);
+            store.put(&PODS, pod);
+        }
+        self.tell();
+    }
+
+    /// Takes a pod away that has ended, as its kubelet does.
+    pub(crate) fn finish_pod(&self, namespace: &str, name: &str, uid: &str) {
+        let options = DeleteOptions {
+            grace_period_seconds: Some(0),
+            preconditions: Some(Preconditions { uid: Some(uid.to_owned()), resource_version: None }),
+            ..DeleteOptions::default()
+        };
+        // it may be gone already
+        self.delete(&PODS, (namespace, name), &options).ok();
+    }
+}
+
+/// Gives a new object what the server gives it.
+fn begin(kind: &Kind, namespace: &str, object: &mut Value) -> Result<(), Failure> {
+    if !object.is_object() || !(object["metadata"].is_object() || object["metadata"].is_null()) {
+        return Err(Failure::bad_request("the request is not an object with metadata"));
+    }
+    for (field, expected) in [("kind", kind.kind), ("apiVersion", &kind.api_version())] {
+        match object[field].as_str().unwrap_or_default() {
+            "" => object[field] = expected.into(),
+            given if given != expected => {
+                let why = format!(
+                    "{} in version {:?} cannot be handled as a {}: no kind {:?} is registered for it",
+                    kind.kind, kind.version, kind.kind, given
+                );
+                return Err(Failure::bad_request(why));
+            }
+            _ => {}
+        }
+    }
+    let metadata = &mut object["metadata"];
+    if metadata["resourceVersion"].as_str().is_some_and(|version| !version.is_empty()) {
+        return Err(Failure::unexplained("resourceVersion should not be set on objects to be created"));
+    }
+    if metadata["namespace"].as_str().is_some_and(|given| !given.is_empty() && given != namespace) {
+        let why = "the namespace of the provided object does not match the namespace sent on the request";
+        return Err(Failure::bad_request(why));
+    }
+    if kind.is_namespaced {
+        metadata["namespace"] = namespace.into();
+    }
+    let prefix = metadata["generateName"].as_str().unwrap_or_default();
+    if metadata["name"].as_str().unwrap_or_default().is_empty() && !prefix.is_empty() {
+        metadata["name"] = format!("{prefix}{}", random_ending()).into();
+    }
+    metadata["uid"] = uuid::Uuid::new_v4().to_string().into();
+    metadata["creationTimestamp"] = now().into();
+    if kind.kind == "ReplicaSet" || kind.has_status {
+        metadata["generation"] = 1.into();
+    }
+    if let Some(fields) = metadata.as_object_mut() {
+        for field in ["deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "managedFields"] {
+            fields.remove(field);
+        }
+        fields.retain(|_, value| !value.is_null());
+    }
+    if let (true, Some(fields)) = (kind.has_status, object.as_object_mut())
+        && kind.kind != "Node"
+    {
+        fields.remove("status");
+    }
+    if kind.kind == "Secret"
+        && let Some(texts) = object.as_object_mut().and_then(|fields| fields.remove("stringData"))
+    {
+        for (key, text) in texts.as_object().into_iter().flatten() {
+            let bytes = text.as_str().unwrap_or_default();
+            object["data"][key] = base64::engine::general_purpose::STANDARD.encode(bytes).into();
+        }
+    }
+    Ok(())
+}
+
+/// Five signs, as `generateName` ends.
+pub(crate) fn random_ending() -> String {
+    const SIGNS: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
+    let bytes = uuid::Uuid::new_v4().into_bytes();
+    bytes.iter().take(5).map(|byte| char::from(SIGNS[usize::from(*byte) % SIGNS.len()])).collect()
+}
+
+fn check_namespace(store: &Store, kind: &Kind, namespace: &str, name: &str) -> Result<(), Failure> {
+    let Some(found) = store.find(&NAMESPACES, "", namespace) else {
+        return Err(Failure::not_found(&NAMESPACES, namespace));
+    };
+    if found["metadata"]["deletionTimestamp"].is_string() {
+        let why =
+            format!("unable to create new content in namespace {namespace} because it is being terminated");
+        let mut failure = Failure::forbidden(kind, name, &why);
+        failure.details["causes"] = json!([{
+            "reason": "NamespaceTerminating",
+            "message": format!("namespace {namespace} is being terminated"),
+            "field": "metadata.namespace",
+        }]);
+        return Err(failure);
+    }
+    Ok(())
+}
+
+fn check_size(object: &Value) -> Result<(), Failure> {
+    let is_large = serde_json::to_string(object).is_ok_and(|text| text.len() > OBJECT_LIMIT);
+    if is_large { Err(Failure::unexplained("etcdserver: request is too large")) } else { Ok(()) }
+}
+
+/// A change that was made to another version or another object is refused.
+fn check_versions(kind: &Kind, name: &str, old: &Value, new: &Value) -> Result<(), Failure> {
+    let given = |field: &str| new["metadata"][field].as_str().filter(|text| !text.is_empty());
+    if let Some(uid) = given("uid").filter(|uid| old["metadata"]["uid"] != **uid) {
+        let has = old["metadata"]["uid"].as_str().unwrap_or_default();
+        let why = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {has}");
+        return Err(Failure::conflict(kind, name, &why));
+    }
+    match given("resourceVersion") {
+        Some(version) if old["metadata"]["resourceVersion"] != *version => Err(Failure::modified(kind, name)),
+        _ => Ok(()),
+    }
+}
+
+fn check_preconditions(
+    kind: &Kind,
+    name: &str,
+    object: &Value,
+    options: &DeleteOptions,
+) -> Result<(), Failure> {
+    let Some(conditions) = &options.preconditions else { return Ok(()) };
+    let has = |field: &str| object["metadata"][field].as_str().unwrap_or_default();
+    if let Some(uid) = conditions.uid.as_deref().filter(|uid| *uid != has("uid")) {
+        let why =
+            format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {}", has("uid"));
+        return Err(Failure::conflict(kind, name, &why));
+    }
+    if let Some(version) = conditions.resource_version.as_deref().filter(|it| *it != has("resourceVersion")) {
+        let why = format!(
+            "Precondition failed: ResourceVersion in precondition: {version}, ResourceVersion in object meta: {}",
+            has("resourceVersion")
+        );
+        return Err(Failure::conflict(kind, name, &why));
+    }
+    Ok(())
+}
+
+/// Puts back what an update through this door does not change.
+fn keep(kind: &Kind, subresource: &str, old: &Value, new: &mut Value) {
+    let fixed =
+        ["name", "namespace", "uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds"];
+    let mut kept = fixed.to_vec();
+    for field in ["kind", "apiVersion"] {
+        new[field] = old[field].clone();
+    }
+    if subresource == "status" {
+        let fields = old.as_object().into_iter().flatten();
+        for (field, value) in fields.filter(|(field, _)| !matches!(field.as_str(), "status" | "metadata")) {
+            new[field] = value.clone();
+        }
+        kept.push("ownerReferences");
+    } else if kind.has_status {
+        new["status"] = old["status"].clone();
+    }
+    let is_changed = kind.has_status && new["spec"] != old["spec"];
+    for field in kept {
+        new["metadata"][field] = old["metadata"][field].clone();
+    }
+    if is_changed {
+        new["metadata"]["generation"] = (old["metadata"]["generation"].as_i64().unwrap_or(0) + 1).into();
+    }
+    if let Some(fields) = new["metadata"].as_object_mut() {
+        fields.retain(|_, value| !value.is_null());
+    }
+    if let Some(fields) = new.as_object_mut() {
+        fields.retain(|_, value| !value.is_null());
+    }
+}
+
+/// Whether nothing holds an object that is being deleted.
+fn is_free(object: &Value) -> bool {
+    object["metadata"]["finalizers"].as_array().is_none_or(Vec::is_empty)
+}
+
+fn delete(
+    store: &mut Store,
+    kind: &Kind,
+    object: &Arc<Value>,
+    options: &DeleteOptions,
+    kinds: &[Kind],
+) -> Arc<Value> {
+    let (namespace, name) = name_of(object);
+    let mut new = Value::clone(object);
+    let grace = grace(kind, object, options);
+    let policy = options.propagation_policy.as_deref();
+    if policy == Some("Foreground") && has_dependents(store, object) {
+        let mut finalizers = object["metadata"]["finalizers"].as_array().cloned().unwrap_or_default();
+        if !finalizers.iter().any(|finalizer| finalizer == FOREGROUND) {
+            finalizers.push(FOREGROUND.into());
+        }
+        new["metadata"]["finalizers"] = finalizers.into();
+    } else if policy == Some("Orphan") {
+        orphan(store, object, kinds);
+    }
+    if grace == 0 && is_free(&new) && kind != &NAMESPACES {
+        return store.remove(kind, &namespace, &name).unwrap_or_else(|| Arc::clone(object));
+    }
+    let metadata = &mut new["metadata"];
+    let earlier = metadata["deletionGracePeriodSeconds"].as_i64();
+    if metadata["deletionTimestamp"].is_null() || earlier.is_some_and(|earlier| grace < earlier) {
+        metadata["deletionTimestamp"] = seconds_from_now(grace).into();
+        metadata["deletionGracePeriodSeconds"] = grace.into();
+    }
+    if kind == &NAMESPACES {
+        new["status"]["phase"] = "Terminating".into();
+    }
+    store.put(kind, new)
+}
+
+/// How long something has to end: only pods that run have any time.
+fn grace(kind: &Kind, object: &Value, options: &DeleteOptions) -> i64 {
+    let is_ended = matches!(object["status"]["phase"].as_str(), Some("Succeeded" | "Failed"));
+    let is_bound = object["spec"]["nodeName"].as_str().is_some_and(|node| !node.is_empty());
+    if kind != &PODS || is_ended || !is_bound {
+        return 0;
+    }
+    let usual = object["spec"]["terminationGracePeriodSeconds"].as_i64().unwrap_or(30);
+    options.grace_period_seconds.unwrap_or(usual).max(0)
+}
+
+fn owners(object: &Value) -> impl Iterator<Item = &Value> {
+    object["metadata"]["ownerReferences"].as_array().into_iter().flatten()
+}
+
+fn has_dependents(store: &Store, owner: &Value) -> bool {
+    let uid = &owner["metadata"]["uid"];
+    store.everything().any(|(_, object)| owners(object).any(|reference| &reference["uid"] == uid))
+}
+
+/// Takes the owner out of all that it owns.
+fn orphan(store: &mut Store, owner: &Value, kinds: &[Kind]) {
+    let uid = &owner["metadata"]["uid"];
+    let owned: Vec<_> = store
+        .everything()
+        .filter(|(_, object)| owners(object).any(|reference| &reference["uid"] == uid))
+        .map(|(id, object)| (id, Value::clone(object)))
+        .collect();
+    for (id, mut object) in owned {
+        if let Some(references) = object["metadata"]["ownerReferences"].as_array_mut() {
+            references.retain(|reference| &reference["uid"] != uid);
+        }
+        if let Some(kind) = kinds.iter().find(|kind| (kind.group, kind.resource) == id) {
+            store.put(kind, object);
+        }
+    }
+}
+
+/// Deletes what lost all its owners or its namespace, and lets go what waited for that.
+fn collect(store: &mut Store, kinds: &[Kind]) {
+    while let Some((kind, object)) = next_to_collect(store, kinds) {
+        let (namespace, name) = name_of(&object);
+        if object["metadata"]["deletionTimestamp"].is_null() {
+            delete(store, &kind, &object, &DeleteOptions::default(), kinds);
+        } else if kind == NAMESPACES {
+            store.remove(&kind, &namespace, &name);
+        } else {
+            let mut new = Value::clone(&object);
+            if let Some(finalizers) = new["metadata"]["finalizers"].as_array_mut() {
+                finalizers.retain(|finalizer| finalizer != FOREGROUND);
+            }
+            let is_pending = object["metadata"]["deletionGracePeriodSeconds"].as_i64() > Some(0);
+            if is_free(&new) && !is_pending {
+                store.remove(&kind, &namespace, &name);
+            } else {
+                store.put(&kind, new);
+            }
+        }
+    }
+}
+
+fn next_to_collect(store: &Store, kinds: &[Kind]) -> Option<(Kind, Arc<Value>)> {
+    let uids: std::collections::HashSet<&str> =
+        store.everything().filter_map(|(_, object)| object["metadata"]["uid"].as_str()).collect();
+    let deleting: std::collections::HashSet<&str> = store
+        .everything()
+        .filter(|(_, object)| !object["metadata"]["deletionTimestamp"].is_null())
+        .filter(|((_, resource), object)| *resource == "namespaces" || is_foreground(object))
+        .filter_map(|(_, object)| object["metadata"]["uid"].as_str())
+        .collect();
+    let is_lost = |reference: &Value| {
+        let is_known = kinds.iter().any(|kind| reference["kind"] == kind.kind);
+        let uid = reference["uid"].as_str().unwrap_or_default();
+        is_known && (!uids.contains(uid) || deleting.contains(uid))
+    };
+    let due = |(id, object): &((&str, &str), &Arc<Value>)| {
+        let is_deleted = !object["metadata"]["deletionTimestamp"].is_null();
+        if is_deleted {
+            let is_empty =
+                |name: &str| !store.everything().any(|(_, it)| it["metadata"]["namespace"] == name);
+            return (id.1 == "namespaces" && is_empty(&name_of(object).1) && is_free(object))
+                || (is_foreground(object) && !has_dependents(store, object));
+        }
+        let namespace = store.find(&NAMESPACES, "", &name_of(object).0);
+        namespace.is_some_and(|it| !it["metadata"]["deletionTimestamp"].is_null())
+            || (owners(object).next().is_some() && owners(object).all(is_lost))
+    };
+    let (id, object) = store.everything().find(due)?;
+    let kind = kinds.iter().find(|kind| (kind.group, kind.resource) == id)?;
+    Some((*kind, Arc::clone(object)))
+}
+
+fn is_foreground(object: &Value) -> bool {
+    object["metadata"]["finalizers"].as_array().into_iter().flatten().any(|finalizer| finalizer == FOREGROUND)
+}
+
+/// What every namespace has from its beginning.
+fn furnish_namespace(store: &mut Store, name: &str, ca_pem: &str) {
+    let metadata = |own: &str| {
+        let uid = uuid::Uuid::new_v4().to_string();
+        json!({"name": own, "namespace": name, "uid": uid, "creationTimestamp": now()})
+    };
+    let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata("default")});
+    store.put(&SERVICE_ACCOUNTS, account);
+    let map = json!({
+        "apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata("kube-root-ca.crt"), "data": {"ca.crt": ca_pem},
+    });
+    store.put(&Kind::new("", "v1", "configmaps", "ConfigMap"), map);
+}

@@ -1,0 +1,37 @@
+//! The listening side: TLS, HTTP, and connections that are reset on order.
+
+use crate::cluster::Cluster;
+use crate::route::handle;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use rustix::net::sockopt::set_socket_linger;
+use std::os::fd::AsFd as _;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+
+/// Takes connections for ever.
+pub(crate) async fn serve(cluster: Arc<Cluster>, listener: TcpListener, tls: TlsAcceptor) {
+    loop {
+        let Ok((stream, _)) = listener.accept().await else {
+            // out of descriptors: others have to end first
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            continue;
+        };
+        tokio::spawn(connection(Arc::clone(&cluster), stream, tls.clone()));
+    }
+}
+
+async fn connection(cluster: Arc<Cluster>, stream: TcpStream, tls: TlsAcceptor) {
+    stream.set_nodelay(true).ok();
+    let Ok(held) = stream.as_fd().try_clone_to_owned() else { return };
+    let Ok(stream) = tls.accept(stream).await else { return };
+    let service = service_fn(move |request| handle(Arc::clone(&cluster), request));
+    let ended = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+    if ended.is_err() {
+        // the last close of the socket then is a reset, whatever is still unsent
+        set_socket_linger(&held, Some(Duration::ZERO)).ok();
+    }
+}

@@ -1,0 +1,291 @@
+//! A stand-in from outside: its settings, its start and end, and what tests do with it.
+
+use crate::cluster::{Cluster, Webhook};
+use crate::failure::Failure;
+use crate::fault::FaultRule;
+use crate::kind::{Kind, PODS};
+use crate::kubelet::{self, Engine};
+use crate::object::DeleteOptions;
+use crate::request::Request;
+use crate::server;
+use crate::tls::{Identity, TlsError};
+use std::collections::BTreeMap;
+use std::io;
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+use tokio::sync::oneshot;
+use tokio_rustls::TlsAcceptor;
+
+/// What pods are run as.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Backend {
+    /// Processes of this machine; images are only names.
+    #[default]
+    Process,
+}
+
+/// The one node.
+#[derive(Debug, Clone)]
+pub struct NodeConfig {
+    /// Its name.
+    pub name: String,
+    /// CPUs that pods can have, as a quantity.
+    pub cpu: String,
+    /// Memory that pods can have, as a quantity.
+    pub memory: String,
+    /// How many pods it takes.
+    pub pods: u32,
+    /// Its labels, besides its name and system.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// How a stand-in is set up.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// What pods are run as.
+    pub backend: Backend,
+    /// The node.
+    pub node: NodeConfig,
+    /// Namespaces besides those that every cluster has.
+    pub namespaces: Vec<String>,
+    /// Kinds besides those that are always there.
+    pub kinds: Vec<Kind>,
+    /// Port to listen on; 0 for any that is free.
+    pub port: u16,
+    /// Names and addresses of its certificate besides its own.
+    pub names: Vec<String>,
+    /// How many changes are remembered.
+    pub remembered_changes: usize,
+    /// How often a watch that wants bookmarks gets one.
+    pub bookmark_every: Duration,
+    /// Whether a watch may begin with the objects that are there.
+    pub has_streaming_lists: bool,
+    /// After how many bytes a container's log is begun anew.
+    pub log_limit: usize,
+    /// The first wait before a container is started again or an image is tried again; it doubles.
+    pub backoff: Duration,
+    /// The images that processes may name; all if it is not given.
+    pub images: Option<Vec<String>>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let node = NodeConfig {
+            name: "stand-in".to_owned(),
+            cpu: "64".to_owned(),
+            memory: "64Gi".to_owned(),
+            pods: 110,
+            labels: BTreeMap::new(),
+        };
+        Self {
+            backend: Backend::default(),
+            node,
+            namespaces: vec!["pop".to_owned()],
+            kinds: Vec::new(),
+            port: 0,
+            names: Vec::new(),
+            remembered_changes: 10_000,
+            bookmark_every: Duration::from_mins(1),
+            has_streaming_lists: false,
+            log_limit: 10 * 1024 * 1024,
+            backoff: Duration::from_secs(10),
+            images: None,
+        }
+    }
+}
+
+/// Why a stand-in does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// No port, no folder, no thread.
+    #[error("cannot start")]
+    Machine(#[from] io::Error),
+    /// No certificates.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The cluster refused its own first objects.
+    #[error(transparent)]
+    Furniture(#[from] Refused),
+}
+
+/// What was ordered on the control side cannot be done.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Refused(String);
+
+impl From<Failure> for Refused {
+    fn from(failure: Failure) -> Self {
+        Self(failure.message)
+    }
+}
+
+/// A running stand-in; it ends when it is dropped.
+#[derive(Debug)]
+pub struct StandIn {
+    cluster: Arc<Cluster>,
+    end: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl StandIn {
+    /// Starts one on a thread of its own.
+    pub async fn start(config: Config) -> Result<Self, StartError> {
+        let (started, has_started) = oneshot::channel();
+        let (end, ends) = oneshot::channel();
+        let thread = thread::Builder::new().name("stand-in".to_owned()).spawn(move || {
+            let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+                Ok(runtime) => runtime,
+                // nobody waits for it if its starter is gone
+                Err(error) => return drop(started.send(Err(StartError::Machine(error)))),
+            };
+            runtime.block_on(run(config, started, ends));
+        })?;
+        let gone = || io::Error::other("the server's thread ended");
+        let cluster = has_started.await.map_err(|_| gone())??;
+        Ok(Self { cluster, end: Some(end), thread: Some(thread) })
+    }
+
+    /// Where it listens.
+    pub fn url(&self) -> String {
+        format!("https://127.0.0.1:{}", self.cluster.port)
+    }
+
+    /// A file for clients: where it is, whom to believe, the admin's token.
+    pub fn kubeconfig(&self) -> String {
+        self.cluster.kubeconfig("127.0.0.1", &self.cluster.admin_token, "pop")
+    }
+
+    /// The same for a service account.
+    pub fn kubeconfig_for(&self, namespace: &str, account: &str) -> String {
+        let token = self.token_for(namespace, account);
+        self.cluster.kubeconfig("127.0.0.1", &token, namespace)
+    }
+
+    /// The certificate of its authority.
+    pub fn ca_pem(&self) -> &str {
+        &self.cluster.ca_pem
+    }
+
+    /// The token of somebody who may do everything.
+    pub fn admin_token(&self) -> &str {
+        &self.cluster.admin_token
+    }
+
+    /// A new token of a service account.
+    pub fn token_for(&self, namespace: &str, account: &str) -> String {
+        self.cluster.issue_token(namespace, account)
+    }
+
+    /// Puts a fault rule in force.
+    pub fn add_fault(&self, rule: FaultRule) -> Result<(), Refused> {
+        self.cluster.faults.add(rule).map_err(|why| Refused(why.to_string()))
+    }
+
+    /// Takes all fault rules away.
+    pub fn clear_faults(&self) {
+        self.cluster.faults.clear();
+    }
+
+    /// All requests since the last reset.
+    pub fn requests(&self) -> Vec<Request> {
+        self.cluster.requests.all()
+    }
+
+    /// Forgets which requests came.
+    pub fn reset_requests(&self) {
+        self.cluster.requests.reset();
+    }
+
+    /// Forgets all changes until now: older versions are answered with 410.
+    pub fn compact(&self) {
+        self.cluster.compact();
+    }
+
+    /// What an admission webhook says to new pods from now on.
+    pub fn set_webhook(&self, webhook: Webhook) {
+        self.cluster.set_webhook(webhook);
+    }
+
+    /// Ends a pod as the kubelet of a node that runs short of memory does.
+    pub fn evict(&self, namespace: &str, name: &str) -> Result<(), Refused> {
+        Ok(self.cluster.evict(namespace, name, "")?)
+    }
+
+    /// Deletes a pod to make room for another.
+    pub fn preempt(&self, namespace: &str, name: &str) -> Result<(), Refused> {
+        Ok(self.cluster.preempt(namespace, name)?)
+    }
+
+    /// Deletes a pod as a user does.
+    pub fn delete_pod(&self, namespace: &str, name: &str) -> Result<(), Refused> {
+        let options = DeleteOptions::default();
+        Ok(self.cluster.delete(&PODS, (namespace, name), &options).map(drop)?)
+    }
+
+    /// Takes the node away, or brings it back.
+    pub fn set_node_lost(&self, is_lost: bool) {
+        self.cluster.set_node_lost(is_lost);
+    }
+
+    /// Makes the tokens of a service account worthless and gives its pods a new one.
+    pub fn rotate_token(&self, namespace: &str, account: &str) {
+        self.cluster.rotate_token(namespace, account);
+    }
+}
+
+impl Drop for StandIn {
+    fn drop(&mut self) {
+        // both fail only if its thread is gone already
+        self.end.take().map(|end| end.send(()).ok());
+        self.thread.take().map(|thread| thread.join().ok());
+    }
+}
+
+async fn run(
+    config: Config,
+    started: oneshot::Sender<Result<Arc<Cluster>, StartError>>,
+    ends: oneshot::Receiver<()>,
+) {
+    let (cluster, serving) = match open(config).await {
+        Ok(open) => open,
+        // nobody waits for it if its starter is gone
+        Err(error) => return drop(started.send(Err(error))),
+    };
+    let engine = Engine::new(&cluster.0);
+    let kubelet = kubelet::run(Arc::clone(&cluster.0), Arc::clone(&engine), cluster.1.path().to_owned());
+    if started.send(Ok(Arc::clone(&cluster.0))).is_err() {
+        return;
+    }
+    let (listener, tls) = serving;
+    tokio::select! {
+        () = server::serve(Arc::clone(&cluster.0), listener, tls) => {}
+        () = kubelet => {}
+        _ = ends => {}
+    }
+    engine.end().await;
+}
+
+type Opened = ((Arc<Cluster>, tempfile::TempDir), (tokio::net::TcpListener, TlsAcceptor));
+
+async fn open(config: Config) -> Result<Opened, StartError> {
+    let own = [
+        "127.0.0.1",
+        "localhost",
+        "kubernetes",
+        "kubernetes.default",
+        "kubernetes.default.svc",
+        "172.17.0.1",
+    ];
+    let names = own.into_iter().map(str::to_owned).chain(config.names.iter().cloned()).collect();
+    let identity = Identity::make(names)?;
+    let address = match config.backend {
+        Backend::Process => Ipv4Addr::LOCALHOST,
+    };
+    let listener = tokio::net::TcpListener::bind((address, config.port)).await?;
+    let port = listener.local_addr()?.port();
+    let folder = tempfile::Builder::new().prefix("pop-stand-in-").tempdir()?;
+    let cluster = Cluster::new(config, port, identity.ca_pem).map_err(Refused::from)?;
+    Ok(((Arc::new(cluster), folder), (listener, TlsAcceptor::from(identity.server))))
+}
