@@ -16,6 +16,10 @@ test:
 test-new:
     cargo test --workspace --all-features --test pop -- --ignored
 
+# the tests that need a Docker Engine
+test-docker:
+    cargo test -p pop-stand-in --test stand_in -- --ignored docker
+
 # the tables of promises, written anew from their rows and what the tests say
 tables:
     cargo test --workspace --all-features 2>&1 | tee target/results.txt

@@ -1,12 +1,13 @@
 //! A stand-in for a Kubernetes API server and its node, for tests: real HTTPS, real objects, watches and errors, and pods
-//! that are really run, as processes of this machine.
+//! that are really run, as processes of this machine or as containers of the local Docker Engine.
 //!
 //! [`StandIn::start`] starts one on a port of its own; it ends with everything that it started when it is dropped.
 //!
 //! What it is not: it has one node; images are not pulled; probes are not run and a container that runs is ready;
-//! server-side apply merges and knows no owners of fields; quotas count pods only. Under [`Backend::Process`] a
-//! container is its `command` and `args` as a process of this machine: mounts are not where `mountPath` says but below
-//! `$POP_STAND_IN_ROOT`, and `KUBECONFIG` names a file with the service account's token.
+//! server-side apply merges and knows no owners of fields; quotas count pods only; jobs and other objects are kept and
+//! nothing is done for them. Under [`Backend::Process`] a container is its `command` and `args` as a process of this
+//! machine: mounts are not where `mountPath` says but below `$POP_STAND_IN_ROOT`, and `KUBECONFIG` names a file with the
+//! service account's token.
 
 mod admission;
 mod body;

@@ -44,6 +44,8 @@ enum BackendName {
     /// Processes of this machine.
     #[default]
     Process,
+    /// Containers of the local Docker Engine.
+    Docker,
 }
 
 fn label(text: &str) -> Result<(String, String), String> {
@@ -70,6 +72,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let mut config = Config { port: arguments.port, names: arguments.name, ..Config::default() };
     config.backend = match arguments.backend {
         BackendName::Process => Backend::Process,
+        BackendName::Docker => Backend::Docker,
     };
     config.node.cpu = arguments.node_cpu;
     config.node.memory = arguments.node_memory;

@@ -24,6 +24,8 @@ pub enum Backend {
     /// Processes of this machine; images are only names.
     #[default]
     Process,
+    /// Containers of the local Docker Engine.
+    Docker,
 }
 
 /// The one node.
@@ -102,6 +104,9 @@ pub enum StartError {
     /// No port, no folder, no thread.
     #[error("cannot start")]
     Machine(#[from] io::Error),
+    /// No Docker Engine.
+    #[error("cannot use the Docker Engine")]
+    Docker(#[from] bollard::errors::Error),
     /// No certificates.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -248,12 +253,11 @@ async fn run(
     started: oneshot::Sender<Result<Arc<Cluster>, StartError>>,
     ends: oneshot::Receiver<()>,
 ) {
-    let (cluster, serving) = match open(config).await {
+    let (cluster, engine, serving) = match open(config).await {
         Ok(open) => open,
         // nobody waits for it if its starter is gone
         Err(error) => return drop(started.send(Err(error))),
     };
-    let engine = Engine::new(&cluster.0);
     let kubelet = kubelet::run(Arc::clone(&cluster.0), Arc::clone(&engine), cluster.1.path().to_owned());
     if started.send(Ok(Arc::clone(&cluster.0))).is_err() {
         return;
@@ -267,25 +271,28 @@ async fn run(
     engine.end().await;
 }
 
-type Opened = ((Arc<Cluster>, tempfile::TempDir), (tokio::net::TcpListener, TlsAcceptor));
+type Opened = ((Arc<Cluster>, tempfile::TempDir), Arc<Engine>, (tokio::net::TcpListener, TlsAcceptor));
 
 async fn open(config: Config) -> Result<Opened, StartError> {
+    let engine = Engine::open(&config).await?;
     let own = [
         "127.0.0.1",
         "localhost",
         "kubernetes",
         "kubernetes.default",
         "kubernetes.default.svc",
-        "172.17.0.1",
+        engine.host(),
     ];
     let names = own.into_iter().map(str::to_owned).chain(config.names.iter().cloned()).collect();
     let identity = Identity::make(names)?;
     let address = match config.backend {
         Backend::Process => Ipv4Addr::LOCALHOST,
+        // containers come from another network
+        Backend::Docker => Ipv4Addr::UNSPECIFIED,
     };
     let listener = tokio::net::TcpListener::bind((address, config.port)).await?;
     let port = listener.local_addr()?.port();
     let folder = tempfile::Builder::new().prefix("pop-stand-in-").tempdir()?;
     let cluster = Cluster::new(config, port, identity.ca_pem).map_err(Refused::from)?;
-    Ok(((Arc::new(cluster), folder), (listener, TlsAcceptor::from(identity.server))))
+    Ok(((Arc::new(cluster), folder), engine, (listener, TlsAcceptor::from(identity.server))))
 }

@@ -1,8 +1,9 @@
 //! What runs containers: one interface over the backends.
 
+use super::docker::{self, DockerEngine};
 use super::process::{self, ProcessEngine};
-use crate::cluster::Cluster;
 use crate::log::ContainerLog;
+use crate::{Backend, Config};
 use rustix::process::Signal;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -19,8 +20,24 @@ pub(crate) struct Order {
     pub(crate) variables: Vec<(String, String)>,
     pub(crate) working_folder: Option<String>,
     pub(crate) mounts: Vec<Mount>,
+    /// `uid` or `uid:gid`, instead of the image's.
+    pub(crate) user: Option<String>,
+    pub(crate) is_privileged: bool,
+    /// In thousandths.
+    pub(crate) cpu: Option<i128>,
+    /// In thousandths of a byte.
+    pub(crate) memory: Option<i128>,
+    /// What the containers of its pod share.
+    pub(crate) sandbox: String,
     /// A folder of its own.
     pub(crate) folder: PathBuf,
+}
+
+/// What the containers of a pod share.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Sandbox {
+    pub(crate) ip: String,
+    pub(crate) id: String,
 }
 
 /// A volume at its place in a container.
@@ -28,6 +45,7 @@ pub(crate) struct Order {
 pub(crate) struct Mount {
     pub(crate) source: PathBuf,
     pub(crate) target: String,
+    pub(crate) is_read_only: bool,
 }
 
 /// Why a container is not started.
@@ -63,6 +81,7 @@ pub(crate) type Started = Result<(String, String, Stopper), NotStarted>;
 #[derive(Debug, Clone)]
 pub(crate) enum Stopper {
     Process(process::Group),
+    Docker(docker::Handle),
 }
 
 impl Stopper {
@@ -70,6 +89,7 @@ impl Stopper {
     pub(crate) fn signal(&self, signal: Signal) {
         match self {
             Self::Process(group) => group.signal(signal),
+            Self::Docker(handle) => handle.signal(signal),
         }
     }
 }
@@ -78,37 +98,49 @@ impl Stopper {
 #[derive(Debug)]
 pub(crate) enum Engine {
     Process(ProcessEngine),
+    Docker(DockerEngine),
 }
 
 impl Engine {
-    pub(crate) fn new(cluster: &Cluster) -> Arc<Self> {
-        Arc::new(match cluster.config.backend {
-            crate::Backend::Process => Self::Process(ProcessEngine::new(cluster.config.images.clone())),
-        })
+    pub(crate) async fn open(config: &Config) -> Result<Arc<Self>, bollard::errors::Error> {
+        Ok(Arc::new(match config.backend {
+            Backend::Process => Self::Process(ProcessEngine::new(config.images.clone())),
+            Backend::Docker => Self::Docker(DockerEngine::open().await?),
+        }))
     }
 
     /// The address under which containers reach the server.
-    pub(crate) fn host(&self) -> &'static str {
+    pub(crate) fn host(&self) -> &str {
         match self {
             Self::Process(_) => "127.0.0.1",
+            Self::Docker(engine) => &engine.host,
         }
     }
 
-    /// Makes what the containers of a pod share; its address.
-    pub(crate) fn open_pod(&self) -> String {
+    /// Makes what the containers of a pod share.
+    pub(crate) async fn open_pod(&self, name: &str) -> Result<Sandbox, String> {
         match self {
-            Self::Process(_) => "127.0.0.1".to_owned(),
+            Self::Process(_) => Ok(Sandbox { ip: "127.0.0.1".to_owned(), id: String::new() }),
+            Self::Docker(engine) => engine.open_pod(name).await,
+        }
+    }
+
+    /// Removes what the containers of a pod shared.
+    pub(crate) async fn close_pod(&self, sandbox: &Sandbox) {
+        match self {
+            Self::Docker(engine) if !sandbox.id.is_empty() => engine.remove(&sandbox.id).await,
+            _ => {}
         }
     }
 
     /// Starts a container.
     pub(crate) async fn start(&self, order: Order, log: Arc<ContainerLog>) -> Result<Running, NotStarted> {
         match self {
-            Self::Process(engine) => engine.start(order, log).await,
+            Self::Process(engine) => engine.start(order, log),
+            Self::Docker(engine) => engine.start(order, log).await,
         }
     }
 
-    #[expect(clippy::unused_async, reason = "a backend that has an Engine asks it")]
     /// Sees to an image: it is there, or the reason why not.
     pub(crate) async fn look_up(&self, order: &Order) -> Result<(), NotStarted> {
         if !is_image_name(&order.image) {
@@ -120,6 +152,7 @@ impl Engine {
         }
         let is_there = match self {
             Self::Process(engine) => engine.has(&order.image),
+            Self::Docker(engine) => engine.find(&order.image).await.is_some(),
         };
         if is_there {
             return Ok(());
@@ -139,7 +172,8 @@ impl Engine {
     /// Ends everything that was started.
     pub(crate) async fn end(&self) {
         match self {
-            Self::Process(engine) => engine.end().await,
+            Self::Process(engine) => engine.end(),
+            Self::Docker(engine) => engine.end().await,
         }
     }
 }

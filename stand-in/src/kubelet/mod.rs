@@ -1,8 +1,10 @@
 //! The node: a worker for each pod, which really runs its containers.
 
+mod docker;
 mod engine;
 mod environment;
 mod event;
+mod pause;
 mod pod_state;
 mod process;
 mod schedule;

@@ -50,8 +50,7 @@ impl ProcessEngine {
         self.images.as_ref().is_none_or(|images| images.iter().any(|known| known == image))
     }
 
-    #[expect(clippy::unused_async, reason = "the other backends wait for theirs")]
-    pub(crate) async fn start(&self, order: Order, log: Arc<ContainerLog>) -> Result<Running, NotStarted> {
+    pub(crate) fn start(&self, order: Order, log: Arc<ContainerLog>) -> Result<Running, NotStarted> {
         let broken = |why: String| NotStarted::Broken {
             message: format!(
                 "failed to create containerd task: failed to create shim task: OCI runtime create failed: runc create \
@@ -110,8 +109,7 @@ impl ProcessEngine {
     }
 
     /// Kills what still runs.
-    #[expect(clippy::unused_async, reason = "the other backends wait for theirs")]
-    pub(crate) async fn end(&self) {
+    pub(crate) fn end(&self) {
         for group in self.running.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
             group.signal(Signal::KILL);
         }

@@ -36,7 +36,8 @@ pub(super) fn mounts(container: &Value, volumes: &BTreeMap<String, PathBuf>) -> 
         .filter_map(|mount| {
             let volume = volumes.get(mount["name"].as_str()?)?;
             let source = mount["subPath"].as_str().map_or_else(|| volume.clone(), |path| volume.join(path));
-            Some(Mount { source, target: mount["mountPath"].as_str()?.to_owned() })
+            let target = mount["mountPath"].as_str()?.to_owned();
+            Some(Mount { source, target, is_read_only: mount["readOnly"] == true })
         })
         .collect()
 }
@@ -50,8 +51,9 @@ fn make(
 ) -> Result<PathBuf, String> {
     let namespace = pod["metadata"]["namespace"].as_str().unwrap_or_default();
     if volume["emptyDir"].is_object() {
-        fs::create_dir_all(&own).map_err(|why| why.to_string())?;
-        return Ok(own);
+        let open: fs::Permissions = std::os::unix::fs::PermissionsExt::from_mode(0o777);
+        let made = fs::create_dir_all(&own).and_then(|()| fs::set_permissions(&own, open));
+        return made.map(|()| own).map_err(|why| why.to_string());
     }
     if let Some(path) = volume["hostPath"]["path"].as_str() {
         let kind = volume["hostPath"]["type"].as_str().unwrap_or_default();

@@ -4,11 +4,13 @@
 //! which order things happen.
 
 use super::Input;
-use super::engine::{Engine, Exit, NotStarted, Order, Started};
+use super::engine::{Engine, Exit, Mount, NotStarted, Order, Sandbox, Started};
 use super::pod_state::{End, Role, Slot, State, Surroundings, phase, set_condition, status};
 use super::{environment, event, schedule, volume};
 use crate::cluster::{Cluster, now};
+use crate::quantity;
 use crate::store::name_of;
+use crate::validate::as_text;
 use rustix::process::Signal;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -37,6 +39,7 @@ pub(super) struct Worker {
     around: Surroundings,
     is_placed: bool,
     volumes: Option<BTreeMap<String, PathBuf>>,
+    sandbox: Sandbox,
     /// When what could not be done is tried again.
     retry: Option<Instant>,
     deadline: Option<Instant>,
@@ -68,6 +71,7 @@ impl Worker {
             pod: Arc::clone(pod),
             is_placed: false,
             volumes: None,
+            sandbox: Sandbox::default(),
             retry: None,
             deadline: None,
             kill_at: None,
@@ -82,7 +86,7 @@ impl Worker {
     pub(super) async fn run(mut self, mut inputs: mpsc::UnboundedReceiver<Input>) {
         loop {
             self.changes.borrow_and_update();
-            self.advance();
+            self.advance().await;
             self.report();
             if self.is_over() {
                 break;
@@ -102,6 +106,7 @@ impl Worker {
             let (namespace, name) = name_of(&self.pod);
             self.cluster.finish_pod(&namespace, &name, &self.uid);
         }
+        self.engine.close_pod(&self.sandbox).await;
         // what a container still holds goes with the stand-in's folder
         std::fs::remove_dir_all(&self.folder).ok();
     }
@@ -161,7 +166,7 @@ impl Worker {
         }
     }
 
-    fn advance(&mut self) {
+    async fn advance(&mut self) {
         let now = Instant::now();
         if self.kill_at.is_some_and(|at| at <= now) && !self.is_killed {
             self.is_killed = true;
@@ -182,7 +187,7 @@ impl Worker {
             let grace = self.pod["spec"]["terminationGracePeriodSeconds"].as_i64().unwrap_or(30);
             return self.end_within(grace);
         }
-        if self.volumes.is_none() && !self.mount(now) {
+        if self.volumes.is_none() && !self.mount(now).await {
             return;
         }
         self.start_what_is_next(now);
@@ -203,7 +208,6 @@ impl Worker {
                 let message = format!("Successfully assigned {namespace}/{name} to {node}");
                 event::record(&self.cluster, &self.pod, "default-scheduler", "Scheduled", &message);
                 self.around.started = now();
-                self.around.ip = self.engine.open_pod();
                 let seconds = self.pod["spec"]["activeDeadlineSeconds"].as_u64();
                 self.deadline = seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds));
                 true
@@ -228,17 +232,27 @@ impl Worker {
         }
     }
 
-    fn mount(&mut self, now: Instant) -> bool {
+    async fn mount(&mut self, now: Instant) -> bool {
         if self.retry.is_some_and(|at| at > now) {
             return false;
         }
-        match self.make_volumes() {
+        let made = match self.make_volumes() {
             Ok(()) => {
+                let name = name_of(&self.pod).1;
+                self.engine.open_pod(&name).await.map_err(|why| ("FailedCreatePodSandBox", why))
+            }
+            Err(why) => Err(("FailedMount", why)),
+        };
+        match made {
+            Ok(sandbox) => {
                 self.retry = None;
+                self.around.ip.clone_from(&sandbox.ip);
+                self.sandbox = sandbox;
                 true
             }
-            Err(why) => {
-                self.event("FailedMount", &why);
+            Err((reason, why)) => {
+                self.volumes = None;
+                self.event(reason, &why);
                 self.retry = Some(now + self.cluster.config.backoff / 10);
                 false
             }
@@ -323,6 +337,7 @@ impl Worker {
         let (engine, cluster, sender) =
             (Arc::clone(&self.engine), Arc::clone(&self.cluster), self.sender.clone());
         let (uid, name) = (self.uid.clone(), self.slots[at].name.clone());
+        let falls_back = self.slots[at].spec["terminationMessagePolicy"] == "FallbackToLogsOnError";
         tokio::spawn(async move {
             let result = async {
                 let order = order.map_err(|message| NotStarted::Waiting {
@@ -345,7 +360,7 @@ impl Worker {
             let result = Ok((running.id, running.image_id, running.stopper));
             sender.send(Input::Started { slot: at, result }).ok();
             if let Ok(mut exit) = running.exit.await {
-                if exit.message.is_empty() && exit.code != 0 {
+                if falls_back && exit.message.is_empty() && exit.code != 0 {
                     exit.message = log.tail(MESSAGE_LINES, MESSAGE_BYTES);
                 }
                 sender.send(Input::Ended { slot: at, exit }).ok();
@@ -372,6 +387,23 @@ impl Worker {
             let path = self.folder.join("kubeconfig").to_string_lossy().into_owned();
             variables.push(("KUBECONFIG".to_owned(), path));
         }
+        let folder = self.folder.join("containers").join(&slot.name);
+        let mut mounts =
+            self.volumes.as_ref().map(|made| volume::mounts(&slot.spec, made)).unwrap_or_default();
+        if let Some(path) = slot.spec["terminationMessagePath"].as_str() {
+            let source = folder.join("termination-log");
+            mounts.push(Mount { source, target: path.to_owned(), is_read_only: false });
+        }
+        let security = |field: &str| {
+            let own = &slot.spec["securityContext"][field];
+            if own.is_null() { self.pod["spec"]["securityContext"][field].clone() } else { own.clone() }
+        };
+        let user = security("runAsUser").as_i64().map(|user| {
+            security("runAsGroup")
+                .as_i64()
+                .map_or_else(|| user.to_string(), |group| format!("{user}:{group}"))
+        });
+        let limit = |of: &str| quantity::parse(&as_text(&slot.spec["resources"]["limits"][of]));
         Ok(Order {
             image: slot.spec["image"].as_str().unwrap_or_default().to_owned(),
             pull_policy: slot.spec["imagePullPolicy"].as_str().unwrap_or_default().to_owned(),
@@ -379,8 +411,13 @@ impl Worker {
             arguments,
             variables,
             working_folder: slot.spec["workingDir"].as_str().map(str::to_owned),
-            mounts: self.volumes.as_ref().map(|made| volume::mounts(&slot.spec, made)).unwrap_or_default(),
-            folder: self.folder.join("containers").join(&slot.name),
+            mounts,
+            user,
+            is_privileged: security("privileged") == true,
+            cpu: limit("cpu"),
+            memory: limit("memory"),
+            sandbox: self.sandbox.id.clone(),
+            folder,
         })
     }
 
@@ -442,13 +479,9 @@ impl Worker {
         }
     }
 
-    fn ended(&mut self, at: usize, mut exit: Exit) {
+    fn ended(&mut self, at: usize, exit: Exit) {
         let slot = &mut self.slots[at];
-        let falls_back = slot.spec["terminationMessagePolicy"] == "FallbackToLogsOnError";
         let State::Running { since } = &slot.state else { return };
-        if !falls_back && !self.folder.join("containers").join(&slot.name).join("termination-log").exists() {
-            exit.message.clear();
-        }
         let reason = match exit.code {
             _ if exit.is_out_of_memory => "OOMKilled",
             0 => "Completed",

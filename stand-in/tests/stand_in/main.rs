@@ -1,0 +1,9 @@
+//! The stand-in through a real client, over real HTTPS, with pods that are really run.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod disruptions;
+mod docker;
+mod played;
+mod pods;
+mod refusals;
+mod streams;
