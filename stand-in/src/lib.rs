@@ -13,6 +13,7 @@ mod admission;
 mod body;
 mod cluster;
 mod control;
+mod deletion;
 mod discovery;
 mod disruption;
 mod failure;

@@ -1,7 +1,8 @@
 //! What is done with objects of any kind: create, update, patch, delete, and collecting what lost its owner.
 
 use crate::admission;
-use crate::cluster::{Cluster, now, seconds_from_now};
+use crate::cluster::{Cluster, now};
+use crate::deletion::{collect, delete, is_free};
 use crate::failure::Failure;
 use crate::kind::{Kind, NAMESPACES, PODS, SERVICE_ACCOUNTS};
 use crate::patch::PatchKind;
@@ -14,7 +15,6 @@ use std::sync::Arc;
 
 /// What storage takes of one object.
 const OBJECT_LIMIT: usize = 3 * 512 * 1024;
-const FOREGROUND: &str = "foregroundDeletion";
 
 /// How something is to be deleted.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -71,7 +71,10 @@ impl Cluster {
             if kind == &NAMESPACES {
                 furnish_namespace(&mut store, &name, &self.ca_pem);
             }
-            collect(&mut store, &self.kinds);
+            if stored["metadata"]["ownerReferences"].is_array() {
+                // its owner may be gone already
+                collect(&mut store, &self.kinds);
+            }
             stored
         };
         self.tell();
@@ -368,142 +371,6 @@ fn keep(kind: &Kind, subresource: &str, old: &Value, new: &mut Value) {
     if let Some(fields) = new.as_object_mut() {
         fields.retain(|_, value| !value.is_null());
     }
-}
-
-/// Whether nothing holds an object that is being deleted.
-fn is_free(object: &Value) -> bool {
-    object["metadata"]["finalizers"].as_array().is_none_or(Vec::is_empty)
-}
-
-fn delete(
-    store: &mut Store,
-    kind: &Kind,
-    object: &Arc<Value>,
-    options: &DeleteOptions,
-    kinds: &[Kind],
-) -> Arc<Value> {
-    let (namespace, name) = name_of(object);
-    let mut new = Value::clone(object);
-    let grace = grace(kind, object, options);
-    let policy = options.propagation_policy.as_deref();
-    if policy == Some("Foreground") && has_dependents(store, object) {
-        let mut finalizers = object["metadata"]["finalizers"].as_array().cloned().unwrap_or_default();
-        if !finalizers.iter().any(|finalizer| finalizer == FOREGROUND) {
-            finalizers.push(FOREGROUND.into());
-        }
-        new["metadata"]["finalizers"] = finalizers.into();
-    } else if policy == Some("Orphan") {
-        orphan(store, object, kinds);
-    }
-    if grace == 0 && is_free(&new) && kind != &NAMESPACES {
-        return store.remove(kind, &namespace, &name).unwrap_or_else(|| Arc::clone(object));
-    }
-    let metadata = &mut new["metadata"];
-    let earlier = metadata["deletionGracePeriodSeconds"].as_i64();
-    if metadata["deletionTimestamp"].is_null() || earlier.is_some_and(|earlier| grace < earlier) {
-        metadata["deletionTimestamp"] = seconds_from_now(grace).into();
-        metadata["deletionGracePeriodSeconds"] = grace.into();
-    }
-    if kind == &NAMESPACES {
-        new["status"]["phase"] = "Terminating".into();
-    }
-    store.put(kind, new)
-}
-
-/// How long something has to end: only pods that run have any time.
-fn grace(kind: &Kind, object: &Value, options: &DeleteOptions) -> i64 {
-    let is_ended = matches!(object["status"]["phase"].as_str(), Some("Succeeded" | "Failed"));
-    let is_bound = object["spec"]["nodeName"].as_str().is_some_and(|node| !node.is_empty());
-    if kind != &PODS || is_ended || !is_bound {
-        return 0;
-    }
-    let usual = object["spec"]["terminationGracePeriodSeconds"].as_i64().unwrap_or(30);
-    options.grace_period_seconds.unwrap_or(usual).max(0)
-}
-
-fn owners(object: &Value) -> impl Iterator<Item = &Value> {
-    object["metadata"]["ownerReferences"].as_array().into_iter().flatten()
-}
-
-fn has_dependents(store: &Store, owner: &Value) -> bool {
-    let uid = &owner["metadata"]["uid"];
-    store.everything().any(|(_, object)| owners(object).any(|reference| &reference["uid"] == uid))
-}
-
-/// Takes the owner out of all that it owns.
-fn orphan(store: &mut Store, owner: &Value, kinds: &[Kind]) {
-    let uid = &owner["metadata"]["uid"];
-    let owned: Vec<_> = store
-        .everything()
-        .filter(|(_, object)| owners(object).any(|reference| &reference["uid"] == uid))
-        .map(|(id, object)| (id, Value::clone(object)))
-        .collect();
-    for (id, mut object) in owned {
-        if let Some(references) = object["metadata"]["ownerReferences"].as_array_mut() {
-            references.retain(|reference| &reference["uid"] != uid);
-        }
-        if let Some(kind) = kinds.iter().find(|kind| (kind.group, kind.resource) == id) {
-            store.put(kind, object);
-        }
-    }
-}
-
-/// Deletes what lost all its owners or its namespace, and lets go what waited for that.
-fn collect(store: &mut Store, kinds: &[Kind]) {
-    while let Some((kind, object)) = next_to_collect(store, kinds) {
-        let (namespace, name) = name_of(&object);
-        if object["metadata"]["deletionTimestamp"].is_null() {
-            delete(store, &kind, &object, &DeleteOptions::default(), kinds);
-        } else if kind == NAMESPACES {
-            store.remove(&kind, &namespace, &name);
-        } else {
-            let mut new = Value::clone(&object);
-            if let Some(finalizers) = new["metadata"]["finalizers"].as_array_mut() {
-                finalizers.retain(|finalizer| finalizer != FOREGROUND);
-            }
-            let is_pending = object["metadata"]["deletionGracePeriodSeconds"].as_i64() > Some(0);
-            if is_free(&new) && !is_pending {
-                store.remove(&kind, &namespace, &name);
-            } else {
-                store.put(&kind, new);
-            }
-        }
-    }
-}
-
-fn next_to_collect(store: &Store, kinds: &[Kind]) -> Option<(Kind, Arc<Value>)> {
-    let uids: std::collections::HashSet<&str> =
-        store.everything().filter_map(|(_, object)| object["metadata"]["uid"].as_str()).collect();
-    let deleting: std::collections::HashSet<&str> = store
-        .everything()
-        .filter(|(_, object)| !object["metadata"]["deletionTimestamp"].is_null())
-        .filter(|((_, resource), object)| *resource == "namespaces" || is_foreground(object))
-        .filter_map(|(_, object)| object["metadata"]["uid"].as_str())
-        .collect();
-    let is_lost = |reference: &Value| {
-        let is_known = kinds.iter().any(|kind| reference["kind"] == kind.kind);
-        let uid = reference["uid"].as_str().unwrap_or_default();
-        is_known && (!uids.contains(uid) || deleting.contains(uid))
-    };
-    let due = |(id, object): &((&str, &str), &Arc<Value>)| {
-        let is_deleted = !object["metadata"]["deletionTimestamp"].is_null();
-        if is_deleted {
-            let is_empty =
-                |name: &str| !store.everything().any(|(_, it)| it["metadata"]["namespace"] == name);
-            return (id.1 == "namespaces" && is_empty(&name_of(object).1) && is_free(object))
-                || (is_foreground(object) && !has_dependents(store, object));
-        }
-        let namespace = store.find(&NAMESPACES, "", &name_of(object).0);
-        namespace.is_some_and(|it| !it["metadata"]["deletionTimestamp"].is_null())
-            || (owners(object).next().is_some() && owners(object).all(is_lost))
-    };
-    let (id, object) = store.everything().find(due)?;
-    let kind = kinds.iter().find(|kind| (kind.group, kind.resource) == id)?;
-    Some((*kind, Arc::clone(object)))
-}
-
-fn is_foreground(object: &Value) -> bool {
-    object["metadata"]["finalizers"].as_array().into_iter().flatten().any(|finalizer| finalizer == FOREGROUND)
 }
 
 /// What every namespace has from its beginning.

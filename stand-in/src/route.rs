@@ -41,7 +41,9 @@ pub(crate) async fn handle(
     cluster: Arc<Cluster>,
     request: Request<Incoming>,
 ) -> Result<Response<Body>, Reset> {
-    let path = request.uri().path_and_query().map_or("/", |path| path.as_str()).to_owned();
+    let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+    // clients may end a path without a query like one with a query
+    let path = path.trim_end_matches('?').to_owned();
     let is_control = path.starts_with(control::PREFIX);
     let fault = if is_control { None } else { cluster.faults.meet(request.method().as_str(), &path) };
     match &fault {

@@ -3,6 +3,7 @@
 use crate::cluster::{Cluster, now};
 use crate::kind::EVENTS;
 use serde_json::{Value, json};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 /// Records what happened to a pod, as the component that saw it.
 pub(super) fn record(cluster: &Cluster, pod: &Value, component: &str, reason: &str, message: &str) {
@@ -20,27 +21,21 @@ pub(super) fn record(cluster: &Cluster, pod: &Value, component: &str, reason: &s
     let metadata = &pod["metadata"];
     let namespace = metadata["namespace"].as_str().unwrap_or_default();
     let name = metadata["name"].as_str().unwrap_or_default();
-    let same = cluster.store().list(&EVENTS, Some(namespace)).into_iter().find(|event| {
-        event["involvedObject"]["uid"] == metadata["uid"]
-            && event["reason"] == reason
-            && event["message"] == message
+    // the same thing has the same name, so that it is found again without a search
+    let mut hasher = DefaultHasher::new();
+    (metadata["uid"].as_str(), component, reason, message).hash(&mut hasher);
+    let own = format!("{name}.{:016x}", hasher.finish());
+    let again = cluster.change(&EVENTS, (namespace, &own), "", false, |old| {
+        let mut new = old.clone();
+        new["count"] = (old["count"].as_i64().unwrap_or(1) + 1).into();
+        new["lastTimestamp"] = now().into();
+        Ok(new)
     });
-    if let Some(event) = same {
-        let own = event["metadata"]["name"].as_str().unwrap_or_default();
-        // an event that is gone meanwhile is not worth an error
-        cluster
-            .change(&EVENTS, (namespace, own), "", false, |old| {
-                let mut new = old.clone();
-                new["count"] = (old["count"].as_i64().unwrap_or(1) + 1).into();
-                new["lastTimestamp"] = now().into();
-                Ok(new)
-            })
-            .ok();
+    if again.is_ok() {
         return;
     }
-    let ending = uuid::Uuid::new_v4().simple().to_string();
     let event = json!({
-        "metadata": {"name": format!("{name}.{}", &ending[..16])},
+        "metadata": {"name": own},
         "involvedObject": {
             "kind": "Pod", "apiVersion": "v1", "namespace": namespace, "name": name, "uid": metadata["uid"],
             "resourceVersion": metadata["resourceVersion"],

@@ -1,5 +1,6 @@
 //! The node: a worker for each pod, which really runs its containers.
 
+mod container;
 mod docker;
 mod engine;
 mod environment;

@@ -4,7 +4,7 @@ use crate::played::{Played, has_phase, pod, state};
 use futures_util::future::join;
 use k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace, Node, Pod, ResourceQuota};
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
-use kube::{Api, ResourceExt as _};
+use kube::{Api, ResourceExt};
 use pop_stand_in::Webhook;
 use serde_json::{Value, json};
 
@@ -130,7 +130,7 @@ async fn what_loses_its_owner_is_collected() {
     played.run(owned, has_phase("Succeeded")).await;
     played.stand_in.delete_pod("pop", "owner").unwrap();
     let left = played.pods.list(&ListParams::default()).await.unwrap();
-    assert_eq!(left.iter().map(|pod| pod.name_any()).collect::<Vec<_>>(), Vec::<String>::new());
+    assert_eq!(left.iter().map(ResourceExt::name_any).collect::<Vec<_>>(), Vec::<String>::new());
 }
 
 #[tokio::test]

@@ -5,5 +5,6 @@ mod disruptions;
 mod docker;
 mod played;
 mod pods;
+mod program;
 mod refusals;
 mod streams;
