@@ -108,9 +108,10 @@ impl Scheduler {
         };
         let mut failure = Failure::new(blame, code, message);
         if let Err(own) = verdict.result {
-            if reason == StopReason::NeverScheduled && own.blame == Blame::Platform {
+            if reason == StopReason::NeverScheduled && own.code != "cancelled" {
                 // what it was waiting for
                 failure.message = format!("{}: {}", failure.message, own.message);
+                failure.code = own.code;
             }
             failure.exit = own.exit;
             failure.diagnostics = own.diagnostics;

@@ -8,10 +8,10 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 /// An image with a shell and small programs.
-const IMAGE: &str = "pop-tools:0.1.0";
+pub(crate) const IMAGE: &str = "pop-tools:0.1.0";
 
 /// Makes sure, once, that an Engine answers and has the image.
-fn engine() {
+pub(crate) fn engine() {
     static READY: OnceLock<()> = OnceLock::new();
     READY.get_or_init(|| {
         let deploy = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy");
@@ -44,7 +44,7 @@ fn containers(bench: &Bench) -> Vec<String> {
 }
 
 /// The log of an operation of the newest run.
-fn log(bench: &Bench, operation: &str) -> String {
+pub(crate) fn log(bench: &Bench, operation: &str) -> String {
     let printed = bench.pop(0, &format!("logs last {operation}")).stdout;
     printed.trim_start_matches(&format!("==> {operation} <==\n")).to_owned()
 }

@@ -13,6 +13,7 @@ mod handlers;
 mod help;
 mod hostile;
 mod inputs;
+mod kubernetes;
 mod new;
 mod outcomes;
 mod owner;

@@ -50,7 +50,10 @@ pub(super) fn body(
     Ok(ContainerCreateBody {
         image: Some(image),
         entrypoint: (!program.argv.is_empty()).then(|| program.argv.clone()),
-        cmd: (!pod.arguments.is_empty()).then(|| pod.arguments.clone()),
+        cmd: (!pod.arguments.is_empty()).then(|| {
+            let variables = variables(program, pod, setting, secrets);
+            pod.arguments.iter().map(|text| expanded(text, &variables)).collect()
+        }),
         env: Some(environment(program, pod, setting, secrets)),
         working_dir: Some(working_dir),
         // files on the machine belong to the caller; who is privileged is so as root
@@ -92,9 +95,47 @@ fn environment(
     setting: &Setting,
     secrets: &[(String, String)],
 ) -> Vec<String> {
-    let all = setting.variables.iter().chain(&pod.env_vars).chain(&program.env).chain(secrets);
-    let last: BTreeMap<&str, &str> = all.map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let last = variables(program, pod, setting, secrets);
     last.into_iter().map(|(name, value)| format!("{name}={value}")).collect()
+}
+
+fn variables(
+    program: &Program,
+    pod: &PodConfig,
+    setting: &Setting,
+    secrets: &[(String, String)],
+) -> BTreeMap<String, String> {
+    let mut all: BTreeMap<String, String> = setting.variables.iter().cloned().collect();
+    for (name, value) in &pod.env_vars {
+        let value = expanded(value, &all);
+        all.insert(name.clone(), value);
+    }
+    all.extend(program.env.iter().chain(secrets).cloned());
+    all
+}
+
+/// A text that a registry writes for pods, as the kubelet reads it: `$(NAME)` is a variable, `$$` is `$`.
+fn expanded(text: &str, variables: &BTreeMap<String, String>) -> String {
+    let mut expanded = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('$') {
+        expanded.push_str(&rest[..at]);
+        rest = &rest[at + 1..];
+        if let Some(behind) = rest.strip_prefix('$') {
+            expanded.push('$');
+            rest = behind;
+        } else if let Some((name, behind)) = rest.strip_prefix('(').and_then(|name| name.split_once(')')) {
+            match variables.get(name) {
+                Some(value) => expanded.push_str(value),
+                // one that is not there stays as it is written
+                None => expanded.push_str(&format!("$({name})")),
+            }
+            rest = behind;
+        } else {
+            expanded.push('$');
+        }
+    }
+    expanded + rest
 }
 
 fn labels(id: LaunchId, order: &LaunchOrder, pod: &PodConfig) -> HashMap<String, String> {
@@ -164,5 +205,20 @@ fn bind(source: &Path, target: String, read_only: bool) -> Mount {
         typ: Some(MountType::BIND),
         read_only: Some(read_only),
         ..Mount::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_registry_writes_for_pods_is_read_as_the_kubelet_reads_it() {
+        let variables = BTreeMap::from([("A".to_owned(), "1".to_owned())]);
+        for (text, wanted) in
+            [("x$(A)y", "x1y"), ("$(B)", "$(B)"), ("$$(A)", "$(A)"), ("$A $", "$A $"), ("$(A", "$(A")]
+        {
+            assert_eq!(expanded(text, &variables), wanted);
+        }
     }
 }

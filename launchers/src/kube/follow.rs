@@ -22,6 +22,8 @@ const DRAIN: Duration = Duration::from_secs(15);
 const KILLED: Duration = Duration::from_mins(1);
 /// How much longer than its grace a pod that somebody deleted may take to go: then its node is lost.
 const NODE_LOST: Duration = Duration::from_mins(1);
+/// How long after the end of its log a program's end may be seen.
+const LOG_ENDED: Duration = Duration::from_secs(3);
 /// The wait before a log that broke off is asked for again.
 const LOG_WAIT: Duration = Duration::from_millis(500);
 
@@ -40,6 +42,8 @@ struct State {
     waiting: Option<Waiting>,
     is_running: bool,
     log: Option<Pieces>,
+    /// When a log is asked for again that ended although its program has not.
+    log_again_at: Option<Instant>,
     stamped: Stamped,
     end: Option<Result<Exit, Failure>>,
     /// When it is not followed any longer, whatever it does.
@@ -58,6 +62,7 @@ impl Follow<'_> {
             waiting: None,
             is_running: false,
             log: None,
+            log_again_at: None,
             stamped: Stamped::default(),
             end: None,
             until: self.pending_until,
@@ -76,8 +81,10 @@ impl Follow<'_> {
                     let asked = *asked.borrow_and_update();
                     self.stop(&state, asked);
                     if !state.is_running && state.end.is_none() {
-                        let why = state.waiting.map(|waiting| format!(" ({})", waiting.message)).unwrap_or_default();
-                        return Err(platform("cancelled", format!("was stopped before its program had started{why}")));
+                        return Err(match state.waiting {
+                            Some(waiting) => platform(waiting.code, waiting.message),
+                            None => platform("cancelled", "was stopped before its program had started"),
+                        });
                     }
                     if asked == Asked::Kill && state.end.is_none() {
                         state.until = Some(Instant::now() + KILLED);
@@ -88,14 +95,21 @@ impl Follow<'_> {
                         state.stamped.take(&piece, &mut |rest| output.take(Stream::Stdout, rest));
                         output.say_all().await;
                     }
-                    // the whole log was read, or it broke off
-                    Some(Err(_)) | None if state.end.is_none() => self.read_on(&mut state, LOG_WAIT),
+                    // the program has ended, and the watch is about to tell; else it is asked for again
+                    None if state.end.is_none() => {
+                        state.log = None;
+                        state.log_again_at = Some(Instant::now() + LOG_ENDED);
+                    }
+                    Some(Err(_)) if state.end.is_none() => self.read_on(&mut state, LOG_WAIT),
                     Some(Err(_)) if state.until.is_some_and(|until| Instant::now() + LOG_WAIT < until) => {
                         self.read_on(&mut state, LOG_WAIT);
                     }
                     _ => break,
                 },
                 () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => output.on_time().await,
+                () = sleep_until(state.log_again_at.unwrap_or_else(Instant::now)), if state.log_again_at.is_some() => {
+                    self.read_on(&mut state, Duration::ZERO);
+                }
                 () = sleep_until(state.until.unwrap_or_else(Instant::now)), if state.until.is_some() => {
                     if state.end.is_some() {
                         break;
@@ -141,7 +155,8 @@ impl Follow<'_> {
                     self.begin(state, output).await;
                 }
                 state.end = Some(end);
-                let patience = if is_gone || state.log.is_none() { Duration::ZERO } else { DRAIN };
+                let is_read = state.log_again_at.take().is_some();
+                let patience = if is_gone || is_read || state.log.is_none() { Duration::ZERO } else { DRAIN };
                 state.until = Some(Instant::now() + patience);
                 return Ok(());
             }
@@ -174,6 +189,7 @@ impl Follow<'_> {
 
     fn read_on(&self, state: &mut State, after: Duration) {
         let since = state.stamped.since();
+        state.log_again_at = None;
         state.log = Some(pieces(self.server.pods.clone(), self.name.to_owned(), since, after));
     }
 

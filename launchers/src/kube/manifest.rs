@@ -71,7 +71,7 @@ pub(super) fn pod(
         name: MAIN.to_owned(),
         image: Some(image),
         image_pull_policy: Some(if config.pull_always { "Always" } else { "IfNotPresent" }.to_owned()),
-        command: (!program.argv.is_empty()).then(|| program.argv.clone()),
+        command: (!program.argv.is_empty()).then(|| program.argv.iter().map(|text| literal(text)).collect()),
         args: (!config.arguments.is_empty()).then(|| config.arguments.clone()),
         working_dir: program.working_directory.as_ref().map(|path| path.to_string_lossy().into_owned()),
         env: Some(environment(program, config, setting, &name)),
@@ -151,12 +151,15 @@ fn environment(program: &Program, config: &PodConfig, setting: &Setting, name: &
         field("MY_POD_UID", "metadata.uid"),
         field("MY_POD_IP", "status.podIP"),
     ];
-    let plain = setting.variables.iter().chain(&config.env_vars).chain(&program.env);
-    let plain = plain.map(|(name, value)| EnvVar {
+    let plain = |(name, value): (&String, String)| EnvVar {
         name: name.clone(),
-        value: Some(value.clone()),
+        value: Some(value),
         value_from: None,
-    });
+    };
+    let given = setting.variables.iter().map(|(name, value)| (name, literal(value)));
+    let given = given.chain(config.env_vars.iter().map(|(name, value)| (name, value.clone())));
+    let given = given.chain(program.env.iter().map(|(name, value)| (name, literal(value))));
+    let plain = given.map(plain);
     let secrets = program.secrets.iter().map(|secret| {
         let (object, key) = match &secret.source.in_cluster {
             Some(known) => (known.name.clone(), known.key.clone()),
@@ -175,6 +178,12 @@ fn environment(program: &Program, config: &PodConfig, setting: &Setting, name: &
         }
     }
     all
+}
+
+/// A text that the kubelet leaves as it is: it would take `$(NAME)` for a variable and `$$` for `$`. What a registry
+/// writes for pods is not made literal: there this is meant.
+fn literal(text: &str) -> String {
+    text.replace('$', "$$")
 }
 
 fn resources(program: &Program, config: &PodConfig) -> ResourceRequirements {
