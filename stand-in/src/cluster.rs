@@ -126,7 +126,9 @@ impl Cluster {
 
     /// Tells everybody who waits that the objects changed.
     pub(crate) fn tell(&self) {
-        self.changed.send_replace(self.store().version());
+        let version = self.store().version();
+        // who waits for room looks again after each change, and writes what it found: only news may wake it
+        self.changed.send_if_modified(|told| std::mem::replace(told, version) != version);
     }
 
     /// Waits for changes of the objects and the switches.

@@ -3,6 +3,13 @@
 //!
 //! [`StandIn::start`] starts one on a port of its own; it ends with everything that it started when it is dropped.
 //!
+//! Tests that are no Rust start the program `pop-stand-in` and order the same things below `/_stand-in/`, with the
+//! admin's token and JSON: `POST faults` (a [`FaultRule`], `{"method": "POST", "path": "/pods", "times": 1, "action":
+//! {"answer": {"status": 429, "retryAfter": 1}}}`; actions without fields are words, `"resetAfter"`), `DELETE faults`,
+//! `GET` and `DELETE requests`, `POST compact`, `webhook` (`{"says": "denies"}`), `node` (`{"isLost": true}`), `evict`,
+//! `preempt` (`{"namespace": …, "name": …}` of a pod), `token` and `rotate-token` (of a service account). The node's size
+//! and labels, quotas, limits and pod security are objects and labels as in any cluster.
+//!
 //! What it is not: it has one node; images are not pulled; probes are not run and a container that runs is ready;
 //! server-side apply merges and knows no owners of fields; quotas count pods only; jobs and other objects are kept and
 //! nothing is done for them. Under [`Backend::Process`] a container is its `command` and `args` as a process of this

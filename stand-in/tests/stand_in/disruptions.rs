@@ -11,8 +11,9 @@ use serde_json::{Value, json};
 const LASTING: &str = "trap 'exit 0' TERM; while :; do sleep 0.01; done";
 
 fn condition<'p>(pod: &'p Value, name: &str) -> &'p Value {
-    let all = pod["status"]["conditions"].as_array().unwrap();
-    all.iter().find(|condition| condition["type"] == name).unwrap_or(&Value::Null)
+    // a pod that is new has none
+    let mut all = pod["status"]["conditions"].as_array().into_iter().flatten();
+    all.find(|condition| condition["type"] == name).unwrap_or(&Value::Null)
 }
 
 async fn refusal(played: &Played, pod: Value) -> (u16, String) {

@@ -1,7 +1,7 @@
 //! Watches, lists and logs, also when they are cut, stalled or too old.
 
 use crate::played::{Played, client, has_phase, pod, state};
-use futures_util::{AsyncBufReadExt as _, Stream, TryStreamExt as _};
+use futures_util::{AsyncBufReadExt as _, FutureExt as _, Stream, TryStreamExt as _};
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use kube::api::{ListParams, LogParams, ObjectMeta, PostParams, WatchEvent, WatchParams};
 use kube::runtime::watcher;
@@ -155,4 +155,22 @@ async fn a_process_in_a_pod_speaks_as_its_service_account() {
     played.stand_in.rotate_token("pop", "default");
     let kube::Error::Api(status) = theirs.get("x").await.unwrap_err() else { unreachable!() };
     assert_eq!((status.code, status.reason.as_str()), (401, "Unauthorized"));
+}
+
+#[tokio::test]
+async fn a_stalled_watch_stays_open_and_says_nothing() {
+    let played = Played::start().await;
+    let maps: Api<ConfigMap> = Api::namespaced(played.client.clone(), "pop");
+    let stall = FaultAction::StallAfterEvents { events: 1 };
+    played.stand_in.add_fault(FaultRule::new("GET", "configmaps.*watch=true", stall).times(1)).unwrap();
+    let from = put(&played, "a").await;
+    let mut stalled = pin!(maps.watch(&WatchParams::default(), &from).await.unwrap());
+    let mut whole = pin!(maps.watch(&WatchParams::default(), &from).await.unwrap());
+    put(&played, "b").await;
+    put(&played, "c").await;
+    for _ in 0..2 {
+        assert!(matches!(whole.try_next().await.unwrap(), Some(WatchEvent::Added(_))));
+    }
+    assert!(matches!(stalled.try_next().await.unwrap(), Some(WatchEvent::Added(_))));
+    assert!(stalled.try_next().now_or_never().is_none());
 }
