@@ -3,6 +3,7 @@
 
 mod disruptions;
 mod docker;
+mod objects;
 mod played;
 mod pods;
 mod program;

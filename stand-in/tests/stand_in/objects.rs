@@ -1,0 +1,57 @@
+//! Objects are named, applied, and deleted in the order in which they own one another.
+
+use crate::played::{Played, has_phase, pod};
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
+use kube::{Api, ResourceExt};
+use serde_json::{Value, json};
+
+#[tokio::test]
+async fn objects_are_named_by_the_server_applied_and_deleted_together() {
+    let played = Played::start().await;
+    let leases: Api<Lease> = Api::namespaced(played.client.clone(), "pop");
+    let apply = |spec: Value| {
+        let lease = json!({
+            "apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": "x"}, "spec": spec,
+        });
+        let leases = leases.clone();
+        async move { leases.patch("x", &PatchParams::apply("pop"), &Patch::Apply(lease)).await.unwrap() }
+    };
+    apply(json!({"holderIdentity": "a"})).await;
+    let spec = apply(json!({"leaseDurationSeconds": 5})).await.spec.unwrap();
+    assert_eq!((spec.holder_identity.as_deref(), spec.lease_duration_seconds), (Some("a"), Some(5)));
+    let maps: Api<ConfigMap> = Api::namespaced(played.client.clone(), "pop");
+    let map = json!({"metadata": {"generateName": "m-", "labels": {"app": "pop"}}});
+    let map: ConfigMap = serde_json::from_value(map).unwrap();
+    for _ in 0..2 {
+        let name = maps.create(&PostParams::default(), &map).await.unwrap().name_any();
+        assert!(name.starts_with("m-") && name.len() == 7, "{name}");
+    }
+    let ours = ListParams::default().labels("app in (pop)");
+    assert_eq!(maps.list(&ours).await.unwrap().items.len(), 2);
+    maps.delete_collection(&DeleteParams::default(), &ours).await.unwrap();
+    assert_eq!(maps.list(&ours).await.unwrap().items.len(), 0);
+}
+
+#[tokio::test]
+async fn an_owner_deleted_in_the_foreground_goes_after_what_it_owns() {
+    let played = Played::start().await;
+    let maps: Api<ConfigMap> = Api::namespaced(played.client.clone(), "pop");
+    let owner: ConfigMap = serde_json::from_value(json!({"metadata": {"name": "owner"}})).unwrap();
+    let uid = maps.create(&PostParams::default(), &owner).await.unwrap().metadata.uid.unwrap();
+    let mut owned = pod("owned", "trap 'exit 0' TERM; while :; do sleep 0.01; done");
+    let reference = json!({"apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": uid});
+    owned["metadata"]["ownerReferences"] = json!([reference]);
+    owned["metadata"]["finalizers"] = json!(["pop.io/held"]);
+    played.run(owned, has_phase("Running")).await;
+    maps.delete("owner", &DeleteParams::foreground()).await.unwrap();
+    played.until("owned", has_phase("Succeeded")).await;
+    assert!(maps.get("owner").await.unwrap().metadata.deletion_timestamp.is_some());
+    // the kubelet is done with it: what is left is the finalizer
+    played.until("owned", |pod| pod["metadata"]["deletionGracePeriodSeconds"] == 0).await;
+    let free = Patch::Merge(json!({"metadata": {"finalizers": null}}));
+    played.pods.patch("owned", &PatchParams::default(), &free).await.unwrap();
+    assert!(played.pods.get_opt("owned").await.unwrap().is_none());
+    assert!(maps.get_opt("owner").await.unwrap().is_none());
+}
