@@ -128,7 +128,7 @@ fn expanded(text: &str, variables: &BTreeMap<String, String>) -> String {
             match variables.get(name) {
                 Some(value) => expanded.push_str(value),
                 // one that is not there stays as it is written
-                None => expanded.push_str(&format!("$({name})")),
+                None => expanded.extend(["$(", name, ")"]),
             }
             rest = behind;
         } else {

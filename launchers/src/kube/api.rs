@@ -9,6 +9,7 @@ use kube::api::{DeleteParams, ListParams, PostParams, Preconditions};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config, Error};
 use pop_registry::contract::Failure;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -81,8 +82,13 @@ impl Server {
         })
     }
 
-    /// Creates a pod, or finds the one of this launch that was created before.
-    pub(super) async fn create(&self, pod: &Pod, tries: &mut Tries) -> Result<Pod, Failure> {
+    /// Creates a pod, or finds the one of this launch that was created before. What is tried again stands in `refusal`.
+    pub(super) async fn create(
+        &self,
+        pod: &Pod,
+        tries: &mut Tries,
+        refusal: &Mutex<Option<Failure>>,
+    ) -> Result<Pod, Failure> {
         let name = pod.metadata.name.as_deref().unwrap_or_default();
         loop {
             let error = match call(self.pods.create(&PostParams::default(), pod)).await {
@@ -100,9 +106,11 @@ impl Server {
                     Err(error) => return Err(refused("get pods", &error)),
                 }
             }
+            let refused = refused("create pods", &error);
+            *refusal.lock().unwrap_or_else(PoisonError::into_inner) = Some(refused.clone());
             match may_change(&error) {
                 Some(at_least) if tries.next(at_least).await => {}
-                _ => return Err(refused("create pods", &error)),
+                _ => return Err(refused),
             }
         }
     }

@@ -18,6 +18,8 @@ use tokio::time::{Instant, sleep_until};
 
 /// How long the rest of a log may take after its pod's end.
 const DRAIN: Duration = Duration::from_secs(15);
+/// How long the rest of a log may take whose pod exists no more.
+const GONE: Duration = Duration::from_secs(2);
 /// How long a pod that was killed may take to end.
 const KILLED: Duration = Duration::from_mins(1);
 /// How much longer than its grace a pod that somebody deleted may take to go: then its node is lost.
@@ -81,10 +83,11 @@ impl Follow<'_> {
                     let asked = *asked.borrow_and_update();
                     self.stop(&state, asked);
                     if !state.is_running && state.end.is_none() {
-                        return Err(match state.waiting {
-                            Some(waiting) => platform(waiting.code, waiting.message),
-                            None => platform("cancelled", "was stopped before its program had started"),
-                        });
+                        let waiting = self.waiting(&mut state).await;
+                        return Err(waiting.map_or_else(
+                            || platform("cancelled", "was stopped before its program had started"),
+                            |waiting| platform(waiting.code, waiting.message),
+                        ));
                     }
                     if asked == Asked::Kill && state.end.is_none() {
                         state.until = Some(Instant::now() + KILLED);
@@ -156,7 +159,11 @@ impl Follow<'_> {
                 }
                 state.end = Some(end);
                 let is_read = state.log_again_at.take().is_some();
-                let patience = if is_gone || is_read || state.log.is_none() { Duration::ZERO } else { DRAIN };
+                let patience = match state.log {
+                    Some(_) if is_gone => GONE,
+                    Some(_) if !is_read => DRAIN,
+                    _ => Duration::ZERO,
+                };
                 state.until = Some(Instant::now() + patience);
                 return Ok(());
             }
@@ -165,7 +172,7 @@ impl Follow<'_> {
                     Asked::Nothing => platform("displaced", "its pod was deleted by somebody else"),
                     _ => platform("cancelled", "its pod was deleted"),
                 }));
-                state.until = Some(Instant::now());
+                state.until = Some(Instant::now() + state.log.as_ref().map_or(Duration::ZERO, |_| GONE));
                 return Ok(());
             }
         }
@@ -216,17 +223,21 @@ impl Follow<'_> {
         if state.is_running {
             return platform("lost", format!("pod `{}` was deleted and does not go", self.name));
         }
-        let mut waiting = state.waiting.clone();
-        if let (None, Some(pod)) = (&waiting, &state.pod) {
-            let events = self.server.events_of(pod).await;
-            waiting = events.iter().rev().find_map(|(reason, message)| of_event(reason, message));
-        }
-        match waiting {
+        match self.waiting(state).await {
             Some(waiting) => {
                 platform(waiting.code, format!("its pod did not start in time: {}", waiting.message))
             }
             None => platform("pending", "its pod did not start in time, and the cluster does not say why"),
         }
+    }
+
+    /// What the pod waits for, by its status, or else by its events.
+    async fn waiting(&self, state: &mut State) -> Option<Waiting> {
+        if let (None, Some(pod)) = (&state.waiting, &state.pod) {
+            let events = self.server.events_of(pod).await;
+            state.waiting = events.iter().rev().find_map(|(reason, message)| of_event(reason, message));
+        }
+        state.waiting.take()
     }
 }
 

@@ -186,10 +186,14 @@ impl Shared {
         let pending_until = output.order.pending.map(|pending| Instant::now() + pending);
         let seen = self.pods.follow(name);
         self.watch(&server);
+        let refusal = Mutex::new(None);
         let created = tokio::select! {
             biased;
-            created = self.create(id, &server, &output.order) => created,
-            Ok(()) = asked.changed() => Err(platform("cancelled", "was stopped before its pod was created")),
+            created = self.create(id, &server, &output.order, &refusal) => created,
+            Ok(()) = asked.changed() => {
+                let refused = refusal.lock().unwrap_or_else(PoisonError::into_inner).take();
+                Err(refused.unwrap_or_else(|| platform("cancelled", "was stopped before its pod was created")))
+            }
         };
         match created {
             Ok(pod) => kept.uid.clone_from(&pod.metadata.uid),
@@ -204,7 +208,13 @@ impl Shared {
         (exit, Some(kept))
     }
 
-    async fn create(&self, id: LaunchId, server: &Server, order: &LaunchOrder) -> Result<Pod, Failure> {
+    async fn create(
+        &self,
+        id: LaunchId,
+        server: &Server,
+        order: &LaunchOrder,
+        refusal: &Mutex<Option<Failure>>,
+    ) -> Result<Pod, Failure> {
         let mut tries = Tries::for_as_long_as(order.pending);
         let pod = pod(id, order, &self.setting, server.owner.clone())?;
         let own = order.program.secrets.iter().filter(|secret| secret.source.in_cluster.is_none());
@@ -213,7 +223,7 @@ impl Shared {
             let values = self.setting.secrets.values(&own)?;
             server.create_secret(&pod, values, &mut tries).await?;
         }
-        server.create(&pod, &mut tries).await
+        server.create(&pod, &mut tries, refusal).await
     }
 
     /// Sweeps when the first launch is taken over: by then it is known which others are.

@@ -66,7 +66,8 @@ impl Stamped {
         self.held.clear();
         self.is_in_line = false;
         self.again = self.last.map_or(0, |(_, count)| count);
-        self.last.map(|(stamp, _)| stamp)
+        // servers differ in what they make of a part of a second
+        self.last.and_then(|(stamp, _)| Timestamp::from_second(stamp.as_second()).ok())
     }
 
     /// Takes a piece; what is to be read goes to `rest`.
