@@ -1,7 +1,9 @@
 //! An external program that a handler calls: ffmpeg, for example.
 
+use crate::external_pod::external_pod;
 use crate::{Exit, HandlerError, Line, OperationContext, Program, Stream};
-use pop_launchers::{Captured, LaunchEvent, LaunchId, LaunchOrder, Launcher};
+use pop_field_retriever::LaunchType;
+use pop_launchers::{Captured, LaunchEvent, LaunchId, LaunchOrder, Launcher, label};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -69,7 +71,19 @@ impl<'c> External<'c> {
         let cancellation = self.context.cancellation().clone();
         let name = self.program.argv.first().cloned().unwrap_or_default();
         let id = LaunchId(NEXT_ID.fetch_add(1, Ordering::Relaxed));
+        let run = self.context.launch_data().run_id();
+        let mut pending = None;
+        if self.context.launch_data().external_launch_type().value != LaunchType::Local
+            && self.program.pod.is_none()
+        {
+            let pod = external_pod(self.context.launch_data())?;
+            pending = Some(pod.scheduled_timeout);
+            self.program.pod = Some(Arc::new(pod));
+        }
         let order = LaunchOrder {
+            // what a handler leaves behind is found with its run, and ended
+            labels: run.map(|run| vec![(label::RUN.to_owned(), run.value)]).unwrap_or_default(),
+            pending,
             name: format!("{}-external-{}", self.context.cid(), id.0),
             program: std::mem::take(&mut self.program),
             // lines for somebody who looks at them; otherwise what was printed, byte for byte

@@ -39,6 +39,7 @@ mod context;
 mod entry_point;
 mod error;
 mod external;
+mod external_pod;
 mod ffmpeg;
 mod handler;
 mod in_memory;

@@ -291,7 +291,7 @@ fn f64_each_reason_not_to_start_has_a_name() {
 }
 
 #[test]
-fn f64_what_the_api_server_refuses_is_told_with_what_mends_it() {
+fn f64_f73_what_the_api_server_refuses_is_told_with_what_mends_it() {
     let cluster = Cluster::of_processes();
     let bench = lines(&[("a", "true")]);
     let ends = |words: &str| {

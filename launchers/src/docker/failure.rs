@@ -118,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn f52_each_way_not_to_have_an_image_has_a_name() {
+    fn f52_f57_each_way_not_to_have_an_image_has_a_name() {
         let code = |message: &str| {
             not_pulled("i", &Error::DockerStreamError { error: message.to_owned() }, false).code
         };
