@@ -331,6 +331,7 @@ pub(crate) fn freeze(
     registry: &RegistryArgs,
     on: LaunchType,
     cid: String,
+    mark: Option<String>,
 ) -> Result<Inputs, CommandError> {
     let folder = std::env::current_dir().map_err(|error| {
         CommandError::new(Kind::Internal, format!("the current folder is not known: {error}"))
@@ -344,6 +345,7 @@ pub(crate) fn freeze(
             home: texts.home.clone(),
             params: registry.params.clone(),
             cid,
+            mark,
         },
         agenda: texts.agenda.text().as_bytes().to_vec(),
         registry: texts.registry.as_ref().map(|registry| registry.text().as_bytes().to_vec()),

@@ -23,6 +23,8 @@ const COMPRESSED_LIMIT: usize = 1_000_000;
 pub struct RunIdentity {
     /// The run.
     pub run: String,
+    /// By what the run's programs are known: the run, unless others may be called so too.
+    pub mark: String,
     /// The correlation id.
     pub cid: String,
     /// The folder of logs.
@@ -39,7 +41,7 @@ impl RunIdentity {
         let identity = &plan.identity;
         let agenda_id = identity.id.as_deref().unwrap_or(&self.run);
         let all = [
-            (variable::RUN_ID, Some(self.run.as_str())),
+            (variable::RUN_ID, Some(self.mark.as_str())),
             (variable::CID, Some(self.cid.as_str())),
             (variable::AGENDA_ID, Some(agenda_id)),
             (variable::CUSTOMER_ID, identity.customer_id.as_deref()),
@@ -145,7 +147,7 @@ fn order_of(
     let file_name = planned.name.file_name();
     let limits = planned.policies.limits();
     let mut order = LaunchOrder {
-        name: format!("{}-{file_name}-{attempt}", identity.run),
+        name: format!("{}-{file_name}-{attempt}", identity.mark),
         log: Some(log_of(&identity.logs, &file_name, attempt)),
         limit: limits.run_ms.map(Duration::from_millis),
         silence: limits.silence_ms.map(Duration::from_millis),
@@ -246,7 +248,7 @@ fn pod<'p>(plan: &'p Plan, planned: &'p Planned) -> &'p Arc<PodConfig> {
 
 fn labels(identity: &RunIdentity, planned: &Planned, attempt: u32) -> Vec<(String, String)> {
     let labels = [
-        (label::RUN, identity.run.clone()),
+        (label::RUN, identity.mark.clone()),
         (label::OPERATION, planned.name.to_string()),
         (label::ATTEMPT, attempt.to_string()),
     ];

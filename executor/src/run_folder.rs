@@ -6,6 +6,7 @@ use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 const INPUTS: &str = "inputs";
 const SETTINGS: &str = "settings.json";
@@ -31,6 +32,9 @@ pub struct Settings {
     pub params: Vec<(String, String)>,
     /// The correlation id.
     pub cid: String,
+    /// By what the run's programs are known, for a run whose id was chosen and may be another's too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mark: Option<String>,
 }
 
 /// What a run was started with, byte for byte.
@@ -89,30 +93,42 @@ pub struct RunFolder {
 impl RunFolder {
     /// Makes the folder of a new run, with its inputs in it, and takes its lock.
     pub fn create(runs: &Path, run: &str, inputs: &Inputs) -> Result<(Self, Lock), FolderError> {
+        make_runs_folder(runs)?;
         let folder = Self { path: runs.join(run) };
-        let new = runs
-            .ancestors()
-            .take_while(|above| !above.exists() && *above != Path::new(""))
-            .collect::<Vec<_>>();
-        make_folder(runs, true)?;
-        for folder in new.into_iter().filter_map(Path::parent) {
-            sync_folder(if folder == Path::new("") { Path::new(".") } else { folder })?;
-        }
         make_folder(&folder.path, false)?;
-        let lock = folder.lock()?;
-        let kept = folder.path.join(INPUTS);
-        make_folder(&kept, false)?;
-        make_folder(&folder.logs(), false)?;
+        folder.filled(inputs)
+    }
+
+    /// The same for a run whose id was chosen: what is left of an executor that died while it did this is done anew.
+    pub fn create_again(runs: &Path, run: &str, inputs: &Inputs) -> Result<(Self, Lock), FolderError> {
+        make_runs_folder(runs)?;
+        let folder = Self { path: runs.join(run) };
+        make_folder(&folder.path, true)?;
+        folder.filled(inputs)
+    }
+
+    fn filled(self, inputs: &Inputs) -> Result<(Self, Lock), FolderError> {
+        let lock = self.lock()?;
+        let settings = self.settings_path();
+        if settings.exists() {
+            let source = io::ErrorKind::AlreadyExists.into();
+            return Err(FolderError::Io { path: settings, source });
+        }
+        let kept = self.path.join(INPUTS);
+        make_folder(&kept, true)?;
+        make_folder(&self.logs(), true)?;
         write(&kept.join("agenda"), &inputs.agenda)?;
         if let Some(registry) = &inputs.registry {
             write(&kept.join("registry"), registry)?;
         }
-        // settings last: a folder without them was never begun
-        write(&kept.join(SETTINGS), &settings_bytes(&inputs.settings))?;
+        // settings last, and whole at once: a folder without them was never begun
+        let unnamed = kept.join("settings.new");
+        write(&unnamed, &settings_bytes(&inputs.settings))?;
+        fs::rename(&unnamed, &settings).map_err(|source| FolderError::Io { path: settings, source })?;
         // the folder of the run itself is synced once its journal is in it
         sync_folder(&kept)?;
-        sync_folder(runs)?;
-        Ok((folder, lock))
+        sync_folder(self.path.parent().unwrap_or(Path::new(".")))?;
+        Ok((self, lock))
     }
 
     /// The folder of a run that is there; `last` is the newest.
@@ -126,20 +142,21 @@ impl RunFolder {
         if is_name && folder.settings_path().is_file() { Ok(folder) } else { Err(no_run()) }
     }
 
-    /// The folders of all runs, oldest first; their names sort by time.
+    /// The folders of all runs, oldest first.
     pub fn list(runs: &Path) -> Result<Vec<Self>, FolderError> {
         let entries = match fs::read_dir(runs) {
             Ok(entries) => entries,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             Err(source) => return Err(FolderError::Io { path: runs.to_owned(), source }),
         };
-        let mut folders: Vec<Self> = entries
+        let mut folders: Vec<(SystemTime, Self)> = entries
             .filter_map(Result::ok)
             .map(|entry| Self { path: entry.path() })
-            .filter(|folder| folder.settings_path().is_file())
+            // its settings are written once, when it is made; an id that was chosen says nothing of time
+            .filter_map(|folder| Some((fs::metadata(folder.settings_path()).ok()?.modified().ok()?, folder)))
             .collect();
-        folders.sort_by(|left, right| left.path.cmp(&right.path));
-        Ok(folders)
+        folders.sort_by(|(at, left), (other, right)| at.cmp(other).then_with(|| left.path.cmp(&right.path)));
+        Ok(folders.into_iter().map(|(_, folder)| folder).collect())
     }
 
     /// The run's id.
@@ -215,13 +232,24 @@ fn settings_bytes(settings: &Settings) -> Vec<u8> {
     serde_json::to_vec(settings).unwrap_or_default()
 }
 
+/// Makes the folder of all runs, and has the disk have it.
+fn make_runs_folder(runs: &Path) -> Result<(), FolderError> {
+    let new =
+        runs.ancestors().take_while(|above| !above.exists() && *above != Path::new("")).collect::<Vec<_>>();
+    make_folder(runs, true)?;
+    for folder in new.into_iter().filter_map(Path::parent) {
+        sync_folder(if folder == Path::new("") { Path::new(".") } else { folder })?;
+    }
+    Ok(())
+}
+
 fn make_folder(path: &Path, with_parents: bool) -> Result<(), FolderError> {
     let made = DirBuilder::new().recursive(with_parents).mode(0o700).create(path);
     made.map_err(|source| FolderError::Io { path: path.to_owned(), source })
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), FolderError> {
-    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path);
     let written = file.and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_data()));
     written.map_err(|source| FolderError::Io { path: path.to_owned(), source })
 }
@@ -250,6 +278,7 @@ mod tests {
             home: None,
             params: Vec::new(),
             cid: "c".into(),
+            mark: None,
         };
         Inputs { settings, agenda: b"{}".to_vec(), registry: Some(b"{}".to_vec()) }
     }
@@ -276,6 +305,25 @@ mod tests {
         for file in ["lock", "inputs/agenda", "inputs/settings.json"] {
             assert_eq!(mode(folder.path().join(file)), 0o600);
         }
+    }
+
+    #[test]
+    fn f1_a_folder_that_was_made_and_not_filled_is_filled_and_a_filled_one_is_kept() {
+        let runs = tempfile::tempdir().unwrap();
+        let kept = runs.path().join("r1").join(INPUTS);
+        fs::create_dir_all(&kept).unwrap();
+        fs::write(kept.join("agenda"), "longer than what is to stand there").unwrap();
+        fs::write(kept.join("settings.new"), "{\"agen").unwrap();
+        assert!(matches!(RunFolder::find(runs.path(), "r1"), Err(FolderError::NoRun { .. })));
+        assert!(matches!(RunFolder::create(runs.path(), "r1", &inputs()), Err(FolderError::Io { .. })));
+        let (folder, lock) = RunFolder::create_again(runs.path(), "r1", &inputs()).unwrap();
+        assert_eq!(folder.inputs().unwrap(), inputs());
+        assert!(matches!(
+            RunFolder::create_again(runs.path(), "r1", &inputs()),
+            Err(FolderError::Held { .. })
+        ));
+        drop(lock);
+        assert!(matches!(RunFolder::create_again(runs.path(), "r1", &inputs()), Err(FolderError::Io { .. })));
     }
 
     #[test]

@@ -129,7 +129,7 @@ pub(crate) fn go(
         folder: folder.to_owned(),
         home,
         guard_command: guard,
-        run: Some(given.identity.run.clone()),
+        run: Some(given.identity.mark.clone()),
         cluster: cluster(launch_data.as_ref())?,
     };
     let launcher = choose(launch_data.external_launch_type().value, setting);

@@ -30,6 +30,7 @@ impl<'p> Manifests<'p> {
     ) -> Result<Self, CommandError> {
         let identity = RunIdentity {
             run: RUN.to_owned(),
+            mark: RUN.to_owned(),
             cid: RUN.to_owned(),
             logs: PathBuf::from("logs"),
             home: texts.home.clone(),

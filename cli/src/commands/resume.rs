@@ -1,8 +1,8 @@
 //! `pop resume`: the journal folded into the state it tells, and the driver started from there.
 
 use super::go::{Book, go, now, options, reach};
-use super::run::absolute;
-use crate::args::{LaunchArgs, ResumeArgs};
+use super::run::{absolute, adopted};
+use crate::args::{GoArgs, LaunchArgs, ResumeArgs};
 use crate::error::CommandError;
 use crate::inputs::{launch_data, thaw};
 use crate::ui;
@@ -12,8 +12,26 @@ use pop_field_retriever::LaunchType;
 use pop_launchers::process::sweep_run;
 use std::sync::Arc;
 
+/// Why a run is gone on with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Why {
+    /// Somebody asked for it: what failed is tried once more.
+    Asked,
+    /// The same command was started once more: what has ended stays ended.
+    Restarted,
+}
+
 pub(crate) fn resume(args: &ResumeArgs) -> Result<u8, CommandError> {
     let folder = RunFolder::find(&args.runs.runs, &args.run)?;
+    go_on(&folder, &args.go, LaunchArgs::default(), Why::Asked)
+}
+
+pub(crate) fn go_on(
+    folder: &RunFolder,
+    args: &GoArgs,
+    launch: LaunchArgs,
+    why: Why,
+) -> Result<u8, CommandError> {
     let _lock = folder.lock()?;
     let run = folder.run().to_owned();
     let inputs = folder.inputs()?;
@@ -25,13 +43,25 @@ pub(crate) fn resume(args: &ResumeArgs) -> Result<u8, CommandError> {
     let (plan, on) = thaw(&inputs)?;
     if on == LaunchType::Local {
         // what an earlier executor left behind would work against its own next attempt; containers are taken over
-        sweep_run(&run);
+        sweep_run(inputs.settings.mark.as_ref().unwrap_or(&run));
     }
     let opened = opened.fitting(plan.len(), &folder.journal())?;
     let restored = restore(Arc::new(plan), &opened.events);
-    if restored.scheduler.outcome() == Some(RunOutcome::Succeeded) {
-        ui::say(&format!("run {run} has succeeded already; nothing is left to do"));
-        return Ok(0);
+    match restored.scheduler.outcome() {
+        Some(RunOutcome::Succeeded) => {
+            ui::say(&format!("run {run} has succeeded already; nothing is left to do"));
+            return Ok(0);
+        }
+        // one that a signal ended was not through
+        Some(RunOutcome::Interrupted | RunOutcome::Terminated) | None => {}
+        Some(outcome) if why == Why::Restarted => {
+            let word = outcome.word();
+            ui::say(&format!(
+                "run {run} has ended already: {word}; `pop resume {run}` tries again what did not succeed"
+            ));
+            return Ok(outcome.exit_code());
+        }
+        Some(_) => {}
     }
     if opened.torn > 0 {
         ui::say(&format!(
@@ -39,7 +69,7 @@ pub(crate) fn resume(args: &ResumeArgs) -> Result<u8, CommandError> {
             opened.torn
         ));
     }
-    let asked = options(&args.go, on);
+    let asked = options(args, on);
     let scheduler = match restored.began {
         Some(_) => restored.scheduler,
         // nothing of it was recorded: it begins as a new run would
@@ -49,24 +79,29 @@ pub(crate) fn resume(args: &ResumeArgs) -> Result<u8, CommandError> {
         let before = scheduler.options();
         let from = RunTime(now().saturating_sub(started)).max(last);
         RunOptions {
-            parallel: args.go.parallel.unwrap_or(before.parallel),
-            keep_going: args.go.keep_going || before.keep_going,
-            // a limit given now counts from now
-            time_limit_ms: asked.time_limit_ms.map(|limit| from.plus(limit).0),
+            parallel: args.parallel.unwrap_or(before.parallel),
+            keep_going: args.keep_going || before.keep_going,
+            time_limit_ms: match why {
+                // a limit given now counts from now
+                Why::Asked => asked.time_limit_ms.map(|limit| from.plus(limit).0),
+                Why::Restarted => asked.time_limit_ms,
+            },
             ..asked.clone()
         }
     });
-    let launch = launch_data(&LaunchArgs { external_launch_type: Some(on), ..LaunchArgs::default() })?;
+    let launch = launch_data(&LaunchArgs { external_launch_type: Some(on), ..launch })?;
     reach(&launch)?;
-    let journal = FileJournal::go_on(&folder.journal(), &opened, &digest, args.go.sync.into())?;
+    let journal = FileJournal::go_on(&folder.journal(), &opened, &digest, args.sync.into())?;
     let history = History::of(scheduler.plan().len(), &opened.events);
     let identity = RunIdentity {
+        mark: inputs.settings.mark.clone().unwrap_or_else(|| run.clone()),
         run,
         cid: inputs.settings.cid.clone(),
         logs: absolute(&folder.logs())?,
         home: inputs.settings.home.clone(),
         on,
     };
-    let given = Given { scheduler, identity, adopted: Vec::new(), resumed, began: restored.began };
-    go(given, Book { journal, history }, &args.go, Arc::new(launch), &inputs.settings.folder)
+    let adopted = if resumed.is_none() { adopted(scheduler.plan(), &launch)? } else { Vec::new() };
+    let given = Given { scheduler, identity, adopted, resumed, began: restored.began };
+    go(given, Book { journal, history }, args, Arc::new(launch), &inputs.settings.folder)
 }

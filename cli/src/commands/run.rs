@@ -1,13 +1,14 @@
 //! `pop run`: inputs frozen, folder made, driver started.
 
 use super::go::{Book, go, options, reach};
+use super::resume::{Why, go_on};
 use crate::args::RunArgs;
 use crate::error::{CommandError, Kind};
-use crate::inputs::{Faults, freeze, launch_data, plan, texts};
+use crate::inputs::{Faults, Texts, freeze, launch_data, plan, texts};
 use crate::ui;
 use pop_agenda::{Adopted, History, Plan, Scheduler};
 use pop_executor::{FileJournal, FolderError, Given, Inputs, Lock, RunFolder, RunIdentity, adopt};
-use pop_field_retriever::LaunchDataWrapper;
+use pop_field_retriever::{LaunchDataWrapper, LaunchType};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,6 +18,12 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8, CommandError> {
     let on = launch.external_launch_type().value;
     let mut faults = Faults::default();
     let texts = texts(args.agenda.as_deref(), &args.registry, &launch, &mut faults)?;
+    let there = args.run_id.as_ref().map(|id| RunFolder::find(&args.runs.runs, id));
+    if let Some(Ok(folder)) = there {
+        faults.tell(&texts)?;
+        begun_with(&folder, &texts, &args.registry.params, on)?;
+        return go_on(&folder, &args.go, args.launch.clone(), Why::Restarted);
+    }
     let plan = plan(&texts, &args.registry.params, on, &mut faults);
     faults.tell(&texts)?;
     let Some(plan) = plan else { return Err(CommandError::told(Kind::Agenda)) };
@@ -24,11 +31,17 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8, CommandError> {
     let made = || uuid::Uuid::new_v4().to_string();
     let cid =
         plan.identity.cid.clone().or_else(|| launch.cid().map(|found| found.value)).unwrap_or_else(made);
-    let inputs = freeze(&texts, &args.registry, on, cid.clone())?;
-    let (folder, _lock) = new_folder(&args.runs.runs, &inputs)?;
+    let mark = args.run_id.as_deref().map(new_mark);
+    let inputs = freeze(&texts, &args.registry, on, cid.clone(), mark.clone())?;
+    let (folder, _lock) = match &args.run_id {
+        Some(id) => RunFolder::create_again(&args.runs.runs, id, &inputs)?,
+        None => new_folder(&args.runs.runs, &inputs)?,
+    };
     let run = folder.run().to_owned();
     let journal = FileJournal::create(&folder.journal(), &inputs.digest(), args.go.sync.into())?;
-    let identity = RunIdentity { run, cid, logs: absolute(&folder.logs())?, home: texts.home.clone(), on };
+    let logs = absolute(&folder.logs())?;
+    let mark = mark.unwrap_or_else(|| run.clone());
+    let identity = RunIdentity { run, mark, cid, logs, home: texts.home.clone(), on };
     let adopted = adopted(&plan, &launch)?;
     let book = Book { journal, history: History::new(plan.len()) };
     let scheduler = Scheduler::new(plan, options(&args.go, on));
@@ -36,8 +49,31 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8, CommandError> {
     go(given, book, &args.go, Arc::new(launch), &inputs.settings.folder)
 }
 
+/// Makes sure that what is given now is what a run was begun with; its registry is the one it was begun with.
+fn begun_with(
+    folder: &RunFolder,
+    texts: &Texts,
+    params: &[(String, String)],
+    on: LaunchType,
+) -> Result<(), CommandError> {
+    let frozen = folder.inputs()?;
+    let differs = if frozen.agenda != texts.agenda.text().as_bytes() {
+        "another agenda"
+    } else if frozen.settings.params != params {
+        "other `--param` values"
+    } else if frozen.settings.on != on.as_str() {
+        "another launcher"
+    } else {
+        return Ok(());
+    };
+    let run = folder.run();
+    let error = CommandError::new(Kind::Journal, format!("run `{run}` was begun with {differs}"));
+    Err(error
+        .hint(format!("give another `--run-id`, or go on with what it was begun with: `pop resume {run}`")))
+}
+
 /// What the launch data say that an earlier run had reached; a progress that cannot be read is as good as none.
-fn adopted(plan: &Plan, launch: &dyn LaunchDataWrapper) -> Result<Vec<Adopted>, CommandError> {
+pub(crate) fn adopted(plan: &Plan, launch: &dyn LaunchDataWrapper) -> Result<Vec<Adopted>, CommandError> {
     let Some(found) = launch.last_progress()? else { return Ok(Vec::new()) };
     match serde_json::from_str(&found.value) {
         Ok(progress) => Ok(adopt(plan, progress)),
@@ -69,6 +105,13 @@ fn new_folder(runs: &Path, inputs: &Inputs) -> Result<(RunFolder, Lock), FolderE
             other => return other,
         }
     }
+}
+
+/// What tells the programs of a run whose id was chosen from those of another run of that id, in another folder or on
+/// another machine: nobody may end them or take them over for his own. It is the value of a label, as ids are.
+fn new_mark(id: &str) -> String {
+    let own = uuid::Uuid::new_v4().simple().to_string();
+    format!("{}.{}", id.get(..54).unwrap_or(id), &own[..8])
 }
 
 /// An id that sorts by time and is easily said: the second, and what is gone of it in 65,536 parts.

@@ -34,8 +34,8 @@ fn help() {
       -V, --version  Print version
 
     Exit codes: 0 all settled as allowed, 1 fault in pop, 2 command line, 3 agenda does not plan, 4
-    registry or settings invalid, 10 an operation failed, 12 stopped by FATAL, 13 time limit, 15 journal
-    unusable, 130 interrupted, 143 terminated.
+    registry or settings invalid, 10 an operation failed, 12 stopped by FATAL, 13 time limit, 14 Docker
+    or cluster not reachable, 15 journal unusable, 130 interrupted, 143 terminated.
     ");
     insta::assert_snapshot!(bench.pop(0, "run -h").screen(), @r"
     exit 0
@@ -48,6 +48,8 @@ fn help() {
       [AGENDA]  The agenda: a JSON or YAML file, or - for standard input
 
     Options:
+          --run-id <ID>           What the run is called; a run of that id that was begun and has not
+                                  ended is gone on with [default: the time]
       -j, --parallel <N>          How many operations run at once [default: the number of processors]
       -k, --keep-going            After a failure, run everything that does not need what failed
           --time-limit <SECONDS>  How long the run may take, in seconds
@@ -91,6 +93,10 @@ fn help_of_run() {
               The agenda: a JSON or YAML file, or - for standard input
 
     Options:
+          --run-id <ID>
+              What the run is called; a run of that id that was begun and has not ended is gone on with
+              [default: the time]
+
       -j, --parallel <N>
               How many operations run at once [default: the number of processors]
 

@@ -18,6 +18,7 @@ mod new;
 mod outcomes;
 mod owner;
 mod registries;
+mod run_id;
 mod running;
 mod screens;
 mod steady;

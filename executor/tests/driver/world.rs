@@ -219,6 +219,7 @@ pub(crate) async fn drive(setup: Setup) -> World {
     let logs = tempfile::tempdir().unwrap();
     let identity = RunIdentity {
         run: "r".into(),
+        mark: "r".into(),
         cid: "c".into(),
         logs: logs.path().to_owned(),
         home: None,
