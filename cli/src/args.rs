@@ -39,6 +39,11 @@ pub(crate) enum Command {
     Logs(LogsArgs),
     /// Explain why an operation is where it is
     Explain(ExplainArgs),
+    /// Run an agenda under several launchers and compare all that comes of it
+    #[command(
+        after_help = "Exit codes: 0 all is equal, 10 something differs; those of `pop run` if a run cannot be compared."
+    )]
+    Verify(VerifyArgs),
     /// List the types that operations can have, or show one with the origin of each field
     Handlers(HandlersArgs),
     /// Put a program to the handler contract
@@ -244,6 +249,42 @@ pub(crate) struct ExplainArgs {
     pub(crate) operation: String,
     #[command(flatten)]
     pub(crate) runs: RunsFolder,
+}
+
+/// `pop verify`
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    /// The agenda: a JSON or YAML file, or - for standard input
+    pub(crate) agenda: PathBuf,
+    /// Two or more launchers, with commas [local, docker, kubernetes]
+    #[arg(long, value_name = "TYPES", required = true, value_delimiter = ',')]
+    pub(crate) on: Vec<LaunchType>,
+    /// File or folder that is not copied into the workspaces; may be repeated
+    #[arg(long, value_name = "PATH")]
+    pub(crate) without: Vec<PathBuf>,
+    /// Files, or folders of them, that are compared [default: every file that is new or changed]
+    #[arg(long, value_name = "PATH", num_args = 1..)]
+    pub(crate) outputs: Vec<PathBuf>,
+    /// Keep the workspaces although all is equal
+    #[arg(long)]
+    pub(crate) keep: bool,
+    /// How many operations run at once [default: the number of processors]
+    #[arg(long, short = 'j', value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) parallel: Option<u32>,
+    /// After a failure, run everything that does not need what failed
+    #[arg(long, short = 'k')]
+    pub(crate) keep_going: bool,
+    /// What is printed
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    pub(crate) output: Output,
+    #[command(flatten)]
+    pub(crate) registry: RegistryArgs,
+    /// How this process was launched [local, docker, kubernetes; default: local]
+    #[arg(long, value_name = "TYPE")]
+    pub(crate) launch_type: Option<LaunchType>,
+    /// Java .properties file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) prop_file: Option<PathBuf>,
 }
 
 /// `pop handlers`

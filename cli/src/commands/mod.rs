@@ -14,6 +14,7 @@ mod run;
 mod runs;
 mod show;
 mod told;
+mod verify;
 
 use crate::args::{Cli, Command, HandlerCommand, grammar};
 use crate::error::{CommandError, Kind};
@@ -30,6 +31,7 @@ pub(crate) fn perform(cli: Cli) -> Result<u8, CommandError> {
         Command::Show(args) => show::show(&args),
         Command::Logs(args) => logs::logs(&args),
         Command::Explain(args) => explain::explain(&args),
+        Command::Verify(args) => verify::verify(&args),
         Command::Handlers(args) => handlers::handlers(&args),
         Command::Handler { command: HandlerCommand::Check(args) } => handler::check(&args),
         Command::New(args) => new::new(&args),

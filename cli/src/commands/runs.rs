@@ -47,16 +47,17 @@ pub(crate) fn runs(args: &RunsArgs) -> Result<u8, CommandError> {
 }
 
 /// Rows in columns as wide as they need to be.
-pub(crate) fn table<const N: usize>(rows: &[[String; N]]) -> String {
-    let mut widths = [0; N];
+pub(crate) fn table(rows: &[impl AsRef<[String]>]) -> String {
+    let mut widths = Vec::new();
     for row in rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = (*width).max(cell.chars().count());
+        widths.resize(widths.len().max(row.as_ref().len()), 0);
+        for (width, cell) in widths.iter_mut().zip(row.as_ref()) {
+            *width = cell.chars().count().max(*width);
         }
     }
     let mut text = String::new();
     for row in rows {
-        let cells = row.iter().zip(widths).map(|(cell, width)| {
+        let cells = row.as_ref().iter().zip(&widths).map(|(cell, width)| {
             let space = " ".repeat(width - cell.chars().count());
             format!("{cell}{space}")
         });

@@ -56,7 +56,8 @@ fn agenda(operations: &Value) -> Bench {
     bench
 }
 
-fn shell(name: &str, line: &str) -> Value {
+/// An operation that has a shell do something.
+pub(crate) fn shell(name: &str, line: &str) -> Value {
     json!({"name": name, "type": "exec", "payload": {"command": ["sh", "-c", line], "image": IMAGE}})
 }
 

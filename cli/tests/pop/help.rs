@@ -22,6 +22,7 @@ fn help() {
       show         Show a run, or one of its operations
       logs         Print the logs of a run, or of one of its operations
       explain      Explain why an operation is where it is
+      verify       Run an agenda under several launchers and compare all that comes of it
       handlers     List the types that operations can have, or show one with the origin of each field
       handler      Put a program to the handler contract
       new          Make the first files of a new handler
@@ -76,6 +77,39 @@ fn help() {
                                          ./config/external.properties, ./config/external-properties,
                                          /app/config/external.properties]
           --payload-file <FILE>          File of the agenda, if it is not given as an argument
+    ");
+}
+
+#[test]
+fn help_of_verify() {
+    insta::assert_snapshot!(Bench::new().pop(0, "verify -h").screen(), @r"
+    exit 0
+    --- stdout
+    Run an agenda under several launchers and compare all that comes of it
+
+    Usage: pop verify [OPTIONS] --on <TYPES> <AGENDA>
+
+    Arguments:
+      <AGENDA>  The agenda: a JSON or YAML file, or - for standard input
+
+    Options:
+          --on <TYPES>          Two or more launchers, with commas [local, docker, kubernetes]
+          --without <PATH>      File or folder that is not copied into the workspaces; may be repeated
+          --outputs <PATH>...   Files, or folders of them, that are compared [default: every file that
+                                is new or changed]
+          --keep                Keep the workspaces although all is equal
+      -j, --parallel <N>        How many operations run at once [default: the number of processors]
+      -k, --keep-going          After a failure, run everything that does not need what failed
+          --output <OUTPUT>     What is printed [default: text] [possible values: text, json]
+          --registry <FILE>     Registry file [default: registry.json or registry.yaml beside the
+                                agenda, then /app/config/registry.json]
+          --param <KEY=VALUE>   A value for the agenda's params, over what stands there; may be repeated
+          --launch-type <TYPE>  How this process was launched [local, docker, kubernetes; default:
+                                local]
+          --prop-file <FILE>    Java .properties file
+      -h, --help                Print help (see more with '--help')
+
+    Exit codes: 0 all is equal, 10 something differs; those of `pop run` if a run cannot be compared.
     ");
 }
 

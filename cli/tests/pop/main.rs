@@ -23,3 +23,4 @@ mod running;
 mod screens;
 mod steady;
 mod tellings;
+mod verify;

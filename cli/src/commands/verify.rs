@@ -1,0 +1,269 @@
+//! `pop verify`: one agenda under several launchers, each in a copy of the current folder, and all that came of it compared.
+
+mod child;
+mod comparison;
+mod workspace;
+
+use super::runs::table;
+use super::told::Told;
+use crate::args::{Output, VerifyArgs};
+use crate::error::{CommandError, Kind};
+use crate::ui;
+use child::Children;
+use comparison::{Compared, Subject, operation_seen, run_seen, summary};
+use pop_field_retriever::LaunchType;
+use pop_reporters::run::visible;
+use serde_json::{Map, Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File};
+use std::io::{Seek as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use tempfile::TempDir;
+use workspace::{Content, scan};
+
+/// Something differs: the same exit code as for an operation that failed.
+const DIFFERENT: u8 = 10;
+/// A run that ends with one of these has nothing to compare: it did not begin, or pop itself could not go on.
+const UNFIT: [u8; 6] = [1, 2, 3, 4, 14, 15];
+/// Where workspaces are made, below the current folder: on the same disk.
+const WORKSPACES: &str = ".pop/verify";
+
+pub(crate) fn verify(args: &VerifyArgs) -> Result<u8, CommandError> {
+    let launchers = launchers(args)?;
+    let here = std::env::current_dir()?;
+    let mut without = BTreeSet::new();
+    for path in &args.without {
+        without.insert(below(&here, path)?);
+    }
+    let outputs = args.outputs.iter().map(|path| below(&here, path)).collect::<Result<Vec<_>, _>>()?;
+    let content = Content::of(&here, &without)?;
+    let agenda = Given::of(&args.agenda)?;
+    let children = Children::hear()?;
+    let base = here.join(WORKSPACES);
+    fs::create_dir_all(&base).map_err(|error| failed("make", &base, &error))?;
+    let verified =
+        Verify { args, launchers: &launchers, content, agenda, outputs, children }.in_folder(&base);
+    // what is empty serves nobody; what is not stays
+    let is_empty = fs::remove_dir(&base).is_ok();
+    if is_empty && let Some(pop) = base.parent() {
+        fs::remove_dir(pop).ok();
+    }
+    verified
+}
+
+/// The launchers to compare: two or more, each once.
+fn launchers(args: &VerifyArgs) -> Result<Vec<LaunchType>, CommandError> {
+    let mut launchers = Vec::new();
+    for on in &args.on {
+        if launchers.contains(on) {
+            return Err(CommandError::new(Kind::Usage, format!("launcher {on} is named twice")));
+        }
+        launchers.push(*on);
+    }
+    if launchers.len() < 2 {
+        let error = CommandError::new(Kind::Usage, "there is nothing to compare under a single launcher");
+        return Err(error.hint("name two or more: `--on local,docker`"));
+    }
+    Ok(launchers)
+}
+
+/// A path that the command line names, as seen from the current folder.
+fn below(here: &Path, path: &Path) -> Result<PathBuf, CommandError> {
+    let whole = std::path::absolute(path)?;
+    let inner = whole.strip_prefix(here).ok().filter(|inner| !inner.iter().any(|step| step == ".."));
+    let inner = inner.filter(|inner| *inner != Path::new(""));
+    inner.map(Path::to_owned).ok_or_else(|| {
+        let message = format!("`{}` is not the path of something in the current folder", path.display());
+        CommandError::new(Kind::Usage, message)
+    })
+}
+
+/// An error about a path.
+fn failed(what: &str, path: &Path, error: &std::io::Error) -> CommandError {
+    CommandError::new(Kind::Internal, format!("cannot {what} `{}`: {error}", path.display()))
+}
+
+/// The agenda, as every run is given it.
+enum Given {
+    File(PathBuf),
+    /// What came on standard input, which can be read only once.
+    Text(Vec<u8>),
+}
+
+impl Given {
+    fn of(path: &Path) -> Result<Self, CommandError> {
+        if path != Path::new("-") {
+            return Ok(Self::File(std::path::absolute(path)?));
+        }
+        let mut text = Vec::new();
+        std::io::copy(&mut std::io::stdin().lock(), &mut text)?;
+        Ok(Self::Text(text))
+    }
+
+    fn give(&self, command: &mut Command) -> std::io::Result<()> {
+        match self {
+            Self::File(path) => command.arg(path).stdin(Stdio::null()),
+            Self::Text(text) => {
+                let mut file: File = tempfile::tempfile()?;
+                file.write_all(text)?;
+                file.rewind()?;
+                command.arg("-").stdin(file)
+            }
+        };
+        Ok(())
+    }
+}
+
+/// All that one verification needs.
+struct Verify<'a> {
+    args: &'a VerifyArgs,
+    launchers: &'a [LaunchType],
+    content: Content,
+    agenda: Given,
+    outputs: Vec<PathBuf>,
+    children: Children,
+}
+
+impl Verify<'_> {
+    fn in_folder(&self, base: &Path) -> Result<u8, CommandError> {
+        // all copies before the first run, so that whatever changes here meanwhile changes none of them
+        let mut workspaces = Vec::new();
+        for on in self.launchers {
+            let made = tempfile::Builder::new().prefix(&format!("{on}-")).tempdir_in(base);
+            let workspace = made.map_err(|error| failed("make a folder in", base, &error))?;
+            self.content.copy_to(workspace.path())?;
+            workspaces.push(workspace);
+        }
+        let code = self.compare(&workspaces);
+        let is_kept = self.args.keep || matches!(code, Ok(DIFFERENT));
+        for (on, workspace) in self.launchers.iter().zip(workspaces) {
+            if is_kept {
+                ui::say(&format!("the workspace of {on} is kept: {}", workspace.keep().display()));
+            } else {
+                let path = workspace.path().to_owned();
+                workspace.close().map_err(|error| failed("remove", &path, &error))?;
+            }
+        }
+        if is_kept {
+            ui::say("hint: `pop show last --runs WORKSPACE/.pop/runs` tells more of a run");
+        }
+        code
+    }
+
+    fn compare(&self, workspaces: &[TempDir]) -> Result<u8, CommandError> {
+        let original = scan(workspaces[0].path())?;
+        let mut told = Vec::new();
+        let mut files = Vec::new();
+        for (on, workspace) in self.launchers.iter().zip(workspaces) {
+            let folder = workspace.path();
+            let runs = folder.join(".pop/runs");
+            let code = self.children.run(self.command(*on, folder, &runs)?, *on)?;
+            if UNFIT.contains(&code) || code >= 128 {
+                return Ok(code);
+            }
+            told.push(Told::read(&runs, "last")?);
+            files.push(scan(folder)?);
+        }
+        let folders: Vec<&Path> = workspaces.iter().map(TempDir::path).collect();
+        let mut all = vec![Compared {
+            subject: Subject::Run,
+            name: self.args.agenda.display().to_string(),
+            seen: told.iter().map(|told| run_seen(&told.history)).collect(),
+        }];
+        for (_, planned) in told[0].plan.operations() {
+            let seen = told.iter().zip(&folders).map(|(told, folder)| {
+                let op = told.plan.find(planned.name.as_str());
+                op.map_or(Value::Null, |op| operation_seen(told.history.operation(op), folder))
+            });
+            let name = planned.name.to_string();
+            all.push(Compared { subject: Subject::Operation, name, seen: seen.collect() });
+        }
+        all.extend(self.changed_files(&original, &files));
+        let is_equal = all.iter().all(Compared::is_equal);
+        self.tell(&all, &folders, is_equal);
+        Ok(if is_equal { 0 } else { DIFFERENT })
+    }
+
+    /// The real `pop run`, as it would be called by hand in a workspace.
+    fn command(&self, on: LaunchType, folder: &Path, runs: &Path) -> Result<Command, CommandError> {
+        let args = self.args;
+        let mut command = Command::new(std::env::current_exe()?);
+        command.current_dir(folder).env("PWD", folder).arg("run");
+        self.agenda.give(&mut command)?;
+        command.arg(format!("--on={on}")).arg("--runs").arg(runs);
+        for (name, file) in [("--registry", &args.registry.registry), ("--prop-file", &args.prop_file)] {
+            if let Some(file) = file {
+                command.arg(name).arg(std::path::absolute(file)?);
+            }
+        }
+        command.args(args.registry.params.iter().map(|(key, value)| format!("--param={key}={value}")));
+        command.args(args.parallel.map(|count| format!("--parallel={count}")));
+        command.args(args.keep_going.then_some("--keep-going"));
+        command.args(args.launch_type.map(|launch_type| format!("--launch-type={launch_type}")));
+        Ok(command)
+    }
+
+    /// What is new or changed in any workspace, as far as it is asked for.
+    fn changed_files(
+        &self,
+        original: &BTreeMap<PathBuf, Value>,
+        files: &[BTreeMap<PathBuf, Value>],
+    ) -> Vec<Compared> {
+        let is_asked_for = |path: &Path| {
+            self.outputs.is_empty() || self.outputs.iter().any(|output| path.starts_with(output))
+        };
+        let paths: BTreeSet<&PathBuf> = files.iter().chain([original]).flat_map(BTreeMap::keys).collect();
+        let changed: Vec<&PathBuf> = paths
+            .into_iter()
+            .filter(|path| is_asked_for(path))
+            .filter(|path| files.iter().any(|files| files.get(*path) != original.get(*path)))
+            .collect();
+        for output in &self.outputs {
+            if !changed.iter().any(|path| path.starts_with(output)) {
+                ui::say(&format!("warning: no launcher wrote anything at `{}`", output.display()));
+            }
+        }
+        let compared = changed.into_iter().map(|path| Compared {
+            subject: Subject::File,
+            name: path.display().to_string(),
+            seen: files.iter().map(|files| files.get(path).cloned().unwrap_or_default()).collect(),
+        });
+        compared.collect()
+    }
+
+    fn tell(&self, all: &[Compared], folders: &[&Path], is_equal: bool) {
+        let names: Vec<String> = self.launchers.iter().map(LaunchType::to_string).collect();
+        let is_kept = self.args.keep || !is_equal;
+        match self.args.output {
+            Output::Text => {
+                let words = ["WHAT", "NAME"].map(str::to_owned).into_iter().chain(names.iter().cloned());
+                let head: Vec<String> = words.chain(["VERDICT".to_owned()]).collect();
+                let rows = all.iter().map(|compared| {
+                    let name = visible(&compared.name).replace(['\n', '\t'], "\u{fffd}");
+                    let mut row = vec![compared.subject.word().to_owned(), name];
+                    row.extend(compared.cells());
+                    row.push(visible(&compared.verdict(&names)));
+                    row
+                });
+                let rows: Vec<Vec<String>> = std::iter::once(head).chain(rows).collect();
+                ui::print(&format!("{}\n{}\n", table(&rows), summary(all, &names)));
+            }
+            Output::Json => {
+                let of = |subject| {
+                    let rows = all.iter().filter(move |compared| compared.subject == subject);
+                    rows.map(|compared| compared.as_json(&names)).collect::<Vec<_>>()
+                };
+                let kept = names.iter().zip(folders).map(|(name, folder)| (name.clone(), json!(folder)));
+                ui::print(&format!(
+                    "{:#}\n",
+                    json!({
+                        "agenda": self.args.agenda, "launchers": names, "equal": is_equal,
+                        "run": of(Subject::Run).pop(), "operations": of(Subject::Operation), "files": of(Subject::File),
+                        "workspaces": is_kept.then(|| kept.collect::<Map<_, _>>()),
+                    })
+                ));
+            }
+        }
+    }
+}
