@@ -28,7 +28,7 @@ fn an_agenda_comes_from_a_file_standard_input_a_payload_file_or_the_environment(
 }
 
 #[test]
-fn launch_types_in_every_spelling_and_what_this_version_has_not() {
+fn launch_types_in_every_spelling_and_what_cannot_be_reached() {
     let bench = Bench::with_agenda(TOUCH);
     for spelling in [
         "-launchType local",
@@ -43,13 +43,16 @@ fn launch_types_in_every_spelling_and_what_this_version_has_not() {
     }
     std::fs::remove_dir_all(bench.path(".pop")).unwrap();
     std::fs::remove_file(bench.path("done")).unwrap();
-    for (spelling, name) in [("--on docker", "docker"), ("-externalLaunchType KUBERNETES", "kubernetes")] {
-        let said = bench.pop(4, &format!("run a.yaml {spelling}")).stderr;
-        assert!(said.contains(&format!("this version has no {name} launcher")), "{said}");
-        assert!(said.contains("hint: leave `--on` out"), "{said}");
-    }
-    let ended = bench.call("run a.yaml").variable("POP_EXTERNAL_LAUNCH_TYPE", "docker").ends(4);
-    assert!(ended.stderr.contains("no docker launcher"), "{}", ended.stderr);
+    bench.write("a.yaml", TOUCH.replace("done]}", "done], image: i}"));
+    let ends = |call: crate::bench::Call<'_>, says: &str| {
+        let call = call.variable("DOCKER_HOST", "unix:///none").variable("KUBECONFIG", "/none");
+        let said = call.ends(14).stderr;
+        assert!(said.contains(says), "{said}");
+    };
+    ends(bench.call("run a.yaml --on docker"), "cannot be a Docker Engine");
+    ends(bench.call("run a.yaml -externalLaunchType KUBERNETES"), "no cluster is known");
+    let by_variable = bench.call("run a.yaml").variable("POP_EXTERNAL_LAUNCH_TYPE", "docker");
+    ends(by_variable, "cannot be a Docker Engine");
     assert!(!bench.has("done") && !bench.has(".pop"));
 }
 

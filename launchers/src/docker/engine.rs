@@ -9,6 +9,7 @@ use bollard::query_parameters::CreateImageOptionsBuilder;
 use futures_util::StreamExt as _;
 use pop_registry::contract::Failure;
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -51,8 +52,14 @@ impl Engine {
         })
     }
 
-    /// Pulls an image; what may be otherwise in a while is tried again until `patience` is over.
-    pub(super) async fn pull(&self, image: &str, patience: Option<Duration>) -> Result<(), Failure> {
+    /// Pulls an image; what may be otherwise in a while is tried again until `patience` is over, and stands in
+    /// `refusal` meanwhile.
+    pub(super) async fn pull(
+        &self,
+        image: &str,
+        patience: Option<Duration>,
+        refusal: &Mutex<Option<Failure>>,
+    ) -> Result<(), Failure> {
         let found = {
             let (folder, image) = (self.config_folder.clone(), image.to_owned());
             let find = move || credentials::find(&folder?, &image);
@@ -77,6 +84,7 @@ impl Engine {
             }
             let Some(error) = error else { return Ok(()) };
             let failure = not_pulled(image, &error, has_credentials);
+            *refusal.lock().unwrap_or_else(PoisonError::into_inner) = Some(failure.clone());
             let may_change = match failure.code.as_str() {
                 // the registry itself asks for patience
                 "image-rate-limited" => true,

@@ -147,14 +147,16 @@ impl Shared {
             Ok(engine) => engine,
             Err(failure) => return (Err(failure), false),
         };
+        let refusal = Mutex::new(None);
         let started = tokio::select! {
             biased;
-            started = self.start(id, &engine, name, output) => started,
+            started = self.start(id, &engine, name, output, &refusal) => started,
             Ok(()) = asked.changed() => {
                 // whatever of it has come into being goes with the release, or is found at the end
                 self.known.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
-                let why = "was stopped before its container had started";
-                return (Err(platform("cancelled", why)), true);
+                let refused = refusal.lock().unwrap_or_else(PoisonError::into_inner).take();
+                let stopped = || platform("cancelled", "was stopped before its container had started");
+                return (Err(refused.unwrap_or_else(stopped)), true);
             }
         };
         let mut follow = match started {
@@ -175,6 +177,7 @@ impl Shared {
         engine: &Arc<Engine>,
         name: &str,
         output: &mut Output<'_>,
+        refusal: &Mutex<Option<Failure>>,
     ) -> Result<Follow, Failure> {
         let order = &output.order;
         if order.again {
@@ -182,7 +185,7 @@ impl Shared {
             output.begin_anew();
         }
         let order = &output.order;
-        match self.create(id, engine, name, order).await? {
+        match self.create(id, engine, name, order, refusal).await? {
             Found::Own(state) if state.running == Some(true) || exit_code(&state).is_some() => {
                 return Ok(Follow::of_log(Arc::clone(engine), name));
             }
@@ -209,6 +212,7 @@ impl Shared {
         engine: &Engine,
         name: &str,
         order: &LaunchOrder,
+        refusal: &Mutex<Option<Failure>>,
     ) -> Result<Found, Failure> {
         let secrets = self.setting.secrets.values(&order.program.secrets)?;
         let mut body = body(id, order, &self.setting, &secrets, engine.has_init)?;
@@ -220,7 +224,7 @@ impl Shared {
         let mut is_pulled = false;
         let pulls_always = order.program.pod.as_ref().is_some_and(|pod| pod.pull_always);
         if pulls_always && !order.again {
-            engine.pull(&image, order.pending).await?;
+            engine.pull(&image, order.pending, refusal).await?;
             is_pulled = true;
         }
         loop {
@@ -241,7 +245,7 @@ impl Shared {
                     Err(error) => return Err(not_created(&error)),
                 },
                 Some((404, message)) if message.contains("No such image") && !is_pulled => {
-                    engine.pull(&image, order.pending).await?;
+                    engine.pull(&image, order.pending, refusal).await?;
                     is_pulled = true;
                 }
                 None if is_away(&error) && tries.next(Duration::ZERO).await => {}
