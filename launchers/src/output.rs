@@ -32,6 +32,8 @@ pub(crate) struct Output<'e> {
     heard_at: Instant,
     last_news: Option<Instant>,
     said_silent: bool,
+    /// For what does not come in streams.
+    #[cfg(feature = "kubernetes")]
     mask: Mask,
     /// One for each stream, if there is something to hide.
     masked: Option<[MaskStream; 2]>,
@@ -42,7 +44,7 @@ impl<'e> Output<'e> {
         id: LaunchId,
         mut order: LaunchOrder,
         events: &'e mpsc::Sender<Launched>,
-        mask: Mask,
+        mask: &Mask,
     ) -> Self {
         let log = Log::new(order.log.take());
         Self {
@@ -60,11 +62,13 @@ impl<'e> Output<'e> {
             last_news: None,
             said_silent: false,
             masked: (!mask.is_empty()).then(|| [mask.stream(), mask.stream()]),
-            mask,
+            #[cfg(feature = "kubernetes")]
+            mask: mask.clone(),
         }
     }
 
     /// What was printed so far comes again, from the beginning.
+    #[cfg(any(feature = "docker", feature = "kubernetes"))]
     pub(crate) fn begin_anew(&mut self) {
         self.log.begin_anew();
     }

@@ -25,6 +25,8 @@ use tokio::time::{Instant, sleep_until, timeout};
 const DRAIN: Duration = Duration::from_secs(10);
 /// How long an Engine that went away is waited for.
 const AWAY: Duration = Duration::from_mins(10);
+/// How much of what it says is kept.
+const INIT_SAYS: usize = 4_096;
 /// How long it may take until a container is gone that somebody ended in order to remove it.
 const REMOVING: Duration = Duration::from_secs(1);
 /// How long a container that was killed may take to end.
@@ -47,8 +49,8 @@ pub(super) struct Follow {
     /// How many bytes of each stream are still to be left out, for they were taken before.
     again: [usize; 2],
     was_away: bool,
-    /// What the init before the program says of a program that it cannot start.
-    not_started: Option<String>,
+    /// What the init before the program says of a program that it cannot start; it comes in pieces.
+    not_started: Option<Vec<u8>>,
 }
 
 /// What ended a wait.
@@ -186,9 +188,13 @@ impl Follow {
         self.again[at] -= known;
         let bytes = &bytes[known..];
         self.taken[at] += bytes.len();
-        if let Some(why) = bytes.strip_prefix(INIT_FAILED) {
-            let why = String::from_utf8_lossy(why);
-            self.not_started = Some(why.trim_start_matches([' ', ')', ']']).trim().to_owned());
+        match &mut self.not_started {
+            Some(said) if said.len() < INIT_SAYS => said.extend_from_slice(bytes),
+            Some(_) => {}
+            None if self.taken[1] == bytes.len() && bytes.starts_with(INIT_FAILED) => {
+                self.not_started = Some(bytes.to_vec());
+            }
+            None => {}
         }
         output.take(stream, bytes);
     }
@@ -245,7 +251,9 @@ impl Follow {
     /// What an exit status means; a large one is asked after.
     async fn exit(&mut self, code: i64, asked: Asked) -> Result<Exit, Failure> {
         let code = code as i32;
-        if let (126 | 127, Some(why)) = (code, &self.not_started) {
+        if let (126 | 127, Some(said)) = (code, &self.not_started) {
+            let said = String::from_utf8_lossy(said);
+            let why = said.split_once(']').map_or(&*said, |(_, why)| why).trim();
             let message = format!("its program could not be started: {why}");
             return Err(Failure::new(Blame::Handler, "spawn", message));
         }

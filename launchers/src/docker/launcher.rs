@@ -70,7 +70,7 @@ impl Launcher for DockerLauncher {
         }
         tokio::spawn(async move {
             let is_reaped = order.program.is_reaped();
-            let mut output = Box::new(Output::new(id, order, &events, shared.setting.secrets.mask()));
+            let mut output = Box::new(Output::new(id, order, &events, &shared.setting.secrets.mask()));
             let (exit, exists) = shared.carry_out(id, &name, &mut output, asked).await;
             let ended = output.finish(exit.map_err(Box::new)).await;
             shared.followed.end(id, (exists && is_reaped).then_some(name));

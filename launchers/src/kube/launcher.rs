@@ -92,7 +92,7 @@ impl Launcher for KubernetesLauncher {
             tokio::spawn(async move { shared.sweep_once(&events).await });
         }
         tokio::spawn(async move {
-            let mut output = Box::new(Output::new(id, order, &events, shared.setting.secrets.mask()));
+            let mut output = Box::new(Output::new(id, order, &events, &shared.setting.secrets.mask()));
             let (exit, kept) = shared.carry_out(id, &name, &mut output, asked).await;
             let is_displaced = exit.as_ref().is_err_and(Failure::is_displaced);
             shared.pods.forget(&name, is_displaced.then(|| (id, events.clone())));
