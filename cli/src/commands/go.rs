@@ -1,5 +1,6 @@
 //! What `run` and `resume` share: runtime, signals, reporters, the drive itself, the closing words.
 
+use super::elsewhere;
 use crate::args::{GoArgs, Output, SyncArg};
 use crate::error::{CommandError, Kind};
 use crate::ui;
@@ -62,6 +63,7 @@ fn surroundings() -> impl Iterator<Item = (OsString, OsString)> {
 
 /// Makes sure, before anything is begun, that what operations are launched by can be reached.
 pub(crate) fn reach(launch_data: &dyn LaunchDataWrapper) -> Result<(), CommandError> {
+    elsewhere::check(launch_data)?;
     let on = launch_data.external_launch_type().value;
     if on == LaunchType::Local {
         return Ok(());
@@ -108,9 +110,11 @@ pub(crate) fn go(
     let settled = given.scheduler.tally();
     let settled = u64::from(settled.succeeded + settled.skipped);
     let mut sinks = sinks(args.output, &given, started, settled)?;
-    if args.output == Output::Text {
+    let elsewhere = elsewhere::sinks(launch_data.as_ref(), &plan, &given.identity.run, &told)?;
+    if args.output == Output::Text || !elsewhere.is_empty() {
         sinks.push(Box::new(Telling(Arc::clone(&told))));
     }
+    sinks.extend(elsewhere);
     // told apart from an executor before or after this one, whose run is the same
     let executor = uuid::Uuid::new_v4().to_string();
     let log_level =
@@ -132,6 +136,7 @@ pub(crate) fn go(
         run: Some(given.identity.mark.clone()),
         cluster: cluster(launch_data.as_ref())?,
     };
+    let launch = Arc::clone(&launch_data);
     let launcher = choose(launch_data.external_launch_type().value, setting);
     let (sender, cancels) = mpsc::unbounded_channel();
     hear_signals(sender)?;
@@ -154,6 +159,7 @@ pub(crate) fn go(
     if args.output == Output::Text {
         ui::say(summary(&plan, &told.lock().unwrap_or_else(PoisonError::into_inner)).trim_end());
     }
+    runtime.block_on(elsewhere::reap(launch.as_ref(), outcome))?;
     Ok(outcome.exit_code())
 }
 

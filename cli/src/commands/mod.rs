@@ -1,6 +1,7 @@
 //! Each command in a file of its own; here is which word means which.
 
 mod check;
+mod elsewhere;
 mod explain;
 mod go;
 mod handler;

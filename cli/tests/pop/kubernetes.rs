@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 use std::path::PathBuf;
 
 /// A cluster, and the file that says how it is reached.
-struct Cluster {
-    stand_in: StandIn,
+pub(crate) struct Cluster {
+    pub(crate) stand_in: StandIn,
     runtime: tokio::runtime::Runtime,
 }
 
@@ -28,7 +28,7 @@ impl Cluster {
     }
 
     /// A cluster whose pods are processes of this machine: an image is only a name.
-    fn of_processes() -> Self {
+    pub(crate) fn of_processes() -> Self {
         Self::new(Backend::Process)
     }
 
@@ -41,16 +41,16 @@ impl Cluster {
     }
 
     /// A call of `pop` that knows the cluster.
-    fn call<'b>(&self, bench: &'b Bench, arguments: &str) -> Call<'b> {
+    pub(crate) fn call<'b>(&self, bench: &'b Bench, arguments: &str) -> Call<'b> {
         bench.call(arguments).variable("KUBECONFIG", self.kubeconfig(bench).to_str().unwrap())
     }
 
-    fn fault(&self, method: &str, path: &str, times: u32, action: FaultAction) {
+    pub(crate) fn fault(&self, method: &str, path: &str, times: u32, action: FaultAction) {
         self.stand_in.add_fault(FaultRule::new(method, path, action).times(times)).unwrap();
     }
 
     /// Requests about pods of one verb, on a subresource or none.
-    fn requests(&self, verb: &str, subresource: &str) -> Vec<Request> {
+    pub(crate) fn requests(&self, verb: &str, subresource: &str) -> Vec<Request> {
         let all = self.stand_in.requests().into_iter();
         let is_meant = |request: &Request| {
             request.resource == "pods" && request.verb == verb && request.subresource == subresource
@@ -72,23 +72,30 @@ impl Cluster {
             + serde::Serialize
             + serde::de::DeserializeOwned,
     {
+        let list = async |client| {
+            let api: kube::Api<K> = kube::Api::namespaced(client, "pop");
+            api.list(&kube::api::ListParams::default()).await.unwrap()
+        };
+        self.ask(list).items.iter().map(|item| serde_json::to_value(item).unwrap()).collect()
+    }
+
+    /// What the API answers to a client of the test's own.
+    pub(crate) fn ask<T>(&self, asking: impl AsyncFnOnce(kube::Client) -> T) -> T {
         let kubeconfig = kube::config::Kubeconfig::from_yaml(&self.stand_in.kubeconfig()).unwrap();
         self.runtime.block_on(async {
             let options = kube::config::KubeConfigOptions::default();
             let config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await.unwrap();
-            let api: kube::Api<K> = kube::Api::namespaced(kube::Client::try_from(config).unwrap(), "pop");
-            let listed = api.list(&kube::api::ListParams::default()).await.unwrap();
-            listed.items.iter().map(|item| serde_json::to_value(item).unwrap()).collect()
+            asking(kube::Client::try_from(config).unwrap()).await
         })
     }
 
-    fn pods(&self) -> Vec<String> {
+    pub(crate) fn pods(&self) -> Vec<String> {
         let pods = self.list::<Pod>();
         pods.iter().map(|pod| pod["metadata"]["name"].as_str().unwrap().to_owned()).collect()
     }
 }
 
-fn answer(status: u16, retry_after: Option<u32>) -> FaultAction {
+pub(crate) fn answer(status: u16, retry_after: Option<u32>) -> FaultAction {
     FaultAction::Answer { status, reason: None, body: None, retry_after }
 }
 

@@ -8,6 +8,7 @@ mod crash;
 mod described;
 mod disk;
 mod docker;
+mod elsewhere;
 mod faults;
 mod handlers;
 mod help;

@@ -105,7 +105,7 @@ pub fn operation_json(plan: &Plan, history: &History, op: OpIx) -> Value {
 }
 
 /// What an operation's failed attempts have to say, the attempt's own failure before the handler's words.
-fn diagnostics(told: &OperationHistory) -> Vec<DiagnosticEvent> {
+pub(super) fn diagnostics(told: &OperationHistory) -> Vec<DiagnosticEvent> {
     let mut events = Vec::new();
     for attempt in &told.attempts {
         if let Some((_, Ending::Failed(failure))) = &attempt.ended {

@@ -2,16 +2,24 @@
 
 mod apart;
 mod bars;
+#[cfg(feature = "annotations")]
+mod elsewhere;
 mod json;
 mod lines;
+#[cfg(feature = "annotations")]
+mod progress;
 mod spool;
 mod summary;
 mod words;
 
 pub use apart::Apart;
 pub use bars::Bars;
+#[cfg(feature = "annotations")]
+pub use elsewhere::{Address, Elsewhere, NoAddress, Told};
 pub use json::{JsonEvents, operation_json, run_json};
 pub use lines::Lines;
+#[cfg(feature = "annotations")]
+pub use progress::ProgressIds;
 pub use spool::Spool;
 pub use summary::{summary, visible};
 pub use words::{how_long, stop_words};

@@ -11,8 +11,19 @@ use tokio::time::{Instant, sleep_until, timeout};
 /// A delivery under way; an error says in words why it failed.
 pub type Delivery = Pin<Box<dyn Future<Output = Result<(), String>>>>;
 
-/// How long the last delivery may take.
-const LAST: Duration = Duration::from_secs(30);
+/// How long a delivery may take.
+const LONGEST: Duration = Duration::from_secs(30);
+/// How long after one that failed the same is delivered again, if nothing newer is told before.
+const AGAIN: Duration = Duration::from_secs(5);
+
+/// How often a courier goes.
+#[derive(Debug, Clone, Copy)]
+pub struct Pace {
+    /// At most once in this time.
+    pub every: Duration,
+    /// At least once in this time, with what it brought before if there is nothing new.
+    pub beat: Option<Duration>,
+}
 
 /// Something to be delivered.
 #[derive(Debug, Clone)]
@@ -30,9 +41,9 @@ pub struct Courier<T> {
 }
 
 impl<T: Clone + Send + std::marker::Sync + 'static> Courier<T> {
-    /// A courier that goes at most once in `every`. `deliver` is made on its thread, and told with each load whether
-    /// it is the last.
-    pub fn start<D>(every: Duration, deliver: impl FnOnce() -> D + Send + 'static) -> io::Result<Self>
+    /// A courier that goes at this pace. `deliver` is made on its thread, and told with each load whether it is the
+    /// last.
+    pub fn start<D>(pace: Pace, deliver: impl FnOnce() -> D + Send + 'static) -> io::Result<Self>
     where
         D: FnMut(T, bool) -> Delivery + 'static,
     {
@@ -40,7 +51,7 @@ impl<T: Clone + Send + std::marker::Sync + 'static> Courier<T> {
         let (answered, answer) = mpsc::channel();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let go = move || {
-            let last = runtime.block_on(carry(every, receiver, deliver()));
+            let last = runtime.block_on(carry(pace, receiver, deliver()));
             if let Some(last) = last {
                 // whoever does not wait does not want to know
                 answered.send(last).ok();
@@ -70,14 +81,25 @@ impl<T: Clone + Send + std::marker::Sync + 'static> Courier<T> {
 }
 
 async fn carry<T: Clone>(
-    every: Duration,
+    pace: Pace,
     mut told: watch::Receiver<Option<Parcel<T>>>,
     mut deliver: impl FnMut(T, bool) -> Delivery,
 ) -> Option<Result<(), String>> {
     let mut next = Instant::now();
+    // when to go although nothing new is told
+    let mut beat = None;
     loop {
-        // an error: nobody can tell anything any more
-        told.changed().await.ok()?;
+        let anyway = async {
+            match beat {
+                Some(at) => sleep_until(at).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            // an error: nobody can tell anything any more
+            changed = told.changed() => changed.ok()?,
+            () = anyway => {}
+        }
         let is_last = |told: &watch::Receiver<Option<Parcel<T>>>| {
             told.borrow().as_ref().is_some_and(|parcel: &Parcel<T>| parcel.is_last)
         };
@@ -89,12 +111,14 @@ async fn carry<T: Clone>(
         }
         let parcel = told.borrow_and_update().clone();
         let Some(Parcel { load, is_last }) = parcel else { continue };
-        next = Instant::now() + every;
-        let delivered = timeout(LAST, deliver(load, is_last)).await;
+        next = Instant::now() + pace.every;
+        let delivered = timeout(LONGEST, deliver(load, is_last)).await;
         let delivered = delivered.unwrap_or_else(|_| Err("it took too long".to_owned()));
         if is_last {
             return Some(delivered);
         }
+        let wait = if delivered.is_ok() { pace.beat } else { Some(AGAIN) };
+        beat = wait.map(|wait| Instant::now() + wait);
     }
 }
 
@@ -105,7 +129,7 @@ mod tests {
 
     type Delivered = Arc<Mutex<Vec<(u32, bool)>>>;
 
-    fn courier(every: Duration) -> (Courier<u32>, Delivered) {
+    fn courier(every: Duration, beat: Option<Duration>) -> (Courier<u32>, Delivered) {
         let delivered = Arc::new(Mutex::new(Vec::new()));
         let seen = Arc::clone(&delivered);
         let deliver = move || {
@@ -117,12 +141,12 @@ mod tests {
                 })
             }
         };
-        (Courier::start(every, deliver).unwrap(), delivered)
+        (Courier::start(Pace { every, beat }, deliver).unwrap(), delivered)
     }
 
     #[test]
     fn f23_many_tellings_become_few_deliveries_and_the_last_always_comes() {
-        let (mut courier, delivered) = courier(Duration::from_hours(1));
+        let (mut courier, delivered) = courier(Duration::from_hours(1), None);
         for load in 0..100_000 {
             courier.tell(load);
         }
@@ -135,8 +159,23 @@ mod tests {
     }
 
     #[test]
+    fn f86_what_is_not_new_is_delivered_again_at_every_beat() {
+        let (mut courier, delivered) = courier(Duration::ZERO, Some(Duration::from_millis(1)));
+        courier.tell(7);
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while delivered.lock().unwrap().len() < 3 {
+            assert!(Instant::now() < deadline);
+            std::thread::yield_now();
+        }
+        assert_eq!(courier.tell_last(8), Ok(()));
+        let delivered = delivered.lock().unwrap();
+        assert_eq!(delivered[..3], [(7, false); 3]);
+        assert_eq!(delivered.last(), Some(&(8, true)));
+    }
+
+    #[test]
     fn f62_that_the_last_could_not_be_delivered_is_known() {
-        let (mut courier, _) = courier(Duration::ZERO);
+        let (mut courier, _) = courier(Duration::ZERO, None);
         courier.tell(13);
         assert_eq!(courier.tell_last(13), Err("no".to_owned()));
     }

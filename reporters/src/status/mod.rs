@@ -5,12 +5,16 @@ mod annotation;
 #[cfg(feature = "annotations")]
 mod courier;
 mod log;
+#[cfg(feature = "annotations")]
+mod own_pod;
 
 #[cfg(feature = "annotations")]
-pub use annotation::{AnnotationReporter, Connecting, PodAnnotations};
+pub use annotation::{AnnotationReporter, PodAnnotations};
 #[cfg(feature = "annotations")]
-pub use courier::{Courier, Delivery};
+pub use courier::{Courier, Delivery, Pace};
 pub use log::LogReporter;
+#[cfg(feature = "annotations")]
+pub use own_pod::{Annotations, Connecting, OwnPod};
 
 use pop_registry::contract::Progress;
 use serde_json::Value;

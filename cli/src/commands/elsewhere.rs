@@ -1,0 +1,89 @@
+//! What a run tells elsewhere: to the pod that `pop` runs in, and to the service that keeps agendas.
+
+use crate::error::{CommandError, Kind};
+use crate::ui;
+use pop_agenda::{History, Plan, RunOutcome, Sink};
+use pop_executor::cluster;
+use pop_field_retriever::names::property;
+use pop_field_retriever::{FieldName, LaunchDataWrapper, LaunchType, TypedFields as _};
+use pop_reporters::run::{Address, Elsewhere, ProgressIds, Told};
+use pop_reporters::status::{Connecting, OwnPod};
+use std::sync::{Arc, Mutex};
+
+/// The service that is told, if one is; one that is named wrongly is an error before anything begins.
+pub(super) fn service(launch: &dyn LaunchDataWrapper) -> Result<Option<Address>, CommandError> {
+    let found = launch.field(&FieldName::of_property(property::AGENDA_PROGRESS_URL));
+    let Some(found) = found.filter(|found| !found.value.trim().is_empty()) else { return Ok(None) };
+    let address = Address::parse(&found.value).map_err(|error| {
+        CommandError::new(Kind::Registry, format!("`{}`: {error}", property::AGENDA_PROGRESS_URL))
+    });
+    address.map(Some)
+}
+
+/// Whether the executor deletes its own pod in the end.
+fn reaps_itself(launch: &dyn LaunchDataWrapper) -> Result<bool, CommandError> {
+    let found = launch.find_or(&FieldName::of_property(property::EXECUTOR_REAP_SELF), false);
+    found.map(|found| found.value).map_err(|error| CommandError::new(Kind::Registry, error.to_string()))
+}
+
+/// Makes sure, before anything begins, that what is to be told can be.
+pub(super) fn check(launch: &dyn LaunchDataWrapper) -> Result<(), CommandError> {
+    reaps_itself(launch)?;
+    service(launch).map(drop)
+}
+
+/// The pod that this process runs in, if it was launched as one.
+fn own_pod(launch: &dyn LaunchDataWrapper) -> Option<String> {
+    let name = launch.pod_name().map(|found| found.value).filter(|name| !name.is_empty());
+    name.filter(|_| launch.launch_type().value == LaunchType::Kubernetes)
+}
+
+/// How the cluster of the own pod is reached.
+fn connect(launch: &dyn LaunchDataWrapper) -> Result<impl Fn() -> Connecting + Send + 'static, CommandError> {
+    let cluster = cluster(launch)?;
+    Ok(move || -> Connecting {
+        let cluster = cluster.clone();
+        Box::pin(async move { pop_launchers::client(&cluster).await.map_err(|failure| failure.message) })
+    })
+}
+
+/// Who is told of a run elsewhere; mostly nobody. `history` is kept by a sink that hears of each event before these.
+pub(super) fn sinks(
+    launch: &dyn LaunchDataWrapper,
+    plan: &Arc<Plan>,
+    run: &str,
+    history: &Arc<Mutex<History>>,
+) -> Result<Vec<Box<dyn Sink>>, CommandError> {
+    let identity = &plan.identity;
+    let ids = ProgressIds {
+        progress: launch.progress_id().map(|found| found.value).or_else(|| identity.progress_id.clone()),
+        agenda: identity.id.clone().unwrap_or_else(|| run.to_owned()),
+    };
+    let told = || Told { plan: Arc::clone(plan), history: Arc::clone(history), ids: ids.clone() };
+    let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
+    if let Some(pod) = own_pod(launch) {
+        sinks.push(Box::new(Elsewhere::own_pod(told(), pod, connect(launch)?, ui::say)?));
+    }
+    match service(launch)? {
+        Some(address) if ids.progress.is_some() => {
+            sinks.push(Box::new(Elsewhere::service(told(), &address, ui::say)?));
+        }
+        Some(_) => ui::say(
+            "warning: the agenda's progress is not sent: neither PROGRESS_ID nor the agenda's `progressId` names it",
+        ),
+        None => {}
+    }
+    Ok(sinks)
+}
+
+/// Deletes the own pod of a run that is over, if that is asked for. One that was told to stop is somebody else's to end.
+pub(super) async fn reap(launch: &dyn LaunchDataWrapper, outcome: RunOutcome) -> Result<(), CommandError> {
+    let is_stopped = matches!(outcome, RunOutcome::Interrupted | RunOutcome::Terminated);
+    if let Some(pod) = own_pod(launch).filter(|_| !is_stopped)
+        && reaps_itself(launch)?
+        && let Err(error) = OwnPod::new(pod, connect(launch)?).delete().await
+    {
+        ui::say(&format!("warning: {error}"));
+    }
+    Ok(())
+}

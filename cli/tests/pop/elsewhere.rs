@@ -1,0 +1,299 @@
+//! A run told elsewhere: to a service that keeps agendas, and to the pod that `pop` runs in.
+
+use crate::bench::{Bench, Call, PATIENCE};
+use crate::kubernetes::{Cluster, answer};
+use k8s_openapi::api::core::v1::Pod;
+use kube::Api;
+use kube::api::PostParams;
+use kube::runtime::wait::await_condition;
+use serde_json::{Value, json};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::sync::mpsc::{Receiver, Sender, channel};
+
+const AGENDA: &str = r#"
+progressId: p-1
+operations:
+  - {name: a, type: exec, payload: {command: [sh, -c, "echo a >> ran; printf 7"], capture: text}}
+  - {name: b, type: exec, payload: {command: [sh, -c, "echo b >> ran; test @<a.out::/stdout> = 7"]}}
+"#;
+
+/// It goes on when somebody writes to `go`.
+const WAITING: &str = r#"
+progressId: p-1
+operations: [{name: a, type: exec, payload: {command: [sh, -c, "echo ran >> ran; cat go; echo x"], capture: text}}]
+"#;
+
+/// A service that takes progress, one connection at a time, and tells the test of each post.
+struct Service {
+    address: String,
+    posts: Receiver<Value>,
+}
+
+impl Service {
+    /// One that answers the nth post as the function says.
+    fn new(answer: impl FnMut(usize) -> u16 + Send + 'static) -> Self {
+        Self::at(TcpListener::bind("127.0.0.1:0").unwrap(), answer)
+    }
+
+    fn at(listener: TcpListener, mut answer: impl FnMut(usize) -> u16 + Send + 'static) -> Self {
+        let address = format!("http://{}/pop/", listener.local_addr().unwrap());
+        let (told, posts) = channel();
+        std::thread::spawn(move || {
+            let mut count = 0;
+            for connection in listener.incoming() {
+                serve(connection.unwrap(), &told, || {
+                    count += 1;
+                    answer(count)
+                });
+            }
+        });
+        Self { address, posts }
+    }
+
+    /// The next progress that is posted.
+    fn next(&self) -> Value {
+        self.posts.recv_timeout(PATIENCE).unwrap()
+    }
+
+    /// All that has been posted.
+    fn all(&self) -> Vec<Value> {
+        self.posts.try_iter().collect()
+    }
+}
+
+/// Takes the posts of one connection.
+fn serve(connection: TcpStream, told: &Sender<Value>, mut answer: impl FnMut() -> u16) {
+    let mut lines = BufReader::new(connection.try_clone().unwrap());
+    let mut writer = connection;
+    loop {
+        let (mut first, mut length) = (String::new(), 0);
+        if lines.read_line(&mut first).unwrap_or(0) == 0 {
+            return;
+        }
+        assert_eq!(first.trim(), "POST /pop/updateAgendaProgress HTTP/1.1");
+        loop {
+            let mut line = String::new();
+            lines.read_line(&mut line).unwrap();
+            let line = line.trim().to_ascii_lowercase();
+            if line.is_empty() {
+                break;
+            }
+            length = line.strip_prefix("content-length: ").map_or(length, |number| number.parse().unwrap());
+        }
+        let mut body = vec![0; length];
+        lines.read_exact(&mut body).unwrap();
+        let body: Value = serde_json::from_slice(&body).unwrap();
+        told.send(body["agendaProgress"].clone()).ok();
+        let status = answer();
+        if write!(writer, "HTTP/1.1 {status} Told\r\ncontent-length: 2\r\n\r\n{{}}").is_err() {
+            return;
+        }
+    }
+}
+
+/// A call that tells the service at this address.
+fn telling<'b>(bench: &'b Bench, address: &str, arguments: &str) -> Call<'b> {
+    bench.write("config/external.properties", format!("agenda.progress.url = {address}\n"));
+    bench.call(arguments)
+}
+
+fn state(progress: &Value) -> (&str, &str) {
+    (progress["processingState"].as_str().unwrap(), progress["processingStateMessage"].as_str().unwrap())
+}
+
+#[test]
+fn p15_a_service_is_told_of_a_run_and_what_it_was_told_is_taken_up_by_another() {
+    let service = Service::new(|_| 200);
+    let bench = Bench::with_agenda(AGENDA);
+    let ended = telling(&bench, &service.address, "run a.yaml").ends(0);
+    assert!(!ended.stderr.contains("warning"), "{}", ended.stderr);
+    let posts = service.all();
+    let last = posts.last().unwrap();
+    assert_eq!((&last["id"], state(last)), (&json!("p-1"), ("COMPLETE", "succeeded")));
+    assert_eq!(last["operationProgress"][0]["resultPayload"], "{\"exitCode\":0,\"stdout\":\"7\"}");
+    assert_eq!(bench.sorted_lines("ran"), ["a", "b"]);
+    // another run, which begins with what this one had reached
+    let again = telling(&bench, &service.address, "run a.yaml")
+        .variable("PROGRESS_ID", "p-2")
+        .variable("LAST_PROGRESS", &last.to_string());
+    again.ends(0);
+    assert_eq!(bench.sorted_lines("ran"), ["a", "b"]);
+    let posts = service.all();
+    assert_eq!(posts.last().unwrap()["operationProgress"][1]["id"], "p-2-b");
+}
+
+#[test]
+fn p15_a_run_that_goes_on_is_told_of_and_one_that_failed_too() {
+    let service = Service::new(|_| 200);
+    let bench = Bench::with_agenda(&WAITING.replace("echo x", "exit 3"));
+    bench.fifo("go");
+    let running = telling(&bench, &service.address, "run a.yaml").spawn();
+    bench.wait_for("ran", 1);
+    let executing = std::iter::repeat_with(|| service.next())
+        .find(|told| told["operationProgress"][0]["attemptCount"] == 1);
+    let executing = executing.unwrap();
+    assert_eq!(state(&executing), ("EXECUTING", "0 of 1 done, 1 running"));
+    bench.write("go", "");
+    running.ends(10);
+    let last = service.all().pop().unwrap();
+    assert_eq!(state(&last), ("COMPLETE", "failed"));
+    let diagnostics = &last["operationProgress"][0]["diagnosticEvents"][0];
+    assert_eq!((&diagnostics["statusCode"], &diagnostics["payload"]["attempt"]), (&json!("exit"), &json!(1)));
+}
+
+#[test]
+fn f86_a_service_that_is_down_at_first_is_told_the_end() {
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let bench = Bench::with_agenda(WAITING);
+    bench.fifo("go");
+    let mut running = telling(&bench, &format!("http://{port}/pop"), "run a.yaml").spawn();
+    running.says(&format!("warning: progress could not be sent to http://{port}/pop"));
+    let service = Service::at(TcpListener::bind(port).unwrap(), |_| 200);
+    bench.write("go", "");
+    let ended = running.ends(0);
+    assert_eq!(ended.stderr.matches("warning").count(), 1, "{}", ended.stderr);
+    let last = service.all().pop().unwrap();
+    assert_eq!(state(&last), ("COMPLETE", "succeeded"));
+}
+
+#[test]
+fn f86_a_service_that_fails_is_asked_again_and_one_that_refuses_does_not_fail_the_run() {
+    let bench = Bench::with_agenda(AGENDA);
+    let failing = Service::new(|count| if count < 4 { 500 } else { 200 });
+    let ended = telling(&bench, &failing.address, "run a.yaml").ends(0);
+    assert!(!ended.stderr.contains("was not told"), "{}", ended.stderr);
+    let refusing = Service::new(|_| 404);
+    let ended = telling(&bench, &refusing.address, "run a.yaml").ends(0);
+    assert!(ended.stderr.contains("warning: how the run ended was not told: "), "{}", ended.stderr);
+    assert!(ended.stderr.contains("it answers 404 Not Found"), "{}", ended.stderr);
+}
+
+#[test]
+fn f86_a_service_that_does_not_answer_holds_no_run_up() {
+    let (release, held) = channel::<()>();
+    let service = Service::new(move |_| {
+        held.recv().ok();
+        200
+    });
+    let bench = Bench::with_agenda(AGENDA);
+    let mut running = telling(&bench, &service.address, "run a.yaml --output json").spawn();
+    service.next();
+    running.prints("RunEnded");
+    drop(release);
+    running.ends(0);
+    assert_eq!(state(&service.all().pop().unwrap()), ("COMPLETE", "succeeded"));
+}
+
+#[test]
+fn an_address_that_is_none_is_told_before_anything_begins_and_progress_without_a_name_is_not_sent() {
+    let bench = Bench::with_agenda(AGENDA);
+    let said = telling(&bench, "example.org/pop", "run a.yaml").ends(4).stderr;
+    assert!(said.contains("`agenda.progress.url`: `example.org/pop` is no address of a service: "), "{said}");
+    assert!(!bench.has(".pop"));
+    let service = Service::new(|_| 200);
+    bench.write("a.yaml", AGENDA.replace("progressId: p-1", ""));
+    let said = telling(&bench, &service.address, "run a.yaml").ends(0).stderr;
+    assert!(said.contains("warning: the agenda's progress is not sent: "), "{said}");
+    assert_eq!(service.all().len(), 0);
+}
+
+/// The pod that `pop` believes to run in.
+fn own_pod(cluster: &Cluster) {
+    let pod: Pod = serde_json::from_value(json!({
+        "metadata": {"name": "own", "annotations": {"kept": "yes"}},
+        "spec": {"restartPolicy": "Never", "containers": [{"name": "pop", "image": "pop", "command": ["sleep", "1000"]}]},
+    }))
+    .unwrap();
+    cluster.ask(async |client| {
+        Api::<Pod>::namespaced(client, "pop").create(&PostParams::default(), &pod).await.unwrap()
+    });
+}
+
+/// The annotations of the own pod once they are as is wanted.
+fn annotations(
+    cluster: &Cluster,
+    wanted: fn(&std::collections::BTreeMap<String, String>) -> bool,
+) -> std::collections::BTreeMap<String, String> {
+    let found = cluster.ask(async |client| {
+        let pods = Api::<Pod>::namespaced(client, "pop");
+        let is_so = move |pod: Option<&Pod>| {
+            pod.and_then(|pod| pod.metadata.annotations.as_ref()).is_some_and(wanted)
+        };
+        tokio::time::timeout(PATIENCE, await_condition(pods, "own", is_so)).await.unwrap().unwrap()
+    });
+    found.unwrap().metadata.annotations.unwrap()
+}
+
+fn in_pod<'b>(cluster: &Cluster, bench: &'b Bench, more: &str) -> Call<'b> {
+    cluster.call(bench, &format!("run a.yaml --launchType kubernetes {more}")).variable("MY_POD_NAME", "own")
+}
+
+#[test]
+fn p15_the_own_pod_has_progress_and_outcome_as_annotations() {
+    let cluster = Cluster::of_processes();
+    own_pod(&cluster);
+    let bench = Bench::with_agenda(AGENDA);
+    in_pod(&cluster, &bench, "").ends(0);
+    let told = annotations(&cluster, |told| told.contains_key("pop.report.payload"));
+    assert_eq!(told["kept"], "yes");
+    let progress: Value = serde_json::from_str(&told["pop.report.progress"]).unwrap();
+    assert_eq!(state(&progress), ("COMPLETE", "succeeded"));
+    assert_eq!(progress["operationProgress"][0]["resultPayload"], "{\"exitCode\":0,\"stdout\":\"7\"}");
+    let payload: Value = serde_json::from_str(&told["pop.report.payload"]).unwrap();
+    assert_eq!((&payload["outcome"], &payload["exitCode"]), (&json!("succeeded"), &json!(0)));
+    assert_eq!(payload["counts"]["succeeded"], 2);
+    // it is still there: a Job deletes its pods itself
+    assert_eq!(cluster.pods(), ["own"]);
+}
+
+#[test]
+fn f24_what_is_too_large_for_annotations_is_left_out_of_them() {
+    let cluster = Cluster::of_processes();
+    own_pod(&cluster);
+    let bench = Bench::with_agenda(&WAITING.replace("echo x", "head -c 300000 /dev/zero | tr '\\\\0' x"));
+    bench.fifo("go");
+    // all that the cluster takes is the smallest form
+    cluster.fault("PATCH", "/pods/own", 2, answer(422, None));
+    let running = in_pod(&cluster, &bench, "").spawn();
+    let told = annotations(&cluster, |told| told.contains_key("pop.report.progress"));
+    let progress: Value = serde_json::from_str(&told["pop.report.progress"]).unwrap();
+    assert_eq!((state(&progress).0, &progress["operationProgress"]), ("EXECUTING", &Value::Null));
+    bench.wait_for("ran", 1);
+    bench.write("go", "");
+    running.ends(0);
+    let told = annotations(&cluster, |told| told.contains_key("pop.report.payload"));
+    let progress: Value = serde_json::from_str(&told["pop.report.progress"]).unwrap();
+    assert_eq!(
+        (state(&progress), &progress["operationProgress"][0]["resultPayload"]),
+        (("COMPLETE", "succeeded"), &Value::Null)
+    );
+}
+
+#[test]
+fn f62_annotations_that_may_not_be_written_are_said_and_fail_nothing() {
+    let cluster = Cluster::of_processes();
+    own_pod(&cluster);
+    cluster.fault("PATCH", "/pods/own", 1_000, answer(403, None));
+    let bench = Bench::with_agenda(WAITING);
+    bench.fifo("go");
+    let mut running = in_pod(&cluster, &bench, "").spawn();
+    running.says("warning: pod `own` may not write its own annotations: its service account lacks a Role");
+    bench.write("go", "");
+    let said = running.ends(0).stderr;
+    assert_eq!(said.matches("may not write").count(), 2, "{said}");
+    assert!(said.contains("warning: how the run ended was not told: pod `own` may not write"), "{said}");
+}
+
+#[test]
+fn the_own_pod_is_deleted_in_the_end_if_that_is_asked_for() {
+    let cluster = Cluster::of_processes();
+    own_pod(&cluster);
+    let bench = Bench::with_agenda(AGENDA);
+    bench.write("config/external.properties", "executor.reap.self = true\n");
+    in_pod(&cluster, &bench, "").ends(0);
+    assert_eq!(cluster.requests("delete", "").len(), 1);
+    bench.write("config/external.properties", "executor.reap.self = maybe\n");
+    let said = in_pod(&cluster, &bench, "").ends(4).stderr;
+    assert!(said.contains("executor.reap.self"), "{said}");
+}
