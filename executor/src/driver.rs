@@ -197,6 +197,8 @@ impl Driver {
                 self.expected.remove(&launched.id);
                 Input::Lost { op, attempt }
             }
+            // a label is what somebody may have written
+            LaunchEvent::Late(_) if op.index() >= self.scheduler.plan().len() => return,
             LaunchEvent::Late(exit) => Input::Late { op, attempt, exit },
             LaunchEvent::Ended(ended) => {
                 let expected = self.expected.remove(&launched.id).unwrap_or_default();

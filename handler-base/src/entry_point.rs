@@ -31,6 +31,9 @@ pub const EXIT_BAD_LAUNCH_DATA: u8 = 2;
 /// How long a handler that was asked to stop may go on before it is left alone.
 const GRACE: Duration = Duration::from_secs(8);
 
+/// How long what it made may take to go at the end.
+const CLOSING: Duration = Duration::from_secs(10);
+
 /// Runs a handler as this process: the body of `main`.
 ///
 /// Exit status 0 for success, 1 for failure, 2 for launch data that cannot be used; never 0 on failure.
@@ -136,6 +139,7 @@ fn run<H: Handler>(handler: &H, launch: Arc<DefaultLaunchData>) -> u8 {
             return EXIT_FAILED;
         }
     };
+    let closing = Arc::clone(&launcher);
     let cid = launch.cid().map_or_else(|| uuid::Uuid::new_v4().to_string(), |found| found.value);
     log_metadata(launch.as_ref(), &cid);
     let succeeded = runtime.block_on(async {
@@ -157,6 +161,10 @@ fn run<H: Handler>(handler: &H, launch: Arc<DefaultLaunchData>) -> u8 {
             report = process(handler, &payload, &mut context) => report.is_succeeded() && context.is_heard(),
             () = asked_to_stop(&canceller) => false,
         }
+    });
+    runtime.block_on(async {
+        // what external programs leave in an Engine or a cluster goes with this process
+        tokio::time::timeout(CLOSING, closing.close()).await.ok();
     });
     // work on other threads that does not end is left behind, not waited for
     runtime.shutdown_background();

@@ -16,7 +16,7 @@ const LAST_LINES: usize = 20;
 /// How long a program that was asked to stop may take before it is killed.
 const GRACE: Duration = Duration::from_secs(5);
 /// Numbers for external programs, far from those of operations, whose launcher they may share.
-static NEXT_ID: AtomicU64 = AtomicU64::new(1 << 63);
+static NEXT_ID: AtomicU64 = AtomicU64::new(LaunchId::FIRST_EXTERNAL);
 
 type OnLine<'c> = Box<dyn FnMut(&Line, &mut OperationContext) + 'c>;
 
@@ -72,19 +72,18 @@ impl<'c> External<'c> {
         let name = self.program.argv.first().cloned().unwrap_or_default();
         let id = LaunchId(NEXT_ID.fetch_add(1, Ordering::Relaxed));
         let run = self.context.launch_data().run_id();
-        let mut pending = None;
         if self.context.launch_data().external_launch_type().value != LaunchType::Local
             && self.program.pod.is_none()
         {
-            let pod = external_pod(self.context.launch_data())?;
-            pending = Some(pod.scheduled_timeout);
-            self.program.pod = Some(Arc::new(pod));
+            self.program.pod = Some(Arc::new(external_pod(self.context.launch_data())?));
         }
+        let pending = self.program.pod.as_ref().map(|pod| pod.scheduled_timeout);
         let order = LaunchOrder {
             // what a handler leaves behind is found with its run, and ended
             labels: run.map(|run| vec![(label::RUN.to_owned(), run.value)]).unwrap_or_default(),
             pending,
-            name: format!("{}-external-{}", self.context.cid(), id.0),
+            // no other handler's, nor this one's in another attempt
+            name: format!("{}-external-{}", self.context.cid(), uuid::Uuid::new_v4()),
             program: std::mem::take(&mut self.program),
             // lines for somebody who looks at them; otherwise what was printed, byte for byte
             captured: if self.on_line.is_some() { Captured::Lines } else { Captured::Whole },

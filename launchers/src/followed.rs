@@ -1,7 +1,8 @@
 //! What a launcher of containers or pods has in hand: launches that it follows, and ended ones that it keeps.
 
 use crate::port::LaunchId;
-use std::collections::HashMap;
+use pop_registry::contract::Exit;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -10,6 +11,11 @@ use tokio::time::timeout;
 
 /// How long what was released may take to go when everything is over.
 const CLOSING: Duration = Duration::from_secs(30);
+
+/// What an exit status means. As shells, Docker and Kubernetes all have it: 128 and the signal that ended the program.
+pub(crate) fn exit_of(code: i32) -> Exit {
+    if (129..=159).contains(&code) { Exit::Signal(code - 128) } else { Exit::Code(code) }
+}
 
 /// How far a launch is asked to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -26,6 +32,8 @@ pub(crate) enum Asked {
 #[derive(Debug)]
 pub(crate) struct Followed<Kept> {
     state: Mutex<State<Kept>>,
+    /// The names of what this process has launched or taken over, as long as it sees to their end itself.
+    known: Mutex<HashSet<String>>,
     /// What was released and is on its way out.
     leaving: Mutex<JoinSet<()>>,
 }
@@ -39,13 +47,32 @@ struct State<Kept> {
 impl<Kept> Default for Followed<Kept> {
     fn default() -> Self {
         let state = State { running: HashMap::new(), kept: HashMap::new() };
-        Self { state: Mutex::new(state), leaving: Mutex::new(JoinSet::new()) }
+        Self { state: Mutex::new(state), known: Mutex::default(), leaving: Mutex::new(JoinSet::new()) }
     }
 }
 
 impl<Kept> Followed<Kept> {
     fn state(&self) -> MutexGuard<'_, State<Kept>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn known(&self) -> MutexGuard<'_, HashSet<String>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A container or pod of this name is this process's own.
+    pub(crate) fn know(&self, name: &str) {
+        self.known().insert(name.to_owned());
+    }
+
+    /// This process cannot say what became of it: whoever looks for leftovers shall find it.
+    pub(crate) fn forget(&self, name: &str) {
+        self.known().remove(name);
+    }
+
+    /// Whether this process sees to its end itself.
+    pub(crate) fn knows(&self, name: &str) -> bool {
+        self.known().contains(name)
     }
 
     /// A launch is followed from now on; what it is asked is heard by the receiver.

@@ -29,7 +29,8 @@ pub(crate) struct Output<'e> {
     lines: [Vec<u8>; 2],
     /// What has to be said and was not yet.
     unsaid: Vec<LaunchEvent>,
-    heard_at: Instant,
+    /// Since when it is silent; none until its program runs.
+    heard_at: Option<Instant>,
     last_news: Option<Instant>,
     said_silent: bool,
     /// For what does not come in streams.
@@ -58,7 +59,7 @@ impl<'e> Output<'e> {
             is_stdout_too_long: false,
             lines: [Vec::new(), Vec::new()],
             unsaid: Vec::new(),
-            heard_at: Instant::now(),
+            heard_at: None,
             last_news: None,
             said_silent: false,
             masked: (!mask.is_empty()).then(|| [mask.stream(), mask.stream()]),
@@ -75,15 +76,26 @@ impl<'e> Output<'e> {
 
     /// When something has to be said although nothing is printed.
     pub(crate) fn due(&self) -> Option<Instant> {
-        let silence = self.order.silence.filter(|_| !self.said_silent).map(|limit| self.heard_at + limit);
+        let silence = self.silent_at();
         let news = self.last_news.filter(|_| self.sayings.has_news()).map(|last| last + NEWS_EVERY);
         [silence, news].into_iter().flatten().min()
+    }
+
+    /// When the program has been silent for as long as it may.
+    fn silent_at(&self) -> Option<Instant> {
+        let limit = self.order.silence.filter(|_| !self.said_silent)?;
+        self.heard_at.map(|since| since + limit)
+    }
+
+    /// The program runs: from now on its silence counts.
+    pub(crate) fn begin(&mut self) {
+        self.heard_at = Some(Instant::now());
     }
 
     /// Says what time makes due.
     pub(crate) async fn on_time(&mut self) {
         let now = Instant::now();
-        if self.order.silence.is_some_and(|limit| now >= self.heard_at + limit) && !self.said_silent {
+        if self.silent_at().is_some_and(|at| now >= at) {
             self.said_silent = true;
             self.say(LaunchEvent::Silent).await;
         }
@@ -117,7 +129,7 @@ impl<'e> Output<'e> {
 
     /// Takes what was printed; [`say_all`](Self::say_all) then says what that leads to.
     pub(crate) fn take(&mut self, stream: Stream, bytes: &[u8]) {
-        self.heard_at = Instant::now();
+        self.begin();
         let Some(mut masked) = self.masked.take() else { return self.take_plain(stream, bytes) };
         masked[usize::from(stream == Stream::Stderr)]
             .take(bytes, &mut |plain| self.take_plain(stream, plain));

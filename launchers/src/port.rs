@@ -31,6 +31,16 @@ pub mod label {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LaunchId(pub u64);
 
+impl LaunchId {
+    /// The first number of external programs: those of operations are lower.
+    pub const FIRST_EXTERNAL: u64 = 1 << 63;
+
+    /// Whether it is an external program's.
+    pub fn is_external(self) -> bool {
+        self.0 >= Self::FIRST_EXTERNAL
+    }
+}
+
 /// A program and what it is started with.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Program {

@@ -37,12 +37,13 @@ async fn cluster() -> (StandIn, Client) {
 
 /// Runs the sample handler as a pod to its end; gives the pod and its log.
 async fn run(client: &Client, account: &str, result: &Value) -> (Pod, String) {
-    let payload = json!({"actions": [], "resultPayload": result}).to_string();
+    let folder = tempfile::tempdir().unwrap();
+    let payload = folder.path().join("payload.json");
+    std::fs::write(&payload, json!({"actions": [], "resultPayload": result}).to_string()).unwrap();
     let pods: Api<Pod> = Api::namespaced(client.clone(), "pop");
     let pod = json!({"metadata": {"name": format!("handler-{account}")}, "spec": {"restartPolicy": "Never", "serviceAccountName": account,
-        "containers": [{"name": "handler", "image": "sample", "command": [SAMPLE, "--launchType", "kubernetes"], "env": [
-            {"name": "MY_POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
-            {"name": "PAYLOAD", "value": payload.replace('$', "$$")}]}]}});
+        "containers": [{"name": "handler", "image": "sample", "command": [SAMPLE, "--launchType", "kubernetes", "--payloadFile", payload], "env": [
+            {"name": "MY_POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}]}]}});
     pods.create(&PostParams::default(), &serde_json::from_value(pod).unwrap()).await.unwrap();
     let config = WatchConfig::default().fields(&format!("metadata.name=handler-{account}"));
     let mut seen = watcher(pods.clone(), config).applied_objects().boxed();

@@ -83,6 +83,14 @@ pub(crate) fn reach(launch_data: &dyn LaunchDataWrapper) -> Result<(), CommandEr
     })
 }
 
+/// Lets this process open as much as it may: each container or pod that is followed is a connection or two.
+fn open_more() {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    let most = rustix::process::Rlimit { current: limit.maximum, ..limit };
+    // with fewer the run goes on all the same, as far as it comes
+    rustix::process::setrlimit(rustix::process::Resource::Nofile, most).ok();
+}
+
 fn event_loop() -> Result<tokio::runtime::Runtime, CommandError> {
     let made = tokio::runtime::Builder::new_current_thread().enable_all().build();
     made.map_err(|error| CommandError::new(Kind::Internal, format!("no event loop: {error}")))
@@ -137,6 +145,9 @@ pub(crate) fn go(
         cluster: cluster(launch_data.as_ref())?,
     };
     let launch = Arc::clone(&launch_data);
+    if launch_data.external_launch_type().value != LaunchType::Local {
+        open_more();
+    }
     let launcher = choose(launch_data.external_launch_type().value, setting);
     let (sender, cancels) = mpsc::unbounded_channel();
     hear_signals(sender)?;

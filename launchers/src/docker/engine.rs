@@ -11,12 +11,16 @@ use pop_registry::contract::Failure;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 /// How long the Engine may take to answer.
 const CALL: Duration = Duration::from_mins(1);
 /// How long a registry that cannot be reached is asked again.
 const UNREACHABLE: Duration = Duration::from_secs(15);
+/// How long a pull may tell nothing.
+const STALLED: Duration = Duration::from_mins(2);
+/// How long a program that knows credentials may take.
+const FINDING: Duration = Duration::from_secs(30);
 /// Where it listens unless `DOCKER_HOST` says otherwise.
 const SOCKET: &str = "unix:///var/run/docker.sock";
 /// The Engine that containers are made by.
@@ -62,8 +66,12 @@ impl Engine {
     ) -> Result<(), Failure> {
         let found = {
             let (folder, image) = (self.config_folder.clone(), image.to_owned());
-            let find = move || credentials::find(&folder?, &image);
-            tokio::task::spawn_blocking(find).await.ok().flatten()
+            let (found, finding) = tokio::sync::oneshot::channel();
+            // a thread of its own: one that a helper program holds up for ever must hold nobody else up
+            std::thread::spawn(move || {
+                found.send(folder.and_then(|folder| credentials::find(&folder, &image)))
+            });
+            timeout(FINDING, finding).await.ok().and_then(Result::ok).flatten()
         };
         let has_credentials = found.is_some();
         let patience = patience.unwrap_or_default();
@@ -76,9 +84,14 @@ impl Engine {
             let options = CreateImageOptionsBuilder::default().from_image(image).tag(tag).build();
             let mut told = Box::pin(self.docker.create_image(Some(options), None, found.clone()));
             let mut error = None;
-            while let Some(step) = told.next().await {
-                if let Err(failed) = step {
-                    error = Some(failed);
+            loop {
+                match timeout(STALLED, told.next()).await {
+                    Ok(None) => break,
+                    Ok(Some(Ok(_))) => {}
+                    Ok(Some(Err(failed))) => error = Some(failed),
+                    Err(_) => error = Some(bollard::errors::Error::RequestTimeoutError),
+                }
+                if error.is_some() {
                     break;
                 }
             }

@@ -2,7 +2,7 @@
 
 use super::engine::Engine;
 use super::failure::{answer, platform};
-use crate::followed::Asked;
+use crate::followed::{Asked, exit_of};
 use crate::output::Output;
 use crate::port::Stream;
 use crate::tries::Tries;
@@ -49,6 +49,8 @@ pub(super) struct Follow {
     /// How many bytes of each stream are still to be left out, for they were taken before.
     again: [usize; 2],
     was_away: bool,
+    /// Whether it was started by an earlier process.
+    is_found: bool,
     /// What the init before the program says of a program that it cannot start; it comes in pieces.
     not_started: Option<Vec<u8>>,
 }
@@ -70,6 +72,7 @@ impl Follow {
             engine.docker.attach_container(name, Some(options)).await?;
         let mut follow = Self::of_log(engine, name);
         follow.is_attached = true;
+        follow.is_found = false;
         follow.output = output.boxed();
         Ok(follow)
     }
@@ -85,6 +88,7 @@ impl Follow {
             taken: [0; 2],
             again: [0; 2],
             was_away: false,
+            is_found: true,
             not_started: None,
         };
         follow.read_log(true);
@@ -130,12 +134,14 @@ impl Follow {
                 }
                 Heard::Exited(Err(_)) => {
                     code = self.back_again(asked).await?;
-                    drained_at = code.map(|_| Instant::now() + DRAIN);
+                    drained_at = code.map(|_| Instant::now() + DRAIN).or(drained_at);
                     wait = self.wait();
                 }
                 Heard::Output(Some(Ok(piece))) => {
                     self.take(output, piece);
                     output.say_all().await;
+                    // as long as there is something, the rest is waited for
+                    drained_at = code.map(|_| Instant::now() + DRAIN).or(drained_at);
                 }
                 // it broke off: the Engine has what was printed, if it is still there itself
                 Heard::Output(Some(Err(_))) if self.is_attached => self.read_log(code.is_none()),
@@ -218,6 +224,8 @@ impl Follow {
     async fn back_again(&mut self, asked: &mut watch::Receiver<Asked>) -> Result<Option<i64>, Failure> {
         self.was_away = true;
         let mut tries = Tries::for_as_long_as(Some(AWAY));
+        // never at once: what broke may break again
+        tries.next(Duration::ZERO).await;
         let state = loop {
             match self.engine.docker.inspect_container(&self.name, None).await {
                 Ok(found) => break found.state.unwrap_or_default(),
@@ -257,9 +265,7 @@ impl Follow {
             let message = format!("its program could not be started: {why}");
             return Err(Failure::new(Blame::Handler, "spawn", message));
         }
-        // as shells, Docker and Kubernetes all have it: 128 and the signal that ended it
-        let signal = (129..=159).contains(&code).then(|| code - 128);
-        let Some(signal) = signal else { return Ok(Exit::Code(code)) };
+        let Exit::Signal(signal) = exit_of(code) else { return Ok(Exit::Code(code)) };
         let state = self.engine.docker.inspect_container(&self.name, None).await;
         let state = state.ok().and_then(|found| found.state).unwrap_or_default();
         if state.oom_killed == Some(true) {
@@ -276,6 +282,8 @@ impl Follow {
                     "displaced",
                     format!("ended with {exit}: its container was removed by somebody else"),
                 )
+            } else if self.is_found {
+                platform("displaced", format!("had ended with {exit} while nobody followed its container"))
             } else if self.was_away {
                 platform("displaced", format!("ended with {exit} while the Docker Engine was restarted"))
             } else {

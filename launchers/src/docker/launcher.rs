@@ -4,7 +4,7 @@ use super::body::body;
 use super::engine::Engine;
 use super::failure::{answer, is_away, not_created, not_started, platform};
 use super::follow::{Follow, exit_code};
-use crate::followed::{Asked, Followed};
+use crate::followed::{Asked, Followed, exit_of};
 use crate::object_name::object_name;
 use crate::output::Output;
 use crate::port::{Doing, LaunchEvent, LaunchId, LaunchOrder, Launched, Launcher, label};
@@ -17,7 +17,8 @@ use bollard::query_parameters::{
     CreateContainerOptionsBuilder, ListContainersOptionsBuilder, RemoveContainerOptionsBuilder,
 };
 use pop_registry::contract::{Exit, Failure};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{OnceCell, mpsc, watch};
@@ -35,8 +36,6 @@ struct Shared {
     setting: Setting,
     engine: OnceCell<Arc<Engine>>,
     followed: Followed<Name>,
-    /// What this process has launched or taken over.
-    known: Mutex<HashSet<Name>>,
     /// Set at the first launch: what an earlier process left and nobody follows is looked for once.
     swept: OnceCell<()>,
 }
@@ -51,7 +50,6 @@ impl DockerLauncher {
             setting,
             engine: OnceCell::new(),
             followed: Followed::default(),
-            known: Mutex::default(),
             swept: OnceCell::new(),
         };
         Self { shared: Arc::new(shared) }
@@ -63,17 +61,32 @@ impl Launcher for DockerLauncher {
         let (shared, events) = (Arc::clone(&self.shared), events.clone());
         let asked = shared.followed.begin(id);
         let name = object_name(order.program.prefix(), &order.name);
-        shared.know(&name);
+        shared.followed.know(&name);
         if order.again {
             let (shared, events) = (Arc::clone(&shared), events.clone());
             tokio::spawn(async move { shared.sweep_once(&events).await });
         }
         tokio::spawn(async move {
             let is_reaped = order.program.is_reaped();
+            // read before there is a mask, so that what they are now is hidden too
+            let secrets = shared.setting.secrets.values(&order.program.secrets);
             let mut output = Box::new(Output::new(id, order, &events, &shared.setting.secrets.mask()));
-            let (exit, exists) = shared.carry_out(id, &name, &mut output, asked).await;
+            let launch = Launch {
+                id,
+                name: &name,
+                secrets,
+                is_own: AtomicBool::new(false),
+                refusal: Mutex::default(),
+            };
+            let exit = shared.carry_out(&launch, &mut output, asked).await;
+            // one that did not end by itself may still run, or begin to
+            let is_settled = exit.as_ref().map_or_else(|failure| failure.exit.is_some(), |_| true);
+            let is_own = launch.is_own.into_inner();
+            if !is_own {
+                shared.followed.forget(&name);
+            }
             let ended = output.finish(exit.map_err(Box::new)).await;
-            shared.followed.end(id, (exists && is_reaped).then_some(name));
+            shared.followed.end(id, (is_own && (is_reaped || !is_settled)).then_some(name));
             events.send(Launched { id, event: LaunchEvent::Ended(Box::new(ended)) }).await.ok();
         });
     }
@@ -86,8 +99,12 @@ impl Launcher for DockerLauncher {
         if let Some(name) = self.shared.followed.release(id) {
             let shared = Arc::clone(&self.shared);
             self.shared.followed.leave(async move {
-                if let Ok(engine) = shared.engine().await {
-                    remove(&engine, &name).await;
+                let is_gone = match shared.engine().await {
+                    Ok(engine) => remove(&engine, &name).await,
+                    Err(_) => false,
+                };
+                if !is_gone {
+                    shared.followed.forget(&name);
                 }
             });
         }
@@ -99,24 +116,25 @@ impl Launcher for DockerLauncher {
 
     fn close(&self) -> Doing<'_, ()> {
         Box::pin(async {
+            self.shared.followed.close().await;
             if self.shared.setting.run.is_some() && self.shared.engine.initialized() {
                 let shared = Arc::clone(&self.shared);
                 self.shared.followed.leave(async move { shared.sweep(None).await });
+                self.shared.followed.close().await;
             }
-            self.shared.followed.close().await;
         })
     }
 }
 
-/// The code of a failure: the container that has the name is not the launch's.
-const NAME_TAKEN: &str = "name-taken";
-
-/// What a container was found to be when it was to be created.
-enum Found {
-    /// It did not exist, and was created.
-    Created,
-    /// It is the launch's own, made earlier.
-    Own(ContainerState),
+/// One launch on its way.
+struct Launch<'l> {
+    id: LaunchId,
+    name: &'l str,
+    secrets: Result<Vec<(String, String)>, Failure>,
+    /// Whether there is a container that is known to be the launch's own.
+    is_own: AtomicBool,
+    /// Why it has not been started yet.
+    refusal: Mutex<Option<Failure>>,
 }
 
 impl Shared {
@@ -127,75 +145,64 @@ impl Shared {
             .cloned()
     }
 
-    fn know(&self, name: &str) {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned());
-    }
-
-    fn knows(&self, name: &str) -> bool {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).contains(name)
-    }
-
-    /// Carries a launch out; says also whether there is a container to be removed.
+    /// Carries a launch out.
     async fn carry_out(
         &self,
-        id: LaunchId,
-        name: &str,
+        launch: &Launch<'_>,
         output: &mut Output<'_>,
         mut asked: watch::Receiver<Asked>,
-    ) -> (Result<Exit, Failure>, bool) {
-        let engine = match self.engine().await {
-            Ok(engine) => engine,
-            Err(failure) => return (Err(failure), false),
-        };
-        let refusal = Mutex::new(None);
-        let started = tokio::select! {
+    ) -> Result<Exit, Failure> {
+        let made = tokio::select! {
             biased;
-            started = self.start(id, &engine, name, output, &refusal) => started,
+            made = self.make(launch, &output.order) => made,
             Ok(()) = asked.changed() => {
-                // whatever of it has come into being goes with the release, or is found at the end
-                self.known.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
-                let refused = refusal.lock().unwrap_or_else(PoisonError::into_inner).take();
+                let refused = launch.refusal.lock().unwrap_or_else(PoisonError::into_inner).take();
                 let stopped = || platform("cancelled", "was stopped before its container had started");
-                return (Err(refused.unwrap_or_else(stopped)), true);
+                Err(refused.unwrap_or_else(stopped))
             }
         };
-        let mut follow = match started {
-            Ok(follow) => follow,
-            Err(failure) => {
-                let is_own = failure.code != NAME_TAKEN;
-                return (Err(failure), is_own);
-            }
-        };
+        let (engine, found) = made?;
+        // from here on it may run: who is asked to stop it follows it all the same
+        let mut follow = self.start(engine, found, launch, output).await?;
+        output.begin();
         output.say(LaunchEvent::Running).await;
-        (follow.until_end(output, &mut asked).await, true)
+        follow.until_end(output, &mut asked).await
+    }
+
+    /// Makes the container, or finds it; none if it was made now.
+    async fn make(
+        &self,
+        launch: &Launch<'_>,
+        order: &LaunchOrder,
+    ) -> Result<(Arc<Engine>, Option<ContainerState>), Failure> {
+        let engine = self.engine().await?;
+        let found = match self.find(&engine, launch, order).await? {
+            Some(state) => Some(state),
+            None => self.create(&engine, launch, order).await?,
+        };
+        launch.is_own.store(true, Ordering::Relaxed);
+        Ok((engine, found))
     }
 
     /// Has the container run, unless it does already or has.
     async fn start(
         &self,
-        id: LaunchId,
-        engine: &Arc<Engine>,
-        name: &str,
+        engine: Arc<Engine>,
+        found: Option<ContainerState>,
+        launch: &Launch<'_>,
         output: &mut Output<'_>,
-        refusal: &Mutex<Option<Failure>>,
     ) -> Result<Follow, Failure> {
-        let order = &output.order;
-        if order.again {
+        let has_begun = |state: &ContainerState| state.running == Some(true) || exit_code(state).is_some();
+        if found.as_ref().is_some_and(has_begun) {
             // its log is read again from the beginning
             output.begin_anew();
+            return Ok(Follow::of_log(engine, launch.name));
         }
-        let order = &output.order;
-        match self.create(id, engine, name, order, refusal).await? {
-            Found::Own(state) if state.running == Some(true) || exit_code(&state).is_some() => {
-                return Ok(Follow::of_log(Arc::clone(engine), name));
-            }
-            Found::Created | Found::Own(_) => {}
-        }
-        let attached = Follow::attach(Arc::clone(engine), name).await;
-        let follow = attached.unwrap_or_else(|_| Follow::of_log(Arc::clone(engine), name));
-        let mut tries = Tries::for_as_long_as(order.pending);
+        let attached = Follow::attach(Arc::clone(&engine), launch.name).await;
+        let follow = attached.unwrap_or_else(|_| Follow::of_log(Arc::clone(&engine), launch.name));
+        let mut tries = Tries::for_as_long_as(output.order.pending);
         loop {
-            match engine.docker.start_container(name, None).await {
+            match engine.docker.start_container(launch.name, None).await {
                 Ok(()) => return Ok(follow),
                 // started meanwhile
                 Err(error) if answer(&error).is_some_and(|(status, _)| status == 304) => return Ok(follow),
@@ -205,47 +212,59 @@ impl Shared {
         }
     }
 
+    /// What an earlier process has made of the launch; taking it over needs nothing that a first start needs.
+    async fn find(
+        &self,
+        engine: &Engine,
+        launch: &Launch<'_>,
+        order: &LaunchOrder,
+    ) -> Result<Option<ContainerState>, Failure> {
+        if !order.again {
+            return Ok(None);
+        }
+        let mut tries = Tries::for_as_long_as(order.pending);
+        loop {
+            match engine.docker.inspect_container(launch.name, None).await {
+                Ok(found) => return own_state(found, launch.name, order).map(Some),
+                Err(error) if is_away(&error) && tries.next(Duration::ZERO).await => {}
+                Err(error) if is_away(&error) => return Err(not_created(&error)),
+                Err(_) => return Ok(None),
+            }
+        }
+    }
+
     /// Creates the container. To create one twice is no harm: the second time it is found by its name.
     async fn create(
         &self,
-        id: LaunchId,
         engine: &Engine,
-        name: &str,
+        launch: &Launch<'_>,
         order: &LaunchOrder,
-        refusal: &Mutex<Option<Failure>>,
-    ) -> Result<Found, Failure> {
-        let secrets = self.setting.secrets.values(&order.program.secrets)?;
-        let mut body = body(id, order, &self.setting, &secrets, engine.has_init)?;
+    ) -> Result<Option<ContainerState>, Failure> {
+        let secrets = launch.secrets.clone()?;
+        let mut body = body(launch.id, order, &self.setting, &secrets, engine.has_init)?;
         if let (Some(host), Some(processors)) = (&mut body.host_config, engine.processors) {
             host.nano_cpus = host.nano_cpus.map(|nano_cpus| nano_cpus.min(processors * 1_000_000_000));
         }
         let image = body.image.clone().unwrap_or_default();
         let mut tries = Tries::for_as_long_as(order.pending);
         let mut is_pulled = false;
-        let pulls_always = order.program.pod.as_ref().is_some_and(|pod| pod.pull_always);
-        if pulls_always && !order.again {
-            engine.pull(&image, order.pending, refusal).await?;
+        if order.program.pod.as_ref().is_some_and(|pod| pod.pull_always) {
+            engine.pull(&image, order.pending, &launch.refusal).await?;
             is_pulled = true;
         }
         loop {
-            let options = CreateContainerOptionsBuilder::default().name(name).build();
+            let options = CreateContainerOptionsBuilder::default().name(launch.name).build();
             let created = engine.docker.create_container(Some(options), body.clone()).await;
-            let Err(error) = created else { return Ok(Found::Created) };
+            let Err(error) = created else { return Ok(None) };
             match answer(&error) {
-                Some((409, _)) => match engine.docker.inspect_container(name, None).await {
-                    Ok(found) if is_own(&found, &order.name) => {
-                        return Ok(Found::Own(found.state.unwrap_or_default()));
-                    }
-                    Ok(_) => {
-                        let message = format!("a container of somebody else is called `{name}`");
-                        return Err(platform(NAME_TAKEN, message));
-                    }
+                Some((409, _)) => match engine.docker.inspect_container(launch.name, None).await {
+                    Ok(found) => return own_state(found, launch.name, order).map(Some),
                     // it has gone in between
                     Err(_) if tries.next(Duration::ZERO).await => {}
                     Err(error) => return Err(not_created(&error)),
                 },
                 Some((404, message)) if message.contains("No such image") && !is_pulled => {
-                    engine.pull(&image, order.pending, refusal).await?;
+                    engine.pull(&image, order.pending, &launch.refusal).await?;
                     is_pulled = true;
                 }
                 None if is_away(&error) && tries.next(Duration::ZERO).await => {}
@@ -266,22 +285,28 @@ impl Shared {
         let filters = HashMap::from([("label", vec![format!("{}={run}", label::RUN)])]);
         let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
         let found = engine.docker.list_containers(Some(options)).await.unwrap_or_default();
-        for container in found.into_iter().filter(|container| !self.knows(&name_of(container))) {
-            let name = name_of(&container);
-            if let (Some(events), Some(id)) = (events, id_of(&container)) {
+        for container in found {
+            let (name, id) = (name_of(&container), id_of(&container));
+            // a handler that is taken over may still need its programs
+            let is_others = events.is_some() && id.is_none_or(LaunchId::is_external);
+            if self.followed.knows(&name) || is_others {
+                continue;
+            }
+            let is_over = container.state.is_some_and(|state| matches!(state, EXITED | DEAD));
+            let reap = container.labels.as_ref().and_then(|labels| labels.get(label::REAP));
+            // what is over and was to stay, stays
+            if is_over && reap.is_none_or(|reap| reap != "true") {
+                continue;
+            }
+            if let (Some(events), Some(id)) = (events, id) {
                 let state =
                     engine.docker.inspect_container(&name, None).await.ok().and_then(|found| found.state);
                 if let Some(code) = state.as_ref().and_then(exit_code) {
-                    let event = LaunchEvent::Late(Exit::Code(code as i32));
+                    let event = LaunchEvent::Late(exit_of(code as i32));
                     events.send(Launched { id, event }).await.ok();
                 }
             }
-            let is_over = container.state.is_some_and(|state| matches!(state, EXITED | DEAD));
-            let is_reaped = container.labels.as_ref().and_then(|labels| labels.get(label::REAP));
-            // what is over and was to stay, stays
-            if !is_over || is_reaped.is_some_and(|reap| reap == "true") {
-                remove(&engine, &name).await;
-            }
+            remove(&engine, &name).await;
         }
     }
 }
@@ -295,20 +320,28 @@ fn id_of(container: &ContainerSummary) -> Option<LaunchId> {
     container.labels.as_ref()?.get(label::LAUNCH_ID)?.parse().ok().map(LaunchId)
 }
 
-fn is_own(found: &ContainerInspectResponse, launch: &str) -> bool {
-    let labels = found.config.as_ref().and_then(|config| config.labels.as_ref());
-    labels.and_then(|labels| labels.get(label::LAUNCH)).is_some_and(|label| label == launch)
+/// The state of a container that was found under a launch's name, if it is the launch's.
+fn own_state(
+    found: ContainerInspectResponse,
+    name: &str,
+    order: &LaunchOrder,
+) -> Result<ContainerState, Failure> {
+    let labels = found.config.and_then(|config| config.labels).unwrap_or_default();
+    if labels.get(label::LAUNCH).is_some_and(|launch| *launch == order.name) {
+        return Ok(found.state.unwrap_or_default());
+    }
+    Err(platform("name-taken", format!("a container of somebody else is called `{name}`")))
 }
 
-/// Removes a container with its anonymous volumes; one that is gone already is no matter.
-async fn remove(engine: &Engine, name: &str) {
+/// Removes a container with its anonymous volumes; false if that could not be done.
+async fn remove(engine: &Engine, name: &str) -> bool {
     let mut tries = Tries::for_as_long_as(Some(Duration::from_secs(20)));
     loop {
         let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
         match engine.docker.remove_container(name, Some(options)).await {
-            Err(Error::DockerResponseServerError { status_code: 404, .. }) | Ok(()) => return,
+            Err(Error::DockerResponseServerError { status_code: 404, .. }) | Ok(()) => return true,
             Err(_) if tries.next(Duration::ZERO).await => {}
-            Err(_) => return,
+            Err(_) => return false,
         }
     }
 }

@@ -13,8 +13,6 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::timeout;
 
-/// The code of a failure: the pod that has the name is not the launch's.
-pub(super) const NAME_TAKEN: &str = "name-taken";
 /// How long the API server may take to answer.
 const CALL: Duration = Duration::from_mins(1);
 /// How long what was released is tried to be deleted.
@@ -82,6 +80,22 @@ impl Server {
         })
     }
 
+    /// The pod of a launch, if an earlier process has made it.
+    pub(super) async fn find(&self, name: &str, launch: &str) -> Result<Option<Pod>, Failure> {
+        let mut tries = Tries::for_as_long_as(Some(CALL));
+        loop {
+            match call(self.pods.get(name)).await {
+                Ok(found) if launch_of(&found) == Some(launch) => return Ok(Some(found)),
+                Ok(_) => return Err(name_taken(name)),
+                Err(error) if is_not_found(&error) => return Ok(None),
+                Err(error) => match may_change(&error) {
+                    Some(at_least) if tries.next(at_least).await => {}
+                    _ => return Err(refused("get pods", &error)),
+                },
+            }
+        }
+    }
+
     /// Creates a pod, or finds the one of this launch that was created before. What is tried again stands in `refusal`.
     pub(super) async fn create(
         &self,
@@ -97,11 +111,8 @@ impl Server {
             };
             if answer(&error).is_some_and(|status| status.code == 409) {
                 match call(self.pods.get(name)).await {
-                    Ok(found) if is_same(pod, &found) => return Ok(found),
-                    Ok(_) => {
-                        let message = format!("a pod of somebody else is called `{name}`");
-                        return Err(platform(NAME_TAKEN, message));
-                    }
+                    Ok(found) if launch_of(&found) == launch_of(pod) => return Ok(found),
+                    Ok(_) => return Err(name_taken(name)),
                     Err(_) if tries.next(Duration::ZERO).await => continue,
                     Err(error) => return Err(refused("get pods", &error)),
                 }
@@ -129,11 +140,14 @@ impl Server {
         loop {
             let created = call(self.secrets.create(&PostParams::default(), &secret)).await;
             let Err(error) = created else { return Ok(()) };
-            // made by an earlier process, for the same pod
-            if answer(&error).is_some_and(|status| status.code == 409) {
-                return Ok(());
+            // left by an earlier process, perhaps with another value
+            let is_there = answer(&error).is_some_and(|status| status.reason == "AlreadyExists");
+            if is_there {
+                self.delete_secret(pod.metadata.name.as_deref().unwrap_or_default()).await;
             }
-            match may_change(&error) {
+            // several at once can be in each other's way
+            let is_crowded = answer(&error).is_some_and(|status| status.code == 409);
+            match may_change(&error).or(is_crowded.then_some(Duration::ZERO)) {
                 Some(at_least) if tries.next(at_least).await => {}
                 _ => return Err(refused("create secrets", &error)),
             }
@@ -202,10 +216,13 @@ pub(super) async fn call<T>(request: impl Future<Output = Result<T, Error>>) -> 
     }
 }
 
-/// Whether a pod that was found is the one that was to be created.
-fn is_same(wanted: &Pod, found: &Pod) -> bool {
-    let launch = |pod: &Pod| pod.metadata.annotations.as_ref()?.get(crate::port::label::LAUNCH).cloned();
-    launch(found).is_some() && launch(found) == launch(wanted)
+/// The launch that a pod is.
+fn launch_of(pod: &Pod) -> Option<&str> {
+    pod.metadata.annotations.as_ref()?.get(crate::port::label::LAUNCH).map(String::as_str)
+}
+
+fn name_taken(name: &str) -> Failure {
+    platform("name-taken", format!("a pod of somebody else is called `{name}`"))
 }
 
 /// The own pod as owner: what it owns is deleted with it.

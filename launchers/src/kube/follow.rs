@@ -26,7 +26,11 @@ const KILLED: Duration = Duration::from_mins(1);
 const NODE_LOST: Duration = Duration::from_mins(1);
 /// How long after the end of its log a program's end may be seen.
 const LOG_ENDED: Duration = Duration::from_secs(3);
-/// The wait before a log that broke off is asked for again.
+/// What stands in a log that could not be read to its end.
+const NOT_READ: &[u8] = b"\n[pop could not read the rest of this log]\n";
+/// No wait for a log is longer.
+const LONGEST_LOG_WAIT: Duration = Duration::from_secs(10);
+/// The first wait before a log that broke off is asked for again.
 const LOG_WAIT: Duration = Duration::from_millis(500);
 
 /// A pod that is followed.
@@ -44,6 +48,8 @@ struct State {
     waiting: Option<Waiting>,
     is_running: bool,
     log: Option<Pieces>,
+    /// How long the next wait is before a log that broke off is asked for again.
+    log_wait: Duration,
     /// When a log is asked for again that ended although its program has not.
     log_again_at: Option<Instant>,
     stamped: Stamped,
@@ -64,6 +70,7 @@ impl Follow<'_> {
             waiting: None,
             is_running: false,
             log: None,
+            log_wait: LOG_WAIT,
             log_again_at: None,
             stamped: Stamped::default(),
             end: None,
@@ -97,17 +104,26 @@ impl Follow<'_> {
                     Some(Ok(piece)) => {
                         state.stamped.take(&piece, &mut |rest| output.take(Stream::Stdout, rest));
                         output.say_all().await;
+                        state.log_wait = LOG_WAIT;
+                        // as long as there is something, the rest is waited for
+                        if state.end.is_some() {
+                            state.until = Some(Instant::now() + DRAIN);
+                        }
                     }
                     // the program has ended, and the watch is about to tell; else it is asked for again
                     None if state.end.is_none() => {
                         state.log = None;
                         state.log_again_at = Some(Instant::now() + LOG_ENDED);
                     }
-                    Some(Err(_)) if state.end.is_none() => self.read_on(&mut state, LOG_WAIT),
-                    Some(Err(_)) if state.until.is_some_and(|until| Instant::now() + LOG_WAIT < until) => {
-                        self.read_on(&mut state, LOG_WAIT);
+                    Some(Err(_)) if state.end.is_none() => self.try_on(&mut state),
+                    Some(Err(_)) if state.until.is_some_and(|until| Instant::now() + state.log_wait < until) => {
+                        self.try_on(&mut state);
                     }
-                    _ => break,
+                    Some(Err(_)) => {
+                        output.take(Stream::Stderr, NOT_READ);
+                        break;
+                    }
+                    None => break,
                 },
                 () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => output.on_time().await,
                 () = sleep_until(state.log_again_at.unwrap_or_else(Instant::now)), if state.log_again_at.is_some() => {
@@ -115,6 +131,9 @@ impl Follow<'_> {
                 }
                 () = sleep_until(state.until.unwrap_or_else(Instant::now)), if state.until.is_some() => {
                     if state.end.is_some() {
+                        if state.log.is_some() {
+                            output.take(Stream::Stderr, NOT_READ);
+                        }
                         break;
                     }
                     let asked = *asked.borrow();
@@ -188,10 +207,17 @@ impl Follow<'_> {
     async fn begin(&self, state: &mut State, output: &mut Output<'_>) {
         if !state.is_running {
             state.is_running = true;
+            output.begin();
             state.until = None;
             output.say(LaunchEvent::Running).await;
             self.read_on(state, Duration::ZERO);
         }
+    }
+
+    /// The same after a while, longer each time.
+    fn try_on(&self, state: &mut State) {
+        self.read_on(state, state.log_wait);
+        state.log_wait = (state.log_wait * 2).min(LONGEST_LOG_WAIT);
     }
 
     fn read_on(&self, state: &mut State, after: Duration) {

@@ -1,9 +1,9 @@
 //! Orders turned into pods: created under a name that is theirs alone, followed, and deleted when released.
 
-use super::api::{NAME_TAKEN, Server};
+use super::api::Server;
 use super::failure::platform;
 use super::follow::Follow;
-use super::manifest::{MAIN, pod, pod_name};
+use super::manifest::{pod, pod_name};
 use super::sight::{Sight, sight};
 use super::watch::{Pods, say_late};
 use crate::followed::{Asked, Followed};
@@ -11,10 +11,9 @@ use crate::output::Output;
 use crate::port::{Doing, LaunchEvent, LaunchId, LaunchOrder, Launched, Launcher, label};
 use crate::setting::Setting;
 use crate::tries::Tries;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use kube::api::ListParams;
 use pop_registry::contract::{Exit, Failure};
-use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::sync::{OnceCell, mpsc, watch};
@@ -41,8 +40,6 @@ struct Shared {
     pods: Arc<Pods>,
     watching: Mutex<Option<JoinHandle<()>>>,
     followed: Followed<Kept>,
-    /// The names of what this process has launched or taken over.
-    known: Mutex<HashSet<String>>,
     /// Set at the first launch that is taken over: what nobody follows is looked for once.
     swept: OnceCell<()>,
 }
@@ -51,9 +48,19 @@ struct Shared {
 #[derive(Debug)]
 struct Kept {
     name: String,
-    uid: Option<String>,
+    uid: String,
     is_to_go: bool,
     has_secret: bool,
+}
+
+/// One launch on its way.
+struct Launch<'l> {
+    id: LaunchId,
+    name: &'l str,
+    /// Those that only this process has.
+    secrets: Result<Vec<(String, String)>, Failure>,
+    /// Why there is no pod yet.
+    refusal: Mutex<Option<Failure>>,
 }
 
 impl KubernetesLauncher {
@@ -73,7 +80,6 @@ impl KubernetesLauncher {
             pods: Arc::default(),
             watching: Mutex::default(),
             followed: Followed::default(),
-            known: Mutex::default(),
             swept: OnceCell::new(),
         };
         Self { shared: Arc::new(shared) }
@@ -86,14 +92,22 @@ impl Launcher for KubernetesLauncher {
         let asked = shared.followed.begin(id);
         order.labels.push(shared.mark.clone());
         let name = pod_name(&order);
-        shared.known().insert(name.clone());
+        shared.followed.know(&name);
         if order.again {
             let (shared, events) = (Arc::clone(&shared), events.clone());
             tokio::spawn(async move { shared.sweep_once(&events).await });
         }
         tokio::spawn(async move {
+            // read before there is a mask, so that what they are now is hidden too
+            let own = order.program.secrets.iter().filter(|secret| secret.source.in_cluster.is_none());
+            let own: Vec<_> = own.cloned().collect();
+            let secrets = shared.setting.secrets.values(&own);
             let mut output = Box::new(Output::new(id, order, &events, &shared.setting.secrets.mask()));
-            let (exit, kept) = shared.carry_out(id, &name, &mut output, asked).await;
+            let launch = Launch { id, name: &name, secrets, refusal: Mutex::default() };
+            let (exit, kept) = shared.carry_out(&launch, &mut output, asked).await;
+            if kept.is_none() {
+                shared.followed.forget(&name);
+            }
             let is_displaced = exit.as_ref().is_err_and(Failure::is_displaced);
             shared.pods.forget(&name, is_displaced.then(|| (id, events.clone())));
             let ended = output.finish(exit.map_err(Box::new)).await;
@@ -111,12 +125,11 @@ impl Launcher for KubernetesLauncher {
         let shared = Arc::clone(&self.shared);
         self.shared.followed.leave(async move {
             let Ok(server) = shared.server().await else { return };
-            if kept.is_to_go {
-                // what cannot be deleted now goes with the pod that owns it
-                server.delete(&kept.name, kept.uid, None).await.ok();
-            }
             if kept.has_secret {
                 server.delete_secret(&kept.name).await;
+            }
+            if kept.is_to_go && server.delete(&kept.name, Some(kept.uid), None).await.is_err() {
+                shared.followed.forget(&kept.name);
             }
         });
     }
@@ -127,11 +140,12 @@ impl Launcher for KubernetesLauncher {
 
     fn close(&self) -> Doing<'_, ()> {
         Box::pin(async {
+            self.shared.followed.close().await;
             if self.shared.setting.run.is_some() && self.shared.server.initialized() {
                 let shared = Arc::clone(&self.shared);
                 self.shared.followed.leave(async move { shared.sweep(None).await });
+                self.shared.followed.close().await;
             }
-            self.shared.followed.close().await;
         })
     }
 }
@@ -150,10 +164,6 @@ impl Shared {
         self.server.get_or_try_init(reach).await.cloned()
     }
 
-    fn known(&self) -> std::sync::MutexGuard<'_, HashSet<String>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Sees to it that pods are watched.
     fn watch(&self, server: &Server) {
         let mut watching = self.watching.lock().unwrap_or_else(PoisonError::into_inner);
@@ -164,66 +174,68 @@ impl Shared {
         });
     }
 
-    /// Carries a launch out; gives also what is left of it.
+    /// Carries a launch out; gives also what is left of it, if it is known what that is.
     async fn carry_out(
         &self,
-        id: LaunchId,
-        name: &str,
+        launch: &Launch<'_>,
         output: &mut Output<'_>,
         mut asked: watch::Receiver<Asked>,
     ) -> (Result<Exit, Failure>, Option<Kept>) {
-        let server = match self.server().await {
-            Ok(server) => server,
-            Err(failure) => return (Err(failure), None),
-        };
-        let is_reaped = output.order.program.is_reaped();
-        let has_secret = output.order.program.secrets.iter().any(|secret| secret.source.in_cluster.is_none());
-        let mut kept = Kept { name: name.to_owned(), uid: None, is_to_go: true, has_secret };
+        let pending_until = output.order.pending.map(|pending| Instant::now() + pending);
+        let seen = self.pods.follow(launch.name);
         if output.order.again {
             // its log is read again from the beginning
             output.begin_anew();
         }
-        let pending_until = output.order.pending.map(|pending| Instant::now() + pending);
-        let seen = self.pods.follow(name);
-        self.watch(&server);
-        let refusal = Mutex::new(None);
-        let created = tokio::select! {
+        let made = tokio::select! {
             biased;
-            created = self.create(id, &server, &output.order, &refusal) => created,
+            made = self.make(launch, &output.order) => made,
             Ok(()) = asked.changed() => {
-                let refused = refusal.lock().unwrap_or_else(PoisonError::into_inner).take();
-                Err(refused.unwrap_or_else(|| platform("cancelled", "was stopped before its pod was created")))
+                if let (true, Some(server)) = (has_own_secret(&output.order), self.server.get()) {
+                    server.delete_secret(launch.name).await;
+                }
+                let refused = launch.refusal.lock().unwrap_or_else(PoisonError::into_inner).take();
+                let stopped = || platform("cancelled", "was stopped before its pod was created");
+                Err(refused.unwrap_or_else(stopped))
             }
         };
-        match created {
-            Ok(pod) => kept.uid.clone_from(&pod.metadata.uid),
-            // the pod that has the name is not the launch's
-            Err(failure) if failure.code == NAME_TAKEN => return (Err(failure), None),
-            Err(failure) => return (Err(failure), Some(kept)),
-        }
-        let mut follow = Follow { server, name, seen, pending_until };
+        let (server, uid) = match made {
+            Ok((server, pod)) => (server, pod.metadata.uid.unwrap_or_default()),
+            Err(failure) => return (Err(failure), None),
+        };
+        self.watch(&server);
+        let mut follow = Follow { server, name: launch.name, seen, pending_until };
         let exit = follow.until_end(output, &mut asked).await;
         let last = follow.seen.borrow().pod.clone();
-        kept.is_to_go = is_reaped || !last.is_some_and(|pod| is_over(&pod));
+        let kept = Kept {
+            name: launch.name.to_owned(),
+            uid,
+            // one that may still run, or begin to, does not stay
+            is_to_go: output.order.program.is_reaped() || !last.is_some_and(|pod| is_over(&pod)),
+            has_secret: has_own_secret(&output.order),
+        };
         (exit, Some(kept))
     }
 
-    async fn create(
-        &self,
-        id: LaunchId,
-        server: &Server,
-        order: &LaunchOrder,
-        refusal: &Mutex<Option<Failure>>,
-    ) -> Result<Pod, Failure> {
-        let mut tries = Tries::for_as_long_as(order.pending);
-        let pod = pod(id, order, &self.setting, server.owner.clone())?;
-        let own = order.program.secrets.iter().filter(|secret| secret.source.in_cluster.is_none());
-        let own: Vec<_> = own.cloned().collect();
-        if !own.is_empty() {
-            let values = self.setting.secrets.values(&own)?;
-            server.create_secret(&pod, values, &mut tries).await?;
+    /// Makes the pod, or finds it.
+    async fn make(&self, launch: &Launch<'_>, order: &LaunchOrder) -> Result<(Arc<Server>, Pod), Failure> {
+        let server = self.server().await?;
+        // taking a pod over needs nothing that a first start needs
+        if order.again
+            && let Some(found) = server.find(launch.name, &order.name).await?
+        {
+            return Ok((server, found));
         }
-        server.create(&pod, &mut tries, refusal).await
+        let mut tries = Tries::for_as_long_as(order.pending);
+        let pod = pod(launch.id, order, &self.setting, server.owner.clone())?;
+        if has_own_secret(order) {
+            server.create_secret(&pod, launch.secrets.clone()?, &mut tries).await?;
+        }
+        let made = server.create(&pod, &mut tries, &launch.refusal).await;
+        if made.is_err() && has_own_secret(order) {
+            server.delete_secret(launch.name).await;
+        }
+        Ok((server, made?))
     }
 
     /// Sweeps when the first launch is taken over: by then it is known which others are.
@@ -238,31 +250,41 @@ impl Shared {
         let Ok(listed) = super::api::call(server.pods.list(&params)).await else { return };
         for pod in listed.items {
             let name = pod.metadata.name.clone().unwrap_or_default();
-            if self.known().contains(&name) || self.pods.is_followed(&name) {
-                continue;
-            }
             let labels = pod.metadata.labels.as_ref();
             let id = labels.and_then(|labels| labels.get(label::LAUNCH_ID)?.parse().ok()).map(LaunchId);
-            if let (Some(events), Some(id), Sight::Ended(Ok(exit))) = (events, id, sight(&pod)) {
-                say_late(id, exit, events).await;
+            // a handler that is taken over may still need its programs
+            let is_others = events.is_some() && id.is_none_or(LaunchId::is_external);
+            if self.followed.knows(&name) || is_others {
+                continue;
             }
             let reap = labels.and_then(|labels| labels.get(label::REAP));
+            let sight = sight(&pod);
             // what is over and was to stay, stays
-            if !matches!(sight(&pod), Sight::Ended(_)) || reap.is_some_and(|reap| reap == "true") {
-                server.delete(&name, pod.metadata.uid, None).await.ok();
-                // it may have had a Secret of its own
-                server.delete_secret(&name).await;
+            if matches!(sight, Sight::Ended(_)) && reap.is_none_or(|reap| reap != "true") {
+                continue;
             }
+            if let (Some(events), Some(id), Sight::Ended(Ok(exit))) = (events, id, sight) {
+                say_late(id, exit, events).await;
+            }
+            // it may have had a Secret of its own
+            server.delete_secret(&name).await;
+            server.delete(&name, pod.metadata.uid, None).await.ok();
         }
     }
 }
 
-/// Whether nothing of a pod runs any more.
+/// Whether a Secret is made for the pod of an order.
+fn has_own_secret(order: &LaunchOrder) -> bool {
+    order.program.secrets.iter().any(|secret| secret.source.in_cluster.is_none())
+}
+
+/// Whether nothing of a pod runs any more, or ever will.
 fn is_over(pod: &Pod) -> bool {
-    let statuses = pod.status.as_ref().and_then(|status| status.container_statuses.as_ref());
-    let others = statuses.into_iter().flatten().filter(|container| container.name != MAIN);
-    let is_ended = |ended: &k8s_openapi::api::core::v1::ContainerStatus| {
-        ended.state.as_ref().is_some_and(|state| state.terminated.is_some())
+    let Some(status) = &pod.status else { return false };
+    let mut containers = status.container_statuses.iter().flatten();
+    let is_ended = |container: &ContainerStatus| {
+        container.state.as_ref().is_some_and(|state| state.terminated.is_some())
     };
-    others.clone().all(is_ended)
+    matches!(status.phase.as_deref(), Some("Succeeded" | "Failed"))
+        || (status.container_statuses.is_some() && containers.all(is_ended))
 }

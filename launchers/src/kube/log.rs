@@ -47,17 +47,19 @@ async fn next_piece<R: AsyncBufRead>(
     }
 }
 
-/// Takes the time stamps off a log, and leaves out the lines that were read before.
+/// Takes the time stamps off a log. After it broke off and is read again, leaves out what was read before: whole lines,
+/// and the beginning of a line in which it broke off.
 #[derive(Debug, Default)]
 pub(super) struct Stamped {
     /// The beginning of a line whose stamp is not whole yet.
     held: Vec<u8>,
     is_in_line: bool,
-    is_left_out: bool,
-    /// The stamp of the last line, and how many lines bear it.
-    last: Option<(Timestamp, usize)>,
-    /// How many lines with that stamp are to be left out.
-    again: usize,
+    /// How many bytes of the line are to be left out.
+    left_out: usize,
+    /// The stamp of the last line, how many lines in a row bear it, and how many bytes of the last were given.
+    last: Option<(Timestamp, usize, usize)>,
+    /// How many lines with that stamp come again, while what was read before comes again.
+    again: Option<usize>,
 }
 
 impl Stamped {
@@ -65,9 +67,10 @@ impl Stamped {
     pub(super) fn since(&mut self) -> Option<Timestamp> {
         self.held.clear();
         self.is_in_line = false;
-        self.again = self.last.map_or(0, |(_, count)| count);
+        let (stamp, count, _) = self.last?;
+        self.again = Some(count);
         // servers differ in what they make of a part of a second
-        self.last.and_then(|(stamp, _)| Timestamp::from_second(stamp.as_second()).ok())
+        Timestamp::from_second(stamp.as_second()).ok()
     }
 
     /// Takes a piece; what is to be read goes to `rest`.
@@ -75,9 +78,7 @@ impl Stamped {
         for part in piece.split_inclusive(|byte| *byte == b'\n') {
             let ends = part.last() == Some(&b'\n');
             if self.is_in_line {
-                if !self.is_left_out {
-                    rest(part);
-                }
+                self.give(part, rest);
             } else {
                 self.held.extend_from_slice(part);
                 let space = self.held.iter().position(|byte| *byte == b' ');
@@ -95,32 +96,47 @@ impl Stamped {
         let held = std::mem::take(&mut self.held);
         let (stamp, line) = match space {
             Some(at) => (&held[..at], &held[at + 1..]),
-            None => (held.as_slice().trim_ascii_end(), &held[held.trim_ascii_end().len()..]),
+            None => (held.trim_ascii_end(), &held[held.trim_ascii_end().len()..]),
         };
         let stamp = std::str::from_utf8(stamp).ok().and_then(|text| text.parse::<Timestamp>().ok());
         self.is_in_line = true;
-        self.is_left_out = match (stamp, &mut self.last) {
-            // no stamp after all: it is all line
-            (None, _) => {
-                rest(&held);
-                self.is_left_out = false;
-                return;
+        self.left_out = 0;
+        // without a stamp it is all line
+        let Some(stamp) = stamp else { return rest(&held) };
+        match (self.again, &mut self.last) {
+            (Some(_), Some((last, _, _))) if stamp < *last => self.left_out = usize::MAX,
+            (Some(again), Some((last, _, _))) if stamp == *last && again > 1 => {
+                self.again = Some(again - 1);
+                self.left_out = usize::MAX;
             }
-            (Some(stamp), Some((last, _))) if stamp < *last => true,
-            (Some(stamp), Some((last, count))) if stamp == *last => {
-                let is_again = self.again > 0;
-                self.again = self.again.saturating_sub(1);
-                *count += usize::from(!is_again);
-                is_again
+            (Some(_), Some((last, _, given))) if stamp == *last => {
+                self.again = None;
+                self.left_out = *given;
             }
-            (Some(stamp), last) => {
-                self.again = 0;
-                *last = Some((stamp, 1));
-                false
+            (None, Some((last, count, given))) if stamp == *last => {
+                *count += 1;
+                *given = 0;
             }
-        };
-        if !self.is_left_out {
-            rest(line);
+            (_, last) => {
+                self.again = None;
+                *last = Some((stamp, 1, 0));
+            }
+        }
+        self.give(line, rest);
+    }
+
+    /// Gives a part of a line, but for what was given before.
+    fn give(&mut self, part: &[u8], rest: &mut impl FnMut(&[u8])) {
+        let known = self.left_out.min(part.len());
+        if self.left_out < usize::MAX {
+            self.left_out -= known;
+        }
+        let part = &part[known..];
+        if !part.is_empty() {
+            if let Some((_, _, given)) = &mut self.last {
+                *given += part.len();
+            }
+            rest(part);
         }
     }
 }
@@ -149,14 +165,24 @@ mod tests {
 
     #[test]
     fn f67_a_log_that_broke_off_goes_on_without_a_line_twice_or_missing() {
-        let ends: Vec<usize> = LOG.match_indices('\n').map(|(at, _)| at + 1).collect();
-        for end in ends {
-            let mut stamped = Stamped::default();
-            let before = read(&mut stamped, &LOG[..end], 7);
-            stamped.since().unwrap();
-            let after = read(&mut stamped, LOG, 11);
-            assert_eq!(before + &after, "one\ntwo words\nthree\n\nend", "cut at {end}");
+        // within a line too, and twice
+        for first in 0..LOG.len() {
+            for second in [first, LOG.len() / 2, LOG.len()] {
+                let mut stamped = Stamped::default();
+                let mut all = read(&mut stamped, &LOG[..first], 7);
+                stamped.since();
+                all += &read(&mut stamped, &LOG[..second], 5);
+                stamped.since();
+                all += &read(&mut stamped, LOG, 11);
+                assert_eq!(all, "one\ntwo words\nthree\n\nend", "cut at {first} and {second}");
+            }
         }
+    }
+
+    #[test]
+    fn f67_a_line_with_an_older_stamp_is_a_line_like_others() {
+        let text = "2026-01-02T03:04:06Z later\n2026-01-02T03:04:05Z earlier\n";
+        assert_eq!(read(&mut Stamped::default(), text, 3), "later\nearlier\n");
     }
 
     #[test]

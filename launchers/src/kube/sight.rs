@@ -2,8 +2,24 @@
 
 use super::failure::platform;
 use super::manifest::MAIN;
+use crate::followed::exit_of;
 use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus, Pod, PodStatus};
 use pop_registry::contract::{Blame, Exit, Failure};
+
+/// The reasons of pods that their node, or the cluster, did not want or could not keep.
+const TAKEN_AWAY: [&str; 11] = [
+    "Evicted",
+    "Preempting",
+    "NodeShutdown",
+    "NodeLost",
+    "Shutdown",
+    "Terminated",
+    "OutOfcpu",
+    "OutOfmemory",
+    "OutOfpods",
+    "NodeAffinity",
+    "UnexpectedAdmissionError",
+];
 
 /// Where a pod is.
 #[derive(Debug, Clone, PartialEq)]
@@ -48,11 +64,8 @@ pub(super) fn sight(pod: &Pod) -> Sight {
 /// How a program ended, by what its container and its pod say.
 fn exit(pod: &Pod, status: &PodStatus, ended: &ContainerStateTerminated) -> Result<Exit, Failure> {
     let reason = ended.reason.as_deref().unwrap_or_default();
-    let signal = ended.signal.filter(|signal| *signal > 0).or_else(|| {
-        // as shells, Docker and Kubernetes all have it: 128 and the signal that ended it
-        (129..=159).contains(&ended.exit_code).then(|| ended.exit_code - 128)
-    });
-    let exit = signal.map_or(Exit::Code(ended.exit_code), Exit::Signal);
+    let signal = ended.signal.filter(|signal| *signal > 0);
+    let exit = signal.map_or_else(|| exit_of(ended.exit_code), Exit::Signal);
     if ended.exit_code == 0 {
         return Ok(exit);
     }
@@ -77,8 +90,11 @@ fn exit(pod: &Pod, status: &PodStatus, ended: &ContainerStateTerminated) -> Resu
     if let Some(taken) = taken_away(status) {
         return with_exit(taken);
     }
-    let is_by_force = matches!(exit, Exit::Signal(9 | 15));
-    if is_by_force && pod.metadata.deletion_timestamp.is_some() {
+    if matches!(reason, "ContainerStatusUnknown" | "Unknown") {
+        return with_exit(platform("displaced", "its node lost sight of its container"));
+    }
+    // a program that is told to stop may end as it likes
+    if pod.metadata.deletion_timestamp.is_some() {
         return with_exit(platform("displaced", format!("ended with {exit}: its pod was deleted")));
     }
     Ok(exit)
@@ -98,7 +114,7 @@ fn over(status: &PodStatus) -> Failure {
 fn taken_away(status: &PodStatus) -> Option<Failure> {
     let reason = status.reason.as_deref().unwrap_or_default();
     let words = |text: Option<&String>| text.map(|text| format!(": {}", text.trim())).unwrap_or_default();
-    if matches!(reason, "Evicted" | "Preempting" | "NodeShutdown" | "NodeLost" | "Shutdown" | "Terminated") {
+    if TAKEN_AWAY.contains(&reason) {
         let message = words(status.message.as_ref());
         return Some(platform("displaced", format!("its pod was taken away ({reason}{message})")));
     }

@@ -11,10 +11,14 @@ use kube::runtime::watcher::{self, Event, watcher};
 use pop_registry::contract::{Exit, Failure};
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
 
 /// How long one request of the watch lives, in seconds: a connection that died in silence is noticed then.
 const REQUEST_SECONDS: u32 = 120;
+
+/// How long the watch may be forbidden before that is believed: a server that has just begun may not know better.
+const TROUBLE: Duration = Duration::from_secs(45);
 
 /// What was last seen of a pod.
 #[derive(Debug, Clone, Default)]
@@ -50,11 +54,6 @@ impl Pods {
         }
     }
 
-    /// Whether somebody follows the pod.
-    pub(super) fn is_followed(&self, name: &str) -> bool {
-        self.followed().contains_key(name)
-    }
-
     fn followed(&self) -> MutexGuard<'_, HashMap<String, watch::Sender<Seen>>> {
         self.followed.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -69,7 +68,11 @@ impl Pods {
         let mut events = watcher(api, config).default_backoff().boxed();
         // what a new list does not have any more was deleted while nobody looked
         let mut listed = HashSet::new();
+        let mut trouble_since = None;
         while let Some(event) = events.next().await {
+            if event.is_ok() {
+                trouble_since = None;
+            }
             match event {
                 Ok(Event::Apply(pod)) => self.see(pod, false).await,
                 Ok(Event::Delete(pod)) => self.see(pod, true).await,
@@ -79,7 +82,12 @@ impl Pods {
                     self.see(pod, false).await;
                 }
                 Ok(Event::InitDone) => self.see_gone(&listed),
-                Err(error) => self.see_trouble(&error),
+                Err(error) => {
+                    let since = *trouble_since.get_or_insert_with(Instant::now);
+                    if since.elapsed() >= TROUBLE {
+                        self.see_trouble(&error);
+                    }
+                }
             }
         }
     }

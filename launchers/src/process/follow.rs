@@ -68,6 +68,7 @@ impl Follow {
     ) -> Ended {
         // far larger than the rest of this future, which is moved when its task is made
         let mut output = Box::new(Output::new(id, order, events, &mask));
+        output.begin();
         let exit = match self.watch(&mut output, at_length).await {
             Ok(Ok(super::Exit::Code(code))) => Ok(Exit::Code(code)),
             Ok(Ok(super::Exit::Signal { number, .. })) => Ok(Exit::Signal(number)),
