@@ -20,6 +20,8 @@ use tokio::time::{Instant, sleep_until};
 const DRAIN: Duration = Duration::from_secs(15);
 /// How long the rest of a log may take whose pod exists no more.
 const GONE: Duration = Duration::from_secs(2);
+/// How long a pod may take to go that was stopped before it was seen to run.
+const STOPPED: Duration = Duration::from_secs(15);
 /// How long a pod that was killed may take to end.
 const KILLED: Duration = Duration::from_mins(1);
 /// How much longer than its grace a pod that somebody deleted may take to go: then its node is lost.
@@ -48,6 +50,8 @@ struct State {
     waiting: Option<Waiting>,
     is_running: bool,
     log: Option<Pieces>,
+    /// Why it never ran, if it was stopped before it was seen to.
+    stopped: Option<Failure>,
     /// How long the next wait is before a log that broke off is asked for again.
     log_wait: Duration,
     /// When a log is asked for again that ended although its program has not.
@@ -70,6 +74,7 @@ impl Follow<'_> {
             waiting: None,
             is_running: false,
             log: None,
+            stopped: None,
             log_wait: LOG_WAIT,
             log_again_at: None,
             stamped: Stamped::default(),
@@ -90,11 +95,14 @@ impl Follow<'_> {
                     let asked = *asked.borrow_and_update();
                     self.stop(&state, asked);
                     if !state.is_running && state.end.is_none() {
+                        // perhaps it has begun and that was not seen yet: its end will be
                         let waiting = self.waiting(&mut state).await;
-                        return Err(waiting.map_or_else(
+                        state.stopped = Some(waiting.map_or_else(
                             || platform("cancelled", "was stopped before its program had started"),
                             |waiting| platform(waiting.code, waiting.message),
                         ));
+                        state.until = Some(Instant::now() + STOPPED);
+                        continue;
                     }
                     if asked == Asked::Kill && state.end.is_none() {
                         state.until = Some(Instant::now() + KILLED);
@@ -187,10 +195,11 @@ impl Follow<'_> {
                 return Ok(());
             }
             Sight::Waiting(_) | Sight::Running => {
-                state.end = Some(Err(match asked {
+                let stopped = state.stopped.take();
+                state.end = Some(Err(stopped.unwrap_or_else(|| match asked {
                     Asked::Nothing => platform("displaced", "its pod was deleted by somebody else"),
                     _ => platform("cancelled", "its pod was deleted"),
-                }));
+                })));
                 state.until = Some(Instant::now() + state.log.as_ref().map_or(Duration::ZERO, |_| GONE));
                 return Ok(());
             }
@@ -208,7 +217,7 @@ impl Follow<'_> {
         if !state.is_running {
             state.is_running = true;
             output.begin();
-            state.until = None;
+            state.until = state.stopped.take().map(|_| Instant::now() + KILLED);
             output.say(LaunchEvent::Running).await;
             self.read_on(state, Duration::ZERO);
         }
@@ -243,6 +252,9 @@ impl Follow<'_> {
 
     /// Why the pod is not followed any longer.
     async fn given_up(&self, state: &mut State, asked: Asked) -> Failure {
+        if let Some(stopped) = state.stopped.take() {
+            return stopped;
+        }
         if state.is_running && asked == Asked::Nothing {
             return platform("displaced", "its pod was deleted and does not go: its node is lost");
         }
