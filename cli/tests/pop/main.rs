@@ -9,6 +9,7 @@ mod described;
 mod disk;
 mod docker;
 mod elsewhere;
+mod engine;
 mod faults;
 mod handlers;
 mod help;

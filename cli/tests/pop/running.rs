@@ -144,6 +144,11 @@ impl Running {
         ended
     }
 
+    /// Waits for its end, whatever it says.
+    pub(crate) fn ended(mut self) {
+        self.child.wait().unwrap();
+    }
+
     /// Ends it as a crash does, and takes nothing more from it.
     pub(crate) fn crash(mut self) {
         self.child.kill().unwrap();

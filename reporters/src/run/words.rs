@@ -73,9 +73,7 @@ pub(crate) fn event_words(plan: &Plan, recorded: &Recorded, remembered: &mut Rem
             let RunEvent::AttemptEnded { ending: Ending::Succeeded { .. }, .. } = &recorded.event else {
                 return None;
             };
-            let took =
-                remembered.started.remove(op).map(|(since, _)| how_long(at.0 - since.0)).unwrap_or_default();
-            format!("succeeded {} in {took}", name(op))
+            format!("succeeded {}{}", name(op), took(remembered, *op, at, "in"))
         }
         RunEvent::LateEnding { op, attempt, exit } => {
             format!(
@@ -94,16 +92,16 @@ pub(crate) fn event_words(plan: &Plan, recorded: &Recorded, remembered: &mut Rem
         }
         RunEvent::OperationSettled { op, outcome, ignored } => {
             let why = remembered.endings.remove(op);
-            let took =
-                remembered.started.remove(op).map(|(since, _)| how_long(at.0 - since.0)).unwrap_or_default();
+            let word = if *outcome == Outcome::Succeeded { "in" } else { "after" };
+            let took = took(remembered, *op, at, word);
             let why = why.map(|why| format!(": {why}")).unwrap_or_default();
             match (outcome, ignored) {
                 (_, Some(code)) => {
-                    format!("succeeded {} in {took} (its failure `{code}` is ignored){why}", name(op))
+                    format!("succeeded {}{took} (its failure `{code}` is ignored){why}", name(op))
                 }
-                (Outcome::Succeeded, None) => format!("succeeded {} in {took}", name(op)),
-                (Outcome::Skipped, None) => format!("skipped   {} after {took}{why}", name(op)),
-                (Outcome::Failed, None) => format!("failed    {} after {took}{why}", name(op)),
+                (Outcome::Succeeded, None) => format!("succeeded {}{took}", name(op)),
+                (Outcome::Skipped, None) => format!("skipped   {}{took}{why}", name(op)),
+                (Outcome::Failed, None) => format!("failed    {}{took}{why}", name(op)),
                 (Outcome::Cancelled, None) => format!("cancelled {}{why}", name(op)),
             }
         }
@@ -112,6 +110,12 @@ pub(crate) fn event_words(plan: &Plan, recorded: &Recorded, remembered: &mut Rem
             return None;
         }
     })
+}
+
+/// How long an operation took; nothing if it was started by an executor before this one, and taken over.
+fn took(remembered: &mut Remembered, op: OpIx, at: RunTime, word: &str) -> String {
+    let since = remembered.started.remove(&op);
+    since.map(|(since, _)| format!(" {word} {}", how_long(at.0 - since.0))).unwrap_or_default()
 }
 
 /// Why an attempt is stopped, in words.

@@ -1,0 +1,145 @@
+//! A Docker Engine of a test's own, beside the machine's, that is killed and stopped while agendas run on it.
+
+use crate::bench::{Bench, Call};
+use crate::docker::{self, IMAGE};
+use crate::running::Running;
+use rustix::process::Signal;
+use serde_json::json;
+use std::process::{Command, Stdio};
+use tempfile::TempDir;
+
+/// An Engine in a folder, without a network.
+struct Engine {
+    folder: TempDir,
+    options: &'static [&'static str],
+    daemon: Option<Running>,
+}
+
+impl Engine {
+    /// One that answers and has the image.
+    fn new(options: &'static [&'static str]) -> Self {
+        assert!(rustix::process::getuid().is_root(), "only root starts an Engine");
+        docker::engine();
+        let mut engine = Self { folder: tempfile::tempdir().unwrap(), options, daemon: None };
+        engine.start();
+        let mut saved = Command::new("docker").args(["save", IMAGE]).stdout(Stdio::piped()).spawn().unwrap();
+        let mut load = Command::new("docker");
+        load.args(["--host", &engine.address(), "load", "--quiet"]).stdin(saved.stdout.take().unwrap());
+        assert!(load.stdout(Stdio::null()).status().unwrap().success() && saved.wait().unwrap().success());
+        engine
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.folder.path().join(name).to_str().unwrap().to_owned()
+    }
+
+    fn address(&self) -> String {
+        format!("unix://{}", self.path("socket"))
+    }
+
+    /// Starts it, and waits until it answers.
+    fn start(&mut self) {
+        // in a network of its own: without a bridge it would take away that of the Engine that others use
+        let mut daemon = Command::new("unshare");
+        daemon
+            .args(["--net", "dockerd", "--host", &self.address(), "--bridge=none", "--iptables=false"])
+            .args(self.options);
+        for (option, name) in [("--data-root", "data"), ("--exec-root", "exec"), ("--pidfile", "pid")] {
+            daemon.args([option, &self.path(name)]);
+        }
+        let child = daemon.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut daemon = Running::of(child, self.folder.path().to_owned());
+        daemon.says("API listen on");
+        self.daemon = Some(daemon);
+    }
+
+    /// Kills it as a crash does.
+    fn crash(&mut self) {
+        self.daemon.take().unwrap().crash();
+        // the kernel ends its containerd with it; until somebody reaps that, the next Engine takes it for alive
+        std::fs::remove_file(self.path("exec/containerd/containerd.pid")).unwrap();
+    }
+
+    fn signal(&self, signal: Signal) {
+        self.daemon.as_ref().unwrap().signal(signal);
+    }
+
+    /// A call of `pop` that runs on it.
+    fn call<'b>(&self, bench: &'b Bench, arguments: &str) -> Call<'b> {
+        bench.call(arguments).variable("DOCKER_HOST", &self.address())
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        // what it keeps mounted goes with it only when it ends by itself
+        if let Some(daemon) = self.daemon.take() {
+            daemon.signal(Signal::CONT);
+            daemon.signal(Signal::TERM);
+            daemon.ended();
+        }
+        let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+        let folder = self.path("");
+        for mount in mounts.lines().filter_map(|line| line.split(' ').nth(1)) {
+            if mount.starts_with(&folder) {
+                Command::new("umount").args(["--lazy", mount]).status().ok();
+            }
+        }
+    }
+}
+
+fn agenda(line: &str, params: &serde_json::Value) -> Bench {
+    let bench = Bench::new();
+    let payload = json!({"command": ["sh", "-c", line], "image": IMAGE});
+    let operation = json!({"name": "a", "type": "exec", "params": params, "payload": payload});
+    bench.write("a.json", json!({"operations": [operation]}).to_string());
+    bench
+}
+
+#[test]
+fn f50_an_engine_that_crashes_takes_its_containers_along_and_they_run_again() {
+    let mut engine = Engine::new(&[]);
+    let bench = agenda("echo ran >> ran; test $(wc -l < ran) -gt 1 || exec sleep 1000", &json!({}));
+    let running = engine.call(&bench, "run a.json --on docker").spawn();
+    bench.wait_for("ran", 1);
+    engine.crash();
+    engine.start();
+    let ended = running.ends(0);
+    assert!(ended.stderr.contains("displaced a: "), "{}", ended.stderr);
+    assert_eq!((bench.read("ran").as_str(), &bench.operation("a")["attempts"]), ("ran\nran\n", &json!(2)));
+}
+
+#[test]
+fn f50_containers_that_outlive_their_engine_are_followed_on() {
+    let mut engine = Engine::new(&["--live-restore"]);
+    let bench = agenda(
+        "echo ran >> ran; echo before; while ! test -e go; do sleep 0.05; done; echo after",
+        &json!({}),
+    );
+    let running = engine.call(&bench, "run a.json --on docker").spawn();
+    bench.wait_for("ran", 1);
+    engine.crash();
+    engine.start();
+    bench.write("go", "");
+    let ended = running.ends(0);
+    assert_eq!((bench.read("ran").as_str(), &bench.operation("a")["attempts"]), ("ran\n", &json!(1)));
+    assert!(!ended.stderr.contains("displaced"), "{}", ended.stderr);
+    let log = docker::log(&bench, "a");
+    assert!(log.contains("after"), "{log}");
+}
+
+#[test]
+fn f51_an_engine_that_stands_still_freezes_neither_times_nor_keys() {
+    let engine = Engine::new(&[]);
+    let bench = agenda("echo ran >> ran; exec sleep 1000", &json!({"timeoutMs": 1500}));
+    let mut running = engine.call(&bench, "run a.json --on docker").spawn();
+    bench.wait_for("ran", 1);
+    engine.signal(Signal::STOP);
+    running.says("stop      a: it ran longer than its timeoutMs");
+    running.signal(Signal::INT);
+    running.says("ending: interrupted");
+    running.signal(Signal::INT);
+    running.says("ending: running operations are killed");
+    running.signal(Signal::INT);
+    running.ends(130);
+}
