@@ -133,6 +133,7 @@ fn f50_containers_that_outlive_their_engine_are_followed_on() {
 }
 
 #[test]
+#[ignore = "somebody else who lets stopped processes go on, as a debugger or a scheduler does, breaks it"]
 fn f51_an_engine_that_stands_still_freezes_neither_times_nor_keys() {
     let engine = Engine::new(&[]);
     let bench = agenda("echo ran >> ran; exec sleep 1000", &json!({"timeoutMs": 5000}));
