@@ -207,6 +207,13 @@ impl Shared {
                 // started meanwhile
                 Err(error) if answer(&error).is_some_and(|(status, _)| status == 304) => return Ok(follow),
                 Err(error) if is_away(&error) && tries.next(Duration::ZERO).await => {}
+                // an Engine that died while it started the container cannot start it any more
+                Err(error)
+                    if answer(&error).is_some_and(|(_, message)| message.contains("already in use")) =>
+                {
+                    let message = "the Docker Engine went away while it started the container";
+                    return Err(platform("displaced", message));
+                }
                 Err(error) => return Err(not_started(&error)),
             }
         }

@@ -135,12 +135,12 @@ fn the_end_is_collected_once() {
 #[test]
 fn processor_time_and_memory_are_counted() {
     let busy = "i=0; while [ $i -lt 30000 ]; do i=$((i + 1)); done";
-    let large = "head -c 100000000 /dev/zero | tail -c 99999999 | wc -c";
+    let large = "head -c 400000000 /dev/zero | tail -c 399999999 | wc -c";
     let (child, _output) = shell(&format!("{busy}; {large}")).start().unwrap();
     let usage = child.wait().unwrap().usage;
     assert!(usage.user > Duration::ZERO && usage.user + usage.system < Duration::from_mins(1), "{usage:?}");
     // `tail` keeps what it is to show
-    assert!(usage.peak_memory_kib().unwrap() > 90_000, "{usage:?}");
+    assert!(usage.peak_memory_kib().unwrap() > 390_000, "{usage:?}");
     let (child, _output) = program(["/bin/true"]).start().unwrap();
     assert_eq!(child.wait().unwrap().usage.peak_memory_kib(), None);
 }
