@@ -3,7 +3,6 @@
 use crate::cluster::Webhook;
 use crate::failure::Failure;
 use crate::kind::{Kind, NAMESPACES, PODS, SERVICE_ACCOUNTS};
-use crate::object::random_ending;
 use crate::quantity;
 use crate::store::{Store, name_of};
 use crate::validate::as_text;
@@ -264,4 +263,11 @@ fn security_breaches(spec: &Value, is_restricted: bool) -> Vec<String> {
         breaches.push(format!("hostPath volumes ({noun} {})", names.join(", ")));
     }
     breaches
+}
+
+/// Five signs, as `generateName` ends.
+pub(crate) fn random_ending() -> String {
+    const SIGNS: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
+    let bytes = uuid::Uuid::new_v4().into_bytes();
+    bytes.iter().take(5).map(|byte| char::from(SIGNS[usize::from(*byte) % SIGNS.len()])).collect()
 }

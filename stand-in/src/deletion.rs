@@ -2,11 +2,30 @@
 
 use crate::cluster::seconds_from_now;
 use crate::kind::{Kind, NAMESPACES, PODS};
-use crate::object::DeleteOptions;
 use crate::store::{Store, name_of};
+use serde::Deserialize;
 use serde_json::Value;
 use std::collections::HashSet;
 use std::sync::Arc;
+
+/// How something is to be deleted.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct DeleteOptions {
+    pub(crate) grace_period_seconds: Option<i64>,
+    pub(crate) propagation_policy: Option<String>,
+    pub(crate) preconditions: Option<Preconditions>,
+    #[serde(rename = "dryRun")]
+    pub(crate) dry_run: Option<Vec<String>>,
+}
+
+/// What must be true of an object that is deleted.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct Preconditions {
+    pub(crate) uid: Option<String>,
+    pub(crate) resource_version: Option<String>,
+}
 
 const FOREGROUND: &str = "foregroundDeletion";
 

@@ -1,10 +1,10 @@
 //! What happens to pods from outside: eviction, preemption, a lost node, a token that is renewed.
 
 use crate::cluster::{Cluster, Webhook, now};
+use crate::deletion::DeleteOptions;
 use crate::failure::Failure;
 use crate::kind::{NODES, PODS};
 use crate::kubelet::Input;
-use crate::object::DeleteOptions;
 use serde_json::{Value, json};
 
 impl Cluster {

@@ -1,39 +1,20 @@
 //! What is done with objects of any kind: create, update, patch, delete, and collecting what lost its owner.
 
 use crate::admission;
+use crate::admission::random_ending;
 use crate::cluster::{Cluster, now};
-use crate::deletion::{collect, delete, is_free};
+use crate::deletion::{DeleteOptions, Preconditions, collect, delete, is_free};
 use crate::failure::Failure;
 use crate::kind::{Kind, NAMESPACES, PODS, SERVICE_ACCOUNTS};
 use crate::patch::PatchKind;
 use crate::store::{Store, name_of};
 use crate::validate;
 use base64::Engine as _;
-use serde::Deserialize;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
 /// What storage takes of one object.
 const OBJECT_LIMIT: usize = 3 * 512 * 1024;
-
-/// How something is to be deleted.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub(crate) struct DeleteOptions {
-    pub(crate) grace_period_seconds: Option<i64>,
-    pub(crate) propagation_policy: Option<String>,
-    pub(crate) preconditions: Option<Preconditions>,
-    #[serde(rename = "dryRun")]
-    pub(crate) dry_run: Option<Vec<String>>,
-}
-
-/// What must be true of an object that is deleted.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub(crate) struct Preconditions {
-    pub(crate) uid: Option<String>,
-    pub(crate) resource_version: Option<String>,
-}
 
 impl Cluster {
     /// Stores a new object.
@@ -272,13 +253,6 @@ fn begin(kind: &Kind, namespace: &str, object: &mut Value) -> Result<(), Failure
         }
     }
     Ok(())
-}
-
-/// Five signs, as `generateName` ends.
-pub(crate) fn random_ending() -> String {
-    const SIGNS: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
-    let bytes = uuid::Uuid::new_v4().into_bytes();
-    bytes.iter().take(5).map(|byte| char::from(SIGNS[usize::from(*byte) % SIGNS.len()])).collect()
 }
 
 fn check_namespace(store: &Store, kind: &Kind, namespace: &str, name: &str) -> Result<(), Failure> {

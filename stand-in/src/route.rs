@@ -2,10 +2,10 @@
 
 use crate::body::{Body, answer, spoil, whole};
 use crate::cluster::{Cluster, User};
+use crate::deletion::DeleteOptions;
 use crate::failure::Failure;
 use crate::fault::FaultAction;
 use crate::kind::{Kind, PODS, SERVICE_ACCOUNTS};
-use crate::object::DeleteOptions;
 use crate::patch::PatchKind;
 use crate::rbac::{Wish, is_allowed};
 use crate::request::Request as Seen;

@@ -1,11 +1,11 @@
 //! A stand-in from outside: its settings, its start and end, and what tests do with it.
 
 use crate::cluster::{Cluster, Webhook};
+use crate::deletion::DeleteOptions;
 use crate::failure::Failure;
 use crate::fault::FaultRule;
 use crate::kind::{Kind, PODS};
 use crate::kubelet::{self, Engine};
-use crate::object::DeleteOptions;
 use crate::request::Request;
 use crate::server;
 use crate::tls::{Identity, TlsError};

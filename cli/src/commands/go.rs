@@ -4,8 +4,8 @@ use super::elsewhere;
 use crate::args::{GoArgs, Output, SyncArg};
 use crate::error::{CommandError, Kind};
 use crate::ui;
-use pop_agenda::{CancelReason, History, Plan, Recorded, RunOptions, Serves, Sink};
-use pop_executor::{FileJournal, Given, Ports, RunIdentity, Sync, cluster, run};
+use pop_agenda::{Adopted, CancelReason, History, Plan, Recorded, RunOptions, Serves, Sink};
+use pop_executor::{FileJournal, Given, Ports, RunIdentity, Sync, adopt, cluster, run};
 use pop_field_retriever::{LaunchDataWrapper, LaunchType};
 use pop_launchers::process::{EXECUTOR_VARIABLE, MemoryKills};
 use pop_launchers::{Secrets, Setting, choose};
@@ -14,7 +14,7 @@ use pop_registry::contract::Millis;
 use pop_reporters::run::{Apart, Bars, JsonEvents, Lines, Spool, summary};
 use std::collections::HashSet;
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -39,6 +39,26 @@ pub(crate) fn options(args: &GoArgs, on: LaunchType) -> RunOptions {
         time_limit_ms: args.time_limit.map(|seconds| seconds.saturating_mul(1_000)),
         has_pending_phase: on != LaunchType::Local,
     }
+}
+
+/// What the launch data say that an earlier run had reached; a progress that cannot be read is as good as none.
+pub(crate) fn adopted(plan: &Plan, launch: &dyn LaunchDataWrapper) -> Result<Vec<Adopted>, CommandError> {
+    let Some(found) = launch.last_progress()? else { return Ok(Vec::new()) };
+    match serde_json::from_str(&found.value) {
+        Ok(progress) => Ok(adopt(plan, progress)),
+        Err(error) => {
+            ui::say(&format!(
+                "warning: the last progress ({}) cannot be read and is ignored: {error}",
+                found.origin
+            ));
+            Ok(Vec::new())
+        }
+    }
+}
+
+/// Logs are named from whatever folder a program is started in.
+pub(crate) fn absolute(path: &Path) -> Result<PathBuf, CommandError> {
+    std::path::absolute(path).map_err(|error| CommandError::new(Kind::Internal, error.to_string()))
 }
 
 /// The secrets of all operations.

@@ -1,7 +1,6 @@
 //! `pop resume`: the journal folded into the state it tells, and the driver started from there.
 
-use super::go::{Book, go, now, options, reach};
-use super::run::{absolute, adopted};
+use super::go::{Book, absolute, adopted, go, now, options, reach};
 use crate::args::{GoArgs, LaunchArgs, ResumeArgs};
 use crate::error::CommandError;
 use crate::inputs::{launch_data, thaw};

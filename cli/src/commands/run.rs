@@ -1,16 +1,15 @@
 //! `pop run`: inputs frozen, folder made, driver started.
 
-use super::go::{Book, go, options, reach};
+use super::go::{Book, absolute, adopted, go, options, reach};
 use super::resume::{Why, go_on};
 use crate::args::RunArgs;
 use crate::error::{CommandError, Kind};
 use crate::inputs::{Faults, Texts, freeze, launch_data, plan, texts};
-use crate::ui;
-use pop_agenda::{Adopted, History, Plan, Scheduler};
-use pop_executor::{FileJournal, FolderError, Given, Inputs, Lock, RunFolder, RunIdentity, adopt};
+use pop_agenda::{History, Scheduler};
+use pop_executor::{FileJournal, FolderError, Given, Inputs, Lock, RunFolder, RunIdentity};
 use pop_field_retriever::{LaunchDataWrapper, LaunchType};
 use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 pub(crate) fn run(args: &RunArgs) -> Result<u8, CommandError> {
@@ -70,26 +69,6 @@ fn begun_with(
     let error = CommandError::new(Kind::Journal, format!("run `{run}` was begun with {differs}"));
     Err(error
         .hint(format!("give another `--run-id`, or go on with what it was begun with: `pop resume {run}`")))
-}
-
-/// What the launch data say that an earlier run had reached; a progress that cannot be read is as good as none.
-pub(crate) fn adopted(plan: &Plan, launch: &dyn LaunchDataWrapper) -> Result<Vec<Adopted>, CommandError> {
-    let Some(found) = launch.last_progress()? else { return Ok(Vec::new()) };
-    match serde_json::from_str(&found.value) {
-        Ok(progress) => Ok(adopt(plan, progress)),
-        Err(error) => {
-            ui::say(&format!(
-                "warning: the last progress ({}) cannot be read and is ignored: {error}",
-                found.origin
-            ));
-            Ok(Vec::new())
-        }
-    }
-}
-
-/// Logs are named from whatever folder a program is started in.
-pub(crate) fn absolute(path: &Path) -> Result<PathBuf, CommandError> {
-    std::path::absolute(path).map_err(|error| CommandError::new(Kind::Internal, error.to_string()))
 }
 
 /// Makes the folder of a new run; runs that begin at the same instant get out of each other's way.

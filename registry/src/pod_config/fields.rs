@@ -1,10 +1,10 @@
 //! The fields of a podConfig by name, and how layers replace one another field by field.
 
+use super::read::Merged;
 use super::{PodConfig, read};
 use crate::{Layer, Sourced};
 use pop_document::{Fault, Fields, Pointer};
 use serde_json::{Map, Value, json};
-use std::collections::BTreeMap;
 
 /// The fields that are in force (docs/formats/registry.md).
 const LIVE: [&str; 25] = [
@@ -44,9 +44,6 @@ const DEAD: [&str; 7] = [
     "nonRetryableExceptions",
     "logback",
 ];
-
-/// The merged fields of a podConfig, each with the layer that gave it.
-pub(crate) type Merged = BTreeMap<String, Sourced>;
 
 /// The names of all fields of a podConfig.
 pub fn field_names() -> impl Iterator<Item = &'static str> {

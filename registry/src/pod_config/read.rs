@@ -1,14 +1,18 @@
 //! Reading the fields of a podConfig into types; what is wrong in them is found with its place.
 
-use super::fields::Merged;
 use super::grammar::{
     ABSOLUTE, HOST, KEY, LABEL_KEY, LABEL_VALUE, NAME, PREFIX, RELATIVE, Rule, SHORT_NAME, SOMETHING,
     URL_PATH, VARIABLE,
 };
 use super::{AliveCheck, ConfigMapSetting, HostPath, Nfs, PodConfig, Taints, quantity};
+use crate::Sourced;
 use pop_document::{Fault, Fields, Pointer};
 use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 use std::time::Duration;
+
+/// The merged fields of a podConfig, each with the layer that gave it.
+pub(crate) type Merged = BTreeMap<String, Sourced>;
 
 /// Reads the fields of one map; what is not in it has no value, and what is wrong in it neither.
 pub(super) fn pod_config(fields: &mut Fields<'_, '_>) -> PodConfig {
