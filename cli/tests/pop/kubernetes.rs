@@ -163,6 +163,15 @@ fn k2_an_operation_costs_one_create_one_log_one_delete_and_its_share_of_one_watc
 }
 
 #[test]
+fn k3_a_pod_has_the_folder_of_the_run_where_the_registry_wants_it() {
+    let cluster = Cluster::new(Backend::Docker);
+    let bench = agenda(&json!([shell("a", "pwd; echo x > made")]));
+    bench.write("registry.json", json!({"basePodConfig": {"workspaceMountPath": "/workspace"}}).to_string());
+    cluster.call(&bench, "run a.json --on kubernetes").ends(0);
+    assert_eq!((docker::log(&bench, "a").as_str(), bench.read("made").as_str()), ("/workspace\n", "x\n"));
+}
+
+#[test]
 fn f1_f75_killed_with_five_pods_they_are_taken_over_and_none_is_started_twice() {
     let cluster = Cluster::of_processes();
     let names: Vec<String> = (0..5).map(|n| format!("c{n}")).collect();

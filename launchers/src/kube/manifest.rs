@@ -6,7 +6,7 @@ use crate::port::{LaunchId, LaunchOrder, Program, label};
 use crate::setting::Setting;
 use k8s_openapi::api::core::v1::{
     Affinity, Container, EnvVar, EnvVarSource, HTTPGetAction, NodeAffinity, NodeSelectorRequirement,
-    NodeSelectorTerm, ObjectFieldSelector, Pod, PodSpec, PreferredSchedulingTerm, Probe,
+    NodeSelectorTerm, ObjectFieldSelector, Pod, PodSecurityContext, PodSpec, PreferredSchedulingTerm, Probe,
     ResourceRequirements, SecretKeySelector, SecurityContext, Toleration,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
@@ -15,6 +15,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use pop_registry::contract::{Blame, Failure};
 use pop_registry::{AliveCheck, PodConfig, Taints};
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 /// The container whose end is that of its pod; what others a cluster puts beside it do not count.
@@ -73,13 +74,13 @@ pub(super) fn pod(
         image_pull_policy: Some(if config.pull_always { "Always" } else { "IfNotPresent" }.to_owned()),
         command: (!program.argv.is_empty()).then(|| program.argv.iter().map(|text| literal(text)).collect()),
         args: (!config.arguments.is_empty()).then(|| config.arguments.clone()),
-        working_dir: program.working_directory.as_ref().map(|path| path.to_string_lossy().into_owned()),
+        working_dir: working_dir(program, config),
         env: Some(environment(program, config, setting, &name)),
         resources: Some(resources(program, config)),
         security_context: config
             .privileged
             .then(|| SecurityContext { privileged: Some(true), ..SecurityContext::default() }),
-        volume_mounts: Some(mounts(config)).filter(|mounts| !mounts.is_empty()),
+        volume_mounts: Some(mounts(config, &setting.folder)).filter(|mounts| !mounts.is_empty()),
         liveness_probe: config.alive_check.as_ref().and_then(probe),
         ..Container::default()
     };
@@ -96,7 +97,7 @@ pub(super) fn pod(
             containers: vec![container],
             restart_policy: Some("Never".to_owned()),
             service_account_name: config.service_account.clone(),
-            volumes: Some(volumes(config)).filter(|volumes| !volumes.is_empty()),
+            volumes: Some(volumes(config, &setting.folder)).filter(|volumes| !volumes.is_empty()),
             node_selector: zone.map(|zone| BTreeMap::from([(zone.clone(), "true".to_owned())])),
             affinity: config.taints.as_ref().map(prefers),
             tolerations: config.taints.as_ref().map(|taints| vec![tolerates(taints)]),
@@ -104,11 +105,29 @@ pub(super) fn pod(
                 limit.as_secs().cast_signed().saturating_add(GRACE_SECONDS + BEYOND_LIMIT_SECONDS)
             }),
             termination_grace_period_seconds: Some(GRACE_SECONDS),
+            // files on the nodes belong to the caller, as they do in its own folder
+            security_context: config.workspace_mount_path.as_ref().filter(|_| !config.privileged).map(|_| {
+                PodSecurityContext {
+                    run_as_user: Some(rustix::process::getuid().as_raw().into()),
+                    run_as_group: Some(rustix::process::getgid().as_raw().into()),
+                    ..PodSecurityContext::default()
+                }
+            }),
             enable_service_links: Some(false),
             ..PodSpec::default()
         }),
         status: None,
     })
+}
+
+/// Where the program starts: in the folder of the run if that is mounted, else where its image says.
+fn working_dir(program: &Program, config: &PodConfig) -> Option<String> {
+    let folder = match (&config.workspace_mount_path, &program.working_directory) {
+        (Some(workspace), Some(own)) => Path::new(workspace).join(own),
+        (Some(workspace), None) => Path::new(workspace).to_owned(),
+        (None, own) => own.clone()?,
+    };
+    Some(folder.to_string_lossy().into_owned())
 }
 
 /// Labels hold what is searched for, in the letters that labels have; the full words stand in annotations.

@@ -5,24 +5,32 @@ use k8s_openapi::api::core::v1::{
     VolumeMount,
 };
 use pop_registry::{ConfigMapSetting, PodConfig};
+use std::path::Path;
 
+/// What the volume of the folder of the run is called.
+const WORKSPACE: &str = "workspace";
 /// Where an empty folder is put for dumps.
 const DUMPS: &str = "/app/dumps";
 /// What that volume is called.
 const DUMPS_NAME: &str = "log";
 
-/// The volumes that a configuration asks for.
-pub(super) fn volumes(config: &PodConfig) -> Vec<Volume> {
-    all(config).into_iter().map(|(volume, _)| volume).collect()
+/// The volumes that a configuration asks for; `folder` is that of the run.
+pub(super) fn volumes(config: &PodConfig, folder: &Path) -> Vec<Volume> {
+    all(config, folder).into_iter().map(|(volume, _)| volume).collect()
 }
 
 /// Where they are mounted.
-pub(super) fn mounts(config: &PodConfig) -> Vec<VolumeMount> {
-    all(config).into_iter().flat_map(|(_, mounts)| mounts).collect()
+pub(super) fn mounts(config: &PodConfig, folder: &Path) -> Vec<VolumeMount> {
+    all(config, folder).into_iter().flat_map(|(_, mounts)| mounts).collect()
 }
 
-fn all(config: &PodConfig) -> Vec<(Volume, Vec<VolumeMount>)> {
+fn all(config: &PodConfig, folder: &Path) -> Vec<(Volume, Vec<VolumeMount>)> {
     let mut all = Vec::new();
+    if let Some(path) = &config.workspace_mount_path {
+        let host_path = HostPathVolumeSource { path: folder.to_string_lossy().into_owned(), type_: None };
+        let volume = Volume { name: WORKSPACE.to_owned(), host_path: Some(host_path), ..Volume::default() };
+        all.push((volume, vec![mount(WORKSPACE, path, false)]));
+    }
     // one that names no config map has nothing to mount
     for setting in config.config_maps.iter().filter(|setting| setting.config_map_name.is_some()) {
         let volume = Volume {
