@@ -239,3 +239,96 @@ async fn owner(pods: &Api<Pod>, name: &str, setting: &Setting) -> Option<OwnerRe
         ..OwnerReference::default()
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::{Method, Request, Response};
+    use kube::client::Body;
+    use serde_json::{Value, json};
+    use tower_test::mock;
+
+    /// What is asked, and what is answered.
+    type Scene = (Method, u16, Value);
+
+    /// A cluster that plays a scenario, and the end of it.
+    fn played(scenes: Vec<Scene>) -> (Server, tokio::task::JoinHandle<()>) {
+        let (service, mut handle) = mock::pair::<Request<Body>, Response<Body>>();
+        let client = Client::new(service, "pop");
+        let server = Server {
+            pods: Api::namespaced(client.clone(), "pop"),
+            secrets: Api::namespaced(client.clone(), "pop"),
+            events: Api::namespaced(client, "pop"),
+            owner: None,
+        };
+        let play = tokio::spawn(async move {
+            for (method, status, body) in scenes {
+                let (request, answer) = handle.next_request().await.unwrap();
+                assert_eq!(*request.method(), method);
+                let body = Body::from(body.to_string().into_bytes());
+                answer.send_response(Response::builder().status(status).body(body).unwrap());
+            }
+        });
+        (server, play)
+    }
+
+    fn refusal(code: u16, reason: &str, message: &str, seconds: u32) -> Value {
+        json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "reason": reason,
+            "message": message, "details": {"retryAfterSeconds": seconds}})
+    }
+
+    fn pod(launch: &str) -> Value {
+        json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "annotations": {"pop.launch": launch}}})
+    }
+
+    async fn create(scenes: Vec<Scene>, patience: Duration) -> Result<Pod, Failure> {
+        let (server, play) = played(scenes);
+        let wanted = serde_json::from_value(pod("run-a-1")).unwrap();
+        let mut tries = Tries::for_as_long_as(Some(patience));
+        let created = server.create(&wanted, &mut tries, &Mutex::default()).await;
+        // everything that was to be asked was asked
+        play.await.unwrap();
+        created
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn f59_f61_a_busy_server_is_asked_again_and_a_pod_that_is_there_already_is_taken_over() {
+        let begun = tokio::time::Instant::now();
+        let scenes = vec![
+            (Method::POST, 429, refusal(429, "TooManyRequests", "too many requests", 7)),
+            (Method::POST, 500, refusal(500, "InternalError", "etcd is gone", 0)),
+            (Method::POST, 409, refusal(409, "AlreadyExists", "pods \"p\" already exists", 0)),
+            (Method::GET, 200, pod("run-a-1")),
+        ];
+        let created = create(scenes, Duration::from_mins(1)).await.unwrap();
+        assert_eq!(created.metadata.name.as_deref(), Some("p"));
+        assert!(begun.elapsed() >= Duration::from_secs(7), "Retry-After is kept");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn f53_f61_a_pod_of_somebody_else_is_not_taken_over() {
+        let scenes = vec![
+            (Method::POST, 409, refusal(409, "AlreadyExists", "pods \"p\" already exists", 0)),
+            (Method::GET, 200, pod("another")),
+        ];
+        assert_eq!(create(scenes, Duration::from_mins(1)).await.unwrap_err().code, "name-taken");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn f64_what_may_change_is_waited_for_and_what_may_not_is_told_at_once() {
+        let quota = || {
+            (Method::POST, 403, refusal(403, "Forbidden", "pods \"p\" is forbidden: exceeded quota: q", 0))
+        };
+        let scenes = vec![quota(), quota(), quota()];
+        assert_eq!(create(scenes, Duration::from_secs(1)).await.unwrap_err().code, "quota");
+        let invalid = refusal(422, "Invalid", "Pod \"p\" is invalid: spec.containers: Required value", 0);
+        let scenes = vec![(Method::POST, 422, invalid)];
+        assert_eq!(create(scenes, Duration::from_mins(1)).await.unwrap_err().code, "pod-invalid");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn f64_credentials_that_are_refused_are_told_as_such() {
+        let scenes = vec![(Method::POST, 401, refusal(401, "Unauthorized", "Unauthorized", 0))];
+        assert_eq!(create(scenes, Duration::from_mins(1)).await.unwrap_err().code, "unauthorized");
+    }
+}
