@@ -13,7 +13,7 @@ use pop_field_retriever::{
 };
 use pop_launchers::Secrets;
 use pop_launchers::process::resolve;
-use pop_registry::Catalog;
+use pop_registry::{Catalog, Entry};
 use serde_json::Value;
 use std::collections::HashSet;
 use std::fs::File;
@@ -264,22 +264,28 @@ fn find_programs(plan: &Plan, texts: &Texts, faults: &mut Faults) {
     }
 }
 
+/// The types of a plan whose handlers are given secrets, each once.
+pub(crate) fn types_with_secrets(plan: &Plan) -> impl Iterator<Item = &Entry> {
+    let mut seen = HashSet::new();
+    plan.operations().filter_map(move |(_, planned)| match &planned.serves {
+        Serves::Program(entry) if !entry.secrets.is_empty() && seen.insert(&entry.name) => {
+            Some(entry.as_ref())
+        }
+        _ => None,
+    })
+}
+
 /// Looks for every secret before anything starts.
 fn find_secrets(plan: &Plan, texts: &Texts, on: LaunchType, faults: &mut Faults) {
-    let mut seen = HashSet::new();
-    for (_, planned) in plan.operations() {
-        let Serves::Program(entry) = &planned.serves else { continue };
-        if entry.secrets.is_empty() || !seen.insert(&entry.name) {
-            continue;
-        }
+    for entry in types_with_secrets(plan) {
+        let surroundings: Vec<_> = std::env::vars_os().collect();
+        let secrets = Secrets::new(&entry.secrets, &surroundings, texts.home.clone());
         for secret in &entry.secrets {
             // what the cluster has is the cluster's to find
             if on == LaunchType::Kubernetes && secret.source.in_cluster.is_some() {
                 continue;
             }
-            let one = std::slice::from_ref(secret);
-            let surroundings: Vec<_> = std::env::vars_os().collect();
-            if let Err(failure) = Secrets::new(one, &surroundings, texts.home.clone()).values(one) {
+            if let Err(failure) = secrets.values(std::slice::from_ref(secret)) {
                 let at = Pointer::root().join(&entry.name).join("secrets").join(&secret.variable);
                 let message = format!("type `{}`: {}", entry.name, failure.message);
                 faults.registry.push(Fault::key("no-secret", at, message));

@@ -124,9 +124,8 @@ fn run<H: Handler>(handler: &H, launch: Arc<DefaultLaunchData>) -> u8 {
     let own_cluster = cluster.clone();
     let setting = Setting { surroundings, folder, cluster, ..Setting::default() };
     let launcher = choose(launch.external_launch_type().value, setting);
-    let mask = own_secrets();
     let reporter = match reporter(launch.as_ref(), &own_cluster) {
-        Ok(reporter) => Box::new(Masked { reporter, mask: mask.clone() }),
+        Ok(reporter) => Box::new(Masked { reporter, mask: own_secrets() }),
         Err(error) => {
             say(&format!("error: no reporter: {error}"));
             return EXIT_FAILED;

@@ -1,7 +1,7 @@
 //! What a launcher of containers or pods has in hand: launches that it follows, and ended ones that it keeps.
 
 use crate::port::LaunchId;
-use pop_registry::contract::Exit;
+use pop_registry::contract::{Blame, Exit, Failure};
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -15,6 +15,24 @@ const CLOSING: Duration = Duration::from_secs(30);
 /// What an exit status means. As shells, Docker and Kubernetes all have it: 128 and the signal that ended the program.
 pub(crate) fn exit_of(code: i32) -> Exit {
     if (129..=159).contains(&code) { Exit::Signal(code - 128) } else { Exit::Code(code) }
+}
+
+/// Why a launch has not been started yet, as far as somebody has refused it; told if it is stopped meanwhile.
+#[derive(Debug, Default)]
+pub(crate) struct Refusal(Mutex<Option<Failure>>);
+
+impl Refusal {
+    /// The last of them counts.
+    pub(crate) fn note(&self, failure: &Failure) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(failure.clone());
+    }
+
+    /// The failure of a launch that is stopped now: what it was waiting for, if that is known.
+    pub(crate) fn stopped(&self, before: &str) -> Failure {
+        let noted = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let stopped = || Failure::new(Blame::Platform, "cancelled", format!("was stopped before {before}"));
+        noted.unwrap_or_else(stopped)
+    }
 }
 
 /// How far a launch is asked to end.

@@ -3,8 +3,9 @@
 use super::elsewhere;
 use crate::args::{GoArgs, Output, SyncArg};
 use crate::error::{CommandError, Kind};
+use crate::inputs::types_with_secrets;
 use crate::ui;
-use pop_agenda::{Adopted, CancelReason, History, Plan, Recorded, RunOptions, Serves, Sink};
+use pop_agenda::{Adopted, CancelReason, History, Plan, Recorded, RunOptions, Sink};
 use pop_executor::{FileJournal, Given, Ports, RunIdentity, Sync, adopt, cluster, run};
 use pop_field_retriever::{LaunchDataWrapper, LaunchType};
 use pop_launchers::process::{EXECUTOR_VARIABLE, MemoryKills};
@@ -12,7 +13,6 @@ use pop_launchers::{Secrets, Setting, choose};
 use pop_registry::Secret;
 use pop_registry::contract::Millis;
 use pop_reporters::run::{Apart, Bars, JsonEvents, Lines, Spool, summary};
-use std::collections::HashSet;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -59,21 +59,6 @@ pub(crate) fn adopted(plan: &Plan, launch: &dyn LaunchDataWrapper) -> Result<Vec
 /// Logs are named from whatever folder a program is started in.
 pub(crate) fn absolute(path: &Path) -> Result<PathBuf, CommandError> {
     std::path::absolute(path).map_err(|error| CommandError::new(Kind::Internal, error.to_string()))
-}
-
-/// The secrets of all operations.
-fn secrets(plan: &Plan) -> Vec<Secret> {
-    let mut seen = HashSet::new();
-    let mut secrets = Vec::new();
-    for (_, planned) in plan.operations() {
-        if let Serves::Program(entry) = &planned.serves
-            && !entry.secrets.is_empty()
-            && seen.insert(&entry.name)
-        {
-            secrets.extend(entry.secrets.iter().cloned());
-        }
-    }
-    secrets
 }
 
 /// The variables of this process that programs of a run may have.
@@ -154,8 +139,9 @@ pub(crate) fn go(
         .map(|program| vec![program.to_string_lossy().into_owned(), "guard".to_owned(), executor.clone()]);
     let surroundings: Vec<_> = surroundings.collect();
     let home = given.identity.home.clone();
+    let secrets: Vec<Secret> = types_with_secrets(&plan).flat_map(|entry| entry.secrets.clone()).collect();
     let setting = Setting {
-        secrets: Secrets::new(&secrets(&plan), &surroundings, home.clone()),
+        secrets: Secrets::new(&secrets, &surroundings, home.clone()),
         surroundings,
         variables: variables.collect(),
         folder: folder.to_owned(),

@@ -2,14 +2,16 @@
 
 use super::credentials;
 use super::failure::{is_away, not_pulled, platform, unreachable};
+use crate::followed::Refusal;
 use crate::setting::Setting;
 use crate::tries::Tries;
 use bollard::Docker;
+use bollard::auth::DockerCredentials;
+use bollard::errors::Error;
 use bollard::query_parameters::CreateImageOptionsBuilder;
 use futures_util::StreamExt as _;
 use pop_registry::contract::Failure;
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
@@ -23,6 +25,7 @@ const STALLED: Duration = Duration::from_mins(2);
 const FINDING: Duration = Duration::from_secs(30);
 /// Where it listens unless `DOCKER_HOST` says otherwise.
 const SOCKET: &str = "unix:///var/run/docker.sock";
+
 /// The Engine that containers are made by.
 #[derive(Debug)]
 pub(super) struct Engine {
@@ -62,7 +65,7 @@ impl Engine {
         &self,
         image: &str,
         patience: Option<Duration>,
-        refusal: &Mutex<Option<Failure>>,
+        refusal: &Refusal,
     ) -> Result<(), Failure> {
         let found = {
             let (folder, image) = (self.config_folder.clone(), image.to_owned());
@@ -78,26 +81,9 @@ impl Engine {
         let mut tries = Tries::for_as_long_as(Some(patience));
         let hopeful = Instant::now() + patience.min(UNREACHABLE);
         loop {
-            // a name without a tag means the latest; otherwise the Engine would pull every tag
-            let name = image.rsplit('/').next().unwrap_or(image);
-            let tag = if name.contains([':', '@']) { "" } else { "latest" };
-            let options = CreateImageOptionsBuilder::default().from_image(image).tag(tag).build();
-            let mut told = Box::pin(self.docker.create_image(Some(options), None, found.clone()));
-            let mut error = None;
-            loop {
-                match timeout(STALLED, told.next()).await {
-                    Ok(None) => break,
-                    Ok(Some(Ok(_))) => {}
-                    Ok(Some(Err(failed))) => error = Some(failed),
-                    Err(_) => error = Some(bollard::errors::Error::RequestTimeoutError),
-                }
-                if error.is_some() {
-                    break;
-                }
-            }
-            let Some(error) = error else { return Ok(()) };
+            let Some(error) = self.pull_once(image, found.clone()).await else { return Ok(()) };
             let failure = not_pulled(image, &error, has_credentials);
-            *refusal.lock().unwrap_or_else(PoisonError::into_inner) = Some(failure.clone());
+            refusal.note(&failure);
             let may_change = match failure.code.as_str() {
                 // the registry itself asks for patience
                 "image-rate-limited" => true,
@@ -106,6 +92,22 @@ impl Engine {
             };
             if !may_change || !tries.next(Duration::ZERO).await {
                 return Err(failure);
+            }
+        }
+    }
+    /// Pulls an image, once; what went wrong if something did.
+    async fn pull_once(&self, image: &str, credentials: Option<DockerCredentials>) -> Option<Error> {
+        // a name without a tag means the latest; otherwise the Engine would pull every tag
+        let name = image.rsplit('/').next().unwrap_or(image);
+        let tag = if name.contains([':', '@']) { "" } else { "latest" };
+        let options = CreateImageOptionsBuilder::default().from_image(image).tag(tag).build();
+        let mut told = Box::pin(self.docker.create_image(Some(options), None, credentials));
+        loop {
+            match timeout(STALLED, told.next()).await {
+                Ok(None) => return None,
+                Ok(Some(Ok(_))) => {}
+                Ok(Some(Err(error))) => return Some(error),
+                Err(_) => return Some(Error::RequestTimeoutError),
             }
         }
     }

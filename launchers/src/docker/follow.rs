@@ -307,10 +307,6 @@ async fn is_removed(engine: &Engine, name: &str) -> bool {
 
 /// The exit status of a container that is over.
 pub(super) fn exit_code(state: &ContainerState) -> Option<i64> {
-    use bollard::models::ContainerStateStatusEnum::{CREATED, DEAD, EXITED};
-    match state.status {
-        Some(EXITED | DEAD) => state.exit_code.or(Some(0)),
-        Some(CREATED) => None,
-        _ => None,
-    }
+    use bollard::models::ContainerStateStatusEnum::{DEAD, EXITED};
+    matches!(state.status, Some(EXITED | DEAD)).then(|| state.exit_code.unwrap_or(0))
 }

@@ -4,7 +4,7 @@ use super::body::body;
 use super::engine::Engine;
 use super::failure::{answer, is_away, not_created, not_started, platform};
 use super::follow::{Follow, exit_code};
-use crate::followed::{Asked, Followed, exit_of};
+use crate::followed::{Asked, Followed, Refusal, exit_of};
 use crate::object_name::object_name;
 use crate::output::Output;
 use crate::port::{Doing, LaunchEvent, LaunchId, LaunchOrder, Launched, Launcher, label};
@@ -18,8 +18,8 @@ use bollard::query_parameters::{
 };
 use pop_registry::contract::{Exit, Failure};
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{OnceCell, mpsc, watch};
 
@@ -76,7 +76,7 @@ impl Launcher for DockerLauncher {
                 name: &name,
                 secrets,
                 is_own: AtomicBool::new(false),
-                refusal: Mutex::default(),
+                refusal: Refusal::default(),
             };
             let exit = shared.carry_out(&launch, &mut output, asked).await;
             // one that did not end by itself may still run, or begin to
@@ -134,7 +134,7 @@ struct Launch<'l> {
     /// Whether there is a container that is known to be the launch's own.
     is_own: AtomicBool,
     /// Why it has not been started yet.
-    refusal: Mutex<Option<Failure>>,
+    refusal: Refusal,
 }
 
 impl Shared {
@@ -155,11 +155,7 @@ impl Shared {
         let made = tokio::select! {
             biased;
             made = self.make(launch, &output.order) => made,
-            Ok(()) = asked.changed() => {
-                let refused = launch.refusal.lock().unwrap_or_else(PoisonError::into_inner).take();
-                let stopped = || platform("cancelled", "was stopped before its container had started");
-                Err(refused.unwrap_or_else(stopped))
-            }
+            Ok(()) = asked.changed() => Err(launch.refusal.stopped("its container had started")),
         };
         let (engine, found) = made?;
         // from here on it may run: who is asked to stop it follows it all the same

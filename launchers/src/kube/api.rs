@@ -1,6 +1,7 @@
 //! The API server: found, reached, and asked again where that can help.
 
 use super::failure::{answer, is_not_found, may_change, platform, refused};
+use crate::followed::Refusal;
 use crate::setting::{Cluster, Setting};
 use crate::tries::Tries;
 use k8s_openapi::api::core::v1::{Event, Pod, Secret};
@@ -9,7 +10,6 @@ use kube::api::{DeleteParams, ListParams, PostParams, Preconditions};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config, Error};
 use pop_registry::contract::Failure;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -101,7 +101,7 @@ impl Server {
         &self,
         pod: &Pod,
         tries: &mut Tries,
-        refusal: &Mutex<Option<Failure>>,
+        refusal: &Refusal,
     ) -> Result<Pod, Failure> {
         let name = pod.metadata.name.as_deref().unwrap_or_default();
         loop {
@@ -118,7 +118,7 @@ impl Server {
                 }
             }
             let refused = refused("create pods", &error);
-            *refusal.lock().unwrap_or_else(PoisonError::into_inner) = Some(refused.clone());
+            refusal.note(&refused);
             match may_change(&error) {
                 Some(at_least) if tries.next(at_least).await => {}
                 _ => return Err(refused),
@@ -285,7 +285,7 @@ mod tests {
         let (server, play) = played(scenes);
         let wanted = serde_json::from_value(pod("run-a-1")).unwrap();
         let mut tries = Tries::for_as_long_as(Some(patience));
-        let created = server.create(&wanted, &mut tries, &Mutex::default()).await;
+        let created = server.create(&wanted, &mut tries, &Refusal::default()).await;
         // everything that was to be asked was asked
         play.await.unwrap();
         created

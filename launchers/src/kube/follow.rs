@@ -223,16 +223,17 @@ impl Follow<'_> {
         }
     }
 
-    /// The same after a while, longer each time.
-    fn try_on(&self, state: &mut State) {
-        self.read_on(state, state.log_wait);
-        state.log_wait = (state.log_wait * 2).min(LONGEST_LOG_WAIT);
-    }
-
+    /// Reads the log from where it was left, after a while.
     fn read_on(&self, state: &mut State, after: Duration) {
         let since = state.stamped.since();
         state.log_again_at = None;
         state.log = Some(pieces(self.server.pods.clone(), self.name.to_owned(), since, after));
+    }
+
+    /// The same for a log that broke off: after a longer while each time.
+    fn try_on(&self, state: &mut State) {
+        self.read_on(state, state.log_wait);
+        state.log_wait = (state.log_wait * 2).min(LONGEST_LOG_WAIT);
     }
 
     /// Has the pod deleted, without waiting for that.

@@ -1,12 +1,11 @@
 //! Orders turned into pods: created under a name that is theirs alone, followed, and deleted when released.
 
 use super::api::Server;
-use super::failure::platform;
 use super::follow::Follow;
 use super::manifest::{pod, pod_name};
 use super::sight::{Sight, sight};
 use super::watch::{Pods, say_late};
-use crate::followed::{Asked, Followed};
+use crate::followed::{Asked, Followed, Refusal};
 use crate::output::Output;
 use crate::port::{Doing, LaunchEvent, LaunchId, LaunchOrder, Launched, Launcher, label};
 use crate::setting::Setting;
@@ -60,7 +59,7 @@ struct Launch<'l> {
     /// Those that only this process has.
     secrets: Result<Vec<(String, String)>, Failure>,
     /// Why there is no pod yet.
-    refusal: Mutex<Option<Failure>>,
+    refusal: Refusal,
 }
 
 impl KubernetesLauncher {
@@ -103,7 +102,7 @@ impl Launcher for KubernetesLauncher {
             let own: Vec<_> = own.cloned().collect();
             let secrets = shared.setting.secrets.values(&own);
             let mut output = Box::new(Output::new(id, order, &events, &shared.setting.secrets.mask()));
-            let launch = Launch { id, name: &name, secrets, refusal: Mutex::default() };
+            let launch = Launch { id, name: &name, secrets, refusal: Refusal::default() };
             let (exit, kept) = shared.carry_out(&launch, &mut output, asked).await;
             if kept.is_none() {
                 shared.followed.forget(&name);
@@ -194,9 +193,7 @@ impl Shared {
                 if let (true, Some(server)) = (has_own_secret(&output.order), self.server.get()) {
                     server.delete_secret(launch.name).await;
                 }
-                let refused = launch.refusal.lock().unwrap_or_else(PoisonError::into_inner).take();
-                let stopped = || platform("cancelled", "was stopped before its pod was created");
-                Err(refused.unwrap_or_else(stopped))
+                Err(launch.refusal.stopped("its pod was created"))
             }
         };
         let (server, uid) = match made {
