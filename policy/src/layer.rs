@@ -1,13 +1,13 @@
-//! Policies in layers: operation over agenda over handler over built-in, each value with its scope.
+//! What one `params` map says of policies.
 
-use crate::{IgnoredCodes, Limits, OnFail, Retry};
+use crate::{IgnoredCodes, Lock, OnFail, Pattern, Retry, lock};
 use pop_document::{Fault, Fields, Pointer, nearest};
 use serde_json::Value;
 use std::fmt;
 
-/// The keys of `params` that have a meaning, with those of the agenda as a whole.
-pub const PARAMS: [&str; 14] = [
-    "dependsOn",
+/// The keys of `params` that say how an operation is carried out; they may also stand in the agenda's `params`
+/// and in a registry entry's `policies`.
+pub const POLICIES: [&str; 19] = [
     "retry",
     "timeoutMs",
     "noOutputTimeoutMs",
@@ -15,16 +15,6 @@ pub const PARAMS: [&str; 14] = [
     "onFail",
     "ignoreErrors",
     "logDetail",
-    "generatedOperationParent",
-    "maximumAttempts",
-    "externalId",
-    "doNotRun",
-    "defaultInsight",
-    "progressId",
-];
-
-/// Keys that the formats promise and this version does not carry out: using one is an error, never a silence.
-const NOT_YET: [&str; 14] = [
     "skipPattern",
     "delayMs",
     "delayId",
@@ -33,13 +23,26 @@ const NOT_YET: [&str; 14] = [
     "useCache",
     "cacheState",
     "cacheKeyPattern",
+    "cacheTtlMs",
+    "cache.use",
+    "cache.write",
     "handler",
+];
+
+/// The keys that say what one operation is, and mean nothing elsewhere.
+pub const OPERATION_ONLY: [&str; 8] = [
+    "dependsOn",
+    "finally",
     "version",
+    "action",
     "forEach",
     "maxParallel",
-    "finally",
     "agenda.operation.generator",
+    "generatedOperationParent",
 ];
+
+/// Keys of an agenda's `params` that concern the systems around pop.
+const AGENDA: [&str; 5] = ["maximumAttempts", "externalId", "doNotRun", "defaultInsight", "progressId"];
 
 /// Where a policy's value was given; a later one wins.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -66,25 +69,27 @@ impl fmt::Display for Scope {
     }
 }
 
-/// A value and the scope that gave it.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Layered<T> {
-    /// The value in force.
-    pub value: T,
-    /// Who gave it.
-    pub scope: Scope,
-}
-
 /// The policies that one `params` map gives; what it does not give is none.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct PolicyLayer {
-    retry: Option<Retry>,
-    run_ms: Option<u64>,
-    silence_ms: Option<u64>,
-    pending_ms: Option<u64>,
-    on_fail: Option<OnFail>,
-    ignore_errors: Option<IgnoredCodes>,
-    log_detail: Option<bool>,
+    pub(crate) retry: Option<Retry>,
+    pub(crate) run_ms: Option<u64>,
+    pub(crate) silence_ms: Option<u64>,
+    pub(crate) pending_ms: Option<u64>,
+    pub(crate) on_fail: Option<OnFail>,
+    pub(crate) ignore_errors: Option<IgnoredCodes>,
+    pub(crate) log_detail: Option<bool>,
+    pub(crate) skip: Option<Pattern>,
+    pub(crate) delay_ms: Option<u64>,
+    pub(crate) delay_id: Option<Box<str>>,
+    pub(crate) lock: Option<Lock>,
+    pub(crate) lock_key: Option<Value>,
+    pub(crate) use_cache: Option<bool>,
+    pub(crate) cache_state: Option<Box<str>>,
+    pub(crate) cache_key: Option<Pattern>,
+    pub(crate) cache_ttl_ms: Option<u64>,
+    pub(crate) cache_use: Option<bool>,
+    pub(crate) cache_write: Option<bool>,
 }
 
 impl PolicyLayer {
@@ -93,35 +98,37 @@ impl PolicyLayer {
         let Some(mut fields) = Fields::of(params, at, "`params`", "wrong-type", faults) else {
             return Self::default();
         };
-        Self::check_names(&mut fields);
-        let run_ms = fields.whole("timeoutMs");
-        let silence_ms = fields.whole("noOutputTimeoutMs");
-        let pending_ms = fields.whole("pendingTimeoutMs");
-        let log_detail = fields.boolean("logDetail");
-        let at = fields.at("retry");
-        let retry = fields.any("retry").and_then(|value| Retry::parse(value, at, fields.faults()));
-        let at = fields.at("onFail");
-        let on_fail = fields.any("onFail").and_then(|value| OnFail::parse(value, &at, fields.faults()));
-        let at = fields.at("ignoreErrors");
-        let ignore_errors =
-            fields.any("ignoreErrors").and_then(|value| IgnoredCodes::parse(value, &at, fields.faults()));
-        Self { retry, run_ms, silence_ms, pending_ms, on_fail, ignore_errors, log_detail }
+        check_names(&mut fields);
+        Self {
+            run_ms: fields.whole("timeoutMs"),
+            silence_ms: fields.whole("noOutputTimeoutMs"),
+            pending_ms: fields.whole("pendingTimeoutMs"),
+            log_detail: log_detail(&mut fields),
+            retry: read(&mut fields, "retry", |value, at, faults| Retry::parse(value, at.clone(), faults)),
+            on_fail: read(&mut fields, "onFail", OnFail::parse),
+            ignore_errors: read(&mut fields, "ignoreErrors", IgnoredCodes::parse),
+            skip: pattern(&mut fields, "skipPattern"),
+            delay_ms: fields.whole("delayMs"),
+            delay_id: name(&mut fields, "delayId"),
+            lock: read(&mut fields, "lock", Lock::parse),
+            lock_key: read(&mut fields, "lockKey", lock::keys),
+            use_cache: fields.boolean("useCache"),
+            cache_state: name(&mut fields, "cacheState"),
+            cache_key: pattern(&mut fields, "cacheKeyPattern"),
+            cache_ttl_ms: fields.whole("cacheTtlMs"),
+            cache_use: fields.boolean("cache.use"),
+            cache_write: fields.boolean("cache.write"),
+        }
     }
 
-    fn check_names(fields: &mut Fields<'_, '_>) {
-        for (name, _) in fields.iter() {
-            let at = fields.at(name);
-            if NOT_YET.contains(&name.as_str()) {
-                let message = format!("`{name}` is not supported by this version");
-                fields.faults().push(Fault::key("not-supported", at, message));
-            } else if !PARAMS.contains(&name.as_str())
-                && let Some(near) = nearest(name, PARAMS.iter().chain(&NOT_YET).copied())
-            {
-                let message = format!("`{name}` has no meaning in `params`");
-                let fault = Fault::key("unknown-param", at, message).did_you_mean(Some(near)).warning();
-                fields.faults().push(fault);
-            }
+    /// The same for a map that is not one operation's: what only an operation can be is a fault in it.
+    pub fn parse_shared(params: &Value, at: Pointer, faults: &mut Vec<Fault>) -> Self {
+        for name in OPERATION_ONLY.iter().filter(|name| params.get(**name).is_some()) {
+            let message = format!("`{name}` says what one operation is, and has no meaning here");
+            let fault = Fault::key("misplaced-param", at.join(*name), message);
+            faults.push(fault.hint("put it into that operation's `params`"));
         }
+        Self::parse(params, at, faults)
     }
 
     /// Whether it gives nothing.
@@ -130,62 +137,48 @@ impl PolicyLayer {
     }
 }
 
-/// The policies of one operation, each value with its scope.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Policies {
-    /// How often, and after which wait.
-    pub retry: Layered<Retry>,
-    /// One attempt's run, in milliseconds.
-    pub run_ms: Layered<Option<u64>>,
-    /// Silence, in milliseconds.
-    pub silence_ms: Layered<Option<u64>>,
-    /// Waiting to be scheduled, in milliseconds.
-    pub pending_ms: Layered<Option<u64>>,
-    /// After the last attempt.
-    pub on_fail: Layered<OnFail>,
-    /// Codes that count as success.
-    pub ignore_errors: Layered<IgnoredCodes>,
-    /// Detailed log of this operation whatever the level.
-    pub log_detail: Layered<bool>,
-}
-
-impl Policies {
-    /// Lays layers over one another, the highest scope winning for each value.
-    pub fn resolve(layers: &[(Scope, &PolicyLayer)]) -> Self {
-        let mut ordered = layers.to_vec();
-        ordered.sort_by_key(|(scope, _)| *scope);
-        let mut policies = Self::default();
-        for (scope, layer) in ordered {
-            lay(&mut policies.retry, layer.retry.clone(), scope);
-            lay(&mut policies.run_ms, layer.run_ms.map(Some), scope);
-            lay(&mut policies.silence_ms, layer.silence_ms.map(Some), scope);
-            lay(&mut policies.pending_ms, layer.pending_ms.map(Some), scope);
-            lay(&mut policies.on_fail, layer.on_fail, scope);
-            lay(&mut policies.ignore_errors, layer.ignore_errors.clone(), scope);
-            lay(&mut policies.log_detail, layer.log_detail, scope);
+fn check_names(fields: &mut Fields<'_, '_>) {
+    let known = || POLICIES.iter().chain(&OPERATION_ONLY).chain(&AGENDA).copied();
+    for (name, _) in fields.iter() {
+        if !known().any(|known| known == name)
+            && let Some(near) = nearest(name, known())
+        {
+            let message = format!("`{name}` has no meaning in `params`");
+            let fault = Fault::key("unknown-param", fields.at(name), message);
+            fields.faults().push(fault.did_you_mean(Some(near)).warning());
         }
-        policies
-    }
-
-    /// The time limits of an attempt; 0 means no limit.
-    pub fn limits(&self) -> Limits {
-        let some = |limit: &Layered<Option<u64>>| limit.value.filter(|ms| *ms > 0);
-        Limits {
-            run_ms: some(&self.run_ms),
-            silence_ms: some(&self.silence_ms),
-            pending_ms: some(&self.pending_ms),
-        }
-    }
-
-    /// Whether a settled operation may leave null behind instead of a result.
-    pub fn may_skip(&self) -> bool {
-        self.on_fail.value == OnFail::Skip
     }
 }
 
-fn lay<T>(slot: &mut Layered<T>, value: Option<T>, scope: Scope) {
-    if let Some(value) = value {
-        *slot = Layered { value, scope };
+/// Reads a field that has a reader of its own.
+fn read<T>(
+    fields: &mut Fields<'_, '_>,
+    name: &str,
+    parse: impl FnOnce(&Value, &Pointer, &mut Vec<Fault>) -> Option<T>,
+) -> Option<T> {
+    let at = fields.at(name);
+    fields.any(name).and_then(|value| parse(value, &at, fields.faults()))
+}
+
+fn pattern(fields: &mut Fields<'_, '_>, name: &str) -> Option<Pattern> {
+    read(fields, name, |value, at, faults| Pattern::parse(value, name, at, faults))
+}
+
+fn name(fields: &mut Fields<'_, '_>, name: &str) -> Option<Box<str>> {
+    let text = fields.text(name)?;
+    if text.is_empty() {
+        let fault = Fault::value("wrong-value", fields.at(name), format!("`{name}` must not be empty"));
+        fields.faults().push(fault);
+        return None;
+    }
+    Some(text.into())
+}
+
+/// `true`, `false`, or Rierino's `always`.
+fn log_detail(fields: &mut Fields<'_, '_>) -> Option<bool> {
+    match fields.any("logDetail") {
+        Some(Value::String(word)) if word.eq_ignore_ascii_case("always") => Some(true),
+        _ => fields.boolean("logDetail"),
     }
 }
 
@@ -194,47 +187,48 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn layer(params: &Value) -> PolicyLayer {
-        PolicyLayer::parse(params, Pointer::root(), &mut Vec::new())
-    }
-
-    #[test]
-    fn r1_the_nearest_scope_wins_value_by_value() {
-        let handler = layer(&json!({"timeoutMs": 1, "onFail": "SKIP", "retry": {"maxAttempts": 5}}));
-        let agenda = layer(&json!({"timeoutMs": 2, "onFail": "FATAL"}));
-        let operation = layer(&json!({"timeoutMs": 3}));
-        let policies = Policies::resolve(&[
-            (Scope::Operation, &operation),
-            (Scope::Handler, &handler),
-            (Scope::Agenda, &agenda),
-        ]);
-        assert_eq!(policies.run_ms, Layered { value: Some(3), scope: Scope::Operation });
-        assert_eq!(policies.on_fail, Layered { value: OnFail::Fatal, scope: Scope::Agenda });
-        assert_eq!((policies.retry.value.max_attempts, policies.retry.scope), (5, Scope::Handler));
-        assert_eq!(policies.silence_ms.scope, Scope::BuiltIn);
-    }
-
-    #[test]
-    fn unsupported_keys_are_errors_near_misses_warnings_and_own_keys_silent() {
+    fn said(
+        params: &Value,
+        parse: fn(&Value, Pointer, &mut Vec<Fault>) -> PolicyLayer,
+    ) -> Vec<(String, &'static str, bool)> {
         let mut faults = Vec::new();
-        let params = json!({"forEach": [1], "retries": 3, "myOwn": 1, "onFail": "RPLY", "timeoutMs": "x"});
-        PolicyLayer::parse(&params, Pointer::root(), &mut faults);
-        let mut said: Vec<_> = faults.iter().map(|f| (f.pointer(), f.code, f.is_error())).collect();
+        parse(params, Pointer::root(), &mut faults);
+        let mut said: Vec<_> =
+            faults.iter().map(|f| (f.pointer().to_owned(), f.code, f.is_error())).collect();
         said.sort_unstable();
+        said
+    }
+
+    #[test]
+    fn near_misses_are_warned_of_wrong_values_are_errors_and_own_keys_silent() {
+        let params = json!({"retries": 3, "myOwn": 1, "onFail": "RPLY", "timeoutMs": "x", "delayId": "", "skipPattern": "a =="});
+        let fault = |at: &str, code, is_error| (at.to_owned(), code, is_error);
         assert_eq!(
-            said,
+            said(&params, PolicyLayer::parse),
             [
-                ("/forEach", "not-supported", true),
-                ("/onFail", "wrong-value", true),
-                ("/retries", "unknown-param", false),
-                ("/timeoutMs", "wrong-type", true),
+                fault("/delayId", "wrong-value", true),
+                fault("/onFail", "wrong-value", true),
+                fault("/retries", "unknown-param", false),
+                fault("/skipPattern", "bad-expression", true),
+                fault("/timeoutMs", "wrong-type", true),
             ]
         );
     }
 
     #[test]
-    fn zero_means_no_limit() {
-        let policies = Policies::resolve(&[(Scope::Operation, &layer(&json!({"timeoutMs": 0})))]);
-        assert_eq!(policies.limits(), Limits::default());
+    fn what_only_an_operation_can_be_is_refused_elsewhere() {
+        let params = json!({"forEach": [1], "onFail": "SKIP"});
+        assert_eq!(said(&params, PolicyLayer::parse), []);
+        assert_eq!(
+            said(&params, PolicyLayer::parse_shared),
+            [("/forEach".to_owned(), "misplaced-param", true)]
+        );
+    }
+
+    #[test]
+    fn r8_rierinos_always_means_true() {
+        let mut faults = Vec::new();
+        let layer = PolicyLayer::parse(&json!({"logDetail": "always"}), Pointer::root(), &mut faults);
+        assert_eq!((layer.log_detail, faults.len()), (Some(true), 0));
     }
 }

@@ -21,16 +21,23 @@
 //! assert_eq!(verdict(&policies, &Failing { failures: 2, ..failing }), Verdict::Settle(OnFail::Reply));
 //! ```
 
+mod choice;
 mod ignore;
 mod layer;
 mod limits;
+mod lock;
 mod on_fail;
+mod pattern;
+mod policies;
 mod retry;
 mod verdict;
 
 pub use ignore::IgnoredCodes;
-pub use layer::{Layered, PARAMS, Policies, PolicyLayer, Scope};
+pub use layer::{OPERATION_ONLY, POLICIES, PolicyLayer, Scope};
 pub use limits::Limits;
+pub use lock::Lock;
 pub use on_fail::OnFail;
+pub use pattern::{Decided, Pattern, PatternError};
+pub use policies::{Layered, Policies};
 pub use retry::Retry;
 pub use verdict::{Failing, Verdict, verdict};

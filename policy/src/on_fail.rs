@@ -1,6 +1,7 @@
 //! onFail: what becomes of an operation, and of its run, after the last attempt failed.
 
-use pop_document::{Fault, Pointer, kind_of, nearest};
+use crate::choice::choose;
+use pop_document::{Fault, Pointer};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::fmt;
@@ -14,33 +15,19 @@ pub enum OnFail {
     Reply,
     /// The operation is settled as skipped, its result is null, the run goes on.
     Skip,
+    /// The operation is put aside, with input and error, to be replayed; nothing that needs it runs, the run goes on.
+    Dlq,
     /// Running operations are stopped and the run ends at once.
     Fatal,
 }
 
-const WORDS: [(&str, OnFail); 3] =
-    [("REPLY", OnFail::Reply), ("SKIP", OnFail::Skip), ("FATAL", OnFail::Fatal)];
+const WORDS: [(&str, OnFail); 4] =
+    [("REPLY", OnFail::Reply), ("SKIP", OnFail::Skip), ("DLQ", OnFail::Dlq), ("FATAL", OnFail::Fatal)];
 
 impl OnFail {
     /// Reads one of the words, in any letter case.
     pub fn parse(value: &Value, at: &Pointer, faults: &mut Vec<Fault>) -> Option<Self> {
-        let Some(word) = value.as_str() else {
-            let message = format!("`onFail` must be REPLY, SKIP or FATAL, not {}", kind_of(value));
-            faults.push(Fault::value("wrong-type", at.clone(), message));
-            return None;
-        };
-        let found = WORDS.iter().find(|(name, _)| name.eq_ignore_ascii_case(word)).map(|(_, rule)| *rule);
-        if found.is_none() {
-            faults.push(if word.eq_ignore_ascii_case("DLQ") {
-                let message = "`onFail: DLQ` is not supported by this version";
-                Fault::value("not-supported", at.clone(), message).hint("use REPLY, SKIP or FATAL")
-            } else {
-                let message = format!("`onFail` must be REPLY, SKIP or FATAL, not `{word}`");
-                let near = nearest(word, WORDS.iter().map(|(name, _)| *name));
-                Fault::value("wrong-value", at.clone(), message).did_you_mean(near)
-            });
-        }
-        found
+        choose(&WORDS, "onFail", value, at, faults)
     }
 }
 

@@ -1,0 +1,191 @@
+//! JMESPath expressions over a payload: compiled before the run, evaluated during it.
+
+use jpx_core::ast::Ast;
+use jpx_core::{Expression, ValueExt as _, compile};
+use pop_document::{Fault, Pointer, kind_of};
+use serde_json::Value;
+use std::fmt;
+use std::sync::Arc;
+
+/// A JMESPath expression.
+#[derive(Clone)]
+pub struct Pattern(Arc<Expression<'static>>);
+
+/// An expression that has no value for a payload: a function was given what it does not take.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{pattern}` cannot be evaluated: {problem}")]
+pub struct PatternError {
+    /// The expression.
+    pub pattern: String,
+    /// What is the matter.
+    pub problem: String,
+}
+
+impl Pattern {
+    /// Compiles the expression that stands in params under `name`.
+    pub fn parse(value: &Value, name: &str, at: &Pointer, faults: &mut Vec<Fault>) -> Option<Self> {
+        let Some(text) = value.as_str() else {
+            let message = format!("`{name}` must be a JMESPath expression, not {}", kind_of(value));
+            faults.push(Fault::value("wrong-type", at.clone(), message));
+            return None;
+        };
+        match compile(text) {
+            Ok(expression) => Some(Self(Arc::new(expression))),
+            Err(error) => {
+                let problem = error.reason.to_string();
+                let problem = problem.trim_start_matches("Parse error: ");
+                let message = format!(
+                    "`{name}` is no JMESPath expression: {problem}, at character {}",
+                    error.offset + 1
+                );
+                let hint = "a text in an expression stands between single quotes: data.status=='A'";
+                faults.push(Fault::value("bad-expression", at.clone(), message).hint(hint));
+                None
+            }
+        }
+    }
+
+    /// The expression as written.
+    pub fn text(&self) -> &str {
+        self.0.as_str()
+    }
+
+    /// Its value for a payload.
+    pub fn evaluate(&self, payload: &Value) -> Result<Value, PatternError> {
+        self.0.search(payload).map_err(|error| PatternError {
+            pattern: self.text().to_owned(),
+            problem: error.reason.to_string(),
+        })
+    }
+
+    /// The values that decided, if the expression holds for a payload; JMESPath says what holds: anything but
+    /// `false`, `null` and what is empty.
+    pub fn holds(&self, payload: &Value) -> Result<Option<Decided>, PatternError> {
+        if !self.evaluate(payload)?.is_truthy() {
+            return Ok(None);
+        }
+        let mut paths = Vec::new();
+        paths_of(self.0.as_ast(), &mut paths);
+        let values = paths.into_iter().filter_map(|path| {
+            let value = compile(&path).ok()?.search(payload).ok()?;
+            Some((path, value))
+        });
+        Ok(Some(Decided { pattern: self.text().into(), values: values.collect() }))
+    }
+}
+
+impl PartialEq for Pattern {
+    fn eq(&self, other: &Self) -> bool {
+        self.text() == other.text()
+    }
+}
+
+impl fmt::Debug for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Pattern").field(&self.text()).finish()
+    }
+}
+
+/// An expression that held, and the values that it looked at.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Decided {
+    /// The expression.
+    pub pattern: Box<str>,
+    /// Each path in it, with the value that stood there.
+    pub values: Vec<(String, Value)>,
+}
+
+impl fmt::Display for Decided {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.pattern)?;
+        for (index, (path, value)) in self.values.iter().enumerate() {
+            write!(f, "{} {path} is {value}", if index == 0 { ":" } else { "," })?;
+        }
+        Ok(())
+    }
+}
+
+/// The plain paths (`data.status`, `units[0].id`) in an expression, each once.
+fn paths_of(ast: &Ast, paths: &mut Vec<String>) {
+    if let Some(path) = path_of(ast) {
+        if !paths.contains(&path) {
+            paths.push(path);
+        }
+        return;
+    }
+    match ast {
+        Ast::Comparison { lhs, rhs, .. } | Ast::And { lhs, rhs, .. } | Ast::Or { lhs, rhs, .. } => {
+            paths_of(lhs, paths);
+            paths_of(rhs, paths);
+        }
+        Ast::Not { node, .. } | Ast::Flatten { node, .. } | Ast::ObjectValues { node, .. } => {
+            paths_of(node, paths);
+        }
+        Ast::Function { args, .. } => args.iter().for_each(|arg| paths_of(arg, paths)),
+        Ast::MultiList { elements, .. } => elements.iter().for_each(|element| paths_of(element, paths)),
+        // what stands to the right is about each element, and has no place of its own
+        Ast::Projection { lhs, .. } | Ast::Subexpr { lhs, .. } => paths_of(lhs, paths),
+        _ => {}
+    }
+}
+
+fn path_of(ast: &Ast) -> Option<String> {
+    match ast {
+        Ast::Field { name, .. } => {
+            let is_plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+                && !name.starts_with(|first: char| first.is_ascii_digit());
+            Some(if is_plain { name.clone() } else { Value::from(name.as_str()).to_string() })
+        }
+        Ast::Subexpr { lhs, rhs, .. } => {
+            let (left, right) = (path_of(lhs)?, path_of(rhs)?);
+            Some(if right.starts_with('[') { left + &right } else { format!("{left}.{right}") })
+        }
+        Ast::Index { idx, .. } => Some(format!("[{idx}]")),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn pattern(text: &str) -> Result<Pattern, Vec<Fault>> {
+        let mut faults = Vec::new();
+        Pattern::parse(&json!(text), "skipPattern", &Pointer::root(), &mut faults).ok_or(faults)
+    }
+
+    #[test]
+    fn r4_what_holds_is_told_with_the_values_that_decided() {
+        let payload = json!({"data": {"status": "A", "n": 3}, "list": [{"id": 7}], "odd-name": null});
+        for (text, wanted) in [
+            ("data.status=='A'", Some("data.status=='A': data.status is \"A\"")),
+            (
+                "data.n > `2` && !\"odd-name\"",
+                Some("data.n > `2` && !\"odd-name\": data.n is 3, \"odd-name\" is null"),
+            ),
+            ("list[0].id == `7`", Some("list[0].id == `7`: list[0].id is 7")),
+            ("contains(data.status, 'A')", Some("contains(data.status, 'A'): data.status is \"A\"")),
+            ("list[?id==`7`]", Some("list[?id==`7`]: list is [{\"id\":7}]")),
+            ("data.status=='B'", None),
+            ("missing", None),
+            ("list[?id==`8`]", None),
+        ] {
+            let decided = pattern(text).unwrap().holds(&payload).unwrap();
+            assert_eq!(decided.map(|decided| decided.to_string()).as_deref(), wanted, "{text}");
+        }
+    }
+
+    #[test]
+    fn r4_an_invalid_expression_is_a_fault_and_one_without_a_value_an_error() {
+        let faults = pattern("data.status==").unwrap_err();
+        assert_eq!((faults[0].code, faults[0].is_error()), ("bad-expression", true));
+        assert!(
+            faults[0].message.starts_with("`skipPattern` is no JMESPath expression: "),
+            "{}",
+            faults[0].message
+        );
+        let error = pattern("length(n)").unwrap().holds(&json!({"n": 3})).unwrap_err();
+        assert!(error.to_string().starts_with("`length(n)` cannot be evaluated: "), "{error}");
+    }
+}
