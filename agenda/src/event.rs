@@ -1,6 +1,9 @@
 //! What happened in a run: the events that the journal keeps and everything later is told from.
 
+use crate::gate::{Answer, Gate};
 use crate::ops::OpIx;
+use crate::outcome::Outcome;
+use pop_policy::Decided;
 use pop_registry::contract::{Exit, Failure, Millis, Progress};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -98,37 +101,6 @@ pub enum Ending {
     Displaced(Box<Failure>),
 }
 
-/// What became of an operation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Outcome {
-    /// It has its result.
-    Succeeded,
-    /// It failed and `onFail: SKIP` lets the run go on; its result is null.
-    Skipped,
-    /// It failed.
-    Failed,
-    /// It was not started, or stopped, because of something else.
-    Cancelled,
-}
-
-impl Outcome {
-    /// The word of documents and screens.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Succeeded => "succeeded",
-            Self::Skipped => "skipped",
-            Self::Failed => "failed",
-            Self::Cancelled => "cancelled",
-        }
-    }
-
-    /// Whether operations that need this one may start.
-    pub fn lets_others_start(self) -> bool {
-        matches!(self, Self::Succeeded | Self::Skipped)
-    }
-}
-
 /// What became of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -137,6 +109,8 @@ pub enum RunOutcome {
     Succeeded,
     /// Some operation failed.
     Failed,
+    /// None failed, and some were put aside as dead letters.
+    DeadLettered,
     /// An operation with `onFail: FATAL` failed.
     Fatal,
     /// The run's time limit was reached.
@@ -156,6 +130,7 @@ impl RunOutcome {
             Self::Succeeded => 0,
             Self::Stuck => 1,
             Self::Failed => 10,
+            Self::DeadLettered => 11,
             Self::Fatal => 12,
             Self::TimeLimit => 13,
             Self::Interrupted => 130,
@@ -168,6 +143,7 @@ impl RunOutcome {
         match self {
             Self::Succeeded => "succeeded",
             Self::Failed => "failed",
+            Self::DeadLettered => "deadLettered",
             Self::Fatal => "fatal",
             Self::TimeLimit => "timeLimit",
             Self::Interrupted => "interrupted",
@@ -210,6 +186,39 @@ pub enum RunEvent {
     RunResumed {
         /// How it is to go from here.
         options: RunOptions,
+    },
+    /// The plan has grown: operations were added behind those that it had.
+    PlanGrown {
+        /// The operation that they come from: its items, its calls, or what it generated.
+        by: OpIx,
+        /// How many.
+        count: u32,
+    },
+    /// The attempt that comes next must pass these before it starts.
+    GatesSet {
+        /// The operation.
+        op: OpIx,
+        /// What is asked, in this order.
+        gates: Arc<[Gate]>,
+    },
+    /// The world is asked about the next gate.
+    GateAsked {
+        /// The operation.
+        op: OpIx,
+    },
+    /// The world has answered about the next gate.
+    GateAnswered {
+        /// The operation.
+        op: OpIx,
+        /// What it said.
+        answer: Answer,
+    },
+    /// All operations that an operation was made into are settled, and this is what it comes to.
+    Joined {
+        /// The operation.
+        op: OpIx,
+        /// What it comes to.
+        ending: Ending,
     },
     /// An attempt is about to be launched.
     AttemptStarted {
@@ -289,6 +298,9 @@ pub enum RunEvent {
         /// The code that `ignoreErrors` let pass, if one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         ignored: Option<Box<str>>,
+        /// The `skipPattern` that held, if it was skipped by one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        skipped: Option<Box<Decided>>,
     },
     /// The run is to be ended early.
     CancelRaised {
@@ -312,7 +324,12 @@ impl RunEvent {
             | Self::RunResumed { .. }
             | Self::CancelRaised { .. }
             | Self::RunEnded { .. } => None,
-            Self::AttemptStarted { op, .. }
+            Self::PlanGrown { by, .. } => Some(*by),
+            Self::GatesSet { op, .. }
+            | Self::GateAsked { op }
+            | Self::GateAnswered { op, .. }
+            | Self::Joined { op, .. }
+            | Self::AttemptStarted { op, .. }
             | Self::AttemptRunning { op, .. }
             | Self::ProgressReported { op, .. }
             | Self::StopAsked { op, .. }
@@ -338,7 +355,7 @@ pub struct Recorded {
 /// Somebody who is told of a run, event by event, after the journal has them.
 pub trait Sink: Send {
     /// Takes one event.
-    fn on_event(&mut self, plan: &crate::Plan, recorded: &Recorded);
+    fn on_event(&mut self, plan: &Arc<crate::Plan>, recorded: &Recorded);
 
     /// Takes words about the run that are no event of it: what holds it up, and that this is over.
     fn on_notice(&mut self, _words: &str) {}

@@ -1,7 +1,10 @@
 //! What happened, told from events: each operation's attempts, times, result. `show`, `explain` and reports read it.
 
-use crate::event::{CancelReason, Ending, Outcome, Recorded, RunEvent, RunOutcome, RunTime};
+use crate::event::{CancelReason, Ending, Recorded, RunEvent, RunOutcome, RunTime};
+use crate::gate::{Answer, Gate};
 use crate::ops::{OpIx, OpMap};
+use crate::outcome::Outcome;
+use pop_policy::Decided;
 use pop_registry::contract::{Exit, Failure, Millis, Progress};
 use serde_json::Value;
 use std::sync::Arc;
@@ -19,6 +22,15 @@ pub struct Attempt {
     pub late: Option<Exit>,
 }
 
+/// What had to be granted before an attempt.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Gates {
+    /// What, in order.
+    pub gates: Arc<[Gate]>,
+    /// What was said, and when.
+    pub answers: Vec<(RunTime, Answer)>,
+}
+
 /// What happened to one operation.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct OperationHistory {
@@ -28,6 +40,12 @@ pub struct OperationHistory {
     pub adopted: Option<Arc<Value>>,
     /// Its last progress.
     pub progress: Option<Arc<Progress>>,
+    /// What had to be granted before its last attempt, and each answer with its time.
+    pub gates: Option<Gates>,
+    /// What its parts came to, or what the cache had.
+    pub joined: Option<Ending>,
+    /// The `skipPattern` that held.
+    pub skipped: Option<Box<Decided>>,
     /// Its outcome and when it was settled; none until then.
     pub settled: Option<(RunTime, Outcome)>,
     /// The code that `ignoreErrors` let pass.
@@ -46,7 +64,11 @@ impl OperationHistory {
             Some((_, Ending::Succeeded { result })) => Some(result),
             _ => None,
         });
-        own.or(self.adopted.as_ref())
+        let joined = match &self.joined {
+            Some(Ending::Succeeded { result }) => Some(result),
+            _ => None,
+        };
+        own.or(joined).or(self.adopted.as_ref())
     }
 
     /// Whether it counts as succeeded although its last attempt failed; then its result is an empty map.
@@ -56,8 +78,9 @@ impl OperationHistory {
 
     /// Why its last attempt failed, if that is how it ended.
     pub fn failure(&self) -> Option<&Failure> {
-        match &self.attempts.last()?.ended {
-            Some((_, Ending::Failed(failure))) => Some(failure),
+        let last = self.attempts.last().and_then(|attempt| attempt.ended.as_ref()).map(|(_, ending)| ending);
+        match self.joined.as_ref().or(last)? {
+            Ending::Failed(failure) => Some(failure),
             _ => None,
         }
     }
@@ -147,6 +170,30 @@ impl History {
                     }
                 }
             }
+            RunEvent::PlanGrown { count, .. } => {
+                for _ in 0..*count {
+                    self.operations.push(OperationHistory::default());
+                }
+            }
+            RunEvent::GatesSet { op, gates } => {
+                self.operations[*op].gates = Some(Gates { gates: Arc::clone(gates), answers: Vec::new() });
+            }
+            RunEvent::GateAnswered { op, answer } => {
+                let history = &mut self.operations[*op];
+                if let Answer::Hit { result, .. } = answer {
+                    history.joined = Some(Ending::Succeeded { result: Arc::clone(result) });
+                    history.settled = Some((at, Outcome::FromCache));
+                }
+                if let Some(gates) = &mut history.gates {
+                    gates.answers.push((at, answer.clone()));
+                }
+            }
+            RunEvent::Joined { op, ending } => {
+                let history = &mut self.operations[*op];
+                history.joined = Some(ending.clone());
+                let is_good = matches!(ending, Ending::Succeeded { .. });
+                history.settled = Some((at, if is_good { Outcome::Succeeded } else { Outcome::Failed }));
+            }
             RunEvent::AttemptStarted { op, attempt } => {
                 let history = &mut self.operations[*op];
                 history.settled = None;
@@ -170,13 +217,15 @@ impl History {
                     attempt.late = Some(*exit);
                 }
             }
-            RunEvent::OperationSettled { op, outcome, ignored } => {
+            RunEvent::OperationSettled { op, outcome, ignored, skipped } => {
                 let history = &mut self.operations[*op];
+                history.skipped.clone_from(skipped);
                 history.settled = Some((at, *outcome));
                 history.ignored.clone_from(ignored);
             }
             RunEvent::RunEnded { outcome } => self.ended = Some((at, *outcome)),
-            RunEvent::AttemptRunning { .. }
+            RunEvent::GateAsked { .. }
+            | RunEvent::AttemptRunning { .. }
             | RunEvent::StopAsked { .. }
             | RunEvent::KillAsked { .. }
             | RunEvent::BackedOff { .. }

@@ -26,21 +26,27 @@
 
 mod document;
 mod event;
+mod gate;
 mod history;
 mod name;
 mod ops;
+mod outcome;
 mod plan;
 mod reference;
 mod schedule;
 
-pub use document::{Agenda, DependsOn, Identity, Operation};
+pub use document::{Agenda, DependsOn, ForEach, Generator, Identity, Operation, Special};
 pub use event::{
-    Adopted, CancelReason, Ending, Outcome, Recorded, RunEvent, RunOptions, RunOutcome, RunTime, Sink,
-    StopReason,
+    Adopted, CancelReason, Ending, Recorded, RunEvent, RunOptions, RunOutcome, RunTime, Sink, StopReason,
 };
-pub use history::{Attempt, History, OperationHistory};
+pub use gate::{Answer, CacheAsk, Gate};
+pub use history::{Attempt, Gates, History, OperationHistory};
 pub use name::{NameError, OperationName};
 pub use ops::{OpIx, OpMap};
-pub use plan::{BindError, Edge, EdgeKind, Graph, Payload, Plan, Planned, Serves};
+pub use outcome::{Outcome, Outcomes};
+pub use plan::{
+    BindError, Dependant, Edge, EdgeKind, Graph, Origin, Payload, Plan, Planned, Serves,
+    Special as SpecialPlan,
+};
 pub use reference::{Fallback, Piece, Token, pieces};
-pub use schedule::{Action, Explanation, Input, OpState, Scheduler, Step, Tally, Verdict};
+pub use schedule::{Action, Explanation, Hold, Input, OpState, Scheduler, StartError, Step, Tally, Verdict};

@@ -56,6 +56,13 @@ impl OperationName {
         Ok(Self(text.into()))
     }
 
+    /// The name of one of the operations that this one is made into. The sign before the number stands in no name
+    /// that is written, so it collides with none.
+    #[must_use]
+    pub fn instance(&self, index: u32) -> Self {
+        Self(format!("{self}#{index}").into())
+    }
+
     /// The name as written.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -48,6 +48,16 @@ impl<T> OpMap<T> {
         self.0.iter().enumerate().map(|(index, value)| (OpIx(index as u32), value))
     }
 
+    /// Adds the value of one more operation.
+    pub fn push(&mut self, value: T) {
+        self.0.push(value);
+    }
+
+    /// The values of all operations, in order.
+    pub fn values(&self) -> impl Iterator<Item = &T> {
+        self.0.iter()
+    }
+
     /// The values of all operations, in order.
     pub fn values_mut(&mut self) -> impl Iterator<Item = &mut T> {
         self.0.iter_mut()

@@ -137,13 +137,29 @@ operations:
 }
 
 #[test]
-fn policies_that_are_promised_and_not_here_are_refused() {
-    let text = "operations: [{name: a, type: sample, params: {forEach: [1], onFail: DLQ}}]";
+fn what_operations_ask_of_one_another_is_checked() {
+    let text = r#"
+params: {finally: true}
+operations:
+  - {name: a, type: sample, params: {forEach: 7}}
+  - {name: b, type: sample, params: {dependsOn: "a.faild"}, payload: "@<pop.item>"}
+  - {name: c, type: sample, params: {dependsOn: ["a.failed", "a.skipped"], maxParallel: 2}}
+  - {name: d, type: sample, params: {dependsOn: "a.settled"}, payload: "@<a.out::/y?>"}
+  - {name: e, type: sample, params: {finally: true}, payload: "@<d.out>"}
+  - {name: f, type: sample, params: {dependsOn: e, agenda.operation.generator: {operationsJsonPointer: ops}}}
+"#;
     assert_eq!(
         faults(text),
         [
-            "1:47 not-supported: `forEach` is not supported by this version",
-            "1:69 not-supported: `onFail: DLQ` is not supported by this version",
+            "2:10 misplaced-param: `finally` says what one operation is, and has no meaning here",
+            "4:47 wrong-type: `forEach` must be a list, or a reference to one, not a number",
+            "6:76 misplaced-param: `maxParallel` limits the instances of `forEach`, which is not there",
+            "9:104 wrong-value: `operationsJsonPointer` must be a JSON pointer such as \"/operations\", not `ops`",
+            "5:50 unknown-outcome: `a.faild` asks for no outcome of `a`: outcomes are settled, succeeded, skipped, failed, deadLettered, cancelled (did you mean `a.failed`?)",
+            "5:73 unknown-reference: operation `b` refers to `pop.item`, and has no `forEach`",
+            "6:63 contradiction: operation `c` waits for outcomes that exclude one another [6:51 asks for another]",
+            "9:49 cycle: operations wait for one another: `f` for `e`, and that for whatever is not `finally`",
+            "8:64 no-fallback: operation `e` reads `d`, which may have failed then",
         ]
     );
 }

@@ -1,8 +1,10 @@
 //! The document as written: an agenda and its operations, nothing filled in, nothing resolved.
 
+mod growth;
 mod operation;
 
-pub use operation::{DependsOn, Operation};
+pub use growth::{ForEach, Generator};
+pub use operation::{DependsOn, Operation, Special};
 
 use pop_document::{Fault, Fields, Pointer, nearest};
 use pop_policy::PolicyLayer;
@@ -49,6 +51,8 @@ pub struct Agenda {
     pub identity: Identity,
     /// Policies for all its operations.
     pub policies: PolicyLayer,
+    /// The handler that is to serve those of its operations whose type it knows.
+    pub handler: Option<String>,
     /// Its operations, in order.
     pub operations: Vec<Operation>,
     /// Names of operations that cannot be read: whoever refers to them is not at fault.
@@ -84,22 +88,12 @@ impl Agenda {
             progress_id: text(&mut fields, "progressId"),
         };
         let at = fields.at("params");
-        let policies = fields
-            .any("params")
-            .map(|params| PolicyLayer::parse(params, at, fields.faults()))
-            .unwrap_or_default();
+        let params = fields.any("params");
+        let policies = params.map(|params| PolicyLayer::parse_shared(params, at, fields.faults()));
+        let handler = params.and_then(|params| params.get("handler")?.as_str()).map(str::to_owned);
         let at = fields.at("operations");
-        let mut unread = Vec::new();
-        let operations = match operations {
-            Some(Value::Array(items)) => {
-                let read = items.into_iter().enumerate().filter_map(|(index, item)| {
-                    let name = item.get("name").and_then(Value::as_str).map(str::to_owned);
-                    let operation = Operation::parse(item, at.join(index), faults);
-                    unread.extend(name.filter(|_| operation.is_none()));
-                    operation
-                });
-                read.collect()
-            }
+        let (operations, unread) = match operations {
+            Some(Value::Array(items)) => Operation::parse_list(items, &at, faults),
             Some(Value::Null) | None => {
                 let message = "an agenda needs `operations`, a list";
                 faults.push(Fault::value("missing-field", Pointer::root(), message));
@@ -111,7 +105,8 @@ impl Agenda {
                 return None;
             }
         };
-        Some(Self { identity, policies, operations, unread })
+        let policies = policies.unwrap_or_default();
+        Some(Self { identity, policies, handler, operations, unread })
     }
 }
 

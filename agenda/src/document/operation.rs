@@ -1,5 +1,6 @@
 //! One operation as written.
 
+use super::growth::{ForEach, Generator};
 use crate::name::OperationName;
 use pop_document::{Fault, Fields, Pointer};
 use pop_policy::PolicyLayer;
@@ -34,10 +35,45 @@ pub struct Operation {
     pub depends_on: Vec<DependsOn>,
     /// Its own policies.
     pub policies: PolicyLayer,
+    /// What few operations say; none for the others.
+    pub special: Option<Box<Special>>,
+}
+
+/// What few operations say of themselves.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Special {
+    /// Whether it cleans up: it waits until what it depends on is settled, however.
+    pub is_finally: bool,
+    /// Items, for each of which there is an instance.
+    pub for_each: Option<ForEach>,
+    /// Where in its result further operations stand.
+    pub generator: Option<Generator>,
+    /// Which of the handlers of its type is to serve it.
+    pub handler: Option<String>,
+    /// Which version of them.
+    pub version: Option<String>,
+    /// Which of the handler's actions it asks for.
+    pub action: Option<String>,
 }
 
 impl Operation {
-    pub(crate) fn parse(mut value: Value, at: Pointer, faults: &mut Vec<Fault>) -> Option<Self> {
+    /// Reads a list of operations; also the names of those that cannot be read.
+    pub(crate) fn parse_list(
+        items: Vec<Value>,
+        at: &Pointer,
+        faults: &mut Vec<Fault>,
+    ) -> (Vec<Self>, Vec<String>) {
+        let mut unread = Vec::new();
+        let read = items.into_iter().enumerate().filter_map(|(index, item)| {
+            let name = item.get("name").and_then(Value::as_str).map(str::to_owned);
+            let operation = Self::parse(item, at.join(index), faults);
+            unread.extend(name.filter(|_| operation.is_none()));
+            operation
+        });
+        (read.collect(), unread)
+    }
+
+    fn parse(mut value: Value, at: Pointer, faults: &mut Vec<Fault>) -> Option<Self> {
         let payload = value.get_mut("payload").map(Value::take).unwrap_or_default();
         let mut fields = Fields::of(&value, at.clone(), "an operation", "wrong-type", faults)?;
         fields.warn_unknown("an operation", &FIELDS);
@@ -64,12 +100,14 @@ impl Operation {
         };
         let mut depends_on = Vec::new();
         let mut policies = PolicyLayer::default();
+        let mut special = None;
         if let Some(params) = fields.any("params") {
             let params_at = at.join("params");
             policies = PolicyLayer::parse(params, params_at.clone(), fields.faults());
             if let Some(names) = params.get("dependsOn") {
                 depends_on = read_depends_on(names, &params_at.join("dependsOn"), fields.faults());
             }
+            special = Special::parse(params, params_at, fields.faults());
         }
         Some(Self {
             pointer: at,
@@ -79,7 +117,28 @@ impl Operation {
             payload,
             depends_on,
             policies,
+            special,
         })
+    }
+}
+
+impl Special {
+    fn parse(params: &Value, at: Pointer, faults: &mut Vec<Fault>) -> Option<Box<Self>> {
+        let mut fields = Fields::of_map(params.as_object()?, at, "wrong-type", faults);
+        // a number is the natural way to write many a version
+        let version = match fields.any("version") {
+            Some(Value::Number(number)) => Some(number.to_string()),
+            _ => fields.text("version").map(str::to_owned),
+        };
+        let special = Self {
+            is_finally: fields.boolean("finally").unwrap_or_default(),
+            for_each: ForEach::parse(&mut fields),
+            generator: Generator::parse(&mut fields),
+            handler: fields.text("handler").map(str::to_owned),
+            version,
+            action: fields.text("action").map(str::to_owned),
+        };
+        (special != Self::default()).then(|| Box::new(special))
     }
 }
 

@@ -1,329 +1,225 @@
 //! Building a plan: every name, type and reference of an agenda is resolved, and every fault is found.
 
+use super::edges::{Reason, Reasons, check_cycles, check_fallbacks};
 use super::fit::check_fit;
-use super::payload::Referent;
-use super::{Edge, EdgeKind, Graph, Payload, Plan, Planned, Serves};
+use super::names::{Known, Names};
+use super::types::{Roots, Types, no_target_fault};
+use super::{Edge, EdgeKind, ForEach, Graph, Origin, Payload, Plan, Planned, Serves, Special};
 use crate::document::{Agenda, Operation};
-use crate::name::OperationName;
 use crate::ops::{OpIx, OpMap};
-use crate::reference::Token;
-use pop_document::{Fault, Pointer, Site, nearest};
-use pop_policy::{Policies, PolicyLayer, Scope};
+use pop_document::{Fault, Pointer};
+use pop_policy::Lock;
 use pop_registry::contract::LaunchType;
-use pop_registry::{Catalog, ExecPayload, NoTarget, Target};
-use std::collections::{HashMap, HashSet};
+use pop_registry::{Catalog, ExecPayload};
+use serde_json::Value;
 use std::sync::Arc;
 
-/// The most operations one agenda may have.
-const MOST_OPERATIONS: usize = 4_000_000;
-/// The most faults among which the name that was meant is sought.
-const MOST_SOUGHT: usize = 100;
-/// The most operations of one cycle that are told.
-const MOST_TOLD: usize = 20;
-const AGENDA_ID: &str = "pop.agendaId";
-const OPERATION_NAME: &str = "pop.operationName";
+/// The most operations one run may have.
+pub(super) const MOST_OPERATIONS: usize = 4_000_000;
 
 impl Plan {
     /// Resolves an agenda against the handlers that are known. None if any fault among `faults` is an error.
     pub fn build(agenda: Agenda, catalog: &Catalog, on: LaunchType, faults: &mut Vec<Fault>) -> Option<Self> {
-        if agenda.operations.len() > MOST_OPERATIONS {
+        let Agenda { identity, policies, operations, unread, .. } = agenda;
+        if operations.len() > MOST_OPERATIONS {
             let message = format!("an agenda has at most {MOST_OPERATIONS} operations");
             faults.push(Fault::value("too-large", "/operations", message));
             return None;
         }
-        let names = check_names(&agenda.operations, agenda.unread, faults);
-        let mut types = Types { catalog, on, agenda: &agenda.policies, known: HashMap::new() };
-        let mut sites: Vec<Vec<(Edge, Site)>> = Vec::with_capacity(agenda.operations.len());
-        let mut planned = Vec::with_capacity(agenda.operations.len());
-        // only needed where handlers say what they take and give
-        let is_described = catalog.entries().any(|entry| entry.description.is_some());
-        let operations = agenda.operations.iter().filter(|_| is_described);
-        let places: Vec<Pointer> = operations.map(|operation| operation.pointer.clone()).collect();
-        for operation in agenda.operations {
-            let mut edges = Vec::new();
-            planned.push(plan_operation(operation, &names, &mut types, &mut edges, faults));
-            sites.push(edges);
-        }
-        let lists = edge_lists(&mut sites);
-        for (_, edges) in lists.iter() {
+        let grows = operations
+            .iter()
+            .any(|operation| operation.special.as_ref().is_some_and(|special| special.generator.is_some()));
+        let names = Names::check(&operations, unread, 0, None, faults);
+        let mut types = Types::new(catalog, on, &policies);
+        let mut batch = Batch::plan(operations, Known { own: &names, below: None }, &mut types, faults);
+        let graph = Graph::new(&batch.edges.clone().into());
+        check_cycles(&graph, &|op| &batch.planned[op.index()], &batch.reasons, faults);
+        check_last(&batch, faults);
+        batch.check(None, faults);
+        for edges in &batch.edges {
             for edge in edges.iter().filter(|edge| edge.kind == EdgeKind::Reads) {
-                planned[edge.on.index()].is_read = true;
+                batch.planned[edge.on.index()].is_read = true;
             }
         }
-        let graph = Graph::new(&lists);
-        check_cycles(&graph, &planned, &sites, faults);
-        check_skippable(&planned, &sites, faults);
-        check_fit(&planned, &places, faults);
         if faults.iter().any(Fault::is_error) {
             return None;
         }
-        let exec_pod = Arc::clone(catalog.exec_pod());
-        Some(Self { identity: agenda.identity, operations: planned.into(), graph, exec_pod })
-    }
-}
-
-/// Operation names and their numbers; names that collide are faults.
-struct Names {
-    numbers: HashMap<String, OpIx>,
-    /// Operations that could not be read; their faults are told already.
-    unread: HashSet<String>,
-}
-
-impl Names {
-    /// The name nearest to one that is not there; not sought any more when there are many faults already, for
-    /// every search looks at all names.
-    fn near(&self, name: &str, faults: &[Fault]) -> Option<&str> {
-        let sought = faults.len() < MOST_SOUGHT;
-        sought.then(|| nearest(name, self.numbers.keys().map(String::as_str))).flatten()
-    }
-}
-
-fn check_names(operations: &[Operation], unread: Vec<String>, faults: &mut Vec<Fault>) -> Names {
-    let mut numbers = HashMap::with_capacity(operations.len());
-    let mut keys: HashMap<String, usize> = HashMap::with_capacity(operations.len());
-    for (index, operation) in operations.iter().enumerate() {
-        let name = operation.name.as_str();
-        numbers.entry(name.to_owned()).or_insert(OpIx(index as u32));
-        if let Some(first) = keys.insert(OperationName::collision_key(name), index) {
-            let other = &operations[first];
-            let message = if other.name == operation.name {
-                format!("two operations are called `{name}`")
-            } else {
-                format!("`{name}` and `{}` differ only in letter case or Unicode form", other.name)
-            };
-            let fault = Fault::value("duplicate-name", operation.pointer.join("name"), message);
-            faults.push(fault.related(Site::Value(other.pointer.join("name")), "the other one"));
+        let mut plan = Self {
+            identity,
+            operations: Vec::new().into(),
+            graph,
+            exec_pod: Arc::clone(catalog.exec_pod()),
+            last: Vec::new(),
+            roots: None,
+            names: Names::default(),
+        };
+        if grows {
+            // what is generated may read whatever there is
+            batch.planned.iter_mut().for_each(|planned| planned.is_read = true);
+            plan.roots = Some(Arc::new(Roots { catalog: catalog.clone(), on, policies }));
+            plan.names = names;
         }
+        plan.last = (0..)
+            .map(OpIx)
+            .zip(&batch.planned)
+            .filter(|(_, planned)| planned.is_last())
+            .map(|(op, _)| op)
+            .collect();
+        plan.operations = batch.planned.into();
+        Some(plan)
     }
-    Names { numbers, unread: unread.into_iter().collect() }
 }
 
-/// What the operations of one type have in common, looked up once a type.
-struct Types<'c> {
-    catalog: &'c Catalog,
-    on: LaunchType,
-    agenda: &'c PolicyLayer,
-    known: HashMap<String, KnownType>,
+/// Operations that are planned together: those of an agenda, or those that one operation generated.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    pub(super) planned: Vec<Planned>,
+    /// Where each stands, if handlers say what they take and give.
+    places: Vec<Pointer>,
+    pub(super) reasons: Vec<Vec<Reason>>,
+    pub(super) edges: Vec<Vec<Edge>>,
 }
 
-struct KnownType {
-    name: Arc<str>,
-    serves: Result<Serves, NoTarget>,
-    /// The policies of operations that have none of their own.
-    policies: Arc<Policies>,
-}
-
-impl Types<'_> {
-    fn known(&mut self, name: &str) -> &KnownType {
-        if !self.known.contains_key(name) {
-            let serves = self.catalog.target(name, self.on).map(|target| match target {
-                Target::Exec => Serves::Exec,
-                Target::Resident(resident) => Serves::Resident(resident),
-                Target::Program(entry) => Serves::Program(Arc::new(entry.clone())),
-            });
-            let policies = Arc::new(self.policies(name, &PolicyLayer::default()));
-            let known = KnownType { name: name.into(), serves, policies };
-            self.known.insert(name.to_owned(), known);
+impl Batch {
+    pub(super) fn plan(
+        operations: Vec<Operation>,
+        known: Known<'_>,
+        types: &mut Types<'_>,
+        faults: &mut Vec<Fault>,
+    ) -> Self {
+        let mut batch = Self::default();
+        // only needed where handlers say what they take and give
+        if types.catalog.entries().any(|entry| entry.description.is_some()) {
+            batch.places = operations.iter().map(|operation| operation.pointer.clone()).collect();
         }
-        &self.known[name]
+        for operation in operations {
+            let (planned, reasons, edges) = plan_operation(operation, known, types, faults);
+            batch.planned.push(planned);
+            batch.reasons.push(reasons);
+            batch.edges.push(edges);
+        }
+        batch
     }
 
-    fn policies(&self, name: &str, own: &PolicyLayer) -> Policies {
-        let none = PolicyLayer::default();
-        let handler = self.catalog.entry(name).map_or(&none, |entry| &entry.policies);
-        Policies::resolve(&[(Scope::Handler, handler), (Scope::Agenda, self.agenda), (Scope::Operation, own)])
+    /// Checks what they read of one another, and of what a plan had before.
+    pub(super) fn check(&self, below: Option<&OpMap<Planned>>, faults: &mut Vec<Fault>) {
+        let first = below.map_or(0, OpMap::len);
+        let planned = |op: OpIx| {
+            below.and_then(|below| below.get(op)).unwrap_or_else(|| &self.planned[op.index() - first])
+        };
+        for ((reader, edges), reasons) in self.planned.iter().zip(&self.edges).zip(&self.reasons) {
+            check_fallbacks(reader, edges, reasons, &planned, faults);
+        }
+        check_fit(&self.planned, &self.places, first, &planned, faults);
     }
 }
 
 fn plan_operation(
-    operation: Operation,
-    names: &Names,
+    mut operation: Operation,
+    known: Known<'_>,
     types: &mut Types<'_>,
-    edges: &mut Vec<(Edge, Site)>,
     faults: &mut Vec<Fault>,
-) -> Planned {
-    let Operation { pointer, id, name, handler_type, payload, depends_on, policies } = operation;
-    let on = types.on;
-    let known = types.known(&handler_type);
-    let serves = match &known.serves {
-        Ok(serves) => serves.clone(),
+) -> (Planned, Vec<Reason>, Vec<Edge>) {
+    let (on, catalog) = (types.on, types.catalog);
+    let (known_type, policies) = types.of(&operation);
+    let handler_type = Arc::clone(&known_type.name);
+    let serves = match &known_type.serves {
+        Ok(serves) => Some(serves.clone()),
         Err(no_target) => {
-            faults.push(no_target_fault(no_target, &name, &handler_type, &pointer, on));
-            Serves::Exec
+            faults.push(no_target_fault(no_target, &operation, on));
+            None
         }
     };
-    let type_name = Arc::clone(&known.name);
-    let shared = Arc::clone(&known.policies);
-    let is_exec = matches!(serves, Serves::Exec) && known.serves.is_ok();
-    let policies =
-        if policies.is_empty() { shared } else { Arc::new(types.policies(&handler_type, &policies)) };
-    if is_exec {
-        ExecPayload::check(&payload, pointer.join("payload"), faults);
-        let has_image = payload.get("image").is_some() || types.catalog.exec_pod().image.is_some();
-        if on != LaunchType::Local && !has_image {
-            let message = format!("operation `{name}` has no image, and {on} starts its command in one");
-            let fault = Fault::value("no-image", pointer.join("payload"), message);
-            faults.push(
-                fault.hint("add `image` to its payload, or `imageName` to the registry's basePodConfig"),
-            );
-        }
+    if serves == Some(Serves::Exec) {
+        check_exec(&operation, catalog, on, faults);
     }
-    for depends_on in &depends_on {
-        let site = Site::Within(depends_on.pointer.clone(), depends_on.name.clone());
-        match names.numbers.get(&depends_on.name) {
-            Some(on) => edges.push((Edge { on: *on, kind: EdgeKind::Follows }, site)),
-            None if names.unread.contains(&depends_on.name) => {}
-            None => {
-                let near = names.near(&depends_on.name, faults);
-                let message = format!(
-                    "operation `{name}` depends on `{}`, which is not in this agenda",
-                    depends_on.name
-                );
-                faults.push(Fault::new("unknown-dependency", site, message).did_you_mean(near));
-            }
-        }
+    let payload = std::mem::take(&mut operation.payload);
+    let name = operation.name.clone();
+    let special = operation.special.take();
+    let mut reasons = Reasons {
+        name: name.as_str(),
+        known,
+        has_items: special.as_ref().is_some_and(|special| special.for_each.is_some()),
+        is_finally: special.as_ref().is_some_and(|special| special.is_finally),
+        found: Vec::new(),
+    };
+    for depends_on in &operation.depends_on {
+        reasons.depend(depends_on, faults);
     }
-    let payload_at = pointer.join("payload");
-    let payload = Payload::compile(payload, |token, at| {
-        let at = Pointer::from(format!("{payload_at}{at}"));
-        refer(token, &at, &name, names, edges, faults)
-    });
-    Planned {
+    let payload = compile(payload, &operation.pointer.join("payload"), &mut reasons, faults);
+    let params = operation.pointer.join("params");
+    let mut own = Special::default();
+    if policies.lock.value != Lock::None {
+        let key = policies.lock_key.value.clone().unwrap_or_else(|| Value::from(&*handler_type));
+        own.lock_keys = Some(compile(key, &params.join("lockKey"), &mut reasons, faults));
+    }
+    if let Some(written) = special {
+        own.is_last = written.is_finally && operation.depends_on.is_empty();
+        own.is_cleanup = written.is_finally;
+        own.action = written.action.map(String::into_boxed_str);
+        own.generator = written.generator;
+        own.for_each = written.for_each.map(|for_each| {
+            // the list is there before there is an item
+            reasons.has_items = false;
+            let items = compile(for_each.items, &params.join("forEach"), &mut reasons, faults);
+            ForEach { items, max_parallel: for_each.max_parallel }
+        });
+    }
+    let edges = reasons.edges(&operation, faults);
+    own.is_cleanup |= edges.iter().any(|edge| edge.needs.asks_for_bad());
+    own.is_conditional = edges.iter().any(|edge| !edge.needs.is_met_by_good());
+    let is_special = own.lock_keys.is_some()
+        || own.is_cleanup
+        || own.is_conditional
+        || own.action.is_some()
+        || own.generator.is_some()
+        || own.for_each.is_some();
+    let found = reasons.found;
+    let planned = Planned {
         name,
-        id: id.map(String::into_boxed_str),
-        handler_type: type_name,
-        serves,
-        payload,
+        id: operation.id.map(String::into_boxed_str),
+        handler_type,
+        serves: serves.unwrap_or(Serves::Exec),
+        payload: Arc::new(payload),
         policies,
         is_read: false,
-    }
-}
-
-fn no_target_fault(
-    no_target: &NoTarget,
-    name: &OperationName,
-    handler_type: &str,
-    pointer: &Pointer,
-    on: LaunchType,
-) -> Fault {
-    let at = pointer.join("type");
-    match no_target {
-        NoTarget::Unknown { near } => {
-            let message = format!("operation `{name}` is of type `{handler_type}`, which no handler serves");
-            let fault = Fault::value("unknown-type", at, message).did_you_mean(near.as_deref());
-            fault.hint("`pop handlers` lists the types; a registry adds more")
-        }
-        NoTarget::NotHere { missing } => {
-            let message = format!("type `{handler_type}` cannot run under the {on} launcher");
-            let hint = format!("give its registry entry a `{missing}`");
-            Fault::value("not-launchable", at, message).hint(hint)
-        }
-    }
-}
-
-/// Finds what a reference refers to, and notes the dependency it makes.
-fn refer(
-    token: &Token,
-    at: &Pointer,
-    name: &OperationName,
-    names: &Names,
-    edges: &mut Vec<(Edge, Site)>,
-    faults: &mut Vec<Fault>,
-) -> Option<Referent> {
-    match token.name.as_str() {
-        AGENDA_ID => return Some(Referent::AgendaId),
-        OPERATION_NAME => return Some(Referent::OperationName),
-        _ => {}
-    }
-    if let Some(on) = token.operation().and_then(|operation| names.numbers.get(operation)) {
-        let site = Site::Within(at.clone(), token.text.clone());
-        edges.push((Edge { on: *on, kind: EdgeKind::Reads }, site));
-        return Some(Referent::Result(*on));
-    }
-    if token.operation().is_some_and(|operation| names.unread.contains(operation)) {
-        return None;
-    }
-    let site = Site::Within(at.clone(), token.name.clone());
-    let asked = token.operation().unwrap_or(&token.name);
-    let fault = if token.operation().is_none() && names.numbers.contains_key(&token.name) {
-        let message = format!("operation `{name}` refers to `{asked}`; a result is called `{asked}.out`");
-        Fault::new("unknown-reference", site, message).did_you_mean(Some(&format!("{asked}.out")))
-    } else if token.name.starts_with("pop.") {
-        let message = format!("operation `{name}` refers to `{}`, which pop does not provide", token.name);
-        let near = nearest(&token.name, [AGENDA_ID, OPERATION_NAME]);
-        Fault::new("unknown-reference", site, message).did_you_mean(near)
-    } else {
-        let message = format!("operation `{name}` refers to `{asked}`, which is not in this agenda");
-        let site = Site::Within(at.clone(), asked.to_owned());
-        let near = names.near(asked, faults);
-        Fault::new("unknown-reference", site, message).did_you_mean(near)
+        special: is_special.then(|| Arc::new(own)),
+        origin: None::<Origin>,
     };
-    faults.push(fault);
-    None
+    (planned, found, edges)
 }
 
-/// Each operation's dependencies, sorted, each once; reading outranks following.
-fn edge_lists(sites: &mut [Vec<(Edge, Site)>]) -> OpMap<Vec<Edge>> {
-    let lists: Vec<Vec<Edge>> = sites
-        .iter_mut()
-        .map(|edges| {
-            edges.sort_by_key(|(edge, _)| *edge);
-            let mut list: Vec<Edge> = edges.iter().map(|(edge, _)| *edge).collect();
-            list.dedup_by_key(|edge| edge.on);
-            list
-        })
-        .collect();
-    lists.into()
-}
-
-fn check_cycles(graph: &Graph, planned: &[Planned], sites: &[Vec<(Edge, Site)>], faults: &mut Vec<Fault>) {
-    let (_, left) = graph.order();
-    for cycle in graph.cycles(&left) {
-        let mut names: Vec<_> =
-            cycle.iter().chain(cycle.first()).map(|op| planned[op.index()].name.as_str()).collect();
-        if cycle.len() > MOST_TOLD {
-            names.splice(MOST_TOLD..cycle.len(), ["..."]);
-        }
-        let mut places =
-            cycle.iter().zip(cycle.iter().skip(1).chain(cycle.first())).filter_map(|(from, to)| {
-                let (_, site) = sites[from.index()].iter().find(|(edge, _)| edge.on == *to)?;
-                let words =
-                    format!("`{}` waits for `{}`", planned[from.index()].name, planned[to.index()].name);
-                Some((site.clone(), words))
-            });
-        let Some((site, words)) = places.next() else { continue };
-        let message = match cycle.len() {
-            1 => format!("operation `{}` waits for itself", names[0]),
-            _ => format!("operations wait for one another: {}", names.join(" -> ")),
-        };
-        let mut fault = Fault::new("cycle", site, message).label(words);
-        fault.related.extend(places.take(MOST_TOLD - 1));
-        faults.push(fault);
-    }
-}
-
-/// A skipped operation leaves null behind: whoever reads a part of it needs something to stand in.
-fn check_skippable(planned: &[Planned], sites: &[Vec<(Edge, Site)>], faults: &mut Vec<Fault>) {
-    for (reader, edges) in planned.iter().zip(sites) {
-        for (edge, site) in edges {
-            let read = &planned[edge.on.index()];
-            let Site::Within(_, token) = site else { continue };
-            if edge.kind == EdgeKind::Reads && read.policies.may_skip() && !token.contains('?') {
-                let message = format!(
-                    "operation `{}` reads `{}`, which may be skipped and then has no result",
-                    reader.name, read.name
-                );
-                let hint = format!(
-                    "say what stands in for it: `{}?text>`, or `?` alone for null",
-                    token_stem(token)
-                );
-                faults.push(Fault::new("no-fallback", site.clone(), message).hint(hint));
-            }
+/// Who waits for whatever is not like it cannot be waited for by what is not.
+fn check_last(batch: &Batch, faults: &mut Vec<Fault>) {
+    for ((planned, edges), reasons) in batch.planned.iter().zip(&batch.edges).zip(&batch.reasons) {
+        let last = edges.iter().filter(|edge| batch.planned[edge.on.index()].is_last());
+        for edge in last.filter(|_| !planned.is_last()) {
+            let last = &batch.planned[edge.on.index()].name;
+            let message = format!(
+                "operations wait for one another: `{}` for `{last}`, and that for whatever is not `finally`",
+                planned.name
+            );
+            let site = reasons.iter().find(|reason| reason.is_about(edge.on)).map(Reason::site);
+            let hint = format!("say in `dependsOn` what `{last}` is to wait for");
+            faults.extend(site.map(|site| Fault::new("cycle", site, message).hint(hint)));
         }
     }
 }
 
-fn token_stem(token: &str) -> String {
-    let stem = token.trim_end_matches('>');
-    if stem.contains("::") { stem.to_owned() } else { format!("{stem}::") }
+fn compile(value: Value, place: &Pointer, reasons: &mut Reasons<'_>, faults: &mut Vec<Fault>) -> Payload {
+    Payload::compile(value, |token, at| {
+        let at = Pointer::from(format!("{place}{at}"));
+        reasons.refer(token, &at, faults)
+    })
+}
+
+fn check_exec(operation: &Operation, catalog: &Catalog, on: LaunchType, faults: &mut Vec<Fault>) {
+    let Operation { name, pointer, payload, .. } = operation;
+    ExecPayload::check(payload, pointer.join("payload"), faults);
+    let has_image = payload.get("image").is_some() || catalog.exec_pod().image.is_some();
+    if on != LaunchType::Local && !has_image {
+        let message = format!("operation `{name}` has no image, and {on} starts its command in one");
+        let fault = Fault::value("no-image", pointer.join("payload"), message);
+        faults.push(fault.hint("add `image` to its payload, or `imageName` to the registry's basePodConfig"));
+    }
 }

@@ -10,11 +10,17 @@ use pop_registry::contract::Description;
 use pop_registry::schema::{Finding, Followed, Given, Part, Presence, Schema, check_payload};
 use std::collections::HashMap;
 
-/// Checks every operation of which the handler, or the handler of an operation that it reads, is described.
-pub(super) fn check_fit(planned: &[Planned], places: &[Pointer], faults: &mut Vec<Fault>) {
+/// Checks every operation of which the handler, or the handler of an operation that it reads, is described. The first of
+/// them has the number `first`; `all` knows also those before it.
+pub(super) fn check_fit<'p>(
+    planned: &'p [Planned],
+    places: &'p [Pointer],
+    first: usize,
+    all: &impl Fn(OpIx) -> &'p Planned,
+    faults: &mut Vec<Fault>,
+) {
     for (operation, place) in planned.iter().zip(places) {
-        let check = Check { planned, places, operation, payload_at: place.join("payload") };
-        check.run(faults);
+        Check { all, places, first, operation, payload_at: place.join("payload") }.run(faults);
     }
 }
 
@@ -25,15 +31,17 @@ fn description(operation: &Planned) -> Option<&Description> {
     }
 }
 
-struct Check<'p> {
-    planned: &'p [Planned],
-    /// Where each operation stands in the agenda.
+struct Check<'p, 'a, F> {
+    all: &'a F,
+    /// Where each operation stands that is checked.
     places: &'p [Pointer],
+    /// The number of the first of them.
+    first: usize,
     operation: &'p Planned,
     payload_at: Pointer,
 }
 
-impl<'p> Check<'p> {
+impl<'p, F: Fn(OpIx) -> &'p Planned> Check<'p, '_, F> {
     fn run(&self, faults: &mut Vec<Fault>) {
         let mut given: HashMap<&str, Given<'p>> = HashMap::new();
         let filled: Vec<Filled<'p>> = self.operation.payload.filled().collect();
@@ -71,16 +79,20 @@ impl<'p> Check<'p> {
     /// What a reference leads to in the result of the operation that it reads, if that is described.
     fn followed(&self, token: &Token, referent: Referent) -> Option<(OpIx, Followed<'p>)> {
         let Referent::Result(op) = referent else { return None };
-        let result = description(&self.planned[op.index()])?.result.as_ref()?;
+        // the result of several is a list of what is described
+        let read = Some((self.all)(op)).filter(|read| read.for_each().is_none())?;
+        let result = description(read)?.result.as_ref()?;
         Some((op, Schema::new(result).follow(&token.pointer)))
     }
 
     fn given(&self, token: &Token, referent: Referent) -> Given<'p> {
         let (Some((op, followed)), Referent::Result(_)) = (self.followed(token, referent), referent) else {
-            return if matches!(referent, Referent::Result(_)) { Given::Unknown } else { Given::Text };
+            return match referent {
+                Referent::AgendaId | Referent::OperationName => Given::Text,
+                _ => Given::Unknown,
+            };
         };
-        let may_be_missing =
-            followed.presence != Presence::Always || self.planned[op.index()].policies.may_skip();
+        let may_be_missing = followed.presence != Presence::Always || (self.all)(op).may_skip();
         let fallback = token.fallback.as_ref().filter(|_| may_be_missing).map(|fallback| match fallback {
             Fallback::Null => Schema::null(),
             Fallback::Text(_) => Schema::text(),
@@ -95,7 +107,7 @@ impl<'p> Check<'p> {
     /// A reference to what is never there, or not always.
     fn presence(&self, at: &Pointer, token: &Token, referent: Referent) -> Option<Fault> {
         let (op, followed) = self.followed(token, referent)?;
-        let read = &self.planned[op.index()];
+        let read = (self.all)(op);
         let site = self.site(at, token);
         let fault = match (followed.presence, &token.fallback) {
             (Presence::Always, _) | (Presence::Sometimes(_), Some(_)) => return None,
@@ -134,13 +146,16 @@ impl<'p> Check<'p> {
         }
         match referent {
             Referent::Result(op) => self.related(fault, op),
-            Referent::AgendaId | Referent::OperationName => fault,
+            _ => fault,
         }
     }
 
     fn related(&self, fault: Fault, op: OpIx) -> Fault {
-        let read = &self.planned[op.index()];
-        let at = self.places[op.index()].join("type");
+        let read = (self.all)(op);
+        let Some(place) = op.index().checked_sub(self.first).and_then(|index| self.places.get(index)) else {
+            return fault;
+        };
+        let at = place.join("type");
         let program =
             description(read).and_then(|described| described.name.as_deref()).unwrap_or(&read.handler_type);
         fault.related(Site::Value(at), format!("`{program}` says what its result is"))

@@ -1,6 +1,8 @@
-//! Who waits for whom, in two dense tables; and the paths of cycles.
+//! Who waits for whom, in two dense tables that grow at their end; and the paths of cycles.
 
 use crate::ops::{OpIx, OpMap};
+use crate::outcome::Outcomes;
+use std::collections::HashMap;
 
 /// Why one operation waits for another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -18,6 +20,17 @@ pub struct Edge {
     pub on: OpIx,
     /// Why.
     pub kind: EdgeKind,
+    /// With which of its outcomes it is waited for.
+    pub needs: Outcomes,
+}
+
+/// One operation that waits for another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Dependant {
+    /// The operation that waits.
+    pub op: OpIx,
+    /// For which outcomes.
+    pub needs: Outcomes,
 }
 
 /// Lists of different lengths behind one another, and where each begins.
@@ -28,6 +41,10 @@ struct Rows<T> {
 }
 
 impl<T> Rows<T> {
+    fn new() -> Self {
+        Self { starts: vec![0], items: Vec::new() }
+    }
+
     fn row(&self, op: OpIx) -> &[T] {
         &self.items[self.starts[op.index()] as usize..self.starts[op.index() + 1] as usize]
     }
@@ -37,34 +54,59 @@ impl<T> Rows<T> {
 #[derive(Debug, Clone)]
 pub struct Graph {
     dependencies: Rows<Edge>,
-    dependants: Rows<OpIx>,
+    dependants: Rows<Dependant>,
+    /// What was added later and waits for what was there already.
+    later: HashMap<OpIx, Vec<Dependant>>,
 }
 
 impl Graph {
     /// The graph of these dependencies; each list is sorted, and each operation stands in it once.
     pub(crate) fn new(lists: &OpMap<Vec<Edge>>) -> Self {
-        let mut dependencies = Rows { starts: vec![0], items: Vec::new() };
-        let mut counts = vec![0_u32; lists.len() + 1];
-        for (_, edges) in lists.iter() {
-            dependencies.items.extend_from_slice(edges);
-            dependencies.starts.push(dependencies.items.len() as u32);
-            for edge in edges {
-                counts[edge.on.index() + 1] += 1;
+        let mut graph = Self { dependencies: Rows::new(), dependants: Rows::new(), later: HashMap::new() };
+        graph.grow(lists.values());
+        graph
+    }
+
+    /// Adds operations behind those that are there, each with what it waits for.
+    pub(crate) fn grow<'l>(&mut self, lists: impl Iterator<Item = &'l Vec<Edge>>) {
+        let first = self.len() as u32;
+        for edges in lists {
+            self.dependencies.items.extend_from_slice(edges);
+            self.dependencies.starts.push(self.dependencies.items.len() as u32);
+        }
+        let added = (first..self.len() as u32).map(OpIx);
+        let mut counts = vec![0_u32; added.len() + 1];
+        for op in added.clone() {
+            for edge in self.dependencies.row(op).iter().filter(|edge| edge.on.0 >= first) {
+                counts[(edge.on.0 - first) as usize + 1] += 1;
             }
         }
         for index in 1..counts.len() {
             counts[index] += counts[index - 1];
         }
-        let mut next = counts.clone();
-        let mut items = vec![OpIx(0); dependencies.items.len()];
-        for (op, edges) in lists.iter() {
-            for edge in edges {
-                let slot = &mut next[edge.on.index()];
-                items[*slot as usize] = op;
+        let base = self.dependants.items.len() as u32;
+        self.dependants.starts.extend(counts.iter().skip(1).map(|count| base + count));
+        let unfilled = Dependant { op: OpIx(0), needs: Outcomes::ANY };
+        let count = counts.last().copied().unwrap_or_default();
+        self.dependants.items.resize((base + count) as usize, unfilled);
+        let mut next = counts;
+        for op in added {
+            for edge in self.dependencies.row(op) {
+                let dependant = Dependant { op, needs: edge.needs };
+                if edge.on.0 < first {
+                    self.later.entry(edge.on).or_default().push(dependant);
+                    continue;
+                }
+                let slot = &mut next[(edge.on.0 - first) as usize];
+                self.dependants.items[(base + *slot) as usize] = dependant;
                 *slot += 1;
             }
         }
-        Self { dependencies, dependants: Rows { starts: counts, items } }
+    }
+
+    /// How many operations there are.
+    pub(crate) fn len(&self) -> usize {
+        self.dependencies.starts.len() - 1
     }
 
     /// The operations that `op` waits for, in their order.
@@ -73,14 +115,15 @@ impl Graph {
     }
 
     /// The operations that wait for `op`, in their order.
-    pub fn dependants(&self, op: OpIx) -> &[OpIx] {
-        self.dependants.row(op)
+    pub fn dependants(&self, op: OpIx) -> impl Iterator<Item = Dependant> + '_ {
+        let later = if self.later.is_empty() { None } else { self.later.get(&op) };
+        self.dependants.row(op).iter().chain(later.into_iter().flatten()).copied()
     }
 
     /// An order in which every operation comes after what it waits for, the agenda's order where free; and the
     /// operations that have no such order because they wait for themselves or for ones that do.
     pub fn order(&self) -> (Vec<OpIx>, Vec<OpIx>) {
-        let count = self.dependencies.starts.len() - 1;
+        let count = self.len();
         let all = (0..count as u32).map(OpIx);
         let mut unmet: Vec<usize> = all.clone().map(|op| self.dependencies(op).len()).collect();
         let mut ready: std::collections::BTreeSet<OpIx> =
@@ -89,9 +132,10 @@ impl Graph {
         while let Some(op) = ready.pop_first() {
             order.push(op);
             for dependant in self.dependants(op) {
-                unmet[dependant.index()] -= 1;
-                if unmet[dependant.index()] == 0 {
-                    ready.insert(*dependant);
+                let op = dependant.op;
+                unmet[op.index()] -= 1;
+                if unmet[op.index()] == 0 {
+                    ready.insert(op);
                 }
             }
         }
@@ -105,7 +149,7 @@ impl Graph {
         const UNSEEN: u8 = 0;
         const ON_PATH: u8 = 1;
         const DONE: u8 = 2;
-        let mut mark = vec![UNSEEN; self.dependencies.starts.len() - 1];
+        let mut mark = vec![UNSEEN; self.len()];
         let mut cycles = Vec::new();
         for start in left {
             if mark[start.index()] != UNSEEN {
@@ -148,9 +192,13 @@ mod tests {
     use super::*;
 
     fn graph(lists: &[&[u32]]) -> Graph {
-        let edge = |on: &u32| Edge { on: OpIx(*on), kind: EdgeKind::Reads };
+        let edge = |on: &u32| Edge { on: OpIx(*on), kind: EdgeKind::Reads, needs: Outcomes::GOOD };
         let lists: Vec<Vec<Edge>> = lists.iter().map(|list| list.iter().map(edge).collect()).collect();
         Graph::new(&lists.into())
+    }
+
+    fn dependants(graph: &Graph, op: u32) -> Vec<u32> {
+        graph.dependants(OpIx(op)).map(|dependant| dependant.op.0).collect()
     }
 
     fn numbers(ops: &[OpIx]) -> Vec<u32> {
@@ -160,10 +208,26 @@ mod tests {
     #[test]
     fn both_directions_agree() {
         let graph = graph(&[&[], &[0], &[0, 1]]);
-        assert_eq!(numbers(graph.dependants(OpIx(0))), [1, 2]);
-        assert_eq!(numbers(graph.dependants(OpIx(1))), [2]);
+        assert_eq!(dependants(&graph, 0), [1, 2]);
+        assert_eq!(dependants(&graph, 1), [2]);
         assert_eq!(graph.dependencies(OpIx(2)).len(), 2);
         assert_eq!(numbers(&graph.order().0), [0, 1, 2]);
+    }
+
+    #[test]
+    fn a_graph_that_grew_is_the_graph_of_all() {
+        let edge = |on| Edge { on: OpIx(on), kind: EdgeKind::Follows, needs: Outcomes::GOOD };
+        let lists =
+            [vec![], vec![edge(0)], vec![edge(0), edge(1)], vec![], vec![edge(0), edge(3)], vec![edge(4)]];
+        let whole = Graph::new(&lists.to_vec().into());
+        let mut grown = Graph::new(&lists[..2].to_vec().into());
+        grown.grow(lists[2..3].iter());
+        grown.grow(lists[3..].iter());
+        for op in 0..lists.len() as u32 {
+            assert_eq!(dependants(&grown, op), dependants(&whole, op), "{op}");
+            assert_eq!(grown.dependencies(OpIx(op)), whole.dependencies(OpIx(op)));
+        }
+        assert_eq!(grown.order(), whole.order());
     }
 
     #[test]

@@ -1,15 +1,20 @@
 //! The plan: an agenda in which nothing is unresolved.
 
 mod build;
+mod edges;
 mod fit;
 mod graph;
+mod grow;
+mod names;
 mod payload;
+mod types;
 
-pub use graph::{Edge, EdgeKind, Graph};
+pub use graph::{Dependant, Edge, EdgeKind, Graph};
+pub(crate) use grow::Grown;
 pub(crate) use payload::Values;
 pub use payload::{BindError, Payload};
 
-use crate::document::Identity;
+use crate::document::{Generator, Identity};
 use crate::name::OperationName;
 use crate::ops::{OpIx, OpMap};
 use pop_policy::Policies;
@@ -38,15 +43,103 @@ pub struct Planned {
     pub handler_type: Arc<str>,
     /// Who carries it out.
     pub serves: Serves,
-    /// Its input.
-    pub payload: Payload,
+    /// Its input, shared by the instances of one operation.
+    pub payload: Arc<Payload>,
     /// Its policies, shared by operations with the same ones.
     pub policies: Arc<Policies>,
-    /// Whether another operation reads its result.
+    /// Whether its result is kept, for another operation reads it.
     pub is_read: bool,
+    /// What few operations have; none for the others.
+    pub special: Option<Arc<Special>>,
+    /// Where it comes from, if it is not written in the agenda.
+    pub origin: Option<Origin>,
 }
 
-/// An agenda that was checked from end to end. Only [`Plan::build`] makes one.
+/// What few operations have.
+#[derive(Debug, Clone, Default)]
+pub struct Special {
+    /// The items, for each of which there is an instance.
+    pub for_each: Option<ForEach>,
+    /// Where in its result further operations stand.
+    pub generator: Option<Generator>,
+    /// The keys that it locks: a text or a list of texts.
+    pub lock_keys: Option<Payload>,
+    /// Which of the handler's actions it asks for.
+    pub action: Option<Box<str>>,
+    /// Whether it waits for whatever is not like it.
+    pub is_last: bool,
+    /// Whether it is there for when others do not end well, and also starts while a run is being ended.
+    pub is_cleanup: bool,
+    /// Whether it is skipped if another operation has not the outcome that it waits for.
+    pub is_conditional: bool,
+}
+
+/// The items of an operation.
+#[derive(Debug, Clone)]
+pub struct ForEach {
+    /// The list.
+    pub items: Payload,
+    /// How many instances are under way at once, at most.
+    pub max_parallel: Option<u32>,
+}
+
+/// Where an operation comes from that is not written in the agenda.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// It is one of the operations that another was made into, and settled for it.
+    Part {
+        /// The other.
+        of: OpIx,
+        /// Its number among them.
+        index: u32,
+    },
+    /// It stood in the result of a generator.
+    Generated {
+        /// The generator.
+        by: OpIx,
+        /// How many generators there are above it.
+        depth: u32,
+    },
+}
+
+impl Planned {
+    /// Whether it may end without a result although nothing went wrong.
+    pub fn may_skip(&self) -> bool {
+        let is_conditional = self.special.as_ref().is_some_and(|special| special.is_conditional);
+        // items that are skipped leave null in the list of results
+        is_conditional || (self.for_each().is_none() && self.policies.may_skip())
+    }
+
+    /// Its items, if it is for several.
+    pub fn for_each(&self) -> Option<&ForEach> {
+        self.special.as_ref()?.for_each.as_ref()
+    }
+
+    /// Its marks, if it generates operations.
+    pub fn generator(&self) -> Option<&Generator> {
+        self.special.as_ref()?.generator.as_ref()
+    }
+
+    /// Whether it waits for whatever is not like it.
+    pub fn is_last(&self) -> bool {
+        self.special.as_ref().is_some_and(|special| special.is_last)
+    }
+
+    /// Whether it also starts while a run is being ended.
+    pub fn is_cleanup(&self) -> bool {
+        self.special.as_ref().is_some_and(|special| special.is_cleanup)
+    }
+
+    /// The operation that it is a part of.
+    pub fn part_of(&self) -> Option<OpIx> {
+        match self.origin {
+            Some(Origin::Part { of, .. }) => Some(of),
+            _ => None,
+        }
+    }
+}
+
+/// An agenda that was checked from end to end. Only [`Plan::build`] makes one; only a scheduler lets it grow.
 #[derive(Debug, Clone)]
 pub struct Plan {
     /// Who the agenda is.
@@ -54,6 +147,12 @@ pub struct Plan {
     operations: OpMap<Planned>,
     graph: Graph,
     exec_pod: Arc<PodConfig>,
+    /// The operations that wait for whatever is not like them.
+    last: Vec<OpIx>,
+    /// What generated operations are planned with, if there may be any.
+    roots: Option<Arc<types::Roots>>,
+    /// The names of all operations, likewise.
+    names: names::Names,
 }
 
 impl Plan {
@@ -80,6 +179,11 @@ impl Plan {
     /// Who waits for whom.
     pub fn graph(&self) -> &Graph {
         &self.graph
+    }
+
+    /// The operations that wait for whatever is not like them.
+    pub fn last(&self) -> &[OpIx] {
+        &self.last
     }
 
     /// How containers and pods of type `exec` are made.

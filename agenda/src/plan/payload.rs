@@ -5,6 +5,8 @@ use crate::reference::{Fallback, Piece, Token, pieces};
 use pop_document::{Pointer, kind_of};
 use serde_json::Value;
 use std::borrow::Cow;
+use std::collections::HashMap;
+use std::sync::Arc;
 
 /// A payload, and where in it references stand.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,6 +37,10 @@ pub(crate) enum Referent {
     AgendaId,
     /// The operation's own name.
     OperationName,
+    /// The item of a list that the operation is for.
+    Item,
+    /// The number of that item.
+    Index,
 }
 
 /// A string of a payload that is filled later.
@@ -61,8 +67,10 @@ pub struct BindError {
 pub(crate) struct Values<'v> {
     pub(crate) agenda_id: &'v str,
     pub(crate) operation_name: &'v str,
-    /// The result of a settled operation; null if it was skipped.
-    pub(crate) result: &'v dyn Fn(OpIx) -> Option<&'v Value>,
+    /// The item that the operation is for, and its number.
+    pub(crate) item: Option<(&'v Value, u32)>,
+    /// The results of settled operations; null for one that was skipped, none for one that did not end well.
+    pub(crate) results: &'v HashMap<OpIx, Arc<Value>>,
 }
 
 impl Payload {
@@ -192,14 +200,17 @@ impl Hole {
     }
 
     fn look_up(&self, token: &Token, referent: Referent, values: &Values<'_>) -> Result<Value, BindError> {
-        let op = match referent {
+        let read = match referent {
             Referent::AgendaId => return Ok(values.agenda_id.into()),
             Referent::OperationName => return Ok(values.operation_name.into()),
-            Referent::Result(op) => op,
+            Referent::Index => return Ok(values.item.map(|(_, index)| index).into()),
+            Referent::Item => values.item.map(|(item, _)| item),
+            Referent::Result(op) => values.results.get(&op).map(Arc::as_ref),
         };
-        let Some(result) = (values.result)(op) else {
+        if read.is_none() && token.fallback.is_none() {
             return Err(self.error(token, "the operation has no result".to_owned()));
-        };
+        }
+        let result = read.unwrap_or(&Value::Null);
         // a skipped operation leaves null behind, which has nothing to point to
         let found = if result.is_null() { None } else { token.pointer.find(result) };
         match (found, &token.fallback) {
@@ -254,9 +265,13 @@ mod tests {
             "a.out" => Some(Referent::Result(OpIx(0))),
             "pop.agendaId" => Some(Referent::AgendaId),
             "pop.operationName" => Some(Referent::OperationName),
+            "pop.item" => Some(Referent::Item),
+            "pop.index" => Some(Referent::Index),
             _ => None,
         });
-        let values = Values { agenda_id: "ag-7", operation_name: "me", result: &|_| Some(result) };
+        let item = Some((result, 4));
+        let results = HashMap::from([(OpIx(0), Arc::new(result.clone()))]);
+        let values = Values { agenda_id: "ag-7", operation_name: "me", item, results: &results };
         payload.bind(&values).map(Cow::into_owned).map_err(|error| error.to_string())
     }
 
@@ -290,6 +305,14 @@ mod tests {
     #[test]
     fn p24_agenda_id_and_operation_name() {
         assert_eq!(bind(json!("@<pop.agendaId>/@<pop.operationName>"), &json!({})), Ok(json!("ag-7/me")));
+    }
+
+    #[test]
+    fn an_item_and_its_number_keep_their_types() {
+        let payload =
+            json!({"of": "@<pop.item::/s>", "n": "@<pop.index>", "file": "@<pop.index>-@<pop.item::/s>"});
+        let bound = json!({"of": "x", "n": 4, "file": "4-x"});
+        assert_eq!(bind(payload, &json!({"s": "x"})), Ok(bound));
     }
 
     #[test]

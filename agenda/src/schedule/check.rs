@@ -1,8 +1,11 @@
 //! What must hold after every step: the views agree with the table, limits are kept, nothing is forgotten.
 
-use super::state::{OpState, Tally};
+use super::gates::turn_name;
+use super::state::{Hold, OpState, Tally};
 use super::{Phase, Scheduler};
-use crate::event::{Outcome, RunOutcome};
+use crate::event::RunOutcome;
+use crate::gate::Gate;
+use crate::ops::OpIx;
 
 pub(super) fn check(scheduler: &Scheduler) -> Result<(), String> {
     let mut tally = Tally::default();
@@ -21,27 +24,77 @@ pub(super) fn check(scheduler: &Scheduler) -> Result<(), String> {
         if let Some(at) = scheduler.deadline_of(op) {
             holds(scheduler.deadlines.contains(&(at, op)), || format!("`{name}`: its deadline is missing"))?;
         }
-        let graph = scheduler.plan.graph();
-        let met = |outcome: Option<Outcome>| outcome.is_some_and(Outcome::lets_others_start);
-        let unmet = graph.dependencies(op).iter().filter(|edge| !met(scheduler.state[edge.on].outcome()));
-        let unmet = unmet.count() as u32;
+        let is_free = *state == OpState::Gated(Hold::Free);
+        let is_through = is_free && scheduler.gates.is_through(op);
+        holds(scheduler.admitted.contains(&op) == is_through, || {
+            format!("`{name}`: the admitted view is wrong")
+        })?;
+        holds(scheduler.able.contains(&op) == (is_free && !is_through), || {
+            format!("`{name}`: the able view is wrong in {state:?}")
+        })?;
+        holds(scheduler.joining.contains(&op) == (*state == OpState::Parted { left: 0 }), || {
+            format!("`{name}`: the joining view is wrong in {state:?}")
+        })?;
+        check_gates(scheduler, op, state)?;
+        let unmet = scheduler.count_unmet(&scheduler.plan, op);
         match state {
             OpState::Waiting { unmet: counted } => holds(*counted == unmet && unmet > 0, || {
                 format!("`{name}`: counts {counted} unmet, there are {unmet}")
             })?,
             // cancelled for want of them, or taken over from an earlier run that had them
             OpState::Settled(_) => {}
+            OpState::Parted { left } => {
+                let parts = scheduler.parts.get(&op).map_or(&[][..], |parts| &parts.all);
+                let open = parts.iter().filter(|part| scheduler.state[**part].outcome().is_none()).count();
+                holds(open == *left as usize, || format!("`{name}`: counts {left} parts, {open} are open"))?;
+            }
             _ => holds(unmet == 0, || format!("`{name}`: in {state:?} with {unmet} unmet dependencies"))?,
         }
+        check_parts(scheduler, op)?;
     }
     holds(tally == scheduler.tally, || format!("tally {:?}, counted {tally:?}", scheduler.tally))?;
     let deadlines = scheduler.state.indices().filter(|op| scheduler.deadline_of(*op).is_some()).count();
     holds(scheduler.deadlines.len() == deadlines, || "a deadline outlived its state".to_owned())?;
+    let asked = scheduler.state.values().filter(|state| **state == OpState::Gated(Hold::Asked)).count();
+    holds(asked == scheduler.asked as usize, || format!("{asked} have asked, counted {}", scheduler.asked))?;
     if let Phase::Ended(outcome) = scheduler.run {
         holds(outcome != RunOutcome::Stuck, || "the run is stuck".to_owned())?;
         holds(tally.settled() == tally.total(), || "the run ended with an unsettled operation".to_owned())?;
     }
     Ok(())
+}
+
+/// Nothing that is shared is held by an operation that is settled or waits for others, and each turn has one holder.
+fn check_gates(scheduler: &Scheduler, op: OpIx, state: &OpState) -> Result<(), String> {
+    let planned = scheduler.plan.operation(op);
+    let name = &planned.name;
+    let Some(passing) = scheduler.gates.passing.get(&op) else {
+        let is_held =
+            scheduler.gates.turns.values().any(|turn| turn.holder == Some(op) || turn.waiting.contains(&op));
+        return holds(!is_held, || format!("`{name}`: holds or waits for something in {state:?}"));
+    };
+    holds(matches!(state, OpState::Gated(_)) || state.is_out(), || {
+        format!("`{name}`: has gates in {state:?}")
+    })?;
+    for (index, gate) in passing.gates.iter().enumerate() {
+        let Some(turn) = turn_name(gate, op, planned) else { continue };
+        let is_holder = scheduler.gates.turns.get(&turn).is_some_and(|turn| turn.holder == Some(op));
+        let is_kept = matches!(gate, Gate::Lock { .. }) && index < passing.passed;
+        let is_next = index == passing.passed && *state != OpState::Gated(Hold::Queued);
+        holds(is_holder == (is_kept || is_next), || {
+            format!("`{name}`: {} `{turn}` in {state:?}", if is_holder { "holds" } else { "does not hold" })
+        })?;
+    }
+    Ok(())
+}
+
+/// No more parts are under way than may be at once.
+fn check_parts(scheduler: &Scheduler, op: OpIx) -> Result<(), String> {
+    let planned = scheduler.plan.operation(op);
+    let most = planned.for_each().and_then(|for_each| for_each.max_parallel);
+    let (Some(most), Some(parts)) = (most, scheduler.parts.get(&op)) else { return Ok(()) };
+    let out = parts.all.iter().filter(|part| scheduler.state[**part].is_out()).count();
+    holds(out <= most as usize, || format!("`{}`: {out} parts run, {most} may", planned.name))
 }
 
 fn holds(condition: bool, otherwise: impl FnOnce() -> String) -> Result<(), String> {

@@ -1,10 +1,12 @@
 //! The rules of the run: which fact follows from an input, and which from the state as it is.
 
 use super::input::{Input, Verdict};
-use super::state::OpState;
+use super::state::{Hold, OpState};
 use super::{Phase, Scheduler};
-use crate::event::{CancelReason, Ending, Outcome, RunEvent, RunOutcome, RunTime, StopReason};
+use crate::event::{CancelReason, Ending, RunEvent, RunOutcome, RunTime, StopReason};
+use crate::gate::Answer;
 use crate::ops::OpIx;
+use crate::outcome::Outcome;
 use pop_policy::{Failing, OnFail, verdict};
 use pop_registry::contract::{Blame, Failure};
 
@@ -44,8 +46,22 @@ impl Scheduler {
             Input::Late { op, attempt, exit } => {
                 self.is_superseded(op, attempt).then_some(RunEvent::LateEnding { op, attempt, exit })
             }
+            Input::Answered { op, answer } => {
+                let waits = matches!(self.state[op], OpState::Gated(Hold::Asked | Hold::Busy));
+                waits.then(|| RunEvent::GateAnswered { op, answer: self.checked(op, answer) })
+            }
             Input::CancelAsked { reason } => self.cancel_event(reason),
             Input::Ticked => None,
+        }
+    }
+
+    /// A result of the cache that the operation may not have is none.
+    fn checked(&self, op: OpIx, answer: Answer) -> Answer {
+        match answer {
+            Answer::Hit { result, .. } if let Err(failure) = self.check_generated(op, &result) => {
+                Answer::Miss { why: failure.message.into() }
+            }
+            other => other,
         }
     }
 
@@ -75,7 +91,8 @@ impl Scheduler {
     /// What an attempt's end means in the state that it ends in: the order of the journal decides.
     fn ending(&self, op: OpIx, verdict: Verdict) -> Ending {
         let OpState::Stopping { reason, .. } = self.state[op] else {
-            return match verdict.result {
+            return match verdict.result.and_then(|result| self.check_generated(op, &result).map(|()| result))
+            {
                 Ok(result) => Ending::Succeeded { result },
                 Err(failure) if failure.is_displaced() && self.tries[op].displaced < DISPLACEMENTS => {
                     Ending::Displaced(failure)
@@ -89,7 +106,9 @@ impl Scheduler {
             StopReason::Cancelled => {
                 // a handler that says it is done is done, whatever it was asked meanwhile
                 return match verdict.result {
-                    Ok(result) if verdict.is_reported => Ending::Succeeded { result },
+                    Ok(result) if verdict.is_reported && self.check_generated(op, &result).is_ok() => {
+                        Ending::Succeeded { result }
+                    }
                     _ => Ending::Cancelled,
                 };
             }
@@ -128,11 +147,17 @@ impl Scheduler {
         if let Some(op) = self.judging.first() {
             return Some(self.judge(*op, now));
         }
+        if let Some(by) = self.growing.first() {
+            return Some(self.growth(*by));
+        }
+        if let Some(op) = self.joining.first() {
+            return Some(self.join(*op));
+        }
         if let Some(event) = self.raise(now) {
             return Some(event);
         }
         if let Some(op) = self.doomed.first() {
-            return Some(settled(*op, Outcome::Cancelled));
+            return Some(settled(*op, self.doom(*op)));
         }
         if let Some(event) = self.stop_for_cancel() {
             return Some(event);
@@ -152,16 +177,26 @@ impl Scheduler {
             Failing { codes: &codes, repeatable: failure.is_repeatable(), failures: self.tries[op].failures };
         match verdict(&self.plan.operation(op).policies, &failing) {
             pop_policy::Verdict::Ignored { code } => {
-                RunEvent::OperationSettled { op, outcome: Outcome::Succeeded, ignored: Some(code.into()) }
+                let ignored = Some(code.into());
+                RunEvent::OperationSettled { op, outcome: Outcome::Succeeded, ignored, skipped: None }
             }
-            pop_policy::Verdict::Retry { delay_ms } if self.cancel.is_none() => {
+            pop_policy::Verdict::Retry { delay_ms } if self.may_start(&self.plan, op) => {
                 RunEvent::BackedOff { op, until: now.plus(delay_ms) }
             }
             // no new attempt in a run that is being ended; the failure stands
             pop_policy::Verdict::Retry { .. } => settled(op, Outcome::Failed),
+            pop_policy::Verdict::Settle(OnFail::Dlq) => settled(op, Outcome::DeadLettered),
             pop_policy::Verdict::Settle(OnFail::Skip) => settled(op, Outcome::Skipped),
             pop_policy::Verdict::Settle(OnFail::Reply | OnFail::Fatal) => settled(op, Outcome::Failed),
         }
+    }
+
+    /// What becomes of an operation that cannot be run any more: one that asked for an outcome that did not come
+    /// was not to be done; one that needed something is cancelled.
+    fn doom(&self, op: OpIx) -> Outcome {
+        let mut missed = self.missed(&self.plan, op).peekable();
+        let asked = missed.peek().is_some() && missed.all(|edge| !edge.needs.is_met_by_good());
+        if asked && self.may_start(&self.plan, op) { Outcome::Skipped } else { Outcome::Cancelled }
     }
 
     /// Whether the run must now be ended early.
@@ -185,7 +220,7 @@ impl Scheduler {
         self.launched.iter().find_map(|op| {
             let attempt = self.tries[*op].attempt;
             match self.state[*op] {
-                OpState::Launched { .. } => {
+                OpState::Launched { .. } if !self.may_start(&self.plan, *op) => {
                     Some(RunEvent::StopAsked { op: *op, attempt, reason: StopReason::Cancelled })
                 }
                 OpState::Stopping { kill_at: Some(_), .. } if cancel.force => {
@@ -213,12 +248,50 @@ impl Scheduler {
         })
     }
 
+    /// Starts what may start, while there is room; what has asked for something has its room already.
     fn start(&self) -> Option<RunEvent> {
-        if self.cancel.is_some() || self.tally.running >= self.options.parallel.max(1) {
+        let is_forced = self.cancel.is_some_and(|cancel| cancel.force);
+        if is_forced || self.tally.running + self.asked >= self.options.parallel.max(1) {
             return None;
         }
+        if let Some(op) = self.admitted.first() {
+            return Some(self.attempt(*op));
+        }
+        if let Some(op) = self.able.first() {
+            return Some(self.ask(*op));
+        }
         let op = *self.ready.first()?;
-        Some(RunEvent::AttemptStarted { op, attempt: self.tries[op].attempt + 1 })
+        let planned = self.plan.operation(op);
+        // what cannot be evaluated fails as an attempt that could not be started
+        if planned.for_each().is_some() {
+            return Some(match self.items(op) {
+                Ok(Some(items)) => RunEvent::PlanGrown { by: op, count: items.len() as u32 },
+                _ => self.attempt(op),
+            });
+        }
+        if let Some(pattern) = &planned.policies.skip.value
+            && let Ok(payload) = self.payload(op)
+            && let Ok(Some(decided)) = pattern.holds(&payload)
+        {
+            let skipped = Some(Box::new(decided));
+            return Some(RunEvent::OperationSettled {
+                op,
+                outcome: Outcome::Skipped,
+                ignored: None,
+                skipped,
+            });
+        }
+        if planned.policies.is_gated()
+            && let Ok(gates) = self.gates_of(op)
+            && !gates.is_empty()
+        {
+            return Some(RunEvent::GatesSet { op, gates: gates.into() });
+        }
+        Some(self.attempt(op))
+    }
+
+    fn attempt(&self, op: OpIx) -> RunEvent {
+        RunEvent::AttemptStarted { op, attempt: self.tries[op].attempt + 1 }
     }
 
     fn finish(&self) -> Option<RunEvent> {
@@ -231,9 +304,10 @@ impl Scheduler {
                 Some(CancelReason::Terminated) => RunOutcome::Terminated,
                 Some(CancelReason::Failure) => RunOutcome::Failed,
                 None if tally.failed > 0 => RunOutcome::Failed,
+                None if tally.dead_lettered > 0 => RunOutcome::DeadLettered,
                 None => RunOutcome::Succeeded,
             }
-        } else if tally.running == 0 && tally.ready == 0 && self.deadlines.is_empty() {
+        } else if tally.running == 0 && tally.ready == 0 && tally.gated == 0 && self.deadlines.is_empty() {
             RunOutcome::Stuck
         } else {
             return None;
@@ -243,5 +317,5 @@ impl Scheduler {
 }
 
 fn settled(op: OpIx, outcome: Outcome) -> RunEvent {
-    RunEvent::OperationSettled { op, outcome, ignored: None }
+    RunEvent::OperationSettled { op, outcome, ignored: None, skipped: None }
 }

@@ -1,9 +1,11 @@
 //! The one function that changes state: an event in, the next state out.
 
-use super::state::OpState;
+use super::state::{Hold, OpState};
 use super::{Cancel, Phase, Scheduler};
-use crate::event::{Adopted, CancelReason, Ending, Outcome, Recorded, RunEvent, RunTime, StopReason};
+use crate::event::{Adopted, CancelReason, Ending, Recorded, RunEvent, RunTime, StopReason};
+use crate::history::Attempt;
 use crate::ops::OpIx;
+use crate::outcome::Outcome;
 use pop_policy::OnFail;
 use serde_json::Value;
 use std::sync::Arc;
@@ -31,13 +33,22 @@ impl Scheduler {
                 let was_over =
                     matches!(self.run, Phase::Ended(_)) || self.is_ending(CancelReason::Interrupted);
                 if was_over {
-                    self.reopen();
+                    self.reopen(now);
                 }
                 self.run = Phase::Under;
                 self.follow_anew(now);
             }
+            RunEvent::PlanGrown { by, .. } => self.grow(*by),
+            RunEvent::GatesSet { op, gates } => self.set_gates(*op, Arc::clone(gates), now),
+            RunEvent::GateAsked { op } => self.set(*op, OpState::Gated(Hold::Asked)),
+            RunEvent::GateAnswered { op, answer } => self.answer(*op, answer, now),
+            RunEvent::Joined { op, ending } => self.joined(*op, ending, now),
             RunEvent::AttemptStarted { op, attempt } => {
                 self.tries[*op].attempt = *attempt;
+                if self.plan.operation(*op).policies.on_fail.value == OnFail::Dlq {
+                    let attempt = Attempt { number: *attempt, started: now, ended: None, late: None };
+                    self.attempts.entry(*op).or_default().push(attempt);
+                }
                 let is_pending = self.options.has_pending_phase;
                 self.set(*op, OpState::Launched { since: now, is_pending });
             }
@@ -63,15 +74,18 @@ impl Scheduler {
             RunEvent::AttemptEnded { op, ending, .. } => self.end_attempt(*op, ending, now),
             RunEvent::LateEnding { .. } => {}
             RunEvent::BackedOff { op, until } => self.set(*op, OpState::BackingOff { until: *until }),
-            RunEvent::BackoffEnded { op } => self.set(*op, OpState::Ready),
-            RunEvent::OperationSettled { op, outcome, ignored } => {
-                if *outcome == Outcome::Skipped && self.plan.operation(*op).is_read {
-                    self.results.insert(*op, Arc::new(Value::Null));
+            RunEvent::BackoffEnded { op } => {
+                let is_gated = matches!(self.state[*op], OpState::Gated(_));
+                self.set(*op, if is_gated { OpState::Gated(Hold::Free) } else { OpState::Ready });
+            }
+            RunEvent::OperationSettled { op, outcome, ignored, .. } => {
+                if *outcome == Outcome::Skipped {
+                    self.keep_result(*op, &Arc::new(Value::Null));
                 }
-                if ignored.is_some() && self.plan.operation(*op).is_read {
-                    self.results.insert(*op, Arc::new(Value::Object(serde_json::Map::new())));
+                if ignored.is_some() {
+                    self.keep_result(*op, &Arc::new(Value::Object(serde_json::Map::new())));
                 }
-                self.settle(*op, *outcome);
+                self.settle(*op, *outcome, now);
             }
             RunEvent::CancelRaised { reason, force } => {
                 let reason = self.cancel.map_or(*reason, |cancel| cancel.reason.max(*reason));
@@ -92,12 +106,15 @@ impl Scheduler {
     }
 
     fn end_attempt(&mut self, op: OpIx, ending: &Ending, now: RunTime) {
+        // what was granted was granted to the attempt
+        self.leave_gates(op, now);
+        if let Some(attempt) = self.attempts.get_mut(&op).and_then(|attempts| attempts.last_mut()) {
+            attempt.ended = Some((now, ending.clone()));
+        }
         match ending {
             Ending::Succeeded { result } => {
-                if self.plan.operation(op).is_read {
-                    self.results.insert(op, Arc::clone(result));
-                }
-                self.settle(op, Outcome::Succeeded);
+                self.keep_result(op, result);
+                self.settle(op, Outcome::Succeeded, now);
             }
             Ending::Failed(failure) => {
                 self.tries[op].failures += 1;
@@ -107,50 +124,64 @@ impl Scheduler {
                 self.set(op, OpState::Ready);
                 self.doomed.insert(op);
             }
-            Ending::Displaced(_) if self.cancel.is_none() => {
+            Ending::Displaced(_) if self.may_start(&self.plan, op) => {
                 let pause = FIRST_DISPLACED_MS << self.tries[op].displaced.min(10);
                 self.tries[op].displaced += 1;
                 self.set(op, OpState::BackingOff { until: now.plus(pause) });
             }
             Ending::Lost | Ending::Displaced(_) => {
                 self.set(op, OpState::Ready);
-                if self.cancel.is_some() {
+                if !self.may_start(&self.plan, op) {
                     self.doomed.insert(op);
                 }
             }
         }
     }
 
-    /// Settles an operation and tells those that wait for it; does nothing if it is settled that way already.
-    fn settle(&mut self, op: OpIx, outcome: Outcome) {
-        if self.state[op].outcome() == Some(outcome) {
-            return;
-        }
-        self.set(op, OpState::Settled(outcome));
-        self.doomed.remove(&op);
-        let plan = Arc::clone(&self.plan);
-        for dependant in plan.graph().dependants(op) {
-            match self.state[*dependant] {
-                OpState::Waiting { unmet } if outcome.lets_others_start() => {
-                    let unmet = unmet - 1;
-                    let next = if unmet == 0 { OpState::Ready } else { OpState::Waiting { unmet } };
-                    self.set(*dependant, next);
-                    if self.cancel.is_some() {
-                        self.doomed.insert(*dependant);
-                    }
-                }
-                OpState::Waiting { .. } => {
-                    self.doomed.insert(*dependant);
-                }
-                _ => {}
-            }
+    /// Keeps a result for those that read it.
+    pub(super) fn keep_result(&mut self, op: OpIx, result: &Arc<Value>) {
+        if self.plan.operation(op).is_read {
+            self.results.insert(op, Arc::clone(result));
         }
     }
 
-    /// Once the run is being ended, whatever is not out in the world is not started any more.
+    /// Settles an operation and tells those that wait for it; does nothing if it is settled that way already.
+    pub(super) fn settle(&mut self, op: OpIx, outcome: Outcome, now: RunTime) {
+        if self.state[op].outcome() == Some(outcome) {
+            return;
+        }
+        self.leave_gates(op, now);
+        self.set(op, OpState::Settled(outcome));
+        self.doomed.remove(&op);
+        let plan = Arc::clone(&self.plan);
+        if outcome.has_result() && plan.operation(op).generator().is_some() {
+            self.growing.insert(op);
+        }
+        for dependant in plan.graph().dependants(op) {
+            if plan.operation(dependant.op).is_last() && !plan.operation(op).is_last() {
+                continue;
+            }
+            // who asked for an outcome that has not come hears of all others first, so that it does not matter which came
+            if dependant.needs.contains(outcome) || !dependant.needs.is_met_by_good() {
+                self.meet(&plan, dependant.op);
+            } else if matches!(self.state[dependant.op], OpState::Waiting { .. }) {
+                self.doomed.insert(dependant.op);
+            }
+        }
+        if plan.operation(op).origin.is_some() || !plan.last().is_empty() {
+            self.count_down(&plan, op);
+        }
+    }
+
+    /// Once the run is being ended, whatever is not out in the world is not started any more, unless it cleans up.
     fn doom_unstarted(&mut self) {
-        let unstarted = self.state.iter().filter(|(_, state)| {
-            matches!(state, OpState::Waiting { .. } | OpState::Ready | OpState::BackingOff { .. })
+        let plan = Arc::clone(&self.plan);
+        let unstarted = self.state.iter().filter(|(op, state)| {
+            let is_unstarted = matches!(
+                state,
+                OpState::Waiting { .. } | OpState::Ready | OpState::Gated(_) | OpState::BackingOff { .. }
+            );
+            is_unstarted && !self.may_start(&plan, *op)
         });
         let unstarted: Vec<OpIx> = unstarted.map(|(op, _)| op).collect();
         self.doomed.extend(unstarted);
@@ -158,7 +189,7 @@ impl Scheduler {
 
     /// A run that was over is opened again: what failed or was cancelled is to be done, its tries given back.
     /// A run whose executor died is not over: it goes on exactly where it was.
-    fn reopen(&mut self) {
+    fn reopen(&mut self, now: RunTime) {
         self.cancel = None;
         self.doomed.clear();
         let plan = Arc::clone(&self.plan);
@@ -168,19 +199,44 @@ impl Scheduler {
                 self.tries[op].failures = 0;
                 self.tries[op].displaced = 0;
             }
+            if matches!(self.state[op], OpState::Gated(_)) {
+                self.leave_gates(op, now);
+                self.set(op, OpState::Ready);
+            }
         }
-        for (op, _) in plan.operations() {
-            if self.state[op] == OpState::Ready {
-                let met = |on: OpIx| self.state[on].outcome().is_some_and(Outcome::lets_others_start);
-                let edges = plan.graph().dependencies(op);
-                let unmet = edges.iter().filter(|edge| !met(edge.on)).count() as u32;
+        let is_open = |scheduler: &Self, op: OpIx| scheduler.state[op].outcome().is_none();
+        for (op, planned) in plan.operations().filter(|(_, planned)| planned.for_each().is_some()) {
+            let Some(parts) = self.parts.get(&op).filter(|_| is_open(self, op)) else { continue };
+            let open: Vec<OpIx> = parts.all.iter().copied().filter(|part| is_open(self, *part)).collect();
+            let most = planned.for_each().and_then(|for_each| for_each.max_parallel);
+            let waiting = open.iter().copied().skip(most.unwrap_or(u32::MAX) as usize).collect();
+            if let Some(parts) = self.parts.get_mut(&op) {
+                parts.waiting = waiting;
+            }
+            self.set(op, OpState::Parted { left: open.len() as u32 });
+        }
+        for (op, planned) in plan.operations() {
+            let is_waiting = matches!(self.state[op], OpState::Waiting { .. }) && planned.is_last();
+            if self.state[op] == OpState::Ready || is_waiting {
+                let unmet = self.count_unmet(&plan, op);
                 self.set(op, if unmet == 0 { OpState::Ready } else { OpState::Waiting { unmet } });
+                if self.is_doomed(&plan, op) {
+                    self.doomed.insert(op);
+                }
             }
         }
     }
 
-    /// What an earlier executor was stopping is followed again from here, with its limits anew.
+    /// What an earlier executor was stopping is followed again from here, with its limits anew; what it had been granted
+    /// for operations that it had not started went with it.
     fn follow_anew(&mut self, now: RunTime) {
+        let mut gated: Vec<OpIx> = self.gates.passing.keys().copied().collect();
+        gated.retain(|op| matches!(self.state[*op], OpState::Gated(_)));
+        gated.sort_unstable();
+        for op in gated {
+            self.leave_gates(op, now);
+            self.set(op, OpState::Ready);
+        }
         for op in self.launched.clone() {
             if matches!(self.state[op], OpState::Stopping { .. }) {
                 self.set(op, OpState::Launched { since: now, is_pending: false });
@@ -200,6 +256,17 @@ impl Scheduler {
         member(&mut self.ready, op, next == OpState::Ready);
         member(&mut self.launched, op, next.is_out());
         member(&mut self.judging, op, matches!(next, OpState::Judging { .. }));
+        if matches!(self.state[op], OpState::Gated(_)) || matches!(next, OpState::Gated(_)) {
+            let is_free = next == OpState::Gated(Hold::Free);
+            let is_through = is_free && self.gates.is_through(op);
+            member(&mut self.admitted, op, is_through);
+            member(&mut self.able, op, is_free && !is_through);
+            self.asked -= u32::from(self.state[op] == OpState::Gated(Hold::Asked));
+            self.asked += u32::from(next == OpState::Gated(Hold::Asked));
+        }
+        if matches!(self.state[op], OpState::Parted { .. }) || matches!(next, OpState::Parted { .. }) {
+            member(&mut self.joining, op, next == OpState::Parted { left: 0 });
+        }
         self.state[op] = next;
         if let Some(at) = self.deadline_of(op) {
             self.deadlines.insert((at, op));
@@ -216,7 +283,7 @@ impl Scheduler {
                 [run, pending].into_iter().flatten().min()
             }
             OpState::Stopping { kill_at, .. } => kill_at,
-            OpState::BackingOff { until } => Some(until),
+            OpState::BackingOff { until } | OpState::Gated(Hold::Until(until)) => Some(until),
             _ => None,
         }
     }

@@ -1,6 +1,7 @@
 //! What the world tells the scheduler, and what the scheduler asks of the world.
 
 use crate::event::{Adopted, CancelReason, RunEvent, RunOptions};
+use crate::gate::{Answer, CacheAsk, Gate};
 use crate::ops::OpIx;
 use pop_registry::contract::{Exit, Failure, Millis, Progress};
 use serde_json::Value;
@@ -92,6 +93,13 @@ pub enum Input {
         /// The attempt.
         attempt: u32,
     },
+    /// The world has answered about a gate.
+    Answered {
+        /// The operation that asked.
+        op: OpIx,
+        /// What it said.
+        answer: Answer,
+    },
     /// The run is to be ended early; asked again, running operations are killed.
     CancelAsked {
         /// Why.
@@ -102,8 +110,41 @@ pub enum Input {
 }
 
 /// Something to be done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Action {
+    /// Ask the world about a gate, to be answered by an [`Input::Answered`].
+    Ask {
+        /// The operation that asks.
+        op: OpIx,
+        /// The gate.
+        gate: Gate,
+    },
+    /// Take what an earlier executor had been granted for an attempt that is still out.
+    Reclaim {
+        /// The operation.
+        op: OpIx,
+        /// What it had passed.
+        gates: Arc<[Gate]>,
+    },
+    /// Give back whatever was granted to an operation.
+    Release {
+        /// The operation.
+        op: OpIx,
+    },
+    /// Keep a result in the cache.
+    Fill {
+        /// The operation.
+        op: OpIx,
+        /// Where.
+        ask: Arc<CacheAsk>,
+        /// The result.
+        result: Arc<Value>,
+    },
+    /// Put an operation aside, with its input and its error.
+    DeadLetter {
+        /// The operation.
+        op: OpIx,
+    },
     /// Launch an attempt.
     Launch {
         /// The operation.

@@ -11,16 +11,24 @@ mod check;
 mod decide;
 mod evolve;
 mod explain;
+mod gates;
 mod input;
+mod parts;
 mod state;
 
 pub use explain::Explanation;
 pub use input::{Action, Input, Step, Verdict};
-pub use state::{OpState, Tally};
+pub use state::{Hold, OpState, Tally};
 
-use crate::event::{CancelReason, Recorded, RunEvent, RunOptions, RunOutcome, RunTime};
+use crate::event::{CancelReason, Ending, Recorded, RunEvent, RunOptions, RunOutcome, RunTime};
+use crate::gate::Gate;
+use crate::history::Attempt;
 use crate::ops::{OpIx, OpMap};
-use crate::plan::{BindError, Plan};
+use crate::outcome::Outcome;
+use crate::plan::{BindError, Plan, Values};
+use gates::Gates;
+use parts::Parts;
+use pop_policy::PatternError;
 use pop_registry::contract::Progress;
 use serde_json::Value;
 use state::Tries;
@@ -40,6 +48,12 @@ pub struct Scheduler {
     results: HashMap<OpIx, Arc<Value>>,
     /// The last progress of operations that reported any.
     progress: HashMap<OpIx, Arc<Progress>>,
+    /// What is asked before attempts start, and who has what is shared.
+    gates: Gates,
+    /// What operations were made into.
+    parts: HashMap<OpIx, Parts>,
+    /// The attempts of operations that are put aside when they fail.
+    attempts: HashMap<OpIx, Vec<Attempt>>,
     run: Phase,
     cancel: Option<Cancel>,
     agenda_id: Box<str>,
@@ -49,6 +63,16 @@ pub struct Scheduler {
     deadlines: BTreeSet<(RunTime, OpIx)>,
     launched: BTreeSet<OpIx>,
     judging: BTreeSet<OpIx>,
+    /// Operations whose turn it is to be asked for at their next gate.
+    able: BTreeSet<OpIx>,
+    /// Operations that have passed all their gates.
+    admitted: BTreeSet<OpIx>,
+    /// How many have asked and heard nothing yet.
+    asked: u32,
+    /// Operations whose parts are all settled.
+    joining: BTreeSet<OpIx>,
+    /// Operations whose result says which operations there are besides.
+    growing: BTreeSet<OpIx>,
     /// Operations to be settled as cancelled, because something they need failed or the run is ending.
     doomed: BTreeSet<OpIx>,
     /// Operations whose failure ends the run at once.
@@ -74,6 +98,27 @@ struct Cancel {
     force: bool,
 }
 
+/// Why an operation cannot be started, although everything that it waits for is settled.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StartError {
+    /// A reference has no value.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// An expression has none.
+    #[error(transparent)]
+    Pattern(#[from] PatternError),
+}
+
+impl StartError {
+    /// The code of the failure that it is.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Bind(_) => "reference",
+            Self::Pattern(_) => "expression",
+        }
+    }
+}
+
 impl Scheduler {
     /// A plan at rest. The first input must be [`Input::Begun`], or events of a journal come first.
     pub fn new(plan: impl Into<Arc<Plan>>, options: RunOptions) -> Self {
@@ -85,6 +130,9 @@ impl Scheduler {
             tries: OpMap::filled(count, Tries::default()),
             results: HashMap::new(),
             progress: HashMap::new(),
+            gates: Gates::default(),
+            parts: HashMap::new(),
+            attempts: HashMap::new(),
             run: Phase::Unstarted,
             cancel: None,
             agenda_id: plan.identity.id.clone().unwrap_or_default().into(),
@@ -92,13 +140,19 @@ impl Scheduler {
             deadlines: BTreeSet::new(),
             launched: BTreeSet::new(),
             judging: BTreeSet::new(),
+            able: BTreeSet::new(),
+            admitted: BTreeSet::new(),
+            asked: 0,
+            joining: BTreeSet::new(),
+            growing: BTreeSet::new(),
             doomed: BTreeSet::new(),
             fatal: 0,
             tally: Tally { waiting: count as u32, ..Tally::default() },
             plan,
         };
-        for op in scheduler.plan.clone().operations().map(|(op, _)| op) {
-            let unmet = scheduler.plan.graph().dependencies(op).len() as u32;
+        let plan = Arc::clone(&scheduler.plan);
+        for (op, _) in plan.operations() {
+            let unmet = scheduler.count_unmet(&plan, op);
             scheduler.set(op, if unmet == 0 { OpState::Ready } else { OpState::Waiting { unmet } });
         }
         scheduler
@@ -118,30 +172,57 @@ impl Scheduler {
     }
 
     fn take(&mut self, now: RunTime, event: RunEvent, step: &mut Step) {
+        let gates =
+            event.operation().and_then(|op| Some((op, Arc::clone(&self.gates.passing.get(&op)?.gates))));
+        let is_over = matches!(self.run, Phase::Ended(_));
         let recorded = Recorded { at: now, event };
         self.evolve(&recorded);
-        self.actions_of(&recorded.event, &mut step.actions);
+        self.actions_of(&recorded.event, is_over, &mut step.actions);
+        if let Some((op, gates)) = gates.filter(|(op, _)| !self.gates.passing.contains_key(op)) {
+            give_back(op, &gates, &recorded.event, &mut step.actions);
+        }
         step.events.push(recorded.event);
     }
 
     /// What the new state owes to the world after an event.
-    fn actions_of(&self, event: &RunEvent, actions: &mut Vec<Action>) {
+    fn actions_of(&self, event: &RunEvent, was_over: bool, actions: &mut Vec<Action>) {
         match event {
+            RunEvent::GateAsked { op } => {
+                let passing = self.gates.passing.get(op);
+                let gate = passing.and_then(|passing| passing.gates.get(passing.passed));
+                actions.extend(gate.map(|gate| Action::Ask { op: *op, gate: gate.clone() }));
+            }
             RunEvent::AttemptStarted { op, attempt } => {
                 actions.push(Action::Launch { op: *op, attempt: *attempt, again: false });
             }
             RunEvent::RunResumed { .. } => {
-                actions.extend(self.launched.iter().map(|op| Action::Launch {
-                    op: *op,
-                    attempt: self.tries[*op].attempt,
-                    again: true,
-                }));
+                for op in &self.launched {
+                    if let Some(passing) = self.gates.passing.get(op) {
+                        actions.push(Action::Reclaim { op: *op, gates: Arc::clone(&passing.gates) });
+                    }
+                    let attempt = self.tries[*op].attempt;
+                    actions.push(Action::Launch { op: *op, attempt, again: true });
+                }
+                if !was_over {
+                    let put_aside = |state: &OpState| state.outcome() == Some(Outcome::DeadLettered);
+                    let letters = self.state.iter().filter(|(_, state)| put_aside(state));
+                    actions.extend(
+                        letters
+                            .filter(|(op, _)| !self.parts.contains_key(op))
+                            .map(|(op, _)| Action::DeadLetter { op }),
+                    );
+                }
             }
             RunEvent::StopAsked { op, attempt, .. } => {
                 actions.push(Action::Stop { op: *op, attempt: *attempt, force: false });
             }
             RunEvent::KillAsked { op, attempt } => {
                 actions.push(Action::Stop { op: *op, attempt: *attempt, force: true });
+            }
+            RunEvent::OperationSettled { op, outcome: Outcome::DeadLettered, .. }
+                if !self.parts.contains_key(op) =>
+            {
+                actions.push(Action::DeadLetter { op: *op });
             }
             _ => {}
         }
@@ -198,12 +279,40 @@ impl Scheduler {
 
     /// The payload of an operation with every reference filled. Its dependencies must be settled.
     pub fn payload(&self, op: OpIx) -> Result<Cow<'_, Value>, BindError> {
-        let planned = self.plan.operation(op);
-        planned.payload.bind(&crate::plan::Values {
+        self.plan.operation(op).payload.bind(&self.values(op))
+    }
+
+    /// The same, if everything else that has to be known before an attempt is known too.
+    pub fn payload_to_start(&self, op: OpIx) -> Result<Cow<'_, Value>, StartError> {
+        self.items(op)?;
+        let payload = self.payload(op)?;
+        let policies = &self.plan.operation(op).policies;
+        if let Some(pattern) = &policies.skip.value {
+            pattern.holds(&payload)?;
+        }
+        if policies.is_gated() {
+            self.gates_of(op)?;
+        }
+        Ok(payload)
+    }
+
+    fn values(&self, op: OpIx) -> Values<'_> {
+        Values {
             agenda_id: &self.agenda_id,
-            operation_name: planned.name.as_str(),
-            result: &|op| self.results.get(&op).map(Arc::as_ref),
-        })
+            operation_name: self.plan.operation(op).name.as_str(),
+            item: self.item(op),
+            results: &self.results,
+        }
+    }
+
+    /// The attempts of an operation that is put aside when it fails.
+    pub fn attempts(&self, op: OpIx) -> &[Attempt] {
+        self.attempts.get(&op).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether an operation may start, as far as the run as a whole goes.
+    fn may_start(&self, plan: &Plan, op: OpIx) -> bool {
+        self.cancel.is_none_or(|cancel| !cancel.force && plan.operation(op).is_cleanup())
     }
 
     fn is_ending(&self, reason: CancelReason) -> bool {
@@ -214,4 +323,16 @@ impl Scheduler {
     pub fn check(&self) -> Result<(), String> {
         check::check(self)
     }
+}
+
+/// What is owed to the world when an operation has left its gates: what it has computed is kept before others may ask.
+fn give_back(op: OpIx, gates: &[Gate], event: &RunEvent, actions: &mut Vec<Action>) {
+    if let RunEvent::AttemptEnded { ending: Ending::Succeeded { result }, .. } = event {
+        let asks = gates.iter().filter_map(|gate| match gate {
+            Gate::Cache(ask) if ask.write => Some(ask),
+            _ => None,
+        });
+        actions.extend(asks.map(|ask| Action::Fill { op, ask: Arc::clone(ask), result: Arc::clone(result) }));
+    }
+    actions.push(Action::Release { op });
 }

@@ -1,6 +1,7 @@
 //! The states of an operation, and how many are in each.
 
-use crate::event::{Outcome, RunTime, StopReason};
+use crate::event::{RunTime, StopReason};
+use crate::outcome::Outcome;
 use pop_registry::contract::Failure;
 
 /// Where an operation is.
@@ -13,6 +14,13 @@ pub enum OpState {
     },
     /// Everything it needs is there; it starts when there is room.
     Ready,
+    /// It must be granted something before it starts.
+    Gated(Hold),
+    /// It was made into several, which are not all settled.
+    Parted {
+        /// How many are not.
+        left: u32,
+    },
     /// An attempt was launched and has not ended.
     Launched {
         /// Since when.
@@ -39,6 +47,21 @@ pub enum OpState {
     },
     /// It has its outcome.
     Settled(Outcome),
+}
+
+/// How it stands at the next of its gates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hold {
+    /// It is its turn, when there is room.
+    Free,
+    /// Another operation of the run has what it needs.
+    Queued,
+    /// The world was asked and has not answered.
+    Asked,
+    /// Somebody outside the run has what it needs; the world says when no longer.
+    Busy,
+    /// It is its turn at this time.
+    Until(RunTime),
 }
 
 impl OpState {
@@ -74,14 +97,22 @@ pub struct Tally {
     pub waiting: u32,
     /// Could start.
     pub ready: u32,
+    /// To be granted something first.
+    pub gated: u32,
+    /// Made into several.
+    pub parted: u32,
     /// Launched or stopping.
     pub running: u32,
     /// Between attempts.
     pub backing_off: u32,
     /// Settled well.
     pub succeeded: u32,
+    /// Settled with a result from the cache.
+    pub from_cache: u32,
     /// Settled without a result.
     pub skipped: u32,
+    /// Put aside.
+    pub dead_lettered: u32,
     /// Settled badly.
     pub failed: u32,
     /// Not started, or stopped.
@@ -91,22 +122,32 @@ pub struct Tally {
 impl Tally {
     /// How many operations there are.
     pub fn total(&self) -> u32 {
-        self.waiting + self.ready + self.running + self.backing_off + self.settled()
+        self.waiting
+            + self.ready
+            + self.gated
+            + self.parted
+            + self.running
+            + self.backing_off
+            + self.settled()
     }
 
     /// How many have their outcome.
     pub fn settled(&self) -> u32 {
-        self.succeeded + self.skipped + self.failed + self.cancelled
+        self.succeeded + self.from_cache + self.skipped + self.dead_lettered + self.failed + self.cancelled
     }
 
     pub(crate) fn count(&mut self, state: &OpState) -> &mut u32 {
         match state {
             OpState::Waiting { .. } => &mut self.waiting,
             OpState::Ready => &mut self.ready,
+            OpState::Gated(_) => &mut self.gated,
+            OpState::Parted { .. } => &mut self.parted,
             OpState::Launched { .. } | OpState::Stopping { .. } => &mut self.running,
             OpState::Judging { .. } | OpState::BackingOff { .. } => &mut self.backing_off,
             OpState::Settled(Outcome::Succeeded) => &mut self.succeeded,
+            OpState::Settled(Outcome::FromCache) => &mut self.from_cache,
             OpState::Settled(Outcome::Skipped) => &mut self.skipped,
+            OpState::Settled(Outcome::DeadLettered) => &mut self.dead_lettered,
             OpState::Settled(Outcome::Failed) => &mut self.failed,
             OpState::Settled(Outcome::Cancelled) => &mut self.cancelled,
         }

@@ -1,0 +1,252 @@
+//! Gates in a run: who waits for whom within it, and what the world is asked.
+//!
+//! Whatever operations share, a lock or a distance in time, is a turn with a name; each turn has one holder, and the
+//! others of the run queue in the order in which they came. Only a holder asks the world, so that a run is one voice.
+
+use super::state::{Hold, OpState};
+use super::{Scheduler, StartError};
+use crate::event::{RunEvent, RunTime};
+use crate::gate::{Answer, CacheAsk, Gate};
+use crate::ops::OpIx;
+use crate::plan::{Planned, Serves};
+use pop_policy::Lock;
+use serde_json::Value;
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+/// Who may do what only one may do at a time.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Turn {
+    pub(super) holder: Option<OpIx>,
+    pub(super) waiting: VecDeque<OpIx>,
+    /// When it may be taken next.
+    free_at: RunTime,
+}
+
+/// The gates of an operation that is on its way to an attempt, or has one out.
+#[derive(Debug, Clone)]
+pub(super) struct Passing {
+    pub(super) gates: Arc<[Gate]>,
+    pub(super) passed: usize,
+    /// The versions that were read, in the order of the gates.
+    pub(super) versions: Vec<u64>,
+    /// Who is in the way, outside the run.
+    pub(super) holder: Option<Box<str>>,
+}
+
+/// All gates of a run.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Gates {
+    pub(super) turns: HashMap<Box<str>, Turn>,
+    pub(super) passing: HashMap<OpIx, Passing>,
+}
+
+impl Gates {
+    /// Whether an operation has passed all its gates.
+    pub(super) fn is_through(&self, op: OpIx) -> bool {
+        self.next(op).is_none()
+    }
+
+    fn next(&self, op: OpIx) -> Option<&Gate> {
+        let passing = self.passing.get(&op)?;
+        passing.gates.get(passing.passed)
+    }
+}
+
+/// The name of the turn that a gate is, if it is one.
+pub(super) fn turn_name(gate: &Gate, op: OpIx, planned: &Planned) -> Option<Box<str>> {
+    Some(match gate {
+        Gate::Lock { name } => format!("lock {name}").into(),
+        Gate::Delay { id: Some(id), .. } => format!("delay {id}").into(),
+        // the instances of an operation are its repetitions
+        Gate::Delay { id: None, .. } => format!("own {}", planned.part_of().unwrap_or(op).0).into(),
+        Gate::Cache(_) | Gate::Version { .. } => return None,
+    })
+}
+
+impl Scheduler {
+    /// What must be granted before an attempt of `op` starts.
+    pub(super) fn gates_of(&self, op: OpIx) -> Result<Vec<Gate>, StartError> {
+        let planned = self.plan.operation(op);
+        let policies = &planned.policies;
+        let mut gates = Vec::new();
+        if let Some(ask) = self.cache_ask(op)? {
+            let text = format!("{}\n{}\n{}", ask.state, planned.handler_type, ask.input);
+            let digest = blake3::hash(text.as_bytes()).to_hex();
+            // whoever computes a result keeps others from computing it too
+            gates.push(Gate::Lock { name: format!("cache {} {}", ask.state, &digest[..32]).into() });
+            gates.push(Gate::Cache(Arc::new(ask)));
+        }
+        // always in the order of their names, so that no two operations ever wait for one another
+        let keys = self.lock_keys(op)?;
+        gates.extend(keys.into_iter().map(|name| match policies.lock.value {
+            Lock::Optimistic => Gate::Version { name },
+            Lock::None | Lock::Safe => Gate::Lock { name },
+        }));
+        if let Some(ms) = policies.delay() {
+            gates.push(Gate::Delay { id: policies.delay_id.value.clone(), ms });
+        }
+        Ok(gates)
+    }
+
+    /// The keys that `op` locks, sorted, each once.
+    fn lock_keys(&self, op: OpIx) -> Result<Vec<Box<str>>, StartError> {
+        let planned = self.plan.operation(op);
+        let Some(keys) = planned.special.as_ref().and_then(|special| special.lock_keys.as_ref()) else {
+            return Ok(Vec::new());
+        };
+        let bound = keys.bind(&self.values(op))?;
+        let word = |value: &Value| -> Box<str> {
+            value.as_str().map_or_else(|| value.to_string(), str::to_owned).into()
+        };
+        let mut keys: Vec<Box<str>> = match bound.as_ref() {
+            Value::Array(items) => items.iter().map(word).collect(),
+            other => vec![word(other)],
+        };
+        keys.sort_unstable();
+        keys.dedup();
+        Ok(keys)
+    }
+
+    /// What is looked up in a cache before `op` runs, if it may use one.
+    fn cache_ask(&self, op: OpIx) -> Result<Option<CacheAsk>, StartError> {
+        let planned = self.plan.operation(op);
+        let policies = &planned.policies;
+        if !policies.use_cache.value || !planned.may_use_cache() {
+            return Ok(None);
+        }
+        let payload = self.payload(op)?;
+        let input = match &policies.cache_key.value {
+            Some(pattern) => pattern.evaluate(&payload)?,
+            None => payload.into_owned(),
+        };
+        let state = policies.cache_state.value.clone();
+        let state = state.unwrap_or_else(|| (*planned.handler_type).into());
+        let write = policies.cache_write.value.unwrap_or(true);
+        Ok(Some(CacheAsk { state, input, ttl_ms: policies.cache_ttl_ms.value, write }))
+    }
+
+    /// The event by which an operation whose turn it is goes on.
+    pub(super) fn ask(&self, op: OpIx) -> RunEvent {
+        match self.gates.next(op) {
+            // nobody else shares it
+            Some(Gate::Delay { id: None, .. }) => RunEvent::GateAnswered { op, answer: Answer::Granted },
+            _ => RunEvent::GateAsked { op },
+        }
+    }
+
+    pub(super) fn set_gates(&mut self, op: OpIx, gates: Arc<[Gate]>, now: RunTime) {
+        self.gates.passing.insert(op, Passing { gates, passed: 0, versions: Vec::new(), holder: None });
+        self.arrive(op, now);
+    }
+
+    /// Takes the operation to its next gate.
+    fn arrive(&mut self, op: OpIx, now: RunTime) {
+        let plan = Arc::clone(&self.plan);
+        let name = self.gates.next(op).and_then(|gate| turn_name(gate, op, plan.operation(op)));
+        let Some(name) = name else { return self.set(op, OpState::Gated(Hold::Free)) };
+        let turn = self.gates.turns.entry(name).or_default();
+        let hold = match turn.holder {
+            Some(other) if other != op => {
+                turn.waiting.push_back(op);
+                Hold::Queued
+            }
+            _ => {
+                turn.holder = Some(op);
+                if turn.free_at > now { Hold::Until(turn.free_at) } else { Hold::Free }
+            }
+        };
+        self.set(op, OpState::Gated(hold));
+    }
+
+    pub(super) fn answer(&mut self, op: OpIx, answer: &Answer, now: RunTime) {
+        let Some(passing) = self.gates.passing.get_mut(&op) else { return };
+        match answer {
+            Answer::Granted | Answer::Miss { .. } => {
+                passing.holder = None;
+                self.pass(op, now);
+            }
+            Answer::Version(version) => {
+                passing.versions.push(*version);
+                self.pass(op, now);
+            }
+            Answer::Busy { holder } => {
+                passing.holder = Some(holder.clone());
+                self.set(op, OpState::Gated(Hold::Busy));
+            }
+            Answer::Later { ms } => self.set(op, OpState::Gated(Hold::Until(now.plus(*ms)))),
+            Answer::Hit { result, .. } => {
+                self.keep_result(op, result);
+                self.settle(op, crate::Outcome::FromCache, now);
+            }
+            Answer::Failed(failure) => {
+                self.leave_gates(op, now);
+                self.tries[op].failures += 1;
+                self.set(op, OpState::Judging { failure: failure.clone() });
+            }
+        }
+    }
+
+    fn pass(&mut self, op: OpIx, now: RunTime) {
+        let plan = Arc::clone(&self.plan);
+        let passed = self.gates.next(op).cloned();
+        if let Some(passing) = self.gates.passing.get_mut(&op) {
+            passing.passed += 1;
+        }
+        if let Some(gate @ Gate::Delay { ms, .. }) = &passed
+            && let Some(name) = turn_name(gate, op, plan.operation(op))
+        {
+            // a distance in time is no longer its business once it starts
+            if let Some(turn) = self.gates.turns.get_mut(&name) {
+                turn.free_at = now.plus(*ms);
+            }
+            self.yield_turn(&name, op, now);
+        }
+        self.arrive(op, now);
+    }
+
+    /// Gives back whatever was granted to an operation, and takes it out of every queue.
+    pub(super) fn leave_gates(&mut self, op: OpIx, now: RunTime) {
+        let Some(passing) = self.gates.passing.remove(&op) else { return };
+        let plan = Arc::clone(&self.plan);
+        for gate in passing.gates.iter().take(passing.passed + 1) {
+            if let Some(name) = turn_name(gate, op, plan.operation(op)) {
+                self.yield_turn(&name, op, now);
+            }
+        }
+    }
+
+    fn yield_turn(&mut self, name: &str, op: OpIx, now: RunTime) {
+        let Some(turn) = self.gates.turns.get_mut(name) else { return };
+        if turn.holder != Some(op) {
+            turn.waiting.retain(|waiting| *waiting != op);
+            return;
+        }
+        turn.holder = turn.waiting.pop_front();
+        let (next, free_at) = (turn.holder, turn.free_at);
+        if let Some(next) = next {
+            let hold = if free_at > now { Hold::Until(free_at) } else { Hold::Free };
+            self.set(next, OpState::Gated(hold));
+        } else if free_at <= now {
+            self.gates.turns.remove(name);
+        }
+    }
+
+    /// The keys whose versions an attempt has read, with these, to be compared when it has ended.
+    pub fn versions(&self, op: OpIx) -> Vec<(&str, u64)> {
+        let Some(passing) = self.gates.passing.get(&op) else { return Vec::new() };
+        let keys = passing.gates.iter().filter_map(|gate| match gate {
+            Gate::Version { name } => Some(&**name),
+            _ => None,
+        });
+        keys.zip(passing.versions.iter().copied()).collect()
+    }
+}
+
+impl Planned {
+    /// Whether its handler lets results be taken from a cache. Who writes a command into an agenda is its handler's
+    /// author too, and `useCache` says it all; other handlers must have said so.
+    pub fn may_use_cache(&self) -> bool {
+        self.policies.cache_use.value.unwrap_or(self.serves == Serves::Exec)
+    }
+}

@@ -1,0 +1,203 @@
+//! Operations that are made into several: their parts, how many of them are under way, and what they come to.
+
+use super::state::OpState;
+use super::{Scheduler, StartError};
+use crate::event::{Ending, RunEvent, RunTime};
+use crate::ops::OpIx;
+use crate::outcome::Outcome;
+use crate::plan::{BindError, Edge, Grown, Origin, Plan};
+use pop_document::kind_of;
+use pop_registry::contract::{Blame, Failure};
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// The parts of one operation.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Parts {
+    /// Them, in order.
+    pub(super) all: Vec<OpIx>,
+    /// Those that wait until another has settled, for enough are under way.
+    pub(super) waiting: BTreeSet<OpIx>,
+    /// The items that they are for.
+    pub(super) items: Arc<Vec<Value>>,
+}
+
+impl Scheduler {
+    /// The items that an operation is for.
+    pub(super) fn items(&self, op: OpIx) -> Result<Option<Vec<Value>>, StartError> {
+        let Some(for_each) = self.plan.operation(op).for_each() else { return Ok(None) };
+        match for_each.items.bind(&self.values(op))?.into_owned() {
+            Value::Array(items) => Ok(Some(items)),
+            other => Err(StartError::Bind(BindError {
+                token: for_each.items.template().to_string(),
+                pointer: String::new(),
+                problem: format!("`forEach` needs a list, and this is {}", kind_of(&other)),
+            })),
+        }
+    }
+
+    /// The item that a part is for, and its number.
+    pub(super) fn item(&self, op: OpIx) -> Option<(&Value, u32)> {
+        let Some(Origin::Part { of, index }) = self.plan.operation(op).origin else { return None };
+        Some((self.parts.get(&of)?.items.get(index as usize)?, index))
+    }
+
+    /// Lets the plan grow by what follows from an operation: its items, or what it generated.
+    pub(super) fn grow(&mut self, by: OpIx) {
+        if self.growing.remove(&by) {
+            let result = self.results.get(&by).cloned().unwrap_or_default();
+            if let Ok(grown) = self.plan.generated(by, &result) {
+                self.take_in(grown);
+            }
+            return;
+        }
+        let Ok(Some(items)) = self.items(by) else { return };
+        let grown = self.plan.instances(by, items.len());
+        let first = self.plan.len() as u32;
+        let most = self.plan.operation(by).for_each().and_then(|for_each| for_each.max_parallel);
+        let all: Vec<OpIx> = (first..first + items.len() as u32).map(OpIx).collect();
+        let waiting = all.iter().copied().skip(most.unwrap_or(u32::MAX) as usize).collect();
+        self.set(by, OpState::Parted { left: all.len() as u32 });
+        self.parts.insert(by, Parts { all, waiting, items: Arc::new(items) });
+        self.take_in(grown);
+    }
+
+    fn take_in(&mut self, grown: Grown) {
+        let (first, count) = (self.plan.len(), grown.len() as u32);
+        Arc::make_mut(&mut self.plan).grow(grown);
+        let plan = Arc::clone(&self.plan);
+        for op in (first as u32..plan.len() as u32).map(OpIx) {
+            self.state.push(OpState::Waiting { unmet: 0 });
+            self.tries.push(super::state::Tries::default());
+            self.tally.waiting += 1;
+            let unmet = self.count_unmet(&plan, op);
+            let state = if unmet == 0 { OpState::Ready } else { OpState::Waiting { unmet } };
+            self.set(op, state);
+            if self.is_doomed(&plan, op) {
+                self.doomed.insert(op);
+            }
+        }
+        for last in plan.last() {
+            if let OpState::Waiting { unmet } = self.state[*last] {
+                self.set(*last, OpState::Waiting { unmet: unmet + count });
+            }
+        }
+    }
+
+    /// Whether an operation that is not settled can only be settled without being run.
+    pub(super) fn is_doomed(&self, plan: &Plan, op: OpIx) -> bool {
+        let mut missed = self.missed(plan, op).peekable();
+        let is_missing = missed.peek().is_some();
+        let is_needed = missed.any(|edge| edge.needs.is_met_by_good());
+        is_needed || (is_missing && self.count_unmet(plan, op) == 0) || !self.may_start(plan, op)
+    }
+
+    /// The dependencies of an operation that are settled otherwise than it needs them.
+    pub(super) fn missed<'p>(&self, plan: &'p Plan, op: OpIx) -> impl Iterator<Item = &'p Edge> {
+        let is_missed =
+            |edge: &&Edge| self.state[edge.on].outcome().is_some_and(|of| !edge.needs.contains(of));
+        plan.graph().dependencies(op).iter().filter(is_missed)
+    }
+
+    /// How many things an operation waits for: dependencies, a place among the parts of its whole, everything else.
+    pub(super) fn count_unmet(&self, plan: &Plan, op: OpIx) -> u32 {
+        let planned = plan.operation(op);
+        let is_open = |edge: &&Edge| match self.state[edge.on].outcome() {
+            None => true,
+            Some(outcome) => !edge.needs.contains(outcome) && edge.needs.is_met_by_good(),
+        };
+        let edges = plan.graph().dependencies(op).iter();
+        let edges = edges.filter(|edge| !planned.is_last() || plan.operation(edge.on).is_last());
+        let edges = edges.filter(is_open).count();
+        let is_waiting = planned
+            .part_of()
+            .and_then(|of| self.parts.get(&of))
+            .is_some_and(|parts| parts.waiting.contains(&op));
+        let others = if planned.is_last() { self.unsettled_others(plan) } else { 0 };
+        edges as u32 + u32::from(is_waiting) + others
+    }
+
+    /// How many operations are not settled, without those that wait for all others.
+    fn unsettled_others(&self, plan: &Plan) -> u32 {
+        let last = plan.last().iter().filter(|op| self.state[**op].outcome().is_none()).count() as u32;
+        self.tally.total() - self.tally.settled() - last
+    }
+
+    /// Tells whoever waits for any operation, or for a part, that one is settled.
+    pub(super) fn count_down(&mut self, plan: &Plan, op: OpIx) {
+        if !plan.operation(op).is_last() {
+            for last in plan.last() {
+                self.meet(plan, *last);
+            }
+        }
+        let Some(of) = plan.operation(op).part_of() else { return };
+        if let OpState::Parted { left } = self.state[of] {
+            self.set(of, OpState::Parted { left: left - 1 });
+        }
+        let Some(parts) = self.parts.get_mut(&of) else { return };
+        if !parts.waiting.remove(&op)
+            && let Some(next) = parts.waiting.pop_first()
+        {
+            self.meet(plan, next);
+        }
+    }
+
+    /// One thing less that an operation waits for.
+    pub(super) fn meet(&mut self, plan: &Plan, op: OpIx) {
+        let OpState::Waiting { unmet } = self.state[op] else { return };
+        let unmet = unmet.saturating_sub(1);
+        self.set(op, if unmet == 0 { OpState::Ready } else { OpState::Waiting { unmet } });
+        let is_missing = unmet == 0 && self.missed(plan, op).next().is_some();
+        if is_missing || !self.may_start(plan, op) {
+            self.doomed.insert(op);
+        }
+    }
+
+    /// What an operation comes to whose parts are all settled.
+    pub(super) fn join(&self, op: OpIx) -> RunEvent {
+        let none = Parts::default();
+        let parts = self.parts.get(&op).unwrap_or(&none);
+        let is_any = |outcome| parts.all.iter().any(|part| self.state[*part].outcome() == Some(outcome));
+        let worst = [Outcome::Failed, Outcome::Cancelled, Outcome::DeadLettered];
+        if let Some(outcome) = worst.into_iter().find(|outcome| is_any(*outcome)) {
+            return RunEvent::OperationSettled { op, outcome, ignored: None, skipped: None };
+        }
+        let result =
+            |part: &OpIx| self.results.get(part).map_or(Value::Null, |result| result.as_ref().clone());
+        let result = Arc::new(Value::Array(parts.all.iter().map(result).collect()));
+        let ending = match self.check_generated(op, &result) {
+            Ok(()) => Ending::Succeeded { result },
+            Err(failure) => Ending::Failed(failure),
+        };
+        RunEvent::Joined { op, ending }
+    }
+
+    pub(super) fn joined(&mut self, op: OpIx, ending: &Ending, now: RunTime) {
+        let Ending::Succeeded { result } = ending else { return self.settle(op, Outcome::Failed, now) };
+        self.keep_result(op, result);
+        self.settle(op, Outcome::Succeeded, now);
+        // the parts are read by nobody else
+        if let Some(parts) = self.parts.get(&op) {
+            for part in &parts.all {
+                self.results.remove(part);
+            }
+        }
+    }
+
+    /// Whether a result is what a generator may give; anything is, of an operation that generates nothing.
+    pub(super) fn check_generated(&self, op: OpIx, result: &Value) -> Result<(), Box<Failure>> {
+        if self.plan.operation(op).generator().is_none() {
+            return Ok(());
+        }
+        let checked = self.plan.generated(op, result).map(drop);
+        checked.map_err(|words| Box::new(Failure::new(Blame::Handler, "generated", words)))
+    }
+
+    /// How many operations follow from one.
+    pub(super) fn growth(&self, by: OpIx) -> RunEvent {
+        let result = self.results.get(&by).cloned().unwrap_or_default();
+        let count = self.plan.generated(by, &result).map_or(0, |grown| grown.len() as u32);
+        RunEvent::PlanGrown { by, count }
+    }
+}

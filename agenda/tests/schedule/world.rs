@@ -1,0 +1,320 @@
+//! A world in which attempts take their scripted time, and which grants what operations share.
+
+use pop_agenda::{
+    Action, Agenda, Answer, Ending, Gate, Input, OpIx, Outcome, Plan, Recorded, RunEvent, RunOptions,
+    RunOutcome, RunTime, Scheduler, Verdict,
+};
+use pop_registry::Catalog;
+use pop_registry::contract::{Blame, Failure, LaunchType};
+use serde_json::{Value, json};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap};
+use std::sync::Arc;
+
+/// How one operation behaves, and its policies.
+#[derive(Debug, Clone)]
+pub(crate) struct Script {
+    pub(crate) needs: Vec<usize>,
+    /// The outcome that is asked of each of them; empty: none in particular.
+    pub(crate) asks: Vec<&'static str>,
+    pub(crate) fails_first: u32,
+    pub(crate) takes_ms: u64,
+    pub(crate) max_attempts: u32,
+    pub(crate) delay_ms: u64,
+    pub(crate) on_fail: &'static str,
+    pub(crate) timeout_ms: u64,
+    pub(crate) is_skipped: bool,
+    pub(crate) lock: Option<u8>,
+    /// The name and the distance of its starts.
+    pub(crate) starts: Option<(u8, u64)>,
+    pub(crate) cache: Option<u8>,
+    /// How many items, and how many of them at once.
+    pub(crate) items: Option<(usize, u32)>,
+    pub(crate) is_finally: bool,
+}
+
+pub(crate) fn script(needs: &[usize]) -> Script {
+    Script {
+        needs: needs.to_vec(),
+        asks: vec![""; needs.len()],
+        fails_first: 0,
+        takes_ms: 10,
+        max_attempts: 1,
+        delay_ms: 0,
+        on_fail: "REPLY",
+        timeout_ms: 0,
+        is_skipped: false,
+        lock: None,
+        starts: None,
+        cache: None,
+        items: None,
+        is_finally: false,
+    }
+}
+
+fn params(script: &Script) -> Value {
+    let asks = |index: usize| match script.asks.get(index) {
+        Some(word) if !word.is_empty() => format!(".{word}"),
+        _ => String::new(),
+    };
+    let needs = script.needs.iter().enumerate();
+    let needs: Vec<String> = needs.map(|(index, on)| format!("op{on}{}", asks(index))).collect();
+    let mut params = json!({
+        "dependsOn": needs, "onFail": script.on_fail, "timeoutMs": script.timeout_ms,
+        "retry": {"maxAttempts": script.max_attempts, "delayMs": script.delay_ms}});
+    let mut add = |key: &str, value: Value| params[key] = value;
+    if script.is_skipped {
+        add("skipPattern", json!("skip"));
+    }
+    if let Some(key) = script.lock {
+        add("lock", json!("SAFE"));
+        add("lockKey", json!([format!("k{key}"), format!("k{}", key ^ 1)]));
+    }
+    if let Some((id, ms)) = script.starts {
+        add("delayMs", json!(ms));
+        add("delayId", json!(format!("d{id}")));
+    }
+    if let Some(key) = script.cache {
+        add("useCache", json!(true));
+        add("cache.use", json!(true));
+        add("cacheState", json!(format!("c{key}")));
+        add("cacheKeyPattern", json!("key"));
+    }
+    if let Some((count, most)) = script.items {
+        add("forEach", json!((0..count).collect::<Vec<_>>()));
+        add("maxParallel", json!(most));
+    }
+    if script.is_finally {
+        add("finally", json!(true));
+    }
+    params
+}
+
+pub(crate) fn plan_of(scripts: &[Script]) -> Arc<Plan> {
+    let operations: Vec<Value> = scripts
+        .iter()
+        .enumerate()
+        .map(|(index, script)| {
+            let payload = json!({"skip": script.is_skipped, "key": script.cache});
+            json!({"name": format!("op{index}"), "type": "sample", "params": params(script), "payload": payload})
+        })
+        .collect();
+    plan(json!({"operations": operations}))
+}
+
+pub(crate) fn plan(agenda: Value) -> Arc<Plan> {
+    let mut faults = Vec::new();
+    let agenda = Agenda::parse(agenda, &mut faults).unwrap();
+    let plan = Plan::build(agenda, &Catalog::default(), LaunchType::Local, &mut faults);
+    assert!(plan.is_some(), "{faults:?}");
+    Arc::new(plan.unwrap())
+}
+
+/// What is going to happen.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Coming {
+    End {
+        op: u32,
+        attempt: u32,
+    },
+    /// Somebody outside the run gives a lock back.
+    Granted {
+        op: u32,
+        name: String,
+    },
+}
+
+/// The world, and a journal of what was decided.
+pub(crate) struct World<'s> {
+    scripts: &'s [Script],
+    pub(crate) scheduler: Scheduler,
+    pub(crate) journal: Vec<Recorded>,
+    pub(crate) now: RunTime,
+    coming: BinaryHeap<Reverse<(u64, Coming)>>,
+    pub(crate) launches: HashMap<u32, u32>,
+    /// Locks, by whom they are held.
+    locks: BTreeMap<String, u32>,
+    /// Until when somebody outside the run holds the locks.
+    pub(crate) busy_until: u64,
+    /// The last start of each name, of this run or of another.
+    pub(crate) starts: BTreeMap<String, u64>,
+    cache: BTreeMap<String, Arc<Value>>,
+    pub(crate) letters: BTreeSet<u32>,
+}
+
+impl<'s> World<'s> {
+    pub(crate) fn new(scripts: &'s [Script], plan: &Arc<Plan>, options: &RunOptions) -> Self {
+        let scheduler = Scheduler::new(Arc::clone(plan), options.clone());
+        Self {
+            scripts,
+            scheduler,
+            journal: Vec::new(),
+            now: RunTime(0),
+            coming: BinaryHeap::new(),
+            launches: HashMap::new(),
+            locks: BTreeMap::new(),
+            busy_until: 0,
+            starts: BTreeMap::new(),
+            cache: BTreeMap::new(),
+            letters: BTreeSet::new(),
+        }
+    }
+
+    pub(crate) fn begin(&mut self) {
+        self.input(Input::Begun { run: "r".into(), started: 0, adopted: Vec::new() });
+    }
+
+    /// The script of an operation, or of the one that it is a part of.
+    fn script(&self, op: OpIx) -> &'s Script {
+        let written = self.scheduler.plan().operation(op).part_of().unwrap_or(op);
+        &self.scripts[written.index()]
+    }
+
+    /// Failures of an operation that the journal has counted.
+    fn failures(&self, op: OpIx) -> u32 {
+        let failed = |record: &&Recorded| matches!(&record.event, RunEvent::AttemptEnded { op: of, ending: Ending::Failed(_), .. } if *of == op);
+        self.journal.iter().filter(failed).count() as u32
+    }
+
+    pub(crate) fn input(&mut self, input: Input) {
+        let step = self.scheduler.step(self.now, input);
+        self.scheduler.check().unwrap();
+        assert!(self.scheduler.tally().running <= self.scheduler.options().parallel);
+        self.journal.extend(step.events.into_iter().map(|event| Recorded { at: self.now, event }));
+        for action in step.actions {
+            self.act(action);
+        }
+    }
+
+    fn act(&mut self, action: Action) {
+        match action {
+            // like a process that died with its executor
+            Action::Launch { op, attempt, again: true } => self.input(Input::Lost { op, attempt }),
+            Action::Launch { op, attempt, .. } => {
+                *self.launches.entry(op.0).or_default() += 1;
+                let script = self.script(op);
+                if let Some(key) = script.lock {
+                    assert_eq!(self.locks.get(&format!("k{key}")), Some(&op.0), "started without its lock");
+                }
+                let end = self.now.0 + script.takes_ms;
+                self.coming.push(Reverse((end, Coming::End { op: op.0, attempt })));
+            }
+            // a stopped attempt ends a millisecond later
+            Action::Stop { op, attempt, .. } => {
+                self.coming.push(Reverse((self.now.0 + 1, Coming::End { op: op.0, attempt })));
+            }
+            Action::Ask { op, gate } => {
+                let answer = self.answer(op, gate);
+                self.input(Input::Answered { op, answer });
+            }
+            Action::Reclaim { op, gates } => {
+                for gate in gates.iter() {
+                    if let Gate::Lock { name } = gate {
+                        self.lock(name, op);
+                    }
+                }
+            }
+            Action::Release { op } => self.locks.retain(|_, holder| *holder != op.0),
+            Action::Fill { ask, result, .. } => drop(self.cache.insert(ask.state.to_string(), result)),
+            Action::DeadLetter { op } => {
+                assert!(self.scheduler.attempts(op).iter().any(|attempt| attempt.ended.is_some()));
+                self.letters.insert(op.0);
+            }
+        }
+    }
+
+    fn lock(&mut self, name: &str, op: OpIx) {
+        let before = self.locks.insert(name.to_owned(), op.0);
+        assert_eq!(before, None, "`{name}` has two holders");
+    }
+
+    fn answer(&mut self, op: OpIx, gate: Gate) -> Answer {
+        match gate {
+            Gate::Lock { name } if self.now.0 < self.busy_until => {
+                let coming = Coming::Granted { op: op.0, name: name.to_string() };
+                self.coming.push(Reverse((self.busy_until, coming)));
+                Answer::Busy { holder: "another run".into() }
+            }
+            Gate::Lock { name } => {
+                self.lock(&name, op);
+                Answer::Granted
+            }
+            Gate::Cache(ask) => match self.cache.get(&*ask.state) {
+                Some(result) => Answer::Hit { result: Arc::clone(result), by: "r/x".into(), written: 0 },
+                None => Answer::Miss { why: "nothing is kept".into() },
+            },
+            Gate::Version { .. } => Answer::Version(1),
+            Gate::Delay { id, ms } => {
+                let last = self.starts.entry(id.unwrap().into()).or_insert(0);
+                let earliest = if *last == 0 { 0 } else { *last + ms };
+                if earliest > self.now.0 {
+                    return Answer::Later { ms: earliest - self.now.0 };
+                }
+                *last = self.now.0.max(1);
+                Answer::Granted
+            }
+        }
+    }
+
+    /// Lets the next thing happen; false if nothing will.
+    pub(crate) fn advance(&mut self) -> bool {
+        let coming = self.coming.peek().map(|Reverse((at, _))| *at);
+        let due = self.scheduler.deadline().map(|at| at.0);
+        match (coming, due) {
+            (Some(at), due) if due.is_none_or(|due| at <= due) => {
+                self.now = self.now.max(RunTime(at));
+                match self.coming.pop() {
+                    Some(Reverse((_, Coming::End { op, attempt }))) => self.end(OpIx(op), attempt),
+                    Some(Reverse((_, Coming::Granted { op, name }))) => self.give(OpIx(op), &name),
+                    None => return false,
+                }
+                true
+            }
+            (_, Some(due)) => {
+                self.now = self.now.max(RunTime(due));
+                self.input(Input::Ticked);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    fn end(&mut self, op: OpIx, attempt: u32) {
+        let verdict = if self.failures(op) < self.script(op).fails_first {
+            Verdict::failed(Failure::new(Blame::Handler, "exit", "scripted"))
+        } else {
+            Verdict::succeeded(json!({"of": op.0}))
+        };
+        self.input(Input::Ended { op, attempt, verdict });
+    }
+
+    /// A lock that was waited for; whoever does not want it any more leaves it.
+    fn give(&mut self, op: OpIx, name: &str) {
+        let wants = matches!(self.scheduler.state(op), pop_agenda::OpState::Gated(pop_agenda::Hold::Busy));
+        if wants {
+            self.lock(name, op);
+            self.input(Input::Answered { op, answer: Answer::Granted });
+        }
+    }
+
+    pub(crate) fn finish(&mut self) -> RunOutcome {
+        for _ in 0..100_000 {
+            if let Some(outcome) = self.scheduler.outcome() {
+                assert!(self.locks.is_empty(), "locks outlive the run: {:?}", self.locks);
+                return outcome;
+            }
+            assert!(self.advance(), "nothing moves and the run has not ended");
+        }
+        unreachable!("the run does not end");
+    }
+
+    /// The outcomes of the operations that are written; one from the cache is as good as any.
+    pub(crate) fn outcomes(&self) -> Vec<Outcome> {
+        let written = (0..self.scripts.len() as u32).map(OpIx);
+        let outcome = |op| match self.scheduler.state(op).outcome().unwrap() {
+            Outcome::FromCache => Outcome::Succeeded,
+            other => other,
+        };
+        written.map(outcome).collect()
+    }
+}
