@@ -6,6 +6,7 @@ mod json;
 mod launch_type;
 mod names;
 mod progress;
+mod report;
 
 pub use description::{DESCRIPTION_LIMIT, Description, NoDescription, Word};
 pub use ending::{Blame, Exit, Failure, Said, judge};
@@ -15,4 +16,8 @@ pub use names::*;
 pub use progress::{
     AgendaProgress, DiagnosticEvent, FAILED, Millis, OperationReached, PENDING, ProcessingState, Progress,
     SUCCEEDED,
+};
+pub use report::{
+    BindReport, Call, Capability, CleanReport, ContentReport, DispatchReport, Ended, HandlerReport, Method,
+    NOT_IMPLEMENTED, ProfileReport, REPORT_CODE, Reboot, RebootReport, wants_reboot,
 };
