@@ -48,6 +48,23 @@ impl About {
         self.defaults = Some(defaults.into());
         self
     }
+
+    /// The same with what another says about the same program.
+    pub(crate) fn and(mut self, other: Self) -> Self {
+        self.version = self.version.or(other.version);
+        self.sentence = match (self.sentence, other.sentence) {
+            (Some(one), Some(other)) => Some(format!("{one}; {other}")),
+            (one, other) => one.or(other),
+        };
+        self.actions.extend(other.actions);
+        for error in other.errors {
+            if !self.errors.contains(&error) {
+                self.errors.push(error);
+            }
+        }
+        self.defaults = self.defaults.or(other.defaults);
+        self
+    }
 }
 
 /// What a handler says about itself, its schemas included.

@@ -108,7 +108,7 @@ impl OperationContext {
         self.params.get_or_insert_default().insert(name.to_owned(), value.into());
     }
 
-    fn report(&mut self) {
+    pub(crate) fn report(&mut self) {
         let progress = Progress {
             processing_state_message: self.message.clone(),
             percent_complete: Some(self.percent.unwrap_or_default()),

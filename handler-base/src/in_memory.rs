@@ -2,9 +2,10 @@
 
 use crate::cancel::{Cancellation, Canceller};
 use crate::{Handler, OperationContext, Program, Progress, Report, StatusReporter, Surroundings, process};
+use pop_field_retriever::names::environment;
 use pop_field_retriever::{Arguments, DefaultLaunchData, Defaults, Environment, Properties};
 use pop_launchers::{Ended, LaunchEvent, LaunchId, LaunchOrder, Launched, Launcher};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -29,6 +30,8 @@ pub struct InMemory {
     answers: Vec<Vec<LaunchEvent>>,
     prior: Option<Progress>,
     stop_at: Option<f64>,
+    properties: Map<String, Value>,
+    variables: Vec<(String, String)>,
 }
 
 impl InMemory {
@@ -53,9 +56,26 @@ impl InMemory {
         self
     }
 
+    /// The same with a property of its configuration.
+    #[must_use]
+    pub fn property(mut self, name: &str, value: &str) -> Self {
+        self.properties.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// The same with a variable of the environment; a handler asks for it by its launch data.
+    #[must_use]
+    pub fn variable(mut self, name: &str, value: &str) -> Self {
+        self.variables.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
     /// Runs a handler on a payload.
     pub async fn run<H: Handler>(self, handler: &H, payload: &Value) -> InMemoryRun {
-        let Self { answers, prior, stop_at } = self;
+        let Self { answers, prior, stop_at, properties, mut variables } = self;
+        if !properties.is_empty() {
+            variables.push((environment::PROPERTIES.to_owned(), Value::Object(properties).to_string()));
+        }
         let progress = Rc::new(RefCell::new(Vec::new()));
         let log: Rc<RefCell<Vec<String>>> = Rc::default();
         let launcher = Arc::new(Scripted::new(answers));
@@ -66,12 +86,15 @@ impl InMemory {
         let defaults = Defaults { property_files: Vec::new(), ..Defaults::executor() };
         let launch =
             Arguments::parse(Vec::<String>::new(), &[]).map_err(|error| error.to_string()).and_then(|none| {
-                let environment = Environment::from_pairs(Vec::<(String, String)>::new());
+                let environment = Environment::from_pairs(variables);
                 DefaultLaunchData::from_parts(none, environment, Properties::default(), &defaults)
                     .map_err(|error| error.to_string())
             });
-        #[expect(clippy::expect_used, reason = "no arguments, no environment and no file cannot be wrong")]
-        let launch = launch.expect("empty launch data");
+        #[expect(
+            clippy::expect_used,
+            reason = "a test that gives launch data that cannot be is wrong itself"
+        )]
+        let launch = launch.expect("launch data of a test");
         let mut context = OperationContext::new(Surroundings {
             launch: Arc::new(launch),
             reporter: Box::new(Collecting { progress: Rc::clone(&progress), stop_at, canceller }),

@@ -34,7 +34,9 @@
 
 mod about;
 mod cancel;
+mod capability;
 mod cluster;
+mod conduit;
 mod context;
 mod entry_point;
 mod error;
@@ -49,7 +51,11 @@ mod sample;
 
 pub use about::{About, describe};
 pub use cancel::{Cancellation, Canceller};
+pub use capability::{
+    BindHandler, Binding, CallPayload, Capabilities, ContentHandler, Options, Reported, SystemHandler,
+};
 pub use cluster::cluster;
+pub use conduit::Conduit;
 pub use context::{OperationContext, Surroundings};
 pub use entry_point::{EXIT_BAD_LAUNCH_DATA, EXIT_FAILED, EXIT_SUCCEEDED, run_handler};
 pub use error::HandlerError;
@@ -62,7 +68,10 @@ pub use sample::{SampleHandler, SamplePayload};
 
 pub use pop_field_retriever as field_retriever;
 pub use pop_launchers::{Ended, LaunchEvent, Line, Program, Stream};
-pub use pop_registry::contract::{Description, DiagnosticEvent, Exit, Millis, ProcessingState, Progress};
+pub use pop_registry::contract::{
+    BindReport, CleanReport, ContentReport, Description, DiagnosticEvent, Exit, HandlerReport, Method,
+    Millis, ProcessingState, ProfileReport, Progress, RebootReport,
+};
 pub use pop_reporters::status::StatusReporter;
 /// For payloads and results: `#[derive(JsonSchema)]` with `#[schemars(crate = "pop_handler_base::schemars")]`.
 pub use schemars;

@@ -59,6 +59,8 @@ async fn attempt<H: Handler>(
     let read = if read.is_err() && payload.trim() == "null" { serde_json::from_str("{}") } else { read };
     let input: H::Input = read.map_err(|error| {
         let wanted = std::any::type_name::<H::Input>();
+        // without what it is filled with
+        let wanted = wanted.split('<').next().unwrap_or(wanted);
         let wanted = wanted.rsplit("::").next().unwrap_or(wanted);
         HandlerError::new(format!("the payload is no {wanted}: {error}")).code("payload")
     })?;
