@@ -4,6 +4,7 @@
 //! logs. Whoever has the folder can resume the run, explain it and make reports of it.
 
 mod driver;
+mod host;
 mod journal;
 mod lock;
 mod order;
@@ -11,8 +12,12 @@ mod postponed;
 mod resident;
 mod restore;
 mod run_folder;
+mod whole_file;
 
 pub use driver::{Given, Ports, RunError, run};
+pub use host::{
+    Answer, Cached, Commit, HeldLock, Holder, Host, HostError, Kept, MOST_BYTES, Miss, Tried, Turn, Written,
+};
 pub use journal::{FileJournal, Journal, JournalError, Opened, Sync, read_journal};
 pub use lock::Lock;
 pub use order::{RunIdentity, operation_log, preview};

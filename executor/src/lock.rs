@@ -75,7 +75,7 @@ fn locks_soon(file: &File) -> io::Result<bool> {
 
 /// A process, for ever: its number is given again, but not with the same start in the same boot of the same host.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Owner {
+pub(crate) struct Owner {
     pid: String,
     /// When it started, in the kernel's own count since the boot.
     start: String,
@@ -84,7 +84,7 @@ struct Owner {
 }
 
 impl Owner {
-    fn own() -> Self {
+    pub(crate) fn own() -> Self {
         let start = stat("self").map(|(_, start)| start).unwrap_or_default();
         Self {
             pid: std::process::id().to_string(),
@@ -94,12 +94,12 @@ impl Owner {
         }
     }
 
-    fn parse(line: &str) -> Option<Self> {
+    pub(crate) fn parse(line: &str) -> Option<Self> {
         let mut words = line.split_whitespace().map(str::to_owned);
         Some(Self { pid: words.next()?, start: words.next()?, boot: words.next()?, host: words.next()? })
     }
 
-    fn line(&self) -> String {
+    pub(crate) fn line(&self) -> String {
         format!("{} {} {} {}", self.pid, self.start, self.boot, self.host)
     }
 
@@ -109,6 +109,11 @@ impl Owner {
         let is_meant = start == self.start && self.boot == kernel("random/boot_id");
         // one that is dead and was not collected yet executes nothing
         (is_meant && !matches!(state.as_str(), "Z" | "X")).then_some(state)
+    }
+
+    /// Whether it is alive, as far as this machine can know: those of other hosts are not seen from here.
+    pub(crate) fn may_be_alive(&self) -> bool {
+        self.state().is_some() || self.host != kernel("hostname")
     }
 }
 

@@ -21,6 +21,7 @@
 //! assert_eq!(verdict(&policies, &Failing { failures: 2, ..failing }), Verdict::Settle(OnFail::Reply));
 //! ```
 
+mod cache;
 mod choice;
 mod ignore;
 mod layer;
@@ -32,6 +33,7 @@ mod policies;
 mod retry;
 mod verdict;
 
+pub use cache::{CacheKey, KeyInput, MOST_LEAVES};
 pub use ignore::IgnoredCodes;
 pub use layer::{OPERATION_ONLY, POLICIES, PolicyLayer, Scope};
 pub use limits::Limits;

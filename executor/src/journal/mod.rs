@@ -11,6 +11,7 @@ mod storage;
 mod syncer;
 mod writer;
 
+pub(crate) use reader::read_json;
 pub use reader::{Opened, read_journal};
 pub use writer::FileJournal;
 

@@ -3,7 +3,7 @@
 use super::JournalError;
 use super::format::{FORMAT, decode, header};
 use pop_agenda::{OpIx, Recorded, RunEvent};
-use serde::Deserialize as _;
+use serde::de::DeserializeOwned;
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -94,20 +94,21 @@ pub(super) fn read_bytes(bytes: &[u8], path: &Path) -> Result<Opened, JournalErr
 }
 
 fn event(line: &[u8]) -> Option<Recorded> {
-    let json = decode(line.strip_suffix(b"\n")?)?;
-    // nearly every event is flat enough for the limit that the parser has of itself
-    serde_json::from_slice(json).ok().or_else(|| deep_event(json))
+    read_json(decode(line.strip_suffix(b"\n")?)?).ok()
 }
 
-/// An event around a report that is as deep as a report may be.
-fn deep_event(json: &[u8]) -> Option<Recorded> {
-    if levels(json) > MOST_LEVELS {
-        return None;
-    }
-    let mut parser = serde_json::Deserializer::from_slice(json);
-    parser.disable_recursion_limit();
-    let recorded = Recorded::deserialize(&mut parser).ok()?;
-    parser.end().is_ok().then_some(recorded)
+/// Reads JSON that pop wrote around a report that is as deep as a report may be.
+pub(crate) fn read_json<T: DeserializeOwned>(json: &[u8]) -> serde_json::Result<T> {
+    // nearly everything is flat enough for the limit that the parser has of itself
+    serde_json::from_slice(json).or_else(|error| {
+        if levels(json) > MOST_LEVELS {
+            return Err(error);
+        }
+        let mut parser = serde_json::Deserializer::from_slice(json);
+        parser.disable_recursion_limit();
+        let value = T::deserialize(&mut parser)?;
+        parser.end().map(|()| value)
+    })
 }
 
 /// How deep lists and maps are nested.
@@ -165,6 +166,6 @@ mod tests {
         // captured output has one level more than the text that it was read from
         assert!(event(&ended(128)).is_some());
         assert!(event(&ended(200)).is_none());
-        assert_eq!(deep_event("[".repeat(200_000).as_bytes()), None);
+        assert!(read_json::<Recorded>("[".repeat(200_000).as_bytes()).is_err());
     }
 }

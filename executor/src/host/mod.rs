@@ -1,0 +1,172 @@
+//! What the runs of one host share: locks, delays, versions and cached results, each a file in one folder.
+//!
+//! *Guarantees.* Every call is safe between threads and between processes, whoever is killed at whatever instant; what
+//! a dead process held is free at once, without anybody's doing. Nothing is made before it is needed. *Assumes* a file
+//! system with `flock` and a rename that replaces. *Caveats.* A process that is stopped (SIGSTOP) in the middle of a
+//! call holds up others with the same name, until it goes on.
+
+mod cache;
+mod delay;
+mod lock;
+mod version;
+
+pub use cache::{Answer, Cached, Kept, MOST_BYTES, Miss, Written};
+pub use delay::Turn;
+pub use lock::{HeldLock, Holder, Tried};
+pub use version::Commit;
+
+use crate::whole_file::make_folder;
+use std::fs::{File, OpenOptions};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+/// Something shared that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum HostError {
+    /// A file cannot be read or written.
+    #[error("`{}` cannot be used", .path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The file system has no locks, so nothing can be shared on it.
+    #[error("the file system of `{}` has no locks; `--host-folder` names a folder on another one", .path.display())]
+    NoLocks {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A file is not what was written there.
+    #[error("`{}` is damaged; it is safe to remove when no run is at work", .path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+impl From<HostError> for io::Error {
+    fn from(error: HostError) -> Self {
+        match error {
+            HostError::Io { ref source, .. } => Self::new(source.kind(), error),
+            HostError::NoLocks { .. } => Self::new(ErrorKind::Unsupported, error),
+            HostError::Damaged { .. } => Self::new(ErrorKind::InvalidData, error),
+        }
+    }
+}
+
+/// What the runs of one host share.
+#[derive(Debug, Clone)]
+pub struct Host {
+    folder: PathBuf,
+}
+
+impl Host {
+    /// What is shared in this folder, which need not be there yet.
+    pub fn new(folder: PathBuf) -> Self {
+        Self { folder }
+    }
+
+    /// Where it is unless somebody says otherwise: beside the runs, under a name that no run has.
+    pub fn of_runs(runs: &Path) -> Self {
+        Self::new(runs.join(".host"))
+    }
+
+    /// Its folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The file of something with a name, in the folder of its kind. Names are whatever users like; files are not.
+    fn file(&self, kind: &str, name: &str) -> PathBuf {
+        self.folder.join(kind).join(file_name(name))
+    }
+
+    /// The file of something with a name, and the right to read and replace it.
+    fn guarded(&self, kind: &str, name: &str) -> Result<(PathBuf, File), HostError> {
+        let path = self.file(kind, name);
+        let guard = path.with_extension("lock");
+        let file = open(&guard)?;
+        hold(&file).map_err(at(&guard))?;
+        Ok((path, file))
+    }
+}
+
+/// A name for a file, whatever the name is.
+fn file_name(name: &str) -> String {
+    blake3::hash(name.as_bytes()).to_hex().to_string()
+}
+
+/// Opens a file that is locked and never removed, so that all who lock it lock the same.
+fn open(path: &Path) -> Result<File, HostError> {
+    if let Some(folder) = path.parent() {
+        make_folder(folder).map_err(at(folder))?;
+    }
+    let mut file = OpenOptions::new();
+    file.read(true).write(true).create(true).truncate(false).mode(0o600).open(path).map_err(at(path))
+}
+
+/// Waits for the lock of a file, also through signals.
+fn hold(file: &File) -> io::Result<()> {
+    loop {
+        match file.lock() {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            locked => return locked,
+        }
+    }
+}
+
+fn at(path: &Path) -> impl FnOnce(io::Error) -> HostError {
+    let path = path.to_owned();
+    move |source| match source.kind() {
+        // ENOTSUP, ENOSYS
+        ErrorKind::Unsupported => HostError::NoLocks { path },
+        _ if source.raw_os_error() == Some(NO_LOCKS) => HostError::NoLocks { path },
+        _ => HostError::Io { path, source },
+    }
+}
+
+/// ENOLCK: what a network file system says whose server does not do locks.
+const NO_LOCKS: i32 = 37;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    #[test]
+    fn f87_a_file_system_without_locks_is_told_as_such() {
+        for code in [NO_LOCKS, 95, 38] {
+            let error = at(Path::new("/n/f"))(io::Error::from_raw_os_error(code));
+            assert_eq!(
+                error.to_string(),
+                "the file system of `/n/f` has no locks; `--host-folder` names a folder on another one"
+            );
+        }
+        assert!(matches!(at(Path::new("f"))(io::Error::from_raw_os_error(28)), HostError::Io { .. }));
+    }
+
+    #[test]
+    fn f48_nothing_is_made_before_it_is_needed_and_then_for_the_caller_alone() {
+        let runs = tempfile::tempdir().unwrap();
+        let host = Host::of_runs(runs.path());
+        assert_eq!(host.version("k").unwrap(), 0);
+        assert!(!host.folder().join("versions").join(file_name("k")).exists());
+        assert!(host.holder("l").is_none() && !host.folder().join("locks").exists());
+        host.turn("d", 1, || 1).unwrap();
+        host.commit("k", 0, "r/a").unwrap();
+        drop(host.wait("l", &Holder { run: "r".into(), operation: "a".into(), pid: 1 }).unwrap());
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(host.folder()), 0o700);
+        for kind in ["delays", "versions", "locks"] {
+            let folder = host.folder().join(kind);
+            assert_eq!(mode(&folder), 0o700);
+            for file in fs::read_dir(folder).unwrap() {
+                assert_eq!(mode(&file.unwrap().path()), 0o600);
+            }
+        }
+    }
+}
