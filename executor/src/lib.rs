@@ -3,6 +3,7 @@
 //! [`run`] is the loop; [`RunFolder`] is where a run lives on disk, whole: its frozen inputs, its journal, its
 //! logs. Whoever has the folder can resume the run, explain it and make reports of it.
 
+mod dead_letter;
 mod driver;
 mod host;
 mod journal;
@@ -14,6 +15,7 @@ mod restore;
 mod run_folder;
 mod whole_file;
 
+pub use dead_letter::{DeadLetter, DeadLetters, HeldLetter, LetterError, PastAttempt};
 pub use driver::{Given, Ports, RunError, run};
 pub use host::{
     Answer, Cached, Commit, HeldLock, Holder, Host, HostError, Kept, MOST_BYTES, Miss, Tried, Turn, Written,
