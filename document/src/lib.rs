@@ -1,4 +1,4 @@
-//! Texts that people write: JSON or YAML read into a value, and the faults found in them with their places.
+//! Texts that people write: JSON, YAML or INI read into a value, and the faults found in them with their places.
 //!
 //! A text is read once, fast and without places. Only when something is wrong is it read a second time to
 //! find line and column, so a good text pays nothing for good messages.
@@ -16,6 +16,7 @@
 //! ```
 
 mod fault;
+mod ini;
 mod json;
 mod literal;
 mod nearest;

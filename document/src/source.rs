@@ -1,7 +1,7 @@
 //! One text that a person wrote, with its name: read into a value, and asked for the places of faults.
 
 use crate::place::{Place, Spans};
-use crate::{Fault, SECRET_LITERAL, Site, json, yaml};
+use crate::{Fault, SECRET_LITERAL, Site, ini, json, yaml};
 use serde_json::Value;
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -20,6 +20,8 @@ pub enum Format {
     Json,
     /// YAML 1.2, core schema: `no` is text, `0755` is text.
     Yaml,
+    /// INI: sections of keys, every value a text.
+    Ini,
 }
 
 /// A text with the name that messages give it.
@@ -35,18 +37,14 @@ impl Source {
     ///
     /// Bytes that are no text, or too many, are a fault.
     pub fn new(name: impl Into<String>, bytes: &[u8]) -> Result<Self, Fault> {
-        let name = name.into();
-        if bytes.len() > MAX_BYTES {
-            return Err(too_large());
-        }
-        let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-        let text = match std::str::from_utf8(bytes) {
-            Ok(text) if !text.contains('\0') => text.to_owned(),
-            Ok(text) => return Err(not_text(text.find('\0').unwrap_or_default(), "NUL")),
-            Err(error) => return Err(not_text(error.valid_up_to(), "not valid UTF-8")),
-        };
+        let (name, text) = (name.into(), text_of(bytes)?);
         let format = format_of(&name, &text);
         Ok(Self { name, text, format })
+    }
+
+    /// The same for a text that is INI, whatever it is named.
+    pub fn ini(name: impl Into<String>, bytes: &[u8]) -> Result<Self, Fault> {
+        Ok(Self { name: name.into(), text: text_of(bytes)?, format: Format::Ini })
     }
 
     /// A text of which nothing could be read.
@@ -76,6 +74,7 @@ impl Source {
         match self.format {
             Format::Json => json::read(&self.text),
             Format::Yaml => yaml::read(&self.text),
+            Format::Ini => ini::read(&self.text),
         }
     }
 
@@ -131,6 +130,7 @@ impl Source {
             match self.format {
                 Format::Json => json::find(&self.text, &mut wanted),
                 Format::Yaml => yaml::find(&self.text, &mut wanted),
+                Format::Ini => ini::find(&self.text, &mut wanted),
             }
         }
         sites.iter().map(|site| self.site_bytes(site, &wanted)).collect()
@@ -177,6 +177,19 @@ impl Source {
     }
 }
 
+/// The text that bytes are, without a byte order mark.
+fn text_of(bytes: &[u8]) -> Result<String, Fault> {
+    if bytes.len() > MAX_BYTES {
+        return Err(too_large());
+    }
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    match std::str::from_utf8(bytes) {
+        Ok(text) if !text.contains('\0') => Ok(text.to_owned()),
+        Ok(text) => Err(not_text(text.find('\0').unwrap_or_default(), "NUL")),
+        Err(error) => Err(not_text(error.valid_up_to(), "not valid UTF-8")),
+    }
+}
+
 /// A pointer and those above it, nearest first.
 fn with_ancestors(pointer: &str) -> impl Iterator<Item = &str> {
     std::iter::successors(Some(pointer), |pointer| pointer.rfind('/').map(|at| &pointer[..at]))
@@ -198,7 +211,8 @@ pub fn too_large() -> Fault {
 
 fn not_text(at: usize, what: &str) -> Fault {
     let message = format!("this is not a text: byte {at} is {what}");
-    Fault::new("not-text", Site::Whole, message).hint("an agenda or registry is JSON or YAML in UTF-8")
+    Fault::new("not-text", Site::Whole, message)
+        .hint("agendas, registries and descriptors are texts in UTF-8")
 }
 
 fn format_of(name: &str, text: &str) -> Format {

@@ -1,0 +1,185 @@
+//! INI: sections of keys with texts, read into a map of maps, and walked again for places.
+
+use crate::place::Spans;
+use crate::{Fault, Pointer, Site};
+use serde_json::{Map, Value};
+use std::collections::HashMap;
+use std::ops::Range;
+
+/// A line that says something, as the bytes of its parts.
+enum Line {
+    Section(Range<usize>),
+    Pair { key: Range<usize>, value: Range<usize> },
+}
+
+/// Reads INI; each line that is none, and each name that stands twice, is a fault.
+pub(crate) fn read(text: &str) -> Result<Value, Vec<Fault>> {
+    let mut faults = Vec::new();
+    let mut firsts: HashMap<Pointer, usize> = HashMap::new();
+    let mut root = Map::new();
+    let mut section = None;
+    let mut at = Pointer::root();
+    for (number, line) in lines(text) {
+        let (name, own, value) = match line {
+            Err(fault) => {
+                faults.push(fault);
+                continue;
+            }
+            Ok(Line::Section(name)) => {
+                at = Pointer::root().join(&text[name.clone()]);
+                (name, at.clone(), None)
+            }
+            Ok(Line::Pair { key, value }) => (key.clone(), at.join(&text[key]), Some(value)),
+        };
+        let known = &text[name.clone()];
+        if let Some(first) = firsts.insert(own, number) {
+            let message = format!("`{known}` stands twice in one map");
+            let fault = Fault::new("duplicate-key", Site::Bytes(name.clone()), message);
+            faults.push(fault.label(format!("first on line {first}")));
+        }
+        match (value, section) {
+            (None, _) => {
+                root.entry(known).or_insert_with(|| Value::Object(Map::new()));
+                section = Some(known);
+            }
+            (Some(value), Some(section)) => root[section][known] = Value::String(text[value].to_owned()),
+            (Some(_), None) => {
+                let message = format!("the key `{known}` stands before the first section");
+                faults.push(Fault::new("syntax", Site::Bytes(name), message));
+            }
+        }
+    }
+    if faults.is_empty() { Ok(Value::Object(root)) } else { Err(faults) }
+}
+
+/// Finds the bytes of values and keys in a text that can be read; a section's are its name.
+pub(crate) fn find(text: &str, wanted: &mut HashMap<&str, Spans>) {
+    let mut note = |pointer: &Pointer, key: Range<usize>, value: Range<usize>| {
+        if let Some(spans) = wanted.get_mut(pointer.as_str()) {
+            *spans = Spans { key: Some(key), value: Some(value) };
+        }
+    };
+    note(&Pointer::root(), 0..text.len(), 0..text.len());
+    let mut at = Pointer::root();
+    for (_, line) in lines(text) {
+        match line {
+            Ok(Line::Section(name)) => {
+                at = Pointer::root().join(&text[name.clone()]);
+                note(&at, name.clone(), name);
+            }
+            Ok(Line::Pair { key, value }) => {
+                // a value of nothing is shown by its key
+                let shown = if value.is_empty() { key.clone() } else { value };
+                note(&at.join(&text[key.clone()]), key, shown);
+            }
+            Err(_) => {}
+        }
+    }
+}
+
+/// The lines that say something, with their numbers.
+fn lines(text: &str) -> impl Iterator<Item = (usize, Result<Line, Fault>)> {
+    let mut start = 0;
+    let mut indent = None;
+    let numbered = text.split_inclusive('\n').enumerate();
+    numbered.filter_map(move |(index, line)| {
+        let said = line.trim();
+        let begin = start + (line.len() - line.trim_start().len());
+        let blanks = &text[start..begin.min(start + line.len())];
+        start += line.len();
+        if said.is_empty() || said.starts_with(['#', ';']) {
+            return None;
+        }
+        let bytes = begin..begin + said.len();
+        let line = if *indent.get_or_insert(blanks) == blanks {
+            one_line(said, begin)
+        } else {
+            Err("this line is not indented as the first one is")
+        };
+        let fault = |why: &str| {
+            let fault = Fault::new("syntax", Site::Bytes(bytes), why);
+            fault.hint("a line is `[section]`, `key=value`, or begins with `#`; a value ends with its line")
+        };
+        Some((index + 1, line.map_err(fault)))
+    })
+}
+
+/// Takes one line apart, which begins at this byte.
+fn one_line(said: &str, begin: usize) -> Result<Line, &'static str> {
+    let within = |part: &str, offset: usize| {
+        let start = begin + offset + (part.len() - part.trim_start().len());
+        start..start + part.trim().len()
+    };
+    if let Some(rest) = said.strip_prefix('[') {
+        let name = rest.strip_suffix(']').ok_or("a section ends with `]`")?;
+        return match name.trim() {
+            "" => Err("a section has a name"),
+            _ => Ok(Line::Section(within(name, 1))),
+        };
+    }
+    let at = said.find(['=', ':']).ok_or("this is neither a section nor a key with a value")?;
+    if at == 0 {
+        return Err("a key stands before `=`");
+    }
+    Ok(Line::Pair { key: within(&said[..at], 0), value: within(&said[at + 1..], at + 1) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Source;
+    use serde_json::json;
+
+    #[test]
+    fn sections_keys_comments_and_blanks_are_read() {
+        let text = "# a comment\n\n [main]\n enabled = 1\n ;enabled=0\n [ a b ]\n url: http://x/?a=b#c \r\n empty=\n[main]x=1\n";
+        let (good, _) = text.rsplit_once("[main]").unwrap();
+        let wanted = json!({"main": {"enabled": "1"}, "a b": {"url": "http://x/?a=b#c", "empty": ""}});
+        assert_eq!(read(good), Ok(wanted));
+        assert_eq!(read(""), Ok(json!({})));
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_line_by_line() {
+        let text = "first=1\n[main]\na=1\n a=2\nb\n=c\n[open\n[ ]\na=3\n[main]\n";
+        let source = Source::ini("x.conf", text.as_bytes()).unwrap();
+        let faults = source.read().unwrap_err();
+        let said: Vec<_> = faults
+            .iter()
+            .map(|fault| {
+                let place = source.places(&[&fault.site])[0].clone().unwrap();
+                (place.line, place.column, fault.code, fault.message.as_str())
+            })
+            .collect();
+        assert_eq!(
+            said,
+            [
+                (1, 1, "syntax", "the key `first` stands before the first section"),
+                (4, 2, "syntax", "this line is not indented as the first one is"),
+                (5, 1, "syntax", "this is neither a section nor a key with a value"),
+                (6, 1, "syntax", "a key stands before `=`"),
+                (7, 1, "syntax", "a section ends with `]`"),
+                (8, 1, "syntax", "a section has a name"),
+                (9, 1, "duplicate-key", "`a` stands twice in one map"),
+                (10, 2, "duplicate-key", "`main` stands twice in one map"),
+            ]
+        );
+        assert_eq!(faults[6].label.as_deref(), Some("first on line 3"));
+    }
+
+    #[test]
+    fn places_are_those_of_keys_values_and_sections() {
+        let text = "\u{feff}[ä]\r\n  ; x\r\nkey = one, two\r\nnone =\r\n";
+        let source = Source::ini("x.conf", text.as_bytes()).unwrap();
+        let placed = |site: Site| {
+            let place = source.places(&[&site])[0].clone().unwrap();
+            (place.line, place.column, source.text()[place.bytes].to_owned())
+        };
+        assert_eq!(placed(Site::Key("/ä/key".into())), (3, 1, "key".to_owned()));
+        assert_eq!(placed(Site::Value("/ä/key".into())), (3, 7, "one, two".to_owned()));
+        assert_eq!(placed(Site::Within("/ä/key".into(), "two".into())), (3, 12, "two".to_owned()));
+        assert_eq!(placed(Site::Value("/ä/none".into())), (4, 1, "none".to_owned()));
+        assert_eq!(placed(Site::Value("/ä/missing".into())), (1, 2, "ä".to_owned()));
+        assert_eq!(placed(Site::Value("/missing".into())).0, 1);
+    }
+}
