@@ -52,6 +52,10 @@ pub enum Scope {
     BuiltIn,
     /// The registry entry of the operation's type.
     Handler,
+    /// The registry entry, for the role in which the handler acts.
+    Role,
+    /// The registry entry, for the action that is asked of the handler.
+    Action,
     /// The agenda's `params`.
     Agenda,
     /// The operation's own `params`.
@@ -63,6 +67,8 @@ impl fmt::Display for Scope {
         f.write_str(match self {
             Self::BuiltIn => "built-in default",
             Self::Handler => "registry entry",
+            Self::Role => "handler's role",
+            Self::Action => "handler's action",
             Self::Agenda => "agenda",
             Self::Operation => "operation",
         })

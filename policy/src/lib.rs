@@ -23,6 +23,7 @@
 
 mod cache;
 mod choice;
+mod handler;
 mod ignore;
 mod layer;
 mod limits;
@@ -34,6 +35,7 @@ mod retry;
 mod verdict;
 
 pub use cache::{CacheKey, KeyInput, MOST_LEAVES};
+pub use handler::HandlerPolicies;
 pub use ignore::IgnoredCodes;
 pub use layer::{OPERATION_ONLY, POLICIES, PolicyLayer, Scope};
 pub use limits::Limits;

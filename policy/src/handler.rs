@@ -1,0 +1,284 @@
+//! What a handler says of policies: for all it does, for the role in which it acts, for each of its actions.
+
+use crate::{PolicyLayer, Scope};
+use pop_document::{Fault, Pointer, Site};
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+use std::ops::Deref;
+
+/// The policies that may be given for a role or an action: `role.KEY`, `role.NAME.KEY`, `action.KEY`, `action.NAME.KEY`.
+const KEYS: [&str; 5] = ["lock", "onFail", "logDetail", "cache.use", "cache.write"];
+
+/// The policies of one handler. A role is the stream through which an operation comes in.
+///
+/// Where only one layer is asked for, it stands for its own, which holds for all roles and actions.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct HandlerPolicies {
+    own: PolicyLayer,
+    roles: Branch,
+    actions: Branch,
+}
+
+/// The layers for roles, or for actions.
+#[derive(Debug, Clone, Default, PartialEq)]
+struct Branch {
+    all: PolicyLayer,
+    named: BTreeMap<String, PolicyLayer>,
+}
+
+impl Branch {
+    fn layers(&self, name: Option<&str>) -> impl Iterator<Item = &PolicyLayer> {
+        let named = name.and_then(|name| self.named.get(name));
+        std::iter::once(&self.all).chain(named).filter(|layer| !layer.is_empty())
+    }
+}
+
+impl HandlerPolicies {
+    /// Reads a `policies` map: params, and the spellings for roles and actions.
+    pub fn parse(policies: &Value, at: &Pointer, faults: &mut Vec<Fault>) -> Self {
+        let Value::Object(map) = policies else {
+            return Self { own: PolicyLayer::parse(policies, at.clone(), faults), ..Self::default() };
+        };
+        let mut own = map.clone();
+        own.retain(|name, _| Part::of(name).is_none());
+        let mut read = Self { own: own_layer(own, at, faults), ..Self::default() };
+        let mut parts: BTreeMap<Part<'_>, Vec<(&str, Pointer, &Value)>> = BTreeMap::new();
+        for (name, value) in map {
+            if let Some((part, key)) = Part::of(name) {
+                parts.entry(part).or_default().push((key, at.join(name), value));
+            }
+        }
+        for (part, keys) in parts {
+            let layer = part_layer(&keys, faults);
+            match part {
+                Part::Role(None) => read.roles.all = layer,
+                Part::Role(Some(role)) => drop(read.roles.named.insert(role.to_owned(), layer)),
+                Part::Action(None) => read.actions.all = layer,
+                Part::Action(Some(action)) => drop(read.actions.named.insert(action.to_owned(), layer)),
+            }
+        }
+        read
+    }
+
+    /// Adds the `policies` that a list of actions gives for one of them.
+    pub fn add_action(&mut self, action: &str, policies: &Value, at: &Pointer, faults: &mut Vec<Fault>) {
+        let layer = match policies {
+            Value::Object(map) => own_layer(map.clone(), at, faults),
+            other => PolicyLayer::parse(other, at.clone(), faults),
+        };
+        if self.actions.named.insert(action.to_owned(), layer).is_some() {
+            let message = format!("policies of action `{action}` stand in two places");
+            let hint = format!("take `action.{action}.…` out of `policies`");
+            faults.push(Fault::value("wrong-value", at.clone(), message).hint(hint));
+        }
+    }
+
+    /// What holds for an operation of this role and action, the weakest first.
+    pub fn layers(&self, role: &str, action: Option<&str>) -> Vec<(Scope, &PolicyLayer)> {
+        let own = (!self.own.is_empty()).then_some((Scope::Handler, &self.own));
+        let roles = self.roles.layers(Some(role)).map(|layer| (Scope::Role, layer));
+        let actions = self.actions.layers(action).map(|layer| (Scope::Action, layer));
+        own.into_iter().chain(roles).chain(actions).collect()
+    }
+
+    /// Whether a property of a descriptor is meant as a policy.
+    pub fn is_policy(property: &str) -> bool {
+        Part::of(property).is_some() || ["cache.use", "cache.write", "logDetail"].contains(&property)
+    }
+}
+
+impl Deref for HandlerPolicies {
+    type Target = PolicyLayer;
+
+    fn deref(&self) -> &PolicyLayer {
+        &self.own
+    }
+}
+
+/// What a policy is given for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Part<'n> {
+    Role(Option<&'n str>),
+    Action(Option<&'n str>),
+}
+
+impl<'n> Part<'n> {
+    /// Takes `role.NAME.KEY` and its relatives apart.
+    fn of(name: &'n str) -> Option<(Self, &'static str)> {
+        let (word, rest) = name.split_once('.')?;
+        let part = match word {
+            "role" => Self::Role,
+            "action" => Self::Action,
+            _ => return None,
+        };
+        KEYS.into_iter().find_map(|key| {
+            let named = rest.strip_suffix(key)?;
+            if named.is_empty() {
+                return Some((part(None), key));
+            }
+            let named = named.strip_suffix('.').filter(|named| !named.is_empty())?;
+            Some((part(Some(named)), key))
+        })
+    }
+}
+
+/// Reads a map that holds for itself.
+fn own_layer(mut map: Map<String, Value>, at: &Pointer, faults: &mut Vec<Fault>) -> PolicyLayer {
+    for (key, value) in &mut map {
+        *value = spelled(key, value);
+    }
+    PolicyLayer::parse(&Value::Object(map), at.clone(), faults)
+}
+
+/// Reads the keys of one part by the one reader of policies; faults are told where the keys were written.
+fn part_layer(keys: &[(&str, Pointer, &Value)], faults: &mut Vec<Fault>) -> PolicyLayer {
+    let map = keys.iter().map(|(key, _, value)| ((*key).to_owned(), spelled(key, value))).collect();
+    let mut found = Vec::new();
+    let layer = PolicyLayer::parse(&Value::Object(map), Pointer::root(), &mut found);
+    let written = |pointer: Pointer| {
+        let is_of = |key: &str| pointer.as_str().split('/').nth(1) == Some(key);
+        let at = keys.iter().find(|(key, _, _)| is_of(key));
+        at.map_or(pointer.clone(), |(key, at, _)| {
+            Pointer::from(format!("{at}{}", &pointer.as_str()[key.len() + 1..]))
+        })
+    };
+    faults.extend(found.into_iter().map(|mut fault| {
+        fault.site = match fault.site {
+            Site::Value(pointer) => Site::Value(written(pointer)),
+            Site::Key(pointer) => Site::Key(written(pointer)),
+            Site::Within(pointer, text) => Site::Within(written(pointer), text),
+            other => other,
+        };
+        fault
+    }));
+    layer
+}
+
+/// A value with the word that descriptors have for true.
+fn spelled(key: &str, value: &Value) -> Value {
+    match value.as_str() {
+        Some(word) if key == "logDetail" && word.eq_ignore_ascii_case("always") => Value::Bool(true),
+        _ => value.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{OnFail, Policies};
+    use serde_json::json;
+
+    fn read(policies: &Value) -> HandlerPolicies {
+        let mut faults = Vec::new();
+        let read = HandlerPolicies::parse(policies, &Pointer::root(), &mut faults);
+        assert_eq!(faults, []);
+        read
+    }
+
+    /// Role or action, its own value or the default, in all four cases.
+    fn check_precedence(key: &str, default: &str, own: &str) {
+        let only = |word: &str| PolicyLayer::parse(&json!({key: word}), Pointer::root(), &mut Vec::new());
+        for (word, scope) in [("role", Scope::Role), ("action", Scope::Action)] {
+            let (all, named) = (format!("{word}.{key}"), format!("{word}.x.{key}"));
+            for (policies, of_x, of_others) in [
+                (json!({}), None, None),
+                (json!({&all: default}), Some(default), Some(default)),
+                (json!({&named: own}), Some(own), None),
+                (json!({&all: default, &named: own}), Some(own), Some(default)),
+            ] {
+                let read = read(&policies);
+                for (name, wanted) in [("x", of_x), ("other", of_others)] {
+                    let layers = read.layers(name, Some(name));
+                    let last = layers.last().map(|(scope, layer)| (*scope, (*layer).clone()));
+                    assert_eq!(last, wanted.map(|wanted| (scope, only(wanted))), "{policies} for {name}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn r1_on_fail_of_one_role_or_action_comes_before_the_default() {
+        check_precedence("onFail", "SKIP", "FATAL");
+    }
+
+    #[test]
+    #[ignore = "params do not take `lock` yet"]
+    fn r1_a_lock_of_one_role_or_action_comes_before_the_default() {
+        check_precedence("lock", "NONE", "SAFE");
+    }
+
+    #[test]
+    fn r1_the_layers_rise_from_the_handler_over_its_roles_to_its_actions() {
+        let mut all = json!({"onFail": "FATAL", "timeoutMs": 1});
+        let steps = [
+            ("role.onFail", "SKIP", Scope::Role),
+            ("role.agenda.onFail", "REPLY", Scope::Role),
+            ("action.onFail", "SKIP", Scope::Action),
+            ("action.Write.onFail", "FATAL", Scope::Action),
+        ];
+        for (count, (key, word, scope)) in steps.into_iter().enumerate() {
+            all[key] = json!(word);
+            let policies = read(&all);
+            let layers = policies.layers("agenda", Some("Write"));
+            assert_eq!(layers.len(), count + 2);
+            let policies = Policies::resolve(&layers);
+            assert_eq!((policies.on_fail.value.to_string().as_str(), policies.on_fail.scope), (word, scope));
+            assert_eq!(policies.run_ms.scope, Scope::Handler);
+        }
+        // an operation without a name for its action has those of all actions
+        assert_eq!(read(&all).layers("local", None).len(), 3);
+    }
+
+    #[test]
+    fn r1_actions_of_a_list_are_layers_too_and_not_in_two_places() {
+        let mut policies = read(&json!({"action.Read.logDetail": "always"}));
+        let mut faults = Vec::new();
+        policies.add_action(
+            "Write",
+            &json!({"onFail": "SKIP"}),
+            &"/t/actions/Write/policies".into(),
+            &mut faults,
+        );
+        assert_eq!(faults, []);
+        let of = |action| Policies::resolve(&policies.layers("agenda", Some(action)));
+        assert_eq!((of("Write").on_fail.value, of("Write").log_detail.value), (OnFail::Skip, false));
+        assert_eq!((of("Read").on_fail.value, of("Read").log_detail.value), (OnFail::Reply, true));
+        policies.add_action("Read", &json!({}), &"/t/actions/Read/policies".into(), &mut faults);
+        assert_eq!((faults[0].code, faults[0].pointer()), ("wrong-value", "/t/actions/Read/policies"));
+    }
+
+    #[test]
+    fn faults_are_told_where_the_key_was_written() {
+        let mut faults = Vec::new();
+        let policies = json!({"role.a/b.onFail": "RPLY", "action.logDetail": "maybe", "onFail": 1, "logDetail": "Always"});
+        let read = HandlerPolicies::parse(&policies, &"/t/policies".into(), &mut faults);
+        let mut said: Vec<_> = faults.iter().map(|fault| (fault.pointer(), fault.code)).collect();
+        said.sort_unstable();
+        assert_eq!(
+            said,
+            [
+                ("/t/policies/action.logDetail", "wrong-type"),
+                ("/t/policies/onFail", "wrong-type"),
+                ("/t/policies/role.a~1b.onFail", "wrong-value"),
+            ]
+        );
+        assert!(Policies::resolve(&read.layers("x", None)).log_detail.value);
+    }
+
+    #[test]
+    fn names_with_points_and_names_that_are_keys_are_read() {
+        for (name, wanted) in [
+            ("role.lock", Some((Part::Role(None), "lock"))),
+            ("role.lock.lock", Some((Part::Role(Some("lock")), "lock"))),
+            ("action.a.b.cache.use", Some((Part::Action(Some("a.b")), "cache.use"))),
+            ("action.cache.write", Some((Part::Action(None), "cache.write"))),
+            ("action..onFail", None),
+            ("role.padlock", None),
+            ("role.journal", None),
+            ("roles.lock", None),
+            ("lock", None),
+        ] {
+            assert_eq!(Part::of(name), wanted, "{name}");
+        }
+    }
+}
