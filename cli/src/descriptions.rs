@@ -33,11 +33,11 @@ pub(crate) fn learn(
             None => continue,
         };
         match learnt {
-            Ok(description) => catalog.describe(&entry.name, description),
+            Ok(description) => catalog.describe(&entry.id, description),
             Err(why) => {
                 let message =
                     format!("what the handler of type `{}` takes and gives is not known: {why}", entry.name);
-                let at = Pointer::root().join(&entry.name).join("describe");
+                let at = Pointer::root().join(&entry.id).join("describe");
                 faults.push(Fault::value("no-description", at, message).warning());
             }
         }

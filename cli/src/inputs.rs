@@ -231,7 +231,7 @@ fn find_programs(plan: &Plan, texts: &Texts, faults: &mut Faults) {
     let mut seen = HashSet::new();
     for (op, planned) in plan.operations() {
         match &planned.serves {
-            Serves::Program(entry) if seen.insert(entry.name.clone()) => {
+            Serves::Program(entry) if seen.insert(entry.id.clone()) => {
                 let Some(program) = entry.command.as_ref().and_then(|argv| argv.first()) else { continue };
                 let folder =
                     entry.working_directory.as_ref().map_or_else(|| folder.clone(), |own| folder.join(own));
@@ -240,7 +240,7 @@ fn find_programs(plan: &Plan, texts: &Texts, faults: &mut Faults) {
                 if let Some(error) =
                     resolve(Path::new(program), &folder, path.as_deref()).err().filter(|_| !is_beside)
                 {
-                    let at = Pointer::root().join(&entry.name).join("command").join(0);
+                    let at = Pointer::root().join(&entry.id).join("command").join(0);
                     let message = format!("type `{}`: {error}", entry.name);
                     let hint = "a relative program is looked for beside the registry file, then on PATH";
                     faults.registry.push(Fault::value("program-not-found", at, message).hint(hint));
@@ -268,9 +268,7 @@ fn find_programs(plan: &Plan, texts: &Texts, faults: &mut Faults) {
 pub(crate) fn types_with_secrets(plan: &Plan) -> impl Iterator<Item = &Entry> {
     let mut seen = HashSet::new();
     plan.operations().filter_map(move |(_, planned)| match &planned.serves {
-        Serves::Program(entry) if !entry.secrets.is_empty() && seen.insert(&entry.name) => {
-            Some(entry.as_ref())
-        }
+        Serves::Program(entry) if !entry.secrets.is_empty() && seen.insert(&entry.id) => Some(entry.as_ref()),
         _ => None,
     })
 }
@@ -286,7 +284,7 @@ fn find_secrets(plan: &Plan, texts: &Texts, on: LaunchType, faults: &mut Faults)
                 continue;
             }
             if let Err(failure) = secrets.values(std::slice::from_ref(secret)) {
-                let at = Pointer::root().join(&entry.name).join("secrets").join(&secret.variable);
+                let at = Pointer::root().join(&entry.id).join("secrets").join(&secret.variable);
                 let message = format!("type `{}`: {}", entry.name, failure.message);
                 faults.registry.push(Fault::key("no-secret", at, message));
             }

@@ -1,12 +1,15 @@
-//! The catalogue: built-in residents and registry entries, asked which of them serves a type.
+//! The catalogue: built-in residents, entries of a registry and handlers of descriptors, asked who serves a type.
 
 use crate::PodConfig;
+use crate::conf_d::Descriptor;
 use crate::contract::{Description, LaunchType};
-use crate::entry::Entry;
-use crate::registry_json;
-use pop_document::{Fault, Source, nearest, secret_literals};
+use crate::entry::{Declared, Entry};
+use crate::registry_json::Registry;
+use crate::route::{NoRoute, Request, route};
+use crate::routing::{ROUTING, Routing};
+use pop_document::{Fault, Pointer, Site, Source, nearest, secret_literals};
 use serde_json::{Map, Value};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 /// A handler that runs inside the executor.
@@ -57,8 +60,10 @@ pub enum NoTarget {
 /// All handlers that are known.
 #[derive(Debug, Clone)]
 pub struct Catalog {
-    entries: BTreeMap<String, Entry>,
-    exec_pod: Arc<PodConfig>,
+    pub(crate) registry: Registry,
+    pub(crate) descriptors: Vec<Descriptor>,
+    /// The handlers of each type, in the order of their files.
+    by_type: BTreeMap<String, Vec<Arc<Entry>>>,
 }
 
 impl Default for Catalog {
@@ -71,39 +76,95 @@ impl Default for Catalog {
 impl Catalog {
     /// The catalogue of a registry document, or of the built-in residents alone.
     pub fn build(registry: Option<&Source>, faults: &mut Vec<Fault>) -> Self {
-        let root = registry.map_or_else(|| Ok(Value::Object(Map::new())), Source::read);
-        let root = root.unwrap_or_else(|found| {
-            faults.extend(found);
-            Value::Object(Map::new())
-        });
-        let (entries, exec_pod) = registry_json::entries(&root, faults);
-        if let Some(registry) = registry {
-            secret_literals(registry.text(), &root, "say in `secrets` where the value is found", faults);
+        Self::assemble(registry, Vec::new(), faults)
+    }
+
+    /// The catalogue of a registry document, and of descriptors in the order of their files. The faults are those of the
+    /// registry; descriptors keep their own.
+    pub fn assemble(
+        registry: Option<&Source>,
+        descriptors: Vec<Descriptor>,
+        faults: &mut Vec<Fault>,
+    ) -> Self {
+        Self::of(read(registry, faults), descriptors, faults)
+    }
+
+    pub(crate) fn of(registry: Registry, mut descriptors: Vec<Descriptor>, faults: &mut Vec<Fault>) -> Self {
+        let mut by_type: BTreeMap<String, Vec<Arc<Entry>>> = BTreeMap::new();
+        let declared = declared(&mut descriptors);
+        for entry in registry.entries.iter().cloned().chain(declared) {
+            by_type.entry(entry.name.clone()).or_default().push(entry);
         }
-        Self { entries, exec_pod: Arc::new(exec_pod) }
+        let catalog = Self { registry, descriptors, by_type };
+        for role in &catalog.routing().roles {
+            if catalog.handler(&role.handler).is_none() {
+                let at = Pointer::root().join(ROUTING).join("roles").join(&role.name).join("handler");
+                let message =
+                    format!("role `{}` names the handler `{}`, which is not known", role.name, role.handler);
+                let near = nearest(&role.handler, catalog.entries().map(|entry| entry.id.as_str()));
+                faults.push(Fault::value("unknown-handler", at, message).did_you_mean(near));
+            }
+        }
+        catalog
     }
 
-    /// The registry's entry of a type.
+    /// The handler of a type that is taken if nothing speaks for another: the one that is called as the type is, else the
+    /// first.
     pub fn entry(&self, name: &str) -> Option<&Entry> {
-        self.entries.get(name)
+        let of_type = || self.of_type(name);
+        of_type().find(|entry| entry.id == name).or_else(|| of_type().next())
     }
 
-    /// The registry's entries, by name.
+    /// All handlers of a type: the registry's in the order of its text, then those of descriptors.
+    pub fn of_type(&self, name: &str) -> impl Iterator<Item = &Entry> {
+        self.by_type.get(name).into_iter().flatten().map(AsRef::as_ref)
+    }
+
+    /// The handler of this id.
+    pub fn handler(&self, id: &str) -> Option<&Entry> {
+        self.entries().find(|entry| entry.id == id)
+    }
+
+    /// All handlers that are not built in, by their types.
     pub fn entries(&self) -> impl Iterator<Item = &Entry> {
-        self.entries.values()
+        self.by_type.values().flatten().map(AsRef::as_ref)
+    }
+
+    /// The descriptors, also those that are not loaded, each with its faults.
+    pub fn descriptors(&self) -> &[Descriptor] {
+        &self.descriptors
+    }
+
+    /// Who serves which stream.
+    pub fn routing(&self) -> &Routing {
+        &self.registry.routing
     }
 
     /// How pods and containers of type `exec` are made: the core defaults and `basePodConfig`, deleted when they have
     /// ended, without config map, arguments and last words. Image and amounts of a payload come before these.
     pub fn exec_pod(&self) -> &Arc<PodConfig> {
-        &self.exec_pod
+        &self.registry.exec_pod
     }
 
-    /// Adds what the handler of a type says about itself.
-    pub fn describe(&mut self, name: &str, description: Description) {
-        if let Some(entry) = self.entries.get_mut(name) {
-            entry.description = Some(Arc::new(description));
+    /// Adds what a handler says about itself.
+    pub fn describe(&mut self, id: &str, description: Description) {
+        if let Some(entry) = self.entries_mut().find(|entry| entry.id == id) {
+            Arc::make_mut(entry).description = Some(Arc::new(description));
         }
+    }
+
+    /// Replaces the programs of descriptors by the files that are found for them; one that is not found stays as it is.
+    pub fn locate(&mut self, mut find: impl FnMut(&Declared) -> Option<String>) {
+        for entry in self.entries_mut() {
+            let declared = entry.declared.as_ref().filter(|declared| built_in(&declared.class).is_none());
+            if let Some(program) = declared.and_then(&mut find) {
+                Arc::make_mut(entry).command = Some(vec![program]);
+            }
+        }
+    }
+
+    fn entries_mut(&mut self) -> impl Iterator<Item = &mut Arc<Entry>> {
+        self.by_type.values_mut().flatten()
     }
 
     /// The built-in types.
@@ -111,36 +172,90 @@ impl Catalog {
         std::iter::once(EXEC).chain(RESIDENTS.iter().map(|(name, _)| *name))
     }
 
-    /// Who serves `name` under a launcher: its entry if that can, else the built-in of that name.
+    /// The names of all types.
+    pub fn types(&self) -> impl Iterator<Item = &str> {
+        self.by_type.keys().map(String::as_str).chain(Self::built_in().map(|name| -> &str { name }))
+    }
+
+    /// Who serves an operation of the agenda that says nothing but its type.
     pub fn target(&self, name: &str, on: LaunchType) -> Result<Target<'_>, NoTarget> {
-        let entry = self.entries.get(name);
-        let missing = match (entry, on) {
-            (Some(entry), LaunchType::Local) if entry.command.is_some() => return Ok(Target::Program(entry)),
-            (Some(entry), LaunchType::Docker | LaunchType::Kubernetes) if entry.image().is_some() => {
-                return Ok(Target::Program(entry));
-            }
-            (Some(_), LaunchType::Local) => Some("command"),
-            (Some(_), _) => Some("podConfig.imageName"),
-            (None, _) => None,
-        };
-        if name == EXEC {
-            return Ok(Target::Exec);
-        }
-        if let Some((_, resident)) = RESIDENTS.iter().find(|(known, _)| *known == name) {
-            return Ok(Target::Resident(*resident));
-        }
-        Err(match missing {
-            Some(missing) => NoTarget::NotHere { missing },
-            None => {
-                let known = self
-                    .entries
-                    .keys()
-                    .map(String::as_str)
-                    .chain(Self::built_in().map(|name| -> &str { name }));
-                NoTarget::Unknown { near: nearest(name, known).map(str::to_owned) }
-            }
+        let request = Request::of_type(name, on);
+        route(self, &request).map(|routed| routed.target).map_err(|why| match why {
+            NoRoute::UnknownType { near } => NoTarget::Unknown { near },
+            NoRoute::NotHere { missing, .. } => NoTarget::NotHere { missing },
+            _ => NoTarget::NotHere { missing: "inputs" },
         })
     }
+}
+
+/// Who carries out the operations of a built-in type.
+pub(crate) fn built_in<'c>(name: &str) -> Option<Target<'c>> {
+    if name == EXEC {
+        return Some(Target::Exec);
+    }
+    RESIDENTS.iter().find(|(known, _)| *known == name).map(|(_, resident)| Target::Resident(*resident))
+}
+
+/// Reads a registry, its handlers and roles in the order of the text.
+pub(crate) fn read(registry: Option<&Source>, faults: &mut Vec<Fault>) -> Registry {
+    let root = registry.map_or_else(|| Ok(Value::Object(Map::new())), Source::read);
+    let root = root.unwrap_or_else(|found| {
+        faults.extend(found);
+        Value::Object(Map::new())
+    });
+    let mut read = Registry::read(&root, faults);
+    if let Some(registry) = registry {
+        secret_literals(registry.text(), &root, "say in `secrets` where the value is found", faults);
+        order(&mut read, registry);
+    }
+    read
+}
+
+/// Maps are read without their order, and it is only asked for where several could serve.
+fn order(read: &mut Registry, source: &Source) {
+    let mut names = HashSet::new();
+    if !read.entries.iter().all(|entry| names.insert(&entry.name)) {
+        in_order(&mut read.entries, source, |entry| Pointer::root().join(&entry.id));
+    }
+    if read.routing.roles.len() > 1 {
+        let roles = Pointer::root().join(ROUTING).join("roles");
+        in_order(&mut read.routing.roles, source, |role| roles.join(&role.name));
+    }
+}
+
+fn in_order<T>(items: &mut Vec<T>, source: &Source, at: impl Fn(&T) -> Pointer) {
+    let sites: Vec<Site> = items.iter().map(|item| Site::Key(at(item))).collect();
+    let places = source.places(&sites.iter().collect::<Vec<_>>());
+    let mut placed: Vec<_> =
+        places.into_iter().map(|place| place.map(|place| place.bytes.start)).zip(items.drain(..)).collect();
+    placed.sort_by_key(|(start, _)| *start);
+    items.extend(placed.into_iter().map(|(_, item)| item));
+}
+
+/// The handlers of all descriptors; a second one of a capability and type is a fault, or takes the place of the first.
+fn declared(descriptors: &mut [Descriptor]) -> Vec<Arc<Entry>> {
+    let mut all: Vec<Arc<Entry>> = Vec::new();
+    for descriptor in descriptors {
+        for entry in &descriptor.entries {
+            let is_same =
+                |other: &Arc<Entry>| other.name == entry.name && other.capability() == entry.capability();
+            match all.iter().position(is_same) {
+                Some(at) if descriptor.overrides => drop(all.remove(at)),
+                Some(at) => {
+                    let message = format!("`{}` serves type `{}` already", all[at].id, entry.name);
+                    let at = Pointer::root().join(&entry.name);
+                    let fault = Fault::key("duplicate-type", at, message);
+                    descriptor
+                        .faults
+                        .push(fault.hint("take one of them out, or say `override=1` in this `[main]`"));
+                    continue;
+                }
+                None => {}
+            }
+            all.push(Arc::clone(entry));
+        }
+    }
+    all
 }
 
 #[cfg(test)]

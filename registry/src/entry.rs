@@ -1,9 +1,10 @@
 //! One registry entry: how a type is launched and configured, each field with where it came from.
 
-use crate::contract::Description;
-use crate::{PodConfig, Secret};
+use crate::catalog::{Target, built_in};
+use crate::contract::{Description, LaunchType};
+use crate::{Capability, PodConfig, Secret};
 use pop_document::Pointer;
-use pop_policy::PolicyLayer;
+use pop_policy::HandlerPolicies;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -50,11 +51,32 @@ pub enum Describe {
     File(String),
 }
 
-/// What a registry says about one operation type.
+/// What a descriptor says of a handler, and a registry does not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Declared {
+    /// The name of the descriptor.
+    pub descriptor: String,
+    /// The group of actions that the handler takes on.
+    pub capability: Capability,
+    /// A program, or a handler inside the executor.
+    pub class: String,
+}
+
+/// One handler of an operation type, as a registry or a descriptor has it.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Entry {
-    /// The operation type.
+    /// What it is called: its key in the registry, or `DESCRIPTOR/CAPABILITY.TYPE`.
+    pub id: String,
+    /// The operation type that it serves.
     pub name: String,
+    /// Its version.
+    pub version: Option<String>,
+    /// The actions that it takes on; none: all.
+    pub actions: Option<Vec<String>>,
+    /// The streams that it takes operations from; none: all.
+    pub inputs: Option<Vec<String>>,
+    /// What only a descriptor says; none: it stands in the registry.
+    pub declared: Option<Declared>,
     /// The argv for the local launcher.
     pub command: Option<Vec<String>>,
     /// The folder in which the local launcher starts it; none: the folder pop was started in.
@@ -65,8 +87,8 @@ pub struct Entry {
     pub properties: Vec<(String, String)>,
     /// Variables of the handler whose values stand elsewhere and are shown nowhere.
     pub secrets: Vec<Secret>,
-    /// Policies that hold for every operation of this type.
-    pub policies: PolicyLayer,
+    /// Policies that hold for the operations it carries out.
+    pub policies: HandlerPolicies,
     /// How it is learnt what its handler says about itself, if at all.
     pub describe: Option<Describe>,
     /// What its handler says about itself, if that was learnt.
@@ -80,6 +102,25 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// The group of actions that a descriptor gives it.
+    pub fn capability(&self) -> Option<Capability> {
+        self.declared.as_ref().map(|declared| declared.capability)
+    }
+
+    /// Who carries its operations out under a launcher, or the field that is missing for that.
+    pub fn target(&self, on: LaunchType) -> Result<Target<'_>, &'static str> {
+        let built_in = self.declared.as_ref().and_then(|declared| built_in(&declared.class));
+        let (is_there, missing) = match on {
+            LaunchType::Local => (self.command.is_some(), "command"),
+            LaunchType::Docker | LaunchType::Kubernetes => (self.image().is_some(), "podConfig.imageName"),
+        };
+        match built_in {
+            Some(target) => Ok(target),
+            None if is_there => Ok(Target::Program(self)),
+            None => Err(missing),
+        }
+    }
+
     /// The image of its container, if it has one.
     pub fn image(&self) -> Option<&str> {
         self.pod.image.as_deref()

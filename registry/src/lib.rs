@@ -22,21 +22,29 @@
 //! ```
 
 mod catalog;
+mod conf_d;
 pub mod contract;
 mod entry;
 mod exec;
 mod mask;
 mod pod_config;
 mod registry_json;
+mod reload;
+mod route;
+mod routing;
 pub mod schema;
 mod secret;
 
 pub use catalog::{Catalog, NoTarget, Resident, Target};
-pub use entry::{Describe, Entry, Layer, Sourced};
+pub use conf_d::{Capability, Descriptor};
+pub use entry::{Declared, Describe, Entry, Layer, Sourced};
 pub use exec::{Capture, ExecPayload};
 pub use mask::{Mask, MaskStream};
 pub use pod_config::{
     AliveCheck, ConfigMapSetting, Cpu, HostPath, Memory, Nfs, PodConfig, QuantityError, Taints,
     field_names as pod_config_fields,
 };
+pub use reload::{Change, Reloaded};
+pub use route::{NoRoute, PassedOver, Request, Routed, Step, Why, route};
+pub use routing::{AGENDA, LOCAL, Role, Routing};
 pub use secret::{LocalSecret, Secret, SecretKey, SecretSource};

@@ -2,15 +2,19 @@
 
 use crate::entry::{Describe, Entry, Layer};
 use crate::pod_config::{self, NAME, PodConfig, checked};
+use crate::routing::{ROUTING, Routing, STREAMS};
 use crate::secret;
-use pop_document::{Fault, Fields, Pointer, Site};
-use pop_policy::PolicyLayer;
+use pop_document::{Fault, Fields, Pointer, Site, nearest};
+use pop_policy::HandlerPolicies;
 use serde_json::{Map, Value};
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 const BASE: &str = "basePodConfig";
-const FIELDS: [&str; 9] = [
+const FIELDS: [&str; 13] = [
+    "type",
+    "version",
+    "actions",
+    "inputs",
     "configMapName",
     "podConfig",
     "command",
@@ -22,32 +26,48 @@ const FIELDS: [&str; 9] = [
     "describe",
 ];
 
-/// Reads a registry document into entries, and the podConfig of type `exec`; all that is wrong in it is added to
-/// `faults`.
-pub(crate) fn entries(root: &Value, faults: &mut Vec<Fault>) -> (BTreeMap<String, Entry>, PodConfig) {
-    let mut entries = BTreeMap::new();
-    let base = Fields::of(root, Pointer::root(), "a registry", "wrong-type", faults)
-        .and_then(|mut fields| fields.map(BASE));
-    if base.is_some() {
-        pod_config::check(&root[BASE], &Pointer::root().join(BASE), faults);
-    }
-    for (name, value) in root.as_object().into_iter().flatten().filter(|(name, _)| *name != BASE) {
-        if let Some(entry) = entry(name, value, base, faults) {
-            entries.insert(name.clone(), entry);
+/// What a registry document gives.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Registry {
+    /// Its entries, by their keys.
+    pub(crate) entries: Vec<Arc<Entry>>,
+    /// The podConfig of type `exec`.
+    pub(crate) exec_pod: Arc<PodConfig>,
+    /// Who serves which stream.
+    pub(crate) routing: Routing,
+}
+
+impl Registry {
+    /// Reads a registry document; all that is wrong in it is added to `faults`.
+    pub(crate) fn read(root: &Value, faults: &mut Vec<Fault>) -> Self {
+        let (mut base, mut routing) = (None, Routing::default());
+        if let Some(mut fields) = Fields::of(root, Pointer::root(), "a registry", "wrong-type", faults) {
+            base = fields.map(BASE);
+            if let Some(map) = fields.map(ROUTING) {
+                routing = Routing::read(map, &fields.at(ROUTING), fields.faults());
+            }
         }
+        if base.is_some() {
+            pod_config::check(&root[BASE], &Pointer::root().join(BASE), faults);
+        }
+        let own = root
+            .as_object()
+            .into_iter()
+            .flatten()
+            .filter(|(name, _)| ![BASE, ROUTING].contains(&name.as_str()));
+        let entries = own.filter_map(|(id, value)| entry(id, value, base, faults)).map(Arc::new).collect();
+        Self { entries, exec_pod: Arc::new(pod_config::of_exec(base, faults)), routing }
     }
-    let exec = pod_config::of_exec(base, faults);
-    (entries, exec)
 }
 
 fn entry(
-    name: &str,
+    id: &str,
     value: &Value,
     base: Option<&Map<String, Value>>,
     faults: &mut Vec<Fault>,
 ) -> Option<Entry> {
-    let at = Pointer::root().join(name);
-    let what = format!("the entry of type `{name}`");
+    let at = Pointer::root().join(id);
+    let what = format!("the entry of type `{id}`");
     let mut fields = Fields::of(value, at.clone(), &what, "wrong-type", faults)?;
     fields.warn_unknown(&what, &FIELDS);
     let command = fields.texts("command");
@@ -61,8 +81,17 @@ fn entry(
         _ => fields.boolean("describe").and_then(|is_asked| is_asked.then_some(Describe::Ask)),
     };
     let own = fields.map("podConfig");
+    let version = match fields.any("version") {
+        Some(Value::Number(number)) => Some(number.to_string()),
+        _ => fields.text("version").map(str::to_owned),
+    };
+    let (actions, listed) = actions(&mut fields);
     let mut entry = Entry {
-        name: name.to_owned(),
+        id: id.to_owned(),
+        name: fields.text("type").unwrap_or(id).to_owned(),
+        version,
+        actions,
+        inputs: streams(&mut fields, "inputs"),
         command,
         working_directory: fields.text("workingDirectory").map(str::to_owned),
         env_vars: fields.text_map("envVars").unwrap_or_default(),
@@ -81,13 +110,17 @@ fn entry(
         }
     }
     if let Some(policies) = fields.any("policies") {
-        entry.policies = PolicyLayer::parse(policies, at.join("policies"), faults);
+        entry.policies = HandlerPolicies::parse(policies, &at.join("policies"), faults);
+    }
+    for (action, policies) in listed {
+        let at = at.join("actions").join(action).join("policies");
+        entry.policies.add_action(action, policies, &at, faults);
     }
     if let Some(own) = own {
         let own_at = at.join("podConfig");
         pod_config::check(&value["podConfig"], &own_at, faults);
         let Some(base) = base else {
-            let message = format!("type `{name}` has a podConfig, but the registry has no `{BASE}`");
+            let message = format!("type `{id}` has a podConfig, but the registry has no `{BASE}`");
             let fault = Fault::key("no-base", own_at, message);
             faults.push(fault.hint(format!("add `\"{BASE}\": {{}}` at the top of the registry")));
             return Some(entry);
@@ -100,14 +133,43 @@ fn entry(
     Some(entry)
 }
 
+/// The actions of an entry, and the policies that it gives for some of them.
+fn actions<'v>(fields: &mut Fields<'v, '_>) -> (Option<Vec<String>>, Vec<(&'v str, &'v Value)>) {
+    if let Some(Value::Array(_)) = fields.any("actions") {
+        return (fields.texts("actions"), Vec::new());
+    }
+    let Some(map) = fields.map("actions") else { return (None, Vec::new()) };
+    let mut policies = Vec::new();
+    for (name, value) in map {
+        let (at, what) = (fields.at("actions").join(name), format!("action `{name}`"));
+        let Some(mut action) = Fields::of(value, at, &what, "wrong-type", fields.faults()) else { continue };
+        action.warn_unknown(&what, &["policies"]);
+        policies.extend(action.any("policies").map(|policies| (name.as_str(), policies)));
+    }
+    (Some(map.keys().cloned().collect()), policies)
+}
+
+/// A list of streams; a name that no stream has is warned of.
+pub(crate) fn streams(fields: &mut Fields<'_, '_>, name: &str) -> Option<Vec<String>> {
+    let streams = fields.texts(name)?;
+    for (index, stream) in
+        streams.iter().enumerate().filter(|(_, stream)| !STREAMS.contains(&stream.as_str()))
+    {
+        let message = format!("no stream is called `{stream}`; there are `{}`", STREAMS.join("` and `"));
+        let fault = Fault::value("wrong-value", fields.at(name).join(index), message).warning();
+        fields.faults().push(fault.did_you_mean(nearest(stream, STREAMS)));
+    }
+    Some(streams)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use serde_json::json;
 
-    fn read(root: &Value) -> (BTreeMap<String, Entry>, Vec<(String, &'static str)>) {
+    fn read(root: &Value) -> (Vec<Arc<Entry>>, Vec<(String, &'static str)>) {
         let mut faults = Vec::new();
-        let (entries, _) = entries(root, &mut faults);
+        let entries = Registry::read(root, &mut faults).entries;
         (entries, faults.into_iter().map(|f| (f.pointer().to_owned(), f.code)).collect())
     }
 
@@ -118,7 +180,7 @@ mod tests {
             "sample": {"configMapName": "pop-sample-01",
                        "podConfig": {"imageName": "pop-sample:1.0.0", "cpuMaxRequestCount": "2"}}}));
         assert_eq!(faults, []);
-        let sample = &entries["sample"];
+        let sample = &entries[0];
         assert_eq!(sample.image(), Some("pop-sample:1.0.0"));
         assert_eq!(sample.pod_config["configMapSettings"].value[0]["configMapName"], "pop-sample-01");
         assert_eq!(sample.pod_config["cpuMaxRequestCount"].value, "2");

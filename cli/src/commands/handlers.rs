@@ -77,7 +77,7 @@ fn list(catalog: &Catalog, registry: Option<&Source>) -> String {
 }
 
 fn show(entry: &Entry, registry: &Source) -> String {
-    let at = Pointer::root().join(&entry.name);
+    let at = Pointer::root().join(&entry.id);
     let own = |field: &str| Site::Value(at.join(field));
     let mut fields: Vec<(String, String, Option<Site>, Layer)> = Vec::new();
     if let Some(command) = &entry.command {

@@ -1,0 +1,259 @@
+//! Descriptors: INI files that each declare handlers for types, loaded or rejected one by one.
+
+mod capability;
+
+pub use capability::Capability;
+
+use crate::entry::{Declared, Entry};
+use pop_document::{Fault, Fields, Pointer, Site, Source, secret_literals};
+use pop_policy::HandlerPolicies;
+use serde_json::{Map, Value};
+use std::sync::Arc;
+
+const MAIN: &str = "main";
+const TYPES: &str = "types";
+const CLASS: &str = "class";
+/// What may stand before the name of a property.
+const PARAMETER: &str = "parameter.";
+
+/// One descriptor: the handlers that it declares, and what is wrong in it.
+#[derive(Debug, Clone)]
+pub struct Descriptor {
+    source: Source,
+    is_enabled: bool,
+    pub(crate) overrides: bool,
+    pub(crate) entries: Vec<Arc<Entry>>,
+    pub(crate) faults: Vec<Fault>,
+}
+
+impl Descriptor {
+    /// Reads a descriptor. A fault of `[main]` or of the text itself rejects it as a whole, another one only the type
+    /// that it is about.
+    pub fn read(source: Source) -> Self {
+        let mut faults = Vec::new();
+        let loaded = load(&source, &mut faults);
+        let Loaded { is_enabled, overrides, entries } = loaded.unwrap_or_default();
+        Self { source, is_enabled, overrides, entries: entries.into_iter().map(Arc::new).collect(), faults }
+    }
+
+    /// A descriptor of which nothing could be read.
+    pub fn unreadable(name: impl Into<String>, fault: Fault) -> Self {
+        let source = Source::empty(name);
+        Self { source, is_enabled: false, overrides: false, entries: Vec::new(), faults: vec![fault] }
+    }
+
+    /// Its name: that of its file without the ending.
+    pub fn name(&self) -> &str {
+        name_of(&self.source)
+    }
+
+    /// Its text.
+    pub fn source(&self) -> &Source {
+        &self.source
+    }
+
+    /// Whether it is loaded.
+    pub fn is_enabled(&self) -> bool {
+        self.is_enabled
+    }
+
+    /// What is wrong in it.
+    pub fn faults(&self) -> &[Fault] {
+        &self.faults
+    }
+
+    /// The type that a fault is about, if it is not about the descriptor as a whole.
+    pub fn type_of(fault: &Fault) -> Option<String> {
+        match &fault.site {
+            Site::Within(at, named) if at.as_str().starts_with("/types/") => Some(named.clone()),
+            site => {
+                let step = site.pointer().split('/').nth(1)?;
+                let section = step.replace("~1", "/").replace("~0", "~");
+                (![MAIN, TYPES].contains(&section.as_str())).then_some(section)
+            }
+        }
+    }
+
+    pub(crate) fn is_faulty(&self) -> bool {
+        self.faults.iter().any(Fault::is_error)
+    }
+
+    /// The same handlers, with the text and the faults of what should have taken its place.
+    pub(crate) fn with_faults_of(&self, other: Self) -> Self {
+        Self { source: other.source, faults: other.faults, ..self.clone() }
+    }
+}
+
+fn name_of(source: &Source) -> &str {
+    let file = source.name().rsplit('/').next().unwrap_or_default();
+    file.strip_suffix(".conf").unwrap_or(file)
+}
+
+/// What an enabled descriptor has to give.
+#[derive(Default)]
+struct Loaded {
+    is_enabled: bool,
+    overrides: bool,
+    entries: Vec<Entry>,
+}
+
+/// Reads all of it; nothing if it is rejected or not enabled.
+fn load(source: &Source, faults: &mut Vec<Fault>) -> Option<Loaded> {
+    let root = source.read().map_err(|found| faults.extend(found)).ok()?;
+    // a descriptor is short, and read as what it says rather than as how it says it
+    secret_literals(&root.to_string(), &root, "let the handler read it from its environment", faults);
+    let mut sections = Fields::of(&root, Pointer::root(), "a descriptor", "wrong-type", faults)?;
+    let main = required(&mut sections, MAIN, "enabled=1")?;
+    let mut main = Fields::of_map(main, sections.at(MAIN), "wrong-value", sections.faults());
+    main.warn_unknown("section `[main]`", &["enabled", "override"]);
+    let overrides = switch(&mut main, "override");
+    let is_enabled = switch(&mut main, "enabled").or_else(|| {
+        if main.any("enabled").is_none() {
+            let fault = Fault::value("missing-field", main.pointer().clone(), "`[main]` has no `enabled`");
+            main.faults().push(fault.hint("add `enabled=1`"));
+        }
+        None
+    });
+    if overrides.is_none() && main.any("override").is_some() {
+        return None;
+    }
+    if !is_enabled? {
+        return None;
+    }
+    required(&mut sections, TYPES, "content=TYPE,TYPE")?;
+    let entries = entries(name_of(source), &root, faults);
+    Some(Loaded { is_enabled: true, overrides: overrides.unwrap_or_default(), entries })
+}
+
+/// A section that must be there.
+fn required<'v>(sections: &mut Fields<'v, '_>, name: &str, example: &str) -> Option<&'v Map<String, Value>> {
+    let section = sections.map(name);
+    if section.is_none() {
+        let message = format!("the descriptor has no section `[{name}]`");
+        let fault = Fault::value("missing-field", Pointer::root(), message);
+        sections.faults().push(fault.hint(format!("add `[{name}]` with a line such as `{example}`")));
+    }
+    section
+}
+
+/// A boolean in one of its spellings; another word is a fault.
+fn switch(fields: &mut Fields<'_, '_>, name: &str) -> Option<bool> {
+    let word = fields.text(name)?;
+    let is_on = boolean(word);
+    if is_on.is_none() {
+        let message = format!("`{name}` must be 1, true, yes or on, or 0, false, no or off, not `{word}`");
+        let at = fields.at(name);
+        fields.faults().push(Fault::value("wrong-value", at, message));
+    }
+    is_on
+}
+
+fn boolean(word: &str) -> Option<bool> {
+    let is_one_of = |words: [&str; 4]| words.iter().any(|known| known.eq_ignore_ascii_case(word));
+    match () {
+        () if is_one_of(["1", "true", "yes", "on"]) => Some(true),
+        () if is_one_of(["0", "false", "no", "off"]) => Some(false),
+        () => None,
+    }
+}
+
+/// The handlers of all types that are listed.
+fn entries(descriptor: &str, root: &Value, faults: &mut Vec<Fault>) -> Vec<Entry> {
+    let mut found: Vec<Entry> = Vec::new();
+    let mut listed = vec![MAIN, TYPES];
+    let at = Pointer::root().join(TYPES);
+    for capability in Capability::ALL {
+        let list = root[TYPES][capability.word()].as_str().unwrap_or_default();
+        for name in list.split(',').map(str::trim).filter(|name| !name.is_empty()) {
+            if found.iter().any(|entry| entry.name == name && entry.capability() == Some(capability)) {
+                continue;
+            }
+            // a type of two capabilities has one section, whose faults are told once
+            let mut new = Vec::new();
+            match root.get(name).and_then(Value::as_object) {
+                Some(section) => found.extend(entry(descriptor, capability, name, section, &mut new)),
+                None => {
+                    let site = Site::Within(at.join(capability), name.to_owned());
+                    let message = format!("type `{name}` is listed and has no section `[{name}]`");
+                    new.push(Fault::new("missing-field", site, message));
+                }
+            }
+            let is_first = !listed.contains(&name);
+            faults.extend(new.into_iter().filter(|_| is_first));
+            listed.push(name);
+        }
+    }
+    if let Some(types) = root[TYPES].as_object() {
+        check_lists(types, at, faults);
+    }
+    for section in root.as_object().into_iter().flatten().map(|(name, _)| name) {
+        if !listed.contains(&section.as_str()) {
+            let message = format!("no list in `[types]` names `{section}`; the section is ignored");
+            faults.push(Fault::key("unknown-field", Pointer::root().join(section), message).warning());
+        }
+    }
+    found
+}
+
+/// Warns of lists that are none.
+fn check_lists(types: &Map<String, Value>, at: Pointer, faults: &mut Vec<Fault>) {
+    // what other readers of such files are said to take
+    const DISTRIBUTOR: &str = "distributor";
+    let known = [Capability::Content.word(), Capability::Bind.word(), Capability::System.word(), DISTRIBUTOR];
+    if types.contains_key(DISTRIBUTOR) {
+        let message = format!("section `[types]` has no list `{DISTRIBUTOR}`; it is ignored");
+        let fault = Fault::key("unknown-field", at.join(DISTRIBUTOR), message).warning();
+        faults.push(fault.did_you_mean(Some(Capability::Bind.word())));
+    }
+    Fields::of_map(types, at, "wrong-value", faults).warn_unknown("section `[types]`", &known);
+}
+
+/// The handler that a section declares.
+fn entry(
+    descriptor: &str,
+    capability: Capability,
+    name: &str,
+    section: &Map<String, Value>,
+    faults: &mut Vec<Fault>,
+) -> Option<Entry> {
+    let at = Pointer::root().join(name);
+    let class = section.get(CLASS).and_then(Value::as_str).filter(|class| !class.is_empty());
+    let Some(class) = class else {
+        let fault = Fault::value("missing-field", at, format!("section `[{name}]` has no `{CLASS}`"));
+        faults.push(fault.hint("`class` names a program, or a handler inside pop such as `sample`"));
+        return None;
+    };
+    let (policies, properties): (Map<_, _>, Map<_, _>) =
+        section.clone().into_iter().partition(|(key, _)| HandlerPolicies::is_policy(key));
+    let policies = policies.into_iter().map(|(key, value)| {
+        // here a boolean has more spellings than in params
+        let is_switch = ["cache.use", "cache.write", "logDetail"].iter().any(|end| key.ends_with(end));
+        let value = match value.as_str().and_then(boolean).filter(|_| is_switch) {
+            Some(is_on) => Value::Bool(is_on),
+            None => value,
+        };
+        (key, value)
+    });
+    let mut given: Vec<(String, String)> = Vec::new();
+    for (key, value) in &properties {
+        let property = key.strip_prefix(PARAMETER).filter(|name| !name.is_empty()).unwrap_or(key);
+        if given.iter().any(|(name, _)| name == property) {
+            let message = format!("`{property}` and `{PARAMETER}{property}` are one property");
+            faults.push(Fault::key("duplicate-key", at.join(key), message));
+        }
+        given.push((property.to_owned(), value.as_str().unwrap_or_default().to_owned()));
+    }
+    Some(Entry {
+        id: format!("{descriptor}/{capability}.{name}"),
+        name: name.to_owned(),
+        command: Some(vec![class.to_owned()]),
+        properties: given,
+        policies: HandlerPolicies::parse(&Value::Object(policies.collect()), &at, faults),
+        actions: Some(capability.actions().iter().map(|action| (*action).to_owned()).collect()),
+        declared: Some(Declared { descriptor: descriptor.to_owned(), capability, class: class.to_owned() }),
+        ..Entry::default()
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,239 @@
+//! Each step of the choice, each tie, and each way in which nobody is chosen.
+
+use super::*;
+use crate::Descriptor;
+use pop_document::Source;
+
+fn catalog(registry: &str) -> Catalog {
+    let source = Source::new("r.yaml", registry.as_bytes()).unwrap();
+    let mut faults = Vec::new();
+    let catalog = Catalog::build(Some(&source), &mut faults);
+    assert_eq!(faults, []);
+    catalog
+}
+
+fn request(handler_type: &str) -> Request<'_> {
+    Request::of_type(handler_type, LaunchType::Local)
+}
+
+/// The handler and the step by which it was chosen.
+fn chosen_by(catalog: &Catalog, request: Request<'_>) -> (String, Step) {
+    let routed = route(catalog, &request).unwrap();
+    (routed.entry.map_or("-", |entry| &entry.id).to_owned(), routed.step)
+}
+
+fn passed(catalog: &Catalog, request: Request<'_>) -> Vec<String> {
+    route(catalog, &request).unwrap().passed_over.iter().map(ToString::to_string).collect()
+}
+
+/// Three handlers of one type, none of which is called as the type is.
+const THREE: &str = "z: {type: probe, command: [z], actions: [read, write], version: 1}\n\
+                     y: {type: probe, command: [y], actions: [write], version: 2, inputs: [agenda]}\n\
+                     x: {type: probe, command: [x], inputs: [local]}\nother: {command: [o]}\n";
+
+#[test]
+fn r12_1_an_operation_that_the_run_made_has_the_handler_that_the_agenda_assigns() {
+    let catalog = catalog(THREE);
+    let asked = Request { assigned: Some("y"), handler: Some("x"), stream: LOCAL, ..request("probe") };
+    assert_eq!(chosen_by(&catalog, asked), ("y".to_owned(), Step::AssignedLocal));
+}
+
+#[test]
+fn r12_2_any_other_operation_has_it_too() {
+    let catalog = catalog(THREE);
+    let asked = Request { assigned: Some("y"), handler: Some("z"), ..request("probe") };
+    assert_eq!(chosen_by(&catalog, asked), ("y".to_owned(), Step::Assigned));
+}
+
+#[test]
+fn r12_2_an_assigned_handler_that_does_not_fit_is_passed_over() {
+    let catalog = catalog(THREE);
+    let agenda = Request { assigned: Some("other"), handler: Some("y"), ..request("probe") };
+    assert_eq!(chosen_by(&catalog, agenda), ("y".to_owned(), Step::Named));
+    assert_eq!(passed(&catalog, agenda), ["`other` serves type `other`"]);
+    let by_action = Request { assigned: Some("y"), action: Some("read"), ..request("probe") };
+    assert_eq!(chosen_by(&catalog, by_action), ("z".to_owned(), Step::First));
+    assert_eq!(passed(&catalog, by_action), ["`y` does not take on the action", "`x` comes later"]);
+    let by_version = Request { assigned: Some("z"), version: Some("2"), ..request("probe") };
+    assert_eq!(chosen_by(&catalog, by_version), ("y".to_owned(), Step::First));
+    assert_eq!(passed(&catalog, by_version), ["`z` has version `1`", "`x` has no version"]);
+    // a name that nobody has is no handler that does not fit
+    let unknown = Request { assigned: Some("othr"), ..request("probe") };
+    let near = Some("other".to_owned());
+    assert_eq!(route(&catalog, &unknown), Err(NoRoute::UnknownHandler { handler: "othr".to_owned(), near }));
+}
+
+#[test]
+fn r12_3_the_operations_own_handler_comes_before_roles() {
+    let catalog = catalog(&format!("{THREE}$routing: {{roles: {{r: {{inputs: [agenda], handler: y}}}}}}\n"));
+    let asked = Request { handler: Some("z"), ..request("probe") };
+    assert_eq!(chosen_by(&catalog, asked), ("z".to_owned(), Step::Named));
+    for (handler, action, why) in
+        [("other", None, Why::OtherType("other".to_owned())), ("y", Some("read"), Why::OtherAction)]
+    {
+        let asked = Request { handler: Some(handler), action, ..request("probe") };
+        let unfit = PassedOver { handler: handler.to_owned(), why };
+        assert_eq!(route(&catalog, &asked), Err(NoRoute::Unfit(unfit)));
+    }
+    let unknown = Request { handler: Some("nobody-at-all"), ..request("probe") };
+    assert!(matches!(route(&catalog, &unknown), Err(NoRoute::UnknownHandler { near: None, .. })));
+}
+
+#[test]
+fn r12_4_the_handler_of_a_role_that_has_the_stream() {
+    let roles = "$routing: {roles: {b: {inputs: [agenda], handler: other}, c: {inputs: [local], handler: x}, \
+                 a: {inputs: [local, agenda], handler: y}}}\n";
+    let catalog = catalog(&format!("{THREE}{roles}"));
+    let agenda = request("probe");
+    assert_eq!(chosen_by(&catalog, agenda), ("y".to_owned(), Step::Role("a".to_owned())));
+    assert_eq!(passed(&catalog, agenda), ["`other` serves type `other`"]);
+    // two roles have this stream: the first of the file, whatever they are called
+    let local = Request { stream: LOCAL, ..request("probe") };
+    assert_eq!(chosen_by(&catalog, local), ("x".to_owned(), Step::Role("c".to_owned())));
+}
+
+#[test]
+fn r12_5_the_first_that_serves_the_action() {
+    let catalog = catalog(THREE);
+    let table = [
+        (None, None, "z"),
+        (Some("write"), None, "z"),
+        (Some("read"), Some("1"), "z"),
+        (Some("write"), Some("2"), "y"),
+    ];
+    for (action, version, wanted) in table {
+        let asked = Request { action, version, ..request("probe") };
+        assert_eq!(chosen_by(&catalog, asked), (wanted.to_owned(), Step::First), "{action:?} {version:?}");
+    }
+}
+
+#[test]
+fn r12_5_in_a_tie_the_one_called_as_the_type_is_then_the_first_of_the_file_then_descriptors() {
+    let order = |registry: &str| chosen_by(&catalog(registry), request("probe")).0;
+    assert_eq!(order("b: {type: probe, command: [b]}\na: {type: probe, command: [a]}\n"), "b");
+    assert_eq!(order("b: {type: probe, command: [b]}\nprobe: {command: [a]}\n"), "probe");
+    let json = br#"{"b": {"type": "probe", "command": ["b"]}, "a": {"type": "probe", "command": ["a"]}}"#;
+    let json = Source::new("r.json", json).unwrap();
+    let text = "[main]\nenabled=1\n[types]\nbind=probe\ncontent=probe\n[probe]\nclass=x\n";
+    let descriptors = |names: [&str; 1]| -> Vec<Descriptor> {
+        let of = |name| Descriptor::read(Source::ini(format!("{name}.conf"), text.as_bytes()).unwrap());
+        names.into_iter().map(of).collect()
+    };
+    let both = Catalog::assemble(Some(&json), descriptors(["0"]), &mut Vec::new());
+    assert_eq!(chosen_by(&both, request("probe")).0, "b");
+    assert_eq!(
+        passed(&both, request("probe")),
+        ["`a` comes later", "`0/content.probe` comes later", "`0/bind.probe` comes later"]
+    );
+    let alone = Catalog::assemble(None, descriptors(["0"]), &mut Vec::new());
+    assert_eq!(chosen_by(&alone, request("probe")).0, "0/content.probe");
+    let bind = Request { action: Some("bind.bind"), ..request("probe") };
+    assert_eq!(chosen_by(&alone, bind).0, "0/bind.probe");
+}
+
+#[test]
+fn r9_a_version_picks_its_handler_and_an_unknown_one_says_which_there_are() {
+    let catalog = catalog(THREE);
+    for (version, wanted) in [("1", "z"), ("2", "y")] {
+        let asked = Request { version: Some(version), ..request("probe") };
+        assert_eq!(chosen_by(&catalog, asked).0, wanted);
+    }
+    let unknown = Request { version: Some("3"), ..request("probe") };
+    let known = vec!["1".to_owned(), "2".to_owned()];
+    assert_eq!(route(&catalog, &unknown), Err(NoRoute::UnknownVersion { known }));
+    let built_in = Request { version: Some("3"), ..request("sample") };
+    assert_eq!(route(&catalog, &built_in), Err(NoRoute::UnknownVersion { known: Vec::new() }));
+    let named = Request { version: Some("2"), handler: Some("z"), ..request("probe") };
+    let unfit = PassedOver { handler: "z".to_owned(), why: Why::OtherVersion(Some("1".to_owned())) };
+    assert_eq!(route(&catalog, &named), Err(NoRoute::Unfit(unfit)));
+}
+
+#[test]
+fn r11_a_handler_takes_on_its_actions_and_no_others() {
+    let catalog = catalog("probe: {command: [p], actions: {read: {}, write: {policies: {onFail: SKIP}}}}\n");
+    for action in ["read", "write"] {
+        let asked = Request { action: Some(action), ..request("probe") };
+        assert_eq!(chosen_by(&catalog, asked).0, "probe");
+    }
+    let asked = Request { action: Some("erase"), ..request("probe") };
+    let known = vec!["read".to_owned(), "write".to_owned()];
+    assert_eq!(route(&catalog, &asked), Err(NoRoute::UnknownAction { known }));
+    let layers = |action| catalog.entry("probe").unwrap().policies.layers(AGENDA, Some(action)).len();
+    assert_eq!((layers("read"), layers("write")), (0, 1));
+}
+
+#[test]
+fn r13_whoever_does_not_have_the_stream_discards_what_comes_through_it_but_for_the_first_step() {
+    let role = "$routing: {roles: {r: {inputs: [agenda], handler: x}}}\n";
+    let catalog = catalog(&format!("{THREE}{role}"));
+    let discarded = |handler: &str, step, input: &str| {
+        Err(NoRoute::Discarded { handler: handler.to_owned(), step, inputs: vec![input.to_owned()] })
+    };
+    // `y` takes from the agenda alone, `x` only what the run makes
+    let local = Request { stream: LOCAL, ..request("probe") };
+    let agenda = request("probe");
+    let table = [
+        (Request { assigned: Some("y"), ..local }, None),
+        (Request { assigned: Some("x"), ..agenda }, Some(discarded("x", Step::Assigned, LOCAL))),
+        (Request { handler: Some("y"), ..local }, Some(discarded("y", Step::Named, AGENDA))),
+        (agenda, Some(discarded("x", Step::Role("r".to_owned()), LOCAL))),
+        (Request { version: Some("2"), ..local }, Some(discarded("y", Step::First, AGENDA))),
+    ];
+    for (asked, wanted) in table {
+        let routed = route(&catalog, &asked);
+        match wanted {
+            None => assert_eq!(routed.unwrap().step, Step::AssignedLocal),
+            Some(wanted) => assert_eq!(routed, wanted),
+        }
+    }
+}
+
+#[test]
+fn r13_allow_handlers_lets_everybody_take_everything() {
+    let catalog = catalog(&format!("{THREE}$routing: {{allowHandlers: true}}\n"));
+    let asked = Request { handler: Some("y"), stream: LOCAL, ..request("probe") };
+    assert_eq!(chosen_by(&catalog, asked).0, "y");
+}
+
+#[test]
+fn p1_what_can_be_launched_here_comes_first_and_what_is_built_in_last() {
+    let catalog = catalog(
+        "basePodConfig: {}\npod: {type: probe, podConfig: {imageName: p:1}}\nlocal: {type: probe, command: [l]}\n\
+         sample: {podConfig: {imageName: s:1}}\n",
+    );
+    assert_eq!(chosen_by(&catalog, request("probe")).0, "local");
+    assert_eq!(passed(&catalog, request("probe")), ["`pod` has no `command`, which this launcher needs"]);
+    let docker = Request::of_type("probe", LaunchType::Docker);
+    assert_eq!(chosen_by(&catalog, docker).0, "pod");
+    assert_eq!(chosen_by(&catalog, request("sample")), ("-".to_owned(), Step::BuiltIn));
+    // one that was named is not silently another
+    let named = Request { handler: Some("pod"), ..request("probe") };
+    let missing = NoRoute::NotHere { handler: "pod".to_owned(), missing: "command" };
+    assert_eq!(route(&catalog, &named), Err(missing));
+}
+
+#[test]
+fn every_step_is_told_in_words() {
+    let said: Vec<_> = [
+        Step::AssignedLocal,
+        Step::Assigned,
+        Step::Named,
+        Step::Role("r".to_owned()),
+        Step::First,
+        Step::BuiltIn,
+    ]
+    .iter()
+    .map(ToString::to_string)
+    .collect();
+    assert_eq!(
+        said,
+        [
+            "the agenda assigns it to all its operations, those made by the run too",
+            "the agenda assigns it to all its operations",
+            "the operation names it",
+            "role `r` gives it the stream",
+            "it is the first that serves the type",
+            "it is built in",
+        ]
+    );
+}

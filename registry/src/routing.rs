@@ -1,0 +1,64 @@
+//! `$routing` of a registry: which handler serves the operations of which stream.
+
+use crate::registry_json::streams;
+use pop_document::{Fault, Fields, Pointer};
+use serde_json::{Map, Value};
+
+/// The key of a registry under which this stands.
+pub(crate) const ROUTING: &str = "$routing";
+
+/// The stream of operations that the run itself makes.
+pub const LOCAL: &str = "local";
+/// The stream of operations that are written in the agenda.
+pub const AGENDA: &str = "agenda";
+/// All streams that there are.
+pub(crate) const STREAMS: [&str; 2] = [AGENDA, LOCAL];
+
+/// Which handler serves which stream.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Routing {
+    /// Whether handlers also take operations from streams that are not among their inputs.
+    pub allow_handlers: bool,
+    /// The roles, in the order of the file.
+    pub roles: Vec<Role>,
+}
+
+/// A role: some streams, and the handler that serves them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Role {
+    /// Its name.
+    pub name: String,
+    /// The streams.
+    pub inputs: Vec<String>,
+    /// The id of the handler.
+    pub handler: String,
+}
+
+impl Routing {
+    pub(crate) fn read(map: &Map<String, Value>, at: &Pointer, faults: &mut Vec<Fault>) -> Self {
+        let mut fields = Fields::of_map(map, at.clone(), "wrong-type", faults);
+        fields.warn_unknown("`$routing`", &["allowHandlers", "roles"]);
+        let allow_handlers = fields.boolean("allowHandlers").unwrap_or_default();
+        let roles = fields.map("roles");
+        let at = fields.at("roles");
+        let roles = roles.into_iter().flatten();
+        let roles = roles.filter_map(|(name, value)| role(name, value, at.join(name), faults)).collect();
+        Self { allow_handlers, roles }
+    }
+}
+
+fn role(name: &str, value: &Value, at: Pointer, faults: &mut Vec<Fault>) -> Option<Role> {
+    let what = format!("role `{name}`");
+    let mut fields = Fields::of(value, at, &what, "wrong-type", faults)?;
+    fields.warn_unknown(&what, &["inputs", "handler"]);
+    for needed in ["inputs", "handler"] {
+        if fields.any(needed).is_none() {
+            let fault =
+                Fault::value("missing-field", fields.pointer().clone(), format!("{what} has no `{needed}`"));
+            fields.faults().push(fault);
+        }
+    }
+    let inputs = streams(&mut fields, "inputs");
+    let handler = fields.text("handler");
+    Some(Role { name: name.to_owned(), inputs: inputs?, handler: handler?.to_owned() })
+}
