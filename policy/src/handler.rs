@@ -127,7 +127,7 @@ fn own_layer(mut map: Map<String, Value>, at: &Pointer, faults: &mut Vec<Fault>)
     for (key, value) in &mut map {
         *value = spelled(key, value);
     }
-    PolicyLayer::parse(&Value::Object(map), at.clone(), faults)
+    PolicyLayer::parse_shared(&Value::Object(map), at.clone(), faults)
 }
 
 /// Reads the keys of one part by the one reader of policies; faults are told where the keys were written.

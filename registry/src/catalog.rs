@@ -30,6 +30,7 @@ const RESIDENTS: [(&str, Resident); 3] = [
     ("sample", Resident::Sample),
 ];
 const EXEC: &str = "exec";
+const DISPATCH: &str = "dispatch";
 
 /// Who carries an operation out.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -38,6 +39,8 @@ pub enum Target<'c> {
     Exec,
     /// A handler inside the executor.
     Resident(Resident),
+    /// The handlers of the types in its payload.
+    Dispatch,
     /// The program of a registry entry.
     Program(&'c Entry),
 }
@@ -169,7 +172,7 @@ impl Catalog {
 
     /// The built-in types.
     pub fn built_in() -> impl Iterator<Item = &'static str> {
-        std::iter::once(EXEC).chain(RESIDENTS.iter().map(|(name, _)| *name))
+        [EXEC, DISPATCH].into_iter().chain(RESIDENTS.iter().map(|(name, _)| *name))
     }
 
     /// The names of all types.
@@ -190,8 +193,10 @@ impl Catalog {
 
 /// Who carries out the operations of a built-in type.
 pub(crate) fn built_in<'c>(name: &str) -> Option<Target<'c>> {
-    if name == EXEC {
-        return Some(Target::Exec);
+    match name {
+        EXEC => return Some(Target::Exec),
+        DISPATCH => return Some(Target::Dispatch),
+        _ => {}
     }
     RESIDENTS.iter().find(|(known, _)| *known == name).map(|(_, resident)| Target::Resident(*resident))
 }
@@ -283,6 +288,7 @@ mod tests {
         let catalog = Catalog::build(Some(&source), &mut Vec::new());
         let who = |name, on| match catalog.target(name, on) {
             Ok(Target::Exec) => "exec".to_owned(),
+            Ok(Target::Dispatch) => "dispatch".to_owned(),
             Ok(Target::Resident(resident)) => format!("{resident:?}"),
             Ok(Target::Program(entry)) => format!("program of {}", entry.name),
             Err(NoTarget::Unknown { near }) => format!("unknown, near {near:?}"),

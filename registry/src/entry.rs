@@ -1,8 +1,9 @@
 //! One registry entry: how a type is launched and configured, each field with where it came from.
 
 use crate::catalog::{Target, built_in};
+use crate::contract::Capability;
 use crate::contract::{Description, LaunchType};
-use crate::{Capability, PodConfig, Secret};
+use crate::{PodConfig, Secret};
 use pop_document::Pointer;
 use pop_policy::HandlerPolicies;
 use serde_json::Value;

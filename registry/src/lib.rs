@@ -36,7 +36,7 @@ pub mod schema;
 mod secret;
 
 pub use catalog::{Catalog, NoTarget, Resident, Target};
-pub use conf_d::{Capability, Descriptor};
+pub use conf_d::Descriptor;
 pub use entry::{Declared, Describe, Entry, Layer, Sourced};
 pub use exec::{Capture, ExecPayload};
 pub use mask::{Mask, MaskStream};

@@ -3,14 +3,14 @@
 use super::edges::{Reason, Reasons, check_cycles, check_fallbacks};
 use super::fit::check_fit;
 use super::names::{Known, Names};
-use super::types::{Roots, Types, no_target_fault};
+use super::types::{Roots, Types, no_route_fault};
 use super::{Edge, EdgeKind, ForEach, Graph, Origin, Payload, Plan, Planned, Serves, Special};
 use crate::document::{Agenda, Operation};
 use crate::ops::{OpIx, OpMap};
 use pop_document::{Fault, Pointer};
 use pop_policy::Lock;
 use pop_registry::contract::LaunchType;
-use pop_registry::{Catalog, ExecPayload};
+use pop_registry::{AGENDA, Catalog, ExecPayload};
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ pub(super) const MOST_OPERATIONS: usize = 4_000_000;
 impl Plan {
     /// Resolves an agenda against the handlers that are known. None if any fault among `faults` is an error.
     pub fn build(agenda: Agenda, catalog: &Catalog, on: LaunchType, faults: &mut Vec<Fault>) -> Option<Self> {
-        let Agenda { identity, policies, operations, unread, .. } = agenda;
+        let Agenda { identity, policies, handler, operations, unread } = agenda;
         if operations.len() > MOST_OPERATIONS {
             let message = format!("an agenda has at most {MOST_OPERATIONS} operations");
             faults.push(Fault::value("too-large", "/operations", message));
@@ -30,7 +30,7 @@ impl Plan {
             .iter()
             .any(|operation| operation.special.as_ref().is_some_and(|special| special.generator.is_some()));
         let names = Names::check(&operations, unread, 0, None, faults);
-        let mut types = Types::new(catalog, on, &policies);
+        let mut types = Types::new(catalog, on, &policies, handler.as_deref(), AGENDA);
         let mut batch = Batch::plan(operations, Known { own: &names, below: None }, &mut types, faults);
         let graph = Graph::new(&batch.edges.clone().into());
         check_cycles(&graph, &|op| &batch.planned[op.index()], &batch.reasons, faults);
@@ -56,8 +56,10 @@ impl Plan {
         if grows {
             // what is generated may read whatever there is
             batch.planned.iter_mut().for_each(|planned| planned.is_read = true);
-            plan.roots = Some(Arc::new(Roots { catalog: catalog.clone(), on, policies }));
             plan.names = names;
+        }
+        if grows || batch.planned.iter().any(|planned| planned.serves == Serves::Dispatch) {
+            plan.roots = Some(Arc::new(Roots { catalog: catalog.clone(), on, policies, assigned: handler }));
         }
         plan.last = (0..)
             .map(OpIx)
@@ -121,13 +123,13 @@ fn plan_operation(
     faults: &mut Vec<Fault>,
 ) -> (Planned, Vec<Reason>, Vec<Edge>) {
     let (on, catalog) = (types.on, types.catalog);
-    let (known_type, policies) = types.of(&operation);
-    let handler_type = Arc::clone(&known_type.name);
-    let serves = match &known_type.serves {
-        Ok(serves) => Some(serves.clone()),
-        Err(no_target) => {
-            faults.push(no_target_fault(no_target, &operation, on));
-            None
+    let (asked, policies) = types.of(&operation);
+    let handler_type = Arc::clone(&asked.name);
+    let (serves, route) = match &asked.serves {
+        Ok((serves, route)) => (Some(serves.clone()), Some(Arc::clone(route))),
+        Err(no_route) => {
+            faults.push(no_route_fault(no_route, &operation, on));
+            (None, None)
         }
     };
     if serves == Some(Serves::Exec) {
@@ -179,6 +181,7 @@ fn plan_operation(
         name,
         id: operation.id.map(String::into_boxed_str),
         handler_type,
+        route,
         serves: serves.unwrap_or(Serves::Exec),
         payload: Arc::new(payload),
         policies,

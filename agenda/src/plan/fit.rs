@@ -27,7 +27,7 @@ pub(super) fn check_fit<'p>(
 fn description(operation: &Planned) -> Option<&Description> {
     match &operation.serves {
         Serves::Program(entry) => entry.description.as_deref(),
-        Serves::Exec | Serves::Resident(_) => None,
+        Serves::Exec | Serves::Resident(_) | Serves::Dispatch => None,
     }
 }
 

@@ -7,6 +7,7 @@ use super::{Edge, EdgeKind, Graph, Origin, Plan, Planned, Special};
 use crate::document::Operation;
 use crate::ops::OpIx;
 use pop_document::{Fault, Pointer, kind_of};
+use pop_registry::LOCAL;
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -24,6 +25,11 @@ pub(crate) struct Grown {
 }
 
 impl Grown {
+    /// Operations that wait for nothing.
+    pub(super) fn of(planned: Vec<Planned>) -> Self {
+        Self { edges: vec![Vec::new(); planned.len()], planned, names: Names::default() }
+    }
+
     /// How many there are.
     pub(crate) fn len(&self) -> usize {
         self.planned.len()
@@ -47,13 +53,12 @@ impl Plan {
             origin: Some(Origin::Part { of, index }),
             ..whole.clone()
         };
-        let planned: Vec<Planned> = (0..count as u32).map(instance).collect();
-        Grown { edges: vec![Vec::new(); planned.len()], planned, names: Names::default() }
+        Grown::of((0..count as u32).map(instance).collect())
     }
 
     /// The operations that stand in a generator's result; words, if they are not such as an agenda may have.
     pub(crate) fn generated(&self, by: OpIx, result: &Value) -> Result<Grown, String> {
-        let nothing = Grown { planned: Vec::new(), edges: Vec::new(), names: Names::default() };
+        let nothing = Grown::of(Vec::new());
         let (Some(generator), Some(roots)) = (self.operation(by).generator(), &self.roots) else {
             return Ok(nothing);
         };
@@ -88,7 +93,7 @@ impl Plan {
         let (operations, unread) = Operation::parse_list(items.clone(), at, &mut faults);
         let names = Names::check(&operations, unread, self.len(), Some(&self.names), &mut faults);
         let known = Known { own: &names, below: Some(&self.names) };
-        let mut batch = Batch::plan(operations, known, &mut Types::of_roots(roots), &mut faults);
+        let mut batch = Batch::plan(operations, known, &mut Types::of_roots(roots, LOCAL), &mut faults);
         self.check_generated(&batch, &mut faults);
         let told: Vec<String> = faults
             .iter()

@@ -1,6 +1,7 @@
 //! The plan: an agenda in which nothing is unresolved.
 
 mod build;
+mod dispatch;
 mod edges;
 mod fit;
 mod graph;
@@ -9,6 +10,7 @@ mod names;
 mod payload;
 mod types;
 
+pub(crate) use dispatch::{Asked, Dispatch};
 pub use graph::{Dependant, Edge, EdgeKind, Graph};
 pub(crate) use grow::Grown;
 pub(crate) use payload::Values;
@@ -18,7 +20,7 @@ use crate::document::{Generator, Identity};
 use crate::name::OperationName;
 use crate::ops::{OpIx, OpMap};
 use pop_policy::Policies;
-use pop_registry::{Entry, PodConfig, Resident};
+use pop_registry::{Entry, PassedOver, PodConfig, Resident, Step};
 use std::sync::Arc;
 
 /// Who carries an operation out.
@@ -30,6 +32,8 @@ pub enum Serves {
     Resident(Resident),
     /// The program of a registry entry.
     Program(Arc<Entry>),
+    /// The handlers of the types in its payload, each for its own.
+    Dispatch,
 }
 
 /// One operation, ready to be scheduled.
@@ -41,6 +45,8 @@ pub struct Planned {
     pub id: Option<Box<str>>,
     /// The type under which it was asked for.
     pub handler_type: Arc<str>,
+    /// How its handler was chosen; none for a part, whose whole was asked for.
+    pub route: Option<Arc<Route>>,
     /// Who carries it out.
     pub serves: Serves,
     /// Its input, shared by the instances of one operation.
@@ -53,6 +59,19 @@ pub struct Planned {
     pub special: Option<Arc<Special>>,
     /// Where it comes from, if it is not written in the agenda.
     pub origin: Option<Origin>,
+}
+
+/// How a handler was chosen, the same for all operations that ask alike.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Route {
+    /// Its id; none for what is built in.
+    pub handler: Option<Box<str>>,
+    /// Its version.
+    pub version: Option<Box<str>>,
+    /// By which step it was chosen.
+    pub step: Step,
+    /// The handlers that were not taken, and why.
+    pub passed_over: Vec<PassedOver>,
 }
 
 /// What few operations have.
@@ -113,6 +132,11 @@ impl Planned {
     /// Its items, if it is for several.
     pub fn for_each(&self) -> Option<&ForEach> {
         self.special.as_ref()?.for_each.as_ref()
+    }
+
+    /// Whether it is made into several.
+    pub fn is_whole(&self) -> bool {
+        self.serves == Serves::Dispatch || self.for_each().is_some()
     }
 
     /// Its marks, if it generates operations.

@@ -82,6 +82,11 @@ impl Payload {
         Self { value, holes: holes.into() }
     }
 
+    /// A payload without references, whatever stands in its texts.
+    pub(crate) fn fixed(value: Value) -> Self {
+        Self { value, holes: Box::default() }
+    }
+
     /// The payload as written, references and all.
     pub fn template(&self) -> &Value {
         &self.value

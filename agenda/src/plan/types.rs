@@ -1,11 +1,11 @@
-//! What the operations of one type have in common, looked up once a type.
+//! What the operations that ask for a handler alike have in common, looked up once.
 
-use super::Serves;
+use super::{Route, Serves};
 use crate::document::Operation;
-use pop_document::Fault;
+use pop_document::{Fault, Pointer, nearest};
 use pop_policy::{Policies, PolicyLayer, Scope};
 use pop_registry::contract::LaunchType;
-use pop_registry::{Catalog, NoTarget, Target};
+use pop_registry::{Catalog, Entry, NoRoute, Request, Target, route};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -16,73 +16,191 @@ pub(super) struct Roots {
     pub(super) on: LaunchType,
     /// The policies of the agenda.
     pub(super) policies: PolicyLayer,
+    /// The handler that the agenda assigns.
+    pub(super) assigned: Option<String>,
 }
 
-/// The types met so far.
+/// What is asked for in one way.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Asked {
+    handler_type: String,
+    handler: Option<String>,
+    version: Option<String>,
+    action: Option<String>,
+}
+
+/// What was asked for so far.
 pub(super) struct Types<'c> {
     pub(super) catalog: &'c Catalog,
     pub(super) on: LaunchType,
-    pub(super) agenda: &'c PolicyLayer,
-    known: HashMap<String, KnownType>,
+    agenda: &'c PolicyLayer,
+    assigned: Option<&'c str>,
+    /// The stream through which the operations come in.
+    stream: &'static str,
+    /// What most operations ask for: a type alone.
+    plain: HashMap<String, Known>,
+    others: HashMap<Asked, Known>,
 }
 
-/// One type.
-pub(super) struct KnownType {
+/// What one way of asking leads to.
+pub(super) struct Known {
     pub(super) name: Arc<str>,
-    pub(super) serves: Result<Serves, NoTarget>,
-    /// The policies of operations that have none of their own.
+    pub(super) serves: Result<(Serves, Arc<Route>), NoRoute>,
+    /// The layers below the operation's own, and what they come to alone.
+    entry: Option<Arc<Entry>>,
     policies: Arc<Policies>,
 }
 
 impl<'c> Types<'c> {
-    pub(super) fn new(catalog: &'c Catalog, on: LaunchType, agenda: &'c PolicyLayer) -> Self {
-        Self { catalog, on, agenda, known: HashMap::new() }
+    pub(super) fn new(
+        catalog: &'c Catalog,
+        on: LaunchType,
+        agenda: &'c PolicyLayer,
+        assigned: Option<&'c str>,
+        stream: &'static str,
+    ) -> Self {
+        Self { catalog, on, agenda, assigned, stream, plain: HashMap::new(), others: HashMap::new() }
     }
 
-    pub(super) fn of_roots(roots: &'c Roots) -> Self {
-        Self::new(&roots.catalog, roots.on, &roots.policies)
+    pub(super) fn of_roots(roots: &'c Roots, stream: &'static str) -> Self {
+        Self::new(&roots.catalog, roots.on, &roots.policies, roots.assigned.as_deref(), stream)
     }
 
-    /// The type of an operation, and its policies.
-    pub(super) fn of(&mut self, operation: &Operation) -> (&KnownType, Arc<Policies>) {
-        let name = operation.handler_type.as_str();
-        if !self.known.contains_key(name) {
-            let serves = self.catalog.target(name, self.on).map(|target| match target {
-                Target::Exec => Serves::Exec,
-                Target::Resident(resident) => Serves::Resident(resident),
-                Target::Program(entry) => Serves::Program(Arc::new(entry.clone())),
-            });
-            let policies = Arc::new(self.policies(name, &PolicyLayer::default()));
-            self.known.insert(name.to_owned(), KnownType { name: name.into(), serves, policies });
+    /// What an operation asks for, and its policies.
+    pub(super) fn of(&mut self, operation: &Operation) -> (&Known, Arc<Policies>) {
+        let special = operation.special.as_deref();
+        let asked = special.filter(|special| {
+            special.handler.is_some() || special.version.is_some() || special.action.is_some()
+        });
+        let asked = asked.map(|special| Asked {
+            handler_type: operation.handler_type.clone(),
+            handler: special.handler.clone(),
+            version: special.version.clone(),
+            action: special.action.clone(),
+        });
+        let is_known = match &asked {
+            Some(asked) => self.others.contains_key(asked),
+            None => self.plain.contains_key(&operation.handler_type),
+        };
+        if !is_known {
+            let known = self.look_up(&operation.handler_type, asked.as_ref());
+            match &asked {
+                Some(asked) => drop(self.others.insert(asked.clone(), known)),
+                None => drop(self.plain.insert(operation.handler_type.clone(), known)),
+            }
         }
-        let known = &self.known[name];
+        let action = asked.as_ref().and_then(|asked| asked.action.clone());
+        let known = match &asked {
+            Some(asked) => &self.others[asked],
+            None => &self.plain[&operation.handler_type],
+        };
         let own = &operation.policies;
-        let policies =
-            if own.is_empty() { Arc::clone(&known.policies) } else { Arc::new(self.policies(name, own)) };
+        let policies = if own.is_empty() {
+            Arc::clone(&known.policies)
+        } else {
+            Arc::new(self.policies(known.entry.as_deref(), action.as_deref(), own))
+        };
         (known, policies)
     }
 
-    fn policies(&self, name: &str, own: &PolicyLayer) -> Policies {
-        let none = PolicyLayer::default();
-        let handler = self.catalog.entry(name).map_or(&none, |entry| &entry.policies);
-        Policies::resolve(&[(Scope::Handler, handler), (Scope::Agenda, self.agenda), (Scope::Operation, own)])
+    fn look_up(&self, name: &str, asked: Option<&Asked>) -> Known {
+        let request = Request {
+            action: asked.and_then(|asked| asked.action.as_deref()),
+            version: asked.and_then(|asked| asked.version.as_deref()),
+            handler: asked.and_then(|asked| asked.handler.as_deref()),
+            assigned: self.assigned,
+            stream: self.stream,
+            ..Request::of_type(name, self.on)
+        };
+        let routed = route(self.catalog, &request);
+        // an entry that only configures what is built in has policies for it too
+        let entry = routed.as_ref().ok().and_then(|routed| routed.entry).or_else(|| self.catalog.entry(name));
+        let policies = Arc::new(self.policies(entry, request.action, &PolicyLayer::default()));
+        let entry = entry.map(|entry| Arc::new(entry.clone()));
+        let serves = routed.map(|routed| {
+            let serves = match (routed.target, &entry) {
+                (Target::Program(_), Some(entry)) => Serves::Program(Arc::clone(entry)),
+                (Target::Program(entry), None) => Serves::Program(Arc::new(entry.clone())),
+                (Target::Exec, _) => Serves::Exec,
+                (Target::Dispatch, _) => Serves::Dispatch,
+                (Target::Resident(resident), _) => Serves::Resident(resident),
+            };
+            let text = |text: &String| text.as_str().into();
+            let route = Route {
+                handler: routed.entry.map(|entry| text(&entry.id)),
+                version: routed.entry.and_then(|entry| entry.version.as_ref()).map(text),
+                step: routed.step,
+                passed_over: routed.passed_over,
+            };
+            (serves, Arc::new(route))
+        });
+        Known { name: name.into(), serves, entry, policies }
+    }
+
+    fn policies(&self, entry: Option<&Entry>, action: Option<&str>, own: &PolicyLayer) -> Policies {
+        let mut layers = entry.map_or_else(Vec::new, |entry| entry.policies.layers(self.stream, action));
+        layers.extend([(Scope::Agenda, self.agenda), (Scope::Operation, own)]);
+        Policies::resolve(&layers)
     }
 }
 
-/// Why nobody serves an operation, as a fault of its type.
-pub(super) fn no_target_fault(no_target: &NoTarget, operation: &Operation, on: LaunchType) -> Fault {
-    let Operation { name, handler_type, pointer, .. } = operation;
+/// Why nobody serves an operation, as a fault of what it asks for.
+pub(super) fn no_route_fault(no_route: &NoRoute, operation: &Operation, on: LaunchType) -> Fault {
+    let Operation { name, handler_type, pointer, special, .. } = operation;
     let at = pointer.join("type");
-    match no_target {
-        NoTarget::Unknown { near } => {
+    let param = |name: &str| pointer.join("params").join(name);
+    let list = |known: &[String]| match known {
+        [] => "there is none".to_owned(),
+        known => format!(
+            "there are {}",
+            known.iter().map(|known| format!("`{known}`")).collect::<Vec<_>>().join(", ")
+        ),
+    };
+    let said = |get: fn(&crate::document::Special) -> &Option<String>| {
+        special.as_deref().and_then(|special| get(special).clone()).unwrap_or_default()
+    };
+    match no_route {
+        NoRoute::UnknownType { near } => {
             let message = format!("operation `{name}` is of type `{handler_type}`, which no handler serves");
             let fault = Fault::value("unknown-type", at, message).did_you_mean(near.as_deref());
             fault.hint("`pop handlers` lists the types; a registry adds more")
         }
-        NoTarget::NotHere { missing } => {
+        NoRoute::NotHere { missing, .. } => {
             let message = format!("type `{handler_type}` cannot run under the {on} launcher");
             let hint = format!("give its registry entry a `{missing}`");
             Fault::value("not-launchable", at, message).hint(hint)
+        }
+        NoRoute::UnknownHandler { handler, near } => {
+            let is_own = said(|special| &special.handler) == *handler;
+            let at = if is_own { param("handler") } else { Pointer::root().join("params").join("handler") };
+            let message = format!("there is no handler `{handler}`");
+            let fault = Fault::value("unknown-handler", at, message).did_you_mean(near.as_deref());
+            fault.hint("`pop handlers` lists them")
+        }
+        NoRoute::Unfit(passed_over) => {
+            let message = format!("operation `{name}` names the handler {passed_over}");
+            Fault::value("unfit-handler", param("handler"), message)
+        }
+        NoRoute::UnknownVersion { known } => {
+            let version = said(|special| &special.version);
+            let message =
+                format!("no handler of type `{handler_type}` has version `{version}`: {}", list(known));
+            let near = nearest(&version, known.iter().map(String::as_str));
+            Fault::value("unknown-version", param("version"), message).did_you_mean(near)
+        }
+        NoRoute::UnknownAction { known } => {
+            let action = said(|special| &special.action);
+            let message = format!("no handler of type `{handler_type}` takes on `{action}`: {}", list(known));
+            let near = nearest(&action, known.iter().map(String::as_str));
+            Fault::value("unknown-action", param("action"), message).did_you_mean(near)
+        }
+        NoRoute::Discarded { handler, step, inputs } => {
+            let inputs = inputs.iter().map(|input| format!("`{input}`")).collect::<Vec<_>>().join(", ");
+            let message = format!(
+                "operation `{name}` would be discarded: `{handler}` was chosen, for {step}, and takes operations from {inputs} only"
+            );
+            let hint = "widen its `inputs`, or say `allowHandlers` in the registry's `$routing`";
+            Fault::value("discarded", at, message).hint(hint)
         }
     }
 }

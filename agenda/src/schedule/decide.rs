@@ -263,9 +263,9 @@ impl Scheduler {
         let op = *self.ready.first()?;
         let planned = self.plan.operation(op);
         // what cannot be evaluated fails as an attempt that could not be started
-        if planned.for_each().is_some() {
-            return Some(match self.items(op) {
-                Ok(Some(items)) => RunEvent::PlanGrown { by: op, count: items.len() as u32 },
+        if planned.is_whole() {
+            return Some(match self.split(op) {
+                Ok(Some(split)) => RunEvent::PlanGrown { by: op, count: self.count_parts(op, &split) },
                 _ => self.attempt(op),
             });
         }

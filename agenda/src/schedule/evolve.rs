@@ -118,6 +118,7 @@ impl Scheduler {
             }
             Ending::Failed(failure) => {
                 self.tries[op].failures += 1;
+                self.note_failure(op, failure);
                 self.set(op, OpState::Judging { failure: failure.clone() });
             }
             Ending::Cancelled => {
@@ -205,7 +206,7 @@ impl Scheduler {
             }
         }
         let is_open = |scheduler: &Self, op: OpIx| scheduler.state[op].outcome().is_none();
-        for (op, planned) in plan.operations().filter(|(_, planned)| planned.for_each().is_some()) {
+        for (op, planned) in plan.operations().filter(|(_, planned)| planned.is_whole()) {
             let Some(parts) = self.parts.get(&op).filter(|_| is_open(self, op)) else { continue };
             let open: Vec<OpIx> = parts.all.iter().copied().filter(|part| is_open(self, *part)).collect();
             let most = planned.for_each().and_then(|for_each| for_each.max_parallel);

@@ -107,6 +107,9 @@ pub enum StartError {
     /// An expression has none.
     #[error(transparent)]
     Pattern(#[from] PatternError),
+    /// The payload is not what the type of the operation needs.
+    #[error("{0}")]
+    Payload(String),
 }
 
 impl StartError {
@@ -115,6 +118,7 @@ impl StartError {
         match self {
             Self::Bind(_) => "reference",
             Self::Pattern(_) => "expression",
+            Self::Payload(_) => "payload",
         }
     }
 }
@@ -284,7 +288,7 @@ impl Scheduler {
 
     /// The same, if everything else that has to be known before an attempt is known too.
     pub fn payload_to_start(&self, op: OpIx) -> Result<Cow<'_, Value>, StartError> {
-        self.items(op)?;
+        self.split(op)?;
         let payload = self.payload(op)?;
         let policies = &self.plan.operation(op).policies;
         if let Some(pattern) = &policies.skip.value {

@@ -5,11 +5,13 @@ use super::{Scheduler, StartError};
 use crate::event::{Ending, RunEvent, RunTime};
 use crate::ops::OpIx;
 use crate::outcome::Outcome;
-use crate::plan::{BindError, Edge, Grown, Origin, Plan};
+use crate::plan::{Asked, BindError, Dispatch, Edge, Grown, Origin, Plan, Serves};
 use pop_document::kind_of;
-use pop_registry::contract::{Blame, Failure};
-use serde_json::Value;
-use std::collections::BTreeSet;
+use pop_registry::contract::{
+    Blame, Call, DiagnosticEvent, DispatchReport, Ended, Failure, Method, wants_reboot,
+};
+use serde_json::{Value, json};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 /// The parts of one operation.
@@ -21,14 +23,40 @@ pub(super) struct Parts {
     pub(super) waiting: BTreeSet<OpIx>,
     /// The items that they are for.
     pub(super) items: Arc<Vec<Value>>,
+    /// What handlers are asked for, if it is a dispatch.
+    calls: Option<Box<Calls>>,
+}
+
+/// The calls of a dispatch.
+#[derive(Debug, Clone)]
+struct Calls {
+    dispatch: Dispatch,
+    /// What each part asks for, in order.
+    asked: Vec<Call>,
+    /// What nobody could be asked for.
+    unserved: Vec<Call>,
+    /// Why parts failed.
+    failures: HashMap<OpIx, Box<Failure>>,
+}
+
+/// What an operation is made into.
+pub(super) enum Split {
+    Items(Vec<Value>),
+    Calls(Dispatch),
 }
 
 impl Scheduler {
-    /// The items that an operation is for.
-    pub(super) fn items(&self, op: OpIx) -> Result<Option<Vec<Value>>, StartError> {
-        let Some(for_each) = self.plan.operation(op).for_each() else { return Ok(None) };
+    /// What an operation is made into, if it is.
+    pub(super) fn split(&self, op: OpIx) -> Result<Option<Split>, StartError> {
+        let Some(for_each) = self.plan.operation(op).for_each() else {
+            if self.plan.operation(op).serves != Serves::Dispatch {
+                return Ok(None);
+            }
+            let dispatch = self.plan.dispatch(self.payload(op)?.as_ref()).map_err(StartError::Payload)?;
+            return Ok(Some(Split::Calls(dispatch)));
+        };
         match for_each.items.bind(&self.values(op))?.into_owned() {
-            Value::Array(items) => Ok(Some(items)),
+            Value::Array(items) => Ok(Some(Split::Items(items))),
             other => Err(StartError::Bind(BindError {
                 token: for_each.items.template().to_string(),
                 pointer: String::new(),
@@ -43,7 +71,15 @@ impl Scheduler {
         Some((self.parts.get(&of)?.items.get(index as usize)?, index))
     }
 
-    /// Lets the plan grow by what follows from an operation: its items, or what it generated.
+    /// How many parts an operation is made into.
+    pub(super) fn count_parts(&self, op: OpIx, split: &Split) -> u32 {
+        match split {
+            Split::Items(items) => items.len() as u32,
+            Split::Calls(dispatch) => self.plan.called(op, 0, &dispatch.calls).0.len() as u32,
+        }
+    }
+
+    /// Lets the plan grow by what follows from an operation: its parts, or what it generated.
     pub(super) fn grow(&mut self, by: OpIx) {
         if self.growing.remove(&by) {
             let result = self.results.get(&by).cloned().unwrap_or_default();
@@ -52,15 +88,82 @@ impl Scheduler {
             }
             return;
         }
-        let Ok(Some(items)) = self.items(by) else { return };
-        let grown = self.plan.instances(by, items.len());
+        if let OpState::Parted { .. } = self.state[by] {
+            return self.grow_reboot(by);
+        }
+        let Ok(Some(split)) = self.split(by) else { return };
+        let mut parts = Parts::default();
+        let grown = match split {
+            Split::Items(items) => {
+                let grown = self.plan.instances(by, items.len());
+                parts.items = Arc::new(items);
+                grown
+            }
+            Split::Calls(dispatch) => {
+                let (grown, unserved) = self.plan.called(by, 0, &dispatch.calls);
+                let is_served = |asked: &&Asked| !unserved.contains(&asked.call);
+                let asked = dispatch.calls.iter().filter(is_served).map(|asked| asked.call.clone()).collect();
+                parts.calls = Some(Box::new(Calls { dispatch, asked, unserved, failures: HashMap::new() }));
+                grown
+            }
+        };
         let first = self.plan.len() as u32;
         let most = self.plan.operation(by).for_each().and_then(|for_each| for_each.max_parallel);
-        let all: Vec<OpIx> = (first..first + items.len() as u32).map(OpIx).collect();
-        let waiting = all.iter().copied().skip(most.unwrap_or(u32::MAX) as usize).collect();
-        self.set(by, OpState::Parted { left: all.len() as u32 });
-        self.parts.insert(by, Parts { all, waiting, items: Arc::new(items) });
+        parts.all = (first..first + grown.len() as u32).map(OpIx).collect();
+        parts.waiting = parts.all.iter().copied().skip(most.unwrap_or(u32::MAX) as usize).collect();
+        self.set(by, OpState::Parted { left: grown.len() as u32 });
+        self.parts.insert(by, parts);
         self.take_in(grown);
+    }
+
+    /// The restart that a dispatch asks for after all else, if it is still to be asked for.
+    fn reboot_of(&self, op: OpIx) -> Option<Asked> {
+        let calls = self.parts.get(&op)?.calls.as_ref()?;
+        let all = || calls.asked.iter().chain(&calls.unserved);
+        if all().any(|call| call.method == Method::Reboot) {
+            return None;
+        }
+        let wants = wants_reboot(&calls.dispatch.options, &self.report(op, calls));
+        wants.then(|| self.plan.reboot(None, &calls.dispatch.options))
+    }
+
+    fn grow_reboot(&mut self, op: OpIx) {
+        let Some(reboot) = self.reboot_of(op) else { return };
+        let first = self.plan.len() as u32;
+        let index = self.parts.get(&op).map_or(0, |parts| parts.all.len() as u32);
+        let (grown, unserved) = self.plan.called(op, index, std::slice::from_ref(&reboot));
+        let count = grown.len() as u32;
+        if let Some(parts) = self.parts.get_mut(&op) {
+            parts.all.extend((first..first + count).map(OpIx));
+            if let Some(calls) = &mut parts.calls {
+                calls.asked.extend((count > 0).then_some(reboot.call));
+                calls.unserved.extend(unserved);
+            }
+        }
+        self.set(op, OpState::Parted { left: count });
+        self.take_in(grown);
+    }
+
+    /// Notes why a part of a dispatch failed.
+    pub(super) fn note_failure(&mut self, op: OpIx, failure: &Failure) {
+        let Some(of) = self.plan.operation(op).part_of() else { return };
+        if let Some(calls) = self.parts.get_mut(&of).and_then(|parts| parts.calls.as_mut()) {
+            calls.failures.insert(op, Box::new(failure.clone()));
+        }
+    }
+
+    /// The reports of all calls of a dispatch as one.
+    fn report(&self, op: OpIx, calls: &Calls) -> DispatchReport {
+        let parts = self.parts.get(&op).map_or(&[][..], |parts| &parts.all);
+        let ended = |part: &OpIx| -> Ended {
+            match (self.state[*part].outcome(), calls.failures.get(part)) {
+                (Some(Outcome::Skipped), Some(failure)) => Err(failure.as_ref().clone()).into(),
+                _ => Ok(self.results.get(part).map_or(Value::Null, |result| result.as_ref().clone())).into(),
+            }
+        };
+        let served = calls.asked.iter().cloned().zip(parts.iter().map(ended));
+        let unserved = calls.unserved.iter().map(|call| (call.clone(), Ended::no_handler(&call.type_id)));
+        DispatchReport::aggregate(served.chain(unserved))
     }
 
     fn take_in(&mut self, grown: Grown) {
@@ -163,12 +266,40 @@ impl Scheduler {
         if let Some(outcome) = worst.into_iter().find(|outcome| is_any(*outcome)) {
             return RunEvent::OperationSettled { op, outcome, ignored: None, skipped: None };
         }
+        if let Some(calls) = &parts.calls {
+            return self.join_calls(op, calls);
+        }
         let result =
             |part: &OpIx| self.results.get(part).map_or(Value::Null, |result| result.as_ref().clone());
         let result = Arc::new(Value::Array(parts.all.iter().map(result).collect()));
         let ending = match self.check_generated(op, &result) {
             Ok(()) => Ending::Succeeded { result },
             Err(failure) => Ending::Failed(failure),
+        };
+        RunEvent::Joined { op, ending }
+    }
+
+    fn join_calls(&self, op: OpIx, calls: &Calls) -> RunEvent {
+        if let Some(reboot) = self.reboot_of(op) {
+            let count = self.plan.called(op, 0, &[reboot]).0.len() as u32;
+            return RunEvent::PlanGrown { by: op, count };
+        }
+        let report = self.report(op, calls);
+        let succeeded = report.succeeded;
+        let result = Arc::new(json!(report));
+        let ending = if succeeded {
+            match self.check_generated(op, &result) {
+                Ok(()) => Ending::Succeeded { result },
+                Err(failure) => Ending::Failed(failure),
+            }
+        } else {
+            let words = "a handler that was asked did not succeed; its report says why";
+            let mut failure = Failure::new(Blame::Handler, "dispatch", words);
+            failure.diagnostics.push(DiagnosticEvent {
+                payload: Some(result.as_ref().clone()),
+                ..DiagnosticEvent::new(words)
+            });
+            Ending::Failed(Box::new(failure))
         };
         RunEvent::Joined { op, ending }
     }

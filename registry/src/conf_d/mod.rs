@@ -1,8 +1,6 @@
 //! Descriptors: INI files that each declare handlers for types, loaded or rejected one by one.
 
-mod capability;
-
-pub use capability::Capability;
+use crate::contract::Capability;
 
 use crate::entry::{Declared, Entry};
 use pop_document::{Fault, Fields, Pointer, Site, Source, secret_literals};
@@ -163,7 +161,7 @@ fn entries(descriptor: &str, root: &Value, faults: &mut Vec<Fault>) -> Vec<Entry
     let mut listed = vec![MAIN, TYPES];
     let at = Pointer::root().join(TYPES);
     for capability in Capability::ALL {
-        let list = root[TYPES][capability.word()].as_str().unwrap_or_default();
+        let list = root[TYPES][capability.as_str()].as_str().unwrap_or_default();
         for name in list.split(',').map(str::trim).filter(|name| !name.is_empty()) {
             if found.iter().any(|entry| entry.name == name && entry.capability() == Some(capability)) {
                 continue;
@@ -199,11 +197,12 @@ fn entries(descriptor: &str, root: &Value, faults: &mut Vec<Fault>) -> Vec<Entry
 fn check_lists(types: &Map<String, Value>, at: Pointer, faults: &mut Vec<Fault>) {
     // what other readers of such files are said to take
     const DISTRIBUTOR: &str = "distributor";
-    let known = [Capability::Content.word(), Capability::Bind.word(), Capability::System.word(), DISTRIBUTOR];
+    let known =
+        [Capability::Content.as_str(), Capability::Bind.as_str(), Capability::System.as_str(), DISTRIBUTOR];
     if types.contains_key(DISTRIBUTOR) {
         let message = format!("section `[types]` has no list `{DISTRIBUTOR}`; it is ignored");
         let fault = Fault::key("unknown-field", at.join(DISTRIBUTOR), message).warning();
-        faults.push(fault.did_you_mean(Some(Capability::Bind.word())));
+        faults.push(fault.did_you_mean(Some(Capability::Bind.as_str())));
     }
     Fields::of_map(types, at, "wrong-value", faults).warn_unknown("section `[types]`", &known);
 }

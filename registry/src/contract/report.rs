@@ -66,7 +66,21 @@ impl Method {
 }
 
 impl Capability {
-    /// The word in a payload.
+    /// All of them, in the order in which a descriptor's types are taken.
+    pub const ALL: [Self; 3] = [Self::Content, Self::Bind, Self::System];
+
+    /// The actions that its handlers take on. What bindings have left is cleaned by everybody.
+    pub fn actions(self) -> &'static [&'static str] {
+        match self {
+            Self::Content => {
+                &["content.install", "content.update", "content.uninstall", "content.profile", "bind.clean"]
+            }
+            Self::Bind => &["bind.bind", "bind.unbind", "bind.clean"],
+            Self::System => &["system.reboot", "bind.clean"],
+        }
+    }
+
+    /// The word in a payload and in a descriptor.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Content => "content",
