@@ -63,6 +63,19 @@ impl OperationName {
         Self(format!("{self}#{index}").into())
     }
 
+    /// Checks the name of an operation of a run, which may be that of a part.
+    pub fn parse_any(text: &str) -> Result<Self, NameError> {
+        let mut written = text;
+        while let Some((whole, number)) = written.rsplit_once('#')
+            && !number.is_empty()
+            && number.bytes().all(|byte| byte.is_ascii_digit())
+        {
+            written = whole;
+        }
+        Self::parse(written)?;
+        Ok(Self(text.into()))
+    }
+
     /// The name as written.
     pub fn as_str(&self) -> &str {
         &self.0

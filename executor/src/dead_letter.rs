@@ -207,7 +207,7 @@ impl DeadLetters {
 
     /// The file of an operation's letter, if that can be an operation.
     fn path(&self, operation: &str) -> Option<PathBuf> {
-        let name = OperationName::parse(operation).ok()?;
+        let name = OperationName::parse_any(operation).ok()?;
         Some(self.folder.join(format!("{}.{ENDING}", name.file_name())))
     }
 

@@ -6,13 +6,16 @@
 //! current-thread runtime: children die with the thread that spawned them, and a task of the same thread is woken
 //! without a word to the kernel.
 
+use crate::dead_letter::{DeadLetter, DeadLetters, PastAttempt};
+use crate::granted::{Arrived, Granted};
+use crate::host::Host;
 use crate::journal::{Journal, JournalError};
 use crate::order::{self, Expected, RunIdentity, attempt_of, launch_id};
 use crate::postponed::Postponed;
 use crate::resident::{ResidentOrder, Residents, Setting};
 use pop_agenda::{
-    Action, Adopted, CancelReason, Input, OpIx, OpState, Recorded, RunOptions, RunOutcome, RunTime,
-    Scheduler, Serves, Sink, Verdict,
+    Action, Adopted, Attempt, CancelReason, Ending, Gate, Hold, Input, OpIx, OpState, Plan, Recorded,
+    RunOptions, RunOutcome, RunTime, Scheduler, Serves, Sink, Verdict,
 };
 use pop_handler_base::field_retriever::LaunchDataWrapper;
 use pop_launchers::{LaunchEvent, LaunchId, Launched, Launcher};
@@ -47,6 +50,8 @@ pub struct Ports {
     pub cancels: mpsc::UnboundedReceiver<CancelReason>,
     /// The wall clock.
     pub clock: fn() -> Millis,
+    /// What the runs of this host share.
+    pub host: Host,
 }
 
 /// What a run is given to begin or to go on with.
@@ -71,8 +76,17 @@ pub enum RunError {
     Journal(#[from] JournalError),
 }
 
+/// A run that is over.
+#[derive(Debug)]
+pub struct Finished {
+    /// What became of it.
+    pub outcome: RunOutcome,
+    /// Its plan, with all that was added while it ran.
+    pub plan: Arc<Plan>,
+}
+
 /// Drives a run to its end.
-pub async fn run(given: Given, ports: Ports) -> Result<RunOutcome, RunError> {
+pub async fn run(given: Given, ports: Ports) -> Result<Finished, RunError> {
     Driver::new(given, ports).run().await
 }
 
@@ -89,6 +103,9 @@ struct Driver {
     /// Launches whose end was heard and is not on record yet.
     ended: Vec<LaunchId>,
     postponed: Postponed,
+    granted: Granted,
+    /// Locks that somebody else had.
+    arrivals: mpsc::UnboundedReceiver<Arrived>,
     /// Whether it was told that launches are put off.
     is_put_off_told: bool,
     /// The run's time at `since`.
@@ -107,6 +124,8 @@ impl Driver {
             Some(options) => Input::Resumed { options },
             None => Input::Begun { run: identity.run.as_str().into(), started: now, adopted },
         };
+        let (granted, arrivals) =
+            Granted::new(ports.host.clone(), identity.run.clone(), identity.home.clone(), identity.on);
         let residents = Residents::new(Setting {
             launch: Arc::clone(&ports.launch_data),
             launcher: Arc::clone(&ports.launcher),
@@ -124,13 +143,15 @@ impl Driver {
             expected: HashMap::new(),
             ended: Vec::new(),
             postponed: Postponed::default(),
+            granted,
+            arrivals,
             is_put_off_told: false,
             base,
             since: Instant::now(),
         }
     }
 
-    async fn run(mut self) -> Result<RunOutcome, RunError> {
+    async fn run(mut self) -> Result<Finished, RunError> {
         loop {
             let actions = match self.step_and_record().await {
                 Ok(actions) => actions,
@@ -149,7 +170,7 @@ impl Driver {
             if self.inputs.is_empty() {
                 if let Some(outcome) = self.scheduler.outcome() {
                     self.ports.launcher.close().await;
-                    return Ok(outcome);
+                    return Ok(Finished { outcome, plan: Arc::clone(self.scheduler.plan()) });
                 }
                 self.wait().await;
             }
@@ -176,6 +197,7 @@ impl Driver {
                     self.hear(more);
                 }
             }
+            Some(arrived) = self.arrivals.recv() => self.take(arrived),
             () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => self.inputs.push_back(Input::Ticked),
         }
         // also when so much is heard that the time never comes
@@ -219,6 +241,7 @@ impl Driver {
                         failure.blame_memory();
                     }
                 }
+                self.commit(op, attempt, &mut verdict);
                 self.postponed.forget(launched.id);
                 self.ended.push(launched.id);
                 self.postponed.hasten(Instant::now());
@@ -293,6 +316,19 @@ impl Driver {
     fn act(&mut self, action: Action) {
         match action {
             Action::Launch { op, attempt, again } => self.launch(op, attempt, again),
+            Action::Ask { op, gate } => {
+                let answer = self.granted.ask(self.scheduler.plan(), op, &gate, self.ports.clock);
+                self.inputs.push_back(Input::Answered { op, answer });
+            }
+            Action::Reclaim { op, gates } => self.granted.reclaim(self.scheduler.plan(), op, &gates),
+            Action::Release { op } => self.granted.release(op),
+            Action::Fill { op, ask, result } => {
+                let now = (self.ports.clock)();
+                if let Some(words) = self.granted.fill(self.scheduler.plan(), op, &ask, &result, now) {
+                    self.notice(&words);
+                }
+            }
+            Action::DeadLetter { op } => self.put_aside(op),
             Action::Stop { op, attempt, force } => {
                 let id = launch_id(op, attempt);
                 if self.postponed.forget(id) {
@@ -303,6 +339,87 @@ impl Driver {
                     self.stop(id, force);
                 }
             }
+        }
+    }
+
+    /// A lock has come; whoever does not wait for it any more gives it back by not taking it.
+    fn take(&mut self, arrived: Arrived) {
+        let op = arrived.op;
+        let waits = *self.scheduler.state(op) == OpState::Gated(Hold::Busy);
+        if waits && matches!(self.scheduler.gate(op), Some(Gate::Lock { name }) if *name == arrived.name) {
+            let answer = self.granted.take(arrived);
+            self.inputs.push_back(Input::Answered { op, answer });
+        }
+    }
+
+    /// An attempt that succeeded has only done so if nobody else has changed what it read the version of.
+    fn commit(&self, op: OpIx, attempt: u32, verdict: &mut Verdict) {
+        let versions = self.scheduler.versions(op);
+        if versions.is_empty() || verdict.result.is_err() {
+            return;
+        }
+        let name = &self.scheduler.plan().operation(op).name;
+        let by = format!("attempt {attempt} of `{name}` in run {}", self.identity.mark);
+        if let Err(failure) = self.granted.commit(&versions, &by) {
+            *verdict = Verdict::failed(*failure);
+        }
+    }
+
+    /// Keeps what is needed to repeat an operation; everything in it is in the journal too.
+    fn put_aside(&mut self, op: OpIx) {
+        let letter = self.letter(op);
+        if let Err(error) = self.letters().write(&letter) {
+            let source = error.source().map(|source| format!(": {source}")).unwrap_or_default();
+            self.notice(&format!(
+                "operation `{}` could not be put aside, its error stays in the journal: {error}{source}",
+                letter.operation
+            ));
+        }
+    }
+
+    fn letters(&self) -> DeadLetters {
+        DeadLetters::of(&self.identity.folder)
+    }
+
+    fn letter(&self, op: OpIx) -> DeadLetter {
+        let plan = self.scheduler.plan();
+        let planned = plan.operation(op);
+        let started = (self.ports.clock)().saturating_sub(self.now().0);
+        let wall = |at: RunTime| started.saturating_add(at.0);
+        let attempts = self.scheduler.attempts(op);
+        let failure = attempts.iter().rev().find_map(|attempt| match &attempt.ended {
+            Some((_, Ending::Failed(failure))) => Some(failure.as_ref().clone()),
+            _ => None,
+        });
+        let past = |attempt: &Attempt| {
+            let (at, ending) = attempt.ended.as_ref()?;
+            let failure = match ending {
+                Ending::Failed(failure) | Ending::Displaced(failure) => failure.message.clone(),
+                Ending::Lost => "was lost with its executor".to_owned(),
+                Ending::Cancelled => "was stopped".to_owned(),
+                Ending::Succeeded { .. } => "succeeded".to_owned(),
+            };
+            Some(PastAttempt {
+                number: attempt.number,
+                started: wall(attempt.started),
+                ended: wall(*at),
+                failure,
+            })
+        };
+        let payload = self.scheduler.payload(op);
+        DeadLetter {
+            run: self.identity.run.clone(),
+            operation: planned.name.to_string(),
+            handler_type: planned.handler_type.to_string(),
+            agenda: self.identity.agenda.clone(),
+            launcher: self.identity.on.to_string(),
+            payload: payload
+                .map_or_else(|_| planned.payload.template().clone(), std::borrow::Cow::into_owned),
+            params: planned.special.as_ref().map(|special| special.params.clone()).unwrap_or_default(),
+            failure: failure.unwrap_or_else(|| Failure::new(Blame::Pop, "pop", "its failure is not known")),
+            attempts: attempts.iter().filter_map(past).collect(),
+            settled: (self.ports.clock)(),
+            replays: Vec::new(),
         }
     }
 

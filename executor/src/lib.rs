@@ -5,6 +5,7 @@
 
 mod dead_letter;
 mod driver;
+mod granted;
 mod host;
 mod journal;
 mod lock;
@@ -16,7 +17,7 @@ mod run_folder;
 mod whole_file;
 
 pub use dead_letter::{DeadLetter, DeadLetters, HeldLetter, LetterError, PastAttempt};
-pub use driver::{Given, Ports, RunError, run};
+pub use driver::{Finished, Given, Ports, RunError, run};
 pub use host::{
     Answer, Cached, Commit, HeldLock, Holder, Host, HostError, Kept, MOST_BYTES, Miss, Tried, Turn, Written,
 };

@@ -27,6 +27,10 @@ pub struct RunIdentity {
     pub mark: String,
     /// The correlation id.
     pub cid: String,
+    /// The name of the agenda as messages give it.
+    pub agenda: String,
+    /// The folder of the run.
+    pub folder: PathBuf,
     /// The folder of logs.
     pub logs: PathBuf,
     /// The folder beside which the registry's relative programs are looked for.
@@ -56,7 +60,7 @@ impl RunIdentity {
     pub fn is_foreign(name: &str) -> bool {
         let payload = [variable::PAYLOAD, variable::PAYLOAD_TYPE, variable::PAYLOAD_FILE];
         let progress = [variable::LAST_PROGRESS, variable::LAST_PROGRESS_FILE];
-        let own = [variable::OPERATION_NAME, variable::OPERATION_ID, variable::ATTEMPT];
+        let own = [variable::OPERATION_NAME, variable::OPERATION_ID, variable::ATTEMPT, variable::ACTION];
         let settings = [variable::PROPERTIES, variable::PROP_FILE];
         [payload.as_slice(), &progress, &own, &settings].iter().any(|names| names.contains(&name))
             || name.starts_with(variable::COMPRESSED_PAYLOAD_PREFIX)
@@ -108,8 +112,8 @@ pub(crate) fn prepare(
     again: bool,
 ) -> Result<Ready, Failure> {
     let payload = scheduler
-        .payload(op)
-        .map_err(|error| Failure::new(Blame::Handler, "reference", error.to_string()))?;
+        .payload_to_start(op)
+        .map_err(|error| Failure::new(Blame::Handler, error.code(), error.to_string()))?;
     let with =
         With { payload: &payload, prior: scheduler.progress(op).map(AsRef::as_ref), write: &write_file };
     let mut ready = order_of(scheduler.plan(), identity, op, attempt, &with)?;
@@ -180,6 +184,8 @@ fn order_of(
             }
         }
         Serves::Resident(_) => text = Some(payload.to_string()),
+        // its parts are launched
+        Serves::Dispatch => {}
         Serves::Program(entry) => {
             order.program = Program { pod: order.program.pod.take(), ..program(entry, identity) };
             if let Some(prior) = prior.and_then(|prior| serde_json::to_string(prior).ok()) {
@@ -208,6 +214,9 @@ fn order_of(
     }
     if planned.policies.log_detail.value {
         own.push((variable::LOG_LEVEL.to_owned(), "DEBUG".to_owned()));
+    }
+    if let Some(action) = planned.special.as_ref().and_then(|special| special.action.as_deref()) {
+        own.push((variable::ACTION.to_owned(), action.to_owned()));
     }
     if let Some(id) = &planned.id {
         own.push((variable::OPERATION_ID.to_owned(), id.to_string()));
@@ -242,7 +251,7 @@ fn program(entry: &Entry, identity: &RunIdentity) -> Program {
 fn pod<'p>(plan: &'p Plan, planned: &'p Planned) -> &'p Arc<PodConfig> {
     match &planned.serves {
         Serves::Program(entry) => &entry.pod,
-        Serves::Exec | Serves::Resident(_) => plan.exec_pod(),
+        Serves::Exec | Serves::Resident(_) | Serves::Dispatch => plan.exec_pod(),
     }
 }
 

@@ -73,6 +73,8 @@ pub mod environment {
     pub const LOG_LEVEL: &str = "LOG_LEVEL";
     /// The names of the variables whose values are secrets, separated by commas.
     pub const SECRETS: &str = "POP_SECRETS";
+    /// The action that the handler is asked for, if the operation names one.
+    pub const ACTION: &str = "POP_ACTION";
     /// Number of this attempt at the operation.
     pub const ATTEMPT: &str = "POP_ATTEMPT";
     /// Identifier of the run.

@@ -202,7 +202,6 @@ mod tests {
     }
 
     #[test]
-    #[ignore = "params do not take `lock` yet"]
     fn r1_a_lock_of_one_role_or_action_comes_before_the_default() {
         check_precedence("lock", "NONE", "SAFE");
     }

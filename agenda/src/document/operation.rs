@@ -4,7 +4,7 @@ use super::growth::{ForEach, Generator};
 use crate::name::OperationName;
 use pop_document::{Fault, Fields, Pointer};
 use pop_policy::PolicyLayer;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 const FIELDS: [&str; 10] =
     ["id", "cid", "customerId", "title", "addedTime", "updatedTime", "name", "type", "payload", "params"];
@@ -35,6 +35,8 @@ pub struct Operation {
     pub depends_on: Vec<DependsOn>,
     /// Its own policies.
     pub policies: PolicyLayer,
+    /// Its params, as they were written.
+    pub params: Map<String, Value>,
     /// What few operations say; none for the others.
     pub special: Option<Box<Special>>,
 }
@@ -109,16 +111,12 @@ impl Operation {
             }
             special = Special::parse(params, params_at, fields.faults());
         }
-        Some(Self {
-            pointer: at,
-            id,
-            name: name?,
-            handler_type: handler_type?,
-            payload,
-            depends_on,
-            policies,
-            special,
-        })
+        let (name, handler_type) = (name?, handler_type?);
+        let params = match value.get_mut("params").map(Value::take) {
+            Some(Value::Object(params)) => params,
+            _ => Map::new(),
+        };
+        Some(Self { pointer: at, id, name, handler_type, payload, depends_on, policies, params, special })
     }
 }
 

@@ -8,7 +8,7 @@ use super::{Edge, EdgeKind, ForEach, Graph, Origin, Payload, Plan, Planned, Serv
 use crate::document::{Agenda, Operation};
 use crate::ops::{OpIx, OpMap};
 use pop_document::{Fault, Pointer};
-use pop_policy::Lock;
+use pop_policy::{Lock, OnFail};
 use pop_registry::contract::LaunchType;
 use pop_registry::{AGENDA, Catalog, ExecPayload};
 use serde_json::Value;
@@ -155,6 +155,10 @@ fn plan_operation(
         let key = policies.lock_key.value.clone().unwrap_or_else(|| Value::from(&*handler_type));
         own.lock_keys = Some(compile(key, &params.join("lockKey"), &mut reasons, faults));
     }
+    let is_put_aside = policies.on_fail.value == OnFail::Dlq;
+    if is_put_aside {
+        own.params = std::mem::take(&mut operation.params);
+    }
     if let Some(written) = special {
         own.is_last = written.is_finally && operation.depends_on.is_empty();
         own.is_cleanup = written.is_finally;
@@ -170,7 +174,8 @@ fn plan_operation(
     let edges = reasons.edges(&operation, faults);
     own.is_cleanup |= edges.iter().any(|edge| edge.needs.asks_for_bad());
     own.is_conditional = edges.iter().any(|edge| !edge.needs.is_met_by_good());
-    let is_special = own.lock_keys.is_some()
+    let is_special = is_put_aside
+        || own.lock_keys.is_some()
         || own.is_cleanup
         || own.is_conditional
         || own.action.is_some()

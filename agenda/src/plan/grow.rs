@@ -44,7 +44,10 @@ impl Plan {
         // what concerns the whole is not repeated in its parts
         let special =
             Special { for_each: None, generator: None, is_last: false, is_conditional: false, ..special };
-        let is_special = special.lock_keys.is_some() || special.action.is_some() || special.is_cleanup;
+        let is_special = !special.params.is_empty()
+            || special.lock_keys.is_some()
+            || special.action.is_some()
+            || special.is_cleanup;
         let special = is_special.then(|| Arc::new(special));
         let instance = |index: u32| Planned {
             name: whole.name.instance(index),

@@ -83,6 +83,8 @@ pub struct Special {
     pub generator: Option<Generator>,
     /// The keys that it locks: a text or a list of texts.
     pub lock_keys: Option<Payload>,
+    /// The params of one that is put aside when it fails, as they were written.
+    pub params: serde_json::Map<String, serde_json::Value>,
     /// Which of the handler's actions it asks for.
     pub action: Option<Box<str>>,
     /// Whether it waits for whatever is not like it.

@@ -232,6 +232,11 @@ impl Scheduler {
         }
     }
 
+    /// The gate that an operation stands at.
+    pub fn gate(&self, op: OpIx) -> Option<&Gate> {
+        self.gates.next(op)
+    }
+
     /// The keys whose versions an attempt has read, with these, to be compared when it has ended.
     pub fn versions(&self, op: OpIx) -> Vec<(&str, u64)> {
         let Some(passing) = self.gates.passing.get(&op) else { return Vec::new() };

@@ -2,11 +2,11 @@
 
 use crate::error::{CommandError, Kind};
 use crate::ui;
-use pop_agenda::{History, Plan, RunOutcome, Sink};
+use pop_agenda::{Identity, RunOutcome, Sink};
 use pop_executor::cluster;
 use pop_field_retriever::names::property;
 use pop_field_retriever::{FieldName, LaunchDataWrapper, LaunchType, TypedFields as _};
-use pop_reporters::run::{Address, Elsewhere, ProgressIds, Told};
+use pop_reporters::run::{Address, Elsewhere, Followed, ProgressIds, Told};
 use pop_reporters::status::{Connecting, OwnPod};
 use std::sync::{Arc, Mutex};
 
@@ -47,19 +47,18 @@ fn connect(launch: &dyn LaunchDataWrapper) -> Result<impl Fn() -> Connecting + S
     })
 }
 
-/// Who is told of a run elsewhere; mostly nobody. `history` is kept by a sink that hears of each event before these.
+/// Who is told of a run elsewhere; mostly nobody. The run is followed by a sink that hears of each event before these.
 pub(super) fn sinks(
     launch: &dyn LaunchDataWrapper,
-    plan: &Arc<Plan>,
+    identity: &Identity,
     run: &str,
-    history: &Arc<Mutex<History>>,
+    followed: &Arc<Mutex<Followed>>,
 ) -> Result<Vec<Box<dyn Sink>>, CommandError> {
-    let identity = &plan.identity;
     let ids = ProgressIds {
         progress: launch.progress_id().map(|found| found.value).or_else(|| identity.progress_id.clone()),
         agenda: identity.id.clone().unwrap_or_else(|| run.to_owned()),
     };
-    let told = || Told { plan: Arc::clone(plan), history: Arc::clone(history), ids: ids.clone() };
+    let told = || Told { run: Arc::clone(followed), ids: ids.clone() };
     let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
     if let Some(pod) = own_pod(launch) {
         sinks.push(Box::new(Elsewhere::own_pod(told(), pod, connect(launch)?, ui::say)?));

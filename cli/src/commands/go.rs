@@ -6,13 +6,13 @@ use crate::error::{CommandError, Kind};
 use crate::inputs::types_with_secrets;
 use crate::ui;
 use pop_agenda::{Adopted, CancelReason, History, Plan, Recorded, RunOptions, Sink};
-use pop_executor::{FileJournal, Given, Ports, RunIdentity, Sync, adopt, cluster, run};
+use pop_executor::{FileJournal, Finished, Given, Host, Ports, RunIdentity, Sync, adopt, cluster, run};
 use pop_field_retriever::{LaunchDataWrapper, LaunchType};
 use pop_launchers::process::{EXECUTOR_VARIABLE, MemoryKills};
 use pop_launchers::{Secrets, Setting, choose};
 use pop_registry::Secret;
 use pop_registry::contract::Millis;
-use pop_reporters::run::{Apart, Bars, JsonEvents, Lines, Spool, summary};
+use pop_reporters::run::{Apart, Bars, Followed, Follower, JsonEvents, Lines, Spool, summary};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -116,16 +116,17 @@ pub(crate) fn go(
     folder: &Path,
 ) -> Result<u8, CommandError> {
     let runtime = event_loop()?;
+    let host = host(&given.identity, args);
     let plan = Arc::clone(given.scheduler.plan());
     let Book { journal, history } = book;
     let started = history.started;
-    let told = Arc::new(Mutex::new(history));
+    let told = Arc::new(Mutex::new(Followed { plan: Arc::clone(&plan), history }));
     let settled = given.scheduler.tally();
-    let settled = u64::from(settled.succeeded + settled.skipped);
+    let settled = u64::from(settled.succeeded + settled.from_cache + settled.skipped + settled.dead_lettered);
     let mut sinks = sinks(args.output, &given, started, settled)?;
-    let elsewhere = elsewhere::sinks(launch_data.as_ref(), &plan, &given.identity.run, &told)?;
+    let elsewhere = elsewhere::sinks(launch_data.as_ref(), &plan.identity, &given.identity.run, &told)?;
     if args.output == Output::Text || !elsewhere.is_empty() {
-        sinks.push(Box::new(Telling(Arc::clone(&told))));
+        sinks.push(Box::new(Follower(Arc::clone(&told))));
     }
     sinks.extend(elsewhere);
     // told apart from an executor before or after this one, whose run is the same
@@ -168,16 +169,27 @@ pub(crate) fn go(
             memory_kills: Box::new(move || memory.were_any()),
             cancels,
             clock: now,
+            host: host.clone(),
         };
         tokio::spawn(run(given, ports)).await
     });
     drop(keys);
-    let outcome = outcome.map_err(|error| CommandError::new(Kind::Internal, error.to_string()))??;
+    let finished = outcome.map_err(|error| CommandError::new(Kind::Internal, error.to_string()))??;
+    let Finished { outcome, plan } = finished;
     if args.output == Output::Text {
-        ui::say(summary(&plan, &told.lock().unwrap_or_else(PoisonError::into_inner)).trim_end());
+        let told = told.lock().unwrap_or_else(PoisonError::into_inner);
+        ui::say(summary(&plan, &told.history).trim_end());
     }
     runtime.block_on(elsewhere::reap(launch.as_ref(), outcome))?;
     Ok(outcome.exit_code())
+}
+
+/// What the runs of this host share: beside the run's folder, unless somebody says otherwise.
+fn host(identity: &RunIdentity, args: &GoArgs) -> Host {
+    match &args.host_folder {
+        Some(folder) => Host::new(folder.clone()),
+        None => Host::of_runs(identity.folder.parent().unwrap_or(Path::new("."))),
+    }
 }
 
 fn sinks(
@@ -203,19 +215,10 @@ fn sinks(
 struct Notices;
 
 impl Sink for Notices {
-    fn on_event(&mut self, _: &Plan, _: &Recorded) {}
+    fn on_event(&mut self, _: &Arc<Plan>, _: &Recorded) {}
 
     fn on_notice(&mut self, words: &str) {
         ui::say(words);
-    }
-}
-
-/// Folds what happens into a history, for the closing words.
-struct Telling(Arc<Mutex<History>>);
-
-impl Sink for Telling {
-    fn on_event(&mut self, _: &Plan, recorded: &Recorded) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).add(recorded);
     }
 }
 

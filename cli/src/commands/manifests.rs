@@ -29,6 +29,8 @@ impl<'p> Manifests<'p> {
         launch: &dyn LaunchDataWrapper,
     ) -> Result<Self, CommandError> {
         let identity = RunIdentity {
+            agenda: String::new(),
+            folder: PathBuf::new(),
             run: RUN.to_owned(),
             mark: RUN.to_owned(),
             cid: RUN.to_owned(),

@@ -96,6 +96,8 @@ pub(crate) fn go_on(
         mark: inputs.settings.mark.clone().unwrap_or_else(|| run.clone()),
         run,
         cid: inputs.settings.cid.clone(),
+        agenda: inputs.settings.agenda.clone(),
+        folder: absolute(folder.path())?,
         logs: absolute(&folder.logs())?,
         home: inputs.settings.home.clone(),
         on,

@@ -40,7 +40,10 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8, CommandError> {
     let journal = FileJournal::create(&folder.journal(), &inputs.digest(), args.go.sync.into())?;
     let logs = absolute(&folder.logs())?;
     let mark = mark.unwrap_or_else(|| run.clone());
-    let identity = RunIdentity { run, mark, cid, logs, home: texts.home.clone(), on };
+    let agenda = inputs.settings.agenda.clone();
+    let run_folder = absolute(folder.path())?;
+    let identity =
+        RunIdentity { run, mark, cid, agenda, folder: run_folder, logs, home: texts.home.clone(), on };
     let adopted = adopted(&plan, &launch)?;
     let book = Book { journal, history: History::new(plan.len()) };
     let scheduler = Scheduler::new(plan, options(&args.go, on));

@@ -22,7 +22,7 @@ pub(crate) fn runs(args: &RunsArgs) -> Result<u8, CommandError> {
         };
         let history = &told.history;
         let good =
-            |op| matches!(history.operation(op).outcome(), Some(Outcome::Succeeded | Outcome::Skipped));
+            |op| matches!(history.operation(op).outcome(), Some(Outcome::Succeeded | Outcome::FromCache | Outcome::Skipped));
         let done = told.plan.operations().filter(|(op, _)| good(*op)).count();
         list.push(json!({
             "run": run, "agenda": told.inputs.settings.agenda, "outcome": told.word(),

@@ -2,7 +2,7 @@
 
 use crate::error::{CommandError, Kind};
 use crate::inputs::thaw;
-use pop_agenda::{History, OpIx, Plan, Recorded};
+use pop_agenda::{History, OpIx, Plan, Recorded, Scheduler};
 use pop_document::nearest;
 use pop_executor::{Inputs, RunFolder, read_journal, restore};
 use std::path::Path;
@@ -12,7 +12,10 @@ use std::sync::Arc;
 pub(crate) struct Told {
     pub(crate) folder: RunFolder,
     pub(crate) inputs: Inputs,
+    /// The plan, with all that was added while the run went on.
     pub(crate) plan: Arc<Plan>,
+    /// The scheduler in the state after the last event.
+    pub(crate) scheduler: Scheduler,
     pub(crate) events: Vec<Recorded>,
     pub(crate) history: History,
 }
@@ -27,7 +30,8 @@ impl Told {
         let (plan, _) = thaw(&inputs)?;
         let events = read_journal(&folder.journal())?.fitting(plan.len(), &folder.journal())?.events;
         let history = History::of(plan.len(), &events);
-        Ok(Self { folder, inputs, plan: Arc::new(plan), events, history })
+        let scheduler = restore(Arc::new(plan), &events).scheduler;
+        Ok(Self { folder, inputs, plan: Arc::clone(scheduler.plan()), scheduler, events, history })
     }
 
     /// The operation of this name, or an error that names a near one.
@@ -41,11 +45,6 @@ impl Told {
                 None => error.hint(format!("`pop show {}` lists them", self.folder.run())),
             }
         })
-    }
-
-    /// The scheduler in the state after the last event.
-    pub(crate) fn scheduler(&self) -> pop_agenda::Scheduler {
-        restore(Arc::clone(&self.plan), &self.events).scheduler
     }
 
     /// What the run is doing, in a word.

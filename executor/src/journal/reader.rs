@@ -37,11 +37,16 @@ pub fn read_journal(path: &Path) -> Result<Opened, JournalError> {
 impl Opened {
     /// Checks that its events are of a plan of `count` operations, before anything is made of them.
     pub fn fitting(self, count: usize, path: &Path) -> Result<Self, JournalError> {
-        let unfit = self.events.iter().filter_map(last_operation).find(|op| op.index() >= count);
-        match unfit {
-            Some(op) => Err(JournalError::Unfit { path: path.to_owned(), op: op.0, count }),
-            None => Ok(self),
+        let mut known = count;
+        for recorded in &self.events {
+            if let Some(op) = last_operation(recorded).filter(|op| op.index() >= known) {
+                return Err(JournalError::Unfit { path: path.to_owned(), op: op.0, count: known });
+            }
+            if let RunEvent::PlanGrown { count, .. } = recorded.event {
+                known += count as usize;
+            }
         }
+        Ok(self)
     }
 }
 

@@ -221,6 +221,8 @@ pub(crate) async fn drive(setup: Setup) -> World {
         run: "r".into(),
         mark: "r".into(),
         cid: "c".into(),
+        agenda: "a".into(),
+        folder: logs.path().to_owned(),
         logs: logs.path().to_owned(),
         home: None,
         on: pop_registry::contract::LaunchType::Local,
@@ -233,9 +235,10 @@ pub(crate) async fn drive(setup: Setup) -> World {
         memory_kills: Box::new(move || setup.memory_kills),
         cancels,
         clock: || 1_000,
+        host: Host::new(logs.path().join(".host")),
     };
     let given = Given { scheduler, identity, adopted: Vec::new(), resumed, began };
-    let outcome = tokio::spawn(run(given, ports)).await.unwrap();
+    let outcome = tokio::spawn(run(given, ports)).await.unwrap().map(|finished| finished.outcome);
     let diary = diary.lock().unwrap().clone();
     let events = events.lock().unwrap().clone();
     World { outcome, diary, events, launcher, plan }

@@ -219,7 +219,10 @@ fn r1_policies_of_a_section_are_layers_and_their_faults_have_their_lines() {
     let properties: Vec<_> = entry.properties.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(properties, ["class", "timeoutMs"]);
     let wrong = enabled("[types]\nbind=a\n[a]\nclass=x\nlogDetail=yes\naction.onFail=RPLY\n");
-    assert_eq!(said(&wrong), [(8, "wrong-value", true, "`onFail` must be one of REPLY, SKIP, DLQ, FATAL, not `RPLY`")]);
+    assert_eq!(
+        said(&wrong),
+        [(8, "wrong-value", true, "`onFail` must be one of REPLY, SKIP, DLQ, FATAL, not `RPLY`")]
+    );
     assert!(Policies::resolve(&wrong.entries[0].policies.layers("agenda", None)).log_detail.value);
 }
 

@@ -17,10 +17,13 @@ const BEHIND: usize = 16_384;
 pub struct Apart {
     news: Option<SyncSender<News>>,
     thread: Option<JoinHandle<()>>,
+    /// How many operations the plan has that the reporter knows.
+    known: usize,
 }
 
 #[derive(Debug)]
 enum News {
+    Plan(Arc<Plan>),
     Event(Recorded),
     Notice(String),
     Flush,
@@ -28,18 +31,20 @@ enum News {
 
 impl Apart {
     /// A reporter of this plan's run, on a thread of its own.
-    pub fn new(plan: Arc<Plan>, mut reporter: impl Sink + 'static) -> io::Result<Self> {
+    pub fn new(mut plan: Arc<Plan>, mut reporter: impl Sink + 'static) -> io::Result<Self> {
+        let known = plan.len();
         let (news, heard) = sync_channel(BEHIND);
         let thread = std::thread::Builder::new().name("reporter".to_owned()).spawn(move || {
             for news in heard {
                 match news {
+                    News::Plan(grown) => plan = grown,
                     News::Event(recorded) => reporter.on_event(&plan, &recorded),
                     News::Notice(words) => reporter.on_notice(&words),
                     News::Flush => reporter.flush(),
                 }
             }
         })?;
-        Ok(Self { news: Some(news), thread: Some(thread) })
+        Ok(Self { news: Some(news), thread: Some(thread), known })
     }
 
     fn tell(&self, news: News) {
@@ -51,7 +56,11 @@ impl Apart {
 }
 
 impl Sink for Apart {
-    fn on_event(&mut self, _: &Plan, recorded: &Recorded) {
+    fn on_event(&mut self, plan: &Arc<Plan>, recorded: &Recorded) {
+        if plan.len() != self.known {
+            self.known = plan.len();
+            self.tell(News::Plan(Arc::clone(plan)));
+        }
         self.tell(News::Event(recorded.clone()));
     }
 
@@ -90,7 +99,7 @@ mod tests {
     }
 
     impl Sink for Held {
-        fn on_event(&mut self, _: &Plan, recorded: &Recorded) {
+        fn on_event(&mut self, _: &Arc<Plan>, recorded: &Recorded) {
             self.go.recv().ok();
             self.told.send(recorded.at).unwrap();
         }

@@ -2,8 +2,9 @@
 
 use super::words::{Remembered, event_words};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
-use pop_agenda::{Ending, OpIx, Outcome, Plan, Recorded, RunEvent, Sink};
+use pop_agenda::{Answer, Ending, OpIx, Outcome, Plan, Recorded, RunEvent, Sink};
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Runs of more operations show the run's bar alone: thousands of bars a second help nobody.
@@ -75,7 +76,7 @@ impl Bars {
 }
 
 impl Sink for Bars {
-    fn on_event(&mut self, plan: &Plan, recorded: &Recorded) {
+    fn on_event(&mut self, plan: &Arc<Plan>, recorded: &Recorded) {
         let words = event_words(plan, recorded, &mut self.remembered);
         let is_quiet = plan.len() > MOST_LINES;
         match &recorded.event {
@@ -97,9 +98,19 @@ impl Sink for Bars {
                     self.say(words);
                 }
             }
+            RunEvent::PlanGrown { .. } => {
+                self.run.set_length(plan.len() as u64);
+                self.say(words);
+            }
+            RunEvent::GateAnswered { answer: Answer::Hit { .. }, .. } | RunEvent::Joined { .. } => {
+                self.run.inc(1);
+                if !is_quiet {
+                    self.say(words);
+                }
+            }
             RunEvent::OperationSettled { outcome, .. } => {
                 self.run.inc(1);
-                let is_dull = matches!(outcome, Outcome::Succeeded | Outcome::Cancelled);
+                let is_dull = outcome.has_result() || *outcome == Outcome::Cancelled;
                 if !(is_dull && is_quiet) {
                     self.say(words);
                 }

@@ -10,7 +10,8 @@ use http::Request;
 use http::header::CONTENT_TYPE;
 use kube::client::Body;
 use kube::{Client, Config};
-use pop_agenda::{History, Plan, Recorded, Sink};
+use super::followed::Followed;
+use pop_agenda::{Plan, Recorded, Sink};
 use pop_registry::contract::{PROGRESS, RESULT};
 use std::cell::Cell;
 use std::io;
@@ -33,13 +34,11 @@ const FIRST_WAIT: Duration = Duration::from_millis(300);
 /// How long a service may take for one report.
 const ANSWER: Duration = Duration::from_secs(20);
 
-/// What is told: the plan of a run, the history that somebody else keeps of it, and its names.
+/// What is told: a run as somebody else follows it, and its names.
 #[derive(Debug, Clone)]
 pub struct Told {
-    /// The plan.
-    pub plan: Arc<Plan>,
-    /// The history; whoever adds to it does so before this reporter hears of it.
-    pub history: Arc<Mutex<History>>,
+    /// The run; whoever follows it has heard of an event before this reporter does.
+    pub run: Arc<Mutex<Followed>>,
     /// The names.
     pub ids: ProgressIds,
 }
@@ -77,7 +76,7 @@ impl Elsewhere {
             let service = Rc::new(Service { config, client: OnceCell::new() });
             move |is_last| -> Delivery {
                 let service = Rc::clone(&service);
-                let text = text(&told.plan, &told.history, &told.ids, Detail::Whole, usize::MAX);
+                let text = text(&told.run, &told.ids, Detail::Whole, usize::MAX);
                 let body = format!("{{\"agendaProgress\":{}}}", text.unwrap_or_default());
                 Box::pin(async move { service.post(body.into_bytes(), is_last).await })
             }
@@ -111,7 +110,7 @@ impl Elsewhere {
 }
 
 impl Sink for Elsewhere {
-    fn on_event(&mut self, _: &Plan, _: &Recorded) {
+    fn on_event(&mut self, _: &Arc<Plan>, _: &Recorded) {
         self.is_begun = true;
     }
 
@@ -135,12 +134,12 @@ impl Drop for Elsewhere {
 /// The forms that a pod's annotations can have, the one that says most first.
 fn annotations(told: &Told, is_last: bool) -> Vec<Annotations> {
     let result = is_last.then(|| {
-        let history = told.history.lock().unwrap_or_else(PoisonError::into_inner);
-        closing(&told.plan, &history).to_string()
+        let run = told.run.lock().unwrap_or_else(PoisonError::into_inner);
+        closing(&run.plan, &run.history).to_string()
     });
     let details = [Detail::Whole, Detail::WithoutResults, Detail::WithoutOperations].into_iter();
     let texts =
-        details.filter_map(|detail| text(&told.plan, &told.history, &told.ids, detail, LONGEST_ANNOTATION));
+        details.filter_map(|detail| text(&told.run, &told.ids, detail, LONGEST_ANNOTATION));
     let with = |text| {
         let result = result.clone().map(|result| (RESULT, result));
         std::iter::once((PROGRESS, text)).chain(result).collect()

@@ -4,6 +4,7 @@ use pop_agenda::{Ending, History, OpIx, OperationHistory, Outcome, Plan, Recorde
 use pop_registry::contract::{DiagnosticEvent, Millis};
 use serde_json::{Map, Value, json};
 use std::io::Write;
+use std::sync::Arc;
 
 /// Writes each event as one line of JSON, with names instead of numbers and wall-clock times.
 pub struct JsonEvents<W> {
@@ -20,7 +21,7 @@ impl<W: Write> JsonEvents<W> {
 }
 
 impl<W: Write + Send> Sink for JsonEvents<W> {
-    fn on_event(&mut self, plan: &Plan, recorded: &Recorded) {
+    fn on_event(&mut self, plan: &Arc<Plan>, recorded: &Recorded) {
         if let RunEvent::RunStarted { started, .. } = recorded.event {
             self.started = started;
         }
@@ -46,7 +47,7 @@ fn event_json(plan: &Plan, recorded: &Recorded, run: &str, started: Millis) -> V
     if let Value::Object(fields) = fields {
         for (key, value) in fields {
             match (key.as_str(), value.as_u64()) {
-                ("op", Some(op)) => {
+                ("op" | "by", Some(op)) => {
                     line.insert("operation".to_owned(), json!(plan.operation(OpIx(op as u32)).name.as_str()));
                 }
                 ("until", Some(until)) => {

@@ -3,6 +3,7 @@
 use super::words::{Remembered, event_words};
 use pop_agenda::{Plan, Recorded, Sink};
 use std::io::Write;
+use std::sync::Arc;
 
 /// Writes a line for each event of interest.
 pub struct Lines<W> {
@@ -18,7 +19,7 @@ impl<W: Write> Lines<W> {
 }
 
 impl<W: Write + Send> Sink for Lines<W> {
-    fn on_event(&mut self, plan: &Plan, recorded: &Recorded) {
+    fn on_event(&mut self, plan: &Arc<Plan>, recorded: &Recorded) {
         if let Some(words) = event_words(plan, recorded, &mut self.remembered) {
             // nobody reads any more: the run goes on all the same
             writeln!(self.out, "{words}").ok();

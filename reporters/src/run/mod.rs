@@ -4,6 +4,7 @@ mod apart;
 mod bars;
 #[cfg(feature = "annotations")]
 mod elsewhere;
+mod followed;
 mod json;
 mod lines;
 #[cfg(feature = "annotations")]
@@ -16,6 +17,7 @@ pub use apart::Apart;
 pub use bars::Bars;
 #[cfg(feature = "annotations")]
 pub use elsewhere::{Address, Elsewhere, NoAddress, Told};
+pub use followed::{Followed, Follower};
 pub use json::{JsonEvents, operation_json, run_json};
 pub use lines::Lines;
 #[cfg(feature = "annotations")]

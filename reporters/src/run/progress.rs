@@ -1,5 +1,6 @@
 //! The progress of an agenda as POP deployments read it: what a run's history tells, as one JSON document.
 
+use super::followed::Followed;
 use super::json::diagnostics;
 use pop_agenda::{History, OpIx, Outcome, Plan, RunOutcome};
 use pop_registry::contract::{DiagnosticEvent, FAILED, PENDING, ProcessingState, SUCCEEDED};
@@ -33,28 +34,30 @@ pub(super) enum Detail {
 
 /// The document as text; none if it is longer than that.
 pub(super) fn text(
-    plan: &Plan,
-    told: &Mutex<History>,
+    told: &Mutex<Followed>,
     ids: &ProgressIds,
     detail: Detail,
     longest: usize,
 ) -> Option<String> {
-    let history = || told.lock().unwrap_or_else(PoisonError::into_inner);
-    let mut text = head(plan, &history(), ids).to_string();
+    let run = || told.lock().unwrap_or_else(PoisonError::into_inner);
+    let (mut text, all) = {
+        let run = run();
+        let all: Vec<OpIx> = run.plan.operations().map(|(op, _)| op).collect();
+        (head(&run.plan, &run.history, ids).to_string(), all)
+    };
     if detail == Detail::WithoutOperations {
         return (text.len() <= longest).then_some(text);
     }
     // the head is a map: its brace is put behind the operations
     text.pop();
     text.push_str(",\"operationProgress\":[");
-    let all: Vec<OpIx> = plan.operations().map(|(op, _)| op).collect();
     for (at, some) in all.chunks(AT_A_TIME).enumerate() {
-        let history = history();
+        let run = run();
         for (nth, op) in some.iter().enumerate() {
             if at + nth > 0 {
                 text.push(',');
             }
-            text.push_str(&operation(plan, &history, *op, ids, detail == Detail::Whole).to_string());
+            text.push_str(&operation(&run.plan, &run.history, *op, ids, detail == Detail::Whole).to_string());
             if text.len() > longest {
                 return None;
             }
@@ -78,7 +81,7 @@ fn head(plan: &Plan, history: &History, ids: &ProgressIds) -> Value {
             (ProcessingState::Waiting, _) => {}
         }
         let seen = history.operation(op);
-        if let (Some(Outcome::Failed | Outcome::Skipped), Some(failure)) = (seen.outcome(), seen.failure())
+        if let (Some(Outcome::Failed | Outcome::DeadLettered | Outcome::Skipped), Some(failure)) = (seen.outcome(), seen.failure())
             && diagnostics.len() < TOLD
         {
             diagnostics.push(DiagnosticEvent {
@@ -142,8 +145,10 @@ fn operation(plan: &Plan, history: &History, op: OpIx, ids: &ProgressIds, with_r
 fn state(history: &History, op: OpIx) -> (ProcessingState, Option<&str>) {
     let seen = history.operation(op);
     match seen.outcome() {
-        Some(Outcome::Succeeded) => (ProcessingState::Complete, Some(SUCCEEDED)),
-        Some(Outcome::Failed | Outcome::Skipped) => (ProcessingState::Complete, Some(FAILED)),
+        Some(Outcome::Succeeded | Outcome::FromCache) => (ProcessingState::Complete, Some(SUCCEEDED)),
+        // it was not to be done, and is done with
+        Some(Outcome::Skipped) if seen.failure().is_none() => (ProcessingState::Complete, Some(SUCCEEDED)),
+        Some(Outcome::Failed | Outcome::DeadLettered | Outcome::Skipped) => (ProcessingState::Complete, Some(FAILED)),
         Some(Outcome::Cancelled) if !seen.attempts.is_empty() => (ProcessingState::Complete, Some(FAILED)),
         None if !seen.attempts.is_empty() => {
             let said = seen.progress.as_ref().filter(|progress| !progress.is_final());
@@ -157,32 +162,34 @@ fn state(history: &History, op: OpIx) -> (ProcessingState, Option<&str>) {
 fn percent(history: &History, op: OpIx) -> f64 {
     let seen = history.operation(op);
     match seen.outcome() {
-        Some(Outcome::Succeeded) => 100.0,
+        Some(Outcome::Succeeded | Outcome::FromCache) => 100.0,
         _ => seen.progress.as_ref().map_or(0.0, |progress| progress.percent_after(0.0)),
     }
 }
 
 /// What is left of a run as the result of its executor: a few numbers.
 pub(super) fn closing(plan: &Plan, history: &History) -> Value {
-    let mut counts = [0; 5];
+    let mut counts = [0; 7];
     for (op, _) in plan.operations() {
         let at = match history.operation(op).outcome() {
             Some(Outcome::Succeeded) => 0,
-            Some(Outcome::Skipped) => 1,
-            Some(Outcome::Failed) => 2,
-            Some(Outcome::Cancelled) => 3,
-            None => 4,
+            Some(Outcome::FromCache) => 1,
+            Some(Outcome::Skipped) => 2,
+            Some(Outcome::DeadLettered) => 3,
+            Some(Outcome::Failed) => 4,
+            Some(Outcome::Cancelled) => 5,
+            None => 6,
         };
         counts[at] += 1;
     }
-    let [succeeded, skipped, failed, cancelled, unsettled] = counts;
+    let [succeeded, from_cache, skipped, dead_lettered, failed, cancelled, unsettled] = counts;
     let outcome = history.ended.map(|(_, outcome)| outcome);
     json!({
         "run": history.run,
         "outcome": outcome.map(RunOutcome::word),
         "exitCode": outcome.map(RunOutcome::exit_code),
         "counts": {
-            "succeeded": succeeded, "skipped": skipped, "failed": failed, "cancelled": cancelled,
+            "succeeded": succeeded, "fromCache": from_cache, "skipped": skipped, "deadLettered": dead_lettered, "failed": failed, "cancelled": cancelled,
             "notSettled": unsettled,
         },
     })
@@ -227,7 +234,7 @@ mod tests {
     }
 
     fn settled(op: u32, outcome: Outcome) -> RunEvent {
-        RunEvent::OperationSettled { op: OpIx(op), outcome, ignored: None }
+        RunEvent::OperationSettled { op: OpIx(op), outcome, ignored: None, skipped: None }
     }
 
     fn succeeded(result: Value) -> Ending {
@@ -252,8 +259,8 @@ mod tests {
     }
 
     fn told(plan: &Plan, events: Vec<RunEvent>) -> Value {
-        let history = Mutex::new(history(plan, events));
-        serde_json::from_str(&text(plan, &history, &ids(), Detail::Whole, usize::MAX).unwrap()).unwrap()
+        let run = Followed { plan: Arc::new(plan.clone()), history: history(plan, events) };
+        serde_json::from_str(&text(&Mutex::new(run), &ids(), Detail::Whole, usize::MAX).unwrap()).unwrap()
     }
 
     #[test]
@@ -347,9 +354,9 @@ mod tests {
     fn f24_what_is_too_long_is_not_made() {
         let names: Vec<String> = (0..600).map(|n| format!("o{n}")).collect();
         let plan = plan(&names.iter().map(String::as_str).collect::<Vec<_>>());
-        let history =
-            Mutex::new(history(&plan, vec![started(0), ended(0, succeeded(json!("x".repeat(500))))]));
-        let text = |detail, longest| text(&plan, &history, &ids(), detail, longest);
+        let history = history(&plan, vec![started(0), ended(0, succeeded(json!("x".repeat(500))))]);
+        let run = Mutex::new(Followed { plan: Arc::new(plan), history });
+        let text = |detail, longest| text(&run, &ids(), detail, longest);
         let whole = text(Detail::Whole, usize::MAX).unwrap();
         let read: Value = serde_json::from_str(&whole).unwrap();
         assert_eq!(read["operationProgress"].as_array().unwrap().len(), 600);

@@ -1,7 +1,7 @@
 //! The closing words of a run: what became of it, and of everything that did not go well, with the last log lines.
 
 use super::words::how_long;
-use pop_agenda::{Ending, History, OpIx, Outcome, Plan, RunOutcome};
+use pop_agenda::{History, OpIx, Outcome, Plan, RunOutcome};
 use std::fmt::Write as _;
 
 /// How many operations that did not go well are told in full.
@@ -13,7 +13,12 @@ pub fn summary(plan: &Plan, history: &History) -> String {
     let not_well: Vec<OpIx> = plan
         .operations()
         .map(|(op, _)| op)
-        .filter(|op| matches!(history.operation(*op).outcome(), Some(Outcome::Failed | Outcome::Skipped)))
+        .filter(|op| {
+            matches!(
+                history.operation(*op).outcome(),
+                Some(Outcome::Failed | Outcome::DeadLettered | Outcome::Skipped)
+            )
+        })
         .collect();
     for op in not_well.iter().take(TOLD) {
         tell(&mut text, plan, history, *op);
@@ -29,6 +34,7 @@ pub fn summary(plan: &Plan, history: &History) -> String {
     let word = match history.ended {
         Some((_, RunOutcome::Succeeded)) => "succeeded",
         Some((_, RunOutcome::Failed)) => "failed",
+        Some((_, RunOutcome::DeadLettered)) => "ended with dead letters (`pop dlq list` shows them)",
         Some((_, RunOutcome::Fatal)) => "ended by onFail FATAL",
         Some((_, RunOutcome::TimeLimit)) => "ended by its time limit",
         Some((_, RunOutcome::Interrupted)) => "interrupted",
@@ -44,10 +50,9 @@ fn tell(text: &mut String, plan: &Plan, history: &History, op: OpIx) {
     let told = history.operation(op);
     let name = &plan.operation(op).name;
     let word = told.outcome().map_or("unsettled", Outcome::word);
-    let Some(attempt) = told.attempts.last() else { return };
-    let Some((_, Ending::Failed(failure))) = &attempt.ended else { return };
-    let tries =
-        if attempt.number > 1 { format!(" after {} attempts", attempt.number) } else { String::new() };
+    let Some(failure) = told.failure() else { return };
+    let number = told.attempts.last().map_or(1, |attempt| attempt.number);
+    let tries = if number > 1 { format!(" after {number} attempts") } else { String::new() };
     line(text, format_args!("\n{word}: {name}{tries}"));
     line(
         text,
@@ -67,7 +72,9 @@ fn counts(plan: &Plan, history: &History) -> String {
         |wanted| plan.operations().filter(|(op, _)| history.operation(*op).outcome() == wanted).count();
     let all = [
         (count(Some(Outcome::Succeeded)), "succeeded"),
+        (count(Some(Outcome::FromCache)), "from the cache"),
         (count(Some(Outcome::Skipped)), "skipped"),
+        (count(Some(Outcome::DeadLettered)), "put aside"),
         (count(Some(Outcome::Failed)), "failed"),
         (count(Some(Outcome::Cancelled)), "cancelled"),
         (count(None), "not settled"),

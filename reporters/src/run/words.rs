@@ -1,7 +1,7 @@
 //! Events in words: one short line each, the same on a terminal and in a file.
 
 use super::summary::visible;
-use pop_agenda::{CancelReason, Ending, OpIx, Outcome, Plan, Recorded, RunEvent, RunTime, StopReason};
+use pop_agenda::{Answer, CancelReason, Ending, OpIx, Outcome, Plan, Recorded, RunEvent, RunTime, StopReason};
 use std::collections::HashMap;
 
 /// A duration as people read it: `0.3 s`, `2 m 05 s`, `3 h 07 m`.
@@ -90,25 +90,57 @@ pub(crate) fn event_words(plan: &Plan, recorded: &Recorded, remembered: &mut Rem
             let of = if attempt <= *tries { format!(" of {tries}") } else { String::new() };
             format!("retry     {} in {wait}: attempt {attempt}{of} failed: {why}", name(op))
         }
-        RunEvent::OperationSettled { op, outcome, ignored } => {
+        RunEvent::OperationSettled { op, outcome, skipped: Some(decided), .. } if *outcome == Outcome::Skipped => {
+            format!("skipped   {}: {}", name(op), visible(&decided.to_string()))
+        }
+        RunEvent::OperationSettled { op, outcome, ignored, .. } => {
             let why = remembered.endings.remove(op);
-            let word = if *outcome == Outcome::Succeeded { "in" } else { "after" };
+            let word = if outcome.has_result() { "in" } else { "after" };
             let took = took(remembered, *op, at, word);
             let why = why.map(|why| format!(": {why}")).unwrap_or_default();
             match (outcome, ignored) {
                 (_, Some(code)) => {
                     format!("succeeded {}{took} (its failure `{code}` is ignored){why}", name(op))
                 }
-                (Outcome::Succeeded, None) => format!("succeeded {}{took}", name(op)),
+                (Outcome::Succeeded | Outcome::FromCache, None) => format!("succeeded {}{took}", name(op)),
+                (Outcome::DeadLettered, None) => {
+                    format!("put aside {}{took}{why}", name(op))
+                }
                 (Outcome::Skipped, None) => format!("skipped   {}{took}{why}", name(op)),
                 (Outcome::Failed, None) => format!("failed    {}{took}{why}", name(op)),
                 (Outcome::Cancelled, None) => format!("cancelled {}{why}", name(op)),
             }
         }
         RunEvent::CancelRaised { reason, force } => cancel_words(*reason, *force).to_owned(),
-        RunEvent::RunEnded { .. } | RunEvent::AttemptRunning { .. } | RunEvent::BackoffEnded { .. } => {
-            return None;
+        RunEvent::PlanGrown { by, count } => {
+            let planned = plan.operation(*by);
+            let what = if *count == 1 { "operation" } else { "operations" };
+            match (planned.is_whole(), count) {
+                (false, 0) => format!("generate  {}: nothing to add", planned.name),
+                (false, _) => format!("generate  {}: {count} {what} more", planned.name),
+                (true, _) => format!("expand    {}: {count} {what}", planned.name),
+            }
         }
+        RunEvent::GateAnswered { op, answer } => match answer {
+            Answer::Hit { by, .. } => format!("cached    {}: as {by} gave it", name(op)),
+            Answer::Busy { holder } => format!("wait      {}: {holder} has its lock", name(op)),
+            Answer::Failed(failure) => {
+                remembered.endings.insert(*op, format!("[{}] {}", failure.code, visible(&failure.message)));
+                return None;
+            }
+            _ => return None,
+        },
+        RunEvent::Joined { op, ending } => match ending {
+            Ending::Failed(failure) => {
+                format!("failed    {}: [{}] {}", name(op), failure.code, visible(&failure.message))
+            }
+            _ => format!("succeeded {}", name(op)),
+        },
+        RunEvent::RunEnded { .. }
+        | RunEvent::AttemptRunning { .. }
+        | RunEvent::BackoffEnded { .. }
+        | RunEvent::GatesSet { .. }
+        | RunEvent::GateAsked { .. } => return None,
     })
 }
 

@@ -1,0 +1,26 @@
+//! A run as it is followed while it goes on: its plan, which may grow, and its history.
+
+use pop_agenda::{History, Plan, Recorded, Sink};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// What is known of a run.
+#[derive(Debug, Clone)]
+pub struct Followed {
+    /// The plan, with what was added so far.
+    pub plan: Arc<Plan>,
+    /// What has happened.
+    pub history: History,
+}
+
+/// Follows a run for whoever else looks at the same value.
+pub struct Follower(pub Arc<Mutex<Followed>>);
+
+impl Sink for Follower {
+    fn on_event(&mut self, plan: &Arc<Plan>, recorded: &Recorded) {
+        let mut followed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if plan.len() != followed.plan.len() {
+            followed.plan = Arc::clone(plan);
+        }
+        followed.history.add(recorded);
+    }
+}
