@@ -1,7 +1,15 @@
 //! The words of the command line, POP's single-dash names among them.
 
+mod kept;
+
+pub(crate) use kept::{
+    CacheClearArgs, CacheCommand, CacheListArgs, DlqCommand, DlqDropArgs, DlqListArgs, DlqReplayArgs,
+    DlqShowArgs,
+};
+
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
+use pop_executor::Host;
 use pop_field_retriever::LaunchType;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -39,6 +47,18 @@ pub(crate) enum Command {
     Logs(LogsArgs),
     /// Explain why an operation is where it is
     Explain(ExplainArgs),
+    /// Tell of dead letters (operations that were set aside), and replay them
+    Dlq {
+        /// What to do with them
+        #[command(subcommand)]
+        command: DlqCommand,
+    },
+    /// Tell of results that are kept for later runs, and forget them
+    Cache {
+        /// What to do with them
+        #[command(subcommand)]
+        command: CacheCommand,
+    },
     /// Run an agenda under several launchers and compare all that comes of it
     #[command(
         after_help = "Exit codes: 0 all is equal, 10 something differs; those of `pop run` if a run cannot be compared."
@@ -116,6 +136,21 @@ pub(crate) struct RunsFolder {
     pub(crate) runs: PathBuf,
 }
 
+/// Where runs share locks, delays, versions and cached results.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct HostFolder {
+    /// Folder of what runs share: locks, delays, versions, cached results [default: .host in the folder of runs]
+    #[arg(long, env = "POP_HOST_FOLDER", value_name = "DIR")]
+    pub(crate) host_folder: Option<PathBuf>,
+}
+
+impl HostFolder {
+    /// What runs share, for those of a folder.
+    pub(crate) fn of(&self, runs: &RunsFolder) -> Host {
+        self.host_folder.clone().map_or_else(|| Host::of_runs(&runs.runs), Host::new)
+    }
+}
+
 /// How a run is to go.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct GoArgs {
@@ -137,6 +172,8 @@ pub(crate) struct GoArgs {
     /// What is printed while it runs
     #[arg(long, value_enum, default_value_t = Output::Text)]
     pub(crate) output: Output,
+    #[command(flatten)]
+    pub(crate) host: HostFolder,
 }
 
 /// `pop run`

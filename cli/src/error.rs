@@ -2,7 +2,7 @@
 
 use crate::ui;
 use pop_conformance::ConformanceError;
-use pop_executor::{FolderError, JournalError, RunError};
+use pop_executor::{FolderError, HostError, JournalError, LetterError, RunError};
 use pop_field_retriever::{LaunchDataError, OauthError};
 use std::process::ExitCode;
 
@@ -94,6 +94,23 @@ impl From<FolderError> for CommandError {
         };
         let hint = hint.map(str::to_owned);
         Self { kind, message: Some(with_causes(error)), hint }
+    }
+}
+
+impl From<LetterError> for CommandError {
+    fn from(error: LetterError) -> Self {
+        let (kind, hint) = match &error {
+            LetterError::NoLetter { .. } => (Kind::Usage, Some("`pop dlq list` lists the dead letters")),
+            LetterError::Damaged { .. } => (Kind::Journal, Some("`pop dlq drop` removes it")),
+            LetterError::Io { .. } | LetterError::Format { .. } => (Kind::Journal, None),
+        };
+        Self { kind, message: Some(with_causes(error)), hint: hint.map(str::to_owned) }
+    }
+}
+
+impl From<HostError> for CommandError {
+    fn from(error: HostError) -> Self {
+        Self::new(Kind::Internal, with_causes(error))
     }
 }
 

@@ -32,6 +32,8 @@ pub(crate) struct Texts {
     pub(crate) agenda: Source,
     pub(crate) registry: Option<Source>,
     pub(crate) home: Option<PathBuf>,
+    /// The folder in which programs start.
+    pub(crate) folder: PathBuf,
 }
 
 /// What is wrong in the texts.
@@ -108,7 +110,10 @@ pub(crate) fn texts(
     let folder =
         agenda.filter(|path| *path != Path::new("-")).and_then(Path::parent).unwrap_or(Path::new(""));
     let (registry, home) = registry(folder, args, launch, &mut faults.registry);
-    Ok(Texts { agenda: agenda_source, registry, home })
+    let folder = std::env::current_dir().map_err(|error| {
+        CommandError::new(Kind::Internal, format!("the current folder is not known: {error}"))
+    })?;
+    Ok(Texts { agenda: agenda_source, registry, home, folder })
 }
 
 /// Reads the registry that goes with agendas of a folder, and finds the folder that the registry itself is in.
@@ -227,14 +232,15 @@ fn with_params(mut root: Value, params: &[(String, String)]) -> Value {
 /// Looks for every program before anything starts: a registry's must be there, a command's own should be.
 fn find_programs(plan: &Plan, texts: &Texts, faults: &mut Faults) {
     let path = std::env::var_os("PATH");
-    let folder = std::env::current_dir().unwrap_or_default();
     let mut seen = HashSet::new();
     for (op, planned) in plan.operations() {
         match &planned.serves {
             Serves::Program(entry) if seen.insert(entry.id.clone()) => {
                 let Some(program) = entry.command.as_ref().and_then(|argv| argv.first()) else { continue };
-                let folder =
-                    entry.working_directory.as_ref().map_or_else(|| folder.clone(), |own| folder.join(own));
+                let folder = entry
+                    .working_directory
+                    .as_ref()
+                    .map_or_else(|| texts.folder.clone(), |own| texts.folder.join(own));
                 let beside = texts.home.as_ref().map(|home| resolve(&home.join(program), &folder, None));
                 let is_beside = beside.is_some_and(|found| found.is_ok());
                 if let Some(error) =
@@ -251,7 +257,7 @@ fn find_programs(plan: &Plan, texts: &Texts, faults: &mut Faults) {
                 let is_plain = !program.contains('/') && !program.contains("@<");
                 if is_plain
                     && seen.insert(program.to_owned())
-                    && resolve(Path::new(program), &folder, path.as_deref()).is_err()
+                    && resolve(Path::new(program), &texts.folder, path.as_deref()).is_err()
                 {
                     let message =
                         format!("`{program}` is not on PATH now; operation `{}` may fail", planned.name);
@@ -336,24 +342,22 @@ pub(crate) fn freeze(
     on: LaunchType,
     cid: String,
     mark: Option<String>,
-) -> Result<Inputs, CommandError> {
-    let folder = std::env::current_dir().map_err(|error| {
-        CommandError::new(Kind::Internal, format!("the current folder is not known: {error}"))
-    })?;
-    Ok(Inputs {
+) -> Inputs {
+    Inputs {
         settings: Settings {
             agenda: texts.agenda.name().to_owned(),
             registry: texts.registry.as_ref().map(|registry| registry.name().to_owned()),
             on: on.to_string(),
-            folder,
+            folder: texts.folder.clone(),
             home: texts.home.clone(),
             params: registry.params.clone(),
             cid,
             mark,
+            replay_of: None,
         },
         agenda: texts.agenda.text().as_bytes().to_vec(),
         registry: texts.registry.as_ref().map(|registry| registry.text().as_bytes().to_vec()),
-    })
+    }
 }
 
 /// The texts of a run that has begun, and the plan that they make.

@@ -20,6 +20,7 @@ pub use dead_letter::{DeadLetter, DeadLetters, HeldLetter, LetterError, PastAtte
 pub use driver::{Finished, Given, Ports, RunError, run};
 pub use host::{
     Answer, Cached, Commit, HeldLock, Holder, Host, HostError, Kept, MOST_BYTES, Miss, Tried, Turn, Written,
+    remote_file_system,
 };
 pub use journal::{FileJournal, Journal, JournalError, Opened, Sync, read_journal};
 pub use lock::Lock;
@@ -27,4 +28,4 @@ pub use order::{RunIdentity, operation_log, preview};
 /// How launch data says that a cluster is reached.
 pub use pop_handler_base::cluster;
 pub use restore::{Restored, adopt, restore};
-pub use run_folder::{FolderError, Inputs, RunFolder, Settings};
+pub use run_folder::{FolderError, Inputs, ReplayOf, RunFolder, Settings};

@@ -35,6 +35,18 @@ pub struct Settings {
     /// By what the run's programs are known, for a run whose id was chosen and may be another's too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mark: Option<String>,
+    /// The dead letter that it repeats.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replay_of: Option<ReplayOf>,
+}
+
+/// A dead letter, by the run and the operation that it is of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReplayOf {
+    /// The run.
+    pub run: String,
+    /// The operation.
+    pub operation: String,
 }
 
 /// What a run was started with, byte for byte.
@@ -279,6 +291,7 @@ mod tests {
             params: Vec::new(),
             cid: "c".into(),
             mark: None,
+            replay_of: None,
         };
         Inputs { settings, agenda: b"{}".to_vec(), registry: Some(b"{}".to_vec()) }
     }
@@ -289,6 +302,8 @@ mod tests {
         let (folder, _lock) = RunFolder::create(runs.path(), "r1", &inputs()).unwrap();
         assert_eq!(RunFolder::find(runs.path(), "r1").unwrap().inputs().unwrap(), inputs());
         assert_eq!(RunFolder::find(runs.path(), "last").unwrap().run(), "r1");
+        // what only a replay has changes no digest of another run
+        assert!(!fs::read_to_string(folder.settings_path()).unwrap().contains("replayOf"));
         let digest = inputs().digest();
         fs::write(folder.path().join("inputs/agenda"), b"{ }").unwrap();
         assert_ne!(folder.inputs().unwrap().digest(), digest);

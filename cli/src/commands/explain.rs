@@ -26,6 +26,9 @@ fn explanation(told: &Told, op: OpIx) -> String {
     };
     line(format!("{}: {}", planned.name, why(told, &scheduler, op)));
     line(format!("  serves    type `{}`: {}", planned.handler_type, who(planned)));
+    if let Some(letter) = &told.inputs.settings.replay_of {
+        line(format!("  replays   dead letter {}/{}", letter.run, letter.operation));
+    }
     for edge in told.plan.graph().dependencies(op) {
         let on = told.plan.operation(edge.on);
         let how = match edge.kind {

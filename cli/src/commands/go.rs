@@ -1,12 +1,14 @@
 //! What `run` and `resume` share: runtime, signals, reporters, the drive itself, the closing words.
 
 use super::elsewhere;
-use crate::args::{GoArgs, Output, SyncArg};
+use crate::args::{GoArgs, HostFolder, Output, RunsFolder, SyncArg};
 use crate::error::{CommandError, Kind};
 use crate::inputs::types_with_secrets;
 use crate::ui;
 use pop_agenda::{Adopted, CancelReason, History, Plan, Recorded, RunOptions, Sink};
-use pop_executor::{FileJournal, Finished, Given, Host, Ports, RunIdentity, Sync, adopt, cluster, run};
+use pop_executor::{
+    FileJournal, Finished, Given, Host, Ports, RunIdentity, Sync, adopt, cluster, remote_file_system, run,
+};
 use pop_field_retriever::{LaunchDataWrapper, LaunchType};
 use pop_launchers::process::{EXECUTOR_VARIABLE, MemoryKills};
 use pop_launchers::{Secrets, Setting, choose};
@@ -86,6 +88,20 @@ pub(crate) fn reach(launch_data: &dyn LaunchDataWrapper) -> Result<(), CommandEr
         };
         CommandError::new(Kind::Unreachable, failure.message).hint(hint)
     })
+}
+
+/// Warns of folders whose locks may not be known to all who use them.
+pub(crate) fn look_at_disk(host: &HostFolder, runs: &RunsFolder) {
+    let mut told = Vec::new();
+    for folder in [runs.runs.as_path(), host.of(runs).folder()] {
+        if let Some(name) = remote_file_system(folder).filter(|name| !told.contains(name)) {
+            ui::say(&format!(
+                "warning: `{}` is on {name}: executors elsewhere may not see its locks, so let only one host use it",
+                folder.display()
+            ));
+            told.push(name);
+        }
+    }
 }
 
 /// Lets this process open as much as it may: each container or pod that is followed is a connection or two.

@@ -1,6 +1,8 @@
 //! Each command in a file of its own; here is which word means which.
 
+mod cache;
 mod check;
+mod dlq;
 mod elsewhere;
 mod explain;
 mod go;
@@ -10,6 +12,7 @@ mod logs;
 mod manifests;
 mod new;
 mod plan;
+mod replay;
 mod resume;
 mod run;
 mod runs;
@@ -32,6 +35,8 @@ pub(crate) fn perform(cli: Cli) -> Result<u8, CommandError> {
         Command::Show(args) => show::show(&args),
         Command::Logs(args) => logs::logs(&args),
         Command::Explain(args) => explain::explain(&args),
+        Command::Dlq { command } => dlq::dlq(&command),
+        Command::Cache { command } => cache::cache(&command),
         Command::Verify(args) => verify::verify(&args),
         Command::Handlers(args) => handlers::handlers(&args),
         Command::Handler { command: HandlerCommand::Check(args) } => handler::check(&args),

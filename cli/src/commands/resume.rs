@@ -1,6 +1,6 @@
 //! `pop resume`: the journal folded into the state it tells, and the driver started from there.
 
-use super::go::{Book, absolute, adopted, go, now, options, reach};
+use super::go::{Book, absolute, adopted, go, look_at_disk, now, options, reach};
 use crate::args::{GoArgs, LaunchArgs, ResumeArgs};
 use crate::error::CommandError;
 use crate::inputs::{launch_data, thaw};
@@ -22,6 +22,7 @@ pub(crate) enum Why {
 
 pub(crate) fn resume(args: &ResumeArgs) -> Result<u8, CommandError> {
     let folder = RunFolder::find(&args.runs.runs, &args.run)?;
+    look_at_disk(&args.go.host, &args.runs);
     go_on(&folder, &args.go, LaunchArgs::default(), Why::Asked)
 }
 

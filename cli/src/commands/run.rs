@@ -1,13 +1,13 @@
 //! `pop run`: inputs frozen, folder made, driver started.
 
-use super::go::{Book, absolute, adopted, go, options, reach};
+use super::go::{Book, absolute, adopted, go, look_at_disk, options, reach};
 use super::resume::{Why, go_on};
-use crate::args::RunArgs;
+use crate::args::{GoArgs, RunArgs};
 use crate::error::{CommandError, Kind};
 use crate::inputs::{Faults, Texts, freeze, launch_data, plan, texts};
-use pop_agenda::{History, Scheduler};
-use pop_executor::{FileJournal, FolderError, Given, Inputs, Lock, RunFolder, RunIdentity};
-use pop_field_retriever::{LaunchDataWrapper, LaunchType};
+use pop_agenda::{Adopted, History, Plan, Scheduler};
+use pop_executor::{FileJournal, FolderError, Given, Inputs, Lock, RunFolder, RunIdentity, Settings};
+use pop_field_retriever::{DefaultLaunchData, LaunchDataWrapper as _, LaunchType};
 use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
@@ -31,24 +31,43 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8, CommandError> {
     let cid =
         plan.identity.cid.clone().or_else(|| launch.cid().map(|found| found.value)).unwrap_or_else(made);
     let mark = args.run_id.as_deref().map(new_mark);
-    let inputs = freeze(&texts, &args.registry, on, cid.clone(), mark.clone())?;
+    let inputs = freeze(&texts, &args.registry, on, cid, mark);
+    look_at_disk(&args.go.host, &args.runs);
     let (folder, _lock) = match &args.run_id {
         Some(id) => RunFolder::create_again(&args.runs.runs, id, &inputs)?,
         None => new_folder(&args.runs.runs, &inputs)?,
     };
-    let run = folder.run().to_owned();
-    let journal = FileJournal::create(&folder.journal(), &inputs.digest(), args.go.sync.into())?;
-    let logs = absolute(&folder.logs())?;
-    let mark = mark.unwrap_or_else(|| run.clone());
-    let agenda = inputs.settings.agenda.clone();
-    let run_folder = absolute(folder.path())?;
-    let identity =
-        RunIdentity { run, mark, cid, agenda, folder: run_folder, logs, home: texts.home.clone(), on };
     let adopted = adopted(&plan, &launch)?;
+    begin(&folder, &inputs, plan, adopted, &args.go, launch)
+}
+
+/// Drives a run whose folder was just made.
+pub(super) fn begin(
+    folder: &RunFolder,
+    inputs: &Inputs,
+    plan: Plan,
+    adopted: Vec<Adopted>,
+    args: &GoArgs,
+    launch: DefaultLaunchData,
+) -> Result<u8, CommandError> {
+    let on = launch.external_launch_type().value;
+    let journal = FileJournal::create(&folder.journal(), &inputs.digest(), args.sync.into())?;
+    let Settings { mark, cid, home, folder: start, .. } = &inputs.settings;
+    let run = folder.run().to_owned();
+    let identity = RunIdentity {
+        mark: mark.clone().unwrap_or_else(|| run.clone()),
+        run,
+        cid: cid.clone(),
+        agenda: inputs.settings.agenda.clone(),
+        folder: absolute(folder.path())?,
+        logs: absolute(&folder.logs())?,
+        home: home.clone(),
+        on,
+    };
     let book = Book { journal, history: History::new(plan.len()) };
-    let scheduler = Scheduler::new(plan, options(&args.go, on));
+    let scheduler = Scheduler::new(plan, options(args, on));
     let given = Given { scheduler, identity, adopted, resumed: None, began: None };
-    go(given, book, &args.go, Arc::new(launch), &inputs.settings.folder)
+    go(given, book, args, Arc::new(launch), start)
 }
 
 /// Makes sure that what is given now is what a run was begun with; its registry is the one it was begun with.
@@ -75,7 +94,7 @@ fn begun_with(
 }
 
 /// Makes the folder of a new run; runs that begin at the same instant get out of each other's way.
-fn new_folder(runs: &Path, inputs: &Inputs) -> Result<(RunFolder, Lock), FolderError> {
+pub(super) fn new_folder(runs: &Path, inputs: &Inputs) -> Result<(RunFolder, Lock), FolderError> {
     let mut tries = 0;
     loop {
         match RunFolder::create(runs, &new_id(), inputs) {

@@ -24,10 +24,14 @@ pub(crate) fn runs(args: &RunsArgs) -> Result<u8, CommandError> {
         let good =
             |op| matches!(history.operation(op).outcome(), Some(Outcome::Succeeded | Outcome::FromCache | Outcome::Skipped));
         let done = told.plan.operations().filter(|(op, _)| good(*op)).count();
-        list.push(json!({
+        let mut about = json!({
             "run": run, "agenda": told.inputs.settings.agenda, "outcome": told.word(),
             "startedTime": history.started, "operations": told.plan.len(), "done": done,
-        }));
+        });
+        if let Some(letter) = &told.inputs.settings.replay_of {
+            about["replayOf"] = json!(letter);
+        }
+        list.push(about);
         rows.push([
             run,
             told.word().to_owned(),

@@ -7,6 +7,7 @@ use crate::error::CommandError;
 use crate::ui;
 use pop_agenda::{Ending, OpIx, Outcome};
 use pop_reporters::run::{how_long, operation_json, run_json, summary, visible};
+use serde_json::json;
 use std::fmt::Write as _;
 
 pub(crate) fn show(args: &ShowArgs) -> Result<u8, CommandError> {
@@ -14,7 +15,12 @@ pub(crate) fn show(args: &ShowArgs) -> Result<u8, CommandError> {
     let operation = args.operation.as_deref().map(|name| told.operation(name)).transpose()?;
     let text = match (args.output, operation) {
         (Output::Json, None) => {
-            format!("{:#}\n", run_json(&told.plan, &told.history, &told.inputs.settings.agenda))
+            let settings = &told.inputs.settings;
+            let mut run = run_json(&told.plan, &told.history, &settings.agenda);
+            if let Some(letter) = &settings.replay_of {
+                run["replayOf"] = json!(letter);
+            }
+            format!("{run:#}\n")
         }
         (Output::Json, Some(op)) => format!("{:#}\n", operation_json(&told.plan, &told.history, op)),
         (Output::Text, None) => run_text(&told),

@@ -22,6 +22,8 @@ fn help() {
       show         Show a run, or one of its operations
       logs         Print the logs of a run, or of one of its operations
       explain      Explain why an operation is where it is
+      dlq          Tell of dead letters (operations that were set aside), and replay them
+      cache        Tell of results that are kept for later runs, and forget them
       verify       Run an agenda under several launchers and compare all that comes of it
       handlers     List the types that operations can have, or show one with the origin of each field
       handler      Put a program to the handler contract
@@ -61,6 +63,8 @@ fn help() {
                                   behind, each]
           --output <OUTPUT>       What is printed while it runs [default: text] [possible values: text,
                                   json]
+          --host-folder <DIR>     Folder of what runs share: locks, delays, versions, cached results
+                                  [default: .host in the folder of runs] [env: POP_HOST_FOLDER=]
           --registry <FILE>       Registry file [default: registry.json or registry.yaml beside the
                                   agenda, then /app/config/registry.json]
           --param <KEY=VALUE>     A value for the agenda's params, over what stands there; may be
@@ -163,6 +167,12 @@ fn help_of_run() {
               - json: For programs
               
               [default: text]
+
+          --host-folder <DIR>
+              Folder of what runs share: locks, delays, versions, cached results [default: .host in the
+              folder of runs]
+              
+              [env: POP_HOST_FOLDER=]
 
           --registry <FILE>
               Registry file [default: registry.json or registry.yaml beside the agenda, then

@@ -2,11 +2,13 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod bench;
+mod cache;
 mod chaos;
 mod conformance;
 mod crash;
 mod described;
 mod disk;
+mod dlq;
 mod docker;
 mod elsewhere;
 mod engine;

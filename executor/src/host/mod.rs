@@ -7,11 +7,13 @@
 
 mod cache;
 mod delay;
+mod file_system;
 mod lock;
 mod version;
 
 pub use cache::{Answer, Cached, Kept, MOST_BYTES, Miss, Written};
 pub use delay::Turn;
+pub use file_system::remote_file_system;
 pub use lock::{HeldLock, Holder, Tried};
 pub use version::Commit;
 

@@ -1,0 +1,58 @@
+//! `pop cache`: the results that the runs of this host keep for one another.
+
+use super::runs::table;
+use super::told::wall;
+use crate::args::{CacheClearArgs, CacheCommand, CacheListArgs, Output};
+use crate::error::CommandError;
+use crate::ui;
+use serde_json::json;
+
+pub(crate) fn cache(command: &CacheCommand) -> Result<u8, CommandError> {
+    match command {
+        CacheCommand::List(args) => list(args),
+        CacheCommand::Clear(args) => clear(args),
+    }
+}
+
+fn list(args: &CacheListArgs) -> Result<u8, CommandError> {
+    let host = args.host.of(&args.runs);
+    let kept = host.kept(args.state.as_deref())?;
+    if args.output == Output::Json {
+        let list = kept.iter().map(|kept| {
+            let Some(about) = &kept.about else {
+                return json!({"file": kept.file, "bytes": kept.bytes, "readable": false});
+            };
+            json!({
+                "state": about.state, "run": about.by.run, "operation": about.by.operation,
+                "type": about.key.handler_type, "writtenTime": about.by.written, "key": about.key.digest(),
+                "file": kept.file, "bytes": kept.bytes,
+            })
+        });
+        ui::print(&format!("{:#}\n", list.collect::<serde_json::Value>()));
+    } else if kept.is_empty() {
+        ui::say(&format!("no results are kept in `{}`", host.folder().display()));
+    } else {
+        let rows = kept.iter().map(|kept| {
+            let bytes = format!("{} bytes", kept.bytes);
+            match &kept.about {
+                Some(about) => [
+                    about.state.clone(),
+                    about.by.operation.clone(),
+                    about.key.handler_type.clone(),
+                    format!("{} by {}", wall(about.by.written), about.by.run),
+                    bytes,
+                ],
+                None => ["unreadable".to_owned(), String::new(), String::new(), String::new(), bytes],
+            }
+        });
+        ui::print(&table(&rows.collect::<Vec<_>>()));
+    }
+    Ok(0)
+}
+
+fn clear(args: &CacheClearArgs) -> Result<u8, CommandError> {
+    let count = args.host.of(&args.runs).invalidate(args.state.as_deref(), &args.operation)?;
+    let results = if count == 1 { "result" } else { "results" };
+    ui::say(&format!("{count} {results} forgotten"));
+    Ok(0)
+}

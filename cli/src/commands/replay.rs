@@ -1,0 +1,114 @@
+//! `pop dlq replay`: the operation of a dead letter, run once more with what its run was begun with.
+
+use super::go::{look_at_disk, reach};
+use super::run::{begin, new_folder};
+use crate::args::{DlqReplayArgs, LaunchArgs};
+use crate::error::{CommandError, Kind};
+use crate::inputs::{Faults, Texts, launch_data, plan};
+use crate::ui;
+use pop_agenda::pieces;
+use pop_document::Source;
+use pop_executor::{DeadLetter, DeadLetters, Inputs, ReplayOf, RunFolder, Settings};
+use pop_field_retriever::LaunchType;
+use serde_json::{Value, json};
+
+/// Params that mean something only among the operations of the agenda that the letter is from.
+const LEFT_OUT: [&str; 4] = ["dependsOn", "forEach", "maxParallel", "finally"];
+
+pub(crate) fn replay(args: &DlqReplayArgs) -> Result<u8, CommandError> {
+    let folder = RunFolder::find(&args.runs.runs, &args.run)?;
+    // held until the new run is noted in it: who replays it at the same time sees that
+    let held = DeadLetters::of(folder.path()).hold(&args.operation)?;
+    let letter = &held.letter;
+    if !letter.replays.is_empty() {
+        let words =
+            format!("dead letter {} was replayed before, by {}", letter.id(), letter.replays.join(", "));
+        if !args.again {
+            return Err(CommandError::new(Kind::Usage, words).hint("`--again` replays it once more"));
+        }
+        ui::say(&format!("warning: {words}"));
+    }
+    let frozen = folder.inputs()?;
+    let on: LaunchType = frozen.settings.on.parse().map_err(|error| unfit(letter, error))?;
+    let texts = texts(letter, &frozen)?;
+    let mut faults = Faults::default();
+    let plan = plan(&texts, &frozen.settings.params, on, &mut faults);
+    faults.tell(&texts)?;
+    let Some(plan) = plan else { return Err(CommandError::told(Kind::Agenda)) };
+    let launch = launch_data(&LaunchArgs { external_launch_type: Some(on), ..LaunchArgs::default() })?;
+    reach(&launch)?;
+    look_at_disk(&args.go.host, &args.runs);
+    let inputs = Inputs {
+        settings: Settings {
+            agenda: texts.agenda.name().to_owned(),
+            mark: None,
+            replay_of: Some(ReplayOf { run: letter.run.clone(), operation: letter.operation.clone() }),
+            ..frozen.settings
+        },
+        agenda: texts.agenda.text().as_bytes().to_vec(),
+        registry: frozen.registry,
+    };
+    let (folder, _lock) = new_folder(&args.runs.runs, &inputs)?;
+    held.note_replay(folder.run())?;
+    begin(&folder, &inputs, plan, Vec::new(), &args.go, launch)
+}
+
+fn unfit(letter: &DeadLetter, why: impl std::fmt::Display) -> CommandError {
+    CommandError::new(Kind::Journal, format!("dead letter {} cannot be replayed: {why}", letter.id()))
+}
+
+/// An agenda of this one operation, and the registry that its run was begun with.
+fn texts(letter: &DeadLetter, frozen: &Inputs) -> Result<Texts, CommandError> {
+    let Settings { agenda: name, registry: registry_name, folder, home, .. } = &frozen.settings;
+    if !folder.is_dir() {
+        return Err(unfit(letter, format!("the folder `{}` of its run is not there", folder.display())));
+    }
+    if let Some(token) = token_in(&letter.payload) {
+        let why = format!("its payload holds `{token}` as text, which an agenda would take for a reference");
+        return Err(unfit(letter, why));
+    }
+    let unread = |_| unfit(letter, "the frozen inputs of its run cannot be read any more");
+    let agenda = Source::new(name.as_str(), &frozen.agenda).map_err(unread)?;
+    let mut root =
+        agenda.read().map_err(|_| unfit(letter, "the frozen agenda of its run cannot be read any more"))?;
+    root["operations"] = json!([operation(letter, &root)]);
+    // no ending, so that it is read as the JSON that it is
+    let name = format!("{} (dead letter)", letter.id());
+    let text = format!("{root:#}\n");
+    let agenda = Source::new(name, text.as_bytes()).map_err(|fault| unfit(letter, fault.message))?;
+    let registry = match (registry_name, &frozen.registry) {
+        (Some(name), Some(bytes)) => Some(Source::new(name.as_str(), bytes).map_err(unread)?),
+        _ => None,
+    };
+    Ok(Texts { agenda, registry, home: home.clone(), folder: folder.clone() })
+}
+
+/// The operation as it was, but for its payload, whose references are filled, and for what bound it to others.
+fn operation(letter: &DeadLetter, agenda: &Value) -> Value {
+    let mut params = letter.params.clone();
+    params.retain(|name, _| !LEFT_OUT.contains(&name.as_str()));
+    let mut operation = json!({
+        "name": letter.operation, "type": letter.handler_type, "payload": letter.payload, "params": params,
+    });
+    let before = agenda["operations"].as_array().into_iter().flatten();
+    if let Some(before) = before.into_iter().find(|before| before["name"] == letter.operation.as_str())
+        && let Some(id) = before.get("id")
+    {
+        operation["id"] = id.clone();
+    }
+    operation
+}
+
+/// A text of a payload that looks like a reference: a result gave it, and there is no way to write it in an agenda.
+fn token_in(payload: &Value) -> Option<&str> {
+    let mut rest = vec![payload];
+    while let Some(value) = rest.pop() {
+        match value {
+            Value::String(text) if pieces(text).is_some() => return Some(text),
+            Value::Array(items) => rest.extend(items),
+            Value::Object(members) => rest.extend(members.values()),
+            _ => {}
+        }
+    }
+    None
+}
