@@ -190,17 +190,20 @@ impl DeadLetters {
     /// Removes the letter of an operation, whatever it holds.
     pub fn drop(&self, operation: &str) -> Result<(), LetterError> {
         let path = self.path(operation).ok_or_else(|| self.none(operation))?;
-        fs::remove_file(&path).map_err(|error| self.known(at(&path)(error), operation))
+        let known = |error| self.known(error, operation);
+        let _guard = self.guard().map_err(known)?;
+        fs::remove_file(&path).map_err(|error| known(at(&path)(error)))
     }
 
     /// Removes all letters, and tells how many.
     pub fn drop_all(&self) -> Result<usize, LetterError> {
+        if files(&self.folder)?.is_empty() {
+            return Ok(0);
+        }
+        let _guard = self.guard()?;
         let files = files(&self.folder)?;
         for file in &files {
-            match fs::remove_file(file) {
-                Err(error) if error.kind() != ErrorKind::NotFound => return Err(at(file)(error)),
-                _ => {}
-            }
+            fs::remove_file(file).map_err(at(file))?;
         }
         Ok(files.len())
     }

@@ -6,10 +6,11 @@ use crate::args::{DlqReplayArgs, LaunchArgs};
 use crate::error::{CommandError, Kind};
 use crate::inputs::{Faults, Texts, launch_data, plan};
 use crate::ui;
-use pop_agenda::pieces;
+use pop_agenda::{Piece, pieces};
 use pop_document::Source;
 use pop_executor::{DeadLetter, DeadLetters, Inputs, ReplayOf, RunFolder, Settings};
 use pop_field_retriever::LaunchType;
+use pop_reporters::run::visible;
 use serde_json::{Value, json};
 
 /// Params that mean something only among the operations of the agenda that the letter is from.
@@ -17,20 +18,12 @@ const LEFT_OUT: [&str; 4] = ["dependsOn", "forEach", "maxParallel", "finally"];
 
 pub(crate) fn replay(args: &DlqReplayArgs) -> Result<u8, CommandError> {
     let folder = RunFolder::find(&args.runs.runs, &args.run)?;
-    // held until the new run is noted in it: who replays it at the same time sees that
-    let held = DeadLetters::of(folder.path()).hold(&args.operation)?;
-    let letter = &held.letter;
-    if !letter.replays.is_empty() {
-        let words =
-            format!("dead letter {} was replayed before, by {}", letter.id(), letter.replays.join(", "));
-        if !args.again {
-            return Err(CommandError::new(Kind::Usage, words).hint("`--again` replays it once more"));
-        }
-        ui::say(&format!("warning: {words}"));
-    }
+    let letters = DeadLetters::of(folder.path());
+    let letter = letters.find(&args.operation)?;
+    may_be_replayed(&letter, args.again)?;
     let frozen = folder.inputs()?;
-    let on: LaunchType = frozen.settings.on.parse().map_err(|error| unfit(letter, error))?;
-    let texts = texts(letter, &frozen)?;
+    let on: LaunchType = frozen.settings.on.parse().map_err(|error| unfit(&letter, error))?;
+    let texts = texts(&letter, &frozen)?;
     let mut faults = Faults::default();
     let plan = plan(&texts, &frozen.settings.params, on, &mut faults);
     faults.tell(&texts)?;
@@ -48,9 +41,26 @@ pub(crate) fn replay(args: &DlqReplayArgs) -> Result<u8, CommandError> {
         agenda: texts.agenda.text().as_bytes().to_vec(),
         registry: frozen.registry,
     };
+    // held until the new run is noted in it, and not while anything else is waited for
+    let held = letters.hold(&args.operation)?;
+    may_be_replayed(&held.letter, args.again)?;
+    if !held.letter.replays.is_empty() {
+        ui::say(&format!("warning: {}", replayed(&held.letter)));
+    }
     let (folder, _lock) = new_folder(&args.runs.runs, &inputs)?;
     held.note_replay(folder.run())?;
     begin(&folder, &inputs, plan, Vec::new(), &args.go, launch)
+}
+
+fn may_be_replayed(letter: &DeadLetter, again: bool) -> Result<(), CommandError> {
+    if again || letter.replays.is_empty() {
+        return Ok(());
+    }
+    Err(CommandError::new(Kind::Usage, replayed(letter)).hint("`--again` replays it once more"))
+}
+
+fn replayed(letter: &DeadLetter) -> String {
+    format!("dead letter {} was replayed before, by {}", letter.id(), letter.replays.join(", "))
 }
 
 fn unfit(letter: &DeadLetter, why: impl std::fmt::Display) -> CommandError {
@@ -64,6 +74,7 @@ fn texts(letter: &DeadLetter, frozen: &Inputs) -> Result<Texts, CommandError> {
         return Err(unfit(letter, format!("the folder `{}` of its run is not there", folder.display())));
     }
     if let Some(token) = token_in(&letter.payload) {
+        let token = visible(&token);
         let why = format!("its payload holds `{token}` as text, which an agenda would take for a reference");
         return Err(unfit(letter, why));
     }
@@ -100,11 +111,19 @@ fn operation(letter: &DeadLetter, agenda: &Value) -> Value {
 }
 
 /// A text of a payload that looks like a reference: a result gave it, and there is no way to write it in an agenda.
-fn token_in(payload: &Value) -> Option<&str> {
+fn token_in(payload: &Value) -> Option<String> {
     let mut rest = vec![payload];
     while let Some(value) = rest.pop() {
         match value {
-            Value::String(text) if pieces(text).is_some() => return Some(text),
+            Value::String(text) => {
+                let token = pieces(text).into_iter().flatten().find_map(|piece| match piece {
+                    Piece::Token(token) => Some(token.text),
+                    Piece::Text(_) => None,
+                });
+                if token.is_some() {
+                    return token;
+                }
+            }
             Value::Array(items) => rest.extend(items),
             Value::Object(members) => rest.extend(members.values()),
             _ => {}

@@ -11,6 +11,7 @@ use crate::error::{CommandError, Kind};
 use crate::ui;
 use child::Children;
 use comparison::{Compared, Subject, operation_seen, run_seen, summary};
+use pop_executor::Host;
 use pop_field_retriever::LaunchType;
 use pop_reporters::run::visible;
 use serde_json::{Map, Value, json};
@@ -192,6 +193,8 @@ impl Verify<'_> {
         command.current_dir(folder).env("PWD", folder).arg("run");
         self.agenda.give(&mut command)?;
         command.arg(format!("--on={on}")).arg("--runs").arg(runs);
+        // what one launcher has cached is no result of another
+        command.arg("--host-folder").arg(Host::of_runs(runs).folder());
         for (name, file) in [("--registry", &args.registry.registry), ("--prop-file", &args.prop_file)] {
             if let Some(file) = file {
                 command.arg(name).arg(std::path::absolute(file)?);

@@ -182,7 +182,7 @@ fn f84_a_letter_that_cannot_be_replayed_is_refused_and_nothing_is_started() {
     // a text that would become a reference
     with("/letter/payload", json!({"a": ["x @<early.out> y"]}));
     let ended = bench.refused(15, &replay);
-    assert!(ended.stderr.contains("holds `x @<early.out> y` as text"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("holds `@<early.out>` as text"), "{}", ended.stderr);
     // a handler whose program is gone
     with("/letter/payload", json!({}));
     fs::rename(bench.path("echo.sh"), bench.path("moved.sh")).unwrap();

@@ -162,10 +162,14 @@ impl Host {
         let mut count = 0;
         for folder in self.states(state)? {
             for file in files(&folder.join(ENTRIES))? {
-                let is_meant = operations.is_empty()
-                    // what is damaged is of no use to anybody
-                    || about(&file).is_none_or(|about| about.by.operation.starts_with(operations));
-                if is_meant && remove(&file)? && file.extension().is_none() {
+                let is_entry = is_entry(&file);
+                let is_meant = match about(&file) {
+                    _ if operations.is_empty() => true,
+                    Some(about) => about.by.operation.starts_with(operations),
+                    // what is damaged is of no use to anybody; what is being written may be
+                    None => is_entry,
+                };
+                if is_meant && remove(&file)? && is_entry {
                     count += 1;
                 }
             }
@@ -178,7 +182,7 @@ impl Host {
         let mut kept = Vec::new();
         for folder in self.states(state)? {
             let entries = files(&folder.join(ENTRIES))?;
-            kept.extend(entries.into_iter().filter(|file| file.extension().is_none()).map(|file| Kept {
+            kept.extend(entries.into_iter().filter(|file| is_entry(file)).map(|file| Kept {
                 bytes: fs::metadata(&file).map_or(0, |about| about.len()),
                 about: about(&file),
                 file,
@@ -255,6 +259,11 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>, HostError> {
     }
     files.sort_unstable();
     Ok(files)
+}
+
+/// Whether a file is an entry, and not one that is being written or was left so.
+fn is_entry(file: &Path) -> bool {
+    file.extension().is_none()
 }
 
 /// Removes a file; false if somebody else has.
@@ -390,13 +399,16 @@ mod tests {
             names
         };
         assert_eq!(names(None), ["probe", "probe", "thumb 1", "thumb 2"]);
-        assert_eq!(host.invalidate(Some("s"), "thumb").unwrap(), 2);
+        // what is being written is in nobody's way
+        let unfinished = host.file(CACHE, "t").join(ENTRIES).join("x.1-0.new");
+        fs::write(&unfinished, "").unwrap();
+        assert_eq!(host.invalidate(None, "thumb").unwrap(), 2);
+        assert!(unfinished.exists());
         assert_eq!(
             (names(Some("s")), names(Some("t"))),
             (vec!["probe".to_owned()], vec!["probe".to_owned()])
         );
-        // what a killed writer left goes too, and counts for nothing
-        fs::write(host.file(CACHE, "t").join(ENTRIES).join("x.1-0.new"), "").unwrap();
+        // when all goes, so does what a killed writer left; it counts for nothing
         assert_eq!(host.invalidate(None, "").unwrap(), 2);
         assert_eq!(names(None), [""; 0]);
         assert!(files(&host.file(CACHE, "t").join(ENTRIES)).unwrap().is_empty());

@@ -56,7 +56,7 @@ impl Host {
         let path = self.file(LOCKS, name);
         let file = open(&path)?;
         match file.try_lock() {
-            Ok(()) => HeldLock::new(file, name, holder).map(Tried::Locked).map_err(at(&path)),
+            Ok(()) => Ok(Tried::Locked(HeldLock::new(file, name, holder))),
             Err(TryLockError::WouldBlock) => Ok(Tried::Busy { holder: read(&path) }),
             Err(TryLockError::Error(error)) => Err(at(&path)(error)),
         }
@@ -66,7 +66,8 @@ impl Host {
     pub fn wait(&self, name: &str, holder: &Holder) -> Result<HeldLock, HostError> {
         let path = self.file(LOCKS, name);
         let file = open(&path)?;
-        hold(&file).and_then(|()| HeldLock::new(file, name, holder)).map_err(at(&path))
+        hold(&file).map_err(at(&path))?;
+        Ok(HeldLock::new(file, name, holder))
     }
 
     /// Who has a lock. Takes none, and changes nothing.
@@ -76,10 +77,11 @@ impl Host {
 }
 
 impl HeldLock {
-    fn new(file: File, name: &str, holder: &Holder) -> io::Result<Self> {
+    fn new(file: File, name: &str, holder: &Holder) -> Self {
         let held = Self { file, name: name.to_owned() };
-        held.say(Some(holder.clone()))?;
-        Ok(held)
+        // on a full disk it is held without words
+        held.say(Some(holder.clone())).ok();
+        held
     }
 
     fn say(&self, holder: Option<Holder>) -> io::Result<()> {

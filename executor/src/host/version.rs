@@ -44,7 +44,7 @@ impl Host {
     /// Makes the next version, if the one that was seen is still the last.
     ///
     /// `by` names the commit for ever: one that is on record and comes once more, because nobody heard that it was
-    /// made, counts as made. The last hundred of a name are on record.
+    /// made, counts as made. The last hundred of a name are on record. Waits until the disk has it.
     pub fn commit(&self, name: &str, seen: u64, by: &str) -> Result<Commit, HostError> {
         let (path, _guard) = self.guarded(VERSIONS, name)?;
         let mut versions = read(&path)?;
