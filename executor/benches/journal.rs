@@ -69,7 +69,9 @@ fn fold_into_a_scheduler(bencher: Bencher<'_, '_>) {
     let agenda = Agenda::parse(json!({"operations": operations}), &mut faults).unwrap();
     let plan = Plan::build(agenda, &Catalog::default(), LaunchType::Local, &mut faults).unwrap();
     let (plan, events) = (Arc::new(plan), events());
-    bencher.counter(ItemsCount::new(MANY)).bench_local(|| restore(Arc::clone(&plan), &events));
+    bencher
+        .counter(ItemsCount::new(MANY))
+        .bench_local(|| restore(Arc::clone(&plan), &events, Path::new("j")));
 }
 
 #[divan::bench(sample_count = 5, sample_size = 1)]

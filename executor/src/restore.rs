@@ -1,9 +1,11 @@
 //! A scheduler in the state that a journal tells; and what a run can take over from another's reported progress.
 
+use crate::journal::JournalError;
 use pop_agenda::{Adopted, OpIx, Plan, Recorded, RunEvent, RunOptions, RunTime, Scheduler};
 use pop_registry::contract::{AgendaProgress, Millis, ProcessingState};
 use serde_json::Value;
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Arc;
 
 /// A run as its journal left it.
@@ -15,18 +17,38 @@ pub struct Restored {
     pub began: Option<(Millis, RunTime)>,
 }
 
-/// Applies the events of a journal to a plan.
-pub fn restore(plan: Arc<Plan>, events: &[Recorded]) -> Restored {
+/// Applies the events of a journal to a plan; `path` is the journal's, for errors.
+///
+/// Nothing is made of events that are not of this plan: each operation must be in it, or have come into it before.
+pub fn restore(plan: Arc<Plan>, events: &[Recorded], path: &Path) -> Result<Restored, JournalError> {
     let mut scheduler = Scheduler::new(plan, RunOptions::default());
-    for event in events {
-        scheduler.evolve(event);
+    for recorded in events {
+        let count = scheduler.plan().len();
+        let unfit = |op: OpIx| JournalError::Unfit { path: path.to_owned(), op: op.0, count };
+        if let Some(op) = last_operation(&recorded.event).filter(|op| op.index() >= count) {
+            return Err(unfit(op));
+        }
+        scheduler.evolve(recorded);
+        if let RunEvent::PlanGrown { by, count: grown } = recorded.event
+            && scheduler.plan().len() != count + grown as usize
+        {
+            return Err(unfit(by));
+        }
     }
     let started = events.iter().find_map(|recorded| match recorded.event {
         RunEvent::RunStarted { started, .. } => Some(started),
         _ => None,
     });
     let began = started.zip(events.last().map(|last| last.at));
-    Restored { scheduler, began }
+    Ok(Restored { scheduler, began })
+}
+
+/// The highest number of an operation in an event.
+fn last_operation(event: &RunEvent) -> Option<OpIx> {
+    match event {
+        RunEvent::RunStarted { adopted, .. } => adopted.iter().map(|adopted| adopted.op).max(),
+        other => other.operation(),
+    }
 }
 
 /// What an earlier run of the agenda had reached, by its reported progress; operations that are not known are left out.
@@ -46,4 +68,34 @@ pub fn adopt(plan: &Plan, progress: AgendaProgress) -> Vec<Adopted> {
         (!is_waiting).then(|| Adopted { op, result: None, progress: Some(Arc::new(reached.progress)) })
     });
     reached.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pop_agenda::Agenda;
+    use pop_registry::Catalog;
+    use pop_registry::contract::LaunchType;
+    use serde_json::json;
+
+    #[test]
+    fn an_operation_that_the_agenda_does_not_have_is_refused_also_where_it_was_taken_over() {
+        let plan = |count: usize| {
+            let name = |index| json!({"name": format!("o{index}"), "type": "sample"});
+            let operations: Vec<Value> = (0..count).map(name).collect();
+            let agenda = Agenda::parse(json!({"operations": operations}), &mut Vec::new()).unwrap();
+            Arc::new(Plan::build(agenda, &Catalog::default(), LaunchType::Local, &mut Vec::new()).unwrap())
+        };
+        let adopted = vec![Adopted { op: OpIx(2), result: None, progress: None }];
+        let started =
+            RunEvent::RunStarted { run: "r".into(), started: 0, options: RunOptions::default(), adopted };
+        let grown = RunEvent::PlanGrown { by: OpIx(1), count: 1 };
+        for (event, fits) in
+            [(started, true), (RunEvent::AttemptStarted { op: OpIx(2), attempt: 1 }, true), (grown, false)]
+        {
+            let events = [Recorded { at: RunTime(0), event }];
+            assert_eq!(restore(plan(3), &events, Path::new("j")).is_ok(), fits);
+            assert!(restore(plan(2), &events, Path::new("j")).is_err());
+        }
+    }
 }

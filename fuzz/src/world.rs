@@ -2,7 +2,8 @@
 
 use super::choices::Choices;
 use pop_agenda::{
-    Action, CancelReason, Input, OpIx, Plan, Recorded, RunOptions, RunOutcome, RunTime, Scheduler, Verdict,
+    Action, Answer, CancelReason, Gate, Input, OpIx, Plan, Recorded, RunOptions, RunOutcome, RunTime,
+    Scheduler, Verdict,
 };
 use pop_registry::contract::{Blame, Failure, Progress};
 use serde_json::{Value, json};
@@ -43,10 +44,20 @@ impl World {
         let step = self.scheduler.step(self.now, input);
         assert_eq!(self.scheduler.check(), Ok(()));
         self.records.extend(step.events.into_iter().map(|event| Recorded { at: self.now, event }));
-        self.out.extend(step.actions.iter().filter_map(|action| match action {
-            Action::Launch { op, attempt, .. } => Some((*op, *attempt)),
-            Action::Stop { .. } => None,
-        }));
+        for action in step.actions {
+            match action {
+                Action::Launch { op, attempt, .. } => self.out.push((op, attempt)),
+                Action::Ask { op, gate } => {
+                    let answer = match gate {
+                        Gate::Cache(_) => Answer::Miss { why: "nothing is kept".into() },
+                        Gate::Version { .. } => Answer::Version(1),
+                        Gate::Lock { .. } | Gate::Delay { .. } => Answer::Granted,
+                    };
+                    self.input(Input::Answered { op, answer });
+                }
+                _ => {}
+            }
+        }
     }
 
     /// Lets things happen until the choices are over or the run is.

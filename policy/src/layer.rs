@@ -42,7 +42,7 @@ pub const OPERATION_ONLY: [&str; 8] = [
 ];
 
 /// Keys of an agenda's `params` that concern the systems around pop.
-const AGENDA: [&str; 5] = ["maximumAttempts", "externalId", "doNotRun", "defaultInsight", "progressId"];
+pub const AROUND: [&str; 5] = ["maximumAttempts", "externalId", "doNotRun", "defaultInsight", "progressId"];
 
 /// Where a policy's value was given; a later one wins.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -144,7 +144,7 @@ impl PolicyLayer {
 }
 
 fn check_names(fields: &mut Fields<'_, '_>) {
-    let known = || POLICIES.iter().chain(&OPERATION_ONLY).chain(&AGENDA).copied();
+    let known = || POLICIES.iter().chain(&OPERATION_ONLY).chain(&AROUND).copied();
     for (name, _) in fields.iter() {
         if !known().any(|known| known == name)
             && let Some(near) = nearest(name, known())

@@ -37,7 +37,7 @@ mod verdict;
 pub use cache::{CacheKey, KeyInput, MOST_LEAVES};
 pub use handler::HandlerPolicies;
 pub use ignore::IgnoredCodes;
-pub use layer::{OPERATION_ONLY, POLICIES, PolicyLayer, Scope};
+pub use layer::{AROUND, OPERATION_ONLY, POLICIES, PolicyLayer, Scope};
 pub use limits::Limits;
 pub use lock::Lock;
 pub use on_fail::OnFail;

@@ -236,7 +236,7 @@ impl Scheduler {
         }
         let Some(of) = plan.operation(op).part_of() else { return };
         if let OpState::Parted { left } = self.state[of] {
-            self.set(of, OpState::Parted { left: left - 1 });
+            self.set(of, OpState::Parted { left: left.saturating_sub(1) });
         }
         let Some(parts) = self.parts.get_mut(&of) else { return };
         if !parts.waiting.remove(&op)

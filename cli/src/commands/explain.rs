@@ -1,11 +1,19 @@
 //! `pop explain`: why an operation is where it is, what it would be given, and where each of its policies comes from.
 
+mod gates;
+mod policies;
+
 use super::told::{Told, wall};
 use crate::args::ExplainArgs;
 use crate::error::CommandError;
 use crate::ui;
-use pop_agenda::{CancelReason, EdgeKind, Ending, Explanation, OpIx, Outcome, Planned, Scheduler, Serves};
-use pop_policy::{Layered, Retry};
+use gates::{gate_name, gate_words};
+use policies::policies;
+use pop_agenda::{
+    CancelReason, EdgeKind, Ending, Explanation, OpIx, Origin, Outcome, Outcomes, Plan, Planned, Scheduler,
+    Serves,
+};
+use pop_registry::Step;
 use pop_reporters::run::{stop_words, visible};
 use std::fmt::Write as _;
 
@@ -17,17 +25,20 @@ pub(crate) fn explain(args: &ExplainArgs) -> Result<u8, CommandError> {
 }
 
 fn explanation(told: &Told, op: OpIx) -> String {
-    let scheduler = told.scheduler();
+    let scheduler = &told.scheduler;
     let planned = told.plan.operation(op);
     let mut text = String::new();
     let mut line = |words: String| {
         // writing into a text does not fail
         writeln!(text, "{words}").ok();
     };
-    line(format!("{}: {}", planned.name, why(told, &scheduler, op)));
+    line(format!("{}: {}", planned.name, why(told, scheduler, op)));
     line(format!("  serves    type `{}`: {}", planned.handler_type, who(planned)));
     if let Some(letter) = &told.inputs.settings.replay_of {
         line(format!("  replays   dead letter {}/{}", letter.run, letter.operation));
+    }
+    for words in route_words(planned) {
+        line(format!("  route     {words}"));
     }
     for edge in told.plan.graph().dependencies(op) {
         let on = told.plan.operation(edge.on);
@@ -36,7 +47,18 @@ fn explanation(told: &Told, op: OpIx) -> String {
             EdgeKind::Follows => "follows",
         };
         let state = told.history.operation(edge.on).outcome().map_or("not settled", Outcome::word);
-        line(format!("  {how:<9} {} ({state})", on.name));
+        let asked = if edge.needs == Outcomes::GOOD { String::new() } else { format!(", if {}", edge.needs) };
+        line(format!("  {how:<9} {} ({state}{asked})", on.name));
+    }
+    if let Some(origin) = planned.origin {
+        line(format!("  comes from {}", origin_words(&told.plan, origin)));
+    }
+    let seen = told.history.operation(op);
+    if let Some(decided) = &seen.skipped {
+        line(format!("  skipped   {decided}"));
+    }
+    for words in seen.gates.iter().flat_map(|gates| gate_words(told, gates)) {
+        line(format!("  gate      {words}"));
     }
     for attempt in &told.history.operation(op).attempts {
         let how = match &attempt.ended {
@@ -84,9 +106,32 @@ fn why(told: &Told, scheduler: &Scheduler, op: OpIx) -> String {
     let time = |at| wall(told.history.wall(at));
     let is_stopped = told.history.ended.is_none() && !told.folder.is_held();
     let words = match scheduler.explain(op) {
-        Explanation::WaitsFor(ops) => format!("waits for {}", names(&ops)),
+        Explanation::WaitsFor(ops) => format!("waits for {}", few(&names, &ops)),
         Explanation::NoRoom { running, parallel } => {
             format!("is ready and waits for room: {running} of {parallel} at once are running (--parallel)")
+        }
+        Explanation::WaitsForParts(ops) => {
+            format!("is made into several, and waits for {}", few(&names, &ops))
+        }
+        Explanation::NoPlace { of } => {
+            let most = told.plan.operation(of).for_each().and_then(|for_each| for_each.max_parallel);
+            format!(
+                "waits for a place: maxParallel of `{}` is {}",
+                told.plan.operation(of).name,
+                most.unwrap_or_default()
+            )
+        }
+        Explanation::Held { gate, by, outside, until } => {
+            let who = match (by, outside) {
+                (Some(op), _) => format!(", which {} has", names(&[op])),
+                (None, Some(who)) => format!(", which {who} has"),
+                (None, None) => String::new(),
+            };
+            let until = until.map(|at| format!(" until {}", time(at))).unwrap_or_default();
+            format!("waits{until} for {}{who}", gate_name(&gate))
+        }
+        Explanation::NotAsked(ops) => {
+            format!("was skipped: {} did not end as it asks for", names(&ops))
         }
         Explanation::Next => "is ready and starts next".to_owned(),
         Explanation::Runs { since, deadline } => {
@@ -126,8 +171,39 @@ fn why(told: &Told, scheduler: &Scheduler, op: OpIx) -> String {
     words
 }
 
+/// The first of many operations.
+fn few(names: &impl Fn(&[OpIx]) -> String, ops: &[OpIx]) -> String {
+    const SHOWN: usize = 10;
+    let more = ops.len().saturating_sub(SHOWN);
+    let shown = names(&ops[..ops.len().min(SHOWN)]);
+    if more > 0 { format!("{shown} and {more} more") } else { shown }
+}
+
+fn route_words(planned: &Planned) -> Vec<String> {
+    let Some(route) = &planned.route else { return Vec::new() };
+    // what is built in, and alone, needs no reason
+    if route.step == Step::BuiltIn && route.passed_over.is_empty() {
+        return Vec::new();
+    }
+    let handler = route.handler.as_deref().unwrap_or(&planned.handler_type);
+    let version = route.version.as_ref().map(|version| format!(", version {version}")).unwrap_or_default();
+    let chosen = format!("handler `{handler}`{version}: {}", route.step);
+    let over = route.passed_over.iter().map(|other| format!("not {other}"));
+    std::iter::once(chosen).chain(over).collect()
+}
+
+fn origin_words(plan: &Plan, origin: Origin) -> String {
+    match origin {
+        Origin::Part { of, index } => format!("`{}`, as its part {index}", plan.operation(of).name),
+        Origin::Generated { by, depth } => {
+            format!("the result of `{}`, {depth} generators deep", plan.operation(by).name)
+        }
+    }
+}
+
 pub(crate) fn who(planned: &Planned) -> String {
     match &planned.serves {
+        Serves::Dispatch => "the handlers of the types in its payload".to_owned(),
         Serves::Exec => "the command in its payload".to_owned(),
         Serves::Resident(_) => "a handler inside the executor".to_owned(),
         Serves::Program(entry) => {
@@ -149,37 +225,4 @@ fn cut(text: &str) -> String {
     }
     let end = text.floor_char_boundary(SHOWN);
     format!("{}… ({} bytes)", &text[..end], text.len())
-}
-
-fn tries(retry: &Retry, on: &str) -> String {
-    match retry.max_attempts {
-        1 => "1 attempt".to_owned(),
-        most => format!("{most} attempts, {} ms apart times {}, on {on}", retry.delay_ms, retry.factor),
-    }
-}
-
-fn policies(planned: &Planned) -> Vec<(&'static str, String, String)> {
-    fn limit(name: &'static str, limit: &Layered<Option<u64>>) -> (&'static str, String, String) {
-        let value = limit.value.filter(|ms| *ms > 0).map_or("none".to_owned(), |ms| ms.to_string());
-        (name, value, limit.scope.to_string())
-    }
-    let policies = &planned.policies;
-    let retry = &policies.retry.value;
-    let on = if retry.on.is_empty() { "any failure".to_owned() } else { retry.on.join(", ") };
-    vec![
-        ("retry", tries(retry, &on), policies.retry.scope.to_string()),
-        limit("timeoutMs", &policies.run_ms),
-        limit("noOutputTimeoutMs", &policies.silence_ms),
-        limit("pendingTimeoutMs", &policies.pending_ms),
-        ("onFail", policies.on_fail.value.to_string(), policies.on_fail.scope.to_string()),
-        (
-            "ignoreErrors",
-            if policies.ignore_errors.value.codes().is_empty() {
-                "none".to_owned()
-            } else {
-                policies.ignore_errors.value.codes().join(", ")
-            },
-            policies.ignore_errors.scope.to_string(),
-        ),
-    ]
 }

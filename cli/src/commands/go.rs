@@ -202,10 +202,8 @@ pub(crate) fn go(
 
 /// What the runs of this host share: beside the run's folder, unless somebody says otherwise.
 fn host(identity: &RunIdentity, args: &GoArgs) -> Host {
-    match &args.host_folder {
-        Some(folder) => Host::new(folder.clone()),
-        None => Host::of_runs(identity.folder.parent().unwrap_or(Path::new("."))),
-    }
+    let beside = || Host::of_runs(identity.folder.parent().unwrap_or(Path::new(".")));
+    args.host.host_folder.clone().map_or_else(beside, Host::new)
 }
 
 fn sinks(

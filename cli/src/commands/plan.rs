@@ -6,7 +6,7 @@ use crate::args::{PlanArgs, PlanOutput};
 use crate::error::{CommandError, Kind};
 use crate::inputs::{Faults, launch_data, plan as build, texts};
 use crate::ui;
-use pop_agenda::{EdgeKind, OpIx, Plan, Planned, Serves};
+use pop_agenda::{EdgeKind, OpIx, Outcomes, Plan, Planned, Serves};
 use pop_field_retriever::LaunchDataWrapper as _;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -38,6 +38,10 @@ fn steps(plan: &Plan) -> Vec<(OpIx, usize)> {
         let before = plan.graph().dependencies(*op).iter().map(|edge| step[edge.on.index()] + 1);
         step[op.index()] = before.max().unwrap_or(0);
     }
+    let after = step.iter().max().map_or(0, |last| last + 1);
+    for op in plan.last() {
+        step[op.index()] = after;
+    }
     let mut steps: Vec<(OpIx, usize)> = order.into_iter().map(|op| (op, step[op.index()])).collect();
     steps.sort_by_key(|(op, step)| (*step, *op));
     steps
@@ -50,7 +54,7 @@ fn command(planned: &Planned) -> Option<String> {
             let text = |arg: &Value| arg.as_str().map_or_else(|| arg.to_string(), str::to_owned);
             Some(quoted(&argv.iter().map(text).collect::<Vec<_>>()))
         }
-        Serves::Resident(_) => None,
+        Serves::Resident(_) | Serves::Dispatch => None,
         Serves::Program(entry) => entry.command.as_deref().map(quoted),
     }
 }
@@ -71,7 +75,12 @@ fn text(plan: &Plan) -> String {
                 EdgeKind::Reads => "reads",
                 EdgeKind::Follows => "follows",
             };
-            writeln!(text, "      {how} {}", plan.operation(edge.on).name).ok();
+            let asked =
+                if edge.needs == Outcomes::GOOD { String::new() } else { format!(", if {}", edge.needs) };
+            writeln!(text, "      {how} {}{asked}", plan.operation(edge.on).name).ok();
+        }
+        for words in special(planned) {
+            writeln!(text, "      {words}").ok();
         }
         writeln!(text, "      runs {}", command(planned).unwrap_or_else(|| who(planned))).ok();
         for pointer in planned.payload.holes() {
@@ -80,6 +89,25 @@ fn text(plan: &Plan) -> String {
         }
     }
     text
+}
+
+/// What few operations have.
+fn special(planned: &Planned) -> Vec<String> {
+    let mut words = Vec::new();
+    if planned.is_last() {
+        words.push("follows whatever is not finally".to_owned());
+    }
+    if let Some(for_each) = planned.for_each() {
+        let most = for_each.max_parallel.map(|most| format!(", at most {most} at once")).unwrap_or_default();
+        words.push(format!("is for each of {}{most}", for_each.items.template()));
+    }
+    if let Some(generator) = planned.generator() {
+        words.push(format!("generates the operations at `{}` of its result", generator.operations));
+    }
+    if let Some(pattern) = &planned.policies.skip.value {
+        words.push(format!("is skipped if {}", pattern.text()));
+    }
+    words
 }
 
 fn document(plan: &Plan, manifests: &Manifests<'_>) -> Value {

@@ -45,8 +45,8 @@ pub(crate) fn go_on(
         // what an earlier executor left behind would work against its own next attempt; containers are taken over
         sweep_run(inputs.settings.mark.as_ref().unwrap_or(&run));
     }
-    let opened = opened.fitting(plan.len(), &folder.journal())?;
-    let restored = restore(Arc::new(plan), &opened.events);
+    let count = plan.len();
+    let restored = restore(Arc::new(plan), &opened.events, &folder.journal())?;
     match restored.scheduler.outcome() {
         Some(RunOutcome::Succeeded) => {
             ui::say(&format!("run {run} has succeeded already; nothing is left to do"));
@@ -92,7 +92,7 @@ pub(crate) fn go_on(
     let launch = launch_data(&LaunchArgs { external_launch_type: Some(on), ..launch })?;
     reach(&launch)?;
     let journal = FileJournal::go_on(&folder.journal(), &opened, &digest, args.sync.into())?;
-    let history = History::of(scheduler.plan().len(), &opened.events);
+    let history = History::of(count, &opened.events);
     let identity = RunIdentity {
         mark: inputs.settings.mark.clone().unwrap_or_else(|| run.clone()),
         run,

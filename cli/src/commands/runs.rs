@@ -21,8 +21,12 @@ pub(crate) fn runs(args: &RunsArgs) -> Result<u8, CommandError> {
             continue;
         };
         let history = &told.history;
-        let good =
-            |op| matches!(history.operation(op).outcome(), Some(Outcome::Succeeded | Outcome::FromCache | Outcome::Skipped));
+        let good = |op| {
+            matches!(
+                history.operation(op).outcome(),
+                Some(Outcome::Succeeded | Outcome::FromCache | Outcome::Skipped)
+            )
+        };
         let done = told.plan.operations().filter(|(op, _)| good(*op)).count();
         let mut about = json!({
             "run": run, "agenda": told.inputs.settings.agenda, "outcome": told.word(),

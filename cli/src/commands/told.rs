@@ -2,7 +2,7 @@
 
 use crate::error::{CommandError, Kind};
 use crate::inputs::thaw;
-use pop_agenda::{History, OpIx, Plan, Recorded, Scheduler};
+use pop_agenda::{History, OpIx, Plan, Scheduler};
 use pop_document::nearest;
 use pop_executor::{Inputs, RunFolder, read_journal, restore};
 use std::path::Path;
@@ -16,7 +16,6 @@ pub(crate) struct Told {
     pub(crate) plan: Arc<Plan>,
     /// The scheduler in the state after the last event.
     pub(crate) scheduler: Scheduler,
-    pub(crate) events: Vec<Recorded>,
     pub(crate) history: History,
 }
 
@@ -28,10 +27,11 @@ impl Told {
     pub(crate) fn of(folder: RunFolder) -> Result<Self, CommandError> {
         let inputs = folder.inputs()?;
         let (plan, _) = thaw(&inputs)?;
-        let events = read_journal(&folder.journal())?.fitting(plan.len(), &folder.journal())?.events;
-        let history = History::of(plan.len(), &events);
-        let scheduler = restore(Arc::new(plan), &events).scheduler;
-        Ok(Self { folder, inputs, plan: Arc::clone(scheduler.plan()), scheduler, events, history })
+        let events = read_journal(&folder.journal())?.events;
+        let count = plan.len();
+        let scheduler = restore(Arc::new(plan), &events, &folder.journal())?.scheduler;
+        let history = History::of(count, &events);
+        Ok(Self { folder, inputs, plan: Arc::clone(scheduler.plan()), scheduler, history })
     }
 
     /// The operation of this name, or an error that names a near one.

@@ -2,7 +2,7 @@
 
 use super::JournalError;
 use super::format::{FORMAT, decode, header};
-use pop_agenda::{OpIx, Recorded, RunEvent};
+use pop_agenda::Recorded;
 use serde::de::DeserializeOwned;
 use std::fs;
 use std::io;
@@ -31,30 +31,6 @@ pub fn read_journal(path: &Path) -> Result<Opened, JournalError> {
         // a run whose executor died before it wrote anything
         Err(error) if error.kind() == io::ErrorKind::NotFound => read_bytes(&[], path),
         Err(source) => Err(JournalError::Io { path: path.to_owned(), source }),
-    }
-}
-
-impl Opened {
-    /// Checks that its events are of a plan of `count` operations, before anything is made of them.
-    pub fn fitting(self, count: usize, path: &Path) -> Result<Self, JournalError> {
-        let mut known = count;
-        for recorded in &self.events {
-            if let Some(op) = last_operation(recorded).filter(|op| op.index() >= known) {
-                return Err(JournalError::Unfit { path: path.to_owned(), op: op.0, count: known });
-            }
-            if let RunEvent::PlanGrown { count, .. } = recorded.event {
-                known += count as usize;
-            }
-        }
-        Ok(self)
-    }
-}
-
-/// The highest number of an operation in an event.
-fn last_operation(recorded: &Recorded) -> Option<OpIx> {
-    match &recorded.event {
-        RunEvent::RunStarted { adopted, .. } => adopted.iter().map(|adopted| adopted.op).max(),
-        other => other.operation(),
     }
 }
 
@@ -139,23 +115,9 @@ fn levels(json: &[u8]) -> usize {
 mod tests {
     use super::super::format::encode;
     use super::*;
-    use pop_agenda::{Adopted, Ending, RunOptions, RunTime};
+    use pop_agenda::{Ending, OpIx, RunEvent, RunTime};
     use serde_json::Value;
     use std::sync::Arc;
-
-    #[test]
-    fn an_operation_that_the_agenda_does_not_have_is_refused_also_where_it_was_taken_over() {
-        let adopted = vec![Adopted { op: OpIx(2), result: None, progress: None }];
-        let started =
-            RunEvent::RunStarted { run: "r".into(), started: 0, options: RunOptions::default(), adopted };
-        for event in [started, RunEvent::AttemptStarted { op: OpIx(2), attempt: 1 }] {
-            let events = vec![Recorded { at: RunTime(0), event }];
-            let opened = Opened { inputs: None, events, good: 0, torn: 0 };
-            assert!(opened.clone().fitting(3, Path::new("j")).is_ok());
-            let error = opened.fitting(2, Path::new("j")).unwrap_err();
-            assert_eq!(error.to_string(), "journal `j` tells of operation 2, of 2 in its agenda");
-        }
-    }
 
     fn ended(levels: usize) -> Vec<u8> {
         let result = (0..levels).fold(Value::from("]\\\"["), |inner, _| Value::Array(vec![inner]));

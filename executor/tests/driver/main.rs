@@ -10,6 +10,7 @@ use pop_executor::restore;
 use pop_launchers::{Ended, LaunchEvent};
 use pop_registry::contract::{Exit, Progress, Said};
 use serde_json::json;
+use std::path::Path;
 use std::sync::Arc;
 
 #[tokio::test(start_paused = true)]
@@ -75,7 +76,7 @@ async fn progress_is_recorded_and_handed_to_the_next_attempt() {
         "params": {"retry": {"maxAttempts": 2}}}]);
     let world = drive(setup(operations, vec![first, ends(Exit::Code(0))])).await;
     assert_eq!(world.outcome.as_ref().unwrap(), &RunOutcome::Succeeded);
-    let restored = restore(Arc::clone(&world.plan), &world.events);
+    let restored = restore(Arc::clone(&world.plan), &world.events, Path::new("j")).unwrap();
     assert_eq!(restored.scheduler.progress(OpIx(0)).unwrap().percent_complete, Some(40.0));
     world.launcher.assert_empty();
 }

@@ -11,6 +11,7 @@ use pop_registry::contract::{Exit, LaunchType};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::io;
+use std::path::Path;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -48,7 +49,7 @@ impl Journal for MemoryJournal {
 struct DiarySink(Diary);
 
 impl Sink for DiarySink {
-    fn on_event(&mut self, _: &Plan, recorded: &Recorded) {
+    fn on_event(&mut self, _: &Arc<Plan>, recorded: &Recorded) {
         self.0.lock().unwrap().push(format!("report {}", word(&recorded.event)));
     }
 
@@ -213,7 +214,7 @@ pub(crate) async fn drive(setup: Setup) -> World {
     let (scheduler, resumed, began) = if setup.before.is_empty() {
         (Scheduler::new(Arc::clone(&plan), setup.options), None, None)
     } else {
-        let restored = restore(Arc::clone(&plan), &setup.before);
+        let restored = restore(Arc::clone(&plan), &setup.before, Path::new("j")).unwrap();
         (restored.scheduler, Some(setup.options), restored.began)
     };
     let logs = tempfile::tempdir().unwrap();
@@ -235,7 +236,7 @@ pub(crate) async fn drive(setup: Setup) -> World {
         memory_kills: Box::new(move || setup.memory_kills),
         cancels,
         clock: || 1_000,
-        host: Host::new(logs.path().join(".host")),
+        host: pop_executor::Host::new(logs.path().join(".host")),
     };
     let given = Given { scheduler, identity, adopted: Vec::new(), resumed, began };
     let outcome = tokio::spawn(run(given, ports)).await.unwrap().map(|finished| finished.outcome);
@@ -249,6 +250,6 @@ pub(crate) fn exec(name: &str, needs: &[&str]) -> Value {
 }
 
 pub(crate) fn outcomes(world: &World) -> Vec<Option<Outcome>> {
-    let restored = restore(Arc::clone(&world.plan), &world.events);
+    let restored = restore(Arc::clone(&world.plan), &world.events, Path::new("j")).unwrap();
     world.plan.operations().map(|(op, _)| restored.scheduler.state(op).outcome()).collect()
 }

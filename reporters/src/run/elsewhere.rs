@@ -4,13 +4,13 @@
 //! The end is always told, and waited for. *Caveats.* Who cannot be reached is said once and at the end; the run does
 //! not fail for it.
 
+use super::followed::Followed;
 use super::progress::{Detail, ProgressIds, closing, text};
 use crate::status::{Annotations, Connecting, Courier, Delivery, OwnPod, Pace};
 use http::Request;
 use http::header::CONTENT_TYPE;
 use kube::client::Body;
 use kube::{Client, Config};
-use super::followed::Followed;
 use pop_agenda::{Plan, Recorded, Sink};
 use pop_registry::contract::{PROGRESS, RESULT};
 use std::cell::Cell;
@@ -138,8 +138,7 @@ fn annotations(told: &Told, is_last: bool) -> Vec<Annotations> {
         closing(&run.plan, &run.history).to_string()
     });
     let details = [Detail::Whole, Detail::WithoutResults, Detail::WithoutOperations].into_iter();
-    let texts =
-        details.filter_map(|detail| text(&told.run, &told.ids, detail, LONGEST_ANNOTATION));
+    let texts = details.filter_map(|detail| text(&told.run, &told.ids, detail, LONGEST_ANNOTATION));
     let with = |text| {
         let result = result.clone().map(|result| (RESULT, result));
         std::iter::once((PROGRESS, text)).chain(result).collect()

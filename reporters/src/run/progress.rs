@@ -81,7 +81,8 @@ fn head(plan: &Plan, history: &History, ids: &ProgressIds) -> Value {
             (ProcessingState::Waiting, _) => {}
         }
         let seen = history.operation(op);
-        if let (Some(Outcome::Failed | Outcome::DeadLettered | Outcome::Skipped), Some(failure)) = (seen.outcome(), seen.failure())
+        if let (Some(Outcome::Failed | Outcome::DeadLettered | Outcome::Skipped), Some(failure)) =
+            (seen.outcome(), seen.failure())
             && diagnostics.len() < TOLD
         {
             diagnostics.push(DiagnosticEvent {
@@ -148,7 +149,9 @@ fn state(history: &History, op: OpIx) -> (ProcessingState, Option<&str>) {
         Some(Outcome::Succeeded | Outcome::FromCache) => (ProcessingState::Complete, Some(SUCCEEDED)),
         // it was not to be done, and is done with
         Some(Outcome::Skipped) if seen.failure().is_none() => (ProcessingState::Complete, Some(SUCCEEDED)),
-        Some(Outcome::Failed | Outcome::DeadLettered | Outcome::Skipped) => (ProcessingState::Complete, Some(FAILED)),
+        Some(Outcome::Failed | Outcome::DeadLettered | Outcome::Skipped) => {
+            (ProcessingState::Complete, Some(FAILED))
+        }
         Some(Outcome::Cancelled) if !seen.attempts.is_empty() => (ProcessingState::Complete, Some(FAILED)),
         None if !seen.attempts.is_empty() => {
             let said = seen.progress.as_ref().filter(|progress| !progress.is_final());
@@ -364,7 +367,8 @@ mod tests {
         let smaller = text(Detail::WithoutResults, whole.len() - 500).unwrap();
         assert!(!smaller.contains("xxx") && text(Detail::WithoutResults, smaller.len() - 1).is_none());
         assert!(text(Detail::WithoutOperations, 1_000).is_some());
-        let closing = closing(&plan, &history.lock().unwrap());
+        let run = run.into_inner().unwrap();
+        let closing = closing(&run.plan, &run.history);
         assert_eq!(
             (&closing["counts"]["succeeded"], &closing["counts"]["notSettled"]),
             (&json!(1), &json!(599))

@@ -1,7 +1,9 @@
 //! Events in words: one short line each, the same on a terminal and in a file.
 
 use super::summary::visible;
-use pop_agenda::{Answer, CancelReason, Ending, OpIx, Outcome, Plan, Recorded, RunEvent, RunTime, StopReason};
+use pop_agenda::{
+    Answer, CancelReason, Ending, OpIx, Outcome, Plan, Recorded, RunEvent, RunTime, StopReason,
+};
 use std::collections::HashMap;
 
 /// A duration as people read it: `0.3 s`, `2 m 05 s`, `3 h 07 m`.
@@ -90,7 +92,9 @@ pub(crate) fn event_words(plan: &Plan, recorded: &Recorded, remembered: &mut Rem
             let of = if attempt <= *tries { format!(" of {tries}") } else { String::new() };
             format!("retry     {} in {wait}: attempt {attempt}{of} failed: {why}", name(op))
         }
-        RunEvent::OperationSettled { op, outcome, skipped: Some(decided), .. } if *outcome == Outcome::Skipped => {
+        RunEvent::OperationSettled { op, outcome, skipped: Some(decided), .. }
+            if *outcome == Outcome::Skipped =>
+        {
             format!("skipped   {}: {}", name(op), visible(&decided.to_string()))
         }
         RunEvent::OperationSettled { op, outcome, ignored, .. } => {
