@@ -10,8 +10,12 @@ use std::time::Duration;
 /// Puts a handler to every check. It must break none, and be bound by all; a quick one may be done before it can be
 /// asked to stop.
 fn keeps_the_contract(program: &str, good: &Value, bad: &Value) {
+    is_kept_by(&[program], good, bad);
+}
+
+fn is_kept_by(program: &[&str], good: &Value, bad: &Value) {
     let subject = Subject {
-        argv: vec![program.to_owned()],
+        argv: program.iter().map(|&word| word.to_owned()).collect(),
         payload: good.to_string(),
         bad_payload: Some(bad.to_string()),
         limit: Duration::from_mins(1),
@@ -21,7 +25,7 @@ fn keeps_the_contract(program: &str, good: &Value, bad: &Value) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     for Finding { check, verdict } in runtime.block_on(examine(&subject)).unwrap() {
         let is_quick = check.id == "stops-when-asked" && matches!(verdict, Verdict::NotApplicable(_));
-        assert!(verdict == Verdict::Kept || is_quick, "{program} {}: {verdict:#?}", check.id);
+        assert!(verdict == Verdict::Kept || is_quick, "{program:?} {}: {verdict:#?}", check.id);
     }
 }
 
@@ -79,4 +83,14 @@ fn package() {
     let rendition = json!({"path": video(folder.path()), "height": 180});
     let good = json!({"renditions": [rendition], "outputFolder": "hls", "segmentSeconds": 1});
     keeps_the_contract(env!("CARGO_BIN_EXE_pop-package"), &good, &json!({"renditions": []}));
+}
+
+#[test]
+fn software() {
+    let folder = tempfile::tempdir().unwrap();
+    let properties = format!("POP_PROPERTIES={}", json!({"root": folder.path()}));
+    let call = |method: &str| json!({"capability": "content", "method": method, "type": "software"});
+    // `env` becomes the program
+    let program = ["env", &properties, env!("CARGO_BIN_EXE_pop-software")];
+    is_kept_by(&program, &call("profile"), &call("install"));
 }

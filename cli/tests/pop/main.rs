@@ -18,6 +18,7 @@ mod help;
 mod hostile;
 mod inputs;
 mod kubernetes;
+mod languages;
 mod new;
 mod outcomes;
 mod owner;
