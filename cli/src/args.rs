@@ -412,6 +412,12 @@ pub(crate) enum NewLanguage {
 pub(crate) enum NewKind {
     /// A program that carries operations of one type out
     Handler,
+    /// One that installs, updates, uninstalls and lists units of content
+    Content,
+    /// One that binds a machine to repositories
+    Bind,
+    /// One that restarts a machine
+    System,
 }
 
 /// Text for people or JSON for programs.

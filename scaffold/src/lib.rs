@@ -3,13 +3,13 @@
 //! ```
 //! use pop_scaffold::{Kind, Language, Name, Project};
 //!
-//! let project = Project { name: Name::parse("probe")?, kind: Kind::Handler, language: Language::Shell, toolkit: None };
+//! let project = Project { name: Name::parse("probe")?, kind: Kind::Handler(Language::Shell), toolkit: None };
 //! assert!(project.files().iter().any(|file| file.path == "handler.sh" && file.is_executable));
 //! # Ok::<(), pop_scaffold::NameError>(())
 //! ```
 //!
-//! The templates are files in `templates/KIND/LANGUAGE`; another kind is another folder there, a line in [`Kind`] and
-//! one in the table of `templates`.
+//! The templates are files in `templates/KIND`; another kind is another folder there, a line in [`Kind`] and one in the
+//! table of `templates`.
 
 mod name;
 mod project;

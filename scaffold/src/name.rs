@@ -65,7 +65,7 @@ const KEYWORDS: [&str; 52] = [
 const OF_CARGO: [&str; 9] =
     ["alloc", "build", "core", "deps", "examples", "incremental", "proc-macro", "std", "test"];
 /// Packages that a handler in Rust is built with.
-const PACKAGES: [&str; 5] = ["pop-handler-base", "schemars", "serde", "serde-json", "tokio"];
+const PACKAGES: [&str; 6] = ["pop-handler-base", "schemars", "serde", "serde-json", "tempfile", "tokio"];
 /// Operation types that need no entry in a registry.
 const BUILT_IN: [&str; 2] = ["exec", "sample"];
 

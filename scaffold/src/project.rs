@@ -7,7 +7,13 @@ use crate::templates::{Template, of};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// A program that carries operations of one type out.
-    Handler,
+    Handler(Language),
+    /// One that installs, updates, uninstalls and lists units, in Rust.
+    Content,
+    /// One that binds and unbinds repositories, in Rust.
+    Bind,
+    /// One that restarts machines, in Rust.
+    System,
 }
 
 /// What it is written in.
@@ -37,8 +43,6 @@ pub struct Project {
     pub name: Name,
     /// What it is.
     pub kind: Kind,
-    /// What it is written in.
-    pub language: Language,
     /// Where the toolkit comes from; otherwise it is the version of this crate.
     pub toolkit: Option<Toolkit>,
 }
@@ -52,6 +56,18 @@ pub struct NewFile {
     pub text: String,
     /// Whether it is a program.
     pub is_executable: bool,
+}
+
+impl Kind {
+    /// The word for the capability that it has.
+    fn capability(self) -> Option<&'static str> {
+        match self {
+            Self::Handler(_) => None,
+            Self::Content => Some("content"),
+            Self::Bind => Some("bind"),
+            Self::System => Some("system"),
+        }
+    }
 }
 
 impl Toolkit {
@@ -79,6 +95,7 @@ impl Project {
             "name" => Some(self.name.as_str()),
             "crate" => Some(&*crate_name),
             "toolkit" => Some(&*toolkit),
+            "capability" => self.kind.capability(),
             "rust-version" => Some(env!("CARGO_PKG_RUST_VERSION")),
             _ => None,
         };
@@ -87,7 +104,7 @@ impl Project {
             text: filled(text, value),
             is_executable,
         };
-        of(self.kind, self.language).iter().map(made).collect()
+        of(self.kind).iter().map(made).collect()
     }
 }
 
@@ -136,10 +153,17 @@ mod tests {
     use super::*;
     use std::collections::BTreeSet;
 
-    const LANGUAGES: [Language; 3] = [Language::Rust, Language::Python, Language::Shell];
+    const KINDS: [Kind; 6] = [
+        Kind::Handler(Language::Rust),
+        Kind::Handler(Language::Python),
+        Kind::Handler(Language::Shell),
+        Kind::Content,
+        Kind::Bind,
+        Kind::System,
+    ];
 
-    fn project(name: &str, language: Language) -> Project {
-        Project { name: Name::parse(name).unwrap(), kind: Kind::Handler, language, toolkit: None }
+    fn project(name: &str, kind: Kind) -> Project {
+        Project { name: Name::parse(name).unwrap(), kind, toolkit: None }
     }
 
     fn text(files: &[NewFile], path: &str) -> String {
@@ -147,9 +171,9 @@ mod tests {
     }
 
     #[test]
-    fn every_language_has_all_files_and_no_placeholder_is_left() {
-        for language in LANGUAGES {
-            let files = project("my-probe", language).files();
+    fn every_kind_has_all_files_and_no_placeholder_is_left() {
+        for kind in KINDS {
+            let files = project("my-probe", kind).files();
             let paths: BTreeSet<&str> = files.iter().map(|file| file.path).collect();
             assert_eq!(paths.len(), files.len(), "a file is there twice");
             for path in [
@@ -161,24 +185,20 @@ mod tests {
                 ".github/workflows/ci.yml",
                 ".gitignore",
             ] {
-                assert!(paths.contains(path), "{language:?} has no {path}");
+                assert!(paths.contains(path), "{kind:?} has no {path}");
             }
             for file in &files {
-                assert!(!file.text.contains("{{"), "{language:?} {}", file.path);
-                assert!(
-                    file.text.ends_with('\n') && !file.text.ends_with("\n\n"),
-                    "{language:?} {}",
-                    file.path
-                );
-                assert_eq!(file.is_executable, file.text.starts_with("#!"), "{language:?} {}", file.path);
+                assert!(!file.text.contains("{{"), "{kind:?} {}", file.path);
+                assert!(file.text.ends_with('\n') && !file.text.ends_with("\n\n"), "{kind:?} {}", file.path);
+                assert_eq!(file.is_executable, file.text.starts_with("#!"), "{kind:?} {}", file.path);
             }
         }
     }
 
     #[test]
     fn the_registry_serves_the_type_that_the_agenda_uses() {
-        for language in LANGUAGES {
-            let files = project("my-probe", language).files();
+        for kind in KINDS {
+            let files = project("my-probe", kind).files();
             let registry: serde_json::Value = serde_json::from_str(&text(&files, "registry.json")).unwrap();
             assert_eq!(registry["my-probe"]["podConfig"]["imageName"], "my-probe:0.1.0");
             assert_eq!(registry["my-probe"]["describe"], true);
@@ -191,7 +211,7 @@ mod tests {
     #[test]
     fn the_toolkit_is_a_version_or_a_folder_whatever_its_letters() {
         let manifest = |toolkit| {
-            let files = Project { toolkit, ..project("my-probe", Language::Rust) }.files();
+            let files = Project { toolkit, ..project("my-probe", Kind::Handler(Language::Rust)) }.files();
             let line = text(&files, "Cargo.toml");
             line.lines().find(|line| line.starts_with("pop-handler-base")).unwrap().to_owned()
         };

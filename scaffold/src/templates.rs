@@ -9,65 +9,91 @@ pub(crate) struct Template {
     pub(crate) is_executable: bool,
 }
 
-/// A file `$path` of a project, from a template of the kind `handler`.
-macro_rules! handler {
-    ($path:literal from $template:literal) => {
+/// A file `$path` of a project, from a template.
+macro_rules! file {
+    ($path:literal from $template:expr) => {
         Template {
             path: $path,
-            text: include_str!(concat!("../templates/handler/", $template)),
+            text: include_str!(concat!("../templates/", $template)),
             is_executable: false,
         }
     };
-    ($path:literal from $template:literal, executable) => {
-        Template { is_executable: true, ..handler!($path from $template) }
+    ($path:literal from $template:expr, executable) => {
+        Template { is_executable: true, ..file!($path from $template) }
     };
 }
 
 /// The templates of a project.
-pub(crate) fn of(kind: Kind, language: Language) -> &'static [Template] {
-    match (kind, language) {
-        (Kind::Handler, Language::Rust) => &RUST_HANDLER,
-        (Kind::Handler, Language::Python) => &PYTHON_HANDLER,
-        (Kind::Handler, Language::Shell) => &SHELL_HANDLER,
+pub(crate) fn of(kind: Kind) -> &'static [Template] {
+    match kind {
+        Kind::Handler(Language::Rust) => &RUST_HANDLER,
+        Kind::Handler(Language::Python) => &PYTHON_HANDLER,
+        Kind::Handler(Language::Shell) => &SHELL_HANDLER,
+        Kind::Content => &CONTENT,
+        Kind::Bind => &BIND,
+        Kind::System => &SYSTEM,
     }
 }
 
+/// A handler with a capability: what differs stands in the folder `$kind`.
+macro_rules! capability {
+    ($kind:literal) => {
+        [
+            file!("Cargo.toml" from "capability/Cargo.toml.in"),
+            file!("src/main.rs" from "capability/main.rs"),
+            file!("src/lib.rs" from concat!($kind, "/lib.rs")),
+            file!("README.md" from "capability/README.md"),
+            file!("payload.json" from concat!($kind, "/payload.json")),
+            file!("registry.json" from concat!($kind, "/registry.json")),
+            file!("agenda.yaml" from concat!($kind, "/agenda.yaml")),
+            file!("Dockerfile" from "handler/rust/Dockerfile"),
+            file!(".github/workflows/ci.yml" from "handler/rust/ci.yml"),
+            file!(".dockerignore" from "handler/rust/dockerignore"),
+            file!(".gitignore" from "handler/rust/gitignore"),
+        ]
+    };
+}
+
+const CONTENT: [Template; 11] = capability!("content");
+const BIND: [Template; 11] = capability!("bind");
+const SYSTEM: [Template; 11] = capability!("system");
+
 // a manifest or an ignore file with its own name would be taken for one of this repository
 const RUST_HANDLER: [Template; 11] = [
-    handler!("Cargo.toml" from "rust/Cargo.toml.in"),
-    handler!("src/main.rs" from "rust/src/main.rs"),
-    handler!("src/lib.rs" from "rust/src/lib.rs"),
-    handler!("README.md" from "rust/README.md"),
-    handler!("payload.json" from "payload.json"),
-    handler!("registry.json" from "rust/registry.json"),
-    handler!("agenda.yaml" from "agenda.yaml"),
-    handler!("Dockerfile" from "rust/Dockerfile"),
-    handler!(".github/workflows/ci.yml" from "rust/ci.yml"),
-    handler!(".dockerignore" from "rust/dockerignore"),
-    handler!(".gitignore" from "rust/gitignore"),
+    file!("Cargo.toml" from "handler/rust/Cargo.toml.in"),
+    file!("src/main.rs" from "handler/rust/src/main.rs"),
+    file!("src/lib.rs" from "handler/rust/src/lib.rs"),
+    file!("README.md" from "handler/rust/README.md"),
+    file!("payload.json" from "handler/payload.json"),
+    file!("registry.json" from "handler/rust/registry.json"),
+    file!("agenda.yaml" from "handler/agenda.yaml"),
+    file!("Dockerfile" from "handler/rust/Dockerfile"),
+    file!(".github/workflows/ci.yml" from "handler/rust/ci.yml"),
+    file!(".dockerignore" from "handler/rust/dockerignore"),
+    file!(".gitignore" from "handler/rust/gitignore"),
 ];
 
 const PYTHON_HANDLER: [Template; 10] = [
-    handler!("handler.py" from "python/handler.py", executable),
-    handler!("pop_handler.py" from "python/pop_handler.py"),
-    handler!("test_handler.py" from "python/test_handler.py"),
-    handler!("README.md" from "python/README.md"),
-    handler!("payload.json" from "payload.json"),
-    handler!("registry.json" from "python/registry.json"),
-    handler!("agenda.yaml" from "agenda.yaml"),
-    handler!("Dockerfile" from "python/Dockerfile"),
-    handler!(".github/workflows/ci.yml" from "python/ci.yml"),
-    handler!(".gitignore" from "python/gitignore"),
+    file!("handler.py" from "handler/python/handler.py", executable),
+    file!("pop_handler.py" from "handler/python/pop_handler.py"),
+    file!("test_handler.py" from "handler/python/test_handler.py"),
+    file!("README.md" from "handler/python/README.md"),
+    file!("payload.json" from "handler/payload.json"),
+    file!("registry.json" from "handler/python/registry.json"),
+    file!("agenda.yaml" from "handler/agenda.yaml"),
+    file!("Dockerfile" from "handler/python/Dockerfile"),
+    file!(".github/workflows/ci.yml" from "handler/python/ci.yml"),
+    file!(".gitignore" from "handler/python/gitignore"),
 ];
 
 const SHELL_HANDLER: [Template; 9] = [
-    handler!("handler.sh" from "shell/handler.sh", executable),
-    handler!("test.sh" from "shell/test.sh", executable),
-    handler!("README.md" from "shell/README.md"),
-    handler!("payload.json" from "payload.json"),
-    handler!("registry.json" from "shell/registry.json"),
-    handler!("agenda.yaml" from "agenda.yaml"),
-    handler!("Dockerfile" from "shell/Dockerfile"),
-    handler!(".github/workflows/ci.yml" from "shell/ci.yml"),
-    handler!(".gitignore" from "shell/gitignore"),
+    file!("handler.sh" from "handler/shell/handler.sh", executable),
+    file!("test.sh" from "handler/shell/test.sh", executable),
+    file!("README.md" from "handler/shell/README.md"),
+    file!("payload.json" from "handler/payload.json"),
+    file!("registry.json" from "handler/shell/registry.json"),
+    file!("agenda.yaml" from "handler/agenda.yaml"),
+    file!("Dockerfile" from "handler/shell/Dockerfile"),
+    file!(".github/workflows/ci.yml" from "handler/shell/ci.yml"),
+    file!(".gitignore" from "handler/shell/gitignore"),
 ];

@@ -23,7 +23,15 @@ pub(crate) fn new(args: &NewArgs) -> Result<u8, CommandError> {
         NewLanguage::Shell => Language::Shell,
     };
     let kind = match args.kind {
-        NewKind::Handler => pop_scaffold::Kind::Handler,
+        NewKind::Handler => pop_scaffold::Kind::Handler(language),
+        _ if language != Language::Rust => {
+            let message = "`--kind content`, `bind` and `system` are for `--lang rust`";
+            let hint = "docs/formats/reports.md says what such a handler takes and gives in any language";
+            return Err(CommandError::new(Kind::Usage, message).hint(hint));
+        }
+        NewKind::Content => pop_scaffold::Kind::Content,
+        NewKind::Bind => pop_scaffold::Kind::Bind,
+        NewKind::System => pop_scaffold::Kind::System,
     };
     let toolkit = match &args.toolkit {
         Some(_) if language != Language::Rust => {
@@ -46,7 +54,7 @@ pub(crate) fn new(args: &NewArgs) -> Result<u8, CommandError> {
         let message = format!("`{}` is there already; nothing was written", folder.display());
         return Err(CommandError::new(Kind::Usage, message).hint(in_the_way(folder)));
     }
-    let files = Project { name, kind, language, toolkit }.files();
+    let files = Project { name, kind, toolkit }.files();
     write(&args.into, folder, &files).map_err(|error| {
         let message = format!("`{}` cannot be made: {error}; nothing was written", folder.display());
         CommandError::new(Kind::Usage, message)

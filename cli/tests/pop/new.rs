@@ -31,7 +31,8 @@ fn help_of_new() {
     Options:
           --lang <LANG>               What it is written in [default: rust] [possible values: rust,
                                       python, shell]
-          --kind <KIND>               What it is [default: handler] [possible values: handler]
+          --kind <KIND>               What it is [default: handler] [possible values: handler, content,
+                                      bind, system]
           --toolkit <FOLDER|VERSION>  Where Rust has the toolkit from: the folder of a checkout of pop,
                                       or a version [default: the version of this pop]
           --into <FOLDER>             Folder in which the new one is made [default: .]
@@ -129,6 +130,12 @@ fn the_toolkit_is_a_checkout_or_a_version_and_for_rust_alone() {
     exit 2
     --- stderr
     error: `--toolkit` is for `--lang rust`: other handlers need no toolkit
+    ");
+    insta::assert_snapshot!(bench.pop(2, "new a --lang shell --kind bind").screen(), @r"
+    exit 2
+    --- stderr
+    error: `--kind content`, `bind` and `system` are for `--lang rust`
+    hint: docs/formats/reports.md says what such a handler takes and gives in any language
     ");
     bench.write("pop/handler-base/Cargo.toml", "");
     bench.pop(0, "new a --toolkit pop");
@@ -235,10 +242,8 @@ fn a_new_handler_in_python_works() {
 }
 
 /// It is built with the versions of this workspace and without a network, into a folder that is kept.
-#[test]
-#[ignore = "builds the toolkit anew; `.ci/run` has a step for it"]
-fn a_new_handler_in_rust_works_and_is_free_of_lints() {
-    let made = Made::new(&["rust", "--toolkit", checkout()]);
+fn built(arguments: &[&str]) -> Made {
+    let made = Made::new(&[&["rust", "--toolkit", checkout()], arguments].concat());
     fs::copy(Path::new(checkout()).join("Cargo.lock"), made.folder.join("Cargo.lock")).unwrap();
     let target = concat!(env!("CARGO_TARGET_TMPDIR"), "/new");
     fs::create_dir_all(target).unwrap();
@@ -254,5 +259,28 @@ fn a_new_handler_in_rust_works_and_is_free_of_lints() {
     cargo("build --offline");
     assert!(cargo("test --offline").contains("2 passed"));
     cargo("clippy --offline --all-targets -- -D warnings");
-    made.works(&format!("target/debug/{NAME}"), &[]);
+    made
+}
+
+/// One test for all that is built in Rust: they share the folder into which they are built, and their name.
+#[test]
+#[ignore = "builds the toolkit anew; `.ci/run` has a step for it"]
+fn new_handlers_in_rust_work_and_are_free_of_lints() {
+    let program = format!("target/debug/{NAME}");
+    built(&[]).works(&program, &[]);
+    for (kind, first, second) in [
+        ("content", json!({"installed": ["first"]}), json!({"notes": ["first"]})),
+        ("bind", json!({"file": "repositories/zoo.repo"}), json!({"removed": true})),
+        ("system", json!({"request": "restart-required"}), json!({"request": "restart-required"})),
+    ] {
+        let made = built(&["--kind", kind]);
+        let payload = made.folder.join("payload.json");
+        let check = made.bench.call("handler check --payload").argument(payload.to_str().unwrap());
+        check.argument(made.folder.join(&program).to_str().unwrap()).ends(0);
+        made.bench.pop(0, &format!("run {NAME}/agenda.yaml"));
+        for (name, details) in [("first", first), ("second", second)] {
+            let result = made.bench.operation(name)["result"].clone();
+            assert_eq!((&result["succeeded"], &result["details"]), (&json!(true), &details), "{kind}");
+        }
+    }
 }
