@@ -123,6 +123,13 @@ pub(crate) struct RegistryArgs {
     /// Registry file [default: registry.json or registry.yaml beside the agenda, then /app/config/registry.json]
     #[arg(long, value_name = "FILE")]
     pub(crate) registry: Option<PathBuf>,
+    /// Folder of handler descriptors (*.conf) [default: conf.d beside the agenda, then /app/config/conf.d]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) conf_d: Option<PathBuf>,
+    /// Folder in which programs of descriptors are looked for; may be repeated [default: handlers beside conf.d,
+    /// then /usr/lib/pop/handlers, /usr/lib64/pop/handlers]
+    #[arg(long = "handlers", value_name = "DIR")]
+    pub(crate) handlers: Vec<PathBuf>,
     /// A value for the agenda's params, over what stands there; may be repeated
     #[arg(long = "param", value_name = "KEY=VALUE", value_parser = key_value)]
     pub(crate) params: Vec<(String, String)>,
@@ -338,10 +345,18 @@ pub(crate) struct HandlersArgs {
 /// What `pop handlers` does.
 #[derive(Debug, Subcommand)]
 pub(crate) enum HandlersCommand {
-    /// Show one type
+    /// Show the handlers of one type
     Show {
         /// The operation type
         handler_type: String,
+    },
+    /// Read and check registry and descriptors anew, and say what is not as a run began with it
+    Reload {
+        /// The run, or `last`
+        #[arg(long, value_name = "RUN", default_value = "last")]
+        run: String,
+        #[command(flatten)]
+        runs: RunsFolder,
     },
 }
 

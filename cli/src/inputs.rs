@@ -1,6 +1,7 @@
 //! The only reading of inputs: agenda, registry and settings become a plan, or faults.
 
 use crate::args::{LaunchArgs, RegistryArgs};
+use crate::conf_d::ConfD;
 use crate::descriptions;
 use crate::error::{CommandError, Kind};
 use crate::ui;
@@ -13,7 +14,7 @@ use pop_field_retriever::{
 };
 use pop_launchers::Secrets;
 use pop_launchers::process::resolve;
-use pop_registry::{Catalog, Entry};
+use pop_registry::{Catalog, Descriptor, Entry};
 use serde_json::Value;
 use std::collections::HashSet;
 use std::fs::File;
@@ -34,6 +35,9 @@ pub(crate) struct Texts {
     pub(crate) home: Option<PathBuf>,
     /// The folder in which programs start.
     pub(crate) folder: PathBuf,
+    pub(crate) conf_d: Option<ConfD>,
+    /// Whether references in the agenda were filled before: it repeats a dead letter.
+    pub(crate) is_filled: bool,
 }
 
 /// What is wrong in the texts.
@@ -41,6 +45,7 @@ pub(crate) struct Texts {
 pub(crate) struct Faults {
     pub(crate) agenda: Vec<Fault>,
     pub(crate) registry: Vec<Fault>,
+    pub(crate) descriptors: Vec<(Source, Vec<Fault>)>,
 }
 
 /// Launch data of this process, as the command line and its surroundings give them.
@@ -64,7 +69,7 @@ pub(crate) fn launch_data(args: &LaunchArgs) -> Result<DefaultLaunchData, Comman
 }
 
 /// Reads a file, or standard input for `-`, up to the bound of a text.
-fn read(path: &Path, what: &str) -> Result<Vec<u8>, Fault> {
+pub(crate) fn read(path: &Path, what: &str) -> Result<Vec<u8>, Fault> {
     let unreadable = |error: std::io::Error| {
         let message = format!("cannot read the {what} `{}`: {error}", path.display());
         Fault::new("unreadable", Site::Whole, message)
@@ -110,10 +115,11 @@ pub(crate) fn texts(
     let folder =
         agenda.filter(|path| *path != Path::new("-")).and_then(Path::parent).unwrap_or(Path::new(""));
     let (registry, home) = registry(folder, args, launch, &mut faults.registry);
+    let conf_d = ConfD::read(folder, args, launch)?;
     let folder = std::env::current_dir().map_err(|error| {
         CommandError::new(Kind::Internal, format!("the current folder is not known: {error}"))
     })?;
-    Ok(Texts { agenda: agenda_source, registry, home, folder })
+    Ok(Texts { agenda: agenda_source, registry, home, folder, conf_d, is_filled: false })
 }
 
 /// Reads the registry that goes with agendas of a folder, and finds the folder that the registry itself is in.
@@ -148,9 +154,16 @@ fn registry_path(folder: &Path, args: &RegistryArgs, launch: &DefaultLaunchData)
     })
 }
 
-/// The catalogue of a registry; its faults, with those of its reading, are told by the caller.
-pub(crate) fn catalog(registry: Option<&Source>, faults: &mut Vec<Fault>) -> Catalog {
-    if faults.iter().any(is_of_reading) { Catalog::default() } else { Catalog::build(registry, faults) }
+/// The catalogue of a registry and of descriptors; the faults of the registry, with those of its reading, are told by the
+/// caller.
+pub(crate) fn catalog(registry: Option<&Source>, conf_d: Option<&ConfD>, faults: &mut Vec<Fault>) -> Catalog {
+    let registry = registry.filter(|_| !faults.iter().any(is_of_reading));
+    let descriptors = conf_d.map(ConfD::descriptors).unwrap_or_default();
+    let mut catalog = Catalog::assemble(registry, descriptors, faults);
+    if let Some(conf_d) = conf_d {
+        conf_d.locate(&mut catalog);
+    }
+    catalog
 }
 
 /// Whether the fault is of the text as a whole, so that nothing is known of what is in it.
@@ -165,7 +178,8 @@ pub(crate) fn plan(
     on: LaunchType,
     faults: &mut Faults,
 ) -> Option<Plan> {
-    let mut catalog = catalog(texts.registry.as_ref(), &mut faults.registry);
+    let mut catalog = catalog(texts.registry.as_ref(), texts.conf_d.as_ref(), &mut faults.registry);
+    faults.descriptors = of_descriptors(&catalog);
     if faults.agenda.iter().any(is_of_reading) {
         return None;
     }
@@ -180,8 +194,11 @@ pub(crate) fn plan(
         }
     };
     let agenda = Agenda::parse(root, &mut faults.agenda)?;
-    let excused = excused(&agenda, &faults.registry);
-    let types = agenda.operations.iter().map(|operation| operation.handler_type.as_str()).collect();
+    let agenda = if texts.is_filled { agenda.filled() } else { agenda };
+    let types: HashSet<&str> =
+        agenda.operations.iter().map(|operation| operation.handler_type.as_str()).collect();
+    faults.spare_descriptors(&types);
+    let excused = excused(&agenda, faults);
     descriptions::learn(&mut catalog, &types, texts.home.as_deref(), &mut faults.registry);
     let plan = Plan::build(agenda, &catalog, on, &mut faults.agenda);
     let follows = ["unknown-type", "not-launchable"];
@@ -191,16 +208,25 @@ pub(crate) fn plan(
         find_programs(&plan, texts, faults);
     }
     find_secrets(&plan, texts, on, faults);
-    (!faults.registry.iter().any(Fault::is_error)).then_some(plan)
+    (!faults.of_handlers().any(Fault::is_error)).then_some(plan)
 }
 
-/// The places of types that a registry without its faults might serve: the fault is the registry's.
-fn excused(agenda: &Agenda, registry: &[Fault]) -> HashSet<String> {
-    let is_unread = registry.iter().any(is_of_reading);
-    let errors = registry.iter().filter(|fault| fault.is_error());
+/// What is wrong in each descriptor.
+pub(crate) fn of_descriptors(catalog: &Catalog) -> Vec<(Source, Vec<Fault>)> {
+    let all = catalog.descriptors().iter();
+    all.map(|one| (one.source().clone(), one.faults().to_vec())).collect()
+}
+
+/// The places of types that handlers without their faults might serve: the fault is the registry's or a descriptor's.
+fn excused(agenda: &Agenda, faults: &Faults) -> HashSet<String> {
+    let is_unread = faults.registry.iter().any(is_of_reading);
+    let errors = faults.registry.iter().filter(|fault| fault.is_error());
     // an entry is one step below the root, and so is the fault's pointer or what is below it
     let top = |pointer: &str| pointer.split('/').nth(1).map(|step| format!("/{step}"));
-    let faulty: HashSet<String> = errors.filter_map(|fault| top(fault.pointer())).collect();
+    let mut faulty: HashSet<String> = errors.filter_map(|fault| top(fault.pointer())).collect();
+    let declared = faults.descriptors.iter().flat_map(|(_, faults)| faults).filter(|fault| fault.is_error());
+    faulty
+        .extend(declared.filter_map(Descriptor::type_of).map(|name| Pointer::root().join(name).to_string()));
     let operations = agenda.operations.iter();
     operations
         .filter(|operation| {
@@ -235,6 +261,13 @@ fn find_programs(plan: &Plan, texts: &Texts, faults: &mut Faults) {
     let mut seen = HashSet::new();
     for (op, planned) in plan.operations() {
         match &planned.serves {
+            Serves::Program(entry) if entry.declared.is_some() => {
+                if let Some(conf_d) = texts.conf_d.as_ref().filter(|_| seen.insert(entry.id.clone()))
+                    && let Some(fault) = conf_d.no_program(entry)
+                {
+                    faults.blame_descriptor(&conf_d.file_of(entry), fault);
+                }
+            }
             Serves::Program(entry) if seen.insert(entry.id.clone()) => {
                 let Some(program) = entry.command.as_ref().and_then(|argv| argv.first()) else { continue };
                 let folder = entry
@@ -301,35 +334,69 @@ fn find_secrets(plan: &Plan, texts: &Texts, on: LaunchType, faults: &mut Faults)
 impl Faults {
     /// Makes every warning an error.
     pub(crate) fn be_strict(&mut self) {
-        for fault in self.agenda.iter_mut().chain(&mut self.registry) {
+        let descriptors = self.descriptors.iter_mut().flat_map(|(_, faults)| faults);
+        for fault in self.agenda.iter_mut().chain(&mut self.registry).chain(descriptors) {
             fault.severity = Severity::Error;
         }
+    }
+
+    /// The faults of all that handlers are known from.
+    pub(crate) fn of_handlers(&self) -> impl Iterator<Item = &Fault> {
+        self.registry.iter().chain(self.descriptors.iter().flat_map(|(_, faults)| faults))
+    }
+
+    /// Adds a fault of the descriptor in this file.
+    pub(crate) fn blame_descriptor(&mut self, file: &str, fault: Fault) {
+        let descriptor = self.descriptors.iter_mut().find(|(source, _)| source.name() == file);
+        if let Some((_, faults)) = descriptor {
+            faults.push(fault);
+        }
+    }
+
+    /// A descriptor that is wrong is left out and warned of, but for what concerns these types.
+    pub(crate) fn spare_descriptors(&mut self, types: &HashSet<&str>) {
+        for fault in self.descriptors.iter_mut().flat_map(|(_, faults)| faults) {
+            if !Descriptor::type_of(fault).is_some_and(|name| types.contains(name.as_str())) {
+                fault.severity = Severity::Warning;
+            }
+        }
+    }
+
+    /// Tells what is wrong where handlers are known from.
+    pub(crate) fn tell_handlers(&self, registry: Option<&Source>) {
+        if let Some(registry) = registry {
+            ui::tell_faults(registry, &self.registry);
+        }
+        for (descriptor, faults) in &self.descriptors {
+            ui::tell_faults(descriptor, faults);
+        }
+    }
+
+    /// What they are all in all; nothing if none is an error.
+    pub(crate) fn kind(&self) -> Option<Kind> {
+        if self.agenda.iter().any(Fault::is_error) {
+            return Some(Kind::Agenda);
+        }
+        self.of_handlers().any(Fault::is_error).then_some(Kind::Registry)
     }
 
     /// Tells everything; an error if any of it is one, the agenda's first.
     pub(crate) fn tell(&self, texts: &Texts) -> Result<(), CommandError> {
         ui::tell_faults(&texts.agenda, &self.agenda);
-        if let Some(registry) = &texts.registry {
-            ui::tell_faults(registry, &self.registry);
-        }
-        let count = |faults: &[Fault]| faults.iter().filter(|fault| fault.is_error()).count();
-        let (agenda, registry) = (count(&self.agenda), count(&self.registry));
+        self.tell_handlers(texts.registry.as_ref());
+        let registry = texts.registry.as_ref().map_or("the registry", |registry| registry.name());
+        let descriptors = self.descriptors.iter().map(|(source, faults)| (source.name(), faults));
         let mut wheres = Vec::new();
-        for (count, name) in [
-            (agenda, texts.agenda.name()),
-            (registry, texts.registry.as_ref().map_or("the registry", |registry| registry.name())),
-        ] {
-            match count {
+        for (name, faults) in
+            [(texts.agenda.name(), &self.agenda), (registry, &self.registry)].into_iter().chain(descriptors)
+        {
+            match faults.iter().filter(|fault| fault.is_error()).count() {
                 0 => {}
                 1 => wheres.push(format!("1 fault in {name}")),
-                _ => wheres.push(format!("{count} faults in {name}")),
+                count => wheres.push(format!("{count} faults in {name}")),
             }
         }
-        let kind = match (agenda, registry) {
-            (0, 0) => return Ok(()),
-            (0, _) => Kind::Registry,
-            _ => Kind::Agenda,
-        };
+        let Some(kind) = self.kind() else { return Ok(()) };
         ui::say(&format!("{}; nothing was started (exit {})", wheres.join(", "), kind.exit_code()));
         Err(CommandError::told(kind))
     }
@@ -343,6 +410,8 @@ pub(crate) fn freeze(
     cid: String,
     mark: Option<String>,
 ) -> Inputs {
+    // a folder without descriptors is as good as none
+    let kept = texts.conf_d.as_ref().filter(|conf_d| !conf_d.kept().is_empty());
     Inputs {
         settings: Settings {
             agenda: texts.agenda.name().to_owned(),
@@ -354,7 +423,9 @@ pub(crate) fn freeze(
             cid,
             mark,
             replay_of: None,
+            conf_d: kept.map(|conf_d| conf_d.settings.clone()),
         },
+        descriptors: kept.map(ConfD::kept).unwrap_or_default(),
         agenda: texts.agenda.text().as_bytes().to_vec(),
         registry: texts.registry.as_ref().map(|registry| registry.text().as_bytes().to_vec()),
     }
@@ -366,15 +437,19 @@ pub(crate) fn thaw(inputs: &Inputs) -> Result<(Plan, LaunchType), CommandError> 
     let settings = &inputs.settings;
     let on: LaunchType =
         settings.on.parse().map_err(|error| CommandError::new(Kind::Journal, format!("{error}")))?;
-    let registry = match (&inputs.registry, &settings.registry) {
-        (Some(bytes), Some(name)) => Some(Source::new(name.as_str(), bytes).map_err(|_| unfit())?),
-        _ => None,
-    };
+    let registry = kept_registry(inputs).map_err(|_| unfit())?;
     let agenda = Source::new(settings.agenda.as_str(), &inputs.agenda).map_err(|_| unfit())?;
     let mut faults = Vec::new();
-    let catalog = catalog(registry.as_ref(), &mut faults);
+    let catalog = catalog(registry.as_ref(), ConfD::of(inputs).as_ref(), &mut faults);
     let root = agenda.read().map_err(|_| unfit())?;
     let agenda = Agenda::parse(with_params(root, &settings.params), &mut faults).ok_or_else(unfit)?;
+    let agenda = if settings.replay_of.is_some() { agenda.filled() } else { agenda };
     let plan = Plan::build(agenda, &catalog, on, &mut faults).ok_or_else(unfit)?;
     Ok((plan, on))
+}
+
+/// The registry that a run has kept.
+pub(crate) fn kept_registry(inputs: &Inputs) -> Result<Option<Source>, Fault> {
+    let kept = inputs.settings.registry.as_ref().zip(inputs.registry.as_ref());
+    kept.map(|(name, bytes)| Source::new(name.as_str(), bytes)).transpose()
 }

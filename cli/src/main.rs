@@ -2,6 +2,7 @@
 
 mod args;
 mod commands;
+mod conf_d;
 mod descriptions;
 mod error;
 mod inputs;

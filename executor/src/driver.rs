@@ -20,6 +20,7 @@ use pop_agenda::{
 use pop_handler_base::field_retriever::LaunchDataWrapper;
 use pop_launchers::{LaunchEvent, LaunchId, Launched, Launcher};
 use pop_registry::contract::{Blame, Failure, Millis};
+use serde_json::json;
 use std::collections::{HashMap, VecDeque};
 use std::error::Error as _;
 use std::mem::replace;
@@ -407,6 +408,13 @@ impl Driver {
             })
         };
         let payload = self.scheduler.payload(op);
+        let mut params = planned.special.as_ref().map(|special| special.params.clone()).unwrap_or_default();
+        // as it was for this operation, without the others that it refers to
+        if let Ok(keys) = self.scheduler.lock_keys(op)
+            && params.contains_key("lockKey")
+        {
+            params.insert("lockKey".to_owned(), json!(keys));
+        }
         DeadLetter {
             run: self.identity.run.clone(),
             operation: planned.name.to_string(),
@@ -415,7 +423,7 @@ impl Driver {
             launcher: self.identity.on.to_string(),
             payload: payload
                 .map_or_else(|_| planned.payload.template().clone(), std::borrow::Cow::into_owned),
-            params: planned.special.as_ref().map(|special| special.params.clone()).unwrap_or_default(),
+            params,
             failure: failure.unwrap_or_else(|| Failure::new(Blame::Pop, "pop", "its failure is not known")),
             attempts: attempts.iter().filter_map(past).collect(),
             settled: (self.ports.clock)(),

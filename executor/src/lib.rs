@@ -28,4 +28,4 @@ pub use order::{RunIdentity, operation_log, preview};
 /// How launch data says that a cluster is reached.
 pub use pop_handler_base::cluster;
 pub use restore::{Restored, adopt, restore};
-pub use run_folder::{FolderError, Inputs, ReplayOf, RunFolder, Settings};
+pub use run_folder::{ConfDSettings, FolderError, Inputs, ReplayOf, RunFolder, Settings};

@@ -2,6 +2,7 @@
 
 use crate::lock::{Lock, NoLock, executor};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
@@ -10,6 +11,7 @@ use std::time::SystemTime;
 
 const INPUTS: &str = "inputs";
 const SETTINGS: &str = "settings.json";
+const CONF_D: &str = "conf.d";
 const JOURNAL: &str = "journal";
 const LOGS: &str = "out";
 const LOCK: &str = "lock";
@@ -38,6 +40,9 @@ pub struct Settings {
     /// The dead letter that it repeats.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replay_of: Option<ReplayOf>,
+    /// Where descriptors and their programs were looked for, if there are descriptors.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conf_d: Option<ConfDSettings>,
 }
 
 /// A dead letter, by the run and the operation that it is of.
@@ -49,6 +54,16 @@ pub struct ReplayOf {
     pub operation: String,
 }
 
+/// Where descriptors were found, and where the programs that they name are looked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ConfDSettings {
+    /// The folder of the descriptors as messages give it.
+    pub folder: PathBuf,
+    /// The folders in which programs are looked for before PATH.
+    pub handlers: Vec<PathBuf>,
+}
+
 /// What a run was started with, byte for byte.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Inputs {
@@ -58,6 +73,8 @@ pub struct Inputs {
     pub agenda: Vec<u8>,
     /// The registry.
     pub registry: Option<Vec<u8>>,
+    /// The descriptors, by the names of their files.
+    pub descriptors: BTreeMap<String, Vec<u8>>,
 }
 
 /// A run's folder that cannot be used.
@@ -133,6 +150,20 @@ impl RunFolder {
         if let Some(registry) = &inputs.registry {
             write(&kept.join("registry"), registry)?;
         }
+        if !inputs.descriptors.is_empty() {
+            let conf_d = kept.join(CONF_D);
+            // what an executor that died here has left may be of other inputs
+            if let Err(source) = fs::remove_dir_all(&conf_d)
+                && source.kind() != io::ErrorKind::NotFound
+            {
+                return Err(FolderError::Io { path: conf_d, source });
+            }
+            make_folder(&conf_d, true)?;
+            for (name, bytes) in &inputs.descriptors {
+                write(&conf_d.join(name), bytes)?;
+            }
+            sync_folder(&conf_d)?;
+        }
         // settings last, and whole at once: a folder without them was never begun
         let unnamed = kept.join("settings.new");
         write(&unnamed, &settings_bytes(&inputs.settings))?;
@@ -199,11 +230,15 @@ impl RunFolder {
     pub fn inputs(&self) -> Result<Inputs, FolderError> {
         let kept = self.path.join(INPUTS);
         let settings_path = self.settings_path();
-        let settings = serde_json::from_slice(&read(&settings_path)?)
+        let settings: Settings = serde_json::from_slice(&read(&settings_path)?)
             .map_err(|error| FolderError::Io { path: settings_path, source: error.into() })?;
         let registry = kept.join("registry");
         let registry = if registry.exists() { Some(read(&registry)?) } else { None };
-        Ok(Inputs { settings, agenda: read(&kept.join("agenda"))?, registry })
+        let descriptors = match &settings.conf_d {
+            Some(_) => descriptors(&kept.join(CONF_D))?,
+            None => BTreeMap::new(),
+        };
+        Ok(Inputs { settings, agenda: read(&kept.join("agenda"))?, registry, descriptors })
     }
 
     /// Takes the right to execute the run; fails at once if another process has it.
@@ -235,6 +270,11 @@ impl Inputs {
             let part = part.map_or(&[] as &[u8], Vec::as_slice);
             // lengths keep the parts apart
             hasher.update(&(part.len() as u64).to_le_bytes()).update(part);
+        }
+        for (name, bytes) in &self.descriptors {
+            for part in [name.as_bytes(), bytes] {
+                hasher.update(&(part.len() as u64).to_le_bytes()).update(part);
+            }
         }
         hasher.finalize().to_hex().to_string()
     }
@@ -270,6 +310,17 @@ fn read(path: &Path) -> Result<Vec<u8>, FolderError> {
     fs::read(path).map_err(|source| FolderError::Io { path: path.to_owned(), source })
 }
 
+/// The descriptors that a run keeps.
+fn descriptors(folder: &Path) -> Result<BTreeMap<String, Vec<u8>>, FolderError> {
+    let failed = |source| FolderError::Io { path: folder.to_owned(), source };
+    let mut found = BTreeMap::new();
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        found.insert(entry.file_name().to_string_lossy().into_owned(), read(&entry.path())?);
+    }
+    Ok(found)
+}
+
 /// A new file is only there after power loss if its folder is synced too.
 fn sync_folder(path: &Path) -> Result<(), FolderError> {
     let synced = File::open(path).and_then(|folder| folder.sync_all());
@@ -292,8 +343,10 @@ mod tests {
             cid: "c".into(),
             mark: None,
             replay_of: None,
+            conf_d: None,
         };
-        Inputs { settings, agenda: b"{}".to_vec(), registry: Some(b"{}".to_vec()) }
+        let registry = Some(b"{}".to_vec());
+        Inputs { settings, agenda: b"{}".to_vec(), registry, descriptors: BTreeMap::new() }
     }
 
     #[test]
@@ -307,6 +360,28 @@ mod tests {
         let digest = inputs().digest();
         fs::write(folder.path().join("inputs/agenda"), b"{ }").unwrap();
         assert_ne!(folder.inputs().unwrap().digest(), digest);
+    }
+
+    #[test]
+    fn u9_descriptors_are_frozen_too_and_runs_without_them_keep_their_digest() {
+        let runs = tempfile::tempdir().unwrap();
+        let mut with = inputs();
+        assert_eq!(with.digest(), "7e1c873742226d5b4169f041d14f3994222bda8642df7dba7749495a7be1736d");
+        with.settings.conf_d =
+            Some(ConfDSettings { folder: "conf.d".into(), handlers: vec!["/usr/lib/pop/handlers".into()] });
+        with.descriptors =
+            [("a.conf".to_owned(), b"\xff".to_vec()), ("b.conf".to_owned(), Vec::new())].into();
+        let (folder, _lock) = RunFolder::create(runs.path(), "r1", &with).unwrap();
+        assert_eq!(folder.inputs().unwrap(), with);
+        let digest = with.digest();
+        for (file, bytes) in [("a.conf", b"x".as_slice()), ("b.conf", b"x"), ("c.conf", b"")] {
+            let path = folder.path().join("inputs/conf.d").join(file);
+            let before = fs::read(&path).ok();
+            fs::write(&path, bytes).unwrap();
+            assert_ne!(folder.inputs().unwrap().digest(), digest, "{file}");
+            before.map_or_else(|| fs::remove_file(&path), |before| fs::write(&path, before)).unwrap();
+        }
+        assert_eq!(folder.inputs().unwrap().digest(), digest);
     }
 
     #[test]
@@ -329,16 +404,18 @@ mod tests {
         fs::create_dir_all(&kept).unwrap();
         fs::write(kept.join("agenda"), "longer than what is to stand there").unwrap();
         fs::write(kept.join("settings.new"), "{\"agen").unwrap();
+        fs::create_dir(kept.join(CONF_D)).unwrap();
+        fs::write(kept.join(CONF_D).join("old.conf"), "").unwrap();
+        let mut inputs = inputs();
+        inputs.settings.conf_d = Some(ConfDSettings { folder: "conf.d".into(), handlers: Vec::new() });
+        inputs.descriptors = [("new.conf".to_owned(), Vec::new())].into();
         assert!(matches!(RunFolder::find(runs.path(), "r1"), Err(FolderError::NoRun { .. })));
-        assert!(matches!(RunFolder::create(runs.path(), "r1", &inputs()), Err(FolderError::Io { .. })));
-        let (folder, lock) = RunFolder::create_again(runs.path(), "r1", &inputs()).unwrap();
-        assert_eq!(folder.inputs().unwrap(), inputs());
-        assert!(matches!(
-            RunFolder::create_again(runs.path(), "r1", &inputs()),
-            Err(FolderError::Held { .. })
-        ));
+        assert!(matches!(RunFolder::create(runs.path(), "r1", &inputs), Err(FolderError::Io { .. })));
+        let (folder, lock) = RunFolder::create_again(runs.path(), "r1", &inputs).unwrap();
+        assert_eq!(folder.inputs().unwrap(), inputs);
+        assert!(matches!(RunFolder::create_again(runs.path(), "r1", &inputs), Err(FolderError::Held { .. })));
         drop(lock);
-        assert!(matches!(RunFolder::create_again(runs.path(), "r1", &inputs()), Err(FolderError::Io { .. })));
+        assert!(matches!(RunFolder::create_again(runs.path(), "r1", &inputs), Err(FolderError::Io { .. })));
     }
 
     #[test]

@@ -159,7 +159,7 @@ impl Catalog {
     /// Replaces the programs of descriptors by the files that are found for them; one that is not found stays as it is.
     pub fn locate(&mut self, mut find: impl FnMut(&Declared) -> Option<String>) {
         for entry in self.entries_mut() {
-            let declared = entry.declared.as_ref().filter(|declared| built_in(&declared.class).is_none());
+            let declared = entry.declared.as_ref().filter(|declared| !declared.is_built_in());
             if let Some(program) = declared.and_then(&mut find) {
                 Arc::make_mut(entry).command = Some(vec![program]);
             }

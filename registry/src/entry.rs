@@ -63,6 +63,13 @@ pub struct Declared {
     pub class: String,
 }
 
+impl Declared {
+    /// Whether its class is a handler inside the executor.
+    pub fn is_built_in(&self) -> bool {
+        built_in(&self.class).is_some()
+    }
+}
+
 /// One handler of an operation type, as a registry or a descriptor has it.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Entry {

@@ -108,6 +108,13 @@ impl Agenda {
         let policies = policies.unwrap_or_default();
         Some(Self { identity, policies, handler, operations, unread })
     }
+
+    /// The same with payloads in which every text stands for itself: references in them were filled before.
+    #[must_use]
+    pub fn filled(mut self) -> Self {
+        self.operations.iter_mut().for_each(|operation| operation.is_literal = true);
+        self
+    }
 }
 
 /// An agenda in another tool's shape often has its list under another name; say so.

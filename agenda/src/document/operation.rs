@@ -31,6 +31,8 @@ pub struct Operation {
     pub handler_type: String,
     /// Its input, references unresolved.
     pub payload: Value,
+    /// Whether what looks like a reference in its input is text.
+    pub is_literal: bool,
     /// Operations that it waits for without reading them.
     pub depends_on: Vec<DependsOn>,
     /// Its own policies.
@@ -116,7 +118,18 @@ impl Operation {
             Some(Value::Object(params)) => params,
             _ => Map::new(),
         };
-        Some(Self { pointer: at, id, name, handler_type, payload, depends_on, policies, params, special })
+        Some(Self {
+            pointer: at,
+            id,
+            name,
+            handler_type,
+            payload,
+            is_literal: false,
+            depends_on,
+            policies,
+            params,
+            special,
+        })
     }
 }
 

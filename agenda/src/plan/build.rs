@@ -148,7 +148,11 @@ fn plan_operation(
     for depends_on in &operation.depends_on {
         reasons.depend(depends_on, faults);
     }
-    let payload = compile(payload, &operation.pointer.join("payload"), &mut reasons, faults);
+    let payload = if operation.is_literal {
+        Payload::fixed(payload)
+    } else {
+        compile(payload, &operation.pointer.join("payload"), &mut reasons, faults)
+    };
     let params = operation.pointer.join("params");
     let mut own = Special::default();
     if policies.lock.value != Lock::None {

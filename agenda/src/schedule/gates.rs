@@ -90,7 +90,7 @@ impl Scheduler {
     }
 
     /// The keys that `op` locks, sorted, each once.
-    fn lock_keys(&self, op: OpIx) -> Result<Vec<Box<str>>, StartError> {
+    pub fn lock_keys(&self, op: OpIx) -> Result<Vec<Box<str>>, StartError> {
         let planned = self.plan.operation(op);
         let Some(keys) = planned.special.as_ref().and_then(|special| special.lock_keys.as_ref()) else {
             return Ok(Vec::new());

@@ -4,7 +4,6 @@ use crate::args::{CheckArgs, Output};
 use crate::error::{CommandError, Kind};
 use crate::inputs::{Faults, launch_data, plan, texts};
 use crate::ui;
-use pop_document::Fault;
 use pop_field_retriever::LaunchDataWrapper as _;
 use serde_json::{Value, json};
 
@@ -22,9 +21,11 @@ pub(crate) fn check(args: &CheckArgs) -> Result<u8, CommandError> {
         }
         if args.output == Output::Json {
             found.extend(ui::faults_json(&texts.agenda, &faults.agenda));
-            if let Some(registry) = &texts.registry {
-                for fault in ui::faults_json(registry, &faults.registry) {
-                    // agendas may share a registry
+            let registry = texts.registry.iter().map(|registry| (registry, &faults.registry));
+            let descriptors = faults.descriptors.iter().map(|(source, faults)| (source, faults));
+            for (source, faults) in registry.chain(descriptors) {
+                for fault in ui::faults_json(source, faults) {
+                    // agendas may share a registry and descriptors
                     if !found.contains(&fault) {
                         found.push(fault);
                     }
@@ -49,10 +50,5 @@ pub(crate) fn check(args: &CheckArgs) -> Result<u8, CommandError> {
 }
 
 fn code(faults: &Faults) -> u8 {
-    let has_error = |faults: &[Fault]| faults.iter().any(Fault::is_error);
-    match (has_error(&faults.agenda), has_error(&faults.registry)) {
-        (true, _) => Kind::Agenda.exit_code(),
-        (false, true) => Kind::Registry.exit_code(),
-        (false, false) => 0,
-    }
+    faults.kind().map_or(0, Kind::exit_code)
 }

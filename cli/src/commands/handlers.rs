@@ -1,125 +1,190 @@
-//! `pop handlers`: the catalogue, and one type with the origin of each field.
+//! `pop handlers`: the catalogue, and the handlers of one type with the origin of each field.
 
 use super::explain::quoted;
+use super::reload::reload;
 use super::runs::table;
 use crate::args::{HandlersArgs, HandlersCommand};
+use crate::conf_d::ConfD;
 use crate::descriptions;
 use crate::error::{CommandError, Kind};
-use crate::inputs::{catalog, launch_data, registry};
+use crate::inputs::{Faults, catalog, launch_data, of_descriptors, registry};
 use crate::ui;
 use pop_document::{Fault, Pointer, Site, Source, nearest};
 use pop_registry::contract::{Description, Word};
-use pop_registry::{Catalog, Entry, Layer};
+use pop_registry::{Catalog, Declared, Entry, Layer};
 use std::collections::HashSet;
 use std::path::Path;
 
 pub(crate) fn handlers(args: &HandlersArgs) -> Result<u8, CommandError> {
     let launch = launch_data(&args.launch)?;
-    let mut faults = Vec::new();
-    let (registry, home) = registry(Path::new(""), &args.registry, &launch, &mut faults);
-    let mut catalog = catalog(registry.as_ref(), &mut faults);
-    if let Some(HandlersCommand::Show { handler_type }) = &args.command {
-        descriptions::learn(
-            &mut catalog,
-            &HashSet::from([handler_type.as_str()]),
-            home.as_deref(),
-            &mut faults,
-        );
+    if let Some(HandlersCommand::Reload { run, runs }) = &args.command {
+        return reload(run, &runs.runs, &args.registry, &launch);
     }
-    if let Some(registry) = &registry {
-        ui::tell_faults(registry, &faults);
-        if faults.iter().any(Fault::is_error) {
-            return Err(CommandError::told(Kind::Registry));
-        }
+    let mut faults = Faults::default();
+    let (registry, home) = registry(Path::new(""), &args.registry, &launch, &mut faults.registry);
+    let conf_d = ConfD::read(Path::new(""), &args.registry, &launch)?;
+    let mut catalog = catalog(registry.as_ref(), conf_d.as_ref(), &mut faults.registry);
+    faults.descriptors = of_descriptors(&catalog);
+    if let Some(HandlersCommand::Show { handler_type }) = &args.command {
+        let types = HashSet::from([handler_type.as_str()]);
+        faults.spare_descriptors(&types);
+        descriptions::learn(&mut catalog, &types, home.as_deref(), &mut faults.registry);
+    }
+    faults.tell_handlers(registry.as_ref());
+    if faults.registry.iter().any(Fault::is_error) {
+        return Err(CommandError::told(Kind::Registry));
     }
     match &args.command {
-        None => ui::print(&list(&catalog, registry.as_ref())),
         Some(HandlersCommand::Show { handler_type }) => {
-            let entry = catalog.entry(handler_type);
-            match (entry, registry.as_ref()) {
-                (Some(entry), Some(registry)) => {
-                    ui::print(&ui::mask_of(&faults).text(&show(entry, registry)));
-                    if let Some(description) = &entry.description {
-                        ui::print(&described(description));
-                    }
-                }
-                _ if Catalog::built_in().any(|name| name == handler_type) => {
-                    ui::print(&format!("{handler_type}: built in, needs no entry\n"));
-                }
-                _ => {
-                    let known = catalog.entries().map(|entry| entry.name.as_str());
-                    let known = known.chain(Catalog::built_in().map(|name| -> &str { name }));
-                    let error =
-                        CommandError::new(Kind::Usage, format!("no handler serves type `{handler_type}`"));
-                    return Err(match nearest(handler_type, known) {
-                        Some(near) => error.hint(format!("did you mean `{near}`?")),
-                        None => error.hint("`pop handlers` lists the types"),
-                    });
-                }
-            }
+            show(&catalog, registry.as_ref(), handler_type, &faults)?;
         }
+        _ => ui::print(&list(&catalog, registry.as_ref())),
     }
-    Ok(0)
+    Ok(faults.kind().map_or(0, Kind::exit_code))
+}
+
+/// The text in which a handler stands.
+fn source_of<'s>(entry: &Entry, catalog: &'s Catalog, registry: Option<&'s Source>) -> Option<&'s Source> {
+    let Some(Declared { descriptor, .. }) = &entry.declared else { return registry };
+    catalog.descriptors().iter().find(|one| one.name() == descriptor).map(pop_registry::Descriptor::source)
 }
 
 fn list(catalog: &Catalog, registry: Option<&Source>) -> String {
-    let file = registry.map_or("", Source::name);
-    let mut rows: Vec<[String; 4]> = vec![["TYPE", "COMMAND", "IMAGE", "FROM"].map(str::to_owned)];
+    let head = ["TYPE", "HANDLER", "VERSION", "COMMAND", "IMAGE", "FROM", "ACTIONS"];
+    let mut rows: Vec<[String; 7]> = vec![head.map(str::to_owned)];
+    let or_dash = |text: Option<&str>| text.unwrap_or("-").to_owned();
     for entry in catalog.entries() {
-        let command = entry.command.as_deref().map_or_else(|| "-".to_owned(), quoted);
-        let image = entry.image().unwrap_or("-").to_owned();
-        rows.push([entry.name.clone(), command, image, file.to_owned()]);
+        rows.push([
+            entry.name.clone(),
+            entry.id.clone(),
+            or_dash(entry.version.as_deref()),
+            or_dash(entry.command.as_deref().map(quoted).as_deref()),
+            or_dash(entry.image()),
+            or_dash(source_of(entry, catalog, registry).map(Source::name)),
+            entry.actions.as_ref().map_or_else(|| "all".to_owned(), |actions| actions.join(", ")),
+        ]);
     }
     for name in Catalog::built_in().filter(|name| catalog.entry(name).is_none()) {
-        rows.push([name.to_owned(), "-".to_owned(), "-".to_owned(), "built in".to_owned()]);
+        rows.push([name, name, "-", "-", "-", "built in", "all"].map(str::to_owned));
     }
     table(&rows)
 }
 
-fn show(entry: &Entry, registry: &Source) -> String {
+/// Shows every handler of a type.
+fn show(
+    catalog: &Catalog,
+    registry: Option<&Source>,
+    handler_type: &str,
+    faults: &Faults,
+) -> Result<(), CommandError> {
+    let mut is_known = false;
+    for entry in catalog.of_type(handler_type) {
+        let Some(source) = source_of(entry, catalog, registry) else { continue };
+        let of_text = faults.descriptors.iter().find(|(descriptor, _)| descriptor.name() == source.name());
+        let of_text = of_text.map_or(&faults.registry, |(_, faults)| faults);
+        let shown =
+            if entry.declared.is_some() { declared(entry, source) } else { registered(entry, source) };
+        let gap = if is_known { "\n" } else { "" };
+        ui::print(&format!("{gap}{}", ui::mask_of(of_text).text(&shown)));
+        if let Some(description) = &entry.description {
+            ui::print(&described(description));
+        }
+        is_known = true;
+    }
+    if is_known {
+        return Ok(());
+    }
+    if Catalog::built_in().any(|name| name == handler_type) {
+        ui::print(&format!("{handler_type}: built in, needs no entry\n"));
+        return Ok(());
+    }
+    let error = CommandError::new(Kind::Usage, format!("no handler serves type `{handler_type}`"));
+    Err(match nearest(handler_type, catalog.types()) {
+        Some(near) => error.hint(format!("did you mean `{near}`?")),
+        None => error.hint("`pop handlers` lists the types"),
+    })
+}
+
+/// A field with its value, the place that gave it, and what that place is.
+type Field = (String, String, Option<Site>, String);
+
+/// A handler of a descriptor: what its section says, and the program that was found.
+fn declared(entry: &Entry, source: &Source) -> String {
+    let at = Pointer::root().join(&entry.name);
+    let section = source.read().ok().and_then(|root| root.get(&entry.name).cloned()).unwrap_or_default();
+    let own = section.as_object().into_iter().flatten().map(|(key, value)| {
+        let value = value.as_str().unwrap_or_default().to_owned();
+        (key.clone(), value, Some(Site::Value(at.join(key))), "descriptor".to_owned())
+    });
+    let actions = entry.actions.as_deref().unwrap_or_default().join(", ");
+    let listed = entry
+        .capability()
+        .map(|capability| Site::Within(Pointer::root().join("types").join(capability), entry.name.clone()));
+    let fields = [("actions".to_owned(), actions, listed, "descriptor".to_owned())].into_iter().chain(own);
+    let command = entry.command.as_deref().map(quoted);
+    let is_class = |command: &String| section["class"] == command.as_str();
+    let found = command.filter(|command| !is_class(command));
+    let found =
+        found.map(|program| ("command".to_owned(), program, None, "what was found for it".to_owned()));
+    fields_told(entry, source, fields.chain(found).collect())
+}
+
+/// A handler of the registry.
+fn registered(entry: &Entry, source: &Source) -> String {
     let at = Pointer::root().join(&entry.id);
-    let own = |field: &str| Site::Value(at.join(field));
-    let mut fields: Vec<(String, String, Option<Site>, Layer)> = Vec::new();
-    if let Some(command) = &entry.command {
-        fields.push(("command".into(), quoted(command), Some(own("command")), Layer::Entry));
+    let mut fields: Vec<Field> = Vec::new();
+    let mut own = |name: &str, value: Option<String>| {
+        let site = Site::Value(name.split('.').fold(at.clone(), |at, step| at.join(step)));
+        fields.extend(value.map(|value| (name.to_owned(), value, Some(site), Layer::Entry.to_string())));
+    };
+    own("type", (entry.name != entry.id).then(|| entry.name.clone()));
+    own("version", entry.version.clone());
+    own("actions", entry.actions.as_ref().map(|actions| actions.join(", ")));
+    own("inputs", entry.inputs.as_ref().map(|inputs| inputs.join(", ")));
+    own("command", entry.command.as_deref().map(quoted));
+    own("workingDirectory", entry.working_directory.clone());
+    own("configMapName", entry.config_map_name.clone());
+    let maps = [("envVars", &entry.env_vars), ("properties", &entry.properties)];
+    for (map, values) in maps {
+        fields.extend(values.iter().map(|(key, value)| {
+            let site = Site::Value(at.join(map).join(key));
+            (format!("{map}.{key}"), value.clone(), Some(site), Layer::Entry.to_string())
+        }));
     }
-    if let Some(folder) = &entry.working_directory {
-        fields.push(("workingDirectory".into(), folder.clone(), Some(own("workingDirectory")), Layer::Entry));
-    }
-    if let Some(name) = &entry.config_map_name {
-        fields.push(("configMapName".into(), name.clone(), Some(own("configMapName")), Layer::Entry));
-    }
-    for (key, value) in &entry.env_vars {
-        let site = Site::Value(at.join("envVars").join(key));
-        fields.push((format!("envVars.{key}"), value.clone(), Some(site), Layer::Entry));
-    }
-    for (key, value) in &entry.properties {
-        let site = Site::Value(at.join("properties").join(key));
-        fields.push((format!("properties.{key}"), value.clone(), Some(site), Layer::Entry));
+    let root = source.read().unwrap_or_default();
+    for (key, value) in root[&entry.id]["policies"].as_object().into_iter().flatten() {
+        let site = Site::Value(at.join("policies").join(key));
+        let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        fields.push((format!("policies.{key}"), value, Some(site), Layer::Entry.to_string()));
     }
     for secret in &entry.secrets {
         let site = Site::Value(at.join("secrets").join(&secret.variable));
         let name = format!("secrets.{}", secret.variable);
-        fields.push((name, secret.source.to_string(), Some(site), Layer::Entry));
+        fields.push((name, secret.source.to_string(), Some(site), Layer::Entry.to_string()));
     }
     for (name, sourced) in &entry.pod_config {
         let site = (!sourced.pointer.is_empty()).then(|| Site::Value(sourced.pointer.clone()));
-        fields.push((format!("podConfig.{name}"), sourced.value.to_string(), site, sourced.layer));
+        let layer = sourced.layer.to_string();
+        fields.push((format!("podConfig.{name}"), sourced.value.to_string(), site, layer));
     }
+    fields_told(entry, source, fields)
+}
+
+fn fields_told(entry: &Entry, source: &Source, fields: Vec<Field>) -> String {
     let sites: Vec<Site> = fields.iter().map(|(_, _, site, _)| site.clone().unwrap_or(Site::Whole)).collect();
-    let places = registry.places(&sites.iter().collect::<Vec<_>>());
+    let places = source.places(&sites.iter().collect::<Vec<_>>());
     let rows: Vec<[String; 3]> = fields
         .into_iter()
         .zip(places)
-        .map(|((name, value, _, layer), place)| {
+        .map(|((name, value, _, who), place)| {
             let origin = match place {
-                Some(place) => format!("{layer}, {}:{}:{}", registry.name(), place.line, place.column),
-                None => layer.to_string(),
+                Some(place) => format!("{who}, {}:{}:{}", source.name(), place.line, place.column),
+                None => who,
             };
             [name, value, origin]
         })
         .collect();
-    format!("{}\n{}", entry.name, table(&rows))
+    format!("{}\n{}", entry.id, table(&rows))
 }
 
 /// What a handler says about itself.

@@ -12,6 +12,7 @@ mod logs;
 mod manifests;
 mod new;
 mod plan;
+mod reload;
 mod replay;
 mod resume;
 mod run;

@@ -3,14 +3,13 @@
 use super::go::{look_at_disk, reach};
 use super::run::{begin, new_folder};
 use crate::args::{DlqReplayArgs, LaunchArgs};
+use crate::conf_d::ConfD;
 use crate::error::{CommandError, Kind};
 use crate::inputs::{Faults, Texts, launch_data, plan};
 use crate::ui;
-use pop_agenda::{Piece, pieces};
 use pop_document::Source;
 use pop_executor::{DeadLetter, DeadLetters, Inputs, ReplayOf, RunFolder, Settings};
 use pop_field_retriever::LaunchType;
-use pop_reporters::run::visible;
 use serde_json::{Value, json};
 
 /// Params that mean something only among the operations of the agenda that the letter is from.
@@ -40,6 +39,7 @@ pub(crate) fn replay(args: &DlqReplayArgs) -> Result<u8, CommandError> {
         },
         agenda: texts.agenda.text().as_bytes().to_vec(),
         registry: frozen.registry,
+        descriptors: frozen.descriptors,
     };
     // held until the new run is noted in it, and not while anything else is waited for
     let held = letters.hold(&args.operation)?;
@@ -73,11 +73,6 @@ fn texts(letter: &DeadLetter, frozen: &Inputs) -> Result<Texts, CommandError> {
     if !folder.is_dir() {
         return Err(unfit(letter, format!("the folder `{}` of its run is not there", folder.display())));
     }
-    if let Some(token) = token_in(&letter.payload) {
-        let token = visible(&token);
-        let why = format!("its payload holds `{token}` as text, which an agenda would take for a reference");
-        return Err(unfit(letter, why));
-    }
     let unread = |_| unfit(letter, "the frozen inputs of its run cannot be read any more");
     let agenda = Source::new(name.as_str(), &frozen.agenda).map_err(unread)?;
     let mut root =
@@ -91,15 +86,18 @@ fn texts(letter: &DeadLetter, frozen: &Inputs) -> Result<Texts, CommandError> {
         (Some(name), Some(bytes)) => Some(Source::new(name.as_str(), bytes).map_err(unread)?),
         _ => None,
     };
-    Ok(Texts { agenda, registry, home: home.clone(), folder: folder.clone() })
+    let conf_d = ConfD::of(frozen);
+    Ok(Texts { agenda, registry, home: home.clone(), folder: folder.clone(), conf_d, is_filled: true })
 }
 
 /// The operation as it was, but for its payload, whose references are filled, and for what bound it to others.
 fn operation(letter: &DeadLetter, agenda: &Value) -> Value {
     let mut params = letter.params.clone();
     params.retain(|name, _| !LEFT_OUT.contains(&name.as_str()));
+    // a part of an operation stands on its own now
+    let name = letter.operation.replace('#', ".");
     let mut operation = json!({
-        "name": letter.operation, "type": letter.handler_type, "payload": letter.payload, "params": params,
+        "name": name, "type": letter.handler_type, "payload": letter.payload, "params": params,
     });
     let before = agenda["operations"].as_array().into_iter().flatten();
     if let Some(before) = before.into_iter().find(|before| before["name"] == letter.operation.as_str())
@@ -108,26 +106,4 @@ fn operation(letter: &DeadLetter, agenda: &Value) -> Value {
         operation["id"] = id.clone();
     }
     operation
-}
-
-/// A text of a payload that looks like a reference: a result gave it, and there is no way to write it in an agenda.
-fn token_in(payload: &Value) -> Option<String> {
-    let mut rest = vec![payload];
-    while let Some(value) = rest.pop() {
-        match value {
-            Value::String(text) => {
-                let token = pieces(text).into_iter().flatten().find_map(|piece| match piece {
-                    Piece::Token(token) => Some(token.text),
-                    Piece::Text(_) => None,
-                });
-                if token.is_some() {
-                    return token;
-                }
-            }
-            Value::Array(items) => rest.extend(items),
-            Value::Object(members) => rest.extend(members.values()),
-            _ => {}
-        }
-    }
-    None
 }

@@ -6,7 +6,7 @@ mod workspace;
 
 use super::runs::table;
 use super::told::Told;
-use crate::args::{Output, VerifyArgs};
+use crate::args::{Output, RegistryArgs, VerifyArgs};
 use crate::error::{CommandError, Kind};
 use crate::ui;
 use child::Children;
@@ -195,10 +195,11 @@ impl Verify<'_> {
         command.arg(format!("--on={on}")).arg("--runs").arg(runs);
         // what one launcher has cached is no result of another
         command.arg("--host-folder").arg(Host::of_runs(runs).folder());
-        for (name, file) in [("--registry", &args.registry.registry), ("--prop-file", &args.prop_file)] {
-            if let Some(file) = file {
-                command.arg(name).arg(std::path::absolute(file)?);
-            }
+        let RegistryArgs { registry, conf_d, handlers, .. } = &args.registry;
+        let named = [("--registry", registry), ("--prop-file", &args.prop_file), ("--conf-d", conf_d)];
+        let named = named.into_iter().filter_map(|(name, path)| Some((name, path.as_ref()?)));
+        for (name, path) in named.chain(handlers.iter().map(|folder| ("--handlers", folder))) {
+            command.arg(name).arg(std::path::absolute(path)?);
         }
         command.args(args.registry.params.iter().map(|(key, value)| format!("--param={key}={value}")));
         command.args(args.parallel.map(|count| format!("--parallel={count}")));

@@ -67,6 +67,11 @@ fn help() {
                                   [default: .host in the folder of runs] [env: POP_HOST_FOLDER=]
           --registry <FILE>       Registry file [default: registry.json or registry.yaml beside the
                                   agenda, then /app/config/registry.json]
+          --conf-d <DIR>          Folder of handler descriptors (*.conf) [default: conf.d beside the
+                                  agenda, then /app/config/conf.d]
+          --handlers <DIR>        Folder in which programs of descriptors are looked for; may be
+                                  repeated [default: handlers beside conf.d, then /usr/lib/pop/handlers,
+                                  /usr/lib64/pop/handlers]
           --param <KEY=VALUE>     A value for the agenda's params, over what stands there; may be
                                   repeated
           --runs <DIR>            Folder of runs [env: POP_RUNS=] [default: .pop/runs]
@@ -107,6 +112,11 @@ fn help_of_verify() {
           --output <OUTPUT>     What is printed [default: text] [possible values: text, json]
           --registry <FILE>     Registry file [default: registry.json or registry.yaml beside the
                                 agenda, then /app/config/registry.json]
+          --conf-d <DIR>        Folder of handler descriptors (*.conf) [default: conf.d beside the
+                                agenda, then /app/config/conf.d]
+          --handlers <DIR>      Folder in which programs of descriptors are looked for; may be repeated
+                                [default: handlers beside conf.d, then /usr/lib/pop/handlers,
+                                /usr/lib64/pop/handlers]
           --param <KEY=VALUE>   A value for the agenda's params, over what stands there; may be repeated
           --launch-type <TYPE>  How this process was launched [local, docker, kubernetes; default:
                                 local]
@@ -178,6 +188,14 @@ fn help_of_run() {
               Registry file [default: registry.json or registry.yaml beside the agenda, then
               /app/config/registry.json]
 
+          --conf-d <DIR>
+              Folder of handler descriptors (*.conf) [default: conf.d beside the agenda, then
+              /app/config/conf.d]
+
+          --handlers <DIR>
+              Folder in which programs of descriptors are looked for; may be repeated [default: handlers
+              beside conf.d, then /usr/lib/pop/handlers, /usr/lib64/pop/handlers]
+
           --param <KEY=VALUE>
               A value for the agenda's params, over what stands there; may be repeated
 
@@ -222,6 +240,7 @@ fn every_command_has_help_a_page_and_completions() {
         "explain",
         "handlers",
         "handlers show",
+        "handlers reload",
         "handler check",
         "new",
     ] {
@@ -355,12 +374,12 @@ fn the_catalogue_and_the_origins_of_a_type() {
     insta::assert_snapshot!(bench.pop(0, "handlers").screen(), @r"
     exit 0
     --- stdout
-    TYPE          COMMAND           IMAGE    FROM
-    probe         ./probe.sh 'a b'  probe:7  registry.yaml
-    exec          -                 -        built in
-    logMessages   -                 -        built in
-    updateAgenda  -                 -        built in
-    sample        -                 -        built in
+    TYPE          HANDLER       VERSION  COMMAND           IMAGE    FROM           ACTIONS
+    probe         probe         -        ./probe.sh 'a b'  probe:7  registry.yaml  all
+    exec          exec          -        -                 -        built in       all
+    logMessages   logMessages   -        -                 -        built in       all
+    updateAgenda  updateAgenda  -        -                 -        built in       all
+    sample        sample        -        -                 -        built in       all
     ");
     insta::assert_snapshot!(bench.pop(0, "handlers show probe").screen(), @r#"
     exit 0

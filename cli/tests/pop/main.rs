@@ -4,6 +4,7 @@
 mod bench;
 mod cache;
 mod chaos;
+mod conf_d;
 mod conformance;
 mod crash;
 mod described;

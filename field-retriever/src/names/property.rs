@@ -95,6 +95,10 @@ pub const PULLER_LOCAL_AGENDA_PATH: &str = "pop.puller.localAgendaRelativePath";
 pub const INSIGHT_EXECUTION_LIMIT: &str = "insight.execution.limit";
 /// The registry file.
 pub const REGISTRY_PATH_OVERRIDE: &str = "registryPathOverride";
+/// The folder of descriptors.
+pub const CONF_D_PATH: &str = "confDPath";
+/// The folders in which programs of descriptors are looked for, with commas between.
+pub const HANDLER_FOLDERS: &str = "handlerFolders";
 /// Milliseconds after the last pull for which the puller counts as alive (30000).
 pub const MONITOR_ALIVE_LAST_REQUEST_MS: &str = "monitor.alive.lastRequestMilliseconds";
 
