@@ -1,11 +1,12 @@
-//! Texts that people write: agendas and registries, as JSON and as YAML, to plans or to faults with their places.
+//! Texts that people write: agendas and registries, as JSON and as YAML, and descriptors, to plans or to faults with their
+//! places.
 
 use super::choices::Choices;
 use super::world::World;
 use pop_agenda::{Agenda, Plan, RunOptions};
 use pop_document::{Fault, Format, Place, Placed, Pointer, Site, Source};
-use pop_registry::Catalog;
 use pop_registry::contract::LaunchType;
+use pop_registry::{Catalog, Descriptor, Request, route};
 use serde_json::Value;
 use std::fmt::Write as _;
 use std::sync::{Arc, LazyLock};
@@ -49,6 +50,28 @@ pub fn registry(bytes: &[u8]) {
     }
     if let Ok(value) = source.read() {
         check_value(&source, &value);
+    }
+}
+
+/// A descriptor becomes handlers or faults, and each of its handlers can be asked for by type, action and id.
+pub fn descriptor(bytes: &[u8]) {
+    let Ok(source) = Source::ini("conf.d/x.conf", bytes) else { return };
+    let descriptor = Descriptor::read(source.clone());
+    check_faults(&source, descriptor.faults());
+    let is_enabled = descriptor.is_enabled();
+    let catalog = Catalog::assemble(None, vec![descriptor], &mut Vec::new());
+    assert!(is_enabled || catalog.entries().next().is_none(), "one that is off has handlers");
+    for entry in catalog.entries() {
+        for action in entry.actions.iter().flatten() {
+            let any = Request { action: Some(action), ..Request::of_type(&entry.name, LaunchType::Local) };
+            let named = Request { handler: Some(&entry.id), ..any };
+            assert!(route(&catalog, &any).is_ok(), "{any:?}");
+            assert_eq!(route(&catalog, &named).unwrap().entry, Some(entry), "{named:?}");
+        }
+    }
+    match source.read() {
+        Ok(value) => check_value(&source, &value),
+        Err(faults) => assert!(faults.iter().any(Fault::is_error), "refused without an error"),
     }
 }
 

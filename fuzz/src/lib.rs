@@ -8,7 +8,7 @@ mod report_lines;
 mod settings;
 mod world;
 
-pub use document::{agenda_json, agenda_yaml, registry};
+pub use document::{agenda_json, agenda_yaml, descriptor, registry};
 pub use journal::journal;
 pub use reference::reference;
 pub use report_lines::report_lines;
@@ -18,9 +18,10 @@ pub use settings::{payload, properties};
 pub type Target = fn(&[u8]);
 
 /// Every target by its name, which is also that of its corpus.
-pub const TARGETS: [(&str, Target); 8] = [
+pub const TARGETS: [(&str, Target); 9] = [
     ("agenda_json", agenda_json),
     ("agenda_yaml", agenda_yaml),
+    ("descriptor", descriptor),
     ("journal", journal),
     ("payload", payload),
     ("properties", properties),

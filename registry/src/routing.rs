@@ -62,3 +62,43 @@ fn role(name: &str, value: &Value, at: Pointer, faults: &mut Vec<Fault>) -> Opti
     let handler = fields.text("handler");
     Some(Role { name: name.to_owned(), inputs: inputs?, handler: handler?.to_owned() })
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::Catalog;
+    use pop_document::Source;
+
+    #[test]
+    fn r13_what_is_wrong_in_routing_is_told_where_it_stands() {
+        let text = r#"{"probe": {"command": ["p"], "inputs": ["agenda", "lokal"], "actions": {"a": {"polices": {}}, "b": 1}},
+            "$routing": {"allowHandler": true, "roles": {
+                "a": {"inputs": ["agenda"]}, "b": {"handler": "probe", "inputs": "agenda"}, "c": 1,
+                "d": {"inputs": ["queue"], "handler": "prob", "version": 1}}}}"#;
+        let source = Source::new("r.json", text.as_bytes()).unwrap();
+        let mut faults = Vec::new();
+        let catalog = Catalog::build(Some(&source), &mut faults);
+        let mut said: Vec<_> = faults
+            .iter()
+            .map(|fault| (fault.pointer(), fault.code, fault.is_error(), fault.label.as_deref()))
+            .collect();
+        said.sort_unstable();
+
+        assert_eq!(
+            said,
+            [
+                ("/$routing/allowHandler", "unknown-field", false, Some("did you mean `allowHandlers`?")),
+                ("/$routing/roles/a", "missing-field", true, None),
+                ("/$routing/roles/b/inputs", "wrong-type", true, None),
+                ("/$routing/roles/c", "wrong-type", true, None),
+                ("/$routing/roles/d/handler", "unknown-handler", true, Some("did you mean `probe`?")),
+                ("/$routing/roles/d/inputs/0", "wrong-value", false, None),
+                ("/$routing/roles/d/version", "unknown-field", false, None),
+                ("/probe/actions/a/polices", "unknown-field", false, Some("did you mean `policies`?")),
+                ("/probe/actions/b", "wrong-type", true, None),
+                ("/probe/inputs/1", "wrong-value", false, Some("did you mean `local`?")),
+            ]
+        );
+        let roles: Vec<_> = catalog.routing().roles.iter().map(|role| role.name.as_str()).collect();
+        assert_eq!((roles, catalog.routing().allow_handlers), (vec!["d"], false));
+    }
+}
