@@ -4,9 +4,10 @@ use crate::args::{LaunchArgs, RegistryArgs};
 use crate::conf_d::ConfD;
 use crate::descriptions;
 use crate::error::{CommandError, Kind};
+use crate::faults::Faults;
 use crate::ui;
 use pop_agenda::{Agenda, Plan, Serves};
-use pop_document::{Fault, MAX_BYTES, Pointer, Severity, Site, Source, secret_literals, too_large};
+use pop_document::{Fault, MAX_BYTES, Pointer, Site, Source, secret_literals, too_large};
 use pop_executor::{Inputs, Settings};
 use pop_field_retriever::names::property;
 use pop_field_retriever::{
@@ -38,14 +39,6 @@ pub(crate) struct Texts {
     pub(crate) conf_d: Option<ConfD>,
     /// Whether references in the agenda were filled before: it repeats a dead letter.
     pub(crate) is_filled: bool,
-}
-
-/// What is wrong in the texts.
-#[derive(Default)]
-pub(crate) struct Faults {
-    pub(crate) agenda: Vec<Fault>,
-    pub(crate) registry: Vec<Fault>,
-    pub(crate) descriptors: Vec<(Source, Vec<Fault>)>,
 }
 
 /// Launch data of this process, as the command line and its surroundings give them.
@@ -179,7 +172,7 @@ pub(crate) fn plan(
     faults: &mut Faults,
 ) -> Option<Plan> {
     let mut catalog = catalog(texts.registry.as_ref(), texts.conf_d.as_ref(), &mut faults.registry);
-    faults.descriptors = of_descriptors(&catalog);
+    faults.take_descriptors(&catalog);
     if faults.agenda.iter().any(is_of_reading) {
         return None;
     }
@@ -209,12 +202,6 @@ pub(crate) fn plan(
     }
     find_secrets(&plan, texts, on, faults);
     (!faults.of_handlers().any(Fault::is_error)).then_some(plan)
-}
-
-/// What is wrong in each descriptor.
-pub(crate) fn of_descriptors(catalog: &Catalog) -> Vec<(Source, Vec<Fault>)> {
-    let all = catalog.descriptors().iter();
-    all.map(|one| (one.source().clone(), one.faults().to_vec())).collect()
 }
 
 /// The places of types that handlers without their faults might serve: the fault is the registry's or a descriptor's.
@@ -328,77 +315,6 @@ fn find_secrets(plan: &Plan, texts: &Texts, on: LaunchType, faults: &mut Faults)
                 faults.registry.push(Fault::key("no-secret", at, message));
             }
         }
-    }
-}
-
-impl Faults {
-    /// Makes every warning an error.
-    pub(crate) fn be_strict(&mut self) {
-        let descriptors = self.descriptors.iter_mut().flat_map(|(_, faults)| faults);
-        for fault in self.agenda.iter_mut().chain(&mut self.registry).chain(descriptors) {
-            fault.severity = Severity::Error;
-        }
-    }
-
-    /// The faults of all that handlers are known from.
-    pub(crate) fn of_handlers(&self) -> impl Iterator<Item = &Fault> {
-        self.registry.iter().chain(self.descriptors.iter().flat_map(|(_, faults)| faults))
-    }
-
-    /// Adds a fault of the descriptor in this file.
-    pub(crate) fn blame_descriptor(&mut self, file: &str, fault: Fault) {
-        let descriptor = self.descriptors.iter_mut().find(|(source, _)| source.name() == file);
-        if let Some((_, faults)) = descriptor {
-            faults.push(fault);
-        }
-    }
-
-    /// A descriptor that is wrong is left out and warned of, but for what concerns these types.
-    pub(crate) fn spare_descriptors(&mut self, types: &HashSet<&str>) {
-        for fault in self.descriptors.iter_mut().flat_map(|(_, faults)| faults) {
-            if !Descriptor::type_of(fault).is_some_and(|name| types.contains(name.as_str())) {
-                fault.severity = Severity::Warning;
-            }
-        }
-    }
-
-    /// Tells what is wrong where handlers are known from.
-    pub(crate) fn tell_handlers(&self, registry: Option<&Source>) {
-        if let Some(registry) = registry {
-            ui::tell_faults(registry, &self.registry);
-        }
-        for (descriptor, faults) in &self.descriptors {
-            ui::tell_faults(descriptor, faults);
-        }
-    }
-
-    /// What they are all in all; nothing if none is an error.
-    pub(crate) fn kind(&self) -> Option<Kind> {
-        if self.agenda.iter().any(Fault::is_error) {
-            return Some(Kind::Agenda);
-        }
-        self.of_handlers().any(Fault::is_error).then_some(Kind::Registry)
-    }
-
-    /// Tells everything; an error if any of it is one, the agenda's first.
-    pub(crate) fn tell(&self, texts: &Texts) -> Result<(), CommandError> {
-        ui::tell_faults(&texts.agenda, &self.agenda);
-        self.tell_handlers(texts.registry.as_ref());
-        let registry = texts.registry.as_ref().map_or("the registry", |registry| registry.name());
-        let descriptors = self.descriptors.iter().map(|(source, faults)| (source.name(), faults));
-        let mut wheres = Vec::new();
-        for (name, faults) in
-            [(texts.agenda.name(), &self.agenda), (registry, &self.registry)].into_iter().chain(descriptors)
-        {
-            match faults.iter().filter(|fault| fault.is_error()).count() {
-                0 => {}
-                1 => wheres.push(format!("1 fault in {name}")),
-                count => wheres.push(format!("{count} faults in {name}")),
-            }
-        }
-        let Some(kind) = self.kind() else { return Ok(()) };
-        ui::say(&format!("{}; nothing was started (exit {})", wheres.join(", "), kind.exit_code()));
-        Err(CommandError::told(kind))
     }
 }
 

@@ -5,6 +5,7 @@ mod commands;
 mod conf_d;
 mod descriptions;
 mod error;
+mod faults;
 mod inputs;
 mod ui;
 

@@ -2,7 +2,8 @@
 
 use crate::args::{CheckArgs, Output};
 use crate::error::{CommandError, Kind};
-use crate::inputs::{Faults, launch_data, plan, texts};
+use crate::faults::Faults;
+use crate::inputs::{launch_data, plan, texts};
 use crate::ui;
 use pop_field_retriever::LaunchDataWrapper as _;
 use serde_json::{Value, json};

@@ -7,7 +7,8 @@ use crate::args::{HandlersArgs, HandlersCommand};
 use crate::conf_d::ConfD;
 use crate::descriptions;
 use crate::error::{CommandError, Kind};
-use crate::inputs::{Faults, catalog, launch_data, of_descriptors, registry};
+use crate::faults::Faults;
+use crate::inputs::{catalog, launch_data, registry};
 use crate::ui;
 use pop_document::{Fault, Pointer, Site, Source, nearest};
 use pop_registry::contract::{Description, Word};
@@ -24,7 +25,7 @@ pub(crate) fn handlers(args: &HandlersArgs) -> Result<u8, CommandError> {
     let (registry, home) = registry(Path::new(""), &args.registry, &launch, &mut faults.registry);
     let conf_d = ConfD::read(Path::new(""), &args.registry, &launch)?;
     let mut catalog = catalog(registry.as_ref(), conf_d.as_ref(), &mut faults.registry);
-    faults.descriptors = of_descriptors(&catalog);
+    faults.take_descriptors(&catalog);
     if let Some(HandlersCommand::Show { handler_type }) = &args.command {
         let types = HashSet::from([handler_type.as_str()]);
         faults.spare_descriptors(&types);

@@ -3,7 +3,8 @@
 use crate::args::RegistryArgs;
 use crate::conf_d::ConfD;
 use crate::error::{CommandError, Kind};
-use crate::inputs::{Faults, catalog, kept_registry, of_descriptors, registry};
+use crate::faults::Faults;
+use crate::inputs::{catalog, kept_registry, registry};
 use crate::ui;
 use pop_executor::RunFolder;
 use pop_field_retriever::DefaultLaunchData;
@@ -38,7 +39,7 @@ pub(super) fn reload(
     let conf_d = ConfD::read(folder, &args, launch)?;
     let descriptors = conf_d.as_ref().map(ConfD::descriptors).unwrap_or_default();
     let Reloaded { catalog, changes } = before.reload(registry.as_ref(), descriptors, &mut faults.registry);
-    faults.descriptors = of_descriptors(&catalog);
+    faults.take_descriptors(&catalog);
     if let Some(conf_d) = &conf_d {
         for entry in catalog.entries() {
             if let Some(fault) = conf_d.no_program(entry) {

@@ -5,7 +5,7 @@ use crate::contract::LaunchType;
 use crate::{Catalog, Resident, Target};
 use pop_policy::{OnFail, Policies, Scope};
 
-const SEED: &str = include_str!("../../../samples/conf.d/pulp.conf");
+const SEED: &str = include_str!("pulp.conf");
 
 fn descriptor(name: &str, text: &str) -> Descriptor {
     Descriptor::read(Source::ini(format!("/etc/conf.d/{name}.conf"), text.as_bytes()).unwrap())
