@@ -110,6 +110,9 @@ pub(crate) fn event_words(plan: &Plan, recorded: &Recorded, remembered: &mut Rem
                 (Outcome::DeadLettered, None) => {
                     format!("put aside {}{took}{why}", name(op))
                 }
+                (Outcome::Skipped, None) if why.is_empty() => {
+                    format!("skipped   {}: what it waits for did not end as it asks", name(op))
+                }
                 (Outcome::Skipped, None) => format!("skipped   {}{took}{why}", name(op)),
                 (Outcome::Failed, None) => format!("failed    {}{took}{why}", name(op)),
                 (Outcome::Cancelled, None) => format!("cancelled {}{why}", name(op)),

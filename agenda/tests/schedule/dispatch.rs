@@ -1,0 +1,219 @@
+//! Operations of type dispatch: who is asked, for what, and what the reports come to.
+
+use pop_agenda::{
+    Action, Agenda, Ending, Input, OpIx, Outcome, Plan, RunEvent, RunOptions, RunOutcome, RunTime, Scheduler,
+    Verdict,
+};
+use pop_document::Source;
+use pop_registry::contract::{Blame, Failure, LaunchType};
+use pop_registry::{Catalog, Descriptor};
+use serde_json::{Value, json};
+
+const DESCRIPTOR: &str = "[main]\nenabled=1\n[types]\ncontent=rpm,tar\nbind=rpm,yum\nsystem=Linux\n\
+    [rpm]\nclass=rpm-handler\nimport_key=1\n[tar]\nclass=tar-handler\n[yum]\nclass=yum-handler\n\
+    [Linux]\nclass=linux-handler\n";
+
+fn scheduler(payload: &Value) -> Scheduler {
+    let descriptor = Descriptor::read(Source::ini("d.conf", DESCRIPTOR.as_bytes()).unwrap());
+    assert_eq!(descriptor.faults(), []);
+    let mut faults = Vec::new();
+    let catalog = Catalog::assemble(None, vec![descriptor], &mut faults);
+    let agenda = json!({"operations": [
+        {"name": "all", "type": "dispatch", "payload": payload, "params": {"retry": {"maxAttempts": 1}}},
+        {"name": "then", "type": "sample", "payload": "@<all.out>"}]});
+    let agenda = Agenda::parse(agenda, &mut faults).unwrap();
+    let plan = Plan::build(agenda, &catalog, LaunchType::Local, &mut faults);
+    assert!(plan.is_some(), "{faults:?}");
+    Scheduler::new(plan.unwrap(), RunOptions { parallel: 9, ..RunOptions::default() })
+}
+
+/// Begins a run; each launched call with its number, action and payload.
+fn calls(scheduler: &mut Scheduler) -> Vec<(u32, String, Value)> {
+    let begun = Input::Begun { run: "r".into(), started: 0, adopted: Vec::new() };
+    launched(scheduler, begun)
+}
+
+fn launched(scheduler: &mut Scheduler, input: Input) -> Vec<(u32, String, Value)> {
+    let actions = scheduler.step(RunTime(0), input).actions;
+    scheduler.check().unwrap();
+    let launch = |action: Action| match action {
+        Action::Launch { op, .. } => {
+            let special = scheduler.plan().operation(op).special.clone();
+            let action = special.and_then(|special| special.action.clone()).unwrap_or_default();
+            Some((op.0, action.into(), scheduler.payload(op).unwrap().into_owned()))
+        }
+        _ => None,
+    };
+    actions.into_iter().filter_map(launch).collect()
+}
+
+fn reported(op: u32, report: Value) -> Input {
+    Input::Ended { op: OpIx(op), attempt: 1, verdict: Verdict::succeeded(report) }
+}
+
+fn unit(type_id: &str, name: &str) -> Value {
+    json!({"type_id": type_id, "name": name})
+}
+
+#[test]
+fn u10_units_are_collated_by_type_and_one_without_a_handler_is_told_in_the_report() {
+    let units = json!([unit("rpm", "a"), unit("deb", "x"), unit("tar", "b"), unit("rpm", "c")]);
+    let mut scheduler =
+        scheduler(&json!({"method": "content.install", "units": units, "options": {"force": true}}));
+    let asked = calls(&mut scheduler);
+    let install = |type_id: &str, units: Value| json!({"capability": "content", "method": "install", "type": type_id, "units": units, "options": {"force": true}});
+    assert_eq!(
+        asked,
+        [
+            (2, "content.install".to_owned(), install("rpm", json!([unit("rpm", "a"), unit("rpm", "c")]))),
+            (3, "content.install".to_owned(), install("tar", json!([unit("tar", "b")]))),
+        ]
+    );
+    scheduler
+        .step(RunTime(1), reported(2, json!({"succeeded": true, "details": {"a": 1}, "num_changes": 2})));
+    let step = scheduler.step(RunTime(1), reported(3, json!({"num_changes": 1})));
+    scheduler.check().unwrap();
+    let Some(RunEvent::Joined { ending: Ending::Failed(failure), .. }) =
+        step.events.iter().find(|event| matches!(event, RunEvent::Joined { .. }))
+    else {
+        unreachable!("{step:?}")
+    };
+    assert_eq!(failure.code, "dispatch");
+    let report = failure.diagnostics[0].payload.as_ref().unwrap();
+    assert_eq!((&report["succeeded"], &report["num_changes"]), (&json!(false), &json!(3)));
+    assert_eq!(report["details"]["deb"]["details"]["message"], "no handler for type `deb`");
+    assert_eq!(report["details"]["rpm"], json!({"succeeded": true, "details": {"a": 1}}));
+    assert_eq!(scheduler.outcome(), Some(RunOutcome::Failed));
+}
+
+#[test]
+fn u14_a_handler_that_breaks_is_a_report_and_the_others_still_run() {
+    let units = json!([unit("rpm", "a"), unit("tar", "b")]);
+    let mut scheduler = scheduler(&json!({"method": "content.update", "units": units}));
+    assert_eq!(calls(&mut scheduler).len(), 2);
+    let broken = Verdict::failed(Failure::new(Blame::Handler, "signal", "it was killed"));
+    scheduler.step(RunTime(1), Input::Ended { op: OpIx(2), attempt: 1, verdict: broken });
+    // nothing is being ended: the run does not know a failure yet
+    assert!(scheduler.state(OpIx(3)).is_out());
+    let step = scheduler.step(RunTime(2), reported(3, json!({"num_changes": 4})));
+    let failed = step.events.iter().find_map(|event| match event {
+        RunEvent::Joined { ending: Ending::Failed(failure), .. } => failure.diagnostics[0].payload.clone(),
+        _ => None,
+    });
+    let report = failed.unwrap();
+    assert_eq!(report["num_changes"], 4);
+    assert_eq!(
+        report["details"]["rpm"],
+        json!({"succeeded": false, "details": {"message": "it was killed", "trace": ""}})
+    );
+    assert_eq!(report["details"]["tar"]["succeeded"], true);
+}
+
+#[test]
+fn u16_a_restart_is_asked_for_once_and_only_after_changes() {
+    for (changes, wanted) in [(1, true), (0, false)] {
+        let units = json!([unit("rpm", "a")]);
+        let payload = json!({"method": "content.install", "units": units, "options": {"reboot": true}});
+        let mut scheduler = scheduler(&payload);
+        assert_eq!(calls(&mut scheduler).len(), 1);
+        let next = launched(&mut scheduler, reported(2, json!({"num_changes": changes})));
+        let asked: Vec<&str> = next.iter().map(|(_, action, _)| action.as_str()).collect();
+        if wanted {
+            assert_eq!(asked, ["system.reboot"]);
+            assert_eq!(next[0].2["type"], "Linux");
+            let next = launched(
+                &mut scheduler,
+                reported(3, json!({"reboot_scheduled": true, "details": {"at": 9}})),
+            );
+            assert_eq!(next[0].2["reboot"], json!({"scheduled": true, "details": {"at": 9}}));
+            assert_eq!(next[0].2["num_changes"], 1);
+        } else {
+            assert_eq!(next[0].2["reboot"]["scheduled"], false);
+        }
+        assert_eq!(scheduler.state(OpIx(0)).outcome(), Some(Outcome::Succeeded));
+    }
+}
+
+#[test]
+fn u15_bindings_and_what_is_asked_of_all() {
+    let ids = |payload: Value| -> Vec<String> {
+        let asked = calls(&mut scheduler(&payload));
+        let word = |call: &Value| format!("{}.{} {}", call["capability"], call["method"], call["type"]);
+        asked.iter().map(|(_, _, call)| word(call).replace('"', "")).collect()
+    };
+    let bindings = json!([
+        {"type_id": "yum", "repo_id": "r1", "details": {}}, {"type_id": "rpm", "repo_id": "r2", "details": {}}]);
+    assert_eq!(ids(json!({"method": "bind.bind", "bindings": bindings})), ["bind.bind yum", "bind.bind rpm"]);
+    assert_eq!(ids(json!({"method": "content.profile"})), ["content.profile rpm", "content.profile tar"]);
+    assert_eq!(
+        ids(json!({"method": "bind.unbind", "repo_id": "r1"})),
+        ["bind.unbind rpm", "bind.unbind yum"]
+    );
+    assert_eq!(ids(json!({"method": "bind.unbind", "repo_id": "r1", "type_id": "yum"})), ["bind.unbind yum"]);
+    let mut cleaned = ids(json!({"method": "bind.clean"}));
+    cleaned.sort_unstable();
+    assert_eq!(
+        cleaned,
+        ["bind.clean rpm", "bind.clean yum", "content.clean rpm", "content.clean tar", "system.clean Linux"]
+    );
+    assert_eq!(ids(json!({"method": "system.reboot"})), ["system.reboot Linux"]);
+}
+
+#[test]
+fn u15_nothing_to_do_is_a_report_too() {
+    let mut scheduler = scheduler(&json!({"method": "content.install", "units": []}));
+    let next = calls(&mut scheduler);
+    assert_eq!(
+        next[0].2,
+        json!({"succeeded": true, "details": {}, "num_changes": 0, "reboot": {"scheduled": false, "details": {}}})
+    );
+}
+
+#[test]
+fn a_payload_that_asks_for_nothing_known_fails_with_words() {
+    for (payload, wanted) in [
+        (json!({"method": "content.instal"}), "`method` must be one of content.install, "),
+        (json!({"method": "content.install"}), "`units` must be a list of maps, each with its `type_id`"),
+        (json!({"method": "content.install", "units": [{}]}), "has no `type_id`, a text (at `/units/0`)"),
+        (json!({"method": "bind.unbind"}), "`bind.unbind` needs the `repo_id`"),
+    ] {
+        let mut scheduler = scheduler(&payload);
+        scheduler.step(RunTime(0), Input::Begun { run: "r".into(), started: 0, adopted: Vec::new() });
+        let error = scheduler.payload_to_start(OpIx(0)).unwrap_err();
+        assert_eq!(error.code(), "payload");
+        assert!(error.to_string().starts_with(wanted), "{error}");
+    }
+}
+
+#[test]
+fn a_dispatch_that_is_resumed_asks_nobody_twice() {
+    let units = json!([unit("rpm", "a"), unit("tar", "b")]);
+    let whole = scheduler(&json!({"method": "content.install", "units": units}));
+    let mut live = whole.clone();
+    let mut journal = Vec::new();
+    let inputs = [
+        Input::Begun { run: "r".into(), started: 0, adopted: Vec::new() },
+        reported(2, json!({"num_changes": 1})),
+        reported(3, json!({"num_changes": 1})),
+        reported(1, json!({})),
+    ];
+    for input in inputs {
+        let events = live.step(RunTime(0), input).events;
+        journal.extend(events.into_iter().map(|event| pop_agenda::Recorded { at: RunTime(0), event }));
+    }
+    assert_eq!(live.outcome(), Some(RunOutcome::Succeeded));
+    for cut in 1..journal.len() {
+        let mut again = whole.clone();
+        let mut done = Vec::new();
+        for record in &journal[..cut] {
+            again.evolve(record);
+            again.check().unwrap();
+            if let RunEvent::AttemptEnded { op, .. } = record.event {
+                done.push(op.0);
+            }
+        }
+        let options = again.options().clone();
+        let asked = launched(&mut again, Input::Resumed { options });
+        assert!(asked.iter().all(|(op, ..)| !done.contains(op)), "{cut}: {asked:?}");
+    }
+}
