@@ -169,42 +169,50 @@ impl<'w, 'c> Work<'w, 'c> {
             return Ok(None);
         }
         let package = self.repository.package(&unit.name, unit.version.as_deref())?;
+        self.fits(&package, others)?;
+        Ok(Some(package))
+    }
+
+    /// Whether the files of a package can be put there; they are its own, or nobody's and not there yet.
+    fn fits(&self, package: &Package, others: &[Package]) -> Result<(), String> {
         for file in &package.files {
             let owns = |files: &BTreeSet<String>| files.contains(file);
-            let other = others.iter().find(|other| owns(&other.files)).map(|other| &other.name);
-            let mut installed = self.installed.values().filter(|installed| installed.name != unit.name);
-            let other = other.or_else(|| installed.find(|one| owns(&one.files)).map(|one| &one.name));
-            if let Some(other) = other {
-                return Err(format!("has `{file}`, which is a file of `{other}`"));
+            let coming = others.iter().find(|other| owns(&other.files)).map(|other| &other.name);
+            let owner = self.installed.values().find(|installed| owns(&installed.files));
+            let owner = owner.map(|owner| &owner.name);
+            match coming.or(owner) {
+                Some(other) if *other != package.name => {
+                    return Err(format!("has `{file}`, which is a file of `{other}`"));
+                }
+                owner => self.root.check(file, owner.is_some())?,
             }
-            let is_own = self.installed.get(&unit.name).is_some_and(|own| owns(&own.files));
-            self.root.check(file, is_own)?;
         }
-        Ok(Some(package))
+        Ok(())
     }
 
     /// Removes these packages.
     async fn remove(mut self, units: Vec<SoftwareUnit>) -> Result<ContentReport, HandlerError> {
-        let names: BTreeSet<String> = units.iter().map(|unit| unit.name.clone()).collect();
         let wrong: Vec<_> =
             units.iter().filter_map(|unit| Some((unit, repository::no_name(&unit.name)?))).collect();
         if !wrong.is_empty() {
             return Ok(refused(&wrong));
         }
-        self.repair(&names).await?;
         let is_meant = |unit: &SoftwareUnit, installed: &Installed| {
             unit.version.as_ref().is_none_or(|version| *version == installed.version)
         };
+        let meant = units
+            .iter()
+            .filter_map(|unit| self.installed.get(&unit.name).filter(|installed| is_meant(unit, installed)));
+        let meant = meant.map(|installed| installed.name.clone()).collect();
+        self.repair(&meant).await?;
         for unit in units {
-            match self.installed.remove(&unit.name) {
-                Some(installed) if is_meant(&unit, &installed) => {
+            let installed = self.installed.get(&unit.name).filter(|installed| is_meant(&unit, installed));
+            match installed.cloned() {
+                Some(installed) => {
                     self.take(&installed).await?;
                     self.done.changed.push(told(&installed.name, &installed.version));
                 }
-                other => {
-                    self.installed.extend(other.map(|installed| (installed.name.clone(), installed)));
-                    self.done.unchanged.push(json!(unit));
-                }
+                None => self.done.unchanged.push(json!(unit)),
             }
         }
         Ok(self.done.into_report())
@@ -215,8 +223,10 @@ impl<'w, 'c> Work<'w, 'c> {
         let unfinished = self.installed.values().filter(|installed| installed.state != State::Whole);
         let unfinished: Vec<_> = unfinished.filter(|one| !but.contains(&one.name)).cloned().collect();
         for installed in unfinished {
-            // a package that is gone from the repository cannot be finished: what there is of it goes, too
+            // a package that is gone from the repository, or fits no longer, cannot be finished: what there is of it
+            // goes, too
             let package = self.repository.package(&installed.name, Some(&installed.version)).ok();
+            let package = package.filter(|package| self.fits(package, &[]).is_ok());
             match package.filter(|_| installed.state == State::Coming) {
                 Some(package) => {
                     let mut steps = Steps { done: 0, total: package.files.len() };

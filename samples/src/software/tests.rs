@@ -344,3 +344,26 @@ async fn what_is_half_done_is_removed_whole_also_when_its_package_is_gone() {
         assert_eq!(place.notes(), ["lock"]);
     }
 }
+
+#[tokio::test]
+async fn a_call_about_another_version_repairs_what_is_half_done() {
+    let place = Place::new();
+    large(&place);
+    place.call("install", &["large 2"], InMemory::default().stopped_at(50.0)).await;
+    let wanted = (1, "unchanged large 1, repaired large 2".to_owned());
+    assert_eq!(place.changes("uninstall", &["large 1"]).await, wanted);
+    assert_eq!(place.files("root"), place.files("repository/large/2"));
+}
+
+#[tokio::test]
+async fn a_repair_takes_no_files_of_others() {
+    let place = Place::new();
+    large(&place);
+    place.call("install", &["large 1"], InMemory::default().stopped_at(50.0)).await;
+    // the package has another file now, and so has somebody else
+    place.write("repository/large/1/bin/mine", "theirs");
+    place.write("root/bin/mine", "mine");
+    let wanted = (2, "changed world 2, repaired large 1".to_owned());
+    assert_eq!(place.changes("install", &["world"]).await, wanted);
+    assert_eq!(place.files("root"), ["bin/mine: mine", "bin/world: world"]);
+}
