@@ -166,7 +166,10 @@ impl History {
                 // a run that was over is open again where it did not end well
                 if self.ended.take().is_some() || std::mem::take(&mut self.is_interrupted) {
                     for history in self.operations.values_mut() {
-                        history.settled = history.settled.filter(|(_, outcome)| outcome.lets_others_start());
+                        let is_open = |of: Outcome| matches!(of, Outcome::Failed | Outcome::Cancelled);
+                        if history.settled.take_if(|(_, outcome)| is_open(*outcome)).is_some() {
+                            history.joined = None;
+                        }
                     }
                 }
             }

@@ -76,7 +76,11 @@ impl Scheduler {
             RunEvent::BackedOff { op, until } => self.set(*op, OpState::BackingOff { until: *until }),
             RunEvent::BackoffEnded { op } => {
                 let is_gated = matches!(self.state[*op], OpState::Gated(_));
-                self.set(*op, if is_gated { OpState::Gated(Hold::Free) } else { OpState::Ready });
+                if is_gated {
+                    self.set(*op, OpState::Gated(Hold::Free));
+                } else {
+                    self.open(*op);
+                }
             }
             RunEvent::OperationSettled { op, outcome, ignored, .. } => {
                 if *outcome == Outcome::Skipped {
@@ -122,7 +126,7 @@ impl Scheduler {
                 self.set(op, OpState::Judging { failure: failure.clone() });
             }
             Ending::Cancelled => {
-                self.set(op, OpState::Ready);
+                self.open(op);
                 self.doomed.insert(op);
             }
             Ending::Displaced(_) if self.may_start(&self.plan, op) => {
@@ -131,12 +135,20 @@ impl Scheduler {
                 self.set(op, OpState::BackingOff { until: now.plus(pause) });
             }
             Ending::Lost | Ending::Displaced(_) => {
-                self.set(op, OpState::Ready);
+                self.open(op);
                 if !self.may_start(&self.plan, op) {
                     self.doomed.insert(op);
                 }
             }
         }
+    }
+
+    /// Puts an operation where it starts from. Even one that has been tried may have to wait: what clean-up was for may be
+    /// done once more in a run that is resumed.
+    fn open(&mut self, op: OpIx) {
+        let plan = Arc::clone(&self.plan);
+        let unmet = self.count_unmet(&plan, op);
+        self.set(op, if unmet == 0 { OpState::Ready } else { OpState::Waiting { unmet } });
     }
 
     /// Keeps a result for those that read it.
@@ -219,8 +231,7 @@ impl Scheduler {
         for (op, planned) in plan.operations() {
             let is_waiting = matches!(self.state[op], OpState::Waiting { .. }) && planned.is_last();
             if self.state[op] == OpState::Ready || is_waiting {
-                let unmet = self.count_unmet(&plan, op);
-                self.set(op, if unmet == 0 { OpState::Ready } else { OpState::Waiting { unmet } });
+                self.open(op);
                 if self.is_doomed(&plan, op) {
                     self.doomed.insert(op);
                 }

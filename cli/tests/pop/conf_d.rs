@@ -304,6 +304,7 @@ fn every_handler_of_a_type_is_shown_with_the_places_of_its_fields() {
     tar           new                -        true       -      registry.yaml      read
     tar           untar/content.tar  -        /bin/true  -      conf.d/untar.conf  content.install, content.update, content.uninstall, content.profile, bind.clean
     exec          exec               -        -          -      built in           all
+    dispatch      dispatch           -        -          -      built in           all
     logMessages   logMessages        -        -          -      built in           all
     updateAgenda  updateAgenda       -        -          -      built in           all
     sample        sample             -        -          -      built in           all

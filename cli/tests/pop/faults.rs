@@ -270,27 +270,24 @@ fn what_refers_to_nothing_is_refused_with_the_nearest_name() {
 }
 
 #[test]
-fn f79_f80_f81_f84_params_that_this_version_does_not_carry_out_are_refused() {
-    for name in [
-        "skipPattern",
-        "delayMs",
-        "delayId",
-        "lock",
-        "lockKey",
-        "useCache",
-        "cacheState",
-        "cacheKeyPattern",
-        "handler",
-        "version",
-        "forEach",
-        "maxParallel",
-        "agenda.operation.generator",
+fn f43_f79_f81_params_of_a_wrong_kind_are_refused_where_they_stand() {
+    for (params, column, code, words) in [
+        ("skipPattern: 'a =='", 27, "bad-expression", "a text in an expression stands between single quotes"),
+        ("cacheKeyPattern: [x]", 31, "wrong-type", "must be a JMESPath expression, not a list"),
+        ("lock: SAVE", 20, "wrong-value", "did you mean `SAFE`?"),
+        ("lockKey: []", 23, "wrong-type", "a text or a list of texts"),
+        ("onFail: DQL", 22, "wrong-value", "one of REPLY, SKIP, DLQ, FATAL, not `DQL`"),
+        ("delayMs: soon", 23, "wrong-type", "a whole number from 0"),
+        ("forEach: 7", 23, "wrong-type", "for example \"@<probe.out::/streams>\""),
+        ("maxParallel: 2", 14, "misplaced-param", "`pop run --parallel` limits the run as a whole"),
+        ("agenda.operation.generator: {}", 42, "missing-field", "where in its result the operations stand"),
+        ("handler: nobody", 23, "unknown-handler", "`pop handlers` lists them"),
+        ("version: 2", 23, "unknown-version", "no handler of type `sample` has version `2`"),
+        ("dependsOn: side.faild", 25, "unknown-outcome", "did you mean `side.failed`?"),
     ] {
-        let text = format!("{HEAD}  - name: a\n    type: sample\n    params: {{{name}: x}}\n");
-        refused(name, "a.yaml", text, "5:14", "not-supported", "is not supported by this version");
+        let text = format!("{HEAD}  - name: a\n    type: sample\n    params: {{{params}}}\n");
+        refused(params, "a.yaml", text, &format!("5:{column}"), code, words);
     }
-    let text = format!("{HEAD}  - name: a\n    type: sample\n    params: {{onFail: DLQ}}\n");
-    refused("DLQ", "a.yaml", text, "5:22", "not-supported", "use REPLY, SKIP or FATAL");
 }
 
 #[test]

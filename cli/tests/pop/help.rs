@@ -377,6 +377,7 @@ fn the_catalogue_and_the_origins_of_a_type() {
     TYPE          HANDLER       VERSION  COMMAND           IMAGE    FROM           ACTIONS
     probe         probe         -        ./probe.sh 'a b'  probe:7  registry.yaml  all
     exec          exec          -        -                 -        built in       all
+    dispatch      dispatch      -        -                 -        built in       all
     logMessages   logMessages   -        -                 -        built in       all
     updateAgenda  updateAgenda  -        -                 -        built in       all
     sample        sample        -        -                 -        built in       all

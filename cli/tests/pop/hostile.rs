@@ -216,13 +216,31 @@ fn f40_shell_characters_arrive_as_they_are_written() {
 }
 
 #[test]
-fn f41_f42_f43_fan_out_generators_and_patterns_are_refused_by_this_version() {
-    // none of the three is carried out yet, and none is passed over in silence
-    for param in ["forEach: [1, 2]", "agenda.operation.generator: true", "skipPattern: 'a[*].b'"] {
-        let text = format!("operations:\n  - name: a\n    type: sample\n    params: {{{param}}}\n{TOUCH}");
-        let said = refused_text("a.yaml", text, "not-supported").stderr;
-        assert!(said.contains("a.yaml:4:14") && said.contains("is not supported by this version"), "{said}");
+fn f41_f42_f43_lists_generators_and_patterns_are_bounded_and_judged() {
+    // over nothing: an empty list; over null and no list: a failure that says so, and nothing hangs
+    let bench = Bench::with_agenda(
+        "operations:\n  - {name: none, type: sample, params: {forEach: []}}\n  - {name: list, type: sample, payload: \
+         {resultPayload: {n: null, m: {k: 1}}}}\n  - {name: null-list, type: sample, params: {forEach: '@<list.out::/n>'}}\n  \
+         - {name: map-list, type: sample, params: {forEach: '@<list.out::/m>'}}\n",
+    );
+    bench.pop(10, "run a.yaml --keep-going");
+    assert_eq!(bench.operation("none")["result"], serde_json::json!([]));
+    for (name, kind) in [("null-list", "null"), ("map-list", "a map")] {
+        let said = bench.operation(name)["diagnosticEvents"][0]["message"].to_string();
+        assert!(said.contains(&format!("`forEach` needs a list, and this is {kind}")), "{said}");
     }
+    // a generator that gives itself again ends at the bound, by the name that is there already
+    let again = "{name: g, type: updateAgenda, params: {agenda.operation.generator: {operationsJsonPointer: /operations}}, \
+                 payload: {operations: [{name: g, type: sample}]}}";
+    let bench = Bench::with_agenda(&format!("operations:\n  - {again}\n"));
+    bench.pop(10, "run a.yaml");
+    let said = bench.operation("g")["diagnosticEvents"][0]["message"].to_string();
+    assert!(said.contains("two operations are called `g`"), "{said}");
+    // a pattern that is nested without end is refused before anything runs
+    let deep = format!("{}a{}", "(".repeat(5_000), ")".repeat(5_000));
+    let text =
+        format!("operations:\n  - name: a\n    type: sample\n    params: {{skipPattern: '{deep}'}}\n{TOUCH}");
+    refused_text("a.yaml", text, "bad-expression");
 }
 
 #[test]

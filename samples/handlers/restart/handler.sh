@@ -1,6 +1,6 @@
 #!/bin/sh
 # System handler `restart`: leaves a request for a restart in the file that the property `request` names, for whoever
-# restarts this machine to find. It speaks the handler contract with nothing but a POSIX shell, sed and mv.
+# restarts this machine to find. It speaks the handler contract with nothing but a POSIX shell, grep, sed, tail and mv.
 set -eu
 
 # report NAME JSON: a report line
@@ -18,7 +18,8 @@ fail() {
 # text_of JSON NAME: the text of that name, if it has neither quotes nor backslashes; of several it is the last one, so
 # options of this handler must not have the names of a call
 text_of() {
-    printf '%s' "$1" | tr '\n' ' ' | sed -n "s/.*\"$2\"[[:space:]]*:[[:space:]]*\"\([^\"\\\\]*\)\".*/\1/p"
+    printf '%s' "$1" | tr '\n' ' ' | grep -o "\"$2\"[[:space:]]*:[[:space:]]*\"[^\"\\\\]*\"" | tail -n 1 |
+        sed 's/.*"\(.*\)"$/\1/'
 }
 
 case "${POP_PAYLOAD_TYPE:-envVar}" in

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Handler `{{name}}`: repeats a text. It needs a POSIX shell, sed, tr and cat.
+# Handler `{{name}}`: repeats a text. It needs a POSIX shell, grep, sed, tail, tr and cat.
 set -u
 
 describe() {
@@ -80,12 +80,13 @@ patiently() {
 
 # A text of the payload, without quotes and backslashes; nothing if it has none of this name.
 text_of() {
-  printf '%s' "$payload" | sed -n "s/.*\"$1\"[[:space:]]*:[[:space:]]*\"\([^\"\\\\]*\)\".*/\1/p"
+  printf '%s' "$payload" | grep -o "\"$1\"[[:space:]]*:[[:space:]]*\"[^\"\\\\]*\"" | tail -n 1 | sed 's/.*"\(.*\)"$/\1/'
 }
 
 # A whole number of the payload; nothing if it has none of this name.
 number_of() {
-  printf '%s' "$payload" | sed -n "s/.*\"$1\"[[:space:]]*:[[:space:]]*\([0-9]\{1,9\}\)[[:space:]]*[,}].*/\1/p"
+  printf '%s' "$payload" | grep -o "\"$1\"[[:space:]]*:[[:space:]]*[0-9]\{1,9\}[[:space:]]*[,}]" | tail -n 1 |
+    sed 's/.*:[[:space:]]*\([0-9]*\).*/\1/'
 }
 
 # Makes capitals small.
