@@ -23,6 +23,7 @@ mod languages;
 mod new;
 mod outcomes;
 mod owner;
+mod policies;
 mod registries;
 mod run_id;
 mod running;

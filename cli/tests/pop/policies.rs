@@ -1,0 +1,294 @@
+//! Policies as a user meets them: between operations of one run, between runs of one host, after a kill.
+
+use crate::bench::Bench;
+use serde_json::{Value, json};
+use std::fs;
+use std::path::Path;
+
+/// The ladder of the samples, in a folder of its own.
+fn ladder() -> Bench {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../samples/agendas/ladder.yaml");
+    Bench::with_agenda(&fs::read_to_string(path).unwrap())
+}
+
+fn outcomes(bench: &Bench) -> Vec<String> {
+    let shown = bench.shown();
+    let words = shown["operations"].as_array().unwrap().iter().map(|operation| {
+        format!("{} {}", operation["name"].as_str().unwrap(), operation["outcome"].as_str().unwrap_or("-"))
+    });
+    words.collect()
+}
+
+#[test]
+fn the_ladder_of_the_samples_has_every_policy_at_work() {
+    let bench = ladder();
+    let ended = bench.pop(11, "run a.yaml");
+    assert_eq!(
+        outcomes(&bench),
+        [
+            "source succeeded",
+            "probe succeeded",
+            "rendition succeeded",
+            "package deadLettered",
+            "alarm succeeded",
+            "announce succeeded",
+            "clean-up succeeded",
+            "rendition#0 succeeded",
+            "rendition#1 succeeded",
+            "rendition#2 skipped",
+            "announce.small succeeded",
+            "announce.all succeeded",
+        ]
+    );
+    assert!(ended.stderr.contains("skipped   rendition#2: to_number(env.HEIGHT) > to_number(env.SOURCE): env.HEIGHT is 1080, env.SOURCE is 360"));
+    let renditions = bench.operation("rendition")["result"].clone();
+    assert_eq!(
+        renditions,
+        json!([{"file": "240.mp4", "height": 240}, {"file": "144.mp4", "height": 144}, null])
+    );
+    // the starts of the two that share an encoder lie half a second apart
+    let start = |name: &str| bench.operation(name)["startedTime"].as_u64().unwrap();
+    assert!(start("rendition#0").abs_diff(start("rendition#1")) >= 500);
+    let said = bench.pop(0, "explain last rendition#0").stdout;
+    for words in [
+        "comes from `rendition`, as its part 0",
+        "gate      the lock `samples/work/ladder/240.mp4`: granted",
+        "gate      its turn: 500 ms between starts of `encoder`: granted",
+        "policy    lockKey = \"samples/work/ladder/@<pop.item::/height>.mp4\" (operation)",
+    ] {
+        assert!(said.contains(words), "{words} in {said}");
+    }
+
+    // once more: the probe is known, and what has failed fails again
+    bench.pop(11, "run a.yaml");
+    assert_eq!(bench.operation("probe")["outcome"], "fromCache");
+    let said = bench.pop(0, "explain last probe").stdout;
+    assert!(
+        said.contains("gate      the cache `probes`: hit: ") && said.contains("/probe gave it at "),
+        "{said}"
+    );
+
+    // what was missing is there now, and the letter is all that is needed
+    fs::create_dir_all(bench.path("samples/work/ladder/hls")).unwrap();
+    assert!(bench.pop(0, "dlq list").stdout.lines().count() == 2);
+    bench.pop(0, "dlq replay last package");
+    assert!(bench.read("samples/work/ladder/hls/index.m3u8").starts_with("#EXTM3U"));
+    assert_eq!(bench.operation("package")["outcome"], "succeeded");
+}
+
+/// An operation that notes when it begins and when it ends; between, it waits for a byte of a fifo.
+fn noting(params: &Value) -> String {
+    let command = "echo begin >> notes; cat < gate > /dev/null; echo end >> notes";
+    json!({"operations": [{"name": "a", "type": "exec", "params": params, "payload": {"command": ["sh", "-c", command]}}]})
+        .to_string()
+}
+
+#[test]
+fn r3_safe_holds_between_runs_and_whoever_waits_says_for_whom() {
+    let bench = Bench::with_agenda(&noting(&json!({"lock": "SAFE", "lockKey": "shared"})));
+    bench.fifo("gate");
+    let first = bench.call("run a.yaml --run-id first").spawn();
+    bench.wait_for("notes", 1);
+    let mut second = bench.call("run a.yaml --run-id second").spawn();
+    second.says("wait      a: operation `a` of run first (process ");
+    let said = bench.pop(0, "explain second a").stdout;
+    assert!(said.starts_with("a: waits for the lock `shared`, which operation `a` of run first "), "{said}");
+    fs::write(bench.path("gate"), "").unwrap();
+    first.ends(0);
+    bench.wait_for("notes", 3);
+    fs::write(bench.path("gate"), "").unwrap();
+    second.ends(0);
+    assert_eq!(bench.read("notes"), "begin\nend\nbegin\nend\n");
+}
+
+#[test]
+fn f79_the_lock_of_a_killed_executor_is_free_and_the_waiting_can_be_interrupted() {
+    let bench = Bench::with_agenda(&noting(&json!({"lock": "SAFE"})));
+    bench.fifo("gate");
+    let first = bench.call("run a.yaml --run-id first").spawn();
+    bench.wait_for("notes", 1);
+    let mut waiting = bench.call("run a.yaml --run-id interrupted").spawn();
+    waiting.says("wait      a: ");
+    waiting.signal(rustix::process::Signal::INT);
+    waiting.ends(130);
+    let mut second = bench.call("run a.yaml --run-id second").spawn();
+    second.says("wait      a: ");
+    first.crash();
+    bench.wait_for("notes", 2);
+    fs::write(bench.path("gate"), "").unwrap();
+    second.ends(0);
+    // what was killed goes on as if nothing had been
+    let resumed = bench.call("resume first").spawn();
+    bench.wait_for("notes", 4);
+    fs::write(bench.path("gate"), "").unwrap();
+    resumed.ends(0);
+}
+
+#[test]
+fn r3_of_two_optimistic_ones_the_loser_has_a_conflict_and_may_try_again() {
+    let agenda = |retry: u32| {
+        noting(
+            &json!({"lock": "OPTIMISTIC", "lockKey": "asset", "retry": {"maxAttempts": retry, "on": ["conflict"]}}),
+        )
+    };
+    let bench = Bench::with_agenda(&agenda(1));
+    bench.write("b.yaml", agenda(2));
+    bench.write("quick.yaml", agenda(1).replace("cat < gate > /dev/null; ", ""));
+    bench.fifo("gate");
+    for (slow, code) in [("a.yaml", 10), ("b.yaml", 0)] {
+        bench.write("notes", "");
+        let running = bench.call(&format!("run {slow} --run-id {slow}")).spawn();
+        bench.wait_for("notes", 1);
+        bench.pop(0, "run quick.yaml");
+        fs::write(bench.path("gate"), "").unwrap();
+        if code == 0 {
+            // begin, the quick one's two, end, and begin once more
+            bench.wait_for("notes", 5);
+            fs::write(bench.path("gate"), "").unwrap();
+        }
+        let said = running.ends(code).stderr;
+        assert!(said.contains("[conflict] `asset` was changed meanwhile"), "{said}");
+    }
+}
+
+#[test]
+fn r5_f80_starts_keep_their_distance_across_runs() {
+    let agenda = json!({"params": {"delayMs": 400, "delayId": "api"}, "operations": [
+        {"name": "a", "type": "exec", "payload": {"command": ["true"]}},
+        {"name": "b", "type": "exec", "payload": {"command": ["true"]}}]});
+    let bench = Bench::with_agenda(&agenda.to_string());
+    let mut starts = Vec::new();
+    for _ in 0..2 {
+        bench.pop(0, "run a.yaml -j 2");
+        starts.extend(["a", "b"].map(|name| bench.operation(name)["startedTime"].as_u64().unwrap()));
+    }
+    starts.sort_unstable();
+    // what is recorded is when the driver decided, which is within a millisecond or so of the turn
+    assert!(starts.windows(2).all(|two| two[1] - two[0] >= 395), "{starts:?}");
+}
+
+#[test]
+fn r7_the_cache_of_a_handler_is_used_by_its_leave_and_its_key_is_explained() {
+    let bench = Bench::new();
+    bench.program("count.sh", "#!/bin/sh\necho ran >> ran\necho \"pop.report.payload $PAYLOAD\"\n");
+    let registry = |leave: &str| format!("count: {{command: [./count.sh]{leave}}}\n");
+    let agenda = |n: u32| {
+        json!({"operations": [{"name": "a", "type": "count", "payload": {"n": n, "other": [1]},
+               "params": {"useCache": true, "cacheTtlMs": 3_600_000}}]})
+        .to_string()
+    };
+    bench.write("registry.yaml", registry(""));
+    bench.write("a.yaml", agenda(1));
+    for _ in 0..2 {
+        bench.pop(0, "run a.yaml");
+    }
+    assert_eq!(bench.sorted_lines("ran").len(), 2, "without the handler's leave nothing is cached");
+    let said = bench.pop(0, "explain last a").stdout;
+    assert!(said.contains("policy    useCache = true, and not used: cache.use is false"), "{said}");
+
+    bench.write("registry.yaml", registry(", policies: {cache.use: true}"));
+    for _ in 0..2 {
+        bench.pop(0, "run a.yaml");
+    }
+    assert_eq!(bench.sorted_lines("ran").len(), 3);
+    assert_eq!(bench.operation("a")["result"], json!({"n": 1, "other": [1]}));
+    // another payload is another key, and the explanation says what differs
+    bench.write("a.yaml", agenda(2));
+    bench.pop(0, "run a.yaml");
+    let said = bench.pop(0, "explain last a").stdout;
+    assert!(said.contains("miss: the key has changed: payload /n"), "{said}");
+    // so is another program
+    bench.program("count.sh", "#!/bin/sh\necho again >> ran\necho 'pop.report.payload {}'\n");
+    bench.pop(0, "run a.yaml");
+    assert_eq!(bench.operation("a")["result"], json!({}));
+    // and what is damaged is computed anew
+    for entry in fs::read_dir(bench.path(".pop/runs/.host/cache")).unwrap() {
+        for file in fs::read_dir(entry.unwrap().path().join("entries")).unwrap() {
+            let path = file.unwrap().path();
+            let bytes = fs::read(&path).unwrap();
+            fs::write(&path, &bytes[..bytes.len() - 1]).unwrap();
+        }
+    }
+    bench.pop(0, "run a.yaml");
+    assert!(bench.pop(0, "explain last a").stdout.contains("miss: what is kept is damaged"));
+}
+
+#[test]
+fn r8_log_detail_is_on_for_one_operation_whatever_the_level() {
+    let agenda = json!({"operations": [
+        {"name": "loud", "type": "exec", "params": {"logDetail": "always"},
+         "payload": {"command": ["sh", "-c", "printf $LOG_LEVEL"], "capture": "text"}},
+        {"name": "quiet", "type": "exec", "payload": {"command": ["sh", "-c", "printf $LOG_LEVEL"], "capture": "text"}}]});
+    let bench = Bench::with_agenda(&agenda.to_string());
+    bench.call("run a.yaml").variable("LOG_LEVEL", "ERROR").ends(0);
+    let level = |name: &str| bench.operation(name)["result"]["stdout"].clone();
+    assert_eq!((level("loud"), level("quiet")), (json!("DEBUG"), json!("ERROR")));
+}
+
+/// Items, a generator, a clean-up and a lock; each operation notes that it ran, and some end only when they may.
+const TREE: &str = r#"
+operations:
+  - {name: list, type: exec, payload: {command: [echo, "[1,2,3,4]"], capture: json}}
+  - name: each
+    type: exec
+    params: {forEach: "@<list.out::/stdout>", maxParallel: 2, lock: SAFE, lockKey: "k@<pop.item>"}
+    payload: {command: [sh, -c, "echo each$0 >> ran; test -e free || test $0 -lt 2 || exec sleep 1000", "@<pop.item>"]}
+  - name: gen
+    type: updateAgenda
+    params: {dependsOn: each, agenda.operation.generator: {operationsJsonPointer: /operations}}
+    payload:
+      operations:
+        - {name: made, type: exec, payload: {command: [sh, -c, "echo made >> ran"]}}
+        - {name: made2, type: exec, params: {dependsOn: made}, payload: {command: [sh, -c, "echo made2 >> ran; test -e free2 || exec sleep 1000"]}}
+  - {name: last, type: exec, params: {finally: true}, payload: {command: [sh, -c, "echo last >> ran"]}}
+"#;
+
+#[test]
+fn f1_what_was_made_while_a_run_went_on_survives_its_executor() {
+    let bench = Bench::with_agenda(TREE);
+    let running = bench.call("run a.yaml -j 2").spawn();
+    // the first item is through, the second and third are out
+    bench.wait_for("ran", 3);
+    running.crash();
+    bench.write("free", "");
+    let running = bench.call("resume last").spawn();
+    // items two, three once more, four, and both that were generated
+    bench.wait_for("ran", 8);
+    running.crash();
+    bench.write("free2", "");
+    let said = bench.pop(0, "resume last").stderr;
+    assert!(said.contains("lost      made2"), "{said}");
+    let ran = bench.sorted_lines("ran");
+    assert_eq!(
+        ran,
+        ["each1", "each2", "each2", "each3", "each3", "each4", "last", "made", "made2", "made2"],
+        "{said}"
+    );
+    assert_eq!(bench.operation("each")["result"].as_array().unwrap().len(), 4);
+    assert_eq!(bench.shown()["operations"].as_array().unwrap().len(), 10);
+    bench.pop(0, "resume last");
+    assert_eq!(bench.sorted_lines("ran").len(), 10);
+}
+
+#[test]
+fn what_is_finally_runs_after_ctrl_c_and_not_after_the_second() {
+    for (signals, wanted) in [(1, "hold\nbye\n"), (2, "hold\n")] {
+        let bench = Bench::with_agenda(
+            "operations:\n  - {name: hold, type: exec, payload: {command: [sh, -c, \"trap 'test -e stubborn || exit 1' TERM; echo hold >> ran; while :; do sleep 0.05; done\"]}}\n  \
+             - {name: next, type: exec, params: {dependsOn: hold}, payload: {command: [sh, -c, 'echo next >> ran']}}\n  \
+             - {name: clean, type: exec, params: {finally: true}, payload: {command: [sh, -c, 'echo bye >> ran']}}\n",
+        );
+        if signals == 2 {
+            bench.write("stubborn", "");
+        }
+        let mut running = bench.call("run a.yaml").spawn();
+        bench.wait_for("ran", 1);
+        running.signal(rustix::process::Signal::INT);
+        if signals == 2 {
+            running.says("stop      hold");
+            running.signal(rustix::process::Signal::INT);
+        }
+        running.ends(130);
+        assert_eq!(bench.read("ran"), wanted);
+    }
+}
