@@ -1,7 +1,7 @@
 //! The catalogue: built-in residents, entries of a registry and handlers of descriptors, asked who serves a type.
 
 use crate::PodConfig;
-use crate::conf_d::Descriptor;
+use crate::conf_d::{Capability, Descriptor};
 use crate::contract::{Description, LaunchType};
 use crate::entry::{Declared, Entry};
 use crate::registry_json::Registry;
@@ -9,7 +9,7 @@ use crate::route::{NoRoute, Request, route};
 use crate::routing::{ROUTING, Routing};
 use pop_document::{Fault, Pointer, Site, Source, nearest, secret_literals};
 use serde_json::{Map, Value};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 /// A handler that runs inside the executor.
@@ -239,28 +239,27 @@ fn in_order<T>(items: &mut Vec<T>, source: &Source, at: impl Fn(&T) -> Pointer) 
 
 /// The handlers of all descriptors; a second one of a capability and type is a fault, or takes the place of the first.
 fn declared(descriptors: &mut [Descriptor]) -> Vec<Arc<Entry>> {
-    let mut all: Vec<Arc<Entry>> = Vec::new();
+    let mut all: Vec<Option<Arc<Entry>>> = Vec::new();
+    let mut places: HashMap<(Option<Capability>, String), usize> = HashMap::new();
     for descriptor in descriptors {
         for entry in &descriptor.entries {
-            let is_same =
-                |other: &Arc<Entry>| other.name == entry.name && other.capability() == entry.capability();
-            match all.iter().position(is_same) {
-                Some(at) if descriptor.overrides => drop(all.remove(at)),
-                Some(at) => {
-                    let message = format!("`{}` serves type `{}` already", all[at].id, entry.name);
-                    let at = Pointer::root().join(&entry.name);
-                    let fault = Fault::key("duplicate-type", at, message);
-                    descriptor
-                        .faults
-                        .push(fault.hint("take one of them out, or say `override=1` in this `[main]`"));
+            let place = places.entry((entry.capability(), entry.name.clone())).or_insert(all.len());
+            if let Some(earlier) = all.get_mut(*place) {
+                if !descriptor.overrides {
+                    let id = earlier.as_ref().map_or("", |earlier| &earlier.id);
+                    let message = format!("`{id}` serves type `{}` already", entry.name);
+                    let fault = Fault::key("duplicate-type", Pointer::root().join(&entry.name), message);
+                    let hint = "take one of them out, or say `override=1` in this `[main]`";
+                    descriptor.faults.push(fault.hint(hint));
                     continue;
                 }
-                None => {}
+                *earlier = None;
             }
-            all.push(Arc::clone(entry));
+            *place = all.len();
+            all.push(Some(Arc::clone(entry)));
         }
     }
-    all
+    all.into_iter().flatten().collect()
 }
 
 #[cfg(test)]

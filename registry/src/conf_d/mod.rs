@@ -6,6 +6,7 @@ use crate::entry::{Declared, Entry};
 use pop_document::{Fault, Fields, Pointer, Site, Source, secret_literals};
 use pop_policy::HandlerPolicies;
 use serde_json::{Map, Value};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 const MAIN: &str = "main";
@@ -158,12 +159,13 @@ fn boolean(word: &str) -> Option<bool> {
 /// The handlers of all types that are listed.
 fn entries(descriptor: &str, root: &Value, faults: &mut Vec<Fault>) -> Vec<Entry> {
     let mut found: Vec<Entry> = Vec::new();
-    let mut listed = vec![MAIN, TYPES];
+    let mut listed = HashSet::from([MAIN, TYPES]);
     let at = Pointer::root().join(TYPES);
     for capability in Capability::ALL {
         let list = root[TYPES][capability.as_str()].as_str().unwrap_or_default();
+        let mut own = HashSet::new();
         for name in list.split(',').map(str::trim).filter(|name| !name.is_empty()) {
-            if found.iter().any(|entry| entry.name == name && entry.capability() == Some(capability)) {
+            if !own.insert(name) {
                 continue;
             }
             // a type of two capabilities has one section, whose faults are told once
@@ -176,16 +178,16 @@ fn entries(descriptor: &str, root: &Value, faults: &mut Vec<Fault>) -> Vec<Entry
                     new.push(Fault::new("missing-field", site, message));
                 }
             }
-            let is_first = !listed.contains(&name);
-            faults.extend(new.into_iter().filter(|_| is_first));
-            listed.push(name);
+            if listed.insert(name) {
+                faults.extend(new);
+            }
         }
     }
     if let Some(types) = root[TYPES].as_object() {
         check_lists(types, at, faults);
     }
     for section in root.as_object().into_iter().flatten().map(|(name, _)| name) {
-        if !listed.contains(&section.as_str()) {
+        if !listed.contains(section.as_str()) {
             let message = format!("no list in `[types]` names `{section}`; the section is ignored");
             faults.push(Fault::key("unknown-field", Pointer::root().join(section), message).warning());
         }
