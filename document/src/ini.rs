@@ -91,10 +91,13 @@ fn lines(text: &str) -> impl Iterator<Item = (usize, Result<Line, Fault>)> {
             return None;
         }
         let bytes = begin..begin + said.len();
-        let line = if *indent.get_or_insert(blanks) == blanks {
-            one_line(said, begin)
-        } else {
+        let line = if *indent.get_or_insert(blanks) != blanks {
             Err("this line is not indented as the first one is")
+        } else if said.contains(|c: char| c.is_control() && c != '\t') {
+            // a carriage return alone ends a line for some readers and not for others
+            Err("this line has a control character")
+        } else {
+            one_line(said, begin)
         };
         let fault = |why: &str| {
             let fault = Fault::new("syntax", Site::Bytes(bytes), why);
@@ -141,7 +144,7 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_told_line_by_line() {
-        let text = "first=1\n[main]\na=1\n a=2\nb\n=c\n[open\n[ ]\na=3\n[main]\n";
+        let text = "first=1\n[main]\na=1\n a=2\nb\n=c\n[open\n[ ]\na=3\n[main]\nb=\rc=\n";
         let source = Source::ini("x.conf", text.as_bytes()).unwrap();
         let faults = source.read().unwrap_err();
         let said: Vec<_> = faults
@@ -162,6 +165,7 @@ mod tests {
                 (8, 1, "syntax", "a section has a name"),
                 (9, 1, "duplicate-key", "`a` stands twice in one map"),
                 (10, 2, "duplicate-key", "`main` stands twice in one map"),
+                (11, 1, "syntax", "this line has a control character"),
             ]
         );
         assert_eq!(faults[6].label.as_deref(), Some("first on line 3"));
