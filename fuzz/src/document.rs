@@ -6,7 +6,7 @@ use super::world::World;
 use pop_agenda::{Agenda, Plan, RunOptions};
 use pop_document::{Fault, Format, Place, Placed, Pointer, Site, Source};
 use pop_registry::contract::LaunchType;
-use pop_registry::{Catalog, Descriptor, Request, route};
+use pop_registry::{Catalog, Descriptor, NoRoute, Request, route};
 use serde_json::Value;
 use std::fmt::Write as _;
 use std::sync::{Arc, LazyLock};
@@ -44,8 +44,8 @@ pub fn registry(bytes: &[u8]) {
     for entry in catalog.entries() {
         for on in [LaunchType::Local, LaunchType::Docker, LaunchType::Kubernetes] {
             // a type that has an entry is never told to be unknown
-            let target = catalog.target(&entry.name, on);
-            assert!(!matches!(target, Err(pop_registry::NoTarget::Unknown { .. })), "{target:?}");
+            let routed = route(&catalog, &Request::of_type(&entry.name, on));
+            assert!(!matches!(routed, Err(NoRoute::UnknownType { .. })), "{routed:?}");
         }
     }
     if let Ok(value) = source.read() {

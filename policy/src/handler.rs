@@ -4,14 +4,11 @@ use crate::{PolicyLayer, Scope};
 use pop_document::{Fault, Pointer, Site};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
-use std::ops::Deref;
 
 /// The policies that may be given for a role or an action: `role.KEY`, `role.NAME.KEY`, `action.KEY`, `action.NAME.KEY`.
 const KEYS: [&str; 5] = ["lock", "onFail", "logDetail", "cache.use", "cache.write"];
 
 /// The policies of one handler. A role is the stream through which an operation comes in.
-///
-/// Where only one layer is asked for, it stands for its own, which holds for all roles and actions.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct HandlerPolicies {
     own: PolicyLayer,
@@ -84,14 +81,6 @@ impl HandlerPolicies {
     /// Whether a property of a descriptor is meant as a policy.
     pub fn is_policy(property: &str) -> bool {
         Part::of(property).is_some() || ["cache.use", "cache.write", "logDetail"].contains(&property)
-    }
-}
-
-impl Deref for HandlerPolicies {
-    type Target = PolicyLayer;
-
-    fn deref(&self) -> &PolicyLayer {
-        &self.own
     }
 }
 

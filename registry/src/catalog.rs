@@ -1,11 +1,10 @@
 //! The catalogue: built-in residents, entries of a registry and handlers of descriptors, asked who serves a type.
 
 use crate::PodConfig;
-use crate::conf_d::{Capability, Descriptor};
-use crate::contract::{Description, LaunchType};
+use crate::conf_d::Descriptor;
+use crate::contract::{Capability, Description};
 use crate::entry::{Declared, Entry};
 use crate::registry_json::Registry;
-use crate::route::{NoRoute, Request, route};
 use crate::routing::{ROUTING, Routing};
 use pop_document::{Fault, Pointer, Site, Source, nearest, secret_literals};
 use serde_json::{Map, Value};
@@ -43,21 +42,6 @@ pub enum Target<'c> {
     Dispatch,
     /// The program of a registry entry.
     Program(&'c Entry),
-}
-
-/// Why nobody carries an operation out.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum NoTarget {
-    /// No handler serves the type; perhaps this one was meant.
-    Unknown {
-        /// The known type nearest to it.
-        near: Option<String>,
-    },
-    /// The type has an entry, but it lacks the field that this launcher needs.
-    NotHere {
-        /// The field to add.
-        missing: &'static str,
-    },
 }
 
 /// All handlers that are known.
@@ -179,16 +163,6 @@ impl Catalog {
     pub fn types(&self) -> impl Iterator<Item = &str> {
         self.by_type.keys().map(String::as_str).chain(Self::built_in().map(|name| -> &str { name }))
     }
-
-    /// Who serves an operation of the agenda that says nothing but its type.
-    pub fn target(&self, name: &str, on: LaunchType) -> Result<Target<'_>, NoTarget> {
-        let request = Request::of_type(name, on);
-        route(self, &request).map(|routed| routed.target).map_err(|why| match why {
-            NoRoute::UnknownType { near } => NoTarget::Unknown { near },
-            NoRoute::NotHere { missing, .. } => NoTarget::NotHere { missing },
-            _ => NoTarget::NotHere { missing: "inputs" },
-        })
-    }
 }
 
 /// Who carries out the operations of a built-in type.
@@ -265,6 +239,8 @@ fn declared(descriptors: &mut [Descriptor]) -> Vec<Arc<Entry>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::contract::LaunchType;
+    use crate::route::{NoRoute, Request, route};
 
     #[test]
     fn f46_a_secret_in_a_registry_is_warned_of() {
@@ -285,13 +261,15 @@ mod tests {
             "sample": {"podConfig": {"imageName": "s:1"}}, "pod": {"podConfig": {"imageName": "p:1"}}}"#;
         let source = Source::new("r.json", text.as_bytes()).unwrap();
         let catalog = Catalog::build(Some(&source), &mut Vec::new());
-        let who = |name, on| match catalog.target(name, on) {
+        let target = |name, on| route(&catalog, &Request::of_type(name, on)).map(|routed| routed.target);
+        let who = |name, on| match target(name, on) {
             Ok(Target::Exec) => "exec".to_owned(),
             Ok(Target::Dispatch) => "dispatch".to_owned(),
             Ok(Target::Resident(resident)) => format!("{resident:?}"),
             Ok(Target::Program(entry)) => format!("program of {}", entry.name),
-            Err(NoTarget::Unknown { near }) => format!("unknown, near {near:?}"),
-            Err(NoTarget::NotHere { missing }) => format!("needs {missing}"),
+            Err(NoRoute::UnknownType { near }) => format!("unknown, near {near:?}"),
+            Err(NoRoute::NotHere { missing, .. }) => format!("needs {missing}"),
+            Err(other) => format!("{other:?}"),
         };
         let table = [
             ("exec", LaunchType::Local, "exec"),

@@ -6,7 +6,7 @@
 //! ```
 //! use pop_document::Source;
 //! use pop_registry::contract::LaunchType;
-//! use pop_registry::{Catalog, Target};
+//! use pop_registry::{Catalog, Request, Target, route};
 //!
 //! let text = br#"{"basePodConfig": {"cpuMinRequestCount": "250m"},
 //!                 "probe": {"command": ["bin/probe"], "podConfig": {"imageName": "media/probe:1"}}}"#;
@@ -14,8 +14,9 @@
 //! let mut faults = Vec::new();
 //! let catalog = Catalog::build(Some(&source), &mut faults);
 //! assert!(faults.is_empty());
-//! assert!(matches!(catalog.target("probe", LaunchType::Local), Ok(Target::Program(_))));
-//! assert!(matches!(catalog.target("exec", LaunchType::Local), Ok(Target::Exec)));
+//! let target = |name| route(&catalog, &Request::of_type(name, LaunchType::Local)).map(|routed| routed.target);
+//! assert!(matches!(target("probe"), Ok(Target::Program(_))));
+//! assert!(matches!(target("exec"), Ok(Target::Exec)));
 //! let entry = catalog.entry("probe").unwrap();
 //! assert_eq!(entry.pod.cpu_request.unwrap().millis(), 250);
 //! assert_eq!(entry.pod_config["cpuMinRequestCount"].value, "250m");
@@ -35,7 +36,7 @@ mod routing;
 pub mod schema;
 mod secret;
 
-pub use catalog::{Catalog, NoTarget, Resident, Target};
+pub use catalog::{Catalog, Resident, Target};
 pub use conf_d::Descriptor;
 pub use entry::{Declared, Describe, Entry, Layer, Sourced};
 pub use exec::{Capture, ExecPayload};

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::contract::LaunchType;
-use crate::{Catalog, Resident, Target};
+use crate::{Catalog, NoRoute, Request, Resident, Target, route};
 use pop_policy::{OnFail, Policies, Scope};
 
 const SEED: &str = include_str!("pulp.conf");
@@ -28,6 +28,10 @@ fn said(descriptor: &Descriptor) -> Vec<(usize, &str, bool, &str)> {
     descriptor.faults().iter().map(told).collect()
 }
 
+fn target<'c>(catalog: &'c Catalog, name: &str, on: LaunchType) -> Result<Target<'c>, NoRoute> {
+    route(catalog, &Request::of_type(name, on)).map(|routed| routed.target)
+}
+
 #[test]
 fn u6_u7_the_example_of_the_document_is_read_as_it_stands() {
     let pulp = descriptor("pulp", SEED);
@@ -50,7 +54,7 @@ fn u6_u7_the_example_of_the_document_is_read_as_it_stands() {
     ] {
         assert_eq!(properties(name), wanted);
     }
-    let Ok(Target::Program(yum)) = catalog.target("yum", LaunchType::Local) else { unreachable!() };
+    let Ok(Target::Program(yum)) = target(&catalog, "yum", LaunchType::Local) else { unreachable!() };
     assert_eq!(yum.command.as_ref().unwrap(), &["pulp_rpm.agent.handler.YumBindHandler"]);
     assert_eq!(yum.actions.as_ref().unwrap(), &["bind.bind", "bind.unbind", "bind.clean"]);
     assert_eq!(yum.capability(), Some(Capability::Bind));
@@ -231,8 +235,8 @@ fn r10_a_class_may_be_a_handler_inside_pop() {
     let one = enabled("[types]\ncontent=a,b\n[a]\nclass=sample\n[b]\nclass=exec\n");
     let catalog = Catalog::assemble(None, vec![one], &mut Vec::new());
     for on in [LaunchType::Local, LaunchType::Docker, LaunchType::Kubernetes] {
-        assert_eq!(catalog.target("a", on), Ok(Target::Resident(Resident::Sample)));
-        assert_eq!(catalog.target("b", on), Ok(Target::Exec));
+        assert_eq!(target(&catalog, "a", on), Ok(Target::Resident(Resident::Sample)));
+        assert_eq!(target(&catalog, "b", on), Ok(Target::Exec));
     }
 }
 
