@@ -145,7 +145,7 @@ impl Scheduler {
 
     /// Puts an operation where it starts from. Even one that has been tried may have to wait: what clean-up was for may be
     /// done once more in a run that is resumed.
-    fn open(&mut self, op: OpIx) {
+    pub(super) fn open(&mut self, op: OpIx) {
         let plan = Arc::clone(&self.plan);
         let unmet = self.count_unmet(&plan, op);
         self.set(op, if unmet == 0 { OpState::Ready } else { OpState::Waiting { unmet } });

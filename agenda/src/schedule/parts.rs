@@ -167,7 +167,7 @@ impl Scheduler {
     }
 
     fn take_in(&mut self, grown: Grown) {
-        let (first, count) = (self.plan.len(), grown.len() as u32);
+        let first = self.plan.len();
         Arc::make_mut(&mut self.plan).grow(grown);
         let plan = Arc::clone(&self.plan);
         for op in (first as u32..plan.len() as u32).map(OpIx) {
@@ -181,9 +181,10 @@ impl Scheduler {
                 self.doomed.insert(op);
             }
         }
+        // also for those that thought that everything was done
         for last in plan.last() {
-            if let OpState::Waiting { unmet } = self.state[*last] {
-                self.set(*last, OpState::Waiting { unmet: unmet + count });
+            if matches!(self.state[*last], OpState::Waiting { .. } | OpState::Ready) {
+                self.open(*last);
             }
         }
     }

@@ -416,6 +416,19 @@ fn what_is_finally_runs_last_after_a_failure_and_after_a_cancel() {
 }
 
 #[test]
+fn what_is_finally_waits_for_what_is_generated_too() {
+    let plan = plan(json!({"operations": [
+        {"name": "gen", "type": "sample", "params": {"agenda.operation.generator": {"operationsJsonPointer": ""}}},
+        {"name": "clean", "type": "sample", "params": {"finally": true}}]}));
+    let (mut scheduler, actions) = begun(&plan, wide(9));
+    assert_eq!(launched(&actions), [0]);
+    let each = json!([{"name": "x", "type": "sample", "params": {"forEach": [1, 2]}}]);
+    assert_eq!(launched(&end(&mut scheduler, 1, 0, each)), [3, 4]);
+    assert_eq!(launched(&end(&mut scheduler, 2, 3, json!(1))), Vec::<u32>::new());
+    assert_eq!(launched(&end(&mut scheduler, 3, 4, json!(2))), [1]);
+}
+
+#[test]
 fn asked_twice_a_run_does_not_even_clean_up() {
     let mut scripts = vec![script(&[]), script(&[])];
     scripts[1].is_finally = true;
