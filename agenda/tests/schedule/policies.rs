@@ -355,6 +355,15 @@ fn what_a_generator_gives_is_checked_like_an_agenda() {
 }
 
 #[test]
+fn p26_a_generator_that_only_logs_adds_nothing() {
+    let (plan, mut result) = generator(&json!([{"name": "x", "type": "sample"}]));
+    result["logOnly"] = json!(true);
+    let (mut scheduler, _) = begun(&plan, wide(9));
+    assert_eq!(launched(&end(&mut scheduler, 1, 0, result)), [1]);
+    assert_eq!(scheduler.plan().len(), 2);
+}
+
+#[test]
 fn generators_above_one_another_are_bounded() {
     let one = |level: u32| {
         json!({"name": format!("g{level}"), "type": "sample",

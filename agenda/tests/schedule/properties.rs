@@ -23,6 +23,7 @@ fn scripts() -> impl Strategy<Value = Vec<Script>> {
         prop::option::weighted(0.2, 0_u8..2),
         prop::option::weighted(0.2, (0_usize..5, 1_u32..4)),
         prop::bool::weighted(0.1),
+        prop::option::weighted(0.15, 0_usize..4),
     );
     let operations = proptest::collection::vec((plain, rare), 1..12);
     (operations, prop::bool::weighted(0.2)).prop_map(|(operations, has_last)| {
@@ -31,7 +32,9 @@ fn scripts() -> impl Strategy<Value = Vec<Script>> {
             .enumerate()
             .map(|(index, (plain, rare))| {
                 let (needs, fails, takes_ms, max_attempts, delay_ms, on_fail, timeout_ms) = plain;
-                let (is_skipped, lock, starts, cache, items, is_finally) = rare;
+                let (is_skipped, lock, starts, cache, items, is_finally, generates) = rare;
+                // a list of results is no list of operations, and one from the cache has the names of another
+                let generates = generates.filter(|_| items.is_none() && cache.is_none());
                 let needs: BTreeMap<usize, &str> = if index == 0 {
                     BTreeMap::new()
                 } else {
@@ -56,6 +59,7 @@ fn scripts() -> impl Strategy<Value = Vec<Script>> {
                     cache,
                     items,
                     is_finally,
+                    generates,
                 }
             })
             .collect();

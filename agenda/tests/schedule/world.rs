@@ -31,6 +31,8 @@ pub(crate) struct Script {
     /// How many items, and how many of them at once.
     pub(crate) items: Option<(usize, u32)>,
     pub(crate) is_finally: bool,
+    /// How many operations stand in its result, each of which waits for the one before it.
+    pub(crate) generates: Option<usize>,
 }
 
 pub(crate) fn script(needs: &[usize]) -> Script {
@@ -49,6 +51,7 @@ pub(crate) fn script(needs: &[usize]) -> Script {
         cache: None,
         items: None,
         is_finally: false,
+        generates: None,
     }
 }
 
@@ -83,6 +86,9 @@ fn params(script: &Script) -> Value {
     if let Some((count, most)) = script.items {
         add("forEach", json!((0..count).collect::<Vec<_>>()));
         add("maxParallel", json!(most));
+    }
+    if script.generates.is_some() {
+        add("agenda.operation.generator", json!({"operationsJsonPointer": ""}));
     }
     if script.is_finally {
         add("finally", json!(true));
@@ -127,6 +133,8 @@ enum Coming {
 /// The world, and a journal of what was decided.
 pub(crate) struct World<'s> {
     scripts: &'s [Script],
+    /// How what is generated behaves.
+    plain: Script,
     pub(crate) scheduler: Scheduler,
     pub(crate) journal: Vec<Recorded>,
     pub(crate) now: RunTime,
@@ -147,6 +155,7 @@ impl<'s> World<'s> {
         let scheduler = Scheduler::new(Arc::clone(plan), options.clone());
         Self {
             scripts,
+            plain: script(&[]),
             scheduler,
             journal: Vec::new(),
             now: RunTime(0),
@@ -165,9 +174,20 @@ impl<'s> World<'s> {
     }
 
     /// The script of an operation, or of the one that it is a part of.
-    fn script(&self, op: OpIx) -> &'s Script {
+    fn script(&self, op: OpIx) -> &Script {
         let written = self.scheduler.plan().operation(op).part_of().unwrap_or(op);
-        &self.scripts[written.index()]
+        self.scripts.get(written.index()).unwrap_or(&self.plain)
+    }
+
+    /// What an operation gives.
+    fn result(&self, op: OpIx) -> Value {
+        let Some(count) = self.script(op).generates else { return json!({"of": op.0}) };
+        let name = |index: usize| format!("made{}.{index}", op.0);
+        let made = (0..count).map(|index| {
+            let needs: Vec<String> = index.checked_sub(1).map(name).into_iter().collect();
+            json!({"name": name(index), "type": "sample", "params": {"dependsOn": needs}})
+        });
+        made.collect()
     }
 
     /// Failures of an operation that the journal has counted.
@@ -283,7 +303,7 @@ impl<'s> World<'s> {
         let verdict = if self.failures(op) < self.script(op).fails_first {
             Verdict::failed(Failure::new(Blame::Handler, "exit", "scripted"))
         } else {
-            Verdict::succeeded(json!({"of": op.0}))
+            Verdict::succeeded(self.result(op))
         };
         self.input(Input::Ended { op, attempt, verdict });
     }

@@ -35,6 +35,9 @@ pub(super) struct Update {
     operations: Vec<Value>,
     #[serde(default)]
     params: Option<Value>,
+    /// Whether they are only told of, and not added.
+    #[serde(default, rename = "logOnly")]
+    log_only: bool,
 }
 
 impl Handler for UpdateAgenda {
@@ -52,7 +55,11 @@ impl Handler for UpdateAgenda {
                 params.insert("generatedOperationParent".to_owned(), json!(generator));
             }
         }
-        Ok(json!({"operations": input.operations, "params": input.params}))
+        let mut result = json!({"operations": input.operations, "params": input.params});
+        if input.log_only {
+            result["logOnly"] = json!(true);
+        }
+        Ok(result)
     }
 }
 
