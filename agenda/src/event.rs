@@ -219,6 +219,8 @@ pub enum RunEvent {
         op: OpIx,
         /// What it comes to.
         ending: Ending,
+        /// Its outcome.
+        outcome: Outcome,
     },
     /// An attempt is about to be launched.
     AttemptStarted {

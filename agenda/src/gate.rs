@@ -1,5 +1,6 @@
 //! Gates: what an attempt must be granted before it starts, by those with whom it shares something.
 
+use pop_policy::KeyInput;
 use pop_registry::contract::{Failure, Millis};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -36,8 +37,8 @@ pub enum Gate {
 pub struct CacheAsk {
     /// The cache.
     pub state: Box<str>,
-    /// What of the input makes the key: the value of `cacheKeyPattern`, or the payload.
-    pub input: Value,
+    /// What of the input makes the key: the value of `cacheKeyPattern`, or the payload; by digests.
+    pub input: KeyInput,
     /// For how long an entry is good, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ttl_ms: Option<u64>,

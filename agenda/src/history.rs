@@ -78,6 +78,10 @@ impl OperationHistory {
 
     /// Why its last attempt failed, if that is how it ended.
     pub fn failure(&self) -> Option<&Failure> {
+        if let Some((_, Answer::Failed(failure))) = self.gates.as_ref().and_then(|gates| gates.answers.last())
+        {
+            return Some(failure);
+        }
         let last = self.attempts.last().and_then(|attempt| attempt.ended.as_ref()).map(|(_, ending)| ending);
         match self.joined.as_ref().or(last)? {
             Ending::Failed(failure) => Some(failure),
@@ -164,7 +168,7 @@ impl History {
             RunEvent::RunResumed { .. } => {
                 self.resumed += 1;
                 // a run that was over is open again where it did not end well
-                if self.ended.take().is_some() || std::mem::take(&mut self.is_interrupted) {
+                if self.ended.take().is_some() | std::mem::take(&mut self.is_interrupted) {
                     for history in self.operations.values_mut() {
                         let is_open = |of: Outcome| matches!(of, Outcome::Failed | Outcome::Cancelled);
                         if history.settled.take_if(|(_, outcome)| is_open(*outcome)).is_some() {
@@ -191,11 +195,10 @@ impl History {
                     gates.answers.push((at, answer.clone()));
                 }
             }
-            RunEvent::Joined { op, ending } => {
+            RunEvent::Joined { op, ending, outcome } => {
                 let history = &mut self.operations[*op];
                 history.joined = Some(ending.clone());
-                let is_good = matches!(ending, Ending::Succeeded { .. });
-                history.settled = Some((at, if is_good { Outcome::Succeeded } else { Outcome::Failed }));
+                history.settled = Some((at, *outcome));
             }
             RunEvent::AttemptStarted { op, attempt } => {
                 let history = &mut self.operations[*op];

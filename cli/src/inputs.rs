@@ -290,18 +290,20 @@ fn find_programs(plan: &Plan, texts: &Texts, faults: &mut Faults) {
     }
 }
 
-/// The types of a plan whose handlers are given secrets, each once.
-pub(crate) fn types_with_secrets(plan: &Plan) -> impl Iterator<Item = &Entry> {
-    let mut seen = HashSet::new();
-    plan.operations().filter_map(move |(_, planned)| match &planned.serves {
-        Serves::Program(entry) if !entry.secrets.is_empty() && seen.insert(&entry.id) => Some(entry.as_ref()),
+/// The handlers of a plan that are given secrets, each once; also those of operations that may come while it runs.
+pub(crate) fn handlers_with_secrets(plan: &Plan) -> impl Iterator<Item = &Entry> {
+    let planned = plan.operations().filter_map(|(_, planned)| match &planned.serves {
+        Serves::Program(entry) => Some(entry.as_ref()),
         _ => None,
-    })
+    });
+    let mut seen = HashSet::new();
+    let all = planned.chain(plan.handlers_to_come());
+    all.filter(move |entry| !entry.secrets.is_empty() && seen.insert(entry.id.as_str()))
 }
 
 /// Looks for every secret before anything starts.
 fn find_secrets(plan: &Plan, texts: &Texts, on: LaunchType, faults: &mut Faults) {
-    for entry in types_with_secrets(plan) {
+    for entry in handlers_with_secrets(plan) {
         let surroundings: Vec<_> = std::env::vars_os().collect();
         let secrets = Secrets::new(&entry.secrets, &surroundings, texts.home.clone());
         for secret in &entry.secrets {

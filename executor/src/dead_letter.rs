@@ -162,6 +162,11 @@ impl DeadLetters {
         put(&path, &DeadLetter { replays, ..letter.clone() })
     }
 
+    /// Whether there is a letter of an operation, or was one that somebody dropped.
+    pub fn is_known(&self, operation: &str) -> bool {
+        self.path(operation).is_some_and(|path| path.exists() || dropped(&path).exists())
+    }
+
     /// The letters in the order of their files.
     pub fn list(&self) -> Vec<Result<DeadLetter, LetterError>> {
         let files = match files(&self.folder) {
@@ -192,6 +197,9 @@ impl DeadLetters {
         let path = self.path(operation).ok_or_else(|| self.none(operation))?;
         let known = |error| self.known(error, operation);
         let _guard = self.guard().map_err(known)?;
+        if path.exists() {
+            note_drop(&path)?;
+        }
         fs::remove_file(&path).map_err(|error| known(at(&path)(error)))
     }
 
@@ -203,6 +211,7 @@ impl DeadLetters {
         let _guard = self.guard()?;
         let files = files(&self.folder)?;
         for file in &files {
+            note_drop(file)?;
             fs::remove_file(file).map_err(at(file))?;
         }
         Ok(files.len())
@@ -248,6 +257,16 @@ impl HeldLetter {
         self.letter.replays.push(run.to_owned());
         put(&self.path, &self.letter)
     }
+}
+
+/// What is left of a letter that was dropped, so that a resumed run does not write it again.
+fn dropped(path: &Path) -> PathBuf {
+    path.with_extension("dropped")
+}
+
+fn note_drop(path: &Path) -> Result<(), LetterError> {
+    let mark = dropped(path);
+    fs::write(&mark, "").map_err(at(&mark))
 }
 
 fn put(path: &Path, letter: &DeadLetter) -> Result<(), LetterError> {

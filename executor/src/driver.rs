@@ -15,7 +15,7 @@ use crate::postponed::Postponed;
 use crate::resident::{ResidentOrder, Residents, Setting};
 use pop_agenda::{
     Action, Adopted, Attempt, CancelReason, Ending, Gate, Hold, Input, OpIx, OpState, Plan, Recorded,
-    RunOptions, RunOutcome, RunTime, Scheduler, Serves, Sink, Verdict,
+    RunOptions, RunOutcome, RunTime, Scheduler, Serves, Sink, StopReason, Verdict,
 };
 use pop_handler_base::field_retriever::LaunchDataWrapper;
 use pop_launchers::{LaunchEvent, LaunchId, Launched, Launcher};
@@ -125,8 +125,7 @@ impl Driver {
             Some(options) => Input::Resumed { options },
             None => Input::Begun { run: identity.run.as_str().into(), started: now, adopted },
         };
-        let (granted, arrivals) =
-            Granted::new(ports.host.clone(), identity.run.clone(), identity.home.clone(), identity.on);
+        let (granted, arrivals) = Granted::new(ports.host.clone(), &identity);
         let residents = Residents::new(Setting {
             launch: Arc::clone(&ports.launch_data),
             launcher: Arc::clone(&ports.launcher),
@@ -356,7 +355,13 @@ impl Driver {
     /// An attempt that succeeded has only done so if nobody else has changed what it read the version of.
     fn commit(&self, op: OpIx, attempt: u32, verdict: &mut Verdict) {
         let versions = self.scheduler.versions(op);
-        if versions.is_empty() || verdict.result.is_err() {
+        // one that is being stopped has only succeeded if it says so itself, and if nothing but the run's end stops it
+        let counts = match self.scheduler.state(op) {
+            OpState::Launched { .. } => true,
+            OpState::Stopping { reason: StopReason::Cancelled, .. } => verdict.is_reported,
+            _ => false,
+        };
+        if versions.is_empty() || verdict.result.is_err() || !counts {
             return;
         }
         let name = &self.scheduler.plan().operation(op).name;
@@ -368,18 +373,18 @@ impl Driver {
 
     /// Keeps what is needed to repeat an operation; everything in it is in the journal too.
     fn put_aside(&mut self, op: OpIx) {
+        let letters = DeadLetters::of(&self.identity.folder);
+        if letters.is_known(self.scheduler.plan().operation(op).name.as_str()) {
+            return;
+        }
         let letter = self.letter(op);
-        if let Err(error) = self.letters().write(&letter) {
+        if let Err(error) = letters.write(&letter) {
             let source = error.source().map(|source| format!(": {source}")).unwrap_or_default();
             self.notice(&format!(
                 "operation `{}` could not be put aside, its error stays in the journal: {error}{source}",
                 letter.operation
             ));
         }
-    }
-
-    fn letters(&self) -> DeadLetters {
-        DeadLetters::of(&self.identity.folder)
     }
 
     fn letter(&self, op: OpIx) -> DeadLetter {
@@ -411,7 +416,7 @@ impl Driver {
         let mut params = planned.special.as_ref().map(|special| special.params.clone()).unwrap_or_default();
         // as it was for this operation, without the others that it refers to
         if let Ok(keys) = self.scheduler.lock_keys(op)
-            && params.contains_key("lockKey")
+            && !keys.is_empty()
         {
             params.insert("lockKey".to_owned(), json!(keys));
         }
@@ -426,7 +431,10 @@ impl Driver {
             params,
             failure: failure.unwrap_or_else(|| Failure::new(Blame::Pop, "pop", "its failure is not known")),
             attempts: attempts.iter().filter_map(past).collect(),
-            settled: (self.ports.clock)(),
+            settled: attempts
+                .last()
+                .and_then(|last| last.ended.as_ref())
+                .map_or_else(self.ports.clock, |(at, _)| wall(*at)),
             replays: Vec::new(),
         }
     }

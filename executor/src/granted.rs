@@ -4,11 +4,12 @@
 //! of its own, which costs nothing while it waits. What an operation holds is given back when it is released or dropped.
 
 use crate::host::{Answer as Found, Commit, HeldLock, Holder, Host, HostError, Miss, Tried, Turn, Written};
+use crate::order::RunIdentity;
 use pop_agenda::{Answer, CacheAsk, Gate, OpIx, Plan, Planned, Serves};
 use pop_launchers::process::resolve;
-use pop_policy::{CacheKey, KeyInput};
+use pop_policy::CacheKey;
 use pop_registry::contract::{Blame, Failure, LaunchType, Millis};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::fs::File;
 use std::io;
@@ -33,20 +34,18 @@ pub(crate) struct Granted {
     /// The keys under which results will be kept.
     keys: HashMap<OpIx, CacheKey>,
     /// The digests of programs, each read once a run.
-    programs: HashMap<String, Option<String>>,
+    programs: HashMap<PathBuf, Option<String>>,
+    /// The folder in which programs start.
+    start: PathBuf,
     arrivals: mpsc::UnboundedSender<Arrived>,
 }
 
 impl Granted {
-    pub(crate) fn new(
-        host: Host,
-        run: String,
-        home: Option<PathBuf>,
-        on: LaunchType,
-    ) -> (Self, mpsc::UnboundedReceiver<Arrived>) {
+    pub(crate) fn new(host: Host, identity: &RunIdentity) -> (Self, mpsc::UnboundedReceiver<Arrived>) {
         let (arrivals, arrived) = mpsc::unbounded_channel();
+        let RunIdentity { run, home, on, start, .. } = identity.clone();
         let (held, keys, programs) = (HashMap::new(), HashMap::new(), HashMap::new());
-        (Self { host, run, home, on, held, keys, programs, arrivals }, arrived)
+        (Self { host, run, home, on, held, keys, programs, start, arrivals }, arrived)
     }
 
     /// Asks for one thing; what cannot be asked for fails the attempt.
@@ -54,7 +53,7 @@ impl Granted {
         let planned = plan.operation(op);
         let answer = match gate {
             Gate::Lock { name } => self.lock(op, name, planned),
-            Gate::Cache(ask) => Ok(self.look_up(op, ask, planned, clock())),
+            Gate::Cache(ask) => Ok(self.look_up(plan, op, ask, clock())),
             Gate::Version { name } => self.host.version(name).map(Answer::Version),
             Gate::Delay { id, ms } => {
                 let id = id.as_deref().unwrap_or_else(|| planned.name.as_str());
@@ -125,10 +124,20 @@ impl Granted {
     /// Takes again what an earlier executor held for an attempt that is still out; what somebody else has by now is his.
     pub(crate) fn reclaim(&mut self, plan: &Plan, op: OpIx, gates: &[Gate]) {
         for gate in gates {
-            if let Gate::Lock { name } = gate
-                && let Ok(Tried::Locked(lock)) = self.host.try_lock(name, &self.holder(plan.operation(op)))
-            {
-                self.held.entry(op).or_default().push(lock);
+            match gate {
+                Gate::Lock { name } => {
+                    if let Ok(Tried::Locked(lock)) =
+                        self.host.try_lock(name, &self.holder(plan.operation(op)))
+                    {
+                        self.held.entry(op).or_default().push(lock);
+                    }
+                }
+                // its result will be kept as if nothing had been
+                Gate::Cache(ask) => {
+                    let key = self.key(plan, ask, plan.operation(op));
+                    self.keys.insert(op, key);
+                }
+                Gate::Version { .. } | Gate::Delay { .. } => {}
             }
         }
     }
@@ -139,8 +148,9 @@ impl Granted {
         self.keys.remove(&op);
     }
 
-    fn look_up(&mut self, op: OpIx, ask: &CacheAsk, planned: &Planned, now: Millis) -> Answer {
-        let key = self.key(ask, planned);
+    fn look_up(&mut self, plan: &Plan, op: OpIx, ask: &CacheAsk, now: Millis) -> Answer {
+        let planned = plan.operation(op);
+        let key = self.key(plan, ask, planned);
         let found = self.host.look_up(&ask.state, &key, planned.name.as_str(), now, ask.ttl_ms);
         self.keys.insert(op, key);
         match found {
@@ -193,50 +203,66 @@ impl Granted {
         Ok(())
     }
 
-    fn key(&mut self, ask: &CacheAsk, planned: &Planned) -> CacheKey {
-        let input = match &planned.policies.cache_key.value {
-            Some(pattern) => KeyInput::pattern(pattern.text(), &ask.input),
-            None => KeyInput::payload(&ask.input),
-        };
+    fn key(&mut self, plan: &Plan, ask: &CacheAsk, planned: &Planned) -> CacheKey {
         let text = |text: &str| text.to_owned();
-        let mut key = CacheKey::new(&*planned.handler_type, input);
+        let mut key = CacheKey::new(&*planned.handler_type, ask.input.clone());
         if let Some(route) = &planned.route {
             key.handler = route.handler.as_deref().map(text);
             key.version = route.version.as_deref().map(text);
         }
         key.action = planned.special.as_ref().and_then(|special| special.action.as_deref()).map(text);
-        key.program = self.program(planned);
+        key.program = self.program(plan, planned);
         key
     }
 
-    /// What the handler is made of: the digest of its program, or the name of its image.
-    fn program(&mut self, planned: &Planned) -> Option<String> {
-        let template = planned.payload.template();
-        let (program, image, folder) = match &planned.serves {
-            Serves::Program(entry) => (
-                entry.command.as_ref()?.first()?.clone(),
-                entry.image().map(str::to_owned),
-                entry.working_directory.clone(),
-            ),
-            Serves::Exec => (
-                template["command"][0].as_str().unwrap_or_default().to_owned(),
-                template["image"].as_str().map(str::to_owned),
-                template["workingDirectory"].as_str().map(str::to_owned),
-            ),
-            Serves::Resident(_) | Serves::Dispatch => return Some(env!("CARGO_PKG_VERSION").to_owned()),
-        };
-        if self.on != LaunchType::Local {
-            return image;
+    /// What the handler is made of: its program or image, and what the registry gives it besides the payload.
+    fn program(&mut self, plan: &Plan, planned: &Planned) -> Option<String> {
+        match &planned.serves {
+            Serves::Program(entry) if self.on == LaunchType::Local => {
+                let folder = entry.working_directory.as_deref().unwrap_or_default();
+                let argv = entry.command.clone().unwrap_or_default();
+                let home = self.home.clone();
+                let program = argv.first().and_then(|program| self.digest(program, folder, home.as_deref()));
+                // a script is its interpreter's argument
+                let files: Vec<_> = argv.iter().skip(1).map(|file| self.file_digest(file, folder)).collect();
+                let given = json!([program, files, argv, entry.properties, entry.env_vars]);
+                Some(blake3::hash(given.to_string().as_bytes()).to_hex().to_string())
+            }
+            Serves::Program(entry) => {
+                let given = json!([entry.image(), entry.properties, entry.env_vars]);
+                Some(blake3::hash(given.to_string().as_bytes()).to_hex().to_string())
+            }
+            Serves::Exec => {
+                let template = planned.payload.template();
+                let text = |field: &str| template[field].as_str().map(str::to_owned);
+                if self.on != LaunchType::Local {
+                    return text("image").or_else(|| plan.exec_pod().image.clone());
+                }
+                let folder = text("workingDirectory").unwrap_or_default();
+                self.digest(template["command"][0].as_str()?, &folder, None)
+            }
+            Serves::Resident(_) | Serves::Dispatch => Some(env!("CARGO_PKG_VERSION").to_owned()),
         }
-        let home = self.home.clone();
-        let digest = self.programs.entry(program.clone()).or_insert_with(|| {
-            let folder = PathBuf::from(folder.unwrap_or_default());
-            let beside = home.and_then(|home| resolve(&home.join(&program), &folder, None).ok());
-            let path = std::env::var_os("PATH");
-            let found = beside.or_else(|| resolve(Path::new(&program), &folder, path.as_deref()).ok());
-            found.and_then(|found| digest(&found).ok())
-        });
-        digest.clone()
+    }
+
+    /// The digest of the file that a program is, if it is found.
+    fn digest(&mut self, program: &str, folder: &str, home: Option<&Path>) -> Option<String> {
+        let folder = self.start.join(folder);
+        let beside = home.and_then(|home| resolve(&home.join(program), &folder, None).ok());
+        let path = std::env::var_os("PATH");
+        let found = beside.or_else(|| resolve(Path::new(program), &folder, path.as_deref()).ok())?;
+        self.digest_of(found)
+    }
+
+    /// The digest of the file that an argument names, if it does.
+    fn file_digest(&mut self, argument: &str, folder: &str) -> Option<String> {
+        let path = self.start.join(folder).join(argument);
+        if path.is_file() { self.digest_of(path) } else { None }
+    }
+
+    fn digest_of(&mut self, path: PathBuf) -> Option<String> {
+        let known = self.programs.entry(path);
+        known.or_insert_with_key(|path| digest(path).ok()).clone()
     }
 }
 

@@ -31,6 +31,8 @@ pub struct RunIdentity {
     pub agenda: String,
     /// The folder of the run.
     pub folder: PathBuf,
+    /// The folder in which programs start.
+    pub start: PathBuf,
     /// The folder of logs.
     pub logs: PathBuf,
     /// The folder beside which the registry's relative programs are looked for.

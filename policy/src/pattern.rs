@@ -7,6 +7,9 @@ use serde_json::Value;
 use std::fmt;
 use std::sync::Arc;
 
+/// How many values an expression may make out of one, apart from those that it finds in lists.
+const MOST_GROWTH: u64 = 10_000;
+
 /// A JMESPath expression.
 #[derive(Clone)]
 pub struct Pattern(Arc<Expression<'static>>);
@@ -30,6 +33,12 @@ impl Pattern {
             return None;
         };
         match compile(text) {
+            Ok(expression) if growth(expression.as_ast()) > MOST_GROWTH => {
+                let message = format!("`{name}` could make more than {MOST_GROWTH} values of one");
+                let hint = "lists in it that are made of whole values multiply: `[@, @] | [@, @]`";
+                faults.push(Fault::value("bad-expression", at.clone(), message).hint(hint));
+                None
+            }
             Ok(expression) => Some(Self(Arc::new(expression))),
             Err(error) => {
                 let problem = error.reason.to_string();
@@ -68,7 +77,7 @@ impl Pattern {
         paths_of(self.0.as_ast(), &mut paths);
         let values = paths.into_iter().filter_map(|path| {
             let value = compile(&path).ok()?.search(payload).ok()?;
-            Some((path, value))
+            Some((path, short(value)))
         });
         Ok(Some(Decided { pattern: self.text().into(), values: values.collect() }))
     }
@@ -103,6 +112,43 @@ impl fmt::Display for Decided {
         }
         Ok(())
     }
+}
+
+/// How many values an expression could make out of one.
+fn growth(ast: &Ast) -> u64 {
+    match ast {
+        Ast::MultiList { elements, .. } => elements.iter().map(growth).fold(0, u64::saturating_add).max(1),
+        Ast::MultiHash { elements, .. } => {
+            elements.iter().map(|pair| growth(&pair.value)).fold(0, u64::saturating_add).max(1)
+        }
+        Ast::Function { args, .. } => args.iter().map(growth).fold(0, u64::saturating_add).max(1),
+        Ast::Subexpr { lhs, rhs, .. }
+        | Ast::Projection { lhs, rhs, .. }
+        | Ast::Condition { predicate: lhs, then: rhs, .. } => growth(lhs).saturating_mul(growth(rhs)),
+        Ast::Comparison { lhs, rhs, .. } | Ast::And { lhs, rhs, .. } | Ast::Or { lhs, rhs, .. } => {
+            growth(lhs).saturating_add(growth(rhs))
+        }
+        Ast::Not { node, .. } | Ast::Flatten { node, .. } | Ast::ObjectValues { node, .. } => growth(node),
+        Ast::Expref { ast, .. } => growth(ast),
+        Ast::Let { bindings, expr, .. } => {
+            bindings.iter().map(|(_, bound)| growth(bound)).fold(growth(expr), u64::saturating_mul)
+        }
+        _ => 1,
+    }
+}
+
+/// A value as it is told: what is long is cut.
+fn short(value: Value) -> Value {
+    const LONGEST: usize = 200;
+    if value.is_number() || value.is_boolean() || value.is_null() {
+        return value;
+    }
+    let text = value.to_string();
+    if text.len() <= LONGEST {
+        return value;
+    }
+    let end = text.floor_char_boundary(LONGEST);
+    Value::String(format!("{}… ({} bytes)", &text[..end], text.len()))
 }
 
 /// The plain paths (`data.status`, `units[0].id`) in an expression, each once.
@@ -185,6 +231,9 @@ mod tests {
             "{}",
             faults[0].message
         );
+        let doubling = vec!["[@,@]"; 22].join("|");
+        assert!(pattern(&doubling).unwrap_err()[0].message.contains("more than 10000 values of one"));
+        assert!(pattern(&vec!["a"; 200].join("||")).is_ok());
         let error = pattern("length(n)").unwrap().holds(&json!({"n": 3})).unwrap_err();
         assert!(error.to_string().starts_with("`length(n)` cannot be evaluated: "), "{error}");
     }

@@ -101,6 +101,20 @@ impl Policies {
         self.delay_ms.value.filter(|ms| *ms > 0)
     }
 
+    /// The keys that the operation itself gives to no effect, each with the key that it would take.
+    pub fn idle(&self) -> Vec<(&'static str, &'static str)> {
+        let is_own = |scope: Scope| scope == Scope::Operation;
+        let (lock, cache) = (self.lock.value != Lock::None, self.use_cache.value);
+        let all = [
+            ("lockKey", "lock", is_own(self.lock_key.scope) && !lock),
+            ("delayId", "delayMs", is_own(self.delay_id.scope) && self.delay().is_none()),
+            ("cacheState", "useCache", is_own(self.cache_state.scope) && !cache),
+            ("cacheKeyPattern", "useCache", is_own(self.cache_key.scope) && !cache),
+            ("cacheTtlMs", "useCache", is_own(self.cache_ttl_ms.scope) && !cache),
+        ];
+        all.into_iter().filter(|(.., is_idle)| *is_idle).map(|(key, partner, _)| (key, partner)).collect()
+    }
+
     /// Whether something outside the operation is asked before an attempt of it starts.
     pub fn is_gated(&self) -> bool {
         self.delay().is_some() || self.lock.value != Lock::None || self.use_cache.value
@@ -143,6 +157,16 @@ mod tests {
         assert_eq!(policies.lock, Layered { value: Lock::None, scope: Scope::Operation });
         assert_eq!((policies.retry.value.max_attempts, policies.retry.scope), (5, Scope::Handler));
         assert_eq!(policies.silence_ms.scope, Scope::BuiltIn);
+    }
+
+    #[test]
+    fn keys_without_their_partner_are_told() {
+        let idle = |params| Policies::resolve(&[(Scope::Operation, &layer(&params))]).idle();
+        assert_eq!(
+            idle(json!({"lockKey": "k", "delayId": "d"})),
+            [("lockKey", "lock"), ("delayId", "delayMs")]
+        );
+        assert_eq!(idle(json!({"lockKey": "k", "lock": "SAFE", "useCache": true, "cacheState": "s"})), []);
     }
 
     #[test]

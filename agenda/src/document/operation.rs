@@ -35,8 +35,8 @@ pub struct Operation {
     pub is_literal: bool,
     /// Operations that it waits for without reading them.
     pub depends_on: Vec<DependsOn>,
-    /// Its own policies.
-    pub policies: PolicyLayer,
+    /// Its own policies; none if it has none.
+    pub policies: Option<Box<PolicyLayer>>,
     /// Its params, as they were written.
     pub params: Map<String, Value>,
     /// What few operations say; none for the others.
@@ -103,11 +103,12 @@ impl Operation {
             _ => fields.text("id").map(str::to_owned),
         };
         let mut depends_on = Vec::new();
-        let mut policies = PolicyLayer::default();
+        let mut policies = None;
         let mut special = None;
         if let Some(params) = fields.any("params") {
             let params_at = at.join("params");
-            policies = PolicyLayer::parse(params, params_at.clone(), fields.faults());
+            let own = PolicyLayer::parse(params, params_at.clone(), fields.faults());
+            policies = (!own.is_empty()).then(|| Box::new(own));
             if let Some(names) = params.get("dependsOn") {
                 depends_on = read_depends_on(names, &params_at.join("dependsOn"), fields.faults());
             }

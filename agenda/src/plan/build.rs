@@ -15,7 +15,7 @@ use serde_json::Value;
 use std::sync::Arc;
 
 /// The most operations one run may have.
-pub(super) const MOST_OPERATIONS: usize = 4_000_000;
+pub(crate) const MOST_OPERATIONS: usize = 4_000_000;
 
 impl Plan {
     /// Resolves an agenda against the handlers that are known. None if any fault among `faults` is an error.
@@ -154,10 +154,18 @@ fn plan_operation(
         compile(payload, &operation.pointer.join("payload"), &mut reasons, faults)
     };
     let params = operation.pointer.join("params");
+    for (key, partner) in policies.idle() {
+        let message = format!("`{key}` of operation `{name}` has no effect without `{partner}`");
+        faults.push(Fault::key("no-effect", params.join(key), message).warning());
+    }
     let mut own = Special::default();
     if policies.lock.value != Lock::None {
         let key = policies.lock_key.value.clone().unwrap_or_else(|| Value::from(&*handler_type));
         own.lock_keys = Some(compile(key, &params.join("lockKey"), &mut reasons, faults));
+    }
+    let is_dispatch = serves == Some(Serves::Dispatch);
+    if is_dispatch {
+        own.own = operation.policies.take();
     }
     let is_put_aside = policies.on_fail.value == OnFail::Dlq;
     if is_put_aside {
@@ -179,6 +187,7 @@ fn plan_operation(
     own.is_cleanup |= edges.iter().any(|edge| edge.needs.asks_for_bad());
     own.is_conditional = edges.iter().any(|edge| !edge.needs.is_met_by_good());
     let is_special = is_put_aside
+        || own.own.is_some()
         || own.lock_keys.is_some()
         || own.is_cleanup
         || own.is_conditional

@@ -5,7 +5,7 @@
 use super::{Grown, Origin, Payload, Plan, Planned, Serves, Special};
 use crate::ops::OpIx;
 use pop_document::{Fields, Pointer};
-use pop_policy::{OnFail, Policies, Scope};
+use pop_policy::{Layered, Lock, OnFail, Policies, Scope};
 use pop_registry::contract::{Call, Capability, Method};
 use pop_registry::{Entry, LOCAL, Request, Target, route};
 use serde_json::{Map, Value, json};
@@ -18,6 +18,14 @@ pub(crate) struct Dispatch {
     pub(crate) options: Map<String, Value>,
     /// Its calls, in order.
     pub(crate) calls: Vec<Asked>,
+}
+
+/// Calls as operations: what each asks for, in order, and those for which there is no handler.
+#[derive(Debug)]
+pub(crate) struct Called {
+    pub(crate) grown: Grown,
+    pub(crate) asked: Vec<Call>,
+    pub(crate) unserved: Vec<Call>,
 }
 
 /// One call.
@@ -152,38 +160,43 @@ impl Plan {
         })
     }
 
-    /// Calls as operations that are parts of `of`, numbered from `first`; those for which there is no handler are none.
-    pub(crate) fn called(&self, of: OpIx, first: u32, calls: &[Asked]) -> (Grown, Vec<Call>) {
+    /// Calls as operations that are parts of `of`, numbered from `first`.
+    pub(crate) fn called(&self, of: OpIx, first: u32, calls: &[Asked]) -> Called {
         let whole = self.operation(of);
-        let mut planned = Vec::new();
-        let mut unserved = Vec::new();
-        for asked in calls {
-            let Some((serves, policies, action)) = self.callee(&asked.call) else {
-                unserved.push(asked.call.clone());
+        let (mut planned, mut asked, mut unserved) = (Vec::new(), Vec::new(), Vec::new());
+        for Asked { call, payload } in calls {
+            let Some((serves, policies, action)) = self.callee(call, whole) else {
+                unserved.push(call.clone());
                 continue;
             };
             let index = first + planned.len() as u32;
+            let lock_keys = (policies.lock.value != Lock::None).then(|| {
+                let key = policies.lock_key.value.clone();
+                Payload::fixed(key.unwrap_or_else(|| Value::from(call.type_id.as_str())))
+            });
             planned.push(Planned {
                 name: whole.name.instance(index),
                 id: None,
-                handler_type: asked.call.type_id.as_str().into(),
+                handler_type: call.type_id.as_str().into(),
                 route: None,
                 serves,
-                payload: Arc::new(Payload::fixed(asked.payload.clone())),
+                payload: Arc::new(Payload::fixed(payload.clone())),
                 policies: Arc::new(policies),
                 is_read: true,
                 special: Some(Arc::new(Special {
                     action: Some(action.into()),
                     is_cleanup: whole.is_cleanup(),
+                    lock_keys,
                     ..Special::default()
                 })),
                 origin: Some(Origin::Part { of, index }),
             });
+            asked.push(call.clone());
         }
-        (Grown::of(planned), unserved)
+        Called { grown: Grown::of(planned), asked, unserved }
     }
 
-    fn callee(&self, call: &Call) -> Option<(Serves, Policies, String)> {
+    fn callee(&self, call: &Call, whole: &Planned) -> Option<(Serves, Policies, String)> {
         let roots = self.roots.as_ref()?;
         let owner = if call.method == Method::Clean { Capability::Bind } else { call.capability };
         let action = format!("{owner}.{}", call.method);
@@ -200,8 +213,12 @@ impl Plan {
         let routed = routed.ok()?;
         let Target::Program(entry) = routed.target else { return None };
         let mut layers = entry.policies.layers(LOCAL, Some(&action));
+        let own = whole.special.as_ref().and_then(|special| special.own.as_deref());
         layers.push((Scope::Agenda, &roots.policies));
+        layers.extend(own.map(|own| (Scope::Operation, own)));
         let mut policies = Policies::resolve(&layers);
+        // that was asked of the dispatch as a whole
+        policies.skip = Layered::default();
         // what a handler could not do stands in the report, and the other handlers are asked all the same
         policies.on_fail.value = OnFail::Skip;
         Some((Serves::Program(Arc::new(entry.clone())), policies, action))

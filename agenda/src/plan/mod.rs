@@ -10,7 +10,8 @@ mod names;
 mod payload;
 mod types;
 
-pub(crate) use dispatch::{Asked, Dispatch};
+pub(crate) use build::MOST_OPERATIONS;
+pub(crate) use dispatch::{Asked, Called, Dispatch};
 pub use graph::{Dependant, Edge, EdgeKind, Graph};
 pub(crate) use grow::Grown;
 pub(crate) use payload::Values;
@@ -19,7 +20,7 @@ pub use payload::{BindError, Payload};
 use crate::document::{Generator, Identity};
 use crate::name::OperationName;
 use crate::ops::{OpIx, OpMap};
-use pop_policy::Policies;
+use pop_policy::{Policies, PolicyLayer};
 use pop_registry::{Entry, PassedOver, PodConfig, Resident, Step};
 use std::sync::Arc;
 
@@ -45,7 +46,7 @@ pub struct Planned {
     pub id: Option<Box<str>>,
     /// The type under which it was asked for.
     pub handler_type: Arc<str>,
-    /// How its handler was chosen; none for a part, whose whole was asked for.
+    /// How its handler was chosen; none for a call, whose dispatch was asked for.
     pub route: Option<Arc<Route>>,
     /// Who carries it out.
     pub serves: Serves,
@@ -85,6 +86,8 @@ pub struct Special {
     pub lock_keys: Option<Payload>,
     /// The params of one that is put aside when it fails, as they were written.
     pub params: serde_json::Map<String, serde_json::Value>,
+    /// The own policies of one that asks handlers, for its calls.
+    pub own: Option<Box<PolicyLayer>>,
     /// Which of the handler's actions it asks for.
     pub action: Option<Box<str>>,
     /// Whether it waits for whatever is not like it.
@@ -215,6 +218,11 @@ impl Plan {
     /// How containers and pods of type `exec` are made.
     pub fn exec_pod(&self) -> &Arc<PodConfig> {
         &self.exec_pod
+    }
+
+    /// The handlers that operations may have which come into the plan while it runs.
+    pub fn handlers_to_come(&self) -> impl Iterator<Item = &Entry> {
+        self.roots.iter().flat_map(|roots| roots.catalog.entries())
     }
 
     /// The operation of this name.

@@ -94,11 +94,9 @@ impl<'c> Types<'c> {
             Some(asked) => &self.others[asked],
             None => &self.plain[&operation.handler_type],
         };
-        let own = &operation.policies;
-        let policies = if own.is_empty() {
-            Arc::clone(&known.policies)
-        } else {
-            Arc::new(self.policies(known.entry.as_deref(), action.as_deref(), own))
+        let policies = match &operation.policies {
+            None => Arc::clone(&known.policies),
+            Some(own) => Arc::new(self.policies(known.entry.as_deref(), action.as_deref(), own)),
         };
         (known, policies)
     }

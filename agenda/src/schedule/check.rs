@@ -29,8 +29,13 @@ pub(super) fn check(scheduler: &Scheduler) -> Result<(), String> {
         holds(scheduler.admitted.contains(&op) == is_through, || {
             format!("`{name}`: the admitted view is wrong")
         })?;
-        holds(scheduler.able.contains(&op) == (is_free && !is_through), || {
-            format!("`{name}`: the able view is wrong in {state:?}")
+        let is_waiting = scheduler.able.contains(&op) || scheduler.coming.contains(&op);
+        holds(is_waiting == (is_free && !is_through), || {
+            format!("`{name}`: the able and coming views are wrong in {state:?}")
+        })?;
+        let is_holding = scheduler.gates.is_holding(op, state);
+        holds(scheduler.holding.contains(&op) == is_holding, || {
+            format!("`{name}`: the holding view is wrong")
         })?;
         holds(scheduler.joining.contains(&op) == (*state == OpState::Parted { left: 0 }), || {
             format!("`{name}`: the joining view is wrong in {state:?}")

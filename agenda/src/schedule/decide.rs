@@ -10,6 +10,8 @@ use crate::outcome::Outcome;
 use pop_policy::{Failing, OnFail, verdict};
 use pop_registry::contract::{Blame, Failure};
 
+/// How many operations may hold something at once before they start; each costs an open file.
+const MOST_HOLDING: usize = 64;
 /// How often the platform may take an operation's attempts away before that counts as a failure.
 const DISPLACEMENTS: u32 = 5;
 
@@ -257,28 +259,30 @@ impl Scheduler {
         if let Some(op) = self.admitted.first() {
             return Some(self.attempt(*op));
         }
-        if let Some(op) = self.able.first() {
+        // what holds something goes on before anything else takes what others may want
+        let may_hold_more = self.holding.len() < MOST_HOLDING.max(self.options.parallel as usize);
+        if let Some(op) = self.able.first().or_else(|| self.coming.first().filter(|_| may_hold_more)) {
             return Some(self.ask(*op));
         }
         let op = *self.ready.first()?;
         let planned = self.plan.operation(op);
         // what cannot be evaluated fails as an attempt that could not be started
+        if planned.for_each().is_none()
+            && let Some(pattern) = &planned.policies.skip.value
+        {
+            match self.payload(op).map(|payload| pattern.holds(&payload)) {
+                Ok(Ok(None)) => {}
+                Ok(Ok(Some(decided))) => {
+                    let (outcome, skipped) = (Outcome::Skipped, Some(Box::new(decided)));
+                    return Some(RunEvent::OperationSettled { op, outcome, ignored: None, skipped });
+                }
+                Ok(Err(_)) | Err(_) => return Some(self.attempt(op)),
+            }
+        }
         if planned.is_whole() {
             return Some(match self.split(op) {
                 Ok(Some(split)) => RunEvent::PlanGrown { by: op, count: self.count_parts(op, &split) },
                 _ => self.attempt(op),
-            });
-        }
-        if let Some(pattern) = &planned.policies.skip.value
-            && let Ok(payload) = self.payload(op)
-            && let Ok(Some(decided)) = pattern.holds(&payload)
-        {
-            let skipped = Some(Box::new(decided));
-            return Some(RunEvent::OperationSettled {
-                op,
-                outcome: Outcome::Skipped,
-                ignored: None,
-                skipped,
             });
         }
         if planned.policies.is_gated()

@@ -42,7 +42,7 @@ impl Scheduler {
             RunEvent::GatesSet { op, gates } => self.set_gates(*op, Arc::clone(gates), now),
             RunEvent::GateAsked { op } => self.set(*op, OpState::Gated(Hold::Asked)),
             RunEvent::GateAnswered { op, answer } => self.answer(*op, answer, now),
-            RunEvent::Joined { op, ending } => self.joined(*op, ending, now),
+            RunEvent::Joined { op, ending, outcome } => self.joined(*op, ending, *outcome, now),
             RunEvent::AttemptStarted { op, attempt } => {
                 self.tries[*op].attempt = *attempt;
                 if self.plan.operation(*op).policies.on_fail.value == OnFail::Dlq {
@@ -217,20 +217,23 @@ impl Scheduler {
                 self.set(op, OpState::Ready);
             }
         }
+        self.reopen_calls();
         let is_open = |scheduler: &Self, op: OpIx| scheduler.state[op].outcome().is_none();
         for (op, planned) in plan.operations().filter(|(_, planned)| planned.is_whole()) {
             let Some(parts) = self.parts.get(&op).filter(|_| is_open(self, op)) else { continue };
             let open: Vec<OpIx> = parts.all.iter().copied().filter(|part| is_open(self, *part)).collect();
             let most = planned.for_each().and_then(|for_each| for_each.max_parallel);
-            let waiting = open.iter().copied().skip(most.unwrap_or(u32::MAX) as usize).collect();
+            let (out, still): (Vec<OpIx>, Vec<OpIx>) =
+                open.iter().partition(|part| self.state[**part].is_out());
+            let places = most.unwrap_or(u32::MAX).saturating_sub(out.len() as u32);
+            let waiting = still.into_iter().skip(places as usize).collect();
             if let Some(parts) = self.parts.get_mut(&op) {
                 parts.waiting = waiting;
             }
             self.set(op, OpState::Parted { left: open.len() as u32 });
         }
-        for (op, planned) in plan.operations() {
-            let is_waiting = matches!(self.state[op], OpState::Waiting { .. }) && planned.is_last();
-            if self.state[op] == OpState::Ready || is_waiting {
+        for (op, _) in plan.operations() {
+            if matches!(self.state[op], OpState::Ready | OpState::Waiting { .. }) {
                 self.open(op);
                 if self.is_doomed(&plan, op) {
                     self.doomed.insert(op);
@@ -272,7 +275,10 @@ impl Scheduler {
             let is_free = next == OpState::Gated(Hold::Free);
             let is_through = is_free && self.gates.is_through(op);
             member(&mut self.admitted, op, is_through);
-            member(&mut self.able, op, is_free && !is_through);
+            let is_holding = self.gates.is_holding(op, &next);
+            member(&mut self.holding, op, is_holding);
+            member(&mut self.able, op, is_free && !is_through && is_holding);
+            member(&mut self.coming, op, is_free && !is_through && !is_holding);
             self.asked -= u32::from(self.state[op] == OpState::Gated(Hold::Asked));
             self.asked += u32::from(next == OpState::Gated(Hold::Asked));
         }

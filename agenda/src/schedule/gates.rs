@@ -5,11 +5,13 @@
 
 use super::state::{Hold, OpState};
 use super::{Scheduler, StartError};
+use crate::event::Ending;
 use crate::event::{RunEvent, RunTime};
 use crate::gate::{Answer, CacheAsk, Gate};
+use crate::history::Attempt;
 use crate::ops::OpIx;
 use crate::plan::{Planned, Serves};
-use pop_policy::Lock;
+use pop_policy::{KeyInput, Lock, OnFail};
 use serde_json::Value;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -42,6 +44,13 @@ pub(super) struct Gates {
 }
 
 impl Gates {
+    /// Whether an operation that has not started costs the executor something: what it was granted is an open file, and
+    /// what it waits for a thread.
+    pub(super) fn is_holding(&self, op: OpIx, state: &OpState) -> bool {
+        let has_passed = || self.passing.get(&op).is_some_and(|passing| passing.passed > 0);
+        matches!(state, OpState::Gated(hold) if *hold == Hold::Busy || has_passed())
+    }
+
     /// Whether an operation has passed all its gates.
     pub(super) fn is_through(&self, op: OpIx) -> bool {
         self.next(op).is_none()
@@ -71,7 +80,7 @@ impl Scheduler {
         let policies = &planned.policies;
         let mut gates = Vec::new();
         if let Some(ask) = self.cache_ask(op)? {
-            let text = format!("{}\n{}\n{}", ask.state, planned.handler_type, ask.input);
+            let text = format!("{}\n{}\n{}", ask.state, planned.handler_type, ask.input.digest);
             let digest = blake3::hash(text.as_bytes()).to_hex();
             // whoever computes a result keeps others from computing it too
             gates.push(Gate::Lock { name: format!("cache {} {}", ask.state, &digest[..32]).into() });
@@ -117,8 +126,8 @@ impl Scheduler {
         }
         let payload = self.payload(op)?;
         let input = match &policies.cache_key.value {
-            Some(pattern) => pattern.evaluate(&payload)?,
-            None => payload.into_owned(),
+            Some(pattern) => KeyInput::pattern(pattern.text(), &pattern.evaluate(&payload)?),
+            None => KeyInput::payload(&payload),
         };
         let state = policies.cache_state.value.clone();
         let state = state.unwrap_or_else(|| (*planned.handler_type).into());
@@ -182,6 +191,13 @@ impl Scheduler {
             Answer::Failed(failure) => {
                 self.leave_gates(op, now);
                 self.tries[op].failures += 1;
+                self.note_failure(op, failure);
+                if self.plan.operation(op).policies.on_fail.value == OnFail::Dlq {
+                    let ended = Some((now, Ending::Failed(failure.clone())));
+                    let number = self.tries[op].attempt + 1;
+                    let attempt = Attempt { number, started: now, ended, late: None };
+                    self.attempts.entry(op).or_default().push(attempt);
+                }
                 self.set(op, OpState::Judging { failure: failure.clone() });
             }
         }
@@ -219,7 +235,12 @@ impl Scheduler {
     fn yield_turn(&mut self, name: &str, op: OpIx, now: RunTime) {
         let Some(turn) = self.gates.turns.get_mut(name) else { return };
         if turn.holder != Some(op) {
-            turn.waiting.retain(|waiting| *waiting != op);
+            // mostly those that came first also go first
+            if turn.waiting.front() == Some(&op) {
+                turn.waiting.pop_front();
+            } else {
+                turn.waiting.retain(|waiting| *waiting != op);
+            }
             return;
         }
         turn.holder = turn.waiting.pop_front();

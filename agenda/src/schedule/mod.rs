@@ -63,8 +63,12 @@ pub struct Scheduler {
     deadlines: BTreeSet<(RunTime, OpIx)>,
     launched: BTreeSet<OpIx>,
     judging: BTreeSet<OpIx>,
-    /// Operations whose turn it is to be asked for at their next gate.
+    /// Operations whose turn it is to be asked for at their first gate.
+    coming: BTreeSet<OpIx>,
+    /// Operations whose turn it is to be asked for at a further gate.
     able: BTreeSet<OpIx>,
+    /// Operations that cost the executor something and have not started.
+    holding: BTreeSet<OpIx>,
     /// Operations that have passed all their gates.
     admitted: BTreeSet<OpIx>,
     /// How many have asked and heard nothing yet.
@@ -144,7 +148,9 @@ impl Scheduler {
             deadlines: BTreeSet::new(),
             launched: BTreeSet::new(),
             judging: BTreeSet::new(),
+            coming: BTreeSet::new(),
             able: BTreeSet::new(),
+            holding: BTreeSet::new(),
             admitted: BTreeSet::new(),
             asked: 0,
             joining: BTreeSet::new(),
@@ -178,10 +184,9 @@ impl Scheduler {
     fn take(&mut self, now: RunTime, event: RunEvent, step: &mut Step) {
         let gates =
             event.operation().and_then(|op| Some((op, Arc::clone(&self.gates.passing.get(&op)?.gates))));
-        let is_over = matches!(self.run, Phase::Ended(_));
         let recorded = Recorded { at: now, event };
         self.evolve(&recorded);
-        self.actions_of(&recorded.event, is_over, &mut step.actions);
+        self.actions_of(&recorded.event, &mut step.actions);
         if let Some((op, gates)) = gates.filter(|(op, _)| !self.gates.passing.contains_key(op)) {
             give_back(op, &gates, &recorded.event, &mut step.actions);
         }
@@ -189,7 +194,7 @@ impl Scheduler {
     }
 
     /// What the new state owes to the world after an event.
-    fn actions_of(&self, event: &RunEvent, was_over: bool, actions: &mut Vec<Action>) {
+    fn actions_of(&self, event: &RunEvent, actions: &mut Vec<Action>) {
         match event {
             RunEvent::GateAsked { op } => {
                 let passing = self.gates.passing.get(op);
@@ -207,15 +212,11 @@ impl Scheduler {
                     let attempt = self.tries[*op].attempt;
                     actions.push(Action::Launch { op: *op, attempt, again: true });
                 }
-                if !was_over {
-                    let put_aside = |state: &OpState| state.outcome() == Some(Outcome::DeadLettered);
-                    let letters = self.state.iter().filter(|(_, state)| put_aside(state));
-                    actions.extend(
-                        letters
-                            .filter(|(op, _)| !self.parts.contains_key(op))
-                            .map(|(op, _)| Action::DeadLetter { op }),
-                    );
-                }
+                // whoever keeps them knows which are there already
+                let put_aside = |state: &OpState| state.outcome() == Some(Outcome::DeadLettered);
+                let letters = self.state.iter().filter(|(_, state)| put_aside(state)).map(|(op, _)| op);
+                let letters = letters.filter(|op| self.plan.operation(*op).for_each().is_none());
+                actions.extend(letters.map(|op| Action::DeadLetter { op }));
             }
             RunEvent::StopAsked { op, attempt, .. } => {
                 actions.push(Action::Stop { op: *op, attempt: *attempt, force: false });
@@ -224,7 +225,8 @@ impl Scheduler {
                 actions.push(Action::Stop { op: *op, attempt: *attempt, force: true });
             }
             RunEvent::OperationSettled { op, outcome: Outcome::DeadLettered, .. }
-                if !self.parts.contains_key(op) =>
+            | RunEvent::Joined { op, outcome: Outcome::DeadLettered, .. }
+                if self.plan.operation(*op).for_each().is_none() =>
             {
                 actions.push(Action::DeadLetter { op: *op });
             }

@@ -3,10 +3,12 @@
 use super::state::OpState;
 use super::{Scheduler, StartError};
 use crate::event::{Ending, RunEvent, RunTime};
+use crate::history::Attempt;
 use crate::ops::OpIx;
 use crate::outcome::Outcome;
-use crate::plan::{Asked, BindError, Dispatch, Edge, Grown, Origin, Plan, Serves};
+use crate::plan::{Asked, BindError, Called, Dispatch, Edge, Grown, MOST_OPERATIONS, Origin, Plan, Serves};
 use pop_document::kind_of;
+use pop_policy::OnFail;
 use pop_registry::contract::{
     Blame, Call, DiagnosticEvent, DispatchReport, Ended, Failure, Method, wants_reboot,
 };
@@ -56,6 +58,12 @@ impl Scheduler {
             return Ok(Some(Split::Calls(dispatch)));
         };
         match for_each.items.bind(&self.values(op))?.into_owned() {
+            Value::Array(items) if self.plan.len() + items.len() > MOST_OPERATIONS => {
+                Err(StartError::Payload(format!(
+                    "`forEach` has {} items, and a run at most {MOST_OPERATIONS} operations",
+                    items.len()
+                )))
+            }
             Value::Array(items) => Ok(Some(Split::Items(items))),
             other => Err(StartError::Bind(BindError {
                 token: for_each.items.template().to_string(),
@@ -75,7 +83,7 @@ impl Scheduler {
     pub(super) fn count_parts(&self, op: OpIx, split: &Split) -> u32 {
         match split {
             Split::Items(items) => items.len() as u32,
-            Split::Calls(dispatch) => self.plan.called(op, 0, &dispatch.calls).0.len() as u32,
+            Split::Calls(dispatch) => self.plan.called(op, 0, &dispatch.calls).grown.len() as u32,
         }
     }
 
@@ -100,9 +108,7 @@ impl Scheduler {
                 grown
             }
             Split::Calls(dispatch) => {
-                let (grown, unserved) = self.plan.called(by, 0, &dispatch.calls);
-                let is_served = |asked: &&Asked| !unserved.contains(&asked.call);
-                let asked = dispatch.calls.iter().filter(is_served).map(|asked| asked.call.clone()).collect();
+                let Called { grown, asked, unserved } = self.plan.called(by, 0, &dispatch.calls);
                 parts.calls = Some(Box::new(Calls { dispatch, asked, unserved, failures: HashMap::new() }));
                 grown
             }
@@ -131,12 +137,12 @@ impl Scheduler {
         let Some(reboot) = self.reboot_of(op) else { return };
         let first = self.plan.len() as u32;
         let index = self.parts.get(&op).map_or(0, |parts| parts.all.len() as u32);
-        let (grown, unserved) = self.plan.called(op, index, std::slice::from_ref(&reboot));
+        let Called { grown, asked, unserved } = self.plan.called(op, index, std::slice::from_ref(&reboot));
         let count = grown.len() as u32;
         if let Some(parts) = self.parts.get_mut(&op) {
             parts.all.extend((first..first + count).map(OpIx));
             if let Some(calls) = &mut parts.calls {
-                calls.asked.extend((count > 0).then_some(reboot.call));
+                calls.asked.extend(asked);
                 calls.unserved.extend(unserved);
             }
         }
@@ -149,6 +155,23 @@ impl Scheduler {
         let Some(of) = self.plan.operation(op).part_of() else { return };
         if let Some(calls) = self.parts.get_mut(&of).and_then(|parts| parts.calls.as_mut()) {
             calls.failures.insert(op, Box::new(failure.clone()));
+        }
+    }
+
+    /// The calls that failed are made once more when their dispatch is.
+    pub(super) fn reopen_calls(&mut self) {
+        let mut failed: Vec<OpIx> = Vec::new();
+        for (op, parts) in &mut self.parts {
+            if self.state[*op].outcome().is_none()
+                && let Some(calls) = &mut parts.calls
+            {
+                failed.extend(calls.failures.drain().map(|(part, _)| part));
+            }
+        }
+        failed.sort_unstable();
+        for op in failed {
+            self.tries[op] = super::state::Tries { attempt: self.tries[op].attempt, ..Default::default() };
+            self.set(op, OpState::Ready);
         }
     }
 
@@ -277,12 +300,12 @@ impl Scheduler {
             Ok(()) => Ending::Succeeded { result },
             Err(failure) => Ending::Failed(failure),
         };
-        RunEvent::Joined { op, ending }
+        self.joined_event(op, ending)
     }
 
     fn join_calls(&self, op: OpIx, calls: &Calls) -> RunEvent {
         if let Some(reboot) = self.reboot_of(op) {
-            let count = self.plan.called(op, 0, &[reboot]).0.len() as u32;
+            let count = self.plan.called(op, 0, &[reboot]).grown.len() as u32;
             return RunEvent::PlanGrown { by: op, count };
         }
         let report = self.report(op, calls);
@@ -302,11 +325,31 @@ impl Scheduler {
             });
             Ending::Failed(Box::new(failure))
         };
-        RunEvent::Joined { op, ending }
+        self.joined_event(op, ending)
     }
 
-    pub(super) fn joined(&mut self, op: OpIx, ending: &Ending, now: RunTime) {
-        let Ending::Succeeded { result } = ending else { return self.settle(op, Outcome::Failed, now) };
+    fn joined_event(&self, op: OpIx, ending: Ending) -> RunEvent {
+        let outcome = match (&ending, self.plan.operation(op).policies.on_fail.value) {
+            (Ending::Succeeded { .. }, _) => Outcome::Succeeded,
+            (_, OnFail::Skip) => Outcome::Skipped,
+            (_, OnFail::Dlq) => Outcome::DeadLettered,
+            (_, OnFail::Reply | OnFail::Fatal) => Outcome::Failed,
+        };
+        RunEvent::Joined { op, ending, outcome }
+    }
+
+    pub(super) fn joined(&mut self, op: OpIx, ending: &Ending, outcome: Outcome, now: RunTime) {
+        let Ending::Succeeded { result } = ending else {
+            if outcome == Outcome::DeadLettered {
+                let attempt =
+                    Attempt { number: 1, started: now, ended: Some((now, ending.clone())), late: None };
+                self.attempts.entry(op).or_default().push(attempt);
+            }
+            if outcome == Outcome::Skipped {
+                self.keep_result(op, &Arc::new(Value::Null));
+            }
+            return self.settle(op, outcome, now);
+        };
         self.keep_result(op, result);
         self.settle(op, Outcome::Succeeded, now);
         // the parts are read by nobody else

@@ -1,8 +1,8 @@
 //! Operations of type dispatch: who is asked, for what, and what the reports come to.
 
 use pop_agenda::{
-    Action, Agenda, Ending, Input, OpIx, Outcome, Plan, RunEvent, RunOptions, RunOutcome, RunTime, Scheduler,
-    Verdict,
+    Action, Agenda, Answer, Ending, Gate, Input, OpIx, Outcome, Plan, RunEvent, RunOptions, RunOutcome,
+    RunTime, Scheduler, Verdict,
 };
 use pop_document::Source;
 use pop_registry::contract::{Blame, Failure, LaunchType};
@@ -14,13 +14,17 @@ const DESCRIPTOR: &str = "[main]\nenabled=1\n[types]\ncontent=rpm,tar\nbind=rpm,
     [Linux]\nclass=linux-handler\n";
 
 fn scheduler(payload: &Value) -> Scheduler {
+    scheduler_with(payload, &json!({"retry": {"maxAttempts": 1}}))
+}
+
+fn scheduler_with(payload: &Value, params: &Value) -> Scheduler {
     let descriptor = Descriptor::read(Source::ini("d.conf", DESCRIPTOR.as_bytes()).unwrap());
     assert_eq!(descriptor.faults(), []);
     let mut faults = Vec::new();
     let catalog = Catalog::assemble(None, vec![descriptor], &mut faults);
     let agenda = json!({"operations": [
-        {"name": "all", "type": "dispatch", "payload": payload, "params": {"retry": {"maxAttempts": 1}}},
-        {"name": "then", "type": "sample", "payload": "@<all.out>"}]});
+        {"name": "all", "type": "dispatch", "payload": payload, "params": params},
+        {"name": "then", "type": "sample", "payload": "@<all.out::?>"}]});
     let agenda = Agenda::parse(agenda, &mut faults).unwrap();
     let plan = Plan::build(agenda, &catalog, LaunchType::Local, &mut faults);
     assert!(plan.is_some(), "{faults:?}");
@@ -216,4 +220,58 @@ fn a_dispatch_that_is_resumed_asks_nobody_twice() {
         let asked = launched(&mut again, Input::Resumed { options });
         assert!(asked.iter().all(|(op, ..)| !done.contains(op)), "{cut}: {asked:?}");
     }
+}
+
+#[test]
+fn a_dispatch_that_failed_asks_once_more_those_that_failed() {
+    let units = json!([unit("rpm", "a"), unit("tar", "b")]);
+    let mut scheduler = scheduler(&json!({"method": "content.install", "units": units}));
+    assert_eq!(calls(&mut scheduler).len(), 2);
+    let broken = Verdict::failed(Failure::new(Blame::Handler, "exit", "no"));
+    scheduler.step(RunTime(1), Input::Ended { op: OpIx(2), attempt: 1, verdict: broken });
+    scheduler.step(RunTime(1), reported(3, json!({"num_changes": 1})));
+    assert_eq!(scheduler.outcome(), Some(RunOutcome::Failed));
+    let options = scheduler.options().clone();
+    let asked: Vec<u32> =
+        launched(&mut scheduler, Input::Resumed { options }).iter().map(|(op, ..)| *op).collect();
+    assert_eq!(asked, [2]);
+    let verdict = Verdict::succeeded(json!({"num_changes": 2}));
+    let next = launched(&mut scheduler, Input::Ended { op: OpIx(2), attempt: 2, verdict });
+    assert_eq!((&next[0].2["succeeded"], &next[0].2["num_changes"]), (&json!(true), &json!(3)));
+}
+
+#[test]
+fn policies_of_a_dispatch_hold_for_each_call_and_what_becomes_of_it_for_the_whole() {
+    let units = json!([unit("rpm", "a")]);
+    let payload = json!({"method": "content.install", "units": units});
+    // tried twice, then put aside as a whole
+    let params = json!({"retry": {"maxAttempts": 2}, "onFail": "DLQ"});
+    let mut scheduler = scheduler_with(&payload, &params);
+    assert_eq!(calls(&mut scheduler).len(), 1);
+    let broken = || Verdict::failed(Failure::new(Blame::Handler, "exit", "no"));
+    let again = launched(&mut scheduler, Input::Ended { op: OpIx(2), attempt: 1, verdict: broken() });
+    assert_eq!(again.len(), 1);
+    let step = scheduler.step(RunTime(9), Input::Ended { op: OpIx(2), attempt: 2, verdict: broken() });
+    assert!(step.actions.contains(&Action::DeadLetter { op: OpIx(0) }));
+    assert_eq!(scheduler.state(OpIx(0)).outcome(), Some(Outcome::DeadLettered));
+    // a lock is asked for by each call
+    let mut locked = scheduler_with(&payload, &json!({"lock": "SAFE", "lockKey": "packages"}));
+    let begun = Input::Begun { run: "r".into(), started: 0, adopted: Vec::new() };
+    let actions = locked.step(RunTime(0), begun).actions;
+    let lock = Gate::Lock { name: "packages".into() };
+    assert_eq!(actions, [Action::Ask { op: OpIx(2), gate: lock }]);
+    // what cannot be asked for is no success
+    let failed = Answer::Failed(Box::new(Failure::new(Blame::Platform, "host", "no locks here")));
+    let step = locked.step(RunTime(1), Input::Answered { op: OpIx(2), answer: failed });
+    let joined = step.events.iter().find_map(|event| match event {
+        RunEvent::Joined { ending: Ending::Failed(failure), .. } => failure.diagnostics[0].payload.clone(),
+        _ => None,
+    });
+    assert_eq!(joined.unwrap()["details"]["rpm"]["details"]["message"], "no locks here");
+    // and one that is skipped asks nobody
+    let mut skipped =
+        scheduler_with(&payload, &json!({"skipPattern": "length(units) < `2`", "onFail": "REPLY"}));
+    let begun = Input::Begun { run: "r".into(), started: 0, adopted: Vec::new() };
+    skipped.step(RunTime(0), begun);
+    assert_eq!(skipped.state(OpIx(0)).outcome(), Some(Outcome::Skipped));
 }

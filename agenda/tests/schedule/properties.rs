@@ -187,6 +187,34 @@ proptest! {
         }
     }
 
+    /// Ctrl-C, a crash at any record after it, and a resume: what cleans up still waits for what it is for, and the run
+    /// ends as it would have without either.
+    #[test]
+    fn f1_a_crash_while_a_run_is_interrupted_is_resumed(scripts in scripts(), parallel in 1_u32..4, stop_after in 0_usize..12) {
+        let scripts = decided(scripts);
+        let plan = plan_of(&scripts);
+        let options = RunOptions { parallel, keep_going: true, ..RunOptions::default() };
+        let mut whole = World::new(&scripts, &plan, &options);
+        whole.begin();
+        for _ in 0..stop_after {
+            if whole.scheduler.outcome().is_some() || !whole.advance() { break; }
+        }
+        let from = whole.journal.len();
+        whole.input(Input::CancelAsked { reason: CancelReason::Interrupted });
+        whole.finish();
+        for cut in (from..whole.journal.len()).step_by(3) {
+            let mut world = World::new(&scripts, &plan, &options);
+            world.journal = whole.journal[..cut].to_vec();
+            for record in &world.journal {
+                world.scheduler.evolve(record);
+                world.scheduler.check().unwrap();
+            }
+            world.now = world.journal[cut - 1].at;
+            world.input(Input::Resumed { options: options.clone() });
+            world.finish();
+        }
+    }
+
     /// The default stop, FATAL, Ctrl-C at any moment: the run always ends with everything settled, and a resumed
     /// run can finish what can be finished.
     #[test]

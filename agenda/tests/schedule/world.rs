@@ -212,6 +212,7 @@ impl<'s> World<'s> {
             Action::Launch { op, attempt, again: true } => self.input(Input::Lost { op, attempt }),
             Action::Launch { op, attempt, .. } => {
                 *self.launches.entry(op.0).or_default() += 1;
+                self.may_begin(op);
                 let script = self.script(op);
                 if let Some(key) = script.lock {
                     assert_eq!(self.locks.get(&format!("k{key}")), Some(&op.0), "started without its lock");
@@ -240,6 +241,18 @@ impl<'s> World<'s> {
                 assert!(self.scheduler.attempts(op).iter().any(|attempt| attempt.ended.is_some()));
                 self.letters.insert(op.0);
             }
+        }
+    }
+
+    /// Everything that an operation waits for is settled when it starts.
+    fn may_begin(&self, op: OpIx) {
+        let plan = self.scheduler.plan();
+        let is_open = |op: OpIx| self.scheduler.state(op).outcome().is_none();
+        let open = plan.graph().dependencies(op).iter().map(|edge| edge.on).find(|on| is_open(*on));
+        assert_eq!(open, None, "{op:?} has started before it");
+        if plan.operation(op).is_last() {
+            let open = plan.operations().find(|(op, planned)| !planned.is_last() && is_open(*op));
+            assert_eq!(open.map(|(op, _)| op), None, "{op:?} has started before it");
         }
     }
 

@@ -195,9 +195,10 @@ fn route_words(planned: &Planned) -> Vec<String> {
 fn origin_words(plan: &Plan, origin: Origin) -> String {
     match origin {
         Origin::Part { of, index } => format!("`{}`, as its part {index}", plan.operation(of).name),
-        Origin::Generated { by, depth } => {
-            format!("the result of `{}`, {depth} generators deep", plan.operation(by).name)
-        }
+        Origin::Generated { by, depth } => match depth {
+            1 => format!("the result of `{}`", plan.operation(by).name),
+            _ => format!("the result of `{}`, {depth} generators deep", plan.operation(by).name),
+        },
     }
 }
 

@@ -3,7 +3,7 @@
 use super::elsewhere;
 use crate::args::{GoArgs, HostFolder, Output, RunsFolder, SyncArg};
 use crate::error::{CommandError, Kind};
-use crate::inputs::types_with_secrets;
+use crate::inputs::handlers_with_secrets;
 use crate::ui;
 use pop_agenda::{Adopted, CancelReason, History, Plan, Recorded, RunOptions, Sink};
 use pop_executor::{
@@ -136,11 +136,12 @@ pub(crate) fn go(
     let plan = Arc::clone(given.scheduler.plan());
     let Book { journal, history } = book;
     let started = history.started;
-    let told = Arc::new(Mutex::new(Followed { plan: Arc::clone(&plan), history }));
+    let told = Arc::new(Mutex::new(Followed { plan: Arc::clone(&plan), follows_plan: false, history }));
     let settled = given.scheduler.tally();
     let settled = u64::from(settled.succeeded + settled.from_cache + settled.skipped + settled.dead_lettered);
     let mut sinks = sinks(args.output, &given, started, settled)?;
     let elsewhere = elsewhere::sinks(launch_data.as_ref(), &plan.identity, &given.identity.run, &told)?;
+    told.lock().unwrap_or_else(PoisonError::into_inner).follows_plan = !elsewhere.is_empty();
     if args.output == Output::Text || !elsewhere.is_empty() {
         sinks.push(Box::new(Follower(Arc::clone(&told))));
     }
@@ -156,7 +157,7 @@ pub(crate) fn go(
         .map(|program| vec![program.to_string_lossy().into_owned(), "guard".to_owned(), executor.clone()]);
     let surroundings: Vec<_> = surroundings.collect();
     let home = given.identity.home.clone();
-    let secrets: Vec<Secret> = types_with_secrets(&plan).flat_map(|entry| entry.secrets.clone()).collect();
+    let secrets: Vec<Secret> = handlers_with_secrets(&plan).flat_map(|entry| entry.secrets.clone()).collect();
     let setting = Setting {
         secrets: Secrets::new(&secrets, &surroundings, home.clone()),
         surroundings,

@@ -31,6 +31,7 @@ impl<'p> Manifests<'p> {
         let identity = RunIdentity {
             agenda: String::new(),
             folder: PathBuf::new(),
+            start: PathBuf::new(),
             run: RUN.to_owned(),
             mark: RUN.to_owned(),
             cid: RUN.to_owned(),
@@ -50,7 +51,7 @@ impl<'p> Manifests<'p> {
 
     /// What an operation becomes: a `container` or a `pod`, or words that say why it is not known yet.
     pub(super) fn of(&self, op: OpIx) -> Option<(&'static str, Value)> {
-        if matches!(self.plan.operation(op).serves, Serves::Resident(_)) {
+        if matches!(self.plan.operation(op).serves, Serves::Resident(_) | Serves::Dispatch) {
             return None;
         }
         let what = match self.on {

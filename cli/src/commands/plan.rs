@@ -126,6 +126,21 @@ fn document(plan: &Plan, manifests: &Manifests<'_>) -> Value {
                 "reads": named(EdgeKind::Reads), "follows": named(EdgeKind::Follows),
                 "runs": command(planned), "payload": planned.payload.template(),
             });
+            let asked: Vec<Value> = edges
+                .clone()
+                .filter(|edge| edge.needs != Outcomes::GOOD)
+                .map(|edge| json!({"operation": plan.operation(edge.on).name.as_str(), "outcome": edge.needs.to_string()}))
+                .collect();
+            if !asked.is_empty() {
+                described["asks"] = json!(asked);
+            }
+            if let Some(for_each) = planned.for_each() {
+                described["forEach"] = for_each.items.template().clone();
+                described["maxParallel"] = json!(for_each.max_parallel);
+            }
+            if planned.is_last() {
+                described["finally"] = json!(true);
+            }
             if let Some((what, manifest)) = manifests.of(op) {
                 described[what] = manifest;
             }
@@ -142,7 +157,11 @@ fn dot(plan: &Plan) -> String {
         let label = quote(&format!("{}\\n{}", planned.name, planned.handler_type)).replace("\\\\n", "\\n");
         writeln!(text, "  {} [label={label}];", quote(planned.name.as_str())).ok();
         for edge in plan.graph().dependencies(op) {
-            let style = if edge.kind == EdgeKind::Follows { " [style=dashed]" } else { "" };
+            let style = match (edge.kind, edge.needs == Outcomes::GOOD) {
+                (EdgeKind::Reads, true) => String::new(),
+                (EdgeKind::Follows, true) => " [style=dashed]".to_owned(),
+                (_, false) => format!(" [style=dashed, label=\"{}\"]", edge.needs),
+            };
             let (from, to) = (quote(plan.operation(edge.on).name.as_str()), quote(planned.name.as_str()));
             writeln!(text, "  {from} -> {to}{style};").ok();
         }

@@ -15,6 +15,8 @@ use serde_json::{Value, json};
 
 /// Params that mean something only among the operations of the agenda that the letter is from.
 const LEFT_OUT: [&str; 4] = ["dependsOn", "forEach", "maxParallel", "finally"];
+/// What a part leaves besides: it is about the results of all.
+const OF_THE_WHOLE: &str = "agenda.operation.generator";
 
 pub(crate) fn replay(args: &DlqReplayArgs) -> Result<u8, CommandError> {
     let folder = RunFolder::find(&args.runs.runs, &args.run)?;
@@ -54,6 +56,12 @@ pub(crate) fn replay(args: &DlqReplayArgs) -> Result<u8, CommandError> {
 }
 
 fn may_be_replayed(letter: &DeadLetter, again: bool) -> Result<(), CommandError> {
+    if letter.failure.code == "reference" {
+        return Err(unfit(
+            letter,
+            "references in its payload could not be filled, so it is not known what it was to do",
+        ));
+    }
     if again || letter.replays.is_empty() {
         return Ok(());
     }
@@ -94,7 +102,8 @@ fn texts(letter: &DeadLetter, frozen: &Inputs) -> Result<Texts, CommandError> {
 /// The operation as it was, but for its payload, whose references are filled, and for what bound it to others.
 fn operation(letter: &DeadLetter, agenda: &Value) -> Value {
     let mut params = letter.params.clone();
-    params.retain(|name, _| !LEFT_OUT.contains(&name.as_str()));
+    let is_part = letter.operation.contains('#');
+    params.retain(|name, _| !(LEFT_OUT.contains(&name.as_str()) || is_part && name == OF_THE_WHOLE));
     // a part of an operation stands on its own now
     let name = letter.operation.replace('#', ".");
     let mut operation = json!({

@@ -99,6 +99,7 @@ pub(crate) fn go_on(
         cid: inputs.settings.cid.clone(),
         agenda: inputs.settings.agenda.clone(),
         folder: absolute(folder.path())?,
+        start: inputs.settings.folder.clone(),
         logs: absolute(&folder.logs())?,
         home: inputs.settings.home.clone(),
         on,

@@ -61,6 +61,7 @@ pub(super) fn begin(
         cid: cid.clone(),
         agenda: inputs.settings.agenda.clone(),
         folder: absolute(folder.path())?,
+        start: start.clone(),
         logs: absolute(&folder.logs())?,
         home: home.clone(),
         on,

@@ -292,3 +292,41 @@ fn what_is_finally_runs_after_ctrl_c_and_not_after_the_second() {
         assert_eq!(bench.read("ran"), wanted);
     }
 }
+
+#[test]
+fn r2_a_letter_that_was_lost_is_written_again_and_one_that_was_dropped_is_not() {
+    let bench = Bench::with_agenda(
+        "operations:\n  - {name: a, type: exec, params: {onFail: DLQ}, payload: {command: ['false']}}\n",
+    );
+    bench.pop(11, "run a.yaml");
+    let letter = bench.run_folder().join("dead-letters/a.json");
+    fs::remove_file(&letter).unwrap();
+    bench.pop(11, "resume last");
+    assert!(letter.exists());
+    bench.pop(0, "dlq drop last a");
+    bench.pop(11, "resume last");
+    assert!(!letter.exists());
+}
+
+#[test]
+fn f45_a_secret_of_a_handler_that_comes_while_the_run_goes_on_reaches_it_alone() {
+    let bench = Bench::with_agenda(
+        r#"
+operations:
+  - name: gen
+    type: updateAgenda
+    params: {agenda.operation.generator: {operationsJsonPointer: /operations}}
+    payload: {operations: [{name: knows, type: told, payload: {}}]}
+  - {name: other, type: exec, payload: {command: [sh, -c, 'printf "%s" "${A_SECRET:-nothing}"'], capture: text}}
+"#,
+    );
+    bench.write("registry.yaml", "told: {command: [./told.sh], secrets: {A_SECRET: {fromEnv: A_SECRET}}}\n");
+    bench.program(
+        "told.sh",
+        "#!/bin/sh\necho \"it is $A_SECRET\"\necho \"pop.report.payload {\\\"length\\\": ${#A_SECRET}}\"\n",
+    );
+    bench.call("run a.yaml").variable("A_SECRET", "hunter2-hunter2").ends(0);
+    assert_eq!(bench.operation("knows")["result"], json!({"length": 15}));
+    assert_eq!(bench.operation("other")["result"]["stdout"], "nothing");
+    assert!(!bench.pop(0, "logs last knows").stdout.contains("hunter2"));
+}

@@ -224,6 +224,7 @@ pub(crate) async fn drive(setup: Setup) -> World {
         cid: "c".into(),
         agenda: "a".into(),
         folder: logs.path().to_owned(),
+        start: logs.path().to_owned(),
         logs: logs.path().to_owned(),
         home: None,
         on: pop_registry::contract::LaunchType::Local,

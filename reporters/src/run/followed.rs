@@ -6,8 +6,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// What is known of a run.
 #[derive(Debug, Clone)]
 pub struct Followed {
-    /// The plan, with what was added so far.
+    /// The plan that the run began with; with what was added so far, if it is followed too.
     pub plan: Arc<Plan>,
+    /// Whether the plan is followed: each growth of one that somebody has costs a copy of it.
+    pub follows_plan: bool,
     /// What has happened.
     pub history: History,
 }
@@ -18,7 +20,7 @@ pub struct Follower(pub Arc<Mutex<Followed>>);
 impl Sink for Follower {
     fn on_event(&mut self, plan: &Arc<Plan>, recorded: &Recorded) {
         let mut followed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if plan.len() != followed.plan.len() {
+        if followed.follows_plan && plan.len() != followed.plan.len() {
             followed.plan = Arc::clone(plan);
         }
         followed.history.add(recorded);

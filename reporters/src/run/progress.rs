@@ -125,7 +125,13 @@ fn operation(plan: &Plan, history: &History, op: OpIx, ids: &ProgressIds, with_r
     let name = &plan.operation(op).name;
     let (state, message) = state(history, op);
     let result = seen.result().filter(|_| with_result).map(ToString::to_string);
-    let result = result.or_else(|| (with_result && seen.is_ignored()).then(|| "{}".to_owned()));
+    let stands_in = match seen.outcome() {
+        _ if seen.is_ignored() => Some("{}"),
+        // so that who takes it over knows that it has none
+        Some(Outcome::Skipped) if seen.failure().is_none() => Some("null"),
+        _ => None,
+    };
+    let result = result.or_else(|| stands_in.filter(|_| with_result).map(str::to_owned));
     json!({
         "id": ids.progress.as_ref().map(|id| format!("{id}-{name}")),
         "agendaProgressId": ids.progress,
@@ -262,7 +268,8 @@ mod tests {
     }
 
     fn told(plan: &Plan, events: Vec<RunEvent>) -> Value {
-        let run = Followed { plan: Arc::new(plan.clone()), history: history(plan, events) };
+        let run =
+            Followed { plan: Arc::new(plan.clone()), follows_plan: true, history: history(plan, events) };
         serde_json::from_str(&text(&Mutex::new(run), &ids(), Detail::Whole, usize::MAX).unwrap()).unwrap()
     }
 
@@ -358,7 +365,7 @@ mod tests {
         let names: Vec<String> = (0..600).map(|n| format!("o{n}")).collect();
         let plan = plan(&names.iter().map(String::as_str).collect::<Vec<_>>());
         let history = history(&plan, vec![started(0), ended(0, succeeded(json!("x".repeat(500))))]);
-        let run = Mutex::new(Followed { plan: Arc::new(plan), history });
+        let run = Mutex::new(Followed { plan: Arc::new(plan), follows_plan: true, history });
         let text = |detail, longest| text(&run, &ids(), detail, longest);
         let whole = text(Detail::Whole, usize::MAX).unwrap();
         let read: Value = serde_json::from_str(&whole).unwrap();

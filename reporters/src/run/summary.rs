@@ -10,7 +10,7 @@ const TOLD: usize = 10;
 /// The summary of a run, ended or not.
 pub fn summary(plan: &Plan, history: &History) -> String {
     let mut text = String::new();
-    let not_well: Vec<OpIx> = plan
+    let mut not_well: Vec<OpIx> = plan
         .operations()
         .map(|(op, _)| op)
         .filter(|op| {
@@ -19,7 +19,9 @@ pub fn summary(plan: &Plan, history: &History) -> String {
                 Some(Outcome::Failed | Outcome::DeadLettered | Outcome::Skipped)
             )
         })
+        .filter(|op| history.operation(*op).failure().is_some())
         .collect();
+    not_well.sort_by_key(|op| history.operation(*op).outcome() != Some(Outcome::Failed));
     for op in not_well.iter().take(TOLD) {
         tell(&mut text, plan, history, *op);
     }

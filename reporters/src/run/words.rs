@@ -137,9 +137,10 @@ pub(crate) fn event_words(plan: &Plan, recorded: &Recorded, remembered: &mut Rem
             }
             _ => return None,
         },
-        RunEvent::Joined { op, ending } => match ending {
+        RunEvent::Joined { op, ending, outcome } => match ending {
             Ending::Failed(failure) => {
-                format!("failed    {}: [{}] {}", name(op), failure.code, visible(&failure.message))
+                let word = if *outcome == Outcome::Failed { "failed   " } else { outcome.word() };
+                format!("{word} {}: [{}] {}", name(op), failure.code, visible(&failure.message))
             }
             _ => format!("succeeded {}", name(op)),
         },
