@@ -23,6 +23,7 @@ mod languages;
 mod new;
 mod outcomes;
 mod owner;
+mod params;
 mod policies;
 mod registries;
 mod run_id;

@@ -105,13 +105,16 @@ pub fn operation_json(plan: &Plan, history: &History, op: OpIx) -> Value {
     })
 }
 
-/// What an operation's failed attempts have to say, the attempt's own failure before the handler's words.
+/// What an operation's failed attempts have to say, and what its parts came to; each failure before the handler's words.
 pub(super) fn diagnostics(told: &OperationHistory) -> Vec<DiagnosticEvent> {
+    let attempts =
+        told.attempts.iter().filter_map(|attempt| Some((Some(attempt.number), &attempt.ended.as_ref()?.1)));
+    let joined = told.joined.iter().map(|ending| (None, ending));
     let mut events = Vec::new();
-    for attempt in &told.attempts {
-        if let Some((_, Ending::Failed(failure))) = &attempt.ended {
+    for (attempt, ending) in attempts.chain(joined) {
+        if let Ending::Failed(failure) = ending {
             let payload = json!({
-                "attempt": attempt.number, "blame": failure.blame, "exit": failure.exit, "logTail": failure.log_tail,
+                "attempt": attempt, "blame": failure.blame, "exit": failure.exit, "logTail": failure.log_tail,
             });
             events.push(DiagnosticEvent {
                 message: failure.message.clone(),
