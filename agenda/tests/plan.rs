@@ -137,7 +137,7 @@ operations:
 }
 
 #[test]
-fn what_operations_ask_of_one_another_is_checked() {
+fn f34_what_operations_ask_of_one_another_is_checked() {
     let text = r#"
 params: {finally: true}
 operations:

@@ -222,7 +222,7 @@ fn r2_a_dead_letter_lets_the_run_go_on_without_what_needs_it() {
 }
 
 #[test]
-fn for_each_gives_results_in_item_order_and_null_for_what_is_skipped() {
+fn f41_for_each_gives_results_in_item_order_and_null_for_what_is_skipped() {
     let plan = plan(json!({"operations": [
         {"name": "list", "type": "sample"},
         {"name": "each", "type": "sample", "params": {"forEach": "@<list.out::/items>", "maxParallel": 2, "skipPattern": "n==`2`"},
@@ -242,7 +242,7 @@ fn for_each_gives_results_in_item_order_and_null_for_what_is_skipped() {
 }
 
 #[test]
-fn for_each_over_nothing_is_an_empty_list_and_over_no_list_a_failure_that_names_the_place() {
+fn f41_for_each_over_nothing_is_an_empty_list_and_over_no_list_a_failure_that_names_the_place() {
     let plan = plan(json!({"operations": [
         {"name": "list", "type": "sample"},
         {"name": "none", "type": "sample", "params": {"forEach": []}},
@@ -259,7 +259,7 @@ fn for_each_over_nothing_is_an_empty_list_and_over_no_list_a_failure_that_names_
 }
 
 #[test]
-fn a_part_that_fails_fails_the_whole_and_a_resume_does_only_what_is_left() {
+fn f41_a_part_that_fails_fails_the_whole_and_a_resume_does_only_what_is_left() {
     let mut scripts = vec![script(&[]), script(&[0])];
     scripts[0] = Script { items: Some((5, 2)), ..script(&[]) };
     let plan = plan_of(&scripts);
@@ -284,7 +284,7 @@ fn a_part_that_fails_fails_the_whole_and_a_resume_does_only_what_is_left() {
 }
 
 #[test]
-fn a_hundred_thousand_items_are_scheduled_one_after_another() {
+fn f41_a_hundred_thousand_items_are_scheduled_one_after_another() {
     let items: Vec<u32> = (0..100_000).collect();
     let plan = plan(json!({"operations": [
         {"name": "each", "type": "sample", "params": {"forEach": items, "maxParallel": 3}, "payload": "@<pop.item>"}]}));
@@ -309,7 +309,7 @@ fn generator(operations: &Value) -> (Arc<Plan>, Value) {
 }
 
 #[test]
-fn generated_operations_run_once_also_when_the_run_is_resumed() {
+fn f42_generated_operations_run_once_also_when_the_run_is_resumed() {
     let (plan, result) = generator(&json!([
         {"name": "x", "type": "sample", "payload": "@<gen.out::/ops/0/name>"},
         {"name": "y", "type": "sample", "payload": {"x": "@<x.out>"}, "params": {"dependsOn": ["after"]}}]));
@@ -346,7 +346,7 @@ fn generated_operations_run_once_also_when_the_run_is_resumed() {
 }
 
 #[test]
-fn what_a_generator_gives_is_checked_like_an_agenda() {
+fn f42_what_a_generator_gives_is_checked_like_an_agenda() {
     let said = |operations: Value| {
         let (plan, result) = generator(&operations);
         let (mut scheduler, _) = begun(&plan, wide(9));
@@ -386,7 +386,7 @@ fn p26_a_generator_that_only_logs_adds_nothing() {
 }
 
 #[test]
-fn generators_above_one_another_are_bounded() {
+fn f42_generators_above_one_another_are_bounded() {
     let one = |level: u32| {
         json!({"name": format!("g{level}"), "type": "sample",
             "params": {"agenda.operation.generator": {"operationsJsonPointer": ""}}})

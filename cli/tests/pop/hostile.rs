@@ -72,9 +72,18 @@ fn f34_what_is_unknown_or_may_be_missing_is_refused_with_what_was_meant() {
         ("type: exce", "unknown-type", "did you mean `exec`?"),
         ("type: sample, payload: '@<sde.out>'", "unknown-reference", "did you mean `side`?"),
         ("type: sample, payload: '@<maybe.out::/x>'", "no-fallback", "may be skipped"),
+        ("type: sample, payload: '@<asks.out>'", "no-fallback", "may be skipped"),
+        ("type: sample, params: {finally: true}, payload: '@<side.out>'", "no-fallback", "may have failed"),
+        ("type: sample, params: {dependsOn: side.faild}", "unknown-outcome", "did you mean `side.failed`?"),
+        (
+            "type: sample, params: {dependsOn: [side.failed, side.skipped]}",
+            "contradiction",
+            "exclude one another",
+        ),
     ] {
         let text = format!(
-            "operations:\n  - {{name: maybe, type: sample, params: {{onFail: SKIP}}}}\n  - {{name: a, {fields}}}\n{TOUCH}"
+            "operations:\n  - {{name: maybe, type: sample, params: {{onFail: SKIP}}}}\n  - {{name: asks, type: sample, params: \
+             {{dependsOn: side.failed}}}}\n  - {{name: a, {fields}}}\n{TOUCH}"
         );
         assert!(refused_text("a.yaml", text, code).stderr.contains(words), "{fields}");
     }
@@ -213,6 +222,74 @@ fn f40_shell_characters_arrive_as_they_are_written() {
     assert_eq!(bench.operation("a")["result"]["stdout"], nasty);
     assert_eq!(bench.operation("b")["result"]["stdout"], format!("<{nasty}>"));
     assert!(!bench.has("x"));
+}
+
+#[test]
+fn f41_ten_thousand_items_are_one_operation_each_and_none_is_an_empty_list() {
+    let items: Vec<u32> = (0..10_000).collect();
+    let bench = Bench::new();
+    bench.write(
+        "a.json",
+        serde_json::json!({"operations": [
+            {"name": "list", "type": "sample", "payload": {"resultPayload": {"items": items, "none": []}}},
+            {"name": "each", "type": "sample", "params": {"forEach": "@<list.out::/items>", "maxParallel": 8},
+             "payload": {"resultPayload": "@<pop.item>"}},
+            {"name": "none", "type": "sample", "params": {"forEach": "@<list.out::/none>"}},
+            {"name": "all", "type": "sample", "payload": {"resultPayload": ["@<each.out>", "@<none.out>"]}},
+        ]})
+        .to_string(),
+    );
+    bench.call("run a.json").within_two_gigabytes().ends(0);
+    assert_eq!(bench.operation("all")["result"], serde_json::json!([items, []]));
+    // what is no list fails where it is known, and before anything starts if that is in the agenda
+    bench.write("b.json", bench.read("a.json").replace("::/none", "::/items/0"));
+    let said = bench.pop(10, "run b.json").stderr;
+    assert!(said.contains("`forEach` needs a list, and this is a number [reference"), "{said}");
+    let text = "operations:\n  - {name: a, type: sample, params: {forEach: 3}}\n".to_owned() + TOUCH;
+    let said = refused_text("a.yaml", text, "wrong-type").stderr;
+    assert!(said.contains("`forEach` must be a list, or a reference to one, not a number"), "{said}");
+}
+
+#[test]
+fn f42_what_a_generator_gives_is_held_to_the_rules_of_an_agenda() {
+    let agenda = "operations:\n  - name: plan\n    type: exec\n    params: {agenda.operation.generator: {operationsJsonPointer: /stdout}}\n    \
+                  payload: {command: [cat, more.json], capture: json}\n  - {name: size, type: sample, payload: {resultPayload: 7}}\n  \
+                  - {name: later, type: sample, params: {dependsOn: plan}}\n";
+    let bench = Bench::with_agenda(agenda);
+    let more = serde_json::json!([
+        {"name": "x", "type": "sample", "payload": {"resultPayload": "@<size.out>"}},
+        {"name": "y", "type": "sample", "payload": {"resultPayload": "@<x.out>"}},
+    ]);
+    bench.write("more.json", more.to_string());
+    bench.pop(0, "run a.yaml");
+    assert_eq!(
+        (bench.operation("y")["result"].as_u64(), bench.shown()["operations"].as_array().unwrap().len()),
+        (Some(7), 5)
+    );
+    let path = bench.run_folder().join("journal");
+    let journal = std::fs::read_to_string(&path).unwrap();
+    // the run goes on wherever it was cut, and what was generated is there once
+    let until = journal.find("\"PlanGrown\"").unwrap();
+    let until = until + journal[until..].find('\n').unwrap() + 1;
+    std::fs::write(&path, &journal[..until]).unwrap();
+    bench.pop(0, "resume last");
+    assert_eq!(
+        (bench.operation("y")["result"].as_u64(), bench.shown()["operations"].as_array().unwrap().len()),
+        (Some(7), 5)
+    );
+    for (wrong, words) in [
+        (r#"[{"name": "Size", "type": "sample"}]"#, "`Size`"),
+        (r#"[{"name": "x", "type": "smaple"}]"#, "which no handler serves"),
+        (r#"[{"name": "x", "type": "sample", "payload": "@<nobody.out>"}]"#, "not in this agenda"),
+        (r#"[{"name": "x", "type": "sample", "payload": "@<x.out>"}]"#, "wait for one another"),
+        (r#"{"name": "x"}"#, "must be a list of operations, not a map"),
+    ] {
+        bench.write("more.json", wrong);
+        bench.pop(10, "run a.yaml");
+        let told = &bench.operation("plan")["diagnosticEvents"][0];
+        assert_eq!(told["statusCode"], "generated");
+        assert!(told["message"].as_str().unwrap().contains(words), "{told}");
+    }
 }
 
 #[test]
