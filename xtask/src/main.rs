@@ -1,5 +1,6 @@
 //! The project's own checks: `cargo xtask edges` compares what imports what with what may, `cargo xtask words` looks
-//! for what must not stand in the project, `cargo xtask faults` writes or checks a table of promises and their tests.
+//! for what must not stand in the project, `cargo xtask faults` and `cargo xtask rows` write or check a table of promises
+//! and their tests.
 
 mod edges;
 mod table;
@@ -18,7 +19,9 @@ fn main() -> Result<()> {
         ["words"] => words::check(root),
         [name, "--check", results] if table::is_there(root, name) => table::check(root, name, results),
         [name, results] if table::is_there(root, name) => table::write(root, name, results),
-        _ => bail!("usage: cargo xtask edges | words | TABLE [--check] RESULTS (docs/TABLE.json: faults)"),
+        _ => bail!(
+            "usage: cargo xtask edges | words | TABLE [--check] RESULTS (docs/TABLE.json: faults, rows)"
+        ),
     }
 }
 

@@ -17,6 +17,8 @@ use std::path::{Path, PathBuf};
 struct Table {
     title: String,
     text: String,
+    /// The heading of the scenarios.
+    scenario: String,
     rows: Vec<Row>,
 }
 
@@ -26,7 +28,7 @@ struct Table {
 struct Row {
     /// A letter and a number.
     id: String,
-    /// What happens.
+    /// What happens, or is asked for.
     scenario: String,
     /// What pop does then.
     promise: String,
@@ -133,8 +135,8 @@ fn faults(table: &Table, results: &Results) -> Vec<String> {
 fn page(table: &Table, results: &Results, name: &str) -> String {
     let mut page = format!(
         "# {}\n\n{}\n\nWritten by `cargo xtask {name}` from `docs/{name}.json` and the results of the tests.\n\n\
-         | row | what happens | what pop does | shown by | limits |\n|---|---|---|---|---|\n",
-        table.title, table.text
+         | row | {} | what pop does | shown by | limits |\n|---|---|---|---|---|\n",
+        table.title, table.text, table.scenario
     );
     for row in &table.rows {
         let tests: Vec<_> =
@@ -158,7 +160,8 @@ mod tests {
     use super::*;
 
     fn table(row: &str) -> Table {
-        serde_json::from_str(&format!(r#"{{"title": "T", "text": "t", "rows": [{row}]}}"#)).unwrap()
+        let text = format!(r#"{{"title": "T", "text": "t", "scenario": "what happens", "rows": [{row}]}}"#);
+        serde_json::from_str(&text).unwrap()
     }
 
     const RESULTS: &str = "running 3 tests\ntest a::b::f1_x ... ok\ntest f2_f1_y - should panic ... ok\n\
