@@ -115,6 +115,13 @@ fn operation_text(told: &Told, op: OpIx) -> String {
         };
         writeln!(text, "  attempt {} at {started}: {how}", attempt.number).ok();
     }
+    // made into several, it has no attempt of its own that could tell
+    if let Some(Ending::Failed(failure)) = &seen.joined {
+        writeln!(text, "  {} [{}, blame: {}]", visible(&failure.message), failure.code, failure.blame).ok();
+        for report in failure.diagnostics.iter().filter_map(|event| event.payload.as_ref()) {
+            writeln!(text, "report {report:#}").ok();
+        }
+    }
     if let Some(result) = seen.result() {
         writeln!(text, "result {result:#}").ok();
     }
