@@ -6,21 +6,21 @@
 //! current-thread runtime: children die with the thread that spawned them, and a task of the same thread is woken
 //! without a word to the kernel.
 
-use crate::dead_letter::{DeadLetter, DeadLetters, PastAttempt};
+use crate::dead_letter::DeadLetters;
 use crate::granted::{Arrived, Granted};
 use crate::host::Host;
 use crate::journal::{Journal, JournalError};
+use crate::letter;
 use crate::order::{self, Expected, RunIdentity, attempt_of, launch_id};
 use crate::postponed::Postponed;
 use crate::resident::{ResidentOrder, Residents, Setting};
 use pop_agenda::{
-    Action, Adopted, Attempt, CancelReason, Ending, Gate, Hold, Input, OpIx, OpState, Plan, Recorded,
-    RunOptions, RunOutcome, RunTime, Scheduler, Serves, Sink, StopReason, Verdict,
+    Action, Adopted, CancelReason, Gate, Hold, Input, OpIx, OpState, Plan, Recorded, RunOptions, RunOutcome,
+    RunTime, Scheduler, Serves, Sink, StopReason, Verdict,
 };
 use pop_handler_base::field_retriever::LaunchDataWrapper;
 use pop_launchers::{LaunchEvent, LaunchId, Launched, Launcher};
 use pop_registry::contract::{Blame, Failure, Millis};
-use serde_json::json;
 use std::collections::{HashMap, VecDeque};
 use std::error::Error as _;
 use std::mem::replace;
@@ -377,65 +377,14 @@ impl Driver {
         if letters.is_known(self.scheduler.plan().operation(op).name.as_str()) {
             return;
         }
-        let letter = self.letter(op);
+        let began = (self.ports.clock)().saturating_sub(self.now().0);
+        let letter = letter::of(&self.scheduler, &self.identity, op, began);
         if let Err(error) = letters.write(&letter) {
             let source = error.source().map(|source| format!(": {source}")).unwrap_or_default();
             self.notice(&format!(
                 "operation `{}` could not be put aside, its error stays in the journal: {error}{source}",
                 letter.operation
             ));
-        }
-    }
-
-    fn letter(&self, op: OpIx) -> DeadLetter {
-        let plan = self.scheduler.plan();
-        let planned = plan.operation(op);
-        let started = (self.ports.clock)().saturating_sub(self.now().0);
-        let wall = |at: RunTime| started.saturating_add(at.0);
-        let attempts = self.scheduler.attempts(op);
-        let failure = attempts.iter().rev().find_map(|attempt| match &attempt.ended {
-            Some((_, Ending::Failed(failure))) => Some(failure.as_ref().clone()),
-            _ => None,
-        });
-        let past = |attempt: &Attempt| {
-            let (at, ending) = attempt.ended.as_ref()?;
-            let failure = match ending {
-                Ending::Failed(failure) | Ending::Displaced(failure) => failure.message.clone(),
-                Ending::Lost => "was lost with its executor".to_owned(),
-                Ending::Cancelled => "was stopped".to_owned(),
-                Ending::Succeeded { .. } => "succeeded".to_owned(),
-            };
-            Some(PastAttempt {
-                number: attempt.number,
-                started: wall(attempt.started),
-                ended: wall(*at),
-                failure,
-            })
-        };
-        let payload = self.scheduler.payload(op);
-        let mut params = planned.special.as_ref().map(|special| special.params.clone()).unwrap_or_default();
-        // as it was for this operation, without the others that it refers to
-        if let Ok(keys) = self.scheduler.lock_keys(op)
-            && !keys.is_empty()
-        {
-            params.insert("lockKey".to_owned(), json!(keys));
-        }
-        DeadLetter {
-            run: self.identity.run.clone(),
-            operation: planned.name.to_string(),
-            handler_type: planned.handler_type.to_string(),
-            agenda: self.identity.agenda.clone(),
-            launcher: self.identity.on.to_string(),
-            payload: payload
-                .map_or_else(|_| planned.payload.template().clone(), std::borrow::Cow::into_owned),
-            params,
-            failure: failure.unwrap_or_else(|| Failure::new(Blame::Pop, "pop", "its failure is not known")),
-            attempts: attempts.iter().filter_map(past).collect(),
-            settled: attempts
-                .last()
-                .and_then(|last| last.ended.as_ref())
-                .map_or_else(self.ports.clock, |(at, _)| wall(*at)),
-            replays: Vec::new(),
         }
     }
 

@@ -8,6 +8,7 @@ mod driver;
 mod granted;
 mod host;
 mod journal;
+mod letter;
 mod lock;
 mod order;
 mod postponed;
