@@ -266,7 +266,8 @@ fn dropped(path: &Path) -> PathBuf {
 
 fn note_drop(path: &Path) -> Result<(), LetterError> {
     let mark = dropped(path);
-    fs::write(&mark, "").map_err(at(&mark))
+    let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&mark);
+    file.map(drop).map_err(at(&mark))
 }
 
 fn put(path: &Path, letter: &DeadLetter) -> Result<(), LetterError> {

@@ -160,8 +160,8 @@ impl Plan {
         })
     }
 
-    /// Calls as operations that are parts of `of`, numbered from `first`.
-    pub(crate) fn called(&self, of: OpIx, first: u32, calls: &[Asked]) -> Called {
+    /// Calls as operations that are parts of `of`, numbered from `first`; `keys` are what `lockKey` of the dispatch names.
+    pub(crate) fn called(&self, of: OpIx, first: u32, calls: &[Asked], keys: &[Box<str>]) -> Called {
         let whole = self.operation(of);
         let (mut planned, mut asked, mut unserved) = (Vec::new(), Vec::new(), Vec::new());
         for Asked { call, payload } in calls {
@@ -171,8 +171,12 @@ impl Plan {
             };
             let index = first + planned.len() as u32;
             let lock_keys = (policies.lock.value != Lock::None).then(|| {
-                let key = policies.lock_key.value.clone();
-                Payload::fixed(key.unwrap_or_else(|| Value::from(call.type_id.as_str())))
+                let key = match &policies.lock_key {
+                    Layered { value: Some(_), scope: Scope::Operation | Scope::Agenda } => json!(keys),
+                    Layered { value: Some(key), .. } => key.clone(),
+                    Layered { value: None, .. } => json!(call.type_id),
+                };
+                Payload::fixed(key)
             });
             planned.push(Planned {
                 name: whole.name.instance(index),

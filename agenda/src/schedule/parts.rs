@@ -54,6 +54,8 @@ impl Scheduler {
             if self.plan.operation(op).serves != Serves::Dispatch {
                 return Ok(None);
             }
+            // a key without a value fails it before anybody is asked
+            self.lock_keys(op)?;
             let dispatch = self.plan.dispatch(self.payload(op)?.as_ref()).map_err(StartError::Payload)?;
             return Ok(Some(Split::Calls(dispatch)));
         };
@@ -83,7 +85,7 @@ impl Scheduler {
     pub(super) fn count_parts(&self, op: OpIx, split: &Split) -> u32 {
         match split {
             Split::Items(items) => items.len() as u32,
-            Split::Calls(dispatch) => self.plan.called(op, 0, &dispatch.calls).grown.len() as u32,
+            Split::Calls(dispatch) => self.plan.called(op, 0, &dispatch.calls, &[]).grown.len() as u32,
         }
     }
 
@@ -108,7 +110,8 @@ impl Scheduler {
                 grown
             }
             Split::Calls(dispatch) => {
-                let Called { grown, asked, unserved } = self.plan.called(by, 0, &dispatch.calls);
+                let keys = self.lock_keys(by).unwrap_or_default();
+                let Called { grown, asked, unserved } = self.plan.called(by, 0, &dispatch.calls, &keys);
                 parts.calls = Some(Box::new(Calls { dispatch, asked, unserved, failures: HashMap::new() }));
                 grown
             }
@@ -135,9 +138,11 @@ impl Scheduler {
 
     fn grow_reboot(&mut self, op: OpIx) {
         let Some(reboot) = self.reboot_of(op) else { return };
+        let keys = self.lock_keys(op).unwrap_or_default();
         let first = self.plan.len() as u32;
         let index = self.parts.get(&op).map_or(0, |parts| parts.all.len() as u32);
-        let Called { grown, asked, unserved } = self.plan.called(op, index, std::slice::from_ref(&reboot));
+        let Called { grown, asked, unserved } =
+            self.plan.called(op, index, std::slice::from_ref(&reboot), &keys);
         let count = grown.len() as u32;
         if let Some(parts) = self.parts.get_mut(&op) {
             parts.all.extend((first..first + count).map(OpIx));
@@ -305,7 +310,7 @@ impl Scheduler {
 
     fn join_calls(&self, op: OpIx, calls: &Calls) -> RunEvent {
         if let Some(reboot) = self.reboot_of(op) {
-            let count = self.plan.called(op, 0, &[reboot]).grown.len() as u32;
+            let count = self.plan.called(op, 0, &[reboot], &[]).grown.len() as u32;
             return RunEvent::PlanGrown { by: op, count };
         }
         let report = self.report(op, calls);

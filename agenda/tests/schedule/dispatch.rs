@@ -255,10 +255,11 @@ fn policies_of_a_dispatch_hold_for_each_call_and_what_becomes_of_it_for_the_whol
     assert!(step.actions.contains(&Action::DeadLetter { op: OpIx(0) }));
     assert_eq!(scheduler.state(OpIx(0)).outcome(), Some(Outcome::DeadLettered));
     // a lock is asked for by each call
-    let mut locked = scheduler_with(&payload, &json!({"lock": "SAFE", "lockKey": "packages"}));
+    let mut locked =
+        scheduler_with(&payload, &json!({"lock": "SAFE", "lockKey": "packages-@<pop.operationName>"}));
     let begun = Input::Begun { run: "r".into(), started: 0, adopted: Vec::new() };
     let actions = locked.step(RunTime(0), begun).actions;
-    let lock = Gate::Lock { name: "packages".into() };
+    let lock = Gate::Lock { name: "packages-all".into() };
     assert_eq!(actions, [Action::Ask { op: OpIx(2), gate: lock }]);
     // what cannot be asked for is no success
     let failed = Answer::Failed(Box::new(Failure::new(Blame::Platform, "host", "no locks here")));
