@@ -47,7 +47,11 @@ impl Pattern {
                     "`{name}` is no JMESPath expression: {problem}, at character {}",
                     error.offset + 1
                 );
-                let hint = "a text in an expression stands between single quotes: data.status=='A'";
+                let hint = if problem.contains("Number") {
+                    "a number in an expression stands between backquotes: size > `3`"
+                } else {
+                    "a text in an expression stands between single quotes: data.status=='A'"
+                };
                 faults.push(Fault::value("bad-expression", at.clone(), message).hint(hint));
                 None
             }

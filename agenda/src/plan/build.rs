@@ -8,7 +8,7 @@ use super::{Edge, EdgeKind, ForEach, Graph, Origin, Payload, Plan, Planned, Serv
 use crate::document::{Agenda, Operation};
 use crate::ops::{OpIx, OpMap};
 use pop_document::{Fault, Pointer};
-use pop_policy::{Lock, OnFail};
+use pop_policy::{Lock, OnFail, Scope};
 use pop_registry::contract::LaunchType;
 use pop_registry::{AGENDA, Catalog, ExecPayload};
 use serde_json::Value;
@@ -207,6 +207,15 @@ fn plan_operation(
         special: is_special.then(|| Arc::new(own)),
         origin: None::<Origin>,
     };
+    let own_cache = planned.policies.use_cache.value && planned.policies.use_cache.scope == Scope::Operation;
+    if own_cache && !planned.may_use_cache() {
+        let message = format!(
+            "`useCache` of operation `{}` has no effect: its handler does not allow it",
+            planned.name
+        );
+        let fault = Fault::key("no-effect", params.join("useCache"), message).warning();
+        faults.push(fault.hint("the handler says so by `cache.use: true` among its policies"));
+    }
     (planned, found, edges)
 }
 

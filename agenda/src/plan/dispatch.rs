@@ -215,7 +215,16 @@ impl Plan {
             None => route(&roots.catalog, &request),
         };
         let routed = routed.ok()?;
-        let Target::Program(entry) = routed.target else { return None };
+        let (Some(entry), serves) = (
+            routed.entry,
+            match routed.target {
+                Target::Program(entry) => Serves::Program(Arc::new(entry.clone())),
+                Target::Resident(resident) => Serves::Resident(resident),
+                Target::Exec | Target::Dispatch => return None,
+            },
+        ) else {
+            return None;
+        };
         let mut layers = entry.policies.layers(LOCAL, Some(&action));
         let own = whole.special.as_ref().and_then(|special| special.own.as_deref());
         layers.push((Scope::Agenda, &roots.policies));
@@ -225,7 +234,7 @@ impl Plan {
         policies.skip = Layered::default();
         // what a handler could not do stands in the report, and the other handlers are asked all the same
         policies.on_fail.value = OnFail::Skip;
-        Some((Serves::Program(Arc::new(entry.clone())), policies, action))
+        Some((serves, policies, action))
     }
 }
 

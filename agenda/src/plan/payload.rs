@@ -92,6 +92,11 @@ impl Payload {
         &self.value
     }
 
+    /// Whether something stands in for what a reference may not find.
+    pub(crate) fn has_fallback(&self) -> bool {
+        self.holes.iter().flat_map(Hole::references).any(|(token, _)| token.fallback.is_some())
+    }
+
     /// Whether it has no reference.
     pub fn is_fixed(&self) -> bool {
         self.holes.is_empty()

@@ -176,7 +176,7 @@ pub(super) fn no_route_fault(no_route: &NoRoute, operation: &Operation, on: Laun
             fault.hint("`pop handlers` lists them")
         }
         NoRoute::Unfit(passed_over) => {
-            let message = format!("operation `{name}` names the handler {passed_over}");
+            let message = format!("operation `{name}` names a handler that cannot serve it: {passed_over}");
             Fault::value("unfit-handler", param("handler"), message)
         }
         NoRoute::UnknownVersion { known } => {

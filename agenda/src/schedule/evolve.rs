@@ -217,6 +217,17 @@ impl Scheduler {
                 self.set(op, OpState::Ready);
             }
         }
+        // what was not asked for may be asked for by what is done once more
+        for (op, planned) in plan.operations() {
+            let is_conditional = planned.special.as_ref().is_some_and(|special| special.is_conditional);
+            let edges = plan.graph().dependencies(op);
+            if is_conditional
+                && self.state[op].outcome() == Some(Outcome::Skipped)
+                && edges.iter().any(|edge| self.state[edge.on].outcome().is_none())
+            {
+                self.set(op, OpState::Ready);
+            }
+        }
         self.reopen_calls();
         let is_open = |scheduler: &Self, op: OpIx| scheduler.state[op].outcome().is_none();
         for (op, planned) in plan.operations().filter(|(_, planned)| planned.is_whole()) {

@@ -11,7 +11,7 @@ use crate::gate::{Answer, CacheAsk, Gate};
 use crate::history::Attempt;
 use crate::ops::OpIx;
 use crate::plan::{Planned, Serves};
-use pop_policy::{KeyInput, Lock, OnFail};
+use pop_policy::{KeyInput, Lock, OnFail, PatternError};
 use serde_json::Value;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -126,7 +126,14 @@ impl Scheduler {
         }
         let payload = self.payload(op)?;
         let input = match &policies.cache_key.value {
-            Some(pattern) => KeyInput::pattern(pattern.text(), &pattern.evaluate(&payload)?),
+            Some(pattern) => match pattern.evaluate(&payload)? {
+                Value::Null => {
+                    let problem =
+                        "it finds nothing in the payload, and all would share one result".to_owned();
+                    return Err(PatternError { pattern: pattern.text().to_owned(), problem }.into());
+                }
+                value => KeyInput::pattern(pattern.text(), &value),
+            },
             None => KeyInput::payload(&payload),
         };
         let state = policies.cache_state.value.clone();

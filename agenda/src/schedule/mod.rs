@@ -111,6 +111,9 @@ pub enum StartError {
     /// An expression has none.
     #[error(transparent)]
     Pattern(#[from] PatternError),
+    /// There are no items where there should be.
+    #[error("{0}")]
+    Items(String),
     /// The payload is not what the type of the operation needs.
     #[error("{0}")]
     Payload(String),
@@ -120,7 +123,7 @@ impl StartError {
     /// The code of the failure that it is.
     pub fn code(&self) -> &'static str {
         match self {
-            Self::Bind(_) => "reference",
+            Self::Bind(_) | Self::Items(_) => "reference",
             Self::Pattern(_) => "expression",
             Self::Payload(_) => "payload",
         }

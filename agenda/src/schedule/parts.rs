@@ -6,7 +6,7 @@ use crate::event::{Ending, RunEvent, RunTime};
 use crate::history::Attempt;
 use crate::ops::OpIx;
 use crate::outcome::Outcome;
-use crate::plan::{Asked, BindError, Called, Dispatch, Edge, Grown, MOST_OPERATIONS, Origin, Plan, Serves};
+use crate::plan::{Asked, Called, Dispatch, Edge, Grown, MOST_OPERATIONS, Origin, Plan, Serves};
 use pop_document::kind_of;
 use pop_policy::OnFail;
 use pop_registry::contract::{
@@ -67,11 +67,13 @@ impl Scheduler {
                 )))
             }
             Value::Array(items) => Ok(Some(Split::Items(items))),
-            other => Err(StartError::Bind(BindError {
-                token: for_each.items.template().to_string(),
-                pointer: String::new(),
-                problem: format!("`forEach` needs a list, and this is {}", kind_of(&other)),
-            })),
+            // what was skipped, or is not there, has no items if something may stand in for it
+            Value::Null if for_each.items.has_fallback() => Ok(Some(Split::Items(Vec::new()))),
+            other => Err(StartError::Items(format!(
+                "`forEach` needs a list, and this is {}: {}",
+                kind_of(&other),
+                for_each.items.template()
+            ))),
         }
     }
 
@@ -322,8 +324,8 @@ impl Scheduler {
                 Err(failure) => Ending::Failed(failure),
             }
         } else {
-            let words = "a handler that was asked did not succeed; its report says why";
-            let mut failure = Failure::new(Blame::Handler, "dispatch", words);
+            let words = said(&report);
+            let mut failure = Failure::new(Blame::Handler, "dispatch", words.clone());
             failure.diagnostics.push(DiagnosticEvent {
                 payload: Some(result.as_ref().clone()),
                 ..DiagnosticEvent::new(words)
@@ -380,4 +382,25 @@ impl Scheduler {
         let count = self.plan.generated(by, &result).map_or(0, |grown| grown.len() as u32);
         RunEvent::PlanGrown { by, count }
     }
+}
+
+/// What the handlers say that did not succeed.
+fn said(report: &DispatchReport) -> String {
+    const LONGEST: usize = 400;
+    let mut words = Vec::new();
+    for (type_id, told) in &report.details {
+        let one = std::slice::from_ref(told);
+        for told in told.as_array().map_or(one, Vec::as_slice).iter().filter(|told| told["succeeded"] != true)
+        {
+            let details = &told["details"];
+            let message = details["message"].as_str().map_or_else(|| details.to_string(), str::to_owned);
+            words.push(format!("`{type_id}`: {message}"));
+        }
+    }
+    if words.is_empty() {
+        words.push(format!("restart: {}", json!(report.reboot.details)));
+    }
+    let words = words.join("; ");
+    let end = words.floor_char_boundary(LONGEST);
+    if end < words.len() { format!("{}…", &words[..end]) } else { words }
 }

@@ -460,6 +460,50 @@ fn what_is_finally_waits_for_what_is_generated_too() {
 }
 
 #[test]
+fn what_asks_for_an_outcome_is_asked_anew_in_a_run_that_is_resumed() {
+    let mut scripts = vec![script(&[]), script(&[0])];
+    scripts[0].fails_first = 1;
+    scripts[1].asks = vec!["failed"];
+    let plan = plan_of(&scripts);
+    let mut world = World::new(&scripts, &plan, &RunOptions::default());
+    world.begin();
+    world.input(Input::CancelAsked { reason: CancelReason::Interrupted });
+    world.finish();
+    world.input(Input::Resumed { options: RunOptions::default() });
+    world.finish();
+    // it was interrupted then, and has failed or succeeded now: the verdict is that of now
+    let wanted = match world.outcomes()[0] {
+        Outcome::Failed => Outcome::Succeeded,
+        _ => Outcome::Skipped,
+    };
+    assert_eq!(world.outcomes()[1], wanted);
+    assert_ne!(world.outcomes()[0], Outcome::Cancelled);
+}
+
+#[test]
+fn r7_a_key_that_finds_nothing_is_no_key() {
+    let params = json!({"useCache": true, "cache.use": true, "cacheKeyPattern": "misspelled"});
+    let plan =
+        plan(json!({"operations": [{"name": "a", "type": "sample", "payload": {}, "params": params}]}));
+    let (scheduler, actions) = begun(&plan, wide(1));
+    assert_eq!(launched(&actions), [0]);
+    let error = scheduler.payload_to_start(OpIx(0)).unwrap_err();
+    assert_eq!(error.code(), "expression");
+    assert!(error.to_string().contains("finds nothing in the payload"), "{error}");
+}
+
+#[test]
+fn items_of_what_was_skipped_are_none_where_something_may_stand_in() {
+    let plan = plan(json!({"operations": [
+        {"name": "list", "type": "sample", "params": {"onFail": "SKIP"}},
+        {"name": "each", "type": "sample", "params": {"forEach": "@<list.out::/items?>"}}]}));
+    let (mut scheduler, _) = begun(&plan, wide(1));
+    let failed = Verdict::failed(Failure::new(Blame::Handler, "exit", "x"));
+    scheduler.step(RunTime(1), Input::Ended { op: OpIx(0), attempt: 1, verdict: failed });
+    assert_eq!(scheduler.outcome(), Some(RunOutcome::Succeeded));
+}
+
+#[test]
 fn asked_twice_a_run_does_not_even_clean_up() {
     let mut scripts = vec![script(&[]), script(&[])];
     scripts[1].is_finally = true;

@@ -3,6 +3,7 @@
 mod gates;
 mod policies;
 
+use super::plan::special;
 use super::told::{Told, wall};
 use crate::args::ExplainArgs;
 use crate::error::CommandError;
@@ -52,6 +53,9 @@ fn explanation(told: &Told, op: OpIx) -> String {
     }
     if let Some(origin) = planned.origin {
         line(format!("  comes from {}", origin_words(&told.plan, origin)));
+    }
+    for words in special(planned) {
+        line(format!("  {words}"));
     }
     let seen = told.history.operation(op);
     if let Some(decided) = &seen.skipped {
@@ -188,7 +192,7 @@ fn route_words(planned: &Planned) -> Vec<String> {
     let handler = route.handler.as_deref().unwrap_or(&planned.handler_type);
     let version = route.version.as_ref().map(|version| format!(", version {version}")).unwrap_or_default();
     let chosen = format!("handler `{handler}`{version}: {}", route.step);
-    let over = route.passed_over.iter().map(|other| format!("not {other}"));
+    let over = route.passed_over.iter().map(|other| format!("passed over: {other}"));
     std::iter::once(chosen).chain(over).collect()
 }
 

@@ -93,7 +93,7 @@ fn text(plan: &Plan) -> String {
 }
 
 /// What few operations have.
-fn special(planned: &Planned) -> Vec<String> {
+pub(super) fn special(planned: &Planned) -> Vec<String> {
     let mut words = Vec::new();
     if planned.is_last() {
         words.push("follows whatever is not finally".to_owned());

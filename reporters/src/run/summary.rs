@@ -66,7 +66,12 @@ fn tell(text: &mut String, plan: &Plan, history: &History, op: OpIx) {
     for log_line in &failure.log_tail {
         line(text, format_args!("  | {}", visible(log_line)));
     }
-    line(text, format_args!("  more: pop logs {} {:?}\n", history.run, name.as_str()));
+    // what could not be started has no log
+    let has_log = told.attempts.last().is_some_and(|attempt| attempt.ended.is_some())
+        && !["reference", "expression", "payload", "generated", "dispatch", "host"]
+            .contains(&failure.code.as_str());
+    let command = if has_log { "logs" } else { "show" };
+    line(text, format_args!("  more: pop {command} {} {:?}\n", history.run, name.as_str()));
 }
 
 fn counts(plan: &Plan, history: &History) -> String {

@@ -139,7 +139,11 @@ pub(crate) fn event_words(plan: &Plan, recorded: &Recorded, remembered: &mut Rem
         },
         RunEvent::Joined { op, ending, outcome } => match ending {
             Ending::Failed(failure) => {
-                let word = if *outcome == Outcome::Failed { "failed   " } else { outcome.word() };
+                let word = match outcome {
+                    Outcome::Skipped => "skipped  ",
+                    Outcome::DeadLettered => "put aside",
+                    _ => "failed   ",
+                };
                 format!("{word} {}: [{}] {}", name(op), failure.code, visible(&failure.message))
             }
             _ => format!("succeeded {}", name(op)),
