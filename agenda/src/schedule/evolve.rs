@@ -234,8 +234,9 @@ impl Scheduler {
             let Some(parts) = self.parts.get(&op).filter(|_| is_open(self, op)) else { continue };
             let open: Vec<OpIx> = parts.all.iter().copied().filter(|part| is_open(self, *part)).collect();
             let most = planned.for_each().and_then(|for_each| for_each.max_parallel);
-            let (out, still): (Vec<OpIx>, Vec<OpIx>) =
-                open.iter().partition(|part| self.state[**part].is_out());
+            let has_place =
+                |part: &OpIx| !matches!(self.state[*part], OpState::Ready | OpState::Waiting { .. });
+            let (out, still): (Vec<OpIx>, Vec<OpIx>) = open.iter().partition(|part| has_place(part));
             let places = most.unwrap_or(u32::MAX).saturating_sub(out.len() as u32);
             let waiting = still.into_iter().skip(places as usize).collect();
             if let Some(parts) = self.parts.get_mut(&op) {

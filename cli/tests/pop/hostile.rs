@@ -244,7 +244,10 @@ fn f41_ten_thousand_items_are_one_operation_each_and_none_is_an_empty_list() {
     // what is no list fails where it is known, and before anything starts if that is in the agenda
     bench.write("b.json", bench.read("a.json").replace("::/none", "::/items/0"));
     let said = bench.pop(10, "run b.json").stderr;
-    assert!(said.contains("[reference] `forEach` needs a list, and this is a number: \"@<list.out::/items/0>\""), "{said}");
+    assert!(
+        said.contains("[reference] `forEach` needs a list, and this is a number: \"@<list.out::/items/0>\""),
+        "{said}"
+    );
     let text = "operations:\n  - {name: a, type: sample, params: {forEach: 3}}\n".to_owned() + TOUCH;
     let said = refused_text("a.yaml", text, "wrong-type").stderr;
     assert!(said.contains("`forEach` must be a list, or a reference to one, not a number"), "{said}");

@@ -129,7 +129,10 @@ fn u10_u14_u15_one_dispatch_asks_each_handler_for_its_units_and_tells_all_they_s
     // the same is there for whoever looks later
     assert_eq!(bench.operation("d")["diagnosticEvents"][1]["payload"], *report);
     let said = bench.pop(0, "show last d").stdout;
-    assert!(said.contains("`tar`: ended with exit status 3 [dispatch, blame: handler]\nreport {\n"), "{said}");
+    assert!(
+        said.contains("`tar`: ended with exit status 3 [dispatch, blame: handler]\nreport {\n"),
+        "{said}"
+    );
     let calls = bench.sorted_lines("calls");
     let rpm = r#"content.install {"capability":"content","method":"install","options":{"reboot":true},"type":"rpm","units":[{"n":1,"type_id":"rpm"},{"n":3,"type_id":"rpm"}]}"#;
     assert_eq!((calls.len(), calls[0].as_str()), (3, rpm));
