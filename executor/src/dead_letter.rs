@@ -5,7 +5,7 @@
 
 use crate::journal::read_json;
 use crate::run_folder::{FolderError, RunFolder};
-use crate::whole_file::{Synced, make_folder, replace};
+use crate::whole_file::{self, Synced, make_folder, replace};
 use pop_agenda::OperationName;
 use pop_registry::contract::{Failure, Millis};
 use serde::{Deserialize, Serialize};
@@ -292,19 +292,8 @@ fn read(path: &Path) -> Result<DeadLetter, LetterError> {
 
 /// The files of letters in a folder, in the order of their names; none if it is not there.
 fn files(folder: &Path) -> Result<Vec<PathBuf>, LetterError> {
-    let entries = match fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(at(folder)(error)),
-    };
-    let mut files = Vec::new();
-    for entry in entries {
-        let path = entry.map_err(at(folder))?.path();
-        if path.extension().is_some_and(|ending| ending == ENDING) {
-            files.push(path);
-        }
-    }
-    files.sort_unstable();
+    let mut files = whole_file::files(folder).map_err(at(folder))?;
+    files.retain(|file| file.extension().is_some_and(|ending| ending == ENDING));
     Ok(files)
 }
 

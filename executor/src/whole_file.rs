@@ -53,6 +53,17 @@ fn unfinished(path: &Path) -> io::Result<(PathBuf, File)> {
     }
 }
 
+/// The files of a folder in the order of their names; none if it is not there.
+pub(crate) fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        read => read?,
+    };
+    let mut files = entries.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>()?;
+    files.sort_unstable();
+    Ok(files)
+}
+
 /// Makes a folder for the caller alone, and those above it.
 pub(crate) fn make_folder(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)

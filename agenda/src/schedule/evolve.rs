@@ -32,8 +32,9 @@ impl Scheduler {
                 self.options = options.clone();
                 let was_over =
                     matches!(self.run, Phase::Ended(_)) || self.is_ending(CancelReason::Interrupted);
+                self.leave_all_gates(now);
                 if was_over {
-                    self.reopen(now);
+                    self.reopen();
                 }
                 self.run = Phase::Under;
                 self.follow_anew(now);
@@ -147,8 +148,16 @@ impl Scheduler {
     /// done once more in a run that is resumed.
     pub(super) fn open(&mut self, op: OpIx) {
         let plan = Arc::clone(&self.plan);
-        let unmet = self.count_unmet(&plan, op);
-        self.set(op, if unmet == 0 { OpState::Ready } else { OpState::Waiting { unmet } });
+        self.set(op, OpState::waiting_for(self.count_unmet(&plan, op)));
+    }
+
+    /// Notes a failure before any attempt as one, for an operation that is put aside when it fails.
+    pub(super) fn note_unstarted(&mut self, op: OpIx, ending: Ending, now: RunTime) {
+        if self.plan.operation(op).policies.on_fail.value == OnFail::Dlq {
+            let number = self.tries[op].attempt + 1;
+            let attempt = Attempt { number, started: now, ended: Some((now, ending)), late: None };
+            self.attempts.entry(op).or_default().push(attempt);
+        }
     }
 
     /// Keeps a result for those that read it.
@@ -202,19 +211,14 @@ impl Scheduler {
 
     /// A run that was over is opened again: what failed or was cancelled is to be done, its tries given back.
     /// A run whose executor died is not over: it goes on exactly where it was.
-    fn reopen(&mut self, now: RunTime) {
+    fn reopen(&mut self) {
         self.cancel = None;
         self.doomed.clear();
         let plan = Arc::clone(&self.plan);
         for (op, _) in plan.operations() {
             if let OpState::Settled(Outcome::Failed | Outcome::Cancelled) = self.state[op] {
                 self.set(op, OpState::Ready);
-                self.tries[op].failures = 0;
-                self.tries[op].displaced = 0;
-            }
-            if matches!(self.state[op], OpState::Gated(_)) {
-                self.leave_gates(op, now);
-                self.set(op, OpState::Ready);
+                self.tries[op].give_back();
             }
         }
         // what was not asked for may be asked for by what is done once more
@@ -254,9 +258,8 @@ impl Scheduler {
         }
     }
 
-    /// What an earlier executor was stopping is followed again from here, with its limits anew; what it had been granted
-    /// for operations that it had not started went with it.
-    fn follow_anew(&mut self, now: RunTime) {
+    /// What an earlier executor had been granted for operations that it had not started went with it.
+    fn leave_all_gates(&mut self, now: RunTime) {
         let mut gated: Vec<OpIx> = self.gates.passing.keys().copied().collect();
         gated.retain(|op| matches!(self.state[*op], OpState::Gated(_)));
         gated.sort_unstable();
@@ -264,6 +267,10 @@ impl Scheduler {
             self.leave_gates(op, now);
             self.set(op, OpState::Ready);
         }
+    }
+
+    /// What an earlier executor was stopping is followed again from here, with its limits anew.
+    fn follow_anew(&mut self, now: RunTime) {
         for op in self.launched.clone() {
             if matches!(self.state[op], OpState::Stopping { .. }) {
                 self.set(op, OpState::Launched { since: now, is_pending: false });

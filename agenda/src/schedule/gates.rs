@@ -5,13 +5,11 @@
 
 use super::state::{Hold, OpState};
 use super::{Scheduler, StartError};
-use crate::event::Ending;
-use crate::event::{RunEvent, RunTime};
+use crate::event::{Ending, RunEvent, RunTime};
 use crate::gate::{Answer, CacheAsk, Gate};
-use crate::history::Attempt;
 use crate::ops::OpIx;
 use crate::plan::{Planned, Serves};
-use pop_policy::{KeyInput, Lock, OnFail, PatternError};
+use pop_policy::{KeyInput, Lock, PatternError};
 use serde_json::Value;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -23,6 +21,13 @@ pub(super) struct Turn {
     pub(super) waiting: VecDeque<OpIx>,
     /// When it may be taken next.
     free_at: RunTime,
+}
+
+impl Turn {
+    /// How its holder stands.
+    fn hold(&self, now: RunTime) -> Hold {
+        if self.free_at > now { Hold::Until(self.free_at) } else { Hold::Free }
+    }
 }
 
 /// The gates of an operation that is on its way to an attempt, or has one out.
@@ -169,7 +174,7 @@ impl Scheduler {
             }
             _ => {
                 turn.holder = Some(op);
-                if turn.free_at > now { Hold::Until(turn.free_at) } else { Hold::Free }
+                turn.hold(now)
             }
         };
         self.set(op, OpState::Gated(hold));
@@ -199,12 +204,7 @@ impl Scheduler {
                 self.leave_gates(op, now);
                 self.tries[op].failures += 1;
                 self.note_failure(op, failure);
-                if self.plan.operation(op).policies.on_fail.value == OnFail::Dlq {
-                    let ended = Some((now, Ending::Failed(failure.clone())));
-                    let number = self.tries[op].attempt + 1;
-                    let attempt = Attempt { number, started: now, ended, late: None };
-                    self.attempts.entry(op).or_default().push(attempt);
-                }
+                self.note_unstarted(op, Ending::Failed(failure.clone()), now);
                 self.set(op, OpState::Judging { failure: failure.clone() });
             }
         }
@@ -251,11 +251,10 @@ impl Scheduler {
             return;
         }
         turn.holder = turn.waiting.pop_front();
-        let (next, free_at) = (turn.holder, turn.free_at);
-        if let Some(next) = next {
-            let hold = if free_at > now { Hold::Until(free_at) } else { Hold::Free };
+        let hold = turn.hold(now);
+        if let Some(next) = turn.holder {
             self.set(next, OpState::Gated(hold));
-        } else if free_at <= now {
+        } else if hold == Hold::Free {
             self.gates.turns.remove(name);
         }
     }

@@ -3,7 +3,6 @@
 use super::state::OpState;
 use super::{Scheduler, StartError};
 use crate::event::{Ending, RunEvent, RunTime};
-use crate::history::Attempt;
 use crate::ops::OpIx;
 use crate::outcome::Outcome;
 use crate::plan::{Asked, Called, Dispatch, Edge, Grown, MOST_OPERATIONS, Origin, Plan, Serves};
@@ -177,7 +176,7 @@ impl Scheduler {
         }
         failed.sort_unstable();
         for op in failed {
-            self.tries[op] = super::state::Tries { attempt: self.tries[op].attempt, ..Default::default() };
+            self.tries[op].give_back();
             self.set(op, OpState::Ready);
         }
     }
@@ -204,9 +203,7 @@ impl Scheduler {
             self.state.push(OpState::Waiting { unmet: 0 });
             self.tries.push(super::state::Tries::default());
             self.tally.waiting += 1;
-            let unmet = self.count_unmet(&plan, op);
-            let state = if unmet == 0 { OpState::Ready } else { OpState::Waiting { unmet } };
-            self.set(op, state);
+            self.open(op);
             if self.is_doomed(&plan, op) {
                 self.doomed.insert(op);
             }
@@ -281,7 +278,7 @@ impl Scheduler {
     pub(super) fn meet(&mut self, plan: &Plan, op: OpIx) {
         let OpState::Waiting { unmet } = self.state[op] else { return };
         let unmet = unmet.saturating_sub(1);
-        self.set(op, if unmet == 0 { OpState::Ready } else { OpState::Waiting { unmet } });
+        self.set(op, OpState::waiting_for(unmet));
         let is_missing = unmet == 0 && self.missed(plan, op).next().is_some();
         if is_missing || !self.may_start(plan, op) {
             self.doomed.insert(op);
@@ -303,11 +300,15 @@ impl Scheduler {
         let result =
             |part: &OpIx| self.results.get(part).map_or(Value::Null, |result| result.as_ref().clone());
         let result = Arc::new(Value::Array(parts.all.iter().map(result).collect()));
-        let ending = match self.check_generated(op, &result) {
+        self.joined_event(op, self.ending_with(op, result))
+    }
+
+    /// The ending of an operation whose parts came to a result, if that is what the operation may give.
+    fn ending_with(&self, op: OpIx, result: Arc<Value>) -> Ending {
+        match self.check_generated(op, &result) {
             Ok(()) => Ending::Succeeded { result },
             Err(failure) => Ending::Failed(failure),
-        };
-        self.joined_event(op, ending)
+        }
     }
 
     fn join_calls(&self, op: OpIx, calls: &Calls) -> RunEvent {
@@ -316,23 +317,15 @@ impl Scheduler {
             return RunEvent::PlanGrown { by: op, count };
         }
         let report = self.report(op, calls);
-        let succeeded = report.succeeded;
-        let result = Arc::new(json!(report));
-        let ending = if succeeded {
-            match self.check_generated(op, &result) {
-                Ok(()) => Ending::Succeeded { result },
-                Err(failure) => Ending::Failed(failure),
-            }
-        } else {
-            let words = said(&report);
-            let mut failure = Failure::new(Blame::Handler, "dispatch", words.clone());
-            failure.diagnostics.push(DiagnosticEvent {
-                payload: Some(result.as_ref().clone()),
-                ..DiagnosticEvent::new(words)
-            });
-            Ending::Failed(Box::new(failure))
-        };
-        self.joined_event(op, ending)
+        if report.succeeded {
+            return self.joined_event(op, self.ending_with(op, Arc::new(json!(report))));
+        }
+        let words = said(&report);
+        let mut failure = Failure::new(Blame::Handler, "dispatch", words.clone());
+        failure
+            .diagnostics
+            .push(DiagnosticEvent { payload: Some(json!(report)), ..DiagnosticEvent::new(words) });
+        self.joined_event(op, Ending::Failed(Box::new(failure)))
     }
 
     fn joined_event(&self, op: OpIx, ending: Ending) -> RunEvent {
@@ -347,11 +340,7 @@ impl Scheduler {
 
     pub(super) fn joined(&mut self, op: OpIx, ending: &Ending, outcome: Outcome, now: RunTime) {
         let Ending::Succeeded { result } = ending else {
-            if outcome == Outcome::DeadLettered {
-                let attempt =
-                    Attempt { number: 1, started: now, ended: Some((now, ending.clone())), late: None };
-                self.attempts.entry(op).or_default().push(attempt);
-            }
+            self.note_unstarted(op, ending.clone(), now);
             if outcome == Outcome::Skipped {
                 self.keep_result(op, &Arc::new(Value::Null));
             }

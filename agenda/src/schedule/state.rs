@@ -65,6 +65,11 @@ pub enum Hold {
 }
 
 impl OpState {
+    /// Of an operation that waits for so many things.
+    pub(crate) fn waiting_for(unmet: u32) -> Self {
+        if unmet == 0 { Self::Ready } else { Self::Waiting { unmet } }
+    }
+
     /// Whether an attempt of it is out in the world.
     pub fn is_out(&self) -> bool {
         matches!(self, Self::Launched { .. } | Self::Stopping { .. })
@@ -88,6 +93,13 @@ pub(crate) struct Tries {
     pub(crate) failures: u32,
     /// How many attempts the platform took away since then.
     pub(crate) displaced: u32,
+}
+
+impl Tries {
+    /// Gives the tries back; the number of the last attempt stays, for names bear it.
+    pub(crate) fn give_back(&mut self) {
+        *self = Self { attempt: self.attempt, ..Self::default() };
+    }
 }
 
 /// How many operations are in which state.

@@ -167,13 +167,7 @@ proptest! {
         whole.begin();
         let outcome = whole.finish();
         for cut in 1..whole.journal.len() {
-            let mut world = World::new(&scripts, &plan, &options);
-            world.journal = whole.journal[..cut].to_vec();
-            for record in &world.journal {
-                world.scheduler.evolve(record);
-                world.scheduler.check().unwrap();
-            }
-            world.now = world.journal[cut - 1].at;
+            let mut world = World::restored(&scripts, &plan, &options, &whole.journal[..cut]);
             let done: Vec<u32> = plan.operations()
                 .filter(|(op, _)| world.scheduler.state(*op).outcome() == Some(Outcome::Succeeded))
                 .map(|(op, _)| op.0)
@@ -203,13 +197,7 @@ proptest! {
         whole.input(Input::CancelAsked { reason: CancelReason::Interrupted });
         whole.finish();
         for cut in (from..whole.journal.len()).step_by(3) {
-            let mut world = World::new(&scripts, &plan, &options);
-            world.journal = whole.journal[..cut].to_vec();
-            for record in &world.journal {
-                world.scheduler.evolve(record);
-                world.scheduler.check().unwrap();
-            }
-            world.now = world.journal[cut - 1].at;
+            let mut world = World::restored(&scripts, &plan, &options, &whole.journal[..cut]);
             world.input(Input::Resumed { options: options.clone() });
             world.finish();
         }

@@ -169,6 +169,23 @@ impl<'s> World<'s> {
         }
     }
 
+    /// A world whose executor died after these records.
+    pub(crate) fn restored(
+        scripts: &'s [Script],
+        plan: &Arc<Plan>,
+        options: &RunOptions,
+        journal: &[Recorded],
+    ) -> Self {
+        let mut world = Self::new(scripts, plan, options);
+        for record in journal {
+            world.scheduler.evolve(record);
+            world.scheduler.check().unwrap();
+        }
+        world.now = journal.last().unwrap().at;
+        world.journal = journal.to_vec();
+        world
+    }
+
     pub(crate) fn begin(&mut self) {
         self.input(Input::Begun { run: "r".into(), started: 0, adopted: Vec::new() });
     }

@@ -5,7 +5,7 @@
 
 use super::{Host, HostError, at, file_name};
 use crate::journal::read_json;
-use crate::whole_file::{Synced, make_folder, replace};
+use crate::whole_file::{self, Synced, make_folder, replace};
 use pop_policy::CacheKey;
 use pop_registry::contract::Millis;
 use serde::{Deserialize, Serialize};
@@ -246,19 +246,8 @@ fn about(file: &Path) -> Option<Cached> {
     serde_json::from_slice(&line).ok()
 }
 
-/// The files of a folder in the order of their names; none if it is not there.
 fn files(folder: &Path) -> Result<Vec<PathBuf>, HostError> {
-    let entries = match fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(at(folder)(error)),
-    };
-    let mut files = Vec::new();
-    for entry in entries {
-        files.push(entry.map_err(at(folder))?.path());
-    }
-    files.sort_unstable();
-    Ok(files)
+    whole_file::files(folder).map_err(at(folder))
 }
 
 /// Whether a file is an entry, and not one that is being written or was left so.
