@@ -35,20 +35,11 @@ pub struct RunOptions {
     /// How long the whole run may take.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time_limit_ms: Option<u64>,
-    /// Whether launched operations wait to be scheduled (containers, pods); processes do not.
-    #[serde(default)]
-    pub has_pending_phase: bool,
 }
 
 impl Default for RunOptions {
     fn default() -> Self {
-        Self {
-            parallel: 1,
-            keep_going: false,
-            grace_ms: 10_000,
-            time_limit_ms: None,
-            has_pending_phase: false,
-        }
+        Self { parallel: 1, keep_going: false, grace_ms: 10_000, time_limit_ms: None }
     }
 }
 
@@ -261,6 +252,15 @@ pub enum RunEvent {
         /// The attempt's number.
         attempt: u32,
     },
+    /// An attempt succeeded, and the versions that it read are to be committed. Its result counts once they are.
+    CommitAsked {
+        /// The operation.
+        op: OpIx,
+        /// The attempt's number.
+        attempt: u32,
+        /// The result of the attempt.
+        result: Arc<Value>,
+    },
     /// An attempt ended.
     AttemptEnded {
         /// The operation.
@@ -336,6 +336,7 @@ impl RunEvent {
             | Self::ProgressReported { op, .. }
             | Self::StopAsked { op, .. }
             | Self::KillAsked { op, .. }
+            | Self::CommitAsked { op, .. }
             | Self::AttemptEnded { op, .. }
             | Self::LateEnding { op, .. }
             | Self::BackedOff { op, .. }

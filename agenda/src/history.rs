@@ -234,6 +234,7 @@ impl History {
             | RunEvent::AttemptRunning { .. }
             | RunEvent::StopAsked { .. }
             | RunEvent::KillAsked { .. }
+            | RunEvent::CommitAsked { .. }
             | RunEvent::BackedOff { .. }
             | RunEvent::BackoffEnded { .. } => {}
             RunEvent::CancelRaised { reason, .. } => {

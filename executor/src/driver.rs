@@ -6,22 +6,19 @@
 //! current-thread runtime: children die with the thread that spawned them, and a task of the same thread is woken
 //! without a word to the kernel.
 
-use crate::dead_letter::DeadLetters;
-use crate::granted::{Arrived, Granted};
-use crate::host::Host;
+use crate::attempt::{AttemptOrder, AttemptRunner, Runners, attempt_of, launch_id};
+use crate::dead_letter;
+use crate::effects::{Effects, ExecProgram, Reply, Request, Ticket};
 use crate::journal::{Journal, JournalError};
-use crate::letter;
-use crate::order::{self, Expected, RunIdentity, attempt_of, launch_id};
-use crate::postponed::Postponed;
-use crate::resident::{ResidentOrder, Residents, Setting};
+use crate::postponed_launches::Postponed;
+use crate::run_identity::RunIdentity;
 use pop_agenda::{
-    Action, Adopted, CancelReason, Gate, Hold, Input, OpIx, OpState, Plan, Recorded, RunOptions, RunOutcome,
-    RunTime, Scheduler, Serves, Sink, StopReason, Verdict,
+    Action, Adopted, Answer, CancelReason, Gate, Input, OpIx, OpState, Plan, Recorded, RunOptions,
+    RunOutcome, RunTime, Scheduler, Serves, Sink, Verdict,
 };
-use pop_handler_base::field_retriever::LaunchDataWrapper;
-use pop_launchers::{LaunchEvent, LaunchId, Launched, Launcher};
+use pop_launchers::{Ended, LaunchEvent, LaunchId, Launched};
 use pop_registry::contract::{Blame, Failure, Millis};
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::error::Error as _;
 use std::mem::replace;
 use std::sync::Arc;
@@ -41,18 +38,16 @@ pub struct Ports {
     pub journal: Box<dyn Journal>,
     /// Who is told of them.
     pub sinks: Vec<Box<dyn Sink>>,
-    /// Starts programs.
-    pub launcher: Arc<dyn Launcher>,
-    /// Launch data for handlers inside the executor.
-    pub launch_data: Arc<dyn LaunchDataWrapper>,
+    /// Runs attempts.
+    pub runners: Runners,
     /// Whether the kernel has ended a program for want of memory since this was asked last.
     pub memory_kills: Box<dyn FnMut() -> bool + Send>,
     /// Somebody who asks for the run to end.
     pub cancels: mpsc::UnboundedReceiver<CancelReason>,
     /// The wall clock.
     pub clock: fn() -> Millis,
-    /// What the runs of this host share.
-    pub host: Host,
+    /// Locks, delays, versions, cached results and dead letters.
+    pub effects: Box<dyn Effects>,
 }
 
 /// What a run is given to begin or to go on with.
@@ -95,18 +90,16 @@ struct Driver {
     scheduler: Scheduler,
     identity: RunIdentity,
     ports: Ports,
-    residents: Residents,
     sender: mpsc::Sender<Launched>,
     heard: mpsc::Receiver<Launched>,
     /// What is to be taken in before anything else is waited for.
     inputs: VecDeque<Input>,
-    expected: HashMap<LaunchId, Expected>,
+    /// Launches that were started and have not ended.
+    running: HashSet<LaunchId>,
     /// Launches whose end was heard and is not on record yet.
     ended: Vec<LaunchId>,
     postponed: Postponed,
-    granted: Granted,
-    /// Locks that somebody else had.
-    arrivals: mpsc::UnboundedReceiver<Arrived>,
+    pending: PendingEffects,
     /// Whether it was told that launches are put off.
     is_put_off_told: bool,
     /// The run's time at `since`.
@@ -125,26 +118,17 @@ impl Driver {
             Some(options) => Input::Resumed { options },
             None => Input::Begun { run: identity.run.as_str().into(), started: now, adopted },
         };
-        let (granted, arrivals) = Granted::new(ports.host.clone(), &identity);
-        let residents = Residents::new(Setting {
-            launch: Arc::clone(&ports.launch_data),
-            launcher: Arc::clone(&ports.launcher),
-            clock: ports.clock,
-            cid: identity.cid.clone(),
-        });
         Self {
             scheduler,
             identity,
             ports,
-            residents,
             sender,
             heard,
             inputs: VecDeque::from([input]),
-            expected: HashMap::new(),
+            running: HashSet::new(),
             ended: Vec::new(),
             postponed: Postponed::default(),
-            granted,
-            arrivals,
+            pending: PendingEffects::default(),
             is_put_off_told: false,
             base,
             since: Instant::now(),
@@ -161,15 +145,16 @@ impl Driver {
                 }
             };
             // their ends are on record: nobody needs to find them again
-            for id in self.ended.drain(..) {
-                self.ports.launcher.release(id);
+            for id in std::mem::take(&mut self.ended) {
+                self.with_runner(id, |runner| runner.release(id));
             }
             for action in actions {
                 self.act(action);
             }
             if self.inputs.is_empty() {
                 if let Some(outcome) = self.scheduler.outcome() {
-                    self.ports.launcher.close().await;
+                    self.finish_effects().await;
+                    self.ports.runners.close().await;
                     return Ok(Finished { outcome, plan: Arc::clone(self.scheduler.plan()) });
                 }
                 self.wait().await;
@@ -197,7 +182,7 @@ impl Driver {
                     self.hear(more);
                 }
             }
-            Some(arrived) = self.arrivals.recv() => self.take(arrived),
+            Some(reply) = self.pending.replies.recv() => self.take(reply),
             () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => self.inputs.push_back(Input::Ticked),
         }
         // also when so much is heard that the time never comes
@@ -207,49 +192,58 @@ impl Driver {
         }
     }
 
+    /// Turns what was heard of a launch into an input.
     fn hear(&mut self, launched: Launched) {
         let (op, attempt) = attempt_of(launched.id);
-        self.inputs.push_back(match launched.event {
+        let input = match launched.event {
             LaunchEvent::Running => Input::Running { op, attempt },
             LaunchEvent::Progress(progress) => {
                 Input::Progressed { op, attempt, progress: Arc::from(progress) }
             }
             LaunchEvent::Silent => Input::WentSilent { op, attempt },
             LaunchEvent::Lost => {
-                self.expected.remove(&launched.id);
+                self.running.remove(&launched.id);
+                self.with_runner(launched.id, |runner| runner.forget(launched.id));
                 Input::Lost { op, attempt }
             }
-            // a label is what somebody may have written
+            // a label of a container may hold any number
             LaunchEvent::Late(_) if op.index() >= self.scheduler.plan().len() => return,
             LaunchEvent::Late(exit) => Input::Late { op, attempt, exit },
-            LaunchEvent::Ended(ended) => {
-                let expected = self.expected.remove(&launched.id).unwrap_or_default();
-                let mut verdict = order::verdict(&expected, *ended);
-                if let Err(failure) = &mut verdict.result {
-                    let is_alone = self.expected.is_empty();
-                    let is_wanted = matches!(self.scheduler.state(op), OpState::Launched { .. });
-                    if failure.code == "resources"
-                        && is_wanted
-                        && self.postponed.put_off(launched.id, Instant::now(), is_alone)
-                    {
-                        if !replace(&mut self.is_put_off_told, true) {
-                            self.notice(&format!("{}: it is tried again for a while", failure.message));
-                        }
-                        return;
-                    }
-                    if failure.is_by_force() && (self.ports.memory_kills)() {
-                        failure.blame_memory();
-                    }
-                }
-                self.commit(op, attempt, &mut verdict);
-                self.postponed.forget(launched.id);
-                self.ended.push(launched.id);
-                self.postponed.hasten(Instant::now());
-                Input::Ended { op, attempt, verdict }
-            }
+            LaunchEvent::Ended(ended) => match self.judge(launched.id, *ended) {
+                Some(verdict) => Input::Ended { op, attempt, verdict },
+                None => return,
+            },
             // operations are launched without lines
             LaunchEvent::Lines(_) => return,
-        });
+        };
+        self.inputs.push_back(input);
+    }
+
+    /// Judges the end of a launch. `None` if there was no room to start it: then it is tried again later.
+    fn judge(&mut self, id: LaunchId, ended: Ended) -> Option<Verdict> {
+        let (op, _) = attempt_of(id);
+        self.running.remove(&id);
+        let mut verdict = self.with_runner(id, |runner| runner.verdict(id, ended));
+        if let Err(failure) = &mut verdict.result {
+            let is_alone = self.running.is_empty();
+            let is_wanted = matches!(self.scheduler.state(op), OpState::Launched { .. });
+            if failure.code == "resources"
+                && is_wanted
+                && self.postponed.put_off(id, Instant::now(), is_alone)
+            {
+                if !replace(&mut self.is_put_off_told, true) {
+                    self.notice(&format!("{}: it is tried again for a while", failure.message));
+                }
+                return None;
+            }
+            if failure.is_by_force() && (self.ports.memory_kills)() {
+                failure.blame_memory();
+            }
+        }
+        self.postponed.forget(id);
+        self.ended.push(id);
+        self.postponed.hasten(Instant::now());
+        Some(verdict)
     }
 
     /// Steps over all inputs; one write records what they led to, and everybody is told.
@@ -317,18 +311,38 @@ impl Driver {
         match action {
             Action::Launch { op, attempt, again } => self.launch(op, attempt, again),
             Action::Ask { op, gate } => {
-                let answer = self.granted.ask(self.scheduler.plan(), op, &gate, self.ports.clock);
-                self.inputs.push_back(Input::Answered { op, answer });
+                let (ticket, plan) = (self.pending.issue(op), Arc::clone(self.scheduler.plan()));
+                let exec = self.exec_program(op, &gate);
+                self.request(Request::Ask { ticket, op, gate, exec, plan });
             }
-            Action::Reclaim { op, gates } => self.granted.reclaim(self.scheduler.plan(), op, &gates),
-            Action::Release { op } => self.granted.release(op),
+            Action::Reclaim { op, gates } => {
+                let exec = gates.iter().find_map(|gate| self.exec_program(op, gate));
+                let plan = Arc::clone(self.scheduler.plan());
+                self.request(Request::Reclaim { op, gates, exec, plan });
+            }
+            Action::Release { op } => {
+                self.pending.tickets.remove(&op);
+                self.request(Request::Release { op });
+            }
             Action::Fill { op, ask, result } => {
-                let now = (self.ports.clock)();
-                if let Some(words) = self.granted.fill(self.scheduler.plan(), op, &ask, &result, now) {
-                    self.notice(&words);
-                }
+                let operation = self.scheduler.plan().operation(op).name.as_str().into();
+                self.request(Request::Fill { op, operation, ask, result });
             }
-            Action::DeadLetter { op } => self.put_aside(op),
+            Action::Commit { op, attempt } => {
+                let versions = self.scheduler.versions(op).into_iter();
+                let versions = versions.map(|(name, version)| (name.into(), version)).collect();
+                let (ticket, by) = (self.pending.issue(op), self.commit_name(op, attempt));
+                self.request(Request::Commit { ticket, op, attempt, versions, by });
+            }
+            Action::ConfirmCommit { op, attempt, keys } => {
+                let by = self.commit_name(op, attempt);
+                self.request(Request::Confirm { keys, by });
+            }
+            Action::DeadLetter { op } => {
+                let began = (self.ports.clock)().saturating_sub(self.now().0);
+                let letter = dead_letter::of(&self.scheduler, &self.identity, op, began);
+                self.request(Request::PutDeadLetter(Box::new(letter)));
+            }
             Action::Stop { op, attempt, force } => {
                 let id = launch_id(op, attempt);
                 if self.postponed.forget(id) {
@@ -342,107 +356,136 @@ impl Driver {
         }
     }
 
-    /// A lock has come; whoever does not wait for it any more gives it back by not taking it.
-    fn take(&mut self, arrived: Arrived) {
-        let op = arrived.op;
-        let waits = *self.scheduler.state(op) == OpState::Gated(Hold::Busy);
-        if waits && matches!(self.scheduler.gate(op), Some(Gate::Lock { name }) if *name == arrived.name) {
-            let answer = self.granted.take(arrived);
-            self.inputs.push_back(Input::Answered { op, answer });
-        }
+    fn request(&mut self, request: Request) {
+        self.ports.effects.request(request, &self.pending.sender);
     }
 
-    /// An attempt that succeeded has only done so if nobody else has changed what it read the version of.
-    fn commit(&self, op: OpIx, attempt: u32, verdict: &mut Verdict) {
-        let versions = self.scheduler.versions(op);
-        // one that is being stopped has only succeeded if it says so itself, and if nothing but the run's end stops it
-        let counts = match self.scheduler.state(op) {
-            OpState::Launched { .. } => true,
-            OpState::Stopping { reason: StopReason::Cancelled, .. } => verdict.is_reported,
-            _ => false,
-        };
-        if versions.is_empty() || verdict.result.is_err() || !counts {
-            return;
-        }
+    /// The command of an `exec` operation that looks into the cache, for the key.
+    fn exec_program(&self, op: OpIx, gate: &Gate) -> Option<Box<ExecProgram>> {
+        let is_exec = matches!(self.scheduler.plan().operation(op).serves, Serves::Exec);
+        let payload =
+            (is_exec && matches!(gate, Gate::Cache(_))).then(|| self.scheduler.payload(op).ok())??;
+        Some(Box::new(ExecProgram::of(&payload)))
+    }
+
+    /// The name of a commit: the same whenever it is asked for, and no other commit's.
+    fn commit_name(&self, op: OpIx, attempt: u32) -> Box<str> {
         let name = &self.scheduler.plan().operation(op).name;
-        let by = format!("attempt {attempt} of `{name}` in run {}", self.identity.mark);
-        if let Err(failure) = self.granted.commit(&versions, &by) {
-            *verdict = Verdict::failed(*failure);
+        format!("attempt {attempt} of `{name}` in run {}", self.identity.mark).into()
+    }
+
+    /// Takes in what came of an effect; a reply to a request that was withdrawn is dropped.
+    fn take(&mut self, reply: Reply) {
+        match reply {
+            Reply::Answered { ticket, op, answer } => {
+                // a busy gate answers once more when it is free
+                if self.pending.redeem(op, ticket, matches!(answer, Answer::Busy { .. })) {
+                    self.inputs.push_back(Input::Answered { op, answer });
+                }
+            }
+            Reply::Committed { ticket, op, attempt, outcome } => {
+                if self.pending.redeem(op, ticket, false) {
+                    self.inputs.push_back(Input::Committed { op, attempt, outcome });
+                }
+            }
+            Reply::Notice(words) => self.notice(&words),
+            Reply::Closed => self.pending.is_closed = true,
         }
     }
 
-    /// Keeps what is needed to repeat an operation; everything in it is in the journal too.
-    fn put_aside(&mut self, op: OpIx) {
-        let letters = DeadLetters::of(&self.identity.folder);
-        if letters.is_known(self.scheduler.plan().operation(op).name.as_str()) {
-            return;
-        }
-        let began = (self.ports.clock)().saturating_sub(self.now().0);
-        let letter = letter::of(&self.scheduler, &self.identity, op, began);
-        if let Err(error) = letters.write(&letter) {
-            let source = error.source().map(|source| format!(": {source}")).unwrap_or_default();
-            self.notice(&format!(
-                "operation `{}` could not be put aside, its error stays in the journal: {error}{source}",
-                letter.operation
-            ));
+    /// Waits until everything that was requested is done, unless the user wants to leave.
+    async fn finish_effects(&mut self) {
+        self.request(Request::Close);
+        while !self.pending.is_closed {
+            tokio::select! {
+                biased;
+                Some(_) = self.ports.cancels.recv() => return,
+                Some(reply) = self.pending.replies.recv() => self.take(reply),
+                else => return,
+            }
         }
     }
 
     fn launch(&mut self, op: OpIx, attempt: u32, again: bool) {
         let id = launch_id(op, attempt);
-        let ready = match order::prepare(&self.scheduler, &self.identity, op, attempt, again) {
-            Ok(ready) => ready,
-            Err(failure) => {
-                return self.inputs.push_back(Input::Ended {
-                    op,
-                    attempt,
-                    verdict: Verdict::failed(failure),
-                });
-            }
-        };
-        self.expected.insert(id, ready.expected);
         let plan = Arc::clone(self.scheduler.plan());
-        let planned = plan.operation(op);
-        match planned.serves {
-            // a handler inside an executor died with it
-            Serves::Resident(_) if again => {
-                self.expected.remove(&id);
-                self.inputs.push_back(Input::Lost { op, attempt });
-            }
-            Serves::Resident(resident) => {
-                let order = ResidentOrder {
-                    resident,
-                    payload: ready.payload.unwrap_or_default(),
-                    operation: planned.name.to_string(),
-                    prior: self.scheduler.progress(op).map(|progress| progress.as_ref().clone()),
-                    log: ready.order.log,
-                    silence: ready.order.silence,
+        let started = match self.scheduler.payload_to_start(op) {
+            Ok(payload) => {
+                let prior = self.scheduler.progress(op).map(AsRef::as_ref);
+                let order = AttemptOrder {
+                    prior,
+                    again,
+                    ..AttemptOrder::new(&plan, &self.identity, op, attempt, &payload)
                 };
-                self.residents.launch(id, order, &self.sender);
+                self.ports.runners.of(plan.operation(op)).start(id, &order, &self.sender)
             }
-            _ => self.ports.launcher.launch(id, ready.order, &self.sender),
+            Err(error) => Err(Failure::new(Blame::Handler, error.code(), error.to_string())),
+        };
+        match started {
+            Ok(()) => drop(self.running.insert(id)),
+            Err(failure) => {
+                self.inputs.push_back(Input::Ended { op, attempt, verdict: Verdict::failed(failure) });
+            }
         }
     }
 
-    fn stop(&self, id: LaunchId, force: bool) {
+    /// Calls the runner of a launch.
+    fn with_runner<T>(&mut self, id: LaunchId, call: impl FnOnce(&mut dyn AttemptRunner) -> T) -> T {
         let (op, _) = attempt_of(id);
-        match self.scheduler.plan().operation(op).serves {
-            Serves::Resident(_) => self.residents.stop(id, force),
-            _ => self.ports.launcher.stop(id, force),
-        }
+        call(self.ports.runners.of(self.scheduler.plan().operation(op)))
+    }
+
+    fn stop(&mut self, id: LaunchId, force: bool) {
+        self.with_runner(id, |runner| runner.stop(id, force));
     }
 
     /// Ends whatever is out in the world, when nothing can be recorded any more.
     async fn stop_everything(&mut self) {
-        let out: Vec<LaunchId> = self.expected.keys().copied().collect();
+        let out: Vec<LaunchId> = self.running.iter().copied().collect();
         for id in out {
             self.stop(id, true);
         }
-        while !self.expected.is_empty() {
+        while !self.running.is_empty() {
             let Some(Launched { id, event }) = self.heard.recv().await else { return };
             if matches!(event, LaunchEvent::Ended(_) | LaunchEvent::Lost) {
-                self.expected.remove(&id);
+                self.running.remove(&id);
             }
         }
+    }
+}
+
+/// Requests whose replies are awaited.
+struct PendingEffects {
+    sender: mpsc::UnboundedSender<Reply>,
+    replies: mpsc::UnboundedReceiver<Reply>,
+    /// The current request of each operation that waits for a reply.
+    tickets: HashMap<OpIx, Ticket>,
+    next: u64,
+    is_closed: bool,
+}
+
+impl Default for PendingEffects {
+    fn default() -> Self {
+        let (sender, replies) = mpsc::unbounded_channel();
+        Self { sender, replies, tickets: HashMap::new(), next: 0, is_closed: false }
+    }
+}
+
+impl PendingEffects {
+    /// A number for a new request of an operation.
+    fn issue(&mut self, op: OpIx) -> Ticket {
+        let ticket = Ticket(self.next);
+        self.next += 1;
+        self.tickets.insert(op, ticket);
+        ticket
+    }
+
+    /// Whether a reply is to the current request of its operation. The request is over unless it `stays`.
+    fn redeem(&mut self, op: OpIx, ticket: Ticket, stays: bool) -> bool {
+        let is_current = self.tickets.get(&op) == Some(&ticket);
+        if is_current && !stays {
+            self.tickets.remove(&op);
+        }
+        is_current
     }
 }

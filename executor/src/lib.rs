@@ -3,30 +3,32 @@
 //! [`run`] is the loop; [`RunFolder`] is where a run lives on disk, whole: its frozen inputs, its journal, its
 //! logs. Whoever has the folder can resume the run, explain it and make reports of it.
 
+mod attempt;
 mod dead_letter;
+mod dead_letter_queue;
 mod driver;
-mod granted;
+mod effects;
 mod host;
 mod journal;
-mod letter;
 mod lock;
-mod order;
-mod postponed;
-mod resident;
+mod postponed_launches;
 mod restore;
 mod run_folder;
+mod run_identity;
 mod whole_file;
 
-pub use dead_letter::{DeadLetter, DeadLetters, HeldLetter, LetterError, PastAttempt};
+pub use attempt::{AttemptLimits, AttemptOrder, AttemptRunner, Runners, operation_log, preview};
+pub use dead_letter_queue::{DeadLetter, DeadLetters, HeldLetter, LetterError, PastAttempt};
 pub use driver::{Finished, Given, Ports, RunError, run};
+pub use effects::{Effects, ExecProgram, HostEffects, Reply, Request, Ticket};
 pub use host::{
-    Answer, Cached, Commit, HeldLock, Holder, Host, HostError, Kept, MOST_BYTES, Miss, Tried, Turn, Written,
-    remote_file_system,
+    Answer, Cached, Commit, HeldLock, Holder, Host, HostError, Kept, LockWait, MOST_BYTES, Miss, ShortLock,
+    Tried, Turn, Written, remote_file_system,
 };
 pub use journal::{FileJournal, Journal, JournalError, Opened, Sync, read_journal};
 pub use lock::Lock;
-pub use order::{RunIdentity, operation_log, preview};
 /// How launch data says that a cluster is reached.
 pub use pop_handler_base::cluster;
 pub use restore::{Restored, adopt, restore};
 pub use run_folder::{ConfDSettings, FolderError, Inputs, ReplayOf, RunFolder, Settings};
+pub use run_identity::RunIdentity;

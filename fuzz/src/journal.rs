@@ -90,7 +90,6 @@ fn damaged(bytes: &[u8], path: &Path) {
         keep_going: plan.byte() % 2 == 0,
         grace_ms: u64::from(plan.byte()),
         time_limit_ms: Some(u64::from(plan.byte()) * 100).filter(|limit| *limit > 0),
-        has_pending_phase: plan.byte() % 2 == 0,
     };
     let mut world = World::begin(Arc::clone(&PLAN), options);
     world.play(&mut run);

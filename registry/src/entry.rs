@@ -118,9 +118,10 @@ impl Entry {
     /// Who carries its operations out under a launcher, or the field that is missing for that.
     pub fn target(&self, on: LaunchType) -> Result<Target<'_>, &'static str> {
         let built_in = self.declared.as_ref().and_then(|declared| built_in(&declared.class));
-        let (is_there, missing) = match on {
-            LaunchType::Local => (self.command.is_some(), "command"),
-            LaunchType::Docker | LaunchType::Kubernetes => (self.image().is_some(), "podConfig.imageName"),
+        let (is_there, missing) = if on.capabilities().needs_image {
+            (self.image().is_some(), "podConfig.imageName")
+        } else {
+            (self.command.is_some(), "command")
         };
         match built_in {
             Some(target) => Ok(target),

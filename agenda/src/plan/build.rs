@@ -49,6 +49,7 @@ impl Plan {
             operations: Vec::new().into(),
             graph,
             exec_pod: Arc::clone(catalog.exec_pod()),
+            on,
             last: Vec::new(),
             roots: None,
             names: Names::default(),
@@ -247,7 +248,7 @@ fn check_exec(operation: &Operation, catalog: &Catalog, on: LaunchType, faults: 
     let Operation { name, pointer, payload, .. } = operation;
     ExecPayload::check(payload, pointer.join("payload"), faults);
     let has_image = payload.get("image").is_some() || catalog.exec_pod().image.is_some();
-    if on != LaunchType::Local && !has_image {
+    if on.capabilities().needs_image && !has_image {
         let message = format!("operation `{name}` has no image, and {on} starts its command in one");
         let fault = Fault::value("no-image", pointer.join("payload"), message);
         faults.push(fault.hint("add `image` to its payload, or `imageName` to the registry's basePodConfig"));

@@ -21,6 +21,7 @@ use crate::document::{Generator, Identity};
 use crate::name::OperationName;
 use crate::ops::{OpIx, OpMap};
 use pop_policy::{Policies, PolicyLayer};
+use pop_registry::contract::{Capabilities, LaunchType};
 use pop_registry::{Entry, PassedOver, PodConfig, Resident, Step};
 use std::sync::Arc;
 
@@ -176,6 +177,8 @@ pub struct Plan {
     operations: OpMap<Planned>,
     graph: Graph,
     exec_pod: Arc<PodConfig>,
+    /// How programs of the run are launched.
+    on: LaunchType,
     /// The operations that wait for whatever is not like them.
     last: Vec<OpIx>,
     /// What generated operations are planned with, if there may be any.
@@ -213,6 +216,14 @@ impl Plan {
     /// The operations that wait for whatever is not like them.
     pub fn last(&self) -> &[OpIx] {
         &self.last
+    }
+
+    /// What launching an operation needs and offers.
+    pub fn capabilities(&self, op: OpIx) -> Capabilities {
+        match self.operations[op].serves {
+            Serves::Resident(_) | Serves::Dispatch => Capabilities::RESIDENT,
+            Serves::Exec | Serves::Program(_) => self.on.capabilities(),
+        }
     }
 
     /// How containers and pods of type `exec` are made.

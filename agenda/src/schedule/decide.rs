@@ -9,6 +9,7 @@ use crate::ops::OpIx;
 use crate::outcome::Outcome;
 use pop_policy::{Failing, OnFail, verdict};
 use pop_registry::contract::{Blame, Failure};
+use std::sync::Arc;
 
 /// How many operations may hold something at once before they start; each costs an open file.
 const MOST_HOLDING: usize = 64;
@@ -27,7 +28,7 @@ impl Scheduler {
                 (is_pending && self.is_out(op, attempt)).then_some(RunEvent::AttemptRunning { op, attempt })
             }
             Input::Progressed { op, attempt, progress } => {
-                self.is_out(op, attempt).then_some(RunEvent::ProgressReported { op, attempt, progress })
+                self.is_followed(op, attempt).then_some(RunEvent::ProgressReported { op, attempt, progress })
             }
             Input::WentSilent { op, attempt } => {
                 let is_launched = matches!(self.state[op], OpState::Launched { .. });
@@ -37,14 +38,15 @@ impl Scheduler {
                     reason: StopReason::Stalled,
                 })
             }
-            Input::Ended { op, attempt, verdict } => self
-                .is_out(op, attempt)
-                .then(|| RunEvent::AttemptEnded { op, attempt, ending: self.ending(op, verdict) }),
-            Input::Lost { op, attempt } => self.is_out(op, attempt).then_some(RunEvent::AttemptEnded {
+            Input::Ended { op, attempt, verdict } => {
+                self.is_followed(op, attempt).then(|| self.end_of_attempt(op, attempt, verdict))
+            }
+            Input::Lost { op, attempt } => self.is_followed(op, attempt).then_some(RunEvent::AttemptEnded {
                 op,
                 attempt,
                 ending: Ending::Lost,
             }),
+            Input::Committed { op, attempt, outcome } => self.committed(op, attempt, outcome),
             Input::Late { op, attempt, exit } => {
                 self.is_superseded(op, attempt).then_some(RunEvent::LateEnding { op, attempt, exit })
             }
@@ -65,6 +67,29 @@ impl Scheduler {
             }
             other => other,
         }
+    }
+
+    /// The event by which an attempt ends; one that read versions succeeds only when they are committed.
+    fn end_of_attempt(&self, op: OpIx, attempt: u32, verdict: Verdict) -> RunEvent {
+        match self.ending(op, verdict) {
+            Ending::Succeeded { result } if !self.versions(op).is_empty() => {
+                RunEvent::CommitAsked { op, attempt, result }
+            }
+            ending => RunEvent::AttemptEnded { op, attempt, ending },
+        }
+    }
+
+    fn committed(&self, op: OpIx, attempt: u32, outcome: Result<(), Box<Failure>>) -> Option<RunEvent> {
+        let OpState::Committing { result, .. } = &self.state[op] else { return None };
+        let ending = match outcome {
+            Ok(()) => Ending::Succeeded { result: Arc::clone(result) },
+            Err(failure) => Ending::Failed(failure),
+        };
+        (self.tries[op].attempt == attempt).then_some(RunEvent::AttemptEnded { op, attempt, ending })
+    }
+
+    fn is_followed(&self, op: OpIx, attempt: u32) -> bool {
+        self.state[op].is_followed() && self.tries[op].attempt == attempt
     }
 
     fn is_out(&self, op: OpIx, attempt: u32) -> bool {
@@ -228,6 +253,8 @@ impl Scheduler {
                 OpState::Stopping { kill_at: Some(_), .. } if cancel.force => {
                     Some(RunEvent::KillAsked { op: *op, attempt })
                 }
+                // whoever holds up the commit does not hold up the end of the run
+                OpState::Committing { .. } if cancel.force => Some(commit_given_up(*op, attempt)),
                 _ => None,
             }
         })
@@ -246,6 +273,7 @@ impl Scheduler {
                 RunEvent::StopAsked { op, attempt, reason }
             }
             OpState::Stopping { .. } => RunEvent::KillAsked { op, attempt },
+            OpState::Committing { .. } => commit_given_up(op, attempt),
             _ => RunEvent::BackoffEnded { op },
         })
     }
@@ -318,6 +346,10 @@ impl Scheduler {
         };
         Some(RunEvent::RunEnded { outcome })
     }
+}
+
+fn commit_given_up(op: OpIx, attempt: u32) -> RunEvent {
+    RunEvent::AttemptEnded { op, attempt, ending: Ending::Cancelled }
 }
 
 fn settled(op: OpIx, outcome: Outcome) -> RunEvent {

@@ -38,6 +38,7 @@ impl Scheduler {
                 }
                 self.run = Phase::Under;
                 self.follow_anew(now);
+                self.limit_commits(None);
             }
             RunEvent::PlanGrown { by, .. } => self.grow(*by),
             RunEvent::GatesSet { op, gates } => self.set_gates(*op, Arc::clone(gates), now),
@@ -50,7 +51,7 @@ impl Scheduler {
                     let attempt = Attempt { number: *attempt, started: now, ended: None, late: None };
                     self.attempts.entry(*op).or_default().push(attempt);
                 }
-                let is_pending = self.options.has_pending_phase;
+                let is_pending = self.plan.capabilities(*op).has_pending_phase;
                 self.set(*op, OpState::Launched { since: now, is_pending });
             }
             RunEvent::AttemptRunning { op, .. } => {
@@ -71,6 +72,10 @@ impl Scheduler {
                     _ => StopReason::Cancelled,
                 };
                 self.set(*op, OpState::Stopping { reason, kill_at: None });
+            }
+            RunEvent::CommitAsked { op, result, .. } => {
+                let give_up_at = self.ends_running().then(|| now.plus(self.options.grace_ms));
+                self.set(*op, OpState::Committing { result: Arc::clone(result), give_up_at });
             }
             RunEvent::AttemptEnded { op, ending, .. } => self.end_attempt(*op, ending, now),
             RunEvent::LateEnding { .. } => {}
@@ -96,6 +101,9 @@ impl Scheduler {
                 let reason = self.cancel.map_or(*reason, |cancel| cancel.reason.max(*reason));
                 self.cancel = Some(Cancel { reason, force: *force });
                 self.doom_unstarted();
+                if self.ends_running() {
+                    self.limit_commits(Some(now.plus(self.options.grace_ms)));
+                }
             }
             RunEvent::RunEnded { outcome } => self.run = Phase::Ended(*outcome),
         }
@@ -209,6 +217,17 @@ impl Scheduler {
         self.doomed.extend(unstarted);
     }
 
+    /// Sets when the run stops waiting for commits; commits that are limited already keep the earlier limit.
+    fn limit_commits(&mut self, limit: Option<RunTime>) {
+        for op in self.launched.clone() {
+            if let OpState::Committing { result, give_up_at } = &self.state[op] {
+                let give_up_at = limit.map(|limit| give_up_at.map_or(limit, |known| known.min(limit)));
+                let result = Arc::clone(result);
+                self.set(op, OpState::Committing { result, give_up_at });
+            }
+        }
+    }
+
     /// A run that was over is opened again: what failed or was cancelled is to be done, its tries given back.
     /// A run whose executor died is not over: it goes on exactly where it was.
     fn reopen(&mut self) {
@@ -320,6 +339,7 @@ impl Scheduler {
                 [run, pending].into_iter().flatten().min()
             }
             OpState::Stopping { kill_at, .. } => kill_at,
+            OpState::Committing { give_up_at, .. } => give_up_at,
             OpState::BackingOff { until } | OpState::Gated(Hold::Until(until)) => Some(until),
             _ => None,
         }

@@ -54,6 +54,8 @@ pub enum Explanation {
         /// When it is killed.
         kill_at: Option<RunTime>,
     },
+    /// Its attempt succeeded, and its versions are being committed.
+    Commits,
     /// It waits before its next attempt.
     BacksOff {
         /// Until when.
@@ -95,6 +97,7 @@ impl Scheduler {
             OpState::Stopping { reason, kill_at } => {
                 Explanation::Stops { reason: *reason, kill_at: *kill_at }
             }
+            OpState::Committing { .. } => Explanation::Commits,
             OpState::Judging { .. } => Explanation::Next,
             OpState::BackingOff { until } => {
                 Explanation::BacksOff { until: *until, failures: self.tries[op].failures }

@@ -77,6 +77,15 @@ pub enum Input {
         /// How.
         verdict: Verdict,
     },
+    /// The versions of a successful attempt were committed, or could not be.
+    Committed {
+        /// The operation.
+        op: OpIx,
+        /// The attempt.
+        attempt: u32,
+        /// `Err` holds why the attempt has failed after all.
+        outcome: Result<(), Box<Failure>>,
+    },
     /// An attempt that had been given up has ended after all.
     Late {
         /// The operation.
@@ -139,6 +148,23 @@ pub enum Action {
         ask: Arc<CacheAsk>,
         /// The result.
         result: Arc<Value>,
+    },
+    /// Commit the versions that a successful attempt read ([`Scheduler::versions`](super::Scheduler::versions)), to be
+    /// answered by an [`Input::Committed`]. A commit that an earlier executor asked for is asked for again.
+    Commit {
+        /// The operation.
+        op: OpIx,
+        /// The attempt.
+        attempt: u32,
+    },
+    /// The outcome of a commit is on record, so its name need not be remembered any more.
+    ConfirmCommit {
+        /// The operation.
+        op: OpIx,
+        /// The attempt.
+        attempt: u32,
+        /// The keys whose versions were committed.
+        keys: Vec<Box<str>>,
     },
     /// Put an operation aside, with its input and its error.
     DeadLetter {

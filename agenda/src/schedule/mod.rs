@@ -208,10 +208,14 @@ impl Scheduler {
             }
             RunEvent::RunResumed { .. } => {
                 for op in &self.launched {
+                    let attempt = self.tries[*op].attempt;
+                    if matches!(self.state[*op], OpState::Committing { .. }) {
+                        actions.push(Action::Commit { op: *op, attempt });
+                        continue;
+                    }
                     if let Some(passing) = self.gates.passing.get(op) {
                         actions.push(Action::Reclaim { op: *op, gates: Arc::clone(&passing.gates) });
                     }
-                    let attempt = self.tries[*op].attempt;
                     actions.push(Action::Launch { op: *op, attempt, again: true });
                 }
                 // whoever keeps them knows which are there already
@@ -219,6 +223,9 @@ impl Scheduler {
                 let letters = self.state.iter().filter(|(_, state)| put_aside(state)).map(|(op, _)| op);
                 let letters = letters.filter(|op| self.plan.operation(*op).for_each().is_none());
                 actions.extend(letters.map(|op| Action::DeadLetter { op }));
+            }
+            RunEvent::CommitAsked { op, attempt, .. } => {
+                actions.push(Action::Commit { op: *op, attempt: *attempt });
             }
             RunEvent::StopAsked { op, attempt, .. } => {
                 actions.push(Action::Stop { op: *op, attempt: *attempt, force: false });
@@ -339,7 +346,15 @@ impl Scheduler {
 
 /// What is owed to the world when an operation has left its gates: what it has computed is kept before others may ask.
 fn give_back(op: OpIx, gates: &[Gate], event: &RunEvent, actions: &mut Vec<Action>) {
-    if let RunEvent::AttemptEnded { ending: Ending::Succeeded { result }, .. } = event {
+    if let RunEvent::AttemptEnded { attempt, ending: Ending::Succeeded { result }, .. } = event {
+        let versions = gates.iter().filter_map(|gate| match gate {
+            Gate::Version { name } => Some(name.clone()),
+            _ => None,
+        });
+        let keys: Vec<Box<str>> = versions.collect();
+        if !keys.is_empty() {
+            actions.push(Action::ConfirmCommit { op, attempt: *attempt, keys });
+        }
         let asks = gates.iter().filter_map(|gate| match gate {
             Gate::Cache(ask) if ask.write => Some(ask),
             _ => None,

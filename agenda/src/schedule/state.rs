@@ -3,6 +3,8 @@
 use crate::event::{RunTime, StopReason};
 use crate::outcome::Outcome;
 use pop_registry::contract::Failure;
+use serde_json::Value;
+use std::sync::Arc;
 
 /// Where an operation is.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,6 +36,13 @@ pub enum OpState {
         reason: StopReason,
         /// When it is killed; none once it was.
         kill_at: Option<RunTime>,
+    },
+    /// Its attempt succeeded, and the versions that it read are being committed.
+    Committing {
+        /// The result of the attempt.
+        result: Arc<Value>,
+        /// When the run, which is being ended, stops waiting for the commit.
+        give_up_at: Option<RunTime>,
     },
     /// Its attempt failed, and the rules have not spoken yet.
     Judging {
@@ -72,6 +81,11 @@ impl OpState {
 
     /// Whether an attempt of it is out in the world.
     pub fn is_out(&self) -> bool {
+        matches!(self, Self::Launched { .. } | Self::Stopping { .. } | Self::Committing { .. })
+    }
+
+    /// Whether its attempt was launched and its end has not been heard.
+    pub fn is_followed(&self) -> bool {
         matches!(self, Self::Launched { .. } | Self::Stopping { .. })
     }
 
@@ -154,7 +168,9 @@ impl Tally {
             OpState::Ready => &mut self.ready,
             OpState::Gated(_) => &mut self.gated,
             OpState::Parted { .. } => &mut self.parted,
-            OpState::Launched { .. } | OpState::Stopping { .. } => &mut self.running,
+            OpState::Launched { .. } | OpState::Stopping { .. } | OpState::Committing { .. } => {
+                &mut self.running
+            }
             OpState::Judging { .. } | OpState::BackingOff { .. } => &mut self.backing_off,
             OpState::Settled(Outcome::Succeeded) => &mut self.succeeded,
             OpState::Settled(Outcome::FromCache) => &mut self.from_cache,

@@ -3,7 +3,7 @@
 use crate::world::{Script, World, plan, plan_of, script};
 use pop_agenda::{
     Action, Answer, CancelReason, Ending, Explanation, Gate, Input, OpIx, OpState, Outcome, Plan, RunEvent,
-    RunOptions, RunOutcome, RunTime, Scheduler, Verdict,
+    RunOptions, RunOutcome, RunTime, Scheduler, Step, Verdict,
 };
 use pop_registry::contract::{Blame, Failure};
 use serde_json::{Value, json};
@@ -67,7 +67,55 @@ fn r3_optimistic_reads_the_version_when_it_starts_and_keeps_it_for_the_end() {
     let step = scheduler.step(RunTime(1), Input::Answered { op: *op, answer: Answer::Version(7) });
     assert_eq!(launched(&step.actions), [0]);
     assert_eq!(scheduler.versions(OpIx(0)), [("asset-a", 7)]);
-    assert_eq!(end(&mut scheduler, 2, 0, json!({})), [Action::Release { op: OpIx(0) }]);
+    // the success counts once the version is committed, and an event that permits the commit comes before it
+    let op = OpIx(0);
+    assert_eq!(end(&mut scheduler, 2, 0, json!({})), [Action::Commit { op, attempt: 1 }]);
+    assert!(matches!(scheduler.state(op), OpState::Committing { .. }));
+    let step = scheduler.step(RunTime(3), Input::Committed { op, attempt: 1, outcome: Ok(()) });
+    let keys = vec!["asset-a".into()];
+    assert_eq!(step.actions, [Action::ConfirmCommit { op, attempt: 1, keys }, Action::Release { op }]);
+    assert_eq!(scheduler.outcome(), Some(RunOutcome::Succeeded));
+}
+
+#[test]
+fn r3_a_commit_that_conflicts_fails_its_attempt_and_a_retry_reads_the_new_version() {
+    let plan = plan(json!({"operations": [{"name": "a", "type": "sample",
+        "params": {"lock": "OPTIMISTIC", "lockKey": "k", "retry": {"maxAttempts": 2, "delayMs": 5}}}]}));
+    let (mut scheduler, _) = begun(&plan, wide(1));
+    let op = OpIx(0);
+    scheduler.step(RunTime(1), Input::Answered { op, answer: Answer::Version(7) });
+    end(&mut scheduler, 2, 0, json!({}));
+    let conflict = Box::new(Failure::new(Blame::Handler, "conflict", "changed meanwhile"));
+    scheduler.step(RunTime(3), Input::Committed { op, attempt: 1, outcome: Err(conflict) });
+    scheduler.check().unwrap();
+    let step = scheduler.step(RunTime(8), Input::Ticked);
+    assert!(matches!(step.actions[0], Action::Ask { .. }), "{:?}", step.actions);
+}
+
+#[test]
+fn a_commit_that_another_process_holds_up_does_not_hold_up_the_end_of_the_run() {
+    let plan = plan(json!({"operations": [
+        {"name": "a", "type": "sample", "params": {"lock": "OPTIMISTIC", "lockKey": "k"}}]}));
+    for is_forced in [false, true] {
+        let (mut scheduler, _) = begun(&plan, wide(1));
+        let op = OpIx(0);
+        scheduler.step(RunTime(1), Input::Answered { op, answer: Answer::Version(7) });
+        end(&mut scheduler, 2, 0, json!({}));
+        let cancel = Input::CancelAsked { reason: CancelReason::Interrupted };
+        scheduler.step(RunTime(3), cancel.clone());
+        assert_eq!(scheduler.outcome(), None, "a commit usually takes microseconds");
+        if is_forced {
+            scheduler.step(RunTime(4), cancel);
+        } else {
+            let grace = scheduler.options().grace_ms;
+            assert_eq!(scheduler.deadline(), Some(RunTime(3 + grace)));
+            scheduler.step(RunTime(3 + grace), Input::Ticked);
+        }
+        scheduler.check().unwrap();
+        assert_eq!(scheduler.outcome(), Some(RunOutcome::Interrupted));
+        let late = scheduler.step(RunTime(99_999), Input::Committed { op, attempt: 1, outcome: Ok(()) });
+        assert_eq!(late, Step::default());
+    }
 }
 
 #[test]

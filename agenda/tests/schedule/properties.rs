@@ -18,7 +18,7 @@ fn scripts() -> impl Strategy<Value = Vec<Script>> {
     );
     let rare = (
         prop::bool::weighted(0.1),
-        prop::option::weighted(0.3, 0_u8..3),
+        prop::option::weighted(0.3, (0_u8..3, prop::bool::weighted(0.3))),
         prop::option::weighted(0.2, (0_u8..2, 1_u64..80)),
         prop::option::weighted(0.2, 0_u8..2),
         prop::option::weighted(0.2, (0_usize..5, 1_u32..4)),
@@ -54,7 +54,8 @@ fn scripts() -> impl Strategy<Value = Vec<Script>> {
                     on_fail,
                     timeout_ms,
                     is_skipped,
-                    lock,
+                    lock: lock.map(|(key, _)| key),
+                    is_optimistic: lock.is_some_and(|(_, is_optimistic)| is_optimistic),
                     starts,
                     cache,
                     items,

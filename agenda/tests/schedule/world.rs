@@ -25,6 +25,8 @@ pub(crate) struct Script {
     pub(crate) timeout_ms: u64,
     pub(crate) is_skipped: bool,
     pub(crate) lock: Option<u8>,
+    /// Whether its keys are versions that are compared at its end, and not locks.
+    pub(crate) is_optimistic: bool,
     /// The name and the distance of its starts.
     pub(crate) starts: Option<(u8, u64)>,
     pub(crate) cache: Option<u8>,
@@ -47,6 +49,7 @@ pub(crate) fn script(needs: &[usize]) -> Script {
         timeout_ms: 0,
         is_skipped: false,
         lock: None,
+        is_optimistic: false,
         starts: None,
         cache: None,
         items: None,
@@ -70,7 +73,7 @@ fn params(script: &Script) -> Value {
         add("skipPattern", json!("skip"));
     }
     if let Some(key) = script.lock {
-        add("lock", json!("SAFE"));
+        add("lock", json!(if script.is_optimistic { "OPTIMISTIC" } else { "SAFE" }));
         add("lockKey", json!([format!("k{key}"), format!("k{}", key ^ 1)]));
     }
     if let Some((id, ms)) = script.starts {
@@ -123,6 +126,11 @@ enum Coming {
         op: u32,
         attempt: u32,
     },
+    /// The versions that an attempt read are committed.
+    Committed {
+        op: u32,
+        attempt: u32,
+    },
     /// Somebody outside the run gives a lock back.
     Granted {
         op: u32,
@@ -148,6 +156,8 @@ pub(crate) struct World<'s> {
     pub(crate) starts: BTreeMap<String, u64>,
     cache: BTreeMap<String, Arc<Value>>,
     pub(crate) letters: BTreeSet<u32>,
+    /// Operations whose commit was asked for, with the attempt, and those that were confirmed.
+    pub(crate) commits: BTreeMap<u32, (u32, bool)>,
 }
 
 impl<'s> World<'s> {
@@ -166,6 +176,7 @@ impl<'s> World<'s> {
             starts: BTreeMap::new(),
             cache: BTreeMap::new(),
             letters: BTreeSet::new(),
+            commits: BTreeMap::new(),
         }
     }
 
@@ -231,7 +242,7 @@ impl<'s> World<'s> {
                 *self.launches.entry(op.0).or_default() += 1;
                 self.may_begin(op);
                 let script = self.script(op);
-                if let Some(key) = script.lock {
+                if let Some(key) = script.lock.filter(|_| !script.is_optimistic) {
                     assert_eq!(self.locks.get(&format!("k{key}")), Some(&op.0), "started without its lock");
                 }
                 let end = self.now.0 + script.takes_ms;
@@ -254,6 +265,17 @@ impl<'s> World<'s> {
             }
             Action::Release { op } => self.locks.retain(|_, holder| *holder != op.0),
             Action::Fill { ask, result, .. } => drop(self.cache.insert(ask.state.to_string(), result)),
+            Action::Commit { op, attempt } => {
+                assert_eq!(self.scheduler.versions(op).len(), 2);
+                self.commits.insert(op.0, (attempt, false));
+                self.coming.push(Reverse((self.now.0 + 2, Coming::Committed { op: op.0, attempt })));
+            }
+            Action::ConfirmCommit { op, attempt, keys } => {
+                assert_eq!(
+                    (self.commits.insert(op.0, (attempt, true)), keys.len()),
+                    (Some((attempt, false)), 2)
+                );
+            }
             Action::DeadLetter { op } => {
                 assert!(self.scheduler.attempts(op).iter().any(|attempt| attempt.ended.is_some()));
                 self.letters.insert(op.0);
@@ -315,6 +337,9 @@ impl<'s> World<'s> {
                 self.now = self.now.max(RunTime(at));
                 match self.coming.pop() {
                     Some(Reverse((_, Coming::End { op, attempt }))) => self.end(OpIx(op), attempt),
+                    Some(Reverse((_, Coming::Committed { op, attempt }))) => {
+                        self.input(Input::Committed { op: OpIx(op), attempt, outcome: Ok(()) });
+                    }
                     Some(Reverse((_, Coming::Granted { op, name }))) => self.give(OpIx(op), &name),
                     None => return false,
                 }
@@ -351,6 +376,10 @@ impl<'s> World<'s> {
         for _ in 0..100_000 {
             if let Some(outcome) = self.scheduler.outcome() {
                 assert!(self.locks.is_empty(), "locks outlive the run: {:?}", self.locks);
+                for (op, (_, is_confirmed)) in &self.commits {
+                    let is_over = self.scheduler.state(OpIx(*op)).outcome() == Some(Outcome::Succeeded);
+                    assert!(*is_confirmed || !is_over, "the commit of {op} was not confirmed");
+                }
                 return outcome;
             }
             assert!(self.advance(), "nothing moves and the run has not ended");

@@ -148,6 +148,7 @@ fn why(told: &Told, scheduler: &Scheduler, op: OpIx) -> String {
                 kill_at.map_or("; it was killed".to_owned(), |at| format!("; it is killed at {}", time(at)));
             format!("was asked to stop because {why}{kill}")
         }
+        Explanation::Commits => "has succeeded, and its versions are being committed".to_owned(),
         Explanation::BacksOff { until, failures } => {
             let most = told.plan.operation(op).policies.retry.value.max_attempts;
             format!("waits until {} for its next attempt; {failures} of {most} failed", time(until))

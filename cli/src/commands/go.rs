@@ -7,7 +7,8 @@ use crate::inputs::handlers_with_secrets;
 use crate::ui;
 use pop_agenda::{Adopted, CancelReason, History, Plan, Recorded, RunOptions, Sink};
 use pop_executor::{
-    FileJournal, Finished, Given, Host, Ports, RunIdentity, Sync, adopt, cluster, remote_file_system, run,
+    FileJournal, Finished, Given, Host, HostEffects, Ports, RunIdentity, Runners, Sync, adopt, cluster,
+    remote_file_system, run,
 };
 use pop_field_retriever::{LaunchDataWrapper, LaunchType};
 use pop_launchers::process::{EXECUTOR_VARIABLE, MemoryKills};
@@ -32,14 +33,13 @@ impl From<SyncArg> for Sync {
 }
 
 /// How a run is to go, as the command line says.
-pub(crate) fn options(args: &GoArgs, on: LaunchType) -> RunOptions {
+pub(crate) fn options(args: &GoArgs) -> RunOptions {
     let processors = std::thread::available_parallelism().map_or(1, |count| count.get() as u32);
     RunOptions {
         parallel: args.parallel.unwrap_or(processors),
         keep_going: args.keep_going,
         grace_ms: args.grace.saturating_mul(1_000),
         time_limit_ms: args.time_limit.map(|seconds| seconds.saturating_mul(1_000)),
-        has_pending_phase: on != LaunchType::Local,
     }
 }
 
@@ -181,12 +181,11 @@ pub(crate) fn go(
         let ports = Ports {
             journal: Box::new(journal),
             sinks,
-            launcher,
-            launch_data,
+            runners: Runners::new(launcher, launch_data, now, &given.identity),
             memory_kills: Box::new(move || memory.were_any()),
             cancels,
             clock: now,
-            host: host.clone(),
+            effects: Box::new(HostEffects::new(host, &given.identity, now)),
         };
         tokio::spawn(run(given, ports)).await
     });

@@ -69,7 +69,7 @@ pub(crate) fn go_on(
             opened.torn
         ));
     }
-    let asked = options(args, on);
+    let asked = options(args);
     let scheduler = match restored.began {
         Some(_) => restored.scheduler,
         // nothing of it was recorded: it begins as a new run would

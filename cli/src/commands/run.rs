@@ -67,7 +67,7 @@ pub(super) fn begin(
         on,
     };
     let book = Book { journal, history: History::new(plan.len()) };
-    let scheduler = Scheduler::new(plan, options(args, on));
+    let scheduler = Scheduler::new(plan, options(args));
     let given = Given { scheduler, identity, adopted, resumed: None, began: None };
     go(given, book, args, Arc::new(launch), start)
 }

@@ -90,7 +90,7 @@ fn r3_safe_holds_between_runs_and_whoever_waits_says_for_whom() {
     let first = bench.call("run a.yaml --run-id first").spawn();
     bench.wait_for("notes", 1);
     let mut second = bench.call("run a.yaml --run-id second").spawn();
-    second.says("wait      a: operation `a` of run first (process ");
+    second.says("wait      a: for operation `a` of run first (process ");
     let said = bench.pop(0, "explain second a").stdout;
     assert!(said.starts_with("a: waits for the lock `shared`, which operation `a` of run first "), "{said}");
     fs::write(bench.path("gate"), "").unwrap();
@@ -210,7 +210,7 @@ fn r7_the_cache_of_a_handler_is_used_by_its_leave_and_its_key_is_explained() {
         }
     }
     bench.pop(0, "run a.yaml");
-    assert!(bench.pop(0, "explain last a").stdout.contains("miss: what is kept is damaged"));
+    assert!(bench.pop(0, "explain last a").stdout.contains("miss: the entry is damaged"));
 }
 
 #[test]
@@ -329,4 +329,86 @@ operations:
     assert_eq!(bench.operation("knows")["result"], json!({"length": 15}));
     assert_eq!(bench.operation("other")["result"]["stdout"], "nothing");
     assert!(!bench.pop(0, "logs last knows").stdout.contains("hunter2"));
+}
+
+#[test]
+fn fr_d1_a_command_is_computed_again_when_a_file_among_its_arguments_or_its_folder_changes() {
+    let bench = Bench::new();
+    let command = |argv: &Value| {
+        json!({"operations": [{"name": "a", "type": "exec", "params": {"useCache": true, "cacheKeyPattern": "'same'"},
+            "payload": {"command": argv, "capture": "text"}}]})
+        .to_string()
+    };
+    let run = |folder: &str, wanted: &str| {
+        let moved = format!("cd {folder}");
+        let ended = bench.call("run a.yaml --host-folder ../host --runs runs").after(&moved).ends(0);
+        let shown = bench.call("show last a --output json --runs runs").after(&moved).ends(0).json();
+        assert_eq!(shown["outcome"], wanted, "{folder}: {}", ended.stderr);
+        shown["result"]["stdout"].as_str().unwrap().trim().to_owned()
+    };
+    for folder in ["one", "two"] {
+        fs::create_dir(bench.path(folder)).unwrap();
+        bench.write(&format!("{folder}/a.yaml"), command(&json!(["sh", "calc.sh"])));
+        bench.write(&format!("{folder}/calc.sh"), "cat value");
+        bench.write(&format!("{folder}/value"), folder);
+    }
+    assert_eq!(run("one", "succeeded"), "one");
+    assert_eq!(run("one", "fromCache"), "one");
+    assert_eq!(run("two", "succeeded"), "two", "the same command in another folder");
+    bench.write("one/calc.sh", "echo changed");
+    assert_eq!(run("one", "succeeded"), "changed");
+    bench.write("one/a.yaml", command(&json!(["sh", "-c", "cat ${0#--from=}", "--from=value"])));
+    assert_eq!(run("one", "succeeded"), "one");
+    assert_eq!(run("one", "fromCache"), "one");
+    bench.write("one/value", "other");
+    assert_eq!(run("one", "succeeded"), "other", "a file named by an option");
+    bench.write("one/a.yaml", command(&json!(["sh", "-c", "echo arguments"])));
+    assert_eq!(run("one", "succeeded"), "arguments", "the key pattern does not hide the command");
+}
+
+/// Another process that holds the one short lock of a kind and is stopped, as an executor under SIGSTOP would be.
+fn stopped_holder(bench: &Bench, kind: &str) -> std::process::Child {
+    let folder = bench.path(".pop/runs/.host").join(kind);
+    let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let lock = files.into_iter().find(|path| path.extension().is_some_and(|end| end == "lock")).unwrap();
+    let mut command = std::process::Command::new("flock");
+    // the shell does not inherit the lock, and ends with its standard input
+    command.arg("-o").arg(lock).args(["sh", "-c", "echo held; read word"]);
+    command.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut word = [0; 5];
+    std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut word).unwrap();
+    let holder = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(holder, rustix::process::Signal::STOP).unwrap();
+    child
+}
+
+#[test]
+fn a_neighbour_that_is_stopped_in_the_middle_of_a_delay_or_version_holds_up_only_what_shares_it() {
+    let bench = Bench::with_agenda(
+        r#"{"operations": [
+            {"name": "spaced", "type": "exec", "params": {"delayMs": 1, "delayId": "api"}, "payload": {"command": ["true"]}},
+            {"name": "counted", "type": "exec", "params": {"lock": "OPTIMISTIC", "lockKey": "k"}, "payload": {"command": ["true"]}},
+            {"name": "free", "type": "exec", "params": {"dependsOn": ["plain"]}, "payload": {"command": ["true"]}},
+            {"name": "plain", "type": "exec", "payload": {"command": ["true"]}}]}"#,
+    );
+    bench.pop(0, "run a.yaml");
+    for (kind, words) in
+        [("delays", "wait      spaced: for process "), ("versions", "the run waits for process ")]
+    {
+        let mut holder = stopped_holder(&bench, kind);
+        let mut running = bench.call("run a.yaml -j 3 --grace 1").spawn();
+        running.says(&format!("{words}{} (stopped)", holder.id()));
+        running.signal(rustix::process::Signal::INT);
+        let ended = running.end();
+        assert_eq!(ended.code, 130, "{}", ended.stderr);
+        rustix::process::kill_process(
+            rustix::process::Pid::from_child(&holder),
+            rustix::process::Signal::KILL,
+        )
+        .unwrap();
+        holder.wait().unwrap();
+        assert_eq!(bench.operation("plain")["outcome"], "succeeded");
+        bench.pop(0, "resume last");
+    }
 }

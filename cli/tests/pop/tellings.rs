@@ -159,7 +159,7 @@ fn a_run_as_data() {
     insta::assert_snapshot!(bench.pop(0, "run a.yaml --output json -j 2").screen(), @r#"
     exit 0
     --- stdout
-    {"event":"RunStarted","operations":1,"options":{"graceMs":10000,"hasPendingPhase":false,"keepGoing":false,"parallel":2},"run":"$RUN","time":$MS}
+    {"event":"RunStarted","operations":1,"options":{"graceMs":10000,"keepGoing":false,"parallel":2},"run":"$RUN","time":$MS}
     {"attempt":1,"event":"AttemptStarted","operation":"a","time":$MS}
     {"attempt":1,"ending":{"succeeded":{"result":{"exitCode":0,"stdout":"x\n"}}},"event":"AttemptEnded","operation":"a","time":$MS}
     {"event":"RunEnded","exitCode":0,"outcome":"succeeded","time":$MS}

@@ -1,5 +1,6 @@
 //! Delays with names: between the starts of operations that share one lies at least its time, of whichever run.
 
+use super::short_lock::{Shared, ShortLock};
 use super::{Host, HostError, at};
 use crate::whole_file::{Synced, replace};
 use pop_registry::contract::Millis;
@@ -28,17 +29,28 @@ impl Host {
     ///
     /// A clock that was set back, or a file that cannot be read, costs one delay at most.
     pub fn turn(&self, name: &str, delay_ms: u64, clock: impl FnOnce() -> Millis) -> Result<Turn, HostError> {
-        let (path, _guard) = self.guarded("delays", name)?;
-        // read while nobody else is at it: with a time from before, the last start could seem to be in the future
+        let lock = self.short_lock(Shared::Delay, name)?;
+        Self::turn_locked(&lock, name, delay_ms, clock)
+    }
+
+    /// The same for a caller that holds the delay's short lock.
+    pub(crate) fn turn_locked(
+        lock: &ShortLock,
+        name: &str,
+        delay_ms: u64,
+        clock: impl FnOnce() -> Millis,
+    ) -> Result<Turn, HostError> {
+        let path = &lock.path;
+        // read under the lock: with an earlier time, the last start could seem to be in the future
         let now = clock();
-        let last = match fs::read(&path) {
+        let last = match fs::read(path) {
             Ok(bytes) => Some(serde_json::from_slice(&bytes).map_or(Millis::MAX, |last: Last| last.started)),
             Err(error) if error.kind() == ErrorKind::NotFound => None,
-            Err(error) => return Err(at(&path)(error)),
+            Err(error) => return Err(at(path)(error)),
         };
         let put = |started| {
             let last = Last { name: name.to_owned(), started };
-            replace(&path, Synced::No, |file| Ok(serde_json::to_writer(file, &last)?)).map_err(at(&path))
+            replace(path, Synced::No, |file| Ok(serde_json::to_writer(file, &last)?)).map_err(at(path))
         };
         match last {
             Some(last) if last > now => {
@@ -81,7 +93,7 @@ mod tests {
         assert_eq!(host.turn("d", 500, || 1_000).unwrap(), Turn::NotBefore(1_500));
         assert_eq!(host.turn("d", 500, || 1_200).unwrap(), Turn::NotBefore(1_500));
         assert_eq!(host.turn("d", 500, || 1_500).unwrap(), Turn::Now);
-        let path = host.file("delays", "d");
+        let path = host.shared_file(Shared::Delay, "d");
         let whole = fs::read(&path).unwrap();
         for length in 0..whole.len() {
             fs::write(&path, &whole[..length]).unwrap();

@@ -1,20 +1,24 @@
-//! What the runs of one host share: locks, delays, versions and cached results, each a file in one folder.
+//! State that the runs of one host share: locks, delays, versions and cached results, each a file in one folder.
 //!
-//! *Guarantees.* Every call is safe between threads and between processes, whoever is killed at whatever instant; what
-//! a dead process held is free at once, without anybody's doing. Nothing is made before it is needed. *Assumes* a file
-//! system with `flock` and a rename that replaces. *Caveats.* A process that is stopped (SIGSTOP) in the middle of a
-//! call holds up others with the same name, until it goes on.
+//! *Guarantees.* Every call is safe between threads and between processes, whichever of them is killed at whatever
+//! instant. The kernel frees what a dead process held. Nothing is created before it is needed. *Assumes* a file system
+//! with `flock` and a rename that replaces. *Caveats.* Delays and versions are read and replaced under a short lock. A
+//! process that is stopped (SIGSTOP) inside such a call keeps the short lock until it continues; a caller that must not
+//! block uses [`Host::try_short_lock`] and lets another thread wait.
 
 mod cache;
 mod delay;
 mod file_system;
 mod lock;
+mod short_lock;
 mod version;
 
 pub use cache::{Answer, Cached, Kept, MOST_BYTES, Miss, Written};
 pub use delay::Turn;
 pub use file_system::remote_file_system;
 pub use lock::{HeldLock, Holder, Tried};
+pub(crate) use short_lock::Shared;
+pub use short_lock::{LockWait, ShortLock};
 pub use version::Commit;
 
 use crate::whole_file::make_folder;
@@ -85,15 +89,6 @@ impl Host {
     fn file(&self, kind: &str, name: &str) -> PathBuf {
         self.folder.join(kind).join(file_name(name))
     }
-
-    /// The file of something with a name, and the right to read and replace it.
-    fn guarded(&self, kind: &str, name: &str) -> Result<(PathBuf, File), HostError> {
-        let path = self.file(kind, name);
-        let guard = path.with_extension("lock");
-        let file = open(&guard)?;
-        hold(&file).map_err(at(&guard))?;
-        Ok((path, file))
-    }
 }
 
 /// A name for a file, whatever the name is.
@@ -111,7 +106,7 @@ fn open(path: &Path) -> Result<File, HostError> {
 }
 
 /// Waits for the lock of a file, also through signals.
-fn hold(file: &File) -> io::Result<()> {
+pub(crate) fn hold(file: &File) -> io::Result<()> {
     loop {
         match file.lock() {
             Err(error) if error.kind() == ErrorKind::Interrupted => {}

@@ -3,7 +3,9 @@
 use pop_agenda::{
     Agenda, CancelReason, Outcome, Plan, Recorded, RunEvent, RunOptions, RunOutcome, Scheduler, Sink,
 };
-use pop_executor::{Given, Journal, JournalError, Ports, RunError, RunIdentity, restore, run};
+use pop_executor::{
+    Given, HostEffects, Journal, JournalError, Ports, RunError, RunIdentity, Runners, restore, run,
+};
 use pop_handler_base::field_retriever::{Arguments, DefaultLaunchData, Defaults, Environment, Properties};
 use pop_launchers::{Ended, LaunchEvent, LaunchId, LaunchOrder, Launched, Launcher};
 use pop_registry::Catalog;
@@ -229,15 +231,15 @@ pub(crate) async fn drive(setup: Setup) -> World {
         home: None,
         on: pop_registry::contract::LaunchType::Local,
     };
+    let host = pop_executor::Host::new(logs.path().join(".host"));
     let ports = Ports {
         journal: Box::new(journal),
         sinks: vec![Box::new(DiarySink(Arc::clone(&diary)))],
-        launcher: Arc::clone(&launcher) as Arc<dyn Launcher>,
-        launch_data: Arc::new(launch_data),
+        runners: Runners::new(Arc::clone(&launcher) as _, Arc::new(launch_data), || 1_000, &identity),
         memory_kills: Box::new(move || setup.memory_kills),
         cancels,
         clock: || 1_000,
-        host: pop_executor::Host::new(logs.path().join(".host")),
+        effects: Box::new(HostEffects::new(host, &identity, || 1_000)),
     };
     let given = Given { scheduler, identity, adopted: Vec::new(), resumed, began };
     let outcome = tokio::spawn(run(given, ports)).await.unwrap().map(|finished| finished.outcome);

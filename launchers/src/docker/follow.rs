@@ -10,16 +10,17 @@ use bollard::container::{AttachContainerResults, LogOutput};
 use bollard::errors::Error;
 use bollard::models::ContainerState;
 use bollard::query_parameters::{
-    AttachContainerOptionsBuilder, KillContainerOptionsBuilder, LogsOptionsBuilder,
+    AttachContainerOptionsBuilder, EventsOptionsBuilder, KillContainerOptionsBuilder, LogsOptionsBuilder,
     WaitContainerOptionsBuilder,
 };
 use futures_util::stream::BoxStream;
 use futures_util::{FutureExt as _, StreamExt as _};
 use pop_registry::contract::{Blame, Exit, Failure};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until};
 
 /// How long the rest of a log may take after its container's end.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -27,8 +28,9 @@ const DRAIN: Duration = Duration::from_secs(10);
 const AWAY: Duration = Duration::from_mins(10);
 /// How much of what it says is kept.
 const INIT_SAYS: usize = 4_096;
-/// How long it may take until a container is gone that somebody ended in order to remove it.
-const REMOVING: Duration = Duration::from_secs(1);
+/// How long it may take until the Engine tells why a container was ended: its OOM notice can come after the exit, and
+/// whoever ends a container in order to remove it removes it then.
+const TOLD: Duration = Duration::from_secs(1);
 /// How long a container that was killed may take to end.
 const KILLED: Duration = Duration::from_mins(1);
 /// What the Engine's init begins its last words with.
@@ -53,6 +55,13 @@ pub(super) struct Follow {
     is_found: bool,
     /// What the init before the program says of a program that it cannot start; it comes in pieces.
     not_started: Option<Vec<u8>>,
+}
+
+/// Why a container was ended that pop did not end.
+enum Ended {
+    OutOfMemory,
+    Removed,
+    Otherwise,
 }
 
 /// What ended a wait.
@@ -266,43 +275,52 @@ impl Follow {
             return Err(Failure::new(Blame::Handler, "spawn", message));
         }
         let Exit::Signal(signal) = exit_of(code) else { return Ok(Exit::Code(code)) };
+        let exit = Exit::Signal(signal);
         let state = self.engine.docker.inspect_container(&self.name, None).await;
-        let state = state.ok().and_then(|found| found.state).unwrap_or_default();
-        if state.oom_killed == Some(true) {
-            let mut failure =
-                platform("oom", "ended with signal SIGKILL: its container's memory ran out (OOMKilled)");
-            failure.exit = Some(Exit::Signal(signal));
-            return Err(failure);
-        }
-        let is_ended = matches!(signal, 9 | 15);
-        if is_ended && asked == Asked::Nothing {
-            let exit = Exit::Signal(signal);
-            let mut failure = if is_removed(&self.engine, &self.name).await {
-                platform(
-                    "displaced",
-                    format!("ended with {exit}: its container was removed by somebody else"),
-                )
-            } else if self.is_found {
-                platform("displaced", format!("had ended with {exit} while nobody followed its container"))
-            } else if self.was_away {
-                platform("displaced", format!("ended with {exit} while the Docker Engine was restarted"))
-            } else {
-                let message =
-                    format!("ended with {exit}, which pop did not send: somebody stopped its container");
-                Failure::new(Blame::Platform, "stopped-outside", message)
-            };
-            failure.exit = Some(exit);
-            return Err(failure);
-        }
-        Ok(Exit::Signal(signal))
+        let is_oom = state.ok().and_then(|found| found.state?.oom_killed) == Some(true);
+        let ended = match (signal, asked) {
+            _ if is_oom => Ended::OutOfMemory,
+            (9 | 15, Asked::Nothing) => why_ended(&self.engine, &self.name).await,
+            _ => return Ok(exit),
+        };
+        let (code, what) = match ended {
+            Ended::OutOfMemory => {
+                ("oom", format!("ended with {exit}: its container's memory ran out (OOMKilled)"))
+            }
+            Ended::Removed => {
+                ("displaced", format!("ended with {exit}: its container was removed by somebody else"))
+            }
+            Ended::Otherwise if self.is_found => {
+                ("displaced", format!("had ended with {exit} while nobody followed its container"))
+            }
+            Ended::Otherwise if self.was_away => {
+                ("displaced", format!("ended with {exit} while the Docker Engine was restarted"))
+            }
+            Ended::Otherwise => (
+                "stopped-outside",
+                format!("ended with {exit}, which pop did not send: somebody stopped its container"),
+            ),
+        };
+        let mut failure = platform(code, what);
+        failure.exit = Some(exit);
+        Err(failure)
     }
 }
 
-/// Whether somebody removes, or has removed, a container that he ended.
-async fn is_removed(engine: &Engine, name: &str) -> bool {
-    let options = WaitContainerOptionsBuilder::default().condition("removed").build();
-    let mut waiting = engine.docker.wait_container(name, Some(options)).boxed();
-    timeout(REMOVING, waiting.next()).await.is_ok()
+/// Why a container that is over was ended, as the Engine tells it within a while.
+async fn why_ended(engine: &Engine, name: &str) -> Ended {
+    let filters = HashMap::from([("container", vec![name]), ("event", vec!["oom"])]);
+    // from the first second of all time: what the Engine told already is told again
+    let notices = EventsOptionsBuilder::default().since("1").filters(&filters).build();
+    let mut notices = engine.docker.events(Some(notices)).boxed();
+    let removed = WaitContainerOptionsBuilder::default().condition("removed").build();
+    let mut removed = engine.docker.wait_container(name, Some(removed)).boxed();
+    tokio::select! {
+        biased;
+        Some(Ok(_)) = notices.next() => Ended::OutOfMemory,
+        _ = removed.next() => Ended::Removed,
+        () = sleep(TOLD) => Ended::Otherwise,
+    }
 }
 
 /// The exit status of a container that is over.

@@ -30,6 +30,55 @@ impl LaunchType {
     }
 }
 
+/// What launching a program one way needs and offers. Code asks for a capability instead of comparing launch types, so
+/// that a new way to launch is described in one place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Capabilities {
+    /// The program comes from an image; without one nothing can start.
+    pub needs_image: bool,
+    /// Programs are files of this machine, looked up in its folders and on its `PATH`.
+    pub uses_host_programs: bool,
+    /// A launch may wait for its image or its node before the program runs.
+    pub has_pending_phase: bool,
+    /// What was launched survives its executor, and the next executor can find it.
+    pub outlives_executor: bool,
+    /// An engine or API server must answer before anything can be launched.
+    pub needs_connection: bool,
+    /// The platform itself supplies secrets that are stored in the cluster.
+    pub supplies_cluster_secrets: bool,
+}
+
+impl Capabilities {
+    /// A handler inside the executor: nothing is launched, and it ends with the executor.
+    pub const RESIDENT: Self = Self {
+        needs_image: false,
+        uses_host_programs: false,
+        has_pending_phase: false,
+        outlives_executor: false,
+        needs_connection: false,
+        supplies_cluster_secrets: false,
+    };
+}
+
+impl LaunchType {
+    /// What this way of launching needs and offers.
+    pub const fn capabilities(self) -> Capabilities {
+        let remote = Capabilities {
+            needs_image: true,
+            uses_host_programs: false,
+            has_pending_phase: true,
+            outlives_executor: true,
+            needs_connection: true,
+            supplies_cluster_secrets: false,
+        };
+        match self {
+            Self::Local => Capabilities { uses_host_programs: true, ..Capabilities::RESIDENT },
+            Self::Docker => remote,
+            Self::Kubernetes => Capabilities { supplies_cluster_secrets: true, ..remote },
+        }
+    }
+}
+
 impl fmt::Display for LaunchType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())

@@ -11,7 +11,7 @@ mod report;
 pub use description::{DESCRIPTION_LIMIT, Description, NoDescription, Word};
 pub use ending::{Blame, Exit, Failure, Said, judge};
 pub use json::read_json;
-pub use launch_type::{LaunchType, UnknownLaunchType};
+pub use launch_type::{Capabilities, LaunchType, UnknownLaunchType};
 pub use names::*;
 pub use progress::{
     AgendaProgress, DiagnosticEvent, FAILED, Millis, OperationReached, PENDING, ProcessingState, Progress,

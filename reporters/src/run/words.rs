@@ -130,7 +130,7 @@ pub(crate) fn event_words(plan: &Plan, recorded: &Recorded, remembered: &mut Rem
         }
         RunEvent::GateAnswered { op, answer } => match answer {
             Answer::Hit { by, .. } => format!("cached    {}: as {by} gave it", name(op)),
-            Answer::Busy { holder } => format!("wait      {}: {holder} has its lock", name(op)),
+            Answer::Busy { holder } => format!("wait      {}: for {holder}", name(op)),
             Answer::Failed(failure) => {
                 remembered.endings.insert(*op, format!("[{}] {}", failure.code, visible(&failure.message)));
                 return None;
@@ -151,6 +151,7 @@ pub(crate) fn event_words(plan: &Plan, recorded: &Recorded, remembered: &mut Rem
         RunEvent::RunEnded { .. }
         | RunEvent::AttemptRunning { .. }
         | RunEvent::BackoffEnded { .. }
+        | RunEvent::CommitAsked { .. }
         | RunEvent::GatesSet { .. }
         | RunEvent::GateAsked { .. } => return None,
     })

@@ -1,7 +1,7 @@
-//! The thread on which resident handlers work, so that none of them holds the driver up.
+//! The thread of resident handlers: starts them, stops them, and reports how they end.
 
 use super::handlers::{LogMessages, UpdateAgenda};
-use super::{Command, ResidentOrder, Setting};
+use super::{Command, ResidentAttempt, ResidentSetting};
 use pop_handler_base::{
     Cancellation, Canceller, OperationContext, Progress, Report, SampleHandler, StatusReporter, Surroundings,
     process,
@@ -27,28 +27,28 @@ struct Control {
 /// Handlers at work, by their launch.
 type AtWork = Rc<RefCell<HashMap<LaunchId, Control>>>;
 
-/// Takes commands until nobody can give any more; handlers still at work then are dropped.
-pub(super) async fn keep(setting: Setting, mut commands: mpsc::UnboundedReceiver<Command>) {
+/// Carries out commands until the runner is gone; handlers that still work then are dropped.
+pub(super) async fn run(setting: ResidentSetting, mut commands: mpsc::UnboundedReceiver<Command>) {
     let at_work = AtWork::default();
     while let Some(command) = commands.recv().await {
         match command {
-            Command::Launch(id, order, events) => launch(&setting, id, *order, events, &at_work),
+            Command::Start(id, attempt, events) => start(&setting, id, *attempt, events, &at_work),
             Command::Stop(id, force) => stop(id, force, &at_work),
         }
     }
 }
 
-fn launch(
-    setting: &Setting,
+fn start(
+    setting: &ResidentSetting,
     id: LaunchId,
-    order: ResidentOrder,
+    order: ResidentAttempt,
     events: mpsc::Sender<Launched>,
     at_work: &AtWork,
 ) {
     let (canceller, cancellation) = Cancellation::new();
     let (kill, killed) = oneshot::channel();
     at_work.borrow_mut().insert(id, Control { canceller, kill: Some(kill) });
-    let log = Rc::new(RefCell::new(Log::new(order.log)));
+    let log = Rc::new(RefCell::new(Log::new(Some(order.log))));
     let heard = Rc::new(Cell::new(Instant::now()));
     let context = OperationContext::new(Surroundings {
         launch: Arc::clone(&setting.launch),

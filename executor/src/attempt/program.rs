@@ -1,173 +1,117 @@
-//! From a planned operation to a launch order, and from a launch's end to a verdict.
+//! Attempts run by programs: an attempt is encoded as a launch, and the end of a launch is judged.
 
-use pop_agenda::{OpIx, Plan, Planned, Scheduler, Serves, Verdict};
+use super::{AttemptOrder, AttemptRunner, launch_id};
+use crate::run_identity::RunIdentity;
+use pop_agenda::{OpIx, Plan, Planned, Serves, Verdict};
 use pop_handler_base::field_retriever::{names::environment as variable, payload};
-use pop_launchers::{Captured, Ended, LaunchId, LaunchOrder, Program, label};
-use pop_registry::contract::{Blame, Exit, Failure, LaunchType, Progress, judge};
-use pop_registry::{Capture, Entry, ExecPayload, PodConfig};
+use pop_launchers::{Captured, Doing, Ended, LaunchId, LaunchOrder, Launched, Launcher, Program, label};
+use pop_registry::contract::{Blame, Exit, Failure, judge};
+use pop_registry::{Capture, Entry, ExecPayload, PodConfig, Secret};
 use serde_json::{Map, Value, json};
+use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use tokio::sync::mpsc;
 
 /// Payloads up to this length travel as plain text.
 const PLAIN_LIMIT: usize = 100_000;
 /// Compressed payloads up to this length travel in the environment; longer ones as a file.
 const COMPRESSED_LIMIT: usize = 1_000_000;
 
-/// What is the same for every operation of a run.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RunIdentity {
-    /// The run.
-    pub run: String,
-    /// By what the run's programs are known: the run, unless others may be called so too.
-    pub mark: String,
-    /// The correlation id.
-    pub cid: String,
-    /// The name of the agenda as messages give it.
-    pub agenda: String,
-    /// The folder of the run.
-    pub folder: PathBuf,
-    /// The folder in which programs start.
-    pub start: PathBuf,
-    /// The folder of logs.
-    pub logs: PathBuf,
-    /// The folder beside which the registry's relative programs are looked for.
-    pub home: Option<PathBuf>,
-    /// How operations are launched; also what handlers are told to launch their own programs by.
-    pub on: LaunchType,
-}
-
-impl RunIdentity {
-    /// The variables that every program of the run is given.
-    pub fn variables(&self, plan: &Plan) -> Vec<(String, String)> {
-        let identity = &plan.identity;
-        let agenda_id = identity.id.as_deref().unwrap_or(&self.run);
-        let all = [
-            (variable::RUN_ID, Some(self.mark.as_str())),
-            (variable::CID, Some(self.cid.as_str())),
-            (variable::AGENDA_ID, Some(agenda_id)),
-            (variable::CUSTOMER_ID, identity.customer_id.as_deref()),
-            (variable::PROGRESS_ID, identity.progress_id.as_deref()),
-            (variable::LAUNCH_TYPE, Some(self.on.as_str())),
-            (variable::EXTERNAL_LAUNCH_TYPE, Some(self.on.as_str())),
-        ];
-        all.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned()))).collect()
-    }
-
-    /// Variables of this process that would mislead a program of the run.
-    pub fn is_foreign(name: &str) -> bool {
-        let payload = [variable::PAYLOAD, variable::PAYLOAD_TYPE, variable::PAYLOAD_FILE];
-        let progress = [variable::LAST_PROGRESS, variable::LAST_PROGRESS_FILE];
-        let own = [variable::OPERATION_NAME, variable::OPERATION_ID, variable::ATTEMPT, variable::ACTION];
-        let settings = [variable::PROPERTIES, variable::PROP_FILE];
-        [payload.as_slice(), &progress, &own, &settings].iter().any(|names| names.contains(&name))
-            || name.starts_with(variable::COMPRESSED_PAYLOAD_PREFIX)
-    }
-}
-
-/// The file of an attempt's log.
-pub fn operation_log(logs: &Path, planned: &Planned, attempt: u32) -> PathBuf {
-    log_of(logs, &planned.name.file_name(), attempt)
-}
-
-fn log_of(logs: &Path, file_name: &str, attempt: u32) -> PathBuf {
-    logs.join(format!("{file_name}.{attempt}.log"))
-}
-
-/// The number of an attempt's launch.
-pub(crate) fn launch_id(op: OpIx, attempt: u32) -> LaunchId {
-    LaunchId(u64::from(op.0) << 32 | u64::from(attempt))
-}
-
-/// The attempt that a launch is of.
-pub(crate) fn attempt_of(id: LaunchId) -> (OpIx, u32) {
-    (OpIx((id.0 >> 32) as u32), id.0 as u32)
-}
-
-/// What must be remembered of a launch to judge its end.
+/// What the judgement of a launch's end needs.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Expected {
+struct Expected {
     is_exec: bool,
     capture: Capture,
     success_codes: Vec<i32>,
 }
 
-/// An attempt ready to be launched.
-#[derive(Debug)]
-pub(crate) struct Ready {
-    pub(crate) order: LaunchOrder,
-    pub(crate) expected: Expected,
-    /// The payload as text, for handlers inside the executor.
-    pub(crate) payload: Option<String>,
+/// Runs attempts of operations whose handler is a program: as a process, a container or a pod.
+pub(super) struct ProgramRunner {
+    launcher: Arc<dyn Launcher>,
+    identity: RunIdentity,
+    /// How the end of each launch is judged.
+    expected: HashMap<LaunchId, Expected>,
 }
 
-/// Prepares an attempt: references filled, environment written, log named.
-pub(crate) fn prepare(
-    scheduler: &Scheduler,
-    identity: &RunIdentity,
-    op: OpIx,
-    attempt: u32,
-    again: bool,
-) -> Result<Ready, Failure> {
-    let payload = scheduler
-        .payload_to_start(op)
-        .map_err(|error| Failure::new(Blame::Handler, error.code(), error.to_string()))?;
-    let with =
-        With { payload: &payload, prior: scheduler.progress(op).map(AsRef::as_ref), write: &write_file };
-    let mut ready = order_of(scheduler.plan(), identity, op, attempt, &with)?;
-    ready.order.again = again;
-    Ok(ready)
+impl ProgramRunner {
+    pub(super) fn new(launcher: Arc<dyn Launcher>, identity: RunIdentity) -> Self {
+        Self { launcher, identity, expected: HashMap::new() }
+    }
 }
 
-/// The order of an operation's first attempt as far as it is known before the run: references are not filled, and
-/// nothing is written.
+impl AttemptRunner for ProgramRunner {
+    fn start(
+        &mut self,
+        id: LaunchId,
+        attempt: &AttemptOrder<'_>,
+        events: &mpsc::Sender<Launched>,
+    ) -> Result<(), Failure> {
+        let (order, expected) = launch_order(&self.identity, attempt, &write_file)?;
+        self.expected.insert(id, expected);
+        self.launcher.launch(id, order, events);
+        Ok(())
+    }
+
+    fn stop(&self, id: LaunchId, force: bool) {
+        self.launcher.stop(id, force);
+    }
+
+    fn verdict(&mut self, id: LaunchId, ended: Ended) -> Verdict {
+        verdict(&self.expected.remove(&id).unwrap_or_default(), ended)
+    }
+
+    fn forget(&mut self, id: LaunchId) {
+        self.expected.remove(&id);
+    }
+
+    fn release(&self, id: LaunchId) {
+        self.launcher.release(id);
+    }
+
+    fn close(&mut self) -> Doing<'_, ()> {
+        self.launcher.close()
+    }
+}
+
+/// The launch order of an operation's first attempt as far as it is known before the run: references are not filled,
+/// and nothing is written.
 pub fn preview(plan: &Plan, identity: &RunIdentity, op: OpIx) -> Result<(LaunchId, LaunchOrder), Failure> {
     let payload = plan.operation(op).payload.template();
-    let with = With { payload, prior: None, write: &|_, _| Ok(()) };
-    Ok((launch_id(op, 1), order_of(plan, identity, op, 1, &with)?.order))
+    let attempt = AttemptOrder::new(plan, identity, op, 1, payload);
+    Ok((launch_id(op, 1), launch_order(identity, &attempt, &|_, _| Ok(()))?.0))
 }
 
-/// What an order is made with.
-struct With<'w> {
-    payload: &'w Value,
-    prior: Option<&'w Progress>,
-    /// Writes what is too long for a variable.
-    write: &'w Write<'w>,
-}
-
+/// Writes what is too long for a variable.
 type Write<'w> = dyn Fn(&Path, &str) -> io::Result<()> + 'w;
 
-fn order_of(
-    plan: &Plan,
+/// Encodes an attempt as the launch of a program: payload, prior progress and names become variables or files.
+fn launch_order(
     identity: &RunIdentity,
-    op: OpIx,
-    attempt: u32,
-    with: &With<'_>,
-) -> Result<Ready, Failure> {
-    let With { payload, prior, write } = with;
+    attempt: &AttemptOrder<'_>,
+    write: &Write<'_>,
+) -> Result<(LaunchOrder, Expected), Failure> {
+    let AttemptOrder { plan, op, payload, limits, .. } = *attempt;
     let planned = plan.operation(op);
-    let file_name = planned.name.file_name();
-    let limits = planned.policies.limits();
     let mut order = LaunchOrder {
-        name: format!("{}-{file_name}-{attempt}", identity.mark),
-        log: Some(log_of(&identity.logs, &file_name, attempt)),
-        limit: limits.run_ms.map(Duration::from_millis),
-        silence: limits.silence_ms.map(Duration::from_millis),
+        name: attempt.name.clone(),
+        log: Some(attempt.log.clone()),
+        limit: limits.run,
+        silence: limits.silence,
+        again: attempt.again,
         ..LaunchOrder::default()
     };
-    if identity.on != LaunchType::Local {
-        order.labels = labels(identity, planned, attempt);
+    if plan.capabilities(op).has_pending_phase {
+        order.labels = labels(identity, planned, attempt.number);
         let pod = pod(plan, planned);
-        order.pending = Some(limits.pending_ms.map_or(pod.scheduled_timeout, Duration::from_millis));
+        order.pending = Some(limits.pending.unwrap_or(pod.scheduled_timeout));
         order.silence = order.silence.or(pod.stdout_timeout);
         order.program.pod = Some(Arc::clone(pod));
     }
     let mut expected = Expected::default();
-    let mut text = None;
     match &planned.serves {
         Serves::Exec => {
             let exec = exec_payload(payload)?;
@@ -185,45 +129,62 @@ fn order_of(
                 order.captured = Captured::Stdout;
             }
         }
-        Serves::Resident(_) => text = Some(payload.to_string()),
-        // its parts are launched
-        Serves::Dispatch => {}
         Serves::Program(entry) => {
             order.program = Program { pod: order.program.pod.take(), ..program(entry, identity) };
-            if let Some(prior) = prior.and_then(|prior| serde_json::to_string(prior).ok()) {
-                let file = identity.logs.join(format!("{file_name}.{attempt}.progress"));
-                let variable = progress_variable(prior, &file, write)?;
-                if variable.0 == variable::LAST_PROGRESS_FILE {
-                    order.program.files.push(file);
-                }
-                order.program.env.push(variable);
-            }
-            order.program.env.extend(properties(entry));
-            let file = identity.logs.join(format!("{file_name}.{attempt}.payload"));
-            let variables = payload_variables(&payload.to_string(), &file, write)?;
-            if variables.iter().any(|(name, _)| name == variable::PAYLOAD_FILE) {
-                order.program.files.push(file);
-            }
-            order.program.env.extend(variables);
+            hand_over_input(&mut order.program, attempt, entry, write)?;
         }
+        // the first runs inside the executor; of the second, its calls are launched
+        Serves::Resident(_) | Serves::Dispatch => {}
     }
-    let own = &mut order.program.env;
-    own.push((variable::OPERATION_NAME.to_owned(), planned.name.to_string()));
-    own.push((variable::ATTEMPT.to_owned(), attempt.to_string()));
-    if !order.program.secrets.is_empty() {
-        let names: Vec<&str> = order.program.secrets.iter().map(|secret| secret.variable.as_str()).collect();
-        own.push((variable::SECRETS.to_owned(), names.join(",")));
+    order.program.env.extend(operation_variables(planned, attempt.number, &order.program.secrets));
+    Ok((order, expected))
+}
+
+/// Hands payload, prior progress and properties over to the handler of a registry entry.
+fn hand_over_input(
+    program: &mut Program,
+    attempt: &AttemptOrder<'_>,
+    entry: &Entry,
+    write: &Write<'_>,
+) -> Result<(), Failure> {
+    if let Some(prior) = attempt.prior.and_then(|prior| serde_json::to_string(prior).ok()) {
+        let file = attempt.log.with_extension("progress");
+        let variable = progress_variable(prior, &file, write)?;
+        if variable.0 == variable::LAST_PROGRESS_FILE {
+            program.files.push(file);
+        }
+        program.env.push(variable);
+    }
+    program.env.extend(properties(entry));
+    let file = attempt.log.with_extension("payload");
+    let variables = payload_variables(&attempt.payload.to_string(), &file, write)?;
+    if variables.iter().any(|(name, _)| name == variable::PAYLOAD_FILE) {
+        program.files.push(file);
+    }
+    program.env.extend(variables);
+    Ok(())
+}
+
+/// The variables that tell a program which operation and attempt it serves.
+fn operation_variables(planned: &Planned, attempt: u32, secrets: &[Secret]) -> Vec<(String, String)> {
+    let mut variables = vec![
+        (variable::OPERATION_NAME.to_owned(), planned.name.to_string()),
+        (variable::ATTEMPT.to_owned(), attempt.to_string()),
+    ];
+    if !secrets.is_empty() {
+        let names: Vec<&str> = secrets.iter().map(|secret| secret.variable.as_str()).collect();
+        variables.push((variable::SECRETS.to_owned(), names.join(",")));
     }
     if planned.policies.log_detail.value {
-        own.push((variable::LOG_LEVEL.to_owned(), "DEBUG".to_owned()));
+        variables.push((variable::LOG_LEVEL.to_owned(), "DEBUG".to_owned()));
     }
     if let Some(action) = planned.special.as_ref().and_then(|special| special.action.as_deref()) {
-        own.push((variable::ACTION.to_owned(), action.to_owned()));
+        variables.push((variable::ACTION.to_owned(), action.to_owned()));
     }
     if let Some(id) = &planned.id {
-        own.push((variable::OPERATION_ID.to_owned(), id.to_string()));
+        variables.push((variable::OPERATION_ID.to_owned(), id.to_string()));
     }
-    Ok(Ready { order, expected, payload: text })
+    variables
 }
 
 fn exec_payload(payload: &Value) -> Result<ExecPayload, Failure> {
@@ -238,7 +199,7 @@ fn exec_payload(payload: &Value) -> Result<ExecPayload, Failure> {
 
 /// The program of an entry: its command where processes are launched, else what its image starts.
 fn program(entry: &Entry, identity: &RunIdentity) -> Program {
-    let command = entry.command.as_ref().filter(|_| identity.on == LaunchType::Local);
+    let command = entry.command.as_ref().filter(|_| identity.on.capabilities().uses_host_programs);
     Program {
         argv: command.cloned().unwrap_or_default(),
         home: identity.home.clone(),
@@ -308,7 +269,7 @@ fn write_file(file: &Path, text: &str) -> io::Result<()> {
 }
 
 /// Judges the end of a launch.
-pub(crate) fn verdict(expected: &Expected, ended: Ended) -> Verdict {
+fn verdict(expected: &Expected, ended: Ended) -> Verdict {
     let Ended { exit, said, stdout, log_tail } = ended;
     let is_reported = said.progress.as_ref().is_some_and(pop_registry::contract::Progress::is_succeeded);
     let has_result = said.result.is_some();
@@ -378,11 +339,5 @@ mod tests {
         let result = verdict(&expected, ended(b"{\"w\":1}")).result.unwrap();
         assert_eq!(*result, json!({"exitCode": 3, "stdout": {"w": 1}}));
         assert_eq!(verdict(&expected, ended(b"w")).result.unwrap_err().code, "contract");
-    }
-
-    #[test]
-    fn numbers_of_launches_go_both_ways() {
-        assert_eq!(attempt_of(launch_id(OpIx(7), 3)), (OpIx(7), 3));
-        assert_eq!(attempt_of(launch_id(OpIx(u32::MAX), u32::MAX)), (OpIx(u32::MAX), u32::MAX));
     }
 }

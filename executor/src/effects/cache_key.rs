@@ -1,0 +1,136 @@
+//! The key of a cached result: the input that the scheduler chose, and what the handler is made of.
+//!
+//! A wrong hit is worse than none, so the key holds everything that pop can know about the program: its file, the files
+//! among its arguments, and for `exec` its whole command, its variables and the folder in which it runs.
+
+use pop_agenda::{CacheAsk, Plan, Planned, Serves};
+use pop_launchers::process::resolve;
+use pop_policy::CacheKey;
+use pop_registry::contract::LaunchType;
+use serde_json::{Value, json};
+use std::collections::HashMap;
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// The command of an `exec` operation with its references filled.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ExecProgram {
+    /// The arguments, the program first.
+    pub command: Vec<String>,
+    /// The image, where one is needed.
+    pub image: Option<String>,
+    /// Where it runs, relative to the folder in which the run's programs start.
+    pub working_directory: Option<String>,
+    /// The variables that the payload sets, as they stand there.
+    pub env: Value,
+}
+
+impl ExecProgram {
+    /// The command of a payload, as far as it has one.
+    pub(crate) fn of(payload: &Value) -> Self {
+        let text = |field: &str| payload[field].as_str().map(str::to_owned);
+        let word = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        Self {
+            command: payload["command"].as_array().into_iter().flatten().map(word).collect(),
+            image: text("image"),
+            working_directory: text("workingDirectory"),
+            env: payload["env"].clone(),
+        }
+    }
+}
+
+/// Computes keys, and remembers the digest of each file that it read: each file is read once a run.
+pub(super) struct CacheKeys {
+    pub(super) on: LaunchType,
+    /// The folder beside which the registry's relative programs are looked up.
+    pub(super) home: Option<PathBuf>,
+    /// The folder in which programs start.
+    pub(super) start: PathBuf,
+    digests: HashMap<PathBuf, Option<String>>,
+}
+
+impl CacheKeys {
+    pub(super) fn new(on: LaunchType, home: Option<PathBuf>, start: PathBuf) -> Self {
+        Self { on, home, start, digests: HashMap::new() }
+    }
+
+    /// The key under which a result of `planned` is looked up and kept.
+    pub(super) fn key(
+        &mut self,
+        plan: &Plan,
+        ask: &CacheAsk,
+        planned: &Planned,
+        exec: Option<&ExecProgram>,
+    ) -> CacheKey {
+        let text = |text: &str| text.to_owned();
+        let mut key = CacheKey::new(&*planned.handler_type, ask.input.clone());
+        if let Some(route) = &planned.route {
+            key.handler = route.handler.as_deref().map(text);
+            key.version = route.version.as_deref().map(text);
+        }
+        key.action = planned.special.as_ref().and_then(|special| special.action.as_deref()).map(text);
+        key.program = self.program(plan, planned, exec);
+        key
+    }
+
+    /// What the handler is made of: its program or image, and what it is given besides the payload.
+    fn program(&mut self, plan: &Plan, planned: &Planned, exec: Option<&ExecProgram>) -> Option<String> {
+        let uses_host_programs = self.on.capabilities().uses_host_programs;
+        let made_of = match &planned.serves {
+            Serves::Program(entry) if uses_host_programs => {
+                let folder = entry.working_directory.as_deref().unwrap_or_default();
+                let argv = entry.command.clone().unwrap_or_default();
+                let home = self.home.clone();
+                let program = argv.first().and_then(|program| self.digest(program, folder, home.as_deref()));
+                json!([program, self.files(&argv, folder), argv, entry.properties, entry.env_vars])
+            }
+            Serves::Program(entry) => json!([entry.image(), entry.properties, entry.env_vars]),
+            Serves::Exec => {
+                let exec = exec?;
+                let folder = exec.working_directory.as_deref().unwrap_or_default();
+                let run_in = self.start.join(folder);
+                let image = exec.image.clone().or_else(|| plan.exec_pod().image.clone());
+                let program = exec.command.first().filter(|_| uses_host_programs);
+                let program = program.and_then(|program| self.digest(program, folder, None));
+                let files = self.files(&exec.command, folder);
+                json!([program, image.filter(|_| !uses_host_programs), files, exec.command, exec.env, run_in])
+            }
+            Serves::Resident(_) | Serves::Dispatch => return Some(env!("CARGO_PKG_VERSION").to_owned()),
+        };
+        Some(blake3::hash(made_of.to_string().as_bytes()).to_hex().to_string())
+    }
+
+    /// The digests of the files that arguments name; a script is its interpreter's argument.
+    fn files(&mut self, argv: &[String], folder: &str) -> Vec<Option<String>> {
+        argv.iter().skip(1).map(|argument| self.file_digest(argument, folder)).collect()
+    }
+
+    /// The digest of the file that a program is, if it is found.
+    fn digest(&mut self, program: &str, folder: &str, home: Option<&Path>) -> Option<String> {
+        let folder = self.start.join(folder);
+        let beside = home.and_then(|home| resolve(&home.join(program), &folder, None).ok());
+        let path = std::env::var_os("PATH");
+        let found = beside.or_else(|| resolve(Path::new(program), &folder, path.as_deref()).ok())?;
+        self.digest_of(found)
+    }
+
+    /// The digest of the file that an argument names, if it does; `--config=FILE` names one, too.
+    fn file_digest(&mut self, argument: &str, folder: &str) -> Option<String> {
+        let value = argument.split_once('=').map_or(argument, |(_, value)| value);
+        let names = [argument, value].into_iter().filter(|name| !name.is_empty());
+        let path = names.map(|name| self.start.join(folder).join(name)).find(|path| path.is_file())?;
+        self.digest_of(path)
+    }
+
+    fn digest_of(&mut self, path: PathBuf) -> Option<String> {
+        let known = self.digests.entry(path);
+        known.or_insert_with_key(|path| digest(path).ok()).clone()
+    }
+}
+
+fn digest(program: &Path) -> io::Result<String> {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update_reader(File::open(program)?)?;
+    Ok(hasher.finalize().to_hex().to_string())
+}

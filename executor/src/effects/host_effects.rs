@@ -1,0 +1,89 @@
+//! Effects on the files that runs of this host share, carried out by one thread that starts with the first request.
+
+use super::cache_key::CacheKeys;
+use super::worker::{Message, Worker};
+use super::{Effects, Reply, Request};
+use crate::dead_letter_queue::DeadLetters;
+use crate::host::Host;
+use crate::run_identity::RunIdentity;
+use pop_agenda::Answer;
+use pop_registry::contract::{Blame, Failure, Millis};
+use std::io;
+use std::sync::mpsc as channel;
+use tokio::sync::mpsc;
+
+/// [`Effects`] over a [`Host`] and the dead-letter queue of a run.
+///
+/// A run that shares nothing and sets nothing aside starts no thread.
+pub struct HostEffects {
+    idle: Option<Worker>,
+    inbox: Option<channel::Sender<Message>>,
+}
+
+impl HostEffects {
+    /// The effects of the run `identity` on what `host` shares. `clock` is the wall clock.
+    pub fn new(host: Host, identity: &RunIdentity, clock: fn() -> Millis) -> Self {
+        let RunIdentity { run, home, on, start, folder, .. } = identity.clone();
+        let keys = CacheKeys::new(on, home, start);
+        let worker = Worker::new(host, DeadLetters::of(&folder), keys, run, clock);
+        Self { idle: Some(worker), inbox: None }
+    }
+
+    /// The inbox of the worker's thread, which is started if it does not run yet.
+    fn inbox(&mut self, replies: &mpsc::UnboundedSender<Reply>) -> io::Result<&channel::Sender<Message>> {
+        let inbox = match (self.inbox.take(), self.idle.take()) {
+            (Some(inbox), _) => inbox,
+            (None, Some(worker)) => {
+                let (sender, inbox) = channel::channel();
+                let (waits, replies) = (sender.clone(), replies.clone());
+                std::thread::Builder::new()
+                    .name("effects".to_owned())
+                    .spawn(move || worker.work(&inbox, waits, replies))?;
+                sender
+            }
+            (None, None) => return Err(io::Error::other("the thread could not be started before")),
+        };
+        Ok(self.inbox.insert(inbox))
+    }
+}
+
+impl Effects for HostEffects {
+    fn request(&mut self, request: Request, replies: &mpsc::UnboundedSender<Reply>) {
+        if self.inbox.is_none() && matches!(request, Request::Close | Request::Release { .. }) {
+            // nothing was ever asked for
+            if matches!(request, Request::Close) {
+                replies.send(Reply::Closed).ok();
+            }
+            return;
+        }
+        let refused = match self.inbox(replies) {
+            Ok(inbox) => match inbox.send(Message::Request(request)) {
+                Ok(()) => return,
+                Err(channel::SendError(Message::Request(request))) => (request, "it has ended".to_owned()),
+                Err(_) => return,
+            },
+            Err(error) => (request, error.to_string()),
+        };
+        let (request, why) = refused;
+        if let Some(reply) = refusal(&request, &why) {
+            replies.send(reply).ok();
+        }
+    }
+}
+
+/// The reply to a request that nobody can carry out.
+fn refusal(request: &Request, why: &str) -> Option<Reply> {
+    let message = format!("the thread for locks and shared state cannot be used: {why}");
+    let failure = || Box::new(Failure::new(Blame::Platform, "host", message.clone()));
+    Some(match request {
+        Request::Ask { ticket, op, .. } => {
+            Reply::Answered { ticket: *ticket, op: *op, answer: Answer::Failed(failure()) }
+        }
+        Request::Commit { ticket, op, attempt, .. } => {
+            Reply::Committed { ticket: *ticket, op: *op, attempt: *attempt, outcome: Err(failure()) }
+        }
+        Request::Close => Reply::Closed,
+        Request::Fill { .. } | Request::PutDeadLetter(_) => Reply::Notice(message),
+        Request::Reclaim { .. } | Request::Release { .. } | Request::Confirm { .. } => return None,
+    })
+}

@@ -1,0 +1,508 @@
+//! The thread that carries out effects. It never blocks on another process: a thread of its own waits for each lock that
+//! another process holds, and hands it over when it comes.
+
+use super::cache_key::{CacheKeys, ExecProgram};
+use super::{Reply, Request, Ticket};
+use crate::dead_letter_queue::{DeadLetter, DeadLetters, LettersLock};
+use crate::host::{
+    Answer as Found, Commit, HeldLock, Holder, Host, HostError, LockWait, Miss, Shared, ShortLock, Tried,
+    Turn, Written,
+};
+use pop_agenda::{Answer, CacheAsk, Gate, OpIx, Plan};
+use pop_policy::CacheKey;
+use pop_registry::contract::{Blame, Failure, Millis};
+use serde_json::Value;
+use std::collections::HashMap;
+use std::error::Error as _;
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc::UnboundedSender;
+
+/// How long another process may hold a short lock before the run says that it waits for it. Such locks are held for
+/// microseconds, so only a process that is stopped or starved holds one for longer.
+const PATIENCE: Duration = Duration::from_millis(250);
+
+/// What the worker takes in.
+pub(super) enum Message {
+    /// A request of the driver.
+    Request(Request),
+    /// A lock that was waited for, or why it cannot be had.
+    Acquired(WaitId, io::Result<Lock>),
+}
+
+/// The number of a wait for a lock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct WaitId(u64);
+
+/// A lock that a thread waited for.
+pub(super) enum Lock {
+    Held(HeldLock),
+    Short(ShortLock),
+    Letters(LettersLock),
+}
+
+/// What is done when a lock has come.
+enum Job {
+    /// Say that the lock of an operation is granted, and hold it.
+    Hold { ticket: Ticket, op: OpIx },
+    /// Ask for a delay's turn.
+    Turn { ticket: Ticket, op: OpIx, id: Box<str>, ms: u64 },
+    /// Take the other keys' locks, then make all versions.
+    Commit(CommitJob),
+    /// Forget the name of a commit.
+    Confirm { keys: Vec<Box<str>>, by: Box<str> },
+    /// Put a dead letter into the queue.
+    PutDeadLetter(Box<DeadLetter>),
+}
+
+/// A commit on its way: it takes the short locks of all keys in their order, so that it is made whole or not at all.
+struct CommitJob {
+    ticket: Ticket,
+    op: OpIx,
+    attempt: u32,
+    versions: Vec<(Box<str>, u64)>,
+    by: Box<str>,
+    locks: Vec<ShortLock>,
+}
+
+/// A job that waits for a lock.
+struct Waiting {
+    job: Job,
+    /// When the run says that it waits, and for what. `None` if it has said so or need not.
+    say: Option<(Instant, String)>,
+}
+
+impl Job {
+    /// The operation on whose behalf the job waits. Jobs of no operation are finished before the run ends.
+    fn operation(&self) -> Option<OpIx> {
+        match self {
+            Self::Hold { op, .. } | Self::Turn { op, .. } | Self::Commit(CommitJob { op, .. }) => Some(*op),
+            Self::Confirm { .. } | Self::PutDeadLetter(_) => None,
+        }
+    }
+
+    /// The request that waits, if the scheduler knows of the wait.
+    fn ticket(&self) -> Option<(Ticket, OpIx)> {
+        match self {
+            Self::Hold { ticket, op } | Self::Turn { ticket, op, .. } => Some((*ticket, *op)),
+            Self::Commit(_) | Self::Confirm { .. } | Self::PutDeadLetter(_) => None,
+        }
+    }
+}
+
+/// Carries out requests, and keeps what operations hold.
+pub(super) struct Worker {
+    host: Host,
+    letters: DeadLetters,
+    cache_keys: CacheKeys,
+    run: String,
+    clock: fn() -> Millis,
+    held: HashMap<OpIx, Vec<HeldLock>>,
+    /// The keys under which results will be kept.
+    keys: HashMap<OpIx, CacheKey>,
+    waiting: HashMap<WaitId, Waiting>,
+    next_wait: u64,
+    is_closing: bool,
+}
+
+/// The two channels of a worker at work.
+struct Channels {
+    /// Its own inbox, for threads that wait.
+    inbox: Sender<Message>,
+    replies: UnboundedSender<Reply>,
+}
+
+impl Channels {
+    fn reply(&self, reply: Reply) {
+        // a run that is over does not want to hear
+        self.replies.send(reply).ok();
+    }
+
+    fn answer(&self, ticket: Ticket, op: OpIx, answer: Result<Answer, HostError>) {
+        let answer = answer.unwrap_or_else(|error| Answer::Failed(Box::new(failure(&error))));
+        self.reply(Reply::Answered { ticket, op, answer });
+    }
+}
+
+impl Worker {
+    pub(super) fn new(
+        host: Host,
+        letters: DeadLetters,
+        cache_keys: CacheKeys,
+        run: String,
+        clock: fn() -> Millis,
+    ) -> Self {
+        Self {
+            host,
+            letters,
+            cache_keys,
+            run,
+            clock,
+            held: HashMap::new(),
+            keys: HashMap::new(),
+            waiting: HashMap::new(),
+            next_wait: 0,
+            is_closing: false,
+        }
+    }
+
+    /// Takes messages until it is told to close and everything is finished, or nobody is left to send any.
+    pub(super) fn work(
+        mut self,
+        messages: &Receiver<Message>,
+        inbox: Sender<Message>,
+        replies: UnboundedSender<Reply>,
+    ) {
+        let channels = Channels { inbox, replies };
+        loop {
+            if self.is_closing && self.waiting.values().all(|waiting| waiting.job.operation().is_some()) {
+                return channels.reply(Reply::Closed);
+            }
+            match self.next(messages) {
+                Ok(Message::Request(request)) => self.carry_out(request, &channels),
+                Ok(Message::Acquired(wait, lock)) => self.acquired(wait, lock, &channels),
+                Err(RecvTimeoutError::Timeout) => self.say_what_waits(&channels),
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    }
+
+    fn next(&self, messages: &Receiver<Message>) -> Result<Message, RecvTimeoutError> {
+        let due = self.waiting.values().filter_map(|waiting| waiting.say.as_ref()).map(|(at, _)| *at).min();
+        match due {
+            Some(due) => messages.recv_timeout(due.saturating_duration_since(Instant::now())),
+            None => messages.recv().map_err(|_| RecvTimeoutError::Disconnected),
+        }
+    }
+
+    /// Says which waits last longer than a short lock is held.
+    fn say_what_waits(&mut self, channels: &Channels) {
+        let now = Instant::now();
+        for waiting in self.waiting.values_mut() {
+            let Some((_, words)) = waiting.say.take_if(|(at, _)| *at <= now) else { continue };
+            match waiting.job.ticket() {
+                Some((ticket, op)) => {
+                    channels.answer(ticket, op, Ok(Answer::Busy { holder: words.into() }));
+                }
+                None => channels.reply(Reply::Notice(format!("the run waits for {words}"))),
+            }
+        }
+    }
+
+    fn carry_out(&mut self, request: Request, channels: &Channels) {
+        match request {
+            Request::Ask { ticket, op, gate, exec, plan } => {
+                self.ask(ticket, op, gate, exec.as_deref(), &plan, channels);
+            }
+            Request::Reclaim { op, gates, exec, plan } => self.reclaim(op, &gates, exec.as_deref(), &plan),
+            Request::Release { op } => {
+                self.held.remove(&op);
+                self.keys.remove(&op);
+                self.waiting.retain(|_, waiting| waiting.job.operation() != Some(op));
+            }
+            Request::Fill { op, operation, ask, result } => {
+                if let Some(words) = self.fill(op, &operation, &ask, &result) {
+                    channels.reply(Reply::Notice(words));
+                }
+            }
+            Request::Commit { ticket, op, attempt, versions, by } => {
+                self.commit(CommitJob { ticket, op, attempt, versions, by, locks: Vec::new() }, channels);
+            }
+            Request::Confirm { keys, by } => self.confirm(keys, by, channels),
+            Request::PutDeadLetter(letter) => self.put_dead_letter(letter, channels),
+            Request::Close => self.is_closing = true,
+        }
+    }
+
+    fn acquired(&mut self, wait: WaitId, lock: io::Result<Lock>, channels: &Channels) {
+        // a wait that was withdrawn gives its lock back here
+        let Some(Waiting { job, .. }) = self.waiting.remove(&wait) else { return };
+        let failed = |error: io::Error| HostError::Io { path: self.host.folder().to_owned(), source: error };
+        match (job, lock.map_err(failed)) {
+            (Job::Hold { ticket, op }, Ok(Lock::Held(lock))) => {
+                self.held.entry(op).or_default().push(lock);
+                channels.answer(ticket, op, Ok(Answer::Granted));
+            }
+            (Job::Turn { ticket, op, id, ms }, Ok(Lock::Short(lock))) => {
+                channels.answer(ticket, op, self.turn(&lock, &id, ms));
+            }
+            (Job::Commit(mut commit), Ok(Lock::Short(lock))) => {
+                commit.locks.push(lock);
+                self.commit(commit, channels);
+            }
+            (Job::Confirm { keys, by }, Ok(Lock::Short(lock))) => {
+                Self::confirm_one(&lock, &by, channels);
+                self.confirm(keys, by, channels);
+            }
+            (Job::PutDeadLetter(letter), Ok(Lock::Letters(lock))) => {
+                self.write_letter(&letter, &lock, channels);
+            }
+            (Job::Hold { ticket, op } | Job::Turn { ticket, op, .. }, Err(error)) => {
+                channels.answer(ticket, op, Err(error));
+            }
+            (Job::Commit(commit), Err(error)) => committed(commit, Err(Box::new(failure(&error))), channels),
+            (Job::Confirm { .. } | Job::PutDeadLetter(_), Err(error)) => {
+                channels.reply(Reply::Notice(failure(&error).message));
+            }
+            // each job waits for one kind of lock
+            (_, Ok(_)) => {}
+        }
+    }
+
+    /// Has a thread wait for a lock. It ends with the process at the latest.
+    fn wait(
+        &mut self,
+        job: Job,
+        say: Option<String>,
+        channels: &Channels,
+        acquire: impl FnOnce() -> io::Result<Lock> + Send + 'static,
+    ) {
+        let wait = WaitId(self.next_wait);
+        self.next_wait += 1;
+        let say = say.map(|words| (Instant::now() + PATIENCE, words));
+        self.waiting.insert(wait, Waiting { job, say });
+        let inbox = channels.inbox.clone();
+        let waiting = std::thread::Builder::new().name("lock".to_owned()).spawn({
+            let inbox = inbox.clone();
+            // a worker that is gone has no use for the lock
+            move || inbox.send(Message::Acquired(wait, acquire())).ok()
+        });
+        if let Err(error) = waiting {
+            inbox.send(Message::Acquired(wait, Err(error))).ok();
+        }
+    }
+
+    fn wait_short(&mut self, job: Job, what: &str, wait: LockWait, channels: &Channels) {
+        let holder = wait.holder().unwrap_or_else(|| "another process".to_owned());
+        self.wait(job, Some(format!("{holder}, which updates {what}")), channels, move || {
+            Ok(Lock::Short(wait.wait()?))
+        });
+    }
+
+    fn ask(
+        &mut self,
+        ticket: Ticket,
+        op: OpIx,
+        gate: Gate,
+        exec: Option<&ExecProgram>,
+        plan: &Plan,
+        channels: &Channels,
+    ) {
+        let planned = plan.operation(op);
+        match gate {
+            Gate::Lock { name } => self.lock(ticket, op, &name, planned.name.as_str(), channels),
+            Gate::Cache(ask) => {
+                let answer = self.look_up(plan, op, &ask, exec);
+                channels.answer(ticket, op, Ok(answer));
+            }
+            Gate::Version { name } => {
+                channels.answer(ticket, op, self.host.version(&name).map(Answer::Version));
+            }
+            Gate::Delay { id, ms } => {
+                let id = id.unwrap_or_else(|| planned.name.as_str().into());
+                match self.host.try_short_lock(Shared::Delay, &id) {
+                    Ok(Ok(lock)) => channels.answer(ticket, op, self.turn(&lock, &id, ms)),
+                    Ok(Err(wait)) => {
+                        let what = format!("delay `{id}`");
+                        self.wait_short(Job::Turn { ticket, op, id, ms }, &what, wait, channels);
+                    }
+                    Err(error) => channels.answer(ticket, op, Err(error)),
+                }
+            }
+        }
+    }
+
+    fn turn(&self, lock: &ShortLock, id: &str, ms: u64) -> Result<Answer, HostError> {
+        Ok(match Host::turn_locked(lock, id, ms, self.clock)? {
+            Turn::Now => Answer::Granted,
+            Turn::NotBefore(at) => Answer::Later { ms: at.saturating_sub((self.clock)()).max(1) },
+        })
+    }
+
+    fn holder(&self, operation: &str) -> Holder {
+        Holder { run: self.run.clone(), operation: operation.to_owned(), pid: std::process::id() }
+    }
+
+    fn lock(&mut self, ticket: Ticket, op: OpIx, name: &str, operation: &str, channels: &Channels) {
+        let holder = self.holder(operation);
+        match self.host.try_lock(name, &holder) {
+            Ok(Tried::Locked(lock)) => {
+                self.held.entry(op).or_default().push(lock);
+                channels.answer(ticket, op, Ok(Answer::Granted));
+            }
+            Ok(Tried::Busy { holder: other }) => {
+                let words = other.map_or_else(
+                    || "another process".to_owned(),
+                    |other| {
+                        format!(
+                            "operation `{}` of run {} (process {})",
+                            other.operation, other.run, other.pid
+                        )
+                    },
+                );
+                channels.answer(ticket, op, Ok(Answer::Busy { holder: words.into() }));
+                let (host, name) = (self.host.clone(), name.to_owned());
+                self.wait(Job::Hold { ticket, op }, None, channels, move || {
+                    Ok(Lock::Held(host.wait(&name, &holder)?))
+                });
+            }
+            Err(error) => channels.answer(ticket, op, Err(error)),
+        }
+    }
+
+    fn reclaim(&mut self, op: OpIx, gates: &[Gate], exec: Option<&ExecProgram>, plan: &Plan) {
+        for gate in gates {
+            match gate {
+                Gate::Lock { name } => {
+                    let holder = self.holder(plan.operation(op).name.as_str());
+                    if let Ok(Tried::Locked(lock)) = self.host.try_lock(name, &holder) {
+                        self.held.entry(op).or_default().push(lock);
+                    }
+                }
+                // the result will be kept as if the executor had not changed
+                Gate::Cache(ask) => {
+                    let key = self.cache_keys.key(plan, ask, plan.operation(op), exec);
+                    self.keys.insert(op, key);
+                }
+                Gate::Version { .. } | Gate::Delay { .. } => {}
+            }
+        }
+    }
+
+    fn look_up(&mut self, plan: &Plan, op: OpIx, ask: &CacheAsk, exec: Option<&ExecProgram>) -> Answer {
+        let planned = plan.operation(op);
+        let key = self.cache_keys.key(plan, ask, planned, exec);
+        let found = self.host.look_up(&ask.state, &key, planned.name.as_str(), (self.clock)(), ask.ttl_ms);
+        self.keys.insert(op, key);
+        match found {
+            Found::Hit { result, from: Written { run, operation, written } } => {
+                Answer::Hit { result: result.into(), by: format!("{run}/{operation}").into(), written }
+            }
+            Found::Miss(why) => Answer::Miss { why: miss_words(&why).into() },
+        }
+    }
+
+    /// Keeps a result; words about it if it cannot be kept.
+    fn fill(&self, op: OpIx, operation: &str, ask: &CacheAsk, result: &Arc<Value>) -> Option<String> {
+        let key = self.keys.get(&op)?;
+        let by = Written { run: self.run.clone(), operation: operation.to_owned(), written: (self.clock)() };
+        match self.host.write(&ask.state, key, result, &by) {
+            Ok(true) => None,
+            Ok(false) => Some(format!(
+                "the result of `{operation}` is too large for cache `{}` and is not kept there",
+                ask.state
+            )),
+            Err(error) => Some(format!(
+                "the result of `{operation}` is not kept in cache `{}`: {}",
+                ask.state,
+                failure(&error).message
+            )),
+        }
+    }
+
+    /// Takes the locks that a commit still needs, then makes its versions.
+    fn commit(&mut self, mut commit: CommitJob, channels: &Channels) {
+        while let Some((name, _)) = commit.versions.get(commit.locks.len()) {
+            match self.host.try_short_lock(Shared::Version, name) {
+                Ok(Ok(lock)) => commit.locks.push(lock),
+                Ok(Err(wait)) => {
+                    let what = format!("version `{name}`");
+                    return self.wait_short(Job::Commit(commit), &what, wait, channels);
+                }
+                Err(error) => return committed(commit, Err(Box::new(failure(&error))), channels),
+            }
+        }
+        let outcome = make_versions(&commit);
+        committed(commit, outcome, channels);
+    }
+
+    fn confirm(&mut self, mut keys: Vec<Box<str>>, by: Box<str>, channels: &Channels) {
+        while let Some(name) = keys.pop() {
+            match self.host.try_short_lock(Shared::Version, &name) {
+                Ok(Ok(lock)) => Self::confirm_one(&lock, &by, channels),
+                Ok(Err(wait)) => {
+                    let what = format!("version `{name}`");
+                    return self.wait_short(Job::Confirm { keys, by }, &what, wait, channels);
+                }
+                Err(error) => channels.reply(Reply::Notice(failure(&error).message)),
+            }
+        }
+    }
+
+    fn confirm_one(lock: &ShortLock, by: &str, channels: &Channels) {
+        if let Err(error) = Host::confirm_locked(lock, by) {
+            channels.reply(Reply::Notice(failure(&error).message));
+        }
+    }
+
+    fn put_dead_letter(&mut self, letter: Box<DeadLetter>, channels: &Channels) {
+        if self.letters.is_known(&letter.operation) {
+            return;
+        }
+        match self.letters.try_lock() {
+            Ok(Ok(lock)) => self.write_letter(&letter, &lock, channels),
+            Ok(Err(wait)) => {
+                let words = "the dead-letter queue, which another process changes".to_owned();
+                self.wait(Job::PutDeadLetter(letter), Some(words), channels, move || {
+                    Ok(Lock::Letters(wait.wait()?))
+                });
+            }
+            Err(error) => channels.reply(Reply::Notice(letter_words(&letter, &error))),
+        }
+    }
+
+    fn write_letter(&self, letter: &DeadLetter, lock: &LettersLock, channels: &Channels) {
+        if let Err(error) = self.letters.write_locked(letter, lock) {
+            channels.reply(Reply::Notice(letter_words(letter, &error)));
+        }
+    }
+}
+
+/// Makes all versions of a commit whose locks are held, or none: a conflict is found before the first is made.
+fn make_versions(commit: &CommitJob) -> Result<(), Box<Failure>> {
+    let keys = || commit.versions.iter().zip(&commit.locks);
+    for ((name, seen), lock) in keys() {
+        let checked =
+            Host::check_commit(lock, *seen, &commit.by).map_err(|error| Box::new(failure(&error)))?;
+        if let Commit::Conflict { version, by } = checked {
+            let message = format!(
+                "`{name}` was changed meanwhile: version {seen} was read, and {by} has made version {version}"
+            );
+            return Err(Box::new(Failure::new(Blame::Handler, "conflict", message)));
+        }
+    }
+    for ((name, seen), lock) in keys() {
+        Host::commit_locked(lock, name, *seen, &commit.by).map_err(|error| Box::new(failure(&error)))?;
+    }
+    Ok(())
+}
+
+fn committed(commit: CommitJob, outcome: Result<(), Box<Failure>>, channels: &Channels) {
+    let CommitJob { ticket, op, attempt, locks, .. } = commit;
+    drop(locks);
+    channels.reply(Reply::Committed { ticket, op, attempt, outcome });
+}
+
+fn letter_words(letter: &DeadLetter, error: &dyn std::error::Error) -> String {
+    let source = error.source().map(|source| format!(": {source}")).unwrap_or_default();
+    format!(
+        "operation `{}` has no dead letter; its error stays in the journal: {error}{source}",
+        letter.operation
+    )
+}
+
+fn miss_words(why: &Miss) -> String {
+    match why {
+        Miss::Absent { changed } if changed.is_empty() => "the cache has no entry for this key".to_owned(),
+        Miss::Absent { changed } => format!("the key has changed: {}", changed.join(", ")),
+        Miss::Expired { .. } => "the entry is older than cacheTtlMs".to_owned(),
+        Miss::Damaged => "the entry is damaged".to_owned(),
+    }
+}
+
+fn failure(error: &HostError) -> Failure {
+    let source = error.source().map(|source| format!(": {source}")).unwrap_or_default();
+    Failure::new(Blame::Platform, "host", format!("{error}{source}"))
+}

@@ -1,0 +1,134 @@
+//! The short lock of a delay or version: held while its file is read and replaced, for microseconds.
+
+use super::{Host, HostError, at, hold, open};
+use std::fs::{self, File, TryLockError};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+/// The right to read and replace one shared file. It ends when this is dropped, or with the process.
+#[derive(Debug)]
+pub struct ShortLock {
+    /// The file that may be read and replaced.
+    pub(super) path: PathBuf,
+    _guard: File,
+}
+
+/// A short lock that another process holds.
+#[derive(Debug)]
+pub struct LockWait {
+    path: PathBuf,
+    guard: File,
+}
+
+/// What can be locked for a moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shared {
+    /// The time of the last start of operations that share a delay.
+    Delay,
+    /// The version of a key.
+    Version,
+}
+
+impl Shared {
+    fn folder(self) -> &'static str {
+        match self {
+            Self::Delay => "delays",
+            Self::Version => "versions",
+        }
+    }
+}
+
+impl Host {
+    /// The file that holds the shared state of `name`.
+    pub(super) fn shared_file(&self, kind: Shared, name: &str) -> PathBuf {
+        self.file(kind.folder(), name)
+    }
+
+    /// Takes the short lock of `name` if no other process holds it.
+    pub(crate) fn try_short_lock(
+        &self,
+        kind: Shared,
+        name: &str,
+    ) -> Result<Result<ShortLock, LockWait>, HostError> {
+        let path = self.shared_file(kind, name);
+        let guard_path = guard_path(&path);
+        let guard = open(&guard_path)?;
+        match guard.try_lock() {
+            Ok(()) => Ok(Ok(ShortLock { path, _guard: guard })),
+            Err(TryLockError::WouldBlock) => Ok(Err(LockWait { path, guard })),
+            Err(TryLockError::Error(error)) => Err(at(&guard_path)(error)),
+        }
+    }
+
+    /// Takes the short lock of `name`, and blocks while another process holds it.
+    pub(crate) fn short_lock(&self, kind: Shared, name: &str) -> Result<ShortLock, HostError> {
+        match self.try_short_lock(kind, name)? {
+            Ok(lock) => Ok(lock),
+            Err(wait) => wait.wait(),
+        }
+    }
+}
+
+impl LockWait {
+    /// Blocks until the lock is free and takes it.
+    pub fn wait(self) -> Result<ShortLock, HostError> {
+        hold(&self.guard).map_err(at(&guard_path(&self.path)))?;
+        Ok(ShortLock { path: self.path, _guard: self.guard })
+    }
+
+    /// The process that holds the lock, with its state if it is stopped: `process 4711 (stopped)`. `None` if the kernel
+    /// does not say, or the lock was released meanwhile.
+    pub fn holder(&self) -> Option<String> {
+        let inode = self.guard.metadata().ok()?.ino();
+        let locks = fs::read_to_string("/proc/locks").ok()?;
+        let pid = locks.lines().find_map(|line| flock_holder(line, inode))?;
+        let is_stopped = fs::read_to_string(format!("/proc/{pid}/stat"))
+            .is_ok_and(|stat| stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with(['T', 't'])));
+        Some(format!("process {pid}{}", if is_stopped { " (stopped)" } else { "" }))
+    }
+}
+
+/// The process that a line of `/proc/locks` names as the holder of a `flock` on this inode (proc_locks(5)).
+fn flock_holder(line: &str, inode: u64) -> Option<u32> {
+    let mut fields = line.split_ascii_whitespace().skip(1);
+    // a line with `->` is a process that waits
+    if fields.next()? != "FLOCK" {
+        return None;
+    }
+    let pid = fields.nth(2)?.parse().ok()?;
+    let device_and_inode = fields.next()?;
+    (device_and_inode.rsplit(':').next()?.parse() == Ok(inode)).then_some(pid)
+}
+
+fn guard_path(path: &Path) -> PathBuf {
+    path.with_extension("lock")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_busy_short_lock_names_the_process_that_holds_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let host = Host::of_runs(folder.path());
+        let held = host.short_lock(Shared::Version, "k").unwrap();
+        let wait = host.try_short_lock(Shared::Version, "k").unwrap().unwrap_err();
+        assert_eq!(wait.holder(), Some(format!("process {}", std::process::id())));
+        let waiting = std::thread::spawn(move || wait.wait().unwrap());
+        drop(held);
+        drop(waiting.join().unwrap());
+        assert!(host.try_short_lock(Shared::Version, "k").unwrap().is_ok());
+        assert!(host.try_short_lock(Shared::Delay, "k").unwrap().is_ok());
+    }
+
+    #[test]
+    fn only_the_holder_of_that_file_is_read_from_the_kernels_table() {
+        let line = "12: FLOCK  ADVISORY  WRITE 4711 fd:00:1234 0 EOF";
+        assert_eq!(flock_holder(line, 1234), Some(4711));
+        assert_eq!(flock_holder(line, 234), None);
+        assert_eq!(flock_holder("12: -> FLOCK  ADVISORY  WRITE 4711 fd:00:1234 0 EOF", 1234), None);
+        assert_eq!(flock_holder("3: POSIX  ADVISORY  WRITE 4711 fd:00:1234 0 EOF", 1234), None);
+        assert_eq!(flock_holder("", 1234), None);
+    }
+}

@@ -1,0 +1,58 @@
+//! The identity of a run: its names, its folders, and how its programs are launched.
+
+use pop_agenda::Plan;
+use pop_handler_base::field_retriever::names::environment as variable;
+use pop_registry::contract::LaunchType;
+use std::path::PathBuf;
+
+/// What is the same for every operation of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunIdentity {
+    /// The id of the run.
+    pub run: String,
+    /// The name under which programs of the run are found again. It differs from the id where another run may have the
+    /// same id.
+    pub mark: String,
+    /// The correlation id.
+    pub cid: String,
+    /// The name of the agenda in messages.
+    pub agenda: String,
+    /// The folder of the run.
+    pub folder: PathBuf,
+    /// The folder in which programs start.
+    pub start: PathBuf,
+    /// The folder of logs.
+    pub logs: PathBuf,
+    /// The folder beside which the registry's relative programs are looked up.
+    pub home: Option<PathBuf>,
+    /// How programs of the run are launched. Handlers launch their own programs the same way.
+    pub on: LaunchType,
+}
+
+impl RunIdentity {
+    /// The variables that every program of the run is given.
+    pub fn variables(&self, plan: &Plan) -> Vec<(String, String)> {
+        let identity = &plan.identity;
+        let agenda_id = identity.id.as_deref().unwrap_or(&self.run);
+        let all = [
+            (variable::RUN_ID, Some(self.mark.as_str())),
+            (variable::CID, Some(self.cid.as_str())),
+            (variable::AGENDA_ID, Some(agenda_id)),
+            (variable::CUSTOMER_ID, identity.customer_id.as_deref()),
+            (variable::PROGRESS_ID, identity.progress_id.as_deref()),
+            (variable::LAUNCH_TYPE, Some(self.on.as_str())),
+            (variable::EXTERNAL_LAUNCH_TYPE, Some(self.on.as_str())),
+        ];
+        all.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned()))).collect()
+    }
+
+    /// Variables of this process that would mislead a program of the run.
+    pub fn is_foreign(name: &str) -> bool {
+        let payload = [variable::PAYLOAD, variable::PAYLOAD_TYPE, variable::PAYLOAD_FILE];
+        let progress = [variable::LAST_PROGRESS, variable::LAST_PROGRESS_FILE];
+        let own = [variable::OPERATION_NAME, variable::OPERATION_ID, variable::ATTEMPT, variable::ACTION];
+        let settings = [variable::PROPERTIES, variable::PROP_FILE];
+        [payload.as_slice(), &progress, &own, &settings].iter().any(|names| names.contains(&name))
+            || name.starts_with(variable::COMPRESSED_PAYLOAD_PREFIX)
+    }
+}

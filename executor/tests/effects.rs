@@ -1,0 +1,154 @@
+//! Effects while another process holds a short lock: only the operation that needs it waits, and it says for whom.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use pop_agenda::{Agenda, Answer, Gate, OpIx, Plan};
+use pop_executor::{Effects as _, Host, HostEffects, Reply, Request, RunIdentity, Ticket};
+use pop_registry::Catalog;
+use pop_registry::contract::LaunchType;
+use serde_json::json;
+use std::fs::{self, File};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+const OP: OpIx = OpIx(0);
+
+struct Setup {
+    folder: tempfile::TempDir,
+    effects: HostEffects,
+    plan: Arc<Plan>,
+    sender: UnboundedSender<Reply>,
+    replies: UnboundedReceiver<Reply>,
+}
+
+fn setup() -> Setup {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().to_owned();
+    let identity = RunIdentity {
+        run: "r".into(),
+        mark: "r".into(),
+        cid: "c".into(),
+        agenda: "a".into(),
+        folder: path.clone(),
+        start: path.clone(),
+        logs: path.clone(),
+        home: None,
+        on: LaunchType::Local,
+    };
+    let agenda = json!({"operations": [{"name": "a", "type": "sample"}]});
+    let agenda = Agenda::parse(agenda, &mut Vec::new()).unwrap();
+    let plan = Plan::build(agenda, &Catalog::default(), LaunchType::Local, &mut Vec::new()).unwrap();
+    let (sender, replies) = unbounded_channel();
+    let effects = HostEffects::new(Host::new(path.join(".host")), &identity, || 1_000_000);
+    Setup { folder, effects, plan: Arc::new(plan), sender, replies }
+}
+
+impl Setup {
+    fn ask(&mut self, ticket: u64, gate: Gate) {
+        let (ticket, plan) = (Ticket(ticket), Arc::clone(&self.plan));
+        self.effects.request(Request::Ask { ticket, op: OP, gate, exec: None, plan }, &self.sender);
+    }
+
+    fn request(&mut self, request: Request) {
+        self.effects.request(request, &self.sender);
+    }
+
+    /// The next reply; none within ten seconds fails the test.
+    async fn reply(&mut self) -> Reply {
+        tokio::time::timeout(Duration::from_secs(10), self.replies.recv()).await.unwrap().unwrap()
+    }
+
+    async fn answer(&mut self) -> (u64, Answer) {
+        match self.reply().await {
+            Reply::Answered { ticket, answer, .. } => (ticket.0, answer),
+            other => unreachable!("{other:?}"),
+        }
+    }
+
+    /// Locks the one short lock of a kind as another process would.
+    fn hold(&self, kind: &str) -> File {
+        let file = File::open(short_lock(&self.folder.path().join(".host").join(kind))).unwrap();
+        file.lock().unwrap();
+        file
+    }
+}
+
+fn short_lock(folder: &Path) -> std::path::PathBuf {
+    let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    files.into_iter().find(|path| path.extension().is_some_and(|ending| ending == "lock")).unwrap()
+}
+
+fn delay(id: &str) -> Gate {
+    Gate::Delay { id: Some(id.into()), ms: 0 }
+}
+
+#[tokio::test]
+async fn r5_a_delay_whose_short_lock_is_held_elsewhere_names_the_holder_and_holds_nobody_else_up() {
+    let mut setup = setup();
+    setup.ask(1, delay("x"));
+    assert_eq!(setup.answer().await, (1, Answer::Granted));
+    let held = setup.hold("delays");
+    setup.ask(2, delay("x"));
+    setup.ask(3, delay("y"));
+    setup.ask(4, Gate::Lock { name: "k".into() });
+    assert_eq!(setup.answer().await, (3, Answer::Granted));
+    assert_eq!(setup.answer().await, (4, Answer::Granted));
+    let holder = format!("process {}, which updates delay `x`", std::process::id()).into();
+    assert_eq!(setup.answer().await, (2, Answer::Busy { holder }));
+    drop(held);
+    assert_eq!(setup.answer().await, (2, Answer::Granted));
+}
+
+#[tokio::test]
+async fn r5_a_wait_that_is_withdrawn_is_never_answered() {
+    let mut setup = setup();
+    setup.ask(1, delay("x"));
+    setup.answer().await;
+    let held = setup.hold("delays");
+    setup.ask(2, delay("x"));
+    assert!(matches!(setup.answer().await, (2, Answer::Busy { .. })));
+    setup.request(Request::Release { op: OP });
+    drop(held);
+    setup.ask(3, delay("y"));
+    setup.request(Request::Close);
+    assert_eq!(setup.answer().await, (3, Answer::Granted));
+    assert!(matches!(setup.reply().await, Reply::Closed));
+}
+
+fn commit(ticket: u64, seen: &[(&str, u64)], by: &str) -> Request {
+    let versions = seen.iter().map(|(name, version)| ((*name).into(), *version)).collect();
+    Request::Commit { ticket: Ticket(ticket), op: OP, attempt: 1, versions, by: by.into() }
+}
+
+#[tokio::test]
+async fn r3_a_commit_of_several_keys_is_made_whole_or_not_at_all_and_waits_without_blocking() {
+    let mut setup = setup();
+    let host = Host::new(setup.folder.path().join(".host"));
+    host.commit("b", 0, "another").unwrap();
+    setup.request(commit(1, &[("a", 0), ("b", 0)], "r/1"));
+    let Reply::Committed { outcome: Err(failure), .. } = setup.reply().await else { unreachable!() };
+    assert_eq!(failure.code, "conflict");
+    assert_eq!(
+        failure.message,
+        "`b` was changed meanwhile: version 0 was read, and another has made version 1"
+    );
+    assert_eq!((host.version("a").unwrap(), host.version("b").unwrap()), (0, 1));
+    fs::remove_dir_all(setup.folder.path().join(".host/versions")).unwrap();
+    host.commit("b", 0, "another").unwrap();
+    let held = setup.hold("versions");
+    setup.request(commit(2, &[("b", 1)], "r/2"));
+    setup.ask(3, delay("y"));
+    assert_eq!(setup.answer().await, (3, Answer::Granted));
+    let Reply::Notice(words) = setup.reply().await else { unreachable!() };
+    assert_eq!(words, format!("the run waits for process {}, which updates version `b`", std::process::id()));
+    drop(held);
+    assert!(matches!(setup.reply().await, Reply::Committed { ticket: Ticket(2), outcome: Ok(()), .. }));
+    // asked once more by the next executor, it is made once; confirmed, it is forgotten
+    setup.request(commit(4, &[("b", 1)], "r/2"));
+    assert!(matches!(setup.reply().await, Reply::Committed { ticket: Ticket(4), outcome: Ok(()), .. }));
+    setup.request(Request::Confirm { keys: vec!["b".into()], by: "r/2".into() });
+    setup.request(commit(5, &[("b", 1)], "r/2"));
+    assert!(matches!(setup.reply().await, Reply::Committed { ticket: Ticket(5), outcome: Err(_), .. }));
+    assert_eq!(host.version("b").unwrap(), 2);
+}
