@@ -6,19 +6,20 @@
 //! current-thread runtime: children die with the thread that spawned them, and a task of the same thread is woken
 //! without a word to the kernel.
 
+mod shared_state;
+
 use crate::attempt::{AttemptOrder, AttemptRunner, Runners, attempt_of, launch_id};
-use crate::dead_letter;
-use crate::effects::{Effects, ExecProgram, Reply, Request, Ticket};
+use crate::effects::{Effects, PendingEffects};
 use crate::journal::{Journal, JournalError};
 use crate::postponed_launches::Postponed;
 use crate::run_identity::RunIdentity;
 use pop_agenda::{
-    Action, Adopted, Answer, CancelReason, Gate, Input, OpIx, OpState, Plan, Recorded, RunOptions,
-    RunOutcome, RunTime, Scheduler, Serves, Sink, Verdict,
+    Action, Adopted, CancelReason, Input, OpIx, OpState, Plan, Recorded, RunOptions, RunOutcome, RunTime,
+    Scheduler, Sink, Verdict,
 };
 use pop_launchers::{Ended, LaunchEvent, LaunchId, Launched};
 use pop_registry::contract::{Blame, Failure, Millis};
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashSet, VecDeque};
 use std::error::Error as _;
 use std::mem::replace;
 use std::sync::Arc;
@@ -310,39 +311,6 @@ impl Driver {
     fn act(&mut self, action: Action) {
         match action {
             Action::Launch { op, attempt, again } => self.launch(op, attempt, again),
-            Action::Ask { op, gate } => {
-                let (ticket, plan) = (self.pending.issue(op), Arc::clone(self.scheduler.plan()));
-                let exec = self.exec_program(op, &gate);
-                self.request(Request::Ask { ticket, op, gate, exec, plan });
-            }
-            Action::Reclaim { op, gates } => {
-                let exec = gates.iter().find_map(|gate| self.exec_program(op, gate));
-                let plan = Arc::clone(self.scheduler.plan());
-                self.request(Request::Reclaim { op, gates, exec, plan });
-            }
-            Action::Release { op } => {
-                self.pending.tickets.remove(&op);
-                self.request(Request::Release { op });
-            }
-            Action::Fill { op, ask, result } => {
-                let operation = self.scheduler.plan().operation(op).name.as_str().into();
-                self.request(Request::Fill { op, operation, ask, result });
-            }
-            Action::Commit { op, attempt } => {
-                let versions = self.scheduler.versions(op).into_iter();
-                let versions = versions.map(|(name, version)| (name.into(), version)).collect();
-                let (ticket, by) = (self.pending.issue(op), self.commit_name(op, attempt));
-                self.request(Request::Commit { ticket, op, attempt, versions, by });
-            }
-            Action::ConfirmCommit { op, attempt, keys } => {
-                let by = self.commit_name(op, attempt);
-                self.request(Request::Confirm { keys, by });
-            }
-            Action::DeadLetter { op } => {
-                let began = (self.ports.clock)().saturating_sub(self.now().0);
-                let letter = dead_letter::of(&self.scheduler, &self.identity, op, began);
-                self.request(Request::PutDeadLetter(Box::new(letter)));
-            }
             Action::Stop { op, attempt, force } => {
                 let id = launch_id(op, attempt);
                 if self.postponed.forget(id) {
@@ -353,56 +321,7 @@ impl Driver {
                     self.stop(id, force);
                 }
             }
-        }
-    }
-
-    fn request(&mut self, request: Request) {
-        self.ports.effects.request(request, &self.pending.sender);
-    }
-
-    /// The command of an `exec` operation that looks into the cache, for the key.
-    fn exec_program(&self, op: OpIx, gate: &Gate) -> Option<Box<ExecProgram>> {
-        let is_exec = matches!(self.scheduler.plan().operation(op).serves, Serves::Exec);
-        let payload =
-            (is_exec && matches!(gate, Gate::Cache(_))).then(|| self.scheduler.payload(op).ok())??;
-        Some(Box::new(ExecProgram::of(&payload)))
-    }
-
-    /// The name of a commit: the same whenever it is asked for, and no other commit's.
-    fn commit_name(&self, op: OpIx, attempt: u32) -> Box<str> {
-        let name = &self.scheduler.plan().operation(op).name;
-        format!("attempt {attempt} of `{name}` in run {}", self.identity.mark).into()
-    }
-
-    /// Takes in what came of an effect; a reply to a request that was withdrawn is dropped.
-    fn take(&mut self, reply: Reply) {
-        match reply {
-            Reply::Answered { ticket, op, answer } => {
-                // a busy gate answers once more when it is free
-                if self.pending.redeem(op, ticket, matches!(answer, Answer::Busy { .. })) {
-                    self.inputs.push_back(Input::Answered { op, answer });
-                }
-            }
-            Reply::Committed { ticket, op, attempt, outcome } => {
-                if self.pending.redeem(op, ticket, false) {
-                    self.inputs.push_back(Input::Committed { op, attempt, outcome });
-                }
-            }
-            Reply::Notice(words) => self.notice(&words),
-            Reply::Closed => self.pending.is_closed = true,
-        }
-    }
-
-    /// Waits until everything that was requested is done, unless the user wants to leave.
-    async fn finish_effects(&mut self) {
-        self.request(Request::Close);
-        while !self.pending.is_closed {
-            tokio::select! {
-                biased;
-                Some(_) = self.ports.cancels.recv() => return,
-                Some(reply) = self.pending.replies.recv() => self.take(reply),
-                else => return,
-            }
+            other => self.request_effect(other),
         }
     }
 
@@ -451,41 +370,5 @@ impl Driver {
                 self.running.remove(&id);
             }
         }
-    }
-}
-
-/// Requests whose replies are awaited.
-struct PendingEffects {
-    sender: mpsc::UnboundedSender<Reply>,
-    replies: mpsc::UnboundedReceiver<Reply>,
-    /// The current request of each operation that waits for a reply.
-    tickets: HashMap<OpIx, Ticket>,
-    next: u64,
-    is_closed: bool,
-}
-
-impl Default for PendingEffects {
-    fn default() -> Self {
-        let (sender, replies) = mpsc::unbounded_channel();
-        Self { sender, replies, tickets: HashMap::new(), next: 0, is_closed: false }
-    }
-}
-
-impl PendingEffects {
-    /// A number for a new request of an operation.
-    fn issue(&mut self, op: OpIx) -> Ticket {
-        let ticket = Ticket(self.next);
-        self.next += 1;
-        self.tickets.insert(op, ticket);
-        ticket
-    }
-
-    /// Whether a reply is to the current request of its operation. The request is over unless it `stays`.
-    fn redeem(&mut self, op: OpIx, ticket: Ticket, stays: bool) -> bool {
-        let is_current = self.tickets.get(&op) == Some(&ticket);
-        if is_current && !stays {
-            self.tickets.remove(&op);
-        }
-        is_current
     }
 }

@@ -9,10 +9,13 @@
 
 mod cache_key;
 mod host_effects;
+mod jobs;
+mod pending;
 mod worker;
 
 pub use cache_key::ExecProgram;
 pub use host_effects::HostEffects;
+pub(crate) use pending::PendingEffects;
 
 use crate::dead_letter_queue::DeadLetter;
 use pop_agenda::{Answer, CacheAsk, Gate, OpIx, Plan};

@@ -2,18 +2,18 @@
 //! another process holds, and hands it over when it comes.
 
 use super::cache_key::{CacheKeys, ExecProgram};
+use super::jobs::{CommitJob, Job, Lock, WaitId, Waiting, failure};
 use super::{Reply, Request, Ticket};
 use crate::dead_letter_queue::{DeadLetter, DeadLetters, LettersLock};
 use crate::host::{
-    Answer as Found, Commit, HeldLock, Holder, Host, HostError, LockWait, Miss, Shared, ShortLock, Tried,
-    Turn, Written,
+    Answer as Found, HeldLock, Holder, Host, HostError, LockWait, Miss, Shared, ShortLock, Tried, Turn,
+    Written,
 };
 use pop_agenda::{Answer, CacheAsk, Gate, OpIx, Plan};
 use pop_policy::CacheKey;
-use pop_registry::contract::{Blame, Failure, Millis};
+use pop_registry::contract::{Failure, Millis};
 use serde_json::Value;
 use std::collections::HashMap;
-use std::error::Error as _;
 use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
@@ -30,66 +30,6 @@ pub(super) enum Message {
     Request(Request),
     /// A lock that was waited for, or why it cannot be had.
     Acquired(WaitId, io::Result<Lock>),
-}
-
-/// The number of a wait for a lock.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct WaitId(u64);
-
-/// A lock that a thread waited for.
-pub(super) enum Lock {
-    Held(HeldLock),
-    Short(ShortLock),
-    Letters(LettersLock),
-}
-
-/// What is done when a lock has come.
-enum Job {
-    /// Say that the lock of an operation is granted, and hold it.
-    Hold { ticket: Ticket, op: OpIx },
-    /// Ask for a delay's turn.
-    Turn { ticket: Ticket, op: OpIx, id: Box<str>, ms: u64 },
-    /// Take the other keys' locks, then make all versions.
-    Commit(CommitJob),
-    /// Forget the name of a commit.
-    Confirm { keys: Vec<Box<str>>, by: Box<str> },
-    /// Put a dead letter into the queue.
-    PutDeadLetter(Box<DeadLetter>),
-}
-
-/// A commit on its way: it takes the short locks of all keys in their order, so that it is made whole or not at all.
-struct CommitJob {
-    ticket: Ticket,
-    op: OpIx,
-    attempt: u32,
-    versions: Vec<(Box<str>, u64)>,
-    by: Box<str>,
-    locks: Vec<ShortLock>,
-}
-
-/// A job that waits for a lock.
-struct Waiting {
-    job: Job,
-    /// When the run says that it waits, and for what. `None` if it has said so or need not.
-    say: Option<(Instant, String)>,
-}
-
-impl Job {
-    /// The operation on whose behalf the job waits. Jobs of no operation are finished before the run ends.
-    fn operation(&self) -> Option<OpIx> {
-        match self {
-            Self::Hold { op, .. } | Self::Turn { op, .. } | Self::Commit(CommitJob { op, .. }) => Some(*op),
-            Self::Confirm { .. } | Self::PutDeadLetter(_) => None,
-        }
-    }
-
-    /// The request that waits, if the scheduler knows of the wait.
-    fn ticket(&self) -> Option<(Ticket, OpIx)> {
-        match self {
-            Self::Hold { ticket, op } | Self::Turn { ticket, op, .. } => Some((*ticket, *op)),
-            Self::Commit(_) | Self::Confirm { .. } | Self::PutDeadLetter(_) => None,
-        }
-    }
 }
 
 /// Carries out requests, and keeps what operations hold.
@@ -414,7 +354,7 @@ impl Worker {
                 Err(error) => return committed(commit, Err(Box::new(failure(&error))), channels),
             }
         }
-        let outcome = make_versions(&commit);
+        let outcome = commit.make_versions();
         committed(commit, outcome, channels);
     }
 
@@ -460,25 +400,6 @@ impl Worker {
     }
 }
 
-/// Makes all versions of a commit whose locks are held, or none: a conflict is found before the first is made.
-fn make_versions(commit: &CommitJob) -> Result<(), Box<Failure>> {
-    let keys = || commit.versions.iter().zip(&commit.locks);
-    for ((name, seen), lock) in keys() {
-        let checked =
-            Host::check_commit(lock, *seen, &commit.by).map_err(|error| Box::new(failure(&error)))?;
-        if let Commit::Conflict { version, by } = checked {
-            let message = format!(
-                "`{name}` was changed meanwhile: version {seen} was read, and {by} has made version {version}"
-            );
-            return Err(Box::new(Failure::new(Blame::Handler, "conflict", message)));
-        }
-    }
-    for ((name, seen), lock) in keys() {
-        Host::commit_locked(lock, name, *seen, &commit.by).map_err(|error| Box::new(failure(&error)))?;
-    }
-    Ok(())
-}
-
 fn committed(commit: CommitJob, outcome: Result<(), Box<Failure>>, channels: &Channels) {
     let CommitJob { ticket, op, attempt, locks, .. } = commit;
     drop(locks);
@@ -500,9 +421,4 @@ fn miss_words(why: &Miss) -> String {
         Miss::Expired { .. } => "the entry is older than cacheTtlMs".to_owned(),
         Miss::Damaged => "the entry is damaged".to_owned(),
     }
-}
-
-fn failure(error: &HostError) -> Failure {
-    let source = error.source().map(|source| format!(": {source}")).unwrap_or_default();
-    Failure::new(Blame::Platform, "host", format!("{error}{source}"))
 }
