@@ -4,6 +4,7 @@ mod args;
 mod commands;
 mod conf_d;
 mod descriptions;
+mod developer_log;
 mod error;
 mod faults;
 mod inputs;
@@ -15,6 +16,7 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    developer_log::start();
     let args = match args::parse(std::env::args_os()) {
         Ok(args) => args,
         Err(code) => return code,

@@ -254,6 +254,7 @@ impl Driver {
         let mut actions = Vec::new();
         let mut is_to_end = false;
         while let Some(input) = self.inputs.pop_front() {
+            tracing::trace!(at = now.0, ?input);
             is_to_end |= matches!(input, Input::CancelAsked { .. });
             let step = self.scheduler.step(now, input);
             records.extend(step.events.into_iter().map(|event| Recorded { at: now, event }));
@@ -261,6 +262,7 @@ impl Driver {
         }
         self.record(&records, is_to_end).await?;
         for record in &records {
+            tracing::debug!(at = record.at.0, event = ?record.event);
             for sink in &mut self.ports.sinks {
                 sink.on_event(self.scheduler.plan(), record);
             }
@@ -309,6 +311,7 @@ impl Driver {
     }
 
     fn act(&mut self, action: Action) {
+        tracing::debug!(?action);
         match action {
             Action::Launch { op, attempt, again } => self.launch(op, attempt, again),
             Action::Stop { op, attempt, force } => {

@@ -8,6 +8,7 @@ mod conf_d;
 mod conformance;
 mod crash;
 mod described;
+mod developer_log;
 mod disk;
 mod dlq;
 mod docker;
