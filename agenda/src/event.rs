@@ -178,6 +178,12 @@ pub enum RunEvent {
         /// How it is to go from here.
         options: RunOptions,
     },
+    /// A run that was over is resumed: these settled operations lose their outcome and are to be done again. It
+    /// follows [`RunEvent::RunResumed`]; a run whose executor died continues without it.
+    RunReopened {
+        /// The operations, in ascending order.
+        ops: Box<[OpIx]>,
+    },
     /// The plan has grown: operations were added behind those that it had.
     PlanGrown {
         /// The operation that they come from: its items, its calls, or what it generated.
@@ -212,6 +218,13 @@ pub enum RunEvent {
         ending: Ending,
         /// Its outcome.
         outcome: Outcome,
+    },
+    /// An attempt cannot be launched: a reference, an expression or the payload has no usable value.
+    StartFailed {
+        /// The operation.
+        op: OpIx,
+        /// Reason.
+        failure: Box<Failure>,
     },
     /// An attempt is about to be launched.
     AttemptStarted {
@@ -279,7 +292,7 @@ pub enum RunEvent {
         /// How its program ended.
         exit: Exit,
     },
-    /// A failed operation waits before it is tried again.
+    /// The scheduler waits before the next attempt of an operation that failed or was displaced.
     BackedOff {
         /// The operation.
         op: OpIx,
@@ -291,7 +304,7 @@ pub enum RunEvent {
         /// The operation.
         op: OpIx,
     },
-    /// An operation has its outcome, for ever unless it failed or was cancelled and the run is resumed.
+    /// An operation has its outcome, for ever unless a [`RunEvent::RunReopened`] takes it away.
     OperationSettled {
         /// The operation.
         op: OpIx,
@@ -324,6 +337,7 @@ impl RunEvent {
         match self {
             Self::RunStarted { .. }
             | Self::RunResumed { .. }
+            | Self::RunReopened { .. }
             | Self::CancelRaised { .. }
             | Self::RunEnded { .. } => None,
             Self::PlanGrown { by, .. } => Some(*by),
@@ -331,6 +345,7 @@ impl RunEvent {
             | Self::GateAsked { op }
             | Self::GateAnswered { op, .. }
             | Self::Joined { op, .. }
+            | Self::StartFailed { op, .. }
             | Self::AttemptStarted { op, .. }
             | Self::AttemptRunning { op, .. }
             | Self::ProgressReported { op, .. }

@@ -40,13 +40,15 @@ pub use event::{
     Adopted, CancelReason, Ending, Recorded, RunEvent, RunOptions, RunOutcome, RunTime, Sink, StopReason,
 };
 pub use gate::{Answer, CacheAsk, Gate};
-pub use history::{Attempt, Gates, History, OperationHistory};
+pub use history::{
+    Admission, Attempt, Backoff, FailedStart, GateHolder, GateWait, History, OperationHistory, StopRequest,
+};
 pub use name::{NameError, OperationName};
 pub use ops::{OpIx, OpMap};
 pub use outcome::{Outcome, Outcomes};
 pub use plan::{
-    BindError, Dependant, Edge, EdgeKind, Graph, Origin, Payload, Plan, Planned, Serves,
+    BindError, BoundPayload, Dependant, Edge, EdgeKind, Graph, Origin, Payload, Plan, Planned, Serves,
     Special as SpecialPlan,
 };
 pub use reference::{Fallback, Piece, Token, pieces};
-pub use schedule::{Action, Explanation, Hold, Input, OpState, Scheduler, StartError, Step, Tally, Verdict};
+pub use schedule::{Action, Explanation, Hold, Input, OpState, Scheduler, Step, Tally, Verdict};

@@ -2,7 +2,7 @@
 
 use crate::dead_letter_queue::{DeadLetter, PastAttempt};
 use crate::run_identity::RunIdentity;
-use pop_agenda::{Attempt, Ending, OpIx, RunTime, Scheduler};
+use pop_agenda::{Ending, OpIx, OperationHistory, RunTime, Scheduler};
 use pop_registry::contract::{Blame, Failure, Millis};
 use serde_json::json;
 use std::borrow::Cow;
@@ -11,17 +11,9 @@ use std::borrow::Cow;
 pub(crate) fn of(scheduler: &Scheduler, identity: &RunIdentity, op: OpIx, began: Millis) -> DeadLetter {
     let planned = scheduler.plan().operation(op);
     let wall = |at: RunTime| began.saturating_add(at.0);
-    let attempts = scheduler.attempts(op);
-    let failure = attempts.iter().rev().find_map(|attempt| match &attempt.ended {
-        Some((_, Ending::Failed(failure))) => Some(failure.as_ref().clone()),
-        _ => None,
-    });
-    let settled = attempts.iter().filter_map(|attempt| attempt.ended.as_ref()).map(|(at, _)| *at).max();
-    let past = |attempt: &Attempt| {
-        let (at, ending) = attempt.ended.as_ref()?;
-        let (started, ended) = (wall(attempt.started), wall(*at));
-        Some(PastAttempt { number: attempt.number, started, ended, failure: words(ending) })
-    };
+    let history = scheduler.dead_letter_history(op);
+    let failure = history.and_then(OperationHistory::failure).cloned();
+    let settled = history.and_then(|history| history.settled).map(|(at, _)| at);
     let mut params = planned.special.as_ref().map(|special| special.params.clone()).unwrap_or_default();
     // as it was for this operation, without the others that it refers to
     if let Ok(keys) = scheduler.lock_keys(op)
@@ -38,10 +30,32 @@ pub(crate) fn of(scheduler: &Scheduler, identity: &RunIdentity, op: OpIx, began:
         payload: scheduler.payload(op).map_or_else(|_| planned.payload.template().clone(), Cow::into_owned),
         params,
         failure: failure.unwrap_or_else(|| Failure::new(Blame::Pop, "pop", "its failure is not known")),
-        attempts: attempts.iter().filter_map(past).collect(),
+        attempts: history.map_or_else(Vec::new, |history| past_attempts(history, wall)),
         settled: wall(settled.unwrap_or_default()),
         replays: Vec::new(),
     }
+}
+
+/// The attempts of an operation, oldest first; a failure before a launch counts as an attempt that took no time.
+fn past_attempts(history: &OperationHistory, wall: impl Fn(RunTime) -> Millis) -> Vec<PastAttempt> {
+    let past = |number, started, ended, failure| PastAttempt {
+        number,
+        started: wall(started),
+        ended: wall(ended),
+        failure,
+    };
+    let launched = history.attempts.iter().filter_map(|attempt| {
+        let (at, ending) = attempt.ended.as_ref()?;
+        Some(past(attempt.number, attempt.started, *at, words(ending)))
+    });
+    let starts = history.failed_starts.iter();
+    let starts = starts.map(|start| past(start.after + 1, start.at, start.at, start.failure.message.clone()));
+    let joined = history.joined.iter().zip(history.settled);
+    let joined =
+        joined.map(|(ending, (at, _))| past(history.attempts.len() as u32 + 1, at, at, words(ending)));
+    let mut all: Vec<PastAttempt> = launched.chain(starts).chain(joined).collect();
+    all.sort_by_key(|attempt| (attempt.number, attempt.ended));
+    all
 }
 
 fn words(ending: &Ending) -> String {

@@ -19,6 +19,7 @@ use pop_agenda::{
 };
 use pop_launchers::{Ended, LaunchEvent, LaunchId, Launched};
 use pop_registry::contract::{Blame, Failure, Millis};
+use serde_json::Value;
 use std::collections::{HashSet, VecDeque};
 use std::error::Error as _;
 use std::mem::replace;
@@ -189,7 +190,10 @@ impl Driver {
         // also when so much is heard that the time never comes
         for id in self.postponed.take_due(Instant::now()) {
             let (op, attempt) = attempt_of(id);
-            self.launch(op, attempt, false);
+            // it was bound before it was put off, so it can be bound again
+            if let Ok(payload) = self.scheduler.bind(op) {
+                self.launch(op, attempt, &payload, false);
+            }
         }
     }
 
@@ -313,7 +317,7 @@ impl Driver {
     fn act(&mut self, action: Action) {
         tracing::debug!(?action);
         match action {
-            Action::Launch { op, attempt, again } => self.launch(op, attempt, again),
+            Action::Launch { op, attempt, payload, again } => self.launch(op, attempt, &payload, again),
             Action::Stop { op, attempt, force } => {
                 let id = launch_id(op, attempt);
                 if self.postponed.forget(id) {
@@ -328,21 +332,13 @@ impl Driver {
         }
     }
 
-    fn launch(&mut self, op: OpIx, attempt: u32, again: bool) {
+    fn launch(&mut self, op: OpIx, attempt: u32, payload: &Value, again: bool) {
         let id = launch_id(op, attempt);
         let plan = Arc::clone(self.scheduler.plan());
-        let started = match self.scheduler.payload_to_start(op) {
-            Ok(payload) => {
-                let prior = self.scheduler.progress(op).map(AsRef::as_ref);
-                let order = AttemptOrder {
-                    prior,
-                    again,
-                    ..AttemptOrder::new(&plan, &self.identity, op, attempt, &payload)
-                };
-                self.ports.runners.of(plan.operation(op)).start(id, &order, &self.sender)
-            }
-            Err(error) => Err(Failure::new(Blame::Handler, error.code(), error.to_string())),
-        };
+        let prior = self.scheduler.progress(op).map(AsRef::as_ref);
+        let order =
+            AttemptOrder { prior, again, ..AttemptOrder::new(&plan, &self.identity, op, attempt, payload) };
+        let started = self.ports.runners.of(plan.operation(op)).start(id, &order, &self.sender);
         match started {
             Ok(()) => drop(self.running.insert(id)),
             Err(failure) => {

@@ -47,6 +47,7 @@ pub fn restore(plan: Arc<Plan>, events: &[Recorded], path: &Path) -> Result<Rest
 fn last_operation(event: &RunEvent) -> Option<OpIx> {
     match event {
         RunEvent::RunStarted { adopted, .. } => adopted.iter().map(|adopted| adopted.op).max(),
+        RunEvent::RunReopened { ops } => ops.iter().copied().max(),
         other => other.operation(),
     }
 }
@@ -90,9 +91,9 @@ mod tests {
         let started =
             RunEvent::RunStarted { run: "r".into(), started: 0, options: RunOptions::default(), adopted };
         let grown = RunEvent::PlanGrown { by: OpIx(1), count: 1 };
-        for (event, fits) in
-            [(started, true), (RunEvent::AttemptStarted { op: OpIx(2), attempt: 1 }, true), (grown, false)]
-        {
+        let reopened = RunEvent::RunReopened { ops: [OpIx(0), OpIx(2)].into() };
+        let attempt = RunEvent::AttemptStarted { op: OpIx(2), attempt: 1 };
+        for (event, fits) in [(started, true), (attempt, true), (reopened, true), (grown, false)] {
             let events = [Recorded { at: RunTime(0), event }];
             assert_eq!(restore(plan(3), &events, Path::new("j")).is_ok(), fits);
             assert!(restore(plan(2), &events, Path::new("j")).is_err());

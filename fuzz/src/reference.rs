@@ -1,7 +1,8 @@
 //! References in texts: read, printed, read again; and filled with any result.
 
 use pop_agenda::{
-    Action, Agenda, Fallback, Input, Piece, Plan, RunOptions, RunTime, Scheduler, Token, Verdict, pieces,
+    Action, Agenda, Fallback, Input, OpIx, Piece, Plan, RunOptions, RunTime, Scheduler, Token, Verdict,
+    pieces,
 };
 use pop_registry::Catalog;
 use pop_registry::contract::LaunchType;
@@ -88,6 +89,9 @@ fn fill(text: &str, result: &Value) -> Option<Result<Value, String>> {
     };
     let (op, attempt) = launched(&scheduler.step(RunTime(0), begun).actions);
     let ended = Input::Ended { op, attempt, verdict: Verdict::succeeded(result.clone()) };
-    let (op, _) = launched(&scheduler.step(RunTime(1), ended).actions);
-    Some(scheduler.payload(op).map(std::borrow::Cow::into_owned).map_err(|error| error.to_string()))
+    scheduler.step(RunTime(1), ended);
+    let filled = scheduler.payload(OpIx(1)).map(std::borrow::Cow::into_owned);
+    // an operation starts if and only if its payload can be filled
+    assert_eq!(scheduler.state(OpIx(1)).is_out(), filled.is_ok());
+    Some(filled.map_err(|error| error.to_string()))
 }

@@ -17,7 +17,7 @@ const MOST_LEVELS: u32 = 32;
 const MOST_TOLD: usize = 3;
 
 /// Operations that are to come behind those of a plan.
-#[derive(Debug)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Grown {
     planned: Vec<Planned>,
     edges: Vec<Vec<Edge>>,

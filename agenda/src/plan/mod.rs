@@ -11,11 +11,11 @@ mod payload;
 mod types;
 
 pub(crate) use build::MOST_OPERATIONS;
-pub(crate) use dispatch::{Asked, Called, Dispatch};
+pub(crate) use dispatch::{Called, Dispatch};
 pub use graph::{Dependant, Edge, EdgeKind, Graph};
 pub(crate) use grow::Grown;
 pub(crate) use payload::Values;
-pub use payload::{BindError, Payload};
+pub use payload::{BindError, BoundPayload, Payload};
 
 use crate::document::{Generator, Identity};
 use crate::name::OperationName;

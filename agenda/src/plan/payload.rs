@@ -6,6 +6,7 @@ use pop_document::{Pointer, kind_of};
 use serde_json::Value;
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::ops::Deref;
 use std::sync::Arc;
 
 /// A payload, and where in it references stand.
@@ -63,6 +64,25 @@ pub struct BindError {
     pub problem: String,
 }
 
+/// A payload with every reference filled. One without references is shared with its plan, so it costs no copy.
+#[derive(Debug, Clone, PartialEq)]
+pub enum BoundPayload {
+    /// The payload as written.
+    Shared(Arc<Payload>),
+    /// A copy with its references filled.
+    Filled(Arc<Value>),
+}
+
+impl Deref for BoundPayload {
+    type Target = Value;
+    fn deref(&self) -> &Value {
+        match self {
+            Self::Shared(payload) => &payload.value,
+            Self::Filled(value) => value,
+        }
+    }
+}
+
 /// What references are filled with.
 pub(crate) struct Values<'v> {
     pub(crate) agenda_id: &'v str,
@@ -115,6 +135,14 @@ impl Payload {
                 _ => None,
             };
             Filled { pointer: &hole.pointer, alone, references: hole.references().collect() }
+        })
+    }
+
+    /// Fills every reference of a payload that several may keep.
+    pub(crate) fn bind_shared(self: &Arc<Self>, values: &Values<'_>) -> Result<BoundPayload, BindError> {
+        Ok(match self.bind(values)? {
+            Cow::Borrowed(_) => BoundPayload::Shared(Arc::clone(self)),
+            Cow::Owned(value) => BoundPayload::Filled(Arc::new(value)),
         })
     }
 

@@ -1,45 +1,16 @@
 //! What must hold after every step: the views agree with the table, limits are kept, nothing is forgotten.
 
 use super::gates::turn_name;
-use super::state::{Hold, OpState, Tally};
+use super::state::{Hold, OpState};
 use super::{Phase, Scheduler};
 use crate::event::RunOutcome;
 use crate::gate::Gate;
 use crate::ops::OpIx;
 
 pub(super) fn check(scheduler: &Scheduler) -> Result<(), String> {
-    let mut tally = Tally::default();
-    for (op, state) in scheduler.state.iter() {
+    scheduler.table.check(&scheduler.plan, &scheduler.gates)?;
+    for (op, state) in scheduler.table.iter() {
         let name = &scheduler.plan.operation(op).name;
-        *tally.count(state) += 1;
-        holds(scheduler.ready.contains(&op) == (*state == OpState::Ready), || {
-            format!("`{name}`: the ready view is wrong in {state:?}")
-        })?;
-        holds(scheduler.launched.contains(&op) == state.is_out(), || {
-            format!("`{name}`: the launched view is wrong in {state:?}")
-        })?;
-        holds(scheduler.judging.contains(&op) == matches!(state, OpState::Judging { .. }), || {
-            format!("`{name}`: the judging view is wrong in {state:?}")
-        })?;
-        if let Some(at) = scheduler.deadline_of(op) {
-            holds(scheduler.deadlines.contains(&(at, op)), || format!("`{name}`: its deadline is missing"))?;
-        }
-        let is_free = *state == OpState::Gated(Hold::Free);
-        let is_through = is_free && scheduler.gates.is_through(op);
-        holds(scheduler.admitted.contains(&op) == is_through, || {
-            format!("`{name}`: the admitted view is wrong")
-        })?;
-        let is_waiting = scheduler.able.contains(&op) || scheduler.coming.contains(&op);
-        holds(is_waiting == (is_free && !is_through), || {
-            format!("`{name}`: the able and coming views are wrong in {state:?}")
-        })?;
-        let is_holding = scheduler.gates.is_holding(op, state);
-        holds(scheduler.holding.contains(&op) == is_holding, || {
-            format!("`{name}`: the holding view is wrong")
-        })?;
-        holds(scheduler.joining.contains(&op) == (*state == OpState::Parted { left: 0 }), || {
-            format!("`{name}`: the joining view is wrong in {state:?}")
-        })?;
         check_gates(scheduler, op, state)?;
         let unmet = scheduler.count_unmet(&scheduler.plan, op);
         match state {
@@ -50,7 +21,7 @@ pub(super) fn check(scheduler: &Scheduler) -> Result<(), String> {
             OpState::Settled(_) => {}
             OpState::Parted { left } => {
                 let parts = scheduler.parts.get(&op).map_or(&[][..], |parts| &parts.all);
-                let open = parts.iter().filter(|part| scheduler.state[**part].outcome().is_none()).count();
+                let open = parts.iter().filter(|part| scheduler.table[**part].outcome().is_none()).count();
                 holds(open == *left as usize, || format!("`{name}`: counts {left} parts, {open} are open"))?;
             }
             // what it waited for may be done once more in a run that was resumed
@@ -59,13 +30,9 @@ pub(super) fn check(scheduler: &Scheduler) -> Result<(), String> {
         }
         check_parts(scheduler, op)?;
     }
-    holds(tally == scheduler.tally, || format!("tally {:?}, counted {tally:?}", scheduler.tally))?;
-    let deadlines = scheduler.state.indices().filter(|op| scheduler.deadline_of(*op).is_some()).count();
-    holds(scheduler.deadlines.len() == deadlines, || "a deadline outlived its state".to_owned())?;
-    let asked = scheduler.state.values().filter(|state| **state == OpState::Gated(Hold::Asked)).count();
-    holds(asked == scheduler.asked as usize, || format!("{asked} have asked, counted {}", scheduler.asked))?;
     if let Phase::Ended(outcome) = scheduler.run {
         holds(outcome != RunOutcome::Stuck, || "the run is stuck".to_owned())?;
+        let tally = scheduler.table.tally();
         holds(tally.settled() == tally.total(), || "the run ended with an unsettled operation".to_owned())?;
     }
     Ok(())
@@ -73,7 +40,7 @@ pub(super) fn check(scheduler: &Scheduler) -> Result<(), String> {
 
 /// Whether an attempt of it has begun and nothing else has since.
 fn is_tried(state: &OpState) -> bool {
-    state.is_out() || matches!(state, OpState::Judging { .. } | OpState::BackingOff { .. })
+    state.is_out() || state.is_judged() || matches!(state, OpState::BackingOff { .. })
 }
 
 /// Nothing that is shared is held by an operation that is settled or waits for others, and each turn has one holder.
@@ -105,7 +72,7 @@ fn check_parts(scheduler: &Scheduler, op: OpIx) -> Result<(), String> {
     let planned = scheduler.plan.operation(op);
     let most = planned.for_each().and_then(|for_each| for_each.max_parallel);
     let (Some(most), Some(parts)) = (most, scheduler.parts.get(&op)) else { return Ok(()) };
-    let out = parts.all.iter().filter(|part| scheduler.state[**part].is_out()).count();
+    let out = parts.all.iter().filter(|part| scheduler.table[**part].is_out()).count();
     holds(out <= most as usize, || format!("`{}`: {out} parts run, {most} may", planned.name))
 }
 

@@ -1,111 +1,121 @@
 //! The rules of the run: which fact follows from an input, and which from the state as it is.
 
+use super::growth::{Decision, Prepared};
 use super::input::{Input, Verdict};
 use super::state::{Hold, OpState};
-use super::{Phase, Scheduler};
+use super::{Phase, Scheduler, StartError};
 use crate::event::{CancelReason, Ending, RunEvent, RunOutcome, RunTime, StopReason};
 use crate::gate::Answer;
 use crate::ops::OpIx;
 use crate::outcome::Outcome;
+use crate::plan::{BoundPayload, Grown};
 use pop_policy::{Failing, OnFail, verdict};
 use pop_registry::contract::{Blame, Failure};
+use serde_json::Value;
 use std::sync::Arc;
 
 /// How many operations may hold something at once before they start; each costs an open file.
 const MOST_HOLDING: usize = 64;
 /// How often the platform may take an operation's attempts away before that counts as a failure.
 const DISPLACEMENTS: u32 = 5;
+/// Wait after the first displacement, in milliseconds; each further wait is twice as long.
+const FIRST_DISPLACED_MS: u64 = 1_000;
 
 impl Scheduler {
-    /// The fact that an input is, if it is one: inputs of attempts that are over are none.
-    pub(super) fn fact(&self, input: Input) -> Option<RunEvent> {
-        match input {
+    /// The event that an input is. Inputs of attempts that are over are none.
+    pub(super) fn fact(&self, input: Input) -> Option<Decision> {
+        let event = match input {
             Input::Begun { run, started, adopted } => (self.run == Phase::Unstarted)
                 .then(|| RunEvent::RunStarted { run, started, options: self.options.clone(), adopted }),
             Input::Resumed { options } => Some(RunEvent::RunResumed { options }),
             Input::Running { op, attempt } => {
-                let is_pending = matches!(self.state[op], OpState::Launched { is_pending: true, .. });
+                let is_pending = matches!(self.table[op], OpState::Launched { is_pending: true, .. });
                 (is_pending && self.is_out(op, attempt)).then_some(RunEvent::AttemptRunning { op, attempt })
             }
             Input::Progressed { op, attempt, progress } => {
                 self.is_followed(op, attempt).then_some(RunEvent::ProgressReported { op, attempt, progress })
             }
             Input::WentSilent { op, attempt } => {
-                let is_launched = matches!(self.state[op], OpState::Launched { .. });
+                let is_launched = matches!(self.table[op], OpState::Launched { .. });
+                let reason = StopReason::Stalled;
                 (is_launched && self.is_out(op, attempt)).then_some(RunEvent::StopAsked {
                     op,
                     attempt,
-                    reason: StopReason::Stalled,
+                    reason,
                 })
             }
             Input::Ended { op, attempt, verdict } => {
-                self.is_followed(op, attempt).then(|| self.end_of_attempt(op, attempt, verdict))
+                return self.is_followed(op, attempt).then(|| self.end_of_attempt(op, attempt, verdict));
             }
+            Input::Committed { op, attempt, outcome } => return self.committed(op, attempt, outcome),
             Input::Lost { op, attempt } => self.is_followed(op, attempt).then_some(RunEvent::AttemptEnded {
                 op,
                 attempt,
                 ending: Ending::Lost,
             }),
-            Input::Committed { op, attempt, outcome } => self.committed(op, attempt, outcome),
             Input::Late { op, attempt, exit } => {
                 self.is_superseded(op, attempt).then_some(RunEvent::LateEnding { op, attempt, exit })
             }
             Input::Answered { op, answer } => {
-                let waits = matches!(self.state[op], OpState::Gated(Hold::Asked | Hold::Busy));
-                waits.then(|| RunEvent::GateAnswered { op, answer: self.checked(op, answer) })
+                let waits = matches!(self.table[op], OpState::Gated(Hold::Asked | Hold::Busy));
+                return waits.then(|| self.answered(op, answer));
             }
             Input::CancelAsked { reason } => self.cancel_event(reason),
             Input::Ticked => None,
-        }
+        };
+        event.map(Decision::from)
     }
 
-    /// A result of the cache that the operation may not have is none.
-    fn checked(&self, op: OpIx, answer: Answer) -> Answer {
-        match answer {
-            Answer::Hit { result, .. } if let Err(failure) = self.check_generated(op, &result) => {
-                Answer::Miss { why: failure.message.into() }
-            }
-            other => other,
-        }
+    /// An answer about a gate. A cached result that the operation may not have counts as a miss.
+    fn answered(&self, op: OpIx, answer: Answer) -> Decision {
+        let (answer, grown) = match answer {
+            Answer::Hit { result, by, written } => match self.generated(op, &result) {
+                Ok(grown) => (Answer::Hit { result, by, written }, grown),
+                Err(failure) => (Answer::Miss { why: failure.message.into() }, None),
+            },
+            other => (other, None),
+        };
+        Decision::with_generated(RunEvent::GateAnswered { op, answer }, grown)
     }
 
     /// The event by which an attempt ends; one that read versions succeeds only when they are committed.
-    fn end_of_attempt(&self, op: OpIx, attempt: u32, verdict: Verdict) -> RunEvent {
+    fn end_of_attempt(&self, op: OpIx, attempt: u32, verdict: Verdict) -> Decision {
         match self.ending(op, verdict) {
-            Ending::Succeeded { result } if !self.versions(op).is_empty() => {
-                RunEvent::CommitAsked { op, attempt, result }
+            (Ending::Succeeded { result }, _) if !self.versions(op).is_empty() => {
+                RunEvent::CommitAsked { op, attempt, result }.into()
             }
-            ending => RunEvent::AttemptEnded { op, attempt, ending },
+            (ending, grown) => {
+                Decision::with_generated(RunEvent::AttemptEnded { op, attempt, ending }, grown)
+            }
         }
     }
 
-    fn committed(&self, op: OpIx, attempt: u32, outcome: Result<(), Box<Failure>>) -> Option<RunEvent> {
-        let OpState::Committing { result, .. } = &self.state[op] else { return None };
-        let ending = match outcome {
-            Ok(()) => Ending::Succeeded { result: Arc::clone(result) },
-            Err(failure) => Ending::Failed(failure),
-        };
-        (self.tries[op].attempt == attempt).then_some(RunEvent::AttemptEnded { op, attempt, ending })
+    fn committed(&self, op: OpIx, attempt: u32, outcome: Result<(), Box<Failure>>) -> Option<Decision> {
+        let OpState::Committing { result, .. } = &self.table[op] else { return None };
+        let succeeded = outcome.and_then(|()| self.succeeded(op, Arc::clone(result)));
+        let (ending, grown) = succeeded.unwrap_or_else(|failure| (Ending::Failed(failure), None));
+        let event = RunEvent::AttemptEnded { op, attempt, ending };
+        (self.tries[op].attempt == attempt).then(|| Decision::with_generated(event, grown))
     }
 
     fn is_followed(&self, op: OpIx, attempt: u32) -> bool {
-        self.state[op].is_followed() && self.tries[op].attempt == attempt
+        self.table[op].is_followed() && self.tries[op].attempt == attempt
     }
 
     fn is_out(&self, op: OpIx, attempt: u32) -> bool {
-        self.state[op].is_out() && self.tries[op].attempt == attempt
+        self.table[op].is_out() && self.tries[op].attempt == attempt
     }
 
     /// Whether an attempt was given up for another one.
     fn is_superseded(&self, op: OpIx, attempt: u32) -> bool {
         let last = self.tries[op].attempt;
         attempt < last
-            || (attempt == last && matches!(self.state[op], OpState::BackingOff { .. } | OpState::Ready))
+            || (attempt == last && matches!(self.table[op], OpState::BackingOff { .. } | OpState::Ready))
     }
 
     /// The first asking stops gently, the second kills.
     fn cancel_event(&self, reason: CancelReason) -> Option<RunEvent> {
-        if self.run != Phase::Under {
+        if self.run != Phase::Running {
             return None;
         }
         let force = self.ends_running();
@@ -115,31 +125,41 @@ impl Scheduler {
         }
     }
 
-    /// What an attempt's end means in the state that it ends in: the order of the journal decides.
-    fn ending(&self, op: OpIx, verdict: Verdict) -> Ending {
-        let OpState::Stopping { reason, .. } = self.state[op] else {
-            return match verdict.result.and_then(|result| self.check_generated(op, &result).map(|()| result))
-            {
-                Ok(result) => Ending::Succeeded { result },
-                Err(failure) if failure.is_displaced() && self.tries[op].displaced < DISPLACEMENTS => {
-                    Ending::Displaced(failure)
+    /// What an attempt's end means in the state that it ends in: the order of the journal decides. Besides, the
+    /// operations that a generator's result holds.
+    fn ending(&self, op: OpIx, verdict: Verdict) -> (Ending, Option<Grown>) {
+        let is_reported = verdict.is_reported;
+        match self.table[op] {
+            OpState::Stopping { reason: StopReason::Cancelled, .. } => {
+                // a handler that reports success has succeeded, although it was asked to stop
+                match verdict.result.and_then(|result| self.succeeded(op, result)) {
+                    Ok(succeeded) if is_reported => succeeded,
+                    _ => (Ending::Cancelled, None),
                 }
-                Err(failure) => Ending::Failed(failure),
-            };
-        };
-        let policies = &self.plan.operation(op).policies;
-        let limits = policies.limits();
-        let (code, blame, message) = match reason {
-            StopReason::Cancelled => {
-                // a handler that says it is done is done, whatever it was asked meanwhile
-                return match verdict.result {
-                    Ok(result) if verdict.is_reported && self.check_generated(op, &result).is_ok() => {
-                        Ending::Succeeded { result }
-                    }
-                    _ => Ending::Cancelled,
-                };
             }
-            StopReason::TimedOut => {
+            OpState::Stopping { reason, .. } => {
+                (Ending::Failed(Box::new(self.stop_failure(op, reason, verdict))), None)
+            }
+            _ => match verdict.result.and_then(|result| self.succeeded(op, result)) {
+                Ok(succeeded) => succeeded,
+                Err(failure) if failure.is_displaced() && self.tries[op].displaced < DISPLACEMENTS => {
+                    (Ending::Displaced(failure), None)
+                }
+                Err(failure) => (Ending::Failed(failure), None),
+            },
+        }
+    }
+
+    fn succeeded(&self, op: OpIx, result: Arc<Value>) -> Result<(Ending, Option<Grown>), Box<Failure>> {
+        let grown = self.generated(op, &result)?;
+        Ok((Ending::Succeeded { result }, grown))
+    }
+
+    /// The failure of an attempt that broke one of its time limits.
+    fn stop_failure(&self, op: OpIx, reason: StopReason, verdict: Verdict) -> Failure {
+        let limits = self.plan.operation(op).policies.limits();
+        let (code, blame, message) = match reason {
+            StopReason::TimedOut | StopReason::Cancelled => {
                 let ms = limits.run_ms.unwrap_or_default();
                 ("timeout", Blame::Handler, format!("ran longer than its timeoutMs of {ms}"))
             }
@@ -163,41 +183,44 @@ impl Scheduler {
             failure.diagnostics = own.diagnostics;
             failure.log_tail = own.log_tail;
         }
-        Ending::Failed(Box::new(failure))
+        failure
     }
 
-    /// The next fact that follows from the state, if any. Called until it has nothing more to say.
-    pub(super) fn decide(&self, now: RunTime) -> Option<RunEvent> {
-        if self.run != Phase::Under {
-            return None;
+    /// The next event that follows from the state, if any. Called until it has nothing more to say.
+    pub(super) fn decide(&self, now: RunTime) -> Option<Decision> {
+        match self.run {
+            Phase::Reopening => return Some(self.reopening().into()),
+            Phase::Running => {}
+            Phase::Unstarted | Phase::Ended(_) => return None,
         }
-        if let Some(op) = self.judging.first() {
-            return Some(self.judge(*op, now));
+        if let Some(op) = self.table.first_judged() {
+            return Some(self.judge(op, now).into());
         }
-        if let Some(by) = self.growing.first() {
-            return Some(self.growth(*by));
+        if let Some((by, parsed)) = self.growing.first_key_value() {
+            return Some(self.grow_by_generator(*by, parsed.as_deref()));
         }
-        if let Some(op) = self.joining.first() {
-            return Some(self.join(*op));
+        if let Some(op) = self.table.first_joining() {
+            return Some(self.join(op));
         }
         if let Some(event) = self.raise(now) {
-            return Some(event);
+            return Some(event.into());
         }
-        if let Some(op) = self.doomed.first() {
-            return Some(settled(*op, self.doom(*op)));
+        if let Some(op) = self.table.first_doomed() {
+            return Some(settled(op, self.doom(op)).into());
         }
-        if let Some(event) = self.stop_for_cancel() {
-            return Some(event);
+        if let Some(event) = self.stop_for_cancel().or_else(|| self.due(now)) {
+            return Some(event.into());
         }
-        if let Some(event) = self.due(now) {
-            return Some(event);
-        }
-        self.start().or_else(|| self.finish())
+        self.start().or_else(|| self.finish().map(Decision::from))
     }
 
-    /// What the policies say of a failed attempt.
+    /// What the policies say of a failed or displaced attempt.
     fn judge(&self, op: OpIx, now: RunTime) -> RunEvent {
-        let OpState::Judging { failure } = &self.state[op] else { return settled(op, Outcome::Failed) };
+        if self.table[op] == OpState::Displaced {
+            let earlier = self.tries[op].displaced.saturating_sub(1);
+            return RunEvent::BackedOff { op, until: now.plus(FIRST_DISPLACED_MS << earlier.min(10)) };
+        }
+        let OpState::Judging { failure } = &self.table[op] else { return settled(op, Outcome::Failed) };
         let codes = failure.codes();
         let codes: Vec<&str> = codes.iter().map(String::as_str).collect();
         let failing =
@@ -233,10 +256,10 @@ impl Scheduler {
         if over && !self.is_ending(CancelReason::TimeLimit) {
             return raised(CancelReason::TimeLimit);
         }
-        if self.fatal > 0 && !self.is_ending(CancelReason::Fatal) {
+        if self.table.has_fatal() && !self.is_ending(CancelReason::Fatal) {
             return raised(CancelReason::Fatal);
         }
-        if self.tally.failed > 0 && !self.options.keep_going && self.cancel.is_none() {
+        if self.table.tally().failed > 0 && !self.options.keep_going && self.cancel.is_none() {
             return raised(CancelReason::Failure);
         }
         None
@@ -244,17 +267,17 @@ impl Scheduler {
 
     fn stop_for_cancel(&self) -> Option<RunEvent> {
         let cancel = self.cancel.filter(|_| self.ends_running())?;
-        self.launched.iter().find_map(|op| {
-            let attempt = self.tries[*op].attempt;
-            match self.state[*op] {
-                OpState::Launched { .. } if !self.may_start(&self.plan, *op) => {
-                    Some(RunEvent::StopAsked { op: *op, attempt, reason: StopReason::Cancelled })
+        self.table.launched().find_map(|op| {
+            let attempt = self.tries[op].attempt;
+            match self.table[op] {
+                OpState::Launched { .. } if !self.may_start(&self.plan, op) => {
+                    Some(RunEvent::StopAsked { op, attempt, reason: StopReason::Cancelled })
                 }
                 OpState::Stopping { kill_at: Some(_), .. } if cancel.force => {
-                    Some(RunEvent::KillAsked { op: *op, attempt })
+                    Some(RunEvent::KillAsked { op, attempt })
                 }
                 // whoever holds up the commit does not hold up the end of the run
-                OpState::Committing { .. } if cancel.force => Some(commit_given_up(*op, attempt)),
+                OpState::Committing { .. } if cancel.force => Some(commit_given_up(op, attempt)),
                 _ => None,
             }
         })
@@ -262,9 +285,9 @@ impl Scheduler {
 
     /// What has become due by now.
     fn due(&self, now: RunTime) -> Option<RunEvent> {
-        let (_, op) = self.deadlines.first().filter(|(at, _)| *at <= now).copied()?;
+        let (_, op) = self.table.first_deadline().filter(|(at, _)| *at <= now)?;
         let attempt = self.tries[op].attempt;
-        Some(match self.state[op] {
+        Some(match self.table[op] {
             OpState::Launched { since, is_pending } => {
                 let limits = self.plan.operation(op).policies.limits();
                 let over = |limit: Option<u64>| limit.is_some_and(|ms| since.plus(ms) <= now);
@@ -279,55 +302,60 @@ impl Scheduler {
     }
 
     /// Starts what may start, while there is room; what has asked for something has its room already.
-    fn start(&self) -> Option<RunEvent> {
+    fn start(&self) -> Option<Decision> {
         let is_forced = self.cancel.is_some_and(|cancel| cancel.force);
-        if is_forced || self.tally.running + self.asked >= self.options.parallel.max(1) {
+        if is_forced || self.table.count_occupied() >= self.options.parallel.max(1) {
             return None;
         }
-        if let Some(op) = self.admitted.first() {
-            return Some(self.attempt(*op));
+        if let Some(op) = self.table.first_admitted() {
+            // bound once more: an operation that waits at its gates keeps no copy of its payload
+            let payload = self.bind(op).map_err(StartError::from);
+            return Some(
+                payload.map_or_else(|error| failed_start(op, &error), |payload| self.attempt(op, payload)),
+            );
         }
         // what holds something goes on before anything else takes what others may want
-        let may_hold_more = self.holding.len() < MOST_HOLDING.max(self.options.parallel as usize);
-        if let Some(op) = self.able.first().or_else(|| self.coming.first().filter(|_| may_hold_more)) {
-            return Some(self.ask(*op));
+        let may_hold_more = self.table.count_holding() < MOST_HOLDING.max(self.options.parallel as usize);
+        let coming = || self.table.first_coming().filter(|_| may_hold_more);
+        if let Some(op) = self.table.first_able().or_else(coming) {
+            return Some(self.ask(op).into());
         }
-        let op = *self.ready.first()?;
-        let planned = self.plan.operation(op);
-        // what cannot be evaluated fails as an attempt that could not be started
-        if planned.for_each().is_none()
-            && let Some(pattern) = &planned.policies.skip.value
-        {
-            match self.payload(op).map(|payload| pattern.holds(&payload)) {
-                Ok(Ok(None)) => {}
-                Ok(Ok(Some(decided))) => {
-                    let (outcome, skipped) = (Outcome::Skipped, Some(Box::new(decided)));
-                    return Some(RunEvent::OperationSettled { op, outcome, ignored: None, skipped });
-                }
-                Ok(Err(_)) | Err(_) => return Some(self.attempt(op)),
-            }
-        }
-        if planned.is_whole() {
-            return Some(match self.split(op) {
-                Ok(Some(split)) => RunEvent::PlanGrown { by: op, count: self.count_parts(op, &split) },
-                _ => self.attempt(op),
-            });
-        }
-        if planned.policies.is_gated()
-            && let Ok(gates) = self.gates_of(op)
-            && !gates.is_empty()
-        {
-            return Some(RunEvent::GatesSet { op, gates: gates.into() });
-        }
-        Some(self.attempt(op))
+        let op = self.table.first_ready()?;
+        Some(self.prepare(op).unwrap_or_else(|error| failed_start(op, &error)))
     }
 
-    fn attempt(&self, op: OpIx) -> RunEvent {
-        RunEvent::AttemptStarted { op, attempt: self.tries[op].attempt + 1 }
+    /// What a ready operation does next: it is skipped, made into several, asks for its gates, or is launched.
+    fn prepare(&self, op: OpIx) -> Result<Decision, StartError> {
+        let planned = self.plan.operation(op);
+        if planned.for_each().is_some() {
+            return Ok(Decision::grow(op, self.expansion(op, None)?));
+        }
+        let payload = self.bind(op)?;
+        if let Some(pattern) = &planned.policies.skip.value
+            && let Some(decided) = pattern.holds(&payload)?
+        {
+            let (outcome, skipped) = (Outcome::Skipped, Some(Box::new(decided)));
+            return Ok(RunEvent::OperationSettled { op, outcome, ignored: None, skipped }.into());
+        }
+        if planned.is_whole() {
+            return Ok(Decision::grow(op, self.expansion(op, Some(&payload))?));
+        }
+        if planned.policies.is_gated() {
+            let gates = self.gates_of(op, &payload)?;
+            if !gates.is_empty() {
+                return Ok(RunEvent::GatesSet { op, gates: gates.into() }.into());
+            }
+        }
+        Ok(self.attempt(op, payload))
+    }
+
+    fn attempt(&self, op: OpIx, payload: BoundPayload) -> Decision {
+        let event = RunEvent::AttemptStarted { op, attempt: self.tries[op].attempt + 1 };
+        Decision { event, prepared: Prepared::Payload(payload) }
     }
 
     fn finish(&self) -> Option<RunEvent> {
-        let tally = self.tally;
+        let tally = self.table.tally();
         let outcome = if tally.settled() == tally.total() {
             match self.cancel.map(|cancel| cancel.reason) {
                 Some(CancelReason::Fatal) => RunOutcome::Fatal,
@@ -339,7 +367,11 @@ impl Scheduler {
                 None if tally.dead_lettered > 0 => RunOutcome::DeadLettered,
                 None => RunOutcome::Succeeded,
             }
-        } else if tally.running == 0 && tally.ready == 0 && tally.gated == 0 && self.deadlines.is_empty() {
+        } else if tally.running == 0
+            && tally.ready == 0
+            && tally.gated == 0
+            && self.table.first_deadline().is_none()
+        {
             RunOutcome::Stuck
         } else {
             return None;
@@ -350,6 +382,12 @@ impl Scheduler {
 
 fn commit_given_up(op: OpIx, attempt: u32) -> RunEvent {
     RunEvent::AttemptEnded { op, attempt, ending: Ending::Cancelled }
+}
+
+/// An attempt that cannot be launched has failed.
+fn failed_start(op: OpIx, error: &StartError) -> Decision {
+    let failure = Failure::new(Blame::Handler, error.code(), error.to_string());
+    RunEvent::StartFailed { op, failure: Box::new(failure) }.into()
 }
 
 fn settled(op: OpIx, outcome: Outcome) -> RunEvent {

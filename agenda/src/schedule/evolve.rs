@@ -1,26 +1,45 @@
 //! The one function that changes state: an event in, the next state out.
 
+use super::growth::Prepared;
 use super::state::{Hold, OpState};
+use super::table::deadline;
 use super::{Cancel, Phase, Scheduler};
 use crate::event::{Adopted, CancelReason, Ending, Recorded, RunEvent, RunTime, StopReason};
-use crate::history::Attempt;
 use crate::ops::OpIx;
 use crate::outcome::Outcome;
 use pop_policy::OnFail;
+use pop_registry::contract::Failure;
 use serde_json::Value;
 use std::sync::Arc;
-
-/// How long what the platform took away waits before it is launched again; twice as long each time.
-const FIRST_DISPLACED_MS: u64 = 1_000;
 
 impl Scheduler {
     /// Applies one event. Events of a journal, applied in order, restore the state that wrote them.
     pub fn evolve(&mut self, recorded: &Recorded) {
+        self.apply(recorded, Prepared::Nothing);
+    }
+
+    /// Applies an event with what deciding it has computed; without that it is computed from the state.
+    pub(super) fn apply(&mut self, recorded: &Recorded, prepared: Prepared) {
         let now = recorded.at;
-        match &recorded.event {
+        self.follow_dead_letters(recorded);
+        match (&recorded.event, prepared) {
+            (RunEvent::PlanGrown { by, .. }, Prepared::Growth(growth)) => self.grow(*by, Some(*growth)),
+            (event, Prepared::Generated(grown)) => {
+                self.apply_event(event, now);
+                let parsed = event.operation().and_then(|op| self.growing.get_mut(&op));
+                if let Some(parsed) = parsed {
+                    *parsed = Some(grown);
+                }
+            }
+            (event, _) => self.apply_event(event, now),
+        }
+    }
+
+    fn apply_event(&mut self, event: &RunEvent, now: RunTime) {
+        match event {
             RunEvent::RunStarted { run, options, adopted, .. } => {
                 self.options = options.clone();
-                self.run = Phase::Under;
+                self.run = Phase::Running;
                 if self.agenda_id.is_empty() {
                     self.agenda_id.clone_from(run);
                 }
@@ -30,64 +49,28 @@ impl Scheduler {
             }
             RunEvent::RunResumed { options } => {
                 self.options = options.clone();
-                let was_over =
-                    matches!(self.run, Phase::Ended(_)) || self.is_ending(CancelReason::Interrupted);
-                self.leave_all_gates(now);
-                if was_over {
-                    self.reopen();
-                }
-                self.run = Phase::Under;
-                self.follow_anew(now);
-                self.limit_commits(None);
+                self.resume(now);
             }
-            RunEvent::PlanGrown { by, .. } => self.grow(*by),
+            RunEvent::RunReopened { ops } => self.reopen(ops),
+            RunEvent::PlanGrown { by, .. } => self.grow(*by, None),
             RunEvent::GatesSet { op, gates } => self.set_gates(*op, Arc::clone(gates), now),
             RunEvent::GateAsked { op } => self.set(*op, OpState::Gated(Hold::Asked)),
             RunEvent::GateAnswered { op, answer } => self.answer(*op, answer, now),
             RunEvent::Joined { op, ending, outcome } => self.joined(*op, ending, *outcome, now),
-            RunEvent::AttemptStarted { op, attempt } => {
-                self.tries[*op].attempt = *attempt;
-                if self.plan.operation(*op).policies.on_fail.value == OnFail::Dlq {
-                    let attempt = Attempt { number: *attempt, started: now, ended: None, late: None };
-                    self.attempts.entry(*op).or_default().push(attempt);
-                }
-                let is_pending = self.plan.capabilities(*op).has_pending_phase;
-                self.set(*op, OpState::Launched { since: now, is_pending });
-            }
-            RunEvent::AttemptRunning { op, .. } => {
-                if let OpState::Launched { since, .. } = self.state[*op] {
-                    self.set(*op, OpState::Launched { since, is_pending: false });
-                }
-            }
-            RunEvent::ProgressReported { op, progress, .. } => {
-                self.progress.insert(*op, Arc::clone(progress));
-            }
-            RunEvent::StopAsked { op, reason, .. } => {
-                let kill_at = Some(now.plus(self.options.grace_ms));
-                self.set(*op, OpState::Stopping { reason: *reason, kill_at });
-            }
-            RunEvent::KillAsked { op, .. } => {
-                let reason = match self.state[*op] {
-                    OpState::Stopping { reason, .. } => reason,
-                    _ => StopReason::Cancelled,
-                };
-                self.set(*op, OpState::Stopping { reason, kill_at: None });
-            }
-            RunEvent::CommitAsked { op, result, .. } => {
-                let give_up_at = self.ends_running().then(|| now.plus(self.options.grace_ms));
-                self.set(*op, OpState::Committing { result: Arc::clone(result), give_up_at });
-            }
-            RunEvent::AttemptEnded { op, ending, .. } => self.end_attempt(*op, ending, now),
-            RunEvent::LateEnding { .. } => {}
+            RunEvent::StartFailed { op, failure } => self.fail(*op, failure),
+            RunEvent::AttemptStarted { .. }
+            | RunEvent::AttemptRunning { .. }
+            | RunEvent::ProgressReported { .. }
+            | RunEvent::StopAsked { .. }
+            | RunEvent::KillAsked { .. }
+            | RunEvent::CommitAsked { .. }
+            | RunEvent::AttemptEnded { .. }
+            | RunEvent::LateEnding { .. } => self.apply_to_attempt(event, now),
             RunEvent::BackedOff { op, until } => self.set(*op, OpState::BackingOff { until: *until }),
-            RunEvent::BackoffEnded { op } => {
-                let is_gated = matches!(self.state[*op], OpState::Gated(_));
-                if is_gated {
-                    self.set(*op, OpState::Gated(Hold::Free));
-                } else {
-                    self.open(*op);
-                }
-            }
+            RunEvent::BackoffEnded { op } => match self.table[*op] {
+                OpState::Gated(_) => self.set(*op, OpState::Gated(Hold::Free)),
+                _ => self.open(*op),
+            },
             RunEvent::OperationSettled { op, outcome, ignored, .. } => {
                 if *outcome == Outcome::Skipped {
                     self.keep_result(*op, &Arc::new(Value::Null));
@@ -109,6 +92,49 @@ impl Scheduler {
         }
     }
 
+    /// Applies an event of an attempt.
+    fn apply_to_attempt(&mut self, event: &RunEvent, now: RunTime) {
+        match event {
+            RunEvent::AttemptStarted { op, attempt } => {
+                self.tries[*op].attempt = *attempt;
+                let is_pending = self.plan.capabilities(*op).has_pending_phase;
+                self.set(*op, OpState::Launched { since: now, is_pending });
+            }
+            RunEvent::AttemptRunning { op, .. } => {
+                if let OpState::Launched { since, .. } = self.table[*op] {
+                    self.set(*op, OpState::Launched { since, is_pending: false });
+                }
+            }
+            RunEvent::ProgressReported { op, progress, .. } => {
+                self.progress.insert(*op, Arc::clone(progress));
+            }
+            RunEvent::StopAsked { op, reason, .. } => {
+                let kill_at = Some(now.plus(self.options.grace_ms));
+                self.set(*op, OpState::Stopping { reason: *reason, kill_at });
+            }
+            RunEvent::KillAsked { op, .. } => {
+                let reason = match self.table[*op] {
+                    OpState::Stopping { reason, .. } => reason,
+                    _ => StopReason::Cancelled,
+                };
+                self.set(*op, OpState::Stopping { reason, kill_at: None });
+            }
+            RunEvent::CommitAsked { op, result, .. } => {
+                let give_up_at = self.ends_running().then(|| now.plus(self.options.grace_ms));
+                self.set(*op, OpState::Committing { result: Arc::clone(result), give_up_at });
+            }
+            RunEvent::AttemptEnded { op, ending, .. } => self.end_attempt(*op, ending, now),
+            _ => {}
+        }
+    }
+
+    /// Counts a failure, whether an attempt had it or none could be launched, and lets the policies decide.
+    pub(super) fn fail(&mut self, op: OpIx, failure: &Failure) {
+        self.tries[op].failures += 1;
+        self.note_failure(op, failure);
+        self.set(op, OpState::Judging { failure: Box::new(failure.clone()) });
+    }
+
     fn adopt(&mut self, adopted: &Adopted) {
         if let Some(progress) = &adopted.progress {
             self.progress.insert(adopted.op, Arc::clone(progress));
@@ -121,32 +147,24 @@ impl Scheduler {
     fn end_attempt(&mut self, op: OpIx, ending: &Ending, now: RunTime) {
         // what was granted was granted to the attempt
         self.leave_gates(op, now);
-        if let Some(attempt) = self.attempts.get_mut(&op).and_then(|attempts| attempts.last_mut()) {
-            attempt.ended = Some((now, ending.clone()));
-        }
         match ending {
             Ending::Succeeded { result } => {
                 self.keep_result(op, result);
                 self.settle(op, Outcome::Succeeded, now);
             }
-            Ending::Failed(failure) => {
-                self.tries[op].failures += 1;
-                self.note_failure(op, failure);
-                self.set(op, OpState::Judging { failure: failure.clone() });
-            }
+            Ending::Failed(failure) => self.fail(op, failure),
             Ending::Cancelled => {
                 self.open(op);
-                self.doomed.insert(op);
+                self.table.doom(op);
             }
             Ending::Displaced(_) if self.may_start(&self.plan, op) => {
-                let pause = FIRST_DISPLACED_MS << self.tries[op].displaced.min(10);
                 self.tries[op].displaced += 1;
-                self.set(op, OpState::BackingOff { until: now.plus(pause) });
+                self.set(op, OpState::Displaced);
             }
             Ending::Lost | Ending::Displaced(_) => {
                 self.open(op);
                 if !self.may_start(&self.plan, op) {
-                    self.doomed.insert(op);
+                    self.table.doom(op);
                 }
             }
         }
@@ -159,12 +177,30 @@ impl Scheduler {
         self.set(op, OpState::waiting_for(self.count_unmet(&plan, op)));
     }
 
-    /// Notes a failure before any attempt as one, for an operation that is put aside when it fails.
-    pub(super) fn note_unstarted(&mut self, op: OpIx, ending: Ending, now: RunTime) {
-        if self.plan.operation(op).policies.on_fail.value == OnFail::Dlq {
-            let number = self.tries[op].attempt + 1;
-            let attempt = Attempt { number, started: now, ended: Some((now, ending)), late: None };
-            self.attempts.entry(op).or_default().push(attempt);
+    /// Keeps the history of operations that may become a dead letter, by the fold that everybody uses.
+    fn follow_dead_letters(&mut self, recorded: &Recorded) {
+        match &recorded.event {
+            RunEvent::RunResumed { .. } => {
+                self.dead_letters.values_mut().for_each(|history| history.resume(recorded.at));
+            }
+            RunEvent::RunReopened { ops } => {
+                for op in ops {
+                    if let Some(history) = self.dead_letters.get_mut(op) {
+                        history.reopen(recorded.at);
+                    }
+                }
+            }
+            event => {
+                let Some(op) = event.operation() else { return };
+                if self.plan.operation(op).policies.on_fail.value != OnFail::Dlq {
+                    return;
+                }
+                let history = self.dead_letters.entry(op).or_default();
+                history.add(recorded.at, event);
+                if history.outcome().is_some_and(Outcome::has_result) {
+                    self.dead_letters.remove(&op);
+                }
+            }
         }
     }
 
@@ -177,15 +213,14 @@ impl Scheduler {
 
     /// Settles an operation and tells those that wait for it; does nothing if it is settled that way already.
     pub(super) fn settle(&mut self, op: OpIx, outcome: Outcome, now: RunTime) {
-        if self.state[op].outcome() == Some(outcome) {
+        if self.table[op].outcome() == Some(outcome) {
             return;
         }
         self.leave_gates(op, now);
         self.set(op, OpState::Settled(outcome));
-        self.doomed.remove(&op);
         let plan = Arc::clone(&self.plan);
         if outcome.has_result() && plan.operation(op).generator().is_some() {
-            self.growing.insert(op);
+            self.growing.insert(op, None);
         }
         for dependant in plan.graph().dependants(op) {
             if plan.operation(dependant.op).is_last() && !plan.operation(op).is_last() {
@@ -194,8 +229,8 @@ impl Scheduler {
             // who asked for an outcome that has not come hears of all others first, so that it does not matter which came
             if dependant.needs.contains(outcome) || !dependant.needs.is_met_by_good() {
                 self.meet(&plan, dependant.op);
-            } else if matches!(self.state[dependant.op], OpState::Waiting { .. }) {
-                self.doomed.insert(dependant.op);
+            } else if matches!(self.table[dependant.op], OpState::Waiting { .. }) {
+                self.table.doom(dependant.op);
             }
         }
         if plan.operation(op).origin.is_some() || !plan.last().is_empty() {
@@ -206,7 +241,7 @@ impl Scheduler {
     /// Once the run is being ended, whatever is not out in the world is not started any more, unless it cleans up.
     fn doom_unstarted(&mut self) {
         let plan = Arc::clone(&self.plan);
-        let unstarted = self.state.iter().filter(|(op, state)| {
+        let unstarted = self.table.iter().filter(|(op, state)| {
             let is_unstarted = matches!(
                 state,
                 OpState::Waiting { .. } | OpState::Ready | OpState::Gated(_) | OpState::BackingOff { .. }
@@ -214,13 +249,15 @@ impl Scheduler {
             is_unstarted && !self.may_start(&plan, *op)
         });
         let unstarted: Vec<OpIx> = unstarted.map(|(op, _)| op).collect();
-        self.doomed.extend(unstarted);
+        for op in unstarted {
+            self.table.doom(op);
+        }
     }
 
     /// Sets when the run stops waiting for commits; commits that are limited already keep the earlier limit.
-    fn limit_commits(&mut self, limit: Option<RunTime>) {
-        for op in self.launched.clone() {
-            if let OpState::Committing { result, give_up_at } = &self.state[op] {
+    pub(super) fn limit_commits(&mut self, limit: Option<RunTime>) {
+        for op in self.table.launched().collect::<Vec<OpIx>>() {
+            if let OpState::Committing { result, give_up_at } = &self.table[op] {
                 let give_up_at = limit.map(|limit| give_up_at.map_or(limit, |known| known.min(limit)));
                 let result = Arc::clone(result);
                 self.set(op, OpState::Committing { result, give_up_at });
@@ -228,138 +265,18 @@ impl Scheduler {
         }
     }
 
-    /// A run that was over is opened again: what failed or was cancelled is to be done, its tries given back.
-    /// A run whose executor died is not over: it goes on exactly where it was.
-    fn reopen(&mut self) {
-        self.cancel = None;
-        self.doomed.clear();
-        let plan = Arc::clone(&self.plan);
-        for (op, _) in plan.operations() {
-            if let OpState::Settled(Outcome::Failed | Outcome::Cancelled) = self.state[op] {
-                self.set(op, OpState::Ready);
-                self.tries[op].give_back();
-            }
-        }
-        // what was not asked for may be asked for by what is done once more
-        for (op, planned) in plan.operations() {
-            let is_conditional = planned.special.as_ref().is_some_and(|special| special.is_conditional);
-            let edges = plan.graph().dependencies(op);
-            if is_conditional
-                && self.state[op].outcome() == Some(Outcome::Skipped)
-                && edges.iter().any(|edge| self.state[edge.on].outcome().is_none())
-            {
-                self.set(op, OpState::Ready);
-            }
-        }
-        self.reopen_calls();
-        let is_open = |scheduler: &Self, op: OpIx| scheduler.state[op].outcome().is_none();
-        for (op, planned) in plan.operations().filter(|(_, planned)| planned.is_whole()) {
-            let Some(parts) = self.parts.get(&op).filter(|_| is_open(self, op)) else { continue };
-            let open: Vec<OpIx> = parts.all.iter().copied().filter(|part| is_open(self, *part)).collect();
-            let most = planned.for_each().and_then(|for_each| for_each.max_parallel);
-            let has_place =
-                |part: &OpIx| !matches!(self.state[*part], OpState::Ready | OpState::Waiting { .. });
-            let (out, still): (Vec<OpIx>, Vec<OpIx>) = open.iter().partition(|part| has_place(part));
-            let places = most.unwrap_or(u32::MAX).saturating_sub(out.len() as u32);
-            let waiting = still.into_iter().skip(places as usize).collect();
-            if let Some(parts) = self.parts.get_mut(&op) {
-                parts.waiting = waiting;
-            }
-            self.set(op, OpState::Parted { left: open.len() as u32 });
-        }
-        for (op, _) in plan.operations() {
-            if matches!(self.state[op], OpState::Ready | OpState::Waiting { .. }) {
-                self.open(op);
-                if self.is_doomed(&plan, op) {
-                    self.doomed.insert(op);
-                }
-            }
-        }
-    }
-
-    /// What an earlier executor had been granted for operations that it had not started went with it.
-    fn leave_all_gates(&mut self, now: RunTime) {
-        let mut gated: Vec<OpIx> = self.gates.passing.keys().copied().collect();
-        gated.retain(|op| matches!(self.state[*op], OpState::Gated(_)));
-        gated.sort_unstable();
-        for op in gated {
-            self.leave_gates(op, now);
-            self.set(op, OpState::Ready);
-        }
-    }
-
-    /// What an earlier executor was stopping is followed again from here, with its limits anew.
-    fn follow_anew(&mut self, now: RunTime) {
-        for op in self.launched.clone() {
-            if matches!(self.state[op], OpState::Stopping { .. }) {
-                self.set(op, OpState::Launched { since: now, is_pending: false });
-            }
-        }
-    }
-
-    /// Puts an operation into a state and keeps every view of the table true. Nothing else writes the table.
+    /// Puts an operation into a state.
     pub(super) fn set(&mut self, op: OpIx, next: OpState) {
-        if let Some(at) = self.deadline_of(op) {
-            self.deadlines.remove(&(at, op));
-        }
-        *self.tally.count(&self.state[op]) -= 1;
-        *self.tally.count(&next) += 1;
-        self.fatal -= u32::from(self.is_fatal(op, &self.state[op]));
-        self.fatal += u32::from(self.is_fatal(op, &next));
-        member(&mut self.ready, op, next == OpState::Ready);
-        member(&mut self.launched, op, next.is_out());
-        member(&mut self.judging, op, matches!(next, OpState::Judging { .. }));
-        if matches!(self.state[op], OpState::Gated(_)) || matches!(next, OpState::Gated(_)) {
-            let is_free = next == OpState::Gated(Hold::Free);
-            let is_through = is_free && self.gates.is_through(op);
-            member(&mut self.admitted, op, is_through);
-            let is_holding = self.gates.is_holding(op, &next);
-            member(&mut self.holding, op, is_holding);
-            member(&mut self.able, op, is_free && !is_through && is_holding);
-            member(&mut self.coming, op, is_free && !is_through && !is_holding);
-            self.asked -= u32::from(self.state[op] == OpState::Gated(Hold::Asked));
-            self.asked += u32::from(next == OpState::Gated(Hold::Asked));
-        }
-        if matches!(self.state[op], OpState::Parted { .. }) || matches!(next, OpState::Parted { .. }) {
-            member(&mut self.joining, op, next == OpState::Parted { left: 0 });
-        }
-        self.state[op] = next;
-        if let Some(at) = self.deadline_of(op) {
-            self.deadlines.insert((at, op));
-        }
+        self.table.set(op, next, self.plan.operation(op), &self.gates);
     }
 
-    /// When something is due for an operation in its present state.
+    /// The time at which something is due for an operation in its present state.
     pub(super) fn deadline_of(&self, op: OpIx) -> Option<RunTime> {
-        match self.state[op] {
-            OpState::Launched { since, is_pending } => {
-                let limits = self.plan.operation(op).policies.limits();
-                let run = limits.run_ms.map(|ms| since.plus(ms));
-                let pending = limits.pending_ms.filter(|_| is_pending).map(|ms| since.plus(ms));
-                [run, pending].into_iter().flatten().min()
-            }
-            OpState::Stopping { kill_at, .. } => kill_at,
-            OpState::Committing { give_up_at, .. } => give_up_at,
-            OpState::BackingOff { until } | OpState::Gated(Hold::Until(until)) => Some(until),
-            _ => None,
-        }
-    }
-
-    fn is_fatal(&self, op: OpIx, state: &OpState) -> bool {
-        let failed = state.outcome() == Some(Outcome::Failed);
-        failed && self.plan.operation(op).policies.on_fail.value == OnFail::Fatal
+        deadline(&self.table[op], self.plan.operation(op))
     }
 
     /// Whether operations that run are to be stopped.
     pub(super) fn ends_running(&self) -> bool {
         self.is_ending(CancelReason::Fatal)
-    }
-}
-
-fn member(set: &mut std::collections::BTreeSet<OpIx>, op: OpIx, is_in: bool) {
-    if is_in {
-        set.insert(op);
-    } else {
-        set.remove(&op);
     }
 }

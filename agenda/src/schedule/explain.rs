@@ -76,19 +76,19 @@ pub enum Explanation {
 impl Scheduler {
     /// Why `op` is where it is.
     pub fn explain(&self, op: OpIx) -> Explanation {
-        match &self.state[op] {
+        match &self.table[op] {
             OpState::Waiting { .. } => match (self.unmet(op), self.plan.operation(op).part_of()) {
                 (unmet, Some(of)) if unmet.is_empty() => Explanation::NoPlace { of },
                 (unmet, _) => Explanation::WaitsFor(unmet),
             },
             OpState::Parted { .. } => {
                 let parts = self.parts.get(&op).map_or(&[][..], |parts| &parts.all);
-                let open = parts.iter().copied().filter(|part| self.state[*part].outcome().is_none());
+                let open = parts.iter().copied().filter(|part| self.table[*part].outcome().is_none());
                 Explanation::WaitsForParts(open.collect())
             }
             OpState::Gated(hold) => self.held(op, *hold),
-            OpState::Ready if self.tally.running >= self.options.parallel => {
-                Explanation::NoRoom { running: self.tally.running, parallel: self.options.parallel }
+            OpState::Ready if self.table.tally().running >= self.options.parallel => {
+                Explanation::NoRoom { running: self.table.tally().running, parallel: self.options.parallel }
             }
             OpState::Ready => Explanation::Next,
             OpState::Launched { since, .. } => {
@@ -98,7 +98,7 @@ impl Scheduler {
                 Explanation::Stops { reason: *reason, kill_at: *kill_at }
             }
             OpState::Committing { .. } => Explanation::Commits,
-            OpState::Judging { .. } => Explanation::Next,
+            OpState::Judging { .. } | OpState::Displaced => Explanation::Next,
             OpState::BackingOff { until } => {
                 Explanation::BacksOff { until: *until, failures: self.tries[op].failures }
             }
@@ -118,7 +118,10 @@ impl Scheduler {
         let Some((passing, gate)) =
             passing.and_then(|passing| Some((passing, passing.gates.get(passing.passed)?)))
         else {
-            return Explanation::NoRoom { running: self.tally.running, parallel: self.options.parallel };
+            return Explanation::NoRoom {
+                running: self.table.tally().running,
+                parallel: self.options.parallel,
+            };
         };
         let turn = turn_name(gate, op, self.plan.operation(op)).and_then(|name| self.gates.turns.get(&name));
         Explanation::Held {
@@ -134,14 +137,14 @@ impl Scheduler {
 
     /// The operations that `op` needs and that are not settled as it needs them.
     fn unmet(&self, op: OpIx) -> Vec<OpIx> {
-        if self.plan.operation(op).is_last() && self.state[op].outcome().is_none() {
-            let open = self.state.iter().filter(|(_, state)| state.outcome().is_none()).map(|(op, _)| op);
+        if self.plan.operation(op).is_last() && self.table[op].outcome().is_none() {
+            let open = self.table.iter().filter(|(_, state)| state.outcome().is_none()).map(|(op, _)| op);
             return open.filter(|open| !self.plan.operation(*open).is_last()).collect();
         }
         let edges = self.plan.graph().dependencies(op).iter();
         let is_met = |outcome: Outcome, needs: crate::Outcomes| needs.contains(outcome);
         let unmet =
-            edges.filter(|edge| !self.state[edge.on].outcome().is_some_and(|of| is_met(of, edge.needs)));
+            edges.filter(|edge| !self.table[edge.on].outcome().is_some_and(|of| is_met(of, edge.needs)));
         unmet.map(|edge| edge.on).collect()
     }
 }

@@ -5,10 +5,10 @@
 
 use super::state::{Hold, OpState};
 use super::{Scheduler, StartError};
-use crate::event::{Ending, RunEvent, RunTime};
+use crate::event::{RunEvent, RunTime};
 use crate::gate::{Answer, CacheAsk, Gate};
 use crate::ops::OpIx;
-use crate::plan::{Planned, Serves};
+use crate::plan::{BindError, Planned, Serves};
 use pop_policy::{KeyInput, Lock, PatternError};
 use serde_json::Value;
 use std::collections::{HashMap, VecDeque};
@@ -80,11 +80,11 @@ pub(super) fn turn_name(gate: &Gate, op: OpIx, planned: &Planned) -> Option<Box<
 
 impl Scheduler {
     /// What must be granted before an attempt of `op` starts.
-    pub(super) fn gates_of(&self, op: OpIx) -> Result<Vec<Gate>, StartError> {
+    pub(super) fn gates_of(&self, op: OpIx, payload: &Value) -> Result<Vec<Gate>, StartError> {
         let planned = self.plan.operation(op);
         let policies = &planned.policies;
         let mut gates = Vec::new();
-        if let Some(ask) = self.cache_ask(op)? {
+        if let Some(ask) = self.cache_ask(op, payload)? {
             let text = format!("{}\n{}\n{}", ask.state, planned.handler_type, ask.input.digest);
             let digest = blake3::hash(text.as_bytes()).to_hex();
             // whoever computes a result keeps others from computing it too
@@ -104,7 +104,7 @@ impl Scheduler {
     }
 
     /// The keys that `op` locks, sorted, each once.
-    pub fn lock_keys(&self, op: OpIx) -> Result<Vec<Box<str>>, StartError> {
+    pub fn lock_keys(&self, op: OpIx) -> Result<Vec<Box<str>>, BindError> {
         let planned = self.plan.operation(op);
         let Some(keys) = planned.special.as_ref().and_then(|special| special.lock_keys.as_ref()) else {
             return Ok(Vec::new());
@@ -123,15 +123,14 @@ impl Scheduler {
     }
 
     /// What is looked up in a cache before `op` runs, if it may use one.
-    fn cache_ask(&self, op: OpIx) -> Result<Option<CacheAsk>, StartError> {
+    fn cache_ask(&self, op: OpIx, payload: &Value) -> Result<Option<CacheAsk>, StartError> {
         let planned = self.plan.operation(op);
         let policies = &planned.policies;
         if !policies.use_cache.value || !planned.may_use_cache() {
             return Ok(None);
         }
-        let payload = self.payload(op)?;
         let input = match &policies.cache_key.value {
-            Some(pattern) => match pattern.evaluate(&payload)? {
+            Some(pattern) => match pattern.evaluate(payload)? {
                 Value::Null => {
                     let problem =
                         "it finds nothing in the payload, and all would share one result".to_owned();
@@ -139,7 +138,7 @@ impl Scheduler {
                 }
                 value => KeyInput::pattern(pattern.text(), &value),
             },
-            None => KeyInput::payload(&payload),
+            None => KeyInput::payload(payload),
         };
         let state = policies.cache_state.value.clone();
         let state = state.unwrap_or_else(|| (*planned.handler_type).into());
@@ -202,10 +201,7 @@ impl Scheduler {
             }
             Answer::Failed(failure) => {
                 self.leave_gates(op, now);
-                self.tries[op].failures += 1;
-                self.note_failure(op, failure);
-                self.note_unstarted(op, Ending::Failed(failure.clone()), now);
-                self.set(op, OpState::Judging { failure: failure.clone() });
+                self.fail(op, failure);
             }
         }
     }

@@ -3,6 +3,7 @@
 use crate::event::{Adopted, CancelReason, RunEvent, RunOptions};
 use crate::gate::{Answer, CacheAsk, Gate};
 use crate::ops::OpIx;
+use crate::plan::BoundPayload;
 use pop_registry::contract::{Exit, Failure, Millis, Progress};
 use serde_json::Value;
 use std::sync::Arc;
@@ -177,6 +178,8 @@ pub enum Action {
         op: OpIx,
         /// The attempt.
         attempt: u32,
+        /// The payload with every reference filled.
+        payload: BoundPayload,
         /// Whether an earlier executor may have launched it: find it before launching it.
         again: bool,
     },

@@ -9,12 +9,16 @@
 
 mod check;
 mod decide;
+mod dependency;
 mod evolve;
 mod explain;
 mod gates;
+mod growth;
 mod input;
 mod parts;
+mod reopen;
 mod state;
+mod table;
 
 pub use explain::Explanation;
 pub use input::{Action, Input, Step, Verdict};
@@ -22,27 +26,28 @@ pub use state::{Hold, OpState, Tally};
 
 use crate::event::{CancelReason, Ending, Recorded, RunEvent, RunOptions, RunOutcome, RunTime};
 use crate::gate::Gate;
-use crate::history::Attempt;
+use crate::history::OperationHistory;
 use crate::ops::{OpIx, OpMap};
 use crate::outcome::Outcome;
-use crate::plan::{BindError, Plan, Values};
+use crate::plan::{BindError, BoundPayload, Grown, Plan, Values};
 use gates::Gates;
+use growth::{Decision, Prepared};
 use parts::Parts;
 use pop_policy::PatternError;
 use pop_registry::contract::Progress;
 use serde_json::Value;
 use state::Tries;
 use std::borrow::Cow;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use table::Table;
 
 /// A plan in motion.
 #[derive(Debug, Clone)]
 pub struct Scheduler {
     plan: Arc<Plan>,
     options: RunOptions,
-    /// The one table: each operation is in exactly one state.
-    state: OpMap<OpState>,
+    table: Table,
     tries: OpMap<Tries>,
     /// Results that others read, or may read in a run that is resumed.
     results: HashMap<OpIx, Arc<Value>>,
@@ -52,46 +57,26 @@ pub struct Scheduler {
     gates: Gates,
     /// What operations were made into.
     parts: HashMap<OpIx, Parts>,
-    /// The attempts of operations that are put aside when they fail.
-    attempts: HashMap<OpIx, Vec<Attempt>>,
+    /// The history of each operation with `onFail: DLQ` that has begun and not succeeded.
+    dead_letters: HashMap<OpIx, OperationHistory>,
     run: Phase,
     cancel: Option<Cancel>,
     agenda_id: Box<str>,
-
-    // Views of the table, kept by `evolve::set` alone.
-    ready: BTreeSet<OpIx>,
-    deadlines: BTreeSet<(RunTime, OpIx)>,
-    launched: BTreeSet<OpIx>,
-    judging: BTreeSet<OpIx>,
-    /// Operations whose turn it is to be asked for at their first gate.
-    coming: BTreeSet<OpIx>,
-    /// Operations whose turn it is to be asked for at a further gate.
-    able: BTreeSet<OpIx>,
-    /// Operations that cost the executor something and have not started.
-    holding: BTreeSet<OpIx>,
-    /// Operations that have passed all their gates.
-    admitted: BTreeSet<OpIx>,
-    /// How many have asked and heard nothing yet.
-    asked: u32,
-    /// Operations whose parts are all settled.
-    joining: BTreeSet<OpIx>,
-    /// Operations whose result says which operations there are besides.
-    growing: BTreeSet<OpIx>,
-    /// Operations to be settled as cancelled, because something they need failed or the run is ending.
-    doomed: BTreeSet<OpIx>,
-    /// Operations whose failure ends the run at once.
-    fatal: u32,
-    tally: Tally,
+    /// Generators that succeeded and have not grown the plan yet, with the operations that their result was found to
+    /// hold; none after a crash.
+    growing: BTreeMap<OpIx, Option<Box<Grown>>>,
 }
 
 /// The largest plan that is checked after every step of a debug build.
 const CHECKED_OPERATIONS: usize = 1_000;
 
-/// How far the run is.
+/// The phase of the run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
     Unstarted,
-    Under,
+    Running,
+    /// Resumed after it was over; the operations that are done again are not reopened yet.
+    Reopening,
     Ended(RunOutcome),
 }
 
@@ -104,7 +89,7 @@ struct Cancel {
 
 /// Why an operation cannot be started, although everything that it waits for is settled.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum StartError {
+enum StartError {
     /// A reference has no value.
     #[error(transparent)]
     Bind(#[from] BindError),
@@ -121,7 +106,7 @@ pub enum StartError {
 
 impl StartError {
     /// The code of the failure that it is.
-    pub fn code(&self) -> &'static str {
+    fn code(&self) -> &'static str {
         match self {
             Self::Bind(_) | Self::Items(_) => "reference",
             Self::Pattern(_) => "expression",
@@ -137,30 +122,17 @@ impl Scheduler {
         let count = plan.len();
         let mut scheduler = Self {
             options,
-            state: OpMap::filled(count, OpState::Waiting { unmet: 0 }),
+            table: Table::new(count),
             tries: OpMap::filled(count, Tries::default()),
             results: HashMap::new(),
             progress: HashMap::new(),
             gates: Gates::default(),
             parts: HashMap::new(),
-            attempts: HashMap::new(),
+            dead_letters: HashMap::new(),
             run: Phase::Unstarted,
             cancel: None,
             agenda_id: plan.identity.id.clone().unwrap_or_default().into(),
-            ready: BTreeSet::new(),
-            deadlines: BTreeSet::new(),
-            launched: BTreeSet::new(),
-            judging: BTreeSet::new(),
-            coming: BTreeSet::new(),
-            able: BTreeSet::new(),
-            holding: BTreeSet::new(),
-            admitted: BTreeSet::new(),
-            asked: 0,
-            joining: BTreeSet::new(),
-            growing: BTreeSet::new(),
-            doomed: BTreeSet::new(),
-            fatal: 0,
-            tally: Tally { waiting: count as u32, ..Tally::default() },
+            growing: BTreeMap::new(),
             plan,
         };
         let plan = Arc::clone(&scheduler.plan);
@@ -183,12 +155,22 @@ impl Scheduler {
         step
     }
 
-    fn take(&mut self, now: RunTime, event: RunEvent, step: &mut Step) {
+    fn take(&mut self, now: RunTime, decision: Decision, step: &mut Step) {
+        let Decision { event, prepared } = decision;
         let gates =
             event.operation().and_then(|op| Some((op, Arc::clone(&self.gates.passing.get(&op)?.gates))));
         let recorded = Recorded { at: now, event };
-        self.evolve(&recorded);
-        self.actions_of(&recorded.event, &mut step.actions);
+        let payload = match prepared {
+            Prepared::Payload(payload) => {
+                self.apply(&recorded, Prepared::Nothing);
+                Some(payload)
+            }
+            prepared => {
+                self.apply(&recorded, prepared);
+                None
+            }
+        };
+        self.actions_of(&recorded.event, payload, &mut step.actions);
         if let Some((op, gates)) = gates.filter(|(op, _)| !self.gates.passing.contains_key(op)) {
             give_back(op, &gates, &recorded.event, &mut step.actions);
         }
@@ -196,7 +178,7 @@ impl Scheduler {
     }
 
     /// What the new state owes to the world after an event.
-    fn actions_of(&self, event: &RunEvent, actions: &mut Vec<Action>) {
+    fn actions_of(&self, event: &RunEvent, payload: Option<BoundPayload>, actions: &mut Vec<Action>) {
         match event {
             RunEvent::GateAsked { op } => {
                 let passing = self.gates.passing.get(op);
@@ -204,26 +186,10 @@ impl Scheduler {
                 actions.extend(gate.map(|gate| Action::Ask { op: *op, gate: gate.clone() }));
             }
             RunEvent::AttemptStarted { op, attempt } => {
-                actions.push(Action::Launch { op: *op, attempt: *attempt, again: false });
+                let (op, attempt) = (*op, *attempt);
+                actions.extend(payload.map(|payload| Action::Launch { op, attempt, payload, again: false }));
             }
-            RunEvent::RunResumed { .. } => {
-                for op in &self.launched {
-                    let attempt = self.tries[*op].attempt;
-                    if matches!(self.state[*op], OpState::Committing { .. }) {
-                        actions.push(Action::Commit { op: *op, attempt });
-                        continue;
-                    }
-                    if let Some(passing) = self.gates.passing.get(op) {
-                        actions.push(Action::Reclaim { op: *op, gates: Arc::clone(&passing.gates) });
-                    }
-                    actions.push(Action::Launch { op: *op, attempt, again: true });
-                }
-                // whoever keeps them knows which are there already
-                let put_aside = |state: &OpState| state.outcome() == Some(Outcome::DeadLettered);
-                let letters = self.state.iter().filter(|(_, state)| put_aside(state)).map(|(op, _)| op);
-                let letters = letters.filter(|op| self.plan.operation(*op).for_each().is_none());
-                actions.extend(letters.map(|op| Action::DeadLetter { op }));
-            }
+            RunEvent::RunResumed { .. } => self.actions_of_resume(actions),
             RunEvent::CommitAsked { op, attempt, .. } => {
                 actions.push(Action::Commit { op: *op, attempt: *attempt });
             }
@@ -243,14 +209,37 @@ impl Scheduler {
         }
     }
 
+    /// What a new executor has to do: follow the attempts that are out, and write dead letters that are missing.
+    fn actions_of_resume(&self, actions: &mut Vec<Action>) {
+        for op in self.table.launched() {
+            let attempt = self.tries[op].attempt;
+            if matches!(self.table[op], OpState::Committing { .. }) {
+                actions.push(Action::Commit { op, attempt });
+                continue;
+            }
+            if let Some(passing) = self.gates.passing.get(&op) {
+                actions.push(Action::Reclaim { op, gates: Arc::clone(&passing.gates) });
+            }
+            // it was bound before its attempt was launched, and the results that it reads are the same
+            let template = |_| BoundPayload::Shared(Arc::clone(&self.plan.operation(op).payload));
+            let payload = self.bind(op).unwrap_or_else(template);
+            actions.push(Action::Launch { op, attempt, payload, again: true });
+        }
+        // whoever keeps dead letters knows which are there already
+        let is_dead = |state: &OpState| state.outcome() == Some(Outcome::DeadLettered);
+        let letters = self.table.iter().filter(|(_, state)| is_dead(state)).map(|(op, _)| op);
+        let letters = letters.filter(|op| self.plan.operation(*op).for_each().is_none());
+        actions.extend(letters.map(|op| Action::DeadLetter { op }));
+    }
+
     /// The next time at which something is due although nothing happens.
     pub fn deadline(&self) -> Option<RunTime> {
-        if self.run != Phase::Under {
+        if self.run != Phase::Running {
             return None;
         }
         let limit =
             self.options.time_limit_ms.filter(|_| !self.is_ending(CancelReason::TimeLimit)).map(RunTime);
-        let operation = self.deadlines.first().map(|(at, _)| *at);
+        let operation = self.table.first_deadline().map(|(at, _)| at);
         [limit, operation].into_iter().flatten().min()
     }
 
@@ -279,12 +268,12 @@ impl Scheduler {
 
     /// The state of one operation.
     pub fn state(&self, op: OpIx) -> &OpState {
-        &self.state[op]
+        &self.table[op]
     }
 
     /// How many operations are in which state.
     pub fn tally(&self) -> Tally {
-        self.tally
+        self.table.tally()
     }
 
     /// The last progress that an operation reported.
@@ -297,22 +286,9 @@ impl Scheduler {
         self.plan.operation(op).payload.bind(&self.values(op))
     }
 
-    /// The same, if everything else that has to be known before an attempt is known too.
-    pub fn payload_to_start(&self, op: OpIx) -> Result<Cow<'_, Value>, StartError> {
-        self.split(op)?;
-        let payload = self.payload(op)?;
-        // who has passed gates has been through all of this
-        if self.gates.passing.contains_key(&op) {
-            return Ok(payload);
-        }
-        let policies = &self.plan.operation(op).policies;
-        if let Some(pattern) = &policies.skip.value {
-            pattern.holds(&payload)?;
-        }
-        if policies.is_gated() {
-            self.gates_of(op)?;
-        }
-        Ok(payload)
+    /// The same as a value that outlives the scheduler's borrow, for a launch.
+    pub fn bind(&self, op: OpIx) -> Result<BoundPayload, BindError> {
+        self.plan.operation(op).payload.bind_shared(&self.values(op))
     }
 
     fn values(&self, op: OpIx) -> Values<'_> {
@@ -324,14 +300,19 @@ impl Scheduler {
         }
     }
 
-    /// The attempts of an operation that is put aside when it fails.
-    pub fn attempts(&self, op: OpIx) -> &[Attempt] {
-        self.attempts.get(&op).map_or(&[], Vec::as_slice)
+    /// The history of an operation with `onFail: DLQ` that has begun and not succeeded; none for other operations.
+    pub fn dead_letter_history(&self, op: OpIx) -> Option<&OperationHistory> {
+        self.dead_letters.get(&op)
     }
 
     /// Whether an operation may start, as far as the run as a whole goes.
     fn may_start(&self, plan: &Plan, op: OpIx) -> bool {
         self.cancel.is_none_or(|cancel| !cancel.force && plan.operation(op).is_cleanup())
+    }
+
+    /// Whether the run is being ended by a signal.
+    fn is_interrupted(&self) -> bool {
+        self.is_ending(CancelReason::Interrupted)
     }
 
     fn is_ending(&self, reason: CancelReason) -> bool {

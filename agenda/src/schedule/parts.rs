@@ -1,12 +1,11 @@
 //! Operations that are made into several: their parts, how many of them are under way, and what they come to.
 
-use super::state::OpState;
-use super::{Scheduler, StartError};
+use super::Scheduler;
+use super::growth::{Decision, Growth};
 use crate::event::{Ending, RunEvent, RunTime};
 use crate::ops::OpIx;
 use crate::outcome::Outcome;
-use crate::plan::{Asked, Called, Dispatch, Edge, Grown, MOST_OPERATIONS, Origin, Plan, Serves};
-use pop_document::kind_of;
+use crate::plan::{Called, Dispatch, Origin};
 use pop_policy::OnFail;
 use pop_registry::contract::{
     Blame, Call, DiagnosticEvent, DispatchReport, Ended, Failure, Method, wants_reboot,
@@ -40,120 +39,54 @@ struct Calls {
     failures: HashMap<OpIx, Box<Failure>>,
 }
 
-/// What an operation is made into.
-pub(super) enum Split {
-    Items(Vec<Value>),
-    Calls(Dispatch),
+impl Parts {
+    /// The parts for the items of a list; their numbers follow when the plan has grown by them.
+    pub(super) fn of_items(items: Vec<Value>) -> Self {
+        Self { items: Arc::new(items), ..Self::default() }
+    }
+
+    /// The calls of a dispatch, likewise.
+    pub(super) fn of_calls(dispatch: Dispatch, asked: Vec<Call>, unserved: Vec<Call>) -> Self {
+        let calls = Calls { dispatch, asked, unserved, failures: HashMap::new() };
+        Self { calls: Some(Box::new(calls)), ..Self::default() }
+    }
 }
 
 impl Scheduler {
-    /// What an operation is made into, if it is.
-    pub(super) fn split(&self, op: OpIx) -> Result<Option<Split>, StartError> {
-        let Some(for_each) = self.plan.operation(op).for_each() else {
-            if self.plan.operation(op).serves != Serves::Dispatch {
-                return Ok(None);
-            }
-            // a key without a value fails it before anybody is asked
-            self.lock_keys(op)?;
-            let dispatch = self.plan.dispatch(self.payload(op)?.as_ref()).map_err(StartError::Payload)?;
-            return Ok(Some(Split::Calls(dispatch)));
-        };
-        match for_each.items.bind(&self.values(op))?.into_owned() {
-            Value::Array(items) if self.plan.len() + items.len() > MOST_OPERATIONS => {
-                Err(StartError::Payload(format!(
-                    "`forEach` has {} items, and a run at most {MOST_OPERATIONS} operations",
-                    items.len()
-                )))
-            }
-            Value::Array(items) => Ok(Some(Split::Items(items))),
-            // what was skipped, or is not there, has no items if something may stand in for it
-            Value::Null if for_each.items.has_fallback() => Ok(Some(Split::Items(Vec::new()))),
-            other => Err(StartError::Items(format!(
-                "`forEach` needs a list, and this is {}: {}",
-                kind_of(&other),
-                for_each.items.template()
-            ))),
-        }
-    }
-
     /// The item that a part is for, and its number.
     pub(super) fn item(&self, op: OpIx) -> Option<(&Value, u32)> {
         let Some(Origin::Part { of, index }) = self.plan.operation(op).origin else { return None };
         Some((self.parts.get(&of)?.items.get(index as usize)?, index))
     }
 
-    /// How many parts an operation is made into.
-    pub(super) fn count_parts(&self, op: OpIx, split: &Split) -> u32 {
-        match split {
-            Split::Items(items) => items.len() as u32,
-            Split::Calls(dispatch) => self.plan.called(op, 0, &dispatch.calls, &[]).grown.len() as u32,
-        }
-    }
-
-    /// Lets the plan grow by what follows from an operation: its parts, or what it generated.
-    pub(super) fn grow(&mut self, by: OpIx) {
-        if self.growing.remove(&by) {
-            let result = self.results.get(&by).cloned().unwrap_or_default();
-            if let Ok(grown) = self.plan.generated(by, &result) {
-                self.take_in(grown);
-            }
-            return;
-        }
-        if let OpState::Parted { .. } = self.state[by] {
-            return self.grow_reboot(by);
-        }
-        let Ok(Some(split)) = self.split(by) else { return };
-        let mut parts = Parts::default();
-        let grown = match split {
-            Split::Items(items) => {
-                let grown = self.plan.instances(by, items.len());
-                parts.items = Arc::new(items);
-                grown
-            }
-            Split::Calls(dispatch) => {
-                let keys = self.lock_keys(by).unwrap_or_default();
-                let Called { grown, asked, unserved } = self.plan.called(by, 0, &dispatch.calls, &keys);
-                parts.calls = Some(Box::new(Calls { dispatch, asked, unserved, failures: HashMap::new() }));
-                grown
-            }
-        };
-        let first = self.plan.len() as u32;
-        let most = self.plan.operation(by).for_each().and_then(|for_each| for_each.max_parallel);
-        parts.all = (first..first + grown.len() as u32).map(OpIx).collect();
-        parts.waiting = parts.all.iter().copied().skip(most.unwrap_or(u32::MAX) as usize).collect();
-        self.set(by, OpState::Parted { left: grown.len() as u32 });
-        self.parts.insert(by, parts);
-        self.take_in(grown);
-    }
-
-    /// The restart that a dispatch asks for after all else, if it is still to be asked for.
-    fn reboot_of(&self, op: OpIx) -> Option<Asked> {
+    /// The restart that a dispatch calls for after its other calls, unless it was called for already.
+    pub(super) fn restart_of(&self, op: OpIx) -> Option<Called> {
         let calls = self.parts.get(&op)?.calls.as_ref()?;
-        let all = || calls.asked.iter().chain(&calls.unserved);
-        if all().any(|call| call.method == Method::Reboot) {
+        self.restart_after(op, calls, &self.report(op, calls))
+    }
+
+    fn restart_after(&self, op: OpIx, calls: &Calls, report: &DispatchReport) -> Option<Called> {
+        let mut all = calls.asked.iter().chain(&calls.unserved);
+        let options = &calls.dispatch.options;
+        if all.any(|call| call.method == Method::Reboot) || !wants_reboot(options, report) {
             return None;
         }
-        let wants = wants_reboot(&calls.dispatch.options, &self.report(op, calls));
-        wants.then(|| self.plan.reboot(None, &calls.dispatch.options))
+        let restart = self.plan.reboot(None, options);
+        let keys = self.lock_keys(op).unwrap_or_default();
+        let index = self.parts.get(&op).map_or(0, |parts| parts.all.len() as u32);
+        Some(self.plan.called(op, index, std::slice::from_ref(&restart), &keys))
     }
 
-    fn grow_reboot(&mut self, op: OpIx) {
-        let Some(reboot) = self.reboot_of(op) else { return };
-        let keys = self.lock_keys(op).unwrap_or_default();
+    /// Notes the restart among the parts of its dispatch; its operation comes into the plan next.
+    pub(super) fn note_restart(&mut self, op: OpIx, asked: Vec<Call>, unserved: Vec<Call>) {
         let first = self.plan.len() as u32;
-        let index = self.parts.get(&op).map_or(0, |parts| parts.all.len() as u32);
-        let Called { grown, asked, unserved } =
-            self.plan.called(op, index, std::slice::from_ref(&reboot), &keys);
-        let count = grown.len() as u32;
         if let Some(parts) = self.parts.get_mut(&op) {
-            parts.all.extend((first..first + count).map(OpIx));
+            parts.all.extend((first..first + asked.len() as u32).map(OpIx));
             if let Some(calls) = &mut parts.calls {
                 calls.asked.extend(asked);
                 calls.unserved.extend(unserved);
             }
         }
-        self.set(op, OpState::Parted { left: count });
-        self.take_in(grown);
     }
 
     /// Notes why a part of a dispatch failed.
@@ -164,20 +97,18 @@ impl Scheduler {
         }
     }
 
-    /// The calls that failed are made once more when their dispatch is.
-    pub(super) fn reopen_calls(&mut self) {
-        let mut failed: Vec<OpIx> = Vec::new();
-        for (op, parts) in &mut self.parts {
-            if self.state[*op].outcome().is_none()
-                && let Some(calls) = &mut parts.calls
-            {
-                failed.extend(calls.failures.drain().map(|(part, _)| part));
-            }
-        }
-        failed.sort_unstable();
-        for op in failed {
-            self.tries[op].give_back();
-            self.set(op, OpState::Ready);
+    /// The calls of a dispatch that came to nothing in the end.
+    pub(super) fn failed_calls<'s>(&'s self, parts: &'s Parts) -> impl Iterator<Item = OpIx> + 's {
+        let failures = parts.calls.iter().flat_map(|calls| calls.failures.keys().copied());
+        // a call that succeeded after a failure is not made again
+        failures.filter(|call| self.table[*call].outcome() == Some(Outcome::Skipped))
+    }
+
+    /// Forgets the failure of a call that is made again.
+    pub(super) fn forget_failure(&mut self, op: OpIx) {
+        let Some(of) = self.plan.operation(op).part_of() else { return };
+        if let Some(calls) = self.parts.get_mut(&of).and_then(|parts| parts.calls.as_mut()) {
+            calls.failures.remove(&op);
         }
     }
 
@@ -185,7 +116,7 @@ impl Scheduler {
     fn report(&self, op: OpIx, calls: &Calls) -> DispatchReport {
         let parts = self.parts.get(&op).map_or(&[][..], |parts| &parts.all);
         let ended = |part: &OpIx| -> Ended {
-            match (self.state[*part].outcome(), calls.failures.get(part)) {
+            match (self.table[*part].outcome(), calls.failures.get(part)) {
                 (Some(Outcome::Skipped), Some(failure)) => Err(failure.as_ref().clone()).into(),
                 _ => Ok(self.results.get(part).map_or(Value::Null, |result| result.as_ref().clone())).into(),
             }
@@ -195,137 +126,48 @@ impl Scheduler {
         DispatchReport::aggregate(served.chain(unserved))
     }
 
-    fn take_in(&mut self, grown: Grown) {
-        let first = self.plan.len();
-        Arc::make_mut(&mut self.plan).grow(grown);
-        let plan = Arc::clone(&self.plan);
-        for op in (first as u32..plan.len() as u32).map(OpIx) {
-            self.state.push(OpState::Waiting { unmet: 0 });
-            self.tries.push(super::state::Tries::default());
-            self.tally.waiting += 1;
-            self.open(op);
-            if self.is_doomed(&plan, op) {
-                self.doomed.insert(op);
-            }
-        }
-        // also for those that thought that everything was done
-        for last in plan.last() {
-            if matches!(self.state[*last], OpState::Waiting { .. } | OpState::Ready) {
-                self.open(*last);
-            }
-        }
-    }
-
-    /// Whether an operation that is not settled can only be settled without being run.
-    pub(super) fn is_doomed(&self, plan: &Plan, op: OpIx) -> bool {
-        let mut missed = self.missed(plan, op).peekable();
-        let is_missing = missed.peek().is_some();
-        let is_needed = missed.any(|edge| edge.needs.is_met_by_good());
-        is_needed || (is_missing && self.count_unmet(plan, op) == 0) || !self.may_start(plan, op)
-    }
-
-    /// The dependencies of an operation that are settled otherwise than it needs them.
-    pub(super) fn missed<'p>(&self, plan: &'p Plan, op: OpIx) -> impl Iterator<Item = &'p Edge> {
-        let is_missed =
-            |edge: &&Edge| self.state[edge.on].outcome().is_some_and(|of| !edge.needs.contains(of));
-        plan.graph().dependencies(op).iter().filter(is_missed)
-    }
-
-    /// How many things an operation waits for: dependencies, a place among the parts of its whole, everything else.
-    pub(super) fn count_unmet(&self, plan: &Plan, op: OpIx) -> u32 {
-        let planned = plan.operation(op);
-        let is_open = |edge: &&Edge| match self.state[edge.on].outcome() {
-            None => true,
-            Some(outcome) => !edge.needs.contains(outcome) && edge.needs.is_met_by_good(),
-        };
-        let edges = plan.graph().dependencies(op).iter();
-        let edges = edges.filter(|edge| !planned.is_last() || plan.operation(edge.on).is_last());
-        let edges = edges.filter(is_open).count();
-        let is_waiting = planned
-            .part_of()
-            .and_then(|of| self.parts.get(&of))
-            .is_some_and(|parts| parts.waiting.contains(&op));
-        let others = if planned.is_last() { self.unsettled_others(plan) } else { 0 };
-        edges as u32 + u32::from(is_waiting) + others
-    }
-
-    /// How many operations are not settled, without those that wait for all others.
-    fn unsettled_others(&self, plan: &Plan) -> u32 {
-        let last = plan.last().iter().filter(|op| self.state[**op].outcome().is_none()).count() as u32;
-        self.tally.total() - self.tally.settled() - last
-    }
-
-    /// Tells whoever waits for any operation, or for a part, that one is settled.
-    pub(super) fn count_down(&mut self, plan: &Plan, op: OpIx) {
-        if !plan.operation(op).is_last() {
-            for last in plan.last() {
-                self.meet(plan, *last);
-            }
-        }
-        let Some(of) = plan.operation(op).part_of() else { return };
-        if let OpState::Parted { left } = self.state[of] {
-            self.set(of, OpState::Parted { left: left.saturating_sub(1) });
-        }
-        let Some(parts) = self.parts.get_mut(&of) else { return };
-        if !parts.waiting.remove(&op)
-            && let Some(next) = parts.waiting.pop_first()
-        {
-            self.meet(plan, next);
-        }
-    }
-
-    /// One thing less that an operation waits for.
-    pub(super) fn meet(&mut self, plan: &Plan, op: OpIx) {
-        let OpState::Waiting { unmet } = self.state[op] else { return };
-        let unmet = unmet.saturating_sub(1);
-        self.set(op, OpState::waiting_for(unmet));
-        let is_missing = unmet == 0 && self.missed(plan, op).next().is_some();
-        if is_missing || !self.may_start(plan, op) {
-            self.doomed.insert(op);
-        }
-    }
-
     /// What an operation comes to whose parts are all settled.
-    pub(super) fn join(&self, op: OpIx) -> RunEvent {
+    pub(super) fn join(&self, op: OpIx) -> Decision {
         let none = Parts::default();
         let parts = self.parts.get(&op).unwrap_or(&none);
-        let is_any = |outcome| parts.all.iter().any(|part| self.state[*part].outcome() == Some(outcome));
+        let is_any = |outcome| parts.all.iter().any(|part| self.table.outcome(*part) == Some(outcome));
         let worst = [Outcome::Failed, Outcome::Cancelled, Outcome::DeadLettered];
         if let Some(outcome) = worst.into_iter().find(|outcome| is_any(*outcome)) {
-            return RunEvent::OperationSettled { op, outcome, ignored: None, skipped: None };
+            return RunEvent::OperationSettled { op, outcome, ignored: None, skipped: None }.into();
         }
         if let Some(calls) = &parts.calls {
             return self.join_calls(op, calls);
         }
         let result =
             |part: &OpIx| self.results.get(part).map_or(Value::Null, |result| result.as_ref().clone());
-        let result = Arc::new(Value::Array(parts.all.iter().map(result).collect()));
-        self.joined_event(op, self.ending_with(op, result))
+        self.join_with(op, Value::Array(parts.all.iter().map(result).collect()))
     }
 
-    /// The ending of an operation whose parts came to a result, if that is what the operation may give.
-    fn ending_with(&self, op: OpIx, result: Arc<Value>) -> Ending {
-        match self.check_generated(op, &result) {
-            Ok(()) => Ending::Succeeded { result },
-            Err(failure) => Ending::Failed(failure),
-        }
-    }
-
-    fn join_calls(&self, op: OpIx, calls: &Calls) -> RunEvent {
-        if let Some(reboot) = self.reboot_of(op) {
-            let count = self.plan.called(op, 0, &[reboot], &[]).grown.len() as u32;
-            return RunEvent::PlanGrown { by: op, count };
-        }
+    fn join_calls(&self, op: OpIx, calls: &Calls) -> Decision {
         let report = self.report(op, calls);
+        if let Some(called) = self.restart_after(op, calls, &report) {
+            return Decision::grow(op, Growth::Restart(called));
+        }
         if report.succeeded {
-            return self.joined_event(op, self.ending_with(op, Arc::new(json!(report))));
+            return self.join_with(op, json!(report));
         }
         let words = said(&report);
         let mut failure = Failure::new(Blame::Handler, "dispatch", words.clone());
         failure
             .diagnostics
             .push(DiagnosticEvent { payload: Some(json!(report)), ..DiagnosticEvent::new(words) });
-        self.joined_event(op, Ending::Failed(Box::new(failure)))
+        self.joined_event(op, Ending::Failed(Box::new(failure))).into()
+    }
+
+    /// Joins parts that came to a result, if the operation may have it.
+    fn join_with(&self, op: OpIx, result: Value) -> Decision {
+        match self.generated(op, &result) {
+            Ok(grown) => {
+                let ending = Ending::Succeeded { result: Arc::new(result) };
+                Decision::with_generated(self.joined_event(op, ending), grown)
+            }
+            Err(failure) => self.joined_event(op, Ending::Failed(failure)).into(),
+        }
     }
 
     fn joined_event(&self, op: OpIx, ending: Ending) -> RunEvent {
@@ -340,7 +182,6 @@ impl Scheduler {
 
     pub(super) fn joined(&mut self, op: OpIx, ending: &Ending, outcome: Outcome, now: RunTime) {
         let Ending::Succeeded { result } = ending else {
-            self.note_unstarted(op, ending.clone(), now);
             if outcome == Outcome::Skipped {
                 self.keep_result(op, &Arc::new(Value::Null));
             }
@@ -354,22 +195,6 @@ impl Scheduler {
                 self.results.remove(part);
             }
         }
-    }
-
-    /// Whether a result is what a generator may give; anything is, of an operation that generates nothing.
-    pub(super) fn check_generated(&self, op: OpIx, result: &Value) -> Result<(), Box<Failure>> {
-        if self.plan.operation(op).generator().is_none() {
-            return Ok(());
-        }
-        let checked = self.plan.generated(op, result).map(drop);
-        checked.map_err(|words| Box::new(Failure::new(Blame::Handler, "generated", words)))
-    }
-
-    /// How many operations follow from one.
-    pub(super) fn growth(&self, by: OpIx) -> RunEvent {
-        let result = self.results.get(&by).cloned().unwrap_or_default();
-        let count = self.plan.generated(by, &result).map_or(0, |grown| grown.len() as u32);
-        RunEvent::PlanGrown { by, count }
     }
 }
 

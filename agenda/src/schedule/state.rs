@@ -49,9 +49,11 @@ pub enum OpState {
         /// Why it failed.
         failure: Box<Failure>,
     },
+    /// The platform took its attempt away, and the wait before the next attempt is not decided yet.
+    Displaced,
     /// It waits before its next attempt.
     BackingOff {
-        /// Until when.
+        /// End of the wait.
         until: RunTime,
     },
     /// It has its outcome.
@@ -87,6 +89,11 @@ impl OpState {
     /// Whether its attempt was launched and its end has not been heard.
     pub fn is_followed(&self) -> bool {
         matches!(self, Self::Launched { .. } | Self::Stopping { .. })
+    }
+
+    /// Whether the policies have to decide what follows from the end of its attempt.
+    pub(crate) fn is_judged(&self) -> bool {
+        matches!(self, Self::Judging { .. } | Self::Displaced)
     }
 
     /// Its outcome, once it has one.
@@ -171,7 +178,9 @@ impl Tally {
             OpState::Launched { .. } | OpState::Stopping { .. } | OpState::Committing { .. } => {
                 &mut self.running
             }
-            OpState::Judging { .. } | OpState::BackingOff { .. } => &mut self.backing_off,
+            OpState::Judging { .. } | OpState::Displaced | OpState::BackingOff { .. } => {
+                &mut self.backing_off
+            }
             OpState::Settled(Outcome::Succeeded) => &mut self.succeeded,
             OpState::Settled(Outcome::FromCache) => &mut self.from_cache,
             OpState::Settled(Outcome::Skipped) => &mut self.skipped,

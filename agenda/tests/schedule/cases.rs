@@ -184,7 +184,7 @@ fn p27_what_an_earlier_run_reached_is_taken_over() {
         Adopted { op: OpIx(1), result: None, progress: Some(progress) },
     ];
     let step = scheduler.step(RunTime(0), Input::Begun { run: "r".into(), started: 0, adopted });
-    assert_eq!(step.actions, [Action::Launch { op: OpIx(1), attempt: 1, again: false }]);
+    assert!(matches!(step.actions[..], [Action::Launch { op: OpIx(1), attempt: 1, again: false, .. }]));
     assert_eq!(scheduler.state(OpIx(0)).outcome(), Some(Outcome::Succeeded));
     assert_eq!(scheduler.progress(OpIx(1)).unwrap().percent_complete, Some(40.0));
 }

@@ -182,10 +182,14 @@ fn a_payload_that_asks_for_nothing_known_fails_with_words() {
         (json!({"method": "bind.unbind"}), "`bind.unbind` needs the `repo_id`"),
     ] {
         let mut scheduler = scheduler(&payload);
-        scheduler.step(RunTime(0), Input::Begun { run: "r".into(), started: 0, adopted: Vec::new() });
-        let error = scheduler.payload_to_start(OpIx(0)).unwrap_err();
-        assert_eq!(error.code(), "payload");
-        assert!(error.to_string().starts_with(wanted), "{error}");
+        let begun = Input::Begun { run: "r".into(), started: 0, adopted: Vec::new() };
+        let failure = scheduler.step(RunTime(0), begun).events.into_iter().find_map(|event| match event {
+            RunEvent::StartFailed { failure, .. } => Some(failure),
+            _ => None,
+        });
+        let failure = failure.unwrap();
+        assert_eq!(failure.code, "payload");
+        assert!(failure.message.starts_with(wanted), "{failure:?}");
     }
 }
 
@@ -238,6 +242,24 @@ fn a_dispatch_that_failed_asks_once_more_those_that_failed() {
     let verdict = Verdict::succeeded(json!({"num_changes": 2}));
     let next = launched(&mut scheduler, Input::Ended { op: OpIx(2), attempt: 2, verdict });
     assert_eq!((&next[0].2["succeeded"], &next[0].2["num_changes"]), (&json!(true), &json!(3)));
+}
+
+#[test]
+fn a_resumed_dispatch_does_not_repeat_a_call_that_succeeded_at_its_retry() {
+    let units = json!([unit("rpm", "a"), unit("tar", "b")]);
+    let payload = json!({"method": "content.install", "units": units});
+    let mut scheduler = scheduler_with(&payload, &json!({"retry": {"maxAttempts": 2}}));
+    assert_eq!(calls(&mut scheduler).len(), 2);
+    let end = |op: u32, attempt, verdict| Input::Ended { op: OpIx(op), attempt, verdict };
+    let broken = || Verdict::failed(Failure::new(Blame::Handler, "exit", "no"));
+    scheduler.step(RunTime(1), end(2, 1, broken()));
+    scheduler.step(RunTime(2), end(2, 2, Verdict::succeeded(json!({"num_changes": 1}))));
+    scheduler.step(RunTime(3), end(3, 1, broken()));
+    scheduler.step(RunTime(4), end(3, 2, broken()));
+    assert_eq!(scheduler.outcome(), Some(RunOutcome::Failed));
+    let options = scheduler.options().clone();
+    let repeated = launched(&mut scheduler, Input::Resumed { options });
+    assert_eq!(repeated.iter().map(|(op, ..)| *op).collect::<Vec<_>>(), [3]);
 }
 
 #[test]

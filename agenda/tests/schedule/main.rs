@@ -3,6 +3,7 @@
 
 mod cases;
 mod dispatch;
+mod fold;
 mod policies;
 mod properties;
 mod world;

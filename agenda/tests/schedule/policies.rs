@@ -2,8 +2,8 @@
 
 use crate::world::{Script, World, plan, plan_of, script};
 use pop_agenda::{
-    Action, Answer, CancelReason, Ending, Explanation, Gate, Input, OpIx, OpState, Outcome, Plan, RunEvent,
-    RunOptions, RunOutcome, RunTime, Scheduler, Step, Verdict,
+    Action, Answer, BoundPayload, CancelReason, Ending, Explanation, Gate, Input, OpIx, OpState, Outcome,
+    Plan, RunEvent, RunOptions, RunOutcome, RunTime, Scheduler, Step, Verdict,
 };
 use pop_registry::contract::{Blame, Failure};
 use serde_json::{Value, json};
@@ -35,6 +35,17 @@ fn end(scheduler: &mut Scheduler, now: u64, op: u32, result: Value) -> Vec<Actio
     let step = scheduler.step(RunTime(now), Input::Ended { op: OpIx(op), attempt: 1, verdict });
     scheduler.check().unwrap();
     step.actions
+}
+
+/// The failure of the only operation that could not be started.
+fn failed_start(events: &[RunEvent]) -> Failure {
+    let mut failures = events.iter().filter_map(|event| match event {
+        RunEvent::StartFailed { failure, .. } => Some(failure.as_ref().clone()),
+        _ => None,
+    });
+    let failure = failures.next().unwrap();
+    assert_eq!(failures.next(), None);
+    failure
 }
 
 fn launched(actions: &[Action]) -> Vec<u32> {
@@ -266,7 +277,7 @@ fn r2_a_dead_letter_lets_the_run_go_on_without_what_needs_it() {
     assert_eq!(world.finish(), RunOutcome::DeadLettered);
     assert_eq!(world.outcomes(), [Outcome::DeadLettered, Outcome::Cancelled, Outcome::Succeeded]);
     assert_eq!(world.letters.iter().copied().collect::<Vec<_>>(), [0]);
-    assert_eq!(world.scheduler.attempts(OpIx(0)).len(), 2);
+    assert_eq!(world.scheduler.dead_letter_history(OpIx(0)).unwrap().attempts.len(), 2);
 }
 
 #[test]
@@ -299,11 +310,12 @@ fn f41_for_each_over_nothing_is_an_empty_list_and_over_no_list_a_failure_that_na
     let (mut scheduler, actions) = begun(&plan, wide(9));
     assert_eq!(launched(&actions), [0, 3]);
     assert_eq!(scheduler.payload(OpIx(3)).unwrap().as_ref(), &json!([]));
-    // it is launched only to fail: whoever is to launch it asks first
-    assert_eq!(launched(&end(&mut scheduler, 1, 0, json!({"a": {"b": 1}}))), [2]);
-    let error = scheduler.payload_to_start(OpIx(2)).unwrap_err();
-    assert_eq!(error.code(), "reference");
-    assert!(error.to_string().contains("`forEach` needs a list, and this is a map"), "{error}");
+    let verdict = Verdict::succeeded(json!({"a": {"b": 1}}));
+    let step = scheduler.step(RunTime(1), Input::Ended { op: OpIx(0), attempt: 1, verdict });
+    assert_eq!(launched(&step.actions), Vec::<u32>::new());
+    let failure = failed_start(&step.events);
+    assert_eq!(failure.code, "reference");
+    assert!(failure.message.contains("`forEach` needs a list, and this is a map"), "{failure:?}");
 }
 
 #[test]
@@ -533,11 +545,49 @@ fn r7_a_key_that_finds_nothing_is_no_key() {
     let params = json!({"useCache": true, "cache.use": true, "cacheKeyPattern": "misspelled"});
     let plan =
         plan(json!({"operations": [{"name": "a", "type": "sample", "payload": {}, "params": params}]}));
-    let (scheduler, actions) = begun(&plan, wide(1));
-    assert_eq!(launched(&actions), [0]);
-    let error = scheduler.payload_to_start(OpIx(0)).unwrap_err();
-    assert_eq!(error.code(), "expression");
-    assert!(error.to_string().contains("finds nothing in the payload"), "{error}");
+    let mut scheduler = Scheduler::new(plan, wide(1));
+    let begun = Input::Begun { run: "r".into(), started: 0, adopted: Vec::new() };
+    let step = scheduler.step(RunTime(0), begun);
+    let failure = failed_start(&step.events);
+    assert_eq!((failure.code.as_str(), launched(&step.actions)), ("expression", Vec::new()));
+    assert!(failure.message.contains("finds nothing in the payload"), "{failure:?}");
+}
+
+#[test]
+fn an_operation_that_cannot_be_bound_fails_without_an_attempt() {
+    let plan = plan(json!({"operations": [
+        {"name": "a", "type": "sample"},
+        {"name": "b", "type": "sample", "payload": "@<a.out::/w>", "params": {"onFail": "DLQ", "retry": {"maxAttempts": 3}}},
+        {"name": "c", "type": "sample", "payload": "@<a.out::/w>", "params": {"ignoreErrors": "reference"}}]}));
+    let (mut scheduler, _) = begun(&plan, wide(1));
+    let verdict = Verdict::succeeded(json!({"h": 1}));
+    let step = scheduler.step(RunTime(4), Input::Ended { op: OpIx(0), attempt: 1, verdict });
+    assert_eq!(launched(&step.actions), Vec::<u32>::new());
+    let outcome = |op| scheduler.state(OpIx(op)).outcome().unwrap();
+    assert_eq!((outcome(1), outcome(2)), (Outcome::DeadLettered, Outcome::Succeeded));
+    let history = scheduler.dead_letter_history(OpIx(1)).unwrap();
+    assert_eq!((history.attempts.len(), history.failed_starts.len()), (0, 1));
+    let start = &history.failed_starts[0];
+    assert_eq!((start.at, start.after, start.failure.code.as_str()), (RunTime(4), 0, "reference"));
+    assert!(start.failure.message.contains("there is no `/w`"), "{start:?}");
+}
+
+#[test]
+fn a_launch_carries_its_payload_and_shares_one_without_references() {
+    let plan = plan(json!({"operations": [
+        {"name": "a", "type": "sample", "payload": {"size": 3}},
+        {"name": "b", "type": "sample", "payload": ["@<a.out>"]}]}));
+    let (mut scheduler, actions) = begun(&plan, wide(1));
+    let payload = |actions: &[Action]| match &actions[0] {
+        Action::Launch { payload, .. } => payload.clone(),
+        other => unreachable!("{other:?}"),
+    };
+    let BoundPayload::Shared(shared) = payload(&actions) else { unreachable!() };
+    assert!(Arc::ptr_eq(&shared, &plan.operation(OpIx(0)).payload));
+    assert_eq!(*payload(&end(&mut scheduler, 1, 0, json!(7))), json!([7]));
+    // a new executor is given it again
+    let options = scheduler.options().clone();
+    assert_eq!(*payload(&scheduler.step(RunTime(2), Input::Resumed { options }).actions), json!([7]));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use pop_agenda::{CancelReason, Ending, Input, OpIx, Outcome, Outcomes, RunEvent,
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
-fn scripts() -> impl Strategy<Value = Vec<Script>> {
+pub(crate) fn scripts() -> impl Strategy<Value = Vec<Script>> {
     let word = prop_oneof![8 => Just(""), 1 => Just("failed"), 1 => Just("settled"), 1 => Just("succeeded"), 1 => Just("skipped")];
     let plain = (
         proptest::collection::vec((any::<prop::sample::Index>(), word), 0..4),

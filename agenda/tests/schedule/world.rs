@@ -1,8 +1,9 @@
 //! A world in which attempts take their scripted time, and which grants what operations share.
 
+use crate::fold::disagreement;
 use pop_agenda::{
-    Action, Agenda, Answer, Ending, Gate, Input, OpIx, Outcome, Plan, Recorded, RunEvent, RunOptions,
-    RunOutcome, RunTime, Scheduler, Verdict,
+    Action, Agenda, Answer, Ending, Gate, History, Input, OpIx, Outcome, Plan, Recorded, RunEvent,
+    RunOptions, RunOutcome, RunTime, Scheduler, Verdict,
 };
 use pop_registry::Catalog;
 use pop_registry::contract::{Blame, Failure, LaunchType};
@@ -145,6 +146,9 @@ pub(crate) struct World<'s> {
     plain: Script,
     pub(crate) scheduler: Scheduler,
     pub(crate) journal: Vec<Recorded>,
+    pub(crate) history: History,
+    /// Whether scheduler and history are compared after each step.
+    pub(crate) compares_folds: bool,
     pub(crate) now: RunTime,
     coming: BinaryHeap<Reverse<(u64, Coming)>>,
     pub(crate) launches: HashMap<u32, u32>,
@@ -163,12 +167,24 @@ pub(crate) struct World<'s> {
 impl<'s> World<'s> {
     pub(crate) fn new(scripts: &'s [Script], plan: &Arc<Plan>, options: &RunOptions) -> Self {
         let scheduler = Scheduler::new(Arc::clone(plan), options.clone());
+        Self::of(scripts, scheduler, History::new(plan.len()), &[])
+    }
+
+    /// A world whose executor died after these records, which led to this state and history.
+    pub(crate) fn of(
+        scripts: &'s [Script],
+        scheduler: Scheduler,
+        history: History,
+        journal: &[Recorded],
+    ) -> Self {
         Self {
             scripts,
             plain: script(&[]),
             scheduler,
-            journal: Vec::new(),
-            now: RunTime(0),
+            journal: journal.to_vec(),
+            history,
+            compares_folds: false,
+            now: journal.last().map(|record| record.at).unwrap_or_default(),
             coming: BinaryHeap::new(),
             launches: HashMap::new(),
             locks: BTreeMap::new(),
@@ -187,14 +203,20 @@ impl<'s> World<'s> {
         options: &RunOptions,
         journal: &[Recorded],
     ) -> Self {
-        let mut world = Self::new(scripts, plan, options);
+        let mut scheduler = Scheduler::new(Arc::clone(plan), options.clone());
         for record in journal {
-            world.scheduler.evolve(record);
-            world.scheduler.check().unwrap();
+            scheduler.evolve(record);
+            scheduler.check().unwrap();
         }
-        world.now = journal.last().unwrap().at;
-        world.journal = journal.to_vec();
-        world
+        Self::of(scripts, scheduler, History::of(plan.len(), journal), journal)
+    }
+
+    /// A new executor takes over: whatever the old one held or waited for went with it.
+    pub(crate) fn resume(&mut self) {
+        self.locks.clear();
+        self.coming.clear();
+        let options = self.scheduler.options().clone();
+        self.input(Input::Resumed { options });
     }
 
     pub(crate) fn begin(&mut self) {
@@ -225,10 +247,17 @@ impl<'s> World<'s> {
     }
 
     pub(crate) fn input(&mut self, input: Input) {
+        // a debug build checks the scheduler in each step
         let step = self.scheduler.step(self.now, input);
-        self.scheduler.check().unwrap();
         assert!(self.scheduler.tally().running <= self.scheduler.options().parallel);
-        self.journal.extend(step.events.into_iter().map(|event| Recorded { at: self.now, event }));
+        for event in step.events {
+            let record = Recorded { at: self.now, event };
+            self.history.add(&record);
+            self.journal.push(record);
+        }
+        if self.compares_folds {
+            assert_eq!(disagreement(&self.scheduler, &self.history), None);
+        }
         for action in step.actions {
             self.act(action);
         }
@@ -237,7 +266,7 @@ impl<'s> World<'s> {
     fn act(&mut self, action: Action) {
         match action {
             // like a process that died with its executor
-            Action::Launch { op, attempt, again: true } => self.input(Input::Lost { op, attempt }),
+            Action::Launch { op, attempt, again: true, .. } => self.input(Input::Lost { op, attempt }),
             Action::Launch { op, attempt, .. } => {
                 *self.launches.entry(op.0).or_default() += 1;
                 self.may_begin(op);
@@ -277,7 +306,9 @@ impl<'s> World<'s> {
                 );
             }
             Action::DeadLetter { op } => {
-                assert!(self.scheduler.attempts(op).iter().any(|attempt| attempt.ended.is_some()));
+                let history = self.scheduler.dead_letter_history(op).unwrap();
+                assert_eq!(history.failures().count(), self.history.operation(op).failures().count());
+                assert!(history.failure().is_some());
                 self.letters.insert(op.0);
             }
         }

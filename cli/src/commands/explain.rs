@@ -61,10 +61,19 @@ fn explanation(told: &Told, op: OpIx) -> String {
     if let Some(decided) = &seen.skipped {
         line(format!("  skipped   {decided}"));
     }
-    for words in seen.gates.iter().flat_map(|gates| gate_words(told, gates)) {
+    for words in seen.admissions.last().iter().flat_map(|admission| gate_words(told, admission)) {
         line(format!("  gate      {words}"));
     }
-    for attempt in &told.history.operation(op).attempts {
+    for start in &seen.failed_starts {
+        let (at, failure) = (wall(told.history.wall(start.at)), &start.failure);
+        line(format!(
+            "  start at {at} failed: {} [codes {}; blame: {}]",
+            visible(&failure.message),
+            failure.codes().join(", "),
+            failure.blame
+        ));
+    }
+    for attempt in &seen.attempts {
         let how = match &attempt.ended {
             None => "has not ended".to_owned(),
             Some((_, Ending::Succeeded { .. })) => "succeeded".to_owned(),

@@ -137,8 +137,7 @@ pub(crate) fn go(
     let Book { journal, history } = book;
     let started = history.started;
     let told = Arc::new(Mutex::new(Followed { plan: Arc::clone(&plan), follows_plan: false, history }));
-    let settled = given.scheduler.tally();
-    let settled = u64::from(settled.succeeded + settled.from_cache + settled.skipped + settled.dead_lettered);
+    let settled = u64::from(given.scheduler.tally().settled());
     let mut sinks = sinks(args.output, &given, started, settled)?;
     let elsewhere = elsewhere::sinks(launch_data.as_ref(), &plan.identity, &given.identity.run, &told)?;
     told.lock().unwrap_or_else(PoisonError::into_inner).follows_plan = !elsewhere.is_empty();

@@ -115,6 +115,11 @@ fn operation_text(told: &Told, op: OpIx) -> String {
         };
         writeln!(text, "  attempt {} at {started}: {how}", attempt.number).ok();
     }
+    for start in &seen.failed_starts {
+        let (at, failure) = (wall(told.history.wall(start.at)), &start.failure);
+        let message = visible(&failure.message);
+        writeln!(text, "  start at {at} failed: {message} [{}, blame: {}]", failure.code, failure.blame).ok();
+    }
     // made into several, it has no attempt of its own that could tell
     if let Some(Ending::Failed(failure)) = &seen.joined {
         writeln!(text, "  {} [{}, blame: {}]", visible(&failure.message), failure.code, failure.blame).ok();

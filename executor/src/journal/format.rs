@@ -8,7 +8,7 @@ use serde_json::Value;
 use std::io::Write as _;
 
 /// The number of the format written here.
-pub(crate) const FORMAT: u32 = 1;
+pub(crate) const FORMAT: u32 = 2;
 
 /// The first line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

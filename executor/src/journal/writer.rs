@@ -320,9 +320,15 @@ mod tests {
 
     #[test]
     fn f12_another_format_is_refused_by_its_number() {
-        let mut line = Vec::new();
-        encode(&serde_json::json!({"format": 2, "new": true}), &mut line).unwrap();
-        let error = read_bytes(&line, Path::new("j")).unwrap_err();
-        assert_eq!(error.to_string(), "journal `j` has format 2; this program reads format 1");
+        for (header, found) in [
+            (serde_json::json!({"format": 1, "inputs": "digest"}), 1),
+            (serde_json::json!({"format": 3, "new": true}), 3),
+        ] {
+            let mut line = Vec::new();
+            encode(&header, &mut line).unwrap();
+            let error = read_bytes(&line, Path::new("j")).unwrap_err();
+            let words = format!("journal `j` has format {found}; this program reads format 2");
+            assert_eq!(error.to_string(), words);
+        }
     }
 }

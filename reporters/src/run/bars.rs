@@ -1,6 +1,6 @@
 //! A run on a terminal: a bar for each running operation and one for the run; below them nothing, above what was.
 
-use super::words::{Remembered, event_words};
+use super::words::{EventContext, event_words};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use pop_agenda::{Answer, Ending, OpIx, Outcome, Plan, Recorded, RunEvent, Sink};
 use std::collections::HashMap;
@@ -17,13 +17,13 @@ pub struct Bars {
     multi: MultiProgress,
     run: ProgressBar,
     running: HashMap<OpIx, ProgressBar>,
-    remembered: Remembered,
+    context: EventContext,
     name_width: usize,
     columns: usize,
 }
 
 impl Bars {
-    /// Bars for a terminal of this many columns, and a run of which so many operations are settled for good already.
+    /// Draws bars for a terminal of `columns` columns. `settled` is the number of operations that are settled already.
     pub fn new(columns: usize, settled: u64) -> Self {
         let multi = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
         let run = multi.add(ProgressBar::no_length());
@@ -32,7 +32,7 @@ impl Bars {
             multi,
             run,
             running: HashMap::new(),
-            remembered: Remembered::default(),
+            context: EventContext::default(),
             name_width: 12,
             columns,
         }
@@ -77,11 +77,15 @@ impl Bars {
 
 impl Sink for Bars {
     fn on_event(&mut self, plan: &Arc<Plan>, recorded: &Recorded) {
-        let words = event_words(plan, recorded, &mut self.remembered);
+        let words = event_words(plan, recorded, &mut self.context);
         let is_quiet = plan.len() > MOST_LINES;
         match &recorded.event {
             RunEvent::RunStarted { .. } | RunEvent::RunResumed { .. } => {
                 self.begin(plan);
+                self.say(words);
+            }
+            RunEvent::RunReopened { ops } => {
+                self.run.set_position(self.run.position().saturating_sub(ops.len() as u64));
                 self.say(words);
             }
             RunEvent::AttemptStarted { op, .. } => self.start(plan, *op),

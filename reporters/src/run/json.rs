@@ -1,6 +1,6 @@
 //! A run as JSON for programs: each event a line, and the document of `pop show` (docs/formats/events.md).
 
-use pop_agenda::{Ending, History, OpIx, OperationHistory, Outcome, Plan, Recorded, RunEvent, Sink};
+use pop_agenda::{History, OpIx, OperationHistory, Outcome, Plan, Recorded, RunEvent, Sink};
 use pop_registry::contract::{DiagnosticEvent, Millis};
 use serde_json::{Map, Value, json};
 use std::io::Write;
@@ -49,6 +49,11 @@ fn event_json(plan: &Plan, recorded: &Recorded, run: &str, started: Millis) -> V
             match (key.as_str(), value.as_u64()) {
                 ("op" | "by", Some(op)) => {
                     line.insert("operation".to_owned(), json!(plan.operation(OpIx(op as u32)).name.as_str()));
+                }
+                ("ops", None) => {
+                    let name = |op: &Value| Some(plan.operation(OpIx(op.as_u64()? as u32)).name.as_str());
+                    let names: Vec<&str> = value.as_array().into_iter().flatten().filter_map(name).collect();
+                    line.insert("operations".to_owned(), json!(names));
                 }
                 ("until", Some(until)) => {
                     line.insert(key, json!(started.saturating_add(until)));
@@ -105,25 +110,20 @@ pub fn operation_json(plan: &Plan, history: &History, op: OpIx) -> Value {
     })
 }
 
-/// What an operation's failed attempts have to say, and what its parts came to; each failure before the handler's words.
+/// Every failure of an operation, oldest first, each followed by the diagnostics that its handler reported.
 pub(super) fn diagnostics(told: &OperationHistory) -> Vec<DiagnosticEvent> {
-    let attempts =
-        told.attempts.iter().filter_map(|attempt| Some((Some(attempt.number), &attempt.ended.as_ref()?.1)));
-    let joined = told.joined.iter().map(|ending| (None, ending));
     let mut events = Vec::new();
-    for (attempt, ending) in attempts.chain(joined) {
-        if let Ending::Failed(failure) = ending {
-            let payload = json!({
-                "attempt": attempt, "blame": failure.blame, "exit": failure.exit, "logTail": failure.log_tail,
-            });
-            events.push(DiagnosticEvent {
-                message: failure.message.clone(),
-                status_code: Some(failure.code.clone()),
-                payload: Some(payload),
-                ..DiagnosticEvent::default()
-            });
-            events.extend(failure.diagnostics.iter().cloned());
-        }
+    for (attempt, failure) in told.failures() {
+        let payload = json!({
+            "attempt": attempt, "blame": failure.blame, "exit": failure.exit, "logTail": failure.log_tail,
+        });
+        events.push(DiagnosticEvent {
+            message: failure.message.clone(),
+            status_code: Some(failure.code.clone()),
+            payload: Some(payload),
+            ..DiagnosticEvent::default()
+        });
+        events.extend(failure.diagnostics.iter().cloned());
     }
     events
 }

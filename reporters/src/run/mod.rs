@@ -11,6 +11,7 @@ mod lines;
 mod progress;
 mod spool;
 mod summary;
+mod visible;
 mod words;
 
 pub use apart::Apart;
@@ -23,5 +24,6 @@ pub use lines::Lines;
 #[cfg(feature = "annotations")]
 pub use progress::ProgressIds;
 pub use spool::Spool;
-pub use summary::{summary, visible};
+pub use summary::summary;
+pub use visible::visible;
 pub use words::{how_long, stop_words};

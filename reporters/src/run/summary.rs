@@ -1,5 +1,6 @@
 //! The closing words of a run: what became of it, and of everything that did not go well, with the last log lines.
 
+use super::visible::visible;
 use super::words::how_long;
 use pop_agenda::{History, OpIx, Outcome, Plan, RunOutcome};
 use std::fmt::Write as _;
@@ -94,9 +95,4 @@ fn counts(plan: &Plan, history: &History) -> String {
 fn line(text: &mut String, words: std::fmt::Arguments<'_>) {
     // writing into a text does not fail
     writeln!(text, "{words}").ok();
-}
-
-/// Words of a handler, made harmless for a terminal.
-pub fn visible(line: &str) -> String {
-    line.chars().map(|c| if c.is_control() && !matches!(c, '\t' | '\n') { '\u{fffd}' } else { c }).collect()
 }

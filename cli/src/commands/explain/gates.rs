@@ -1,7 +1,7 @@
 //! What had to be granted to an operation, and what was said to that, in words.
 
 use super::super::told::{Told, wall};
-use pop_agenda::{Answer, Gate, Gates};
+use pop_agenda::{Admission, Answer, Gate};
 use pop_reporters::run::visible;
 
 /// What a gate is about.
@@ -19,12 +19,12 @@ pub(super) fn gate_name(gate: &Gate) -> String {
 }
 
 /// Each gate with the last that was said about it.
-pub(super) fn gate_words(told: &Told, gates: &Gates) -> Vec<String> {
-    let mut words: Vec<String> = gates.gates.iter().map(gate_name).collect();
+pub(super) fn gate_words(told: &Told, admission: &Admission) -> Vec<String> {
+    let mut words: Vec<String> = admission.gates.iter().map(gate_name).collect();
     let mut at = 0;
-    for (when, answer) in &gates.answers {
+    for (when, answer) in &admission.answers {
         let Some(line) = words.get_mut(at) else { break };
-        let name = gate_name(&gates.gates[at]);
+        let name = gate_name(&admission.gates[at]);
         let said = match answer {
             Answer::Granted => "granted".to_owned(),
             Answer::Busy { holder } => format!("{holder} has it"),

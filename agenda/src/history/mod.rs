@@ -1,0 +1,144 @@
+//! The history of a run: a fold over its events. `pop show`, `pop explain`, published progress and reports read it.
+//!
+//! *Guarantee.* After every event it agrees with the scheduler about each operation's outcome, attempts and waits.
+
+mod admission;
+mod operation;
+
+pub use admission::{Admission, GateHolder, GateWait};
+pub use operation::{Attempt, Backoff, FailedStart, OperationHistory, StopRequest};
+
+use crate::event::{Recorded, RunEvent, RunOutcome, RunTime};
+use crate::gate::{Answer, Gate};
+use crate::ops::{OpIx, OpMap};
+use crate::outcome::Outcome;
+use pop_registry::contract::Millis;
+use std::collections::HashMap;
+
+/// Everything that happened in a run.
+#[derive(Debug, Clone)]
+pub struct History {
+    /// Id of the run.
+    pub run: Box<str>,
+    /// Wall-clock time at which the run began, in epoch milliseconds.
+    pub started: Millis,
+    /// Number of times that the run was resumed.
+    pub resumed: u32,
+    /// Time and outcome of the run's end; none while it goes on, and again once it is resumed.
+    pub ended: Option<(RunTime, RunOutcome)>,
+    /// Time of the latest event.
+    pub last: RunTime,
+    operations: OpMap<OperationHistory>,
+    /// The operation of this run that holds each lock, or is the first to wait for it.
+    lock_holders: HashMap<Box<str>, OpIx>,
+}
+
+impl History {
+    /// The empty history of a run with `count` operations.
+    pub fn new(count: usize) -> Self {
+        Self {
+            run: Box::default(),
+            started: 0,
+            resumed: 0,
+            ended: None,
+            last: RunTime(0),
+            operations: OpMap::filled(count, OperationHistory::default()),
+            lock_holders: HashMap::new(),
+        }
+    }
+
+    /// Folds events into a history. `count` is the number of operations that the agenda itself has.
+    pub fn of<'e>(count: usize, events: impl IntoIterator<Item = &'e Recorded>) -> Self {
+        let mut history = Self::new(count);
+        for recorded in events {
+            history.add(recorded);
+        }
+        history
+    }
+
+    /// The history of one operation.
+    pub fn operation(&self, op: OpIx) -> &OperationHistory {
+        &self.operations[op]
+    }
+
+    /// Converts a time of the run to wall-clock time in epoch milliseconds.
+    pub fn wall(&self, at: RunTime) -> Millis {
+        self.started.saturating_add(at.0)
+    }
+
+    /// Adds one event.
+    pub fn add(&mut self, recorded: &Recorded) {
+        let at = recorded.at;
+        self.last = at;
+        match &recorded.event {
+            RunEvent::RunStarted { run, started, adopted, .. } => {
+                self.run.clone_from(run);
+                self.started = *started;
+                for adopted in adopted {
+                    let history = &mut self.operations[adopted.op];
+                    history.adopted.clone_from(&adopted.result);
+                    history.settled = adopted.result.is_some().then_some((at, Outcome::Succeeded));
+                }
+            }
+            RunEvent::RunResumed { .. } => {
+                self.resumed += 1;
+                self.ended = None;
+                for history in self.operations.values_mut() {
+                    history.resume(at);
+                }
+                // an attempt that still runs keeps its locks; the others ask again
+                let operations = &self.operations;
+                self.lock_holders.retain(|_, op| operations[*op].open_attempt().is_some());
+            }
+            RunEvent::RunReopened { ops } => {
+                for op in ops {
+                    self.operations[*op].reopen(at);
+                }
+            }
+            RunEvent::PlanGrown { count, .. } => {
+                for _ in 0..*count {
+                    self.operations.push(OperationHistory::default());
+                }
+            }
+            RunEvent::RunEnded { outcome } => self.ended = Some((at, *outcome)),
+            RunEvent::CancelRaised { .. } => {}
+            event => {
+                if let Some(op) = event.operation() {
+                    self.operations[op].add(at, event);
+                    self.follow_locks(op, event);
+                }
+            }
+        }
+    }
+
+    /// Keeps `lock_holders` true after an event of an operation, and tells its wait who holds the lock.
+    fn follow_locks(&mut self, op: OpIx, event: &RunEvent) {
+        let Some(admission) = self.operations[op].admissions.last_mut() else { return };
+        if admission.closed.is_some() {
+            for gate in admission.gates.iter() {
+                if let Gate::Lock { name } = gate
+                    && self.lock_holders.get(name) == Some(&op)
+                {
+                    self.lock_holders.remove(name);
+                }
+            }
+            return;
+        }
+        let Some(Gate::Lock { name }) = admission.current() else { return };
+        match event {
+            // only the operation whose turn it is asks
+            RunEvent::GateAsked { .. } => drop(self.lock_holders.insert(name.clone(), op)),
+            RunEvent::GatesSet { .. }
+            | RunEvent::GateAnswered {
+                answer: Answer::Granted | Answer::Version(_) | Answer::Miss { .. },
+                ..
+            } => {
+                let holder = *self.lock_holders.entry(name.clone()).or_insert(op);
+                if holder != op {
+                    admission.set_holder(GateHolder::Operation(holder));
+                }
+            }
+            _ => {}
+        }
+    }
+}

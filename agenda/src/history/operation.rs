@@ -1,0 +1,301 @@
+//! The history of one operation: attempts, waits, failures and outcome. [`History`](super::History) keeps one for each
+//! operation, the scheduler for those whose dead letter it may have to write.
+//!
+//! Every time is a [`RunTime`]: milliseconds since the run began.
+
+use super::admission::Admission;
+use crate::event::{Ending, RunEvent, RunTime, StopReason};
+use crate::gate::Answer;
+use crate::outcome::Outcome;
+use pop_policy::Decided;
+use pop_registry::contract::{Exit, Failure, Progress};
+use serde_json::Value;
+use std::sync::Arc;
+
+/// One attempt at an operation.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Attempt {
+    /// Number of the attempt, from 1.
+    pub number: u32,
+    /// Time of the launch.
+    pub started: RunTime,
+    /// Time at which it left its pending phase; none until then. A process has no pending phase and never has this time.
+    pub running: Option<RunTime>,
+    /// Requests to stop it, oldest first. A resumed run withdraws an open request and may make another.
+    pub stops: Vec<StopRequest>,
+    /// Time at which it succeeded and the commit of the versions that it read was asked for; none without versions.
+    pub committing: Option<RunTime>,
+    /// Time and kind of its end; none while it runs.
+    pub ended: Option<(RunTime, Ending)>,
+    /// Exit of its program, if that became known after the scheduler had given the attempt up.
+    pub late: Option<Exit>,
+}
+
+/// A request to stop an attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StopRequest {
+    /// Time of the request.
+    pub at: RunTime,
+    /// Reason for the request.
+    pub reason: StopReason,
+    /// Time at which the attempt was killed because it had not stopped; none if it was not killed.
+    pub killed: Option<RunTime>,
+    /// Time at which a resumed run withdrew the request; none if it stands.
+    pub withdrawn: Option<RunTime>,
+}
+
+/// A wait between two attempts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Backoff {
+    /// Time at which the wait began.
+    pub from: RunTime,
+    /// Time until which the operation was to wait.
+    pub until: RunTime,
+    /// Time at which the wait really ended; none while it lasts.
+    pub ended: Option<RunTime>,
+}
+
+/// A failure that came before an attempt could be launched.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FailedStart {
+    /// Time of the failure.
+    pub at: RunTime,
+    /// Number of attempts that the operation had made before.
+    pub after: u32,
+    /// Reason.
+    pub failure: Box<Failure>,
+}
+
+/// Everything that happened to one operation.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct OperationHistory {
+    /// Attempts, oldest first.
+    pub attempts: Vec<Attempt>,
+    /// Failures before a launch, oldest first.
+    pub failed_starts: Vec<FailedStart>,
+    /// Waits between attempts, oldest first.
+    pub backoffs: Vec<Backoff>,
+    /// Gates that the operation had to pass, one admission for each attempt that was prepared.
+    pub admissions: Vec<Admission>,
+    /// Times at which a resumed run took the outcome away to do the operation again.
+    pub reopened: Vec<RunTime>,
+    /// Result of an earlier run that this run took over.
+    pub adopted: Option<Arc<Value>>,
+    /// Latest progress report.
+    pub progress: Option<Arc<Progress>>,
+    /// Ending that came without an attempt: from the operation's parts, or from the cache.
+    pub joined: Option<Ending>,
+    /// The `skipPattern` that held, with its values.
+    pub skipped: Option<Box<Decided>>,
+    /// Time of settling and outcome; none until then.
+    pub settled: Option<(RunTime, Outcome)>,
+    /// Failure code that `ignoreErrors` let pass.
+    pub ignored: Option<Box<str>>,
+}
+
+impl OperationHistory {
+    /// Outcome of the operation; none until it is settled.
+    pub fn outcome(&self) -> Option<Outcome> {
+        self.settled.map(|(_, outcome)| outcome)
+    }
+
+    /// Result of the operation, if it succeeded.
+    pub fn result(&self) -> Option<&Arc<Value>> {
+        let own = self.attempts.iter().rev().find_map(|attempt| match &attempt.ended {
+            Some((_, Ending::Succeeded { result })) => Some(result),
+            _ => None,
+        });
+        let joined = match &self.joined {
+            Some(Ending::Succeeded { result }) => Some(result),
+            _ => None,
+        };
+        own.or(joined).or(self.adopted.as_ref())
+    }
+
+    /// Whether the operation counts as succeeded although its last attempt failed; its result is an empty map then.
+    pub fn is_ignored(&self) -> bool {
+        self.ignored.is_some()
+    }
+
+    /// The attempt that runs or is being stopped; none if there is no such attempt.
+    pub fn open_attempt(&self) -> Option<&Attempt> {
+        self.attempts.last().filter(|attempt| attempt.ended.is_none())
+    }
+
+    /// The latest failure, unless something better followed it.
+    pub fn failure(&self) -> Option<&Failure> {
+        let last = self.attempts.last().and_then(|attempt| attempt.ended.as_ref()).map(|(_, ending)| ending);
+        let start = self.failed_starts.last().filter(|start| start.after as usize == self.attempts.len());
+        match (self.joined.as_ref(), start) {
+            (None, Some(start)) => Some(&start.failure),
+            (joined, _) => match joined.or(last)? {
+                Ending::Failed(failure) => Some(failure),
+                _ => None,
+            },
+        }
+    }
+
+    /// All failures, oldest first, each with the number of its attempt; none for a failure that no attempt had.
+    pub fn failures(&self) -> impl Iterator<Item = (Option<u32>, &Failure)> {
+        let of_joined = self.joined.iter().filter_map(|ending| Some((None, failure_of(ending)?)));
+        (0..=self.attempts.len())
+            .flat_map(|made| {
+                let starts = self.failed_starts.iter().filter(move |start| start.after as usize == made);
+                let attempt = self.attempts.get(made).and_then(|attempt| {
+                    Some((Some(attempt.number), failure_of(&attempt.ended.as_ref()?.1)?))
+                });
+                starts.map(|start| (None, start.failure.as_ref())).chain(attempt)
+            })
+            .chain(of_joined)
+    }
+
+    /// Launch time of the first attempt.
+    pub fn started(&self) -> Option<RunTime> {
+        self.attempts.first().map(|attempt| attempt.started)
+    }
+
+    /// Time at which the operation was settled, if it was ever launched.
+    pub fn completed(&self) -> Option<RunTime> {
+        self.started()?;
+        self.settled.map(|(at, _)| at)
+    }
+
+    /// Adds an event of this operation.
+    pub(crate) fn add(&mut self, at: RunTime, event: &RunEvent) {
+        match event {
+            RunEvent::GatesSet { gates, .. } => self.admissions.push(Admission::start(Arc::clone(gates), at)),
+            RunEvent::GateAnswered { answer, .. } => self.add_answer(at, answer),
+            RunEvent::Joined { ending, outcome, .. } => {
+                self.joined = Some(ending.clone());
+                self.settled = Some((at, *outcome));
+            }
+            RunEvent::StartFailed { failure, .. } => self.add_failed_start(at, failure.clone()),
+            RunEvent::AttemptStarted { attempt, .. } => self.attempts.push(Attempt {
+                number: *attempt,
+                started: at,
+                running: None,
+                stops: Vec::new(),
+                committing: None,
+                ended: None,
+                late: None,
+            }),
+            RunEvent::AttemptRunning { .. } => {
+                if let Some(attempt) = self.attempts.last_mut() {
+                    attempt.running = Some(at);
+                }
+            }
+            RunEvent::ProgressReported { progress, .. } => self.progress = Some(Arc::clone(progress)),
+            RunEvent::StopAsked { reason, .. } => self.add_stop(at, *reason),
+            RunEvent::KillAsked { .. } => self.add_kill(at),
+            RunEvent::CommitAsked { .. } => {
+                if let Some(attempt) = self.attempts.last_mut() {
+                    attempt.committing = Some(at);
+                }
+            }
+            RunEvent::AttemptEnded { ending, .. } => {
+                self.close_admission(at);
+                if let Some(attempt) = self.attempts.last_mut() {
+                    attempt.ended = Some((at, ending.clone()));
+                }
+                if matches!(ending, Ending::Succeeded { .. }) {
+                    self.settled = Some((at, Outcome::Succeeded));
+                }
+            }
+            RunEvent::LateEnding { attempt, exit, .. } => {
+                let known = self.attempts.iter_mut().rev().find(|known| known.number == *attempt);
+                if let Some(attempt) = known {
+                    attempt.late = Some(*exit);
+                }
+            }
+            RunEvent::BackedOff { until, .. } => {
+                self.backoffs.push(Backoff { from: at, until: *until, ended: None });
+            }
+            RunEvent::BackoffEnded { .. } => self.end_backoff(at),
+            RunEvent::OperationSettled { outcome, ignored, skipped, .. } => {
+                self.close_admission(at);
+                self.end_backoff(at);
+                self.skipped.clone_from(skipped);
+                self.settled = Some((at, *outcome));
+                self.ignored.clone_from(ignored);
+            }
+            RunEvent::RunStarted { .. }
+            | RunEvent::RunResumed { .. }
+            | RunEvent::RunReopened { .. }
+            | RunEvent::PlanGrown { .. }
+            | RunEvent::GateAsked { .. }
+            | RunEvent::CancelRaised { .. }
+            | RunEvent::RunEnded { .. } => {}
+        }
+    }
+
+    /// Notes that a new executor follows the run: it follows an open attempt anew, and was granted nothing yet.
+    pub(crate) fn resume(&mut self, at: RunTime) {
+        let Some(attempt) = self.attempts.last_mut().filter(|attempt| attempt.ended.is_none()) else {
+            return self.close_admission(at);
+        };
+        if let Some(stop) = attempt.stops.last_mut() {
+            stop.withdrawn = stop.withdrawn.or(Some(at));
+        }
+    }
+
+    /// Takes the outcome away: the operation is to be done again.
+    pub(crate) fn reopen(&mut self, at: RunTime) {
+        self.settled = None;
+        self.joined = None;
+        self.skipped = None;
+        self.reopened.push(at);
+    }
+
+    fn add_answer(&mut self, at: RunTime, answer: &Answer) {
+        if let Some(admission) = self.admissions.last_mut() {
+            admission.answer(answer, at);
+        }
+        match answer {
+            Answer::Hit { result, .. } => {
+                self.joined = Some(Ending::Succeeded { result: Arc::clone(result) });
+                self.settled = Some((at, Outcome::FromCache));
+            }
+            Answer::Failed(failure) => self.add_failed_start(at, failure.clone()),
+            _ => {}
+        }
+    }
+
+    fn add_failed_start(&mut self, at: RunTime, failure: Box<Failure>) {
+        let after = self.attempts.len() as u32;
+        self.failed_starts.push(FailedStart { at, after, failure });
+    }
+
+    fn add_stop(&mut self, at: RunTime, reason: StopReason) {
+        if let Some(attempt) = self.attempts.last_mut() {
+            attempt.stops.push(StopRequest { at, reason, killed: None, withdrawn: None });
+        }
+    }
+
+    fn add_kill(&mut self, at: RunTime) {
+        let stops = self.attempts.last_mut().map(|attempt| &mut attempt.stops);
+        if let Some(stop) = stops.and_then(|stops| stops.last_mut()) {
+            stop.killed = Some(at);
+        }
+    }
+
+    /// The admission ends with the attempt that it was for.
+    fn close_admission(&mut self, at: RunTime) {
+        if let Some(admission) = self.admissions.last_mut() {
+            admission.close(at);
+        }
+    }
+
+    fn end_backoff(&mut self, at: RunTime) {
+        let is_at_gate = self.admissions.last().is_some_and(|admission| admission.closed.is_none());
+        if let Some(backoff) = self.backoffs.last_mut().filter(|_| !is_at_gate) {
+            backoff.ended = backoff.ended.or(Some(at));
+        }
+    }
+}
+
+fn failure_of(ending: &Ending) -> Option<&Failure> {
+    match ending {
+        Ending::Failed(failure) => Some(failure),
+        _ => None,
+    }
+}

@@ -1,0 +1,116 @@
+//! Resuming a run that was over: which settled operations are done again, and how the schedule takes them back.
+
+use super::state::OpState;
+use super::{Phase, Scheduler};
+use crate::event::{RunEvent, RunTime};
+use crate::ops::OpIx;
+use crate::outcome::Outcome;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+impl Scheduler {
+    /// Continues a run under a new executor. A run that was over waits for its [`RunEvent::RunReopened`] first.
+    pub(super) fn resume(&mut self, now: RunTime) {
+        self.leave_all_gates(now);
+        self.follow_anew(now);
+        self.limit_commits(None);
+        self.run = if self.was_over() { Phase::Reopening } else { Phase::Running };
+    }
+
+    /// Whether the run had ended, was being ended by a signal, or was resumed after that and not reopened.
+    fn was_over(&self) -> bool {
+        matches!(self.run, Phase::Ended(_) | Phase::Reopening) || self.is_interrupted()
+    }
+
+    /// The operations that a resumed run does again: those that failed or were cancelled, the failed calls of a
+    /// dispatch that is done again, and skipped conditionals whose condition may turn out differently now.
+    pub(super) fn reopening(&self) -> RunEvent {
+        let bad = |outcome| matches!(outcome, Some(Outcome::Failed | Outcome::Cancelled));
+        let mut open: BTreeSet<OpIx> =
+            self.table.iter().filter(|(_, state)| bad(state.outcome())).map(|(op, _)| op).collect();
+        let unsettled = self.table.iter().filter(|(_, state)| state.outcome().is_none()).map(|(op, _)| op);
+        let mut changed: Vec<OpIx> = unsettled.chain(open.iter().copied()).collect();
+        // a conditional may wait for another one
+        while let Some(op) = changed.pop() {
+            for dependant in self.plan.graph().dependants(op) {
+                let op = dependant.op;
+                let is_skipped = self.table[op].outcome() == Some(Outcome::Skipped);
+                let special = self.plan.operation(op).special.as_ref();
+                if is_skipped && special.is_some_and(|special| special.is_conditional) && open.insert(op) {
+                    changed.push(op);
+                }
+            }
+        }
+        let is_open = |op: &OpIx| self.table[*op].outcome().is_none() || open.contains(op);
+        let calls: Vec<OpIx> = self
+            .parts
+            .iter()
+            .filter(|(op, _)| is_open(op))
+            .flat_map(|(_, parts)| self.failed_calls(parts))
+            .collect();
+        open.extend(calls);
+        RunEvent::RunReopened { ops: open.into_iter().collect() }
+    }
+
+    /// Takes operations back: each has no outcome any more and all its attempts again.
+    pub(super) fn reopen(&mut self, ops: &[OpIx]) {
+        self.run = Phase::Running;
+        self.cancel = None;
+        self.table.pardon_all();
+        for op in ops {
+            self.set(*op, OpState::Ready);
+            self.tries[*op].give_back();
+            self.forget_failure(*op);
+        }
+        let plan = Arc::clone(&self.plan);
+        let mut wholes: Vec<OpIx> = self.parts.keys().copied().collect();
+        wholes.sort_unstable();
+        for op in wholes {
+            self.reopen_whole(op);
+        }
+        for (op, _) in plan.operations() {
+            if matches!(self.table[op], OpState::Ready | OpState::Waiting { .. }) {
+                self.open(op);
+                if self.is_doomed(&plan, op) {
+                    self.table.doom(op);
+                }
+            }
+        }
+    }
+
+    /// Counts the open parts of an operation anew, and lets no more of them start than `maxParallel` allows.
+    fn reopen_whole(&mut self, op: OpIx) {
+        let is_open = |op: &OpIx| self.table[*op].outcome().is_none();
+        let Some(parts) = self.parts.get(&op).filter(|_| is_open(&op)) else { return };
+        let open: Vec<OpIx> = parts.all.iter().copied().filter(is_open).collect();
+        let most = self.plan.operation(op).for_each().and_then(|for_each| for_each.max_parallel);
+        let is_idle = |part: &OpIx| matches!(self.table[*part], OpState::Ready | OpState::Waiting { .. });
+        let (idle, busy): (Vec<OpIx>, Vec<OpIx>) = open.iter().partition(|part| is_idle(part));
+        let places = most.unwrap_or(u32::MAX).saturating_sub(busy.len() as u32);
+        let waiting = idle.into_iter().skip(places as usize).collect();
+        if let Some(parts) = self.parts.get_mut(&op) {
+            parts.waiting = waiting;
+        }
+        self.set(op, OpState::Parted { left: open.len() as u32 });
+    }
+
+    /// The gates that an earlier executor had passed for operations that it had not started went with it.
+    fn leave_all_gates(&mut self, now: RunTime) {
+        let mut gated: Vec<OpIx> = self.gates.passing.keys().copied().collect();
+        gated.retain(|op| matches!(self.table[*op], OpState::Gated(_)));
+        gated.sort_unstable();
+        for op in gated {
+            self.leave_gates(op, now);
+            self.set(op, OpState::Ready);
+        }
+    }
+
+    /// Attempts that an earlier executor was stopping run on, with all their limits counted from now.
+    fn follow_anew(&mut self, now: RunTime) {
+        for op in self.table.launched().collect::<Vec<OpIx>>() {
+            if matches!(self.table[op], OpState::Stopping { .. }) {
+                self.set(op, OpState::Launched { since: now, is_pending: false });
+            }
+        }
+    }
+}
