@@ -1,12 +1,10 @@
 //! What a handler says of policies: for all it does, for the role in which it acts, for each of its actions.
 
-use crate::{PolicyLayer, Scope};
+use crate::scope::Scope;
+use crate::table::{KEYS, PolicyLayer};
 use pop_document::{Fault, Pointer, Site};
-use serde_json::{Map, Value};
+use serde_json::Value;
 use std::collections::BTreeMap;
-
-/// The policies that may be given for a role or an action: `role.KEY`, `role.NAME.KEY`, `action.KEY`, `action.NAME.KEY`.
-const KEYS: [&str; 5] = ["lock", "onFail", "logDetail", "cache.use", "cache.write"];
 
 /// The policies of one handler. A role is the stream through which an operation comes in.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -38,7 +36,8 @@ impl HandlerPolicies {
         };
         let mut own = map.clone();
         own.retain(|name, _| Part::of(name).is_none());
-        let mut read = Self { own: own_layer(own, at, faults), ..Self::default() };
+        let own = PolicyLayer::parse_shared(&Value::Object(own), at.clone(), faults);
+        let mut read = Self { own, ..Self::default() };
         let mut parts: BTreeMap<Part<'_>, Vec<(&str, Pointer, &Value)>> = BTreeMap::new();
         for (name, value) in map {
             if let Some((part, key)) = Part::of(name) {
@@ -60,7 +59,7 @@ impl HandlerPolicies {
     /// Adds the `policies` that a list of actions gives for one of them.
     pub fn add_action(&mut self, action: &str, policies: &Value, at: &Pointer, faults: &mut Vec<Fault>) {
         let layer = match policies {
-            Value::Object(map) => own_layer(map.clone(), at, faults),
+            Value::Object(_) => PolicyLayer::parse_shared(policies, at.clone(), faults),
             other => PolicyLayer::parse(other, at.clone(), faults),
         };
         if self.actions.named.insert(action.to_owned(), layer).is_some() {
@@ -80,7 +79,8 @@ impl HandlerPolicies {
 
     /// Whether a property of a descriptor is meant as a policy.
     pub fn is_policy(property: &str) -> bool {
-        Part::of(property).is_some() || ["cache.use", "cache.write", "logDetail"].contains(&property)
+        let own = KEYS.iter().filter(|facts| facts.is_descriptor_property);
+        Part::of(property).is_some() || own.into_iter().any(|facts| facts.key == property)
     }
 }
 
@@ -100,7 +100,8 @@ impl<'n> Part<'n> {
             "action" => Self::Action,
             _ => return None,
         };
-        KEYS.into_iter().find_map(|key| {
+        KEYS.iter().filter(|facts| facts.is_for_parts).find_map(|facts| {
+            let key = facts.key;
             let named = rest.strip_suffix(key)?;
             if named.is_empty() {
                 return Some((part(None), key));
@@ -111,17 +112,9 @@ impl<'n> Part<'n> {
     }
 }
 
-/// Reads a map that holds for itself.
-fn own_layer(mut map: Map<String, Value>, at: &Pointer, faults: &mut Vec<Fault>) -> PolicyLayer {
-    for (key, value) in &mut map {
-        *value = spelled(key, value);
-    }
-    PolicyLayer::parse_shared(&Value::Object(map), at.clone(), faults)
-}
-
 /// Reads the keys of one part by the one reader of policies; faults are told where the keys were written.
 fn part_layer(keys: &[(&str, Pointer, &Value)], faults: &mut Vec<Fault>) -> PolicyLayer {
-    let map = keys.iter().map(|(key, _, value)| ((*key).to_owned(), spelled(key, value))).collect();
+    let map = keys.iter().map(|(key, _, value)| ((*key).to_owned(), (*value).clone())).collect();
     let mut found = Vec::new();
     let layer = PolicyLayer::parse(&Value::Object(map), Pointer::root(), &mut found);
     let written = |pointer: Pointer| {
@@ -141,14 +134,6 @@ fn part_layer(keys: &[(&str, Pointer, &Value)], faults: &mut Vec<Fault>) -> Poli
         fault
     }));
     layer
-}
-
-/// A value with the word that descriptors have for true.
-fn spelled(key: &str, value: &Value) -> Value {
-    match value.as_str() {
-        Some(word) if key == "logDetail" && word.eq_ignore_ascii_case("always") => Value::Bool(true),
-        _ => value.clone(),
-    }
 }
 
 #[cfg(test)]

@@ -1,11 +1,21 @@
 //! ignoreErrors: codes that count as success.
 
+use crate::policy::Policy;
+use crate::read;
 use pop_document::{Fault, Pointer, kind_of};
 use serde_json::Value;
 
 /// Status codes of diagnostics, or exit codes, that count as success (`"11002, 11006"`).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct IgnoredCodes(Vec<String>);
+
+pub(crate) const IGNORE_ERRORS: Policy<IgnoredCodes> =
+    Policy::new("ignoreErrors", |fields, key| read::with(fields, key, IgnoredCodes::parse), words)
+        .always_shown();
+
+fn words(codes: &IgnoredCodes) -> String {
+    if codes.0.is_empty() { "none".to_owned() } else { codes.0.join(", ") }
+}
 
 impl IgnoredCodes {
     /// Reads a comma list or a list of codes.

@@ -1,33 +1,8 @@
 //! What one `params` map says of policies.
 
-use crate::{IgnoredCodes, Lock, OnFail, Pattern, Retry, lock};
+use crate::table::{POLICIES, PolicyLayer};
 use pop_document::{Fault, Fields, Pointer, nearest};
 use serde_json::Value;
-use std::fmt;
-
-/// The keys of `params` that say how an operation is carried out; they may also stand in the agenda's `params`
-/// and in a registry entry's `policies`.
-pub const POLICIES: [&str; 19] = [
-    "retry",
-    "timeoutMs",
-    "noOutputTimeoutMs",
-    "pendingTimeoutMs",
-    "onFail",
-    "ignoreErrors",
-    "logDetail",
-    "skipPattern",
-    "delayMs",
-    "delayId",
-    "lock",
-    "lockKey",
-    "useCache",
-    "cacheState",
-    "cacheKeyPattern",
-    "cacheTtlMs",
-    "cache.use",
-    "cache.write",
-    "handler",
-];
 
 /// The keys that say what one operation is, and mean nothing elsewhere.
 pub const OPERATION_ONLY: [&str; 8] = [
@@ -44,60 +19,6 @@ pub const OPERATION_ONLY: [&str; 8] = [
 /// Keys of an agenda's `params` that concern the systems around pop.
 pub const AROUND: [&str; 5] = ["maximumAttempts", "externalId", "doNotRun", "defaultInsight", "progressId"];
 
-/// Where a policy's value was given; a later one wins.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Scope {
-    /// Nowhere: the built-in default.
-    #[default]
-    BuiltIn,
-    /// The registry entry of the operation's type.
-    Handler,
-    /// The registry entry, for the role in which the handler acts.
-    Role,
-    /// The registry entry, for the action that is asked of the handler.
-    Action,
-    /// The agenda's `params`.
-    Agenda,
-    /// The operation's own `params`.
-    Operation,
-}
-
-impl fmt::Display for Scope {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::BuiltIn => "built-in default",
-            Self::Handler => "registry entry",
-            Self::Role => "handler's role",
-            Self::Action => "handler's action",
-            Self::Agenda => "agenda",
-            Self::Operation => "operation",
-        })
-    }
-}
-
-/// The policies that one `params` map gives; what it does not give is none.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct PolicyLayer {
-    pub(crate) retry: Option<Retry>,
-    pub(crate) run_ms: Option<u64>,
-    pub(crate) silence_ms: Option<u64>,
-    pub(crate) pending_ms: Option<u64>,
-    pub(crate) on_fail: Option<OnFail>,
-    pub(crate) ignore_errors: Option<IgnoredCodes>,
-    pub(crate) log_detail: Option<bool>,
-    pub(crate) skip: Option<Pattern>,
-    pub(crate) delay_ms: Option<u64>,
-    pub(crate) delay_id: Option<Box<str>>,
-    pub(crate) lock: Option<Lock>,
-    pub(crate) lock_key: Option<Value>,
-    pub(crate) use_cache: Option<bool>,
-    pub(crate) cache_state: Option<Box<str>>,
-    pub(crate) cache_key: Option<Pattern>,
-    pub(crate) cache_ttl_ms: Option<u64>,
-    pub(crate) cache_use: Option<bool>,
-    pub(crate) cache_write: Option<bool>,
-}
-
 impl PolicyLayer {
     /// Reads a `params` map. Keys without a meaning are the user's own, but a near miss is warned of.
     pub fn parse(params: &Value, at: Pointer, faults: &mut Vec<Fault>) -> Self {
@@ -105,26 +26,7 @@ impl PolicyLayer {
             return Self::default();
         };
         check_names(&mut fields);
-        Self {
-            run_ms: fields.whole("timeoutMs"),
-            silence_ms: fields.whole("noOutputTimeoutMs"),
-            pending_ms: fields.whole("pendingTimeoutMs"),
-            log_detail: log_detail(&mut fields),
-            retry: read(&mut fields, "retry", |value, at, faults| Retry::parse(value, at.clone(), faults)),
-            on_fail: read(&mut fields, "onFail", OnFail::parse),
-            ignore_errors: read(&mut fields, "ignoreErrors", IgnoredCodes::parse),
-            skip: pattern(&mut fields, "skipPattern"),
-            delay_ms: fields.whole("delayMs"),
-            delay_id: name(&mut fields, "delayId"),
-            lock: read(&mut fields, "lock", Lock::parse),
-            lock_key: read(&mut fields, "lockKey", lock::keys),
-            use_cache: fields.boolean("useCache"),
-            cache_state: name(&mut fields, "cacheState"),
-            cache_key: pattern(&mut fields, "cacheKeyPattern"),
-            cache_ttl_ms: fields.whole("cacheTtlMs"),
-            cache_use: fields.boolean("cache.use"),
-            cache_write: fields.boolean("cache.write"),
-        }
+        Self::read(&mut fields)
     }
 
     /// The same for a map that is not one operation's: what only an operation can be is a fault in it.
@@ -153,38 +55,6 @@ fn check_names(fields: &mut Fields<'_, '_>) {
             let fault = Fault::key("unknown-param", fields.at(name), message);
             fields.faults().push(fault.did_you_mean(Some(near)).warning());
         }
-    }
-}
-
-/// Reads a field that has a reader of its own.
-fn read<T>(
-    fields: &mut Fields<'_, '_>,
-    name: &str,
-    parse: impl FnOnce(&Value, &Pointer, &mut Vec<Fault>) -> Option<T>,
-) -> Option<T> {
-    let at = fields.at(name);
-    fields.any(name).and_then(|value| parse(value, &at, fields.faults()))
-}
-
-fn pattern(fields: &mut Fields<'_, '_>, name: &str) -> Option<Pattern> {
-    read(fields, name, |value, at, faults| Pattern::parse(value, name, at, faults))
-}
-
-fn name(fields: &mut Fields<'_, '_>, name: &str) -> Option<Box<str>> {
-    let text = fields.text(name)?;
-    if text.is_empty() {
-        let fault = Fault::value("wrong-value", fields.at(name), format!("`{name}` must not be empty"));
-        fields.faults().push(fault);
-        return None;
-    }
-    Some(text.into())
-}
-
-/// `true`, `false`, or Rierino's `always`.
-fn log_detail(fields: &mut Fields<'_, '_>) -> Option<bool> {
-    match fields.any("logDetail") {
-        Some(Value::String(word)) if word.eq_ignore_ascii_case("always") => Some(true),
-        _ => fields.boolean("logDetail"),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Rules that hold, skip, repeat or end an operation.
 //!
-//! One policy is one file: its shape in `params`, its check before the run, its rule during the run. The
-//! rules are pure functions of (settings, small state): nothing here waits, reads or starts anything, so
+//! A policy is one file (its key in `params`, how it is read, how `pop explain` says it, its rule during the run) and one
+//! row in `table.rs`. The rules are pure functions of (settings, small state): nothing here waits, reads or starts anything, so
 //! whatever is decided can be explained, journaled and resumed.
 //!
 //! Settings stand in `params` of an operation, of the agenda, or of a handler's registry entry;
@@ -22,26 +22,36 @@
 //! ```
 
 mod cache;
+mod cache_key;
 mod choice;
+mod delay;
 mod handler;
 mod ignore;
 mod layer;
 mod limits;
 mod lock;
+mod log_detail;
 mod on_fail;
 mod pattern;
 mod policies;
+mod policy;
+mod read;
 mod retry;
+mod scope;
+mod skip;
+mod table;
 mod verdict;
 
-pub use cache::{CacheKey, KeyInput, MOST_LEAVES};
+pub use cache_key::{CacheKey, KeyInput, MOST_LEAVES};
 pub use handler::HandlerPolicies;
 pub use ignore::IgnoredCodes;
-pub use layer::{AROUND, OPERATION_ONLY, POLICIES, PolicyLayer, Scope};
+pub use layer::{AROUND, OPERATION_ONLY};
 pub use limits::Limits;
 pub use lock::Lock;
 pub use on_fail::OnFail;
 pub use pattern::{Decided, Pattern, PatternError};
-pub use policies::{Layered, Policies};
+
 pub use retry::Retry;
+pub use scope::{Layered, Scope};
+pub use table::{POLICIES, Policies, PolicyLayer, PolicyLine};
 pub use verdict::{Failing, Verdict, verdict};

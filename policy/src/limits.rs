@@ -1,5 +1,24 @@
 //! timeoutMs, noOutputTimeoutMs, pendingTimeoutMs: how long one attempt may take.
 
+use crate::policy::Policy;
+use crate::read;
+
+/// Longest run of one attempt, in milliseconds; 0 means no limit.
+pub(crate) const RUN: Policy<Option<u64>> = limit("timeoutMs");
+/// Longest time without a byte of output, in milliseconds; 0 means no limit.
+pub(crate) const SILENCE: Policy<Option<u64>> = limit("noOutputTimeoutMs");
+/// Longest time in the pending phase, in milliseconds; 0 means no limit.
+pub(crate) const PENDING: Policy<Option<u64>> = limit("pendingTimeoutMs");
+
+const fn limit(key: &'static str) -> Policy<Option<u64>> {
+    Policy::new(key, read::milliseconds, words).always_shown()
+}
+
+#[expect(clippy::ref_option, reason = "it is what policies hold")]
+fn words(ms: &Option<u64>) -> String {
+    ms.filter(|ms| *ms > 0).map_or_else(|| "none".to_owned(), |ms| ms.to_string())
+}
+
 /// The time limits of one attempt, in milliseconds; none means no limit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Limits {

@@ -1,6 +1,8 @@
 //! lock, lockKey: how operations that touch the same thing keep out of each other's way.
 
 use crate::choice::choose;
+use crate::policy::{Policy, optional};
+use crate::read;
 use pop_document::{Fault, Pointer, kind_of};
 use serde_json::Value;
 use std::fmt;
@@ -16,6 +18,13 @@ pub enum Lock {
     /// One runs at a time.
     Safe,
 }
+
+pub(crate) const LOCK: Policy<Lock> =
+    Policy::new("lock", |fields, key| read::with(fields, key, Lock::parse), Lock::to_string)
+        .for_parts()
+        .has_effect(|lock| *lock != Lock::None);
+pub(crate) const LOCK_KEY: Policy<Option<Value>> =
+    Policy::new("lockKey", |fields, key| read::with(fields, key, keys).map(Some), optional).needs(LOCK.key);
 
 const WORDS: [(&str, Lock); 3] =
     [("NONE", Lock::None), ("OPTIMISTIC", Lock::Optimistic), ("SAFE", Lock::Safe)];
@@ -34,7 +43,7 @@ impl fmt::Display for Lock {
 }
 
 /// The keys that are locked, as written: a text or a list of texts, which may hold references.
-pub(crate) fn keys(value: &Value, at: &Pointer, faults: &mut Vec<Fault>) -> Option<Value> {
+fn keys(value: &Value, at: &Pointer, faults: &mut Vec<Fault>) -> Option<Value> {
     let is_key = |value: &Value| value.as_str().is_some_and(|text| !text.is_empty());
     let good = match value {
         Value::Array(items) => !items.is_empty() && items.iter().all(is_key),

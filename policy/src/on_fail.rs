@@ -1,6 +1,8 @@
 //! onFail: what becomes of an operation, and of its run, after the last attempt failed.
 
 use crate::choice::choose;
+use crate::policy::Policy;
+use crate::read;
 use pop_document::{Fault, Pointer};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -20,6 +22,11 @@ pub enum OnFail {
     /// Running operations are stopped and the run ends at once.
     Fatal,
 }
+
+pub(crate) const ON_FAIL: Policy<OnFail> =
+    Policy::new("onFail", |fields, key| read::with(fields, key, OnFail::parse), OnFail::to_string)
+        .always_shown()
+        .for_parts();
 
 const WORDS: [(&str, OnFail); 4] =
     [("REPLY", OnFail::Reply), ("SKIP", OnFail::Skip), ("DLQ", OnFail::Dlq), ("FATAL", OnFail::Fatal)];

@@ -24,6 +24,12 @@ pub struct PatternError {
     pub problem: String,
 }
 
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.text())
+    }
+}
+
 impl Pattern {
     /// Compiles the expression that stands in params under `name`.
     pub fn parse(value: &Value, name: &str, at: &Pointer, faults: &mut Vec<Fault>) -> Option<Self> {

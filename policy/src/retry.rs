@@ -1,6 +1,8 @@
 //! retry: how often an operation is tried, and how long to wait in between.
 
 use crate::ignore::codes;
+use crate::policy::Policy;
+use crate::read;
 use pop_document::{Fault, Fields, Pointer};
 use serde_json::Value;
 
@@ -20,6 +22,21 @@ pub struct Retry {
     pub max_delay_ms: u64,
     /// The codes that are worth another attempt; empty: all.
     pub on: Vec<String>,
+}
+
+pub(crate) const RETRY: Policy<Retry> = Policy::new(
+    "retry",
+    |fields, key| read::with(fields, key, |value, at, faults| Retry::parse(value, at.clone(), faults)),
+    words,
+)
+.always_shown();
+
+fn words(retry: &Retry) -> String {
+    let on = if retry.on.is_empty() { "any failure".to_owned() } else { retry.on.join(", ") };
+    match retry.max_attempts {
+        1 => "1 attempt".to_owned(),
+        most => format!("{most} attempts, {} ms apart times {}, on {on}", retry.delay_ms, retry.factor),
+    }
 }
 
 impl Default for Retry {

@@ -105,8 +105,8 @@ fn explanation(told: &Told, op: OpIx) -> String {
             cut(&planned.payload.template().to_string())
         )),
     }
-    for (name, value, scope) in policies(planned) {
-        line(format!("  policy    {name} = {value} ({scope})"));
+    for policy in policies(planned) {
+        line(format!("  policy    {} = {} ({})", policy.key, policy.value, policy.scope));
     }
     text
 }

@@ -1,0 +1,253 @@
+//! The key of a cached result: everything that decides what an operation gives, and what differs between two keys.
+//!
+//! Values are in it as digests only, so no secret of a payload stands in it. So that a miss can be explained all the
+//! same, the leaves of the value are kept as digests too, each under its pointer; a value with more than
+//! [`MOST_LEAVES`] has none kept, and is then only known to differ as a whole.
+
+use pop_document::Pointer;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// The number of the form of keys. Another number is another key, so entries of another form are never found.
+const FORMAT: u32 = 1;
+/// How many leaves of a value are kept for explanations, at most.
+pub const MOST_LEAVES: usize = 64;
+/// How many digits of a leaf's digest are kept: enough to tell that it differs.
+const LEAF_DIGITS: usize = 16;
+
+/// What a key is made of. Two operations with equal keys give the same result.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CacheKey {
+    format: u32,
+    /// The operation type.
+    pub handler_type: String,
+    /// The id of the handler that serves it, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub handler: Option<String>,
+    /// The handler's version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// What the handler is asked to do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub action: Option<String>,
+    /// The digest of the program or the image: another program of the same version is another handler.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub program: Option<String>,
+    /// What it is given.
+    pub input: KeyInput,
+}
+
+/// The part of a key that comes from the payload.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct KeyInput {
+    /// The `cacheKeyPattern` that made the value; none if it is the whole payload.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pattern: Option<String>,
+    /// The digest of the value.
+    pub digest: String,
+    /// The digests of its leaves by their pointers; empty if there are too many.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    leaves: BTreeMap<String, String>,
+}
+
+impl KeyInput {
+    /// The whole payload.
+    pub fn payload(payload: &Value) -> Self {
+        Self::of(None, payload)
+    }
+
+    /// The value that a `cacheKeyPattern` found in the payload.
+    pub fn pattern(pattern: &str, value: &Value) -> Self {
+        Self::of(Some(pattern.to_owned()), value)
+    }
+
+    fn of(pattern: Option<String>, value: &Value) -> Self {
+        let mut leaves = BTreeMap::new();
+        if !keep_leaves(value, &Pointer::root(), &mut leaves) {
+            leaves.clear();
+        }
+        Self { pattern, digest: digest(value), leaves }
+    }
+
+    fn name(&self) -> &'static str {
+        if self.pattern.is_some() { "value of cacheKeyPattern" } else { "payload" }
+    }
+
+    fn changed(&self, earlier: &Self, into: &mut Vec<String>) {
+        if self.pattern != earlier.pattern {
+            return into.push("cacheKeyPattern".to_owned());
+        }
+        if self.digest == earlier.digest {
+            return;
+        }
+        let name = self.name();
+        let (now, then) = (&self.leaves, &earlier.leaves);
+        if now.is_empty() || then.is_empty() {
+            return into.push(name.to_owned());
+        }
+        for (pointer, leaf) in now {
+            match then.get(pointer) {
+                Some(before) if before == leaf => {}
+                Some(_) => into.push(words(name, pointer, "")),
+                None => into.push(words(name, pointer, " (new)")),
+            }
+        }
+        let gone = then.keys().filter(|pointer| !now.contains_key(*pointer));
+        into.extend(gone.map(|pointer| words(name, pointer, " (gone)")));
+    }
+}
+
+fn words(name: &str, pointer: &str, what: &str) -> String {
+    let space = if pointer.is_empty() { "" } else { " " };
+    format!("{name}{space}{pointer}{what}")
+}
+
+/// Keeps the digest of each leaf; false when there are too many.
+fn keep_leaves(value: &Value, at: &Pointer, into: &mut BTreeMap<String, String>) -> bool {
+    match value {
+        Value::Object(map) if !map.is_empty() => {
+            map.iter().all(|(key, value)| keep_leaves(value, &at.join(key), into))
+        }
+        Value::Array(list) if !list.is_empty() => {
+            list.iter().enumerate().all(|(index, value)| keep_leaves(value, &at.join(index), into))
+        }
+        leaf => {
+            let mut short = digest(leaf);
+            short.truncate(LEAF_DIGITS);
+            into.insert(at.to_string(), short);
+            into.len() <= MOST_LEAVES
+        }
+    }
+}
+
+/// The digest of a value as JSON, keys sorted.
+fn digest(value: &impl Serialize) -> String {
+    let mut hasher = blake3::Hasher::new();
+    // a hasher takes everything, and maps of values are sorted
+    serde_json::to_writer(&mut hasher, value).ok();
+    hasher.finalize().to_hex().to_string()
+}
+
+impl CacheKey {
+    /// A key of which type and input are known.
+    pub fn new(handler_type: impl Into<String>, input: KeyInput) -> Self {
+        Self {
+            format: FORMAT,
+            handler_type: handler_type.into(),
+            handler: None,
+            version: None,
+            action: None,
+            program: None,
+            input,
+        }
+    }
+
+    /// The digest of the key: the name of its entry. What is only kept for explanations is no part of it.
+    pub fn digest(&self) -> String {
+        let Self { format, handler_type, handler, version, action, program, input } = self;
+        let KeyInput { pattern, digest: value, leaves: _ } = input;
+        digest(&(format, handler_type, handler, version, action, program, pattern, value))
+    }
+
+    /// The components that are not as in an earlier key, each in words; values only where they are no payload's.
+    pub fn changed(&self, earlier: &Self) -> Vec<String> {
+        let mut changed = Vec::new();
+        if self.format != earlier.format {
+            changed.push("format of keys".to_owned());
+        }
+        let shown = |text: Option<&str>| text.map_or_else(|| "none".to_owned(), |text| format!("`{text}`"));
+        let some = |text: &str| Some(text.to_owned());
+        for (name, now, then) in [
+            ("type", &some(&self.handler_type), &some(&earlier.handler_type)),
+            ("handler", &self.handler, &earlier.handler),
+            ("version", &self.version, &earlier.version),
+            ("action", &self.action, &earlier.action),
+        ] {
+            if now != then {
+                changed.push(format!("{name} {} -> {}", shown(then.as_deref()), shown(now.as_deref())));
+            }
+        }
+        if self.program != earlier.program {
+            changed.push("program".to_owned());
+        }
+        self.input.changed(&earlier.input, &mut changed);
+        changed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn key(payload: &Value) -> CacheKey {
+        CacheKey::new("transcode", KeyInput::payload(payload))
+    }
+
+    #[test]
+    fn r7_every_component_makes_another_key_and_the_order_of_keys_does_not() {
+        let base = key(&json!({"b": 1, "a": [1, 2]}));
+        let read = |text: &str| serde_json::from_str::<Value>(text).unwrap();
+        assert_eq!(base.digest(), key(&read(r#"{"a": [1, 2], "b": 1}"#)).digest());
+        let some = |text: &str| Some(text.to_owned());
+        let others = [
+            CacheKey { format: 2, ..base.clone() },
+            CacheKey { handler_type: "probe".to_owned(), ..base.clone() },
+            CacheKey { handler: some("1"), ..base.clone() },
+            CacheKey { version: some("1"), ..base.clone() },
+            CacheKey { action: some("1"), ..base.clone() },
+            CacheKey { program: some("1"), ..base.clone() },
+            key(&json!({"b": 1, "a": [2, 1]})),
+            key(&json!({"b": 1.0, "a": [1, 2]})),
+            CacheKey::new("transcode", KeyInput::pattern("@", &json!({"b": 1, "a": [1, 2]}))),
+        ];
+        let mut digests: Vec<String> = others.iter().map(CacheKey::digest).collect();
+        digests.push(base.digest());
+        digests.sort_unstable();
+        digests.dedup();
+        assert_eq!(digests.len(), 10);
+        for other in &others {
+            assert_eq!(base.changed(other).len().min(1), 1, "{other:?}");
+        }
+    }
+
+    #[test]
+    fn r7_what_differs_is_named_as_closely_as_it_is_known() {
+        let then = CacheKey {
+            version: Some("1".to_owned()),
+            ..key(&json!({"video": {"bitrate": 2000}, "in": "a.mp4", "old": []}))
+        };
+        let now = CacheKey {
+            version: Some("2".to_owned()),
+            program: Some("d".to_owned()),
+            ..key(&json!({"video": {"bitrate": 2500}, "in": "a.mp4", "new": {}}))
+        };
+        assert_eq!(
+            now.changed(&then),
+            [
+                "version `1` -> `2`",
+                "program",
+                "payload /new (new)",
+                "payload /video/bitrate",
+                "payload /old (gone)",
+            ]
+        );
+        assert!(now.changed(&now).is_empty());
+        let many = |first: u64| Value::Array((first..first + 65).map(Value::from).collect());
+        assert_eq!(key(&many(1)).changed(&key(&many(0))), ["payload"]);
+        let of = |pattern, value: Value| CacheKey::new("t", KeyInput::pattern(pattern, &value));
+        assert_eq!(of("a", json!(1)).changed(&of("a", json!(2))), ["value of cacheKeyPattern"]);
+        assert_eq!(of("a", json!(1)).changed(&of("b", json!(1))), ["cacheKeyPattern"]);
+    }
+
+    #[test]
+    fn r7_no_value_of_a_payload_stands_in_a_key_and_it_is_read_as_it_was_written() {
+        let key = key(&json!({"password": "hunter2", "n": 987_654_321}));
+        let text = serde_json::to_string(&key).unwrap();
+        assert!(!text.contains("hunter2") && !text.contains("987654321"), "{text}");
+        assert_eq!(serde_json::from_str::<CacheKey>(&text).unwrap(), key);
+    }
+}

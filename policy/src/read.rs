@@ -1,0 +1,46 @@
+//! Readers of values that several policies share.
+
+use crate::Pattern;
+use pop_document::{Fault, Fields, Pointer};
+use serde_json::Value;
+
+/// A value that has a reader of its own.
+pub(crate) fn with<T>(
+    fields: &mut Fields<'_, '_>,
+    key: &str,
+    parse: impl FnOnce(&Value, &Pointer, &mut Vec<Fault>) -> Option<T>,
+) -> Option<T> {
+    let at = fields.at(key);
+    fields.any(key).and_then(|value| parse(value, &at, fields.faults()))
+}
+
+/// Milliseconds.
+pub(crate) fn milliseconds(fields: &mut Fields<'_, '_>, key: &'static str) -> Option<Option<u64>> {
+    fields.whole(key).map(Some)
+}
+
+/// `true` or `false`.
+pub(crate) fn boolean(fields: &mut Fields<'_, '_>, key: &'static str) -> Option<bool> {
+    fields.boolean(key)
+}
+
+/// `true` or `false`, where saying nothing is a third value.
+pub(crate) fn permission(fields: &mut Fields<'_, '_>, key: &'static str) -> Option<Option<bool>> {
+    fields.boolean(key).map(Some)
+}
+
+/// A JMESPath expression.
+pub(crate) fn pattern(fields: &mut Fields<'_, '_>, key: &'static str) -> Option<Option<Pattern>> {
+    with(fields, key, |value, at, faults| Pattern::parse(value, key, at, faults)).map(Some)
+}
+
+/// A text that is not empty.
+pub(crate) fn name(fields: &mut Fields<'_, '_>, key: &'static str) -> Option<Option<Box<str>>> {
+    let text = fields.text(key)?;
+    if text.is_empty() {
+        let fault = Fault::value("wrong-value", fields.at(key), format!("`{key}` must not be empty"));
+        fields.faults().push(fault);
+        return None;
+    }
+    Some(Some(text.into()))
+}

@@ -1,0 +1,43 @@
+//! Who set a value: the scopes of policies, from the weakest to the strongest.
+
+use std::fmt;
+
+/// Where a policy's value was given; a later one wins.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Scope {
+    /// Nowhere: the built-in default.
+    #[default]
+    BuiltIn,
+    /// The registry entry of the operation's type.
+    Handler,
+    /// The registry entry, for the role in which the handler acts.
+    Role,
+    /// The registry entry, for the action that is asked of the handler.
+    Action,
+    /// The agenda's `params`.
+    Agenda,
+    /// The operation's own `params`.
+    Operation,
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::BuiltIn => "built-in default",
+            Self::Handler => "registry entry",
+            Self::Role => "handler's role",
+            Self::Action => "handler's action",
+            Self::Agenda => "agenda",
+            Self::Operation => "operation",
+        })
+    }
+}
+
+/// A value and the scope that gave it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Layered<T> {
+    /// The value in force.
+    pub value: T,
+    /// Who gave it.
+    pub scope: Scope,
+}
