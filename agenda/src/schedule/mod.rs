@@ -15,6 +15,7 @@ mod explain;
 mod gates;
 mod growth;
 mod input;
+mod join;
 mod parts;
 mod reopen;
 mod state;

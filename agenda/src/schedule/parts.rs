@@ -1,16 +1,11 @@
-//! Operations that are made into several: their parts, how many of them are under way, and what they come to.
+//! Operations that are made into several: their parts, how many of them are under way, and the calls of a dispatch.
 
 use super::Scheduler;
-use super::growth::{Decision, Growth};
-use crate::event::{Ending, RunEvent, RunTime};
 use crate::ops::OpIx;
 use crate::outcome::Outcome;
 use crate::plan::{Called, Dispatch, Origin};
-use pop_policy::OnFail;
-use pop_registry::contract::{
-    Blame, Call, DiagnosticEvent, DispatchReport, Ended, Failure, Method, wants_reboot,
-};
-use serde_json::{Value, json};
+use pop_registry::contract::{Call, DispatchReport, Ended, Failure, Method, wants_reboot};
+use serde_json::Value;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -24,12 +19,12 @@ pub(super) struct Parts {
     /// The items that they are for.
     pub(super) items: Arc<Vec<Value>>,
     /// What handlers are asked for, if it is a dispatch.
-    calls: Option<Box<Calls>>,
+    pub(super) calls: Option<Box<Calls>>,
 }
 
 /// The calls of a dispatch.
 #[derive(Debug, Clone)]
-struct Calls {
+pub(super) struct Calls {
     dispatch: Dispatch,
     /// What each part asks for, in order.
     asked: Vec<Call>,
@@ -65,7 +60,7 @@ impl Scheduler {
         self.restart_after(op, calls, &self.report(op, calls))
     }
 
-    fn restart_after(&self, op: OpIx, calls: &Calls, report: &DispatchReport) -> Option<Called> {
+    pub(super) fn restart_after(&self, op: OpIx, calls: &Calls, report: &DispatchReport) -> Option<Called> {
         let mut all = calls.asked.iter().chain(&calls.unserved);
         let options = &calls.dispatch.options;
         if all.any(|call| call.method == Method::Reboot) || !wants_reboot(options, report) {
@@ -113,7 +108,7 @@ impl Scheduler {
     }
 
     /// The reports of all calls of a dispatch as one.
-    fn report(&self, op: OpIx, calls: &Calls) -> DispatchReport {
+    pub(super) fn report(&self, op: OpIx, calls: &Calls) -> DispatchReport {
         let parts = self.parts.get(&op).map_or(&[][..], |parts| &parts.all);
         let ended = |part: &OpIx| -> Ended {
             match (self.table[*part].outcome(), calls.failures.get(part)) {
@@ -125,96 +120,4 @@ impl Scheduler {
         let unserved = calls.unserved.iter().map(|call| (call.clone(), Ended::no_handler(&call.type_id)));
         DispatchReport::aggregate(served.chain(unserved))
     }
-
-    /// What an operation comes to whose parts are all settled.
-    pub(super) fn join(&self, op: OpIx) -> Decision {
-        let none = Parts::default();
-        let parts = self.parts.get(&op).unwrap_or(&none);
-        let is_any = |outcome| parts.all.iter().any(|part| self.table.outcome(*part) == Some(outcome));
-        let worst = [Outcome::Failed, Outcome::Cancelled, Outcome::DeadLettered];
-        if let Some(outcome) = worst.into_iter().find(|outcome| is_any(*outcome)) {
-            return RunEvent::OperationSettled { op, outcome, ignored: None, skipped: None }.into();
-        }
-        if let Some(calls) = &parts.calls {
-            return self.join_calls(op, calls);
-        }
-        let result =
-            |part: &OpIx| self.results.get(part).map_or(Value::Null, |result| result.as_ref().clone());
-        self.join_with(op, Value::Array(parts.all.iter().map(result).collect()))
-    }
-
-    fn join_calls(&self, op: OpIx, calls: &Calls) -> Decision {
-        let report = self.report(op, calls);
-        if let Some(called) = self.restart_after(op, calls, &report) {
-            return Decision::grow(op, Growth::Restart(called));
-        }
-        if report.succeeded {
-            return self.join_with(op, json!(report));
-        }
-        let words = said(&report);
-        let mut failure = Failure::new(Blame::Handler, "dispatch", words.clone());
-        failure
-            .diagnostics
-            .push(DiagnosticEvent { payload: Some(json!(report)), ..DiagnosticEvent::new(words) });
-        self.joined_event(op, Ending::Failed(Box::new(failure))).into()
-    }
-
-    /// Joins parts that came to a result, if the operation may have it.
-    fn join_with(&self, op: OpIx, result: Value) -> Decision {
-        match self.generated(op, &result) {
-            Ok(grown) => {
-                let ending = Ending::Succeeded { result: Arc::new(result) };
-                Decision::with_generated(self.joined_event(op, ending), grown)
-            }
-            Err(failure) => self.joined_event(op, Ending::Failed(failure)).into(),
-        }
-    }
-
-    fn joined_event(&self, op: OpIx, ending: Ending) -> RunEvent {
-        let outcome = match (&ending, self.plan.operation(op).policies.on_fail.value) {
-            (Ending::Succeeded { .. }, _) => Outcome::Succeeded,
-            (_, OnFail::Skip) => Outcome::Skipped,
-            (_, OnFail::Dlq) => Outcome::DeadLettered,
-            (_, OnFail::Reply | OnFail::Fatal) => Outcome::Failed,
-        };
-        RunEvent::Joined { op, ending, outcome }
-    }
-
-    pub(super) fn joined(&mut self, op: OpIx, ending: &Ending, outcome: Outcome, now: RunTime) {
-        let Ending::Succeeded { result } = ending else {
-            if outcome == Outcome::Skipped {
-                self.keep_result(op, &Arc::new(Value::Null));
-            }
-            return self.settle(op, outcome, now);
-        };
-        self.keep_result(op, result);
-        self.settle(op, Outcome::Succeeded, now);
-        // the parts are read by nobody else
-        if let Some(parts) = self.parts.get(&op) {
-            for part in &parts.all {
-                self.results.remove(part);
-            }
-        }
-    }
-}
-
-/// What the handlers say that did not succeed.
-fn said(report: &DispatchReport) -> String {
-    const LONGEST: usize = 400;
-    let mut words = Vec::new();
-    for (type_id, told) in &report.details {
-        let one = std::slice::from_ref(told);
-        for told in told.as_array().map_or(one, Vec::as_slice).iter().filter(|told| told["succeeded"] != true)
-        {
-            let details = &told["details"];
-            let message = details["message"].as_str().map_or_else(|| details.to_string(), str::to_owned);
-            words.push(format!("`{type_id}`: {message}"));
-        }
-    }
-    if words.is_empty() {
-        words.push(format!("restart: {}", json!(report.reboot.details)));
-    }
-    let words = words.join("; ");
-    let end = words.floor_char_boundary(LONGEST);
-    if end < words.len() { format!("{}…", &words[..end]) } else { words }
 }

@@ -1,0 +1,106 @@
+//! Joining: what an operation comes to whose parts are all settled.
+
+use super::Scheduler;
+use super::growth::{Decision, Growth};
+use super::parts::{Calls, Parts};
+use crate::event::{Ending, RunEvent, RunTime};
+use crate::ops::OpIx;
+use crate::outcome::Outcome;
+use pop_policy::OnFail;
+use pop_registry::contract::{Blame, DiagnosticEvent, DispatchReport, Failure};
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+impl Scheduler {
+    /// What an operation comes to whose parts are all settled.
+    pub(super) fn join(&self, op: OpIx) -> Decision {
+        let none = Parts::default();
+        let parts = self.parts.get(&op).unwrap_or(&none);
+        let is_any = |outcome| parts.all.iter().any(|part| self.table.outcome(*part) == Some(outcome));
+        let worst = [Outcome::Failed, Outcome::Cancelled, Outcome::DeadLettered];
+        if let Some(outcome) = worst.into_iter().find(|outcome| is_any(*outcome)) {
+            return RunEvent::OperationSettled { op, outcome, ignored: None, skipped: None }.into();
+        }
+        if let Some(calls) = &parts.calls {
+            return self.join_calls(op, calls);
+        }
+        let result =
+            |part: &OpIx| self.results.get(part).map_or(Value::Null, |result| result.as_ref().clone());
+        self.join_with(op, Value::Array(parts.all.iter().map(result).collect()))
+    }
+
+    fn join_calls(&self, op: OpIx, calls: &Calls) -> Decision {
+        let report = self.report(op, calls);
+        if let Some(called) = self.restart_after(op, calls, &report) {
+            return Decision::grow(op, Growth::Restart(called));
+        }
+        if report.succeeded {
+            return self.join_with(op, json!(report));
+        }
+        let words = said(&report);
+        let mut failure = Failure::new(Blame::Handler, "dispatch", words.clone());
+        failure
+            .diagnostics
+            .push(DiagnosticEvent { payload: Some(json!(report)), ..DiagnosticEvent::new(words) });
+        self.joined_event(op, Ending::Failed(Box::new(failure))).into()
+    }
+
+    /// Joins parts that came to a result, if the operation may have it.
+    fn join_with(&self, op: OpIx, result: Value) -> Decision {
+        match self.generated(op, &result) {
+            Ok(grown) => {
+                let ending = Ending::Succeeded { result: Arc::new(result) };
+                Decision::with_generated(self.joined_event(op, ending), grown)
+            }
+            Err(failure) => self.joined_event(op, Ending::Failed(failure)).into(),
+        }
+    }
+
+    fn joined_event(&self, op: OpIx, ending: Ending) -> RunEvent {
+        let outcome = match (&ending, self.plan.operation(op).policies.on_fail.value) {
+            (Ending::Succeeded { .. }, _) => Outcome::Succeeded,
+            (_, OnFail::Skip) => Outcome::Skipped,
+            (_, OnFail::Dlq) => Outcome::DeadLettered,
+            (_, OnFail::Reply | OnFail::Fatal) => Outcome::Failed,
+        };
+        RunEvent::Joined { op, ending, outcome }
+    }
+
+    pub(super) fn joined(&mut self, op: OpIx, ending: &Ending, outcome: Outcome, now: RunTime) {
+        let Ending::Succeeded { result } = ending else {
+            if outcome == Outcome::Skipped {
+                self.keep_result(op, &Arc::new(Value::Null));
+            }
+            return self.settle(op, outcome, now);
+        };
+        self.keep_result(op, result);
+        self.settle(op, Outcome::Succeeded, now);
+        // the parts are read by nobody else
+        if let Some(parts) = self.parts.get(&op) {
+            for part in &parts.all {
+                self.results.remove(part);
+            }
+        }
+    }
+}
+
+/// What the handlers say that did not succeed.
+fn said(report: &DispatchReport) -> String {
+    const LONGEST: usize = 400;
+    let mut words = Vec::new();
+    for (type_id, told) in &report.details {
+        let one = std::slice::from_ref(told);
+        for told in told.as_array().map_or(one, Vec::as_slice).iter().filter(|told| told["succeeded"] != true)
+        {
+            let details = &told["details"];
+            let message = details["message"].as_str().map_or_else(|| details.to_string(), str::to_owned);
+            words.push(format!("`{type_id}`: {message}"));
+        }
+    }
+    if words.is_empty() {
+        words.push(format!("restart: {}", json!(report.reboot.details)));
+    }
+    let words = words.join("; ");
+    let end = words.floor_char_boundary(LONGEST);
+    if end < words.len() { format!("{}…", &words[..end]) } else { words }
+}
