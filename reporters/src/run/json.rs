@@ -127,3 +127,27 @@ pub(super) fn diagnostics(told: &OperationHistory) -> Vec<DiagnosticEvent> {
     }
     events
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pop_agenda::{Agenda, RunTime};
+    use pop_registry::Catalog;
+    use pop_registry::contract::{Blame, Failure, LaunchType};
+
+    #[test]
+    fn events_name_operations_instead_of_numbers() {
+        let operations = ["a", "b", "c"].map(|name| json!({"name": name, "type": "sample"}));
+        let mut faults = Vec::new();
+        let agenda = Agenda::parse(json!({"operations": operations}), &mut faults).unwrap();
+        let plan = Plan::build(agenda, &Catalog::default(), LaunchType::Local, &mut faults).unwrap();
+        let said = |event| event_json(&plan, &Recorded { at: RunTime(5), event }, "r", 1_000);
+        assert_eq!(
+            said(RunEvent::RunReopened { ops: [OpIx(0), OpIx(2)].into() }),
+            json!({"event": "RunReopened", "time": 1_005, "operations": ["a", "c"]})
+        );
+        let failure = Box::new(Failure::new(Blame::Handler, "reference", "it has no value"));
+        let line = said(RunEvent::StartFailed { op: OpIx(1), failure });
+        assert_eq!((&line["operation"], &line["failure"]["code"]), (&json!("b"), &json!("reference")));
+    }
+}

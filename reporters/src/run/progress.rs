@@ -324,6 +324,24 @@ mod tests {
     }
 
     #[test]
+    fn a_reopened_operation_waits_and_has_no_result() {
+        let plan = plan(&["x"]);
+        let over = || vec![settled(0, Outcome::Skipped), RunEvent::RunEnded { outcome: RunOutcome::Failed }];
+        let reopened = [
+            RunEvent::RunResumed { options: RunOptions::default() },
+            RunEvent::RunReopened { ops: [OpIx(0)].into() },
+        ];
+        for (events, wanted) in [
+            (over(), json!(["COMPLETE", "null"])),
+            (over().into_iter().chain(reopened).collect(), json!(["WAITING", null])),
+        ] {
+            let document = told(&plan, events);
+            let operation = &document["operationProgress"][0];
+            assert_eq!(json!([operation["processingState"], operation["resultPayload"]]), wanted);
+        }
+    }
+
+    #[test]
     fn p15_the_agenda_is_as_far_as_its_operations() {
         let three = plan(&["a", "b", "c"]);
         let events = || vec![started(0), started(1), ended(0, succeeded(json!({}))), reported(1, 50.0)];
