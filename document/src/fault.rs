@@ -72,7 +72,7 @@ impl Fault {
         Self {
             code,
             severity: Severity::Error,
-            message: message.into(),
+            message: shortened(message.into()),
             label: None,
             hint: None,
             site,
@@ -100,7 +100,7 @@ impl Fault {
     /// The same with words beside the caret.
     #[must_use]
     pub fn label(mut self, label: impl Into<String>) -> Self {
-        self.label = Some(label.into());
+        self.label = Some(shortened(label.into()));
         self
     }
 
@@ -108,7 +108,7 @@ impl Fault {
     #[must_use]
     pub fn did_you_mean(mut self, near: Option<&str>) -> Self {
         if let Some(near) = near {
-            self.label = Some(format!("did you mean `{near}`?"));
+            self.label = Some(shortened(format!("did you mean `{near}`?")));
         }
         self
     }
@@ -116,14 +116,14 @@ impl Fault {
     /// The same with a hint how to mend it.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
+        self.hint = Some(shortened(hint.into()));
         self
     }
 
     /// The same with one more site that belongs to it.
     #[must_use]
     pub fn related(mut self, site: Site, words: impl Into<String>) -> Self {
-        self.related.push((site, words.into()));
+        self.related.push((site, shortened(words.into())));
         self
     }
 
@@ -135,5 +135,51 @@ impl Fault {
     /// The pointer of its site; the root where it has none.
     pub fn pointer(&self) -> &str {
         self.site.pointer()
+    }
+}
+
+/// A message of a length that people read. Names in it come from a text that somebody wrote, and may have any length:
+/// what is left out is in the middle of the longest word.
+fn shortened(text: String) -> String {
+    const LONGEST: usize = 600;
+    const KEPT: usize = 40;
+    if text.len() <= LONGEST {
+        return text;
+    }
+    let shorten = |word: &str| match word.char_indices().nth_back(KEPT) {
+        Some((end, _)) if word.len() > 3 * KEPT => {
+            format!("{}…{}", &word[..word.floor_char_boundary(KEPT)], &word[end..])
+        }
+        _ => word.to_owned(),
+    };
+    let mut short = text.split(' ').map(shorten).collect::<Vec<_>>().join(" ");
+    if short.len() > 2 * LONGEST {
+        short.truncate(short.floor_char_boundary(2 * LONGEST));
+        short.push('…');
+    }
+    short
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fr_h17_a_message_is_short_however_long_the_names_are() {
+        let long = format!("a{}z", "ü".repeat(500_000));
+        let message = format!("operation `{long}` is of type `{long}`, which no handler serves");
+        let fault = Fault::value("c", "/a", message.clone()).label(long.clone()).hint(message.clone());
+        let fault = fault.related(Site::Whole, message);
+        let said =
+            [Some(&fault.message), fault.label.as_ref(), fault.hint.as_ref(), Some(&fault.related[0].1)];
+        for said in said.into_iter().flatten() {
+            assert!(said.len() < 1_000, "{}", said.len());
+        }
+        assert!(fault.message.starts_with("operation `aü") && fault.message.contains("üz` is of type `aü"));
+        assert!(fault.message.ends_with("üz`, which no handler serves"), "{}", fault.message);
+        let many = Fault::value("c", "/a", "word ".repeat(100_000));
+        assert!(many.message.len() < 1_300);
+        let kept = "x".repeat(600);
+        assert_eq!(Fault::value("c", "/a", kept.clone()).message, kept);
     }
 }

@@ -80,6 +80,7 @@ pub(crate) fn find(text: &str, wanted: &mut HashMap<&str, Spans>) {
 /// The lines that say something, with their numbers.
 fn lines(text: &str) -> impl Iterator<Item = (usize, Result<Line, Fault>)> {
     let mut start = 0;
+    // of the key above, in the same section
     let mut indent = None;
     let numbered = text.split_inclusive('\n').enumerate();
     numbered.filter_map(move |(index, line)| {
@@ -91,14 +92,17 @@ fn lines(text: &str) -> impl Iterator<Item = (usize, Result<Line, Fault>)> {
             return None;
         }
         let bytes = begin..begin + said.len();
-        let line = if *indent.get_or_insert(blanks) != blanks {
-            Err("this line is not indented as the first one is")
+        let is_section = said.starts_with('[');
+        let line = if indent.is_some_and(|above| blanks.chars().count() > above) {
+            // where other readers go on with the value above
+            Err("this line is indented deeper than the key above it")
         } else if said.contains(|c: char| c.is_control() && c != '\t') {
             // a carriage return alone ends a line for some readers and not for others
             Err("this line has a control character")
         } else {
             one_line(said, begin)
         };
+        indent = (!is_section).then(|| blanks.chars().count());
         let fault = |why: &str| {
             let fault = Fault::new("syntax", Site::Bytes(bytes), why);
             fault.hint("a line is `[section]`, `key=value`, or begins with `#`; a value ends with its line")
@@ -114,7 +118,10 @@ fn one_line(said: &str, begin: usize) -> Result<Line, &'static str> {
         start..start + part.trim().len()
     };
     if let Some(rest) = said.strip_prefix('[') {
-        let name = rest.strip_suffix(']').ok_or("a section ends with `]`")?;
+        let (name, after) = rest.rsplit_once(']').ok_or("a section ends with `]`")?;
+        if !(after.trim().is_empty() || after.trim_start().starts_with(['#', ';'])) {
+            return Err("there is text after the `]` of this section");
+        }
         return match name.trim() {
             "" => Err("a section has a name"),
             _ => Ok(Line::Section(within(name, 1))),
@@ -143,6 +150,20 @@ mod tests {
     }
 
     #[test]
+    fn fr_l12_keys_may_be_indented_below_their_section_as_python_reads_them() {
+        let text = "[main]\n    enabled = 1\n    override = 0\n  a = 1\n# comment\n\n  [types] ; what it serves\n\tcontent = x\n[a]b] # y\nk=v\n";
+        let wanted = json!({"main": {"enabled": "1", "override": "0", "a": "1"}, "types": {"content": "x"}, "a]b": {"k": "v"}});
+        assert_eq!(read(text), Ok(wanted));
+        for (text, why) in [
+            ("[main]\na=1\n  b=2\n", "this line is indented deeper than the key above it"),
+            ("[main]x=1\n", "there is text after the `]` of this section"),
+            ("[main] x\n", "there is text after the `]` of this section"),
+        ] {
+            assert_eq!(read(text).unwrap_err()[0].message, why);
+        }
+    }
+
+    #[test]
     fn what_is_wrong_is_told_line_by_line() {
         let text = "first=1\n[main]\na=1\n a=2\nb\n=c\n[open\n[ ]\na=3\n[main]\nb=\rc=\n";
         let source = Source::ini("x.conf", text.as_bytes()).unwrap();
@@ -158,7 +179,7 @@ mod tests {
             said,
             [
                 (1, 1, "syntax", "the key `first` stands before the first section"),
-                (4, 2, "syntax", "this line is not indented as the first one is"),
+                (4, 2, "syntax", "this line is indented deeper than the key above it"),
                 (5, 1, "syntax", "this is neither a section nor a key with a value"),
                 (6, 1, "syntax", "a key stands before `=`"),
                 (7, 1, "syntax", "a section ends with `]`"),

@@ -1,6 +1,7 @@
 //! JSON: read into a value with duplicate keys refused, and walked again for places.
 
 use crate::place::Spans;
+use crate::spelling::{Spelling, may_differ};
 use crate::{Fault, Pointer, Site};
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
@@ -19,40 +20,71 @@ pub(crate) fn read(text: &str) -> Result<Value, Vec<Fault>> {
         .map_err(|error| vec![syntax_fault(text, &error)])?;
     match long_integer(text) {
         _ if duplicates.get() => Err(duplicate_faults(text)),
-        Some(at) => {
-            let message = format!("the number {} has more digits than can be kept", &text[at.clone()]);
-            Err(vec![Fault::new("wrong-value", Site::Bytes(at), message).hint("write it as text")])
-        }
+        Some(at) => Err(vec![long_integer_fault(&text[at.clone()], at)]),
         None => Ok(value),
     }
 }
 
 /// The first integer that a value cannot hold exactly, in a text that is well formed.
 fn long_integer(text: &str) -> Option<Range<usize>> {
+    numbers(text).find(|number| {
+        let word = &text[number.clone()];
+        is_long_integer(word)
+    })
+}
+
+/// Whether a number in decimal digits is an integer that a value cannot hold exactly.
+pub(crate) fn is_long_integer(word: &str) -> bool {
     /// So many digits always fit.
     const SAFE: usize = 18;
+    let digits = word.strip_prefix(['-', '+']).unwrap_or(word);
+    digits.len() > SAFE
+        && digits.bytes().all(|byte| byte.is_ascii_digit())
+        && word.parse::<i64>().is_err()
+        && word.parse::<u64>().is_err()
+}
+
+pub(crate) fn long_integer_fault(word: &str, at: Range<usize>) -> Fault {
+    let message = format!("the number {word} has more digits than can be kept");
+    Fault::new("wrong-value", Site::Bytes(at), message).hint("quote it to keep its text")
+}
+
+/// The numbers of a text that is well formed.
+fn numbers(text: &str) -> impl Iterator<Item = Range<usize>> {
     let is_part = |byte: &u8| matches!(byte, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E');
     let bytes = text.as_bytes();
     let (mut at, mut is_text) = (0, false);
-    while let Some(byte) = bytes.get(at) {
-        match byte {
-            b'\\' if is_text => at += 1,
-            b'"' => is_text = !is_text,
-            b'-' | b'0'..=b'9' if !is_text => {
-                let length = bytes[at..].iter().take_while(|byte| is_part(byte)).count();
-                let word = &text[at..at + length];
-                let is_integer = !word.contains(['.', 'e', 'E']);
-                if is_integer && length > SAFE && word.parse::<i64>().is_err() && word.parse::<u64>().is_err()
-                {
-                    return Some(at..at + length);
+    std::iter::from_fn(move || {
+        while let Some(byte) = bytes.get(at) {
+            at += 1;
+            match byte {
+                b'\\' if is_text => at += 1,
+                b'"' => is_text = !is_text,
+                b'-' | b'0'..=b'9' if !is_text => {
+                    let start = at - 1;
+                    at = start + bytes[start..].iter().take_while(|byte| is_part(byte)).count();
+                    return Some(start..at);
                 }
-                at += length - 1;
+                _ => {}
             }
-            _ => {}
         }
-        at += 1;
+        None
+    })
+}
+
+/// The numbers that print differently from how they are written, in a text that can be read.
+pub(crate) fn spellings(text: &str) -> Vec<Spelling> {
+    let mut found = Vec::new();
+    if numbers(text).any(|number| may_differ(&text[number])) {
+        Walk::over(text, &mut |pointer, _, value| {
+            let written = &text[value];
+            if written.starts_with(|c: char| c == '-' || c.is_ascii_digit()) {
+                let value = serde_json::from_str(written).unwrap_or_default();
+                found.extend(Spelling::of(pointer, written, &value));
+            }
+        });
     }
-    None
+    found
 }
 
 fn syntax_fault(text: &str, error: &serde_json::Error) -> Fault {

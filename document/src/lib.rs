@@ -25,6 +25,7 @@ mod placed;
 mod pointer;
 mod shape;
 mod source;
+mod spelling;
 mod yaml;
 
 pub use fault::{Fault, Severity, Site};
@@ -35,3 +36,4 @@ pub use placed::Placed;
 pub use pointer::Pointer;
 pub use shape::{Fields, kind_of};
 pub use source::{Format, MAX_BYTES, MAX_DEPTH, Source, too_large};
+pub use spelling::Spelling;

@@ -1,7 +1,7 @@
 //! One text that a person wrote, with its name: read into a value, and asked for the places of faults.
 
 use crate::place::{Place, Spans};
-use crate::{Fault, SECRET_LITERAL, Site, ini, json, yaml};
+use crate::{Fault, SECRET_LITERAL, Site, Spelling, ini, json, yaml};
 use serde_json::Value;
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -75,6 +75,15 @@ impl Source {
             Format::Json => json::read(&self.text),
             Format::Yaml => yaml::read(&self.text),
             Format::Ini => ini::read(&self.text),
+        }
+    }
+
+    /// The numbers and booleans of its value that print differently from how they are written; `value` is what was read.
+    pub fn spellings(&self, value: &Value) -> Vec<Spelling> {
+        match self.format {
+            Format::Json => json::spellings(&self.text),
+            Format::Yaml => yaml::spellings(&self.text, value),
+            Format::Ini => Vec::new(),
         }
     }
 

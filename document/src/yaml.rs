@@ -1,6 +1,8 @@
 //! YAML: read into a value under a budget, and read again with spans for places.
 
+use crate::json::{is_long_integer, long_integer_fault};
 use crate::place::Spans;
+use crate::spelling::{Spelling, may_differ};
 use crate::{Fault, MAX_BYTES, MAX_DEPTH, Pointer, Site};
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
@@ -36,14 +38,82 @@ fn options(duplicate_keys: DuplicateKeyPolicy) -> serde_saphyr::Options {
     }
 }
 
-/// Reads YAML; what does not parse, a duplicate key and a text that grows without bound are faults.
+/// Reads YAML; what does not parse, a duplicate key, a number that no value can hold and a text that grows without
+/// bound are faults.
 pub(crate) fn read(text: &str) -> Result<Value, Vec<Fault>> {
-    serde_saphyr::from_str_with_options::<Value>(text, options(DuplicateKeyPolicy::Error)).map_err(|error| {
-        match inmost(&error) {
-            Error::DuplicateMappingKey { .. } => duplicate_faults(text, &error),
-            inmost => vec![fault_of(text, &error, inmost)],
+    let read = serde_saphyr::from_str_with_options::<Value>(text, options(DuplicateKeyPolicy::Error));
+    let value = read.map_err(|error| match inmost(&error) {
+        Error::DuplicateMappingKey { .. } => duplicate_faults(text, &error),
+        inmost => vec![fault_of(text, &error, inmost)],
+    })?;
+    let mut faults = Vec::new();
+    for_each_odd_scalar(text, &value, &mut |_, at, value| faults.extend(number_fault(text, at, value)));
+    if faults.is_empty() { Ok(value) } else { Err(faults) }
+}
+
+/// The numbers and booleans that print differently from how they are written, in a text that can be read.
+pub(crate) fn spellings(text: &str, value: &Value) -> Vec<Spelling> {
+    let mut found = Vec::new();
+    for_each_odd_scalar(text, value, &mut |pointer, at, value| {
+        found.extend(Spelling::of(pointer, &text[at], value));
+    });
+    found
+}
+
+/// An integer that no value can hold exactly.
+fn number_fault(text: &str, at: Range<usize>, value: &Value) -> Option<Fault> {
+    let written = &text[at.clone()];
+    (value.is_f64() && is_long_integer(written)).then(|| long_integer_fault(written, at))
+}
+
+type SeenScalar<'s> = &'s mut dyn FnMut(&Pointer, Range<usize>, &Value);
+
+/// Calls back for each number and boolean with the bytes in which it is written, if the text has a word that
+/// may be one that prints differently.
+fn for_each_odd_scalar(text: &str, value: &Value, seen: SeenScalar<'_>) {
+    let words =
+        text.split(|c: char| c.is_ascii_whitespace() || matches!(c, ',' | '[' | ']' | '{' | '}' | ':'));
+    if !words.into_iter().any(may_differ) {
+        return;
+    }
+    if let Ok(root) =
+        serde_saphyr::from_str_with_options::<Spanned<Tree>>(text, options(DuplicateKeyPolicy::Error))
+    {
+        walk_scalars(text, &root, value, &mut Pointer::root(), seen);
+    }
+}
+
+fn walk_scalars(
+    text: &str,
+    node: &Spanned<Tree>,
+    value: &Value,
+    pointer: &mut Pointer,
+    seen: SeenScalar<'_>,
+) {
+    let depth = pointer.len();
+    match (&node.value, value) {
+        (Tree::Scalar, Value::Number(_) | Value::Bool(_)) => {
+            if let Some(at) = bytes_of(text, &node.defined) {
+                seen(pointer, at, value);
+            }
         }
-    })
+        (Tree::List(nodes), Value::Array(items)) => {
+            for (index, (node, item)) in nodes.iter().zip(items).enumerate() {
+                pointer.push(&index.to_string());
+                walk_scalars(text, node, item, pointer, seen);
+                pointer.truncate(depth);
+            }
+        }
+        (Tree::Map(nodes), Value::Object(members)) => {
+            for (key, node) in nodes {
+                let Some(member) = members.get(&key.value) else { continue };
+                pointer.push(&key.value);
+                walk_scalars(text, node, member, pointer, seen);
+                pointer.truncate(depth);
+            }
+        }
+        _ => {}
+    }
 }
 
 /// The error itself, without those that tell through which alias it was met.

@@ -11,6 +11,8 @@ use std::sync::Arc;
 
 const MAIN: &str = "main";
 const TYPES: &str = "types";
+/// A section whose keys other readers take into every section.
+const DEFAULT: &str = "DEFAULT";
 const CLASS: &str = "class";
 /// What may stand before the name of a property.
 const PARAMETER: &str = "parameter.";
@@ -68,7 +70,7 @@ impl Descriptor {
             site => {
                 let step = site.pointer().split('/').nth(1)?;
                 let section = step.replace("~1", "/").replace("~0", "~");
-                (![MAIN, TYPES].contains(&section.as_str())).then_some(section)
+                (![MAIN, TYPES, DEFAULT].contains(&section.as_str())).then_some(section)
             }
         }
     }
@@ -120,6 +122,11 @@ fn load(source: &Source, faults: &mut Vec<Fault>) -> Option<Loaded> {
         return None;
     }
     required(&mut sections, TYPES, "content=TYPE,TYPE")?;
+    if sections.any(DEFAULT).is_some() {
+        let message = "section `[DEFAULT]` is not supported: other readers take its keys into every section";
+        let fault = Fault::key("unsupported", sections.at(DEFAULT), message);
+        sections.faults().push(fault.hint("write its keys into the sections that they are for"));
+    }
     let entries = entries(name_of(source), &root, faults);
     Some(Loaded { is_enabled: true, overrides: overrides.unwrap_or_default(), entries })
 }
@@ -186,6 +193,7 @@ fn entries(descriptor: &str, root: &Value, faults: &mut Vec<Fault>) -> Vec<Entry
     if let Some(types) = root[TYPES].as_object() {
         check_lists(types, at, faults);
     }
+    listed.insert(DEFAULT);
     for section in root.as_object().into_iter().flatten().map(|(name, _)| name) {
         if !listed.contains(section.as_str()) {
             let message = format!("no list in `[types]` names `{section}`; the section is ignored");

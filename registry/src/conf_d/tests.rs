@@ -248,3 +248,12 @@ fn f46_a_secret_in_a_descriptor_is_warned_of() {
         [(7, pop_document::SECRET_LITERAL, false, "`db.password` is a secret that everybody can read here")]
     );
 }
+
+#[test]
+fn fr_l12_defaults_for_every_section_are_refused_with_the_reason() {
+    let text = "[DEFAULT]\nreboot=1\n[main]\nenabled=1\n[types]\ncontent=rpm\n[rpm]\n    class=x\n    a=1\n";
+    let read = descriptor("x", text);
+    let reason = "section `[DEFAULT]` is not supported: other readers take its keys into every section";
+    assert_eq!(said(&read), [(1, "unsupported", true, reason)]);
+    assert_eq!(said(&descriptor("x", &text.replace("[DEFAULT]\nreboot=1\n", ""))), []);
+}
