@@ -39,6 +39,8 @@ impl fmt::Debug for Secret {
 pub struct Oauth {
     /// The certificate of the cluster's authority.
     pub cert: Found<Secret>,
+    /// The file of the certificate, if it is from a file.
+    pub cert_file: Option<PathBuf>,
     /// The token of the service account, without white space around it.
     pub token: Found<Secret>,
 }
@@ -61,6 +63,12 @@ pub enum OauthError {
         /// Who gave it.
         origin: Origin,
     },
+    /// What should be a certificate has none in PEM form.
+    #[error("{place} holds no certificate in PEM form")]
+    NoCertificate {
+        /// The file, or who gave the text.
+        place: String,
+    },
     /// Only one of certificate and token is given.
     #[error("{origin} is given without {missing}")]
     Half {
@@ -77,8 +85,23 @@ impl OauthError {
         match self {
             Self::File { .. } => "name a file that exists and may be read".to_owned(),
             Self::Blank { .. } => "give the text, or take the setting away".to_owned(),
+            Self::NoCertificate { .. } => "it begins with `-----BEGIN CERTIFICATE-----`".to_owned(),
             Self::Half { missing, .. } => format!("give {missing} too, or neither"),
         }
+    }
+}
+
+impl Oauth {
+    /// The certificate; an error if there is none in the text.
+    pub fn certificate(&self) -> Result<&Secret, OauthError> {
+        if self.cert.value.expose().contains("-----BEGIN CERTIFICATE-----") {
+            return Ok(&self.cert.value);
+        }
+        let place = match &self.cert_file {
+            Some(file) => format!("`{}` ({})", file.display(), self.cert.origin),
+            None => self.cert.origin.to_string(),
+        };
+        Err(OauthError::NoCertificate { place })
     }
 }
 
@@ -86,11 +109,13 @@ impl OauthError {
 pub(crate) fn find(field: impl Fn(&FieldName) -> Option<Found<String>>) -> Result<Option<Oauth>, OauthError> {
     let cert = find_one(&field, &launch_data::OAUTH_CERT_PATH, &launch_data::OAUTH_CERT)?;
     let token = find_one(&field, &launch_data::OAUTH_TOKEN_PATH, &launch_data::OAUTH_TOKEN)?;
+    let (cert, cert_file) = cert.map_or((None, None), |(cert, file)| (Some(cert), file));
+    let token = token.map(|(token, _)| token);
     match (cert, token) {
         (None, None) => Ok(None),
         (Some(cert), Some(token)) => {
             let token = token.map(|token| Secret::new(token.expose().trim().to_owned()));
-            Ok(Some(Oauth { cert, token }))
+            Ok(Some(Oauth { cert, cert_file, token }))
         }
         (Some(cert), None) => Err(OauthError::Half { origin: cert.origin, missing: "`oauthTokenPath`" }),
         (None, Some(token)) => Err(OauthError::Half { origin: token.origin, missing: "`oauthCertPath`" }),
@@ -102,22 +127,25 @@ fn find_one(
     field: &impl Fn(&FieldName) -> Option<Found<String>>,
     path: &FieldName,
     data: &FieldName,
-) -> Result<Option<Found<Secret>>, OauthError> {
+) -> Result<Option<(Found<Secret>, Option<PathBuf>)>, OauthError> {
     let path = field(path);
     let by_argument = path.as_ref().is_some_and(|path| matches!(path.origin, Origin::Argument { .. }));
     let data = if by_argument { None } else { field(data) };
-    let found = match (data, path) {
-        (Some(data), _) => data,
-        (None, Some(Found { value, origin })) => match read_text(&PathBuf::from(value), MAX_FILE_BYTES) {
-            Ok(text) => Found::new(text, origin),
-            Err(source) => return Err(OauthError::File { origin, source }),
-        },
+    let (found, file) = match (data, path) {
+        (Some(data), _) => (data, None),
+        (None, Some(Found { value, origin })) => {
+            let file = PathBuf::from(value);
+            match read_text(&file, MAX_FILE_BYTES) {
+                Ok(text) => (Found::new(text, origin), Some(file)),
+                Err(source) => return Err(OauthError::File { origin, source }),
+            }
+        }
         (None, None) => return Ok(None),
     };
     if found.value.trim().is_empty() {
         return Err(OauthError::Blank { origin: found.origin });
     }
-    Ok(Some(found.map(Secret::new)))
+    Ok(Some((found.map(Secret::new), file)))
 }
 
 #[cfg(test)]
@@ -212,6 +240,26 @@ mod tests {
         assert_eq!(tokens(&[], &[]), ("CERT".into(), "TOKEN".into()));
         assert_eq!(tokens(&[], &environment), ("C".into(), "T".into()));
         assert_eq!(tokens(&["--oauthCertPath", &files.cert], &environment), ("CERT".into(), "T".into()));
+    }
+
+    #[test]
+    fn fr_l13_a_certificate_that_is_none_is_named_by_its_file() {
+        let pem = "# ours\n-----BEGIN CERTIFICATE-----\nMII=\n-----END CERTIFICATE-----\n";
+        let (good, bad) = (files(pem, "T"), files("not a certificate", "T"));
+        let found = |files: &Files| {
+            oauth(&["--oauthCertPath", &files.cert, "--oauthTokenPath", &files.token], &[], "")
+                .unwrap()
+                .unwrap()
+        };
+        assert_eq!(found(&good).certificate().unwrap().expose(), pem);
+        let error = found(&bad).certificate().unwrap_err().to_string();
+        assert_eq!(
+            error,
+            format!("`{}` (argument `oauthCertPath`) holds no certificate in PEM form", bad.cert)
+        );
+        let data = oauth(&[], &[("OAUTH_CERT", "x"), ("OAUTH_TOKEN", "T")], "").unwrap().unwrap();
+        let error = data.certificate().unwrap_err().to_string();
+        assert_eq!(error, "environment variable `OAUTH_CERT` holds no certificate in PEM form");
     }
 
     #[test]

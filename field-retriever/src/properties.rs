@@ -207,7 +207,8 @@ impl Iterator for LogicalLines<'_> {
         let mut characters = Vec::new();
         let mut continued = false;
         for (number, line) in self.lines.by_ref() {
-            if !continued && (line.is_empty() || line.starts_with(['#', '!'])) {
+            // as in java.util.Properties: a line of nothing but a backslash has begun nothing that goes on
+            if characters.is_empty() && (line.is_empty() || line.starts_with(['#', '!'])) {
                 continue;
             }
             let backslashes = line.len() - line.trim_end_matches('\\').len();

@@ -15,7 +15,10 @@ pub fn cluster(launch: &dyn LaunchDataWrapper) -> Result<Cluster, OauthError> {
         master_url: property(property::KUBERNETES_MASTER_URL),
         namespace: property(property::KUBERNETES_NAMESPACE),
         zone: property(property::KUBERNETES_ZONE),
-        authority: oauth.as_ref().map(|oauth| oauth.cert.value.expose().to_owned()),
+        authority: match &oauth {
+            Some(oauth) => Some(oauth.certificate()?.expose().to_owned()),
+            None => None,
+        },
         token: oauth.map(|oauth| oauth.token.value.expose().to_owned()),
         own_pod: launch.pod_name().map(|found| found.value),
     })

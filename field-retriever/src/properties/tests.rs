@@ -58,6 +58,19 @@ fn comments_blank_lines_and_line_ends() {
 }
 
 #[test]
+fn fr_l11_a_comment_after_a_lone_backslash_is_a_comment() {
+    for (text, expected) in [
+        ("\\\n# c \\\nb=2", vec![("b", "2", 3)]),
+        ("  \\\n  ! c\\\n\\\n#\\\na=1\nb=2", vec![("a", "1", 5), ("b", "2", 6)]),
+        ("\\\n\n# c\\\nb=2", vec![("b", "2", 4)]),
+        ("\\\nb=2", vec![("b", "2", 2)]),
+        ("a=\\\n# no comment\\\nb=2\nc=3", vec![("a", "# no commentb=2", 1), ("c", "3", 4)]),
+    ] {
+        assert_eq!(pairs(&parse(text)), expected, "{text:?}");
+    }
+}
+
+#[test]
 fn lines_are_continued() {
     for (text, expected) in [
         ("a=b,\\\n    c,\\\r\n\td\ne=f", vec![("a", "b,c,d", 1), ("e", "f", 4)]),
