@@ -44,22 +44,50 @@ impl fmt::Display for Lock {
 
 /// The keys that are locked, as written: a text or a list of texts, which may hold references.
 fn keys(value: &Value, at: &Pointer, faults: &mut Vec<Fault>) -> Option<Value> {
-    let is_key = |value: &Value| value.as_str().is_some_and(|text| !text.is_empty());
-    let good = match value {
-        Value::Array(items) => !items.is_empty() && items.iter().all(is_key),
-        other => is_key(other),
-    };
-    if !good {
-        let message = format!("`lockKey` must be a text or a list of texts, not {}", kind_of(value));
-        faults.push(Fault::value("wrong-type", at.clone(), message));
+    let before = faults.len();
+    match value {
+        Value::Array(items) if items.is_empty() => {
+            faults.push(Fault::value("wrong-value", at.clone(), "`lockKey` must name at least one key"));
+        }
+        Value::Array(items) => {
+            items.iter().enumerate().for_each(|(index, item)| check_key(item, &at.join(index), faults));
+        }
+        other => check_key(other, at, faults),
     }
-    good.then(|| value.clone())
+    (faults.len() == before).then(|| value.clone())
+}
+
+fn check_key(value: &Value, at: &Pointer, faults: &mut Vec<Fault>) {
+    let fault = match value.as_str() {
+        Some("") => Fault::value("wrong-value", at.clone(), "a key in `lockKey` must not be empty"),
+        Some(_) => return,
+        None => {
+            let message = format!("`lockKey` must be a text or a list of texts, not {}", kind_of(value));
+            Fault::value("wrong-type", at.clone(), message)
+        }
+    };
+    faults.push(fault.hint("leave `lockKey` out to lock the operation's type"));
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn fr_h17_an_empty_lock_key_is_called_empty() {
+        for (written, at, said) in [
+            (json!(""), "", "a key in `lockKey` must not be empty"),
+            (json!(["a", ""]), "/1", "a key in `lockKey` must not be empty"),
+            (json!([]), "", "`lockKey` must name at least one key"),
+            (json!(["a", 1]), "/1", "`lockKey` must be a text or a list of texts, not a number"),
+            (json!({}), "", "`lockKey` must be a text or a list of texts, not a map"),
+        ] {
+            let mut faults = Vec::new();
+            assert_eq!(keys(&written, &Pointer::root(), &mut faults), None);
+            assert_eq!((faults[0].pointer(), faults[0].message.as_str()), (at, said));
+        }
+    }
 
     #[test]
     fn r3_words_and_keys_are_read_and_others_refused() {

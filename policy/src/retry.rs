@@ -59,7 +59,10 @@ impl Retry {
         let on_at = fields.at("on");
         let on = fields.any("on").map(|on| codes(on, "on", &on_at, fields.faults()));
         if max_attempts == 0 || max_attempts > u64::from(u32::MAX) {
-            let message = "`maxAttempts` counts the first attempt: it must be at least 1";
+            let message = match max_attempts {
+                0 => "`maxAttempts` counts the first attempt: it must be at least 1".to_owned(),
+                _ => format!("`maxAttempts` must be at most {}", u32::MAX),
+            };
             let at = fields.at("maxAttempts");
             fields.faults().push(Fault::value("wrong-value", at, message));
         }
@@ -94,6 +97,20 @@ impl Retry {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn fr_h17_a_number_of_attempts_that_is_too_large_is_called_too_large() {
+        for (written, said) in [
+            (u64::MAX, "`maxAttempts` must be at most 4294967295"),
+            (1 << 32, "`maxAttempts` must be at most 4294967295"),
+            (0, "`maxAttempts` counts the first attempt: it must be at least 1"),
+        ] {
+            let mut faults = Vec::new();
+            let value = serde_json::json!({"maxAttempts": written});
+            assert_eq!(Retry::parse(&value, Pointer::root(), &mut faults), None);
+            assert_eq!(faults[0].message, said);
+        }
+    }
     use serde_json::json;
 
     #[test]
