@@ -90,6 +90,7 @@ impl From<FolderError> for CommandError {
                 Kind::Journal,
                 Some("a run goes on with what it began with; start a new run for changed inputs"),
             ),
+            FolderError::Umask { .. } => (Kind::Usage, Some("for example `umask 077`")),
             FolderError::Io { .. } => (Kind::Journal, None),
         };
         let hint = hint.map(str::to_owned);
@@ -138,6 +139,7 @@ impl From<JournalError> for CommandError {
             JournalError::Damaged { offset, .. } => Some(format!(
                 "`truncate -s {offset}` cuts it there; what it tells after that is then forgotten and done again"
             )),
+            JournalError::UnknownEvent { .. } => Some("use the version of pop that wrote it".to_owned()),
             _ => None,
         };
         Self { kind: Kind::Journal, message: Some(with_causes(error)), hint }

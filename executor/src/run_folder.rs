@@ -89,6 +89,12 @@ pub enum FolderError {
         #[source]
         source: io::Error,
     },
+    /// New files would have no rights for their owner.
+    #[error("with umask {umask:04o} this user could not use the files that pop makes")]
+    Umask {
+        /// The umask.
+        umask: u32,
+    },
     /// There is no such run.
     #[error("there is no run `{run}` in `{}`", .runs.display())]
     NoRun {
@@ -286,6 +292,7 @@ fn settings_bytes(settings: &Settings) -> Vec<u8> {
 
 /// Makes the folder of all runs, and has the disk have it.
 fn make_runs_folder(runs: &Path) -> Result<(), FolderError> {
+    check_umask(&fs::read_to_string("/proc/self/status").unwrap_or_default())?;
     let new =
         runs.ancestors().take_while(|above| !above.exists() && *above != Path::new("")).collect::<Vec<_>>();
     make_folder(runs, true)?;
@@ -293,6 +300,16 @@ fn make_runs_folder(runs: &Path) -> Result<(), FolderError> {
         sync_folder(if folder == Path::new("") { Path::new(".") } else { folder })?;
     }
     Ok(())
+}
+
+/// The umask as proc(5) tells it: one that takes rights from the owner is refused before anything is made.
+fn check_umask(status: &str) -> Result<(), FolderError> {
+    const OF_OWNER: u32 = 0o700;
+    let umask = status.lines().find_map(|line| line.strip_prefix("Umask:"));
+    match umask.and_then(|umask| u32::from_str_radix(umask.trim(), 8).ok()) {
+        Some(umask) if umask & OF_OWNER != 0 => Err(FolderError::Umask { umask }),
+        _ => Ok(()),
+    }
 }
 
 fn make_folder(path: &Path, with_parents: bool) -> Result<(), FolderError> {
@@ -347,6 +364,21 @@ mod tests {
         };
         let registry = Some(b"{}".to_vec());
         Inputs { settings, agenda: b"{}".to_vec(), registry, descriptors: BTreeMap::new() }
+    }
+
+    #[test]
+    fn fr_h17_a_umask_that_takes_the_owners_rights_is_refused_with_its_reason() {
+        for (status, refused) in [
+            ("Name:\tpop\nUmask:\t0777\nState:\tR\n", Some("umask 0777")),
+            ("Umask:\t0200\n", Some("umask 0200")),
+            ("Umask:\t0077\n", None),
+            ("Umask:\t0022\n", None),
+            ("", None),
+        ] {
+            let said = check_umask(status).err().map(|error| error.to_string());
+            assert_eq!(said.is_some(), refused.is_some(), "{status}");
+            assert!(said.unwrap_or_default().contains(refused.unwrap_or_default()));
+        }
     }
 
     #[test]

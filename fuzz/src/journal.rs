@@ -108,6 +108,8 @@ fn damaged(bytes: &[u8], path: &Path) {
             let line_start = written[..same].iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
             return assert_eq!((offset, line), (line_start as u64, whole_lines as u64 + 1));
         }
+        // a copy of the header has a right checksum too
+        Err(JournalError::UnknownEvent { event, .. }) => return assert_eq!(event, "?"),
         Err(error) => unreachable!("{error}"),
     };
     assert_eq!(opened.good + opened.torn, bytes.len() as u64);

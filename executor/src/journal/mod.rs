@@ -82,6 +82,19 @@ pub enum JournalError {
         /// How many there are.
         count: usize,
     },
+    /// A line is whole and has no event that this version knows.
+    #[error(
+        "journal `{}` has the event `{event}` in line {line}, which pop {} does not know (journal format {}): \
+         another version wrote it", .path.display(), env!("CARGO_PKG_VERSION"), format::FORMAT
+    )]
+    UnknownEvent {
+        /// The file.
+        path: PathBuf,
+        /// The name of the event.
+        event: String,
+        /// The number of the line, from 1.
+        line: u64,
+    },
     /// A line in the middle is damaged.
     #[error("journal `{}` is damaged at byte {offset} (line {line}), with good lines after it", .path.display())]
     Damaged {

@@ -4,6 +4,7 @@ use super::JournalError;
 use super::format::{FORMAT, decode, header};
 use pop_agenda::Recorded;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -57,6 +58,11 @@ pub(super) fn read_bytes(bytes: &[u8], path: &Path) -> Result<Opened, JournalErr
                 opened.good += line.len() as u64;
                 rest = &rest[line.len()..];
             }
+            // a checksum that is right was not torn by a crash: somebody wrote what is not known here
+            None if let Some(event) = unknown_event(line) => {
+                let path = path.to_owned();
+                return Err(JournalError::UnknownEvent { path, event, line: line_number });
+            }
             // a crash tears the end; anything good after a bad line means that it was not a crash
             None if rest[line.len()..]
                 .split_inclusive(|byte| *byte == b'\n')
@@ -72,6 +78,20 @@ pub(super) fn read_bytes(bytes: &[u8], path: &Path) -> Result<Opened, JournalErr
         }
     }
     Ok(opened)
+}
+
+/// The name of the event in a line that is whole and no event of this version; `?` if it has no name.
+fn unknown_event(line: &[u8]) -> Option<String> {
+    /// The longest word that is shown.
+    const LONGEST: usize = 40;
+    let json = decode(line.strip_suffix(b"\n")?)?;
+    let value: Option<Value> = read_json(json).ok();
+    let event = value.as_ref().and_then(|value| value.get("event"));
+    let word = event.and_then(|event| match event {
+        Value::Object(named) => named.keys().next().map(String::as_str),
+        event => event.as_str(),
+    });
+    Some(word.unwrap_or("?").chars().take(LONGEST).collect())
 }
 
 fn event(line: &[u8]) -> Option<Recorded> {
@@ -116,7 +136,7 @@ mod tests {
     use super::super::format::encode;
     use super::*;
     use pop_agenda::{Ending, OpIx, RunEvent, RunTime};
-    use serde_json::Value;
+    use serde_json::json;
     use std::sync::Arc;
 
     fn ended(levels: usize) -> Vec<u8> {
@@ -126,6 +146,39 @@ mod tests {
         let mut line = Vec::new();
         encode(&Recorded { at: RunTime(0), event }, &mut line).unwrap();
         line
+    }
+
+    #[test]
+    fn fr_h12_a_whole_line_with_an_unknown_event_is_refused_with_its_name() {
+        let line = |event: Value| {
+            let mut line = Vec::new();
+            encode(&event, &mut line).unwrap();
+            line
+        };
+        let mut header = Vec::new();
+        encode(&super::super::format::Header { format: FORMAT, inputs: "x".into() }, &mut header).unwrap();
+        for (event, name) in [
+            (json!({"at": 5, "event": {"ServiceWarmed": {"op": 0}}}), "ServiceWarmed"),
+            (json!({"at": 5, "event": "RunPaused"}), "RunPaused"),
+            (json!({"at": 5, "event": {"AttemptStarted": {"operation": "a"}}}), "AttemptStarted"),
+            (json!({"at": 5}), "?"),
+            (json!(7), "?"),
+        ] {
+            for rest in [Vec::new(), b"12345678 {torn".to_vec(), ended(1)] {
+                let bytes = [header.clone(), ended(1), line(event.clone()), rest].concat();
+                let error = read_bytes(&bytes, Path::new("j")).unwrap_err();
+                let said = error.to_string();
+                let wanted = format!("has the event `{name}` in line 3");
+                assert!(said.contains(&wanted) && said.contains(env!("CARGO_PKG_VERSION")), "{said}");
+            }
+        }
+        // the same line without its end, or with another checksum, is torn
+        let whole = line(json!({"at": 5, "event": "RunPaused"}));
+        for torn in [&whole[..whole.len() - 1], &[b"00000000", &whole[8..]].concat()] {
+            let opened =
+                read_bytes(&[header.clone(), ended(1), torn.to_vec()].concat(), Path::new("j")).unwrap();
+            assert_eq!((opened.events.len(), opened.torn), (1, torn.len() as u64));
+        }
     }
 
     #[test]
