@@ -1,17 +1,17 @@
 //! A run told elsewhere while it goes on: to the pod that the executor runs in, and to the service that keeps agendas.
 //!
 //! *Guarantees.* The run waits for nobody: what is told is made and sent on a thread of its own, at most once a second.
-//! The end is always told, and waited for. *Caveats.* Who cannot be reached is said once and at the end; the run does
+//! The end is always told, and waited for, 10 s at most for each who is told. *Caveats.* Who cannot be reached is said once and at the end; the run does
 //! not fail for it.
 
 use super::followed::Followed;
 use super::progress::{Detail, ProgressIds, closing, text};
-use crate::status::{Annotations, Connecting, Courier, Delivery, OwnPod, Pace};
+use crate::status::{Annotations, Closing, Connecting, Courier, Delivery, OwnPod, Pace};
 use http::Request;
 use http::header::CONTENT_TYPE;
 use kube::client::Body;
 use kube::{Client, Config};
-use pop_agenda::{Plan, Recorded, Sink};
+use pop_agenda::{Plan, Recorded, RunEvent, Sink};
 use pop_registry::contract::{PROGRESS, RESULT};
 use std::cell::Cell;
 use std::io;
@@ -33,6 +33,8 @@ const TRIES: u32 = 6;
 const FIRST_WAIT: Duration = Duration::from_millis(300);
 /// How long a service may take for one report.
 const ANSWER: Duration = Duration::from_secs(20);
+/// How long the end of a run waits until it is told; Ctrl-C or SIGTERM ends that.
+const CLOSING: Closing = Closing { limit: Duration::from_secs(10), is_ended_by_signal: true };
 
 /// What is told: a run as somebody else follows it, and its names.
 #[derive(Debug, Clone)]
@@ -50,6 +52,7 @@ pub struct Elsewhere {
     /// Takes a line for people.
     say: fn(&str),
     is_begun: bool,
+    is_ended: bool,
 }
 
 impl Elsewhere {
@@ -60,7 +63,7 @@ impl Elsewhere {
         connect: impl Fn() -> Connecting + Send + 'static,
         say: fn(&str),
     ) -> io::Result<Self> {
-        Self::start(Pace { every: EVERY, beat: None }, say, move || {
+        Self::start(Pace { every: EVERY, beat: None, closing: CLOSING }, say, move || {
             let pod = Rc::new(OwnPod::new(name, connect));
             move |is_last| -> Delivery {
                 let (pod, forms) = (Rc::clone(&pod), annotations(&told, is_last));
@@ -72,7 +75,7 @@ impl Elsewhere {
     /// Tells a service by posts to `/updateAgendaProgress` below its address.
     pub fn service(told: Told, address: &Address, say: fn(&str)) -> io::Result<Self> {
         let config = address.0.clone();
-        Self::start(Pace { every: EVERY, beat: Some(BEAT) }, say, move || {
+        Self::start(Pace { every: EVERY, beat: Some(BEAT), closing: CLOSING }, say, move || {
             let service = Rc::new(Service { config, client: OnceCell::new() });
             move |is_last| -> Delivery {
                 let service = Rc::clone(&service);
@@ -105,17 +108,19 @@ impl Elsewhere {
                 })
             }
         })?;
-        Ok(Self { courier, say, is_begun: false })
+        Ok(Self { courier, say, is_begun: false, is_ended: false })
     }
 }
 
 impl Sink for Elsewhere {
-    fn on_event(&mut self, _: &Arc<Plan>, _: &Recorded) {
+    fn on_event(&mut self, _: &Arc<Plan>, recorded: &Recorded) {
         self.is_begun = true;
+        self.is_ended = matches!(recorded.event, RunEvent::RunEnded { .. });
     }
 
     fn flush(&mut self) {
-        if self.is_begun {
+        // the end is told once, as the last
+        if self.is_begun && !self.is_ended {
             self.courier.tell(());
         }
     }

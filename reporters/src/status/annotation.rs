@@ -1,7 +1,7 @@
 //! The annotation reporter: a pod's progress and result as annotations of the pod itself.
 
 use super::StatusReporter;
-use super::courier::{Courier, Delivery, Pace};
+use super::courier::{Closing, Courier, Delivery, Pace};
 use super::own_pod::{Annotations, Connecting, OwnPod};
 use pop_registry::contract::{PROGRESS, Progress, RESULT};
 use serde_json::Value;
@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 /// Annotations are patched at most this often.
-const PACE: Pace = Pace { every: Duration::from_secs(1), beat: None };
+const PACE: Pace = Pace { every: Duration::from_secs(1), beat: None, closing: Closing::PATIENT };
 /// The longest result that becomes an annotation: all annotations of a pod together have 256 KiB.
 const RESULT_LIMIT: usize = 128 * 1024;
 

@@ -11,7 +11,7 @@ mod own_pod;
 #[cfg(feature = "annotations")]
 pub use annotation::{AnnotationReporter, PodAnnotations};
 #[cfg(feature = "annotations")]
-pub use courier::{Courier, Delivery, Pace};
+pub use courier::{Closing, Courier, Delivery, Pace};
 pub use log::LogReporter;
 #[cfg(feature = "annotations")]
 pub use own_pod::{Annotations, Connecting, OwnPod};
