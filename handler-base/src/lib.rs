@@ -48,6 +48,7 @@ mod in_memory;
 mod panics;
 mod processor;
 mod sample;
+mod strict;
 
 pub use about::{About, describe};
 pub use cancel::{Cancellation, Canceller};

@@ -1,6 +1,7 @@
 //! One operation from payload to final report, the same for a program, a test and the executor.
 
 use crate::panics::{Panic, caught};
+use crate::strict::from_json;
 use crate::{DiagnosticEvent, Handler, HandlerError, OperationContext, ProcessingState, Progress};
 use pop_registry::contract::{FAILED, SUCCEEDED};
 use serde_json::Value;
@@ -55,8 +56,8 @@ async fn attempt<H: Handler>(
     context: &mut OperationContext,
 ) -> Result<Value, HandlerError> {
     // an operation without a payload has the payload null; a handler whose fields are all optional takes that too
-    let read = serde_json::from_str(payload);
-    let read = if read.is_err() && payload.trim() == "null" { serde_json::from_str("{}") } else { read };
+    let read = from_json(payload);
+    let read = if read.is_err() && payload.trim() == "null" { from_json("{}") } else { read };
     let input: H::Input = read.map_err(|error| {
         let wanted = std::any::type_name::<H::Input>();
         // without what it is filled with

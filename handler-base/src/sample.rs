@@ -27,10 +27,43 @@ struct SampleAction {
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 struct SampleParams {
-    log_message: Option<String>,
-    exception_message: Option<String>,
-    external_args: Option<Vec<String>>,
-    sleep_milliseconds: Option<u64>,
+    log_message: Option<Scalar>,
+    exception_message: Option<Scalar>,
+    external_args: Option<Vec<Scalar>>,
+    sleep_milliseconds: Option<Scalar>,
+}
+
+/// A value of `paramsMap`: POP takes any scalar where it wants text, and a number that is written as text.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(untagged)]
+enum Scalar {
+    Text(String),
+    Number(serde_json::Number),
+    Boolean(bool),
+}
+
+impl Scalar {
+    fn into_text(self) -> String {
+        match self {
+            Self::Text(text) => text,
+            Self::Number(number) => number.to_string(),
+            Self::Boolean(flag) => flag.to_string(),
+        }
+    }
+}
+
+impl SampleParams {
+    /// How long an action takes besides its work; a negative time is none.
+    fn sleep_milliseconds(&self) -> Result<u64, HandlerError> {
+        let Some(scalar) = self.sleep_milliseconds.clone() else { return Ok(0) };
+        let text = scalar.into_text();
+        let number = text.trim().parse::<f64>().ok().filter(|number| number.is_finite());
+        let number = number.ok_or_else(|| {
+            HandlerError::new(format!("`sleepMilliseconds` must be a number, not `{text}`")).code("payload")
+        })?;
+        // rounds towards zero, and what is out of range to the nearest end
+        Ok(number as u64)
+    }
 }
 
 /// POP's sample handler: the actions `log`, `exception` and `externalExecute`.
@@ -57,14 +90,18 @@ impl Handler for SampleHandler {
         }
         for action in input.actions.unwrap_or_default() {
             let params = action.params_map.unwrap_or_default();
-            pretend_to_work(params.sleep_milliseconds.unwrap_or_default(), context).await?;
+            pretend_to_work(params.sleep_milliseconds()?, context).await?;
             match action.action.as_str() {
-                "log" => context.log(params.log_message.unwrap_or_default()),
+                "log" => context.log(params.log_message.map(Scalar::into_text).unwrap_or_default()),
                 "exception" => {
-                    let message = params.exception_message.unwrap_or_else(|| "exception".to_owned());
+                    let message = params.exception_message.map(Scalar::into_text);
+                    let message = message.unwrap_or_else(|| "exception".to_owned());
                     return Err(HandlerError::new(message).code("exception"));
                 }
-                "externalExecute" => execute(params.external_args.unwrap_or_default(), context).await?,
+                "externalExecute" => {
+                    let argv = params.external_args.unwrap_or_default();
+                    execute(argv.into_iter().map(Scalar::into_text).collect(), context).await?;
+                }
                 other => {
                     let known = "log, exception or externalExecute";
                     return Err(
@@ -143,6 +180,30 @@ mod tests {
         assert!(!run.report.is_succeeded());
         assert_eq!(run.report.result, None);
         assert_eq!(run.report.progress.diagnostic_events[0].message, "boom");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn fr_l6_numbers_may_be_text_and_scalars_are_logged() {
+        let log = |params: Value| json!({"action": "log", "paramsMap": params});
+        let payload = json!({"actions": [
+            log(json!({"sleepMilliseconds": "2000", "logMessage": 45})),
+            log(json!({"sleepMilliseconds": " 10.0 ", "logMessage": true})),
+            log(json!({"sleepMilliseconds": -5, "logMessage": 1.5})),
+            {"action": "exception", "paramsMap": {"exceptionMessage": 7}},
+        ]});
+        let run = run_in_memory(&SampleHandler, &payload, []).await;
+        assert_eq!(run.log, ["45", "true", "1.5"]);
+        assert_eq!(percents(&run.progress), [0, 50, 50]);
+        assert_eq!(run.report.progress.diagnostic_events[0].message, "7");
+        let external =
+            json!({"actions": [{"action": "externalExecute", "paramsMap": {"externalArgs": ["ls", 1]}}]});
+        let run = run_in_memory(&SampleHandler, &external, [vec![ended(Exit::Code(0))]]).await;
+        assert_eq!(run.external[0].argv, ["ls", "1"]);
+        let soon = json!({"actions": [log(json!({"sleepMilliseconds": "soon"}))]});
+        let run = run_in_memory(&SampleHandler, &soon, []).await;
+        let diagnostic = &run.report.progress.diagnostic_events[0];
+        assert_eq!(diagnostic.message, "`sleepMilliseconds` must be a number, not `soon`");
+        assert_eq!(diagnostic.status_code.as_deref(), Some("payload"));
     }
 
     #[tokio::test]
