@@ -5,7 +5,7 @@ use crate::ops::OpIx;
 use crate::outcome::Outcome;
 use pop_policy::Decided;
 use pop_registry::contract::{Exit, Failure, Millis, Progress};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -150,12 +150,17 @@ impl RunOutcome {
 pub struct Adopted {
     /// The operation.
     pub op: OpIx,
-    /// Its result, if it succeeded then: it is not run again.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Its result, if it succeeded then: it is not run again. A result of null is a result.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
     pub result: Option<Arc<Value>>,
     /// Its last progress otherwise, handed to its next attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<Arc<Progress>>,
+}
+
+/// A value that is there, null too: only a field that is absent is none.
+fn present<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Arc<Value>>, D::Error> {
+    Value::deserialize(from).map(|value| Some(Arc::new(value)))
 }
 
 /// One fact of a run. The journal's records are these; a change here is a change of its format.
@@ -380,4 +385,18 @@ pub trait Sink: Send {
 
     /// Makes what was taken visible; called when there is nothing more to take for now.
     fn flush(&mut self) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fr_l1_a_result_of_null_that_was_taken_over_is_read_back() {
+        for result in [None, Some(Arc::new(Value::Null)), Some(Arc::new(Value::from(1)))] {
+            let adopted = Adopted { op: OpIx(0), result, progress: None };
+            let text = serde_json::to_string(&adopted).unwrap();
+            assert_eq!(serde_json::from_str::<Adopted>(&text).unwrap(), adopted, "{text}");
+        }
+    }
 }

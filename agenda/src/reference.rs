@@ -42,8 +42,9 @@ pub enum Piece {
 
 /// Splits a text at its references; none if it has no reference.
 ///
-/// A token is `@<`, a name, perhaps `::` and a path, then `>`; the name ends at the first `::` or `>`, and there
-/// is no escape. `@<>` is no token.
+/// A token is `@<`, a name, perhaps `::` and a path, then `>`; the name ends at the first `::` or `>`. `@<>` is no
+/// token. No character escapes a token, for older agendas may have any before one; the reference `@<pop.at>` stands
+/// for an `@` instead.
 pub fn pieces(text: &str) -> Option<Vec<Piece>> {
     let mut pieces = Vec::new();
     let mut plain = String::new();

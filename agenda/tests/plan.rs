@@ -11,8 +11,11 @@ fn build(text: &str) -> (Option<Plan>, Vec<String>) {
     let source = Source::new("agenda.yaml", text.as_bytes()).unwrap();
     let mut faults = Vec::new();
     let plan = match source.read() {
-        Ok(root) => Agenda::parse(root, &mut faults)
-            .and_then(|agenda| Plan::build(agenda, &Catalog::default(), LaunchType::Local, &mut faults)),
+        Ok(root) => {
+            let spellings = source.spellings(&root);
+            let agenda = Agenda::parse(root, &mut faults).map(|agenda| agenda.spelled(spellings));
+            agenda.and_then(|agenda| Plan::build(agenda, &Catalog::default(), LaunchType::Local, &mut faults))
+        }
         Err(found) => {
             faults = found;
             None
@@ -208,4 +211,67 @@ fn f44_100_000_operations_are_planned() {
         .collect();
     let text = json!({ "operations": operations }).to_string();
     assert_eq!(build(&text).0.unwrap().len(), 100_000);
+}
+
+#[test]
+fn fr_c1_a_number_that_would_change_as_text_is_a_fault_with_its_place() {
+    insta::assert_snapshot!(faults(r#"
+operations:
+  - {name: arg, type: exec, payload: {command: [echo, 3.10, 1e3, True, 7, 1.5]}}
+  - {name: env, type: exec, payload: {command: [x], env: {SHA: 1234e56, MODE: 0o644, BIN: 0x1F, OK: 1}}}
+  - {name: each, type: exec, params: {forEach: [3.9, 3.10, 3.11]}, payload: {command: [echo, "@<pop.item>"]}}
+  - name: inner
+    type: sample
+    params: {forEach: [{v: 3.10, w: 1.20}]}
+    payload: {resultPayload: {a: "v@<pop.item::/v>", b: "@<pop.item::/w>"}}
+  - name: lock
+    type: sample
+    params: {forEach: [1.10], lock: SAFE, lockKey: "@<pop.item>", version: 1.10}
+    payload: {resultPayload: {a: 1.50, b: "@<pop.item>"}}
+"#).join("\n"), @r"
+    12:76 unknown-version: no handler of type `sample` has version `1.1`: there is none
+    3:55 unquoted: `3.10` would become `3.1` as an argument of operation `arg`
+    3:61 unquoted: `1e3` would become `1000.0` as an argument of operation `arg`
+    3:66 unquoted: `True` would become `true` as an argument of operation `arg`
+    4:64 unquoted: `1234e56` would become `1.234e+59` as the variable `SHA` of operation `env`
+    4:79 unquoted: `0o644` would become `420` as the variable `MODE` of operation `env`
+    4:91 unquoted: `0x1F` would become `31` as the variable `BIN` of operation `env`
+    5:54 unquoted: `3.10` would become `3.1` as an argument of operation `each`
+    8:28 unquoted: `3.10` would become `3.1` as text at `/resultPayload/a` in the payload of operation `inner`
+    12:24 unquoted: `1.10` would become `1.1` as a lock key of operation `lock`
+    12:76 unquoted: `1.10` would become `1.1` as the version of operation `lock`
+    ");
+}
+
+#[test]
+fn fr_c1_a_number_that_stays_a_number_needs_no_quotes() {
+    let (plan, faults) = build(
+        "operations:\n  - name: a\n    type: sample\n    params: {forEach: [3.10, 1e3]}\n    payload: {resultPayload: {a: 1.50, b: '@<pop.item>'}}\n",
+    );
+    assert!(plan.is_some(), "{faults:?}");
+}
+
+#[test]
+fn fr_c2_an_unknown_reference_names_the_escape() {
+    let text = r#"{"operations": [{"name": "log", "type": "exec", "payload": {"command": ["git", "log", "--format=%h @<%an>"]}}]}"#;
+    let source = Source::new("a.json", text.as_bytes()).unwrap();
+    let mut faults = Vec::new();
+    let agenda = Agenda::parse(source.read().unwrap(), &mut faults).unwrap();
+    assert!(Plan::build(agenda, &Catalog::default(), LaunchType::Local, &mut faults).is_none());
+    let hint = "if `@<%an>` is meant as text, write its `@` as `@<pop.at>`: `@<pop.at><%an>`";
+    assert_eq!(faults[0].hint.as_deref(), Some(hint));
+    let (plan, faults) = build(&text.replace("@<%an>", "@<pop.at><%an>"));
+    assert!(plan.is_some(), "{faults:?}");
+}
+
+#[test]
+fn fr_l13_an_empty_name_is_no_name() {
+    let text = r#"{"id": "", "cid": " ", "customerId": "", "progressId": "", "operations": [{"id": "", "name": "a", "type": "sample"}]}"#;
+    let (plan, faults) = build(text);
+    assert!(plan.is_some(), "{faults:?}");
+    let plan = plan.unwrap();
+    let named =
+        [&plan.identity.id, &plan.identity.cid, &plan.identity.customer_id, &plan.identity.progress_id];
+    assert!(named.iter().all(|name| name.is_none()));
+    assert!(plan.operations().all(|(_, planned)| planned.id.is_none()));
 }

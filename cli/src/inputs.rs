@@ -176,17 +176,18 @@ pub(crate) fn plan(
     if faults.agenda.iter().any(is_of_reading) {
         return None;
     }
-    let root = match texts.agenda.read() {
+    let (root, spellings) = match texts.agenda.read() {
         Ok(root) => {
             secret_literals(texts.agenda.text(), &root, SECRETS_GO, &mut faults.agenda);
-            with_params(root, params)
+            let spellings = texts.agenda.spellings(&root);
+            (with_params(root, params), spellings)
         }
         Err(found) => {
             faults.agenda.extend(found);
             return None;
         }
     };
-    let agenda = Agenda::parse(root, &mut faults.agenda)?;
+    let agenda = Agenda::parse(root, &mut faults.agenda)?.spelled(spellings);
     let agenda = if texts.is_filled { agenda.filled() } else { agenda };
     let types: HashSet<&str> =
         agenda.operations.iter().map(|operation| operation.handler_type.as_str()).collect();

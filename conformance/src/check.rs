@@ -16,6 +16,10 @@ pub enum Binds {
     Reporting,
     /// A program that ends otherwise when it is given no payload.
     Payload,
+    /// One of those whose description, if it has one, does not leave compressed payloads out.
+    CompressedPayload,
+    /// One of those whose description, if it has one, does not leave files out.
+    PayloadFile,
     /// A program whose log ends with the line `HandlerComplete`, as that of a toolkit handler does.
     LaunchData,
 }
@@ -25,7 +29,15 @@ impl Binds {
     pub(crate) fn excuse(self, claims: Claims) -> Option<&'static str> {
         match self {
             Self::Reporting if !claims.reports => Some("it reports nothing"),
-            Self::Payload if !claims.reads_payload => Some("it ends in the same way without a payload"),
+            Self::Payload | Self::CompressedPayload | Self::PayloadFile if !claims.reads_payload => {
+                Some("it ends in the same way without a payload")
+            }
+            Self::CompressedPayload if claims.leaves_out_compressed => {
+                Some("its description says that it does not read `compressedEnvVar`")
+            }
+            Self::PayloadFile if claims.leaves_out_files => {
+                Some("its description says that it does not read `file`")
+            }
             Self::LaunchData if !claims.takes_launch_data => {
                 Some("its log does not end with HandlerComplete")
             }
@@ -40,6 +52,8 @@ impl fmt::Display for Binds {
             Self::Every => "every program",
             Self::Reporting => "who reports",
             Self::Payload => "who reads a payload",
+            Self::CompressedPayload => "who reads compressed payloads",
+            Self::PayloadFile => "who reads payload files",
             Self::LaunchData => "who takes launch data",
         })
     }
@@ -70,6 +84,8 @@ pub struct Check {
 
 /// The check that all others rest on.
 pub(crate) const FIRST: &str = "payload-variable";
+/// The check that also tells which forms of payload a program reads.
+pub(crate) const DESCRIBES: &str = "describes-itself";
 /// The check that says whether results can be compared.
 pub(crate) const SECOND: &str = "same-result";
 
@@ -95,29 +111,29 @@ pub static CHECKS: &[Check] = &[
     ),
     check(
         "payload-compressed",
-        Binds::Payload,
+        Binds::CompressedPayload,
         "it reads a payload that comes in compressed segments",
         "for POP_PAYLOAD_TYPE `compressedEnvVar` join POP_COMPRESSED_PAYLOAD_0, _1, … to the first gap, decode base64, \
-         inflate zlib",
+         inflate zlib; or leave `compressedEnvVar` out of `payloadForms` in --describe",
         By::Trials(trials::payload_compressed),
     ),
     check(
         "payload-file",
-        Binds::Payload,
+        Binds::PayloadFile,
         "it reads a payload that comes as a file",
         "for POP_PAYLOAD_TYPE `file` read the file that POP_PAYLOAD_FILE names",
         By::Trials(trials::payload_file),
     ),
     check(
         "payload-large",
-        Binds::Payload,
+        Binds::PayloadFile,
         "it reads a payload of 16 MiB",
         "read the file to its end, with no fixed limit below 256 MiB",
         By::Trials(trials::payload_large),
     ),
     check(
         "payload-file-unreadable",
-        Binds::Payload,
+        Binds::PayloadFile,
         "a payload file that is not there makes it fail, whatever PAYLOAD holds",
         "when a payload file is named and cannot be read, end with status 2 and try nothing else",
         By::Trials(trials::payload_file_unreadable),
@@ -131,7 +147,7 @@ pub static CHECKS: &[Check] = &[
     ),
     check(
         "payload-not-utf8",
-        Binds::Payload,
+        Binds::PayloadFile,
         "a payload file that is not UTF-8 makes it fail",
         "decode the file strictly; do not replace bytes",
         By::Trials(trials::payload_not_utf8),
@@ -179,7 +195,7 @@ pub static CHECKS: &[Check] = &[
         By::Trials(trials::launch_type_unknown),
     ),
     check(
-        "describes-itself",
+        DESCRIBES,
         Binds::LaunchData,
         "--describe prints one description and needs no payload",
         "print one JSON object with the JSON Schemas `input` and `result`, as far as they are known, and nothing else",

@@ -1,6 +1,6 @@
 //! The examination: what the program claims is found out first, then every check that binds it is put to the test.
 
-use crate::check::{By, CHECKS, Check, FIRST, SECOND};
+use crate::check::{By, CHECKS, Check, DESCRIBES, FIRST, SECOND};
 use crate::expect::Met;
 use crate::launch::{ConformanceError, Room, is_marked};
 use crate::overall::Breach;
@@ -8,6 +8,7 @@ use crate::seen::Seen;
 use crate::subject::{Claims, Given, Subject};
 use crate::trial::Trial;
 use crate::trials;
+use pop_registry::contract::PayloadForm;
 
 /// A trial that was carried out for a check.
 pub(crate) struct Outcome {
@@ -55,7 +56,7 @@ pub async fn examine(subject: &Subject) -> Result<Vec<Finding>, ConformanceError
     let is_good = outcomes.iter().all(|outcome| met(outcome, &given) == Met::Yes);
     if is_good {
         find_claims(&room, &mut given, &mut outcomes).await?;
-        let rest = CHECKS.iter().filter(|check| ![FIRST, SECOND].contains(&check.id));
+        let rest = CHECKS.iter().filter(|check| ![FIRST, SECOND, DESCRIBES].contains(&check.id));
         let rest = rest.filter(|check| check.binds.excuse(given.claims).is_none());
         let all = rest.flat_map(|check| match check.by {
             By::Trials(trials) => of_check(check.id, trials(&given)),
@@ -118,8 +119,18 @@ async fn find_claims(
         reports: given.first.has_reports(),
         reads_payload: !without.iter().all(|outcome| is_same(&outcome.seen)),
         takes_launch_data: is_marked(&given.first.log),
+        ..Claims::default()
     };
     outcomes.extend(without);
+    if given.claims.takes_launch_data {
+        let described = carry_out(room, of_check(DESCRIBES, trials::describes_itself(given))).await?;
+        let said = described.first().filter(|outcome| met(outcome, given) == Met::Yes);
+        if let Some(Ok(description)) = said.map(|outcome| &outcome.seen.described) {
+            given.claims.leaves_out_compressed = !description.reads(PayloadForm::CompressedEnvVar);
+            given.claims.leaves_out_files = !description.reads(PayloadForm::File);
+        }
+        outcomes.extend(described);
+    }
     Ok(())
 }
 

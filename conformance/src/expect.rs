@@ -65,7 +65,7 @@ impl Expect {
             Self::Description => match &seen.described {
                 _ if seen.exit != Ok(Exit::Code(0)) => Met::No(seen.ending()),
                 Err(error) => Met::No(format!("what it printed cannot be read: {error}")),
-                Ok(()) => Met::Yes,
+                Ok(_) => Met::Yes,
             },
             Self::Unheard => unheard(seen, given),
             Self::Stop if !seen.was_asked || seen.judged().is_ok() => {

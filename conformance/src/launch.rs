@@ -89,7 +89,7 @@ impl<'s> Room<'s> {
             seen.read(&ended.stdout);
             if trial.expect == Expect::Description {
                 let described = Description::parse(&ended.stdout);
-                seen.described = described.map(drop).map_err(|error| error.to_string());
+                seen.described = described.map_err(|error| error.to_string());
             }
         }
         seen.log = ended.log_tail;

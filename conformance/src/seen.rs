@@ -1,8 +1,8 @@
 //! What was seen of one launch.
 
 use pop_registry::contract::{
-    Exit, Failure, HANDLER_COMPLETE, PROGRESS, PROGRESS_LIMIT, Progress, REPORT_LINE_LIMIT, RESULT, Said,
-    judge, read_json,
+    Description, Exit, Failure, HANDLER_COMPLETE, PROGRESS, PROGRESS_LIMIT, Progress, REPORT_LINE_LIMIT,
+    RESULT, Said, judge, read_json,
 };
 use serde_json::Value;
 use std::time::Duration;
@@ -28,7 +28,7 @@ pub(crate) struct Seen {
     /// The last lines of its log.
     pub(crate) log: Vec<String>,
     /// Whether what it printed is a description, if that was expected.
-    pub(crate) described: Result<(), String>,
+    pub(crate) described: Result<Description, String>,
     /// Whether it printed nothing but report lines.
     pub(crate) is_silent: bool,
     /// How many processes it left behind.
@@ -45,7 +45,7 @@ impl Default for Seen {
             said: Said::default(),
             faults: Vec::new(),
             log: Vec::new(),
-            described: Ok(()),
+            described: Ok(Description::default()),
             is_silent: true,
             left: 0,
         }

@@ -34,6 +34,10 @@ pub(crate) struct Claims {
     pub(crate) reports: bool,
     pub(crate) reads_payload: bool,
     pub(crate) takes_launch_data: bool,
+    /// Whether its description leaves compressed payloads out of the forms that it reads.
+    pub(crate) leaves_out_compressed: bool,
+    /// Whether its description leaves files out of the forms that it reads.
+    pub(crate) leaves_out_files: bool,
 }
 
 /// What trials are made from.

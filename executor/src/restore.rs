@@ -2,9 +2,9 @@
 
 use crate::journal::JournalError;
 use pop_agenda::{Adopted, OpIx, Plan, Recorded, RunEvent, RunOptions, RunTime, Scheduler};
-use pop_registry::contract::{AgendaProgress, Millis, ProcessingState};
+use pop_registry::contract::{AgendaProgress, Millis, OperationReached, ProcessingState};
 use serde_json::Value;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -52,23 +52,28 @@ fn last_operation(event: &RunEvent) -> Option<OpIx> {
     }
 }
 
-/// What an earlier run of the agenda had reached, by its reported progress; operations that are not known are left out.
+/// What an earlier run of the agenda had reached, by its reported progress. Operations that are not known are left out;
+/// of several entries for one operation the last is the newest and holds.
 pub fn adopt(plan: &Plan, progress: AgendaProgress) -> Vec<Adopted> {
     let names: HashMap<&str, OpIx> =
         plan.operations().map(|(op, planned)| (planned.name.as_str(), op)).collect();
-    let reached = progress.operation_progress.into_iter().filter_map(|reached| {
-        let op = *names.get(reached.progress.operation.as_deref()?)?;
-        if reached.progress.is_succeeded() {
-            // POP writes the result as JSON text; nothing was an empty result
-            let text =
-                reached.result_payload.filter(|text| !text.is_empty()).unwrap_or_else(|| "{}".to_owned());
-            let result = serde_json::from_str(&text).unwrap_or(Value::String(text));
+    let mut newest: BTreeMap<OpIx, OperationReached> = BTreeMap::new();
+    for reached in progress.operation_progress {
+        let name = reached.progress.operation.as_deref();
+        if let Some(op) = name.and_then(|name| names.get(name)) {
+            newest.insert(*op, reached);
+        }
+    }
+    let adopted = newest.into_iter().filter_map(|(op, OperationReached { progress, result })| {
+        if progress.is_succeeded() {
+            // POP's empty result is an empty map
+            let result = result.unwrap_or_else(|| Value::Object(serde_json::Map::new()));
             return Some(Adopted { op, result: Some(Arc::new(result)), progress: None });
         }
-        let is_waiting = reached.progress.processing_state == Some(ProcessingState::Waiting);
-        (!is_waiting).then(|| Adopted { op, result: None, progress: Some(Arc::new(reached.progress)) })
+        let is_waiting = progress.processing_state == Some(ProcessingState::Waiting);
+        (!is_waiting).then(|| Adopted { op, result: None, progress: Some(Arc::new(progress)) })
     });
-    reached.collect()
+    adopted.collect()
 }
 
 #[cfg(test)]
@@ -78,6 +83,41 @@ mod tests {
     use pop_registry::Catalog;
     use pop_registry::contract::LaunchType;
     use serde_json::json;
+
+    fn plan(names: &[&str]) -> Arc<Plan> {
+        let operations: Vec<Value> =
+            names.iter().map(|name| json!({"name": name, "type": "sample"})).collect();
+        let agenda = Agenda::parse(json!({"operations": operations}), &mut Vec::new()).unwrap();
+        Arc::new(Plan::build(agenda, &Catalog::default(), LaunchType::Local, &mut Vec::new()).unwrap())
+    }
+
+    fn adopted(text: &str) -> Vec<(u32, Option<Value>, bool)> {
+        let adopted = adopt(&plan(&["x", "y"]), AgendaProgress::parse(text).unwrap());
+        adopted.into_iter().map(|a| (a.op.0, a.result.as_deref().cloned(), a.progress.is_some())).collect()
+    }
+
+    #[test]
+    fn fr_l2_the_newest_entry_of_an_operation_holds() {
+        let done = r#"{"operation":"x","processingState":"COMPLETE","processingStateMessage":"succeeded","resultPayload":"7"}"#;
+        let begun = r#"{"operation":"x","processingState":"EXECUTING","percentComplete":5}"#;
+        let waiting = r#"{"operation":"x","processingState":"WAITING"}"#;
+        let all = |entries: [&str; 2]| adopted(&format!("{{\"operationProgress\":[{}]}}", entries.join(",")));
+        assert_eq!(all([done, begun]), [(0, None, true)]);
+        assert_eq!(all([begun, done]), [(0, Some(json!(7)), false)]);
+        assert_eq!(all([done, waiting]), []);
+    }
+
+    #[test]
+    fn fr_l1_a_result_of_null_is_taken_over() {
+        let entry = |result: &str| {
+            adopted(&format!(
+                r#"{{"operationProgress":[{{"operation":"y","processingState":"COMPLETE","processingStateMessage":"succeeded"{result}}}]}}"#
+            ))
+        };
+        assert_eq!(entry(r#","resultPayload":"null""#), [(1, Some(Value::Null), false)]);
+        assert_eq!(entry(r#","resultPayload":"""#), [(1, Some(json!({})), false)]);
+        assert_eq!(entry(""), [(1, Some(json!({})), false)]);
+    }
 
     #[test]
     fn an_operation_that_the_agenda_does_not_have_is_refused_also_where_it_was_taken_over() {

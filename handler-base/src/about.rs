@@ -1,7 +1,7 @@
 //! What a handler says about itself.
 
 use crate::Handler;
-use pop_registry::contract::{Description, Word};
+use pop_registry::contract::{Description, PayloadForm, Word};
 use schemars::Schema;
 use schemars::generate::SchemaSettings;
 use schemars::transform::{RecursiveTransform, Transform as _};
@@ -83,6 +83,8 @@ pub fn describe<H: Handler>(handler: &H) -> Description {
         defaults,
         input: Some(input.into_root_schema_for::<H::Input>().into()),
         result: Some(result.into()),
+        // the toolkit reads every form
+        payload_forms: Some(vec![PayloadForm::EnvVar, PayloadForm::CompressedEnvVar, PayloadForm::File]),
     }
 }
 

@@ -1,48 +1,16 @@
 //! The catalogue: built-in residents, entries of a registry and handlers of descriptors, asked who serves a type.
 
-use crate::PodConfig;
 use crate::conf_d::Descriptor;
 use crate::contract::{Capability, Description};
 use crate::entry::{Declared, Entry};
-use crate::registry_json::Registry;
+use crate::pod_config::PodConfig;
+use crate::registry_json::{Registry, check_spellings};
 use crate::routing::{ROUTING, Routing};
+use crate::target::built_in_types;
 use pop_document::{Fault, Pointer, Site, Source, nearest, secret_literals};
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
-
-/// A handler that runs inside the executor.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Resident {
-    /// `logMessages`: writes lines into its log.
-    LogMessages,
-    /// `updateAgenda`: hands operations on.
-    UpdateAgenda,
-    /// `sample`: POP's sample handler.
-    Sample,
-}
-
-/// The built-in types, with what they are.
-const RESIDENTS: [(&str, Resident); 3] = [
-    ("logMessages", Resident::LogMessages),
-    ("updateAgenda", Resident::UpdateAgenda),
-    ("sample", Resident::Sample),
-];
-const EXEC: &str = "exec";
-const DISPATCH: &str = "dispatch";
-
-/// Who carries an operation out.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Target<'c> {
-    /// The command in the operation's own payload.
-    Exec,
-    /// A handler inside the executor.
-    Resident(Resident),
-    /// The handlers of the types in its payload.
-    Dispatch,
-    /// The program of a registry entry.
-    Program(&'c Entry),
-}
 
 /// All handlers that are known.
 #[derive(Debug, Clone)]
@@ -156,23 +124,13 @@ impl Catalog {
 
     /// The built-in types.
     pub fn built_in() -> impl Iterator<Item = &'static str> {
-        [EXEC, DISPATCH].into_iter().chain(RESIDENTS.iter().map(|(name, _)| *name))
+        built_in_types()
     }
 
     /// The names of all types.
     pub fn types(&self) -> impl Iterator<Item = &str> {
         self.by_type.keys().map(String::as_str).chain(Self::built_in().map(|name| -> &str { name }))
     }
-}
-
-/// Who carries out the operations of a built-in type.
-pub(crate) fn built_in<'c>(name: &str) -> Option<Target<'c>> {
-    match name {
-        EXEC => return Some(Target::Exec),
-        DISPATCH => return Some(Target::Dispatch),
-        _ => {}
-    }
-    RESIDENTS.iter().find(|(known, _)| *known == name).map(|(_, resident)| Target::Resident(*resident))
 }
 
 /// Reads a registry, its handlers and roles in the order of the text.
@@ -184,6 +142,7 @@ pub(crate) fn read(registry: Option<&Source>, faults: &mut Vec<Fault>) -> Regist
     });
     let mut read = Registry::read(&root, faults);
     if let Some(registry) = registry {
+        check_spellings(&registry.spellings(&root), faults);
         secret_literals(registry.text(), &root, "say in `secrets` where the value is found", faults);
         order(&mut read, registry);
     }
@@ -241,6 +200,7 @@ mod tests {
     use super::*;
     use crate::contract::LaunchType;
     use crate::route::{NoRoute, Request, route};
+    use crate::target::Target;
 
     #[test]
     fn f46_a_secret_in_a_registry_is_warned_of() {

@@ -1,47 +1,11 @@
 //! One registry entry: how a type is launched and configured, each field with where it came from.
 
-use crate::catalog::{Target, built_in};
-use crate::contract::Capability;
-use crate::contract::{Description, LaunchType};
-use crate::{PodConfig, Secret};
-use pop_document::Pointer;
+use crate::contract::{Capability, Description};
+use crate::pod_config::{PodConfig, Sourced};
+use crate::secret::Secret;
 use pop_policy::HandlerPolicies;
-use serde_json::Value;
 use std::collections::BTreeMap;
-use std::fmt;
 use std::sync::Arc;
-
-/// The layer that gave a field its value; a later one replaces the whole field.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Layer {
-    /// pop's own defaults.
-    Core,
-    /// `basePodConfig`.
-    Base,
-    /// The entry itself.
-    Entry,
-}
-
-impl fmt::Display for Layer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Core => "core default",
-            Self::Base => "basePodConfig",
-            Self::Entry => "entry",
-        })
-    }
-}
-
-/// A field's value and the place that gave it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Sourced {
-    /// The value in force.
-    pub value: Value,
-    /// The layer that gave it.
-    pub layer: Layer,
-    /// Where it stands in the registry file; the root for core defaults.
-    pub pointer: Pointer,
-}
 
 /// How it is learnt what a handler says about itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,13 +25,6 @@ pub struct Declared {
     pub capability: Capability,
     /// A program, or a handler inside the executor.
     pub class: String,
-}
-
-impl Declared {
-    /// Whether its class is a handler inside the executor.
-    pub fn is_built_in(&self) -> bool {
-        built_in(&self.class).is_some()
-    }
 }
 
 /// One handler of an operation type, as a registry or a descriptor has it.
@@ -113,21 +70,6 @@ impl Entry {
     /// The group of actions that a descriptor gives it.
     pub fn capability(&self) -> Option<Capability> {
         self.declared.as_ref().map(|declared| declared.capability)
-    }
-
-    /// Who carries its operations out under a launcher, or the field that is missing for that.
-    pub fn target(&self, on: LaunchType) -> Result<Target<'_>, &'static str> {
-        let built_in = self.declared.as_ref().and_then(|declared| built_in(&declared.class));
-        let (is_there, missing) = if on.capabilities().needs_image {
-            (self.image().is_some(), "podConfig.imageName")
-        } else {
-            (self.command.is_some(), "command")
-        };
-        match built_in {
-            Some(target) => Ok(target),
-            None if is_there => Ok(Target::Program(self)),
-            None => Err(missing),
-        }
     }
 
     /// The image of its container, if it has one.

@@ -1,8 +1,8 @@
 //! The payload of the built-in type `exec`: one command, never a shell line.
 
+use crate::argv::{check_arguments, check_path, check_variables};
 use crate::contract::read_json;
-use crate::pod_config::quantity;
-use crate::{Cpu, Memory};
+use crate::pod_config::{Cpu, Memory, quantity};
 use pop_document::{Fault, Fields, Pointer, nearest};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -103,10 +103,17 @@ impl ExecPayload {
             let at = fields.at("command");
             fields.faults().push(Fault::value("wrong-value", at, "`command` must begin with a program"));
         }
+        let env = fields.text_map("env").unwrap_or_default();
+        check_arguments(&mut fields, "command", command.as_deref().unwrap_or_default());
+        check_variables(&mut fields, "env", &env);
+        for field in ["workingDirectory", "image"] {
+            let text = fields.any(field).and_then(Value::as_str);
+            check_path(&mut fields, field, text);
+        }
         let payload = Self {
             command: command.unwrap_or_default(),
             image: fields.text("image").map(str::to_owned),
-            env: fields.text_map("env").unwrap_or_default(),
+            env,
             cpu: is_filled(&fields, "cpu").then(|| quantity(&mut fields, "cpu")).flatten(),
             memory: is_filled(&fields, "memory").then(|| quantity(&mut fields, "memory")).flatten(),
             working_directory: fields.text("workingDirectory").map(str::to_owned),
@@ -149,6 +156,7 @@ fn success_codes(fields: &mut Fields<'_, '_>) -> Vec<i32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::argv::ARGUMENT_LIMIT;
     use serde_json::json;
 
     #[test]
@@ -193,6 +201,57 @@ mod tests {
         ExecPayload::parse(&payload, Pointer::root(), &mut faults);
         let at: Vec<_> = faults.iter().map(Fault::pointer).collect();
         assert_eq!(at, ["/comand", "/command", "/capture", "/successCodes/0"]);
+    }
+
+    #[test]
+    fn fr_c7_what_can_never_start_is_a_fault_with_its_place() {
+        let long = "x".repeat(ARGUMENT_LIMIT);
+        let fits = &long[..ARGUMENT_LIMIT - 1];
+        let many = vec![fits; 50];
+        for (payload, at, said) in [
+            (json!({"command": ["a", "b\0c"]}), "/command/1", "item 2 of `command` contains a NUL byte"),
+            (json!({"command": ["a", null]}), "/command/1", "each item of `command` must be text, not null"),
+            (json!({"command": ["a", long]}), "/command/1", "item 2 of `command` has 131072 bytes"),
+            (
+                json!({"command": many}),
+                "/command",
+                "`command` has 6554000 bytes; Linux takes at most 6291456",
+            ),
+            (json!({"command": ["a"], "env": {"": "x"}}), "/env/", "\"\" in `env` is no name of a variable"),
+            (json!({"command": ["a"], "env": {"A=B": "x"}}), "/env/A=B", "\"A=B\" in `env` is no name"),
+            (json!({"command": ["a"], "env": {"A\0": "x"}}), "/env/A\0", "\"A\\0\" in `env` is no name"),
+            (json!({"command": ["a"], "env": {"A": "\0"}}), "/env/A", "`A` in `env` contains a NUL byte"),
+            (json!({"command": ["a"], "env": {"A": fits}}), "/env/A", "`A` in `env` has 131073 bytes"),
+            (json!({"command": ["a"], "env": {"A": null}}), "/env/A", "`A` in `env` must be text, not null"),
+            (json!({"command": ["a"], "workingDirectory": ""}), "/workingDirectory", "is empty"),
+            (
+                json!({"command": ["a"], "workingDirectory": "a\0"}),
+                "/workingDirectory",
+                "contains a NUL byte",
+            ),
+            (json!({"command": ["a"], "image": ""}), "/image", "is empty"),
+        ] {
+            let mut faults = Vec::new();
+            ExecPayload::check(&payload, Pointer::root(), &mut faults);
+            let found: Vec<_> = faults.iter().map(|fault| (fault.pointer(), &fault.message)).collect();
+            assert_eq!(found.len(), 1, "{found:?}");
+            assert!(found[0].0 == at && found[0].1.contains(said), "{found:?}");
+        }
+        let mut faults = Vec::new();
+        let payload = json!({"command": ["a", fits], "env": {"A": &fits[2..]}});
+        ExecPayload::check(&payload, Pointer::root(), &mut faults);
+        assert_eq!(faults, []);
+    }
+
+    #[test]
+    fn fr_c3_a_value_too_long_for_a_program_is_named_when_it_is_filled() {
+        let mut faults = Vec::new();
+        let template = json!({"command": ["a"], "env": {"LIST": "@<find.out::/stdout>"}});
+        ExecPayload::check(&template, Pointer::root(), &mut faults);
+        assert_eq!(faults, []);
+        let filled = json!({"command": ["a"], "env": {"LIST": "x".repeat(200_000)}});
+        assert_eq!(ExecPayload::parse(&filled, Pointer::root(), &mut faults), None);
+        assert_eq!(faults[0].message, "`LIST` in `env` has 200005 bytes; Linux takes at most 131071");
     }
 
     #[test]

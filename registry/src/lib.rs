@@ -22,6 +22,7 @@
 //! assert_eq!(entry.pod_config["cpuMinRequestCount"].value, "250m");
 //! ```
 
+mod argv;
 mod catalog;
 mod conf_d;
 pub mod contract;
@@ -35,17 +36,20 @@ mod route;
 mod routing;
 pub mod schema;
 mod secret;
+mod target;
 
-pub use catalog::{Catalog, Resident, Target};
+pub use argv::ARGUMENT_LIMIT;
+pub use catalog::Catalog;
 pub use conf_d::Descriptor;
-pub use entry::{Declared, Describe, Entry, Layer, Sourced};
+pub use entry::{Declared, Describe, Entry};
 pub use exec::{Capture, ExecPayload};
 pub use mask::{Mask, MaskStream};
 pub use pod_config::{
-    AliveCheck, ConfigMapSetting, Cpu, HostPath, Memory, Nfs, PodConfig, QuantityError, Taints,
-    field_names as pod_config_fields,
+    AliveCheck, ConfigMapSetting, Cpu, HostPath, Layer, Memory, Nfs, PodConfig, QuantityError, Sourced,
+    Taints, field_names as pod_config_fields,
 };
 pub use reload::{Change, Reloaded};
 pub use route::{NoRoute, PassedOver, Request, Routed, Step, Why, route};
 pub use routing::{AGENDA, LOCAL, Role, Routing};
 pub use secret::{LocalSecret, Secret, SecretKey, SecretSource};
+pub use target::{Resident, Target};

@@ -1,10 +1,11 @@
 //! POP's registry form: `basePodConfig`, and per type `{configMapName, podConfig}` with our additions.
 
-use crate::entry::{Describe, Entry, Layer};
-use crate::pod_config::{self, NAME, PodConfig, checked};
-use crate::routing::{ROUTING, Routing, STREAMS};
+use crate::argv::{check_arguments, check_path, check_variables};
+use crate::entry::{Describe, Entry};
+use crate::pod_config::{self, Layer, NAME, PodConfig, checked};
+use crate::routing::{ROUTING, Routing, streams};
 use crate::secret;
-use pop_document::{Fault, Fields, Pointer, Site, nearest};
+use pop_document::{Fault, Fields, Pointer, Site, Spelling};
 use pop_policy::HandlerPolicies;
 use serde_json::{Map, Value};
 use std::sync::Arc;
@@ -101,6 +102,9 @@ fn entry(
         describe,
         ..Entry::default()
     };
+    check_arguments(&mut fields, "command", entry.command.as_deref().unwrap_or_default());
+    check_variables(&mut fields, "envVars", &entry.env_vars);
+    check_path(&mut fields, "workingDirectory", entry.working_directory.as_deref());
     for secret in &entry.secrets {
         if entry.env_vars.iter().any(|(variable, _)| *variable == secret.variable) {
             let message = format!("`{}` is both in `envVars` and in `secrets`", secret.variable);
@@ -133,6 +137,23 @@ fn entry(
     Some(entry)
 }
 
+/// Adds a fault for each number and boolean that is used as text and prints differently from how it is written.
+pub(crate) fn check_spellings(spellings: &[Spelling], faults: &mut Vec<Fault>) {
+    for spelling in spellings {
+        let steps: Vec<&str> = spelling.pointer.as_str().split('/').skip(1).collect();
+        let role = match steps.as_slice() {
+            [BASE | ROUTING, _] => continue,
+            [id, "version"] => format!("the version of `{id}`"),
+            [id, "command", _] => format!("an argument of `{id}`"),
+            [id, "envVars", name] => format!("the variable `{name}` of `{id}`"),
+            [id, "properties", name] => format!("the property `{name}` of `{id}`"),
+            [.., "podConfig" | BASE, "labels" | "arguments", _] => "text of a pod".to_owned(),
+            _ => continue,
+        };
+        faults.push(spelling.fault(&role));
+    }
+}
+
 /// The actions of an entry, and the policies that it gives for some of them.
 fn actions<'v>(fields: &mut Fields<'v, '_>) -> (Option<Vec<String>>, Vec<(&'v str, &'v Value)>) {
     if let Some(Value::Array(_)) = fields.any("actions") {
@@ -149,23 +170,41 @@ fn actions<'v>(fields: &mut Fields<'v, '_>) -> (Option<Vec<String>>, Vec<(&'v st
     (Some(map.keys().cloned().collect()), policies)
 }
 
-/// A list of streams; a name that no stream has is warned of.
-pub(crate) fn streams(fields: &mut Fields<'_, '_>, name: &str) -> Option<Vec<String>> {
-    let streams = fields.texts(name)?;
-    for (index, stream) in
-        streams.iter().enumerate().filter(|(_, stream)| !STREAMS.contains(&stream.as_str()))
-    {
-        let message = format!("no stream is called `{stream}`; there are `{}`", STREAMS.join("` and `"));
-        let fault = Fault::value("wrong-value", fields.at(name).join(index), message).warning();
-        fields.faults().push(fault.did_you_mean(nearest(stream, STREAMS)));
-    }
-    Some(streams)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Catalog;
+    use pop_document::Source;
     use serde_json::json;
+
+    #[test]
+    fn fr_c1_a_number_of_an_entry_that_would_change_as_text_is_a_fault() {
+        let text = "basePodConfig:\n  labels: {v: 1.10}\na:\n  command: [x, 3.10]\n  envVars: {V: 1e3, W: 1.5}\n  properties: {p: True}\n  version: 1.20\n  podConfig: {imageName: i, cpuMinRequestCount: 0.50}\n";
+        let source = Source::new("r.yaml", text.as_bytes()).unwrap();
+        let mut faults = Vec::new();
+        Catalog::build(Some(&source), &mut faults);
+        let mut said: Vec<_> = faults.iter().map(|f| (f.pointer(), f.code, f.message.as_str())).collect();
+        said.sort_unstable();
+        assert_eq!(
+            said,
+            [
+                ("/a/command/1", "unquoted", "`3.10` would become `3.1` as an argument of `a`"),
+                ("/a/envVars/V", "unquoted", "`1e3` would become `1000.0` as the variable `V` of `a`"),
+                ("/a/properties/p", "unquoted", "`True` would become `true` as the property `p` of `a`"),
+                ("/a/version", "unquoted", "`1.20` would become `1.2` as the version of `a`"),
+                ("/basePodConfig/labels/v", "unquoted", "`1.10` would become `1.1` as text of a pod"),
+            ]
+        );
+    }
+
+    #[test]
+    fn fr_c7_an_entry_that_can_never_start_is_a_fault() {
+        let root = json!({"a": {"command": ["x", "a\u{0}"], "envVars": {"A=B": "1", "C": "\u{0}"}, "workingDirectory": ""}});
+        let mut faults = Vec::new();
+        Registry::read(&root, &mut faults);
+        let at: Vec<_> = faults.iter().map(Fault::pointer).collect();
+        assert_eq!(at, ["/a/command/1", "/a/envVars/A=B", "/a/envVars/C", "/a/workingDirectory"]);
+    }
 
     fn read(root: &Value) -> (Vec<Arc<Entry>>, Vec<(String, &'static str)>) {
         let mut faults = Vec::new();

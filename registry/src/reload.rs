@@ -1,7 +1,8 @@
 //! A catalogue read anew while it is in use: what is new, changed and gone, and what has become faulty stays as it was.
 
-use crate::catalog::read;
-use crate::{Catalog, Descriptor, Entry};
+use crate::catalog::{Catalog, read};
+use crate::conf_d::Descriptor;
+use crate::entry::Entry;
 use pop_document::{Fault, Source};
 use std::fmt;
 

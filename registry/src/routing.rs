@@ -1,7 +1,6 @@
 //! `$routing` of a registry: which handler serves the operations of which stream.
 
-use crate::registry_json::streams;
-use pop_document::{Fault, Fields, Pointer};
+use pop_document::{Fault, Fields, Pointer, nearest};
 use serde_json::{Map, Value};
 
 /// The key of a registry under which this stands.
@@ -12,7 +11,7 @@ pub const LOCAL: &str = "local";
 /// The stream of operations that are written in the agenda.
 pub const AGENDA: &str = "agenda";
 /// All streams that there are.
-pub(crate) const STREAMS: [&str; 2] = [AGENDA, LOCAL];
+const STREAMS: [&str; 2] = [AGENDA, LOCAL];
 
 /// Which handler serves which stream.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -61,6 +60,19 @@ fn role(name: &str, value: &Value, at: Pointer, faults: &mut Vec<Fault>) -> Opti
     let inputs = streams(&mut fields, "inputs");
     let handler = fields.text("handler");
     Some(Role { name: name.to_owned(), inputs: inputs?, handler: handler?.to_owned() })
+}
+
+/// A list of streams; a name that no stream has is warned of.
+pub(crate) fn streams(fields: &mut Fields<'_, '_>, name: &str) -> Option<Vec<String>> {
+    let streams = fields.texts(name)?;
+    for (index, stream) in
+        streams.iter().enumerate().filter(|(_, stream)| !STREAMS.contains(&stream.as_str()))
+    {
+        let message = format!("no stream is called `{stream}`; there are `{}`", STREAMS.join("` and `"));
+        let fault = Fault::value("wrong-value", fields.at(name).join(index), message).warning();
+        fields.faults().push(fault.did_you_mean(nearest(stream, STREAMS)));
+    }
+    Some(streams)
 }
 
 #[cfg(test)]

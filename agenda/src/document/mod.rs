@@ -6,7 +6,7 @@ mod operation;
 pub use growth::{ForEach, Generator};
 pub use operation::{DependsOn, Operation, Special};
 
-use pop_document::{Fault, Fields, Pointer, nearest};
+use pop_document::{Fault, Fields, Pointer, Spelling, nearest};
 use pop_policy::PolicyLayer;
 use serde_json::Value;
 
@@ -57,6 +57,8 @@ pub struct Agenda {
     pub operations: Vec<Operation>,
     /// Names of operations that cannot be read: whoever refers to them is not at fault.
     pub unread: Vec<String>,
+    /// Numbers and booleans of its text that print differently from how they are written.
+    pub spellings: Vec<Spelling>,
 }
 
 impl Agenda {
@@ -77,7 +79,8 @@ impl Agenda {
                     format!("`{name}` contains a NUL byte"),
                 ));
             }
-            Some(text.to_owned())
+            // an empty name would become an empty variable, which looks like one that is set
+            Some(text.to_owned()).filter(|text| !text.trim().is_empty())
         };
         let identity = Identity {
             id: text(&mut fields, "id"),
@@ -106,7 +109,13 @@ impl Agenda {
             }
         };
         let policies = policies.unwrap_or_default();
-        Some(Self { identity, policies, handler, operations, unread })
+        Some(Self { identity, policies, handler, operations, unread, spellings: Vec::new() })
+    }
+
+    /// The same with what its text has of numbers that must not become text unquoted ([`pop_document::Source::spellings`]).
+    #[must_use]
+    pub fn spelled(self, spellings: Vec<Spelling>) -> Self {
+        Self { spellings, ..self }
     }
 
     /// The same with payloads in which every text stands for itself: references in them were filled before.

@@ -100,7 +100,7 @@ impl Operation {
         }
         let id = match fields.any("id") {
             Some(Value::Number(number)) => Some(number.to_string()),
-            _ => fields.text("id").map(str::to_owned),
+            _ => fields.text("id").filter(|id| !id.trim().is_empty()).map(str::to_owned),
         };
         let mut depends_on = Vec::new();
         let mut policies = None;

@@ -2,7 +2,9 @@
 
 use super::edges::{Reason, Reasons, check_cycles, check_fallbacks};
 use super::fit::check_fit;
+use super::length::check_length;
 use super::names::{Known, Names};
+use super::spelling::check_spellings;
 use super::types::{Roots, Types, no_route_fault};
 use super::{Edge, EdgeKind, ForEach, Graph, Origin, Payload, Plan, Planned, Serves, Special};
 use crate::document::{Agenda, Operation};
@@ -20,7 +22,7 @@ pub(crate) const MOST_OPERATIONS: usize = 4_000_000;
 impl Plan {
     /// Resolves an agenda against the handlers that are known. None if any fault among `faults` is an error.
     pub fn build(agenda: Agenda, catalog: &Catalog, on: LaunchType, faults: &mut Vec<Fault>) -> Option<Self> {
-        let Agenda { identity, policies, handler, operations, unread } = agenda;
+        let Agenda { identity, policies, handler, operations, unread, spellings } = agenda;
         if operations.len() > MOST_OPERATIONS {
             let message = format!("an agenda has at most {MOST_OPERATIONS} operations");
             faults.push(Fault::value("too-large", "/operations", message));
@@ -31,11 +33,16 @@ impl Plan {
             .any(|operation| operation.special.as_ref().is_some_and(|special| special.generator.is_some()));
         let names = Names::check(&operations, unread, 0, None, faults);
         let mut types = Types::new(catalog, on, &policies, handler.as_deref(), AGENDA);
+        let places: Vec<Pointer> = match spellings.as_slice() {
+            [] => Vec::new(),
+            _ => operations.iter().map(|operation| operation.pointer.clone()).collect(),
+        };
         let mut batch = Batch::plan(operations, Known { own: &names, below: None }, &mut types, faults);
         let graph = Graph::new(&batch.edges.clone().into());
         check_cycles(&graph, &|op| &batch.planned[op.index()], &batch.reasons, faults);
         check_last(&batch, faults);
         batch.check(None, faults);
+        check_spellings(&spellings, &places.into_iter().zip(&batch.planned).collect(), faults);
         for edges in &batch.edges {
             for edge in edges.iter().filter(|edge| edge.kind == EdgeKind::Reads) {
                 batch.planned[edge.on.index()].is_read = true;
@@ -208,6 +215,7 @@ fn plan_operation(
         special: is_special.then(|| Arc::new(own)),
         origin: None::<Origin>,
     };
+    check_length(&planned, &operation.pointer.join("payload"), faults);
     let own_cache = planned.policies.use_cache.value && planned.policies.use_cache.scope == Scope::Operation;
     if own_cache && !planned.may_use_cache() {
         let message = format!(

@@ -15,6 +15,7 @@ const AGENDA_ID: &str = "pop.agendaId";
 const OPERATION_NAME: &str = "pop.operationName";
 const ITEM: &str = "pop.item";
 const INDEX: &str = "pop.index";
+const AT_SIGN: &str = "pop.at";
 
 /// One reason to wait, and where it stands.
 #[derive(Debug, Clone)]
@@ -92,6 +93,7 @@ impl Reasons<'_> {
         match token.name.as_str() {
             AGENDA_ID => return Some(Referent::AgendaId),
             OPERATION_NAME => return Some(Referent::OperationName),
+            AT_SIGN => return Some(Referent::AtSign),
             ITEM if self.has_items => return Some(Referent::Item),
             INDEX if self.has_items => return Some(Referent::Index),
             _ => {}
@@ -117,13 +119,13 @@ impl Reasons<'_> {
         } else if token.name.starts_with("pop.") {
             let message =
                 format!("operation `{name}` refers to `{}`, which pop does not provide", token.name);
-            let near = nearest(&token.name, [AGENDA_ID, OPERATION_NAME, ITEM, INDEX]);
-            Fault::new("unknown-reference", site, message).did_you_mean(near)
+            let near = nearest(&token.name, [AGENDA_ID, OPERATION_NAME, ITEM, INDEX, AT_SIGN]);
+            Fault::new("unknown-reference", site, message).did_you_mean(near).hint(escape_hint(token))
         } else {
             let message = format!("operation `{name}` refers to `{asked}`, which is not in this agenda");
             let site = Site::Within(at.clone(), asked.to_owned());
             let near = self.known.near(asked, faults);
-            Fault::new("unknown-reference", site, message).did_you_mean(near)
+            Fault::new("unknown-reference", site, message).did_you_mean(near).hint(escape_hint(token))
         });
         None
     }
@@ -219,4 +221,10 @@ pub(super) fn check_fallbacks<'p>(
 fn token_stem(token: &str) -> String {
     let stem = token.trim_end_matches('>');
     if stem.contains("::") { stem.to_owned() } else { format!("{stem}::") }
+}
+
+/// How to write what looks like a reference and is not meant as one.
+fn escape_hint(token: &Token) -> String {
+    let text = &token.text;
+    format!("if `{text}` is meant as text, write its `@` as `@<{AT_SIGN}>`: `@<{AT_SIGN}>{}`", &text[1..])
 }

@@ -88,7 +88,7 @@ impl<'p, F: Fn(OpIx) -> &'p Planned> Check<'p, '_, F> {
     fn given(&self, token: &Token, referent: Referent) -> Given<'p> {
         let (Some((op, followed)), Referent::Result(_)) = (self.followed(token, referent), referent) else {
             return match referent {
-                Referent::AgendaId | Referent::OperationName => Given::Text,
+                Referent::AgendaId | Referent::OperationName | Referent::AtSign => Given::Text,
                 _ => Given::Unknown,
             };
         };

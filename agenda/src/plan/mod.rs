@@ -6,8 +6,10 @@ mod edges;
 mod fit;
 mod graph;
 mod grow;
+mod length;
 mod names;
 mod payload;
+mod spelling;
 mod types;
 
 pub(crate) use build::MOST_OPERATIONS;

@@ -1,8 +1,10 @@
 //! An operation's payload: a value with holes where references stand, filled when its dependencies are settled.
 
+use super::length::length_of;
 use crate::ops::OpIx;
 use crate::reference::{Fallback, Piece, Token, pieces};
 use pop_document::{Pointer, kind_of};
+use pop_registry::contract::VALUE_LIMIT;
 use serde_json::Value;
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -38,6 +40,8 @@ pub(crate) enum Referent {
     AgendaId,
     /// The operation's own name.
     OperationName,
+    /// An `@`, for text that would be a reference otherwise.
+    AtSign,
     /// The item of a list that the operation is for.
     Item,
     /// The number of that item.
@@ -62,6 +66,8 @@ pub struct BindError {
     pub pointer: String,
     /// What is the matter.
     pub problem: String,
+    /// The code of the failure that it is: `reference` or `too-large`.
+    pub code: &'static str,
 }
 
 /// A payload with every reference filled. One without references is shared with its plan, so it costs no copy.
@@ -152,8 +158,13 @@ impl Payload {
             return Ok(Cow::Borrowed(&self.value));
         }
         let mut bound = self.value.clone();
+        let mut length = 0;
         for hole in &self.holes {
             let filled = hole.fill(values)?;
+            length += length_of(&filled);
+            if length > VALUE_LIMIT {
+                return Err(hole.too_large());
+            }
             if let Some(slot) = bound.pointer_mut(hole.pointer.as_str()) {
                 *slot = filled;
             }
@@ -238,12 +249,17 @@ impl Hole {
     }
 
     fn look_up(&self, token: &Token, referent: Referent, values: &Values<'_>) -> Result<Value, BindError> {
+        let own = match referent {
+            Referent::AgendaId => Some(values.agenda_id.into()),
+            Referent::OperationName => Some(values.operation_name.into()),
+            Referent::AtSign => Some("@".into()),
+            Referent::Index => Some(Value::from(values.item.map(|(_, index)| index))),
+            Referent::Item | Referent::Result(_) => None,
+        };
         let read = match referent {
-            Referent::AgendaId => return Ok(values.agenda_id.into()),
-            Referent::OperationName => return Ok(values.operation_name.into()),
-            Referent::Index => return Ok(values.item.map(|(_, index)| index).into()),
             Referent::Item => values.item.map(|(item, _)| item),
             Referent::Result(op) => values.results.get(&op).map(Arc::as_ref),
+            _ => own.as_ref(),
         };
         if read.is_none() && token.fallback.is_none() {
             return Err(self.error(token, "the operation has no result".to_owned()));
@@ -261,7 +277,17 @@ impl Hole {
     }
 
     fn error(&self, token: &Token, problem: String) -> BindError {
-        BindError { token: token.text.clone(), pointer: self.pointer.to_string(), problem }
+        BindError { token: token.text.clone(), pointer: self.pointer.to_string(), problem, code: "reference" }
+    }
+
+    fn too_large(&self) -> BindError {
+        let token = self.references().next().map(|(token, _)| token.text.clone());
+        BindError {
+            token: token.unwrap_or_default(),
+            pointer: self.pointer.to_string(),
+            problem: format!("with it the payload is filled with more than {VALUE_LIMIT} bytes"),
+            code: "too-large",
+        }
     }
 }
 
@@ -303,6 +329,7 @@ mod tests {
             "a.out" => Some(Referent::Result(OpIx(0))),
             "pop.agendaId" => Some(Referent::AgendaId),
             "pop.operationName" => Some(Referent::OperationName),
+            "pop.at" => Some(Referent::AtSign),
             "pop.item" => Some(Referent::Item),
             "pop.index" => Some(Referent::Index),
             _ => None,
@@ -338,6 +365,49 @@ mod tests {
             error,
             "`@<a.out::/o>` at `/p` of the payload: refers to a map, which cannot stand inside text"
         );
+    }
+
+    #[test]
+    fn fr_l4_a_path_is_applied_to_built_in_values_too() {
+        for (payload, bound) in [
+            ("@<pop.agendaId::/nope?none>", json!("none")),
+            ("@<pop.operationName::/x?>", json!(null)),
+            ("@<pop.index::/x?0>", json!("0")),
+            ("@<pop.agendaId::/>", json!("ag-7")),
+            ("x@<pop.operationName::?none>", json!("xme")),
+        ] {
+            assert_eq!(bind(json!(payload), &json!({})), Ok(bound), "{payload}");
+        }
+        for payload in ["@<pop.agendaId::/nope>", "x@<pop.operationName::/x>", "@<pop.index::/0>"] {
+            assert!(bind(json!(payload), &json!({})).unwrap_err().contains("there is no `/"), "{payload}");
+        }
+    }
+
+    #[test]
+    fn fr_h11_a_payload_is_filled_up_to_one_limit() {
+        let value = |length: usize| json!({"s": "x".repeat(length)});
+        // with its quotes it is as long as may be
+        let fits = VALUE_LIMIT - 2;
+        assert!(bind(json!("@<a.out::/s>"), &value(fits)).is_ok());
+        for payload in
+            [json!("x@<a.out::/s>"), json!(["@<pop.index>", "@<a.out::/s>"]), json!({"s": "@<a.out>"})]
+        {
+            let error = bind(payload, &value(fits)).unwrap_err();
+            assert!(
+                error.ends_with("with it the payload is filled with more than 16777216 bytes"),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn fr_c2_an_at_sign_can_be_written_before_a_bracket() {
+        let bound = |payload: &str| bind(json!(payload), &json!("h"));
+        assert_eq!(bound("--format=%h @<pop.at><%an>"), Ok(json!("--format=%h @<%an>")));
+        assert_eq!(bound("@<pop.at><a.out>"), Ok(json!("@<a.out>")));
+        assert_eq!(bound("@<pop.at>"), Ok(json!("@")));
+        // an at sign before a reference keeps its meaning
+        assert_eq!(bound("user@@<a.out>"), Ok(json!("user@h")));
     }
 
     #[test]

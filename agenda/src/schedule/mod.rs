@@ -109,7 +109,8 @@ impl StartError {
     /// The code of the failure that it is.
     fn code(&self) -> &'static str {
         match self {
-            Self::Bind(_) | Self::Items(_) => "reference",
+            Self::Bind(error) => error.code,
+            Self::Items(_) => "reference",
             Self::Pattern(_) => "expression",
             Self::Payload(_) => "payload",
         }

@@ -14,7 +14,7 @@ use pop_field_retriever::{LaunchDataWrapper, LaunchType};
 use pop_launchers::process::{EXECUTOR_VARIABLE, MemoryKills};
 use pop_launchers::{Secrets, Setting, choose};
 use pop_registry::Secret;
-use pop_registry::contract::Millis;
+use pop_registry::contract::{AgendaProgress, Millis};
 use pop_reporters::run::{Apart, Bars, Followed, Follower, JsonEvents, Lines, Spool, summary};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -46,13 +46,14 @@ pub(crate) fn options(args: &GoArgs) -> RunOptions {
 /// What the launch data say that an earlier run had reached; a progress that cannot be read is as good as none.
 pub(crate) fn adopted(plan: &Plan, launch: &dyn LaunchDataWrapper) -> Result<Vec<Adopted>, CommandError> {
     let Some(found) = launch.last_progress()? else { return Ok(Vec::new()) };
-    match serde_json::from_str(&found.value) {
-        Ok(progress) => Ok(adopt(plan, progress)),
+    let warn = |why: &str| ui::say(&format!("warning: the last progress ({}): {why}", found.origin));
+    match AgendaProgress::parse(&found.value) {
+        Ok(progress) => {
+            progress.refused.iter().for_each(|why| warn(&format!("{why}; the entry is ignored")));
+            Ok(adopt(plan, progress))
+        }
         Err(error) => {
-            ui::say(&format!(
-                "warning: the last progress ({}) cannot be read and is ignored: {error}",
-                found.origin
-            ));
+            warn(&format!("{error}; it is ignored"));
             Ok(Vec::new())
         }
     }
@@ -147,8 +148,9 @@ pub(crate) fn go(
     sinks.extend(elsewhere);
     // told apart from an executor before or after this one, whose run is the same
     let executor = uuid::Uuid::new_v4().to_string();
-    let log_level =
-        std::env::var_os("LOG_LEVEL").is_none().then(|| ("LOG_LEVEL".to_owned(), "INFO".to_owned()));
+    // given by name: containers and pods inherit nothing of this process
+    let log_level = std::env::var("LOG_LEVEL").ok().filter(|level| !level.is_empty());
+    let log_level = [("LOG_LEVEL".to_owned(), log_level.unwrap_or_else(|| "INFO".to_owned()))];
     let surroundings = surroundings().chain([(EXECUTOR_VARIABLE.into(), executor.clone().into())]);
     let variables = given.identity.variables(&plan).into_iter().chain(log_level);
     let guard = std::env::current_exe()

@@ -34,7 +34,7 @@ impl<'p> Manifests<'p> {
             start: PathBuf::new(),
             run: RUN.to_owned(),
             mark: RUN.to_owned(),
-            cid: RUN.to_owned(),
+            cid: plan.identity.cid.clone().unwrap_or_else(|| RUN.to_owned()),
             logs: PathBuf::from("logs"),
             home: texts.home.clone(),
             on,

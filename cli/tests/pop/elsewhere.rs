@@ -297,3 +297,58 @@ fn the_own_pod_is_deleted_in_the_end_if_that_is_asked_for() {
     let said = in_pod(&cluster, &bench, "").ends(4).stderr;
     assert!(said.contains("executor.reap.self"), "{said}");
 }
+
+#[test]
+fn fr_l5_the_end_of_an_empty_agenda_is_told_once() {
+    let service = Service::new(|_| 200);
+    let bench = Bench::with_agenda("{progressId: p-1, operations: []}");
+    telling(&bench, &service.address, "run a.yaml").ends(0);
+    let ends = service.all().into_iter().filter(|told| state(told).0 == "COMPLETE").count();
+    assert_eq!(ends, 1);
+}
+
+#[test]
+fn fr_l7_the_wait_for_a_service_that_never_answers_is_bounded() {
+    // connections are accepted by the kernel, and nobody reads from them
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}/pop/", silent.local_addr().unwrap());
+    let bench = Bench::with_agenda(AGENDA);
+    let begun = std::time::Instant::now();
+    let ended = telling(&bench, &address, "run a.yaml").ends(0);
+    assert!(ended.stderr.contains("how the run ended was not told: it took too long"), "{}", ended.stderr);
+    let took = begun.elapsed();
+    assert!((9..30).contains(&took.as_secs()), "{took:?}");
+}
+
+#[test]
+fn fr_l7_a_signal_ends_the_wait_for_a_service_that_never_answers() {
+    let (hold, never) = channel::<()>();
+    let service = Service::new(move |_| never.recv().map_or(500, |()| 200));
+    let bench = Bench::with_agenda("{progressId: p-1, operations: []}");
+    let running = telling(&bench, &service.address, "run a.yaml").spawn();
+    assert_eq!(state(&service.next()).0, "COMPLETE");
+    let begun = std::time::Instant::now();
+    running.signal(rustix::process::Signal::INT);
+    let ended = running.ends(0);
+    assert!(ended.stderr.contains("a signal ended the wait for it"), "{}", ended.stderr);
+    assert!(begun.elapsed().as_secs() < 8);
+    drop(hold);
+}
+
+#[test]
+fn fr_l1_l2_l13_what_an_earlier_run_reported_is_taken_entry_by_entry() {
+    let bench = Bench::with_agenda(AGENDA);
+    let done = |result: &str| json!({"operation": "a", "processingState": "COMPLETE", "processingStateMessage": "succeeded", "resultPayload": result});
+    let run = |progress: Value| bench.call("run a.yaml").variable("LAST_PROGRESS", &progress.to_string());
+    // the last entry of an operation holds
+    let begun = json!({"operation": "a", "processingState": "EXECUTING"});
+    run(json!({"operationProgress": [done("{\"stdout\":\"7\"}"), begun]})).ends(0);
+    assert_eq!(bench.sorted_lines("ran"), ["a", "b"]);
+    // one that cannot be read is ignored, with a word, and the others are taken
+    let ended = run(json!({"operationProgress": [7, done("{\"stdout\":\"7\"}")]})).ends(0);
+    assert!(ended.stderr.contains("entry 0 of `operationProgress`: it must be a map"), "{}", ended.stderr);
+    assert_eq!(bench.sorted_lines("ran"), ["a", "b", "b"]);
+    let ended = run(json!([done("7")])).ends(0);
+    assert!(ended.stderr.contains("must be a map, not a list; it is ignored"), "{}", ended.stderr);
+    assert_eq!(bench.sorted_lines("ran"), ["a", "a", "b", "b", "b"]);
+}

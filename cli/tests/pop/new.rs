@@ -227,15 +227,14 @@ fn checkout() -> &'static str {
 }
 
 #[test]
-fn a_new_handler_in_shell_works() {
+fn fr_c8_a_new_handler_in_shell_keeps_every_promise_that_binds_it() {
     let made = Made::new(&["shell"]);
     made.succeeds("./test.sh", &[]);
-    // a shell cannot inflate
-    made.works("handler.sh", &["payload-compressed"]);
+    made.works("handler.sh", &[]);
 }
 
 #[test]
-fn a_new_handler_in_python_works() {
+fn fr_c8_a_new_handler_in_python_keeps_every_promise() {
     let made = Made::new(&["python"]);
     made.succeeds("python3", &["-m", "unittest"]);
     made.works("handler.py", &[]);

@@ -5,7 +5,7 @@ use crate::run_identity::RunIdentity;
 use pop_agenda::{OpIx, Plan, Planned, Serves, Verdict};
 use pop_handler_base::field_retriever::{names::environment as variable, payload};
 use pop_launchers::{Captured, Doing, Ended, LaunchId, LaunchOrder, Launched, Launcher, Program, label};
-use pop_registry::contract::{Blame, Exit, Failure, judge};
+use pop_registry::contract::{Blame, Exit, Failure, PLAIN_PAYLOAD_LIMIT, PayloadForm, judge};
 use pop_registry::{Capture, Entry, ExecPayload, PodConfig, Secret};
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
@@ -16,8 +16,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::sync::mpsc;
 
-/// Payloads up to this length travel as plain text.
-const PLAIN_LIMIT: usize = 100_000;
+/// Progress up to this length travels as plain text.
+const PLAIN_LIMIT: usize = PLAIN_PAYLOAD_LIMIT;
 /// Compressed payloads up to this length travel in the environment; longer ones as a file.
 const COMPRESSED_LIMIT: usize = 1_000_000;
 
@@ -157,7 +157,8 @@ fn hand_over_input(
     }
     program.env.extend(properties(entry));
     let file = attempt.log.with_extension("payload");
-    let variables = payload_variables(&attempt.payload.to_string(), &file, write)?;
+    let reads = |form| entry.description.as_ref().is_none_or(|described| described.reads(form));
+    let variables = payload_variables(&attempt.payload.to_string(), &file, &reads, write)?;
     if variables.iter().any(|(name, _)| name == variable::PAYLOAD_FILE) {
         program.files.push(file);
     }
@@ -234,18 +235,35 @@ fn properties(entry: &Entry) -> Option<(String, String)> {
     (!given.is_empty()).then(|| (variable::PROPERTIES.to_owned(), Value::Object(given).to_string()))
 }
 
-/// A payload on its way to a program: plain while it is short, then compressed, then as a file.
-fn payload_variables(text: &str, file: &Path, write: &Write<'_>) -> Result<Vec<(String, String)>, Failure> {
+/// A payload on its way to a program: plain while it is short, then compressed, then as a file, in the first of these
+/// forms that the program reads.
+fn payload_variables(
+    text: &str,
+    file: &Path,
+    reads: &dyn Fn(PayloadForm) -> bool,
+    write: &Write<'_>,
+) -> Result<Vec<(String, String)>, Failure> {
     let failed = |error: &dyn std::error::Error| {
         Failure::new(Blame::Platform, "storage", format!("the payload could not be handed on: {error}"))
     };
-    if text.len() <= PLAIN_LIMIT {
+    let is_last_form = !reads(PayloadForm::CompressedEnvVar) && !reads(PayloadForm::File);
+    let fits = text.len() <= PLAIN_PAYLOAD_LIMIT || (is_last_form && payload::fits_plain(text));
+    if fits && reads(PayloadForm::EnvVar) {
         return payload::encode(text, payload::PayloadRule::Plain).map_err(|error| failed(&error));
     }
-    let compressed =
-        payload::encode(text, payload::PayloadRule::Compressed).map_err(|error| failed(&error))?;
-    if compressed.iter().map(|(_, segment)| segment.len()).sum::<usize>() <= COMPRESSED_LIMIT {
-        return Ok(compressed);
+    if reads(PayloadForm::CompressedEnvVar) {
+        let compressed =
+            payload::encode(text, payload::PayloadRule::Compressed).map_err(|error| failed(&error))?;
+        if compressed.iter().map(|(_, segment)| segment.len()).sum::<usize>() <= COMPRESSED_LIMIT {
+            return Ok(compressed);
+        }
+    }
+    if !reads(PayloadForm::File) {
+        let message = format!(
+            "the payload has {} bytes, too many for the forms that the handler reads (`payloadForms`)",
+            text.len()
+        );
+        return Err(Failure::new(Blame::Handler, "payload", message));
     }
     write(file, text).map_err(|error| failed(&error))?;
     Ok(payload::encode_file(&file.to_string_lossy()))
@@ -323,12 +341,44 @@ mod tests {
             ("x".repeat(PLAIN_LIMIT + 1), "compressedEnvVar"),
             (noise(2_000_000), "file"),
         ] {
-            let variables = payload_variables(&text, &file, &write_file).unwrap();
+            let variables = payload_variables(&text, &file, &|_| true, &write_file).unwrap();
             let environment = Environment::from_pairs(variables.clone());
             assert_eq!(environment.value(variable::PAYLOAD_TYPE), Some(wanted));
             let read = payload::decode(&environment, payload::MAX_PAYLOAD_BYTES).unwrap().unwrap();
             assert!(read.value == text, "{wanted}");
             assert!(variables.iter().all(|(name, value)| name.len() + value.len() < 128 * 1024));
+        }
+    }
+
+    #[test]
+    fn fr_c8_a_payload_travels_in_a_form_that_the_handler_reads() {
+        use PayloadForm::{CompressedEnvVar, EnvVar, File};
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("p");
+        let form = |length: usize, forms: &[PayloadForm]| {
+            let text = "x".repeat(length);
+            let reads = |form| forms.contains(&form);
+            let variables =
+                payload_variables(&text, &file, &reads, &write_file).map_err(|failure| failure.code)?;
+            let environment = Environment::from_pairs(variables);
+            let read = payload::decode(&environment, payload::MAX_PAYLOAD_BYTES).unwrap().unwrap();
+            assert_eq!(read.value, text);
+            Ok(environment.value(variable::PAYLOAD_TYPE).unwrap_or_default().to_owned())
+        };
+        for (length, forms, wanted) in [
+            (10, &[EnvVar, File][..], Ok("envVar")),
+            (PLAIN_LIMIT + 1, &[EnvVar, File], Ok("file")),
+            (PLAIN_LIMIT + 1, &[EnvVar, CompressedEnvVar], Ok("compressedEnvVar")),
+            (PLAIN_LIMIT + 1, &[EnvVar], Ok("envVar")),
+            (payload::MAX_PLAIN_BYTES + 1, &[EnvVar], Err("payload")),
+            (10, &[File], Ok("file")),
+            (10, &[CompressedEnvVar], Ok("compressedEnvVar")),
+        ] {
+            assert_eq!(
+                form(length, forms),
+                wanted.map(str::to_owned).map_err(str::to_owned),
+                "{length} {forms:?}"
+            );
         }
     }
 

@@ -36,6 +36,21 @@ pub struct Description {
     /// The JSON Schema of its result.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub result: Option<Value>,
+    /// The forms of payload that it reads; none: all of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub payload_forms: Option<Vec<PayloadForm>>,
+}
+
+/// How a payload travels to a handler: the words of `POP_PAYLOAD_TYPE`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum PayloadForm {
+    /// As it is, in one variable.
+    EnvVar,
+    /// Compressed, in as many variables as it takes.
+    CompressedEnvVar,
+    /// In a file, whose path stands in a variable.
+    File,
 }
 
 /// A word that a handler uses, and what it means.
@@ -60,6 +75,9 @@ pub enum NoDescription {
     /// A schema in it is neither a map nor a truth value.
     #[error("its `{0}` is no JSON Schema: that is a map, or true")]
     NoSchema(&'static str),
+    /// It says that the handler reads no form of payload.
+    #[error("its `payloadForms` is empty: name `envVar`, `compressedEnvVar` or `file`")]
+    NoForm,
 }
 
 impl Description {
@@ -74,6 +92,35 @@ impl Description {
                 return Err(NoDescription::NoSchema(name));
             }
         }
+        if description.payload_forms.as_ref().is_some_and(Vec::is_empty) {
+            return Err(NoDescription::NoForm);
+        }
         Ok(description)
+    }
+
+    /// Whether the handler reads payloads in this form.
+    pub fn reads(&self, form: PayloadForm) -> bool {
+        self.payload_forms.as_ref().is_none_or(|forms| forms.contains(&form))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fr_c8_a_handler_says_which_forms_of_payload_it_reads() {
+        let reads = |text: &str| {
+            let described = Description::parse(text.as_bytes()).unwrap();
+            [PayloadForm::EnvVar, PayloadForm::CompressedEnvVar, PayloadForm::File]
+                .map(|form| described.reads(form))
+        };
+        assert_eq!(reads("{}"), [true; 3]);
+        assert_eq!(reads(r#"{"payloadForms": ["envVar", "file"]}"#), [true, false, true]);
+        for wrong in
+            [r#"{"payloadForms": []}"#, r#"{"payloadForms": ["pigeon"]}"#, r#"{"payloadForms": "file"}"#]
+        {
+            assert!(Description::parse(wrong.as_bytes()).is_err(), "{wrong}");
+        }
     }
 }

@@ -137,7 +137,7 @@ impl Failure {
     /// Whether another attempt can end otherwise.
     pub fn is_repeatable(&self) -> bool {
         match self.code.as_str() {
-            "reference" | "payload" | "expression" | "generated" => false,
+            "reference" | "too-large" | "payload" | "expression" | "generated" => false,
             // a handler that refuses its payload says so by the codes of its diagnostics
             "failed" if !self.diagnostics.is_empty() => {
                 !self.diagnostics.iter().all(|event| event.status_code.as_deref() == Some("payload"))

@@ -4,11 +4,12 @@ mod description;
 mod ending;
 mod json;
 mod launch_type;
+mod map_only;
 mod names;
 mod progress;
 mod report;
 
-pub use description::{DESCRIPTION_LIMIT, Description, NoDescription, Word};
+pub use description::{DESCRIPTION_LIMIT, Description, NoDescription, PayloadForm, Word};
 pub use ending::{Blame, Exit, Failure, Said, judge};
 pub use json::read_json;
 pub use launch_type::{Capabilities, LaunchType, UnknownLaunchType};

@@ -11,3 +11,7 @@ pub const HANDLER_COMPLETE: &str = "HandlerComplete";
 pub const PROGRESS_LIMIT: usize = 64 * 1024;
 /// The longest report line that is understood; a longer one is a breach of the contract.
 pub const REPORT_LINE_LIMIT: usize = 16 * 1024 * 1024;
+/// The longest value that a payload is filled with, in bytes of JSON: as long as a report may be.
+pub const VALUE_LIMIT: usize = REPORT_LINE_LIMIT;
+/// The longest payload that pop passes as it is in `PAYLOAD`, in bytes of UTF-8.
+pub const PLAIN_PAYLOAD_LIMIT: usize = 100_000;

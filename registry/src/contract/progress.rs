@@ -1,6 +1,9 @@
 //! Progress of an operation, in the shape that POP deployments read and write.
 
-use serde::{Deserialize, Deserializer, Serialize};
+use super::map_only::MapOnly;
+use super::read_json;
+use pop_document::kind_of;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
 /// A point in time: milliseconds since 1970 (UTC).
@@ -27,7 +30,7 @@ pub enum ProcessingState {
 
 /// Progress of an operation. Fields that are not known here are ignored when read.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(rename_all = "camelCase", default, remote = "Self")]
 pub struct Progress {
     /// `<progress id>-<operation name>`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -79,13 +82,32 @@ impl Progress {
     }
 }
 
+// the derived code would take a list for a map, its items for the fields in their order
+macro_rules! read_from_maps_only {
+    ($($type:ident),*) => {$(
+        impl<'de> Deserialize<'de> for $type {
+            fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+                Self::deserialize(MapOnly(from))
+            }
+        }
+
+        impl Serialize for $type {
+            fn serialize<S: Serializer>(&self, into: S) -> Result<S::Ok, S::Error> {
+                Self::serialize(self, into)
+            }
+        }
+    )*};
+}
+
+read_from_maps_only!(Progress, DiagnosticEvent);
+
 /// Progress of an agenda, as an earlier run reported it.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct AgendaProgress {
-    /// Progress of its operations.
-    #[serde(deserialize_with = "null_is_default")]
+    /// Progress of its operations, in the order of the document.
     pub operation_progress: Vec<OperationReached>,
+    /// What is wrong with the entries that were left out.
+    pub refused: Vec<String>,
 }
 
 /// What an operation had reached in an earlier run.
@@ -93,27 +115,62 @@ pub struct AgendaProgress {
 pub struct OperationReached {
     /// Its progress.
     pub progress: Progress,
-    /// Its result: JSON, written as text.
-    pub result_payload: Option<String>,
+    /// Its result; none if the entry has none.
+    pub result: Option<Value>,
 }
 
-impl<'de> Deserialize<'de> for OperationReached {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        // one map holds both: a progress with one more field
-        let mut fields = Map::<String, Value>::deserialize(from)?;
-        let result_payload = match fields.remove("resultPayload") {
-            Some(Value::String(text)) => Some(text),
-            None | Some(Value::Null) => None,
-            Some(other) => Some(other.to_string()),
+impl AgendaProgress {
+    /// Reads the progress of an agenda. An entry that cannot be read is left out, and noted in `refused`.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let root: Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        let Value::Object(mut root) = root else {
+            return Err(format!("the progress of an agenda must be a map, not {}", kind_of(&root)));
         };
-        let progress = serde_json::from_value(Value::Object(fields)).map_err(serde::de::Error::custom)?;
-        Ok(Self { progress, result_payload })
+        let entries = match root.remove("operationProgress") {
+            None | Some(Value::Null) => Vec::new(),
+            Some(Value::Array(entries)) => entries,
+            Some(other) => {
+                return Err(format!("`operationProgress` must be a list, not {}", kind_of(&other)));
+            }
+        };
+        let mut read = Self::default();
+        for (index, entry) in entries.into_iter().enumerate() {
+            let name = entry.get("operation").and_then(Value::as_str).map(|name| format!(" (`{name}`)"));
+            match OperationReached::read(entry) {
+                Ok(reached) => read.operation_progress.push(reached),
+                Err(why) => {
+                    let name = name.unwrap_or_default();
+                    read.refused.push(format!("entry {index}{name} of `operationProgress`: {why}"));
+                }
+            }
+        }
+        Ok(read)
+    }
+}
+
+impl OperationReached {
+    fn read(entry: Value) -> Result<Self, String> {
+        let Value::Object(mut fields) = entry else {
+            return Err(format!("it must be a map, not {}", kind_of(&entry)));
+        };
+        // POP writes the result as JSON text
+        let result = match fields.remove("resultPayload") {
+            None | Some(Value::Null) => None,
+            Some(Value::String(text)) if text.trim().is_empty() => None,
+            Some(Value::String(text)) => Some(
+                read_json(text.as_bytes())
+                    .map_err(|error| format!("its `resultPayload` is no JSON text: {error}"))?,
+            ),
+            Some(other) => Some(other),
+        };
+        let progress = serde_json::from_value(Value::Object(fields)).map_err(|error| error.to_string())?;
+        Ok(Self { progress, result })
     }
 }
 
 /// Something that a handler or the executor has to say about an operation.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(rename_all = "camelCase", default, remote = "Self")]
 pub struct DiagnosticEvent {
     /// What happened.
     pub message: String,
@@ -169,13 +226,60 @@ mod tests {
     fn p27_the_progress_of_an_agenda_is_read() {
         let text = r#"{"id":"p","operationProgress":[{"operation":"a","processingState":"COMPLETE",
             "processingStateMessage":"succeeded","resultPayload":"{\"w\":1}"},{"operation":"b","resultPayload":null}]}"#;
-        let progress: AgendaProgress = serde_json::from_str(text).unwrap();
+        let progress = AgendaProgress::parse(text).unwrap();
         let first = &progress.operation_progress[0];
         assert!(first.progress.is_succeeded());
-        assert_eq!(first.result_payload.as_deref(), Some("{\"w\":1}"));
-        assert_eq!(progress.operation_progress[1].result_payload, None);
-        let none: AgendaProgress = serde_json::from_str(r#"{"operationProgress":null}"#).unwrap();
+        assert_eq!(first.result, Some(serde_json::json!({"w": 1})));
+        assert_eq!(progress.operation_progress[1].result, None);
+        let none = AgendaProgress::parse(r#"{"operationProgress":null}"#).unwrap();
         assert!(none.operation_progress.is_empty());
+    }
+
+    #[test]
+    fn fr_l13_a_bad_entry_is_left_out_and_the_others_are_read() {
+        let text = r#"{"operationProgress": [
+            {"operation": "a", "processingState": "COMPLETE", "resultPayload": "no JSON"},
+            {"operation": "b", "processingState": "DONE"}, 7, ["c"],
+            {"operation": "d", "processingState": "COMPLETE", "resultPayload": " "},
+            {"operation": "e", "resultPayload": "null"}, {"operation": "f", "resultPayload": {"w": 1}}]}"#;
+        let progress = AgendaProgress::parse(text).unwrap();
+        let read: Vec<_> = progress
+            .operation_progress
+            .iter()
+            .map(|reached| (reached.progress.operation.as_deref().unwrap(), reached.result.clone()))
+            .collect();
+        let w = serde_json::json!({"w": 1});
+        assert_eq!(read, [("d", None), ("e", Some(Value::Null)), ("f", Some(w))]);
+        let said = progress.refused.join("\n");
+        for part in [
+            "entry 0 (`a`) of `operationProgress`: its `resultPayload` is no JSON text",
+            "entry 1 (`b`)",
+            "entry 2",
+            "entry 3",
+        ] {
+            assert!(said.contains(part), "{said}");
+        }
+        assert_eq!(progress.refused.len(), 4);
+    }
+
+    #[test]
+    fn fr_l10_a_list_is_no_map() {
+        for text in [r#"[null,null,"COMPLETE","failed"]"#, "[]", r#"{"diagnosticEvents": [["message"]]}"#] {
+            let error = serde_json::from_str::<Progress>(text).unwrap_err().to_string();
+            assert!(error.contains("invalid type: sequence, expected"), "{error}");
+            assert!(
+                serde_json::from_str::<Value>(text).and_then(serde_json::from_value::<Progress>).is_err()
+            );
+        }
+        let read: Progress = serde_json::from_str(r#"{"id": "x", "more": [1, {"a": 2}]}"#).unwrap();
+        assert_eq!(serde_json::to_string(&read).unwrap(), r#"{"id":"x"}"#);
+        for (text, why) in [
+            ("[]", "must be a map, not a list"),
+            ("7", "must be a map, not a number"),
+            (r#"{"operationProgress": {}}"#, "must be a list, not a map"),
+        ] {
+            assert!(AgendaProgress::parse(text).unwrap_err().contains(why), "{text}");
+        }
     }
 
     #[test]

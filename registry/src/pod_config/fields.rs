@@ -1,8 +1,8 @@
 //! The fields of a podConfig by name, and how layers replace one another field by field.
 
+use super::layer::{Layer, Sourced};
 use super::read::Merged;
 use super::{PodConfig, read};
-use crate::{Layer, Sourced};
 use pop_document::{Fault, Fields, Pointer};
 use serde_json::{Map, Value, json};
 

@@ -2,12 +2,14 @@
 
 mod fields;
 mod grammar;
+mod layer;
 mod quantity;
 mod read;
 
 pub use fields::field_names;
 pub(crate) use fields::{check, of_entry, of_exec};
 pub(crate) use grammar::{KEY, NAME, VARIABLE};
+pub use layer::{Layer, Sourced};
 pub(crate) use quantity::quantity;
 pub use quantity::{Cpu, Memory, QuantityError};
 pub(crate) use read::{checked, needed};

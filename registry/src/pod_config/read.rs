@@ -4,8 +4,8 @@ use super::grammar::{
     ABSOLUTE, HOST, KEY, LABEL_KEY, LABEL_VALUE, NAME, PREFIX, RELATIVE, Rule, SHORT_NAME, SOMETHING,
     URL_PATH, VARIABLE,
 };
+use super::layer::Sourced;
 use super::{AliveCheck, ConfigMapSetting, HostPath, Nfs, PodConfig, Taints, quantity};
-use crate::Sourced;
 use pop_document::{Fault, Fields, Pointer};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;

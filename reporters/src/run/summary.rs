@@ -69,7 +69,7 @@ fn tell(text: &mut String, plan: &Plan, history: &History, op: OpIx) {
     }
     // what could not be started has no log
     let has_log = told.attempts.last().is_some_and(|attempt| attempt.ended.is_some())
-        && !["reference", "expression", "payload", "generated", "dispatch", "host"]
+        && !["reference", "too-large", "expression", "payload", "generated", "dispatch", "host"]
             .contains(&failure.code.as_str());
     let command = if has_log { "logs" } else { "show" };
     line(text, format_args!("  more: pop {command} {} {:?}\n", history.run, name.as_str()));

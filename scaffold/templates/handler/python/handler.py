@@ -14,6 +14,7 @@ DESCRIPTION = {
         {"name": "payload", "about": "the payload is not one of this handler"},
         {"name": "cancelled", "about": "it was asked to stop"},
     ],
+    "payloadForms": ["envVar", "compressedEnvVar", "file"],
     "input": {
         "type": "object",
         "properties": {

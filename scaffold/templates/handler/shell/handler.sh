@@ -12,6 +12,7 @@ describe() {
     {"name": "payload", "about": "the payload is not one of this handler"},
     {"name": "cancelled", "about": "it was asked to stop"}
   ],
+  "payloadForms": ["envVar", "file"],
   "input": {
     "type": "object",
     "properties": {
@@ -141,7 +142,7 @@ property() {
 if [ -z "$payload_file" ]; then
   case $(lower "${POP_PAYLOAD_TYPE:-}") in
     file) payload_file=${POP_PAYLOAD_FILE:-}; [ -n "$payload_file" ] || refuse "\`POP_PAYLOAD_FILE\` is not set" ;;
-    compressedenvvar) refuse "a payload of more than 100,000 bytes is compressed, which a handler in shell cannot read" ;;
+    compressedenvvar) refuse "a handler in shell cannot read a compressed payload" ;;
     *)
       payload=${PAYLOAD:-}
       [ -n "$payload" ] || payload_file=$(property payloadFile)

@@ -1,0 +1,105 @@
+//! Payloads that are too long for the variable `PAYLOAD`, told before a run.
+
+use super::{Planned, Serves};
+use pop_document::{Fault, Pointer};
+use pop_registry::ARGUMENT_LIMIT;
+use pop_registry::contract::{PLAIN_PAYLOAD_LIMIT, PayloadForm};
+use serde_json::Value;
+use std::io;
+
+/// Adds a fault if the handler of an operation may not read a payload as long as the one that is written.
+pub(super) fn check_length(planned: &Planned, at: &Pointer, faults: &mut Vec<Fault>) {
+    let Serves::Program(entry) = &planned.serves else { return };
+    let length = length_of(planned.payload.template());
+    if length <= PLAIN_PAYLOAD_LIMIT {
+        return;
+    }
+    let name = &planned.name;
+    let reads = |form| entry.description.as_ref().map(|described| described.reads(form));
+    let fault = match (reads(PayloadForm::CompressedEnvVar), reads(PayloadForm::File)) {
+        (Some(true), _) | (_, Some(true)) => return,
+        (None, _) | (_, None) => {
+            let message = format!(
+                "the payload of operation `{name}` has {length} bytes and is not passed in `PAYLOAD`, which takes {PLAIN_PAYLOAD_LIMIT}"
+            );
+            let hint = format!(
+                "`{}` must read `POP_COMPRESSED_PAYLOAD_0` … and `POP_PAYLOAD_FILE`: `pop handler check` tests it; \
+                 `payloadForms` in its description says which of them it reads",
+                entry.name
+            );
+            Fault::value("long-payload", at.clone(), message).warning().hint(hint)
+        }
+        // what is filled in may be shorter than the references
+        (Some(false), Some(false))
+            if !planned.payload.is_fixed() || length < ARGUMENT_LIMIT - "PAYLOAD=".len() =>
+        {
+            return;
+        }
+        (Some(false), Some(false)) => {
+            let message = format!(
+                "the payload of operation `{name}` has {length} bytes, and `{}` reads it from a variable only",
+                entry.name
+            );
+            Fault::value("too-long", at.clone(), message)
+                .hint("write the data into a file, and its path into the payload")
+        }
+    };
+    faults.push(fault);
+}
+
+/// The length of a value as JSON, in bytes.
+pub(super) fn length_of(value: &Value) -> usize {
+    struct Count(usize);
+    impl io::Write for Count {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0 += bytes.len();
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut count = Count(0);
+    // neither a value nor a counter can fail
+    serde_json::to_writer(&mut count, value).ok();
+    count.0
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Agenda, Plan};
+    use pop_document::{Fault, Source};
+    use pop_registry::Catalog;
+    use pop_registry::contract::{Description, LaunchType};
+    use serde_json::{Value, json};
+
+    fn faults(payload: Value, description: Option<&str>) -> Vec<(&'static str, bool, String)> {
+        let source = Source::new("r.json", br#"{"list": {"command": ["list"]}}"#).unwrap();
+        let mut catalog = Catalog::build(Some(&source), &mut Vec::new());
+        if let Some(text) = description {
+            catalog.describe("list", Description::parse(text.as_bytes()).unwrap());
+        }
+        let mut faults = Vec::new();
+        let agenda = json!({"operations": [{"name": "a", "type": "list", "payload": payload}]});
+        let agenda = Agenda::parse(agenda, &mut faults).unwrap();
+        let plan = Plan::build(agenda, &catalog, LaunchType::Local, &mut faults);
+        assert_eq!(plan.is_none(), faults.iter().any(Fault::is_error));
+        faults.iter().map(|f| (f.code, f.is_error(), f.pointer().to_owned())).collect()
+    }
+
+    #[test]
+    fn fr_c3_a_payload_that_does_not_fit_the_variable_is_told_before_the_run() {
+        let at = || "/operations/0/payload".to_owned();
+        let long = || json!({"items": (0..30_000).collect::<Vec<u32>>()});
+        let short = json!({"items": (0..1_000).collect::<Vec<u32>>()});
+        assert_eq!(faults(short, None), []);
+        assert_eq!(faults(long(), None), [("long-payload", false, at())]);
+        assert_eq!(faults(long(), Some("{}")), []);
+        assert_eq!(faults(long(), Some(r#"{"payloadForms": ["envVar", "file"]}"#)), []);
+        let variable_only = Some(r#"{"payloadForms": ["envVar"]}"#);
+        assert_eq!(faults(long(), variable_only), [("too-long", true, at())]);
+        let middle = json!({"items": "x".repeat(120_000)});
+        assert_eq!(faults(middle.clone(), variable_only), []);
+        assert_eq!(faults(middle, None), [("long-payload", false, at())]);
+    }
+}

@@ -1,0 +1,75 @@
+//! Numbers and booleans that become text: one that prints differently from how it is written has to be quoted.
+//!
+//! `3.10` in a `command` would reach the program as `3.1`. A number that stays a number needs no quotes.
+
+use super::payload::Referent;
+use super::{Payload, Planned, Serves};
+use pop_document::{Fault, Pointer, Spelling};
+use std::collections::HashMap;
+
+/// Adds a fault for each spelling that is lost in a text. The operations are known by the pointers of their maps.
+pub(super) fn check_spellings(
+    spellings: &[Spelling],
+    operations: &HashMap<Pointer, &Planned>,
+    faults: &mut Vec<Fault>,
+) {
+    for spelling in spellings {
+        let Some((operation, part)) = split(&spelling.pointer) else { continue };
+        let Some(planned) = operations.get(&operation) else { continue };
+        if let Some(role) = role(planned, part) {
+            faults.push(spelling.fault(&format!("{role} of operation `{}`", planned.name)));
+        }
+    }
+}
+
+/// The pointer of an operation, and the part of a pointer below it.
+fn split(pointer: &Pointer) -> Option<(Pointer, &str)> {
+    let text = pointer.as_str();
+    let index_and_part = text.strip_prefix("/operations/")?;
+    let part = &index_and_part[index_and_part.find('/')?..];
+    Some((Pointer::from(&text[..text.len() - part.len()]), part))
+}
+
+/// What the scalar at this part of an operation is, if it becomes text.
+fn role(planned: &Planned, part: &str) -> Option<String> {
+    if let Some(items) = part.strip_prefix("/params/forEach/") {
+        let inner = items.find('/').map_or("", |at| &items[at..]);
+        return item_role(planned, inner);
+    }
+    match part {
+        "/id" => return Some("the id".to_owned()),
+        "/params/version" => return Some("the version".to_owned()),
+        _ => {}
+    }
+    let at = part.strip_prefix("/payload").filter(|_| planned.serves == Serves::Exec)?;
+    exec_role(at)
+}
+
+/// What stands at this pointer of a payload of type `exec`, if it is text for the program.
+fn exec_role(at: &str) -> Option<String> {
+    if let Some(variable) = at.strip_prefix("/env/") {
+        return Some(format!("the variable `{}`", variable.replace("~1", "/").replace("~0", "~")));
+    }
+    at.starts_with("/command/").then(|| "an argument".to_owned())
+}
+
+/// What the part `inner` of an item becomes, if it becomes text.
+fn item_role(planned: &Planned, inner: &str) -> Option<String> {
+    let reads = |payload: &Payload, is_text: &dyn Fn(&str) -> bool| {
+        payload.filled().find_map(|filled| {
+            let reads = filled
+                .references
+                .iter()
+                .any(|(token, referent)| *referent == Referent::Item && token.pointer.as_str() == inner);
+            let at = filled.pointer.as_str();
+            (reads && (filled.alone.is_none() || is_text(at))).then(|| at.to_owned())
+        })
+    };
+    let is_exec = planned.serves == Serves::Exec;
+    if let Some(at) = reads(&planned.payload, &|at| is_exec && exec_role(at).is_some()) {
+        let exec = exec_role(&at).filter(|_| is_exec);
+        return Some(exec.unwrap_or_else(|| format!("text at `{at}` in the payload")));
+    }
+    let keys = planned.special.as_ref()?.lock_keys.as_ref()?;
+    reads(keys, &|_| true).map(|_| "a lock key".to_owned())
+}

@@ -1,0 +1,67 @@
+//! What the kernel takes as arguments, variables and working directory: no NUL byte, no name with `=`, no text that is
+//! longer than a page limit allows.
+
+use pop_document::{Fault, Fields, Pointer};
+
+/// The longest argument, and the longest `NAME=value`, in bytes with the NUL that ends it (Linux: `MAX_ARG_STRLEN`).
+pub const ARGUMENT_LIMIT: usize = 128 * 1024;
+/// The most bytes of all arguments and variables together, whatever the stack limit is (Linux: three quarters of 8 MiB).
+const TOTAL_LIMIT: usize = 6 * 1024 * 1024;
+/// What each argument and variable takes besides its bytes: the final NUL and a pointer.
+const OVERHEAD: usize = 1 + size_of::<usize>();
+
+/// Adds a fault for each argument in the list `field` that can never reach a program.
+pub(crate) fn check_arguments(fields: &mut Fields<'_, '_>, field: &str, argv: &[String]) {
+    let at = fields.at(field);
+    for (index, argument) in argv.iter().enumerate() {
+        let name = format!("item {} of `{field}`", index + 1);
+        if let Some(fault) = text_fault(&name, argument, argument.len(), at.join(index)) {
+            fields.faults().push(fault);
+        }
+    }
+    let total: usize = argv.iter().map(|argument| argument.len() + OVERHEAD).sum();
+    if total > TOTAL_LIMIT {
+        let message = format!("`{field}` has {total} bytes; Linux takes at most {TOTAL_LIMIT}");
+        fields.faults().push(Fault::value("too-long", at, message).hint(AS_FILE));
+    }
+}
+
+/// Adds a fault for each variable in the map `field` that can never reach a program.
+pub(crate) fn check_variables(fields: &mut Fields<'_, '_>, field: &str, variables: &[(String, String)]) {
+    let at = fields.at(field);
+    for (name, value) in variables {
+        let at = at.join(name);
+        let shown: String = name.chars().take(40).collect();
+        if name.is_empty() || name.contains(['=', '\0']) {
+            let message = format!("{shown:?} in `{field}` is no name of a variable");
+            let fault = Fault::key("wrong-value", at, message);
+            fields.faults().push(fault.hint("a name is not empty and has neither `=` nor a NUL byte"));
+        } else if let Some(fault) =
+            text_fault(&format!("`{shown}` in `{field}`"), value, name.len() + 1 + value.len(), at)
+        {
+            fields.faults().push(fault);
+        }
+    }
+}
+
+/// Adds a fault if the text `field` can be no path: it is empty, or has a NUL byte.
+pub(crate) fn check_path(fields: &mut Fields<'_, '_>, field: &str, path: Option<&str>) {
+    let Some(path) = path.filter(|path| path.is_empty() || path.contains('\0')) else { return };
+    let what = if path.is_empty() { "is empty" } else { "contains a NUL byte" };
+    let fault = Fault::value("wrong-value", fields.at(field), format!("`{field}` {what}"));
+    fields.faults().push(fault);
+}
+
+const AS_FILE: &str = "write it into a file and pass the path of that file";
+
+fn text_fault(name: &str, text: &str, length: usize, at: Pointer) -> Option<Fault> {
+    if text.contains('\0') {
+        return Some(Fault::value("wrong-value", at, format!("{name} contains a NUL byte")));
+    }
+    // a reference may be longer than what it refers to
+    if length < ARGUMENT_LIMIT || text.contains("@<") {
+        return None;
+    }
+    let message = format!("{name} has {length} bytes; Linux takes at most {}", ARGUMENT_LIMIT - 1);
+    Some(Fault::value("too-long", at, message).hint(AS_FILE))
+}

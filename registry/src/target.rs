@@ -1,0 +1,76 @@
+//! Who carries out the operations of a type: what is built in, or the program of an entry.
+
+use crate::contract::LaunchType;
+use crate::entry::{Declared, Entry};
+
+/// A handler that runs inside the executor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resident {
+    /// `logMessages`: writes lines into its log.
+    LogMessages,
+    /// `updateAgenda`: hands operations on.
+    UpdateAgenda,
+    /// `sample`: POP's sample handler.
+    Sample,
+}
+
+/// The built-in types, with what they are.
+const RESIDENTS: [(&str, Resident); 3] = [
+    ("logMessages", Resident::LogMessages),
+    ("updateAgenda", Resident::UpdateAgenda),
+    ("sample", Resident::Sample),
+];
+const EXEC: &str = "exec";
+const DISPATCH: &str = "dispatch";
+
+/// Who carries an operation out.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Target<'c> {
+    /// The command in the operation's own payload.
+    Exec,
+    /// A handler inside the executor.
+    Resident(Resident),
+    /// The handlers of the types in its payload.
+    Dispatch,
+    /// The program of a registry entry.
+    Program(&'c Entry),
+}
+
+/// Who carries out the operations of a built-in type.
+pub(crate) fn built_in<'c>(name: &str) -> Option<Target<'c>> {
+    match name {
+        EXEC => return Some(Target::Exec),
+        DISPATCH => return Some(Target::Dispatch),
+        _ => {}
+    }
+    RESIDENTS.iter().find(|(known, _)| *known == name).map(|(_, resident)| Target::Resident(*resident))
+}
+
+/// The built-in types.
+pub(crate) fn built_in_types() -> impl Iterator<Item = &'static str> {
+    [EXEC, DISPATCH].into_iter().chain(RESIDENTS.iter().map(|(name, _)| *name))
+}
+
+impl Declared {
+    /// Whether its class is a handler inside the executor.
+    pub fn is_built_in(&self) -> bool {
+        built_in(&self.class).is_some()
+    }
+}
+
+impl Entry {
+    /// Who carries its operations out under a launcher, or the field that is missing for that.
+    pub fn target(&self, on: LaunchType) -> Result<Target<'_>, &'static str> {
+        let built_in = self.declared.as_ref().and_then(|declared| built_in(&declared.class));
+        let (is_there, missing) = if on.capabilities().needs_image {
+            (self.image().is_some(), "podConfig.imageName")
+        } else {
+            (self.command.is_some(), "command")
+        };
+        match built_in {
+            Some(target) => Ok(target),
+            None if is_there => Ok(Target::Program(self)),
+            None => Err(missing),
+        }
+    }
+}
