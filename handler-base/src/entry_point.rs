@@ -1,17 +1,14 @@
 //! The entry point of a handler program: launch data in, report and exit status out.
 
 use crate::cancel::Cancellation;
+use crate::clients::{external_launcher, reporter};
 use crate::{Handler, HandlerError, OperationContext, Progress, Surroundings, cluster, describe, process};
 use pop_field_retriever::names::environment;
 use pop_field_retriever::{DefaultLaunchData, Defaults, Environment, Flag, LaunchDataWrapper};
-use pop_launchers::{Cluster, Setting, choose};
+use pop_launchers::Setting;
 use pop_registry::Mask;
-#[cfg(feature = "kubernetes")]
-use pop_registry::contract::LaunchType;
 use pop_registry::contract::{Description, HANDLER_COMPLETE, Millis};
-#[cfg(feature = "kubernetes")]
-use pop_reporters::status::{AnnotationReporter, PodAnnotations};
-use pop_reporters::status::{LogReporter, StatusReporter};
+use pop_reporters::status::StatusReporter;
 use serde_json::Value;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -123,7 +120,7 @@ fn run<H: Handler>(handler: &H, launch: Arc<DefaultLaunchData>) -> u8 {
     let surroundings = std::env::vars_os().collect();
     let own_cluster = cluster.clone();
     let setting = Setting { surroundings, folder, cluster, ..Setting::default() };
-    let launcher = choose(launch.external_launch_type().value, setting);
+    let launcher = external_launcher(launch.external_launch_type().value, setting);
     let reporter = match reporter(launch.as_ref(), &own_cluster) {
         Ok(reporter) => Box::new(Masked { reporter, mask: own_secrets() }),
         Err(error) => {
@@ -170,23 +167,6 @@ fn run<H: Handler>(handler: &H, launch: Arc<DefaultLaunchData>) -> u8 {
     // not by the log: whoever waits for this line does so at every log level
     say(HANDLER_COMPLETE);
     if succeeded { EXIT_SUCCEEDED } else { EXIT_FAILED }
-}
-
-/// Tells whoever launched this: by lines, and as a pod also by annotations of the pod.
-#[cfg_attr(not(feature = "kubernetes"), expect(unused_variables, reason = "lines need no cluster"))]
-fn reporter(launch: &dyn LaunchDataWrapper, cluster: &Cluster) -> std::io::Result<Box<dyn StatusReporter>> {
-    let lines = LogReporter::new(std::io::stdout(), std::io::stderr());
-    #[cfg(feature = "kubernetes")]
-    if let (LaunchType::Kubernetes, Some(pod)) = (launch.launch_type().value, cluster.own_pod.clone()) {
-        let cluster = cluster.clone();
-        let connect = move || -> pop_reporters::status::Connecting {
-            let cluster = cluster.clone();
-            Box::pin(async move { pop_launchers::client(&cluster).await.map_err(|failure| failure.message) })
-        };
-        let annotations = PodAnnotations::of(pod, connect)?;
-        return Ok(Box::new(AnnotationReporter::new(lines, annotations, |words| warn!("{words}"))));
-    }
-    Ok(Box::new(lines))
 }
 
 /// The values of this program's own secrets: variables whose names it was told.

@@ -35,6 +35,7 @@
 mod about;
 mod cancel;
 mod capability;
+mod clients;
 mod cluster;
 mod conduit;
 mod context;

@@ -1,10 +1,11 @@
 //! The launcher for a launch type.
 
-use crate::port::Launcher;
+use crate::port::{Doing, Ended, LaunchEvent, LaunchId, LaunchOrder, Launched, Launcher};
 use crate::process::ProcessLauncher;
 use crate::setting::Setting;
-use pop_registry::contract::LaunchType;
+use pop_registry::contract::{Blame, Failure, LaunchType};
 use std::sync::Arc;
+use tokio::sync::mpsc;
 
 /// The launcher for a launch type. Nothing is reached yet: who launches nothing needs no Engine and no cluster.
 pub fn choose(launch_type: LaunchType, setting: Setting) -> Arc<dyn Launcher> {
@@ -15,38 +16,34 @@ pub fn choose(launch_type: LaunchType, setting: Setting) -> Arc<dyn Launcher> {
         #[cfg(feature = "kubernetes")]
         LaunchType::Kubernetes => Arc::new(crate::KubernetesLauncher::new(setting)),
         #[cfg(not(all(feature = "docker", feature = "kubernetes")))]
-        other => Arc::new(missing::Missing(other)),
+        other => Arc::new(UnavailableLauncher(other)),
     }
 }
 
-#[cfg(not(all(feature = "docker", feature = "kubernetes")))]
-mod missing {
-    use crate::port::{Doing, Ended, LaunchEvent, LaunchId, LaunchOrder, Launched, Launcher};
-    use pop_registry::contract::{Blame, Failure, LaunchType};
-    use tokio::sync::mpsc;
+/// Stands in for a launcher that this program was built without: every launch fails and says so.
+pub struct UnavailableLauncher(pub LaunchType);
 
-    /// A launcher that this program was built without.
-    pub(super) struct Missing(pub(super) LaunchType);
+impl UnavailableLauncher {
+    fn failure(&self) -> Failure {
+        let message = format!(
+            "cannot launch by {0}: this program was built without the {0} client; build it with feature `{0}`",
+            self.0
+        );
+        Failure::new(Blame::Platform, "not-supported", message)
+    }
+}
 
-    impl Missing {
-        fn failure(&self) -> Failure {
-            let message = format!("this program was built without its {} launcher", self.0);
-            Failure::new(Blame::Platform, "not-supported", message)
-        }
+impl Launcher for UnavailableLauncher {
+    fn launch(&self, id: LaunchId, _: LaunchOrder, events: &mpsc::Sender<Launched>) {
+        let (ended, events) = (Ended::failed(self.failure()), events.clone());
+        tokio::spawn(async move {
+            events.send(Launched { id, event: LaunchEvent::Ended(Box::new(ended)) }).await
+        });
     }
 
-    impl Launcher for Missing {
-        fn launch(&self, id: LaunchId, _: LaunchOrder, events: &mpsc::Sender<Launched>) {
-            let (ended, events) = (Ended::failed(self.failure()), events.clone());
-            tokio::spawn(async move {
-                events.send(Launched { id, event: LaunchEvent::Ended(Box::new(ended)) }).await
-            });
-        }
+    fn stop(&self, _: LaunchId, _: bool) {}
 
-        fn stop(&self, _: LaunchId, _: bool) {}
-
-        fn reach(&self) -> Doing<'_, Result<(), Failure>> {
-            Box::pin(async { Err(self.failure()) })
-        }
+    fn reach(&self) -> Doing<'_, Result<(), Failure>> {
+        Box::pin(async { Err(self.failure()) })
     }
 }

@@ -23,7 +23,7 @@ mod setting;
 #[cfg(any(feature = "docker", feature = "kubernetes"))]
 mod tries;
 
-pub use choose::choose;
+pub use choose::{UnavailableLauncher, choose};
 #[cfg(feature = "docker")]
 pub use docker::{DockerLauncher, container_body};
 #[cfg(feature = "kubernetes")]

@@ -431,6 +431,33 @@ fn a_success_that_nobody_hears_of_is_none() {
     assert!(said.contains("WARN the report could not be written: Broken pipe"), "{said}");
 }
 
+/// The tests in `annotations.rs` are for handlers that have the client.
+#[cfg(not(any(feature = "docker", feature = "kubernetes")))]
+#[test]
+fn without_the_kubernetes_client_a_handler_warns_once_and_reports_by_lines() {
+    let in_pod = |options: &[&str]| {
+        let mut command = handler(SAMPLE);
+        command.args(options).env("PAYLOAD", json!({"resultPayload": {"width": 720}}).to_string());
+        Ran::of(&command.env("MY_POD_NAME", "handler-1").output().unwrap())
+    };
+    // kubernetes is also the default
+    for options in [&["--launchType", "kubernetes"][..], &[]] {
+        let ran = in_pod(options);
+        let warnings = ran.stderr.matches("reports by lines instead of annotations").count();
+        assert_eq!(warnings, 1, "{}", ran.stderr);
+        assert_eq!(ran.succeeded(), json!({"width": 720}));
+    }
+    let ran = in_pod(LOCAL);
+    assert!(!ran.stderr.contains("annotations"), "{}", ran.stderr);
+    // the client for external programs is missing, too
+    let mut command = handler(SAMPLE);
+    let call = json!({"action": "externalExecute", "paramsMap": {"externalArgs": ["true"]}});
+    command.args(["--launchType", "local", "--externalLaunchType", "docker"]);
+    command.env("PAYLOAD", json!({"actions": [call]}).to_string());
+    let ran = Ran::of(&command.output().unwrap());
+    assert!(ran.failed().contains(&"not-supported"), "{}", ran.stderr);
+}
+
 #[test]
 fn the_marker_of_the_end_does_not_depend_on_the_level_of_the_log() {
     let mut command = handler(SAMPLE);

@@ -266,7 +266,16 @@ fn built(arguments: &[&str]) -> Made {
 #[ignore = "builds the toolkit anew; `.ci/run` has a step for it"]
 fn new_handlers_in_rust_work_and_are_free_of_lints() {
     let program = format!("target/debug/{NAME}");
-    built(&[]).works(&program, &[]);
+    let made = built(&[]);
+    made.works(&program, &[]);
+    // its clients are features that are off: in a pod it warns, once, and reports by lines
+    let mut in_pod = Command::new(made.folder.join(&program));
+    in_pod.current_dir(&made.folder).args(["--launchType", "kubernetes", "--payloadFile", "payload.json"]);
+    let ended = in_pod.env("MY_POD_NAME", "my-handler-1").output().unwrap();
+    let (stdout, stderr) =
+        (String::from_utf8(ended.stdout).unwrap(), String::from_utf8(ended.stderr).unwrap());
+    assert!(ended.status.success() && stdout.contains("pop.report.payload {"), "{stdout}{stderr}");
+    assert_eq!(stderr.matches("reports by lines instead of annotations").count(), 1, "{stderr}");
     for (kind, first, second) in [
         ("content", json!({"installed": ["first"]}), json!({"notes": ["first"]})),
         ("bind", json!({"file": "repositories/zoo.repo"}), json!({"removed": true})),
