@@ -240,7 +240,9 @@ impl Sink for Notices {
 /// Hears signals on a thread of its own, which nothing can hold up: the first asks, the second kills, the third
 /// leaves at once, and children die with us. A signal that we were started to ignore (`nohup`) stays ignored.
 pub(super) fn hear_signals(sender: mpsc::UnboundedSender<CancelReason>) -> std::io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+    let ignored = ignored_signals();
+    let is_ignored = |kind: SignalKind| ignored >> (kind.as_raw_value() - 1) & 1 == 1;
     let listen = |kind: SignalKind| -> std::io::Result<Option<Signal>> {
         let _guard = runtime.enter();
         if is_ignored(kind) { Ok(None) } else { signal(kind).map(Some) }
@@ -277,12 +279,12 @@ async fn next(signal: &mut Option<Signal>) {
     }
 }
 
-/// Whether a signal is ignored by this process, as proc(5) tells in `SigIgn`.
-fn is_ignored(kind: SignalKind) -> bool {
+/// Returns the signals that this process ignores, as the mask `SigIgn` of proc(5). Read once: the kernel takes its time
+/// to write that file.
+fn ignored_signals() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default();
-    mask >> (kind.as_raw_value() - 1) & 1 == 1
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default()
 }
 
 pub(crate) fn now() -> Millis {
