@@ -126,7 +126,8 @@ pub struct RunFolder {
 }
 
 impl RunFolder {
-    /// Makes the folder of a new run, with its inputs in it, and takes its lock.
+    /// Makes the folder of a new run, with its inputs in it, and takes its lock. The disk gets them by [`RunFolder::sync`],
+    /// which the journal calls with or before its own first sync.
     pub fn create(runs: &Path, run: &str, inputs: &Inputs) -> Result<(Self, Lock), FolderError> {
         make_runs_folder(runs)?;
         let folder = Self { path: runs.join(run) };
@@ -145,11 +146,17 @@ impl RunFolder {
     fn filled(self, inputs: &Inputs) -> Result<(Self, Lock), FolderError> {
         let lock = self.lock()?;
         let settings = self.settings_path();
-        if settings.exists() {
+        if self.is_begun() {
             let source = io::ErrorKind::AlreadyExists.into();
             return Err(FolderError::Io { path: settings, source });
         }
         let kept = self.path.join(INPUTS);
+        let conf_d = kept.join(CONF_D);
+        // an executor that died here, or whose machine lost power, may have left some of another begin
+        for left in [&self.logs(), &conf_d] {
+            gone(left, fs::remove_dir_all(left))?;
+        }
+        gone(&self.journal(), fs::remove_file(self.journal()))?;
         make_folder(&kept, true)?;
         make_folder(&self.logs(), true)?;
         write(&kept.join("agenda"), &inputs.agenda)?;
@@ -157,27 +164,43 @@ impl RunFolder {
             write(&kept.join("registry"), registry)?;
         }
         if !inputs.descriptors.is_empty() {
-            let conf_d = kept.join(CONF_D);
-            // what an executor that died here has left may be of other inputs
-            if let Err(source) = fs::remove_dir_all(&conf_d)
-                && source.kind() != io::ErrorKind::NotFound
-            {
-                return Err(FolderError::Io { path: conf_d, source });
-            }
             make_folder(&conf_d, true)?;
             for (name, bytes) in &inputs.descriptors {
                 write(&conf_d.join(name), bytes)?;
             }
-            sync_folder(&conf_d)?;
         }
         // settings last, and whole at once: a folder without them was never begun
         let unnamed = kept.join("settings.new");
         write(&unnamed, &settings_bytes(&inputs.settings))?;
         fs::rename(&unnamed, &settings).map_err(|source| FolderError::Io { path: settings, source })?;
-        // the folder of the run itself is synced once its journal is in it
-        sync_folder(&kept)?;
-        sync_folder(self.path.parent().unwrap_or(Path::new(".")))?;
         Ok((self, lock))
+    }
+
+    /// Makes the disk have the folder and all inputs. The settings come last of the inputs: after a loss of power, a
+    /// folder whose settings have a content has all its inputs.
+    pub fn sync(&self) -> io::Result<()> {
+        let kept = self.path.join(INPUTS);
+        let conf_d = kept.join(CONF_D);
+        let descriptors = if conf_d.is_dir() { files(&conf_d)? } else { Vec::new() };
+        let others = files(&kept)?.into_iter().filter(|path| !path.ends_with(SETTINGS));
+        for file in descriptors.iter().chain([&conf_d].into_iter().filter(|folder| folder.is_dir())) {
+            sync_path(file)?;
+        }
+        for path in others.chain([self.settings_path(), kept, self.path.clone()]) {
+            sync_path(&path)?;
+        }
+        sync_path(self.path.parent().unwrap_or(Path::new(".")))
+    }
+
+    /// The folder that a journal is in, if that is the folder of a run.
+    pub(crate) fn of_journal(journal: &Path) -> Option<Self> {
+        let folder = Self { path: journal.parent()?.to_owned() };
+        folder.is_begun().then_some(folder)
+    }
+
+    /// Whether the settings are there. A loss of power may leave an empty file of them: nothing of that run is on the disk.
+    fn is_begun(&self) -> bool {
+        fs::metadata(self.settings_path()).is_ok_and(|about| about.is_file() && about.len() > 0)
     }
 
     /// The folder of a run that is there; `last` is the newest.
@@ -188,7 +211,7 @@ impl RunFolder {
         }
         let is_name = !run.is_empty() && !run.contains('/') && !run.starts_with('.');
         let folder = Self { path: runs.join(run) };
-        if is_name && folder.settings_path().is_file() { Ok(folder) } else { Err(no_run()) }
+        if is_name && folder.is_begun() { Ok(folder) } else { Err(no_run()) }
     }
 
     /// The folders of all runs, oldest first.
@@ -201,6 +224,7 @@ impl RunFolder {
         let mut folders: Vec<(SystemTime, Self)> = entries
             .filter_map(Result::ok)
             .map(|entry| Self { path: entry.path() })
+            .filter(Self::is_begun)
             // its settings are written once, when it is made; an id that was chosen says nothing of time
             .filter_map(|folder| Some((fs::metadata(folder.settings_path()).ok()?.modified().ok()?, folder)))
             .collect();
@@ -297,7 +321,8 @@ fn make_runs_folder(runs: &Path) -> Result<(), FolderError> {
         runs.ancestors().take_while(|above| !above.exists() && *above != Path::new("")).collect::<Vec<_>>();
     make_folder(runs, true)?;
     for folder in new.into_iter().filter_map(Path::parent) {
-        sync_folder(if folder == Path::new("") { Path::new(".") } else { folder })?;
+        let folder = if folder == Path::new("") { Path::new(".") } else { folder };
+        sync_path(folder).map_err(|source| FolderError::Io { path: folder.to_owned(), source })?;
     }
     Ok(())
 }
@@ -312,6 +337,16 @@ fn check_umask(status: &str) -> Result<(), FolderError> {
     }
 }
 
+/// The result of a removal; that there was nothing to remove is no error.
+fn gone(path: &Path, removed: io::Result<()>) -> Result<(), FolderError> {
+    match removed {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => {
+            Err(FolderError::Io { path: path.to_owned(), source })
+        }
+        _ => Ok(()),
+    }
+}
+
 fn make_folder(path: &Path, with_parents: bool) -> Result<(), FolderError> {
     let made = DirBuilder::new().recursive(with_parents).mode(0o700).create(path);
     made.map_err(|source| FolderError::Io { path: path.to_owned(), source })
@@ -319,7 +354,7 @@ fn make_folder(path: &Path, with_parents: bool) -> Result<(), FolderError> {
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), FolderError> {
     let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path);
-    let written = file.and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_data()));
+    let written = file.and_then(|mut file| file.write_all(bytes));
     written.map_err(|source| FolderError::Io { path: path.to_owned(), source })
 }
 
@@ -338,10 +373,15 @@ fn descriptors(folder: &Path) -> Result<BTreeMap<String, Vec<u8>>, FolderError> 
     Ok(found)
 }
 
-/// A new file is only there after power loss if its folder is synced too.
-fn sync_folder(path: &Path) -> Result<(), FolderError> {
-    let synced = File::open(path).and_then(|folder| folder.sync_all());
-    synced.map_err(|source| FolderError::Io { path: path.to_owned(), source })
+/// The files of a folder; folders in it are left out.
+fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(folder)?.collect::<io::Result<Vec<_>>>()?;
+    Ok(entries.into_iter().map(|entry| entry.path()).filter(|path| path.is_file()).collect())
+}
+
+/// Syncs a file or a folder. After a loss of power a new file exists only if its folder was synced, too.
+fn sync_path(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
 }
 
 #[cfg(test)]
@@ -448,6 +488,26 @@ mod tests {
         assert!(matches!(RunFolder::create_again(runs.path(), "r1", &inputs), Err(FolderError::Held { .. })));
         drop(lock);
         assert!(matches!(RunFolder::create_again(runs.path(), "r1", &inputs), Err(FolderError::Io { .. })));
+    }
+
+    #[test]
+    fn f3_a_run_whose_settings_were_lost_with_the_power_was_never_begun() {
+        let runs = tempfile::tempdir().unwrap();
+        let (folder, lock) = RunFolder::create(runs.path(), "r1", &inputs()).unwrap();
+        folder.sync().unwrap();
+        assert!(RunFolder::of_journal(&folder.journal()).is_some());
+        drop(lock);
+        // a file system may keep the name of a file that was not synced, and none of its bytes
+        fs::write(folder.settings_path(), "").unwrap();
+        fs::write(folder.journal(), "").unwrap();
+        fs::write(folder.logs().join("a.1.log"), "of the lost run").unwrap();
+        assert!(RunFolder::of_journal(&folder.journal()).is_none());
+        assert!(matches!(RunFolder::find(runs.path(), "r1"), Err(FolderError::NoRun { .. })));
+        assert!(RunFolder::list(runs.path()).unwrap().is_empty());
+        let (folder, _lock) = RunFolder::create_again(runs.path(), "r1", &inputs()).unwrap();
+        assert_eq!(folder.inputs().unwrap(), inputs());
+        assert!(!folder.journal().exists());
+        assert_eq!(fs::read_dir(folder.logs()).unwrap().count(), 0);
     }
 
     #[test]

@@ -52,7 +52,7 @@ pub(super) fn begin(
     launch: DefaultLaunchData,
 ) -> Result<u8, CommandError> {
     let on = launch.external_launch_type().value;
-    let journal = FileJournal::create(&folder.journal(), &inputs.digest(), args.sync.into())?;
+    let journal = FileJournal::begin(folder, &inputs.digest(), args.sync.into())?;
     let Settings { mark, cid, home, folder: start, .. } = &inputs.settings;
     let run = folder.run().to_owned();
     let identity = RunIdentity {

@@ -25,6 +25,7 @@ struct Shared {
 #[derive(Debug, Default)]
 struct State {
     is_dirty: bool,
+    is_urgent: bool,
     is_over: bool,
     error: Option<io::Error>,
 }
@@ -37,6 +38,12 @@ impl Syncer {
             move || shared.run(storage.as_ref())
         })?;
         Ok(Self { shared, thread: Some(thread) })
+    }
+
+    /// Syncs in the background at once, without gathering writes first.
+    pub(super) fn sync_now(&self) -> io::Result<()> {
+        self.shared.lock().is_urgent = true;
+        self.written()
     }
 
     /// Notes that the file was written to; an error of an earlier sync comes out here.
@@ -61,7 +68,7 @@ impl Shared {
             while !state.is_dirty && !state.is_over {
                 state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
             }
-            if !state.is_over {
+            if !state.is_over && !std::mem::take(&mut state.is_urgent) {
                 // the wait ends early when the journal is closed
                 let waited = self.changed.wait_timeout_while(state, GATHER, |state| !state.is_over);
                 state = waited.unwrap_or_else(PoisonError::into_inner).0;

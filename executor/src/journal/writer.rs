@@ -5,12 +5,13 @@ use super::reader::Opened;
 use super::storage::Storage;
 use super::syncer::Syncer;
 use super::{Journal, JournalError, Sync};
+use crate::run_folder::RunFolder;
 use pop_agenda::Recorded;
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// A journal in a file.
 #[derive(Debug)]
@@ -27,31 +28,61 @@ pub struct FileJournal {
 }
 
 impl FileJournal {
-    /// A new journal; the file must not be there yet.
+    /// Creates the journal of a new run. The inputs get to the disk with the first sync of the journal: at once with
+    /// [`Sync::Each`], else at once in the background.
+    pub fn begin(folder: &RunFolder, inputs: &str, sync: Sync) -> Result<Self, JournalError> {
+        let path = folder.journal();
+        let (file, length) = Self::headed(&path, inputs)?;
+        let storage = NewRun { file, unsynced: Mutex::new(Some(folder.clone())) };
+        if sync == Sync::Each {
+            storage.sync().map_err(|source| JournalError::Io { path: path.clone(), source })?;
+        }
+        let journal = Self::over(Arc::new(storage), &path, length, sync)?;
+        journal
+            .syncer
+            .as_ref()
+            .map_or(Ok(()), Syncer::sync_now)
+            .map_err(|source| JournalError::Io { path, source })?;
+        Ok(journal)
+    }
+
+    /// Creates a journal outside of a run's folder; the file must not be there yet.
     pub fn create(path: &Path, inputs: &str, sync: Sync) -> Result<Self, JournalError> {
         let io = |source| JournalError::Io { path: path.to_owned(), source };
-        let file = OpenOptions::new().append(true).create_new(true).mode(0o600).open(path).map_err(io)?;
-        let mut line = Vec::new();
-        let header = Header { format: FORMAT, inputs: inputs.to_owned() };
-        encode(&header, &mut line).map_err(|error| io(error.into()))?;
-        file.append(&line).map_err(io)?;
+        let (file, length) = Self::headed(path, inputs)?;
         if sync == Sync::Each {
             file.sync().map_err(io)?;
         }
         // a new file is only there after power loss if its folder is synced too
         let folder = path.parent().unwrap_or(Path::new("."));
         File::open(folder).and_then(|folder| folder.sync_all()).map_err(io)?;
-        Self::over(Arc::new(file), path, line.len() as u64, sync)
+        Self::over(Arc::new(file), path, length, sync)
+    }
+
+    /// Creates the file of a journal with its header; returns its length, too.
+    fn headed(path: &Path, inputs: &str) -> Result<(File, u64), JournalError> {
+        let io = |source| JournalError::Io { path: path.to_owned(), source };
+        let file = OpenOptions::new().append(true).create_new(true).mode(0o600).open(path).map_err(io)?;
+        let mut line = Vec::new();
+        let header = Header { format: FORMAT, inputs: inputs.to_owned() };
+        encode(&header, &mut line).map_err(|error| io(error.into()))?;
+        file.append(&line).map_err(io)?;
+        Ok((file, line.len() as u64))
     }
 
     /// A journal to go on with; a torn tail is cut off first. One that was never begun is begun now.
     pub fn go_on(path: &Path, opened: &Opened, inputs: &str, sync: Sync) -> Result<Self, JournalError> {
         let io = |source| JournalError::Io { path: path.to_owned(), source };
         if opened.inputs.is_none() {
-            match std::fs::remove_file(path) {
-                Err(error) if error.kind() != ErrorKind::NotFound => return Err(io(error)),
-                _ => return Self::create(path, inputs, sync),
+            if let Err(error) = std::fs::remove_file(path)
+                && error.kind() != ErrorKind::NotFound
+            {
+                return Err(io(error));
             }
+            return match RunFolder::of_journal(path) {
+                Some(folder) => Self::begin(&folder, inputs, sync),
+                None => Self::create(path, inputs, sync),
+            };
         }
         let file = OpenOptions::new().append(true).open(path).map_err(io)?;
         if opened.torn > 0 {
@@ -92,6 +123,34 @@ impl FileJournal {
     }
 }
 
+/// The journal's file in the folder of a new run: its first sync begins with that folder, so that the disk never has an
+/// event without the inputs that it belongs to.
+#[derive(Debug)]
+struct NewRun {
+    file: File,
+    /// The folder, until it is synced.
+    unsynced: Mutex<Option<RunFolder>>,
+}
+
+impl Storage for NewRun {
+    fn append(&self, bytes: &[u8]) -> io::Result<()> {
+        self.file.append(bytes)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        let mut unsynced = self.unsynced.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(folder) = unsynced.as_ref() {
+            folder.sync()?;
+            *unsynced = None;
+        }
+        self.file.sync()
+    }
+
+    fn cut(&self, length: u64) -> io::Result<()> {
+        self.file.cut(length)
+    }
+}
+
 impl Journal for FileJournal {
     fn append(&mut self, events: &[Recorded]) -> Result<(), JournalError> {
         if events.is_empty() {
@@ -121,7 +180,6 @@ mod tests {
     use super::super::reader::read_bytes;
     use super::*;
     use pop_agenda::{OpIx, RunEvent, RunOptions, RunTime};
-    use std::sync::Mutex;
 
     fn events(count: u32) -> Vec<Recorded> {
         let started = RunEvent::RunStarted {
