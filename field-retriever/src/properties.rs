@@ -205,14 +205,13 @@ impl Iterator for LogicalLines<'_> {
 
     fn next(&mut self) -> Option<LogicalLine> {
         let mut characters = Vec::new();
-        let mut continued = false;
         for (number, line) in self.lines.by_ref() {
             // as in java.util.Properties: a line of nothing but a backslash has begun nothing that goes on
             if characters.is_empty() && (line.is_empty() || line.starts_with(['#', '!'])) {
                 continue;
             }
             let backslashes = line.len() - line.trim_end_matches('\\').len();
-            continued = backslashes % 2 == 1;
+            let continued = backslashes % 2 == 1;
             let kept = if continued { &line[..line.len() - 1] } else { line };
             characters.extend(kept.chars().map(|character| (character, number)));
             if !continued && !characters.is_empty() {

@@ -447,7 +447,7 @@ fn without_the_kubernetes_client_a_handler_warns_once_and_reports_by_lines() {
         assert_eq!(warnings, 1, "{}", ran.stderr);
         assert_eq!(ran.succeeded(), json!({"width": 720}));
     }
-    let ran = in_pod(LOCAL);
+    let ran = in_pod(&LOCAL);
     assert!(!ran.stderr.contains("annotations"), "{}", ran.stderr);
     // the client for external programs is missing, too
     let mut command = handler(SAMPLE);
