@@ -1,7 +1,8 @@
 //! Tables of promises: rows that people write in `docs/NAME.json`, joined with the results of the tests that show them.
 //!
-//! A test belongs to a row if its name begins with the row's id: `f15_…`, or `f33_f35_…` for two. The page is the same
-//! for the same rows and results, so that it can be compared.
+//! A test belongs to a row if its name begins with the row's id: `f15_…`, or `f33_f35_…` for two. A table may have a
+//! prefix that stands before the ids: `fr_a1_…`. The page is the same for the same rows and results, so that it can be
+//! compared.
 
 use crate::finish;
 use anyhow::{Context as _, Result};
@@ -19,6 +20,9 @@ struct Table {
     text: String,
     /// The heading of the scenarios.
     scenario: String,
+    /// The word that the names of this table's tests begin with, before the ids.
+    #[serde(default)]
+    prefix: Option<String>,
     rows: Vec<Row>,
 }
 
@@ -70,24 +74,29 @@ fn file(root: &Path, name: &str, ending: &str) -> PathBuf {
 
 fn read(root: &Path, name: &str, results: &str) -> Result<(Table, Results)> {
     let rows = fs::read_to_string(file(root, name, "json"))?;
-    let table = serde_json::from_str(&rows).with_context(|| format!("docs/{name}.json"))?;
+    let table: Table = serde_json::from_str(&rows).with_context(|| format!("docs/{name}.json"))?;
     let results = fs::read_to_string(results).with_context(|| format!("results `{results}`"))?;
-    Ok((table, parse_results(&results)))
+    let results = parse_results(&results, table.prefix.as_deref());
+    Ok((table, results))
 }
 
-/// Reads the lines `test path::name ... result` of `cargo test`.
-fn parse_results(text: &str) -> Results {
+/// Reads the lines `test path::name ... result` of `cargo test`, as far as the names are those of a table's tests.
+fn parse_results(text: &str, prefix: Option<&str>) -> Results {
     let parse = |line: &str| {
         let (path, result) = line.strip_prefix("test ")?.split_once(" ... ")?;
         let name = path.split(' ').next()?.rsplit("::").next()?;
         let result = result.split([',', ' ']).next()?;
-        (!ids_of(name).is_empty()).then(|| (name.to_owned(), result.to_owned()))
+        (!ids_of(name, prefix).is_empty()).then(|| (name.to_owned(), result.to_owned()))
     };
     text.lines().filter_map(parse).collect()
 }
 
-/// The ids that a test's name begins with.
-fn ids_of(test: &str) -> Vec<String> {
+/// The ids that a test's name begins with, behind the prefix of the table.
+fn ids_of(test: &str, prefix: Option<&str>) -> Vec<String> {
+    let test = match prefix {
+        Some(prefix) => test.strip_prefix(prefix).and_then(|test| test.strip_prefix('_')).unwrap_or_default(),
+        None => test,
+    };
     let is_id = |word: &&str| {
         let digits = word.strip_prefix(|c: char| c.is_ascii_lowercase()).unwrap_or_default();
         !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
@@ -95,8 +104,8 @@ fn ids_of(test: &str) -> Vec<String> {
     test.split('_').take_while(is_id).map(str::to_uppercase).collect()
 }
 
-fn tests_of<'r>(row: &Row, results: &'r Results) -> Vec<(&'r str, &'r str)> {
-    let is_of = |test: &str| ids_of(test).contains(&row.id);
+fn tests_of<'r>(table: &Table, row: &Row, results: &'r Results) -> Vec<(&'r str, &'r str)> {
+    let is_of = |test: &str| ids_of(test, table.prefix.as_deref()).contains(&row.id);
     results
         .iter()
         .filter(|(test, _)| is_of(test))
@@ -111,7 +120,7 @@ fn faults(table: &Table, results: &Results) -> Vec<String> {
         if !known.insert(row.id.as_str()) {
             faults.push(format!("{}: stands twice", row.id));
         }
-        let tests = tests_of(row, results);
+        let tests = tests_of(table, row, results);
         faults.extend(
             tests.iter().filter(|(_, said)| *said == "FAILED").map(|(test, _)| format!("{test}: failed")),
         );
@@ -125,7 +134,7 @@ fn faults(table: &Table, results: &Results) -> Vec<String> {
     // tests of other tables have other letters
     let letters: BTreeSet<&str> = known.iter().filter_map(|id| id.get(..1)).collect();
     for test in results.keys() {
-        let ids = ids_of(test).into_iter();
+        let ids = ids_of(test, table.prefix.as_deref()).into_iter();
         let unknown = ids.filter(|id| letters.contains(&id[..1]) && !known.contains(id.as_str()));
         faults.extend(unknown.map(|id| format!("{test}: there is no row {id}")));
     }
@@ -140,7 +149,7 @@ fn page(table: &Table, results: &Results, name: &str) -> String {
     );
     for row in &table.rows {
         let tests: Vec<_> =
-            tests_of(row, results).iter().map(|(test, said)| format!("`{test}` {said}")).collect();
+            tests_of(table, row, results).iter().map(|(test, said)| format!("`{test}` {said}")).collect();
         let cells = [
             row.id.clone(),
             row.scenario.clone(),
@@ -169,9 +178,9 @@ mod tests {
 
     #[test]
     fn a_test_belongs_to_the_rows_that_its_name_begins_with() {
-        let results = parse_results(RESULTS);
+        let results = parse_results(RESULTS, None);
         let table = table(r#"{"id": "F1", "scenario": "a|b", "promise": "c"}"#);
-        assert_eq!(tests_of(&table.rows[0], &results), [("f1_x", "ok"), ("f2_f1_y", "ok")]);
+        assert_eq!(tests_of(&table, &table.rows[0], &results), [("f1_x", "ok"), ("f2_f1_y", "ok")]);
         assert_eq!(
             page(&table, &results, "n").lines().last(),
             Some("| F1 | a\\|b | c | `f1_x` ok<br>`f2_f1_y` ok |  |")
@@ -191,11 +200,21 @@ mod tests {
                 "f1_x: failed",
             ),
         ] {
-            let said = faults(&table(row), &parse_results(results));
+            let said = faults(&table(row), &parse_results(results, None));
             assert!(said.len() == 1 && said[0].starts_with(fault), "{said:?}");
         }
         let absent =
             table(r#"{"id": "F1", "scenario": "", "promise": "", "absent": true, "limit": "none yet"}"#);
-        assert!(faults(&absent, &parse_results("")).is_empty());
+        assert!(faults(&absent, &parse_results("", None)).is_empty());
+    }
+
+    #[test]
+    fn a_prefix_keeps_the_tests_of_two_tables_apart() {
+        let results =
+            parse_results("test fr_a1_x ... ok\ntest a1_y ... ok\ntest fr_plain ... ok", Some("fr"));
+        assert_eq!(results.keys().collect::<Vec<_>>(), ["fr_a1_x"]);
+        let row = r#"{"id": "A1", "scenario": "", "promise": ""}"#;
+        let table = Table { prefix: Some("fr".to_owned()), ..table(row) };
+        assert_eq!(tests_of(&table, &table.rows[0], &results), [("fr_a1_x", "ok")]);
     }
 }
