@@ -23,7 +23,7 @@ pub use json::{JsonEvents, operation_json, run_json};
 pub use lines::Lines;
 #[cfg(feature = "annotations")]
 pub use progress::ProgressIds;
-pub use spool::Spool;
+pub use spool::{Spool, SpoolLoss};
 pub use summary::summary;
 pub use visible::visible;
 pub use words::{how_long, stop_words};

@@ -40,8 +40,20 @@ struct State {
     /// How much the thread has taken out of that to write it.
     writing: usize,
     is_over: bool,
-    /// Whether nobody reads any more.
-    is_gone: bool,
+    /// Why nothing can be written any more. A reader that closed its end is the usual reason.
+    failure: Option<Errno>,
+}
+
+/// Tells whether a spool lost something, also after the spool is gone.
+#[derive(Debug)]
+pub struct SpoolLoss<F>(Arc<Shared<F>>);
+
+impl<F> SpoolLoss<F> {
+    /// The error that lost what was written. `None` if everything was written, or the reader closed its end.
+    pub fn error(&self) -> Option<io::Error> {
+        let state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.failure.filter(|failure| *failure != Errno::PIPE).map(io::Error::from)
+    }
 }
 
 impl<F: AsFd + Send + Sync + 'static> Spool<F> {
@@ -49,6 +61,11 @@ impl<F: AsFd + Send + Sync + 'static> Spool<F> {
     pub fn new(out: F) -> Self {
         let shared = Shared { out, state: Mutex::default(), changed: Condvar::new() };
         Self { fresh: Vec::new(), shared: Arc::new(shared), thread: None }
+    }
+
+    /// What was lost, to be asked when the spool is gone.
+    pub fn loss(&self) -> SpoolLoss<F> {
+        SpoolLoss(Arc::clone(&self.shared))
     }
 
     /// Writes what goes without waiting; gives how much.
@@ -68,13 +85,13 @@ impl<F: AsFd + Send + Sync + 'static> Spool<F> {
 
     fn hand_over(&mut self) -> io::Result<()> {
         let mut state = self.shared.lock();
-        if !state.is_gone && state.behind.is_empty() && state.writing == 0 {
+        if state.failure.is_none() && state.behind.is_empty() && state.writing == 0 {
             match self.write_now() {
                 Ok(written) => drop(self.fresh.drain(..written)),
-                Err(_) => state.is_gone = true,
+                Err(failure) => state.failure = Some(failure),
             }
         }
-        if state.is_gone {
+        if state.failure.is_some() {
             self.fresh.clear();
         }
         if self.fresh.is_empty() {
@@ -111,11 +128,11 @@ impl<F: AsFd> Shared<F> {
             let piece = std::mem::take(&mut state.behind);
             state.writing = piece.len();
             drop(state);
-            let is_gone = self.write_all(&piece).is_err();
+            let written = self.write_all(&piece);
             state = self.lock();
             state.writing = 0;
-            if is_gone {
-                state.is_gone = true;
+            if let Err(failure) = written {
+                state.failure = Some(failure);
                 state.behind.clear();
             }
             self.changed.notify_all();
@@ -189,14 +206,28 @@ mod tests {
     }
 
     #[test]
+    fn fr_b5_a_full_device_is_a_loss_with_its_error() {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let mut spool = Spool::new(full);
+        let loss = spool.loss();
+        assert!(loss.error().is_none());
+        spool.write_all(b"x\n").unwrap();
+        spool.flush().unwrap();
+        drop(spool);
+        assert_eq!(loss.error().unwrap().kind(), io::ErrorKind::StorageFull);
+    }
+
+    #[test]
     fn f20_a_reader_that_is_gone_is_no_error() {
         let (reader, writer) = io::pipe().unwrap();
         let mut spool = Spool::new(writer);
+        let loss = spool.loss();
         drop(reader);
         for _ in 0..3 {
             spool.write_all(b"x\n").unwrap();
             spool.flush().unwrap();
         }
+        assert!(loss.error().is_none());
     }
 
     #[test]
