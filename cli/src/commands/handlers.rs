@@ -190,13 +190,21 @@ fn fields_told(entry: &Entry, source: &Source, fields: Vec<Field>) -> String {
 
 /// What a handler says about itself.
 fn described(description: &Description) -> String {
-    let Description { name, version, about, actions, errors, defaults, input, result } = description;
+    let Description { name, version, about, actions, errors, defaults, input, result, payload_forms } =
+        description;
     let words = [name, version].into_iter().flatten().map(String::as_str).collect::<Vec<_>>().join(" ");
     let about = about.as_ref().map(|about| format!(": {about}")).unwrap_or_default();
     let words = if words.is_empty() { "the handler" } else { &words };
     let mut lines = vec![String::new(), format!("{words}{about}")];
     for (what, words) in [("action", actions), ("failure", errors)] {
         lines.extend(words.iter().map(|Word { name, about }| format!("{what} {name}: {about}")));
+    }
+    if let Some(forms) = payload_forms {
+        let words: Vec<String> = forms
+            .iter()
+            .map(|form| serde_json::json!(form).as_str().unwrap_or_default().to_owned())
+            .collect();
+        lines.push(format!("payload forms: {}", words.join(", ")));
     }
     for (what, value) in [("defaults", defaults), ("input", input), ("result", result)] {
         lines.extend(value.iter().map(|value| format!("{what} {value:#}")));
