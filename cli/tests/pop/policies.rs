@@ -332,6 +332,21 @@ operations:
 }
 
 #[test]
+fn fr_a5_a_lock_that_the_caller_of_pop_holds_is_a_deadlock_and_fails_at_once() {
+    let operation = |command: Value| {
+        json!({"operations": [{"name": "a", "type": "exec", "params": {"lock": "SAFE", "lockKey": "db"},
+            "payload": {"command": command}}]})
+        .to_string()
+    };
+    let pop = env!("CARGO_BIN_EXE_pop");
+    let bench = Bench::with_agenda(&operation(json!(["sh", "-c", format!("{pop} run inner.yaml; exit $?")])));
+    bench.write("inner.yaml", operation(json!(["true"])));
+    bench.pop(10, "run a.yaml --run-id outer");
+    let failure = bench.pop(0, "logs outer a").stdout;
+    assert!(failure.contains("[deadlock] operation `a` of run outer holds the lock `db`"), "{failure}");
+}
+
+#[test]
 fn fr_d1_a_command_is_computed_again_when_a_file_among_its_arguments_or_its_folder_changes() {
     let bench = Bench::new();
     let command = |argv: &Value| {

@@ -7,6 +7,7 @@
 //! *Guarantees.* Requests are carried out in the order in which they were sent, except that a request which waits for
 //! another process lets later ones pass. *Assumes* that the driver records what permits a request before it sends it.
 
+mod ancestry;
 mod cache_key;
 mod host_effects;
 mod jobs;

@@ -1,6 +1,7 @@
 //! The thread that carries out effects. It never blocks on another process: a thread of its own waits for each lock that
 //! another process holds, and hands it over when it comes.
 
+use super::ancestry;
 use super::cache_key::{CacheKeys, ExecProgram};
 use super::jobs::{CommitJob, Job, Lock, WaitId, Waiting, failure};
 use super::{Reply, Request, Ticket};
@@ -11,7 +12,7 @@ use crate::host::{
 };
 use pop_agenda::{Answer, CacheAsk, Gate, OpIx, Plan};
 use pop_policy::CacheKey;
-use pop_registry::contract::{Failure, Millis};
+use pop_registry::contract::{Blame, Failure, Millis};
 use serde_json::Value;
 use std::collections::HashMap;
 use std::io;
@@ -271,6 +272,15 @@ impl Worker {
             Ok(Tried::Locked(lock)) => {
                 self.held.entry(op).or_default().push(lock);
                 channels.answer(ticket, op, Ok(Answer::Granted));
+            }
+            Ok(Tried::Busy { holder: Some(other) }) if ancestry::includes(other.pid) => {
+                let message = format!(
+                    "operation `{}` of run {} holds the lock `{name}` and runs this pop (process {}): \
+                     the lock would never be free",
+                    other.operation, other.run, other.pid
+                );
+                let failure = Box::new(Failure::new(Blame::Handler, "deadlock", message));
+                channels.answer(ticket, op, Ok(Answer::Failed(failure)));
             }
             Ok(Tried::Busy { holder: other }) => {
                 let words = other.map_or_else(
