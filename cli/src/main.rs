@@ -17,6 +17,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     developer_log::start();
+    // a file at its size limit is an error to tell, not the end of the process
+    pop_launchers::process::ignore_file_size_signal();
     let args = match args::parse(std::env::args_os()) {
         Ok(args) => args,
         Err(code) => return code,

@@ -5,12 +5,11 @@ use crate::seen::Seen;
 use crate::subject::Subject;
 use crate::trial::Trial;
 use pop_field_retriever::PayloadError;
-use pop_launchers::process::{LAUNCH_VARIABLE, Signal, Watched, left_by, sweep_run};
+use pop_launchers::process::{LAUNCH_VARIABLE, end_run};
 use pop_launchers::{
     Captured, Ended, LaunchEvent, LaunchId, LaunchOrder, Launched, Launcher, ProcessLauncher, Program,
 };
 use pop_registry::contract::{Blame, Description, HANDLER_COMPLETE, Said};
-use rustix::process::pidfd_send_signal;
 use std::cell::Cell;
 use std::ffi::OsString;
 use std::fs;
@@ -19,7 +18,7 @@ use std::path::Path;
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until};
 
 /// After how long without a progress a program is asked to stop all the same.
 const UNHEARD: Duration = Duration::from_secs(1);
@@ -77,10 +76,14 @@ impl<'s> Room<'s> {
             fs::write(folder.join(file), content.bytes(&folder).as_encoded_bytes())?;
         }
         let (ended, late, was_asked) = self.follow(trial, &name, &folder).await?;
-        let left = self.left_behind(&name).await?;
         // a folder that cannot be removed now is tried again with all of them
         fs::remove_dir_all(&folder).ok();
+        let mut ended = ended;
+        // notes of the launcher about what it had to stop
+        ended.log_tail.retain(|line| !line.starts_with("pop: "));
         let is_silent = ended.log_tail.is_empty();
+        let left = ended.left;
+        self.has_left.set(self.has_left.get() || left > 0);
         let mut seen = Seen { exit: ended.exit, late, was_asked, is_silent, left, ..Seen::default() };
         if trial.is_asked_to_stop {
             seen.said = Said { breaches: Vec::new(), ..ended.said };
@@ -154,36 +157,20 @@ impl<'s> Room<'s> {
         let path = self.subject.path.iter().map(|path| ("PATH".into(), path.clone()));
         let variables = trial.variables.iter().map(|(name, content)| (name.into(), content.bytes(folder)));
         let own = [(LAUNCH_VARIABLE.into(), OsString::from(name))];
-        let launcher = ProcessLauncher::new(path.chain(variables).chain(own), folder.to_owned());
+        let launcher = ProcessLauncher::new(path.chain(variables).chain(own), folder.to_owned()).thorough();
+        // what is left behind may be on its way out; once something was, others are not waited for
+        let grace = Some(if self.has_left.get() { Duration::ZERO } else { LEAVING });
         // who is asked to stop must be heard while it runs; what others print is looked at as it was said
         let captured = if trial.is_asked_to_stop { Captured::Nothing } else { Captured::Whole };
         let program = Program { argv: trial.argv(self.subject), ..Program::default() };
-        (launcher, LaunchOrder { name: name.to_owned(), program, captured, ..LaunchOrder::default() })
-    }
-
-    /// Ends what a launch has left behind, and says how much that was.
-    async fn left_behind(&self, name: &str) -> Result<usize, ConformanceError> {
-        let deadline = Instant::now() + LEAVING;
-        let mut count = 0;
-        for process in left_by(name) {
-            let process = Watched::new(process)?;
-            // what stayed in its group is being killed
-            let patience = if self.has_left.get() { Duration::ZERO } else { deadline - Instant::now() };
-            if timeout(patience, process.readable()).await.is_err() {
-                count += 1;
-                // it can only fail because the process is gone
-                pidfd_send_signal(process.get(), Signal::KILL).ok();
-            }
-        }
-        self.has_left.set(self.has_left.get() || count > 0);
-        Ok(count)
+        (launcher, LaunchOrder { name: name.to_owned(), program, captured, grace, ..LaunchOrder::default() })
     }
 }
 
 impl Drop for Room<'_> {
     fn drop(&mut self) {
         // an examination that is broken off leaves nothing behind either
-        sweep_run(&self.run);
+        end_run(&self.run);
     }
 }
 

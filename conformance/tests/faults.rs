@@ -57,6 +57,23 @@ async fn faults_in_the_payload_are_found() {
 }
 
 #[tokio::test]
+async fn fr_a10_a_process_left_behind_is_one_verdict() {
+    for script in [
+        "setsid sleep 60 & exit 0",
+        "setsid sleep 60 >/dev/null 2>&1 & exit 0",
+        "sleep 60 >/dev/null 2>&1 & exit 0",
+    ] {
+        for round in 0..7 {
+            let findings = examine(&subject(&["/bin/sh", "-c", script])).await.unwrap();
+            assert!(broken(&findings).contains(&"leaves-nothing-behind"), "{script}, round {round}");
+        }
+    }
+    // what is on its way out is not left behind
+    let findings = examine(&subject(&["/bin/sh", "-c", "sleep 0.05 & exit 0"])).await.unwrap();
+    assert!(!broken(&findings).contains(&"leaves-nothing-behind"));
+}
+
+#[tokio::test]
 async fn faults_in_launch_data_are_found() {
     breaks(&[
         ("knows-no-kebab", &["argument-spellings"]),

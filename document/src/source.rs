@@ -42,6 +42,11 @@ impl Source {
         Ok(Self { name, text, format })
     }
 
+    /// JSON that is already known to be text. Unlike [`new`](Self::new) it makes no copy.
+    pub fn json(name: impl Into<String>, text: String) -> Self {
+        Self { name: name.into(), text, format: Format::Json }
+    }
+
     /// The same for a text that is INI, whatever it is named.
     pub fn ini(name: impl Into<String>, bytes: &[u8]) -> Result<Self, Fault> {
         Ok(Self { name: name.into(), text: text_of(bytes)?, format: Format::Ini })
@@ -62,6 +67,11 @@ impl Source {
     /// The text itself, without a byte order mark.
     pub fn text(&self) -> &str {
         &self.text
+    }
+
+    /// The text itself, given back.
+    pub fn into_text(self) -> String {
+        self.text
     }
 
     /// How it is written.

@@ -336,8 +336,9 @@ impl Driver {
         let id = launch_id(op, attempt);
         let plan = Arc::clone(self.scheduler.plan());
         let prior = self.scheduler.progress(op).map(AsRef::as_ref);
-        let order =
+        let mut order =
             AttemptOrder { prior, again, ..AttemptOrder::new(&plan, &self.identity, op, attempt, payload) };
+        order.limits.grace = Some(Duration::from_millis(self.scheduler.options().grace_ms));
         let started = self.ports.runners.of(plan.operation(op)).start(id, &order, &self.sender);
         match started {
             Ok(()) => drop(self.running.insert(id)),

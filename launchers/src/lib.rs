@@ -4,6 +4,7 @@
 //! handler its external programs. A launcher knows nothing of agendas and runs; it is given an order and speaks
 //! back in [`LaunchEvent`]s.
 
+mod bounded;
 mod choose;
 #[cfg(feature = "docker")]
 mod docker;
@@ -11,6 +12,7 @@ mod docker;
 mod followed;
 #[cfg(feature = "kubernetes")]
 mod kube;
+mod last_lines;
 mod log;
 #[cfg(any(feature = "docker", feature = "kubernetes"))]
 mod object_name;
@@ -20,6 +22,7 @@ pub mod process;
 mod report_lines;
 mod secrets;
 mod setting;
+mod transcript;
 #[cfg(any(feature = "docker", feature = "kubernetes"))]
 mod tries;
 
@@ -28,12 +31,14 @@ pub use choose::{UnavailableLauncher, choose};
 pub use docker::{DockerLauncher, container_body};
 #[cfg(feature = "kubernetes")]
 pub use kube::{KubernetesLauncher, client, pod_manifest};
-pub use log::{LOG_HEAD_LIMIT, LOG_TAIL_LINES, Log, LogSummary, log_failure};
+pub use last_lines::LOG_TAIL_LINES;
+pub use log::{LOG_HEAD_LIMIT, Log, LogSummary, log_failure};
 pub use port::{
-    CAPTURE_LIMIT, Captured, Doing, Ended, LaunchEvent, LaunchId, LaunchOrder, Launched, Launcher, Line,
-    Program, Stream, label,
+    CAPTURE_LIMIT, Captured, DEFAULT_GRACE, Doing, Ended, LaunchEvent, LaunchId, LaunchOrder, Launched,
+    Launcher, Line, Program, Stream, label,
 };
 pub use process::ProcessLauncher;
 pub use report_lines::{ReportLines, Sayings};
 pub use secrets::Secrets;
 pub use setting::{Cluster, Setting};
+pub use transcript::Transcript;

@@ -1,5 +1,6 @@
 //! The log of one launch: a file made at its first byte, a bounded head and tail, and the last lines in memory.
 
+use crate::last_lines::LastLines;
 use pop_registry::contract::{Blame, Failure};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
@@ -10,12 +11,6 @@ use std::path::PathBuf;
 pub const LOG_HEAD_LIMIT: u64 = 64 * 1024 * 1024;
 /// How much of its end is kept when it is longer.
 const TAIL_BYTES: usize = 256 * 1024;
-/// How many last lines a failure shows.
-pub const LOG_TAIL_LINES: usize = 10;
-/// The longest line that a failure shows, in bytes.
-const LINE_BYTES: usize = 1_000;
-/// What the last lines are taken from.
-const LAST_BYTES: usize = LOG_TAIL_LINES * LINE_BYTES;
 
 /// The log of one launch.
 ///
@@ -27,8 +22,9 @@ pub struct Log {
     file: Option<File>,
     written: u64,
     seen: u64,
-    /// The end of what was seen: all of it while it is short.
+    /// The end of what was seen beyond the head.
     recent: Vec<u8>,
+    last: LastLines,
     error: Option<io::Error>,
 }
 
@@ -44,7 +40,15 @@ pub struct LogSummary {
 impl Log {
     /// A log that will be written to `path`, or be kept as its last lines only.
     pub fn new(path: Option<PathBuf>) -> Self {
-        Self { path, file: None, written: 0, seen: 0, recent: Vec::new(), error: None }
+        Self {
+            path,
+            file: None,
+            written: 0,
+            seen: 0,
+            recent: Vec::new(),
+            last: LastLines::default(),
+            error: None,
+        }
     }
 
     /// Forgets what an earlier process wrote of this launch.
@@ -57,20 +61,25 @@ impl Log {
 
     /// Takes what was printed.
     pub fn write(&mut self, bytes: &[u8]) {
+        self.last.take(bytes);
+        self.write_beside(bytes);
+    }
+
+    /// Takes what belongs into the file, and whose last lines are kept elsewhere.
+    pub(crate) fn write_beside(&mut self, bytes: &[u8]) {
         self.seen += bytes.len() as u64;
-        let head = (LOG_HEAD_LIMIT - self.written).min(bytes.len() as u64) as usize;
-        if head > 0 && self.path.is_some() && self.error.is_none() {
-            match self.write_file(&bytes[..head]) {
-                Ok(()) => self.written += head as u64,
+        let room = (LOG_HEAD_LIMIT - self.written).min(bytes.len() as u64) as usize;
+        let (head, beyond) = bytes.split_at(room);
+        if !head.is_empty() && self.path.is_some() && self.error.is_none() {
+            match self.write_file(head) {
+                Ok(()) => self.written += head.len() as u64,
                 Err(error) => self.error = Some(error),
             }
         }
-        let keep = if self.seen > LOG_HEAD_LIMIT { TAIL_BYTES } else { LAST_BYTES };
-        let bytes = &bytes[bytes.len().saturating_sub(keep)..];
-        self.recent.extend_from_slice(bytes);
+        self.recent.extend_from_slice(&beyond[beyond.len().saturating_sub(TAIL_BYTES)..]);
         // cut now and then, so that each byte is moved a few times at most
-        if self.recent.len() > 2 * keep {
-            self.recent.drain(..self.recent.len() - keep);
+        if self.recent.len() > 2 * TAIL_BYTES {
+            self.recent.drain(..self.recent.len() - TAIL_BYTES);
         }
     }
 
@@ -90,27 +99,20 @@ impl Log {
     pub fn finish(mut self) -> LogSummary {
         let beyond = self.seen - self.written;
         if beyond > 0 && self.file.is_some() && self.error.is_none() {
-            let tail = self.recent.len().min(TAIL_BYTES).min(beyond as usize);
+            let tail = self.recent.len().min(TAIL_BYTES);
             let left_out = beyond - tail as u64;
             let mark = if left_out > 0 { format!("\n[truncated {left_out} bytes]\n") } else { String::new() };
             let tail = self.recent[self.recent.len() - tail..].to_vec();
             let written = self.write_file(mark.as_bytes()).and_then(|()| self.write_file(&tail));
             self.error = written.err();
         }
-        LogSummary { tail: last_lines(&self.recent), error: self.error }
+        LogSummary { tail: self.last.finish(), error: self.error }
     }
 }
 
 /// The failure of a launch whose log could not be written.
 pub fn log_failure(error: &io::Error) -> Failure {
     Failure::new(Blame::Platform, "storage", format!("its log could not be written: {error}"))
-}
-
-fn last_lines(bytes: &[u8]) -> Vec<String> {
-    let text = String::from_utf8_lossy(&bytes[bytes.len().saturating_sub(LAST_BYTES)..]);
-    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
-    let last = &lines[lines.len().saturating_sub(LOG_TAIL_LINES)..];
-    last.iter().map(|line| line[..line.floor_char_boundary(LINE_BYTES)].to_owned()).collect()
 }
 
 #[cfg(test)]

@@ -1,15 +1,18 @@
 //! The launch port: an order to start one program, and what is heard of it until its end.
 
-use pop_registry::contract::{Exit, Failure, Progress, Said};
-use pop_registry::{Cpu, Memory, PodConfig, Secret};
+use pop_registry::contract::{Exit, Failure, Progress, Said, VALUE_LIMIT};
+use pop_registry::{Capture, Cpu, Memory, PodConfig, Secret};
+use serde_json::Value;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 
-/// The most standard output that is kept for a result.
-pub const CAPTURE_LIMIT: usize = 16 * 1024 * 1024;
+/// The most standard output that is kept for a result, in bytes.
+pub const CAPTURE_LIMIT: usize = VALUE_LIMIT;
+/// How long a program may take to end after SIGTERM unless its order says otherwise.
+pub const DEFAULT_GRACE: Duration = Duration::from_secs(10);
 
 /// The labels of containers and pods.
 pub mod label {
@@ -78,17 +81,19 @@ impl Program {
     }
 }
 
-/// What becomes of a program's standard output.
+/// Use of a program's standard output. Only with [`Nothing`](Self::Nothing) may it hold report lines.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Captured {
-    /// It is log, except report lines.
+    /// Log, except report lines.
     #[default]
     Nothing,
-    /// It is kept, up to [`CAPTURE_LIMIT`], except report lines.
-    Stdout,
-    /// It is kept whole, up to [`CAPTURE_LIMIT`]; none of it is a report.
+    /// Log; report lines are log like any other line.
+    Log,
+    /// Data, read as one value at the end of the launch. It becomes log when the launch fails.
+    Value(Capture),
+    /// Data, handed over as bytes at the end of the launch.
     Whole,
-    /// Every line of both streams is handed on as it comes; none is a report and none is logged here.
+    /// Lines of both streams, handed over as they come; none is logged here.
     Lines,
 }
 
@@ -99,8 +104,13 @@ pub struct LaunchOrder {
     pub name: String,
     /// The program.
     pub program: Program,
-    /// What becomes of its standard output.
+    /// Use of its standard output.
     pub captured: Captured,
+    /// Exit statuses that mean success; 0 if there are none. Captured output of another end becomes log.
+    pub success: Vec<i32>,
+    /// How long it may take to end after SIGTERM, and how long what it left behind may go on after its end; none:
+    /// [`DEFAULT_GRACE`].
+    pub grace: Option<Duration>,
     /// The file of its log; made when there is something to write.
     pub log: Option<PathBuf>,
     /// After how long without a byte of output [`LaunchEvent::Silent`] is said.
@@ -140,21 +150,36 @@ pub struct Ended {
     pub exit: Result<Exit, Box<Failure>>,
     /// What it reported.
     pub said: Said,
-    /// The standard output that was to be kept.
+    /// Standard output of [`Captured::Whole`].
     pub stdout: Vec<u8>,
+    /// Standard output of [`Captured::Value`], if the exit means success.
+    pub captured: Option<Value>,
     /// The last lines of its log.
     pub log_tail: Vec<String>,
+    /// How many processes it had left behind that did not end within the grace, and were ended.
+    pub left: usize,
 }
 
 impl Ended {
     /// The end of a program that printed nothing to keep.
     pub fn exited(exit: Exit) -> Self {
-        Self { exit: Ok(exit), said: Said::default(), stdout: Vec::new(), log_tail: Vec::new() }
+        Self::of(Ok(exit))
     }
 
     /// The end of something that could not be started.
     pub fn failed(failure: Failure) -> Self {
-        Self { exit: Err(Box::new(failure)), said: Said::default(), stdout: Vec::new(), log_tail: Vec::new() }
+        Self::of(Err(Box::new(failure)))
+    }
+
+    fn of(exit: Result<Exit, Box<Failure>>) -> Self {
+        Self {
+            exit,
+            said: Said::default(),
+            stdout: Vec::new(),
+            captured: None,
+            log_tail: Vec::new(),
+            left: 0,
+        }
     }
 }
 
@@ -201,6 +226,19 @@ pub trait Launcher: Send + Sync {
 
     /// Asks a launch to end, or ends it by force. One that is over is left alone.
     fn stop(&self, id: LaunchId, force: bool);
+
+    /// Waits until the ends that have come, and the output that waits in pipes, were said or are about to be. To be
+    /// called before a deadline decides over a launch: a loop that stood still may hear of the deadline first. The
+    /// caller keeps on receiving meanwhile.
+    fn settle(&self) -> Doing<'_, ()> {
+        Box::pin(async {})
+    }
+
+    /// Stops everything that was launched (SIGSTOP), as far as it runs on this machine.
+    fn pause(&self) {}
+
+    /// Lets it go on (SIGCONT). Time limits of the launcher do not count the pause.
+    fn resume(&self, _paused: Duration) {}
 
     /// The end of a launch is on record: what was kept so that it can be found again may go.
     fn release(&self, _id: LaunchId) {}

@@ -1,10 +1,16 @@
 //! Report lines among a program's output: told from log, read, and bounded.
 
+use crate::bounded::append;
 use memchr::memchr;
+use pop_registry::Mask;
 use pop_registry::contract::{
-    PROGRESS, PROGRESS_LIMIT, Progress, REPORT_LINE_LIMIT, RESULT, Said, read_json,
+    FAILED, PENDING, PROGRESS, PROGRESS_LIMIT, Progress, REPORT_LINE_LIMIT, RESULT, SUCCEEDED, Said,
+    TOO_LARGE, read_value,
 };
 use serde_json::Value;
+
+/// A result of more bytes is parsed at the end of the launch, where that does not hold up the event loop.
+const LARGE: usize = 256 * 1024;
 
 /// Splits a stream into report lines and the rest, however it is cut into pieces.
 ///
@@ -75,7 +81,7 @@ impl ReportLines {
             State::Rest => rest(part),
             State::TooLong => {}
             State::Undecided | State::Report => {
-                self.held.extend_from_slice(part);
+                append(&mut self.held, part, REPORT_LINE_LIMIT + 1);
                 self.decide(rest);
             }
         }
@@ -103,9 +109,10 @@ impl ReportLines {
     fn end_line(&mut self, sayings: &mut Sayings, rest: &mut impl FnMut(&[u8])) {
         match std::mem::take(&mut self.state) {
             State::TooLong => {
+                sayings.said.is_too_large = true;
                 sayings.breach(format!("a report line is longer than {REPORT_LINE_LIMIT} bytes"));
             }
-            State::Report if sayings.line(&self.held) => {}
+            State::Report if sayings.line(&mut self.held) => {}
             _ => rest(&self.held),
         }
         self.held.clear();
@@ -121,10 +128,13 @@ struct Annotated {
     texts: [Option<String>; 2],
 }
 
-/// What a program has reported so far.
+/// What a program has reported so far. Reports are parsed first, then secrets are hidden in their values.
 #[derive(Debug, Default)]
 pub struct Sayings {
     said: Said,
+    mask: Mask,
+    /// The text of a large result that is not parsed yet.
+    large: Option<Vec<u8>>,
     annotated: Annotated,
     /// Progress that nobody has been told of yet.
     news: bool,
@@ -132,10 +142,15 @@ pub struct Sayings {
 }
 
 impl Sayings {
-    /// Takes a line that begins like a report; false if it is none after all.
-    fn line(&mut self, line: &[u8]) -> bool {
-        let line = line.trim_ascii_end();
-        let after = |name: &str| line.strip_prefix(name.as_bytes())?.strip_prefix(b" ");
+    /// Reports in which these values are hidden.
+    pub fn masked(mask: Mask) -> Self {
+        Self { mask, ..Self::default() }
+    }
+
+    /// Takes a line that begins like a report; false if it is none after all. The text of a result is taken out of it.
+    fn line(&mut self, line: &mut Vec<u8>) -> bool {
+        let text = line.trim_ascii_end();
+        let after = |name: &str| text.strip_prefix(name.as_bytes())?.strip_prefix(b" ");
         if let Some(json) = after(PROGRESS) {
             if json.len() > PROGRESS_LIMIT {
                 self.breach(format!("`{PROGRESS}` is longer than {PROGRESS_LIMIT} bytes"));
@@ -145,18 +160,21 @@ impl Sayings {
                 Ok(progress) => self.progress(progress),
                 Err(error) => self.breach(format!("`{PROGRESS}` is not a progress: {error}")),
             }
-        } else if let Some(json) = after(RESULT) {
-            match read_json(json) {
-                Ok(result) => self.result(result),
-                Err(error) => self.breach(format!("`{RESULT}` cannot be read: {error}")),
-            }
+        } else if after(RESULT).is_some() {
+            let end = text.len();
+            let mut text = std::mem::take(line);
+            text.truncate(end);
+            text.drain(..=RESULT.len());
+            self.result_text(text);
         } else {
             return false;
         }
         true
     }
 
-    fn progress(&mut self, mut progress: Progress) {
+    /// Takes a progress, from a line or from a handler of this process.
+    pub fn progress(&mut self, mut progress: Progress) {
+        hide(&self.mask, &mut progress);
         if self.said.progress.as_ref().is_some_and(Progress::is_final) {
             if progress.is_final() && self.said.progress.as_ref() != Some(&progress) {
                 self.breach(format!("`{PROGRESS}` said COMPLETE twice"));
@@ -171,7 +189,42 @@ impl Sayings {
         self.news = true;
     }
 
-    fn result(&mut self, result: Value) {
+    fn result_text(&mut self, text: Vec<u8>) {
+        if self.large.as_ref() == Some(&text) {
+            return;
+        }
+        self.settle();
+        if text.len() > LARGE && self.said.result.is_none() {
+            self.large = Some(text);
+        } else {
+            self.parse(text);
+        }
+    }
+
+    /// Whether a result waits to be parsed, which takes a while.
+    pub fn is_large(&self) -> bool {
+        self.large.is_some()
+    }
+
+    fn settle(&mut self) {
+        if let Some(text) = self.large.take() {
+            self.parse(text);
+        }
+    }
+
+    fn parse(&mut self, text: Vec<u8>) {
+        match read_value(text) {
+            Ok(result) => self.result(result),
+            Err(error) => {
+                self.said.is_too_large |= error.code == TOO_LARGE;
+                self.breach(format!("`{RESULT}` cannot be read: {error}"));
+            }
+        }
+    }
+
+    /// Takes a result, from a line or from a handler of this process.
+    pub fn result(&mut self, mut result: Value) {
+        self.mask.value(&mut result);
         if self.said.result.as_ref().is_some_and(|earlier| *earlier != result) {
             self.breach(format!("`{RESULT}` was given twice, with different values"));
             return;
@@ -205,6 +258,7 @@ impl Sayings {
             let text = progress.as_deref().unwrap_or_default();
             match serde_json::from_str::<Progress>(text) {
                 Ok(mut progress) => {
+                    hide(&self.mask, &mut progress);
                     self.percent = progress.percent_after(self.percent);
                     if progress.percent_complete.is_some() {
                         progress.percent_complete = Some(self.percent);
@@ -217,8 +271,11 @@ impl Sayings {
             self.annotated.texts[0] = progress;
         }
         if result.is_some() && result != self.annotated.texts[1] {
-            match read_json(result.as_deref().unwrap_or_default().as_bytes()) {
-                Ok(value) => self.annotated.result = Some(value),
+            match read_value(result.clone().unwrap_or_default().into_bytes()) {
+                Ok(mut value) => {
+                    self.mask.value(&mut value);
+                    self.annotated.result = Some(value);
+                }
                 Err(error) => self.breach(format!("annotation `{RESULT}` cannot be read: {error}")),
             }
             self.annotated.texts[1] = result;
@@ -226,12 +283,42 @@ impl Sayings {
     }
 
     /// Everything that was said.
-    pub fn into_said(self) -> Said {
+    pub fn into_said(mut self) -> Said {
+        self.settle();
         let Annotated { progress, result, .. } = self.annotated;
-        Said {
-            progress: progress.or(self.said.progress),
-            result: result.or(self.said.result),
-            breaches: self.said.breaches,
+        Said { progress: progress.or(self.said.progress), result: result.or(self.said.result), ..self.said }
+    }
+}
+
+/// Hides secrets in the texts of a progress. The words of the contract stay: they say how the attempt ended.
+fn hide(mask: &Mask, progress: &mut Progress) {
+    if mask.is_empty() {
+        return;
+    }
+    let hide = |text: &mut Option<String>| {
+        if let Some(text) = text {
+            *text = mask.text(text).into_owned();
+        }
+    };
+    hide(&mut progress.id);
+    hide(&mut progress.operation);
+    let is_word =
+        |text: &String| [SUCCEEDED, FAILED, PENDING].iter().any(|word| text.eq_ignore_ascii_case(word));
+    if !progress.processing_state_message.as_ref().is_some_and(is_word) {
+        hide(&mut progress.processing_state_message);
+    }
+    for event in &mut progress.diagnostic_events {
+        event.message = mask.text(&event.message).into_owned();
+        hide(&mut event.stack_trace);
+        if let Some(payload) = &mut event.payload {
+            mask.value(payload);
+        }
+    }
+    if let Some(params) = progress.params.take() {
+        let mut params = Value::Object(params);
+        mask.value(&mut params);
+        if let Value::Object(params) = params {
+            progress.params = Some(params);
         }
     }
 }
@@ -249,7 +336,7 @@ mod tests {
         // the same again, and a step back, are no news worth having
         sayings.annotate(text(r#"{"processingState":"EXECUTING","percentComplete":40.0}"#), None);
         assert!(!sayings.has_news());
-        assert!(sayings.line(b"pop.report.payload {\"by\":\"line\"}"));
+        assert!(sayings.line(&mut b"pop.report.payload {\"by\":\"line\"}".to_vec()));
         let complete = r#"{"processingState":"COMPLETE","processingStateMessage":"succeeded"}"#;
         sayings.annotate(text(complete), None);
         let said = Sayings { annotated: Annotated::default(), ..Sayings::default() }.into_said();
@@ -315,12 +402,40 @@ mod tests {
     }
 
     #[test]
+    fn fr_h4_reports_are_parsed_before_secrets_are_hidden() {
+        let secrets = ["1234", "true", "COMPLETE", "payload", "succeeded"].map(str::to_owned);
+        let mut sayings = Sayings::masked(Mask::new(secrets));
+        let mut lines = ReportLines::default();
+        let text = "pop.report.payload {\"bytes\": 51234567, \"done\": true, \"note\": \"pin 1234\"}\n\
+                    pop.report.progress {\"processingState\":\"COMPLETE\",\"processingStateMessage\":\"succeeded\",\
+                    \"diagnosticEvents\":[{\"message\":\"pin 1234\",\"statusCode\":\"1234\"}]}\n";
+        lines.take(text.as_bytes(), &mut sayings, &mut |_| {});
+        let said = sayings.into_said();
+        assert_eq!(said.breaches, Vec::<String>::new());
+        assert_eq!(said.result, Some(json!({"bytes": 51_234_567, "done": true, "note": "pin ***"})));
+        let progress = said.progress.unwrap();
+        assert!(progress.is_succeeded());
+        assert_eq!(progress.diagnostic_events[0].message, "pin ***");
+    }
+
+    #[test]
+    fn large_results_are_parsed_at_the_end_and_compared() {
+        let large = |letter: &str| format!("pop.report.payload \"{}\"\n", letter.repeat(LARGE));
+        let said = split(format!("{0}{0}", large("x")).as_bytes(), 4_096).0;
+        assert_eq!((said.breaches.len(), said.result.unwrap().as_str().unwrap().len()), (0, LARGE));
+        for text in [format!("{}{}", large("x"), large("y")), format!("pop.report.payload 1\n{}", large("x"))]
+        {
+            assert!(split(text.as_bytes(), 4_096).0.breaches[0].contains("given twice"));
+        }
+    }
+
+    #[test]
     fn f24_a_report_line_is_bounded() {
         let mut text = b"pop.report.payload \"".to_vec();
         text.resize(REPORT_LINE_LIMIT + 100, b'x');
         text.extend_from_slice(b"\"\nnext\n");
         let (said, log) = split(&text, 1 << 16);
         assert_eq!((said.result, log.as_str()), (None, "next\n"));
-        assert!(said.breaches[0].contains("longer than"));
+        assert!(said.is_too_large && said.breaches[0].contains("longer than"));
     }
 }

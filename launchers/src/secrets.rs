@@ -85,8 +85,13 @@ impl Secrets {
                 text.strip_suffix('\r').unwrap_or(text).to_owned()
             }
         };
-        if value.len() < Mask::SHORTEST {
-            return Err(format!("its value is shorter than {} bytes and cannot be hidden", Mask::SHORTEST));
+        // blanks around a value are not hidden with it
+        if value.trim().len() < Mask::SHORTEST {
+            let what = if value.trim().is_empty() { "blank" } else { "too short" };
+            return Err(format!(
+                "its value is {what}: pop cannot hide fewer than {} bytes besides blanks",
+                Mask::SHORTEST
+            ));
         }
         Ok(value)
     }
@@ -139,16 +144,21 @@ mod tests {
     }
 
     #[test]
-    fn f47_a_secret_that_is_not_there_is_told_by_name() {
+    fn f47_fr_h16_a_secret_that_cannot_be_used_is_told_by_name() {
         let says = |local| {
             let all = [secret("TOKEN", local)];
-            Secrets::new(&all, &[("SHORT".into(), "abc".into())], None).values(&all).unwrap_err().message
+            let surroundings = [("SHORT".into(), "abc".into()), ("BLANK".into(), "    ".into())];
+            Secrets::new(&all, &surroundings, None).values(&all).unwrap_err().message
         };
         let env = |name: &str| Some(LocalSecret::Env(name.to_owned()));
         assert_eq!(says(env("NONE")), "secret `TOKEN`: the variable `NONE` is not set");
         assert_eq!(
             says(env("SHORT")),
-            "secret `TOKEN`: its value is shorter than 4 bytes and cannot be hidden"
+            "secret `TOKEN`: its value is too short: pop cannot hide fewer than 4 bytes besides blanks"
+        );
+        assert_eq!(
+            says(env("BLANK")),
+            "secret `TOKEN`: its value is blank: pop cannot hide fewer than 4 bytes besides blanks"
         );
         assert!(says(None).contains("Secret of the cluster only"));
         assert!(says(Some(LocalSecret::File("/none".to_owned()))).contains("`/none` cannot be read"));

@@ -5,6 +5,7 @@ use pop_launchers::process::{LAUNCH_VARIABLE, Signal, left_by};
 use pop_launchers::{
     Captured, Ended, LaunchEvent, LaunchId, LaunchOrder, Launched, Launcher, ProcessLauncher, Program, Stream,
 };
+use pop_registry::Capture;
 use pop_registry::contract::{Blame, Exit};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open, pidfd_send_signal};
@@ -13,6 +14,8 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 const ID: LaunchId = LaunchId(7);
+/// A grace for programs that leave somebody behind.
+const GRACE: Duration = Duration::from_millis(300);
 
 fn shell(script: &str) -> LaunchOrder {
     order(&["/bin/sh", "-c", script])
@@ -127,12 +130,9 @@ async fn reports_are_read_and_the_rest_is_log() {
 
 #[tokio::test]
 async fn kept_output_is_not_log() {
-    let kept = LaunchOrder { captured: Captured::Stdout, ..shell("echo '{\"a\":1}'; echo note >&2") };
-    let ended = end(kept).await;
-    assert_eq!(
-        (ended.stdout.as_slice(), ended.log_tail),
-        (b"{\"a\":1}\n".as_slice(), vec!["note".to_owned()])
-    );
+    let captured = Captured::Value(Capture::Json);
+    let ended = end(LaunchOrder { captured, ..shell("echo '{\"a\":1}'; echo note >&2") }).await;
+    assert_eq!((ended.captured, ended.log_tail), (Some(json!({"a": 1})), vec!["note".to_owned()]));
 }
 
 #[tokio::test]
@@ -190,7 +190,9 @@ async fn f17_what_holds_the_output_open_does_not_hold_up_the_end_and_is_cleared(
     let folder = tempfile::tempdir().unwrap();
     let pid = folder.path().join("pid");
     let script = format!("sleep 1000 & echo $! > {}; exit 0", pid.display());
-    assert_eq!(end(shell(&script)).await.exit, Ok(Exit::Code(0)));
+    let ended = end(LaunchOrder { grace: Some(GRACE), ..shell(&script) }).await;
+    assert_eq!((ended.exit, ended.left), (Ok(Exit::Code(0)), 1));
+    assert!(ended.log_tail[0].contains("`sleep`; SIGTERM"), "{:?}", ended.log_tail);
     let pid: i32 = std::fs::read_to_string(pid).unwrap().trim().parse().unwrap();
     assert!(is_gone(pid), "{pid} still runs");
 }
@@ -204,13 +206,16 @@ async fn what_left_its_group_is_found_by_the_variable_that_it_inherited() {
     let mut order = shell(script);
     order.program.working_directory = Some(folder.path().to_owned());
     order.program.env = vec![(LAUNCH_VARIABLE.to_owned(), name.clone())];
-    end(order).await;
+    order.grace = Some(GRACE);
+    let launched = end(order).await;
+    assert_eq!(launched.exit, Ok(Exit::Code(0)));
     let ends = |process: &_, seconds| {
         let patience = Timespec { tv_sec: seconds, tv_nsec: 0 };
         poll(&mut [PollFd::new(process, PollFlags::IN)], Some(&patience)).unwrap() == 1
     };
     // what stayed in the group is being killed and may still be on its way out
     let left: Vec<_> = left_by(&name).into_iter().filter(|process| !ends(process, 1)).collect();
+    // named by its variable, which the launcher does not know in this order
     assert_eq!(left.len(), 1);
     pidfd_send_signal(&left[0], Signal::KILL).unwrap();
     assert!(ends(&left[0], 10));
@@ -261,11 +266,13 @@ async fn a_relative_program_is_found_beside_its_home_first() {
 #[tokio::test]
 async fn variables_and_working_directory_are_given() {
     let folder = tempfile::tempdir().unwrap();
-    let mut order = LaunchOrder { captured: Captured::Stdout, ..shell("echo $A; pwd") };
+    let mut order =
+        LaunchOrder { captured: Captured::Whole, ..shell("echo $A; pwd; echo $PWD; env | grep ^PWD=") };
     order.program.env = vec![("A".into(), "x y".into())];
     order.program.working_directory = Some(folder.path().canonicalize().unwrap());
     let text = String::from_utf8(end(order).await.stdout).unwrap();
-    assert_eq!(text, format!("x y\n{}\n", folder.path().canonicalize().unwrap().display()));
+    let place = folder.path().canonicalize().unwrap();
+    assert_eq!(text, format!("x y\n{0}\n{0}\nPWD={0}\n", place.display()));
 }
 
 #[tokio::test]

@@ -1,14 +1,16 @@
 //! The payload of the built-in type `exec`: one command, never a shell line.
 
 use crate::argv::{check_arguments, check_path, check_variables};
-use crate::contract::read_json;
+use crate::contract::{PARSED_LIMIT, Unreadable, VALUE_LIMIT, read_value, utf8};
 use crate::pod_config::{Cpu, Memory, quantity};
 use pop_document::{Fault, Fields, Pointer, nearest};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-const FIELDS: [&str; 8] =
-    ["command", "image", "env", "cpu", "memory", "workingDirectory", "capture", "successCodes"];
+const FIELDS: [&str; 9] =
+    ["command", "image", "env", "cpu", "memory", "workingDirectory", "capture", "successCodes", "reports"];
+/// Memory of one captured line besides its bytes: its place in the list, and what an allocator adds.
+const LINE_BYTES: usize = 2 * size_of::<Value>() + 16;
 
 /// What becomes of the standard output of a program.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,16 +31,28 @@ impl Capture {
     const WORDS: [(&'static str, Self); 4] =
         [("nothing", Self::Nothing), ("json", Self::Json), ("text", Self::Text), ("lines", Self::Lines)];
 
-    /// Turns captured output into the value of the result's `stdout`.
-    pub fn value(self, output: &[u8]) -> Result<Option<Value>, String> {
-        let text = || String::from_utf8_lossy(output);
+    /// Turns captured output into the value of the result's `stdout`; none if it is not captured.
+    ///
+    /// Output that cannot be kept exactly is refused: bytes that are not UTF-8, and values beyond the limits.
+    pub fn value(self, output: Vec<u8>) -> Result<Option<Value>, Unreadable> {
+        if output.len() > VALUE_LIMIT {
+            return Err(Unreadable::too_long(output));
+        }
         Ok(match self {
             Self::Nothing => None,
-            Self::Text => Some(Value::String(text().into_owned())),
-            Self::Lines => Some(text().lines().collect()),
-            Self::Json => Some(read_json(output)?),
+            Self::Text => Some(Value::String(utf8(output)?)),
+            Self::Lines => Some(lines(utf8(output)?)?),
+            Self::Json => Some(read_value(output)?),
         })
     }
+}
+
+fn lines(text: String) -> Result<Value, Unreadable> {
+    let size: usize = text.lines().map(|line| LINE_BYTES + line.len().next_multiple_of(16)).sum();
+    if size > PARSED_LIMIT {
+        return Err(Unreadable::too_many_parts(text.into_bytes()));
+    }
+    Ok(text.lines().collect())
 }
 
 /// A payload of type `exec`, references resolved.
@@ -60,6 +74,8 @@ pub struct ExecPayload {
     pub capture: Capture,
     /// The exit statuses that mean success; none: 0.
     pub success_codes: Vec<i32>,
+    /// Whether report lines are log like any other line.
+    pub ignores_reports: bool,
 }
 
 impl ExecPayload {
@@ -119,6 +135,7 @@ impl ExecPayload {
             working_directory: fields.text("workingDirectory").map(str::to_owned),
             capture: capture(&mut fields),
             success_codes: success_codes(&mut fields),
+            ignores_reports: fields.boolean("reports") == Some(false),
         };
         let good = !faults[before..].iter().any(Fault::is_error);
         good.then_some(payload)
@@ -256,9 +273,40 @@ mod tests {
 
     #[test]
     fn captured_output_becomes_a_value() {
-        assert_eq!(Capture::Lines.value(b"a\nb\n"), Ok(Some(json!(["a", "b"]))));
-        assert_eq!(Capture::Json.value(b"{\"w\": 1}\n"), Ok(Some(json!({"w": 1}))));
-        assert!(Capture::Json.value(b"w").is_err());
-        assert_eq!(Capture::Text.value(b"\xff"), Ok(Some(json!("\u{fffd}"))));
+        let value = |capture: Capture, output: &[u8]| capture.value(output.to_vec());
+        assert_eq!(value(Capture::Lines, b"a\nb\n"), Ok(Some(json!(["a", "b"]))));
+        assert_eq!(value(Capture::Json, b"{\"w\": 1}\n"), Ok(Some(json!({"w": 1}))));
+        assert_eq!(value(Capture::Json, b"w").unwrap_err().code, "contract");
+        assert_eq!(value(Capture::Text, "é".as_bytes()), Ok(Some(json!("é"))));
+        assert_eq!(value(Capture::Nothing, b"\xff"), Ok(None));
+    }
+
+    #[test]
+    fn fr_b4_captured_bytes_that_are_not_utf8_are_refused() {
+        for capture in [Capture::Lines, Capture::Text, Capture::Json] {
+            let error = capture.value(b"a.txt\ncaf\xe9.txt\n".to_vec()).unwrap_err();
+            assert_eq!(error.message, "this is not UTF-8: byte 9 (line 2) is 0xe9, after `caf`");
+        }
+    }
+
+    #[test]
+    fn fr_h15_captured_lines_are_bounded_in_size_and_number() {
+        let code = |output: Vec<u8>| Capture::Lines.value(output).map(drop).map_err(|error| error.code);
+        assert_eq!(code(vec![b'\n'; 16 << 20]), Err("too-large"));
+        assert_eq!(code(vec![b'x'; (16 << 20) + 1]), Err("too-large"));
+        assert_eq!(code([b"x".repeat(79).as_slice(), b"\n"].concat().repeat(200_000)), Ok(()));
+    }
+
+    #[test]
+    fn fr_b2_reports_can_be_switched_off() {
+        let ignores = |payload: Value| {
+            let mut faults = Vec::new();
+            let exec = ExecPayload::parse(&payload, Pointer::root(), &mut faults);
+            assert_eq!(faults, []);
+            exec.unwrap().ignores_reports
+        };
+        assert!(ignores(json!({"command": ["a"], "reports": false})));
+        assert!(!ignores(json!({"command": ["a"], "reports": true})));
+        assert!(!ignores(json!({"command": ["a"]})));
     }
 }

@@ -11,7 +11,7 @@ use pop_executor::{
     remote_file_system, run,
 };
 use pop_field_retriever::{LaunchDataWrapper, LaunchType};
-use pop_launchers::process::{EXECUTOR_VARIABLE, MemoryKills};
+use pop_launchers::process::{EXECUTOR_VARIABLE, MemoryKills, executor_identity};
 use pop_launchers::{Secrets, Setting, choose};
 use pop_registry::Secret;
 use pop_registry::contract::{AgendaProgress, Millis};
@@ -147,7 +147,7 @@ pub(crate) fn go(
     }
     sinks.extend(elsewhere);
     // told apart from an executor before or after this one, whose run is the same
-    let executor = uuid::Uuid::new_v4().to_string();
+    let executor = executor_identity();
     // given by name: containers and pods inherit nothing of this process
     let log_level = std::env::var("LOG_LEVEL").ok().filter(|level| !level.is_empty());
     let log_level = [("LOG_LEVEL".to_owned(), log_level.unwrap_or_else(|| "INFO".to_owned()))];

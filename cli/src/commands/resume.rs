@@ -43,7 +43,11 @@ pub(crate) fn go_on(
     let (plan, on) = thaw(&inputs)?;
     if on == LaunchType::Local {
         // what an earlier executor left behind would work against its own next attempt; containers are taken over
-        sweep_run(inputs.settings.mark.as_ref().unwrap_or(&run));
+        let living = sweep_run(inputs.settings.mark.as_ref().unwrap_or(&run));
+        if let Some(executor) = living.first() {
+            let owner = format!("process {executor} (from another copy of its folder)");
+            return Err(FolderError::Held { run, owner }.into());
+        }
     }
     let count = plan.len();
     let restored = restore(Arc::new(plan), &opened.events, &folder.journal())?;

@@ -31,6 +31,8 @@ pub struct AttemptLimits {
     pub silence: Option<Duration>,
     /// How long it may wait for its image or its node.
     pub pending: Option<Duration>,
+    /// How long it may take to end after SIGTERM; none: as the launcher has it.
+    pub grace: Option<Duration>,
 }
 
 /// One attempt to run.
@@ -80,6 +82,7 @@ impl<'o> AttemptOrder<'o> {
                 run: limits.run_ms.map(Duration::from_millis),
                 silence: limits.silence_ms.map(Duration::from_millis),
                 pending: limits.pending_ms.map(Duration::from_millis),
+                grace: None,
             },
             again: false,
         }

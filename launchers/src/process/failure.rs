@@ -31,6 +31,12 @@ pub(super) fn refused(program: &Program, error: SpawnError) -> Failure {
     }
 }
 
+/// A program that the kernel does not let us stop, or that does not end when it is killed.
+pub(super) fn not_stopped(program: &Program, error: &io::Error) -> Failure {
+    let message = format!("`{}` cannot be stopped: {error}", name(program));
+    Failure::new(Blame::Platform, "not-stopped", message)
+}
+
 /// A program whose end can no longer be learnt.
 pub(super) fn lost(error: &io::Error) -> Failure {
     Failure::new(Blame::Platform, "lost", format!("the process can no longer be followed: {error}"))

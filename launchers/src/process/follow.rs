@@ -1,15 +1,17 @@
-//! One child followed to its end: output read, reports told, time watched, its group cleared.
+//! One child followed to its end: output read, reports told, time watched. docs/processes.md says what is waited for.
 
-use super::failure::{lost, refused};
-use super::{Child, Signal, SpawnError, Watched};
+use super::ends::Linger;
+use super::failure::{lost, not_stopped, refused};
+use super::launcher::Surroundings;
+use super::{Child, Watched};
 use crate::output::Output;
 use crate::port::{Ended, LaunchId, LaunchOrder, Launched, Stream};
 use pop_registry::Mask;
-use pop_registry::contract::Exit;
+use pop_registry::contract::{Exit, Failure};
 use std::cell::RefCell;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::io::unix::AsyncFdReadyGuard;
 use tokio::sync::{Notify, mpsc};
@@ -17,122 +19,249 @@ use tokio::time::{Instant, sleep_until};
 
 /// A child that ends within this time is read once, at its end; only a longer one has its pipes watched.
 const SHORT: Duration = Duration::from_millis(3);
+/// How long the kernel may take to end a process after SIGKILL.
+pub(super) const KILLED: Duration = Duration::from_secs(10);
 /// How much is read at once.
 const PIECE_BYTES: usize = 64 * 1024;
 /// How much is still read of a stream after its program has ended; a pipe holds less.
 const AFTER_END: usize = 1024 * 1024;
 
-/// How a launch is asked to end.
+/// A running child, and how it is asked to end.
 #[derive(Debug)]
 pub(super) struct Control {
-    pid: i32,
+    pub(super) child: Watched<Child>,
     asked: AtomicU8,
-    notify: Notify,
+    /// Pauses that the follower has not taken into account yet, in nanoseconds.
+    paused: AtomicU64,
+    /// Whether the program has ended and what it left behind is waited for.
+    pub(super) is_lingering: AtomicBool,
+    pub(super) notify: Notify,
 }
 
-const TERMINATE: u8 = 1;
-const KILL: u8 = 2;
+/// How far a launch is asked to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Asked {
+    Nothing,
+    Terminate,
+    Kill,
+}
 
 impl Control {
-    pub(super) fn of(pid: u32) -> Self {
-        Self { pid: pid.cast_signed(), asked: AtomicU8::new(0), notify: Notify::new() }
+    pub(super) fn of(child: Watched<Child>) -> Self {
+        Self {
+            child,
+            asked: AtomicU8::new(Asked::Nothing as u8),
+            paused: AtomicU64::new(0),
+            is_lingering: AtomicBool::new(false),
+            notify: Notify::new(),
+        }
     }
 
     pub(super) fn pid(&self) -> i32 {
-        self.pid
+        self.child.get().pid().cast_signed()
     }
 
     pub(super) fn ask(&self, force: bool) {
-        self.asked.fetch_max(if force { KILL } else { TERMINATE }, Ordering::AcqRel);
+        let asked = if force { Asked::Kill } else { Asked::Terminate };
+        self.asked.fetch_max(asked as u8, Ordering::AcqRel);
         self.notify.notify_one();
+    }
+
+    /// How far the launch is asked to end by now.
+    pub(super) fn asked(&self) -> Asked {
+        match self.asked.load(Ordering::Acquire) {
+            0 => Asked::Nothing,
+            1 => Asked::Terminate,
+            _ => Asked::Kill,
+        }
+    }
+
+    /// The program could not run for this time.
+    pub(super) fn was_paused(&self, pause: Duration) {
+        let pause = u64::try_from(pause.as_nanos()).unwrap_or(u64::MAX);
+        self.paused.fetch_add(pause, Ordering::AcqRel);
+        self.notify.notify_one();
+    }
+
+    /// The pauses since the last call.
+    pub(super) fn take_pauses(&self) -> Duration {
+        Duration::from_nanos(self.paused.swap(0, Ordering::AcqRel))
     }
 }
 
 /// A started child and our ends of its pipes.
 pub(super) struct Follow {
-    pub(super) child: Watched<Child>,
+    pub(super) control: std::sync::Arc<Control>,
     pub(super) stdout: OwnedFd,
     pub(super) stderr: OwnedFd,
-    pub(super) control: std::sync::Arc<Control>,
+}
+
+/// The end of a program, and what came of what it left behind.
+pub(super) struct Ending {
+    pub(super) exit: Result<Exit, Failure>,
+    pub(super) left: usize,
 }
 
 impl Follow {
-    /// Follows the child until it has ended and its output is read; `at_length` is called if that takes a while.
+    /// Follows the child until it has ended, its output is read, and nobody whom it started is left.
     pub(super) async fn until_end(
         &self,
         id: LaunchId,
         order: LaunchOrder,
         events: &mpsc::Sender<Launched>,
         mask: Mask,
-        at_length: impl Fn(),
+        surroundings: &impl Surroundings,
     ) -> Ended {
         // far larger than the rest of this future, which is moved when its task is made
         let mut output = Box::new(Output::new(id, order, events, &mask));
         output.begin();
-        let exit = match self.watch(&mut output, at_length).await {
-            Ok(Ok(super::Exit::Code(code))) => Ok(Exit::Code(code)),
-            Ok(Ok(super::Exit::Signal { number, .. })) => Ok(Exit::Signal(number)),
-            Ok(Err(error)) => Err(refused(&output.order.program, error)),
-            Err(error) => Err(lost(&error)),
+        let Ending { exit, left } = match self.watch(&mut output, surroundings).await {
+            Ok(ending) => ending,
+            Err(failure) => Ending { exit: Err(failure), left: 0 },
         };
-        output.finish(exit.map_err(Box::new)).await
+        Ended { left, ..output.finish(exit.map_err(Box::new)).await }
     }
 
     async fn watch(
         &self,
         output: &mut Output<'_>,
-        at_length: impl Fn(),
-    ) -> io::Result<Result<super::Exit, SpawnError>> {
-        let Self { child, stdout, stderr, control } = self;
-        let is_short = {
-            tokio::select! {
-                biased;
-                ready = child.readable() => { ready?.retain_ready(); true }
-                () = asked_to_stop(control, child.get()) => false,
-                () = sleep_until(Instant::now() + SHORT) => false,
-            }
+        surroundings: &impl Surroundings,
+    ) -> Result<Ending, Failure> {
+        let Self { control, stdout, stderr } = self;
+        let child = control.child.get();
+        let is_short = tokio::select! {
+            biased;
+            ready = control.child.readable() => { ready.map_err(|error| lost(&error))?.retain_ready(); true }
+            () = control.notify.notified() => { control.notify.notify_one(); false }
+            () = sleep_until(Instant::now() + SHORT) => false,
         };
         if is_short {
-            clear_group(child.get());
-            read_rest(output, stdout, Stream::Stdout).await;
-            read_rest(output, stderr, Stream::Stderr).await;
-            return Ok(child.get().wait()?.exit);
-        }
-        at_length();
-        child.get().take_back();
-        let stdout = Watched::new(stdout.as_fd())?;
-        let stderr = Watched::new(stderr.as_fd())?;
-        let mut is_open = [true, true];
-        loop {
-            let due = output.due();
-            tokio::select! {
-                biased;
-                ready = child.readable() => { ready?.retain_ready(); break; }
-                () = asked_to_stop(control, child.get()) => {}
-                ready = stdout.readable(), if is_open[0] => is_open[0] = read(output, ready?, Stream::Stdout).await,
-                ready = stderr.readable(), if is_open[1] => is_open[1] = read(output, ready?, Stream::Stderr).await,
-                () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => output.on_time().await,
+            let is_open = [
+                read_rest(output, stdout, Stream::Stdout).await,
+                read_rest(output, stderr, Stream::Stderr).await,
+            ];
+            if is_open == [false, false] && !surroundings.may_have_left(&output.order.name, child) {
+                return self.collect(output, 0, None);
             }
         }
-        clear_group(child.get());
-        read_rest(output, stdout.get(), Stream::Stdout).await;
-        read_rest(output, stderr.get(), Stream::Stderr).await;
-        Ok(child.get().wait()?.exit)
+        surroundings.at_length();
+        child.take_back();
+        let mut pipes = Pipes::watch(stdout, stderr).map_err(|error| lost(&error))?;
+        let mut linger = Linger::new(control, output);
+        if !is_short {
+            self.until_exit(output, &mut pipes, surroundings, &mut linger).await?;
+            // a pipe that nobody else holds is at its end by now
+            pipes.read_rest(output).await;
+        }
+        let refusal = if pipes.are_open()
+            || surroundings.may_have_left(&output.order.name, child)
+            || linger.was_asked()
+        {
+            control.is_lingering.store(true, Ordering::Release);
+            surroundings.on_linger();
+            linger.until_nobody_is_left(output, &mut pipes, surroundings).await
+        } else {
+            None
+        };
+        self.collect(output, linger.left(), refusal)
+    }
+
+    /// Follows the program itself to its end.
+    async fn until_exit(
+        &self,
+        output: &mut Output<'_>,
+        pipes: &mut Pipes<'_>,
+        surroundings: &impl Surroundings,
+        linger: &mut Linger<'_>,
+    ) -> Result<(), Failure> {
+        let control = &self.control;
+        let mut gone_by: Option<Instant> = None;
+        loop {
+            let due = output.due();
+            let wake = due.into_iter().chain(gone_by).min();
+            tokio::select! {
+                biased;
+                ready = control.child.readable() => {
+                    ready.map_err(|error| lost(&error))?.retain_ready();
+                    return Ok(());
+                }
+                () = control.notify.notified() => {
+                    output.postpone(linger.take_pauses());
+                    if linger.signal_program(surroundings).map_err(|error| not_stopped(&output.order.program, &error))? {
+                        gone_by = Some(Instant::now() + KILLED);
+                    }
+                }
+                (stream, ready) = pipes.ready() => {
+                    let is_open = read(output, ready.map_err(|error| lost(&error))?, stream).await;
+                    pipes.is_open[stream as usize] = is_open;
+                }
+                () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => {
+                    // a loop that stood still hears of time first: what has come meanwhile counts before it
+                    if control.child.get().has_ended() {
+                        return Ok(());
+                    }
+                    pipes.read_rest(output).await;
+                    if gone_by.is_some_and(|by| by <= Instant::now()) {
+                        let why = io::Error::other("it does not end after SIGKILL");
+                        return Err(not_stopped(&output.order.program, &why));
+                    }
+                    output.on_time().await;
+                }
+            }
+        }
+    }
+
+    /// Collects the end of the program.
+    fn collect(&self, output: &Output<'_>, left: usize, refusal: Option<Failure>) -> Result<Ending, Failure> {
+        let ended = self.control.child.get().wait().map_err(|error| lost(&error))?;
+        let exit = match ended.exit {
+            Ok(super::Exit::Code(code)) => Ok(Exit::Code(code)),
+            Ok(super::Exit::Signal { number, .. }) => Ok(Exit::Signal(number)),
+            Err(error) => Err(refused(&output.order.program, error)),
+        };
+        let exit = exit.and_then(|exit| match refusal {
+            Some(failure) => Err(Failure { exit: Some(exit), ..failure }),
+            None => Ok(exit),
+        });
+        Ok(Ending { exit, left })
     }
 }
 
-/// Signals the group when that is asked for. Cancelled and called again it loses nothing: each step of asking is
-/// answered once.
-async fn asked_to_stop(control: &Control, child: &Child) {
-    control.notify.notified().await;
-    let signal = if control.asked.load(Ordering::Acquire) == KILL { Signal::KILL } else { Signal::TERM };
-    // it can only fail because the group is gone
-    child.signal_group(signal).ok();
+/// Our ends of both pipes, as the event loop watches them.
+pub(super) struct Pipes<'p> {
+    streams: [Watched<BorrowedFd<'p>>; 2],
+    pub(super) is_open: [bool; 2],
 }
 
-/// Kills what the program left running in its group, while the group's number is still ours.
-fn clear_group(child: &Child) {
-    child.signal_group(Signal::KILL).ok();
+impl<'p> Pipes<'p> {
+    fn watch(stdout: &'p OwnedFd, stderr: &'p OwnedFd) -> io::Result<Self> {
+        let streams = [Watched::new(stdout.as_fd())?, Watched::new(stderr.as_fd())?];
+        Ok(Self { streams, is_open: [true, true] })
+    }
+
+    /// Whether somebody holds the other end of one.
+    pub(super) fn are_open(&self) -> bool {
+        self.is_open.contains(&true)
+    }
+
+    /// Waits until there is something to read, or an end.
+    pub(super) async fn ready(&self) -> (Stream, io::Result<AsyncFdReadyGuard<'_, BorrowedFd<'p>>>) {
+        tokio::select! {
+            biased;
+            ready = self.streams[0].readable(), if self.is_open[0] => (Stream::Stdout, ready),
+            ready = self.streams[1].readable(), if self.is_open[1] => (Stream::Stderr, ready),
+            else => std::future::pending().await,
+        }
+    }
+
+    /// Reads what there is, without waiting.
+    pub(super) async fn read_rest(&mut self, output: &mut Output<'_>) {
+        for (at, stream) in [Stream::Stdout, Stream::Stderr].into_iter().enumerate() {
+            if self.is_open[at] {
+                self.is_open[at] = read_rest(output, self.streams[at].get(), stream).await;
+            }
+        }
+    }
 }
 
 thread_local! {
@@ -140,8 +269,8 @@ thread_local! {
     static PIECE: RefCell<Vec<u8>> = RefCell::new(vec![0; PIECE_BYTES]);
 }
 
-/// Reads what there is; false at the end of the stream.
-async fn read(
+/// Reads a piece of what there is; false at the end of the stream.
+pub(super) async fn read(
     output: &mut Output<'_>,
     mut ready: AsyncFdReadyGuard<'_, BorrowedFd<'_>>,
     stream: Stream,
@@ -166,17 +295,21 @@ fn read_piece(output: &mut Output<'_>, pipe: &impl AsFd, stream: Stream) -> io::
     })
 }
 
-/// Reads what is left in a pipe after the program's end, without waiting for whoever may still hold it.
-async fn read_rest(output: &mut Output<'_>, pipe: &impl AsFd, stream: Stream) {
+/// Reads what is in a pipe, without waiting; false at the end of the stream.
+async fn read_rest(output: &mut Output<'_>, pipe: &impl AsFd, stream: Stream) -> bool {
     let mut left = AFTER_END;
     loop {
         match read_piece(output, pipe, stream) {
-            Ok(count) if count > 0 && left > 0 => {
-                left = left.saturating_sub(count);
+            Ok(0) => return false,
+            Ok(count) => {
                 output.say_all().await;
+                left = left.saturating_sub(count);
+                if left == 0 {
+                    return true;
+                }
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            _ => break,
+            Err(error) => return error.kind() == io::ErrorKind::WouldBlock,
         }
     }
 }

@@ -2,26 +2,31 @@
 
 use super::failure::{lost, no_resources, not_started, refused};
 use super::follow::{Control, Follow};
-use super::orphans::{Guard, LAUNCH_VARIABLE, Orphans};
-use super::{Environment, Spawn, Watched, resolve, spawn};
-use crate::port::{Ended, LaunchEvent, LaunchId, LaunchOrder, Launched, Launcher, Program};
+use super::guard::Guard;
+use super::orphans::{LAUNCH_VARIABLE, Leftover, Orphans, of_launch, others_of_session, processes};
+use super::pause::signal_trees;
+use super::{Child, Environment, Signal, Spawn, Watched, resolve, spawn};
+use crate::port::{Doing, Ended, LaunchEvent, LaunchId, LaunchOrder, Launched, Launcher, Program};
 use crate::secrets::Secrets;
 use crate::setting::Setting;
 use pop_registry::contract::Failure;
 use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::process::Pid;
 use std::collections::HashMap;
-use std::ffi::{CString, OsString};
+use std::ffi::{CString, OsStr, OsString};
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use tokio::sync::mpsc;
+use std::path::{Component, Path, PathBuf};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::{Notify, mpsc};
 
-/// Launches programs as children of this process, each in a process group of its own.
+/// Launches programs as children of this process, each in a session of its own (docs/processes.md).
 ///
-/// *Guarantees.* A child dies with this process. When a program ends, what is left of its group is killed before
-/// the end is said. *Assumptions.* `launch` is called on a thread that lives as long as the children may.
+/// *Guarantees.* A child dies with this process. What a program leaves behind is waited for and stopped before the end
+/// is said. *Assumptions.* `launch` is called on a thread that lives as long as the children may.
 #[derive(Clone)]
 pub struct ProcessLauncher {
     shared: Arc<Shared>,
@@ -38,12 +43,30 @@ struct Shared {
     found: Mutex<HashMap<String, Vec<(Place, CString)>>>,
     secrets: Secrets,
     orphans: Option<Orphans>,
+    /// Whether leftovers are looked for even if nothing suggests them.
+    is_thorough: bool,
     guard_command: Vec<String>,
-    guard: OnceLock<Option<Guard>>,
+    guard: Mutex<Option<Guard>>,
+    /// Notified when an end was said, or is put off by what a program left behind.
+    progressed: Notify,
 }
 
-/// What decides, besides its name, which file a program is: its home and its folder.
-type Place = (Option<PathBuf>, Option<PathBuf>);
+/// What decides, besides its name, which file a program is: its home, its folder and its own `PATH`.
+type Place = (Option<PathBuf>, Option<PathBuf>, Option<String>);
+
+/// What follows a child asks of the launcher about everything around it.
+pub(super) trait Surroundings: Sync {
+    /// Whether an ended program may have left somebody behind who holds none of its outputs. Cheap if it has not.
+    fn may_have_left(&self, launch: &str, program: &Child) -> bool;
+    /// Those whom an ended program has left behind.
+    fn leftovers(&self, launch: &str, program: &Child) -> Vec<Leftover>;
+    /// The members of a running program's session outside of its group.
+    fn others_of_session(&self, program: &Child) -> Vec<Leftover>;
+    /// A program lives long enough to be worth some care.
+    fn at_length(&self);
+    /// A program has ended, and its end is put off.
+    fn on_linger(&self);
+}
 
 impl ProcessLauncher {
     /// A launcher whose programs are given these variables, and start in `folder` unless told otherwise.
@@ -51,8 +74,10 @@ impl ProcessLauncher {
         // one that no program can be given is left out, not all of them
         let fits = |(name, value): &(OsString, OsString)| Environment::new([(name, value)]).is_ok();
         let variables: Vec<_> = variables.into_iter().filter(fits).collect();
-        let path = variables.iter().find(|(name, _)| name == "PATH").map(|(_, value)| value.clone());
-        let environment = Environment::new(variables).unwrap_or_default();
+        let path = variables.iter().rfind(|(name, _)| name == "PATH").map(|(_, value)| value.clone());
+        // ours may name another folder, or one that is gone
+        let place = plain(&folder).map(|folder| ("PWD".into(), folder.into_os_string()));
+        let environment = Environment::new(variables.into_iter().chain(place)).unwrap_or_default();
         let shared = Shared {
             environment,
             path,
@@ -62,8 +87,10 @@ impl ProcessLauncher {
             found: Mutex::new(HashMap::new()),
             secrets: Secrets::default(),
             orphans: None,
+            is_thorough: false,
             guard_command: Vec::new(),
-            guard: OnceLock::new(),
+            guard: Mutex::new(None),
+            progressed: Notify::new(),
         };
         Self { shared: Arc::new(shared) }
     }
@@ -97,6 +124,16 @@ impl ProcessLauncher {
         self
     }
 
+    /// The same, but looks at all processes of the system after each end, so that nothing that a program left behind is
+    /// overlooked. That takes time, and is worth it for whoever examines programs.
+    #[must_use]
+    pub fn thorough(mut self) -> Self {
+        if let Some(shared) = Arc::get_mut(&mut self.shared) {
+            shared.is_thorough = true;
+        }
+        self
+    }
+
     fn start(&self, id: LaunchId, order: &mut LaunchOrder) -> Result<Follow, Failure> {
         let path = self.shared.find(&order.program)?;
         order.program.working_directory = self.shared.folder_to_enter(&order.program);
@@ -110,8 +147,10 @@ impl ProcessLauncher {
         } else {
             self.shared.secrets.values(&program.secrets)?
         };
+        let place = program.working_directory.as_deref().and_then(plain);
+        let place = place.as_deref().and_then(Path::to_str).map(|folder| ("PWD", folder));
         let given = program.env.iter().chain(&secrets).map(|(name, value)| (name.as_str(), value.as_str()));
-        let environment = self.shared.environment.with(given.chain(own));
+        let environment = self.shared.environment.with(place.into_iter().chain(given).chain(own));
         let environment = environment.map_err(|error| not_started(program, &error.to_string()))?;
         let working_directory =
             program.working_directory.as_ref().map(|folder| CString::new(folder.as_os_str().as_bytes()));
@@ -131,11 +170,10 @@ impl ProcessLauncher {
             stderr: their_stderr.as_fd(),
         });
         let child = child.map_err(|error| refused(program, error))?;
-        let control = Arc::new(Control::of(child.pid()));
         // one that cannot be watched is ended
-        let child = Watched::new(child).map_err(|error| lost(&error))?;
+        let control = Arc::new(Control::of(Watched::new(child).map_err(|error| lost(&error))?));
         running.insert(id, Arc::clone(&control));
-        Ok(Follow { child, stdout, stderr, control })
+        Ok(Follow { control, stdout, stderr })
     }
 }
 
@@ -147,35 +185,38 @@ impl Shared {
     /// The file of a program: beside its home if it is there, else as the system finds it.
     fn find(&self, program: &Program) -> Result<CString, Failure> {
         let name = program.argv.first().map(String::as_str).unwrap_or_default();
+        let own_path = program.env.iter().rfind(|(name, _)| name == "PATH").map(|(_, value)| value);
         let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
-        // a relative path means another file in another folder
-        let is_its = |(home, folder): &Place| *home == program.home && *folder == program.working_directory;
+        // a relative path means another file in another folder, and a name another one in another PATH
+        let is_its = |(home, folder, path): &Place| {
+            *home == program.home && *folder == program.working_directory && path.as_ref() == own_path
+        };
         if let Some((_, path)) = found.get(name).and_then(|all| all.iter().find(|(place, _)| is_its(place))) {
             return Ok(path.clone());
         }
-        let path = self.look_up(program, Path::new(name))?;
+        let path = self.look_up(program, Path::new(name), own_path.map(OsStr::new))?;
         let path = CString::new(path.into_os_string().into_vec());
         let path = path.map_err(|_| not_started(program, "its path contains a NUL byte"))?;
-        let place = (program.home.clone(), program.working_directory.clone());
+        let place = (program.home.clone(), program.working_directory.clone(), own_path.cloned());
         found.entry(name.to_owned()).or_default().push((place, path.clone()));
         Ok(path)
     }
 
-    /// Has somebody watch over the run from outside, once a program lives long enough to be worth it.
-    fn stand_guarded(&self) {
-        if !self.guard_command.is_empty() {
-            // without a guard the run goes on all the same, with one net less
-            self.guard.get_or_init(|| Guard::start(&self.guard_command).ok());
-        }
+    fn lock_guard(&self) -> std::sync::MutexGuard<'_, Option<Guard>> {
+        self.guard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Ends what a launch left behind; of every launch if none is named.
-    fn clear_orphans(&self, launch: Option<&str>) {
-        let Some(orphans) = &self.orphans else { return };
-        let guard = self.guard.get().and_then(Option::as_ref).map(Guard::pid);
+    /// Whether a process is followed, or is the guard.
+    fn known(&self) -> impl Fn(i32) -> bool {
+        let guard = self.lock_guard().as_ref().map(Guard::pid);
         let running = self.lock_running();
-        orphans
-            .clear(launch, |pid| guard == Some(pid) || running.values().any(|control| control.pid() == pid));
+        move |pid| guard == Some(pid) || running.values().any(|control| control.pid() == pid)
+    }
+
+    /// Orphans that were adopted and live; none if this process adopts nobody, or the kernel does not tell.
+    fn orphans(&self) -> Option<Vec<Pid>> {
+        let orphans = self.orphans.as_ref().filter(|orphans| orphans.are_known())?;
+        Some(orphans.living(self.known()))
     }
 
     /// Where a program starts: its own folder counts from that of all.
@@ -189,22 +230,80 @@ impl Shared {
         (!stays).then(|| self.folder_of(program))
     }
 
-    fn look_up(&self, program: &Program, name: &Path) -> Result<PathBuf, Failure> {
+    fn look_up(&self, program: &Program, name: &Path, own_path: Option<&OsStr>) -> Result<PathBuf, Failure> {
         let beside = program.home.as_ref().filter(|_| name.is_relative()).map(|home| home.join(name));
         if let Some(beside) = beside
             && let Ok(path) = resolve(&beside, &self.folder, None)
         {
             return Ok(path);
         }
-        resolve(name, &self.folder_of(program), self.path.as_deref())
+        resolve(name, &self.folder_of(program), own_path.or(self.path.as_deref()))
             .map_err(|error| not_started(program, &error.to_string()))
+    }
+}
+
+impl Surroundings for Shared {
+    fn may_have_left(&self, launch: &str, program: &Child) -> bool {
+        match self.orphans() {
+            Some(orphans) if !self.is_thorough => {
+                !orphans.is_empty() && !of_launch(orphans, launch, pid_of(program)).is_empty()
+            }
+            _ if self.is_thorough => !self.leftovers(launch, program).is_empty(),
+            _ => {
+                // what gave up its outputs can only be found by a search that costs more than a spawn
+                program.signal_group(Signal::KILL).ok();
+                false
+            }
+        }
+    }
+
+    fn leftovers(&self, launch: &str, program: &Child) -> Vec<Leftover> {
+        match self.orphans() {
+            Some(orphans) => of_launch(orphans, launch, pid_of(program)),
+            None => of_launch(processes(), launch, pid_of(program)),
+        }
+    }
+
+    fn others_of_session(&self, program: &Child) -> Vec<Leftover> {
+        others_of_session(pid_of(program))
+    }
+
+    /// Has somebody watch over the run from outside, once a program lives long enough to be worth it. A guard that was
+    /// ended or stopped is replaced.
+    fn at_length(&self) {
+        if self.guard_command.is_empty() {
+            return;
+        }
+        let mut guard = self.lock_guard();
+        if guard.as_ref().is_none_or(|guard| !guard.is_well()) {
+            drop(guard.take());
+            // without a guard the run goes on all the same, with one net less
+            *guard = Guard::start(&self.guard_command).ok();
+        }
+    }
+
+    fn on_linger(&self) {
+        self.progressed.notify_waiters();
     }
 }
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        self.clear_orphans(None);
+        if let Some(orphans) = &self.orphans {
+            orphans.clear(self.known());
+        }
     }
+}
+
+fn pid_of(program: &Child) -> Pid {
+    // a child has a number that is one
+    Pid::from_raw(program.pid().cast_signed()).unwrap_or(Pid::INIT)
+}
+
+/// A folder as the variable `PWD` may name it: absolute, and without dots. None if it cannot be had.
+fn plain(folder: &Path) -> Option<PathBuf> {
+    let has_dots = folder.components().any(|part| matches!(part, Component::ParentDir | Component::CurDir));
+    if folder.is_absolute() && !has_dots { Some(folder.to_owned()) } else { folder.canonicalize().ok() }
 }
 
 impl Launcher for ProcessLauncher {
@@ -219,13 +318,10 @@ impl Launcher for ProcessLauncher {
             Ok(follow) => {
                 let shared = Arc::clone(&self.shared);
                 tokio::spawn(async move {
-                    let name = order.name.clone();
-                    let ended = follow
-                        .until_end(id, order, &events, shared.secrets.mask(), || shared.stand_guarded())
-                        .await;
+                    let ended = follow.until_end(id, order, &events, shared.secrets.mask(), &*shared).await;
                     shared.lock_running().remove(&id);
-                    shared.clear_orphans(Some(&name));
                     events.send(Launched { id, event: LaunchEvent::Ended(Box::new(ended)) }).await.ok();
+                    shared.progressed.notify_waiters();
                     // whoever hears of the end starts the next before this one's descriptors are closed
                     tokio::task::yield_now().await;
                     drop(follow);
@@ -242,6 +338,45 @@ impl Launcher for ProcessLauncher {
         if let Some(control) = self.shared.lock_running().get(&id) {
             control.ask(force);
         }
+    }
+
+    fn settle(&self) -> Doing<'_, ()> {
+        Box::pin(async move {
+            // those who follow must hear from the kernel first: a turn of the loop, and one for each of them
+            tokio::task::yield_now().await;
+            tokio::task::yield_now().await;
+            loop {
+                let progressed = self.shared.progressed.notified();
+                let is_coming = |control: &Arc<Control>| {
+                    control.child.get().has_ended() && !control.is_lingering.load(Ordering::Acquire)
+                };
+                if !self.shared.lock_running().values().any(is_coming) {
+                    return;
+                }
+                progressed.await;
+            }
+        })
+    }
+
+    fn pause(&self) {
+        let running: Vec<Pid> = self.roots();
+        signal_trees(running, Signal::STOP);
+    }
+
+    fn resume(&self, paused: Duration) {
+        for control in self.shared.lock_running().values() {
+            control.was_paused(paused);
+        }
+        signal_trees(self.roots(), Signal::CONT);
+    }
+}
+
+impl ProcessLauncher {
+    /// Everybody from whom all descendants are found: running programs, and orphans.
+    fn roots(&self) -> Vec<Pid> {
+        let orphans = self.shared.orphans().unwrap_or_default();
+        let running = self.shared.lock_running();
+        running.values().filter_map(|control| Pid::from_raw(control.pid())).chain(orphans).collect()
     }
 }
 

@@ -4,19 +4,27 @@
 //! as often as wanted at the price of a bare `posix_spawn`; [`ProcessLauncher`] does this for orders and follows
 //! each child to its end.
 
+mod ends;
 mod environment;
 mod failure;
 mod follow;
+mod guard;
+mod identity;
 mod launcher;
 mod memory;
 mod orphans;
+mod pause;
 mod resolve;
 mod spawn;
 
 pub use environment::{Environment, EnvironmentError};
+pub use guard::stand_guard;
+pub use identity::executor_identity;
 pub use launcher::ProcessLauncher;
 pub use memory::MemoryKills;
-pub use orphans::{EXECUTOR_VARIABLE, LAUNCH_VARIABLE, left_by, stand_guard, sweep_run};
+pub use orphans::{EXECUTOR_VARIABLE, LAUNCH_VARIABLE, end_run, left_by, sweep_run};
 pub use resolve::{ResolveError, resolve};
 pub use rustix::process::Signal;
-pub use spawn::{Child, Ended, Exit, Spawn, SpawnError, Step, Usage, Watchable, Watched, spawn};
+pub use spawn::{
+    Child, Ended, Exit, Spawn, SpawnError, Step, Usage, Watchable, Watched, ignore_file_size_signal, spawn,
+};

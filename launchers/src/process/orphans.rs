@@ -1,29 +1,33 @@
-//! What programs leave behind: descendants that left their group, found by what they inherited, and ended.
+//! What programs leave behind: descendants that outlive their program, found by session or by what they inherited.
 //!
-//! Three nets, each for what slips through the one before. The process group is killed when its program ends. What
-//! has left the group (`setsid`, double fork) is adopted by this process, a child subreaper, and is told from others
-//! by the variable `POP_LAUNCH` that it inherited. When this process itself is killed, its [`Guard`] outlives it and
-//! ends everything that inherited its `POP_EXECUTOR`: this process's alone, for the run may go on under another. *Caveat.* A program that leaves its group and clears its
-//! environment slips through the second net until the run ends, and through the third for good.
+//! Three nets, each for what slips through the one before. A program leads a session of its own. What has left the
+//! session (`setsid`) is adopted by this process, a child subreaper, and is told from others by the variable
+//! `POP_LAUNCH` that it inherited. When this process itself is killed, its [guard](super::guard) outlives it and ends
+//! everything that inherited its `POP_EXECUTOR`: this process's alone, for the run may go on under another.
+//!
+//! *Caveat.* A program that leaves its session and clears its environment slips through the second net until the run
+//! ends, and through the third for good.
 
+use super::identity::{executor, group, name, parent, session};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags, open};
+use rustix::io::Errno;
 use rustix::process::{
     Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, getpid, pidfd_open, pidfd_send_signal,
     set_child_subreaper, waitid,
 };
+use std::collections::BTreeSet;
 use std::fs;
-use std::io::{self, Read as _};
-use std::os::unix::process::CommandExt as _;
+use std::io;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 
 /// The variable by which what a launch started is known, however far it went.
 pub const LAUNCH_VARIABLE: &str = "POP_LAUNCH";
 /// The variable by which everything that one executor started is known.
 pub const EXECUTOR_VARIABLE: &str = "POP_EXECUTOR";
 /// The variable by which everything of a run is known.
-const RUN_VARIABLE: &str = "POP_RUN_ID";
+pub(super) const RUN_VARIABLE: &str = "POP_RUN_ID";
 /// How often a run is swept for what forks while it is swept.
 const ROUNDS: usize = 100;
 
@@ -43,20 +47,24 @@ impl Orphans {
         Ok(Self { children: open(list, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok() })
     }
 
-    /// Collects orphans that have ended, and ends those of one launch; of every launch if none is named.
-    pub(super) fn clear(&self, launch: Option<&str>, is_known: impl Fn(i32) -> bool) {
-        let unknown: Vec<i32> = self.list().into_iter().filter(|pid| !is_known(*pid)).collect();
-        if unknown.is_empty() {
-            return;
-        }
-        let wanted = launch.map(|name| format!("{LAUNCH_VARIABLE}={name}"));
-        for pid in unknown {
-            let Some(pid) = Pid::from_raw(pid) else { continue };
-            let is_over =
-                !matches!(waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOHANG), Ok(None));
-            if !is_over && wanted.as_ref().is_none_or(|wanted| inherited(pid, wanted)) {
-                end(pid, wanted.as_deref());
-            }
+    /// Whether the kernel tells who was adopted.
+    pub(super) fn are_known(&self) -> bool {
+        self.children.is_some()
+    }
+
+    /// Orphans that live. Those that have ended are collected.
+    pub(super) fn living(&self, is_known: impl Fn(i32) -> bool) -> Vec<Pid> {
+        let unknown = self.list().into_iter().filter(|pid| !is_known(*pid)).filter_map(Pid::from_raw);
+        let lives = |pid: &Pid| {
+            matches!(waitid(WaitId::Pid(*pid), WaitIdOptions::EXITED | WaitIdOptions::NOHANG), Ok(None))
+        };
+        unknown.filter(lives).collect()
+    }
+
+    /// Ends every orphan.
+    pub(super) fn clear(&self, is_known: impl Fn(i32) -> bool) {
+        for pid in self.living(is_known) {
+            end(pid, None);
         }
     }
 
@@ -115,15 +123,36 @@ pub fn left_by(launch: &str) -> Vec<OwnedFd> {
     opened.collect()
 }
 
-/// Ends every process that belongs to a run, wherever it went. Nobody may be executing the run.
-pub fn sweep_run(run: &str) {
-    sweep(&format!("{RUN_VARIABLE}={run}"));
+/// Ends every process that belongs to a run, wherever it went, whoever started it. Nobody may be executing the run.
+pub fn end_run(run: &str) {
+    sweep(&format!("{RUN_VARIABLE}={run}"), |_| true);
 }
 
-/// Ends every process that inherited a variable with this value.
-fn sweep(wanted: &str) {
+/// Ends what dead executors of a run have left behind, and gives the process numbers of executors that live.
+///
+/// What an executor started bears its identity. A process without one is not pop's to end, whatever run it names.
+pub fn sweep_run(run: &str) -> Vec<i32> {
+    let mut living = BTreeSet::new();
+    sweep(&format!("{RUN_VARIABLE}={run}"), |pid| {
+        match variable(pid, EXECUTOR_VARIABLE).as_deref().and_then(executor) {
+            Some(Some(executor)) => {
+                living.insert(executor.as_raw_nonzero().get());
+                false
+            }
+            Some(None) => true,
+            None => false,
+        }
+    });
+    living.remove(&getpid().as_raw_nonzero().get());
+    living.into_iter().collect()
+}
+
+/// Ends the processes that inherited a variable with this value and are meant. An ancestor of this process never is.
+pub(super) fn sweep(wanted: &str, mut is_meant: impl FnMut(Pid) -> bool) {
+    let ancestors: Vec<Pid> = std::iter::successors(Some(getpid()), |pid| parent(*pid)).collect();
     for _ in 0..ROUNDS {
-        let found = inheritors(wanted);
+        let mut found = inheritors(wanted);
+        found.retain(|pid| !ancestors.contains(pid) && is_meant(*pid));
         if found.is_empty() {
             return;
         }
@@ -136,51 +165,61 @@ fn sweep(wanted: &str) {
 /// Every other process that inherited a variable with this value; none where the system does not tell.
 fn inheritors(wanted: &str) -> Vec<Pid> {
     let own = getpid();
-    let processes = fs::read_dir("/proc").into_iter().flatten();
-    let pids = processes.filter_map(|entry| Pid::from_raw(entry.ok()?.file_name().to_str()?.parse().ok()?));
-    pids.filter(|pid| *pid != own && inherited(*pid, wanted)).collect()
+    processes().filter(|pid| *pid != own && inherited(*pid, wanted)).collect()
 }
 
-/// A process that outlives this one for a moment, to end what belongs to its run.
+/// A process that outlives the program whose launch it belongs to.
 #[derive(Debug)]
-pub(super) struct Guard {
-    process: Child,
+pub(super) struct Leftover {
+    pub(super) pid: Pid,
+    /// Its pidfd: this process for ever.
+    pub(super) process: OwnedFd,
 }
 
-impl Guard {
-    /// Starts a guard: this program again, with the arguments that make it [`stand_guard`].
-    pub(super) fn start(command: &[String]) -> io::Result<Self> {
-        let (program, args) = command.split_first().ok_or(io::ErrorKind::InvalidInput)?;
-        let mut guard = Command::new(program);
-        // a group of its own: what is sent to a terminal's foreground does not reach it
-        guard.args(args).process_group(0).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
-        // nor does it belong to a run that this process itself is part of
-        Ok(Self {
-            process: guard
-                .env_remove(EXECUTOR_VARIABLE)
-                .env_remove(RUN_VARIABLE)
-                .env_remove(LAUNCH_VARIABLE)
-                .spawn()?,
-        })
+impl Leftover {
+    /// A living process; none if it has ended.
+    pub(super) fn open(pid: Pid) -> Option<Self> {
+        let process = pidfd_open(pid, PidfdFlags::empty()).ok()?;
+        let mut watched = [PollFd::new(&process, PollFlags::IN)];
+        let lives = poll(&mut watched, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })) == Ok(0);
+        lives.then_some(Self { pid, process })
     }
 
-    pub(super) fn pid(&self) -> i32 {
-        self.process.id().cast_signed()
+    pub(super) fn signal(&self, signal: Signal) -> Result<(), Errno> {
+        pidfd_send_signal(&self.process, signal)
     }
-}
 
-impl Drop for Guard {
-    fn drop(&mut self) {
-        // the end of its input tells it that we are gone; it sweeps and ends
-        drop(self.process.stdin.take());
-        self.process.wait().ok();
+    /// Its number and name.
+    pub(super) fn describe(&self) -> String {
+        format!("{} `{}`", self.pid.as_raw_nonzero(), name(self.pid))
     }
 }
 
-/// Stands guard for an executor: waits until it is gone, then ends what it started.
-pub fn stand_guard(executor: &str) {
-    let mut nothing = Vec::new();
-    // an input that cannot be read is as good as ended
-    io::stdin().lock().read_to_end(&mut nothing).ok();
-    sweep(&format!("{EXECUTOR_VARIABLE}={executor}"));
+/// Those among `pids` that belong to a launch: to the session of its program, or by the variable that they inherited.
+pub(super) fn of_launch(pids: impl IntoIterator<Item = Pid>, launch: &str, program: Pid) -> Vec<Leftover> {
+    let wanted = format!("{LAUNCH_VARIABLE}={launch}");
+    let is_its = |pid: &Pid| {
+        *pid != program && (session(*pid) == Some(program) || !launch.is_empty() && inherited(*pid, &wanted))
+    };
+    pids.into_iter().filter(is_its).filter_map(Leftover::open).collect()
+}
+
+/// The members of a program's session that are not in its group.
+pub(super) fn others_of_session(program: Pid) -> Vec<Leftover> {
+    let is_other = |pid: &Pid| session(*pid) == Some(program) && group(*pid) != Some(program);
+    processes().filter(is_other).filter_map(Leftover::open).collect()
+}
+
+/// Every process that the system tells of.
+pub(super) fn processes() -> impl Iterator<Item = Pid> {
+    let entries = fs::read_dir("/proc").into_iter().flatten();
+    entries.filter_map(|entry| Pid::from_raw(entry.ok()?.file_name().to_str()?.parse().ok()?))
+}
+
+/// The value of a variable that a process inherited.
+fn variable(pid: Pid, name: &str) -> Option<String> {
+    let environment = fs::read(Path::new("/proc").join(pid.to_string()).join("environ")).ok()?;
+    let mut entries = environment.split(|byte| *byte == 0);
+    let value = entries.find_map(|entry| entry.strip_prefix(name.as_bytes())?.strip_prefix(b"="))?;
+    String::from_utf8(value.to_vec()).ok()
 }

@@ -29,12 +29,18 @@ pub enum ResolveError {
         path: PathBuf,
     },
     /// The file is a script for a program that is not there.
-    #[error("`{}` is a script for `{}`, which is not there", .path.display(), .interpreter.display())]
+    #[error("`{}` is a script for `{}`, which is not there{}", .path.display(), shown(.interpreter), hint(.interpreter))]
     NoInterpreter {
         /// The script.
         path: PathBuf,
         /// What its first line names.
         interpreter: PathBuf,
+    },
+    /// The file is a script whose `#!` stands behind a byte order mark.
+    #[error("`{}` is a script that begins with a byte order mark (EF BB BF), so its `#!` has no effect; remove the mark", .path.display())]
+    ByteOrderMark {
+        /// The script.
+        path: PathBuf,
     },
     /// The path is that of a directory.
     #[error("`{}` is a directory, not a program", .path.display())]
@@ -50,6 +56,16 @@ pub enum ResolveError {
         /// The reason.
         source: io::Error,
     },
+}
+
+/// A path with its control characters visible.
+fn shown(path: &Path) -> String {
+    String::from_utf8_lossy(path.as_os_str().as_bytes()).escape_debug().to_string()
+}
+
+fn hint(interpreter: &Path) -> &'static str {
+    let has_return = interpreter.as_os_str().as_bytes().ends_with(b"\r");
+    if has_return { "; its lines end with a carriage return, save it with Unix line ends" } else { "" }
 }
 
 fn places(looked_in: &[PathBuf]) -> String {
@@ -108,6 +124,7 @@ enum Refusal {
     Directory,
     NotExecutable,
     NoInterpreter(PathBuf),
+    ByteOrderMark,
     Unreadable(io::Error),
 }
 
@@ -118,6 +135,7 @@ impl Refusal {
             Self::Directory => ResolveError::Directory { path },
             Self::NotExecutable => ResolveError::NotExecutable { path },
             Self::NoInterpreter(interpreter) => ResolveError::NoInterpreter { path, interpreter },
+            Self::ByteOrderMark => ResolveError::ByteOrderMark { path },
             Self::Unreadable(source) => ResolveError::Unreadable { path, source },
         }
     }
@@ -129,10 +147,7 @@ fn look(path: &Path) -> Result<(), Refusal> {
         Ok(metadata) if !metadata.is_file() => Err(Refusal::NotExecutable),
         Ok(_) => {
             access(path, Access::EXEC_OK).map_err(|_| Refusal::NotExecutable)?;
-            match interpreter(path) {
-                Some(interpreter) if !interpreter.exists() => Err(Refusal::NoInterpreter(interpreter)),
-                _ => Ok(()),
-            }
+            look_at_head(path)
         }
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
             Err(Refusal::Missing)
@@ -141,14 +156,30 @@ fn look(path: &Path) -> Result<(), Refusal> {
     }
 }
 
-/// The program that a script names in its first line; the kernel would say no more than that a file is missing.
-fn interpreter(path: &Path) -> Option<PathBuf> {
+/// Looks at a script's first line; the kernel would say no more than that a file is missing.
+fn look_at_head(path: &Path) -> Result<(), Refusal> {
     let mut head = [0; 256];
-    let count = File::open(path).and_then(|mut file| file.read(&mut head)).ok()?;
-    let line = head[..count].strip_prefix(b"#!")?.split(|byte| *byte == b'\n').next()?.trim_ascii_start();
-    let name = line.split(u8::is_ascii_whitespace).next()?;
+    let Ok(count) = File::open(path).and_then(|mut file| file.read(&mut head)) else { return Ok(()) };
+    if head[..count].starts_with(b"\xef\xbb\xbf#!") {
+        return Err(Refusal::ByteOrderMark);
+    }
+    let Some(line) = head[..count].strip_prefix(b"#!") else { return Ok(()) };
+    let line = line.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    // as the kernel reads it: only blanks and tabs separate, a carriage return is part of the name
+    let mut words = line.split(|byte| matches!(byte, b' ' | b'\t')).filter(|word| !word.is_empty());
+    let Some(name) = words.next() else { return Ok(()) };
+    let interpreter = Path::new(OsStr::from_bytes(name));
     // a relative one counts from the folder that the program starts in, which is not known here
-    name.starts_with(b"/").then(|| PathBuf::from(OsStr::from_bytes(name)))
+    if name.starts_with(b"/") && !interpreter.exists() {
+        return Err(Refusal::NoInterpreter(interpreter.to_owned()));
+    }
+    // `env` looks for a program of that name, and no name of a program ends with a carriage return
+    let argument = words.next().unwrap_or_default();
+    if interpreter.file_name() == Some(OsStr::new("env")) && argument.ends_with(b"\r") && argument[0] != b'-'
+    {
+        return Err(Refusal::NoInterpreter(PathBuf::from(OsStr::from_bytes(argument))));
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -229,6 +260,31 @@ mod tests {
             assert_eq!(found(root.path(), "tool", "b"), wanted, "{line}");
             assert_eq!(found(root.path(), "b/tool", ""), wanted, "{line}");
         }
+    }
+
+    #[test]
+    fn fr_a7_a_carriage_return_in_the_first_line_is_named() {
+        let root = tree();
+        let script = root.path().join("b/tool");
+        let hint = "; its lines end with a carriage return, save it with Unix line ends";
+        for (line, wanted) in [
+            ("#!/bin/sh\r\necho\r\n", format!("`$ROOT/b/tool` is a script for `/bin/sh\\r`, which is not there{hint}")),
+            (
+                "#!/usr/bin/env python3\r\n",
+                format!("`$ROOT/b/tool` is a script for `python3\\r`, which is not there{hint}"),
+            ),
+            (
+                "\u{feff}#!/bin/sh\n",
+                "`$ROOT/b/tool` is a script that begins with a byte order mark (EF BB BF), so its `#!` has no effect; \
+                 remove the mark"
+                    .to_owned(),
+            ),
+        ] {
+            fs::write(&script, line).unwrap();
+            assert_eq!(found(root.path(), "tool", "b"), Err(wanted), "{line:?}");
+        }
+        fs::write(&script, "#!/bin/sh -e\r\n").unwrap();
+        assert_eq!(found(root.path(), "tool", "b"), Ok("b/tool".to_owned()));
     }
 
     #[test]

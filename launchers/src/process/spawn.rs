@@ -6,7 +6,7 @@
 //! With its submodules this is the only `unsafe` code; everything it offers is safe to call.
 //!
 //! # Guarantees
-//! - The child leads a process group of its own whenever [`Child::signal_group`] signals it.
+//! - The child leads a session and a process group of its own when it becomes its program, so it has no terminal.
 //! - It is killed when the thread that spawned it ends, hence also when this process is killed.
 //! - It has `/dev/null` as standard input, the two given descriptors as outputs, and no other descriptor,
 //!   whether or not those of this process are marked close-on-exec.
@@ -93,7 +93,7 @@ pub enum Step {
     Prepare,
     /// The kernel gave no new process: limits (`EAGAIN`), memory (`ENOMEM`).
     Clone,
-    /// The new process could not be set up: group, death signal, standard streams.
+    /// The new process could not be set up: session, death signal, standard streams.
     SetUp,
     /// The working directory could not be entered.
     WorkingDirectory,
@@ -190,7 +190,7 @@ fn start(lent: Lent) -> Result<Child, SpawnError> {
 /// Asking for each at every spawn would cost as much as all else that is done here. None that has a handler of ours may
 /// be missing: it would run in the child, in our memory, once the child has unblocked its signals.
 fn changed_signals() -> SignalMask {
-    const HANDLED: [Signal; 8] = [
+    const HANDLED: [Signal; 9] = [
         Signal::HUP,
         Signal::INT,
         Signal::QUIT,
@@ -199,6 +199,7 @@ fn changed_signals() -> SignalMask {
         Signal::USR1,
         Signal::USR2,
         Signal::WINCH,
+        Signal::XFSZ,
     ];
     static CHANGED: OnceLock<SignalMask> = OnceLock::new();
     *CHANGED.get_or_init(|| {
@@ -207,6 +208,13 @@ fn changed_signals() -> SignalMask {
         let all = (1..=SignalMask::BITS).filter(is_changed).chain(handled);
         all.fold(0, |changed, signal| changed | (1 << (signal - 1)))
     })
+}
+
+/// Has this process ignore SIGXFSZ from now on: a write beyond the limit of file sizes (`ulimit -f`) then fails with
+/// `EFBIG` instead of ending the process. Children have the default action.
+pub fn ignore_file_size_signal() {
+    // SAFETY: sets the action of one signal to being ignored; no handler is installed.
+    unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
 }
 
 #[cfg(test)]

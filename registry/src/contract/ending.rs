@@ -1,6 +1,6 @@
 //! How an attempt ended: exit status and final report must agree, and a failure says whose fault it is.
 
-use super::{DiagnosticEvent, Progress};
+use super::{DiagnosticEvent, Progress, TOO_LARGE};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::fmt;
@@ -156,6 +156,8 @@ pub struct Said {
     pub result: Option<Value>,
     /// Report lines that broke the contract, each said in a sentence.
     pub breaches: Vec<String>,
+    /// Whether one of these lines was a value beyond the limits.
+    pub is_too_large: bool,
 }
 
 /// Judges an attempt that ended by itself: exit status and final report must agree.
@@ -193,7 +195,10 @@ pub fn judge(exit: Exit, success: &[i32], said: Said) -> Result<Value, Failure> 
             let code = if matches!(exit, Exit::Signal(_)) { "signal" } else { "exit" };
             Err(fail(code, format!("ended with {exit}"), Vec::new()))
         }
-        _ if !said.breaches.is_empty() => Err(fail("contract", said.breaches.join("; "), Vec::new())),
+        _ if !said.breaches.is_empty() => {
+            let code = if said.is_too_large { TOO_LARGE } else { "contract" };
+            Err(fail(code, said.breaches.join("; "), Vec::new()))
+        }
         _ => Ok(said.result.unwrap_or_else(|| json!({}))),
     }
 }
@@ -213,7 +218,7 @@ mod tests {
 
     #[test]
     fn f22_exit_status_and_report_must_agree() {
-        let said = |progress| Said { progress, result: Some(json!({"w": 1})), breaches: Vec::new() };
+        let said = |progress| Said { progress, result: Some(json!({"w": 1})), ..Said::default() };
         let code = |exit, progress| judge(exit, &[], said(progress)).map_err(|failure| failure.code);
         let table = [
             (Exit::Code(0), None, Ok(json!({"w": 1}))),

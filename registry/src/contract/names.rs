@@ -9,9 +9,13 @@ pub const HANDLER_COMPLETE: &str = "HandlerComplete";
 
 /// The longest progress report; each is kept in the run's journal.
 pub const PROGRESS_LIMIT: usize = 64 * 1024;
-/// The longest report line that is understood; a longer one is a breach of the contract.
-pub const REPORT_LINE_LIMIT: usize = 16 * 1024 * 1024;
-/// The longest value that a payload is filled with, in bytes of JSON: as long as a report may be.
-pub const VALUE_LIMIT: usize = REPORT_LINE_LIMIT;
+/// The most bytes of one value: a payload, a result, an assembled list, captured output.
+pub const VALUE_LIMIT: usize = 16 * 1024 * 1024;
+/// The failure code of a value beyond [`VALUE_LIMIT`] or [`PARSED_LIMIT`].
+pub const TOO_LARGE: &str = "too-large";
+/// The most memory that the parts of one parsed value may take, as [`parsed_size`](super::parsed_size) estimates it.
+pub const PARSED_LIMIT: usize = 40 * 1024 * 1024;
 /// The longest payload that pop passes as it is in `PAYLOAD`, in bytes of UTF-8.
 pub const PLAIN_PAYLOAD_LIMIT: usize = 100_000;
+/// The longest report line that is read.
+pub const REPORT_LINE_LIMIT: usize = VALUE_LIMIT;

@@ -1,8 +1,9 @@
 //! Hiding values in what is stored and shown, however they are written and however the bytes arrive.
 //!
-//! A value is found as it is, in base64, percent-encoded, as JSON text and in hexadecimal. What is not found: a value
-//! that was changed otherwise (compressed, encrypted, turned round, base64 broken into lines), one that is put
-//! together from parts, and up to six of its bits on either side of a base64 text.
+//! A mask finds a value as it is, in base64, percent-encoded, as JSON text (also within JSON text), with entities of
+//! HTML, in UTF-16 and in hexadecimal. It does not find a value that was changed otherwise (compressed, encrypted,
+//! turned round, base64 broken into lines), a value whose parts come separately (half on each output stream), and up
+//! to six bits of it on either side of a base64 text.
 
 mod spelling;
 mod stream;
@@ -47,7 +48,7 @@ impl Mask {
     /// A mask of these values. Each is hidden as a whole, without the blanks around it, and by its lines of eight bytes
     /// or more; a value of fewer than four bytes ([`Mask::SHORTEST`]) is not hidden.
     ///
-    /// Memory grows with the values: some three KiB for each byte of them.
+    /// Memory grows with the values: some four KiB for each byte of them.
     pub fn new(values: impl IntoIterator<Item = String>) -> Self {
         let mut spellings: Vec<Vec<u8>> = Vec::new();
         for value in values {
@@ -81,7 +82,8 @@ impl Mask {
         Cow::Owned(String::from_utf8_lossy(&hidden).into_owned())
     }
 
-    /// Hides every value in the texts of a JSON value, in its keys, and in numbers that spell one.
+    /// Hides every value in the texts of a JSON value, in its keys, and in numbers that are one as a whole. A number that
+    /// only contains the digits of a value stays: changing it would falsify a result.
     pub fn value(&self, value: &mut Value) {
         if self.is_empty() {
             return;
@@ -96,7 +98,8 @@ impl Mask {
                     }
                 }
                 Value::Number(number) => {
-                    if self.is_in(&number.to_string()) {
+                    let number = number.to_string();
+                    if self.is_in(&number) && self.text(&number) == HIDDEN {
                         *value = Value::String(HIDDEN.to_owned());
                     }
                 }

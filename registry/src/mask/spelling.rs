@@ -25,10 +25,47 @@ pub(super) fn spellings(value: &str, into: &mut Vec<Vec<u8>>) {
         }
         for is_ascii in [false, true] {
             let text = json(value, is_ascii, is_upper);
-            add(text.replace('/', "\\/"));
-            add(text);
+            let slashed = text.replace('/', "\\/");
+            // JSON whose texts hold JSON, as in a message that quotes a request
+            for text in [text, slashed] {
+                add(json(&text, is_ascii, is_upper));
+                add(json(&text, is_ascii, is_upper).replace('/', "\\/"));
+                add(text);
+            }
         }
     }
+    for [quote, apostrophe] in QUOTES {
+        add(html(value, quote, apostrophe));
+    }
+    for to_bytes in [u16::to_le_bytes, u16::to_be_bytes] {
+        into.push(value.encode_utf16().flat_map(to_bytes).collect());
+    }
+}
+
+/// How encoders of HTML write the two kinds of quotes.
+const QUOTES: [[&str; 2]; 6] = [
+    ["&quot;", "&#39;"],
+    ["&quot;", "&#x27;"],
+    ["&quot;", "&apos;"],
+    ["&quot;", "'"],
+    ["&#34;", "&#39;"],
+    ["\"", "'"],
+];
+
+/// A value as text of HTML or XML.
+fn html(value: &str, quote: &str, apostrophe: &str) -> String {
+    let mut text = String::with_capacity(value.len());
+    for c in value.chars() {
+        match c {
+            '&' => text.push_str("&amp;"),
+            '<' => text.push_str("&lt;"),
+            '>' => text.push_str("&gt;"),
+            '"' => text.push_str(quote),
+            '\'' => text.push_str(apostrophe),
+            c => text.push(c),
+        }
+    }
+    text
 }
 
 /// The characters of base64 that say something of `bytes` alone, when `before` bytes (modulo three) stand before them.

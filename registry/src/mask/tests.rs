@@ -100,6 +100,40 @@ fn f45_a_json_value_is_masked_in_its_texts_keys_and_numbers() {
 }
 
 #[test]
+fn fr_h4_a_number_that_contains_a_secret_stays() {
+    let mask = mask(&["1234", "true"]);
+    let mut value =
+        json!({"bytes": 51_234_567, "pin": 1234, "both": 12_341_234, "done": true, "say": "a 1234"});
+    mask.value(&mut value);
+    assert_eq!(
+        value,
+        json!({"bytes": 51_234_567, "pin": "***", "both": 12_341_234, "done": true, "say": "a ***"})
+    );
+}
+
+#[test]
+fn fr_h16_more_encodings_are_hidden() {
+    let mask = mask(&["p\"ä<s&'/d"]);
+    for (written, seen) in [
+        (r#"{"m": "{\"t\": \"p\\\"ä<s&'/d\"}"}"#, r#"{"m": "{\"t\": \"***\"}"}"#),
+        (r#""{\"t\": \"p\\\"\\u00e4<s&'/d\"}""#, r#""{\"t\": \"***\"}""#),
+        (r#""{\"t\": \"p\\\"\\u00e4<s&'\\/d\"}""#, r#""{\"t\": \"***\"}""#),
+        ("<b>p&quot;ä&lt;s&amp;&#39;/d</b>", "<b>***</b>"),
+        ("p&#34;ä&lt;s&amp;&#39;/d", "***"),
+        ("p\"ä&lt;s&amp;'/d", "***"),
+    ] {
+        assert_eq!(mask.text(written), seen);
+    }
+    for to_bytes in [u16::to_le_bytes, u16::to_be_bytes] {
+        let written: Vec<u8> = "xp\"ä<s&'/dx".encode_utf16().flat_map(to_bytes).collect();
+        let ends: Vec<u8> = "x".encode_utf16().flat_map(to_bytes).collect();
+        for cut in 0..written.len() {
+            assert_eq!(streamed(&mask, &written, &[cut]), [&ends, &b"***"[..], &ends].concat());
+        }
+    }
+}
+
+#[test]
 fn a_mask_of_nothing_hands_everything_on_as_it_is() {
     for mask in [Mask::none(), mask(&[]), mask(&["", "abc", "  \n "])] {
         assert!(mask.is_empty());

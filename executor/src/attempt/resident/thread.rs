@@ -88,9 +88,9 @@ fn start(
                     None => Ok(Exit::Code(i32::from(!report.is_succeeded()))),
                     Some(error) => Err(Box::new(log_failure(&error))),
                 },
-                said: Said { progress: Some(report.progress), result: report.result, breaches: Vec::new() },
-                stdout: Vec::new(),
+                said: Said { progress: Some(report.progress), result: report.result, ..Said::default() },
                 log_tail: log.tail,
+                ..Ended::exited(Exit::Code(0))
             },
             None => Ended::failed(Failure::new(Blame::Handler, "killed", "did not stop when asked")),
         };

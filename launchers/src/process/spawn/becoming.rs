@@ -75,7 +75,8 @@ pub(super) extern "C" fn child_main(orders: *mut c_void) -> c_int {
 /// # Safety
 /// To be called in the child only.
 unsafe fn become_program(orders: &Orders) -> Result<Infallible, SpawnError> {
-    set_up(libc::SYS_setpgid, [0, 0, 0, 0])?;
+    // a session has a terminal only if its leader opens one; ours begins without
+    set_up(libc::SYS_setsid, [0; 4])?;
     set_up(libc::SYS_prctl, [libc::PR_SET_PDEATHSIG as usize, libc::SIGKILL as usize, 0, 0])?;
     // a parent that died before the line above sends no signal any more
     if set_up(libc::SYS_getppid, [0; 4])? != orders.parent.as_raw_nonzero().get() as usize {

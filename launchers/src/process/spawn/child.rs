@@ -8,7 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process_group, setpgid};
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::io::Errno;
+use rustix::process::{Pid, Signal, kill_process_group, pidfd_send_signal};
 
 use super::SpawnError;
 use super::lent::Lent;
@@ -82,7 +84,7 @@ impl Child {
         Self { pid, pidfd, collected: AtomicBool::new(false), lent: Mutex::new(Some(lent)) }
     }
 
-    /// Returns the process identifier, which is also that of its group.
+    /// Returns the process identifier, which is also that of its group and session.
     pub fn pid(&self) -> u32 {
         self.pid.as_raw_nonzero().get().unsigned_abs()
     }
@@ -119,16 +121,28 @@ impl Child {
     /// Signals every process of the child's group.
     ///
     /// Allowed until the end is collected, also between the end and its collection: that is the moment to
-    /// kill what the program has left running. Afterwards the number may be another's: fails with `ESRCH`.
+    /// end what the program has left running. Afterwards the number may be another's: fails with `ESRCH`.
+    /// Fails with `EPERM` if the kernel lets us signal none of the processes.
     pub fn signal_group(&self, signal: Signal) -> io::Result<()> {
         if self.collected.load(Ordering::Acquire) {
             return Err(io::Error::from_raw_os_error(libc::ESRCH));
         }
-        if self.lent().as_ref().is_some_and(Lent::is_in_use) {
-            // it may not have come to that itself; when it has become its program it has, and this is refused
-            setpgid(Some(self.pid), Some(self.pid)).ok();
+        match kill_process_group(self.pid, signal) {
+            // it has not made its session yet, and so has started nothing: the signal waits until it has unblocked it
+            Err(Errno::SRCH) => self.signal(signal),
+            result => Ok(result?),
         }
-        Ok(kill_process_group(self.pid, signal)?)
+    }
+
+    /// Signals the child alone. Its descriptor means this process for ever, wherever it went.
+    pub fn signal(&self, signal: Signal) -> io::Result<()> {
+        Ok(pidfd_send_signal(&self.pidfd, signal)?)
+    }
+
+    /// Whether the program has ended. Its end may be collected already.
+    pub fn has_ended(&self) -> bool {
+        let mut watched = [PollFd::new(&self.pidfd, PollFlags::IN)];
+        rustix::event::poll(&mut watched, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })) != Ok(0)
     }
 
     fn collect(&self, options: c_int) -> io::Result<Option<Ended>> {

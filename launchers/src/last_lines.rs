@@ -1,0 +1,185 @@
+//! The last lines of a log, as a failure shows them: bounded in number and length, whatever is printed.
+
+use memchr::memchr2;
+use std::collections::VecDeque;
+
+/// How many last lines a failure shows.
+pub const LOG_TAIL_LINES: usize = 10;
+/// How many bytes a failure shows of the beginning of a long line, and as many of its end.
+const HALF: usize = 500;
+
+/// The last lines of a stream that are not blank. How the stream is cut into pieces makes no difference.
+///
+/// A program that draws its progress on one line returns the carriage before each frame. Such a line holds its last
+/// frame that is not blank.
+#[derive(Debug, Default)]
+pub(crate) struct LastLines {
+    lines: VecDeque<String>,
+    frame: Frame,
+    /// The last frame of the current line before `frame`.
+    earlier: Frame,
+    /// Whether the carriage was returned, and nothing printed since.
+    is_returned: bool,
+}
+
+/// The text since the start of the line, or since the last carriage return.
+#[derive(Debug, Default)]
+struct Frame {
+    head: Vec<u8>,
+    /// What follows `head`; only its last bytes count.
+    tail: Vec<u8>,
+    length: usize,
+    has_ink: bool,
+}
+
+impl LastLines {
+    /// Takes a piece of the stream.
+    pub(crate) fn take(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let end = memchr2(b'\n', b'\r', bytes).unwrap_or(bytes.len());
+            let (text, rest) = bytes.split_at(end);
+            if !text.is_empty() {
+                self.print(text);
+            }
+            let Some((control, rest)) = rest.split_first() else { return };
+            if *control == b'\n' {
+                self.end_line();
+            } else {
+                self.is_returned = true;
+            }
+            bytes = rest;
+        }
+    }
+
+    fn print(&mut self, text: &[u8]) {
+        if std::mem::take(&mut self.is_returned) {
+            if self.frame.has_ink {
+                std::mem::swap(&mut self.frame, &mut self.earlier);
+            }
+            self.frame.clear();
+        }
+        self.frame.push(text);
+    }
+
+    fn end_line(&mut self) {
+        self.is_returned = false;
+        let shown = if self.frame.has_ink { &self.frame } else { &self.earlier };
+        if shown.has_ink {
+            if self.lines.len() == LOG_TAIL_LINES {
+                self.lines.pop_front();
+            }
+            self.lines.push_back(shown.text());
+        }
+        self.frame.clear();
+        self.earlier.clear();
+    }
+
+    /// The last lines; a last line needs no line end.
+    pub(crate) fn finish(mut self) -> Vec<String> {
+        self.end_line();
+        self.lines.into()
+    }
+}
+
+impl Frame {
+    fn push(&mut self, text: &[u8]) {
+        self.has_ink = self.has_ink || text.iter().any(|byte| !byte.is_ascii_whitespace());
+        self.length += text.len();
+        let (head, tail) = text.split_at(text.len().min(HALF - self.head.len()));
+        self.head.extend_from_slice(head);
+        self.tail.extend_from_slice(&tail[tail.len().saturating_sub(HALF)..]);
+        // cut now and then, so that each byte is moved a few times at most
+        if self.tail.len() > 4 * HALF {
+            self.tail.drain(..self.tail.len() - HALF);
+        }
+    }
+
+    fn clear(&mut self) {
+        self.head.clear();
+        self.tail.clear();
+        (self.length, self.has_ink) = (0, false);
+    }
+
+    fn text(&self) -> String {
+        if self.length <= 2 * HALF {
+            return String::from_utf8_lossy(&[self.head.as_slice(), &self.tail].concat()).into_owned();
+        }
+        let tail = &self.tail[self.tail.len() - HALF..];
+        // the cuts may go through a character
+        let cut = self.head.iter().rposition(|byte| !is_continuation(*byte)).unwrap_or_default();
+        let head = if self.head[cut].is_ascii() { &self.head[..] } else { &self.head[..cut] };
+        let skipped = tail.iter().take_while(|byte| is_continuation(**byte)).count();
+        format!("{} … {}", String::from_utf8_lossy(head), String::from_utf8_lossy(&tail[skipped..]))
+    }
+}
+
+fn is_continuation(byte: u8) -> bool {
+    byte & 0b1100_0000 == 0b1000_0000
+}
+
+/// The last lines of captured output and of the log beside it, which has the errors: at least half of the room is for
+/// each of them.
+pub(crate) fn merged(captured: Vec<String>, log: Vec<String>) -> Vec<String> {
+    let for_log = log.len().min(LOG_TAIL_LINES - captured.len().min(LOG_TAIL_LINES / 2));
+    let for_captured = captured.len().min(LOG_TAIL_LINES - for_log);
+    let ends = [&captured[captured.len() - for_captured..], &log[log.len() - for_log..]];
+    ends.concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn last(pieces: &[&[u8]]) -> Vec<String> {
+        let mut lines = LastLines::default();
+        for piece in pieces {
+            lines.take(piece);
+        }
+        lines.finish()
+    }
+
+    #[test]
+    fn fr_b3_a_line_holds_its_last_frame() {
+        let mut text: Vec<u8> = (1..=400).flat_map(|n| format!("\r{n} of 400").into_bytes()).collect();
+        text.extend_from_slice(b"\rcannot write: disk full\nnext\r\n\r50%\r    \n");
+        assert_eq!(last(&[&text]), ["cannot write: disk full", "next", "50%"]);
+        assert_eq!(last(&[b"10%\r20%\r30%"]), ["30%"]);
+        assert_eq!(last(&[b"10%\r20%\r"]), ["20%"]);
+    }
+
+    #[test]
+    fn fr_b3_a_long_line_keeps_its_head_and_its_tail() {
+        let line = format!("begin é{}é the end\n", "ä".repeat(3_000));
+        let shown = &last(&[line.as_bytes()])[0];
+        assert!(shown.starts_with("begin éä") && shown.ends_with("äé the end"), "{shown}");
+        assert!(shown.contains("ä … ä") && shown.len() <= 2 * HALF + 5, "{shown}");
+    }
+
+    #[test]
+    fn no_cut_changes_the_last_lines() {
+        let long = "é".repeat(700);
+        let text = format!("a\r\nb\rc\r\n\r\n{long}\n\r\r{long}\rd\n caf\u{e9}\n{}\r \n", "x\n".repeat(5));
+        let whole = last(&[text.as_bytes()]);
+        for cut in 0..text.len() {
+            let (left, right) = text.as_bytes().split_at(cut);
+            assert_eq!(last(&[left, right]), whole, "cut at {cut}");
+        }
+        assert_eq!(last(&text.as_bytes().chunks(1).collect::<Vec<_>>()), whole);
+    }
+
+    #[test]
+    fn captured_output_leaves_room_for_errors() {
+        let lines = |name: &str, count| (0..count).map(|n| format!("{name}{n}")).collect::<Vec<_>>();
+        for (captured, log, first, count) in
+            [(20, 20, "c15", 10), (20, 2, "c12", 10), (2, 20, "c0", 10), (1, 1, "c0", 2)]
+        {
+            let merged = merged(
+                lines("c", captured).split_off(captured.max(10) - 10),
+                lines("l", log).split_off(log.max(10) - 10),
+            );
+            assert_eq!((merged[0].as_str(), merged.len()), (first, count));
+        }
+        assert_eq!(merged(Vec::new(), lines("l", 10)), lines("l", 10));
+        assert_eq!(merged(lines("c", 10), Vec::new()), lines("c", 10));
+    }
+}

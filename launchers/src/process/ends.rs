@@ -1,0 +1,246 @@
+//! The end of everybody whom a program started: who is waited for, how long, and in which order they are stopped.
+//!
+//! docs/processes.md is the model; this is its state machine. Every wait is for an event: a pidfd, a pipe, an order to
+//! stop, or the one deadline.
+
+use super::follow::{Asked, Control, KILLED, Pipes, read};
+use super::launcher::Surroundings;
+use super::orphans::Leftover;
+use super::{Signal, Watched, identity};
+use crate::output::Output;
+use crate::port::DEFAULT_GRACE;
+use pop_registry::contract::{Blame, Failure};
+use rustix::io::Errno;
+use rustix::process::Pid;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::os::fd::AsFd as _;
+use std::time::Duration;
+use tokio::time::{Instant, sleep_until};
+
+/// What is done about processes that a program left behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Stage {
+    /// They may end by themselves.
+    Wait,
+    /// They were sent SIGTERM.
+    Terminate,
+    /// They were sent SIGKILL.
+    Kill,
+}
+
+/// The state of a launch's end.
+pub(super) struct Linger<'c> {
+    control: &'c Control,
+    program: String,
+    grace: Duration,
+    /// When the launch was asked to end.
+    asked_at: Option<Instant>,
+    /// What the program was sent so far.
+    sent: Asked,
+    /// Names of the processes that had to be stopped although nobody asked for the launch's end.
+    left: BTreeMap<i32, String>,
+    /// Whether an output was still held when nobody was left who can be named.
+    is_held: bool,
+    /// Processes outside of the group that were sent SIGTERM.
+    terminated: BTreeSet<i32>,
+    /// Processes that the kernel does not let us signal.
+    refused: BTreeMap<i32, (String, Errno)>,
+}
+
+impl<'c> Linger<'c> {
+    pub(super) fn new(control: &'c Control, output: &Output<'_>) -> Self {
+        Self {
+            control,
+            program: output.order.program.argv.first().cloned().unwrap_or_default(),
+            grace: output.order.grace.unwrap_or(DEFAULT_GRACE),
+            asked_at: None,
+            sent: Asked::Nothing,
+            left: BTreeMap::new(),
+            is_held: false,
+            terminated: BTreeSet::new(),
+            refused: BTreeMap::new(),
+        }
+    }
+
+    /// Whether the launch was asked to end.
+    pub(super) fn was_asked(&self) -> bool {
+        self.control.asked() > Asked::Nothing
+    }
+
+    /// How many processes were left behind and had to be stopped.
+    pub(super) fn left(&self) -> usize {
+        self.left.len() + usize::from(self.is_held && self.left.is_empty())
+    }
+
+    pub(super) fn take_pauses(&mut self) -> Duration {
+        let pause = self.control.take_pauses();
+        self.asked_at = self.asked_at.map(|at| at + pause);
+        pause
+    }
+
+    /// Sends the program and its session what was asked for; true if that was SIGKILL.
+    pub(super) fn signal_program(&mut self, surroundings: &impl Surroundings) -> io::Result<bool> {
+        let asked = self.control.asked();
+        if asked <= self.sent {
+            return Ok(false);
+        }
+        self.sent = asked;
+        self.asked_at.get_or_insert_with(Instant::now);
+        let child = self.control.child.get();
+        if asked == Asked::Kill {
+            // members that may be signalled are; whether the program itself may is what counts
+            child.signal_group(Signal::KILL).ok();
+            return match child.signal(Signal::KILL) {
+                Err(error) if error.raw_os_error() != Some(libc::ESRCH) => Err(error),
+                _ => Ok(true),
+            };
+        }
+        // one that may not be signalled is asked in vain; it is told when it is to be killed
+        child.signal_group(Signal::TERM).ok();
+        for process in surroundings.others_of_session(child) {
+            self.terminated.insert(process.pid.as_raw_nonzero().get());
+            process.signal(Signal::TERM).ok();
+        }
+        Ok(false)
+    }
+
+    /// Waits until nobody is left whom the ended program started and no output is open, and stops who stays too long.
+    /// A refusal by the kernel is the failure of the launch.
+    pub(super) async fn until_nobody_is_left(
+        &mut self,
+        output: &mut Output<'_>,
+        pipes: &mut Pipes<'_>,
+        surroundings: &impl Surroundings,
+    ) -> Option<Failure> {
+        let leader = Pid::from_raw(self.control.pid());
+        let mut stage = Stage::Wait;
+        let mut deadline = Instant::now() + self.grace;
+        let mut leftovers = surroundings.leftovers(&output.order.name, self.control.child.get());
+        loop {
+            let wanted = match self.control.asked() {
+                Asked::Nothing => stage,
+                Asked::Terminate => Stage::Terminate,
+                Asked::Kill => Stage::Kill,
+            };
+            // a daemon that gave up its outputs is not going to end by itself
+            let waits =
+                pipes.are_open() || leftovers.iter().any(|process| identity::session(process.pid) == leader);
+            let is_late = deadline <= Instant::now();
+            let next = match stage {
+                Stage::Wait if is_late || !waits => Stage::Terminate,
+                Stage::Terminate if is_late => Stage::Kill,
+                _ => stage,
+            };
+            let next = next.max(wanted);
+            if leftovers.is_empty() && (!pipes.are_open() || next > Stage::Wait) {
+                break;
+            }
+            if next > stage {
+                stage = next;
+                let since = self.asked_at.filter(|_| stage == Stage::Terminate).unwrap_or_else(Instant::now);
+                deadline = since + if stage == Stage::Kill { KILLED } else { self.grace };
+                self.stop(stage, &leftovers, output);
+            } else if stage == Stage::Kill && is_late {
+                break;
+            }
+            leftovers.retain(|process| !self.refused.contains_key(&process.pid.as_raw_nonzero().get()));
+            if leftovers.is_empty() && stage == Stage::Kill {
+                break;
+            }
+            let first = leftovers.first().and_then(|process| Watched::new(process.process.as_fd()).ok());
+            tokio::select! {
+                biased;
+                () = self.control.notify.notified() => {
+                    let pause = self.take_pauses();
+                    deadline += pause;
+                    output.postpone(pause);
+                    if self.control.asked() > Asked::Nothing {
+                        self.asked_at.get_or_insert_with(Instant::now);
+                    }
+                    continue;
+                }
+                (stream, ready) = pipes.ready() => {
+                    let is_open = match ready { Ok(ready) => read(output, ready, stream).await, Err(_) => false };
+                    pipes.is_open[stream as usize] = is_open;
+                    if is_open {
+                        continue;
+                    }
+                }
+                () = ended(first.as_ref()), if first.is_some() => {}
+                () = sleep_until(deadline) => {}
+            }
+            drop(first);
+            leftovers = surroundings.leftovers(&output.order.name, self.control.child.get());
+            if stage > Stage::Wait {
+                self.signal(stage, &leftovers);
+            }
+        }
+        pipes.read_rest(output).await;
+        self.is_held = pipes.are_open() && !self.was_asked();
+        if self.is_held && self.left.is_empty() {
+            output.note(&format!(
+                "`{}` has ended; a process that left its session still holds its output",
+                self.program
+            ));
+        }
+        self.refusal(output)
+    }
+
+    /// Begins to stop what is left, and says so.
+    fn stop(&mut self, stage: Stage, leftovers: &[Leftover], output: &mut Output<'_>) {
+        let names: Vec<String> = leftovers.iter().map(Leftover::describe).collect();
+        let names = names.join(", ");
+        if stage == Stage::Kill {
+            output.note(&format!("SIGKILL for what did not end after SIGTERM: {names}"));
+        } else if !self.was_asked() {
+            output.note(&format!("`{}` has ended, what it started has not: {names}; SIGTERM", self.program));
+        }
+        // the group's number is ours until the program's end is collected
+        let signal = if stage == Stage::Kill { Signal::KILL } else { Signal::TERM };
+        if self.sent < Asked::Terminate || stage == Stage::Kill {
+            self.control.child.get().signal_group(signal).ok();
+        }
+        self.sent = if stage == Stage::Kill { Asked::Kill } else { Asked::Terminate };
+        self.signal(stage, leftovers);
+    }
+
+    /// Signals those that are not in the group, and for SIGKILL everybody.
+    fn signal(&mut self, stage: Stage, leftovers: &[Leftover]) {
+        let group = Pid::from_raw(self.control.pid());
+        for process in leftovers {
+            let number = process.pid.as_raw_nonzero().get();
+            if !self.was_asked() {
+                self.left.entry(number).or_insert_with(|| identity::name(process.pid));
+            }
+            let is_in_group = identity::group(process.pid) == group;
+            if stage == Stage::Terminate && (is_in_group || !self.terminated.insert(number)) {
+                continue;
+            }
+            let signal = if stage == Stage::Kill { Signal::KILL } else { Signal::TERM };
+            match process.signal(signal) {
+                Err(error) if error != Errno::SRCH && stage == Stage::Kill => {
+                    self.refused.insert(number, (process.describe(), error));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// The failure of a launch of which something cannot be stopped.
+    fn refusal(&self, output: &mut Output<'_>) -> Option<Failure> {
+        let (process, error) = self.refused.values().next()?;
+        let message =
+            format!("process {process}, which `{}` started, cannot be stopped: {error}", self.program);
+        output.note(&message);
+        Some(Failure::new(Blame::Platform, "not-stopped", message))
+    }
+}
+
+/// Waits for the end of a process.
+async fn ended(process: Option<&Watched<std::os::fd::BorrowedFd<'_>>>) {
+    match process {
+        Some(process) => drop(process.readable().await),
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,88 @@
+//! The identity of an executor: a process that is never mistaken for another one.
+
+use rustix::process::{Pid, getpid};
+use std::fs;
+use std::path::Path;
+
+/// Identity of this process as the value of [`EXECUTOR_VARIABLE`](super::EXECUTOR_VARIABLE): its number, when it
+/// started, and the boot of the machine. A number is given again, but not with the same start in the same boot.
+pub fn executor_identity() -> String {
+    let own = getpid();
+    format!("{}-{}-{}", own.as_raw_nonzero(), started(own).unwrap_or_default(), boot())
+}
+
+/// The process with this identity, if it lives; none if the text is no identity. A dead one is `Some(None)`.
+pub(super) fn executor(identity: &str) -> Option<Option<Pid>> {
+    let (pid, rest) = identity.split_once('-')?;
+    let (start, booted) = rest.split_once('-')?;
+    let pid = Pid::from_raw(pid.parse().ok()?)?;
+    let start: u64 = start.parse().ok()?;
+    if booted.is_empty() {
+        return None;
+    }
+    Some((booted == boot() && started(pid) == Some(start)).then_some(pid))
+}
+
+fn boot() -> String {
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let boot = boot.trim();
+    if boot.is_empty() { "unknown".to_owned() } else { boot.to_owned() }
+}
+
+/// When a process started, in the kernel's own count; none if it is over.
+fn started(pid: Pid) -> Option<u64> {
+    let stat = stat(pid)?;
+    (!matches!(stat.first()?.as_str(), "Z" | "X")).then_some(())?;
+    stat.get(19)?.parse().ok()
+}
+
+/// The parent of a process.
+pub(super) fn parent(pid: Pid) -> Option<Pid> {
+    Pid::from_raw(stat(pid)?.get(1)?.parse().ok()?)
+}
+
+/// The number of a process's group. Threads of the kernel have none.
+pub(super) fn group(pid: Pid) -> Option<Pid> {
+    Pid::from_raw(stat(pid)?.get(2)?.parse().ok()?)
+}
+
+/// The number of a process's session. Threads of the kernel have none.
+pub(super) fn session(pid: Pid) -> Option<Pid> {
+    Pid::from_raw(stat(pid)?.get(3)?.parse().ok()?)
+}
+
+/// The fields of `/proc/PID/stat` from the state on.
+fn stat(pid: Pid) -> Option<Vec<String>> {
+    let text = fs::read(Path::new("/proc").join(pid.as_raw_nonzero().to_string()).join("stat")).ok()?;
+    // the name before may hold anything, also blanks and brackets
+    let end = text.iter().rposition(|byte| *byte == b')')?;
+    Some(String::from_utf8_lossy(&text[end + 1..]).split_whitespace().map(str::to_owned).collect())
+}
+
+/// The name of a process, as messages show it.
+pub(super) fn name(pid: Pid) -> String {
+    let name = fs::read(Path::new("/proc").join(pid.as_raw_nonzero().to_string()).join("comm"));
+    String::from_utf8_lossy(&name.unwrap_or_default()).trim().escape_debug().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fr_h1_an_identity_is_that_of_one_living_process() {
+        let own = executor_identity();
+        assert_eq!(executor(&own), Some(Some(getpid())));
+        let (pid, rest) = own.split_once('-').unwrap();
+        let (start, booted) = rest.split_once('-').unwrap();
+        let other_start = start.parse::<u64>().unwrap() + 1;
+        assert_eq!(executor(&format!("{pid}-{other_start}-{booted}")), Some(None));
+        assert_eq!(executor(&format!("{pid}-{start}-other-boot")), Some(None));
+        for text in ["", "x", "1", "1-2", "0-1-b", "3f0c64b0-0000-4000-8000-000000000000"] {
+            assert_eq!(executor(text), None, "{text}");
+        }
+        assert_eq!(parent(getpid()), rustix::process::getppid());
+        assert_eq!(group(getpid()), Some(rustix::process::getpgrp()));
+        assert_eq!(session(getpid()), rustix::process::getsid(None).ok());
+    }
+}

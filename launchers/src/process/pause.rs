@@ -1,0 +1,39 @@
+//! Stopping and continuing everything that programs have started, when this process is stopped itself (Ctrl-Z).
+
+use super::Signal;
+use super::orphans::Leftover;
+use rustix::process::Pid;
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+/// Stops (SIGSTOP) or continues (SIGCONT) these processes and all their descendants, parents first.
+///
+/// Descendants count even in other sessions: external programs of a handler lead their own.
+pub(super) fn signal_trees(roots: impl IntoIterator<Item = Pid>, signal: Signal) {
+    let mut seen: BTreeSet<i32> = BTreeSet::new();
+    let mut open: Vec<Pid> = roots.into_iter().collect();
+    while let Some(pid) = open.pop() {
+        if !seen.insert(pid.as_raw_nonzero().get()) {
+            continue;
+        }
+        if let Some(process) = Leftover::open(pid) {
+            // it can only fail because the process is gone, or not ours to signal
+            process.signal(signal).ok();
+        }
+        // read after it was stopped: it starts nobody any more
+        open.extend(children(pid));
+    }
+}
+
+/// The children of a process; none where the kernel does not tell.
+fn children(pid: Pid) -> Vec<Pid> {
+    let tasks = Path::new("/proc").join(pid.as_raw_nonzero().to_string()).join("task");
+    let tasks = fs::read_dir(tasks).into_iter().flatten().flatten();
+    let lists = tasks.filter_map(|task| fs::read_to_string(task.path().join("children")).ok());
+    let numbers: Vec<Pid> = lists
+        .flat_map(|list| list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<i32>>())
+        .filter_map(Pid::from_raw)
+        .collect();
+    numbers
+}

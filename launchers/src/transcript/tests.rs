@@ -1,0 +1,150 @@
+//! One result however bytes are cut, and what is kept of a failure.
+
+use super::*;
+use pop_registry::Capture;
+use serde_json::json;
+use std::sync::LazyLock;
+
+/// Report lines, secrets in several spellings, bytes that are not UTF-8, carriage returns and a last line without end.
+const STREAM: &[u8] = b"begin s3cret-value\r\n10%\r20%\r30% s3cret-value\npop.report.progress {\"percentComplete\": 40}\n\
+    pop.report.payload {\"token\": \"s3cret-value\", \"n\": 5123456789}\n caf\xe9 czNjcmV0LXZhbHVl \xff\xfe\n\
+    pop.reporter s3cret-valu\npop.report.payload\npop.report.payload {\"token\": \"s3cret-value\", \"n\": 5123456789}\r\n\
+    pop.report.progress {\"processingState\":\"COMPLETE\",\"processingStateMessage\":\"succeeded\"}\nlast s3cret";
+
+/// Made once: that takes longer than a launch.
+static MASK: LazyLock<Mask> =
+    LazyLock::new(|| Mask::new(["s3cret-value", "1234", "succeeded"].map(str::to_owned)));
+
+fn order(captured: Captured) -> LaunchOrder {
+    LaunchOrder { captured, ..LaunchOrder::default() }
+}
+
+/// The end of a launch that printed these pieces, and its log file.
+fn launch(captured: Captured, pieces: &[&[u8]], exit: Exit) -> (Ended, Vec<u8>) {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("log");
+    let order = LaunchOrder { log: Some(log.clone()), ..order(captured) };
+    let mut transcript = Transcript::new(&order, &MASK);
+    let now = Instant::now();
+    for piece in pieces {
+        transcript.take(Stream::Stdout, piece, now);
+    }
+    let ended = transcript.finish(Ok(exit));
+    (ended, std::fs::read(log).unwrap_or_default())
+}
+
+#[test]
+fn no_cut_changes_what_a_launch_ended_with() {
+    let kinds = [
+        Captured::Nothing,
+        Captured::Log,
+        Captured::Whole,
+        Captured::Value(Capture::Text),
+        Captured::Value(Capture::Lines),
+        Captured::Value(Capture::Json),
+    ];
+    for captured in kinds {
+        for exit in [Exit::Code(0), Exit::Code(3)] {
+            let whole = launch(captured, &[STREAM], exit);
+            for cut in 0..STREAM.len() {
+                let (left, right) = STREAM.split_at(cut);
+                assert_eq!(launch(captured, &[left, right], exit), whole, "{captured:?} cut at {cut}");
+            }
+            let bytes: Vec<&[u8]> = STREAM.chunks(1).collect();
+            assert_eq!(launch(captured, &bytes, exit), whole, "{captured:?} byte by byte");
+            let shown = format!("{whole:?}");
+            assert!(!shown.contains("s3cret-value"), "{shown}");
+        }
+    }
+}
+
+#[test]
+fn fr_b2_captured_output_holds_no_reports() {
+    let (ended, _) = launch(Captured::Nothing, &[STREAM], Exit::Code(0));
+    assert_eq!(ended.said.result, Some(json!({"token": "***", "n": 5_123_456_789_u64})));
+    assert!(ended.said.progress.unwrap().is_succeeded());
+    let notes = b"# Notes\npop.report.payload {\"width\": 720}\n";
+    for captured in [Captured::Value(Capture::Text), Captured::Log, Captured::Whole] {
+        let (ended, log) = launch(captured, &[notes], Exit::Code(0));
+        assert_eq!((ended.said.result, ended.said.progress), (None, None));
+        let kept = match captured {
+            Captured::Log => log,
+            Captured::Whole => ended.stdout,
+            _ => ended.captured.unwrap().as_str().unwrap().as_bytes().to_vec(),
+        };
+        assert_eq!(kept, notes);
+    }
+}
+
+#[test]
+fn fr_b1_captured_output_of_a_failure_is_in_tail_and_log() {
+    let text: &[u8] = b"error: cannot open db.sqlite, token s3cret-value\n";
+    let (ended, log) = launch(Captured::Value(Capture::Text), &[text], Exit::Code(3));
+    assert_eq!((ended.exit, ended.captured), (Ok(Exit::Code(3)), None));
+    assert_eq!(ended.log_tail, ["error: cannot open db.sqlite, token ***"]);
+    assert_eq!(log, b"error: cannot open db.sqlite, token ***\n");
+    let (ended, log) = launch(Captured::Value(Capture::Json), &[b"npm WARN old\n{\"a\": 1}"], Exit::Code(0));
+    let failure = ended.exit.unwrap_err();
+    assert_eq!((failure.code.as_str(), failure.exit), ("contract", Some(Exit::Code(0))));
+    assert!(
+        failure.message.contains("on line 1, column 2; it begins with `npm WARN old"),
+        "{}",
+        failure.message
+    );
+    assert_eq!(ended.log_tail, ["npm WARN old", "{\"a\": 1}"]);
+    assert_eq!(log, b"npm WARN old\n{\"a\": 1}");
+    // a success leaves no log
+    let (ended, log) = launch(Captured::Value(Capture::Json), &[b"{\"a\": 1}"], Exit::Code(0));
+    assert_eq!((ended.captured, log.as_slice()), (Some(json!({"a": 1})), b"".as_slice()));
+}
+
+#[test]
+fn exit_statuses_that_mean_success_keep_the_value() {
+    let order = LaunchOrder { success: vec![0, 1], ..order(Captured::Value(Capture::Text)) };
+    let mut transcript = Transcript::new(&order, &Mask::none());
+    transcript.take(Stream::Stdout, b"x", Instant::now());
+    assert_eq!(transcript.finish(Ok(Exit::Code(1))).captured, Some(json!("x")));
+}
+
+#[test]
+fn fr_b4_captured_lines_that_are_not_utf8_fail() {
+    let (ended, _) = launch(Captured::Value(Capture::Lines), &[b"a\ncaf\xe9.txt\n"], Exit::Code(0));
+    let failure = ended.exit.unwrap_err();
+    assert_eq!(failure.code, "contract");
+    assert!(failure.message.contains("byte 5 (line 2) is 0xe9"), "{}", failure.message);
+}
+
+#[test]
+fn fr_h11_captured_output_beyond_the_limit_has_its_code_and_is_log() {
+    let piece = [b"x".repeat(65_535).as_slice(), b"\n"].concat();
+    {
+        let captured = Captured::Value(Capture::Text);
+        let mut pieces: Vec<&[u8]> = vec![&piece; 257];
+        pieces.push(b"the end\n");
+        let (ended, log) = launch(captured, &pieces, Exit::Code(0));
+        assert_eq!(ended.exit.unwrap_err().code, "too-large");
+        assert_eq!(log.len(), 257 * 65_536 + 8);
+        assert_eq!(ended.log_tail.last().map(String::as_str), Some("the end"));
+        let (ended, _) = launch(captured, &pieces, Exit::Code(3));
+        assert_eq!(ended.exit, Ok(Exit::Code(3)));
+    }
+}
+
+#[test]
+fn silence_and_progress_are_events() {
+    let start = Instant::now();
+    let after = |ms| start + Duration::from_millis(ms);
+    let order = LaunchOrder { silence: Some(Duration::from_millis(100)), ..LaunchOrder::default() };
+    let mut transcript = Transcript::new(&order, &Mask::none());
+    assert_eq!(transcript.due(), None);
+    transcript.begin(start);
+    transcript.take(Stream::Stdout, b"pop.report.progress {\"percentComplete\": 4}\n", after(50));
+    assert!(matches!(transcript.events(after(50)).as_slice(), [LaunchEvent::Progress(_)]));
+    transcript.postpone(Duration::from_millis(30));
+    assert_eq!(transcript.due(), Some(after(180)));
+    transcript.on_time(after(179));
+    assert_eq!(transcript.events(after(179)), []);
+    transcript.on_time(after(180));
+    assert_eq!(transcript.events(after(180)), [LaunchEvent::Silent]);
+    assert_eq!(transcript.due(), None);
+}
