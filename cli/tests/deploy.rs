@@ -119,6 +119,13 @@ fn the_job_names_only_what_is_there_and_has_no_privilege() {
     assert_eq!(paths, ["external.properties", "env.properties", "registry.json"]);
     assert!(items.iter().all(|item| map["data"][item["key"].as_str().unwrap()].is_string()));
     assert_eq!(pod["securityContext"]["runAsNonRoot"], true);
+    // fr_k5: two executors never work at once, and the first has the time to stop what it started
+    assert_eq!(job["spec"]["podReplacementPolicy"], "Failed");
+    let arguments: Vec<&str> =
+        container["args"].as_array().unwrap().iter().map(|a| a.as_str().unwrap()).collect();
+    let at = arguments.iter().position(|argument| *argument == "--grace").unwrap();
+    let grace: u64 = arguments[at + 1].parse().unwrap();
+    assert!(pod["terminationGracePeriodSeconds"].as_u64().unwrap() >= grace + 60);
     assert_eq!(
         container["securityContext"],
         json!({"allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true, "capabilities": {"drop": ["ALL"]}})

@@ -2,6 +2,7 @@
 
 use crate::cancel::Cancellation;
 use crate::clients::{external_launcher, reporter};
+use crate::external::STOP_GRACE;
 use crate::{Handler, HandlerError, OperationContext, Progress, Surroundings, cluster, describe, process};
 use pop_field_retriever::names::environment;
 use pop_field_retriever::{DefaultLaunchData, Defaults, Environment, Flag, LaunchDataWrapper};
@@ -119,7 +120,7 @@ fn run<H: Handler>(handler: &H, launch: Arc<DefaultLaunchData>) -> u8 {
     };
     let surroundings = std::env::vars_os().collect();
     let own_cluster = cluster.clone();
-    let setting = Setting { surroundings, folder, cluster, ..Setting::default() };
+    let setting = Setting { surroundings, folder, cluster, grace: Some(STOP_GRACE), ..Setting::default() };
     let launcher = external_launcher(launch.external_launch_type().value, setting);
     let reporter = match reporter(launch.as_ref(), &own_cluster) {
         Ok(reporter) => Box::new(Masked { reporter, mask: own_secrets() }),

@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep_until};
 /// How many last lines of each stream are kept.
 const LAST_LINES: usize = 20;
 /// How long a program that was asked to stop may take before it is killed.
-const GRACE: Duration = Duration::from_secs(5);
+pub(crate) const STOP_GRACE: Duration = Duration::from_secs(5);
 /// Numbers for external programs, far from those of operations, whose launcher they may share.
 static NEXT_ID: AtomicU64 = AtomicU64::new(LaunchId::FIRST_EXTERNAL);
 
@@ -101,7 +101,7 @@ impl<'c> External<'c> {
                 heard_of = events.recv() => heard_of,
                 () = cancellation.asked(), if kill_at.is_none() => {
                     launcher.stop(id, false);
-                    kill_at = Some(Instant::now() + GRACE);
+                    kill_at = Some(Instant::now() + STOP_GRACE);
                     continue;
                 }
                 () = sleep_until(kill_at.unwrap_or_else(Instant::now)), if kill_at.is_some() && !is_killed => {
@@ -243,7 +243,7 @@ mod tests {
                 // first the line, so that both it and the deadline are there when the handler looks next
                 let line = Line { stream: Stream::Stdout, text: "still here".to_owned() };
                 events.send(Launched { id, event: LaunchEvent::Lines(vec![line]) }).await.ok();
-                tokio::time::advance(GRACE + Duration::from_secs(1)).await;
+                tokio::time::advance(STOP_GRACE + Duration::from_secs(1)).await;
             });
         }
     }

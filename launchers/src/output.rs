@@ -83,6 +83,12 @@ impl<'e> Output<'e> {
         self.transcript.annotate(progress, result);
     }
 
+    /// Whether the program has reported its success: then nothing of what it had to do is missing.
+    #[cfg(feature = "kubernetes")]
+    pub(crate) fn has_final_report(&self) -> bool {
+        self.transcript.has_final_report()
+    }
+
     /// Ends the output: what is left is taken, and everything stands in the end.
     pub(crate) async fn finish(mut self: Box<Self>, exit: Result<Exit, Box<Failure>>) -> Ended {
         for event in self.transcript.last_events(Instant::now()) {

@@ -282,6 +282,12 @@ impl Sayings {
         }
     }
 
+    /// Whether success was reported.
+    pub fn is_succeeded(&self) -> bool {
+        let progress = self.annotated.progress.as_ref().or(self.said.progress.as_ref());
+        progress.is_some_and(Progress::is_succeeded)
+    }
+
     /// Everything that was said.
     pub fn into_said(mut self) -> Said {
         self.settle();

@@ -3,6 +3,7 @@
 use crate::secrets::Secrets;
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// What surrounds launches, the same for all that one launcher starts.
 #[derive(Clone, Default)]
@@ -17,6 +18,8 @@ pub struct Setting {
     pub home: Option<PathBuf>,
     /// What ends leftovers of this process when it is killed ([`crate::ProcessLauncher::holding_on`]).
     pub guard_command: Option<Vec<String>>,
+    /// How long a pod has from SIGTERM to SIGKILL when the caller stops it; a minute if it is not given.
+    pub grace: Option<Duration>,
     /// The run whose containers and pods are this launcher's alone: what of it nobody follows is ended.
     pub run: Option<String>,
     /// How a cluster is reached.

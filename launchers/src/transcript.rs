@@ -166,6 +166,11 @@ impl Transcript {
         self.sayings.annotate(progress.cloned(), result.cloned());
     }
 
+    /// Whether the program has reported its success: then nothing of what it had to do is missing.
+    pub fn has_final_report(&self) -> bool {
+        self.sayings.is_succeeded()
+    }
+
     /// Adds a line of pop's own to the log.
     pub fn note(&mut self, words: &str) {
         self.log.write(format!("pop: {words}\n").as_bytes());

@@ -1,5 +1,6 @@
 //! Bodies of answers: whole ones, streams, and streams that break on order.
 
+use crate::failure::Failure;
 use crate::fault::FaultAction;
 use futures_util::stream::{Stream, StreamExt as _, poll_fn, unfold};
 use http_body_util::{BodyExt as _, Full, StreamBody, combinators::UnsyncBoxBody};
@@ -84,4 +85,22 @@ fn limited(
             Err(error) => (Err(error), (body, events, bytes, true)),
         })
     })
+}
+
+/// A refusal as an answer.
+pub(crate) fn refused(failure: &Failure) -> Response<Body> {
+    answer(failure.code, &failure.status())
+}
+
+/// An answer without a body.
+pub(crate) fn empty(status: StatusCode) -> Response<Body> {
+    let mut response = Response::new(whole(Bytes::new()));
+    *response.status_mut() = status;
+    response
+}
+
+/// The JSON of a request.
+pub(crate) fn parse_json(body: &Bytes) -> Result<Value, Failure> {
+    serde_json::from_slice(body)
+        .map_err(|why| Failure::bad_request(format!("couldn't get version/kind; json parse error: {why}")))
 }

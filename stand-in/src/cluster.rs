@@ -1,17 +1,17 @@
 //! The state of a stand-in: objects, identities, switches; everything else acts on it.
 
-use crate::Config;
+use crate::config::Config;
 use crate::failure::Failure;
 use crate::fault::Faults;
 use crate::kind::{KINDS, Kind, PODS};
-use crate::kubelet::Input;
 use crate::log::Logs;
+use crate::pod_order::{PodOrder, PodOrders};
 use crate::request::Requests;
 use crate::store::Store;
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 
 /// Who asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,8 +67,7 @@ pub(crate) struct Cluster {
     switches: Mutex<Switches>,
     tokens: Mutex<HashMap<String, (String, String)>>,
     changed: watch::Sender<u64>,
-    /// Where those are that look after pods, by the pods' uids.
-    pub(crate) workers: Mutex<HashMap<String, mpsc::UnboundedSender<Input>>>,
+    pub(crate) workers: PodOrders,
 }
 
 impl Cluster {
@@ -86,7 +85,7 @@ impl Cluster {
             switches: Mutex::default(),
             tokens: Mutex::default(),
             changed: watch::Sender::new(0),
-            workers: Mutex::default(),
+            workers: PodOrders::default(),
             config,
         };
         cluster.furnish()?;
@@ -187,12 +186,11 @@ impl Cluster {
     }
 
     /// Tells a pod's worker something.
-    pub(crate) fn order(&self, namespace: &str, name: &str, input: Input) -> Result<(), Failure> {
+    pub(crate) fn order(&self, namespace: &str, name: &str, order: PodOrder) -> Result<(), Failure> {
         let pod = self.get(&PODS, namespace, name)?;
-        let uid = pod["metadata"]["uid"].as_str().unwrap_or_default();
-        let workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
-        let sent = workers.get(uid).and_then(|worker| worker.send(input).ok());
-        sent.ok_or_else(|| Failure::bad_request(format!("pod {name:?} is not running")))
+        let is_heard = self.workers.give(pod["metadata"]["uid"].as_str().unwrap_or_default(), order);
+        let deaf = || Failure::bad_request(format!("pod {name:?} is not running"));
+        is_heard.then_some(()).ok_or_else(deaf)
     }
 
     /// An object as it is now.
@@ -207,11 +205,15 @@ fn random_token() -> String {
 
 /// The present time in whole seconds, as objects have it.
 pub(crate) fn now() -> String {
-    jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+    shown(jiff::Timestamp::now())
+}
+
+/// A time in whole seconds, as objects have it.
+pub(crate) fn shown(time: jiff::Timestamp) -> String {
+    time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
 /// A time so many seconds from now.
 pub(crate) fn seconds_from_now(seconds: i64) -> String {
-    let then = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(seconds);
-    then.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+    shown(jiff::Timestamp::now() + jiff::SignedDuration::from_secs(seconds))
 }

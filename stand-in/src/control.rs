@@ -1,10 +1,9 @@
 //! The control side over HTTP, for tests that are no Rust: the same actions as [`StandIn`](crate::StandIn) has.
 
-use crate::body::{Body, answer as json_answer};
+use crate::body::{Body, answer as json_answer, parse_json};
 use crate::cluster::{Cluster, Webhook};
 use crate::failure::Failure;
 use crate::fault::FaultRule;
-use crate::route::parse_json;
 use hyper::body::Bytes;
 use hyper::{Method, Response};
 use serde_json::{Value, json};

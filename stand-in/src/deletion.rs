@@ -5,7 +5,7 @@ use crate::kind::{Kind, NAMESPACES, PODS};
 use crate::store::{Store, name_of};
 use serde::Deserialize;
 use serde_json::Value;
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// How something is to be deleted.
@@ -45,7 +45,7 @@ pub(crate) fn delete(
     let mut new = Value::clone(object);
     let grace = grace(kind, object, options);
     let policy = options.propagation_policy.as_deref();
-    if policy == Some("Foreground") && has_dependents(store, object) {
+    if policy == Some("Foreground") {
         let mut finalizers = object["metadata"]["finalizers"].as_array().cloned().unwrap_or_default();
         if !finalizers.iter().any(|finalizer| finalizer == FOREGROUND) {
             finalizers.push(FOREGROUND.into());
@@ -59,7 +59,11 @@ pub(crate) fn delete(
     }
     let metadata = &mut new["metadata"];
     let earlier = metadata["deletionGracePeriodSeconds"].as_i64();
-    if metadata["deletionTimestamp"].is_null() || earlier.is_some_and(|earlier| grace < earlier) {
+    let is_first = metadata["deletionTimestamp"].is_null();
+    if let (true, Some(generation)) = (is_first, metadata["generation"].as_i64()) {
+        metadata["generation"] = (generation + 1).into();
+    }
+    if is_first || earlier.is_some_and(|earlier| grace < earlier) {
         metadata["deletionTimestamp"] = seconds_from_now(grace).into();
         metadata["deletionGracePeriodSeconds"] = grace.into();
     }
@@ -84,9 +88,11 @@ fn owners(object: &Value) -> impl Iterator<Item = &Value> {
     object["metadata"]["ownerReferences"].as_array().into_iter().flatten()
 }
 
-fn has_dependents(store: &Store, owner: &Value) -> bool {
+/// Whether an object is owned by one that must not go before it.
+fn is_blocked(store: &Store, owner: &Value) -> bool {
     let uid = &owner["metadata"]["uid"];
-    store.everything().any(|(_, object)| owners(object).any(|reference| &reference["uid"] == uid))
+    let blocks = |reference: &Value| &reference["uid"] == uid && reference["blockOwnerDeletion"] == true;
+    store.everything().any(|(_, object)| owners(object).any(blocks))
 }
 
 /// Takes the owner out of all that it owns.
@@ -141,22 +147,30 @@ fn next_to_collect(store: &Store, kinds: &[Kind]) -> Option<(Kind, Arc<Value>)> 
         .everything()
         .filter(|(_, object)| has_owners(object) || is_deleted(object) || is_in_ending(object))
         .collect();
-    let uids: HashSet<&str> = if candidates.iter().any(|(_, object)| has_owners(object)) {
+    let namespace = |object: &Value| object["metadata"]["namespace"].as_str().map(str::to_owned);
+    let uids: HashMap<&str, Option<String>> = if candidates.iter().any(|(_, object)| has_owners(object)) {
         let is_going = |object: &Value| is_deleted(object) && is_foreground(object);
         let staying = store.everything().filter(|(_, object)| !is_going(object));
-        staying.filter_map(|(_, object)| object["metadata"]["uid"].as_str()).collect()
+        staying
+            .filter_map(|(_, object)| Some((object["metadata"]["uid"].as_str()?, namespace(object))))
+            .collect()
     } else {
-        HashSet::new()
+        HashMap::new()
     };
-    let is_lost = |reference: &Value| {
+    // an owner is of the cluster or of the same namespace; whoever names another has none
+    let is_lost = |object: &Value, reference: &Value| {
         let is_known = kinds.iter().any(|kind| reference["kind"] == kind.kind);
-        is_known && !uids.contains(reference["uid"].as_str().unwrap_or_default())
+        let owner = uids.get(reference["uid"].as_str().unwrap_or_default());
+        is_known && owner.is_none_or(|home| home.is_some() && *home != namespace(object))
     };
     let is_empty = |name: &str| !store.everything().any(|(_, it)| it["metadata"]["namespace"] == name);
     let is_due = |(id, object): &((&str, &str), &Arc<Value>)| match is_deleted(object) {
         true if id.1 == NAMESPACES.resource => is_free(object) && is_empty(&name_of(object).1),
-        true => is_foreground(object) && !has_dependents(store, object),
-        false => is_in_ending(object) || (has_owners(object) && owners(object).all(is_lost)),
+        true => is_foreground(object) && !is_blocked(store, object),
+        false => {
+            let is_lost = |reference: &Value| is_lost(object, reference);
+            is_in_ending(object) || (has_owners(object) && owners(object).all(is_lost))
+        }
     };
     let (id, object) = candidates.into_iter().find(is_due)?;
     let kind = kinds.iter().find(|kind| (kind.group, kind.resource) == id)?;

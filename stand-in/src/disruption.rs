@@ -4,7 +4,7 @@ use crate::cluster::{Cluster, Webhook, now};
 use crate::deletion::DeleteOptions;
 use crate::failure::Failure;
 use crate::kind::{NODES, PODS};
-use crate::kubelet::Input;
+use crate::pod_order::PodOrder;
 use serde_json::{Value, json};
 
 impl Cluster {
@@ -22,7 +22,7 @@ impl Cluster {
         let usual = "The node was low on resource: memory. Threshold quantity: 100Mi, available: 52Mi. ";
         let message = if message.is_empty() { usual } else { message };
         self.disrupt((namespace, name), "TerminationByKubelet", message)?;
-        self.order(namespace, name, Input::Evict { message: message.to_owned() })
+        self.order(namespace, name, PodOrder::Evict { message: message.to_owned() })
     }
 
     /// Takes a pod's place for another one: it is told so and deleted.
@@ -69,7 +69,7 @@ impl Cluster {
                 })
                 .ok();
             } else {
-                self.order(&namespace, &own, Input::Report).ok();
+                self.order(&namespace, &own, PodOrder::Report).ok();
             }
         }
         self.tell();
@@ -85,7 +85,7 @@ impl Cluster {
                 self.order(
                     namespace,
                     pod["metadata"]["name"].as_str().unwrap_or_default(),
-                    Input::RenewToken,
+                    PodOrder::RenewToken,
                 )
                 .ok();
             }

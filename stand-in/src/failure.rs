@@ -57,6 +57,12 @@ impl Failure {
         Self::about(kind, name, 409, "AlreadyExists", format!("{} {name:?} already exists", kind.qualified()))
     }
 
+    /// The name belongs to an object that is on its way out.
+    pub(crate) fn being_deleted(kind: &Kind, name: &str) -> Self {
+        let message = format!("object is being deleted: {} {name:?} already exists", kind.qualified());
+        Self::about(kind, name, 409, "AlreadyExists", message)
+    }
+
     pub(crate) fn conflict(kind: &Kind, name: &str, why: &str) -> Self {
         let message = format!("Operation cannot be fulfilled on {} {name:?}: {why}", kind.qualified());
         Self::about(kind, name, 409, "Conflict", message)

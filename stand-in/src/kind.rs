@@ -69,6 +69,30 @@ impl Kind {
         Self { is_namespaced: false, ..self }
     }
 
+    /// Whether it is none of Kubernetes' own kinds: a custom resource.
+    pub(crate) fn is_custom(&self) -> bool {
+        !KINDS.iter().any(|kind| kind.group == self.group)
+    }
+
+    /// Reads `GROUP/VERSION/PLURAL/KIND`, with `:status` for a subresource `status` and `:cluster` for a kind outside
+    /// namespaces behind it.
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut words = text.split(':');
+        let parts: Vec<&str> = words.next()?.split('/').collect();
+        let [group, version, resource, kind] = parts[..] else { return None };
+        if parts.iter().any(|part| part.is_empty()) {
+            return None;
+        }
+        // kinds are few and live as long as their server
+        let kept = |text: &str| -> &'static str { String::leak(text.to_owned()) };
+        let new = Self::new(kept(group), kept(version), kept(resource), kept(kind));
+        words.try_fold(new, |kind, word| match word {
+            "status" => Some(kind.with_status()),
+            "cluster" => Some(kind.of_the_cluster()),
+            _ => None,
+        })
+    }
+
     /// What messages call it: `pods`, `leases.coordination.k8s.io`.
     pub(crate) fn qualified(&self) -> String {
         if self.group.is_empty() {
@@ -84,6 +108,22 @@ impl Kind {
             self.version.to_owned()
         } else {
             format!("{}/{}", self.group, self.version)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kind_is_read_from_a_word() {
+        let kind = Kind::parse("pop-rs.dev/v1/agendas/Agenda:status").unwrap();
+        assert_eq!(kind, Kind::new("pop-rs.dev", "v1", "agendas", "Agenda").with_status());
+        assert!(kind.is_custom() && !PODS.is_custom());
+        assert!(!Kind::parse("a.b/v1/cs/C:cluster").unwrap().is_namespaced);
+        for wrong in ["", "a.b/v1/cs", "a.b/v1//C", "a.b/v1/cs/C:other", "a.b/v1/cs/C/d"] {
+            assert_eq!(Kind::parse(wrong), None, "{wrong}");
         }
     }
 }

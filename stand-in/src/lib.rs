@@ -10,6 +10,10 @@
 //! `preempt` (`{"namespace": …, "name": …}` of a pod), `token` and `rotate-token` (of a service account). The node's size
 //! and labels, quotas, limits and pod security are objects and labels as in any cluster.
 //!
+//! It is as unkind as a real node: only the first grace of a deletion counts; a program that is process 1 of its pod
+//! ignores signals that it does not handle (not with `shareProcessNamespace: true`); a pod that never ran is deleted as
+//! failed with 137; a log stream closes a while after the end; objects beyond 1.5 MiB are answered with 500.
+//!
 //! What it is not: it has one node; images are not pulled; probes are not run and a container that runs is ready;
 //! server-side apply merges and knows no owners of fields; quotas count pods only; jobs and other objects are kept and
 //! nothing is done for them. Under [`Backend::Process`] a container is its `command` and `args` as a process of this
@@ -19,6 +23,7 @@
 mod admission;
 mod body;
 mod cluster;
+mod config;
 mod control;
 mod deletion;
 mod discovery;
@@ -31,6 +36,7 @@ mod log;
 mod log_view;
 mod object;
 mod patch;
+mod pod_order;
 mod quantity;
 mod rbac;
 mod request;
@@ -39,13 +45,15 @@ mod selector;
 mod server;
 mod stand_in;
 mod store;
+mod target;
 mod tls;
 mod validate;
 mod watch;
 
 pub use cluster::Webhook;
+pub use config::{Backend, Config, NodeConfig};
 pub use fault::{FaultAction, FaultRule};
 pub use kind::Kind;
 pub use request::Request;
-pub use stand_in::{Backend, Config, NodeConfig, Refused, StandIn, StartError};
+pub use stand_in::{Refused, StandIn, StartError};
 pub use tls::TlsError;

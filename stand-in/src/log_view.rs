@@ -1,17 +1,17 @@
 //! `pods/{name}/log`: one container's log, as it stands or as it grows.
 
-use crate::body::{Body, stream};
+use crate::body::{Body, empty, stream};
 use crate::cluster::Cluster;
 use crate::failure::Failure;
 use crate::kind::PODS;
 use crate::log::{ContainerLog, View};
-use crate::route::empty;
 use crate::watch::{Query, is_true};
 use hyper::body::Bytes;
 use hyper::{Response, StatusCode, header};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::mpsc;
 
 /// Answers with the log that is asked for, or says why there is none yet.
@@ -44,7 +44,8 @@ pub(crate) fn answer(
     };
     let limit = number(query, "limitBytes")?.unwrap_or(usize::MAX);
     let (pieces, body) = mpsc::channel(16);
-    tokio::spawn(send(log, view, limit, is_true(query, "follow"), pieces));
+    let linger = cluster.config.log_linger;
+    tokio::spawn(send(log, view, limit, is_true(query, "follow").then_some(linger), pieces));
     let mut response = Response::new(stream(body));
     let plain = header::HeaderValue::from_static("text/plain");
     response.headers_mut().insert(header::CONTENT_TYPE, plain);
@@ -103,10 +104,18 @@ fn view(query: &Query) -> Result<View, Failure> {
     })
 }
 
-async fn send(log: Arc<ContainerLog>, view: View, limit: usize, follows: bool, pieces: mpsc::Sender<Bytes>) {
+/// Sends the log; `follow` is how long a stream that saw the container end stays open after that.
+async fn send(
+    log: Arc<ContainerLog>,
+    view: View,
+    limit: usize,
+    follow: Option<Duration>,
+    pieces: mpsc::Sender<Bytes>,
+) {
     let mut growth = log.growth();
     let mut at = log.start(&view);
     let mut left = limit;
+    let mut linger = Duration::ZERO;
     loop {
         // looked at before the pieces are: what comes after that wakes
         let is_over = *growth.borrow_and_update();
@@ -118,9 +127,13 @@ async fn send(log: Arc<ContainerLog>, view: View, limit: usize, follows: bool, p
             }
             at = next;
         }
-        if is_over || !follows {
-            return;
-        }
+        let Some(follow) = follow.filter(|_| !is_over) else {
+            return tokio::select! {
+                () = tokio::time::sleep(linger) => {}
+                () = pieces.closed() => {}
+            };
+        };
+        linger = follow;
         tokio::select! {
             changed = growth.changed() => if changed.is_err() { return },
             () = pieces.closed() => return,

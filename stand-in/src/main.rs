@@ -2,7 +2,7 @@
 //! asked to end.
 
 use clap::Parser;
-use pop_stand_in::{Backend, Config, StandIn};
+use pop_stand_in::{Backend, Config, Kind, StandIn};
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -34,6 +34,10 @@ struct Arguments {
     /// Namespaces besides `pop` and those that every cluster has.
     #[arg(long)]
     namespace: Vec<String>,
+    /// Kinds besides those that are always there: `GROUP/VERSION/PLURAL/KIND`, with `:status` for a subresource `status`
+    /// and `:cluster` for a kind outside namespaces
+    #[arg(long, value_name = "KIND", value_parser = kind)]
+    kind: Vec<Kind>,
     /// Names or addresses of the certificate besides its own.
     #[arg(long)]
     name: Vec<String>,
@@ -51,6 +55,10 @@ enum BackendName {
 fn label(text: &str) -> Result<(String, String), String> {
     let (key, value) = text.split_once('=').ok_or("expected key=value")?;
     Ok((key.to_owned(), value.to_owned()))
+}
+
+fn kind(text: &str) -> Result<Kind, &'static str> {
+    Kind::parse(text).ok_or("expected GROUP/VERSION/PLURAL/KIND, with :status and :cluster if they apply")
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -78,6 +86,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
     config.node.memory = arguments.node_memory;
     config.node.labels = arguments.node_label.into_iter().collect();
     config.namespaces.extend(arguments.namespace);
+    config.kinds = arguments.kind;
     let stand_in = StandIn::start(config).await?;
     std::fs::write(&arguments.kubeconfig, stand_in.kubeconfig())?;
     writeln!(io::stdout(), "ready {}", arguments.kubeconfig.display())?;

@@ -2,15 +2,15 @@
 
 use crate::admission;
 use crate::admission::random_ending;
-use crate::cluster::{Cluster, now};
+use crate::cluster::{Cluster, now, shown};
 use crate::deletion::{DeleteOptions, Preconditions, collect, delete, is_free};
-use crate::failure::Failure;
+use crate::failure::{Cause, Failure};
 use crate::kind::{Kind, NAMESPACES, PODS, SERVICE_ACCOUNTS};
 use crate::patch::PatchKind;
 use crate::store::{Store, name_of};
 use crate::validate;
 use base64::Engine as _;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::sync::Arc;
 
 /// What storage takes of one object.
@@ -41,8 +41,10 @@ impl Cluster {
             if !causes.is_empty() {
                 return Err(Failure::invalid(kind, &name, &causes));
             }
-            if store.find(kind, namespace, &name).is_some() {
-                return Err(Failure::already_exists(kind, &name));
+            if let Some(found) = store.find(kind, namespace, &name) {
+                let is_going = found["metadata"]["deletionTimestamp"].is_string();
+                let taken = if is_going { Failure::being_deleted } else { Failure::already_exists };
+                return Err(taken(kind, &name));
             }
             check_size(&object)?;
             if is_dry {
@@ -75,6 +77,16 @@ impl Cluster {
         if given != name {
             let why = format!("the name of the object ({given}) does not match the name on the URL ({name})");
             return Err(Failure::bad_request(why));
+        }
+        let is_unversioned = object["metadata"]["resourceVersion"].as_str().is_none_or(str::is_empty);
+        if kind.is_custom() && is_unversioned && self.store().find(kind, namespace, name).is_some() {
+            let why = "must be specified for an update";
+            let cause = Cause::new(
+                "metadata.resourceVersion",
+                "FieldValueInvalid",
+                format!("Invalid value: 0x0: {why}"),
+            );
+            return Err(Failure::invalid(kind, name, &[cause]));
         }
         self.change(kind, (namespace, name), subresource, is_dry, |_| Ok(object))
     }
@@ -185,6 +197,7 @@ impl Cluster {
 
     /// Takes a pod away that has ended, as its kubelet does.
     pub(crate) fn finish_pod(&self, namespace: &str, name: &str, uid: &str) {
+        self.write_pod((namespace, name), uid, |pod| end_grace(&mut pod["metadata"]));
         let options = DeleteOptions {
             grace_period_seconds: Some(0),
             preconditions: Some(Preconditions { uid: Some(uid.to_owned()), resource_version: None }),
@@ -192,6 +205,16 @@ impl Cluster {
         };
         // it may be gone already
         self.delete(&PODS, (namespace, name), &options).ok();
+    }
+}
+
+/// Takes the grace away that is left, and moves the time of the deletion to that of its request.
+fn end_grace(metadata: &mut Value) {
+    let grace = metadata["deletionGracePeriodSeconds"].as_i64().unwrap_or(0);
+    let due = metadata["deletionTimestamp"].as_str().and_then(|text| text.parse::<jiff::Timestamp>().ok());
+    metadata["deletionGracePeriodSeconds"] = 0.into();
+    if let Some(due) = due {
+        metadata["deletionTimestamp"] = shown(due - jiff::SignedDuration::from_secs(grace)).into();
     }
 }
 
@@ -230,7 +253,7 @@ fn begin(kind: &Kind, namespace: &str, object: &mut Value) -> Result<(), Failure
     }
     metadata["uid"] = uuid::Uuid::new_v4().to_string().into();
     metadata["creationTimestamp"] = now().into();
-    if kind.kind == "ReplicaSet" || kind.has_status {
+    if kind.has_status || kind.is_custom() {
         metadata["generation"] = 1.into();
     }
     if let Some(fields) = metadata.as_object_mut() {
@@ -317,9 +340,15 @@ fn check_preconditions(
 
 /// Puts back what an update through this door does not change.
 fn keep(kind: &Kind, subresource: &str, old: &Value, new: &mut Value) {
-    let fixed =
-        ["name", "namespace", "uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds"];
-    let mut kept = fixed.to_vec();
+    let mut kept = vec![
+        "name",
+        "namespace",
+        "uid",
+        "creationTimestamp",
+        "deletionTimestamp",
+        "deletionGracePeriodSeconds",
+        "generation",
+    ];
     for field in ["kind", "apiVersion"] {
         new[field] = old[field].clone();
     }
@@ -329,10 +358,22 @@ fn keep(kind: &Kind, subresource: &str, old: &Value, new: &mut Value) {
             new[field] = value.clone();
         }
         kept.push("ownerReferences");
+        if kind.is_custom() {
+            new["metadata"] = old["metadata"].clone();
+        }
     } else if kind.has_status {
         new["status"] = old["status"].clone();
     }
-    let is_changed = kind.has_status && new["spec"] != old["spec"];
+    let content = |object: &Value| {
+        let fields = object.as_object().into_iter().flatten();
+        let is_content = |field: &str| !matches!(field, "metadata" | "status");
+        fields
+            .filter(|(field, _)| is_content(field))
+            .map(|(field, value)| (field.clone(), value.clone()))
+            .collect()
+    };
+    let (before, after): (Map<String, Value>, Map<String, Value>) = (content(old), content(new));
+    let is_changed = (kind.has_status || kind.is_custom()) && before != after;
     for field in kept {
         new["metadata"][field] = old["metadata"][field].clone();
     }

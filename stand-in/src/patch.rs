@@ -16,11 +16,11 @@ pub(crate) enum PatchKind {
 
 impl PatchKind {
     /// From the content type of a request.
-    pub(crate) fn parse(content_type: &str) -> Result<Self, Failure> {
+    pub(crate) fn parse(content_type: &str, kind: &Kind) -> Result<Self, Failure> {
         match content_type.split(';').next().unwrap_or_default().trim() {
             "application/json-patch+json" => Ok(Self::Json),
             "application/merge-patch+json" => Ok(Self::Merge),
-            "application/strategic-merge-patch+json" => Ok(Self::Strategic),
+            "application/strategic-merge-patch+json" if !kind.is_custom() => Ok(Self::Strategic),
             "application/apply-patch+yaml" => Ok(Self::Apply),
             other => Err(Failure::unsupported_media_type(other)),
         }
@@ -35,17 +35,33 @@ impl PatchKind {
             Self::Json => {
                 let operations: json_patch::Patch = serde_json::from_value(patch.clone())
                     .map_err(|why| Failure::bad_request(format!("error decoding patch: {why}")))?;
-                json_patch::patch(&mut object, &operations).map_err(|why| {
-                    let name = object["metadata"]["name"].as_str().unwrap_or_default();
-                    let mut failure = Failure::invalid(kind, name, &[]);
-                    failure.message =
-                        format!("the server rejected our request due to an error in our request: {why}");
-                    failure
-                })?;
+                for operation in operations.0 {
+                    if !is_held_absence(&object, &operation) {
+                        json_patch::patch(&mut object, &[operation])
+                            .map_err(|why| wrong_patch(kind, &object, &why))?;
+                    }
+                }
             }
         }
         Ok(object)
     }
+}
+
+/// A test for `null` holds for a field that is not there.
+fn is_held_absence(object: &Value, operation: &json_patch::PatchOperation) -> bool {
+    match operation {
+        json_patch::PatchOperation::Test(test) => {
+            test.value.is_null() && object.pointer(test.path.as_str()).is_none()
+        }
+        _ => false,
+    }
+}
+
+fn wrong_patch(kind: &Kind, object: &Value, why: &json_patch::PatchError) -> Failure {
+    let name = object["metadata"]["name"].as_str().unwrap_or_default();
+    let mut failure = Failure::invalid(kind, name, &[]);
+    failure.message = format!("the server rejected our request due to an error in our request: {why}");
+    failure
 }
 
 /// The field by which the entries of a list are known; other lists are replaced as a whole.
@@ -163,6 +179,10 @@ mod tests {
         assert_eq!(stepped["metadata"]["labels"], json!({"b": "2"}));
         let wrong = json!([{"op": "remove", "path": "/none"}]);
         assert_eq!(PatchKind::Json.apply(&PODS, &pod, &wrong).unwrap_err().code, 422);
+        let absent = json!([{"op": "test", "path": "/metadata/annotations", "value": null}, {"op": "add", "path": "/metadata/annotations", "value": {}}]);
+        assert_eq!(apply(PatchKind::Json, absent)["metadata"]["annotations"], json!({}));
+        let present = json!([{"op": "test", "path": "/metadata/labels", "value": null}]);
+        assert_eq!(PatchKind::Json.apply(&PODS, &pod, &present).unwrap_err().code, 422);
         let deleted = json!({"metadata": {"$deleteFromPrimitiveList/finalizers": ["f"]}});
         assert_eq!(apply(PatchKind::Strategic, deleted)["metadata"]["finalizers"], json!([]));
     }

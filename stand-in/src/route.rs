@@ -1,20 +1,22 @@
-//! From a request to what it means: path, verb, permission, and the answer.
+//! From a request to its answer: faults, permission, and what is done.
 
-use crate::body::{Body, answer, spoil, whole};
+use crate::body::{Body, answer, parse_json, refused, spoil, whole};
 use crate::cluster::{Cluster, User};
 use crate::deletion::DeleteOptions;
 use crate::failure::Failure;
 use crate::fault::FaultAction;
-use crate::kind::{Kind, PODS, SERVICE_ACCOUNTS};
+use crate::kind::{PODS, SERVICE_ACCOUNTS};
 use crate::patch::PatchKind;
 use crate::rbac::{Wish, is_allowed};
 use crate::request::Request as Seen;
 use crate::store::name_of;
-use crate::watch::{self, Query, is_true};
+use crate::target::{Target, parse_query, target, verb};
+use crate::watch::{self, Query};
 use crate::{control, discovery, log_view};
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::{Bytes, Incoming};
-use hyper::{Method, Request, Response, StatusCode, header};
+use hyper::http::request::Parts;
+use hyper::{Method, Request, Response, header};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,53 +29,69 @@ const BODY_LIMIT: usize = 3 * 1024 * 1024;
 #[error("connection reset on order")]
 pub(crate) struct Reset;
 
-/// What a path and a method ask for.
-#[derive(Debug)]
-struct Target {
-    kind: Kind,
-    namespace: String,
-    name: String,
-    subresource: String,
-}
-
 /// Answers one request, or resets its connection.
 pub(crate) async fn handle(
     cluster: Arc<Cluster>,
     request: Request<Incoming>,
 ) -> Result<Response<Body>, Reset> {
-    let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+    let (head, body) = request.into_parts();
+    let body = Limited::new(body, BODY_LIMIT).collect().await.map(http_body_util::Collected::to_bytes);
+    let body = body.map_err(|_| Failure::too_large(BODY_LIMIT));
+    let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
+    if path.starts_with(control::PREFIX) {
+        return Ok(respond(&cluster, &head, body).unwrap_or_else(|failure| refused(&failure)));
+    }
     // clients may end a path without a query like one with a query
-    let path = path.trim_end_matches('?').to_owned();
-    let is_control = path.starts_with(control::PREFIX);
-    let fault = if is_control { None } else { cluster.faults.meet(request.method().as_str(), &path) };
-    match &fault {
-        None => {}
+    let fault = cluster.faults.meet(head.method.as_str(), path.trim_end_matches('?'));
+    let number = record(&cluster, &head, body.as_ref().ok());
+    let response = match &fault {
+        Some(FaultAction::ResetBefore) => return Err(Reset),
+        Some(FaultAction::Silence) => return std::future::pending().await,
         Some(FaultAction::Answer { status, reason, body, retry_after }) => {
-            record(&cluster, &request);
-            return Ok(ordered(*status, reason.as_deref(), body.as_deref(), *retry_after));
+            ordered(*status, reason.as_deref(), body.as_deref(), *retry_after)
         }
-        Some(FaultAction::Wait { milliseconds }) => {
-            tokio::time::sleep(Duration::from_millis(*milliseconds)).await;
+        _ => {
+            if let Some(FaultAction::Wait { milliseconds }) = fault {
+                tokio::time::sleep(Duration::from_millis(milliseconds)).await;
+            }
+            respond(&cluster, &head, body).unwrap_or_else(|failure| refused(&failure))
         }
-        Some(FaultAction::ResetBefore) => {
-            record(&cluster, &request);
-            return Err(Reset);
-        }
-        Some(FaultAction::Silence) => {
-            record(&cluster, &request);
-            return std::future::pending().await;
-        }
-        Some(_) => {}
+    };
+    if fault == Some(FaultAction::ResetAfter) {
+        return Err(Reset);
     }
-    if !is_control {
-        record(&cluster, &request);
-    }
-    let response = respond(&cluster, request).await.unwrap_or_else(|failure| refused(&failure));
-    match fault {
-        Some(FaultAction::ResetAfter) => Err(Reset),
-        Some(fault) => Ok(response.map(|body| spoil(body, &fault))),
-        None => Ok(response),
-    }
+    cluster.requests.answered(number, response.status().as_u16());
+    Ok(match fault {
+        Some(fault) => response.map(|body| spoil(body, &fault)),
+        None => response,
+    })
+}
+
+/// Notes a request; its number, if it is about objects.
+fn record(cluster: &Cluster, head: &Parts, body: Option<&Bytes>) -> Option<u64> {
+    let query = head.uri.query().unwrap_or_default();
+    let target = target(cluster, head.uri.path()).ok()?;
+    let verb = verb(&head.method, &target, &parse_query(query)).ok()?;
+    let token = header_text(head, header::AUTHORIZATION);
+    let user = cluster.user(token.strip_prefix("Bearer ")).map(|user| user.name());
+    Some(cluster.requests.record(Seen {
+        verb: verb.to_owned(),
+        resource: target.kind.resource.to_owned(),
+        subresource: target.subresource,
+        namespace: target.namespace,
+        name: target.name,
+        query: query.to_owned(),
+        user_agent: header_text(head, header::USER_AGENT),
+        user: user.unwrap_or_default(),
+        content_type: header_text(head, header::CONTENT_TYPE),
+        body: body.map(|body| String::from_utf8_lossy(body).into_owned()).unwrap_or_default(),
+        milliseconds: 0,
+        status: None,
+    }))
+}
+
+fn header_text(head: &Parts, name: header::HeaderName) -> String {
+    head.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
 }
 
 fn ordered(
@@ -116,32 +134,30 @@ fn ordered(
     response
 }
 
-pub(crate) fn refused(failure: &Failure) -> Response<Body> {
-    answer(failure.code, &failure.status())
-}
-
-async fn respond(cluster: &Arc<Cluster>, request: Request<Incoming>) -> Result<Response<Body>, Failure> {
-    let token = header_text(&request, header::AUTHORIZATION);
+fn respond(
+    cluster: &Arc<Cluster>,
+    head: &Parts,
+    body: Result<Bytes, Failure>,
+) -> Result<Response<Body>, Failure> {
+    let token = header_text(head, header::AUTHORIZATION);
     let user = cluster.user(token.strip_prefix("Bearer "))?;
-    let path = request.uri().path().to_owned();
-    let query = parse_query(request.uri().query().unwrap_or_default());
+    let path = head.uri.path();
+    let query = parse_query(head.uri.query().unwrap_or_default());
     if let Some(action) = path.strip_prefix(control::PREFIX) {
         if user != User::Admin {
             return Err(Failure::unauthorized());
         }
-        let method = request.method().clone();
-        let body = read_body(request).await?;
-        return control::answer(cluster, &method, action, &body);
+        return control::answer(cluster, &head.method, action, &body?);
     }
-    if let Some(found) = discovery::answer(cluster, &path) {
+    if let Some(found) = discovery::answer(cluster, path) {
         return Ok(found);
     }
-    if path == "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews" && request.method() == Method::POST {
-        let review = parse_json(&read_body(request).await?)?;
+    if path == "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews" && head.method == Method::POST {
+        let review = parse_json(&body?)?;
         return Ok(answer(201, &review_access(cluster, &user, review)));
     }
-    let target = target(cluster, &path)?;
-    let verb = verb(request.method(), &target, &query)?;
+    let target = target(cluster, path)?;
+    let verb = verb(&head.method, &target, &query)?;
     let wish = Wish {
         verb,
         group: target.kind.group,
@@ -153,47 +169,83 @@ async fn respond(cluster: &Arc<Cluster>, request: Request<Incoming>) -> Result<R
     if !is_allowed(cluster, &user, &wish) {
         return Err(wish.refusal(&user));
     }
-    serve(cluster, &target, verb, &query, request).await
+    serve(cluster, &target, verb, &query, head, &body?)
 }
 
-async fn serve(
+fn serve(
     cluster: &Arc<Cluster>,
     target: &Target,
     verb: &str,
     query: &Query,
-    request: Request<Incoming>,
+    head: &Parts,
+    body: &Bytes,
 ) -> Result<Response<Body>, Failure> {
     let Target { kind, namespace, name, subresource } = target;
-    let within = Some(namespace.as_str()).filter(|it| !it.is_empty() && kind.is_namespaced);
-    let content_type = header_text(&request, header::CONTENT_TYPE);
+    let place = (namespace.as_str(), name.as_str());
     let is_dry = query.contains_key("dryRun");
     match (verb, subresource.as_str()) {
-        ("list", "") => Ok(answer(200, &watch::list(cluster, kind, within, query)?)),
+        ("list" | "watch" | "get", _) => read(cluster, target, verb, query),
+        ("create", _) => create(cluster, target, body, is_dry),
+        ("update", "" | "status") => {
+            let object = parse_json(body)?;
+            Ok(answer(200, &*cluster.replace(kind, place, subresource, object, is_dry)?))
+        }
+        ("patch", "" | "status") => {
+            let how = PatchKind::parse(&header_text(head, header::CONTENT_TYPE), kind)?;
+            if how == PatchKind::Apply && !query.contains_key("fieldManager") {
+                let why = "PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: Required value: is required for apply patch";
+                return Err(Failure::bad_request(why));
+            }
+            let patched = cluster.patch(kind, place, subresource, how, &parse_json(body)?, is_dry)?;
+            Ok(answer(200, &patched))
+        }
+        ("delete" | "deletecollection", "") => delete(cluster, target, verb, query, body),
+        _ => Err(Failure::method_not_allowed()),
+    }
+}
+
+fn read(
+    cluster: &Arc<Cluster>,
+    target: &Target,
+    verb: &str,
+    query: &Query,
+) -> Result<Response<Body>, Failure> {
+    let Target { kind, namespace, name, subresource } = target;
+    match (verb, subresource.as_str()) {
+        ("list", "") => Ok(answer(200, &watch::list(cluster, kind, target.within(), query)?)),
         ("watch", "") => {
             let mut query = query.clone();
             if !name.is_empty() {
                 query.insert("fieldSelector".to_owned(), format!("metadata.name={name}"));
             }
-            let mut response = Response::new(watch::watch(cluster, kind, within, &query)?);
+            let mut response = Response::new(watch::watch(cluster, kind, target.within(), &query)?);
             let json = header::HeaderValue::from_static("application/json");
             response.headers_mut().insert(header::CONTENT_TYPE, json);
             Ok(response)
         }
         ("get", "" | "status") => Ok(answer(200, &*cluster.get(kind, namespace, name)?)),
         ("get", "log") if kind == &PODS => log_view::answer(cluster, namespace, name, query),
-        ("create", "") => {
-            let object = parse_json(&read_body(request).await?)?;
-            Ok(answer(201, &*cluster.create(kind, namespace, object, is_dry)?))
-        }
-        ("create", "eviction") if kind == &PODS => {
-            let options: Value = parse_json(&read_body(request).await?)?;
-            cluster.evict_by_api((namespace, name), &options["deleteOptions"])?;
+        _ => Err(Failure::method_not_allowed()),
+    }
+}
+
+fn create(
+    cluster: &Arc<Cluster>,
+    target: &Target,
+    body: &Bytes,
+    is_dry: bool,
+) -> Result<Response<Body>, Failure> {
+    let Target { kind, namespace, name, subresource } = target;
+    match subresource.as_str() {
+        "" => Ok(answer(201, &*cluster.create(kind, namespace, parse_json(body)?, is_dry)?)),
+        "eviction" if kind == &PODS => {
+            cluster.evict_by_api((namespace, name), &parse_json(body)?["deleteOptions"])?;
             let success = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201});
             Ok(answer(201, &success))
         }
-        ("create", "token") if kind == &SERVICE_ACCOUNTS => {
+        "token" if kind == &SERVICE_ACCOUNTS => {
             cluster.get(kind, namespace, name)?;
-            let mut asked = parse_json(&read_body(request).await?)?;
+            let mut asked = parse_json(body)?;
             let seconds = asked["spec"]["expirationSeconds"].as_i64().unwrap_or(3600);
             asked["status"] = json!({
                 "token": cluster.issue_token(namespace, name),
@@ -201,45 +253,37 @@ async fn serve(
             });
             Ok(answer(201, &asked))
         }
-        ("update", "" | "status") => {
-            let object = parse_json(&read_body(request).await?)?;
-            Ok(answer(200, &*cluster.replace(kind, (namespace, name), subresource, object, is_dry)?))
-        }
-        ("patch", "" | "status") => {
-            let how = PatchKind::parse(&content_type)?;
-            if how == PatchKind::Apply && !query.contains_key("fieldManager") {
-                let why = "PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: Required value: is required for apply patch";
-                return Err(Failure::bad_request(why));
-            }
-            let patch = parse_json(&read_body(request).await?)?;
-            let patched = cluster.patch(kind, (namespace, name), subresource, how, &patch, is_dry)?;
-            Ok(answer(200, &patched))
-        }
-        ("delete", "") => {
-            let options = delete_options(query, &read_body(request).await?)?;
-            let deleted = cluster.delete(kind, (namespace, name), &options)?;
-            let is_gone = cluster.store().find(kind, namespace, name).is_none();
-            if is_gone && kind != &PODS {
-                let details = json!({
-                    "name": name, "group": kind.group, "kind": kind.resource, "uid": deleted["metadata"]["uid"],
-                });
-                let done = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details});
-                return Ok(answer(200, &done));
-            }
-            Ok(answer(200, &deleted))
-        }
-        ("deletecollection", "") => {
-            let list = watch::list(cluster, kind, within, query)?;
-            let options = delete_options(query, &read_body(request).await?)?;
-            for object in list["items"].as_array().into_iter().flatten() {
-                let (namespace, name) = name_of(object);
-                // one that is gone meanwhile is deleted too
-                cluster.delete(kind, (&namespace, &name), &options).ok();
-            }
-            Ok(answer(200, &list))
-        }
         _ => Err(Failure::method_not_allowed()),
     }
+}
+
+fn delete(
+    cluster: &Arc<Cluster>,
+    target: &Target,
+    verb: &str,
+    query: &Query,
+    body: &Bytes,
+) -> Result<Response<Body>, Failure> {
+    let Target { kind, namespace, name, .. } = target;
+    let options = delete_options(query, body)?;
+    if verb == "deletecollection" {
+        let list = watch::list(cluster, kind, target.within(), query)?;
+        for object in list["items"].as_array().into_iter().flatten() {
+            let (namespace, name) = name_of(object);
+            // one that is gone meanwhile is deleted too
+            cluster.delete(kind, (&namespace, &name), &options).ok();
+        }
+        return Ok(answer(200, &list));
+    }
+    let deleted = cluster.delete(kind, (namespace, name), &options)?;
+    let is_gone = cluster.store().find(kind, namespace, name).is_none();
+    if !is_gone || kind == &PODS {
+        return Ok(answer(200, &deleted));
+    }
+    let details =
+        json!({"name": name, "group": kind.group, "kind": kind.resource, "uid": deleted["metadata"]["uid"]});
+    let done = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details});
+    Ok(answer(200, &done))
 }
 
 fn delete_options(query: &Query, body: &Bytes) -> Result<DeleteOptions, Failure> {
@@ -275,119 +319,4 @@ fn review_access(cluster: &Cluster, user: &User, mut review: Value) -> Value {
     };
     review["status"] = json!({"allowed": is_allowed(cluster, user, &wish)});
     review
-}
-
-/// `/api/v1/namespaces/a/pods/x/log` and the like.
-fn target(cluster: &Cluster, path: &str) -> Result<Target, Failure> {
-    let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
-    let (group, version, rest) = match *parts {
-        ["api", version, ref rest @ ..] => ("", version, rest),
-        ["apis", group, version, ref rest @ ..] => (group, version, rest),
-        _ => return Err(Failure::no_such_path()),
-    };
-    let (namespace, rest) = match *rest {
-        ["namespaces", name, ref inner @ ..]
-            if !matches!(inner.first(), None | Some(&("status" | "finalize"))) =>
-        {
-            (name, inner)
-        }
-        _ => ("", rest),
-    };
-    let (resource, name, subresource) = match *rest {
-        [resource] => (resource, "", ""),
-        [resource, name] => (resource, name, ""),
-        [resource, name, subresource] => (resource, name, subresource),
-        _ => return Err(Failure::no_such_path()),
-    };
-    let kind = cluster.kind(group, version, resource)?;
-    if !kind.is_namespaced && !namespace.is_empty() {
-        return Err(Failure::no_such_path());
-    }
-    Ok(Target { kind, namespace: decode(namespace), name: decode(name), subresource: subresource.to_owned() })
-}
-
-fn verb(method: &Method, target: &Target, query: &Query) -> Result<&'static str, Failure> {
-    let is_one = !target.name.is_empty();
-    let needs_namespace = target.kind.is_namespaced && target.namespace.is_empty();
-    Ok(match (method, is_one) {
-        (&Method::GET, _) if is_true(query, "watch") && target.subresource.is_empty() => "watch",
-        (&Method::GET, true) => "get",
-        (&Method::GET, false) => "list",
-        (&Method::POST, _) if !needs_namespace && (!is_one || !target.subresource.is_empty()) => "create",
-        (&Method::PUT, true) => "update",
-        (&Method::PATCH, true) => "patch",
-        (&Method::DELETE, true) => "delete",
-        (&Method::DELETE, false) if !needs_namespace => "deletecollection",
-        _ => return Err(Failure::method_not_allowed()),
-    })
-}
-
-fn record(cluster: &Cluster, request: &Request<Incoming>) {
-    let query = request.uri().query().unwrap_or_default();
-    let Ok(target) = target(cluster, request.uri().path()) else { return };
-    let Ok(verb) = verb(request.method(), &target, &parse_query(query)) else { return };
-    let token = header_text(request, header::AUTHORIZATION);
-    let user = cluster.user(token.strip_prefix("Bearer ")).map(|user| user.name());
-    cluster.requests.record(Seen {
-        verb: verb.to_owned(),
-        resource: target.kind.resource.to_owned(),
-        subresource: target.subresource,
-        namespace: target.namespace,
-        name: target.name,
-        query: query.to_owned(),
-        user_agent: header_text(request, header::USER_AGENT),
-        user: user.unwrap_or_default(),
-    });
-}
-
-fn header_text<B>(request: &Request<B>, name: header::HeaderName) -> String {
-    request.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
-}
-
-async fn read_body(request: Request<Incoming>) -> Result<Bytes, Failure> {
-    let body = Limited::new(request.into_body(), BODY_LIMIT).collect().await;
-    body.map(http_body_util::Collected::to_bytes).map_err(|_| Failure::too_large(BODY_LIMIT))
-}
-
-pub(crate) fn parse_json(body: &Bytes) -> Result<Value, Failure> {
-    serde_json::from_slice(body)
-        .map_err(|why| Failure::bad_request(format!("couldn't get version/kind; json parse error: {why}")))
-}
-
-fn parse_query(text: &str) -> Query {
-    let pairs = text.split('&').filter(|pair| !pair.is_empty());
-    pairs
-        .map(|pair| {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            (decode(name), decode(&value.replace('+', " ")))
-        })
-        .collect()
-}
-
-/// Text with its `%41`s as what they stand for.
-fn decode(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((first, after)) = rest.split_first() {
-        let digits = after.get(..2).and_then(|digits| std::str::from_utf8(digits).ok());
-        let code = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok());
-        match (first, code) {
-            (b'%', Some(code)) => {
-                bytes.push(code);
-                rest = &after[2..];
-            }
-            _ => {
-                bytes.push(*first);
-                rest = after;
-            }
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
-}
-
-/// An answer without a body.
-pub(crate) fn empty(status: StatusCode) -> Response<Body> {
-    let mut response = Response::new(whole(Bytes::new()));
-    *response.status_mut() = status;
-    response
 }

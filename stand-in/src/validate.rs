@@ -54,6 +54,17 @@ pub(crate) fn check_update(kind: &Kind, old: &Value, new: &Value) -> Vec<Cause> 
                    previously negative)";
         causes.push(Cause::new("spec", "FieldValueForbidden", why.to_owned()));
     }
+    let finalizers =
+        |object: &Value| object["metadata"]["finalizers"].as_array().cloned().unwrap_or_default();
+    let (before, after) = (finalizers(old), finalizers(new));
+    let added: Vec<_> = after.iter().filter(|one| !before.contains(one)).map(Value::to_string).collect();
+    if old["metadata"]["deletionTimestamp"].is_string() && !added.is_empty() {
+        let why = format!(
+            "Forbidden: no new finalizers can be added if the object is being deleted, found new finalizers []string{{{}}}",
+            added.join(", ")
+        );
+        causes.push(Cause::new("metadata.finalizers", "FieldValueForbidden", why));
+    }
     if old["immutable"] == true && old["data"] != new["data"] {
         let why = "Forbidden: field is immutable when `immutable` is set".to_owned();
         causes.push(Cause::new("data", "FieldValueForbidden", why));

@@ -10,6 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hyper::body::Bytes;
 use serde_json::{Value, json};
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +20,8 @@ use tokio::time::{Instant, sleep_until};
 /// The options of a request.
 pub(crate) type Query = HashMap<String, String>;
 
+/// What refusals call the options of a request.
+const LIST_OPTIONS: Kind = Kind::new("meta.k8s.io", "", "", "ListOptions");
 /// How long a watch lasts if nobody says it.
 const USUAL_TIMEOUT: Duration = Duration::from_mins(45);
 
@@ -113,7 +116,12 @@ pub(crate) fn watch(
                    gate is enabled";
         let cause =
             crate::failure::Cause::new("sendInitialEvents", "FieldValueForbidden", why[19..].to_owned());
-        return Err(Failure::invalid(&Kind::new("meta.k8s.io", "", "", "ListOptions"), "", &[cause]));
+        return Err(Failure::invalid(&LIST_OPTIONS, "", &[cause]));
+    }
+    if wants_initial && text(query, "resourceVersionMatch") != "NotOlderThan" {
+        let why = "Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan";
+        let cause = crate::failure::Cause::new("resourceVersionMatch", "FieldValueForbidden", why.to_owned());
+        return Err(Failure::invalid(&LIST_OPTIONS, "", &[cause]));
     }
     let seconds = text(query, "timeoutSeconds").parse().ok().filter(|seconds| *seconds > 0_u64);
     let (pieces, body) = mpsc::channel(64);
@@ -155,7 +163,7 @@ impl Watcher {
                     return;
                 }
             }
-            if wants_initial && self.bookmark(position, true).await.is_none() {
+            if wants_initial && self.has_bookmarks && self.bookmark(position, true).await.is_none() {
                 return;
             }
         }
@@ -177,7 +185,7 @@ impl Watcher {
             };
             for event in &events {
                 if let Some((word, object)) = self.told(event)
-                    && self.send(word, object).await.is_none()
+                    && self.send(word, &object).await.is_none()
                 {
                     return;
                 }
@@ -203,16 +211,21 @@ impl Watcher {
     }
 
     /// What an event is to somebody who sees only what is selected.
-    fn told<'e>(&self, event: &'e Event) -> Option<(&'static str, &'e Value)> {
+    fn told<'e>(&self, event: &'e Event) -> Option<(&'static str, Cow<'e, Value>)> {
         if self.namespace.as_deref().is_some_and(|namespace| name_of(&event.object).0 != namespace) {
             return None;
         }
         let was = event.before.as_ref().is_some_and(|before| self.selector.is_match(before));
         let is = event.change != Change::Deleted && self.selector.is_match(&event.object);
         match (was, is) {
-            (false, true) => Some(("ADDED", &event.object)),
-            (true, true) => Some(("MODIFIED", &event.object)),
-            (true, false) => Some(("DELETED", &event.object)),
+            (false, true) => Some(("ADDED", Cow::Borrowed(&event.object))),
+            (true, true) => Some(("MODIFIED", Cow::Borrowed(&event.object))),
+            // whoever selects it last saw it as it was
+            (true, false) => {
+                let mut last = Value::clone(event.before.as_ref().unwrap_or(&event.object));
+                last["metadata"]["resourceVersion"] = event.version.to_string().into();
+                Some(("DELETED", Cow::Owned(last)))
+            }
             (false, false) => None,
         }
     }

@@ -19,7 +19,7 @@ use pop_reporters::run::{Apart, Bars, Followed, Follower, JsonEvents, Lines, Spo
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
@@ -166,6 +166,7 @@ pub(crate) fn go(
         folder: folder.to_owned(),
         home,
         guard_command: guard,
+        grace: Some(Duration::from_secs(args.grace)),
         run: Some(given.identity.mark.clone()),
         cluster: cluster(launch_data.as_ref())?,
     };

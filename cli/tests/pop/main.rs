@@ -20,6 +20,7 @@ mod help;
 mod hostile;
 mod inputs;
 mod kubernetes;
+mod kubernetes_faults;
 mod languages;
 mod new;
 mod outcomes;

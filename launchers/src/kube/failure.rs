@@ -1,5 +1,6 @@
 //! What a cluster refuses or cannot do, as the failure that users see. Pure.
 
+use super::limits::LARGEST_OBJECT;
 use kube::Error;
 use kube::core::Status;
 use pop_registry::contract::{Blame, Failure};
@@ -31,10 +32,20 @@ pub(super) fn may_change(error: &Error) -> Option<Duration> {
             matches!(error, Error::BuildRequest(_) | Error::SerdeError(_) | Error::InferConfig(_));
         return (!is_lasting).then_some(Duration::ZERO);
     };
+    if is_too_large(status) {
+        return None;
+    }
     let is_quota = status.code == 403 && status.message.contains("exceeded quota");
     let asked = status.details.as_ref().map_or(0, |details| details.retry_after_seconds);
     let asked = Duration::from_secs(u64::from(asked));
     (is_quota || matches!(status.code, 408 | 429 | 500..=599)).then_some(asked)
+}
+
+/// Whether the server cannot store the object. A storage error looks like one that passes, and never does.
+fn is_too_large(status: &Status) -> bool {
+    let is_unstorable = status.code == 500
+        && ["request is too large", "larger than max"].iter().any(|words| status.message.contains(words));
+    status.code == 413 || is_unstorable
 }
 
 /// Why a request was not granted.
@@ -46,6 +57,13 @@ pub(super) fn refused(doing: &str, error: &Error) -> Failure {
     let said = |code: &str, why: &str| platform(code, format!("{why}: {message}"));
     let holds = |word: &str| message.contains(word);
     match status.code {
+        _ if is_too_large(status) => Failure::new(
+            Blame::Handler,
+            "pod-invalid",
+            format!(
+                "the cluster does not store so large an object ({LARGEST_OBJECT} bytes are usual): {message}"
+            ),
+        ),
         403 if holds("exceeded quota") => said("quota", "the namespace's quota leaves no room for the pod"),
         403 if holds("violates PodSecurity") => said("pod-security", "the namespace forbids such pods"),
         403 if holds("is being terminated") => said("namespace", "the namespace is going away"),
@@ -65,6 +83,7 @@ pub(super) fn refused(doing: &str, error: &Error) -> Failure {
         404 if holds("namespaces") => said("namespace", "the namespace is not there"),
         401 => said("unauthorized", "the cluster does not accept the credentials of pop"),
         403 => said("forbidden", &format!("the cluster does not let pop {doing}")),
+        422 if doing == "create secrets" => said("secret", "the cluster refuses the secrets of the pod"),
         422 | 400 => {
             Failure::new(Blame::Handler, "pod-invalid", format!("the cluster refuses the pod: {message}"))
         }

@@ -2,13 +2,14 @@
 
 use super::api::Server;
 use super::failure::platform;
-use super::log::{Pieces, Stamped, pieces};
-use super::sight::{Sight, Waiting, of_event, sight};
-use super::watch::Seen;
+use super::log_reader::{LogEvent, LogReader, is_refusal, unread};
+use super::manifest::MANIFEST_GRACE;
+use super::pod_status::{PodState, state_of, stopped_by_others};
+use super::wait_reason::{WaitReason, of_event};
+use super::watch::Observation;
 use crate::followed::Asked;
 use crate::output::Output;
 use crate::port::{LaunchEvent, Stream};
-use futures_util::StreamExt as _;
 use k8s_openapi::api::core::v1::Pod;
 use pop_registry::contract::{Exit, Failure, PROGRESS, RESULT};
 use std::sync::Arc;
@@ -20,46 +21,55 @@ use tokio::time::{Instant, sleep_until};
 const DRAIN: Duration = Duration::from_secs(15);
 /// How long the rest of a log may take whose pod exists no more.
 const GONE: Duration = Duration::from_secs(2);
-/// How long a pod may take to go that was stopped before it was seen to run.
+/// How long a pod may take to go that was stopped before it was seen to run, and does not say what it waits for.
 const STOPPED: Duration = Duration::from_secs(15);
-/// How long a pod that was killed may take to end.
+/// How long a pod may take to end after its grace.
 const KILLED: Duration = Duration::from_mins(1);
 /// How much longer than its grace a pod that somebody deleted may take to go: then its node is lost.
 const NODE_LOST: Duration = Duration::from_mins(1);
-/// How long after the end of its log a program's end may be seen.
-const LOG_ENDED: Duration = Duration::from_secs(3);
+/// How long a pod may wait without a reason in its status before its events are read; each further time twice as long.
+const EVENTS_AFTER: Duration = Duration::from_secs(5);
 /// What stands in a log that could not be read to its end.
 const NOT_READ: &[u8] = b"\n[pop could not read the rest of this log]\n";
-/// No wait for a log is longer.
-const LONGEST_LOG_WAIT: Duration = Duration::from_secs(10);
-/// The first wait before a log that broke off is asked for again.
-const LOG_WAIT: Duration = Duration::from_millis(500);
 
 /// A pod that is followed.
 pub(super) struct Follow<'f> {
     pub(super) server: Arc<Server>,
     pub(super) name: &'f str,
-    pub(super) seen: watch::Receiver<Seen>,
+    pub(super) observed: watch::Receiver<Observation>,
+    /// How long the program has from SIGTERM to SIGKILL; the time of its manifest if it is not given.
+    pub(super) grace: Option<Duration>,
     /// When waiting for the program to start is over.
     pub(super) pending_until: Option<Instant>,
 }
 
 /// How far a pod was followed.
-struct State {
+struct Progress {
     pod: Option<Arc<Pod>>,
-    waiting: Option<Waiting>,
+    reason: Option<WaitReason>,
     is_running: bool,
-    log: Option<Pieces>,
+    log: LogReader,
+    /// Why the log could not be read to its end.
+    log_failure: Option<Failure>,
     /// Why it never ran, if it was stopped before it was seen to.
     stopped: Option<Failure>,
-    /// How long the next wait is before a log that broke off is asked for again.
-    log_wait: Duration,
-    /// When a log is asked for again that ended although its program has not.
-    log_again_at: Option<Instant>,
-    stamped: Stamped,
     end: Option<Result<Exit, Failure>>,
     /// When it is not followed any longer, whatever it does.
     until: Option<Instant>,
+    /// How long a pod that was killed may take to end: a kill does not shorten a grace that has begun.
+    kill_patience: Duration,
+    /// When the events of a pod that does not start are read, and the wait until then.
+    events_at: Option<(Instant, Duration)>,
+}
+
+/// What happens to a pod that is followed.
+enum Happening {
+    Observed,
+    Asked,
+    Log(LogEvent),
+    OutputDue,
+    EventsDue,
+    Late,
 }
 
 impl Follow<'_> {
@@ -69,97 +79,92 @@ impl Follow<'_> {
         output: &mut Output<'_>,
         asked: &mut watch::Receiver<Asked>,
     ) -> Result<Exit, Failure> {
-        let mut state = State {
+        let mut progress = Progress {
             pod: None,
-            waiting: None,
+            reason: None,
             is_running: false,
-            log: None,
+            log: LogReader::new(self.server.pods.clone(), self.name),
+            log_failure: None,
             stopped: None,
-            log_wait: LOG_WAIT,
-            log_again_at: None,
-            stamped: Stamped::default(),
             end: None,
             until: self.pending_until,
+            kill_patience: self.grace.unwrap_or(MANIFEST_GRACE) + KILLED,
+            events_at: Some((Instant::now() + EVENTS_AFTER, EVENTS_AFTER)),
         };
-        // it may have been seen before it is followed
-        self.seen.mark_changed();
+        // both may have changed before it is followed
+        self.observed.mark_changed();
+        if *asked.borrow() != Asked::Nothing {
+            asked.mark_changed();
+        }
         loop {
-            let due = output.due();
-            tokio::select! {
-                biased;
-                Ok(()) = self.seen.changed() => {
+            let is_over = match self.next(&mut progress, output, asked).await {
+                Happening::Observed => {
                     let asked = *asked.borrow();
-                    self.look(&mut state, output, asked).await?;
+                    self.look(&mut progress, output, asked).await?;
+                    false
                 }
-                Ok(()) = asked.changed() => {
+                Happening::Asked => {
                     let asked = *asked.borrow_and_update();
-                    self.stop(&state, asked);
-                    if !state.is_running && state.end.is_none() {
-                        // perhaps it has begun and that was not seen yet: its end will be
-                        let waiting = self.waiting(&mut state).await;
-                        state.stopped = Some(waiting.map_or_else(
-                            || platform("cancelled", "was stopped before its program had started"),
-                            |waiting| platform(waiting.code, waiting.message),
-                        ));
-                        state.until = Some(Instant::now() + STOPPED);
-                        continue;
-                    }
-                    if asked == Asked::Kill && state.end.is_none() {
-                        state.until = Some(Instant::now() + KILLED);
-                    }
+                    self.stop(&mut progress, asked).await?;
+                    false
                 }
-                piece = next(&mut state.log) => match piece {
-                    Some(Ok(piece)) => {
-                        state.stamped.take(&piece, &mut |rest| output.take(Stream::Stdout, rest));
-                        output.say_all().await;
-                        state.log_wait = LOG_WAIT;
-                        // as long as there is something, the rest is waited for
-                        if state.end.is_some() {
-                            state.until = Some(Instant::now() + DRAIN);
-                        }
-                    }
-                    // the program has ended, and the watch is about to tell; else it is asked for again
-                    None if state.end.is_none() => {
-                        state.log = None;
-                        state.log_again_at = Some(Instant::now() + LOG_ENDED);
-                    }
-                    Some(Err(_)) if state.end.is_none() => self.try_on(&mut state),
-                    Some(Err(_)) if state.until.is_some_and(|until| Instant::now() + state.log_wait < until) => {
-                        self.try_on(&mut state);
-                    }
-                    Some(Err(_)) => {
-                        output.take(Stream::Stderr, NOT_READ);
-                        break;
-                    }
-                    None => break,
-                },
-                () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => output.on_time().await,
-                () = sleep_until(state.log_again_at.unwrap_or_else(Instant::now)), if state.log_again_at.is_some() => {
-                    self.read_on(&mut state, Duration::ZERO);
+                Happening::Log(event) => progress.read(event, output).await,
+                Happening::OutputDue => {
+                    output.on_time().await;
+                    false
                 }
-                () = sleep_until(state.until.unwrap_or_else(Instant::now)), if state.until.is_some() => {
-                    if state.end.is_some() {
-                        if state.log.is_some() {
-                            output.take(Stream::Stderr, NOT_READ);
-                        }
-                        break;
+                Happening::EventsDue => {
+                    self.read_events(&mut progress).await?;
+                    false
+                }
+                Happening::Late if progress.end.is_some() => {
+                    if progress.log.is_open() {
+                        progress.give_log_up(None, output);
                     }
+                    true
+                }
+                Happening::Late => {
                     let asked = *asked.borrow();
-                    return Err(self.given_up(&mut state, asked).await);
+                    return Err(self.given_up(&mut progress, asked).await);
                 }
+            };
+            if is_over {
+                let asked = *asked.borrow();
+                return progress.into_end(output, asked);
             }
         }
-        state.end.unwrap_or_else(|| Err(platform("lost", "its pod can no longer be followed")))
+    }
+
+    async fn next(
+        &mut self,
+        progress: &mut Progress,
+        output: &Output<'_>,
+        asked: &mut watch::Receiver<Asked>,
+    ) -> Happening {
+        let due = output.due();
+        let is_waiting = !progress.is_running && progress.end.is_none();
+        let events_at = progress.events_at.filter(|_| is_waiting).map(|(at, _)| at);
+        let until = progress.until;
+        let at = |time: Option<Instant>| sleep_until(time.unwrap_or_else(Instant::now));
+        tokio::select! {
+            biased;
+            Ok(()) = self.observed.changed() => Happening::Observed,
+            Ok(()) = asked.changed() => Happening::Asked,
+            event = progress.log.next() => Happening::Log(event),
+            () = at(due), if due.is_some() => Happening::OutputDue,
+            () = at(events_at), if events_at.is_some() => Happening::EventsDue,
+            () = at(until), if until.is_some() => Happening::Late,
+        }
     }
 
     /// Takes in what the watch saw.
     async fn look(
         &mut self,
-        state: &mut State,
+        progress: &mut Progress,
         output: &mut Output<'_>,
         asked: Asked,
     ) -> Result<(), Failure> {
-        let Seen { pod, is_gone, trouble } = self.seen.borrow_and_update().clone();
+        let Observation { pod, is_gone, trouble } = self.observed.borrow_and_update().clone();
         if let Some(trouble) = trouble {
             return Err(trouble);
         }
@@ -167,123 +172,203 @@ impl Follow<'_> {
         let annotation = |name| pod.metadata.annotations.as_ref().and_then(|all| all.get(name));
         output.annotate(annotation(PROGRESS), annotation(RESULT));
         output.say_all().await;
-        state.pod = Some(Arc::clone(&pod));
-        if state.end.is_some() {
+        progress.pod = Some(Arc::clone(&pod));
+        if progress.end.is_some() {
             return Ok(());
         }
-        match sight(&pod) {
-            Sight::Waiting(waiting) if !is_gone => {
-                if let Some(waiting) = waiting.as_ref().filter(|waiting| waiting.is_final) {
-                    return Err(platform(waiting.code, format!("its pod cannot start: {}", waiting.message)));
+        match state_of(&pod) {
+            PodState::Waiting(reason) if !is_gone => progress.wait_for(reason)?,
+            PodState::Running if !is_gone => progress.begin(output).await,
+            PodState::Ended(end) => {
+                if end.as_ref().map_or_else(|failure| failure.exit.is_some(), |_| true) {
+                    progress.begin(output).await;
                 }
-                state.waiting = waiting.or(state.waiting.take());
-            }
-            Sight::Running if !is_gone => self.begin(state, output).await,
-            Sight::Ended(end) => {
-                let has_run = end.as_ref().map_or_else(|failure| failure.exit.is_some(), |_| true);
-                if has_run {
-                    self.begin(state, output).await;
-                }
-                state.end = Some(end);
-                let is_read = state.log_again_at.take().is_some();
-                let patience = match state.log {
-                    Some(_) if is_gone => GONE,
-                    Some(_) if !is_read => DRAIN,
-                    _ => Duration::ZERO,
-                };
-                state.until = Some(Instant::now() + patience);
+                progress.end(end, is_gone);
                 return Ok(());
             }
-            Sight::Waiting(_) | Sight::Running => {
-                let stopped = state.stopped.take();
-                state.end = Some(Err(stopped.unwrap_or_else(|| match asked {
+            PodState::NotFound if progress.is_running => {
+                progress.end(Err(platform("displaced", "its node lost sight of its container")), is_gone);
+                return Ok(());
+            }
+            // it is gone, or goes and has never run
+            PodState::Waiting(_) | PodState::Running | PodState::NotFound => {
+                let stopped = progress.stopped.take();
+                let end = stopped.unwrap_or_else(|| match asked {
                     Asked::Nothing => platform("displaced", "its pod was deleted by somebody else"),
                     _ => platform("cancelled", "its pod was deleted"),
-                })));
-                state.until = Some(Instant::now() + state.log.as_ref().map_or(Duration::ZERO, |_| GONE));
+                });
+                progress.end(Err(end), true);
                 return Ok(());
             }
         }
         if pod.metadata.deletion_timestamp.is_some() && asked == Asked::Nothing {
             let grace = pod.metadata.deletion_grace_period_seconds.unwrap_or_default().max(0) as u64;
             let until = Instant::now() + Duration::from_secs(grace) + NODE_LOST;
-            state.until = Some(state.until.map_or(until, |earlier| earlier.min(until)));
+            progress.until = Some(progress.until.map_or(until, |earlier| earlier.min(until)));
         }
         Ok(())
     }
 
-    /// The program runs, or has run.
-    async fn begin(&self, state: &mut State, output: &mut Output<'_>) {
-        if !state.is_running {
-            state.is_running = true;
-            output.begin();
-            state.until = state.stopped.take().map(|_| Instant::now() + KILLED);
-            output.say(LaunchEvent::Running).await;
-            self.read_on(state, Duration::ZERO);
+    /// Stops the pod. If it is known what its program waits for, nothing more is waited for.
+    async fn stop(&self, progress: &mut Progress, asked: Asked) -> Result<(), Failure> {
+        self.delete(progress, asked);
+        if !progress.is_running && progress.end.is_none() {
+            if let Some(reason) = self.reason(progress).await {
+                return Err(reason.failure(""));
+            }
+            // perhaps it has begun and that was not seen yet: its end will be
+            progress.stopped = Some(platform("cancelled", "was stopped before its program had started"));
+            progress.until = Some(Instant::now() + STOPPED);
+        } else if asked == Asked::Kill && progress.end.is_none() {
+            progress.until = Some(Instant::now() + progress.kill_patience);
         }
-    }
-
-    /// Reads the log from where it was left, after a while.
-    fn read_on(&self, state: &mut State, after: Duration) {
-        let since = state.stamped.since();
-        state.log_again_at = None;
-        state.log = Some(pieces(self.server.pods.clone(), self.name.to_owned(), since, after));
-    }
-
-    /// The same for a log that broke off: after a longer while each time.
-    fn try_on(&self, state: &mut State) {
-        self.read_on(state, state.log_wait);
-        state.log_wait = (state.log_wait * 2).min(LONGEST_LOG_WAIT);
+        Ok(())
     }
 
     /// Has the pod deleted, without waiting for that.
-    fn stop(&self, state: &State, asked: Asked) {
+    ///
+    /// The first deletion has the whole grace of the run: a kubelet that has begun to stop a container ignores a shorter one.
+    fn delete(&self, progress: &Progress, asked: Asked) {
+        let whole = |grace: Duration| u32::try_from(grace.as_millis().div_ceil(1_000)).unwrap_or(u32::MAX);
         let grace_seconds = match asked {
             Asked::Nothing => return,
-            // what its manifest says; a run that has less patience kills
-            Asked::Terminate => None,
             // not 0: the pod would be forgotten before its program is dead
+            Asked::Terminate => self.grace.map(|grace| whole(grace).max(1)),
             Asked::Kill => Some(1),
         };
         let (server, name) = (Arc::clone(&self.server), self.name.to_owned());
-        let uid = state.pod.as_ref().and_then(|pod| pod.metadata.uid.clone());
+        let uid = progress.pod.as_ref().and_then(|pod| pod.metadata.uid.clone());
         // if that fails it is asked again, by force, and deleted when it is released
         tokio::spawn(async move { server.delete(&name, uid, grace_seconds).await.ok() });
     }
 
     /// Why the pod is not followed any longer.
-    async fn given_up(&self, state: &mut State, asked: Asked) -> Failure {
-        if let Some(stopped) = state.stopped.take() {
+    async fn given_up(&self, progress: &mut Progress, asked: Asked) -> Failure {
+        if let Some(stopped) = progress.stopped.take() {
             return stopped;
         }
-        if state.is_running && asked == Asked::Nothing {
+        if progress.is_running && asked == Asked::Nothing {
             return platform("displaced", "its pod was deleted and does not go: its node is lost");
         }
-        if state.is_running {
+        if progress.is_running {
             return platform("lost", format!("pod `{}` was deleted and does not go", self.name));
         }
-        match self.waiting(state).await {
-            Some(waiting) => {
-                platform(waiting.code, format!("its pod did not start in time: {}", waiting.message))
-            }
+        match self.reason(progress).await {
+            Some(reason) => reason.failure("its pod did not start in time: "),
             None => platform("pending", "its pod did not start in time, and the cluster does not say why"),
         }
     }
 
-    /// What the pod waits for, by its status, or else by its events.
-    async fn waiting(&self, state: &mut State) -> Option<Waiting> {
-        if let (None, Some(pod)) = (&state.waiting, &state.pod) {
+    /// Why the program was not started, by the pod's status, or else by its events.
+    async fn reason(&self, progress: &mut Progress) -> Option<WaitReason> {
+        if let (None, Some(pod)) = (&progress.reason, &progress.pod) {
             let events = self.server.events_of(pod).await;
-            state.waiting = events.iter().rev().find_map(|(reason, message)| of_event(reason, message));
+            progress.reason = events.iter().rev().find_map(|(reason, message)| of_event(reason, message));
         }
-        state.waiting.take()
+        progress.reason.take()
+    }
+
+    /// Reads why a pod does not start whose status has no reason, as with a volume that cannot be mounted.
+    async fn read_events(&self, progress: &mut Progress) -> Result<(), Failure> {
+        let wait = progress.events_at.map_or(EVENTS_AFTER, |(_, wait)| wait * 2);
+        progress.events_at = Some((Instant::now() + wait, wait));
+        let is_asked_for = progress.reason.is_none() && progress.stopped.is_none();
+        if let (true, Some(pod)) = (is_asked_for, &progress.pod) {
+            let events = self.server.events_of(pod).await;
+            let reason = events.iter().rev().find_map(|(reason, message)| of_event(reason, message));
+            if let Some(reason) = reason.filter(|reason| reason.is_final) {
+                return Err(reason.failure("its pod cannot start: "));
+            }
+        }
+        Ok(())
     }
 }
 
-/// The next piece of a log; never, while there is none.
-async fn next(log: &mut Option<Pieces>) -> Option<Result<Vec<u8>, kube::Error>> {
-    match log {
-        Some(log) => log.next().await,
-        None => std::future::pending().await,
+impl Progress {
+    /// The program has not started; some reasons make waiting useless.
+    fn wait_for(&mut self, reason: Option<WaitReason>) -> Result<(), Failure> {
+        if let Some(reason) = reason.as_ref().filter(|reason| reason.is_final) {
+            return Err(reason.clone().failure("its pod cannot start: "));
+        }
+        self.reason = reason.or(self.reason.take());
+        Ok(())
+    }
+
+    /// The program runs, or has run.
+    async fn begin(&mut self, output: &mut Output<'_>) {
+        if !self.is_running {
+            self.is_running = true;
+            output.begin();
+            self.until = self.stopped.take().map(|_| Instant::now() + self.kill_patience);
+            output.say(LaunchEvent::Running).await;
+            self.log.read_on();
+        }
+    }
+
+    /// The program ended; the rest of its log is still read.
+    fn end(&mut self, end: Result<Exit, Failure>, is_gone: bool) {
+        self.end = Some(end);
+        if self.log.ended_early() {
+            self.log.read_on();
+        }
+        let patience = match self.log.is_open() {
+            true if is_gone => GONE,
+            true => DRAIN,
+            false => Duration::ZERO,
+        };
+        self.until = Some(Instant::now() + patience);
+    }
+
+    /// Takes in what is heard of the log; whether nothing more is to be waited for.
+    async fn read(&mut self, event: LogEvent, output: &mut Output<'_>) -> bool {
+        match event {
+            LogEvent::Piece(piece) => {
+                let is_news = self.log.take(&piece, &mut |rest| output.take(Stream::Stdout, rest));
+                output.say_all().await;
+                // as long as there is something new, the rest is waited for
+                if is_news && self.end.is_some() {
+                    self.until = Some(Instant::now() + DRAIN);
+                }
+                false
+            }
+            // the program has ended, and the watch is about to tell; else the log is asked for again
+            LogEvent::Ended if self.end.is_none() => {
+                self.log.expect_end();
+                false
+            }
+            LogEvent::Ended => true,
+            LogEvent::Broken(_) if self.end.is_none() => {
+                self.log.retry(None);
+                false
+            }
+            LogEvent::Broken(error) => {
+                let is_over = is_refusal(&error) || !self.log.retry(self.until);
+                if is_over {
+                    self.give_log_up(Some(&error), output);
+                }
+                is_over
+            }
+        }
+    }
+
+    fn give_log_up(&mut self, error: Option<&kube::Error>, output: &mut Output<'_>) {
+        output.take(Stream::Stderr, NOT_READ);
+        self.log_failure = Some(unread(error));
+    }
+
+    /// How the attempt ended. One whose output is not known as a whole did not succeed, unless its pod has the result.
+    fn into_end(self, output: &Output<'_>, asked: Asked) -> Result<Exit, Failure> {
+        let exit = self.end.unwrap_or_else(|| Err(platform("lost", "its pod can no longer be followed")))?;
+        let pod = self.pod.as_deref();
+        let annotations = pod.and_then(|pod| pod.metadata.annotations.as_ref());
+        let has_result = annotations.is_some_and(|all| all.contains_key(RESULT));
+        // it may have been stopped in the middle: only a report of success is proof of the contrary
+        let is_doubtful = exit == Exit::Code(0) && asked == Asked::Nothing && !output.has_final_report();
+        let displaced = pod.filter(|_| is_doubtful).and_then(stopped_by_others);
+        let unread = self.log_failure.filter(|_| matches!(exit, Exit::Code(_)) && !has_result);
+        match displaced.or(unread) {
+            Some(failure) => Err(Failure { exit: Some(exit), ..failure }),
+            None => Ok(exit),
+        }
     }
 }

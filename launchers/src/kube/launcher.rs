@@ -2,15 +2,17 @@
 
 use super::api::Server;
 use super::follow::Follow;
+use super::limits::check_size;
 use super::manifest::{pod, pod_name};
-use super::sight::{Sight, sight};
+use super::pod_status::{PodState, is_over, state_of};
 use super::watch::{Pods, say_late};
+use super::working_folder::check_folder;
 use crate::followed::{Asked, Followed, Refusal};
 use crate::output::Output;
 use crate::port::{Doing, LaunchEvent, LaunchId, LaunchOrder, Launched, Launcher, label};
 use crate::setting::Setting;
 use crate::tries::Tries;
-use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
+use k8s_openapi::api::core::v1::Pod;
 use kube::api::ListParams;
 use pop_registry::contract::{Exit, Failure};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -38,14 +40,14 @@ struct Shared {
     server: OnceCell<Arc<Server>>,
     pods: Arc<Pods>,
     watching: Mutex<Option<JoinHandle<()>>>,
-    followed: Followed<Kept>,
+    followed: Followed<EndedPod>,
     /// Set at the first launch that is taken over: what nobody follows is looked for once.
     swept: OnceCell<()>,
 }
 
 /// A pod that stays until its launch is released.
 #[derive(Debug)]
-struct Kept {
+struct EndedPod {
     name: String,
     uid: String,
     is_to_go: bool,
@@ -175,24 +177,24 @@ impl Shared {
 
     /// Carries a launch out; gives also what is left of it, if it is known what that is.
     async fn carry_out(
-        &self,
+        self: &Arc<Self>,
         launch: &Launch<'_>,
         output: &mut Output<'_>,
         mut asked: watch::Receiver<Asked>,
-    ) -> (Result<Exit, Failure>, Option<Kept>) {
+    ) -> (Result<Exit, Failure>, Option<EndedPod>) {
         let pending_until = output.order.pending.map(|pending| Instant::now() + pending);
-        let seen = self.pods.follow(launch.name);
+        let observed = self.pods.follow(launch.name);
         if output.order.again {
             // its log is read again from the beginning
             output.begin_anew();
         }
+        // what an earlier process started is looked for, and stopped, also if it is to end already
+        let is_over_at = if output.order.again { Asked::Kill } else { Asked::Terminate };
         let made = tokio::select! {
             biased;
-            made = self.make(launch, &output.order) => made,
-            Ok(()) = asked.changed() => {
-                if let (true, Some(server)) = (has_own_secret(&output.order), self.server.get()) {
-                    server.delete_secret(launch.name).await;
-                }
+            made = self.make(launch, &output.order, asked.clone()) => made,
+            Ok(()) = wait_until(&mut asked, is_over_at) => {
+                self.discard(launch, &output.order);
                 Err(launch.refusal.stopped("its pod was created"))
             }
         };
@@ -201,10 +203,11 @@ impl Shared {
             Err(failure) => return (Err(failure), None),
         };
         self.watch(&server);
-        let mut follow = Follow { server, name: launch.name, seen, pending_until };
+        let grace = self.setting.grace;
+        let mut follow = Follow { server, name: launch.name, observed, grace, pending_until };
         let exit = follow.until_end(output, &mut asked).await;
-        let last = follow.seen.borrow().pod.clone();
-        let kept = Kept {
+        let last = follow.observed.borrow().pod.clone();
+        let kept = EndedPod {
             name: launch.name.to_owned(),
             uid,
             // one that may still run, or begin to, does not stay
@@ -215,7 +218,12 @@ impl Shared {
     }
 
     /// Makes the pod, or finds it.
-    async fn make(&self, launch: &Launch<'_>, order: &LaunchOrder) -> Result<(Arc<Server>, Pod), Failure> {
+    async fn make(
+        &self,
+        launch: &Launch<'_>,
+        order: &LaunchOrder,
+        asked: watch::Receiver<Asked>,
+    ) -> Result<(Arc<Server>, Pod), Failure> {
         let server = self.server().await?;
         // taking a pod over needs nothing that a first start needs
         if order.again
@@ -223,8 +231,13 @@ impl Shared {
         {
             return Ok((server, found));
         }
+        if *asked.borrow() != Asked::Nothing {
+            return Err(launch.refusal.stopped("its pod was created"));
+        }
         let mut tries = Tries::for_as_long_as(order.pending);
         let pod = pod(launch.id, order, &self.setting, server.owner.clone())?;
+        check_size(&pod)?;
+        check_folder(order, &self.setting)?;
         if has_own_secret(order) {
             server.create_secret(&pod, launch.secrets.clone()?, &mut tries).await?;
         }
@@ -233,6 +246,21 @@ impl Shared {
             server.delete_secret(launch.name).await;
         }
         Ok((server, made?))
+    }
+
+    /// Takes back what may have been made for a launch that is given up.
+    fn discard(self: &Arc<Self>, launch: &Launch<'_>, order: &LaunchOrder) {
+        let Some(server) = self.server.get().cloned() else { return };
+        let (name, own, has_secret) = (launch.name.to_owned(), order.name.clone(), has_own_secret(order));
+        self.followed.leave(async move {
+            if has_secret {
+                server.delete_secret(&name).await;
+            }
+            // what comes into being after this is found when the launcher is closed
+            if let Ok(Some(pod)) = server.find(&name, &own).await {
+                server.delete(&name, pod.metadata.uid, None).await.ok();
+            }
+        });
     }
 
     /// Sweeps when the first launch is taken over: by then it is known which others are.
@@ -255,12 +283,12 @@ impl Shared {
                 continue;
             }
             let reap = labels.and_then(|labels| labels.get(label::REAP));
-            let sight = sight(&pod);
+            let state = state_of(&pod);
             // what is over and was to stay, stays
-            if matches!(sight, Sight::Ended(_)) && reap.is_none_or(|reap| reap != "true") {
+            if matches!(state, PodState::Ended(_)) && reap.is_none_or(|reap| reap != "true") {
                 continue;
             }
-            if let (Some(events), Some(id), Sight::Ended(Ok(exit))) = (events, id, sight) {
+            if let (Some(events), Some(id), PodState::Ended(Ok(exit))) = (events, id, state) {
                 say_late(id, exit, events).await;
             }
             // it may have had a Secret of its own
@@ -270,18 +298,15 @@ impl Shared {
     }
 }
 
+/// Waits until a launch is asked to end at least as urgently.
+async fn wait_until(
+    asked: &mut watch::Receiver<Asked>,
+    at_least: Asked,
+) -> Result<(), watch::error::RecvError> {
+    asked.wait_for(|asked| *asked >= at_least).await.map(drop)
+}
+
 /// Whether a Secret is made for the pod of an order.
 fn has_own_secret(order: &LaunchOrder) -> bool {
     order.program.secrets.iter().any(|secret| secret.source.in_cluster.is_none())
-}
-
-/// Whether nothing of a pod runs any more, or ever will.
-fn is_over(pod: &Pod) -> bool {
-    let Some(status) = &pod.status else { return false };
-    let mut containers = status.container_statuses.iter().flatten();
-    let is_ended = |container: &ContainerStatus| {
-        container.state.as_ref().is_some_and(|state| state.terminated.is_some())
-    };
-    matches!(status.phase.as_deref(), Some("Succeeded" | "Failed"))
-        || (status.container_statuses.is_some() && containers.all(is_ended))
 }

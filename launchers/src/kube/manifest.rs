@@ -17,6 +17,7 @@ use pop_registry::{AliveCheck, PodConfig, Taints};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The container whose end is that of its pod; what others a cluster puts beside it do not count.
 pub(super) const MAIN: &str = "handler";
@@ -24,8 +25,8 @@ pub(super) const MAIN: &str = "handler";
 const DEDICATED: &str = "dedicated";
 /// How much longer than its time limit a pod may live: pop itself ends it before, unless pop is gone.
 const BEYOND_LIMIT_SECONDS: i64 = 120;
-/// How long a container may take from SIGTERM to SIGKILL; a run asks for less by killing.
-const GRACE_SECONDS: i64 = 60;
+/// How long a container may take from SIGTERM to SIGKILL, if somebody else than pop deletes its pod.
+pub(super) const MANIFEST_GRACE: Duration = Duration::from_mins(1);
 
 /// The manifest of an order's pod, as JSON; nothing is contacted.
 pub fn pod_manifest(
@@ -85,6 +86,7 @@ pub(super) fn pod(
         ..Container::default()
     };
     let zone = setting.cluster.zone.as_ref();
+    let grace_seconds = MANIFEST_GRACE.as_secs().cast_signed();
     Ok(Pod {
         metadata: ObjectMeta {
             labels: Some(labels(id, order, config, &name)),
@@ -102,9 +104,11 @@ pub(super) fn pod(
             affinity: config.taints.as_ref().map(prefers),
             tolerations: config.taints.as_ref().map(|taints| vec![tolerates(taints)]),
             active_deadline_seconds: order.limit.map(|limit| {
-                limit.as_secs().cast_signed().saturating_add(GRACE_SECONDS + BEYOND_LIMIT_SECONDS)
+                limit.as_secs().cast_signed().saturating_add(grace_seconds + BEYOND_LIMIT_SECONDS)
             }),
-            termination_grace_period_seconds: Some(GRACE_SECONDS),
+            termination_grace_period_seconds: Some(grace_seconds),
+            // the pause process is the first of the namespace, so the program hears every signal, as under an init
+            share_process_namespace: Some(true),
             // files on the nodes belong to the caller, as they do in its own folder
             security_context: config.workspace_mount_path.as_ref().filter(|_| !config.privileged).map(|_| {
                 PodSecurityContext {

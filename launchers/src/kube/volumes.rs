@@ -27,7 +27,11 @@ pub(super) fn mounts(config: &PodConfig, folder: &Path) -> Vec<VolumeMount> {
 fn all(config: &PodConfig, folder: &Path) -> Vec<(Volume, Vec<VolumeMount>)> {
     let mut all = Vec::new();
     if let Some(path) = &config.workspace_mount_path {
-        let host_path = HostPathVolumeSource { path: folder.to_string_lossy().into_owned(), type_: None };
+        // without a type the node would make an empty folder that belongs to root
+        let host_path = HostPathVolumeSource {
+            path: folder.to_string_lossy().into_owned(),
+            type_: Some("Directory".to_owned()),
+        };
         let volume = Volume { name: WORKSPACE.to_owned(), host_path: Some(host_path), ..Volume::default() };
         all.push((volume, vec![mount(WORKSPACE, path, false)]));
     }

@@ -1,7 +1,7 @@
 //! The one watch over all pods of a launcher: what it sees is told to whoever follows a pod.
 
 use super::failure::{answer, refused};
-use super::sight::{Sight, sight};
+use super::pod_status::{PodState, state_of};
 use crate::port::{LaunchEvent, LaunchId, Launched};
 use futures_util::StreamExt as _;
 use k8s_openapi::api::core::v1::Pod;
@@ -22,7 +22,7 @@ const TROUBLE: Duration = Duration::from_secs(45);
 
 /// What was last seen of a pod.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Seen {
+pub(super) struct Observation {
     pub(super) pod: Option<Arc<Pod>>,
     /// Whether it exists no more.
     pub(super) is_gone: bool,
@@ -33,16 +33,17 @@ pub(super) struct Seen {
 /// The pods of a launcher.
 #[derive(Debug, Default)]
 pub(super) struct Pods {
-    followed: Mutex<HashMap<String, watch::Sender<Seen>>>,
+    followed: Mutex<HashMap<String, watch::Sender<Observation>>>,
     /// Pods whose launch was given up: their end is said when it is seen after all.
     given_up: Mutex<HashMap<String, (LaunchId, mpsc::Sender<Launched>)>>,
 }
 
 impl Pods {
     /// Follows the pod of a name, from before it is created.
-    pub(super) fn follow(&self, name: &str) -> watch::Receiver<Seen> {
+    pub(super) fn follow(&self, name: &str) -> watch::Receiver<Observation> {
         let mut followed = self.followed();
-        let sender = followed.entry(name.to_owned()).or_insert_with(|| watch::channel(Seen::default()).0);
+        let sender =
+            followed.entry(name.to_owned()).or_insert_with(|| watch::channel(Observation::default()).0);
         sender.subscribe()
     }
 
@@ -54,7 +55,7 @@ impl Pods {
         }
     }
 
-    fn followed(&self) -> MutexGuard<'_, HashMap<String, watch::Sender<Seen>>> {
+    fn followed(&self) -> MutexGuard<'_, HashMap<String, watch::Sender<Observation>>> {
         self.followed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -96,7 +97,7 @@ impl Pods {
         let name = pod.metadata.name.clone().unwrap_or_default();
         let pod = Arc::new(pod);
         if let Some(sender) = self.followed().get(&name) {
-            let seen = Seen { pod: Some(Arc::clone(&pod)), is_gone, trouble: None };
+            let seen = Observation { pod: Some(Arc::clone(&pod)), is_gone, trouble: None };
             sender.send_if_modified(|before| {
                 // another pod of this name, or an older state of this one, tells nothing
                 let is_news = !before.is_gone;
@@ -106,10 +107,10 @@ impl Pods {
                 is_news
             });
         }
-        let exit = match sight(&pod) {
-            Sight::Ended(Ok(exit)) => Some(exit),
-            Sight::Ended(Err(failure)) => failure.exit,
-            Sight::Waiting(_) | Sight::Running => None,
+        let exit = match state_of(&pod) {
+            PodState::Ended(Ok(exit)) => Some(exit),
+            PodState::Ended(Err(failure)) => failure.exit,
+            PodState::Waiting(_) | PodState::Running | PodState::NotFound => None,
         };
         let late = self.given_up().remove_entry(&name);
         if let Some((name, (id, events))) = late {

@@ -1,9 +1,9 @@
 //! One container of a pod: what it is started with, and what is made of its start and its end.
 
-use super::Input;
-use super::engine::{Engine, Exit, Mount, NotStarted, Order, Started};
+use super::engine::Engine;
+use super::order::{Exit, Mount, NotStarted, Order, Started};
 use super::pod_state::{End, State};
-use super::worker::Worker;
+use super::worker::{Input, Worker};
 use super::{environment, volume};
 use crate::cluster::now;
 use crate::quantity;
@@ -53,7 +53,7 @@ impl Worker {
                     reason: "CreateContainerConfigError",
                     message,
                 })?;
-                engine.look_up(&order).await?;
+                engine.look_up(&order, &cluster.config.unreachable_images).await?;
                 let log = cluster.logs.open(&uid, &name);
                 let started = engine.start(order, Arc::clone(&log)).await;
                 if started.is_err() {
@@ -123,6 +123,7 @@ impl Worker {
             mounts,
             user,
             is_privileged: security("privileged") == true,
+            shares_processes: self.pod["spec"]["shareProcessNamespace"] == true,
             cpu: limit("cpu"),
             memory: limit("memory"),
             sandbox: self.sandbox.id.clone(),
@@ -192,11 +193,13 @@ impl Worker {
         let slot = &mut self.slots[at];
         let State::Running { since } = &slot.state else { return };
         let reason = match exit.code {
-            _ if exit.is_out_of_memory => "OOMKilled",
+            // with cgroups of version 1 a shell outlives the process that was killed, and nothing shows that there was one
+            137 if exit.is_out_of_memory => "OOMKilled",
             0 => "Completed",
             _ => "Error",
         };
         slot.stopper = None;
+        self.around.is_phase_late = reason == "OOMKilled";
         slot.state = State::Ended(End { reason, since: since.clone(), at: now(), id: slot.id.clone(), exit });
     }
 }

@@ -3,7 +3,7 @@
 //! Everything carries a label with the process that made it: what a stand-in left behind that was killed is removed by
 //! the next one.
 
-use super::engine::{Exit, NotStarted, Order, Running, Sandbox, Stopper};
+use super::order::{Exit, Mount, NotStarted, Order, Running, Sandbox, Stop};
 use super::pause;
 use crate::log::ContainerLog;
 use bollard::Docker;
@@ -36,14 +36,13 @@ pub(crate) struct DockerEngine {
 
 /// The way to a container.
 #[derive(Debug, Clone)]
-pub(crate) struct Handle {
+struct Handle {
     docker: Docker,
     id: String,
 }
 
-impl Handle {
-    /// Sends a signal; a container that has ended meanwhile needs none.
-    pub(crate) fn signal(&self, signal: Signal) {
+impl Stop for Handle {
+    fn signal(&self, signal: Signal) {
         let name = if signal == Signal::KILL { "SIGKILL" } else { "SIGTERM" };
         let handle = self.clone();
         tokio::spawn(async move {
@@ -158,12 +157,12 @@ impl DockerEngine {
             // a pod whose worker is gone needs no exit
             ended.send(Exit { code, is_out_of_memory, message }).ok();
         });
-        let stopper = Stopper::Docker(Handle { docker: self.docker.clone(), id: id.clone() });
+        let stopper = Arc::new(Handle { docker: self.docker.clone(), id: id.clone() });
         Ok(Running { id: format!("docker://{id}"), image_id, stopper, exit })
     }
 
     fn body(&self, order: Order) -> ContainerCreateBody {
-        let bind = |mount: &super::engine::Mount| {
+        let bind = |mount: &Mount| {
             let mode = if mount.is_read_only { ":ro" } else { "" };
             format!("{}:{}{mode}", mount.source.display(), mount.target)
         };
@@ -171,6 +170,7 @@ impl DockerEngine {
         let host = HostConfig {
             binds: Some(order.mounts.iter().map(bind).collect()),
             network_mode: Some(network.clone()),
+            pid_mode: order.shares_processes.then(|| network.clone()),
             ipc_mode: Some(network),
             nano_cpus: order.cpu.and_then(|thousandths| i64::try_from(thousandths * 1_000_000).ok()),
             memory: order.memory.and_then(|thousandths| i64::try_from(thousandths / 1_000).ok()),

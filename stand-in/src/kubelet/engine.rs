@@ -1,98 +1,11 @@
 //! What runs containers: one interface over the backends.
 
-use super::docker::{self, DockerEngine};
-use super::process::{self, ProcessEngine};
+use super::docker::DockerEngine;
+use super::order::{NotStarted, Order, Running, Sandbox};
+use super::process::ProcessEngine;
+use crate::config::{Backend, Config};
 use crate::log::ContainerLog;
-use crate::{Backend, Config};
-use rustix::process::Signal;
-use std::path::PathBuf;
 use std::sync::Arc;
-use tokio::sync::oneshot;
-
-/// A container that is to be started.
-#[derive(Debug)]
-pub(crate) struct Order {
-    pub(crate) image: String,
-    pub(crate) pull_policy: String,
-    /// Instead of the image's entry point.
-    pub(crate) command: Vec<String>,
-    pub(crate) arguments: Vec<String>,
-    pub(crate) variables: Vec<(String, String)>,
-    pub(crate) working_folder: Option<String>,
-    pub(crate) mounts: Vec<Mount>,
-    /// `uid` or `uid:gid`, instead of the image's.
-    pub(crate) user: Option<String>,
-    pub(crate) is_privileged: bool,
-    /// In thousandths.
-    pub(crate) cpu: Option<i128>,
-    /// In thousandths of a byte.
-    pub(crate) memory: Option<i128>,
-    /// What the containers of its pod share.
-    pub(crate) sandbox: String,
-    /// A folder of its own.
-    pub(crate) folder: PathBuf,
-}
-
-/// What the containers of a pod share.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Sandbox {
-    pub(crate) ip: String,
-    pub(crate) id: String,
-}
-
-/// A volume at its place in a container.
-#[derive(Debug, Clone)]
-pub(crate) struct Mount {
-    pub(crate) source: PathBuf,
-    pub(crate) target: String,
-    pub(crate) is_read_only: bool,
-}
-
-/// Why a container is not started.
-#[derive(Debug)]
-pub(crate) enum NotStarted {
-    /// It waits, with this reason, and is tried again.
-    Waiting { reason: &'static str, message: String },
-    /// Its program cannot be run.
-    Broken { message: String },
-}
-
-/// How a container ended.
-#[derive(Debug, Clone)]
-pub(crate) struct Exit {
-    pub(crate) code: i64,
-    pub(crate) is_out_of_memory: bool,
-    /// What it left at the path of its termination message.
-    pub(crate) message: String,
-}
-
-/// A container that runs.
-#[derive(Debug)]
-pub(crate) struct Running {
-    pub(crate) id: String,
-    pub(crate) image_id: String,
-    pub(crate) stopper: Stopper,
-    pub(crate) exit: oneshot::Receiver<Exit>,
-}
-
-pub(crate) type Started = Result<(String, String, Stopper), NotStarted>;
-
-/// The way to end a container.
-#[derive(Debug, Clone)]
-pub(crate) enum Stopper {
-    Process(process::Group),
-    Docker(docker::Handle),
-}
-
-impl Stopper {
-    /// Sends it a signal.
-    pub(crate) fn signal(&self, signal: Signal) {
-        match self {
-            Self::Process(group) => group.signal(signal),
-            Self::Docker(handle) => handle.signal(signal),
-        }
-    }
-}
 
 /// One of the backends.
 #[derive(Debug)]
@@ -142,7 +55,7 @@ impl Engine {
     }
 
     /// Sees to an image: it is there, or the reason why not.
-    pub(crate) async fn look_up(&self, order: &Order) -> Result<(), NotStarted> {
+    pub(crate) async fn look_up(&self, order: &Order, unreachable: &[String]) -> Result<(), NotStarted> {
         if !is_image_name(&order.image) {
             let message = format!(
                 "Failed to apply default image tag {:?}: couldn't parse image name {:?}: invalid reference format",
@@ -150,7 +63,9 @@ impl Engine {
             );
             return Err(NotStarted::Waiting { reason: "InvalidImageName", message });
         }
+        let is_away = unreachable.contains(&order.image);
         let is_there = match self {
+            _ if is_away => false,
             Self::Process(engine) => engine.has(&order.image),
             Self::Docker(engine) => engine.find(&order.image).await.is_some(),
         };
@@ -162,9 +77,13 @@ impl Engine {
             let message = format!("Container image {image:?} is not present with pull policy of Never");
             return Err(NotStarted::Waiting { reason: "ErrImageNeverPull", message });
         }
+        let why = if is_away {
+            "failed to do request: dial tcp 192.0.2.1:443: i/o timeout"
+        } else {
+            "pull access denied, repository does not exist or may require authorization"
+        };
         let message = format!(
-            "failed to pull and unpack image {image:?}: failed to resolve reference {image:?}: pull access denied, \
-             repository does not exist or may require authorization"
+            "failed to pull and unpack image {image:?}: failed to resolve reference {image:?}: {why}"
         );
         Err(NotStarted::Waiting { reason: "ErrImagePull", message })
     }

@@ -5,6 +5,7 @@ mod docker;
 mod engine;
 mod environment;
 mod event;
+mod order;
 mod pause;
 mod pod_state;
 mod process;
@@ -16,33 +17,13 @@ pub(crate) use engine::Engine;
 
 use crate::cluster::Cluster;
 use crate::kind::PODS;
-use engine::{Exit, Started};
+use crate::pod_order::PodOrder;
 use serde_json::Value;
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Arc, PoisonError};
-use tokio::sync::mpsc;
+use std::sync::Arc;
 use tokio::task::JoinSet;
 use worker::Worker;
-
-/// What a pod's worker is told.
-#[derive(Debug)]
-pub(crate) enum Input {
-    /// It is to end within so many seconds and then to go.
-    Delete { grace: i64 },
-    /// It is gone from the server without having ended.
-    Gone,
-    /// It is to fail because the node lacks something.
-    Evict { message: String },
-    /// The server can be reached again.
-    Report,
-    /// The tokens in its volumes are worthless.
-    RenewToken,
-    /// A container started, or did not.
-    Started { slot: usize, result: Started },
-    /// A container ended.
-    Ended { slot: usize, exit: Exit },
-}
 
 /// Gives each pod a worker and tells it of its deletion, for ever.
 ///
@@ -61,10 +42,8 @@ pub(crate) async fn run(cluster: Arc<Cluster>, engine: Arc<Engine>, folder: Path
             let is_ended = matches!(pod["status"]["phase"].as_str(), Some("Succeeded" | "Failed"));
             if !told.contains_key(uid) && !is_ended {
                 told.insert(uid.to_owned(), i64::MAX);
-                let (sender, inputs) = mpsc::unbounded_channel();
-                workers(&cluster).insert(uid.to_owned(), sender.clone());
-                let own = folder.join(uid);
-                tasks.spawn(Worker::new(&cluster, &engine, own, pod, sender).run(inputs));
+                let orders = cluster.workers.open(uid);
+                tasks.spawn(Worker::new(&cluster, &engine, folder.join(uid), pod).run(orders));
             }
             if let (true, Some(last)) =
                 (!is_lost && pod["metadata"]["deletionTimestamp"].is_string(), told.get_mut(uid))
@@ -72,7 +51,7 @@ pub(crate) async fn run(cluster: Arc<Cluster>, engine: Arc<Engine>, folder: Path
                 let grace = pod["metadata"]["deletionGracePeriodSeconds"].as_i64().unwrap_or(0);
                 if grace < *last {
                     *last = grace;
-                    tell(&cluster, uid, Input::Delete { grace });
+                    cluster.workers.give(uid, PodOrder::Delete { grace });
                 }
             }
         }
@@ -80,8 +59,8 @@ pub(crate) async fn run(cluster: Arc<Cluster>, engine: Arc<Engine>, folder: Path
         told.retain(|uid, _| {
             let is_there = is_lost || there.contains(uid.as_str());
             if !is_there {
-                tell(&cluster, uid, Input::Gone);
-                workers(&cluster).remove(uid);
+                cluster.workers.give(uid, PodOrder::Gone);
+                cluster.workers.close(uid);
                 cluster.logs.forget(uid);
             }
             is_there
@@ -93,15 +72,7 @@ pub(crate) async fn run(cluster: Arc<Cluster>, engine: Arc<Engine>, folder: Path
     }
 }
 
-fn workers(cluster: &Cluster) -> std::sync::MutexGuard<'_, HashMap<String, mpsc::UnboundedSender<Input>>> {
-    cluster.workers.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn tell(cluster: &Cluster, uid: &str, input: Input) {
-    // a worker that is done needs to hear nothing
-    workers(cluster).get(uid).map(|worker| worker.send(input).ok());
-}
-
+/// The uid of a pod.
 fn uid(pod: &Value) -> &str {
     pod["metadata"]["uid"].as_str().unwrap_or_default()
 }

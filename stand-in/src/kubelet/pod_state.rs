@@ -1,6 +1,6 @@
 //! What a pod's containers are doing, and the status that this makes: values in, a value out.
 
-use super::engine::{Exit, Stopper};
+use super::order::{Exit, Stopper};
 use crate::cluster::now;
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -63,6 +63,8 @@ pub(super) struct Surroundings {
     pub(super) restart_policy: String,
     /// It is ending; nothing is started again.
     pub(super) is_ending: bool,
+    /// The next status has a container's end and the phase from before it, as after an end for want of memory.
+    pub(super) is_phase_late: bool,
 }
 
 impl Slot {
@@ -98,6 +100,11 @@ impl Slot {
 
     pub(super) fn is_running(&self) -> bool {
         matches!(self.state, State::Running { .. })
+    }
+
+    /// Whether no process of it was ever started.
+    pub(super) fn has_never_run(&self) -> bool {
+        self.last.is_none() && matches!(self.state, State::Waiting { .. })
     }
 
     pub(super) fn code(&self) -> Option<i64> {
@@ -154,8 +161,10 @@ impl Slot {
 
 impl End {
     fn shown(&self) -> Value {
+        let time = |text: &str| if text.is_empty() { Value::Null } else { text.into() };
         let mut shown = json!({
-            "exitCode": self.exit.code, "reason": self.reason, "startedAt": self.since, "finishedAt": self.at,
+            "exitCode": self.exit.code, "reason": self.reason,
+            "startedAt": time(&self.since), "finishedAt": time(&self.at),
         });
         if !self.id.is_empty() {
             shown["containerID"] = self.id.as_str().into();
@@ -171,6 +180,9 @@ impl End {
 pub(super) fn phase(slots: &[Slot], around: &Surroundings) -> &'static str {
     let mains = || slots.iter().filter(|slot| slot.role == Role::Main);
     let is_all_ended = slots.iter().all(|slot| !slot.is_running() && !slot.is_starting);
+    if around.is_phase_late {
+        return "Running";
+    }
     if around.verdict.is_some() && is_all_ended {
         return "Failed";
     }

@@ -1,7 +1,7 @@
 //! Volumes as folders of this machine.
 
-use super::engine::Mount;
 use super::environment::{CONFIG_MAPS, SECRETS, data, field};
+use super::order::Mount;
 use crate::cluster::Cluster;
 use serde_json::Value;
 use std::collections::BTreeMap;

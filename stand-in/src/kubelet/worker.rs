@@ -3,11 +3,12 @@
 //! Every input is followed by one `advance`, which looks at what is and does what is next; so it does not matter in
 //! which order things happen.
 
-use super::Input;
-use super::engine::{Engine, Sandbox};
-use super::pod_state::{Role, Slot, Surroundings, phase, set_condition, status};
+use super::engine::Engine;
+use super::order::{Exit, Sandbox, Started};
+use super::pod_state::{End, Role, Slot, State, Surroundings, phase, set_condition, status};
 use super::{event, schedule, volume};
 use crate::cluster::{Cluster, now};
+use crate::pod_order::PodOrder;
 use crate::store::name_of;
 use rustix::process::Signal;
 use serde_json::Value;
@@ -20,6 +21,15 @@ use tokio::time::{Instant, sleep_until};
 
 /// How long a pod has to end that is gone from the server already.
 const GRACE_OF_THE_GONE: i64 = 2;
+
+/// What becomes of a container's start, and how it ends.
+#[derive(Debug)]
+pub(super) enum Input {
+    /// A container started, or did not.
+    Started { slot: usize, result: Started },
+    /// A container ended.
+    Ended { slot: usize, exit: Exit },
+}
 
 /// The one who looks after a pod.
 pub(super) struct Worker {
@@ -41,6 +51,7 @@ pub(super) struct Worker {
     /// Its object is to go when it has ended.
     is_deleted: bool,
     pub(super) sender: mpsc::UnboundedSender<Input>,
+    inputs: mpsc::UnboundedReceiver<Input>,
     changes: watch::Receiver<u64>,
 }
 
@@ -50,8 +61,8 @@ impl Worker {
         engine: &Arc<Engine>,
         folder: PathBuf,
         pod: &Arc<Value>,
-        sender: mpsc::UnboundedSender<Input>,
     ) -> Self {
+        let (sender, inputs) = mpsc::unbounded_channel();
         let spec = &pod["spec"];
         let restart_policy = spec["restartPolicy"].as_str().unwrap_or("Always").to_owned();
         Self {
@@ -71,24 +82,33 @@ impl Worker {
             is_killed: false,
             is_deleted: false,
             sender,
+            inputs,
             changes: cluster.changes(),
         }
     }
 
     /// Looks after the pod until it has ended.
-    pub(super) async fn run(mut self, mut inputs: mpsc::UnboundedReceiver<Input>) {
+    pub(super) async fn run(mut self, mut orders: mpsc::UnboundedReceiver<PodOrder>) {
+        let mut is_gone = false;
         loop {
             self.changes.borrow_and_update();
             self.advance().await;
             self.report();
+            if std::mem::take(&mut self.around.is_phase_late) {
+                self.report();
+            }
             if self.is_over() {
                 break;
             }
             let timer = self.timer();
             tokio::select! {
-                input = inputs.recv() => match input {
-                    Some(input) => self.take(input),
-                    None => return,
+                order = orders.recv(), if !is_gone => match order {
+                    Some(order) => self.obey(order),
+                    None => is_gone = true,
+                },
+                Some(input) = self.inputs.recv() => match input {
+                    Input::Started { slot, result } => self.started(slot, result),
+                    Input::Ended { slot, exit } => self.ended(slot, exit),
                 },
                 // until it is placed, the end of any other pod may make room
                 _ = self.changes.changed(), if !self.is_placed && !self.around.is_ending => {}
@@ -96,6 +116,8 @@ impl Worker {
             }
         }
         if self.is_deleted && !self.cluster.switches().is_node_lost {
+            self.lose_what_never_ran();
+            self.report();
             let (namespace, name) = name_of(&self.pod);
             self.cluster.finish_pod(&namespace, &name, &self.uid);
         }
@@ -121,41 +143,74 @@ impl Worker {
         starts.filter(|_| !self.around.is_ending).chain(others.into_iter().flatten()).min().unwrap_or(far)
     }
 
-    fn take(&mut self, input: Input) {
-        match input {
-            Input::Delete { grace } => {
+    fn obey(&mut self, order: PodOrder) {
+        match order {
+            PodOrder::Delete { grace } => {
                 self.is_deleted = true;
                 self.end_within(grace);
             }
-            Input::Gone => self.end_within(GRACE_OF_THE_GONE),
-            Input::Evict { message } => {
+            PodOrder::Gone => {
+                self.end_within(GRACE_OF_THE_GONE);
+                self.kill_within(GRACE_OF_THE_GONE);
+            }
+            PodOrder::Evict { message } => {
                 self.event("Evicted", &message);
                 self.around.verdict = Some(("Evicted".to_owned(), message));
                 self.end_within(1);
             }
-            Input::Report => {}
-            Input::RenewToken => {
+            PodOrder::Report => {}
+            PodOrder::RenewToken => {
                 // what could be made once can be made again
                 self.make_volumes().ok();
             }
-            Input::Started { slot, result } => self.started(slot, result),
-            Input::Ended { slot, exit } => self.ended(slot, exit),
         }
     }
 
-    /// Asks everything to end, and sets when it is killed.
+    /// Stops everything within a grace. Only the first call counts: a kubelet that has begun to stop a container ignores a
+    /// shorter grace that a second deletion gives.
     fn end_within(&mut self, grace: i64) {
-        let kill_at = Instant::now() + Duration::from_secs(grace.try_into().unwrap_or(0));
-        self.kill_at = Some(self.kill_at.map_or(kill_at, |earlier| earlier.min(kill_at)));
         if self.around.is_ending {
             return;
         }
+        self.kill_within(grace);
         self.around.is_ending = true;
+        if self.is_deleted {
+            self.forget_waiting_reasons();
+        }
         for slot in &self.slots {
             if let (true, Some(stopper)) = (slot.is_running(), &slot.stopper) {
                 self.event("Killing", &format!("Stopping container {}", slot.name));
                 stopper.signal(Signal::TERM);
             }
+        }
+    }
+
+    fn kill_within(&mut self, grace: i64) {
+        let kill_at = Instant::now() + Duration::from_secs(grace.try_into().unwrap_or(0));
+        self.kill_at = Some(self.kill_at.map_or(kill_at, |earlier| earlier.min(kill_at)));
+    }
+
+    /// A deletion makes the kubelet forget why a container waited.
+    fn forget_waiting_reasons(&mut self) {
+        for slot in self.slots.iter_mut().filter(|slot| slot.has_never_run()) {
+            let reason = "ContainerCreating".to_owned();
+            slot.state = State::Waiting { reason, message: String::new() };
+        }
+    }
+
+    /// A deleted container that never ran ends as one that cannot be found.
+    fn lose_what_never_ran(&mut self) {
+        for slot in self.slots.iter_mut().filter(|slot| slot.has_never_run()) {
+            let message = "The container could not be located when the pod was terminated".to_owned();
+            let exit = Exit { code: 137, is_out_of_memory: false, message };
+            let reason = "ContainerStatusUnknown";
+            slot.state = State::Ended(End {
+                exit,
+                reason,
+                since: String::new(),
+                at: String::new(),
+                id: String::new(),
+            });
         }
     }
 
@@ -314,6 +369,7 @@ impl Worker {
         let (namespace, name) = name_of(&self.pod);
         self.cluster.write_pod((&namespace, &name), &self.uid, |pod| {
             pod["status"] = status(&pod["status"], &self.slots, &self.around);
+            pod["status"]["observedGeneration"] = pod["metadata"]["generation"].clone();
         });
     }
 

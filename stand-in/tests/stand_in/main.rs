@@ -1,8 +1,10 @@
 //! The stand-in through a real client, over real HTTPS, with pods that are really run.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod custom;
 mod disruptions;
 mod docker;
+mod kubelet;
 mod objects;
 mod played;
 mod pods;

@@ -41,7 +41,7 @@ async fn an_owner_deleted_in_the_foreground_goes_after_what_it_owns() {
     let owner: ConfigMap = serde_json::from_value(json!({"metadata": {"name": "owner"}})).unwrap();
     let uid = maps.create(&PostParams::default(), &owner).await.unwrap().metadata.uid.unwrap();
     let mut owned = pod("owned", "trap 'exit 0' TERM; while :; do sleep 0.01; done");
-    let reference = json!({"apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": uid});
+    let reference = json!({"apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": uid, "blockOwnerDeletion": true});
     owned["metadata"]["ownerReferences"] = json!([reference]);
     owned["metadata"]["finalizers"] = json!(["pop.io/held"]);
     played.run(owned, has_phase("Running")).await;
@@ -54,4 +54,33 @@ async fn an_owner_deleted_in_the_foreground_goes_after_what_it_owns() {
     played.pods.patch("owned", &PatchParams::default(), &free).await.unwrap();
     assert!(played.pods.get_opt("owned").await.unwrap().is_none());
     assert!(maps.get_opt("owner").await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn an_owner_waits_only_for_children_that_block_it_and_a_stranger_is_no_owner() {
+    let played = Played::start().await;
+    let maps = |namespace: &str| -> Api<ConfigMap> { Api::namespaced(played.client.clone(), namespace) };
+    let create = async |namespace: &str, map: Value| {
+        let map: ConfigMap = serde_json::from_value(map).unwrap();
+        maps(namespace).create(&PostParams::default(), &map).await.unwrap().metadata.uid.unwrap()
+    };
+    let owned_by = |name: &str, uid: &str| {
+        let reference = json!({"apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": uid});
+        json!({"metadata": {"name": name, "ownerReferences": [reference], "finalizers": ["pop.io/held"]}})
+    };
+    let uid = create("pop", json!({"metadata": {"name": "owner"}})).await;
+    create("pop", owned_by("owned", &uid)).await;
+    maps("pop").delete("owner", &DeleteParams::foreground()).await.unwrap();
+    assert!(maps("pop").get_opt("owner").await.unwrap().is_none());
+    assert!(maps("pop").get("owned").await.unwrap().metadata.deletion_timestamp.is_some());
+    // of another namespace, or of a wrong uid
+    let uid = create("default", json!({"metadata": {"name": "owner"}})).await;
+    create("pop", owned_by("elsewhere", &uid)).await;
+    create("default", owned_by("wrong", "no-such-uid")).await;
+    create("default", owned_by("right", &uid)).await;
+    let is_going = async |namespace: &str, name: &str| {
+        maps(namespace).get(name).await.unwrap().metadata.deletion_timestamp.is_some()
+    };
+    assert!(is_going("pop", "elsewhere").await && is_going("default", "wrong").await);
+    assert!(!is_going("default", "right").await);
 }

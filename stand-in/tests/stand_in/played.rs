@@ -79,12 +79,13 @@ pub(crate) async fn client(kubeconfig: &str) -> Client {
     Client::try_from(config).unwrap()
 }
 
-/// A pod with one container that runs a line of shell and is not started again.
+/// A pod with one container that runs a line of shell, hears every signal, and is not started again.
 pub(crate) fn pod(name: &str, line: &str) -> Value {
     json!({
         "metadata": {"name": name},
         "spec": {
             "restartPolicy": "Never",
+            "shareProcessNamespace": true,
             "containers": [{"name": "main", "image": "any:1", "command": ["sh", "-c", line]}],
         },
     })

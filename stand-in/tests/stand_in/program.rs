@@ -16,7 +16,7 @@ async fn the_program_serves_until_it_is_asked_to_end_and_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("config");
     let mut program = Command::new(env!("CARGO_BIN_EXE_pop-stand-in"))
-        .args(["--node-label", "disk=ssd", "--kubeconfig"])
+        .args(["--node-label", "disk=ssd", "--kind", "pop.test/v1/toys/Toy:status", "--kubeconfig"])
         .arg(&path)
         .stdout(Stdio::piped())
         .kill_on_drop(true)
@@ -49,8 +49,10 @@ async fn the_program_serves_until_it_is_asked_to_end_and_leaves_nothing() {
     order("POST", "faults", rule).await;
     let refused = pods.delete("x", &DeleteParams::default()).await.unwrap_err();
     assert!(matches!(refused, kube::Error::Api(status) if status.code == 403));
+    let toys = hyper::Request::get("/apis/pop.test/v1/toys").body(Vec::new()).unwrap();
+    assert_eq!(client.request::<Value>(toys).await.unwrap()["kind"], "ToyList");
     let counts = order("GET", "requests", Value::Null).await["counts"].clone();
-    assert_eq!(counts, json!({"create pods": 1, "delete pods": 1}));
+    assert_eq!(counts, json!({"create pods": 1, "delete pods": 1, "list toys": 1}));
 
     let id = rustix::process::Pid::from_raw(program.id().unwrap().cast_signed()).unwrap();
     rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();

@@ -1,51 +1,9 @@
-//! The log of a pod, which the API server gives with a time stamp before each line; read on after it broke off.
+//! The time stamps before the lines of a pod's log: taken off, and used to go on where a log broke off.
 
-use super::manifest::MAIN;
-use futures_util::io::{AsyncBufRead, AsyncBufReadExt as _};
-use futures_util::stream::BoxStream;
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::jiff::Timestamp;
-use kube::api::LogParams;
-use kube::{Api, Error};
-use std::pin::Pin;
-use std::time::Duration;
 
 /// The longest time stamp, with the space behind it.
 const LONGEST_STAMP: usize = 40;
-
-/// Pieces of a log, in order.
-pub(super) type Pieces = BoxStream<'static, Result<Vec<u8>, Error>>;
-
-/// The log of a pod from a time on, asked for after a while.
-pub(super) fn pieces(api: Api<Pod>, name: String, since: Option<Timestamp>, after: Duration) -> Pieces {
-    let open = async move {
-        tokio::time::sleep(after).await;
-        let params = LogParams {
-            container: Some(MAIN.to_owned()),
-            follow: true,
-            timestamps: true,
-            since_time: since,
-            ..LogParams::default()
-        };
-        let reader = api.log_stream(&name, &params).await?;
-        Ok::<_, Error>(stream::unfold(Box::pin(reader), next_piece))
-    };
-    stream::once(open).try_flatten().boxed()
-}
-
-async fn next_piece<R: AsyncBufRead>(
-    mut reader: Pin<Box<R>>,
-) -> Option<(Result<Vec<u8>, Error>, Pin<Box<R>>)> {
-    match reader.as_mut().fill_buf().await.map(<[u8]>::to_vec) {
-        Ok(piece) if piece.is_empty() => None,
-        Ok(piece) => {
-            reader.as_mut().consume_unpin(piece.len());
-            Some((Ok(piece), reader))
-        }
-        Err(error) => Some((Err(Error::ReadEvents(error)), reader)),
-    }
-}
 
 /// Takes the time stamps off a log. After it broke off and is read again, leaves out what was read before: whole lines,
 /// and the beginning of a line in which it broke off.

@@ -1,0 +1,85 @@
+//! What no cluster takes, told before it is asked. Pure.
+
+use k8s_openapi::api::core::v1::{Container, Pod};
+use pop_registry::contract::{Blame, Failure};
+
+/// The longest argument, and the longest variable with its name and `=`, that Linux gives a program.
+const LONGEST_TEXT: usize = 128 * 1024 - 1;
+/// The largest object that a cluster stores, unless it was set up otherwise.
+pub(super) const LARGEST_OBJECT: usize = 3 * 512 * 1024;
+
+/// Whether a pod is small enough for its cluster, and its texts for their program.
+pub(super) fn check_size(pod: &Pod) -> Result<(), Failure> {
+    let containers = || pod.spec.iter().flat_map(|spec| &spec.containers);
+    containers().try_for_each(check_texts)?;
+    // the server's own form of the object is not known here, but it holds at least this
+    let size: usize = containers().flat_map(texts).map(|(_, length)| length).sum();
+    if size > LARGEST_OBJECT {
+        let message = format!(
+            "its arguments and variables have {size} bytes; a cluster stores {LARGEST_OBJECT} bytes of one pod at most"
+        );
+        return Err(Failure::new(Blame::Handler, "pod-invalid", message));
+    }
+    Ok(())
+}
+
+fn check_texts(container: &Container) -> Result<(), Failure> {
+    match texts(container).find(|(_, length)| *length > LONGEST_TEXT) {
+        None => Ok(()),
+        Some((what, length)) => {
+            let message = format!(
+                "its program could not be started: {what} has {length} bytes, and a program can be given {LONGEST_TEXT} \
+                 bytes in one at most"
+            );
+            Err(Failure::new(Blame::Handler, "spawn", message))
+        }
+    }
+}
+
+/// Arguments and variables of a container, what they are called, and their lengths as the program gets them.
+fn texts(container: &Container) -> impl Iterator<Item = (String, usize)> {
+    // `$$` becomes `$`
+    let length = |text: &str| text.len() - text.matches("$$").count();
+    let command = container.command.iter().flatten().chain(container.args.iter().flatten());
+    let arguments = command.enumerate().map(move |(at, text)| (format!("argument {at}"), length(text)));
+    let variables = container.env.iter().flatten().map(move |variable| {
+        let value = variable.value.as_deref().unwrap_or_default();
+        (format!("variable `{}`", variable.name), variable.name.len() + 1 + length(value))
+    });
+    arguments.chain(variables)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn code(command: &[&str], value: &str) -> Option<(String, String)> {
+        let container =
+            json!({"name": "handler", "command": command, "env": [{"name": "A", "value": value}]});
+        let pod =
+            serde_json::from_value(json!({"metadata": {}, "spec": {"containers": [container]}})).unwrap();
+        check_size(&pod).err().map(|failure| (failure.code, failure.message))
+    }
+
+    #[test]
+    fn fr_k7_texts_that_no_program_can_be_given_are_the_handlers() {
+        let long = "x".repeat(LONGEST_TEXT);
+        assert_eq!(code(&["echo", &long], &long[2..]), None);
+        let (is, message) = code(&["echo", &format!("{long}x")], "").unwrap();
+        assert_eq!(is, "spawn");
+        assert!(message.contains("argument 1 has 131072 bytes") && message.contains("131071"), "{message}");
+        let (is, message) = code(&["true"], &long[1..]).unwrap();
+        assert!(is == "spawn" && message.contains("variable `A` has 131072 bytes"), "{message}");
+        // a `$` is written twice in a manifest
+        assert_eq!(code(&[&"$$".repeat(LONGEST_TEXT)], ""), None);
+    }
+
+    #[test]
+    fn fr_k7_a_pod_that_no_cluster_stores_is_the_handlers() {
+        let text = "x".repeat(131_000);
+        let (is, message) = code(&[text.as_str(); 13], "").unwrap();
+        assert!(is == "pod-invalid" && message.contains("1572864"), "{message}");
+        assert_eq!(code(&[text.as_str(); 11], ""), None);
+    }
+}

@@ -1,0 +1,101 @@
+//! What a request is about: path, method and query read.
+
+use crate::cluster::Cluster;
+use crate::failure::Failure;
+use crate::kind::Kind;
+use crate::watch::{Query, is_true};
+use hyper::Method;
+
+/// What a path and a method ask for.
+#[derive(Debug)]
+pub(crate) struct Target {
+    pub(crate) kind: Kind,
+    pub(crate) namespace: String,
+    pub(crate) name: String,
+    pub(crate) subresource: String,
+}
+
+impl Target {
+    /// The namespace to look in; all if it is not given.
+    pub(crate) fn within(&self) -> Option<&str> {
+        Some(self.namespace.as_str()).filter(|it| !it.is_empty() && self.kind.is_namespaced)
+    }
+}
+
+/// `/api/v1/namespaces/a/pods/x/log` and the like.
+pub(crate) fn target(cluster: &Cluster, path: &str) -> Result<Target, Failure> {
+    let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
+    let (group, version, rest) = match *parts {
+        ["api", version, ref rest @ ..] => ("", version, rest),
+        ["apis", group, version, ref rest @ ..] => (group, version, rest),
+        _ => return Err(Failure::no_such_path()),
+    };
+    let (namespace, rest) = match *rest {
+        ["namespaces", name, ref inner @ ..]
+            if !matches!(inner.first(), None | Some(&("status" | "finalize"))) =>
+        {
+            (name, inner)
+        }
+        _ => ("", rest),
+    };
+    let (resource, name, subresource) = match *rest {
+        [resource] => (resource, "", ""),
+        [resource, name] => (resource, name, ""),
+        [resource, name, subresource] => (resource, name, subresource),
+        _ => return Err(Failure::no_such_path()),
+    };
+    let kind = cluster.kind(group, version, resource)?;
+    if !kind.is_namespaced && !namespace.is_empty() {
+        return Err(Failure::no_such_path());
+    }
+    Ok(Target { kind, namespace: decode(namespace), name: decode(name), subresource: subresource.to_owned() })
+}
+
+/// What is to be done with it.
+pub(crate) fn verb(method: &Method, target: &Target, query: &Query) -> Result<&'static str, Failure> {
+    let is_one = !target.name.is_empty();
+    let needs_namespace = target.kind.is_namespaced && target.namespace.is_empty();
+    Ok(match (method, is_one) {
+        (&Method::GET, _) if is_true(query, "watch") && target.subresource.is_empty() => "watch",
+        (&Method::GET, true) => "get",
+        (&Method::GET, false) => "list",
+        (&Method::POST, _) if !needs_namespace && (!is_one || !target.subresource.is_empty()) => "create",
+        (&Method::PUT, true) => "update",
+        (&Method::PATCH, true) => "patch",
+        (&Method::DELETE, true) => "delete",
+        (&Method::DELETE, false) if !needs_namespace => "deletecollection",
+        _ => return Err(Failure::method_not_allowed()),
+    })
+}
+
+/// The options of a request.
+pub(crate) fn parse_query(text: &str) -> Query {
+    let pairs = text.split('&').filter(|pair| !pair.is_empty());
+    pairs
+        .map(|pair| {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            (decode(name), decode(&value.replace('+', " ")))
+        })
+        .collect()
+}
+
+/// Text with its `%41`s as what they stand for.
+fn decode(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((first, after)) = rest.split_first() {
+        let digits = after.get(..2).and_then(|digits| std::str::from_utf8(digits).ok());
+        let code = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        match (first, code) {
+            (b'%', Some(code)) => {
+                bytes.push(code);
+                rest = &after[2..];
+            }
+            _ => {
+                bytes.push(*first);
+                rest = after;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}

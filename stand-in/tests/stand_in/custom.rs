@@ -1,0 +1,147 @@
+//! Custom resources as an operator meets them: status apart from the rest, generations, finalizers, and a log of requests.
+
+use crate::played::Played;
+use futures_util::TryStreamExt as _;
+use kube::api::{
+    ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, PostParams, WatchEvent, WatchParams,
+};
+use kube::core::GroupVersionKind;
+use kube::{Api, ResourceExt as _};
+use pop_stand_in::{Config, Kind};
+use serde_json::{Value, json};
+use std::pin::pin;
+
+/// A stand-in with a custom kind that has a subresource `status`.
+async fn start() -> (Played, Api<DynamicObject>) {
+    let kinds = vec![Kind::parse("pop.test/v1/toys/Toy:status").unwrap()];
+    let played = Played::start_with(Config { kinds, ..Config::default() }).await;
+    let resource = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk("pop.test", "v1", "Toy"), "toys");
+    let toys = Api::namespaced_with(played.client.clone(), "pop", &resource);
+    (played, toys)
+}
+
+fn toy(name: &str, more: &Value) -> DynamicObject {
+    let mut toy = json!({"apiVersion": "pop.test/v1", "kind": "Toy", "metadata": {"name": name}});
+    json_patch::merge(&mut toy, more);
+    serde_json::from_value(toy).unwrap()
+}
+
+fn code(error: kube::Error) -> (u16, String) {
+    match error {
+        kube::Error::Api(status) => (status.code, status.reason.clone()),
+        other => unreachable!("{other}"),
+    }
+}
+
+#[tokio::test]
+async fn a_status_update_changes_nothing_but_the_status() {
+    let (_played, toys) = start().await;
+    let metadata = json!({"finalizers": ["pop.test/held"], "labels": {"a": "b"}});
+    let made = toys
+        .create(
+            &PostParams::default(),
+            &toy("x", &json!({"metadata": metadata, "spec": {"n": 1}, "status": {"no": 1}})),
+        )
+        .await
+        .unwrap();
+    assert_eq!((made.metadata.generation, made.data.get("status")), (Some(1), None));
+    let status = |more: Value| toy("x", &more);
+    let bare = status(json!({"status": {"is": "ready"}}));
+    assert_eq!(code(toys.replace_status("x", &PostParams::default(), &bare).await.unwrap_err()).0, 422);
+    let version =
+        json!({"metadata": {"resourceVersion": made.resource_version()}, "status": {"is": "ready"}});
+    let replaced = toys.replace_status("x", &PostParams::default(), &status(version)).await.unwrap();
+    assert_eq!(replaced.data, json!({"spec": {"n": 1}, "status": {"is": "ready"}}));
+    assert_eq!(
+        (replaced.finalizers(), replaced.labels()["a"].as_str()),
+        (["pop.test/held".to_owned()].as_slice(), "b")
+    );
+    assert_eq!(replaced.metadata.generation, Some(1));
+    // the main endpoint keeps the status, and its generation rises with the spec
+    let version = json!({"metadata": {"resourceVersion": replaced.resource_version()}, "spec": {"n": 2}, "status": {"is": "gone"}});
+    let replaced = toys.replace("x", &PostParams::default(), &toy("x", &version)).await.unwrap();
+    assert_eq!(replaced.data, json!({"spec": {"n": 2}, "status": {"is": "ready"}}));
+    assert_eq!(replaced.metadata.generation, Some(2));
+    let cleared = json!({"metadata": {"resourceVersion": replaced.resource_version()}, "status": null});
+    let cleared = toys.replace_status("x", &PostParams::default(), &toy("x", &cleared)).await.unwrap();
+    assert_eq!(cleared.data, json!({"spec": {"n": 2}}));
+    let strategic = Patch::Strategic(json!({"spec": {"n": 3}}));
+    assert_eq!(code(toys.patch("x", &PatchParams::default(), &strategic).await.unwrap_err()).0, 415);
+}
+
+#[tokio::test]
+async fn a_deletion_raises_the_generation_and_takes_no_new_finalizer() {
+    let (_played, toys) = start().await;
+    toys.create(&PostParams::default(), &toy("x", &json!({"metadata": {"finalizers": ["pop.test/held"]}})))
+        .await
+        .unwrap();
+    for _ in 0..2 {
+        toys.delete("x", &DeleteParams::default()).await.unwrap();
+        assert_eq!(toys.get("x").await.unwrap().metadata.generation, Some(2));
+    }
+    let more = Patch::Merge(json!({"metadata": {"finalizers": ["pop.test/held", "pop.test/more"]}}));
+    assert_eq!(
+        code(toys.patch("x", &PatchParams::default(), &more).await.unwrap_err()),
+        (422, "Invalid".to_owned())
+    );
+    let free = Patch::Merge(json!({"metadata": {"finalizers": null}}));
+    toys.patch("x", &PatchParams::default(), &free).await.unwrap();
+    assert!(toys.get_opt("x").await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_json_patch_may_test_that_a_field_is_absent() {
+    let (_played, toys) = start().await;
+    toys.create(&PostParams::default(), &toy("x", &json!({}))).await.unwrap();
+    let held = json!([
+        {"op": "test", "path": "/metadata/finalizers", "value": null},
+        {"op": "add", "path": "/metadata/finalizers", "value": ["pop.test/held"]},
+    ]);
+    let patch: json_patch::Patch = serde_json::from_value(held).unwrap();
+    let patched = toys.patch("x", &PatchParams::default(), &Patch::Json::<()>(patch.clone())).await.unwrap();
+    assert_eq!(patched.finalizers(), ["pop.test/held"]);
+    assert_eq!(
+        code(toys.patch("x", &PatchParams::default(), &Patch::Json::<()>(patch)).await.unwrap_err()).0,
+        422
+    );
+}
+
+#[tokio::test]
+async fn who_selects_an_object_last_sees_it_as_it_was() {
+    let (_played, toys) = start().await;
+    toys.create(
+        &PostParams::default(),
+        &toy("x", &json!({"metadata": {"labels": {"a": "b"}}, "spec": {"n": 1}})),
+    )
+    .await
+    .unwrap();
+    let mut watched = pin!(toys.watch(&WatchParams::default().labels("a=b"), "0").await.unwrap());
+    assert!(matches!(watched.try_next().await.unwrap(), Some(WatchEvent::Added(_))));
+    let leaves = Patch::Merge(json!({"metadata": {"labels": {"a": "c"}}, "spec": {"n": 2}}));
+    let now = toys.patch("x", &PatchParams::default(), &leaves).await.unwrap();
+    let Some(WatchEvent::Deleted(last)) = watched.try_next().await.unwrap() else { unreachable!() };
+    assert_eq!((last.labels()["a"].as_str(), &last.data["spec"]["n"]), ("b", &json!(1)));
+    assert_eq!(last.resource_version(), now.resource_version());
+}
+
+#[tokio::test]
+async fn requests_are_kept_with_what_was_sent_and_answered() {
+    let (played, toys) = start().await;
+    toys.create(&PostParams::default(), &toy("x", &json!({"spec": {"n": 1}}))).await.unwrap();
+    let patch = Patch::Merge(json!({"spec": {"n": 2}}));
+    toys.patch("x", &PatchParams::default(), &patch).await.unwrap();
+    toys.get_opt("y").await.unwrap();
+    let requests = played.stand_in.requests();
+    let seen: Vec<_> =
+        requests.iter().map(|it| (it.verb.as_str(), it.content_type.as_str(), it.status)).collect();
+    assert_eq!(
+        seen,
+        [
+            ("create", "application/json", Some(201)),
+            ("patch", "application/merge-patch+json", Some(200)),
+            ("get", "", Some(404)),
+        ]
+    );
+    assert_eq!(serde_json::from_str::<Value>(&requests[1].body).unwrap(), json!({"spec": {"n": 2}}));
+    assert!(requests.windows(2).all(|pair| pair[0].milliseconds <= pair[1].milliseconds));
+}
