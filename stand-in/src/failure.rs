@@ -1,5 +1,6 @@
 //! Why a request was refused, as the `Status` object that a client reads.
 
+use crate::field_owner::Conflict;
 use crate::kind::Kind;
 use serde_json::{Value, json};
 
@@ -94,6 +95,19 @@ impl Failure {
             .collect();
         let details = json!({"name": name, "group": kind.group, "kind": kind.kind, "causes": causes});
         Self { code: 422, reason: "Invalid", message, details }
+    }
+
+    /// An apply that would change fields of other managers.
+    pub(crate) fn not_owned(kind: &Kind, name: &str, conflicts: &[Conflict]) -> Self {
+        let version = kind.api_version();
+        let with = |conflict: &Conflict| format!("conflict with {:?} using {version}", conflict.manager);
+        let told: Vec<_> = conflicts.iter().map(|one| format!("{}: {}", with(one), one.field)).collect();
+        let noun = if conflicts.len() == 1 { "conflict" } else { "conflicts" };
+        let message = format!("Apply failed with {} {noun}: {}", conflicts.len(), told.join(", "));
+        let mut failure = Self::about(kind, name, 409, "Conflict", message);
+        let cause = |one: &Conflict| json!({"reason": "FieldManagerConflict", "message": with(one), "field": one.field});
+        failure.details["causes"] = conflicts.iter().map(cause).collect();
+        failure
     }
 
     /// A watch or a list asks for a version that is forgotten.

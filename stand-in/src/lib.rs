@@ -15,7 +15,7 @@
 //! failed with 137; a log stream closes a while after the end; objects beyond 1.5 MiB are answered with 500.
 //!
 //! What it is not: it has one node; images are not pulled; probes are not run and a container that runs is ready;
-//! server-side apply merges and knows no owners of fields; quotas count pods only; jobs and other objects are kept and
+//! quotas count pods only; jobs and other objects are kept and
 //! nothing is done for them. Under [`Backend::Process`] a container is its `command` and `args` as a process of this
 //! machine: mounts are not where `mountPath` says but below `$POP_STAND_IN_ROOT`, and `KUBECONFIG` names a file with the
 //! service account's token.
@@ -30,6 +30,7 @@ mod discovery;
 mod disruption;
 mod failure;
 mod fault;
+mod field_owner;
 mod kind;
 mod kubelet;
 mod log;
@@ -49,6 +50,7 @@ mod target;
 mod tls;
 mod validate;
 mod watch;
+mod write_rules;
 
 pub use cluster::Webhook;
 pub use config::{Backend, Config, NodeConfig};

@@ -65,7 +65,7 @@ fn wrong_patch(kind: &Kind, object: &Value, why: &json_patch::PatchError) -> Fai
 }
 
 /// The field by which the entries of a list are known; other lists are replaced as a whole.
-fn key_of(list: &str) -> Option<&'static str> {
+pub(crate) fn key_of(list: &str) -> Option<&'static str> {
     Some(match list {
         "containers"
         | "initContainers"
@@ -83,7 +83,8 @@ fn key_of(list: &str) -> Option<&'static str> {
     })
 }
 
-fn merge(target: &mut Value, patch: &Value) {
+/// Merges a patch into a value: maps field by field, lists of named entries entry by entry.
+pub(crate) fn merge(target: &mut Value, patch: &Value) {
     let Value::Object(changes) = patch else {
         target.clone_from(patch);
         return;

@@ -5,13 +5,14 @@ use crate::cluster::{Cluster, User};
 use crate::deletion::DeleteOptions;
 use crate::failure::Failure;
 use crate::fault::FaultAction;
+use crate::field_owner::{Operation, Writer};
 use crate::kind::{PODS, SERVICE_ACCOUNTS};
 use crate::patch::PatchKind;
 use crate::rbac::{Wish, is_allowed};
 use crate::request::Request as Seen;
 use crate::store::name_of;
 use crate::target::{Target, parse_query, target, verb};
-use crate::watch::{self, Query};
+use crate::watch::{self, Query, is_true};
 use crate::{control, discovery, log_view};
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::{Bytes, Incoming};
@@ -183,12 +184,13 @@ fn serve(
     let Target { kind, namespace, name, subresource } = target;
     let place = (namespace.as_str(), name.as_str());
     let is_dry = query.contains_key("dryRun");
+    let writer = |operation| writer(target, query, head, operation);
     match (verb, subresource.as_str()) {
         ("list" | "watch" | "get", _) => read(cluster, target, verb, query),
-        ("create", _) => create(cluster, target, body, is_dry),
+        ("create", _) => create(cluster, target, body, is_dry, &writer(Operation::Update)),
         ("update", "" | "status") => {
             let object = parse_json(body)?;
-            Ok(answer(200, &*cluster.replace(kind, place, subresource, object, is_dry)?))
+            Ok(answer(200, &*cluster.replace(kind, place, object, is_dry, &writer(Operation::Update))?))
         }
         ("patch", "" | "status") => {
             let how = PatchKind::parse(&header_text(head, header::CONTENT_TYPE), kind)?;
@@ -196,11 +198,24 @@ fn serve(
                 let why = "PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: Required value: is required for apply patch";
                 return Err(Failure::bad_request(why));
             }
-            let patched = cluster.patch(kind, place, subresource, how, &parse_json(body)?, is_dry)?;
+            let operation = if how == PatchKind::Apply { Operation::Apply } else { Operation::Update };
+            let patched = cluster.patch(kind, place, how, &parse_json(body)?, is_dry, &writer(operation))?;
             Ok(answer(200, &patched))
         }
         ("delete" | "deletecollection", "") => delete(cluster, target, verb, query, body),
         _ => Err(Failure::method_not_allowed()),
+    }
+}
+
+/// Who writes: as the request says, or else as the client calls itself.
+fn writer(target: &Target, query: &Query, head: &Parts, operation: Operation) -> Writer {
+    let agent = header_text(head, header::USER_AGENT);
+    let own = agent.split('/').next().filter(|name| !name.is_empty()).unwrap_or("unknown");
+    Writer {
+        manager: query.get("fieldManager").map_or(own, String::as_str).to_owned(),
+        operation,
+        is_forced: is_true(query, "force"),
+        subresource: target.subresource.clone(),
     }
 }
 
@@ -234,10 +249,14 @@ fn create(
     target: &Target,
     body: &Bytes,
     is_dry: bool,
+    writer: &Writer,
 ) -> Result<Response<Body>, Failure> {
     let Target { kind, namespace, name, subresource } = target;
     match subresource.as_str() {
-        "" => Ok(answer(201, &*cluster.create(kind, namespace, parse_json(body)?, is_dry)?)),
+        "" => {
+            let created = cluster.create_as(kind, namespace, parse_json(body)?, is_dry, Some(writer))?;
+            Ok(answer(201, &created))
+        }
         "eviction" if kind == &PODS => {
             cluster.evict_by_api((namespace, name), &parse_json(body)?["deleteOptions"])?;
             let success = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201});

@@ -145,3 +145,37 @@ async fn requests_are_kept_with_what_was_sent_and_answered() {
     assert_eq!(serde_json::from_str::<Value>(&requests[1].body).unwrap(), json!({"spec": {"n": 2}}));
     assert!(requests.windows(2).all(|pair| pair[0].milliseconds <= pair[1].milliseconds));
 }
+
+#[tokio::test]
+async fn a_second_manager_may_not_apply_a_field_of_the_first() {
+    let (_played, toys) = start().await;
+    let apply = async |manager: &str, spec: Value, is_forced: bool| {
+        let params = PatchParams { force: is_forced, ..PatchParams::apply(manager) };
+        let toy = toy("x", &json!({"spec": spec}));
+        toys.patch("x", &params, &Patch::Apply(toy)).await
+    };
+    apply("a", json!({"n": 1, "own": 1}), false).await.unwrap();
+    let kube::Error::Api(status) = apply("b", json!({"n": 2}), false).await.unwrap_err() else {
+        unreachable!()
+    };
+    assert_eq!((status.code, status.reason.as_str()), (409, "Conflict"));
+    assert_eq!(
+        status.message,
+        "Apply failed with 1 conflict: conflict with \"a\" using pop.test/v1: .spec.n"
+    );
+    let cause = &status.details.as_ref().unwrap().causes[0];
+    assert_eq!((cause.reason.as_str(), cause.field.as_str()), ("FieldManagerConflict", ".spec.n"));
+    let taken = apply("b", json!({"n": 2}), true).await.unwrap();
+    assert_eq!(taken.data["spec"], json!({"n": 2, "own": 1}));
+    // what changes nothing makes no new version
+    let again = apply("b", json!({"n": 2}), false).await.unwrap();
+    assert_eq!(again.resource_version(), taken.resource_version());
+    // a plain patch takes fields too
+    let patch = Patch::Merge(json!({"spec": {"own": 5}}));
+    toys.patch("x", &PatchParams { field_manager: Some("c".to_owned()), ..PatchParams::default() }, &patch)
+        .await
+        .unwrap();
+    assert_eq!(code(apply("a", json!({"own": 1}), false).await.unwrap_err()).0, 409);
+    let status = Patch::Apply(toy("y", &json!({"status": {"is": 1}})));
+    assert_eq!(code(toys.patch_status("y", &PatchParams::apply("a"), &status).await.unwrap_err()).0, 404);
+}
