@@ -1,144 +1,118 @@
 //! The container of an order: what the Engine is asked to create. Pure, but for the files of config maps.
 
-use super::config_map;
-use crate::port::{LaunchId, LaunchOrder, Program, label};
+use super::mounts::mounts;
+use super::variables::{environment, expanded, variables};
+use crate::port::{LaunchId, LaunchOrder, label};
 use crate::setting::Setting;
-use bollard::models::{
-    ContainerCreateBody, HostConfig, Mount, MountType, MountVolumeOptions, MountVolumeOptionsDriverConfig,
-};
 use pop_registry::PodConfig;
 use pop_registry::contract::{Blame, Failure};
-use std::collections::{BTreeMap, HashMap};
-use std::path::{Path, PathBuf};
+use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+use std::path::Path;
 
-/// Where an empty folder is put for dumps.
-const DUMPS: &str = "/app/dumps";
+/// How users of containers are users of the Engine's machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum UserMapping {
+    /// They are the same.
+    Same,
+    /// The Engine is a user's own, and can give the user's number in the container to the user (Podman's `keep-id`).
+    KeepId,
+    /// The Engine is a user's own, and `root` of the container is the user.
+    RootIsCaller,
+}
+
+/// What the container of an order depends on besides the order.
+pub(super) struct Surroundings<'s> {
+    pub(super) setting: &'s Setting,
+    /// Secrets as variables.
+    pub(super) secrets: &'s [(String, String)],
+    /// Whether the Engine puts a small init before the program, which hands signals on and reaps.
+    pub(super) has_init: bool,
+    pub(super) users: UserMapping,
+}
 
 /// The body of the request that creates an order's container, as JSON; nothing is contacted.
-pub fn container_body(
-    id: LaunchId,
-    order: &LaunchOrder,
-    setting: &Setting,
-) -> Result<serde_json::Value, Failure> {
+pub fn container_body(id: LaunchId, order: &LaunchOrder, setting: &Setting) -> Result<Value, Failure> {
     let secrets = order.program.secrets.iter().map(|secret| (secret.variable.clone(), "***".to_owned()));
-    let body = body(id, order, setting, &secrets.collect::<Vec<_>>(), true)?;
-    Ok(serde_json::to_value(body).unwrap_or_default())
+    let secrets: Vec<_> = secrets.collect();
+    let surroundings = Surroundings { setting, secrets: &secrets, has_init: true, users: UserMapping::Same };
+    body(id, order, &surroundings)
 }
 
 /// The container of an order, with the values of its secrets.
 pub(super) fn body(
     id: LaunchId,
     order: &LaunchOrder,
-    setting: &Setting,
-    secrets: &[(String, String)],
-    has_init: bool,
-) -> Result<ContainerCreateBody, Failure> {
+    surroundings: &Surroundings<'_>,
+) -> Result<Value, Failure> {
+    let Surroundings { setting, secrets, .. } = *surroundings;
     let program = &order.program;
     let standard = PodConfig::default();
     let pod = program.pod.as_deref().unwrap_or(&standard);
-    let image = program.image.clone().or_else(|| pod.image.clone());
-    let image = image.ok_or_else(|| {
+    let image = program.image.as_ref().or(pod.image.as_ref()).ok_or_else(|| {
         let message =
             "it has no image, and a container needs one: `image` of the payload, or `podConfig.imageName`";
         Failure::new(Blame::Handler, "image-name", message)
     })?;
-    let workspace = workspace(pod, setting);
+    let folder = setting.folder.to_string_lossy();
+    // at its own path, unless the registry says otherwise
+    let workspace = pod.workspace_mount_path.as_deref().unwrap_or(&folder);
     let working_dir = match &program.working_directory {
-        Some(own) => Path::new(&workspace).join(own).to_string_lossy().into_owned(),
-        None => workspace.clone(),
+        Some(own) => Path::new(workspace).join(own).to_string_lossy().into_owned(),
+        None => workspace.to_owned(),
     };
-    Ok(ContainerCreateBody {
-        image: Some(image),
-        entrypoint: (!program.argv.is_empty()).then(|| program.argv.clone()),
-        cmd: (!pod.arguments.is_empty()).then(|| {
-            let variables = variables(program, pod, setting, secrets);
-            pod.arguments.iter().map(|text| expanded(text, &variables)).collect()
-        }),
-        env: Some(environment(program, pod, setting, secrets)),
-        working_dir: Some(working_dir),
-        // files on the machine belong to the caller; who is privileged is so as root
-        user: (!pod.privileged).then(|| {
-            format!("{}:{}", rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw())
-        }),
-        labels: Some(labels(id, order, pod)),
-        host_config: Some(HostConfig {
-            mounts: Some(mounts(program, pod, setting, workspace)?),
-            privileged: pod.privileged.then_some(true),
-            init: has_init.then_some(true),
-            nano_cpus: program.cpu.or(pod.cpu_limit).map(|cpu| cpu.millis().cast_signed() * 1_000_000),
-            cpu_shares: program
-                .cpu
-                .or(pod.cpu_request)
-                .map(|cpu| (cpu.millis().cast_signed() * 1_024 / 1_000).max(2)),
-            memory: program.memory.or(pod.memory_limit).map(|memory| memory.bytes().cast_signed()),
-            // no swap besides: memory that has run out has run out
-            memory_swap: program.memory.or(pod.memory_limit).map(|memory| memory.bytes().cast_signed()),
-            memory_reservation: program
-                .memory
-                .or(pod.memory_request)
-                .map(|memory| memory.bytes().cast_signed()),
-            ..HostConfig::default()
-        }),
-        ..ContainerCreateBody::default()
-    })
+    let variables = variables(program, pod, setting, secrets);
+    let arguments: Vec<String> = pod.arguments.iter().map(|text| expanded(text, &variables)).collect();
+    let mounts = mounts(program, pod, setting, workspace)?;
+    Ok(without_nulls(json!({
+        "Image": image,
+        "Entrypoint": (!program.argv.is_empty()).then_some(&program.argv),
+        "Cmd": (!arguments.is_empty()).then_some(arguments),
+        "Env": environment(&variables),
+        "WorkingDir": working_dir,
+        "User": user(pod, surroundings.users),
+        "Labels": labels(id, order, pod),
+        "HostConfig": host_config(order, pod, surroundings, mounts),
+    })))
 }
 
-/// Where the folder of the run is in the container: at its own path, unless the registry says otherwise.
-fn workspace(pod: &PodConfig, setting: &Setting) -> String {
-    pod.workspace_mount_path.clone().unwrap_or_else(|| setting.folder.to_string_lossy().into_owned())
-}
-
-/// `NAME=value` strings; of a name given twice the last value counts.
-fn environment(
-    program: &Program,
+fn host_config(
+    order: &LaunchOrder,
     pod: &PodConfig,
-    setting: &Setting,
-    secrets: &[(String, String)],
-) -> Vec<String> {
-    let last = variables(program, pod, setting, secrets);
-    last.into_iter().map(|(name, value)| format!("{name}={value}")).collect()
+    surroundings: &Surroundings<'_>,
+    mounts: Vec<Value>,
+) -> Value {
+    let program = &order.program;
+    let cpu = program.cpu.or(pod.cpu_limit).map(|cpu| cpu.millis() * 1_000_000);
+    let shares = program.cpu.or(pod.cpu_request).map(|cpu| (cpu.millis() * 1_024 / 1_000).max(2));
+    let memory = program.memory.or(pod.memory_limit).map(|memory| memory.bytes());
+    let reservation = program.memory.or(pod.memory_request).map(|memory| memory.bytes());
+    let keeps_id = surroundings.users == UserMapping::KeepId && !pod.privileged;
+    without_nulls(json!({
+        "Mounts": mounts,
+        "Privileged": pod.privileged.then_some(true),
+        "UsernsMode": keeps_id.then_some("keep-id"),
+        "Init": surroundings.has_init.then_some(true),
+        "NanoCpus": cpu,
+        "CpuShares": shares,
+        "Memory": memory,
+        // no swap besides: memory that has run out has run out
+        "MemorySwap": memory,
+        "MemoryReservation": reservation,
+    }))
 }
 
-fn variables(
-    program: &Program,
-    pod: &PodConfig,
-    setting: &Setting,
-    secrets: &[(String, String)],
-) -> BTreeMap<String, String> {
-    let mut all: BTreeMap<String, String> = setting.variables.iter().cloned().collect();
-    for (name, value) in &pod.env_vars {
-        let value = expanded(value, &all);
-        all.insert(name.clone(), value);
-    }
-    all.extend(program.env.iter().chain(secrets).cloned());
-    all
+/// The user that files on the machine belong to: the caller. A privileged program is `root`.
+fn user(pod: &PodConfig, users: UserMapping) -> Option<String> {
+    let caller = || format!("{}:{}", rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw());
+    let user = match users {
+        UserMapping::Same | UserMapping::KeepId => caller(),
+        UserMapping::RootIsCaller => "0:0".to_owned(),
+    };
+    (!pod.privileged).then_some(user)
 }
 
-/// A text that a registry writes for pods, as the kubelet reads it: `$(NAME)` is a variable, `$$` is `$`.
-fn expanded(text: &str, variables: &BTreeMap<String, String>) -> String {
-    let mut expanded = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(at) = rest.find('$') {
-        expanded.push_str(&rest[..at]);
-        rest = &rest[at + 1..];
-        if let Some(behind) = rest.strip_prefix('$') {
-            expanded.push('$');
-            rest = behind;
-        } else if let Some((name, behind)) = rest.strip_prefix('(').and_then(|name| name.split_once(')')) {
-            match variables.get(name) {
-                Some(value) => expanded.push_str(value),
-                // one that is not there stays as it is written
-                None => expanded.extend(["$(", name, ")"]),
-            }
-            rest = behind;
-        } else {
-            expanded.push('$');
-        }
-    }
-    expanded + rest
-}
-
-fn labels(id: LaunchId, order: &LaunchOrder, pod: &PodConfig) -> HashMap<String, String> {
+fn labels(id: LaunchId, order: &LaunchOrder, pod: &PodConfig) -> BTreeMap<String, String> {
     let own = [
         (label::LAUNCH, order.name.clone()),
         (label::LAUNCH_ID, id.0.to_string()),
@@ -149,76 +123,40 @@ fn labels(id: LaunchId, order: &LaunchOrder, pod: &PodConfig) -> HashMap<String,
     pod.labels.iter().cloned().chain(app).chain(order.labels.iter().cloned()).chain(own).collect()
 }
 
-fn mounts(
-    program: &Program,
-    pod: &PodConfig,
-    setting: &Setting,
-    workspace: String,
-) -> Result<Vec<Mount>, Failure> {
-    let mut mounts = vec![bind(&setting.folder, workspace, false)];
-    mounts.extend(program.files.iter().map(|file| bind(file, file.to_string_lossy().into_owned(), true)));
-    for host_path in &pod.host_paths {
-        let source = setting.folder.join(&host_path.path);
-        mounts.push(bind(&source, host_path.mount_path.clone(), host_path.read_only));
-    }
-    for config_map in &pod.config_maps {
-        let files = config_map::files(config_map, setting)?;
-        mounts.extend(files.into_iter().map(|(source, target)| bind(&source, target, true)));
-    }
-    for nfs in &pod.nfs {
-        mounts.extend(nfs.mount_paths.iter().map(|target| {
-            let options = [
-                ("type", "nfs"),
-                ("o", &format!("addr={}", nfs.server)),
-                ("device", &format!(":{}", nfs.path)),
-            ]
-            .map(|(name, value)| (name.to_owned(), value.to_owned()));
-            Mount {
-                target: Some(target.clone()),
-                typ: Some(MountType::VOLUME),
-                read_only: Some(nfs.read_only),
-                volume_options: Some(MountVolumeOptions {
-                    driver_config: Some(MountVolumeOptionsDriverConfig {
-                        name: Some("local".to_owned()),
-                        options: Some(options.into()),
-                    }),
-                    ..MountVolumeOptions::default()
-                }),
-                ..Mount::default()
-            }
-        }));
-    }
-    if pod.empty_dir_logging {
-        mounts.push(Mount {
-            target: Some(DUMPS.to_owned()),
-            typ: Some(MountType::VOLUME),
-            ..Mount::default()
-        });
-    }
-    Ok(mounts)
-}
-
-fn bind(source: &Path, target: String, read_only: bool) -> Mount {
-    Mount {
-        source: Some(PathBuf::from(source).to_string_lossy().into_owned()),
-        target: Some(target),
-        typ: Some(MountType::BIND),
-        read_only: Some(read_only),
-        ..Mount::default()
+/// An object without the members that are null.
+fn without_nulls(object: Value) -> Value {
+    match object {
+        Value::Object(members) => {
+            let members = members.into_iter().filter(|(_, value)| !value.is_null());
+            Value::Object(members.collect::<Map<_, _>>())
+        }
+        other => other,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::port::Program;
+    use std::sync::Arc;
 
     #[test]
-    fn what_a_registry_writes_for_pods_is_read_as_the_kubelet_reads_it() {
-        let variables = BTreeMap::from([("A".to_owned(), "1".to_owned())]);
-        for (text, wanted) in
-            [("x$(A)y", "x1y"), ("$(B)", "$(B)"), ("$$(A)", "$(A)"), ("$A $", "$A $"), ("$(A", "$(A")]
-        {
-            assert_eq!(expanded(text, &variables), wanted);
+    fn fr_e4_the_workspace_belongs_to_the_caller_whatever_maps_users() {
+        let (uid, gid) = (rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw());
+        let caller = json!(format!("{uid}:{gid}"));
+        for (users, privileged, user, userns) in [
+            (UserMapping::Same, false, caller.clone(), Value::Null),
+            (UserMapping::KeepId, false, caller, json!("keep-id")),
+            (UserMapping::RootIsCaller, false, json!("0:0"), Value::Null),
+            (UserMapping::KeepId, true, Value::Null, Value::Null),
+        ] {
+            let pod = PodConfig { image: Some("i".to_owned()), privileged, ..PodConfig::default() };
+            let program = Program { pod: Some(Arc::new(pod)), ..Program::default() };
+            let order = LaunchOrder { program, ..LaunchOrder::default() };
+            let setting = Setting::default();
+            let surroundings = Surroundings { setting: &setting, secrets: &[], has_init: true, users };
+            let body = body(LaunchId(1), &order, &surroundings).unwrap();
+            assert_eq!((&body["User"], &body["HostConfig"]["UsernsMode"]), (&user, &userns), "{users:?}");
         }
     }
 }

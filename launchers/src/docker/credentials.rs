@@ -1,12 +1,35 @@
 //! Credentials of private registries, as `docker login` leaves them in the Docker configuration.
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use bollard::auth::DockerCredentials;
-use serde_json::Value;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE};
+use serde_json::{Value, json};
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
+
+/// What a registry is shown: a name and a password, or a token.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Credentials {
+    username: Option<String>,
+    password: Option<String>,
+    identity_token: Option<String>,
+    server: String,
+}
+
+impl Credentials {
+    /// The header by which the Engine is given them.
+    pub(super) fn header(&self) -> String {
+        let members = [
+            ("username", &self.username),
+            ("password", &self.password),
+            ("identitytoken", &self.identity_token),
+        ];
+        let members =
+            members.into_iter().filter_map(|(name, value)| Some((name.to_owned(), json!(value.as_ref()?))));
+        let object: Value = members.chain([("serveraddress".to_owned(), json!(self.server))]).collect();
+        URL_SAFE.encode(object.to_string())
+    }
+}
 
 /// What the name of Docker Hub is in a Docker configuration.
 const HUB: &str = "https://index.docker.io/v1/";
@@ -18,13 +41,8 @@ pub(super) fn registry_of(image: &str) -> &str {
     first.filter(is_host).unwrap_or("docker.io")
 }
 
-/// The folder of the Docker configuration: `DOCKER_CONFIG`, or `.docker` at home.
-pub(super) fn config_folder(docker_config: Option<&str>, home: Option<&str>) -> Option<PathBuf> {
-    docker_config.map(PathBuf::from).or_else(|| home.map(|home| Path::new(home).join(".docker")))
-}
-
 /// The credentials for an image's registry, if the configuration has any. Blocks while a credential helper runs.
-pub(super) fn find(folder: &Path, image: &str) -> Option<DockerCredentials> {
+pub(super) fn find(folder: &Path, image: &str) -> Option<Credentials> {
     let text = std::fs::read_to_string(folder.join("config.json")).ok()?;
     let config: Value = serde_json::from_str(&text).ok()?;
     let registry = registry_of(image);
@@ -36,7 +54,7 @@ pub(super) fn find(folder: &Path, image: &str) -> Option<DockerCredentials> {
 }
 
 /// Credentials that stand in the configuration itself.
-fn written(auths: &Value, registry: &str) -> Option<DockerCredentials> {
+fn written(auths: &Value, registry: &str) -> Option<Credentials> {
     let is_its = |name: &str| {
         let host = name.trim_start_matches("https://").trim_start_matches("http://");
         name == registry || host.split('/').next() == Some(registry)
@@ -46,17 +64,16 @@ fn written(auths: &Value, registry: &str) -> Option<DockerCredentials> {
     let pair = auth["auth"].as_str().and_then(|text| STANDARD.decode(text).ok());
     let pair = pair.and_then(|bytes| String::from_utf8(bytes).ok());
     let (user, password) = pair.as_deref().and_then(|pair| pair.split_once(':')).unzip();
-    (user.is_some() || token.is_some()).then(|| DockerCredentials {
+    (user.is_some() || token.is_some()).then(|| Credentials {
         username: user.map(str::to_owned),
         password: password.map(|text| text.trim_end_matches('\0').to_owned()),
-        identitytoken: token,
-        serveraddress: Some(registry.to_owned()),
-        ..DockerCredentials::default()
+        identity_token: token,
+        server: registry.to_owned(),
     })
 }
 
 /// Asks a credential helper program.
-fn ask(helper: &str, registry: &str) -> Option<DockerCredentials> {
+fn ask(helper: &str, registry: &str) -> Option<Credentials> {
     let mut child = Command::new(format!("docker-credential-{helper}"))
         .arg("get")
         .stdin(Stdio::piped())
@@ -69,12 +86,11 @@ fn ask(helper: &str, registry: &str) -> Option<DockerCredentials> {
     let said: Value = serde_json::from_slice(&said.stdout).ok()?;
     let (user, secret) = (said["Username"].as_str()?, said["Secret"].as_str()?.to_owned());
     let is_token = user == "<token>";
-    Some(DockerCredentials {
+    Some(Credentials {
         username: (!is_token).then(|| user.to_owned()),
         password: (!is_token).then(|| secret.clone()),
-        identitytoken: is_token.then_some(secret),
-        serveraddress: Some(registry.to_owned()),
-        ..DockerCredentials::default()
+        identity_token: is_token.then_some(secret),
+        server: registry.to_owned(),
     })
 }
 
@@ -105,7 +121,7 @@ mod tests {
             let found = find(folder.path(), image)?;
             Some((
                 found.username.unwrap_or_default(),
-                found.password.or(found.identitytoken).unwrap_or_default(),
+                found.password.or(found.identity_token).unwrap_or_default(),
             ))
         };
         let pair = |user: &str, secret: &str| Some((user.to_owned(), secret.to_owned()));

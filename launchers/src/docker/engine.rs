@@ -1,62 +1,74 @@
-//! The Docker Engine: reached once, asked with a deadline, and given images when it lacks them.
+//! The Docker Engine: reached once, known with what is particular about it, and given images when it lacks them.
 
-use super::credentials;
-use super::failure::{is_away, not_pulled, platform, unreachable};
+use super::address::{Address, config_folder};
+use super::api::Api;
+use super::body::UserMapping;
+use super::connection::Connector;
+use super::credentials::{self, Credentials};
+use super::error::ApiError;
+use super::failure::{not_pulled, unreachable};
 use crate::followed::Refusal;
 use crate::setting::Setting;
 use crate::tries::Tries;
-use bollard::Docker;
-use bollard::auth::DockerCredentials;
-use bollard::errors::Error;
-use bollard::query_parameters::CreateImageOptionsBuilder;
-use futures_util::StreamExt as _;
 use pop_registry::contract::Failure;
+use serde_json::Value;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
-/// How long the Engine may take to answer.
-const CALL: Duration = Duration::from_mins(1);
 /// How long a registry that cannot be reached is asked again.
 const UNREACHABLE: Duration = Duration::from_secs(15);
 /// How long a pull may tell nothing.
 const STALLED: Duration = Duration::from_mins(2);
 /// How long a program that knows credentials may take.
 const FINDING: Duration = Duration::from_secs(30);
-/// Where it listens unless `DOCKER_HOST` says otherwise.
-const SOCKET: &str = "unix:///var/run/docker.sock";
-
 /// The Engine that containers are made by.
-#[derive(Debug)]
 pub(super) struct Engine {
-    pub(super) docker: Docker,
-    /// Whether it can put a small init before programs, which hands signals on and reaps.
-    pub(super) has_init: bool,
+    pub(super) api: Api,
+    /// How users of its containers are users of its machine.
+    pub(super) users: UserMapping,
     /// How many processors it has; it refuses to promise more.
-    pub(super) processors: Option<i64>,
+    pub(super) processors: Option<u64>,
+    /// Whether paths of this machine are its paths too.
+    pub(super) is_local: bool,
+    /// Cleared when it refuses to put an init before a program. What it says of itself does not tell.
+    has_init: AtomicBool,
     config_folder: Option<PathBuf>,
 }
 
 impl Engine {
     /// Reaches the Engine.
     pub(super) async fn reach(setting: &Setting) -> Result<Self, Failure> {
-        let host = setting.surrounding("DOCKER_HOST").unwrap_or(SOCKET);
-        let docker = Docker::connect_with_host(host)
-            .map_err(|error| platform("engine", format!("`{host}` cannot be a Docker Engine: {error}")))?;
-        let docker = docker.with_timeout(CALL).negotiate_version().await.map_err(|error| {
+        let address = Address::find(setting)?;
+        let (is_local, asked) = (address.is_local(), address.to_string());
+        let connector = Connector::new(address)?;
+        let version = setting.surrounding("DOCKER_API_VERSION");
+        let failed = |error: ApiError| {
             let mut failure = unreachable(&error);
-            failure.message = format!("{} (asked at {host})", failure.message);
+            failure.message = format!("{} (asked at {asked})", failure.message);
             failure
-        })?;
-        let info = docker.info().await.map_err(|error| unreachable(&error))?;
-        let config_folder =
-            credentials::config_folder(setting.surrounding("DOCKER_CONFIG"), setting.surrounding("HOME"));
+        };
+        let api = Api::reach(connector, version).await.map_err(&failed)?;
+        let info = api.info().await.map_err(&failed)?;
         Ok(Self {
-            docker,
-            has_init: info.init_binary.is_some_and(|binary| !binary.is_empty()),
-            processors: info.ncpu.filter(|count| *count > 0),
-            config_folder,
+            users: user_mapping(&info, api.is_podman),
+            processors: info["NCPU"].as_u64().filter(|count| *count > 0),
+            api,
+            is_local,
+            has_init: AtomicBool::new(true),
+            config_folder: config_folder(setting),
         })
+    }
+
+    /// Whether it puts a small init before programs, which hands signals on and reaps.
+    pub(super) fn has_init(&self) -> bool {
+        self.has_init.load(Ordering::Relaxed)
+    }
+
+    /// It has refused to; true if that was not known yet.
+    pub(super) fn lacks_init(&self) -> bool {
+        self.has_init.swap(false, Ordering::Relaxed)
     }
 
     /// Pulls an image; what may be otherwise in a while is tried again until `patience` is over, and stands in
@@ -88,27 +100,71 @@ impl Engine {
                 // the registry itself asks for patience
                 "image-rate-limited" => true,
                 "image-pull" | "storage" => Instant::now() < hopeful,
-                _ => is_away(&error),
+                _ => error.is_away(),
             };
             if !may_change || !tries.next(Duration::ZERO).await {
                 return Err(failure);
             }
         }
     }
+
     /// Pulls an image, once; what went wrong if something did.
-    async fn pull_once(&self, image: &str, credentials: Option<DockerCredentials>) -> Option<Error> {
-        // a name without a tag means the latest; otherwise the Engine would pull every tag
-        let name = image.rsplit('/').next().unwrap_or(image);
-        let tag = if name.contains([':', '@']) { "" } else { "latest" };
-        let options = CreateImageOptionsBuilder::default().from_image(image).tag(tag).build();
-        let mut told = Box::pin(self.docker.create_image(Some(options), None, credentials));
+    async fn pull_once(&self, image: &str, credentials: Option<Credentials>) -> Option<ApiError> {
+        let pull = self.api.pull(image, credentials.as_ref().map(Credentials::header));
+        // an Engine may answer only when a registry has
+        let mut told = match timeout(STALLED, pull).await {
+            Ok(Ok(told)) => told,
+            Ok(Err(error)) => return Some(error),
+            Err(_) => return Some(ApiError::Late),
+        };
         loop {
             match timeout(STALLED, told.next()).await {
-                Ok(None) => return None,
-                Ok(Some(Ok(_))) => {}
-                Ok(Some(Err(error))) => return Some(error),
-                Err(_) => return Some(Error::RequestTimeoutError),
+                Ok(Ok(None)) => return None,
+                Ok(Ok(Some(news))) => {
+                    if let Some(error) = news["error"].as_str() {
+                        return Some(ApiError::PullFailed(error.to_owned()));
+                    }
+                }
+                Ok(Err(error)) => return Some(error),
+                Err(_) => return Some(ApiError::Late),
             }
+        }
+    }
+}
+
+/// How an Engine maps users, by what it says of itself.
+fn user_mapping(info: &Value, is_podman: bool) -> UserMapping {
+    let options = info["SecurityOptions"].as_array().into_iter().flatten();
+    let is_rootless = info["Rootless"] == true
+        || options
+            .filter_map(Value::as_str)
+            .any(|option| option.split(',').any(|part| part == "name=rootless"));
+    match (is_rootless, is_podman) {
+        (false, _) => UserMapping::Same,
+        (true, true) => UserMapping::KeepId,
+        (true, false) => UserMapping::RootIsCaller,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn fr_e4_an_engine_of_a_users_own_is_known_by_either_sign() {
+        for (info, is_podman, wanted) in [
+            (json!({"SecurityOptions": ["name=seccomp,profile=default"]}), false, UserMapping::Same),
+            (json!({"SecurityOptions": null}), false, UserMapping::Same),
+            (json!({"SecurityOptions": ["name=seccomp", "name=rootless"]}), false, UserMapping::RootIsCaller),
+            (json!({"Rootless": false}), true, UserMapping::Same),
+            (
+                json!({"Rootless": true, "SecurityOptions": ["name=seccomp,profile=default"]}),
+                true,
+                UserMapping::KeepId,
+            ),
+        ] {
+            assert_eq!(user_mapping(&info, is_podman), wanted, "{info}");
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What the Engine refuses or cannot do, as the failure that users see.
 
-use bollard::errors::Error;
+use super::error::ApiError;
 use pop_registry::contract::{Blame, Failure};
 
 /// A failure that this machine or its Engine has to answer for.
@@ -8,62 +8,49 @@ pub(super) fn platform(code: &str, message: impl Into<String>) -> Failure {
     Failure::new(Blame::Platform, code, message.into())
 }
 
-/// What the Engine answered, if it did.
-pub(super) fn answer(error: &Error) -> Option<(u16, &str)> {
-    match error {
-        Error::DockerResponseServerError { status_code, message } => Some((*status_code, message)),
-        _ => None,
-    }
-}
-
-/// Whether the Engine could not be asked, or did not answer in time: it may do so later.
-pub(super) fn is_away(error: &Error) -> bool {
-    answer(error).is_none() && !matches!(error, Error::DockerStreamError { .. })
-}
-
 /// A container that could not be made.
-pub(super) fn not_created(error: &Error) -> Failure {
-    let Some((status, message)) = answer(error) else { return unreachable(error) };
+pub(super) fn not_created(error: &ApiError) -> Failure {
+    let Some(message) = error.message() else { return unreachable(error) };
     if is_no_room(message) {
-        return platform("storage", format!("no room for the container: {message}"));
-    }
-    match status {
-        400 if message.contains("bind source path") || message.contains("invalid mount") => {
-            platform("mount", format!("the container cannot have its folders: {message}"))
-        }
-        400 if message.contains("invalid reference") => {
-            Failure::new(Blame::Handler, "image-name", format!("its image has no valid name: {message}"))
-        }
-        _ => platform("container", format!("the container could not be created: {message}")),
+        platform("storage", format!("no room for the container: {message}"))
+    } else if message.contains("bind source path") || message.contains("invalid mount") {
+        platform("mount", format!("the container cannot have its folders: {message}"))
+    } else if message.contains("invalid reference") {
+        Failure::new(Blame::Handler, "image-name", format!("its image has no valid name: {message}"))
+    } else {
+        platform("container", format!("the container could not be created: {message}"))
     }
 }
 
 /// A container that could not be started: mostly for what is in its image.
-pub(super) fn not_started(error: &Error) -> Failure {
-    let Some((_, message)) = answer(error) else { return unreachable(error) };
-    let is_of_program = ["executable file not found", "no such file or directory", "permission denied"]
-        .iter()
-        .any(|why| message.contains(why));
+pub(super) fn not_started(error: &ApiError) -> Failure {
+    let Some(message) = error.message() else { return unreachable(error) };
+    let said = message.to_lowercase();
+    let holds = |words: &[&str]| words.iter().any(|word| said.contains(word));
+    // runc: `exec: "x": executable file not found`, `chdir to cwd`; crun: `executable file `x` not found`, `open executable`
+    let is_of_program = holds(&["exec:", "exec ", "executable", "cwd"])
+        && holds(&["not found", "no such file", "permission denied", "is a directory", "format error"]);
     if is_no_room(message) {
         platform("storage", format!("no room to start the container: {message}"))
-    } else if message.contains("mount") && !message.contains("exec:") {
-        platform("mount", format!("the container cannot have its folders: {message}"))
     } else if is_of_program {
         Failure::new(Blame::Handler, "spawn", format!("its program could not be started: {message}"))
+    } else if said.contains("mount") {
+        platform("mount", format!("the container cannot have its folders: {message}"))
     } else {
         platform("container", format!("the container could not be started: {message}"))
     }
 }
 
+/// Whether an Engine refuses a container because it has no init to put before programs.
+pub(super) fn is_without_init(error: &ApiError) -> bool {
+    // dockerd names its program, Podman what the program is for
+    let names = ["docker-init", "container-init", "catatonit", "init binary"];
+    error.message().is_some_and(|message| names.iter().any(|name| message.contains(name)))
+}
+
 /// An image that could not be had; what the registry said decides who can mend it.
-pub(super) fn not_pulled(image: &str, error: &Error, has_credentials: bool) -> Failure {
-    let message = match error {
-        Error::DockerStreamError { error } => error.as_str(),
-        other => match answer(other) {
-            Some((_, message)) => message,
-            None => return unreachable(other),
-        },
-    };
+pub(super) fn not_pulled(image: &str, error: &ApiError, has_credentials: bool) -> Failure {
+    let Some(message) = error.message() else { return unreachable(error) };
     let said = message.to_lowercase();
     let holds = |words: &[&str]| words.iter().any(|word| said.contains(word));
     let failed = |code: &str, why: &str| platform(code, format!("image `{image}` {why}: {message}"));
@@ -92,10 +79,11 @@ pub(super) fn not_pulled(image: &str, error: &Error, has_credentials: bool) -> F
 }
 
 /// An Engine that does not answer.
-pub(super) fn unreachable(error: &Error) -> Failure {
+pub(super) fn unreachable(error: &ApiError) -> Failure {
     let why = match error {
-        Error::RequestTimeoutError => "it did not answer in time".to_owned(),
-        other => root(other),
+        ApiError::Late => "it did not answer in time",
+        ApiError::Away(why) => why,
+        ApiError::Refused { message, .. } | ApiError::PullFailed(message) => message,
     };
     platform("engine", format!("the Docker Engine cannot be reached: {why}"))
 }
@@ -104,24 +92,13 @@ fn is_no_room(message: &str) -> bool {
     message.contains("no space left on device")
 }
 
-/// The innermost cause: what lies above it says only that there is one.
-fn root(error: &Error) -> String {
-    let mut inner: &dyn std::error::Error = error;
-    while let Some(source) = inner.source() {
-        inner = source;
-    }
-    inner.to_string()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn f52_f57_each_way_not_to_have_an_image_has_a_name() {
-        let code = |message: &str| {
-            not_pulled("i", &Error::DockerStreamError { error: message.to_owned() }, false).code
-        };
+        let code = |message: &str| not_pulled("i", &ApiError::PullFailed(message.to_owned()), false).code;
         for (message, wanted) in [
             ("toomanyrequests: You have reached your pull rate limit", "image-rate-limited"),
             ("manifest for i:1 not found: manifest unknown: manifest unknown", "image-not-found"),
@@ -141,14 +118,43 @@ mod tests {
 
     #[test]
     fn f56_what_is_not_in_the_image_is_the_handlers_fault() {
-        let error = |message: &str| Error::DockerResponseServerError {
-            status_code: 400,
-            message: message.to_owned(),
-        };
-        let failure = not_started(&error(
-            "OCI runtime create failed: starting container process caused: exec: \"nothing\": executable file not found in $PATH: unknown",
-        ));
-        assert_eq!((failure.code.as_str(), failure.blame), ("spawn", Blame::Handler));
-        assert_eq!(not_started(&error("error while creating mount source path")).code, "mount");
+        for (message, code, blame) in [
+            (
+                "OCI runtime create failed: starting container process caused: exec: \"nothing\": executable file not found in $PATH: unknown",
+                "spawn",
+                Blame::Handler,
+            ),
+            (
+                "runc create failed: unable to start container process: exec: \"/x\": permission denied: unknown",
+                "spawn",
+                Blame::Handler,
+            ),
+            (
+                "crun: executable file `/nothing` not found in $PATH: No such file or directory: OCI runtime attempted to invoke a command that was not found",
+                "spawn",
+                Blame::Handler,
+            ),
+            ("crun: open executable: Permission denied: OCI permission denied", "spawn", Blame::Handler),
+            (
+                "chdir to cwd (\"/x\") set in config.json failed: permission denied: unknown",
+                "spawn",
+                Blame::Handler,
+            ),
+            (
+                "crun: setrlimit `RLIMIT_NOFILE`: Operation not permitted: OCI permission denied",
+                "container",
+                Blame::Platform,
+            ),
+            ("error while creating mount source path", "mount", Blame::Platform),
+            (
+                "crun: mount `/x` to `/y`: No such file or directory: OCI runtime attempted to invoke a command that was not found",
+                "mount",
+                Blame::Platform,
+            ),
+            ("write /x: no space left on device", "storage", Blame::Platform),
+        ] {
+            let failure = not_started(&ApiError::Refused { status: 500, message: message.to_owned() });
+            assert_eq!((failure.code.as_str(), failure.blame), (code, blame), "{message}");
+        }
     }
 }

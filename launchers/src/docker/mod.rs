@@ -1,12 +1,26 @@
-//! The Docker launcher: programs as containers of a Docker Engine.
+//! The Docker launcher: programs as containers of a Docker Engine, which may be Podman.
 
+mod address;
+mod api;
 mod body;
 mod config_map;
+mod connection;
+mod container;
 mod credentials;
 mod engine;
+mod error;
 mod failure;
 mod follow;
+mod frames;
+mod launch;
 mod launcher;
+mod mounts;
+mod output_stream;
+mod start_failure;
+mod sweep;
+mod transcript;
+mod variables;
+mod verdict;
 
 pub use body::container_body;
 pub use launcher::DockerLauncher;

@@ -1,0 +1,120 @@
+//! What the Engine says of a container: its state, its labels, its end. Judged by structure, not by words: a newer Engine
+//! adds words.
+
+use crate::port::LaunchId;
+use crate::port::label;
+use serde_json::Value;
+
+/// A container as the Engine describes it, alone or in a list.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Container(pub(super) Value);
+
+impl Container {
+    /// Whether it was started, now or earlier.
+    pub(super) fn has_begun(&self) -> bool {
+        self.is("Running") || is_time(&self.0["State"]["StartedAt"])
+    }
+
+    /// The status that its program ended with; none as long as it runs, or was not started.
+    pub(super) fn exit_code(&self) -> Option<i64> {
+        let is_over = !self.is("Running")
+            && !self.is("Paused")
+            && !self.is("Restarting")
+            && self.has_begun()
+            && is_time(&self.0["State"]["FinishedAt"]);
+        is_over.then(|| self.0["State"]["ExitCode"].as_i64().unwrap_or(0))
+    }
+
+    /// Whether its memory ran out, as far as the Engine knows.
+    pub(super) fn is_out_of_memory(&self) -> bool {
+        self.is("OOMKilled")
+    }
+
+    fn is(&self, what: &str) -> bool {
+        self.0["State"][what] == true
+    }
+
+    /// A label; an inspected container has them in its configuration, a listed one has them itself.
+    pub(super) fn label(&self, name: &str) -> Option<&str> {
+        self.0["Config"]["Labels"][name].as_str().or_else(|| self.0["Labels"][name].as_str())
+    }
+
+    /// The name of a listed container.
+    pub(super) fn name(&self) -> &str {
+        self.0["Names"][0].as_str().unwrap_or_default().trim_start_matches('/')
+    }
+
+    /// The launch that a container is.
+    pub(super) fn launch_id(&self) -> Option<LaunchId> {
+        self.label(label::LAUNCH_ID)?.parse().ok().map(LaunchId)
+    }
+}
+
+/// Whether a time is one: what has not happened is said to have happened in the year 1.
+fn is_time(value: &Value) -> bool {
+    value.as_str().is_some_and(|text| !text.is_empty() && !text.starts_with("0001-"))
+}
+
+/// What the Engine answers to a wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct WaitAnswer {
+    /// The status, if it is one: of a container that is gone Engines answer 0 and an error, or -1.
+    code: Option<i64>,
+}
+
+impl WaitAnswer {
+    pub(super) fn read(bytes: &[u8]) -> Option<Self> {
+        let value: Value = serde_json::from_slice(bytes).ok()?;
+        let code = value["StatusCode"].as_i64()?;
+        Some(Self { code: Some(code).filter(|code| *code >= 0 && value["Error"].is_null()) })
+    }
+
+    /// A status that needs no confirmation. A zero may stand for a container that is gone.
+    pub(super) fn failure(self) -> Option<i64> {
+        self.code.filter(|code| *code > 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn fr_e7_a_state_is_read_whatever_words_it_has() {
+        let (never, then) = ("0001-01-01T00:00:00Z", "2026-01-01T10:00:00.5Z");
+        let state = |status: &str, running: bool, started: &str, finished: &str| {
+            Container(json!({"State": {"Status": status, "Running": running, "ExitCode": 3,
+                "StartedAt": started, "FinishedAt": finished, "Health": {"Status": "a new word"}}}))
+        };
+        for (container, has_begun, code) in [
+            (state("created", false, never, never), false, None),
+            (state("initialized", false, never, never), false, None),
+            (state("running", true, then, never), true, None),
+            (state("stopping", false, then, never), true, None),
+            (state("stopped", false, then, then), true, Some(3)),
+            (state("exited", false, then, then), true, Some(3)),
+            (state("a new word", false, then, then), true, Some(3)),
+            // it ended before and was started again
+            (state("running", true, then, then), true, None),
+            (Container::default(), false, None),
+        ] {
+            assert_eq!((container.has_begun(), container.exit_code()), (has_begun, code), "{container:?}");
+        }
+    }
+
+    #[test]
+    fn an_answer_to_a_wait_is_a_status_only_if_it_can_be_one() {
+        for (answer, wanted) in [
+            (r#"{"StatusCode":7}"#, Some(7)),
+            (r#"{"StatusCode":7,"Error":null}"#, Some(7)),
+            (r#"{"StatusCode":0,"Error":null}"#, None),
+            (r#"{"StatusCode":0,"Error":{"Message":"container has already been removed"}}"#, None),
+            (r#"{"StatusCode":137,"Error":{"Message":"container has already been removed"}}"#, None),
+            (r#"{"StatusCode":-1}"#, None),
+        ] {
+            assert_eq!(WaitAnswer::read(answer.as_bytes()).unwrap().failure(), wanted, "{answer}");
+        }
+        assert_eq!(WaitAnswer::read(b"{}"), None);
+    }
+}

@@ -1,0 +1,139 @@
+//! The multiplexed stream of a container's output: frames of a header with stream and length, and so many bytes.
+
+use crate::port::Stream;
+use hyper::body::Bytes;
+
+/// The length of a frame's header: the stream, three zeros, the length with the highest byte first.
+const HEADER: usize = 8;
+
+/// Takes a multiplexed stream apart, however it is cut into pieces. A long frame is handed on in pieces, so that nothing
+/// but a header is held in memory.
+#[derive(Debug, Default)]
+pub(super) struct FrameDecoder {
+    header: [u8; HEADER],
+    /// How many bytes of the header are there.
+    known: usize,
+    /// How many bytes of the frame are still to come.
+    left: usize,
+}
+
+/// The stream is not made of frames.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Malformed;
+
+impl FrameDecoder {
+    /// Takes the next output from `bytes`; none when they are used up.
+    pub(super) fn next(&mut self, bytes: &mut Bytes) -> Result<Option<(Stream, Bytes)>, Malformed> {
+        while !bytes.is_empty() {
+            if self.known < HEADER {
+                let count = bytes.len().min(HEADER - self.known);
+                self.header[self.known..self.known + count].copy_from_slice(&bytes.split_to(count));
+                self.known += count;
+                if self.known == HEADER {
+                    self.left = self.length()?;
+                    self.forget_empty();
+                }
+            } else {
+                let piece = bytes.split_to(bytes.len().min(self.left));
+                self.left -= piece.len();
+                // standard input, which is never attached, would be 0
+                let stream = if self.header[0] == 2 { Stream::Stderr } else { Stream::Stdout };
+                self.forget_empty();
+                return Ok(Some((stream, piece)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether the stream may end here.
+    pub(super) fn is_between_frames(&self) -> bool {
+        self.known == 0
+    }
+
+    fn length(&self) -> Result<usize, Malformed> {
+        match self.header {
+            [0..=2, 0, 0, 0, a, b, c, d] => Ok(u32::from_be_bytes([a, b, c, d]) as usize),
+            _ => Err(Malformed),
+        }
+    }
+
+    /// A frame that is over makes room for the next header.
+    fn forget_empty(&mut self) {
+        if self.left == 0 {
+            self.known = 0;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::output::Output;
+    use crate::port::{Captured, Ended, LaunchEvent, LaunchId, LaunchOrder, Line};
+    use pop_registry::Mask;
+    use pop_registry::contract::Exit;
+    use tokio::sync::mpsc;
+
+    #[test]
+    fn what_is_not_made_of_frames_is_refused_and_a_cut_frame_is_noticed() {
+        let mut decoder = FrameDecoder::default();
+        assert_eq!(decoder.next(&mut Bytes::from_static(b"plain text\n")), Err(Malformed));
+        let whole = b"\x01\0\0\0\0\0\0\x02ab\x02\0\0\0\0\0\0\0\x02\0\0\0\0\0\0\x01c";
+        for end in 0..=whole.len() {
+            let mut decoder = FrameDecoder::default();
+            let mut bytes = Bytes::from_static(&whole[..end]);
+            while decoder.next(&mut bytes).unwrap().is_some() {}
+            assert_eq!(decoder.is_between_frames(), [0, 10, 18, 27].contains(&end), "{end}");
+        }
+    }
+
+    /// What becomes of a log that comes in pieces: its end, and the lines that are told.
+    async fn result(pieces: &[&[u8]], captured: Captured) -> (Ended, Vec<Line>) {
+        let (sender, mut receiver) = mpsc::channel(256);
+        let order = LaunchOrder { captured, ..LaunchOrder::default() };
+        let mask = Mask::new(["canary-7f3a9b".to_owned()]);
+        let mut output = Box::new(Output::new(LaunchId(1), order, &sender, &mask));
+        let mut decoder = FrameDecoder::default();
+        for piece in pieces {
+            let mut bytes = Bytes::copy_from_slice(piece);
+            while let Some((stream, bytes)) = decoder.next(&mut bytes).unwrap() {
+                output.take(stream, &bytes);
+                output.say_all().await;
+            }
+        }
+        let ended = output.finish(Ok(Exit::Code(0))).await;
+        let mut lines = Vec::new();
+        while let Ok(launched) = receiver.try_recv() {
+            if let LaunchEvent::Lines(said) = launched.event {
+                lines.extend(said);
+            }
+        }
+        (ended, lines)
+    }
+
+    #[tokio::test]
+    async fn fr_e5_a_log_cut_at_every_byte_has_one_result() {
+        let frame = |stream: u8, text: &[u8]| -> Vec<u8> {
+            [&[stream, 0, 0, 0, 0, 0, 0, u8::try_from(text.len()).unwrap()], text].concat()
+        };
+        // report lines, a secret, bytes that are no UTF-8, a character and a secret in two frames, a last line without an end
+        let log = [
+            frame(1, b"pop.report.progress {\"percentComplete\": 40}\nplain canary-7f3a9b \xff\xfe\n"),
+            frame(2, b"error canary-7f"),
+            frame(1, b"pop.report.payload {\"x\": \"canary-7f3a9b\"}\n\xc3"),
+            frame(2, b"3a9b\n"),
+            frame(1, b"\xa9 and \xe2\x82\nthe last line"),
+        ]
+        .concat();
+        for captured in [Captured::Nothing, Captured::Stdout, Captured::Whole, Captured::Lines] {
+            let whole = result(&[&log], captured).await;
+            let told = format!("{whole:?}");
+            assert!(!told.contains("canary") && told.contains("***"), "{told}");
+            for cut in 0..=log.len() {
+                assert_eq!(result(&[&log[..cut], &log[cut..]], captured).await, whole, "{cut}");
+            }
+            let bytes: Vec<&[u8]> = log.chunks(1).collect();
+            assert_eq!(result(&bytes, captured).await, whole);
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! One launch on its way to a container that runs: found or created under a name that is its alone, then started, once.
+
+use super::body::{Surroundings, body};
+use super::container::Container;
+use super::engine::Engine;
+use super::error::ApiError;
+use super::failure::{is_without_init, not_created, not_started, platform};
+use super::follow::Follow;
+use super::mounts::check_host_paths;
+use crate::followed::Refusal;
+use crate::port::{LaunchId, LaunchOrder, label};
+use crate::setting::Setting;
+use crate::tries::Tries;
+use pop_registry::contract::Failure;
+use serde_json::Value;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// One launch on its way.
+pub(super) struct Launch<'l> {
+    pub(super) id: LaunchId,
+    /// The name of its container.
+    pub(super) name: &'l str,
+    pub(super) setting: &'l Setting,
+    pub(super) secrets: Result<Vec<(String, String)>, Failure>,
+    /// Whether there is a container that is known to be the launch's own.
+    pub(super) is_own: AtomicBool,
+    /// Why it has not been started yet.
+    pub(super) refusal: Refusal,
+}
+
+impl Launch<'_> {
+    /// Makes the container, or finds it; none if it was made now.
+    pub(super) async fn make(
+        &self,
+        engine: &Engine,
+        order: &LaunchOrder,
+    ) -> Result<Option<Container>, Failure> {
+        let found = match self.find(engine, order).await? {
+            Some(container) => Some(container),
+            None => self.create(engine, order).await?,
+        };
+        self.is_own.store(true, Ordering::Relaxed);
+        Ok(found)
+    }
+
+    /// Has the container run, unless it does already or has.
+    pub(super) async fn start(
+        &self,
+        engine: &Arc<Engine>,
+        found: Option<Container>,
+        order: &LaunchOrder,
+    ) -> Result<Follow, Failure> {
+        if found.as_ref().is_some_and(Container::has_begun) {
+            return Ok(Follow::of_log(Arc::clone(engine), self.name, true));
+        }
+        let mut tries = Tries::for_as_long_as(order.pending);
+        loop {
+            let attached = Follow::attach(Arc::clone(engine), self.name).await;
+            let follow = attached.unwrap_or_else(|_| Follow::of_log(Arc::clone(engine), self.name, false));
+            let Err(error) = engine.api.start(self.name).await else { return Ok(follow) };
+            if error.is_away() {
+                // an answer that was lost may have been a good one, and a container that has ended would run again
+                if self.has_begun(engine).await {
+                    return Ok(follow);
+                }
+                if !tries.next(Duration::ZERO).await {
+                    return Err(not_started(&error));
+                }
+            } else if is_without_init(&error) && engine.lacks_init() {
+                engine.api.remove(self.name).await.map_err(|error| not_started(&error))?;
+                self.create(engine, order).await?;
+            } else if error.message().is_some_and(|message| message.contains("already in use")) {
+                // an Engine that died while it started the container cannot start it any more
+                let message = "the Docker Engine went away while it started the container";
+                return Err(platform("displaced", message));
+            } else {
+                return Err(not_started(&error));
+            }
+        }
+    }
+
+    async fn has_begun(&self, engine: &Engine) -> bool {
+        let found = engine.api.inspect(self.name).await;
+        found.is_ok_and(|found| found.is_some_and(|container| container.has_begun()))
+    }
+
+    /// What an earlier process has made of the launch; taking it over needs nothing that a first start needs.
+    async fn find(&self, engine: &Engine, order: &LaunchOrder) -> Result<Option<Container>, Failure> {
+        if !order.again {
+            return Ok(None);
+        }
+        let mut tries = Tries::for_as_long_as(order.pending);
+        loop {
+            match self.own(engine, order).await {
+                Err(error) if error.is_away() && tries.next(Duration::ZERO).await => {}
+                Err(error) => return Err(not_created(&error)),
+                Ok(found) => return found.transpose(),
+            }
+        }
+    }
+
+    /// The container of the launch's name, if there is one: a failure if it is somebody else's.
+    async fn own(
+        &self,
+        engine: &Engine,
+        order: &LaunchOrder,
+    ) -> Result<Option<Result<Container, Failure>>, ApiError> {
+        let found = engine.api.inspect(self.name).await?;
+        Ok(found.map(|container| {
+            if container.label(label::LAUNCH) == Some(&order.name) {
+                return Ok(container);
+            }
+            Err(platform("name-taken", format!("a container of somebody else is called `{}`", self.name)))
+        }))
+    }
+
+    /// Creates the container. To create one twice is no harm: the second time it is found by its name.
+    async fn create(&self, engine: &Engine, order: &LaunchOrder) -> Result<Option<Container>, Failure> {
+        if engine.is_local {
+            check_host_paths(&order.program, self.setting)?;
+        }
+        let mut body = self.body(engine, order)?;
+        let image = body["Image"].as_str().unwrap_or_default().to_owned();
+        let mut tries = Tries::for_as_long_as(order.pending);
+        let mut is_pulled = false;
+        if order.program.pod.as_ref().is_some_and(|pod| pod.pull_always) {
+            engine.pull(&image, order.pending, &self.refusal).await?;
+            is_pulled = true;
+        }
+        let mut may_have_gone = true;
+        loop {
+            let Err(error) = engine.api.create(self.name, &body).await else { return Ok(None) };
+            match error.status() {
+                None if tries.next(Duration::ZERO).await => {}
+                None => return Err(not_created(&error)),
+                // the image alone is not there yet, whatever it is called in the answer
+                Some(404) if !is_pulled => {
+                    engine.pull(&image, order.pending, &self.refusal).await?;
+                    is_pulled = true;
+                }
+                Some(_) if is_without_init(&error) && engine.lacks_init() => {
+                    body = self.body(engine, order)?;
+                }
+                // a name in use has more than one status
+                Some(status) => match self.own(engine, order).await {
+                    Ok(Some(found)) => return found.map(Some),
+                    // whoever had the name may have gone in between
+                    Ok(None) if may_have_gone && matches!(status, 409 | 500) => may_have_gone = false,
+                    Err(error) if error.is_away() && tries.next(Duration::ZERO).await => {}
+                    Ok(None) | Err(_) => return Err(not_created(&error)),
+                },
+            }
+        }
+    }
+
+    fn body(&self, engine: &Engine, order: &LaunchOrder) -> Result<Value, Failure> {
+        let secrets = self.secrets.clone()?;
+        let has_init = engine.has_init();
+        let surroundings =
+            Surroundings { setting: self.setting, secrets: &secrets, has_init, users: engine.users };
+        let mut body = body(self.id, order, &surroundings)?;
+        let cpu = body.pointer_mut("/HostConfig/NanoCpus");
+        if let (Some(cpu), Some(processors)) = (cpu, engine.processors) {
+            let most = processors * 1_000_000_000;
+            *cpu = cpu.as_u64().map_or(most, |wanted| wanted.min(most)).into();
+        }
+        Ok(body)
+    }
+}

@@ -1,0 +1,66 @@
+//! What of this machine a container sees: the folder of the run, files, config maps, paths, NFS, an empty folder for dumps.
+
+use super::config_map;
+use super::failure::platform;
+use crate::port::Program;
+use crate::setting::Setting;
+use pop_registry::PodConfig;
+use pop_registry::contract::Failure;
+use serde_json::{Value, json};
+use std::path::Path;
+
+/// Where an empty folder is put for dumps.
+const DUMPS: &str = "/app/dumps";
+
+/// The mounts of a container, whose folder of the run is at `workspace`.
+pub(super) fn mounts(
+    program: &Program,
+    pod: &PodConfig,
+    setting: &Setting,
+    workspace: &str,
+) -> Result<Vec<Value>, Failure> {
+    let mut mounts = vec![bind(&setting.folder, workspace, false)];
+    mounts.extend(program.files.iter().map(|file| bind(file, &file.to_string_lossy(), true)));
+    for host_path in &pod.host_paths {
+        let source = setting.folder.join(&host_path.path);
+        mounts.push(bind(&source, &host_path.mount_path, host_path.read_only));
+    }
+    for config_map in &pod.config_maps {
+        let files = config_map::files(config_map, setting)?;
+        mounts.extend(files.into_iter().map(|(source, target)| bind(&source, &target, true)));
+    }
+    for nfs in &pod.nfs {
+        mounts.extend(
+            nfs.mount_paths.iter().map(|target| volume(&nfs.server, &nfs.path, target, nfs.read_only)),
+        );
+    }
+    if pod.empty_dir_logging {
+        mounts.push(json!({"Target": DUMPS, "Type": "volume"}));
+    }
+    Ok(mounts)
+}
+
+/// Refuses a path that this machine does not have: some Engines would make it, as a folder of root's.
+pub(super) fn check_host_paths(program: &Program, setting: &Setting) -> Result<(), Failure> {
+    let paths = program.pod.iter().flat_map(|pod| &pod.host_paths);
+    match paths.map(|host_path| setting.folder.join(&host_path.path)).find(|path| !path.exists()) {
+        None => Ok(()),
+        Some(missing) => {
+            let message =
+                format!("the container cannot have its hostPath: there is no `{}`", missing.display());
+            Err(platform("mount", message))
+        }
+    }
+}
+
+fn bind(source: &Path, target: &str, read_only: bool) -> Value {
+    json!({"Source": source.to_string_lossy(), "Target": target, "Type": "bind", "ReadOnly": read_only})
+}
+
+fn volume(server: &str, path: &str, target: &str, read_only: bool) -> Value {
+    let options = json!({"type": "nfs", "o": format!("addr={server}"), "device": format!(":{path}")});
+    json!({
+        "Target": target, "Type": "volume", "ReadOnly": read_only,
+        "VolumeOptions": {"DriverConfig": {"Name": "local", "Options": options}},
+    })
+}

@@ -1,0 +1,53 @@
+//! Containers of a run that nobody follows: ended and removed.
+
+use super::container::Container;
+use super::engine::Engine;
+use crate::followed::{Followed, exit_of};
+use crate::port::{LaunchEvent, LaunchId, Launched, label};
+use crate::tries::Tries;
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// How long the removal of a container is tried.
+const REMOVAL: Duration = Duration::from_secs(20);
+
+/// Ends and removes containers of a run that nobody follows: what an earlier process had given up, or lost its name of,
+/// and what handlers left behind. The ends of those that an earlier process had launched go to `events`.
+pub(super) async fn sweep(
+    engine: &Engine,
+    run: &str,
+    followed: &Followed<String>,
+    events: Option<&mpsc::Sender<Launched>>,
+) {
+    let found = engine.api.list(&format!("{}={run}", label::RUN)).await.unwrap_or_default();
+    for listed in found {
+        let (name, id) = (listed.name(), listed.launch_id());
+        // a handler that is taken over may still need its programs
+        let is_others = events.is_some() && id.is_none_or(LaunchId::is_external);
+        if followed.knows(name) || is_others {
+            continue;
+        }
+        let container = engine.api.inspect(name).await.ok().flatten();
+        let code = container.as_ref().and_then(Container::exit_code);
+        // what is over and was to stay, stays
+        if code.is_some() && listed.label(label::REAP) != Some("true") {
+            continue;
+        }
+        if let (Some(events), Some(id), Some(code)) = (events, id, code) {
+            let event = LaunchEvent::Late(exit_of(code as i32));
+            events.send(Launched { id, event }).await.ok();
+        }
+        remove(engine, name).await;
+    }
+}
+
+/// Removes a container with its anonymous volumes; false if that could not be done.
+pub(super) async fn remove(engine: &Engine, name: &str) -> bool {
+    let mut tries = Tries::for_as_long_as(Some(REMOVAL));
+    while engine.api.remove(name).await.is_err() {
+        if !tries.next(Duration::ZERO).await {
+            return false;
+        }
+    }
+    true
+}

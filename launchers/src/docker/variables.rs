@@ -1,0 +1,66 @@
+//! The variables of a container, and texts that refer to them.
+
+use crate::port::Program;
+use crate::setting::Setting;
+use pop_registry::PodConfig;
+use std::collections::BTreeMap;
+
+/// `NAME=value` strings.
+pub(super) fn environment(variables: &BTreeMap<String, String>) -> Vec<String> {
+    variables.iter().map(|(name, value)| format!("{name}={value}")).collect()
+}
+
+/// The variables of a container by name; of a name given twice the last value counts.
+pub(super) fn variables(
+    program: &Program,
+    pod: &PodConfig,
+    setting: &Setting,
+    secrets: &[(String, String)],
+) -> BTreeMap<String, String> {
+    let mut all: BTreeMap<String, String> = setting.variables.iter().cloned().collect();
+    for (name, value) in &pod.env_vars {
+        let value = expanded(value, &all);
+        all.insert(name.clone(), value);
+    }
+    all.extend(program.env.iter().chain(secrets).cloned());
+    all
+}
+
+/// A text that a registry writes for pods, as the kubelet reads it: `$(NAME)` is a variable, `$$` is `$`.
+pub(super) fn expanded(text: &str, variables: &BTreeMap<String, String>) -> String {
+    let mut expanded = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('$') {
+        expanded.push_str(&rest[..at]);
+        rest = &rest[at + 1..];
+        if let Some(behind) = rest.strip_prefix('$') {
+            expanded.push('$');
+            rest = behind;
+        } else if let Some((name, behind)) = rest.strip_prefix('(').and_then(|name| name.split_once(')')) {
+            match variables.get(name) {
+                Some(value) => expanded.push_str(value),
+                // one that is not there stays as it is written
+                None => expanded.extend(["$(", name, ")"]),
+            }
+            rest = behind;
+        } else {
+            expanded.push('$');
+        }
+    }
+    expanded + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_registry_writes_for_pods_is_read_as_the_kubelet_reads_it() {
+        let variables = BTreeMap::from([("A".to_owned(), "1".to_owned())]);
+        for (text, wanted) in
+            [("x$(A)y", "x1y"), ("$(B)", "$(B)"), ("$$(A)", "$(A)"), ("$A $", "$A $"), ("$(A", "$(A")]
+        {
+            assert_eq!(expanded(text, &variables), wanted);
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! What the end of a container means, and who has to answer for it.
+
+use super::api::Api;
+use crate::followed::{Asked, exit_of};
+use pop_registry::contract::{Blame, Exit, Failure};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::time::timeout;
+
+/// How long it may take until a container is gone that somebody ended in order to remove it.
+const REMOVING: Duration = Duration::from_secs(1);
+/// How long an Engine may take to tell why a container was ended: its notice of memory that ran out can come after the exit.
+const TELLING: Duration = Duration::from_secs(1);
+/// How far the Engine's clock may be behind.
+const CLOCKS: Duration = Duration::from_hours(1);
+const SIGKILL: i32 = 9;
+const SIGTERM: i32 = 15;
+
+/// The end of a container, and what is known besides.
+pub(super) struct End {
+    /// Its status.
+    pub(super) code: i32,
+    /// What it was asked by this process.
+    pub(super) asked: Asked,
+    /// Whether it was started by an earlier process.
+    pub(super) is_found: bool,
+    /// Whether the Engine went away meanwhile.
+    pub(super) was_away: bool,
+    /// Why an init could not start the program.
+    pub(super) start_failure: Option<String>,
+}
+
+/// Why a container ended with a signal that pop did not send.
+enum Ended {
+    OutOfMemory,
+    /// Somebody had the Engine remove it.
+    Removed,
+    /// Somebody had the Engine stop it.
+    Stopped,
+    ByItself,
+}
+
+/// What an end means. A signal that pop did not send was the program's own, unless the Engine knows better.
+pub(super) async fn verdict(api: &Api, name: &str, end: End) -> Result<Exit, Failure> {
+    if let (1.., Some(why)) = (end.code, &end.start_failure) {
+        let message = format!("its program could not be started: {why}");
+        return Err(Failure::new(Blame::Handler, "spawn", message));
+    }
+    let exit = exit_of(end.code);
+    let Exit::Signal(signal) = exit else { return Ok(exit) };
+    let found = api.inspect(name).await;
+    let is_oom = matches!(&found, Ok(Some(container)) if container.is_out_of_memory());
+    let ended = match (signal, end.asked) {
+        _ if is_oom => Ended::OutOfMemory,
+        (SIGKILL | SIGTERM, Asked::Nothing) if matches!(found, Ok(None)) => Ended::Removed,
+        (SIGKILL | SIGTERM, Asked::Nothing) => why_ended(api, name).await,
+        _ => return Ok(exit),
+    };
+    let (code, message) = match ended {
+        Ended::OutOfMemory => {
+            ("oom", format!("ended with {exit}: its container's memory ran out (OOMKilled)"))
+        }
+        Ended::Removed => {
+            ("displaced", format!("ended with {exit}: its container was removed by somebody else"))
+        }
+        _ if end.is_found => {
+            ("displaced", format!("had ended with {exit} while nobody followed its container"))
+        }
+        _ if end.was_away => {
+            ("displaced", format!("ended with {exit} while the Docker Engine was restarted"))
+        }
+        Ended::Stopped => (
+            "stopped-outside",
+            format!("ended with {exit}, which pop did not send: somebody stopped its container"),
+        ),
+        Ended::ByItself if signal == SIGTERM => return Ok(exit),
+        // Podman before version 5 does not tell memory that ran out
+        Ended::ByItself => ("signal", format!("ended with {exit}, perhaps for want of memory")),
+    };
+    let blame = if code == "signal" { Blame::Handler } else { Blame::Platform };
+    let mut failure = Failure::new(blame, code, message);
+    failure.exit = Some(exit);
+    Err(failure)
+}
+
+/// Why a container that is over was ended, as the Engine tells it within a while.
+async fn why_ended(api: &Api, name: &str) -> Ended {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since = now.saturating_sub(CLOCKS).as_secs();
+    let told = timeout(TELLING, async {
+        let mut events = api.events(name, since).await.ok()?;
+        while let Ok(Some(event)) = events.next().await {
+            match event["Action"].as_str() {
+                Some("oom") => return Some(Ended::OutOfMemory),
+                Some("kill" | "stop") => return Some(Ended::Stopped),
+                _ => {}
+            }
+        }
+        None
+    });
+    match told.await {
+        Ok(Some(Ended::Stopped)) if is_removed(api, name).await => Ended::Removed,
+        Ok(Some(ended)) => ended,
+        Ok(None) | Err(_) => Ended::ByItself,
+    }
+}
+
+/// Whether somebody removes, or has removed, a container that he ended.
+async fn is_removed(api: &Api, name: &str) -> bool {
+    match timeout(REMOVING, api.wait(name, "removed")).await {
+        Ok(Ok(_)) => true,
+        Ok(Err(error)) => error.status() == Some(404),
+        Err(_) => false,
+    }
+}
