@@ -17,6 +17,9 @@ use tempfile::TempDir;
 /// How long anything may be waited for: far more than it takes, so that a test that hangs fails.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
+/// The variable that names the Engine of the tests; without it they use the machine's dockerd.
+pub(crate) const ENGINE: &str = "POP_TEST_DOCKER_HOST";
+
 /// A folder in which a test writes files and runs `pop`.
 pub(crate) struct Bench {
     folder: TempDir,
@@ -112,7 +115,11 @@ impl Bench {
         Call {
             bench: self,
             arguments,
-            variables: Vec::new(),
+            // the Engine that tests of the Docker launcher are run against
+            variables: std::env::var(ENGINE)
+                .map(|host| ("DOCKER_HOST".to_owned(), host))
+                .into_iter()
+                .collect(),
             stdin: None,
             stdout: None,
             prelude: None,

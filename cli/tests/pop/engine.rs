@@ -5,6 +5,8 @@ use crate::docker::{self, IMAGE};
 use crate::running::Running;
 use rustix::process::Signal;
 use serde_json::json;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use tempfile::TempDir;
 
@@ -22,10 +24,7 @@ impl Engine {
         docker::engine();
         let mut engine = Self { folder: tempfile::tempdir().unwrap(), options, daemon: None };
         engine.start();
-        let mut saved = Command::new("docker").args(["save", IMAGE]).stdout(Stdio::piped()).spawn().unwrap();
-        let mut load = Command::new("docker");
-        load.args(["--host", &engine.address(), "load", "--quiet"]).stdin(saved.stdout.take().unwrap());
-        assert!(load.stdout(Stdio::null()).status().unwrap().success() && saved.wait().unwrap().success());
+        docker::give(&engine.address(), IMAGE);
         engine
     }
 
@@ -147,4 +146,55 @@ fn f51_an_engine_that_stands_still_freezes_neither_times_nor_keys() {
     running.says("ending: running operations are killed");
     running.signal(Signal::INT);
     running.ends(130);
+}
+
+/// The address of a Podman of the tests' own; none, and said, if there can be none here.
+fn podman(kind: &str) -> Option<String> {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/podman");
+    let started = Command::new(script).arg(kind).output().unwrap();
+    if !started.status.success() {
+        println!("no {kind} Podman here: {}", String::from_utf8_lossy(&started.stderr));
+        return None;
+    }
+    let host = String::from_utf8(started.stdout).unwrap().trim().to_owned();
+    docker::engine();
+    docker::give(&host, IMAGE);
+    Some(host)
+}
+
+#[test]
+fn fr_e4_files_of_a_rootless_podman_belong_to_the_caller_and_his_are_readable() {
+    const USER: &str = "pop-rootless";
+    let Some(host) = podman("rootless") else { return };
+    let bench = agenda("cat own payload && mkdir d && echo made > d/made && id -u", &json!({}));
+    bench.write("own", "own\n");
+    bench.write("payload", "payload\n");
+    std::fs::copy(env!("CARGO_BIN_EXE_pop"), bench.path("pop")).unwrap();
+    let run = |program: &str, arguments: &[&str]| Command::new(program).args(arguments).output().unwrap();
+    let folder = bench.path("").to_str().unwrap().to_owned();
+    assert!(run("chmod", &["600", bench.path("own").to_str().unwrap()]).status.success());
+    assert!(run("chown", &["-R", &format!("{USER}:{USER}"), &folder]).status.success());
+    let ended = Command::new("setpriv")
+        .args(["--reuid", USER, "--regid", USER, "--init-groups"])
+        .args(["./pop", "run", "a.json", "--on", "docker"])
+        .current_dir(&folder)
+        .env_clear()
+        .env("PATH", "/usr/bin:/bin")
+        .env("HOME", &folder)
+        .env("DOCKER_HOST", host)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert!(ended.status.success(), "{said}");
+    let user = std::fs::metadata(bench.path("a.json")).unwrap().uid();
+    assert_eq!(docker::log(&bench, "a"), format!("own\npayload\n{user}\n"));
+    assert_eq!(std::fs::metadata(bench.path("d/made")).unwrap().uid(), user);
+}
+
+#[test]
+fn an_engine_without_an_init_runs_programs_all_the_same() {
+    let engine = Engine::new(&["--init-path=/nowhere/docker-init"]);
+    let bench = agenda("echo ran", &json!({}));
+    engine.call(&bench, "run a.json --on docker").ends(0);
+    assert_eq!(docker::log(&bench, "a"), "ran\n");
 }

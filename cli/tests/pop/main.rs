@@ -15,6 +15,7 @@ mod docker;
 mod elsewhere;
 mod engine;
 mod faults;
+mod forwarder;
 mod handlers;
 mod help;
 mod hostile;
