@@ -1,9 +1,12 @@
 //! Handler `filmstrip`: pictures of a whole video side by side in one JPEG.
 
-use crate::media::{self, arguments, file};
+use crate::ffmpeg::{self, ffmpeg};
+use crate::filter::{self, Fit, chain};
+use crate::media::{self, Media};
 use crate::output::Unfinished;
 use crate::payload::{Number, Problems};
 use crate::thumbnail::one_jpeg;
+use crate::verify::Promise;
 use pop_handler_base::{About, DiagnosticEvent, Handler, HandlerError, OperationContext};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -19,11 +22,11 @@ pub struct FilmstripPayload {
     pub input: String,
     /// The JPEG file to make; its folder is made too.
     pub output: String,
-    /// How long the video lasts.
-    pub duration_seconds: Number,
+    /// Duration of the video in seconds. Without it, or with 0, the file is asked.
+    pub duration_seconds: Option<Number>,
     /// How many pictures.
     pub count: Number,
-    /// Width of each picture; its height follows.
+    /// Width of each picture. Its height follows from the displayed shape.
     pub width: Number,
 }
 
@@ -52,14 +55,14 @@ impl Handler for FilmstripHandler {
     type Output = Filmstrip;
 
     fn about(&self) -> About {
-        About::new(env!("CARGO_PKG_VERSION"), "makes one picture of many out of a video")
-            .error("payload", "the payload is not one of this handler")
+        media::input_errors(About::new(env!("CARGO_PKG_VERSION"), "makes one picture of many out of a video"))
+            .error("no-duration", "nobody knows how long the video lasts")
     }
 
     fn validate(&self, input: &FilmstripPayload) -> Vec<DiagnosticEvent> {
         let mut problems = Problems::default();
         problems.output(&input.input, &input.output);
-        problems.above_zero("durationSeconds", &input.duration_seconds);
+        problems.duration("durationSeconds", input.duration_seconds.as_ref());
         problems.count("count", &input.count);
         problems.even("width", &input.width);
         let whole = input.count.value() * input.width.value();
@@ -74,13 +77,28 @@ impl Handler for FilmstripHandler {
         input: FilmstripPayload,
         context: &mut OperationContext,
     ) -> Result<Filmstrip, HandlerError> {
-        let (count, seconds) = (input.count.whole(), input.duration_seconds.value());
+        let media = media::probe(&input.input, context).await?;
+        let seconds = match input.duration_seconds.as_ref().and_then(Number::known) {
+            Some(seconds) => seconds,
+            None => media.measured_seconds(&input.input, context).await?.ok_or_else(|| {
+                let message =
+                    format!("`{}` does not say how long it lasts: give `durationSeconds`", input.input);
+                HandlerError::new(message).code("no-duration")
+            })?,
+        };
+        let count = input.count.whole();
+        let fit = Fit::new(&media.video, Some(input.width.whole()), None);
         let unfinished = Unfinished::begin(&input.output)?;
         let part = unfinished.part();
-        let mut arguments = arguments!["-i", file(&input.input)];
-        arguments.extend(one_jpeg(&filter(count, seconds, input.width.whole()), &part));
-        media::ffmpeg(context, arguments, seconds, 0.0..100.0).await?;
+        // time stamps stay as the file has them
+        let mut arguments = vec!["-copyts".to_owned()];
+        arguments.extend(ffmpeg::input(&input.input));
+        arguments.extend(one_jpeg(&media, &strip(&media, count, seconds, fit), &part));
+        let written = ffmpeg(context, arguments, Some(seconds), 0.0..99.0).await?;
+        written.must_have_frames(&input.input)?;
         let made = media::probe(&part, context).await?;
+        let size = (fit.frame.0 * count, fit.frame.1);
+        Promise { codec: "mjpeg", size, ..Promise::default() }.check(&input.output, &made)?;
         unfinished.finish()?;
         Ok(Filmstrip {
             path: input.output,
@@ -92,10 +110,20 @@ impl Handler for FilmstripHandler {
     }
 }
 
-/// One picture from the middle of each of `count` equal stretches; if the video is shorter than was said, its last
-/// picture fills the rest.
-fn filter(count: u32, seconds: f64, width: u32) -> String {
-    format!("fps={count}/{seconds},scale={width}:-2,tpad=stop_mode=clone:stop={count},tile={count}x1")
+/// The picture that is shown in the middle of each of `count` equal stretches. If the video is shorter than `seconds`,
+/// its last picture fills the rest.
+fn strip(media: &Media, count: u32, seconds: f64, fit: Fit) -> String {
+    let interval = seconds / f64::from(count);
+    let middle = media.begin + interval / 2.0;
+    chain([
+        filter::deinterlace(&media.video),
+        // `fps` drops a video that ends before the first stretch is over, so one more picture goes in front
+        Some(format!("setpts=PTS-({middle})/TB,fps={count}/{seconds}:start_time=-{interval}:round=up")),
+        Some(format!("tpad=stop_mode=clone:stop={},trim=start_frame=1", count + 1)),
+        filter::tone_map(&media.video),
+        fit.filter(),
+        Some(format!("tile={count}x1")),
+    ])
 }
 
 #[cfg(test)]
@@ -114,10 +142,15 @@ mod tests {
         fs::write(format!("{output}.part"), "pictures").unwrap();
         let payload =
             json!({"input": "in.mp4", "output": output, "durationSeconds": 20.5, "count": 10, "width": 160});
-        let answers = [printed("progress=end"), printed(&picture("mjpeg", 1600, 90))];
+        let answers = [
+            printed(&picture("h264", 1280, 720)),
+            printed("frame=1\nprogress=end"),
+            printed(&picture("mjpeg", 1600, 90)),
+        ];
         let run = run_in_memory(&FilmstripHandler, &payload, answers).await;
-        let wanted = "fps=10/20.5,scale=160:-2,tpad=stop_mode=clone:stop=10,tile=10x1";
-        assert!(run.external[0].argv.iter().any(|argument| argument == wanted), "{:?}", run.external[0].argv);
+        let wanted = "setpts=PTS-(1.025)/TB,fps=10/20.5:start_time=-2.05:round=up,tpad=stop_mode=clone:stop=11,\
+                      trim=start_frame=1,scale=160:90,setsar=1,tile=10x1";
+        assert!(run.external[1].argv.iter().any(|argument| argument == wanted), "{:?}", run.external[1].argv);
         assert_eq!(
             run.report.result,
             Some(json!({"path": output, "width": 1600, "height": 90, "count": 10, "intervalSeconds": 2.05}))
@@ -127,7 +160,7 @@ mod tests {
     #[tokio::test]
     async fn wrong_numbers_are_all_said() {
         let payload =
-            json!({"input": "in.mp4", "output": "s.jpg", "durationSeconds": 0, "count": 1.5, "width": 0});
+            json!({"input": "in.mp4", "output": "s.jpg", "durationSeconds": -1, "count": 1.5, "width": 0});
         let run = run_in_memory(&FilmstripHandler, &payload, []).await;
         assert_eq!(messages(&run.report).len(), 3);
         let payload =

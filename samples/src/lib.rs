@@ -3,7 +3,9 @@
 //!
 //! Read `probe` first: it is the shortest. Each handler is a program of its own too, in `handlers/`.
 
+mod ffmpeg;
 mod filmstrip;
+mod filter;
 mod media;
 mod output;
 mod package;
@@ -14,6 +16,7 @@ mod repositories;
 mod software;
 mod thumbnail;
 mod transcode;
+mod verify;
 
 #[cfg(test)]
 mod script;

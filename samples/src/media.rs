@@ -1,52 +1,20 @@
-//! ffmpeg and ffprobe: how they are called, and what ffprobe's answer means.
+//! The model of a media file: its video and sound as a player shows them, read from ffprobe's answer.
 
-use pop_handler_base::{Exit, FfmpegProgress, HandlerError, OperationContext, Program, Stream};
+use crate::ffmpeg;
+use pop_handler_base::{About, Exit, HandlerError, OperationContext};
 use serde::Deserialize;
-use std::ops::Range;
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::fs::{self, File};
 
-/// What stands at the beginning of every call of ffmpeg: overwrite, ask nothing, tell errors and progress only.
-const FFMPEG: [&str; 9] =
-    ["ffmpeg", "-hide_banner", "-nostdin", "-y", "-v", "error", "-nostats", "-progress", "pipe:1"];
-const FFPROBE: [&str; 7] = ["ffprobe", "-v", "error", "-of", "json", "-show_format", "-show_streams"];
+/// The most pictures a second that a stream may claim. Formats with a time base of milliseconds claim 1000.
+const RATE_CREDIBLE: f64 = 240.0;
 
-/// For `-sws_flags`: pictures are scaled alike by any kind of processor.
-pub(crate) const ALIKE: &str = "+bitexact";
-
-/// An argument that ffmpeg takes for this path, whatever letters it has; a URL stays one.
-pub(crate) fn file(path: &str) -> String {
-    if path.contains("://") { path.to_owned() } else { format!("file:{path}") }
-}
-
-/// Owns arguments: what is written in the code and what is made there stand in one list.
-macro_rules! arguments {
-    ($($argument:expr),* $(,)?) => { vec![$(String::from($argument)),*] };
-}
-pub(crate) use arguments;
-
-/// Runs ffmpeg. Its work lasts `seconds` of media and is this `share` of the operation's percentage.
-pub(crate) async fn ffmpeg(
-    context: &mut OperationContext,
-    arguments: Vec<String>,
-    seconds: f64,
-    share: Range<f64>,
-) -> Result<(), HandlerError> {
-    let argv = FFMPEG.iter().map(|&argument| argument.to_owned()).chain(arguments).collect();
-    let progress = FfmpegProgress::of_seconds(seconds);
-    let tell = |line: &pop_handler_base::Line, context: &mut OperationContext| {
-        if line.stream == Stream::Stdout
-            && let Some(percent) = progress.percent(&line.text)
-        {
-            context.progress(share.start + percent / 100.0 * (share.end - share.start));
-        }
-    };
-    context.external(Program { argv, ..Program::default() }).on_line(tell).run().await?;
-    Ok(())
-}
-
-/// What a media file is, as far as these handlers ask.
-#[derive(Debug, Clone, PartialEq)]
+/// A media file, as far as these handlers ask.
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Media {
+    /// Time stamp in seconds at which the file begins. A transport stream may begin anywhere.
+    pub(crate) begin: f64,
+    /// Duration of picture and sound in seconds. None if the file does not say.
     pub(crate) seconds: Option<f64>,
     pub(crate) bytes: Option<u64>,
     pub(crate) bit_rate: Option<u64>,
@@ -54,32 +22,93 @@ pub(crate) struct Media {
     pub(crate) audio: Option<Audio>,
 }
 
-#[derive(Debug, Clone, PartialEq)]
+/// The video stream that a player shows: the default one or the first, cover pictures left out.
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Video {
+    /// Number of the stream in the file.
+    pub(crate) index: u32,
     pub(crate) codec: String,
+    /// Width as displayed: turned upright, in square pixels.
     pub(crate) width: u32,
+    /// Height as displayed.
     pub(crate) height: u32,
+    /// Pictures a second. None if they vary and no average is known.
     pub(crate) frame_rate: Option<f64>,
-    profile: Option<String>,
-    level: Option<i64>,
+    pub(crate) span: Span,
+    /// Which field of an interlaced picture comes first. None for whole pictures.
+    pub(crate) field_order: Option<FieldOrder>,
+    /// None for standard colours.
+    pub(crate) dynamic_range: Option<DynamicRange>,
+    pub(crate) profile: Option<String>,
+    pub(crate) level: Option<i64>,
 }
 
-#[derive(Debug, Clone, PartialEq)]
+/// The audio stream that a player plays: the default one or the first.
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Audio {
+    /// Number of the stream in the file.
+    pub(crate) index: u32,
     pub(crate) codec: String,
-    profile: Option<String>,
+    pub(crate) span: Span,
+    pub(crate) profile: Option<String>,
 }
 
-/// Asks ffprobe what a file is; one without a video stream is an error.
+/// Begin and end of a stream, in seconds from the beginning of the file.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(crate) struct Span {
+    pub(crate) start: f64,
+    /// None if the file does not say.
+    pub(crate) end: Option<f64>,
+}
+
+/// Which field of an interlaced picture is displayed first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FieldOrder {
+    TopFirst,
+    BottomFirst,
+}
+
+/// Kind of high dynamic range.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum DynamicRange {
+    Hdr10,
+    Hlg,
+}
+
+impl DynamicRange {
+    /// Its usual name.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Hdr10 => "HDR10",
+            Self::Hlg => "HLG",
+        }
+    }
+}
+
+/// The same description with the codes of failures that every media handler reports about its input.
+pub(crate) fn input_errors(about: About) -> About {
+    about
+        .error("payload", "the payload is not one of this handler")
+        .error("no-input", "the input does not exist or cannot be opened")
+        .error("not-media", "the input is no media file, is empty, or cannot be decoded")
+        .error("no-video", "the input has no video stream")
+}
+
+/// Reads a file with ffprobe. A missing file, one that is no media and one without video are errors with a code.
 pub(crate) async fn probe(path: &str, context: &mut OperationContext) -> Result<Media, HandlerError> {
-    let argv = FFPROBE.iter().map(|&argument| argument.to_owned()).chain([file(path)]).collect();
-    let end = context.external(Program { argv, ..Program::default() }).run_to_any_end().await?;
+    // reading a FIFO or a device could take for ever
+    if !ffmpeg::is_url(path)
+        && let Ok(metadata) = fs::metadata(path)
+        && !metadata.is_file()
+    {
+        let what = if metadata.is_dir() { "it is a folder" } else { "it is not a regular file" };
+        return Err(HandlerError::new(format!("`{path}` cannot be read as media: {what}")).code("not-media"));
+    }
+    let end = ffmpeg::ffprobe(path, context).await?;
     if end.exit != Exit::Code(0) {
-        let is_missing = !path.contains("://") && !Path::new(path).exists();
-        let (what, code) = if is_missing {
-            ("does not exist", "no-input")
-        } else {
-            ("cannot be read as media", "not-media")
+        let (what, code) = match File::open(path) {
+            Err(error) if !ffmpeg::is_url(path) => (format!("cannot be opened: {error}"), "no-input"),
+            _ => ("cannot be read as media".to_owned(), "not-media"),
         };
         let why = end.last_errors.last().map(|line| format!(" ({line})")).unwrap_or_default();
         let error = HandlerError::new(format!("`{path}` {what}: ffprobe ended with {}{why}", end.exit));
@@ -89,13 +118,38 @@ pub(crate) async fn probe(path: &str, context: &mut OperationContext) -> Result<
         HandlerError::new(format!("ffprobe's answer about `{path}` is not as expected: {error}"))
             .code("ffprobe")
     })?;
-    answer
-        .into_media()
-        .ok_or_else(|| HandlerError::new(format!("`{path}` has no video stream")).code("no-video"))
+    let Some(video) = answer.stream("video") else {
+        return Err(HandlerError::new(format!("`{path}` has no video stream")).code("no-video"));
+    };
+    answer.media(video).ok_or_else(|| {
+        HandlerError::new(format!("`{path}` has a video stream without size, which cannot be decoded"))
+            .code("not-media")
+    })
 }
 
 impl Media {
-    /// The codecs as RFC 6381 names them; none if one of them is not known here.
+    /// The duration. A file that does not say it is read to its end, without decoding.
+    pub(crate) async fn measured_seconds(
+        &self,
+        path: &str,
+        context: &mut OperationContext,
+    ) -> Result<Option<f64>, HandlerError> {
+        if self.seconds.is_some() {
+            return Ok(self.seconds);
+        }
+        let mut arguments = ffmpeg::input(path);
+        arguments.extend(self.maps());
+        arguments.extend(["-c", "copy", "-f", "null", "-"].map(str::to_owned));
+        Ok(ffmpeg::ffmpeg(context, arguments, None, 0.0..0.0).await?.seconds)
+    }
+
+    /// Arguments that choose the video and audio stream.
+    pub(crate) fn maps(&self) -> Vec<String> {
+        let streams = [Some(self.video.index), self.audio.as_ref().map(|audio| audio.index)];
+        streams.into_iter().flatten().flat_map(|index| ["-map".to_owned(), format!("0:{index}")]).collect()
+    }
+
+    /// The codecs as RFC 6381 names them. None if one of them is unknown here.
     pub(crate) fn codecs(&self) -> Option<String> {
         let video = self.video.rfc6381()?;
         match &self.audio {
@@ -136,7 +190,7 @@ impl Audio {
     }
 }
 
-/// ffprobe's answer; its numbers are mostly text.
+/// ffprobe's answer. Most of its numbers are text.
 #[derive(Debug, Deserialize)]
 struct Answer {
     #[serde(default)]
@@ -147,6 +201,7 @@ struct Answer {
 
 #[derive(Debug, Default, Deserialize)]
 struct AnswerFormat {
+    start_time: Option<String>,
     duration: Option<String>,
     size: Option<String>,
     bit_rate: Option<String>,
@@ -154,55 +209,134 @@ struct AnswerFormat {
 
 #[derive(Debug, Deserialize)]
 struct AnswerStream {
+    #[serde(default)]
+    index: u32,
     codec_type: Option<String>,
     codec_name: Option<String>,
     profile: Option<String>,
     level: Option<i64>,
     width: Option<u32>,
     height: Option<u32>,
+    sample_aspect_ratio: Option<String>,
+    field_order: Option<String>,
+    color_transfer: Option<String>,
     avg_frame_rate: Option<String>,
     r_frame_rate: Option<String>,
+    start_time: Option<String>,
     duration: Option<String>,
     #[serde(default)]
     disposition: Disposition,
+    #[serde(default)]
+    tags: BTreeMap<String, String>,
+    #[serde(default)]
+    side_data_list: Vec<SideData>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 struct Disposition {
     #[serde(default)]
+    default: u8,
+    #[serde(default)]
     attached_pic: u8,
 }
 
+#[derive(Debug, Deserialize)]
+struct SideData {
+    rotation: Option<f64>,
+}
+
 impl Answer {
-    fn into_media(self) -> Option<Media> {
-        let of_type = |kind: &str| {
-            // a picture of the cover is no video
-            let is_real = |stream: &&AnswerStream| stream.disposition.attached_pic == 0;
-            self.streams.iter().filter(is_real).find(|stream| stream.codec_type.as_deref() == Some(kind))
+    /// The stream of this kind that a player takes: the default one or the first. A cover picture is no video.
+    fn stream(&self, kind: &str) -> Option<&AnswerStream> {
+        let is_one = |stream: &&AnswerStream| {
+            stream.disposition.attached_pic == 0 && stream.codec_type.as_deref() == Some(kind)
         };
-        let video = of_type("video")?;
-        let audio = of_type("audio").map(|stream| Audio {
+        let mut streams = self.streams.iter().filter(is_one);
+        streams.clone().find(|stream| stream.disposition.default != 0).or_else(|| streams.next())
+    }
+
+    /// The model of the file. None if its picture has no size.
+    fn media(&self, video: &AnswerStream) -> Option<Media> {
+        let begin = seconds(self.format.start_time.as_ref()).unwrap_or_default();
+        let (width, height) = video.displayed()?;
+        let video = Video {
+            index: video.index,
+            codec: video.codec_name.clone().unwrap_or_default(),
+            width,
+            height,
+            frame_rate: [&video.avg_frame_rate, &video.r_frame_rate]
+                .into_iter()
+                .filter_map(|text| ratio(text.as_deref()?, '/'))
+                .find(|rate| *rate <= RATE_CREDIBLE)
+                .map(|rate| (rate * 1_000.0).round() / 1_000.0),
+            span: video.span(begin),
+            field_order: match video.field_order.as_deref() {
+                Some("tt" | "bt") => Some(FieldOrder::TopFirst),
+                Some("bb" | "tb") => Some(FieldOrder::BottomFirst),
+                _ => None,
+            },
+            dynamic_range: match video.color_transfer.as_deref() {
+                Some("smpte2084") => Some(DynamicRange::Hdr10),
+                Some("arib-std-b67") => Some(DynamicRange::Hlg),
+                _ => None,
+            },
+            profile: video.profile.clone(),
+            level: video.level,
+        };
+        let audio = self.stream("audio").map(|stream| Audio {
+            index: stream.index,
             codec: stream.codec_name.clone().unwrap_or_default(),
+            span: stream.span(begin),
             profile: stream.profile.clone(),
         });
-        let seconds =
-            [&self.format.duration, &video.duration].into_iter().find_map(|text| number(text.as_ref()));
         Some(Media {
-            seconds,
+            begin,
+            seconds: self.duration(&video, audio.as_ref()),
             bytes: number(self.format.size.as_ref()),
             bit_rate: number(self.format.bit_rate.as_ref()),
-            video: Video {
-                codec: video.codec_name.clone().unwrap_or_default(),
-                width: video.width?,
-                height: video.height?,
-                frame_rate: [&video.avg_frame_rate, &video.r_frame_rate]
-                    .into_iter()
-                    .find_map(|text| frames_a_second(text.as_deref()?)),
-                profile: video.profile.clone(),
-                level: video.level,
-            },
+            video,
             audio,
         })
+    }
+
+    /// The end of picture and sound if both are known, for subtitles may last longer; otherwise what the file says.
+    fn duration(&self, video: &Video, audio: Option<&Audio>) -> Option<f64> {
+        let ends = match audio {
+            None => video.span.end,
+            Some(audio) => video.span.end.and_then(|end| Some(end.max(audio.span.end?))),
+        };
+        ends.or_else(|| seconds(self.format.duration.as_ref())).or(video.span.end).filter(|end| *end > 0.0)
+    }
+}
+
+impl AnswerStream {
+    /// Width and height as a player shows them.
+    fn displayed(&self) -> Option<(u32, u32)> {
+        let (width, height) = (self.width?, self.height?);
+        if width == 0 || height == 0 {
+            return None;
+        }
+        let aspect = self.sample_aspect_ratio.as_deref().and_then(|text| ratio(text, ':')).unwrap_or(1.0);
+        let width = (f64::from(width) * aspect).round().max(1.0) as u32;
+        let turns = self.side_data_list.iter().find_map(|data| data.rotation).unwrap_or_default() / 90.0;
+        // what ffmpeg turns itself: quarters, to about a degree
+        let is_quarter = (turns - turns.round()).abs() < 1.0 / 90.0 && turns.round() % 2.0 != 0.0;
+        Some(if is_quarter { (height, width) } else { (width, height) })
+    }
+
+    /// Begin and end, in seconds from the beginning of the file.
+    fn span(&self, begin: f64) -> Span {
+        let start = seconds(self.start_time.as_ref()).unwrap_or(begin);
+        let end = match seconds(self.duration.as_ref()) {
+            Some(duration) => Some(start + duration),
+            // Matroska tells the end of a stream, in a tag that may also name a language
+            None => self
+                .tags
+                .iter()
+                .find(|(name, _)| name.starts_with("DURATION"))
+                .and_then(|(_, text)| clock(text)),
+        };
+        Span { start: start - begin, end: end.map(|end| end - begin).filter(|end| *end > 0.0) }
     }
 }
 
@@ -210,61 +344,22 @@ fn number<T: std::str::FromStr>(text: Option<&String>) -> Option<T> {
     text?.parse().ok()
 }
 
-/// `30000/1001` as 29.97.
-fn frames_a_second(text: &str) -> Option<f64> {
-    let (frames, seconds) = text.split_once('/')?;
-    let rate = frames.parse::<f64>().ok()? / seconds.parse::<f64>().ok()?;
-    (rate.is_finite() && rate > 0.0).then(|| (rate * 1_000.0).round() / 1_000.0)
+fn seconds(text: Option<&String>) -> Option<f64> {
+    number(text).filter(|seconds: &f64| seconds.is_finite())
+}
+
+/// `00:00:10.023000000` as 10.023.
+fn clock(text: &str) -> Option<f64> {
+    text.split(':').try_fold(0.0, |sum, part| Some(sum * 60.0 + part.parse::<f64>().ok()?))
+}
+
+/// `30000/1001` as 29.97, `64:45` as 1.42.
+fn ratio(text: &str, separator: char) -> Option<f64> {
+    let (one, other) = text.split_once(separator)?;
+    let ratio = one.parse::<f64>().ok()? / other.parse::<f64>().ok()?;
+    (ratio.is_finite() && ratio > 0.0).then_some(ratio)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    fn media(answer: serde_json::Value) -> Option<Media> {
-        serde_json::from_value::<Answer>(answer).unwrap().into_media()
-    }
-
-    #[test]
-    fn frame_rates_are_fractions() {
-        for (text, rate) in [("30/1", Some(30.0)), ("30000/1001", Some(29.97)), ("0/0", None), ("25", None)] {
-            assert_eq!(frames_a_second(text), rate, "{text}");
-        }
-    }
-
-    #[test]
-    fn a_cover_picture_is_no_video() {
-        let cover = json!({"codec_type": "video", "codec_name": "mjpeg", "width": 600, "height": 600,
-            "disposition": {"attached_pic": 1}});
-        let film = json!({"codec_type": "video", "codec_name": "h264", "width": 640, "height": 360,
-            "avg_frame_rate": "0/0", "r_frame_rate": "25/1", "duration": "2.5"});
-        let sound = json!({"codec_type": "audio", "codec_name": "mp3"});
-        assert_eq!(media(json!({"streams": [cover, sound], "format": {}})), None);
-        let media =
-            media(json!({"streams": [cover, film], "format": {"size": "10", "bit_rate": "N/A"}})).unwrap();
-        assert_eq!((media.video.width, media.video.frame_rate, media.seconds), (640, Some(25.0), Some(2.5)));
-        assert_eq!((media.bytes, media.bit_rate, media.audio), (Some(10), None, None));
-    }
-
-    #[test]
-    fn codecs_are_named_only_if_all_are_known() {
-        let streams = |profile: &str, audio: &str| {
-            let media = media(json!({"streams": [
-                {"codec_type": "video", "codec_name": "h264", "profile": profile, "level": 31, "width": 2, "height": 2},
-                {"codec_type": "audio", "codec_name": audio, "profile": "LC"}]}));
-            media.unwrap().codecs()
-        };
-        assert_eq!(streams("High", "aac").as_deref(), Some("avc1.64001f,mp4a.40.2"));
-        assert_eq!(streams("Constrained Baseline", "mp3").as_deref(), Some("avc1.42c01f,mp4a.40.34"));
-        assert_eq!(streams("High", "opus"), None);
-        assert_eq!(streams("High 4:4:4 Predictive", "aac"), None);
-    }
-
-    #[test]
-    fn a_path_is_no_option_and_no_protocol() {
-        assert_eq!(file("-v"), "file:-v");
-        assert_eq!(file("a:b.mp4"), "file:a:b.mp4");
-        assert_eq!(file("https://example.org/in.mp4"), "https://example.org/in.mp4");
-    }
-}
+#[path = "media/tests.rs"]
+mod tests;

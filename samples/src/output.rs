@@ -16,14 +16,22 @@ pub(crate) struct Unfinished {
 }
 
 impl Unfinished {
-    /// Begins an output: its folder is made.
+    /// Begins an output: its folder is made. A device, FIFO or folder of that name is not replaced.
     pub(crate) fn begin(output: &str) -> Result<Self, HandlerError> {
         let output = PathBuf::from(output);
+        if fs::metadata(&output).is_ok_and(|metadata| !metadata.is_file()) {
+            let message = format!("`{}` exists and is not a regular file", output.display());
+            return Err(HandlerError::new(message).code("storage"));
+        }
         if let Some(folder) = output.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             make_folder(folder)?;
         }
         let mut part = output.clone().into_os_string();
         part.push(".part");
+        // ffmpeg would write through a link
+        if fs::symlink_metadata(&part).is_ok_and(|metadata| !metadata.is_file()) {
+            remove(Path::new(&part))?;
+        }
         Ok(Self { part: part.into(), output })
     }
 
@@ -84,6 +92,15 @@ mod tests {
             assert_eq!(fs::read_to_string(&output).unwrap(), content);
         }
         assert_eq!(fs::read_dir(folder.path().join("a")).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn fr_f7_a_device_or_folder_is_no_output() {
+        let folder = tempfile::tempdir().unwrap();
+        for output in ["/dev/null", folder.path().to_str().unwrap()] {
+            let error = Unfinished::begin(output).unwrap_err();
+            assert_eq!(error.message(), format!("`{output}` exists and is not a regular file"));
+        }
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! Handler `package`: cuts renditions into HLS segments and writes the playlists.
 
-use crate::media::{self, Media, arguments, file};
+use crate::ffmpeg::{self, arguments, ffmpeg_in, file};
+use crate::media::{self, Media};
 use crate::output::{Unfinished, make_folder, remove, storage};
 use crate::payload::{Number, Problems};
 use crate::playlist::{Segment, Variant, master, segments};
+use crate::verify::{Promise, lasts};
 use pop_handler_base::{About, DiagnosticEvent, Handler, HandlerError, OperationContext};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -37,6 +39,8 @@ pub struct Rendition {
     pub height: Number,
     /// Bits a second at most; without it, they are measured.
     pub bandwidth: Option<Number>,
+    /// Duration in seconds. Segments that last much shorter are a failure. Without it, the file is asked.
+    pub duration_seconds: Option<Number>,
 }
 
 /// The result of `package`.
@@ -71,8 +75,12 @@ impl Handler for PackageHandler {
     type Output = Package;
 
     fn about(&self) -> About {
-        About::new(env!("CARGO_PKG_VERSION"), "makes an HLS package of renditions")
-            .error("payload", "the payload is not one of this handler")
+        media::input_errors(About::new(env!("CARGO_PKG_VERSION"), "makes an HLS package of renditions"))
+            .error("codec", "a rendition has a codec that HLS players do not play from MPEG-TS segments")
+            .error("height", "a rendition is not as high as the payload says")
+            .error("size", "the segments are not displayed as the rendition is: it is rotated")
+            .error("too-short", "the segments last shorter than the rendition: it is cut off, or sound goes on without picture")
+            .error("no-segments", "a rendition gave no segments")
     }
 
     fn validate(&self, input: &PackagePayload) -> Vec<DiagnosticEvent> {
@@ -86,11 +94,10 @@ impl Handler for PackageHandler {
             if let Some(bandwidth) = &rendition.bandwidth {
                 problems.above_zero(&format!("renditions/{index}/bandwidth"), bandwidth);
             }
+            let duration = rendition.duration_seconds.as_ref();
+            problems.duration(&format!("renditions/{index}/durationSeconds"), duration);
         }
         problems.path("outputFolder", &input.output_folder);
-        if input.output_folder.contains('%') {
-            problems.say("`outputFolder` must have no `%`: ffmpeg would take it for a pattern");
-        }
         problems.above_zero("segmentSeconds", &input.segment_seconds);
         problems.into_diagnostics()
     }
@@ -156,6 +163,25 @@ fn text(path: &Path) -> String {
     path.to_string_lossy().into_owned()
 }
 
+/// What players of HLS play from segments in MPEG-TS, by Apple's authoring specification.
+const PROFILES: [&str; 4] = ["Constrained Baseline", "Baseline", "Main", "High"];
+const SOUNDS: [&str; 4] = ["aac", "mp3", "ac3", "eac3"];
+
+/// Refuses what MPEG-TS carries as data that nobody can play.
+fn is_playable(path: &str, media: &Media) -> Result<(), HandlerError> {
+    let (video, profile) = (&media.video.codec, media.video.profile.as_deref().unwrap_or_default());
+    let wrong = if video != "h264" {
+        format!("`{path}` has {video} pictures; MPEG-TS segments of HLS need h264")
+    } else if !PROFILES.contains(&profile) {
+        format!("`{path}` has h264 pictures of profile {profile}; players need {}", PROFILES.join(", "))
+    } else if let Some(sound) = media.audio.as_ref().filter(|audio| !SOUNDS.contains(&audio.codec.as_str())) {
+        format!("`{path}` has {} sound; MPEG-TS segments of HLS need {}", sound.codec, SOUNDS.join(", "))
+    } else {
+        return Ok(());
+    };
+    Err(HandlerError::new(wrong).code("codec"))
+}
+
 /// One rendition being cut.
 struct Cut<'p> {
     rendition: &'p Rendition,
@@ -175,28 +201,59 @@ impl Cut<'_> {
             let message = format!("`{path}` is {} high, not {height}", media.video.height);
             return Err(HandlerError::new(message).code("height"));
         }
+        is_playable(path, &media)?;
         make_folder(&self.folder)?;
         self.remove_earlier()?;
         let playlist = self.folder.join(PLAYLIST);
-        let seconds = media.seconds.unwrap_or_default();
-        let share = self.begins..self.begins + self.share;
-        media::ffmpeg(context, self.arguments(&playlist), seconds, share).await?;
+        let promised = self.rendition.duration_seconds.as_ref().and_then(Number::known);
+        let seconds = promised.into_iter().chain(media.seconds).reduce(f64::max);
+        let share = self.begins..self.begins + self.share * 0.99;
+        let (working_directory, arguments) = self.call(&media, &playlist)?;
+        ffmpeg_in(working_directory, context, arguments, seconds, share).await?;
         let written = fs::read_to_string(&playlist).map_err(|error| storage(&playlist, &error))?;
         let segments = segments(&written);
-        if segments.is_empty() {
-            return Err(HandlerError::new(format!("`{path}` gave no segments")).code("no-segments"));
+        // ffmpeg finds it no error that a segment could not be written
+        let is_there = |segment: &Segment| self.folder.join(&segment.name).is_file();
+        if segments.is_empty() || !segments.iter().all(is_there) {
+            return Err(HandlerError::new(format!("`{path}` gave no segments, or not all of them"))
+                .code("no-segments"));
         }
+        if let Some(seconds) = seconds {
+            let sum = segments.iter().map(|segment| segment.seconds).sum();
+            lasts(&format!("the playlist of `{path}`"), sum, seconds)?;
+        }
+        let first = text(&self.folder.join(&segments[0].name));
+        let made = media::probe(&first, context).await?;
+        let size = (media.video.width, media.video.height);
+        Promise { codec: "h264", size, ..Promise::default() }.check(&first, &made)?;
+        context.progress(self.begins + self.share);
         Ok((media, segments))
     }
 
-    fn arguments(&self, playlist: &Path) -> Vec<String> {
-        arguments![
-            "-i",
-            file(&self.rendition.path),
-            "-map",
-            "0:V:0",
-            "-map",
-            "0:a:0?",
+    /// Where ffmpeg is started, if that matters, and its arguments.
+    ///
+    /// The name of the segments is a pattern, in which nothing escapes a `%` of the folder. So ffmpeg is started within
+    /// such a folder.
+    fn call(&self, media: &Media, playlist: &Path) -> Result<(Option<PathBuf>, Vec<String>), HandlerError> {
+        let segments = format!("{SEGMENT}%05d{SEGMENT_END}");
+        if !text(&self.folder).contains('%') {
+            let segments = file(&text(&self.folder.join(segments)));
+            return Ok((
+                None,
+                self.arguments(media, &self.rendition.path, &segments, &file(&text(playlist))),
+            ));
+        }
+        let path = &self.rendition.path;
+        let absolute = |path: &Path| std::path::absolute(path).map_err(|error| storage(path, &error));
+        let input = if ffmpeg::is_url(path) { path.clone() } else { text(&absolute(Path::new(path))?) };
+        let arguments = self.arguments(media, &input, &segments, PLAYLIST);
+        Ok((Some(absolute(&self.folder)?), arguments))
+    }
+
+    fn arguments(&self, media: &Media, input: &str, segments: &str, playlist: &str) -> Vec<String> {
+        let mut arguments = ffmpeg::input(input);
+        arguments.extend(media.maps());
+        arguments.extend(arguments![
             "-c",
             "copy",
             "-f",
@@ -208,9 +265,10 @@ impl Cut<'_> {
             "-hls_flags",
             "independent_segments",
             "-hls_segment_filename",
-            file(&text(&self.folder.join(format!("{SEGMENT}%05d{SEGMENT_END}")))),
-            file(&text(playlist)),
-        ]
+            segments,
+            playlist,
+        ]);
+        arguments
     }
 
     /// Removes the playlist and segments of an earlier run, which may have had more of them.
@@ -250,7 +308,7 @@ mod tests {
     use serde_json::{Value, json};
 
     fn rendition(height: f64) -> Rendition {
-        Rendition { path: "r.mp4".to_owned(), height: height.into(), bandwidth: None }
+        Rendition { path: "r.mp4".to_owned(), height: height.into(), bandwidth: None, duration_seconds: None }
     }
 
     #[test]
@@ -277,7 +335,7 @@ mod tests {
         let run = run_in_memory(&PackageHandler, &payload(folder.path()), answers).await;
         // nothing was really cut, so the first rendition has no playlist
         assert_eq!(codes(&run.report), ["storage"]);
-        assert_eq!(percents(&run), [0, 25, 50, 50]);
+        assert_eq!(percents(&run), [0, 24, 49, 49]);
         let left: Vec<_> = fs::read_dir(folder.path().join("720p"))
             .unwrap()
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
@@ -286,7 +344,7 @@ mod tests {
         assert!(!folder.path().join("master.m3u8").exists());
         let root = folder.path().display();
         let wanted = format!(
-            "-i file:720.mp4 -map 0:V:0 -map 0:a:0? -c copy -f hls -hls_time 4 -hls_playlist_type vod -hls_flags \
+            "-protocol_whitelist file -i file:720.mp4 -map 0:0 -c copy -f hls -hls_time 4 -hls_playlist_type vod -hls_flags \
              independent_segments -hls_segment_filename file:{root}/720p/segment_%05d.ts file:{root}/720p/playlist.m3u8"
         );
         let argv = run.external[1].argv.join(" ");
@@ -302,8 +360,25 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn fr_f4_a_codec_that_players_do_not_play_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        for codec in ["vp8", "vp9", "av1", "gif", "hevc", "mpeg4", "mpeg2video"] {
+            let answers = [printed(&picture(codec, 1280, 720))];
+            let run = run_in_memory(&PackageHandler, &payload(folder.path()), answers).await;
+            assert_eq!(codes(&run.report), ["codec"], "{codec}");
+        }
+        let ten_bits = picture("h264", 1280, 720).replace("High", "High 10");
+        let run = run_in_memory(&PackageHandler, &payload(folder.path()), [printed(&ten_bits)]).await;
+        assert!(messages(&run.report)[0].starts_with("`720.mp4` has h264 pictures of profile High 10"));
+        let sound = picture("h264", 1280, 720)
+            .replace("\"streams\":[", "\"streams\":[{\"codec_type\":\"audio\",\"codec_name\":\"opus\"},");
+        let run = run_in_memory(&PackageHandler, &payload(folder.path()), [printed(&sound)]).await;
+        assert!(messages(&run.report)[0].starts_with("`720.mp4` has opus sound"));
+    }
+
+    #[tokio::test]
     async fn everything_wrong_is_said_at_once() {
-        let payload = json!({"renditions": [{"path": "", "height": 0, "bandwidth": -1}], "outputFolder": "a%d",
+        let payload = json!({"renditions": [{"path": "", "height": 0, "bandwidth": -1}], "outputFolder": " ",
             "segmentSeconds": 0});
         let run = run_in_memory(&PackageHandler, &payload, []).await;
         assert_eq!(messages(&run.report).len(), 5);

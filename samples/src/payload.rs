@@ -24,6 +24,11 @@ impl Number {
         (least..=f64::from(u16::MAX)).contains(&self.value) && self.value.fract() == 0.0
     }
 
+    /// The same as a duration. None for 0, which stands for unknown.
+    pub(crate) fn known(&self) -> Option<f64> {
+        Some(self.value).filter(|value| *value > 0.0)
+    }
+
     /// The same as a size or count; its payload was found good before.
     pub(crate) fn whole(&self) -> u32 {
         self.value as u32
@@ -92,6 +97,13 @@ impl Problems {
     pub(crate) fn not_negative(&mut self, field: &str, number: &Number) {
         if !(number.value.is_finite() && number.value >= 0.0) {
             self.say(format!("`{field}` must be a number of at least 0, not `{}`", number.written));
+        }
+    }
+
+    /// A duration may be missing or 0 if nobody knows it.
+    pub(crate) fn duration(&mut self, field: &str, number: Option<&Number>) {
+        if let Some(number) = number {
+            self.not_negative(field, number);
         }
     }
 

@@ -20,12 +20,12 @@ pub struct ProbePayload {
 pub struct MediaInfo {
     /// The file, as the payload names it.
     pub path: String,
-    /// How long it lasts.
+    /// Duration of picture and sound, in seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub duration_seconds: Option<f64>,
-    /// Width of its picture.
+    /// Width of the picture as displayed: turned upright, in square pixels.
     pub width: u32,
-    /// Height of its picture.
+    /// Height of the picture as displayed.
     pub height: u32,
     /// ffmpeg's name of the video codec.
     pub video_codec: String,
@@ -35,6 +35,9 @@ pub struct MediaInfo {
     /// Pictures a second, to three decimals.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub frame_rate: Option<f64>,
+    /// Kind of high dynamic range: HDR10 or HLG.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dynamic_range: Option<String>,
     /// Bits a second, of everything in it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bit_rate: Option<u64>,
@@ -52,8 +55,7 @@ impl Handler for ProbeHandler {
     type Output = MediaInfo;
 
     fn about(&self) -> About {
-        About::new(env!("CARGO_PKG_VERSION"), "tells what is in a media file")
-            .error("payload", "the payload is not one of this handler")
+        media::input_errors(About::new(env!("CARGO_PKG_VERSION"), "tells what is in a media file"))
     }
 
     fn validate(&self, input: &ProbePayload) -> Vec<DiagnosticEvent> {
@@ -76,6 +78,7 @@ impl Handler for ProbeHandler {
             video_codec: media.video.codec,
             audio_codec: media.audio.map(|audio| audio.codec),
             frame_rate: media.video.frame_rate,
+            dynamic_range: media.video.dynamic_range.map(|range| range.name().to_owned()),
             bit_rate: media.bit_rate,
             size_bytes: media.bytes,
         })
@@ -100,7 +103,19 @@ mod tests {
             run_in_memory(&ProbeHandler, &json!({"input": "a b.mp4"}), [printed(&answer.to_string())]).await;
         assert_eq!(
             run.external[0].argv,
-            ["ffprobe", "-v", "error", "-of", "json", "-show_format", "-show_streams", "file:a b.mp4"]
+            [
+                "ffprobe",
+                "-v",
+                "error",
+                "-of",
+                "json",
+                "-show_format",
+                "-show_streams",
+                "-protocol_whitelist",
+                "file",
+                "-i",
+                "file:a b.mp4"
+            ]
         );
         assert_eq!(
             run.report.result,

@@ -1,8 +1,11 @@
 //! Handler `transcode`: makes an H.264 and AAC rendition of a video, in MP4.
 
-use crate::media::{self, arguments, file};
+use crate::ffmpeg::{self, arguments, ffmpeg, file};
+use crate::filter::{self, Fit, chain};
+use crate::media::{self, Media};
 use crate::output::Unfinished;
 use crate::payload::{Number, Problems};
+use crate::verify::Promise;
 use pop_handler_base::{About, DiagnosticEvent, Handler, HandlerError, OperationContext};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -21,11 +24,12 @@ pub struct TranscodePayload {
     pub input: String,
     /// The MP4 file to make; its folder is made too.
     pub output: String,
-    /// How long the video lasts: what 100 percent is.
-    pub duration_seconds: Number,
-    /// Height of the rendition; without a width, that follows.
+    /// Duration of the video in seconds. A rendition that is much shorter is a failure. Without it, or with 0, the
+    /// file is asked.
+    pub duration_seconds: Option<Number>,
+    /// Height of the rendition. Without a width, that follows; with one, black bars fill what the picture leaves.
     pub height: Option<Number>,
-    /// Width of the rendition; without a height, that follows.
+    /// Width of the rendition. Without a height, that follows.
     pub width: Option<Number>,
     /// Bits a second of the picture; without it, quality decides.
     pub video_bitrate: Option<BitRate>,
@@ -97,14 +101,19 @@ impl Handler for TranscodeHandler {
     type Output = Transcoded;
 
     fn about(&self) -> About {
-        About::new(env!("CARGO_PKG_VERSION"), "makes a rendition of a video")
-            .error("payload", "the payload is not one of this handler")
+        media::input_errors(About::new(env!("CARGO_PKG_VERSION"), "makes a rendition of a video"))
+            .error(
+                "too-short",
+                "the rendition is much shorter than the video should be: the input is cut off",
+            )
+            .error("size", "the rendition has not the size that was asked for")
+            .error("codec", "the rendition has not the codec that was asked for")
     }
 
     fn validate(&self, input: &TranscodePayload) -> Vec<DiagnosticEvent> {
         let mut problems = Problems::default();
         problems.output(&input.input, &input.output);
-        problems.above_zero("durationSeconds", &input.duration_seconds);
+        problems.duration("durationSeconds", input.duration_seconds.as_ref());
         if input.height.is_none() && input.width.is_none() {
             problems.say("`height` or `width` must be given");
         }
@@ -133,12 +142,18 @@ impl Handler for TranscodeHandler {
         input: TranscodePayload,
         context: &mut OperationContext,
     ) -> Result<Transcoded, HandlerError> {
+        let media = media::probe(&input.input, context).await?;
         let unfinished = Unfinished::begin(&input.output)?;
         let part = unfinished.part();
-        let seconds = input.duration_seconds.value();
+        let seconds = input.duration_seconds.as_ref().and_then(Number::known).or(media.seconds);
+        let size = |size: &Option<Number>| size.as_ref().map(Number::whole);
+        let fit = Fit::new(&media.video, size(&input.width), size(&input.height));
         context.progress(0.0);
-        media::ffmpeg(context, arguments(&input, &part), seconds, 0.0..100.0).await?;
+        let written = ffmpeg(context, arguments(&input, &media, fit, &part), seconds, 0.0..99.0).await?;
+        written.must_have_frames(&input.input)?;
         let made = media::probe(&part, context).await?;
+        let promise = Promise { codec: "h264", size: fit.frame, seconds, source: Some(&media) };
+        promise.check(&input.output, &made)?;
         unfinished.finish()?;
         Ok(Transcoded {
             path: input.output,
@@ -151,33 +166,40 @@ impl Handler for TranscodeHandler {
     }
 }
 
-fn arguments(input: &TranscodePayload, part: &str) -> Vec<String> {
-    // -2: what keeps the shape, rounded to an even size
-    let size = |size: &Option<Number>| size.as_ref().map_or("-2".to_owned(), |size| size.whole().to_string());
-    let scale = format!("scale={}:{}", size(&input.width), size(&input.height));
-    let mut arguments = arguments![
-        "-i",
-        file(&input.input),
-        "-map",
-        "0:V:0",
-        "-map",
-        "0:a:0?",
+fn arguments(input: &TranscodePayload, media: &Media, fit: Fit, part: &str) -> Vec<String> {
+    let filter = chain([
+        filter::deinterlace(&media.video),
+        filter::tone_map(&media.video),
+        filter::hold(media),
+        fit.filter(),
+    ]);
+    // the same film on any machine: what x264 makes depends on how many threads it has and on the processor's kind
+    let mut x264 = "cpu-independent=1".to_owned();
+    if media.video.frame_rate.is_none() {
+        // or its level follows from a time base of milliseconds, and devices refuse the film
+        x264.push_str(":fps=60");
+    }
+    let mut arguments = ffmpeg::input(&input.input);
+    arguments.extend(media.maps());
+    arguments.extend(arguments![
         "-vf",
-        scale,
+        filter,
         "-sws_flags",
-        media::ALIKE,
+        ffmpeg::BIT_EXACT,
+        // pictures keep their times; none is repeated to fill a time base of milliseconds
+        "-fps_mode",
+        "vfr",
         "-c:v",
         "libx264",
-        // the same film on any machine: what x264 makes depends on how many threads it has and on the processor's kind
         "-threads:v",
         "4",
         "-x264-params",
-        "cpu-independent=1",
+        x264,
         "-pix_fmt",
         "yuv420p",
         "-preset",
         input.preset.as_deref().unwrap_or("fast"),
-    ];
+    ]);
     if let Some(rate) = &input.video_bitrate {
         arguments.extend(arguments!["-b:v", rate.0.as_str()]);
     }
@@ -210,19 +232,21 @@ mod tests {
         fs::write(format!("{output}.part"), "film").unwrap();
         let payload = json!({"input": "in.mp4", "output": output, "durationSeconds": "10", "height": 360,
             "videoBitrate": "800k", "audioBitrate": 96000, "preset": "veryfast", "segmentSeconds": 4});
-        let told = "out_time_us=2500000\nprogress=continue\nout_time_us=7500000\nprogress=end";
-        let answers = [printed(told), printed(&picture("h264", 640, 360))];
+        let told =
+            "frame=75\nout_time_us=2500000\nprogress=continue\nframe=225\nout_time_us=7500000\nprogress=end";
+        let answers =
+            [printed(&picture("h264", 1280, 720)), printed(told), printed(&picture("h264", 640, 360))];
         let run = run_in_memory(&TranscodeHandler, &payload, answers).await;
         let part = format!("file:{output}.part");
         let wanted = format!(
-            "ffmpeg -hide_banner -nostdin -y -v error -nostats -progress pipe:1 -i file:in.mp4 -map 0:V:0 \
-             -map 0:a:0? -vf scale=-2:360 -sws_flags +bitexact -c:v libx264 -threads:v 4 \
+            "ffmpeg -hide_banner -nostdin -y -v error -nostats -progress pipe:1 -protocol_whitelist file \
+             -i file:in.mp4 -map 0:0 -vf scale=640:360,setsar=1 -sws_flags +bitexact -fps_mode vfr -c:v libx264 -threads:v 4 \
              -x264-params cpu-independent=1 -pix_fmt yuv420p -preset veryfast -b:v 800k \
              -force_key_frames expr:gte(t,n_forced*4) -c:a aac -b:a 96000 -movflags +faststart -f mp4 {part}"
         );
-        assert_eq!(run.external[0].argv.join(" "), wanted);
-        assert_eq!(run.external[1].argv.last(), Some(&part));
-        assert_eq!(percents(&run), [0, 25, 75, 100, 100]);
+        assert_eq!(run.external[1].argv.join(" "), wanted);
+        assert_eq!(run.external[2].argv.last(), Some(&part));
+        assert_eq!(percents(&run), [0, 24, 74, 99, 100]);
         assert_eq!(
             run.report.result,
             Some(json!({"path": output, "width": 640, "height": 360, "durationSeconds": 10.0,
@@ -238,7 +262,12 @@ mod tests {
         fs::write(&output, "earlier").unwrap();
         fs::write(folder.path().join("out.mp4.part"), "half").unwrap();
         let payload = json!({"input": "in.mp4", "output": output.to_str().unwrap(), "durationSeconds": 10, "width": 640});
-        let run = run_in_memory(&TranscodeHandler, &payload, [failed(234, "Conversion failed!")]).await;
+        let run = run_in_memory(
+            &TranscodeHandler,
+            &payload,
+            [printed(&picture("h264", 1280, 720)), failed(234, "Conversion failed!")],
+        )
+        .await;
         assert_eq!(codes(&run.report), ["external"]);
         assert_eq!(messages(&run.report), ["`ffmpeg` ended with exit status 234: Conversion failed!"]);
         assert_eq!(fs::read_to_string(&output).unwrap(), "earlier");

@@ -233,7 +233,7 @@ fn transcode_checks_its_payload_and_keeps_the_earlier_output() {
     let payload =
         json!({"input": folder.path("gone.mp4"), "output": output, "durationSeconds": 1, "height": 90});
     let ran = run(TRANSCODE, &payload);
-    assert_eq!(ran.failed(), ["external"]);
+    assert_eq!(ran.failed(), ["no-input"]);
     let message = ran.progress.last().unwrap()["diagnosticEvents"][0]["message"].to_string();
     assert!(message.contains("No such file or directory"), "{message}");
     assert_eq!(fs::read_to_string(&output).unwrap(), "earlier");
@@ -300,7 +300,7 @@ fn thumbnail_takes_one_picture() {
     assert_eq!(run(THUMBNAIL, &payload).succeeded(), result);
     let late = json!({"input": folder.path("in.mp4"), "output": output, "atSeconds": 99, "width": 160});
     assert_eq!(run(THUMBNAIL, &late).failed(), ["no-picture"]);
-    // as an input, such a name would be a pattern
+    // ffprobe itself takes such a name for a pattern
     fs::rename(&output, folder.path("one.jpg")).unwrap();
     let (codec, width, height, _) = looked_at(&folder.path("one.jpg"));
     assert_eq!((codec.as_str(), width, height), ("mjpeg", 160, 90));
