@@ -346,9 +346,10 @@ impl Follow {
 /// Whether bytes that may be others change more than a log.
 fn spoils(addition: &Addition, stream: Stream, captured: Captured) -> bool {
     let counts = match captured {
-        Captured::Nothing => false,
-        Captured::Stdout | Captured::Whole => stream == Stream::Stdout,
+        Captured::Nothing | Captured::Log => false,
+        Captured::Value(_) | Captured::Whole => stream == Stream::Stdout,
         Captured::Lines => true,
     };
-    addition.is_doubtful && (counts || addition.is_doubtful_report && stream == Stream::Stdout)
+    let may_report = captured == Captured::Nothing && stream == Stream::Stdout;
+    addition.is_doubtful && (counts || addition.is_doubtful_report && may_report)
 }

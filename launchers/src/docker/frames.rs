@@ -125,7 +125,7 @@ mod tests {
             frame(1, b"\xa9 and \xe2\x82\nthe last line"),
         ]
         .concat();
-        for captured in [Captured::Nothing, Captured::Stdout, Captured::Whole, Captured::Lines] {
+        for captured in [Captured::Nothing, Captured::Log, Captured::Whole, Captured::Lines] {
             let whole = result(&[&log], captured).await;
             let told = format!("{whole:?}");
             assert!(!told.contains("canary") && told.contains("***"), "{told}");
