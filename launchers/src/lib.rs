@@ -19,6 +19,7 @@ mod object_name;
 mod output;
 mod port;
 pub mod process;
+mod regular_file;
 mod report_lines;
 mod secrets;
 mod setting;
@@ -38,6 +39,7 @@ pub use port::{
     Launcher, Line, Program, Stream, label,
 };
 pub use process::ProcessLauncher;
+pub use regular_file::{open_regular_file, read_regular_file};
 pub use report_lines::{ReportLines, Sayings};
 pub use secrets::Secrets;
 pub use setting::{Cluster, Setting};

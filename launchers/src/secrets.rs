@@ -1,11 +1,15 @@
 //! The values of secrets: read at each launch anew, and remembered so that they are shown nowhere.
 
+use crate::regular_file::read_regular_file;
 use pop_registry::contract::{Blame, Failure};
 use pop_registry::{LocalSecret, Mask, Secret};
 use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// The largest file that is read as a secret, in bytes.
+const LONGEST: u64 = 1024 * 1024;
 
 /// Where values of secrets are found, and which are known so far.
 #[derive(Clone, Default)]
@@ -78,9 +82,11 @@ impl Secrets {
                 .ok_or_else(|| format!("the variable `{name}` is not set"))?,
             Some(LocalSecret::File(path)) => {
                 let path = self.home.clone().unwrap_or_default().join(path);
-                let text = std::fs::read_to_string(&path);
-                let text =
-                    text.map_err(|error| format!("the file `{}` cannot be read: {error}", path.display()))?;
+                let unreadable = |why: &dyn std::fmt::Display| {
+                    format!("the file `{}` cannot be read: {why}", path.display())
+                };
+                let bytes = read_regular_file(&path, LONGEST).map_err(|error| unreadable(&error))?;
+                let text = String::from_utf8(bytes).map_err(|_| unreadable(&"it is not UTF-8"))?;
                 let text = text.strip_suffix('\n').unwrap_or(&text);
                 text.strip_suffix('\r').unwrap_or(text).to_owned()
             }
