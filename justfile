@@ -27,7 +27,7 @@ tables:
 
 # every crate alone, so that none lives on another's features
 check-each:
-    for crate in document policy registry field-retriever agenda launchers reporters handler-base executor conformance scaffold cli samples stand-in; do cargo check -p pop-$crate; done
+    for crate in document policy registry field-retriever agenda launchers reporters handler-base executor assembly conformance scaffold cli samples stand-in; do cargo check -p pop-$crate; done
 
 # random agendas killed at random moments: five kills each or so
 chaos agendas="200":

@@ -1,10 +1,14 @@
 //! One funnel for everything that ends a command early: what kind, what to say, which exit code.
 
 use crate::ui;
+use pop_assembly::AssemblyError;
 use pop_conformance::ConformanceError;
 use pop_executor::{FolderError, HostError, JournalError, LetterError, RunError};
 use pop_field_retriever::{LaunchDataError, OauthError};
 use std::process::ExitCode;
+
+/// What to do about a path that is not UTF-8.
+pub(crate) const RENAME: &str = "rename it: runs and programs are told of paths as text";
 
 /// What kind of thing went wrong; decides the exit code (docs/formats/exit-codes.md).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,6 +66,11 @@ impl CommandError {
         self
     }
 
+    /// What to say, for a command that goes on.
+    pub(crate) fn message(&self) -> &str {
+        self.message.as_deref().unwrap_or_default()
+    }
+
     /// Tells it and gives its exit code.
     pub(crate) fn tell(self) -> ExitCode {
         if let Some(message) = self.message {
@@ -91,10 +100,45 @@ impl From<FolderError> for CommandError {
                 Some("a run goes on with what it began with; start a new run for changed inputs"),
             ),
             FolderError::Umask { .. } => (Kind::Usage, Some("for example `umask 077`")),
+            FolderError::NotUtf8 { .. } => (Kind::Usage, Some(RENAME)),
             FolderError::Io { .. } => (Kind::Journal, None),
         };
         let hint = hint.map(str::to_owned);
         Self { kind, message: Some(with_causes(error)), hint }
+    }
+}
+
+impl From<AssemblyError> for CommandError {
+    fn from(error: AssemblyError) -> Self {
+        let message = error.to_string();
+        let (kind, hint) = match error {
+            AssemblyError::LaunchData(LaunchDataError::NoPayload) => {
+                let error = Self::new(Kind::Usage, "no agenda was given");
+                return error.hint("name its file: `pop run agenda.json`");
+            }
+            AssemblyError::LaunchData(error) => return error.into(),
+            AssemblyError::Oauth(error) => return error.into(),
+            AssemblyError::Folder(error) => return error.into(),
+            AssemblyError::Journal(error) => return error.into(),
+            AssemblyError::Letter(error) => return error.into(),
+            AssemblyError::Descriptors { .. } => (Kind::Registry, None),
+            AssemblyError::NotUtf8 { .. } => (Kind::Usage, Some(RENAME.to_owned())),
+            AssemblyError::NotAbsolute { .. } => (Kind::Internal, None),
+            AssemblyError::FrozenInputs
+            | AssemblyError::FrozenRegistry
+            | AssemblyError::FrozenLauncher { .. }
+            | AssemblyError::NoReplay { .. } => (Kind::Journal, None),
+            AssemblyError::OtherInputs { run, .. } => {
+                let hint = format!(
+                    "give another `--run-id`, or go on with what it was begun with: `pop resume {run}`"
+                );
+                (Kind::Journal, Some(hint))
+            }
+            AssemblyError::ReplayedBefore { .. } => {
+                (Kind::Usage, Some("`--again` replays it once more".to_owned()))
+            }
+        };
+        Self { kind, message: Some(message), hint }
     }
 }
 

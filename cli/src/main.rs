@@ -2,12 +2,10 @@
 
 mod args;
 mod commands;
-mod conf_d;
-mod descriptions;
 mod developer_log;
 mod error;
 mod faults;
-mod inputs;
+mod launch_data;
 mod ui;
 
 use std::process::ExitCode;

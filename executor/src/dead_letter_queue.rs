@@ -3,11 +3,13 @@
 //! *Guarantees.* A letter is there whole or not at all, whoever is killed; writing it twice is as good as once, and
 //! forgets no replay. One that is damaged is told as such and hides no other.
 
+use crate::folder_error::FolderError;
 use crate::host::hold;
 use crate::journal::read_json;
-use crate::run_folder::{FolderError, RunFolder};
+use crate::run_folder::RunFolder;
 use crate::whole_file::{self, Synced, make_folder, replace};
 use pop_agenda::OperationName;
+use pop_launchers::read_regular_file;
 use pop_registry::contract::{Failure, Millis};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -20,6 +22,8 @@ const FOLDER: &str = "dead-letters";
 const ENDING: &str = "json";
 /// The number of the format of letters (docs/formats/dead-letters.md).
 const FORMAT: u32 = 1;
+/// The largest letter that is read, in bytes: a payload may be as large as an agenda.
+const LETTER_LIMIT: u64 = 2 * pop_document::MAX_BYTES as u64;
 
 /// An operation that was set aside, with all that is needed to repeat it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -308,7 +312,7 @@ fn put(path: &Path, letter: &DeadLetter) -> Result<(), LetterError> {
 }
 
 fn read(path: &Path) -> Result<DeadLetter, LetterError> {
-    let bytes = fs::read(path).map_err(at(path))?;
+    let bytes = read_regular_file(path, LETTER_LIMIT).map_err(at(path))?;
     match read_json::<Kept<DeadLetter>>(&bytes) {
         Ok(Kept { format: FORMAT, letter, .. }) => Ok(letter),
         Ok(Kept { format, .. }) => Err(LetterError::Format { path: path.to_owned(), format: format.into() }),

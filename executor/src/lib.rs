@@ -8,6 +8,8 @@ mod dead_letter;
 mod dead_letter_queue;
 mod driver;
 mod effects;
+mod folder_error;
+mod frozen_inputs;
 mod host;
 mod journal;
 mod lock;
@@ -21,6 +23,8 @@ pub use attempt::{AttemptLimits, AttemptOrder, AttemptRunner, Runners, operation
 pub use dead_letter_queue::{DeadLetter, DeadLetters, HeldLetter, LetterError, PastAttempt};
 pub use driver::{Finished, Given, Ports, RunError, run};
 pub use effects::{Effects, ExecProgram, HostEffects, Reply, Request, Ticket};
+pub use folder_error::FolderError;
+pub use frozen_inputs::{ConfDSettings, Inputs, ReplayOf, Settings};
 pub use host::{
     Answer, Cached, Commit, HeldLock, Holder, Host, HostError, Kept, LockWait, MOST_BYTES, Miss, ShortLock,
     Tried, Turn, Written, remote_file_system,
@@ -30,5 +34,5 @@ pub use lock::Lock;
 /// How launch data says that a cluster is reached.
 pub use pop_handler_base::cluster;
 pub use restore::{Restored, adopt, restore};
-pub use run_folder::{ConfDSettings, FolderError, Inputs, ReplayOf, RunFolder, Settings};
+pub use run_folder::RunFolder;
 pub use run_identity::RunIdentity;

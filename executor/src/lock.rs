@@ -1,5 +1,6 @@
 //! The right to execute a run, and who has it: known in a way that no other process can ever be mistaken for.
 
+use pop_launchers::read_regular_file;
 use std::fmt;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Write as _};
@@ -10,6 +11,9 @@ use std::time::Duration;
 
 /// How long what a killed executor left behind may take to let go of the lock.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The largest file of a lock that is read, in bytes.
+const OWNER_LIMIT: u64 = 4_096;
 
 /// The right to execute a run, for as long as it is held. It ends with the process, so a crash leaves nothing to clear
 /// away.
@@ -56,7 +60,8 @@ impl Lock {
 
 /// The process of this machine that holds a lock, if any. Takes no lock, so it is in nobody's way.
 pub(crate) fn executor(path: &Path) -> Option<i32> {
-    let owner = Owner::parse(&fs::read_to_string(path).ok()?)?;
+    let owner = read_regular_file(path, OWNER_LIMIT).ok()?;
+    let owner = Owner::parse(str::from_utf8(&owner).ok()?)?;
     owner.state()?;
     owner.pid.parse().ok()
 }

@@ -1,123 +1,17 @@
 //! Where a run lives: a folder with its frozen inputs, its journal, its logs, and a lock for its one executor.
 
+use crate::folder_error::FolderError;
+use crate::frozen_inputs::{Inputs, check_utf8, gone, make_folder, settings_path, sync, sync_path};
 use crate::lock::{Lock, NoLock, executor};
-use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 const INPUTS: &str = "inputs";
-const SETTINGS: &str = "settings.json";
-const CONF_D: &str = "conf.d";
 const JOURNAL: &str = "journal";
 const LOGS: &str = "out";
 const LOCK: &str = "lock";
-
-/// What a run was started with, besides agenda and registry.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Settings {
-    /// The name of the agenda as messages give it.
-    pub agenda: String,
-    /// The name of the registry, if there is one.
-    pub registry: Option<String>,
-    /// How operations are launched.
-    pub on: String,
-    /// The folder in which programs start.
-    pub folder: PathBuf,
-    /// The folder beside which the registry's relative programs are looked for.
-    pub home: Option<PathBuf>,
-    /// The agenda's params that were given on the command line.
-    pub params: Vec<(String, String)>,
-    /// The correlation id.
-    pub cid: String,
-    /// By what the run's programs are known, for a run whose id was chosen and may be another's too.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub mark: Option<String>,
-    /// The dead letter that it repeats.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub replay_of: Option<ReplayOf>,
-    /// Where descriptors and their programs were looked for, if there are descriptors.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub conf_d: Option<ConfDSettings>,
-}
-
-/// A dead letter, by the run and the operation that it is of.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ReplayOf {
-    /// The run.
-    pub run: String,
-    /// The operation.
-    pub operation: String,
-}
-
-/// Where descriptors were found, and where the programs that they name are looked for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ConfDSettings {
-    /// The folder of the descriptors as messages give it.
-    pub folder: PathBuf,
-    /// The folders in which programs are looked for before PATH.
-    pub handlers: Vec<PathBuf>,
-}
-
-/// What a run was started with, byte for byte.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Inputs {
-    /// The settings.
-    pub settings: Settings,
-    /// The agenda.
-    pub agenda: Vec<u8>,
-    /// The registry.
-    pub registry: Option<Vec<u8>>,
-    /// The descriptors, by the names of their files.
-    pub descriptors: BTreeMap<String, Vec<u8>>,
-}
-
-/// A run's folder that cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum FolderError {
-    /// A file in it cannot be read or written.
-    #[error("`{}` cannot be used", .path.display())]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-    /// New files would have no rights for their owner.
-    #[error("with umask {umask:04o} this user could not use the files that pop makes")]
-    Umask {
-        /// The umask.
-        umask: u32,
-    },
-    /// There is no such run.
-    #[error("there is no run `{run}` in `{}`", .runs.display())]
-    NoRun {
-        /// The run asked for.
-        run: String,
-        /// The folder of all runs.
-        runs: PathBuf,
-    },
-    /// Another executor is at it.
-    #[error("run `{run}` is being executed by {owner}")]
-    Held {
-        /// The run.
-        run: String,
-        /// Who.
-        owner: String,
-    },
-    /// The inputs are not those that the journal was begun with.
-    #[error("the inputs of run `{run}` were changed since it began")]
-    InputsChanged {
-        /// The run.
-        run: String,
-    },
-}
 
 /// The folder of one run.
 #[derive(Debug, Clone)]
@@ -129,66 +23,42 @@ impl RunFolder {
     /// Makes the folder of a new run, with its inputs in it, and takes its lock. The disk gets them by [`RunFolder::sync`],
     /// which the journal calls with or before its own first sync.
     pub fn create(runs: &Path, run: &str, inputs: &Inputs) -> Result<(Self, Lock), FolderError> {
-        make_runs_folder(runs)?;
-        let folder = Self { path: runs.join(run) };
-        make_folder(&folder.path, false)?;
-        folder.filled(inputs)
+        Self::make(runs, run, inputs, false)
     }
 
     /// The same for a run whose id was chosen: what is left of an executor that died while it did this is done anew.
     pub fn create_again(runs: &Path, run: &str, inputs: &Inputs) -> Result<(Self, Lock), FolderError> {
+        Self::make(runs, run, inputs, true)
+    }
+
+    fn make(runs: &Path, run: &str, inputs: &Inputs, again: bool) -> Result<(Self, Lock), FolderError> {
+        // programs are told of files of this folder, as text
+        check_utf8(&std::path::absolute(runs).map_err(FolderError::io(runs))?)?;
+        inputs.settings.check()?;
         make_runs_folder(runs)?;
         let folder = Self { path: runs.join(run) };
-        make_folder(&folder.path, true)?;
+        make_folder(&folder.path, again)?;
         folder.filled(inputs)
     }
 
     fn filled(self, inputs: &Inputs) -> Result<(Self, Lock), FolderError> {
         let lock = self.lock()?;
-        let settings = self.settings_path();
         if self.is_begun() {
             let source = io::ErrorKind::AlreadyExists.into();
-            return Err(FolderError::Io { path: settings, source });
+            return Err(FolderError::Io { path: self.settings_path(), source });
         }
-        let kept = self.path.join(INPUTS);
-        let conf_d = kept.join(CONF_D);
         // an executor that died here, or whose machine lost power, may have left some of another begin
-        for left in [&self.logs(), &conf_d] {
-            gone(left, fs::remove_dir_all(left))?;
-        }
+        gone(&self.logs(), fs::remove_dir_all(self.logs()))?;
         gone(&self.journal(), fs::remove_file(self.journal()))?;
-        make_folder(&kept, true)?;
         make_folder(&self.logs(), true)?;
-        write(&kept.join("agenda"), &inputs.agenda)?;
-        if let Some(registry) = &inputs.registry {
-            write(&kept.join("registry"), registry)?;
-        }
-        if !inputs.descriptors.is_empty() {
-            make_folder(&conf_d, true)?;
-            for (name, bytes) in &inputs.descriptors {
-                write(&conf_d.join(name), bytes)?;
-            }
-        }
-        // settings last, and whole at once: a folder without them was never begun
-        let unnamed = kept.join("settings.new");
-        write(&unnamed, &settings_bytes(&inputs.settings))?;
-        fs::rename(&unnamed, &settings).map_err(|source| FolderError::Io { path: settings, source })?;
+        inputs.write(&self.path.join(INPUTS))?;
         Ok((self, lock))
     }
 
-    /// Makes the disk have the folder and all inputs. The settings come last of the inputs: after a loss of power, a
-    /// folder whose settings have a content has all its inputs.
+    /// Makes the disk have the folder and all inputs.
     pub fn sync(&self) -> io::Result<()> {
-        let kept = self.path.join(INPUTS);
-        let conf_d = kept.join(CONF_D);
-        let descriptors = if conf_d.is_dir() { files(&conf_d)? } else { Vec::new() };
-        let others = files(&kept)?.into_iter().filter(|path| !path.ends_with(SETTINGS));
-        for file in descriptors.iter().chain([&conf_d].into_iter().filter(|folder| folder.is_dir())) {
-            sync_path(file)?;
-        }
-        for path in others.chain([self.settings_path(), kept, self.path.clone()]) {
-            sync_path(&path)?;
-        }
+        sync(&self.path.join(INPUTS))?;
+        sync_path(&self.path)?;
         sync_path(self.path.parent().unwrap_or(Path::new(".")))
     }
 
@@ -199,8 +69,9 @@ impl RunFolder {
     }
 
     /// Whether the settings are there. A loss of power may leave an empty file of them: nothing of that run is on the disk.
+    /// Settings that are no regular file are there too, and refused when they are read.
     fn is_begun(&self) -> bool {
-        fs::metadata(self.settings_path()).is_ok_and(|about| about.is_file() && about.len() > 0)
+        fs::metadata(self.settings_path()).is_ok_and(|about| !about.is_file() || about.len() > 0)
     }
 
     /// The folder of a run that is there; `last` is the newest.
@@ -223,6 +94,8 @@ impl RunFolder {
         };
         let mut folders: Vec<(SystemTime, Self)> = entries
             .filter_map(Result::ok)
+            // the id of a run is text
+            .filter(|entry| entry.file_name().to_str().is_some())
             .map(|entry| Self { path: entry.path() })
             .filter(Self::is_begun)
             // its settings are written once, when it is made; an id that was chosen says nothing of time
@@ -253,22 +126,12 @@ impl RunFolder {
     }
 
     fn settings_path(&self) -> PathBuf {
-        self.path.join(INPUTS).join(SETTINGS)
+        settings_path(&self.path.join(INPUTS))
     }
 
     /// The inputs that the run was started with.
     pub fn inputs(&self) -> Result<Inputs, FolderError> {
-        let kept = self.path.join(INPUTS);
-        let settings_path = self.settings_path();
-        let settings: Settings = serde_json::from_slice(&read(&settings_path)?)
-            .map_err(|error| FolderError::Io { path: settings_path, source: error.into() })?;
-        let registry = kept.join("registry");
-        let registry = if registry.exists() { Some(read(&registry)?) } else { None };
-        let descriptors = match &settings.conf_d {
-            Some(_) => descriptors(&kept.join(CONF_D))?,
-            None => BTreeMap::new(),
-        };
-        Ok(Inputs { settings, agenda: read(&kept.join("agenda"))?, registry, descriptors })
+        Inputs::read(&self.path.join(INPUTS))
     }
 
     /// Takes the right to execute the run; fails at once if another process has it.
@@ -291,29 +154,6 @@ impl RunFolder {
     }
 }
 
-impl Inputs {
-    /// A digest of everything that decides what the run does.
-    pub fn digest(&self) -> String {
-        let mut hasher = blake3::Hasher::new();
-        let settings = settings_bytes(&self.settings);
-        for part in [Some(&settings), Some(&self.agenda), self.registry.as_ref()] {
-            let part = part.map_or(&[] as &[u8], Vec::as_slice);
-            // lengths keep the parts apart
-            hasher.update(&(part.len() as u64).to_le_bytes()).update(part);
-        }
-        for (name, bytes) in &self.descriptors {
-            for part in [name.as_bytes(), bytes] {
-                hasher.update(&(part.len() as u64).to_le_bytes()).update(part);
-            }
-        }
-        hasher.finalize().to_hex().to_string()
-    }
-}
-
-fn settings_bytes(settings: &Settings) -> Vec<u8> {
-    serde_json::to_vec(settings).unwrap_or_default()
-}
-
 /// Makes the folder of all runs, and has the disk have it.
 fn make_runs_folder(runs: &Path) -> Result<(), FolderError> {
     check_umask(&fs::read_to_string("/proc/self/status").unwrap_or_default())?;
@@ -322,7 +162,7 @@ fn make_runs_folder(runs: &Path) -> Result<(), FolderError> {
     make_folder(runs, true)?;
     for folder in new.into_iter().filter_map(Path::parent) {
         let folder = if folder == Path::new("") { Path::new(".") } else { folder };
-        sync_path(folder).map_err(|source| FolderError::Io { path: folder.to_owned(), source })?;
+        sync_path(folder).map_err(FolderError::io(folder))?;
     }
     Ok(())
 }
@@ -337,56 +177,14 @@ fn check_umask(status: &str) -> Result<(), FolderError> {
     }
 }
 
-/// The result of a removal; that there was nothing to remove is no error.
-fn gone(path: &Path, removed: io::Result<()>) -> Result<(), FolderError> {
-    match removed {
-        Err(source) if source.kind() != io::ErrorKind::NotFound => {
-            Err(FolderError::Io { path: path.to_owned(), source })
-        }
-        _ => Ok(()),
-    }
-}
-
-fn make_folder(path: &Path, with_parents: bool) -> Result<(), FolderError> {
-    let made = DirBuilder::new().recursive(with_parents).mode(0o700).create(path);
-    made.map_err(|source| FolderError::Io { path: path.to_owned(), source })
-}
-
-fn write(path: &Path, bytes: &[u8]) -> Result<(), FolderError> {
-    let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path);
-    let written = file.and_then(|mut file| file.write_all(bytes));
-    written.map_err(|source| FolderError::Io { path: path.to_owned(), source })
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, FolderError> {
-    fs::read(path).map_err(|source| FolderError::Io { path: path.to_owned(), source })
-}
-
-/// The descriptors that a run keeps.
-fn descriptors(folder: &Path) -> Result<BTreeMap<String, Vec<u8>>, FolderError> {
-    let failed = |source| FolderError::Io { path: folder.to_owned(), source };
-    let mut found = BTreeMap::new();
-    for entry in fs::read_dir(folder).map_err(failed)? {
-        let entry = entry.map_err(failed)?;
-        found.insert(entry.file_name().to_string_lossy().into_owned(), read(&entry.path())?);
-    }
-    Ok(found)
-}
-
-/// The files of a folder; folders in it are left out.
-fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
-    let entries = fs::read_dir(folder)?.collect::<io::Result<Vec<_>>>()?;
-    Ok(entries.into_iter().map(|entry| entry.path()).filter(|path| path.is_file()).collect())
-}
-
-/// Syncs a file or a folder. After a loss of power a new file exists only if its folder was synced, too.
-fn sync_path(path: &Path) -> io::Result<()> {
-    File::open(path)?.sync_all()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::frozen_inputs::{ConfDSettings, Settings};
+    use pop_registry::contract::Description;
+    use std::collections::BTreeMap;
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt as _;
     use std::os::unix::fs::PermissionsExt as _;
 
     fn inputs() -> Inputs {
@@ -403,7 +201,13 @@ mod tests {
             conf_d: None,
         };
         let registry = Some(b"{}".to_vec());
-        Inputs { settings, agenda: b"{}".to_vec(), registry, descriptors: BTreeMap::new() }
+        Inputs {
+            settings,
+            agenda: b"{}".to_vec(),
+            registry,
+            descriptors: BTreeMap::new(),
+            descriptions: BTreeMap::new(),
+        }
     }
 
     #[test]
@@ -429,31 +233,34 @@ mod tests {
         assert_eq!(RunFolder::find(runs.path(), "last").unwrap().run(), "r1");
         // what only a replay has changes no digest of another run
         assert!(!fs::read_to_string(folder.settings_path()).unwrap().contains("replayOf"));
-        let digest = inputs().digest();
+        let digest = inputs().digest().unwrap();
         fs::write(folder.path().join("inputs/agenda"), b"{ }").unwrap();
-        assert_ne!(folder.inputs().unwrap().digest(), digest);
+        assert_ne!(folder.inputs().unwrap().digest().unwrap(), digest);
     }
 
     #[test]
     fn u9_descriptors_are_frozen_too_and_runs_without_them_keep_their_digest() {
         let runs = tempfile::tempdir().unwrap();
         let mut with = inputs();
-        assert_eq!(with.digest(), "7e1c873742226d5b4169f041d14f3994222bda8642df7dba7749495a7be1736d");
+        assert_eq!(
+            with.digest().unwrap(),
+            "7e1c873742226d5b4169f041d14f3994222bda8642df7dba7749495a7be1736d"
+        );
         with.settings.conf_d =
             Some(ConfDSettings { folder: "conf.d".into(), handlers: vec!["/usr/lib/pop/handlers".into()] });
         with.descriptors =
             [("a.conf".to_owned(), b"\xff".to_vec()), ("b.conf".to_owned(), Vec::new())].into();
         let (folder, _lock) = RunFolder::create(runs.path(), "r1", &with).unwrap();
         assert_eq!(folder.inputs().unwrap(), with);
-        let digest = with.digest();
+        let digest = with.digest().unwrap();
         for (file, bytes) in [("a.conf", b"x".as_slice()), ("b.conf", b"x"), ("c.conf", b"")] {
             let path = folder.path().join("inputs/conf.d").join(file);
             let before = fs::read(&path).ok();
             fs::write(&path, bytes).unwrap();
-            assert_ne!(folder.inputs().unwrap().digest(), digest, "{file}");
+            assert_ne!(folder.inputs().unwrap().digest().unwrap(), digest, "{file}");
             before.map_or_else(|| fs::remove_file(&path), |before| fs::write(&path, before)).unwrap();
         }
-        assert_eq!(folder.inputs().unwrap().digest(), digest);
+        assert_eq!(folder.inputs().unwrap().digest().unwrap(), digest);
     }
 
     #[test]
@@ -476,8 +283,8 @@ mod tests {
         fs::create_dir_all(&kept).unwrap();
         fs::write(kept.join("agenda"), "longer than what is to stand there").unwrap();
         fs::write(kept.join("settings.new"), "{\"agen").unwrap();
-        fs::create_dir(kept.join(CONF_D)).unwrap();
-        fs::write(kept.join(CONF_D).join("old.conf"), "").unwrap();
+        fs::create_dir(kept.join("conf.d")).unwrap();
+        fs::write(kept.join("conf.d").join("old.conf"), "").unwrap();
         let mut inputs = inputs();
         inputs.settings.conf_d = Some(ConfDSettings { folder: "conf.d".into(), handlers: Vec::new() });
         inputs.descriptors = [("new.conf".to_owned(), Vec::new())].into();
@@ -515,6 +322,74 @@ mod tests {
         let runs = tempfile::tempdir().unwrap();
         for name in ["", "..", "../x", ".hidden", "none", "last"] {
             assert!(matches!(RunFolder::find(runs.path(), name), Err(FolderError::NoRun { .. })), "{name}");
+        }
+    }
+
+    #[test]
+    fn descriptions_are_frozen_and_a_changed_one_changes_the_digest() {
+        let runs = tempfile::tempdir().unwrap();
+        let about = Description::parse(br#"{"name": "size", "input": {"maximum": 0.1}}"#).unwrap();
+        let with = Inputs { descriptions: [("size".to_owned(), about)].into(), ..inputs() };
+        assert_ne!(with.digest().unwrap(), inputs().digest().unwrap());
+        let (folder, _lock) = RunFolder::create(runs.path(), "r1", &with).unwrap();
+        let read = folder.inputs().unwrap();
+        assert_eq!((read.digest().unwrap(), &read), (with.digest().unwrap(), &with));
+        let file = folder.path().join(INPUTS).join("descriptions.json");
+        fs::write(&file, fs::read_to_string(&file).unwrap().replace("0.1", "0.2")).unwrap();
+        assert_ne!(folder.inputs().unwrap().digest().unwrap(), with.digest().unwrap());
+    }
+
+    #[test]
+    fn fr_h2_paths_that_are_not_utf8_are_refused_before_anything_is_written() {
+        let runs = tempfile::tempdir().unwrap();
+        let odd = PathBuf::from(OsStr::from_bytes(b"/odd\xff"));
+        let confd = |folder: &Path, handlers: &Path| {
+            Some(ConfDSettings { folder: folder.to_owned(), handlers: vec![handlers.to_owned()] })
+        };
+        let plain = Path::new("/plain");
+        for settings in [
+            Settings { folder: odd.clone(), ..inputs().settings },
+            Settings { home: Some(odd.clone()), ..inputs().settings },
+            Settings { conf_d: confd(&odd, plain), ..inputs().settings },
+            Settings { conf_d: confd(plain, &odd), ..inputs().settings },
+        ] {
+            let inputs = Inputs { settings, ..inputs() };
+            let error = RunFolder::create_again(runs.path(), "r1", &inputs).unwrap_err();
+            assert!(matches!(error, FolderError::NotUtf8 { path } if path == odd));
+            assert!(matches!(RunFolder::find(runs.path(), "r1"), Err(FolderError::NoRun { .. })));
+        }
+        let odd = runs.path().join(OsStr::from_bytes(b"\xff"));
+        assert!(matches!(RunFolder::create(&odd, "r1", &inputs()), Err(FolderError::NotUtf8 { .. })));
+        // a folder that pop did not make is no run
+        fs::create_dir_all(odd.join(INPUTS)).unwrap();
+        fs::write(odd.join(INPUTS).join("settings.json"), "{}").unwrap();
+        assert!(RunFolder::list(runs.path()).unwrap().is_empty());
+    }
+
+    #[test]
+    fn fr_h9_no_file_of_a_run_is_read_unless_it_is_a_regular_one() {
+        let runs = tempfile::tempdir().unwrap();
+        let conf_d = Some(ConfDSettings { folder: "conf.d".into(), handlers: Vec::new() });
+        let inputs = Inputs {
+            settings: Settings { conf_d, ..inputs().settings },
+            descriptors: [("a.conf".to_owned(), Vec::new())].into(),
+            descriptions: [("a".to_owned(), Description::default())].into(),
+            ..inputs()
+        };
+        for file in ["settings.json", "agenda", "registry", "conf.d/a.conf", "descriptions.json"] {
+            let (folder, lock) = RunFolder::create(runs.path(), "r1", &inputs).unwrap();
+            let path = folder.path().join(INPUTS).join(file);
+            fs::remove_file(&path).unwrap();
+            let (kind, mode) = (rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU);
+            rustix::fs::mknodat(rustix::fs::CWD, &path, kind, mode, 0).unwrap();
+            let Err(FolderError::Io { path: refused, source }) = folder.inputs() else { unreachable!() };
+            assert_eq!((refused, source.kind()), (path, io::ErrorKind::InvalidInput));
+            drop(lock);
+            // who holds the lock is read from a file, too
+            fs::remove_file(folder.path().join(LOCK)).unwrap();
+            rustix::fs::mknodat(rustix::fs::CWD, folder.path().join(LOCK), kind, mode, 0).unwrap();
+            assert!(!folder.is_held());
+            fs::remove_dir_all(folder.path()).unwrap();
         }
     }
 }

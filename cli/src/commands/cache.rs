@@ -1,7 +1,7 @@
 //! `pop cache`: the results that the runs of this host keep for one another.
 
 use super::runs::table;
-use super::told::wall;
+use super::saved_run::wall;
 use crate::args::{CacheClearArgs, CacheCommand, CacheListArgs, Output};
 use crate::error::CommandError;
 use crate::ui;

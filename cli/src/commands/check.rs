@@ -1,47 +1,37 @@
-//! `pop check`: every fault at once, nothing started.
+//! `pop check`: every fault of agendas at once; nothing is started.
 
 use crate::args::{CheckArgs, Output};
-use crate::error::{CommandError, Kind};
-use crate::faults::Faults;
-use crate::inputs::{launch_data, plan, texts};
+use crate::error::CommandError;
+use crate::faults::{exit_code, tell, tell_not_asked};
+use crate::launch_data::{launch_data, request, surroundings};
 use crate::ui;
-use pop_field_retriever::LaunchDataWrapper as _;
+use pop_assembly::{RunRequest, RunTexts, TextFaults};
 use serde_json::{Value, json};
 
 pub(crate) fn check(args: &CheckArgs) -> Result<u8, CommandError> {
     let launch = launch_data(&args.launch)?;
-    let on = launch.external_launch_type().value;
+    let surroundings = surroundings()?;
     let mut worst = 0;
     let mut found: Vec<Value> = Vec::new();
     for path in &args.agendas {
-        let mut faults = Faults::default();
-        let texts = texts(Some(path), &args.registry, &launch, &mut faults)?;
-        let plan = plan(&texts, &args.registry.params, on, &mut faults);
+        let mut faults = TextFaults::default();
+        let request = request(Some(path), &args.registry, &launch, &surroundings, &mut faults)?;
+        let request = RunRequest { descriptions: args.describe.source(), ..request };
+        let texts = request.texts.clone();
+        let assembly = request.assemble(&surroundings, &mut faults);
         if args.strict {
             faults.be_strict();
         }
+        worst = worst.max(exit_code(&faults));
         if args.output == Output::Json {
-            found.extend(ui::faults_json(&texts.agenda, &faults.agenda));
-            let registry = texts.registry.iter().map(|registry| (registry, &faults.registry));
-            let descriptors = faults.descriptors.iter().map(|(source, faults)| (source, faults));
-            for (source, faults) in registry.chain(descriptors) {
-                for fault in ui::faults_json(source, faults) {
-                    // agendas may share a registry and descriptors
-                    if !found.contains(&fault) {
-                        found.push(fault);
-                    }
-                }
-            }
-            worst = worst.max(code(&faults));
-        } else {
-            match faults.tell(&texts) {
-                Err(_) => worst = worst.max(code(&faults)),
-                Ok(()) => {
-                    let count = plan.map_or(0, |plan| plan.len());
-                    let what = if count == 1 { "operation" } else { "operations" };
-                    ui::say(&format!("{}: {count} {what}, no faults", texts.agenda.name()));
-                }
-            }
+            add(&mut found, &texts, &faults);
+        } else if tell(&faults, &texts).is_ok() {
+            let count = assembly.as_ref().map_or(0, |assembly| assembly.plan.len());
+            let what = if count == 1 { "operation" } else { "operations" };
+            ui::say(&format!("{}: {count} {what}, no faults", texts.agenda.name()));
+        }
+        if let Some(assembly) = &assembly {
+            tell_not_asked(assembly, "check");
         }
     }
     if args.output == Output::Json {
@@ -50,6 +40,16 @@ pub(crate) fn check(args: &CheckArgs) -> Result<u8, CommandError> {
     Ok(worst)
 }
 
-fn code(faults: &Faults) -> u8 {
-    faults.kind().map_or(0, Kind::exit_code)
+/// Adds the faults of an agenda as data. Agendas may share a registry and descriptors, whose faults are listed once.
+fn add(found: &mut Vec<Value>, texts: &RunTexts, faults: &TextFaults) {
+    found.extend(ui::faults_json(&texts.agenda, &faults.agenda));
+    let registry = texts.registry.iter().map(|registry| (registry, &faults.registry));
+    let descriptors = faults.descriptors.iter().map(|(source, faults)| (source, faults));
+    for (source, faults) in registry.chain(descriptors) {
+        for fault in ui::faults_json(source, faults) {
+            if !found.contains(&fault) {
+                found.push(fault);
+            }
+        }
+    }
 }

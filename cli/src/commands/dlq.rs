@@ -2,7 +2,7 @@
 
 use super::replay::replay;
 use super::runs::table;
-use super::told::wall;
+use super::saved_run::wall;
 use crate::args::{DlqCommand, DlqDropArgs, DlqListArgs, DlqShowArgs, Output};
 use crate::error::CommandError;
 use crate::ui;

@@ -2,195 +2,103 @@
 
 mod gates;
 mod policies;
+mod reason;
 
-use super::plan::special;
-use super::told::{Told, wall};
+use super::operation_words::{rare_properties, served_by};
+use super::saved_run::{operation, read, wall};
 use crate::args::ExplainArgs;
 use crate::error::CommandError;
 use crate::ui;
-use gates::{gate_name, gate_words};
+use gates::gate_words;
 use policies::policies;
 use pop_agenda::{
-    CancelReason, EdgeKind, Ending, Explanation, OpIx, Origin, Outcome, Outcomes, Plan, Planned, Scheduler,
-    Serves,
+    Attempt, Edge, EdgeKind, Ending, FailedStart, OpIx, Origin, Outcome, Outcomes, Plan, Planned, Scheduler,
 };
+use pop_assembly::SavedRun;
 use pop_registry::Step;
-use pop_reporters::run::{stop_words, visible};
-use std::fmt::Write as _;
+use pop_reporters::run::visible;
+use reason::reason;
 
 pub(crate) fn explain(args: &ExplainArgs) -> Result<u8, CommandError> {
-    let told = Told::read(&args.runs.runs, &args.run)?;
-    let op = told.operation(&args.operation)?;
-    ui::print(&explanation(&told, op));
+    let saved = read(&args.runs.runs, &args.run)?;
+    let op = operation(&saved, &args.operation)?;
+    ui::print(&explanation(&saved, op));
     Ok(0)
 }
 
-fn explanation(told: &Told, op: OpIx) -> String {
-    let scheduler = &told.scheduler;
-    let planned = told.plan.operation(op);
-    let mut text = String::new();
-    let mut line = |words: String| {
-        // writing into a text does not fail
-        writeln!(text, "{words}").ok();
-    };
-    line(format!("{}: {}", planned.name, why(told, scheduler, op)));
-    line(format!("  serves    type `{}`: {}", planned.handler_type, who(planned)));
-    if let Some(letter) = &told.inputs.settings.replay_of {
-        line(format!("  replays   dead letter {}/{}", letter.run, letter.operation));
+fn explanation(saved: &SavedRun, op: OpIx) -> String {
+    let planned = saved.plan.operation(op);
+    let seen = saved.history.operation(op);
+    let mut lines = vec![
+        format!("{}: {}", planned.name, reason(saved, op)),
+        format!("  serves    type `{}`: {}", planned.handler_type, served_by(planned)),
+    ];
+    if let Some(letter) = &saved.inputs.settings.replay_of {
+        lines.push(format!("  replays   dead letter {}/{}", letter.run, letter.operation));
     }
-    for words in route_words(planned) {
-        line(format!("  route     {words}"));
-    }
-    for edge in told.plan.graph().dependencies(op) {
-        let on = told.plan.operation(edge.on);
-        let how = match edge.kind {
-            EdgeKind::Reads => "reads",
-            EdgeKind::Follows => "follows",
-        };
-        let state = told.history.operation(edge.on).outcome().map_or("not settled", Outcome::word);
-        let asked = if edge.needs == Outcomes::GOOD { String::new() } else { format!(", if {}", edge.needs) };
-        line(format!("  {how:<9} {} ({state}{asked})", on.name));
-    }
+    lines.extend(route_words(planned).into_iter().map(|words| format!("  route     {words}")));
+    lines.extend(saved.plan.graph().dependencies(op).iter().map(|edge| dependency_line(saved, edge)));
     if let Some(origin) = planned.origin {
-        line(format!("  comes from {}", origin_words(&told.plan, origin)));
+        lines.push(format!("  comes from {}", origin_words(&saved.plan, origin)));
     }
-    for words in special(planned) {
-        line(format!("  {words}"));
-    }
-    let seen = told.history.operation(op);
-    if let Some(decided) = &seen.skipped {
-        line(format!("  skipped   {decided}"));
-    }
-    for words in seen.admissions.last().iter().flat_map(|admission| gate_words(told, admission)) {
-        line(format!("  gate      {words}"));
-    }
-    for start in &seen.failed_starts {
-        let (at, failure) = (wall(told.history.wall(start.at)), &start.failure);
-        line(format!(
-            "  start at {at} failed: {} [codes {}; blame: {}]",
-            visible(&failure.message),
-            failure.codes().join(", "),
-            failure.blame
-        ));
-    }
-    for attempt in &seen.attempts {
-        let how = match &attempt.ended {
-            None => "has not ended".to_owned(),
-            Some((_, Ending::Succeeded { .. })) => "succeeded".to_owned(),
-            Some((_, Ending::Cancelled)) => "was stopped because the run was being ended".to_owned(),
-            Some((_, Ending::Lost)) => {
-                "was lost with its executor; that does not count as a failure".to_owned()
-            }
-            Some((_, Ending::Displaced(failure))) => {
-                format!("was taken away: {}; that does not count as a failure", visible(&failure.message))
-            }
-            Some((_, Ending::Failed(failure))) => {
-                format!(
-                    "failed: {} [codes {}; blame: {}]",
-                    visible(&failure.message),
-                    failure.codes().join(", "),
-                    failure.blame
-                )
-            }
-        };
-        line(format!("  attempt {} at {} {how}", attempt.number, wall(told.history.wall(attempt.started))));
-        if let Some(exit) = attempt.late {
-            line(format!("            ended after all with {exit}, too late to be used"));
-        }
-    }
-    match scheduler.payload(op) {
-        Ok(payload) => line(format!("  payload   {}", cut(&payload.to_string()))),
-        Err(_) => line(format!(
-            "  payload   {} (references not filled yet)",
-            cut(&planned.payload.template().to_string())
-        )),
-    }
+    lines.extend(rare_properties(planned).into_iter().map(|words| format!("  {words}")));
+    lines.extend(seen.skipped.iter().map(|decided| format!("  skipped   {decided}")));
+    let gates = seen.admissions.last().into_iter().flat_map(|admission| gate_words(saved, admission));
+    lines.extend(gates.map(|words| format!("  gate      {words}")));
+    lines.extend(seen.failed_starts.iter().map(|start| failed_start_line(saved, start)));
+    lines.extend(seen.attempts.iter().flat_map(|attempt| attempt_lines(saved, attempt)));
+    lines.push(payload_line(&saved.scheduler, planned, op));
     for policy in policies(planned) {
-        line(format!("  policy    {} = {} ({})", policy.key, policy.value, policy.scope));
+        lines.push(format!("  policy    {} = {} ({})", policy.key, policy.value, policy.scope));
     }
-    text
+    lines.join("\n") + "\n"
 }
 
-fn why(told: &Told, scheduler: &Scheduler, op: OpIx) -> String {
-    let names = |ops: &[OpIx]| {
-        let names: Vec<_> = ops.iter().map(|op| format!("`{}`", told.plan.operation(*op).name)).collect();
-        names.join(", ")
+fn dependency_line(saved: &SavedRun, edge: &Edge) -> String {
+    let on = saved.plan.operation(edge.on);
+    let how = match edge.kind {
+        EdgeKind::Reads => "reads",
+        EdgeKind::Follows => "follows",
     };
-    let time = |at| wall(told.history.wall(at));
-    let is_stopped = told.history.ended.is_none() && !told.folder.is_held();
-    let words = match scheduler.explain(op) {
-        Explanation::WaitsFor(ops) => format!("waits for {}", few(&names, &ops)),
-        Explanation::NoRoom { running, parallel } => {
-            format!("is ready and waits for room: {running} of {parallel} at once are running (--parallel)")
-        }
-        Explanation::WaitsForParts(ops) => {
-            format!("is made into several, and waits for {}", few(&names, &ops))
-        }
-        Explanation::NoPlace { of } => {
-            let most = told.plan.operation(of).for_each().and_then(|for_each| for_each.max_parallel);
-            format!(
-                "waits for a place: maxParallel of `{}` is {}",
-                told.plan.operation(of).name,
-                most.unwrap_or_default()
-            )
-        }
-        Explanation::Held { gate, by, outside, until } => {
-            let who = match (by, outside) {
-                (Some(op), _) => format!(", which {} has", names(&[op])),
-                (None, Some(who)) => format!(", which {who} has"),
-                (None, None) => String::new(),
-            };
-            let until = until.map(|at| format!(" until {}", time(at))).unwrap_or_default();
-            format!("waits{until} for {}{who}", gate_name(&gate))
-        }
-        Explanation::NotAsked(ops) => {
-            format!("was skipped: {} did not end as it asks for", names(&ops))
-        }
-        Explanation::Next => "is ready and starts next".to_owned(),
-        Explanation::Runs { since, deadline } => {
-            let deadline = deadline.map(|at| format!(", is stopped at {} if it has not ended", time(at)));
-            format!("runs since {}{}", time(since), deadline.unwrap_or_default())
-        }
-        Explanation::Stops { reason, kill_at } => {
-            let why = stop_words(reason);
-            let kill =
-                kill_at.map_or("; it was killed".to_owned(), |at| format!("; it is killed at {}", time(at)));
-            format!("was asked to stop because {why}{kill}")
-        }
-        Explanation::Commits => "has succeeded, and its versions are being committed".to_owned(),
-        Explanation::BacksOff { until, failures } => {
-            let most = told.plan.operation(op).policies.retry.value.max_attempts;
-            format!("waits until {} for its next attempt; {failures} of {most} failed", time(until))
-        }
-        Explanation::Needed(ops) => {
-            format!("was cancelled: it needs {}, which did not end well", names(&ops))
-        }
-        Explanation::RunEnding(reason) => {
-            let why = match reason {
-                Some(CancelReason::Failure) => "another operation failed (--keep-going would have run it)",
-                Some(CancelReason::Fatal) => "an operation with onFail FATAL failed",
-                Some(CancelReason::TimeLimit) => "the run's time limit was reached",
-                Some(CancelReason::Interrupted) => "the run was interrupted",
-                Some(CancelReason::Terminated) => "the run was terminated",
-                None => "the run was being ended",
-            };
-            format!("was cancelled: {why}")
-        }
-        Explanation::Settled(outcome) => outcome.word().to_owned(),
-    };
-    if is_stopped && scheduler.state(op).outcome().is_none() {
-        let resume = format!("no executor is at work; `pop resume {}` goes on", told.folder.run());
-        return format!("{words}; {resume}");
-    }
-    words
+    let state = saved.history.operation(edge.on).outcome().map_or("not settled", Outcome::word);
+    let asked = if edge.needs == Outcomes::GOOD { String::new() } else { format!(", if {}", edge.needs) };
+    format!("  {how:<9} {} ({state}{asked})", on.name)
 }
 
-/// The first of many operations.
-fn few(names: &impl Fn(&[OpIx]) -> String, ops: &[OpIx]) -> String {
-    const SHOWN: usize = 10;
-    let more = ops.len().saturating_sub(SHOWN);
-    let shown = names(&ops[..ops.len().min(SHOWN)]);
-    if more > 0 { format!("{shown} and {more} more") } else { shown }
+fn failed_start_line(saved: &SavedRun, start: &FailedStart) -> String {
+    let (at, failure) = (wall(saved.history.wall(start.at)), &start.failure);
+    let (message, codes) = (visible(&failure.message), failure.codes().join(", "));
+    format!("  start at {at} failed: {message} [codes {codes}; blame: {}]", failure.blame)
+}
+
+fn attempt_lines(saved: &SavedRun, attempt: &Attempt) -> Vec<String> {
+    let how = match &attempt.ended {
+        None => "has not ended".to_owned(),
+        Some((_, Ending::Succeeded { .. })) => "succeeded".to_owned(),
+        Some((_, Ending::Cancelled)) => "was stopped because the run was being ended".to_owned(),
+        Some((_, Ending::Lost)) => "was lost with its executor; that does not count as a failure".to_owned(),
+        Some((_, Ending::Displaced(failure))) => {
+            format!("was taken away: {}; that does not count as a failure", visible(&failure.message))
+        }
+        Some((_, Ending::Failed(failure))) => {
+            let (message, codes) = (visible(&failure.message), failure.codes().join(", "));
+            format!("failed: {message} [codes {codes}; blame: {}]", failure.blame)
+        }
+    };
+    let started = wall(saved.history.wall(attempt.started));
+    let late =
+        attempt.late.map(|exit| format!("            ended after all with {exit}, too late to be used"));
+    std::iter::once(format!("  attempt {} at {started} {how}", attempt.number)).chain(late).collect()
+}
+
+fn payload_line(scheduler: &Scheduler, planned: &Planned, op: OpIx) -> String {
+    match scheduler.payload(op) {
+        Ok(payload) => format!("  payload   {}", cut(&payload.to_string())),
+        Err(_) => {
+            let template = planned.payload.template().to_string();
+            format!("  payload   {} (references not filled yet)", cut(&template))
+        }
+    }
 }
 
 fn route_words(planned: &Planned) -> Vec<String> {
@@ -214,23 +122,6 @@ fn origin_words(plan: &Plan, origin: Origin) -> String {
             _ => format!("the result of `{}`, {depth} generators deep", plan.operation(by).name),
         },
     }
-}
-
-pub(crate) fn who(planned: &Planned) -> String {
-    match &planned.serves {
-        Serves::Dispatch => "the handlers of the types in its payload".to_owned(),
-        Serves::Exec => "the command in its payload".to_owned(),
-        Serves::Resident(_) => "a handler inside the executor".to_owned(),
-        Serves::Program(entry) => {
-            let argv = entry.command.as_deref().unwrap_or_default();
-            format!("program {}", quoted(argv))
-        }
-    }
-}
-
-/// An argv as a shell would read it; shown, never run.
-pub(crate) fn quoted(argv: &[String]) -> String {
-    shlex::try_join(argv.iter().map(String::as_str)).unwrap_or_else(|_| format!("{argv:?}"))
 }
 
 fn cut(text: &str) -> String {

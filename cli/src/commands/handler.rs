@@ -1,15 +1,16 @@
 //! `pop handler check`: the handler contract put to any program.
 
-use super::go::hear_signals;
 use super::runs::table;
+use super::signals::hear_signals;
 use crate::args::{HandlerCheckArgs, Output};
 use crate::error::{CommandError, Kind};
 use crate::ui;
 use pop_agenda::CancelReason;
 use pop_conformance::{Finding, Subject, Verdict, examine};
+use pop_field_retriever::MAX_PAYLOAD_BYTES;
 use pop_launchers::process::resolve;
+use pop_launchers::read_regular_file;
 use serde_json::{Value, json};
-use std::fs;
 use std::path::Path;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -52,7 +53,7 @@ fn subject(args: &HandlerCheckArgs) -> Result<Subject, CommandError> {
     let program = program.map_err(|error| CommandError::new(Kind::Usage, error.to_string()))?;
     let program = std::path::absolute(program)?.into_os_string().into_string();
     let program = program.map_err(|path| {
-        CommandError::new(Kind::Usage, format!("the path `{}` is not UTF-8", path.to_string_lossy()))
+        CommandError::new(Kind::Usage, format!("the path `{}` is not UTF-8", path.display()))
     })?;
     let limit = Duration::from_millis(args.timeout_ms);
     Ok(Subject {
@@ -66,9 +67,11 @@ fn subject(args: &HandlerCheckArgs) -> Result<Subject, CommandError> {
 }
 
 fn read(file: &Path) -> Result<String, CommandError> {
-    fs::read_to_string(file).map_err(|error| {
-        CommandError::new(Kind::Usage, format!("cannot read the payload `{}`: {error}", file.display()))
-    })
+    let unreadable = |why: &dyn std::fmt::Display| {
+        CommandError::new(Kind::Usage, format!("cannot read the payload `{}`: {why}", file.display()))
+    };
+    let bytes = read_regular_file(file, MAX_PAYLOAD_BYTES).map_err(|error| unreadable(&error))?;
+    String::from_utf8(bytes).map_err(|_| unreadable(&"it is not UTF-8"))
 }
 
 fn tell(findings: &[Finding]) {

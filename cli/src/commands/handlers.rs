@@ -1,15 +1,14 @@
 //! `pop handlers`: the catalogue, and the handlers of one type with the origin of each field.
 
-use super::explain::quoted;
+use super::operation_words::quoted;
 use super::reload::reload;
 use super::runs::table;
 use crate::args::{HandlersArgs, HandlersCommand};
-use crate::conf_d::ConfD;
-use crate::descriptions;
 use crate::error::{CommandError, Kind};
-use crate::faults::Faults;
-use crate::inputs::{catalog, launch_data, registry};
+use crate::faults::{exit_code, tell_handlers};
+use crate::launch_data::{launch_data, surroundings, text_files};
 use crate::ui;
+use pop_assembly::{KnownHandlers, TextFaults};
 use pop_document::{Fault, Pointer, Site, Source, nearest};
 use pop_registry::contract::{Description, Word};
 use pop_registry::{Catalog, Declared, Entry, Layer};
@@ -18,30 +17,35 @@ use std::path::Path;
 
 pub(crate) fn handlers(args: &HandlersArgs) -> Result<u8, CommandError> {
     let launch = launch_data(&args.launch)?;
+    let surroundings = surroundings()?;
+    let files = text_files(&args.registry, &launch, &surroundings);
     if let Some(HandlersCommand::Reload { run, runs }) = &args.command {
-        return reload(run, &runs.runs, &args.registry, &launch);
+        return reload(run, &runs.runs, &files);
     }
-    let mut faults = Faults::default();
-    let (registry, home) = registry(Path::new(""), &args.registry, &launch, &mut faults.registry);
-    let conf_d = ConfD::read(Path::new(""), &args.registry, &launch)?;
-    let mut catalog = catalog(registry.as_ref(), conf_d.as_ref(), &mut faults.registry);
-    faults.take_descriptors(&catalog);
-    if let Some(HandlersCommand::Show { handler_type }) = &args.command {
-        let types = HashSet::from([handler_type.as_str()]);
-        faults.spare_descriptors(&types);
-        descriptions::learn(&mut catalog, &types, home.as_deref(), &mut faults.registry);
+    let mut faults = TextFaults::default();
+    let known = KnownHandlers::read(&files, Path::new(""), &mut faults)?;
+    match &args.command {
+        Some(HandlersCommand::Show { handler_type, describe }) => {
+            let types = HashSet::from([handler_type.as_str()]);
+            let known = known.describe(&types, &describe.source(), &surroundings, &mut faults);
+            tell_handlers(&faults, known.registry.as_ref());
+            refuse_faulty_registry(&faults)?;
+            show(&known.catalog, known.registry.as_ref(), handler_type, &faults)?;
+        }
+        _ => {
+            tell_handlers(&faults, known.registry.as_ref());
+            refuse_faulty_registry(&faults)?;
+            ui::print(&list(&known.catalog, known.registry.as_ref()));
+        }
     }
-    faults.tell_handlers(registry.as_ref());
+    Ok(exit_code(&faults))
+}
+
+fn refuse_faulty_registry(faults: &TextFaults) -> Result<(), CommandError> {
     if faults.registry.iter().any(Fault::is_error) {
         return Err(CommandError::told(Kind::Registry));
     }
-    match &args.command {
-        Some(HandlersCommand::Show { handler_type }) => {
-            show(&catalog, registry.as_ref(), handler_type, &faults)?;
-        }
-        _ => ui::print(&list(&catalog, registry.as_ref())),
-    }
-    Ok(faults.kind().map_or(0, Kind::exit_code))
+    Ok(())
 }
 
 /// The text in which a handler stands.
@@ -76,7 +80,7 @@ fn show(
     catalog: &Catalog,
     registry: Option<&Source>,
     handler_type: &str,
-    faults: &Faults,
+    faults: &TextFaults,
 ) -> Result<(), CommandError> {
     let mut is_known = false;
     for entry in catalog.of_type(handler_type) {

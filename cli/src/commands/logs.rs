@@ -1,37 +1,38 @@
 //! `pop logs`: what operations printed; with `-f`, what they print, until there is nothing more to come.
 
-use super::told::Told;
+use super::saved_run::{operation, read, read_folder};
 use crate::args::LogsArgs;
 use crate::error::CommandError;
 use crate::ui;
 use pop_agenda::OpIx;
+use pop_assembly::SavedRun;
 use pop_executor::operation_log;
+use pop_launchers::open_regular_file;
 use pop_reporters::run::visible;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::inotify;
 use std::collections::HashMap;
-use std::fs::File;
 use std::io::{self, IsTerminal as _, Read as _, Seek as _, SeekFrom};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
 pub(crate) fn logs(args: &LogsArgs) -> Result<u8, CommandError> {
-    let mut told = Told::read(&args.runs.runs, &args.run)?;
-    let operation = args.operation.as_deref().map(|name| told.operation(name)).transpose()?;
+    let mut saved = read(&args.runs.runs, &args.run)?;
+    let operation = args.operation.as_deref().map(|name| operation(&saved, name)).transpose()?;
     let is_terminal = io::stdout().is_terminal();
     let mut printer = Printer { operation, read: HashMap::new(), last: None, is_terminal };
     if !args.follow {
-        printer.print(&told)?;
+        printer.print(&saved)?;
         return Ok(0);
     }
-    let watch = Watch::new(&told)?;
+    let watch = Watch::new(&saved)?;
     loop {
         // asked before the journal is read: whatever was written until then is read, and printed
-        let is_held = told.folder.is_held();
-        told = Told::of(told.folder)?;
-        printer.print(&told)?;
-        let is_settled = operation.is_some_and(|op| told.history.operation(op).settled.is_some());
-        if is_settled || told.history.ended.is_some() || !is_held {
+        let is_held = saved.folder.is_held();
+        saved = read_folder(saved.folder)?;
+        printer.print(&saved)?;
+        let is_settled = operation.is_some_and(|op| saved.history.operation(op).settled.is_some());
+        if is_settled || saved.history.ended.is_some() || !is_held {
             return Ok(0);
         }
         watch.wait()?;
@@ -48,13 +49,13 @@ struct Printer {
 }
 
 impl Printer {
-    fn print(&mut self, told: &Told) -> io::Result<()> {
-        for (op, planned) in told.plan.operations() {
+    fn print(&mut self, saved: &SavedRun) -> io::Result<()> {
+        for (op, planned) in saved.plan.operations() {
             if self.operation.is_some_and(|wanted| wanted != op) {
                 continue;
             }
-            for attempt in &told.history.operation(op).attempts {
-                let path = operation_log(&told.folder.logs(), planned, attempt.number);
+            for attempt in &saved.history.operation(op).attempts {
+                let path = operation_log(&saved.folder.logs(), planned, attempt.number);
                 let heading = match attempt.number {
                     1 => planned.name.to_string(),
                     number => format!("{} (attempt {number})", planned.name),
@@ -67,7 +68,7 @@ impl Printer {
 
     fn print_log(&mut self, path: PathBuf, heading: &str) -> io::Result<()> {
         let from = self.read.get(&path).copied().unwrap_or_default();
-        let mut file = match File::open(&path) {
+        let mut file = match open_regular_file(&path) {
             Ok(file) => file,
             // an operation that printed nothing has no log
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -109,12 +110,12 @@ struct Watch {
 }
 
 impl Watch {
-    fn new(told: &Told) -> io::Result<Self> {
+    fn new(saved: &SavedRun) -> io::Result<Self> {
         let changes = inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK)?;
         let events = inotify::WatchFlags::MODIFY | inotify::WatchFlags::CREATE;
-        inotify::add_watch(&changes, told.folder.logs(), events)?;
-        inotify::add_watch(&changes, told.folder.journal(), events)?;
-        let executor = told
+        inotify::add_watch(&changes, saved.folder.logs(), events)?;
+        inotify::add_watch(&changes, saved.folder.journal(), events)?;
+        let executor = saved
             .folder
             .executor()
             .and_then(rustix::process::Pid::from_raw)

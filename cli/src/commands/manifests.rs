@@ -1,14 +1,13 @@
 //! Containers and pods as `pop plan` shows them: what would be created, with nothing contacted.
 
 use crate::error::{CommandError, Kind};
-use crate::inputs::Texts;
 use pop_agenda::{OpIx, Plan, Serves};
-use pop_executor::{RunIdentity, cluster, preview};
+use pop_assembly::{Assembly, Surroundings, preview_setting};
+use pop_executor::{RunIdentity, preview};
 use pop_field_retriever::{LaunchDataWrapper, LaunchType};
 use pop_launchers::{Setting, container_body, pod_manifest};
 use pop_registry::contract::Failure;
 use serde_json::{Value, json};
-use std::path::PathBuf;
 
 /// The name of the run in manifests of a plan.
 const RUN: &str = "preview";
@@ -23,29 +22,13 @@ pub(super) struct Manifests<'p> {
 
 impl<'p> Manifests<'p> {
     pub(super) fn new(
-        plan: &'p Plan,
-        on: LaunchType,
-        texts: &Texts,
+        assembly: &'p Assembly,
+        surroundings: &Surroundings,
         launch: &dyn LaunchDataWrapper,
     ) -> Result<Self, CommandError> {
-        let identity = RunIdentity {
-            agenda: String::new(),
-            folder: PathBuf::new(),
-            start: PathBuf::new(),
-            run: RUN.to_owned(),
-            mark: RUN.to_owned(),
-            cid: plan.identity.cid.clone().unwrap_or_else(|| RUN.to_owned()),
-            logs: PathBuf::from("logs"),
-            home: texts.home.clone(),
-            on,
-        };
-        let setting = Setting {
-            variables: identity.variables(plan),
-            folder: std::env::current_dir()?,
-            home: texts.home.clone(),
-            cluster: cluster(launch)?,
-            ..Setting::default()
-        };
+        let plan = &assembly.plan;
+        let (on, home) = (assembly.request().launcher, assembly.request().texts.home.as_deref());
+        let (identity, setting) = preview_setting(plan, RUN, on, home, surroundings, launch)?;
         Ok(Self { plan, on, identity, setting })
     }
 
@@ -72,7 +55,7 @@ impl<'p> Manifests<'p> {
 
     /// All of them: for Docker the bodies of requests, for Kubernetes a list that `kubectl` reads.
     pub(super) fn list(&self) -> Result<Value, CommandError> {
-        if self.on == LaunchType::Local {
+        if !self.on.capabilities().needs_image {
             let message = "processes have no manifests";
             return Err(
                 CommandError::new(Kind::Usage, message).hint("add `--on docker` or `--on kubernetes`")

@@ -11,14 +11,16 @@ mod handlers;
 mod logs;
 mod manifests;
 mod new;
+mod operation_words;
 mod plan;
 mod reload;
 mod replay;
 mod resume;
 mod run;
 mod runs;
+mod saved_run;
 mod show;
-mod told;
+mod signals;
 mod verify;
 
 use crate::args::{Cli, Command, HandlerCommand, grammar};

@@ -1,32 +1,36 @@
 //! `pop plan`: what would run, in which order and why; nothing is started.
 
-use super::explain::{quoted, who};
 use super::manifests::Manifests;
+use super::operation_words::{quoted, rare_properties, served_by};
 use crate::args::{PlanArgs, PlanOutput};
 use crate::error::{CommandError, Kind};
-use crate::faults::Faults;
-use crate::inputs::{launch_data, plan as build, texts};
+use crate::faults::{tell, tell_not_asked};
+use crate::launch_data::{launch_data, request, surroundings};
 use crate::ui;
 use pop_agenda::{EdgeKind, OpIx, Outcomes, Plan, Planned, Serves};
-use pop_field_retriever::LaunchDataWrapper as _;
+use pop_assembly::{RunRequest, TextFaults};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 
 pub(crate) fn plan(args: &PlanArgs) -> Result<u8, CommandError> {
     let launch = launch_data(&args.launch)?;
-    let mut faults = Faults::default();
-    let texts = texts(args.agenda.as_deref(), &args.registry, &launch, &mut faults)?;
-    let on = launch.external_launch_type().value;
-    let plan = build(&texts, &args.registry.params, on, &mut faults);
-    faults.tell(&texts)?;
-    let Some(plan) = plan else { return Err(CommandError::told(Kind::Agenda)) };
-    let manifests = Manifests::new(&plan, on, &texts, &launch)?;
+    let surroundings = surroundings()?;
+    let mut faults = TextFaults::default();
+    let request = request(args.agenda.as_deref(), &args.registry, &launch, &surroundings, &mut faults)?;
+    let request = RunRequest { descriptions: args.describe.source(), ..request };
+    let texts = request.texts.clone();
+    let assembly = request.assemble(&surroundings, &mut faults);
+    tell(&faults, &texts)?;
+    let Some(assembly) = assembly else { return Err(CommandError::told(Kind::Agenda)) };
+    tell_not_asked(&assembly, "plan");
+    let manifests = Manifests::new(&assembly, &surroundings, &launch)?;
+    let plan = &assembly.plan;
     ui::print(&match args.output {
-        PlanOutput::Text => text(&plan),
-        PlanOutput::Json => format!("{:#}\n", document(&plan, &manifests)),
+        PlanOutput::Text => text(plan),
+        PlanOutput::Json => format!("{:#}\n", document(plan, &manifests)),
         PlanOutput::Manifests => format!("{:#}\n", manifests.list()?),
-        PlanOutput::Dot => dot(&plan),
-        PlanOutput::Mermaid => mermaid(&plan),
+        PlanOutput::Dot => dot(plan),
+        PlanOutput::Mermaid => mermaid(plan),
     });
     Ok(0)
 }
@@ -80,35 +84,16 @@ fn text(plan: &Plan) -> String {
                 if edge.needs == Outcomes::GOOD { String::new() } else { format!(", if {}", edge.needs) };
             writeln!(text, "      {how} {}{asked}", plan.operation(edge.on).name).ok();
         }
-        for words in special(planned) {
+        for words in rare_properties(planned) {
             writeln!(text, "      {words}").ok();
         }
-        writeln!(text, "      runs {}", command(planned).unwrap_or_else(|| who(planned))).ok();
+        writeln!(text, "      runs {}", command(planned).unwrap_or_else(|| served_by(planned))).ok();
         for pointer in planned.payload.holes() {
             let value = pointer.find(planned.payload.template()).cloned().unwrap_or_default();
             writeln!(text, "      fills {pointer} from {value}").ok();
         }
     }
     text
-}
-
-/// What few operations have.
-pub(super) fn special(planned: &Planned) -> Vec<String> {
-    let mut words = Vec::new();
-    if planned.is_last() {
-        words.push("follows whatever is not finally".to_owned());
-    }
-    if let Some(for_each) = planned.for_each() {
-        let most = for_each.max_parallel.map(|most| format!(", at most {most} at once")).unwrap_or_default();
-        words.push(format!("is for each of {}{most}", for_each.items.template()));
-    }
-    if let Some(generator) = planned.generator() {
-        words.push(format!("generates the operations at `{}` of its result", generator.operations));
-    }
-    if let Some(pattern) = &planned.policies.skip.value {
-        words.push(format!("is skipped if {}", pattern.text()));
-    }
-    words
 }
 
 fn document(plan: &Plan, manifests: &Manifests<'_>) -> Value {

@@ -1,6 +1,6 @@
 //! `pop runs`: all runs, newest first.
 
-use super::told::{Told, wall};
+use super::saved_run::{read_folder, wall, word};
 use crate::args::{Output, RunsArgs};
 use crate::error::CommandError;
 use crate::ui;
@@ -14,34 +14,38 @@ pub(crate) fn runs(args: &RunsArgs) -> Result<u8, CommandError> {
     let mut list = Vec::new();
     for folder in RunFolder::list(&args.runs.runs)?.into_iter().rev() {
         let run = folder.run().to_owned();
-        // a run that cannot be read any more is told as such; the others are still listed
-        let Ok(told) = Told::of(folder) else {
+        // a run that cannot be read is listed with the others
+        let saved = read_folder(folder);
+        if let Err(error) = &saved {
+            ui::say(&format!("warning: run {run} cannot be read: {}", error.message()));
+        }
+        let Ok(saved) = saved else {
             rows.push([run.clone(), "unreadable".to_owned(), String::new(), String::new(), String::new()]);
             list.push(json!({"run": run, "outcome": null, "readable": false}));
             continue;
         };
-        let history = &told.history;
+        let history = &saved.history;
         let good = |op| {
             matches!(
                 history.operation(op).outcome(),
                 Some(Outcome::Succeeded | Outcome::FromCache | Outcome::Skipped)
             )
         };
-        let done = told.plan.operations().filter(|(op, _)| good(*op)).count();
+        let done = saved.plan.operations().filter(|(op, _)| good(*op)).count();
         let mut about = json!({
-            "run": run, "agenda": told.inputs.settings.agenda, "outcome": told.word(),
-            "startedTime": history.started, "operations": told.plan.len(), "done": done,
+            "run": run, "agenda": saved.inputs.settings.agenda, "outcome": word(&saved),
+            "startedTime": history.started, "operations": saved.plan.len(), "done": done,
         });
-        if let Some(letter) = &told.inputs.settings.replay_of {
+        if let Some(letter) = &saved.inputs.settings.replay_of {
             about["replayOf"] = json!(letter);
         }
         list.push(about);
         rows.push([
             run,
-            told.word().to_owned(),
-            format!("{done}/{}", told.plan.len()),
+            word(&saved).to_owned(),
+            format!("{done}/{}", saved.plan.len()),
             format!("{} for {}", wall(history.started), how_long(history.last.0)),
-            told.inputs.settings.agenda.clone(),
+            saved.inputs.settings.agenda.clone(),
         ]);
     }
     if args.output == Output::Json {

@@ -1,38 +1,39 @@
 //! `pop show`: a run, or one operation of it, from its journal.
 
 use super::runs::table;
-use super::told::{Told, wall};
+use super::saved_run::{operation, read, wall, word};
 use crate::args::{Output, ShowArgs};
 use crate::error::CommandError;
 use crate::ui;
 use pop_agenda::{Ending, OpIx, Outcome};
+use pop_assembly::SavedRun;
 use pop_reporters::run::{how_long, operation_json, run_json, summary, visible};
 use serde_json::json;
 use std::fmt::Write as _;
 
 pub(crate) fn show(args: &ShowArgs) -> Result<u8, CommandError> {
-    let told = Told::read(&args.runs.runs, &args.run)?;
-    let operation = args.operation.as_deref().map(|name| told.operation(name)).transpose()?;
-    let text = match (args.output, operation) {
+    let saved = read(&args.runs.runs, &args.run)?;
+    let named = args.operation.as_deref().map(|name| operation(&saved, name)).transpose()?;
+    let text = match (args.output, named) {
         (Output::Json, None) => {
-            let settings = &told.inputs.settings;
-            let mut run = run_json(&told.plan, &told.history, &settings.agenda);
+            let settings = &saved.inputs.settings;
+            let mut run = run_json(&saved.plan, &saved.history, &settings.agenda);
             if let Some(letter) = &settings.replay_of {
                 run["replayOf"] = json!(letter);
             }
             format!("{run:#}\n")
         }
-        (Output::Json, Some(op)) => format!("{:#}\n", operation_json(&told.plan, &told.history, op)),
-        (Output::Text, None) => run_text(&told),
-        (Output::Text, Some(op)) => operation_text(&told, op),
+        (Output::Json, Some(op)) => format!("{:#}\n", operation_json(&saved.plan, &saved.history, op)),
+        (Output::Text, None) => run_text(&saved),
+        (Output::Text, Some(op)) => operation_text(&saved, op),
     };
     ui::print(&text);
     Ok(0)
 }
 
-fn run_text(told: &Told) -> String {
-    let history = &told.history;
-    let rows: Vec<[String; 5]> = told
+fn run_text(saved: &SavedRun) -> String {
+    let history = &saved.history;
+    let rows: Vec<[String; 5]> = saved
         .plan
         .operations()
         .map(|(op, planned)| {
@@ -63,19 +64,19 @@ fn run_text(told: &Told) -> String {
         .collect();
     let head = format!(
         "run {} of {}: {}, begun {}\n\n",
-        told.folder.run(),
-        told.inputs.settings.agenda,
-        told.word(),
+        saved.folder.run(),
+        saved.inputs.settings.agenda,
+        word(saved),
         wall(history.started)
     );
-    let closing = summary(&told.plan, history);
+    let closing = summary(&saved.plan, history);
     let closing = closing.lines().last().unwrap_or_default();
     format!("{head}{}\n{closing}\n", table(&rows))
 }
 
-fn operation_text(told: &Told, op: OpIx) -> String {
-    let planned = told.plan.operation(op);
-    let seen = told.history.operation(op);
+fn operation_text(saved: &SavedRun, op: OpIx) -> String {
+    let planned = saved.plan.operation(op);
+    let seen = saved.history.operation(op);
     let mut text = format!(
         "{} ({}): {}\n",
         planned.name,
@@ -84,7 +85,7 @@ fn operation_text(told: &Told, op: OpIx) -> String {
     );
     // writing into a text does not fail
     for attempt in &seen.attempts {
-        let started = wall(told.history.wall(attempt.started));
+        let started = wall(saved.history.wall(attempt.started));
         let how = match &attempt.ended {
             None => "not ended".to_owned(),
             Some((at, ending)) => {
@@ -116,7 +117,7 @@ fn operation_text(told: &Told, op: OpIx) -> String {
         writeln!(text, "  attempt {} at {started}: {how}", attempt.number).ok();
     }
     for start in &seen.failed_starts {
-        let (at, failure) = (wall(told.history.wall(start.at)), &start.failure);
+        let (at, failure) = (wall(saved.history.wall(start.at)), &start.failure);
         let message = visible(&failure.message);
         writeln!(text, "  start at {at} failed: {message} [{}, blame: {}]", failure.code, failure.blame).ok();
     }

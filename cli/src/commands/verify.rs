@@ -5,7 +5,7 @@ mod comparison;
 mod workspace;
 
 use super::runs::table;
-use super::told::Told;
+use super::saved_run::read;
 use crate::args::{Output, RegistryArgs, VerifyArgs};
 use crate::error::{CommandError, Kind};
 use crate::ui;
@@ -163,7 +163,7 @@ impl Verify<'_> {
             if UNFIT.contains(&code) || code >= 128 {
                 return Ok(code);
             }
-            told.push(Told::read(&runs, "last")?);
+            told.push(read(&runs, "last")?);
             files.push(scan(folder)?);
         }
         let folders: Vec<&Path> = workspaces.iter().map(TempDir::path).collect();

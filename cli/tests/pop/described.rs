@@ -96,10 +96,91 @@ fn a_script_is_asked_each_time_for_its_answer_may_come_from_elsewhere() {
     let bench = bench("operations: [{name: a, type: size, payload: {file: x}}]");
     let home = bench.path("home").display().to_string();
     for asked in [1, 2] {
-        bench.call("check a.yaml").variable("HOME", &home).ends(0);
+        bench.call("check --describe a.yaml").variable("HOME", &home).ends(0);
         assert_eq!(bench.sorted_lines("asked").len(), asked);
     }
-    assert!(!bench.has("home"));
+}
+
+#[test]
+fn fr_h8_commands_that_read_start_no_program_of_the_folder() {
+    let bench = bench("operations: [{name: a, type: size, payload: {file: x, unit: pc}}]");
+    let home = bench.path("home").display().to_string();
+    for arguments in [
+        "check a.yaml",
+        "check --strict --output json a.yaml",
+        "plan a.yaml",
+        "plan --output json a.yaml",
+        "plan --output dot a.yaml",
+        "handlers",
+        "handlers show size",
+        "completions bash",
+    ] {
+        let said = bench.call(arguments).variable("HOME", &home).ends(0).stderr;
+        if arguments.starts_with("check") || arguments.starts_with("plan --output") {
+            let command = arguments.split(' ').next().unwrap();
+            let hint =
+                format!("hint: payloads of `size` were not checked; `pop {command} --describe` starts");
+            assert!(said.contains(&hint), "{said}");
+        }
+    }
+    assert!(!bench.has("asked"));
+    // the caller asks for it
+    for arguments in ["check --describe a.yaml", "plan --describe a.yaml"] {
+        let said = bench.call(arguments).variable("HOME", &home).ends(3).stderr;
+        assert!(said.starts_with("error[wrong-payload]: `unit` of operation `a`"), "{said}");
+    }
+    assert_eq!(bench.sorted_lines("asked").len(), 2);
+    // the answer is remembered for as long as the program is the same one
+    let said = bench.call("check a.yaml").variable("HOME", &home).ends(3).stderr;
+    assert!(said.starts_with("error[wrong-payload]"), "{said}");
+    bench.program("size", &format!("{SIZE}# another one\n"));
+    bench.call("check a.yaml").variable("HOME", &home).ends(0);
+    assert_eq!(bench.sorted_lines("asked").len(), 2);
+}
+
+#[test]
+fn fr_h8_a_run_asks_and_a_later_check_remembers_the_answer() {
+    let bench = bench("operations: [{name: a, type: size, payload: {file: x}}]");
+    let home = bench.path("home").display().to_string();
+    bench.call("run a.yaml").variable("HOME", &home).ends(0);
+    assert_eq!(bench.sorted_lines("asked").len(), 1);
+    bench.write("a.yaml", "operations: [{name: a, type: size, payload: {file: 7}}]");
+    bench.call("check a.yaml").variable("HOME", &home).ends(3);
+    for arguments in ["show last", "explain last a", "logs last", "runs"] {
+        bench.call(arguments).variable("HOME", &home).ends(0);
+    }
+    assert_eq!(bench.sorted_lines("asked").len(), 1);
+}
+
+#[test]
+fn a_resumed_run_is_judged_by_the_descriptions_that_it_began_with() {
+    let bench = bench(
+        "operations:
+  - {name: gate, type: exec, payload: {command: [test, -e, open]}}
+  - name: grow
+    type: exec
+    params: {dependsOn: gate, agenda.operation.generator: {operationsJsonPointer: /stdout/operations}}
+    payload: {capture: json, command: [cat, grown.json]}
+  - {name: a, type: size, payload: {file: x}}
+",
+    );
+    let late = r#"{"name": "late", "type": "size", "payload": {"file": "x", "unit": "pc"}}"#;
+    bench.write("grown.json", format!("{{\"operations\": [{late}]}}"));
+    let home = bench.path("home").display().to_string();
+    bench.call("run --keep-going a.yaml").variable("HOME", &home).ends(10);
+    let frozen = bench.run_folder().join("inputs/descriptions.json");
+    assert!(std::fs::read_to_string(&frozen).unwrap().contains("tells how big something is"));
+    // the program says something else by now, and nobody asks it
+    bench.program("size", "#!/bin/sh\necho asked >> asked; echo '{}'\n");
+    bench.write("open", "");
+    bench.call("resume last").variable("HOME", &home).ends(10);
+    assert_eq!(bench.sorted_lines("asked").len(), 1);
+    let shown = bench.pop(0, "show last grow").stdout;
+    assert!(shown.contains("`unit` of operation `late` must be one of"), "{shown}");
+    // changed descriptions are changed inputs
+    std::fs::write(&frozen, "{}").unwrap();
+    let said = bench.pop(15, "resume last").stderr;
+    assert!(said.contains("inputs of run"), "{said}");
 }
 
 #[test]
@@ -114,7 +195,7 @@ fn a_description_that_cannot_be_had_is_a_warning() {
     ] {
         let bench = bench("operations: [{name: a, type: size}]");
         bench.program("size", program);
-        let said = bench.pop(0, "check a.yaml").stderr;
+        let said = bench.pop(0, "check --describe a.yaml").stderr;
         assert!(said.starts_with("warning[no-description]: "), "{said}");
         assert!(said.contains(why) && said.contains("registry.yaml:1:"), "{said}");
     }
@@ -135,7 +216,7 @@ fn a_description_may_stand_in_a_file() {
 #[test]
 fn a_type_shows_what_its_handler_says() {
     let bench = bench("operations: []");
-    let shown = bench.pop(0, "handlers show size").stdout;
+    let shown = bench.pop(0, "handlers show --describe size").stdout;
     let (_, said) = shown.split_once("\n\n").unwrap();
     let head: Vec<_> = said.lines().take(4).collect();
     assert_eq!(

@@ -294,7 +294,7 @@ fn f43_f79_f81_params_of_a_wrong_kind_are_refused_where_they_stand() {
 fn files_that_cannot_be_read_are_refused() {
     let bench = Bench::new();
     std::fs::create_dir(bench.path("folder")).unwrap();
-    for (file, words) in [("none.yaml", "No such file"), ("folder", "Is a directory")] {
+    for (file, words) in [("none.yaml", "No such file"), ("folder", "it is a folder, not a regular file")] {
         let ended = bench.call("run").argument(file).ends(3);
         nothing_started(&bench, &ended);
         assert_eq!(first_place(&ended), file);

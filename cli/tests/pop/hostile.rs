@@ -153,8 +153,10 @@ fn f36_a_file_of_a_gigabyte_and_a_stream_without_end_are_refused_by_their_size()
 #[test]
 fn f90_an_agenda_without_end_is_refused_by_its_size_and_one_that_never_comes_waits_for_a_signal() {
     let bench = Bench::new();
-    let said = refused(&bench, "/dev/zero", "too-large").stderr;
+    std::fs::File::create(bench.path("sparse")).unwrap().set_len(1 << 40).unwrap();
+    let said = refused(&bench, "sparse", "too-large").stderr;
     assert!(said.contains("more than 268435456 bytes"), "{said}");
+    refused(&bench, "/dev/zero", "unreadable");
     let ended = bench.call("run -").after("exec < /dev/zero; ulimit -v 2097152").ends(3);
     assert!(ended.stderr.contains("more than 268435456 bytes"), "{}", ended.stderr);
     bench.fifo("never");

@@ -34,4 +34,5 @@ mod running;
 mod screens;
 mod steady;
 mod tellings;
+mod unusual_files;
 mod verify;

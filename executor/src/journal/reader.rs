@@ -3,11 +3,14 @@
 use super::JournalError;
 use super::format::{FORMAT, decode, header};
 use pop_agenda::Recorded;
+use pop_launchers::read_regular_file;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use std::fs;
 use std::io;
 use std::path::Path;
+
+/// The largest journal that is read, in bytes.
+const JOURNAL_LIMIT: u64 = 4 * 1024 * 1024 * 1024;
 
 /// How deep lists and maps may be nested in an event: as deep as in a report, and some levels of its own around that.
 const MOST_LEVELS: usize = 160;
@@ -27,7 +30,7 @@ pub struct Opened {
 
 /// Reads a journal. Nothing is changed: a torn tail is told, and cut only when the journal is written to again.
 pub fn read_journal(path: &Path) -> Result<Opened, JournalError> {
-    match fs::read(path) {
+    match read_regular_file(path, JOURNAL_LIMIT) {
         Ok(bytes) => read_bytes(&bytes, path),
         // a run whose executor died before it wrote anything
         Err(error) if error.kind() == io::ErrorKind::NotFound => read_bytes(&[], path),

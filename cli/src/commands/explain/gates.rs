@@ -1,7 +1,8 @@
 //! What had to be granted to an operation, and what was said to that, in words.
 
-use super::super::told::{Told, wall};
+use super::super::saved_run::wall;
 use pop_agenda::{Admission, Answer, Gate};
+use pop_assembly::SavedRun;
 use pop_reporters::run::visible;
 
 /// What a gate is about.
@@ -19,7 +20,7 @@ pub(super) fn gate_name(gate: &Gate) -> String {
 }
 
 /// Each gate with the last that was said about it.
-pub(super) fn gate_words(told: &Told, admission: &Admission) -> Vec<String> {
+pub(super) fn gate_words(saved: &SavedRun, admission: &Admission) -> Vec<String> {
     let mut words: Vec<String> = admission.gates.iter().map(gate_name).collect();
     let mut at = 0;
     for (when, answer) in &admission.answers {
@@ -34,7 +35,7 @@ pub(super) fn gate_words(told: &Told, admission: &Admission) -> Vec<String> {
             Answer::Miss { why } => format!("miss: {why}"),
             Answer::Failed(failure) => format!("failed: {}", visible(&failure.message)),
         };
-        *line = format!("{name}: {said} ({})", wall(told.history.wall(*when)));
+        *line = format!("{name}: {said} ({})", wall(saved.history.wall(*when)));
         at += usize::from(!matches!(answer, Answer::Busy { .. } | Answer::Later { .. }));
     }
     words

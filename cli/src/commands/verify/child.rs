@@ -1,6 +1,6 @@
 //! One `pop run` after the other as a child: its words are passed on under a name, and signals are passed on to it.
 
-use super::super::go::hear_signals;
+use super::super::signals::hear_signals;
 use crate::error::{CommandError, Kind};
 use crate::ui;
 use pop_agenda::CancelReason;

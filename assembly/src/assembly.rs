@@ -1,0 +1,145 @@
+//! A run that is ready to begin: a plan and everything that it was made of.
+
+use crate::descriptions::Descriptions;
+use crate::error::AssemblyError;
+use crate::prepared_run::PreparedRun;
+use crate::program_lookup::find_programs;
+use crate::run_id::{new_id, new_mark};
+use crate::run_request::{DescribedPlan, RunRequest};
+use crate::secret_lookup::find_secrets;
+use crate::surroundings::Surroundings;
+use crate::text_faults::TextFaults;
+use pop_agenda::{Adopted, Plan, RunOptions};
+use pop_document::Fault;
+use pop_executor::{FolderError, Inputs, Lock, RunFolder, Settings, Sync};
+use pop_field_retriever::LaunchDataWrapper;
+use std::io::ErrorKind;
+use std::path::Path;
+
+/// How often a new id is tried when runs begin at the same instant.
+const MOST_IDS: usize = 100;
+
+/// A plan without faults, and everything that it was made of.
+#[derive(Debug)]
+pub struct Assembly {
+    /// The plan.
+    pub plan: Plan,
+    request: RunRequest,
+    descriptions: Descriptions,
+}
+
+/// How a new run is to begin.
+#[derive(Debug)]
+pub struct RunStart<'s> {
+    /// The folder of all runs.
+    pub runs: &'s Path,
+    /// The id that was chosen for the run. Without one it gets an id of the time.
+    pub id: Option<&'s str>,
+    /// The correlation id.
+    pub cid: String,
+    /// How the run goes.
+    pub options: RunOptions,
+    /// When the journal is synced to disk.
+    pub sync: Sync,
+    /// What an earlier run of the agenda had reached.
+    pub adopted: Vec<Adopted>,
+}
+
+impl<'s> RunStart<'s> {
+    /// A run with an id of the time and default options.
+    pub fn new(runs: &'s Path, cid: String) -> Self {
+        Self {
+            runs,
+            id: None,
+            cid,
+            options: RunOptions::default(),
+            sync: Sync::default(),
+            adopted: Vec::new(),
+        }
+    }
+}
+
+impl RunRequest {
+    /// Makes the plan and looks for everything that it needs: programs and secrets. None if anything is an error.
+    pub fn assemble(self, surroundings: &Surroundings, faults: &mut TextFaults) -> Option<Assembly> {
+        let described = self.plan(surroundings, faults)?;
+        if self.launcher.capabilities().uses_host_programs {
+            find_programs(&described.plan, &self.texts, surroundings, faults);
+        }
+        find_secrets(&described.plan, &self, surroundings, faults);
+        let is_sound = !faults.of_handlers().any(Fault::is_error);
+        let DescribedPlan { plan, descriptions } = described;
+        is_sound.then_some(Assembly { plan, request: self, descriptions })
+    }
+}
+
+impl Assembly {
+    /// The request that it was made of.
+    pub fn request(&self) -> &RunRequest {
+        &self.request
+    }
+
+    /// The types of handlers whose programs would have to be asked for their descriptions. Payloads and references of
+    /// their operations were not checked.
+    pub fn not_asked(&self) -> &[String] {
+        &self.descriptions.not_asked
+    }
+
+    /// The correlation id: the agenda's, else that of the launch data, else a new one.
+    pub fn correlation_id(&self, launch_data: &dyn LaunchDataWrapper) -> String {
+        let own = self.plan.identity.cid.clone();
+        let given = own.or_else(|| launch_data.cid().map(|found| found.value));
+        given.unwrap_or_else(|| uuid::Uuid::new_v4().to_string())
+    }
+
+    /// The frozen inputs of a run of this plan.
+    pub fn freeze(&self, cid: String, mark: Option<String>) -> Inputs {
+        let texts = &self.request.texts;
+        let frozen = texts.descriptors.as_ref().and_then(|descriptors| descriptors.freeze());
+        let (conf_d, descriptors) = frozen.unzip();
+        Inputs {
+            settings: Settings {
+                agenda: texts.agenda.name().to_owned(),
+                registry: texts.registry.as_ref().map(|registry| registry.name().to_owned()),
+                on: self.request.launcher.to_string(),
+                folder: texts.folder.clone(),
+                home: texts.home.clone(),
+                params: self.request.params.clone(),
+                cid,
+                mark,
+                replay_of: self.request.replay_of.clone(),
+                conf_d,
+            },
+            agenda: texts.agenda.text().as_bytes().to_vec(),
+            registry: texts.registry.as_ref().map(|registry| registry.text().as_bytes().to_vec()),
+            descriptors: descriptors.unwrap_or_default(),
+            descriptions: self.descriptions.found.clone(),
+        }
+    }
+
+    /// Makes the folder of a new run, freezes the inputs in it and begins its journal.
+    pub fn begin(self, start: RunStart<'_>) -> Result<PreparedRun, AssemblyError> {
+        let RunStart { runs, id, cid, options, sync, adopted } = start;
+        let inputs = self.freeze(cid, id.map(new_mark));
+        let (folder, lock) = match id {
+            Some(id) => RunFolder::create_again(runs, id, &inputs)?,
+            None => new_folder(runs, &inputs)?,
+        };
+        PreparedRun::begin(&folder, lock, &inputs, self.plan, options, adopted, sync)
+    }
+}
+
+/// Makes the folder of a new run. Of runs that begin at the same instant each gets an id of its own.
+fn new_folder(runs: &Path, inputs: &Inputs) -> Result<(RunFolder, Lock), FolderError> {
+    let mut tries = 0;
+    loop {
+        match RunFolder::create(runs, &new_id(), inputs) {
+            Err(FolderError::Io { source, .. })
+                if source.kind() == ErrorKind::AlreadyExists && tries < MOST_IDS =>
+            {
+                tries += 1;
+            }
+            other => return other,
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! Asking a program what it is: started once with `--describe`, and stopped if it does not answer.
+
+use crate::surroundings::Surroundings;
+use pop_launchers::{Captured, LaunchEvent, LaunchId, LaunchOrder, Launcher as _, ProcessLauncher, Program};
+use pop_registry::contract::Exit;
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// How long a program may take to say what it is.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The standard output of a program that describes itself.
+pub(crate) fn ask(program: Program, surroundings: &Surroundings) -> Result<Vec<u8>, String> {
+    // a caller may be a task of an event loop, and no other loop can run on its thread
+    let asking = std::thread::Builder::new().name("describe".to_owned());
+    std::thread::scope(|scope| {
+        let asking = asking.spawn_scoped(scope, || ask_here(program, surroundings));
+        let asking = asking.map_err(|error| format!("cannot be asked: {error}"))?;
+        asking.join().unwrap_or_else(|_| Err("could not be followed".to_owned()))
+    })
+}
+
+fn ask_here(program: Program, surroundings: &Surroundings) -> Result<Vec<u8>, String> {
+    let launcher = ProcessLauncher::new(surroundings.for_programs(), surroundings.folder.clone());
+    let order = LaunchOrder {
+        name: "describe".to_owned(),
+        program,
+        captured: Captured::Whole,
+        ..LaunchOrder::default()
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| format!("cannot be asked: {error}"))?;
+    let ended = runtime.block_on(async {
+        let (sender, mut heard) = mpsc::channel(8);
+        launcher.launch(LaunchId(0), order, &sender);
+        let end = async {
+            loop {
+                match heard.recv().await?.event {
+                    LaunchEvent::Ended(ended) => return Some(ended),
+                    LaunchEvent::Lost | LaunchEvent::Late(_) => return None,
+                    _ => {}
+                }
+            }
+        };
+        tokio::pin!(end);
+        let ended = tokio::time::timeout(PATIENCE, &mut end).await;
+        if ended.is_err() {
+            launcher.stop(LaunchId(0), true);
+            end.await;
+        }
+        ended
+    });
+    let ended = ended.map_err(|_| format!("did not answer within {} seconds", PATIENCE.as_secs()))?;
+    let ended = ended.ok_or("could not be followed")?;
+    match ended.exit {
+        Ok(Exit::Code(0)) => Ok(ended.stdout),
+        Ok(exit) => {
+            let last = ended.log_tail.last().map(|line| format!(": {line}")).unwrap_or_default();
+            Err(format!("ended with {exit}{last}"))
+        }
+        Err(failure) => Err(failure.message),
+    }
+}

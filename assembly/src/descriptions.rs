@@ -1,0 +1,128 @@
+//! What handlers say about themselves: frozen with a run, read from files, remembered, or asked of their programs.
+//!
+//! Only [`DescriptionSource::Asked`] starts a program. Whatever merely reads an agenda uses another source, for a registry
+//! may be a stranger's.
+
+use crate::description_cache::DescriptionCache;
+use crate::description_query::ask;
+use crate::error::with_causes;
+use crate::surroundings::Surroundings;
+use pop_document::{Fault, Pointer};
+use pop_launchers::{Program, read_regular_file};
+use pop_registry::contract::{DESCRIPTION_LIMIT, Description};
+use pop_registry::{Catalog, Describe, Entry};
+use std::collections::{BTreeMap, HashSet};
+use std::path::{Path, PathBuf};
+
+/// Where descriptions of handlers come from.
+#[derive(Debug, Clone, PartialEq)]
+pub enum DescriptionSource {
+    /// From these, by the ids of entries. Nothing else is read.
+    Frozen(BTreeMap<String, Description>),
+    /// From files beside the registry, and from answers that a program gave before. No program is started.
+    Cached,
+    /// Like [`Self::Cached`]; a program whose answer is not remembered is started and asked.
+    Asked,
+}
+
+/// The descriptions that were found.
+#[derive(Debug, Default)]
+pub(crate) struct Descriptions {
+    /// The descriptions, by the ids of entries.
+    pub(crate) found: BTreeMap<String, Description>,
+    /// The types of handlers that would have to be asked.
+    pub(crate) not_asked: Vec<String>,
+}
+
+impl DescriptionSource {
+    /// Finds the descriptions of the handlers of some types and adds them to the catalogue. One that cannot be had is a
+    /// warning.
+    pub(crate) fn learn(
+        &self,
+        catalog: &mut Catalog,
+        types: &HashSet<&str>,
+        home: Option<&Path>,
+        surroundings: &Surroundings,
+        faults: &mut Vec<Fault>,
+    ) -> Descriptions {
+        let mut descriptions = Descriptions::default();
+        let wanted = |entry: &&Entry| entry.describe.is_some() && types.contains(entry.name.as_str());
+        let entries: Vec<Entry> = catalog.entries().filter(wanted).cloned().collect();
+        for entry in entries {
+            match self.find(&entry, home, surroundings) {
+                Ok(Some(description)) => {
+                    catalog.describe(&entry.id, description.clone());
+                    descriptions.found.insert(entry.id, description);
+                }
+                Ok(None) => descriptions.not_asked.push(entry.name),
+                Err(why) => faults.push(no_description(&entry, &why)),
+            }
+        }
+        descriptions
+    }
+
+    /// The description of a handler; none if it would have to be asked.
+    fn find(
+        &self,
+        entry: &Entry,
+        home: Option<&Path>,
+        surroundings: &Surroundings,
+    ) -> Result<Option<Description>, String> {
+        match (self, &entry.describe) {
+            (Self::Frozen(descriptions), _) => Ok(descriptions.get(&entry.id).cloned()),
+            (_, None) => Ok(None),
+            (_, Some(Describe::File(file))) => from_file(file, home).map(Some),
+            (Self::Cached, Some(Describe::Ask)) => {
+                let program = program(entry, home)?;
+                Ok(DescriptionCache::of(&program, surroundings).and_then(|cache| cache.read()))
+            }
+            (Self::Asked, Some(Describe::Ask)) => from_program(program(entry, home)?, surroundings).map(Some),
+        }
+    }
+}
+
+fn no_description(entry: &Entry, why: &str) -> Fault {
+    let message = format!("what the handler of type `{}` takes and gives is not known: {why}", entry.name);
+    let at = Pointer::root().join(&entry.id).join("describe");
+    Fault::value("no-description", at, message).warning()
+}
+
+fn from_file(file: &str, home: Option<&Path>) -> Result<Description, String> {
+    let path = home.map_or_else(|| PathBuf::from(file), |home| home.join(file));
+    let text = read_regular_file(&path, DESCRIPTION_LIMIT as u64)
+        .map_err(|error| format!("`{}`: {error}", path.display()))?;
+    Description::parse(&text).map_err(|error| format!("`{}`: {}", path.display(), with_causes(&error)))
+}
+
+/// The program of a handler, as it is asked.
+fn program(entry: &Entry, home: Option<&Path>) -> Result<Program, String> {
+    let Some(argv) = &entry.command else { return Err("it has no `command` that could be asked".to_owned()) };
+    let mut argv = argv.clone();
+    argv.push("--describe".to_owned());
+    Ok(Program {
+        argv,
+        home: home.map(Path::to_owned),
+        env: entry.env_vars.clone(),
+        working_directory: entry.working_directory.as_ref().map(PathBuf::from),
+        ..Program::default()
+    })
+}
+
+/// Asks the program, unless the same one was asked before and always answers the same.
+fn from_program(program: Program, surroundings: &Surroundings) -> Result<Description, String> {
+    let cache = DescriptionCache::of(&program, surroundings);
+    if let Some(description) =
+        cache.as_ref().filter(|cache| cache.is_lasting()).and_then(DescriptionCache::read)
+    {
+        return Ok(description);
+    }
+    let shown = shlex::try_join(program.argv.iter().map(String::as_str))
+        .unwrap_or_else(|_| format!("{:?}", program.argv));
+    let text = ask(program, surroundings).map_err(|why| format!("`{shown}` {why}"))?;
+    let description = Description::parse(&text)
+        .map_err(|error| format!("`{shown}` printed something else: {}", with_causes(&error)))?;
+    if let Some(cache) = cache {
+        cache.write(&text);
+    }
+    Ok(description)
+}

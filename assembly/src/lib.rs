@@ -1,0 +1,60 @@
+//! Assembles runs: texts, settings and look-ups become a plan and frozen inputs; a run folder becomes a run that can be
+//! driven, read or resumed.
+//!
+//! The command line, an operator, a service and tests share this crate, so a live run and a resumed one are judged by the
+//! same code. It prints nothing, ends no process and reads no variable of its own accord: variables and the current
+//! folder are [`Surroundings`], and what is worth a warning is returned.
+//!
+//! ```
+//! use pop_assembly::{RunRequest, RunStart, RunTexts, Surroundings, TextFaults};
+//! use pop_field_retriever::LaunchType;
+//!
+//! let runs = tempfile::tempdir()?;
+//! let mut faults = TextFaults::default();
+//! let agenda = br#"{"operations": [{"name": "a", "type": "sample"}]}"#;
+//! let texts = RunTexts::from_bytes(("a.json", agenda), None, runs.path(), &mut faults);
+//! let request = RunRequest::new(texts, LaunchType::Local);
+//! let assembly = request.assemble(&Surroundings::default(), &mut faults).ok_or("the agenda has faults")?;
+//! let run = assembly.begin(RunStart::new(runs.path(), "cid-1".to_owned()))?;
+//! assert_eq!(run.scheduler.plan().len(), 1);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod adopted_progress;
+mod assembly;
+mod dead_letter_replay;
+mod description_cache;
+mod description_query;
+mod descriptions;
+mod descriptor_folder;
+mod error;
+mod known_handlers;
+mod prepared_run;
+mod program_lookup;
+mod run_id;
+mod run_identity;
+mod run_request;
+mod run_texts;
+mod saved_run;
+mod secret_lookup;
+mod surroundings;
+mod text_faults;
+mod text_file;
+mod text_files;
+
+pub use adopted_progress::AdoptedProgress;
+pub use assembly::{Assembly, RunStart};
+pub use dead_letter_replay::DeadLetterReplay;
+pub use descriptions::DescriptionSource;
+pub use descriptor_folder::DescriptorFolder;
+pub use error::AssemblyError;
+pub use known_handlers::KnownHandlers;
+pub use prepared_run::PreparedRun;
+pub use run_identity::preview_setting;
+pub use run_request::RunRequest;
+pub use run_texts::RunTexts;
+pub use saved_run::{ResumableRun, ResumeOptions, SavedRun, check_same_request};
+pub use surroundings::Surroundings;
+pub use text_faults::TextFaults;
+pub use text_file::read_text;
+pub use text_files::{AgendaOrigin, TextFiles};

@@ -1,0 +1,78 @@
+//! Looking for the programs of a plan before anything starts.
+
+use crate::run_texts::RunTexts;
+use crate::surroundings::Surroundings;
+use crate::text_faults::TextFaults;
+use pop_agenda::{OpIx, Plan, Planned, Serves};
+use pop_document::{Fault, Pointer, Site};
+use pop_launchers::process::resolve;
+use pop_registry::Entry;
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+/// Looks for every program. One that a registry or a descriptor names must be there; one that a command of the agenda
+/// names should be, for an operation before it may install it.
+pub(crate) fn find_programs(
+    plan: &Plan,
+    texts: &RunTexts,
+    surroundings: &Surroundings,
+    faults: &mut TextFaults,
+) {
+    let mut seen = HashSet::new();
+    for (op, planned) in plan.operations() {
+        match &planned.serves {
+            Serves::Program(entry) if entry.declared.is_some() => {
+                if let Some(descriptors) =
+                    texts.descriptors.as_ref().filter(|_| seen.insert(entry.id.clone()))
+                    && let Some(fault) = descriptors.program_fault(entry, surroundings.path())
+                {
+                    faults.add_to_descriptor(&descriptors.file_of(entry), fault);
+                }
+            }
+            Serves::Program(entry) if seen.insert(entry.id.clone()) => {
+                faults.registry.extend(entry_fault(entry, texts, surroundings));
+            }
+            Serves::Exec => {
+                let Some(program) = planned.payload.template()["command"][0].as_str() else { continue };
+                let is_plain = !program.contains('/') && !program.contains("@<");
+                if is_plain
+                    && seen.insert(program.to_owned())
+                    && resolve(Path::new(program), &texts.folder, surroundings.path()).is_err()
+                {
+                    faults.agenda.push(command_fault(op, planned, program));
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The file of an entry's program: beside the registry, then in its working directory or on PATH.
+pub(crate) fn program_of(
+    entry: &Entry,
+    home: Option<&Path>,
+    folder: &Path,
+    surroundings: &Surroundings,
+) -> Option<Result<PathBuf, pop_launchers::process::ResolveError>> {
+    let program = entry.command.as_ref()?.first()?;
+    let folder = entry.working_directory.as_ref().map_or_else(|| folder.to_owned(), |own| folder.join(own));
+    let beside = home.and_then(|home| resolve(&home.join(program), &folder, None).ok());
+    Some(match beside {
+        Some(found) => Ok(found),
+        None => resolve(Path::new(program), &folder, surroundings.path()),
+    })
+}
+
+fn entry_fault(entry: &Entry, texts: &RunTexts, surroundings: &Surroundings) -> Option<Fault> {
+    let error = program_of(entry, texts.home.as_deref(), &texts.folder, surroundings)?.err()?;
+    let at = Pointer::root().join(&entry.id).join("command").join(0);
+    let message = format!("type `{}`: {error}", entry.name);
+    let hint = "a relative program is looked for beside the registry file, then on PATH";
+    Some(Fault::value("program-not-found", at, message).hint(hint))
+}
+
+fn command_fault(op: OpIx, planned: &Planned, program: &str) -> Fault {
+    let message = format!("`{program}` is not on PATH now; operation `{}` may fail", planned.name);
+    let at = Site::Value(format!("/operations/{}/payload/command/0", op.0).into());
+    Fault::new("program-not-found", at, message).warning()
+}

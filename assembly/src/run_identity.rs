@@ -1,0 +1,70 @@
+//! What is the same for every operation of a run: the one place where it is put together.
+
+use crate::error::AssemblyError;
+use crate::surroundings::Surroundings;
+use pop_agenda::Plan;
+use pop_executor::{RunFolder, RunIdentity, Settings, cluster};
+use pop_field_retriever::{LaunchDataWrapper, LaunchType};
+use pop_launchers::Setting;
+use std::path::{Path, PathBuf};
+
+/// The setting with which manifests of a plan are shown, and the identity of a run that does not exist.
+pub fn preview_setting(
+    plan: &Plan,
+    run: &str,
+    launcher: LaunchType,
+    home: Option<&Path>,
+    surroundings: &Surroundings,
+    launch_data: &dyn LaunchDataWrapper,
+) -> Result<(RunIdentity, Setting), AssemblyError> {
+    let identity = RunIdentity {
+        agenda: String::new(),
+        folder: PathBuf::new(),
+        start: PathBuf::new(),
+        run: run.to_owned(),
+        mark: run.to_owned(),
+        cid: plan.identity.cid.clone().unwrap_or_else(|| run.to_owned()),
+        logs: PathBuf::from("logs"),
+        home: home.map(Path::to_owned),
+        on: launcher,
+    };
+    let setting = Setting {
+        variables: identity.variables(plan),
+        folder: surroundings.folder.clone(),
+        home: home.map(Path::to_owned),
+        cluster: cluster(launch_data)?,
+        ..Setting::default()
+    };
+    Ok((identity, setting))
+}
+
+/// What is the same for every operation of a run.
+pub(crate) fn identity(folder: &RunFolder, settings: &Settings) -> Result<RunIdentity, AssemblyError> {
+    let run = folder.run().to_owned();
+    Ok(RunIdentity {
+        mark: mark(folder, settings).to_owned(),
+        run,
+        cid: settings.cid.clone(),
+        agenda: settings.agenda.clone(),
+        folder: absolute(folder.path())?,
+        start: settings.folder.clone(),
+        logs: absolute(&folder.logs())?,
+        home: settings.home.clone(),
+        on: launcher(settings)?,
+    })
+}
+
+/// By what the programs of a run are known.
+pub(crate) fn mark<'m>(folder: &'m RunFolder, settings: &'m Settings) -> &'m str {
+    settings.mark.as_deref().unwrap_or_else(|| folder.run())
+}
+
+/// The launcher that a run was started with.
+pub(crate) fn launcher(settings: &Settings) -> Result<LaunchType, AssemblyError> {
+    settings.on.parse().map_err(|error| AssemblyError::FrozenLauncher { why: format!("{error}") })
+}
+
+/// Programs are told of files of the run in whatever folder they start.
+fn absolute(path: &Path) -> Result<PathBuf, AssemblyError> {
+    std::path::absolute(path).map_err(|source| AssemblyError::NotAbsolute { path: path.to_owned(), source })
+}

@@ -1,0 +1,89 @@
+//! The texts that a run is made of, and the catalogue of handlers that follows from them.
+
+use crate::descriptor_folder::DescriptorFolder;
+use crate::text_faults::{TextFaults, is_of_reading};
+use pop_document::{Fault, Source};
+use pop_executor::Inputs;
+use pop_registry::Catalog;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+
+/// The texts of a run, and the folders that relative names in them start from.
+#[derive(Debug, Clone)]
+pub struct RunTexts {
+    /// The agenda.
+    pub agenda: Source,
+    /// The registry.
+    pub registry: Option<Source>,
+    /// The folder of the registry: relative programs and files of its entries are looked for in it.
+    pub home: Option<PathBuf>,
+    /// The folder in which programs start.
+    pub folder: PathBuf,
+    /// The descriptors.
+    pub descriptors: Option<DescriptorFolder>,
+}
+
+impl RunTexts {
+    /// Texts held in memory, each with the name that faults give it. No file is read.
+    pub fn from_bytes(
+        agenda: (&str, &[u8]),
+        registry: Option<(&str, &[u8])>,
+        folder: &Path,
+        faults: &mut TextFaults,
+    ) -> Self {
+        let text = |(name, bytes): (&str, &[u8]), faults| source(name.to_owned(), Ok(bytes.to_vec()), faults);
+        Self {
+            agenda: text(agenda, &mut faults.agenda),
+            registry: registry.map(|registry| text(registry, &mut faults.registry)),
+            home: None,
+            folder: folder.to_owned(),
+            descriptors: None,
+        }
+    }
+
+    /// The frozen texts of a run.
+    pub(crate) fn from_inputs(inputs: &Inputs) -> Result<Self, Fault> {
+        let settings = &inputs.settings;
+        Ok(Self {
+            agenda: Source::new(settings.agenda.as_str(), &inputs.agenda)?,
+            registry: frozen_registry(inputs)?,
+            home: settings.home.clone(),
+            folder: settings.folder.clone(),
+            descriptors: DescriptorFolder::from_inputs(inputs),
+        })
+    }
+
+    pub(crate) fn catalog(&self, path: Option<&OsStr>, faults: &mut Vec<Fault>) -> Catalog {
+        catalog(self.registry.as_ref(), self.descriptors.as_ref(), path, faults)
+    }
+}
+
+/// The registry that a run was started with.
+pub(crate) fn frozen_registry(inputs: &Inputs) -> Result<Option<Source>, Fault> {
+    let frozen = inputs.settings.registry.as_ref().zip(inputs.registry.as_ref());
+    frozen.map(|(name, bytes)| Source::new(name.as_str(), bytes)).transpose()
+}
+
+/// The catalogue of a registry and of descriptors. Faults of the registry are added to those of reading it.
+pub(crate) fn catalog(
+    registry: Option<&Source>,
+    descriptors: Option<&DescriptorFolder>,
+    path: Option<&OsStr>,
+    faults: &mut Vec<Fault>,
+) -> Catalog {
+    let registry = registry.filter(|_| !faults.iter().any(is_of_reading));
+    let all = descriptors.map(DescriptorFolder::descriptors).unwrap_or_default();
+    let mut catalog = Catalog::assemble(registry, all, faults);
+    if let Some(descriptors) = descriptors {
+        descriptors.locate(&mut catalog, path);
+    }
+    catalog
+}
+
+/// The text of these bytes. One that cannot be had is an empty text and a fault.
+pub(crate) fn source(name: String, bytes: Result<Vec<u8>, Fault>, faults: &mut Vec<Fault>) -> Source {
+    bytes.and_then(|bytes| Source::new(name.as_str(), &bytes)).unwrap_or_else(|fault| {
+        faults.push(fault);
+        Source::empty(name)
+    })
+}

@@ -1,0 +1,178 @@
+//! A run as its folder has it, read without changing anything; and a run that is opened to be resumed.
+
+use crate::error::AssemblyError;
+use crate::prepared_run::PreparedRun;
+use crate::run_identity::{identity, launcher, mark};
+use crate::run_request::RunRequest;
+use crate::surroundings::Surroundings;
+use crate::text_faults::TextFaults;
+use pop_agenda::{Adopted, History, Plan, RunOptions, RunOutcome, RunTime, Scheduler};
+use pop_executor::{
+    FileJournal, FolderError, Inputs, Lock, Opened, Restored, RunFolder, Sync, read_journal, restore,
+};
+use pop_field_retriever::LaunchType;
+use pop_launchers::process::sweep_run;
+use pop_registry::contract::Millis;
+use std::sync::Arc;
+
+/// A run as its folder has it.
+pub struct SavedRun {
+    /// The folder.
+    pub folder: RunFolder,
+    /// The frozen inputs.
+    pub inputs: Inputs,
+    /// The plan, with everything that was added while the run went on.
+    pub plan: Arc<Plan>,
+    /// The scheduler in the state after the last event.
+    pub scheduler: Scheduler,
+    /// What has happened.
+    pub history: History,
+}
+
+impl SavedRun {
+    /// Reads a run. Nothing is changed, and no lock is taken.
+    pub fn read(folder: RunFolder, surroundings: &Surroundings) -> Result<Self, AssemblyError> {
+        let inputs = folder.inputs()?;
+        let plan = frozen_plan(&inputs, surroundings)?;
+        let events = read_journal(&folder.journal())?.events;
+        let count = plan.len();
+        let scheduler = restore(Arc::new(plan), &events, &folder.journal())?.scheduler;
+        let history = History::of(count, &events);
+        Ok(Self { folder, inputs, plan: Arc::clone(scheduler.plan()), scheduler, history })
+    }
+}
+
+/// The plan of the frozen inputs of a run.
+pub(crate) fn frozen_plan(inputs: &Inputs, surroundings: &Surroundings) -> Result<Plan, AssemblyError> {
+    let request = RunRequest::from_inputs(inputs)?;
+    let described = request.plan(surroundings, &mut TextFaults::default());
+    described.map(|described| described.plan).ok_or(AssemblyError::FrozenInputs)
+}
+
+/// Checks that a request is the one by which a run was started. Its registry and descriptors are those it was started with.
+pub fn check_same_request(folder: &RunFolder, request: &RunRequest) -> Result<(), AssemblyError> {
+    let frozen = folder.inputs()?;
+    let difference = if frozen.agenda != request.texts.agenda.text().as_bytes() {
+        "another agenda"
+    } else if frozen.settings.params != request.params {
+        "other `--param` values"
+    } else if frozen.settings.on != request.launcher.as_str() {
+        "another launcher"
+    } else {
+        return Ok(());
+    };
+    Err(AssemblyError::OtherInputs { run: folder.run().to_owned(), difference })
+}
+
+/// A run that this process may execute and has not resumed yet.
+pub struct ResumableRun {
+    folder: RunFolder,
+    inputs: Inputs,
+    digest: String,
+    opened: Opened,
+    restored: Restored,
+    /// How many operations the plan had when the run began.
+    count: usize,
+    lock: Lock,
+}
+
+/// How a run is resumed.
+#[derive(Debug, Clone)]
+pub struct ResumeOptions {
+    /// How the run goes from now on.
+    pub options: RunOptions,
+    /// How many operations run at once; without it as many as before.
+    pub parallel: Option<u32>,
+    /// Whether a time limit counts from now. Otherwise it counts from the beginning of the run.
+    pub is_limit_from_now: bool,
+    /// The wall clock.
+    pub now: Millis,
+    /// When the journal is synced to disk.
+    pub sync: Sync,
+}
+
+impl ResumableRun {
+    /// Takes the lock of a run and restores its state. Processes that an earlier executor left behind are ended, for they
+    /// would work against the next attempts of their operations.
+    pub fn open(folder: RunFolder, surroundings: &Surroundings) -> Result<Self, AssemblyError> {
+        let lock = folder.lock()?;
+        let inputs = folder.inputs()?;
+        let opened = read_journal(&folder.journal())?;
+        let digest = inputs.digest()?;
+        if opened.inputs.as_ref().is_some_and(|begun| *begun != digest) {
+            return Err(FolderError::InputsChanged { run: folder.run().to_owned() }.into());
+        }
+        let plan = frozen_plan(&inputs, surroundings)?;
+        if !launcher(&inputs.settings)?.capabilities().outlives_executor {
+            // what outlives its executor is taken over
+            let living = sweep_run(mark(&folder, &inputs.settings));
+            if let Some(executor) = living.first() {
+                let owner = format!("process {executor} (from another copy of its folder)");
+                return Err(FolderError::Held { run: folder.run().to_owned(), owner }.into());
+            }
+        }
+        let count = plan.len();
+        let restored = restore(Arc::new(plan), &opened.events, &folder.journal())?;
+        Ok(Self { folder, inputs, digest, opened, restored, count, lock })
+    }
+
+    /// The run's id.
+    pub fn run(&self) -> &str {
+        self.folder.run()
+    }
+
+    /// The launcher that the run was started with.
+    pub fn launcher(&self) -> Result<LaunchType, AssemblyError> {
+        launcher(&self.inputs.settings)
+    }
+
+    /// How the run ended, if it did.
+    pub fn outcome(&self) -> Option<RunOutcome> {
+        self.restored.scheduler.outcome()
+    }
+
+    /// How many bytes at the end of the journal were torn by a crash. They are left out.
+    pub fn torn_bytes(&self) -> u64 {
+        self.opened.torn
+    }
+
+    /// Whether nothing of the run is on record, so that it begins as a new one would.
+    pub fn is_new(&self) -> bool {
+        self.restored.began.is_none()
+    }
+
+    /// The plan.
+    pub fn plan(&self) -> &Arc<Plan> {
+        self.restored.scheduler.plan()
+    }
+
+    /// Opens the journal for writing. What an earlier run had reached is taken over only by a run of which nothing is on
+    /// record.
+    pub fn resume(self, resume: ResumeOptions, adopted: Vec<Adopted>) -> Result<PreparedRun, AssemblyError> {
+        let Self { folder, inputs, digest, opened, restored, count, lock } = self;
+        let identity = identity(&folder, &inputs.settings)?;
+        let options = resume.options;
+        let began = restored.began;
+        let scheduler = match began {
+            Some(_) => restored.scheduler,
+            None => Scheduler::new(Arc::clone(restored.scheduler.plan()), options.clone()),
+        };
+        let resumed = began.map(|(started, last)| {
+            let before = scheduler.options();
+            let from = RunTime(resume.now.saturating_sub(started)).max(last);
+            RunOptions {
+                parallel: resume.parallel.unwrap_or(before.parallel),
+                keep_going: options.keep_going || before.keep_going,
+                time_limit_ms: match options.time_limit_ms {
+                    Some(limit) if resume.is_limit_from_now => Some(from.plus(limit).0),
+                    limit => limit,
+                },
+                ..options
+            }
+        });
+        let adopted = if began.is_none() { adopted } else { Vec::new() };
+        let journal = FileJournal::go_on(&folder.journal(), &opened, &digest, resume.sync)?;
+        let history = History::of(count, &opened.events);
+        Ok(PreparedRun { scheduler, identity, journal, history, adopted, resumed, began, lock })
+    }
+}

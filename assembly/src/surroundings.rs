@@ -1,0 +1,49 @@
+//! What the assembling process offers to a run: its variables and its current folder.
+
+use pop_executor::RunIdentity;
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// The variables and the current folder of a process, as they were when they were captured.
+#[derive(Debug, Clone, Default)]
+pub struct Surroundings {
+    /// The variables.
+    pub variables: Vec<(OsString, OsString)>,
+    /// The current folder, absolute.
+    pub folder: PathBuf,
+}
+
+impl Surroundings {
+    /// Those of this process.
+    pub fn capture() -> io::Result<Self> {
+        Ok(Self { variables: std::env::vars_os().collect(), folder: std::env::current_dir()? })
+    }
+
+    /// The variables of this process alone: for what is done in the folder of a run, whatever the current folder is.
+    pub fn capture_variables() -> Self {
+        Self { variables: std::env::vars_os().collect(), folder: PathBuf::new() }
+    }
+
+    /// The value of a variable.
+    pub fn variable(&self, name: &str) -> Option<&OsStr> {
+        let found = self.variables.iter().rev().find(|(known, _)| known == name);
+        found.map(|(_, value)| value.as_os_str())
+    }
+
+    /// The value of `PATH`.
+    pub(crate) fn path(&self) -> Option<&OsStr> {
+        self.variable("PATH")
+    }
+
+    /// A folder that a variable names. A relative one is ignored.
+    pub(crate) fn folder_variable(&self, name: &str) -> Option<&Path> {
+        self.variable(name).map(Path::new).filter(|path| path.is_absolute())
+    }
+
+    /// The variables without those that tell this process what to do and would mislead a program.
+    pub fn for_programs(&self) -> impl Iterator<Item = (OsString, OsString)> {
+        let is_foreign = |name: &OsString| name.to_str().is_some_and(RunIdentity::is_foreign);
+        self.variables.iter().filter(move |(name, _)| !is_foreign(name)).cloned()
+    }
+}

@@ -1,0 +1,60 @@
+//! The faults of the texts of a run, text by text.
+
+use pop_document::{Fault, Severity, Source};
+use pop_registry::{Catalog, Descriptor};
+use std::collections::HashSet;
+
+/// The faults of the texts of a run.
+#[derive(Debug, Clone, Default)]
+pub struct TextFaults {
+    /// Faults of the agenda.
+    pub agenda: Vec<Fault>,
+    /// Faults of the registry.
+    pub registry: Vec<Fault>,
+    /// Faults of each descriptor.
+    pub descriptors: Vec<(Source, Vec<Fault>)>,
+}
+
+impl TextFaults {
+    /// Copies the faults of each descriptor of a catalogue.
+    pub fn take_descriptors(&mut self, catalog: &Catalog) {
+        let all = catalog.descriptors().iter();
+        self.descriptors = all.map(|one| (one.source().clone(), one.faults().to_vec())).collect();
+    }
+
+    /// Makes every warning an error.
+    pub fn be_strict(&mut self) {
+        let descriptors = self.descriptors.iter_mut().flat_map(|(_, faults)| faults);
+        for fault in self.agenda.iter_mut().chain(&mut self.registry).chain(descriptors) {
+            fault.severity = Severity::Error;
+        }
+    }
+
+    /// The faults of the registry and of all descriptors.
+    pub fn of_handlers(&self) -> impl Iterator<Item = &Fault> {
+        self.registry.iter().chain(self.descriptors.iter().flat_map(|(_, faults)| faults))
+    }
+
+    /// Adds a fault to the descriptor in a file.
+    pub fn add_to_descriptor(&mut self, file: &str, fault: Fault) {
+        let descriptor = self.descriptors.iter_mut().find(|(source, _)| source.name() == file);
+        if let Some((_, faults)) = descriptor {
+            faults.push(fault);
+        }
+    }
+
+    /// Makes faults of descriptors warnings, except those of handlers of these types. A handler with a fault is left out
+    /// of the catalogue, so it concerns nobody else.
+    pub fn spare_descriptors(&mut self, types: &HashSet<&str>) {
+        for fault in self.descriptors.iter_mut().flat_map(|(_, faults)| faults) {
+            if !Descriptor::type_of(fault).is_some_and(|name| types.contains(name.as_str())) {
+                fault.severity = Severity::Warning;
+            }
+        }
+    }
+}
+
+/// Whether the fault is of the text as a whole, so that nothing is known of what is in it.
+pub(crate) fn is_of_reading(fault: &Fault) -> bool {
+    fault.is_error() && fault.pointer().is_empty()
+}

@@ -1,0 +1,118 @@
+//! Finding and reading the files of a run's texts: named by the caller, else by a property, else at a default place.
+
+use crate::descriptor_folder::{DescriptorFolder, DescriptorPlaces};
+use crate::error::AssemblyError;
+use crate::run_texts::{RunTexts, source};
+use crate::surroundings::Surroundings;
+use crate::text_faults::TextFaults;
+use crate::text_file::{read_text, utf8};
+use pop_document::{Fault, Source};
+use pop_field_retriever::names::property;
+use pop_field_retriever::{FieldName, LaunchDataWrapper};
+use std::path::{Path, PathBuf};
+
+const REGISTRY_BESIDE: [&str; 3] = ["registry.json", "registry.yaml", "registry.yml"];
+const REGISTRY_IN_IMAGE: &str = "/app/config/registry.json";
+
+/// Where the agenda comes from.
+#[derive(Debug, Clone)]
+pub enum AgendaOrigin<'o> {
+    /// A file. The registry and the descriptors may stand beside it.
+    File(&'o Path),
+    /// Bytes that were read already, with the name that faults give them.
+    Bytes(&'o str, Result<Vec<u8>, Fault>),
+    /// The payload of the launch data.
+    Payload,
+}
+
+/// The files of a run's texts, as far as the caller names them.
+#[derive(Clone, Copy)]
+pub struct TextFiles<'f> {
+    /// The registry.
+    pub registry: Option<&'f Path>,
+    /// The folder of descriptors.
+    pub conf_d: Option<&'f Path>,
+    /// The folders in which programs of descriptors are looked for.
+    pub handlers: &'f [PathBuf],
+    /// Names the files that the caller does not name.
+    pub launch_data: &'f dyn LaunchDataWrapper,
+    /// Where relative names start.
+    pub surroundings: &'f Surroundings,
+}
+
+impl TextFiles<'_> {
+    /// Reads all texts of a run. A text that cannot be read is a fault.
+    pub fn read(&self, agenda: AgendaOrigin<'_>, faults: &mut TextFaults) -> Result<RunTexts, AssemblyError> {
+        let mut folder = Path::new("");
+        let (name, bytes) = match agenda {
+            AgendaOrigin::File(path) => {
+                folder = path.parent().unwrap_or(folder);
+                (utf8(path)?.to_owned(), read_text(path, "agenda"))
+            }
+            AgendaOrigin::Bytes(name, bytes) => (name.to_owned(), bytes),
+            AgendaOrigin::Payload => {
+                let payload = self.launch_data.payload()?;
+                ("<payload>".to_owned(), Ok(payload.value.as_bytes().to_vec()))
+            }
+        };
+        let agenda = source(name, bytes, &mut faults.agenda);
+        let (registry, home) = self.registry(folder, &mut faults.registry)?;
+        Ok(RunTexts {
+            agenda,
+            registry,
+            home,
+            folder: self.surroundings.folder.clone(),
+            descriptors: self.descriptors(folder)?,
+        })
+    }
+
+    /// Reads the registry for agendas of a folder. The second value is the folder that the registry is in.
+    pub fn registry(
+        &self,
+        folder: &Path,
+        faults: &mut Vec<Fault>,
+    ) -> Result<(Option<Source>, Option<PathBuf>), AssemblyError> {
+        let Some(path) = self.registry_path(folder) else { return Ok((None, None)) };
+        let home = path.parent().map(|home| if home.as_os_str().is_empty() { Path::new(".") } else { home });
+        let home = home.and_then(|home| home.canonicalize().ok());
+        if let Some(home) = &home {
+            utf8(home)?;
+        }
+        let registry = source(utf8(&path)?.to_owned(), read_text(&path, "registry"), faults);
+        Ok((Some(registry), home))
+    }
+
+    fn registry_path(&self, folder: &Path) -> Option<PathBuf> {
+        let named = self
+            .registry
+            .map(Path::to_owned)
+            .or_else(|| self.property(property::REGISTRY_PATH_OVERRIDE).map(PathBuf::from));
+        named.or_else(|| {
+            let beside = REGISTRY_BESIDE.iter().map(|name| folder.join(name));
+            // also what is no regular file is meant, and refused when it is read
+            beside.chain([PathBuf::from(REGISTRY_IN_IMAGE)]).find(|path| path.exists() && !path.is_dir())
+        })
+    }
+
+    /// Reads the descriptors for agendas of a folder. A folder of descriptors that somebody names must be there.
+    pub fn descriptors(&self, folder: &Path) -> Result<Option<DescriptorFolder>, AssemblyError> {
+        let listed = self.property(property::HANDLER_FOLDERS).unwrap_or_default();
+        let listed = listed.split(',').map(str::trim).filter(|folder| !folder.is_empty());
+        let places = DescriptorPlaces {
+            conf_d: self
+                .conf_d
+                .map(Path::to_owned)
+                .or_else(|| self.property(property::CONF_D_PATH).map(PathBuf::from)),
+            handlers: match self.handlers {
+                [] => listed.map(PathBuf::from).collect(),
+                named => named.to_vec(),
+            },
+            beside: folder,
+        };
+        places.read(&self.surroundings.folder)
+    }
+
+    fn property(&self, name: &'static str) -> Option<String> {
+        self.launch_data.field(&FieldName::of_property(name)).map(|found| found.value)
+    }
+}

@@ -1,0 +1,67 @@
+//! Arguments of `pop run` and `pop resume`.
+
+use super::shared::{GoArgs, LaunchArgs, RegistryArgs, RunsFolder};
+use clap::Args;
+use std::path::PathBuf;
+
+/// `pop run`
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// The agenda: a JSON or YAML file, or - for standard input
+    #[arg(value_name = "AGENDA", conflicts_with = "payload_file")]
+    pub(crate) agenda: Option<PathBuf>,
+    /// What the run is called; a run of that id that was begun and has not ended is gone on with [default: the time]
+    #[arg(long, value_name = "ID", value_parser = run_id)]
+    pub(crate) run_id: Option<String>,
+    #[command(flatten)]
+    pub(crate) go: GoArgs,
+    #[command(flatten)]
+    pub(crate) registry: RegistryArgs,
+    #[command(flatten)]
+    pub(crate) runs: RunsFolder,
+    #[command(flatten)]
+    pub(crate) launch: LaunchArgs,
+}
+
+/// `pop resume`
+#[derive(Debug, Args)]
+pub(crate) struct ResumeArgs {
+    /// The run, or `last`
+    pub(crate) run: String,
+    #[command(flatten)]
+    pub(crate) go: GoArgs,
+    #[command(flatten)]
+    pub(crate) runs: RunsFolder,
+}
+
+/// An id that names a folder, and is the value of a label on containers and pods.
+fn run_id(text: &str) -> Result<String, String> {
+    let is_plain = |letter: char| letter.is_ascii_alphanumeric();
+    let is_id = text.len() <= 63
+        && text.starts_with(is_plain)
+        && text.ends_with(is_plain)
+        && text.chars().all(|letter| is_plain(letter) || "-_.".contains(letter));
+    match text {
+        "last" => Err("`last` means the newest run".to_owned()),
+        _ if is_id => Ok(text.to_owned()),
+        _ => Err("up to 63 letters (a to z), digits, `-`, `_` and `.`, with a letter or digit at both ends"
+            .to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn f35_ids_of_runs_are_folders_and_labels() {
+        let longest = "x".repeat(63);
+        for id in ["pop-hello", "A.b_c-1", "7", &longest] {
+            assert_eq!(run_id(id), Ok(id.to_owned()));
+        }
+        let too_long = "x".repeat(64);
+        for id in ["", "last", "..", ".a", "a.", "-a", "a/b", "a b", "ä", "a\0", &too_long] {
+            assert!(run_id(id).is_err(), "{id}");
+        }
+    }
+}

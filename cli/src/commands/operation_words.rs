@@ -1,0 +1,40 @@
+//! What a planned operation is, in words: shared by `pop plan`, `pop explain` and `pop handlers`.
+
+use pop_agenda::{Planned, Serves};
+
+/// What carries an operation out.
+pub(super) fn served_by(planned: &Planned) -> String {
+    match &planned.serves {
+        Serves::Dispatch => "the handlers of the types in its payload".to_owned(),
+        Serves::Exec => "the command in its payload".to_owned(),
+        Serves::Resident(_) => "a handler inside the executor".to_owned(),
+        Serves::Program(entry) => {
+            let argv = entry.command.as_deref().unwrap_or_default();
+            format!("program {}", quoted(argv))
+        }
+    }
+}
+
+/// An argv as a shell would read it. It is shown and never run.
+pub(super) fn quoted(argv: &[String]) -> String {
+    shlex::try_join(argv.iter().map(String::as_str)).unwrap_or_else(|_| format!("{argv:?}"))
+}
+
+/// Properties that few operations have, a line for each.
+pub(super) fn rare_properties(planned: &Planned) -> Vec<String> {
+    let mut words = Vec::new();
+    if planned.is_last() {
+        words.push("follows whatever is not finally".to_owned());
+    }
+    if let Some(for_each) = planned.for_each() {
+        let most = for_each.max_parallel.map(|most| format!(", at most {most} at once")).unwrap_or_default();
+        words.push(format!("is for each of {}{most}", for_each.items.template()));
+    }
+    if let Some(generator) = planned.generator() {
+        words.push(format!("generates the operations at `{}` of its result", generator.operations));
+    }
+    if let Some(pattern) = &planned.policies.skip.value {
+        words.push(format!("is skipped if {}", pattern.text()));
+    }
+    words
+}

@@ -1,0 +1,91 @@
+//! The launch data of this process, and the texts that the command line names.
+
+use crate::args::{LaunchArgs, RegistryArgs};
+use crate::error::{CommandError, Kind, RENAME};
+use crate::ui;
+use pop_assembly::{AgendaOrigin, RunRequest, RunTexts, Surroundings, TextFaults, TextFiles};
+use pop_document::{Fault, MAX_BYTES, Site};
+use pop_field_retriever::{DefaultLaunchData, Defaults, Environment, LaunchDataWrapper as _};
+use std::io::Read as _;
+use std::path::Path;
+
+/// Launch data of this process, as the command line and its surroundings give them.
+pub(crate) fn launch_data(args: &LaunchArgs) -> Result<DefaultLaunchData, CommandError> {
+    let mut argv = Vec::new();
+    let words =
+        [("launchType", args.launch_type), ("externalLaunchType", args.external_launch_type)].into_iter();
+    argv.extend(words.filter_map(|(name, word)| Some(format!("--{name}={}", word?))));
+    for (name, path) in [
+        ("propFile", &args.prop_file),
+        ("payloadFile", &args.payload_file),
+        ("lastProgressFile", &args.last_progress_file),
+        ("oauthCertPath", &args.oauth_cert_path),
+        ("oauthTokenPath", &args.oauth_token_path),
+    ] {
+        if let Some(path) = path {
+            argv.push(format!("--{name}={}", utf8(path)?));
+        }
+    }
+    let launch = DefaultLaunchData::load(argv, Environment::capture(), &Defaults::executor())?;
+    for warning in launch.properties().warnings() {
+        ui::say(&format!("warning: {warning}"));
+    }
+    Ok(launch)
+}
+
+/// The text of a path.
+fn utf8(path: &Path) -> Result<&str, CommandError> {
+    path.to_str().ok_or_else(|| {
+        let message = format!("the path `{}` is not UTF-8", path.display());
+        CommandError::new(Kind::Usage, message).hint(RENAME)
+    })
+}
+
+/// The variables and the current folder of this process.
+pub(crate) fn surroundings() -> Result<Surroundings, CommandError> {
+    Surroundings::capture().map_err(|error| {
+        CommandError::new(Kind::Internal, format!("the current folder is not known: {error}"))
+    })
+}
+
+/// Where texts are looked for.
+pub(crate) fn text_files<'f>(
+    args: &'f RegistryArgs,
+    launch_data: &'f DefaultLaunchData,
+    surroundings: &'f Surroundings,
+) -> TextFiles<'f> {
+    TextFiles {
+        registry: args.registry.as_deref(),
+        conf_d: args.conf_d.as_deref(),
+        handlers: &args.handlers,
+        launch_data,
+        surroundings,
+    }
+}
+
+/// A request for a run of the agenda that the command line names. What is wrong with its texts is among the faults.
+pub(crate) fn request(
+    agenda: Option<&Path>,
+    args: &RegistryArgs,
+    launch_data: &DefaultLaunchData,
+    surroundings: &Surroundings,
+    faults: &mut TextFaults,
+) -> Result<RunRequest, CommandError> {
+    let origin = match agenda {
+        Some(path) if path == Path::new("-") => AgendaOrigin::Bytes("<stdin>", standard_input()),
+        Some(path) => AgendaOrigin::File(path),
+        None => AgendaOrigin::Payload,
+    };
+    let texts: RunTexts = text_files(args, launch_data, surroundings).read(origin, faults)?;
+    let launcher = launch_data.external_launch_type().value;
+    Ok(RunRequest { params: args.params.clone(), ..RunRequest::new(texts, launcher) })
+}
+
+fn standard_input() -> Result<Vec<u8>, Fault> {
+    let mut bytes = Vec::new();
+    // one byte more than a text may have, so that a longer one is known as such
+    let read = std::io::stdin().lock().take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes);
+    read.map(|_| bytes).map_err(|error| {
+        Fault::new("unreadable", Site::Whole, format!("cannot read the agenda `-`: {error}"))
+    })
+}

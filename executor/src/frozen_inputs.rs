@@ -1,0 +1,265 @@
+//! The frozen inputs of a run: what it was started with, written once and never changed.
+
+use crate::folder_error::FolderError;
+use crate::journal::read_json;
+use pop_launchers::read_regular_file;
+use pop_registry::contract::Description;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+const AGENDA: &str = "agenda";
+const REGISTRY: &str = "registry";
+const SETTINGS: &str = "settings.json";
+const CONF_D: &str = "conf.d";
+const DESCRIPTIONS: &str = "descriptions.json";
+
+/// The largest settings that are read, in bytes.
+const SETTINGS_LIMIT: u64 = 16 * 1024 * 1024;
+/// The largest other file of frozen inputs that is read, in bytes: as large as a text may be.
+const FILE_LIMIT: u64 = pop_document::MAX_BYTES as u64;
+
+/// What a run was started with, besides agenda and registry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Settings {
+    /// The name of the agenda as messages give it.
+    pub agenda: String,
+    /// The name of the registry, if there is one.
+    pub registry: Option<String>,
+    /// How operations are launched.
+    pub on: String,
+    /// The folder in which programs start.
+    pub folder: PathBuf,
+    /// The folder beside which the registry's relative programs are looked for.
+    pub home: Option<PathBuf>,
+    /// The agenda's params that were given on the command line.
+    pub params: Vec<(String, String)>,
+    /// The correlation id.
+    pub cid: String,
+    /// By what the run's programs are known, for a run whose id was chosen and may be another's too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mark: Option<String>,
+    /// The dead letter that it repeats.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replay_of: Option<ReplayOf>,
+    /// Where descriptors and their programs were looked for, if there are descriptors.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conf_d: Option<ConfDSettings>,
+}
+
+/// A dead letter, by the run and the operation that it is of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReplayOf {
+    /// The run.
+    pub run: String,
+    /// The operation.
+    pub operation: String,
+}
+
+/// Where descriptors were found, and where the programs that they name are looked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ConfDSettings {
+    /// The folder of the descriptors as messages give it.
+    pub folder: PathBuf,
+    /// The folders in which programs are looked for before PATH.
+    pub handlers: Vec<PathBuf>,
+}
+
+/// What a run was started with, byte for byte.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Inputs {
+    /// The settings.
+    pub settings: Settings,
+    /// The agenda.
+    pub agenda: Vec<u8>,
+    /// The registry.
+    pub registry: Option<Vec<u8>>,
+    /// The descriptors, by the names of their files.
+    pub descriptors: BTreeMap<String, Vec<u8>>,
+    /// What handlers said about themselves when the run began, by the ids of their entries. Runs that began before
+    /// pop kept this have none.
+    pub descriptions: BTreeMap<String, Description>,
+}
+
+impl Settings {
+    /// Refuses paths that are not UTF-8: JSON cannot hold them.
+    pub(crate) fn check(&self) -> Result<(), FolderError> {
+        let conf_d = self.conf_d.iter().flat_map(|conf_d| conf_d.handlers.iter().chain([&conf_d.folder]));
+        let mut paths = self.home.iter().chain([&self.folder]).chain(conf_d);
+        paths.try_for_each(|path| check_utf8(path))
+    }
+
+    fn to_bytes(&self) -> Result<Vec<u8>, FolderError> {
+        self.check()?;
+        serde_json::to_vec(self)
+            .map_err(|error| FolderError::Io { path: PathBuf::from(SETTINGS), source: error.into() })
+    }
+}
+
+/// Refuses a path that cannot be written down as text.
+pub(crate) fn check_utf8(path: &Path) -> Result<(), FolderError> {
+    match path.to_str() {
+        Some(_) => Ok(()),
+        None => Err(FolderError::NotUtf8 { path: path.to_owned() }),
+    }
+}
+
+impl Inputs {
+    /// A digest of everything that decides what the run does.
+    pub fn digest(&self) -> Result<String, FolderError> {
+        let mut hasher = blake3::Hasher::new();
+        let mut add = |part: &[u8]| {
+            // lengths keep the parts apart
+            hasher.update(&(part.len() as u64).to_le_bytes()).update(part);
+        };
+        add(&self.settings.to_bytes()?);
+        add(&self.agenda);
+        add(self.registry.as_deref().unwrap_or_default());
+        for (name, bytes) in &self.descriptors {
+            add(name.as_bytes());
+            add(bytes);
+        }
+        if !self.descriptions.is_empty() {
+            add(DESCRIPTIONS.as_bytes());
+            add(&self.descriptions_bytes()?);
+        }
+        Ok(hasher.finalize().to_hex().to_string())
+    }
+
+    fn descriptions_bytes(&self) -> Result<Vec<u8>, FolderError> {
+        serde_json::to_vec(&self.descriptions)
+            .map_err(|error| FolderError::Io { path: PathBuf::from(DESCRIPTIONS), source: error.into() })
+    }
+
+    /// Writes the inputs of a new run into a folder. The settings come last and appear whole, so a folder without them
+    /// belongs to a run that never began. [`sync`] makes the disk have them.
+    pub(crate) fn write(&self, folder: &Path) -> Result<(), FolderError> {
+        let settings_bytes = self.settings.to_bytes()?;
+        // an executor that died here, or whose machine lost power, may have left those of another begin
+        let (conf_d, descriptions) = (folder.join(CONF_D), folder.join(DESCRIPTIONS));
+        gone(&conf_d, fs::remove_dir_all(&conf_d))?;
+        gone(&descriptions, fs::remove_file(&descriptions))?;
+        make_folder(folder, true)?;
+        write(&folder.join(AGENDA), &self.agenda)?;
+        if let Some(registry) = &self.registry {
+            write(&folder.join(REGISTRY), registry)?;
+        }
+        if !self.descriptors.is_empty() {
+            make_folder(&conf_d, true)?;
+            for (name, bytes) in &self.descriptors {
+                write(&conf_d.join(name), bytes)?;
+            }
+        }
+        if !self.descriptions.is_empty() {
+            write(&descriptions, &self.descriptions_bytes()?)?;
+        }
+        let unnamed = folder.join("settings.new");
+        write(&unnamed, &settings_bytes)?;
+        let settings = settings_path(folder);
+        fs::rename(&unnamed, &settings).map_err(FolderError::io(&settings))
+    }
+
+    /// Reads the inputs that a run was started with.
+    pub(crate) fn read(folder: &Path) -> Result<Self, FolderError> {
+        let path = settings_path(folder);
+        let settings: Settings = serde_json::from_slice(&read(&path, SETTINGS_LIMIT)?)
+            .map_err(|error| FolderError::io(&path)(error.into()))?;
+        let descriptors = match &settings.conf_d {
+            Some(_) => descriptors(&folder.join(CONF_D))?,
+            None => BTreeMap::new(),
+        };
+        let path = folder.join(DESCRIPTIONS);
+        let descriptions = match read_if_there(&path)? {
+            Some(bytes) => read_json(&bytes).map_err(|error| FolderError::io(&path)(error.into()))?,
+            None => BTreeMap::new(),
+        };
+        Ok(Self {
+            settings,
+            agenda: read(&folder.join(AGENDA), FILE_LIMIT)?,
+            registry: read_if_there(&folder.join(REGISTRY))?,
+            descriptors,
+            descriptions,
+        })
+    }
+}
+
+/// The file of the settings in a folder of frozen inputs.
+pub(crate) fn settings_path(folder: &Path) -> PathBuf {
+    folder.join(SETTINGS)
+}
+
+/// The frozen descriptors, by the names of their files.
+fn descriptors(folder: &Path) -> Result<BTreeMap<String, Vec<u8>>, FolderError> {
+    let mut found = BTreeMap::new();
+    for entry in fs::read_dir(folder).map_err(FolderError::io(folder))? {
+        let path = entry.map_err(FolderError::io(folder))?.path();
+        let name = path.file_name().and_then(|name| name.to_str());
+        let name = name.ok_or_else(|| FolderError::NotUtf8 { path: path.clone() })?;
+        found.insert(name.to_owned(), read(&path, FILE_LIMIT)?);
+    }
+    Ok(found)
+}
+
+/// Makes a folder for the caller alone.
+pub(crate) fn make_folder(path: &Path, with_parents: bool) -> Result<(), FolderError> {
+    let made = DirBuilder::new().recursive(with_parents).mode(0o700).create(path);
+    made.map_err(FolderError::io(path))
+}
+
+/// Makes the disk have the inputs in a folder, the settings last: after a loss of power, a folder whose settings have a
+/// content has all its inputs.
+pub(crate) fn sync(folder: &Path) -> io::Result<()> {
+    let conf_d = folder.join(CONF_D);
+    if conf_d.is_dir() {
+        for file in files(&conf_d)? {
+            sync_path(&file)?;
+        }
+        sync_path(&conf_d)?;
+    }
+    for file in files(folder)?.iter().filter(|path| !path.ends_with(SETTINGS)) {
+        sync_path(file)?;
+    }
+    sync_path(&settings_path(folder))?;
+    sync_path(folder)
+}
+
+/// The files of a folder; folders in it are left out.
+fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(folder)?.collect::<io::Result<Vec<_>>>()?;
+    Ok(entries.into_iter().map(|entry| entry.path()).filter(|path| path.is_file()).collect())
+}
+
+/// Syncs a file or a folder. After a loss of power a new file exists only if its folder was synced, too.
+pub(crate) fn sync_path(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<(), FolderError> {
+    let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path);
+    file.and_then(|mut file| file.write_all(bytes)).map_err(FolderError::io(path))
+}
+
+fn read(path: &Path, limit: u64) -> Result<Vec<u8>, FolderError> {
+    read_regular_file(path, limit).map_err(FolderError::io(path))
+}
+
+fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>, FolderError> {
+    match read_regular_file(path, FILE_LIMIT) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(FolderError::io(path)(error)),
+    }
+}
+
+/// The result of a removal; that there was nothing to remove is no error.
+pub(crate) fn gone(path: &Path, removed: io::Result<()>) -> Result<(), FolderError> {
+    match removed {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(FolderError::io(path)(error)),
+        _ => Ok(()),
+    }
+}
