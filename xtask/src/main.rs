@@ -1,8 +1,10 @@
-//! The project's own checks: `cargo xtask edges` compares what imports what with what may, `cargo xtask words` looks
+//! The project's own checks: `cargo xtask edges` compares what imports what with what may and looks for circles of files, `cargo xtask words` looks
 //! for what must not stand in the project, `cargo xtask faults` and `cargo xtask rows` write or check a table of promises
 //! and their tests.
 
 mod edges;
+mod file_circles;
+mod imports;
 mod table;
 mod words;
 
