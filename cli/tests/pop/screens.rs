@@ -156,6 +156,7 @@ fn a_run_that_is_resumed() {
     exit 10
     --- stderr
     resumed
+    reopen    thumb, upload, notify
     start     thumb (attempt 3)
     retry     thumb in $TOOK: attempt 3 failed: [exit] ended with exit status 3
     start     thumb (attempt 4)
