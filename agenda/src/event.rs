@@ -3,8 +3,8 @@
 use crate::gate::{Answer, Gate};
 use crate::ops::OpIx;
 use crate::outcome::Outcome;
+use pop_contract::{Exit, Failure, Millis, Progress};
 use pop_policy::Decided;
-use pop_registry::contract::{Exit, Failure, Millis, Progress};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use std::sync::Arc;

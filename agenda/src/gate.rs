@@ -1,7 +1,7 @@
 //! Gates: what an attempt must be granted before it starts, by those with whom it shares something.
 
+use pop_contract::{Failure, Millis};
 use pop_policy::KeyInput;
-use pop_registry::contract::{Failure, Millis};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::sync::Arc;

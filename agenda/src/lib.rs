@@ -9,7 +9,8 @@
 //! ```
 //! use pop_agenda::{Agenda, Input, Plan, RunEvent, RunOptions, RunTime, Scheduler, Verdict};
 //! use pop_document::Source;
-//! use pop_registry::{contract::LaunchType, Catalog};
+//! use pop_contract::LaunchType;
+//! use pop_registry::Catalog;
 //!
 //! let source = Source::new("a.yaml", b"operations: [{name: a, type: logMessages, payload: {}}]").unwrap();
 //! let mut faults = Vec::new();
@@ -34,6 +35,7 @@ mod outcome;
 mod plan;
 mod reference;
 mod schedule;
+pub mod schema;
 
 pub use document::{Agenda, DependsOn, ForEach, Generator, Identity, Operation, Special};
 pub use event::{

@@ -2,9 +2,9 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use pop_agenda::{Agenda, Plan};
+use pop_contract::LaunchType;
 use pop_document::{Fault, Source};
 use pop_registry::Catalog;
-use pop_registry::contract::LaunchType;
 use serde_json::{Value, json};
 
 fn build(text: &str) -> (Option<Plan>, Vec<String>) {

@@ -2,9 +2,9 @@
 
 use crate::error::AssemblyError;
 use pop_agenda::{Adopted, Plan};
+use pop_contract::AgendaProgress;
 use pop_executor::adopt;
 use pop_field_retriever::LaunchDataWrapper;
-use pop_registry::contract::AgendaProgress;
 
 /// What an earlier run of the agenda had reached.
 #[derive(Debug, Default)]

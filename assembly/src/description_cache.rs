@@ -1,9 +1,9 @@
 //! Answers that programs gave to `--describe`, each under the digest of the program, in the caller's cache folder.
 
 use crate::surroundings::Surroundings;
+use pop_contract::{DESCRIPTION_LIMIT, Description};
 use pop_launchers::process::resolve;
 use pop_launchers::{Program, open_regular_file, read_regular_file};
-use pop_registry::contract::{DESCRIPTION_LIMIT, Description};
 use std::fs;
 use std::io::Read as _;
 use std::os::unix::fs::FileExt as _;

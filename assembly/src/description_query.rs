@@ -1,8 +1,8 @@
 //! Asking a program what it is: started once with `--describe`, and stopped if it does not answer.
 
 use crate::surroundings::Surroundings;
+use pop_contract::Exit;
 use pop_launchers::{Captured, LaunchEvent, LaunchId, LaunchOrder, Launcher as _, ProcessLauncher, Program};
-use pop_registry::contract::Exit;
 use std::time::Duration;
 use tokio::sync::mpsc;
 

@@ -5,12 +5,12 @@ use crate::run_identity::identity;
 use crate::secret_lookup::handlers_with_secrets;
 use crate::surroundings::Surroundings;
 use pop_agenda::{Adopted, History, Plan, RunOptions, RunTime, Scheduler};
+use pop_contract::Millis;
 use pop_executor::{FileJournal, Given, Inputs, Lock, RunFolder, RunIdentity, Sync, cluster};
 use pop_field_retriever::LaunchDataWrapper;
 use pop_launchers::process::EXECUTOR_VARIABLE;
 use pop_launchers::{Secrets, Setting};
 use pop_registry::Secret;
-use pop_registry::contract::Millis;
 use std::ffi::OsStr;
 
 /// A run that is ready to be driven, new or resumed.

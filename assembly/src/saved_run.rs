@@ -7,12 +7,12 @@ use crate::run_request::RunRequest;
 use crate::surroundings::Surroundings;
 use crate::text_faults::TextFaults;
 use pop_agenda::{Adopted, History, Plan, RunOptions, RunOutcome, RunTime, Scheduler};
+use pop_contract::Millis;
 use pop_executor::{
     FileJournal, FolderError, Inputs, Lock, Opened, Restored, RunFolder, Sync, read_journal, restore,
 };
 use pop_field_retriever::LaunchType;
 use pop_launchers::process::sweep_run;
-use pop_registry::contract::Millis;
 use std::sync::Arc;
 
 /// A run as its folder has it.

@@ -1,7 +1,7 @@
 //! What is written where: data on standard output, words on standard error, faults with their place and a caret.
 
 use pop_document::{Fault, Placed, SECRET_LITERAL, Site, Source};
-use pop_registry::Mask;
+use pop_launchers::Mask;
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcgetpgrp, tcsetattr};
 use serde_json::{Value, json};
 use std::borrow::Cow;

@@ -2,9 +2,9 @@
 //! one and not in the other.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use pop_agenda::schema::{Schema, check_payload};
 use pop_document::Source;
 use pop_policy::{AROUND, OPERATION_ONLY, POLICIES};
-use pop_registry::schema::{Schema, check_payload};
 use pop_registry::{Catalog, pod_config_fields};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;

@@ -1,8 +1,8 @@
 //! A handler that keeps the contract, but for the one fault that its first argument names.
 #![expect(clippy::unwrap_used, reason = "a handler of the tests may fail by panicking")]
 
+use pop_contract::HANDLER_COMPLETE;
 use pop_field_retriever::{DefaultLaunchData, Defaults, Environment, Flag, LaunchDataWrapper as _};
-use pop_registry::contract::HANDLER_COMPLETE;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

@@ -8,7 +8,7 @@ use crate::seen::Seen;
 use crate::subject::{Claims, Given, Subject};
 use crate::trial::Trial;
 use crate::trials;
-use pop_registry::contract::PayloadForm;
+use pop_contract::PayloadForm;
 
 /// A trial that was carried out for a check.
 pub(crate) struct Outcome {

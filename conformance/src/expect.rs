@@ -2,7 +2,7 @@
 
 use crate::seen::{Seen, shown};
 use crate::subject::Given;
-use pop_registry::contract::Exit;
+use pop_contract::Exit;
 
 /// What is expected of a launch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

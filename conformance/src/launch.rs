@@ -4,12 +4,12 @@ use crate::expect::Expect;
 use crate::seen::Seen;
 use crate::subject::Subject;
 use crate::trial::Trial;
+use pop_contract::{Blame, Description, HANDLER_COMPLETE, Said};
 use pop_field_retriever::PayloadError;
 use pop_launchers::process::{LAUNCH_VARIABLE, end_run};
 use pop_launchers::{
     Captured, Ended, LaunchEvent, LaunchId, LaunchOrder, Launched, Launcher, ProcessLauncher, Program,
 };
-use pop_registry::contract::{Blame, Description, HANDLER_COMPLETE, Said};
 use std::cell::Cell;
 use std::ffi::OsString;
 use std::fs;

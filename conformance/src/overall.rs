@@ -3,7 +3,7 @@
 use crate::examine::Outcome;
 use crate::seen::Seen;
 use crate::subject::Claims;
-use pop_registry::contract::Exit;
+use pop_contract::Exit;
 
 /// Which launch broke a promise, and what was seen of it.
 pub(crate) struct Breach {
@@ -65,7 +65,7 @@ pub(crate) fn report_agrees(_: Claims, outcomes: &[Outcome]) -> Option<Breach> {
         // one that was killed had no say in its exit status
         let exit = seen.exit.as_ref().ok().filter(|_| seen.late.is_none())?;
         let word = report.processing_state_message.as_deref().unwrap_or_default();
-        let is_known = report.is_succeeded() || word.eq_ignore_ascii_case(pop_registry::contract::FAILED);
+        let is_known = report.is_succeeded() || word.eq_ignore_ascii_case(pop_contract::FAILED);
         let agrees = is_known && report.is_succeeded() == (*exit == Exit::Code(0));
         (!agrees).then(|| seen.ending())
     })

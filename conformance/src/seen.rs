@@ -1,6 +1,6 @@
 //! What was seen of one launch.
 
-use pop_registry::contract::{
+use pop_contract::{
     Description, Exit, Failure, HANDLER_COMPLETE, PROGRESS, PROGRESS_LIMIT, Progress, REPORT_LINE_LIMIT,
     RESULT, Said, judge, read_json,
 };

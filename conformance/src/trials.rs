@@ -3,9 +3,9 @@
 use crate::expect::Expect;
 use crate::subject::Given;
 use crate::trial::{Content, Trial};
+use pop_contract::Progress;
 use pop_field_retriever::names::environment as variable;
 use pop_field_retriever::payload;
-use pop_registry::contract::Progress;
 
 /// The largest payload that is tried.
 const LARGE: usize = 16 << 20;

@@ -4,9 +4,9 @@
 use divan::Bencher;
 use divan::counter::ItemsCount;
 use pop_agenda::{Agenda, Ending, History, OpIx, Plan, Recorded, RunEvent, RunOptions, RunOutcome, RunTime};
+use pop_contract::LaunchType;
 use pop_executor::{FileJournal, Journal as _, Sync, read_journal, restore};
 use pop_registry::Catalog;
-use pop_registry::contract::LaunchType;
 use serde_json::json;
 use std::path::Path;
 use std::sync::Arc;

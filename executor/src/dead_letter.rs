@@ -3,7 +3,7 @@
 use crate::dead_letter_queue::{DeadLetter, PastAttempt};
 use crate::run_identity::RunIdentity;
 use pop_agenda::{Ending, OpIx, OperationHistory, RunTime, Scheduler};
-use pop_registry::contract::{Blame, Failure, Millis};
+use pop_contract::{Blame, Failure, Millis};
 use serde_json::json;
 use std::borrow::Cow;
 

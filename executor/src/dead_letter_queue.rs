@@ -9,8 +9,8 @@ use crate::journal::read_json;
 use crate::run_folder::RunFolder;
 use crate::whole_file::{self, Synced, make_folder, replace};
 use pop_agenda::OperationName;
+use pop_contract::{Failure, Millis};
 use pop_launchers::read_regular_file;
-use pop_registry::contract::{Failure, Millis};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -341,7 +341,7 @@ fn at(path: &Path) -> impl FnOnce(io::Error) -> LetterError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use pop_registry::contract::Blame;
+    use pop_contract::Blame;
     use serde_json::json;
     use std::os::unix::fs::PermissionsExt as _;
 

@@ -17,8 +17,8 @@ use pop_agenda::{
     Action, Adopted, CancelReason, Input, OpIx, OpState, Plan, Recorded, RunOptions, RunOutcome, RunTime,
     Scheduler, Sink, Verdict,
 };
+use pop_contract::{Blame, Failure, Millis};
 use pop_launchers::{Ended, LaunchEvent, LaunchId, Launched};
-use pop_registry::contract::{Blame, Failure, Millis};
 use serde_json::Value;
 use std::collections::{HashSet, VecDeque};
 use std::error::Error as _;

@@ -2,8 +2,8 @@
 
 use crate::folder_error::FolderError;
 use crate::journal::read_json;
+use pop_contract::Description;
 use pop_launchers::read_regular_file;
-use pop_registry::contract::Description;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File, OpenOptions};

@@ -2,7 +2,7 @@
 
 use crate::journal::JournalError;
 use pop_agenda::{Adopted, OpIx, Plan, Recorded, RunEvent, RunOptions, RunTime, Scheduler};
-use pop_registry::contract::{AgendaProgress, Millis, OperationReached, ProcessingState};
+use pop_contract::{AgendaProgress, Millis, OperationReached, ProcessingState};
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -80,8 +80,8 @@ pub fn adopt(plan: &Plan, progress: AgendaProgress) -> Vec<Adopted> {
 mod tests {
     use super::*;
     use pop_agenda::Agenda;
+    use pop_contract::LaunchType;
     use pop_registry::Catalog;
-    use pop_registry::contract::LaunchType;
     use serde_json::json;
 
     fn plan(names: &[&str]) -> Arc<Plan> {

@@ -181,7 +181,7 @@ fn check_umask(status: &str) -> Result<(), FolderError> {
 mod tests {
     use super::*;
     use crate::frozen_inputs::{ConfDSettings, Settings};
-    use pop_registry::contract::Description;
+    use pop_contract::Description;
     use std::collections::BTreeMap;
     use std::ffi::OsStr;
     use std::os::unix::ffi::OsStrExt as _;

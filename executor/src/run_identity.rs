@@ -1,8 +1,8 @@
 //! The identity of a run: its names, its folders, and how its programs are launched.
 
 use pop_agenda::Plan;
+use pop_contract::LaunchType;
 use pop_handler_base::field_retriever::names::environment as variable;
-use pop_registry::contract::LaunchType;
 use std::path::PathBuf;
 
 /// What is the same for every operation of a run.

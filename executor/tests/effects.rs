@@ -2,9 +2,9 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use pop_agenda::{Agenda, Answer, Gate, OpIx, Plan};
+use pop_contract::LaunchType;
 use pop_executor::{Effects as _, Host, HostEffects, Reply, Request, RunIdentity, Ticket};
 use pop_registry::Catalog;
-use pop_registry::contract::LaunchType;
 use serde_json::json;
 use std::fs::{self, File};
 use std::path::Path;

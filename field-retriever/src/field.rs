@@ -1,6 +1,6 @@
 //! One setting: the names it goes by, the value found, where it was found, and its reading as a type.
 
-use pop_registry::contract::{LaunchType, UnknownLaunchType};
+use pop_contract::{LaunchType, UnknownLaunchType};
 use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;

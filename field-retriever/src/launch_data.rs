@@ -18,7 +18,7 @@ use crate::names::{self, launch_data};
 use crate::oauth::{self, Oauth, OauthError, Secret};
 use crate::payload::{self, MAX_PAYLOAD_BYTES, PayloadError};
 use crate::properties::{Properties, PropertiesError};
-use pop_registry::contract::LaunchType;
+use pop_contract::LaunchType;
 
 /// What a process was given at its start; another implementation may take the place of the default one.
 ///

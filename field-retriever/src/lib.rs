@@ -50,5 +50,5 @@ pub use intermediate::{IntermediateError, intermediate_path};
 pub use launch_data::{DefaultLaunchData, Defaults, LaunchDataError, LaunchDataWrapper, TypedFields};
 pub use oauth::{Oauth, OauthError, Secret};
 pub use payload::{MAX_PAYLOAD_BYTES, PayloadError, PayloadRule};
-pub use pop_registry::contract::LaunchType;
+pub use pop_contract::LaunchType;
 pub use properties::{Properties, PropertiesError, Property, PropertyWarning};

@@ -4,8 +4,8 @@
 use super::choices::Choices;
 use super::world::World;
 use pop_agenda::{Agenda, Plan, RunOptions};
+use pop_contract::LaunchType;
 use pop_document::{Fault, Format, Place, Placed, Pointer, Site, Source};
-use pop_registry::contract::LaunchType;
 use pop_registry::{Catalog, Descriptor, NoRoute, Request, route};
 use serde_json::Value;
 use std::fmt::Write as _;

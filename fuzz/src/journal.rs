@@ -3,9 +3,9 @@
 use super::choices::Choices;
 use super::world::World;
 use pop_agenda::{Agenda, History, Plan, Recorded, RunOptions, RunTime};
+use pop_contract::LaunchType;
 use pop_executor::{FileJournal, Journal as _, JournalError, Opened, Sync, read_journal, restore};
 use pop_registry::Catalog;
-use pop_registry::contract::LaunchType;
 use serde_json::json;
 use std::path::Path;
 use std::sync::{Arc, LazyLock};

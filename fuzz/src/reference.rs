@@ -4,8 +4,8 @@ use pop_agenda::{
     Action, Agenda, Fallback, Input, OpIx, Piece, Plan, RunOptions, RunTime, Scheduler, Token, Verdict,
     pieces,
 };
+use pop_contract::LaunchType;
 use pop_registry::Catalog;
-use pop_registry::contract::LaunchType;
 use serde_json::{Value, json};
 
 /// A text, and behind its first zero byte the result that its references to `a.out` are filled with.

@@ -1,8 +1,8 @@
 //! Report lines are told from log, however the stream is cut.
 
 use super::choices::Choices;
+use pop_contract::{PROGRESS, RESULT, Said};
 use pop_launchers::{ReportLines, Sayings};
-use pop_registry::contract::{PROGRESS, RESULT, Said};
 
 /// Any cut of a stream gives the same reports and the same log, and the log is what a plain reading line by line says.
 pub fn report_lines(bytes: &[u8]) {

@@ -5,7 +5,7 @@ use pop_agenda::{
     Action, Answer, CancelReason, Gate, Input, OpIx, Plan, Recorded, RunOptions, RunOutcome, RunTime,
     Scheduler, Verdict,
 };
-use pop_registry::contract::{Blame, Failure, Progress};
+use pop_contract::{Blame, Failure, Progress};
 use serde_json::{Value, json};
 use std::sync::Arc;
 

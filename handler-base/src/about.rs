@@ -1,7 +1,7 @@
 //! What a handler says about itself.
 
 use crate::Handler;
-use pop_registry::contract::{Description, PayloadForm, Word};
+use pop_contract::{Description, PayloadForm, Word};
 use schemars::Schema;
 use schemars::generate::SchemaSettings;
 use schemars::transform::{RecursiveTransform, Transform as _};

@@ -6,7 +6,7 @@ mod serve;
 pub use call::{Binding, CallPayload, Reported};
 
 use crate::{About, Conduit, HandlerError};
-use pop_registry::contract::{
+use pop_contract::{
     BindReport, CleanReport, ContentReport, Method, NOT_IMPLEMENTED, ProfileReport, RebootReport,
 };
 use schemars::JsonSchema;

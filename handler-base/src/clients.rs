@@ -4,9 +4,9 @@
 //! build several times longer. This module names a client only where its feature is on, so that the linker leaves the
 //! others out, even if another package of the same build switches them on in `pop-launchers`.
 
+use pop_contract::LaunchType;
 use pop_field_retriever::{Found, LaunchDataWrapper, Origin};
 use pop_launchers::{Cluster, Launcher, ProcessLauncher, Setting};
-use pop_registry::contract::LaunchType;
 #[cfg(feature = "kubernetes")]
 use pop_reporters::status::{AnnotationReporter, PodAnnotations};
 use pop_reporters::status::{LogReporter, StatusReporter};

@@ -162,8 +162,8 @@ impl Launcher for Scripted {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner).push(order.program);
         let answer = self.answers.lock().unwrap_or_else(PoisonError::into_inner).next();
         let none = || {
-            let failure = pop_registry::contract::Failure::new(
-                pop_registry::contract::Blame::Pop,
+            let failure = pop_contract::Failure::new(
+                pop_contract::Blame::Pop,
                 "script",
                 "the test has no answer for this external program",
             );

@@ -68,12 +68,12 @@ pub use in_memory::{InMemory, InMemoryRun, run_in_memory};
 pub use processor::{Report, process};
 pub use sample::{SampleHandler, SamplePayload};
 
-pub use pop_field_retriever as field_retriever;
-pub use pop_launchers::{Ended, LaunchEvent, Line, Program, Stream};
-pub use pop_registry::contract::{
+pub use pop_contract::{
     BindReport, CleanReport, ContentReport, Description, DiagnosticEvent, Exit, HandlerReport, Method,
     Millis, ProcessingState, ProfileReport, Progress, RebootReport,
 };
+pub use pop_field_retriever as field_retriever;
+pub use pop_launchers::{Ended, LaunchEvent, Line, Program, Stream};
 pub use pop_reporters::status::StatusReporter;
 /// For payloads and results: `#[derive(JsonSchema)]` with `#[schemars(crate = "pop_handler_base::schemars")]`.
 pub use schemars;

@@ -3,7 +3,7 @@
 use crate::panics::{Panic, caught};
 use crate::strict::from_json;
 use crate::{DiagnosticEvent, Handler, HandlerError, OperationContext, ProcessingState, Progress};
-use pop_registry::contract::{FAILED, SUCCEEDED};
+use pop_contract::{FAILED, SUCCEEDED};
 use serde_json::Value;
 
 /// The final report of an operation.

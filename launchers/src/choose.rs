@@ -3,7 +3,7 @@
 use crate::port::{Doing, Ended, LaunchEvent, LaunchId, LaunchOrder, Launched, Launcher};
 use crate::process::ProcessLauncher;
 use crate::setting::Setting;
-use pop_registry::contract::{Blame, Failure, LaunchType};
+use pop_contract::{Blame, Failure, LaunchType};
 use std::sync::Arc;
 use tokio::sync::mpsc;
 

@@ -1,7 +1,7 @@
 //! What a launcher of containers or pods has in hand: launches that it follows, and ended ones that it keeps.
 
 use crate::port::LaunchId;
-use pop_registry::contract::{Blame, Exit, Failure};
+use pop_contract::{Blame, Exit, Failure};
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

@@ -14,6 +14,7 @@ mod followed;
 mod kube;
 mod last_lines;
 mod log;
+mod mask;
 #[cfg(any(feature = "docker", feature = "kubernetes"))]
 mod object_name;
 mod output;
@@ -34,6 +35,7 @@ pub use docker::{DockerLauncher, container_body};
 pub use kube::{KubernetesLauncher, client, pod_manifest};
 pub use last_lines::LOG_TAIL_LINES;
 pub use log::{LOG_HEAD_LIMIT, Log, LogSummary, log_failure};
+pub use mask::{Mask, MaskStream};
 pub use port::{
     CAPTURE_LIMIT, Captured, DEFAULT_GRACE, Doing, Ended, LaunchEvent, LaunchId, LaunchOrder, Launched,
     Launcher, Line, Program, Stream, label,

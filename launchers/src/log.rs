@@ -1,7 +1,7 @@
 //! The log of one launch: a file made at its first byte, a bounded head and tail, and the last lines in memory.
 
 use crate::last_lines::LastLines;
-use pop_registry::contract::{Blame, Failure};
+use pop_contract::{Blame, Failure};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;

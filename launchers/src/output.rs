@@ -1,9 +1,9 @@
 //! The transcript of one launch, with its events on their way to whoever ordered it.
 
+use crate::Mask;
 use crate::port::{Ended, LaunchEvent, LaunchId, LaunchOrder, Launched, Stream};
 use crate::transcript::Transcript;
-use pop_registry::Mask;
-use pop_registry::contract::{Exit, Failure};
+use pop_contract::{Exit, Failure};
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -105,7 +105,7 @@ impl<'e> Output<'e> {
         let finished = tokio::task::spawn_blocking(move || transcript.finish(exit));
         finished.await.unwrap_or_else(|error| {
             let message = format!("its output could not be read: {error}");
-            Ended::failed(Failure::new(pop_registry::contract::Blame::Pop, "lost", message))
+            Ended::failed(Failure::new(pop_contract::Blame::Pop, "lost", message))
         })
     }
 }

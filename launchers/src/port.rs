@@ -1,6 +1,6 @@
 //! The launch port: an order to start one program, and what is heard of it until its end.
 
-use pop_registry::contract::{Exit, Failure, Progress, Said, VALUE_LIMIT};
+use pop_contract::{Exit, Failure, Progress, Said, VALUE_LIMIT};
 use pop_registry::{Capture, Cpu, Memory, PodConfig, Secret};
 use serde_json::Value;
 use std::path::PathBuf;

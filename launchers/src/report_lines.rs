@@ -1,9 +1,9 @@
 //! Report lines among a program's output: told from log, read, and bounded.
 
+use crate::Mask;
 use crate::bounded::append;
 use memchr::memchr;
-use pop_registry::Mask;
-use pop_registry::contract::{
+use pop_contract::{
     FAILED, PENDING, PROGRESS, PROGRESS_LIMIT, Progress, REPORT_LINE_LIMIT, RESULT, SUCCEEDED, Said,
     TOO_LARGE, read_value,
 };

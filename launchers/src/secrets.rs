@@ -1,8 +1,9 @@
 //! The values of secrets: read at each launch anew, and remembered so that they are shown nowhere.
 
+use crate::Mask;
 use crate::regular_file::read_regular_file;
-use pop_registry::contract::{Blame, Failure};
-use pop_registry::{LocalSecret, Mask, Secret};
+use pop_contract::{Blame, Failure};
+use pop_registry::{LocalSecret, Secret};
 use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsString;
 use std::path::PathBuf;

@@ -6,11 +6,11 @@ mod certificates;
 mod scripted_engine;
 
 use certificates::Certificates;
+use pop_contract::{Blame, Exit, Failure};
 use pop_launchers::{
     Captured, DockerLauncher, Ended, LaunchEvent, LaunchId, LaunchOrder, Launched, Launcher, Program,
     Setting, label,
 };
-use pop_registry::contract::{Blame, Exit, Failure};
 use pop_registry::{HostPath, PodConfig};
 use scripted_engine::{Answer, Script, Scripted, ScriptedEngine, frame};
 use serde_json::json;

@@ -1,11 +1,11 @@
 //! The end of everybody whom a program started, against real programs. docs/processes.md is the model.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use pop_contract::Exit;
 use pop_launchers::{
     Captured, Ended, LaunchEvent, LaunchId, LaunchOrder, Launcher, ProcessLauncher, Program,
 };
 use pop_registry::Capture;
-use pop_registry::contract::Exit;
 use std::path::Path;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;

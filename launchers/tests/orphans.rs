@@ -1,9 +1,9 @@
 //! What programs leave behind, in a process of its own: whoever adopts orphans adopts those of other tests too.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use pop_contract::Exit;
 use pop_launchers::process::{EXECUTOR_VARIABLE, executor_identity, sweep_run};
 use pop_launchers::{LaunchEvent, LaunchId, LaunchOrder, Launcher, ProcessLauncher, Program};
-use pop_registry::contract::Exit;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 use std::process::{Child, Command};

@@ -1,12 +1,12 @@
 //! The local launcher against real programs: ends, output, signals, silence, what is left behind.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use pop_contract::{Blame, Exit};
 use pop_launchers::process::{LAUNCH_VARIABLE, Signal, left_by};
 use pop_launchers::{
     Captured, Ended, LaunchEvent, LaunchId, LaunchOrder, Launched, Launcher, ProcessLauncher, Program, Stream,
 };
 use pop_registry::Capture;
-use pop_registry::contract::{Blame, Exit};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open, pidfd_send_signal};
 use serde_json::json;

@@ -1,12 +1,12 @@
 //! The catalogue: built-in residents, entries of a registry and handlers of descriptors, asked who serves a type.
 
 use crate::conf_d::Descriptor;
-use crate::contract::{Capability, Description};
 use crate::entry::{Declared, Entry};
 use crate::pod_config::PodConfig;
 use crate::registry_json::{Registry, check_spellings};
 use crate::routing::{ROUTING, Routing};
 use crate::target::built_in_types;
+use pop_contract::{Capability, Description};
 use pop_document::{Fault, Pointer, Site, Source, nearest, secret_literals};
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -198,9 +198,9 @@ fn declared(descriptors: &mut [Descriptor]) -> Vec<Arc<Entry>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::contract::LaunchType;
     use crate::route::{NoRoute, Request, route};
     use crate::target::Target;
+    use pop_contract::LaunchType;
 
     #[test]
     fn f46_a_secret_in_a_registry_is_warned_of() {

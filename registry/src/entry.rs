@@ -1,8 +1,8 @@
 //! One registry entry: how a type is launched and configured, each field with where it came from.
 
-use crate::contract::{Capability, Description};
 use crate::pod_config::{PodConfig, Sourced};
 use crate::secret::Secret;
+use pop_contract::{Capability, Description};
 use pop_policy::HandlerPolicies;
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,8 +1,8 @@
 //! The payload of the built-in type `exec`: one command, never a shell line.
 
 use crate::argv::{check_arguments, check_path, check_variables};
-use crate::contract::{PARSED_LIMIT, Unreadable, VALUE_LIMIT, read_value, utf8};
 use crate::pod_config::{Cpu, Memory, quantity};
+use pop_contract::{PARSED_LIMIT, Unreadable, VALUE_LIMIT, read_value, utf8};
 use pop_document::{Fault, Fields, Pointer, nearest};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

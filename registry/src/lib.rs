@@ -1,11 +1,11 @@
 //! Handlers: who they are, and what they say.
 //!
-//! A [`Catalog`] knows which handler serves an operation type; the modules under [`contract`] are the words
-//! that executor and handler exchange. Pure: the caller reads the files.
+//! A [`Catalog`] knows which handler serves an operation type; what these and the executor say to one another
+//! is in `pop-contract`. Pure: the caller reads the files.
 //!
 //! ```
 //! use pop_document::Source;
-//! use pop_registry::contract::LaunchType;
+//! use pop_contract::LaunchType;
 //! use pop_registry::{Catalog, Request, Target, route};
 //!
 //! let text = br#"{"basePodConfig": {"cpuMinRequestCount": "250m"},
@@ -25,16 +25,13 @@
 mod argv;
 mod catalog;
 mod conf_d;
-pub mod contract;
 mod entry;
 mod exec;
-mod mask;
 mod pod_config;
 mod registry_json;
 mod reload;
 mod route;
 mod routing;
-pub mod schema;
 mod secret;
 mod target;
 
@@ -43,7 +40,6 @@ pub use catalog::Catalog;
 pub use conf_d::Descriptor;
 pub use entry::{Declared, Describe, Entry};
 pub use exec::{Capture, ExecPayload};
-pub use mask::{Mask, MaskStream};
 pub use pod_config::{
     AliveCheck, ConfigMapSetting, Cpu, HostPath, Layer, Memory, Nfs, PodConfig, QuantityError, Sourced,
     Taints, field_names as pod_config_fields,

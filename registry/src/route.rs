@@ -1,10 +1,10 @@
 //! Which handler carries an operation out, decided in five steps, and why others were passed over.
 
 use crate::catalog::Catalog;
-use crate::contract::LaunchType;
 use crate::entry::Entry;
 use crate::routing::{AGENDA, LOCAL};
 use crate::target::{Target, built_in};
+use pop_contract::LaunchType;
 use pop_document::nearest;
 use std::fmt;
 

@@ -1,7 +1,7 @@
 //! Who carries out the operations of a type: what is built in, or the program of an entry.
 
-use crate::contract::LaunchType;
 use crate::entry::{Declared, Entry};
+use pop_contract::LaunchType;
 
 /// A handler that runs inside the executor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,10 +2,10 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use pop_agenda::{Agenda, Plan};
+use pop_contract::LaunchType;
 use pop_document::{Fault, Site, Source};
 use pop_handler_base::{Description, describe};
 use pop_registry::Catalog;
-use pop_registry::contract::LaunchType;
 use pop_samples::{FilmstripHandler, PackageHandler, ProbeHandler, ThumbnailHandler, TranscodeHandler};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,8 +1,8 @@
 //! The graphs of the benchmarks, as agendas and as plans.
 
 use pop_agenda::{Agenda, Plan};
+use pop_contract::LaunchType;
 use pop_registry::Catalog;
-use pop_registry::contract::LaunchType;
 use serde_json::{Value, json};
 use std::fmt;
 

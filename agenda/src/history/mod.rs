@@ -12,7 +12,7 @@ use crate::event::{Recorded, RunEvent, RunOutcome, RunTime};
 use crate::gate::{Answer, Gate};
 use crate::ops::{OpIx, OpMap};
 use crate::outcome::Outcome;
-use pop_registry::contract::Millis;
+use pop_contract::Millis;
 use std::collections::HashMap;
 
 /// Everything that happened in a run.

@@ -7,8 +7,8 @@ use super::admission::Admission;
 use crate::event::{Ending, RunEvent, RunTime, StopReason};
 use crate::gate::Answer;
 use crate::outcome::Outcome;
+use pop_contract::{Exit, Failure, Progress};
 use pop_policy::Decided;
-use pop_registry::contract::{Exit, Failure, Progress};
 use serde_json::Value;
 use std::sync::Arc;
 

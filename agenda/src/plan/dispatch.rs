@@ -4,9 +4,9 @@
 
 use super::{Grown, Origin, Payload, Plan, Planned, Serves, Special};
 use crate::ops::OpIx;
+use pop_contract::{Call, Capability, Method};
 use pop_document::{Fields, Pointer};
 use pop_policy::{Layered, Lock, OnFail, Policies, Scope};
-use pop_registry::contract::{Call, Capability, Method};
 use pop_registry::{Entry, LOCAL, Request, Target, route};
 use serde_json::{Map, Value, json};
 use std::sync::Arc;

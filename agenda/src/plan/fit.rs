@@ -5,9 +5,9 @@ use super::payload::{Filled, Referent};
 use super::{Planned, Serves};
 use crate::ops::OpIx;
 use crate::reference::{Fallback, Token};
+use crate::schema::{Finding, Followed, Given, Part, Presence, Schema, check_payload};
+use pop_contract::Description;
 use pop_document::{Fault, Pointer, Site};
-use pop_registry::contract::Description;
-use pop_registry::schema::{Finding, Followed, Given, Part, Presence, Schema, check_payload};
 use std::collections::HashMap;
 
 /// Checks every operation of which the handler, or the handler of an operation that it reads, is described. The first of

@@ -1,9 +1,9 @@
 //! Payloads that are too long for the variable `PAYLOAD`, told before a run.
 
 use super::{Planned, Serves};
+use pop_contract::{PLAIN_PAYLOAD_LIMIT, PayloadForm};
 use pop_document::{Fault, Pointer};
 use pop_registry::ARGUMENT_LIMIT;
-use pop_registry::contract::{PLAIN_PAYLOAD_LIMIT, PayloadForm};
 use serde_json::Value;
 use std::io;
 
@@ -68,9 +68,9 @@ pub(super) fn length_of(value: &Value) -> usize {
 #[cfg(test)]
 mod tests {
     use crate::{Agenda, Plan};
+    use pop_contract::{Description, LaunchType};
     use pop_document::{Fault, Source};
     use pop_registry::Catalog;
-    use pop_registry::contract::{Description, LaunchType};
     use serde_json::{Value, json};
 
     fn faults(payload: Value, description: Option<&str>) -> Vec<(&'static str, bool, String)> {

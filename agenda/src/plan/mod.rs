@@ -22,8 +22,8 @@ pub use payload::{BindError, BoundPayload, Payload};
 use crate::document::{Generator, Identity};
 use crate::name::OperationName;
 use crate::ops::{OpIx, OpMap};
+use pop_contract::{Capabilities, LaunchType};
 use pop_policy::{Policies, PolicyLayer};
-use pop_registry::contract::{Capabilities, LaunchType};
 use pop_registry::{Entry, PassedOver, PodConfig, Resident, Step};
 use std::sync::Arc;
 

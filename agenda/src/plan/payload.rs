@@ -3,8 +3,8 @@
 use super::length::length_of;
 use crate::ops::OpIx;
 use crate::reference::{Fallback, Piece, Token, pieces};
+use pop_contract::VALUE_LIMIT;
 use pop_document::{Pointer, kind_of};
-use pop_registry::contract::VALUE_LIMIT;
 use serde_json::Value;
 use std::borrow::Cow;
 use std::collections::HashMap;

@@ -2,9 +2,9 @@
 
 use super::{Route, Serves};
 use crate::document::Operation;
+use pop_contract::LaunchType;
 use pop_document::{Fault, Pointer, nearest};
 use pop_policy::{Policies, PolicyLayer, Scope};
-use pop_registry::contract::LaunchType;
 use pop_registry::{Catalog, Entry, NoRoute, Request, Target, route};
 use std::collections::HashMap;
 use std::sync::Arc;

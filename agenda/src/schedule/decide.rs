@@ -9,8 +9,8 @@ use crate::gate::Answer;
 use crate::ops::OpIx;
 use crate::outcome::Outcome;
 use crate::plan::{BoundPayload, Grown};
+use pop_contract::{Blame, Failure};
 use pop_policy::{Failing, OnFail, verdict};
-use pop_registry::contract::{Blame, Failure};
 use serde_json::Value;
 use std::sync::Arc;
 

@@ -7,8 +7,8 @@ use super::{Cancel, Phase, Scheduler};
 use crate::event::{Adopted, CancelReason, Ending, Recorded, RunEvent, RunTime, StopReason};
 use crate::ops::OpIx;
 use crate::outcome::Outcome;
+use pop_contract::Failure;
 use pop_policy::OnFail;
-use pop_registry::contract::Failure;
 use serde_json::Value;
 use std::sync::Arc;
 

@@ -7,8 +7,8 @@ use super::{Scheduler, StartError};
 use crate::event::RunEvent;
 use crate::ops::OpIx;
 use crate::plan::{BoundPayload, Called, Grown, MOST_OPERATIONS, Serves};
+use pop_contract::{Blame, Failure};
 use pop_document::kind_of;
-use pop_registry::contract::{Blame, Failure};
 use serde_json::Value;
 use std::sync::Arc;
 

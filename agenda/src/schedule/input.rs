@@ -4,7 +4,7 @@ use crate::event::{Adopted, CancelReason, RunEvent, RunOptions};
 use crate::gate::{Answer, CacheAsk, Gate};
 use crate::ops::OpIx;
 use crate::plan::BoundPayload;
-use pop_registry::contract::{Exit, Failure, Millis, Progress};
+use pop_contract::{Exit, Failure, Millis, Progress};
 use serde_json::Value;
 use std::sync::Arc;
 

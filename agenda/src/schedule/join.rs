@@ -6,8 +6,8 @@ use super::parts::{Calls, Parts};
 use crate::event::{Ending, RunEvent, RunTime};
 use crate::ops::OpIx;
 use crate::outcome::Outcome;
+use pop_contract::{Blame, DiagnosticEvent, DispatchReport, Failure};
 use pop_policy::OnFail;
-use pop_registry::contract::{Blame, DiagnosticEvent, DispatchReport, Failure};
 use serde_json::{Value, json};
 use std::sync::Arc;
 

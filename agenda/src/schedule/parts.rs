@@ -4,7 +4,7 @@ use super::Scheduler;
 use crate::ops::OpIx;
 use crate::outcome::Outcome;
 use crate::plan::{Called, Dispatch, Origin};
-use pop_registry::contract::{Call, DispatchReport, Ended, Failure, Method, wants_reboot};
+use pop_contract::{Call, DispatchReport, Ended, Failure, Method, wants_reboot};
 use serde_json::Value;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;

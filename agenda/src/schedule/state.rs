@@ -2,7 +2,7 @@
 
 use crate::event::{RunTime, StopReason};
 use crate::outcome::Outcome;
-use pop_registry::contract::Failure;
+use pop_contract::Failure;
 use serde_json::Value;
 use std::sync::Arc;
 

@@ -5,7 +5,7 @@ use pop_agenda::{
     Action, Adopted, CancelReason, Ending, Explanation, Input, OpIx, OpState, Outcome, RunEvent, RunOptions,
     RunOutcome, RunTime, Scheduler, StopReason, Verdict,
 };
-use pop_registry::contract::{Blame, Failure, Progress};
+use pop_contract::{Blame, Failure, Progress};
 use serde_json::json;
 use std::sync::Arc;
 

@@ -4,8 +4,8 @@ use pop_agenda::{
     Action, Agenda, Answer, Ending, Gate, Input, OpIx, Outcome, Plan, RunEvent, RunOptions, RunOutcome,
     RunTime, Scheduler, Verdict,
 };
+use pop_contract::{Blame, Failure, LaunchType};
 use pop_document::Source;
-use pop_registry::contract::{Blame, Failure, LaunchType};
 use pop_registry::{Catalog, Descriptor};
 use serde_json::{Value, json};
 

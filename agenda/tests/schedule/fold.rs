@@ -6,7 +6,7 @@ use pop_agenda::{
     CancelReason, Ending, History, Input, OpIx, OpState, Outcome, Recorded, RunEvent, RunOptions, RunOutcome,
     RunTime, Scheduler, Verdict,
 };
-use pop_registry::contract::{Blame, Failure, Progress};
+use pop_contract::{Blame, Failure, Progress};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use std::cell::Cell;

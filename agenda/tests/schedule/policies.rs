@@ -5,7 +5,7 @@ use pop_agenda::{
     Action, Answer, BoundPayload, CancelReason, Ending, Explanation, Gate, Input, OpIx, OpState, Outcome,
     Plan, RunEvent, RunOptions, RunOutcome, RunTime, Scheduler, Step, Verdict,
 };
-use pop_registry::contract::{Blame, Failure};
+use pop_contract::{Blame, Failure};
 use serde_json::{Value, json};
 use std::sync::Arc;
 

@@ -5,8 +5,8 @@ use pop_agenda::{
     Action, Agenda, Answer, Ending, Gate, History, Input, OpIx, Outcome, Plan, Recorded, RunEvent,
     RunOptions, RunOutcome, RunTime, Scheduler, Verdict,
 };
+use pop_contract::{Blame, Failure, LaunchType};
 use pop_registry::Catalog;
-use pop_registry::contract::{Blame, Failure, LaunchType};
 use serde_json::{Value, json};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap};

@@ -7,13 +7,13 @@ use crate::error::{CommandError, Kind};
 use crate::ui;
 use pop_agenda::{Adopted, Plan, Recorded, RunOptions, Sink};
 use pop_assembly::{AdoptedProgress, PreparedRun, Surroundings};
+use pop_contract::Millis;
 use pop_executor::{
     Finished, Host, HostEffects, Ports, RunIdentity, Runners, Sync, cluster, remote_file_system, run,
 };
 use pop_field_retriever::{LaunchDataWrapper, LaunchType};
 use pop_launchers::process::{MemoryKills, executor_identity};
 use pop_launchers::{Setting, choose};
-use pop_registry::contract::Millis;
 use pop_reporters::run::{Apart, Bars, Followed, Follower, JsonEvents, Lines, Spool, summary};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};

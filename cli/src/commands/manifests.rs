@@ -3,10 +3,10 @@
 use crate::error::{CommandError, Kind};
 use pop_agenda::{OpIx, Plan, Serves};
 use pop_assembly::{Assembly, Surroundings, preview_setting};
+use pop_contract::Failure;
 use pop_executor::{RunIdentity, preview};
 use pop_field_retriever::{LaunchDataWrapper, LaunchType};
 use pop_launchers::{Setting, container_body, pod_manifest};
-use pop_registry::contract::Failure;
 use serde_json::{Value, json};
 
 /// The name of the run in manifests of a plan.

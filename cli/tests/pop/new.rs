@@ -1,7 +1,7 @@
 //! What `pop new` makes and refuses; and what it made, used as its README says: tested, run alone, run in an agenda.
 
 use crate::bench::Bench;
-use pop_registry::contract::Description;
+use pop_contract::Description;
 use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -11,9 +11,9 @@ pub use program::preview;
 
 use crate::run_identity::RunIdentity;
 use pop_agenda::{OpIx, Plan, Planned, Serves, Verdict};
+use pop_contract::{Failure, Millis, Progress};
 use pop_handler_base::field_retriever::LaunchDataWrapper;
 use pop_launchers::{Doing, Ended, LaunchId, Launched, Launcher};
-use pop_registry::contract::{Failure, Millis, Progress};
 use program::ProgramRunner;
 use resident::{ResidentRunner, ResidentSetting};
 use serde_json::Value;

@@ -3,9 +3,9 @@
 use super::{AttemptOrder, AttemptRunner, launch_id};
 use crate::run_identity::RunIdentity;
 use pop_agenda::{OpIx, Plan, Planned, Serves, Verdict};
+use pop_contract::{Blame, Exit, Failure, PLAIN_PAYLOAD_LIMIT, PayloadForm, judge};
 use pop_handler_base::field_retriever::{names::environment as variable, payload};
 use pop_launchers::{Captured, Doing, Ended, LaunchId, LaunchOrder, Launched, Launcher, Program, label};
-use pop_registry::contract::{Blame, Exit, Failure, PLAIN_PAYLOAD_LIMIT, PayloadForm, judge};
 use pop_registry::{Capture, Entry, ExecPayload, PodConfig, Secret};
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
@@ -293,7 +293,7 @@ fn write_file(file: &Path, text: &str) -> io::Result<()> {
 /// Judges the end of a launch.
 fn verdict(expected: &Expected, ended: Ended) -> Verdict {
     let Ended { exit, said, captured, log_tail, .. } = ended;
-    let is_reported = said.progress.as_ref().is_some_and(pop_registry::contract::Progress::is_succeeded);
+    let is_reported = said.progress.as_ref().is_some_and(pop_contract::Progress::is_succeeded);
     let has_result = said.result.is_some();
     let result = exit.and_then(|exit| {
         let result = judge(exit, &expected.success_codes, said)?;

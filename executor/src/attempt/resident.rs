@@ -5,11 +5,11 @@ mod thread;
 
 use super::{AttemptOrder, AttemptRunner};
 use pop_agenda::{Serves, Verdict};
+use pop_contract::{Blame, Failure, Millis, judge};
 use pop_handler_base::Progress;
 use pop_handler_base::field_retriever::LaunchDataWrapper;
 use pop_launchers::{Ended, LaunchEvent, LaunchId, Launched, Launcher};
 use pop_registry::Resident;
-use pop_registry::contract::{Blame, Failure, Millis, judge};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;

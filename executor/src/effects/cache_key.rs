@@ -4,9 +4,9 @@
 //! among its arguments, and for `exec` its whole command, its variables and the folder in which it runs.
 
 use pop_agenda::{CacheAsk, Plan, Planned, Serves};
+use pop_contract::LaunchType;
 use pop_launchers::process::resolve;
 use pop_policy::CacheKey;
-use pop_registry::contract::LaunchType;
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::fs::File;

@@ -7,7 +7,7 @@ use crate::dead_letter_queue::DeadLetters;
 use crate::host::Host;
 use crate::run_identity::RunIdentity;
 use pop_agenda::Answer;
-use pop_registry::contract::{Blame, Failure, Millis};
+use pop_contract::{Blame, Failure, Millis};
 use std::io;
 use std::sync::mpsc as channel;
 use tokio::sync::mpsc;

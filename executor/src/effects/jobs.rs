@@ -4,7 +4,7 @@ use super::Ticket;
 use crate::dead_letter_queue::{DeadLetter, LettersLock};
 use crate::host::{Commit, HeldLock, Host, HostError, ShortLock};
 use pop_agenda::OpIx;
-use pop_registry::contract::{Blame, Failure};
+use pop_contract::{Blame, Failure};
 use std::error::Error as _;
 use std::time::Instant;
 

@@ -20,7 +20,7 @@ pub(crate) use pending::PendingEffects;
 
 use crate::dead_letter_queue::DeadLetter;
 use pop_agenda::{Answer, CacheAsk, Gate, OpIx, Plan};
-use pop_registry::contract::Failure;
+use pop_contract::Failure;
 use serde_json::Value;
 use std::sync::Arc;
 use tokio::sync::mpsc;

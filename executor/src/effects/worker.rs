@@ -11,8 +11,8 @@ use crate::host::{
     Written,
 };
 use pop_agenda::{Answer, CacheAsk, Gate, OpIx, Plan};
+use pop_contract::{Blame, Failure, Millis};
 use pop_policy::CacheKey;
-use pop_registry::contract::{Blame, Failure, Millis};
 use serde_json::Value;
 use std::collections::HashMap;
 use std::io;

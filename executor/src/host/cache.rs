@@ -6,8 +6,8 @@
 use super::{Host, HostError, at, file_name};
 use crate::journal::read_json;
 use crate::whole_file::{self, Synced, make_folder, replace};
+use pop_contract::Millis;
 use pop_policy::CacheKey;
-use pop_registry::contract::Millis;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::fs::{self, File};

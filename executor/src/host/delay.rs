@@ -3,7 +3,7 @@
 use super::short_lock::{Shared, ShortLock};
 use super::{Host, HostError, at};
 use crate::whole_file::{Synced, replace};
-use pop_registry::contract::Millis;
+use pop_contract::Millis;
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io::ErrorKind;

@@ -2,9 +2,9 @@
 
 use crate::world::{Play, Setup, World, drive, ends, exec, setup};
 use pop_agenda::{CancelReason, Ending, Recorded, RunEvent, RunOptions, RunOutcome, RunTime};
+use pop_contract::{Blame, Exit, Failure};
 use pop_executor::RunError;
 use pop_launchers::Ended;
-use pop_registry::contract::{Blame, Exit, Failure};
 use serde_json::json;
 use std::collections::HashMap;
 use std::io;

@@ -6,9 +6,9 @@ mod world;
 
 use crate::world::{Play, Setup, drive, ends, exec, outcomes, setup};
 use pop_agenda::{OpIx, Outcome, RunEvent, RunOutcome};
+use pop_contract::{Exit, Progress, Said};
 use pop_executor::restore;
 use pop_launchers::{Ended, LaunchEvent};
-use pop_registry::contract::{Exit, Progress, Said};
 use serde_json::json;
 use std::path::Path;
 use std::sync::Arc;

@@ -3,13 +3,13 @@
 use pop_agenda::{
     Agenda, CancelReason, Outcome, Plan, Recorded, RunEvent, RunOptions, RunOutcome, Scheduler, Sink,
 };
+use pop_contract::{Exit, LaunchType};
 use pop_executor::{
     Given, HostEffects, Journal, JournalError, Ports, RunError, RunIdentity, Runners, restore, run,
 };
 use pop_handler_base::field_retriever::{Arguments, DefaultLaunchData, Defaults, Environment, Properties};
 use pop_launchers::{Ended, LaunchEvent, LaunchId, LaunchOrder, Launched, Launcher};
 use pop_registry::Catalog;
-use pop_registry::contract::{Exit, LaunchType};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::io;
@@ -229,7 +229,7 @@ pub(crate) async fn drive(setup: Setup) -> World {
         start: logs.path().to_owned(),
         logs: logs.path().to_owned(),
         home: None,
-        on: pop_registry::contract::LaunchType::Local,
+        on: pop_contract::LaunchType::Local,
     };
     let host = pop_executor::Host::new(logs.path().join(".host"));
     let ports = Ports {

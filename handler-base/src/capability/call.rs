@@ -1,7 +1,7 @@
 //! The payload of a call and its result, as they are read and written.
 
 use crate::Options;
-use pop_registry::contract::HandlerReport;
+use pop_contract::HandlerReport;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};

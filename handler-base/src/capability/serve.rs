@@ -5,9 +5,7 @@ use super::{
 };
 use crate::panics::{Panic, caught};
 use crate::{About, Conduit, Handler, HandlerError, OperationContext};
-use pop_registry::contract::{
-    Capability, HandlerReport, Method, NOT_IMPLEMENTED, PROGRESS_LIMIT, REPORT_CODE,
-};
+use pop_contract::{Capability, HandlerReport, Method, NOT_IMPLEMENTED, PROGRESS_LIMIT, REPORT_CODE};
 use serde_json::{Value, json};
 
 /// The longest report of failure that is told whole; the progress that carries it has more to say.

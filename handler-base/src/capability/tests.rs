@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::{DiagnosticEvent, InMemory, InMemoryRun, describe};
-use pop_registry::contract::{Blame, Call, Capability};
-use pop_registry::contract::{DispatchReport, Ended, Failure, HandlerReport};
+use pop_contract::{Blame, Call, Capability};
+use pop_contract::{DispatchReport, Ended, Failure, HandlerReport};
 use serde::Deserialize;
 use serde_json::json;
 

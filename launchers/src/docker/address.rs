@@ -2,7 +2,7 @@
 
 use super::failure::platform;
 use crate::setting::Setting;
-use pop_registry::contract::Failure;
+use pop_contract::Failure;
 use std::fmt;
 use std::path::{Path, PathBuf};
 

@@ -1,8 +1,8 @@
 //! Config maps where there is no cluster: a folder of that name beside the registry, a file for each key.
 
 use crate::setting::Setting;
+use pop_contract::{Blame, Failure};
 use pop_registry::ConfigMapSetting;
-use pop_registry::contract::{Blame, Failure};
 use std::path::{Path, PathBuf};
 
 /// The files of a config map, and where they are in the container. A config map that has no folder gives nothing.

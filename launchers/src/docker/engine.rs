@@ -10,7 +10,7 @@ use super::failure::{not_pulled, unreachable};
 use crate::followed::Refusal;
 use crate::setting::Setting;
 use crate::tries::Tries;
-use pop_registry::contract::Failure;
+use pop_contract::Failure;
 use serde_json::Value;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};

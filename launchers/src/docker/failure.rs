@@ -1,7 +1,7 @@
 //! What the Engine refuses or cannot do, as the failure that users see.
 
 use super::error::ApiError;
-use pop_registry::contract::{Blame, Failure};
+use pop_contract::{Blame, Failure};
 
 /// A failure that this machine or its Engine has to answer for.
 pub(super) fn platform(code: &str, message: impl Into<String>) -> Failure {

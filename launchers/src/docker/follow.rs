@@ -16,7 +16,7 @@ use crate::output::Output;
 use crate::port::{Captured, Doing, Stream};
 use crate::tries::Tries;
 use hyper::body::Bytes;
-use pop_registry::contract::{Exit, Failure};
+use pop_contract::{Exit, Failure};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;

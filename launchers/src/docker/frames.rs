@@ -68,10 +68,10 @@ impl FrameDecoder {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Mask;
     use crate::output::Output;
     use crate::port::{Captured, Ended, LaunchEvent, LaunchId, LaunchOrder, Line};
-    use pop_registry::Mask;
-    use pop_registry::contract::Exit;
+    use pop_contract::Exit;
     use tokio::sync::mpsc;
 
     #[test]

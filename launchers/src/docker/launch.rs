@@ -11,7 +11,7 @@ use crate::followed::Refusal;
 use crate::port::{LaunchId, LaunchOrder, label};
 use crate::setting::Setting;
 use crate::tries::Tries;
-use pop_registry::contract::Failure;
+use pop_contract::Failure;
 use serde_json::Value;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -9,7 +9,7 @@ use crate::object_name::object_name;
 use crate::output::Output;
 use crate::port::{Doing, LaunchEvent, LaunchId, LaunchOrder, Launched, Launcher};
 use crate::setting::Setting;
-use pop_registry::contract::{Exit, Failure};
+use pop_contract::{Exit, Failure};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use tokio::sync::{OnceCell, mpsc, watch};

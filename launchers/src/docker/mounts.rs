@@ -4,8 +4,8 @@ use super::config_map;
 use super::failure::platform;
 use crate::port::Program;
 use crate::setting::Setting;
+use pop_contract::Failure;
 use pop_registry::PodConfig;
-use pop_registry::contract::Failure;
 use serde_json::{Value, json};
 use std::path::Path;
 

@@ -2,7 +2,7 @@
 
 use super::api::Api;
 use crate::followed::{Asked, exit_of};
-use pop_registry::contract::{Blame, Exit, Failure};
+use pop_contract::{Blame, Exit, Failure};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::time::timeout;
 

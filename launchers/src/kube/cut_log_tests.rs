@@ -1,10 +1,10 @@
 //! A pod's log that is cut at every byte: reports, secrets and bytes that are no UTF-8 have one result.
 
 use super::log_stamps::Stamped;
+use crate::Mask;
 use crate::output::Output;
 use crate::port::{Captured, Ended, LaunchId, LaunchOrder, Stream};
-use pop_registry::Mask;
-use pop_registry::contract::Exit;
+use pop_contract::Exit;
 use tokio::sync::mpsc;
 
 /// Lines of a log: a report that is replaced, a secret beside and inside a report, invalid UTF-8, an empty line, a carriage

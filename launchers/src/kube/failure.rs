@@ -3,7 +3,7 @@
 use super::limits::LARGEST_OBJECT;
 use kube::Error;
 use kube::core::Status;
-use pop_registry::contract::{Blame, Failure};
+use pop_contract::{Blame, Failure};
 use std::time::Duration;
 
 /// A failure that the cluster has to answer for.

@@ -11,7 +11,7 @@ use crate::followed::Asked;
 use crate::output::Output;
 use crate::port::{LaunchEvent, Stream};
 use k8s_openapi::api::core::v1::Pod;
-use pop_registry::contract::{Exit, Failure, PROGRESS, RESULT};
+use pop_contract::{Exit, Failure, PROGRESS, RESULT};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;

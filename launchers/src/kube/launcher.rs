@@ -14,7 +14,7 @@ use crate::setting::Setting;
 use crate::tries::Tries;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::ListParams;
-use pop_registry::contract::{Exit, Failure};
+use pop_contract::{Exit, Failure};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::sync::{OnceCell, mpsc, watch};

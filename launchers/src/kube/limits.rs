@@ -1,7 +1,7 @@
 //! What no cluster takes, told before it is asked. Pure.
 
 use k8s_openapi::api::core::v1::{Container, Pod};
-use pop_registry::contract::{Blame, Failure};
+use pop_contract::{Blame, Failure};
 
 /// The longest argument, and the longest variable with its name and `=`, that Linux gives a program.
 const LONGEST_TEXT: usize = 128 * 1024 - 1;

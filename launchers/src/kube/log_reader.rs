@@ -10,7 +10,7 @@ use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::jiff::Timestamp;
 use kube::api::LogParams;
 use kube::{Api, Error};
-use pop_registry::contract::Failure;
+use pop_contract::Failure;
 use std::pin::Pin;
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until};

@@ -12,7 +12,7 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
-use pop_registry::contract::{Blame, Failure};
+use pop_contract::{Blame, Failure};
 use pop_registry::{AliveCheck, PodConfig, Taints};
 use std::collections::BTreeMap;
 use std::path::Path;

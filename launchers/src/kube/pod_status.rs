@@ -6,7 +6,7 @@ use super::wait_reason::{WaitReason, wait_reason};
 use crate::followed::exit_of;
 use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus, Pod, PodStatus};
 use k8s_openapi::jiff::SignedDuration;
-use pop_registry::contract::{Blame, Exit, Failure};
+use pop_contract::{Blame, Exit, Failure};
 
 /// The reasons of pods that their node, or the cluster, did not want or could not keep.
 const TAKEN_AWAY: [&str; 11] = [

@@ -1,7 +1,7 @@
 //! Why the program of a pod has not been started yet, by the pod's status or its events. Pure.
 
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodStatus};
-use pop_registry::contract::{Blame, Failure};
+use pop_contract::{Blame, Failure};
 
 /// What a registry says of an image that it will not give out later either.
 const LASTING: [&str; 6] = [

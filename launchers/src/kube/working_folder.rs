@@ -2,7 +2,7 @@
 
 use crate::port::LaunchOrder;
 use crate::setting::Setting;
-use pop_registry::contract::{Blame, Failure};
+use pop_contract::{Blame, Failure};
 use std::fs;
 
 /// Whether the folder is there in which a program starts, as far as this process can know: a container runtime makes one

@@ -9,7 +9,7 @@ use super::orphans::Leftover;
 use super::{Signal, Watched, identity};
 use crate::output::Output;
 use crate::port::DEFAULT_GRACE;
-use pop_registry::contract::{Blame, Failure};
+use pop_contract::{Blame, Failure};
 use rustix::io::Errno;
 use rustix::process::Pid;
 use std::collections::{BTreeMap, BTreeSet};

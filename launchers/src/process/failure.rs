@@ -2,7 +2,7 @@
 
 use super::{SpawnError, Step};
 use crate::port::Program;
-use pop_registry::contract::{Blame, Failure};
+use pop_contract::{Blame, Failure};
 use rustix::io::Errno;
 use std::io;
 

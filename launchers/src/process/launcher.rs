@@ -9,7 +9,7 @@ use super::{Child, Environment, Signal, Spawn, Watched, resolve, spawn};
 use crate::port::{Doing, Ended, LaunchEvent, LaunchId, LaunchOrder, Launched, Launcher, Program};
 use crate::secrets::Secrets;
 use crate::setting::Setting;
-use pop_registry::contract::Failure;
+use pop_contract::Failure;
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::Pid;
 use std::collections::HashMap;

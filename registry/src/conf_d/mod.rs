@@ -1,6 +1,6 @@
 //! Descriptors: INI files that each declare handlers for types, loaded or rejected one by one.
 
-use crate::contract::Capability;
+use pop_contract::Capability;
 
 use crate::entry::{Declared, Entry};
 use pop_document::{Fault, Fields, Pointer, Site, Source, secret_literals};

@@ -1,8 +1,8 @@
 //! The promises of descriptors, each on a text of its own.
 
 use super::*;
-use crate::contract::LaunchType;
 use crate::{Catalog, NoRoute, Request, Resident, Target, route};
+use pop_contract::LaunchType;
 use pop_policy::{OnFail, Policies, Scope};
 
 const SEED: &str = include_str!("pulp.conf");

@@ -54,7 +54,7 @@ pub fn field_names() -> impl Iterator<Item = &'static str> {
 fn core() -> Value {
     json!({
         "cpuMinRequestCount": "1.0", "cpuMaxRequestCount": "1.0", "podScheduledTimeoutMs": 300_000,
-        "serviceAccountName": "pop-service", "endOfLogIdentifier": crate::contract::HANDLER_COMPLETE,
+        "serviceAccountName": "pop-service", "endOfLogIdentifier": pop_contract::HANDLER_COMPLETE,
         "reapCompletedPods": false, "pullAlways": false,
         "configMapSettings": [{
             "volumeName": "config-volume", "volumeMountPath": "/app/config",

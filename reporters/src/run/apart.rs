@@ -87,8 +87,8 @@ impl Drop for Apart {
 mod tests {
     use super::*;
     use pop_agenda::{Agenda, OpIx, RunEvent, RunTime};
+    use pop_contract::LaunchType;
     use pop_registry::Catalog;
-    use pop_registry::contract::LaunchType;
     use serde_json::json;
     use std::sync::mpsc::{Receiver, Sender, channel};
 

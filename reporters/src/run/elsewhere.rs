@@ -12,7 +12,7 @@ use http::header::CONTENT_TYPE;
 use kube::client::Body;
 use kube::{Client, Config};
 use pop_agenda::{Plan, Recorded, RunEvent, Sink};
-use pop_registry::contract::{PROGRESS, RESULT};
+use pop_contract::{PROGRESS, RESULT};
 use std::cell::Cell;
 use std::io;
 use std::rc::Rc;

@@ -1,7 +1,7 @@
 //! A run as JSON for programs: each event a line, and the document of `pop show` (docs/formats/events.md).
 
 use pop_agenda::{History, OpIx, OperationHistory, Outcome, Plan, Recorded, RunEvent, Sink};
-use pop_registry::contract::{DiagnosticEvent, Millis};
+use pop_contract::{DiagnosticEvent, Millis};
 use serde_json::{Map, Value, json};
 use std::io::Write;
 use std::sync::Arc;
@@ -132,8 +132,8 @@ pub(super) fn diagnostics(told: &OperationHistory) -> Vec<DiagnosticEvent> {
 mod tests {
     use super::*;
     use pop_agenda::{Agenda, RunTime};
+    use pop_contract::{Blame, Failure, LaunchType};
     use pop_registry::Catalog;
-    use pop_registry::contract::{Blame, Failure, LaunchType};
 
     #[test]
     fn events_name_operations_instead_of_numbers() {

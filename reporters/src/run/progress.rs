@@ -3,7 +3,7 @@
 use super::followed::Followed;
 use super::json::diagnostics;
 use pop_agenda::{History, OpIx, Outcome, Plan, RunOutcome};
-use pop_registry::contract::{DiagnosticEvent, FAILED, PENDING, ProcessingState, SUCCEEDED};
+use pop_contract::{DiagnosticEvent, FAILED, PENDING, ProcessingState, SUCCEEDED};
 use serde_json::{Value, json};
 use std::sync::{Mutex, PoisonError};
 
@@ -208,8 +208,8 @@ pub(super) fn closing(plan: &Plan, history: &History) -> Value {
 mod tests {
     use super::*;
     use pop_agenda::{Agenda, Ending, Recorded, RunEvent, RunOptions, RunTime};
+    use pop_contract::{Blame, Failure, LaunchType, Progress};
     use pop_registry::Catalog;
-    use pop_registry::contract::{Blame, Failure, LaunchType, Progress};
     use std::sync::Arc;
 
     fn plan(names: &[&str]) -> Plan {

@@ -4,7 +4,7 @@ use super::visible::visible;
 use pop_agenda::{
     Answer, CancelReason, Ending, OpIx, Outcome, Plan, Recorded, RunEvent, RunTime, StopReason,
 };
-use pop_registry::contract::Failure;
+use pop_contract::Failure;
 use std::collections::{HashMap, HashSet};
 
 /// A duration as people read it: `0.3 s`, `2 m 05 s`, `3 h 07 m`.

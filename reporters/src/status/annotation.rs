@@ -3,7 +3,7 @@
 use super::StatusReporter;
 use super::courier::{Closing, Courier, Delivery, Pace};
 use super::own_pod::{Annotations, Connecting, OwnPod};
-use pop_registry::contract::{PROGRESS, Progress, RESULT};
+use pop_contract::{PROGRESS, Progress, RESULT};
 use serde_json::Value;
 use std::io;
 use std::rc::Rc;

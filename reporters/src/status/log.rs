@@ -1,7 +1,7 @@
 //! The log reporter: report lines for the launcher on standard output, the same in words on the log.
 
 use super::StatusReporter;
-use pop_registry::contract::{PROGRESS, Progress, RESULT};
+use pop_contract::{PROGRESS, Progress, RESULT};
 use serde_json::Value;
 use std::io::{self, Write};
 
@@ -44,7 +44,7 @@ impl<Out: Write, Log: Write> StatusReporter for LogReporter<Out, Log> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use pop_registry::contract::{ProcessingState, SUCCEEDED};
+    use pop_contract::{ProcessingState, SUCCEEDED};
     use serde_json::json;
 
     #[test]

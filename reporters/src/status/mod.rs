@@ -16,7 +16,7 @@ pub use log::LogReporter;
 #[cfg(feature = "annotations")]
 pub use own_pod::{Annotations, Connecting, OwnPod};
 
-use pop_registry::contract::Progress;
+use pop_contract::Progress;
 use serde_json::Value;
 use std::io;
 

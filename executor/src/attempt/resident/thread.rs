@@ -2,13 +2,13 @@
 
 use super::handlers::{LogMessages, UpdateAgenda};
 use super::{Command, ResidentAttempt, ResidentSetting};
+use pop_contract::{Blame, Exit, Failure, Said};
 use pop_handler_base::{
     Cancellation, Canceller, OperationContext, Progress, Report, SampleHandler, StatusReporter, Surroundings,
     process,
 };
 use pop_launchers::{Ended, LaunchEvent, LaunchId, Launched, Log, log_failure};
 use pop_registry::Resident;
-use pop_registry::contract::{Blame, Exit, Failure, Said};
 use serde_json::Value;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;

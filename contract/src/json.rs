@@ -37,7 +37,8 @@ impl Unreadable {
         Self { code: TOO_LARGE, message: format!("it has more than {VALUE_LIMIT} bytes"), bytes }
     }
 
-    pub(crate) fn too_many_parts(bytes: Vec<u8>) -> Self {
+    /// A value with more parts than fit into memory in proportion to its text.
+    pub fn too_many_parts(bytes: Vec<u8>) -> Self {
         let message = format!("its parts would take more than {PARSED_LIMIT} bytes of memory");
         Self { code: TOO_LARGE, message, bytes }
     }
@@ -81,7 +82,7 @@ pub fn read_value(bytes: Vec<u8>) -> Result<Value, Unreadable> {
 }
 
 /// The text that bytes are; the first byte that is not UTF-8 is named with its place.
-pub(crate) fn utf8(bytes: Vec<u8>) -> Result<String, Unreadable> {
+pub fn utf8(bytes: Vec<u8>) -> Result<String, Unreadable> {
     String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
         let bytes = error.as_bytes();

@@ -1,7 +1,7 @@
 //! Reports as the table of capabilities and methods wants them, and dispatches in which something fails.
 
 use super::*;
-use crate::contract::Blame;
+use crate::Blame;
 
 fn call(capability: Capability, method: Method, type_id: &str) -> Call {
     Call { capability, method, type_id: type_id.to_owned(), repo_id: None }

@@ -206,7 +206,7 @@ pub fn judge(exit: Exit, success: &[i32], said: Said) -> Result<Value, Failure> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::contract::ProcessingState;
+    use crate::ProcessingState;
 
     fn complete(word: &str) -> Progress {
         Progress {

@@ -11,7 +11,7 @@ mod report;
 
 pub use description::{DESCRIPTION_LIMIT, Description, NoDescription, PayloadForm, Word};
 pub use ending::{Blame, Exit, Failure, Said, judge};
-pub(crate) use json::utf8;
+pub use json::utf8;
 pub use json::{Unreadable, parsed_size, read_json, read_value};
 pub use launch_type::{Capabilities, LaunchType, UnknownLaunchType};
 pub use names::*;
