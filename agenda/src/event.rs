@@ -4,7 +4,7 @@ use crate::gate::{Answer, Gate};
 use crate::ops::OpIx;
 use crate::outcome::Outcome;
 use pop_contract::{Exit, Failure, Millis, Progress};
-use pop_policy::Decided;
+use pop_policy::PatternMatch;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use std::sync::Arc;
@@ -147,7 +147,7 @@ impl RunOutcome {
 /// What an earlier run of the agenda is known to have reached for one operation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Adopted {
+pub struct PriorOutcome {
     /// The operation.
     pub op: OpIx,
     /// Its result, if it succeeded then: it is not run again. A result of null is a result.
@@ -176,7 +176,7 @@ pub enum RunEvent {
         options: RunOptions,
         /// What an earlier run had reached.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        adopted: Vec<Adopted>,
+        adopted: Vec<PriorOutcome>,
     },
     /// Another executor goes on with the run.
     RunResumed {
@@ -320,7 +320,7 @@ pub enum RunEvent {
         ignored: Option<Box<str>>,
         /// The `skipPattern` that held, if it was skipped by one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        skipped: Option<Box<Decided>>,
+        skipped: Option<Box<PatternMatch>>,
     },
     /// The run is to be ended early.
     CancelRaised {
@@ -368,7 +368,7 @@ impl RunEvent {
 
 /// An event and the time at which it was decided.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Recorded {
+pub struct EventRecord {
     /// When, in the run's own time.
     pub at: RunTime,
     /// What.
@@ -378,7 +378,7 @@ pub struct Recorded {
 /// Somebody who is told of a run, event by event, after the journal has them.
 pub trait Sink: Send {
     /// Takes one event.
-    fn on_event(&mut self, plan: &Arc<crate::Plan>, recorded: &Recorded);
+    fn on_event(&mut self, plan: &Arc<crate::Plan>, recorded: &EventRecord);
 
     /// Takes words about the run that are no event of it: what holds it up, and that this is over.
     fn on_notice(&mut self, _words: &str) {}
@@ -394,9 +394,9 @@ mod tests {
     #[test]
     fn fr_l1_a_result_of_null_that_was_taken_over_is_read_back() {
         for result in [None, Some(Arc::new(Value::Null)), Some(Arc::new(Value::from(1)))] {
-            let adopted = Adopted { op: OpIx(0), result, progress: None };
+            let adopted = PriorOutcome { op: OpIx(0), result, progress: None };
             let text = serde_json::to_string(&adopted).unwrap();
-            assert_eq!(serde_json::from_str::<Adopted>(&text).unwrap(), adopted, "{text}");
+            assert_eq!(serde_json::from_str::<PriorOutcome>(&text).unwrap(), adopted, "{text}");
         }
     }
 }

@@ -39,7 +39,8 @@ pub mod schema;
 
 pub use document::{Agenda, DependsOn, ForEach, Generator, Identity, Operation, Special};
 pub use event::{
-    Adopted, CancelReason, Ending, Recorded, RunEvent, RunOptions, RunOutcome, RunTime, Sink, StopReason,
+    CancelReason, Ending, EventRecord, PriorOutcome, RunEvent, RunOptions, RunOutcome, RunTime, Sink,
+    StopReason,
 };
 pub use gate::{Answer, CacheAsk, Gate};
 pub use history::{
@@ -49,8 +50,8 @@ pub use name::{NameError, OperationName};
 pub use ops::{OpIx, OpMap};
 pub use outcome::{Outcome, Outcomes};
 pub use plan::{
-    BindError, BoundPayload, Dependant, Edge, EdgeKind, Graph, Origin, Payload, Plan, Planned, Serves,
-    Special as SpecialPlan,
+    BindError, BoundPayload, Dependant, Edge, EdgeKind, Graph, Origin, Payload, Plan, PlannedOperation,
+    Serves, Special as SpecialPlan,
 };
 pub use reference::{Fallback, Piece, Token, pieces};
 pub use schedule::{Action, Explanation, Hold, Input, OpState, Scheduler, Step, Tally, Verdict};

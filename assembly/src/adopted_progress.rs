@@ -1,7 +1,7 @@
 //! The progress of an earlier run, as launch data hands it to a new one.
 
 use crate::error::AssemblyError;
-use pop_agenda::{Adopted, Plan};
+use pop_agenda::{Plan, PriorOutcome};
 use pop_contract::AgendaProgress;
 use pop_executor::adopt;
 use pop_field_retriever::LaunchDataWrapper;
@@ -10,7 +10,7 @@ use pop_field_retriever::LaunchDataWrapper;
 #[derive(Debug, Default)]
 pub struct AdoptedProgress {
     /// The operations and what they had reached.
-    pub operations: Vec<Adopted>,
+    pub operations: Vec<PriorOutcome>,
     /// What of the progress was ignored, and why.
     pub warnings: Vec<String>,
 }

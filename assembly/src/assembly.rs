@@ -9,7 +9,7 @@ use crate::run_request::{DescribedPlan, RunRequest};
 use crate::secret_lookup::find_secrets;
 use crate::surroundings::Surroundings;
 use crate::text_faults::TextFaults;
-use pop_agenda::{Adopted, Plan, RunOptions};
+use pop_agenda::{Plan, PriorOutcome, RunOptions};
 use pop_document::Fault;
 use pop_executor::{FolderError, Inputs, Lock, RunFolder, Settings, Sync};
 use pop_field_retriever::LaunchDataWrapper;
@@ -42,7 +42,7 @@ pub struct RunStart<'s> {
     /// When the journal is synced to disk.
     pub sync: Sync,
     /// What an earlier run of the agenda had reached.
-    pub adopted: Vec<Adopted>,
+    pub adopted: Vec<PriorOutcome>,
 }
 
 impl<'s> RunStart<'s> {

@@ -2,7 +2,7 @@
 
 use crate::surroundings::Surroundings;
 use pop_contract::Exit;
-use pop_launchers::{Captured, LaunchEvent, LaunchId, LaunchOrder, Launcher as _, ProcessLauncher, Program};
+use pop_launchers::{LaunchEvent, LaunchId, LaunchOrder, Launcher as _, ProcessLauncher, Program, StdoutUse};
 use std::time::Duration;
 use tokio::sync::mpsc;
 
@@ -25,7 +25,7 @@ fn ask_here(program: Program, surroundings: &Surroundings) -> Result<Vec<u8>, St
     let order = LaunchOrder {
         name: "describe".to_owned(),
         program,
-        captured: Captured::Whole,
+        captured: StdoutUse::Whole,
         ..LaunchOrder::default()
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();

@@ -5,7 +5,7 @@ use crate::text_file::{read_text, utf8};
 use pop_document::{Fault, Pointer, Source};
 use pop_executor::{ConfDSettings, Inputs};
 use pop_launchers::process::{ResolveError, resolve};
-use pop_registry::{Catalog, Declared, Descriptor, Entry};
+use pop_registry::{Catalog, Descriptor, DescriptorFields, Entry};
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
@@ -125,7 +125,7 @@ impl DescriptorFolder {
     }
 
     /// In each folder by the name of the descriptor, then by the class; then by the class on PATH.
-    fn program(&self, declared: &Declared, path: Option<&OsStr>) -> Result<PathBuf, ResolveError> {
+    fn program(&self, declared: &DescriptorFields, path: Option<&OsStr>) -> Result<PathBuf, ResolveError> {
         let mut refused = None;
         for folder in &self.settings.handlers {
             for name in [&declared.descriptor, &declared.class] {

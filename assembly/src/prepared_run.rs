@@ -4,9 +4,9 @@ use crate::error::AssemblyError;
 use crate::run_identity::identity;
 use crate::secret_lookup::handlers_with_secrets;
 use crate::surroundings::Surroundings;
-use pop_agenda::{Adopted, History, Plan, RunOptions, RunTime, Scheduler};
+use pop_agenda::{History, Plan, PriorOutcome, RunOptions, RunTime, Scheduler};
 use pop_contract::Millis;
-use pop_executor::{FileJournal, Given, Inputs, Lock, RunFolder, RunIdentity, Sync, cluster};
+use pop_executor::{FileJournal, Inputs, Lock, RunFolder, RunIdentity, RunStart, Sync, cluster};
 use pop_field_retriever::LaunchDataWrapper;
 use pop_launchers::process::EXECUTOR_VARIABLE;
 use pop_launchers::{Secrets, Setting};
@@ -24,7 +24,7 @@ pub struct PreparedRun {
     /// What has happened so far.
     pub history: History,
     /// What an earlier run of the agenda had reached, for a run that begins.
-    pub adopted: Vec<Adopted>,
+    pub adopted: Vec<PriorOutcome>,
     /// How the run goes on, for a run that is resumed.
     pub resumed: Option<RunOptions>,
     /// When the run began by the wall clock, and the time of its last event.
@@ -41,7 +41,7 @@ impl PreparedRun {
         inputs: &Inputs,
         plan: Plan,
         options: RunOptions,
-        adopted: Vec<Adopted>,
+        adopted: Vec<PriorOutcome>,
         sync: Sync,
     ) -> Result<Self, AssemblyError> {
         let identity = identity(folder, &inputs.settings)?;
@@ -52,9 +52,9 @@ impl PreparedRun {
     }
 
     /// What the driver is given, and what is kept beside it.
-    pub fn into_parts(self) -> (Given, FileJournal, History, Lock) {
+    pub fn into_parts(self) -> (RunStart, FileJournal, History, Lock) {
         let Self { scheduler, identity, adopted, resumed, began, .. } = self;
-        let given = Given { scheduler, identity, adopted, resumed, began };
+        let given = RunStart { scheduler, identity, adopted, resumed, began };
         (given, self.journal, self.history, self.lock)
     }
 

@@ -3,7 +3,7 @@
 use crate::run_texts::RunTexts;
 use crate::surroundings::Surroundings;
 use crate::text_faults::TextFaults;
-use pop_agenda::{OpIx, Plan, Planned, Serves};
+use pop_agenda::{OpIx, Plan, PlannedOperation, Serves};
 use pop_document::{Fault, Pointer, Site};
 use pop_launchers::process::resolve;
 use pop_registry::Entry;
@@ -71,7 +71,7 @@ fn entry_fault(entry: &Entry, texts: &RunTexts, surroundings: &Surroundings) -> 
     Some(Fault::value("program-not-found", at, message).hint(hint))
 }
 
-fn command_fault(op: OpIx, planned: &Planned, program: &str) -> Fault {
+fn command_fault(op: OpIx, planned: &PlannedOperation, program: &str) -> Fault {
     let message = format!("`{program}` is not on PATH now; operation `{}` may fail", planned.name);
     let at = Site::Value(format!("/operations/{}/payload/command/0", op.0).into());
     Fault::new("program-not-found", at, message).warning()

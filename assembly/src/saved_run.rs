@@ -6,10 +6,10 @@ use crate::run_identity::{identity, launcher, mark};
 use crate::run_request::RunRequest;
 use crate::surroundings::Surroundings;
 use crate::text_faults::TextFaults;
-use pop_agenda::{Adopted, History, Plan, RunOptions, RunOutcome, RunTime, Scheduler};
+use pop_agenda::{History, Plan, PriorOutcome, RunOptions, RunOutcome, RunTime, Scheduler};
 use pop_contract::Millis;
 use pop_executor::{
-    FileJournal, FolderError, Inputs, Lock, Opened, Restored, RunFolder, Sync, read_journal, restore,
+    FileJournal, FolderError, Inputs, Lock, Opened, RestoredRun, RunFolder, Sync, read_journal, restore,
 };
 use pop_field_retriever::LaunchType;
 use pop_launchers::process::sweep_run;
@@ -70,7 +70,7 @@ pub struct ResumableRun {
     inputs: Inputs,
     digest: String,
     opened: Opened,
-    restored: Restored,
+    restored: RestoredRun,
     /// How many operations the plan had when the run began.
     count: usize,
     lock: Lock,
@@ -148,7 +148,11 @@ impl ResumableRun {
 
     /// Opens the journal for writing. What an earlier run had reached is taken over only by a run of which nothing is on
     /// record.
-    pub fn resume(self, resume: ResumeOptions, adopted: Vec<Adopted>) -> Result<PreparedRun, AssemblyError> {
+    pub fn resume(
+        self,
+        resume: ResumeOptions,
+        adopted: Vec<PriorOutcome>,
+    ) -> Result<PreparedRun, AssemblyError> {
         let Self { folder, inputs, digest, opened, restored, count, lock } = self;
         let identity = identity(&folder, &inputs.settings)?;
         let options = resume.options;

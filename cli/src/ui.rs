@@ -1,6 +1,6 @@
 //! What is written where: data on standard output, words on standard error, faults with their place and a caret.
 
-use pop_document::{Fault, Placed, SECRET_LITERAL, Site, Source};
+use pop_document::{Fault, PlacedFault, SECRET_LITERAL, Site, Source};
 use pop_launchers::Mask;
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcgetpgrp, tcsetattr};
 use serde_json::{Value, json};
@@ -80,7 +80,7 @@ const MOST_TOLD: usize = 100;
 /// Tells faults of a text: each with file, line, column and a caret.
 pub(crate) fn tell_faults(source: &Source, faults: &[Fault]) {
     let (veiled, faults) = (source.veiled(faults), without_secrets(faults));
-    for placed in Placed::all(source, &faults).into_iter().take(MOST_TOLD) {
+    for placed in PlacedFault::all(source, &faults).into_iter().take(MOST_TOLD) {
         say(&format!("{}\n", placed.told(&veiled)));
     }
     if faults.len() > MOST_TOLD {
@@ -115,7 +115,7 @@ fn without_secrets(faults: &[Fault]) -> Cow<'_, [Fault]> {
 
 /// Faults as data: `{file, line, column, pointer, code, message, hint}`.
 pub(crate) fn faults_json(source: &Source, faults: &[Fault]) -> Vec<Value> {
-    Placed::all(source, &without_secrets(faults))
+    PlacedFault::all(source, &without_secrets(faults))
         .iter()
         .map(|placed| {
             let fault = placed.fault;

@@ -30,7 +30,7 @@ pub struct Broken {
 
 /// What became of a check.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
+pub enum CheckVerdict {
     /// The promise was kept.
     Kept,
     /// The promise was broken.
@@ -45,7 +45,7 @@ pub struct Finding {
     /// The check.
     pub check: &'static Check,
     /// What became of it.
-    pub verdict: Verdict,
+    pub verdict: CheckVerdict,
 }
 
 /// Puts a program to every check.
@@ -71,12 +71,12 @@ pub async fn examine(subject: &Subject) -> Result<Vec<Finding>, ConformanceError
     let finding = |check: &'static Check| {
         let verdict = match check.by {
             By::Trials(_) if !is_good && check.id != FIRST => {
-                Verdict::NotApplicable("it does not succeed with its payload")
+                CheckVerdict::NotApplicable("it does not succeed with its payload")
             }
             By::Trials(_) => by_trials(check, subject, &given, &outcomes),
             By::All(look) => match check.binds.excuse(heard) {
-                Some(why) => Verdict::NotApplicable(why),
-                None => look(heard, &outcomes).map_or(Verdict::Kept, |Breach { at, seen }| {
+                Some(why) => CheckVerdict::NotApplicable(why),
+                None => look(heard, &outcomes).map_or(CheckVerdict::Kept, |Breach { at, seen }| {
                     broken(outcomes.get(at).map(|outcome| &outcome.trial), seen, subject)
                 }),
             },
@@ -139,23 +139,23 @@ fn met(outcome: &Outcome, given: &Given) -> Met {
 }
 
 /// A check judged by its own launches: the worst of them decides.
-fn by_trials(check: &Check, subject: &Subject, given: &Given, outcomes: &[Outcome]) -> Verdict {
+fn by_trials(check: &Check, subject: &Subject, given: &Given, outcomes: &[Outcome]) -> CheckVerdict {
     if let Some(why) = check.binds.excuse(given.claims) {
-        return Verdict::NotApplicable(why);
+        return CheckVerdict::NotApplicable(why);
     }
-    let mut verdict = Verdict::NotApplicable("no payload that it must refuse was given");
+    let mut verdict = CheckVerdict::NotApplicable("no payload that it must refuse was given");
     for outcome in outcomes.iter().filter(|outcome| outcome.check == check.id) {
         match met(outcome, given) {
             Met::No(seen) => return broken(Some(&outcome.trial), seen, subject),
-            Met::Unknown(why) => verdict = Verdict::NotApplicable(why),
-            Met::Yes => verdict = Verdict::Kept,
+            Met::Unknown(why) => verdict = CheckVerdict::NotApplicable(why),
+            Met::Yes => verdict = CheckVerdict::Kept,
         }
     }
     verdict
 }
 
-fn broken(trial: Option<&Trial>, seen: String, subject: &Subject) -> Verdict {
+fn broken(trial: Option<&Trial>, seen: String, subject: &Subject) -> CheckVerdict {
     let done = trial.map(|trial| trial.done.clone()).unwrap_or_default();
     let command = trial.map(|trial| trial.command_line(subject)).unwrap_or_default();
-    Verdict::Broken(Box::new(Broken { done, seen, command }))
+    CheckVerdict::Broken(Box::new(Broken { done, seen, command }))
 }

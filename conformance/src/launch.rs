@@ -4,11 +4,12 @@ use crate::expect::Expect;
 use crate::seen::Seen;
 use crate::subject::Subject;
 use crate::trial::Trial;
-use pop_contract::{Blame, Description, HANDLER_COMPLETE, Said};
+use pop_contract::{Blame, Description, FinalReport, HANDLER_COMPLETE};
 use pop_field_retriever::PayloadError;
 use pop_launchers::process::{LAUNCH_VARIABLE, end_run};
 use pop_launchers::{
-    Captured, Ended, LaunchEvent, LaunchId, LaunchOrder, Launched, Launcher, ProcessLauncher, Program,
+    LaunchEnd, LaunchEvent, LaunchId, LaunchOrder, LaunchUpdate, Launcher, ProcessLauncher, Program,
+    StdoutUse,
 };
 use std::cell::Cell;
 use std::ffi::OsString;
@@ -86,7 +87,7 @@ impl<'s> Room<'s> {
         self.has_left.set(self.has_left.get() || left > 0);
         let mut seen = Seen { exit: ended.exit, late, was_asked, is_silent, left, ..Seen::default() };
         if trial.is_asked_to_stop {
-            seen.said = Said { breaches: Vec::new(), ..ended.said };
+            seen.said = FinalReport { breaches: Vec::new(), ..ended.said };
         } else {
             seen.faults = ended.said.breaches;
             seen.read(&ended.stdout);
@@ -110,7 +111,7 @@ impl<'s> Room<'s> {
         trial: &Trial,
         name: &str,
         folder: &Path,
-    ) -> Result<(Ended, Option<Duration>, bool), ConformanceError> {
+    ) -> Result<(LaunchEnd, Option<Duration>, bool), ConformanceError> {
         let (launcher, order) = self.prepare(trial, name, folder);
         let (sender, mut events) = mpsc::channel(16);
         let id = LaunchId(0);
@@ -124,7 +125,7 @@ impl<'s> Room<'s> {
         loop {
             let heard = tokio::select! {
                 biased;
-                heard = events.recv() => heard.map(|launched: Launched| launched.event),
+                heard = events.recv() => heard.map(|launched: LaunchUpdate| launched.event),
                 () = sleep_until(ask_at.unwrap_or(due)), if ask_at.is_some() => Some(LaunchEvent::Silent),
                 () = sleep_until(due) => {
                     if late.is_some() {
@@ -161,7 +162,7 @@ impl<'s> Room<'s> {
         // what is left behind may be on its way out; once something was, others are not waited for
         let grace = Some(if self.has_left.get() { Duration::ZERO } else { LEAVING });
         // who is asked to stop must be heard while it runs; what others print is looked at as it was said
-        let captured = if trial.is_asked_to_stop { Captured::Nothing } else { Captured::Whole };
+        let captured = if trial.is_asked_to_stop { StdoutUse::Nothing } else { StdoutUse::Whole };
         let program = Program { argv: trial.argv(self.subject), ..Program::default() };
         (launcher, LaunchOrder { name: name.to_owned(), program, captured, grace, ..LaunchOrder::default() })
     }

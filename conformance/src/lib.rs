@@ -22,6 +22,6 @@ mod trial;
 mod trials;
 
 pub use check::{Binds, CHECKS, Check};
-pub use examine::{Broken, Finding, Verdict, examine};
+pub use examine::{Broken, CheckVerdict, Finding, examine};
 pub use launch::ConformanceError;
 pub use subject::Subject;

@@ -1,8 +1,8 @@
 //! What was seen of one launch.
 
 use pop_contract::{
-    Description, Exit, Failure, HANDLER_COMPLETE, PROGRESS, PROGRESS_LIMIT, Progress, REPORT_LINE_LIMIT,
-    RESULT, Said, judge, read_json,
+    Description, Exit, Failure, FinalReport, HANDLER_COMPLETE, PROGRESS, PROGRESS_LIMIT, Progress,
+    REPORT_LINE_LIMIT, RESULT, judge, read_json,
 };
 use serde_json::Value;
 use std::time::Duration;
@@ -22,7 +22,7 @@ pub(crate) struct Seen {
     /// Every progress, as it was said.
     pub(crate) progress: Vec<Progress>,
     /// What it said in the end; breaches stand in `faults`.
-    pub(crate) said: Said,
+    pub(crate) said: FinalReport,
     /// What is wrong with its report lines.
     pub(crate) faults: Vec<String>,
     /// The last lines of its log.
@@ -42,7 +42,7 @@ impl Default for Seen {
             late: None,
             was_asked: false,
             progress: Vec::new(),
-            said: Said::default(),
+            said: FinalReport::default(),
             faults: Vec::new(),
             log: Vec::new(),
             described: Ok(Description::default()),

@@ -1,7 +1,7 @@
 //! A handler that keeps the contract keeps every check; one with a fault breaks the checks of that fault, and no others.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use pop_conformance::{CHECKS, Finding, Subject, Verdict, examine};
+use pop_conformance::{CHECKS, CheckVerdict, Finding, Subject, examine};
 use std::path::Path;
 use std::time::Duration;
 
@@ -19,14 +19,14 @@ fn subject(argv: &[&str]) -> Subject {
 }
 
 fn broken(findings: &[Finding]) -> Vec<&'static str> {
-    let broken = findings.iter().filter(|finding| matches!(finding.verdict, Verdict::Broken(_)));
+    let broken = findings.iter().filter(|finding| matches!(finding.verdict, CheckVerdict::Broken(_)));
     broken.map(|finding| finding.check.id).collect()
 }
 
 async fn breaks(faults: &[(&str, &[&str])]) {
     for (fault, wanted) in faults {
         let findings = examine(&subject(&[FAULTY, fault])).await.unwrap();
-        let said = findings.iter().filter(|finding| matches!(finding.verdict, Verdict::Broken(_)));
+        let said = findings.iter().filter(|finding| matches!(finding.verdict, CheckVerdict::Broken(_)));
         let said: Vec<_> = said.map(|finding| &finding.verdict).collect();
         assert_eq!(broken(&findings), *wanted, "{fault}: {said:#?}");
     }
@@ -37,7 +37,7 @@ async fn a_handler_without_fault_keeps_every_check() {
     let findings = examine(&subject(&[FAULTY, "none"])).await.unwrap();
     assert_eq!(findings.len(), CHECKS.len());
     for Finding { check, verdict } in findings {
-        assert_eq!(verdict, Verdict::Kept, "{}", check.id);
+        assert_eq!(verdict, CheckVerdict::Kept, "{}", check.id);
     }
 }
 
@@ -128,15 +128,15 @@ async fn who_never_ends_breaks_the_first_check_and_is_put_to_no_other() {
     let endless = Subject { limit: Duration::from_millis(500), ..subject(&[FAULTY, "never-ends"]) };
     let findings = examine(&endless).await.unwrap();
     assert_eq!(broken(&findings), ["payload-variable"]);
-    let Verdict::Broken(broken) = &findings[0].verdict else { unreachable!() };
+    let CheckVerdict::Broken(broken) = &findings[0].verdict else { unreachable!() };
     assert_eq!(broken.seen, "it was still running 500 ms");
-    assert_eq!(findings[1].verdict, Verdict::NotApplicable("it does not succeed with its payload"));
+    assert_eq!(findings[1].verdict, CheckVerdict::NotApplicable("it does not succeed with its payload"));
 }
 
 #[tokio::test]
 async fn a_plain_program_is_bound_by_few_checks() {
     let findings = examine(&Subject { bad_payload: None, ..subject(&["true"]) }).await.unwrap();
-    let kept = findings.iter().filter(|finding| finding.verdict == Verdict::Kept);
+    let kept = findings.iter().filter(|finding| finding.verdict == CheckVerdict::Kept);
     assert_eq!(
         kept.map(|finding| finding.check.id).collect::<Vec<_>>(),
         [
@@ -156,7 +156,7 @@ async fn a_plain_program_is_bound_by_few_checks() {
 async fn a_breach_can_be_repeated_by_hand() {
     let findings = examine(&subject(&[FAULTY, "replaces-bytes"])).await.unwrap();
     let broken = findings.iter().find_map(|finding| match &finding.verdict {
-        Verdict::Broken(broken) => Some(broken),
+        CheckVerdict::Broken(broken) => Some(broken),
         _ => None,
     });
     let output = std::process::Command::new("sh").args(["-c", &broken.unwrap().command]).output().unwrap();

@@ -149,7 +149,7 @@ impl Failure {
 
 /// What an attempt has said by its end.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Said {
+pub struct FinalReport {
     /// Its last progress.
     pub progress: Option<Progress>,
     /// Its result.
@@ -163,7 +163,7 @@ pub struct Said {
 /// Judges an attempt that ended by itself: exit status and final report must agree.
 ///
 /// `success` lists the exit statuses that mean success; 0 always does unless the list says otherwise.
-pub fn judge(exit: Exit, success: &[i32], said: Said) -> Result<Value, Failure> {
+pub fn judge(exit: Exit, success: &[i32], said: FinalReport) -> Result<Value, Failure> {
     let well = match exit {
         Exit::Code(code) if success.is_empty() => code == 0,
         Exit::Code(code) => success.contains(&code),
@@ -218,7 +218,8 @@ mod tests {
 
     #[test]
     fn f22_exit_status_and_report_must_agree() {
-        let said = |progress| Said { progress, result: Some(json!({"w": 1})), ..Said::default() };
+        let said =
+            |progress| FinalReport { progress, result: Some(json!({"w": 1})), ..FinalReport::default() };
         let code = |exit, progress| judge(exit, &[], said(progress)).map_err(|failure| failure.code);
         let table = [
             (Exit::Code(0), None, Ok(json!({"w": 1}))),
@@ -239,7 +240,9 @@ mod tests {
 
     #[test]
     fn f11_an_end_by_force_while_memory_ran_out_has_a_code_of_its_own() {
-        let failure = |exit, progress| judge(exit, &[], Said { progress, ..Said::default() }).unwrap_err();
+        let failure = |exit, progress| {
+            judge(exit, &[], FinalReport { progress, ..FinalReport::default() }).unwrap_err()
+        };
         assert!(failure(Exit::Code(137), None).is_by_force());
         assert!(failure(Exit::Signal(9), Some(complete("succeeded"))).is_by_force());
         assert!(!failure(Exit::Signal(9), Some(complete("failed"))).is_by_force());
@@ -254,13 +257,13 @@ mod tests {
 
     #[test]
     fn no_report_and_exit_0_is_success_with_an_empty_result() {
-        assert_eq!(judge(Exit::Code(0), &[], Said::default()), Ok(json!({})));
+        assert_eq!(judge(Exit::Code(0), &[], FinalReport::default()), Ok(json!({})));
     }
 
     #[test]
     fn listed_exit_codes_are_success() {
-        assert!(judge(Exit::Code(3), &[0, 3], Said::default()).is_ok());
-        assert!(judge(Exit::Code(0), &[3], Said::default()).is_err());
+        assert!(judge(Exit::Code(3), &[0, 3], FinalReport::default()).is_ok());
+        assert!(judge(Exit::Code(0), &[3], FinalReport::default()).is_err());
     }
 
     #[test]

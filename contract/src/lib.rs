@@ -10,7 +10,7 @@ mod progress;
 mod report;
 
 pub use description::{DESCRIPTION_LIMIT, Description, NoDescription, PayloadForm, Word};
-pub use ending::{Blame, Exit, Failure, Said, judge};
+pub use ending::{Blame, Exit, Failure, FinalReport, judge};
 pub use json::utf8;
 pub use json::{Unreadable, parsed_size, read_json, read_value};
 pub use launch_type::{Capabilities, LaunchType, UnknownLaunchType};
@@ -20,6 +20,6 @@ pub use progress::{
     SUCCEEDED,
 };
 pub use report::{
-    BindReport, Call, Capability, CleanReport, ContentReport, DispatchReport, Ended, HandlerReport, Method,
+    BindReport, Call, CallEnd, Capability, CleanReport, ContentReport, DispatchReport, HandlerReport, Method,
     NOT_IMPLEMENTED, ProfileReport, REPORT_CODE, Reboot, RebootReport, wants_reboot,
 };

@@ -198,21 +198,21 @@ pub struct Call {
 
 /// How a call ended.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Ended {
+pub enum CallEnd {
     /// The handler gave a report.
     Reported(HandlerReport),
     /// It gave none.
     Failed(Failure),
 }
 
-impl Ended {
+impl CallEnd {
     /// The end of a call for which there is no handler.
     pub fn no_handler(type_id: &str) -> Self {
         Self::Reported(HandlerReport::of_error(format!("no handler for type `{type_id}`"), ""))
     }
 }
 
-impl From<Result<Value, Failure>> for Ended {
+impl From<Result<Value, Failure>> for CallEnd {
     fn from(judged: Result<Value, Failure>) -> Self {
         let failure = match judged {
             Ok(result) => return Self::Reported(HandlerReport::of_result(result)),
@@ -263,7 +263,7 @@ impl Default for DispatchReport {
 
 impl DispatchReport {
     /// The report of all these calls.
-    pub fn aggregate(calls: impl IntoIterator<Item = (Call, Ended)>) -> Self {
+    pub fn aggregate(calls: impl IntoIterator<Item = (Call, CallEnd)>) -> Self {
         let mut report = Self::default();
         for (call, ended) in calls {
             report.add(&call, ended);
@@ -272,10 +272,10 @@ impl DispatchReport {
     }
 
     /// Adds the end of one call. A handler without an optional method is left out.
-    pub fn add(&mut self, call: &Call, ended: Ended) {
+    pub fn add(&mut self, call: &Call, ended: CallEnd) {
         let report = match ended {
-            Ended::Reported(report) => report,
-            Ended::Failed(failure) => {
+            CallEnd::Reported(report) => report,
+            CallEnd::Failed(failure) => {
                 let is_missing = failure.diagnostics.iter().any(|event| has_code(event, NOT_IMPLEMENTED));
                 if is_missing && call.method.is_optional() {
                     return;

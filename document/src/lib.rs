@@ -32,7 +32,7 @@ pub use fault::{Fault, Severity, Site};
 pub use literal::{SECRET_LITERAL, secret_literals};
 pub use nearest::nearest;
 pub use place::Place;
-pub use placed::Placed;
+pub use placed::PlacedFault;
 pub use pointer::Pointer;
 pub use shape::{Fields, kind_of};
 pub use source::{Format, MAX_BYTES, MAX_DEPTH, Source, too_large};

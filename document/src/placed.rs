@@ -10,7 +10,7 @@ const SHOWN_BYTES: usize = 400;
 
 /// A fault and the places of its sites.
 #[derive(Debug)]
-pub struct Placed<'f> {
+pub struct PlacedFault<'f> {
     /// The fault.
     pub fault: &'f Fault,
     /// Where it is; none if it is about the text as a whole.
@@ -18,7 +18,7 @@ pub struct Placed<'f> {
     related: Vec<(Option<Place>, &'f str)>,
 }
 
-impl<'f> Placed<'f> {
+impl<'f> PlacedFault<'f> {
     /// Finds the places of faults, and brings them into the order of the text, as people read it.
     pub fn all(source: &Source, faults: &'f [Fault]) -> Vec<Self> {
         let sites: Vec<_> = faults
@@ -61,7 +61,7 @@ impl<'f> Placed<'f> {
     }
 }
 
-fn report<'a>(source: &'a Source, placed: &Placed<'a>) -> Group<'a> {
+fn report<'a>(source: &'a Source, placed: &PlacedFault<'a>) -> Group<'a> {
     let fault = placed.fault;
     let level = match fault.severity {
         Severity::Error => Level::ERROR,
@@ -140,7 +140,7 @@ mod tests {
 
     /// What is told, without colours.
     fn told(source: &Source, fault: Fault) -> String {
-        let told = Placed::all(source, &[fault])[0].told(source);
+        let told = PlacedFault::all(source, &[fault])[0].told(source);
         let mut parts = told.split("\u{1b}[");
         let first = parts.next().unwrap().to_owned();
         parts.fold(first, |plain, part| plain + part.split_once('m').unwrap().1)

@@ -3,7 +3,9 @@
 
 use divan::Bencher;
 use divan::counter::ItemsCount;
-use pop_agenda::{Agenda, Ending, History, OpIx, Plan, Recorded, RunEvent, RunOptions, RunOutcome, RunTime};
+use pop_agenda::{
+    Agenda, Ending, EventRecord, History, OpIx, Plan, RunEvent, RunOptions, RunOutcome, RunTime,
+};
 use pop_contract::LaunchType;
 use pop_executor::{FileJournal, Journal as _, Sync, read_journal, restore};
 use pop_registry::Catalog;
@@ -19,7 +21,7 @@ fn main() {
 }
 
 /// The events of a run in which every operation succeeds.
-fn events() -> Vec<Recorded> {
+fn events() -> Vec<EventRecord> {
     let started = RunEvent::RunStarted {
         run: "r".into(),
         started: 1_000_000_000_000,
@@ -33,10 +35,10 @@ fn events() -> Vec<Recorded> {
     };
     let ended = RunEvent::RunEnded { outcome: RunOutcome::Succeeded };
     let all = std::iter::once(started).chain((0..MANY).map(OpIx).flat_map(of_one)).chain([ended]);
-    all.enumerate().map(|(at, event)| Recorded { at: RunTime(at as u64 / 10), event }).collect()
+    all.enumerate().map(|(at, event)| EventRecord { at: RunTime(at as u64 / 10), event }).collect()
 }
 
-fn write(path: &Path, events: &[Recorded], batch: usize) {
+fn write(path: &Path, events: &[EventRecord], batch: usize) {
     let mut journal = FileJournal::create(path, "digest", Sync::Behind).unwrap();
     for events in events.chunks(batch) {
         journal.append(events).unwrap();

@@ -14,11 +14,11 @@ use crate::journal::{Journal, JournalError};
 use crate::postponed_launches::Postponed;
 use crate::run_identity::RunIdentity;
 use pop_agenda::{
-    Action, Adopted, CancelReason, Input, OpIx, OpState, Plan, Recorded, RunOptions, RunOutcome, RunTime,
-    Scheduler, Sink, Verdict,
+    Action, CancelReason, EventRecord, Input, OpIx, OpState, Plan, PriorOutcome, RunOptions, RunOutcome,
+    RunTime, Scheduler, Sink, Verdict,
 };
 use pop_contract::{Blame, Failure, Millis};
-use pop_launchers::{Ended, LaunchEvent, LaunchId, Launched};
+use pop_launchers::{LaunchEnd, LaunchEvent, LaunchId, LaunchUpdate};
 use serde_json::Value;
 use std::collections::{HashSet, VecDeque};
 use std::error::Error as _;
@@ -53,13 +53,13 @@ pub struct Ports {
 }
 
 /// What a run is given to begin or to go on with.
-pub struct Given {
+pub struct RunStart {
     /// The plan in the state that its journal tells; unbegun if the journal is empty.
     pub scheduler: Scheduler,
     /// Who the run is.
     pub identity: RunIdentity,
     /// What an earlier run of the agenda had reached, for a run that begins.
-    pub adopted: Vec<Adopted>,
+    pub adopted: Vec<PriorOutcome>,
     /// How it is to go, for a run that is resumed.
     pub resumed: Option<RunOptions>,
     /// When the run began by the wall clock, and the time of its last event.
@@ -76,7 +76,7 @@ pub enum RunError {
 
 /// A run that is over.
 #[derive(Debug)]
-pub struct Finished {
+pub struct FinishedRun {
     /// What became of it.
     pub outcome: RunOutcome,
     /// Its plan, with all that was added while it ran.
@@ -84,7 +84,7 @@ pub struct Finished {
 }
 
 /// Drives a run to its end.
-pub async fn run(given: Given, ports: Ports) -> Result<Finished, RunError> {
+pub async fn run(given: RunStart, ports: Ports) -> Result<FinishedRun, RunError> {
     Driver::new(given, ports).run().await
 }
 
@@ -92,8 +92,8 @@ struct Driver {
     scheduler: Scheduler,
     identity: RunIdentity,
     ports: Ports,
-    sender: mpsc::Sender<Launched>,
-    heard: mpsc::Receiver<Launched>,
+    sender: mpsc::Sender<LaunchUpdate>,
+    heard: mpsc::Receiver<LaunchUpdate>,
     /// What is to be taken in before anything else is waited for.
     inputs: VecDeque<Input>,
     /// Launches that were started and have not ended.
@@ -110,8 +110,8 @@ struct Driver {
 }
 
 impl Driver {
-    fn new(given: Given, ports: Ports) -> Self {
-        let Given { scheduler, identity, adopted, resumed, began } = given;
+    fn new(given: RunStart, ports: Ports) -> Self {
+        let RunStart { scheduler, identity, adopted, resumed, began } = given;
         let (sender, heard) = mpsc::channel(HEARD);
         let now = (ports.clock)();
         // a run's time goes on while nobody executes it, and never back, whatever the wall clock does
@@ -137,7 +137,7 @@ impl Driver {
         }
     }
 
-    async fn run(mut self) -> Result<Finished, RunError> {
+    async fn run(mut self) -> Result<FinishedRun, RunError> {
         loop {
             let actions = match self.step_and_record().await {
                 Ok(actions) => actions,
@@ -157,7 +157,7 @@ impl Driver {
                 if let Some(outcome) = self.scheduler.outcome() {
                     self.finish_effects().await;
                     self.ports.runners.close().await;
-                    return Ok(Finished { outcome, plan: Arc::clone(self.scheduler.plan()) });
+                    return Ok(FinishedRun { outcome, plan: Arc::clone(self.scheduler.plan()) });
                 }
                 self.wait().await;
             }
@@ -198,7 +198,7 @@ impl Driver {
     }
 
     /// Turns what was heard of a launch into an input.
-    fn hear(&mut self, launched: Launched) {
+    fn hear(&mut self, launched: LaunchUpdate) {
         let (op, attempt) = attempt_of(launched.id);
         let input = match launched.event {
             LaunchEvent::Running => Input::Running { op, attempt },
@@ -225,7 +225,7 @@ impl Driver {
     }
 
     /// Judges the end of a launch. `None` if there was no room to start it: then it is tried again later.
-    fn judge(&mut self, id: LaunchId, ended: Ended) -> Option<Verdict> {
+    fn judge(&mut self, id: LaunchId, ended: LaunchEnd) -> Option<Verdict> {
         let (op, _) = attempt_of(id);
         self.running.remove(&id);
         let mut verdict = self.with_runner(id, |runner| runner.verdict(id, ended));
@@ -261,7 +261,7 @@ impl Driver {
             tracing::trace!(at = now.0, ?input);
             is_to_end |= matches!(input, Input::CancelAsked { .. });
             let step = self.scheduler.step(now, input);
-            records.extend(step.events.into_iter().map(|event| Recorded { at: now, event }));
+            records.extend(step.events.into_iter().map(|event| EventRecord { at: now, event }));
             actions.extend(step.actions);
         }
         self.record(&records, is_to_end).await?;
@@ -278,7 +278,7 @@ impl Driver {
     }
 
     /// Has the journal keep the events, as soon as there is room for them; whoever wants the run to end need not wait.
-    async fn record(&mut self, records: &[Recorded], is_to_end: bool) -> Result<(), JournalError> {
+    async fn record(&mut self, records: &[EventRecord], is_to_end: bool) -> Result<(), JournalError> {
         let mut is_told = false;
         loop {
             match self.ports.journal.append(records) {
@@ -365,7 +365,7 @@ impl Driver {
             self.stop(id, true);
         }
         while !self.running.is_empty() {
-            let Some(Launched { id, event }) = self.heard.recv().await else { return };
+            let Some(LaunchUpdate { id, event }) = self.heard.recv().await else { return };
             if matches!(event, LaunchEvent::Ended(_) | LaunchEvent::Lost) {
                 self.running.remove(&id);
             }

@@ -21,18 +21,18 @@ mod whole_file;
 
 pub use attempt::{AttemptLimits, AttemptOrder, AttemptRunner, Runners, operation_log, preview};
 pub use dead_letter_queue::{DeadLetter, DeadLetters, HeldLetter, LetterError, PastAttempt};
-pub use driver::{Finished, Given, Ports, RunError, run};
-pub use effects::{Effects, ExecProgram, HostEffects, Reply, Request, Ticket};
+pub use driver::{FinishedRun, Ports, RunError, RunStart, run};
+pub use effects::{EffectReply, EffectRequest, Effects, ExecProgram, HostEffects, Ticket};
 pub use folder_error::FolderError;
 pub use frozen_inputs::{ConfDSettings, Inputs, ReplayOf, Settings};
 pub use host::{
-    Answer, Cached, Commit, HeldLock, Holder, Host, HostError, Kept, LockWait, MOST_BYTES, Miss, ShortLock,
-    Tried, Turn, Written, remote_file_system,
+    CacheAnswer, CacheEntry, CacheFile, CacheOrigin, CommitOutcome, DelayTurn, HeldLock, Holder, Host,
+    HostError, LockAttempt, LockWait, MOST_BYTES, Miss, ShortLock, remote_file_system,
 };
 pub use journal::{FileJournal, Journal, JournalError, Opened, Sync, read_journal};
 pub use lock::Lock;
 /// How launch data says that a cluster is reached.
 pub use pop_handler_base::cluster;
-pub use restore::{Restored, adopt, restore};
+pub use restore::{RestoredRun, adopt, restore};
 pub use run_folder::RunFolder;
 pub use run_identity::RunIdentity;

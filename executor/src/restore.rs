@@ -1,7 +1,7 @@
 //! A scheduler in the state that a journal tells; and what a run can take over from another's reported progress.
 
 use crate::journal::JournalError;
-use pop_agenda::{Adopted, OpIx, Plan, Recorded, RunEvent, RunOptions, RunTime, Scheduler};
+use pop_agenda::{EventRecord, OpIx, Plan, PriorOutcome, RunEvent, RunOptions, RunTime, Scheduler};
 use pop_contract::{AgendaProgress, Millis, OperationReached, ProcessingState};
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 /// A run as its journal left it.
 #[derive(Debug)]
-pub struct Restored {
+pub struct RestoredRun {
     /// The plan in the state after the last event.
     pub scheduler: Scheduler,
     /// When the run began by the wall clock and the time of its last event; none if it never began.
@@ -20,7 +20,7 @@ pub struct Restored {
 /// Applies the events of a journal to a plan; `path` is the journal's, for errors.
 ///
 /// Nothing is made of events that are not of this plan: each operation must be in it, or have come into it before.
-pub fn restore(plan: Arc<Plan>, events: &[Recorded], path: &Path) -> Result<Restored, JournalError> {
+pub fn restore(plan: Arc<Plan>, events: &[EventRecord], path: &Path) -> Result<RestoredRun, JournalError> {
     let mut scheduler = Scheduler::new(plan, RunOptions::default());
     for recorded in events {
         let count = scheduler.plan().len();
@@ -40,7 +40,7 @@ pub fn restore(plan: Arc<Plan>, events: &[Recorded], path: &Path) -> Result<Rest
         _ => None,
     });
     let began = started.zip(events.last().map(|last| last.at));
-    Ok(Restored { scheduler, began })
+    Ok(RestoredRun { scheduler, began })
 }
 
 /// The highest number of an operation in an event.
@@ -54,7 +54,7 @@ fn last_operation(event: &RunEvent) -> Option<OpIx> {
 
 /// What an earlier run of the agenda had reached, by its reported progress. Operations that are not known are left out;
 /// of several entries for one operation the last is the newest and holds.
-pub fn adopt(plan: &Plan, progress: AgendaProgress) -> Vec<Adopted> {
+pub fn adopt(plan: &Plan, progress: AgendaProgress) -> Vec<PriorOutcome> {
     let names: HashMap<&str, OpIx> =
         plan.operations().map(|(op, planned)| (planned.name.as_str(), op)).collect();
     let mut newest: BTreeMap<OpIx, OperationReached> = BTreeMap::new();
@@ -68,10 +68,10 @@ pub fn adopt(plan: &Plan, progress: AgendaProgress) -> Vec<Adopted> {
         if progress.is_succeeded() {
             // POP's empty result is an empty map
             let result = result.unwrap_or_else(|| Value::Object(serde_json::Map::new()));
-            return Some(Adopted { op, result: Some(Arc::new(result)), progress: None });
+            return Some(PriorOutcome { op, result: Some(Arc::new(result)), progress: None });
         }
         let is_waiting = progress.processing_state == Some(ProcessingState::Waiting);
-        (!is_waiting).then(|| Adopted { op, result: None, progress: Some(Arc::new(progress)) })
+        (!is_waiting).then(|| PriorOutcome { op, result: None, progress: Some(Arc::new(progress)) })
     });
     adopted.collect()
 }
@@ -127,14 +127,14 @@ mod tests {
             let agenda = Agenda::parse(json!({"operations": operations}), &mut Vec::new()).unwrap();
             Arc::new(Plan::build(agenda, &Catalog::default(), LaunchType::Local, &mut Vec::new()).unwrap())
         };
-        let adopted = vec![Adopted { op: OpIx(2), result: None, progress: None }];
+        let adopted = vec![PriorOutcome { op: OpIx(2), result: None, progress: None }];
         let started =
             RunEvent::RunStarted { run: "r".into(), started: 0, options: RunOptions::default(), adopted };
         let grown = RunEvent::PlanGrown { by: OpIx(1), count: 1 };
         let reopened = RunEvent::RunReopened { ops: [OpIx(0), OpIx(2)].into() };
         let attempt = RunEvent::AttemptStarted { op: OpIx(2), attempt: 1 };
         for (event, fits) in [(started, true), (attempt, true), (reopened, true), (grown, false)] {
-            let events = [Recorded { at: RunTime(0), event }];
+            let events = [EventRecord { at: RunTime(0), event }];
             assert_eq!(restore(plan(3), &events, Path::new("j")).is_ok(), fits);
             assert!(restore(plan(2), &events, Path::new("j")).is_err());
         }

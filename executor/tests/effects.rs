@@ -3,7 +3,7 @@
 
 use pop_agenda::{Agenda, Answer, Gate, OpIx, Plan};
 use pop_contract::LaunchType;
-use pop_executor::{Effects as _, Host, HostEffects, Reply, Request, RunIdentity, Ticket};
+use pop_executor::{EffectReply, EffectRequest, Effects as _, Host, HostEffects, RunIdentity, Ticket};
 use pop_registry::Catalog;
 use serde_json::json;
 use std::fs::{self, File};
@@ -18,8 +18,8 @@ struct Setup {
     folder: tempfile::TempDir,
     effects: HostEffects,
     plan: Arc<Plan>,
-    sender: UnboundedSender<Reply>,
-    replies: UnboundedReceiver<Reply>,
+    sender: UnboundedSender<EffectReply>,
+    replies: UnboundedReceiver<EffectReply>,
 }
 
 fn setup() -> Setup {
@@ -47,21 +47,21 @@ fn setup() -> Setup {
 impl Setup {
     fn ask(&mut self, ticket: u64, gate: Gate) {
         let (ticket, plan) = (Ticket(ticket), Arc::clone(&self.plan));
-        self.effects.request(Request::Ask { ticket, op: OP, gate, exec: None, plan }, &self.sender);
+        self.effects.request(EffectRequest::Ask { ticket, op: OP, gate, exec: None, plan }, &self.sender);
     }
 
-    fn request(&mut self, request: Request) {
+    fn request(&mut self, request: EffectRequest) {
         self.effects.request(request, &self.sender);
     }
 
     /// The next reply; none within ten seconds fails the test.
-    async fn reply(&mut self) -> Reply {
+    async fn reply(&mut self) -> EffectReply {
         tokio::time::timeout(Duration::from_secs(10), self.replies.recv()).await.unwrap().unwrap()
     }
 
     async fn answer(&mut self) -> (u64, Answer) {
         match self.reply().await {
-            Reply::Answered { ticket, answer, .. } => (ticket.0, answer),
+            EffectReply::Answered { ticket, answer, .. } => (ticket.0, answer),
             other => unreachable!("{other:?}"),
         }
     }
@@ -108,17 +108,17 @@ async fn r5_a_wait_that_is_withdrawn_is_never_answered() {
     let held = setup.hold("delays");
     setup.ask(2, delay("x"));
     assert!(matches!(setup.answer().await, (2, Answer::Busy { .. })));
-    setup.request(Request::Release { op: OP });
+    setup.request(EffectRequest::Release { op: OP });
     drop(held);
     setup.ask(3, delay("y"));
-    setup.request(Request::Close);
+    setup.request(EffectRequest::Close);
     assert_eq!(setup.answer().await, (3, Answer::Granted));
-    assert!(matches!(setup.reply().await, Reply::Closed));
+    assert!(matches!(setup.reply().await, EffectReply::Closed));
 }
 
-fn commit(ticket: u64, seen: &[(&str, u64)], by: &str) -> Request {
+fn commit(ticket: u64, seen: &[(&str, u64)], by: &str) -> EffectRequest {
     let versions = seen.iter().map(|(name, version)| ((*name).into(), *version)).collect();
-    Request::Commit { ticket: Ticket(ticket), op: OP, attempt: 1, versions, by: by.into() }
+    EffectRequest::Commit { ticket: Ticket(ticket), op: OP, attempt: 1, versions, by: by.into() }
 }
 
 #[tokio::test]
@@ -127,7 +127,7 @@ async fn r3_a_commit_of_several_keys_is_made_whole_or_not_at_all_and_waits_witho
     let host = Host::new(setup.folder.path().join(".host"));
     host.commit("b", 0, "another").unwrap();
     setup.request(commit(1, &[("a", 0), ("b", 0)], "r/1"));
-    let Reply::Committed { outcome: Err(failure), .. } = setup.reply().await else { unreachable!() };
+    let EffectReply::Committed { outcome: Err(failure), .. } = setup.reply().await else { unreachable!() };
     assert_eq!(failure.code, "conflict");
     assert_eq!(
         failure.message,
@@ -140,15 +140,15 @@ async fn r3_a_commit_of_several_keys_is_made_whole_or_not_at_all_and_waits_witho
     setup.request(commit(2, &[("b", 1)], "r/2"));
     setup.ask(3, delay("y"));
     assert_eq!(setup.answer().await, (3, Answer::Granted));
-    let Reply::Notice(words) = setup.reply().await else { unreachable!() };
+    let EffectReply::Notice(words) = setup.reply().await else { unreachable!() };
     assert_eq!(words, format!("the run waits for process {}, which updates version `b`", std::process::id()));
     drop(held);
-    assert!(matches!(setup.reply().await, Reply::Committed { ticket: Ticket(2), outcome: Ok(()), .. }));
+    assert!(matches!(setup.reply().await, EffectReply::Committed { ticket: Ticket(2), outcome: Ok(()), .. }));
     // asked once more by the next executor, it is made once; confirmed, it is forgotten
     setup.request(commit(4, &[("b", 1)], "r/2"));
-    assert!(matches!(setup.reply().await, Reply::Committed { ticket: Ticket(4), outcome: Ok(()), .. }));
-    setup.request(Request::Confirm { keys: vec!["b".into()], by: "r/2".into() });
+    assert!(matches!(setup.reply().await, EffectReply::Committed { ticket: Ticket(4), outcome: Ok(()), .. }));
+    setup.request(EffectRequest::Confirm { keys: vec!["b".into()], by: "r/2".into() });
     setup.request(commit(5, &[("b", 1)], "r/2"));
-    assert!(matches!(setup.reply().await, Reply::Committed { ticket: Ticket(5), outcome: Err(_), .. }));
+    assert!(matches!(setup.reply().await, EffectReply::Committed { ticket: Ticket(5), outcome: Err(_), .. }));
     assert_eq!(host.version("b").unwrap(), 2);
 }

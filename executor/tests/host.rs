@@ -1,7 +1,7 @@
 //! What the runs of one host share, asked for by processes that really are several, and killed.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use pop_executor::{Answer, Commit, Holder, Host, Miss, Tried, Turn, Written};
+use pop_executor::{CacheAnswer, CacheOrigin, CommitOutcome, DelayTurn, Holder, Host, LockAttempt, Miss};
 use pop_policy::{CacheKey, KeyInput};
 use serde_json::{Value, json};
 use std::fs;
@@ -84,8 +84,8 @@ fn key() -> CacheKey {
     CacheKey::new("t", KeyInput::payload(&json!(1)))
 }
 
-fn written() -> Written {
-    Written { run: "r".to_owned(), operation: "a".to_owned(), written: 1 }
+fn written() -> CacheOrigin {
+    CacheOrigin { run: "r".to_owned(), operation: "a".to_owned(), written: 1 }
 }
 
 fn result() -> Value {
@@ -121,11 +121,11 @@ fn another_process() {
                     seen
                 };
                 match host.turn("d", DELAY, clock).unwrap() {
-                    Turn::Now => {
+                    DelayTurn::Now => {
                         say(seen);
                         starts += 1;
                     }
-                    Turn::NotBefore(at) => {
+                    DelayTurn::NotBefore(at) => {
                         std::thread::sleep(Duration::from_millis(at.saturating_sub(now())));
                     }
                 }
@@ -137,8 +137,8 @@ fn another_process() {
                 loop {
                     let seen = host.version("k").unwrap();
                     match host.commit("k", seen, &by).unwrap() {
-                        Commit::Committed => break,
-                        Commit::Conflict { version, by: other } => {
+                        CommitOutcome::Committed => break,
+                        CommitOutcome::Conflict { version, by: other } => {
                             assert!(version > seen && other != by);
                             say("conflict");
                         }
@@ -152,7 +152,7 @@ fn another_process() {
                 host.turn("d", 0, now).unwrap();
                 host.write("s", &key(), &result(), &written()).unwrap();
                 let seen = host.version("k").unwrap();
-                assert_eq!(host.commit("k", seen, &own_name(number)).unwrap(), Commit::Committed);
+                assert_eq!(host.commit("k", seen, &own_name(number)).unwrap(), CommitOutcome::Committed);
                 say(seen + 1);
             }
         }
@@ -166,7 +166,9 @@ fn f79_a_holder_that_is_killed_frees_its_lock_for_who_waits() {
     let host = Host::of_runs(folder.path());
     let mut first = Other::does("hold", folder.path());
     assert_eq!(first.says(), "held");
-    let Tried::Busy { holder: Some(who) } = host.try_lock("n", &holder()).unwrap() else { unreachable!() };
+    let LockAttempt::Busy { holder: Some(who) } = host.try_lock("n", &holder()).unwrap() else {
+        unreachable!()
+    };
     assert_eq!((who.pid, who.operation.as_str()), (first.pid(), "a"));
     let mut second = Other::does("hold", folder.path());
     first.kill();
@@ -174,7 +176,7 @@ fn f79_a_holder_that_is_killed_frees_its_lock_for_who_waits() {
     assert_eq!(host.holder("n").unwrap().pid, second.pid());
     second.kill();
     assert_eq!(host.holder("n"), None);
-    assert!(matches!(host.try_lock("n", &holder()), Ok(Tried::Locked(_))));
+    assert!(matches!(host.try_lock("n", &holder()), Ok(LockAttempt::Locked(_))));
 }
 
 #[test]
@@ -226,18 +228,18 @@ fn f79_f81_killed_at_any_instant_nothing_shared_is_torn_or_lost() {
         let version = host.version("k").unwrap();
         assert!(version >= known, "{version} {known}");
         // what it did without being able to say so is known by its name
-        assert_eq!(host.commit("k", version, &format!("round {round}")).unwrap(), Commit::Committed);
-        assert_eq!(host.commit("k", version, &format!("round {round}")).unwrap(), Commit::Committed);
+        assert_eq!(host.commit("k", version, &format!("round {round}")).unwrap(), CommitOutcome::Committed);
+        assert_eq!(host.commit("k", version, &format!("round {round}")).unwrap(), CommitOutcome::Committed);
         assert_eq!(
             host.look_up("s", &key(), "a", 1, None),
-            Answer::Hit { result: result(), from: written() }
+            CacheAnswer::Hit { result: result(), from: written() }
         );
-        assert_eq!(host.turn("d", 0, now).unwrap(), Turn::Now);
-        assert!(matches!(host.try_lock("n", &holder()), Ok(Tried::Locked(_))));
+        assert_eq!(host.turn("d", 0, now).unwrap(), DelayTurn::Now);
+        assert!(matches!(host.try_lock("n", &holder()), Ok(LockAttempt::Locked(_))));
     }
     // left by those who were killed in the middle of a write
     host.invalidate(None, "").unwrap();
-    let miss = Answer::Miss(Miss::Absent { changed: Vec::new() });
+    let miss = CacheAnswer::Miss(Miss::Absent { changed: Vec::new() });
     assert_eq!(host.look_up("s", &key(), "a", 1, None), miss);
     assert_eq!(host.kept(None).unwrap(), []);
 }

@@ -5,8 +5,8 @@ use super::choices::Choices;
 use super::world::World;
 use pop_agenda::{Agenda, Plan, RunOptions};
 use pop_contract::LaunchType;
-use pop_document::{Fault, Format, Place, Placed, Pointer, Site, Source};
-use pop_registry::{Catalog, Descriptor, NoRoute, Request, route};
+use pop_document::{Fault, Format, Place, PlacedFault, Pointer, Site, Source};
+use pop_registry::{Catalog, Descriptor, NoRoute, RouteRequest, route};
 use serde_json::Value;
 use std::fmt::Write as _;
 use std::sync::{Arc, LazyLock};
@@ -44,7 +44,7 @@ pub fn registry(bytes: &[u8]) {
     for entry in catalog.entries() {
         for on in [LaunchType::Local, LaunchType::Docker, LaunchType::Kubernetes] {
             // a type that has an entry is never told to be unknown
-            let routed = route(&catalog, &Request::of_type(&entry.name, on));
+            let routed = route(&catalog, &RouteRequest::of_type(&entry.name, on));
             assert!(!matches!(routed, Err(NoRoute::UnknownType { .. })), "{routed:?}");
         }
     }
@@ -63,8 +63,8 @@ pub fn descriptor(bytes: &[u8]) {
     assert!(is_enabled || catalog.entries().next().is_none(), "one that is off has handlers");
     for entry in catalog.entries() {
         for action in entry.actions.iter().flatten() {
-            let any = Request { action: Some(action), ..Request::of_type(&entry.name, LaunchType::Local) };
-            let named = Request { handler: Some(&entry.id), ..any };
+            let any = RouteRequest { action: Some(action), ..RouteRequest::of_type(&entry.name, LaunchType::Local) };
+            let named = RouteRequest { handler: Some(&entry.id), ..any };
             assert!(route(&catalog, &any).is_ok(), "{any:?}");
             assert_eq!(route(&catalog, &named).unwrap().entry, Some(entry), "{named:?}");
         }
@@ -144,7 +144,7 @@ fn check_faults(source: &Source, faults: &[Fault]) {
         assert!(!fault.message.is_empty());
     }
     let mut last = 0;
-    for placed in Placed::all(source, faults) {
+    for placed in PlacedFault::all(source, faults) {
         let start = placed.place.as_ref().map_or(0, |place| place.bytes.start);
         assert!(last <= start, "faults are not in the order of the text");
         last = start;

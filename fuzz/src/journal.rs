@@ -2,7 +2,7 @@
 
 use super::choices::Choices;
 use super::world::World;
-use pop_agenda::{Agenda, History, Plan, Recorded, RunOptions, RunTime};
+use pop_agenda::{Agenda, EventRecord, History, Plan, RunOptions, RunTime};
 use pop_contract::LaunchType;
 use pop_executor::{FileJournal, Journal as _, JournalError, Opened, Sync, read_journal, restore};
 use pop_registry::Catalog;
@@ -147,7 +147,7 @@ fn go_on(opened: Opened, mut world: World, path: &Path) {
     let mut journal = FileJournal::go_on(path, &opened, DIGEST, Sync::Each).unwrap();
     journal.append(&world.records).unwrap();
     drop(journal);
-    let all: Vec<Recorded> = opened.events.into_iter().chain(world.records).collect();
+    let all: Vec<EventRecord> = opened.events.into_iter().chain(world.records).collect();
     let read = read_journal(path).unwrap();
     assert_eq!((read.torn, &read.events), (0, &all));
     let history = History::of(PLAN.len(), &all);

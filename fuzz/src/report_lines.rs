@@ -1,8 +1,8 @@
 //! Report lines are told from log, however the stream is cut.
 
 use super::choices::Choices;
-use pop_contract::{PROGRESS, RESULT, Said};
-use pop_launchers::{ReportLines, Sayings};
+use pop_contract::{FinalReport, PROGRESS, RESULT};
+use pop_launchers::{ReportLines, ReportState};
 
 /// Any cut of a stream gives the same reports and the same log, and the log is what a plain reading line by line says.
 pub fn report_lines(bytes: &[u8]) {
@@ -22,8 +22,8 @@ pub fn report_lines(bytes: &[u8]) {
     assert_eq!(whole.1, log.collect::<Vec<_>>().concat(), "the log");
 }
 
-fn split<'s>(pieces: impl Iterator<Item = &'s [u8]>) -> (Said, Vec<u8>) {
-    let (mut lines, mut sayings, mut log) = (ReportLines::default(), Sayings::default(), Vec::new());
+fn split<'s>(pieces: impl Iterator<Item = &'s [u8]>) -> (FinalReport, Vec<u8>) {
+    let (mut lines, mut sayings, mut log) = (ReportLines::default(), ReportState::default(), Vec::new());
     let mut keep = |bytes: &[u8]| log.extend_from_slice(bytes);
     for piece in pieces {
         lines.take(piece, &mut sayings, &mut keep);

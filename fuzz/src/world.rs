@@ -2,7 +2,7 @@
 
 use super::choices::Choices;
 use pop_agenda::{
-    Action, Answer, CancelReason, Gate, Input, OpIx, Plan, Recorded, RunOptions, RunOutcome, RunTime,
+    Action, Answer, CancelReason, EventRecord, Gate, Input, OpIx, Plan, RunOptions, RunOutcome, RunTime,
     Scheduler, Verdict,
 };
 use pop_contract::{Blame, Failure, Progress};
@@ -12,7 +12,7 @@ use std::sync::Arc;
 /// A scheduler, the time, what it has launched, and everything that it decided.
 pub(crate) struct World {
     pub(crate) scheduler: Scheduler,
-    pub(crate) records: Vec<Recorded>,
+    pub(crate) records: Vec<EventRecord>,
     now: RunTime,
     out: Vec<(OpIx, u32)>,
 }
@@ -43,7 +43,7 @@ impl World {
     fn input(&mut self, input: Input) {
         let step = self.scheduler.step(self.now, input);
         assert_eq!(self.scheduler.check(), Ok(()));
-        self.records.extend(step.events.into_iter().map(|event| Recorded { at: self.now, event }));
+        self.records.extend(step.events.into_iter().map(|event| EventRecord { at: self.now, event }));
         for action in step.actions {
             match action {
                 Action::Launch { op, attempt, .. } => self.out.push((op, attempt)),

@@ -3,7 +3,7 @@
 use crate::external_pod::external_pod;
 use crate::{Exit, HandlerError, Line, OperationContext, Program, Stream};
 use pop_field_retriever::LaunchType;
-use pop_launchers::{Captured, LaunchEvent, LaunchId, LaunchOrder, Launcher, label};
+use pop_launchers::{LaunchEvent, LaunchId, LaunchOrder, Launcher, StdoutUse, label};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -86,7 +86,7 @@ impl<'c> External<'c> {
             name: format!("{}-external-{}", self.context.cid(), uuid::Uuid::new_v4()),
             program: std::mem::take(&mut self.program),
             // lines for somebody who looks at them; otherwise what was printed, byte for byte
-            captured: if self.on_line.is_some() { Captured::Lines } else { Captured::Whole },
+            captured: if self.on_line.is_some() { StdoutUse::Lines } else { StdoutUse::Whole },
             ..LaunchOrder::default()
         };
         // few events wait here: a program that prints faster than it is heard is held back
@@ -188,9 +188,9 @@ impl Heard {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Cancellation, Ended, StatusReporter, Surroundings};
+    use crate::{Cancellation, LaunchEnd, StatusReporter, Surroundings};
     use pop_field_retriever::{Arguments, DefaultLaunchData, Defaults, Environment, Properties};
-    use pop_launchers::{Launched, Launcher};
+    use pop_launchers::{LaunchUpdate, Launcher};
     use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -222,12 +222,12 @@ mod tests {
     /// A program that prints on when it is asked to stop, and ends when it is killed.
     #[derive(Default)]
     struct Stubborn {
-        events: std::sync::Mutex<Option<mpsc::Sender<Launched>>>,
+        events: std::sync::Mutex<Option<mpsc::Sender<LaunchUpdate>>>,
         is_killed: AtomicBool,
     }
 
     impl Launcher for Stubborn {
-        fn launch(&self, _: LaunchId, _: LaunchOrder, events: &mpsc::Sender<Launched>) {
+        fn launch(&self, _: LaunchId, _: LaunchOrder, events: &mpsc::Sender<LaunchUpdate>) {
             *self.events.lock().unwrap() = Some(events.clone());
         }
 
@@ -235,14 +235,14 @@ mod tests {
             let events = self.events.lock().unwrap().clone().unwrap();
             if force {
                 self.is_killed.store(true, Ordering::Relaxed);
-                let ended = Ended::exited(Exit::Signal(9));
-                events.try_send(Launched { id, event: LaunchEvent::Ended(Box::new(ended)) }).unwrap();
+                let ended = LaunchEnd::exited(Exit::Signal(9));
+                events.try_send(LaunchUpdate { id, event: LaunchEvent::Ended(Box::new(ended)) }).unwrap();
                 return;
             }
             tokio::spawn(async move {
                 // first the line, so that both it and the deadline are there when the handler looks next
                 let line = Line { stream: Stream::Stdout, text: "still here".to_owned() };
-                events.send(Launched { id, event: LaunchEvent::Lines(vec![line]) }).await.ok();
+                events.send(LaunchUpdate { id, event: LaunchEvent::Lines(vec![line]) }).await.ok();
                 tokio::time::advance(STOP_GRACE + Duration::from_secs(1)).await;
             });
         }
@@ -267,15 +267,15 @@ mod tests {
     struct Printing {
         stdout: &'static [u8],
         breaches: Vec<String>,
-        captured: std::sync::Mutex<Vec<Captured>>,
+        captured: std::sync::Mutex<Vec<StdoutUse>>,
     }
 
     impl Launcher for Printing {
-        fn launch(&self, id: LaunchId, order: LaunchOrder, events: &mpsc::Sender<Launched>) {
+        fn launch(&self, id: LaunchId, order: LaunchOrder, events: &mpsc::Sender<LaunchUpdate>) {
             self.captured.lock().unwrap().push(order.captured);
-            let mut ended = Ended { stdout: self.stdout.to_vec(), ..Ended::exited(Exit::Code(0)) };
+            let mut ended = LaunchEnd { stdout: self.stdout.to_vec(), ..LaunchEnd::exited(Exit::Code(0)) };
             ended.said.breaches.clone_from(&self.breaches);
-            events.try_send(Launched { id, event: LaunchEvent::Ended(Box::new(ended)) }).unwrap();
+            events.try_send(LaunchUpdate { id, event: LaunchEvent::Ended(Box::new(ended)) }).unwrap();
         }
 
         fn stop(&self, _: LaunchId, _: bool) {}
@@ -292,7 +292,7 @@ mod tests {
         let program = Program { argv: vec!["x".to_owned()], ..Program::default() };
         assert_eq!(context.external(program.clone()).run().await.unwrap().stdout, "a\r\n\n{}");
         context.external(program.clone()).on_line(|_, _| ()).run().await.unwrap();
-        assert_eq!(*launcher.captured.lock().unwrap(), [Captured::Whole, Captured::Lines]);
+        assert_eq!(*launcher.captured.lock().unwrap(), [StdoutUse::Whole, StdoutUse::Lines]);
         let too_long = printing(vec!["too long".to_owned()]);
         let mut context = self::context(too_long, cancellation);
         assert_eq!(context.external(program).run().await.unwrap_err().message(), "too long");

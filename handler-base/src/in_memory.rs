@@ -4,7 +4,7 @@ use crate::cancel::{Cancellation, Canceller};
 use crate::{Handler, OperationContext, Program, Progress, Report, StatusReporter, Surroundings, process};
 use pop_field_retriever::names::environment;
 use pop_field_retriever::{Arguments, DefaultLaunchData, Defaults, Environment, Properties};
-use pop_launchers::{Ended, LaunchEvent, LaunchId, LaunchOrder, Launched, Launcher};
+use pop_launchers::{LaunchEnd, LaunchEvent, LaunchId, LaunchOrder, LaunchUpdate, Launcher};
 use serde_json::{Map, Value};
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -158,7 +158,7 @@ impl Scripted {
 }
 
 impl Launcher for Scripted {
-    fn launch(&self, id: LaunchId, order: LaunchOrder, events: &mpsc::Sender<Launched>) {
+    fn launch(&self, id: LaunchId, order: LaunchOrder, events: &mpsc::Sender<LaunchUpdate>) {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner).push(order.program);
         let answer = self.answers.lock().unwrap_or_else(PoisonError::into_inner).next();
         let none = || {
@@ -167,13 +167,13 @@ impl Launcher for Scripted {
                 "script",
                 "the test has no answer for this external program",
             );
-            vec![LaunchEvent::Ended(Box::new(Ended::failed(failure)))]
+            vec![LaunchEvent::Ended(Box::new(LaunchEnd::failed(failure)))]
         };
         let events = events.clone();
         let answer = answer.unwrap_or_else(none);
         tokio::spawn(async move {
             for event in answer {
-                events.send(Launched { id, event }).await.ok();
+                events.send(LaunchUpdate { id, event }).await.ok();
             }
         });
     }

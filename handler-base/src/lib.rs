@@ -73,7 +73,7 @@ pub use pop_contract::{
     Millis, ProcessingState, ProfileReport, Progress, RebootReport,
 };
 pub use pop_field_retriever as field_retriever;
-pub use pop_launchers::{Ended, LaunchEvent, Line, Program, Stream};
+pub use pop_launchers::{LaunchEnd, LaunchEvent, Line, Program, Stream};
 pub use pop_reporters::status::StatusReporter;
 /// For payloads and results: `#[derive(JsonSchema)]` with `#[schemars(crate = "pop_handler_base::schemars")]`.
 pub use schemars;

@@ -1,6 +1,6 @@
 //! The launcher for a launch type.
 
-use crate::port::{Doing, Ended, LaunchEvent, LaunchId, LaunchOrder, Launched, Launcher};
+use crate::port::{Doing, LaunchEnd, LaunchEvent, LaunchId, LaunchOrder, LaunchUpdate, Launcher};
 use crate::process::ProcessLauncher;
 use crate::setting::Setting;
 use pop_contract::{Blame, Failure, LaunchType};
@@ -34,10 +34,10 @@ impl UnavailableLauncher {
 }
 
 impl Launcher for UnavailableLauncher {
-    fn launch(&self, id: LaunchId, _: LaunchOrder, events: &mpsc::Sender<Launched>) {
-        let (ended, events) = (Ended::failed(self.failure()), events.clone());
+    fn launch(&self, id: LaunchId, _: LaunchOrder, events: &mpsc::Sender<LaunchUpdate>) {
+        let (ended, events) = (LaunchEnd::failed(self.failure()), events.clone());
         tokio::spawn(async move {
-            events.send(Launched { id, event: LaunchEvent::Ended(Box::new(ended)) }).await
+            events.send(LaunchUpdate { id, event: LaunchEvent::Ended(Box::new(ended)) }).await
         });
     }
 

@@ -37,12 +37,12 @@ pub use last_lines::LOG_TAIL_LINES;
 pub use log::{LOG_HEAD_LIMIT, Log, LogSummary, log_failure};
 pub use mask::{Mask, MaskStream};
 pub use port::{
-    CAPTURE_LIMIT, Captured, DEFAULT_GRACE, Doing, Ended, LaunchEvent, LaunchId, LaunchOrder, Launched,
-    Launcher, Line, Program, Stream, label,
+    CAPTURE_LIMIT, DEFAULT_GRACE, Doing, LaunchEnd, LaunchEvent, LaunchId, LaunchOrder, LaunchUpdate,
+    Launcher, Line, Program, StdoutUse, Stream, label,
 };
 pub use process::ProcessLauncher;
 pub use regular_file::{open_regular_file, read_regular_file};
-pub use report_lines::{ReportLines, Sayings};
+pub use report_lines::{ReportLines, ReportState};
 pub use secrets::Secrets;
 pub use setting::{Cluster, Setting};
 pub use transcript::Transcript;

@@ -1,7 +1,7 @@
 //! The transcript of one launch, with its events on their way to whoever ordered it.
 
 use crate::Mask;
-use crate::port::{Ended, LaunchEvent, LaunchId, LaunchOrder, Launched, Stream};
+use crate::port::{LaunchEnd, LaunchEvent, LaunchId, LaunchOrder, LaunchUpdate, Stream};
 use crate::transcript::Transcript;
 use pop_contract::{Exit, Failure};
 use std::time::Duration;
@@ -12,7 +12,7 @@ use tokio::time::Instant;
 pub(crate) struct Output<'e> {
     id: LaunchId,
     pub(crate) order: LaunchOrder,
-    events: &'e mpsc::Sender<Launched>,
+    events: &'e mpsc::Sender<LaunchUpdate>,
     transcript: Transcript,
 }
 
@@ -20,7 +20,7 @@ impl<'e> Output<'e> {
     pub(crate) fn new(
         id: LaunchId,
         order: LaunchOrder,
-        events: &'e mpsc::Sender<Launched>,
+        events: &'e mpsc::Sender<LaunchUpdate>,
         mask: &Mask,
     ) -> Self {
         let transcript = Transcript::new(&order, mask);
@@ -62,7 +62,7 @@ impl<'e> Output<'e> {
     /// Says one thing.
     pub(crate) async fn say(&self, event: LaunchEvent) {
         // a receiver that is gone does not want to hear
-        self.events.send(Launched { id: self.id, event }).await.ok();
+        self.events.send(LaunchUpdate { id: self.id, event }).await.ok();
     }
 
     /// Says what was read leads to.
@@ -90,7 +90,7 @@ impl<'e> Output<'e> {
     }
 
     /// Ends the output: what is left is taken, and everything stands in the end.
-    pub(crate) async fn finish(mut self: Box<Self>, exit: Result<Exit, Box<Failure>>) -> Ended {
+    pub(crate) async fn finish(mut self: Box<Self>, exit: Result<Exit, Box<Failure>>) -> LaunchEnd {
         for event in self.transcript.last_events(Instant::now()) {
             // progress that was not told yet stands in the end
             if matches!(event, LaunchEvent::Lines(_)) {
@@ -105,7 +105,7 @@ impl<'e> Output<'e> {
         let finished = tokio::task::spawn_blocking(move || transcript.finish(exit));
         finished.await.unwrap_or_else(|error| {
             let message = format!("its output could not be read: {error}");
-            Ended::failed(Failure::new(pop_contract::Blame::Pop, "lost", message))
+            LaunchEnd::failed(Failure::new(pop_contract::Blame::Pop, "lost", message))
         })
     }
 }

@@ -1,6 +1,6 @@
 //! The launch port: an order to start one program, and what is heard of it until its end.
 
-use pop_contract::{Exit, Failure, Progress, Said, VALUE_LIMIT};
+use pop_contract::{Exit, Failure, FinalReport, Progress, VALUE_LIMIT};
 use pop_registry::{Capture, Cpu, Memory, PodConfig, Secret};
 use serde_json::Value;
 use std::path::PathBuf;
@@ -83,7 +83,7 @@ impl Program {
 
 /// Use of a program's standard output. Only with [`Nothing`](Self::Nothing) may it hold report lines.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Captured {
+pub enum StdoutUse {
     /// Log, except report lines.
     #[default]
     Nothing,
@@ -105,8 +105,8 @@ pub struct LaunchOrder {
     /// The program.
     pub program: Program,
     /// Use of its standard output.
-    pub captured: Captured,
-    /// Exit statuses that mean success; 0 if there are none. Captured output of another end becomes log.
+    pub captured: StdoutUse,
+    /// Exit statuses that mean success; 0 if there are none. StdoutUse output of another end becomes log.
     pub success: Vec<i32>,
     /// How long it may take to end after SIGTERM, and how long what it left behind may go on after its end; none:
     /// [`DEFAULT_GRACE`].
@@ -145,14 +145,14 @@ pub struct Line {
 
 /// How a launch ended.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Ended {
+pub struct LaunchEnd {
     /// How the program ended, or why it could not be started or followed.
     pub exit: Result<Exit, Box<Failure>>,
     /// What it reported.
-    pub said: Said,
-    /// Standard output of [`Captured::Whole`].
+    pub said: FinalReport,
+    /// Standard output of [`StdoutUse::Whole`].
     pub stdout: Vec<u8>,
-    /// Standard output of [`Captured::Value`], if the exit means success.
+    /// Standard output of [`StdoutUse::Value`], if the exit means success.
     pub captured: Option<Value>,
     /// The last lines of its log.
     pub log_tail: Vec<String>,
@@ -160,7 +160,7 @@ pub struct Ended {
     pub left: usize,
 }
 
-impl Ended {
+impl LaunchEnd {
     /// The end of a program that printed nothing to keep.
     pub fn exited(exit: Exit) -> Self {
         Self::of(Ok(exit))
@@ -174,7 +174,7 @@ impl Ended {
     fn of(exit: Result<Exit, Box<Failure>>) -> Self {
         Self {
             exit,
-            said: Said::default(),
+            said: FinalReport::default(),
             stdout: Vec::new(),
             captured: None,
             log_tail: Vec::new(),
@@ -183,7 +183,7 @@ impl Ended {
     }
 }
 
-/// What is heard of a launch. The last event is `Ended` or `Lost`; after that only `Late` may be said.
+/// What is heard of a launch. The last event is `LaunchEnd` or `Lost`; after that only `Late` may be said.
 #[derive(Debug, Clone, PartialEq)]
 pub enum LaunchEvent {
     /// It has left its pending phase; processes have none and do not say this.
@@ -195,7 +195,7 @@ pub enum LaunchEvent {
     /// It has printed nothing for the time given in the order; said once.
     Silent,
     /// It is over.
-    Ended(Box<Ended>),
+    Ended(Box<LaunchEnd>),
     /// It was launched earlier and is not to be found.
     Lost,
     /// It had been given up, and now its end is known after all; also said of what nobody follows.
@@ -204,7 +204,7 @@ pub enum LaunchEvent {
 
 /// An event and the launch that it is about.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Launched {
+pub struct LaunchUpdate {
     /// The launch.
     pub id: LaunchId,
     /// What is heard of it.
@@ -222,7 +222,7 @@ pub type Doing<'l, T> = Pin<Box<dyn Future<Output = T> + Send + 'l>>;
 /// full channel holds the program's output back.
 pub trait Launcher: Send + Sync {
     /// Starts a program; what is heard of it goes to `events`.
-    fn launch(&self, id: LaunchId, order: LaunchOrder, events: &mpsc::Sender<Launched>);
+    fn launch(&self, id: LaunchId, order: LaunchOrder, events: &mpsc::Sender<LaunchUpdate>);
 
     /// Asks a launch to end, or ends it by force. One that is over is left alone.
     fn stop(&self, id: LaunchId, force: bool);

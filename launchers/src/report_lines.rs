@@ -4,7 +4,7 @@ use crate::Mask;
 use crate::bounded::append;
 use memchr::memchr;
 use pop_contract::{
-    FAILED, PENDING, PROGRESS, PROGRESS_LIMIT, Progress, REPORT_LINE_LIMIT, RESULT, SUCCEEDED, Said,
+    FAILED, FinalReport, PENDING, PROGRESS, PROGRESS_LIMIT, Progress, REPORT_LINE_LIMIT, RESULT, SUCCEEDED,
     TOO_LARGE, read_value,
 };
 use serde_json::Value;
@@ -47,7 +47,7 @@ fn begins_like_report(line: &[u8]) -> bool {
 
 impl ReportLines {
     /// Takes a piece of the stream; what is no report goes to `rest`, reports to `sayings`.
-    pub fn take(&mut self, piece: &[u8], sayings: &mut Sayings, rest: &mut impl FnMut(&[u8])) {
+    pub fn take(&mut self, piece: &[u8], sayings: &mut ReportState, rest: &mut impl FnMut(&[u8])) {
         // lines that are no reports are handed on together
         let (mut from, mut at) = (0, 0);
         while at < piece.len() {
@@ -72,11 +72,11 @@ impl ReportLines {
     }
 
     /// Takes the end of the stream: a last line needs no line end.
-    pub fn finish(&mut self, sayings: &mut Sayings, rest: &mut impl FnMut(&[u8])) {
+    pub fn finish(&mut self, sayings: &mut ReportState, rest: &mut impl FnMut(&[u8])) {
         self.end_line(sayings, rest);
     }
 
-    fn part(&mut self, part: &[u8], ends: bool, sayings: &mut Sayings, rest: &mut impl FnMut(&[u8])) {
+    fn part(&mut self, part: &[u8], ends: bool, sayings: &mut ReportState, rest: &mut impl FnMut(&[u8])) {
         match self.state {
             State::Rest => rest(part),
             State::TooLong => {}
@@ -106,7 +106,7 @@ impl ReportLines {
         }
     }
 
-    fn end_line(&mut self, sayings: &mut Sayings, rest: &mut impl FnMut(&[u8])) {
+    fn end_line(&mut self, sayings: &mut ReportState, rest: &mut impl FnMut(&[u8])) {
         match std::mem::take(&mut self.state) {
             State::TooLong => {
                 sayings.said.is_too_large = true;
@@ -130,8 +130,8 @@ struct Annotated {
 
 /// What a program has reported so far. Reports are parsed first, then secrets are hidden in their values.
 #[derive(Debug, Default)]
-pub struct Sayings {
-    said: Said,
+pub struct ReportState {
+    said: FinalReport,
     mask: Mask,
     /// The text of a large result that is not parsed yet.
     large: Option<Vec<u8>>,
@@ -141,7 +141,7 @@ pub struct Sayings {
     percent: f64,
 }
 
-impl Sayings {
+impl ReportState {
     /// Reports in which these values are hidden.
     pub fn masked(mask: Mask) -> Self {
         Self { mask, ..Self::default() }
@@ -289,10 +289,14 @@ impl Sayings {
     }
 
     /// Everything that was said.
-    pub fn into_said(mut self) -> Said {
+    pub fn into_said(mut self) -> FinalReport {
         self.settle();
         let Annotated { progress, result, .. } = self.annotated;
-        Said { progress: progress.or(self.said.progress), result: result.or(self.said.result), ..self.said }
+        FinalReport {
+            progress: progress.or(self.said.progress),
+            result: result.or(self.said.result),
+            ..self.said
+        }
     }
 }
 
@@ -335,7 +339,7 @@ mod tests {
 
     #[test]
     fn f62_annotations_win_over_lines_and_a_result_too_large_for_one_comes_by_its_line() {
-        let mut sayings = Sayings::default();
+        let mut sayings = ReportState::default();
         let text = |text: &str| Some(text.to_owned());
         sayings.annotate(text(r#"{"processingState":"EXECUTING","percentComplete":40.0}"#), None);
         assert_eq!(sayings.take_news().unwrap().percent_complete, Some(40.0));
@@ -345,7 +349,7 @@ mod tests {
         assert!(sayings.line(&mut b"pop.report.payload {\"by\":\"line\"}".to_vec()));
         let complete = r#"{"processingState":"COMPLETE","processingStateMessage":"succeeded"}"#;
         sayings.annotate(text(complete), None);
-        let said = Sayings { annotated: Annotated::default(), ..Sayings::default() }.into_said();
+        let said = ReportState { annotated: Annotated::default(), ..ReportState::default() }.into_said();
         assert!(said.result.is_none() && said.progress.is_none());
         sayings.annotate(text(complete), text(r#"{"by":"annotation"}"#));
         let said = sayings.into_said();
@@ -355,9 +359,9 @@ mod tests {
     use serde_json::json;
 
     /// Everything said and the rest, with the text cut into pieces of `size` bytes.
-    fn split(text: &[u8], size: usize) -> (Said, String) {
+    fn split(text: &[u8], size: usize) -> (FinalReport, String) {
         let mut lines = ReportLines::default();
-        let mut sayings = Sayings::default();
+        let mut sayings = ReportState::default();
         let mut log = Vec::new();
         let mut rest = |bytes: &[u8]| log.extend_from_slice(bytes);
         for piece in text.chunks(size) {
@@ -397,7 +401,7 @@ mod tests {
     #[test]
     fn f19_a_line_without_end_is_held_nowhere() {
         let mut lines = ReportLines::default();
-        let mut sayings = Sayings::default();
+        let mut sayings = ReportState::default();
         let mut count = 0_usize;
         let piece = vec![b'x'; 65_536];
         for _ in 0..200 {
@@ -410,7 +414,7 @@ mod tests {
     #[test]
     fn fr_h4_reports_are_parsed_before_secrets_are_hidden() {
         let secrets = ["1234", "true", "COMPLETE", "payload", "succeeded"].map(str::to_owned);
-        let mut sayings = Sayings::masked(Mask::new(secrets));
+        let mut sayings = ReportState::masked(Mask::new(secrets));
         let mut lines = ReportLines::default();
         let text = "pop.report.payload {\"bytes\": 51234567, \"done\": true, \"note\": \"pin 1234\"}\n\
                     pop.report.progress {\"processingState\":\"COMPLETE\",\"processingStateMessage\":\"succeeded\",\

@@ -3,8 +3,8 @@
 use crate::bounded::append;
 use crate::last_lines::{LastLines, merged};
 use crate::log::{Log, log_failure};
-use crate::port::{CAPTURE_LIMIT, Captured, Ended, LaunchEvent, LaunchOrder, Line, Stream};
-use crate::report_lines::{ReportLines, Sayings};
+use crate::port::{CAPTURE_LIMIT, LaunchEnd, LaunchEvent, LaunchOrder, Line, StdoutUse, Stream};
+use crate::report_lines::{ReportLines, ReportState};
 use crate::{Mask, MaskStream};
 use pop_contract::{Blame, Exit, Failure, Progress, TOO_LARGE, Unreadable};
 use serde_json::Value;
@@ -15,7 +15,7 @@ use tokio::time::Instant;
 const NEWS_EVERY: Duration = Duration::from_millis(200);
 /// The longest line that is handed on whole; a longer one is handed on in pieces.
 const LONGEST_LINE: usize = 64 * 1024;
-/// Captured output of more bytes takes a while to parse.
+/// StdoutUse output of more bytes takes a while to parse.
 const LARGE: usize = 256 * 1024;
 
 /// What one launch prints and reports.
@@ -26,20 +26,20 @@ const LARGE: usize = 256 * 1024;
 /// no IO but to the log file, and the way in which bytes are cut into pieces makes no difference.
 #[derive(Debug)]
 pub struct Transcript {
-    captured: Captured,
+    captured: StdoutUse,
     success: Vec<i32>,
     silence: Option<Duration>,
     log: Log,
-    sayings: Sayings,
+    sayings: ReportState,
     reports: ReportLines,
     mask: Mask,
     /// Streams through `mask`, if there is something to hide.
     masked: Option<[MaskStream; 2]>,
-    /// Captured standard output.
+    /// StdoutUse standard output.
     stdout: Vec<u8>,
     /// Whether standard output was too long to be captured; it is log since then.
     is_too_long: bool,
-    /// The beginnings of lines for [`Captured::Lines`].
+    /// The beginnings of lines for [`StdoutUse::Lines`].
     lines: [Vec<u8>; 2],
     events: Vec<LaunchEvent>,
     /// Time of the last output; none until the program runs.
@@ -56,7 +56,7 @@ impl Transcript {
             success: order.success.clone(),
             silence: order.silence,
             log: Log::new(order.log.clone()),
-            sayings: Sayings::masked(mask.clone()),
+            sayings: ReportState::masked(mask.clone()),
             reports: ReportLines::default(),
             mask: mask.clone(),
             masked: (!mask.is_empty()).then(|| [mask.stream(), mask.stream()]),
@@ -84,14 +84,14 @@ impl Transcript {
     pub fn take(&mut self, stream: Stream, bytes: &[u8], now: Instant) {
         self.heard_at = Some(now);
         match (self.captured, stream) {
-            (Captured::Nothing, Stream::Stdout) => {
+            (StdoutUse::Nothing, Stream::Stdout) => {
                 let Self { reports, sayings, masked, log, .. } = self;
                 reports.take(bytes, sayings, &mut |rest| {
                     hide(masked, stream, rest, &mut |plain| log.write(plain))
                 });
             }
             // parsed first, then its values are hidden
-            (Captured::Value(_), Stream::Stdout) => self.capture(bytes),
+            (StdoutUse::Value(_), Stream::Stdout) => self.capture(bytes),
             _ => {
                 let mut masked = self.masked.take();
                 hide(&mut masked, stream, bytes, &mut |plain| self.take_plain(stream, plain));
@@ -103,8 +103,8 @@ impl Transcript {
     /// Takes bytes in which secrets are hidden already.
     fn take_plain(&mut self, stream: Stream, bytes: &[u8]) {
         match (self.captured, stream) {
-            (Captured::Lines, _) => self.take_lines(stream, bytes),
-            (Captured::Whole, Stream::Stdout) => self.capture(bytes),
+            (StdoutUse::Lines, _) => self.take_lines(stream, bytes),
+            (StdoutUse::Whole, Stream::Stdout) => self.capture(bytes),
             _ => self.log.write(bytes),
         }
     }
@@ -123,7 +123,7 @@ impl Transcript {
     fn log_stdout(&mut self, bytes: &[u8]) {
         let Self { masked, log, captured, .. } = self;
         // what is captured as bytes was hidden as it came
-        if *captured == Captured::Whole {
+        if *captured == StdoutUse::Whole {
             log.write(bytes);
         } else {
             hide(masked, Stream::Stdout, bytes, &mut |plain| log.write(plain));
@@ -215,7 +215,7 @@ impl Transcript {
 
     /// The lines that have no end yet, as events. To be called before [`finish`](Self::finish).
     pub fn last_events(&mut self, now: Instant) -> Vec<LaunchEvent> {
-        if self.captured == Captured::Lines {
+        if self.captured == StdoutUse::Lines {
             let mut masked = self.masked.take();
             for stream in [Stream::Stdout, Stream::Stderr] {
                 finish(&mut masked, stream, &mut |plain| self.take_lines(stream, plain));
@@ -233,7 +233,7 @@ impl Transcript {
     }
 
     /// Ends the transcript with the launch's exit.
-    pub fn finish(mut self, mut exit: Result<Exit, Box<Failure>>) -> Ended {
+    pub fn finish(mut self, mut exit: Result<Exit, Box<Failure>>) -> LaunchEnd {
         let Self { reports, sayings, masked, log, .. } = &mut self;
         reports
             .finish(sayings, &mut |rest| hide(masked, Stream::Stdout, rest, &mut |plain| log.write(plain)));
@@ -251,7 +251,7 @@ impl Transcript {
         if let (Some(error), Ok(_)) = (&summary.error, &exit) {
             exit = Err(Box::new(log_failure(error)));
         }
-        Ended {
+        LaunchEnd {
             said: self.sayings.into_said(),
             stdout: self.stdout,
             captured: value.filter(|_| exit.is_ok()),
@@ -264,7 +264,7 @@ impl Transcript {
     /// Reads the captured value. What is no value after all, or the output of a failure, becomes log: its last lines are
     /// given.
     fn settle(&mut self, exit: &mut Result<Exit, Box<Failure>>) -> (Option<Value>, Vec<String>) {
-        let Captured::Value(capture) = self.captured else { return (None, Vec::new()) };
+        let StdoutUse::Value(capture) = self.captured else { return (None, Vec::new()) };
         if self.is_too_long {
             return (None, Vec::new());
         }

@@ -8,8 +8,8 @@ mod scripted_engine;
 use certificates::Certificates;
 use pop_contract::{Blame, Exit, Failure};
 use pop_launchers::{
-    Captured, DockerLauncher, Ended, LaunchEvent, LaunchId, LaunchOrder, Launched, Launcher, Program,
-    Setting, label,
+    DockerLauncher, LaunchEnd, LaunchEvent, LaunchId, LaunchOrder, LaunchUpdate, Launcher, Program, Setting,
+    StdoutUse, label,
 };
 use pop_registry::{HostPath, PodConfig};
 use scripted_engine::{Answer, Script, Scripted, ScriptedEngine, frame};
@@ -19,14 +19,14 @@ use tokio::sync::mpsc;
 
 const ID: LaunchId = LaunchId(7);
 
-fn order(captured: Captured) -> LaunchOrder {
+fn order(captured: StdoutUse) -> LaunchOrder {
     let program = Program { argv: vec!["a".to_owned()], image: Some("i:1".to_owned()), ..Program::default() };
     let pending = Some(std::time::Duration::from_secs(5));
     LaunchOrder { name: "r-a-1".to_owned(), program, captured, pending, ..LaunchOrder::default() }
 }
 
 /// Carries an order out under variables; gives the lines that were told, and the end.
-async fn carry_out(variables: &[(&str, &str)], order: LaunchOrder) -> (Vec<String>, Ended) {
+async fn carry_out(variables: &[(&str, &str)], order: LaunchOrder) -> (Vec<String>, LaunchEnd) {
     let surroundings = variables.iter().map(|(name, value)| (name.into(), value.into())).collect();
     let launcher =
         DockerLauncher::new(Setting { surroundings, folder: std::env::temp_dir(), ..Setting::default() });
@@ -35,12 +35,12 @@ async fn carry_out(variables: &[(&str, &str)], order: LaunchOrder) -> (Vec<Strin
     let mut lines = Vec::new();
     loop {
         match receiver.recv().await {
-            Some(Launched { event: LaunchEvent::Ended(ended), .. }) => {
+            Some(LaunchUpdate { event: LaunchEvent::Ended(ended), .. }) => {
                 launcher.release(ID);
                 launcher.close().await;
                 return (lines, *ended);
             }
-            Some(Launched { event: LaunchEvent::Lines(said), .. }) => {
+            Some(LaunchUpdate { event: LaunchEvent::Lines(said), .. }) => {
                 lines.extend(said.into_iter().map(|line| line.text));
             }
             Some(_) => {}
@@ -49,13 +49,13 @@ async fn carry_out(variables: &[(&str, &str)], order: LaunchOrder) -> (Vec<Strin
     }
 }
 
-async fn end(engine: &ScriptedEngine, order: LaunchOrder) -> Ended {
+async fn end(engine: &ScriptedEngine, order: LaunchOrder) -> LaunchEnd {
     carry_out(&[("DOCKER_HOST", &engine.host())], order).await.1
 }
 
 /// How a script's container ends.
 async fn exit(script: Script) -> Result<Exit, Box<Failure>> {
-    end(&ScriptedEngine::new(script), order(Captured::Nothing)).await.exit
+    end(&ScriptedEngine::new(script), order(StdoutUse::Nothing)).await.exit
 }
 
 /// The code and blame of a failure.
@@ -75,7 +75,7 @@ async fn fr_e1_an_init_is_asked_for_whatever_the_engine_says_of_itself() {
         info: json!({"InitBinary": "", "NCPU": 2}),
         ..Script::default()
     });
-    assert_eq!(end(&engine, order(Captured::Nothing)).await.exit, Ok(Exit::Code(0)));
+    assert_eq!(end(&engine, order(StdoutUse::Nothing)).await.exit, Ok(Exit::Code(0)));
     assert_eq!(engine.seen(("post", "/containers/create"))[0]["HostConfig"]["Init"], true);
 }
 
@@ -89,7 +89,7 @@ async fn fr_e1_an_engine_that_refuses_an_init_runs_the_program_without() {
             answers: vec![instead("post", path, Some(0), refused)],
             ..Script::default()
         });
-        assert_eq!(end(&engine, order(Captured::Nothing)).await.exit, Ok(Exit::Code(0)), "{message}");
+        assert_eq!(end(&engine, order(StdoutUse::Nothing)).await.exit, Ok(Exit::Code(0)), "{message}");
         let created = engine.seen(("post", "/containers/create"));
         assert_eq!(created[1]["HostConfig"]["Init"], json!(null), "{created:?}");
         assert_eq!(engine.starts(), 1);
@@ -99,7 +99,7 @@ async fn fr_e1_an_engine_that_refuses_an_init_runs_the_program_without() {
 #[tokio::test]
 async fn fr_e2_an_image_that_is_not_there_is_pulled_whatever_the_engine_calls_it() {
     let engine = ScriptedEngine::new(Script { is_image_missing: true, ..Script::default() });
-    assert_eq!(end(&engine, order(Captured::Nothing)).await.exit, Ok(Exit::Code(0)));
+    assert_eq!(end(&engine, order(StdoutUse::Nothing)).await.exit, Ok(Exit::Code(0)));
     assert_eq!(engine.seen(("post", "fromimage=i%3a1")).len(), 1);
 }
 
@@ -111,7 +111,7 @@ async fn fr_e3_a_lost_answer_to_a_creation_loses_no_container() {
             answers: vec![instead("post", "/containers/create", Some(0), Answer::Lost)],
             ..Script::default()
         });
-        assert_eq!(end(&engine, order(Captured::Nothing)).await.exit, Ok(Exit::Code(0)));
+        assert_eq!(end(&engine, order(StdoutUse::Nothing)).await.exit, Ok(Exit::Code(0)));
         assert_eq!((engine.seen(("post", "/containers/create")).len(), engine.starts()), (2, 1));
     }
 }
@@ -142,7 +142,7 @@ async fn a_lost_answer_to_a_start_does_not_run_a_program_twice() {
         answers: vec![instead("post", "/start", Some(0), Answer::Lost)],
         ..Script::default()
     });
-    let ended = end(&engine, order(Captured::Whole)).await;
+    let ended = end(&engine, order(StdoutUse::Whole)).await;
     assert_eq!((ended.exit, ended.stdout.as_slice()), (Ok(Exit::Code(0)), b"once\n".as_slice()));
     assert_eq!(engine.starts(), 1);
 }
@@ -158,7 +158,7 @@ async fn fr_e5_output_whose_connection_breaks_anywhere_is_whole_or_lost() {
     let mut whole = 0;
     for is_podman in [false, true] {
         let log = if is_podman { printed.clone() } else { frames(&replaced) };
-        for captured in [Captured::Lines, Captured::Whole, Captured::Nothing] {
+        for captured in [StdoutUse::Lines, StdoutUse::Whole, StdoutUse::Nothing] {
             for cut in 0..=printed.len() {
                 let attached = printed[..cut].to_vec();
                 let engine = ScriptedEngine::new(Script {
@@ -170,13 +170,13 @@ async fn fr_e5_output_whose_connection_breaks_anywhere_is_whole_or_lost() {
                 let (told, ended) = carry_out(&[("DOCKER_HOST", &engine.host())], order(captured)).await;
                 if ended.exit.is_err() {
                     assert_eq!(self::told(&ended.exit), ("lost", Blame::Platform), "{cut}");
-                    assert!(!is_podman && captured != Captured::Nothing, "{cut}");
+                    assert!(!is_podman && captured != StdoutUse::Nothing, "{cut}");
                     continue;
                 }
                 whole += 1;
                 match captured {
-                    Captured::Lines => assert_eq!(told, ["ab", "\u{fffd}t\u{fffd}", "c", "end"], "{cut}"),
-                    Captured::Whole => assert_eq!(ended.stdout, lines.concat(), "{cut}"),
+                    StdoutUse::Lines => assert_eq!(told, ["ab", "\u{fffd}t\u{fffd}", "c", "end"], "{cut}"),
+                    StdoutUse::Whole => assert_eq!(ended.stdout, lines.concat(), "{cut}"),
                     _ => assert_eq!(ended.log_tail.len(), 4, "{cut}"),
                 }
             }
@@ -285,7 +285,7 @@ async fn fr_e10_a_host_path_that_is_missing_is_refused_before_anything_is_made()
         mount_path: "/m".to_owned(),
         read_only: false,
     };
-    let mut order = order(Captured::Nothing);
+    let mut order = order(StdoutUse::Nothing);
     order.program.pod = Some(Arc::new(PodConfig { host_paths: vec![host_path], ..PodConfig::default() }));
     let exit = end(&engine, order).await.exit;
     assert_eq!(told(&exit), ("mount", Blame::Platform));
@@ -299,7 +299,7 @@ async fn fr_h6_an_engine_at_a_port_is_reached() {
     for host in
         [format!("tcp://127.0.0.1:{port}"), format!("http://localhost:{port}"), format!("127.0.0.1:{port}")]
     {
-        let ended = carry_out(&[("DOCKER_HOST", &host)], order(Captured::Nothing)).await.1;
+        let ended = carry_out(&[("DOCKER_HOST", &host)], order(StdoutUse::Nothing)).await.1;
         assert_eq!(ended.exit, Ok(Exit::Code(0)), "{host}");
     }
 }
@@ -334,7 +334,7 @@ async fn fr_h6_tls_shows_a_certificate_and_trusts_one_authority_alone() {
             .collect();
         let variables: Vec<(&str, &str)> =
             variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        let exit = carry_out(&variables, order(Captured::Nothing)).await.1.exit;
+        let exit = carry_out(&variables, order(StdoutUse::Nothing)).await.1.exit;
         match exit {
             Ok(exit) => assert_eq!((exit, words), (Exit::Code(0), ""), "{variables:?}"),
             Err(failure) => {

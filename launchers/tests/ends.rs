@@ -3,7 +3,7 @@
 
 use pop_contract::Exit;
 use pop_launchers::{
-    Captured, Ended, LaunchEvent, LaunchId, LaunchOrder, Launcher, ProcessLauncher, Program,
+    LaunchEnd, LaunchEvent, LaunchId, LaunchOrder, Launcher, ProcessLauncher, Program, StdoutUse,
 };
 use pop_registry::Capture;
 use std::path::Path;
@@ -25,7 +25,7 @@ fn launcher() -> ProcessLauncher {
 }
 
 /// Launches, asks for the end at the first progress, and gives the end and how long it took from there.
-async fn launch(order: LaunchOrder, ask: bool) -> (Ended, Duration) {
+async fn launch(order: LaunchOrder, ask: bool) -> (LaunchEnd, Duration) {
     let launcher = launcher();
     let (sender, mut receiver) = mpsc::channel(64);
     let mut start = Instant::now();
@@ -94,7 +94,7 @@ async fn fr_a2_who_still_writes_is_waited_for() {
 #[tokio::test]
 async fn fr_a2_captured_output_has_what_was_printed_after_the_end() {
     let folder = tempfile::tempdir().unwrap();
-    let captured = Captured::Value(Capture::Lines);
+    let captured = StdoutUse::Value(Capture::Lines);
     let order = LaunchOrder { captured, ..bash("(sleep 0.1; echo late) & echo early", folder.path()) };
     let (ended, _) = launch(order, false).await;
     assert_eq!(ended.captured, Some(serde_json::json!(["early", "late"])));

@@ -69,7 +69,7 @@ async fn f18_orphans_are_collected() {
     assert!(children.split_whitespace().count() < 10, "{children}");
 }
 
-async fn launch(launcher: &ProcessLauncher, order: LaunchOrder) -> pop_launchers::Ended {
+async fn launch(launcher: &ProcessLauncher, order: LaunchOrder) -> pop_launchers::LaunchEnd {
     let (sender, mut receiver) = mpsc::channel(64);
     launcher.launch(ID, order, &sender);
     loop {

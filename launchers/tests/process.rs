@@ -4,7 +4,8 @@
 use pop_contract::{Blame, Exit};
 use pop_launchers::process::{LAUNCH_VARIABLE, Signal, left_by};
 use pop_launchers::{
-    Captured, Ended, LaunchEvent, LaunchId, LaunchOrder, Launched, Launcher, ProcessLauncher, Program, Stream,
+    LaunchEnd, LaunchEvent, LaunchId, LaunchOrder, LaunchUpdate, Launcher, ProcessLauncher, Program,
+    StdoutUse, Stream,
 };
 use pop_registry::Capture;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -34,13 +35,13 @@ fn launcher() -> ProcessLauncher {
 async fn follow(
     order: LaunchOrder,
     mut each: impl FnMut(&ProcessLauncher, &LaunchEvent),
-) -> (Vec<LaunchEvent>, Ended) {
+) -> (Vec<LaunchEvent>, LaunchEnd) {
     let launcher = launcher();
     let (sender, mut receiver) = mpsc::channel(64);
     launcher.launch(ID, order, &sender);
     let mut events = Vec::new();
     loop {
-        let Launched { id, event } = receiver.recv().await.unwrap();
+        let LaunchUpdate { id, event } = receiver.recv().await.unwrap();
         assert_eq!(id, ID);
         each(&launcher, &event);
         if let LaunchEvent::Ended(ended) = event {
@@ -50,7 +51,7 @@ async fn follow(
     }
 }
 
-async fn end(order: LaunchOrder) -> Ended {
+async fn end(order: LaunchOrder) -> LaunchEnd {
     follow(order, |_, _| {}).await.1
 }
 
@@ -130,14 +131,14 @@ async fn reports_are_read_and_the_rest_is_log() {
 
 #[tokio::test]
 async fn kept_output_is_not_log() {
-    let captured = Captured::Value(Capture::Json);
+    let captured = StdoutUse::Value(Capture::Json);
     let ended = end(LaunchOrder { captured, ..shell("echo '{\"a\":1}'; echo note >&2") }).await;
     assert_eq!((ended.captured, ended.log_tail), (Some(json!({"a": 1})), vec!["note".to_owned()]));
 }
 
 #[tokio::test]
 async fn lines_are_handed_on_as_they_come() {
-    let lines = LaunchOrder { captured: Captured::Lines, ..shell("printf 'a\\rb\\nc'; echo d >&2") };
+    let lines = LaunchOrder { captured: StdoutUse::Lines, ..shell("printf 'a\\rb\\nc'; echo d >&2") };
     let (events, _) = follow(lines, |_, _| {}).await;
     let mut heard: Vec<(bool, String)> = Vec::new();
     for event in events {
@@ -267,7 +268,7 @@ async fn a_relative_program_is_found_beside_its_home_first() {
 async fn variables_and_working_directory_are_given() {
     let folder = tempfile::tempdir().unwrap();
     let mut order =
-        LaunchOrder { captured: Captured::Whole, ..shell("echo $A; pwd; echo $PWD; env | grep ^PWD=") };
+        LaunchOrder { captured: StdoutUse::Whole, ..shell("echo $A; pwd; echo $PWD; env | grep ^PWD=") };
     order.program.env = vec![("A".into(), "x y".into())];
     order.program.working_directory = Some(folder.path().canonicalize().unwrap());
     let text = String::from_utf8(end(order).await.stdout).unwrap();

@@ -8,7 +8,7 @@
 //! [`Policies::resolve`] lays them over one another and keeps where each value came from.
 //!
 //! ```
-//! use pop_policy::{verdict, Failing, OnFail, Policies, PolicyLayer, Scope, Verdict};
+//! use pop_policy::{verdict, FailedAttempt, OnFail, Policies, PolicyLayer, Scope, PolicyDecision};
 //! use serde_json::json;
 //!
 //! let mut faults = Vec::new();
@@ -16,9 +16,9 @@
 //! let layer = PolicyLayer::parse(&params, "/operations/0/params".into(), &mut faults);
 //! let policies = Policies::resolve(&[(Scope::Operation, &layer)]);
 //!
-//! let failing = Failing { codes: &["exit", "1"], repeatable: true, failures: 1 };
-//! assert_eq!(verdict(&policies, &failing), Verdict::Retry { delay_ms: 500 });
-//! assert_eq!(verdict(&policies, &Failing { failures: 2, ..failing }), Verdict::Settle(OnFail::Reply));
+//! let failing = FailedAttempt { codes: &["exit", "1"], repeatable: true, failures: 1 };
+//! assert_eq!(verdict(&policies, &failing), PolicyDecision::Retry { delay_ms: 500 });
+//! assert_eq!(verdict(&policies, &FailedAttempt { failures: 2, ..failing }), PolicyDecision::Settle(OnFail::Reply));
 //! ```
 
 mod cache;
@@ -49,9 +49,9 @@ pub use layer::{AROUND, OPERATION_ONLY};
 pub use limits::Limits;
 pub use lock::Lock;
 pub use on_fail::OnFail;
-pub use pattern::{Decided, Pattern, PatternError};
+pub use pattern::{Pattern, PatternError, PatternMatch};
 
 pub use retry::Retry;
-pub use scope::{Layered, Scope};
+pub use scope::{Scope, ScopedValue};
 pub use table::{POLICIES, Policies, PolicyLayer, PolicyLine};
-pub use verdict::{Failing, Verdict, verdict};
+pub use verdict::{FailedAttempt, PolicyDecision, verdict};

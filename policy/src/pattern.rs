@@ -79,7 +79,7 @@ impl Pattern {
 
     /// The values that decided, if the expression holds for a payload; JMESPath says what holds: anything but
     /// `false`, `null` and what is empty.
-    pub fn holds(&self, payload: &Value) -> Result<Option<Decided>, PatternError> {
+    pub fn holds(&self, payload: &Value) -> Result<Option<PatternMatch>, PatternError> {
         if !self.evaluate(payload)?.is_truthy() {
             return Ok(None);
         }
@@ -89,7 +89,7 @@ impl Pattern {
             let value = compile(&path).ok()?.search(payload).ok()?;
             Some((path, short(value)))
         });
-        Ok(Some(Decided { pattern: self.text().into(), values: values.collect() }))
+        Ok(Some(PatternMatch { pattern: self.text().into(), values: values.collect() }))
     }
 }
 
@@ -107,14 +107,14 @@ impl fmt::Debug for Pattern {
 
 /// An expression that held, and the values that it looked at.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
-pub struct Decided {
+pub struct PatternMatch {
     /// The expression.
     pub pattern: Box<str>,
     /// Each path in it, with the value that stood there.
     pub values: Vec<(String, Value)>,
 }
 
-impl fmt::Display for Decided {
+impl fmt::Display for PatternMatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.pattern)?;
         for (index, (path, value)) in self.values.iter().enumerate() {

@@ -1,6 +1,6 @@
 //! Policies in layers: operation over agenda over handler over built-in, each value with its scope.
 
-use crate::scope::{Layered, Scope};
+use crate::scope::{Scope, ScopedValue};
 use crate::table::{Policies, PolicyLayer};
 use crate::{Limits, Lock, OnFail};
 
@@ -18,7 +18,7 @@ impl Policies {
 
     /// The time limits of an attempt; 0 means no limit.
     pub fn limits(&self) -> Limits {
-        let some = |limit: &Layered<Option<u64>>| limit.value.filter(|ms| *ms > 0);
+        let some = |limit: &ScopedValue<Option<u64>>| limit.value.filter(|ms| *ms > 0);
         Limits {
             run_ms: some(&self.run_ms),
             silence_ms: some(&self.silence_ms),
@@ -62,9 +62,9 @@ mod tests {
             (Scope::Handler, &handler),
             (Scope::Agenda, &agenda),
         ]);
-        assert_eq!(policies.run_ms, Layered { value: Some(3), scope: Scope::Operation });
-        assert_eq!(policies.on_fail, Layered { value: OnFail::Fatal, scope: Scope::Agenda });
-        assert_eq!(policies.lock, Layered { value: Lock::None, scope: Scope::Operation });
+        assert_eq!(policies.run_ms, ScopedValue { value: Some(3), scope: Scope::Operation });
+        assert_eq!(policies.on_fail, ScopedValue { value: OnFail::Fatal, scope: Scope::Agenda });
+        assert_eq!(policies.lock, ScopedValue { value: Lock::None, scope: Scope::Operation });
         assert_eq!((policies.retry.value.max_attempts, policies.retry.scope), (5, Scope::Handler));
         assert_eq!(policies.silence_ms.scope, Scope::BuiltIn);
     }

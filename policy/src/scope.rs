@@ -35,7 +35,7 @@ impl fmt::Display for Scope {
 
 /// A value and the scope that gave it.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Layered<T> {
+pub struct ScopedValue<T> {
     /// The value in force.
     pub value: T,
     /// Who gave it.

@@ -1,6 +1,6 @@
 //! The table of policies. A new policy is a file with its key, reader and words, and one row here.
 
-use crate::scope::{Layered, Scope};
+use crate::scope::{Scope, ScopedValue};
 use crate::{IgnoredCodes, Lock, OnFail, Pattern, Retry};
 use crate::{cache, delay, ignore, limits, lock, log_detail, on_fail, retry, skip};
 use pop_document::Fields;
@@ -29,7 +29,7 @@ macro_rules! policies {
         /// The policies of one operation, each value with its scope.
         #[derive(Debug, Clone, Default, PartialEq)]
         pub struct Policies {
-            $($(#[$doc])* pub $field: Layered<$value>,)*
+            $($(#[$doc])* pub $field: ScopedValue<$value>,)*
         }
 
         /// The policies that one `params` map sets; a policy that it does not set is none.
@@ -58,7 +58,7 @@ macro_rules! policies {
             /// Lays a layer over what is there.
             pub(crate) fn lay(&mut self, layer: &PolicyLayer, scope: Scope) {
                 $(if let Some(value) = &layer.$field {
-                    self.$field = Layered { value: value.clone(), scope };
+                    self.$field = ScopedValue { value: value.clone(), scope };
                 })*
             }
 

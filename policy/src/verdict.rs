@@ -4,7 +4,7 @@ use crate::{OnFail, Policies};
 
 /// A failed attempt, as the rules see it.
 #[derive(Debug, Clone, Copy)]
-pub struct Failing<'c> {
+pub struct FailedAttempt<'c> {
     /// The names of this failure: its kind, its exit code, the status codes of its diagnostics.
     pub codes: &'c [&'c str],
     /// Whether another attempt can end otherwise; a fault in the payload cannot.
@@ -15,7 +15,7 @@ pub struct Failing<'c> {
 
 /// What the rules say of a failed attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
+pub enum PolicyDecision {
     /// It counts as success, because of this code.
     Ignored {
         /// The code that `ignoreErrors` lists.
@@ -31,15 +31,15 @@ pub enum Verdict {
 }
 
 /// Judges a failed attempt.
-pub fn verdict(policies: &Policies, failing: &Failing<'_>) -> Verdict {
+pub fn verdict(policies: &Policies, failing: &FailedAttempt<'_>) -> PolicyDecision {
     if let Some(code) = policies.ignore_errors.value.find(failing.codes) {
-        return Verdict::Ignored { code: code.to_owned() };
+        return PolicyDecision::Ignored { code: code.to_owned() };
     }
     let retry = &policies.retry.value;
     if failing.repeatable && retry.allows(failing.failures, failing.codes) {
-        return Verdict::Retry { delay_ms: retry.delay_after(failing.failures) };
+        return PolicyDecision::Retry { delay_ms: retry.delay_after(failing.failures) };
     }
-    Verdict::Settle(policies.on_fail.value)
+    PolicyDecision::Settle(policies.on_fail.value)
 }
 
 #[cfg(test)]
@@ -54,14 +54,14 @@ mod tests {
         let layer = PolicyLayer::parse(&params, "".into(), &mut Vec::new());
         let policies = Policies::resolve(&[(Scope::Operation, &layer)]);
         let judge = |codes: &[&str], repeatable, failures| {
-            verdict(&policies, &Failing { codes, repeatable, failures })
+            verdict(&policies, &FailedAttempt { codes, repeatable, failures })
         };
         let table = [
-            (judge(&["exit", "3"], true, 1), Verdict::Ignored { code: "3".into() }),
-            (judge(&["exit", "3"], false, 9), Verdict::Ignored { code: "3".into() }),
-            (judge(&["exit", "4"], true, 1), Verdict::Retry { delay_ms: 0 }),
-            (judge(&["exit", "4"], true, 2), Verdict::Settle(OnFail::Skip)),
-            (judge(&["reference"], false, 1), Verdict::Settle(OnFail::Skip)),
+            (judge(&["exit", "3"], true, 1), PolicyDecision::Ignored { code: "3".into() }),
+            (judge(&["exit", "3"], false, 9), PolicyDecision::Ignored { code: "3".into() }),
+            (judge(&["exit", "4"], true, 1), PolicyDecision::Retry { delay_ms: 0 }),
+            (judge(&["exit", "4"], true, 2), PolicyDecision::Settle(OnFail::Skip)),
+            (judge(&["reference"], false, 1), PolicyDecision::Settle(OnFail::Skip)),
         ];
         for (found, wanted) in table {
             assert_eq!(found, wanted);

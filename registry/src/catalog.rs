@@ -1,7 +1,7 @@
 //! The catalogue: built-in residents, entries of a registry and handlers of descriptors, asked who serves a type.
 
 use crate::conf_d::Descriptor;
-use crate::entry::{Declared, Entry};
+use crate::entry::{DescriptorFields, Entry};
 use crate::pod_config::PodConfig;
 use crate::registry_json::{Registry, check_spellings};
 use crate::routing::{ROUTING, Routing};
@@ -109,7 +109,7 @@ impl Catalog {
     }
 
     /// Replaces the programs of descriptors by the files that are found for them; one that is not found stays as it is.
-    pub fn locate(&mut self, mut find: impl FnMut(&Declared) -> Option<String>) {
+    pub fn locate(&mut self, mut find: impl FnMut(&DescriptorFields) -> Option<String>) {
         for entry in self.entries_mut() {
             let declared = entry.declared.as_ref().filter(|declared| !declared.is_built_in());
             if let Some(program) = declared.and_then(&mut find) {
@@ -198,7 +198,7 @@ fn declared(descriptors: &mut [Descriptor]) -> Vec<Arc<Entry>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::route::{NoRoute, Request, route};
+    use crate::route::{NoRoute, RouteRequest, route};
     use crate::target::Target;
     use pop_contract::LaunchType;
 
@@ -221,7 +221,7 @@ mod tests {
             "sample": {"podConfig": {"imageName": "s:1"}}, "pod": {"podConfig": {"imageName": "p:1"}}}"#;
         let source = Source::new("r.json", text.as_bytes()).unwrap();
         let catalog = Catalog::build(Some(&source), &mut Vec::new());
-        let target = |name, on| route(&catalog, &Request::of_type(name, on)).map(|routed| routed.target);
+        let target = |name, on| route(&catalog, &RouteRequest::of_type(name, on)).map(|routed| routed.target);
         let who = |name, on| match target(name, on) {
             Ok(Target::Exec) => "exec".to_owned(),
             Ok(Target::Dispatch) => "dispatch".to_owned(),

@@ -1,6 +1,6 @@
 //! One registry entry: how a type is launched and configured, each field with where it came from.
 
-use crate::pod_config::{PodConfig, Sourced};
+use crate::pod_config::{PodConfig, SourcedValue};
 use crate::secret::Secret;
 use pop_contract::{Capability, Description};
 use pop_policy::HandlerPolicies;
@@ -18,7 +18,7 @@ pub enum Describe {
 
 /// What a descriptor says of a handler, and a registry does not.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Declared {
+pub struct DescriptorFields {
     /// The name of the descriptor.
     pub descriptor: String,
     /// The group of actions that the handler takes on.
@@ -41,7 +41,7 @@ pub struct Entry {
     /// The streams that it takes operations from; none: all.
     pub inputs: Option<Vec<String>>,
     /// What only a descriptor says; none: it stands in the registry.
-    pub declared: Option<Declared>,
+    pub declared: Option<DescriptorFields>,
     /// The argv for the local launcher.
     pub command: Option<Vec<String>>,
     /// The folder in which the local launcher starts it; none: the folder pop was started in.
@@ -63,7 +63,7 @@ pub struct Entry {
     /// How its pod or container is made; without a podConfig of its own, the core defaults.
     pub pod: Arc<PodConfig>,
     /// The same field by field, each with the layer that gave it.
-    pub pod_config: BTreeMap<String, Sourced>,
+    pub pod_config: BTreeMap<String, SourcedValue>,
 }
 
 impl Entry {

@@ -6,7 +6,7 @@
 //! ```
 //! use pop_document::Source;
 //! use pop_contract::LaunchType;
-//! use pop_registry::{Catalog, Request, Target, route};
+//! use pop_registry::{Catalog, RouteRequest, Target, route};
 //!
 //! let text = br#"{"basePodConfig": {"cpuMinRequestCount": "250m"},
 //!                 "probe": {"command": ["bin/probe"], "podConfig": {"imageName": "media/probe:1"}}}"#;
@@ -14,7 +14,7 @@
 //! let mut faults = Vec::new();
 //! let catalog = Catalog::build(Some(&source), &mut faults);
 //! assert!(faults.is_empty());
-//! let target = |name| route(&catalog, &Request::of_type(name, LaunchType::Local)).map(|routed| routed.target);
+//! let target = |name| route(&catalog, &RouteRequest::of_type(name, LaunchType::Local)).map(|routed| routed.target);
 //! assert!(matches!(target("probe"), Ok(Target::Program(_))));
 //! assert!(matches!(target("exec"), Ok(Target::Exec)));
 //! let entry = catalog.entry("probe").unwrap();
@@ -38,14 +38,14 @@ mod target;
 pub use argv::ARGUMENT_LIMIT;
 pub use catalog::Catalog;
 pub use conf_d::Descriptor;
-pub use entry::{Declared, Describe, Entry};
+pub use entry::{Describe, DescriptorFields, Entry};
 pub use exec::{Capture, ExecPayload};
 pub use pod_config::{
-    AliveCheck, ConfigMapSetting, Cpu, HostPath, Layer, Memory, Nfs, PodConfig, QuantityError, Sourced,
+    AliveCheck, ConfigMapSetting, Cpu, HostPath, Layer, Memory, Nfs, PodConfig, QuantityError, SourcedValue,
     Taints, field_names as pod_config_fields,
 };
-pub use reload::{Change, Reloaded};
-pub use route::{NoRoute, PassedOver, Request, Routed, Step, Why, route};
+pub use reload::{Change, ReloadReport};
+pub use route::{NoRoute, PassedOver, RouteRequest, RouteStep, RoutedHandler, Why, route};
 pub use routing::{AGENDA, LOCAL, Role, Routing};
 pub use secret::{LocalSecret, Secret, SecretKey, SecretSource};
 pub use target::{Resident, Target};

@@ -29,7 +29,7 @@ impl fmt::Display for Change {
 
 /// A catalogue that was read anew.
 #[derive(Debug, Clone)]
-pub struct Reloaded {
+pub struct ReloadReport {
     /// The catalogue from now on.
     pub catalog: Catalog,
     /// The handlers that are not as they were, by their ids.
@@ -44,7 +44,7 @@ impl Catalog {
         registry: Option<&Source>,
         descriptors: Vec<Descriptor>,
         faults: &mut Vec<Fault>,
-    ) -> Reloaded {
+    ) -> ReloadReport {
         let mut found = Vec::new();
         let mut new = read(registry, &mut found);
         if found.iter().any(Fault::is_error) {
@@ -61,7 +61,7 @@ impl Catalog {
         };
         let catalog = Self::of(new, descriptors.into_iter().map(keep).collect(), faults);
         let changes = changes(self, &catalog);
-        Reloaded { catalog, changes }
+        ReloadReport { catalog, changes }
     }
 }
 
@@ -108,7 +108,7 @@ mod tests {
         let mut faults = Vec::new();
         let kept = descriptor("kept", &tar(""));
         let first = Catalog::assemble(Some(&good), vec![kept.clone()], &mut faults);
-        let told = |reloaded: &Reloaded| -> Vec<String> {
+        let told = |reloaded: &ReloadReport| -> Vec<String> {
             reloaded.changes.iter().map(|(id, change)| format!("{id} {change}")).collect()
         };
         let same = first.reload(Some(&good), vec![kept], &mut faults);

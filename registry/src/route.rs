@@ -10,7 +10,7 @@ use std::fmt;
 
 /// What is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Request<'r> {
+pub struct RouteRequest<'r> {
     /// The operation's type.
     pub handler_type: &'r str,
     /// The action, if it names one.
@@ -27,7 +27,7 @@ pub struct Request<'r> {
     pub on: LaunchType,
 }
 
-impl<'r> Request<'r> {
+impl<'r> RouteRequest<'r> {
     /// An operation of the agenda that says nothing but its type.
     pub fn of_type(handler_type: &'r str, on: LaunchType) -> Self {
         Self { handler_type, action: None, version: None, handler: None, assigned: None, stream: AGENDA, on }
@@ -36,20 +36,20 @@ impl<'r> Request<'r> {
 
 /// The handler that was chosen.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Routed<'c> {
+pub struct RoutedHandler<'c> {
     /// Who carries the operation out.
     pub target: Target<'c>,
     /// What registry or descriptor say of it; none for what is built in.
     pub entry: Option<&'c Entry>,
     /// By which step it was chosen.
-    pub step: Step,
+    pub step: RouteStep,
     /// The handlers before and beside it that were not taken.
     pub passed_over: Vec<PassedOver>,
 }
 
 /// The step by which a handler was chosen.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Step {
+pub enum RouteStep {
     /// The agenda assigns it, and the run itself made the operation.
     AssignedLocal,
     /// The agenda assigns it.
@@ -64,7 +64,7 @@ pub enum Step {
     BuiltIn,
 }
 
-impl fmt::Display for Step {
+impl fmt::Display for RouteStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::AssignedLocal => {
@@ -164,7 +164,7 @@ pub enum NoRoute {
         /// Its id.
         handler: String,
         /// By which step it was chosen.
-        step: Step,
+        step: RouteStep,
         /// The streams that it takes operations from.
         inputs: Vec<String>,
     },
@@ -176,7 +176,7 @@ pub enum NoRoute {
 /// the first that serves type, action and version, of which one that is called as the type is comes before others; what is
 /// built in. Whoever does not take operations from the stream discards them, unless the agenda assigned it to an
 /// operation that the run itself made, or the registry's `allowHandlers` says otherwise.
-pub fn route<'c>(catalog: &'c Catalog, request: &Request<'_>) -> Result<Routed<'c>, NoRoute> {
+pub fn route<'c>(catalog: &'c Catalog, request: &RouteRequest<'_>) -> Result<RoutedHandler<'c>, NoRoute> {
     let mut passed_over = Vec::new();
     match chosen(catalog, request, &mut passed_over)? {
         Some((entry, step)) => settle(catalog, request, entry, step, passed_over),
@@ -187,10 +187,10 @@ pub fn route<'c>(catalog: &'c Catalog, request: &Request<'_>) -> Result<Routed<'
 /// The handler that somebody speaks for, if there is one that fits.
 fn chosen<'c>(
     catalog: &'c Catalog,
-    request: &Request<'_>,
+    request: &RouteRequest<'_>,
     passed_over: &mut Vec<PassedOver>,
-) -> Result<Option<(&'c Entry, Step)>, NoRoute> {
-    let mut fitting = |id: &str, step: Step| match fit(catalog, id, request) {
+) -> Result<Option<(&'c Entry, RouteStep)>, NoRoute> {
+    let mut fitting = |id: &str, step: RouteStep| match fit(catalog, id, request) {
         Ok(entry) => Some((entry, step)),
         Err(why) => {
             passed_over.push(PassedOver { handler: id.to_owned(), why });
@@ -199,7 +199,7 @@ fn chosen<'c>(
     };
     if let Some(id) = request.assigned {
         known(catalog, id)?;
-        let step = if request.stream == LOCAL { Step::AssignedLocal } else { Step::Assigned };
+        let step = if request.stream == LOCAL { RouteStep::AssignedLocal } else { RouteStep::Assigned };
         if let Some(found) = fitting(id, step) {
             return Ok(Some(found));
         }
@@ -207,14 +207,14 @@ fn chosen<'c>(
     if let Some(id) = request.handler {
         known(catalog, id)?;
         return match fit(catalog, id, request) {
-            Ok(entry) => Ok(Some((entry, Step::Named))),
+            Ok(entry) => Ok(Some((entry, RouteStep::Named))),
             Err(why) => Err(NoRoute::Unfit(PassedOver { handler: id.to_owned(), why })),
         };
     }
     let has_stream = |inputs: &[String]| inputs.iter().any(|input| input == request.stream);
     let roles = catalog.routing().roles.iter().filter(|role| has_stream(&role.inputs));
     Ok(roles
-        .map(|role| (role, Step::Role(role.name.clone())))
+        .map(|role| (role, RouteStep::Role(role.name.clone())))
         .find_map(|(role, step)| fitting(&role.handler, step)))
 }
 
@@ -227,7 +227,7 @@ fn known(catalog: &Catalog, id: &str) -> Result<(), NoRoute> {
 }
 
 /// The handler of this id, if it serves type, action and version.
-fn fit<'c>(catalog: &'c Catalog, id: &str, request: &Request<'_>) -> Result<&'c Entry, Why> {
+fn fit<'c>(catalog: &'c Catalog, id: &str, request: &RouteRequest<'_>) -> Result<&'c Entry, Why> {
     let entry = catalog.handler(id).ok_or(Why::Unknown)?;
     if entry.name != request.handler_type {
         return Err(Why::OtherType(entry.name.clone()));
@@ -236,7 +236,7 @@ fn fit<'c>(catalog: &'c Catalog, id: &str, request: &Request<'_>) -> Result<&'c 
 }
 
 /// Whether a handler of the type has the version and takes on the action.
-fn serves(entry: &Entry, request: &Request<'_>) -> Result<(), Why> {
+fn serves(entry: &Entry, request: &RouteRequest<'_>) -> Result<(), Why> {
     if request.version.is_some_and(|version| entry.version.as_deref() != Some(version)) {
         return Err(Why::OtherVersion(entry.version.clone()));
     }
@@ -251,9 +251,9 @@ fn serves(entry: &Entry, request: &Request<'_>) -> Result<(), Why> {
 /// The first handler that can, else what is built in.
 fn first<'c>(
     catalog: &'c Catalog,
-    request: &Request<'_>,
+    request: &RouteRequest<'_>,
     mut passed_over: Vec<PassedOver>,
-) -> Result<Routed<'c>, NoRoute> {
+) -> Result<RoutedHandler<'c>, NoRoute> {
     let mut of_type: Vec<&Entry> = catalog.of_type(request.handler_type).collect();
     if request.version.is_none() {
         // the default version; the order of all others stays
@@ -277,14 +277,16 @@ fn first<'c>(
         }
     }
     match (found, built_in(request.handler_type).filter(|_| request.version.is_none())) {
-        (Some(entry), _) => settle(catalog, request, entry, Step::First, passed_over),
-        (None, Some(target)) => Ok(Routed { target, entry: None, step: Step::BuiltIn, passed_over }),
+        (Some(entry), _) => settle(catalog, request, entry, RouteStep::First, passed_over),
+        (None, Some(target)) => {
+            Ok(RoutedHandler { target, entry: None, step: RouteStep::BuiltIn, passed_over })
+        }
         (None, None) => Err(nobody(catalog, request, &of_type)),
     }
 }
 
 /// What stands in the way, of all handlers of the type.
-fn nobody(catalog: &Catalog, request: &Request<'_>, of_type: &[&Entry]) -> NoRoute {
+fn nobody(catalog: &Catalog, request: &RouteRequest<'_>, of_type: &[&Entry]) -> NoRoute {
     let is_known = !of_type.is_empty() || built_in(request.handler_type).is_some();
     if !is_known {
         return NoRoute::UnknownType {
@@ -316,18 +318,18 @@ fn nobody(catalog: &Catalog, request: &Request<'_>, of_type: &[&Entry]) -> NoRou
 /// A chosen handler takes the operation, or discards it.
 fn settle<'c>(
     catalog: &Catalog,
-    request: &Request<'_>,
+    request: &RouteRequest<'_>,
     entry: &'c Entry,
-    step: Step,
+    step: RouteStep,
     passed_over: Vec<PassedOver>,
-) -> Result<Routed<'c>, NoRoute> {
+) -> Result<RoutedHandler<'c>, NoRoute> {
     let takes = |inputs: &Vec<String>| inputs.iter().any(|input| input == request.stream);
-    let is_open = step == Step::AssignedLocal || catalog.routing().allow_handlers;
+    let is_open = step == RouteStep::AssignedLocal || catalog.routing().allow_handlers;
     if let Some(inputs) = entry.inputs.as_ref().filter(|inputs| !is_open && !takes(inputs)) {
         return Err(NoRoute::Discarded { handler: entry.id.clone(), step, inputs: inputs.clone() });
     }
     match entry.target(request.on) {
-        Ok(target) => Ok(Routed { target, entry: Some(entry), step, passed_over }),
+        Ok(target) => Ok(RoutedHandler { target, entry: Some(entry), step, passed_over }),
         Err(missing) => Err(NoRoute::NotHere { handler: entry.id.clone(), missing }),
     }
 }

@@ -1,6 +1,6 @@
 //! Who carries out the operations of a type: what is built in, or the program of an entry.
 
-use crate::entry::{Declared, Entry};
+use crate::entry::{DescriptorFields, Entry};
 use pop_contract::LaunchType;
 
 /// A handler that runs inside the executor.
@@ -51,7 +51,7 @@ pub(crate) fn built_in_types() -> impl Iterator<Item = &'static str> {
     [EXEC, DISPATCH].into_iter().chain(RESIDENTS.iter().map(|(name, _)| *name))
 }
 
-impl Declared {
+impl DescriptorFields {
     /// Whether its class is a handler inside the executor.
     pub fn is_built_in(&self) -> bool {
         built_in(&self.class).is_some()

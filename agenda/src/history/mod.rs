@@ -8,7 +8,7 @@ mod operation;
 pub use admission::{Admission, GateHolder, GateWait};
 pub use operation::{Attempt, Backoff, FailedStart, OperationHistory, StopRequest};
 
-use crate::event::{Recorded, RunEvent, RunOutcome, RunTime};
+use crate::event::{EventRecord, RunEvent, RunOutcome, RunTime};
 use crate::gate::{Answer, Gate};
 use crate::ops::{OpIx, OpMap};
 use crate::outcome::Outcome;
@@ -48,7 +48,7 @@ impl History {
     }
 
     /// Folds events into a history. `count` is the number of operations that the agenda itself has.
-    pub fn of<'e>(count: usize, events: impl IntoIterator<Item = &'e Recorded>) -> Self {
+    pub fn of<'e>(count: usize, events: impl IntoIterator<Item = &'e EventRecord>) -> Self {
         let mut history = Self::new(count);
         for recorded in events {
             history.add(recorded);
@@ -67,7 +67,7 @@ impl History {
     }
 
     /// Adds one event.
-    pub fn add(&mut self, recorded: &Recorded) {
+    pub fn add(&mut self, recorded: &EventRecord) {
         let at = recorded.at;
         self.last = at;
         match &recorded.event {

@@ -8,7 +8,7 @@ use crate::event::{Ending, RunEvent, RunTime, StopReason};
 use crate::gate::Answer;
 use crate::outcome::Outcome;
 use pop_contract::{Exit, Failure, Progress};
-use pop_policy::Decided;
+use pop_policy::PatternMatch;
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -86,7 +86,7 @@ pub struct OperationHistory {
     /// Ending that came without an attempt: from the operation's parts, or from the cache.
     pub joined: Option<Ending>,
     /// The `skipPattern` that held, with its values.
-    pub skipped: Option<Box<Decided>>,
+    pub skipped: Option<Box<PatternMatch>>,
     /// Time of settling and outcome; none until then.
     pub settled: Option<(RunTime, Outcome)>,
     /// Failure code that `ignoreErrors` let pass.

@@ -6,7 +6,7 @@ use super::length::check_length;
 use super::names::{Known, Names};
 use super::spelling::check_spellings;
 use super::types::{Roots, Types, no_route_fault};
-use super::{Edge, EdgeKind, ForEach, Graph, Origin, Payload, Plan, Planned, Serves, Special};
+use super::{Edge, EdgeKind, ForEach, Graph, Origin, Payload, Plan, PlannedOperation, Serves, Special};
 use crate::document::{Agenda, Operation};
 use crate::ops::{OpIx, OpMap};
 use pop_contract::LaunchType;
@@ -83,7 +83,7 @@ impl Plan {
 /// Operations that are planned together: those of an agenda, or those that one operation generated.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
-    pub(super) planned: Vec<Planned>,
+    pub(super) planned: Vec<PlannedOperation>,
     /// Where each stands, if handlers say what they take and give.
     places: Vec<Pointer>,
     pub(super) reasons: Vec<Vec<Reason>>,
@@ -112,7 +112,7 @@ impl Batch {
     }
 
     /// Checks what they read of one another, and of what a plan had before.
-    pub(super) fn check(&self, below: Option<&OpMap<Planned>>, faults: &mut Vec<Fault>) {
+    pub(super) fn check(&self, below: Option<&OpMap<PlannedOperation>>, faults: &mut Vec<Fault>) {
         let first = below.map_or(0, OpMap::len);
         let planned = |op: OpIx| {
             below.and_then(|below| below.get(op)).unwrap_or_else(|| &self.planned[op.index() - first])
@@ -129,7 +129,7 @@ fn plan_operation(
     known: Known<'_>,
     types: &mut Types<'_>,
     faults: &mut Vec<Fault>,
-) -> (Planned, Vec<Reason>, Vec<Edge>) {
+) -> (PlannedOperation, Vec<Reason>, Vec<Edge>) {
     let (on, catalog) = (types.on, types.catalog);
     let (asked, policies) = types.of(&operation);
     let handler_type = Arc::clone(&asked.name);
@@ -203,7 +203,7 @@ fn plan_operation(
         || own.generator.is_some()
         || own.for_each.is_some();
     let found = reasons.found;
-    let planned = Planned {
+    let planned = PlannedOperation {
         name,
         id: operation.id.map(String::into_boxed_str),
         handler_type,

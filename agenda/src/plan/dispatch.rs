@@ -2,12 +2,12 @@
 //!
 //! Its calls are operations like others, and its result is made of their reports (docs/formats/reports.md).
 
-use super::{Grown, Origin, Payload, Plan, Planned, Serves, Special};
+use super::{Grown, Origin, Payload, Plan, PlannedOperation, Serves, Special};
 use crate::ops::OpIx;
 use pop_contract::{Call, Capability, Method};
 use pop_document::{Fields, Pointer};
-use pop_policy::{Layered, Lock, OnFail, Policies, Scope};
-use pop_registry::{Entry, LOCAL, Request, Target, route};
+use pop_policy::{Lock, OnFail, Policies, Scope, ScopedValue};
+use pop_registry::{Entry, LOCAL, RouteRequest, Target, route};
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 
@@ -172,13 +172,13 @@ impl Plan {
             let index = first + planned.len() as u32;
             let lock_keys = (policies.lock.value != Lock::None).then(|| {
                 let key = match &policies.lock_key {
-                    Layered { value: Some(_), scope: Scope::Operation | Scope::Agenda } => json!(keys),
-                    Layered { value: Some(key), .. } => key.clone(),
-                    Layered { value: None, .. } => json!(call.type_id),
+                    ScopedValue { value: Some(_), scope: Scope::Operation | Scope::Agenda } => json!(keys),
+                    ScopedValue { value: Some(key), .. } => key.clone(),
+                    ScopedValue { value: None, .. } => json!(call.type_id),
                 };
                 Payload::fixed(key)
             });
-            planned.push(Planned {
+            planned.push(PlannedOperation {
                 name: whole.name.instance(index),
                 id: None,
                 handler_type: call.type_id.as_str().into(),
@@ -200,17 +200,20 @@ impl Plan {
         Called { grown: Grown::of(planned), asked, unserved }
     }
 
-    fn callee(&self, call: &Call, whole: &Planned) -> Option<(Serves, Policies, String)> {
+    fn callee(&self, call: &Call, whole: &PlannedOperation) -> Option<(Serves, Policies, String)> {
         let roots = self.roots.as_ref()?;
         let owner = if call.method == Method::Clean { Capability::Bind } else { call.capability };
         let action = format!("{owner}.{}", call.method);
-        let request =
-            Request { action: Some(&action), stream: LOCAL, ..Request::of_type(&call.type_id, roots.on) };
+        let request = RouteRequest {
+            action: Some(&action),
+            stream: LOCAL,
+            ..RouteRequest::of_type(&call.type_id, roots.on)
+        };
         // two capabilities may have a type of the same name
         let exact = self
             .able(&action)
             .find(|entry| entry.name == call.type_id && entry.capability() == Some(call.capability));
-        let routed = match exact.map(|entry| Request { handler: Some(&entry.id), ..request }) {
+        let routed = match exact.map(|entry| RouteRequest { handler: Some(&entry.id), ..request }) {
             Some(request) => route(&roots.catalog, &request),
             None => route(&roots.catalog, &request),
         };
@@ -231,7 +234,7 @@ impl Plan {
         layers.extend(own.map(|own| (Scope::Operation, own)));
         let mut policies = Policies::resolve(&layers);
         // that was asked of the dispatch as a whole
-        policies.skip = Layered::default();
+        policies.skip = ScopedValue::default();
         // what a handler could not do stands in the report, and the other handlers are asked all the same
         policies.on_fail.value = OnFail::Skip;
         Some((serves, policies, action))

@@ -2,7 +2,7 @@
 
 use super::names::Known;
 use super::payload::Referent;
-use super::{Edge, EdgeKind, Graph, Planned};
+use super::{Edge, EdgeKind, Graph, PlannedOperation};
 use crate::document::{DependsOn, Operation};
 use crate::ops::OpIx;
 use crate::outcome::Outcomes;
@@ -161,7 +161,7 @@ impl Reasons<'_> {
 
 pub(super) fn check_cycles<'p>(
     graph: &Graph,
-    planned: &impl Fn(OpIx) -> &'p Planned,
+    planned: &impl Fn(OpIx) -> &'p PlannedOperation,
     reasons: &[Vec<Reason>],
     faults: &mut Vec<Fault>,
 ) {
@@ -192,10 +192,10 @@ pub(super) fn check_cycles<'p>(
 /// An operation that is skipped, or that is waited for whatever becomes of it, may leave no result behind: whoever
 /// reads a part of it needs something to stand in.
 pub(super) fn check_fallbacks<'p>(
-    reader: &Planned,
+    reader: &PlannedOperation,
     edges: &[Edge],
     reasons: &[Reason],
-    planned: &impl Fn(OpIx) -> &'p Planned,
+    planned: &impl Fn(OpIx) -> &'p PlannedOperation,
     faults: &mut Vec<Fault>,
 ) {
     for Reason { edge, site, has_fallback } in reasons {

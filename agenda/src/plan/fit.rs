@@ -2,7 +2,7 @@
 //! a warning.
 
 use super::payload::{Filled, Referent};
-use super::{Planned, Serves};
+use super::{PlannedOperation, Serves};
 use crate::ops::OpIx;
 use crate::reference::{Fallback, Token};
 use crate::schema::{Finding, Followed, Given, Part, Presence, Schema, check_payload};
@@ -13,10 +13,10 @@ use std::collections::HashMap;
 /// Checks every operation of which the handler, or the handler of an operation that it reads, is described. The first of
 /// them has the number `first`; `all` knows also those before it.
 pub(super) fn check_fit<'p>(
-    planned: &'p [Planned],
+    planned: &'p [PlannedOperation],
     places: &'p [Pointer],
     first: usize,
-    all: &impl Fn(OpIx) -> &'p Planned,
+    all: &impl Fn(OpIx) -> &'p PlannedOperation,
     faults: &mut Vec<Fault>,
 ) {
     for (operation, place) in planned.iter().zip(places) {
@@ -24,7 +24,7 @@ pub(super) fn check_fit<'p>(
     }
 }
 
-fn description(operation: &Planned) -> Option<&Description> {
+fn description(operation: &PlannedOperation) -> Option<&Description> {
     match &operation.serves {
         Serves::Program(entry) => entry.description.as_deref(),
         Serves::Exec | Serves::Resident(_) | Serves::Dispatch => None,
@@ -37,11 +37,11 @@ struct Check<'p, 'a, F> {
     places: &'p [Pointer],
     /// The number of the first of them.
     first: usize,
-    operation: &'p Planned,
+    operation: &'p PlannedOperation,
     payload_at: Pointer,
 }
 
-impl<'p, F: Fn(OpIx) -> &'p Planned> Check<'p, '_, F> {
+impl<'p, F: Fn(OpIx) -> &'p PlannedOperation> Check<'p, '_, F> {
     fn run(&self, faults: &mut Vec<Fault>) {
         let mut given: HashMap<&str, Given<'p>> = HashMap::new();
         let filled: Vec<Filled<'p>> = self.operation.payload.filled().collect();

@@ -3,7 +3,7 @@
 use super::build::{Batch, MOST_OPERATIONS};
 use super::names::{Known, Names};
 use super::types::Types;
-use super::{Edge, EdgeKind, Graph, Origin, Plan, Planned, Special};
+use super::{Edge, EdgeKind, Graph, Origin, Plan, PlannedOperation, Special};
 use crate::document::Operation;
 use crate::ops::OpIx;
 use pop_document::{Fault, Pointer, kind_of};
@@ -19,14 +19,14 @@ const MOST_TOLD: usize = 3;
 /// Operations that are to come behind those of a plan.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Grown {
-    planned: Vec<Planned>,
+    planned: Vec<PlannedOperation>,
     edges: Vec<Vec<Edge>>,
     names: Names,
 }
 
 impl Grown {
     /// Operations that wait for nothing.
-    pub(super) fn of(planned: Vec<Planned>) -> Self {
+    pub(super) fn of(planned: Vec<PlannedOperation>) -> Self {
         Self { edges: vec![Vec::new(); planned.len()], planned, names: Names::default() }
     }
 
@@ -49,7 +49,7 @@ impl Plan {
             || special.action.is_some()
             || special.is_cleanup;
         let special = is_special.then(|| Arc::new(special));
-        let instance = |index: u32| Planned {
+        let instance = |index: u32| PlannedOperation {
             name: whole.name.instance(index),
             is_read: true,
             special: special.clone(),

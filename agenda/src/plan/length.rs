@@ -1,6 +1,6 @@
 //! Payloads that are too long for the variable `PAYLOAD`, told before a run.
 
-use super::{Planned, Serves};
+use super::{PlannedOperation, Serves};
 use pop_contract::{PLAIN_PAYLOAD_LIMIT, PayloadForm};
 use pop_document::{Fault, Pointer};
 use pop_registry::ARGUMENT_LIMIT;
@@ -8,7 +8,7 @@ use serde_json::Value;
 use std::io;
 
 /// Adds a fault if the handler of an operation may not read a payload as long as the one that is written.
-pub(super) fn check_length(planned: &Planned, at: &Pointer, faults: &mut Vec<Fault>) {
+pub(super) fn check_length(planned: &PlannedOperation, at: &Pointer, faults: &mut Vec<Fault>) {
     let Serves::Program(entry) = &planned.serves else { return };
     let length = length_of(planned.payload.template());
     if length <= PLAIN_PAYLOAD_LIMIT {

@@ -24,7 +24,7 @@ use crate::name::OperationName;
 use crate::ops::{OpIx, OpMap};
 use pop_contract::{Capabilities, LaunchType};
 use pop_policy::{Policies, PolicyLayer};
-use pop_registry::{Entry, PassedOver, PodConfig, Resident, Step};
+use pop_registry::{Entry, PassedOver, PodConfig, Resident, RouteStep};
 use std::sync::Arc;
 
 /// Who carries an operation out.
@@ -42,7 +42,7 @@ pub enum Serves {
 
 /// One operation, ready to be scheduled.
 #[derive(Debug, Clone)]
-pub struct Planned {
+pub struct PlannedOperation {
     /// Its name.
     pub name: OperationName,
     /// Its id, only handed on.
@@ -73,7 +73,7 @@ pub struct Route {
     /// Its version.
     pub version: Option<Box<str>>,
     /// By which step it was chosen.
-    pub step: Step,
+    pub step: RouteStep,
     /// The handlers that were not taken, and why.
     pub passed_over: Vec<PassedOver>,
 }
@@ -129,7 +129,7 @@ pub enum Origin {
     },
 }
 
-impl Planned {
+impl PlannedOperation {
     /// Whether it may end without a result although nothing went wrong.
     pub fn may_skip(&self) -> bool {
         let is_conditional = self.special.as_ref().is_some_and(|special| special.is_conditional);
@@ -176,7 +176,7 @@ impl Planned {
 pub struct Plan {
     /// Who the agenda is.
     pub identity: Identity,
-    operations: OpMap<Planned>,
+    operations: OpMap<PlannedOperation>,
     graph: Graph,
     exec_pod: Arc<PodConfig>,
     /// How programs of the run are launched.
@@ -201,12 +201,12 @@ impl Plan {
     }
 
     /// One operation.
-    pub fn operation(&self, op: OpIx) -> &Planned {
+    pub fn operation(&self, op: OpIx) -> &PlannedOperation {
         &self.operations[op]
     }
 
     /// All operations, in the order of the agenda.
-    pub fn operations(&self) -> impl Iterator<Item = (OpIx, &Planned)> {
+    pub fn operations(&self) -> impl Iterator<Item = (OpIx, &PlannedOperation)> {
         self.operations.iter()
     }
 

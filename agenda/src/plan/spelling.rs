@@ -3,14 +3,14 @@
 //! `3.10` in a `command` would reach the program as `3.1`. A number that stays a number needs no quotes.
 
 use super::payload::Referent;
-use super::{Payload, Planned, Serves};
+use super::{Payload, PlannedOperation, Serves};
 use pop_document::{Fault, Pointer, Spelling};
 use std::collections::HashMap;
 
 /// Adds a fault for each spelling that is lost in a text. The operations are known by the pointers of their maps.
 pub(super) fn check_spellings(
     spellings: &[Spelling],
-    operations: &HashMap<Pointer, &Planned>,
+    operations: &HashMap<Pointer, &PlannedOperation>,
     faults: &mut Vec<Fault>,
 ) {
     for spelling in spellings {
@@ -31,7 +31,7 @@ fn split(pointer: &Pointer) -> Option<(Pointer, &str)> {
 }
 
 /// What the scalar at this part of an operation is, if it becomes text.
-fn role(planned: &Planned, part: &str) -> Option<String> {
+fn role(planned: &PlannedOperation, part: &str) -> Option<String> {
     if let Some(items) = part.strip_prefix("/params/forEach/") {
         let inner = items.find('/').map_or("", |at| &items[at..]);
         return item_role(planned, inner);
@@ -54,7 +54,7 @@ fn exec_role(at: &str) -> Option<String> {
 }
 
 /// What the part `inner` of an item becomes, if it becomes text.
-fn item_role(planned: &Planned, inner: &str) -> Option<String> {
+fn item_role(planned: &PlannedOperation, inner: &str) -> Option<String> {
     let reads = |payload: &Payload, is_text: &dyn Fn(&str) -> bool| {
         payload.filled().find_map(|filled| {
             let reads = filled

@@ -5,7 +5,7 @@ use crate::document::Operation;
 use pop_contract::LaunchType;
 use pop_document::{Fault, Pointer, nearest};
 use pop_policy::{Policies, PolicyLayer, Scope};
-use pop_registry::{Catalog, Entry, NoRoute, Request, Target, route};
+use pop_registry::{Catalog, Entry, NoRoute, RouteRequest, Target, route};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -102,13 +102,13 @@ impl<'c> Types<'c> {
     }
 
     fn look_up(&self, name: &str, asked: Option<&Asked>) -> Known {
-        let request = Request {
+        let request = RouteRequest {
             action: asked.and_then(|asked| asked.action.as_deref()),
             version: asked.and_then(|asked| asked.version.as_deref()),
             handler: asked.and_then(|asked| asked.handler.as_deref()),
             assigned: self.assigned,
             stream: self.stream,
-            ..Request::of_type(name, self.on)
+            ..RouteRequest::of_type(name, self.on)
         };
         let routed = route(self.catalog, &request);
         // an entry that only configures what is built in has policies for it too

@@ -10,7 +10,7 @@ use crate::ops::OpIx;
 use crate::outcome::Outcome;
 use crate::plan::{BoundPayload, Grown};
 use pop_contract::{Blame, Failure};
-use pop_policy::{Failing, OnFail, verdict};
+use pop_policy::{FailedAttempt, OnFail, verdict};
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -223,21 +223,24 @@ impl Scheduler {
         let OpState::Judging { failure } = &self.table[op] else { return settled(op, Outcome::Failed) };
         let codes = failure.codes();
         let codes: Vec<&str> = codes.iter().map(String::as_str).collect();
-        let failing =
-            Failing { codes: &codes, repeatable: failure.is_repeatable(), failures: self.tries[op].failures };
+        let failing = FailedAttempt {
+            codes: &codes,
+            repeatable: failure.is_repeatable(),
+            failures: self.tries[op].failures,
+        };
         match verdict(&self.plan.operation(op).policies, &failing) {
-            pop_policy::Verdict::Ignored { code } => {
+            pop_policy::PolicyDecision::Ignored { code } => {
                 let ignored = Some(code.into());
                 RunEvent::OperationSettled { op, outcome: Outcome::Succeeded, ignored, skipped: None }
             }
-            pop_policy::Verdict::Retry { delay_ms } if self.may_start(&self.plan, op) => {
+            pop_policy::PolicyDecision::Retry { delay_ms } if self.may_start(&self.plan, op) => {
                 RunEvent::BackedOff { op, until: now.plus(delay_ms) }
             }
             // no new attempt in a run that is being ended; the failure stands
-            pop_policy::Verdict::Retry { .. } => settled(op, Outcome::Failed),
-            pop_policy::Verdict::Settle(OnFail::Dlq) => settled(op, Outcome::DeadLettered),
-            pop_policy::Verdict::Settle(OnFail::Skip) => settled(op, Outcome::Skipped),
-            pop_policy::Verdict::Settle(OnFail::Reply | OnFail::Fatal) => settled(op, Outcome::Failed),
+            pop_policy::PolicyDecision::Retry { .. } => settled(op, Outcome::Failed),
+            pop_policy::PolicyDecision::Settle(OnFail::Dlq) => settled(op, Outcome::DeadLettered),
+            pop_policy::PolicyDecision::Settle(OnFail::Skip) => settled(op, Outcome::Skipped),
+            pop_policy::PolicyDecision::Settle(OnFail::Reply | OnFail::Fatal) => settled(op, Outcome::Failed),
         }
     }
 

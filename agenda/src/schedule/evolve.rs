@@ -4,7 +4,7 @@ use super::growth::Prepared;
 use super::state::{Hold, OpState};
 use super::table::deadline;
 use super::{Cancel, Phase, Scheduler};
-use crate::event::{Adopted, CancelReason, Ending, Recorded, RunEvent, RunTime, StopReason};
+use crate::event::{CancelReason, Ending, EventRecord, PriorOutcome, RunEvent, RunTime, StopReason};
 use crate::ops::OpIx;
 use crate::outcome::Outcome;
 use pop_contract::Failure;
@@ -14,12 +14,12 @@ use std::sync::Arc;
 
 impl Scheduler {
     /// Applies one event. Events of a journal, applied in order, restore the state that wrote them.
-    pub fn evolve(&mut self, recorded: &Recorded) {
+    pub fn evolve(&mut self, recorded: &EventRecord) {
         self.apply(recorded, Prepared::Nothing);
     }
 
     /// Applies an event with what deciding it has computed; without that it is computed from the state.
-    pub(super) fn apply(&mut self, recorded: &Recorded, prepared: Prepared) {
+    pub(super) fn apply(&mut self, recorded: &EventRecord, prepared: Prepared) {
         let now = recorded.at;
         self.follow_dead_letters(recorded);
         match (&recorded.event, prepared) {
@@ -135,7 +135,7 @@ impl Scheduler {
         self.set(op, OpState::Judging { failure: Box::new(failure.clone()) });
     }
 
-    fn adopt(&mut self, adopted: &Adopted) {
+    fn adopt(&mut self, adopted: &PriorOutcome) {
         if let Some(progress) = &adopted.progress {
             self.progress.insert(adopted.op, Arc::clone(progress));
         }
@@ -178,7 +178,7 @@ impl Scheduler {
     }
 
     /// Keeps the history of operations that may become a dead letter, by the fold that everybody uses.
-    fn follow_dead_letters(&mut self, recorded: &Recorded) {
+    fn follow_dead_letters(&mut self, recorded: &EventRecord) {
         match &recorded.event {
             RunEvent::RunResumed { .. } => {
                 self.dead_letters.values_mut().for_each(|history| history.resume(recorded.at));

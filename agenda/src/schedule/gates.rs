@@ -8,7 +8,7 @@ use super::{Scheduler, StartError};
 use crate::event::{RunEvent, RunTime};
 use crate::gate::{Answer, CacheAsk, Gate};
 use crate::ops::OpIx;
-use crate::plan::{BindError, Planned, Serves};
+use crate::plan::{BindError, PlannedOperation, Serves};
 use pop_policy::{KeyInput, Lock, PatternError};
 use serde_json::Value;
 use std::collections::{HashMap, VecDeque};
@@ -68,7 +68,7 @@ impl Gates {
 }
 
 /// The name of the turn that a gate is, if it is one.
-pub(super) fn turn_name(gate: &Gate, op: OpIx, planned: &Planned) -> Option<Box<str>> {
+pub(super) fn turn_name(gate: &Gate, op: OpIx, planned: &PlannedOperation) -> Option<Box<str>> {
     Some(match gate {
         Gate::Lock { name } => format!("lock {name}").into(),
         Gate::Delay { id: Some(id), .. } => format!("delay {id}").into(),
@@ -271,7 +271,7 @@ impl Scheduler {
     }
 }
 
-impl Planned {
+impl PlannedOperation {
     /// Whether its handler lets results be taken from a cache. Who writes a command into an agenda is its handler's
     /// author too, and `useCache` says it all; other handlers must have said so.
     pub fn may_use_cache(&self) -> bool {

@@ -1,6 +1,6 @@
 //! What the world tells the scheduler, and what the scheduler asks of the world.
 
-use crate::event::{Adopted, CancelReason, RunEvent, RunOptions};
+use crate::event::{CancelReason, PriorOutcome, RunEvent, RunOptions};
 use crate::gate::{Answer, CacheAsk, Gate};
 use crate::ops::OpIx;
 use crate::plan::BoundPayload;
@@ -39,7 +39,7 @@ pub enum Input {
         /// When, by the wall clock.
         started: Millis,
         /// What an earlier run had reached.
-        adopted: Vec<Adopted>,
+        adopted: Vec<PriorOutcome>,
     },
     /// The run goes on under a new executor.
     Resumed {

@@ -25,7 +25,7 @@ pub use explain::Explanation;
 pub use input::{Action, Input, Step, Verdict};
 pub use state::{Hold, OpState, Tally};
 
-use crate::event::{CancelReason, Ending, Recorded, RunEvent, RunOptions, RunOutcome, RunTime};
+use crate::event::{CancelReason, Ending, EventRecord, RunEvent, RunOptions, RunOutcome, RunTime};
 use crate::gate::Gate;
 use crate::history::OperationHistory;
 use crate::ops::{OpIx, OpMap};
@@ -161,7 +161,7 @@ impl Scheduler {
         let Decision { event, prepared } = decision;
         let gates =
             event.operation().and_then(|op| Some((op, Arc::clone(&self.gates.passing.get(&op)?.gates))));
-        let recorded = Recorded { at: now, event };
+        let recorded = EventRecord { at: now, event };
         let payload = match prepared {
             Prepared::Payload(payload) => {
                 self.apply(&recorded, Prepared::Nothing);

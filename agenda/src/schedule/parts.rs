@@ -4,7 +4,7 @@ use super::Scheduler;
 use crate::ops::OpIx;
 use crate::outcome::Outcome;
 use crate::plan::{Called, Dispatch, Origin};
-use pop_contract::{Call, DispatchReport, Ended, Failure, Method, wants_reboot};
+use pop_contract::{Call, CallEnd, DispatchReport, Failure, Method, wants_reboot};
 use serde_json::Value;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -110,14 +110,14 @@ impl Scheduler {
     /// The reports of all calls of a dispatch as one.
     pub(super) fn report(&self, op: OpIx, calls: &Calls) -> DispatchReport {
         let parts = self.parts.get(&op).map_or(&[][..], |parts| &parts.all);
-        let ended = |part: &OpIx| -> Ended {
+        let ended = |part: &OpIx| -> CallEnd {
             match (self.table[*part].outcome(), calls.failures.get(part)) {
                 (Some(Outcome::Skipped), Some(failure)) => Err(failure.as_ref().clone()).into(),
                 _ => Ok(self.results.get(part).map_or(Value::Null, |result| result.as_ref().clone())).into(),
             }
         };
         let served = calls.asked.iter().cloned().zip(parts.iter().map(ended));
-        let unserved = calls.unserved.iter().map(|call| (call.clone(), Ended::no_handler(&call.type_id)));
+        let unserved = calls.unserved.iter().map(|call| (call.clone(), CallEnd::no_handler(&call.type_id)));
         DispatchReport::aggregate(served.chain(unserved))
     }
 }

@@ -8,7 +8,7 @@ use super::state::{Hold, OpState, Tally};
 use crate::event::RunTime;
 use crate::ops::{OpIx, OpMap};
 use crate::outcome::Outcome;
-use crate::plan::{Plan, Planned};
+use crate::plan::{Plan, PlannedOperation};
 use pop_policy::OnFail;
 use std::collections::BTreeSet;
 use std::ops::Index;
@@ -73,7 +73,7 @@ impl Table {
     }
 
     /// Puts an operation into a state.
-    pub(super) fn set(&mut self, op: OpIx, next: OpState, planned: &Planned, gates: &Gates) {
+    pub(super) fn set(&mut self, op: OpIx, next: OpState, planned: &PlannedOperation, gates: &Gates) {
         let before = &self.states[op];
         if let Some(at) = deadline(before, planned) {
             self.deadlines.remove(&(at, op));
@@ -206,7 +206,7 @@ impl Index<OpIx> for Table {
 }
 
 /// The time at which something is due for an operation in this state.
-pub(super) fn deadline(state: &OpState, planned: &Planned) -> Option<RunTime> {
+pub(super) fn deadline(state: &OpState, planned: &PlannedOperation) -> Option<RunTime> {
     match *state {
         OpState::Launched { since, is_pending } => {
             let limits = planned.policies.limits();
@@ -221,7 +221,7 @@ pub(super) fn deadline(state: &OpState, planned: &Planned) -> Option<RunTime> {
     }
 }
 
-fn is_fatal(state: &OpState, planned: &Planned) -> bool {
+fn is_fatal(state: &OpState, planned: &PlannedOperation) -> bool {
     state.outcome() == Some(Outcome::Failed) && planned.policies.on_fail.value == OnFail::Fatal
 }
 

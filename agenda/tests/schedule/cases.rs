@@ -2,8 +2,8 @@
 
 use crate::world::{Script, World, plan_of, script};
 use pop_agenda::{
-    Action, Adopted, CancelReason, Ending, Explanation, Input, OpIx, OpState, Outcome, RunEvent, RunOptions,
-    RunOutcome, RunTime, Scheduler, StopReason, Verdict,
+    Action, CancelReason, Ending, Explanation, Input, OpIx, OpState, Outcome, PriorOutcome, RunEvent,
+    RunOptions, RunOutcome, RunTime, Scheduler, StopReason, Verdict,
 };
 use pop_contract::{Blame, Failure, Progress};
 use serde_json::json;
@@ -180,8 +180,8 @@ fn p27_what_an_earlier_run_reached_is_taken_over() {
     let mut scheduler = Scheduler::new(plan, RunOptions::default());
     let progress = Arc::new(Progress { percent_complete: Some(40.0), ..Progress::default() });
     let adopted = vec![
-        Adopted { op: OpIx(0), result: Some(Arc::new(json!(1))), progress: None },
-        Adopted { op: OpIx(1), result: None, progress: Some(progress) },
+        PriorOutcome { op: OpIx(0), result: Some(Arc::new(json!(1))), progress: None },
+        PriorOutcome { op: OpIx(1), result: None, progress: Some(progress) },
     ];
     let step = scheduler.step(RunTime(0), Input::Begun { run: "r".into(), started: 0, adopted });
     assert!(matches!(step.actions[..], [Action::Launch { op: OpIx(1), attempt: 1, again: false, .. }]));

@@ -207,7 +207,7 @@ fn a_dispatch_that_is_resumed_asks_nobody_twice() {
     ];
     for input in inputs {
         let events = live.step(RunTime(0), input).events;
-        journal.extend(events.into_iter().map(|event| pop_agenda::Recorded { at: RunTime(0), event }));
+        journal.extend(events.into_iter().map(|event| pop_agenda::EventRecord { at: RunTime(0), event }));
     }
     assert_eq!(live.outcome(), Some(RunOutcome::Succeeded));
     for cut in 1..journal.len() {

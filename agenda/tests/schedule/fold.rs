@@ -3,8 +3,8 @@
 use crate::properties::scripts;
 use crate::world::{World, plan_of, script};
 use pop_agenda::{
-    CancelReason, Ending, History, Input, OpIx, OpState, Outcome, Recorded, RunEvent, RunOptions, RunOutcome,
-    RunTime, Scheduler, Verdict,
+    CancelReason, Ending, EventRecord, History, Input, OpIx, OpState, Outcome, RunEvent, RunOptions,
+    RunOutcome, RunTime, Scheduler, Verdict,
 };
 use pop_contract::{Blame, Failure, Progress};
 use proptest::prelude::*;
@@ -251,7 +251,7 @@ fn a_timeline_finds_every_wait_in_the_history() {
     assert_eq!(second.failures().count(), 1);
     let (op, attempt) = (OpIx(0), 1);
     let events = [RunEvent::AttemptStarted { op, attempt }, RunEvent::AttemptRunning { op, attempt }];
-    let records: Vec<Recorded> =
-        (0..).zip(events).map(|(at, event)| Recorded { at: RunTime(at), event }).collect();
+    let records: Vec<EventRecord> =
+        (0..).zip(events).map(|(at, event)| EventRecord { at: RunTime(at), event }).collect();
     assert_eq!(History::of(1, &records).operation(op).attempts[0].running, Some(RunTime(1)));
 }

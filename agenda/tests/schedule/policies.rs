@@ -377,7 +377,7 @@ fn f42_generated_operations_run_once_also_when_the_run_is_resumed() {
     let mut scheduler = Scheduler::new(Arc::clone(&plan), wide(9));
     let mut step = |scheduler: &mut Scheduler, at: u64, input: Input| {
         let step = scheduler.step(RunTime(at), input);
-        let records = step.events.into_iter().map(|event| pop_agenda::Recorded { at: RunTime(at), event });
+        let records = step.events.into_iter().map(|event| pop_agenda::EventRecord { at: RunTime(at), event });
         journal.extend(records);
         launched(&step.actions)
     };

@@ -2,7 +2,7 @@
 
 use crate::fold::disagreement;
 use pop_agenda::{
-    Action, Agenda, Answer, Ending, Gate, History, Input, OpIx, Outcome, Plan, Recorded, RunEvent,
+    Action, Agenda, Answer, Ending, EventRecord, Gate, History, Input, OpIx, Outcome, Plan, RunEvent,
     RunOptions, RunOutcome, RunTime, Scheduler, Verdict,
 };
 use pop_contract::{Blame, Failure, LaunchType};
@@ -145,7 +145,7 @@ pub(crate) struct World<'s> {
     /// How what is generated behaves.
     plain: Script,
     pub(crate) scheduler: Scheduler,
-    pub(crate) journal: Vec<Recorded>,
+    pub(crate) journal: Vec<EventRecord>,
     pub(crate) history: History,
     /// Whether scheduler and history are compared after each step.
     pub(crate) compares_folds: bool,
@@ -175,7 +175,7 @@ impl<'s> World<'s> {
         scripts: &'s [Script],
         scheduler: Scheduler,
         history: History,
-        journal: &[Recorded],
+        journal: &[EventRecord],
     ) -> Self {
         Self {
             scripts,
@@ -201,7 +201,7 @@ impl<'s> World<'s> {
         scripts: &'s [Script],
         plan: &Arc<Plan>,
         options: &RunOptions,
-        journal: &[Recorded],
+        journal: &[EventRecord],
     ) -> Self {
         let mut scheduler = Scheduler::new(Arc::clone(plan), options.clone());
         for record in journal {
@@ -242,7 +242,7 @@ impl<'s> World<'s> {
 
     /// Failures of an operation that the journal has counted.
     fn failures(&self, op: OpIx) -> u32 {
-        let failed = |record: &&Recorded| matches!(&record.event, RunEvent::AttemptEnded { op: of, ending: Ending::Failed(_), .. } if *of == op);
+        let failed = |record: &&EventRecord| matches!(&record.event, RunEvent::AttemptEnded { op: of, ending: Ending::Failed(_), .. } if *of == op);
         self.journal.iter().filter(failed).count() as u32
     }
 
@@ -251,7 +251,7 @@ impl<'s> World<'s> {
         let step = self.scheduler.step(self.now, input);
         assert!(self.scheduler.tally().running <= self.scheduler.options().parallel);
         for event in step.events {
-            let record = Recorded { at: self.now, event };
+            let record = EventRecord { at: self.now, event };
             self.history.add(&record);
             self.journal.push(record);
         }

@@ -6,7 +6,7 @@ use pop_agenda::{Identity, RunOutcome, Sink};
 use pop_executor::cluster;
 use pop_field_retriever::names::property;
 use pop_field_retriever::{FieldName, LaunchDataWrapper, LaunchType, TypedFields as _};
-use pop_reporters::run::{Address, Elsewhere, Followed, ProgressIds, Told};
+use pop_reporters::run::{Address, Elsewhere, FollowedRun, ProgressIds, Told};
 use pop_reporters::status::{Connecting, OwnPod};
 use std::sync::{Arc, Mutex};
 
@@ -52,7 +52,7 @@ pub(super) fn sinks(
     launch: &dyn LaunchDataWrapper,
     identity: &Identity,
     run: &str,
-    followed: &Arc<Mutex<Followed>>,
+    followed: &Arc<Mutex<FollowedRun>>,
 ) -> Result<Vec<Box<dyn Sink>>, CommandError> {
     let ids = ProgressIds {
         progress: launch.progress_id().map(|found| found.value).or_else(|| identity.progress_id.clone()),

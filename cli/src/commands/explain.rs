@@ -12,10 +12,11 @@ use crate::ui;
 use gates::gate_words;
 use policies::policies;
 use pop_agenda::{
-    Attempt, Edge, EdgeKind, Ending, FailedStart, OpIx, Origin, Outcome, Outcomes, Plan, Planned, Scheduler,
+    Attempt, Edge, EdgeKind, Ending, FailedStart, OpIx, Origin, Outcome, Outcomes, Plan, PlannedOperation,
+    Scheduler,
 };
 use pop_assembly::SavedRun;
-use pop_registry::Step;
+use pop_registry::RouteStep;
 use pop_reporters::run::visible;
 use reason::reason;
 
@@ -91,7 +92,7 @@ fn attempt_lines(saved: &SavedRun, attempt: &Attempt) -> Vec<String> {
     std::iter::once(format!("  attempt {} at {started} {how}", attempt.number)).chain(late).collect()
 }
 
-fn payload_line(scheduler: &Scheduler, planned: &Planned, op: OpIx) -> String {
+fn payload_line(scheduler: &Scheduler, planned: &PlannedOperation, op: OpIx) -> String {
     match scheduler.payload(op) {
         Ok(payload) => format!("  payload   {}", cut(&payload.to_string())),
         Err(_) => {
@@ -101,10 +102,10 @@ fn payload_line(scheduler: &Scheduler, planned: &Planned, op: OpIx) -> String {
     }
 }
 
-fn route_words(planned: &Planned) -> Vec<String> {
+fn route_words(planned: &PlannedOperation) -> Vec<String> {
     let Some(route) = &planned.route else { return Vec::new() };
     // what is built in, and alone, needs no reason
-    if route.step == Step::BuiltIn && route.passed_over.is_empty() {
+    if route.step == RouteStep::BuiltIn && route.passed_over.is_empty() {
         return Vec::new();
     }
     let handler = route.handler.as_deref().unwrap_or(&planned.handler_type);

@@ -5,16 +5,16 @@ use super::signals::hear_signals;
 use crate::args::{GoArgs, HostFolder, Output, RunsFolder, SyncArg};
 use crate::error::{CommandError, Kind};
 use crate::ui;
-use pop_agenda::{Adopted, Plan, Recorded, RunOptions, Sink};
+use pop_agenda::{EventRecord, Plan, PriorOutcome, RunOptions, Sink};
 use pop_assembly::{AdoptedProgress, PreparedRun, Surroundings};
 use pop_contract::Millis;
 use pop_executor::{
-    Finished, Host, HostEffects, Ports, RunIdentity, Runners, Sync, cluster, remote_file_system, run,
+    FinishedRun, Host, HostEffects, Ports, RunIdentity, Runners, Sync, cluster, remote_file_system, run,
 };
 use pop_field_retriever::{LaunchDataWrapper, LaunchType};
 use pop_launchers::process::{MemoryKills, executor_identity};
 use pop_launchers::{Setting, choose};
-use pop_reporters::run::{Apart, Bars, Followed, Follower, JsonEvents, Lines, Spool, summary};
+use pop_reporters::run::{Apart, Bars, FollowedRun, Follower, JsonEvents, Lines, Spool, summary};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -41,7 +41,10 @@ pub(crate) fn options(args: &GoArgs) -> RunOptions {
 }
 
 /// The operations that an earlier run had finished, by the launch data.
-pub(crate) fn adopted(plan: &Plan, launch: &dyn LaunchDataWrapper) -> Result<Vec<Adopted>, CommandError> {
+pub(crate) fn adopted(
+    plan: &Plan,
+    launch: &dyn LaunchDataWrapper,
+) -> Result<Vec<PriorOutcome>, CommandError> {
     let progress = AdoptedProgress::of(plan, launch)?;
     for warning in &progress.warnings {
         ui::say(&format!("warning: {warning}"));
@@ -111,7 +114,7 @@ pub(crate) fn drive(
     let runtime = event_loop()?;
     let plan = Arc::clone(prepared.scheduler.plan());
     let history = prepared.history.clone();
-    let followed = Followed { plan: Arc::clone(&plan), follows_plan: false, history };
+    let followed = FollowedRun { plan: Arc::clone(&plan), follows_plan: false, history };
     let followed = Arc::new(Mutex::new(followed));
     let sinks = all_sinks(&prepared, args.output, launch_data.as_ref(), &followed)?;
     // tells this executor from one before or after it, whose run is the same
@@ -143,7 +146,7 @@ pub(crate) fn drive(
     let outcome = runtime.block_on(async { tokio::spawn(run(given, ports)).await });
     drop(keys);
     let finished = outcome.map_err(|error| CommandError::new(Kind::Internal, error.to_string()))??;
-    let Finished { outcome, plan } = finished;
+    let FinishedRun { outcome, plan } = finished;
     if args.output == Output::Text {
         let followed = followed.lock().unwrap_or_else(PoisonError::into_inner);
         ui::say(summary(&plan, &followed.history).trim_end());
@@ -170,7 +173,7 @@ fn all_sinks(
     prepared: &PreparedRun,
     output: Output,
     launch_data: &dyn LaunchDataWrapper,
-    followed: &Arc<Mutex<Followed>>,
+    followed: &Arc<Mutex<FollowedRun>>,
 ) -> Result<Vec<Box<dyn Sink>>, CommandError> {
     let mut sinks = sinks(output, prepared)?;
     let identity = &prepared.scheduler.plan().identity;
@@ -203,7 +206,7 @@ fn sinks(output: Output, prepared: &PreparedRun) -> std::io::Result<Vec<Box<dyn 
 struct Notices;
 
 impl Sink for Notices {
-    fn on_event(&mut self, _: &Arc<Plan>, _: &Recorded) {}
+    fn on_event(&mut self, _: &Arc<Plan>, _: &EventRecord) {}
 
     fn on_notice(&mut self, words: &str) {
         ui::say(words);

@@ -6,7 +6,7 @@ use crate::args::{HandlerCheckArgs, Output};
 use crate::error::{CommandError, Kind};
 use crate::ui;
 use pop_agenda::CancelReason;
-use pop_conformance::{Finding, Subject, Verdict, examine};
+use pop_conformance::{Finding, Subject, CheckVerdict, examine};
 use pop_field_retriever::MAX_PAYLOAD_BYTES;
 use pop_launchers::process::resolve;
 use pop_launchers::read_regular_file;
@@ -43,7 +43,7 @@ pub(crate) fn check(args: &HandlerCheckArgs) -> Result<u8, CommandError> {
             ui::print(&format!("{:#}\n", json!(list)));
         }
     }
-    let is_broken = findings.iter().any(|finding| matches!(finding.verdict, Verdict::Broken(_)));
+    let is_broken = findings.iter().any(|finding| matches!(finding.verdict, CheckVerdict::Broken(_)));
     Ok(if is_broken { BROKEN } else { 0 })
 }
 
@@ -78,15 +78,15 @@ fn tell(findings: &[Finding]) {
     let head = ["CHECK", "PROMISE", "VERDICT"].map(str::to_owned);
     let rows = findings.iter().map(|Finding { check, verdict }| {
         let verdict = match verdict {
-            Verdict::Kept => "kept".to_owned(),
-            Verdict::Broken(_) => "broken".to_owned(),
-            Verdict::NotApplicable(why) => format!("not applicable: {why}"),
+            CheckVerdict::Kept => "kept".to_owned(),
+            CheckVerdict::Broken(_) => "broken".to_owned(),
+            CheckVerdict::NotApplicable(why) => format!("not applicable: {why}"),
         };
         [check.id.to_owned(), check.promise.to_owned(), verdict]
     });
     let mut text = table(&std::iter::once(head).chain(rows).collect::<Vec<_>>());
     for Finding { check, verdict } in findings {
-        if let Verdict::Broken(broken) = verdict {
+        if let CheckVerdict::Broken(broken) = verdict {
             let lines = [
                 format!("\n{} is broken", check.id),
                 format!("  done:    {}", broken.done),
@@ -98,20 +98,20 @@ fn tell(findings: &[Finding]) {
         }
     }
     ui::print(&text);
-    let count = |is: fn(&Verdict) -> bool| findings.iter().filter(|finding| is(&finding.verdict)).count();
+    let count = |is: fn(&CheckVerdict) -> bool| findings.iter().filter(|finding| is(&finding.verdict)).count();
     ui::say(&format!(
         "{} kept, {} broken, {} not applicable",
-        count(|verdict| *verdict == Verdict::Kept),
-        count(|verdict| matches!(verdict, Verdict::Broken(_))),
-        count(|verdict| matches!(verdict, Verdict::NotApplicable(_))),
+        count(|verdict| *verdict == CheckVerdict::Kept),
+        count(|verdict| matches!(verdict, CheckVerdict::Broken(_))),
+        count(|verdict| matches!(verdict, CheckVerdict::NotApplicable(_))),
     ));
 }
 
 fn as_json(Finding { check, verdict }: &Finding) -> Value {
     let (word, seen, hint, command) = match verdict {
-        Verdict::Kept => ("kept", None, None, None),
-        Verdict::NotApplicable(why) => ("notApplicable", Some((*why).to_owned()), None, None),
-        Verdict::Broken(broken) => {
+        CheckVerdict::Kept => ("kept", None, None, None),
+        CheckVerdict::NotApplicable(why) => ("notApplicable", Some((*why).to_owned()), None, None),
+        CheckVerdict::Broken(broken) => {
             let seen = format!("{}: {}", broken.done, broken.seen);
             ("broken", Some(seen), Some(check.hint), Some(&broken.command))
         }

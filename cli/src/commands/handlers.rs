@@ -11,7 +11,7 @@ use crate::ui;
 use pop_assembly::{KnownHandlers, TextFaults};
 use pop_contract::{Description, Word};
 use pop_document::{Fault, Pointer, Site, Source, nearest};
-use pop_registry::{Catalog, Declared, Entry, Layer};
+use pop_registry::{Catalog, DescriptorFields, Entry, Layer};
 use std::collections::HashSet;
 use std::path::Path;
 
@@ -50,7 +50,7 @@ fn refuse_faulty_registry(faults: &TextFaults) -> Result<(), CommandError> {
 
 /// The text in which a handler stands.
 fn source_of<'s>(entry: &Entry, catalog: &'s Catalog, registry: Option<&'s Source>) -> Option<&'s Source> {
-    let Some(Declared { descriptor, .. }) = &entry.declared else { return registry };
+    let Some(DescriptorFields { descriptor, .. }) = &entry.declared else { return registry };
     catalog.descriptors().iter().find(|one| one.name() == descriptor).map(pop_registry::Descriptor::source)
 }
 

@@ -1,9 +1,9 @@
 //! What a planned operation is, in words: shared by `pop plan`, `pop explain` and `pop handlers`.
 
-use pop_agenda::{Planned, Serves};
+use pop_agenda::{PlannedOperation, Serves};
 
 /// What carries an operation out.
-pub(super) fn served_by(planned: &Planned) -> String {
+pub(super) fn served_by(planned: &PlannedOperation) -> String {
     match &planned.serves {
         Serves::Dispatch => "the handlers of the types in its payload".to_owned(),
         Serves::Exec => "the command in its payload".to_owned(),
@@ -21,7 +21,7 @@ pub(super) fn quoted(argv: &[String]) -> String {
 }
 
 /// Properties that few operations have, a line for each.
-pub(super) fn rare_properties(planned: &Planned) -> Vec<String> {
+pub(super) fn rare_properties(planned: &PlannedOperation) -> Vec<String> {
     let mut words = Vec::new();
     if planned.is_last() {
         words.push("follows whatever is not finally".to_owned());

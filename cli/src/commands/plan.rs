@@ -7,7 +7,7 @@ use crate::error::{CommandError, Kind};
 use crate::faults::{tell, tell_not_asked};
 use crate::launch_data::{launch_data, request, surroundings};
 use crate::ui;
-use pop_agenda::{EdgeKind, OpIx, Outcomes, Plan, Planned, Serves};
+use pop_agenda::{EdgeKind, OpIx, Outcomes, Plan, PlannedOperation, Serves};
 use pop_assembly::{RunRequest, TextFaults};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -52,7 +52,7 @@ fn steps(plan: &Plan) -> Vec<(OpIx, usize)> {
     steps
 }
 
-fn command(planned: &Planned) -> Option<String> {
+fn command(planned: &PlannedOperation) -> Option<String> {
     match &planned.serves {
         Serves::Exec => {
             let argv = planned.payload.template()["command"].as_array()?;

@@ -5,7 +5,7 @@ use crate::faults::{exit_code, tell_handlers};
 use crate::ui;
 use pop_assembly::{KnownHandlers, TextFaults, TextFiles};
 use pop_executor::RunFolder;
-use pop_registry::Reloaded;
+use pop_registry::ReloadReport;
 use std::path::Path;
 
 pub(super) fn reload(run: &str, runs: &Path, files: &TextFiles<'_>) -> Result<u8, CommandError> {
@@ -31,7 +31,8 @@ pub(super) fn reload(run: &str, runs: &Path, files: &TextFiles<'_>) -> Result<u8
     let (registry, _) = files.registry(folder, &mut faults.registry)?;
     let descriptors = files.descriptors(folder)?;
     let all = descriptors.as_ref().map(|descriptors| descriptors.descriptors()).unwrap_or_default();
-    let Reloaded { catalog, changes } = before.catalog.reload(registry.as_ref(), all, &mut faults.registry);
+    let ReloadReport { catalog, changes } =
+        before.catalog.reload(registry.as_ref(), all, &mut faults.registry);
     faults.take_descriptors(&catalog);
     if let Some(descriptors) = &descriptors {
         for entry in catalog.entries() {

@@ -1,14 +1,15 @@
 //! `pop cache`: what is kept is told and forgotten. The entries are written through the executor's own module.
 
 use crate::bench::Bench;
-use pop_executor::{Host, Written};
+use pop_executor::{CacheOrigin, Host};
 use pop_policy::{CacheKey, KeyInput};
 use serde_json::{Value, json};
 use std::fs;
 
 fn keep(host: &Host, state: &str, operation: &str, payload: &Value) {
     let key = CacheKey::new("transcode", KeyInput::payload(payload));
-    let by = Written { run: "r1".to_owned(), operation: operation.to_owned(), written: 1_700_000_000_000 };
+    let by =
+        CacheOrigin { run: "r1".to_owned(), operation: operation.to_owned(), written: 1_700_000_000_000 };
     assert!(host.write(state, &key, &json!({"w": 720}), &by).unwrap());
 }
 

@@ -15,16 +15,16 @@ fn bind(type_id: &str, repo_id: &str) -> Call {
     Call { repo_id: Some(repo_id.to_owned()), ..call(Capability::Bind, Method::Bind, type_id) }
 }
 
-fn changed(num_changes: u64) -> Ended {
+fn changed(num_changes: u64) -> CallEnd {
     let mut report = HandlerReport::default();
     report.set_succeeded([("done", num_changes)], num_changes);
-    Ended::Reported(report)
+    CallEnd::Reported(report)
 }
 
-fn refused(num_changes: u64) -> Ended {
+fn refused(num_changes: u64) -> CallEnd {
     let mut report = HandlerReport { num_changes, ..HandlerReport::default() };
     report.set_failed([("why", "no")]);
-    Ended::Reported(report)
+    CallEnd::Reported(report)
 }
 
 /// A failure with one diagnostic.
@@ -93,8 +93,8 @@ fn u15_bindings_are_lists_with_their_repositories() {
     let named = HandlerReport { repo_id: Some("own".to_owned()), ..HandlerReport::default() };
     let report = DispatchReport::aggregate([
         (bind("yum", "a"), changed(1)),
-        (bind("yum", "b"), Ended::Failed(failure("panic", None))),
-        (bind("iso", "c"), Ended::Reported(named)),
+        (bind("yum", "b"), CallEnd::Failed(failure("panic", None))),
+        (bind("iso", "c"), CallEnd::Reported(named)),
     ]);
     assert_eq!(
         json_of(&report)["details"],
@@ -114,9 +114,9 @@ fn u14_a_failure_without_a_report_has_message_and_trace_and_the_others_count() {
     let mut by_exit = Failure::new(Blame::Handler, "exit", "ended with exit status 7");
     by_exit.log_tail = vec!["one".to_owned(), "two".to_owned()];
     let report = DispatchReport::aggregate([
-        (install("rpm"), Ended::from(Err(failure("panic", None)))),
-        (install("puppet"), Ended::from(Err(by_exit))),
-        (install("tar"), Ended::from(Ok(json!({"succeeded": true, "num_changes": 2})))),
+        (install("rpm"), CallEnd::from(Err(failure("panic", None)))),
+        (install("puppet"), CallEnd::from(Err(by_exit))),
+        (install("tar"), CallEnd::from(Ok(json!({"succeeded": true, "num_changes": 2})))),
     ]);
     assert_eq!(
         json_of(&report)["details"],
@@ -131,7 +131,7 @@ fn u14_a_failure_without_a_report_has_message_and_trace_and_the_others_count() {
 
 #[test]
 fn u10_a_type_without_a_handler_is_said_in_the_report() {
-    let calls = [(install("rmp"), Ended::no_handler("rmp")), (install("rpm"), changed(1))];
+    let calls = [(install("rmp"), CallEnd::no_handler("rmp")), (install("rpm"), changed(1))];
     let report = DispatchReport::aggregate(calls);
     let details = json!({"message": "no handler for type `rmp`", "trace": ""});
     assert_eq!(report.details["rmp"], json!({"succeeded": false, "details": details}));
@@ -157,7 +157,7 @@ fn u18_a_missing_method_is_passed_over_only_where_all_handlers_are_asked() {
         (Method::Update, false),
         (Method::Uninstall, false),
     ] {
-        let missing = Ended::from(Err(failure(NOT_IMPLEMENTED, None)));
+        let missing = CallEnd::from(Err(failure(NOT_IMPLEMENTED, None)));
         let calls = [
             (call(Capability::Content, method, "rpm"), missing),
             (call(Capability::Content, method, "tar"), changed(1)),
@@ -192,7 +192,7 @@ fn u16_the_machine_restarts_when_it_is_asked_for_and_something_changed() {
 #[test]
 fn u19_a_restart_that_fails_fails_the_dispatch_and_says_why() {
     let reboot = call(Capability::System, Method::Reboot, "Linux");
-    let raised = || Ended::from(Err(failure("panic", None)));
+    let raised = || CallEnd::from(Err(failure("panic", None)));
     for (ended, details) in
         [(refused(0), json!({"why": "no"})), (raised(), json!({"message": "it broke", "trace": "a.rs:7"}))]
     {
@@ -203,7 +203,7 @@ fn u19_a_restart_that_fails_fails_the_dispatch_and_says_why() {
     }
     // a restart that a handler does not want is no failure
     let put_off = HandlerReport { reboot_scheduled: Some(false), ..HandlerReport::default() };
-    let report = DispatchReport::aggregate([(reboot, Ended::Reported(put_off))]);
+    let report = DispatchReport::aggregate([(reboot, CallEnd::Reported(put_off))]);
     assert!(report.succeeded && !report.reboot.scheduled);
 }
 
@@ -216,16 +216,16 @@ fn u19_a_report_of_a_binding_begins_as_a_success() {
 fn a_report_of_failure_comes_back_out_of_its_diagnostic() {
     let reported =
         json!({"succeeded": false, "details": {"missing": ["x"]}, "num_changes": 1, "repo_id": "r"});
-    let Ended::Reported(report) = Ended::from(Err(failure(REPORT_CODE, Some(reported.clone())))) else {
+    let CallEnd::Reported(report) = CallEnd::from(Err(failure(REPORT_CODE, Some(reported.clone())))) else {
         panic!()
     };
     assert_eq!(serde_json::to_value(&report).unwrap(), reported);
     // an attempt that failed did not succeed, whatever stands there
     let strange = failure(REPORT_CODE, Some(json!({"succeeded": true, "num_changes": 9})));
-    let report = DispatchReport::aggregate([(install("rpm"), Ended::from(Err(strange)))]);
+    let report = DispatchReport::aggregate([(install("rpm"), CallEnd::from(Err(strange)))]);
     assert_eq!((report.succeeded, report.num_changes), (false, 0));
     let broken = failure(REPORT_CODE, Some(json!({"details": 7})));
-    assert!(matches!(Ended::from(Err(broken)), Ended::Failed(_)));
+    assert!(matches!(CallEnd::from(Err(broken)), CallEnd::Failed(_)));
 }
 
 #[test]

@@ -10,10 +10,10 @@ mod resident;
 pub use program::preview;
 
 use crate::run_identity::RunIdentity;
-use pop_agenda::{OpIx, Plan, Planned, Serves, Verdict};
+use pop_agenda::{OpIx, Plan, PlannedOperation, Serves, Verdict};
 use pop_contract::{Failure, Millis, Progress};
 use pop_handler_base::field_retriever::LaunchDataWrapper;
-use pop_launchers::{Doing, Ended, LaunchId, Launched, Launcher};
+use pop_launchers::{Doing, LaunchEnd, LaunchId, LaunchUpdate, Launcher};
 use program::ProgramRunner;
 use resident::{ResidentRunner, ResidentSetting};
 use serde_json::Value;
@@ -92,21 +92,21 @@ impl<'o> AttemptOrder<'o> {
 /// Runs attempts of the operations that one kind of work serves.
 ///
 /// *Guarantees.* `start` returns at once. An error means that nothing was started and no event will come; every other
-/// start ends in [`Ended`](pop_launchers::LaunchEvent::Ended) or [`Lost`](pop_launchers::LaunchEvent::Lost).
+/// start ends in [`LaunchEnd`](pop_launchers::LaunchEvent::Ended) or [`Lost`](pop_launchers::LaunchEvent::Lost).
 pub trait AttemptRunner: Send {
     /// Starts an attempt; its events go to `events`.
     fn start(
         &mut self,
         id: LaunchId,
         attempt: &AttemptOrder<'_>,
-        events: &mpsc::Sender<Launched>,
+        events: &mpsc::Sender<LaunchUpdate>,
     ) -> Result<(), Failure>;
 
     /// Asks an attempt to end, or ends it by force. An attempt that is over is left alone.
     fn stop(&self, id: LaunchId, force: bool);
 
     /// Judges how an attempt ended, and forgets it.
-    fn verdict(&mut self, id: LaunchId, ended: Ended) -> Verdict;
+    fn verdict(&mut self, id: LaunchId, ended: LaunchEnd) -> Verdict;
 
     /// Forgets an attempt that was lost.
     fn forget(&mut self, _id: LaunchId) {}
@@ -147,7 +147,7 @@ impl Runners {
     }
 
     /// The runner of an operation.
-    pub(crate) fn of(&mut self, planned: &Planned) -> &mut dyn AttemptRunner {
+    pub(crate) fn of(&mut self, planned: &PlannedOperation) -> &mut dyn AttemptRunner {
         match planned.serves {
             Serves::Resident(_) => self.residents.as_mut(),
             Serves::Exec | Serves::Program(_) | Serves::Dispatch => self.programs.as_mut(),
@@ -162,7 +162,7 @@ impl Runners {
 }
 
 /// The file of an attempt's log.
-pub fn operation_log(logs: &Path, planned: &Planned, attempt: u32) -> PathBuf {
+pub fn operation_log(logs: &Path, planned: &PlannedOperation, attempt: u32) -> PathBuf {
     log_of(logs, &planned.name.file_name(), attempt)
 }
 

@@ -2,10 +2,12 @@
 
 use super::{AttemptOrder, AttemptRunner, launch_id};
 use crate::run_identity::RunIdentity;
-use pop_agenda::{OpIx, Plan, Planned, Serves, Verdict};
+use pop_agenda::{OpIx, Plan, PlannedOperation, Serves, Verdict};
 use pop_contract::{Blame, Exit, Failure, PLAIN_PAYLOAD_LIMIT, PayloadForm, judge};
 use pop_handler_base::field_retriever::{names::environment as variable, payload};
-use pop_launchers::{Captured, Doing, Ended, LaunchId, LaunchOrder, Launched, Launcher, Program, label};
+use pop_launchers::{
+    Doing, LaunchEnd, LaunchId, LaunchOrder, LaunchUpdate, Launcher, Program, StdoutUse, label,
+};
 use pop_registry::{Capture, Entry, ExecPayload, PodConfig, Secret};
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
@@ -48,7 +50,7 @@ impl AttemptRunner for ProgramRunner {
         &mut self,
         id: LaunchId,
         attempt: &AttemptOrder<'_>,
-        events: &mpsc::Sender<Launched>,
+        events: &mpsc::Sender<LaunchUpdate>,
     ) -> Result<(), Failure> {
         let (order, expected) = launch_order(&self.identity, attempt, &write_file)?;
         self.expected.insert(id, expected);
@@ -60,7 +62,7 @@ impl AttemptRunner for ProgramRunner {
         self.launcher.stop(id, force);
     }
 
-    fn verdict(&mut self, id: LaunchId, ended: Ended) -> Verdict {
+    fn verdict(&mut self, id: LaunchId, ended: LaunchEnd) -> Verdict {
         verdict(&self.expected.remove(&id).unwrap_or_default(), ended)
     }
 
@@ -127,9 +129,9 @@ fn launch_order(
                 ..order.program
             };
             order.captured = match expected.capture {
-                Capture::Nothing if exec.ignores_reports => Captured::Log,
-                Capture::Nothing => Captured::Nothing,
-                capture => Captured::Value(capture),
+                Capture::Nothing if exec.ignores_reports => StdoutUse::Log,
+                Capture::Nothing => StdoutUse::Nothing,
+                capture => StdoutUse::Value(capture),
             };
             order.success.clone_from(&expected.success_codes);
         }
@@ -171,7 +173,11 @@ fn hand_over_input(
 }
 
 /// The variables that tell a program which operation and attempt it serves.
-fn operation_variables(planned: &Planned, attempt: u32, secrets: &[Secret]) -> Vec<(String, String)> {
+fn operation_variables(
+    planned: &PlannedOperation,
+    attempt: u32,
+    secrets: &[Secret],
+) -> Vec<(String, String)> {
     let mut variables = vec![
         (variable::OPERATION_NAME.to_owned(), planned.name.to_string()),
         (variable::ATTEMPT.to_owned(), attempt.to_string()),
@@ -216,14 +222,14 @@ fn program(entry: &Entry, identity: &RunIdentity) -> Program {
 }
 
 /// How an operation's container or pod is made.
-fn pod<'p>(plan: &'p Plan, planned: &'p Planned) -> &'p Arc<PodConfig> {
+fn pod<'p>(plan: &'p Plan, planned: &'p PlannedOperation) -> &'p Arc<PodConfig> {
     match &planned.serves {
         Serves::Program(entry) => &entry.pod,
         Serves::Exec | Serves::Resident(_) | Serves::Dispatch => plan.exec_pod(),
     }
 }
 
-fn labels(identity: &RunIdentity, planned: &Planned, attempt: u32) -> Vec<(String, String)> {
+fn labels(identity: &RunIdentity, planned: &PlannedOperation, attempt: u32) -> Vec<(String, String)> {
     let labels = [
         (label::RUN, identity.mark.clone()),
         (label::OPERATION, planned.name.to_string()),
@@ -291,8 +297,8 @@ fn write_file(file: &Path, text: &str) -> io::Result<()> {
 }
 
 /// Judges the end of a launch.
-fn verdict(expected: &Expected, ended: Ended) -> Verdict {
-    let Ended { exit, said, captured, log_tail, .. } = ended;
+fn verdict(expected: &Expected, ended: LaunchEnd) -> Verdict {
+    let LaunchEnd { exit, said, captured, log_tail, .. } = ended;
     let is_reported = said.progress.as_ref().is_some_and(pop_contract::Progress::is_succeeded);
     let has_result = said.result.is_some();
     let result = exit.and_then(|exit| {
@@ -384,7 +390,7 @@ mod tests {
     #[test]
     fn a_plain_command_has_its_exit_status_and_output_as_result() {
         let expected = Expected { is_exec: true, capture: Capture::Json, success_codes: vec![0, 3] };
-        let ended = Ended { captured: Some(json!({"w": 1})), ..Ended::exited(Exit::Code(3)) };
+        let ended = LaunchEnd { captured: Some(json!({"w": 1})), ..LaunchEnd::exited(Exit::Code(3)) };
         let result = verdict(&expected, ended).result.unwrap();
         assert_eq!(*result, json!({"exitCode": 3, "stdout": {"w": 1}}));
     }

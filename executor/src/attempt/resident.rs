@@ -8,7 +8,7 @@ use pop_agenda::{Serves, Verdict};
 use pop_contract::{Blame, Failure, Millis, judge};
 use pop_handler_base::Progress;
 use pop_handler_base::field_retriever::LaunchDataWrapper;
-use pop_launchers::{Ended, LaunchEvent, LaunchId, Launched, Launcher};
+use pop_launchers::{LaunchEnd, LaunchEvent, LaunchId, LaunchUpdate, Launcher};
 use pop_registry::Resident;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -38,7 +38,7 @@ struct ResidentAttempt {
 
 /// An instruction to the handlers' thread.
 enum Command {
-    Start(LaunchId, Box<ResidentAttempt>, mpsc::Sender<Launched>),
+    Start(LaunchId, Box<ResidentAttempt>, mpsc::Sender<LaunchUpdate>),
     Stop(LaunchId, bool),
 }
 
@@ -73,7 +73,7 @@ impl AttemptRunner for ResidentRunner {
         &mut self,
         id: LaunchId,
         attempt: &AttemptOrder<'_>,
-        events: &mpsc::Sender<Launched>,
+        events: &mpsc::Sender<LaunchUpdate>,
     ) -> Result<(), Failure> {
         let planned = attempt.plan.operation(attempt.op);
         let Serves::Resident(resident) = planned.serves else {
@@ -82,7 +82,7 @@ impl AttemptRunner for ResidentRunner {
         if attempt.again {
             // a handler inside an executor ended with it
             let events = events.clone();
-            tokio::spawn(async move { events.send(Launched { id, event: LaunchEvent::Lost }).await });
+            tokio::spawn(async move { events.send(LaunchUpdate { id, event: LaunchEvent::Lost }).await });
             return Ok(());
         }
         let attempt = ResidentAttempt {
@@ -108,8 +108,8 @@ impl AttemptRunner for ResidentRunner {
         }
     }
 
-    fn verdict(&mut self, _id: LaunchId, ended: Ended) -> Verdict {
-        let Ended { exit, said, log_tail, .. } = ended;
+    fn verdict(&mut self, _id: LaunchId, ended: LaunchEnd) -> Verdict {
+        let LaunchEnd { exit, said, log_tail, .. } = ended;
         let is_reported = said.progress.as_ref().is_some_and(Progress::is_succeeded);
         let result = exit.and_then(|exit| Ok(judge(exit, &[], said)?)).map(Arc::new);
         let result = result.map_err(|mut failure| {

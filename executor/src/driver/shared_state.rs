@@ -2,7 +2,7 @@
 
 use super::Driver;
 use crate::dead_letter;
-use crate::effects::{ExecProgram, Reply, Request};
+use crate::effects::{EffectReply, EffectRequest, ExecProgram};
 use pop_agenda::{Action, Answer, Gate, Input, OpIx, Serves};
 use std::sync::Arc;
 
@@ -13,41 +13,41 @@ impl Driver {
             Action::Ask { op, gate } => {
                 let (ticket, plan) = (self.pending.issue(op), Arc::clone(self.scheduler.plan()));
                 let exec = self.exec_program(op, &gate);
-                self.request(Request::Ask { ticket, op, gate, exec, plan });
+                self.request(EffectRequest::Ask { ticket, op, gate, exec, plan });
             }
             Action::Reclaim { op, gates } => {
                 let exec = gates.iter().find_map(|gate| self.exec_program(op, gate));
                 let plan = Arc::clone(self.scheduler.plan());
-                self.request(Request::Reclaim { op, gates, exec, plan });
+                self.request(EffectRequest::Reclaim { op, gates, exec, plan });
             }
             Action::Release { op } => {
                 self.pending.withdraw(op);
-                self.request(Request::Release { op });
+                self.request(EffectRequest::Release { op });
             }
             Action::Fill { op, ask, result } => {
                 let operation = self.scheduler.plan().operation(op).name.as_str().into();
-                self.request(Request::Fill { op, operation, ask, result });
+                self.request(EffectRequest::Fill { op, operation, ask, result });
             }
             Action::Commit { op, attempt } => {
                 let versions = self.scheduler.versions(op).into_iter();
                 let versions = versions.map(|(name, version)| (name.into(), version)).collect();
                 let (ticket, by) = (self.pending.issue(op), self.commit_name(op, attempt));
-                self.request(Request::Commit { ticket, op, attempt, versions, by });
+                self.request(EffectRequest::Commit { ticket, op, attempt, versions, by });
             }
             Action::ConfirmCommit { op, attempt, keys } => {
                 let by = self.commit_name(op, attempt);
-                self.request(Request::Confirm { keys, by });
+                self.request(EffectRequest::Confirm { keys, by });
             }
             Action::DeadLetter { op } => {
                 let began = (self.ports.clock)().saturating_sub(self.now().0);
                 let letter = dead_letter::of(&self.scheduler, &self.identity, op, began);
-                self.request(Request::PutDeadLetter(Box::new(letter)));
+                self.request(EffectRequest::PutDeadLetter(Box::new(letter)));
             }
             Action::Launch { .. } | Action::Stop { .. } => {}
         }
     }
 
-    fn request(&mut self, request: Request) {
+    fn request(&mut self, request: EffectRequest) {
         self.ports.effects.request(request, &self.pending.sender);
     }
 
@@ -66,27 +66,27 @@ impl Driver {
     }
 
     /// Takes in what came of an effect; a reply to a request that was withdrawn is dropped.
-    pub(super) fn take(&mut self, reply: Reply) {
+    pub(super) fn take(&mut self, reply: EffectReply) {
         match reply {
-            Reply::Answered { ticket, op, answer } => {
+            EffectReply::Answered { ticket, op, answer } => {
                 // a busy gate answers once more when it is free
                 if self.pending.redeem(op, ticket, matches!(answer, Answer::Busy { .. })) {
                     self.inputs.push_back(Input::Answered { op, answer });
                 }
             }
-            Reply::Committed { ticket, op, attempt, outcome } => {
+            EffectReply::Committed { ticket, op, attempt, outcome } => {
                 if self.pending.redeem(op, ticket, false) {
                     self.inputs.push_back(Input::Committed { op, attempt, outcome });
                 }
             }
-            Reply::Notice(words) => self.notice(&words),
-            Reply::Closed => self.pending.is_closed = true,
+            EffectReply::Notice(words) => self.notice(&words),
+            EffectReply::Closed => self.pending.is_closed = true,
         }
     }
 
     /// Waits until everything that was requested is done, unless the user wants to leave.
     pub(super) async fn finish_effects(&mut self) {
-        self.request(Request::Close);
+        self.request(EffectRequest::Close);
         while !self.pending.is_closed {
             tokio::select! {
                 biased;

@@ -3,7 +3,7 @@
 //! A wrong hit is worse than none, so the key holds everything that pop can know about the program: its file, the files
 //! among its arguments, and for `exec` its whole command, its variables and the folder in which it runs.
 
-use pop_agenda::{CacheAsk, Plan, Planned, Serves};
+use pop_agenda::{CacheAsk, Plan, PlannedOperation, Serves};
 use pop_contract::LaunchType;
 use pop_launchers::process::resolve;
 use pop_policy::CacheKey;
@@ -60,7 +60,7 @@ impl CacheKeys {
         &mut self,
         plan: &Plan,
         ask: &CacheAsk,
-        planned: &Planned,
+        planned: &PlannedOperation,
         exec: Option<&ExecProgram>,
     ) -> CacheKey {
         let text = |text: &str| text.to_owned();
@@ -75,7 +75,12 @@ impl CacheKeys {
     }
 
     /// What the handler is made of: its program or image, and what it is given besides the payload.
-    fn program(&mut self, plan: &Plan, planned: &Planned, exec: Option<&ExecProgram>) -> Option<String> {
+    fn program(
+        &mut self,
+        plan: &Plan,
+        planned: &PlannedOperation,
+        exec: Option<&ExecProgram>,
+    ) -> Option<String> {
         let uses_host_programs = self.on.capabilities().uses_host_programs;
         let made_of = match &planned.serves {
             Serves::Program(entry) if uses_host_programs => {

@@ -2,7 +2,7 @@
 
 use super::cache_key::CacheKeys;
 use super::worker::{Message, Worker};
-use super::{Effects, Reply, Request};
+use super::{EffectReply, EffectRequest, Effects};
 use crate::dead_letter_queue::DeadLetters;
 use crate::host::Host;
 use crate::run_identity::RunIdentity;
@@ -30,7 +30,10 @@ impl HostEffects {
     }
 
     /// The inbox of the worker's thread, which is started if it does not run yet.
-    fn inbox(&mut self, replies: &mpsc::UnboundedSender<Reply>) -> io::Result<&channel::Sender<Message>> {
+    fn inbox(
+        &mut self,
+        replies: &mpsc::UnboundedSender<EffectReply>,
+    ) -> io::Result<&channel::Sender<Message>> {
         let inbox = match (self.inbox.take(), self.idle.take()) {
             (Some(inbox), _) => inbox,
             (None, Some(worker)) => {
@@ -48,11 +51,11 @@ impl HostEffects {
 }
 
 impl Effects for HostEffects {
-    fn request(&mut self, request: Request, replies: &mpsc::UnboundedSender<Reply>) {
-        if self.inbox.is_none() && matches!(request, Request::Close | Request::Release { .. }) {
+    fn request(&mut self, request: EffectRequest, replies: &mpsc::UnboundedSender<EffectReply>) {
+        if self.inbox.is_none() && matches!(request, EffectRequest::Close | EffectRequest::Release { .. }) {
             // nothing was ever asked for
-            if matches!(request, Request::Close) {
-                replies.send(Reply::Closed).ok();
+            if matches!(request, EffectRequest::Close) {
+                replies.send(EffectReply::Closed).ok();
             }
             return;
         }
@@ -72,18 +75,20 @@ impl Effects for HostEffects {
 }
 
 /// The reply to a request that nobody can carry out.
-fn refusal(request: &Request, why: &str) -> Option<Reply> {
+fn refusal(request: &EffectRequest, why: &str) -> Option<EffectReply> {
     let message = format!("the thread for locks and shared state cannot be used: {why}");
     let failure = || Box::new(Failure::new(Blame::Platform, "host", message.clone()));
     Some(match request {
-        Request::Ask { ticket, op, .. } => {
-            Reply::Answered { ticket: *ticket, op: *op, answer: Answer::Failed(failure()) }
+        EffectRequest::Ask { ticket, op, .. } => {
+            EffectReply::Answered { ticket: *ticket, op: *op, answer: Answer::Failed(failure()) }
         }
-        Request::Commit { ticket, op, attempt, .. } => {
-            Reply::Committed { ticket: *ticket, op: *op, attempt: *attempt, outcome: Err(failure()) }
+        EffectRequest::Commit { ticket, op, attempt, .. } => {
+            EffectReply::Committed { ticket: *ticket, op: *op, attempt: *attempt, outcome: Err(failure()) }
         }
-        Request::Close => Reply::Closed,
-        Request::Fill { .. } | Request::PutDeadLetter(_) => Reply::Notice(message),
-        Request::Reclaim { .. } | Request::Release { .. } | Request::Confirm { .. } => return None,
+        EffectRequest::Close => EffectReply::Closed,
+        EffectRequest::Fill { .. } | EffectRequest::PutDeadLetter(_) => EffectReply::Notice(message),
+        EffectRequest::Reclaim { .. } | EffectRequest::Release { .. } | EffectRequest::Confirm { .. } => {
+            return None;
+        }
     })
 }

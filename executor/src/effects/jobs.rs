@@ -2,7 +2,7 @@
 
 use super::Ticket;
 use crate::dead_letter_queue::{DeadLetter, LettersLock};
-use crate::host::{Commit, HeldLock, Host, HostError, ShortLock};
+use crate::host::{CommitOutcome, HeldLock, Host, HostError, ShortLock};
 use pop_agenda::OpIx;
 use pop_contract::{Blame, Failure};
 use std::error::Error as _;
@@ -75,7 +75,7 @@ impl CommitJob {
         for ((name, seen), lock) in keys() {
             let checked =
                 Host::check_commit(lock, *seen, &self.by).map_err(|error| Box::new(failure(&error)))?;
-            if let Commit::Conflict { version, by } = checked {
+            if let CommitOutcome::Conflict { version, by } = checked {
                 let message = format!(
                     "`{name}` was changed meanwhile: version {seen} was read, and {by} has made version {version}"
                 );

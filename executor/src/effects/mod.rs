@@ -1,6 +1,6 @@
 //! Effects that may block: locks, delays, versions, cached results and dead letters, all outside the driver's thread.
 //!
-//! The driver sends a [`Request`] and goes on; the [`Reply`] comes back through a channel and becomes an input of the
+//! The driver sends a [`EffectRequest`] and goes on; the [`EffectReply`] comes back through a channel and becomes an input of the
 //! scheduler. So a neighbour process that is stopped, a slow disk or a full one never holds up the run's other
 //! operations, its signals or its limits.
 //!
@@ -31,8 +31,8 @@ pub struct Ticket(pub u64);
 
 /// One effect to carry out.
 #[derive(Debug)]
-pub enum Request {
-    /// Ask for what a gate needs; answered by [`Reply::Answered`].
+pub enum EffectRequest {
+    /// Ask for what a gate needs; answered by [`EffectReply::Answered`].
     Ask {
         /// The number of this request.
         ticket: Ticket,
@@ -52,7 +52,7 @@ pub enum Request {
         op: OpIx,
         /// The gates that it had passed.
         gates: Arc<[Gate]>,
-        /// The command of an `exec` operation, as for [`Request::Ask`].
+        /// The command of an `exec` operation, as for [`EffectRequest::Ask`].
         exec: Option<Box<ExecProgram>>,
         /// The plan with the operation.
         plan: Arc<Plan>,
@@ -73,7 +73,7 @@ pub enum Request {
         /// The result.
         result: Arc<Value>,
     },
-    /// Make the next version of each key, unless another commit came first; answered by [`Reply::Committed`].
+    /// Make the next version of each key, unless another commit came first; answered by [`EffectReply::Committed`].
     Commit {
         /// The number of this request.
         ticket: Ticket,
@@ -95,13 +95,13 @@ pub enum Request {
     },
     /// Put a dead letter into the queue unless it is there already. Not answered; problems are notices.
     PutDeadLetter(Box<DeadLetter>),
-    /// Finish what was sent before and say [`Reply::Closed`].
+    /// Finish what was sent before and say [`EffectReply::Closed`].
     Close,
 }
 
 /// What came of a request.
 #[derive(Debug)]
-pub enum Reply {
+pub enum EffectReply {
     /// What a gate's owner says. `Busy` is followed by a second reply with the same ticket.
     Answered {
         /// The number of the request.
@@ -124,12 +124,12 @@ pub enum Reply {
     },
     /// Words for people about something that the run does not depend on.
     Notice(String),
-    /// Everything that was sent before [`Request::Close`] is done.
+    /// Everything that was sent before [`EffectRequest::Close`] is done.
     Closed,
 }
 
 /// Carries out effects that may block.
 pub trait Effects: Send {
     /// Accepts a request and returns at once; replies go to `replies`.
-    fn request(&mut self, request: Request, replies: &mpsc::UnboundedSender<Reply>);
+    fn request(&mut self, request: EffectRequest, replies: &mpsc::UnboundedSender<EffectReply>);
 }

@@ -1,14 +1,14 @@
 //! Requests of the driver whose replies are awaited.
 
-use super::{Reply, Ticket};
+use super::{EffectReply, Ticket};
 use pop_agenda::OpIx;
 use std::collections::HashMap;
 use tokio::sync::mpsc;
 
 /// Requests whose replies are awaited.
 pub(crate) struct PendingEffects {
-    pub(crate) sender: mpsc::UnboundedSender<Reply>,
-    pub(crate) replies: mpsc::UnboundedReceiver<Reply>,
+    pub(crate) sender: mpsc::UnboundedSender<EffectReply>,
+    pub(crate) replies: mpsc::UnboundedReceiver<EffectReply>,
     /// The current request of each operation that waits for a reply.
     tickets: HashMap<OpIx, Ticket>,
     next: u64,

@@ -4,11 +4,11 @@
 use super::ancestry;
 use super::cache_key::{CacheKeys, ExecProgram};
 use super::jobs::{CommitJob, Job, Lock, WaitId, Waiting, failure};
-use super::{Reply, Request, Ticket};
+use super::{EffectReply, EffectRequest, Ticket};
 use crate::dead_letter_queue::{DeadLetter, DeadLetters, LettersLock};
 use crate::host::{
-    Answer as Found, HeldLock, Holder, Host, HostError, LockWait, Miss, Shared, ShortLock, Tried, Turn,
-    Written,
+    CacheAnswer, CacheOrigin, DelayTurn, HeldLock, Holder, Host, HostError, LockAttempt, LockWait, Miss,
+    Shared, ShortLock,
 };
 use pop_agenda::{Answer, CacheAsk, Gate, OpIx, Plan};
 use pop_contract::{Blame, Failure, Millis};
@@ -28,7 +28,7 @@ const PATIENCE: Duration = Duration::from_millis(250);
 /// What the worker takes in.
 pub(super) enum Message {
     /// A request of the driver.
-    Request(Request),
+    Request(EffectRequest),
     /// A lock that was waited for, or why it cannot be had.
     Acquired(WaitId, io::Result<Lock>),
 }
@@ -52,18 +52,18 @@ pub(super) struct Worker {
 struct Channels {
     /// Its own inbox, for threads that wait.
     inbox: Sender<Message>,
-    replies: UnboundedSender<Reply>,
+    replies: UnboundedSender<EffectReply>,
 }
 
 impl Channels {
-    fn reply(&self, reply: Reply) {
+    fn reply(&self, reply: EffectReply) {
         // a run that is over does not want to hear
         self.replies.send(reply).ok();
     }
 
     fn answer(&self, ticket: Ticket, op: OpIx, answer: Result<Answer, HostError>) {
         let answer = answer.unwrap_or_else(|error| Answer::Failed(Box::new(failure(&error))));
-        self.reply(Reply::Answered { ticket, op, answer });
+        self.reply(EffectReply::Answered { ticket, op, answer });
     }
 }
 
@@ -94,12 +94,12 @@ impl Worker {
         mut self,
         messages: &Receiver<Message>,
         inbox: Sender<Message>,
-        replies: UnboundedSender<Reply>,
+        replies: UnboundedSender<EffectReply>,
     ) {
         let channels = Channels { inbox, replies };
         loop {
             if self.is_closing && self.waiting.values().all(|waiting| waiting.job.operation().is_some()) {
-                return channels.reply(Reply::Closed);
+                return channels.reply(EffectReply::Closed);
             }
             match self.next(messages) {
                 Ok(Message::Request(request)) => self.carry_out(request, &channels),
@@ -127,33 +127,35 @@ impl Worker {
                 Some((ticket, op)) => {
                     channels.answer(ticket, op, Ok(Answer::Busy { holder: words.into() }));
                 }
-                None => channels.reply(Reply::Notice(format!("the run waits for {words}"))),
+                None => channels.reply(EffectReply::Notice(format!("the run waits for {words}"))),
             }
         }
     }
 
-    fn carry_out(&mut self, request: Request, channels: &Channels) {
+    fn carry_out(&mut self, request: EffectRequest, channels: &Channels) {
         match request {
-            Request::Ask { ticket, op, gate, exec, plan } => {
+            EffectRequest::Ask { ticket, op, gate, exec, plan } => {
                 self.ask(ticket, op, gate, exec.as_deref(), &plan, channels);
             }
-            Request::Reclaim { op, gates, exec, plan } => self.reclaim(op, &gates, exec.as_deref(), &plan),
-            Request::Release { op } => {
+            EffectRequest::Reclaim { op, gates, exec, plan } => {
+                self.reclaim(op, &gates, exec.as_deref(), &plan)
+            }
+            EffectRequest::Release { op } => {
                 self.held.remove(&op);
                 self.keys.remove(&op);
                 self.waiting.retain(|_, waiting| waiting.job.operation() != Some(op));
             }
-            Request::Fill { op, operation, ask, result } => {
+            EffectRequest::Fill { op, operation, ask, result } => {
                 if let Some(words) = self.fill(op, &operation, &ask, &result) {
-                    channels.reply(Reply::Notice(words));
+                    channels.reply(EffectReply::Notice(words));
                 }
             }
-            Request::Commit { ticket, op, attempt, versions, by } => {
+            EffectRequest::Commit { ticket, op, attempt, versions, by } => {
                 self.commit(CommitJob { ticket, op, attempt, versions, by, locks: Vec::new() }, channels);
             }
-            Request::Confirm { keys, by } => self.confirm(keys, by, channels),
-            Request::PutDeadLetter(letter) => self.put_dead_letter(letter, channels),
-            Request::Close => self.is_closing = true,
+            EffectRequest::Confirm { keys, by } => self.confirm(keys, by, channels),
+            EffectRequest::PutDeadLetter(letter) => self.put_dead_letter(letter, channels),
+            EffectRequest::Close => self.is_closing = true,
         }
     }
 
@@ -185,7 +187,7 @@ impl Worker {
             }
             (Job::Commit(commit), Err(error)) => committed(commit, Err(Box::new(failure(&error))), channels),
             (Job::Confirm { .. } | Job::PutDeadLetter(_), Err(error)) => {
-                channels.reply(Reply::Notice(failure(&error).message));
+                channels.reply(EffectReply::Notice(failure(&error).message));
             }
             // each job waits for one kind of lock
             (_, Ok(_)) => {}
@@ -257,8 +259,8 @@ impl Worker {
 
     fn turn(&self, lock: &ShortLock, id: &str, ms: u64) -> Result<Answer, HostError> {
         Ok(match Host::turn_locked(lock, id, ms, self.clock)? {
-            Turn::Now => Answer::Granted,
-            Turn::NotBefore(at) => Answer::Later { ms: at.saturating_sub((self.clock)()).max(1) },
+            DelayTurn::Now => Answer::Granted,
+            DelayTurn::NotBefore(at) => Answer::Later { ms: at.saturating_sub((self.clock)()).max(1) },
         })
     }
 
@@ -269,11 +271,11 @@ impl Worker {
     fn lock(&mut self, ticket: Ticket, op: OpIx, name: &str, operation: &str, channels: &Channels) {
         let holder = self.holder(operation);
         match self.host.try_lock(name, &holder) {
-            Ok(Tried::Locked(lock)) => {
+            Ok(LockAttempt::Locked(lock)) => {
                 self.held.entry(op).or_default().push(lock);
                 channels.answer(ticket, op, Ok(Answer::Granted));
             }
-            Ok(Tried::Busy { holder: Some(other) }) if ancestry::includes(other.pid) => {
+            Ok(LockAttempt::Busy { holder: Some(other) }) if ancestry::includes(other.pid) => {
                 let message = format!(
                     "operation `{}` of run {} holds the lock `{name}` and runs this pop (process {}): \
                      the lock would never be free",
@@ -282,7 +284,7 @@ impl Worker {
                 let failure = Box::new(Failure::new(Blame::Handler, "deadlock", message));
                 channels.answer(ticket, op, Ok(Answer::Failed(failure)));
             }
-            Ok(Tried::Busy { holder: other }) => {
+            Ok(LockAttempt::Busy { holder: other }) => {
                 let words = other.map_or_else(
                     || "another process".to_owned(),
                     |other| {
@@ -307,7 +309,7 @@ impl Worker {
             match gate {
                 Gate::Lock { name } => {
                     let holder = self.holder(plan.operation(op).name.as_str());
-                    if let Ok(Tried::Locked(lock)) = self.host.try_lock(name, &holder) {
+                    if let Ok(LockAttempt::Locked(lock)) = self.host.try_lock(name, &holder) {
                         self.held.entry(op).or_default().push(lock);
                     }
                 }
@@ -327,17 +329,18 @@ impl Worker {
         let found = self.host.look_up(&ask.state, &key, planned.name.as_str(), (self.clock)(), ask.ttl_ms);
         self.keys.insert(op, key);
         match found {
-            Found::Hit { result, from: Written { run, operation, written } } => {
+            CacheAnswer::Hit { result, from: CacheOrigin { run, operation, written } } => {
                 Answer::Hit { result: result.into(), by: format!("{run}/{operation}").into(), written }
             }
-            Found::Miss(why) => Answer::Miss { why: miss_words(&why).into() },
+            CacheAnswer::Miss(why) => Answer::Miss { why: miss_words(&why).into() },
         }
     }
 
     /// Keeps a result; words about it if it cannot be kept.
     fn fill(&self, op: OpIx, operation: &str, ask: &CacheAsk, result: &Arc<Value>) -> Option<String> {
         let key = self.keys.get(&op)?;
-        let by = Written { run: self.run.clone(), operation: operation.to_owned(), written: (self.clock)() };
+        let by =
+            CacheOrigin { run: self.run.clone(), operation: operation.to_owned(), written: (self.clock)() };
         match self.host.write(&ask.state, key, result, &by) {
             Ok(true) => None,
             Ok(false) => Some(format!(
@@ -376,14 +379,14 @@ impl Worker {
                     let what = format!("version `{name}`");
                     return self.wait_short(Job::Confirm { keys, by }, &what, wait, channels);
                 }
-                Err(error) => channels.reply(Reply::Notice(failure(&error).message)),
+                Err(error) => channels.reply(EffectReply::Notice(failure(&error).message)),
             }
         }
     }
 
     fn confirm_one(lock: &ShortLock, by: &str, channels: &Channels) {
         if let Err(error) = Host::confirm_locked(lock, by) {
-            channels.reply(Reply::Notice(failure(&error).message));
+            channels.reply(EffectReply::Notice(failure(&error).message));
         }
     }
 
@@ -399,13 +402,13 @@ impl Worker {
                     Ok(Lock::Letters(wait.wait()?))
                 });
             }
-            Err(error) => channels.reply(Reply::Notice(letter_words(&letter, &error))),
+            Err(error) => channels.reply(EffectReply::Notice(letter_words(&letter, &error))),
         }
     }
 
     fn write_letter(&self, letter: &DeadLetter, lock: &LettersLock, channels: &Channels) {
         if let Err(error) = self.letters.write_locked(letter, lock) {
-            channels.reply(Reply::Notice(letter_words(letter, &error)));
+            channels.reply(EffectReply::Notice(letter_words(letter, &error)));
         }
     }
 }
@@ -413,7 +416,7 @@ impl Worker {
 fn committed(commit: CommitJob, outcome: Result<(), Box<Failure>>, channels: &Channels) {
     let CommitJob { ticket, op, attempt, locks, .. } = commit;
     drop(locks);
-    channels.reply(Reply::Committed { ticket, op, attempt, outcome });
+    channels.reply(EffectReply::Committed { ticket, op, attempt, outcome });
 }
 
 fn letter_words(letter: &DeadLetter, error: &dyn std::error::Error) -> String {

@@ -25,13 +25,13 @@ const DIGEST: usize = 64;
 
 /// What there is for a key.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Answer {
+pub enum CacheAnswer {
     /// A result that was given before.
     Hit {
         /// The result.
         result: Value,
         /// Who gave it, and when.
-        from: Written,
+        from: CacheOrigin,
     },
     /// Nothing that can be used.
     Miss(Miss),
@@ -57,7 +57,7 @@ pub enum Miss {
 
 /// Who wrote an entry, and when.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Written {
+pub struct CacheOrigin {
     /// The run.
     pub run: String,
     /// The operation.
@@ -68,23 +68,23 @@ pub struct Written {
 
 /// An entry as it is listed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Kept {
+pub struct CacheFile {
     /// Its file.
     pub file: PathBuf,
     /// How large it is.
     pub bytes: u64,
     /// What it says of itself; none if that cannot be read.
-    pub about: Option<Cached>,
+    pub about: Option<CacheEntry>,
 }
 
 /// What an entry says of itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Cached {
+pub struct CacheEntry {
     /// The state that it belongs to.
     pub state: String,
     /// Who wrote it.
     #[serde(flatten)]
-    pub by: Written,
+    pub by: CacheOrigin,
     /// Its key.
     pub key: CacheKey,
 }
@@ -98,7 +98,7 @@ impl Host {
         operation: &str,
         now: Millis,
         ttl_ms: Option<u64>,
-    ) -> Answer {
+    ) -> CacheAnswer {
         let folder = self.file(CACHE, state);
         let bytes = match read_entry(&folder.join(ENTRIES).join(key.digest())) {
             Ok(bytes) => bytes,
@@ -106,21 +106,21 @@ impl Host {
                 let last = fs::read(folder.join(LAST).join(file_name(operation))).ok();
                 let last = last.and_then(|bytes| serde_json::from_slice::<CacheKey>(&bytes).ok());
                 let changed = last.map(|last| key.changed(&last)).unwrap_or_default();
-                return Answer::Miss(Miss::Absent { changed });
+                return CacheAnswer::Miss(Miss::Absent { changed });
             }
-            Err(_) => return Answer::Miss(Miss::Damaged),
+            Err(_) => return CacheAnswer::Miss(Miss::Damaged),
         };
         let Some((about, result)) = parts(&bytes).filter(|(about, _)| about.is_of(state, key)) else {
-            return Answer::Miss(Miss::Damaged);
+            return CacheAnswer::Miss(Miss::Damaged);
         };
         let written = about.by.written;
         // one from the future is as old as nobody knows
         if ttl_ms.is_some_and(|ttl| written > now || now - written >= ttl) {
-            return Answer::Miss(Miss::Expired { written });
+            return CacheAnswer::Miss(Miss::Expired { written });
         }
         match read_json(result) {
-            Ok(result) => Answer::Hit { result, from: about.by },
-            Err(_) => Answer::Miss(Miss::Damaged),
+            Ok(result) => CacheAnswer::Hit { result, from: about.by },
+            Err(_) => CacheAnswer::Miss(Miss::Damaged),
         }
     }
 
@@ -130,9 +130,9 @@ impl Host {
         state: &str,
         key: &CacheKey,
         result: &Value,
-        by: &Written,
+        by: &CacheOrigin,
     ) -> Result<bool, HostError> {
-        let about = Cached { state: state.to_owned(), by: by.clone(), key: key.clone() };
+        let about = CacheEntry { state: state.to_owned(), by: by.clone(), key: key.clone() };
         let folder = self.file(CACHE, state);
         let path = folder.join(ENTRIES).join(key.digest());
         let rest = |into: &mut dyn io::Write| -> io::Result<()> {
@@ -178,11 +178,11 @@ impl Host {
     }
 
     /// Everything that is kept, of a state or of all.
-    pub fn kept(&self, state: Option<&str>) -> Result<Vec<Kept>, HostError> {
+    pub fn kept(&self, state: Option<&str>) -> Result<Vec<CacheFile>, HostError> {
         let mut kept = Vec::new();
         for folder in self.states(state)? {
             let entries = files(&folder.join(ENTRIES))?;
-            kept.extend(entries.into_iter().filter(|file| is_entry(file)).map(|file| Kept {
+            kept.extend(entries.into_iter().filter(|file| is_entry(file)).map(|file| CacheFile {
                 bytes: fs::metadata(&file).map_or(0, |about| about.len()),
                 about: about(&file),
                 file,
@@ -199,7 +199,7 @@ impl Host {
     }
 }
 
-impl Cached {
+impl CacheEntry {
     fn is_of(&self, state: &str, key: &CacheKey) -> bool {
         self.state == state && self.key.digest() == key.digest()
     }
@@ -226,7 +226,7 @@ fn read_entry(path: &Path) -> io::Result<Vec<u8>> {
 }
 
 /// What an entry says of itself and its result, if it is whole.
-fn parts(bytes: &[u8]) -> Option<(Cached, &[u8])> {
+fn parts(bytes: &[u8]) -> Option<(CacheEntry, &[u8])> {
     let (digest, rest) = bytes.split_at_checked(DIGEST)?;
     let rest = rest.strip_prefix(b"\n")?;
     if blake3::hash(rest).to_hex().as_bytes() != digest {
@@ -237,7 +237,7 @@ fn parts(bytes: &[u8]) -> Option<(Cached, &[u8])> {
 }
 
 /// What an entry says of itself, read without its result, and so not verified.
-fn about(file: &Path) -> Option<Cached> {
+fn about(file: &Path) -> Option<CacheEntry> {
     let mut reader = BufReader::new(File::open(file).ok()?).take(LONGEST_LINE);
     let mut line = Vec::new();
     reader.read_until(b'\n', &mut line).ok()?;
@@ -293,8 +293,8 @@ mod tests {
         CacheKey::new("transcode", KeyInput::payload(payload))
     }
 
-    fn by(operation: &str, written: Millis) -> Written {
-        Written { run: "r1".to_owned(), operation: operation.to_owned(), written }
+    fn by(operation: &str, written: Millis) -> CacheOrigin {
+        CacheOrigin { run: "r1".to_owned(), operation: operation.to_owned(), written }
     }
 
     fn host() -> (tempfile::TempDir, Host) {
@@ -308,15 +308,15 @@ mod tests {
         let (_folder, host) = host();
         let (one, two) = (key(&json!({"in": 1})), key(&json!({"in": 2})));
         let absent = |changed: &[&str]| {
-            Answer::Miss(Miss::Absent { changed: changed.iter().map(|&word| word.to_owned()).collect() })
+            CacheAnswer::Miss(Miss::Absent { changed: changed.iter().map(|&word| word.to_owned()).collect() })
         };
         assert_eq!(host.look_up("s", &one, "a", 100, None), absent(&[]));
         assert!(host.write("s", &one, &json!({"w": 0.1}), &by("a", 100)).unwrap());
-        let hit = Answer::Hit { result: json!({"w": 0.1}), from: by("a", 100) };
+        let hit = CacheAnswer::Hit { result: json!({"w": 0.1}), from: by("a", 100) };
         assert_eq!(host.look_up("s", &one, "other", 100, None), hit);
         assert_eq!(host.look_up("s", &one, "a", 149, Some(50)), hit);
         for now in [150, 99] {
-            let expired = Answer::Miss(Miss::Expired { written: 100 });
+            let expired = CacheAnswer::Miss(Miss::Expired { written: 100 });
             assert_eq!(host.look_up("s", &one, "a", now, Some(50)), expired);
         }
         assert_eq!(host.look_up("s", &two, "a", 100, None), absent(&["payload /in"]));
@@ -332,7 +332,7 @@ mod tests {
         write();
         let path = host.file(CACHE, "s").join(ENTRIES).join(key.digest());
         let whole = fs::read(&path).unwrap();
-        let damaged = Answer::Miss(Miss::Damaged);
+        let damaged = CacheAnswer::Miss(Miss::Damaged);
         for place in 0..whole.len() {
             fs::write(&path, &whole[..place]).unwrap();
             assert_eq!(host.look_up("s", &key, "a", 100, None), damaged, "cut at {place}");
@@ -348,7 +348,7 @@ mod tests {
         fs::rename(path.with_file_name(other.digest()), &path).unwrap();
         assert_eq!(host.look_up("s", &key, "a", 100, None), damaged);
         write();
-        assert!(matches!(host.look_up("s", &key, "a", 100, None), Answer::Hit { .. }));
+        assert!(matches!(host.look_up("s", &key, "a", 100, None), CacheAnswer::Hit { .. }));
     }
 
     #[test]
@@ -362,7 +362,7 @@ mod tests {
                     let result = Value::from(name.repeat(10_000));
                     for _ in 0..50 {
                         host.write("s", key, &result, &by(name, 1)).unwrap();
-                        let Answer::Hit { result, from } = host.look_up("s", key, name, 1, None) else {
+                        let CacheAnswer::Hit { result, from } = host.look_up("s", key, name, 1, None) else {
                             unreachable!()
                         };
                         assert_eq!(result, from.operation.repeat(10_000));
@@ -408,7 +408,7 @@ mod tests {
         let (_folder, host) = host();
         let result = json!({"text": "x".repeat(50_000_000)});
         assert!(host.write("s", &key(&json!(1)), &result, &by("a", 1)).unwrap());
-        let Answer::Hit { result: read, .. } = host.look_up("s", &key(&json!(1)), "a", 1, None) else {
+        let CacheAnswer::Hit { result: read, .. } = host.look_up("s", &key(&json!(1)), "a", 1, None) else {
             unreachable!()
         };
         assert!(read == result);
@@ -423,6 +423,6 @@ mod tests {
         let deep = (0..130).fold(json!(1), |value, _| json!([value]));
         host.write("s", &key(&json!(1)), &deep, &by("a", 1)).unwrap();
         let answer = host.look_up("s", &key(&json!(1)), "a", 1, None);
-        assert_eq!(answer, Answer::Hit { result: deep, from: by("a", 1) });
+        assert_eq!(answer, CacheAnswer::Hit { result: deep, from: by("a", 1) });
     }
 }

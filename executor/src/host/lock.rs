@@ -22,7 +22,7 @@ pub struct Holder {
 
 /// What became of an attempt to take a lock at once.
 #[derive(Debug)]
-pub enum Tried {
+pub enum LockAttempt {
     /// It is had.
     Locked(HeldLock),
     /// Somebody has it; who, unless it was taken or given back this very moment.
@@ -52,12 +52,12 @@ struct Words {
 
 impl Host {
     /// Takes a lock if nobody has it.
-    pub fn try_lock(&self, name: &str, holder: &Holder) -> Result<Tried, HostError> {
+    pub fn try_lock(&self, name: &str, holder: &Holder) -> Result<LockAttempt, HostError> {
         let path = self.file(LOCKS, name);
         let file = open(&path)?;
         match file.try_lock() {
-            Ok(()) => Ok(Tried::Locked(HeldLock::new(file, name, holder))),
-            Err(TryLockError::WouldBlock) => Ok(Tried::Busy { holder: read(&path) }),
+            Ok(()) => Ok(LockAttempt::Locked(HeldLock::new(file, name, holder))),
+            Err(TryLockError::WouldBlock) => Ok(LockAttempt::Busy { holder: read(&path) }),
             Err(TryLockError::Error(error)) => Err(at(&path)(error)),
         }
     }
@@ -127,15 +127,17 @@ mod tests {
     #[test]
     fn r3_a_lock_is_one_operations_and_tells_whose_other_names_are_other_locks() {
         let (_folder, host) = host();
-        let Tried::Locked(lock) = host.try_lock("../ü/\n", &holder("a")).unwrap() else { unreachable!() };
-        let Tried::Busy { holder: who } = host.try_lock("../ü/\n", &holder("b")).unwrap() else {
+        let LockAttempt::Locked(lock) = host.try_lock("../ü/\n", &holder("a")).unwrap() else {
+            unreachable!()
+        };
+        let LockAttempt::Busy { holder: who } = host.try_lock("../ü/\n", &holder("b")).unwrap() else {
             unreachable!()
         };
         assert_eq!((who, host.holder("../ü/\n")), (Some(holder("a")), Some(holder("a"))));
-        assert!(matches!(host.try_lock("../ü", &holder("b")), Ok(Tried::Locked(_))));
+        assert!(matches!(host.try_lock("../ü", &holder("b")), Ok(LockAttempt::Locked(_))));
         drop(lock);
         assert_eq!(host.holder("../ü/\n"), None);
-        assert!(matches!(host.try_lock("../ü/\n", &holder("b")), Ok(Tried::Locked(_))));
+        assert!(matches!(host.try_lock("../ü/\n", &holder("b")), Ok(LockAttempt::Locked(_))));
     }
 
     #[test]
@@ -169,7 +171,7 @@ mod tests {
             fs::write(&path, &text[..length]).unwrap();
             assert_eq!(host.holder("n"), None, "{length}");
         }
-        let Tried::Locked(_lock) = host.try_lock("n", &holder("b")).unwrap() else { unreachable!() };
+        let LockAttempt::Locked(_lock) = host.try_lock("n", &holder("b")).unwrap() else { unreachable!() };
         assert_eq!(host.holder("n"), Some(holder("b")));
     }
 }

@@ -13,13 +13,13 @@ mod lock;
 mod short_lock;
 mod version;
 
-pub use cache::{Answer, Cached, Kept, MOST_BYTES, Miss, Written};
-pub use delay::Turn;
+pub use cache::{CacheAnswer, CacheEntry, CacheFile, CacheOrigin, MOST_BYTES, Miss};
+pub use delay::DelayTurn;
 pub use file_system::remote_file_system;
-pub use lock::{HeldLock, Holder, Tried};
+pub use lock::{HeldLock, Holder, LockAttempt};
 pub(crate) use short_lock::Shared;
 pub use short_lock::{LockWait, ShortLock};
-pub use version::Commit;
+pub use version::CommitOutcome;
 
 use crate::whole_file::make_folder;
 use std::fs::{File, OpenOptions};

@@ -20,7 +20,7 @@ const MOST_UNCONFIRMED: usize = 10_000;
 
 /// The outcome of a commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Commit {
+pub enum CommitOutcome {
     /// The next version was made, by this call or by an earlier call with the same name.
     Committed,
     /// Another commit came first.
@@ -50,11 +50,11 @@ impl Versions {
         self.unconfirmed.iter().any(|known| known == by)
     }
 
-    fn would_commit(self, seen: u64, by: &str) -> Commit {
+    fn would_commit(self, seen: u64, by: &str) -> CommitOutcome {
         if self.version == seen || self.knows(by) {
-            Commit::Committed
+            CommitOutcome::Committed
         } else {
-            Commit::Conflict { version: self.version, by: self.last }
+            CommitOutcome::Conflict { version: self.version, by: self.last }
         }
     }
 }
@@ -69,7 +69,7 @@ impl Host {
     /// Makes the next version if `seen` is still the current one, and waits until the disk has it.
     ///
     /// `by` names the commit. A call that repeats an unconfirmed commit is told that it was made.
-    pub fn commit(&self, name: &str, seen: u64, by: &str) -> Result<Commit, HostError> {
+    pub fn commit(&self, name: &str, seen: u64, by: &str) -> Result<CommitOutcome, HostError> {
         let lock = self.short_lock(Shared::Version, name)?;
         Self::commit_locked(&lock, name, seen, by)
     }
@@ -86,7 +86,7 @@ impl Host {
         name: &str,
         seen: u64,
         by: &str,
-    ) -> Result<Commit, HostError> {
+    ) -> Result<CommitOutcome, HostError> {
         let mut versions = read(&lock.path)?;
         if versions.knows(by) || versions.version != seen {
             return Ok(versions.would_commit(seen, by));
@@ -99,11 +99,11 @@ impl Host {
             versions.unconfirmed.pop_front();
         }
         write(&lock.path, &versions, Synced::Yes)?;
-        Ok(Commit::Committed)
+        Ok(CommitOutcome::Committed)
     }
 
     /// What [`Host::commit_locked`] would say; nothing is changed.
-    pub(crate) fn check_commit(lock: &ShortLock, seen: u64, by: &str) -> Result<Commit, HostError> {
+    pub(crate) fn check_commit(lock: &ShortLock, seen: u64, by: &str) -> Result<CommitOutcome, HostError> {
         read(&lock.path).map(|versions| versions.would_commit(seen, by))
     }
 
@@ -150,12 +150,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let host = Host::of_runs(folder.path());
         assert_eq!(host.version("k").unwrap(), 0);
-        assert_eq!(host.commit("k", 0, "r/a/1").unwrap(), Commit::Committed);
-        let conflict = Commit::Conflict { version: 1, by: "r/a/1".to_owned() };
+        assert_eq!(host.commit("k", 0, "r/a/1").unwrap(), CommitOutcome::Committed);
+        let conflict = CommitOutcome::Conflict { version: 1, by: "r/a/1".to_owned() };
         assert_eq!(host.commit("k", 0, "r/b/1").unwrap(), conflict);
-        assert_eq!(host.commit("k", 1, "r/b/2").unwrap(), Commit::Committed);
+        assert_eq!(host.commit("k", 1, "r/b/2").unwrap(), CommitOutcome::Committed);
         // the caller crashed before its record and asks again: the commit is made once only
-        assert_eq!(host.commit("k", 0, "r/a/1").unwrap(), Commit::Committed);
+        assert_eq!(host.commit("k", 0, "r/a/1").unwrap(), CommitOutcome::Committed);
         assert_eq!((host.version("k").unwrap(), host.version("other").unwrap()), (2, 0));
     }
 
@@ -163,16 +163,16 @@ mod tests {
     fn r3_an_unconfirmed_commit_is_remembered_however_many_follow() {
         let folder = tempfile::tempdir().unwrap();
         let host = Host::of_runs(folder.path());
-        assert_eq!(host.commit("k", 0, "crashed").unwrap(), Commit::Committed);
+        assert_eq!(host.commit("k", 0, "crashed").unwrap(), CommitOutcome::Committed);
         for seen in 1..300 {
             let by = seen.to_string();
-            assert_eq!(host.commit("k", seen, &by).unwrap(), Commit::Committed);
+            assert_eq!(host.commit("k", seen, &by).unwrap(), CommitOutcome::Committed);
             host.confirm("k", &by).unwrap();
         }
-        assert_eq!(host.commit("k", 0, "crashed").unwrap(), Commit::Committed);
+        assert_eq!(host.commit("k", 0, "crashed").unwrap(), CommitOutcome::Committed);
         host.confirm("k", "crashed").unwrap();
         host.confirm("k", "crashed").unwrap();
-        let conflict = Commit::Conflict { version: 300, by: "299".to_owned() };
+        let conflict = CommitOutcome::Conflict { version: 300, by: "299".to_owned() };
         assert_eq!(host.commit("k", 0, "crashed").unwrap(), conflict);
         let file = fs::read_to_string(host.shared_file(Shared::Version, "k")).unwrap();
         assert!(file.len() < 100, "confirmed names are not kept: {file}");
@@ -185,9 +185,12 @@ mod tests {
         host.commit("k", 0, "x").unwrap();
         fs::write(host.shared_file(Shared::Version, "k"), r#"{"name":"k","version":2,"by":["a","b"]}"#)
             .unwrap();
-        assert_eq!(host.commit("k", 0, "a").unwrap(), Commit::Committed);
-        assert_eq!(host.commit("k", 0, "c").unwrap(), Commit::Conflict { version: 2, by: "b".to_owned() });
-        assert_eq!(host.commit("k", 2, "c").unwrap(), Commit::Committed);
+        assert_eq!(host.commit("k", 0, "a").unwrap(), CommitOutcome::Committed);
+        assert_eq!(
+            host.commit("k", 0, "c").unwrap(),
+            CommitOutcome::Conflict { version: 2, by: "b".to_owned() }
+        );
+        assert_eq!(host.commit("k", 2, "c").unwrap(), CommitOutcome::Committed);
     }
 
     #[test]

@@ -15,14 +15,14 @@ pub(crate) use reader::read_json;
 pub use reader::{Opened, read_journal};
 pub use writer::FileJournal;
 
-use pop_agenda::Recorded;
+use pop_agenda::EventRecord;
 use std::io;
 use std::path::PathBuf;
 
 /// Where events are kept.
 pub trait Journal: Send {
     /// Keeps events. When this returns, they survive the death of the process.
-    fn append(&mut self, events: &[Recorded]) -> Result<(), JournalError>;
+    fn append(&mut self, events: &[EventRecord]) -> Result<(), JournalError>;
 }
 
 /// When the disk is made to have what was written.

@@ -2,7 +2,7 @@
 
 use super::JournalError;
 use super::format::{FORMAT, decode, header};
-use pop_agenda::Recorded;
+use pop_agenda::EventRecord;
 use pop_launchers::read_regular_file;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -21,7 +21,7 @@ pub struct Opened {
     /// The digest of the run's frozen inputs; none if the executor died before it wrote even that.
     pub inputs: Option<String>,
     /// The events, in order.
-    pub events: Vec<Recorded>,
+    pub events: Vec<EventRecord>,
     /// The length of the good part in bytes.
     pub good: u64,
     /// How many bytes after it are a torn tail.
@@ -97,7 +97,7 @@ fn unknown_event(line: &[u8]) -> Option<String> {
     Some(word.unwrap_or("?").chars().take(LONGEST).collect())
 }
 
-fn event(line: &[u8]) -> Option<Recorded> {
+fn event(line: &[u8]) -> Option<EventRecord> {
     read_json(decode(line.strip_suffix(b"\n")?)?).ok()
 }
 
@@ -147,7 +147,7 @@ mod tests {
         let ending = Ending::Succeeded { result: Arc::new(result) };
         let event = RunEvent::AttemptEnded { op: OpIx(0), attempt: 1, ending };
         let mut line = Vec::new();
-        encode(&Recorded { at: RunTime(0), event }, &mut line).unwrap();
+        encode(&EventRecord { at: RunTime(0), event }, &mut line).unwrap();
         line
     }
 
@@ -189,6 +189,6 @@ mod tests {
         // captured output has one level more than the text that it was read from
         assert!(event(&ended(128)).is_some());
         assert!(event(&ended(200)).is_none());
-        assert!(read_json::<Recorded>("[".repeat(200_000).as_bytes()).is_err());
+        assert!(read_json::<EventRecord>("[".repeat(200_000).as_bytes()).is_err());
     }
 }

@@ -6,7 +6,7 @@ use super::storage::Storage;
 use super::syncer::Syncer;
 use super::{Journal, JournalError, Sync};
 use crate::run_folder::RunFolder;
-use pop_agenda::Recorded;
+use pop_agenda::EventRecord;
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -103,7 +103,7 @@ impl FileJournal {
         Ok(Self { path, storage, syncer, lines: Vec::new(), length, is_torn: false })
     }
 
-    fn write(&mut self, events: &[Recorded]) -> io::Result<()> {
+    fn write(&mut self, events: &[EventRecord]) -> io::Result<()> {
         self.lines.clear();
         for event in events {
             encode(event, &mut self.lines)?;
@@ -152,7 +152,7 @@ impl Storage for NewRun {
 }
 
 impl Journal for FileJournal {
-    fn append(&mut self, events: &[Recorded]) -> Result<(), JournalError> {
+    fn append(&mut self, events: &[EventRecord]) -> Result<(), JournalError> {
         if events.is_empty() {
             return Ok(());
         }
@@ -181,15 +181,15 @@ mod tests {
     use super::*;
     use pop_agenda::{OpIx, RunEvent, RunOptions, RunTime};
 
-    fn events(count: u32) -> Vec<Recorded> {
+    fn events(count: u32) -> Vec<EventRecord> {
         let started = RunEvent::RunStarted {
             run: "r".into(),
             started: 7,
             options: RunOptions::default(),
             adopted: Vec::new(),
         };
-        let first = Recorded { at: RunTime(0), event: started };
-        let more = (0..count).map(|number| Recorded {
+        let first = EventRecord { at: RunTime(0), event: started };
+        let more = (0..count).map(|number| EventRecord {
             at: RunTime(u64::from(number)),
             event: RunEvent::AttemptStarted { op: OpIx(number), attempt: 1 },
         });

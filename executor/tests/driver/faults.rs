@@ -1,10 +1,10 @@
 //! Each port made to fail: the journal, the launcher, the programs, the clock.
 
 use crate::world::{Play, Setup, World, drive, ends, exec, setup};
-use pop_agenda::{CancelReason, Ending, Recorded, RunEvent, RunOptions, RunOutcome, RunTime};
+use pop_agenda::{CancelReason, Ending, EventRecord, RunEvent, RunOptions, RunOutcome, RunTime};
 use pop_contract::{Blame, Exit, Failure};
 use pop_executor::RunError;
-use pop_launchers::Ended;
+use pop_launchers::LaunchEnd;
 use serde_json::json;
 use std::collections::HashMap;
 use std::io;
@@ -92,7 +92,7 @@ async fn f6_whoever_wants_the_run_to_end_need_not_wait_for_room() {
 /// A launch for which there is no room.
 fn refused() -> Play {
     let failure = Failure::new(Blame::Platform, "resources", "no room to start `x`");
-    Play { ended: Ended::failed(failure), ..ends(Exit::Code(0)) }
+    Play { ended: LaunchEnd::failed(failure), ..ends(Exit::Code(0)) }
 }
 
 #[tokio::test(start_paused = true)]
@@ -194,7 +194,7 @@ async fn f68_the_time_of_a_run_never_goes_back() {
         options: RunOptions::default(),
         adopted: Vec::new(),
     };
-    let before = vec![Recorded { at: RunTime(50), event: started }];
+    let before = vec![EventRecord { at: RunTime(50), event: started }];
     // the wall clock of this executor is far behind
     let world = drive(Setup { before, ..setup(operations, vec![ends(Exit::Code(0))]) }).await;
     let times: Vec<u64> = world.events.iter().map(|event| event.at.0).collect();

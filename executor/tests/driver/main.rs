@@ -6,9 +6,9 @@ mod world;
 
 use crate::world::{Play, Setup, drive, ends, exec, outcomes, setup};
 use pop_agenda::{OpIx, Outcome, RunEvent, RunOutcome};
-use pop_contract::{Exit, Progress, Said};
+use pop_contract::{Exit, FinalReport, Progress};
 use pop_executor::restore;
-use pop_launchers::{Ended, LaunchEvent};
+use pop_launchers::{LaunchEnd, LaunchEvent};
 use serde_json::json;
 use std::path::Path;
 use std::sync::Arc;
@@ -51,8 +51,8 @@ async fn a_reference_that_leads_nowhere_fails_its_operation_and_launches_nothing
 
 #[tokio::test(start_paused = true)]
 async fn references_reach_the_command_and_the_environment_names_the_operation() {
-    let said = Said { result: Some(json!({"w": [7]})), ..Said::default() };
-    let first = Play { ended: Ended { said, ..Ended::exited(Exit::Code(0)) }, ..ends(Exit::Code(0)) };
+    let said = FinalReport { result: Some(json!({"w": [7]})), ..FinalReport::default() };
+    let first = Play { ended: LaunchEnd { said, ..LaunchEnd::exited(Exit::Code(0)) }, ..ends(Exit::Code(0)) };
     let operations = json!([exec("a", &[]), {"name": "b", "id": "9", "type": "exec",
         "payload": {"command": ["x", "@<a.out::/w/0>", "@<pop.agendaId>", "@<pop.operationName>"]}}]);
     let world = drive(setup(operations, vec![first, ends(Exit::Code(0))])).await;

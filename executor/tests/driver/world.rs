@@ -1,14 +1,14 @@
 //! A world of scripted ports for the driver: each can be made to fail, and all of them keep one diary.
 
 use pop_agenda::{
-    Agenda, CancelReason, Outcome, Plan, Recorded, RunEvent, RunOptions, RunOutcome, Scheduler, Sink,
+    Agenda, CancelReason, EventRecord, Outcome, Plan, RunEvent, RunOptions, RunOutcome, Scheduler, Sink,
 };
 use pop_contract::{Exit, LaunchType};
 use pop_executor::{
-    Given, HostEffects, Journal, JournalError, Ports, RunError, RunIdentity, Runners, restore, run,
+    HostEffects, Journal, JournalError, Ports, RunError, RunIdentity, RunStart, Runners, restore, run,
 };
 use pop_handler_base::field_retriever::{Arguments, DefaultLaunchData, Defaults, Environment, Properties};
-use pop_launchers::{Ended, LaunchEvent, LaunchId, LaunchOrder, Launched, Launcher};
+use pop_launchers::{LaunchEnd, LaunchEvent, LaunchId, LaunchOrder, LaunchUpdate, Launcher};
 use pop_registry::Catalog;
 use serde_json::{Value, json};
 use std::collections::HashMap;
@@ -24,14 +24,14 @@ type Diary = Arc<Mutex<Vec<String>>>;
 
 struct MemoryJournal {
     diary: Diary,
-    events: Arc<Mutex<Vec<Recorded>>>,
+    events: Arc<Mutex<Vec<EventRecord>>>,
     /// The appends that fail, counted from 1, and how.
     fails: HashMap<usize, io::ErrorKind>,
     appends: usize,
 }
 
 impl Journal for MemoryJournal {
-    fn append(&mut self, events: &[Recorded]) -> Result<(), JournalError> {
+    fn append(&mut self, events: &[EventRecord]) -> Result<(), JournalError> {
         self.appends += 1;
         if let Some(kind) = self.fails.get(&self.appends) {
             let (path, source) = (PathBuf::from("journal"), io::Error::from(*kind));
@@ -51,7 +51,7 @@ impl Journal for MemoryJournal {
 struct DiarySink(Diary);
 
 impl Sink for DiarySink {
-    fn on_event(&mut self, _: &Arc<Plan>, recorded: &Recorded) {
+    fn on_event(&mut self, _: &Arc<Plan>, recorded: &EventRecord) {
         self.0.lock().unwrap().push(format!("report {}", word(&recorded.event)));
     }
 
@@ -74,7 +74,7 @@ fn word(event: &RunEvent) -> String {
 pub(crate) struct Play {
     pub(crate) says: Vec<LaunchEvent>,
     pub(crate) takes: Option<Duration>,
-    pub(crate) ended: Ended,
+    pub(crate) ended: LaunchEnd,
     pub(crate) is_stubborn: bool,
 }
 
@@ -82,7 +82,7 @@ pub(crate) fn ends(exit: Exit) -> Play {
     Play {
         says: Vec::new(),
         takes: Some(Duration::from_millis(5)),
-        ended: Ended::exited(exit),
+        ended: LaunchEnd::exited(exit),
         is_stubborn: false,
     }
 }
@@ -112,13 +112,13 @@ impl Scripted {
 }
 
 impl Launcher for Scripted {
-    fn launch(&self, id: LaunchId, order: LaunchOrder, events: &mpsc::Sender<Launched>) {
+    fn launch(&self, id: LaunchId, order: LaunchOrder, events: &mpsc::Sender<LaunchUpdate>) {
         self.diary.lock().unwrap().push(format!("act launch {}", id.0 >> 32));
         let is_again = order.again;
         self.orders.lock().unwrap().push(order);
         let events = events.clone();
         if is_again {
-            tokio::spawn(async move { events.send(Launched { id, event: LaunchEvent::Lost }).await });
+            tokio::spawn(async move { events.send(LaunchUpdate { id, event: LaunchEvent::Lost }).await });
             return;
         }
         let play = self.plays.lock().unwrap().next().unwrap();
@@ -127,14 +127,14 @@ impl Launcher for Scripted {
         let at_work = Arc::clone(&self.at_work);
         tokio::spawn(async move {
             for event in play.says {
-                events.send(Launched { id, event }).await.unwrap();
+                events.send(LaunchUpdate { id, event }).await.unwrap();
             }
             let ended = tokio::select! {
                 () = tokio::time::sleep(play.takes.unwrap_or_default()), if play.takes.is_some() => play.ended,
-                exit = stops(&mut stopped, play.is_stubborn) => Ended::exited(exit),
+                exit = stops(&mut stopped, play.is_stubborn) => LaunchEnd::exited(exit),
             };
             at_work.lock().unwrap().remove(&id);
-            events.send(Launched { id, event: LaunchEvent::Ended(Box::new(ended)) }).await.ok();
+            events.send(LaunchUpdate { id, event: LaunchEvent::Ended(Box::new(ended)) }).await.ok();
         });
     }
 
@@ -163,7 +163,7 @@ async fn stops(stopped: &mut mpsc::UnboundedReceiver<bool>, is_stubborn: bool) -
 pub(crate) struct World {
     pub(crate) outcome: Result<RunOutcome, RunError>,
     pub(crate) diary: Vec<String>,
-    pub(crate) events: Vec<Recorded>,
+    pub(crate) events: Vec<EventRecord>,
     pub(crate) launcher: Arc<Scripted>,
     pub(crate) plan: Arc<Plan>,
 }
@@ -174,7 +174,7 @@ pub(crate) struct Setup {
     pub(crate) plays: Vec<Play>,
     pub(crate) journal_fails: HashMap<usize, io::ErrorKind>,
     pub(crate) memory_kills: bool,
-    pub(crate) before: Vec<Recorded>,
+    pub(crate) before: Vec<EventRecord>,
     pub(crate) cancels: Vec<CancelReason>,
 }
 
@@ -241,7 +241,7 @@ pub(crate) async fn drive(setup: Setup) -> World {
         clock: || 1_000,
         effects: Box::new(HostEffects::new(host, &identity, || 1_000)),
     };
-    let given = Given { scheduler, identity, adopted: Vec::new(), resumed, began };
+    let given = RunStart { scheduler, identity, adopted: Vec::new(), resumed, began };
     let outcome = tokio::spawn(run(given, ports)).await.unwrap().map(|finished| finished.outcome);
     let diary = diary.lock().unwrap().clone();
     let events = events.lock().unwrap().clone();

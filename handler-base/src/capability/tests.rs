@@ -3,7 +3,7 @@
 use super::*;
 use crate::{DiagnosticEvent, InMemory, InMemoryRun, describe};
 use pop_contract::{Blame, Call, Capability};
-use pop_contract::{DispatchReport, Ended, Failure, HandlerReport};
+use pop_contract::{CallEnd, DispatchReport, Failure, HandlerReport};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -312,7 +312,7 @@ async fn u15_what_the_toolkit_reports_is_what_a_dispatch_reads() {
     let ended = |run: InMemoryRun| {
         let diagnostics = run.report.progress.diagnostic_events;
         let failure = Failure { diagnostics, ..Failure::new(Blame::Handler, "failed", "it failed") };
-        Ended::from(run.report.result.ok_or(failure))
+        CallEnd::from(run.report.result.ok_or(failure))
     };
     let call = |type_id: &str| Call {
         capability: Capability::Content,

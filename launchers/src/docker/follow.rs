@@ -13,7 +13,7 @@ use super::transcript::{Addition, LogReading, Transcript};
 use super::verdict::{End, verdict};
 use crate::followed::Asked;
 use crate::output::Output;
-use crate::port::{Captured, Doing, Stream};
+use crate::port::{Doing, StdoutUse, Stream};
 use crate::tries::Tries;
 use hyper::body::Bytes;
 use pop_contract::{Exit, Failure};
@@ -344,12 +344,12 @@ impl Follow {
 }
 
 /// Whether bytes that may be others change more than a log.
-fn spoils(addition: &Addition, stream: Stream, captured: Captured) -> bool {
+fn spoils(addition: &Addition, stream: Stream, captured: StdoutUse) -> bool {
     let counts = match captured {
-        Captured::Nothing | Captured::Log => false,
-        Captured::Value(_) | Captured::Whole => stream == Stream::Stdout,
-        Captured::Lines => true,
+        StdoutUse::Nothing | StdoutUse::Log => false,
+        StdoutUse::Value(_) | StdoutUse::Whole => stream == Stream::Stdout,
+        StdoutUse::Lines => true,
     };
-    let may_report = captured == Captured::Nothing && stream == Stream::Stdout;
+    let may_report = captured == StdoutUse::Nothing && stream == Stream::Stdout;
     addition.is_doubtful && (counts || addition.is_doubtful_report && may_report)
 }

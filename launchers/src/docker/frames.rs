@@ -70,7 +70,7 @@ mod tests {
     use super::*;
     use crate::Mask;
     use crate::output::Output;
-    use crate::port::{Captured, Ended, LaunchEvent, LaunchId, LaunchOrder, Line};
+    use crate::port::{LaunchEnd, LaunchEvent, LaunchId, LaunchOrder, Line, StdoutUse};
     use pop_contract::Exit;
     use tokio::sync::mpsc;
 
@@ -88,7 +88,7 @@ mod tests {
     }
 
     /// What becomes of a log that comes in pieces: its end, and the lines that are told.
-    async fn result(pieces: &[&[u8]], captured: Captured) -> (Ended, Vec<Line>) {
+    async fn result(pieces: &[&[u8]], captured: StdoutUse) -> (LaunchEnd, Vec<Line>) {
         let (sender, mut receiver) = mpsc::channel(256);
         let order = LaunchOrder { captured, ..LaunchOrder::default() };
         let mask = Mask::new(["canary-7f3a9b".to_owned()]);
@@ -125,7 +125,7 @@ mod tests {
             frame(1, b"\xa9 and \xe2\x82\nthe last line"),
         ]
         .concat();
-        for captured in [Captured::Nothing, Captured::Log, Captured::Whole, Captured::Lines] {
+        for captured in [StdoutUse::Nothing, StdoutUse::Log, StdoutUse::Whole, StdoutUse::Lines] {
             let whole = result(&[&log], captured).await;
             let told = format!("{whole:?}");
             assert!(!told.contains("canary") && told.contains("***"), "{told}");

@@ -7,7 +7,7 @@ use super::sweep::{remove, sweep};
 use crate::followed::{Asked, Followed, Refusal};
 use crate::object_name::object_name;
 use crate::output::Output;
-use crate::port::{Doing, LaunchEvent, LaunchId, LaunchOrder, Launched, Launcher};
+use crate::port::{Doing, LaunchEvent, LaunchId, LaunchOrder, LaunchUpdate, Launcher};
 use crate::setting::Setting;
 use pop_contract::{Exit, Failure};
 use std::sync::Arc;
@@ -48,7 +48,7 @@ impl DockerLauncher {
 }
 
 impl Launcher for DockerLauncher {
-    fn launch(&self, id: LaunchId, order: LaunchOrder, events: &mpsc::Sender<Launched>) {
+    fn launch(&self, id: LaunchId, order: LaunchOrder, events: &mpsc::Sender<LaunchUpdate>) {
         let (shared, events) = (Arc::clone(&self.shared), events.clone());
         let asked = shared.followed.begin(id);
         let name = object_name(order.program.prefix(), &order.name);
@@ -79,7 +79,7 @@ impl Launcher for DockerLauncher {
             }
             let ended = output.finish(exit.map_err(Box::new)).await;
             shared.followed.end(id, (is_own && (is_reaped || !is_settled)).then_some(name));
-            events.send(Launched { id, event: LaunchEvent::Ended(Box::new(ended)) }).await.ok();
+            events.send(LaunchUpdate { id, event: LaunchEvent::Ended(Box::new(ended)) }).await.ok();
         });
     }
 
@@ -162,11 +162,11 @@ impl Shared {
     }
 
     /// Sweeps when the first launch is taken over: by then it is known which others are.
-    async fn sweep_once(&self, events: &mpsc::Sender<Launched>) {
+    async fn sweep_once(&self, events: &mpsc::Sender<LaunchUpdate>) {
         self.swept.get_or_init(|| self.sweep(Some(events))).await;
     }
 
-    async fn sweep(&self, events: Option<&mpsc::Sender<Launched>>) {
+    async fn sweep(&self, events: Option<&mpsc::Sender<LaunchUpdate>>) {
         if let (Some(run), Ok(engine)) = (&self.setting.run, self.engine().await) {
             sweep(&engine, run, &self.followed, events).await;
         }

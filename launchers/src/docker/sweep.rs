@@ -3,7 +3,7 @@
 use super::container::Container;
 use super::engine::Engine;
 use crate::followed::{Followed, exit_of};
-use crate::port::{LaunchEvent, LaunchId, Launched, label};
+use crate::port::{LaunchEvent, LaunchId, LaunchUpdate, label};
 use crate::tries::Tries;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -17,7 +17,7 @@ pub(super) async fn sweep(
     engine: &Engine,
     run: &str,
     followed: &Followed<String>,
-    events: Option<&mpsc::Sender<Launched>>,
+    events: Option<&mpsc::Sender<LaunchUpdate>>,
 ) {
     let found = engine.api.list(&format!("{}={run}", label::RUN)).await.unwrap_or_default();
     for listed in found {
@@ -35,7 +35,7 @@ pub(super) async fn sweep(
         }
         if let (Some(events), Some(id), Some(code)) = (events, id, code) {
             let event = LaunchEvent::Late(exit_of(code as i32));
-            events.send(Launched { id, event }).await.ok();
+            events.send(LaunchUpdate { id, event }).await.ok();
         }
         remove(engine, name).await;
     }

@@ -3,7 +3,7 @@
 use super::log_stamps::Stamped;
 use crate::Mask;
 use crate::output::Output;
-use crate::port::{Captured, Ended, LaunchId, LaunchOrder, Stream};
+use crate::port::{LaunchEnd, LaunchId, LaunchOrder, StdoutUse, Stream};
 use pop_contract::Exit;
 use tokio::sync::mpsc;
 
@@ -32,7 +32,7 @@ fn log() -> Vec<u8> {
 }
 
 /// The end of a program whose log comes in these streams, each from the beginning, in pieces of this length.
-async fn read(captured: Captured, streams: &[&[u8]], length: usize) -> Ended {
+async fn read(captured: StdoutUse, streams: &[&[u8]], length: usize) -> LaunchEnd {
     let order = LaunchOrder { captured, ..LaunchOrder::default() };
     let (events, mut heard) = mpsc::channel(1_000);
     let mask = Mask::new(["s3cret-value".to_owned()]);
@@ -52,11 +52,11 @@ async fn read(captured: Captured, streams: &[&[u8]], length: usize) -> Ended {
 #[tokio::test]
 async fn fr_k1_a_log_that_is_cut_at_every_byte_has_one_result() {
     let log = log();
-    for captured in [Captured::Nothing, Captured::Log, Captured::Whole] {
+    for captured in [StdoutUse::Nothing, StdoutUse::Log, StdoutUse::Whole] {
         let whole = read(captured, &[&log], log.len()).await;
         let printed = [whole.stdout.clone(), whole.log_tail.join("\n").into_bytes()].concat();
         assert!(!printed.windows(12).any(|part| part == b"s3cret-value"), "{whole:?}");
-        if captured == Captured::Nothing {
+        if captured == StdoutUse::Nothing {
             assert_eq!(whole.said.result.as_ref().unwrap()["n"], 3);
             assert!(whole.said.progress.as_ref().unwrap().is_succeeded());
             assert_eq!(whole.said.breaches, [""; 0]);

@@ -9,7 +9,7 @@ use super::watch::{Pods, say_late};
 use super::working_folder::check_folder;
 use crate::followed::{Asked, Followed, Refusal};
 use crate::output::Output;
-use crate::port::{Doing, LaunchEvent, LaunchId, LaunchOrder, Launched, Launcher, label};
+use crate::port::{Doing, LaunchEvent, LaunchId, LaunchOrder, LaunchUpdate, Launcher, label};
 use crate::setting::Setting;
 use crate::tries::Tries;
 use k8s_openapi::api::core::v1::Pod;
@@ -88,7 +88,7 @@ impl KubernetesLauncher {
 }
 
 impl Launcher for KubernetesLauncher {
-    fn launch(&self, id: LaunchId, mut order: LaunchOrder, events: &mpsc::Sender<Launched>) {
+    fn launch(&self, id: LaunchId, mut order: LaunchOrder, events: &mpsc::Sender<LaunchUpdate>) {
         let (shared, events) = (Arc::clone(&self.shared), events.clone());
         let asked = shared.followed.begin(id);
         order.labels.push(shared.mark.clone());
@@ -113,7 +113,7 @@ impl Launcher for KubernetesLauncher {
             shared.pods.forget(&name, is_displaced.then(|| (id, events.clone())));
             let ended = output.finish(exit.map_err(Box::new)).await;
             shared.followed.end(id, kept);
-            events.send(Launched { id, event: LaunchEvent::Ended(Box::new(ended)) }).await.ok();
+            events.send(LaunchUpdate { id, event: LaunchEvent::Ended(Box::new(ended)) }).await.ok();
         });
     }
 
@@ -264,12 +264,12 @@ impl Shared {
     }
 
     /// Sweeps when the first launch is taken over: by then it is known which others are.
-    async fn sweep_once(&self, events: &mpsc::Sender<Launched>) {
+    async fn sweep_once(&self, events: &mpsc::Sender<LaunchUpdate>) {
         self.swept.get_or_init(|| self.sweep(Some(events))).await;
     }
 
     /// Deletes pods of the run that nobody follows: what an earlier process had given up, or what handlers left behind.
-    async fn sweep(&self, events: Option<&mpsc::Sender<Launched>>) {
+    async fn sweep(&self, events: Option<&mpsc::Sender<LaunchUpdate>>) {
         let (Some(run), Ok(server)) = (&self.setting.run, self.server().await) else { return };
         let params = ListParams::default().labels(&format!("{}={run}", label::RUN));
         let Ok(listed) = super::api::call(server.pods.list(&params)).await else { return };

@@ -2,7 +2,7 @@
 
 use super::failure::{answer, refused};
 use super::pod_status::{PodState, state_of};
-use crate::port::{LaunchEvent, LaunchId, Launched};
+use crate::port::{LaunchEvent, LaunchId, LaunchUpdate};
 use futures_util::StreamExt as _;
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
@@ -35,7 +35,7 @@ pub(super) struct Observation {
 pub(super) struct Pods {
     followed: Mutex<HashMap<String, watch::Sender<Observation>>>,
     /// Pods whose launch was given up: their end is said when it is seen after all.
-    given_up: Mutex<HashMap<String, (LaunchId, mpsc::Sender<Launched>)>>,
+    given_up: Mutex<HashMap<String, (LaunchId, mpsc::Sender<LaunchUpdate>)>>,
 }
 
 impl Pods {
@@ -48,7 +48,7 @@ impl Pods {
     }
 
     /// Follows a pod no more; given somebody to tell, its end is still looked for.
-    pub(super) fn forget(&self, name: &str, late: Option<(LaunchId, mpsc::Sender<Launched>)>) {
+    pub(super) fn forget(&self, name: &str, late: Option<(LaunchId, mpsc::Sender<LaunchUpdate>)>) {
         self.followed().remove(name);
         if let Some(late) = late {
             self.given_up().insert(name.to_owned(), late);
@@ -59,7 +59,7 @@ impl Pods {
         self.followed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn given_up(&self) -> MutexGuard<'_, HashMap<String, (LaunchId, mpsc::Sender<Launched>)>> {
+    fn given_up(&self) -> MutexGuard<'_, HashMap<String, (LaunchId, mpsc::Sender<LaunchUpdate>)>> {
         self.given_up.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -151,6 +151,6 @@ impl Pods {
 }
 
 /// Says how a launch ended that had been given up.
-pub(super) async fn say_late(id: LaunchId, exit: Exit, events: &mpsc::Sender<Launched>) {
-    events.send(Launched { id, event: LaunchEvent::Late(exit) }).await.ok();
+pub(super) async fn say_late(id: LaunchId, exit: Exit, events: &mpsc::Sender<LaunchUpdate>) {
+    events.send(LaunchUpdate { id, event: LaunchEvent::Late(exit) }).await.ok();
 }

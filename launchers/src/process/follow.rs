@@ -6,7 +6,7 @@ use super::launcher::Surroundings;
 use super::{Child, Watched};
 use crate::Mask;
 use crate::output::Output;
-use crate::port::{Ended, LaunchId, LaunchOrder, Launched, Stream};
+use crate::port::{LaunchEnd, LaunchId, LaunchOrder, LaunchUpdate, Stream};
 use pop_contract::{Exit, Failure};
 use std::cell::RefCell;
 use std::io;
@@ -108,10 +108,10 @@ impl Follow {
         &self,
         id: LaunchId,
         order: LaunchOrder,
-        events: &mpsc::Sender<Launched>,
+        events: &mpsc::Sender<LaunchUpdate>,
         mask: Mask,
         surroundings: &impl Surroundings,
-    ) -> Ended {
+    ) -> LaunchEnd {
         // far larger than the rest of this future, which is moved when its task is made
         let mut output = Box::new(Output::new(id, order, events, &mask));
         output.begin();
@@ -119,7 +119,7 @@ impl Follow {
             Ok(ending) => ending,
             Err(failure) => Ending { exit: Err(failure), left: 0 },
         };
-        Ended { left, ..output.finish(exit.map_err(Box::new)).await }
+        LaunchEnd { left, ..output.finish(exit.map_err(Box::new)).await }
     }
 
     async fn watch(

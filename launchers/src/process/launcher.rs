@@ -6,7 +6,7 @@ use super::guard::Guard;
 use super::orphans::{LAUNCH_VARIABLE, Leftover, Orphans, of_launch, others_of_session, processes};
 use super::pause::signal_trees;
 use super::{Child, Environment, Signal, Spawn, Watched, resolve, spawn};
-use crate::port::{Doing, Ended, LaunchEvent, LaunchId, LaunchOrder, Launched, Launcher, Program};
+use crate::port::{Doing, LaunchEnd, LaunchEvent, LaunchId, LaunchOrder, LaunchUpdate, Launcher, Program};
 use crate::secrets::Secrets;
 use crate::setting::Setting;
 use pop_contract::Failure;
@@ -307,11 +307,11 @@ fn plain(folder: &Path) -> Option<PathBuf> {
 }
 
 impl Launcher for ProcessLauncher {
-    fn launch(&self, id: LaunchId, mut order: LaunchOrder, events: &mpsc::Sender<Launched>) {
+    fn launch(&self, id: LaunchId, mut order: LaunchOrder, events: &mpsc::Sender<LaunchUpdate>) {
         let events = events.clone();
         if order.again {
             // a process does not outlive the one that launched it
-            tokio::spawn(async move { events.send(Launched { id, event: LaunchEvent::Lost }).await });
+            tokio::spawn(async move { events.send(LaunchUpdate { id, event: LaunchEvent::Lost }).await });
             return;
         }
         match self.start(id, &mut order) {
@@ -320,7 +320,7 @@ impl Launcher for ProcessLauncher {
                 tokio::spawn(async move {
                     let ended = follow.until_end(id, order, &events, shared.secrets.mask(), &*shared).await;
                     shared.lock_running().remove(&id);
-                    events.send(Launched { id, event: LaunchEvent::Ended(Box::new(ended)) }).await.ok();
+                    events.send(LaunchUpdate { id, event: LaunchEvent::Ended(Box::new(ended)) }).await.ok();
                     shared.progressed.notify_waiters();
                     // whoever hears of the end starts the next before this one's descriptors are closed
                     tokio::task::yield_now().await;
@@ -328,8 +328,8 @@ impl Launcher for ProcessLauncher {
                 });
             }
             Err(failure) => {
-                let ended = LaunchEvent::Ended(Box::new(Ended::failed(failure)));
-                tokio::spawn(async move { events.send(Launched { id, event: ended }).await });
+                let ended = LaunchEvent::Ended(Box::new(LaunchEnd::failed(failure)));
+                tokio::spawn(async move { events.send(LaunchUpdate { id, event: ended }).await });
             }
         }
     }

@@ -15,12 +15,12 @@ const STREAM: &[u8] = b"begin s3cret-value\r\n10%\r20%\r30% s3cret-value\npop.re
 static MASK: LazyLock<Mask> =
     LazyLock::new(|| Mask::new(["s3cret-value", "1234", "succeeded"].map(str::to_owned)));
 
-fn order(captured: Captured) -> LaunchOrder {
+fn order(captured: StdoutUse) -> LaunchOrder {
     LaunchOrder { captured, ..LaunchOrder::default() }
 }
 
 /// The end of a launch that printed these pieces, and its log file.
-fn launch(captured: Captured, pieces: &[&[u8]], exit: Exit) -> (Ended, Vec<u8>) {
+fn launch(captured: StdoutUse, pieces: &[&[u8]], exit: Exit) -> (LaunchEnd, Vec<u8>) {
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("log");
     let order = LaunchOrder { log: Some(log.clone()), ..order(captured) };
@@ -36,12 +36,12 @@ fn launch(captured: Captured, pieces: &[&[u8]], exit: Exit) -> (Ended, Vec<u8>) 
 #[test]
 fn no_cut_changes_what_a_launch_ended_with() {
     let kinds = [
-        Captured::Nothing,
-        Captured::Log,
-        Captured::Whole,
-        Captured::Value(Capture::Text),
-        Captured::Value(Capture::Lines),
-        Captured::Value(Capture::Json),
+        StdoutUse::Nothing,
+        StdoutUse::Log,
+        StdoutUse::Whole,
+        StdoutUse::Value(Capture::Text),
+        StdoutUse::Value(Capture::Lines),
+        StdoutUse::Value(Capture::Json),
     ];
     for captured in kinds {
         for exit in [Exit::Code(0), Exit::Code(3)] {
@@ -60,16 +60,16 @@ fn no_cut_changes_what_a_launch_ended_with() {
 
 #[test]
 fn fr_b2_captured_output_holds_no_reports() {
-    let (ended, _) = launch(Captured::Nothing, &[STREAM], Exit::Code(0));
+    let (ended, _) = launch(StdoutUse::Nothing, &[STREAM], Exit::Code(0));
     assert_eq!(ended.said.result, Some(json!({"token": "***", "n": 5_123_456_789_u64})));
     assert!(ended.said.progress.unwrap().is_succeeded());
     let notes = b"# Notes\npop.report.payload {\"width\": 720}\n";
-    for captured in [Captured::Value(Capture::Text), Captured::Log, Captured::Whole] {
+    for captured in [StdoutUse::Value(Capture::Text), StdoutUse::Log, StdoutUse::Whole] {
         let (ended, log) = launch(captured, &[notes], Exit::Code(0));
         assert_eq!((ended.said.result, ended.said.progress), (None, None));
         let kept = match captured {
-            Captured::Log => log,
-            Captured::Whole => ended.stdout,
+            StdoutUse::Log => log,
+            StdoutUse::Whole => ended.stdout,
             _ => ended.captured.unwrap().as_str().unwrap().as_bytes().to_vec(),
         };
         assert_eq!(kept, notes);
@@ -79,11 +79,11 @@ fn fr_b2_captured_output_holds_no_reports() {
 #[test]
 fn fr_b1_captured_output_of_a_failure_is_in_tail_and_log() {
     let text: &[u8] = b"error: cannot open db.sqlite, token s3cret-value\n";
-    let (ended, log) = launch(Captured::Value(Capture::Text), &[text], Exit::Code(3));
+    let (ended, log) = launch(StdoutUse::Value(Capture::Text), &[text], Exit::Code(3));
     assert_eq!((ended.exit, ended.captured), (Ok(Exit::Code(3)), None));
     assert_eq!(ended.log_tail, ["error: cannot open db.sqlite, token ***"]);
     assert_eq!(log, b"error: cannot open db.sqlite, token ***\n");
-    let (ended, log) = launch(Captured::Value(Capture::Json), &[b"npm WARN old\n{\"a\": 1}"], Exit::Code(0));
+    let (ended, log) = launch(StdoutUse::Value(Capture::Json), &[b"npm WARN old\n{\"a\": 1}"], Exit::Code(0));
     let failure = ended.exit.unwrap_err();
     assert_eq!((failure.code.as_str(), failure.exit), ("contract", Some(Exit::Code(0))));
     assert!(
@@ -94,13 +94,13 @@ fn fr_b1_captured_output_of_a_failure_is_in_tail_and_log() {
     assert_eq!(ended.log_tail, ["npm WARN old", "{\"a\": 1}"]);
     assert_eq!(log, b"npm WARN old\n{\"a\": 1}");
     // a success leaves no log
-    let (ended, log) = launch(Captured::Value(Capture::Json), &[b"{\"a\": 1}"], Exit::Code(0));
+    let (ended, log) = launch(StdoutUse::Value(Capture::Json), &[b"{\"a\": 1}"], Exit::Code(0));
     assert_eq!((ended.captured, log.as_slice()), (Some(json!({"a": 1})), b"".as_slice()));
 }
 
 #[test]
 fn exit_statuses_that_mean_success_keep_the_value() {
-    let order = LaunchOrder { success: vec![0, 1], ..order(Captured::Value(Capture::Text)) };
+    let order = LaunchOrder { success: vec![0, 1], ..order(StdoutUse::Value(Capture::Text)) };
     let mut transcript = Transcript::new(&order, &Mask::none());
     transcript.take(Stream::Stdout, b"x", Instant::now());
     assert_eq!(transcript.finish(Ok(Exit::Code(1))).captured, Some(json!("x")));
@@ -108,7 +108,7 @@ fn exit_statuses_that_mean_success_keep_the_value() {
 
 #[test]
 fn fr_b4_captured_lines_that_are_not_utf8_fail() {
-    let (ended, _) = launch(Captured::Value(Capture::Lines), &[b"a\ncaf\xe9.txt\n"], Exit::Code(0));
+    let (ended, _) = launch(StdoutUse::Value(Capture::Lines), &[b"a\ncaf\xe9.txt\n"], Exit::Code(0));
     let failure = ended.exit.unwrap_err();
     assert_eq!(failure.code, "contract");
     assert!(failure.message.contains("byte 5 (line 2) is 0xe9"), "{}", failure.message);
@@ -118,7 +118,7 @@ fn fr_b4_captured_lines_that_are_not_utf8_fail() {
 fn fr_h11_captured_output_beyond_the_limit_has_its_code_and_is_log() {
     let piece = [b"x".repeat(65_535).as_slice(), b"\n"].concat();
     {
-        let captured = Captured::Value(Capture::Text);
+        let captured = StdoutUse::Value(Capture::Text);
         let mut pieces: Vec<&[u8]> = vec![&piece; 257];
         pieces.push(b"the end\n");
         let (ended, log) = launch(captured, &pieces, Exit::Code(0));

@@ -2,7 +2,7 @@
 
 use pop_contract::Capability;
 
-use crate::entry::{Declared, Entry};
+use crate::entry::{DescriptorFields, Entry};
 use pop_document::{Fault, Fields, Pointer, Site, Source, secret_literals};
 use pop_policy::HandlerPolicies;
 use serde_json::{Map, Value};
@@ -259,7 +259,11 @@ fn entry(
         properties: given,
         policies: HandlerPolicies::parse(&Value::Object(policies.collect()), &at, faults),
         actions: Some(capability.actions().iter().map(|action| (*action).to_owned()).collect()),
-        declared: Some(Declared { descriptor: descriptor.to_owned(), capability, class: class.to_owned() }),
+        declared: Some(DescriptorFields {
+            descriptor: descriptor.to_owned(),
+            capability,
+            class: class.to_owned(),
+        }),
         ..Entry::default()
     })
 }

@@ -1,7 +1,7 @@
 //! The promises of descriptors, each on a text of its own.
 
 use super::*;
-use crate::{Catalog, NoRoute, Request, Resident, Target, route};
+use crate::{Catalog, NoRoute, Resident, RouteRequest, Target, route};
 use pop_contract::LaunchType;
 use pop_policy::{OnFail, Policies, Scope};
 
@@ -29,7 +29,7 @@ fn said(descriptor: &Descriptor) -> Vec<(usize, &str, bool, &str)> {
 }
 
 fn target<'c>(catalog: &'c Catalog, name: &str, on: LaunchType) -> Result<Target<'c>, NoRoute> {
-    route(catalog, &Request::of_type(name, on)).map(|routed| routed.target)
+    route(catalog, &RouteRequest::of_type(name, on)).map(|routed| routed.target)
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The fields of a podConfig by name, and how layers replace one another field by field.
 
-use super::layer::{Layer, Sourced};
+use super::layer::{Layer, SourcedValue};
 use super::read::Merged;
 use super::{PodConfig, read};
 use pop_document::{Fault, Fields, Pointer};
@@ -69,12 +69,12 @@ fn merge(core: Value, layers: &[(Layer, &Map<String, Value>, Pointer)]) -> Merge
     let mut merged = Merged::new();
     if let Value::Object(core) = core {
         for (name, value) in core {
-            merged.insert(name, Sourced { value, layer: Layer::Core, pointer: Pointer::root() });
+            merged.insert(name, SourcedValue { value, layer: Layer::Core, pointer: Pointer::root() });
         }
     }
     for (layer, fields, pointer) in layers {
         for (name, value) in fields.iter().filter(|(_, value)| !value.is_null()) {
-            let sourced = Sourced { value: value.clone(), layer: *layer, pointer: pointer.join(name) };
+            let sourced = SourcedValue { value: value.clone(), layer: *layer, pointer: pointer.join(name) };
             merged.insert(name.clone(), sourced);
         }
     }

@@ -27,7 +27,7 @@ impl fmt::Display for Layer {
 
 /// A field's value and the place that gave it.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Sourced {
+pub struct SourcedValue {
     /// The value in force.
     pub value: Value,
     /// The layer that gave it.

@@ -9,7 +9,7 @@ mod read;
 pub use fields::field_names;
 pub(crate) use fields::{check, of_entry, of_exec};
 pub(crate) use grammar::{KEY, NAME, VARIABLE};
-pub use layer::{Layer, Sourced};
+pub use layer::{Layer, SourcedValue};
 pub(crate) use quantity::quantity;
 pub use quantity::{Cpu, Memory, QuantityError};
 pub(crate) use read::{checked, needed};

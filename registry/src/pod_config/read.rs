@@ -4,7 +4,7 @@ use super::grammar::{
     ABSOLUTE, HOST, KEY, LABEL_KEY, LABEL_VALUE, NAME, PREFIX, RELATIVE, Rule, SHORT_NAME, SOMETHING,
     URL_PATH, VARIABLE,
 };
-use super::layer::Sourced;
+use super::layer::SourcedValue;
 use super::{AliveCheck, ConfigMapSetting, HostPath, Nfs, PodConfig, Taints, quantity};
 use pop_document::{Fault, Fields, Pointer};
 use serde_json::{Map, Value};
@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// The merged fields of a podConfig, each with the layer that gave it.
-pub(crate) type Merged = BTreeMap<String, Sourced>;
+pub(crate) type Merged = BTreeMap<String, SourcedValue>;
 
 /// Reads the fields of one map; what is not in it has no value, and what is wrong in it neither.
 pub(super) fn pod_config(fields: &mut Fields<'_, '_>) -> PodConfig {

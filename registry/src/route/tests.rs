@@ -12,17 +12,17 @@ fn catalog(registry: &str) -> Catalog {
     catalog
 }
 
-fn request(handler_type: &str) -> Request<'_> {
-    Request::of_type(handler_type, LaunchType::Local)
+fn request(handler_type: &str) -> RouteRequest<'_> {
+    RouteRequest::of_type(handler_type, LaunchType::Local)
 }
 
 /// The handler and the step by which it was chosen.
-fn chosen_by(catalog: &Catalog, request: Request<'_>) -> (String, Step) {
+fn chosen_by(catalog: &Catalog, request: RouteRequest<'_>) -> (String, RouteStep) {
     let routed = route(catalog, &request).unwrap();
     (routed.entry.map_or("-", |entry| &entry.id).to_owned(), routed.step)
 }
 
-fn passed(catalog: &Catalog, request: Request<'_>) -> Vec<String> {
+fn passed(catalog: &Catalog, request: RouteRequest<'_>) -> Vec<String> {
     route(catalog, &request).unwrap().passed_over.iter().map(ToString::to_string).collect()
 }
 
@@ -34,31 +34,31 @@ const THREE: &str = "z: {type: probe, command: [z], actions: [read, write], vers
 #[test]
 fn r12_1_an_operation_that_the_run_made_has_the_handler_that_the_agenda_assigns() {
     let catalog = catalog(THREE);
-    let asked = Request { assigned: Some("y"), handler: Some("x"), stream: LOCAL, ..request("probe") };
-    assert_eq!(chosen_by(&catalog, asked), ("y".to_owned(), Step::AssignedLocal));
+    let asked = RouteRequest { assigned: Some("y"), handler: Some("x"), stream: LOCAL, ..request("probe") };
+    assert_eq!(chosen_by(&catalog, asked), ("y".to_owned(), RouteStep::AssignedLocal));
 }
 
 #[test]
 fn r12_2_any_other_operation_has_it_too() {
     let catalog = catalog(THREE);
-    let asked = Request { assigned: Some("y"), handler: Some("z"), ..request("probe") };
-    assert_eq!(chosen_by(&catalog, asked), ("y".to_owned(), Step::Assigned));
+    let asked = RouteRequest { assigned: Some("y"), handler: Some("z"), ..request("probe") };
+    assert_eq!(chosen_by(&catalog, asked), ("y".to_owned(), RouteStep::Assigned));
 }
 
 #[test]
 fn r12_2_an_assigned_handler_that_does_not_fit_is_passed_over() {
     let catalog = catalog(THREE);
-    let agenda = Request { assigned: Some("other"), handler: Some("y"), ..request("probe") };
-    assert_eq!(chosen_by(&catalog, agenda), ("y".to_owned(), Step::Named));
+    let agenda = RouteRequest { assigned: Some("other"), handler: Some("y"), ..request("probe") };
+    assert_eq!(chosen_by(&catalog, agenda), ("y".to_owned(), RouteStep::Named));
     assert_eq!(passed(&catalog, agenda), ["`other` serves type `other`"]);
-    let by_action = Request { assigned: Some("y"), action: Some("read"), ..request("probe") };
-    assert_eq!(chosen_by(&catalog, by_action), ("z".to_owned(), Step::First));
+    let by_action = RouteRequest { assigned: Some("y"), action: Some("read"), ..request("probe") };
+    assert_eq!(chosen_by(&catalog, by_action), ("z".to_owned(), RouteStep::First));
     assert_eq!(passed(&catalog, by_action), ["`y` does not take on the action", "`x` comes later"]);
-    let by_version = Request { assigned: Some("z"), version: Some("2"), ..request("probe") };
-    assert_eq!(chosen_by(&catalog, by_version), ("y".to_owned(), Step::First));
+    let by_version = RouteRequest { assigned: Some("z"), version: Some("2"), ..request("probe") };
+    assert_eq!(chosen_by(&catalog, by_version), ("y".to_owned(), RouteStep::First));
     assert_eq!(passed(&catalog, by_version), ["`z` has version `1`", "`x` has no version"]);
     // a name that nobody has is no handler that does not fit
-    let unknown = Request { assigned: Some("othr"), ..request("probe") };
+    let unknown = RouteRequest { assigned: Some("othr"), ..request("probe") };
     let near = Some("other".to_owned());
     assert_eq!(route(&catalog, &unknown), Err(NoRoute::UnknownHandler { handler: "othr".to_owned(), near }));
 }
@@ -66,16 +66,16 @@ fn r12_2_an_assigned_handler_that_does_not_fit_is_passed_over() {
 #[test]
 fn r12_3_the_operations_own_handler_comes_before_roles() {
     let catalog = catalog(&format!("{THREE}$routing: {{roles: {{r: {{inputs: [agenda], handler: y}}}}}}\n"));
-    let asked = Request { handler: Some("z"), ..request("probe") };
-    assert_eq!(chosen_by(&catalog, asked), ("z".to_owned(), Step::Named));
+    let asked = RouteRequest { handler: Some("z"), ..request("probe") };
+    assert_eq!(chosen_by(&catalog, asked), ("z".to_owned(), RouteStep::Named));
     for (handler, action, why) in
         [("other", None, Why::OtherType("other".to_owned())), ("y", Some("read"), Why::OtherAction)]
     {
-        let asked = Request { handler: Some(handler), action, ..request("probe") };
+        let asked = RouteRequest { handler: Some(handler), action, ..request("probe") };
         let unfit = PassedOver { handler: handler.to_owned(), why };
         assert_eq!(route(&catalog, &asked), Err(NoRoute::Unfit(unfit)));
     }
-    let unknown = Request { handler: Some("nobody-at-all"), ..request("probe") };
+    let unknown = RouteRequest { handler: Some("nobody-at-all"), ..request("probe") };
     assert!(matches!(route(&catalog, &unknown), Err(NoRoute::UnknownHandler { near: None, .. })));
 }
 
@@ -85,11 +85,11 @@ fn r12_4_the_handler_of_a_role_that_has_the_stream() {
                  a: {inputs: [local, agenda], handler: y}}}\n";
     let catalog = catalog(&format!("{THREE}{roles}"));
     let agenda = request("probe");
-    assert_eq!(chosen_by(&catalog, agenda), ("y".to_owned(), Step::Role("a".to_owned())));
+    assert_eq!(chosen_by(&catalog, agenda), ("y".to_owned(), RouteStep::Role("a".to_owned())));
     assert_eq!(passed(&catalog, agenda), ["`other` serves type `other`"]);
     // two roles have this stream: the first of the file, whatever they are called
-    let local = Request { stream: LOCAL, ..request("probe") };
-    assert_eq!(chosen_by(&catalog, local), ("x".to_owned(), Step::Role("c".to_owned())));
+    let local = RouteRequest { stream: LOCAL, ..request("probe") };
+    assert_eq!(chosen_by(&catalog, local), ("x".to_owned(), RouteStep::Role("c".to_owned())));
 }
 
 #[test]
@@ -102,8 +102,12 @@ fn r12_5_the_first_that_serves_the_action() {
         (Some("write"), Some("2"), "y"),
     ];
     for (action, version, wanted) in table {
-        let asked = Request { action, version, ..request("probe") };
-        assert_eq!(chosen_by(&catalog, asked), (wanted.to_owned(), Step::First), "{action:?} {version:?}");
+        let asked = RouteRequest { action, version, ..request("probe") };
+        assert_eq!(
+            chosen_by(&catalog, asked),
+            (wanted.to_owned(), RouteStep::First),
+            "{action:?} {version:?}"
+        );
     }
 }
 
@@ -127,7 +131,7 @@ fn r12_5_in_a_tie_the_one_called_as_the_type_is_then_the_first_of_the_file_then_
     );
     let alone = Catalog::assemble(None, descriptors(["0"]), &mut Vec::new());
     assert_eq!(chosen_by(&alone, request("probe")).0, "0/content.probe");
-    let bind = Request { action: Some("bind.bind"), ..request("probe") };
+    let bind = RouteRequest { action: Some("bind.bind"), ..request("probe") };
     assert_eq!(chosen_by(&alone, bind).0, "0/bind.probe");
 }
 
@@ -135,15 +139,15 @@ fn r12_5_in_a_tie_the_one_called_as_the_type_is_then_the_first_of_the_file_then_
 fn r9_a_version_picks_its_handler_and_an_unknown_one_says_which_there_are() {
     let catalog = catalog(THREE);
     for (version, wanted) in [("1", "z"), ("2", "y")] {
-        let asked = Request { version: Some(version), ..request("probe") };
+        let asked = RouteRequest { version: Some(version), ..request("probe") };
         assert_eq!(chosen_by(&catalog, asked).0, wanted);
     }
-    let unknown = Request { version: Some("3"), ..request("probe") };
+    let unknown = RouteRequest { version: Some("3"), ..request("probe") };
     let known = vec!["1".to_owned(), "2".to_owned()];
     assert_eq!(route(&catalog, &unknown), Err(NoRoute::UnknownVersion { known }));
-    let built_in = Request { version: Some("3"), ..request("sample") };
+    let built_in = RouteRequest { version: Some("3"), ..request("sample") };
     assert_eq!(route(&catalog, &built_in), Err(NoRoute::UnknownVersion { known: Vec::new() }));
-    let named = Request { version: Some("2"), handler: Some("z"), ..request("probe") };
+    let named = RouteRequest { version: Some("2"), handler: Some("z"), ..request("probe") };
     let unfit = PassedOver { handler: "z".to_owned(), why: Why::OtherVersion(Some("1".to_owned())) };
     assert_eq!(route(&catalog, &named), Err(NoRoute::Unfit(unfit)));
 }
@@ -152,10 +156,10 @@ fn r9_a_version_picks_its_handler_and_an_unknown_one_says_which_there_are() {
 fn r11_a_handler_takes_on_its_actions_and_no_others() {
     let catalog = catalog("probe: {command: [p], actions: {read: {}, write: {policies: {onFail: SKIP}}}}\n");
     for action in ["read", "write"] {
-        let asked = Request { action: Some(action), ..request("probe") };
+        let asked = RouteRequest { action: Some(action), ..request("probe") };
         assert_eq!(chosen_by(&catalog, asked).0, "probe");
     }
-    let asked = Request { action: Some("erase"), ..request("probe") };
+    let asked = RouteRequest { action: Some("erase"), ..request("probe") };
     let known = vec!["read".to_owned(), "write".to_owned()];
     assert_eq!(route(&catalog, &asked), Err(NoRoute::UnknownAction { known }));
     let layers = |action| catalog.entry("probe").unwrap().policies.layers(AGENDA, Some(action)).len();
@@ -170,19 +174,19 @@ fn r13_whoever_does_not_have_the_stream_discards_what_comes_through_it_but_for_t
         Err(NoRoute::Discarded { handler: handler.to_owned(), step, inputs: vec![input.to_owned()] })
     };
     // `y` takes from the agenda alone, `x` only what the run makes
-    let local = Request { stream: LOCAL, ..request("probe") };
+    let local = RouteRequest { stream: LOCAL, ..request("probe") };
     let agenda = request("probe");
     let table = [
-        (Request { assigned: Some("y"), ..local }, None),
-        (Request { assigned: Some("x"), ..agenda }, Some(discarded("x", Step::Assigned, LOCAL))),
-        (Request { handler: Some("y"), ..local }, Some(discarded("y", Step::Named, AGENDA))),
-        (agenda, Some(discarded("x", Step::Role("r".to_owned()), LOCAL))),
-        (Request { version: Some("2"), ..local }, Some(discarded("y", Step::First, AGENDA))),
+        (RouteRequest { assigned: Some("y"), ..local }, None),
+        (RouteRequest { assigned: Some("x"), ..agenda }, Some(discarded("x", RouteStep::Assigned, LOCAL))),
+        (RouteRequest { handler: Some("y"), ..local }, Some(discarded("y", RouteStep::Named, AGENDA))),
+        (agenda, Some(discarded("x", RouteStep::Role("r".to_owned()), LOCAL))),
+        (RouteRequest { version: Some("2"), ..local }, Some(discarded("y", RouteStep::First, AGENDA))),
     ];
     for (asked, wanted) in table {
         let routed = route(&catalog, &asked);
         match wanted {
-            None => assert_eq!(routed.unwrap().step, Step::AssignedLocal),
+            None => assert_eq!(routed.unwrap().step, RouteStep::AssignedLocal),
             Some(wanted) => assert_eq!(routed, wanted),
         }
     }
@@ -191,7 +195,7 @@ fn r13_whoever_does_not_have_the_stream_discards_what_comes_through_it_but_for_t
 #[test]
 fn r13_allow_handlers_lets_everybody_take_everything() {
     let catalog = catalog(&format!("{THREE}$routing: {{allowHandlers: true}}\n"));
-    let asked = Request { handler: Some("y"), stream: LOCAL, ..request("probe") };
+    let asked = RouteRequest { handler: Some("y"), stream: LOCAL, ..request("probe") };
     assert_eq!(chosen_by(&catalog, asked).0, "y");
 }
 
@@ -203,11 +207,11 @@ fn p1_what_can_be_launched_here_comes_first_and_what_is_built_in_last() {
     );
     assert_eq!(chosen_by(&catalog, request("probe")).0, "local");
     assert_eq!(passed(&catalog, request("probe")), ["`pod` has no `command`, which this launcher needs"]);
-    let docker = Request::of_type("probe", LaunchType::Docker);
+    let docker = RouteRequest::of_type("probe", LaunchType::Docker);
     assert_eq!(chosen_by(&catalog, docker).0, "pod");
-    assert_eq!(chosen_by(&catalog, request("sample")), ("-".to_owned(), Step::BuiltIn));
+    assert_eq!(chosen_by(&catalog, request("sample")), ("-".to_owned(), RouteStep::BuiltIn));
     // one that was named is not silently another
-    let named = Request { handler: Some("pod"), ..request("probe") };
+    let named = RouteRequest { handler: Some("pod"), ..request("probe") };
     let missing = NoRoute::NotHere { handler: "pod".to_owned(), missing: "command" };
     assert_eq!(route(&catalog, &named), Err(missing));
 }
@@ -215,12 +219,12 @@ fn p1_what_can_be_launched_here_comes_first_and_what_is_built_in_last() {
 #[test]
 fn every_step_is_told_in_words() {
     let said: Vec<_> = [
-        Step::AssignedLocal,
-        Step::Assigned,
-        Step::Named,
-        Step::Role("r".to_owned()),
-        Step::First,
-        Step::BuiltIn,
+        RouteStep::AssignedLocal,
+        RouteStep::Assigned,
+        RouteStep::Named,
+        RouteStep::Role("r".to_owned()),
+        RouteStep::First,
+        RouteStep::BuiltIn,
     ]
     .iter()
     .map(ToString::to_string)

@@ -1,6 +1,6 @@
 //! A reporter on a thread of its own: what it draws on may stand still without holding the run up.
 
-use pop_agenda::{Plan, Recorded, Sink};
+use pop_agenda::{EventRecord, Plan, Sink};
 use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -24,7 +24,7 @@ pub struct Apart {
 #[derive(Debug)]
 enum News {
     Plan(Arc<Plan>),
-    Event(Recorded),
+    Event(EventRecord),
     Notice(String),
     Flush,
 }
@@ -56,7 +56,7 @@ impl Apart {
 }
 
 impl Sink for Apart {
-    fn on_event(&mut self, plan: &Arc<Plan>, recorded: &Recorded) {
+    fn on_event(&mut self, plan: &Arc<Plan>, recorded: &EventRecord) {
         if plan.len() != self.known {
             self.known = plan.len();
             self.tell(News::Plan(Arc::clone(plan)));
@@ -99,7 +99,7 @@ mod tests {
     }
 
     impl Sink for Held {
-        fn on_event(&mut self, _: &Arc<Plan>, recorded: &Recorded) {
+        fn on_event(&mut self, _: &Arc<Plan>, recorded: &EventRecord) {
             self.go.recv().ok();
             self.told.send(recorded.at).unwrap();
         }
@@ -116,7 +116,7 @@ mod tests {
         let mut apart = Apart::new(Arc::clone(&plan), Held { go: held, told }).unwrap();
         for at in 0..1_000 {
             let event = RunEvent::AttemptStarted { op: OpIx(0), attempt: 1 };
-            apart.on_event(&plan, &Recorded { at: RunTime(at), event });
+            apart.on_event(&plan, &EventRecord { at: RunTime(at), event });
             apart.flush();
         }
         assert!(heard.try_recv().is_err());

@@ -2,7 +2,7 @@
 
 use super::words::{EventContext, event_words};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
-use pop_agenda::{Answer, Ending, OpIx, Outcome, Plan, Recorded, RunEvent, Sink};
+use pop_agenda::{Answer, Ending, EventRecord, OpIx, Outcome, Plan, RunEvent, Sink};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -76,7 +76,7 @@ impl Bars {
 }
 
 impl Sink for Bars {
-    fn on_event(&mut self, plan: &Arc<Plan>, recorded: &Recorded) {
+    fn on_event(&mut self, plan: &Arc<Plan>, recorded: &EventRecord) {
         let words = event_words(plan, recorded, &mut self.context);
         let is_quiet = plan.len() > MOST_LINES;
         match &recorded.event {

@@ -4,14 +4,14 @@
 //! The end is always told, and waited for, 10 s at most for each who is told. *Caveats.* Who cannot be reached is said once and at the end; the run does
 //! not fail for it.
 
-use super::followed::Followed;
+use super::followed::FollowedRun;
 use super::progress::{Detail, ProgressIds, closing, text};
 use crate::status::{Annotations, Closing, Connecting, Courier, Delivery, OwnPod, Pace};
 use http::Request;
 use http::header::CONTENT_TYPE;
 use kube::client::Body;
 use kube::{Client, Config};
-use pop_agenda::{Plan, Recorded, RunEvent, Sink};
+use pop_agenda::{EventRecord, Plan, RunEvent, Sink};
 use pop_contract::{PROGRESS, RESULT};
 use std::cell::Cell;
 use std::io;
@@ -40,7 +40,7 @@ const CLOSING: Closing = Closing { limit: Duration::from_secs(10), is_ended_by_s
 #[derive(Debug, Clone)]
 pub struct Told {
     /// The run; whoever follows it has heard of an event before this reporter does.
-    pub run: Arc<Mutex<Followed>>,
+    pub run: Arc<Mutex<FollowedRun>>,
     /// The names.
     pub ids: ProgressIds,
 }
@@ -113,7 +113,7 @@ impl Elsewhere {
 }
 
 impl Sink for Elsewhere {
-    fn on_event(&mut self, _: &Arc<Plan>, recorded: &Recorded) {
+    fn on_event(&mut self, _: &Arc<Plan>, recorded: &EventRecord) {
         self.is_begun = true;
         self.is_ended = matches!(recorded.event, RunEvent::RunEnded { .. });
     }

@@ -1,6 +1,6 @@
 //! A run as JSON for programs: each event a line, and the document of `pop show` (docs/formats/events.md).
 
-use pop_agenda::{History, OpIx, OperationHistory, Outcome, Plan, Recorded, RunEvent, Sink};
+use pop_agenda::{EventRecord, History, OpIx, OperationHistory, Outcome, Plan, RunEvent, Sink};
 use pop_contract::{DiagnosticEvent, Millis};
 use serde_json::{Map, Value, json};
 use std::io::Write;
@@ -21,7 +21,7 @@ impl<W: Write> JsonEvents<W> {
 }
 
 impl<W: Write + Send> Sink for JsonEvents<W> {
-    fn on_event(&mut self, plan: &Arc<Plan>, recorded: &Recorded) {
+    fn on_event(&mut self, plan: &Arc<Plan>, recorded: &EventRecord) {
         if let RunEvent::RunStarted { started, .. } = recorded.event {
             self.started = started;
         }
@@ -35,7 +35,7 @@ impl<W: Write + Send> Sink for JsonEvents<W> {
     }
 }
 
-fn event_json(plan: &Plan, recorded: &Recorded, run: &str, started: Millis) -> Value {
+fn event_json(plan: &Plan, recorded: &EventRecord, run: &str, started: Millis) -> Value {
     // an event writes itself as {"Name": {fields}}
     let (name, fields) = match serde_json::to_value(&recorded.event) {
         Ok(Value::Object(tagged)) => tagged.into_iter().next().unwrap_or_default(),
@@ -141,7 +141,7 @@ mod tests {
         let mut faults = Vec::new();
         let agenda = Agenda::parse(json!({"operations": operations}), &mut faults).unwrap();
         let plan = Plan::build(agenda, &Catalog::default(), LaunchType::Local, &mut faults).unwrap();
-        let said = |event| event_json(&plan, &Recorded { at: RunTime(5), event }, "r", 1_000);
+        let said = |event| event_json(&plan, &EventRecord { at: RunTime(5), event }, "r", 1_000);
         assert_eq!(
             said(RunEvent::RunReopened { ops: [OpIx(0), OpIx(2)].into() }),
             json!({"event": "RunReopened", "time": 1_005, "operations": ["a", "c"]})

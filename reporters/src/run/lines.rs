@@ -1,7 +1,7 @@
 //! A run as plain lines, for pipes and files: one line when something begins, ends or goes wrong.
 
 use super::words::{EventContext, event_words};
-use pop_agenda::{Plan, Recorded, Sink};
+use pop_agenda::{EventRecord, Plan, Sink};
 use std::io::Write;
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ impl<W: Write> Lines<W> {
 }
 
 impl<W: Write + Send> Sink for Lines<W> {
-    fn on_event(&mut self, plan: &Arc<Plan>, recorded: &Recorded) {
+    fn on_event(&mut self, plan: &Arc<Plan>, recorded: &EventRecord) {
         if let Some(words) = event_words(plan, recorded, &mut self.context) {
             // nobody reads any more: the run goes on all the same
             writeln!(self.out, "{words}").ok();

@@ -18,7 +18,7 @@ pub use apart::Apart;
 pub use bars::Bars;
 #[cfg(feature = "annotations")]
 pub use elsewhere::{Address, Elsewhere, NoAddress, Told};
-pub use followed::{Followed, Follower};
+pub use followed::{FollowedRun, Follower};
 pub use json::{JsonEvents, operation_json, run_json};
 pub use lines::Lines;
 #[cfg(feature = "annotations")]

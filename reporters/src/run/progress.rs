@@ -1,6 +1,6 @@
 //! The progress of an agenda as POP deployments read it: what a run's history tells, as one JSON document.
 
-use super::followed::Followed;
+use super::followed::FollowedRun;
 use super::json::diagnostics;
 use pop_agenda::{History, OpIx, Outcome, Plan, RunOutcome};
 use pop_contract::{DiagnosticEvent, FAILED, PENDING, ProcessingState, SUCCEEDED};
@@ -34,7 +34,7 @@ pub(super) enum Detail {
 
 /// The document as text; none if it is longer than that.
 pub(super) fn text(
-    told: &Mutex<Followed>,
+    told: &Mutex<FollowedRun>,
     ids: &ProgressIds,
     detail: Detail,
     longest: usize,
@@ -207,7 +207,7 @@ pub(super) fn closing(plan: &Plan, history: &History) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use pop_agenda::{Agenda, Ending, Recorded, RunEvent, RunOptions, RunTime};
+    use pop_agenda::{Agenda, Ending, EventRecord, RunEvent, RunOptions, RunTime};
     use pop_contract::{Blame, Failure, LaunchType, Progress};
     use pop_registry::Catalog;
     use std::sync::Arc;
@@ -229,8 +229,8 @@ mod tests {
             adopted: vec![],
         };
         let recorded = std::iter::once(started).chain(events).enumerate();
-        let recorded: Vec<Recorded> =
-            recorded.map(|(at, event)| Recorded { at: RunTime(at as u64), event }).collect();
+        let recorded: Vec<EventRecord> =
+            recorded.map(|(at, event)| EventRecord { at: RunTime(at as u64), event }).collect();
         History::of(plan.len(), &recorded)
     }
 
@@ -269,7 +269,7 @@ mod tests {
 
     fn told(plan: &Plan, events: Vec<RunEvent>) -> Value {
         let run =
-            Followed { plan: Arc::new(plan.clone()), follows_plan: true, history: history(plan, events) };
+            FollowedRun { plan: Arc::new(plan.clone()), follows_plan: true, history: history(plan, events) };
         serde_json::from_str(&text(&Mutex::new(run), &ids(), Detail::Whole, usize::MAX).unwrap()).unwrap()
     }
 
@@ -383,7 +383,7 @@ mod tests {
         let names: Vec<String> = (0..600).map(|n| format!("o{n}")).collect();
         let plan = plan(&names.iter().map(String::as_str).collect::<Vec<_>>());
         let history = history(&plan, vec![started(0), ended(0, succeeded(json!("x".repeat(500))))]);
-        let run = Mutex::new(Followed { plan: Arc::new(plan), follows_plan: true, history });
+        let run = Mutex::new(FollowedRun { plan: Arc::new(plan), follows_plan: true, history });
         let text = |detail, longest| text(&run, &ids(), detail, longest);
         let whole = text(Detail::Whole, usize::MAX).unwrap();
         let read: Value = serde_json::from_str(&whole).unwrap();

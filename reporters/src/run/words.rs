@@ -2,7 +2,7 @@
 
 use super::visible::visible;
 use pop_agenda::{
-    Answer, CancelReason, Ending, OpIx, Outcome, Plan, Recorded, RunEvent, RunTime, StopReason,
+    Answer, CancelReason, Ending, EventRecord, OpIx, Outcome, Plan, RunEvent, RunTime, StopReason,
 };
 use pop_contract::Failure;
 use std::collections::{HashMap, HashSet};
@@ -31,7 +31,7 @@ pub(crate) struct EventContext {
 }
 
 /// Puts an event into words; none for an event that needs no line.
-pub(crate) fn event_words(plan: &Plan, recorded: &Recorded, context: &mut EventContext) -> Option<String> {
+pub(crate) fn event_words(plan: &Plan, recorded: &EventRecord, context: &mut EventContext) -> Option<String> {
     let name = |op: &OpIx| plan.operation(*op).name.as_str();
     let at = recorded.at;
     Some(match &recorded.event {

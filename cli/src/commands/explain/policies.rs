@@ -1,10 +1,10 @@
 //! The policies of an operation, each with who set it.
 
-use pop_agenda::Planned;
+use pop_agenda::PlannedOperation;
 use pop_policy::PolicyLine;
 
 /// The policies that `pop explain` shows.
-pub(super) fn policies(planned: &Planned) -> Vec<PolicyLine> {
+pub(super) fn policies(planned: &PlannedOperation) -> Vec<PolicyLine> {
     let policies = &planned.policies;
     let mut lines = policies.lines();
     let is_refused = policies.use_cache.value && !planned.may_use_cache();

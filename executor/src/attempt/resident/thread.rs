@@ -2,12 +2,12 @@
 
 use super::handlers::{LogMessages, UpdateAgenda};
 use super::{Command, ResidentAttempt, ResidentSetting};
-use pop_contract::{Blame, Exit, Failure, Said};
+use pop_contract::{Blame, Exit, Failure, FinalReport};
 use pop_handler_base::{
     Cancellation, Canceller, OperationContext, Progress, Report, SampleHandler, StatusReporter, Surroundings,
     process,
 };
-use pop_launchers::{Ended, LaunchEvent, LaunchId, Launched, Log, log_failure};
+use pop_launchers::{LaunchEnd, LaunchEvent, LaunchId, LaunchUpdate, Log, log_failure};
 use pop_registry::Resident;
 use serde_json::Value;
 use std::cell::{Cell, RefCell};
@@ -42,7 +42,7 @@ fn start(
     setting: &ResidentSetting,
     id: LaunchId,
     order: ResidentAttempt,
-    events: mpsc::Sender<Launched>,
+    events: mpsc::Sender<LaunchUpdate>,
     at_work: &AtWork,
 ) {
     let (canceller, cancellation) = Cancellation::new();
@@ -72,7 +72,7 @@ fn start(
     tokio::task::spawn_local(async move {
         let silence = async {
             silent(order.silence, &heard).await;
-            events.send(Launched { id, event: LaunchEvent::Silent }).await.ok();
+            events.send(LaunchUpdate { id, event: LaunchEvent::Silent }).await.ok();
             std::future::pending::<()>().await;
         };
         let report = tokio::select! {
@@ -83,18 +83,22 @@ fn start(
         at_work.borrow_mut().remove(&id);
         let log = std::mem::replace(&mut *log.borrow_mut(), Log::new(None)).finish();
         let ended = match report {
-            Some(report) => Ended {
+            Some(report) => LaunchEnd {
                 exit: match log.error {
                     None => Ok(Exit::Code(i32::from(!report.is_succeeded()))),
                     Some(error) => Err(Box::new(log_failure(&error))),
                 },
-                said: Said { progress: Some(report.progress), result: report.result, ..Said::default() },
+                said: FinalReport {
+                    progress: Some(report.progress),
+                    result: report.result,
+                    ..FinalReport::default()
+                },
                 log_tail: log.tail,
-                ..Ended::exited(Exit::Code(0))
+                ..LaunchEnd::exited(Exit::Code(0))
             },
-            None => Ended::failed(Failure::new(Blame::Handler, "killed", "did not stop when asked")),
+            None => LaunchEnd::failed(Failure::new(Blame::Handler, "killed", "did not stop when asked")),
         };
-        events.send(Launched { id, event: LaunchEvent::Ended(Box::new(ended)) }).await
+        events.send(LaunchUpdate { id, event: LaunchEvent::Ended(Box::new(ended)) }).await
     });
 }
 
@@ -128,7 +132,7 @@ async fn work(resident: Resident, payload: &str, mut context: OperationContext) 
 /// Progress of a resident handler on its way to the driver; when that is busy, a report is left out.
 struct Telling {
     id: LaunchId,
-    events: mpsc::Sender<Launched>,
+    events: mpsc::Sender<LaunchUpdate>,
     heard: Rc<Cell<Instant>>,
 }
 
@@ -137,7 +141,7 @@ impl StatusReporter for Telling {
         self.heard.set(Instant::now());
         if !progress.is_final() {
             let event = LaunchEvent::Progress(Box::new(progress.clone()));
-            self.events.try_send(Launched { id: self.id, event }).ok();
+            self.events.try_send(LaunchUpdate { id: self.id, event }).ok();
         }
         Ok(())
     }
