@@ -105,19 +105,25 @@ pub(crate) async fn ffmpeg_in(
     let program = Program { argv, working_directory, ..Program::default() };
     let end = context.external(program).on_line(report).run_to_any_end().await?;
     if end.exit != Exit::Code(0) {
-        return Err(failure(end));
+        return Err(failure(end, progress.frames().unwrap_or_default()));
     }
     context.progress(share.end);
     Ok(Written { frames: progress.frames().unwrap_or_default(), seconds: progress.seconds() })
 }
 
-/// Why ffmpeg failed. Input that it cannot read has the same code in every handler.
-fn failure(end: ExternalEnd) -> HandlerError {
+/// Why ffmpeg failed after it wrote this many pictures. Input that it cannot read has the same code in every handler.
+fn failure(end: ExternalEnd, frames: u64) -> HandlerError {
     let is_unreadable =
         end.last_errors.iter().any(|line| line.contains("Invalid data found when processing input"));
+    let code = match (is_unreadable, frames) {
+        (false, _) => "external",
+        (true, 0) => "not-media",
+        // cut off or damaged after a good beginning
+        (true, _) => "too-short",
+    };
     let last = end.last_errors.last().map(|line| format!(": {line}")).unwrap_or_default();
     let error = HandlerError::new(format!("`ffmpeg` ended with {}{last}", end.exit));
-    error.code(if is_unreadable { "not-media" } else { "external" }).payload(end.last_errors)
+    error.code(code).payload(end.last_errors)
 }
 
 /// Runs ffprobe on a file and returns its JSON, or how it failed.
