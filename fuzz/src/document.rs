@@ -63,7 +63,10 @@ pub fn descriptor(bytes: &[u8]) {
     assert!(is_enabled || catalog.entries().next().is_none(), "one that is off has handlers");
     for entry in catalog.entries() {
         for action in entry.actions.iter().flatten() {
-            let any = RouteRequest { action: Some(action), ..RouteRequest::of_type(&entry.name, LaunchType::Local) };
+            let any = RouteRequest {
+                action: Some(action),
+                ..RouteRequest::of_type(&entry.name, LaunchType::Local)
+            };
             let named = RouteRequest { handler: Some(&entry.id), ..any };
             assert!(route(&catalog, &any).is_ok(), "{any:?}");
             assert_eq!(route(&catalog, &named).unwrap().entry, Some(entry), "{named:?}");

@@ -144,11 +144,11 @@ async fn execute(argv: Vec<String>, context: &mut OperationContext) -> Result<()
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Ended, Exit, InMemory, LaunchEvent, Line, Stream, run_in_memory};
+    use crate::{Exit, InMemory, LaunchEnd, LaunchEvent, Line, Stream, run_in_memory};
     use serde_json::json;
 
     fn ended(exit: Exit) -> LaunchEvent {
-        LaunchEvent::Ended(Box::new(Ended::exited(exit)))
+        LaunchEvent::Ended(Box::new(LaunchEnd::exited(exit)))
     }
 
     fn percents(progress: &[crate::Progress]) -> Vec<u64> {

@@ -1,18 +1,18 @@
 //! What external programs answer in tests.
 
-use pop_handler_base::{Ended, Exit, InMemoryRun, LaunchEvent, Line, Report, Stream};
+use pop_handler_base::{Exit, InMemoryRun, LaunchEnd, LaunchEvent, Line, Report, Stream};
 
 fn lines(stream: Stream, text: &str) -> LaunchEvent {
     LaunchEvent::Lines(text.lines().map(|line| Line { stream, text: line.to_owned() }).collect())
 }
 
 fn ended(code: i32) -> LaunchEvent {
-    LaunchEvent::Ended(Box::new(Ended::exited(Exit::Code(code))))
+    LaunchEvent::Ended(Box::new(LaunchEnd::exited(Exit::Code(code))))
 }
 
 /// A program that prints this and succeeds: as lines for who looks at them, as a whole for who does not.
 pub(crate) fn printed(text: &str) -> Vec<LaunchEvent> {
-    let ended = Ended { stdout: text.as_bytes().to_vec(), ..Ended::exited(Exit::Code(0)) };
+    let ended = LaunchEnd { stdout: text.as_bytes().to_vec(), ..LaunchEnd::exited(Exit::Code(0)) };
     vec![lines(Stream::Stdout, text), LaunchEvent::Ended(Box::new(ended))]
 }
 

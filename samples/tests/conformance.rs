@@ -1,7 +1,7 @@
 //! The sample handlers put to the handler contract: what the toolkit promises, seen from outside.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use pop_conformance::{Finding, Subject, Verdict, examine};
+use pop_conformance::{CheckVerdict, Finding, Subject, examine};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::process::Command;
@@ -24,8 +24,8 @@ fn is_kept_by(program: &[&str], good: &Value, bad: &Value) {
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     for Finding { check, verdict } in runtime.block_on(examine(&subject)).unwrap() {
-        let is_quick = check.id == "stops-when-asked" && matches!(verdict, Verdict::NotApplicable(_));
-        assert!(verdict == Verdict::Kept || is_quick, "{program:?} {}: {verdict:#?}", check.id);
+        let is_quick = check.id == "stops-when-asked" && matches!(verdict, CheckVerdict::NotApplicable(_));
+        assert!(verdict == CheckVerdict::Kept || is_quick, "{program:?} {}: {verdict:#?}", check.id);
     }
 }
 

@@ -6,7 +6,7 @@ use crate::args::{HandlerCheckArgs, Output};
 use crate::error::{CommandError, Kind};
 use crate::ui;
 use pop_agenda::CancelReason;
-use pop_conformance::{Finding, Subject, CheckVerdict, examine};
+use pop_conformance::{CheckVerdict, Finding, Subject, examine};
 use pop_field_retriever::MAX_PAYLOAD_BYTES;
 use pop_launchers::process::resolve;
 use pop_launchers::read_regular_file;
@@ -98,7 +98,8 @@ fn tell(findings: &[Finding]) {
         }
     }
     ui::print(&text);
-    let count = |is: fn(&CheckVerdict) -> bool| findings.iter().filter(|finding| is(&finding.verdict)).count();
+    let count =
+        |is: fn(&CheckVerdict) -> bool| findings.iter().filter(|finding| is(&finding.verdict)).count();
     ui::say(&format!(
         "{} kept, {} broken, {} not applicable",
         count(|verdict| *verdict == CheckVerdict::Kept),
