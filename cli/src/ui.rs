@@ -2,6 +2,7 @@
 
 use pop_document::{Fault, PlacedFault, SECRET_LITERAL, Site, Source};
 use pop_launchers::Mask;
+use pop_reporters::run::visible_text;
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcgetpgrp, tcsetattr};
 use serde_json::{Value, json};
 use std::borrow::Cow;
@@ -18,9 +19,11 @@ pub(crate) fn print(text: &str) {
     print_bytes(text.as_bytes());
 }
 
-/// Writes data. When nobody reads it any more, the command is over; when it cannot be kept, that is an error.
+/// Writes data. On a terminal, control characters are replaced: a result or a command must not act on it. When nobody reads it any more, the command is over; when it cannot be kept, that is an error.
 pub(crate) fn print_bytes(bytes: &[u8]) {
     let mut out = std::io::stdout().lock();
+    let shown = out.is_terminal().then(|| visible_text(&String::from_utf8_lossy(bytes)));
+    let bytes = shown.as_ref().map_or(bytes, |text| text.as_bytes());
     if let Err(error) = out.write_all(bytes).and_then(|()| out.flush()) {
         if error.kind() == ErrorKind::BrokenPipe {
             std::process::exit(0);

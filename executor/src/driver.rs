@@ -23,6 +23,7 @@ use serde_json::Value;
 use std::collections::{HashSet, VecDeque};
 use std::error::Error as _;
 use std::mem::replace;
+use std::pin::pin;
 use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio::time::{Duration, Instant, sleep, sleep_until};
@@ -44,12 +45,23 @@ pub struct Ports {
     pub runners: Runners,
     /// Whether the kernel has ended a program for want of memory since this was asked last.
     pub memory_kills: Box<dyn FnMut() -> bool + Send>,
-    /// Somebody who asks for the run to end.
-    pub cancels: mpsc::UnboundedReceiver<CancelReason>,
+    /// Requests of the user: end the run, or suspend it.
+    pub requests: mpsc::UnboundedReceiver<RunRequest>,
+    /// Suspends this process until it is continued. Called while everything that runs is stopped.
+    pub suspend: fn(),
     /// The wall clock.
     pub clock: fn() -> Millis,
     /// Locks, delays, versions, cached results and dead letters.
     pub effects: Box<dyn Effects>,
+}
+
+/// A request of the user to a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RunRequest {
+    /// End the run early.
+    Cancel(CancelReason),
+    /// Suspend the run, and continue it when this process is continued.
+    Suspend,
 }
 
 /// What a run is given to begin or to go on with.
@@ -177,7 +189,10 @@ impl Driver {
         let due = due.into_iter().chain(self.postponed.deadline()).min();
         tokio::select! {
             biased;
-            Some(reason) = self.ports.cancels.recv() => self.inputs.push_back(Input::CancelAsked { reason }),
+            Some(request) = self.ports.requests.recv() => match request {
+                RunRequest::Cancel(reason) => self.inputs.push_back(Input::CancelAsked { reason }),
+                RunRequest::Suspend => self.suspend(),
+            },
             Some(launched) = self.heard.recv() => {
                 self.hear(launched);
                 while self.inputs.len() < BATCH && let Ok(more) = self.heard.try_recv() {
@@ -185,7 +200,10 @@ impl Driver {
                 }
             }
             Some(reply) = self.pending.replies.recv() => self.take(reply),
-            () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => self.inputs.push_back(Input::Ticked),
+            () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
+                self.settle().await;
+                self.inputs.push_back(Input::Ticked);
+            }
         }
         // also when so much is heard that the time never comes
         for id in self.postponed.take_due(Instant::now()) {
@@ -195,6 +213,36 @@ impl Driver {
                 self.launch(op, attempt, &payload, false);
             }
         }
+    }
+
+    /// Takes in every end that has come, before time decides over it.
+    async fn settle(&mut self) {
+        let mut updates = Vec::new();
+        {
+            let Self { ports, heard, .. } = self;
+            let mut settled = pin!(ports.runners.settle());
+            loop {
+                tokio::select! {
+                    biased;
+                    Some(update) = heard.recv() => updates.push(update),
+                    () = &mut settled => break,
+                }
+            }
+            while let Ok(update) = heard.try_recv() {
+                updates.push(update);
+            }
+        }
+        for update in updates {
+            self.hear(update);
+        }
+    }
+
+    /// Stops what runs, then this process. The run's time does not count the pause, so no limit does.
+    fn suspend(&mut self) {
+        for sink in &mut self.ports.sinks {
+            sink.flush();
+        }
+        self.since += self.ports.runners.pause_while(self.ports.suspend);
     }
 
     /// Turns what was heard of a launch into an input.
@@ -292,7 +340,7 @@ impl Driver {
                     }
                     tokio::select! {
                         biased;
-                        Some(_) = self.ports.cancels.recv() => return Err(error),
+                        Some(RunRequest::Cancel(_)) = self.ports.requests.recv() => return Err(error),
                         () = sleep(NO_ROOM_WAIT) => {}
                     }
                 }

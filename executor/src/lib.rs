@@ -21,7 +21,7 @@ mod whole_file;
 
 pub use attempt::{AttemptLimits, AttemptOrder, AttemptRunner, Runners, operation_log, preview};
 pub use dead_letter_queue::{DeadLetter, DeadLetters, HeldLetter, LetterError, PastAttempt};
-pub use driver::{FinishedRun, Ports, RunError, RunStart, run};
+pub use driver::{FinishedRun, Ports, RunError, RunRequest, RunStart, run};
 pub use effects::{EffectReply, EffectRequest, Effects, ExecProgram, HostEffects, Ticket};
 pub use folder_error::FolderError;
 pub use frozen_inputs::{ConfDSettings, Inputs, ReplayOf, Settings};

@@ -21,15 +21,23 @@ pub enum Capture {
     Nothing,
     /// The result's `stdout` is the JSON value that it is.
     Json,
-    /// The result's `stdout` is it, as text.
+    /// The result's `stdout` is the text without one line end at its end, as `$(…)` in a shell reads it.
     Text,
+    /// The result's `stdout` is the text exactly as it was printed.
+    Raw,
     /// The result's `stdout` is the list of its lines.
     Lines,
 }
 
 impl Capture {
-    const WORDS: [(&'static str, Self); 4] =
-        [("nothing", Self::Nothing), ("json", Self::Json), ("text", Self::Text), ("lines", Self::Lines)];
+    const WORDS: [(&'static str, Self); 6] = [
+        ("none", Self::Nothing),
+        ("nothing", Self::Nothing),
+        ("json", Self::Json),
+        ("text", Self::Text),
+        ("raw", Self::Raw),
+        ("lines", Self::Lines),
+    ];
 
     /// Turns captured output into the value of the result's `stdout`; none if it is not captured.
     ///
@@ -40,11 +48,23 @@ impl Capture {
         }
         Ok(match self {
             Self::Nothing => None,
-            Self::Text => Some(Value::String(utf8(output)?)),
+            Self::Text => Some(Value::String(without_line_end(utf8(output)?))),
+            Self::Raw => Some(Value::String(utf8(output)?)),
             Self::Lines => Some(lines(utf8(output)?)?),
             Self::Json => Some(read_value(output)?),
         })
     }
+}
+
+/// The text without one line end at its end.
+fn without_line_end(mut text: String) -> String {
+    if text.ends_with('\n') {
+        text.pop();
+        if text.ends_with('\r') {
+            text.pop();
+        }
+    }
+    text
 }
 
 fn lines(text: String) -> Result<Value, Unreadable> {
@@ -175,6 +195,17 @@ mod tests {
     use super::*;
     use crate::argv::ARGUMENT_LIMIT;
     use serde_json::json;
+
+    #[test]
+    fn fr_b7_captured_text_loses_one_line_end_and_raw_text_none() {
+        let value = |capture: Capture, text: &str| capture.value(text.as_bytes().to_vec()).ok().flatten();
+        for (printed, text) in
+            [("4f2a91c\n", "4f2a91c"), ("a\r\n", "a"), ("a\n\n", "a\n"), ("a", "a"), ("\n", ""), ("", "")]
+        {
+            assert_eq!(value(Capture::Text, printed), Some(json!(text)), "{printed:?}");
+            assert_eq!(value(Capture::Raw, printed), Some(json!(printed)));
+        }
+    }
 
     #[test]
     fn f40_a_shell_line_is_refused_with_the_list_to_write() {

@@ -125,7 +125,11 @@ impl Reasons<'_> {
             let message = format!("operation `{name}` refers to `{asked}`, which is not in this agenda");
             let site = Site::Within(at.clone(), asked.to_owned());
             let near = self.known.near(asked, faults);
-            Fault::new("unknown-reference", site, message).did_you_mean(near).hint(escape_hint(token))
+            let fault = Fault::new("unknown-reference", site, message);
+            match near {
+                Some(near) => fault.did_you_mean(Some(near)),
+                None => fault.hint(escape_hint(token)),
+            }
         });
         None
     }

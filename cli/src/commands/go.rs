@@ -1,7 +1,7 @@
 //! What `run` and `resume` share: runtime, signals, reporters, the drive itself, the closing words.
 
 use super::elsewhere;
-use super::signals::hear_signals;
+use super::signals::{run_requests, suspend};
 use crate::args::{GoArgs, HostFolder, Output, RunsFolder, SyncArg};
 use crate::error::{CommandError, Kind};
 use crate::ui;
@@ -18,7 +18,6 @@ use pop_reporters::run::{Apart, Bars, FollowedRun, Follower, JsonEvents, Lines, 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use tokio::sync::mpsc;
 
 impl From<SyncArg> for Sync {
     fn from(arg: SyncArg) -> Self {
@@ -128,8 +127,7 @@ pub(crate) fn drive(
     if launcher.capabilities().needs_connection {
         open_more();
     }
-    let (sender, cancels) = mpsc::unbounded_channel();
-    hear_signals(sender)?;
+    let requests = run_requests()?;
     let host = host(&prepared.identity, args);
     let (given, journal, _, _lock) = prepared.into_parts();
     let mut memory = MemoryKills::watch();
@@ -138,7 +136,8 @@ pub(crate) fn drive(
         sinks,
         runners: Runners::new(choose(launcher, setting), Arc::clone(&launch_data), now, &given.identity),
         memory_kills: Box::new(move || memory.were_any()),
-        cancels,
+        requests,
+        suspend,
         clock: now,
         effects: Box::new(HostEffects::new(host, &given.identity, now)),
     };

@@ -8,7 +8,7 @@ use pop_agenda::OpIx;
 use pop_assembly::SavedRun;
 use pop_executor::operation_log;
 use pop_launchers::open_regular_file;
-use pop_reporters::run::visible;
+use pop_reporters::run::visible_text;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::inotify;
 use std::collections::HashMap;
@@ -92,7 +92,7 @@ impl Printer {
             }
             // a file gets the bytes that were printed, a terminal none that would move its cursor
             if self.is_terminal {
-                ui::print(&visible(&String::from_utf8_lossy(&piece[..count])));
+                ui::print(&visible_text(&String::from_utf8_lossy(&piece[..count])));
             } else {
                 ui::print_bytes(&piece[..count]);
             }

@@ -1,12 +1,37 @@
 //! Signals of a command that runs programs.
 
 use pop_agenda::CancelReason;
+use pop_executor::RunRequest;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
-/// Hears signals on a thread of its own, which nothing can hold up: the first asks, the second kills, the third
-/// leaves at once, and children die with us. A signal that we were started to ignore (`nohup`) stays ignored.
+/// The signal of Ctrl-Z.
+const TERMINAL_STOP: SignalKind = SignalKind::from_raw(rustix::process::Signal::TSTP.as_raw());
+
+/// Sends the reason of each signal that ends the command. The first asks, the second kills, the third leaves at once.
 pub(super) fn hear_signals(sender: mpsc::UnboundedSender<CancelReason>) -> std::io::Result<()> {
+    listen(false, move |request| match request {
+        RunRequest::Cancel(reason) => sender.send(reason).is_ok(),
+        RunRequest::Suspend => true,
+    })
+}
+
+/// The requests of signals to a run: to end it, as [`hear_signals`] does, and to suspend it (Ctrl-Z).
+pub(super) fn run_requests() -> std::io::Result<mpsc::UnboundedReceiver<RunRequest>> {
+    let (sender, requests) = mpsc::unbounded_channel();
+    listen(true, move |request| sender.send(request).is_ok())?;
+    Ok(requests)
+}
+
+/// Stops this process until it is continued (`fg`).
+pub(super) fn suspend() {
+    // without the right to stop itself, the process just goes on
+    rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::STOP).ok();
+}
+
+/// Receives signals on a thread of its own, which nothing holds up; children end with this process. A signal that this
+/// process was started to ignore (`nohup`) stays ignored. `send` returns false when nobody receives any more.
+fn listen(suspends: bool, send: impl Fn(RunRequest) -> bool + Send + 'static) -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     let ignored = ignored_signals();
     let is_ignored = |kind: SignalKind| ignored >> (kind.as_raw_value() - 1) & 1 == 1;
@@ -14,28 +39,35 @@ pub(super) fn hear_signals(sender: mpsc::UnboundedSender<CancelReason>) -> std::
         let _guard = runtime.enter();
         if is_ignored(kind) { Ok(None) } else { signal(kind).map(Some) }
     };
-    // heard from before the first program starts
+    // received from before the first program starts
     let mut interrupt = listen(SignalKind::interrupt())?;
     let mut terminate = listen(SignalKind::terminate())?;
     let mut hangup = listen(SignalKind::hangup())?;
+    let mut stop = if suspends { listen(TERMINAL_STOP)? } else { None };
     if is_ignored(SignalKind::child()) {
-        // as long as nobody wants to hear of it, the kernel throws the ends of children away
+        // while SIGCHLD is ignored, the kernel discards how children ended
         let _guard = runtime.enter();
         drop(signal(SignalKind::child())?);
     }
-    let hear = async move {
-        for heard in 1.. {
+    let receive = async move {
+        let mut received = 0;
+        loop {
             let (reason, code) = tokio::select! {
                 () = next(&mut interrupt) => (CancelReason::Interrupted, 130),
                 () = next(&mut terminate) => (CancelReason::Terminated, 143),
                 () = next(&mut hangup) => (CancelReason::Terminated, 143),
+                () = next(&mut stop) => {
+                    send(RunRequest::Suspend);
+                    continue;
+                }
             };
-            if heard > 2 || sender.send(reason).is_err() {
+            received += 1;
+            if received > 2 || !send(RunRequest::Cancel(reason)) {
                 std::process::exit(code);
             }
         }
     };
-    std::thread::Builder::new().name("signals".to_owned()).spawn(move || runtime.block_on(hear))?;
+    std::thread::Builder::new().name("signals".to_owned()).spawn(move || runtime.block_on(receive))?;
     Ok(())
 }
 
@@ -46,8 +78,8 @@ async fn next(signal: &mut Option<Signal>) {
     }
 }
 
-/// Returns the signals that this process ignores, as the mask `SigIgn` of proc(5). Read once: the kernel takes its time
-/// to write that file.
+/// The signals that this process ignores, as the mask `SigIgn` of proc(5). Read once: the kernel takes its time to write
+/// that file.
 fn ignored_signals() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));

@@ -275,7 +275,7 @@ fn f43_f79_f81_params_of_a_wrong_kind_are_refused_where_they_stand() {
         ("skipPattern: 'a =='", 27, "bad-expression", "a text in an expression stands between single quotes"),
         ("cacheKeyPattern: [x]", 31, "wrong-type", "must be a JMESPath expression, not a list"),
         ("lock: SAVE", 20, "wrong-value", "did you mean `SAFE`?"),
-        ("lockKey: []", 23, "wrong-type", "a text or a list of texts"),
+        ("lockKey: []", 23, "wrong-value", "`lockKey` must name at least one key"),
         ("onFail: DQL", 22, "wrong-value", "one of REPLY, SKIP, DLQ, FATAL, not `DQL`"),
         ("delayMs: soon", 23, "wrong-type", "a whole number from 0"),
         ("forEach: 7", 23, "wrong-type", "for example \"@<probe.out::/streams>\""),

@@ -307,11 +307,8 @@ fn fr_k7_what_is_too_large_is_the_handlers_and_is_told_at_once() {
     ]));
     bench.write("registry.json", "{}");
     let ended = cluster.call(&bench, "run a.json -k -j 4 --on kubernetes").ends(10);
-    says(
-        &ended,
-        "[spawn] its program could not be started: argument 1 has 2000000 bytes, and a program can be given 131071",
-    );
-    says(&ended, "[spawn] its program could not be started: variable `A` has 2000002 bytes");
+    says(&ended, "[payload] item 2 of `command` has 2000000 bytes; Linux takes at most 131071");
+    says(&ended, "[payload] `A` in `env` has 2000002 bytes; Linux takes at most 131071");
     says(&ended, "a cluster stores 1572864 bytes of one pod at most");
     assert_eq!(cluster.created(), 0);
     assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());

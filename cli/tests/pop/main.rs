@@ -33,6 +33,7 @@ mod run_id;
 mod running;
 mod screens;
 mod steady;
+mod suspend;
 mod tellings;
 mod unusual_files;
 mod verify;

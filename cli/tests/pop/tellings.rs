@@ -131,7 +131,7 @@ fn a_run_as_data() {
           "outcome": "succeeded",
           "result": {
             "exitCode": 0,
-            "stdout": "x\n"
+            "stdout": "x"
           },
           "startedTime": $MS,
           "type": "exec"
@@ -161,7 +161,7 @@ fn a_run_as_data() {
     --- stdout
     {"event":"RunStarted","operations":1,"options":{"graceMs":10000,"keepGoing":false,"parallel":2},"run":"$RUN","time":$MS}
     {"attempt":1,"event":"AttemptStarted","operation":"a","time":$MS}
-    {"attempt":1,"ending":{"succeeded":{"result":{"exitCode":0,"stdout":"x\n"}}},"event":"AttemptEnded","operation":"a","time":$MS}
+    {"attempt":1,"ending":{"succeeded":{"result":{"exitCode":0,"stdout":"x"}}},"event":"AttemptEnded","operation":"a","time":$MS}
     {"event":"RunEnded","exitCode":0,"outcome":"succeeded","time":$MS}
     "#);
 }

@@ -19,7 +19,7 @@ use resident::{ResidentRunner, ResidentSetting};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
 /// The limits of one attempt. `None` means no limit.
@@ -111,6 +111,19 @@ pub trait AttemptRunner: Send {
     /// Forgets an attempt that was lost.
     fn forget(&mut self, _id: LaunchId) {}
 
+    /// Waits until the ends that have come, and output that waits in pipes, are reported or about to be. Called before a
+    /// deadline decides over an attempt, because a loop that stood still may see the deadline first. The caller keeps
+    /// receiving meanwhile.
+    fn settle(&mut self) -> Doing<'_, ()> {
+        Box::pin(async {})
+    }
+
+    /// Stops every running attempt (SIGSTOP), as far as it runs on this machine.
+    fn pause(&self) {}
+
+    /// Continues what [`pause`](Self::pause) stopped. The limits of attempts do not count the pause.
+    fn resume(&self, _paused: Duration) {}
+
     /// The end of an attempt is on record: what was kept so that a later executor finds it may go.
     fn release(&self, _id: LaunchId) {}
 
@@ -152,6 +165,22 @@ impl Runners {
             Serves::Resident(_) => self.residents.as_mut(),
             Serves::Exec | Serves::Program(_) | Serves::Dispatch => self.programs.as_mut(),
         }
+    }
+
+    /// Waits until the ends that have come are reported or about to be.
+    pub(crate) async fn settle(&mut self) {
+        self.programs.settle().await;
+        self.residents.settle().await;
+    }
+
+    /// Stops every running attempt while `suspend` runs, and continues it then. Returns how long that took.
+    pub(crate) fn pause_while(&mut self, suspend: impl FnOnce()) -> Duration {
+        let began = Instant::now();
+        self.programs.pause();
+        suspend();
+        let paused = began.elapsed();
+        self.programs.resume(paused);
+        paused
     }
 
     /// Waits until everything that was released is gone.

@@ -16,6 +16,7 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::mpsc;
 
 /// Progress up to this length travels as plain text.
@@ -68,6 +69,18 @@ impl AttemptRunner for ProgramRunner {
 
     fn forget(&mut self, id: LaunchId) {
         self.expected.remove(&id);
+    }
+
+    fn settle(&mut self) -> Doing<'_, ()> {
+        self.launcher.settle()
+    }
+
+    fn pause(&self) {
+        self.launcher.pause();
+    }
+
+    fn resume(&self, paused: Duration) {
+        self.launcher.resume(paused);
     }
 
     fn release(&self, id: LaunchId) {

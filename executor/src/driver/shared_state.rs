@@ -1,6 +1,6 @@
 //! The driver's side of effects: actions become requests, replies become inputs.
 
-use super::Driver;
+use super::{Driver, RunRequest};
 use crate::dead_letter;
 use crate::effects::{EffectReply, EffectRequest, ExecProgram};
 use pop_agenda::{Action, Answer, Gate, Input, OpIx, Serves};
@@ -90,7 +90,7 @@ impl Driver {
         while !self.pending.is_closed {
             tokio::select! {
                 biased;
-                Some(_) = self.ports.cancels.recv() => return,
+                Some(RunRequest::Cancel(_)) = self.ports.requests.recv() => return,
                 Some(reply) = self.pending.replies.recv() => self.take(reply),
                 else => return,
             }

@@ -5,7 +5,8 @@ use pop_agenda::{
 };
 use pop_contract::{Exit, LaunchType};
 use pop_executor::{
-    HostEffects, Journal, JournalError, Ports, RunError, RunIdentity, RunStart, Runners, restore, run,
+    HostEffects, Journal, JournalError, Ports, RunError, RunIdentity, RunRequest, RunStart, Runners, restore,
+    run,
 };
 use pop_handler_base::field_retriever::{Arguments, DefaultLaunchData, Defaults, Environment, Properties};
 use pop_launchers::{LaunchEnd, LaunchEvent, LaunchId, LaunchOrder, LaunchUpdate, Launcher};
@@ -209,9 +210,9 @@ pub(crate) async fn drive(setup: Setup) -> World {
     let environment = Environment::from_pairs(Vec::<(String, String)>::new());
     let launch_data =
         DefaultLaunchData::from_parts(none, environment, Properties::default(), &defaults).unwrap();
-    let (sender, cancels) = mpsc::unbounded_channel();
+    let (sender, requests) = mpsc::unbounded_channel();
     for reason in setup.cancels {
-        sender.send(reason).unwrap();
+        sender.send(RunRequest::Cancel(reason)).unwrap();
     }
     let (scheduler, resumed, began) = if setup.before.is_empty() {
         (Scheduler::new(Arc::clone(&plan), setup.options), None, None)
@@ -237,7 +238,8 @@ pub(crate) async fn drive(setup: Setup) -> World {
         sinks: vec![Box::new(DiarySink(Arc::clone(&diary)))],
         runners: Runners::new(Arc::clone(&launcher) as _, Arc::new(launch_data), || 1_000, &identity),
         memory_kills: Box::new(move || setup.memory_kills),
-        cancels,
+        requests,
+        suspend: || {},
         clock: || 1_000,
         effects: Box::new(HostEffects::new(host, &identity, || 1_000)),
     };

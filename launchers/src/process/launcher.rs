@@ -322,6 +322,7 @@ impl Launcher for ProcessLauncher {
                     shared.lock_running().remove(&id);
                     events.send(LaunchUpdate { id, event: LaunchEvent::Ended(Box::new(ended)) }).await.ok();
                     shared.progressed.notify_waiters();
+                    drop(shared);
                     // whoever hears of the end starts the next before this one's descriptors are closed
                     tokio::task::yield_now().await;
                     drop(follow);

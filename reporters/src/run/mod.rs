@@ -25,5 +25,5 @@ pub use lines::Lines;
 pub use progress::ProgressIds;
 pub use spool::{Spool, SpoolLoss};
 pub use summary::summary;
-pub use visible::visible;
+pub use visible::{visible, visible_text};
 pub use words::{how_long, stop_words};

@@ -1,123 +1,151 @@
 //! The thread of resident handlers: starts them, stops them, and reports how they end.
+//!
+//! Log, silence and progress of a handler pass the same [`Transcript`] as the output of a program.
 
 use super::handlers::{LogMessages, UpdateAgenda};
 use super::{Command, ResidentAttempt, ResidentSetting};
-use pop_contract::{Blame, Exit, Failure, FinalReport};
+use pop_contract::{Blame, Exit, Failure};
 use pop_handler_base::{
     Cancellation, Canceller, OperationContext, Progress, Report, SampleHandler, StatusReporter, Surroundings,
     process,
 };
-use pop_launchers::{LaunchEnd, LaunchEvent, LaunchId, LaunchUpdate, Log, log_failure};
+use pop_launchers::{LaunchEnd, LaunchEvent, LaunchId, LaunchOrder, LaunchUpdate, Mask, Stream, Transcript};
 use pop_registry::Resident;
 use serde_json::Value;
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
 
-/// How a handler at work is ended.
+/// The two ways to end a running handler.
 struct Control {
     canceller: Canceller,
     kill: Option<oneshot::Sender<()>>,
 }
 
-/// Handlers at work, by their launch.
-type AtWork = Rc<RefCell<HashMap<LaunchId, Control>>>;
+/// The running handlers by their launches.
+type Running = Rc<RefCell<HashMap<LaunchId, Control>>>;
 
-/// Carries out commands until the runner is gone; handlers that still work then are dropped.
+/// Carries out commands until the runner is gone; handlers that still run then are dropped.
 pub(super) async fn run(setting: ResidentSetting, mut commands: mpsc::UnboundedReceiver<Command>) {
-    let at_work = AtWork::default();
+    let running = Running::default();
     while let Some(command) = commands.recv().await {
         match command {
-            Command::Start(id, attempt, events) => start(&setting, id, *attempt, events, &at_work),
-            Command::Stop(id, force) => stop(id, force, &at_work),
+            Command::Start(id, attempt, events) => start(&setting, id, *attempt, events, &running),
+            Command::Stop(id, force) => stop(id, force, &running),
         }
+    }
+}
+
+/// What a handler writes and reports, and the signal that there is something new.
+#[derive(Clone)]
+struct Output {
+    transcript: Rc<RefCell<Transcript>>,
+    changed: Rc<Notify>,
+}
+
+impl Output {
+    fn new(order: &ResidentAttempt) -> Self {
+        let order =
+            LaunchOrder { log: Some(order.log.clone()), silence: order.silence, ..LaunchOrder::default() };
+        let mut transcript = Transcript::new(&order, &Mask::default());
+        transcript.begin(Instant::now());
+        Self { transcript: Rc::new(RefCell::new(transcript)), changed: Rc::default() }
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Transcript)) {
+        change(&mut self.transcript.borrow_mut());
+        self.changed.notify_one();
+    }
+
+    /// Sends the events of the transcript as they come; never ends.
+    async fn send_events(&self, id: LaunchId, events: &mpsc::Sender<LaunchUpdate>) {
+        loop {
+            let (ready, due) = {
+                let mut transcript = self.transcript.borrow_mut();
+                transcript.on_time(Instant::now());
+                (transcript.events(Instant::now()), transcript.due())
+            };
+            for event in ready {
+                // a receiver that is gone does not want to hear
+                events.send(LaunchUpdate { id, event }).await.ok();
+            }
+            tokio::select! {
+                () = self.changed.notified() => {}
+                () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {}
+            }
+        }
+    }
+
+    /// The end of the handler. The handler and its context are gone by now.
+    fn finish(self, report: Option<Report>) -> LaunchEnd {
+        let exit = match &report {
+            Some(report) => Ok(Exit::Code(i32::from(!report.is_succeeded()))),
+            None => Err(Box::new(Failure::new(Blame::Handler, "killed", "did not stop when asked"))),
+        };
+        let unused = Transcript::new(&LaunchOrder::default(), &Mask::default());
+        let mut transcript = self.transcript.replace(unused);
+        if let Some(report) = report {
+            transcript.progress(report.progress, Instant::now());
+            if let Some(result) = report.result {
+                transcript.result(result);
+            }
+        }
+        transcript.finish(exit)
     }
 }
 
 fn start(
     setting: &ResidentSetting,
     id: LaunchId,
-    order: ResidentAttempt,
+    attempt: ResidentAttempt,
     events: mpsc::Sender<LaunchUpdate>,
-    at_work: &AtWork,
+    running: &Running,
 ) {
     let (canceller, cancellation) = Cancellation::new();
     let (kill, killed) = oneshot::channel();
-    at_work.borrow_mut().insert(id, Control { canceller, kill: Some(kill) });
-    let log = Rc::new(RefCell::new(Log::new(Some(order.log))));
-    let heard = Rc::new(Cell::new(Instant::now()));
+    running.borrow_mut().insert(id, Control { canceller, kill: Some(kill) });
+    let output = Output::new(&attempt);
     let context = OperationContext::new(Surroundings {
         launch: Arc::clone(&setting.launch),
-        reporter: Box::new(Telling { id, events: events.clone(), heard: Rc::clone(&heard) }),
+        reporter: Box::new(ProgressReporter(output.clone())),
         cancellation,
         launcher: Arc::clone(&setting.launcher),
         clock: setting.clock,
         cid: setting.cid.clone(),
-        prior: order.prior,
-        operation: Some(order.operation),
+        prior: attempt.prior,
+        operation: Some(attempt.operation),
         log: Box::new({
-            let log = Rc::clone(&log);
-            let heard = Rc::clone(&heard);
+            let output = output.clone();
             move |line| {
-                heard.set(Instant::now());
-                log.borrow_mut().write(format!("{line}\n").as_bytes());
+                let line = format!("{line}\n");
+                output.change(|transcript| transcript.take(Stream::Stderr, line.as_bytes(), Instant::now()));
             }
         }),
     });
-    let at_work = Rc::clone(at_work);
+    let running = Rc::clone(running);
     tokio::task::spawn_local(async move {
-        let silence = async {
-            silent(order.silence, &heard).await;
-            events.send(LaunchUpdate { id, event: LaunchEvent::Silent }).await.ok();
-            std::future::pending::<()>().await;
-        };
         let report = tokio::select! {
-            report = work(order.resident, &order.payload, context) => Some(report),
+            report = work(attempt.resident, &attempt.payload, context) => Some(report),
             _ = killed => None,
-            () = silence => None,
+            () = output.send_events(id, &events) => None,
         };
-        at_work.borrow_mut().remove(&id);
-        let log = std::mem::replace(&mut *log.borrow_mut(), Log::new(None)).finish();
-        let ended = match report {
-            Some(report) => LaunchEnd {
-                exit: match log.error {
-                    None => Ok(Exit::Code(i32::from(!report.is_succeeded()))),
-                    Some(error) => Err(Box::new(log_failure(&error))),
-                },
-                said: FinalReport {
-                    progress: Some(report.progress),
-                    result: report.result,
-                    ..FinalReport::default()
-                },
-                log_tail: log.tail,
-                ..LaunchEnd::exited(Exit::Code(0))
-            },
-            None => LaunchEnd::failed(Failure::new(Blame::Handler, "killed", "did not stop when asked")),
-        };
-        events.send(LaunchUpdate { id, event: LaunchEvent::Ended(Box::new(ended)) }).await
+        running.borrow_mut().remove(&id);
+        let end = output.finish(report);
+        events.send(LaunchUpdate { id, event: LaunchEvent::Ended(Box::new(end)) }).await
     });
 }
 
-/// Asks a handler to stop, or drops it; one that has ended is left alone.
-fn stop(id: LaunchId, force: bool, at_work: &AtWork) {
-    if let Some(control) = at_work.borrow_mut().get_mut(&id) {
+/// Asks a handler to stop, or drops it by force. A handler that has ended is left alone.
+fn stop(id: LaunchId, force: bool, running: &Running) {
+    if let Some(control) = running.borrow_mut().get_mut(&id) {
         control.canceller.ask();
         if let Some(kill) = control.kill.take_if(|_| force) {
             // a handler that has just ended needs no killing
             kill.send(()).ok();
         }
-    }
-}
-
-/// Waits until nothing was heard for so long; for ever without a limit.
-async fn silent(limit: Option<Duration>, heard: &Cell<Instant>) {
-    let Some(limit) = limit else { return std::future::pending().await };
-    while heard.get().elapsed() < limit {
-        sleep_until(heard.get() + limit).await;
     }
 }
 
@@ -129,19 +157,14 @@ async fn work(resident: Resident, payload: &str, mut context: OperationContext) 
     }
 }
 
-/// Progress of a resident handler on its way to the driver; when that is busy, a report is left out.
-struct Telling {
-    id: LaunchId,
-    events: mpsc::Sender<LaunchUpdate>,
-    heard: Rc<Cell<Instant>>,
-}
+/// Hands the progress of a resident handler to its transcript.
+struct ProgressReporter(Output);
 
-impl StatusReporter for Telling {
+impl StatusReporter for ProgressReporter {
     fn report(&mut self, progress: &Progress, _: Option<&Value>) -> std::io::Result<()> {
-        self.heard.set(Instant::now());
+        // the final report comes with the end
         if !progress.is_final() {
-            let event = LaunchEvent::Progress(Box::new(progress.clone()));
-            self.events.try_send(LaunchUpdate { id: self.id, event }).ok();
+            self.0.change(|transcript| transcript.progress(progress.clone(), Instant::now()));
         }
         Ok(())
     }
