@@ -1,4 +1,4 @@
-//! The progress of an earlier run, as launch data hands it to a new one.
+//! Reads the progress of an earlier run from the launch data of a new one.
 
 use crate::error::AssemblyError;
 use pop_agenda::{Plan, PriorOutcome};
@@ -6,17 +6,17 @@ use pop_contract::AgendaProgress;
 use pop_executor::adopt;
 use pop_field_retriever::LaunchDataWrapper;
 
-/// What an earlier run of the agenda had reached.
+/// Outcomes of an earlier run that a new run takes over.
 #[derive(Debug, Default)]
 pub struct AdoptedProgress {
-    /// The operations and what they had reached.
+    /// Operations with their outcome in the earlier run.
     pub operations: Vec<PriorOutcome>,
-    /// What of the progress was ignored, and why.
+    /// One message for each ignored part of the progress, with the reason.
     pub warnings: Vec<String>,
 }
 
 impl AdoptedProgress {
-    /// Reads the last progress of launch data. One that cannot be read counts as none.
+    /// Reads the last progress of launch data. Progress that cannot be parsed is ignored with a warning.
     pub fn of(plan: &Plan, launch_data: &dyn LaunchDataWrapper) -> Result<Self, AssemblyError> {
         let Some(found) = launch_data.last_progress()? else { return Ok(Self::default()) };
         let warning = |why: String| format!("the last progress ({}): {why}", found.origin);

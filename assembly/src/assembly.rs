@@ -1,4 +1,4 @@
-//! A run that is ready to begin: a plan and everything that it was made of.
+//! A checked plan with its request, ready to become a run.
 
 use crate::descriptions::Descriptions;
 use crate::error::AssemblyError;
@@ -16,10 +16,10 @@ use pop_field_retriever::LaunchDataWrapper;
 use std::io::ErrorKind;
 use std::path::Path;
 
-/// How often a new id is tried when runs begin at the same instant.
+/// Most new ids to try when several runs begin at the same instant.
 const MOST_IDS: usize = 100;
 
-/// A plan without faults, and everything that it was made of.
+/// A plan without faults, its request and the descriptions of its handlers.
 #[derive(Debug)]
 pub struct Assembly {
     /// The plan.
@@ -28,25 +28,25 @@ pub struct Assembly {
     descriptions: Descriptions,
 }
 
-/// How a new run is to begin.
+/// Settings of a new run.
 #[derive(Debug)]
 pub struct RunStart<'s> {
     /// The folder of all runs.
     pub runs: &'s Path,
-    /// The id that was chosen for the run. Without one it gets an id of the time.
+    /// Id that the user set. Without it the run gets an id from the clock.
     pub id: Option<&'s str>,
     /// The correlation id.
     pub cid: String,
-    /// How the run goes.
+    /// Parallelism, time limit and grace.
     pub options: RunOptions,
     /// When the journal is synced to disk.
     pub sync: Sync,
-    /// What an earlier run of the agenda had reached.
+    /// Outcomes of an earlier run of the agenda.
     pub adopted: Vec<PriorOutcome>,
 }
 
 impl<'s> RunStart<'s> {
-    /// A run with an id of the time and default options.
+    /// Settings with an id from the clock and default options.
     pub fn new(runs: &'s Path, cid: String) -> Self {
         Self {
             runs,
@@ -60,7 +60,7 @@ impl<'s> RunStart<'s> {
 }
 
 impl RunRequest {
-    /// Makes the plan and looks for everything that it needs: programs and secrets. None if anything is an error.
+    /// Builds the plan and looks up the programs and secrets that it needs. None if there is an error.
     pub fn assemble(self, surroundings: &Surroundings, faults: &mut TextFaults) -> Option<Assembly> {
         let described = self.plan(surroundings, faults)?;
         if self.launcher.capabilities().uses_host_programs {
@@ -74,22 +74,22 @@ impl RunRequest {
 }
 
 impl Assembly {
-    /// The request that it was made of.
+    /// The request from which this was assembled.
     pub fn request(&self) -> &RunRequest {
         &self.request
     }
 
-    /// The types of handlers whose programs would have to be asked for their descriptions. Payloads and references of
-    /// their operations were not checked.
-    pub fn not_asked(&self) -> &[String] {
-        &self.descriptions.not_asked
+    /// Types of handlers whose descriptions only their programs could supply. Payloads and references of their
+    /// operations were not checked.
+    pub fn undescribed_types(&self) -> &[String] {
+        &self.descriptions.undescribed_types
     }
 
     /// The correlation id: the agenda's, else that of the launch data, else a new one.
     pub fn correlation_id(&self, launch_data: &dyn LaunchDataWrapper) -> String {
         let own = self.plan.identity.cid.clone();
-        let given = own.or_else(|| launch_data.cid().map(|found| found.value));
-        given.unwrap_or_else(|| uuid::Uuid::new_v4().to_string())
+        let cid = own.or_else(|| launch_data.cid().map(|found| found.value));
+        cid.unwrap_or_else(|| uuid::Uuid::new_v4().to_string())
     }
 
     /// The frozen inputs of a run of this plan.
@@ -117,7 +117,7 @@ impl Assembly {
         }
     }
 
-    /// Makes the folder of a new run, freezes the inputs in it and begins its journal.
+    /// Creates the folder of a new run, freezes the inputs in it and begins its journal.
     pub fn begin(self, start: RunStart<'_>) -> Result<PreparedRun, AssemblyError> {
         let RunStart { runs, id, cid, options, sync, adopted } = start;
         let inputs = self.freeze(cid, id.map(new_mark));
@@ -129,7 +129,7 @@ impl Assembly {
     }
 }
 
-/// Makes the folder of a new run. Of runs that begin at the same instant each gets an id of its own.
+/// Creates the folder of a new run. Runs that begin at the same instant get different ids.
 fn new_folder(runs: &Path, inputs: &Inputs) -> Result<(RunFolder, Lock), FolderError> {
     let mut tries = 0;
     loop {

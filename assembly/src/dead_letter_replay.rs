@@ -1,4 +1,4 @@
-//! Replaying a dead letter: its operation alone, with what its run was started with.
+//! Replays a dead letter: a run of its operation alone, with the inputs of the original run.
 
 use crate::error::AssemblyError;
 use crate::run_request::RunRequest;
@@ -6,12 +6,12 @@ use pop_document::Source;
 use pop_executor::{DeadLetter, DeadLetters, HeldLetter, Inputs, ReplayOf, RunFolder};
 use serde_json::{Value, json};
 
-/// Params that mean something only among the operations of the agenda that the letter is from.
-const LEFT_OUT: [&str; 4] = ["dependsOn", "forEach", "maxParallel", "finally"];
-/// A param that a part leaves out besides, for it is about the results of all parts.
-const OF_THE_WHOLE: &str = "agenda.operation.generator";
+/// Params that have a meaning only among the operations of the original agenda.
+const OMITTED_PARAMS: [&str; 4] = ["dependsOn", "forEach", "maxParallel", "finally"];
+/// A param that an instance omits too, because it applies to the results of all instances.
+const OMITTED_OF_INSTANCE: &str = "agenda.operation.generator";
 
-/// A dead letter that may be replayed.
+/// A dead letter that can be replayed.
 pub struct DeadLetterReplay {
     letters: DeadLetters,
     letter: DeadLetter,
@@ -19,7 +19,7 @@ pub struct DeadLetterReplay {
 }
 
 impl DeadLetterReplay {
-    /// Finds the letter of an operation. One that was replayed before is refused unless it is to be replayed again.
+    /// Finds the dead letter of an operation. A letter that was replayed before is refused unless `is_again`.
     pub fn of(folder: &RunFolder, operation: &str, is_again: bool) -> Result<Self, AssemblyError> {
         let letters = DeadLetters::of(folder.path());
         let letter = letters.find(operation)?;
@@ -34,20 +34,17 @@ impl DeadLetterReplay {
         if !folder.is_dir() {
             return Err(refused(
                 letter,
-                format!("the folder `{}` of its run is not there", folder.display()),
+                format!("the folder `{}` of its run does not exist", folder.display()),
             ));
         }
         let mut request = RunRequest::from_inputs(frozen).map_err(|error| match error {
-            AssemblyError::FrozenInputs => {
-                refused(letter, "the frozen inputs of its run cannot be read any more")
-            }
+            AssemblyError::FrozenInputs => refused(letter, "the frozen inputs of its run cannot be read"),
             error => refused(letter, error),
         })?;
         let root = request.texts.agenda.read();
-        let mut root =
-            root.map_err(|_| refused(letter, "the frozen agenda of its run cannot be read any more"))?;
+        let mut root = root.map_err(|_| refused(letter, "the frozen agenda of its run cannot be read"))?;
         root["operations"] = json!([operation(letter, &root)]);
-        // without an ending, so that it is read as the JSON that it is
+        // the name has no file extension, so the text is read as JSON
         let name = format!("{} (dead letter)", letter.id());
         let text = format!("{root:#}\n");
         request.texts.agenda =
@@ -56,8 +53,8 @@ impl DeadLetterReplay {
         Ok(request)
     }
 
-    /// Takes the right to change the letter, until the new run is noted in it. The second value is a warning if it was
-    /// replayed before.
+    /// Locks the letter until the new run is recorded in it. The second value is a warning if the letter was replayed
+    /// before.
     pub fn hold(&self) -> Result<(HeldLetter, Option<String>), AssemblyError> {
         let held = self.letters.hold(&self.letter.operation)?;
         check(&held.letter, self.is_again)?;
@@ -69,7 +66,7 @@ impl DeadLetterReplay {
 
 fn check(letter: &DeadLetter, is_again: bool) -> Result<(), AssemblyError> {
     if letter.failure.code == "reference" {
-        let why = "references in its payload could not be filled, so it is not known what it was to do";
+        let why = "references in its payload could not be filled, so its input is unknown";
         return Err(refused(letter, why));
     }
     if is_again || letter.replays.is_empty() { Ok(()) } else { Err(replayed_before(letter)) }
@@ -83,19 +80,21 @@ fn refused(letter: &DeadLetter, why: impl std::fmt::Display) -> AssemblyError {
     AssemblyError::NoReplay { id: letter.id(), why: why.to_string() }
 }
 
-/// The operation as it was, except for its payload, whose references are filled, and for what bound it to others.
+/// The operation with its references filled and without the params that tie it to other operations.
 fn operation(letter: &DeadLetter, agenda: &Value) -> Value {
     let mut params = letter.params.clone();
-    let is_part = letter.operation.contains('#');
-    params.retain(|name, _| !(LEFT_OUT.contains(&name.as_str()) || is_part && name == OF_THE_WHOLE));
-    // a part of an operation stands on its own now
+    let is_instance = letter.operation.contains('#');
+    params.retain(|name, _| {
+        !(OMITTED_PARAMS.contains(&name.as_str()) || is_instance && name == OMITTED_OF_INSTANCE)
+    });
+    // `#` is reserved for instances, and this operation is none in the new run
     let name = letter.operation.replace('#', ".");
     let mut operation = json!({
         "name": name, "type": letter.handler_type, "payload": letter.payload, "params": params,
     });
-    let before = agenda["operations"].as_array().into_iter().flatten();
-    if let Some(before) = before.into_iter().find(|before| before["name"] == letter.operation.as_str())
-        && let Some(id) = before.get("id")
+    let originals = agenda["operations"].as_array().into_iter().flatten();
+    if let Some(original) = originals.into_iter().find(|one| one["name"] == letter.operation.as_str())
+        && let Some(id) = original.get("id")
     {
         operation["id"] = id.clone();
     }

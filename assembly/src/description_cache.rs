@@ -1,4 +1,4 @@
-//! Answers that programs gave to `--describe`, each under the digest of the program, in the caller's cache folder.
+//! Caches the output of `--describe` in the caller's cache folder, by the digest of the program.
 
 use crate::surroundings::Surroundings;
 use pop_contract::{DESCRIPTION_LIMIT, Description};
@@ -9,18 +9,18 @@ use std::io::Read as _;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
-/// The largest file of a program that is digested, in bytes.
+/// Largest program file that is digested, in bytes.
 const PROGRAM_LIMIT: u64 = 512 * 1024 * 1024;
 
-/// The place of one answer.
+/// The cache file of one description.
 pub(crate) struct DescriptionCache {
     file: PathBuf,
     is_lasting: bool,
 }
 
 impl DescriptionCache {
-    /// The place for the answer of a program, under the digest of its file, of the files among its arguments, and of what
-    /// it is started with. None if there is no cache folder, or no such file.
+    /// The cache file of a program's description. Its name is a digest of the program's file, its arguments, the files
+    /// among them, and its variables. None if there is no cache folder or no such program.
     pub(crate) fn of(program: &Program, surroundings: &Surroundings) -> Option<Self> {
         let caches = surroundings
             .folder_variable("XDG_CACHE_HOME")
@@ -34,7 +34,7 @@ impl DescriptionCache {
         let file = beside.or_else(|| resolve(Path::new(name), &folder, surroundings.path()).ok())?;
         let mut digest = blake3::Hasher::new();
         let is_compiled = digest_file(&mut digest, &file)?;
-        // what an interpreter answers comes from the files that it is told of
+        // the output of an interpreter depends on the files among its arguments
         let (_, own) = program.argv.split_first()?;
         for argument in own {
             digest.update(format!("{argument}\0").as_bytes());
@@ -50,18 +50,18 @@ impl DescriptionCache {
         Some(Self { file, is_lasting: is_compiled && program.argv.len() == 2 })
     }
 
-    /// Whether the answer stays the same for as long as the program does. What a script or an interpreter answers may
-    /// come from other files, so whoever may start it asks again.
+    /// Whether the description depends on the program's file alone. The description of a script or an interpreter may
+    /// depend on other files, so the program is queried again where that is allowed.
     pub(crate) fn is_lasting(&self) -> bool {
         self.is_lasting
     }
 
-    /// The answer that was given last.
+    /// The description that was stored last.
     pub(crate) fn read(&self) -> Option<Description> {
         Description::parse(&read_regular_file(&self.file, DESCRIPTION_LIMIT as u64).ok()?).ok()
     }
 
-    /// Keeps an answer. One that cannot be kept is asked for again.
+    /// Stores a description. After a failed write the program is queried again next time.
     pub(crate) fn write(&self, text: &[u8]) {
         let part = self.file.with_extension(std::process::id().to_string());
         let folder = self.file.parent();
@@ -72,7 +72,7 @@ impl DescriptionCache {
     }
 }
 
-/// Digests a file, and tells whether it is a compiled program.
+/// Digests a file. True if it is a compiled program (ELF).
 fn digest_file(digest: &mut blake3::Hasher, path: &Path) -> Option<bool> {
     let file = open_regular_file(path).ok()?;
     let length = file.metadata().ok()?.len();

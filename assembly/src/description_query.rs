@@ -1,4 +1,4 @@
-//! Asking a program what it is: started once with `--describe`, and stopped if it does not answer.
+//! Queries a program for its description: starts it with `--describe`, and stops it if it does not answer.
 
 use crate::surroundings::Surroundings;
 use pop_contract::Exit;
@@ -6,21 +6,21 @@ use pop_launchers::{LaunchEvent, LaunchId, LaunchOrder, Launcher as _, ProcessLa
 use std::time::Duration;
 use tokio::sync::mpsc;
 
-/// How long a program may take to say what it is.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Longest time that a program may take to describe itself.
+const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 
 /// The standard output of a program that describes itself.
-pub(crate) fn ask(program: Program, surroundings: &Surroundings) -> Result<Vec<u8>, String> {
-    // a caller may be a task of an event loop, and no other loop can run on its thread
-    let asking = std::thread::Builder::new().name("describe".to_owned());
+pub(crate) fn query(program: Program, surroundings: &Surroundings) -> Result<Vec<u8>, String> {
+    // the caller may run in an event loop, and a thread cannot run two of them
+    let thread = std::thread::Builder::new().name("describe".to_owned());
     std::thread::scope(|scope| {
-        let asking = asking.spawn_scoped(scope, || ask_here(program, surroundings));
-        let asking = asking.map_err(|error| format!("cannot be asked: {error}"))?;
-        asking.join().unwrap_or_else(|_| Err("could not be followed".to_owned()))
+        let thread = thread.spawn_scoped(scope, || query_on_this_thread(program, surroundings));
+        let thread = thread.map_err(|error| format!("cannot be queried: {error}"))?;
+        thread.join().unwrap_or_else(|_| Err("could not be followed".to_owned()))
     })
 }
 
-fn ask_here(program: Program, surroundings: &Surroundings) -> Result<Vec<u8>, String> {
+fn query_on_this_thread(program: Program, surroundings: &Surroundings) -> Result<Vec<u8>, String> {
     let launcher = ProcessLauncher::new(surroundings.for_programs(), surroundings.folder.clone());
     let order = LaunchOrder {
         name: "describe".to_owned(),
@@ -29,13 +29,13 @@ fn ask_here(program: Program, surroundings: &Surroundings) -> Result<Vec<u8>, St
         ..LaunchOrder::default()
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| format!("cannot be asked: {error}"))?;
+    let runtime = runtime.map_err(|error| format!("cannot be queried: {error}"))?;
     let ended = runtime.block_on(async {
-        let (sender, mut heard) = mpsc::channel(8);
+        let (sender, mut updates) = mpsc::channel(8);
         launcher.launch(LaunchId(0), order, &sender);
         let end = async {
             loop {
-                match heard.recv().await?.event {
+                match updates.recv().await?.event {
                     LaunchEvent::Ended(ended) => return Some(ended),
                     LaunchEvent::Lost | LaunchEvent::Late(_) => return None,
                     _ => {}
@@ -43,14 +43,14 @@ fn ask_here(program: Program, surroundings: &Surroundings) -> Result<Vec<u8>, St
             }
         };
         tokio::pin!(end);
-        let ended = tokio::time::timeout(PATIENCE, &mut end).await;
+        let ended = tokio::time::timeout(ANSWER_LIMIT, &mut end).await;
         if ended.is_err() {
             launcher.stop(LaunchId(0), true);
             end.await;
         }
         ended
     });
-    let ended = ended.map_err(|_| format!("did not answer within {} seconds", PATIENCE.as_secs()))?;
+    let ended = ended.map_err(|_| format!("did not answer within {} seconds", ANSWER_LIMIT.as_secs()))?;
     let ended = ended.ok_or("could not be followed")?;
     match ended.exit {
         Ok(Exit::Code(0)) => Ok(ended.stdout),

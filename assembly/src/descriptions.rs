@@ -1,10 +1,10 @@
-//! What handlers say about themselves: frozen with a run, read from files, remembered, or asked of their programs.
+//! Descriptions of handlers: frozen with a run, read from files, cached, or queried from their programs.
 //!
-//! Only [`DescriptionSource::Asked`] starts a program. Whatever merely reads an agenda uses another source, for a registry
-//! may be a stranger's.
+//! Only [`DescriptionSource::Programs`] starts programs. Commands that only read an agenda use another source, because the
+//! registry may come from an untrusted party.
 
 use crate::description_cache::DescriptionCache;
-use crate::description_query::ask;
+use crate::description_query::query;
 use crate::error::with_causes;
 use crate::surroundings::Surroundings;
 use pop_contract::{DESCRIPTION_LIMIT, Description};
@@ -17,27 +17,27 @@ use std::path::{Path, PathBuf};
 /// Where descriptions of handlers come from.
 #[derive(Debug, Clone, PartialEq)]
 pub enum DescriptionSource {
-    /// From these, by the ids of entries. Nothing else is read.
+    /// These descriptions, by the ids of entries. Nothing else is read.
     Frozen(BTreeMap<String, Description>),
-    /// From files beside the registry, and from answers that a program gave before. No program is started.
+    /// Files beside the registry, and cached descriptions. No program is started.
     Cached,
-    /// Like [`Self::Cached`]; a program whose answer is not remembered is started and asked.
-    Asked,
+    /// Like [`Self::Cached`]; a program without a cached description is started with `--describe`.
+    Programs,
 }
 
-/// The descriptions that were found.
+/// Descriptions that were found, and types without one.
 #[derive(Debug, Default)]
 pub(crate) struct Descriptions {
     /// The descriptions, by the ids of entries.
     pub(crate) found: BTreeMap<String, Description>,
-    /// The types of handlers that would have to be asked.
-    pub(crate) not_asked: Vec<String>,
+    /// Types of handlers that only their program could describe.
+    pub(crate) undescribed_types: Vec<String>,
 }
 
 impl DescriptionSource {
-    /// Finds the descriptions of the handlers of some types and adds them to the catalogue. One that cannot be had is a
+    /// Adds the descriptions of the handlers of these types to the catalogue. A description that cannot be read is a
     /// warning.
-    pub(crate) fn learn(
+    pub(crate) fn add_to_catalog(
         &self,
         catalog: &mut Catalog,
         types: &HashSet<&str>,
@@ -54,14 +54,14 @@ impl DescriptionSource {
                     catalog.describe(&entry.id, description.clone());
                     descriptions.found.insert(entry.id, description);
                 }
-                Ok(None) => descriptions.not_asked.push(entry.name),
+                Ok(None) => descriptions.undescribed_types.push(entry.name),
                 Err(why) => faults.push(no_description(&entry, &why)),
             }
         }
         descriptions
     }
 
-    /// The description of a handler; none if it would have to be asked.
+    /// The description of a handler. None if this source may not query its program.
     fn find(
         &self,
         entry: &Entry,
@@ -76,13 +76,15 @@ impl DescriptionSource {
                 let program = program(entry, home)?;
                 Ok(DescriptionCache::of(&program, surroundings).and_then(|cache| cache.read()))
             }
-            (Self::Asked, Some(Describe::Ask)) => from_program(program(entry, home)?, surroundings).map(Some),
+            (Self::Programs, Some(Describe::Ask)) => {
+                from_program(program(entry, home)?, surroundings).map(Some)
+            }
         }
     }
 }
 
 fn no_description(entry: &Entry, why: &str) -> Fault {
-    let message = format!("what the handler of type `{}` takes and gives is not known: {why}", entry.name);
+    let message = format!("the handler of type `{}` has no description: {why}", entry.name);
     let at = Pointer::root().join(&entry.id).join("describe");
     Fault::value("no-description", at, message).warning()
 }
@@ -94,9 +96,9 @@ fn from_file(file: &str, home: Option<&Path>) -> Result<Description, String> {
     Description::parse(&text).map_err(|error| format!("`{}`: {}", path.display(), with_causes(&error)))
 }
 
-/// The program of a handler, as it is asked.
+/// The program of a handler with the argument `--describe`.
 fn program(entry: &Entry, home: Option<&Path>) -> Result<Program, String> {
-    let Some(argv) = &entry.command else { return Err("it has no `command` that could be asked".to_owned()) };
+    let Some(argv) = &entry.command else { return Err("it has no `command` to query".to_owned()) };
     let mut argv = argv.clone();
     argv.push("--describe".to_owned());
     Ok(Program {
@@ -108,7 +110,7 @@ fn program(entry: &Entry, home: Option<&Path>) -> Result<Program, String> {
     })
 }
 
-/// Asks the program, unless the same one was asked before and always answers the same.
+/// Queries the program, unless its cached description cannot be stale.
 fn from_program(program: Program, surroundings: &Surroundings) -> Result<Description, String> {
     let cache = DescriptionCache::of(&program, surroundings);
     if let Some(description) =
@@ -118,9 +120,9 @@ fn from_program(program: Program, surroundings: &Surroundings) -> Result<Descrip
     }
     let shown = shlex::try_join(program.argv.iter().map(String::as_str))
         .unwrap_or_else(|_| format!("{:?}", program.argv));
-    let text = ask(program, surroundings).map_err(|why| format!("`{shown}` {why}"))?;
+    let text = query(program, surroundings).map_err(|why| format!("`{shown}` {why}"))?;
     let description = Description::parse(&text)
-        .map_err(|error| format!("`{shown}` printed something else: {}", with_causes(&error)))?;
+        .map_err(|error| format!("`{shown}` printed invalid output: {}", with_causes(&error)))?;
     if let Some(cache) = cache {
         cache.write(&text);
     }

@@ -16,25 +16,25 @@ const FOLDER_IN_IMAGE: &str = "/app/config/conf.d";
 const HANDLERS: &str = "handlers";
 const HANDLERS_OF_SYSTEM: [&str; 2] = ["/usr/lib/pop/handlers", "/usr/lib64/pop/handlers"];
 
-/// Where descriptors and their programs are looked for.
+/// Where to look for descriptors and their programs.
 pub(crate) struct DescriptorPlaces<'p> {
-    /// The folder of descriptors, if somebody names it.
+    /// The folder of descriptors, if the caller names it.
     pub(crate) conf_d: Option<PathBuf>,
-    /// The folders of programs, if somebody names them.
+    /// The folders of programs; empty for the default folders.
     pub(crate) handlers: Vec<PathBuf>,
-    /// The folder beside which a folder of descriptors may stand.
+    /// The folder whose `conf.d` is the first default.
     pub(crate) beside: &'p Path,
 }
 
 impl DescriptorPlaces<'_> {
-    /// Reads the descriptors. None if nobody names a folder and there is none at a default place.
+    /// Reads the descriptors. None if the caller names no folder and no default folder exists.
     pub(crate) fn read(self, started_in: &Path) -> Result<Option<DescriptorFolder>, AssemblyError> {
         let defaults = [self.beside.join(FOLDER), PathBuf::from(FOLDER_IN_IMAGE)];
         let Some(conf_d) = self.conf_d.or_else(|| defaults.into_iter().find(|path| path.is_dir())) else {
             return Ok(None);
         };
         let files = files(&conf_d)?;
-        // without `.` in the middle
+        // collecting the components removes inner `.`
         let absolute = |path: &Path| started_in.join(path).components().collect::<PathBuf>();
         let mut handlers = self.handlers;
         if handlers.is_empty() {
@@ -50,18 +50,18 @@ impl DescriptorPlaces<'_> {
     }
 }
 
-/// A folder of descriptors that was read.
+/// The content of a folder of descriptors.
 #[derive(Debug, Clone)]
 pub struct DescriptorFolder {
     settings: ConfDSettings,
     /// The bytes of each file, by its name.
     files: BTreeMap<String, Result<Vec<u8>, Fault>>,
-    /// The folder from which relative programs are taken.
+    /// The folder against which relative programs are resolved.
     started_in: PathBuf,
 }
 
 impl DescriptorFolder {
-    /// The descriptors that a run was started with.
+    /// The descriptors with which a run was started.
     pub fn from_inputs(inputs: &Inputs) -> Option<Self> {
         let files =
             inputs.descriptors.iter().map(|(name, bytes)| (name.clone(), Ok(bytes.clone()))).collect();
@@ -72,7 +72,7 @@ impl DescriptorFolder {
         })
     }
 
-    /// What a run freezes. A folder without readable descriptors counts as none.
+    /// The settings and files that a run freezes. None without readable descriptors.
     pub(crate) fn freeze(&self) -> Option<(ConfDSettings, BTreeMap<String, Vec<u8>>)> {
         let readable = self.files.iter().filter_map(|(name, bytes)| Some((name, bytes.as_ref().ok()?)));
         let files: BTreeMap<_, _> = readable.map(|(name, bytes)| (name.clone(), bytes.clone())).collect();
@@ -116,7 +116,7 @@ impl DescriptorFolder {
         };
         let folders = self.settings.handlers.iter().map(|folder| format!("`{}`", folder.display()));
         let hint = format!(
-            "first `{}`, then the class is looked for in {}, then the class on PATH",
+            "pop looks for `{}`, then for the class, in {}; then for the class on PATH",
             declared.descriptor,
             folders.collect::<Vec<_>>().join(", ")
         );
@@ -124,14 +124,14 @@ impl DescriptorFolder {
         Some(Fault::value("program-not-found", at, format!("type `{}`: {why}", entry.name)).hint(hint))
     }
 
-    /// In each folder by the name of the descriptor, then by the class; then by the class on PATH.
+    /// Looks in each folder for the name of the descriptor, then for the class; then for the class on PATH.
     fn program(&self, declared: &DescriptorFields, path: Option<&OsStr>) -> Result<PathBuf, ResolveError> {
         let mut refused = None;
         for folder in &self.settings.handlers {
             for name in [&declared.descriptor, &declared.class] {
                 match resolve(&folder.join(name), Path::new("/"), None) {
                     Ok(path) => return Ok(path),
-                    // a folder of that name may hold what belongs to the program
+                    // a folder of that name may hold files of the program
                     Err(ResolveError::NotFound { .. } | ResolveError::Directory { .. }) => {}
                     Err(error) => drop(refused.get_or_insert(error)),
                 }
@@ -141,7 +141,7 @@ impl DescriptorFolder {
     }
 }
 
-/// The files of a folder that are descriptors. One that cannot be read is a fault of its own.
+/// The descriptor files of a folder. A file that cannot be read is a fault of that file.
 fn files(folder: &Path) -> Result<BTreeMap<String, Result<Vec<u8>, Fault>>, AssemblyError> {
     let failed = |source| AssemblyError::Descriptors { folder: folder.to_owned(), source };
     let mut files = BTreeMap::new();

@@ -1,17 +1,17 @@
-//! Why a run cannot be assembled, opened or resumed.
+//! Errors of assembling, opening and resuming runs.
 
 use pop_executor::{FolderError, JournalError, LetterError};
 use pop_field_retriever::{LaunchDataError, OauthError};
 use std::io;
 use std::path::PathBuf;
 
-/// Why a run cannot be assembled, opened or resumed. Faults of texts are not among these: [`crate::TextFaults`] has them.
+/// Why a run cannot be assembled, opened or resumed. Faults of texts are in [`crate::TextFaults`] instead.
 #[derive(Debug, thiserror::Error)]
 pub enum AssemblyError {
-    /// Launch data do not fit.
+    /// Launch data are invalid.
     #[error(transparent)]
     LaunchData(#[from] LaunchDataError),
-    /// Launch data say only half of what a cluster needs.
+    /// Launch data have only some of the credentials for a cluster.
     #[error(transparent)]
     Oauth(#[from] OauthError),
     /// The folder of descriptors cannot be read.
@@ -22,7 +22,7 @@ pub enum AssemblyError {
         /// The system's reason.
         source: io::Error,
     },
-    /// A path that is kept with a run or handed to programs is not UTF-8.
+    /// A path that is stored with a run or passed to programs is not UTF-8.
     #[error("the path `{}` is not UTF-8", .path.display())]
     NotUtf8 {
         /// The path.
@@ -42,24 +42,24 @@ pub enum AssemblyError {
     /// The journal of the run cannot be used.
     #[error(transparent)]
     Journal(#[from] JournalError),
-    /// The frozen inputs do not make a plan.
-    #[error("the frozen agenda of the run does not plan any more")]
+    /// The frozen inputs give no plan.
+    #[error("the frozen agenda of the run no longer plans")]
     FrozenInputs,
-    /// The frozen registry is no text.
-    #[error("the registry that the run has kept cannot be read")]
+    /// The frozen registry is not a text.
+    #[error("the frozen registry of the run cannot be read")]
     FrozenRegistry,
     /// The frozen settings name a launcher that this pop does not know.
     #[error("{why}")]
     FrozenLauncher {
-        /// Which words are known.
+        /// Message with the known launchers.
         why: String,
     },
-    /// A request with the id of a run that began with something else.
-    #[error("run `{run}` was begun with {difference}")]
+    /// A request has the id of a run that began with other inputs.
+    #[error("run `{run}` began with {difference}")]
     OtherInputs {
         /// The run.
         run: String,
-        /// What differs, such as "another agenda".
+        /// The difference, for example "another agenda".
         difference: &'static str,
     },
     /// A dead letter cannot be read or changed.
@@ -68,17 +68,17 @@ pub enum AssemblyError {
     /// A dead letter cannot be replayed.
     #[error("dead letter {id} cannot be replayed: {why}")]
     NoReplay {
-        /// The letter.
+        /// Id of the dead letter.
         id: String,
         /// The reason.
         why: String,
     },
-    /// A dead letter was replayed before, and nobody asks for another time.
+    /// A dead letter was replayed before, and the request does not allow another replay.
     #[error("dead letter {id} was replayed before, by {runs}")]
     ReplayedBefore {
-        /// The letter.
+        /// Id of the dead letter.
         id: String,
-        /// The runs that replayed it.
+        /// Ids of the runs that replayed it, separated by commas.
         runs: String,
     },
 }

@@ -1,4 +1,4 @@
-//! The handlers that a registry and descriptors make known, without an agenda.
+//! The handlers of a registry and of descriptors, without an agenda.
 
 use crate::descriptions::DescriptionSource;
 use crate::descriptor_folder::DescriptorFolder;
@@ -14,7 +14,7 @@ use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-/// Handlers, and the registry that they are known from.
+/// The catalogue of handlers, and the registry it came from.
 pub struct KnownHandlers {
     /// The catalogue.
     pub catalog: Catalog,
@@ -38,7 +38,7 @@ impl KnownHandlers {
         Ok(Self { catalog, registry, home })
     }
 
-    /// The handlers that a run was started with.
+    /// The handlers with which a run was started.
     pub fn from_inputs(inputs: &Inputs, path: Option<&OsStr>) -> Result<Self, AssemblyError> {
         let registry = frozen_registry(inputs).map_err(|_| AssemblyError::FrozenRegistry)?;
         let descriptors = DescriptorFolder::from_inputs(inputs);
@@ -46,7 +46,7 @@ impl KnownHandlers {
         Ok(Self { catalog, registry, home: inputs.settings.home.clone() })
     }
 
-    /// The same with descriptions of the handlers of some types.
+    /// Adds descriptions of the handlers of these types.
     #[must_use]
     pub fn describe(
         mut self,
@@ -57,7 +57,7 @@ impl KnownHandlers {
     ) -> Self {
         faults.spare_descriptors(types);
         let home = self.home.as_deref();
-        source.learn(&mut self.catalog, types, home, surroundings, &mut faults.registry);
+        source.add_to_catalog(&mut self.catalog, types, home, surroundings, &mut faults.registry);
         self
     }
 }

@@ -1,9 +1,9 @@
-//! Assembles runs: texts, settings and look-ups become a plan and frozen inputs; a run folder becomes a run that can be
-//! driven, read or resumed.
+//! Assembles runs. It turns texts, settings and look-ups into a plan and frozen inputs, and a run folder into a run that
+//! can be driven, read or resumed.
 //!
-//! The command line, an operator, a service and tests share this crate, so a live run and a resumed one are judged by the
-//! same code. It prints nothing, ends no process and reads no variable of its own accord: variables and the current
-//! folder are [`Surroundings`], and what is worth a warning is returned.
+//! The command line, services and tests share this crate, so the same code checks new and resumed runs. The crate prints
+//! nothing, exits no process and reads no environment variable by itself: [`Surroundings`] has the variables and the
+//! current folder. Warnings are returned.
 //!
 //! ```
 //! use pop_assembly::{RunRequest, RunStart, RunTexts, Surroundings, TextFaults};

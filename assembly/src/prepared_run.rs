@@ -1,4 +1,4 @@
-//! A run that has its folder, its lock and its journal, and only needs to be driven.
+//! A run with its folder, lock and journal, ready for the driver.
 
 use crate::error::AssemblyError;
 use crate::run_identity::identity;
@@ -13,28 +13,28 @@ use pop_launchers::{Secrets, Setting};
 use pop_registry::Secret;
 use std::ffi::OsStr;
 
-/// A run that is ready to be driven, new or resumed.
+/// A new or resumed run that is ready for the driver.
 pub struct PreparedRun {
-    /// The plan in the state that the journal has; not begun if the journal is empty.
+    /// The scheduler in the state after the last event of the journal.
     pub scheduler: Scheduler,
-    /// What is the same for every operation of the run.
+    /// Names and folders of the run.
     pub identity: RunIdentity,
     /// The journal, open for writing.
     pub journal: FileJournal,
-    /// What has happened so far.
+    /// The events so far, folded.
     pub history: History,
-    /// What an earlier run of the agenda had reached, for a run that begins.
+    /// Outcomes of an earlier run of the agenda; empty in a resumed run.
     pub adopted: Vec<PriorOutcome>,
-    /// How the run goes on, for a run that is resumed.
+    /// Options of a resumed run; none in a new one.
     pub resumed: Option<RunOptions>,
-    /// When the run began by the wall clock, and the time of its last event.
+    /// Wall-clock start of the run, and the time of its last event; none in a new run.
     pub began: Option<(Millis, RunTime)>,
-    /// The right to execute the run.
+    /// The lock of the run; only its holder executes the run.
     pub lock: Lock,
 }
 
 impl PreparedRun {
-    /// A new run in a folder that was just made.
+    /// A new run in a folder that was just created.
     pub(crate) fn begin(
         folder: &RunFolder,
         lock: Lock,
@@ -51,15 +51,15 @@ impl PreparedRun {
         Ok(Self { scheduler, identity, journal, history, adopted, resumed: None, began: None, lock })
     }
 
-    /// What the driver is given, and what is kept beside it.
+    /// The input of the driver, and the parts that the caller owns during the run.
     pub fn into_parts(self) -> (RunStart, FileJournal, History, Lock) {
         let Self { scheduler, identity, adopted, resumed, began, .. } = self;
-        let given = RunStart { scheduler, identity, adopted, resumed, began };
-        (given, self.journal, self.history, self.lock)
+        let start = RunStart { scheduler, identity, adopted, resumed, began };
+        (start, self.journal, self.history, self.lock)
     }
 
-    /// What the launcher of the run is set up with, except for guard and grace, which are the caller's. `executor` tells this
-    /// executor from one before or after it.
+    /// The setting of the run's launcher; the caller adds guard and grace. `executor` identifies this executor among
+    /// earlier and later ones.
     pub fn launch_setting(
         &self,
         surroundings: &Surroundings,
@@ -69,7 +69,7 @@ impl PreparedRun {
         let plan = self.scheduler.plan();
         let own = (EXECUTOR_VARIABLE.into(), executor.into());
         let variables: Vec<_> = surroundings.for_programs().chain([own]).collect();
-        // named explicitly: containers and pods inherit nothing of this process
+        // set explicitly, because containers and pods inherit no variables of this process
         let log_level = surroundings.variable("LOG_LEVEL").and_then(OsStr::to_str);
         let log_level = log_level.filter(|level| !level.is_empty()).unwrap_or("INFO").to_owned();
         let log_level = [("LOG_LEVEL".to_owned(), log_level)];

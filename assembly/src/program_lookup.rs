@@ -1,4 +1,4 @@
-//! Looking for the programs of a plan before anything starts.
+//! Looks up the programs of a plan before anything starts.
 
 use crate::run_texts::RunTexts;
 use crate::surroundings::Surroundings;
@@ -10,8 +10,8 @@ use pop_registry::Entry;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-/// Looks for every program. One that a registry or a descriptor names must be there; one that a command of the agenda
-/// names should be, for an operation before it may install it.
+/// Looks up every program. A missing program of a registry or descriptor is an error. A missing program of an `exec`
+/// command is a warning, because an earlier operation may install it.
 pub(crate) fn find_programs(
     plan: &Plan,
     texts: &RunTexts,
@@ -47,7 +47,7 @@ pub(crate) fn find_programs(
     }
 }
 
-/// The file of an entry's program: beside the registry, then in its working directory or on PATH.
+/// The file of an entry's program: first beside the registry, then in its working directory or on PATH.
 pub(crate) fn program_of(
     entry: &Entry,
     home: Option<&Path>,
@@ -67,7 +67,7 @@ fn entry_fault(entry: &Entry, texts: &RunTexts, surroundings: &Surroundings) -> 
     let error = program_of(entry, texts.home.as_deref(), &texts.folder, surroundings)?.err()?;
     let at = Pointer::root().join(&entry.id).join("command").join(0);
     let message = format!("type `{}`: {error}", entry.name);
-    let hint = "a relative program is looked for beside the registry file, then on PATH";
+    let hint = "pop looks for a relative program beside the registry file, then on PATH";
     Some(Fault::value("program-not-found", at, message).hint(hint))
 }
 

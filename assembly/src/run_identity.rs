@@ -1,4 +1,4 @@
-//! What is the same for every operation of a run: the one place where it is put together.
+//! Builds the identity of a run: the names and folders that all its operations share.
 
 use crate::error::AssemblyError;
 use crate::surroundings::Surroundings;
@@ -8,7 +8,7 @@ use pop_field_retriever::{LaunchDataWrapper, LaunchType};
 use pop_launchers::Setting;
 use std::path::{Path, PathBuf};
 
-/// The setting with which manifests of a plan are shown, and the identity of a run that does not exist.
+/// Identity and launcher setting for showing the manifests of a plan that has no run.
 pub fn preview_setting(
     plan: &Plan,
     run: &str,
@@ -38,7 +38,7 @@ pub fn preview_setting(
     Ok((identity, setting))
 }
 
-/// What is the same for every operation of a run.
+/// The identity of the run in a folder.
 pub(crate) fn identity(folder: &RunFolder, settings: &Settings) -> Result<RunIdentity, AssemblyError> {
     let run = folder.run().to_owned();
     Ok(RunIdentity {
@@ -54,17 +54,17 @@ pub(crate) fn identity(folder: &RunFolder, settings: &Settings) -> Result<RunIde
     })
 }
 
-/// By what the programs of a run are known.
+/// The mark that identifies the programs of a run.
 pub(crate) fn mark<'m>(folder: &'m RunFolder, settings: &'m Settings) -> &'m str {
     settings.mark.as_deref().unwrap_or_else(|| folder.run())
 }
 
-/// The launcher that a run was started with.
+/// The launcher with which a run was started.
 pub(crate) fn launcher(settings: &Settings) -> Result<LaunchType, AssemblyError> {
     settings.on.parse().map_err(|error| AssemblyError::FrozenLauncher { why: format!("{error}") })
 }
 
-/// Programs are told of files of the run in whatever folder they start.
+/// Makes a path absolute: programs get paths of the run's files, and start in other folders.
 fn absolute(path: &Path) -> Result<PathBuf, AssemblyError> {
     std::path::absolute(path).map_err(|source| AssemblyError::NotAbsolute { path: path.to_owned(), source })
 }

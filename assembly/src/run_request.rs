@@ -1,11 +1,11 @@
-//! From texts to a plan: the one place where a plan is made, for live, replayed, resumed and shown runs.
+//! Turns texts into a plan. All plans are made here, for live, replayed, resumed and shown runs.
 
 use crate::descriptions::{DescriptionSource, Descriptions};
 use crate::error::AssemblyError;
 use crate::run_identity::launcher;
 use crate::run_texts::RunTexts;
 use crate::surroundings::Surroundings;
-use crate::text_faults::{TextFaults, is_of_reading};
+use crate::text_faults::{TextFaults, is_of_whole_text};
 use pop_agenda::{Agenda, Plan};
 use pop_document::{Pointer, secret_literals};
 use pop_executor::{Inputs, ReplayOf};
@@ -15,25 +15,25 @@ use serde_json::{Map, Value};
 use std::collections::HashSet;
 
 /// The hint for a secret that is written into an agenda.
-const SECRET_HINT: &str = "an agenda is kept as it is: let the program read its environment, or give its type `secrets` in \
-                           the registry";
+const SECRET_HINT: &str = "an agenda is stored unchanged: let the program read its environment, or set `secrets` of its type \
+                           in the registry";
 
-/// A run that somebody asks for.
+/// The texts and settings of a requested run.
 #[derive(Debug, Clone)]
 pub struct RunRequest {
     /// The texts.
     pub texts: RunTexts,
-    /// Values for the agenda's params, over those that stand in it.
+    /// Values that override the agenda's params.
     pub params: Vec<(String, String)>,
-    /// How operations are launched.
+    /// The launcher of its programs.
     pub launcher: LaunchType,
     /// Where descriptions of handlers come from.
     pub descriptions: DescriptionSource,
-    /// The dead letter that the run replays. References in its payload were filled before.
+    /// The dead letter that the run replays. References in its payload are filled already.
     pub replay_of: Option<ReplayOf>,
 }
 
-/// A plan, and the descriptions that it was checked against.
+/// A plan, and the descriptions used to check it.
 #[derive(Debug)]
 pub(crate) struct DescribedPlan {
     pub(crate) plan: Plan,
@@ -41,12 +41,12 @@ pub(crate) struct DescribedPlan {
 }
 
 impl RunRequest {
-    /// A request without params that asks no program for its description.
+    /// A request without params that queries no program for its description.
     pub fn new(texts: RunTexts, launcher: LaunchType) -> Self {
         Self { texts, params: Vec::new(), launcher, descriptions: DescriptionSource::Cached, replay_of: None }
     }
 
-    /// The request by which a run was started.
+    /// The request with which a run was started.
     pub fn from_inputs(inputs: &Inputs) -> Result<Self, AssemblyError> {
         let settings = &inputs.settings;
         Ok(Self {
@@ -58,7 +58,7 @@ impl RunRequest {
         })
     }
 
-    /// Makes the plan. Nothing is looked for but descriptions of handlers.
+    /// Builds the plan. Looks up descriptions of handlers, but no programs or secrets.
     pub(crate) fn plan(&self, surroundings: &Surroundings, faults: &mut TextFaults) -> Option<DescribedPlan> {
         let mut catalog = self.texts.catalog(surroundings.path(), &mut faults.registry);
         faults.take_descriptors(&catalog);
@@ -66,18 +66,21 @@ impl RunRequest {
         let types: HashSet<&str> =
             agenda.operations.iter().map(|operation| operation.handler_type.as_str()).collect();
         faults.spare_descriptors(&types);
-        let excused = excused(&agenda, faults);
+        let suspects = types_of_faulty_handlers(&agenda, faults);
         let home = self.texts.home.as_deref();
         let descriptions =
-            self.descriptions.learn(&mut catalog, &types, home, surroundings, &mut faults.registry);
+            self.descriptions.add_to_catalog(&mut catalog, &types, home, surroundings, &mut faults.registry);
         let plan = Plan::build(agenda, &catalog, self.launcher, &mut faults.agenda);
-        let follows = ["unknown-type", "not-launchable"];
-        faults.agenda.retain(|fault| !follows.contains(&fault.code) || !excused.contains(fault.pointer()));
+        // a fault of the handler explains these, so they would only repeat it
+        let consequences = ["unknown-type", "not-launchable"];
+        faults
+            .agenda
+            .retain(|fault| !consequences.contains(&fault.code) || !suspects.contains(fault.pointer()));
         Some(DescribedPlan { plan: plan?, descriptions })
     }
 
     fn agenda(&self, faults: &mut TextFaults) -> Option<Agenda> {
-        if faults.agenda.iter().any(is_of_reading) {
+        if faults.agenda.iter().any(is_of_whole_text) {
             return None;
         }
         let root = match self.texts.agenda.read() {
@@ -94,11 +97,11 @@ impl RunRequest {
     }
 }
 
-/// The places of types that a handler with faults might serve. What is wrong there is the registry or a descriptor.
-fn excused(agenda: &Agenda, faults: &TextFaults) -> HashSet<String> {
-    let is_unread = faults.registry.iter().any(is_of_reading);
+/// Pointers to types in the agenda that a handler with faults might serve. The fault is in the registry or a descriptor.
+fn types_of_faulty_handlers(agenda: &Agenda, faults: &TextFaults) -> HashSet<String> {
+    let is_unread = faults.registry.iter().any(is_of_whole_text);
     let errors = faults.registry.iter().filter(|fault| fault.is_error());
-    // an entry is one step below the root, and so is the fault's pointer or what is below it
+    // the first step of a fault's pointer names the entry
     let top = |pointer: &str| pointer.split('/').nth(1).map(|step| format!("/{step}"));
     let mut faulty: HashSet<String> = errors.filter_map(|fault| top(fault.pointer())).collect();
     let declared = faults.descriptors.iter().flat_map(|(_, faults)| faults).filter(|fault| fault.is_error());
@@ -110,7 +113,7 @@ fn excused(agenda: &Agenda, faults: &TextFaults) -> HashSet<String> {
     operations.map(|operation| operation.pointer.join("type").to_string()).collect()
 }
 
-/// Sets params over those of the agenda. A value that is JSON is taken as such.
+/// Overrides params of the agenda. A value that parses as JSON becomes that JSON value.
 fn with_params(mut root: Value, params: &[(String, String)]) -> Value {
     if params.is_empty() {
         return root;

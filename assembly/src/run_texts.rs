@@ -1,21 +1,21 @@
-//! The texts that a run is made of, and the catalogue of handlers that follows from them.
+//! The texts of a run, and the catalogue of handlers built from them.
 
 use crate::descriptor_folder::DescriptorFolder;
-use crate::text_faults::{TextFaults, is_of_reading};
+use crate::text_faults::{TextFaults, is_of_whole_text};
 use pop_document::{Fault, Source};
 use pop_executor::Inputs;
 use pop_registry::Catalog;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-/// The texts of a run, and the folders that relative names in them start from.
+/// The texts of a run, and the folders for relative names in them.
 #[derive(Debug, Clone)]
 pub struct RunTexts {
     /// The agenda.
     pub agenda: Source,
     /// The registry.
     pub registry: Option<Source>,
-    /// The folder of the registry: relative programs and files of its entries are looked for in it.
+    /// The folder of the registry; relative programs and files of its entries are resolved against it.
     pub home: Option<PathBuf>,
     /// The folder in which programs start.
     pub folder: PathBuf,
@@ -24,7 +24,7 @@ pub struct RunTexts {
 }
 
 impl RunTexts {
-    /// Texts held in memory, each with the name that faults give it. No file is read.
+    /// Texts in memory, each with its name in faults. No file is read.
     pub fn from_bytes(
         agenda: (&str, &[u8]),
         registry: Option<(&str, &[u8])>,
@@ -58,20 +58,20 @@ impl RunTexts {
     }
 }
 
-/// The registry that a run was started with.
+/// The registry with which a run was started.
 pub(crate) fn frozen_registry(inputs: &Inputs) -> Result<Option<Source>, Fault> {
     let frozen = inputs.settings.registry.as_ref().zip(inputs.registry.as_ref());
     frozen.map(|(name, bytes)| Source::new(name.as_str(), bytes)).transpose()
 }
 
-/// The catalogue of a registry and of descriptors. Faults of the registry are added to those of reading it.
+/// The catalogue of a registry and of descriptors. Adds faults of the registry to `faults`, which has those of reading it.
 pub(crate) fn catalog(
     registry: Option<&Source>,
     descriptors: Option<&DescriptorFolder>,
     path: Option<&OsStr>,
     faults: &mut Vec<Fault>,
 ) -> Catalog {
-    let registry = registry.filter(|_| !faults.iter().any(is_of_reading));
+    let registry = registry.filter(|_| !faults.iter().any(is_of_whole_text));
     let all = descriptors.map(DescriptorFolder::descriptors).unwrap_or_default();
     let mut catalog = Catalog::assemble(registry, all, faults);
     if let Some(descriptors) = descriptors {
@@ -80,7 +80,7 @@ pub(crate) fn catalog(
     catalog
 }
 
-/// The text of these bytes. One that cannot be had is an empty text and a fault.
+/// The text of these bytes; an empty text and a fault if they cannot be read.
 pub(crate) fn source(name: String, bytes: Result<Vec<u8>, Fault>, faults: &mut Vec<Fault>) -> Source {
     bytes.and_then(|bytes| Source::new(name.as_str(), &bytes)).unwrap_or_else(|fault| {
         faults.push(fault);

@@ -1,4 +1,4 @@
-//! A run as its folder has it, read without changing anything; and a run that is opened to be resumed.
+//! Opens the run in a folder: read-only as a [`SavedRun`], or to be resumed as a [`ResumableRun`].
 
 use crate::error::AssemblyError;
 use crate::prepared_run::PreparedRun;
@@ -15,22 +15,22 @@ use pop_field_retriever::LaunchType;
 use pop_launchers::process::sweep_run;
 use std::sync::Arc;
 
-/// A run as its folder has it.
+/// A run read from its folder.
 pub struct SavedRun {
     /// The folder.
     pub folder: RunFolder,
     /// The frozen inputs.
     pub inputs: Inputs,
-    /// The plan, with everything that was added while the run went on.
+    /// The plan, including operations that were added during the run.
     pub plan: Arc<Plan>,
     /// The scheduler in the state after the last event.
     pub scheduler: Scheduler,
-    /// What has happened.
+    /// The events, folded.
     pub history: History,
 }
 
 impl SavedRun {
-    /// Reads a run. Nothing is changed, and no lock is taken.
+    /// Reads a run. It changes no file and takes no lock.
     pub fn read(folder: RunFolder, surroundings: &Surroundings) -> Result<Self, AssemblyError> {
         let inputs = folder.inputs()?;
         let plan = frozen_plan(&inputs, surroundings)?;
@@ -49,7 +49,8 @@ pub(crate) fn frozen_plan(inputs: &Inputs, surroundings: &Surroundings) -> Resul
     described.map(|described| described.plan).ok_or(AssemblyError::FrozenInputs)
 }
 
-/// Checks that a request is the one by which a run was started. Its registry and descriptors are those it was started with.
+/// Checks that a request matches the one with which a run was started. Registry and descriptors are not compared: a
+/// resumed run uses its frozen ones.
 pub fn check_same_request(folder: &RunFolder, request: &RunRequest) -> Result<(), AssemblyError> {
     let frozen = folder.inputs()?;
     let difference = if frozen.agenda != request.texts.agenda.text().as_bytes() {
@@ -64,36 +65,36 @@ pub fn check_same_request(folder: &RunFolder, request: &RunRequest) -> Result<()
     Err(AssemblyError::OtherInputs { run: folder.run().to_owned(), difference })
 }
 
-/// A run that this process may execute and has not resumed yet.
+/// A locked run that has not been resumed yet.
 pub struct ResumableRun {
     folder: RunFolder,
     inputs: Inputs,
     digest: String,
     opened: Opened,
     restored: RestoredRun,
-    /// How many operations the plan had when the run began.
+    /// Number of operations in the plan when the run began.
     count: usize,
     lock: Lock,
 }
 
-/// How a run is resumed.
+/// Settings for resuming a run.
 #[derive(Debug, Clone)]
 pub struct ResumeOptions {
-    /// How the run goes from now on.
+    /// Options of the run from now on.
     pub options: RunOptions,
-    /// How many operations run at once; without it as many as before.
+    /// Most operations that run at once; none keeps the earlier value.
     pub parallel: Option<u32>,
-    /// Whether a time limit counts from now. Otherwise it counts from the beginning of the run.
+    /// Whether the time limit counts from now. Otherwise it counts from the start of the run.
     pub is_limit_from_now: bool,
-    /// The wall clock.
+    /// Current wall-clock time, epoch milliseconds.
     pub now: Millis,
     /// When the journal is synced to disk.
     pub sync: Sync,
 }
 
 impl ResumableRun {
-    /// Takes the lock of a run and restores its state. Processes that an earlier executor left behind are ended, for they
-    /// would work against the next attempts of their operations.
+    /// Takes the lock of a run and restores its state. Ends processes that an earlier executor left behind, because they
+    /// would disturb the next attempts of their operations.
     pub fn open(folder: RunFolder, surroundings: &Surroundings) -> Result<Self, AssemblyError> {
         let lock = folder.lock()?;
         let inputs = folder.inputs()?;
@@ -104,7 +105,7 @@ impl ResumableRun {
         }
         let plan = frozen_plan(&inputs, surroundings)?;
         if !launcher(&inputs.settings)?.capabilities().outlives_executor {
-            // what outlives its executor is taken over
+            // programs that outlive their executor are adopted instead
             let living = sweep_run(mark(&folder, &inputs.settings));
             if let Some(executor) = living.first() {
                 let owner = format!("process {executor} (from another copy of its folder)");
@@ -121,22 +122,22 @@ impl ResumableRun {
         self.folder.run()
     }
 
-    /// The launcher that the run was started with.
+    /// The launcher with which the run was started.
     pub fn launcher(&self) -> Result<LaunchType, AssemblyError> {
         launcher(&self.inputs.settings)
     }
 
-    /// How the run ended, if it did.
+    /// The outcome of the run; none if it has not ended.
     pub fn outcome(&self) -> Option<RunOutcome> {
         self.restored.scheduler.outcome()
     }
 
-    /// How many bytes at the end of the journal were torn by a crash. They are left out.
+    /// Length of the torn tail of the journal in bytes. The tail is ignored.
     pub fn torn_bytes(&self) -> u64 {
         self.opened.torn
     }
 
-    /// Whether nothing of the run is on record, so that it begins as a new one would.
+    /// Whether the journal has no events, so that the run begins like a new one.
     pub fn is_new(&self) -> bool {
         self.restored.began.is_none()
     }
@@ -146,8 +147,7 @@ impl ResumableRun {
         self.restored.scheduler.plan()
     }
 
-    /// Opens the journal for writing. What an earlier run had reached is taken over only by a run of which nothing is on
-    /// record.
+    /// Opens the journal for writing. Only a run without events adopts outcomes of an earlier run.
     pub fn resume(
         self,
         resume: ResumeOptions,

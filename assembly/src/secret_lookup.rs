@@ -1,4 +1,4 @@
-//! Looking for the secrets of a plan before anything starts.
+//! Looks up the secrets of a plan before anything starts.
 
 use crate::run_request::RunRequest;
 use crate::surroundings::Surroundings;
@@ -9,7 +9,7 @@ use pop_launchers::Secrets;
 use pop_registry::Entry;
 use std::collections::HashSet;
 
-/// The handlers of a plan that are given secrets, each once; also those of operations that may come while it runs.
+/// The handlers of a plan that need secrets, each once; including those of operations that may be added during the run.
 pub(crate) fn handlers_with_secrets(plan: &Plan) -> impl Iterator<Item = &Entry> {
     let planned = plan.operations().filter_map(|(_, planned)| match &planned.serves {
         Serves::Program(entry) => Some(entry.as_ref()),
@@ -20,7 +20,7 @@ pub(crate) fn handlers_with_secrets(plan: &Plan) -> impl Iterator<Item = &Entry>
     all.filter(move |entry| !entry.secrets.is_empty() && seen.insert(entry.id.as_str()))
 }
 
-/// Looks for every secret. One that cannot be read is a fault of the registry.
+/// Looks up every secret. A secret that cannot be read is a fault of the registry.
 pub(crate) fn find_secrets(
     plan: &Plan,
     request: &RunRequest,
@@ -30,7 +30,7 @@ pub(crate) fn find_secrets(
     for entry in handlers_with_secrets(plan) {
         let secrets = Secrets::new(&entry.secrets, &surroundings.variables, request.texts.home.clone());
         for secret in &entry.secrets {
-            // only the cluster can look for a Secret of the cluster
+            // only the cluster itself can look up its Secrets
             if request.launcher.capabilities().supplies_cluster_secrets && secret.source.in_cluster.is_some()
             {
                 continue;

@@ -1,11 +1,11 @@
-//! What the assembling process offers to a run: its variables and its current folder.
+//! The variables and the current folder of the assembling process.
 
 use pop_executor::RunIdentity;
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// The variables and the current folder of a process, as they were when they were captured.
+/// A snapshot of the variables and the current folder of a process.
 #[derive(Debug, Clone, Default)]
 pub struct Surroundings {
     /// The variables.
@@ -15,12 +15,12 @@ pub struct Surroundings {
 }
 
 impl Surroundings {
-    /// Those of this process.
+    /// The variables and the current folder of this process.
     pub fn capture() -> io::Result<Self> {
         Ok(Self { variables: std::env::vars_os().collect(), folder: std::env::current_dir()? })
     }
 
-    /// The variables of this process alone: for what is done in the folder of a run, whatever the current folder is.
+    /// Only the variables of this process, for runs whose programs start in the folder of their settings.
     pub fn capture_variables() -> Self {
         Self { variables: std::env::vars_os().collect(), folder: PathBuf::new() }
     }
@@ -36,12 +36,12 @@ impl Surroundings {
         self.variable("PATH")
     }
 
-    /// A folder that a variable names. A relative one is ignored.
+    /// The folder that a variable names. A relative path counts as none.
     pub(crate) fn folder_variable(&self, name: &str) -> Option<&Path> {
         self.variable(name).map(Path::new).filter(|path| path.is_absolute())
     }
 
-    /// The variables without those that tell this process what to do and would mislead a program.
+    /// The variables except those that configure this process and would mislead a program.
     pub fn for_programs(&self) -> impl Iterator<Item = (OsString, OsString)> {
         let is_foreign = |name: &OsString| name.to_str().is_some_and(RunIdentity::is_foreign);
         self.variables.iter().filter(move |(name, _)| !is_foreign(name)).cloned()

@@ -1,4 +1,4 @@
-//! The faults of the texts of a run, text by text.
+//! The faults of a run's texts, by text.
 
 use pop_document::{Fault, Severity, Source};
 use pop_registry::{Catalog, Descriptor};
@@ -22,7 +22,7 @@ impl TextFaults {
         self.descriptors = all.map(|one| (one.source().clone(), one.faults().to_vec())).collect();
     }
 
-    /// Makes every warning an error.
+    /// Turns every warning into an error.
     pub fn be_strict(&mut self) {
         let descriptors = self.descriptors.iter_mut().flat_map(|(_, faults)| faults);
         for fault in self.agenda.iter_mut().chain(&mut self.registry).chain(descriptors) {
@@ -43,8 +43,8 @@ impl TextFaults {
         }
     }
 
-    /// Makes faults of descriptors warnings, except those of handlers of these types. A handler with a fault is left out
-    /// of the catalogue, so it concerns nobody else.
+    /// Turns faults of descriptors into warnings, except those of handlers of these types. A handler with a fault is not in
+    /// the catalogue, so it affects no other type.
     pub fn spare_descriptors(&mut self, types: &HashSet<&str>) {
         for fault in self.descriptors.iter_mut().flat_map(|(_, faults)| faults) {
             if !Descriptor::type_of(fault).is_some_and(|name| types.contains(name.as_str())) {
@@ -54,7 +54,7 @@ impl TextFaults {
     }
 }
 
-/// Whether the fault is of the text as a whole, so that nothing is known of what is in it.
-pub(crate) fn is_of_reading(fault: &Fault) -> bool {
+/// Whether the fault concerns the whole text, so that its content is unknown.
+pub(crate) fn is_of_whole_text(fault: &Fault) -> bool {
     fault.is_error() && fault.pointer().is_empty()
 }

@@ -1,4 +1,4 @@
-//! Reading the file of one text.
+//! Reads the file of one text.
 
 use crate::error::AssemblyError;
 use pop_document::{Fault, MAX_BYTES, Site, too_large};
@@ -6,7 +6,7 @@ use pop_launchers::read_regular_file;
 use std::io::ErrorKind;
 use std::path::Path;
 
-/// Reads the file of a text, up to the size that a text may have.
+/// Reads the file of a text, up to the size limit of texts.
 pub fn read_text(path: &Path, what: &str) -> Result<Vec<u8>, Fault> {
     read_regular_file(path, MAX_BYTES as u64).map_err(|error| match error.kind() {
         ErrorKind::FileTooLarge => too_large(),
@@ -21,7 +21,7 @@ pub fn read_text(path: &Path, what: &str) -> Result<Vec<u8>, Fault> {
     })
 }
 
-/// The text of a path that is kept with a run.
+/// The path as UTF-8, as the settings of a run need it.
 pub(crate) fn utf8(path: &Path) -> Result<&str, AssemblyError> {
     path.to_str().ok_or_else(|| AssemblyError::NotUtf8 { path: path.to_owned() })
 }

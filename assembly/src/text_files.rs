@@ -1,4 +1,4 @@
-//! Finding and reading the files of a run's texts: named by the caller, else by a property, else at a default place.
+//! Finds and reads the files of a run's texts: named by the caller, otherwise by a property, otherwise at a default place.
 
 use crate::descriptor_folder::{DescriptorFolder, DescriptorPlaces};
 use crate::error::AssemblyError;
@@ -17,26 +17,26 @@ const REGISTRY_IN_IMAGE: &str = "/app/config/registry.json";
 /// Where the agenda comes from.
 #[derive(Debug, Clone)]
 pub enum AgendaOrigin<'o> {
-    /// A file. The registry and the descriptors may stand beside it.
+    /// A file. Its folder is a default place of the registry and the descriptors.
     File(&'o Path),
-    /// Bytes that were read already, with the name that faults give them.
+    /// Bytes that were read already, with their name in faults.
     Bytes(&'o str, Result<Vec<u8>, Fault>),
     /// The payload of the launch data.
     Payload,
 }
 
-/// The files of a run's texts, as far as the caller names them.
+/// The files that the caller names, and the sources for the others.
 #[derive(Clone, Copy)]
 pub struct TextFiles<'f> {
     /// The registry.
     pub registry: Option<&'f Path>,
     /// The folder of descriptors.
     pub conf_d: Option<&'f Path>,
-    /// The folders in which programs of descriptors are looked for.
+    /// Folders with programs of descriptors; empty for those of the properties or the default.
     pub handlers: &'f [PathBuf],
-    /// Names the files that the caller does not name.
+    /// Properties for files that the caller does not name.
     pub launch_data: &'f dyn LaunchDataWrapper,
-    /// Where relative names start.
+    /// Its folder resolves relative names.
     pub surroundings: &'f Surroundings,
 }
 
@@ -66,7 +66,7 @@ impl TextFiles<'_> {
         })
     }
 
-    /// Reads the registry for agendas of a folder. The second value is the folder that the registry is in.
+    /// Reads the registry for agendas of a folder. The second value is the folder of the registry.
     pub fn registry(
         &self,
         folder: &Path,
@@ -89,12 +89,12 @@ impl TextFiles<'_> {
             .or_else(|| self.property(property::REGISTRY_PATH_OVERRIDE).map(PathBuf::from));
         named.or_else(|| {
             let beside = REGISTRY_BESIDE.iter().map(|name| folder.join(name));
-            // also what is no regular file is meant, and refused when it is read
+            // a file that is not regular counts as found; reading it then fails
             beside.chain([PathBuf::from(REGISTRY_IN_IMAGE)]).find(|path| path.exists() && !path.is_dir())
         })
     }
 
-    /// Reads the descriptors for agendas of a folder. A folder of descriptors that somebody names must be there.
+    /// Reads the descriptors for agendas of a folder. A folder of descriptors that the caller names must exist.
     pub fn descriptors(&self, folder: &Path) -> Result<Option<DescriptorFolder>, AssemblyError> {
         let listed = self.property(property::HANDLER_FOLDERS).unwrap_or_default();
         let listed = listed.split(',').map(str::trim).filter(|folder| !folder.is_empty());

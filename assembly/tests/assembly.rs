@@ -24,7 +24,7 @@ echo asked >> asked
 echo '{"input": {"properties": {"file": {"type": "string"}}}, "result": {"required": ["width"]}}'
 "#;
 
-/// A folder with the program `size`, whose cache folder is in it too.
+/// A folder with the program `size` and a cache folder of its own.
 struct Bench {
     folder: tempfile::TempDir,
     surroundings: Surroundings,
@@ -50,7 +50,7 @@ impl Bench {
         let registry = Some(("registry.json", REGISTRY.as_bytes()));
         let texts = RunTexts::from_bytes(("a.json", agenda.as_bytes()), registry, self.path(), faults);
         RunRequest {
-            descriptions: DescriptionSource::Asked,
+            descriptions: DescriptionSource::Programs,
             params: vec![("noOutputTimeoutMs".to_owned(), "2".to_owned())],
             ..RunRequest::new(texts, LaunchType::Local)
         }
@@ -64,14 +64,14 @@ impl Bench {
         assembly.unwrap_or_else(|| unreachable!("{faults:?}"))
     }
 
-    /// How often the program was asked.
-    fn asked(&self) -> usize {
+    /// Number of times that the program was queried.
+    fn queries(&self) -> usize {
         fs::read_to_string(self.path().join("asked")).unwrap_or_default().lines().count()
     }
 
-    /// A run that has begun and whose executor is gone.
+    /// A run that has begun and whose executor has ended.
     fn begun(&self, id: Option<&str>) -> RunFolder {
-        let assembly = self.assemble(DescriptionSource::Asked);
+        let assembly = self.assemble(DescriptionSource::Programs);
         let runs = self.path().join("runs");
         let start = RunStart { id, ..RunStart::new(&runs, "cid-1".to_owned()) };
         let prepared = assembly.begin(start).unwrap();
@@ -80,12 +80,12 @@ impl Bench {
 }
 
 #[test]
-fn a_frozen_run_makes_the_plan_that_it_was_frozen_from() {
+fn saved_run_gives_the_plan_of_the_live_run() {
     let bench = Bench::new();
-    let assembly = bench.assemble(DescriptionSource::Asked);
+    let assembly = bench.assemble(DescriptionSource::Programs);
     let live = format!("{:?}", assembly.plan);
     let folder = bench.begun(None);
-    // neither text nor program is looked at again
+    // the saved run does not need the program
     fs::remove_file(bench.path().join("size")).unwrap();
     let saved = SavedRun::read(folder, &bench.surroundings).unwrap();
     assert_eq!(format!("{:?}", saved.plan), live);
@@ -95,7 +95,7 @@ fn a_frozen_run_makes_the_plan_that_it_was_frozen_from() {
 }
 
 #[test]
-fn faults_of_each_text_have_their_places() {
+fn faults_of_agenda_and_text_have_codes_and_places() {
     let bench = Bench::new();
     let mut faults = TextFaults::default();
     let agenda = r#"{"operations": [{"name": "a", "type": "size", "payload": {"file": 7}}, {"name": "b", "type": "x"}]}"#;
@@ -113,29 +113,29 @@ fn faults_of_each_text_have_their_places() {
 }
 
 #[test]
-fn fr_h8_a_program_is_asked_only_where_that_is_said_and_within_an_event_loop_too() {
+fn fr_h8_only_source_programs_queries_programs_also_in_a_runtime() {
     let bench = Bench::new();
     let assemble = |source| bench.assemble(source);
-    assert_eq!(assemble(DescriptionSource::Cached).not_asked(), ["size"]);
-    assert_eq!(bench.asked(), 0);
+    assert_eq!(assemble(DescriptionSource::Cached).undescribed_types(), ["size"]);
+    assert_eq!(bench.queries(), 0);
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let asked = runtime.block_on(async { assemble(DescriptionSource::Asked) });
-    assert!(asked.not_asked().is_empty());
-    assert_eq!(bench.asked(), 1);
-    // remembered, for it is still the same program
-    assert!(assemble(DescriptionSource::Cached).not_asked().is_empty());
-    assert_eq!(bench.asked(), 1);
+    let asked = runtime.block_on(async { assemble(DescriptionSource::Programs) });
+    assert!(asked.undescribed_types().is_empty());
+    assert_eq!(bench.queries(), 1);
+    // the cached description is valid, because the program is unchanged
+    assert!(assemble(DescriptionSource::Cached).undescribed_types().is_empty());
+    assert_eq!(bench.queries(), 1);
     let frozen = asked.freeze("c".to_owned(), None).descriptions;
     fs::remove_dir_all(bench.path().join(".cache")).unwrap();
     assert_eq!(
         assemble(DescriptionSource::Frozen(frozen.clone())).freeze("c".to_owned(), None).descriptions,
         frozen
     );
-    assert_eq!(bench.asked(), 1);
+    assert_eq!(bench.queries(), 1);
 }
 
 #[test]
-fn a_run_is_resumed_with_its_inputs_and_by_one_executor_at_a_time() {
+fn resume_needs_unchanged_inputs_and_the_lock() {
     let bench = Bench::new();
     let folder = bench.begun(Some("chosen"));
     let resumable = ResumableRun::open(folder.clone(), &bench.surroundings).unwrap();
@@ -151,7 +151,7 @@ fn a_run_is_resumed_with_its_inputs_and_by_one_executor_at_a_time() {
     };
     let prepared = resumable.resume(resume, Vec::new()).unwrap();
     assert_eq!(prepared.scheduler.options().parallel, 3);
-    // the mark tells its programs from those of another run of that id
+    // the mark distinguishes its programs from those of another run with that id
     assert!(prepared.identity.mark.starts_with("chosen.") && prepared.identity.cid == "cid-1");
     drop(prepared);
     fs::write(folder.path().join("inputs/agenda"), AGENDA.replace('9', "8")).unwrap();
@@ -160,7 +160,7 @@ fn a_run_is_resumed_with_its_inputs_and_by_one_executor_at_a_time() {
 }
 
 #[test]
-fn a_run_that_began_before_descriptions_were_kept_is_read() {
+fn run_without_stored_descriptions_is_read() {
     let bench = Bench::new();
     let folder = bench.begun(None);
     fs::remove_file(folder.path().join("inputs/descriptions.json")).unwrap();
@@ -169,7 +169,7 @@ fn a_run_that_began_before_descriptions_were_kept_is_read() {
 }
 
 #[test]
-fn another_request_under_the_same_id_is_refused() {
+fn request_that_differs_from_its_run_is_refused() {
     let bench = Bench::new();
     let folder = bench.begun(Some("chosen"));
     let mut faults = TextFaults::default();
@@ -182,6 +182,6 @@ fn another_request_under_the_same_id_is_refused() {
         [(params, "other `--param` values"), (launcher, "another launcher"), (agenda, "another agenda")]
     {
         let error = check_same_request(&folder, &request).unwrap_err();
-        assert_eq!(error.to_string(), format!("run `chosen` was begun with {difference}"));
+        assert_eq!(error.to_string(), format!("run `chosen` began with {difference}"));
     }
 }

@@ -51,7 +51,7 @@ pub(crate) fn tell(faults: &TextFaults, texts: &RunTexts) -> Result<(), CommandE
 
 /// Says which handlers were not asked to describe themselves, so that their payloads were not checked.
 pub(crate) fn tell_not_asked(assembly: &Assembly, command: &str) {
-    let types: Vec<String> = assembly.not_asked().iter().map(|name| format!("`{name}`")).collect();
+    let types: Vec<String> = assembly.undescribed_types().iter().map(|name| format!("`{name}`")).collect();
     if !types.is_empty() {
         ui::say(&format!(
             "hint: payloads of {} were not checked; `pop {command} --describe` starts the programs to ask what they take",

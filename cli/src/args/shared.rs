@@ -64,7 +64,7 @@ pub(crate) struct DescribeArg {
 impl DescribeArg {
     /// Where descriptions come from.
     pub(crate) fn source(self) -> DescriptionSource {
-        if self.describe { DescriptionSource::Asked } else { DescriptionSource::Cached }
+        if self.describe { DescriptionSource::Programs } else { DescriptionSource::Cached }
     }
 }
 

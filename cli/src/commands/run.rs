@@ -15,7 +15,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8, CommandError> {
     let surroundings = surroundings()?;
     let mut faults = TextFaults::default();
     let request = request(args.agenda.as_deref(), &args.registry, &launch, &surroundings, &mut faults)?;
-    let request = RunRequest { descriptions: DescriptionSource::Asked, ..request };
+    let request = RunRequest { descriptions: DescriptionSource::Programs, ..request };
     let there = args.run_id.as_ref().map(|id| RunFolder::find(&args.runs.runs, id));
     if let Some(Ok(folder)) = there {
         tell(&faults, &request.texts)?;

@@ -358,7 +358,7 @@ fn f46_a_secret_in_an_agenda_is_warned_of_and_not_repeated() {
     2 |   - {name: a, type: exec, payload: {command: 'curl **************************************** x', env: {PASSWORD: *******, A: []}}}
       |                                                    ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
       |
-      = help: an agenda is kept as it is: let the program read its environment, or give its type `secrets` in the registry
+      = help: an agenda is stored unchanged: let the program read its environment, or set `secrets` of its type in the registry
 
     warning[secret-literal]: `PASSWORD` is a secret that everybody can read here
      --> a.yaml:2:113
@@ -366,7 +366,7 @@ fn f46_a_secret_in_an_agenda_is_warned_of_and_not_repeated() {
     2 |   - {name: a, type: exec, payload: {command: 'curl **************************************** x', env: {PASSWORD: *******, A: []}}}
       |                                                                                                                 ^^^^^^^
       |
-      = help: an agenda is kept as it is: let the program read its environment, or give its type `secrets` in the registry
+      = help: an agenda is stored unchanged: let the program read its environment, or set `secrets` of its type in the registry
 
     error[wrong-type]: `A` in `env` must be text, not a list
      --> a.yaml:2:125
@@ -396,7 +396,7 @@ fn f46_strict_takes_a_warning_for_an_error() {
     2 |   - {name: a, type: sample, payload: {api_key: *******}}
       |                                                ^^^^^^^
       |
-      = help: an agenda is kept as it is: let the program read its environment, or give its type `secrets` in the registry
+      = help: an agenda is stored unchanged: let the program read its environment, or set `secrets` of its type in the registry
 
     1 fault in a.yaml; nothing was started (exit 3)
     ");

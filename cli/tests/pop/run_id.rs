@@ -85,14 +85,14 @@ fn what_differs_from_what_the_run_was_begun_with_is_refused() {
     let refused = |arguments: &str| bench.pop(15, arguments).stderr;
     assert_eq!(
         refused(RUN),
-        "error: run `pop-hello` was begun with other `--param` values\n\
+        "error: run `pop-hello` began with other `--param` values\n\
          hint: give another `--run-id`, or go on with what it was begun with: `pop resume pop-hello`\n"
     );
     let launcher = refused(&format!("{RUN} --param retry=null --on docker"));
-    assert!(launcher.starts_with("error: run `pop-hello` was begun with another launcher\n"), "{launcher}");
+    assert!(launcher.starts_with("error: run `pop-hello` began with another launcher\n"), "{launcher}");
     bench.write("a.yaml", format!("{FAILING} "));
     let agenda = refused(&format!("{RUN} --param retry=null"));
-    assert!(agenda.starts_with("error: run `pop-hello` was begun with another agenda\n"), "{agenda}");
+    assert!(agenda.starts_with("error: run `pop-hello` began with another agenda\n"), "{agenda}");
     assert_eq!(bench.sorted_lines("ran"), ["a"]);
 }
 
