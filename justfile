@@ -1,6 +1,6 @@
-# What developers do every day; `.ci/run` does the same in one go.
+# Recipes for everyday development; `.ci/run` runs all checks at once.
 
-# formatting, lints, documentation, imports, words
+# check formatting, lints, documentation, imports and wording
 check:
     cargo fmt --all --check
     cargo clippy --workspace --all-targets --all-features -- -D warnings
@@ -8,43 +8,43 @@ check:
     cargo xtask edges
     cargo xtask words
 
-# every test
+# run all tests
 test:
     cargo test --workspace --all-features
 
-# the tests that build the toolkit anew: `pop new` in Rust, from nothing to a run
+# run the tests that build the toolkit from scratch: `pop new` in Rust, up to a run
 test-new:
     cargo test --workspace --all-features --test pop -- --ignored
 
-# the tests that need a Docker Engine
+# run the tests that need a Docker Engine
 test-docker:
     cargo test -p pop-stand-in --test stand_in -- --ignored docker
 
-# the tables of promises, written anew from their rows and what the tests say
+# write the tables of promises from their rows and the test results
 tables:
     cargo test --workspace --all-features 2>&1 | tee target/results.txt
     for table in faults rows; do cargo xtask $table target/results.txt; done
 
-# every crate alone, so that none lives on another's features
+# check each crate alone, so that none depends on features that another crate enables
 check-each:
     for crate in document policy registry field-retriever agenda launchers reporters handler-base executor assembly conformance scaffold cli samples stand-in; do cargo check -p pop-$crate; done
 
-# random agendas killed at random moments: five kills each or so
+# kill runs of random agendas at random moments, about five times each
 chaos agendas="200":
     CHAOS_SEEDS={{agendas}} cargo test --release -p pop-cli --test pop -- --nocapture f1_killed_at_random
 
-# licences, bans, sources
+# check licences, bans and sources
 deny:
     cargo deny --offline check licenses bans sources
 
-# pop against a bare spawn loop and other tools; `just bench --quick` tries whether all of it works
+# compare pop with a bare spawn loop and other tools; `just bench --quick` only tests the setup
 bench *options:
     bench/run {{options}}
 
-# what an operation costs in the pure core and the journal, and its memory
+# measure time and memory per operation in the pure core and the journal
 bench-core:
     cargo bench -p pop-agenda -p pop-executor --bench core --bench memory --bench journal
 
-# every fuzz target for some seconds each (needs `cargo install cargo-fuzz`)
+# run every fuzz target for that many seconds (needs `cargo install cargo-fuzz`)
 fuzz seconds:
     fuzz/run {{seconds}}
