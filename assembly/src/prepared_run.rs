@@ -11,7 +11,6 @@ use pop_field_retriever::LaunchDataWrapper;
 use pop_launchers::process::EXECUTOR_VARIABLE;
 use pop_launchers::{Secrets, Setting};
 use pop_registry::Secret;
-use std::ffi::OsStr;
 
 /// A new or resumed run that is ready for the driver.
 pub struct PreparedRun {
@@ -69,17 +68,13 @@ impl PreparedRun {
         let plan = self.scheduler.plan();
         let own = (EXECUTOR_VARIABLE.into(), executor.into());
         let variables: Vec<_> = surroundings.for_programs().chain([own]).collect();
-        // set explicitly, because containers and pods inherit no variables of this process
-        let log_level = surroundings.variable("LOG_LEVEL").and_then(OsStr::to_str);
-        let log_level = log_level.filter(|level| !level.is_empty()).unwrap_or("INFO").to_owned();
-        let log_level = [("LOG_LEVEL".to_owned(), log_level)];
         let secrets: Vec<Secret> =
             handlers_with_secrets(plan).flat_map(|entry| entry.secrets.clone()).collect();
         let home = self.identity.home.clone();
         Ok(Setting {
             secrets: Secrets::new(&secrets, &variables, home.clone()),
             surroundings: variables,
-            variables: self.identity.variables(plan).into_iter().chain(log_level).collect(),
+            variables: self.identity.variables(plan).into_iter().chain([surroundings.log_level()]).collect(),
             folder: self.identity.start.clone(),
             home,
             run: Some(self.identity.mark.clone()),

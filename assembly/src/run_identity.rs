@@ -29,7 +29,7 @@ pub fn preview_setting(
         on: launcher,
     };
     let setting = Setting {
-        variables: identity.variables(plan),
+        variables: identity.variables(plan).into_iter().chain([surroundings.log_level()]).collect(),
         folder: surroundings.folder.clone(),
         home: home.map(Path::to_owned),
         cluster: cluster(launch_data)?,

@@ -25,6 +25,13 @@ impl Surroundings {
         Self { variables: std::env::vars_os().collect(), folder: PathBuf::new() }
     }
 
+    /// The variable `LOG_LEVEL` for programs: that of this process, or `INFO`. Containers and pods inherit no variables,
+    /// so it is set explicitly.
+    pub(crate) fn log_level(&self) -> (String, String) {
+        let level = self.variable("LOG_LEVEL").and_then(OsStr::to_str).filter(|level| !level.is_empty());
+        ("LOG_LEVEL".to_owned(), level.unwrap_or("INFO").to_owned())
+    }
+
     /// The value of a variable.
     pub fn variable(&self, name: &str) -> Option<&OsStr> {
         let found = self.variables.iter().rev().find(|(known, _)| known == name);

@@ -57,6 +57,7 @@ pub(crate) fn reach(
     surroundings: &Surroundings,
 ) -> Result<(), CommandError> {
     elsewhere::check(launch_data)?;
+    check_open_files()?;
     let on = launch_data.external_launch_type().value;
     if !on.capabilities().needs_connection {
         return Ok(());
@@ -88,6 +89,27 @@ pub(crate) fn look_at_disk(host: &HostFolder, runs: &RunsFolder) {
             told.push(name);
         }
     }
+}
+
+/// The fewest open files with which a run makes progress: its own files, and the pipes of one program.
+const FEWEST_OPEN_FILES: u64 = 24;
+
+/// Raises a limit of open files that is too small for any run, or says that it cannot be raised.
+fn check_open_files() -> Result<(), CommandError> {
+    let limit = || rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let is_enough = |limit: Option<u64>| limit.is_none_or(|limit| limit >= FEWEST_OPEN_FILES);
+    if is_enough(limit()) {
+        return Ok(());
+    }
+    open_more();
+    let limit = limit();
+    if is_enough(limit) {
+        return Ok(());
+    }
+    let limit = limit.unwrap_or_default();
+    let message =
+        format!("this process may open {limit} files, and a run needs at least {FEWEST_OPEN_FILES}");
+    Err(CommandError::new(Kind::Internal, message).hint("raise the limit: `ulimit -n 1024`"))
 }
 
 /// Lets this process open as much as it may: each container or pod that is followed is a connection or two.

@@ -3,6 +3,7 @@
 
 mod bench;
 mod cache;
+mod cases;
 mod chaos;
 mod conf_d;
 mod conformance;

@@ -1,0 +1,51 @@
+//! Unusual inputs that belong to no other file of these tests (docs/cases.md).
+
+use crate::bench::Bench;
+use serde_json::json;
+use std::process::Command;
+
+const ONE: &str = "cid: c1\noperations: [{name: a, type: exec, payload: {command: [printf, 'a\\302\\233b'], capture: text, image: i}}]\n";
+
+#[test]
+fn fr_a9_too_few_open_files_are_one_sentence_with_the_limit() {
+    let bench = Bench::with_agenda(ONE);
+    for limit in [5, 8, 16, 23] {
+        let ended = bench.call("run a.yaml").after(&format!("ulimit -n {limit}")).ends(1);
+        let wanted = format!("error: this process may open {limit} files, and a run needs at least 24\n");
+        assert!(ended.stderr.starts_with(&wanted), "{}", ended.stderr);
+    }
+    bench.call("run a.yaml").after("ulimit -n 24").ends(0);
+    bench.call("run a.yaml").after("ulimit -S -n 8").ends(0);
+}
+
+#[test]
+fn fr_b6_a_control_character_of_a_result_does_not_reach_a_terminal() {
+    let bench = Bench::with_agenda(ONE);
+    bench.pop(0, "run a.yaml");
+    let piped = bench.pop(0, "show last a --output json").stdout;
+    assert!(piped.contains("a\u{9b}b"), "data in a pipe is exact: {piped}");
+    let mut script = Command::new("script");
+    let show = format!("{} show last a --output json", env!("CARGO_BIN_EXE_pop"));
+    script.args(["-qec", &show, "/dev/null"]).current_dir(bench.path("."));
+    let shown = String::from_utf8(script.output().unwrap().stdout).unwrap();
+    assert!(shown.contains("a\u{fffd}b") && !shown.contains('\u{9b}'), "{shown}");
+}
+
+#[test]
+fn fr_l8_a_handler_that_is_silent_after_its_report_is_stalled() {
+    let report = r#"echo 'pop.report.progress {"processingState":"COMPLETE","processingStateMessage":"succeeded"}'; sleep 100"#;
+    let operation = json!({"name": "a", "type": "exec", "params": {"noOutputTimeoutMs": 200},
+        "payload": {"command": ["sh", "-c", report]}});
+    let bench = Bench::with_agenda(&json!({"operations": [operation]}).to_string());
+    assert!(bench.pop(10, "run a.yaml").stderr.contains("[stalled]"));
+}
+
+#[test]
+fn fr_l9_log_level_and_correlation_id_reach_containers() {
+    let bench = Bench::with_agenda(ONE);
+    let plan = bench.call("plan a.yaml --on docker --output manifests").variable("LOG_LEVEL", "ERROR");
+    let manifest = plan.ends(0).stdout;
+    for words in ["LOG_LEVEL=ERROR", "CID=c1"] {
+        assert!(manifest.contains(words), "{words} in {manifest}");
+    }
+}
