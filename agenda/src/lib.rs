@@ -37,7 +37,7 @@ mod reference;
 mod schedule;
 pub mod schema;
 
-pub use document::{Agenda, DependsOn, ForEach, Generator, Identity, Operation, Special};
+pub use document::{Agenda, DependsOn, ForEach, Generator, Identity, Operation, RareParams};
 pub use event::{
     CancelReason, Ending, EventRecord, PriorOutcome, RunEvent, RunOptions, RunOutcome, RunTime, Sink,
     StopReason,
@@ -51,7 +51,7 @@ pub use ops::{OpIx, OpMap};
 pub use outcome::{Outcome, Outcomes};
 pub use plan::{
     BindError, BoundPayload, Dependant, Edge, EdgeKind, Graph, Origin, Payload, Plan, PlannedOperation,
-    Serves, Special as SpecialPlan,
+    RareFields, Serves,
 };
 pub use reference::{Fallback, Piece, Token, pieces};
 pub use schedule::{Action, Explanation, Hold, Input, OpState, Scheduler, Step, Tally, Verdict};

@@ -14,7 +14,7 @@ pub(crate) fn of(scheduler: &Scheduler, identity: &RunIdentity, op: OpIx, began:
     let history = scheduler.dead_letter_history(op);
     let failure = history.and_then(OperationHistory::failure).cloned();
     let settled = history.and_then(|history| history.settled).map(|(at, _)| at);
-    let mut params = planned.special.as_ref().map(|special| special.params.clone()).unwrap_or_default();
+    let mut params = planned.rare.as_ref().map(|rare| rare.params.clone()).unwrap_or_default();
     // as it was for this operation, without the others that it refers to
     if let Ok(keys) = scheduler.lock_keys(op)
         && !keys.is_empty()

@@ -4,7 +4,7 @@ mod growth;
 mod operation;
 
 pub use growth::{ForEach, Generator};
-pub use operation::{DependsOn, Operation, Special};
+pub use operation::{DependsOn, Operation, RareParams};
 
 use pop_document::{Fault, Fields, Pointer, Spelling, nearest};
 use pop_policy::PolicyLayer;

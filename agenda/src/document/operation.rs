@@ -40,12 +40,12 @@ pub struct Operation {
     /// Its params, as they were written.
     pub params: Map<String, Value>,
     /// What few operations say; none for the others.
-    pub special: Option<Box<Special>>,
+    pub rare: Option<Box<RareParams>>,
 }
 
 /// What few operations say of themselves.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Special {
+pub struct RareParams {
     /// Whether it cleans up: it waits until what it depends on is settled, however.
     pub is_finally: bool,
     /// Items, for each of which there is an instance.
@@ -104,7 +104,7 @@ impl Operation {
         };
         let mut depends_on = Vec::new();
         let mut policies = None;
-        let mut special = None;
+        let mut rare = None;
         if let Some(params) = fields.any("params") {
             let params_at = at.join("params");
             let own = PolicyLayer::parse(params, params_at.clone(), fields.faults());
@@ -112,7 +112,7 @@ impl Operation {
             if let Some(names) = params.get("dependsOn") {
                 depends_on = read_depends_on(names, &params_at.join("dependsOn"), fields.faults());
             }
-            special = Special::parse(params, params_at, fields.faults());
+            rare = RareParams::parse(params, params_at, fields.faults());
         }
         let (name, handler_type) = (name?, handler_type?);
         let params = match value.get_mut("params").map(Value::take) {
@@ -129,12 +129,12 @@ impl Operation {
             depends_on,
             policies,
             params,
-            special,
+            rare,
         })
     }
 }
 
-impl Special {
+impl RareParams {
     fn parse(params: &Value, at: Pointer, faults: &mut Vec<Fault>) -> Option<Box<Self>> {
         let mut fields = Fields::of_map(params.as_object()?, at, "wrong-type", faults);
         // a number is the natural way to write many a version
@@ -142,7 +142,7 @@ impl Special {
             Some(Value::Number(number)) => Some(number.to_string()),
             _ => fields.text("version").map(str::to_owned),
         };
-        let special = Self {
+        let rare = Self {
             is_finally: fields.boolean("finally").unwrap_or_default(),
             for_each: ForEach::parse(&mut fields),
             generator: Generator::parse(&mut fields),
@@ -150,7 +150,7 @@ impl Special {
             version,
             action: fields.text("action").map(str::to_owned),
         };
-        (special != Self::default()).then(|| Box::new(special))
+        (rare != Self::default()).then(|| Box::new(rare))
     }
 }
 

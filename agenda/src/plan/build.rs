@@ -6,7 +6,7 @@ use super::length::check_length;
 use super::names::{Known, Names};
 use super::spelling::check_spellings;
 use super::types::{Roots, Types, no_route_fault};
-use super::{Edge, EdgeKind, ForEach, Graph, Origin, Payload, Plan, PlannedOperation, Serves, Special};
+use super::{Edge, EdgeKind, ForEach, Graph, Origin, Payload, Plan, PlannedOperation, RareFields, Serves};
 use crate::document::{Agenda, Operation};
 use crate::ops::{OpIx, OpMap};
 use pop_contract::LaunchType;
@@ -30,7 +30,7 @@ impl Plan {
         }
         let grows = operations
             .iter()
-            .any(|operation| operation.special.as_ref().is_some_and(|special| special.generator.is_some()));
+            .any(|operation| operation.rare.as_ref().is_some_and(|rare| rare.generator.is_some()));
         let names = Names::check(&operations, unread, 0, None, faults);
         let mut types = Types::new(catalog, on, &policies, handler.as_deref(), AGENDA);
         let places: Vec<Pointer> = match spellings.as_slice() {
@@ -145,12 +145,12 @@ fn plan_operation(
     }
     let payload = std::mem::take(&mut operation.payload);
     let name = operation.name.clone();
-    let special = operation.special.take();
+    let rare = operation.rare.take();
     let mut reasons = Reasons {
         name: name.as_str(),
         known,
-        has_items: special.as_ref().is_some_and(|special| special.for_each.is_some()),
-        is_finally: special.as_ref().is_some_and(|special| special.is_finally),
+        has_items: rare.as_ref().is_some_and(|rare| rare.for_each.is_some()),
+        is_finally: rare.as_ref().is_some_and(|rare| rare.is_finally),
         found: Vec::new(),
     };
     for depends_on in &operation.depends_on {
@@ -166,7 +166,7 @@ fn plan_operation(
         let message = format!("`{key}` of operation `{name}` has no effect without `{partner}`");
         faults.push(Fault::key("no-effect", params.join(key), message).warning());
     }
-    let mut own = Special::default();
+    let mut own = RareFields::default();
     if policies.lock.value != Lock::None {
         let key = policies.lock_key.value.clone().unwrap_or_else(|| Value::from(&*handler_type));
         own.lock_keys = Some(compile(key, &params.join("lockKey"), &mut reasons, faults));
@@ -179,7 +179,7 @@ fn plan_operation(
     if is_put_aside {
         own.params = std::mem::take(&mut operation.params);
     }
-    if let Some(written) = special {
+    if let Some(written) = rare {
         own.is_last = written.is_finally && operation.depends_on.is_empty();
         own.is_cleanup = written.is_finally;
         own.action = written.action.map(String::into_boxed_str);
@@ -194,7 +194,7 @@ fn plan_operation(
     let edges = reasons.edges(&operation, faults);
     own.is_cleanup |= edges.iter().any(|edge| edge.needs.asks_for_bad());
     own.is_conditional = edges.iter().any(|edge| !edge.needs.is_met_by_good());
-    let is_special = is_put_aside
+    let has_rare = is_put_aside
         || own.own.is_some()
         || own.lock_keys.is_some()
         || own.is_cleanup
@@ -212,7 +212,7 @@ fn plan_operation(
         payload: Arc::new(payload),
         policies,
         is_read: false,
-        special: is_special.then(|| Arc::new(own)),
+        rare: has_rare.then(|| Arc::new(own)),
         origin: None::<Origin>,
     };
     check_length(&planned, &operation.pointer.join("payload"), faults);

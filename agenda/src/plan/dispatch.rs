@@ -2,7 +2,7 @@
 //!
 //! Its calls are operations like others, and its result is made of their reports (docs/formats/reports.md).
 
-use super::{Grown, Origin, Payload, Plan, PlannedOperation, Serves, Special};
+use super::{Grown, Origin, Payload, Plan, PlannedOperation, RareFields, Serves};
 use crate::ops::OpIx;
 use pop_contract::{Call, Capability, Method};
 use pop_document::{Fields, Pointer};
@@ -187,11 +187,11 @@ impl Plan {
                 payload: Arc::new(Payload::fixed(payload.clone())),
                 policies: Arc::new(policies),
                 is_read: true,
-                special: Some(Arc::new(Special {
+                rare: Some(Arc::new(RareFields {
                     action: Some(action.into()),
                     is_cleanup: whole.is_cleanup(),
                     lock_keys,
-                    ..Special::default()
+                    ..RareFields::default()
                 })),
                 origin: Some(Origin::Part { of, index }),
             });
@@ -229,7 +229,7 @@ impl Plan {
             return None;
         };
         let mut layers = entry.policies.layers(LOCAL, Some(&action));
-        let own = whole.special.as_ref().and_then(|special| special.own.as_deref());
+        let own = whole.rare.as_ref().and_then(|rare| rare.own.as_deref());
         layers.push((Scope::Agenda, &roots.policies));
         layers.extend(own.map(|own| (Scope::Operation, own)));
         let mut policies = Policies::resolve(&layers);

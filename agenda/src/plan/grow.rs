@@ -3,7 +3,7 @@
 use super::build::{Batch, MOST_OPERATIONS};
 use super::names::{Known, Names};
 use super::types::Types;
-use super::{Edge, EdgeKind, Graph, Origin, Plan, PlannedOperation, Special};
+use super::{Edge, EdgeKind, Graph, Origin, Plan, PlannedOperation, RareFields};
 use crate::document::Operation;
 use crate::ops::OpIx;
 use pop_document::{Fault, Pointer, kind_of};
@@ -40,19 +40,17 @@ impl Plan {
     /// The instances of an operation, one for each of its items.
     pub(crate) fn instances(&self, of: OpIx, count: usize) -> Grown {
         let whole = self.operation(of);
-        let special = whole.special.as_deref().cloned().unwrap_or_default();
+        let rare = whole.rare.as_deref().cloned().unwrap_or_default();
         // what concerns the whole is not repeated in its parts
-        let special =
-            Special { for_each: None, generator: None, is_last: false, is_conditional: false, ..special };
-        let is_special = !special.params.is_empty()
-            || special.lock_keys.is_some()
-            || special.action.is_some()
-            || special.is_cleanup;
-        let special = is_special.then(|| Arc::new(special));
+        let rare =
+            RareFields { for_each: None, generator: None, is_last: false, is_conditional: false, ..rare };
+        let has_rare =
+            !rare.params.is_empty() || rare.lock_keys.is_some() || rare.action.is_some() || rare.is_cleanup;
+        let rare = has_rare.then(|| Arc::new(rare));
         let instance = |index: u32| PlannedOperation {
             name: whole.name.instance(index),
             is_read: true,
-            special: special.clone(),
+            rare: rare.clone(),
             origin: Some(Origin::Part { of, index }),
             ..whole.clone()
         };

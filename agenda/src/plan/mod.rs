@@ -60,7 +60,7 @@ pub struct PlannedOperation {
     /// Whether its result is kept, for another operation reads it.
     pub is_read: bool,
     /// What few operations have; none for the others.
-    pub special: Option<Arc<Special>>,
+    pub rare: Option<Arc<RareFields>>,
     /// Where it comes from, if it is not written in the agenda.
     pub origin: Option<Origin>,
 }
@@ -80,7 +80,7 @@ pub struct Route {
 
 /// What few operations have.
 #[derive(Debug, Clone, Default)]
-pub struct Special {
+pub struct RareFields {
     /// The items, for each of which there is an instance.
     pub for_each: Option<ForEach>,
     /// Where in its result further operations stand.
@@ -132,14 +132,14 @@ pub enum Origin {
 impl PlannedOperation {
     /// Whether it may end without a result although nothing went wrong.
     pub fn may_skip(&self) -> bool {
-        let is_conditional = self.special.as_ref().is_some_and(|special| special.is_conditional);
+        let is_conditional = self.rare.as_ref().is_some_and(|rare| rare.is_conditional);
         // items that are skipped leave null in the list of results
         is_conditional || (self.for_each().is_none() && self.policies.may_skip())
     }
 
     /// Its items, if it is for several.
     pub fn for_each(&self) -> Option<&ForEach> {
-        self.special.as_ref()?.for_each.as_ref()
+        self.rare.as_ref()?.for_each.as_ref()
     }
 
     /// Whether it is made into several.
@@ -149,17 +149,17 @@ impl PlannedOperation {
 
     /// Its marks, if it generates operations.
     pub fn generator(&self) -> Option<&Generator> {
-        self.special.as_ref()?.generator.as_ref()
+        self.rare.as_ref()?.generator.as_ref()
     }
 
     /// Whether it waits for whatever is not like it.
     pub fn is_last(&self) -> bool {
-        self.special.as_ref().is_some_and(|special| special.is_last)
+        self.rare.as_ref().is_some_and(|rare| rare.is_last)
     }
 
     /// Whether it also starts while a run is being ended.
     pub fn is_cleanup(&self) -> bool {
-        self.special.as_ref().is_some_and(|special| special.is_cleanup)
+        self.rare.as_ref().is_some_and(|rare| rare.is_cleanup)
     }
 
     /// The operation that it is a part of.

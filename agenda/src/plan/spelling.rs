@@ -70,6 +70,6 @@ fn item_role(planned: &PlannedOperation, inner: &str) -> Option<String> {
         let exec = exec_role(&at).filter(|_| is_exec);
         return Some(exec.unwrap_or_else(|| format!("text at `{at}` in the payload")));
     }
-    let keys = planned.special.as_ref()?.lock_keys.as_ref()?;
+    let keys = planned.rare.as_ref()?.lock_keys.as_ref()?;
     reads(keys, &|_| true).map(|_| "a lock key".to_owned())
 }

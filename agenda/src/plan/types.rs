@@ -68,15 +68,14 @@ impl<'c> Types<'c> {
 
     /// What an operation asks for, and its policies.
     pub(super) fn of(&mut self, operation: &Operation) -> (&Known, Arc<Policies>) {
-        let special = operation.special.as_deref();
-        let asked = special.filter(|special| {
-            special.handler.is_some() || special.version.is_some() || special.action.is_some()
-        });
-        let asked = asked.map(|special| Asked {
+        let rare = operation.rare.as_deref();
+        let asked =
+            rare.filter(|rare| rare.handler.is_some() || rare.version.is_some() || rare.action.is_some());
+        let asked = asked.map(|rare| Asked {
             handler_type: operation.handler_type.clone(),
-            handler: special.handler.clone(),
-            version: special.version.clone(),
-            action: special.action.clone(),
+            handler: rare.handler.clone(),
+            version: rare.version.clone(),
+            action: rare.action.clone(),
         });
         let is_known = match &asked {
             Some(asked) => self.others.contains_key(asked),
@@ -144,7 +143,7 @@ impl<'c> Types<'c> {
 
 /// Why nobody serves an operation, as a fault of what it asks for.
 pub(super) fn no_route_fault(no_route: &NoRoute, operation: &Operation, on: LaunchType) -> Fault {
-    let Operation { name, handler_type, pointer, special, .. } = operation;
+    let Operation { name, handler_type, pointer, rare, .. } = operation;
     let at = pointer.join("type");
     let param = |name: &str| pointer.join("params").join(name);
     let list = |known: &[String]| match known {
@@ -154,8 +153,8 @@ pub(super) fn no_route_fault(no_route: &NoRoute, operation: &Operation, on: Laun
             known.iter().map(|known| format!("`{known}`")).collect::<Vec<_>>().join(", ")
         ),
     };
-    let said = |get: fn(&crate::document::Special) -> &Option<String>| {
-        special.as_deref().and_then(|special| get(special).clone()).unwrap_or_default()
+    let said = |get: fn(&crate::document::RareParams) -> &Option<String>| {
+        rare.as_deref().and_then(|rare| get(rare).clone()).unwrap_or_default()
     };
     match no_route {
         NoRoute::UnknownType { near } => {
@@ -169,7 +168,7 @@ pub(super) fn no_route_fault(no_route: &NoRoute, operation: &Operation, on: Laun
             Fault::value("not-launchable", at, message).hint(hint)
         }
         NoRoute::UnknownHandler { handler, near } => {
-            let is_own = said(|special| &special.handler) == *handler;
+            let is_own = said(|rare| &rare.handler) == *handler;
             let at = if is_own { param("handler") } else { Pointer::root().join("params").join("handler") };
             let message = format!("there is no handler `{handler}`");
             let fault = Fault::value("unknown-handler", at, message).did_you_mean(near.as_deref());
@@ -180,14 +179,14 @@ pub(super) fn no_route_fault(no_route: &NoRoute, operation: &Operation, on: Laun
             Fault::value("unfit-handler", param("handler"), message)
         }
         NoRoute::UnknownVersion { known } => {
-            let version = said(|special| &special.version);
+            let version = said(|rare| &rare.version);
             let message =
                 format!("no handler of type `{handler_type}` has version `{version}`: {}", list(known));
             let near = nearest(&version, known.iter().map(String::as_str));
             Fault::value("unknown-version", param("version"), message).did_you_mean(near)
         }
         NoRoute::UnknownAction { known } => {
-            let action = said(|special| &special.action);
+            let action = said(|rare| &rare.action);
             let message = format!("no handler of type `{handler_type}` takes on `{action}`: {}", list(known));
             let near = nearest(&action, known.iter().map(String::as_str));
             Fault::value("unknown-action", param("action"), message).did_you_mean(near)

@@ -106,7 +106,7 @@ impl Scheduler {
     /// The keys that `op` locks, sorted, each once.
     pub fn lock_keys(&self, op: OpIx) -> Result<Vec<Box<str>>, BindError> {
         let planned = self.plan.operation(op);
-        let Some(keys) = planned.special.as_ref().and_then(|special| special.lock_keys.as_ref()) else {
+        let Some(keys) = planned.rare.as_ref().and_then(|rare| rare.lock_keys.as_ref()) else {
             return Ok(Vec::new());
         };
         let bound = keys.bind(&self.values(op))?;

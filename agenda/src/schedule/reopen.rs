@@ -35,8 +35,8 @@ impl Scheduler {
             for dependant in self.plan.graph().dependants(op) {
                 let op = dependant.op;
                 let is_skipped = self.table[op].outcome() == Some(Outcome::Skipped);
-                let special = self.plan.operation(op).special.as_ref();
-                if is_skipped && special.is_some_and(|special| special.is_conditional) && open.insert(op) {
+                let rare = self.plan.operation(op).rare.as_ref();
+                if is_skipped && rare.is_some_and(|rare| rare.is_conditional) && open.insert(op) {
                     changed.push(op);
                 }
             }

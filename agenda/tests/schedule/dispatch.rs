@@ -42,8 +42,8 @@ fn launched(scheduler: &mut Scheduler, input: Input) -> Vec<(u32, String, Value)
     scheduler.check().unwrap();
     let launch = |action: Action| match action {
         Action::Launch { op, .. } => {
-            let special = scheduler.plan().operation(op).special.clone();
-            let action = special.and_then(|special| special.action.clone()).unwrap_or_default();
+            let rare = scheduler.plan().operation(op).rare.clone();
+            let action = rare.and_then(|rare| rare.action.clone()).unwrap_or_default();
             Some((op.0, action.into(), scheduler.payload(op).unwrap().into_owned()))
         }
         _ => None,

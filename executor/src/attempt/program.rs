@@ -202,7 +202,7 @@ fn operation_variables(
     if planned.policies.log_detail.value {
         variables.push((variable::LOG_LEVEL.to_owned(), "DEBUG".to_owned()));
     }
-    if let Some(action) = planned.special.as_ref().and_then(|special| special.action.as_deref()) {
+    if let Some(action) = planned.rare.as_ref().and_then(|rare| rare.action.as_deref()) {
         variables.push((variable::ACTION.to_owned(), action.to_owned()));
     }
     if let Some(id) = &planned.id {

@@ -69,7 +69,7 @@ impl CacheKeys {
             key.handler = route.handler.as_deref().map(text);
             key.version = route.version.as_deref().map(text);
         }
-        key.action = planned.special.as_ref().and_then(|special| special.action.as_deref()).map(text);
+        key.action = planned.rare.as_ref().and_then(|rare| rare.action.as_deref()).map(text);
         key.program = self.program(plan, planned, exec);
         key
     }
