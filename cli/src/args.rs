@@ -1,8 +1,9 @@
-//! The command line: its commands, and POP's spellings of their arguments.
+//! The command line: commands, arguments, and POP's spellings of long options.
 
 mod cache;
 mod check;
 mod dlq;
+mod exit_codes;
 mod handlers;
 mod new;
 mod run;
@@ -27,86 +28,91 @@ use spelling::{long_names, with_camel_case, with_two_dashes};
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-/// Run an agenda of operations: as processes here, in dependency order, resumable, explained
+/// Run agendas (operations with dependencies) as processes, containers or pods
 #[derive(Debug, Parser)]
 #[command(name = "pop", version, max_term_width = 100, arg_required_else_help = true)]
-#[command(
-    after_help = "Exit codes: 0 all settled as allowed, 1 fault in pop, 2 command line, 3 agenda does not plan, \
-    4 registry or settings invalid, 10 an operation failed, 12 stopped by FATAL, 13 time limit, 14 Docker or cluster not reachable, 15 journal unusable, 130 interrupted, 143 terminated."
-)]
+#[command(after_help = exit_codes::ALL)]
 pub(crate) struct Cli {
-    /// What to do
+    /// Command to perform
     #[command(subcommand)]
     pub(crate) command: Command,
 }
 
-/// What `pop` does.
+/// Commands of `pop`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run an agenda
+    #[command(after_help = exit_codes::RUN)]
     Run(RunArgs),
-    /// Find every fault of agendas; nothing is started
+    /// Check agendas and list every fault; start nothing
+    #[command(after_help = exit_codes::PLAN)]
     Check(CheckArgs),
-    /// Show what would run, in which order and why; nothing is started
+    /// Show what would run, in which order and why; start nothing
+    #[command(after_help = exit_codes::PLAN)]
     Plan(PlanArgs),
-    /// Go on with a run after a crash, a stop or a failure; what finished is not run again
+    /// Resume a run after a crash, a stop or a failure; finished operations do not run again
+    #[command(after_help = exit_codes::RUN)]
     Resume(ResumeArgs),
     /// List runs, newest first
+    #[command(after_help = exit_codes::READ)]
     Runs(RunsArgs),
     /// Show a run, or one of its operations
+    #[command(after_help = exit_codes::READ)]
     Show(ShowArgs),
     /// Print the logs of a run, or of one of its operations
+    #[command(after_help = exit_codes::READ)]
     Logs(LogsArgs),
-    /// Explain why an operation is where it is
+    /// Explain the state of an operation: dependencies, attempts, payload, policies
+    #[command(after_help = exit_codes::READ)]
     Explain(ExplainArgs),
-    /// Tell of dead letters (operations that were set aside), and replay them
+    /// Manage the dead-letter queue: failed operations with `onFail: DLQ`
     Dlq {
-        /// What to do with them
+        /// Command to perform
         #[command(subcommand)]
         command: DlqCommand,
     },
-    /// Tell of results that are kept for later runs, and forget them
+    /// List or clear cached results
     Cache {
-        /// What to do with them
+        /// Command to perform
         #[command(subcommand)]
         command: CacheCommand,
     },
-    /// Run an agenda under several launchers and compare all that comes of it
-    #[command(
-        after_help = "Exit codes: 0 all is equal, 10 something differs; those of `pop run` if a run cannot be compared."
-    )]
+    /// Run an agenda under several launchers and compare outcomes, results and files
+    #[command(after_help = exit_codes::VERIFY)]
     Verify(VerifyArgs),
-    /// List the types that operations can have, or show one with the origin of each field
+    /// List handlers by operation type, or show one type with the origin of each field
+    #[command(after_help = exit_codes::HANDLERS)]
     Handlers(HandlersArgs),
-    /// Put a program to the handler contract
+    /// Test a program against the handler contract
     Handler {
-        /// What to do with it
+        /// Command to perform
         #[command(subcommand)]
         command: HandlerCommand,
     },
-    /// Make the first files of a new handler
+    /// Create the files of a new handler
+    #[command(after_help = exit_codes::NEW)]
     New(NewArgs),
-    /// Print a completion script for a shell
+    /// Print a shell completion script
     Completions {
-        /// The shell
+        /// Shell that reads the script
         shell: clap_complete::Shell,
     },
     /// Print the manual page
     Man,
-    /// Wait for the end of standard input, then end what an executor has left; `run` and `resume` start this
+    /// Wait for the end of standard input, then end the processes that an executor left; `run` and `resume` start this
     #[command(hide = true)]
     Guard {
-        /// The executor
+        /// Identity of the executor
         executor: String,
     },
 }
 
-/// The command line's grammar, with POP's camel-case spelling of every long name.
+/// Builds the grammar of the command line, with POP's camel-case alias for every long option.
 pub(crate) fn grammar() -> clap::Command {
     with_camel_case(Cli::command())
 }
 
-/// Reads the command line. An error has been printed when this returns.
+/// Parses the command line. On error, the message is already printed.
 pub(crate) fn parse(argv: impl IntoIterator<Item = OsString>) -> Result<Cli, ExitCode> {
     let argv: Vec<OsString> = argv.into_iter().collect();
     if let Some(cli) = parse_run_or_resume(&argv) {
@@ -116,7 +122,7 @@ pub(crate) fn parse(argv: impl IntoIterator<Item = OsString>) -> Result<Cli, Exi
     let argv = with_two_dashes(argv, &long_names(&grammar));
     let parsed = grammar.try_get_matches_from(argv).and_then(|matches| Cli::from_arg_matches(&matches));
     parsed.map_err(|error| {
-        // help and version are no errors; a terminal that is gone reads neither
+        // help and version are not errors; a closed terminal shows neither
         error.print().ok();
         match error.kind() {
             ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitCode::SUCCESS,
@@ -125,9 +131,9 @@ pub(crate) fn parse(argv: impl IntoIterator<Item = OsString>) -> Result<Cli, Exi
     })
 }
 
-/// Reads a command line of `pop run` or `pop resume` with the grammar of that subcommand alone: the grammar of all
-/// subcommands takes a noticeable part of the time of a short run. Returns `None` for help, for POP's spellings and for
-/// every error, which the whole grammar then reads again and explains.
+/// Parses `pop run` or `pop resume` with the grammar of that subcommand alone, because building the whole grammar takes
+/// a noticeable part of a short run. Returns `None` for help, for POP's spellings and for errors: the whole grammar then
+/// parses the line again and reports them.
 fn parse_run_or_resume(argv: &[OsString]) -> Option<Cli> {
     let name = argv.get(1)?.to_str()?;
     let subcommand = clap::Command::new(name.to_owned()).disable_help_flag(true);
@@ -136,7 +142,7 @@ fn parse_run_or_resume(argv: &[OsString]) -> Option<Cli> {
         "resume" => ResumeArgs::augment_args(subcommand),
         _ => return None,
     };
-    // a single dash before a long name is POP's spelling, and not several short options
+    // a single dash before a long name is POP's spelling, not a group of short options
     let is_popish = |argument: &OsString| {
         let bytes = argument.as_encoded_bytes();
         bytes.len() > 2 && bytes[0] == b'-' && bytes[1] != b'-'
@@ -163,12 +169,12 @@ mod tests {
     }
 
     #[test]
-    fn the_grammar_is_sound() {
+    fn grammar_is_valid() {
         grammar().debug_assert();
     }
 
     #[test]
-    fn p3_every_spelling_of_launch_data_is_read() {
+    fn launch_data_options_accept_every_spelling() {
         for line in [
             "run a.json -externalLaunchType docker",
             "run a.json -externalLaunchType=docker",
@@ -187,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn run_alone_is_read_as_by_the_whole_grammar() {
+    fn fast_parse_equals_the_whole_grammar() {
         for line in [
             "run a.json",
             "run",
@@ -218,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn params_are_pairs() {
+    fn param_is_a_key_value_pair() {
         let args = parsed("run a.json --param timeoutMs=5 --param x=a=b").unwrap();
         let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
         assert_eq!(args.registry.params, [pair("timeoutMs", "5"), pair("x", "a=b")]);

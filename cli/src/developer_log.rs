@@ -1,12 +1,12 @@
-//! The log for developers of pop: what the driver takes in, records and does, on standard error. `POP_LOG` turns it on.
+//! Developer log on standard error: inputs, events and effects of the driver. `POP_LOG` turns it on.
 
 use crate::ui;
 use tracing::Level;
 
-/// The variable that names the level: `error`, `warn`, `info`, `debug` or `trace`.
+/// Environment variable with the level: `error`, `warn`, `info`, `debug` or `trace`.
 const VARIABLE: &str = "POP_LOG";
 
-/// Starts the log if `POP_LOG` asks for it. Without the variable, nothing is set up and nothing is formatted.
+/// Starts the log if `POP_LOG` is set. Without it, nothing is set up or formatted.
 pub(crate) fn start() {
     let Some(level) = std::env::var_os(VARIABLE).filter(|level| !level.is_empty()) else { return };
     match level.to_string_lossy().parse::<Level>() {

@@ -1,4 +1,4 @@
-//! One funnel for everything that ends a command early: what kind, what to say, which exit code.
+//! Errors that end a command early: kind, message, hint and exit code.
 
 use crate::ui;
 use pop_assembly::AssemblyError;
@@ -7,23 +7,23 @@ use pop_executor::{FolderError, HostError, JournalError, LetterError, RunError};
 use pop_field_retriever::{LaunchDataError, OauthError};
 use std::process::ExitCode;
 
-/// What to do about a path that is not UTF-8.
-pub(crate) const RENAME: &str = "rename it: runs and programs are told of paths as text";
+/// Hint for a path that is not UTF-8.
+pub(crate) const RENAME: &str = "rename it: pop stores paths and passes them to programs as UTF-8 text";
 
-/// What kind of thing went wrong; decides the exit code (docs/formats/exit-codes.md).
+/// Kind of error; decides the exit code (docs/formats/exit-codes.md).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// A fault in pop, or in the machine below it.
+    /// Internal error in pop, or an error of the operating system.
     Internal,
-    /// The command line asks for something that is not there.
+    /// Invalid command line, or an unknown run, operation or type.
     Usage,
-    /// The agenda does not parse or plan.
+    /// Invalid agenda.
     Agenda,
-    /// The registry or the settings are invalid.
+    /// Invalid registry or settings.
     Registry,
-    /// What operations are launched by cannot be reached.
+    /// The Docker Engine or the cluster cannot be reached.
     Unreachable,
-    /// The journal cannot be used, or resume does not fit.
+    /// The journal cannot be used, or the run cannot be resumed.
     Journal,
 }
 
@@ -40,39 +40,39 @@ impl Kind {
     }
 }
 
-/// Why a command ended early.
+/// An error that ends a command early.
 #[derive(Debug)]
 pub(crate) struct CommandError {
     kind: Kind,
-    /// Nothing if it was told already.
+    /// Message for people; `None` if it has been printed already.
     message: Option<String>,
     hint: Option<String>,
 }
 
 impl CommandError {
-    /// An error with words for people.
+    /// Creates an error with a message.
     pub(crate) fn new(kind: Kind, message: impl Into<String>) -> Self {
         Self { kind, message: Some(message.into()), hint: None }
     }
 
-    /// An error whose faults were told already.
-    pub(crate) fn told(kind: Kind) -> Self {
+    /// Creates an error whose faults have been printed already.
+    pub(crate) fn printed(kind: Kind) -> Self {
         Self { kind, message: None, hint: None }
     }
 
-    /// The same with a way out.
+    /// Adds a hint: what the user can do.
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
 
-    /// What to say, for a command that goes on.
+    /// Message, for a command that continues.
     pub(crate) fn message(&self) -> &str {
         self.message.as_deref().unwrap_or_default()
     }
 
-    /// Tells it and gives its exit code.
-    pub(crate) fn tell(self) -> ExitCode {
+    /// Prints message and hint, and returns the exit code.
+    pub(crate) fn print(self) -> ExitCode {
         if let Some(message) = self.message {
             ui::say(&format!("error: {message}"));
         }
@@ -83,7 +83,7 @@ impl CommandError {
     }
 }
 
-/// An error and all its causes in one line.
+/// Formats an error and all its causes in one line.
 fn with_causes(error: impl Into<anyhow::Error>) -> String {
     format!("{:#}", error.into())
 }
@@ -94,10 +94,12 @@ impl From<FolderError> for CommandError {
             FolderError::NoRun { .. } => {
                 (Kind::Usage, Some("`pop runs` lists the runs; `last` is the newest"))
             }
-            FolderError::Held { .. } => (Kind::Journal, Some("wait for it, or stop it, then resume")),
+            FolderError::Held { .. } => {
+                (Kind::Journal, Some("wait until it ends, or stop it; then resume the run"))
+            }
             FolderError::InputsChanged { .. } => (
                 Kind::Journal,
-                Some("a run goes on with what it began with; start a new run for changed inputs"),
+                Some("a run resumes only with its original inputs; start a new run for changed inputs"),
             ),
             FolderError::Umask { .. } => (Kind::Usage, Some("for example `umask 077`")),
             FolderError::NotUtf8 { .. } => (Kind::Usage, Some(RENAME)),
@@ -113,8 +115,8 @@ impl From<AssemblyError> for CommandError {
         let message = error.to_string();
         let (kind, hint) = match error {
             AssemblyError::LaunchData(LaunchDataError::NoPayload) => {
-                let error = Self::new(Kind::Usage, "no agenda was given");
-                return error.hint("name its file: `pop run agenda.json`");
+                let error = Self::new(Kind::Usage, "no agenda given");
+                return error.hint("pass a file: `pop run agenda.json`");
             }
             AssemblyError::LaunchData(error) => return error.into(),
             AssemblyError::Oauth(error) => return error.into(),
@@ -130,12 +132,12 @@ impl From<AssemblyError> for CommandError {
             | AssemblyError::NoReplay { .. } => (Kind::Journal, None),
             AssemblyError::OtherInputs { run, .. } => {
                 let hint = format!(
-                    "give another `--run-id`, or go on with what it was begun with: `pop resume {run}`"
+                    "choose another `--run-id`, or resume with the original inputs: `pop resume {run}`"
                 );
                 (Kind::Journal, Some(hint))
             }
             AssemblyError::ReplayedBefore { .. } => {
-                (Kind::Usage, Some("`--again` replays it once more".to_owned()))
+                (Kind::Usage, Some("add `--again` to replay it anyway".to_owned()))
             }
         };
         Self { kind, message: Some(message), hint }
@@ -162,9 +164,10 @@ impl From<HostError> for CommandError {
 impl From<ConformanceError> for CommandError {
     fn from(error: ConformanceError) -> Self {
         let (kind, hint) = match &error {
-            ConformanceError::NotJson(_) | ConformanceError::Payload(_) => {
-                (Kind::Usage, Some("give another `--payload`: JSON, and short enough for a variable"))
-            }
+            ConformanceError::NotJson(_) | ConformanceError::Payload(_) => (
+                Kind::Usage,
+                Some("pass a `--payload` file with JSON that fits into an environment variable"),
+            ),
             ConformanceError::Folder(_) | ConformanceError::Machine(_) => (Kind::Internal, None),
         };
         Self { kind, message: Some(with_causes(error)), hint: hint.map(str::to_owned) }
@@ -181,7 +184,7 @@ impl From<JournalError> for CommandError {
     fn from(error: JournalError) -> Self {
         let hint = match &error {
             JournalError::Damaged { offset, .. } => Some(format!(
-                "`truncate -s {offset}` cuts it there; what it tells after that is then forgotten and done again"
+                "cut the file with `truncate -s {offset}`, then resume; operations recorded after that point run again"
             )),
             JournalError::UnknownEvent { .. } => Some("use the version of pop that wrote it".to_owned()),
             _ => None,
@@ -193,7 +196,7 @@ impl From<JournalError> for CommandError {
 impl From<RunError> for CommandError {
     fn from(error: RunError) -> Self {
         let RunError::Journal(error) = error;
-        let hint = "everything that ran was stopped; mend the cause, then `pop resume`";
+        let hint = "all running operations were stopped; fix the cause, then `pop resume`";
         Self::from(error).hint(hint)
     }
 }

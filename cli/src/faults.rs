@@ -1,4 +1,4 @@
-//! Faults of texts on the screen, and the exit code that they mean.
+//! Prints faults of agenda, registry and descriptors, and derives the exit code.
 
 use crate::error::{CommandError, Kind};
 use crate::ui;
@@ -6,16 +6,16 @@ use pop_assembly::{Assembly, RunTexts, TextFaults};
 use pop_document::{Fault, Source};
 
 /// Prints the faults of the registry and of descriptors.
-pub(crate) fn tell_handlers(faults: &TextFaults, registry: Option<&Source>) {
+pub(crate) fn print_handler_faults(faults: &TextFaults, registry: Option<&Source>) {
     if let Some(registry) = registry {
-        ui::tell_faults(registry, &faults.registry);
+        ui::print_faults(registry, &faults.registry);
     }
     for (descriptor, faults) in &faults.descriptors {
-        ui::tell_faults(descriptor, faults);
+        ui::print_faults(descriptor, faults);
     }
 }
 
-/// What kind of error the faults are together; none if none of them is an error.
+/// Kind of error of all faults together; `None` if there are only warnings.
 pub(crate) fn kind(faults: &TextFaults) -> Option<Kind> {
     if faults.agenda.iter().any(Fault::is_error) {
         return Some(Kind::Agenda);
@@ -23,15 +23,15 @@ pub(crate) fn kind(faults: &TextFaults) -> Option<Kind> {
     faults.of_handlers().any(Fault::is_error).then_some(Kind::Registry)
 }
 
-/// The exit code of a command that only checks.
+/// Exit code of a command that only checks.
 pub(crate) fn exit_code(faults: &TextFaults) -> u8 {
     kind(faults).map_or(0, Kind::exit_code)
 }
 
-/// Prints all faults. They are an error if one of them is, the agenda's first.
-pub(crate) fn tell(faults: &TextFaults, texts: &RunTexts) -> Result<(), CommandError> {
-    ui::tell_faults(&texts.agenda, &faults.agenda);
-    tell_handlers(faults, texts.registry.as_ref());
+/// Prints all faults. Returns an error if any of them is an error; an agenda error takes precedence.
+pub(crate) fn print(faults: &TextFaults, texts: &RunTexts) -> Result<(), CommandError> {
+    ui::print_faults(&texts.agenda, &faults.agenda);
+    print_handler_faults(faults, texts.registry.as_ref());
     let registry = texts.registry.as_ref().map_or("the registry", |registry| registry.name());
     let descriptors = faults.descriptors.iter().map(|(source, faults)| (source.name(), faults));
     let mut counts = Vec::new();
@@ -46,15 +46,15 @@ pub(crate) fn tell(faults: &TextFaults, texts: &RunTexts) -> Result<(), CommandE
     }
     let Some(kind) = kind(faults) else { return Ok(()) };
     ui::say(&format!("{}; nothing was started (exit {})", counts.join(", "), kind.exit_code()));
-    Err(CommandError::told(kind))
+    Err(CommandError::printed(kind))
 }
 
-/// Says which handlers were not asked to describe themselves, so that their payloads were not checked.
-pub(crate) fn tell_not_asked(assembly: &Assembly, command: &str) {
+/// Names the handlers without a known description, whose payloads were not checked.
+pub(crate) fn print_unchecked_types(assembly: &Assembly, command: &str) {
     let types: Vec<String> = assembly.undescribed_types().iter().map(|name| format!("`{name}`")).collect();
     if !types.is_empty() {
         ui::say(&format!(
-            "hint: payloads of {} were not checked; `pop {command} --describe` starts the programs to ask what they take",
+            "hint: payloads of {} were not checked; `pop {command} --describe` starts these handlers and reads their input schemas",
             types.join(", ")
         ));
     }

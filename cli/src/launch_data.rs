@@ -1,4 +1,4 @@
-//! The launch data of this process, and the texts that the command line names.
+//! Launch data of this process, and the files that the command line names.
 
 use crate::args::{LaunchArgs, RegistryArgs};
 use crate::error::{CommandError, Kind, RENAME};
@@ -9,7 +9,7 @@ use pop_field_retriever::{DefaultLaunchData, Defaults, Environment, LaunchDataWr
 use std::io::Read as _;
 use std::path::Path;
 
-/// Launch data of this process, as the command line and its surroundings give them.
+/// Loads launch data from command line, environment and properties file.
 pub(crate) fn launch_data(args: &LaunchArgs) -> Result<DefaultLaunchData, CommandError> {
     let mut argv = Vec::new();
     let words =
@@ -33,7 +33,7 @@ pub(crate) fn launch_data(args: &LaunchArgs) -> Result<DefaultLaunchData, Comman
     Ok(launch)
 }
 
-/// The text of a path.
+/// Returns the path as UTF-8, or an error.
 fn utf8(path: &Path) -> Result<&str, CommandError> {
     path.to_str().ok_or_else(|| {
         let message = format!("the path `{}` is not UTF-8", path.display());
@@ -41,14 +41,14 @@ fn utf8(path: &Path) -> Result<&str, CommandError> {
     })
 }
 
-/// The variables and the current folder of this process.
+/// Captures environment and current folder of this process.
 pub(crate) fn surroundings() -> Result<Surroundings, CommandError> {
     Surroundings::capture().map_err(|error| {
-        CommandError::new(Kind::Internal, format!("the current folder is not known: {error}"))
+        CommandError::new(Kind::Internal, format!("cannot read the current folder: {error}"))
     })
 }
 
-/// Where texts are looked for.
+/// Locations of registry, descriptors and handlers.
 pub(crate) fn text_files<'f>(
     args: &'f RegistryArgs,
     launch_data: &'f DefaultLaunchData,
@@ -63,7 +63,7 @@ pub(crate) fn text_files<'f>(
     }
 }
 
-/// A request for a run of the agenda that the command line names. What is wrong with its texts is among the faults.
+/// Builds the request for a run of the agenda on the command line. Adds faults of its texts to `faults`.
 pub(crate) fn request(
     agenda: Option<&Path>,
     args: &RegistryArgs,
@@ -83,7 +83,7 @@ pub(crate) fn request(
 
 fn standard_input() -> Result<Vec<u8>, Fault> {
     let mut bytes = Vec::new();
-    // one byte more than a text may have, so that a longer one is known as such
+    // one byte more than the limit, so that a longer text is detected
     let read = std::io::stdin().lock().take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes);
     read.map(|_| bytes).map_err(|error| {
         Fault::new("unreadable", Site::Whole, format!("cannot read the agenda `-`: {error}"))

@@ -1,4 +1,4 @@
-//! `pop`: runs an agenda, and tells about runs.
+//! `pop`: runs agendas, and shows and explains runs.
 
 mod args;
 mod commands;
@@ -15,7 +15,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     developer_log::start();
-    // a file at its size limit is an error to tell, not the end of the process
+    // a file at its size limit is an error to report; the signal would end the process
     pop_launchers::process::ignore_file_size_signal();
     let args = match args::parse(std::env::args_os()) {
         Ok(args) => args,
@@ -23,6 +23,6 @@ fn main() -> ExitCode {
     };
     match commands::perform(args) {
         Ok(code) => ExitCode::from(code),
-        Err(error) => error.tell(),
+        Err(error) => error.print(),
     }
 }

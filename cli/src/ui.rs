@@ -1,4 +1,4 @@
-//! What is written where: data on standard output, words on standard error, faults with their place and a caret.
+//! Output: data on standard output, messages on standard error, faults with file, line and caret.
 
 use pop_document::{Fault, PlacedFault, SECRET_LITERAL, Site, Source};
 use pop_launchers::Mask;
@@ -8,18 +8,18 @@ use serde_json::{Value, json};
 use std::borrow::Cow;
 use std::io::{ErrorKind, IsTerminal as _, Write as _};
 
-/// Writes a line for people.
+/// Prints a message line on standard error.
 pub(crate) fn say(line: &str) {
-    // without standard error there is nobody to tell
+    // nothing can be reported without standard error
     writeln!(anstream::stderr(), "{line}").ok();
 }
 
-/// Writes data that is text.
+/// Prints text on standard output.
 pub(crate) fn print(text: &str) {
     print_bytes(text.as_bytes());
 }
 
-/// Writes data. On a terminal, control characters are replaced: a result or a command must not act on it. When nobody reads it any more, the command is over; when it cannot be kept, that is an error.
+/// Prints bytes on standard output; a terminal gets no control characters. Exits with 0 if the reader closed the pipe, and with 1 on any other error.
 pub(crate) fn print_bytes(bytes: &[u8]) {
     let mut out = std::io::stdout().lock();
     let shown = out.is_terminal().then(|| visible_text(&String::from_utf8_lossy(bytes)));
@@ -28,12 +28,12 @@ pub(crate) fn print_bytes(bytes: &[u8]) {
         if error.kind() == ErrorKind::BrokenPipe {
             std::process::exit(0);
         }
-        say(&format!("error: standard output cannot be written: {error}"));
+        say(&format!("error: cannot write to standard output: {error}"));
         std::process::exit(1);
     }
 }
 
-/// Whether bars can be drawn.
+/// Whether the terminal can show progress bars.
 pub(crate) fn can_draw() -> bool {
     let is_dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
     std::io::stderr().is_terminal()
@@ -41,11 +41,11 @@ pub(crate) fn can_draw() -> bool {
         && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
-/// Keeps a terminal from showing `^C` for as long as it is held: it would push the bars a line down and leave one behind.
+/// Stops the terminal from echoing `^C` until dropped: the echo would shift the bars and leave a stale line.
 pub(crate) struct QuietKeys(Option<Termios>);
 
 impl QuietKeys {
-    /// Holds the terminal that keys are typed on, if there is one.
+    /// Turns the echo off, if standard input is a terminal in the foreground.
     pub(crate) fn hold() -> Self {
         let Ok(before) = tcgetattr(std::io::stdin()) else { return Self(None) };
         if !is_in_foreground() {
@@ -61,37 +61,40 @@ impl QuietKeys {
 impl Drop for QuietKeys {
     fn drop(&mut self) {
         if let Some(before) = self.0.as_ref().filter(|_| is_in_foreground()) {
-            // a terminal that is gone shows nothing
+            // the terminal may be closed
             tcsetattr(std::io::stdin(), OptionalActions::Now, before).ok();
         }
     }
 }
 
-/// Whether the terminal is ours to change; whoever changes it from the background is stopped.
+/// Whether this process is in the terminal's foreground group; the kernel stops a background process that changes it.
 fn is_in_foreground() -> bool {
     tcgetpgrp(std::io::stdin()).is_ok_and(|group| group == rustix::process::getpgrp())
 }
 
-/// The columns of the terminal.
+/// Width of the terminal in columns, at least 20.
 pub(crate) fn columns() -> usize {
     rustix::termios::tcgetwinsize(std::io::stderr()).map_or(80, |size| usize::from(size.ws_col)).max(20)
 }
 
-/// The most faults of a text that are told to people.
-const MOST_TOLD: usize = 100;
+/// Maximum number of faults printed for one text.
+const MAX_PRINTED: usize = 100;
 
-/// Tells faults of a text: each with file, line, column and a caret.
-pub(crate) fn tell_faults(source: &Source, faults: &[Fault]) {
+/// Prints the faults of a text, each with file, line, column and a caret.
+pub(crate) fn print_faults(source: &Source, faults: &[Fault]) {
     let (veiled, faults) = (source.veiled(faults), without_secrets(faults));
-    for placed in PlacedFault::all(source, &faults).into_iter().take(MOST_TOLD) {
+    for placed in PlacedFault::all(source, &faults).into_iter().take(MAX_PRINTED) {
         say(&format!("{}\n", placed.told(&veiled)));
     }
-    if faults.len() > MOST_TOLD {
-        say(&format!("... and {} more; `pop check --output json` lists them all", faults.len() - MOST_TOLD));
+    if faults.len() > MAX_PRINTED {
+        say(&format!(
+            "... and {} more faults; `pop check --output json` lists all of them",
+            faults.len() - MAX_PRINTED
+        ));
     }
 }
 
-/// A mask of the secrets that faults are about.
+/// Builds a mask of the secrets that the faults found.
 pub(crate) fn mask_of(faults: &[Fault]) -> Mask {
     let secrets = faults.iter().filter(|fault| fault.code == SECRET_LITERAL);
     Mask::new(secrets.filter_map(|fault| match &fault.site {
@@ -100,7 +103,7 @@ pub(crate) fn mask_of(faults: &[Fault]) -> Mask {
     }))
 }
 
-/// The same faults, whose words do not repeat a secret that one of them is about.
+/// Masks, in the texts of all faults, the secrets that any of them found.
 fn without_secrets(faults: &[Fault]) -> Cow<'_, [Fault]> {
     let mask = mask_of(faults);
     if mask.is_empty() {
@@ -116,7 +119,7 @@ fn without_secrets(faults: &[Fault]) -> Cow<'_, [Fault]> {
     Cow::Owned(hidden.collect())
 }
 
-/// Faults as data: `{file, line, column, pointer, code, message, hint}`.
+/// Formats faults as JSON: `{file, line, column, pointer, code, message, hint}`.
 pub(crate) fn faults_json(source: &Source, faults: &[Fault]) -> Vec<Value> {
     PlacedFault::all(source, &without_secrets(faults))
         .iter()

@@ -1,23 +1,26 @@
 //! Arguments of `pop cache`.
 
+use super::exit_codes::CACHE;
 use super::shared::{HostFolder, Output, RunsFolder};
 use clap::{Args, Subcommand};
 
-/// What `pop cache` does.
+/// Commands of `pop cache`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum CacheCommand {
-    /// List the results that are kept
+    /// List cached results
+    #[command(after_help = CACHE)]
     List(CacheListArgs),
-    /// Forget results; operations that have them run again
+    /// Delete cached results; their operations run again
+    #[command(after_help = CACHE)]
     Clear(CacheClearArgs),
 }
 
 /// `pop cache list`
 #[derive(Debug, Args)]
 pub(crate) struct CacheListArgs {
-    /// A `cacheState` [default: all]
+    /// Select results of this `cacheState` [default: all]
     pub(crate) state: Option<String>,
-    /// What is printed
+    /// Output format
     #[arg(long, value_enum, default_value_t = Output::Text)]
     pub(crate) output: Output,
     #[command(flatten)]
@@ -29,9 +32,9 @@ pub(crate) struct CacheListArgs {
 /// `pop cache clear`
 #[derive(Debug, Args)]
 pub(crate) struct CacheClearArgs {
-    /// A `cacheState` [default: all]
+    /// Select results of this `cacheState` [default: all]
     pub(crate) state: Option<String>,
-    /// Only results of operations whose names begin like this
+    /// Select results of operations whose name begins with PREFIX [default: all]
     #[arg(long, value_name = "PREFIX", default_value = "", hide_default_value = true)]
     pub(crate) operation: String,
     #[command(flatten)]

@@ -7,13 +7,13 @@ use std::path::PathBuf;
 /// `pop check`
 #[derive(Debug, Args)]
 pub(crate) struct CheckArgs {
-    /// Agendas to check
+    /// Agenda files (JSON or YAML), or - for standard input
     #[arg(value_name = "AGENDA", required = true)]
     pub(crate) agendas: Vec<PathBuf>,
-    /// Take every warning for an error
+    /// Treat warnings as errors
     #[arg(long)]
     pub(crate) strict: bool,
-    /// What is printed
+    /// Output format
     #[arg(long, value_enum, default_value_t = Output::Text)]
     pub(crate) output: Output,
     #[command(flatten)]
@@ -27,10 +27,10 @@ pub(crate) struct CheckArgs {
 /// `pop plan`
 #[derive(Debug, Args)]
 pub(crate) struct PlanArgs {
-    /// The agenda: a JSON or YAML file, or - for standard input
+    /// Agenda file (JSON or YAML), or - for standard input
     #[arg(value_name = "AGENDA")]
     pub(crate) agenda: Option<PathBuf>,
-    /// What is printed
+    /// Output format
     #[arg(long, value_enum, default_value_t = PlanOutput::Text)]
     pub(crate) output: PlanOutput,
     #[command(flatten)]
@@ -41,17 +41,17 @@ pub(crate) struct PlanArgs {
     pub(crate) launch: LaunchArgs,
 }
 
-/// The forms of a plan.
+/// Output formats of a plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum PlanOutput {
-    /// For people
+    /// Text for people
     Text,
-    /// For programs
+    /// JSON for programs
     Json,
-    /// For Graphviz
+    /// Graph for Graphviz
     Dot,
-    /// For Markdown pages
+    /// Graph for Markdown pages
     Mermaid,
-    /// What the Engine or the cluster would be asked to create; with `--on docker` or `--on kubernetes`
+    /// Containers or pods that pop would create; needs `--on docker` or `--on kubernetes`
     Manifests,
 }

@@ -1,26 +1,30 @@
 //! Arguments of `pop dlq`.
 
+use super::exit_codes::{DLQ, RUN};
 use super::shared::{GoArgs, Output, RunsFolder};
 use clap::{Args, Subcommand};
 
-/// What `pop dlq` does.
+/// Commands of `pop dlq`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum DlqCommand {
-    /// List all dead letters, those of the oldest run first
+    /// List dead letters, oldest run first
+    #[command(after_help = DLQ)]
     List(DlqListArgs),
     /// Show a dead letter
+    #[command(after_help = DLQ)]
     Show(DlqShowArgs),
-    /// Run the operation of a dead letter once more, in a run of its own
-    #[command(after_help = "Exit codes: those of `pop run`.")]
+    /// Run the operation of a dead letter again, as a new run
+    #[command(after_help = RUN)]
     Replay(DlqReplayArgs),
-    /// Forget dead letters
+    /// Delete dead letters
+    #[command(after_help = DLQ)]
     Drop(DlqDropArgs),
 }
 
 /// `pop dlq list`
 #[derive(Debug, Args)]
 pub(crate) struct DlqListArgs {
-    /// What is printed
+    /// Output format
     #[arg(long, value_enum, default_value_t = Output::Text)]
     pub(crate) output: Output,
     #[command(flatten)]
@@ -30,11 +34,11 @@ pub(crate) struct DlqListArgs {
 /// `pop dlq show`
 #[derive(Debug, Args)]
 pub(crate) struct DlqShowArgs {
-    /// The run, or `last`
+    /// Name of the run, or `last` for the newest
     pub(crate) run: String,
-    /// The operation
+    /// Name of the operation
     pub(crate) operation: String,
-    /// What is printed
+    /// Output format
     #[arg(long, value_enum, default_value_t = Output::Text)]
     pub(crate) output: Output,
     #[command(flatten)]
@@ -44,11 +48,11 @@ pub(crate) struct DlqShowArgs {
 /// `pop dlq replay`
 #[derive(Debug, Args)]
 pub(crate) struct DlqReplayArgs {
-    /// The run, or `last`
+    /// Name of the run, or `last` for the newest
     pub(crate) run: String,
-    /// The operation
+    /// Name of the operation
     pub(crate) operation: String,
-    /// Also if it was replayed before
+    /// Replay even if it was replayed before
     #[arg(long)]
     pub(crate) again: bool,
     #[command(flatten)]
@@ -60,12 +64,12 @@ pub(crate) struct DlqReplayArgs {
 /// `pop dlq drop`
 #[derive(Debug, Args)]
 pub(crate) struct DlqDropArgs {
-    /// The run, or `last`
+    /// Name of the run, or `last` for the newest
     pub(crate) run: String,
-    /// The operation
+    /// Name of the operation
     #[arg(required_unless_present = "all", conflicts_with = "all")]
     pub(crate) operation: Option<String>,
-    /// All dead letters of the run
+    /// Delete all dead letters of the run
     #[arg(long)]
     pub(crate) all: bool,
     #[command(flatten)]

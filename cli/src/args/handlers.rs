@@ -1,5 +1,6 @@
 //! Arguments of `pop handlers` and `pop handler`.
 
+use super::exit_codes::{HANDLER_CHECK, HANDLERS};
 use super::shared::{DescribeArg, LaunchArgs, Output, RegistryArgs, RunsFolder};
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
@@ -15,19 +16,21 @@ pub(crate) struct HandlersArgs {
     pub(crate) launch: LaunchArgs,
 }
 
-/// What `pop handlers` does.
+/// Commands of `pop handlers`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum HandlersCommand {
-    /// Show the handlers of one type
+    /// Show the handlers of one type, with the origin of each field
+    #[command(after_help = HANDLERS)]
     Show {
-        /// The operation type
+        /// Operation type
         handler_type: String,
         #[command(flatten)]
         describe: DescribeArg,
     },
-    /// Read and check registry and descriptors anew, and say what is not as a run began with it
+    /// Read registry and descriptors again and list changes since a run started
+    #[command(after_help = HANDLERS)]
     Reload {
-        /// The run, or `last`
+        /// Compare with this run
         #[arg(long, value_name = "RUN", default_value = "last")]
         run: String,
         #[command(flatten)]
@@ -35,33 +38,33 @@ pub(crate) enum HandlersCommand {
     },
 }
 
-/// What `pop handler` does.
+/// Commands of `pop handler`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum HandlerCommand {
-    /// Launch a program some thirty times, and say which promises of the handler contract it keeps
-    #[command(after_help = "Exit codes: 0 no promise is broken, 10 one is, 1 fault in pop, 2 command line.")]
+    /// Launch a program about 30 times and check each promise of the handler contract
+    #[command(after_help = HANDLER_CHECK)]
     Check(HandlerCheckArgs),
 }
 
 /// `pop handler check`
 #[derive(Debug, Args)]
 pub(crate) struct HandlerCheckArgs {
-    /// JSON file of a payload with which the program succeeds [default: the payload {}]
+    /// JSON file with a payload that the program accepts [default: the payload {}]
     #[arg(long, value_name = "FILE")]
     pub(crate) payload: Option<PathBuf>,
-    /// File of a payload that the program must refuse
+    /// File with a payload that the program must reject
     #[arg(long, value_name = "FILE")]
     pub(crate) bad_payload: Option<PathBuf>,
-    /// How long one launch may take, in milliseconds; of that ten seconds at most after SIGTERM
+    /// Limit the time of one launch, in milliseconds; it also limits the grace after SIGTERM (at most 10 s)
     #[arg(long, value_name = "MS", default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) timeout_ms: u64,
-    /// What is printed
+    /// Output format
     #[arg(long, value_enum, default_value_t = Output::Text)]
     pub(crate) output: Output,
-    /// The program; it is started in an empty folder, so files are named by absolute paths
+    /// Program to test; it starts in an empty folder, so pass absolute paths
     #[arg(value_name = "PROGRAM")]
     pub(crate) program: String,
-    /// Its own arguments; after -- they may begin with a dash
+    /// Arguments of the program; write -- before arguments that begin with a dash
     #[arg(value_name = "ARG")]
     pub(crate) arguments: Vec<String>,
 }

@@ -6,24 +6,23 @@ use std::path::PathBuf;
 /// `pop new`
 #[derive(Debug, Args)]
 pub(crate) struct NewArgs {
-    /// What it is called: the operation type, and the name of its folder, program and image
+    /// Name of the operation type, and of the handler's folder, program and image
     pub(crate) name: String,
-    /// What it is written in
+    /// Programming language
     #[arg(long, value_enum, default_value_t = NewLanguage::Rust)]
     pub(crate) lang: NewLanguage,
-    /// What it is
+    /// Kind of handler
     #[arg(long, value_enum, default_value_t = NewKind::Handler)]
     pub(crate) kind: NewKind,
-    /// Where Rust has the toolkit from: the folder of a checkout of pop, or a version [default: the version of
-    /// this pop]
+    /// Source of the Rust toolkit: folder of a pop checkout, or a version [default: the version of this pop]
     #[arg(long, value_name = "FOLDER|VERSION")]
     pub(crate) toolkit: Option<String>,
-    /// Folder in which the new one is made
+    /// Create the handler's folder in this folder
     #[arg(long, value_name = "FOLDER", default_value = ".")]
     pub(crate) into: PathBuf,
 }
 
-/// What `pop new` can write.
+/// Languages of new handlers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum NewLanguage {
     /// Rust, with the toolkit
@@ -34,15 +33,15 @@ pub(crate) enum NewLanguage {
     Shell,
 }
 
-/// What `pop new` can make.
+/// Kinds of new handlers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum NewKind {
-    /// A program that carries operations of one type out
+    /// Performs operations of one type
     Handler,
-    /// One that installs, updates, uninstalls and lists units of content
+    /// Installs, updates, uninstalls and lists units of content
     Content,
-    /// One that binds a machine to repositories
+    /// Binds a machine to repositories
     Bind,
-    /// One that restarts a machine
+    /// Restarts a machine
     System,
 }

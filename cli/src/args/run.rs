@@ -7,10 +7,10 @@ use std::path::PathBuf;
 /// `pop run`
 #[derive(Debug, Args)]
 pub(crate) struct RunArgs {
-    /// The agenda: a JSON or YAML file, or - for standard input
+    /// Agenda file (JSON or YAML), or - for standard input
     #[arg(value_name = "AGENDA", conflicts_with = "payload_file")]
     pub(crate) agenda: Option<PathBuf>,
-    /// What the run is called; a run of that id that was begun and has not ended is gone on with [default: the time]
+    /// Name of the run. An unfinished run with this name is resumed [default: the start time]
     #[arg(long, value_name = "ID", value_parser = run_id)]
     pub(crate) run_id: Option<String>,
     #[command(flatten)]
@@ -26,7 +26,7 @@ pub(crate) struct RunArgs {
 /// `pop resume`
 #[derive(Debug, Args)]
 pub(crate) struct ResumeArgs {
-    /// The run, or `last`
+    /// Name of the run, or `last` for the newest
     pub(crate) run: String,
     #[command(flatten)]
     pub(crate) go: GoArgs,
@@ -34,7 +34,7 @@ pub(crate) struct ResumeArgs {
     pub(crate) runs: RunsFolder,
 }
 
-/// An id that names a folder, and is the value of a label on containers and pods.
+/// Checks a run id: it names a folder, and is a label value on containers and pods.
 fn run_id(text: &str) -> Result<String, String> {
     let is_plain = |letter: char| letter.is_ascii_alphanumeric();
     let is_id = text.len() <= 63
@@ -42,10 +42,12 @@ fn run_id(text: &str) -> Result<String, String> {
         && text.ends_with(is_plain)
         && text.chars().all(|letter| is_plain(letter) || "-_.".contains(letter));
     match text {
-        "last" => Err("`last` means the newest run".to_owned()),
+        "last" => Err("`last` is reserved for the newest run".to_owned()),
         _ if is_id => Ok(text.to_owned()),
-        _ => Err("up to 63 letters (a to z), digits, `-`, `_` and `.`, with a letter or digit at both ends"
-            .to_owned()),
+        _ => Err(
+            "use up to 63 letters (a to z), digits, `-`, `_` and `.`, with a letter or digit at both ends"
+                .to_owned(),
+        ),
     }
 }
 
@@ -54,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn f35_ids_of_runs_are_folders_and_labels() {
+    fn f35_run_id_is_a_folder_name_and_a_label_value() {
         let longest = "x".repeat(63);
         for id in ["pop-hello", "A.b_c-1", "7", &longest] {
             assert_eq!(run_id(id), Ok(id.to_owned()));

@@ -6,7 +6,7 @@ use clap::Args;
 /// `pop runs`
 #[derive(Debug, Args)]
 pub(crate) struct RunsArgs {
-    /// What is printed
+    /// Output format
     #[arg(long, value_enum, default_value_t = Output::Text)]
     pub(crate) output: Output,
     #[command(flatten)]
@@ -16,11 +16,11 @@ pub(crate) struct RunsArgs {
 /// `pop show`
 #[derive(Debug, Args)]
 pub(crate) struct ShowArgs {
-    /// The run, or `last`
+    /// Name of the run, or `last` for the newest
     pub(crate) run: String,
-    /// One of its operations
+    /// Only this operation [default: all]
     pub(crate) operation: Option<String>,
-    /// What is printed
+    /// Output format
     #[arg(long, value_enum, default_value_t = Output::Text)]
     pub(crate) output: Output,
     #[command(flatten)]
@@ -30,11 +30,11 @@ pub(crate) struct ShowArgs {
 /// `pop logs`
 #[derive(Debug, Args)]
 pub(crate) struct LogsArgs {
-    /// The run, or `last`
+    /// Name of the run, or `last` for the newest
     pub(crate) run: String,
-    /// One of its operations
+    /// Only this operation [default: all]
     pub(crate) operation: Option<String>,
-    /// Print what comes, until the operation or the run is over
+    /// Keep printing until the operation or the run ends
     #[arg(long, short)]
     pub(crate) follow: bool,
     #[command(flatten)]
@@ -44,9 +44,9 @@ pub(crate) struct LogsArgs {
 /// `pop explain`
 #[derive(Debug, Args)]
 pub(crate) struct ExplainArgs {
-    /// The run, or `last`
+    /// Name of the run, or `last` for the newest
     pub(crate) run: String,
-    /// The operation
+    /// Name of the operation
     pub(crate) operation: String,
     #[command(flatten)]
     pub(crate) runs: RunsFolder,

@@ -1,8 +1,8 @@
-//! POP's spellings of long names: camel case, and a single dash.
+//! POP's spellings of long options: camel case, and a single dash.
 
 use std::ffi::OsString;
 
-/// Gives every long name its camel-case spelling.
+/// Adds a camel-case alias to every long option.
 pub(super) fn with_camel_case(command: clap::Command) -> clap::Command {
     let command = command.mut_args(|arg| {
         let camel = arg.get_long().filter(|long| long.contains('-')).map(camel_case);
@@ -25,7 +25,7 @@ fn camel_case(kebab: &str) -> String {
     })
 }
 
-/// The long names of a command and of its subcommands, in every spelling.
+/// Lists the long options of a command and its subcommands, aliases included.
 pub(super) fn long_names(command: &clap::Command) -> Vec<String> {
     let own = command.get_arguments().flat_map(|arg| {
         let long = arg.get_long().map(str::to_owned);
@@ -35,7 +35,7 @@ pub(super) fn long_names(command: &clap::Command) -> Vec<String> {
     own.chain(command.get_subcommands().flat_map(long_names)).collect()
 }
 
-/// `-launchType x` is POP's spelling: a single dash before a known long name gets its second one.
+/// Rewrites POP's `-launchType x` to `--launchType x` for every known long option.
 pub(super) fn with_two_dashes(argv: impl IntoIterator<Item = OsString>, known: &[String]) -> Vec<OsString> {
     let mut is_over = false;
     let spell = |argument: OsString| {

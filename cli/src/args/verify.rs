@@ -8,35 +8,35 @@ use std::path::PathBuf;
 /// `pop verify`
 #[derive(Debug, Args)]
 pub(crate) struct VerifyArgs {
-    /// The agenda: a JSON or YAML file, or - for standard input
+    /// Agenda file (JSON or YAML), or - for standard input
     pub(crate) agenda: PathBuf,
-    /// Two or more launchers, with commas [local, docker, kubernetes]
+    /// Two or more launchers, separated by commas [local, docker, kubernetes]
     #[arg(long, value_name = "TYPES", required = true, value_delimiter = ',')]
     pub(crate) on: Vec<LaunchType>,
-    /// File or folder that is not copied into the workspaces; may be repeated
+    /// Do not copy this file or folder into the workspaces; repeatable
     #[arg(long, value_name = "PATH")]
     pub(crate) without: Vec<PathBuf>,
-    /// Files, or folders of them, that are compared [default: every file that is new or changed]
+    /// Compare only these files or folders [default: every new or changed file]
     #[arg(long, value_name = "PATH", num_args = 1..)]
     pub(crate) outputs: Vec<PathBuf>,
-    /// Keep the workspaces although all is equal
+    /// Keep the workspaces even if everything is equal
     #[arg(long)]
     pub(crate) keep: bool,
-    /// How many operations run at once [default: the number of processors]
+    /// Run at most N operations at once [default: the number of processors]
     #[arg(long, short = 'j', value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub(crate) parallel: Option<u32>,
-    /// After a failure, run everything that does not need what failed
+    /// After a failure, still run operations that do not depend on the failed one
     #[arg(long, short = 'k')]
     pub(crate) keep_going: bool,
-    /// What is printed
+    /// Output format
     #[arg(long, value_enum, default_value_t = Output::Text)]
     pub(crate) output: Output,
     #[command(flatten)]
     pub(crate) registry: RegistryArgs,
-    /// How this process was launched [local, docker, kubernetes; default: local]
+    /// How this pop process was launched [local, docker, kubernetes; default: local]
     #[arg(long, value_name = "TYPE")]
     pub(crate) launch_type: Option<LaunchType>,
-    /// Java .properties file
+    /// Read launch data from this Java .properties file
     #[arg(long, value_name = "FILE")]
     pub(crate) prop_file: Option<PathBuf>,
 }

@@ -1,4 +1,4 @@
-//! `pop cache`: the results that the runs of this host keep for one another.
+//! `pop cache`: lists and clears results that runs of this host share.
 
 use super::runs::table;
 use super::saved_run::wall;
@@ -16,25 +16,25 @@ pub(crate) fn cache(command: &CacheCommand) -> Result<u8, CommandError> {
 
 fn list(args: &CacheListArgs) -> Result<u8, CommandError> {
     let host = args.host.of(&args.runs);
-    let kept = host.kept(args.state.as_deref())?;
+    let cached = host.kept(args.state.as_deref())?;
     if args.output == Output::Json {
-        let list = kept.iter().map(|kept| {
-            let Some(about) = &kept.about else {
-                return json!({"file": kept.file, "bytes": kept.bytes, "readable": false});
+        let list = cached.iter().map(|result| {
+            let Some(about) = &result.about else {
+                return json!({"file": result.file, "bytes": result.bytes, "readable": false});
             };
             json!({
                 "state": about.state, "run": about.by.run, "operation": about.by.operation,
                 "type": about.key.handler_type, "writtenTime": about.by.written, "key": about.key.digest(),
-                "file": kept.file, "bytes": kept.bytes,
+                "file": result.file, "bytes": result.bytes,
             })
         });
         ui::print(&format!("{:#}\n", list.collect::<serde_json::Value>()));
-    } else if kept.is_empty() {
-        ui::say(&format!("no results are kept in `{}`", host.folder().display()));
+    } else if cached.is_empty() {
+        ui::say(&format!("no cached results in `{}`", host.folder().display()));
     } else {
-        let rows = kept.iter().map(|kept| {
-            let bytes = format!("{} bytes", kept.bytes);
-            match &kept.about {
+        let rows = cached.iter().map(|result| {
+            let bytes = format!("{} bytes", result.bytes);
+            match &result.about {
                 Some(about) => [
                     about.state.clone(),
                     about.by.operation.clone(),
@@ -53,6 +53,6 @@ fn list(args: &CacheListArgs) -> Result<u8, CommandError> {
 fn clear(args: &CacheClearArgs) -> Result<u8, CommandError> {
     let count = args.host.of(&args.runs).invalidate(args.state.as_deref(), &args.operation)?;
     let results = if count == 1 { "result" } else { "results" };
-    ui::say(&format!("{count} {results} forgotten"));
+    ui::say(&format!("{count} cached {results} deleted"));
     Ok(0)
 }

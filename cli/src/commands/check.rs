@@ -1,8 +1,8 @@
-//! `pop check`: every fault of agendas at once; nothing is started.
+//! `pop check`: lists every fault of agendas at once; starts nothing.
 
 use crate::args::{CheckArgs, Output};
 use crate::error::CommandError;
-use crate::faults::{exit_code, tell, tell_not_asked};
+use crate::faults::{exit_code, print as print_faults, print_unchecked_types};
 use crate::launch_data::{launch_data, request, surroundings};
 use crate::ui;
 use pop_assembly::{RunRequest, RunTexts, TextFaults};
@@ -25,13 +25,13 @@ pub(crate) fn check(args: &CheckArgs) -> Result<u8, CommandError> {
         worst = worst.max(exit_code(&faults));
         if args.output == Output::Json {
             add(&mut found, &texts, &faults);
-        } else if tell(&faults, &texts).is_ok() {
+        } else if print_faults(&faults, &texts).is_ok() {
             let count = assembly.as_ref().map_or(0, |assembly| assembly.plan.len());
             let what = if count == 1 { "operation" } else { "operations" };
             ui::say(&format!("{}: {count} {what}, no faults", texts.agenda.name()));
         }
         if let Some(assembly) = &assembly {
-            tell_not_asked(assembly, "check");
+            print_unchecked_types(assembly, "check");
         }
     }
     if args.output == Output::Json {
@@ -40,7 +40,7 @@ pub(crate) fn check(args: &CheckArgs) -> Result<u8, CommandError> {
     Ok(worst)
 }
 
-/// Adds the faults of an agenda as data. Agendas may share a registry and descriptors, whose faults are listed once.
+/// Adds the faults of an agenda as JSON. Faults of a shared registry or descriptor are listed once.
 fn add(found: &mut Vec<Value>, texts: &RunTexts, faults: &TextFaults) {
     found.extend(ui::faults_json(&texts.agenda, &faults.agenda));
     let registry = texts.registry.iter().map(|registry| (registry, &faults.registry));

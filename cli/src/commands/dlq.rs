@@ -1,4 +1,4 @@
-//! `pop dlq`: operations that were set aside are listed, shown, dropped.
+//! `pop dlq`: lists, shows and drops dead letters.
 
 use super::replay::replay;
 use super::runs::table;
@@ -29,7 +29,7 @@ fn list(args: &DlqListArgs) -> Result<u8, CommandError> {
                 rows.push(row(&letter));
                 list.push(brief(&letter));
             }
-            // one that cannot be read is told as such; the others are still listed
+            // report an unreadable dead letter, and list the others
             Err(error) => ui::say(&format!("warning: {:#}", anyhow::Error::from(error))),
         }
     }
@@ -58,7 +58,7 @@ fn row(letter: &DeadLetter) -> [String; 6] {
     ]
 }
 
-/// A letter without what may be large.
+/// JSON of a dead letter without its large fields.
 fn brief(letter: &DeadLetter) -> Value {
     json!({
         "id": letter.id(), "run": letter.run, "operation": letter.operation, "type": letter.handler_type,
@@ -98,12 +98,12 @@ fn whole(letter: &DeadLetter) -> Value {
 fn text(letter: &DeadLetter) -> String {
     let DeadLetter { failure, .. } = letter;
     let mut text = String::new();
-    let mut line = |words: String| {
-        // writing into a text does not fail
-        writeln!(text, "{words}").ok();
+    let mut line = |content: String| {
+        // writing to a string cannot fail
+        writeln!(text, "{content}").ok();
     };
     line(format!(
-        "{} ({}) of {}, set aside {}",
+        "{} ({}) of {}, dead letter since {}",
         letter.id(),
         letter.handler_type,
         letter.agenda,
@@ -132,8 +132,8 @@ fn drop_letters(args: &DlqDropArgs) -> Result<u8, CommandError> {
         Some(operation) => letters.drop(operation)?,
         None => {
             let count = letters.drop_all()?;
-            let words = if count == 1 { "dead letter" } else { "dead letters" };
-            ui::say(&format!("{count} {words} of run {} dropped", folder.run()));
+            let noun = if count == 1 { "dead letter" } else { "dead letters" };
+            ui::say(&format!("{count} {noun} of run {} deleted", folder.run()));
         }
     }
     Ok(0)

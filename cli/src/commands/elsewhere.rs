@@ -1,4 +1,4 @@
-//! What a run tells elsewhere: to the pod that `pop` runs in, and to the service that keeps agendas.
+//! Progress delivery: annotations of pop's own pod, and the agenda progress service.
 
 use crate::error::{CommandError, Kind};
 use crate::ui;
@@ -10,7 +10,7 @@ use pop_reporters::run::{Address, Elsewhere, FollowedRun, ProgressIds, Told};
 use pop_reporters::status::{Connecting, OwnPod};
 use std::sync::{Arc, Mutex};
 
-/// The service that is told, if one is; one that is named wrongly is an error before anything begins.
+/// Address of the agenda progress service, if it is set. An invalid address is an error before the run starts.
 pub(super) fn service(launch: &dyn LaunchDataWrapper) -> Result<Option<Address>, CommandError> {
     let found = launch.field(&FieldName::of_property(property::AGENDA_PROGRESS_URL));
     let Some(found) = found.filter(|found| !found.value.trim().is_empty()) else { return Ok(None) };
@@ -20,25 +20,25 @@ pub(super) fn service(launch: &dyn LaunchDataWrapper) -> Result<Option<Address>,
     address.map(Some)
 }
 
-/// Whether the executor deletes its own pod in the end.
+/// Whether pop deletes its own pod at the end.
 fn reaps_itself(launch: &dyn LaunchDataWrapper) -> Result<bool, CommandError> {
     let found = launch.find_or(&FieldName::of_property(property::EXECUTOR_REAP_SELF), false);
     found.map(|found| found.value).map_err(|error| CommandError::new(Kind::Registry, error.to_string()))
 }
 
-/// Makes sure, before anything begins, that what is to be told can be.
+/// Checks the settings of progress delivery before the run starts.
 pub(super) fn check(launch: &dyn LaunchDataWrapper) -> Result<(), CommandError> {
     reaps_itself(launch)?;
     service(launch).map(drop)
 }
 
-/// The pod that this process runs in, if it was launched as one.
+/// Name of the pod that this process runs in, if it was launched as a pod.
 fn own_pod(launch: &dyn LaunchDataWrapper) -> Option<String> {
     let name = launch.pod_name().map(|found| found.value).filter(|name| !name.is_empty());
     name.filter(|_| launch.launch_type().value == LaunchType::Kubernetes)
 }
 
-/// How the cluster of the own pod is reached.
+/// Connects to the cluster of pop's own pod.
 fn connect(launch: &dyn LaunchDataWrapper) -> Result<impl Fn() -> Connecting + Send + 'static, CommandError> {
     let cluster = cluster(launch)?;
     Ok(move || -> Connecting {
@@ -47,7 +47,7 @@ fn connect(launch: &dyn LaunchDataWrapper) -> Result<impl Fn() -> Connecting + S
     })
 }
 
-/// Who is told of a run elsewhere; mostly nobody. The run is followed by a sink that hears of each event before these.
+/// Sinks of progress delivery; usually none. The `followed` run is updated by a sink that gets each event earlier.
 pub(super) fn sinks(
     launch: &dyn LaunchDataWrapper,
     identity: &Identity,
@@ -67,15 +67,13 @@ pub(super) fn sinks(
         Some(address) if ids.progress.is_some() => {
             sinks.push(Box::new(Elsewhere::service(told(), &address, ui::say)?));
         }
-        Some(_) => ui::say(
-            "warning: the agenda's progress is not sent: neither PROGRESS_ID nor the agenda's `progressId` names it",
-        ),
+        Some(_) => ui::say("warning: progress is not sent: set PROGRESS_ID or the agenda's `progressId`"),
         None => {}
     }
     Ok(sinks)
 }
 
-/// Deletes the own pod of a run that is over, if that is asked for. One that was told to stop is somebody else's to end.
+/// Deletes pop's own pod after the run, if the settings say so. After a signal, whoever sent it ends the pod.
 pub(super) async fn reap(launch: &dyn LaunchDataWrapper, outcome: RunOutcome) -> Result<(), CommandError> {
     let is_stopped = matches!(outcome, RunOutcome::Interrupted | RunOutcome::Terminated);
     if let Some(pod) = own_pod(launch).filter(|_| !is_stopped)

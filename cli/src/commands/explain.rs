@@ -1,4 +1,4 @@
-//! `pop explain`: why an operation is where it is, what it would be given, and where each of its policies comes from.
+//! `pop explain`: state of an operation and its reason, dependencies, attempts, payload, and origin of its policies.
 
 mod gates;
 mod policies;
@@ -32,7 +32,7 @@ fn explanation(saved: &SavedRun, op: OpIx) -> String {
     let seen = saved.history.operation(op);
     let mut lines = vec![
         format!("{}: {}", planned.name, reason(saved, op)),
-        format!("  serves    type `{}`: {}", planned.handler_type, served_by(planned)),
+        format!("  handler   type `{}`: {}", planned.handler_type, served_by(planned)),
     ];
     if let Some(letter) = &saved.inputs.settings.replay_of {
         lines.push(format!("  replays   dead letter {}/{}", letter.run, letter.operation));
@@ -40,7 +40,7 @@ fn explanation(saved: &SavedRun, op: OpIx) -> String {
     lines.extend(route_words(planned).into_iter().map(|words| format!("  route     {words}")));
     lines.extend(saved.plan.graph().dependencies(op).iter().map(|edge| dependency_line(saved, edge)));
     if let Some(origin) = planned.origin {
-        lines.push(format!("  comes from {}", origin_words(&saved.plan, origin)));
+        lines.push(format!("  origin    {}", origin_words(&saved.plan, origin)));
     }
     lines.extend(rare_properties(planned).into_iter().map(|words| format!("  {words}")));
     lines.extend(seen.skipped.iter().map(|decided| format!("  skipped   {decided}")));
@@ -61,8 +61,9 @@ fn dependency_line(saved: &SavedRun, edge: &Edge) -> String {
         EdgeKind::Reads => "reads",
         EdgeKind::Follows => "follows",
     };
-    let state = saved.history.operation(edge.on).outcome().map_or("not settled", Outcome::word);
-    let asked = if edge.needs == Outcomes::GOOD { String::new() } else { format!(", if {}", edge.needs) };
+    let state = saved.history.operation(edge.on).outcome().map_or("not finished", Outcome::word);
+    let asked =
+        if edge.needs == Outcomes::GOOD { String::new() } else { format!("; requires {}", edge.needs) };
     format!("  {how:<9} {} ({state}{asked})", on.name)
 }
 
@@ -76,10 +77,12 @@ fn attempt_lines(saved: &SavedRun, attempt: &Attempt) -> Vec<String> {
     let how = match &attempt.ended {
         None => "has not ended".to_owned(),
         Some((_, Ending::Succeeded { .. })) => "succeeded".to_owned(),
-        Some((_, Ending::Cancelled)) => "was stopped because the run was being ended".to_owned(),
-        Some((_, Ending::Lost)) => "was lost with its executor; that does not count as a failure".to_owned(),
+        Some((_, Ending::Cancelled)) => "was cancelled because the run was ending".to_owned(),
+        Some((_, Ending::Lost)) => {
+            "was lost when its executor died; this does not count as a failure".to_owned()
+        }
         Some((_, Ending::Displaced(failure))) => {
-            format!("was taken away: {}; that does not count as a failure", visible(&failure.message))
+            format!("was displaced: {}; this does not count as a failure", visible(&failure.message))
         }
         Some((_, Ending::Failed(failure))) => {
             let (message, codes) = (visible(&failure.message), failure.codes().join(", "));
@@ -88,7 +91,7 @@ fn attempt_lines(saved: &SavedRun, attempt: &Attempt) -> Vec<String> {
     };
     let started = wall(saved.history.wall(attempt.started));
     let late =
-        attempt.late.map(|exit| format!("            ended after all with {exit}, too late to be used"));
+        attempt.late.map(|exit| format!("            ended later with {exit}; its result was not used"));
     std::iter::once(format!("  attempt {} at {started} {how}", attempt.number)).chain(late).collect()
 }
 
@@ -97,30 +100,30 @@ fn payload_line(scheduler: &Scheduler, planned: &PlannedOperation, op: OpIx) -> 
         Ok(payload) => format!("  payload   {}", cut(&payload.to_string())),
         Err(_) => {
             let template = planned.payload.template().to_string();
-            format!("  payload   {} (references not filled yet)", cut(&template))
+            format!("  payload   {} (references not resolved yet)", cut(&template))
         }
     }
 }
 
 fn route_words(planned: &PlannedOperation) -> Vec<String> {
     let Some(route) = &planned.route else { return Vec::new() };
-    // what is built in, and alone, needs no reason
+    // a built-in handler without alternatives needs no explanation
     if route.step == RouteStep::BuiltIn && route.passed_over.is_empty() {
         return Vec::new();
     }
     let handler = route.handler.as_deref().unwrap_or(&planned.handler_type);
     let version = route.version.as_ref().map(|version| format!(", version {version}")).unwrap_or_default();
     let chosen = format!("handler `{handler}`{version}: {}", route.step);
-    let over = route.passed_over.iter().map(|other| format!("passed over: {other}"));
+    let over = route.passed_over.iter().map(|other| format!("not chosen: {other}"));
     std::iter::once(chosen).chain(over).collect()
 }
 
 fn origin_words(plan: &Plan, origin: Origin) -> String {
     match origin {
-        Origin::Part { of, index } => format!("`{}`, as its part {index}", plan.operation(of).name),
+        Origin::Part { of, index } => format!("item {index} of `{}`", plan.operation(of).name),
         Origin::Generated { by, depth } => match depth {
-            1 => format!("the result of `{}`", plan.operation(by).name),
-            _ => format!("the result of `{}`, {depth} generators deep", plan.operation(by).name),
+            1 => format!("generated by `{}`", plan.operation(by).name),
+            _ => format!("generated by `{}`, generator depth {depth}", plan.operation(by).name),
         },
     }
 }

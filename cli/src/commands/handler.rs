@@ -1,4 +1,4 @@
-//! `pop handler check`: the handler contract put to any program.
+//! `pop handler check`: tests a program against the handler contract.
 
 use super::runs::table;
 use super::signals::hear_signals;
@@ -15,9 +15,9 @@ use std::path::Path;
 use std::time::Duration;
 use tokio::sync::mpsc;
 
-/// How long a handler may take after SIGTERM: what `pop run` gives unless told otherwise.
+/// Time between SIGTERM and SIGKILL: the default of `pop run`.
 const GRACE: Duration = Duration::from_secs(10);
-/// A promise is broken: the same exit code as for an operation that failed.
+/// Exit code if a promise is broken; the same as for a failed operation.
 const BROKEN: u8 = 10;
 
 pub(crate) fn check(args: &HandlerCheckArgs) -> Result<u8, CommandError> {
@@ -37,7 +37,7 @@ pub(crate) fn check(args: &HandlerCheckArgs) -> Result<u8, CommandError> {
         Err(_) => return Ok(143),
     };
     match args.output {
-        Output::Text => tell(&findings),
+        Output::Text => print(&findings),
         Output::Json => {
             let list: Vec<Value> = findings.iter().map(as_json).collect();
             ui::print(&format!("{:#}\n", json!(list)));
@@ -74,7 +74,7 @@ fn read(file: &Path) -> Result<String, CommandError> {
     String::from_utf8(bytes).map_err(|_| unreadable(&"it is not UTF-8"))
 }
 
-fn tell(findings: &[Finding]) {
+fn print(findings: &[Finding]) {
     let head = ["CHECK", "PROMISE", "VERDICT"].map(str::to_owned);
     let rows = findings.iter().map(|Finding { check, verdict }| {
         let verdict = match verdict {
@@ -89,9 +89,9 @@ fn tell(findings: &[Finding]) {
         if let CheckVerdict::Broken(broken) = verdict {
             let lines = [
                 format!("\n{} is broken", check.id),
-                format!("  done:    {}", broken.done),
-                format!("  seen:    {}", broken.seen),
-                format!("  mend:    {}", check.hint),
+                format!("  action:  {}", broken.done),
+                format!("  result:  {}", broken.seen),
+                format!("  fix:     {}", check.hint),
                 format!("  repeat:  {}\n", broken.command),
             ];
             text.push_str(&lines.join("\n"));

@@ -1,11 +1,11 @@
-//! `pop handlers`: the catalogue, and the handlers of one type with the origin of each field.
+//! `pop handlers`: lists the catalog, or shows the handlers of one type with the origin of each field.
 
 use super::operation_words::quoted;
 use super::reload::reload;
 use super::runs::table;
 use crate::args::{HandlersArgs, HandlersCommand};
 use crate::error::{CommandError, Kind};
-use crate::faults::{exit_code, tell_handlers};
+use crate::faults::{exit_code, print_handler_faults};
 use crate::launch_data::{launch_data, surroundings, text_files};
 use crate::ui;
 use pop_assembly::{KnownHandlers, TextFaults};
@@ -28,12 +28,12 @@ pub(crate) fn handlers(args: &HandlersArgs) -> Result<u8, CommandError> {
         Some(HandlersCommand::Show { handler_type, describe }) => {
             let types = HashSet::from([handler_type.as_str()]);
             let known = known.describe(&types, &describe.source(), &surroundings, &mut faults);
-            tell_handlers(&faults, known.registry.as_ref());
+            print_handler_faults(&faults, known.registry.as_ref());
             refuse_faulty_registry(&faults)?;
             show(&known.catalog, known.registry.as_ref(), handler_type, &faults)?;
         }
         _ => {
-            tell_handlers(&faults, known.registry.as_ref());
+            print_handler_faults(&faults, known.registry.as_ref());
             refuse_faulty_registry(&faults)?;
             ui::print(&list(&known.catalog, known.registry.as_ref()));
         }
@@ -43,12 +43,12 @@ pub(crate) fn handlers(args: &HandlersArgs) -> Result<u8, CommandError> {
 
 fn refuse_faulty_registry(faults: &TextFaults) -> Result<(), CommandError> {
     if faults.registry.iter().any(Fault::is_error) {
-        return Err(CommandError::told(Kind::Registry));
+        return Err(CommandError::printed(Kind::Registry));
     }
     Ok(())
 }
 
-/// The text in which a handler stands.
+/// File that declares a handler.
 fn source_of<'s>(entry: &Entry, catalog: &'s Catalog, registry: Option<&'s Source>) -> Option<&'s Source> {
     let Some(DescriptorFields { descriptor, .. }) = &entry.declared else { return registry };
     catalog.descriptors().iter().find(|one| one.name() == descriptor).map(pop_registry::Descriptor::source)
@@ -100,7 +100,7 @@ fn show(
         return Ok(());
     }
     if Catalog::built_in().any(|name| name == handler_type) {
-        ui::print(&format!("{handler_type}: built in, needs no entry\n"));
+        ui::print(&format!("{handler_type}: built in, needs no registry entry\n"));
         return Ok(());
     }
     let error = CommandError::new(Kind::Usage, format!("no handler serves type `{handler_type}`"));
@@ -110,10 +110,10 @@ fn show(
     })
 }
 
-/// A field with its value, the place that gave it, and what that place is.
+/// Name, value, place in the file, and description of the origin.
 type Field = (String, String, Option<Site>, String);
 
-/// A handler of a descriptor: what its section says, and the program that was found.
+/// Shows a handler of a descriptor: its section, and the program found for it.
 fn declared(entry: &Entry, source: &Source) -> String {
     let at = Pointer::root().join(&entry.name);
     let section = source.read().ok().and_then(|root| root.get(&entry.name).cloned()).unwrap_or_default();
@@ -129,12 +129,11 @@ fn declared(entry: &Entry, source: &Source) -> String {
     let command = entry.command.as_deref().map(quoted);
     let is_class = |command: &String| section["class"] == command.as_str();
     let found = command.filter(|command| !is_class(command));
-    let found =
-        found.map(|program| ("command".to_owned(), program, None, "what was found for it".to_owned()));
-    fields_told(entry, source, fields.chain(found).collect())
+    let found = found.map(|program| ("command".to_owned(), program, None, "program found".to_owned()));
+    fields_text(entry, source, fields.chain(found).collect())
 }
 
-/// A handler of the registry.
+/// Shows a handler of the registry.
 fn registered(entry: &Entry, source: &Source) -> String {
     let at = Pointer::root().join(&entry.id);
     let mut fields: Vec<Field> = Vec::new();
@@ -172,19 +171,19 @@ fn registered(entry: &Entry, source: &Source) -> String {
         let layer = sourced.layer.to_string();
         fields.push((format!("podConfig.{name}"), sourced.value.to_string(), site, layer));
     }
-    fields_told(entry, source, fields)
+    fields_text(entry, source, fields)
 }
 
-fn fields_told(entry: &Entry, source: &Source, fields: Vec<Field>) -> String {
+fn fields_text(entry: &Entry, source: &Source, fields: Vec<Field>) -> String {
     let sites: Vec<Site> = fields.iter().map(|(_, _, site, _)| site.clone().unwrap_or(Site::Whole)).collect();
     let places = source.places(&sites.iter().collect::<Vec<_>>());
     let rows: Vec<[String; 3]> = fields
         .into_iter()
         .zip(places)
-        .map(|((name, value, _, who), place)| {
+        .map(|((name, value, _, origin), place)| {
             let origin = match place {
-                Some(place) => format!("{who}, {}:{}:{}", source.name(), place.line, place.column),
-                None => who,
+                Some(place) => format!("{origin}, {}:{}:{}", source.name(), place.line, place.column),
+                None => origin,
             };
             [name, value, origin]
         })
@@ -192,7 +191,7 @@ fn fields_told(entry: &Entry, source: &Source, fields: Vec<Field>) -> String {
     format!("{}\n{}", entry.id, table(&rows))
 }
 
-/// What a handler says about itself.
+/// Shows the description that a handler gives of itself.
 fn described(description: &Description) -> String {
     let Description { name, version, about, actions, errors, defaults, input, result, payload_forms } =
         description;

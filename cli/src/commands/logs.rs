@@ -1,4 +1,4 @@
-//! `pop logs`: what operations printed; with `-f`, what they print, until there is nothing more to come.
+//! `pop logs`: prints the logs of operations; `-f` follows them until the run ends.
 
 use super::saved_run::{operation, read, read_folder};
 use crate::args::LogsArgs;
@@ -27,7 +27,7 @@ pub(crate) fn logs(args: &LogsArgs) -> Result<u8, CommandError> {
     }
     let watch = Watch::new(&saved)?;
     loop {
-        // asked before the journal is read: whatever was written until then is read, and printed
+        // check before reading the journal, so that the last events are not missed
         let is_held = saved.folder.is_held();
         saved = read_folder(saved.folder)?;
         printer.print(&saved)?;
@@ -39,11 +39,11 @@ pub(crate) fn logs(args: &LogsArgs) -> Result<u8, CommandError> {
     }
 }
 
-/// Prints logs from where it left off.
+/// Prints logs, each from the offset of the previous call.
 struct Printer {
     operation: Option<OpIx>,
     read: HashMap<PathBuf, u64>,
-    /// The log printed last; another one begins with a heading.
+    /// Log printed last; a different log begins with a heading.
     last: Option<PathBuf>,
     is_terminal: bool,
 }
@@ -70,7 +70,7 @@ impl Printer {
         let from = self.read.get(&path).copied().unwrap_or_default();
         let mut file = match open_regular_file(&path) {
             Ok(file) => file,
-            // an operation that printed nothing has no log
+            // an operation without output has no log
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             Err(error) => return Err(error),
         };
@@ -82,7 +82,7 @@ impl Printer {
             if count == 0 {
                 break;
             }
-            // of a piece in the middle only whole lines, so that no character is taken apart
+            // print whole lines only, unless at the end, to keep characters intact
             if count == piece.len() {
                 count = piece.iter().rposition(|byte| *byte == b'\n').map_or(count, |end| end + 1);
             }
@@ -90,7 +90,7 @@ impl Printer {
                 ui::print(&format!("==> {heading} <==\n"));
                 self.last = Some(path.clone());
             }
-            // a file gets the bytes that were printed, a terminal none that would move its cursor
+            // a file gets the raw bytes; a terminal gets no control characters
             if self.is_terminal {
                 ui::print(&visible_text(&String::from_utf8_lossy(&piece[..count])));
             } else {
@@ -103,7 +103,7 @@ impl Printer {
     }
 }
 
-/// Waits for something to change in a run's folder, or for its executor to end.
+/// Waits for a change in the run's folder, or for the end of its executor.
 struct Watch {
     changes: OwnedFd,
     executor: Option<OwnedFd>,
@@ -128,7 +128,7 @@ impl Watch {
         watched.extend(self.executor.iter().map(|pidfd| PollFd::new(pidfd, PollFlags::IN)));
         poll(&mut watched, None)?;
         let mut piece = vec![0; 16 * 1024];
-        // emptied, so that the next wait is for what comes next
+        // drain the queue, so that the next wait is for new changes
         while rustix::io::read(&self.changes, &mut piece).is_ok_and(|count| count > 0) {}
         Ok(())
     }

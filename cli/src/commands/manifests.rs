@@ -1,4 +1,4 @@
-//! Containers and pods as `pop plan` shows them: what would be created, with nothing contacted.
+//! Containers and pods that `pop plan` shows, without contacting an Engine or a cluster.
 
 use crate::error::{CommandError, Kind};
 use pop_agenda::{OpIx, Plan, Serves};
@@ -9,10 +9,10 @@ use pop_field_retriever::{LaunchDataWrapper, LaunchType};
 use pop_launchers::{Setting, container_body, pod_manifest};
 use serde_json::{Value, json};
 
-/// The name of the run in manifests of a plan.
+/// Run name in manifests of a plan.
 const RUN: &str = "preview";
 
-/// Makes the manifests of a plan.
+/// Builds the manifests of a plan.
 pub(super) struct Manifests<'p> {
     plan: &'p Plan,
     on: LaunchType,
@@ -32,7 +32,7 @@ impl<'p> Manifests<'p> {
         Ok(Self { plan, on, identity, setting })
     }
 
-    /// What an operation becomes: a `container` or a `pod`, or words that say why it is not known yet.
+    /// Manifest of an operation under its key, `container` or `pod`; or the reason why it is not known yet.
     pub(super) fn of(&self, op: OpIx) -> Option<(&'static str, Value)> {
         if matches!(self.plan.operation(op).serves, Serves::Resident(_) | Serves::Dispatch) {
             return None;
@@ -53,10 +53,10 @@ impl<'p> Manifests<'p> {
         }
     }
 
-    /// All of them: for Docker the bodies of requests, for Kubernetes a list that `kubectl` reads.
+    /// All manifests: request bodies for Docker, a `List` that `kubectl` reads for Kubernetes.
     pub(super) fn list(&self) -> Result<Value, CommandError> {
         if !self.on.capabilities().needs_image {
-            let message = "processes have no manifests";
+            let message = "local processes have no manifests";
             return Err(
                 CommandError::new(Kind::Usage, message).hint("add `--on docker` or `--on kubernetes`")
             );

@@ -1,4 +1,4 @@
-//! Each command in a file of its own; here is which word means which.
+//! Commands, one file each, and their dispatch.
 
 mod cache;
 mod check;
@@ -27,7 +27,7 @@ use crate::args::{Cli, Command, HandlerCommand, grammar};
 use crate::error::{CommandError, Kind};
 use crate::ui;
 
-/// Performs a command and gives the exit code.
+/// Performs a command and returns the exit code.
 pub(crate) fn perform(cli: Cli) -> Result<u8, CommandError> {
     match cli.command {
         Command::Run(args) => run::run(&args),

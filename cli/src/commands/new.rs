@@ -1,4 +1,4 @@
-//! `pop new`: the first files of a new handler, all of them or none.
+//! `pop new`: creates the files of a new handler, all or none.
 
 use crate::args::{NewArgs, NewKind, NewLanguage};
 use crate::error::{CommandError, Kind};
@@ -11,10 +11,10 @@ use std::path::{Path, PathBuf};
 
 pub(crate) fn new(args: &NewArgs) -> Result<u8, CommandError> {
     let name = Name::parse(&args.name).map_err(|error| {
-        let told = CommandError::new(Kind::Usage, error.to_string());
+        let error_without_hint = CommandError::new(Kind::Usage, error.to_string());
         match error.near() {
-            Some(near) => told.hint(format!("take `{near}`")),
-            None => told,
+            Some(near) => error_without_hint.hint(format!("use `{near}`")),
+            None => error_without_hint,
         }
     })?;
     let language = match args.lang {
@@ -26,7 +26,8 @@ pub(crate) fn new(args: &NewArgs) -> Result<u8, CommandError> {
         NewKind::Handler => pop_scaffold::Kind::Handler(language),
         _ if language != Language::Rust => {
             let message = "`--kind content`, `bind` and `system` are for `--lang rust`";
-            let hint = "docs/formats/reports.md says what such a handler takes and gives in any language";
+            let hint =
+                "docs/formats/reports.md defines payload and result of such a handler for any language";
             return Err(CommandError::new(Kind::Usage, message).hint(hint));
         }
         NewKind::Content => pop_scaffold::Kind::Content,
@@ -42,42 +43,42 @@ pub(crate) fn new(args: &NewArgs) -> Result<u8, CommandError> {
         None => None,
     };
     if !args.into.is_dir() {
-        let message = format!("`{}` is no folder; nothing was written", args.into.display());
+        let message = format!("`{}` is not a folder; nothing was written", args.into.display());
         return Err(
-            CommandError::new(Kind::Usage, message).hint("make it first, or name another with `--into`")
+            CommandError::new(Kind::Usage, message).hint("create it, or pass another folder with `--into`")
         );
     }
     let folder = args.into.join(name.as_str());
     let folder = folder.strip_prefix(".").unwrap_or(&folder);
-    // a link that leads nowhere is in the way, too
+    // a dangling link counts, too
     if folder.symlink_metadata().is_ok() {
-        let message = format!("`{}` is there already; nothing was written", folder.display());
-        return Err(CommandError::new(Kind::Usage, message).hint(in_the_way(folder)));
+        let message = format!("`{}` exists already; nothing was written", folder.display());
+        return Err(CommandError::new(Kind::Usage, message).hint(existing_content(folder)));
     }
     let files = Project { name, kind, toolkit }.files();
     write(&args.into, folder, &files).map_err(|error| {
-        let message = format!("`{}` cannot be made: {error}; nothing was written", folder.display());
+        let message = format!("cannot create `{}`: {error}; nothing was written", folder.display());
         CommandError::new(Kind::Usage, message)
     })?;
     for file in &files {
         ui::print(&format!("{}\n", folder.join(file.path).display()));
     }
-    ui::say(&format!("`{}` says what to do next", folder.join("README.md").display()));
+    ui::say(&format!("next steps: see `{}`", folder.join("README.md").display()));
     Ok(0)
 }
 
-/// A version begins with a digit and has no `/`; everything else is the folder of a checkout.
+/// Parses `--toolkit`: a version begins with a digit and has no `/`; anything else is the folder of a checkout.
 fn toolkit(given: &str) -> Result<Toolkit, CommandError> {
     if given.starts_with(|first: char| first.is_ascii_digit()) && !given.contains('/') {
         return Ok(Toolkit::Version(given.to_owned()));
     }
     let package = Path::new(given).join("handler-base");
     if !package.join("Cargo.toml").is_file() {
-        let message = format!("`{given}` is no checkout of pop: it has no `handler-base/Cargo.toml`");
-        let hint = "name the folder of a checkout, or a version such as 0.1.0";
+        let message = format!("`{given}` is not a checkout of pop: it has no `handler-base/Cargo.toml`");
+        let hint = "pass the folder of a checkout, or a version such as 0.1.0";
         return Err(CommandError::new(Kind::Usage, message).hint(hint));
     }
-    // the project may be anywhere, and the manifest is text
+    // an absolute path, because the project may be anywhere; UTF-8, because the manifest is text
     match fs::canonicalize(&package)?.into_os_string().into_string() {
         Ok(path) => Ok(Toolkit::Folder(path)),
         Err(path) => {
@@ -88,11 +89,11 @@ fn toolkit(given: &str) -> Result<Toolkit, CommandError> {
     }
 }
 
-/// Some of what is in the way.
-fn in_the_way(folder: &Path) -> String {
+/// Hint that lists some of the files in an existing folder.
+fn existing_content(folder: &Path) -> String {
     const SHOWN: usize = 5;
     let Ok(entries) = fs::read_dir(folder) else {
-        return "it is no folder; take another name, or move it away".to_owned();
+        return "it is not a folder; choose another name, or move it".to_owned();
     };
     let mut names: Vec<String> =
         entries.flatten().map(|entry| format!("`{}`", entry.file_name().display())).collect();
@@ -103,12 +104,12 @@ fn in_the_way(folder: &Path) -> String {
         names.push(format!("{more} more"));
     }
     match names.as_slice() {
-        [] => "it is empty; take another name, or remove it".to_owned(),
-        _ => format!("in it: {}; take another name, or move it away", names.join(", ")),
+        [] => "it is empty; choose another name, or remove it".to_owned(),
+        _ => format!("it contains {}; choose another name, or move it", names.join(", ")),
     }
 }
 
-/// Writes the files beside the place where they are to be, then moves them there at once.
+/// Writes the files into a temporary folder next to the target, then renames it: all files appear at once.
 fn write(into: &Path, folder: &Path, files: &[NewFile]) -> io::Result<()> {
     let unfinished = tempfile::Builder::new().prefix(".pop-new.").tempdir_in(into)?;
     let made = unfinished.path().join("made");
@@ -121,7 +122,7 @@ fn write(into: &Path, folder: &Path, files: &[NewFile]) -> io::Result<()> {
         fs::write(&path, &file.text)?;
         if file.is_executable {
             let mut mode = fs::metadata(&path)?.permissions();
-            // who may read it may run it
+            // everyone who may read it may run it
             mode.set_mode(mode.mode() | (mode.mode() & 0o444) >> 2);
             fs::set_permissions(&path, mode)?;
         }

@@ -1,13 +1,13 @@
-//! What a planned operation is, in words: shared by `pop plan`, `pop explain` and `pop handlers`.
+//! Descriptions of planned operations, shared by `pop plan`, `pop explain` and `pop handlers`.
 
 use pop_agenda::{PlannedOperation, Serves};
 
-/// What carries an operation out.
+/// Describes the handler of an operation.
 pub(super) fn served_by(planned: &PlannedOperation) -> String {
     match &planned.serves {
         Serves::Dispatch => "the handlers of the types in its payload".to_owned(),
         Serves::Exec => "the command in its payload".to_owned(),
-        Serves::Resident(_) => "a handler inside the executor".to_owned(),
+        Serves::Resident(_) => "a handler built into pop".to_owned(),
         Serves::Program(entry) => {
             let argv = entry.command.as_deref().unwrap_or_default();
             format!("program {}", quoted(argv))
@@ -15,23 +15,23 @@ pub(super) fn served_by(planned: &PlannedOperation) -> String {
     }
 }
 
-/// An argv as a shell would read it. It is shown and never run.
+/// Quotes an argv for a shell. Only for display.
 pub(super) fn quoted(argv: &[String]) -> String {
     shlex::try_join(argv.iter().map(String::as_str)).unwrap_or_else(|_| format!("{argv:?}"))
 }
 
-/// Properties that few operations have, a line for each.
+/// Describes the less common properties of an operation, one line each.
 pub(super) fn rare_properties(planned: &PlannedOperation) -> Vec<String> {
     let mut words = Vec::new();
     if planned.is_last() {
-        words.push("follows whatever is not finally".to_owned());
+        words.push("runs last: after every operation without `finally`".to_owned());
     }
     if let Some(for_each) = planned.for_each() {
         let most = for_each.max_parallel.map(|most| format!(", at most {most} at once")).unwrap_or_default();
-        words.push(format!("is for each of {}{most}", for_each.items.template()));
+        words.push(format!("runs once for each item of {}{most}", for_each.items.template()));
     }
     if let Some(generator) = planned.generator() {
-        words.push(format!("generates the operations at `{}` of its result", generator.operations));
+        words.push(format!("generates operations from `{}` of its result", generator.operations));
     }
     if let Some(pattern) = &planned.policies.skip.value {
         words.push(format!("is skipped if {}", pattern.text()));

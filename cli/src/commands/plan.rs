@@ -1,10 +1,10 @@
-//! `pop plan`: what would run, in which order and why; nothing is started.
+//! `pop plan`: shows what would run, in which order and why; starts nothing.
 
 use super::manifests::Manifests;
 use super::operation_words::{quoted, rare_properties, served_by};
 use crate::args::{PlanArgs, PlanOutput};
 use crate::error::{CommandError, Kind};
-use crate::faults::{tell, tell_not_asked};
+use crate::faults::{print as print_faults, print_unchecked_types};
 use crate::launch_data::{launch_data, request, surroundings};
 use crate::ui;
 use pop_agenda::{EdgeKind, OpIx, Outcomes, Plan, PlannedOperation, Serves};
@@ -20,9 +20,9 @@ pub(crate) fn plan(args: &PlanArgs) -> Result<u8, CommandError> {
     let request = RunRequest { descriptions: args.describe.source(), ..request };
     let texts = request.texts.clone();
     let assembly = request.assemble(&surroundings, &mut faults);
-    tell(&faults, &texts)?;
-    let Some(assembly) = assembly else { return Err(CommandError::told(Kind::Agenda)) };
-    tell_not_asked(&assembly, "plan");
+    print_faults(&faults, &texts)?;
+    let Some(assembly) = assembly else { return Err(CommandError::printed(Kind::Agenda)) };
+    print_unchecked_types(&assembly, "plan");
     let manifests = Manifests::new(&assembly, &surroundings, &launch)?;
     let plan = &assembly.plan;
     ui::print(&match args.output {
@@ -35,7 +35,7 @@ pub(crate) fn plan(args: &PlanArgs) -> Result<u8, CommandError> {
     Ok(0)
 }
 
-/// The step in which an operation could start if there were room for all.
+/// Earliest step of each operation, without a limit on parallel operations.
 fn steps(plan: &Plan) -> Vec<(OpIx, usize)> {
     let (order, _) = plan.graph().order();
     let mut step = vec![0_usize; plan.len()];
@@ -67,7 +67,7 @@ fn command(planned: &PlannedOperation) -> Option<String> {
 fn text(plan: &Plan) -> String {
     let mut text = String::new();
     let mut last = None;
-    // writing into a text does not fail
+    // writing to a string cannot fail
     for (op, step) in steps(plan) {
         let planned = plan.operation(op);
         if last != Some(step) {

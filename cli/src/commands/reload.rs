@@ -1,7 +1,7 @@
-//! `pop handlers reload`: registry and descriptors are read anew and compared with those that a run began with.
+//! `pop handlers reload`: reads registry and descriptors again and compares them with those of a run.
 
 use crate::error::CommandError;
-use crate::faults::{exit_code, tell_handlers};
+use crate::faults::{exit_code, print_handler_faults};
 use crate::ui;
 use pop_assembly::{KnownHandlers, TextFaults, TextFiles};
 use pop_executor::RunFolder;
@@ -12,7 +12,7 @@ pub(super) fn reload(run: &str, runs: &Path, files: &TextFiles<'_>) -> Result<u8
     let inputs = RunFolder::find(runs, run)?.inputs()?;
     let path = files.surroundings.variable("PATH");
     let before = KnownHandlers::from_inputs(&inputs, path)?;
-    // what the command line does not name stands where the run found it
+    // files that the command line does not name are read from where the run found them
     let settings = &inputs.settings;
     let found = |path: &Path| settings.folder.join(path);
     let registry = settings.registry.as_deref().map(|name| found(Path::new(name)));
@@ -41,12 +41,12 @@ pub(super) fn reload(run: &str, runs: &Path, files: &TextFiles<'_>) -> Result<u8
             }
         }
     }
-    tell_handlers(&faults, registry.as_ref());
+    print_handler_faults(&faults, registry.as_ref());
     for (id, change) in &changes {
         ui::print(&format!("{change} {id}\n"));
     }
     if changes.is_empty() {
-        ui::say(&format!("no handler is other than it was when run {run} began"));
+        ui::say(&format!("no handler has changed since run {run} started"));
     }
     Ok(exit_code(&faults))
 }

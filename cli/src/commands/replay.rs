@@ -1,9 +1,9 @@
-//! `pop dlq replay`: the operation of a dead letter, run once more with what its run was started with.
+//! `pop dlq replay`: runs the operation of a dead letter again, with the inputs of its run.
 
 use super::go::{drive, look_at_disk, options, reach};
 use crate::args::{DlqReplayArgs, LaunchArgs};
 use crate::error::{CommandError, Kind};
-use crate::faults::tell;
+use crate::faults::print as print_faults;
 use crate::launch_data::launch_data;
 use crate::ui;
 use pop_assembly::{DeadLetterReplay, RunStart, Surroundings, TextFaults};
@@ -20,12 +20,12 @@ pub(crate) fn replay(args: &DlqReplayArgs) -> Result<u8, CommandError> {
     let mut faults = TextFaults::default();
     let texts = request.texts.clone();
     let assembly = request.assemble(&surroundings, &mut faults);
-    tell(&faults, &texts)?;
-    let Some(assembly) = assembly else { return Err(CommandError::told(Kind::Agenda)) };
+    print_faults(&faults, &texts)?;
+    let Some(assembly) = assembly else { return Err(CommandError::printed(Kind::Agenda)) };
     let launch = launch_data(&launch)?;
     reach(&launch, &surroundings)?;
     look_at_disk(&args.go.host, &args.runs);
-    // held until the new run is noted in it, and not while anything else is waited for
+    // hold the lock only while the new run is recorded, never while waiting for anything else
     let (held, warning) = replay.hold()?;
     if let Some(warning) = warning {
         ui::say(&format!("warning: {warning}"));

@@ -1,4 +1,4 @@
-//! `pop resume`: the state of a run restored from its journal, and the run driven from there.
+//! `pop resume`: restores a run from its journal and continues it.
 
 use super::go::{adopted, drive, look_at_disk, now, options, reach};
 use crate::args::{GoArgs, LaunchArgs, ResumeArgs};
@@ -10,41 +10,47 @@ use pop_assembly::{ResumableRun, ResumeOptions, Surroundings};
 use pop_executor::RunFolder;
 use std::sync::Arc;
 
-/// Why a run is resumed.
+/// Command that resumes a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Why {
-    /// Somebody asked for it: operations that failed are tried once more.
-    Asked,
-    /// The same command was started once more: operations that ended stay ended.
-    Restarted,
+pub(crate) enum ResumeTrigger {
+    /// `pop resume`: failed operations run again.
+    ResumeCommand,
+    /// `pop run --run-id` of an existing run: operations that ended stay ended.
+    SameRunId,
 }
 
 pub(crate) fn resume(args: &ResumeArgs) -> Result<u8, CommandError> {
     let folder = RunFolder::find(&args.runs.runs, &args.run)?;
     look_at_disk(&args.go.host, &args.runs);
-    resume_folder(folder, &args.go, LaunchArgs::default(), Why::Asked, &Surroundings::capture_variables())
+    resume_folder(
+        folder,
+        &args.go,
+        LaunchArgs::default(),
+        ResumeTrigger::ResumeCommand,
+        &Surroundings::capture_variables(),
+    )
 }
 
 pub(crate) fn resume_folder(
     folder: RunFolder,
     args: &GoArgs,
     launch: LaunchArgs,
-    why: Why,
+    trigger: ResumeTrigger,
     surroundings: &Surroundings,
 ) -> Result<u8, CommandError> {
     let resumable = ResumableRun::open(folder, surroundings)?;
     let run = resumable.run();
     match resumable.outcome() {
         Some(RunOutcome::Succeeded) => {
-            ui::say(&format!("run {run} has succeeded already; nothing is left to do"));
+            ui::say(&format!("run {run} has succeeded already; nothing to do"));
             return Ok(0);
         }
-        // a run that a signal ended was not through
+        // a signal ended the run early
         Some(RunOutcome::Interrupted | RunOutcome::Terminated) | None => {}
-        Some(outcome) if why == Why::Restarted => {
+        Some(outcome) if trigger == ResumeTrigger::SameRunId => {
             let word = outcome.word();
             ui::say(&format!(
-                "run {run} has ended already: {word}; `pop resume {run}` tries again what did not succeed"
+                "run {run} has ended already: {word}; `pop resume {run}` retries what did not succeed"
             ));
             return Ok(outcome.exit_code());
         }
@@ -52,7 +58,9 @@ pub(crate) fn resume_folder(
     }
     let torn = resumable.torn_bytes();
     if torn > 0 {
-        ui::say(&format!("warning: the journal's last {torn} bytes were torn by a crash and are left out"));
+        ui::say(&format!(
+            "warning: the last {torn} bytes of the journal are ignored: a crash cut its last event off"
+        ));
     }
     let launcher = resumable.launcher()?;
     let launch = launch_data(&LaunchArgs { external_launch_type: Some(launcher), ..launch })?;
@@ -61,7 +69,7 @@ pub(crate) fn resume_folder(
     let resume = ResumeOptions {
         options: options(args),
         parallel: args.parallel,
-        is_limit_from_now: why == Why::Asked,
+        is_limit_from_now: trigger == ResumeTrigger::ResumeCommand,
         now: now(),
         sync: args.sync.into(),
     };

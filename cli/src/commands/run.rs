@@ -1,10 +1,10 @@
-//! `pop run`: texts become a run, and the run is driven.
+//! `pop run`: assembles a run from its files and executes it.
 
 use super::go::{adopted, drive, look_at_disk, options, reach};
-use super::resume::{Why, resume_folder};
+use super::resume::{ResumeTrigger, resume_folder};
 use crate::args::RunArgs;
 use crate::error::{CommandError, Kind};
-use crate::faults::tell;
+use crate::faults::print as print_faults;
 use crate::launch_data::{launch_data, request, surroundings};
 use pop_assembly::{DescriptionSource, RunRequest, RunStart, TextFaults, check_same_request};
 use pop_executor::RunFolder;
@@ -16,16 +16,16 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8, CommandError> {
     let mut faults = TextFaults::default();
     let request = request(args.agenda.as_deref(), &args.registry, &launch, &surroundings, &mut faults)?;
     let request = RunRequest { descriptions: DescriptionSource::Programs, ..request };
-    let there = args.run_id.as_ref().map(|id| RunFolder::find(&args.runs.runs, id));
-    if let Some(Ok(folder)) = there {
-        tell(&faults, &request.texts)?;
+    let existing = args.run_id.as_ref().map(|id| RunFolder::find(&args.runs.runs, id));
+    if let Some(Ok(folder)) = existing {
+        print_faults(&faults, &request.texts)?;
         check_same_request(&folder, &request)?;
-        return resume_folder(folder, &args.go, args.launch.clone(), Why::Restarted, &surroundings);
+        return resume_folder(folder, &args.go, args.launch.clone(), ResumeTrigger::SameRunId, &surroundings);
     }
     let texts = request.texts.clone();
     let assembly = request.assemble(&surroundings, &mut faults);
-    tell(&faults, &texts)?;
-    let Some(assembly) = assembly else { return Err(CommandError::told(Kind::Agenda)) };
+    print_faults(&faults, &texts)?;
+    let Some(assembly) = assembly else { return Err(CommandError::printed(Kind::Agenda)) };
     reach(&launch, &surroundings)?;
     look_at_disk(&args.go.host, &args.runs);
     let start = RunStart {

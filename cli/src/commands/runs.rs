@@ -1,4 +1,4 @@
-//! `pop runs`: all runs, newest first.
+//! `pop runs`: lists all runs, newest first.
 
 use super::saved_run::{read_folder, wall, word};
 use crate::args::{Output, RunsArgs};
@@ -14,10 +14,10 @@ pub(crate) fn runs(args: &RunsArgs) -> Result<u8, CommandError> {
     let mut list = Vec::new();
     for folder in RunFolder::list(&args.runs.runs)?.into_iter().rev() {
         let run = folder.run().to_owned();
-        // a run that cannot be read is listed with the others
+        // an unreadable run is listed, too
         let saved = read_folder(folder);
         if let Err(error) = &saved {
-            ui::say(&format!("warning: run {run} cannot be read: {}", error.message()));
+            ui::say(&format!("warning: cannot read run {run}: {}", error.message()));
         }
         let Ok(saved) = saved else {
             rows.push([run.clone(), "unreadable".to_owned(), String::new(), String::new(), String::new()]);
@@ -58,7 +58,7 @@ pub(crate) fn runs(args: &RunsArgs) -> Result<u8, CommandError> {
     Ok(0)
 }
 
-/// Rows in columns as wide as they need to be.
+/// Formats rows as aligned columns.
 pub(crate) fn table(rows: &[impl AsRef<[String]>]) -> String {
     let mut widths = Vec::new();
     for row in rows {

@@ -1,4 +1,4 @@
-//! Saved runs as commands show them.
+//! Reads saved runs, and formats their state for commands.
 
 use crate::error::{CommandError, Kind};
 use pop_agenda::OpIx;
@@ -7,17 +7,17 @@ use pop_document::nearest;
 use pop_executor::RunFolder;
 use std::path::Path;
 
-/// Reads a run of a folder of runs.
+/// Reads a run from the folder of runs.
 pub(super) fn read(runs: &Path, run: &str) -> Result<SavedRun, CommandError> {
     read_folder(RunFolder::find(runs, run)?)
 }
 
-/// Reads the run of a folder.
+/// Reads a run from its own folder.
 pub(super) fn read_folder(folder: RunFolder) -> Result<SavedRun, CommandError> {
     Ok(SavedRun::read(folder, &Surroundings::capture_variables())?)
 }
 
-/// The operation of this name, or an error that names a near one.
+/// Finds an operation by name. The error suggests a similar name.
 pub(super) fn operation(saved: &SavedRun, name: &str) -> Result<OpIx, CommandError> {
     saved.plan.find(name).ok_or_else(|| {
         let names = saved.plan.operations().map(|(_, planned)| planned.name.as_str());
@@ -30,7 +30,7 @@ pub(super) fn operation(saved: &SavedRun, name: &str) -> Result<OpIx, CommandErr
     })
 }
 
-/// What the run is doing, in a word.
+/// State of the run: its outcome, `running` or `stopped`.
 pub(super) fn word(saved: &SavedRun) -> &'static str {
     match saved.history.ended {
         Some((_, outcome)) => outcome.word(),
@@ -39,7 +39,7 @@ pub(super) fn word(saved: &SavedRun) -> &'static str {
     }
 }
 
-/// A wall-clock time for people, in their time zone.
+/// Formats a wall-clock time in the local time zone.
 pub(super) fn wall(ms: u64) -> String {
     let instant = i64::try_from(ms).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
     let Some(instant) = instant else { return "?".to_owned() };

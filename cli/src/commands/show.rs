@@ -1,4 +1,4 @@
-//! `pop show`: a run, or one operation of it, from its journal.
+//! `pop show`: shows a run, or one of its operations, from its journal.
 
 use super::runs::table;
 use super::saved_run::{operation, read, wall, word};
@@ -63,7 +63,7 @@ fn run_text(saved: &SavedRun) -> String {
         })
         .collect();
     let head = format!(
-        "run {} of {}: {}, begun {}\n\n",
+        "run {} of {}: {}, started {}\n\n",
         saved.folder.run(),
         saved.inputs.settings.agenda,
         word(saved),
@@ -81,21 +81,21 @@ fn operation_text(saved: &SavedRun, op: OpIx) -> String {
         "{} ({}): {}\n",
         planned.name,
         planned.handler_type,
-        seen.outcome().map_or("not settled", Outcome::word)
+        seen.outcome().map_or("not finished", Outcome::word)
     );
-    // writing into a text does not fail
+    // writing to a string cannot fail
     for attempt in &seen.attempts {
         let started = wall(saved.history.wall(attempt.started));
         let how = match &attempt.ended {
-            None => "not ended".to_owned(),
+            None => "has not ended".to_owned(),
             Some((at, ending)) => {
                 let took = how_long(at.0.saturating_sub(attempt.started.0));
                 match ending {
                     Ending::Succeeded { .. } => format!("succeeded in {took}"),
                     Ending::Cancelled => format!("stopped after {took}"),
-                    Ending::Lost => format!("lost with its executor after {took}"),
+                    Ending::Lost => format!("lost after {took} with its executor"),
                     Ending::Displaced(failure) => {
-                        format!("taken away after {took}: {}", visible(&failure.message))
+                        format!("displaced after {took}: {}", visible(&failure.message))
                     }
                     Ending::Failed(failure) => {
                         let tail: String = failure
@@ -121,7 +121,7 @@ fn operation_text(saved: &SavedRun, op: OpIx) -> String {
         let message = visible(&failure.message);
         writeln!(text, "  start at {at} failed: {message} [{}, blame: {}]", failure.code, failure.blame).ok();
     }
-    // made into several, it has no attempt of its own that could tell
+    // an operation with forEach has no attempt of its own
     if let Some(Ending::Failed(failure)) = &seen.joined {
         writeln!(text, "  {} [{}, blame: {}]", visible(&failure.message), failure.code, failure.blame).ok();
         for report in failure.diagnostics.iter().filter_map(|event| event.payload.as_ref()) {

@@ -1,4 +1,4 @@
-//! `pop verify`: one agenda under several launchers, each in a copy of the current folder, and all that came of it compared.
+//! `pop verify`: runs an agenda under several launchers, each in a copy of the current folder, and compares the results.
 
 mod child;
 mod comparison;
@@ -23,11 +23,11 @@ use std::process::{Command, Stdio};
 use tempfile::TempDir;
 use workspace::{Content, scan};
 
-/// Something differs: the same exit code as for an operation that failed.
+/// Exit code if something differs; the same as for a failed operation.
 const DIFFERENT: u8 = 10;
-/// A run that ends with one of these has nothing to compare: it did not begin, or pop itself could not go on.
+/// Exit codes of runs that cannot be compared: the run did not start, or pop could not continue.
 const UNFIT: [u8; 6] = [1, 2, 3, 4, 14, 15];
-/// Where workspaces are made, below the current folder: on the same disk.
+/// Folder for workspaces, inside the current folder to stay on the same disk.
 const WORKSPACES: &str = ".pop/verify";
 
 pub(crate) fn verify(args: &VerifyArgs) -> Result<u8, CommandError> {
@@ -39,13 +39,13 @@ pub(crate) fn verify(args: &VerifyArgs) -> Result<u8, CommandError> {
     }
     let outputs = args.outputs.iter().map(|path| below(&here, path)).collect::<Result<Vec<_>, _>>()?;
     let content = Content::of(&here, &without)?;
-    let agenda = Given::of(&args.agenda)?;
-    let children = Children::hear()?;
+    let agenda = AgendaInput::read(&args.agenda)?;
+    let children = Children::listen()?;
     let base = here.join(WORKSPACES);
-    fs::create_dir_all(&base).map_err(|error| failed("make", &base, &error))?;
+    fs::create_dir_all(&base).map_err(|error| failed("create", &base, &error))?;
     let verified =
         Verify { args, launchers: &launchers, content, agenda, outputs, children }.in_folder(&base);
-    // what is empty serves nobody; what is not stays
+    // remove the folders unless a workspace is kept in them
     let is_empty = fs::remove_dir(&base).is_ok();
     if is_empty && let Some(pop) = base.parent() {
         fs::remove_dir(pop).ok();
@@ -53,7 +53,7 @@ pub(crate) fn verify(args: &VerifyArgs) -> Result<u8, CommandError> {
     verified
 }
 
-/// The launchers to compare: two or more, each once.
+/// Returns the launchers to compare: two or more, without duplicates.
 fn launchers(args: &VerifyArgs) -> Result<Vec<LaunchType>, CommandError> {
     let mut launchers = Vec::new();
     for on in &args.on {
@@ -63,37 +63,37 @@ fn launchers(args: &VerifyArgs) -> Result<Vec<LaunchType>, CommandError> {
         launchers.push(*on);
     }
     if launchers.len() < 2 {
-        let error = CommandError::new(Kind::Usage, "there is nothing to compare under a single launcher");
+        let error = CommandError::new(Kind::Usage, "cannot compare a single launcher with itself");
         return Err(error.hint("name two or more: `--on local,docker`"));
     }
     Ok(launchers)
 }
 
-/// A path that the command line names, as seen from the current folder.
+/// Makes a path of the command line relative to the current folder.
 fn below(here: &Path, path: &Path) -> Result<PathBuf, CommandError> {
     let whole = std::path::absolute(path)?;
     let inner = whole.strip_prefix(here).ok().filter(|inner| !inner.iter().any(|step| step == ".."));
     let inner = inner.filter(|inner| *inner != Path::new(""));
     inner.map(Path::to_owned).ok_or_else(|| {
-        let message = format!("`{}` is not the path of something in the current folder", path.display());
+        let message = format!("`{}` is not inside the current folder", path.display());
         CommandError::new(Kind::Usage, message)
     })
 }
 
-/// An error about a path.
+/// Error of a file operation.
 fn failed(what: &str, path: &Path, error: &std::io::Error) -> CommandError {
     CommandError::new(Kind::Internal, format!("cannot {what} `{}`: {error}", path.display()))
 }
 
-/// The agenda, as every run is given it.
-enum Given {
+/// Agenda that every run reads.
+enum AgendaInput {
     File(PathBuf),
-    /// What came on standard input, which can be read only once.
+    /// Standard input, which can be read only once.
     Text(Vec<u8>),
 }
 
-impl Given {
-    fn of(path: &Path) -> Result<Self, CommandError> {
+impl AgendaInput {
+    fn read(path: &Path) -> Result<Self, CommandError> {
         if path != Path::new("-") {
             return Ok(Self::File(std::path::absolute(path)?));
         }
@@ -102,7 +102,7 @@ impl Given {
         Ok(Self::Text(text))
     }
 
-    fn give(&self, command: &mut Command) -> std::io::Result<()> {
+    fn pass_to(&self, command: &mut Command) -> std::io::Result<()> {
         match self {
             Self::File(path) => command.arg(path).stdin(Stdio::null()),
             Self::Text(text) => {
@@ -116,23 +116,23 @@ impl Given {
     }
 }
 
-/// All that one verification needs.
+/// Inputs of one verification.
 struct Verify<'a> {
     args: &'a VerifyArgs,
     launchers: &'a [LaunchType],
     content: Content,
-    agenda: Given,
+    agenda: AgendaInput,
     outputs: Vec<PathBuf>,
     children: Children,
 }
 
 impl Verify<'_> {
     fn in_folder(&self, base: &Path) -> Result<u8, CommandError> {
-        // all copies before the first run, so that whatever changes here meanwhile changes none of them
+        // copy everything before the first run, so that later changes of this folder affect no copy
         let mut workspaces = Vec::new();
         for on in self.launchers {
             let made = tempfile::Builder::new().prefix(&format!("{on}-")).tempdir_in(base);
-            let workspace = made.map_err(|error| failed("make a folder in", base, &error))?;
+            let workspace = made.map_err(|error| failed("create a folder in", base, &error))?;
             self.content.copy_to(workspace.path())?;
             workspaces.push(workspace);
         }
@@ -140,21 +140,21 @@ impl Verify<'_> {
         let is_kept = self.args.keep || matches!(code, Ok(DIFFERENT));
         for (on, workspace) in self.launchers.iter().zip(workspaces) {
             if is_kept {
-                ui::say(&format!("the workspace of {on} is kept: {}", workspace.keep().display()));
+                ui::say(&format!("kept workspace of {on}: {}", workspace.keep().display()));
             } else {
                 let path = workspace.path().to_owned();
                 workspace.close().map_err(|error| failed("remove", &path, &error))?;
             }
         }
         if is_kept {
-            ui::say("hint: `pop show last --runs WORKSPACE/.pop/runs` tells more of a run");
+            ui::say("hint: `pop show last --runs WORKSPACE/.pop/runs` shows the run of a workspace");
         }
         code
     }
 
     fn compare(&self, workspaces: &[TempDir]) -> Result<u8, CommandError> {
         let original = scan(workspaces[0].path())?;
-        let mut told = Vec::new();
+        let mut saved_runs = Vec::new();
         let mut files = Vec::new();
         for (on, workspace) in self.launchers.iter().zip(workspaces) {
             let folder = workspace.path();
@@ -163,37 +163,37 @@ impl Verify<'_> {
             if UNFIT.contains(&code) || code >= 128 {
                 return Ok(code);
             }
-            told.push(read(&runs, "last")?);
+            saved_runs.push(read(&runs, "last")?);
             files.push(scan(folder)?);
         }
         let folders: Vec<&Path> = workspaces.iter().map(TempDir::path).collect();
         let mut all = vec![Compared {
             subject: Subject::Run,
             name: self.args.agenda.display().to_string(),
-            seen: told.iter().map(|told| run_seen(&told.history)).collect(),
+            seen: saved_runs.iter().map(|saved| run_seen(&saved.history)).collect(),
         }];
-        for (_, planned) in told[0].plan.operations() {
-            let seen = told.iter().zip(&folders).map(|(told, folder)| {
-                let op = told.plan.find(planned.name.as_str());
-                op.map_or(Value::Null, |op| operation_seen(told.history.operation(op), folder))
+        for (_, planned) in saved_runs[0].plan.operations() {
+            let seen = saved_runs.iter().zip(&folders).map(|(saved, folder)| {
+                let op = saved.plan.find(planned.name.as_str());
+                op.map_or(Value::Null, |op| operation_seen(saved.history.operation(op), folder))
             });
             let name = planned.name.to_string();
             all.push(Compared { subject: Subject::Operation, name, seen: seen.collect() });
         }
         all.extend(self.changed_files(&original, &files));
         let is_equal = all.iter().all(Compared::is_equal);
-        self.tell(&all, &folders, is_equal);
+        self.print(&all, &folders, is_equal);
         Ok(if is_equal { 0 } else { DIFFERENT })
     }
 
-    /// The real `pop run`, as it would be called by hand in a workspace.
+    /// Builds the `pop run` command for a workspace.
     fn command(&self, on: LaunchType, folder: &Path, runs: &Path) -> Result<Command, CommandError> {
         let args = self.args;
         let mut command = Command::new(std::env::current_exe()?);
         command.current_dir(folder).env("PWD", folder).arg("run");
-        self.agenda.give(&mut command)?;
+        self.agenda.pass_to(&mut command)?;
         command.arg(format!("--on={on}")).arg("--runs").arg(runs);
-        // what one launcher has cached is no result of another
+        // launchers must not share cached results
         command.arg("--host-folder").arg(Host::of_runs(runs).folder());
         let RegistryArgs { registry, conf_d, handlers, .. } = &args.registry;
         let named = [("--registry", registry), ("--prop-file", &args.prop_file), ("--conf-d", conf_d)];
@@ -208,19 +208,19 @@ impl Verify<'_> {
         Ok(command)
     }
 
-    /// What is new or changed in any workspace, as far as it is asked for.
+    /// Compares files that are new or changed in any workspace, limited to `--outputs`.
     fn changed_files(
         &self,
         original: &BTreeMap<PathBuf, Value>,
         files: &[BTreeMap<PathBuf, Value>],
     ) -> Vec<Compared> {
-        let is_asked_for = |path: &Path| {
+        let is_selected = |path: &Path| {
             self.outputs.is_empty() || self.outputs.iter().any(|output| path.starts_with(output))
         };
         let paths: BTreeSet<&PathBuf> = files.iter().chain([original]).flat_map(BTreeMap::keys).collect();
         let changed: Vec<&PathBuf> = paths
             .into_iter()
-            .filter(|path| is_asked_for(path))
+            .filter(|path| is_selected(path))
             .filter(|path| files.iter().any(|files| files.get(*path) != original.get(*path)))
             .collect();
         for output in &self.outputs {
@@ -236,13 +236,13 @@ impl Verify<'_> {
         compared.collect()
     }
 
-    fn tell(&self, all: &[Compared], folders: &[&Path], is_equal: bool) {
+    fn print(&self, all: &[Compared], folders: &[&Path], is_equal: bool) {
         let names: Vec<String> = self.launchers.iter().map(LaunchType::to_string).collect();
         let is_kept = self.args.keep || !is_equal;
         match self.args.output {
             Output::Text => {
-                let words = ["WHAT", "NAME"].map(str::to_owned).into_iter().chain(names.iter().cloned());
-                let head: Vec<String> = words.chain(["VERDICT".to_owned()]).collect();
+                let titles = ["WHAT", "NAME"].map(str::to_owned).into_iter().chain(names.iter().cloned());
+                let head: Vec<String> = titles.chain(["VERDICT".to_owned()]).collect();
                 let rows = all.iter().map(|compared| {
                     let name = visible(&compared.name).replace(['\n', '\t'], "\u{fffd}");
                     let mut row = vec![compared.subject.word().to_owned(), name];

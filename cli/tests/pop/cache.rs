@@ -1,4 +1,4 @@
-//! `pop cache`: what is kept is told and forgotten. The entries are written through the executor's own module.
+//! `pop cache` lists and clears results. The entries are written through the executor's own module.
 
 use crate::bench::Bench;
 use pop_executor::{CacheOrigin, Host};
@@ -17,7 +17,7 @@ fn keep(host: &Host, state: &str, operation: &str, payload: &Value) {
 fn r7_cached_results_are_listed_and_forgotten() {
     let bench = Bench::new();
     let ended = bench.pop(0, "cache list");
-    assert_eq!(ended.stderr, "no results are kept in `.pop/runs/.host`\n");
+    assert_eq!(ended.stderr, "no cached results in `.pop/runs/.host`\n");
     assert!(!bench.has(".pop"));
     let host = Host::of_runs(&bench.path(".pop/runs"));
     keep(&host, "films", "thumb 1", &json!(1));
@@ -30,16 +30,16 @@ fn r7_cached_results_are_listed_and_forgotten() {
     let ended = bench.pop(0, "cache list ../x");
     let bytes = host.kept(Some("../x")).unwrap()[0].bytes;
     assert_eq!(ended.stdout, format!("../x  thumb 2  transcode  2023-11-14 22:13:20 by r1  {bytes} bytes\n"));
-    assert_eq!(bench.pop(0, "cache clear films --operation thumb").stderr, "1 result forgotten\n");
+    assert_eq!(bench.pop(0, "cache clear films --operation thumb").stderr, "1 cached result deleted\n");
     assert_eq!(host.kept(None).unwrap().len(), 2);
     fs::write(&host.kept(Some("films")).unwrap()[0].file, "").unwrap();
     assert_eq!(bench.pop(0, "cache list films").stdout, "unreadable        0 bytes\n");
-    assert_eq!(bench.pop(0, "cache clear").stderr, "2 results forgotten\n");
+    assert_eq!(bench.pop(0, "cache clear").stderr, "2 cached results deleted\n");
     assert_eq!(host.kept(None).unwrap(), []);
 
     let elsewhere = Host::new(bench.path("shared"));
     keep(&elsewhere, "films", "probe", &json!(1));
-    assert_eq!(bench.pop(0, "cache clear --host-folder shared").stderr, "1 result forgotten\n");
+    assert_eq!(bench.pop(0, "cache clear --host-folder shared").stderr, "1 cached result deleted\n");
     let named = bench.call("cache list").variable("POP_HOST_FOLDER", "shared").ends(0);
-    assert_eq!(named.stderr, "no results are kept in `shared`\n");
+    assert_eq!(named.stderr, "no cached results in `shared`\n");
 }

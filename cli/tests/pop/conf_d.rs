@@ -222,11 +222,7 @@ fn u9_reload_tells_what_a_run_does_not_have_yet() {
     bench.pop(0, "run a.yaml");
     let same = bench.pop(0, "handlers reload");
     assert_eq!(same.stdout, "");
-    assert!(
-        same.stderr.starts_with("no handler is other than it was when run last began"),
-        "{}",
-        same.stderr
-    );
+    assert!(same.stderr.starts_with("no handler has changed since run last started"), "{}", same.stderr);
     bench.write("registry.yaml", "a: {command: ['false']}\nc: {command: ['true']}\n");
     bench.write("conf.d/unpack.conf", tar("tar.Handler") + "mode=2\n");
     bench.write("conf.d/zip.conf", "[main]\nenabled=no\n");
@@ -327,6 +323,6 @@ fn every_handler_of_a_type_is_shown_with_the_places_of_its_fields() {
     actions      content.install, content.update, content.uninstall, content.profile, bind.clean  descriptor, conf.d/untar.conf:5:9
     class        true                                                                             descriptor, conf.d/untar.conf:8:7
     role.onFail  SKIP                                                                             descriptor, conf.d/untar.conf:9:13
-    command      /bin/true                                                                        what was found for it
+    command      /bin/true                                                                        program found
     "#);
 }

@@ -15,24 +15,24 @@ fn help_of_handler_check() {
     insta::assert_snapshot!(Bench::new().pop(0, "handler check -h").screen(), @r"
     exit 0
     --- stdout
-    Launch a program some thirty times, and say which promises of the handler contract it keeps
+    Launch a program about 30 times and check each promise of the handler contract
 
     Usage: pop handler check [OPTIONS] <PROGRAM> [ARG]...
 
     Arguments:
-      <PROGRAM>  The program; it is started in an empty folder, so files are named by absolute paths
-      [ARG]...   Its own arguments; after -- they may begin with a dash
+      <PROGRAM>  Program to test; it starts in an empty folder, so pass absolute paths
+      [ARG]...   Arguments of the program; write -- before arguments that begin with a dash
 
     Options:
-          --payload <FILE>      JSON file of a payload with which the program succeeds [default: the
-                                payload {}]
-          --bad-payload <FILE>  File of a payload that the program must refuse
-          --timeout-ms <MS>     How long one launch may take, in milliseconds; of that ten seconds at
-                                most after SIGTERM [default: 10000]
-          --output <OUTPUT>     What is printed [default: text] [possible values: text, json]
+          --payload <FILE>      JSON file with a payload that the program accepts [default: the payload
+                                {}]
+          --bad-payload <FILE>  File with a payload that the program must reject
+          --timeout-ms <MS>     Limit the time of one launch, in milliseconds; it also limits the grace
+                                after SIGTERM (at most 10 s) [default: 10000]
+          --output <OUTPUT>     Output format [default: text] [possible values: text, json]
       -h, --help                Print help (see more with '--help')
 
-    Exit codes: 0 no promise is broken, 10 one is, 1 fault in pop, 2 command line.
+    Exit codes: 0 no promise is broken, 1 internal error, 2 invalid command line, 10 a promise is broken
     ");
 }
 
@@ -101,9 +101,9 @@ fn what_is_broken_is_told_with_a_way_to_repeat_and_to_mend_it() {
     assert_eq!(
         lines[1..4],
         [
-            "  done:    launched with POP_PAYLOAD_FILE naming no file, and a good PAYLOAD",
-            "  seen:    it succeeded: exit status 0",
-            "  mend:    when a payload file is named and cannot be read, end with status 2 and try nothing else"
+            "  action:  launched with POP_PAYLOAD_FILE naming no file, and a good PAYLOAD",
+            "  result:  it succeeded: exit status 0",
+            "  fix:     when a payload file is named and cannot be read, end with status 2 and try nothing else"
         ]
     );
     let command = lines[4].strip_prefix("  repeat:  ").unwrap();

@@ -58,7 +58,7 @@ fn f6_a_signal_ends_the_wait_for_room_and_the_run_can_be_resumed() {
     running.signal(Signal::INT);
     let ended = running.end();
     assert_eq!(ended.code, 15, "{}", ended.stderr);
-    assert!(ended.stderr.contains("hint: everything that ran was stopped"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("hint: all running operations were stopped"), "{}", ended.stderr);
     assert!(ended.events().iter().all(|event| event["event"].is_string()));
     let resumed = bench.call("resume last").spawn();
     std::fs::write(bench.path("fifo"), "go\n").unwrap();

@@ -72,7 +72,7 @@ fn r2_dead_letters_are_listed_shown_and_dropped() {
     insta::assert_snapshot!(bench.pop(0, "dlq show last late").screen(), @r#"
     exit 0
     --- stdout
-    $RUN/late (echo) of a.yaml, set aside $TIME
+    $RUN/late (echo) of a.yaml, dead letter since $TIME
       attempt 1 at $TIME: ended with exit status 7
       attempt 2 at $TIME: ended with exit status 7
       failed: ended with exit status 7 [exit, blame: handler]
@@ -104,7 +104,7 @@ fn r2_dead_letters_are_listed_shown_and_dropped() {
     bench.letter(&run, "late", &letter(&run, "late"));
     bench.letter(&run, "early", &letter(&run, "early"));
     let ended = bench.pop(0, "dlq drop --all last");
-    assert_eq!(ended.stderr, format!("2 dead letters of run {run} dropped\n"));
+    assert_eq!(ended.stderr, format!("2 dead letters of run {run} deleted\n"));
     assert_eq!(bench.pop(0, "dlq list").stdout, "");
 }
 
@@ -137,7 +137,7 @@ fn r2_a_replay_runs_the_one_operation_with_what_its_run_was_begun_with() {
     // once more only if somebody means it
     let ended = bench.refused(2, &format!("dlq replay {run} late"));
     let before = format!("dead letter {run}/late was replayed before, by {replay}");
-    assert_eq!(ended.stderr, format!("error: {before}\nhint: `--again` replays it once more\n"));
+    assert_eq!(ended.stderr, format!("error: {before}\nhint: add `--again` to replay it anyway\n"));
     let ended = bench.pop(0, &format!("dlq replay {run} late --again"));
     assert!(ended.stderr.starts_with(&format!("warning: {before}\n")), "{}", ended.stderr);
 

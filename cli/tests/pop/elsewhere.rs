@@ -194,7 +194,7 @@ fn an_address_that_is_none_is_told_before_anything_begins_and_progress_without_a
     let service = Service::new(|_| 200);
     bench.write("a.yaml", AGENDA.replace("progressId: p-1", ""));
     let said = telling(&bench, &service.address, "run a.yaml").ends(0).stderr;
-    assert!(said.contains("warning: the agenda's progress is not sent: "), "{said}");
+    assert!(said.contains("warning: progress is not sent: "), "{said}");
     assert_eq!(service.all().len(), 0);
 }
 

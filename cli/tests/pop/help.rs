@@ -9,26 +9,26 @@ fn help() {
     insta::assert_snapshot!(bench.pop(0, "--help").screen(), @r"
     exit 0
     --- stdout
-    Run an agenda of operations: as processes here, in dependency order, resumable, explained
+    Run agendas (operations with dependencies) as processes, containers or pods
 
     Usage: pop <COMMAND>
 
     Commands:
       run          Run an agenda
-      check        Find every fault of agendas; nothing is started
-      plan         Show what would run, in which order and why; nothing is started
-      resume       Go on with a run after a crash, a stop or a failure; what finished is not run again
+      check        Check agendas and list every fault; start nothing
+      plan         Show what would run, in which order and why; start nothing
+      resume       Resume a run after a crash, a stop or a failure; finished operations do not run again
       runs         List runs, newest first
       show         Show a run, or one of its operations
       logs         Print the logs of a run, or of one of its operations
-      explain      Explain why an operation is where it is
-      dlq          Tell of dead letters (operations that were set aside), and replay them
-      cache        Tell of results that are kept for later runs, and forget them
-      verify       Run an agenda under several launchers and compare all that comes of it
-      handlers     List the types that operations can have, or show one with the origin of each field
-      handler      Put a program to the handler contract
-      new          Make the first files of a new handler
-      completions  Print a completion script for a shell
+      explain      Explain the state of an operation: dependencies, attempts, payload, policies
+      dlq          Manage the dead-letter queue: failed operations with `onFail: DLQ`
+      cache        List or clear cached results
+      verify       Run an agenda under several launchers and compare outcomes, results and files
+      handlers     List handlers by operation type, or show one type with the origin of each field
+      handler      Test a program against the handler contract
+      new          Create the files of a new handler
+      completions  Print a shell completion script
       man          Print the manual page
       help         Print this message or the help of the given subcommand(s)
 
@@ -36,9 +36,20 @@ fn help() {
       -h, --help     Print help
       -V, --version  Print version
 
-    Exit codes: 0 all settled as allowed, 1 fault in pop, 2 command line, 3 agenda does not plan, 4
-    registry or settings invalid, 10 an operation failed, 12 stopped by FATAL, 13 time limit, 14 Docker
-    or cluster not reachable, 15 journal unusable, 130 interrupted, 143 terminated.
+    Exit codes:
+      0    success: every operation succeeded, was skipped or came from the cache
+      1    internal error
+      2    invalid command line, or unknown run, operation or type
+      3    invalid agenda
+      4    invalid registry or settings
+      10   an operation failed
+      11   no operation failed, but some are in the dead-letter queue
+      12   an operation with `onFail: FATAL` failed
+      13   time limit reached
+      14   Docker Engine or cluster unreachable
+      15   journal unusable, inputs changed, or run in use by another process
+      130  interrupted (SIGINT)
+      143  terminated (SIGTERM, SIGHUP)
     ");
     insta::assert_snapshot!(bench.pop(0, "run -h").screen(), @r"
     exit 0
@@ -48,44 +59,59 @@ fn help() {
     Usage: pop run [OPTIONS] [AGENDA]
 
     Arguments:
-      [AGENDA]  The agenda: a JSON or YAML file, or - for standard input
+      [AGENDA]  Agenda file (JSON or YAML), or - for standard input
 
     Options:
-          --run-id <ID>           What the run is called; a run of that id that was begun and has not
-                                  ended is gone on with [default: the time]
-      -j, --parallel <N>          How many operations run at once [default: the number of processors]
-      -k, --keep-going            After a failure, run everything that does not need what failed
-          --time-limit <SECONDS>  How long the run may take, in seconds
-          --grace <SECONDS>       How long operations that are asked to stop may take before they are
-                                  killed, in seconds [default: 10]
-          --sync <SYNC>           When the disk is made to have the journal: behind (within 100 ms) or
-                                  each (before anything follows) [default: behind] [possible values:
-                                  behind, each]
-          --output <OUTPUT>       What is printed while it runs [default: text] [possible values: text,
-                                  json]
-          --host-folder <DIR>     Folder of what runs share: locks, delays, versions, cached results
-                                  [default: .host in the folder of runs] [env: POP_HOST_FOLDER=]
-          --registry <FILE>       Registry file [default: registry.json or registry.yaml beside the
+          --run-id <ID>           Name of the run. An unfinished run with this name is resumed [default:
+                                  the start time]
+      -j, --parallel <N>          Run at most N operations at once [default: the number of processors]
+      -k, --keep-going            After a failure, still run operations that do not depend on the failed
+                                  one
+          --time-limit <SECONDS>  Stop the run after this many seconds [default: no limit]
+          --grace <SECONDS>       Wait this many seconds after SIGTERM before SIGKILL [default: 10]
+          --sync <SYNC>           When the journal is synced to disk: behind (within 100 ms) or each
+                                  (before the next step) [default: behind] [possible values: behind,
+                                  each]
+          --output <OUTPUT>       Format of events while the run goes on: text on stderr, or JSON lines
+                                  on stdout [default: text] [possible values: text, json]
+          --host-folder <DIR>     Folder for state that runs share: locks, delays, versions, cached
+                                  results [default: .host in the --runs folder] [env: POP_HOST_FOLDER=]
+          --registry <FILE>       Registry file [default: registry.json or registry.yaml next to the
                                   agenda, then /app/config/registry.json]
-          --conf-d <DIR>          Folder of handler descriptors (*.conf) [default: conf.d beside the
+          --conf-d <DIR>          Folder of handler descriptors (*.conf) [default: conf.d next to the
                                   agenda, then /app/config/conf.d]
-          --handlers <DIR>        Folder in which programs of descriptors are looked for; may be
-                                  repeated [default: handlers beside conf.d, then /usr/lib/pop/handlers,
+          --handlers <DIR>        Search this folder for the programs of descriptors; repeatable
+                                  [default: handlers next to conf.d, then /usr/lib/pop/handlers,
                                   /usr/lib64/pop/handlers]
-          --param <KEY=VALUE>     A value for the agenda's params, over what stands there; may be
-                                  repeated
-          --runs <DIR>            Folder of runs [env: POP_RUNS=] [default: .pop/runs]
+          --param <KEY=VALUE>     Set an entry of the agenda's params, replacing the agenda's own;
+                                  repeatable
+          --runs <DIR>            Folder that stores runs [env: POP_RUNS=] [default: .pop/runs]
       -h, --help                  Print help (see more with '--help')
 
     Launch data:
-          --launch-type <TYPE>           How this process was launched [local, docker, kubernetes;
+          --launch-type <TYPE>           How this pop process was launched [local, docker, kubernetes;
                                          default: local]
-          --external-launch-type <TYPE>  How operations are launched [local, docker, kubernetes;
-                                         default: local] [alias: --on]
-          --prop-file <FILE>             Java .properties file [default: the first of
-                                         ./config/external.properties, ./config/external-properties,
-                                         /app/config/external.properties]
-          --payload-file <FILE>          File of the agenda, if it is not given as an argument
+          --external-launch-type <TYPE>  Launch operations as processes, containers or pods [local,
+                                         docker, kubernetes; default: local] [alias: --on]
+          --prop-file <FILE>             Read launch data from this Java .properties file [default: the
+                                         first of ./config/external.properties,
+                                         ./config/external-properties, /app/config/external.properties]
+          --payload-file <FILE>          Agenda file, if AGENDA is not given
+
+    Exit codes:
+      0    success: every operation succeeded, was skipped or came from the cache
+      1    internal error
+      2    invalid command line, or unknown run, operation or type
+      3    invalid agenda
+      4    invalid registry or settings
+      10   an operation failed
+      11   no operation failed, but some are in the dead-letter queue
+      12   an operation with `onFail: FATAL` failed
+      13   time limit reached
+      14   Docker Engine or cluster unreachable
+      15   journal unusable, inputs changed, or run in use by another process
+      130  interrupted (SIGINT)
+      143  terminated (SIGTERM, SIGHUP)
     ");
 }
 
@@ -94,36 +120,38 @@ fn help_of_verify() {
     insta::assert_snapshot!(Bench::new().pop(0, "verify -h").screen(), @r"
     exit 0
     --- stdout
-    Run an agenda under several launchers and compare all that comes of it
+    Run an agenda under several launchers and compare outcomes, results and files
 
     Usage: pop verify [OPTIONS] --on <TYPES> <AGENDA>
 
     Arguments:
-      <AGENDA>  The agenda: a JSON or YAML file, or - for standard input
+      <AGENDA>  Agenda file (JSON or YAML), or - for standard input
 
     Options:
-          --on <TYPES>          Two or more launchers, with commas [local, docker, kubernetes]
-          --without <PATH>      File or folder that is not copied into the workspaces; may be repeated
-          --outputs <PATH>...   Files, or folders of them, that are compared [default: every file that
-                                is new or changed]
-          --keep                Keep the workspaces although all is equal
-      -j, --parallel <N>        How many operations run at once [default: the number of processors]
-      -k, --keep-going          After a failure, run everything that does not need what failed
-          --output <OUTPUT>     What is printed [default: text] [possible values: text, json]
-          --registry <FILE>     Registry file [default: registry.json or registry.yaml beside the
+          --on <TYPES>          Two or more launchers, separated by commas [local, docker, kubernetes]
+          --without <PATH>      Do not copy this file or folder into the workspaces; repeatable
+          --outputs <PATH>...   Compare only these files or folders [default: every new or changed file]
+          --keep                Keep the workspaces even if everything is equal
+      -j, --parallel <N>        Run at most N operations at once [default: the number of processors]
+      -k, --keep-going          After a failure, still run operations that do not depend on the failed
+                                one
+          --output <OUTPUT>     Output format [default: text] [possible values: text, json]
+          --registry <FILE>     Registry file [default: registry.json or registry.yaml next to the
                                 agenda, then /app/config/registry.json]
-          --conf-d <DIR>        Folder of handler descriptors (*.conf) [default: conf.d beside the
+          --conf-d <DIR>        Folder of handler descriptors (*.conf) [default: conf.d next to the
                                 agenda, then /app/config/conf.d]
-          --handlers <DIR>      Folder in which programs of descriptors are looked for; may be repeated
-                                [default: handlers beside conf.d, then /usr/lib/pop/handlers,
+          --handlers <DIR>      Search this folder for the programs of descriptors; repeatable [default:
+                                handlers next to conf.d, then /usr/lib/pop/handlers,
                                 /usr/lib64/pop/handlers]
-          --param <KEY=VALUE>   A value for the agenda's params, over what stands there; may be repeated
-          --launch-type <TYPE>  How this process was launched [local, docker, kubernetes; default:
+          --param <KEY=VALUE>   Set an entry of the agenda's params, replacing the agenda's own;
+                                repeatable
+          --launch-type <TYPE>  How this pop process was launched [local, docker, kubernetes; default:
                                 local]
-          --prop-file <FILE>    Java .properties file
+          --prop-file <FILE>    Read launch data from this Java .properties file
       -h, --help                Print help (see more with '--help')
 
-    Exit codes: 0 all is equal, 10 something differs; those of `pop run` if a run cannot be compared.
+    Exit codes: 0 everything is equal, 10 something differs; if a run cannot be compared, that run's
+    exit code (1, 2, 3, 4, 14, 15)
     ");
 }
 
@@ -138,69 +166,67 @@ fn help_of_run() {
 
     Arguments:
       [AGENDA]
-              The agenda: a JSON or YAML file, or - for standard input
+              Agenda file (JSON or YAML), or - for standard input
 
     Options:
           --run-id <ID>
-              What the run is called; a run of that id that was begun and has not ended is gone on with
-              [default: the time]
+              Name of the run. An unfinished run with this name is resumed [default: the start time]
 
       -j, --parallel <N>
-              How many operations run at once [default: the number of processors]
+              Run at most N operations at once [default: the number of processors]
 
       -k, --keep-going
-              After a failure, run everything that does not need what failed
+              After a failure, still run operations that do not depend on the failed one
 
           --time-limit <SECONDS>
-              How long the run may take, in seconds
+              Stop the run after this many seconds [default: no limit]
 
           --grace <SECONDS>
-              How long operations that are asked to stop may take before they are killed, in seconds
+              Wait this many seconds after SIGTERM before SIGKILL
               
               [default: 10]
 
           --sync <SYNC>
-              When the disk is made to have the journal: behind (within 100 ms) or each (before anything
-              follows)
+              When the journal is synced to disk: behind (within 100 ms) or each (before the next step)
 
               Possible values:
               - behind: Within 100 ms
-              - each:   Before anything follows
+              - each:   Before the next step
               
               [default: behind]
 
           --output <OUTPUT>
-              What is printed while it runs
+              Format of events while the run goes on: text on stderr, or JSON lines on stdout
 
               Possible values:
-              - text: For people
-              - json: For programs
+              - text: Text for people
+              - json: JSON for programs
               
               [default: text]
 
           --host-folder <DIR>
-              Folder of what runs share: locks, delays, versions, cached results [default: .host in the
-              folder of runs]
+              Folder for state that runs share: locks, delays, versions, cached results [default: .host
+              in the --runs folder]
               
               [env: POP_HOST_FOLDER=]
 
           --registry <FILE>
-              Registry file [default: registry.json or registry.yaml beside the agenda, then
+              Registry file [default: registry.json or registry.yaml next to the agenda, then
               /app/config/registry.json]
 
           --conf-d <DIR>
-              Folder of handler descriptors (*.conf) [default: conf.d beside the agenda, then
+              Folder of handler descriptors (*.conf) [default: conf.d next to the agenda, then
               /app/config/conf.d]
 
           --handlers <DIR>
-              Folder in which programs of descriptors are looked for; may be repeated [default: handlers
-              beside conf.d, then /usr/lib/pop/handlers, /usr/lib64/pop/handlers]
+              Search this folder for the programs of descriptors; repeatable [default: handlers next to
+              conf.d, then /usr/lib/pop/handlers, /usr/lib64/pop/handlers]
 
           --param <KEY=VALUE>
-              A value for the agenda's params, over what stands there; may be repeated
+              Set an entry of the agenda's params, replacing the agenda's own; repeatable
 
           --runs <DIR>
-              Folder of runs
+              Folder that stores runs
               
               [env: POP_RUNS=]
               [default: .pop/runs]
@@ -210,19 +236,36 @@ fn help_of_run() {
 
     Launch data:
           --launch-type <TYPE>
-              How this process was launched [local, docker, kubernetes; default: local]
+              How this pop process was launched [local, docker, kubernetes; default: local]
 
           --external-launch-type <TYPE>
-              How operations are launched [local, docker, kubernetes; default: local]
+              Launch operations as processes, containers or pods [local, docker, kubernetes; default:
+              local]
               
               [alias: --on]
 
           --prop-file <FILE>
-              Java .properties file [default: the first of ./config/external.properties,
-              ./config/external-properties, /app/config/external.properties]
+              Read launch data from this Java .properties file [default: the first of
+              ./config/external.properties, ./config/external-properties,
+              /app/config/external.properties]
 
           --payload-file <FILE>
-              File of the agenda, if it is not given as an argument
+              Agenda file, if AGENDA is not given
+
+    Exit codes:
+      0    success: every operation succeeded, was skipped or came from the cache
+      1    internal error
+      2    invalid command line, or unknown run, operation or type
+      3    invalid agenda
+      4    invalid registry or settings
+      10   an operation failed
+      11   no operation failed, but some are in the dead-letter queue
+      12   an operation with `onFail: FATAL` failed
+      13   time limit reached
+      14   Docker Engine or cluster unreachable
+      15   journal unusable, inputs changed, or run in use by another process
+      130  interrupted (SIGINT)
+      143  terminated (SIGTERM, SIGHUP)
     ");
 }
 
@@ -271,8 +314,8 @@ fn words_of_the_command_line_that_are_wrong() {
     insta::assert_snapshot!(bench.pop(2, "run").screen(), @r"
     exit 2
     --- stderr
-    error: no agenda was given
-    hint: name its file: `pop run agenda.json`
+    error: no agenda given
+    hint: pass a file: `pop run agenda.json`
     ");
     insta::assert_snapshot!(bench.pop(2, "show last").screen(), @r"
     exit 2
@@ -401,7 +444,7 @@ fn the_catalogue_and_the_origins_of_a_type() {
     insta::assert_snapshot!(bench.pop(0, "handlers show exec").screen(), @r"
     exit 0
     --- stdout
-    exec: built in, needs no entry
+    exec: built in, needs no registry entry
     ");
     insta::assert_snapshot!(bench.pop(2, "handlers show prob").screen(), @r"
     exit 2

@@ -21,22 +21,24 @@ fn help_of_new() {
     insta::assert_snapshot!(Bench::new().pop(0, "new -h").screen(), @r"
     exit 0
     --- stdout
-    Make the first files of a new handler
+    Create the files of a new handler
 
     Usage: pop new [OPTIONS] <NAME>
 
     Arguments:
-      <NAME>  What it is called: the operation type, and the name of its folder, program and image
+      <NAME>  Name of the operation type, and of the handler's folder, program and image
 
     Options:
-          --lang <LANG>               What it is written in [default: rust] [possible values: rust,
+          --lang <LANG>               Programming language [default: rust] [possible values: rust,
                                       python, shell]
-          --kind <KIND>               What it is [default: handler] [possible values: handler, content,
-                                      bind, system]
-          --toolkit <FOLDER|VERSION>  Where Rust has the toolkit from: the folder of a checkout of pop,
-                                      or a version [default: the version of this pop]
-          --into <FOLDER>             Folder in which the new one is made [default: .]
+          --kind <KIND>               Kind of handler [default: handler] [possible values: handler,
+                                      content, bind, system]
+          --toolkit <FOLDER|VERSION>  Source of the Rust toolkit: folder of a pop checkout, or a version
+                                      [default: the version of this pop]
+          --into <FOLDER>             Create the handler's folder in this folder [default: .]
       -h, --help                      Print help (see more with '--help')
+
+    Exit codes: 0 success, 1 internal error, 2 invalid name or option, or the folder exists already
     ");
 }
 
@@ -47,13 +49,13 @@ fn names_that_are_no_names_are_refused_with_a_near_one() {
     exit 2
     --- stderr
     error: `MyHandler` is no name for a handler: that is at most 63 lower-case letters, digits and single `-`, with a letter first and no `-` last
-    hint: take `my-handler`
+    hint: use `my-handler`
     ");
     insta::assert_snapshot!(bench.pop(2, "new test --lang shell").screen(), @r"
     exit 2
     --- stderr
     error: `test` is no name for a handler: it is a name that cargo keeps for itself
-    hint: take `test-handler`
+    hint: use `test-handler`
     ");
     assert_eq!(names(&bench.path("")), [""; 0]);
 }
@@ -75,7 +77,7 @@ fn what_is_made_is_told() {
     handlers/my-probe/.github/workflows/ci.yml
     handlers/my-probe/.gitignore
     --- stderr
-    `handlers/my-probe/README.md` says what to do next
+    next steps: see `handlers/my-probe/README.md`
     ");
     assert_eq!(names(&bench.path("handlers")), ["my-probe", "other"]);
 }
@@ -87,8 +89,8 @@ fn what_is_there_is_not_touched() {
     insta::assert_snapshot!(bench.pop(2, "new a").screen(), @r"
     exit 2
     --- stderr
-    error: `a` is there already; nothing was written
-    hint: in it: `notes`; take another name, or move it away
+    error: `a` exists already; nothing was written
+    hint: it contains `notes`; choose another name, or move it
     ");
     bench.write("b", "mine");
     bench.pop(2, "new b");
@@ -106,14 +108,14 @@ fn all_files_are_made_or_none() {
         // the first files are short enough, a later one is not
         let call = bench.call("new a --lang").argument(language).after("trap '' XFSZ; ulimit -f 2");
         let said = call.ends(2).stderr;
-        assert!(said.contains("`a` cannot be made: File too large"), "{said}");
+        assert!(said.contains("cannot create `a`: File too large"), "{said}");
         assert_eq!(names(&bench.path("")), [""; 0]);
     }
     insta::assert_snapshot!(bench.pop(2, "new a --into none").screen(), @r"
     exit 2
     --- stderr
-    error: `none` is no folder; nothing was written
-    hint: make it first, or name another with `--into`
+    error: `none` is not a folder; nothing was written
+    hint: create it, or pass another folder with `--into`
     ");
 }
 
@@ -123,8 +125,8 @@ fn the_toolkit_is_a_checkout_or_a_version_and_for_rust_alone() {
     insta::assert_snapshot!(bench.pop(2, "new a --toolkit .").screen(), @r"
     exit 2
     --- stderr
-    error: `.` is no checkout of pop: it has no `handler-base/Cargo.toml`
-    hint: name the folder of a checkout, or a version such as 0.1.0
+    error: `.` is not a checkout of pop: it has no `handler-base/Cargo.toml`
+    hint: pass the folder of a checkout, or a version such as 0.1.0
     ");
     insta::assert_snapshot!(bench.pop(2, "new a --lang python --toolkit 0.1.0").screen(), @r"
     exit 2
@@ -135,7 +137,7 @@ fn the_toolkit_is_a_checkout_or_a_version_and_for_rust_alone() {
     exit 2
     --- stderr
     error: `--kind content`, `bind` and `system` are for `--lang rust`
-    hint: docs/formats/reports.md says what such a handler takes and gives in any language
+    hint: docs/formats/reports.md defines payload and result of such a handler for any language
     ");
     bench.write("pop/handler-base/Cargo.toml", "");
     bench.pop(0, "new a --toolkit pop");

@@ -51,9 +51,9 @@ fn the_ladder_of_the_samples_has_every_policy_at_work() {
     assert!(start("rendition#0").abs_diff(start("rendition#1")) >= 500);
     let said = bench.pop(0, "explain last rendition#0").stdout;
     for words in [
-        "comes from `rendition`, as its part 0",
+        "origin    item 0 of `rendition`",
         "gate      the lock `samples/work/ladder/240.mp4`: granted",
-        "gate      its turn: 500 ms between starts of `encoder`: granted",
+        "gate      the delay `encoder`: 500 ms between starts: granted",
         "policy    lockKey = \"samples/work/ladder/@<pop.item::/height>.mp4\" (operation)",
     ] {
         assert!(said.contains(words), "{words} in {said}");
@@ -64,7 +64,7 @@ fn the_ladder_of_the_samples_has_every_policy_at_work() {
     assert_eq!(bench.operation("probe")["outcome"], "fromCache");
     let said = bench.pop(0, "explain last probe").stdout;
     assert!(
-        said.contains("gate      the cache `probes`: hit: ") && said.contains("/probe gave it at "),
+        said.contains("gate      the cache `probes`: hit: written by ") && said.contains("/probe at "),
         "{said}"
     );
 
@@ -92,7 +92,7 @@ fn r3_safe_holds_between_runs_and_whoever_waits_says_for_whom() {
     let mut second = bench.call("run a.yaml --run-id second").spawn();
     second.says("wait      a: for operation `a` of run first (process ");
     let said = bench.pop(0, "explain second a").stdout;
-    assert!(said.starts_with("a: waits for the lock `shared`, which operation `a` of run first "), "{said}");
+    assert!(said.starts_with("a: waits for the lock `shared`, held by operation `a` of run first"), "{said}");
     fs::write(bench.path("gate"), "").unwrap();
     first.ends(0);
     bench.wait_for("notes", 3);
@@ -184,7 +184,7 @@ fn r7_the_cache_of_a_handler_is_used_by_its_leave_and_its_key_is_explained() {
     }
     assert_eq!(bench.sorted_lines("ran").len(), 2, "without the handler's leave nothing is cached");
     let said = bench.pop(0, "explain last a").stdout;
-    assert!(said.contains("policy    useCache = true, and not used: cache.use is false"), "{said}");
+    assert!(said.contains("policy    useCache = true, but not used: cache.use is false"), "{said}");
 
     bench.write("registry.yaml", registry(", policies: {cache.use: true}"));
     for _ in 0..2 {

@@ -32,7 +32,7 @@ fn f1_killed_and_started_again_it_goes_on_with_its_run() {
     assert_eq!(bench.sorted_lines("ran"), ["hold", "hold", "one"]);
     assert_eq!(bench.shown()["run"], "pop-hello");
     let said = bench.pop(0, RUN).stderr;
-    assert_eq!(said, "run pop-hello has succeeded already; nothing is left to do\n");
+    assert_eq!(said, "run pop-hello has succeeded already; nothing to do\n");
     assert_eq!(bench.sorted_lines("ran").len(), 3);
 }
 
@@ -43,7 +43,7 @@ fn a_run_that_failed_is_not_run_again_and_its_exit_code_is_given_again() {
     let said = bench.pop(10, RUN).stderr;
     assert_eq!(
         said,
-        "run pop-hello has ended already: failed; `pop resume pop-hello` tries again what did not succeed\n"
+        "run pop-hello has ended already: failed; `pop resume pop-hello` retries what did not succeed\n"
     );
     assert_eq!(bench.sorted_lines("ran"), ["a"]);
     bench.pop(10, "resume pop-hello");
@@ -86,7 +86,7 @@ fn what_differs_from_what_the_run_was_begun_with_is_refused() {
     assert_eq!(
         refused(RUN),
         "error: run `pop-hello` began with other `--param` values\n\
-         hint: give another `--run-id`, or go on with what it was begun with: `pop resume pop-hello`\n"
+         hint: choose another `--run-id`, or resume with the original inputs: `pop resume pop-hello`\n"
     );
     let launcher = refused(&format!("{RUN} --param retry=null --on docker"));
     assert!(launcher.starts_with("error: run `pop-hello` began with another launcher\n"), "{launcher}");

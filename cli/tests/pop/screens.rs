@@ -203,6 +203,8 @@ fn faults_with_their_places() {
       |
     7 |       command: [echo, -ss, "@<prbe.out::/stdout/format/start_time?0>", in.mp4]
       |                               ^^^^ did you mean `probe`?
+      |
+      = help: if `@<prbe.out::/stdout/format/start_time?0>` is meant as text, write its `@` as `@<pop.at>`: `@<pop.at><prbe.out::/stdout/format/start_time?0>`
 
     2 faults in thumbs.yaml; nothing was started (exit 3)
     "#);
@@ -224,7 +226,7 @@ fn faults_with_their_places() {
         "code": "unknown-reference",
         "column": 31,
         "file": "thumbs.yaml",
-        "hint": "did you mean `probe`?",
+        "hint": "if `@<prbe.out::/stdout/format/start_time?0>` is meant as text, write its `@` as `@<pop.at>`: `@<pop.at><prbe.out::/stdout/format/start_time?0>`",
         "line": 7,
         "message": "operation `thumb` refers to `prbe`, which is not in this agenda",
         "pointer": "/operations/1/payload/command/2",

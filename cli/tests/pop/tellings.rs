@@ -14,7 +14,7 @@ fn runs_and_what_became_of_them() {
     insta::assert_snapshot!(bench.pop(0, "show last").screen(), @r"
     exit 0
     --- stdout
-    run $RUN of a.yaml: failed, begun $TIME
+    run $RUN of a.yaml: failed, started $TIME
 
     probe   exec  succeeded  $TOOK
     thumb   exec  failed     $TOOK  2 attempts, [exit] ended with exit status 3
@@ -173,7 +173,7 @@ fn explanations() {
     exit 0
     --- stdout
     thumb: failed
-      serves    type `exec`: the command in its payload
+      handler   type `exec`: the command in its payload
       follows   probe (succeeded)
       attempt 1 at $TIME failed: ended with exit status 3 [codes exit, 3; blame: handler]
       attempt 2 at $TIME failed: ended with exit status 3 [codes exit, 3; blame: handler]
@@ -188,10 +188,10 @@ fn explanations() {
     insta::assert_snapshot!(bench.pop(0, "explain last upload").screen(), @r#"
     exit 0
     --- stdout
-    upload: was cancelled: it needs `thumb`, which did not end well
-      serves    type `exec`: the command in its payload
+    upload: was cancelled: it depends on `thumb`, which did not succeed
+      handler   type `exec`: the command in its payload
       reads     thumb (failed)
-      payload   {"command":["echo","@<thumb.out::/exitCode>"]} (references not filled yet)
+      payload   {"command":["echo","@<thumb.out::/exitCode>"]} (references not resolved yet)
       policy    retry = 1 attempt (built-in default)
       policy    timeoutMs = 60000 (agenda)
       policy    noOutputTimeoutMs = none (built-in default)
@@ -204,7 +204,7 @@ fn explanations() {
         said.lines().next().unwrap().to_owned()
     };
     insta::assert_snapshot!(first("probe"), @"probe: succeeded");
-    insta::assert_snapshot!(first("notify"), @"notify: was cancelled: it needs `upload`, which did not end well");
+    insta::assert_snapshot!(first("notify"), @"notify: was cancelled: it depends on `upload`, which did not succeed");
 }
 
 #[test]
@@ -218,7 +218,7 @@ fn an_explanation_of_what_a_stop_cancelled() {
     exit 0
     --- stdout
     free: was cancelled: another operation failed (--keep-going would have run it)
-      serves    type `exec`: the command in its payload
+      handler   type `exec`: the command in its payload
       payload   {"command":["true"]}
       policy    retry = 1 attempt (built-in default)
       policy    timeoutMs = none (built-in default)
@@ -234,7 +234,7 @@ fn data_that_cannot_be_kept_is_an_error_and_a_reader_that_has_enough_is_none() {
     let bench = mixed();
     for line in ["show last", "runs", "explain last thumb", "plan a.yaml"] {
         let said = bench.call(line).into("/dev/full").ends(1).stderr;
-        assert!(said.starts_with("error: standard output cannot be written: "), "{said}");
+        assert!(said.starts_with("error: cannot write to standard output: "), "{said}");
         bench.call(line).into_closed_pipe().ends(0);
     }
 }

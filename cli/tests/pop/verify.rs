@@ -74,7 +74,7 @@ fn what_differs_is_named_with_its_place_and_its_values() {
     verify: the run, 2 of 2 operations and 3 of 4 files differ under local, docker
     "#);
     for on in ["local", "docker"] {
-        let kept = format!("the workspace of {on} is kept: ");
+        let kept = format!("kept workspace of {on}: ");
         let kept = ended.stderr.lines().find_map(|line| line.strip_prefix(&kept)).unwrap();
         assert_eq!(fs::read_to_string(format!("{kept}/who")).unwrap(), format!("{on}\n"));
     }
@@ -126,8 +126,8 @@ fn a_workspace_is_a_copy_with_links_modes_and_times_and_without_what_is_left_out
     let ended = bench.pop(2, "verify a.json --registry r/registry.json --on local,docker");
     assert_eq!(
         ended.stderr,
-        "error: the current folder holds 3072 MiB, and at most 2048 MiB are copied for each launcher\n\
-         hint: `--without PATH` leaves a file or folder out, such as what was built\n"
+        "error: the current folder has 3072 MiB; at most 2048 MiB are copied for each launcher\n\
+         hint: leave files out with `--without PATH`, for example build output\n"
     );
     let ended = under_local_alone(&bench, "a.json --registry r/registry.json --without ./big");
     assert!(ended.stderr.contains("local: succeeded a"), "{}", ended.stderr);
@@ -165,14 +165,11 @@ fn a_signal_is_passed_on_and_the_workspaces_are_removed() {
 fn a_command_line_that_compares_nothing_is_refused() {
     let bench = agenda(&json!([shell("a", "true")]));
     for (arguments, words) in [
-        ("--on local", "error: there is nothing to compare under a single launcher"),
+        ("--on local", "error: cannot compare a single launcher with itself"),
         ("--on local,docker,local", "error: launcher local is named twice"),
-        ("--on local,docker --without none", "error: `none` of `--without` is not there"),
-        (
-            "--on local,docker --outputs ../x",
-            "error: `../x` is not the path of something in the current folder",
-        ),
-        ("--on local,docker --outputs .", "error: `.` is not the path of something in the current folder"),
+        ("--on local,docker --without none", "error: `--without none`: no such file or folder"),
+        ("--on local,docker --outputs ../x", "error: `../x` is not inside the current folder"),
+        ("--on local,docker --outputs .", "error: `.` is not inside the current folder"),
     ] {
         let ended = bench.pop(2, &format!("verify a.json {arguments}"));
         assert!(ended.stderr.starts_with(words), "{}", ended.stderr);

@@ -1,20 +1,20 @@
-//! Why an operation is in its state, in words.
+//! State of an operation and its reason, as a sentence.
 
 use super::super::saved_run::wall;
 use super::gates::gate_name;
-use pop_agenda::{CancelReason, Explanation, Gate, OpIx, RunTime};
+use pop_agenda::{CancelReason, Explanation, Gate, OpIx, Outcome, RunTime};
 use pop_assembly::SavedRun;
 use pop_reporters::run::stop_words;
 
-/// The most operations that are named in a list.
+/// Maximum number of operations named in a list.
 const SHOWN: usize = 10;
 
-/// Why an operation is in its state.
+/// Describes the state of an operation and its reason.
 pub(super) fn reason(saved: &SavedRun, op: OpIx) -> String {
     let words = state_words(saved, op);
     let is_stopped = saved.history.ended.is_none() && !saved.folder.is_held();
     if is_stopped && saved.scheduler.state(op).outcome().is_none() {
-        let resume = format!("no executor is at work; `pop resume {}` goes on", saved.folder.run());
+        let resume = format!("no executor is running; `pop resume {}` continues the run", saved.folder.run());
         return format!("{words}; {resume}");
     }
     words
@@ -25,40 +25,41 @@ fn state_words(saved: &SavedRun, op: OpIx) -> String {
     match saved.scheduler.explain(op) {
         Explanation::WaitsFor(ops) => format!("waits for {}", few(saved, &ops)),
         Explanation::NoRoom { running, parallel } => {
-            format!("is ready and waits for room: {running} of {parallel} at once are running (--parallel)")
+            format!("is ready and queued: {running} of {parallel} slots are in use (--parallel)")
         }
         Explanation::WaitsForParts(ops) => {
-            format!("is made into several, and waits for {}", few(saved, &ops))
+            format!("was expanded by forEach and waits for {}", few(saved, &ops))
         }
         Explanation::NoPlace { of } => {
             let most = saved.plan.operation(of).for_each().and_then(|for_each| for_each.max_parallel);
             let name = &saved.plan.operation(of).name;
-            format!("waits for a place: maxParallel of `{name}` is {}", most.unwrap_or_default())
+            format!("is ready and queued: maxParallel of `{name}` is {}", most.unwrap_or_default())
         }
         Explanation::Held { gate, by, outside, until } => {
             gate_reason(saved, &gate, by, outside.as_deref(), until)
         }
         Explanation::NotAsked(ops) => {
-            format!("was skipped: {} did not end as it asks for", names(saved, &ops))
+            let unmet = ops.iter().map(|on| unmet_dependency(saved, op, *on));
+            format!("was skipped: {}", unmet.collect::<Vec<_>>().join(", "))
         }
         Explanation::Next => "is ready and starts next".to_owned(),
         Explanation::Runs { since, deadline } => {
-            let deadline = deadline.map(|at| format!(", is stopped at {} if it has not ended", time(at)));
-            format!("runs since {}{}", time(since), deadline.unwrap_or_default())
+            let deadline = deadline.map(|at| format!(", times out at {}", time(at)));
+            format!("has been running since {}{}", time(since), deadline.unwrap_or_default())
         }
         Explanation::Stops { reason, kill_at } => {
             let why = stop_words(reason);
-            let kill =
-                kill_at.map_or("; it was killed".to_owned(), |at| format!("; it is killed at {}", time(at)));
-            format!("was asked to stop because {why}{kill}")
+            let kill = kill_at
+                .map_or("; it was killed".to_owned(), |at| format!("; it will be killed at {}", time(at)));
+            format!("is stopping because {why}{kill}")
         }
-        Explanation::Commits => "has succeeded, and its versions are being committed".to_owned(),
+        Explanation::Commits => "has succeeded; its versions are being committed".to_owned(),
         Explanation::BacksOff { until, failures } => {
             let most = saved.plan.operation(op).policies.retry.value.max_attempts;
-            format!("waits until {} for its next attempt; {failures} of {most} failed", time(until))
+            format!("waits until {} for its next attempt; {failures} of {most} attempts failed", time(until))
         }
         Explanation::Needed(ops) => {
-            format!("was cancelled: it needs {}, which did not end well", names(saved, &ops))
+            format!("was cancelled: it depends on {}, which did not succeed", names(saved, &ops))
         }
         Explanation::RunEnding(reason) => format!("was cancelled: {}", cancel_words(reason)),
         Explanation::Settled(outcome) => outcome.word().to_owned(),
@@ -72,13 +73,13 @@ fn gate_reason(
     outside: Option<&str>,
     until: Option<RunTime>,
 ) -> String {
-    let who = match (by, outside) {
-        (Some(op), _) => format!(", which {} has", names(saved, &[op])),
-        (None, Some(who)) => format!(", which {who} has"),
+    let holder = match (by, outside) {
+        (Some(op), _) => format!(", held by {}", names(saved, &[op])),
+        (None, Some(holder)) => format!(", held by {holder}"),
         (None, None) => String::new(),
     };
     let until = until.map(|at| format!(" until {}", wall(saved.history.wall(at)))).unwrap_or_default();
-    format!("waits{until} for {}{who}", gate_name(gate))
+    format!("waits{until} for {}{holder}", gate_name(gate))
 }
 
 fn cancel_words(reason: Option<CancelReason>) -> &'static str {
@@ -88,8 +89,19 @@ fn cancel_words(reason: Option<CancelReason>) -> &'static str {
         Some(CancelReason::TimeLimit) => "the run's time limit was reached",
         Some(CancelReason::Interrupted) => "the run was interrupted",
         Some(CancelReason::Terminated) => "the run was terminated",
-        None => "the run was being ended",
+        None => "the run was ending",
     }
+}
+
+/// The outcome that `op` requires of `on`, and the outcome that `on` has.
+fn unmet_dependency(saved: &SavedRun, op: OpIx, on: OpIx) -> String {
+    let name = &saved.plan.operation(on).name;
+    let outcome = saved.history.operation(on).outcome().map_or("not finished", Outcome::word);
+    let edge = saved.plan.graph().dependencies(op).iter().find(|edge| edge.on == on);
+    edge.map_or_else(
+        || format!("`{name}` has outcome {outcome}"),
+        |edge| format!("it requires outcome {} of `{name}`, which has outcome {outcome}", edge.needs),
+    )
 }
 
 fn names(saved: &SavedRun, ops: &[OpIx]) -> String {
@@ -97,7 +109,7 @@ fn names(saved: &SavedRun, ops: &[OpIx]) -> String {
     names.join(", ")
 }
 
-/// The names of some operations, and how many more there are.
+/// Lists at most `SHOWN` names, and the number of the rest.
 fn few(saved: &SavedRun, ops: &[OpIx]) -> String {
     let more = ops.len().saturating_sub(SHOWN);
     let shown = names(saved, &ops[..ops.len().min(SHOWN)]);

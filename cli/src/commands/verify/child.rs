@@ -1,4 +1,4 @@
-//! One `pop run` after the other as a child: its words are passed on under a name, and signals are passed on to it.
+//! Runs `pop run` as a child: prefixes its messages with the launcher, and forwards signals to it.
 
 use super::super::signals::hear_signals;
 use crate::error::{CommandError, Kind};
@@ -12,49 +12,49 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::mpsc;
 
-/// Children that hear of every signal that comes here.
-pub(super) struct Children(Arc<Mutex<Now>>);
+/// Runs children one at a time, and forwards every signal of this process to the current one.
+pub(super) struct Children(Arc<Mutex<CurrentChild>>);
 
 #[derive(Default)]
-struct Now {
-    /// The child that runs; its number is its own for as long as it stands here.
-    child: Option<Pid>,
-    /// What we were asked for; the first counts.
-    asked: Option<CancelReason>,
+struct CurrentChild {
+    /// Process id of the running child; not reused while it is set, because the child has not been reaped.
+    pid: Option<Pid>,
+    /// Reason of the first signal.
+    cancelled: Option<CancelReason>,
 }
 
 impl Children {
-    /// Listens to signals from now on.
-    pub(super) fn hear() -> std::io::Result<Self> {
+    /// Starts to listen for signals.
+    pub(super) fn listen() -> std::io::Result<Self> {
         let (sender, mut cancels) = mpsc::unbounded_channel();
         hear_signals(sender)?;
-        let now = Arc::new(Mutex::new(Now::default()));
-        let passed = Arc::clone(&now);
-        std::thread::Builder::new().name("pass-on".to_owned()).spawn(move || {
+        let now = Arc::new(Mutex::new(CurrentChild::default()));
+        let forwarded = Arc::clone(&now);
+        std::thread::Builder::new().name("forward-signals".to_owned()).spawn(move || {
             while let Some(reason) = cancels.blocking_recv() {
-                let mut now = lock(&passed);
-                now.asked.get_or_insert(reason);
+                let mut now = lock(&forwarded);
+                now.cancelled.get_or_insert(reason);
                 let signal = if reason == CancelReason::Interrupted { Signal::INT } else { Signal::TERM };
-                if let Some(child) = now.child {
-                    // one that has ended needs no signal
-                    kill_process(child, signal).ok();
+                if let Some(pid) = now.pid {
+                    // the child may have ended
+                    kill_process(pid, signal).ok();
                 }
             }
         })?;
         Ok(Self(now))
     }
 
-    /// Runs a child to its end and gives its exit code.
+    /// Runs a child to its end and returns its exit code.
     pub(super) fn run(&self, mut command: Command, on: LaunchType) -> Result<u8, CommandError> {
-        // in a group of its own it hears of a Ctrl-C from us alone, once
+        // in a group of its own, the child gets Ctrl-C only from here, once
         command.stdout(Stdio::null()).stderr(Stdio::piped()).process_group(0);
         let mut child = {
             let mut now = lock(&self.0);
-            if let Some(reason) = now.asked {
+            if let Some(reason) = now.cancelled {
                 return Ok(exit_code(reason));
             }
             let child = command.spawn()?;
-            now.child = Some(Pid::from_child(&child));
+            now.pid = Some(Pid::from_child(&child));
             child
         };
         if let Some(stderr) = child.stderr.take() {
@@ -65,25 +65,25 @@ impl Children {
                 line.clear();
             }
         }
-        // its number is not given to another before it is waited for
+        // without reaping it, so that its pid is not reused
         waitid(WaitId::Pid(Pid::from_child(&child)), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT)
             .map_err(std::io::Error::from)?;
-        let asked = {
+        let cancelled = {
             let mut now = lock(&self.0);
-            now.child = None;
-            now.asked
+            now.pid = None;
+            now.cancelled
         };
         let status = child.wait()?;
-        if let Some(reason) = asked {
+        if let Some(reason) = cancelled {
             return Ok(exit_code(reason));
         }
         status.code().map(|code| code as u8).ok_or_else(|| {
-            CommandError::new(Kind::Internal, format!("`pop run` under {on} was ended: {status}"))
+            CommandError::new(Kind::Internal, format!("`pop run` under {on} ended abnormally: {status}"))
         })
     }
 }
 
-fn lock(now: &Mutex<Now>) -> MutexGuard<'_, Now> {
+fn lock(now: &Mutex<CurrentChild>) -> MutexGuard<'_, CurrentChild> {
     now.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

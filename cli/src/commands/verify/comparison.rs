@@ -1,4 +1,4 @@
-//! What was seen under several launchers side by side: whether it is equal, and where the first difference is.
+//! Compares outcomes, results and files of several launchers, and finds the first difference.
 
 use pop_agenda::{History, OperationHistory, Outcome, RunOutcome};
 use pop_document::Pointer;
@@ -6,12 +6,12 @@ use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 use std::path::Path;
 
-/// How much of a value is shown to people, in characters.
+/// Maximum length of a shown value, in characters.
 const SHOWN: usize = 48;
-/// How much of that stands before the first difference.
+/// Characters shown before the first difference.
 const BEFORE: usize = 16;
 
-/// What is compared.
+/// Kind of the compared item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Subject {
     Run,
@@ -29,20 +29,20 @@ impl Subject {
     }
 }
 
-/// One thing as it was seen under each launcher.
+/// One item as observed under each launcher.
 #[derive(Debug)]
 pub(super) struct Compared {
     pub(super) subject: Subject,
     pub(super) name: String,
-    /// What was seen, in the order of the launchers; null where it is missing.
+    /// Observed values in the order of the launchers; null where the item is missing.
     pub(super) seen: Vec<Value>,
 }
 
-/// The first place at which values are not all equal.
+/// First place at which the values differ.
 #[derive(Debug, PartialEq)]
 struct Difference {
     pointer: Pointer,
-    /// What is there in each value, if anything is.
+    /// Value at that place, in the order of the launchers; `None` where it is missing.
     values: Vec<Option<Value>>,
 }
 
@@ -56,7 +56,7 @@ impl Compared {
         first_difference(&values, Pointer::root())
     }
 
-    /// What was seen under each launcher, in a few words.
+    /// Short form of each observed value.
     pub(super) fn cells(&self) -> impl Iterator<Item = String> {
         self.seen.iter().map(|seen| match self.subject {
             _ if seen.is_null() => "missing".to_owned(),
@@ -66,7 +66,7 @@ impl Compared {
         })
     }
 
-    /// `equal`, or what differs; `names` are the launchers.
+    /// `equal`, or the first difference; `names` are the launchers.
     pub(super) fn verdict(&self, names: &[String]) -> String {
         let Some(Difference { pointer, values }) = self.difference() else { return "equal".to_owned() };
         if pointer.as_str().is_empty() {
@@ -86,7 +86,7 @@ impl Compared {
         format!("{pointer}: {}", each.collect::<Vec<_>>().join(", "))
     }
 
-    /// `{name, equal, under, difference}`; results are told by their digest.
+    /// `{name, equal, under, difference}`; results are given by their digest.
     pub(super) fn as_json(&self, names: &[String]) -> Value {
         let under = names.iter().zip(&self.seen).map(|(name, seen)| {
             let mut seen = seen.clone();
@@ -105,18 +105,18 @@ impl Compared {
     }
 }
 
-/// What is compared of a run.
+/// Compared fields of a run.
 pub(super) fn run_seen(history: &History) -> Value {
     let outcome = history.ended.map(|(_, outcome)| outcome);
     json!({"outcome": outcome.map(RunOutcome::word), "exitCode": outcome.map(RunOutcome::exit_code)})
 }
 
-/// What is compared of an operation. A path into its workspace is one from `.` on, as workspaces differ.
-pub(super) fn operation_seen(told: &OperationHistory, workspace: &Path) -> Value {
-    let failure = told.failure().map(|failure| json!({"code": failure.code, "exit": failure.exit}));
-    let result = told.result().map(|result| without_workspace(result, &workspace.to_string_lossy()));
+/// Compared fields of an operation. Paths into the workspace become relative, because workspaces differ.
+pub(super) fn operation_seen(history: &OperationHistory, workspace: &Path) -> Value {
+    let failure = history.failure().map(|failure| json!({"code": failure.code, "exit": failure.exit}));
+    let result = history.result().map(|result| without_workspace(result, &workspace.to_string_lossy()));
     json!({
-        "outcome": told.outcome().map(Outcome::word), "attempts": told.attempts.len(), "failure": failure, "result": result,
+        "outcome": history.outcome().map(Outcome::word), "attempts": history.attempts.len(), "failure": failure, "result": result,
     })
 }
 
@@ -134,7 +134,7 @@ fn without_workspace(value: &Value, workspace: &str) -> Value {
     }
 }
 
-/// Goes down for as long as all values are maps, or all are lists.
+/// Descends while all values are maps, or all are lists.
 fn first_difference(values: &[Option<&Value>], pointer: Pointer) -> Option<Difference> {
     if values.windows(2).all(|pair| pair[0] == pair[1]) {
         return None;
@@ -158,7 +158,7 @@ fn first_difference(values: &[Option<&Value>], pointer: Pointer) -> Option<Diffe
     Some(Difference { pointer, values: values.iter().map(|value| value.cloned()).collect() })
 }
 
-/// Texts cut to what can be read in a line, with the place where they part in sight.
+/// Cuts texts to a readable length that includes the first difference.
 fn shortened(texts: &[String]) -> Vec<String> {
     let letters: Vec<Vec<char>> = texts.iter().map(|text| text.chars().collect()).collect();
     let first = letters.first().map(Vec::as_slice).unwrap_or_default();
@@ -201,12 +201,12 @@ fn word(value: &Value) -> &str {
     value.as_str().unwrap_or("not ended")
 }
 
-/// The digest of a result: of its text, in which keys are sorted.
+/// Digest of a result: BLAKE3 of its JSON text with sorted keys.
 fn digest(result: &Value) -> Option<String> {
     (!result.is_null()).then(|| blake3::hash(result.to_string().as_bytes()).to_hex().to_string())
 }
 
-/// The last line.
+/// Summary line.
 pub(super) fn summary(all: &[Compared], names: &[String]) -> String {
     let count = |subject: Subject| {
         let of = || all.iter().filter(|compared| compared.subject == subject);
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_difference_has_its_pointer_and_every_value() {
+    fn first_difference_has_pointer_and_all_values() {
         let (long, other) = (format!("{}b{}", "a".repeat(90), "c".repeat(90)), "a".repeat(90));
         for (seen, expected) in [
             (vec![json!({"b": 1, "a": [1, 2]}), json!({"a": [1, 2], "b": 1})], "equal"),
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_into_the_workspace_is_one_from_here() {
+    fn workspace_paths_become_relative() {
         let result = json!({"/w/local-1/k": ["in /w/local-1/a and /w/local-1", 1, null]});
         assert_eq!(without_workspace(&result, "/w/local-1"), json!({"./k": ["in ./a and .", 1, null]}));
     }

@@ -1,4 +1,4 @@
-//! What is in a folder: copied for each launcher, and read again to see what a run has changed.
+//! Copies of the current folder, one for each launcher, and digests of their files.
 
 use super::failed;
 use crate::error::{CommandError, Kind};
@@ -8,45 +8,45 @@ use std::fs::{self, File, Metadata, Permissions};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
-/// The most that is copied for one launcher.
-const MOST_BYTES: u64 = 2 << 30;
-/// Where runs stand; no input and no output of an agenda.
+/// Maximum size of one copy, in bytes.
+const MAX_BYTES: u64 = 2 << 30;
+/// Folder of pop's own state, which is neither input nor output of an agenda.
 const OWN: &str = ".pop";
 
-/// What stands in the current folder.
+/// Content of the current folder.
 pub(super) struct Content {
     folder: PathBuf,
-    /// Paths from the folder on, folders before what is in them.
+    /// Paths relative to the folder; each folder comes before its content.
     entries: Vec<(PathBuf, Metadata)>,
 }
 
 impl Content {
-    /// Finds what there is to copy, if it is not too much.
+    /// Lists the files to copy. Fails if they exceed `MAX_BYTES`.
     pub(super) fn of(folder: &Path, without: &BTreeSet<PathBuf>) -> Result<Self, CommandError> {
         if let Some(none) =
             without.iter().find(|path| !folder.join(path).is_symlink() && !folder.join(path).exists())
         {
-            let message = format!("`{}` of `--without` is not there", none.display());
+            let message = format!("`--without {}`: no such file or folder", none.display());
             return Err(CommandError::new(Kind::Usage, message));
         }
         let entries = walk(folder, without)?;
         let bytes: u64 =
             entries.iter().filter(|(_, about)| about.is_file()).map(|(_, about)| about.len()).sum();
-        if bytes > MOST_BYTES {
+        if bytes > MAX_BYTES {
             let message = format!(
-                "the current folder holds {} MiB, and at most {} MiB are copied for each launcher",
+                "the current folder has {} MiB; at most {} MiB are copied for each launcher",
                 bytes >> 20,
-                MOST_BYTES >> 20
+                MAX_BYTES >> 20
             );
             let error = CommandError::new(Kind::Usage, message);
-            return Err(error.hint("`--without PATH` leaves a file or folder out, such as what was built"));
+            return Err(error.hint("leave files out with `--without PATH`, for example build output"));
         }
         Ok(Self { folder: folder.to_owned(), entries })
     }
 
-    /// Copies it: contents, modes and times of files, and links as they are. Pipes, sockets and devices are left out.
+    /// Copies contents, modes and times of files, and links as links. Skips pipes, sockets and devices.
     pub(super) fn copy_to(&self, target: &Path) -> Result<(), CommandError> {
-        // whoever may enter the current folder, such as the user of a pod, may enter the copy
+        // keep the mode, so that the user of a pod can enter the copy
         let mode = fs::metadata(&self.folder)
             .map_err(|error| failed("read", &self.folder, &error))?
             .permissions()
@@ -75,7 +75,7 @@ fn copy(from: &Path, to: &Path, about: &Metadata) -> std::io::Result<()> {
     }
 }
 
-/// Every file and link below a folder as data that can be compared: `{kind, size, executable, digest}`, `{kind, to}`.
+/// Describes every file and link below a folder as comparable data: `{kind, size, executable, digest}`, `{kind, to}`.
 pub(super) fn scan(folder: &Path) -> Result<BTreeMap<PathBuf, Value>, CommandError> {
     let mut files = BTreeMap::new();
     for (path, about) in walk(folder, &BTreeSet::new())? {
@@ -105,7 +105,7 @@ fn seen(path: &Path, about: &Metadata, folder: &Path) -> std::io::Result<Value> 
     )
 }
 
-/// Everything below a folder but runs and what is left out, folders before what is in them; links are not followed.
+/// Lists everything below a folder except `.pop` and `without`, folders before their content; does not follow links.
 fn walk(folder: &Path, without: &BTreeSet<PathBuf>) -> Result<Vec<(PathBuf, Metadata)>, CommandError> {
     let mut found = Vec::new();
     let mut folders = vec![PathBuf::new()];
@@ -117,7 +117,7 @@ fn walk(folder: &Path, without: &BTreeSet<PathBuf>) -> Result<Vec<(PathBuf, Meta
             if path == Path::new(OWN) || without.contains(&path) {
                 continue;
             }
-            // of the link, not of what it points to
+            // of the link, not of its target
             let about = entry.metadata().map_err(|error| failed("read", &entry.path(), &error))?;
             if about.is_dir() {
                 folders.push(path.clone());

@@ -1,0 +1,53 @@
+//! Exit codes as the help of each command lists them. docs/formats/exit-codes.md has the whole table.
+
+/// Every exit code of `pop`.
+pub(super) const ALL: &str = "\
+Exit codes:
+  0    success: every operation succeeded, was skipped or came from the cache
+  1    internal error
+  2    invalid command line, or unknown run, operation or type
+  3    invalid agenda
+  4    invalid registry or settings
+  10   an operation failed
+  11   no operation failed, but some are in the dead-letter queue
+  12   an operation with `onFail: FATAL` failed
+  13   time limit reached
+  14   Docker Engine or cluster unreachable
+  15   journal unusable, inputs changed, or run in use by another process
+  130  interrupted (SIGINT)
+  143  terminated (SIGTERM, SIGHUP)";
+
+/// `pop run`, `resume` and `dlq replay`: all of them.
+pub(super) const RUN: &str = ALL;
+
+/// `pop check` and `plan`.
+pub(super) const PLAN: &str = "\
+Exit codes: 0 no errors, 1 internal error, 2 invalid command line, 3 invalid agenda, 4 invalid registry or settings";
+
+/// Commands that read saved runs.
+pub(super) const READ: &str =
+    "Exit codes: 0 success, 1 internal error, 2 unknown run or operation, 15 journal unusable";
+
+/// `pop dlq list`, `show` and `drop`.
+pub(super) const DLQ: &str =
+    "Exit codes: 0 success, 1 internal error, 2 unknown run or dead letter, 15 dead letter unreadable";
+
+/// `pop cache`.
+pub(super) const CACHE: &str = "Exit codes: 0 success, 1 internal error, 2 invalid command line";
+
+/// `pop verify`.
+pub(super) const VERIFY: &str = "\
+Exit codes: 0 everything is equal, 10 something differs; if a run cannot be compared, that run's exit code (1, 2, 3, 4, \
+14, 15)";
+
+/// `pop handlers`.
+pub(super) const HANDLERS: &str = "\
+Exit codes: 0 no errors, 1 internal error, 2 unknown type or run, 4 invalid registry, descriptor or settings";
+
+/// `pop handler check`.
+pub(super) const HANDLER_CHECK: &str =
+    "Exit codes: 0 no promise is broken, 1 internal error, 2 invalid command line, 10 a promise is broken";
+
+/// `pop new`.
+pub(super) const NEW: &str =
+    "Exit codes: 0 success, 1 internal error, 2 invalid name or option, or the folder exists already";
