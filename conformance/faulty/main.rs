@@ -1,4 +1,4 @@
-//! A handler that keeps the contract, but for the one fault that its first argument names.
+//! A handler that keeps the contract, except for the fault named by its first argument.
 #![expect(clippy::unwrap_used, reason = "a handler of the tests may fail by panicking")]
 
 use pop_contract::HANDLER_COMPLETE;
@@ -12,7 +12,7 @@ use std::path::Path;
 use std::process::{Command, Stdio, exit};
 use std::time::Duration;
 
-/// What is said of an operation in the end.
+/// The end of an operation.
 type Ending = Result<Value, String>;
 
 struct Faulty {
@@ -35,7 +35,7 @@ fn main() {
 }
 
 fn say(line: &str) {
-    // without a log there is nobody to tell
+    // a failed write to the log cannot be reported
     writeln!(std::io::stderr(), "{line}").ok();
 }
 
@@ -44,7 +44,7 @@ impl Faulty {
         self.fault == fault
     }
 
-    /// Faults that have nothing to do with launch data.
+    /// Faults unrelated to launch data.
     fn begin_badly(&self) {
         match self.fault.as_str() {
             "reads-stdin" => drop(std::io::stdin().read_to_end(&mut Vec::new())),
@@ -52,7 +52,7 @@ impl Faulty {
             "needs-utf8" => assert!(std::env::vars().count() > 0),
             "never-ends" => std::thread::sleep(Duration::from_mins(1)),
             "leaves-daemon" => {
-                // in a group of its own it is not ended with this one
+                // its own group: it is not killed with this process
                 let mut daemon = Command::new("sleep");
                 daemon.arg("1000").process_group(0).stdin(Stdio::null());
                 drop(daemon.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
@@ -61,7 +61,7 @@ impl Faulty {
         }
     }
 
-    /// Takes an argument and its value away.
+    /// Removes an argument and its value.
     fn drop_argument(&mut self, name: &str) -> Option<String> {
         let at = self.arguments.iter().position(|argument| argument == name)?;
         self.arguments.drain(at..(at + 2).min(self.arguments.len())).nth(1)
@@ -71,7 +71,7 @@ impl Faulty {
         self.variables.get(name).map_or("", String::as_str)
     }
 
-    /// Faults in what is taken from arguments and environment: what it overlooks is taken away.
+    /// Faults in reading arguments and environment: removes what the faulty handler overlooks.
     fn misread_launch_data(&mut self) {
         let payload_type = self.variable("POP_PAYLOAD_TYPE").to_owned();
         match self.fault.as_str() {
@@ -147,7 +147,7 @@ impl Faulty {
         };
         self.print(&format!("pop.report.progress {progress}\n"));
         if self.variable("POP_LAUNCH").contains("stops-when-asked") {
-            // long work, cut short by the signal
+            // long work that the signal interrupts
             std::thread::sleep(Duration::from_mins(1));
         }
         self.end(&self.greet(&payload))
@@ -186,7 +186,7 @@ impl Faulty {
         for _ in 0..times {
             writeln!(lines, "pop.report.progress {report}").unwrap();
         }
-        // a failure is told in the log, whatever the report says
+        // a failure is logged, whatever the report says
         if let Err(message) = ending {
             say(message);
         }
@@ -196,7 +196,7 @@ impl Faulty {
         i32::from(ending.is_err() && !self.has("failed-and-0"))
     }
 
-    /// Prints report lines; false if nobody takes them.
+    /// Prints report lines; false if there is no reader.
     fn print(&self, lines: &str) -> bool {
         match std::io::stdout().write_all(lines.as_bytes()) {
             Err(_) if self.has("dies-silently") => exit(1),

@@ -1,4 +1,4 @@
-//! The list of checks: name, promise, whom it binds, how to mend what breaks it, how it is put to the test.
+//! The list of checks: name, promise, programs that it binds, hint for a fix, and the test.
 
 use crate::examine::Outcome;
 use crate::overall::{self, Breach};
@@ -7,25 +7,25 @@ use crate::trial::Trial;
 use crate::trials;
 use std::fmt;
 
-/// Whom a check binds.
+/// The programs that a check binds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Binds {
     /// Every program.
     Every,
     /// A program that prints report lines.
     Reporting,
-    /// A program that ends otherwise when it is given no payload.
+    /// A program that ends differently without a payload.
     Payload,
-    /// One of those whose description, if it has one, does not leave compressed payloads out.
+    /// Such a program, unless its description excludes compressed payloads.
     CompressedPayload,
-    /// One of those whose description, if it has one, does not leave files out.
+    /// Such a program, unless its description excludes payload files.
     PayloadFile,
-    /// A program whose log ends with the line `HandlerComplete`, as that of a toolkit handler does.
+    /// A program whose log ends with the line `HandlerComplete`, as a toolkit handler's does.
     LaunchData,
 }
 
 impl Binds {
-    /// Why a program is not bound, if it is not.
+    /// The reason why a program is not bound; `None` if it is.
     pub(crate) fn excuse(self, claims: Claims) -> Option<&'static str> {
         match self {
             Self::Reporting if !claims.reports => Some("it reports nothing"),
@@ -50,69 +50,69 @@ impl fmt::Display for Binds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Every => "every program",
-            Self::Reporting => "who reports",
-            Self::Payload => "who reads a payload",
-            Self::CompressedPayload => "who reads compressed payloads",
-            Self::PayloadFile => "who reads payload files",
-            Self::LaunchData => "who takes launch data",
+            Self::Reporting => "programs that report",
+            Self::Payload => "programs that read a payload",
+            Self::CompressedPayload => "programs that read compressed payloads",
+            Self::PayloadFile => "programs that read payload files",
+            Self::LaunchData => "programs that take launch data",
         })
     }
 }
 
-/// How a check is put to the test.
+/// How a check is tested.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum By {
-    /// By launches of its own.
+    /// By its own launches.
     Trials(fn(&Given) -> Vec<Trial>),
-    /// By a look over everything that was seen.
+    /// By evaluating all launches.
     All(fn(Claims, &[Outcome]) -> Option<Breach>),
 }
 
-/// One promise of the contract that can be put to the test.
+/// A testable promise of the contract.
 #[derive(Debug)]
 pub struct Check {
-    /// Its stable name.
+    /// Stable name.
     pub id: &'static str,
     /// The promise.
     pub promise: &'static str,
-    /// Whom it binds.
+    /// The programs that it binds.
     pub binds: Binds,
-    /// How a program that breaks it is mended.
+    /// How to fix a program that breaks it.
     pub hint: &'static str,
     pub(crate) by: By,
 }
 
-/// The check that all others rest on.
+/// The check that all others depend on.
 pub(crate) const FIRST: &str = "payload-variable";
-/// The check that also tells which forms of payload a program reads.
+/// The check that also shows which payload forms a program reads.
 pub(crate) const DESCRIBES: &str = "describes-itself";
-/// The check that says whether results can be compared.
+/// The check that shows whether results can be compared.
 pub(crate) const SECOND: &str = "same-result";
 
 const fn check(id: &'static str, binds: Binds, promise: &'static str, hint: &'static str, by: By) -> Check {
     Check { id, promise, binds, hint, by }
 }
 
-/// Every check, in the order in which they are told.
+/// Every check, in the order of the report.
 pub static CHECKS: &[Check] = &[
     check(
         FIRST,
         Binds::Every,
-        "with the payload in PAYLOAD it succeeds",
-        "give a payload with which it succeeds; it runs in an empty folder, so name files by absolute paths",
+        "it succeeds with the payload in PAYLOAD",
+        "give a payload with which it succeeds; it runs in an empty folder, so use absolute paths of files",
         By::Trials(trials::payload_variable),
     ),
     check(
         SECOND,
         Binds::Every,
-        "launched again for the same attempt it gives the same result",
-        "leave times, process numbers and random values out of the result",
+        "it returns the same result when the attempt is launched again",
+        "keep times, process numbers and random values out of the result",
         By::Trials(trials::same_result),
     ),
     check(
         "payload-compressed",
         Binds::CompressedPayload,
-        "it reads a payload that comes in compressed segments",
+        "it reads a payload in compressed segments",
         "for POP_PAYLOAD_TYPE `compressedEnvVar` join POP_COMPRESSED_PAYLOAD_0, _1, … to the first gap, decode base64, \
          inflate zlib; or leave `compressedEnvVar` out of `payloadForms` in --describe",
         By::Trials(trials::payload_compressed),
@@ -120,7 +120,7 @@ pub static CHECKS: &[Check] = &[
     check(
         "payload-file",
         Binds::PayloadFile,
-        "it reads a payload that comes as a file",
+        "it reads a payload from a file",
         "for POP_PAYLOAD_TYPE `file` read the file that POP_PAYLOAD_FILE names",
         By::Trials(trials::payload_file),
     ),
@@ -134,99 +134,99 @@ pub static CHECKS: &[Check] = &[
     check(
         "payload-file-unreadable",
         Binds::PayloadFile,
-        "a payload file that is not there makes it fail, whatever PAYLOAD holds",
+        "it fails if the payload file is missing, whatever PAYLOAD holds",
         "when a payload file is named and cannot be read, end with status 2 and try nothing else",
         By::Trials(trials::payload_file_unreadable),
     ),
     check(
         "payload-not-json",
         Binds::Payload,
-        "a payload that is no JSON makes it fail, and it says so",
+        "it fails with a message if the payload is not JSON",
         "parse the payload; if that fails report `failed` or write to the log, and end with a status other than 0",
         By::Trials(trials::payload_not_json),
     ),
     check(
         "payload-not-utf8",
         Binds::PayloadFile,
-        "a payload file that is not UTF-8 makes it fail",
+        "it fails if the payload file is not UTF-8",
         "decode the file strictly; do not replace bytes",
         By::Trials(trials::payload_not_utf8),
     ),
     check(
         "payload-refused",
         Binds::Every,
-        "a payload that it cannot use makes it fail",
+        "it fails if it cannot use the payload",
         "validate the payload; report `failed` and end with a status other than 0",
         By::Trials(trials::payload_refused),
     ),
     check(
         "argument-spellings",
         Binds::LaunchData,
-        "it takes every spelling of --payloadFile",
-        "take one dash or two, camel case or kebab case, the value after a space or after `=`",
+        "it accepts every spelling of --payloadFile",
+        "accept one dash or two, camel case or kebab case, the value after a space or after `=`",
         By::Trials(trials::argument_spellings),
     ),
     check(
         "argument-over-environment",
         Binds::LaunchData,
-        "an argument wins over the environment",
-        "look in the arguments first; do not read PAYLOAD when --payloadFile is given",
+        "arguments override the environment",
+        "read the arguments first; do not read PAYLOAD if --payloadFile is given",
         By::Trials(trials::argument_over_environment),
     ),
     check(
         "property-file",
         Binds::LaunchData,
-        "it takes launch data from the properties file that --propFile names",
-        "look for payloadFile in the properties when neither argument nor environment gives a payload",
+        "it reads launch data from the properties file of --propFile",
+        "look up payloadFile in the properties if neither arguments nor environment have a payload",
         By::Trials(trials::property_file),
     ),
     check(
         "property-file-missing",
         Binds::LaunchData,
-        "a named properties file that is not there is exit status 2",
+        "it exits with 2 if the named properties file is missing",
         "only default properties files may be missing",
         By::Trials(trials::property_file_missing),
     ),
     check(
         "launch-type-unknown",
         Binds::LaunchData,
-        "an unknown launch type is exit status 2",
-        "refuse what is none of local, docker, kubernetes; do not take the default for it",
+        "it exits with 2 if the launch type is unknown",
+        "reject any value other than local, docker and kubernetes; do not fall back to the default",
         By::Trials(trials::launch_type_unknown),
     ),
     check(
         DESCRIBES,
         Binds::LaunchData,
         "--describe prints one description and needs no payload",
-        "print one JSON object with the JSON Schemas `input` and `result`, as far as they are known, and nothing else",
+        "print only one JSON object, with the JSON Schemas `input` and `result` if they are known",
         By::Trials(trials::describes_itself),
     ),
     check(
         "last-progress",
         Binds::Every,
-        "with the progress of an earlier attempt it gives the same result",
-        "go on from LAST_PROGRESS, or ignore it",
+        "it returns the same result with the progress of an earlier attempt",
+        "continue from LAST_PROGRESS, or ignore it",
         By::Trials(trials::last_progress),
     ),
     check(
         "last-progress-broken",
         Binds::LaunchData,
-        "a last progress that is no JSON does not stop it",
-        "ignore a LAST_PROGRESS that cannot be read, with a warning in the log",
+        "it ignores a last progress that is not JSON",
+        "ignore an unreadable LAST_PROGRESS, with a warning in the log",
         By::Trials(trials::last_progress_broken),
     ),
     check(
         "environment-not-utf8",
         Binds::Every,
-        "a foreign variable that is not UTF-8 does not matter",
-        "read variables as bytes, or only those that are needed",
+        "it ignores foreign variables that are not UTF-8",
+        "read variables as bytes, or read only the needed ones",
         By::Trials(trials::environment_not_utf8),
     ),
     check(
         "environment-unusual",
         Binds::Every,
-        "locale and time zone do not matter, nor does a missing HOME",
-        "do not read HOME, and neither parse nor print by the locale",
+        "it works in any locale and time zone, and without HOME",
+        "do not read HOME; do not parse or print by the locale",
         By::Trials(trials::environment_unusual),
     ),
     check(
@@ -239,8 +239,8 @@ pub static CHECKS: &[Check] = &[
     check(
         "stdout-closed",
         Binds::Reporting,
-        "when nobody reads its reports it ends, and not as a success",
-        "when the final report cannot be written say so on standard error and end with a status other than 0",
+        "it ends without success if nobody reads its reports",
+        "if the final report cannot be written, write so to standard error and end with a status other than 0",
         By::Trials(trials::stdout_closed),
     ),
     check(
@@ -254,7 +254,7 @@ pub static CHECKS: &[Check] = &[
         "leaves-nothing-behind",
         Binds::Every,
         "no process that it started outlives it",
-        "wait for what it starts, or end it; start no daemons",
+        "wait for started processes, or stop them; start no daemons",
         By::All(overall::leaves_nothing_behind),
     ),
     check(
@@ -281,14 +281,14 @@ pub static CHECKS: &[Check] = &[
     check(
         "final-report",
         Binds::Reporting,
-        "it gives one final report at most, and with launch data one exactly",
-        "report COMPLETE once, as the last thing",
+        "it sends at most one final report, with launch data exactly one",
+        "report COMPLETE once, at the very end",
         By::All(overall::final_report),
     ),
     check(
         "report-agrees",
         Binds::Reporting,
-        "final report and exit status agree",
+        "its final report and exit status agree",
         "end with 0 after `succeeded` and with another status after `failed`",
         By::All(overall::report_agrees),
     ),

@@ -1,4 +1,4 @@
-//! The examination: what the program claims is found out first, then every check that binds it is put to the test.
+//! The examination: finds out what the program claims, then runs every check that binds it.
 
 use crate::check::{By, CHECKS, Check, DESCRIBES, FIRST, SECOND};
 use crate::expect::Met;
@@ -10,7 +10,7 @@ use crate::trial::Trial;
 use crate::trials;
 use pop_contract::PayloadForm;
 
-/// A trial that was carried out for a check.
+/// A trial of a check, and its launch.
 pub(crate) struct Outcome {
     pub(crate) check: &'static str,
     pub(crate) trial: Trial,
@@ -20,35 +20,35 @@ pub(crate) struct Outcome {
 /// A broken promise.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Broken {
-    /// What was done.
+    /// What was done to the program.
     pub done: String,
-    /// What was seen.
+    /// What the program did.
     pub seen: String,
-    /// How to repeat it by hand, in a shell.
+    /// Shell command that repeats it.
     pub command: String,
 }
 
-/// What became of a check.
+/// The result of a check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CheckVerdict {
-    /// The promise was kept.
+    /// The program kept the promise.
     Kept,
-    /// The promise was broken.
+    /// The program broke the promise.
     Broken(Box<Broken>),
-    /// The promise does not bind the program, or could not be put to the test, for this reason.
+    /// The promise does not bind the program, or could not be tested, for this reason.
     NotApplicable(&'static str),
 }
 
-/// A check and what became of it.
+/// A check and its result.
 #[derive(Debug)]
 pub struct Finding {
     /// The check.
     pub check: &'static Check,
-    /// What became of it.
+    /// Its result.
     pub verdict: CheckVerdict,
 }
 
-/// Puts a program to every check.
+/// Runs every check against a program.
 pub async fn examine(subject: &Subject) -> Result<Vec<Finding>, ConformanceError> {
     let room = Room::open(subject)?;
     let mut given = Given::new(subject, room.run())?;
@@ -90,7 +90,7 @@ fn of_check(check: &'static str, trials: Vec<Trial>) -> Vec<(&'static str, Trial
     trials.into_iter().map(|trial| (check, trial)).collect()
 }
 
-/// Carries out trials, one after another.
+/// Carries out trials one after another.
 async fn carry_out(
     room: &Room<'_>,
     trials: Vec<(&'static str, Trial)>,
@@ -103,7 +103,7 @@ async fn carry_out(
     Ok(outcomes)
 }
 
-/// Finds out what a program that succeeds claims to be.
+/// Finds out the claims of a program that succeeds.
 async fn find_claims(
     room: &Room<'_>,
     given: &mut Given,
@@ -138,12 +138,12 @@ fn met(outcome: &Outcome, given: &Given) -> Met {
     outcome.trial.expect.met_by(&outcome.seen, given)
 }
 
-/// A check judged by its own launches: the worst of them decides.
+/// The verdict of a check with its own launches: the worst launch decides.
 fn by_trials(check: &Check, subject: &Subject, given: &Given, outcomes: &[Outcome]) -> CheckVerdict {
     if let Some(why) = check.binds.excuse(given.claims) {
         return CheckVerdict::NotApplicable(why);
     }
-    let mut verdict = CheckVerdict::NotApplicable("no payload that it must refuse was given");
+    let mut verdict = CheckVerdict::NotApplicable("no payload was given that it must refuse");
     for outcome in outcomes.iter().filter(|outcome| outcome.check == check.id) {
         match met(outcome, given) {
             Met::No(seen) => return broken(Some(&outcome.trial), seen, subject),

@@ -1,10 +1,10 @@
-//! What is expected of a launch, and whether it was seen.
+//! The expected end of a launch, and its comparison with the actual end.
 
 use crate::seen::{Seen, shown};
 use crate::subject::Given;
 use pop_contract::Exit;
 
-/// What is expected of a launch.
+/// The expected end of a launch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Expect {
     /// It succeeds.
@@ -15,32 +15,32 @@ pub(crate) enum Expect {
     SameResult,
     /// It fails.
     Failure,
-    /// It fails, and says something.
+    /// It fails with a message.
     ToldFailure,
     /// It ends with exit status 2.
     Refusal,
     /// It ends with exit status 0 and has printed a description.
     Description,
-    /// It ends, and not as a success: its reports are heard by nobody.
+    /// It ends, but not with success: nobody receives its reports.
     Unheard,
-    /// It ends in time when it is asked to stop.
+    /// It ends in time after SIGTERM.
     Stop,
-    /// Nothing: it is launched to see what it does.
+    /// Anything: the launch only shows what it does.
     Nothing,
 }
 
-/// Whether what was expected was seen.
+/// The result of a comparison.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Met {
     Yes,
-    /// No: what was seen instead.
+    /// No: the actual end.
     No(String),
-    /// It could not be seen, for this reason.
+    /// The launch could not show it, for this reason.
     Unknown(&'static str),
 }
 
 impl Expect {
-    /// Whether the launch does the program's work; others are to be refused or answered at once.
+    /// Whether the launch does the program's work; all other launches are rejected or answered at once.
     pub(crate) fn is_work(self) -> bool {
         !matches!(self, Self::Failure | Self::ToldFailure | Self::Refusal | Self::Description)
     }
@@ -56,7 +56,7 @@ impl Expect {
             Self::Failure | Self::ToldFailure => match seen.judged() {
                 Ok(_) => Met::No(format!("it succeeded: {}", seen.ending())),
                 Err(_) if self == Self::ToldFailure && !seen.is_told() => {
-                    Met::No(format!("{}, without a word", seen.ending()))
+                    Met::No(format!("{}, without a message", seen.ending()))
                 }
                 Err(_) => Met::Yes,
             },
@@ -64,12 +64,12 @@ impl Expect {
             Self::Refusal => Met::No(seen.ending()),
             Self::Description => match &seen.described {
                 _ if seen.exit != Ok(Exit::Code(0)) => Met::No(seen.ending()),
-                Err(error) => Met::No(format!("what it printed cannot be read: {error}")),
+                Err(error) => Met::No(format!("its output cannot be parsed: {error}")),
                 Ok(_) => Met::Yes,
             },
             Self::Unheard => unheard(seen, given),
             Self::Stop if !seen.was_asked || seen.judged().is_ok() => {
-                Met::Unknown("it was done before it was stopped; give a payload that takes longer")
+                Met::Unknown("it finished before it was stopped; give a payload that takes longer")
             }
             Self::Stop => Met::Yes,
         }
@@ -95,10 +95,10 @@ impl Expect {
 fn unheard(seen: &Seen, given: &Given) -> Met {
     match seen.exit {
         Ok(Exit::Code(0)) => Met::No("exit status 0, although its report was lost".to_owned()),
-        // the signal is how most programs end then; more is promised with launch data only
+        // most programs end by SIGPIPE here; only launch data promises more
         _ if !given.claims.takes_launch_data => Met::Yes,
         Ok(Exit::Signal(_)) => Met::No(seen.ending()),
-        _ if seen.is_silent => Met::No(format!("{}, without a word", seen.ending())),
+        _ if seen.is_silent => Met::No(format!("{}, without a message", seen.ending())),
         _ => Met::Yes,
     }
 }

@@ -1,4 +1,4 @@
-//! A trial carried out by the process launcher, with a deadline for everything.
+//! Carries out a trial with the process launcher; every wait has a deadline.
 
 use crate::expect::Expect;
 use crate::seen::Seen;
@@ -21,37 +21,37 @@ use tempfile::TempDir;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
-/// After how long without a progress a program is asked to stop all the same.
+/// Time without a progress report after which a program gets SIGTERM anyway.
 const UNHEARD: Duration = Duration::from_secs(1);
-/// How long the system may take to end a process that was killed.
+/// Time that the system gets to end a killed process.
 const KILLED: Duration = Duration::from_secs(10);
-/// How long processes that are on their way out may take.
+/// Time that processes get to end by themselves after their program.
 const LEAVING: Duration = Duration::from_secs(1);
 
 /// Why a program could not be examined.
 #[derive(Debug, thiserror::Error)]
 pub enum ConformanceError {
-    /// The payload with which it is to succeed is no JSON.
+    /// The payload is not JSON.
     #[error("payload is not JSON")]
     NotJson(#[source] serde_json::Error),
-    /// The payload with which it is to succeed does not fit into a variable.
-    #[error("payload cannot be handed on in PAYLOAD")]
+    /// The payload does not fit into a variable.
+    #[error("payload cannot be passed in PAYLOAD")]
     Payload(#[from] PayloadError),
-    /// The folder of a launch could not be made.
-    #[error("cannot make a folder to launch it in")]
+    /// The folder of a launch could not be created.
+    #[error("cannot create a folder for the launch")]
     Folder(#[from] io::Error),
-    /// The machine could not start it, or killed it and it does not end.
+    /// The machine could not start the program, or could not kill it.
     #[error("{0}")]
     Machine(String),
 }
 
-/// Where trials are carried out: a folder that is gone afterwards, with everything that was started in it.
+/// Runs trials in a temporary folder. Dropping it deletes the folder and kills everything started in it.
 pub(crate) struct Room<'s> {
     subject: &'s Subject,
     folder: TempDir,
     run: String,
     launches: Cell<u32>,
-    /// Whether a launch has left something behind; then others are not waited for.
+    /// Whether a launch has left processes behind; later launches do not wait for such processes.
     has_left: Cell<bool>,
 }
 
@@ -62,7 +62,7 @@ impl<'s> Room<'s> {
         Ok(Self { subject, folder, run, launches: Cell::new(0), has_left: Cell::new(false) })
     }
 
-    /// The run that every launch is told to be part of.
+    /// The run that every launch belongs to.
     pub(crate) fn run(&self) -> &str {
         &self.run
     }
@@ -77,10 +77,10 @@ impl<'s> Room<'s> {
             fs::write(folder.join(file), content.bytes(&folder).as_encoded_bytes())?;
         }
         let (ended, late, was_asked) = self.follow(trial, &name, &folder).await?;
-        // a folder that cannot be removed now is tried again with all of them
+        // a folder that cannot be removed now is removed with its parent
         fs::remove_dir_all(&folder).ok();
         let mut ended = ended;
-        // notes of the launcher about what it had to stop
+        // notes of the launcher about stopped processes
         ended.log_tail.retain(|line| !line.starts_with("pop: "));
         let is_silent = ended.log_tail.is_empty();
         let left = ended.left;
@@ -105,7 +105,7 @@ impl<'s> Room<'s> {
         }
     }
 
-    /// Follows a launch to its end: how it ended, the limit that it missed, whether it was asked to stop.
+    /// Follows a launch to its end. Returns the end, the limit that it exceeded, and whether it received SIGTERM.
     async fn follow(
         &self,
         trial: &Trial,
@@ -129,7 +129,7 @@ impl<'s> Room<'s> {
                 () = sleep_until(ask_at.unwrap_or(due)), if ask_at.is_some() => Some(LaunchEvent::Silent),
                 () = sleep_until(due) => {
                     if late.is_some() {
-                        let words = format!("`{}` was killed and does not end", self.subject.argv.join(" "));
+                        let words = format!("`{}` was killed but does not end", self.subject.argv.join(" "));
                         return Err(ConformanceError::Machine(words));
                     }
                     late = Some(if is_asked { grace } else { limit });
@@ -153,15 +153,15 @@ impl<'s> Room<'s> {
         }
     }
 
-    /// A launcher that gives the trial's variables and no others, and what it is to launch.
+    /// A launcher with the trial's variables and no others, and the order.
     fn prepare(&self, trial: &Trial, name: &str, folder: &Path) -> (ProcessLauncher, LaunchOrder) {
         let path = self.subject.path.iter().map(|path| ("PATH".into(), path.clone()));
         let variables = trial.variables.iter().map(|(name, content)| (name.into(), content.bytes(folder)));
         let own = [(LAUNCH_VARIABLE.into(), OsString::from(name))];
         let launcher = ProcessLauncher::new(path.chain(variables).chain(own), folder.to_owned()).thorough();
-        // what is left behind may be on its way out; once something was, others are not waited for
+        // leftovers may be about to end; once a launch left some, later launches do not wait
         let grace = Some(if self.has_left.get() { Duration::ZERO } else { LEAVING });
-        // who is asked to stop must be heard while it runs; what others print is looked at as it was said
+        // a program that gets SIGTERM must be heard while it runs; the output of others is parsed as printed
         let captured = if trial.is_asked_to_stop { StdoutUse::Nothing } else { StdoutUse::Whole };
         let program = Program { argv: trial.argv(self.subject), ..Program::default() };
         (launcher, LaunchOrder { name: name.to_owned(), program, captured, grace, ..LaunchOrder::default() })
@@ -170,12 +170,12 @@ impl<'s> Room<'s> {
 
 impl Drop for Room<'_> {
     fn drop(&mut self) {
-        // an examination that is broken off leaves nothing behind either
+        // an aborted examination leaves no process behind either
         end_run(&self.run);
     }
 }
 
-/// Whether a log ends as that of a program that takes launch data.
+/// Whether a log ends like that of a program that takes launch data.
 pub(crate) fn is_marked(log: &[String]) -> bool {
     log.last().is_some_and(|line| line.ends_with(HANDLER_COMPLETE))
 }

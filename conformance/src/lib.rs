@@ -1,15 +1,15 @@
-//! The handler contract as checks that any program can be put to.
+//! The handler contract as checks for any program.
 //!
-//! [`examine`] launches a program some dozens of times, each time as pop could launch it, and says of each of the
-//! [`CHECKS`] whether its promise was kept. Who is bound by which promise is told by what the program does
-//! ([`Binds`]): `/bin/true` is a handler too.
+//! [`examine`] launches a program some dozens of times, each time as pop could launch it, and reports for each
+//! of the [`CHECKS`] whether the program kept its promise. The program's behaviour decides which promises bind
+//! it ([`Binds`]): `/bin/true` is a handler too.
 //!
-//! Most checks are lists of trials: what the program is given, what is done to it, what is expected. The
-//! others look over everything that was seen. A trial says how to repeat it by hand.
+//! Most checks are lists of trials: the input of a launch, what is done to it, the expected end. The others
+//! evaluate all launches. A trial shows how to repeat it by hand.
 //!
-//! *Guarantees.* Launches that do the work run one after another, as attempts of an operation do; beside them run
-//! those that are to be refused. Every wait has a deadline, and what a launch left behind is ended. *Cannot.* Say what a
-//! program reads and writes elsewhere.
+//! *Guarantees.* Launches that do the work run one after another, like attempts of an operation; launches that
+//! must be rejected run beside them. Every wait has a deadline, and leftovers of a launch are killed. *Limits.*
+//! Does not see what a program reads and writes elsewhere.
 
 mod check;
 mod examine;

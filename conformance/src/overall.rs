@@ -1,17 +1,17 @@
-//! Checks that look over everything that was seen.
+//! Checks that evaluate all launches.
 
 use crate::examine::Outcome;
 use crate::seen::Seen;
 use crate::subject::Claims;
 use pop_contract::Exit;
 
-/// Which launch broke a promise, and what was seen of it.
+/// The launch that broke a promise, and what it did.
 pub(crate) struct Breach {
     pub(crate) at: usize,
     pub(crate) seen: String,
 }
 
-/// The first launch of which there is something to say.
+/// The first launch with a fault.
 fn first(outcomes: &[Outcome], fault: impl Fn(&Seen) -> Option<String>) -> Option<Breach> {
     let mut found = outcomes.iter().enumerate().filter_map(|(at, outcome)| Some((at, fault(&outcome.seen)?)));
     found.next().map(|(at, seen)| Breach { at, seen })
@@ -19,7 +19,7 @@ fn first(outcomes: &[Outcome], fault: impl Fn(&Seen) -> Option<String>) -> Optio
 
 pub(crate) fn leaves_nothing_behind(_: Claims, outcomes: &[Outcome]) -> Option<Breach> {
     first(outcomes, |seen| {
-        (seen.left > 0).then(|| format!("processes that were still there after its end: {}", seen.left))
+        (seen.left > 0).then(|| format!("processes still running after its end: {}", seen.left))
     })
 }
 
@@ -50,7 +50,7 @@ pub(crate) fn final_report(claims: Claims, outcomes: &[Outcome]) -> Option<Breac
         let count = finals(seen);
         (count > 1).then(|| format!("final reports: {count}"))
     });
-    // the first launch was a success, and reports of it were read
+    // the first launch succeeded, and its reports were read
     let is_owed = claims.takes_launch_data && outcomes.first().is_some_and(|first| finals(&first.seen) == 0);
     more.or_else(|| is_owed.then(|| Breach { at: 0, seen: "no final report".to_owned() }))
 }
@@ -62,7 +62,7 @@ fn finals(seen: &Seen) -> usize {
 pub(crate) fn report_agrees(_: Claims, outcomes: &[Outcome]) -> Option<Breach> {
     first(outcomes, |seen| {
         let report = seen.said.progress.as_ref().filter(|progress| progress.is_final())?;
-        // one that was killed had no say in its exit status
+        // a killed program did not choose its exit status
         let exit = seen.exit.as_ref().ok().filter(|_| seen.late.is_none())?;
         let word = report.processing_state_message.as_deref().unwrap_or_default();
         let is_known = report.is_succeeded() || word.eq_ignore_ascii_case(pop_contract::FAILED);

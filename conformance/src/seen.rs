@@ -1,4 +1,4 @@
-//! What was seen of one launch.
+//! The record of one launch.
 
 use pop_contract::{
     Description, Exit, Failure, FinalReport, HANDLER_COMPLETE, PROGRESS, PROGRESS_LIMIT, Progress,
@@ -7,31 +7,31 @@ use pop_contract::{
 use serde_json::Value;
 use std::time::Duration;
 
-/// The longest piece of a text that is told.
+/// Longest text shown in a message, in bytes.
 const SHOWN: usize = 200;
 
-/// What was seen of one launch.
+/// The record of one launch.
 #[derive(Debug, Clone)]
 pub(crate) struct Seen {
     /// How it ended, or why it could not be started.
     pub(crate) exit: Result<Exit, Box<Failure>>,
-    /// The limit that it missed, if it had to be ended.
+    /// The limit that it exceeded, if it had to be killed.
     pub(crate) late: Option<Duration>,
-    /// Whether it was asked to stop before it had ended.
+    /// Whether it received SIGTERM before it ended.
     pub(crate) was_asked: bool,
-    /// Every progress, as it was said.
+    /// Every progress report, in order.
     pub(crate) progress: Vec<Progress>,
-    /// What it said in the end; breaches stand in `faults`.
+    /// Its final reports; breaches are in `faults`.
     pub(crate) said: FinalReport,
-    /// What is wrong with its report lines.
+    /// Faults in its report lines.
     pub(crate) faults: Vec<String>,
     /// The last lines of its log.
     pub(crate) log: Vec<String>,
-    /// Whether what it printed is a description, if that was expected.
+    /// The description that it printed, if one was expected.
     pub(crate) described: Result<Description, String>,
-    /// Whether it printed nothing but report lines.
+    /// Whether it printed nothing except report lines.
     pub(crate) is_silent: bool,
-    /// How many processes it left behind.
+    /// Number of processes that it left behind.
     pub(crate) left: usize,
 }
 
@@ -53,7 +53,7 @@ impl Default for Seen {
 }
 
 impl Seen {
-    /// Takes in everything that was printed on standard output.
+    /// Evaluates the whole standard output.
     pub(crate) fn read(&mut self, stdout: &[u8]) {
         for line in stdout.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii_end) {
             let after = |name: &str| line.strip_prefix(name.as_bytes())?.strip_prefix(b" ");
@@ -65,7 +65,7 @@ impl Seen {
                 self.is_silent = false;
             }
         }
-        // the first final report counts, else the last of all
+        // the first final report counts, otherwise the last report
         let counts = self.progress.iter().find(|progress| progress.is_final()).or(self.progress.last());
         self.said.progress = counts.cloned();
     }
@@ -98,12 +98,12 @@ impl Seen {
         self.said.progress.is_some() || self.said.result.is_some() || !self.faults.is_empty()
     }
 
-    /// Whether it said in the end how it went, by a final report or in words.
+    /// Whether it told how it ended, by a final report or in its log.
     pub(crate) fn is_told(&self) -> bool {
         !self.is_silent || self.said.progress.as_ref().is_some_and(Progress::is_final)
     }
 
-    /// The attempt as pop would judge it, but for faulty report lines.
+    /// The attempt as pop would judge it, except for faulty report lines.
     pub(crate) fn judged(&self) -> Result<Value, String> {
         match &self.exit {
             Ok(exit) => judge(*exit, &[], self.said.clone()).map_err(|failure| failure.message),
@@ -111,7 +111,7 @@ impl Seen {
         }
     }
 
-    /// How it ended, in words.
+    /// How it ended, as text.
     pub(crate) fn ending(&self) -> String {
         let mut words = match &self.exit {
             Ok(exit) => exit.to_string(),
@@ -124,7 +124,7 @@ impl Seen {
                 words.push_str(&format_args!(": {}", shown(event.message.as_bytes())).to_string());
             }
         }
-        // the marker of the end says nothing
+        // the end marker tells nothing
         if let Some(last) = self.log.iter().rfind(|line| !line.ends_with(HANDLER_COMPLETE)) {
             words.push_str(&format_args!("; its log ends with `{}`", shown(last.as_bytes())).to_string());
         }
@@ -132,7 +132,7 @@ impl Seen {
     }
 }
 
-/// As much of a text as is told.
+/// The part of a text that messages show.
 pub(crate) fn shown(text: &[u8]) -> String {
     let text = String::from_utf8_lossy(text);
     let mut letters = text.chars();
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn reports_are_kept_as_they_were_said() {
+    fn reports_are_recorded_as_printed() {
         let seen = read(
             "log\npop.report.progress {\"percentComplete\":120}\r\npop.report.progress {\"percentComplete\":-1}\n\
              pop.report.progress {\"processingState\":\"COMPLETE\",\"processingStateMessage\":\"succeeded\"}\n\
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn faulty_lines_are_told() {
+    fn faulty_report_lines_are_recorded() {
         for (line, words) in [
             ("pop.report.progress {", "EOF while parsing"),
             ("pop.report.progress {\"percentComplete\":\"7\"}", "invalid type"),

@@ -1,4 +1,4 @@
-//! The program that is examined, and what trials are made from.
+//! The program under examination, and the input of its trials.
 
 use crate::launch::ConformanceError;
 use crate::seen::Seen;
@@ -8,50 +8,50 @@ use std::ffi::OsString;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-/// How many segments a compressed payload is cut into, if it is long enough.
+/// Number of segments of a compressed payload that is long enough.
 const SEGMENTS: usize = 3;
 
-/// The program that is examined.
+/// The program under examination.
 #[derive(Debug, Clone)]
 pub struct Subject {
-    /// The program and its own arguments. It is started in other folders than this process, so paths are absolute.
+    /// The program and its own arguments. It starts in other folders than this process, so paths are absolute.
     pub argv: Vec<String>,
-    /// A payload with which it succeeds: JSON.
+    /// A payload (JSON) with which the program succeeds.
     pub payload: String,
-    /// A payload that it must refuse.
+    /// A payload that the program must refuse.
     pub bad_payload: Option<String>,
-    /// How long one launch may take.
+    /// Time limit of one launch.
     pub limit: Duration,
-    /// How much of that it may take after it was asked to stop.
+    /// Part of the limit that the program may use after SIGTERM.
     pub grace: Duration,
-    /// The one variable that is taken over from this process.
+    /// `PATH`, the only variable inherited from this process.
     pub path: Option<OsString>,
 }
 
-/// What the program showed of itself, by which it is bound to more than every program.
+/// What the program showed of itself; each claim binds it to more checks.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Claims {
     pub(crate) reports: bool,
     pub(crate) reads_payload: bool,
     pub(crate) takes_launch_data: bool,
-    /// Whether its description leaves compressed payloads out of the forms that it reads.
+    /// Whether its description excludes compressed payloads.
     pub(crate) leaves_out_compressed: bool,
-    /// Whether its description leaves files out of the forms that it reads.
+    /// Whether its description excludes payload files.
     pub(crate) leaves_out_files: bool,
 }
 
-/// What trials are made from.
+/// The input of trials.
 pub(crate) struct Given {
     pub(crate) run: String,
     pub(crate) payload: String,
     pub(crate) bad_payload: Option<String>,
-    /// The variables that carry the payload plain, and compressed in several segments.
+    /// Variables with the plain payload; below, with the payload compressed in several segments.
     pub(crate) plain: Vec<(String, String)>,
     pub(crate) compressed: Vec<(String, String)>,
     pub(crate) claims: Claims,
-    /// What was seen of the first launch.
+    /// The first launch.
     pub(crate) first: Seen,
-    /// Whether the same launch gives the same result.
+    /// Whether a repeated launch gives the same result.
     pub(crate) is_repeatable: bool,
 }
 

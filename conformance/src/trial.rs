@@ -1,4 +1,4 @@
-//! One scripted launch: what the program is given, what is done to it, what is expected of it.
+//! One scripted launch: its input, what is done to it, and the expected end.
 
 use crate::expect::Expect;
 use crate::subject::{Given, Subject};
@@ -7,14 +7,14 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::Path;
 
-/// What a variable or a file holds.
+/// The content of a variable or a file.
 #[derive(Debug, Clone)]
 pub(crate) enum Content {
     /// A text.
     Text(String),
-    /// A text and so many spaces after it.
+    /// A text followed by this number of spaces.
     Padded(String, usize),
-    /// Two texts, with a byte between them that makes the whole no UTF-8.
+    /// Two texts, with a byte between them that is not valid UTF-8.
     NotUtf8(String, String),
     /// The folder that the program starts in.
     Folder,
@@ -50,7 +50,7 @@ impl Content {
         }
     }
 
-    /// It as a word of a shell.
+    /// The content as a shell word.
     fn word(&self) -> String {
         match self {
             Self::Text(text) => quoted(text),
@@ -59,30 +59,30 @@ impl Content {
     }
 }
 
-/// A word as a shell takes it.
+/// Quotes a text for a shell.
 fn quoted(text: &str) -> String {
-    // only a zero byte has no form in a shell, and no program can be given one
+    // a zero byte has no form in a shell, and no argument can contain one
     shlex::try_quote(text).map_or_else(|_| text.replace('\0', ""), Into::into)
 }
 
 /// One scripted launch.
 #[derive(Debug, Clone)]
 pub(crate) struct Trial {
-    /// What is done, in words: "launched ...".
+    /// What is done, as a phrase: "launched ...".
     pub(crate) done: String,
     pub(crate) expect: Expect,
-    /// After the program's own.
+    /// Arguments after the program's own.
     pub(crate) arguments: Vec<String>,
     pub(crate) variables: Vec<(String, Content)>,
     pub(crate) files: Vec<(&'static str, Content)>,
-    /// A shell script that becomes the program.
+    /// A shell script that executes the program.
     pub(crate) wrapper: Option<&'static str>,
-    /// Whether it is sent SIGTERM when it has said its first progress, or has run for a while without any.
+    /// Whether it gets SIGTERM at its first progress report, or after a while without one.
     pub(crate) is_asked_to_stop: bool,
 }
 
 impl Trial {
-    /// A launch with the variables that pop always gives, and without a payload.
+    /// A launch with the variables that pop always sets, and without a payload.
     pub(crate) fn new(given: &Given, expect: Expect, done: impl Into<String>) -> Self {
         let texts = [
             (variable::RUN_ID, given.run.as_str()),
@@ -107,7 +107,7 @@ impl Trial {
         }
     }
 
-    /// With the payload in one variable.
+    /// Adds the payload in one variable.
     pub(crate) fn plain(self, given: &Given) -> Self {
         self.with_all(&given.plain)
     }
@@ -116,7 +116,7 @@ impl Trial {
         variables.iter().fold(self, |trial, (name, value)| trial.with(name, Content::text(value)))
     }
 
-    /// With a variable, in place of one of the same name.
+    /// Sets a variable; replaces one of the same name.
     pub(crate) fn with(mut self, name: &str, content: Content) -> Self {
         self = self.without(name);
         self.variables.push((name.to_owned(), content));
@@ -148,14 +148,14 @@ impl Trial {
         self
     }
 
-    /// The program and everything that it is started with.
+    /// The program with all its arguments.
     pub(crate) fn argv(&self, subject: &Subject) -> Vec<String> {
         let wrapper = self.wrapper.into_iter().flat_map(|script| ["sh", "-c", script, "sh"]);
         let wrapper = wrapper.map(str::to_owned);
         wrapper.chain(subject.argv.iter().cloned()).chain(self.arguments.iter().cloned()).collect()
     }
 
-    /// How to repeat it by hand, in a shell.
+    /// A shell command that repeats it.
     pub(crate) fn command_line(&self, subject: &Subject) -> String {
         let mut steps = vec!["cd \"$(mktemp -d)\"".to_owned()];
         for (name, content) in &self.files {
@@ -177,7 +177,7 @@ mod tests {
     use std::process::Command;
 
     #[test]
-    fn a_shell_makes_the_same_bytes() {
+    fn shell_commands_produce_the_same_bytes() {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path().canonicalize().unwrap();
         for content in [
@@ -189,7 +189,7 @@ mod tests {
             for script in [content.printed(), format!("printf %s {}", content.word())] {
                 let output = Command::new("sh").args(["-c", &script]).current_dir(&folder).output().unwrap();
                 let wanted = content.bytes(&folder);
-                // a word of a shell loses nothing but the end of a line, which is `pwd`'s own
+                // command substitution drops only trailing newlines; `pwd` prints one
                 assert_eq!(output.stdout.trim_ascii_end(), wanted.as_bytes().trim_ascii_end(), "{script}");
             }
         }

@@ -7,16 +7,16 @@ use pop_contract::Progress;
 use pop_field_retriever::names::environment as variable;
 use pop_field_retriever::payload;
 
-/// The largest payload that is tried.
+/// Size of the largest payload that is tried, in bytes.
 const LARGE: usize = 16 << 20;
 const NO_JSON: &str = "{no JSON";
-/// A file of this name is never made.
+/// Name of a file that does not exist.
 const MISSING: &str = "missing";
 const FILE: &str = "payload.json";
 const PROPERTIES: &str = "p.properties";
-/// Starts the program with an input that never ends and never says anything.
+/// Starts the program with an input that never ends and stays silent.
 const SILENT_INPUT: &str = "mkfifo in && exec \"$@\" 0<> in";
-/// Starts the program with an output that nobody reads: its only reader is gone before.
+/// Starts the program with an output without a reader: the only reader has gone before.
 const DEAF_OUTPUT: &str = "mkfifo out; : < out & exec 3> out; wait; exec \"$@\" >&3 3>&-";
 
 pub(crate) fn payload_variable(given: &Given) -> Vec<Trial> {
@@ -27,7 +27,7 @@ pub(crate) fn same_result(given: &Given) -> Vec<Trial> {
     vec![Trial::new(given, Expect::SameResult, "launched a second time in the same way").plain(given)]
 }
 
-/// Not a check: by it is told whether the program reads its payload.
+/// Not a check: shows whether the program reads its payload.
 pub(crate) fn without_payload(given: &Given) -> Trial {
     Trial::new(given, Expect::Nothing, "launched without a payload")
 }
@@ -38,7 +38,7 @@ pub(crate) fn payload_compressed(given: &Given) -> Vec<Trial> {
     vec![Trial::new(given, Expect::Same, done).with_all(&given.compressed)]
 }
 
-/// A payload that comes as a file, as pop hands one on.
+/// A payload in a file, as pop passes it.
 fn from_file(given: &Given, expect: Expect, done: &str, content: Content) -> Trial {
     Trial::new(given, expect, done).file(FILE, content).with_all(&payload::encode_file(FILE))
 }
@@ -74,7 +74,7 @@ pub(crate) fn payload_not_json(given: &Given) -> Vec<Trial> {
 }
 
 pub(crate) fn payload_not_utf8(given: &Given) -> Vec<Trial> {
-    // within a text if there is one: a reader that replaces bytes sees good JSON then
+    // inside a JSON text if there is one, so that replacing the byte yields valid JSON
     let at = given.payload.rfind('"').unwrap_or(given.payload.len());
     let (before, after) = given.payload.split_at(at);
     let content = Content::NotUtf8(before.to_owned(), after.to_owned());
@@ -94,7 +94,7 @@ pub(crate) fn payload_refused(given: &Given) -> Vec<Trial> {
     given.bad_payload.iter().map(trial).collect()
 }
 
-/// The payload comes by an argument.
+/// A payload passed by argument.
 fn from_argument(given: &Given, arguments: &[&str]) -> Trial {
     let done = format!("launched with {}", arguments.join(" "));
     let content = Content::text(&given.payload);
@@ -149,7 +149,7 @@ pub(crate) fn describes_itself(given: &Given) -> Vec<Trial> {
 }
 
 pub(crate) fn last_progress(given: &Given) -> Vec<Trial> {
-    // what it said itself, if it said something on the way
+    // the program's own progress before its end, if it reported any
     let own = given.first.progress.iter().rfind(|progress| !progress.is_final());
     let made_up = Progress { percent_complete: Some(50.0), ..Progress::default() };
     let text = serde_json::to_string(own.unwrap_or(&made_up)).unwrap_or_default();
@@ -168,13 +168,13 @@ pub(crate) fn environment_not_utf8(given: &Given) -> Vec<Trial> {
 }
 
 pub(crate) fn environment_unusual(given: &Given) -> Vec<Trial> {
-    let done = "launched with a Turkish locale, a time zone that is none, and without HOME";
+    let done = "launched with a Turkish locale, an unknown time zone, and without HOME";
     let trial = Trial::new(given, Expect::Same, done).plain(given).without("HOME");
     vec![trial.with("LC_ALL", Content::text("tr_TR.UTF-8")).with("TZ", Content::text("No/Where"))]
 }
 
 pub(crate) fn stdin_unused(given: &Given) -> Vec<Trial> {
-    let done = "launched with a standard input that neither says anything nor ends";
+    let done = "launched with a silent standard input that never ends";
     vec![Trial::new(given, Expect::Same, done).plain(given).wrapped(SILENT_INPUT)]
 }
 

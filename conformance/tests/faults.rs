@@ -1,4 +1,4 @@
-//! A handler that keeps the contract keeps every check; one with a fault breaks the checks of that fault, and no others.
+//! A correct handler keeps every check; a handler with one fault breaks exactly the checks of that fault.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use pop_conformance::{CHECKS, CheckVerdict, Finding, Subject, examine};
@@ -33,7 +33,7 @@ async fn breaks(faults: &[(&str, &[&str])]) {
 }
 
 #[tokio::test]
-async fn a_handler_without_fault_keeps_every_check() {
+async fn correct_handler_keeps_every_check() {
     let findings = examine(&subject(&[FAULTY, "none"])).await.unwrap();
     assert_eq!(findings.len(), CHECKS.len());
     for Finding { check, verdict } in findings {
@@ -57,7 +57,7 @@ async fn faults_in_the_payload_are_found() {
 }
 
 #[tokio::test]
-async fn fr_a10_a_process_left_behind_is_one_verdict() {
+async fn fr_a10_leftover_process_breaks_one_check() {
     for script in [
         "setsid sleep 60 & exit 0",
         "setsid sleep 60 >/dev/null 2>&1 & exit 0",
@@ -68,7 +68,7 @@ async fn fr_a10_a_process_left_behind_is_one_verdict() {
             assert!(broken(&findings).contains(&"leaves-nothing-behind"), "{script}, round {round}");
         }
     }
-    // what is on its way out is not left behind
+    // a process about to end is not left behind
     let findings = examine(&subject(&["/bin/sh", "-c", "sleep 0.05 & exit 0"])).await.unwrap();
     assert!(!broken(&findings).contains(&"leaves-nothing-behind"));
 }
@@ -106,25 +106,25 @@ async fn faults_in_reports_are_found() {
 }
 
 #[tokio::test]
-async fn a_daemon_is_found_and_ended() {
+async fn daemon_is_found_and_killed() {
     breaks(&[("leaves-daemon", &["leaves-nothing-behind"])]).await;
 }
 
 #[tokio::test]
-async fn who_reads_standard_input_is_found() {
+async fn reader_of_standard_input_is_found() {
     let waits = Subject { limit: Duration::from_secs(3), ..subject(&[FAULTY, "reads-stdin"]) };
     assert_eq!(broken(&examine(&waits).await.unwrap()), ["stdin-unused"]);
 }
 
 #[tokio::test]
-async fn who_ignores_sigterm_is_found() {
+async fn program_that_ignores_sigterm_is_found() {
     let ignoring = ["sh", "-c", "trap '' TERM; exec \"$@\"", "sh", FAULTY, "none"];
     let ignoring = Subject { grace: Duration::from_secs(1), ..subject(&ignoring) };
     assert_eq!(broken(&examine(&ignoring).await.unwrap()), ["stops-when-asked"]);
 }
 
 #[tokio::test]
-async fn who_never_ends_breaks_the_first_check_and_is_put_to_no_other() {
+async fn program_that_never_ends_breaks_only_the_first_check() {
     let endless = Subject { limit: Duration::from_millis(500), ..subject(&[FAULTY, "never-ends"]) };
     let findings = examine(&endless).await.unwrap();
     assert_eq!(broken(&findings), ["payload-variable"]);
@@ -134,7 +134,7 @@ async fn who_never_ends_breaks_the_first_check_and_is_put_to_no_other() {
 }
 
 #[tokio::test]
-async fn a_plain_program_is_bound_by_few_checks() {
+async fn plain_program_is_bound_by_few_checks() {
     let findings = examine(&Subject { bad_payload: None, ..subject(&["true"]) }).await.unwrap();
     let kept = findings.iter().filter(|finding| finding.verdict == CheckVerdict::Kept);
     assert_eq!(
@@ -153,7 +153,7 @@ async fn a_plain_program_is_bound_by_few_checks() {
 }
 
 #[tokio::test]
-async fn a_breach_can_be_repeated_by_hand() {
+async fn violation_can_be_repeated_by_hand() {
     let findings = examine(&subject(&[FAULTY, "replaces-bytes"])).await.unwrap();
     let broken = findings.iter().find_map(|finding| match &finding.verdict {
         CheckVerdict::Broken(broken) => Some(broken),
@@ -166,7 +166,7 @@ async fn a_breach_can_be_repeated_by_hand() {
 }
 
 #[test]
-fn the_page_of_the_contract_lists_every_check() {
+fn contract_page_lists_every_check() {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/formats/contract.md");
     let page = std::fs::read_to_string(page).unwrap();
     let rows: Vec<_> =

@@ -1,6 +1,6 @@
-//! The least that a client of the Docker Engine does to run containers: create, start, wait, remove. The yardstick for
+//! The minimum that a Docker Engine client does to run containers: create, start, wait, remove. Baseline for
 //! the Docker launcher: `bare_containers COUNT WIDTH IMAGE`.
-#![expect(clippy::unwrap_used, reason = "a yardstick fails by panicking")]
+#![expect(clippy::unwrap_used, reason = "an example fails by panicking")]
 
 use bollard::Docker;
 use bollard::models::ContainerCreateBody;

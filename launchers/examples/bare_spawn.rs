@@ -1,5 +1,6 @@
-//! The yardstick of docs/speed.md: `bare_spawn COUNT WIDTH PROGRAM` spawns and waits, WIDTH at a time, and does nothing else.
-#![expect(unsafe_code, reason = "the yardstick is the bare system interface")]
+//! The baseline of docs/speed.md: `bare_spawn COUNT WIDTH PROGRAM` spawns and waits, WIDTH at a time, and does
+//! nothing else.
+#![expect(unsafe_code, reason = "the baseline is the bare system interface")]
 #![expect(clippy::unwrap_used, reason = "an example fails by panicking")]
 
 use std::ffi::CString;

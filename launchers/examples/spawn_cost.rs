@@ -1,9 +1,9 @@
-//! Times a spawn, from before it to the collected end, in the ways a launcher may go about it.
+//! Measures a spawn, from before it to the collected end, in several implementations.
 //!
 //! `cargo run --release --example spawn_cost [SPAWNS [ROUNDS [PROGRAM...]]]`
 
-#![expect(unsafe_code, reason = "the yardstick is a bare posix_spawn")]
-#![expect(clippy::print_stdout, reason = "the table is what this program is for")]
+#![expect(unsafe_code, reason = "the baseline is a bare posix_spawn")]
+#![expect(clippy::print_stdout, reason = "the table is the output of this program")]
 
 use std::error::Error;
 use std::ffi::{CStr, CString, c_int};
@@ -22,7 +22,7 @@ use rustix::pipe::{PipeFlags, pipe_with};
 
 type Failure = Box<dyn Error + Send + Sync>;
 
-/// What is started again and again.
+/// The program that is started repeatedly.
 struct Program {
     argv: Vec<CString>,
     environment: Environment,
@@ -34,12 +34,12 @@ struct Program {
 enum Outputs {
     Two,
     One,
-    /// One pipe that the event loop does not watch; fit for outputs that the pipe can hold.
+    /// One pipe that the event loop does not watch; only for outputs that fit into the pipe.
     OneLate,
     Null,
 }
 
-/// A name, the index of the bare variant to compare with, and what to time.
+/// A name, the index of the bare variant to compare with, and the function to measure.
 type Variant = (&'static str, usize, fn(&Program, u32) -> Result<(), Failure>);
 
 const VARIANTS: [Variant; 15] = [

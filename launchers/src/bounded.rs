@@ -1,6 +1,6 @@
-//! Bytes that are gathered up to a limit, in little more memory than they have.
+//! Appending to a buffer with a size limit, without allocating much more than the content needs.
 
-/// Appends bytes. The capacity doubles as usual, but never beyond `limit` while the bytes fit into that.
+/// Appends bytes. The capacity doubles as usual, but stays within `limit` as long as the bytes fit into it.
 pub(crate) fn append(gathered: &mut Vec<u8>, bytes: &[u8], limit: usize) {
     let needed = gathered.len() + bytes.len();
     if needed > gathered.capacity() {

@@ -1,4 +1,4 @@
-//! The launcher for a launch type.
+//! Selects the launcher for a launch type.
 
 use crate::port::{Doing, LaunchEnd, LaunchEvent, LaunchId, LaunchOrder, LaunchUpdate, Launcher};
 use crate::process::ProcessLauncher;
@@ -7,7 +7,7 @@ use pop_contract::{Blame, Failure, LaunchType};
 use std::sync::Arc;
 use tokio::sync::mpsc;
 
-/// The launcher for a launch type. Nothing is reached yet: who launches nothing needs no Engine and no cluster.
+/// The launcher for a launch type. It connects to Engine or cluster only at the first launch.
 pub fn choose(launch_type: LaunchType, setting: Setting) -> Arc<dyn Launcher> {
     match launch_type {
         LaunchType::Local => Arc::new(ProcessLauncher::of(setting)),
@@ -20,7 +20,7 @@ pub fn choose(launch_type: LaunchType, setting: Setting) -> Arc<dyn Launcher> {
     }
 }
 
-/// Stands in for a launcher that this program was built without: every launch fails and says so.
+/// Replaces a launcher that this program was built without: every launch fails with that reason.
 pub struct UnavailableLauncher(pub LaunchType);
 
 impl UnavailableLauncher {

@@ -1,4 +1,4 @@
-//! What a launcher of containers or pods has in hand: launches that it follows, and ended ones that it keeps.
+//! The active launches of a container or pod launcher, and the remains of ended ones.
 
 use crate::port::LaunchId;
 use pop_contract::{Blame, Exit, Failure};
@@ -9,25 +9,25 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-/// How long what was released may take to go when everything is over.
+/// Time to remove everything released when the launcher closes.
 const CLOSING: Duration = Duration::from_secs(30);
 
-/// What an exit status means. As shells, Docker and Kubernetes all have it: 128 and the signal that ended the program.
+/// What an exit status means. Shells, Docker and Kubernetes report 128 plus the signal that ended the program.
 pub(crate) fn exit_of(code: i32) -> Exit {
     if (129..=159).contains(&code) { Exit::Signal(code - 128) } else { Exit::Code(code) }
 }
 
-/// Why a launch has not been started yet, as far as somebody has refused it; told if it is stopped meanwhile.
+/// Why a launch has not started yet: the last error that is being retried.
 #[derive(Debug, Default)]
 pub(crate) struct Refusal(Mutex<Option<Failure>>);
 
 impl Refusal {
-    /// The last of them counts.
+    /// Records an error; the last one counts.
     pub(crate) fn note(&self, failure: &Failure) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(failure.clone());
     }
 
-    /// The failure of a launch that is stopped now: what it was waiting for, if that is known.
+    /// The failure of a launch that is stopped now: the recorded error, or `cancelled`.
     pub(crate) fn stopped(&self, before: &str) -> Failure {
         let noted = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
         let stopped = || Failure::new(Blame::Platform, "cancelled", format!("was stopped before {before}"));
@@ -35,24 +35,24 @@ impl Refusal {
     }
 }
 
-/// How far a launch is asked to end.
+/// How urgently a launch must stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Asked {
-    /// Not at all.
+    /// No stop requested.
     Nothing,
-    /// It is to end by itself, soon.
+    /// SIGTERM.
     Terminate,
-    /// It is ended.
+    /// SIGKILL.
     Kill,
 }
 
-/// Launches that are followed, and for each that has ended what is kept of it until it is released.
+/// Active launches, and what remains of ended ones until they are released.
 #[derive(Debug)]
 pub(crate) struct Followed<Kept> {
     state: Mutex<State<Kept>>,
-    /// The names of what this process has launched or taken over, as long as it sees to their end itself.
+    /// Names of containers or pods that this process launched or took over and follows to their end.
     known: Mutex<HashSet<String>>,
-    /// What was released and is on its way out.
+    /// Removals of released objects that are in progress.
     leaving: Mutex<JoinSet<()>>,
 }
 
@@ -78,29 +78,29 @@ impl<Kept> Followed<Kept> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A container or pod of this name is this process's own.
+    /// Marks a container or pod as followed by this process.
     pub(crate) fn know(&self, name: &str) {
         self.known().insert(name.to_owned());
     }
 
-    /// This process cannot say what became of it: whoever looks for leftovers shall find it.
+    /// Removes the mark: the state is unknown, so a sweep may remove the object.
     pub(crate) fn forget(&self, name: &str) {
         self.known().remove(name);
     }
 
-    /// Whether this process sees to its end itself.
+    /// Whether this process follows it to its end.
     pub(crate) fn knows(&self, name: &str) -> bool {
         self.known().contains(name)
     }
 
-    /// A launch is followed from now on; what it is asked is heard by the receiver.
+    /// Begins to follow a launch; the receiver gets its stop requests.
     pub(crate) fn begin(&self, id: LaunchId) -> watch::Receiver<Asked> {
         let (sender, receiver) = watch::channel(Asked::Nothing);
         self.state().running.insert(id, sender);
         receiver
     }
 
-    /// A launch is over; what is left of it is kept until it is released.
+    /// Ends a launch; `remains` exists until the launch is released.
     pub(crate) fn end(&self, id: LaunchId, kept: Option<Kept>) {
         let mut state = self.state();
         state.running.remove(&id);
@@ -109,7 +109,7 @@ impl<Kept> Followed<Kept> {
         }
     }
 
-    /// Asks a launch to end.
+    /// Requests a launch to stop.
     pub(crate) fn ask(&self, id: LaunchId, force: bool) {
         let asked = if force { Asked::Kill } else { Asked::Terminate };
         if let Some(sender) = self.state().running.get(&id) {
@@ -121,22 +121,22 @@ impl<Kept> Followed<Kept> {
         }
     }
 
-    /// Takes out what was kept of a launch.
+    /// Takes what remains of a launch.
     pub(crate) fn release(&self, id: LaunchId) -> Option<Kept> {
         self.state().kept.remove(&id)
     }
 
-    /// Does something that the end waits for.
+    /// Spawns a removal that [`close`](Self::close) waits for.
     pub(crate) fn leave(&self, doing: impl Future<Output = ()> + Send + 'static) {
         let mut leaving = self.leaving.lock().unwrap_or_else(PoisonError::into_inner);
         while leaving.try_join_next().is_some() {}
         leaving.spawn(doing);
     }
 
-    /// Waits for everything that is on its way out, for a while.
+    /// Waits, for a limited time, for all removals.
     pub(crate) async fn close(&self) {
         let mut leaving = std::mem::take(&mut *self.leaving.lock().unwrap_or_else(PoisonError::into_inner));
-        // what takes longer is left to whoever comes next
+        // unfinished removals are left to the next process
         timeout(CLOSING, async { while leaving.join_next().await.is_some() {} }).await.ok();
     }
 }

@@ -1,24 +1,24 @@
-//! The last lines of a log, as a failure shows them: bounded in number and length, whatever is printed.
+//! The last lines of a log as a failure shows them: bounded in number and length.
 
 use memchr::memchr2;
 use std::collections::VecDeque;
 
-/// How many last lines a failure shows.
+/// Number of last lines that a failure shows.
 pub const LOG_TAIL_LINES: usize = 10;
-/// How many bytes a failure shows of the beginning of a long line, and as many of its end.
+/// Bytes shown of the beginning of a long line, and again of its end.
 const HALF: usize = 500;
 
-/// The last lines of a stream that are not blank. How the stream is cut into pieces makes no difference.
+/// The last lines of a stream that are not blank, however the stream is cut into pieces.
 ///
-/// A program that draws its progress on one line returns the carriage before each frame. Such a line holds its last
-/// frame that is not blank.
+/// A program that draws progress on one line returns the carriage before each frame. Of such a line the last
+/// frame that is not blank counts.
 #[derive(Debug, Default)]
 pub(crate) struct LastLines {
     lines: VecDeque<String>,
     frame: Frame,
     /// The last frame of the current line before `frame`.
     earlier: Frame,
-    /// Whether the carriage was returned, and nothing printed since.
+    /// Whether the last byte was a carriage return.
     is_returned: bool,
 }
 
@@ -26,14 +26,14 @@ pub(crate) struct LastLines {
 #[derive(Debug, Default)]
 struct Frame {
     head: Vec<u8>,
-    /// What follows `head`; only its last bytes count.
+    /// The text after `head`; only its last bytes count.
     tail: Vec<u8>,
     length: usize,
     has_ink: bool,
 }
 
 impl LastLines {
-    /// Takes a piece of the stream.
+    /// Adds a piece of the stream.
     pub(crate) fn take(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             let end = memchr2(b'\n', b'\r', bytes).unwrap_or(bytes.len());
@@ -74,7 +74,7 @@ impl LastLines {
         self.earlier.clear();
     }
 
-    /// The last lines; a last line needs no line end.
+    /// The last lines; the final line needs no newline.
     pub(crate) fn finish(mut self) -> Vec<String> {
         self.end_line();
         self.lines.into()
@@ -88,7 +88,7 @@ impl Frame {
         let (head, tail) = text.split_at(text.len().min(HALF - self.head.len()));
         self.head.extend_from_slice(head);
         self.tail.extend_from_slice(&tail[tail.len().saturating_sub(HALF)..]);
-        // cut now and then, so that each byte is moved a few times at most
+        // trimmed rarely, so that each byte moves only a few times
         if self.tail.len() > 4 * HALF {
             self.tail.drain(..self.tail.len() - HALF);
         }
@@ -105,7 +105,7 @@ impl Frame {
             return String::from_utf8_lossy(&[self.head.as_slice(), &self.tail].concat()).into_owned();
         }
         let tail = &self.tail[self.tail.len() - HALF..];
-        // the cuts may go through a character
+        // a cut may go through a character
         let cut = self.head.iter().rposition(|byte| !is_continuation(*byte)).unwrap_or_default();
         let head = if self.head[cut].is_ascii() { &self.head[..] } else { &self.head[..cut] };
         let skipped = tail.iter().take_while(|byte| is_continuation(**byte)).count();
@@ -117,8 +117,8 @@ fn is_continuation(byte: u8) -> bool {
     byte & 0b1100_0000 == 0b1000_0000
 }
 
-/// The last lines of captured output and of the log beside it, which has the errors: at least half of the room is for
-/// each of them.
+/// The last lines of captured output and of the log beside it, which holds the errors. Each gets at least half
+/// of the lines.
 pub(crate) fn merged(captured: Vec<String>, log: Vec<String>) -> Vec<String> {
     let for_log = log.len().min(LOG_TAIL_LINES - captured.len().min(LOG_TAIL_LINES / 2));
     let for_captured = captured.len().min(LOG_TAIL_LINES - for_log);
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn fr_b3_a_line_holds_its_last_frame() {
+    fn fr_b3_a_line_shows_its_last_frame() {
         let mut text: Vec<u8> = (1..=400).flat_map(|n| format!("\r{n} of 400").into_bytes()).collect();
         text.extend_from_slice(b"\rcannot write: disk full\nnext\r\n\r50%\r    \n");
         assert_eq!(last(&[&text]), ["cannot write: disk full", "next", "50%"]);
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn fr_b3_a_long_line_keeps_its_head_and_its_tail() {
+    fn fr_b3_a_long_line_keeps_head_and_tail() {
         let line = format!("begin é{}é the end\n", "ä".repeat(3_000));
         let shown = &last(&[line.as_bytes()])[0];
         assert!(shown.starts_with("begin éä") && shown.ends_with("äé the end"), "{shown}");
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn no_cut_changes_the_last_lines() {
+    fn last_lines_are_independent_of_cuts() {
         let long = "é".repeat(700);
         let text = format!("a\r\nb\rc\r\n\r\n{long}\n\r\r{long}\rd\n caf\u{e9}\n{}\r \n", "x\n".repeat(5));
         let whole = last(&[text.as_bytes()]);
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn captured_output_leaves_room_for_errors() {
+    fn captured_output_leaves_lines_for_errors() {
         let lines = |name: &str, count| (0..count).map(|n| format!("{name}{n}")).collect::<Vec<_>>();
         for (captured, log, first, count) in
             [(20, 20, "c15", 10), (20, 2, "c12", 10), (2, 20, "c0", 10), (1, 1, "c0", 2)]

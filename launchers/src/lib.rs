@@ -1,8 +1,8 @@
-//! Starts one program and follows it to its end: as a process; later as a container, as a pod.
+//! Starts one program and follows it to its end: as a process, as a container or as a pod.
 //!
-//! Two kinds of callers launch programs through the one port, [`Launcher`]: the executor its operations, a
-//! handler its external programs. A launcher knows nothing of agendas and runs; it is given an order and speaks
-//! back in [`LaunchEvent`]s.
+//! Two callers launch programs through one port, [`Launcher`]: the executor launches operations, a handler its
+//! external programs. A launcher knows nothing of agendas and runs: it takes an order and sends
+//! [`LaunchEvent`]s.
 
 mod bounded;
 mod choose;

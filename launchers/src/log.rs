@@ -1,4 +1,5 @@
-//! The log of one launch: a file made at its first byte, a bounded head and tail, and the last lines in memory.
+//! The log of one launch: a file created at the first byte, with bounded head and tail, and the last lines in
+//! memory.
 
 use crate::last_lines::LastLines;
 use pop_contract::{Blame, Failure};
@@ -7,38 +8,38 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 
-/// How much of a log is written from its beginning on.
+/// Bytes of a log that are written from its beginning.
 pub const LOG_HEAD_LIMIT: u64 = 64 * 1024 * 1024;
-/// How much of its end is kept when it is longer.
+/// Bytes of its end that are written if it is longer.
 const TAIL_BYTES: usize = 256 * 1024;
 
 /// The log of one launch.
 ///
-/// *Guarantees.* A launch that prints nothing makes no file. However much is printed, the file has at most
-/// [`LOG_HEAD_LIMIT`] and a tail and a mark between them, and memory holds the tail at most.
+/// *Guarantees.* A launch that prints nothing creates no file. However much is printed, the file holds at most
+/// [`LOG_HEAD_LIMIT`] bytes, a mark and a tail; memory holds at most the tail.
 #[derive(Debug)]
 pub struct Log {
     path: Option<PathBuf>,
     file: Option<File>,
     written: u64,
     seen: u64,
-    /// The end of what was seen beyond the head.
+    /// The end of the output beyond the head.
     recent: Vec<u8>,
     last: LastLines,
     error: Option<io::Error>,
 }
 
-/// What is known of a log when its launch is over.
+/// The result of a finished log.
 #[derive(Debug, Default)]
 pub struct LogSummary {
     /// The last lines.
     pub tail: Vec<String>,
-    /// Why not everything could be written.
+    /// Why the log could not be written completely.
     pub error: Option<io::Error>,
 }
 
 impl Log {
-    /// A log that will be written to `path`, or be kept as its last lines only.
+    /// A log written to `path`; without a path only its last lines are available.
     pub fn new(path: Option<PathBuf>) -> Self {
         Self {
             path,
@@ -51,21 +52,21 @@ impl Log {
         }
     }
 
-    /// Forgets what an earlier process wrote of this launch.
+    /// Deletes what an earlier process wrote for this launch.
     pub fn begin_anew(&mut self) {
         if let Some(path) = &self.path {
-            // there may be none
+            // the file may not exist
             std::fs::remove_file(path).ok();
         }
     }
 
-    /// Takes what was printed.
+    /// Adds output.
     pub fn write(&mut self, bytes: &[u8]) {
         self.last.take(bytes);
         self.write_beside(bytes);
     }
 
-    /// Takes what belongs into the file, and whose last lines are kept elsewhere.
+    /// Adds output to the file only; its last lines are recorded elsewhere.
     pub(crate) fn write_beside(&mut self, bytes: &[u8]) {
         self.seen += bytes.len() as u64;
         let room = (LOG_HEAD_LIMIT - self.written).min(bytes.len() as u64) as usize;
@@ -77,7 +78,7 @@ impl Log {
             }
         }
         self.recent.extend_from_slice(&beyond[beyond.len().saturating_sub(TAIL_BYTES)..]);
-        // cut now and then, so that each byte is moved a few times at most
+        // trimmed rarely, so that each byte moves only a few times
         if self.recent.len() > 2 * TAIL_BYTES {
             self.recent.drain(..self.recent.len() - TAIL_BYTES);
         }
@@ -95,7 +96,7 @@ impl Log {
         file.write_all(bytes)
     }
 
-    /// Ends the log: marks what was left out, and gives the last lines.
+    /// Ends the log: marks omitted bytes and returns the last lines.
     pub fn finish(mut self) -> LogSummary {
         let beyond = self.seen - self.written;
         if beyond > 0 && self.file.is_some() && self.error.is_none() {
@@ -120,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_silent_launch_makes_no_file() {
+    fn silent_launch_creates_no_file() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.log");
         let summary = Log::new(Some(path.clone())).finish();
@@ -128,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn p16_the_last_ten_lines_are_kept() {
+    fn last_ten_lines_are_returned() {
         let mut log = Log::new(None);
         for number in 0..50 {
             log.write(format!("line {number}\n").as_bytes());
@@ -138,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn f19_a_long_log_keeps_head_and_tail_and_says_what_is_missing() {
+    fn f19_long_log_keeps_head_and_tail_and_marks_the_gap() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.log");
         let mut log = Log::new(Some(path.clone()));
@@ -156,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn f7_a_log_that_cannot_be_written_says_so_and_keeps_the_last_lines() {
+    fn f7_unwritable_log_is_reported_and_keeps_the_last_lines() {
         let mut log = Log::new(Some(PathBuf::from("/nowhere/at/all.log")));
         log.write(b"x\n");
         let summary = log.finish();

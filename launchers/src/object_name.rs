@@ -1,12 +1,12 @@
-//! What containers and pods are called: by the launch that they are, in letters that every platform takes.
+//! Names of containers and pods, made from the launch, in characters that every platform accepts.
 
-/// The longest name: that of a label's value and of a host.
+/// Longest name in bytes: the limit of a label value and of a host name.
 const LONGEST: usize = 63;
-/// How many digits of a digest make a name its own.
+/// Length of the digest that makes a name unique, in hexadecimal digits.
 const DIGEST: usize = 10;
 
-/// The name of a launch's container or pod. The same launch has the same name for ever, and no other launch has it:
-/// whoever creates it twice is told so by the platform.
+/// The name of a launch's container or pod: always the same for a launch, and unique to it. Creating it twice
+/// therefore fails with a conflict.
 pub(crate) fn object_name(prefix: &str, launch: &str) -> String {
     let mut name = String::with_capacity(LONGEST);
     for letter in prefix.chars().chain(launch.chars()) {
@@ -28,7 +28,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn f35_names_are_legal_everywhere_and_never_shared() {
+    fn f35_names_are_valid_everywhere_and_unique() {
         let mut seen = std::collections::HashSet::new();
         let long = "x".repeat(200);
         for launch in ["r-a-1", "r-A-1", "r-a.1", "r-%c3%a4-1", "--", "", &long, &format!("{long}y")] {

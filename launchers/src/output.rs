@@ -1,4 +1,4 @@
-//! The transcript of one launch, with its events on their way to whoever ordered it.
+//! The transcript of one launch, together with the channel that its events go to.
 
 use crate::Mask;
 use crate::port::{LaunchEnd, LaunchEvent, LaunchId, LaunchOrder, LaunchUpdate, Stream};
@@ -27,72 +27,72 @@ impl<'e> Output<'e> {
         Self { id, order, events, transcript }
     }
 
-    /// Everything that was printed so far comes again, from the beginning.
+    /// Removes the log so far: the platform delivers all output again, from the beginning.
     #[cfg(any(feature = "docker", feature = "kubernetes"))]
     pub(crate) fn begin_anew(&mut self) {
         self.transcript.begin_anew();
     }
 
-    /// When something has to be said although nothing is printed.
+    /// Next time at which [`on_time`](Self::on_time) must run although no output arrives.
     pub(crate) fn due(&self) -> Option<Instant> {
         self.transcript.due()
     }
 
-    /// The program runs: from now on its silence counts.
+    /// Marks the program as running; silence counts from now on.
     pub(crate) fn begin(&mut self) {
         self.transcript.begin(Instant::now());
     }
 
-    /// Says what time makes due.
+    /// Sends the events that are due by now.
     pub(crate) async fn on_time(&mut self) {
         self.transcript.on_time(Instant::now());
         self.say_all().await;
     }
 
-    /// Does not count a time in which the program could not run.
+    /// Excludes a pause of the program from its time limits.
     pub(crate) fn postpone(&mut self, pause: Duration) {
         self.transcript.postpone(pause);
     }
 
-    /// Adds a line of pop's own to the log.
+    /// Adds a line written by pop to the log.
     pub(crate) fn note(&mut self, words: &str) {
         self.transcript.note(words);
     }
 
-    /// Says one thing.
+    /// Sends one event.
     pub(crate) async fn say(&self, event: LaunchEvent) {
-        // a receiver that is gone does not want to hear
+        // a closed channel means that the caller has gone
         self.events.send(LaunchUpdate { id: self.id, event }).await.ok();
     }
 
-    /// Says what was read leads to.
+    /// Sends the events that the last input caused.
     pub(crate) async fn say_all(&mut self) {
         for event in self.transcript.events(Instant::now()) {
             self.say(event).await;
         }
     }
 
-    /// Takes what was printed; [`say_all`](Self::say_all) then says what that leads to.
+    /// Records output of the program; [`say_all`](Self::say_all) then sends the events.
     pub(crate) fn take(&mut self, stream: Stream, bytes: &[u8]) {
         self.transcript.take(stream, bytes, Instant::now());
     }
 
-    /// Takes the annotations of a program's pod; they win over lines.
+    /// Records the annotations of the program's pod; they win over lines.
     #[cfg(feature = "kubernetes")]
     pub(crate) fn annotate(&mut self, progress: Option<&String>, result: Option<&String>) {
         self.transcript.annotate(progress, result);
     }
 
-    /// Whether the program has reported its success: then nothing of what it had to do is missing.
+    /// Whether the program has reported success, which proves that it was not cut short.
     #[cfg(feature = "kubernetes")]
     pub(crate) fn has_final_report(&self) -> bool {
         self.transcript.has_final_report()
     }
 
-    /// Ends the output: what is left is taken, and everything stands in the end.
+    /// Ends the output: flushes everything and builds the end of the launch.
     pub(crate) async fn finish(mut self: Box<Self>, exit: Result<Exit, Box<Failure>>) -> LaunchEnd {
         for event in self.transcript.last_events(Instant::now()) {
-            // progress that was not told yet stands in the end
+            // pending progress is part of the end
             if matches!(event, LaunchEvent::Lines(_)) {
                 self.say(event).await;
             }
@@ -101,10 +101,10 @@ impl<'e> Output<'e> {
         if !transcript.is_large() {
             return transcript.finish(exit);
         }
-        // parsed beside the loop, which others need
+        // large results are parsed off the event loop
         let finished = tokio::task::spawn_blocking(move || transcript.finish(exit));
         finished.await.unwrap_or_else(|error| {
-            let message = format!("its output could not be read: {error}");
+            let message = format!("its output cannot be read: {error}");
             LaunchEnd::failed(Failure::new(pop_contract::Blame::Pop, "lost", message))
         })
     }

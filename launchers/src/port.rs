@@ -1,4 +1,4 @@
-//! The launch port: an order to start one program, and what is heard of it until its end.
+//! The launch port: an order to start one program, and the events until its end.
 
 use pop_contract::{Exit, Failure, FinalReport, Progress, VALUE_LIMIT};
 use pop_registry::{Capture, Cpu, Memory, PodConfig, Secret};
@@ -9,123 +9,124 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 
-/// The most standard output that is kept for a result, in bytes.
+/// Most bytes of standard output that can become a result.
 pub const CAPTURE_LIMIT: usize = VALUE_LIMIT;
-/// How long a program may take to end after SIGTERM unless its order says otherwise.
+/// Default time between SIGTERM and SIGKILL.
 pub const DEFAULT_GRACE: Duration = Duration::from_secs(10);
 
-/// The labels of containers and pods.
+/// Label names of containers and pods.
 pub mod label {
-    /// The run that it belongs to.
+    /// The run.
     pub const RUN: &str = "pop.runId";
-    /// The operation that it carries out.
+    /// The operation.
     pub const OPERATION: &str = "pop.operation";
-    /// The number of the attempt.
+    /// The number of the attempt, from 1.
     pub const ATTEMPT: &str = "pop.attempt";
-    /// The name of its launch, from which its own is made.
+    /// The name of the launch; the container or pod is named after it.
     pub const LAUNCH: &str = "pop.launch";
-    /// The caller's number of its launch.
+    /// The caller's number of the launch.
     pub const LAUNCH_ID: &str = "pop.launchId";
-    /// Whether it goes when it has ended and its end is on record: `true` or `false`.
+    /// Whether it is removed when it has ended and its end is recorded: `true` or `false`.
     pub const REAP: &str = "pop.reap";
 }
 
-/// The caller's own number of a launch, unique among those that it follows at a time.
+/// The caller's number of a launch, unique among the launches that it follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LaunchId(pub u64);
 
 impl LaunchId {
-    /// The first number of external programs: those of operations are lower.
+    /// The first number of external programs; operations have lower numbers.
     pub const FIRST_EXTERNAL: u64 = 1 << 63;
 
-    /// Whether it is an external program's.
+    /// Whether the launch is an external program's.
     pub fn is_external(self) -> bool {
         self.0 >= Self::FIRST_EXTERNAL
     }
 }
 
-/// A program and what it is started with.
+/// A program and its settings.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Program {
-    /// The arguments, the program itself first; never a shell line.
+    /// The arguments, beginning with the program; never a shell line.
     pub argv: Vec<String>,
-    /// A folder in which a relative program is looked for before `PATH`.
+    /// The folder in which a relative program is searched before `PATH`.
     pub home: Option<PathBuf>,
-    /// Variables over those that every program is given.
+    /// Variables that override those of every program.
     pub env: Vec<(String, String)>,
-    /// Where it starts; none: where the launcher was told to start everything.
+    /// Working directory; `None`: that of the launcher.
     pub working_directory: Option<PathBuf>,
-    /// The image that holds it, for launchers that need one.
+    /// The image that contains it, for launchers that need one.
     pub image: Option<String>,
-    /// How much CPU it is given, where that can be given, over what `pod` says.
+    /// CPU limit, for launchers that support it; overrides `pod`.
     pub cpu: Option<Cpu>,
-    /// How much memory it is given, where that can be given, over what `pod` says.
+    /// Memory limit, for launchers that support it; overrides `pod`.
     pub memory: Option<Memory>,
-    /// How its container or pod is made; none: as POP's defaults say.
+    /// Settings of its container or pod; `None`: POP's defaults.
     pub pod: Option<Arc<PodConfig>>,
-    /// Variables whose values nobody else may see; they are looked up when the program is started.
+    /// Secret variables; their values are read when the program starts.
     pub secrets: Vec<Secret>,
-    /// Files of this machine that it must be able to read, at their own paths.
+    /// Files of this machine that it can read at their own paths.
     pub files: Vec<PathBuf>,
 }
 
 impl Program {
-    /// What the name of its container or pod begins with.
+    /// The prefix of the name of its container or pod.
     pub fn prefix(&self) -> &str {
         self.pod.as_ref().and_then(|pod| pod.name_prefix.as_deref()).unwrap_or_default()
     }
 
-    /// Whether its container or pod goes when it has ended. One that was given secrets always does.
+    /// Whether its container or pod is removed after its end. One with secrets always is.
     pub fn is_reaped(&self) -> bool {
         !self.secrets.is_empty() || self.pod.as_ref().is_none_or(|pod| pod.reap_completed)
     }
 }
 
-/// Use of a program's standard output. Only with [`Nothing`](Self::Nothing) may it hold report lines.
+/// Use of a program's standard output. Only [`Nothing`](Self::Nothing) recognises report lines.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum StdoutUse {
     /// Log, except report lines.
     #[default]
     Nothing,
-    /// Log; report lines are log like any other line.
+    /// Log; report lines are ordinary log lines.
     Log,
-    /// Data, read as one value at the end of the launch. It becomes log when the launch fails.
+    /// Data, parsed as one value at the end of the launch. It becomes log if the launch fails.
     Value(Capture),
-    /// Data, handed over as bytes at the end of the launch.
+    /// Data, returned as bytes at the end of the launch.
     Whole,
-    /// Lines of both streams, handed over as they come; none is logged here.
+    /// Lines of both streams, sent as events while the program runs; none is logged here.
     Lines,
 }
 
 /// An order to start one program.
 #[derive(Debug, Clone, Default)]
 pub struct LaunchOrder {
-    /// A name that no other launch bears: `run-operation-attempt`. Containers and pods are called so.
+    /// Name of the launch, unique: `run-operation-attempt`. Its container or pod is named after it.
     pub name: String,
     /// The program.
     pub program: Program,
     /// Use of its standard output.
     pub captured: StdoutUse,
-    /// Exit statuses that mean success; 0 if there are none. StdoutUse output of another end becomes log.
+    /// Exit statuses that mean success; only 0 if empty. With any other exit, captured output becomes log.
     pub success: Vec<i32>,
-    /// How long it may take to end after SIGTERM, and how long what it left behind may go on after its end; none:
+    /// Time between SIGTERM and SIGKILL, and time that its leftovers may run on after its end; `None`:
     /// [`DEFAULT_GRACE`].
     pub grace: Option<Duration>,
-    /// The file of its log; made when there is something to write.
+    /// The log file, created at the first byte.
     pub log: Option<PathBuf>,
-    /// After how long without a byte of output [`LaunchEvent::Silent`] is said.
+    /// Time without output after which [`LaunchEvent::Silent`] is sent.
     pub silence: Option<Duration>,
     /// Whether an earlier process of the caller may have launched it under this name: then it is found, or lost.
     pub again: bool,
-    /// How long it may wait to be scheduled: for its image, for a node.
+    /// Longest time until it is scheduled, including the image pull and the wait for a node.
     pub pending: Option<Duration>,
-    /// How long it may run; the caller ends it then, and a pod ends itself somewhat later if the caller is gone.
+    /// Longest time that it may run. The caller stops it then; a pod stops itself somewhat later, in case the
+    /// caller is gone.
     pub limit: Option<Duration>,
-    /// What containers and pods are labelled with, besides the launcher's own labels.
+    /// Labels of its container or pod, besides the launcher's own.
     pub labels: Vec<(String, String)>,
 }
 
-/// One of the two output streams.
+/// An output stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stream {
     /// Standard output.
@@ -134,12 +135,12 @@ pub enum Stream {
     Stderr,
 }
 
-/// A line that a program printed, without its end.
+/// A line that a program printed, without its line end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Line {
-    /// Where.
+    /// The stream.
     pub stream: Stream,
-    /// What; bytes that are no UTF-8 are replaced.
+    /// The text; invalid UTF-8 is replaced.
     pub text: String,
 }
 
@@ -148,7 +149,7 @@ pub struct Line {
 pub struct LaunchEnd {
     /// How the program ended, or why it could not be started or followed.
     pub exit: Result<Exit, Box<Failure>>,
-    /// What it reported.
+    /// Its reports.
     pub said: FinalReport,
     /// Standard output of [`StdoutUse::Whole`].
     pub stdout: Vec<u8>,
@@ -156,17 +157,17 @@ pub struct LaunchEnd {
     pub captured: Option<Value>,
     /// The last lines of its log.
     pub log_tail: Vec<String>,
-    /// How many processes it had left behind that did not end within the grace, and were ended.
+    /// Number of processes that it left behind and that had to be stopped after the grace.
     pub left: usize,
 }
 
 impl LaunchEnd {
-    /// The end of a program that printed nothing to keep.
+    /// The end of a program without output or reports.
     pub fn exited(exit: Exit) -> Self {
         Self::of(Ok(exit))
     }
 
-    /// The end of something that could not be started.
+    /// The end of a launch that failed.
     pub fn failed(failure: Failure) -> Self {
         Self::of(Err(Box::new(failure)))
     }
@@ -183,72 +184,72 @@ impl LaunchEnd {
     }
 }
 
-/// What is heard of a launch. The last event is `LaunchEnd` or `Lost`; after that only `Late` may be said.
+/// An event of a launch. The last one is `Ended` or `Lost`; only `Late` may follow.
 #[derive(Debug, Clone, PartialEq)]
 pub enum LaunchEvent {
-    /// It has left its pending phase; processes have none and do not say this.
+    /// It has left its pending phase. Processes have none and do not send this.
     Running,
-    /// It reported progress; reports that follow fast are merged into the last.
+    /// It reported progress; reports in quick succession are merged.
     Progress(Box<Progress>),
-    /// It printed lines, if they were asked for.
+    /// It printed lines. Only with [`StdoutUse::Lines`].
     Lines(Vec<Line>),
-    /// It has printed nothing for the time given in the order; said once.
+    /// It has printed nothing for the time set in the order; sent once.
     Silent,
-    /// It is over.
+    /// It has ended.
     Ended(Box<LaunchEnd>),
-    /// It was launched earlier and is not to be found.
+    /// It was launched earlier and cannot be found.
     Lost,
-    /// It had been given up, and now its end is known after all; also said of what nobody follows.
+    /// It had been given up, or no launch follows it, and its end became known later.
     Late(Exit),
 }
 
-/// An event and the launch that it is about.
+/// An event of one launch.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LaunchUpdate {
     /// The launch.
     pub id: LaunchId,
-    /// What is heard of it.
+    /// The event.
     pub event: LaunchEvent,
 }
 
-/// A future that a launcher gives.
+/// A boxed future returned by a launcher.
 pub type Doing<'l, T> = Pin<Box<dyn Future<Output = T> + Send + 'l>>;
 
-/// Starts programs and follows them.
+/// Starts programs and follows them to their end.
 ///
-/// *Guarantees.* `launch` returns at once and never fails: what goes wrong is the launch's end. What a caller has not
-/// [released](Self::release) can be found again by a later process of it, unless it is a mere process. *Assumptions.*
-/// Called inside a Tokio runtime; the receiver is emptied by someone who does not wait for a launch meanwhile, for a
-/// full channel holds the program's output back.
+/// *Guarantees.* `launch` returns at once and never fails: any error becomes the end of the launch. A later
+/// process of the caller can find a launch that is not [released](Self::release), unless it is a local process.
+/// *Assumptions.* Runs inside a Tokio runtime. The caller receives events without waiting for a launch
+/// meanwhile: a full channel blocks the program's output.
 pub trait Launcher: Send + Sync {
-    /// Starts a program; what is heard of it goes to `events`.
+    /// Starts a program; its events go to `events`.
     fn launch(&self, id: LaunchId, order: LaunchOrder, events: &mpsc::Sender<LaunchUpdate>);
 
-    /// Asks a launch to end, or ends it by force. One that is over is left alone.
+    /// Requests a launch to stop: SIGTERM, or SIGKILL with `force`. Does nothing if it has ended.
     fn stop(&self, id: LaunchId, force: bool);
 
-    /// Waits until the ends that have come, and the output that waits in pipes, were said or are about to be. To be
-    /// called before a deadline decides over a launch: a loop that stood still may hear of the deadline first. The
-    /// caller keeps on receiving meanwhile.
+    /// Waits until all ends so far, and all output in pipes, have been sent or are about to be. Call it before
+    /// a deadline decides about a launch: after a stall of the event loop the timer fires first. The caller
+    /// must keep receiving.
     fn settle(&self) -> Doing<'_, ()> {
         Box::pin(async {})
     }
 
-    /// Stops everything that was launched (SIGSTOP), as far as it runs on this machine.
+    /// Suspends everything that was launched (SIGSTOP), as far as it runs on this machine.
     fn pause(&self) {}
 
-    /// Lets it go on (SIGCONT). Time limits of the launcher do not count the pause.
+    /// Continues it (SIGCONT). The launcher's time limits exclude the pause.
     fn resume(&self, _paused: Duration) {}
 
-    /// The end of a launch is on record: what was kept so that it can be found again may go.
+    /// Frees what allows a later process to find the launch. Call it when its end is recorded.
     fn release(&self, _id: LaunchId) {}
 
-    /// Whether what it launches by can be reached.
+    /// Checks whether the launcher can reach its Engine or cluster.
     fn reach(&self) -> Doing<'_, Result<(), Failure>> {
         Box::pin(async { Ok(()) })
     }
 
-    /// Waits until everything that was released is gone, for a while; nothing is launched after that.
+    /// Waits, for a limited time, until everything released is removed. No launch may follow.
     fn close(&self) -> Doing<'_, ()> {
         Box::pin(async {})
     }

@@ -1,6 +1,6 @@
-//! Opening files that others may have put there: regular files only, and never more of them than a limit.
+//! Opening files that others may have replaced: regular files only, up to a size limit.
 //!
-//! Opening a named pipe waits for a writer, and a device may have no end. Both are refused before a byte is read.
+//! Opening a named pipe waits for a writer, and a device may never end. Both are rejected before a byte is read.
 
 use rustix::fs::OFlags;
 use std::fs::{File, FileType, OpenOptions};
@@ -8,13 +8,13 @@ use std::io::{self, ErrorKind, Read as _};
 use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
-/// Opens a regular file for reading. A named pipe, device, socket or folder is an error that names what it is.
+/// Opens a regular file for reading. A named pipe, device, socket or folder is an error that names its kind.
 pub fn open_regular_file(path: &Path) -> io::Result<File> {
-    // without O_NONBLOCK opening a named pipe waits; with O_NOCTTY a terminal does not become ours
+    // O_NONBLOCK: opening a named pipe must not wait; O_NOCTTY: a terminal must not become ours
     let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
     let opened = OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path);
     let file = opened.map_err(|error| match error.raw_os_error() {
-        // what open(2) says of a socket
+        // open(2) on a socket
         Some(code) if code == rustix::io::Errno::NXIO.raw_os_error() => not_regular("a socket"),
         _ => error,
     })?;
@@ -22,11 +22,11 @@ pub fn open_regular_file(path: &Path) -> io::Result<File> {
     if file_type.is_file() { Ok(file) } else { Err(not_regular(name(file_type))) }
 }
 
-/// Reads a regular file whole. One of more than `limit` bytes is an error.
+/// Reads a whole regular file. A file of more than `limit` bytes is an error.
 pub fn read_regular_file(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     let file = open_regular_file(path)?;
     let too_large = || io::Error::new(ErrorKind::FileTooLarge, format!("it is larger than {limit} bytes"));
-    // a sparse file is refused by its length, before memory is taken for it
+    // checks the length first: a sparse file must not allocate memory
     let length = file.metadata()?.len();
     if length > limit {
         return Err(too_large());
@@ -58,7 +58,7 @@ mod tests {
     use std::os::unix::net::UnixListener;
 
     #[test]
-    fn fr_h9_pipes_devices_sockets_and_folders_are_refused_at_once() {
+    fn fr_h9_pipes_devices_sockets_and_folders_are_rejected() {
         let folder = tempfile::tempdir().unwrap();
         let (pipe, socket) = (folder.path().join("pipe"), folder.path().join("socket"));
         let mode = rustix::fs::Mode::RWXU;
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn fr_h9_the_size_limit_is_exact_and_a_sparse_file_is_refused() {
+    fn fr_h9_size_limit_is_exact_and_rejects_a_sparse_file() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("four");
         std::fs::write(&path, "four").unwrap();
@@ -83,7 +83,7 @@ mod tests {
         assert_eq!(read_regular_file(&path, 3).unwrap_err().to_string(), "it is larger than 3 bytes");
         File::create(&path).unwrap().set_len(1 << 40).unwrap();
         assert_eq!(read_regular_file(&path, 4).unwrap_err().kind(), ErrorKind::FileTooLarge);
-        // a file of the system says that it has no length
+        // procfs reports the length 0
         assert!(!read_regular_file(Path::new("/proc/self/status"), 1 << 20).unwrap().is_empty());
     }
 }

@@ -1,4 +1,4 @@
-//! Report lines among a program's output: told from log, read, and bounded.
+//! Report lines in a program's output: separates them from log output, parses them and limits their size.
 
 use crate::Mask;
 use crate::bounded::append;
@@ -9,46 +9,46 @@ use pop_contract::{
 };
 use serde_json::Value;
 
-/// A result of more bytes is parsed at the end of the launch, where that does not hold up the event loop.
+/// A result above this size (bytes) is parsed at the end of the launch, off the event loop.
 const LARGE: usize = 256 * 1024;
 
-/// Splits a stream into report lines and the rest, however it is cut into pieces.
+/// Splits a stream into report lines and other output, however it is cut into pieces.
 ///
-/// A report line begins, at the start of a line, with the name of one of the two annotations and a space. Only
-/// such lines are held in memory.
+/// A report line begins with the name of one of the two annotations and a space. Only such lines are held in
+/// memory.
 #[derive(Debug, Default)]
 pub struct ReportLines {
-    /// The beginning of a line that may still turn out to be a report, or is one.
+    /// The beginning of a line that is, or may become, a report.
     held: Vec<u8>,
     state: State,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// At the start of a line, or within what all report lines begin with.
+    /// At the start of a line, or within the common prefix of report lines.
     #[default]
     Undecided,
     /// Within a report line.
     Report,
-    /// Within a report line that is too long: nothing more of it is kept.
+    /// Within a report line that is too long: the rest of it is dropped.
     TooLong,
-    /// Within a line of the rest.
+    /// Within a line of other output.
     Rest,
 }
 
-/// What all report lines begin with.
+/// Common prefix of all report lines.
 const STEM: &[u8] = b"pop.report.";
 
-/// Whether the beginning of a line may be that of a report, as far as it is known.
+/// Whether a line may be a report, as far as its beginning shows.
 fn begins_like_report(line: &[u8]) -> bool {
     let known = line.len().min(STEM.len());
     line[..known] == STEM[..known]
 }
 
 impl ReportLines {
-    /// Takes a piece of the stream; what is no report goes to `rest`, reports to `sayings`.
+    /// Takes a piece of the stream: reports go to `reports`, all other output to `rest`.
     pub fn take(&mut self, piece: &[u8], sayings: &mut ReportState, rest: &mut impl FnMut(&[u8])) {
-        // lines that are no reports are handed on together
+        // lines that are no reports are passed on together
         let (mut from, mut at) = (0, 0);
         while at < piece.len() {
             let line_end = memchr(b'\n', &piece[at..]);
@@ -71,7 +71,7 @@ impl ReportLines {
         }
     }
 
-    /// Takes the end of the stream: a last line needs no line end.
+    /// Ends the stream; the final line needs no newline.
     pub fn finish(&mut self, sayings: &mut ReportState, rest: &mut impl FnMut(&[u8])) {
         self.end_line(sayings, rest);
     }
@@ -119,16 +119,16 @@ impl ReportLines {
     }
 }
 
-/// What the annotations of a pod say.
+/// The annotations of a pod.
 #[derive(Debug, Default)]
 struct Annotated {
     progress: Option<Progress>,
     result: Option<Value>,
-    /// The texts that were read last.
+    /// The annotation texts of the last reading.
     texts: [Option<String>; 2],
 }
 
-/// What a program has reported so far. Reports are parsed first, then secrets are hidden in their values.
+/// The reports of a program so far. Reports are parsed first; then secrets in their values are hidden.
 #[derive(Debug, Default)]
 pub struct ReportState {
     said: FinalReport,
@@ -136,18 +136,18 @@ pub struct ReportState {
     /// The text of a large result that is not parsed yet.
     large: Option<Vec<u8>>,
     annotated: Annotated,
-    /// Progress that nobody has been told of yet.
+    /// Whether progress changed since it was last sent.
     news: bool,
     percent: f64,
 }
 
 impl ReportState {
-    /// Reports in which these values are hidden.
+    /// Reports with these values hidden.
     pub fn masked(mask: Mask) -> Self {
         Self { mask, ..Self::default() }
     }
 
-    /// Takes a line that begins like a report; false if it is none after all. The text of a result is taken out of it.
+    /// Takes a line that begins like a report; false if it is none. Moves the text of a result out of it.
     fn line(&mut self, line: &mut Vec<u8>) -> bool {
         let text = line.trim_ascii_end();
         let after = |name: &str| text.strip_prefix(name.as_bytes())?.strip_prefix(b" ");
@@ -158,7 +158,7 @@ impl ReportState {
             }
             match serde_json::from_slice(json) {
                 Ok(progress) => self.progress(progress),
-                Err(error) => self.breach(format!("`{PROGRESS}` is not a progress: {error}")),
+                Err(error) => self.breach(format!("`{PROGRESS}` is not a valid progress: {error}")),
             }
         } else if after(RESULT).is_some() {
             let end = text.len();
@@ -172,12 +172,12 @@ impl ReportState {
         true
     }
 
-    /// Takes a progress, from a line or from a handler of this process.
+    /// Takes a progress, from a line or from a handler in this process.
     pub fn progress(&mut self, mut progress: Progress) {
         hide(&self.mask, &mut progress);
         if self.said.progress.as_ref().is_some_and(Progress::is_final) {
             if progress.is_final() && self.said.progress.as_ref() != Some(&progress) {
-                self.breach(format!("`{PROGRESS}` said COMPLETE twice"));
+                self.breach(format!("`{PROGRESS}` reported COMPLETE twice"));
             }
             return;
         }
@@ -201,7 +201,7 @@ impl ReportState {
         }
     }
 
-    /// Whether a result waits to be parsed, which takes a while.
+    /// Whether a result waits for parsing, which takes a while.
     pub fn is_large(&self) -> bool {
         self.large.is_some()
     }
@@ -222,29 +222,29 @@ impl ReportState {
         }
     }
 
-    /// Takes a result, from a line or from a handler of this process.
+    /// Takes a result, from a line or from a handler in this process.
     pub fn result(&mut self, mut result: Value) {
         self.mask.value(&mut result);
         if self.said.result.as_ref().is_some_and(|earlier| *earlier != result) {
-            self.breach(format!("`{RESULT}` was given twice, with different values"));
+            self.breach(format!("`{RESULT}` was reported twice with different values"));
             return;
         }
         self.said.result = Some(result);
     }
 
-    /// Notes a breach of the contract; a program that repeats itself is noted a few times only.
+    /// Records a breach of the contract; stops recording after a few.
     pub fn breach(&mut self, sentence: String) {
         if self.said.breaches.len() < 4 {
             self.said.breaches.push(sentence);
         }
     }
 
-    /// Whether there is progress that nobody has been told of.
+    /// Whether there is progress that has not been sent.
     pub fn has_news(&self) -> bool {
         self.news
     }
 
-    /// The last progress, if nobody has been told of it.
+    /// The last progress, if it has not been sent.
     pub fn take_news(&mut self) -> Option<Progress> {
         if !std::mem::take(&mut self.news) {
             return None;
@@ -252,7 +252,7 @@ impl ReportState {
         self.annotated.progress.as_ref().or(self.said.progress.as_ref()).cloned()
     }
 
-    /// Takes the annotations of the program's pod as they are now. They win over its lines.
+    /// Takes the current annotations of the program's pod. They win over its lines.
     pub fn annotate(&mut self, progress: Option<String>, result: Option<String>) {
         if progress.is_some() && progress != self.annotated.texts[0] {
             let text = progress.as_deref().unwrap_or_default();
@@ -266,7 +266,9 @@ impl ReportState {
                     self.annotated.progress = Some(progress);
                     self.news = true;
                 }
-                Err(error) => self.breach(format!("annotation `{PROGRESS}` is not a progress: {error}")),
+                Err(error) => {
+                    self.breach(format!("annotation `{PROGRESS}` is not a valid progress: {error}"))
+                }
             }
             self.annotated.texts[0] = progress;
         }
@@ -288,7 +290,7 @@ impl ReportState {
         progress.is_some_and(Progress::is_succeeded)
     }
 
-    /// Everything that was said.
+    /// All reports.
     pub fn into_said(mut self) -> FinalReport {
         self.settle();
         let Annotated { progress, result, .. } = self.annotated;
@@ -300,7 +302,8 @@ impl ReportState {
     }
 }
 
-/// Hides secrets in the texts of a progress. The words of the contract stay: they say how the attempt ended.
+/// Hides secrets in the texts of a progress. The contract's own words stay, since they decide how the attempt
+/// ended.
 fn hide(mask: &Mask, progress: &mut Progress) {
     if mask.is_empty() {
         return;
@@ -338,12 +341,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn f62_annotations_win_over_lines_and_a_result_too_large_for_one_comes_by_its_line() {
+    fn f62_annotations_win_and_a_large_result_comes_by_line() {
         let mut sayings = ReportState::default();
         let text = |text: &str| Some(text.to_owned());
         sayings.annotate(text(r#"{"processingState":"EXECUTING","percentComplete":40.0}"#), None);
         assert_eq!(sayings.take_news().unwrap().percent_complete, Some(40.0));
-        // the same again, and a step back, are no news worth having
+        // a repeated or lower progress is not sent
         sayings.annotate(text(r#"{"processingState":"EXECUTING","percentComplete":40.0}"#), None);
         assert!(!sayings.has_news());
         assert!(sayings.line(&mut b"pop.report.payload {\"by\":\"line\"}".to_vec()));
@@ -358,7 +361,7 @@ mod tests {
     }
     use serde_json::json;
 
-    /// Everything said and the rest, with the text cut into pieces of `size` bytes.
+    /// All reports and the other output of a text cut into pieces of `size` bytes.
     fn split(text: &[u8], size: usize) -> (FinalReport, String) {
         let mut lines = ReportLines::default();
         let mut sayings = ReportState::default();
@@ -372,7 +375,7 @@ mod tests {
     }
 
     #[test]
-    fn reports_are_told_from_log_however_the_stream_is_cut() {
+    fn reports_are_separated_from_log_for_any_cut() {
         let text = "hello\npop.report.progress {\"percentComplete\": 40}\n pop.report.payload {}\npop.reporter\n\
                     pop.report.payload {\"w\": 1}\npop.rep";
         for size in 1..text.len() {
@@ -385,21 +388,21 @@ mod tests {
     }
 
     #[test]
-    fn f22_breaches_are_said() {
+    fn f22_breaches_are_reported() {
         let text =
             "pop.report.payload {\npop.report.progress 7\npop.report.payload 1\npop.report.payload 2\n";
         let (said, log) = split(text.as_bytes(), 7);
         assert_eq!(log, "");
         assert_eq!(said.result, Some(json!(1)));
         assert_eq!(said.breaches.len(), 3);
-        assert!(said.breaches[2].contains("given twice"));
+        assert!(said.breaches[2].contains("reported twice"));
         let twice = "pop.report.progress {\"processingState\":\"COMPLETE\",\"processingStateMessage\":\"succeeded\"}\n\
                      pop.report.progress {\"processingState\":\"COMPLETE\",\"processingStateMessage\":\"failed\"}\n";
         assert!(split(twice.as_bytes(), 99).0.breaches[0].contains("COMPLETE twice"));
     }
 
     #[test]
-    fn f19_a_line_without_end_is_held_nowhere() {
+    fn f19_an_endless_line_is_not_held_in_memory() {
         let mut lines = ReportLines::default();
         let mut sayings = ReportState::default();
         let mut count = 0_usize;
@@ -429,13 +432,13 @@ mod tests {
     }
 
     #[test]
-    fn large_results_are_parsed_at_the_end_and_compared() {
+    fn large_results_are_parsed_and_compared_at_the_end() {
         let large = |letter: &str| format!("pop.report.payload \"{}\"\n", letter.repeat(LARGE));
         let said = split(format!("{0}{0}", large("x")).as_bytes(), 4_096).0;
         assert_eq!((said.breaches.len(), said.result.unwrap().as_str().unwrap().len()), (0, LARGE));
         for text in [format!("{}{}", large("x"), large("y")), format!("pop.report.payload 1\n{}", large("x"))]
         {
-            assert!(split(text.as_bytes(), 4_096).0.breaches[0].contains("given twice"));
+            assert!(split(text.as_bytes(), 4_096).0.breaches[0].contains("reported twice"));
         }
     }
 

@@ -1,4 +1,4 @@
-//! The values of secrets: read at each launch anew, and remembered so that they are shown nowhere.
+//! Secret values: read again at each launch, and remembered so that all of them are masked.
 
 use crate::Mask;
 use crate::regular_file::read_regular_file;
@@ -9,13 +9,13 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// The largest file that is read as a secret, in bytes.
+/// Largest file that is read as a secret, in bytes.
 const LONGEST: u64 = 1024 * 1024;
 
-/// Where values of secrets are found, and which are known so far.
+/// The sources of secrets, and the values known so far.
 #[derive(Clone, Default)]
 pub struct Secrets {
-    /// Those variables of this process that some secret is read from.
+    /// The variables of this process that hold a secret.
     variables: Arc<HashMap<String, String>>,
     withheld: Arc<BTreeSet<String>>,
     home: Option<PathBuf>,
@@ -29,7 +29,7 @@ struct Hidden {
 }
 
 impl Secrets {
-    /// The secrets of a run. Variables that they are read from are not handed on to programs that do not name them.
+    /// The secrets of a run. A variable that holds a secret is not inherited by programs that do not name it.
     pub fn new(all: &[Secret], surroundings: &[(OsString, OsString)], home: Option<PathBuf>) -> Self {
         let names = all.iter().filter_map(|secret| match &secret.source.local {
             Some(LocalSecret::Env(name)) => Some(name.clone()),
@@ -47,18 +47,18 @@ impl Secrets {
             hidden: Arc::default(),
         };
         for secret in all {
-            // what cannot be read yet is told when it is needed
+            // an unreadable secret is reported when a program needs it
             secrets.values(std::slice::from_ref(secret)).ok();
         }
         secrets
     }
 
-    /// Whether a variable of this process is not handed on.
+    /// Whether programs do not inherit this variable.
     pub fn withholds(&self, name: &str) -> bool {
         self.withheld.contains(name)
     }
 
-    /// The values of some secrets as they are now, by the names of their variables.
+    /// The current values of some secrets, with the names of their variables.
     pub fn values(&self, secrets: &[Secret]) -> Result<Vec<(String, String)>, Failure> {
         let read = secrets.iter().map(|secret| {
             let value = self.value(secret).map_err(|why| {
@@ -74,7 +74,9 @@ impl Secrets {
     fn value(&self, secret: &Secret) -> Result<String, String> {
         let value = match &secret.source.local {
             None => {
-                return Err("it is a Secret of the cluster only; give `fromEnv` or `fromFile` too".to_owned());
+                return Err(
+                    "it exists only as a Secret of the cluster; set `fromEnv` or `fromFile` too".to_owned()
+                );
             }
             Some(LocalSecret::Env(name)) => self
                 .variables
@@ -92,11 +94,11 @@ impl Secrets {
                 text.strip_suffix('\r').unwrap_or(text).to_owned()
             }
         };
-        // blanks around a value are not hidden with it
+        // the mask hides values without surrounding blanks
         if value.trim().len() < Mask::SHORTEST {
             let what = if value.trim().is_empty() { "blank" } else { "too short" };
             return Err(format!(
-                "its value is {what}: pop cannot hide fewer than {} bytes besides blanks",
+                "its value is {what}: pop cannot mask fewer than {} bytes besides blanks",
                 Mask::SHORTEST
             ));
         }
@@ -112,7 +114,7 @@ impl Secrets {
         }
     }
 
-    /// Hides every value that is known so far.
+    /// The mask of every value known so far.
     pub fn mask(&self) -> Mask {
         self.hidden().mask.clone()
     }
@@ -132,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn f47_a_secret_is_read_anew_each_time_and_every_value_stays_hidden() {
+    fn f47_secret_is_read_at_each_launch_and_stays_masked() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("token");
         std::fs::write(&file, "first-value\n").unwrap();
@@ -151,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn f47_fr_h16_a_secret_that_cannot_be_used_is_told_by_name() {
+    fn f47_fr_h16_unusable_secret_is_reported_by_name() {
         let says = |local| {
             let all = [secret("TOKEN", local)];
             let surroundings = [("SHORT".into(), "abc".into()), ("BLANK".into(), "    ".into())];
@@ -161,13 +163,13 @@ mod tests {
         assert_eq!(says(env("NONE")), "secret `TOKEN`: the variable `NONE` is not set");
         assert_eq!(
             says(env("SHORT")),
-            "secret `TOKEN`: its value is too short: pop cannot hide fewer than 4 bytes besides blanks"
+            "secret `TOKEN`: its value is too short: pop cannot mask fewer than 4 bytes besides blanks"
         );
         assert_eq!(
             says(env("BLANK")),
-            "secret `TOKEN`: its value is blank: pop cannot hide fewer than 4 bytes besides blanks"
+            "secret `TOKEN`: its value is blank: pop cannot mask fewer than 4 bytes besides blanks"
         );
-        assert!(says(None).contains("Secret of the cluster only"));
+        assert!(says(None).contains("only as a Secret of the cluster"));
         assert!(says(Some(LocalSecret::File("/none".to_owned()))).contains("`/none` cannot be read"));
     }
 }

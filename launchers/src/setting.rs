@@ -1,30 +1,30 @@
-//! What surrounds launches: given once to a launcher by whoever makes it.
+//! The environment of launches, passed to a launcher when it is created.
 
 use crate::secrets::Secrets;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// What surrounds launches, the same for all that one launcher starts.
+/// Settings that are the same for all programs of one launcher.
 #[derive(Clone, Default)]
 pub struct Setting {
     /// The variables of this process: processes inherit them, containers and pods do not.
     pub surroundings: Vec<(OsString, OsString)>,
-    /// The variables that every program is given.
+    /// The variables of every program.
     pub variables: Vec<(String, String)>,
-    /// Where programs start unless told otherwise; containers find it at the same path.
+    /// Default working directory of programs; containers see it at the same path.
     pub folder: PathBuf,
-    /// The folder beside which configuration and relative files of secrets are looked for.
+    /// Base folder of configuration and of relative secret files.
     pub home: Option<PathBuf>,
-    /// What ends leftovers of this process when it is killed ([`crate::ProcessLauncher::holding_on`]).
+    /// The command that kills leftovers when this process is killed ([`crate::ProcessLauncher::holding_on`]).
     pub guard_command: Option<Vec<String>>,
-    /// How long a pod has from SIGTERM to SIGKILL when the caller stops it; a minute if it is not given.
+    /// Time between SIGTERM and SIGKILL for a pod that the caller stops; `None`: one minute.
     pub grace: Option<Duration>,
-    /// The run whose containers and pods are this launcher's alone: what of it nobody follows is ended.
+    /// The run that owns this launcher's containers and pods: those that no launch follows are removed.
     pub run: Option<String>,
-    /// How a cluster is reached.
+    /// Access to the cluster.
     pub cluster: Cluster,
-    /// The secrets of all programs, and what of them is to be hidden.
+    /// The secrets of all programs, and the values to mask.
     pub secrets: Secrets,
 }
 
@@ -36,18 +36,18 @@ impl Setting {
     }
 }
 
-/// How a cluster is reached; what is not given is found as `kubectl` finds it, or by the pod this process runs in.
+/// Access to a cluster. Missing fields default to those of `kubectl`, or of the pod that this process runs in.
 #[derive(Clone, Default)]
 pub struct Cluster {
     /// The address of the API server.
     pub master_url: Option<String>,
-    /// Where pods are made.
+    /// Namespace of the pods.
     pub namespace: Option<String>,
     /// A node label that must be `true`.
     pub zone: Option<String>,
     /// The certificate of the cluster's authority, as PEM.
     pub authority: Option<String>,
-    /// The token that this process shows.
+    /// The bearer token of this process.
     pub token: Option<String>,
     /// The name of the pod that this process runs in.
     pub own_pod: Option<String>,

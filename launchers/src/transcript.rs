@@ -1,4 +1,4 @@
-//! What one launch prints and reports, on its way to log, result, reports or the caller. See docs/output.md.
+//! Routes the output and reports of one launch to log, result, events or the caller. See docs/output.md.
 
 use crate::bounded::append;
 use crate::last_lines::{LastLines, merged};
@@ -11,19 +11,19 @@ use serde_json::Value;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Progress is told at most this often.
+/// Shortest time between two progress events.
 const NEWS_EVERY: Duration = Duration::from_millis(200);
-/// The longest line that is handed on whole; a longer one is handed on in pieces.
+/// Longest line in bytes that is passed on whole; a longer one is passed on in pieces.
 const LONGEST_LINE: usize = 64 * 1024;
-/// StdoutUse output of more bytes takes a while to parse.
+/// Captured output above this size (bytes) takes a while to parse.
 const LARGE: usize = 256 * 1024;
 
-/// What one launch prints and reports.
+/// The output and reports of one launch.
 ///
-/// Whoever reads the bytes of a program, or hears a handler, feeds it with [`take`](Self::take),
-/// [`progress`](Self::progress) and [`result`](Self::result), hands on its [`events`](Self::events), and calls
-/// [`on_time`](Self::on_time) when [`due`](Self::due). [`finish`](Self::finish) makes the end of the launch. It does
-/// no IO but to the log file, and the way in which bytes are cut into pieces makes no difference.
+/// The reader of a program's output, or the host of a handler, feeds it with [`take`](Self::take),
+/// [`progress`](Self::progress) and [`result`](Self::result), sends its [`events`](Self::events), and calls
+/// [`on_time`](Self::on_time) when [`due`](Self::due). [`finish`](Self::finish) builds the end of the launch.
+/// The only IO is the log file. The result does not depend on how the bytes are cut into pieces.
 #[derive(Debug)]
 pub struct Transcript {
     captured: StdoutUse,
@@ -33,23 +33,23 @@ pub struct Transcript {
     sayings: ReportState,
     reports: ReportLines,
     mask: Mask,
-    /// Streams through `mask`, if there is something to hide.
+    /// The streams with masking, if there is something to mask.
     masked: Option<[MaskStream; 2]>,
-    /// StdoutUse standard output.
+    /// Captured standard output.
     stdout: Vec<u8>,
-    /// Whether standard output was too long to be captured; it is log since then.
+    /// Whether standard output exceeded the capture limit; it is log since then.
     is_too_long: bool,
-    /// The beginnings of lines for [`StdoutUse::Lines`].
+    /// Incomplete lines for [`StdoutUse::Lines`].
     lines: [Vec<u8>; 2],
     events: Vec<LaunchEvent>,
-    /// Time of the last output; none until the program runs.
+    /// Time of the last output; `None` until the program runs.
     heard_at: Option<Instant>,
     last_news: Option<Instant>,
     said_silent: bool,
 }
 
 impl Transcript {
-    /// The transcript of a launch with this order, in which these values are hidden.
+    /// The transcript of a launch with this order; `mask` hides secrets.
     pub fn new(order: &LaunchOrder, mask: &Mask) -> Self {
         Self {
             captured: order.captured,
@@ -70,7 +70,7 @@ impl Transcript {
         }
     }
 
-    /// Removes the log that an earlier process wrote: everything printed so far comes again.
+    /// Deletes the log of an earlier process: all output comes again.
     pub fn begin_anew(&mut self) {
         self.log.begin_anew();
     }
@@ -80,7 +80,7 @@ impl Transcript {
         self.heard_at = Some(now);
     }
 
-    /// Takes bytes that were printed.
+    /// Takes output.
     pub fn take(&mut self, stream: Stream, bytes: &[u8], now: Instant) {
         self.heard_at = Some(now);
         match (self.captured, stream) {
@@ -90,7 +90,7 @@ impl Transcript {
                     hide(masked, stream, rest, &mut |plain| log.write(plain))
                 });
             }
-            // parsed first, then its values are hidden
+            // parsed first, then its values are masked
             (StdoutUse::Value(_), Stream::Stdout) => self.capture(bytes),
             _ => {
                 let mut masked = self.masked.take();
@@ -100,7 +100,7 @@ impl Transcript {
         }
     }
 
-    /// Takes bytes in which secrets are hidden already.
+    /// Takes output in which secrets are already masked.
     fn take_plain(&mut self, stream: Stream, bytes: &[u8]) {
         match (self.captured, stream) {
             (StdoutUse::Lines, _) => self.take_lines(stream, bytes),
@@ -119,10 +119,10 @@ impl Transcript {
         self.log_stdout(bytes);
     }
 
-    /// Has standard output be log, although it was to be data.
+    /// Turns standard output into log, although it was meant as data.
     fn log_stdout(&mut self, bytes: &[u8]) {
         let Self { masked, log, captured, .. } = self;
-        // what is captured as bytes was hidden as it came
+        // output captured as bytes was masked when it came
         if *captured == StdoutUse::Whole {
             log.write(bytes);
         } else {
@@ -133,7 +133,7 @@ impl Transcript {
     fn take_lines(&mut self, stream: Stream, bytes: &[u8]) {
         let held = &mut self.lines[usize::from(stream == Stream::Stderr)];
         let mut lines = Vec::new();
-        // ffmpeg and others end a line of progress with a carriage return
+        // ffmpeg and others end a progress line with a carriage return
         for part in bytes.split_inclusive(|byte| matches!(byte, b'\n' | b'\r')) {
             held.extend_from_slice(part);
             let ends = matches!(part.last(), Some(b'\n' | b'\r'));
@@ -150,45 +150,45 @@ impl Transcript {
         }
     }
 
-    /// Takes a progress that was not printed: from a handler in this process.
+    /// Takes a progress from a handler in this process.
     pub fn progress(&mut self, progress: Progress, now: Instant) {
         self.heard_at = Some(now);
         self.sayings.progress(progress);
     }
 
-    /// Takes a result that was not printed: from a handler in this process.
+    /// Takes a result from a handler in this process.
     pub fn result(&mut self, result: Value) {
         self.sayings.result(result);
     }
 
-    /// Takes the annotations of a program's pod; they win over lines.
+    /// Takes the annotations of the program's pod; they win over lines.
     pub fn annotate(&mut self, progress: Option<&String>, result: Option<&String>) {
         self.sayings.annotate(progress.cloned(), result.cloned());
     }
 
-    /// Whether the program has reported its success: then nothing of what it had to do is missing.
+    /// Whether the program has reported success, which proves that it was not cut short.
     pub fn has_final_report(&self) -> bool {
         self.sayings.is_succeeded()
     }
 
-    /// Adds a line of pop's own to the log.
+    /// Adds a line written by pop to the log.
     pub fn note(&mut self, words: &str) {
         self.log.write(format!("pop: {words}\n").as_bytes());
     }
 
-    /// When [`on_time`](Self::on_time) is to be called although nothing is printed.
+    /// Next time at which [`on_time`](Self::on_time) must run although no output arrives.
     pub fn due(&self) -> Option<Instant> {
         let news = self.last_news.filter(|_| self.sayings.has_news()).map(|last| last + NEWS_EVERY);
         [self.silent_at(), news].into_iter().flatten().min()
     }
 
-    /// When the program has been silent for as long as it may.
+    /// When the program's silence must be reported.
     fn silent_at(&self) -> Option<Instant> {
         let limit = self.silence.filter(|_| !self.said_silent)?;
         self.heard_at.map(|since| since + limit)
     }
 
-    /// Lets time have its events.
+    /// Records the events that are due at this time.
     pub fn on_time(&mut self, now: Instant) {
         if self.silent_at().is_some_and(|at| now >= at) {
             self.said_silent = true;
@@ -196,12 +196,12 @@ impl Transcript {
         }
     }
 
-    /// Does not count a time in which the program could not run.
+    /// Excludes a pause of the program from its time limits.
     pub fn postpone(&mut self, pause: Duration) {
         self.heard_at = self.heard_at.map(|at| at + pause);
     }
 
-    /// The events that are to be said now.
+    /// The events to send now.
     pub fn events(&mut self, now: Instant) -> Vec<LaunchEvent> {
         if self.sayings.has_news()
             && self.last_news.is_none_or(|last| now >= last + NEWS_EVERY)
@@ -213,7 +213,7 @@ impl Transcript {
         std::mem::take(&mut self.events)
     }
 
-    /// The lines that have no end yet, as events. To be called before [`finish`](Self::finish).
+    /// The unfinished lines, as events. Call it before [`finish`](Self::finish).
     pub fn last_events(&mut self, now: Instant) -> Vec<LaunchEvent> {
         if self.captured == StdoutUse::Lines {
             let mut masked = self.masked.take();
@@ -227,7 +227,7 @@ impl Transcript {
         self.events(now)
     }
 
-    /// Whether [`finish`](Self::finish) takes a while, and does not belong on an event loop.
+    /// Whether [`finish`](Self::finish) takes long and must run off the event loop.
     pub fn is_large(&self) -> bool {
         self.sayings.is_large() || self.stdout.len() > LARGE
     }
@@ -243,7 +243,7 @@ impl Transcript {
         }
         self.masked = masked;
         if self.is_too_long && self.is_success(&exit) {
-            let words = format!("standard output is longer than the {CAPTURE_LIMIT} bytes that are captured");
+            let words = format!("standard output exceeds the capture limit of {CAPTURE_LIMIT} bytes");
             exit = Err(Box::new(failed(TOO_LARGE, words, &exit)));
         }
         let (value, last) = self.settle(&mut exit);
@@ -261,8 +261,8 @@ impl Transcript {
         }
     }
 
-    /// Reads the captured value. What is no value after all, or the output of a failure, becomes log: its last lines are
-    /// given.
+    /// Parses the captured value. Output that is no value, or belongs to a failure, becomes log; its last lines
+    /// are returned.
     fn settle(&mut self, exit: &mut Result<Exit, Box<Failure>>) -> (Option<Value>, Vec<String>) {
         let StdoutUse::Value(capture) = self.captured else { return (None, Vec::new()) };
         if self.is_too_long {
@@ -308,7 +308,7 @@ fn failed(code: &str, message: String, exit: &Result<Exit, Box<Failure>>) -> Fai
     Failure { exit: exit.as_ref().ok().copied(), ..Failure::new(Blame::Handler, code, message) }
 }
 
-/// Hands on the bytes of a stream without secrets, as far as that is certain.
+/// Passes on a stream with secrets masked, except bytes that may still become a secret.
 fn hide(masked: &mut Option<[MaskStream; 2]>, stream: Stream, bytes: &[u8], out: &mut impl FnMut(&[u8])) {
     match masked {
         None => out(bytes),
@@ -316,7 +316,7 @@ fn hide(masked: &mut Option<[MaskStream; 2]>, stream: Stream, bytes: &[u8], out:
     }
 }
 
-/// Hands on what was held back of a stream.
+/// Passes on the bytes held back of a stream.
 fn finish(masked: &mut Option<[MaskStream; 2]>, stream: Stream, out: &mut impl FnMut(&[u8])) {
     if let Some(masked) = masked {
         masked[usize::from(stream == Stream::Stderr)].finish(out);

@@ -1,14 +1,14 @@
-//! Waits between tries, each longer than the last, until a deadline.
+//! Exponential backoff with a deadline.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::time::{Instant, sleep};
 
-/// The first wait before something is tried again; each further one is twice as long.
+/// First wait before a retry; each further wait is twice as long.
 const FIRST_WAIT: Duration = Duration::from_millis(200);
-/// No wait is longer.
+/// Longest wait between two retries.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
-/// How something is tried again.
+/// The waits between retries of one request.
 #[derive(Debug)]
 pub(crate) struct Tries {
     wait: Duration,
@@ -16,14 +16,14 @@ pub(crate) struct Tries {
 }
 
 impl Tries {
-    /// Tries until `patience` is over; for ever without one.
+    /// Retries until `patience` is over; without a limit if it is `None`.
     pub(crate) fn for_as_long_as(patience: Option<Duration>) -> Self {
         Self { wait: FIRST_WAIT, until: patience.map(|patience| Instant::now() + patience) }
     }
 
-    /// Waits before the next try, at least as long as was asked for; false if there is none.
+    /// Waits at least `at_least` before the next retry; false if the deadline would pass.
     pub(crate) async fn next(&mut self, at_least: Duration) -> bool {
-        // tries of several launches are spread, so that they do not come all at once
+        // jitter, so that several launches do not retry at the same moment
         let nanos = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().subsec_nanos();
         let spread = Duration::from_micros(u64::from(nanos / 1_000 % 50_000));
         let wait = self.wait.max(at_least) + spread;

@@ -1,4 +1,4 @@
-//! The Docker launcher against an Engine that plays a script: lost answers, other words and statuses, broken connections.
+//! The Docker launcher against a scripted Engine: lost answers, unknown words and statuses, broken connections.
 #![cfg(feature = "docker")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -25,7 +25,7 @@ fn order(captured: StdoutUse) -> LaunchOrder {
     LaunchOrder { name: "r-a-1".to_owned(), program, captured, pending, ..LaunchOrder::default() }
 }
 
-/// Carries an order out under variables; gives the lines that were told, and the end.
+/// Carries out an order with these variables; returns the reported lines and the end.
 async fn carry_out(variables: &[(&str, &str)], order: LaunchOrder) -> (Vec<String>, LaunchEnd) {
     let surroundings = variables.iter().map(|(name, value)| (name.into(), value.into())).collect();
     let launcher =
@@ -53,7 +53,7 @@ async fn end(engine: &ScriptedEngine, order: LaunchOrder) -> LaunchEnd {
     carry_out(&[("DOCKER_HOST", &engine.host())], order).await.1
 }
 
-/// How a script's container ends.
+/// The exit of a script's container.
 async fn exit(script: Script) -> Result<Exit, Box<Failure>> {
     end(&ScriptedEngine::new(script), order(StdoutUse::Nothing)).await.exit
 }
@@ -69,7 +69,7 @@ fn instead(method: &'static str, path: &'static str, number: Option<usize>, answ
 }
 
 #[tokio::test]
-async fn fr_e1_an_init_is_asked_for_whatever_the_engine_says_of_itself() {
+async fn fr_e1_init_is_requested_from_every_engine() {
     let engine = ScriptedEngine::new(Script {
         is_podman: true,
         info: json!({"InitBinary": "", "NCPU": 2}),
@@ -80,7 +80,7 @@ async fn fr_e1_an_init_is_asked_for_whatever_the_engine_says_of_itself() {
 }
 
 #[tokio::test]
-async fn fr_e1_an_engine_that_refuses_an_init_runs_the_program_without() {
+async fn fr_e1_engine_without_init_runs_the_program_anyway() {
     let dockerd = "exec: \"docker-init\": executable file not found in $PATH";
     let podman = "container-init binary not found on the host: stat /usr/libexec/podman/catatonit: no such file or directory";
     for (path, message) in [("/start", dockerd), ("/containers/create", podman)] {
@@ -97,14 +97,14 @@ async fn fr_e1_an_engine_that_refuses_an_init_runs_the_program_without() {
 }
 
 #[tokio::test]
-async fn fr_e2_an_image_that_is_not_there_is_pulled_whatever_the_engine_calls_it() {
+async fn fr_e2_missing_image_is_pulled_with_any_engine_wording() {
     let engine = ScriptedEngine::new(Script { is_image_missing: true, ..Script::default() });
     assert_eq!(end(&engine, order(StdoutUse::Nothing)).await.exit, Ok(Exit::Code(0)));
     assert_eq!(engine.seen(("post", "fromimage=i%3a1")).len(), 1);
 }
 
 #[tokio::test]
-async fn fr_e3_a_lost_answer_to_a_creation_loses_no_container() {
+async fn fr_e3_lost_answer_to_create_loses_no_container() {
     for is_podman in [false, true] {
         let engine = ScriptedEngine::new(Script {
             is_podman,
@@ -117,7 +117,7 @@ async fn fr_e3_a_lost_answer_to_a_creation_loses_no_container() {
 }
 
 #[tokio::test]
-async fn fr_e3_a_name_that_somebody_else_has_is_named_whatever_the_status() {
+async fn fr_e3_name_conflict_is_reported_for_any_status() {
     for status in [409, 500] {
         let others = json!({"Config": {"Labels": {label::LAUNCH: "another"}}});
         let answers = vec![
@@ -135,7 +135,7 @@ async fn fr_e3_a_name_that_somebody_else_has_is_named_whatever_the_status() {
 }
 
 #[tokio::test]
-async fn a_lost_answer_to_a_start_does_not_run_a_program_twice() {
+async fn lost_answer_to_start_does_not_run_a_program_twice() {
     let engine = ScriptedEngine::new(Script {
         attached: frame(1, b"once\n"),
         log: Some(frame(1, b"once\n")),
@@ -148,7 +148,7 @@ async fn a_lost_answer_to_a_start_does_not_run_a_program_twice() {
 }
 
 #[tokio::test]
-async fn fr_e5_output_whose_connection_breaks_anywhere_is_whole_or_lost() {
+async fn fr_e5_output_with_a_broken_connection_is_complete_or_lost() {
     let lines: [&[u8]; 4] = [b"ab\n", b"\xe9t\xe9\n", b"c\n", b"end"];
     let replaced = |line: &[u8]| String::from_utf8_lossy(line).into_owned().into_bytes();
     let frames = |change: &dyn Fn(&[u8]) -> Vec<u8>| -> Vec<u8> {
@@ -186,7 +186,7 @@ async fn fr_e5_output_whose_connection_breaks_anywhere_is_whole_or_lost() {
 }
 
 #[tokio::test]
-async fn fr_e5_an_engine_that_keeps_no_log_is_believed_unless_a_frame_is_cut() {
+async fn fr_e5_output_without_log_is_complete_unless_a_frame_is_cut() {
     let printed = frame(1, b"all of it\n");
     for (length, is_whole) in [(printed.len(), true), (printed.len() - 1, false)] {
         let attached = printed[..length].to_vec();
@@ -199,7 +199,7 @@ async fn fr_e5_an_engine_that_keeps_no_log_is_believed_unless_a_frame_is_cut() {
 }
 
 #[tokio::test]
-async fn fr_e6_a_program_that_the_init_cannot_start_is_the_handlers_fault() {
+async fn fr_e6_init_that_cannot_start_blames_the_handler() {
     for pid in 2..26 {
         for (line, code) in [
             (format!("[FATAL tini ({pid})] exec nothing failed: No such file or directory\n"), 127),
@@ -220,12 +220,12 @@ async fn fr_e6_a_program_that_the_init_cannot_start_is_the_handlers_fault() {
 }
 
 #[tokio::test]
-async fn fr_e7_words_that_are_not_known_break_nothing() {
+async fn fr_e7_unknown_words_break_nothing() {
     for status in ["stopped", "a new word", ""] {
         let state = json!({"Status": status, "Health": {"Status": "a new word"}, "OOMKilled": "perhaps"});
         assert_eq!(exit(Script { state, ..Script::default() }).await, Ok(Exit::Code(0)), "{status}");
     }
-    // what an earlier process left is swept
+    // a container left by an earlier process is swept
     let engine = ScriptedEngine::new(Script::default());
     let surroundings = vec![("DOCKER_HOST".into(), engine.host().into())];
     let run = Some("r".to_owned());
@@ -237,29 +237,29 @@ async fn fr_e7_words_that_are_not_known_break_nothing() {
 }
 
 #[tokio::test]
-async fn an_answer_to_a_wait_that_is_no_status_is_never_a_success() {
+async fn invalid_wait_answer_is_never_a_success() {
     let removed = json!({"StatusCode": 0, "Error": {"Message": "container has already been removed"}});
     for answer in [removed, json!({"StatusCode": 0}), json!({"StatusCode": -1}), json!({})] {
-        // gone, it is displaced
+        // the container is gone: displaced
         let wait = || instead("post", "/wait?condition=not-running", None, Answer::Done(200, answer.clone()));
         let exit_of_gone =
             exit(Script { is_removed: true, answers: vec![wait()], ..Script::default() }).await;
         assert_eq!(told(&exit_of_gone), ("displaced", Blame::Platform), "{answer}");
-        // still there, its state has the status
+        // the container exists: its state has the status
         let exit = exit(Script { code: 3, answers: vec![wait()], ..Script::default() }).await;
         assert_eq!(exit, Ok(Exit::Code(3)), "{answer}");
     }
-    // an answer that is lost is asked for again
+    // the wait is repeated after a lost answer
     let answers = vec![instead("post", "/wait", Some(0), Answer::Lost)];
     assert_eq!(exit(Script { code: 3, answers, ..Script::default() }).await, Ok(Exit::Code(3)));
 }
 
 #[tokio::test]
-async fn fr_e8_fr_e9_a_signal_is_the_programs_own_unless_the_engine_sent_it() {
+async fn fr_e8_fr_e9_signal_blames_the_program_unless_engine_sent_it() {
     let own = exit(Script { code: 137, ..Script::default() }).await;
     assert_eq!(told(&own), ("signal", Blame::Handler));
     let failure = own.unwrap_err();
-    assert_eq!(failure.message, "ended with signal SIGKILL, perhaps for want of memory");
+    assert_eq!(failure.message, "ended with signal SIGKILL, perhaps out of memory");
     assert_eq!(failure.exit, Some(Exit::Signal(9)));
     assert_eq!(exit(Script { code: 143, ..Script::default() }).await, Ok(Exit::Signal(15)));
     for (action, code) in [("kill", 137), ("stop", 143)] {
@@ -268,7 +268,7 @@ async fn fr_e8_fr_e9_a_signal_is_the_programs_own_unless_the_engine_sent_it() {
         let exit = exit(Script { code, events, answers: vec![waits], ..Script::default() }).await;
         assert_eq!(told(&exit), ("stopped-outside", Blame::Platform), "{action}");
     }
-    // memory that ran out is told by the state, or by a notice alone
+    // out of memory shows in the state, or only as an event
     let events = vec![json!({"Action": "oom"}), json!({"Action": "die"})];
     for (state, events) in [(json!({"OOMKilled": true}), vec![]), (json!({}), events)] {
         let oom = exit(Script { code: 137, state, events, ..Script::default() }).await;
@@ -277,7 +277,7 @@ async fn fr_e8_fr_e9_a_signal_is_the_programs_own_unless_the_engine_sent_it() {
 }
 
 #[tokio::test]
-async fn fr_e10_a_host_path_that_is_missing_is_refused_before_anything_is_made() {
+async fn fr_e10_missing_host_path_is_rejected_before_creation() {
     let engine = ScriptedEngine::new(Script::default());
     let missing = engine.folder.path().join("missing");
     let host_path = HostPath {
@@ -294,7 +294,7 @@ async fn fr_e10_a_host_path_that_is_missing_is_refused_before_anything_is_made()
 }
 
 #[tokio::test]
-async fn fr_h6_an_engine_at_a_port_is_reached() {
+async fn fr_h6_engine_at_a_port_is_reached() {
     let (_engine, port) = ScriptedEngine::at_port(Script::default(), None);
     for host in
         [format!("tcp://127.0.0.1:{port}"), format!("http://localhost:{port}"), format!("127.0.0.1:{port}")]
@@ -305,7 +305,7 @@ async fn fr_h6_an_engine_at_a_port_is_reached() {
 }
 
 #[tokio::test]
-async fn fr_h6_tls_shows_a_certificate_and_trusts_one_authority_alone() {
+async fn fr_h6_tls_sends_a_certificate_and_trusts_one_authority() {
     let certificates = Certificates::make();
     let (_engine, port) = ScriptedEngine::at_port(Script::default(), Some(certificates.server()));
     let folder = |name: &str| certificates.folder.path().join(name).to_str().unwrap().to_owned();

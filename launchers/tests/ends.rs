@@ -1,4 +1,4 @@
-//! The end of everybody whom a program started, against real programs. docs/processes.md is the model.
+//! The end of all processes that a program started, with real programs. docs/processes.md is the model.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use pop_contract::Exit;
@@ -24,7 +24,7 @@ fn launcher() -> ProcessLauncher {
     ProcessLauncher::new(std::env::vars_os(), std::env::current_dir().unwrap())
 }
 
-/// Launches, asks for the end at the first progress, and gives the end and how long it took from there.
+/// Launches, requests a stop at the first progress, and returns the end and the time from there.
 async fn launch(order: LaunchOrder, ask: bool) -> (LaunchEnd, Duration) {
     let launcher = launcher();
     let (sender, mut receiver) = mpsc::channel(64);
@@ -48,9 +48,9 @@ async fn fr_a1_the_group_has_the_whole_grace() {
     for script in [
         format!("{saver}; echo end"),
         format!("{saver} | cat; echo end"),
-        // in a group of its own, as a shell with job control or `timeout` makes it
+        // in its own group, as a shell with job control or `timeout` makes it
         format!("set -m; {saver} & wait"),
-        // without an output to hold
+        // without an open output
         format!("{}; echo end", saver.replace("while", "exec >/dev/null 2>&1; while")),
     ] {
         let folder = tempfile::tempdir().unwrap();
@@ -61,7 +61,7 @@ async fn fr_a1_the_group_has_the_whole_grace() {
 }
 
 #[tokio::test]
-async fn fr_a1_who_does_not_end_within_the_grace_is_killed() {
+async fn fr_a1_process_that_exceeds_the_grace_is_killed() {
     let folder = tempfile::tempdir().unwrap();
     let script =
         r#"bash -c 'trap "" TERM; echo "pop.report.progress {}"; while :; do sleep 0.05; done'; echo end"#;
@@ -73,7 +73,7 @@ async fn fr_a1_who_does_not_end_within_the_grace_is_killed() {
 }
 
 #[tokio::test]
-async fn fr_a2_who_still_writes_is_waited_for() {
+async fn fr_a2_writing_processes_are_waited_for() {
     let lines = "for i in $(seq 200); do echo line $i; done";
     for script in [
         format!("exec > >(tee build.log) 2>&1; {lines}"),
@@ -92,7 +92,7 @@ async fn fr_a2_who_still_writes_is_waited_for() {
 }
 
 #[tokio::test]
-async fn fr_a2_captured_output_has_what_was_printed_after_the_end() {
+async fn fr_a2_captured_output_includes_output_after_the_end() {
     let folder = tempfile::tempdir().unwrap();
     let captured = StdoutUse::Value(Capture::Lines);
     let order = LaunchOrder { captured, ..bash("(sleep 0.1; echo late) & echo early", folder.path()) };
@@ -111,7 +111,7 @@ async fn fr_a3_a_program_has_no_terminal() {
 }
 
 #[tokio::test]
-async fn fr_a4_a_pause_stops_everybody_and_is_not_counted() {
+async fn fr_a4_pause_stops_all_processes_and_is_not_counted() {
     let folder = tempfile::tempdir().unwrap();
     let script =
         "echo 'pop.report.progress {}'; setsid -w sh -c 'while :; do echo x >> ticks; sleep 0.02; done'";
@@ -126,7 +126,7 @@ async fn fr_a4_a_pause_stops_everybody_and_is_not_counted() {
     }
     launcher.pause();
     let (stopped, at) = (ticks(), Instant::now());
-    // the loop stands still, as it does while this process is stopped
+    // block the loop, like a stop of this process
     std::thread::sleep(Duration::from_millis(700));
     assert!(ticks() <= stopped + 2);
     launcher.resume(at.elapsed());
@@ -158,7 +158,7 @@ async fn fr_a8_the_program_is_found_in_its_own_path() {
 }
 
 #[tokio::test]
-async fn fr_h3_what_came_while_the_loop_stood_still_counts_before_time() {
+async fn fr_h3_events_during_a_stall_precede_the_timeout() {
     let folder = tempfile::tempdir().unwrap();
     let script = "echo $$ > pid; echo 'pop.report.progress {}'; for i in 1 2 3 4; do sleep 0.1; echo x; done";
     let order = LaunchOrder { silence: Some(Duration::from_millis(350)), ..bash(script, folder.path()) };
@@ -166,7 +166,7 @@ async fn fr_h3_what_came_while_the_loop_stood_still_counts_before_time() {
     let (sender, mut receiver) = mpsc::channel(64);
     launcher.launch(ID, order, &sender);
     assert!(matches!(receiver.recv().await.unwrap().event, LaunchEvent::Progress(_)));
-    // longer than the limit, and to the program's end
+    // longer than the limit, until the program's end
     let pid = std::fs::read_to_string(folder.path().join("pid")).unwrap();
     let start = Instant::now();
     while !std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap().contains(") Z ") {
@@ -180,7 +180,7 @@ async fn fr_h3_what_came_while_the_loop_stood_still_counts_before_time() {
 }
 
 #[tokio::test]
-async fn fr_h5_the_limit_of_file_sizes_is_an_error_here_and_a_signal_in_children() {
+async fn fr_h5_file_size_limit_is_an_error_here_and_a_signal_in_children() {
     pop_launchers::process::ignore_file_size_signal();
     let folder = tempfile::tempdir().unwrap();
     let (ended, _) =

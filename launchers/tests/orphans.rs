@@ -1,4 +1,5 @@
-//! What programs leave behind, in a process of its own: whoever adopts orphans adopts those of other tests too.
+//! Leftover processes. A test binary of its own, since an adopter of orphans would also adopt those of other
+//! tests.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use pop_contract::Exit;
@@ -11,7 +12,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
 const ID: LaunchId = LaunchId(7);
-/// A grace for programs that leave somebody behind.
+/// Short grace for programs with leftovers.
 const GRACE: Duration = Duration::from_millis(300);
 
 fn shell(script: &str) -> LaunchOrder {
@@ -23,7 +24,7 @@ fn launcher() -> ProcessLauncher {
     ProcessLauncher::new(std::env::vars_os(), std::env::current_dir().unwrap()).holding_on(Vec::new())
 }
 
-/// Waits until a process is gone, or will be at once.
+/// Waits until a process is gone, or about to be.
 fn is_gone(pid: i32) -> bool {
     let Ok(pidfd) = pidfd_open(Pid::from_raw(pid).unwrap(), PidfdFlags::empty()) else { return true };
     let mut watched = [PollFd::new(&pidfd, PollFlags::IN)];
@@ -31,7 +32,7 @@ fn is_gone(pid: i32) -> bool {
 }
 
 #[tokio::test]
-async fn f16_a_daemon_that_left_its_group_is_ended_with_its_launch() {
+async fn f16_daemon_outside_its_group_ends_with_its_launch() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("pid");
     let script = format!(
@@ -53,7 +54,7 @@ async fn f16_a_daemon_that_left_its_group_is_ended_with_its_launch() {
 }
 
 #[tokio::test]
-async fn f18_orphans_are_collected() {
+async fn f18_orphans_are_reaped() {
     let launcher = launcher();
     let (sender, mut receiver) = mpsc::channel(64);
     // each round leaves fifty processes behind that end by themselves
@@ -80,7 +81,7 @@ async fn launch(launcher: &ProcessLauncher, order: LaunchOrder) -> pop_launchers
 }
 
 #[tokio::test]
-async fn fr_a2_a_daemon_without_outputs_is_asked_to_end_at_once() {
+async fn fr_a2_daemon_without_outputs_gets_sigterm_at_once() {
     let folder = tempfile::tempdir().unwrap();
     let order = |script: &str| LaunchOrder { name: "run-quiet-1".into(), ..shell(script) };
     let place = folder.path().display();
@@ -99,7 +100,7 @@ async fn fr_a2_a_daemon_without_outputs_is_asked_to_end_at_once() {
 }
 
 #[tokio::test]
-async fn fr_h13_a_stopped_guard_is_replaced_and_holds_nobody_up() {
+async fn fr_h13_stopped_guard_is_replaced_and_blocks_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let pids = folder.path().join("pids");
     let guard = format!("echo $$ >> {}; exec cat", pids.display());
@@ -126,17 +127,17 @@ async fn fr_h13_a_stopped_guard_is_replaced_and_holds_nobody_up() {
     assert!(guards().into_iter().all(is_gone));
 }
 
-/// Waits until something holds that another process brings about.
+/// Waits until another process makes a condition true.
 fn until(holds: impl Fn() -> bool) {
     let start = Instant::now();
     while !holds() {
-        assert!(start.elapsed() < Duration::from_secs(10), "it never holds");
+        assert!(start.elapsed() < Duration::from_secs(10), "the condition never holds");
         std::thread::yield_now();
     }
 }
 
 #[test]
-fn fr_h1_only_what_a_dead_executor_left_is_swept() {
+fn fr_h1_only_leftovers_of_a_dead_executor_are_swept() {
     let run = format!("fr-h1-{}", std::process::id());
     let start = |executor: Option<&str>| -> Child {
         let mut command = Command::new("sleep");

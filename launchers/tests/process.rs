@@ -1,4 +1,4 @@
-//! The local launcher against real programs: ends, output, signals, silence, what is left behind.
+//! The local launcher against real programs: ends, output, signals, silence, leftovers.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use pop_contract::{Blame, Exit};
@@ -15,7 +15,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 const ID: LaunchId = LaunchId(7);
-/// A grace for programs that leave somebody behind.
+/// Short grace for programs with leftovers.
 const GRACE: Duration = Duration::from_millis(300);
 
 fn shell(script: &str) -> LaunchOrder {
@@ -31,7 +31,7 @@ fn launcher() -> ProcessLauncher {
     ProcessLauncher::new(std::env::vars_os(), std::env::current_dir().unwrap())
 }
 
-/// Launches, lets `each` answer every event, and returns all of them and the end.
+/// Launches, calls `each` for every event, and returns all events and the end.
 async fn follow(
     order: LaunchOrder,
     mut each: impl FnMut(&ProcessLauncher, &LaunchEvent),
@@ -56,14 +56,14 @@ async fn end(order: LaunchOrder) -> LaunchEnd {
 }
 
 #[tokio::test]
-async fn ends_are_told_apart() {
+async fn ends_are_distinguished() {
     assert_eq!(end(order(&["true"])).await.exit, Ok(Exit::Code(0)));
     assert_eq!(end(shell("exit 3")).await.exit, Ok(Exit::Code(3)));
     assert_eq!(end(shell("kill -SEGV $$")).await.exit, Ok(Exit::Signal(11)));
 }
 
 #[tokio::test]
-async fn f25_what_cannot_be_started_says_why() {
+async fn f25_start_failure_names_the_reason() {
     let folder = tempfile::tempdir().unwrap();
     let plain = folder.path().join("plain");
     std::fs::write(&plain, "x").unwrap();
@@ -80,7 +80,7 @@ async fn f25_what_cannot_be_started_says_why() {
 }
 
 #[tokio::test]
-async fn f25_what_the_kernel_does_not_execute_says_why() {
+async fn f25_exec_failure_names_the_reason() {
     use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
     let folder = tempfile::tempdir().unwrap();
     let own = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
@@ -89,7 +89,7 @@ async fn f25_what_the_kernel_does_not_execute_says_why() {
         std::fs::set_permissions(own(name), std::fs::Permissions::from_mode(0o755)).unwrap();
         own(name)
     };
-    // the machine for which a program was built is its bytes 18 and 19; there is none of this number
+    // bytes 18 and 19 hold the machine type; this number does not exist
     let mut foreign = std::fs::read("/bin/true").unwrap();
     foreign[18..20].copy_from_slice(&[0xfe, 0xca]);
     let mut open = std::fs::OpenOptions::new();
@@ -99,7 +99,7 @@ async fn f25_what_the_kernel_does_not_execute_says_why() {
         (own("busy"), "Text file busy"),
         (
             program("script", b"#!/no/such/python3\n"),
-            "is a script for `/no/such/python3`, which is not there",
+            "is a script for `/no/such/python3`, which does not exist",
         ),
         (program("nothing", b""), "Exec format error"),
     ] {
@@ -115,7 +115,7 @@ async fn f31_standard_input_is_empty() {
 }
 
 #[tokio::test]
-async fn reports_are_read_and_the_rest_is_log() {
+async fn reports_are_read_and_other_output_is_log() {
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("a.log");
     let script = r#"echo one; echo 'pop.report.progress {"percentComplete":40}'; echo two >&2
@@ -130,14 +130,14 @@ async fn reports_are_read_and_the_rest_is_log() {
 }
 
 #[tokio::test]
-async fn kept_output_is_not_log() {
+async fn captured_output_is_not_log() {
     let captured = StdoutUse::Value(Capture::Json);
     let ended = end(LaunchOrder { captured, ..shell("echo '{\"a\":1}'; echo note >&2") }).await;
     assert_eq!((ended.captured, ended.log_tail), (Some(json!({"a": 1})), vec!["note".to_owned()]));
 }
 
 #[tokio::test]
-async fn lines_are_handed_on_as_they_come() {
+async fn lines_are_sent_as_they_come() {
     let lines = LaunchOrder { captured: StdoutUse::Lines, ..shell("printf 'a\\rb\\nc'; echo d >&2") };
     let (events, _) = follow(lines, |_, _| {}).await;
     let mut heard: Vec<(bool, String)> = Vec::new();
@@ -151,16 +151,16 @@ async fn lines_are_handed_on_as_they_come() {
 }
 
 #[tokio::test]
-async fn f23_progress_is_told_while_it_runs_and_a_flood_is_merged() {
+async fn f23_progress_is_sent_while_running_and_a_flood_is_merged() {
     let script = r#"i=0; while [ $i -lt 20000 ]; do echo "pop.report.progress {\"percentComplete\":$((i/200))}"; i=$((i+1)); done"#;
     let (events, ended) = follow(shell(script), |_, _| {}).await;
     let told = events.iter().filter(|event| matches!(event, LaunchEvent::Progress(_))).count();
-    assert!((1..60).contains(&told), "{told} reports were told");
+    assert!((1..60).contains(&told), "{told} progress events");
     assert_eq!(ended.said.progress.unwrap().percent_complete, Some(99.0));
 }
 
 #[tokio::test]
-async fn f15_a_program_that_ignores_the_asking_is_ended_by_force() {
+async fn f15_program_that_ignores_sigterm_is_killed() {
     let script = "trap '' TERM; echo 'pop.report.progress {}'; while :; do sleep 1; done";
     let mut asked = 0;
     let (_, ended) = follow(shell(script), |launcher, event| {
@@ -175,7 +175,7 @@ async fn f15_a_program_that_ignores_the_asking_is_ended_by_force() {
 }
 
 #[tokio::test]
-async fn a_program_that_is_asked_to_stop_can_end_well() {
+async fn program_that_handles_sigterm_ends_by_itself() {
     let script = "trap 'exit 5' TERM; echo 'pop.report.progress {}'; while :; do sleep 0.01; done";
     let (_, ended) = follow(shell(script), |launcher, event| {
         if matches!(event, LaunchEvent::Progress(_)) {
@@ -187,7 +187,7 @@ async fn a_program_that_is_asked_to_stop_can_end_well() {
 }
 
 #[tokio::test]
-async fn f17_what_holds_the_output_open_does_not_hold_up_the_end_and_is_cleared() {
+async fn f17_leftover_with_open_output_is_stopped() {
     let folder = tempfile::tempdir().unwrap();
     let pid = folder.path().join("pid");
     let script = format!("sleep 1000 & echo $! > {}; exit 0", pid.display());
@@ -199,10 +199,10 @@ async fn f17_what_holds_the_output_open_does_not_hold_up_the_end_and_is_cleared(
 }
 
 #[tokio::test]
-async fn what_left_its_group_is_found_by_the_variable_that_it_inherited() {
+async fn process_outside_its_group_is_found_by_its_variable() {
     let folder = tempfile::tempdir().unwrap();
     let name = format!("left-by-{}", std::process::id());
-    // both ends of a named pipe are opened together: by then the daemon is one
+    // both ends of a named pipe are opened together: by then the daemon has left its group
     let script = "mkfifo p; setsid sh -c ': > p; exec sleep 1000' & sleep 1000 & : < p";
     let mut order = shell(script);
     order.program.working_directory = Some(folder.path().to_owned());
@@ -214,9 +214,9 @@ async fn what_left_its_group_is_found_by_the_variable_that_it_inherited() {
         let patience = Timespec { tv_sec: seconds, tv_nsec: 0 };
         poll(&mut [PollFd::new(process, PollFlags::IN)], Some(&patience)).unwrap() == 1
     };
-    // what stayed in the group is being killed and may still be on its way out
+    // members of the group are being killed and may not be gone yet
     let left: Vec<_> = left_by(&name).into_iter().filter(|process| !ends(process, 1)).collect();
-    // named by its variable, which the launcher does not know in this order
+    // found by its variable, which the launcher does not set in this order
     assert_eq!(left.len(), 1);
     pidfd_send_signal(&left[0], Signal::KILL).unwrap();
     assert!(ends(&left[0], 10));
@@ -225,7 +225,7 @@ async fn what_left_its_group_is_found_by_the_variable_that_it_inherited() {
 }
 
 #[tokio::test]
-async fn f21_silence_is_said_once() {
+async fn f21_silence_is_reported_once() {
     let quiet = LaunchOrder { silence: Some(Duration::from_millis(30)), ..shell("sleep 1000") };
     let (events, ended) = follow(quiet, |launcher, event| {
         if *event == LaunchEvent::Silent {
@@ -238,7 +238,7 @@ async fn f21_silence_is_said_once() {
 }
 
 #[tokio::test]
-async fn f19_a_flood_of_output_passes_in_constant_memory() {
+async fn f19_flood_of_output_passes_in_constant_memory() {
     let before = peak_memory_kib();
     let ended = end(shell("head -c 300000000 /dev/zero; echo; echo done")).await;
     assert_eq!(ended.exit, Ok(Exit::Code(0)));
@@ -253,7 +253,7 @@ fn peak_memory_kib() -> u64 {
 }
 
 #[tokio::test]
-async fn a_relative_program_is_found_beside_its_home_first() {
+async fn relative_program_is_found_in_its_home_first() {
     use std::os::unix::fs::PermissionsExt as _;
     let folder = tempfile::tempdir().unwrap();
     let own = folder.path().join("true");
@@ -265,7 +265,7 @@ async fn a_relative_program_is_found_beside_its_home_first() {
 }
 
 #[tokio::test]
-async fn variables_and_working_directory_are_given() {
+async fn variables_and_working_directory_are_set() {
     let folder = tempfile::tempdir().unwrap();
     let mut order =
         LaunchOrder { captured: StdoutUse::Whole, ..shell("echo $A; pwd; echo $PWD; env | grep ^PWD=") };
@@ -283,7 +283,7 @@ async fn a_launch_of_an_earlier_process_is_lost() {
     assert_eq!(receiver.recv().await.unwrap().event, LaunchEvent::Lost);
 }
 
-/// Waits until a process is gone, or will be at once.
+/// Waits until a process is gone, or about to be.
 fn is_gone(pid: i32) -> bool {
     let Ok(pidfd) = pidfd_open(Pid::from_raw(pid).unwrap(), PidfdFlags::empty()) else { return true };
     let mut watched = [PollFd::new(&pidfd, PollFlags::IN)];

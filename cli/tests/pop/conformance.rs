@@ -42,35 +42,35 @@ fn a_plain_program_keeps_what_binds_it() {
     insta::assert_snapshot!(bench.pop(0, "handler check true").screen(), @r"
     exit 0
     --- stdout
-    CHECK                      PROMISE                                                                 VERDICT
-    payload-variable           with the payload in PAYLOAD it succeeds                                 kept
-    same-result                launched again for the same attempt it gives the same result            kept
-    payload-compressed         it reads a payload that comes in compressed segments                    not applicable: it ends in the same way without a payload
-    payload-file               it reads a payload that comes as a file                                 not applicable: it ends in the same way without a payload
-    payload-large              it reads a payload of 16 MiB                                            not applicable: it ends in the same way without a payload
-    payload-file-unreadable    a payload file that is not there makes it fail, whatever PAYLOAD holds  not applicable: it ends in the same way without a payload
-    payload-not-json           a payload that is no JSON makes it fail, and it says so                 not applicable: it ends in the same way without a payload
-    payload-not-utf8           a payload file that is not UTF-8 makes it fail                          not applicable: it ends in the same way without a payload
-    payload-refused            a payload that it cannot use makes it fail                              not applicable: no payload that it must refuse was given
-    argument-spellings         it takes every spelling of --payloadFile                                not applicable: its log does not end with HandlerComplete
-    argument-over-environment  an argument wins over the environment                                   not applicable: its log does not end with HandlerComplete
-    property-file              it takes launch data from the properties file that --propFile names     not applicable: its log does not end with HandlerComplete
-    property-file-missing      a named properties file that is not there is exit status 2              not applicable: its log does not end with HandlerComplete
-    launch-type-unknown        an unknown launch type is exit status 2                                 not applicable: its log does not end with HandlerComplete
-    describes-itself           --describe prints one description and needs no payload                  not applicable: its log does not end with HandlerComplete
-    last-progress              with the progress of an earlier attempt it gives the same result        kept
-    last-progress-broken       a last progress that is no JSON does not stop it                        not applicable: its log does not end with HandlerComplete
-    environment-not-utf8       a foreign variable that is not UTF-8 does not matter                    kept
-    environment-unusual        locale and time zone do not matter, nor does a missing HOME             kept
-    stdin-unused               it does not wait for standard input                                     kept
-    stdout-closed              when nobody reads its reports it ends, and not as a success             not applicable: it reports nothing
-    stops-when-asked           SIGTERM ends it within the grace                                        not applicable: it was done before it was stopped; give a payload that takes longer
-    leaves-nothing-behind      no process that it started outlives it                                  kept
-    report-lines               its report lines are JSON of the right shape, within the limits         not applicable: it reports nothing
-    percent-range              its percentages lie between 0 and 100                                   not applicable: it reports nothing
-    percent-grows              its percentages never go back                                           not applicable: it reports nothing
-    final-report               it gives one final report at most, and with launch data one exactly     not applicable: it reports nothing
-    report-agrees              final report and exit status agree                                      not applicable: it reports nothing
+    CHECK                      PROMISE                                                             VERDICT
+    payload-variable           it succeeds with the payload in PAYLOAD                             kept
+    same-result                it returns the same result when the attempt is launched again       kept
+    payload-compressed         it reads a payload in compressed segments                           not applicable: it ends in the same way without a payload
+    payload-file               it reads a payload from a file                                      not applicable: it ends in the same way without a payload
+    payload-large              it reads a payload of 16 MiB                                        not applicable: it ends in the same way without a payload
+    payload-file-unreadable    it fails if the payload file is missing, whatever PAYLOAD holds     not applicable: it ends in the same way without a payload
+    payload-not-json           it fails with a message if the payload is not JSON                  not applicable: it ends in the same way without a payload
+    payload-not-utf8           it fails if the payload file is not UTF-8                           not applicable: it ends in the same way without a payload
+    payload-refused            it fails if it cannot use the payload                               not applicable: no payload was given that it must refuse
+    argument-spellings         it accepts every spelling of --payloadFile                          not applicable: its log does not end with HandlerComplete
+    argument-over-environment  arguments override the environment                                  not applicable: its log does not end with HandlerComplete
+    property-file              it reads launch data from the properties file of --propFile         not applicable: its log does not end with HandlerComplete
+    property-file-missing      it exits with 2 if the named properties file is missing             not applicable: its log does not end with HandlerComplete
+    launch-type-unknown        it exits with 2 if the launch type is unknown                       not applicable: its log does not end with HandlerComplete
+    describes-itself           --describe prints one description and needs no payload              not applicable: its log does not end with HandlerComplete
+    last-progress              it returns the same result with the progress of an earlier attempt  kept
+    last-progress-broken       it ignores a last progress that is not JSON                         not applicable: its log does not end with HandlerComplete
+    environment-not-utf8       it ignores foreign variables that are not UTF-8                     kept
+    environment-unusual        it works in any locale and time zone, and without HOME              kept
+    stdin-unused               it does not wait for standard input                                 kept
+    stdout-closed              it ends without success if nobody reads its reports                 not applicable: it reports nothing
+    stops-when-asked           SIGTERM ends it within the grace                                    not applicable: it finished before it was stopped; give a payload that takes longer
+    leaves-nothing-behind      no process that it started outlives it                              kept
+    report-lines               its report lines are JSON of the right shape, within the limits     not applicable: it reports nothing
+    percent-range              its percentages lie between 0 and 100                               not applicable: it reports nothing
+    percent-grows              its percentages never go back                                       not applicable: it reports nothing
+    final-report               it sends at most one final report, with launch data exactly one     not applicable: it reports nothing
+    report-agrees              its final report and exit status agree                              not applicable: it reports nothing
     --- stderr
     7 kept, 0 broken, 21 not applicable
     ");

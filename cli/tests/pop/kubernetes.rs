@@ -333,7 +333,7 @@ fn f64_f73_what_the_api_server_refuses_is_told_with_what_mends_it() {
         assert!(ended.stderr.contains(words), "{words}\n{}", ended.stderr);
     };
     cluster.stand_in.set_webhook(Webhook::Denies);
-    ends("an admission webhook denies the pod");
+    ends("an admission webhook rejected the pod");
     cluster.stand_in.set_webhook(Webhook::Unavailable);
     ends("an admission webhook does not answer");
     cluster.stand_in.set_webhook(Webhook::None);

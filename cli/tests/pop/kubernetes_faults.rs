@@ -309,7 +309,7 @@ fn fr_k7_what_is_too_large_is_the_handlers_and_is_told_at_once() {
     let ended = cluster.call(&bench, "run a.json -k -j 4 --on kubernetes").ends(10);
     says(&ended, "[payload] item 2 of `command` has 2000000 bytes; Linux takes at most 131071");
     says(&ended, "[payload] `A` in `env` has 2000002 bytes; Linux takes at most 131071");
-    says(&ended, "a cluster stores 1572864 bytes of one pod at most");
+    says(&ended, "a cluster stores at most 1572864 bytes per pod");
     assert_eq!(cluster.created(), 0);
     assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
 }
@@ -326,7 +326,10 @@ fn fr_k7_a_server_that_cannot_store_a_pod_is_not_asked_again() {
             FaultAction::Answer { status, reason: None, body: Some(body.to_string()), retry_after: None };
         cluster.fault("POST", "/pods$", 100, action);
         let ended = cluster.call(&bench, "run a.json --on kubernetes").ends(10);
-        says(&ended, "[pod-invalid] the cluster does not store so large an object (1572864 bytes are usual)");
+        says(
+            &ended,
+            "[pod-invalid] the object is too large for the cluster (the usual limit is 1572864 bytes)",
+        );
         assert_eq!(cluster.created(), 1);
     }
 }

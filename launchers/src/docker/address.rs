@@ -6,9 +6,9 @@ use pop_contract::Failure;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-/// Where an Engine of this machine listens unless `DOCKER_HOST` says otherwise.
+/// Socket of a local Engine, the default of `DOCKER_HOST`.
 const SOCKET: &str = "/var/run/docker.sock";
-/// The port of an Engine, without and with TLS.
+/// Ports of an Engine: without and with TLS.
 const PORTS: [u16; 2] = [2375, 2376];
 
 /// Where an Engine listens.
@@ -22,7 +22,7 @@ pub(super) enum Address {
         host: String,
         /// The port.
         port: u16,
-        /// The folder with `ca.pem`, `cert.pem` and `key.pem`; none: the connection is not encrypted.
+        /// The folder with `ca.pem`, `cert.pem` and `key.pem`; `None`: no encryption.
         certificates: Option<PathBuf>,
     },
 }
@@ -35,7 +35,7 @@ impl Address {
         if setting.surrounding("DOCKER_TLS").is_some() && !is_verified {
             return Err(platform(
                 "engine",
-                "DOCKER_TLS encrypts without checking who answers, which pop does not do: set DOCKER_TLS_VERIFY=1 instead",
+                "DOCKER_TLS encrypts without verifying the server, which pop does not support; set DOCKER_TLS_VERIFY=1 instead",
             ));
         }
         let certificates = || {
@@ -46,7 +46,8 @@ impl Address {
             .map_err(|why| platform("engine", format!("DOCKER_HOST `{text}` cannot be used: {why}")))
     }
 
-    /// Reads an address; `tls` has the certificates if TLS was asked for, `certificates` finds them if the address asks.
+    /// Reads an address. `tls` has the certificates if the variables enable TLS; `certificates` finds them if
+    /// the address does.
     fn parse(
         text: &str,
         tls: Option<PathBuf>,
@@ -54,7 +55,7 @@ impl Address {
     ) -> Result<Self, &'static str> {
         let (scheme, rest) = match text.split_once("://") {
             Some(parts) => parts,
-            // TLS with a socket is of no use: it is asked for to reach an Engine elsewhere
+            // TLS makes no sense with a socket: the user means a remote Engine
             None if text.is_empty() && tls.is_none() => ("unix", ""),
             None => ("tcp", text),
         };
@@ -64,17 +65,17 @@ impl Address {
             "https" => Self::tcp(rest, Some(certificates())),
             "ssh" => Err("pop does not start ssh. Forward the socket yourself, \
                 `ssh -nNT -L /tmp/docker.sock:/var/run/docker.sock HOST`, and set DOCKER_HOST=unix:///tmp/docker.sock"),
-            _ => Err("it has to begin with unix://, tcp://, http:// or https://"),
+            _ => Err("it must begin with unix://, tcp://, http:// or https://"),
         }
     }
 
     fn tcp(rest: &str, certificates: Option<PathBuf>) -> Result<Self, &'static str> {
         let rest = rest.trim_end_matches('/');
         if rest.contains('/') {
-            return Err("a path behind the port is not supported");
+            return Err("a path after the port is not supported");
         }
         let (host, port) = match rest.rsplit_once(':') {
-            // the last colon of a bare IPv6 address is none before a port
+            // the last colon of an IPv6 address without brackets does not precede a port
             Some((host, port)) if !port.contains(']') => (host, port),
             _ => (rest, ""),
         };
@@ -87,7 +88,7 @@ impl Address {
         Ok(Self::Tcp { host: host.to_owned(), port, certificates })
     }
 
-    /// Whether paths of this machine are the Engine's paths too, as far as the address tells.
+    /// Whether paths of this machine are the Engine's paths too, as far as the address shows.
     pub(super) fn is_local(&self) -> bool {
         match self {
             Self::Unix(_) => true,
@@ -125,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn fr_h6_docker_host_is_read_as_dockers_own_client_reads_it() {
+    fn fr_h6_docker_host_is_read_like_dockers_own_client() {
         let unix = |path: &str| Address::Unix(path.into());
         let tcp = |host: &str, port, certificates: Option<&str>| Address::Tcp {
             host: host.to_owned(),
@@ -148,7 +149,7 @@ mod tests {
             (vec![("DOCKER_HOST", "tcp://[::1]:5")], tcp("::1", 5, None)),
             (vec![("DOCKER_HOST", "tcp://[::1]")], tcp("::1", 2375, None)),
             (vec![("DOCKER_HOST", "tcp://h"), verified, from], tcp("h", 2376, Some("/c"))),
-            // any value counts, as it does there
+            // any value counts, as in Docker's client
             (vec![("DOCKER_HOST", "tcp://h:7"), ("DOCKER_TLS_VERIFY", "0"), from], tcp("h", 7, Some("/c"))),
             (vec![("DOCKER_HOST", "https://h"), from], tcp("h", 2376, Some("/c"))),
             (vec![("DOCKER_HOST", "https://h"), ("HOME", "/me")], tcp("h", 2376, Some("/me/.docker"))),
@@ -159,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn fr_h6_an_address_that_cannot_be_used_says_what_to_do() {
+    fn fr_h6_unusable_address_says_what_to_do() {
         for (host, words) in [
             ("ssh://me@host", "DOCKER_HOST=unix:///tmp/docker.sock"),
             ("npipe:////./pipe/x", "it has to begin with unix://"),

@@ -1,5 +1,5 @@
-//! The requests of the Engine's API that the launcher needs. Answers are read as loose JSON, so that a word which a newer
-//! Engine adds breaks nothing.
+//! The requests of the Engine's API that the launcher needs. Answers are read as loose JSON, so that words
+//! added by newer Engines break nothing.
 
 use super::connection::Connector;
 use super::container::{Container, WaitAnswer};
@@ -13,13 +13,13 @@ use serde_json::Value;
 use std::time::Duration;
 use tokio::time::timeout;
 
-/// How long the Engine may take to answer.
+/// Time limit of an answer.
 const CALL: Duration = Duration::from_mins(1);
-/// The newest version of the API that the requests are known to fit.
+/// Newest API version that the requests are known to fit.
 const NEWEST: (u32, u32) = (1, 51);
-/// The version of an Engine that does not tell its own.
+/// Version of an Engine that does not report its own.
 const OLDEST: (u32, u32) = (1, 24);
-/// The longest answer, except output.
+/// Longest answer in bytes, except output.
 const LONGEST_ANSWER: usize = 64 * 1024 * 1024;
 
 /// The API of one Engine.
@@ -27,18 +27,18 @@ const LONGEST_ANSWER: usize = 64 * 1024 * 1024;
 pub(super) struct Api {
     connector: Connector,
     version: String,
-    /// Whether it is Podman's, which is Docker's with other words and statuses.
+    /// Whether it is Podman's, which uses other words and statuses.
     pub(super) is_podman: bool,
 }
 
-/// A part of an answer that comes bit by bit: one JSON value a line.
+/// A streamed answer: one JSON value per line.
 pub(super) struct JsonLines {
     body: Incoming,
     buffer: Vec<u8>,
 }
 
 impl Api {
-    /// Reaches the Engine and agrees on a version; `version` is what `DOCKER_API_VERSION` demands.
+    /// Connects to the Engine and negotiates a version; `version` is the value of `DOCKER_API_VERSION`.
     pub(super) async fn reach(connector: Connector, version: Option<&str>) -> Result<Self, ApiError> {
         let mut api = Self { connector, version: String::new(), is_podman: false };
         let answer = api.call(Method::GET, "/_ping", None, None).await?;
@@ -54,7 +54,7 @@ impl Api {
         Ok(api)
     }
 
-    /// What the Engine says of itself.
+    /// The Engine's description of itself.
     pub(super) async fn info(&self) -> Result<Value, ApiError> {
         self.json(Method::GET, "/info", None).await
     }
@@ -64,12 +64,12 @@ impl Api {
         self.json(Method::POST, &format!("/containers/create?name={name}"), Some(body)).await.map(drop)
     }
 
-    /// Starts a container; one that runs is left alone.
+    /// Starts a container; leaves a running one alone.
     pub(super) async fn start(&self, name: &str) -> Result<(), ApiError> {
         self.json(Method::POST, &format!("/containers/{name}/start"), None).await.map(drop)
     }
 
-    /// A container as it is now; none if there is none of that name.
+    /// The current state of a container; `None` if it does not exist.
     pub(super) async fn inspect(&self, name: &str) -> Result<Option<Container>, ApiError> {
         match self.json(Method::GET, &format!("/containers/{name}/json"), None).await {
             Ok(found) => Ok(Some(Container(found))),
@@ -78,7 +78,7 @@ impl Api {
         }
     }
 
-    /// The names and labels of all containers that have a label.
+    /// The names and labels of all containers with a label.
     pub(super) async fn list(&self, label: &str) -> Result<Vec<Container>, ApiError> {
         let filters = encoded(&serde_json::json!({"label": [label]}).to_string());
         let found =
@@ -91,7 +91,7 @@ impl Api {
         self.json(Method::POST, &format!("/containers/{name}/kill?signal={signal}"), None).await.map(drop)
     }
 
-    /// Removes a container with its anonymous volumes, by force.
+    /// Removes a container with its anonymous volumes, even if it runs.
     pub(super) async fn remove(&self, name: &str) -> Result<(), ApiError> {
         match self.json(Method::DELETE, &format!("/containers/{name}?force=true&v=true"), None).await {
             Ok(_) | Err(ApiError::Refused { status: 404, .. }) => Ok(()),
@@ -99,7 +99,7 @@ impl Api {
         }
     }
 
-    /// Waits, for as long as it takes, until a container is `not-running` or `removed`.
+    /// Waits without a time limit until a container is `not-running` or `removed`.
     pub(super) fn wait(&self, name: &str, condition: &str) -> Doing<'static, Result<WaitAnswer, ApiError>> {
         let (api, path) = (self.clone(), format!("/containers/{name}/wait?condition={condition}"));
         Box::pin(async move {
@@ -109,7 +109,7 @@ impl Api {
         })
     }
 
-    /// The output of a container that has not been started yet, as it comes.
+    /// The output of a container that has not been started yet, as a stream.
     pub(super) async fn attach(&self, name: &str) -> Result<OutputStream, ApiError> {
         let path = format!("{}/containers/{name}/attach?stream=true&stdout=true&stderr=true", self.version);
         let answer = within(CALL, self.call(Method::POST, &path, None, Some(("upgrade", "tcp")))).await?;
@@ -120,18 +120,18 @@ impl Api {
         Ok(OutputStream::of_connection(upgraded))
     }
 
-    /// The log that the Engine keeps of a container, from its beginning or the last lines of it.
+    /// The Engine's log of a container, from its beginning or only the last lines.
     pub(super) fn logs(&self, name: &str, follow: bool, lines: Option<usize>) -> OutputStream {
         let lines = lines.map(|lines| format!("&tail={lines}")).unwrap_or_default();
         let path = format!("/containers/{name}/logs?stdout=true&stderr=true&follow={follow}{lines}");
         let api = self.clone();
-        // an Engine may answer only when there is a first line
+        // an Engine may answer only when the first line exists
         OutputStream::opening(Box::pin(async move {
             Ok(api.versioned(Method::GET, &path, None).await?.into_body())
         }))
     }
 
-    /// What happens to a container, from a time of the Engine's own clock on, in seconds.
+    /// Events of a container since a time of the Engine's clock, in seconds.
     pub(super) async fn events(&self, name: &str, since: u64) -> Result<JsonLines, ApiError> {
         let filters = serde_json::json!({"container": [name], "type": ["container"]}).to_string();
         let path = format!("/events?since={since}&filters={}", encoded(&filters));
@@ -139,9 +139,9 @@ impl Api {
         Ok(JsonLines { body: answer.into_body(), buffer: Vec::new() })
     }
 
-    /// Begins to pull an image; the pull goes on as long as the lines are read.
+    /// Starts to pull an image; the pull continues while the lines are read.
     pub(super) async fn pull(&self, image: &str, authority: Option<String>) -> Result<JsonLines, ApiError> {
-        // a name without a tag means the latest; otherwise the Engine would pull every tag
+        // a name without a tag means `latest`; otherwise the Engine would pull every tag
         let name = image.rsplit('/').next().unwrap_or(image);
         let tag = if name.contains([':', '@']) { "" } else { "latest" };
         let path = format!("{}/images/create?fromImage={}&tag={tag}", self.version, encoded(image));
@@ -150,7 +150,7 @@ impl Api {
         Ok(JsonLines { body: answer.into_body(), buffer: Vec::new() })
     }
 
-    /// A request whose answer is one JSON value, or nothing.
+    /// A request whose answer is one JSON value or empty.
     async fn json(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, ApiError> {
         within(CALL, async {
             let answer = self.versioned(method, path, body).await?;
@@ -206,7 +206,7 @@ impl Api {
 }
 
 impl JsonLines {
-    /// The next value; none at the end. Cancelled and called again it loses nothing.
+    /// The next value; `None` at the end. A cancelled call loses nothing.
     pub(super) async fn next(&mut self) -> Result<Option<Value>, ApiError> {
         loop {
             if let Some(end) = memchr::memchr(b'\n', &self.buffer) {
@@ -223,13 +223,13 @@ impl JsonLines {
                 None => self.buffer.push(b'\n'),
             }
             if self.buffer.len() > LONGEST_ANSWER {
-                return Err(ApiError::Away("a line without an end".to_owned()));
+                return Err(ApiError::Away("an endless line".to_owned()));
             }
         }
     }
 }
 
-/// Something that the Engine has to answer in time.
+/// Runs a request to the Engine with a time limit.
 async fn within<T>(limit: Duration, doing: impl Future<Output = Result<T, ApiError>>) -> Result<T, ApiError> {
     timeout(limit, doing).await.unwrap_or(Err(ApiError::Late))
 }
@@ -247,7 +247,7 @@ async fn whole(mut body: Incoming, limit: usize) -> Result<Vec<u8>, ApiError> {
     Ok(bytes)
 }
 
-/// A text as part of a query.
+/// Percent-encodes a text for a query.
 fn encoded(text: &str) -> String {
     let encoded = text.bytes().map(|byte| match byte {
         b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),

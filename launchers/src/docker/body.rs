@@ -1,4 +1,4 @@
-//! The container of an order: what the Engine is asked to create. Pure, but for the files of config maps.
+//! The request body that creates an order's container. Pure, except for reading the files of config maps.
 
 use super::mounts::mounts;
 use super::variables::{environment, expanded, variables};
@@ -10,28 +10,28 @@ use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// How users of containers are users of the Engine's machine.
+/// How users in containers map to users of the Engine's machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum UserMapping {
-    /// They are the same.
+    /// Identical.
     Same,
-    /// The Engine is a user's own, and can give the user's number in the container to the user (Podman's `keep-id`).
+    /// Rootless Engine that can map the caller's number in the container to the caller (Podman's `keep-id`).
     KeepId,
-    /// The Engine is a user's own, and `root` of the container is the user.
+    /// Rootless Engine: `root` of the container is the caller.
     RootIsCaller,
 }
 
-/// What the container of an order depends on besides the order.
+/// Facts besides the order that a container depends on.
 pub(super) struct Surroundings<'s> {
     pub(super) setting: &'s Setting,
     /// Secrets as variables.
     pub(super) secrets: &'s [(String, String)],
-    /// Whether the Engine puts a small init before the program, which hands signals on and reaps.
+    /// Whether the Engine runs a small init before the program, which forwards signals and reaps zombies.
     pub(super) has_init: bool,
     pub(super) users: UserMapping,
 }
 
-/// The body of the request that creates an order's container, as JSON; nothing is contacted.
+/// The request body that creates an order's container, as JSON. Contacts no Engine.
 pub fn container_body(id: LaunchId, order: &LaunchOrder, setting: &Setting) -> Result<Value, Failure> {
     let secrets = order.program.secrets.iter().map(|secret| (secret.variable.clone(), "***".to_owned()));
     let secrets: Vec<_> = secrets.collect();
@@ -50,12 +50,11 @@ pub(super) fn body(
     let standard = PodConfig::default();
     let pod = program.pod.as_deref().unwrap_or(&standard);
     let image = program.image.as_ref().or(pod.image.as_ref()).ok_or_else(|| {
-        let message =
-            "it has no image, and a container needs one: `image` of the payload, or `podConfig.imageName`";
+        let message = "a container needs an image: set `image` in the payload, or `podConfig.imageName`";
         Failure::new(Blame::Handler, "image-name", message)
     })?;
     let folder = setting.folder.to_string_lossy();
-    // at its own path, unless the registry says otherwise
+    // mounted at its own path, unless the registry sets another
     let workspace = pod.workspace_mount_path.as_deref().unwrap_or(&folder);
     let working_dir = match &program.working_directory {
         Some(own) => Path::new(workspace).join(own).to_string_lossy().into_owned(),
@@ -96,13 +95,13 @@ fn host_config(
         "NanoCpus": cpu,
         "CpuShares": shares,
         "Memory": memory,
-        // no swap besides: memory that has run out has run out
+        // no additional swap: a program at its memory limit is killed
         "MemorySwap": memory,
         "MemoryReservation": reservation,
     }))
 }
 
-/// The user that files on the machine belong to: the caller. A privileged program is `root`.
+/// The owner of the machine's files: the caller. A privileged program runs as `root`.
 fn user(pod: &PodConfig, users: UserMapping) -> Option<String> {
     let caller = || format!("{}:{}", rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw());
     let user = match users {
@@ -123,7 +122,7 @@ fn labels(id: LaunchId, order: &LaunchOrder, pod: &PodConfig) -> BTreeMap<String
     pod.labels.iter().cloned().chain(app).chain(order.labels.iter().cloned()).chain(own).collect()
 }
 
-/// An object without the members that are null.
+/// The object without its null members.
 fn without_nulls(object: Value) -> Value {
     match object {
         Value::Object(members) => {
@@ -141,7 +140,7 @@ mod tests {
     use std::sync::Arc;
 
     #[test]
-    fn fr_e4_the_workspace_belongs_to_the_caller_whatever_maps_users() {
+    fn fr_e4_workspace_belongs_to_the_caller_in_each_mapping() {
         let (uid, gid) = (rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw());
         let caller = json!(format!("{uid}:{gid}"));
         for (users, privileged, user, userns) in [

@@ -1,11 +1,11 @@
-//! Config maps where there is no cluster: a folder of that name beside the registry, a file for each key.
+//! Config maps without a cluster: a folder of that name beside the registry, with a file for each key.
 
 use crate::setting::Setting;
 use pop_contract::{Blame, Failure};
 use pop_registry::ConfigMapSetting;
 use std::path::{Path, PathBuf};
 
-/// The files of a config map, and where they are in the container. A config map that has no folder gives nothing.
+/// The files of a config map and their paths in the container. A config map without a folder yields nothing.
 pub(super) fn files(
     config_map: &ConfigMapSetting,
     setting: &Setting,
@@ -26,7 +26,7 @@ pub(super) fn files(
         let file = folder.join(key);
         if !file.is_file() {
             let message =
-                format!("config map `{name}` has no key `{key}`: there is no file `{}`", file.display());
+                format!("config map `{name}` has no key `{key}`: file `{}` does not exist", file.display());
             return Err(Failure::new(Blame::Handler, "config-map", message));
         }
         files.push((file, target(path)));

@@ -1,4 +1,5 @@
-//! Connections to the Engine: a socket, plain TCP, or TCP with TLS and the certificates of the Docker configuration.
+//! Connections to the Engine: a socket, plain TCP, or TCP with TLS and the certificates of the Docker
+//! configuration.
 
 use super::address::Address;
 use super::error::ApiError;
@@ -19,13 +20,13 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
 
-/// Any of the streams that requests go over.
+/// A stream that requests go over.
 trait Wire: AsyncRead + AsyncWrite + Unpin + Send {}
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Wire for S {}
 
-/// Opens connections to one Engine. Each request has a connection of its own, so that none waits for another one's
-/// answer and none is sent over a connection that the Engine has closed meanwhile.
+/// Opens connections to one Engine. Each request has its own connection, so that none waits for the answer to
+/// another and none uses a connection that the Engine has closed.
 #[derive(Clone)]
 pub(super) struct Connector {
     address: Address,
@@ -33,7 +34,7 @@ pub(super) struct Connector {
 }
 
 impl Connector {
-    /// Reads the certificates, if the address needs any.
+    /// Reads the certificates if the address needs them.
     pub(super) fn new(address: Address) -> Result<Self, Failure> {
         let tls = match &address {
             Address::Tcp { host, certificates: Some(folder), .. } => Some(tls(host, folder)?),
@@ -47,7 +48,7 @@ impl Connector {
         let wire = self.wire().await.map_err(|error| ApiError::away(&error))?;
         let (sender, connection) =
             handshake(TokioIo::new(wire)).await.map_err(|error| ApiError::away(&error))?;
-        // what it fails with is heard by whoever reads the answer
+        // the reader of the answer sees its error
         tokio::spawn(async move { connection.with_upgrades().await.ok() });
         Ok(sender)
     }
@@ -59,7 +60,7 @@ impl Connector {
         };
         let stream = TcpStream::connect((host, port)).await?;
         stream.set_nodelay(true)?;
-        // an answer may be a day away, and an Engine whose machine is gone says nothing
+        // an answer may take a day, and an Engine whose machine failed sends nothing
         rustix::net::sockopt::set_socket_keepalive(&stream, true)?;
         match &self.tls {
             None => Ok(Box::new(stream)),
@@ -71,7 +72,7 @@ impl Connector {
     }
 }
 
-/// The authority that is trusted, and the certificate that is shown if there is one.
+/// The trusted authority, and the client certificate if there is one.
 fn tls(host: &str, folder: &Path) -> Result<(Arc<ClientConfig>, ServerName<'static>), Failure> {
     let failed = |file: &Path, why: &dyn Display| {
         let hint = "DOCKER_CERT_PATH names the folder with ca.pem, cert.pem and key.pem";

@@ -1,21 +1,21 @@
-//! What the Engine says of a container: its state, its labels, its end. Judged by structure, not by words: a newer Engine
-//! adds words.
+//! The Engine's description of a container: state, labels, end. Evaluated by structure, not by words, since
+//! newer Engines add words.
 
 use crate::port::LaunchId;
 use crate::port::label;
 use serde_json::Value;
 
-/// A container as the Engine describes it, alone or in a list.
+/// A container as the Engine describes it, inspected or listed.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Container(pub(super) Value);
 
 impl Container {
-    /// Whether it was started, now or earlier.
+    /// Whether it was ever started.
     pub(super) fn has_begun(&self) -> bool {
         self.is("Running") || is_time(&self.0["State"]["StartedAt"])
     }
 
-    /// The status that its program ended with; none as long as it runs, or was not started.
+    /// The exit status of its program; `None` if it runs, or was not started.
     pub(super) fn exit_code(&self) -> Option<i64> {
         let is_over = !self.is("Running")
             && !self.is("Paused")
@@ -25,7 +25,7 @@ impl Container {
         is_over.then(|| self.0["State"]["ExitCode"].as_i64().unwrap_or(0))
     }
 
-    /// Whether its memory ran out, as far as the Engine knows.
+    /// Whether it ran out of memory, as far as the Engine knows.
     pub(super) fn is_out_of_memory(&self) -> bool {
         self.is("OOMKilled")
     }
@@ -34,7 +34,7 @@ impl Container {
         self.0["State"][what] == true
     }
 
-    /// A label; an inspected container has them in its configuration, a listed one has them itself.
+    /// A label; an inspected container has labels in its configuration, a listed one at the top level.
     pub(super) fn label(&self, name: &str) -> Option<&str> {
         self.0["Config"]["Labels"][name].as_str().or_else(|| self.0["Labels"][name].as_str())
     }
@@ -44,21 +44,21 @@ impl Container {
         self.0["Names"][0].as_str().unwrap_or_default().trim_start_matches('/')
     }
 
-    /// The launch that a container is.
+    /// The launch of the container.
     pub(super) fn launch_id(&self) -> Option<LaunchId> {
         self.label(label::LAUNCH_ID)?.parse().ok().map(LaunchId)
     }
 }
 
-/// Whether a time is one: what has not happened is said to have happened in the year 1.
+/// Whether a time is set: Engines report an event that has not happened with the year 1.
 fn is_time(value: &Value) -> bool {
     value.as_str().is_some_and(|text| !text.is_empty() && !text.starts_with("0001-"))
 }
 
-/// What the Engine answers to a wait.
+/// The Engine's answer to a wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct WaitAnswer {
-    /// The status, if it is one: of a container that is gone Engines answer 0 and an error, or -1.
+    /// The status, if it is valid: for a removed container Engines answer 0 and an error, or -1.
     code: Option<i64>,
 }
 
@@ -69,7 +69,7 @@ impl WaitAnswer {
         Some(Self { code: Some(code).filter(|code| *code >= 0 && value["Error"].is_null()) })
     }
 
-    /// A status that needs no confirmation. A zero may stand for a container that is gone.
+    /// A status that needs no confirmation. Zero does, since it may stand for a removed container.
     pub(super) fn failure(self) -> Option<i64> {
         self.code.filter(|code| *code > 0)
     }
@@ -81,7 +81,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn fr_e7_a_state_is_read_whatever_words_it_has() {
+    fn fr_e7_state_is_read_despite_unknown_words() {
         let (never, then) = ("0001-01-01T00:00:00Z", "2026-01-01T10:00:00.5Z");
         let state = |status: &str, running: bool, started: &str, finished: &str| {
             Container(json!({"State": {"Status": status, "Running": running, "ExitCode": 3,
@@ -95,7 +95,7 @@ mod tests {
             (state("stopped", false, then, then), true, Some(3)),
             (state("exited", false, then, then), true, Some(3)),
             (state("a new word", false, then, then), true, Some(3)),
-            // it ended before and was started again
+            // ended before, then started again
             (state("running", true, then, then), true, None),
             (Container::default(), false, None),
         ] {
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_to_a_wait_is_a_status_only_if_it_can_be_one() {
+    fn wait_answer_is_a_status_only_if_valid() {
         for (answer, wanted) in [
             (r#"{"StatusCode":7}"#, Some(7)),
             (r#"{"StatusCode":7,"Error":null}"#, Some(7)),

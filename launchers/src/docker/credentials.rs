@@ -1,4 +1,4 @@
-//! Credentials of private registries, as `docker login` leaves them in the Docker configuration.
+//! Credentials of private registries, as `docker login` stores them in the Docker configuration.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
@@ -7,7 +7,7 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// What a registry is shown: a name and a password, or a token.
+/// Credentials of a registry: a name and a password, or a token.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Credentials {
     username: Option<String>,
@@ -17,7 +17,7 @@ pub(super) struct Credentials {
 }
 
 impl Credentials {
-    /// The header by which the Engine is given them.
+    /// The value of the `X-Registry-Auth` header.
     pub(super) fn header(&self) -> String {
         let members = [
             ("username", &self.username),
@@ -31,7 +31,7 @@ impl Credentials {
     }
 }
 
-/// What the name of Docker Hub is in a Docker configuration.
+/// Key of Docker Hub in a Docker configuration.
 const HUB: &str = "https://index.docker.io/v1/";
 
 /// The registry that an image is pulled from.
@@ -53,7 +53,7 @@ pub(super) fn find(folder: &Path, image: &str) -> Option<Credentials> {
     })
 }
 
-/// Credentials that stand in the configuration itself.
+/// Credentials stored in the configuration itself.
 fn written(auths: &Value, registry: &str) -> Option<Credentials> {
     let is_its = |name: &str| {
         let host = name.trim_start_matches("https://").trim_start_matches("http://");
@@ -72,7 +72,7 @@ fn written(auths: &Value, registry: &str) -> Option<Credentials> {
     })
 }
 
-/// Asks a credential helper program.
+/// Runs a credential helper.
 fn ask(helper: &str, registry: &str) -> Option<Credentials> {
     let mut child = Command::new(format!("docker-credential-{helper}"))
         .arg("get")
@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn f52_the_registry_is_the_part_of_the_name_that_is_a_host() {
+    fn f52_registry_is_the_host_part_of_the_image_name() {
         for (image, registry) in [
             ("busybox", "docker.io"),
             ("media/ffmpeg:7", "docker.io"),

@@ -1,4 +1,4 @@
-//! The Docker Engine: reached once, known with what is particular about it, and given images when it lacks them.
+//! The Docker Engine: connects once, remembers its properties, and pulls missing images.
 
 use super::address::{Address, config_folder};
 use super::api::Api;
@@ -17,28 +17,28 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
-/// How long a registry that cannot be reached is asked again.
+/// Time that requests to an unreachable registry are retried.
 const UNREACHABLE: Duration = Duration::from_secs(15);
-/// How long a pull may tell nothing.
+/// Longest time without progress during a pull.
 const STALLED: Duration = Duration::from_mins(2);
-/// How long a program that knows credentials may take.
+/// Time limit of a credential helper.
 const FINDING: Duration = Duration::from_secs(30);
-/// The Engine that containers are made by.
+/// The Engine that creates the containers.
 pub(super) struct Engine {
     pub(super) api: Api,
-    /// How users of its containers are users of its machine.
+    /// How users in containers map to users of its machine.
     pub(super) users: UserMapping,
-    /// How many processors it has; it refuses to promise more.
+    /// Number of its processors; it rejects higher limits.
     pub(super) processors: Option<u64>,
-    /// Whether paths of this machine are its paths too.
+    /// Whether paths of this machine are the Engine's paths too.
     pub(super) is_local: bool,
-    /// Cleared when it refuses to put an init before a program. What it says of itself does not tell.
+    /// Cleared when the Engine refuses to run an init. Its own description does not tell this.
     has_init: AtomicBool,
     config_folder: Option<PathBuf>,
 }
 
 impl Engine {
-    /// Reaches the Engine.
+    /// Connects to the Engine.
     pub(super) async fn reach(setting: &Setting) -> Result<Self, Failure> {
         let address = Address::find(setting)?;
         let (is_local, asked) = (address.is_local(), address.to_string());
@@ -46,7 +46,7 @@ impl Engine {
         let version = setting.surrounding("DOCKER_API_VERSION");
         let failed = |error: ApiError| {
             let mut failure = unreachable(&error);
-            failure.message = format!("{} (asked at {asked})", failure.message);
+            failure.message = format!("{} (address: {asked})", failure.message);
             failure
         };
         let api = Api::reach(connector, version).await.map_err(&failed)?;
@@ -61,18 +61,18 @@ impl Engine {
         })
     }
 
-    /// Whether it puts a small init before programs, which hands signals on and reaps.
+    /// Whether it runs a small init before programs, which forwards signals and reaps zombies.
     pub(super) fn has_init(&self) -> bool {
         self.has_init.load(Ordering::Relaxed)
     }
 
-    /// It has refused to; true if that was not known yet.
+    /// Records that it has no init; true if that was not known yet.
     pub(super) fn lacks_init(&self) -> bool {
         self.has_init.swap(false, Ordering::Relaxed)
     }
 
-    /// Pulls an image; what may be otherwise in a while is tried again until `patience` is over, and stands in
-    /// `refusal` meanwhile.
+    /// Pulls an image. Retries temporary failures until `patience` is over; meanwhile `refusal` holds the last
+    /// one.
     pub(super) async fn pull(
         &self,
         image: &str,
@@ -82,7 +82,7 @@ impl Engine {
         let found = {
             let (folder, image) = (self.config_folder.clone(), image.to_owned());
             let (found, finding) = tokio::sync::oneshot::channel();
-            // a thread of its own: one that a helper program holds up for ever must hold nobody else up
+            // its own thread: a hanging helper program must not block other launches
             std::thread::spawn(move || {
                 found.send(folder.and_then(|folder| credentials::find(&folder, &image)))
             });
@@ -97,7 +97,7 @@ impl Engine {
             let failure = not_pulled(image, &error, has_credentials);
             refusal.note(&failure);
             let may_change = match failure.code.as_str() {
-                // the registry itself asks for patience
+                // a rate limit is temporary by definition
                 "image-rate-limited" => true,
                 "image-pull" | "storage" => Instant::now() < hopeful,
                 _ => error.is_away(),
@@ -108,10 +108,10 @@ impl Engine {
         }
     }
 
-    /// Pulls an image, once; what went wrong if something did.
+    /// Pulls an image once; returns the error of a failed pull.
     async fn pull_once(&self, image: &str, credentials: Option<Credentials>) -> Option<ApiError> {
         let pull = self.api.pull(image, credentials.as_ref().map(Credentials::header));
-        // an Engine may answer only when a registry has
+        // an Engine may answer only after the registry has
         let mut told = match timeout(STALLED, pull).await {
             Ok(Ok(told)) => told,
             Ok(Err(error)) => return Some(error),
@@ -132,7 +132,7 @@ impl Engine {
     }
 }
 
-/// How an Engine maps users, by what it says of itself.
+/// How an Engine maps users, by its own description.
 fn user_mapping(info: &Value, is_podman: bool) -> UserMapping {
     let options = info["SecurityOptions"].as_array().into_iter().flatten();
     let is_rootless = info["Rootless"] == true
@@ -152,7 +152,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn fr_e4_an_engine_of_a_users_own_is_known_by_either_sign() {
+    fn fr_e4_rootless_engine_is_recognised_by_either_sign() {
         for (info, is_podman, wanted) in [
             (json!({"SecurityOptions": ["name=seccomp,profile=default"]}), false, UserMapping::Same),
             (json!({"SecurityOptions": null}), false, UserMapping::Same),

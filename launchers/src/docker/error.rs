@@ -1,30 +1,30 @@
-//! Why a request to the Engine brought no answer that can be used.
+//! Errors of requests to the Engine.
 
-/// Why a request to the Engine brought no answer that can be used.
+/// Why a request to the Engine yielded no usable answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum ApiError {
-    /// The Engine answered with a status from 400 on.
+    /// The Engine answered with a status of 400 or above.
     Refused {
         /// The status.
         status: u16,
         /// The Engine's reason.
         message: String,
     },
-    /// The Engine could not be reached, or its answer broke off or could not be read.
+    /// The Engine was unreachable, or its answer was cut off or unreadable.
     Away(String),
     /// The Engine did not answer in time.
     Late,
-    /// The Engine began a pull and could not end it.
+    /// The Engine started a pull that failed.
     PullFailed(String),
 }
 
 impl ApiError {
-    /// Whether the Engine could not be asked, or did not answer in time: it may do so later.
+    /// Whether the Engine was unreachable or too slow, so that a retry may succeed.
     pub(super) fn is_away(&self) -> bool {
         matches!(self, Self::Away(_) | Self::Late)
     }
 
-    /// The Engine's status, if it answered with one.
+    /// The HTTP status of the answer, if there was one.
     pub(super) fn status(&self) -> Option<u16> {
         match self {
             Self::Refused { status, .. } => Some(*status),
@@ -40,7 +40,7 @@ impl ApiError {
         }
     }
 
-    /// The failure of a connection, told by its innermost cause: what lies above it says only that there is one.
+    /// The failure of a connection, described by its innermost cause: the outer errors only say that it failed.
     pub(super) fn away(error: &(dyn std::error::Error + 'static)) -> Self {
         let mut inner = error;
         while let Some(source) = inner.source() {

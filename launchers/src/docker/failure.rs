@@ -1,14 +1,14 @@
-//! What the Engine refuses or cannot do, as the failure that users see.
+//! Maps refusals of the Engine to failures that users see.
 
 use super::error::ApiError;
 use pop_contract::{Blame, Failure};
 
-/// A failure that this machine or its Engine has to answer for.
+/// A failure caused by this machine or its Engine.
 pub(super) fn platform(code: &str, message: impl Into<String>) -> Failure {
     Failure::new(Blame::Platform, code, message.into())
 }
 
-/// A container that could not be made.
+/// A container that could not be created.
 pub(super) fn not_created(error: &ApiError) -> Failure {
     let Some(message) = error.message() else { return unreachable(error) };
     if is_no_room(message) {
@@ -22,12 +22,13 @@ pub(super) fn not_created(error: &ApiError) -> Failure {
     }
 }
 
-/// A container that could not be started: mostly for what is in its image.
+/// A container that could not be started, mostly because of its image.
 pub(super) fn not_started(error: &ApiError) -> Failure {
     let Some(message) = error.message() else { return unreachable(error) };
     let said = message.to_lowercase();
     let holds = |words: &[&str]| words.iter().any(|word| said.contains(word));
-    // runc: `exec: "x": executable file not found`, `chdir to cwd`; crun: `executable file `x` not found`, `open executable`
+    // runc: `exec: "x": executable file not found`, `chdir to cwd`; crun: `executable file `x` not found`,
+    // `open executable`
     let is_of_program = holds(&["exec:", "exec ", "executable", "cwd"])
         && holds(&["not found", "no such file", "permission denied", "is a directory", "format error"]);
     if is_no_room(message) {
@@ -41,14 +42,14 @@ pub(super) fn not_started(error: &ApiError) -> Failure {
     }
 }
 
-/// Whether an Engine refuses a container because it has no init to put before programs.
+/// Whether the Engine rejected a container because it has no init.
 pub(super) fn is_without_init(error: &ApiError) -> bool {
-    // dockerd names its program, Podman what the program is for
+    // dockerd names its init program; Podman names the purpose
     let names = ["docker-init", "container-init", "catatonit", "init binary"];
     error.message().is_some_and(|message| names.iter().any(|name| message.contains(name)))
 }
 
-/// An image that could not be had; what the registry said decides who can mend it.
+/// An image that could not be pulled. The registry's answer decides whose fault that is.
 pub(super) fn not_pulled(image: &str, error: &ApiError, has_credentials: bool) -> Failure {
     let Some(message) = error.message() else { return unreachable(error) };
     let said = message.to_lowercase();
@@ -66,7 +67,7 @@ pub(super) fn not_pulled(image: &str, error: &ApiError, has_credentials: bool) -
         let why = if has_credentials {
             "is refused with the credentials of the Docker configuration"
         } else {
-            "is refused, or not there; the Docker configuration has no credentials for its registry (`docker login`)"
+            "is refused, or does not exist; the Docker configuration has no credentials for its registry (`docker login`)"
         };
         failed("image-denied", why)
     } else if holds(&["manifest unknown", "not found", "does not exist"]) {
@@ -97,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn f52_f57_each_way_not_to_have_an_image_has_a_name() {
+    fn f52_f57_each_pull_failure_has_a_code() {
         let code = |message: &str| not_pulled("i", &ApiError::PullFailed(message.to_owned()), false).code;
         for (message, wanted) in [
             ("toomanyrequests: You have reached your pull rate limit", "image-rate-limited"),
@@ -117,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn f56_what_is_not_in_the_image_is_the_handlers_fault() {
+    fn f56_missing_program_in_the_image_blames_the_handler() {
         for (message, code, blame) in [
             (
                 "OCI runtime create failed: starting container process caused: exec: \"nothing\": executable file not found in $PATH: unknown",

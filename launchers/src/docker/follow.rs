@@ -1,7 +1,8 @@
-//! One container followed to its end: its output read, its end waited for, also across a restart of the Engine.
+//! Follows one container to its end: reads its output and waits for its end, also across a restart of the Engine.
 //!
-//! The output comes over a connection that is attached before the start, byte for byte. Whether that connection ended or
-//! was cut cannot be told from it, so what was taken is compared with the Engine's log when the container is over.
+//! The output comes byte for byte over a connection attached before the start. The connection itself does not
+//! show whether it ended or was cut. So when the container has ended, the received output is compared with the
+//! Engine's log.
 
 use super::container::WaitAnswer;
 use super::engine::Engine;
@@ -22,39 +23,39 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 
-/// How long the rest of the output may take after its container's end.
+/// Time for the rest of the output after the end of the container.
 const DRAIN: Duration = Duration::from_secs(10);
-/// How long an Engine that went away is waited for.
+/// Time that an unreachable Engine gets to come back.
 const AWAY: Duration = Duration::from_mins(10);
-/// How long a container may run on after its output has ended: a longer one is read in the log.
+/// Time that a container may run after the end of its output. After that its log is followed.
 const SILENT_END: Duration = Duration::from_secs(1);
-/// How long a container that was killed may take to end.
+/// Time that a container gets to end after SIGKILL.
 const KILLED: Duration = Duration::from_mins(1);
-/// How long a log may take until it has what was printed.
+/// Time until the log must hold all printed output.
 const LOGGED: Duration = Duration::from_secs(2);
-/// How much output is compared with its whole log; of more the last lines are.
+/// Output up to this many bytes is compared with the whole log; of longer output only the last lines are.
 const WHOLE_LOG: u64 = 64 * 1024 * 1024;
-/// How many lines those are.
+/// Number of last lines that are compared.
 const LAST_LINES: usize = 10_000;
 
-/// A container that is followed, and what was read of its output.
+/// A followed container and the output read so far.
 pub(super) struct Follow {
     engine: Arc<Engine>,
     name: String,
     output: OutputStream,
-    /// Where the output is in the log; none while it comes from the container itself.
+    /// Position in the log; `None` while the output comes from the container itself.
     reading: Option<LogReading>,
     is_over: bool,
     /// Whether the connection to the container's output is known to have been cut.
     is_cut: bool,
     transcript: Transcript,
     was_away: bool,
-    /// Whether it was started by an earlier process.
+    /// Whether an earlier process started it.
     is_found: bool,
-    /// The container's output is not what it printed.
+    /// Set if the received output may differ from the printed output.
     lost: Option<Failure>,
     start_failure: StartFailure,
-    /// Waits between questions to an Engine that gives no end.
+    /// Waits between requests to an Engine that does not report an end.
     tries: Tries,
 }
 
@@ -68,7 +69,7 @@ enum Heard {
     Drained,
 }
 
-/// The times at which something has to be done although nothing is heard.
+/// Times at which the follower must act even without an event.
 #[derive(Default)]
 struct Deadlines {
     drained: Option<Instant>,
@@ -76,13 +77,13 @@ struct Deadlines {
 }
 
 impl Follow {
-    /// A container that has not been started: nothing that it prints is missed, and it comes byte for byte.
+    /// Follows a container that has not been started: its output is complete and byte for byte.
     pub(super) async fn attach(engine: Arc<Engine>, name: &str) -> Result<Self, ApiError> {
         let output = engine.api.attach(name).await?;
         Ok(Self::of(engine, name, output, false))
     }
 
-    /// A container that was started before: its output is in the log that the Engine keeps.
+    /// Follows a container that was started before: its output comes from the Engine's log.
     pub(super) fn of_log(engine: Arc<Engine>, name: &str, is_found: bool) -> Self {
         let output = engine.api.logs(name, true, None);
         let reading = LogReading::new(engine.api.is_podman);
@@ -108,7 +109,7 @@ impl Follow {
         }
     }
 
-    /// Reads the log, the last lines of it or all; what was taken already is left out.
+    /// Reads the log, all of it or the last lines; skips output that was received already.
     fn read_log(&mut self, follow: bool, lines: Option<usize>) {
         self.output = self.engine.api.logs(&self.name, follow, lines);
         self.reading = Some(LogReading::new(self.engine.api.is_podman));
@@ -124,7 +125,7 @@ impl Follow {
         let mut code = None;
         let mut deadlines = Deadlines::default();
         let mut wait = self.wait();
-        // a log that is followed may end before its last lines: it is read anew when the container is over
+        // following a log may end before its last lines: the log is read again when the container has ended
         while code.is_none() || (!self.is_over && self.reading.is_none()) {
             match self.hear(&mut wait, code.is_some(), &deadlines, output.due(), asked).await {
                 Heard::Ended(answer) => {
@@ -137,13 +138,13 @@ impl Follow {
                 Heard::Output(Ok(Some((stream, bytes)))) => {
                     self.take(output, stream, bytes);
                     output.say_all().await;
-                    // as long as there is something, the rest is waited for
+                    // while output arrives, keep waiting for the rest
                     deadlines.drained = code.map(|_| Instant::now() + DRAIN).or(deadlines.drained);
                 }
                 Heard::Output(ended) => {
                     self.is_over = true;
                     self.is_cut |= ended.is_err() && self.reading.is_none();
-                    // an Engine that keeps no log has nothing to read later either
+                    // an Engine without a log has nothing to read later either
                     let is_refused = matches!(ended, Err(ApiError::Refused { .. }));
                     deadlines.silent_end = (!is_refused).then(|| Instant::now() + SILENT_END);
                 }
@@ -161,7 +162,7 @@ impl Follow {
                 }
                 Heard::Due => output.on_time().await,
                 Heard::Drained if code.is_none() => {
-                    let message = format!("container `{}` was killed and does not end", self.name);
+                    let message = format!("container `{}` was killed but does not end", self.name);
                     return Err(platform("engine", message));
                 }
                 Heard::Drained => break,
@@ -172,7 +173,7 @@ impl Follow {
         self.judge(code.unwrap_or_default(), asked).await
     }
 
-    /// The next that happens.
+    /// Waits for the next event.
     async fn hear(
         &mut self,
         wait: &mut Doing<'static, Result<WaitAnswer, ApiError>>,
@@ -198,7 +199,7 @@ impl Follow {
         self.engine.api.wait(&self.name, "not-running")
     }
 
-    /// Takes a piece of the output, or of the log: there what was taken before is left out.
+    /// Takes a piece of the output. A piece of the log loses the part that was received before.
     fn take(&mut self, output: &mut Output<'_>, stream: Stream, bytes: Bytes) {
         let bytes = match &mut self.reading {
             None => bytes,
@@ -228,13 +229,13 @@ impl Follow {
         };
         let (engine, name) = (Arc::clone(&self.engine), self.name.clone());
         tokio::spawn(async move {
-            // it can only fail because the container is over, or the Engine away: then it is asked again
+            // fails only if the container has ended, or if the Engine is away; then it is signalled again
             engine.api.kill(&name, signal).await.ok();
         });
     }
 
-    /// The status of a container that a wait has ended for; none if it has not ended, so that it is waited for again. An
-    /// Engine that went away is waited for.
+    /// The exit status of a container whose wait has returned; `None` if it still runs, so that the wait must
+    /// be repeated. Waits for an Engine that is unreachable.
     async fn confirmed(
         &mut self,
         answer: Result<WaitAnswer, ApiError>,
@@ -250,7 +251,7 @@ impl Follow {
                     if let Some(code) = container.exit_code() {
                         return Ok(Some(code));
                     }
-                    // never at once: what broke may break again
+                    // never retry at once: the wait may break again
                     self.tries.next(Duration::ZERO).await;
                     if answer.is_err() {
                         let asked = *asked.borrow_and_update();
@@ -282,7 +283,7 @@ impl Follow {
         }
     }
 
-    /// Reads in the log what is missing of the output of a container that is over.
+    /// Reads the missing rest of an ended container's output from the log.
     async fn read_rest(&mut self, output: &mut Output<'_>) {
         let total: u64 =
             [Stream::Stdout, Stream::Stderr].map(|stream| self.transcript.length(stream)).iter().sum();
@@ -297,9 +298,9 @@ impl Follow {
             let is_other = read.is_ok() && self.reading.as_ref().is_some_and(LogReading::is_other);
             match read {
                 Ok(()) if is_whole => return,
-                // not every Engine keeps a log; then the connection alone tells
+                // not every Engine keeps a log; then the connection alone decides
                 Err(ApiError::Refused { .. }) if !self.is_cut && !self.is_found => return,
-                // a log may be written with a delay
+                // the Engine may write a log with a delay
                 _ if !is_other && tries.next(Duration::ZERO).await => {}
                 _ => break,
             }
@@ -308,7 +309,7 @@ impl Follow {
         self.lost.get_or_insert_with(|| platform("lost", message));
     }
 
-    /// Takes what the log has, to its end.
+    /// Reads the log to its end.
     async fn drain(&mut self, output: &mut Output<'_>) -> Result<(), ApiError> {
         loop {
             match timeout(DRAIN, self.output.next()).await {
@@ -323,7 +324,7 @@ impl Follow {
         }
     }
 
-    /// What the end means; output that was lost fails what would be a success.
+    /// What the end means. Lost output fails an attempt that would otherwise succeed.
     async fn judge(&mut self, code: i64, asked: Asked) -> Result<Exit, Failure> {
         let end = End {
             code: code as i32,
@@ -343,7 +344,7 @@ impl Follow {
     }
 }
 
-/// Whether bytes that may be others change more than a log.
+/// Whether possibly replaced bytes affect more than the log.
 fn spoils(addition: &Addition, stream: Stream, captured: StdoutUse) -> bool {
     let counts = match captured {
         StdoutUse::Nothing | StdoutUse::Log => false,

@@ -1,28 +1,29 @@
-//! The multiplexed stream of a container's output: frames of a header with stream and length, and so many bytes.
+//! The multiplexed stream of a container's output: each frame is a header with stream and length, and that many
+//! bytes.
 
 use crate::port::Stream;
 use hyper::body::Bytes;
 
-/// The length of a frame's header: the stream, three zeros, the length with the highest byte first.
+/// Length of a frame's header: the stream, three zeros, the length in big-endian order.
 const HEADER: usize = 8;
 
-/// Takes a multiplexed stream apart, however it is cut into pieces. A long frame is handed on in pieces, so that nothing
-/// but a header is held in memory.
+/// Splits a multiplexed stream, however it is cut into pieces. A long frame is passed on in pieces, so that
+/// only a header is held in memory.
 #[derive(Debug, Default)]
 pub(super) struct FrameDecoder {
     header: [u8; HEADER],
-    /// How many bytes of the header are there.
+    /// Bytes of the header received so far.
     known: usize,
-    /// How many bytes of the frame are still to come.
+    /// Bytes of the frame still to come.
     left: usize,
 }
 
-/// The stream is not made of frames.
+/// The stream does not consist of frames.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Malformed;
 
 impl FrameDecoder {
-    /// Takes the next output from `bytes`; none when they are used up.
+    /// Takes the next output from `bytes`; `None` when they are used up.
     pub(super) fn next(&mut self, bytes: &mut Bytes) -> Result<Option<(Stream, Bytes)>, Malformed> {
         while !bytes.is_empty() {
             if self.known < HEADER {
@@ -36,7 +37,7 @@ impl FrameDecoder {
             } else {
                 let piece = bytes.split_to(bytes.len().min(self.left));
                 self.left -= piece.len();
-                // standard input, which is never attached, would be 0
+                // standard input (0) is never attached
                 let stream = if self.header[0] == 2 { Stream::Stderr } else { Stream::Stdout };
                 self.forget_empty();
                 return Ok(Some((stream, piece)));
@@ -57,7 +58,7 @@ impl FrameDecoder {
         }
     }
 
-    /// A frame that is over makes room for the next header.
+    /// Makes a finished frame yield to the next header.
     fn forget_empty(&mut self) {
         if self.left == 0 {
             self.known = 0;
@@ -75,7 +76,7 @@ mod tests {
     use tokio::sync::mpsc;
 
     #[test]
-    fn what_is_not_made_of_frames_is_refused_and_a_cut_frame_is_noticed() {
+    fn malformed_and_truncated_frames_are_detected() {
         let mut decoder = FrameDecoder::default();
         assert_eq!(decoder.next(&mut Bytes::from_static(b"plain text\n")), Err(Malformed));
         let whole = b"\x01\0\0\0\0\0\0\x02ab\x02\0\0\0\0\0\0\0\x02\0\0\0\0\0\0\x01c";
@@ -87,7 +88,7 @@ mod tests {
         }
     }
 
-    /// What becomes of a log that comes in pieces: its end, and the lines that are told.
+    /// The end and the reported lines of a launch whose log comes in these pieces.
     async fn result(pieces: &[&[u8]], captured: StdoutUse) -> (LaunchEnd, Vec<Line>) {
         let (sender, mut receiver) = mpsc::channel(256);
         let order = LaunchOrder { captured, ..LaunchOrder::default() };
@@ -112,11 +113,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn fr_e5_a_log_cut_at_every_byte_has_one_result() {
+    async fn fr_e5_result_is_the_same_for_a_log_cut_at_any_byte() {
         let frame = |stream: u8, text: &[u8]| -> Vec<u8> {
             [&[stream, 0, 0, 0, 0, 0, 0, u8::try_from(text.len()).unwrap()], text].concat()
         };
-        // report lines, a secret, bytes that are no UTF-8, a character and a secret in two frames, a last line without an end
+        // report lines, a secret, invalid UTF-8, a character and a secret across two frames, no final newline
         let log = [
             frame(1, b"pop.report.progress {\"percentComplete\": 40}\nplain canary-7f3a9b \xff\xfe\n"),
             frame(2, b"error canary-7f"),

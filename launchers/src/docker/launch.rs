@@ -1,4 +1,4 @@
-//! One launch on its way to a container that runs: found or created under a name that is its alone, then started, once.
+//! Brings one launch to a running container: finds or creates it under the launch's name, then starts it once.
 
 use super::body::{Surroundings, body};
 use super::container::Container;
@@ -17,21 +17,21 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// One launch on its way.
+/// One launch until its container runs.
 pub(super) struct Launch<'l> {
     pub(super) id: LaunchId,
     /// The name of its container.
     pub(super) name: &'l str,
     pub(super) setting: &'l Setting,
     pub(super) secrets: Result<Vec<(String, String)>, Failure>,
-    /// Whether there is a container that is known to be the launch's own.
+    /// Whether a container exists that belongs to this launch.
     pub(super) is_own: AtomicBool,
     /// Why it has not been started yet.
     pub(super) refusal: Refusal,
 }
 
 impl Launch<'_> {
-    /// Makes the container, or finds it; none if it was made now.
+    /// Creates the container, or finds it; `None` if it was created now.
     pub(super) async fn make(
         &self,
         engine: &Engine,
@@ -45,7 +45,7 @@ impl Launch<'_> {
         Ok(found)
     }
 
-    /// Has the container run, unless it does already or has.
+    /// Starts the container, unless it was started before.
     pub(super) async fn start(
         &self,
         engine: &Arc<Engine>,
@@ -61,7 +61,7 @@ impl Launch<'_> {
             let follow = attached.unwrap_or_else(|_| Follow::of_log(Arc::clone(engine), self.name, false));
             let Err(error) = engine.api.start(self.name).await else { return Ok(follow) };
             if error.is_away() {
-                // an answer that was lost may have been a good one, and a container that has ended would run again
+                // a start whose answer was lost may have worked; another start would run an ended container again
                 if self.has_begun(engine).await {
                     return Ok(follow);
                 }
@@ -72,7 +72,7 @@ impl Launch<'_> {
                 engine.api.remove(self.name).await.map_err(|error| not_started(&error))?;
                 self.create(engine, order).await?;
             } else if error.message().is_some_and(|message| message.contains("already in use")) {
-                // an Engine that died while it started the container cannot start it any more
+                // a container whose start was interrupted by the Engine's end cannot be started any more
                 let message = "the Docker Engine went away while it started the container";
                 return Err(platform("displaced", message));
             } else {
@@ -86,7 +86,7 @@ impl Launch<'_> {
         found.is_ok_and(|found| found.is_some_and(|container| container.has_begun()))
     }
 
-    /// What an earlier process has made of the launch; taking it over needs nothing that a first start needs.
+    /// The container that an earlier process created. Taking it over needs none of the checks of a first start.
     async fn find(&self, engine: &Engine, order: &LaunchOrder) -> Result<Option<Container>, Failure> {
         if !order.again {
             return Ok(None);
@@ -101,7 +101,7 @@ impl Launch<'_> {
         }
     }
 
-    /// The container of the launch's name, if there is one: a failure if it is somebody else's.
+    /// The container with the launch's name, if it exists; a failure if it belongs to somebody else.
     async fn own(
         &self,
         engine: &Engine,
@@ -116,7 +116,7 @@ impl Launch<'_> {
         }))
     }
 
-    /// Creates the container. To create one twice is no harm: the second time it is found by its name.
+    /// Creates the container. A second creation does no harm: the container is found by its name.
     async fn create(&self, engine: &Engine, order: &LaunchOrder) -> Result<Option<Container>, Failure> {
         if engine.is_local {
             check_host_paths(&order.program, self.setting)?;
@@ -135,7 +135,7 @@ impl Launch<'_> {
             match error.status() {
                 None if tries.next(Duration::ZERO).await => {}
                 None => return Err(not_created(&error)),
-                // the image alone is not there yet, whatever it is called in the answer
+                // only the image can be missing, whatever the answer calls it
                 Some(404) if !is_pulled => {
                     engine.pull(&image, order.pending, &self.refusal).await?;
                     is_pulled = true;
@@ -143,10 +143,10 @@ impl Launch<'_> {
                 Some(_) if is_without_init(&error) && engine.lacks_init() => {
                     body = self.body(engine, order)?;
                 }
-                // a name in use has more than one status
+                // Engines report a name conflict with different statuses
                 Some(status) => match self.own(engine, order).await {
                     Ok(Some(found)) => return found.map(Some),
-                    // whoever had the name may have gone in between
+                    // the other container of that name may have been removed in between
                     Ok(None) if may_have_gone && matches!(status, 409 | 500) => may_have_gone = false,
                     Err(error) if error.is_away() && tries.next(Duration::ZERO).await => {}
                     Ok(None) | Err(_) => return Err(not_created(&error)),

@@ -1,4 +1,4 @@
-//! Orders turned into containers: created under a name that is theirs alone, followed, and removed when released.
+//! The Docker launcher: creates each launch's container under its own name, follows it, removes it when released.
 
 use super::container::Container;
 use super::engine::Engine;
@@ -16,8 +16,8 @@ use tokio::sync::{OnceCell, mpsc, watch};
 
 /// Launches programs as containers of a Docker Engine.
 ///
-/// *Guarantees.* A launch is one container, however often it is asked for; one that was launched by an earlier process
-/// of the caller is taken over. A container is removed only after its launch was released.
+/// *Guarantees.* A launch is one container, even if it is requested repeatedly. A container launched by an
+/// earlier process of the caller is taken over. A container is removed only after its launch was released.
 #[derive(Clone)]
 pub struct DockerLauncher {
     shared: Arc<Shared>,
@@ -27,7 +27,7 @@ struct Shared {
     setting: Setting,
     engine: OnceCell<Arc<Engine>>,
     followed: Followed<Name>,
-    /// Set at the first launch: what an earlier process left and nobody follows is looked for once.
+    /// Set at the first launch: containers that no launch follows are searched for once.
     swept: OnceCell<()>,
 }
 
@@ -35,7 +35,7 @@ struct Shared {
 type Name = String;
 
 impl DockerLauncher {
-    /// A launcher in a setting; the Engine is reached when it is first needed.
+    /// A launcher with this setting. It connects to the Engine at the first launch.
     pub fn new(setting: Setting) -> Self {
         let shared = Shared {
             setting,
@@ -59,7 +59,7 @@ impl Launcher for DockerLauncher {
         }
         tokio::spawn(async move {
             let is_reaped = order.program.is_reaped();
-            // read before there is a mask, so that what they are now is hidden too
+            // read before the mask is built, so that it also hides the current values
             let secrets = shared.setting.secrets.values(&order.program.secrets);
             let mut output = Box::new(Output::new(id, order, &events, &shared.setting.secrets.mask()));
             let launch = Launch {
@@ -71,7 +71,7 @@ impl Launcher for DockerLauncher {
                 refusal: Refusal::default(),
             };
             let exit = shared.carry_out(&launch, &mut output, asked).await;
-            // one that did not end by itself may still run, or begin to
+            // a container that did not end by itself may still run, or start later
             let is_settled = exit.as_ref().map_or_else(|failure| failure.exit.is_some(), |_| true);
             let is_own = launch.is_own.into_inner();
             if !is_own {
@@ -126,7 +126,7 @@ impl Shared {
             .cloned()
     }
 
-    /// Carries a launch out.
+    /// Carries out a launch.
     async fn carry_out(
         &self,
         launch: &Launch<'_>,
@@ -140,7 +140,7 @@ impl Shared {
         };
         let (engine, found) = made?;
         let has_begun = found.as_ref().is_some_and(Container::has_begun);
-        // from here on it may run: who is asked to stop it follows it all the same
+        // from here on it may run: a stopped launch is still followed to its end
         let mut follow = launch.start(&engine, found, &output.order).await?;
         if has_begun {
             // its log is read again from the beginning
@@ -161,7 +161,7 @@ impl Shared {
         Ok((engine, found))
     }
 
-    /// Sweeps when the first launch is taken over: by then it is known which others are.
+    /// Sweeps when the first launch is taken over: by then the launcher knows the containers of the others.
     async fn sweep_once(&self, events: &mpsc::Sender<LaunchUpdate>) {
         self.swept.get_or_init(|| self.sweep(Some(events))).await;
     }

@@ -1,4 +1,7 @@
 //! The Docker launcher: programs as containers of a Docker Engine, which may be Podman.
+//!
+//! It speaks HTTP itself instead of through bollard: that client fails on words that a newer Engine adds to its
+//! answers.
 
 mod address;
 mod api;

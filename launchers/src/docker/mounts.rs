@@ -1,4 +1,5 @@
-//! What of this machine a container sees: the folder of the run, files, config maps, paths, NFS, an empty folder for dumps.
+//! The mounts of a container: the folder of the run, files, config maps, host paths, NFS, an empty folder for
+//! dumps.
 
 use super::config_map;
 use super::failure::platform;
@@ -9,10 +10,10 @@ use pop_registry::PodConfig;
 use serde_json::{Value, json};
 use std::path::Path;
 
-/// Where an empty folder is put for dumps.
+/// Mount point of an empty folder for dumps.
 const DUMPS: &str = "/app/dumps";
 
-/// The mounts of a container, whose folder of the run is at `workspace`.
+/// The mounts of a container that sees the folder of the run at `workspace`.
 pub(super) fn mounts(
     program: &Program,
     pod: &PodConfig,
@@ -40,14 +41,13 @@ pub(super) fn mounts(
     Ok(mounts)
 }
 
-/// Refuses a path that this machine does not have: some Engines would make it, as a folder of root's.
+/// Rejects a host path that does not exist: some Engines would create it as a folder owned by root.
 pub(super) fn check_host_paths(program: &Program, setting: &Setting) -> Result<(), Failure> {
     let paths = program.pod.iter().flat_map(|pod| &pod.host_paths);
     match paths.map(|host_path| setting.folder.join(&host_path.path)).find(|path| !path.exists()) {
         None => Ok(()),
         Some(missing) => {
-            let message =
-                format!("the container cannot have its hostPath: there is no `{}`", missing.display());
+            let message = format!("hostPath `{}` does not exist", missing.display());
             Err(platform("mount", message))
         }
     }

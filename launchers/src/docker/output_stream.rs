@@ -1,4 +1,4 @@
-//! The output of a container on its way here: attached to the container, or read from the log that the Engine keeps.
+//! The output stream of a container: attached to the container, or read from the Engine's log.
 
 use super::error::ApiError;
 use super::frames::FrameDecoder;
@@ -9,14 +9,14 @@ use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use tokio::io::AsyncReadExt as _;
 
-/// How much is read at once.
+/// Bytes per read.
 const PIECE_BYTES: usize = 64 * 1024;
 
 /// The output of a container, piece by piece.
 pub(super) struct OutputStream {
     source: Source,
     decoder: FrameDecoder,
-    /// What was read and is not taken apart yet.
+    /// Bytes read but not split into frames yet.
     bytes: Bytes,
 }
 
@@ -32,17 +32,17 @@ enum Source {
 }
 
 impl OutputStream {
-    /// The body of an answer that is still to come.
+    /// Reads the body of a future answer.
     pub(super) fn opening(answer: Doing<'static, Result<Incoming, ApiError>>) -> Self {
         Self::of(Source::Opening(answer))
     }
 
-    /// The body of an answer.
+    /// Reads the body of an answer.
     pub(super) fn of_body(body: Incoming) -> Self {
         Self::of(Source::Body(body))
     }
 
-    /// A connection that is no longer one of HTTP.
+    /// Reads a connection that was upgraded from HTTP.
     pub(super) fn of_connection(connection: Upgraded) -> Self {
         let connection = Box::new(TokioIo::new(connection));
         Self::of(Source::Connection { connection, buffer: Vec::new() })
@@ -52,12 +52,12 @@ impl OutputStream {
         Self { source, decoder: FrameDecoder::default(), bytes: Bytes::new() }
     }
 
-    /// The next piece; none at the end. Cancelled and called again it loses nothing. A stream that ends within a frame
-    /// is an error; one that was cut between two frames cannot be told from one that ended.
+    /// The next piece; `None` at the end. A cancelled call loses nothing. A stream that ends within a frame is
+    /// an error. A cut between two frames looks like the end.
     pub(super) async fn next(&mut self) -> Result<Option<(Stream, Bytes)>, ApiError> {
         loop {
             let piece = self.decoder.next(&mut self.bytes);
-            if let Some(piece) = piece.map_err(|_| broken("it is not made of frames"))? {
+            if let Some(piece) = piece.map_err(|_| broken("it does not consist of frames"))? {
                 return Ok(Some(piece));
             }
             match self.source.read().await? {

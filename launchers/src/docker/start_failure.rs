@@ -1,21 +1,21 @@
-//! What the init before a program says when it cannot start the program: the only output, one line on standard error.
+//! The message of an init that cannot start the program: its only output, one line on standard error.
 
 use crate::port::Stream;
 
-/// How much of it is kept.
+/// Bytes of it that are stored.
 const LONGEST: usize = 4_096;
 
-/// The output of a container, as far as it may be an init's alone.
+/// The output of a container, as long as it may come from an init alone.
 #[derive(Debug, Default)]
 pub(super) struct StartFailure {
-    /// What was said on standard error.
+    /// Text on standard error.
     said: Vec<u8>,
-    /// Whether there was more than an init says.
+    /// Whether there was other output than an init's message.
     is_other: bool,
 }
 
 impl StartFailure {
-    /// Hears a piece of the container's output.
+    /// Records a piece of the container's output.
     pub(super) fn hear(&mut self, stream: Stream, bytes: &[u8]) {
         self.is_other |= stream == Stream::Stdout || self.said.len() + bytes.len() > LONGEST;
         if self.is_other {
@@ -25,7 +25,7 @@ impl StartFailure {
         }
     }
 
-    /// Why the program could not be started, if an init said so and nobody said anything else.
+    /// Why the program could not be started, if the whole output is an init's message.
     pub(super) fn reason(&self) -> Option<String> {
         let line = std::str::from_utf8(&self.said).ok()?.trim_end();
         if line.contains('\n') {
@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fr_e6_an_inits_last_words_are_known_whatever_its_number_and_however_they_are_cut() {
+    fn fr_e6_init_message_is_recognised_with_any_pid_and_cut() {
         let told = |texts: &[(Stream, &str)], size: usize| {
             let mut failure = StartFailure::default();
             for (stream, text) in texts {

@@ -1,4 +1,4 @@
-//! Containers of a run that nobody follows: ended and removed.
+//! Finds containers of a run that no launch follows, kills and removes them.
 
 use super::container::Container;
 use super::engine::Engine;
@@ -8,11 +8,12 @@ use crate::tries::Tries;
 use std::time::Duration;
 use tokio::sync::mpsc;
 
-/// How long the removal of a container is tried.
+/// Time that the removal of a container is retried.
 const REMOVAL: Duration = Duration::from_secs(20);
 
-/// Ends and removes containers of a run that nobody follows: what an earlier process had given up, or lost its name of,
-/// and what handlers left behind. The ends of those that an earlier process had launched go to `events`.
+/// Kills and removes containers of a run that no launch follows: those that an earlier process gave up or never
+/// recorded, and those that handlers left behind. The ends of containers that an earlier process had launched
+/// go to `events`.
 pub(super) async fn sweep(
     engine: &Engine,
     run: &str,
@@ -22,14 +23,14 @@ pub(super) async fn sweep(
     let found = engine.api.list(&format!("{}={run}", label::RUN)).await.unwrap_or_default();
     for listed in found {
         let (name, id) = (listed.name(), listed.launch_id());
-        // a handler that is taken over may still need its programs
+        // a handler that may still be taken over needs its programs
         let is_others = events.is_some() && id.is_none_or(LaunchId::is_external);
         if followed.knows(name) || is_others {
             continue;
         }
         let container = engine.api.inspect(name).await.ok().flatten();
         let code = container.as_ref().and_then(Container::exit_code);
-        // what is over and was to stay, stays
+        // an ended container that was not to be removed stays
         if code.is_some() && listed.label(label::REAP) != Some("true") {
             continue;
         }
@@ -41,7 +42,7 @@ pub(super) async fn sweep(
     }
 }
 
-/// Removes a container with its anonymous volumes; false if that could not be done.
+/// Removes a container with its anonymous volumes; false if that failed.
 pub(super) async fn remove(engine: &Engine, name: &str) -> bool {
     let mut tries = Tries::for_as_long_as(Some(REMOVAL));
     while engine.api.remove(name).await.is_err() {

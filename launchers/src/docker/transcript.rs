@@ -1,38 +1,37 @@
-//! What was taken of a container's output, told by length and digest, so that reading can go on in the log that the Engine
-//! keeps: at the same place, or not at all.
-//!
-//! *Guarantees.* What goes on in a log follows byte for byte what was taken before. *Cannot do.* dockerd's `json-file` log
-//! has a replacement character for each byte that is not UTF-8; behind the place such bytes are noticed, not mended.
+//! The received output of a container, remembered by length and digest, so that reading can continue in the
+//! Engine's log at the same place, or not at all. *Guarantees.* Output continued from a log follows byte for
+//! byte what was received before. *Limits.* dockerd's `json-file` log has a replacement character for each byte
+//! that is not UTF-8. After that place such bytes are detected, not restored.
 
 use crate::port::Stream;
 use hyper::body::Bytes;
 
-/// What each byte that is not UTF-8 becomes in a log of JSON.
+/// Replacement of each byte that is not UTF-8 in a JSON log.
 const REPLACEMENT: &[u8] = "\u{fffd}".as_bytes();
-/// The longest line that a log of JSON holds as one message.
+/// Longest line that a JSON log holds as one message, in bytes.
 const MESSAGE: usize = 16 * 1024;
-/// How much of the end is compared when the beginning is not there any more.
+/// Bytes of the end that are compared if the beginning is lost.
 const TAIL: usize = 4 * 1024;
 
-/// What was taken of the two streams.
+/// The received output of both streams.
 #[derive(Debug, Default)]
 pub(super) struct Transcript {
     streams: [Taken; 2],
 }
 
-/// What was taken of one stream: as it was printed, and as a log of JSON has it.
+/// The received output of one stream: as printed, and as a JSON log holds it.
 #[derive(Debug, Default, Clone)]
 struct Taken {
     printed: Digest,
     logged: Digest,
-    /// The beginning of a character that is not whole yet.
+    /// The beginning of an incomplete character.
     pending: Vec<u8>,
-    /// How many bytes the current message of the log has.
+    /// Bytes in the current message of the log.
     message: usize,
     tail: Tail,
 }
 
-/// A length, and a digest of so many bytes.
+/// A length, and a digest of that many bytes.
 #[derive(Debug, Default, Clone)]
 struct Digest {
     length: u64,
@@ -44,12 +43,12 @@ struct Digest {
 struct Tail(Vec<u8>);
 
 impl Transcript {
-    /// Adds what was taken.
+    /// Adds received bytes.
     pub(super) fn add(&mut self, stream: Stream, bytes: &[u8]) {
         self.streams[index(stream)].add(bytes);
     }
 
-    /// How many bytes of a stream were taken.
+    /// Number of bytes received of a stream.
     pub(super) fn length(&self, stream: Stream) -> u64 {
         self.streams[index(stream)].printed.length
     }
@@ -77,7 +76,7 @@ impl Taken {
         }
     }
 
-    /// Adds a part of a message to what a log of JSON has.
+    /// Adds a part of a message to the form that a JSON log holds.
     fn log(&mut self, part: &[u8]) {
         let mut bytes = std::mem::take(&mut self.pending);
         bytes.extend_from_slice(part);
@@ -97,7 +96,7 @@ impl Taken {
     }
 }
 
-/// How many bytes at the end are the beginning of a character.
+/// Number of bytes at the end that begin an incomplete character.
 fn begun(bytes: &[u8]) -> usize {
     let from = bytes.len().saturating_sub(3);
     (from..bytes.len())
@@ -127,7 +126,7 @@ impl Tail {
         }
     }
 
-    /// Whether both end alike, as far as both are known; bytes that a log may replace are not compared.
+    /// Whether both end alike, as far as both are known; ignores bytes that a log may replace.
     fn is_like(&self, other: &Self) -> bool {
         let plain = |bytes: &[u8]| -> Vec<u8> { bytes.iter().copied().filter(u8::is_ascii).collect() };
         let (one, other) = (plain(&self.0), plain(&other.0));
@@ -136,11 +135,11 @@ impl Tail {
     }
 }
 
-/// One reading of a log from its beginning: what was taken before is left out.
+/// One reading of a log from its beginning, which skips output received before.
 #[derive(Debug)]
 pub(super) struct LogReading {
     streams: [Place; 2],
-    /// Whether the log has the bytes that were printed; known of some Engines, or seen where they differ.
+    /// Whether the log holds the printed bytes: known for some Engines, else detected at the first difference.
     is_faithful: bool,
 }
 
@@ -149,7 +148,7 @@ struct Place {
     read: Digest,
     tail: Tail,
     progress: Progress,
-    /// The beginning of the current line, as far as it tells a report.
+    /// The beginning of the current line, long enough to recognise a report.
     line_start: Vec<u8>,
     /// The last bytes of the current line, which may begin a replacement.
     last: Vec<u8>,
@@ -157,27 +156,27 @@ struct Place {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Progress {
-    /// Within what was taken before.
+    /// Within the output received before.
     Known,
-    /// Behind it.
+    /// Beyond it.
     New,
-    /// The log begins otherwise.
+    /// The log begins with other output.
     Other,
 }
 
-/// What a piece of a log adds to what was taken.
+/// New output found in a piece of a log.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Addition {
-    /// What was not taken before.
+    /// Bytes not received before.
     pub(super) bytes: Bytes,
-    /// Whether something stands in it for bytes that may have been others.
+    /// Whether it contains replacements for bytes that may have been others.
     pub(super) is_doubtful: bool,
-    /// Whether that is so in a line that begins like a report.
+    /// Whether such a replacement is in a line that begins like a report.
     pub(super) is_doubtful_report: bool,
 }
 
 impl LogReading {
-    /// A reading that is to begin; `is_faithful` is what is known of the Engine.
+    /// A new reading; `is_faithful` is what is known of the Engine.
     pub(super) fn new(is_faithful: bool) -> Self {
         let place = || Place {
             read: Digest::default(),
@@ -189,7 +188,7 @@ impl LogReading {
         Self { streams: [place(), place()], is_faithful }
     }
 
-    /// Takes a piece of the log.
+    /// Reads a piece of the log.
     pub(super) fn take(&mut self, transcript: &Transcript, stream: Stream, piece: Bytes) -> Addition {
         let taken = &transcript.streams[index(stream)];
         let place = &mut self.streams[index(stream)];
@@ -200,7 +199,7 @@ impl LogReading {
         let mut logged = taken.clone();
         logged.end_message();
         let mut rest = piece;
-        // where the two ways to read the beginning end: as it was printed, and as a log of JSON has it
+        // the end of the received output in its two forms: as printed, and as a JSON log holds it
         for goal in [&taken.printed, &logged.logged] {
             if place.progress != Progress::Known {
                 break;
@@ -225,30 +224,30 @@ impl LogReading {
         }
     }
 
-    /// Whether the log begins otherwise than what was taken: to read it later is no use.
+    /// Whether the log does not begin with the received output, so that reading it again is no use.
     pub(super) fn is_other(&self) -> bool {
         self.streams.iter().any(|place| place.progress == Progress::Other)
     }
 
-    /// Whether all that was taken before stands in the log.
+    /// Whether the log has reached the end of the received output.
     pub(super) fn is_caught_up(&self, transcript: &Transcript) -> bool {
         [Stream::Stdout, Stream::Stderr].into_iter().all(|stream| {
             transcript.length(stream) == 0 || self.streams[index(stream)].progress == Progress::New
         })
     }
 
-    /// Whether the log, whose beginning is gone, ends with what was taken last.
+    /// Whether a log without its beginning ends with the output received last.
     pub(super) fn ends_alike(&self, transcript: &Transcript) -> bool {
         self.streams.iter().zip(&transcript.streams).all(|(place, taken)| place.tail.is_like(&taken.tail))
             && self.streams.iter().any(|place| !place.tail.0.is_empty())
     }
 }
 
-/// What report lines begin with.
+/// Prefix of all report lines.
 const REPORT: &[u8] = b"pop.report.";
 
 impl Place {
-    /// Bytes behind what was taken before, and whether a log that replaces bytes may have replaced some of them.
+    /// Bytes after the received output, and whether the log may have replaced some of them.
     fn addition(&mut self, bytes: Bytes, is_faithful: bool) -> Addition {
         let mut addition = Addition { bytes, ..Addition::default() };
         if is_faithful {
@@ -278,7 +277,7 @@ impl Place {
 mod tests {
     use super::*;
 
-    /// What dockerd's log of JSON has of a text, message by message.
+    /// The messages of dockerd's JSON log for a text.
     fn logged(text: &[u8]) -> Vec<Bytes> {
         let lines = text.split_inclusive(|byte| *byte == b'\n');
         let messages = lines.flat_map(|line| line.chunks(MESSAGE));
@@ -299,7 +298,7 @@ mod tests {
         transcript
     }
 
-    /// What a log adds to a transcript: the bytes, whether they are doubtful, and whether the log fits.
+    /// What a log adds to the received output: the bytes, whether they are doubtful, and whether the log fits.
     fn read(transcript: &Transcript, log: &[Bytes], is_faithful: bool) -> (Vec<u8>, bool, bool) {
         let mut reading = LogReading::new(is_faithful);
         let (mut bytes, mut is_doubtful) = (Vec::new(), false);
@@ -312,18 +311,18 @@ mod tests {
     }
 
     #[test]
-    fn fr_e5_reading_goes_on_in_a_log_at_the_same_place_wherever_the_connection_broke() {
+    fn fr_e5_log_reading_continues_where_the_connection_broke() {
         let text = b"plain\nLatin \xe9\xe8 and \xc3\xa9\n\xe2\x82 cut\nplain again\n";
         for cut in 0..=text.len() {
             let (before, after) = text.split_at(cut);
             for size in [1, 3, 99] {
                 let transcript = taken(before, size);
-                // Podman's log has what was printed, cut in any way
+                // Podman's log holds the printed bytes, cut in any way
                 for piece in [1, 4, 99] {
                     let log: Vec<Bytes> = text.chunks(piece).map(Bytes::copy_from_slice).collect();
                     assert_eq!(read(&transcript, &log, true), (after.to_vec(), false, true), "{cut}");
                 }
-                // dockerd's has other bytes: then what follows is the same, or is known not to be, or is not taken
+                // dockerd's log differs: the rest is identical, or known to be doubtful, or not taken
                 let (bytes, is_doubtful, fits) = read(&transcript, &logged(text), false);
                 assert!(
                     bytes == after && fits || is_doubtful || !fits && bytes.is_empty(),
@@ -337,9 +336,9 @@ mod tests {
     }
 
     #[test]
-    fn fr_e5_a_long_line_is_known_again_in_the_messages_that_a_log_makes_of_it() {
+    fn fr_e5_long_line_is_recognised_across_log_messages() {
         let text = ["ä".repeat(MESSAGE).as_bytes(), b"\xe9\n", &b"x".repeat(3 * MESSAGE), b"\n"].concat();
-        // one byte before, so that characters are cut at the ends of messages
+        // one more byte in front, so that characters are cut at the ends of messages
         let text = [b"y", text.as_slice()].concat();
         for size in [1, 4_095, MESSAGE, 1 << 20] {
             assert_eq!(read(&taken(&text, size), &logged(&text), false), (Vec::new(), false, true), "{size}");
@@ -347,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn fr_e5_a_log_whose_beginning_is_gone_is_judged_by_its_end() {
+    fn fr_e5_log_without_its_beginning_is_compared_by_its_end() {
         let lines: Vec<Bytes> = (0..2_000).map(|n| Bytes::from(format!("line {n} \u{e9}\n"))).collect();
         let transcript = taken(&lines.concat(), 1_000);
         let ends_alike = |log: &[Bytes]| {
@@ -364,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn fr_e5_a_replaced_byte_in_a_report_line_is_noticed() {
+    fn fr_e5_replaced_byte_in_a_report_line_is_detected() {
         let mut reading = LogReading::new(false);
         let transcript = Transcript::default();
         for (piece, is_doubtful, in_report) in [

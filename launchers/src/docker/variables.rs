@@ -10,7 +10,7 @@ pub(super) fn environment(variables: &BTreeMap<String, String>) -> Vec<String> {
     variables.iter().map(|(name, value)| format!("{name}={value}")).collect()
 }
 
-/// The variables of a container by name; of a name given twice the last value counts.
+/// The variables of a container by name; the last value of a repeated name counts.
 pub(super) fn variables(
     program: &Program,
     pod: &PodConfig,
@@ -26,7 +26,7 @@ pub(super) fn variables(
     all
 }
 
-/// A text that a registry writes for pods, as the kubelet reads it: `$(NAME)` is a variable, `$$` is `$`.
+/// Expands a text that a registry writes for pods, like the kubelet: `$(NAME)` is a variable, `$$` is `$`.
 pub(super) fn expanded(text: &str, variables: &BTreeMap<String, String>) -> String {
     let mut expanded = String::with_capacity(text.len());
     let mut rest = text;
@@ -39,7 +39,7 @@ pub(super) fn expanded(text: &str, variables: &BTreeMap<String, String>) -> Stri
         } else if let Some((name, behind)) = rest.strip_prefix('(').and_then(|name| name.split_once(')')) {
             match variables.get(name) {
                 Some(value) => expanded.push_str(value),
-                // one that is not there stays as it is written
+                // an unknown variable stays as written
                 None => expanded.extend(["$(", name, ")"]),
             }
             rest = behind;
@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_registry_writes_for_pods_is_read_as_the_kubelet_reads_it() {
+    fn variable_references_expand_like_in_the_kubelet() {
         let variables = BTreeMap::from([("A".to_owned(), "1".to_owned())]);
         for (text, wanted) in
             [("x$(A)y", "x1y"), ("$(B)", "$(B)"), ("$$(A)", "$(A)"), ("$A $", "$A $"), ("$(A", "$(A")]

@@ -1,4 +1,4 @@
-//! What the end of a container means, and who has to answer for it.
+//! What the end of a container means, and which side is to blame.
 
 use super::api::Api;
 use crate::followed::{Asked, exit_of};
@@ -6,24 +6,24 @@ use pop_contract::{Blame, Exit, Failure};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::time::timeout;
 
-/// How long it may take until a container is gone that somebody ended in order to remove it.
+/// Time until a container that somebody kills in order to remove it is gone.
 const REMOVING: Duration = Duration::from_secs(1);
-/// How long an Engine may take to tell why a container was ended: its notice of memory that ran out can come after the exit.
+/// Time until the Engine reports why a container ended: its out-of-memory event can come after the exit.
 const TELLING: Duration = Duration::from_secs(1);
-/// How far the Engine's clock may be behind.
+/// Largest delay of the Engine's clock that is expected.
 const CLOCKS: Duration = Duration::from_hours(1);
 const SIGKILL: i32 = 9;
 const SIGTERM: i32 = 15;
 
-/// The end of a container, and what is known besides.
+/// The end of a container, with the facts needed to judge it.
 pub(super) struct End {
-    /// Its status.
+    /// Its exit status.
     pub(super) code: i32,
-    /// What it was asked by this process.
+    /// What this process requested.
     pub(super) asked: Asked,
-    /// Whether it was started by an earlier process.
+    /// Whether an earlier process started it.
     pub(super) is_found: bool,
-    /// Whether the Engine went away meanwhile.
+    /// Whether the Engine was unreachable meanwhile.
     pub(super) was_away: bool,
     /// Why an init could not start the program.
     pub(super) start_failure: Option<String>,
@@ -32,14 +32,15 @@ pub(super) struct End {
 /// Why a container ended with a signal that pop did not send.
 enum Ended {
     OutOfMemory,
-    /// Somebody had the Engine remove it.
+    /// Somebody made the Engine remove it.
     Removed,
-    /// Somebody had the Engine stop it.
+    /// Somebody made the Engine stop it.
     Stopped,
     ByItself,
 }
 
-/// What an end means. A signal that pop did not send was the program's own, unless the Engine knows better.
+/// What an end means. A signal that pop did not send counts as the program's own, unless the Engine reports
+/// another cause.
 pub(super) async fn verdict(api: &Api, name: &str, end: End) -> Result<Exit, Failure> {
     if let (1.., Some(why)) = (end.code, &end.start_failure) {
         let message = format!("its program could not be started: {why}");
@@ -70,11 +71,11 @@ pub(super) async fn verdict(api: &Api, name: &str, end: End) -> Result<Exit, Fai
         }
         Ended::Stopped => (
             "stopped-outside",
-            format!("ended with {exit}, which pop did not send: somebody stopped its container"),
+            format!("ended with {exit}, which pop did not send: somebody else stopped its container"),
         ),
         Ended::ByItself if signal == SIGTERM => return Ok(exit),
-        // Podman before version 5 does not tell memory that ran out
-        Ended::ByItself => ("signal", format!("ended with {exit}, perhaps for want of memory")),
+        // Podman before version 5 does not report out of memory
+        Ended::ByItself => ("signal", format!("ended with {exit}, perhaps out of memory")),
     };
     let blame = if code == "signal" { Blame::Handler } else { Blame::Platform };
     let mut failure = Failure::new(blame, code, message);
@@ -82,7 +83,7 @@ pub(super) async fn verdict(api: &Api, name: &str, end: End) -> Result<Exit, Fai
     Err(failure)
 }
 
-/// Why a container that is over was ended, as the Engine tells it within a while.
+/// Why an ended container has ended, as the Engine reports it within a moment.
 async fn why_ended(api: &Api, name: &str) -> Ended {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let since = now.saturating_sub(CLOCKS).as_secs();
@@ -104,7 +105,7 @@ async fn why_ended(api: &Api, name: &str) -> Ended {
     }
 }
 
-/// Whether somebody removes, or has removed, a container that he ended.
+/// Whether somebody is removing, or has removed, a container that he killed.
 async fn is_removed(api: &Api, name: &str) -> bool {
     match timeout(REMOVING, api.wait(name, "removed")).await {
         Ok(Ok(_)) => true,

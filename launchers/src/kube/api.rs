@@ -1,4 +1,4 @@
-//! The API server: found, reached, and asked again where that can help.
+//! The API server: connects to it, and retries requests where that can help.
 
 use super::failure::{answer, is_not_found, may_change, platform, refused};
 use crate::followed::Refusal;
@@ -13,19 +13,19 @@ use pop_contract::Failure;
 use std::time::Duration;
 use tokio::time::timeout;
 
-/// How long the API server may take to answer.
+/// Time limit of an answer.
 const CALL: Duration = Duration::from_mins(1);
-/// How long what was released is tried to be deleted.
+/// Time that the deletion of a released object is retried.
 const DELETING: Duration = Duration::from_secs(25);
 
-/// A client of the cluster, and the namespace in which pods are made.
+/// A client of the cluster, and the namespace of the pods.
 pub async fn client(cluster: &Cluster) -> Result<(Client, String), Failure> {
     let unknown = |why: String| platform("cluster", format!("no cluster is known: {why}"));
     let mut config = match &cluster.master_url {
         Some(url) => of_address(url, cluster).await.map_err(|error| unknown(error.to_string()))?,
         None => Config::infer().await.map_err(|error| unknown(error.to_string()))?,
     };
-    // what can be asked again is known here, with its deadline
+    // this module retries by itself, with a deadline
     config.default_retry = false;
     config.connect_timeout = Some(Duration::from_secs(20));
     let namespace = cluster.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
@@ -33,11 +33,11 @@ pub async fn client(cluster: &Cluster) -> Result<(Client, String), Failure> {
     Ok((client, namespace))
 }
 
-/// The configuration of a cluster that is named by its address.
+/// The configuration of a cluster given by its address.
 async fn of_address(url: &str, cluster: &Cluster) -> Result<Config, kube::config::KubeconfigError> {
     let authority = cluster.authority.as_deref().map(|pem| {
         use k8s_openapi::ByteString;
-        // the field holds what a kubeconfig holds: base64
+        // the field has the kubeconfig format: base64
         serde_json::to_value(ByteString(pem.as_bytes().to_vec())).unwrap_or_default()
     });
     let token = cluster.token.clone();
@@ -51,21 +51,21 @@ async fn of_address(url: &str, cluster: &Cluster) -> Result<Config, kube::config
     Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await
 }
 
-/// The cluster that pods are made in.
+/// The cluster of the pods.
 pub(super) struct Server {
     pub(super) pods: Api<Pod>,
     secrets: Api<Secret>,
     events: Api<Event>,
-    /// The pod that this process runs in: what it makes goes with it.
+    /// The pod that this process runs in, owner of everything it creates.
     pub(super) owner: Option<OwnerReference>,
 }
 
 impl Server {
-    /// Reaches the cluster.
+    /// Connects to the cluster.
     pub(super) async fn reach(setting: &Setting) -> Result<Self, Failure> {
         let (client, namespace) = client(&setting.cluster).await?;
         let pods: Api<Pod> = Api::namespaced(client.clone(), &namespace);
-        // also shows whether this process may look at pods at all
+        // also shows whether this process may list pods at all
         let listed = call(pods.list(&ListParams::default().limit(1))).await;
         listed.map_err(|error| refused(&format!("list pods of namespace `{namespace}`"), &error))?;
         let owner = match &setting.cluster.own_pod {
@@ -80,7 +80,7 @@ impl Server {
         })
     }
 
-    /// The pod of a launch, if an earlier process has made it.
+    /// The pod of a launch, if an earlier process created it.
     pub(super) async fn find(&self, name: &str, launch: &str) -> Result<Option<Pod>, Failure> {
         let mut tries = Tries::for_as_long_as(Some(CALL));
         loop {
@@ -96,7 +96,7 @@ impl Server {
         }
     }
 
-    /// Creates a pod, or finds the one of this launch that was created before. What is tried again stands in `refusal`.
+    /// Creates a pod, or finds the earlier one of this launch. `refusal` holds the error that is being retried.
     pub(super) async fn create(
         &self,
         pod: &Pod,
@@ -126,7 +126,7 @@ impl Server {
         }
     }
 
-    /// Makes the Secret of a pod, out of values that only this process has.
+    /// Creates the Secret of a pod, from values that only this process has.
     pub(super) async fn create_secret(
         &self,
         pod: &Pod,
@@ -140,12 +140,12 @@ impl Server {
         loop {
             let created = call(self.secrets.create(&PostParams::default(), &secret)).await;
             let Err(error) = created else { return Ok(()) };
-            // left by an earlier process, perhaps with another value
+            // created by an earlier process, perhaps with another value
             let is_there = answer(&error).is_some_and(|status| status.reason == "AlreadyExists");
             if is_there {
                 self.delete_secret(pod.metadata.name.as_deref().unwrap_or_default()).await;
             }
-            // several at once can be in each other's way
+            // concurrent requests can conflict
             let is_crowded = answer(&error).is_some_and(|status| status.code == 409);
             match may_change(&error).or(is_crowded.then_some(Duration::ZERO)) {
                 Some(at_least) if tries.next(at_least).await => {}
@@ -154,7 +154,7 @@ impl Server {
         }
     }
 
-    /// Deletes a pod; one that is gone already is no matter. With a grace its program is asked first.
+    /// Deletes a pod; succeeds if it is gone already. With a grace, the program gets SIGTERM first.
     pub(super) async fn delete(
         &self,
         name: &str,
@@ -169,14 +169,14 @@ impl Server {
         until_done(|| call(self.pods.delete(name, &params))).await
     }
 
-    /// Deletes the Secret that was made for a pod.
+    /// Deletes the Secret that was created for a pod.
     pub(super) async fn delete_secret(&self, name: &str) {
-        // one that is left goes with the executor's pod
+        // a remaining Secret is deleted with its owner, the executor's pod
         let params = DeleteParams::default();
         until_done(|| call(self.secrets.delete(name, &params))).await.ok();
     }
 
-    /// The events about a pod, oldest first; none if they cannot be had.
+    /// The events of a pod, oldest first; empty if they cannot be read.
     pub(super) async fn events_of(&self, pod: &Pod) -> Vec<(String, String)> {
         let Some(uid) = &pod.metadata.uid else { return Vec::new() };
         let params = ListParams::default().fields(&format!("involvedObject.uid={uid}"));
@@ -188,7 +188,7 @@ impl Server {
     }
 }
 
-/// Tries until it is done, or there is nothing to be done.
+/// Retries a deletion until it is done, or there is nothing left to delete.
 async fn until_done<T, F: Future<Output = Result<T, Error>>>(
     mut doing: impl FnMut() -> F,
 ) -> Result<(), Error> {
@@ -196,7 +196,7 @@ async fn until_done<T, F: Future<Output = Result<T, Error>>>(
     loop {
         match doing().await {
             Ok(_) => return Ok(()),
-            // gone, or another one of that name
+            // gone, or another object of that name
             Err(error) if is_not_found(&error) || answer(&error).is_some_and(|status| status.code == 409) => {
                 return Ok(());
             }
@@ -208,7 +208,7 @@ async fn until_done<T, F: Future<Output = Result<T, Error>>>(
     }
 }
 
-/// A request with a deadline.
+/// Runs a request with a time limit.
 pub(super) async fn call<T>(request: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
     match timeout(CALL, request).await {
         Ok(answered) => answered,
@@ -216,7 +216,7 @@ pub(super) async fn call<T>(request: impl Future<Output = Result<T, Error>>) -> 
     }
 }
 
-/// The launch that a pod is.
+/// The launch of a pod.
 fn launch_of(pod: &Pod) -> Option<&str> {
     pod.metadata.annotations.as_ref()?.get(crate::port::label::LAUNCH).map(String::as_str)
 }
@@ -225,7 +225,7 @@ fn name_taken(name: &str) -> Failure {
     platform("name-taken", format!("a pod of somebody else is called `{name}`"))
 }
 
-/// The own pod as owner: what it owns is deleted with it.
+/// The own pod as owner: the cluster deletes what it owns with it.
 async fn owner(pods: &Api<Pod>, name: &str, setting: &Setting) -> Option<OwnerReference> {
     let uid = match setting.surrounding("MY_POD_UID") {
         Some(uid) => uid.to_owned(),
@@ -248,10 +248,10 @@ mod tests {
     use serde_json::{Value, json};
     use tower_test::mock;
 
-    /// What is asked, and what is answered.
+    /// A request, and the answer to it.
     type Scene = (Method, u16, Value);
 
-    /// A cluster that plays a scenario, and the end of it.
+    /// A cluster that plays a scenario, and the task that ends with it.
     fn played(scenes: Vec<Scene>) -> (Server, tokio::task::JoinHandle<()>) {
         let (service, mut handle) = mock::pair::<Request<Body>, Response<Body>>();
         let client = Client::new(service, "pop");
@@ -286,13 +286,13 @@ mod tests {
         let wanted = serde_json::from_value(pod("run-a-1")).unwrap();
         let mut tries = Tries::for_as_long_as(Some(patience));
         let created = server.create(&wanted, &mut tries, &Refusal::default()).await;
-        // everything that was to be asked was asked
+        // all requests of the scenario were made
         play.await.unwrap();
         created
     }
 
     #[tokio::test(start_paused = true)]
-    async fn f59_f61_a_busy_server_is_asked_again_and_a_pod_that_is_there_already_is_taken_over() {
+    async fn f59_f61_busy_server_is_retried_and_existing_pod_taken_over() {
         let begun = tokio::time::Instant::now();
         let scenes = vec![
             (Method::POST, 429, refusal(429, "TooManyRequests", "too many requests", 7)),
@@ -302,11 +302,11 @@ mod tests {
         ];
         let created = create(scenes, Duration::from_mins(1)).await.unwrap();
         assert_eq!(created.metadata.name.as_deref(), Some("p"));
-        assert!(begun.elapsed() >= Duration::from_secs(7), "Retry-After is kept");
+        assert!(begun.elapsed() >= Duration::from_secs(7), "Retry-After is respected");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn f53_f61_a_pod_of_somebody_else_is_not_taken_over() {
+    async fn f53_f61_foreign_pod_is_not_taken_over() {
         let scenes = vec![
             (Method::POST, 409, refusal(409, "AlreadyExists", "pods \"p\" already exists", 0)),
             (Method::GET, 200, pod("another")),
@@ -315,7 +315,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn f64_what_may_change_is_waited_for_and_what_may_not_is_told_at_once() {
+    async fn f64_temporary_errors_are_retried_and_lasting_ones_fail() {
         let quota = || {
             (Method::POST, 403, refusal(403, "Forbidden", "pods \"p\" is forbidden: exceeded quota: q", 0))
         };
@@ -327,7 +327,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn f64_credentials_that_are_refused_are_told_as_such() {
+    async fn f64_rejected_credentials_are_reported_as_such() {
         let scenes = vec![(Method::POST, 401, refusal(401, "Unauthorized", "Unauthorized", 0))];
         assert_eq!(create(scenes, Duration::from_mins(1)).await.unwrap_err().code, "unauthorized");
     }

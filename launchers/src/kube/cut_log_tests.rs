@@ -1,4 +1,4 @@
-//! A pod's log that is cut at every byte: reports, secrets and bytes that are no UTF-8 have one result.
+//! A pod's log cut at every byte, with reports, secrets and invalid UTF-8, has one result.
 
 use super::log_stamps::Stamped;
 use crate::Mask;
@@ -7,8 +7,8 @@ use crate::port::{LaunchEnd, LaunchId, LaunchOrder, StdoutUse, Stream};
 use pop_contract::Exit;
 use tokio::sync::mpsc;
 
-/// Lines of a log: a report that is replaced, a secret beside and inside a report, invalid UTF-8, an empty line, a carriage
-/// return, a line that only begins like a report, and a last line without an end.
+/// Lines of a log: a report that is replaced later, secrets, invalid UTF-8, an empty line, carriage returns, a
+/// line that only begins like a report, no final newline.
 const LINES: [&[u8]; 10] = [
     b"plain\n",
     b"pop.report.progress {\"processingState\": \"EXECUTING\", \"percentComplete\": 40}\n",
@@ -22,7 +22,7 @@ const LINES: [&[u8]; 10] = [
     b"pop.report.progress {\"processingState\": \"COMPLETE\", \"processingStateMessage\": \"succeeded\"}",
 ];
 
-/// The lines as an API server gives them, several with one time stamp.
+/// The lines as an API server sends them, several with the same timestamp.
 fn log() -> Vec<u8> {
     let stamps = [1, 2, 2, 2, 3, 3, 4, 5, 5, 6];
     let line = |(line, stamp): (&[u8], i32)| {
@@ -50,7 +50,7 @@ async fn read(captured: StdoutUse, streams: &[&[u8]], length: usize) -> LaunchEn
 }
 
 #[tokio::test]
-async fn fr_k1_a_log_that_is_cut_at_every_byte_has_one_result() {
+async fn fr_k1_result_is_the_same_for_a_log_cut_at_any_byte() {
     let log = log();
     for captured in [StdoutUse::Nothing, StdoutUse::Log, StdoutUse::Whole] {
         let whole = read(captured, &[&log], log.len()).await;
@@ -64,7 +64,7 @@ async fn fr_k1_a_log_that_is_cut_at_every_byte_has_one_result() {
         for at in 0..=log.len() {
             let again = read(captured, &[&log[..at], &log], 7).await;
             assert_eq!(again, whole, "{captured:?} cut at {at}");
-            // a second cut, before the first and behind it
+            // a second cut, before or after the first
             for second in [at / 2, at + (log.len() - at) / 2].into_iter().filter(|_| at % 7 == 0) {
                 let again = read(captured, &[&log[..at], &log[..second], &log], 64).await;
                 assert_eq!(again, whole, "{captured:?} cut at {at} and {second}");

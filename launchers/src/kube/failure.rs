@@ -1,4 +1,4 @@
-//! What a cluster refuses or cannot do, as the failure that users see. Pure.
+//! Maps refusals of a cluster to failures that users see. Pure.
 
 use super::limits::LARGEST_OBJECT;
 use kube::Error;
@@ -6,12 +6,12 @@ use kube::core::Status;
 use pop_contract::{Blame, Failure};
 use std::time::Duration;
 
-/// A failure that the cluster has to answer for.
+/// A failure caused by the cluster.
 pub(super) fn platform(code: &str, message: impl Into<String>) -> Failure {
     Failure::new(Blame::Platform, code, message.into())
 }
 
-/// The API server's answer, if it gave one.
+/// The API server's answer, if there was one.
 pub(super) fn answer(error: &Error) -> Option<&Status> {
     match error {
         Error::Api(status) => Some(status),
@@ -19,15 +19,15 @@ pub(super) fn answer(error: &Error) -> Option<&Status> {
     }
 }
 
-/// Whether the API server says that there is no such object.
+/// Whether the API server says that the object does not exist.
 pub(super) fn is_not_found(error: &Error) -> bool {
     answer(error).is_some_and(|status| status.code == 404)
 }
 
-/// Whether the same request may be answered otherwise in a while, and after how long at least.
+/// Whether a retry may succeed, and the shortest wait before it.
 pub(super) fn may_change(error: &Error) -> Option<Duration> {
     let Some(status) = answer(error) else {
-        // it could not be asked, or its answer was cut off
+        // the server was unreachable, or its answer was cut off
         let is_lasting =
             matches!(error, Error::BuildRequest(_) | Error::SerdeError(_) | Error::InferConfig(_));
         return (!is_lasting).then_some(Duration::ZERO);
@@ -41,14 +41,14 @@ pub(super) fn may_change(error: &Error) -> Option<Duration> {
     (is_quota || matches!(status.code, 408 | 429 | 500..=599)).then_some(asked)
 }
 
-/// Whether the server cannot store the object. A storage error looks like one that passes, and never does.
+/// Whether the server cannot store the object. Its storage error looks temporary but is not.
 fn is_too_large(status: &Status) -> bool {
     let is_unstorable = status.code == 500
         && ["request is too large", "larger than max"].iter().any(|words| status.message.contains(words));
     status.code == 413 || is_unstorable
 }
 
-/// Why a request was not granted.
+/// The failure of a rejected request.
 pub(super) fn refused(doing: &str, error: &Error) -> Failure {
     let Some(status) = answer(error) else {
         return platform("cluster", format!("the cluster cannot be reached to {doing}: {}", root(error)));
@@ -61,12 +61,12 @@ pub(super) fn refused(doing: &str, error: &Error) -> Failure {
             Blame::Handler,
             "pod-invalid",
             format!(
-                "the cluster does not store so large an object ({LARGEST_OBJECT} bytes are usual): {message}"
+                "the object is too large for the cluster (the usual limit is {LARGEST_OBJECT} bytes): {message}"
             ),
         ),
-        403 if holds("exceeded quota") => said("quota", "the namespace's quota leaves no room for the pod"),
+        403 if holds("exceeded quota") => said("quota", "the namespace's quota is exhausted"),
         403 if holds("violates PodSecurity") => said("pod-security", "the namespace forbids such pods"),
-        403 if holds("is being terminated") => said("namespace", "the namespace is going away"),
+        403 if holds("is being terminated") => said("namespace", "the namespace is being deleted"),
         403 if holds("service account") && holds("not found") => {
             said("service-account", "the pod's service account is not there")
         }
@@ -78,12 +78,12 @@ pub(super) fn refused(doing: &str, error: &Error) -> Failure {
                 format!("the service account of pop lacks a Role that lets it {doing} (deploy/ has one)");
             said("forbidden", &why)
         }
-        400 | 403 if holds("admission webhook") => said("admission", "an admission webhook denies the pod"),
+        400 | 403 if holds("admission webhook") => said("admission", "an admission webhook rejected the pod"),
         500 if holds("failed calling webhook") => said("webhook", "an admission webhook does not answer"),
         404 if holds("namespaces") => said("namespace", "the namespace is not there"),
         401 => said("unauthorized", "the cluster does not accept the credentials of pop"),
         403 => said("forbidden", &format!("the cluster does not let pop {doing}")),
-        422 if doing == "create secrets" => said("secret", "the cluster refuses the secrets of the pod"),
+        422 if doing == "create secrets" => said("secret", "the cluster rejected the secrets of the pod"),
         422 | 400 => {
             Failure::new(Blame::Handler, "pod-invalid", format!("the cluster refuses the pod: {message}"))
         }
@@ -92,7 +92,7 @@ pub(super) fn refused(doing: &str, error: &Error) -> Failure {
     }
 }
 
-/// The innermost cause: what lies above it says only that there is one.
+/// The innermost cause: the outer errors only say that the request failed.
 fn root(error: &Error) -> String {
     let mut inner: &dyn std::error::Error = error;
     while let Some(source) = inner.source() {

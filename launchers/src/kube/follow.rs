@@ -1,4 +1,4 @@
-//! One pod followed to its end: what the watch sees of it, and its log.
+//! Follows one pod to its end: its watched state and its log.
 
 use super::api::Server;
 use super::failure::platform;
@@ -17,33 +17,33 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
-/// How long the rest of a log may take after its pod's end.
+/// Time for the rest of the log after the pod's end.
 const DRAIN: Duration = Duration::from_secs(15);
-/// How long the rest of a log may take whose pod exists no more.
+/// Time for the rest of the log of a pod that no longer exists.
 const GONE: Duration = Duration::from_secs(2);
-/// How long a pod may take to go that was stopped before it was seen to run, and does not say what it waits for.
+/// Time for the deletion of a pod that was stopped before it ran and whose waiting reason is unknown.
 const STOPPED: Duration = Duration::from_secs(15);
-/// How long a pod may take to end after its grace.
+/// Time that a pod gets to end after its grace.
 const KILLED: Duration = Duration::from_mins(1);
-/// How much longer than its grace a pod that somebody deleted may take to go: then its node is lost.
+/// Time beyond its grace for a pod that somebody deleted; after that its node counts as lost.
 const NODE_LOST: Duration = Duration::from_mins(1);
-/// How long a pod may wait without a reason in its status before its events are read; each further time twice as long.
+/// Waiting time without a reason in the status before events are read; doubled each further time.
 const EVENTS_AFTER: Duration = Duration::from_secs(5);
-/// What stands in a log that could not be read to its end.
+/// Text in a log that could not be read to its end.
 const NOT_READ: &[u8] = b"\n[pop could not read the rest of this log]\n";
 
-/// A pod that is followed.
+/// A followed pod.
 pub(super) struct Follow<'f> {
     pub(super) server: Arc<Server>,
     pub(super) name: &'f str,
     pub(super) observed: watch::Receiver<Observation>,
-    /// How long the program has from SIGTERM to SIGKILL; the time of its manifest if it is not given.
+    /// Time between SIGTERM and SIGKILL; `None`: that of the manifest.
     pub(super) grace: Option<Duration>,
-    /// When waiting for the program to start is over.
+    /// Deadline for the start of the program.
     pub(super) pending_until: Option<Instant>,
 }
 
-/// How far a pod was followed.
+/// The state of following a pod.
 struct Progress {
     pod: Option<Arc<Pod>>,
     reason: Option<WaitReason>,
@@ -51,18 +51,18 @@ struct Progress {
     log: LogReader,
     /// Why the log could not be read to its end.
     log_failure: Option<Failure>,
-    /// Why it never ran, if it was stopped before it was seen to.
+    /// The failure of a pod that was stopped before it was seen to run.
     stopped: Option<Failure>,
     end: Option<Result<Exit, Failure>>,
-    /// When it is not followed any longer, whatever it does.
+    /// When to stop following the pod, whatever its state.
     until: Option<Instant>,
-    /// How long a pod that was killed may take to end: a kill does not shorten a grace that has begun.
+    /// Time that a killed pod gets to end: a kill does not shorten a grace that has begun.
     kill_patience: Duration,
-    /// When the events of a pod that does not start are read, and the wait until then.
+    /// When to read the events of a pod that does not start, and the waiting time until then.
     events_at: Option<(Instant, Duration)>,
 }
 
-/// What happens to a pod that is followed.
+/// An event in the life of a followed pod.
 enum Happening {
     Observed,
     Asked,
@@ -91,7 +91,7 @@ impl Follow<'_> {
             kill_patience: self.grace.unwrap_or(MANIFEST_GRACE) + KILLED,
             events_at: Some((Instant::now() + EVENTS_AFTER, EVENTS_AFTER)),
         };
-        // both may have changed before it is followed
+        // both may have changed before this call
         self.observed.mark_changed();
         if *asked.borrow() != Asked::Nothing {
             asked.mark_changed();
@@ -157,7 +157,7 @@ impl Follow<'_> {
         }
     }
 
-    /// Takes in what the watch saw.
+    /// Processes the last watched state.
     async fn look(
         &mut self,
         progress: &mut Progress,
@@ -190,7 +190,7 @@ impl Follow<'_> {
                 progress.end(Err(platform("displaced", "its node lost sight of its container")), is_gone);
                 return Ok(());
             }
-            // it is gone, or goes and has never run
+            // the pod is gone, or is being deleted and never ran
             PodState::Waiting(_) | PodState::Running | PodState::NotFound => {
                 let stopped = progress.stopped.take();
                 let end = stopped.unwrap_or_else(|| match asked {
@@ -209,14 +209,14 @@ impl Follow<'_> {
         Ok(())
     }
 
-    /// Stops the pod. If it is known what its program waits for, nothing more is waited for.
+    /// Stops the pod. Waits no longer if the reason that its program waits for is known.
     async fn stop(&self, progress: &mut Progress, asked: Asked) -> Result<(), Failure> {
         self.delete(progress, asked);
         if !progress.is_running && progress.end.is_none() {
             if let Some(reason) = self.reason(progress).await {
                 return Err(reason.failure(""));
             }
-            // perhaps it has begun and that was not seen yet: its end will be
+            // it may have started unseen: then its end will be seen
             progress.stopped = Some(platform("cancelled", "was stopped before its program had started"));
             progress.until = Some(Instant::now() + STOPPED);
         } else if asked == Asked::Kill && progress.end.is_none() {
@@ -225,20 +225,21 @@ impl Follow<'_> {
         Ok(())
     }
 
-    /// Has the pod deleted, without waiting for that.
+    /// Requests the deletion of the pod, without waiting for it.
     ///
-    /// The first deletion has the whole grace of the run: a kubelet that has begun to stop a container ignores a shorter one.
+    /// The first deletion has the whole grace of the run: a kubelet that has begun to stop a container ignores
+    /// a shorter one.
     fn delete(&self, progress: &Progress, asked: Asked) {
         let whole = |grace: Duration| u32::try_from(grace.as_millis().div_ceil(1_000)).unwrap_or(u32::MAX);
         let grace_seconds = match asked {
             Asked::Nothing => return,
-            // not 0: the pod would be forgotten before its program is dead
+            // not 0: the API server would drop the pod before its program is dead
             Asked::Terminate => self.grace.map(|grace| whole(grace).max(1)),
             Asked::Kill => Some(1),
         };
         let (server, name) = (Arc::clone(&self.server), self.name.to_owned());
         let uid = progress.pod.as_ref().and_then(|pod| pod.metadata.uid.clone());
-        // if that fails it is asked again, by force, and deleted when it is released
+        // a failed request is repeated by a later kill or by the release
         tokio::spawn(async move { server.delete(&name, uid, grace_seconds).await.ok() });
     }
 
@@ -259,7 +260,7 @@ impl Follow<'_> {
         }
     }
 
-    /// Why the program was not started, by the pod's status, or else by its events.
+    /// Why the program was not started, from the pod's status or else its events.
     async fn reason(&self, progress: &mut Progress) -> Option<WaitReason> {
         if let (None, Some(pod)) = (&progress.reason, &progress.pod) {
             let events = self.server.events_of(pod).await;
@@ -268,7 +269,7 @@ impl Follow<'_> {
         progress.reason.take()
     }
 
-    /// Reads why a pod does not start whose status has no reason, as with a volume that cannot be mounted.
+    /// Reads events for the reason if the status has none, for example with a volume that cannot be mounted.
     async fn read_events(&self, progress: &mut Progress) -> Result<(), Failure> {
         let wait = progress.events_at.map_or(EVENTS_AFTER, |(_, wait)| wait * 2);
         progress.events_at = Some((Instant::now() + wait, wait));
@@ -285,7 +286,7 @@ impl Follow<'_> {
 }
 
 impl Progress {
-    /// The program has not started; some reasons make waiting useless.
+    /// Records the waiting reason; fails for reasons that make waiting useless.
     fn wait_for(&mut self, reason: Option<WaitReason>) -> Result<(), Failure> {
         if let Some(reason) = reason.as_ref().filter(|reason| reason.is_final) {
             return Err(reason.clone().failure("its pod cannot start: "));
@@ -305,7 +306,7 @@ impl Progress {
         }
     }
 
-    /// The program ended; the rest of its log is still read.
+    /// The program ended; the rest of its log is still to be read.
     fn end(&mut self, end: Result<Exit, Failure>, is_gone: bool) {
         self.end = Some(end);
         if self.log.ended_early() {
@@ -319,19 +320,19 @@ impl Progress {
         self.until = Some(Instant::now() + patience);
     }
 
-    /// Takes in what is heard of the log; whether nothing more is to be waited for.
+    /// Processes an event of the log; true if nothing more is to come.
     async fn read(&mut self, event: LogEvent, output: &mut Output<'_>) -> bool {
         match event {
             LogEvent::Piece(piece) => {
                 let is_news = self.log.take(&piece, &mut |rest| output.take(Stream::Stdout, rest));
                 output.say_all().await;
-                // as long as there is something new, the rest is waited for
+                // new output extends the wait for the rest
                 if is_news && self.end.is_some() {
                     self.until = Some(Instant::now() + DRAIN);
                 }
                 false
             }
-            // the program has ended, and the watch is about to tell; else the log is asked for again
+            // the program has ended and the watch will report it; otherwise the log is requested again
             LogEvent::Ended if self.end.is_none() => {
                 self.log.expect_end();
                 false
@@ -356,13 +357,13 @@ impl Progress {
         self.log_failure = Some(unread(error));
     }
 
-    /// How the attempt ended. One whose output is not known as a whole did not succeed, unless its pod has the result.
+    /// How the attempt ended. Incomplete output fails it, unless the pod's annotations hold the result.
     fn into_end(self, output: &Output<'_>, asked: Asked) -> Result<Exit, Failure> {
         let exit = self.end.unwrap_or_else(|| Err(platform("lost", "its pod can no longer be followed")))?;
         let pod = self.pod.as_deref();
         let annotations = pod.and_then(|pod| pod.metadata.annotations.as_ref());
         let has_result = annotations.is_some_and(|all| all.contains_key(RESULT));
-        // it may have been stopped in the middle: only a report of success is proof of the contrary
+        // it may have been stopped in the middle: only a report of success proves otherwise
         let is_doubtful = exit == Exit::Code(0) && asked == Asked::Nothing && !output.has_final_report();
         let displaced = pod.filter(|_| is_doubtful).and_then(stopped_by_others);
         let unread = self.log_failure.filter(|_| matches!(exit, Exit::Code(_)) && !has_result);

@@ -1,4 +1,4 @@
-//! Orders turned into pods: created under a name that is theirs alone, followed, and deleted when released.
+//! The Kubernetes launcher: creates each launch's pod under its own name, follows it, deletes it when released.
 
 use super::api::Server;
 use super::follow::Follow;
@@ -21,13 +21,13 @@ use tokio::sync::{OnceCell, mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-/// The label of pods of a launcher that has no run.
+/// Pod label of a launcher without a run.
 const LAUNCHER: &str = "pop.launcher";
 
 /// Launches programs as pods of a Kubernetes cluster.
 ///
-/// *Guarantees.* A launch is one pod, however often it is asked for; one that was launched by an earlier process of the
-/// caller is taken over. One watch sees all pods. A pod is deleted only after its launch was released.
+/// *Guarantees.* A launch is one pod, even if it is requested repeatedly. A pod launched by an earlier process
+/// of the caller is taken over. One watch covers all pods. A pod is deleted only after its launch was released.
 #[derive(Clone)]
 pub struct KubernetesLauncher {
     shared: Arc<Shared>,
@@ -35,17 +35,17 @@ pub struct KubernetesLauncher {
 
 struct Shared {
     setting: Setting,
-    /// The label by which the pods of this launcher are found.
+    /// The label that selects the pods of this launcher.
     mark: (String, String),
     server: OnceCell<Arc<Server>>,
     pods: Arc<Pods>,
     watching: Mutex<Option<JoinHandle<()>>>,
     followed: Followed<EndedPod>,
-    /// Set at the first launch that is taken over: what nobody follows is looked for once.
+    /// Set when the first launch is taken over: pods that no launch follows are searched for once.
     swept: OnceCell<()>,
 }
 
-/// A pod that stays until its launch is released.
+/// A pod that exists until its launch is released.
 #[derive(Debug)]
 struct EndedPod {
     name: String,
@@ -54,18 +54,18 @@ struct EndedPod {
     has_secret: bool,
 }
 
-/// One launch on its way.
+/// One launch until its pod exists.
 struct Launch<'l> {
     id: LaunchId,
     name: &'l str,
-    /// Those that only this process has.
+    /// Secrets whose values only this process has.
     secrets: Result<Vec<(String, String)>, Failure>,
     /// Why there is no pod yet.
     refusal: Refusal,
 }
 
 impl KubernetesLauncher {
-    /// A launcher in a setting; the cluster is reached when it is first needed.
+    /// A launcher with this setting. It connects to the cluster at the first launch.
     pub fn new(setting: Setting) -> Self {
         let mark = match &setting.run {
             Some(run) => (label::RUN.to_owned(), run.clone()),
@@ -99,7 +99,7 @@ impl Launcher for KubernetesLauncher {
             tokio::spawn(async move { shared.sweep_once(&events).await });
         }
         tokio::spawn(async move {
-            // read before there is a mask, so that what they are now is hidden too
+            // read before the mask is built, so that it also hides the current values
             let own = order.program.secrets.iter().filter(|secret| secret.source.in_cluster.is_none());
             let own: Vec<_> = own.cloned().collect();
             let secrets = shared.setting.secrets.values(&own);
@@ -165,7 +165,7 @@ impl Shared {
         self.server.get_or_try_init(reach).await.cloned()
     }
 
-    /// Sees to it that pods are watched.
+    /// Starts the watch over the pods, once.
     fn watch(&self, server: &Server) {
         let mut watching = self.watching.lock().unwrap_or_else(PoisonError::into_inner);
         watching.get_or_insert_with(|| {
@@ -175,7 +175,7 @@ impl Shared {
         });
     }
 
-    /// Carries a launch out; gives also what is left of it, if it is known what that is.
+    /// Carries a launch out. Also returns the pod to delete later, if its state is known.
     async fn carry_out(
         self: &Arc<Self>,
         launch: &Launch<'_>,
@@ -188,7 +188,7 @@ impl Shared {
             // its log is read again from the beginning
             output.begin_anew();
         }
-        // what an earlier process started is looked for, and stopped, also if it is to end already
+        // a pod of an earlier process is searched for and stopped even if a stop is already requested
         let is_over_at = if output.order.again { Asked::Kill } else { Asked::Terminate };
         let made = tokio::select! {
             biased;
@@ -210,14 +210,14 @@ impl Shared {
         let kept = EndedPod {
             name: launch.name.to_owned(),
             uid,
-            // one that may still run, or begin to, does not stay
+            // a pod that may still run, or start later, is deleted
             is_to_go: output.order.program.is_reaped() || !last.is_some_and(|pod| is_over(&pod)),
             has_secret: has_own_secret(&output.order),
         };
         (exit, Some(kept))
     }
 
-    /// Makes the pod, or finds it.
+    /// Creates the pod, or finds it.
     async fn make(
         &self,
         launch: &Launch<'_>,
@@ -225,7 +225,7 @@ impl Shared {
         asked: watch::Receiver<Asked>,
     ) -> Result<(Arc<Server>, Pod), Failure> {
         let server = self.server().await?;
-        // taking a pod over needs nothing that a first start needs
+        // taking a pod over needs none of the checks of a first start
         if order.again
             && let Some(found) = server.find(launch.name, &order.name).await?
         {
@@ -248,7 +248,7 @@ impl Shared {
         Ok((server, made?))
     }
 
-    /// Takes back what may have been made for a launch that is given up.
+    /// Deletes what may have been created for a launch that is given up.
     fn discard(self: &Arc<Self>, launch: &Launch<'_>, order: &LaunchOrder) {
         let Some(server) = self.server.get().cloned() else { return };
         let (name, own, has_secret) = (launch.name.to_owned(), order.name.clone(), has_own_secret(order));
@@ -256,19 +256,20 @@ impl Shared {
             if has_secret {
                 server.delete_secret(&name).await;
             }
-            // what comes into being after this is found when the launcher is closed
+            // a pod created after this is found when the launcher closes
             if let Ok(Some(pod)) = server.find(&name, &own).await {
                 server.delete(&name, pod.metadata.uid, None).await.ok();
             }
         });
     }
 
-    /// Sweeps when the first launch is taken over: by then it is known which others are.
+    /// Sweeps when the first launch is taken over: by then the launcher knows the pods of the others.
     async fn sweep_once(&self, events: &mpsc::Sender<LaunchUpdate>) {
         self.swept.get_or_init(|| self.sweep(Some(events))).await;
     }
 
-    /// Deletes pods of the run that nobody follows: what an earlier process had given up, or what handlers left behind.
+    /// Deletes pods of the run that no launch follows: those that an earlier process gave up, and those left
+    /// behind by handlers.
     async fn sweep(&self, events: Option<&mpsc::Sender<LaunchUpdate>>) {
         let (Some(run), Ok(server)) = (&self.setting.run, self.server().await) else { return };
         let params = ListParams::default().labels(&format!("{}={run}", label::RUN));
@@ -277,28 +278,28 @@ impl Shared {
             let name = pod.metadata.name.clone().unwrap_or_default();
             let labels = pod.metadata.labels.as_ref();
             let id = labels.and_then(|labels| labels.get(label::LAUNCH_ID)?.parse().ok()).map(LaunchId);
-            // a handler that is taken over may still need its programs
+            // a handler that may still be taken over needs its programs
             let is_others = events.is_some() && id.is_none_or(LaunchId::is_external);
             if self.followed.knows(&name) || is_others {
                 continue;
             }
             let reap = labels.and_then(|labels| labels.get(label::REAP));
             let state = state_of(&pod);
-            // what is over and was to stay, stays
+            // an ended pod that was not to be removed stays
             if matches!(state, PodState::Ended(_)) && reap.is_none_or(|reap| reap != "true") {
                 continue;
             }
             if let (Some(events), Some(id), PodState::Ended(Ok(exit))) = (events, id, state) {
                 say_late(id, exit, events).await;
             }
-            // it may have had a Secret of its own
+            // it may have its own Secret
             server.delete_secret(&name).await;
             server.delete(&name, pod.metadata.uid, None).await.ok();
         }
     }
 }
 
-/// Waits until a launch is asked to end at least as urgently.
+/// Waits until a launch gets a stop request of at least this urgency.
 async fn wait_until(
     asked: &mut watch::Receiver<Asked>,
     at_least: Asked,
@@ -306,7 +307,7 @@ async fn wait_until(
     asked.wait_for(|asked| *asked >= at_least).await.map(drop)
 }
 
-/// Whether a Secret is made for the pod of an order.
+/// Whether an order's pod needs its own Secret.
 fn has_own_secret(order: &LaunchOrder) -> bool {
     order.program.secrets.iter().any(|secret| secret.source.in_cluster.is_none())
 }

@@ -1,22 +1,22 @@
-//! What no cluster takes, told before it is asked. Pure.
+//! Limits that apply to every cluster, checked before the cluster is contacted. Pure.
 
 use k8s_openapi::api::core::v1::{Container, Pod};
 use pop_contract::{Blame, Failure};
 
-/// The longest argument, and the longest variable with its name and `=`, that Linux gives a program.
+/// Longest argument, and longest variable with its name and `=`, that Linux passes to a program, in bytes.
 const LONGEST_TEXT: usize = 128 * 1024 - 1;
-/// The largest object that a cluster stores, unless it was set up otherwise.
+/// Largest object that a cluster stores by default, in bytes.
 pub(super) const LARGEST_OBJECT: usize = 3 * 512 * 1024;
 
-/// Whether a pod is small enough for its cluster, and its texts for their program.
+/// Checks that a pod fits into its cluster, and its texts into its program.
 pub(super) fn check_size(pod: &Pod) -> Result<(), Failure> {
     let containers = || pod.spec.iter().flat_map(|spec| &spec.containers);
     containers().try_for_each(check_texts)?;
-    // the server's own form of the object is not known here, but it holds at least this
+    // only a lower bound: the size in the server's own format is not known here
     let size: usize = containers().flat_map(texts).map(|(_, length)| length).sum();
     if size > LARGEST_OBJECT {
         let message = format!(
-            "its arguments and variables have {size} bytes; a cluster stores {LARGEST_OBJECT} bytes of one pod at most"
+            "its arguments and variables have {size} bytes; a cluster stores at most {LARGEST_OBJECT} bytes per pod"
         );
         return Err(Failure::new(Blame::Handler, "pod-invalid", message));
     }
@@ -28,17 +28,16 @@ fn check_texts(container: &Container) -> Result<(), Failure> {
         None => Ok(()),
         Some((what, length)) => {
             let message = format!(
-                "its program could not be started: {what} has {length} bytes, and a program can be given {LONGEST_TEXT} \
-                 bytes in one at most"
+                "its program could not be started: {what} has {length} bytes; Linux allows at most {LONGEST_TEXT}"
             );
             Err(Failure::new(Blame::Handler, "spawn", message))
         }
     }
 }
 
-/// Arguments and variables of a container, what they are called, and their lengths as the program gets them.
+/// The names and lengths of a container's arguments and variables, as the program gets them.
 fn texts(container: &Container) -> impl Iterator<Item = (String, usize)> {
-    // `$$` becomes `$`
+    // the kubelet turns `$$` into `$`
     let length = |text: &str| text.len() - text.matches("$$").count();
     let command = container.command.iter().flatten().chain(container.args.iter().flatten());
     let arguments = command.enumerate().map(move |(at, text)| (format!("argument {at}"), length(text)));
@@ -63,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn fr_k7_texts_that_no_program_can_be_given_are_the_handlers() {
+    fn fr_k7_oversized_argument_or_variable_blames_the_handler() {
         let long = "x".repeat(LONGEST_TEXT);
         assert_eq!(code(&["echo", &long], &long[2..]), None);
         let (is, message) = code(&["echo", &format!("{long}x")], "").unwrap();
@@ -71,12 +70,12 @@ mod tests {
         assert!(message.contains("argument 1 has 131072 bytes") && message.contains("131071"), "{message}");
         let (is, message) = code(&["true"], &long[1..]).unwrap();
         assert!(is == "spawn" && message.contains("variable `A` has 131072 bytes"), "{message}");
-        // a `$` is written twice in a manifest
+        // a manifest escapes `$` as `$$`
         assert_eq!(code(&[&"$$".repeat(LONGEST_TEXT)], ""), None);
     }
 
     #[test]
-    fn fr_k7_a_pod_that_no_cluster_stores_is_the_handlers() {
+    fn fr_k7_oversized_pod_blames_the_handler() {
         let text = "x".repeat(131_000);
         let (is, message) = code(&[text.as_str(); 13], "").unwrap();
         assert!(is == "pod-invalid" && message.contains("1572864"), "{message}");

@@ -1,4 +1,4 @@
-//! The log of one pod, read to its end although its stream may break off.
+//! Reads the log of one pod to its end, although the stream may break off.
 
 use super::failure::{answer, platform, refused};
 use super::log_stamps::Stamped;
@@ -15,40 +15,40 @@ use std::pin::Pin;
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 
-/// How long after the end of its log a program's end may be seen.
+/// Time between the end of the log and the watch event of the program's end.
 const LOG_ENDED: Duration = Duration::from_secs(3);
-/// The longest wait before a log that broke off is asked for again.
+/// Longest wait before a broken log is requested again.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
-/// The first wait before a log that broke off is asked for again.
+/// First wait before a broken log is requested again.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 
 /// Pieces of a log, in order.
 type Pieces = BoxStream<'static, Result<Vec<u8>, Error>>;
 
-/// What is heard of a log.
+/// An event of the log.
 pub(super) enum LogEvent {
-    /// More of it.
+    /// A piece of it.
     Piece(Vec<u8>),
-    /// The server ended the stream in order.
+    /// The server ended the stream normally.
     Ended,
     /// The stream could not be opened, or broke off.
     Broken(Error),
 }
 
-/// The log of a pod, as far as it was read.
+/// The log of a pod and the position in it.
 pub(super) struct LogReader {
     api: Api<Pod>,
     name: String,
     stream: Option<Pieces>,
     stamped: Stamped,
-    /// The wait before the next request after a failed one.
+    /// Wait before the next request after a failed one.
     wait: Duration,
-    /// When to ask again for a log that ended before its program did.
+    /// When to request a log again that ended before its program.
     again_at: Option<Instant>,
 }
 
 impl LogReader {
-    /// A reader that has not begun.
+    /// A reader before its first request.
     pub(super) fn new(api: Api<Pod>, name: &str) -> Self {
         Self {
             api,
@@ -60,17 +60,17 @@ impl LogReader {
         }
     }
 
-    /// Whether more is expected.
+    /// Whether more output is expected.
     pub(super) fn is_open(&self) -> bool {
         self.stream.is_some()
     }
 
-    /// Reads on from where the log was left.
+    /// Continues where the log was left.
     pub(super) fn read_on(&mut self) {
         self.read_after(Duration::ZERO);
     }
 
-    /// Reads on after a wait that grows each time; false if that would be after a deadline.
+    /// Continues after a wait that grows each time; false if the wait exceeds a deadline.
     pub(super) fn retry(&mut self, deadline: Option<Instant>) -> bool {
         if deadline.is_some_and(|deadline| Instant::now() + self.wait >= deadline) {
             return false;
@@ -80,14 +80,14 @@ impl LogReader {
         true
     }
 
-    /// The log ended although its program runs, as far as is known: asks again after a while.
+    /// The log ended while its program seems to run: requests it again after a while.
     pub(super) fn expect_end(&mut self) {
         self.stream = None;
         self.again_at = Some(Instant::now() + LOG_ENDED);
     }
 
-    /// Whether the log ended before its program was seen to. Servers end a log in order also when the node's kubelet
-    /// breaks it off, so the rest has to be asked for.
+    /// Whether the log ended before the program was seen to end. Servers also end a log normally when the
+    /// kubelet breaks it off, so the rest must be requested.
     pub(super) fn ended_early(&self) -> bool {
         self.again_at.is_some()
     }
@@ -98,7 +98,7 @@ impl LogReader {
         self.stream = Some(pieces(self.api.clone(), self.name.clone(), since, wait));
     }
 
-    /// What is heard next; never, while nothing is read.
+    /// Waits for the next event; forever while nothing is being read.
     pub(super) async fn next(&mut self) -> LogEvent {
         loop {
             let again_at = self.again_at;
@@ -113,7 +113,7 @@ impl LogReader {
         }
     }
 
-    /// Takes the time stamps off a piece, and leaves out what was read before; whether something was left.
+    /// Removes timestamps and output read before from a piece; true if new output remained.
     pub(super) fn take(&mut self, piece: &[u8], rest: &mut impl FnMut(&[u8])) -> bool {
         let mut is_news = false;
         self.stamped.take(piece, &mut |part| {
@@ -127,17 +127,17 @@ impl LogReader {
     }
 }
 
-/// Whether asking again for a log is no use.
+/// Whether requesting the log again is useless.
 pub(super) fn is_refusal(error: &Error) -> bool {
     answer(error).is_some_and(|status| matches!(status.code, 400 | 401 | 403 | 404))
 }
 
-/// The failure of an attempt whose output was not read to its end; without an error reading took too long.
+/// The failure of an attempt whose output was not read to its end; without an error, reading took too long.
 pub(super) fn unread(error: Option<&Error>) -> Failure {
     let Some(error) = error else {
         return platform(
             "lost",
-            "its output could not be read to its end: the cluster did not give it in time",
+            "its output could not be read to its end: the cluster did not deliver it in time",
         );
     };
     let why = refused("get pods/log", error);
@@ -145,7 +145,7 @@ pub(super) fn unread(error: Option<&Error>) -> Failure {
     platform(code, format!("its output could not be read to its end: {}", why.message))
 }
 
-/// The log of a pod from a time on, asked for after a while.
+/// The log of a pod since a time, requested after a delay.
 fn pieces(api: Api<Pod>, name: String, since: Option<Timestamp>, after: Duration) -> Pieces {
     let open = async move {
         tokio::time::sleep(after).await;

@@ -1,37 +1,38 @@
-//! The time stamps before the lines of a pod's log: taken off, and used to go on where a log broke off.
+//! The timestamps before the lines of a pod's log: removed, and used to continue a log that broke off.
 
 use k8s_openapi::jiff::Timestamp;
 
-/// The longest time stamp, with the space behind it.
+/// Longest timestamp in bytes, with the space after it.
 const LONGEST_STAMP: usize = 40;
 
-/// Takes the time stamps off a log. After it broke off and is read again, leaves out what was read before: whole lines,
-/// and the beginning of a line in which it broke off.
+/// Removes the timestamps of a log. When a log that broke off is read again, skips the part read before: whole
+/// lines, and the beginning of a line.
 #[derive(Debug, Default)]
 pub(super) struct Stamped {
-    /// The beginning of a line whose stamp is not whole yet.
+    /// The beginning of a line whose timestamp is incomplete.
     held: Vec<u8>,
     is_in_line: bool,
-    /// How many bytes of the line are to be left out.
+    /// Bytes of the current line to skip.
     left_out: usize,
-    /// The stamp of the last line, how many lines in a row bear it, and how many bytes of the last were given.
+    /// The timestamp of the last line, the number of consecutive lines with it, and the bytes passed on of the
+    /// last one.
     last: Option<(Timestamp, usize, usize)>,
-    /// How many lines with that stamp come again, while what was read before comes again.
+    /// Number of lines with that timestamp seen again, while the log is read again.
     again: Option<usize>,
 }
 
 impl Stamped {
-    /// From when on a log is to be asked for that goes on where this one broke off; what was read comes again first.
+    /// Start time for a request that continues the log; the part read before comes again first.
     pub(super) fn since(&mut self) -> Option<Timestamp> {
         self.held.clear();
         self.is_in_line = false;
         let (stamp, count, _) = self.last?;
         self.again = Some(count);
-        // servers differ in what they make of a part of a second
+        // servers handle fractions of a second differently
         Timestamp::from_second(stamp.as_second()).ok()
     }
 
-    /// Takes a piece; what is to be read goes to `rest`.
+    /// Takes a piece; passes new output to `rest`.
     pub(super) fn take(&mut self, piece: &[u8], rest: &mut impl FnMut(&[u8])) {
         for part in piece.split_inclusive(|byte| *byte == b'\n') {
             let ends = part.last() == Some(&b'\n');
@@ -59,7 +60,7 @@ impl Stamped {
         let stamp = std::str::from_utf8(stamp).ok().and_then(|text| text.parse::<Timestamp>().ok());
         self.is_in_line = true;
         self.left_out = 0;
-        // without a stamp it is all line
+        // a line without a timestamp
         let Some(stamp) = stamp else { return rest(&held) };
         match (self.again, &mut self.last) {
             (Some(_), Some((last, _, _))) if stamp < *last => self.left_out = usize::MAX,
@@ -83,7 +84,7 @@ impl Stamped {
         self.give(line, rest);
     }
 
-    /// Gives a part of a line, but for what was given before.
+    /// Passes on the new part of a line.
     fn give(&mut self, part: &[u8], rest: &mut impl FnMut(&[u8])) {
         let known = self.left_out.min(part.len());
         if self.left_out < usize::MAX {
@@ -115,15 +116,15 @@ mod tests {
         2026-01-02T03:04:05.000000002Z three\n2026-01-02T03:04:05.000000003Z \n2026-01-02T03:04:06Z end";
 
     #[test]
-    fn f67_time_stamps_are_taken_off_however_the_log_is_cut() {
+    fn f67_timestamps_are_removed_for_any_cut() {
         for at in 1..LOG.len() {
             assert_eq!(read(&mut Stamped::default(), LOG, at), "one\ntwo words\nthree\n\nend", "{at}");
         }
     }
 
     #[test]
-    fn f67_a_log_that_broke_off_goes_on_without_a_line_twice_or_missing() {
-        // within a line too, and twice
+    fn f67_broken_log_continues_without_gap_or_repetition() {
+        // also within a line, and twice
         for first in 0..LOG.len() {
             for second in [first, LOG.len() / 2, LOG.len()] {
                 let mut stamped = Stamped::default();
@@ -138,13 +139,13 @@ mod tests {
     }
 
     #[test]
-    fn f67_a_line_with_an_older_stamp_is_a_line_like_others() {
+    fn f67_line_with_an_older_timestamp_is_ordinary() {
         let text = "2026-01-02T03:04:06Z later\n2026-01-02T03:04:05Z earlier\n";
         assert_eq!(read(&mut Stamped::default(), text, 3), "later\nearlier\n");
     }
 
     #[test]
-    fn a_log_without_time_stamps_is_read_as_it_is() {
+    fn log_without_timestamps_is_unchanged() {
         let text = format!("plain\n{}\n", "x".repeat(100));
         assert_eq!(read(&mut Stamped::default(), &text, 9), text);
     }

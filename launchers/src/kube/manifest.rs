@@ -1,4 +1,4 @@
-//! The pod of an order: what the API server is asked to create. Pure.
+//! The manifest of an order's pod. Pure.
 
 use super::volumes::{mounts, volumes};
 use crate::object_name::object_name;
@@ -19,16 +19,16 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The container whose end is that of its pod; what others a cluster puts beside it do not count.
+/// The container whose end is that of the pod; containers that a cluster adds do not count.
 pub(super) const MAIN: &str = "handler";
-/// The label and the taint of nodes that are kept for some pods.
+/// The label and the taint of dedicated nodes.
 const DEDICATED: &str = "dedicated";
-/// How much longer than its time limit a pod may live: pop itself ends it before, unless pop is gone.
+/// Seconds that a pod may live beyond its time limit and grace: pop ends it before, unless pop is gone.
 const BEYOND_LIMIT_SECONDS: i64 = 120;
-/// How long a container may take from SIGTERM to SIGKILL, if somebody else than pop deletes its pod.
+/// Time between SIGTERM and SIGKILL if something other than pop deletes the pod.
 pub(super) const MANIFEST_GRACE: Duration = Duration::from_mins(1);
 
-/// The manifest of an order's pod, as JSON; nothing is contacted.
+/// The manifest of an order's pod, as JSON. Contacts no cluster.
 pub fn pod_manifest(
     id: LaunchId,
     order: &LaunchOrder,
@@ -56,13 +56,12 @@ pub(super) fn pod(
     let standard = Arc::new(PodConfig::default());
     let config = program.pod.as_ref().unwrap_or(&standard);
     let image = program.image.clone().or_else(|| config.image.clone()).ok_or_else(|| {
-        let message =
-            "it has no image, and a pod needs one: `image` of the payload, or `podConfig.imageName`";
+        let message = "a pod needs an image: set `image` in the payload, or `podConfig.imageName`";
         Failure::new(Blame::Handler, "image-name", message)
     })?;
     if let Some(file) = program.files.first() {
         let message = format!(
-            "its payload is too long for a pod's variables; large data belong into storage that pods reach \
+            "its payload is too long for a pod's variables; put large data into storage that pods can reach \
              (it would have been handed on as {})",
             file.file_name().unwrap_or_default().display()
         );
@@ -107,7 +106,7 @@ pub(super) fn pod(
                 limit.as_secs().cast_signed().saturating_add(grace_seconds + BEYOND_LIMIT_SECONDS)
             }),
             termination_grace_period_seconds: Some(grace_seconds),
-            // the pause process is the first of the namespace, so the program hears every signal, as under an init
+            // the pause process is process 1, so the program receives every signal, as under an init
             share_process_namespace: Some(true),
             // files on the nodes belong to the caller, as they do in its own folder
             security_context: config.workspace_mount_path.as_ref().filter(|_| !config.privileged).map(|_| {
@@ -124,7 +123,7 @@ pub(super) fn pod(
     })
 }
 
-/// Where the program starts: in the folder of the run if that is mounted, else where its image says.
+/// The working directory: in the folder of the run if that is mounted, else as the image sets it.
 fn working_dir(program: &Program, config: &PodConfig) -> Option<String> {
     let folder = match (&config.workspace_mount_path, &program.working_directory) {
         (Some(workspace), Some(own)) => Path::new(workspace).join(own),
@@ -134,7 +133,7 @@ fn working_dir(program: &Program, config: &PodConfig) -> Option<String> {
     Some(folder.to_string_lossy().into_owned())
 }
 
-/// Labels hold what is searched for, in the letters that labels have; the full words stand in annotations.
+/// Labels hold searchable values in valid characters; the full texts are in annotations.
 fn labels(id: LaunchId, order: &LaunchOrder, config: &PodConfig, name: &str) -> BTreeMap<String, String> {
     let run = order.labels.iter().find(|(key, _)| key == label::RUN).map(|(_, run)| run.as_str());
     let own = [
@@ -154,14 +153,14 @@ fn annotations(order: &LaunchOrder) -> BTreeMap<String, String> {
     order.labels.iter().filter(|(key, _)| key == label::OPERATION).cloned().chain([launch]).collect()
 }
 
-/// A text as the value of a label: other letters become `-`, and it is cut.
+/// A text as the value of a label: invalid characters become `-`, and it is truncated.
 pub(super) fn label_value(text: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     let value: String = text.chars().map(|c| if is_plain(c) { c } else { '-' }).take(63).collect();
     value.trim_matches(|c: char| !c.is_ascii_alphanumeric()).to_owned()
 }
 
-/// The environment; of a name given twice the last value counts.
+/// The environment; the last value of a repeated name counts.
 fn environment(program: &Program, config: &PodConfig, setting: &Setting, name: &str) -> Vec<EnvVar> {
     let field = |variable: &str, path: &str| {
         let field = ObjectFieldSelector { field_path: path.to_owned(), api_version: None };
@@ -186,7 +185,7 @@ fn environment(program: &Program, config: &PodConfig, setting: &Setting, name: &
     let secrets = program.secrets.iter().map(|secret| {
         let (object, key) = match &secret.source.in_cluster {
             Some(known) => (known.name.clone(), known.key.clone()),
-            // pop makes one for the pod, called as the pod is
+            // pop creates a Secret for the pod, with the pod's name
             None => (name.to_owned(), secret.variable.clone()),
         };
         let selector = SecretKeySelector { name: object, key, optional: None };
@@ -203,8 +202,8 @@ fn environment(program: &Program, config: &PodConfig, setting: &Setting, name: &
     all
 }
 
-/// A text that the kubelet leaves as it is: it would take `$(NAME)` for a variable and `$$` for `$`. What a registry
-/// writes for pods is not made literal: there this is meant.
+/// Escapes a text for the kubelet, which would expand `$(NAME)` and `$$`. Texts of a registry are not escaped:
+/// they use this syntax on purpose.
 fn literal(text: &str) -> String {
     text.replace('$', "$$")
 }
@@ -250,7 +249,7 @@ fn tolerates(taints: &Taints) -> Toleration {
     }
 }
 
-/// Asks the page of whoever started the pod. The kubelet asks, so that the image needs no `curl`.
+/// Requests the health page of the program. The kubelet sends the request, so that the image needs no `curl`.
 fn probe(check: &AliveCheck) -> Option<Probe> {
     let host = check.host.clone().filter(|_| check.linking)?;
     Some(Probe {

@@ -1,4 +1,4 @@
-//! What a pod's status says: whether its program waits and for what, runs, or how it ended. Pure.
+//! Reads a pod's status: the program waits (and why), runs, or has ended (and how). Pure.
 
 use super::failure::platform;
 use super::manifest::MAIN;
@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus, Pod,
 use k8s_openapi::jiff::SignedDuration;
 use pop_contract::{Blame, Exit, Failure};
 
-/// The reasons of pods that their node, or the cluster, did not want or could not keep.
+/// Reasons of pods that the node or the cluster rejected or could not keep.
 const TAKEN_AWAY: [&str; 11] = [
     "Evicted",
     "Preempting",
@@ -22,20 +22,20 @@ const TAKEN_AWAY: [&str; 11] = [
     "NodeAffinity",
     "UnexpectedAdmissionError",
 ];
-/// The reasons of containers that the kubelet looked for and did not find.
+/// Reasons of containers that the kubelet could not find.
 const NOT_FOUND: [&str; 2] = ["ContainerStatusUnknown", "Unknown"];
 
-/// What a pod does.
+/// The state of a pod.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum PodState {
-    /// Its program has not been started, for this reason if one is known.
+    /// Its program has not started; with the reason, if known.
     Waiting(Option<WaitReason>),
     /// Its program runs.
     Running,
     /// Its program ended, or the pod will never start it.
     Ended(Result<Exit, Failure>),
-    /// The kubelet did not find its container. A pod that is deleted before its program ran ends like this, and so does
-    /// one whose node lost the container.
+    /// The kubelet did not find its container: the pod was deleted before its program ran, or its node lost the
+    /// container.
     NotFound,
 }
 
@@ -61,7 +61,7 @@ pub(super) fn state_of(pod: &Pod) -> PodState {
     PodState::Waiting(wait_reason(pod, status))
 }
 
-/// Whether nothing of a pod runs any more, or ever will.
+/// Whether no container of the pod runs any more, or ever will.
 pub(super) fn is_over(pod: &Pod) -> bool {
     let Some(status) = &pod.status else { return false };
     let mut containers = status.container_statuses.iter().flatten();
@@ -72,7 +72,8 @@ pub(super) fn is_over(pod: &Pod) -> bool {
         || (status.container_statuses.is_some() && containers.all(is_ended))
 }
 
-/// Why an end with status 0 may have come too early: the program was stopped by somebody else than pop.
+/// The failure of an exit with status 0 that may have come too early, since something other than pop stopped
+/// the program.
 pub(super) fn stopped_by_others(pod: &Pod) -> Option<Failure> {
     let status = pod.status.as_ref()?;
     if let Some(taken_away) = taken_away(status) {
@@ -86,7 +87,7 @@ pub(super) fn stopped_by_others(pod: &Pod) -> Option<Failure> {
     (finished >= deletion).then(|| platform("displaced", "was stopped: its pod was deleted by somebody else"))
 }
 
-/// How a program ended, by what its container and its pod say.
+/// How a program ended, from its container and its pod.
 fn exit(
     pod: &Pod,
     status: &PodStatus,
@@ -100,7 +101,7 @@ fn exit(
         failure.exit = Some(exit);
         Err(failure)
     };
-    // a program that handles SIGTERM may end with status 0 although it was stopped
+    // a program that handles SIGTERM may exit with 0 although it was stopped
     if status.reason.as_deref() == Some("DeadlineExceeded") {
         return with_exit(over(status));
     }
@@ -114,7 +115,7 @@ fn exit(
         ));
     }
     if matches!(reason, "StartError" | "ContainerCannotRun" | "RunContainerError") {
-        let message = ended.message.as_deref().unwrap_or("no reason was given");
+        let message = ended.message.as_deref().unwrap_or("no reason reported");
         return Err(Failure::new(
             Blame::Handler,
             "spawn",
@@ -124,24 +125,24 @@ fn exit(
     if let Some(taken_away) = taken_away {
         return with_exit(taken_away);
     }
-    // a program that is told to stop may end as it likes
+    // the exit of a program that was told to stop has no meaning
     if pod.metadata.deletion_timestamp.is_some() {
         return with_exit(platform("displaced", format!("ended with {exit}: its pod was deleted")));
     }
     Ok(exit)
 }
 
-/// Why a pod is over although its program never ended.
+/// Why a pod has ended although its program never ran to an end.
 fn over(status: &PodStatus) -> Failure {
     taken_away(status).or_else(|| failed_init(status)).unwrap_or_else(|| {
-        let reason = status.reason.as_deref().unwrap_or("no reason was given");
+        let reason = status.reason.as_deref().unwrap_or("no reason reported");
         let message = status.message.as_deref().map(|words| format!(": {words}")).unwrap_or_default();
         let code = if reason == "DeadlineExceeded" { "timeout" } else { "pod-failed" };
-        platform(code, format!("its pod is over ({reason}{message})"))
+        platform(code, format!("its pod has ended ({reason}{message})"))
     })
 }
 
-/// The init container that failed, so that the program was never started. pop makes none: the cluster added it.
+/// The failed init container that prevented the start of the program. The cluster added it: pop creates none.
 fn failed_init(status: &PodStatus) -> Option<Failure> {
     let inits = status.init_container_statuses.iter().flatten();
     inits.into_iter().find_map(|init| {
@@ -152,7 +153,7 @@ fn failed_init(status: &PodStatus) -> Option<Failure> {
     })
 }
 
-/// The platform's own reasons to end a pod: its node was needed, or went away.
+/// The platform's reasons to end a pod, for example an eviction or a lost node.
 fn taken_away(status: &PodStatus) -> Option<Failure> {
     let reason = status.reason.as_deref().unwrap_or_default();
     let words = |text: Option<&String>| text.map(|text| format!(": {}", text.trim())).unwrap_or_default();
@@ -186,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn f65_the_main_container_alone_decides() {
+    fn f65_main_container_alone_decides() {
         let ended = |code| {
             seen(
                 &json!({"phase": "Running", "containerStatuses": main(json!({"terminated": {"exitCode": code}}))}),
@@ -200,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn f63_a_pod_that_is_taken_away_is_no_failure_of_its_program() {
+    fn f63_evicted_pod_is_no_failure_of_its_program() {
         let code = |status: Value| match seen(&status) {
             PodState::Ended(Err(failure)) => (failure.code.clone(), failure.message),
             other => (format!("{other:?}"), String::new()),
@@ -222,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn fr_k3_a_container_that_was_not_found_is_no_run() {
+    fn fr_k3_container_not_found_is_no_run() {
         let lost = json!({"terminated": {"exitCode": 137, "reason": "ContainerStatusUnknown", "message": "could not be located"}});
         assert_eq!(
             seen(&json!({"phase": "Failed", "containerStatuses": main(lost.clone())})),
@@ -233,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn fr_k3_an_init_container_that_failed_is_named() {
+    fn fr_k3_failed_init_container_is_named() {
         let init = json!([{"name": "proxy-init", "state": {"terminated": {"exitCode": 2, "reason": "Error"}},
             "image": "", "imageID": "", "ready": false, "restartCount": 0}]);
         let waiting = main(json!({"waiting": {"reason": "PodInitializing"}}));
@@ -247,13 +248,13 @@ mod tests {
     }
 
     #[test]
-    fn fr_k2_status_0_is_no_success_for_a_pod_that_was_stopped() {
+    fn fr_k2_exit_0_of_a_stopped_pod_is_no_success() {
         let ended = |at: &str| main(json!({"terminated": {"exitCode": 0, "finishedAt": at}}));
         let late = json!({"phase": "Failed", "reason": "DeadlineExceeded", "message": "too long",
             "containerStatuses": ended("2026-01-02T03:04:05Z")});
         assert!(matches!(seen(&late), PodState::Ended(Err(failure)) if failure.code == "timeout"));
         let deleted = |at: &str| -> Pod {
-            // asked for at 03:04:00
+            // deletion requested at 03:04:00
             let metadata =
                 json!({"deletionTimestamp": "2026-01-02T03:05:00Z", "deletionGracePeriodSeconds": 60});
             let status = json!({"phase": "Succeeded", "containerStatuses": ended(at)});

@@ -1,4 +1,4 @@
-//! The volumes of a pod and where they are mounted. Pure.
+//! The volumes of a pod and their mounts. Pure.
 
 use k8s_openapi::api::core::v1::{
     ConfigMapVolumeSource, EmptyDirVolumeSource, HostPathVolumeSource, KeyToPath, NFSVolumeSource, Volume,
@@ -7,19 +7,19 @@ use k8s_openapi::api::core::v1::{
 use pop_registry::{ConfigMapSetting, PodConfig};
 use std::path::Path;
 
-/// What the volume of the folder of the run is called.
+/// Name of the volume with the folder of the run.
 const WORKSPACE: &str = "workspace";
-/// Where an empty folder is put for dumps.
+/// Mount point of an empty folder for dumps.
 const DUMPS: &str = "/app/dumps";
-/// What that volume is called.
+/// Name of that volume.
 const DUMPS_NAME: &str = "log";
 
-/// The volumes that a configuration asks for; `folder` is that of the run.
+/// The volumes of a configuration; `folder` is that of the run.
 pub(super) fn volumes(config: &PodConfig, folder: &Path) -> Vec<Volume> {
     all(config, folder).into_iter().map(|(volume, _)| volume).collect()
 }
 
-/// Where they are mounted.
+/// The mounts of these volumes.
 pub(super) fn mounts(config: &PodConfig, folder: &Path) -> Vec<VolumeMount> {
     all(config, folder).into_iter().flat_map(|(_, mounts)| mounts).collect()
 }
@@ -27,7 +27,7 @@ pub(super) fn mounts(config: &PodConfig, folder: &Path) -> Vec<VolumeMount> {
 fn all(config: &PodConfig, folder: &Path) -> Vec<(Volume, Vec<VolumeMount>)> {
     let mut all = Vec::new();
     if let Some(path) = &config.workspace_mount_path {
-        // without a type the node would make an empty folder that belongs to root
+        // without a type the node would create an empty folder owned by root
         let host_path = HostPathVolumeSource {
             path: folder.to_string_lossy().into_owned(),
             type_: Some("Directory".to_owned()),
@@ -35,7 +35,7 @@ fn all(config: &PodConfig, folder: &Path) -> Vec<(Volume, Vec<VolumeMount>)> {
         let volume = Volume { name: WORKSPACE.to_owned(), host_path: Some(host_path), ..Volume::default() };
         all.push((volume, vec![mount(WORKSPACE, path, false)]));
     }
-    // one that names no config map has nothing to mount
+    // a setting without a config map has nothing to mount
     for setting in config.config_maps.iter().filter(|setting| setting.config_map_name.is_some()) {
         let volume = Volume {
             name: setting.volume_name.clone(),

@@ -1,9 +1,9 @@
-//! Why the program of a pod has not been started yet, by the pod's status or its events. Pure.
+//! Why the program of a pod has not started yet, from the pod's status or its events. Pure.
 
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodStatus};
 use pop_contract::{Blame, Failure};
 
-/// What a registry says of an image that it will not give out later either.
+/// Phrases of registries for an image that will not become available.
 const LASTING: [&str; 6] = [
     "not found",
     "does not exist",
@@ -13,14 +13,14 @@ const LASTING: [&str; 6] = [
     "authentication required",
 ];
 
-/// Why a program has not been started.
+/// Why a program has not started.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct WaitReason {
     blame: Blame,
     code: &'static str,
-    /// The reason and the message of the cluster.
+    /// The cluster's reason and message.
     message: String,
-    /// Whether waiting longer is no use.
+    /// Whether waiting longer is useless.
     pub(super) is_final: bool,
 }
 
@@ -34,13 +34,13 @@ impl WaitReason {
         Self { blame: Blame::Handler, ..self }
     }
 
-    /// The failure of an attempt that does not wait any longer.
+    /// The failure of an attempt that stops waiting.
     pub(super) fn failure(self, what_happened: &str) -> Failure {
         Failure::new(self.blame, self.code, format!("{what_happened}{}", self.message))
     }
 }
 
-/// What a pod waits for, as far as its status says.
+/// The reason in a pod's status, if there is one.
 pub(super) fn wait_reason(pod: &Pod, status: &PodStatus) -> Option<WaitReason> {
     let containers = status.init_container_statuses.iter().flatten();
     let mut containers = containers.chain(status.container_statuses.iter().flatten());
@@ -71,7 +71,7 @@ fn is_lasting(message: &str) -> bool {
     LASTING.iter().any(|words| message.contains(words))
 }
 
-/// Whether the kubelet misses the Secret that pop made for the pod: it was there before the pod, so it will be found.
+/// Whether the kubelet misses the Secret that pop created before the pod: it will find it.
 fn is_of_own_secret(pod: &Pod, message: &str) -> bool {
     pod.metadata.name.as_ref().is_some_and(|name| message.contains(&format!("secret {name:?} not found")))
 }
@@ -84,7 +84,7 @@ fn unscheduled(status: &PodStatus) -> Option<WaitReason> {
     Some(WaitReason::new(code, false, reason, message))
 }
 
-/// What a pod waits for, as far as one of its events says.
+/// The reason in one of the pod's events, if there is one.
 pub(super) fn of_event(reason: &str, message: &str) -> Option<WaitReason> {
     let holds = |words: &str| message.contains(words);
     let is_config = (holds("configmap ") || holds("secret ")) && holds(" not found");
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn f64_fr_k3_fr_k8_each_waiting_reason_has_a_code_and_a_blame() {
+    fn f64_fr_k3_fr_k8_waiting_reasons_have_code_and_blame() {
         for (reason, message, wanted) in [
             ("ErrImagePull", "dial tcp: i/o timeout", ("image-pull", false, false)),
             ("ErrImagePull", "docker.io/library/nope:1: not found", ("image-pull", true, false)),
@@ -132,7 +132,7 @@ mod tests {
             ("ErrImageNeverPull", "is not present", ("image-not-found", true, false)),
             ("CreateContainerConfigError", "configmap \"c\" not found", ("config", true, false)),
             ("CreateContainerConfigError", "couldn't find key k in ConfigMap pop/c", ("config", true, false)),
-            // pop made this one before the pod
+            // pop created this one before the pod
             ("CreateContainerConfigError", "secret \"p\" not found", ("config", false, false)),
             ("CreateContainerError", "name is reserved", ("container", false, false)),
             ("CreateContainerError", "no command specified", ("spawn", true, true)),
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn f64_fr_k3_an_event_says_what_a_status_leaves_out() {
+    fn f64_fr_k3_events_supply_missing_reasons() {
         let told = |reason, message| of_event(reason, message).map(|reason| (reason.code, reason.is_final));
         for (reason, message, wanted) in [
             (
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn fr_k8_a_bad_image_name_is_the_handlers_to_mend() {
+    fn fr_k8_invalid_image_name_blames_the_handler() {
         let reason = WaitReason::new("image-name", true, "InvalidImageName", "x ").of_handler();
         let failure = reason.failure("its pod cannot start: ");
         assert_eq!((failure.blame, failure.code.as_str()), (Blame::Handler, "image-name"));

@@ -1,4 +1,4 @@
-//! The one watch over all pods of a launcher: what it sees is told to whoever follows a pod.
+//! The one watch over all pods of a launcher; it distributes pod states to the launches that follow them.
 
 use super::failure::{answer, refused};
 use super::pod_status::{PodState, state_of};
@@ -14,19 +14,19 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
 
-/// How long one request of the watch lives, in seconds: a connection that died in silence is noticed then.
+/// Duration of one watch request in seconds: bounds the time until a dead connection is noticed.
 const REQUEST_SECONDS: u32 = 120;
 
-/// How long the watch may be forbidden before that is believed: a server that has just begun may not know better.
+/// Time that a forbidden watch is retried: a starting API server may deny requests by mistake.
 const TROUBLE: Duration = Duration::from_secs(45);
 
-/// What was last seen of a pod.
+/// The last known state of a pod.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Observation {
     pub(super) pod: Option<Arc<Pod>>,
-    /// Whether it exists no more.
+    /// Whether it no longer exists.
     pub(super) is_gone: bool,
-    /// Why nothing can be seen.
+    /// Why the watch fails.
     pub(super) trouble: Option<Failure>,
 }
 
@@ -34,12 +34,12 @@ pub(super) struct Observation {
 #[derive(Debug, Default)]
 pub(super) struct Pods {
     followed: Mutex<HashMap<String, watch::Sender<Observation>>>,
-    /// Pods whose launch was given up: their end is said when it is seen after all.
+    /// Pods of launches that were given up: their end is reported if it is seen later.
     given_up: Mutex<HashMap<String, (LaunchId, mpsc::Sender<LaunchUpdate>)>>,
 }
 
 impl Pods {
-    /// Follows the pod of a name, from before it is created.
+    /// Follows the pod of a name, even before it is created.
     pub(super) fn follow(&self, name: &str) -> watch::Receiver<Observation> {
         let mut followed = self.followed();
         let sender =
@@ -47,7 +47,7 @@ impl Pods {
         sender.subscribe()
     }
 
-    /// Follows a pod no more; given somebody to tell, its end is still looked for.
+    /// Stops following a pod. With `late`, its end is still reported.
     pub(super) fn forget(&self, name: &str, late: Option<(LaunchId, mpsc::Sender<LaunchUpdate>)>) {
         self.followed().remove(name);
         if let Some(late) = late {
@@ -63,11 +63,11 @@ impl Pods {
         self.given_up.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Watches the pods that a selector of labels means, for ever.
+    /// Watches the pods of a label selector, forever.
     pub(super) async fn watch(self: Arc<Self>, api: Api<Pod>, selector: String) {
         let config = watcher::Config::default().labels(&selector).timeout(REQUEST_SECONDS);
         let mut events = watcher(api, config).default_backoff().boxed();
-        // what a new list does not have any more was deleted while nobody looked
+        // pods missing from a new list were deleted during a gap of the watch
         let mut listed = HashSet::new();
         let mut trouble_since = None;
         while let Some(event) = events.next().await {
@@ -99,7 +99,7 @@ impl Pods {
         if let Some(sender) = self.followed().get(&name) {
             let seen = Observation { pod: Some(Arc::clone(&pod)), is_gone, trouble: None };
             sender.send_if_modified(|before| {
-                // another pod of this name, or an older state of this one, tells nothing
+                // ignore another pod of this name, and older states of this one
                 let is_news = !before.is_gone;
                 if is_news {
                     *before = seen;
@@ -124,7 +124,7 @@ impl Pods {
 
     fn see_gone(&self, listed: &HashSet<String>) {
         for (name, sender) in &*self.followed() {
-            // one that was never seen may not have been created yet
+            // a pod never seen may not have been created yet
             let was_seen = sender.borrow().pod.is_some();
             if was_seen && !listed.contains(name) {
                 sender.send_modify(|seen| seen.is_gone = true);
@@ -140,7 +140,7 @@ impl Pods {
         else {
             return;
         };
-        // what is forbidden stays so; anything else is tried again by the watch itself
+        // a denial is permanent; other errors are retried by the watch itself
         if answer(error).is_some_and(|status| matches!(status.code, 401 | 403)) {
             let failure = refused("list and watch pods", error);
             for sender in self.followed().values() {
@@ -150,7 +150,7 @@ impl Pods {
     }
 }
 
-/// Says how a launch ended that had been given up.
+/// Reports the end of a launch that was given up.
 pub(super) async fn say_late(id: LaunchId, exit: Exit, events: &mpsc::Sender<LaunchUpdate>) {
     events.send(LaunchUpdate { id, event: LaunchEvent::Late(exit) }).await.ok();
 }

@@ -1,12 +1,12 @@
-//! The folder in which a pod's program starts, looked for before the pod is made.
+//! Checks a pod's working directory before the pod is created.
 
 use crate::port::LaunchOrder;
 use crate::setting::Setting;
 use pop_contract::{Blame, Failure};
 use std::fs;
 
-/// Whether the folder is there in which a program starts, as far as this process can know: a container runtime makes one
-/// that is not.
+/// Checks that the working directory exists, where this process can know it: container runtimes create a
+/// missing one.
 pub(super) fn check_folder(order: &LaunchOrder, setting: &Setting) -> Result<(), Failure> {
     let program = &order.program;
     let Some(own) = program.working_directory.as_deref().filter(|folder| folder.is_relative()) else {
@@ -21,7 +21,7 @@ pub(super) fn check_folder(order: &LaunchOrder, setting: &Setting) -> Result<(),
     };
     if program.pod.as_ref().is_none_or(|pod| pod.workspace_mount_path.is_none()) {
         let hint = "set workspaceMountPath or give an absolute path";
-        return failed(&format!(" is not in its pod, which does not have the folder of the run ({hint})"));
+        return failed(&format!(" is not in its pod, which does not mount the folder of the run ({hint})"));
     }
     match fs::metadata(&wanted) {
         Ok(found) if found.is_dir() => Ok(()),

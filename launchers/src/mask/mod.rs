@@ -1,9 +1,9 @@
-//! Hiding values in what is stored and shown, however they are written and however the bytes arrive.
+//! Masks secret values in stored and shown text, in any spelling and however the bytes arrive.
 //!
-//! A mask finds a value as it is, in base64, percent-encoded, as JSON text (also within JSON text), with entities of
-//! HTML, in UTF-16 and in hexadecimal. It does not find a value that was changed otherwise (compressed, encrypted,
-//! turned round, base64 broken into lines), a value whose parts come separately (half on each output stream), and up
-//! to six bits of it on either side of a base64 text.
+//! A mask finds a value plain, in base64, percent-encoded, as JSON text (also within JSON text), with HTML
+//! entities, in UTF-16 and in hexadecimal. It does not find a value changed otherwise (compressed, encrypted,
+//! reversed, base64 broken into lines), or a value whose parts come separately (half on each output stream). In
+//! base64 up to six bits on either side of it remain visible.
 
 mod spelling;
 mod stream;
@@ -19,12 +19,12 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
-/// What stands in the place of a hidden value.
+/// Replacement of a hidden value.
 const HIDDEN: &str = "***";
-/// The shortest line of a value of several lines that is hidden by itself, in bytes.
+/// Shortest line of a multi-line value that is hidden by itself, in bytes.
 const SHORTEST_LINE: usize = 8;
 
-/// The values that must not be seen. A copy is cheap; a mask of nothing costs nothing.
+/// The values to hide. Cloning is cheap; an empty mask costs nothing.
 #[derive(Clone, Default)]
 pub struct Mask(Option<Arc<Patterns>>);
 
@@ -32,12 +32,12 @@ pub struct Mask(Option<Arc<Patterns>>);
 struct Patterns {
     automaton: NFA,
     start: StateID,
-    /// How many of the last bytes may be the beginning of more, in each state.
+    /// For each state, the number of last bytes that may begin a longer match.
     depths: HashMap<StateID, usize>,
 }
 
 impl Mask {
-    /// The shortest value that is hidden, in bytes: a shorter one would be found everywhere.
+    /// Shortest value that is hidden, in bytes: a shorter one would match everywhere.
     pub const SHORTEST: usize = 4;
 
     /// A mask that hides nothing.
@@ -45,10 +45,10 @@ impl Mask {
         Self::default()
     }
 
-    /// A mask of these values. Each is hidden as a whole, without the blanks around it, and by its lines of eight bytes
-    /// or more; a value of fewer than four bytes ([`Mask::SHORTEST`]) is not hidden.
+    /// A mask of these values. Each is hidden as a whole without surrounding blanks, and by its lines of eight
+    /// bytes or more. A value of fewer than four bytes ([`Mask::SHORTEST`]) is not hidden.
     ///
-    /// Memory grows with the values: some four KiB for each byte of them.
+    /// Memory: about four KiB for each byte of the values.
     pub fn new(values: impl IntoIterator<Item = String>) -> Self {
         let mut spellings: Vec<Vec<u8>> = Vec::new();
         for value in values {
@@ -78,17 +78,17 @@ impl Mask {
         let mut stream = self.stream();
         stream.take(text.as_bytes(), &mut out);
         stream.finish(&mut out);
-        // spellings are text, so what is cut out of a text leaves text
+        // spellings are valid UTF-8, so removing them leaves valid UTF-8
         Cow::Owned(String::from_utf8_lossy(&hidden).into_owned())
     }
 
-    /// Hides every value in the texts of a JSON value, in its keys, and in numbers that are one as a whole. A number that
-    /// only contains the digits of a value stays: changing it would falsify a result.
+    /// Hides every value in the texts and keys of a JSON value, and numbers that equal a value. A number that
+    /// only contains the digits of a value is unchanged: masking it would falsify a result.
     pub fn value(&self, value: &mut Value) {
         if self.is_empty() {
             return;
         }
-        // a list of its own and not the stack: a result may be of any depth
+        // an explicit list instead of recursion: a result may be of any depth
         let mut open = vec![value];
         while let Some(value) = open.pop() {
             match value {
@@ -121,7 +121,7 @@ impl Mask {
         }
     }
 
-    /// A stream of bytes through this mask.
+    /// A byte stream with this mask.
     pub fn stream(&self) -> MaskStream {
         MaskStream::new(self.clone())
     }
@@ -158,7 +158,7 @@ impl Patterns {
                 depths.insert(state, read + 1);
             }
         }
-        // a spelling that none goes on from may still end with the beginning of another, which is shorter
+        // a complete spelling may still end with the beginning of another, shorter one
         let next = spellings.iter().skip(1).map(Vec::as_slice).chain([&[][..]]);
         let mut ends: Vec<&[u8]> = spellings
             .iter()

@@ -1,14 +1,14 @@
-//! How a value may be written: as it is, and in the encodings in which programs print it.
+//! The spellings of a value: plain, and in the encodings in which programs print it.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use std::fmt::Write as _;
 
-/// Characters besides letters and digits that encoders leave as they are: none, those of RFC 3986, those of forms,
-/// those of a component and those of a whole address in browsers.
+/// Characters besides letters and digits that percent encoders leave unchanged: none, RFC 3986, HTML forms, and
+/// `encodeURIComponent` and `encodeURI` of browsers.
 const LEFT: [&str; 5] = ["", "-._~", "-._*", "-._~!*'()", "-._~!*'();/?:@&=+$,#"];
 
-/// Adds every spelling of a value; some of them may be the same.
+/// Adds every spelling of a value, possibly with duplicates.
 pub(super) fn spellings(value: &str, into: &mut Vec<Vec<u8>>) {
     into.push(value.as_bytes().to_vec());
     for left in 0..3 {
@@ -26,7 +26,7 @@ pub(super) fn spellings(value: &str, into: &mut Vec<Vec<u8>>) {
         for is_ascii in [false, true] {
             let text = json(value, is_ascii, is_upper);
             let slashed = text.replace('/', "\\/");
-            // JSON whose texts hold JSON, as in a message that quotes a request
+            // JSON whose texts contain JSON, as in a message that quotes a request
             for text in [text, slashed] {
                 add(json(&text, is_ascii, is_upper));
                 add(json(&text, is_ascii, is_upper).replace('/', "\\/"));
@@ -42,7 +42,7 @@ pub(super) fn spellings(value: &str, into: &mut Vec<Vec<u8>>) {
     }
 }
 
-/// How encoders of HTML write the two kinds of quotes.
+/// The ways in which HTML encoders write the two kinds of quotes.
 const QUOTES: [[&str; 2]; 6] = [
     ["&quot;", "&#39;"],
     ["&quot;", "&#x27;"],
@@ -52,7 +52,7 @@ const QUOTES: [[&str; 2]; 6] = [
     ["\"", "'"],
 ];
 
-/// A value as text of HTML or XML.
+/// A value as HTML or XML text.
 fn html(value: &str, quote: &str, apostrophe: &str) -> String {
     let mut text = String::with_capacity(value.len());
     for c in value.chars() {
@@ -68,11 +68,11 @@ fn html(value: &str, quote: &str, apostrophe: &str) -> String {
     text
 }
 
-/// The characters of base64 that say something of `bytes` alone, when `before` bytes (modulo three) stand before them.
+/// The base64 characters that depend on `bytes` alone, when `before` bytes (modulo three) precede them.
 fn base64(bytes: &[u8], before: usize) -> [String; 2] {
     let mut all = vec![0; before];
     all.extend_from_slice(bytes);
-    // six bits a character: the first that begins in the value, the last that ends in it
+    // six bits per character: the first that begins in the value, the last that ends in it
     let (first, end) = ((8 * before).div_ceil(6), 8 * all.len() / 6);
     [STANDARD_NO_PAD, URL_SAFE_NO_PAD].map(|engine| engine.encode(&all)[first..end].to_owned())
 }
@@ -81,7 +81,7 @@ fn hex(byte: u8, is_upper: bool) -> String {
     if is_upper { format!("{byte:02X}") } else { format!("{byte:02x}") }
 }
 
-/// `left` is what stays as it is, besides letters and digits; none: not even these do.
+/// `left` are the characters left unchanged besides letters and digits; `None`: not even those are.
 fn percent(value: &str, left: Option<&str>, space: &str, is_upper: bool) -> String {
     let mut text = String::with_capacity(value.len());
     for byte in value.bytes() {
@@ -94,7 +94,7 @@ fn percent(value: &str, left: Option<&str>, space: &str, is_upper: bool) -> Stri
     text
 }
 
-/// A value as the inside of a JSON text; beyond ASCII as it is, or as escapes.
+/// A value inside a JSON text; non-ASCII characters plain or as escapes.
 fn json(value: &str, is_ascii: bool, is_upper: bool) -> String {
     let mut text = String::with_capacity(value.len());
     for c in value.chars() {
@@ -107,7 +107,7 @@ fn json(value: &str, is_ascii: bool, is_upper: bool) -> String {
             '\u{c}' => text.push_str("\\f"),
             c if u32::from(c) < 0x20 || is_ascii && !c.is_ascii() => {
                 for unit in c.encode_utf16(&mut [0; 2]) {
-                    // a String takes whatever is written
+                    // writing to a String cannot fail
                     let written =
                         if is_upper { write!(text, "\\u{unit:04X}") } else { write!(text, "\\u{unit:04x}") };
                     written.ok();

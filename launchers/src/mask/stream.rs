@@ -1,19 +1,19 @@
-//! A stream of bytes through a mask: only what may still become a hidden value is held back.
+//! Masks a byte stream; holds back only bytes that may still become a hidden value.
 
 use super::{HIDDEN, Mask, Patterns};
 use aho_corasick::Anchored;
 use aho_corasick::automaton::Automaton as _;
 use std::ops::Range;
 
-/// A stream of bytes from which values are hidden, however it is cut into pieces.
+/// Hides values in a byte stream, however it is cut into pieces.
 ///
-/// Whatever cannot become a hidden value any more is handed on at once.
+/// Passes on at once all bytes that cannot become a hidden value.
 #[derive(Debug)]
 pub struct MaskStream {
     mask: Mask,
-    /// What may be the beginning of something hidden.
+    /// Bytes that may begin a hidden value.
     pub(super) held: Vec<u8>,
-    /// How many of these belong to something hidden whose place was already taken.
+    /// How many of them belong to a hidden value whose replacement was already written.
     hidden: usize,
 }
 
@@ -22,12 +22,12 @@ impl MaskStream {
         Self { mask, held: Vec::new(), hidden: 0 }
     }
 
-    /// Takes the next piece in, and hands on what is certain.
+    /// Takes the next piece, and passes on the bytes that are certain.
     pub fn take(&mut self, piece: &[u8], out: &mut impl FnMut(&[u8])) {
         self.pass(piece, false, out);
     }
 
-    /// Hands on what was held back; the stream may begin anew.
+    /// Passes on the bytes held back; the stream may begin anew.
     pub fn finish(&mut self, out: &mut impl FnMut(&[u8])) {
         self.pass(&[], true, out);
     }
@@ -46,7 +46,7 @@ impl MaskStream {
         let mut hidden = 0;
         for (index, span) in spans.iter().enumerate() {
             let is_announced = index == 0 && self.hidden > 0;
-            // what lies in the part that is kept is found again
+            // a match within the held part is found again
             if span.start >= cut && !is_announced {
                 break;
             }
@@ -67,8 +67,8 @@ impl MaskStream {
     }
 }
 
-/// The stretches to hide, those that overlap as one, and how many bytes at the end may be the beginning of another.
-/// The first `hidden` bytes belong to a stretch that began earlier.
+/// The ranges to hide, overlapping ones merged, and the number of bytes at the end that may begin another. The
+/// first `hidden` bytes belong to a range that began earlier.
 fn search(patterns: &Patterns, bytes: &[u8], hidden: usize) -> (Vec<Range<usize>>, usize) {
     let automaton = &patterns.automaton;
     let mut spans: Vec<Range<usize>> = Vec::new();

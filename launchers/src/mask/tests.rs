@@ -1,4 +1,4 @@
-//! What a mask hides, what it lets through, and that no cut changes it.
+//! The values that a mask hides and those it passes on, for any cut of the stream.
 
 use super::*;
 use base64::Engine as _;
@@ -10,7 +10,7 @@ fn mask(values: &[&str]) -> Mask {
     Mask::new(values.iter().map(|value| (*value).to_owned()))
 }
 
-/// What comes out of a stream that is cut at some places.
+/// The output of a stream that is cut at some places.
 fn streamed(mask: &Mask, bytes: &[u8], cuts: &[usize]) -> Vec<u8> {
     let mut seen = Vec::new();
     let mut out = |piece: &[u8]| {
@@ -51,7 +51,7 @@ fn f45_a_value_is_hidden_in_every_spelling() {
 }
 
 #[test]
-fn f45_a_value_in_base64_shows_no_more_than_its_ends() {
+fn f45_value_in_base64_shows_only_its_ends() {
     let secret = "correct horse battery";
     for engine in [&STANDARD, &URL_SAFE] {
         for (before, after) in [("", ""), ("u", ""), ("us", "x"), ("user:", ":xyz"), ("\u{ff}~~", "~~")] {
@@ -59,14 +59,14 @@ fn f45_a_value_in_base64_shows_no_more_than_its_ends() {
             let seen = mask(&[secret]).text(&written).into_owned();
             let (left, right) = seen.split_once("***").unwrap();
             assert!(left.len() <= (before.len() * 8).div_ceil(6), "{seen}");
-            // a character that both have a part in, and the padding
+            // a character shared by both, and the padding
             assert!(right.len() <= (after.len() * 8).div_ceil(6) + 3, "{seen}");
         }
     }
 }
 
 #[test]
-fn f45_each_line_of_a_key_is_hidden_and_short_ones_are_not() {
+fn f45_long_lines_of_a_key_are_hidden() {
     let key = "-----BEGIN KEY-----\nMIIEvQIBADANBg\r\n  kqhkiG9w0BAQEF\nab==\n-----END KEY-----\n";
     let mask = mask(&[key, "abc", "pin1\n"]);
     assert_eq!(mask.text(key), "***\n");
@@ -75,14 +75,14 @@ fn f45_each_line_of_a_key_is_hidden_and_short_ones_are_not() {
 }
 
 #[test]
-fn values_that_overlap_are_hidden_together() {
+fn overlapping_values_are_hidden_together() {
     let mask = mask(&["abcdef", "defghi", "cdef", "xyxy"]);
     assert_eq!(mask.text("1abcdefghi2 cdef xyxyxy xyxyxyxy"), "1***2 *** *** ***");
     assert_eq!(mask.text("abcdeabcdefgh"), "abcde***gh");
 }
 
 #[test]
-fn f45_a_json_value_is_masked_in_its_texts_keys_and_numbers() {
+fn f45_json_texts_keys_and_numbers_are_masked() {
     let mask = mask(&["s3cret", "12345678"]);
     let mut value = json!({"a": ["x s3cret", {"s3cret": 1, "***": 2}], "b": 12_345_678, "c": null, "d": 1.5});
     mask.value(&mut value);
@@ -100,7 +100,7 @@ fn f45_a_json_value_is_masked_in_its_texts_keys_and_numbers() {
 }
 
 #[test]
-fn fr_h4_a_number_that_contains_a_secret_stays() {
+fn fr_h4_number_that_contains_a_secret_is_unchanged() {
     let mask = mask(&["1234", "true"]);
     let mut value =
         json!({"bytes": 51_234_567, "pin": 1234, "both": 12_341_234, "done": true, "say": "a 1234"});
@@ -138,7 +138,7 @@ fn fr_h16_more_encodings_are_hidden() {
 }
 
 #[test]
-fn a_mask_of_nothing_hands_everything_on_as_it_is() {
+fn empty_mask_changes_nothing() {
     for mask in [Mask::none(), mask(&[]), mask(&["", "abc", "  \n "])] {
         assert!(mask.is_empty());
         assert!(matches!(mask.text("abc"), Cow::Borrowed("abc")));
@@ -149,7 +149,7 @@ fn a_mask_of_nothing_hands_everything_on_as_it_is() {
 }
 
 #[test]
-fn only_what_may_become_a_secret_is_held_back() {
+fn only_possible_beginnings_of_a_secret_are_held_back() {
     let mut stream = mask(&["s3cret"]).stream();
     let mut take = |piece: &str| {
         let mut seen = String::new();
@@ -161,7 +161,7 @@ fn only_what_may_become_a_secret_is_held_back() {
     assert_eq!(take("s3cre"), "s3c");
     assert_eq!(take("t"), "***");
     assert_eq!(take("!\n"), "!\n");
-    // what never ends does not pile up
+    // an endless repetition does not accumulate
     let mut stream = mask(&["aaaa"]).stream();
     let (mut seen, mut most) = (Vec::new(), 0);
     for _ in 0..1_000 {
@@ -188,7 +188,7 @@ fn stretch(secrets: Vec<String>) -> impl Strategy<Value = Vec<u8>> {
     ]
 }
 
-/// An encoding as another program would make it; `beside` stands beside it and, in base64, before it.
+/// An encoding as another program would produce it; `beside` is next to it and, in base64, before it.
 fn encode(secret: &str, how: usize, beside: &str) -> Vec<u8> {
     let percent = |hex: fn(u8) -> String, left: &str| -> String {
         let one = |byte: u8| match char::from(byte) {
@@ -214,7 +214,7 @@ fn encode(secret: &str, how: usize, beside: &str) -> Vec<u8> {
     [text.as_bytes(), beside.as_bytes()].concat()
 }
 
-/// The stretches of bytes that a mask must hide, found one spelling after another, as a plain reading would.
+/// The expected result: searches one spelling after another and replaces them.
 fn plainly_masked(spellings: &[Vec<u8>], bytes: &[u8]) -> Vec<u8> {
     let mut spans: Vec<(usize, usize)> = Vec::new();
     for spelling in spellings {
@@ -236,7 +236,7 @@ fn plainly_masked(spellings: &[Vec<u8>], bytes: &[u8]) -> Vec<u8> {
 
 proptest! {
     #[test]
-    fn f45_no_cut_and_no_encoding_lets_a_secret_through(
+    fn f45_no_cut_or_encoding_leaks_a_secret(
         (secrets, stretches) in proptest::collection::vec(secret(), 1..4).prop_flat_map(|secrets| {
             let stretches = proptest::collection::vec(stretch(secrets.clone()), 0..8);
             (Just(secrets), stretches)
@@ -250,12 +250,12 @@ proptest! {
         for value in secrets.iter().map(|secret| secret.trim()).filter(|value| value.len() >= Mask::SHORTEST) {
             spelling::spellings(value, &mut spellings);
         }
-        // as a whole, and what is not hidden is there in full; no secret here has lines of eight bytes
+        // nothing else is hidden; secrets with longer lines are excluded, since their lines are hidden too
         if !secrets.iter().any(|secret| secret.trim().contains('\n') && secret.len() > 8) {
             prop_assert_eq!(&seen, &plainly_masked(&spellings, &bytes));
         }
         for value in secrets.iter().map(|secret| secret.trim()) {
-            // what stands around a hidden value spells one again only if the stars belong to it
+            // text around a hidden value can only spell a value if it includes the stars
             let is_hidden = value.len() >= Mask::SHORTEST && !value.contains('*');
             let is_seen = seen.windows(value.len().max(1)).any(|window| window == value.as_bytes());
             prop_assert!(!is_hidden || !is_seen, "{value:?} in {:?}", String::from_utf8_lossy(&seen));

@@ -1,7 +1,8 @@
-//! The end of everybody whom a program started: who is waited for, how long, and in which order they are stopped.
+//! Stops everything that a program started: which processes are waited for, how long, and in which order they
+//! are stopped.
 //!
-//! docs/processes.md is the model; this is its state machine. Every wait is for an event: a pidfd, a pipe, an order to
-//! stop, or the one deadline.
+//! This is the state machine of docs/processes.md. Every wait is for an event: a pidfd, a pipe, a stop request,
+//! or the one deadline.
 
 use super::follow::{Asked, Control, KILLED, Pipes, read};
 use super::launcher::Surroundings;
@@ -18,14 +19,14 @@ use std::os::fd::AsFd as _;
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 
-/// What is done about processes that a program left behind.
+/// How processes left behind by a program are treated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Stage {
     /// They may end by themselves.
     Wait,
-    /// They were sent SIGTERM.
+    /// They have received SIGTERM.
     Terminate,
-    /// They were sent SIGKILL.
+    /// They have received SIGKILL.
     Kill,
 }
 
@@ -34,15 +35,15 @@ pub(super) struct Linger<'c> {
     control: &'c Control,
     program: String,
     grace: Duration,
-    /// When the launch was asked to end.
+    /// Time of the stop request.
     asked_at: Option<Instant>,
-    /// What the program was sent so far.
+    /// The signal that the program has received so far.
     sent: Asked,
-    /// Names of the processes that had to be stopped although nobody asked for the launch's end.
+    /// Names of processes that had to be stopped although no stop was requested.
     left: BTreeMap<i32, String>,
-    /// Whether an output was still held when nobody was left who can be named.
+    /// Whether an output was still open when no known process was left.
     is_held: bool,
-    /// Processes outside of the group that were sent SIGTERM.
+    /// Processes outside the group that have received SIGTERM.
     terminated: BTreeSet<i32>,
     /// Processes that the kernel does not let us signal.
     refused: BTreeMap<i32, (String, Errno)>,
@@ -63,12 +64,12 @@ impl<'c> Linger<'c> {
         }
     }
 
-    /// Whether the launch was asked to end.
+    /// Whether a stop was requested.
     pub(super) fn was_asked(&self) -> bool {
         self.control.asked() > Asked::Nothing
     }
 
-    /// How many processes were left behind and had to be stopped.
+    /// Number of processes that were left behind and had to be stopped.
     pub(super) fn left(&self) -> usize {
         self.left.len() + usize::from(self.is_held && self.left.is_empty())
     }
@@ -79,7 +80,7 @@ impl<'c> Linger<'c> {
         pause
     }
 
-    /// Sends the program and its session what was asked for; true if that was SIGKILL.
+    /// Sends the requested signal to the program and its session; true if that was SIGKILL.
     pub(super) fn signal_program(&mut self, surroundings: &impl Surroundings) -> io::Result<bool> {
         let asked = self.control.asked();
         if asked <= self.sent {
@@ -89,14 +90,14 @@ impl<'c> Linger<'c> {
         self.asked_at.get_or_insert_with(Instant::now);
         let child = self.control.child.get();
         if asked == Asked::Kill {
-            // members that may be signalled are; whether the program itself may is what counts
+            // members may deny the signal; only the program's own result counts
             child.signal_group(Signal::KILL).ok();
             return match child.signal(Signal::KILL) {
                 Err(error) if error.raw_os_error() != Some(libc::ESRCH) => Err(error),
                 _ => Ok(true),
             };
         }
-        // one that may not be signalled is asked in vain; it is told when it is to be killed
+        // a denied SIGTERM is not an error; a denied SIGKILL is
         child.signal_group(Signal::TERM).ok();
         for process in surroundings.others_of_session(child) {
             self.terminated.insert(process.pid.as_raw_nonzero().get());
@@ -105,8 +106,8 @@ impl<'c> Linger<'c> {
         Ok(false)
     }
 
-    /// Waits until nobody is left whom the ended program started and no output is open, and stops who stays too long.
-    /// A refusal by the kernel is the failure of the launch.
+    /// Waits until all processes of the ended program are gone and its outputs are closed, and stops those that
+    /// exceed the grace. If the kernel denies a signal, the launch fails.
     pub(super) async fn until_nobody_is_left(
         &mut self,
         output: &mut Output<'_>,
@@ -123,7 +124,7 @@ impl<'c> Linger<'c> {
                 Asked::Terminate => Stage::Terminate,
                 Asked::Kill => Stage::Kill,
             };
-            // a daemon that gave up its outputs is not going to end by itself
+            // a daemon that closed its outputs will not end by itself
             let waits =
                 pipes.are_open() || leftovers.iter().any(|process| identity::session(process.pid) == leader);
             let is_late = deadline <= Instant::now();
@@ -187,16 +188,19 @@ impl<'c> Linger<'c> {
         self.refusal(output)
     }
 
-    /// Begins to stop what is left, and says so.
+    /// Begins to stop the remaining processes, and notes it in the log.
     fn stop(&mut self, stage: Stage, leftovers: &[Leftover], output: &mut Output<'_>) {
         let names: Vec<String> = leftovers.iter().map(Leftover::describe).collect();
         let names = names.join(", ");
         if stage == Stage::Kill {
-            output.note(&format!("SIGKILL for what did not end after SIGTERM: {names}"));
+            output.note(&format!("SIGKILL to processes that did not end after SIGTERM: {names}"));
         } else if !self.was_asked() {
-            output.note(&format!("`{}` has ended, what it started has not: {names}; SIGTERM", self.program));
+            output.note(&format!(
+                "`{}` has ended, but processes that it started have not: {names}; SIGTERM",
+                self.program
+            ));
         }
-        // the group's number is ours until the program's end is collected
+        // the group's number stays ours until the program's end is collected
         let signal = if stage == Stage::Kill { Signal::KILL } else { Signal::TERM };
         if self.sent < Asked::Terminate || stage == Stage::Kill {
             self.control.child.get().signal_group(signal).ok();
@@ -205,7 +209,7 @@ impl<'c> Linger<'c> {
         self.signal(stage, leftovers);
     }
 
-    /// Signals those that are not in the group, and for SIGKILL everybody.
+    /// Signals processes outside the group, and for SIGKILL all of them.
     fn signal(&mut self, stage: Stage, leftovers: &[Leftover]) {
         let group = Pid::from_raw(self.control.pid());
         for process in leftovers {
@@ -227,7 +231,7 @@ impl<'c> Linger<'c> {
         }
     }
 
-    /// The failure of a launch of which something cannot be stopped.
+    /// The failure of a launch with a process that cannot be stopped.
     fn refusal(&self, output: &mut Output<'_>) -> Option<Failure> {
         let (process, error) = self.refused.values().next()?;
         let message =

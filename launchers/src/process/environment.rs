@@ -1,4 +1,4 @@
-//! The variables that a program is started with, prepared once and shared by every spawn.
+//! The variables that a program starts with, prepared once and shared by every spawn.
 
 use std::ffi::{CStr, CString, OsStr};
 use std::fmt;
@@ -8,17 +8,17 @@ use std::sync::Arc;
 
 /// A block of environment variables, ready for `execve`.
 ///
-/// The base is written once and shared; [`with`](Self::with) lays a few variables over it and copies none
-/// of the base. `Debug` shows names only, since values may be secrets.
+/// The base is written once and shared. [`with`](Self::with) overlays a few variables without copying the base.
+/// `Debug` shows names only, since values may be secrets.
 #[derive(Clone, Default)]
 pub struct Environment {
     /// Sorted by name, each name once.
     base: Arc<[Variable]>,
-    /// Sorted by name, each name once; wins over `base`.
+    /// Sorted by name, each name once; overrides `base`.
     own: Vec<Variable>,
 }
 
-/// Says why a variable cannot be handed to a program.
+/// Why a variable cannot be passed to a program.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EnvironmentError {
     /// The name is empty, or contains `=` or a NUL byte.
@@ -27,7 +27,7 @@ pub enum EnvironmentError {
         /// The name as given, made printable.
         name: String,
     },
-    /// The value contains a NUL byte; it is not repeated here, for it may be a secret.
+    /// The value contains a NUL byte. The message omits the value, which may be a secret.
     #[error("the value of the environment variable `{name}` contains a NUL byte")]
     Value {
         /// The variable's name.
@@ -36,7 +36,7 @@ pub enum EnvironmentError {
 }
 
 impl Environment {
-    /// Prepares a base from names and values; of a name given twice the last value counts.
+    /// Prepares a base from names and values; the last value of a repeated name counts.
     pub fn new<N, V>(variables: impl IntoIterator<Item = (N, V)>) -> Result<Self, EnvironmentError>
     where
         N: AsRef<OsStr>,
@@ -46,7 +46,7 @@ impl Environment {
         Ok(Self { base: base.into(), own: Vec::new() })
     }
 
-    /// Lays variables over this environment; the result shares the base with `self`.
+    /// Overlays variables; the result shares the base with `self`.
     pub fn with<N, V>(&self, variables: impl IntoIterator<Item = (N, V)>) -> Result<Self, EnvironmentError>
     where
         N: AsRef<OsStr>,
@@ -115,14 +115,14 @@ where
         .into_iter()
         .map(|(name, value)| Variable::build(name.as_ref(), value.as_ref()))
         .collect::<Result<_, _>>()?;
-    // a stable sort of the reversed list puts the last of each name first, which is the one dedup keeps
+    // a stable sort of the reversed list puts the last of each name first; dedup keeps that one
     sorted.reverse();
     sorted.sort_by(|left, right| left.name().cmp(right.name()));
     sorted.dedup_by(|left, right| left.name() == right.name());
     Ok(sorted)
 }
 
-/// Merges two sorted lists; where both have a name, `over` wins.
+/// Merges two sorted lists; `over` wins where both have a name.
 fn merged<'a>(base: &'a [Variable], over: &'a [Variable]) -> impl Iterator<Item = &'a Variable> {
     let mut base = base.iter().peekable();
     let mut over = over.iter().peekable();
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn additions_win_over_the_base_and_later_ones_over_earlier_ones() {
+    fn later_variables_override_earlier_ones_and_the_base() {
         let base = Environment::new([("B", "1"), ("D", "2"), ("B", "3"), ("A", "")]).unwrap();
         assert_eq!(texts(&base), ["A=", "B=3", "D=2"]);
         let once = base.with([("E", "5"), ("B", "x"), ("C", "4"), ("B", "y")]).unwrap();
@@ -163,21 +163,21 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_begins_like_another_is_another() {
+    fn a_name_prefix_is_a_different_name() {
         let base = Environment::new([("PATH", "a"), ("PATHS", "b"), ("PATH_1", "c")]).unwrap();
         let with = base.with([("PATH", "x")]).unwrap();
         assert_eq!(texts(&with), ["PATH=x", "PATHS=b", "PATH_1=c"]);
     }
 
     #[test]
-    fn the_base_is_shared() {
+    fn base_is_shared() {
         let base = Environment::new([("A", "1")]).unwrap();
         let with = base.with([("B", "2")]).unwrap();
         assert!(std::ptr::eq(base.entries().next().unwrap(), with.entries().next().unwrap()));
     }
 
     #[test]
-    fn what_execve_cannot_carry_is_refused() {
+    fn names_and_values_invalid_for_execve_are_rejected() {
         for name in ["", "A=B", "A\0"] {
             let error = Environment::new([(name, "1")]).unwrap_err();
             assert_eq!(error, EnvironmentError::Name { name: name.to_owned() });

@@ -1,4 +1,4 @@
-//! Why a program could not be started or followed, as the failure that users see.
+//! Failures shown to users when a program cannot be started or followed.
 
 use super::{SpawnError, Step};
 use crate::port::Program;
@@ -6,12 +6,12 @@ use pop_contract::{Blame, Failure};
 use rustix::io::Errno;
 use std::io;
 
-/// A program that could not be started, for a reason that lies with it.
+/// A program that could not be started, by its own fault.
 pub(super) fn not_started(program: &Program, why: &str) -> Failure {
     Failure::new(Blame::Handler, "spawn", format!("`{}` could not be started: {why}", name(program)))
 }
 
-/// A program for which this machine has no room.
+/// A program that this machine lacks the resources for.
 pub(super) fn no_resources(program: &Program, error: &io::Error) -> Failure {
     Failure::new(Blame::Platform, "resources", format!("no room to start `{}`: {error}", name(program)))
 }
@@ -31,13 +31,13 @@ pub(super) fn refused(program: &Program, error: SpawnError) -> Failure {
     }
 }
 
-/// A program that the kernel does not let us stop, or that does not end when it is killed.
+/// A program that cannot be signalled, or does not end after SIGKILL.
 pub(super) fn not_stopped(program: &Program, error: &io::Error) -> Failure {
     let message = format!("`{}` cannot be stopped: {error}", name(program));
     Failure::new(Blame::Platform, "not-stopped", message)
 }
 
-/// A program whose end can no longer be learnt.
+/// A program whose end cannot be observed any more.
 pub(super) fn lost(error: &io::Error) -> Failure {
     Failure::new(Blame::Platform, "lost", format!("the process can no longer be followed: {error}"))
 }

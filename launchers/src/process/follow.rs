@@ -1,4 +1,5 @@
-//! One child followed to its end: output read, reports told, time watched. docs/processes.md says what is waited for.
+//! Follows one child to its end: reads output, handles stop requests and time. docs/processes.md lists what it
+//! waits for.
 
 use super::ends::Linger;
 use super::failure::{lost, not_stopped, refused};
@@ -17,28 +18,28 @@ use tokio::io::unix::AsyncFdReadyGuard;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep_until};
 
-/// A child that ends within this time is read once, at its end; only a longer one has its pipes watched.
+/// Output of a child that ends within this time is read once, at its end; only a longer child gets pipe events.
 const SHORT: Duration = Duration::from_millis(3);
-/// How long the kernel may take to end a process after SIGKILL.
+/// Time that the kernel gets to end a process after SIGKILL.
 pub(super) const KILLED: Duration = Duration::from_secs(10);
-/// How much is read at once.
+/// Bytes per read.
 const PIECE_BYTES: usize = 64 * 1024;
-/// How much is still read of a stream after its program has ended; a pipe holds less.
+/// Most bytes read from a stream after its program has ended; a pipe holds less.
 const AFTER_END: usize = 1024 * 1024;
 
-/// A running child, and how it is asked to end.
+/// A running child and the requests to stop it.
 #[derive(Debug)]
 pub(super) struct Control {
     pub(super) child: Watched<Child>,
     asked: AtomicU8,
     /// Pauses that the follower has not taken into account yet, in nanoseconds.
     paused: AtomicU64,
-    /// Whether the program has ended and what it left behind is waited for.
+    /// Whether the program has ended and the launch waits for processes that it left behind.
     pub(super) is_lingering: AtomicBool,
     pub(super) notify: Notify,
 }
 
-/// How far a launch is asked to end.
+/// How urgently a launch must stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Asked {
     Nothing,
@@ -67,7 +68,7 @@ impl Control {
         self.notify.notify_one();
     }
 
-    /// How far the launch is asked to end by now.
+    /// The most urgent stop request so far.
     pub(super) fn asked(&self) -> Asked {
         match self.asked.load(Ordering::Acquire) {
             0 => Asked::Nothing,
@@ -76,7 +77,7 @@ impl Control {
         }
     }
 
-    /// The program could not run for this time.
+    /// Adds a time in which the program could not run.
     pub(super) fn was_paused(&self, pause: Duration) {
         let pause = u64::try_from(pause.as_nanos()).unwrap_or(u64::MAX);
         self.paused.fetch_add(pause, Ordering::AcqRel);
@@ -96,14 +97,14 @@ pub(super) struct Follow {
     pub(super) stderr: OwnedFd,
 }
 
-/// The end of a program, and what came of what it left behind.
+/// The end of a program, and the number of processes that it left behind.
 pub(super) struct Ending {
     pub(super) exit: Result<Exit, Failure>,
     pub(super) left: usize,
 }
 
 impl Follow {
-    /// Follows the child until it has ended, its output is read, and nobody whom it started is left.
+    /// Follows the child until it has ended, its output is read, and all its descendants are gone.
     pub(super) async fn until_end(
         &self,
         id: LaunchId,
@@ -112,7 +113,7 @@ impl Follow {
         mask: Mask,
         surroundings: &impl Surroundings,
     ) -> LaunchEnd {
-        // far larger than the rest of this future, which is moved when its task is made
+        // boxed: far larger than the rest of this future, which is moved when its task is spawned
         let mut output = Box::new(Output::new(id, order, events, &mask));
         output.begin();
         let Ending { exit, left } = match self.watch(&mut output, surroundings).await {
@@ -150,7 +151,7 @@ impl Follow {
         let mut linger = Linger::new(control, output);
         if !is_short {
             self.until_exit(output, &mut pipes, surroundings, &mut linger).await?;
-            // a pipe that nobody else holds is at its end by now
+            // a pipe without another writer is at its end by now
             pipes.read_rest(output).await;
         }
         let refusal = if pipes.are_open()
@@ -196,7 +197,7 @@ impl Follow {
                     pipes.is_open[stream as usize] = is_open;
                 }
                 () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => {
-                    // a loop that stood still hears of time first: what has come meanwhile counts before it
+                    // after a stall of the loop the timer fires first: events that came meanwhile take precedence
                     if control.child.get().has_ended() {
                         return Ok(());
                     }
@@ -211,7 +212,7 @@ impl Follow {
         }
     }
 
-    /// Collects the end of the program.
+    /// Reaps the program and builds its end.
     fn collect(&self, output: &Output<'_>, left: usize, refusal: Option<Failure>) -> Result<Ending, Failure> {
         let ended = self.control.child.get().wait().map_err(|error| lost(&error))?;
         let exit = match ended.exit {
@@ -227,7 +228,7 @@ impl Follow {
     }
 }
 
-/// Our ends of both pipes, as the event loop watches them.
+/// Our ends of both pipes, registered with the event loop.
 pub(super) struct Pipes<'p> {
     streams: [Watched<BorrowedFd<'p>>; 2],
     pub(super) is_open: [bool; 2],
@@ -239,12 +240,12 @@ impl<'p> Pipes<'p> {
         Ok(Self { streams, is_open: [true, true] })
     }
 
-    /// Whether somebody holds the other end of one.
+    /// Whether another process holds the write end of one.
     pub(super) fn are_open(&self) -> bool {
         self.is_open.contains(&true)
     }
 
-    /// Waits until there is something to read, or an end.
+    /// Waits until a pipe is readable or at its end.
     pub(super) async fn ready(&self) -> (Stream, io::Result<AsyncFdReadyGuard<'_, BorrowedFd<'p>>>) {
         tokio::select! {
             biased;
@@ -254,7 +255,7 @@ impl<'p> Pipes<'p> {
         }
     }
 
-    /// Reads what there is, without waiting.
+    /// Reads what the pipes hold, without waiting.
     pub(super) async fn read_rest(&mut self, output: &mut Output<'_>) {
         for (at, stream) in [Stream::Stdout, Stream::Stderr].into_iter().enumerate() {
             if self.is_open[at] {
@@ -265,11 +266,11 @@ impl<'p> Pipes<'p> {
 }
 
 thread_local! {
-    /// What is read is dealt with before anything else is: one buffer serves all that a thread follows.
+    /// Each read is consumed before the next: one buffer per thread is enough.
     static PIECE: RefCell<Vec<u8>> = RefCell::new(vec![0; PIECE_BYTES]);
 }
 
-/// Reads a piece of what there is; false at the end of the stream.
+/// Reads a piece; false at the end of the stream.
 pub(super) async fn read(
     output: &mut Output<'_>,
     mut ready: AsyncFdReadyGuard<'_, BorrowedFd<'_>>,
@@ -295,7 +296,7 @@ fn read_piece(output: &mut Output<'_>, pipe: &impl AsFd, stream: Stream) -> io::
     })
 }
 
-/// Reads what is in a pipe, without waiting; false at the end of the stream.
+/// Reads what a pipe holds, without waiting; false at the end of the stream.
 async fn read_rest(output: &mut Output<'_>, pipe: &impl AsFd, stream: Stream) -> bool {
     let mut left = AFTER_END;
     loop {

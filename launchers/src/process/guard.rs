@@ -1,4 +1,4 @@
-//! The guard: a process that outlives this one for a moment, to end what belongs to its run.
+//! The guard: a process that outlives this one for a moment, to kill what belongs to its run.
 
 use super::orphans::{EXECUTOR_VARIABLE, LAUNCH_VARIABLE, RUN_VARIABLE, sweep};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -7,7 +7,7 @@ use std::io::{self, Read as _};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
 
-/// How long a guard may take for its last sweep, in seconds.
+/// Seconds that a guard gets for its last sweep.
 const LAST_SWEEP: i64 = 2;
 
 /// A guard of this process.
@@ -17,13 +17,13 @@ pub(super) struct Guard {
 }
 
 impl Guard {
-    /// Starts a guard: this program again, with the arguments that make it [`stand_guard`].
+    /// Starts a guard: this program again, with arguments that make it call [`stand_guard`].
     pub(super) fn start(command: &[String]) -> io::Result<Self> {
         let (program, args) = command.split_first().ok_or(io::ErrorKind::InvalidInput)?;
         let mut guard = Command::new(program);
-        // a group of its own: what is sent to a terminal's foreground does not reach it
+        // its own group: signals to a terminal's foreground group do not reach it
         guard.args(args).process_group(0).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
-        // nor does it belong to a run that this process itself is part of
+        // this process may itself belong to a run; the guard must not
         guard.env_remove(EXECUTOR_VARIABLE).env_remove(RUN_VARIABLE).env_remove(LAUNCH_VARIABLE);
         Ok(Self { process: guard.spawn()? })
     }
@@ -32,7 +32,7 @@ impl Guard {
         self.process.id().cast_signed()
     }
 
-    /// Whether it can still do its duty: it was neither ended nor stopped by somebody.
+    /// Whether the guard works: it has neither ended nor been stopped.
     pub(super) fn is_well(&self) -> bool {
         let Some(pid) = Pid::from_raw(self.pid()) else { return false };
         let changes = WaitIdOptions::EXITED | WaitIdOptions::STOPPED;
@@ -40,7 +40,7 @@ impl Guard {
         matches!(waitid(WaitId::Pid(pid), changes | looks), Ok(None))
     }
 
-    /// Waits for its end, for a while; true if it has ended.
+    /// Waits for its end up to this time; true if it has ended.
     fn ends(&self, seconds: i64) -> bool {
         let process = Pid::from_raw(self.pid()).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
         let Some(process) = process else { return false };
@@ -51,9 +51,9 @@ impl Guard {
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        // the end of its input tells it that we are gone; it sweeps and ends
+        // the end of its input means that this process is gone; it sweeps and ends
         drop(self.process.stdin.take());
-        // one that somebody has stopped does not
+        // a stopped guard does not end by itself
         if !self.is_well() || !self.ends(LAST_SWEEP) {
             self.process.kill().ok();
         }
@@ -61,10 +61,10 @@ impl Drop for Guard {
     }
 }
 
-/// Stands guard for an executor: waits until it is gone, then ends what it started.
+/// Runs as the guard of an executor: waits until the executor is gone, then kills what it started.
 pub fn stand_guard(executor: &str) {
     let mut nothing = Vec::new();
-    // an input that cannot be read is as good as ended
+    // an unreadable input counts as ended
     io::stdin().lock().read_to_end(&mut nothing).ok();
     sweep(&format!("{EXECUTOR_VARIABLE}={executor}"), |_| true);
 }

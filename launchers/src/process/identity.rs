@@ -1,17 +1,17 @@
-//! The identity of an executor: a process that is never mistaken for another one.
+//! The identity of an executor process, unique even when its pid is reused.
 
 use rustix::process::{Pid, getpid};
 use std::fs;
 use std::path::Path;
 
-/// Identity of this process as the value of [`EXECUTOR_VARIABLE`](super::EXECUTOR_VARIABLE): its number, when it
-/// started, and the boot of the machine. A number is given again, but not with the same start in the same boot.
+/// Identity of this process as the value of [`EXECUTOR_VARIABLE`](super::EXECUTOR_VARIABLE): pid, start time,
+/// boot id of the machine. A pid is reused, but not with the same start time in the same boot.
 pub fn executor_identity() -> String {
     let own = getpid();
     format!("{}-{}-{}", own.as_raw_nonzero(), started(own).unwrap_or_default(), boot())
 }
 
-/// The process with this identity, if it lives; none if the text is no identity. A dead one is `Some(None)`.
+/// The process with this identity: `None` if the text is no identity, `Some(None)` if the process is dead.
 pub(super) fn executor(identity: &str) -> Option<Option<Pid>> {
     let (pid, rest) = identity.split_once('-')?;
     let (start, booted) = rest.split_once('-')?;
@@ -29,7 +29,7 @@ fn boot() -> String {
     if boot.is_empty() { "unknown".to_owned() } else { boot.to_owned() }
 }
 
-/// When a process started, in the kernel's own count; none if it is over.
+/// Start time of a process in kernel clock ticks; `None` if it has ended.
 fn started(pid: Pid) -> Option<u64> {
     let stat = stat(pid)?;
     (!matches!(stat.first()?.as_str(), "Z" | "X")).then_some(())?;
@@ -41,12 +41,12 @@ pub(super) fn parent(pid: Pid) -> Option<Pid> {
     Pid::from_raw(stat(pid)?.get(1)?.parse().ok()?)
 }
 
-/// The number of a process's group. Threads of the kernel have none.
+/// The process group of a process. Kernel threads have none.
 pub(super) fn group(pid: Pid) -> Option<Pid> {
     Pid::from_raw(stat(pid)?.get(2)?.parse().ok()?)
 }
 
-/// The number of a process's session. Threads of the kernel have none.
+/// The session of a process. Kernel threads have none.
 pub(super) fn session(pid: Pid) -> Option<Pid> {
     Pid::from_raw(stat(pid)?.get(3)?.parse().ok()?)
 }
@@ -54,12 +54,12 @@ pub(super) fn session(pid: Pid) -> Option<Pid> {
 /// The fields of `/proc/PID/stat` from the state on.
 fn stat(pid: Pid) -> Option<Vec<String>> {
     let text = fs::read(Path::new("/proc").join(pid.as_raw_nonzero().to_string()).join("stat")).ok()?;
-    // the name before may hold anything, also blanks and brackets
+    // the name before may contain anything, also blanks and brackets
     let end = text.iter().rposition(|byte| *byte == b')')?;
     Some(String::from_utf8_lossy(&text[end + 1..]).split_whitespace().map(str::to_owned).collect())
 }
 
-/// The name of a process, as messages show it.
+/// The name of a process for messages.
 pub(super) fn name(pid: Pid) -> String {
     let name = fs::read(Path::new("/proc").join(pid.as_raw_nonzero().to_string()).join("comm"));
     String::from_utf8_lossy(&name.unwrap_or_default()).trim().escape_debug().to_string()
@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fr_h1_an_identity_is_that_of_one_living_process() {
+    fn fr_h1_identity_means_one_living_process() {
         let own = executor_identity();
         assert_eq!(executor(&own), Some(Some(getpid())));
         let (pid, rest) = own.split_once('-').unwrap();

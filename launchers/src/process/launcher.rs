@@ -1,4 +1,4 @@
-//! Orders turned into children: program found, pipes made, child started, its end followed by a task.
+//! The local launcher: finds the program, creates pipes, starts the child and spawns a task that follows it.
 
 use super::failure::{lost, no_resources, not_started, refused};
 use super::follow::{Control, Follow};
@@ -23,10 +23,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc};
 
-/// Launches programs as children of this process, each in a session of its own (docs/processes.md).
+/// Launches programs as children of this process, each in its own session (docs/processes.md).
 ///
-/// *Guarantees.* A child dies with this process. What a program leaves behind is waited for and stopped before the end
-/// is said. *Assumptions.* `launch` is called on a thread that lives as long as the children may.
+/// *Guarantees.* A child dies with this process. The launcher waits for processes that a program left behind,
+/// and stops them, before it reports the end. *Assumptions.* `launch` is called on a thread that lives as long
+/// as the children may.
 #[derive(Clone)]
 pub struct ProcessLauncher {
     shared: Arc<Shared>,
@@ -36,46 +37,47 @@ struct Shared {
     environment: Environment,
     path: Option<OsString>,
     folder: PathBuf,
-    /// Whether this process stands in `folder`.
+    /// Whether `folder` is the working directory of this process.
     is_here: bool,
     running: Mutex<HashMap<LaunchId, Arc<Control>>>,
-    /// Programs that were found; looking them up again would cost as much as a spawn.
+    /// Cache of resolved programs: a lookup costs as much as a spawn.
     found: Mutex<HashMap<String, Vec<(Place, CString)>>>,
     secrets: Secrets,
     orphans: Option<Orphans>,
-    /// Whether leftovers are looked for even if nothing suggests them.
+    /// Whether to search for leftovers after every end.
     is_thorough: bool,
     guard_command: Vec<String>,
     guard: Mutex<Option<Guard>>,
-    /// Notified when an end was said, or is put off by what a program left behind.
+    /// Notified when an end was reported, or is delayed by leftovers.
     progressed: Notify,
 }
 
-/// What decides, besides its name, which file a program is: its home, its folder and its own `PATH`.
+/// What the resolution of a name depends on: home, working directory and its own `PATH`.
 type Place = (Option<PathBuf>, Option<PathBuf>, Option<String>);
 
-/// What follows a child asks of the launcher about everything around it.
+/// The descendants of programs, as the follower of a child sees them.
 pub(super) trait Surroundings: Sync {
-    /// Whether an ended program may have left somebody behind who holds none of its outputs. Cheap if it has not.
+    /// Whether an ended program may have left a process behind that holds none of its outputs. Cheap if it has
+    /// not.
     fn may_have_left(&self, launch: &str, program: &Child) -> bool;
-    /// Those whom an ended program has left behind.
+    /// The processes that an ended program has left behind.
     fn leftovers(&self, launch: &str, program: &Child) -> Vec<Leftover>;
-    /// The members of a running program's session outside of its group.
+    /// The members of a running program's session outside its group.
     fn others_of_session(&self, program: &Child) -> Vec<Leftover>;
-    /// A program lives long enough to be worth some care.
+    /// Called when a program runs longer than a moment.
     fn at_length(&self);
-    /// A program has ended, and its end is put off.
+    /// Called when a program has ended but its leftovers have not.
     fn on_linger(&self);
 }
 
 impl ProcessLauncher {
-    /// A launcher whose programs are given these variables, and start in `folder` unless told otherwise.
+    /// A launcher whose programs get these variables, and start in `folder` by default.
     pub fn new(variables: impl IntoIterator<Item = (OsString, OsString)>, folder: PathBuf) -> Self {
-        // one that no program can be given is left out, not all of them
+        // an invalid variable is dropped, not all of them
         let fits = |(name, value): &(OsString, OsString)| Environment::new([(name, value)]).is_ok();
         let variables: Vec<_> = variables.into_iter().filter(fits).collect();
         let path = variables.iter().rfind(|(name, _)| name == "PATH").map(|(_, value)| value.clone());
-        // ours may name another folder, or one that is gone
+        // the inherited `PWD` may name another folder, or one that no longer exists
         let place = plain(&folder).map(|folder| ("PWD".into(), folder.into_os_string()));
         let environment = Environment::new(variables.into_iter().chain(place)).unwrap_or_default();
         let shared = Shared {
@@ -95,7 +97,7 @@ impl ProcessLauncher {
         Self { shared: Arc::new(shared) }
     }
 
-    /// A launcher in a setting.
+    /// A launcher with this setting.
     pub fn of(setting: Setting) -> Self {
         let Setting { surroundings, variables, folder, guard_command, secrets, .. } = setting;
         let inherited = surroundings.into_iter();
@@ -112,11 +114,11 @@ impl ProcessLauncher {
         }
     }
 
-    /// The same, for a process that launches nothing by other means: it adopts what its programs leave behind and
-    /// ends it, and has `guard_command` do so when it is killed itself.
+    /// Adopts orphaned processes and kills them, and starts `guard_command`, which does the same when this
+    /// process is killed. Only for a process that starts nothing by other means.
     #[must_use]
     pub fn holding_on(mut self, guard_command: Vec<String>) -> Self {
-        // made a moment ago, it is nobody else's yet
+        // just created, so there is no other reference
         if let Some(shared) = Arc::get_mut(&mut self.shared) {
             shared.orphans = Orphans::adopt().ok();
             shared.guard_command = guard_command;
@@ -124,8 +126,8 @@ impl ProcessLauncher {
         self
     }
 
-    /// The same, but looks at all processes of the system after each end, so that nothing that a program left behind is
-    /// overlooked. That takes time, and is worth it for whoever examines programs.
+    /// Searches all processes of the system after each end, so that no leftover is missed. That costs time;
+    /// meant for examining programs.
     #[must_use]
     pub fn thorough(mut self) -> Self {
         if let Some(shared) = Arc::get_mut(&mut self.shared) {
@@ -159,7 +161,7 @@ impl ProcessLauncher {
             .map_err(|_| not_started(program, "the working directory contains a NUL byte"))?;
         let (stdout, their_stdout) = pipe().map_err(|error| no_resources(program, &error))?;
         let (stderr, their_stderr) = pipe().map_err(|error| no_resources(program, &error))?;
-        // locked until it is known: what is not is taken for an orphan by whoever ends another launch meanwhile
+        // locked until the child is registered: an unknown child is taken for an orphan when another launch ends
         let mut running = self.shared.lock_running();
         let child = spawn(Spawn {
             program: path,
@@ -170,7 +172,7 @@ impl ProcessLauncher {
             stderr: their_stderr.as_fd(),
         });
         let child = child.map_err(|error| refused(program, error))?;
-        // one that cannot be watched is ended
+        // a child that cannot be registered is killed on drop
         let control = Arc::new(Control::of(Watched::new(child).map_err(|error| lost(&error))?));
         running.insert(id, Arc::clone(&control));
         Ok(Follow { control, stdout, stderr })
@@ -182,12 +184,12 @@ impl Shared {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The file of a program: beside its home if it is there, else as the system finds it.
+    /// The file of a program: beside its home if it exists there, else as the system finds it.
     fn find(&self, program: &Program) -> Result<CString, Failure> {
         let name = program.argv.first().map(String::as_str).unwrap_or_default();
         let own_path = program.env.iter().rfind(|(name, _)| name == "PATH").map(|(_, value)| value);
         let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
-        // a relative path means another file in another folder, and a name another one in another PATH
+        // a relative path depends on the folder, a name on `PATH`
         let is_its = |(home, folder, path): &Place| {
             *home == program.home && *folder == program.working_directory && path.as_ref() == own_path
         };
@@ -206,25 +208,25 @@ impl Shared {
         self.guard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether a process is followed, or is the guard.
+    /// Whether a pid is a followed child or the guard.
     fn known(&self) -> impl Fn(i32) -> bool {
         let guard = self.lock_guard().as_ref().map(Guard::pid);
         let running = self.lock_running();
         move |pid| guard == Some(pid) || running.values().any(|control| control.pid() == pid)
     }
 
-    /// Orphans that were adopted and live; none if this process adopts nobody, or the kernel does not tell.
+    /// Living adopted orphans; `None` if this process adopts none, or the kernel does not list them.
     fn orphans(&self) -> Option<Vec<Pid>> {
         let orphans = self.orphans.as_ref().filter(|orphans| orphans.are_known())?;
         Some(orphans.living(self.known()))
     }
 
-    /// Where a program starts: its own folder counts from that of all.
+    /// The working directory of a program, relative to the launcher's folder.
     fn folder_of(&self, program: &Program) -> PathBuf {
         program.working_directory.as_ref().map_or_else(|| self.folder.clone(), |own| self.folder.join(own))
     }
 
-    /// The same, or none if this process is there already.
+    /// The same; `None` if this process is there already.
     fn folder_to_enter(&self, program: &Program) -> Option<PathBuf> {
         let stays = self.is_here && program.working_directory.is_none();
         (!stays).then(|| self.folder_of(program))
@@ -250,7 +252,7 @@ impl Surroundings for Shared {
             }
             _ if self.is_thorough => !self.leftovers(launch, program).is_empty(),
             _ => {
-                // what gave up its outputs can only be found by a search that costs more than a spawn
+                // a process that closed its outputs can only be found by a search that costs more than a spawn
                 program.signal_group(Signal::KILL).ok();
                 false
             }
@@ -268,8 +270,8 @@ impl Surroundings for Shared {
         others_of_session(pid_of(program))
     }
 
-    /// Has somebody watch over the run from outside, once a program lives long enough to be worth it. A guard that was
-    /// ended or stopped is replaced.
+    /// Starts a guard once a program runs long enough to be worth it. A guard that has ended or is stopped is
+    /// replaced.
     fn at_length(&self) {
         if self.guard_command.is_empty() {
             return;
@@ -277,7 +279,7 @@ impl Surroundings for Shared {
         let mut guard = self.lock_guard();
         if guard.as_ref().is_none_or(|guard| !guard.is_well()) {
             drop(guard.take());
-            // without a guard the run goes on all the same, with one net less
+            // without a guard the run continues, with one safety mechanism less
             *guard = Guard::start(&self.guard_command).ok();
         }
     }
@@ -296,11 +298,11 @@ impl Drop for Shared {
 }
 
 fn pid_of(program: &Child) -> Pid {
-    // a child has a number that is one
+    // a child's pid is never 0
     Pid::from_raw(program.pid().cast_signed()).unwrap_or(Pid::INIT)
 }
 
-/// A folder as the variable `PWD` may name it: absolute, and without dots. None if it cannot be had.
+/// A folder as `PWD` may name it: absolute and without dots; `None` if there is no such form.
 fn plain(folder: &Path) -> Option<PathBuf> {
     let has_dots = folder.components().any(|part| matches!(part, Component::ParentDir | Component::CurDir));
     if folder.is_absolute() && !has_dots { Some(folder.to_owned()) } else { folder.canonicalize().ok() }
@@ -310,7 +312,7 @@ impl Launcher for ProcessLauncher {
     fn launch(&self, id: LaunchId, mut order: LaunchOrder, events: &mpsc::Sender<LaunchUpdate>) {
         let events = events.clone();
         if order.again {
-            // a process does not outlive the one that launched it
+            // a process does not outlive its launcher
             tokio::spawn(async move { events.send(LaunchUpdate { id, event: LaunchEvent::Lost }).await });
             return;
         }
@@ -323,7 +325,7 @@ impl Launcher for ProcessLauncher {
                     events.send(LaunchUpdate { id, event: LaunchEvent::Ended(Box::new(ended)) }).await.ok();
                     shared.progressed.notify_waiters();
                     drop(shared);
-                    // whoever hears of the end starts the next before this one's descriptors are closed
+                    // the receiver may start the next program before this one's descriptors are closed
                     tokio::task::yield_now().await;
                     drop(follow);
                 });
@@ -343,7 +345,7 @@ impl Launcher for ProcessLauncher {
 
     fn settle(&self) -> Doing<'_, ()> {
         Box::pin(async move {
-            // those who follow must hear from the kernel first: a turn of the loop, and one for each of them
+            // first let followers see kernel events: one turn of the loop, and one for each of them
             tokio::task::yield_now().await;
             tokio::task::yield_now().await;
             loop {
@@ -373,7 +375,7 @@ impl Launcher for ProcessLauncher {
 }
 
 impl ProcessLauncher {
-    /// Everybody from whom all descendants are found: running programs, and orphans.
+    /// The roots of all process trees: running programs and orphans.
     fn roots(&self) -> Vec<Pid> {
         let orphans = self.shared.orphans().unwrap_or_default();
         let running = self.shared.lock_running();
@@ -383,7 +385,7 @@ impl ProcessLauncher {
 
 fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     let (read, write) = pipe_with(PipeFlags::CLOEXEC)?;
-    // ours must not block; theirs must, as programs expect
+    // our end must not block; the program's end must, as programs expect
     rustix::io::ioctl_fionbio(&read, true)?;
     Ok((read, write))
 }

@@ -1,29 +1,29 @@
-//! Whether the kernel has ended programs for want of memory: the count it keeps, for the group that we belong to if it
-//! keeps one for that, else for the whole machine.
+//! The kernel's count of programs killed for lack of memory: of our own control group if it has such a count,
+//! else of the whole machine.
 
 use std::fs;
 use std::path::Path;
 
-/// The kernel's count, looked at now and then.
+/// The kernel's count, polled from time to time.
 #[derive(Debug)]
 pub struct MemoryKills {
     seen: u64,
 }
 
 impl MemoryKills {
-    /// Counts from now on.
+    /// Starts counting now.
     pub fn watch() -> Self {
         Self { seen: count(Path::new("/")) }
     }
 
-    /// Whether there were any since the last look.
+    /// Whether the count has grown since the last call.
     pub fn were_any(&mut self) -> bool {
         let before = std::mem::replace(&mut self.seen, count(Path::new("/")));
         self.seen > before
     }
 }
 
-/// The kernel's count, of all that is mounted below `root`.
+/// The kernel's count, read below the mount point `root`.
 fn count(root: &Path) -> u64 {
     let read = |path: String| fs::read_to_string(root.join(path)).unwrap_or_default();
     let groups = read("proc/self/cgroup".to_owned());
@@ -41,7 +41,7 @@ fn count(root: &Path) -> u64 {
     of_group.or_else(|| kills(&read("proc/vmstat".to_owned()))).unwrap_or_default()
 }
 
-/// The count in one of those files; all have a name and a number a line.
+/// The count in one of those files, which hold a name and a number per line.
 fn kills(text: &str) -> Option<u64> {
     text.lines().find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok())
 }
@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn f11_the_count_of_the_own_group_is_taken_before_that_of_the_machine() {
+    fn f11_count_of_own_group_precedes_that_of_the_machine() {
         let root = tempfile::tempdir().unwrap();
         let write = |path: &str, text: &str| {
             let path = root.path().join(path);

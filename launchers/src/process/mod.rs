@@ -1,7 +1,7 @@
 //! The local launcher: a program as a direct child of this process.
 //!
-//! [`resolve`] finds the program once, [`Environment`] prepares its variables once, [`spawn`] starts it
-//! as often as wanted at the price of a bare `posix_spawn`; [`ProcessLauncher`] does this for orders and follows
+//! [`resolve`] finds the program once. [`Environment`] prepares its variables once. [`spawn`] starts it as
+//! often as needed, at the cost of a bare `posix_spawn`. [`ProcessLauncher`] does this for orders and follows
 //! each child to its end.
 
 mod ends;

@@ -1,12 +1,13 @@
-//! What programs leave behind: descendants that outlive their program, found by session or by what they inherited.
+//! Processes that outlive the program that started them, found by session or by inherited variables.
 //!
-//! Three nets, each for what slips through the one before. A program leads a session of its own. What has left the
-//! session (`setsid`) is adopted by this process, a child subreaper, and is told from others by the variable
-//! `POP_LAUNCH` that it inherited. When this process itself is killed, its [guard](super::guard) outlives it and ends
-//! everything that inherited its `POP_EXECUTOR`: this process's alone, for the run may go on under another.
+//! Three mechanisms; each catches what the previous one misses. A program leads its own session. A process that
+//! has left the session (`setsid`) is adopted by this process, a child subreaper, and recognised by the
+//! variable `POP_LAUNCH` that it inherited. If this process is killed, its [guard](super::guard) outlives it
+//! and kills everything that inherited its `POP_EXECUTOR`. It spares other executors, since the run may
+//! continue under one of them.
 //!
-//! *Caveat.* A program that leaves its session and clears its environment slips through the second net until the run
-//! ends, and through the third for good.
+//! *Caveat.* A process that leaves its session and clears its environment escapes the second mechanism until
+//! the run ends, and the third for good.
 
 use super::identity::{executor, group, name, parent, session};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -22,24 +23,24 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-/// The variable by which what a launch started is known, however far it went.
+/// Variable that marks every process of one launch.
 pub const LAUNCH_VARIABLE: &str = "POP_LAUNCH";
-/// The variable by which everything that one executor started is known.
+/// Variable that marks every process started by one executor.
 pub const EXECUTOR_VARIABLE: &str = "POP_EXECUTOR";
-/// The variable by which everything of a run is known.
+/// Variable that marks every process of one run.
 pub(super) const RUN_VARIABLE: &str = "POP_RUN_ID";
-/// How often a run is swept for what forks while it is swept.
+/// Most sweeps over a run, for processes that fork during a sweep.
 const ROUNDS: usize = 100;
 
-/// Orphans of launches, adopted by this process.
+/// Orphans of launches that this process has adopted.
 #[derive(Debug)]
 pub(super) struct Orphans {
-    /// The list of this process's children; none where the kernel does not tell.
+    /// `/proc/self/task/.../children`; `None` if the kernel does not provide it.
     children: Option<OwnedFd>,
 }
 
 impl Orphans {
-    /// From now on orphans come to this process instead of to the system's first.
+    /// Makes this process a child subreaper: it adopts orphans instead of init.
     pub(super) fn adopt() -> io::Result<Self> {
         let own = getpid();
         set_child_subreaper(Some(own))?;
@@ -47,12 +48,12 @@ impl Orphans {
         Ok(Self { children: open(list, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok() })
     }
 
-    /// Whether the kernel tells who was adopted.
+    /// Whether the kernel lists the adopted processes.
     pub(super) fn are_known(&self) -> bool {
         self.children.is_some()
     }
 
-    /// Orphans that live. Those that have ended are collected.
+    /// Living orphans. Reaps those that have ended.
     pub(super) fn living(&self, is_known: impl Fn(i32) -> bool) -> Vec<Pid> {
         let unknown = self.list().into_iter().filter(|pid| !is_known(*pid)).filter_map(Pid::from_raw);
         let lives = |pid: &Pid| {
@@ -61,7 +62,7 @@ impl Orphans {
         unknown.filter(lives).collect()
     }
 
-    /// Ends every orphan.
+    /// Kills every orphan.
     pub(super) fn clear(&self, is_known: impl Fn(i32) -> bool) {
         for pid in self.living(is_known) {
             end(pid, None);
@@ -76,7 +77,7 @@ impl Orphans {
             Ok(_) => {}
             Err(_) => return Vec::new(),
         }
-        // after a storm of orphans the list is long
+        // a burst of orphans makes the list long
         let mut many = vec![0; 64 * 1024];
         let mut length = 0;
         while let Ok(count @ 1..) = rustix::io::pread(children, &mut many[length..], length as u64) {
@@ -89,7 +90,7 @@ impl Orphans {
     }
 }
 
-/// The numbers in a list with spaces between them.
+/// The numbers in a list separated by spaces.
 fn numbers(text: &[u8]) -> Vec<i32> {
     let words = text.split(|byte| *byte == b' ').filter_map(|word| std::str::from_utf8(word).ok());
     words.filter_map(|word| word.parse().ok()).collect()
@@ -101,36 +102,36 @@ fn inherited(pid: Pid, variable: &str) -> bool {
     environment.is_ok_and(|bytes| bytes.split(|byte| *byte == 0).any(|entry| entry == variable.as_bytes()))
 }
 
-/// Kills a process, if it is still the one that was meant.
+/// Kills a process, if it is still the intended one.
 fn end(pid: Pid, variable: Option<&str>) {
-    // the descriptor means one process for ever; looked at again through it, the number cannot be another's
+    // the pidfd pins the process; the variable is checked again through it, in case the pid was reused
     let Ok(process) = pidfd_open(pid, PidfdFlags::empty()) else { return };
     if variable.is_none_or(|variable| inherited(pid, variable)) {
-        // it can only fail because the process is gone
+        // fails only if the process is gone
         pidfd_send_signal(&process, Signal::KILL).ok();
     }
 }
 
-/// The processes that inherited the variable of a launch: what a launch that is over has left behind. Each is told as a
-/// descriptor that becomes readable when the process ends, which one that is being killed does in a moment.
+/// The living processes that inherited the variable of a launch. Each is returned as a pidfd, which becomes
+/// readable when the process ends.
 pub fn left_by(launch: &str) -> Vec<OwnedFd> {
     let wanted = format!("{LAUNCH_VARIABLE}={launch}");
     let opened = inheritors(&wanted).into_iter().filter_map(|pid| {
         let process = pidfd_open(pid, PidfdFlags::empty()).ok()?;
-        // looked at again through the descriptor, the number cannot be another's
+        // checked again after the pidfd was opened, in case the pid was reused
         inherited(pid, &wanted).then_some(process)
     });
     opened.collect()
 }
 
-/// Ends every process that belongs to a run, wherever it went, whoever started it. Nobody may be executing the run.
+/// Kills every process of a run, whoever started it. No executor may be working on the run.
 pub fn end_run(run: &str) {
     sweep(&format!("{RUN_VARIABLE}={run}"), |_| true);
 }
 
-/// Ends what dead executors of a run have left behind, and gives the process numbers of executors that live.
+/// Kills what dead executors of a run have left behind, and returns the pids of living executors.
 ///
-/// What an executor started bears its identity. A process without one is not pop's to end, whatever run it names.
+/// A process without the identity of an executor does not belong to pop and is left alone, whatever run it names.
 pub fn sweep_run(run: &str) -> Vec<i32> {
     let mut living = BTreeSet::new();
     sweep(&format!("{RUN_VARIABLE}={run}"), |pid| {
@@ -147,7 +148,8 @@ pub fn sweep_run(run: &str) -> Vec<i32> {
     living.into_iter().collect()
 }
 
-/// Ends the processes that inherited a variable with this value and are meant. An ancestor of this process never is.
+/// Kills the processes that inherited a variable with this value and match. Never kills an ancestor of this
+/// process.
 pub(super) fn sweep(wanted: &str, mut is_meant: impl FnMut(Pid) -> bool) {
     let ancestors: Vec<Pid> = std::iter::successors(Some(getpid()), |pid| parent(*pid)).collect();
     for _ in 0..ROUNDS {
@@ -162,22 +164,22 @@ pub(super) fn sweep(wanted: &str, mut is_meant: impl FnMut(Pid) -> bool) {
     }
 }
 
-/// Every other process that inherited a variable with this value; none where the system does not tell.
+/// Every other process that inherited a variable with this value; empty if the system does not list processes.
 fn inheritors(wanted: &str) -> Vec<Pid> {
     let own = getpid();
     processes().filter(|pid| *pid != own && inherited(*pid, wanted)).collect()
 }
 
-/// A process that outlives the program whose launch it belongs to.
+/// A process that outlives the program of its launch.
 #[derive(Debug)]
 pub(super) struct Leftover {
     pub(super) pid: Pid,
-    /// Its pidfd: this process for ever.
+    /// The pidfd, which always means this process.
     pub(super) process: OwnedFd,
 }
 
 impl Leftover {
-    /// A living process; none if it has ended.
+    /// Opens a living process; `None` if it has ended.
     pub(super) fn open(pid: Pid) -> Option<Self> {
         let process = pidfd_open(pid, PidfdFlags::empty()).ok()?;
         let mut watched = [PollFd::new(&process, PollFlags::IN)];
@@ -189,13 +191,13 @@ impl Leftover {
         pidfd_send_signal(&self.process, signal)
     }
 
-    /// Its number and name.
+    /// The pid and name for messages.
     pub(super) fn describe(&self) -> String {
         format!("{} `{}`", self.pid.as_raw_nonzero(), name(self.pid))
     }
 }
 
-/// Those among `pids` that belong to a launch: to the session of its program, or by the variable that they inherited.
+/// Those among `pids` that belong to a launch: to the session of its program, or by the inherited variable.
 pub(super) fn of_launch(pids: impl IntoIterator<Item = Pid>, launch: &str, program: Pid) -> Vec<Leftover> {
     let wanted = format!("{LAUNCH_VARIABLE}={launch}");
     let is_its = |pid: &Pid| {
@@ -204,13 +206,13 @@ pub(super) fn of_launch(pids: impl IntoIterator<Item = Pid>, launch: &str, progr
     pids.into_iter().filter(is_its).filter_map(Leftover::open).collect()
 }
 
-/// The members of a program's session that are not in its group.
+/// The members of a program's session outside its process group.
 pub(super) fn others_of_session(program: Pid) -> Vec<Leftover> {
     let is_other = |pid: &Pid| session(*pid) == Some(program) && group(*pid) != Some(program);
     processes().filter(is_other).filter_map(Leftover::open).collect()
 }
 
-/// Every process that the system tells of.
+/// Every process that `/proc` lists.
 pub(super) fn processes() -> impl Iterator<Item = Pid> {
     let entries = fs::read_dir("/proc").into_iter().flatten();
     entries.filter_map(|entry| Pid::from_raw(entry.ok()?.file_name().to_str()?.parse().ok()?))

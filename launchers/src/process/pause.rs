@@ -1,4 +1,4 @@
-//! Stopping and continuing everything that programs have started, when this process is stopped itself (Ctrl-Z).
+//! Stops and continues everything that programs have started, when this process itself is stopped (Ctrl-Z).
 
 use super::Signal;
 use super::orphans::Leftover;
@@ -9,7 +9,7 @@ use std::path::Path;
 
 /// Stops (SIGSTOP) or continues (SIGCONT) these processes and all their descendants, parents first.
 ///
-/// Descendants count even in other sessions: external programs of a handler lead their own.
+/// Includes descendants in other sessions: external programs of a handler lead their own.
 pub(super) fn signal_trees(roots: impl IntoIterator<Item = Pid>, signal: Signal) {
     let mut seen: BTreeSet<i32> = BTreeSet::new();
     let mut open: Vec<Pid> = roots.into_iter().collect();
@@ -18,15 +18,15 @@ pub(super) fn signal_trees(roots: impl IntoIterator<Item = Pid>, signal: Signal)
             continue;
         }
         if let Some(process) = Leftover::open(pid) {
-            // it can only fail because the process is gone, or not ours to signal
+            // fails only if the process is gone, or belongs to another user
             process.signal(signal).ok();
         }
-        // read after it was stopped: it starts nobody any more
+        // read after the stop: a stopped process starts no more children
         open.extend(children(pid));
     }
 }
 
-/// The children of a process; none where the kernel does not tell.
+/// The children of a process; empty if the kernel does not list them.
 fn children(pid: Pid) -> Vec<Pid> {
     let tasks = Path::new("/proc").join(pid.as_raw_nonzero().to_string()).join("task");
     let tasks = fs::read_dir(tasks).into_iter().flatten().flatten();

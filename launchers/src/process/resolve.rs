@@ -1,4 +1,4 @@
-//! Which file a program's name means, found once and before anything is started.
+//! Resolves a program name to a file, once and before the program is started.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -8,13 +8,13 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, access};
 
-/// Where `execvp` looks when there is no `PATH`.
+/// Search path of `execvp` when `PATH` is not set.
 const DEFAULT_PATH: &str = "/bin:/usr/bin";
 
-/// Says why a program's name leads to no file that can be started.
+/// Why a program name leads to no file that can be started.
 #[derive(Debug, thiserror::Error)]
 pub enum ResolveError {
-    /// There is no such file.
+    /// The file does not exist.
     #[error("program `{}` not found{}", .program.display(), places(.looked_in))]
     NotFound {
         /// The name as given.
@@ -22,34 +22,34 @@ pub enum ResolveError {
         /// The directories of `PATH` that were searched, or the one file that was looked for.
         looked_in: Vec<PathBuf>,
     },
-    /// The file is there and may not be executed, or is no regular file.
+    /// The file exists but is not executable, or is not a regular file.
     #[error("`{}` is not executable", .path.display())]
     NotExecutable {
         /// The file.
         path: PathBuf,
     },
-    /// The file is a script for a program that is not there.
-    #[error("`{}` is a script for `{}`, which is not there{}", .path.display(), shown(.interpreter), hint(.interpreter))]
+    /// The file is a script whose interpreter does not exist.
+    #[error("`{}` is a script for `{}`, which does not exist{}", .path.display(), shown(.interpreter), hint(.interpreter))]
     NoInterpreter {
         /// The script.
         path: PathBuf,
-        /// What its first line names.
+        /// The interpreter named in its first line.
         interpreter: PathBuf,
     },
-    /// The file is a script whose `#!` stands behind a byte order mark.
+    /// The file is a script whose `#!` follows a byte order mark.
     #[error("`{}` is a script that begins with a byte order mark (EF BB BF), so its `#!` has no effect; remove the mark", .path.display())]
     ByteOrderMark {
         /// The script.
         path: PathBuf,
     },
-    /// The path is that of a directory.
+    /// The path is a directory.
     #[error("`{}` is a directory, not a program", .path.display())]
     Directory {
         /// The directory.
         path: PathBuf,
     },
-    /// The file could not be looked at.
-    #[error("failed to look at `{}`", .path.display())]
+    /// The file could not be inspected.
+    #[error("cannot inspect `{}`", .path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,
@@ -58,14 +58,14 @@ pub enum ResolveError {
     },
 }
 
-/// A path with its control characters visible.
+/// A path with its control characters escaped.
 fn shown(path: &Path) -> String {
     String::from_utf8_lossy(path.as_os_str().as_bytes()).escape_debug().to_string()
 }
 
 fn hint(interpreter: &Path) -> &'static str {
     let has_return = interpreter.as_os_str().as_bytes().ends_with(b"\r");
-    if has_return { "; its lines end with a carriage return, save it with Unix line ends" } else { "" }
+    if has_return { "; its lines end with a carriage return; save it with Unix line ends" } else { "" }
 }
 
 fn places(looked_in: &[PathBuf]) -> String {
@@ -73,11 +73,11 @@ fn places(looked_in: &[PathBuf]) -> String {
     if places.is_empty() { String::new() } else { format!(", looked in {}", places.join(", ")) }
 }
 
-/// Finds the file that `program` means.
+/// Finds the file that `program` names.
 ///
-/// A name with a slash is a path, relative to `working_directory`; any other name is looked up in the
-/// directories of `path_variable` (the value of `PATH`, given because this crate reads no environment). The
-/// result is absolute if `working_directory` is.
+/// A name with a slash is a path, relative to `working_directory`. Any other name is looked up in the
+/// directories of `path_variable`: the value of `PATH`, which this crate does not read itself. The result is
+/// absolute if `working_directory` is.
 pub fn resolve(
     program: &Path,
     working_directory: &Path,
@@ -101,7 +101,7 @@ pub fn resolve(
     let mut first_refused = None;
     for directory in path_variable.unwrap_or(OsStr::new(DEFAULT_PATH)).as_bytes().split(|byte| *byte == b':')
     {
-        // an empty entry means the working directory, by POSIX
+        // POSIX: an empty entry means the working directory
         let directory = working_directory.join(OsStr::from_bytes(directory));
         let path = directory.join(program);
         match look(&path) {
@@ -156,7 +156,7 @@ fn look(path: &Path) -> Result<(), Refusal> {
     }
 }
 
-/// Looks at a script's first line; the kernel would say no more than that a file is missing.
+/// Checks a script's first line; the kernel would only report that a file is missing.
 fn look_at_head(path: &Path) -> Result<(), Refusal> {
     let mut head = [0; 256];
     let Ok(count) = File::open(path).and_then(|mut file| file.read(&mut head)) else { return Ok(()) };
@@ -165,15 +165,15 @@ fn look_at_head(path: &Path) -> Result<(), Refusal> {
     }
     let Some(line) = head[..count].strip_prefix(b"#!") else { return Ok(()) };
     let line = line.split(|byte| *byte == b'\n').next().unwrap_or_default();
-    // as the kernel reads it: only blanks and tabs separate, a carriage return is part of the name
+    // like the kernel: only blanks and tabs separate, a carriage return is part of the name
     let mut words = line.split(|byte| matches!(byte, b' ' | b'\t')).filter(|word| !word.is_empty());
     let Some(name) = words.next() else { return Ok(()) };
     let interpreter = Path::new(OsStr::from_bytes(name));
-    // a relative one counts from the folder that the program starts in, which is not known here
+    // a relative interpreter depends on the start folder, which is not known here
     if name.starts_with(b"/") && !interpreter.exists() {
         return Err(Refusal::NoInterpreter(interpreter.to_owned()));
     }
-    // `env` looks for a program of that name, and no name of a program ends with a carriage return
+    // `env` looks up this name; no program name ends with a carriage return
     let argument = words.next().unwrap_or_default();
     if interpreter.file_name() == Some(OsStr::new("env")) && argument.ends_with(b"\r") && argument[0] != b'-'
     {
@@ -187,7 +187,7 @@ mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt as _;
 
-    /// Makes `a/tool` (not executable), `b/tool`, `a/folder/`, `a/plain` in a fresh directory.
+    /// Creates `a/tool` (not executable), `b/tool`, `a/folder/`, `a/plain` in a new directory.
     fn tree() -> tempfile::TempDir {
         let root = tempfile::tempdir().unwrap();
         for (file, mode) in [("a/tool", 0o644), ("b/tool", 0o755), ("a/plain", 0o644), ("a/folder/x", 0o755)]
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn names_lead_to_files() {
+    fn program_names_resolve_to_files() {
         let root = tree();
         let root = root.path();
         let absolute = format!("{}/b", root.display());
@@ -233,18 +233,18 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_entry_of_the_path_is_the_working_directory() {
+    fn empty_path_entry_is_the_working_directory() {
         let root = tree();
         assert_eq!(found(&root.path().join("b"), "tool", ""), Ok("tool".to_owned()));
     }
 
     #[test]
-    fn without_a_path_variable_the_system_directories_are_searched() {
+    fn missing_path_variable_searches_system_directories() {
         assert!(resolve(Path::new("sh"), Path::new("/"), None).is_ok());
     }
 
     #[test]
-    fn f25_a_script_without_its_interpreter_is_refused_with_both_names() {
+    fn f25_missing_interpreter_is_rejected_with_both_names() {
         let root = tree();
         let script = root.path().join("b/tool");
         for (line, is_good) in [
@@ -255,7 +255,7 @@ mod tests {
             ("", true),
         ] {
             fs::write(&script, line).unwrap();
-            let wanted = "`$ROOT/b/tool` is a script for `/no/such/python3`, which is not there";
+            let wanted = "`$ROOT/b/tool` is a script for `/no/such/python3`, which does not exist";
             let wanted = if is_good { Ok("b/tool".to_owned()) } else { Err(wanted.to_owned()) };
             assert_eq!(found(root.path(), "tool", "b"), wanted, "{line}");
             assert_eq!(found(root.path(), "b/tool", ""), wanted, "{line}");
@@ -263,15 +263,15 @@ mod tests {
     }
 
     #[test]
-    fn fr_a7_a_carriage_return_in_the_first_line_is_named() {
+    fn fr_a7_carriage_return_in_first_line_is_named() {
         let root = tree();
         let script = root.path().join("b/tool");
-        let hint = "; its lines end with a carriage return, save it with Unix line ends";
+        let hint = "; its lines end with a carriage return; save it with Unix line ends";
         for (line, wanted) in [
             ("#!/bin/sh\r\necho\r\n", format!("`$ROOT/b/tool` is a script for `/bin/sh\\r`, which is not there{hint}")),
             (
                 "#!/usr/bin/env python3\r\n",
-                format!("`$ROOT/b/tool` is a script for `python3\\r`, which is not there{hint}"),
+                format!("`$ROOT/b/tool` is a script for `python3\\r`, which does not exist{hint}"),
             ),
             (
                 "\u{feff}#!/bin/sh\n",
@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn other_faults_carry_their_reason() {
+    fn other_errors_carry_their_reason() {
         let name = "x".repeat(300);
         let error = resolve(&Path::new("/").join(name), Path::new("/"), None).unwrap_err();
         assert!(matches!(error, ResolveError::Unreadable { .. }), "{error:?}");

@@ -1,38 +1,38 @@
 //! Starts a program without copying this process, and collects its end.
 //!
-//! A spawn is one `clone` that shares memory with the child, as `posix_spawn` does inside, but does not wait until
-//! the child has become the program: the child works from memory that is lent to it, and that is taken back when
-//! the kernel says that it has left. Besides, a death signal and a pidfd without a race.
-//! With its submodules this is the only `unsafe` code; everything it offers is safe to call.
+//! A spawn is one `clone` that shares memory with the child, as `posix_spawn` does inside, but does not wait
+//! for the child's `execve`. The child works on its own start memory, which is freed when the kernel reports
+//! that the child has left it. The child gets a death signal and a pidfd without a race. This module and its
+//! submodules are the only `unsafe` code; their public functions are safe.
 //!
 //! # Guarantees
-//! - The child leads a session and a process group of its own when it becomes its program, so it has no terminal.
+//! - The child leads its own session and process group when it executes its program, so it has no terminal.
 //! - It is killed when the thread that spawned it ends, hence also when this process is killed.
-//! - It has `/dev/null` as standard input, the two given descriptors as outputs, and no other descriptor,
-//!   whether or not those of this process are marked close-on-exec.
-//! - It begins with an empty signal mask and with every signal at its default, however this process (or
-//!   whoever started it) had set its own at the first spawn.
+//! - Its standard input is `/dev/null`, its outputs are the two given descriptors. It inherits no other
+//!   descriptor, whether or not those of this process are marked close-on-exec.
+//! - It starts with an empty signal mask and every signal at its default, whatever this process (or its parent)
+//!   had set at the first spawn.
 //! - A program that cannot be started ends with a [`SpawnError`]: the step and the system's error number.
 //! - The cost does not depend on how much memory this process has.
 //!
 //! # Assumptions
 //! - Linux 5.4 or later (`waitid` on a pidfd); closing foreign descriptors needs 5.11 and is skipped before.
-//! - Nobody else collects our children: no `waitpid(-1)`, and `SIGCHLD` is not ignored here, else the kernel
-//!   drops the end of every child and collecting it fails with `ECHILD`.
+//! - Nothing else collects our children: no `waitpid(-1)`, and `SIGCHLD` is not ignored. Otherwise the kernel
+//!   drops the end of every child, and collecting it fails with `ECHILD`.
 //! - [`Spawn::program`] is a path (see [`resolve`](super::resolve)): no lookup happens here, and a script
 //!   without `#!` is refused by the kernel with `ENOEXEC`.
 //!
 //! # Caveats
-//! - The death signal belongs to the spawning **thread**, not to the process. Spawn from a thread that lives
-//!   as long as its children may: the main thread, a worker of a runtime, never `spawn_blocking`. A thread that
-//!   ends before its child is set up leaves it without the signal, if the process goes on.
+//! - The death signal belongs to the spawning **thread**, not to the process. Spawn from a thread that lives as
+//!   long as its children may: the main thread, a worker of a runtime, never `spawn_blocking`. If the thread ends
+//!   before the child is set up and the process goes on, the child has no death signal.
 //! - The death signal reaches the child alone, not what it started itself, and the kernel drops it when the
 //!   program is set-uid, set-gid or has file capabilities. [`Child::signal_group`] reaches descendants that
 //!   have not left the group.
-//! - A signal that this process begins to ignore after its first spawn is ignored in its children too.
-//! - The identifiers of user and group stay those of this process; there is no hook to run code in the child.
-//! - Where the child cannot call the kernel without libc (see [`kernel`]) the calling thread stands still until
-//!   the child has become the program.
+//! - A signal that this process starts to ignore after its first spawn is ignored in its children too.
+//! - User and group stay those of this process; there is no hook to run code in the child.
+//! - Where the child cannot call the kernel without libc (see [`kernel`]), the calling thread blocks until the
+//!   child's `execve`.
 #![expect(unsafe_code, reason = "clone with shared memory and waitid with resource usage have no safe form")]
 
 mod becoming;
@@ -68,7 +68,7 @@ pub struct Spawn<'a> {
     pub argv: Vec<CString>,
     /// The variables.
     pub environment: Environment,
-    /// Where to start; where this process is, if none.
+    /// Working directory; that of this process if `None`.
     pub working_directory: Option<CString>,
     /// Where standard output goes; may be closed once the child is spawned.
     pub stdout: BorrowedFd<'a>,
@@ -76,7 +76,7 @@ pub struct Spawn<'a> {
     pub stderr: BorrowedFd<'a>,
 }
 
-/// Says at which step a spawn failed, and why.
+/// The step at which a spawn failed, and the system's error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{step}")]
 pub struct SpawnError {
@@ -89,9 +89,9 @@ pub struct SpawnError {
 /// A step of a spawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
-    /// This process could not get what it takes: `/dev/null`, a stack.
+    /// This process could not get a resource: `/dev/null`, a stack.
     Prepare,
-    /// The kernel gave no new process: limits (`EAGAIN`), memory (`ENOMEM`).
+    /// The kernel created no process: limits (`EAGAIN`), memory (`ENOMEM`).
     Clone,
     /// The new process could not be set up: session, death signal, standard streams.
     SetUp,
@@ -115,9 +115,9 @@ impl fmt::Display for Step {
 
 /// Starts a program.
 ///
-/// Returns once there is a process for it. Whether that could become the program is said with its end
-/// ([`Ended::exit`]). See the module's documentation for what holds of the child and from which threads this may be
-/// called.
+/// Returns once the process exists. Whether it could execute the program is part of its end
+/// ([`ChildEnd::exit`]). The module's documentation says what holds for the child and which threads may call
+/// this.
 pub fn spawn(order: Spawn<'_>) -> Result<Child, SpawnError> {
     let prepare = |source| SpawnError { step: Step::Prepare, source };
     let null = null_device().map_err(prepare)?;
@@ -126,7 +126,7 @@ pub fn spawn(order: Spawn<'_>) -> Result<Child, SpawnError> {
     start(Lent::new(orders).map_err(prepare)?)
 }
 
-/// Returns the one `/dev/null` that every child reads from, opening it at the first call.
+/// Returns the one `/dev/null` that every child reads from; the first call opens it.
 fn null_device() -> Result<BorrowedFd<'static>, Errno> {
     static NULL_DEVICE: OnceLock<File> = OnceLock::new();
     if let Some(file) = NULL_DEVICE.get() {
@@ -144,14 +144,14 @@ fn errno_of(error: &io::Error) -> Errno {
 fn start(lent: Lent) -> Result<Child, SpawnError> {
     let failed = |source| SpawnError { step: Step::Clone, source };
     let mut pidfd: c_int = -1;
-    // A handler of ours that ran in the child would write to our memory.
+    // a handler of ours that ran in the child would write to our memory
     let mask = swap_signal_mask(SignalMask::MAX).map_err(failed)?;
     lent.begin();
-    // SAFETY: the child runs `child_main` on the stack and with the orders that `lent` holds. Both stay where they
-    // are and nobody else touches them until the kernel has cleared the word of CLONE_CHILD_CLEARTID, which it does
-    // when the child leaves our memory by exec or exit: `Lent` frees nothing before. `child_main` uses no
+    // SAFETY: the child runs `child_main` on the stack and with the setup that `memory` holds. Both stay in
+    // place, and nothing else touches them until the kernel clears the word of CLONE_CHILD_CLEARTID, when the
+    // child leaves our memory by exec or exit: `ChildMemory` frees nothing before. `child_main` uses no
     // thread-local, allocates nothing and takes no lock. CLONE_PIDFD makes the kernel write the (close-on-exec)
-    // descriptor to the fifth argument; the sixth is not used without CLONE_SETTLS.
+    // descriptor to the fifth argument; the sixth is unused without CLONE_SETTLS.
     let pid = unsafe {
         libc::clone(
             child_main,
@@ -165,30 +165,29 @@ fn start(lent: Lent) -> Result<Child, SpawnError> {
     };
     let error = errno_of(&io::Error::last_os_error());
     let restored = swap_signal_mask(mask);
-    // -1 is not for `Pid` to look at
+    // `Pid` does not accept -1
     let Some(pid) = Pid::from_raw(pid.max(0)) else {
         lent.end();
         return Err(failed(error));
     };
     if pidfd < 0 {
-        // a kernel that does not know the flag ignores it: such a child could not be followed
+        // a kernel without this flag ignores it: such a child could not be followed
         rustix::process::kill_process(pid, Signal::KILL).ok();
         rustix::process::waitpid(Some(pid), WaitOptions::empty()).ok();
         return Err(failed(Errno::NOSYS));
     }
-    // SAFETY: the clone succeeded, so the kernel has just opened this descriptor for us and nobody else
-    // knows it.
+    // SAFETY: the clone succeeded, so the kernel has just opened this descriptor, and only this code knows it.
     let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
     let child = Child::new(pid, pidfd, lent);
     restored.map_err(failed)?;
     Ok(child)
 }
 
-/// Returns the signals that this process handles or ignores, as found at the first call, and those that it may come to
+/// Returns the signals that this process handles or ignores, as found at the first call, and those that it may
 /// handle later.
 ///
-/// Asking for each at every spawn would cost as much as all else that is done here. None that has a handler of ours may
-/// be missing: it would run in the child, in our memory, once the child has unblocked its signals.
+/// Querying each signal at every spawn would cost as much as the rest of the spawn. No signal with a handler
+/// may be missing: the handler would run in the child, in our memory, once the child has unblocked its signals.
 fn changed_signals() -> SignalMask {
     const HANDLED: [Signal; 9] = [
         Signal::HUP,
@@ -210,10 +209,10 @@ fn changed_signals() -> SignalMask {
     })
 }
 
-/// Has this process ignore SIGXFSZ from now on: a write beyond the limit of file sizes (`ulimit -f`) then fails with
-/// `EFBIG` instead of ending the process. Children have the default action.
+/// Makes this process ignore SIGXFSZ: a write beyond the file size limit (`ulimit -f`) then fails with `EFBIG`
+/// instead of killing the process. Children have the default action.
 pub fn ignore_file_size_signal() {
-    // SAFETY: sets the action of one signal to being ignored; no handler is installed.
+    // SAFETY: sets one signal to ignored; installs no handler.
     unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
 }
 

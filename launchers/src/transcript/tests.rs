@@ -1,17 +1,17 @@
-//! One result however bytes are cut, and what is kept of a failure.
+//! The result does not depend on how the output is cut into pieces; what remains of a failed launch.
 
 use super::*;
 use pop_registry::Capture;
 use serde_json::json;
 use std::sync::LazyLock;
 
-/// Report lines, secrets in several spellings, bytes that are not UTF-8, carriage returns and a last line without end.
+/// Report lines, secrets in several spellings, bytes that are not UTF-8, carriage returns, no final newline.
 const STREAM: &[u8] = b"begin s3cret-value\r\n10%\r20%\r30% s3cret-value\npop.report.progress {\"percentComplete\": 40}\n\
     pop.report.payload {\"token\": \"s3cret-value\", \"n\": 5123456789}\n caf\xe9 czNjcmV0LXZhbHVl \xff\xfe\n\
     pop.reporter s3cret-valu\npop.report.payload\npop.report.payload {\"token\": \"s3cret-value\", \"n\": 5123456789}\r\n\
     pop.report.progress {\"processingState\":\"COMPLETE\",\"processingStateMessage\":\"succeeded\"}\nlast s3cret";
 
-/// Made once: that takes longer than a launch.
+/// Shared: building a mask takes longer than a launch.
 static MASK: LazyLock<Mask> =
     LazyLock::new(|| Mask::new(["s3cret-value", "1234", "succeeded"].map(str::to_owned)));
 
@@ -19,7 +19,7 @@ fn order(captured: StdoutUse) -> LaunchOrder {
     LaunchOrder { captured, ..LaunchOrder::default() }
 }
 
-/// The end of a launch that printed these pieces, and its log file.
+/// The end and the log file of a launch that printed these pieces.
 fn launch(captured: StdoutUse, pieces: &[&[u8]], exit: Exit) -> (LaunchEnd, Vec<u8>) {
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("log");
@@ -34,7 +34,7 @@ fn launch(captured: StdoutUse, pieces: &[&[u8]], exit: Exit) -> (LaunchEnd, Vec<
 }
 
 #[test]
-fn no_cut_changes_what_a_launch_ended_with() {
+fn launch_end_is_independent_of_cuts() {
     let kinds = [
         StdoutUse::Nothing,
         StdoutUse::Log,
@@ -77,7 +77,7 @@ fn fr_b2_captured_output_holds_no_reports() {
 }
 
 #[test]
-fn fr_b1_captured_output_of_a_failure_is_in_tail_and_log() {
+fn fr_b1_failure_shows_captured_output_in_tail_and_log() {
     let text: &[u8] = b"error: cannot open db.sqlite, token s3cret-value\n";
     let (ended, log) = launch(StdoutUse::Value(Capture::Text), &[text], Exit::Code(3));
     assert_eq!((ended.exit, ended.captured), (Ok(Exit::Code(3)), None));
@@ -99,7 +99,7 @@ fn fr_b1_captured_output_of_a_failure_is_in_tail_and_log() {
 }
 
 #[test]
-fn exit_statuses_that_mean_success_keep_the_value() {
+fn success_exit_statuses_keep_the_captured_value() {
     let order = LaunchOrder { success: vec![0, 1], ..order(StdoutUse::Value(Capture::Text)) };
     let mut transcript = Transcript::new(&order, &Mask::none());
     transcript.take(Stream::Stdout, b"x", Instant::now());
@@ -107,7 +107,7 @@ fn exit_statuses_that_mean_success_keep_the_value() {
 }
 
 #[test]
-fn fr_b4_captured_lines_that_are_not_utf8_fail() {
+fn fr_b4_captured_lines_with_invalid_utf8_fail() {
     let (ended, _) = launch(StdoutUse::Value(Capture::Lines), &[b"a\ncaf\xe9.txt\n"], Exit::Code(0));
     let failure = ended.exit.unwrap_err();
     assert_eq!(failure.code, "contract");
@@ -115,7 +115,7 @@ fn fr_b4_captured_lines_that_are_not_utf8_fail() {
 }
 
 #[test]
-fn fr_h11_captured_output_beyond_the_limit_has_its_code_and_is_log() {
+fn fr_h11_captured_output_over_limit_fails_and_is_logged() {
     let piece = [b"x".repeat(65_535).as_slice(), b"\n"].concat();
     {
         let captured = StdoutUse::Value(Capture::Text);
@@ -131,7 +131,7 @@ fn fr_h11_captured_output_beyond_the_limit_has_its_code_and_is_log() {
 }
 
 #[test]
-fn silence_and_progress_are_events() {
+fn silence_and_progress_become_events() {
     let start = Instant::now();
     let after = |ms| start + Duration::from_millis(ms);
     let order = LaunchOrder { silence: Some(Duration::from_millis(100)), ..LaunchOrder::default() };

@@ -1,4 +1,4 @@
-//! An authority, a server that asks for certificates, and folders as clients of Docker have them.
+//! An authority, a server that requires certificates, and certificate folders of Docker clients.
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -8,7 +8,8 @@ use std::fs;
 use std::sync::Arc;
 use tempfile::TempDir;
 
-/// Folders `client` (authority, certificate, key), `nobody` (authority alone), `other` (another authority) and `none`.
+/// Folders `client` (authority, certificate, key), `nobody` (authority alone), `other` (another authority) and
+/// `none`.
 pub(crate) struct Certificates {
     pub(crate) folder: TempDir,
     authority: CertificateDer<'static>,
@@ -55,7 +56,7 @@ impl Certificates {
         Self { folder, authority, server: (server.der().clone(), key.serialize_der()) }
     }
 
-    /// A server that asks clients for a certificate of the authority.
+    /// A server that requires client certificates of the authority.
     pub(crate) fn server(&self) -> Arc<ServerConfig> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let mut roots = RootCertStore::empty();

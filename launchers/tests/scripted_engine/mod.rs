@@ -1,4 +1,4 @@
-//! An Engine that plays a script: one container, and the answers that real Engines give rarely.
+//! A scripted Engine: one container, and answers that real Engines give rarely.
 
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::{Value, json};
@@ -10,35 +10,35 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use tempfile::TempDir;
 
-/// What the Engine does; by default all that it is asked, and well.
+/// The Engine's behaviour; by default every request succeeds.
 pub(crate) struct Script {
     /// Whether it is Podman.
     pub(crate) is_podman: bool,
-    /// What it says of itself.
+    /// Its description of itself.
     pub(crate) info: Value,
-    /// What the connection to the container's output brings, and when it breaks off.
+    /// Bytes sent over the output connection before it breaks off.
     pub(crate) attached: Vec<u8>,
-    /// What the Engine's log has; none: it keeps none.
+    /// The Engine's log; `None`: it keeps none.
     pub(crate) log: Option<Vec<u8>>,
-    /// The status that the program ends with.
+    /// Exit status of the program.
     pub(crate) code: i64,
-    /// What is different of the container's state once it is over.
+    /// Overrides of the container's state after its end.
     pub(crate) state: Value,
-    /// Events that are told of the container.
+    /// Events of the container.
     pub(crate) events: Vec<Value>,
     /// Whether the image has to be pulled first.
     pub(crate) is_image_missing: bool,
-    /// Somebody removes the container as soon as it is over.
+    /// Whether somebody removes the container as soon as it has ended.
     pub(crate) is_removed: bool,
-    /// Answers that come instead of the usual ones.
+    /// Answers that replace the usual ones.
     pub(crate) answers: Vec<Scripted>,
 }
 
-/// An answer that comes instead of the usual one.
+/// An answer that replaces the usual one.
 pub(crate) struct Scripted {
     /// A method and a part of the path.
     pub(crate) request: (&'static str, &'static str),
-    /// The number of such a request, from 0 on; none: each.
+    /// Index of the request among its kind, from 0; `None`: every such request.
     pub(crate) number: Option<usize>,
     pub(crate) answer: Answer,
 }
@@ -47,9 +47,9 @@ pub(crate) struct Scripted {
 pub(crate) enum Answer {
     /// A status and a body; nothing is done.
     Instead(u16, Value),
-    /// What was asked for is done, and the connection breaks before an answer.
+    /// The request is carried out, and the connection breaks before the answer.
     Lost,
-    /// What was asked for is done, and the answer is another one.
+    /// The request is carried out, and the answer is replaced.
     Done(u16, Value),
 }
 
@@ -70,7 +70,7 @@ impl Default for Script {
     }
 }
 
-/// What became of the one container.
+/// State of the one container.
 #[derive(Default)]
 struct Container {
     created: Option<Value>,
@@ -83,7 +83,7 @@ struct Shared {
     container: Mutex<Container>,
     changed: Condvar,
     seen: Mutex<Vec<(String, Value)>>,
-    /// How often a container was started, also one that is gone.
+    /// Number of starts, including those of a removed container.
     starts: AtomicUsize,
 }
 
@@ -127,7 +127,7 @@ impl ScriptedEngine {
         Self { shared: Arc::new(shared), folder: tempfile::tempdir().unwrap() }
     }
 
-    /// An Engine at a port of this machine, with TLS if there is a configuration; and its port.
+    /// An Engine at a port of this machine, with TLS if configured; returns its port too.
     pub(crate) fn at_port(script: Script, tls: Option<Arc<ServerConfig>>) -> (Self, u16) {
         let engine = Self::of(script);
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -148,19 +148,19 @@ impl ScriptedEngine {
         (engine, port)
     }
 
-    /// The variable by which a client finds it.
+    /// The value of `DOCKER_HOST` for it.
     pub(crate) fn host(&self) -> String {
         format!("unix://{}", self.folder.path().join("socket").display())
     }
 
-    /// The bodies of the requests whose method and path hold these words.
+    /// The bodies of the requests whose method and path contain these words.
     pub(crate) fn seen(&self, request: (&str, &str)) -> Vec<Value> {
         let seen = self.shared.seen.lock().unwrap();
         let is_meant = |line: &str| line.starts_with(request.0) && line.contains(request.1);
         seen.iter().filter(|(line, _)| is_meant(line)).map(|(_, body)| body.clone()).collect()
     }
 
-    /// How often the container was started.
+    /// Number of times the container was started.
     pub(crate) fn starts(&self) -> usize {
         self.shared.starts.load(Ordering::Relaxed)
     }
@@ -169,7 +169,7 @@ impl ScriptedEngine {
 fn serve(shared: Arc<Shared>, mut wire: Box<dyn Wire>) {
     std::thread::spawn(move || {
         if let Some((line, body)) = request(&mut wire) {
-            // a client that has gone does not want to hear
+            // fails if the client is gone
             shared.answer(&line, &body, &mut wire).ok();
         }
     });

@@ -15,28 +15,28 @@ use rustix::process::{Pid, Signal, kill_process_group, pidfd_send_signal};
 use super::SpawnError;
 use super::lent::Lent;
 
-/// A started program, to be followed to its end.
+/// A started program.
 ///
 /// The pidfd becomes readable when the program ends; [`try_wait`](Self::try_wait) then collects it. A child
-/// dropped before that is killed with its group and remains a zombie if it is not dead at once. One task
-/// should signal and collect: a signal that races with the collection may reach whoever has got the number
-/// since.
+/// dropped before that is killed with its group, and remains a zombie if it does not die at once. One task
+/// should both signal and collect: a signal that races with the collection may reach another process with the
+/// same pid.
 #[derive(Debug)]
 pub struct Child {
     pid: Pid,
     pidfd: OwnedFd,
-    /// Whether the kernel may have given the pid to somebody else.
+    /// Whether the kernel may have reused the pid.
     collected: AtomicBool,
-    /// What the child uses until it has become its program.
+    /// Memory that the child uses until it executes its program.
     lent: Mutex<Option<Lent>>,
 }
 
 /// The end of a program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ended {
-    /// How it ended, or why there was no program to end.
+    /// How it ended, or why the program was never executed.
     pub exit: Result<Exit, SpawnError>,
-    /// What it used, together with those of its own children that it waited for.
+    /// Resources used by it and by those of its children that it waited for.
     pub usage: Usage,
 }
 
@@ -54,24 +54,24 @@ pub enum Exit {
     },
 }
 
-/// What a program used.
+/// Resources used by a program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Usage {
-    /// Processor time in the program's own code.
+    /// Processor time in user mode.
     pub user: Duration,
-    /// Processor time in the kernel on its behalf, including the start.
+    /// Processor time in the kernel, including the start.
     pub system: Duration,
     peak_kib: libc::c_long,
 }
 
 impl Usage {
-    /// Returns the greatest resident memory in KiB, if it can be told from that of this process.
+    /// Returns the peak resident memory in KiB, if it can be distinguished from that of this process.
     ///
-    /// The child shares our memory until it executes its program, so the kernel never reports less than our
-    /// own peak: a figure that is not above it says nothing about the child.
+    /// The child shares our memory until `execve`, so the kernel never reports less than our own peak. A figure
+    /// that is not above our peak says nothing about the child.
     pub fn peak_memory_kib(&self) -> Option<u64> {
         let mut own = MaybeUninit::<libc::rusage>::zeroed();
-        // SAFETY: the pointer is to a live rusage that is all the call writes to.
+        // SAFETY: the pointer is to a live rusage, the only memory that the call writes to.
         unsafe { libc::getrusage(libc::RUSAGE_SELF, own.as_mut_ptr()) };
         // SAFETY: rusage is integers only, for which zero is valid, so it is initialised even on failure.
         let own = unsafe { own.assume_init() };
@@ -84,12 +84,12 @@ impl Child {
         Self { pid, pidfd, collected: AtomicBool::new(false), lent: Mutex::new(Some(lent)) }
     }
 
-    /// Returns the process identifier, which is also that of its group and session.
+    /// Returns the pid, which is also the number of its group and session.
     pub fn pid(&self) -> u32 {
         self.pid.as_raw_nonzero().get().unsigned_abs()
     }
 
-    /// Takes back what was lent to the child if it has become its program: for one that runs long.
+    /// Frees the child's start memory if it has executed its program: for a child that runs long.
     pub fn take_back(&self) {
         let mut lent = self.lent();
         if lent.as_ref().is_some_and(|lent| !lent.is_in_use() && lent.failure().is_none()) {
@@ -101,12 +101,12 @@ impl Child {
         self.lent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Collects the end if it has come; after that every further call fails with `ECHILD`.
+    /// Collects the end if it has come. Every later call fails with `ECHILD`.
     pub fn try_wait(&self) -> io::Result<Option<Ended>> {
         self.collect(libc::WNOHANG)
     }
 
-    /// Suspends the thread until the end has come, and collects it.
+    /// Blocks the thread until the end has come, and collects it.
     pub fn wait(&self) -> io::Result<Ended> {
         loop {
             match self.collect(0) {
@@ -120,21 +120,22 @@ impl Child {
 
     /// Signals every process of the child's group.
     ///
-    /// Allowed until the end is collected, also between the end and its collection: that is the moment to
-    /// end what the program has left running. Afterwards the number may be another's: fails with `ESRCH`.
-    /// Fails with `EPERM` if the kernel lets us signal none of the processes.
+    /// Allowed until the end is collected, also between the end and its collection: that is the moment to kill
+    /// what the program left running. Afterwards the number may be reused: fails with `ESRCH`. Fails with
+    /// `EPERM` if the kernel denies the signal for all processes.
     pub fn signal_group(&self, signal: Signal) -> io::Result<()> {
         if self.collected.load(Ordering::Acquire) {
             return Err(io::Error::from_raw_os_error(libc::ESRCH));
         }
         match kill_process_group(self.pid, signal) {
-            // it has not made its session yet, and so has started nothing: the signal waits until it has unblocked it
+            // its session does not exist yet, so it has started nothing: the signal stays pending until it is
+            // unblocked
             Err(Errno::SRCH) => self.signal(signal),
             result => Ok(result?),
         }
     }
 
-    /// Signals the child alone. Its descriptor means this process for ever, wherever it went.
+    /// Signals the child alone. The pidfd always means this process.
     pub fn signal(&self, signal: Signal) -> io::Result<()> {
         Ok(pidfd_send_signal(&self.pidfd, signal)?)
     }
@@ -148,7 +149,7 @@ impl Child {
     fn collect(&self, options: c_int) -> io::Result<Option<Ended>> {
         let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
         let mut usage = MaybeUninit::<libc::rusage>::zeroed();
-        // SAFETY: both pointers are to live structures of the kernel's layout, which are all the call
+        // SAFETY: both pointers are to live structures of the kernel's layout, the only memory that the call
         // writes to. libc's own waitid does not pass on the fifth argument.
         let result = unsafe {
             libc::syscall(
@@ -167,10 +168,9 @@ impl Child {
             }
             return Err(error);
         }
-        // SAFETY: both structures were zeroed, which is valid for them, and at most overwritten by the
-        // kernel.
+        // SAFETY: both structures were zeroed, which is valid for them, and at most overwritten by the kernel.
         let (info, usage) = unsafe { (info.assume_init(), usage.assume_init()) };
-        // SAFETY: waitid fills the SIGCHLD part of the union, or leaves it zeroed if nobody has ended.
+        // SAFETY: waitid fills the SIGCHLD part of the union, or leaves it zeroed if no child has ended.
         let (pid, status) = unsafe { (info.si_pid(), info.si_status()) };
         if pid == 0 {
             return Ok(None);
@@ -205,7 +205,7 @@ impl AsRawFd for Child {
 impl Drop for Child {
     fn drop(&mut self) {
         if !*self.collected.get_mut() {
-            // both can only fail because nobody is left to be killed or collected
+            // both can fail only if there is no process left to kill or collect
             self.signal_group(Signal::KILL).ok();
             self.try_wait().ok();
         }

@@ -1,22 +1,22 @@
-//! Calls of the kernel as a child that shares its parent's memory may make them: without libc's thread-locals.
+//! System calls for a child that shares its parent's memory: without libc's thread-locals.
 //!
-//! libc leaves the error of a call in `errno`, which belongs to the thread that spawned the child and goes on beside
-//! it. So the child asks the kernel directly where we know how; elsewhere its parent waits for it ([`WAITING`]).
+//! libc stores an error in `errno`, which belongs to the spawning thread, and that thread continues. So the
+//! child calls the kernel directly on known architectures; on others its parent waits for it ([`WAITING`]).
 
 use std::ffi::{c_int, c_long};
 use std::mem;
 
 use rustix::io::Errno;
 
-/// The kernel's set of signals: one bit each.
+/// The kernel's signal set: one bit per signal.
 pub(super) type SignalMask = u64;
 
 /// The kernel's `struct sigaction`: at most four words, all zero for the default action.
 static DEFAULT_ACTION: [usize; 4] = [0; 4];
 
-/// What `clone` is told besides, for the child to be alone with what it shares while that must be.
+/// Additional `clone` flag: suspends the parent where the child cannot avoid libc.
 ///
-/// musl's `clone` refuses memory that is shared without waiting.
+/// musl's `clone` rejects shared memory without this flag.
 pub(super) const WAITING: c_int =
     if cfg!(all(target_env = "gnu", any(target_arch = "x86_64", target_arch = "aarch64"))) {
         0
@@ -31,7 +31,7 @@ pub(super) const WAITING: c_int =
 #[cfg(target_arch = "x86_64")]
 pub(super) unsafe fn call(number: c_long, arguments: [usize; 4]) -> Result<usize, Errno> {
     let result: isize;
-    // SAFETY: the kernel changes the named registers only, and what the caller vouches for.
+    // SAFETY: the kernel changes the named registers only, and memory that the caller vouches for.
     unsafe {
         std::arch::asm!(
             "syscall",
@@ -51,7 +51,7 @@ pub(super) unsafe fn call(number: c_long, arguments: [usize; 4]) -> Result<usize
 #[cfg(target_arch = "aarch64")]
 pub(super) unsafe fn call(number: c_long, arguments: [usize; 4]) -> Result<usize, Errno> {
     let result: isize;
-    // SAFETY: the kernel changes the named register only, and what the caller vouches for.
+    // SAFETY: the kernel changes the named register only, and memory that the caller vouches for.
     unsafe {
         std::arch::asm!(
             "svc 0",
@@ -79,19 +79,19 @@ pub(super) unsafe fn call(number: c_long, arguments: [usize; 4]) -> Result<usize
     Err(super::errno_of(&std::io::Error::last_os_error()))
 }
 
-/// The kernel answers with the negative number of an error.
+/// The kernel returns an error as its negated number.
 fn answer(result: isize) -> Result<usize, Errno> {
     const GREATEST_ERRNO: isize = 4095;
     if (-GREATEST_ERRNO..0).contains(&result) {
-        // within the range just asked for
+        // within the range just checked
         return Err(Errno::from_raw_os_error(result.wrapping_neg() as i32));
     }
     Ok(result.cast_unsigned())
 }
 
-/// Sets the calling thread's signal mask and returns the one before.
+/// Sets the calling thread's signal mask and returns the previous one.
 ///
-/// Not by libc, which leaves the two signals unblocked that it uses among its own threads.
+/// Not through libc, which leaves the two signals of its own threads unblocked.
 pub(super) fn swap_signal_mask(mask: SignalMask) -> Result<SignalMask, Errno> {
     let mut before: SignalMask = 0;
     let arguments = [
@@ -100,29 +100,29 @@ pub(super) fn swap_signal_mask(mask: SignalMask) -> Result<SignalMask, Errno> {
         (&raw mut before).expose_provenance(),
         mem::size_of::<SignalMask>(),
     ];
-    // SAFETY: both addresses are those of live integers of the size given.
+    // SAFETY: both addresses are those of live integers of this size.
     unsafe { call(libc::SYS_rt_sigprocmask, arguments) }?;
     Ok(before)
 }
 
-/// Gives a signal its default action, in this process's own table of actions.
+/// Resets a signal to its default action, in this process's own table.
 pub(super) fn reset_action(signal: u32) {
     let arguments =
         [signal as usize, (&raw const DEFAULT_ACTION).expose_provenance(), 0, mem::size_of::<SignalMask>()];
-    // SAFETY: reads the live array given, which stands for the default action. That a number is no signal that can
-    // be reset is nothing to mend.
+    // SAFETY: reads the live array, which means the default action. The call fails for a number that is no
+    // signal or cannot be reset, which needs no handling.
     unsafe { call(libc::SYS_rt_sigaction, arguments) }.ok();
 }
 
 /// Whether this process neither handles nor ignores a signal.
 ///
-/// Not by libc, which hides the signals that it uses among its own threads; whoever started this process may have
-/// left them ignored: glibc's `posix_spawn` does so.
+/// Not through libc, which hides the signals of its own threads. The parent of this process may have left them
+/// ignored: glibc's `posix_spawn` does so.
 pub(super) fn has_default_action(signal: u32) -> bool {
     let mut current = [0_usize; 4];
     let arguments =
         [signal as usize, 0, (&raw mut current).expose_provenance(), mem::size_of::<SignalMask>()];
-    // SAFETY: asks only; the kernel writes at most the live array.
+    // SAFETY: a query; the kernel writes at most the live array.
     unsafe { call(libc::SYS_rt_sigaction, arguments) }.ok();
     current == [0; 4]
 }

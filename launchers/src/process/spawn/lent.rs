@@ -1,4 +1,4 @@
-//! The memory that a child is lent until it becomes its program: its orders and a stack.
+//! The memory that a child uses until it executes its program: its setup and a stack.
 
 use std::cell::RefCell;
 use std::ffi::c_void;
@@ -12,24 +12,24 @@ use rustix::io::Errno;
 use super::becoming::Orders;
 use super::{SpawnError, errno_of};
 
-/// How many stacks a thread keeps for its next children.
+/// Number of stacks that a thread reuses for its next children.
 const KEPT: usize = 16;
 
 thread_local! {
     static STACKS: RefCell<Vec<Stack>> = const { RefCell::new(Vec::new()) };
 }
 
-/// What one child is lent.
+/// The start memory of one child.
 ///
-/// *Guarantee.* Nothing of it is freed or used again while the child is in our memory; should this be dropped before
-/// the child has left, the memory is given up.
+/// *Guarantee.* Nothing of it is freed or reused while the child runs in our memory. If this is dropped before
+/// the child has left, the memory is leaked.
 pub(super) struct Lent {
-    /// From a box. Not a box, for the child goes by its own pointer to the same place.
+    /// From a box. Not a box, since the child uses its own pointer to the same place.
     inner: NonNull<Inner>,
 }
 
 struct Inner {
-    /// Not zero while a child is in our memory: the kernel clears it when the child leaves.
+    /// Not zero while a child runs in our memory: the kernel clears it when the child leaves.
     in_use: AtomicU32,
     orders: Orders,
     stack: Stack,
@@ -44,26 +44,26 @@ impl Lent {
     }
 
     fn in_use(&self) -> &AtomicU32 {
-        // SAFETY: what is pointed to lives as long as `self`; the child and the kernel touch this field as an atomic.
+        // SAFETY: the target lives as long as `self`; the child and the kernel access this field atomically.
         unsafe { &(*self.inner.as_ptr()).in_use }
     }
 
-    /// To be called right before a child is made that uses this.
+    /// Marks the memory as in use. Call it right before the clone.
     pub(super) fn begin(&self) {
         self.in_use().store(1, Ordering::Release);
     }
 
-    /// To be called when there is no child after all.
+    /// Marks the memory as free again. Call it when the clone failed.
     pub(super) fn end(&self) {
         self.in_use().store(0, Ordering::Release);
     }
 
-    /// Whether the child may still be in our memory.
+    /// Whether the child may still run in our memory.
     pub(super) fn is_in_use(&self) -> bool {
         self.in_use().load(Ordering::Acquire) != 0
     }
 
-    /// Why the child could not become its program, once it has left.
+    /// Why the child could not execute its program, once it has left.
     pub(super) fn failure(&self) -> Option<SpawnError> {
         if self.is_in_use() {
             return None;
@@ -72,7 +72,7 @@ impl Lent {
         unsafe { (*self.orders()).failure() }
     }
 
-    /// The word that the kernel is to clear.
+    /// The word that the kernel clears when the child leaves.
     pub(super) fn word(&self) -> *mut u32 {
         self.in_use().as_ptr()
     }
@@ -83,7 +83,7 @@ impl Lent {
     }
 
     pub(super) fn stack_top(&self) -> *mut c_void {
-        // SAFETY: it lives as long as `self`, and nothing of it changes.
+        // SAFETY: it lives as long as `self` and never changes.
         unsafe { (*self.inner.as_ptr()).stack.top() }
     }
 }
@@ -96,7 +96,7 @@ impl Drop for Lent {
         // SAFETY: made from a box, not used after this, and the child has left.
         let inner = unsafe { Box::from_raw(self.inner.as_ptr()) };
         let Inner { stack, .. } = *inner;
-        // a thread that is ending keeps nothing
+        // a thread that is ending keeps no stack
         let _kept = STACKS.try_with(|stacks| {
             if let Ok(mut stacks) = stacks.try_borrow_mut()
                 && stacks.len() < KEPT
@@ -107,26 +107,26 @@ impl Drop for Lent {
     }
 }
 
-// SAFETY: the pointers in the orders lead to memory that the orders own and that is only read; the cell is written
-// by the child before it leaves, and read when the word says that it has left.
+// SAFETY: the pointers of the setup lead to memory that it owns and that is only read. The child writes the
+// failure before it leaves; it is read only after the word says that it has left.
 unsafe impl Send for Lent {}
-// SAFETY: as above; nothing can be changed through a shared reference but the word, which is atomic.
+// SAFETY: as above; only the word can change through a shared reference, and it is atomic.
 unsafe impl Sync for Lent {}
 
 impl fmt::Debug for Lent {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // the orders may hold secrets
+        // the setup may hold secrets
         formatter.debug_struct("Lent").field("in_use", &self.is_in_use()).finish_non_exhaustive()
     }
 }
 
-/// A child's stack until it becomes its program: mapped, with an inaccessible stretch below.
+/// A child's stack until `execve`: mapped, with an inaccessible guard area below.
 struct Stack {
     lowest: NonNull<c_void>,
 }
 
 impl Stack {
-    /// What the child's few calls need, many times over.
+    /// Far more than the child's few calls need.
     const USABLE: usize = 64 * 1024;
     /// At least one page on every architecture.
     const GUARD: usize = 64 * 1024;
@@ -134,22 +134,22 @@ impl Stack {
     fn map() -> Result<Self, Errno> {
         let failed = || errno_of(&io::Error::last_os_error());
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_STACK;
-        // SAFETY: a fresh mapping wherever the kernel likes.
+        // SAFETY: a new mapping at an address that the kernel chooses.
         let lowest =
             unsafe { libc::mmap(ptr::null_mut(), Self::GUARD + Self::USABLE, libc::PROT_NONE, flags, -1, 0) };
         if lowest == libc::MAP_FAILED {
             return Err(failed());
         }
         let stack = Self { lowest: NonNull::new(lowest).ok_or(Errno::NOMEM)? };
-        // SAFETY: GUARD and USABLE together are the length of the mapping, and GUARD is a multiple of the
-        // page size.
+        // SAFETY: GUARD and USABLE together are the length of the mapping, and GUARD is a multiple of the page
+        // size.
         let result = unsafe {
             libc::mprotect(lowest.byte_add(Self::GUARD), Self::USABLE, libc::PROT_READ | libc::PROT_WRITE)
         };
         if result == 0 { Ok(stack) } else { Err(failed()) }
     }
 
-    /// Returns where the stack begins: it grows downwards.
+    /// Returns the top of the stack, which grows downwards.
     fn top(&self) -> *mut c_void {
         // SAFETY: one past the end of the mapping.
         unsafe { self.lowest.as_ptr().byte_add(Self::GUARD + Self::USABLE) }
@@ -158,7 +158,7 @@ impl Stack {
 
 impl Drop for Stack {
     fn drop(&mut self) {
-        // SAFETY: the mapping is ours, and nobody runs on it: `Lent` drops it when its child has left.
+        // SAFETY: the mapping is ours, and no child runs on it: `ChildMemory` drops it when its child has left.
         unsafe { libc::munmap(self.lowest.as_ptr(), Self::GUARD + Self::USABLE) };
     }
 }

@@ -18,10 +18,10 @@ use rustix::process::{PidfdFlags, WaitId, WaitIdOptions, pidfd_open, pidfd_send_
 
 use super::*;
 
-/// Set in a test that has been started again in a process of its own.
+/// Set in a test that runs again in its own process.
 const OWN_PROCESS: &str = "SPAWN_TEST_IN_OWN_PROCESS";
 
-/// What to start, with the usual choices made.
+/// A program with the usual settings.
 struct Program {
     argv: Vec<CString>,
     environment: Environment,
@@ -56,7 +56,7 @@ impl Program {
         Ok((spawn(self.order(writer.as_fd(), writer.as_fd()))?, reader.into()))
     }
 
-    /// Runs it to its end and returns that with everything it wrote.
+    /// Runs it to its end and returns the exit with all output.
     fn run(&self) -> (Exit, String) {
         let (child, mut output) = self.start().unwrap();
         let mut text = String::new();
@@ -75,7 +75,7 @@ fn wait_readable(descriptor: impl AsFd) {
     poll(&mut [PollFd::new(&descriptor, PollFlags::IN)], None).unwrap();
 }
 
-/// Waits as an event loop does: for the pidfd, then without blocking.
+/// Waits like an event loop: for the pidfd, then without blocking.
 fn followed(child: &Child) -> Ended {
     wait_readable(child);
     child.try_wait().unwrap().unwrap()
@@ -87,7 +87,7 @@ fn read_pid(output: &mut impl BufRead) -> Pid {
     Pid::from_raw(line.trim().parse().unwrap()).unwrap()
 }
 
-/// Says whether this is the test's own process; if not, runs the named test in one and demands success.
+/// Whether this is the test's own process; if not, runs the named test in one and expects success.
 fn is_own_process(test: &str) -> bool {
     if env::var_os(OWN_PROCESS).is_some() {
         return true;
@@ -105,14 +105,14 @@ fn own_process(test: &str) -> Command {
 }
 
 #[test]
-fn the_exit_code_is_that_of_the_program() {
+fn exit_code_is_that_of_the_program() {
     for code in [0, 1, 42, 127, 255] {
         assert_eq!(shell(&format!("exit {code}")).run(), (Exit::Code(code), String::new()));
     }
 }
 
 #[test]
-fn death_by_a_signal_is_told_from_an_exit() {
+fn death_by_signal_differs_from_exit() {
     let (exit, _) = shell("kill -TERM $$").run();
     assert_eq!(exit, Exit::Signal { number: 15, core_dumped: false });
     let (exit, _) = shell("ulimit -c 0; kill -SEGV $$").run();
@@ -120,12 +120,12 @@ fn death_by_a_signal_is_told_from_an_exit() {
 }
 
 #[test]
-fn the_end_is_collected_once() {
+fn end_is_collected_once() {
     let (child, _output) = program(["/bin/sleep", "1000"]).start().unwrap();
     assert_eq!(child.try_wait().unwrap(), None);
     child.signal_group(Signal::KILL).unwrap();
     wait_readable(&child);
-    // the group can still be signalled: its number is taken until the end is collected
+    // the group can still be signalled: its number stays reserved until the end is collected
     child.signal_group(Signal::KILL).unwrap();
     assert_eq!(child.wait().unwrap().exit, Ok(Exit::Signal { number: 9, core_dumped: false }));
     assert_eq!(child.try_wait().unwrap_err().raw_os_error(), Some(libc::ECHILD));
@@ -133,13 +133,13 @@ fn the_end_is_collected_once() {
 }
 
 #[test]
-fn processor_time_and_memory_are_counted() {
+fn usage_counts_processor_time_and_memory() {
     let busy = "i=0; while [ $i -lt 30000 ]; do i=$((i + 1)); done";
     let large = "head -c 400000000 /dev/zero | tail -c 399999999 | wc -c";
     let (child, _output) = shell(&format!("{busy}; {large}")).start().unwrap();
     let usage = child.wait().unwrap().usage;
     assert!(usage.user > Duration::ZERO && usage.user + usage.system < Duration::from_mins(1), "{usage:?}");
-    // `tail` keeps what it is to show
+    // `tail` holds in memory what it will print
     assert!(usage.peak_memory_kib().unwrap() > 390_000, "{usage:?}");
     let (child, _output) = program(["/bin/true"]).start().unwrap();
     assert_eq!(child.wait().unwrap().usage.peak_memory_kib(), None);
@@ -152,7 +152,7 @@ fn standard_input_is_empty() {
 }
 
 #[test]
-fn outputs_go_where_they_are_told() {
+fn outputs_go_to_the_given_descriptors() {
     let (mut output, output_writer) = pipe_with(PipeFlags::CLOEXEC).map(|(r, w)| (File::from(r), w)).unwrap();
     let (mut errors, errors_writer) = pipe_with(PipeFlags::CLOEXEC).map(|(r, w)| (File::from(r), w)).unwrap();
     let order = shell("echo out; echo err >&2");
@@ -171,11 +171,11 @@ fn redirect(source: impl AsFd, target: RawFd) {
 }
 
 #[test]
-fn standard_streams_of_this_process_can_be_given_in_any_order() {
+fn own_standard_streams_can_be_passed_in_any_order() {
     if !is_own_process("standard_streams_of_this_process_can_be_given_in_any_order") {
         return;
     }
-    // our descriptor 1 becomes the child's 2, our 2 its 1, and our 0 is a pipe that it must not see
+    // our descriptor 1 becomes the child's 2, our 2 its 1, and the child must not see our 0, a pipe
     let (mut ones, one) = pipe_with(PipeFlags::CLOEXEC).map(|(r, w)| (File::from(r), w)).unwrap();
     let (mut twos, two) = pipe_with(PipeFlags::CLOEXEC).map(|(r, w)| (File::from(r), w)).unwrap();
     redirect(&ones, 0);
@@ -197,7 +197,7 @@ fn standard_streams_of_this_process_can_be_given_in_any_order() {
 }
 
 #[test]
-fn the_child_leads_a_group_of_its_own() {
+fn child_leads_its_own_group() {
     let (child, mut output) = program(["/bin/cat", "/proc/self/stat"]).start().unwrap();
     let mut stat = String::new();
     output.read_to_string(&mut stat).unwrap();
@@ -208,14 +208,14 @@ fn the_child_leads_a_group_of_its_own() {
 }
 
 #[test]
-fn the_environment_is_the_base_with_the_additions() {
+fn environment_is_the_base_plus_additions() {
     let mut program = program(["/usr/bin/env"]);
     program.environment = program.environment.with([("LC_ALL", "POSIX"), ("X", "a=b c")]).unwrap();
     assert_eq!(program.run(), (Exit::Code(0), "LC_ALL=POSIX\nPATH=/usr/bin:/bin\nX=a=b c\n".to_owned()));
 }
 
 #[test]
-fn the_working_directory_is_entered() {
+fn child_starts_in_the_working_directory() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().canonicalize().unwrap();
     let mut program = program(["/bin/pwd", "-P"]);
@@ -230,7 +230,7 @@ fn c_path(path: &Path) -> CString {
 }
 
 #[test]
-fn what_cannot_be_executed_says_why() {
+fn execution_failure_names_step_and_reason() {
     let directory = tempfile::tempdir().unwrap();
     let file = |name: &str, text: &str, mode| {
         let path = directory.path().join(name);
@@ -261,14 +261,14 @@ fn what_cannot_be_executed_says_why() {
 }
 
 #[test]
-fn limits_of_the_system_are_plain_errors() {
+fn system_limits_are_plain_errors() {
     if !is_own_process("limits_of_the_system_are_plain_errors") {
         return;
     }
     let mut too_long = program(["/bin/true"]);
     too_long.argv.push(CString::new("x".repeat(1 << 20)).unwrap());
     assert_eq!(too_long.refusal(), (Step::Execute, Errno::TOOBIG));
-    // every descriptor number below the limit is taken, so there is none for the pidfd
+    // no free descriptor number is left for the pidfd
     let present = program(["/bin/true"]);
     let error = std::io::stderr();
     let order = || present.order(error.as_fd(), error.as_fd());
@@ -285,7 +285,7 @@ fn limits_of_the_system_are_plain_errors() {
 }
 
 #[test]
-fn no_other_descriptor_reaches_the_child() {
+fn child_inherits_no_other_descriptor() {
     let (reader, writer) = pipe_with(PipeFlags::empty()).unwrap();
     let (exit, text) = program(["/bin/ls", "/proc/self/fd"]).run();
     drop((reader, writer));
@@ -296,7 +296,7 @@ fn no_other_descriptor_reaches_the_child() {
 extern "C" fn ignore(_: c_int) {}
 
 #[test]
-fn signals_are_clean_in_the_child() {
+fn child_has_default_signal_state() {
     if !is_own_process("signals_are_clean_in_the_child") {
         return;
     }
@@ -316,7 +316,7 @@ fn signals_are_clean_in_the_child() {
         text.lines().filter(|line| line.starts_with("SigBlk") || line.starts_with("SigIgn")).collect();
     let clean = ["SigBlk:\t0000000000000000", "SigIgn:\t0000000000000000"];
     assert_eq!((exit, masks.as_slice()), (Exit::Code(0), clean.as_slice()));
-    // and are here as they were
+    // and unchanged in this process
     assert_eq!(swap_signal_mask(before).unwrap(), blocked);
     let own = fs::read_to_string("/proc/self/status").unwrap();
     let ignored = own.lines().find(|line| line.starts_with("SigIgn")).unwrap();
@@ -326,7 +326,7 @@ fn signals_are_clean_in_the_child() {
 }
 
 #[test]
-fn where_ends_are_ignored_nothing_foreign_is_signalled() {
+fn ignored_sigchld_signals_no_foreign_process() {
     if !is_own_process("where_ends_are_ignored_nothing_foreign_is_signalled") {
         return;
     }
@@ -338,7 +338,7 @@ fn where_ends_are_ignored_nothing_foreign_is_signalled() {
 }
 
 #[test]
-fn the_child_dies_with_its_parent() {
+fn child_dies_with_its_parent() {
     if env::var_os(OWN_PROCESS).is_some() {
         let (child, _output) = program(["/bin/sleep", "1000"]).start().unwrap();
         eprintln!("{}", child.pid());
@@ -358,10 +358,10 @@ fn the_child_dies_with_its_parent() {
 }
 
 #[test]
-fn the_child_dies_with_the_thread_that_spawned_it() {
+fn child_dies_with_the_spawning_thread() {
     let start = || {
         let (child, output) = shell("echo; exec sleep 1000").start().unwrap();
-        // from here on it has its program, and its death signal
+        // by now it runs its program and has its death signal
         BufReader::new(output).read_line(&mut String::new()).unwrap();
         child
     };
@@ -370,17 +370,17 @@ fn the_child_dies_with_the_thread_that_spawned_it() {
 }
 
 #[test]
-fn a_dropped_child_is_killed() {
+fn dropped_child_is_killed() {
     let (child, mut output) = shell("sleep 1000 & echo $!; wait").start().unwrap();
     let mut text = BufReader::new(&mut output);
     read_pid(&mut text);
     drop(child);
-    // the end of the output: nobody is left that could write
+    // end of the output: no writer is left
     assert_eq!(text.read_to_end(&mut Vec::new()).unwrap(), 0);
 }
 
 #[test]
-fn a_signal_to_the_group_reaches_grandchildren() {
+fn group_signal_reaches_grandchildren() {
     let (child, output) = shell("sleep 1000 & echo $!; wait").start().unwrap();
     let mut output = BufReader::new(output);
     let grandchild = pidfd_open(read_pid(&mut output), PidfdFlags::empty()).unwrap();
@@ -391,7 +391,7 @@ fn a_signal_to_the_group_reaches_grandchildren() {
 }
 
 #[test]
-fn what_the_program_leaves_running_is_killed_between_its_end_and_its_collection() {
+fn leftovers_can_be_killed_before_collection() {
     let (child, output) = shell("sleep 1000 & echo $!").start().unwrap();
     let mut output = BufReader::new(output);
     let grandchild = pidfd_open(read_pid(&mut output), PidfdFlags::empty()).unwrap();
@@ -403,7 +403,7 @@ fn what_the_program_leaves_running_is_killed_between_its_end_and_its_collection(
 }
 
 #[test]
-fn many_spawns_leave_nothing_behind() {
+fn many_spawns_leak_nothing() {
     if !is_own_process("many_spawns_leave_nothing_behind") {
         return;
     }
@@ -426,7 +426,7 @@ fn many_spawns_leave_nothing_behind() {
 }
 
 #[test]
-fn threads_spawn_at_the_same_time() {
+fn threads_can_spawn_concurrently() {
     thread::scope(|scope| {
         for thread in 0..4 {
             scope.spawn(move || {
@@ -442,7 +442,7 @@ fn threads_spawn_at_the_same_time() {
 }
 
 #[test]
-fn an_event_loop_sees_output_and_end() {
+fn event_loop_sees_output_and_end() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
     runtime.block_on(async {
         let (child, output) = shell("echo out; exit 3").start().unwrap();

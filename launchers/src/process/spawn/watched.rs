@@ -1,4 +1,4 @@
-//! Descriptors that the event loop watches.
+//! Descriptors registered with the event loop.
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
@@ -12,7 +12,7 @@ use super::Child;
 #[derive(Debug)]
 pub struct Watched<T: Watchable>(AsyncFd<T>);
 
-/// Something with one descriptor that it keeps open and never exchanges.
+/// A type that owns one descriptor and never replaces it.
 pub trait Watchable: AsRawFd + sealed::Sealed {}
 
 impl Watchable for OwnedFd {}
@@ -27,14 +27,13 @@ mod sealed {
 }
 
 impl<T: Watchable> Watched<T> {
-    /// Registers for reading. A pipe must not block; a child's pidfd never does.
+    /// Registers for reading. A pipe must be non-blocking; a child's pidfd always is.
     ///
     /// # Panics
-    /// Outside a runtime with I/O enabled.
+    /// Panics outside a runtime with I/O enabled.
     pub fn new(inner: T) -> io::Result<Self> {
-        // SAFETY: a `Watchable` (there are only those above) has its descriptor kept open until it is dropped,
-        // always names the same one, and is lent out of here by shared reference only, so it cannot be
-        // exchanged.
+        // SAFETY: a `Descriptor` (the trait is sealed) keeps its descriptor open until it is dropped and always
+        // names the same one. It is only handed out by shared reference, so it cannot be replaced.
         let watched = unsafe { AsyncFd::register_with_interest(inner, Interest::READABLE) }?;
         Ok(Self(watched))
     }
@@ -44,7 +43,7 @@ impl<T: Watchable> Watched<T> {
         self.0.readable().await
     }
 
-    /// Returns what is watched.
+    /// Returns the inner value.
     pub fn get(&self) -> &T {
         self.0.get_ref()
     }
