@@ -1,9 +1,10 @@
 //! The list of checks: name, promise, programs that it binds, hint for a fix, and the test.
 
-use crate::examine::Outcome;
-use crate::overall::{self, Breach};
-use crate::subject::{Claims, Given};
+use crate::outcome::{Breach, Outcome};
+use crate::overall;
+use crate::subject::Claims;
 use crate::trial::Trial;
+use crate::trial_input::TrialInput;
 use crate::trials;
 use std::fmt;
 
@@ -63,7 +64,7 @@ impl fmt::Display for Binds {
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum By {
     /// By its own launches.
-    Trials(fn(&Given) -> Vec<Trial>),
+    Trials(fn(&TrialInput) -> Vec<Trial>),
     /// By evaluating all launches.
     All(fn(Claims, &[Outcome]) -> Option<Breach>),
 }

@@ -1,21 +1,16 @@
 //! The examination: finds out what the program claims, then runs every check that binds it.
 
 use crate::check::{By, CHECKS, Check, DESCRIBES, FIRST, SECOND};
-use crate::expect::Met;
-use crate::launch::{ConformanceError, Room, is_marked};
-use crate::overall::Breach;
-use crate::seen::Seen;
-use crate::subject::{Claims, Given, Subject};
+use crate::error::ConformanceError;
+use crate::expect::Fit;
+use crate::launch_record::LaunchRecord;
+use crate::outcome::{Breach, Outcome};
+use crate::subject::{Claims, Subject};
 use crate::trial::Trial;
+use crate::trial_input::TrialInput;
+use crate::trial_runner::{TrialRunner, is_marked};
 use crate::trials;
 use pop_contract::PayloadForm;
-
-/// A trial of a check, and its launch.
-pub(crate) struct Outcome {
-    pub(crate) check: &'static str,
-    pub(crate) trial: Trial,
-    pub(crate) seen: Seen,
-}
 
 /// A broken promise.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,30 +45,30 @@ pub struct Finding {
 
 /// Runs every check against a program.
 pub async fn examine(subject: &Subject) -> Result<Vec<Finding>, ConformanceError> {
-    let room = Room::open(subject)?;
-    let mut given = Given::new(subject, room.run())?;
-    let mut outcomes = carry_out(&room, of_check(FIRST, trials::payload_variable(&given))).await?;
-    let is_good = outcomes.iter().all(|outcome| met(outcome, &given) == Met::Yes);
+    let runner = TrialRunner::open(subject)?;
+    let mut input = TrialInput::new(subject, runner.run())?;
+    let mut outcomes = carry_out(&runner, of_check(FIRST, trials::payload_variable(&input))).await?;
+    let is_good = outcomes.iter().all(|outcome| fit(outcome, &input) == Fit::Yes);
     if is_good {
-        find_claims(&room, &mut given, &mut outcomes).await?;
+        find_claims(&runner, &mut input, &mut outcomes).await?;
         let rest = CHECKS.iter().filter(|check| ![FIRST, SECOND, DESCRIBES].contains(&check.id));
-        let rest = rest.filter(|check| check.binds.excuse(given.claims).is_none());
+        let rest = rest.filter(|check| check.binds.excuse(input.claims).is_none());
         let all = rest.flat_map(|check| match check.by {
-            By::Trials(trials) => of_check(check.id, trials(&given)),
+            By::Trials(trials) => of_check(check.id, trials(&input)),
             By::All(_) => Vec::new(),
         });
         let (work, refused): (Vec<_>, Vec<_>) = all.partition(|(_, trial)| trial.expect.is_work());
-        let (work, refused) = tokio::join!(carry_out(&room, work), carry_out(&room, refused));
+        let (work, refused) = tokio::join!(carry_out(&runner, work), carry_out(&runner, refused));
         outcomes.extend(work?.into_iter().chain(refused?));
     }
     let reports = outcomes.iter().any(|outcome| outcome.seen.has_reports());
-    let heard = Claims { reports, ..given.claims };
+    let heard = Claims { reports, ..input.claims };
     let finding = |check: &'static Check| {
         let verdict = match check.by {
             By::Trials(_) if !is_good && check.id != FIRST => {
                 CheckVerdict::NotApplicable("it does not succeed with its payload")
             }
-            By::Trials(_) => by_trials(check, subject, &given, &outcomes),
+            By::Trials(_) => by_trials(check, subject, &input, &outcomes),
             By::All(look) => match check.binds.excuse(heard) {
                 Some(why) => CheckVerdict::NotApplicable(why),
                 None => look(heard, &outcomes).map_or(CheckVerdict::Kept, |Breach { at, seen }| {
@@ -92,12 +87,12 @@ fn of_check(check: &'static str, trials: Vec<Trial>) -> Vec<(&'static str, Trial
 
 /// Carries out trials one after another.
 async fn carry_out(
-    room: &Room<'_>,
+    runner: &TrialRunner<'_>,
     trials: Vec<(&'static str, Trial)>,
 ) -> Result<Vec<Outcome>, ConformanceError> {
     let mut outcomes = Vec::new();
     for (check, trial) in trials {
-        let seen = room.launch(check, &trial).await?;
+        let seen = runner.launch(check, &trial).await?;
         outcomes.push(Outcome { check, trial, seen });
     }
     Ok(outcomes)
@@ -105,50 +100,51 @@ async fn carry_out(
 
 /// Finds out the claims of a program that succeeds.
 async fn find_claims(
-    room: &Room<'_>,
-    given: &mut Given,
+    runner: &TrialRunner<'_>,
+    input: &mut TrialInput,
     outcomes: &mut Vec<Outcome>,
 ) -> Result<(), ConformanceError> {
-    given.first = outcomes.first().map(|outcome| outcome.seen.clone()).unwrap_or_default();
-    outcomes.extend(carry_out(room, of_check(SECOND, trials::same_result(given))).await?);
-    given.is_repeatable = outcomes.iter().all(|outcome| met(outcome, given) == Met::Yes);
-    let without = carry_out(room, of_check("no-check", vec![trials::without_payload(given)])).await?;
-    let is_same =
-        |seen: &Seen| seen.judged().is_ok_and(|result| !given.is_repeatable || result == given.result());
-    given.claims = Claims {
-        reports: given.first.has_reports(),
+    input.first = outcomes.first().map(|outcome| outcome.seen.clone()).unwrap_or_default();
+    outcomes.extend(carry_out(runner, of_check(SECOND, trials::same_result(input))).await?);
+    input.is_repeatable = outcomes.iter().all(|outcome| fit(outcome, input) == Fit::Yes);
+    let without = carry_out(runner, of_check("no-check", vec![trials::without_payload(input)])).await?;
+    let is_same = |seen: &LaunchRecord| {
+        seen.judged().is_ok_and(|result| !input.is_repeatable || result == input.result())
+    };
+    input.claims = Claims {
+        reports: input.first.has_reports(),
         reads_payload: !without.iter().all(|outcome| is_same(&outcome.seen)),
-        takes_launch_data: is_marked(&given.first.log),
+        takes_launch_data: is_marked(&input.first.log),
         ..Claims::default()
     };
     outcomes.extend(without);
-    if given.claims.takes_launch_data {
-        let described = carry_out(room, of_check(DESCRIBES, trials::describes_itself(given))).await?;
-        let said = described.first().filter(|outcome| met(outcome, given) == Met::Yes);
+    if input.claims.takes_launch_data {
+        let described = carry_out(runner, of_check(DESCRIBES, trials::describes_itself(input))).await?;
+        let said = described.first().filter(|outcome| fit(outcome, input) == Fit::Yes);
         if let Some(Ok(description)) = said.map(|outcome| &outcome.seen.described) {
-            given.claims.leaves_out_compressed = !description.reads(PayloadForm::CompressedEnvVar);
-            given.claims.leaves_out_files = !description.reads(PayloadForm::File);
+            input.claims.leaves_out_compressed = !description.reads(PayloadForm::CompressedEnvVar);
+            input.claims.leaves_out_files = !description.reads(PayloadForm::File);
         }
         outcomes.extend(described);
     }
     Ok(())
 }
 
-fn met(outcome: &Outcome, given: &Given) -> Met {
-    outcome.trial.expect.met_by(&outcome.seen, given)
+fn fit(outcome: &Outcome, input: &TrialInput) -> Fit {
+    outcome.trial.expect.compare(&outcome.seen, input)
 }
 
 /// The verdict of a check with its own launches: the worst launch decides.
-fn by_trials(check: &Check, subject: &Subject, given: &Given, outcomes: &[Outcome]) -> CheckVerdict {
-    if let Some(why) = check.binds.excuse(given.claims) {
+fn by_trials(check: &Check, subject: &Subject, input: &TrialInput, outcomes: &[Outcome]) -> CheckVerdict {
+    if let Some(why) = check.binds.excuse(input.claims) {
         return CheckVerdict::NotApplicable(why);
     }
     let mut verdict = CheckVerdict::NotApplicable("no payload was given that it must refuse");
     for outcome in outcomes.iter().filter(|outcome| outcome.check == check.id) {
-        match met(outcome, given) {
-            Met::No(seen) => return broken(Some(&outcome.trial), seen, subject),
-            Met::Unknown(why) => verdict = CheckVerdict::NotApplicable(why),
-            Met::Yes => verdict = CheckVerdict::Kept,
+        match fit(outcome, input) {
+            Fit::No(seen) => return broken(Some(&outcome.trial), seen, subject),
+            Fit::Unknown(why) => verdict = CheckVerdict::NotApplicable(why),
+            Fit::Yes => verdict = CheckVerdict::Kept,
         }
     }
     verdict

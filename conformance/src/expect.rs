@@ -1,7 +1,7 @@
 //! The expected end of a launch, and its comparison with the actual end.
 
-use crate::seen::{Seen, shown};
-use crate::subject::Given;
+use crate::launch_record::{LaunchRecord, shown};
+use crate::trial_input::TrialInput;
 use pop_contract::Exit;
 
 /// The expected end of a launch.
@@ -16,7 +16,7 @@ pub(crate) enum Expect {
     /// It fails.
     Failure,
     /// It fails with a message.
-    ToldFailure,
+    ExplainedFailure,
     /// It ends with exit status 2.
     Refusal,
     /// It ends with exit status 0 and has printed a description.
@@ -31,7 +31,7 @@ pub(crate) enum Expect {
 
 /// The result of a comparison.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Met {
+pub(crate) enum Fit {
     Yes,
     /// No: the actual end.
     No(String),
@@ -42,63 +42,63 @@ pub(crate) enum Met {
 impl Expect {
     /// Whether the launch does the program's work; all other launches are rejected or answered at once.
     pub(crate) fn is_work(self) -> bool {
-        !matches!(self, Self::Failure | Self::ToldFailure | Self::Refusal | Self::Description)
+        !matches!(self, Self::Failure | Self::ExplainedFailure | Self::Refusal | Self::Description)
     }
 
-    pub(crate) fn met_by(self, seen: &Seen, given: &Given) -> Met {
+    pub(crate) fn compare(self, seen: &LaunchRecord, input: &TrialInput) -> Fit {
         if let Some(limit) = seen.late.filter(|_| self != Self::Nothing) {
             let since = if seen.was_asked { " after SIGTERM" } else { "" };
-            return Met::No(format!("it was still running {} ms{since}", limit.as_millis()));
+            return Fit::No(format!("it was still running {} ms{since}", limit.as_millis()));
         }
         match self {
-            Self::Nothing => Met::Yes,
-            Self::Success | Self::Same | Self::SameResult => self.good(seen, given),
-            Self::Failure | Self::ToldFailure => match seen.judged() {
-                Ok(_) => Met::No(format!("it succeeded: {}", seen.ending())),
-                Err(_) if self == Self::ToldFailure && !seen.is_told() => {
-                    Met::No(format!("{}, without a message", seen.ending()))
+            Self::Nothing => Fit::Yes,
+            Self::Success | Self::Same | Self::SameResult => self.good(seen, input),
+            Self::Failure | Self::ExplainedFailure => match seen.judged() {
+                Ok(_) => Fit::No(format!("it succeeded: {}", seen.ending())),
+                Err(_) if self == Self::ExplainedFailure && !seen.explains_end() => {
+                    Fit::No(format!("{}, without a message", seen.ending()))
                 }
-                Err(_) => Met::Yes,
+                Err(_) => Fit::Yes,
             },
-            Self::Refusal if seen.exit == Ok(Exit::Code(2)) => Met::Yes,
-            Self::Refusal => Met::No(seen.ending()),
+            Self::Refusal if seen.exit == Ok(Exit::Code(2)) => Fit::Yes,
+            Self::Refusal => Fit::No(seen.ending()),
             Self::Description => match &seen.described {
-                _ if seen.exit != Ok(Exit::Code(0)) => Met::No(seen.ending()),
-                Err(error) => Met::No(format!("its output cannot be parsed: {error}")),
-                Ok(_) => Met::Yes,
+                _ if seen.exit != Ok(Exit::Code(0)) => Fit::No(seen.ending()),
+                Err(error) => Fit::No(format!("its output cannot be parsed: {error}")),
+                Ok(_) => Fit::Yes,
             },
-            Self::Unheard => unheard(seen, given),
+            Self::Unheard => unheard(seen, input),
             Self::Stop if !seen.was_asked || seen.judged().is_ok() => {
-                Met::Unknown("it finished before it was stopped; give a payload that takes longer")
+                Fit::Unknown("it finished before it was stopped; give a payload that takes longer")
             }
-            Self::Stop => Met::Yes,
+            Self::Stop => Fit::Yes,
         }
     }
 
-    fn good(self, seen: &Seen, given: &Given) -> Met {
-        let compares = self == Self::SameResult || (self == Self::Same && given.is_repeatable);
+    fn good(self, seen: &LaunchRecord, input: &TrialInput) -> Fit {
+        let compares = self == Self::SameResult || (self == Self::Same && input.is_repeatable);
         match seen.judged() {
-            Err(_) => Met::No(seen.ending()),
-            Ok(result) if compares && result != given.result() => {
-                let (result, first) = (result.to_string(), given.result().to_string());
-                Met::No(format!(
+            Err(_) => Fit::No(seen.ending()),
+            Ok(result) if compares && result != input.result() => {
+                let (result, first) = (result.to_string(), input.result().to_string());
+                Fit::No(format!(
                     "its result is {}, not {}",
                     shown(result.as_bytes()),
                     shown(first.as_bytes())
                 ))
             }
-            Ok(_) => Met::Yes,
+            Ok(_) => Fit::Yes,
         }
     }
 }
 
-fn unheard(seen: &Seen, given: &Given) -> Met {
+fn unheard(seen: &LaunchRecord, input: &TrialInput) -> Fit {
     match seen.exit {
-        Ok(Exit::Code(0)) => Met::No("exit status 0, although its report was lost".to_owned()),
+        Ok(Exit::Code(0)) => Fit::No("exit status 0, although its report was lost".to_owned()),
         // most programs end by SIGPIPE here; only launch data promises more
-        _ if !given.claims.takes_launch_data => Met::Yes,
-        Ok(Exit::Signal(_)) => Met::No(seen.ending()),
-        _ if seen.is_silent => Met::No(format!("{}, without a message", seen.ending())),
-        _ => Met::Yes,
+        _ if !input.claims.takes_launch_data => Fit::Yes,
+        Ok(Exit::Signal(_)) => Fit::No(seen.ending()),
+        _ if seen.is_silent => Fit::No(format!("{}, without a message", seen.ending())),
+        _ => Fit::Yes,
     }
 }

@@ -12,16 +12,19 @@
 //! Does not see what a program reads and writes elsewhere.
 
 mod check;
+mod error;
 mod examine;
 mod expect;
-mod launch;
+mod launch_record;
+mod outcome;
 mod overall;
-mod seen;
 mod subject;
 mod trial;
+mod trial_input;
+mod trial_runner;
 mod trials;
 
 pub use check::{Binds, CHECKS, Check};
+pub use error::ConformanceError;
 pub use examine::{Broken, CheckVerdict, Finding, examine};
-pub use launch::ConformanceError;
 pub use subject::Subject;

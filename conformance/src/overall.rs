@@ -1,18 +1,12 @@
 //! Checks that evaluate all launches.
 
-use crate::examine::Outcome;
-use crate::seen::Seen;
+use crate::launch_record::LaunchRecord;
+use crate::outcome::{Breach, Outcome};
 use crate::subject::Claims;
 use pop_contract::Exit;
 
-/// The launch that broke a promise, and what it did.
-pub(crate) struct Breach {
-    pub(crate) at: usize,
-    pub(crate) seen: String,
-}
-
 /// The first launch with a fault.
-fn first(outcomes: &[Outcome], fault: impl Fn(&Seen) -> Option<String>) -> Option<Breach> {
+fn first(outcomes: &[Outcome], fault: impl Fn(&LaunchRecord) -> Option<String>) -> Option<Breach> {
     let mut found = outcomes.iter().enumerate().filter_map(|(at, outcome)| Some((at, fault(&outcome.seen)?)));
     found.next().map(|(at, seen)| Breach { at, seen })
 }
@@ -27,7 +21,7 @@ pub(crate) fn report_lines(_: Claims, outcomes: &[Outcome]) -> Option<Breach> {
     first(outcomes, |seen| seen.faults.first().cloned())
 }
 
-fn percents(seen: &Seen) -> impl Iterator<Item = f64> {
+fn percents(seen: &LaunchRecord) -> impl Iterator<Item = f64> {
     seen.progress.iter().filter_map(|progress| progress.percent_complete)
 }
 
@@ -55,7 +49,7 @@ pub(crate) fn final_report(claims: Claims, outcomes: &[Outcome]) -> Option<Breac
     more.or_else(|| is_owed.then(|| Breach { at: 0, seen: "no final report".to_owned() }))
 }
 
-fn finals(seen: &Seen) -> usize {
+fn finals(seen: &LaunchRecord) -> usize {
     seen.progress.iter().filter(|progress| progress.is_final()).count()
 }
 

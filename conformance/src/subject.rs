@@ -1,15 +1,7 @@
-//! The program under examination, and the input of its trials.
+//! The program under examination, and what it claims.
 
-use crate::launch::ConformanceError;
-use crate::seen::Seen;
-use pop_field_retriever::payload::{self, PayloadRule};
-use serde_json::Value;
 use std::ffi::OsString;
-use std::num::NonZeroUsize;
 use std::time::Duration;
-
-/// Number of segments of a compressed payload that is long enough.
-const SEGMENTS: usize = 3;
 
 /// The program under examination.
 #[derive(Debug, Clone)]
@@ -38,46 +30,4 @@ pub(crate) struct Claims {
     pub(crate) leaves_out_compressed: bool,
     /// Whether its description excludes payload files.
     pub(crate) leaves_out_files: bool,
-}
-
-/// The input of trials.
-pub(crate) struct Given {
-    pub(crate) run: String,
-    pub(crate) payload: String,
-    pub(crate) bad_payload: Option<String>,
-    /// Variables with the plain payload; below, with the payload compressed in several segments.
-    pub(crate) plain: Vec<(String, String)>,
-    pub(crate) compressed: Vec<(String, String)>,
-    pub(crate) claims: Claims,
-    /// The first launch.
-    pub(crate) first: Seen,
-    /// Whether a repeated launch gives the same result.
-    pub(crate) is_repeatable: bool,
-}
-
-impl Given {
-    pub(crate) fn new(subject: &Subject, run: &str) -> Result<Self, ConformanceError> {
-        let payload = subject.payload.trim().to_owned();
-        serde_json::from_str::<Value>(&payload).map_err(ConformanceError::NotJson)?;
-        let plain = payload::encode(&payload, PayloadRule::Plain)?;
-        let whole = payload::encode(&payload, PayloadRule::Compressed)?;
-        let length = whole.iter().map(|(_, value)| value.len()).max().unwrap_or_default();
-        let segment = NonZeroUsize::new(length.div_ceil(SEGMENTS)).unwrap_or(NonZeroUsize::MIN);
-        let compressed = payload::encode_in_segments(&payload, PayloadRule::Compressed, segment)?;
-        Ok(Self {
-            run: run.to_owned(),
-            payload,
-            bad_payload: subject.bad_payload.clone(),
-            plain,
-            compressed,
-            claims: Claims::default(),
-            first: Seen::default(),
-            is_repeatable: true,
-        })
-    }
-
-    /// The result of the first launch.
-    pub(crate) fn result(&self) -> Value {
-        self.first.judged().unwrap_or_default()
-    }
 }

@@ -1,7 +1,8 @@
 //! One scripted launch: its input, what is done to it, and the expected end.
 
 use crate::expect::Expect;
-use crate::subject::{Given, Subject};
+use crate::subject::Subject;
+use crate::trial_input::TrialInput;
 use pop_field_retriever::names::environment as variable;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt as _;
@@ -83,12 +84,12 @@ pub(crate) struct Trial {
 
 impl Trial {
     /// A launch with the variables that pop always sets, and without a payload.
-    pub(crate) fn new(given: &Given, expect: Expect, done: impl Into<String>) -> Self {
+    pub(crate) fn new(input: &TrialInput, expect: Expect, done: impl Into<String>) -> Self {
         let texts = [
-            (variable::RUN_ID, given.run.as_str()),
+            (variable::RUN_ID, input.run.as_str()),
             (variable::ATTEMPT, "1"),
-            (variable::AGENDA_ID, &given.run),
-            (variable::CID, &given.run),
+            (variable::AGENDA_ID, &input.run),
+            (variable::CID, &input.run),
             (variable::OPERATION_NAME, "conformance"),
             (variable::LAUNCH_TYPE, "local"),
             (variable::EXTERNAL_LAUNCH_TYPE, "local"),
@@ -108,8 +109,8 @@ impl Trial {
     }
 
     /// Adds the payload in one variable.
-    pub(crate) fn plain(self, given: &Given) -> Self {
-        self.with_all(&given.plain)
+    pub(crate) fn plain(self, input: &TrialInput) -> Self {
+        self.with_all(&input.plain)
     }
 
     pub(crate) fn with_all(self, variables: &[(String, String)]) -> Self {
@@ -124,7 +125,7 @@ impl Trial {
     }
 
     pub(crate) fn without(mut self, name: &str) -> Self {
-        self.variables.retain(|(given, _)| given != name);
+        self.variables.retain(|(input, _)| input != name);
         self
     }
 

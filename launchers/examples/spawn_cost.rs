@@ -15,7 +15,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 use std::{env, mem, ptr, thread};
 
-use pop_launchers::process::{Child, Ended, Environment, Exit, Spawn, Watched, resolve, spawn};
+use pop_launchers::process::{AsyncDescriptor, Child, ChildEnd, Environment, Exit, Spawn, resolve, spawn};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
@@ -239,9 +239,9 @@ fn start(program: &Program, outputs: Outputs) -> Result<(Child, [Option<OwnedFd>
     })
 }
 
-fn demand_success(ended: Option<Ended>) -> Result<(), Failure> {
+fn demand_success(ended: Option<ChildEnd>) -> Result<(), Failure> {
     match ended {
-        Some(Ended { exit: Ok(Exit::Code(0)), .. }) => Ok(()),
+        Some(ChildEnd { exit: Ok(Exit::Code(0)), .. }) => Ok(()),
         other => Err(format!("{other:?}").into()),
     }
 }
@@ -285,7 +285,7 @@ fn in_tokio(program: &Program, count: u32, outputs: Outputs, width: u32) -> Resu
 async fn one_after_another(program: &Program, count: u32, outputs: Outputs) -> Result<(), Failure> {
     for _ in 0..count {
         let (child, [first, second]) = start(program, outputs)?;
-        let child = Watched::new(child)?;
+        let child = AsyncDescriptor::new(child)?;
         if let (Outputs::OneLate, Some(pipe)) = (outputs, &first) {
             demand_success(ended(&child).await?)?;
             rustix::io::read(pipe, &mut [0; 4096])?;
@@ -297,7 +297,7 @@ async fn one_after_another(program: &Program, count: u32, outputs: Outputs) -> R
     Ok(())
 }
 
-async fn ended(child: &Watched<Child>) -> Result<Option<Ended>, Failure> {
+async fn ended(child: &AsyncDescriptor<Child>) -> Result<Option<ChildEnd>, Failure> {
     drop(child.readable().await?);
     Ok(child.get().try_wait()?)
 }
@@ -306,7 +306,7 @@ async fn drained(pipe: Option<OwnedFd>) -> Result<Vec<u8>, Failure> {
     let mut text = Vec::new();
     let Some(pipe) = pipe else { return Ok(text) };
     rustix::io::ioctl_fionbio(&pipe, true)?;
-    let pipe = Watched::new(pipe)?;
+    let pipe = AsyncDescriptor::new(pipe)?;
     let mut buffer = [0; 4096];
     loop {
         let mut guard = pipe.readable().await?;

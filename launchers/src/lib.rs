@@ -4,12 +4,14 @@
 //! external programs. A launcher knows nothing of agendas and runs: it takes an order and sends
 //! [`LaunchEvent`]s.
 
+#[cfg(any(feature = "docker", feature = "kubernetes"))]
+mod active_launches;
+#[cfg(any(feature = "docker", feature = "kubernetes"))]
+mod backoff;
 mod bounded;
 mod choose;
 #[cfg(feature = "docker")]
 mod docker;
-#[cfg(any(feature = "docker", feature = "kubernetes"))]
-mod followed;
 #[cfg(feature = "kubernetes")]
 mod kube;
 mod last_lines;
@@ -24,9 +26,8 @@ mod regular_file;
 mod report_lines;
 mod secrets;
 mod setting;
+mod stop_request;
 mod transcript;
-#[cfg(any(feature = "docker", feature = "kubernetes"))]
-mod tries;
 
 pub use choose::{UnavailableLauncher, choose};
 #[cfg(feature = "docker")]

@@ -47,7 +47,7 @@ fn begins_like_report(line: &[u8]) -> bool {
 
 impl ReportLines {
     /// Takes a piece of the stream: reports go to `reports`, all other output to `rest`.
-    pub fn take(&mut self, piece: &[u8], sayings: &mut ReportState, rest: &mut impl FnMut(&[u8])) {
+    pub fn take(&mut self, piece: &[u8], reports: &mut ReportState, rest: &mut impl FnMut(&[u8])) {
         // lines that are no reports are passed on together
         let (mut from, mut at) = (0, 0);
         while at < piece.len() {
@@ -61,7 +61,7 @@ impl ReportLines {
                 if from < at {
                     rest(&piece[from..at]);
                 }
-                self.part(part, line_end.is_some(), sayings, rest);
+                self.part(part, line_end.is_some(), reports, rest);
                 from = end;
             }
             at = end;
@@ -72,11 +72,11 @@ impl ReportLines {
     }
 
     /// Ends the stream; the final line needs no newline.
-    pub fn finish(&mut self, sayings: &mut ReportState, rest: &mut impl FnMut(&[u8])) {
-        self.end_line(sayings, rest);
+    pub fn finish(&mut self, reports: &mut ReportState, rest: &mut impl FnMut(&[u8])) {
+        self.end_line(reports, rest);
     }
 
-    fn part(&mut self, part: &[u8], ends: bool, sayings: &mut ReportState, rest: &mut impl FnMut(&[u8])) {
+    fn part(&mut self, part: &[u8], ends: bool, reports: &mut ReportState, rest: &mut impl FnMut(&[u8])) {
         match self.state {
             State::Rest => rest(part),
             State::TooLong => {}
@@ -86,7 +86,7 @@ impl ReportLines {
             }
         }
         if ends {
-            self.end_line(sayings, rest);
+            self.end_line(reports, rest);
         }
     }
 
@@ -106,13 +106,13 @@ impl ReportLines {
         }
     }
 
-    fn end_line(&mut self, sayings: &mut ReportState, rest: &mut impl FnMut(&[u8])) {
+    fn end_line(&mut self, reports: &mut ReportState, rest: &mut impl FnMut(&[u8])) {
         match std::mem::take(&mut self.state) {
             State::TooLong => {
-                sayings.said.is_too_large = true;
-                sayings.breach(format!("a report line is longer than {REPORT_LINE_LIMIT} bytes"));
+                reports.said.is_too_large = true;
+                reports.breach(format!("a report line is longer than {REPORT_LINE_LIMIT} bytes"));
             }
-            State::Report if sayings.line(&mut self.held) => {}
+            State::Report if reports.line(&mut self.held) => {}
             _ => rest(&self.held),
         }
         self.held.clear();
@@ -121,7 +121,7 @@ impl ReportLines {
 
 /// The annotations of a pod.
 #[derive(Debug, Default)]
-struct Annotated {
+struct PodAnnotations {
     progress: Option<Progress>,
     result: Option<Value>,
     /// The annotation texts of the last reading.
@@ -135,9 +135,9 @@ pub struct ReportState {
     mask: Mask,
     /// The text of a large result that is not parsed yet.
     large: Option<Vec<u8>>,
-    annotated: Annotated,
+    annotated: PodAnnotations,
     /// Whether progress changed since it was last sent.
-    news: bool,
+    is_news: bool,
     percent: f64,
 }
 
@@ -186,7 +186,7 @@ impl ReportState {
             progress.percent_complete = Some(self.percent);
         }
         self.said.progress = Some(progress);
-        self.news = true;
+        self.is_news = true;
     }
 
     fn result_text(&mut self, text: Vec<u8>) {
@@ -241,12 +241,12 @@ impl ReportState {
 
     /// Whether there is progress that has not been sent.
     pub fn has_news(&self) -> bool {
-        self.news
+        self.is_news
     }
 
     /// The last progress, if it has not been sent.
     pub fn take_news(&mut self) -> Option<Progress> {
-        if !std::mem::take(&mut self.news) {
+        if !std::mem::take(&mut self.is_news) {
             return None;
         }
         self.annotated.progress.as_ref().or(self.said.progress.as_ref()).cloned()
@@ -264,7 +264,7 @@ impl ReportState {
                         progress.percent_complete = Some(self.percent);
                     }
                     self.annotated.progress = Some(progress);
-                    self.news = true;
+                    self.is_news = true;
                 }
                 Err(error) => {
                     self.breach(format!("annotation `{PROGRESS}` is not a valid progress: {error}"))
@@ -293,7 +293,7 @@ impl ReportState {
     /// All reports.
     pub fn into_said(mut self) -> FinalReport {
         self.settle();
-        let Annotated { progress, result, .. } = self.annotated;
+        let PodAnnotations { progress, result, .. } = self.annotated;
         FinalReport {
             progress: progress.or(self.said.progress),
             result: result.or(self.said.result),
@@ -342,20 +342,20 @@ mod tests {
 
     #[test]
     fn f62_annotations_win_and_a_large_result_comes_by_line() {
-        let mut sayings = ReportState::default();
+        let mut reports = ReportState::default();
         let text = |text: &str| Some(text.to_owned());
-        sayings.annotate(text(r#"{"processingState":"EXECUTING","percentComplete":40.0}"#), None);
-        assert_eq!(sayings.take_news().unwrap().percent_complete, Some(40.0));
+        reports.annotate(text(r#"{"processingState":"EXECUTING","percentComplete":40.0}"#), None);
+        assert_eq!(reports.take_news().unwrap().percent_complete, Some(40.0));
         // a repeated or lower progress is not sent
-        sayings.annotate(text(r#"{"processingState":"EXECUTING","percentComplete":40.0}"#), None);
-        assert!(!sayings.has_news());
-        assert!(sayings.line(&mut b"pop.report.payload {\"by\":\"line\"}".to_vec()));
+        reports.annotate(text(r#"{"processingState":"EXECUTING","percentComplete":40.0}"#), None);
+        assert!(!reports.has_news());
+        assert!(reports.line(&mut b"pop.report.payload {\"by\":\"line\"}".to_vec()));
         let complete = r#"{"processingState":"COMPLETE","processingStateMessage":"succeeded"}"#;
-        sayings.annotate(text(complete), None);
-        let said = ReportState { annotated: Annotated::default(), ..ReportState::default() }.into_said();
+        reports.annotate(text(complete), None);
+        let said = ReportState { annotated: PodAnnotations::default(), ..ReportState::default() }.into_said();
         assert!(said.result.is_none() && said.progress.is_none());
-        sayings.annotate(text(complete), text(r#"{"by":"annotation"}"#));
-        let said = sayings.into_said();
+        reports.annotate(text(complete), text(r#"{"by":"annotation"}"#));
+        let said = reports.into_said();
         assert!(said.progress.unwrap().is_succeeded());
         assert_eq!(said.result.unwrap()["by"], "annotation");
     }
@@ -364,14 +364,14 @@ mod tests {
     /// All reports and the other output of a text cut into pieces of `size` bytes.
     fn split(text: &[u8], size: usize) -> (FinalReport, String) {
         let mut lines = ReportLines::default();
-        let mut sayings = ReportState::default();
+        let mut reports = ReportState::default();
         let mut log = Vec::new();
         let mut rest = |bytes: &[u8]| log.extend_from_slice(bytes);
         for piece in text.chunks(size) {
-            lines.take(piece, &mut sayings, &mut rest);
+            lines.take(piece, &mut reports, &mut rest);
         }
-        lines.finish(&mut sayings, &mut rest);
-        (sayings.into_said(), String::from_utf8_lossy(&log).into_owned())
+        lines.finish(&mut reports, &mut rest);
+        (reports.into_said(), String::from_utf8_lossy(&log).into_owned())
     }
 
     #[test]
@@ -404,11 +404,11 @@ mod tests {
     #[test]
     fn f19_an_endless_line_is_not_held_in_memory() {
         let mut lines = ReportLines::default();
-        let mut sayings = ReportState::default();
+        let mut reports = ReportState::default();
         let mut count = 0_usize;
         let piece = vec![b'x'; 65_536];
         for _ in 0..200 {
-            lines.take(&piece, &mut sayings, &mut |bytes| count += bytes.len());
+            lines.take(&piece, &mut reports, &mut |bytes| count += bytes.len());
             assert!(lines.held.capacity() <= 65_536);
         }
         assert_eq!(count, 200 * 65_536);
@@ -417,13 +417,13 @@ mod tests {
     #[test]
     fn fr_h4_reports_are_parsed_before_secrets_are_hidden() {
         let secrets = ["1234", "true", "COMPLETE", "payload", "succeeded"].map(str::to_owned);
-        let mut sayings = ReportState::masked(Mask::new(secrets));
+        let mut reports = ReportState::masked(Mask::new(secrets));
         let mut lines = ReportLines::default();
         let text = "pop.report.payload {\"bytes\": 51234567, \"done\": true, \"note\": \"pin 1234\"}\n\
                     pop.report.progress {\"processingState\":\"COMPLETE\",\"processingStateMessage\":\"succeeded\",\
                     \"diagnosticEvents\":[{\"message\":\"pin 1234\",\"statusCode\":\"1234\"}]}\n";
-        lines.take(text.as_bytes(), &mut sayings, &mut |_| {});
-        let said = sayings.into_said();
+        lines.take(text.as_bytes(), &mut reports, &mut |_| {});
+        let said = reports.into_said();
         assert_eq!(said.breaches, Vec::<String>::new());
         assert_eq!(said.result, Some(json!({"bytes": 51_234_567, "done": true, "note": "pin ***"})));
         let progress = said.progress.unwrap();

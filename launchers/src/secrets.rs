@@ -19,11 +19,11 @@ pub struct Secrets {
     variables: Arc<HashMap<String, String>>,
     withheld: Arc<BTreeSet<String>>,
     home: Option<PathBuf>,
-    hidden: Arc<Mutex<Hidden>>,
+    hidden: Arc<Mutex<KnownValues>>,
 }
 
 #[derive(Default)]
-struct Hidden {
+struct KnownValues {
     values: BTreeSet<String>,
     mask: Mask,
 }
@@ -119,7 +119,7 @@ impl Secrets {
         self.hidden().mask.clone()
     }
 
-    fn hidden(&self) -> MutexGuard<'_, Hidden> {
+    fn hidden(&self) -> MutexGuard<'_, KnownValues> {
         self.hidden.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

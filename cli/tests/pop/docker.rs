@@ -172,7 +172,7 @@ fn f53_a_name_that_somebody_else_has_is_never_taken_from_him() {
     docker(&["create", "--name", &name, IMAGE, "true"]);
     let ended = bench.pop(10, "resume last");
     assert!(
-        ended.stderr.contains(&format!("[name-taken] a container of somebody else is called `{name}`")),
+        ended.stderr.contains(&format!("[name-taken] the container name `{name}` is used by somebody else")),
         "{}",
         ended.stderr
     );
@@ -200,7 +200,7 @@ fn f52_f56_each_failure_has_its_reason() {
     }
     says("its program could not be started: ");
     says(": No such file or directory [spawn, blame: handler]");
-    says("its image has no valid name");
+    says("its image name is invalid");
     // Podman tries a registry three times before it answers
     says(if is_podman() {
         "pendingTimeoutMs of 700 [pending"

@@ -50,7 +50,7 @@ fn launch_types_in_every_spelling_and_what_cannot_be_reached() {
         assert!(said.contains(says), "{said}");
     };
     ends(bench.call("run a.yaml --on docker"), "the Docker Engine cannot be reached");
-    ends(bench.call("run a.yaml -externalLaunchType KUBERNETES"), "no cluster is known");
+    ends(bench.call("run a.yaml -externalLaunchType KUBERNETES"), "no cluster is configured");
     let by_variable = bench.call("run a.yaml").variable("POP_EXTERNAL_LAUNCH_TYPE", "docker");
     ends(by_variable, "the Docker Engine cannot be reached");
     assert!(!bench.has("done") && !bench.has(".pop"));

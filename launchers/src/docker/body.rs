@@ -22,7 +22,7 @@ pub(super) enum UserMapping {
 }
 
 /// Facts besides the order that a container depends on.
-pub(super) struct Surroundings<'s> {
+pub(super) struct EngineFacts<'s> {
     pub(super) setting: &'s Setting,
     /// Secrets as variables.
     pub(super) secrets: &'s [(String, String)],
@@ -35,7 +35,7 @@ pub(super) struct Surroundings<'s> {
 pub fn container_body(id: LaunchId, order: &LaunchOrder, setting: &Setting) -> Result<Value, Failure> {
     let secrets = order.program.secrets.iter().map(|secret| (secret.variable.clone(), "***".to_owned()));
     let secrets: Vec<_> = secrets.collect();
-    let surroundings = Surroundings { setting, secrets: &secrets, has_init: true, users: UserMapping::Same };
+    let surroundings = EngineFacts { setting, secrets: &secrets, has_init: true, users: UserMapping::Same };
     body(id, order, &surroundings)
 }
 
@@ -43,9 +43,9 @@ pub fn container_body(id: LaunchId, order: &LaunchOrder, setting: &Setting) -> R
 pub(super) fn body(
     id: LaunchId,
     order: &LaunchOrder,
-    surroundings: &Surroundings<'_>,
+    surroundings: &EngineFacts<'_>,
 ) -> Result<Value, Failure> {
-    let Surroundings { setting, secrets, .. } = *surroundings;
+    let EngineFacts { setting, secrets, .. } = *surroundings;
     let program = &order.program;
     let standard = PodConfig::default();
     let pod = program.pod.as_deref().unwrap_or(&standard);
@@ -78,7 +78,7 @@ pub(super) fn body(
 fn host_config(
     order: &LaunchOrder,
     pod: &PodConfig,
-    surroundings: &Surroundings<'_>,
+    surroundings: &EngineFacts<'_>,
     mounts: Vec<Value>,
 ) -> Value {
     let program = &order.program;
@@ -153,7 +153,7 @@ mod tests {
             let program = Program { pod: Some(Arc::new(pod)), ..Program::default() };
             let order = LaunchOrder { program, ..LaunchOrder::default() };
             let setting = Setting::default();
-            let surroundings = Surroundings { setting: &setting, secrets: &[], has_init: true, users };
+            let surroundings = EngineFacts { setting: &setting, secrets: &[], has_init: true, users };
             let body = body(LaunchId(1), &order, &surroundings).unwrap();
             assert_eq!((&body["User"], &body["HostConfig"]["UsernsMode"]), (&user, &userns), "{users:?}");
         }

@@ -98,6 +98,6 @@ fn tls(host: &str, folder: &Path) -> Result<(Arc<ClientConfig>, ServerName<'stat
         builder.with_no_client_auth()
     };
     let name = ServerName::try_from(host.to_owned());
-    let name = name.map_err(|_| platform("engine", format!("`{host}` is no name of a host")))?;
+    let name = name.map_err(|_| platform("engine", format!("`{host}` is not a valid host name")))?;
     Ok((Arc::new(config), name))
 }

@@ -49,12 +49,12 @@ pub(super) fn find(folder: &Path, image: &str) -> Option<Credentials> {
     let names = if registry == "docker.io" { vec![HUB, registry] } else { vec![registry] };
     names.iter().find_map(|name| {
         let helper = config["credHelpers"][name].as_str().or_else(|| config["credsStore"].as_str());
-        helper.and_then(|helper| ask(helper, name)).or_else(|| written(&config["auths"], name))
+        helper.and_then(|helper| run_helper(helper, name)).or_else(|| stored(&config["auths"], name))
     })
 }
 
 /// Credentials stored in the configuration itself.
-fn written(auths: &Value, registry: &str) -> Option<Credentials> {
+fn stored(auths: &Value, registry: &str) -> Option<Credentials> {
     let is_its = |name: &str| {
         let host = name.trim_start_matches("https://").trim_start_matches("http://");
         name == registry || host.split('/').next() == Some(registry)
@@ -73,7 +73,7 @@ fn written(auths: &Value, registry: &str) -> Option<Credentials> {
 }
 
 /// Runs a credential helper.
-fn ask(helper: &str, registry: &str) -> Option<Credentials> {
+fn run_helper(helper: &str, registry: &str) -> Option<Credentials> {
     let mut child = Command::new(format!("docker-credential-{helper}"))
         .arg("get")
         .stdin(Stdio::piped())

@@ -7,9 +7,9 @@ use super::connection::Connector;
 use super::credentials::{self, Credentials};
 use super::error::ApiError;
 use super::failure::{not_pulled, unreachable};
-use crate::followed::Refusal;
+use crate::active_launches::PendingReason;
+use crate::backoff::Backoff;
 use crate::setting::Setting;
-use crate::tries::Tries;
 use pop_contract::Failure;
 use serde_json::Value;
 use std::path::PathBuf;
@@ -77,7 +77,7 @@ impl Engine {
         &self,
         image: &str,
         patience: Option<Duration>,
-        refusal: &Refusal,
+        refusal: &PendingReason,
     ) -> Result<(), Failure> {
         let found = {
             let (folder, image) = (self.config_folder.clone(), image.to_owned());
@@ -90,7 +90,7 @@ impl Engine {
         };
         let has_credentials = found.is_some();
         let patience = patience.unwrap_or_default();
-        let mut tries = Tries::for_as_long_as(Some(patience));
+        let mut tries = Backoff::new(Some(patience));
         let hopeful = Instant::now() + patience.min(UNREACHABLE);
         loop {
             let Some(error) = self.pull_once(image, found.clone()).await else { return Ok(()) };

@@ -12,11 +12,11 @@ pub(super) fn platform(code: &str, message: impl Into<String>) -> Failure {
 pub(super) fn not_created(error: &ApiError) -> Failure {
     let Some(message) = error.message() else { return unreachable(error) };
     if is_no_room(message) {
-        platform("storage", format!("no room for the container: {message}"))
+        platform("storage", format!("no disk space for the container: {message}"))
     } else if message.contains("bind source path") || message.contains("invalid mount") {
-        platform("mount", format!("the container cannot have its folders: {message}"))
+        platform("mount", format!("cannot mount the folders of the container: {message}"))
     } else if message.contains("invalid reference") {
-        Failure::new(Blame::Handler, "image-name", format!("its image has no valid name: {message}"))
+        Failure::new(Blame::Handler, "image-name", format!("its image name is invalid: {message}"))
     } else {
         platform("container", format!("the container could not be created: {message}"))
     }
@@ -32,11 +32,11 @@ pub(super) fn not_started(error: &ApiError) -> Failure {
     let is_of_program = holds(&["exec:", "exec ", "executable", "cwd"])
         && holds(&["not found", "no such file", "permission denied", "is a directory", "format error"]);
     if is_no_room(message) {
-        platform("storage", format!("no room to start the container: {message}"))
+        platform("storage", format!("no disk space to start the container: {message}"))
     } else if is_of_program {
         Failure::new(Blame::Handler, "spawn", format!("its program could not be started: {message}"))
     } else if said.contains("mount") {
-        platform("mount", format!("the container cannot have its folders: {message}"))
+        platform("mount", format!("cannot mount the folders of the container: {message}"))
     } else {
         platform("container", format!("the container could not be started: {message}"))
     }
@@ -56,13 +56,13 @@ pub(super) fn not_pulled(image: &str, error: &ApiError, has_credentials: bool) -
     let holds = |words: &[&str]| words.iter().any(|word| said.contains(word));
     let failed = |code: &str, why: &str| platform(code, format!("image `{image}` {why}: {message}"));
     if holds(&["toomanyrequests", "too many requests", "rate limit", "429"]) {
-        failed("image-rate-limited", "is not given out for now, too much was asked for")
+        failed("image-rate-limited", "is rate-limited by its registry")
     } else if holds(&["no space left"]) {
         failed("storage", "does not fit on the Engine's disk")
     } else if holds(&["no matching manifest", "does not match the specified platform"]) {
-        failed("image-platform", "is not there for this machine's platform")
+        failed("image-platform", "does not exist for this machine's platform")
     } else if holds(&["digest", "mismatched"]) && holds(&["mismatch", "verif", "unexpected"]) {
-        failed("image-digest", "is not what its digest says")
+        failed("image-digest", "does not match its digest")
     } else if holds(&["unauthorized", "authentication required", "denied", "no basic auth"]) {
         let why = if has_credentials {
             "is refused with the credentials of the Docker configuration"
@@ -73,7 +73,7 @@ pub(super) fn not_pulled(image: &str, error: &ApiError, has_credentials: bool) -
     } else if holds(&["manifest unknown", "not found", "does not exist"]) {
         failed("image-not-found", "is not in its registry")
     } else if holds(&["invalid reference"]) {
-        Failure::new(Blame::Handler, "image-name", format!("`{image}` is no valid name of an image"))
+        Failure::new(Blame::Handler, "image-name", format!("`{image}` is not a valid image name"))
     } else {
         failed("image-pull", "could not be pulled")
     }

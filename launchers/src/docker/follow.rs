@@ -9,13 +9,13 @@ use super::engine::Engine;
 use super::error::ApiError;
 use super::failure::{platform, unreachable};
 use super::output_stream::OutputStream;
+use super::received_output::{Addition, LogReading, ReceivedOutput};
 use super::start_failure::StartFailure;
-use super::transcript::{Addition, LogReading, Transcript};
 use super::verdict::{End, verdict};
-use crate::followed::Asked;
+use crate::backoff::Backoff;
 use crate::output::Output;
 use crate::port::{Doing, StdoutUse, Stream};
-use crate::tries::Tries;
+use crate::stop_request::StopRequest;
 use hyper::body::Bytes;
 use pop_contract::{Exit, Failure};
 use std::sync::Arc;
@@ -48,7 +48,7 @@ pub(super) struct Follow {
     is_over: bool,
     /// Whether the connection to the container's output is known to have been cut.
     is_cut: bool,
-    transcript: Transcript,
+    received: ReceivedOutput,
     was_away: bool,
     /// Whether an earlier process started it.
     is_found: bool,
@@ -56,14 +56,14 @@ pub(super) struct Follow {
     lost: Option<Failure>,
     start_failure: StartFailure,
     /// Waits between requests to an Engine that does not report an end.
-    tries: Tries,
+    tries: Backoff,
 }
 
 /// What ended a wait.
-enum Heard {
+enum ContainerEvent {
     Ended(Result<WaitAnswer, ApiError>),
     Output(Result<Option<(Stream, Bytes)>, ApiError>),
-    Asked,
+    StopRequest,
     Due,
     SilentEnd,
     Drained,
@@ -100,12 +100,12 @@ impl Follow {
             reading: None,
             is_over: false,
             is_cut: false,
-            transcript: Transcript::default(),
+            received: ReceivedOutput::default(),
             was_away: false,
             is_found,
             lost: None,
             start_failure: StartFailure::default(),
-            tries: Tries::for_as_long_as(None),
+            tries: Backoff::new(None),
         }
     }
 
@@ -120,78 +120,78 @@ impl Follow {
     pub(super) async fn until_end(
         &mut self,
         output: &mut Output<'_>,
-        asked: &mut watch::Receiver<Asked>,
+        stop: &mut watch::Receiver<StopRequest>,
     ) -> Result<Exit, Failure> {
         let mut code = None;
         let mut deadlines = Deadlines::default();
         let mut wait = self.wait();
         // following a log may end before its last lines: the log is read again when the container has ended
         while code.is_none() || (!self.is_over && self.reading.is_none()) {
-            match self.hear(&mut wait, code.is_some(), &deadlines, output.due(), asked).await {
-                Heard::Ended(answer) => {
-                    code = self.confirmed(answer, asked).await?;
+            match self.next_event(&mut wait, code.is_some(), &deadlines, output.due(), stop).await {
+                ContainerEvent::Ended(answer) => {
+                    code = self.confirmed(answer, stop).await?;
                     match code {
                         Some(_) => deadlines.drained = Some(Instant::now() + DRAIN),
                         None => wait = self.wait(),
                     }
                 }
-                Heard::Output(Ok(Some((stream, bytes)))) => {
+                ContainerEvent::Output(Ok(Some((stream, bytes)))) => {
                     self.take(output, stream, bytes);
                     output.say_all().await;
                     // while output arrives, keep waiting for the rest
                     deadlines.drained = code.map(|_| Instant::now() + DRAIN).or(deadlines.drained);
                 }
-                Heard::Output(ended) => {
+                ContainerEvent::Output(ended) => {
                     self.is_over = true;
                     self.is_cut |= ended.is_err() && self.reading.is_none();
                     // an Engine without a log has nothing to read later either
                     let is_refused = matches!(ended, Err(ApiError::Refused { .. }));
                     deadlines.silent_end = (!is_refused).then(|| Instant::now() + SILENT_END);
                 }
-                Heard::SilentEnd => {
+                ContainerEvent::SilentEnd => {
                     self.is_cut |= self.reading.is_none();
                     deadlines.silent_end = None;
                     self.read_log(true, None);
                 }
-                Heard::Asked => {
-                    let asked = *asked.borrow_and_update();
-                    self.kill(asked);
-                    if asked == Asked::Kill && deadlines.drained.is_none() {
+                ContainerEvent::StopRequest => {
+                    let stop = *stop.borrow_and_update();
+                    self.kill(stop);
+                    if stop == StopRequest::Kill && deadlines.drained.is_none() {
                         deadlines.drained = Some(Instant::now() + KILLED);
                     }
                 }
-                Heard::Due => output.on_time().await,
-                Heard::Drained if code.is_none() => {
+                ContainerEvent::Due => output.on_time().await,
+                ContainerEvent::Drained if code.is_none() => {
                     let message = format!("container `{}` was killed but does not end", self.name);
                     return Err(platform("engine", message));
                 }
-                Heard::Drained => break,
+                ContainerEvent::Drained => break,
             }
         }
         self.read_rest(output).await;
-        let asked = *asked.borrow();
-        self.judge(code.unwrap_or_default(), asked).await
+        let stop = *stop.borrow();
+        self.judge(code.unwrap_or_default(), stop).await
     }
 
     /// Waits for the next event.
-    async fn hear(
+    async fn next_event(
         &mut self,
         wait: &mut Doing<'static, Result<WaitAnswer, ApiError>>,
         has_ended: bool,
         deadlines: &Deadlines,
         due: Option<Instant>,
-        asked: &mut watch::Receiver<Asked>,
-    ) -> Heard {
+        stop: &mut watch::Receiver<StopRequest>,
+    ) -> ContainerEvent {
         let at = |time: Option<Instant>| sleep_until(time.unwrap_or_else(Instant::now));
         let silent_end = deadlines.silent_end.filter(|_| self.is_over && !has_ended);
         tokio::select! {
             biased;
-            answer = wait, if !has_ended => Heard::Ended(answer),
-            piece = self.output.next(), if !self.is_over => Heard::Output(piece),
-            Ok(()) = asked.changed() => Heard::Asked,
-            () = at(due), if due.is_some() => Heard::Due,
-            () = at(silent_end), if silent_end.is_some() => Heard::SilentEnd,
-            () = at(deadlines.drained), if deadlines.drained.is_some() => Heard::Drained,
+            answer = wait, if !has_ended => ContainerEvent::Ended(answer),
+            piece = self.output.next(), if !self.is_over => ContainerEvent::Output(piece),
+            Ok(()) = stop.changed() => ContainerEvent::StopRequest,
+            () = at(due), if due.is_some() => ContainerEvent::Due,
+            () = at(silent_end), if silent_end.is_some() => ContainerEvent::SilentEnd,
+            () = at(deadlines.drained), if deadlines.drained.is_some() => ContainerEvent::Drained,
         }
     }
 
@@ -204,7 +204,7 @@ impl Follow {
         let bytes = match &mut self.reading {
             None => bytes,
             Some(reading) => {
-                let addition = reading.take(&self.transcript, stream, bytes);
+                let addition = reading.take(&self.received, stream, bytes);
                 if self.lost.is_none() && spoils(&addition, stream, output.order.captured) {
                     let message = "the connection to its output broke, and the Engine's log does not keep bytes that \
                         are not UTF-8: what it printed is not known";
@@ -214,18 +214,18 @@ impl Follow {
             }
         };
         if !bytes.is_empty() {
-            self.transcript.add(stream, &bytes);
-            self.start_failure.hear(stream, &bytes);
+            self.received.add(stream, &bytes);
+            self.start_failure.observe(stream, &bytes);
             output.take(stream, &bytes);
         }
     }
 
     /// Signals the container, without waiting for an Engine that may hang.
-    fn kill(&self, asked: Asked) {
-        let signal = match asked {
-            Asked::Nothing => return,
-            Asked::Terminate => "SIGTERM",
-            Asked::Kill => "SIGKILL",
+    fn kill(&self, stop: StopRequest) {
+        let signal = match stop {
+            StopRequest::None => return,
+            StopRequest::Terminate => "SIGTERM",
+            StopRequest::Kill => "SIGKILL",
         };
         let (engine, name) = (Arc::clone(&self.engine), self.name.clone());
         tokio::spawn(async move {
@@ -239,12 +239,12 @@ impl Follow {
     async fn confirmed(
         &mut self,
         answer: Result<WaitAnswer, ApiError>,
-        asked: &mut watch::Receiver<Asked>,
+        stop: &mut watch::Receiver<StopRequest>,
     ) -> Result<Option<i64>, Failure> {
         if let Ok(Some(code)) = answer.as_ref().map(|answer| answer.failure()) {
             return Ok(Some(code));
         }
-        let mut tries = Tries::for_as_long_as(Some(AWAY));
+        let mut tries = Backoff::new(Some(AWAY));
         loop {
             match self.engine.api.inspect(&self.name).await {
                 Ok(Some(container)) => {
@@ -254,8 +254,8 @@ impl Follow {
                     // never retry at once: the wait may break again
                     self.tries.next(Duration::ZERO).await;
                     if answer.is_err() {
-                        let asked = *asked.borrow_and_update();
-                        self.kill(asked);
+                        let stop = *stop.borrow_and_update();
+                        self.kill(stop);
                     }
                     return Ok(None);
                 }
@@ -265,10 +265,10 @@ impl Follow {
                 }
                 Err(error) => {
                     self.was_away = true;
-                    let is_killed = *asked.borrow() == Asked::Kill;
+                    let is_killed = *stop.borrow() == StopRequest::Kill;
                     let goes_on = tokio::select! {
                         goes_on = tries.next(Duration::ZERO) => goes_on,
-                        Ok(()) = asked.changed() => true,
+                        Ok(()) = stop.changed() => true,
                     };
                     if is_killed || !goes_on {
                         let why = unreachable(&error).message;
@@ -286,14 +286,14 @@ impl Follow {
     /// Reads the missing rest of an ended container's output from the log.
     async fn read_rest(&mut self, output: &mut Output<'_>) {
         let total: u64 =
-            [Stream::Stdout, Stream::Stderr].map(|stream| self.transcript.length(stream)).iter().sum();
+            [Stream::Stdout, Stream::Stderr].map(|stream| self.received.length(stream)).iter().sum();
         let mut lines = (total > WHOLE_LOG && self.reading.is_none()).then_some(LAST_LINES);
-        let mut tries = Tries::for_as_long_as(Some(LOGGED));
+        let mut tries = Backoff::new(Some(LOGGED));
         loop {
             self.read_log(false, lines.take());
             let read = self.drain(output).await;
             let is_whole = self.reading.as_ref().is_some_and(|reading| {
-                reading.is_caught_up(&self.transcript) || reading.ends_alike(&self.transcript)
+                reading.is_caught_up(&self.received) || reading.ends_alike(&self.received)
             });
             let is_other = read.is_ok() && self.reading.as_ref().is_some_and(LogReading::is_other);
             match read {
@@ -325,10 +325,10 @@ impl Follow {
     }
 
     /// What the end means. Lost output fails an attempt that would otherwise succeed.
-    async fn judge(&mut self, code: i64, asked: Asked) -> Result<Exit, Failure> {
+    async fn judge(&mut self, code: i64, stop: StopRequest) -> Result<Exit, Failure> {
         let end = End {
             code: code as i32,
-            asked,
+            stop,
             is_found: self.is_found,
             was_away: self.was_away,
             start_failure: self.start_failure.reason(),

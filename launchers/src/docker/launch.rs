@@ -1,16 +1,16 @@
 //! Brings one launch to a running container: finds or creates it under the launch's name, then starts it once.
 
-use super::body::{Surroundings, body};
+use super::body::{EngineFacts, body};
 use super::container::Container;
 use super::engine::Engine;
 use super::error::ApiError;
 use super::failure::{is_without_init, not_created, not_started, platform};
 use super::follow::Follow;
 use super::mounts::check_host_paths;
-use crate::followed::Refusal;
+use crate::active_launches::PendingReason;
+use crate::backoff::Backoff;
 use crate::port::{LaunchId, LaunchOrder, label};
 use crate::setting::Setting;
-use crate::tries::Tries;
 use pop_contract::Failure;
 use serde_json::Value;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ pub(super) struct Launch<'l> {
     /// Whether a container exists that belongs to this launch.
     pub(super) is_own: AtomicBool,
     /// Why it has not been started yet.
-    pub(super) refusal: Refusal,
+    pub(super) refusal: PendingReason,
 }
 
 impl Launch<'_> {
@@ -55,7 +55,7 @@ impl Launch<'_> {
         if found.as_ref().is_some_and(Container::has_begun) {
             return Ok(Follow::of_log(Arc::clone(engine), self.name, true));
         }
-        let mut tries = Tries::for_as_long_as(order.pending);
+        let mut tries = Backoff::new(order.pending);
         loop {
             let attached = Follow::attach(Arc::clone(engine), self.name).await;
             let follow = attached.unwrap_or_else(|_| Follow::of_log(Arc::clone(engine), self.name, false));
@@ -91,7 +91,7 @@ impl Launch<'_> {
         if !order.again {
             return Ok(None);
         }
-        let mut tries = Tries::for_as_long_as(order.pending);
+        let mut tries = Backoff::new(order.pending);
         loop {
             match self.own(engine, order).await {
                 Err(error) if error.is_away() && tries.next(Duration::ZERO).await => {}
@@ -112,7 +112,10 @@ impl Launch<'_> {
             if container.label(label::LAUNCH) == Some(&order.name) {
                 return Ok(container);
             }
-            Err(platform("name-taken", format!("a container of somebody else is called `{}`", self.name)))
+            Err(platform(
+                "name-taken",
+                format!("the container name `{}` is used by somebody else", self.name),
+            ))
         }))
     }
 
@@ -123,7 +126,7 @@ impl Launch<'_> {
         }
         let mut body = self.body(engine, order)?;
         let image = body["Image"].as_str().unwrap_or_default().to_owned();
-        let mut tries = Tries::for_as_long_as(order.pending);
+        let mut tries = Backoff::new(order.pending);
         let mut is_pulled = false;
         if order.program.pod.as_ref().is_some_and(|pod| pod.pull_always) {
             engine.pull(&image, order.pending, &self.refusal).await?;
@@ -159,7 +162,7 @@ impl Launch<'_> {
         let secrets = self.secrets.clone()?;
         let has_init = engine.has_init();
         let surroundings =
-            Surroundings { setting: self.setting, secrets: &secrets, has_init, users: engine.users };
+            EngineFacts { setting: self.setting, secrets: &secrets, has_init, users: engine.users };
         let mut body = body(self.id, order, &surroundings)?;
         let cpu = body.pointer_mut("/HostConfig/NanoCpus");
         if let (Some(cpu), Some(processors)) = (cpu, engine.processors) {

@@ -4,11 +4,12 @@ use super::container::Container;
 use super::engine::Engine;
 use super::launch::Launch;
 use super::sweep::{remove, sweep};
-use crate::followed::{Asked, Followed, Refusal};
+use crate::active_launches::{ActiveLaunches, PendingReason};
 use crate::object_name::object_name;
 use crate::output::Output;
 use crate::port::{Doing, LaunchEvent, LaunchId, LaunchOrder, LaunchUpdate, Launcher};
 use crate::setting::Setting;
+use crate::stop_request::StopRequest;
 use pop_contract::{Exit, Failure};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -26,7 +27,7 @@ pub struct DockerLauncher {
 struct Shared {
     setting: Setting,
     engine: OnceCell<Arc<Engine>>,
-    followed: Followed<Name>,
+    followed: ActiveLaunches<Name>,
     /// Set at the first launch: containers that no launch follows are searched for once.
     swept: OnceCell<()>,
 }
@@ -40,7 +41,7 @@ impl DockerLauncher {
         let shared = Shared {
             setting,
             engine: OnceCell::new(),
-            followed: Followed::default(),
+            followed: ActiveLaunches::default(),
             swept: OnceCell::new(),
         };
         Self { shared: Arc::new(shared) }
@@ -50,7 +51,7 @@ impl DockerLauncher {
 impl Launcher for DockerLauncher {
     fn launch(&self, id: LaunchId, order: LaunchOrder, events: &mpsc::Sender<LaunchUpdate>) {
         let (shared, events) = (Arc::clone(&self.shared), events.clone());
-        let asked = shared.followed.begin(id);
+        let stop = shared.followed.begin(id);
         let name = object_name(order.program.prefix(), &order.name);
         shared.followed.know(&name);
         if order.again {
@@ -68,9 +69,9 @@ impl Launcher for DockerLauncher {
                 setting: &shared.setting,
                 secrets,
                 is_own: AtomicBool::new(false),
-                refusal: Refusal::default(),
+                refusal: PendingReason::default(),
             };
-            let exit = shared.carry_out(&launch, &mut output, asked).await;
+            let exit = shared.carry_out(&launch, &mut output, stop).await;
             // a container that did not end by itself may still run, or start later
             let is_settled = exit.as_ref().map_or_else(|failure| failure.exit.is_some(), |_| true);
             let is_own = launch.is_own.into_inner();
@@ -131,12 +132,12 @@ impl Shared {
         &self,
         launch: &Launch<'_>,
         output: &mut Output<'_>,
-        mut asked: watch::Receiver<Asked>,
+        mut stop: watch::Receiver<StopRequest>,
     ) -> Result<Exit, Failure> {
         let made = tokio::select! {
             biased;
             made = self.make(launch, &output.order) => made,
-            Ok(()) = asked.changed() => Err(launch.refusal.stopped("its container had started")),
+            Ok(()) = stop.changed() => Err(launch.refusal.stopped("its container had started")),
         };
         let (engine, found) = made?;
         let has_begun = found.as_ref().is_some_and(Container::has_begun);
@@ -148,7 +149,7 @@ impl Shared {
         }
         output.begin();
         output.say(LaunchEvent::Running).await;
-        follow.until_end(output, &mut asked).await
+        follow.until_end(output, &mut stop).await
     }
 
     async fn make(

@@ -19,9 +19,9 @@ mod launch;
 mod launcher;
 mod mounts;
 mod output_stream;
+mod received_output;
 mod start_failure;
 mod sweep;
-mod transcript;
 mod variables;
 mod verdict;
 

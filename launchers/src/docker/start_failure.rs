@@ -16,7 +16,7 @@ pub(super) struct StartFailure {
 
 impl StartFailure {
     /// Records a piece of the container's output.
-    pub(super) fn hear(&mut self, stream: Stream, bytes: &[u8]) {
+    pub(super) fn observe(&mut self, stream: Stream, bytes: &[u8]) {
         self.is_other |= stream == Stream::Stdout || self.said.len() + bytes.len() > LONGEST;
         if self.is_other {
             self.said = Vec::new();
@@ -59,7 +59,7 @@ mod tests {
         let told = |texts: &[(Stream, &str)], size: usize| {
             let mut failure = StartFailure::default();
             for (stream, text) in texts {
-                text.as_bytes().chunks(size).for_each(|piece| failure.hear(*stream, piece));
+                text.as_bytes().chunks(size).for_each(|piece| failure.observe(*stream, piece));
             }
             failure.reason()
         };

@@ -2,9 +2,9 @@
 
 use super::container::Container;
 use super::engine::Engine;
-use crate::followed::{Followed, exit_of};
+use crate::active_launches::{ActiveLaunches, exit_of};
+use crate::backoff::Backoff;
 use crate::port::{LaunchEvent, LaunchId, LaunchUpdate, label};
-use crate::tries::Tries;
 use std::time::Duration;
 use tokio::sync::mpsc;
 
@@ -17,7 +17,7 @@ const REMOVAL: Duration = Duration::from_secs(20);
 pub(super) async fn sweep(
     engine: &Engine,
     run: &str,
-    followed: &Followed<String>,
+    followed: &ActiveLaunches<String>,
     events: Option<&mpsc::Sender<LaunchUpdate>>,
 ) {
     let found = engine.api.list(&format!("{}={run}", label::RUN)).await.unwrap_or_default();
@@ -44,7 +44,7 @@ pub(super) async fn sweep(
 
 /// Removes a container with its anonymous volumes; false if that failed.
 pub(super) async fn remove(engine: &Engine, name: &str) -> bool {
-    let mut tries = Tries::for_as_long_as(Some(REMOVAL));
+    let mut tries = Backoff::new(Some(REMOVAL));
     while engine.api.remove(name).await.is_err() {
         if !tries.next(Duration::ZERO).await {
             return false;

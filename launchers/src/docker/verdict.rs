@@ -1,7 +1,8 @@
 //! What the end of a container means, and which side is to blame.
 
 use super::api::Api;
-use crate::followed::{Asked, exit_of};
+use crate::active_launches::exit_of;
+use crate::stop_request::StopRequest;
 use pop_contract::{Blame, Exit, Failure};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::time::timeout;
@@ -20,7 +21,7 @@ pub(super) struct End {
     /// Its exit status.
     pub(super) code: i32,
     /// What this process requested.
-    pub(super) asked: Asked,
+    pub(super) stop: StopRequest,
     /// Whether an earlier process started it.
     pub(super) is_found: bool,
     /// Whether the Engine was unreachable meanwhile.
@@ -30,7 +31,7 @@ pub(super) struct End {
 }
 
 /// Why a container ended with a signal that pop did not send.
-enum Ended {
+enum EndCause {
     OutOfMemory,
     /// Somebody made the Engine remove it.
     Removed,
@@ -50,32 +51,32 @@ pub(super) async fn verdict(api: &Api, name: &str, end: End) -> Result<Exit, Fai
     let Exit::Signal(signal) = exit else { return Ok(exit) };
     let found = api.inspect(name).await;
     let is_oom = matches!(&found, Ok(Some(container)) if container.is_out_of_memory());
-    let ended = match (signal, end.asked) {
-        _ if is_oom => Ended::OutOfMemory,
-        (SIGKILL | SIGTERM, Asked::Nothing) if matches!(found, Ok(None)) => Ended::Removed,
-        (SIGKILL | SIGTERM, Asked::Nothing) => why_ended(api, name).await,
+    let ended = match (signal, end.stop) {
+        _ if is_oom => EndCause::OutOfMemory,
+        (SIGKILL | SIGTERM, StopRequest::None) if matches!(found, Ok(None)) => EndCause::Removed,
+        (SIGKILL | SIGTERM, StopRequest::None) => end_cause(api, name).await,
         _ => return Ok(exit),
     };
     let (code, message) = match ended {
-        Ended::OutOfMemory => {
+        EndCause::OutOfMemory => {
             ("oom", format!("ended with {exit}: its container's memory ran out (OOMKilled)"))
         }
-        Ended::Removed => {
+        EndCause::Removed => {
             ("displaced", format!("ended with {exit}: its container was removed by somebody else"))
         }
         _ if end.is_found => {
-            ("displaced", format!("had ended with {exit} while nobody followed its container"))
+            ("displaced", format!("had ended with {exit} while no launcher followed its container"))
         }
         _ if end.was_away => {
             ("displaced", format!("ended with {exit} while the Docker Engine was restarted"))
         }
-        Ended::Stopped => (
+        EndCause::Stopped => (
             "stopped-outside",
             format!("ended with {exit}, which pop did not send: somebody else stopped its container"),
         ),
-        Ended::ByItself if signal == SIGTERM => return Ok(exit),
+        EndCause::ByItself if signal == SIGTERM => return Ok(exit),
         // Podman before version 5 does not report out of memory
-        Ended::ByItself => ("signal", format!("ended with {exit}, perhaps out of memory")),
+        EndCause::ByItself => ("signal", format!("ended with {exit}, perhaps out of memory")),
     };
     let blame = if code == "signal" { Blame::Handler } else { Blame::Platform };
     let mut failure = Failure::new(blame, code, message);
@@ -84,24 +85,24 @@ pub(super) async fn verdict(api: &Api, name: &str, end: End) -> Result<Exit, Fai
 }
 
 /// Why an ended container has ended, as the Engine reports it within a moment.
-async fn why_ended(api: &Api, name: &str) -> Ended {
+async fn end_cause(api: &Api, name: &str) -> EndCause {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let since = now.saturating_sub(CLOCKS).as_secs();
     let told = timeout(TELLING, async {
         let mut events = api.events(name, since).await.ok()?;
         while let Ok(Some(event)) = events.next().await {
             match event["Action"].as_str() {
-                Some("oom") => return Some(Ended::OutOfMemory),
-                Some("kill" | "stop") => return Some(Ended::Stopped),
+                Some("oom") => return Some(EndCause::OutOfMemory),
+                Some("kill" | "stop") => return Some(EndCause::Stopped),
                 _ => {}
             }
         }
         None
     });
     match told.await {
-        Ok(Some(Ended::Stopped)) if is_removed(api, name).await => Ended::Removed,
+        Ok(Some(EndCause::Stopped)) if is_removed(api, name).await => EndCause::Removed,
         Ok(Some(ended)) => ended,
-        Ok(None) | Err(_) => Ended::ByItself,
+        Ok(None) | Err(_) => EndCause::ByItself,
     }
 }
 

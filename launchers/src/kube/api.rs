@@ -1,9 +1,9 @@
 //! The API server: connects to it, and retries requests where that can help.
 
 use super::failure::{answer, is_not_found, may_change, platform, refused};
-use crate::followed::Refusal;
+use crate::active_launches::PendingReason;
+use crate::backoff::Backoff;
 use crate::setting::{Cluster, Setting};
-use crate::tries::Tries;
 use k8s_openapi::api::core::v1::{Event, Pod, Secret};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::api::{DeleteParams, ListParams, PostParams, Preconditions};
@@ -20,7 +20,7 @@ const DELETING: Duration = Duration::from_secs(25);
 
 /// A client of the cluster, and the namespace of the pods.
 pub async fn client(cluster: &Cluster) -> Result<(Client, String), Failure> {
-    let unknown = |why: String| platform("cluster", format!("no cluster is known: {why}"));
+    let unknown = |why: String| platform("cluster", format!("no cluster is configured: {why}"));
     let mut config = match &cluster.master_url {
         Some(url) => of_address(url, cluster).await.map_err(|error| unknown(error.to_string()))?,
         None => Config::infer().await.map_err(|error| unknown(error.to_string()))?,
@@ -82,7 +82,7 @@ impl Server {
 
     /// The pod of a launch, if an earlier process created it.
     pub(super) async fn find(&self, name: &str, launch: &str) -> Result<Option<Pod>, Failure> {
-        let mut tries = Tries::for_as_long_as(Some(CALL));
+        let mut tries = Backoff::new(Some(CALL));
         loop {
             match call(self.pods.get(name)).await {
                 Ok(found) if launch_of(&found) == Some(launch) => return Ok(Some(found)),
@@ -100,8 +100,8 @@ impl Server {
     pub(super) async fn create(
         &self,
         pod: &Pod,
-        tries: &mut Tries,
-        refusal: &Refusal,
+        tries: &mut Backoff,
+        refusal: &PendingReason,
     ) -> Result<Pod, Failure> {
         let name = pod.metadata.name.as_deref().unwrap_or_default();
         loop {
@@ -131,7 +131,7 @@ impl Server {
         &self,
         pod: &Pod,
         values: Vec<(String, String)>,
-        tries: &mut Tries,
+        tries: &mut Backoff,
     ) -> Result<(), Failure> {
         let mut secret = Secret { string_data: Some(values.into_iter().collect()), ..Secret::default() };
         secret.metadata.name.clone_from(&pod.metadata.name);
@@ -192,7 +192,7 @@ impl Server {
 async fn until_done<T, F: Future<Output = Result<T, Error>>>(
     mut doing: impl FnMut() -> F,
 ) -> Result<(), Error> {
-    let mut tries = Tries::for_as_long_as(Some(DELETING));
+    let mut tries = Backoff::new(Some(DELETING));
     loop {
         match doing().await {
             Ok(_) => return Ok(()),
@@ -222,7 +222,7 @@ fn launch_of(pod: &Pod) -> Option<&str> {
 }
 
 fn name_taken(name: &str) -> Failure {
-    platform("name-taken", format!("a pod of somebody else is called `{name}`"))
+    platform("name-taken", format!("the pod name `{name}` is used by somebody else"))
 }
 
 /// The own pod as owner: the cluster deletes what it owns with it.
@@ -284,8 +284,8 @@ mod tests {
     async fn create(scenes: Vec<Scene>, patience: Duration) -> Result<Pod, Failure> {
         let (server, play) = played(scenes);
         let wanted = serde_json::from_value(pod("run-a-1")).unwrap();
-        let mut tries = Tries::for_as_long_as(Some(patience));
-        let created = server.create(&wanted, &mut tries, &Refusal::default()).await;
+        let mut tries = Backoff::new(Some(patience));
+        let created = server.create(&wanted, &mut tries, &PendingReason::default()).await;
         // all requests of the scenario were made
         play.await.unwrap();
         created

@@ -1,6 +1,6 @@
 //! A pod's log cut at every byte, with reports, secrets and invalid UTF-8, has one result.
 
-use super::log_stamps::Stamped;
+use super::log_stamps::TimestampFilter;
 use crate::Mask;
 use crate::output::Output;
 use crate::port::{LaunchEnd, LaunchId, LaunchOrder, StdoutUse, Stream};
@@ -37,11 +37,11 @@ async fn read(captured: StdoutUse, streams: &[&[u8]], length: usize) -> LaunchEn
     let (events, mut heard) = mpsc::channel(1_000);
     let mask = Mask::new(["s3cret-value".to_owned()]);
     let mut output = Box::new(Output::new(LaunchId(1), order, &events, &mask));
-    let mut stamped = Stamped::default();
+    let mut timestamps = TimestampFilter::default();
     for stream in streams {
-        stamped.since();
+        timestamps.since();
         for piece in stream.chunks(length) {
-            stamped.take(piece, &mut |rest| output.take(Stream::Stdout, rest));
+            timestamps.take(piece, &mut |rest| output.take(Stream::Stdout, rest));
         }
         output.say_all().await;
     }

@@ -68,7 +68,7 @@ pub(super) fn refused(doing: &str, error: &Error) -> Failure {
         403 if holds("violates PodSecurity") => said("pod-security", "the namespace forbids such pods"),
         403 if holds("is being terminated") => said("namespace", "the namespace is being deleted"),
         403 if holds("service account") && holds("not found") => {
-            said("service-account", "the pod's service account is not there")
+            said("service-account", "the pod's service account does not exist")
         }
         403 if holds("LimitRange") || holds("maximum") || holds("minimum") => {
             said("limit-range", "the namespace's limits forbid such a pod")
@@ -80,12 +80,12 @@ pub(super) fn refused(doing: &str, error: &Error) -> Failure {
         }
         400 | 403 if holds("admission webhook") => said("admission", "an admission webhook rejected the pod"),
         500 if holds("failed calling webhook") => said("webhook", "an admission webhook does not answer"),
-        404 if holds("namespaces") => said("namespace", "the namespace is not there"),
+        404 if holds("namespaces") => said("namespace", "the namespace does not exist"),
         401 => said("unauthorized", "the cluster does not accept the credentials of pop"),
-        403 => said("forbidden", &format!("the cluster does not let pop {doing}")),
+        403 => said("forbidden", &format!("the cluster does not allow pop to {doing}")),
         422 if doing == "create secrets" => said("secret", "the cluster rejected the secrets of the pod"),
         422 | 400 => {
-            Failure::new(Blame::Handler, "pod-invalid", format!("the cluster refuses the pod: {message}"))
+            Failure::new(Blame::Handler, "pod-invalid", format!("the cluster rejected the pod: {message}"))
         }
         429 => said("cluster-busy", "the cluster is too busy"),
         code => said("cluster", &format!("the cluster could not {doing} (status {code})")),

@@ -7,9 +7,9 @@ use super::manifest::MANIFEST_GRACE;
 use super::pod_status::{PodState, state_of, stopped_by_others};
 use super::wait_reason::{WaitReason, of_event};
 use super::watch::Observation;
-use crate::followed::Asked;
 use crate::output::Output;
 use crate::port::{LaunchEvent, Stream};
+use crate::stop_request::StopRequest;
 use k8s_openapi::api::core::v1::Pod;
 use pop_contract::{Exit, Failure, PROGRESS, RESULT};
 use std::sync::Arc;
@@ -63,9 +63,9 @@ struct Progress {
 }
 
 /// An event in the life of a followed pod.
-enum Happening {
+enum PodChange {
     Observed,
-    Asked,
+    StopRequest,
     Log(LogEvent),
     OutputDue,
     EventsDue,
@@ -77,7 +77,7 @@ impl Follow<'_> {
     pub(super) async fn until_end(
         &mut self,
         output: &mut Output<'_>,
-        asked: &mut watch::Receiver<Asked>,
+        stop: &mut watch::Receiver<StopRequest>,
     ) -> Result<Exit, Failure> {
         let mut progress = Progress {
             pod: None,
@@ -93,44 +93,44 @@ impl Follow<'_> {
         };
         // both may have changed before this call
         self.observed.mark_changed();
-        if *asked.borrow() != Asked::Nothing {
-            asked.mark_changed();
+        if *stop.borrow() != StopRequest::None {
+            stop.mark_changed();
         }
         loop {
-            let is_over = match self.next(&mut progress, output, asked).await {
-                Happening::Observed => {
-                    let asked = *asked.borrow();
-                    self.look(&mut progress, output, asked).await?;
+            let is_over = match self.next(&mut progress, output, stop).await {
+                PodChange::Observed => {
+                    let stop = *stop.borrow();
+                    self.look(&mut progress, output, stop).await?;
                     false
                 }
-                Happening::Asked => {
-                    let asked = *asked.borrow_and_update();
-                    self.stop(&mut progress, asked).await?;
+                PodChange::StopRequest => {
+                    let stop = *stop.borrow_and_update();
+                    self.stop(&mut progress, stop).await?;
                     false
                 }
-                Happening::Log(event) => progress.read(event, output).await,
-                Happening::OutputDue => {
+                PodChange::Log(event) => progress.read(event, output).await,
+                PodChange::OutputDue => {
                     output.on_time().await;
                     false
                 }
-                Happening::EventsDue => {
+                PodChange::EventsDue => {
                     self.read_events(&mut progress).await?;
                     false
                 }
-                Happening::Late if progress.end.is_some() => {
+                PodChange::Late if progress.end.is_some() => {
                     if progress.log.is_open() {
                         progress.give_log_up(None, output);
                     }
                     true
                 }
-                Happening::Late => {
-                    let asked = *asked.borrow();
-                    return Err(self.given_up(&mut progress, asked).await);
+                PodChange::Late => {
+                    let stop = *stop.borrow();
+                    return Err(self.given_up(&mut progress, stop).await);
                 }
             };
             if is_over {
-                let asked = *asked.borrow();
-                return progress.into_end(output, asked);
+                let stop = *stop.borrow();
+                return progress.into_end(output, stop);
             }
         }
     }
@@ -139,8 +139,8 @@ impl Follow<'_> {
         &mut self,
         progress: &mut Progress,
         output: &Output<'_>,
-        asked: &mut watch::Receiver<Asked>,
-    ) -> Happening {
+        stop: &mut watch::Receiver<StopRequest>,
+    ) -> PodChange {
         let due = output.due();
         let is_waiting = !progress.is_running && progress.end.is_none();
         let events_at = progress.events_at.filter(|_| is_waiting).map(|(at, _)| at);
@@ -148,12 +148,12 @@ impl Follow<'_> {
         let at = |time: Option<Instant>| sleep_until(time.unwrap_or_else(Instant::now));
         tokio::select! {
             biased;
-            Ok(()) = self.observed.changed() => Happening::Observed,
-            Ok(()) = asked.changed() => Happening::Asked,
-            event = progress.log.next() => Happening::Log(event),
-            () = at(due), if due.is_some() => Happening::OutputDue,
-            () = at(events_at), if events_at.is_some() => Happening::EventsDue,
-            () = at(until), if until.is_some() => Happening::Late,
+            Ok(()) = self.observed.changed() => PodChange::Observed,
+            Ok(()) = stop.changed() => PodChange::StopRequest,
+            event = progress.log.next() => PodChange::Log(event),
+            () = at(due), if due.is_some() => PodChange::OutputDue,
+            () = at(events_at), if events_at.is_some() => PodChange::EventsDue,
+            () = at(until), if until.is_some() => PodChange::Late,
         }
     }
 
@@ -162,7 +162,7 @@ impl Follow<'_> {
         &mut self,
         progress: &mut Progress,
         output: &mut Output<'_>,
-        asked: Asked,
+        stop: StopRequest,
     ) -> Result<(), Failure> {
         let Observation { pod, is_gone, trouble } = self.observed.borrow_and_update().clone();
         if let Some(trouble) = trouble {
@@ -187,21 +187,21 @@ impl Follow<'_> {
                 return Ok(());
             }
             PodState::NotFound if progress.is_running => {
-                progress.end(Err(platform("displaced", "its node lost sight of its container")), is_gone);
+                progress.end(Err(platform("displaced", "its node lost its container")), is_gone);
                 return Ok(());
             }
             // the pod is gone, or is being deleted and never ran
             PodState::Waiting(_) | PodState::Running | PodState::NotFound => {
                 let stopped = progress.stopped.take();
-                let end = stopped.unwrap_or_else(|| match asked {
-                    Asked::Nothing => platform("displaced", "its pod was deleted by somebody else"),
+                let end = stopped.unwrap_or_else(|| match stop {
+                    StopRequest::None => platform("displaced", "its pod was deleted by somebody else"),
                     _ => platform("cancelled", "its pod was deleted"),
                 });
                 progress.end(Err(end), true);
                 return Ok(());
             }
         }
-        if pod.metadata.deletion_timestamp.is_some() && asked == Asked::Nothing {
+        if pod.metadata.deletion_timestamp.is_some() && stop == StopRequest::None {
             let grace = pod.metadata.deletion_grace_period_seconds.unwrap_or_default().max(0) as u64;
             let until = Instant::now() + Duration::from_secs(grace) + NODE_LOST;
             progress.until = Some(progress.until.map_or(until, |earlier| earlier.min(until)));
@@ -210,8 +210,8 @@ impl Follow<'_> {
     }
 
     /// Stops the pod. Waits no longer if the reason that its program waits for is known.
-    async fn stop(&self, progress: &mut Progress, asked: Asked) -> Result<(), Failure> {
-        self.delete(progress, asked);
+    async fn stop(&self, progress: &mut Progress, stop: StopRequest) -> Result<(), Failure> {
+        self.delete(progress, stop);
         if !progress.is_running && progress.end.is_none() {
             if let Some(reason) = self.reason(progress).await {
                 return Err(reason.failure(""));
@@ -219,7 +219,7 @@ impl Follow<'_> {
             // it may have started unseen: then its end will be seen
             progress.stopped = Some(platform("cancelled", "was stopped before its program had started"));
             progress.until = Some(Instant::now() + STOPPED);
-        } else if asked == Asked::Kill && progress.end.is_none() {
+        } else if stop == StopRequest::Kill && progress.end.is_none() {
             progress.until = Some(Instant::now() + progress.kill_patience);
         }
         Ok(())
@@ -229,13 +229,13 @@ impl Follow<'_> {
     ///
     /// The first deletion has the whole grace of the run: a kubelet that has begun to stop a container ignores
     /// a shorter one.
-    fn delete(&self, progress: &Progress, asked: Asked) {
+    fn delete(&self, progress: &Progress, stop: StopRequest) {
         let whole = |grace: Duration| u32::try_from(grace.as_millis().div_ceil(1_000)).unwrap_or(u32::MAX);
-        let grace_seconds = match asked {
-            Asked::Nothing => return,
+        let grace_seconds = match stop {
+            StopRequest::None => return,
             // not 0: the API server would drop the pod before its program is dead
-            Asked::Terminate => self.grace.map(|grace| whole(grace).max(1)),
-            Asked::Kill => Some(1),
+            StopRequest::Terminate => self.grace.map(|grace| whole(grace).max(1)),
+            StopRequest::Kill => Some(1),
         };
         let (server, name) = (Arc::clone(&self.server), self.name.to_owned());
         let uid = progress.pod.as_ref().and_then(|pod| pod.metadata.uid.clone());
@@ -244,19 +244,19 @@ impl Follow<'_> {
     }
 
     /// Why the pod is not followed any longer.
-    async fn given_up(&self, progress: &mut Progress, asked: Asked) -> Failure {
+    async fn given_up(&self, progress: &mut Progress, stop: StopRequest) -> Failure {
         if let Some(stopped) = progress.stopped.take() {
             return stopped;
         }
-        if progress.is_running && asked == Asked::Nothing {
-            return platform("displaced", "its pod was deleted and does not go: its node is lost");
+        if progress.is_running && stop == StopRequest::None {
+            return platform("displaced", "its pod was deleted but still exists: its node is lost");
         }
         if progress.is_running {
-            return platform("lost", format!("pod `{}` was deleted and does not go", self.name));
+            return platform("lost", format!("pod `{}` was deleted but still exists", self.name));
         }
         match self.reason(progress).await {
             Some(reason) => reason.failure("its pod did not start in time: "),
-            None => platform("pending", "its pod did not start in time, and the cluster does not say why"),
+            None => platform("pending", "its pod did not start in time, and the cluster reports no reason"),
         }
     }
 
@@ -358,13 +358,13 @@ impl Progress {
     }
 
     /// How the attempt ended. Incomplete output fails it, unless the pod's annotations hold the result.
-    fn into_end(self, output: &Output<'_>, asked: Asked) -> Result<Exit, Failure> {
+    fn into_end(self, output: &Output<'_>, stop: StopRequest) -> Result<Exit, Failure> {
         let exit = self.end.unwrap_or_else(|| Err(platform("lost", "its pod can no longer be followed")))?;
         let pod = self.pod.as_deref();
         let annotations = pod.and_then(|pod| pod.metadata.annotations.as_ref());
         let has_result = annotations.is_some_and(|all| all.contains_key(RESULT));
         // it may have been stopped in the middle: only a report of success proves otherwise
-        let is_doubtful = exit == Exit::Code(0) && asked == Asked::Nothing && !output.has_final_report();
+        let is_doubtful = exit == Exit::Code(0) && stop == StopRequest::None && !output.has_final_report();
         let displaced = pod.filter(|_| is_doubtful).and_then(stopped_by_others);
         let unread = self.log_failure.filter(|_| matches!(exit, Exit::Code(_)) && !has_result);
         match displaced.or(unread) {

@@ -7,11 +7,12 @@ use super::manifest::{pod, pod_name};
 use super::pod_status::{PodState, is_over, state_of};
 use super::watch::{Pods, say_late};
 use super::working_folder::check_folder;
-use crate::followed::{Asked, Followed, Refusal};
+use crate::active_launches::{ActiveLaunches, PendingReason};
+use crate::backoff::Backoff;
 use crate::output::Output;
 use crate::port::{Doing, LaunchEvent, LaunchId, LaunchOrder, LaunchUpdate, Launcher, label};
 use crate::setting::Setting;
-use crate::tries::Tries;
+use crate::stop_request::StopRequest;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::ListParams;
 use pop_contract::{Exit, Failure};
@@ -40,7 +41,7 @@ struct Shared {
     server: OnceCell<Arc<Server>>,
     pods: Arc<Pods>,
     watching: Mutex<Option<JoinHandle<()>>>,
-    followed: Followed<EndedPod>,
+    followed: ActiveLaunches<EndedPod>,
     /// Set when the first launch is taken over: pods that no launch follows are searched for once.
     swept: OnceCell<()>,
 }
@@ -61,7 +62,7 @@ struct Launch<'l> {
     /// Secrets whose values only this process has.
     secrets: Result<Vec<(String, String)>, Failure>,
     /// Why there is no pod yet.
-    refusal: Refusal,
+    refusal: PendingReason,
 }
 
 impl KubernetesLauncher {
@@ -80,7 +81,7 @@ impl KubernetesLauncher {
             server: OnceCell::new(),
             pods: Arc::default(),
             watching: Mutex::default(),
-            followed: Followed::default(),
+            followed: ActiveLaunches::default(),
             swept: OnceCell::new(),
         };
         Self { shared: Arc::new(shared) }
@@ -90,7 +91,7 @@ impl KubernetesLauncher {
 impl Launcher for KubernetesLauncher {
     fn launch(&self, id: LaunchId, mut order: LaunchOrder, events: &mpsc::Sender<LaunchUpdate>) {
         let (shared, events) = (Arc::clone(&self.shared), events.clone());
-        let asked = shared.followed.begin(id);
+        let stop = shared.followed.begin(id);
         order.labels.push(shared.mark.clone());
         let name = pod_name(&order);
         shared.followed.know(&name);
@@ -104,8 +105,8 @@ impl Launcher for KubernetesLauncher {
             let own: Vec<_> = own.cloned().collect();
             let secrets = shared.setting.secrets.values(&own);
             let mut output = Box::new(Output::new(id, order, &events, &shared.setting.secrets.mask()));
-            let launch = Launch { id, name: &name, secrets, refusal: Refusal::default() };
-            let (exit, kept) = shared.carry_out(&launch, &mut output, asked).await;
+            let launch = Launch { id, name: &name, secrets, refusal: PendingReason::default() };
+            let (exit, kept) = shared.carry_out(&launch, &mut output, stop).await;
             if kept.is_none() {
                 shared.followed.forget(&name);
             }
@@ -180,7 +181,7 @@ impl Shared {
         self: &Arc<Self>,
         launch: &Launch<'_>,
         output: &mut Output<'_>,
-        mut asked: watch::Receiver<Asked>,
+        mut stop: watch::Receiver<StopRequest>,
     ) -> (Result<Exit, Failure>, Option<EndedPod>) {
         let pending_until = output.order.pending.map(|pending| Instant::now() + pending);
         let observed = self.pods.follow(launch.name);
@@ -189,11 +190,11 @@ impl Shared {
             output.begin_anew();
         }
         // a pod of an earlier process is searched for and stopped even if a stop is already requested
-        let is_over_at = if output.order.again { Asked::Kill } else { Asked::Terminate };
+        let is_over_at = if output.order.again { StopRequest::Kill } else { StopRequest::Terminate };
         let made = tokio::select! {
             biased;
-            made = self.make(launch, &output.order, asked.clone()) => made,
-            Ok(()) = wait_until(&mut asked, is_over_at) => {
+            made = self.make(launch, &output.order, stop.clone()) => made,
+            Ok(()) = wait_until(&mut stop, is_over_at) => {
                 self.discard(launch, &output.order);
                 Err(launch.refusal.stopped("its pod was created"))
             }
@@ -205,7 +206,7 @@ impl Shared {
         self.watch(&server);
         let grace = self.setting.grace;
         let mut follow = Follow { server, name: launch.name, observed, grace, pending_until };
-        let exit = follow.until_end(output, &mut asked).await;
+        let exit = follow.until_end(output, &mut stop).await;
         let last = follow.observed.borrow().pod.clone();
         let kept = EndedPod {
             name: launch.name.to_owned(),
@@ -222,7 +223,7 @@ impl Shared {
         &self,
         launch: &Launch<'_>,
         order: &LaunchOrder,
-        asked: watch::Receiver<Asked>,
+        stop: watch::Receiver<StopRequest>,
     ) -> Result<(Arc<Server>, Pod), Failure> {
         let server = self.server().await?;
         // taking a pod over needs none of the checks of a first start
@@ -231,10 +232,10 @@ impl Shared {
         {
             return Ok((server, found));
         }
-        if *asked.borrow() != Asked::Nothing {
+        if *stop.borrow() != StopRequest::None {
             return Err(launch.refusal.stopped("its pod was created"));
         }
-        let mut tries = Tries::for_as_long_as(order.pending);
+        let mut tries = Backoff::new(order.pending);
         let pod = pod(launch.id, order, &self.setting, server.owner.clone())?;
         check_size(&pod)?;
         check_folder(order, &self.setting)?;
@@ -301,10 +302,10 @@ impl Shared {
 
 /// Waits until a launch gets a stop request of at least this urgency.
 async fn wait_until(
-    asked: &mut watch::Receiver<Asked>,
-    at_least: Asked,
+    stop: &mut watch::Receiver<StopRequest>,
+    at_least: StopRequest,
 ) -> Result<(), watch::error::RecvError> {
-    asked.wait_for(|asked| *asked >= at_least).await.map(drop)
+    stop.wait_for(|stop| *stop >= at_least).await.map(drop)
 }
 
 /// Whether an order's pod needs its own Secret.

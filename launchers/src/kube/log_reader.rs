@@ -1,7 +1,7 @@
 //! Reads the log of one pod to its end, although the stream may break off.
 
 use super::failure::{answer, platform, refused};
-use super::log_stamps::Stamped;
+use super::log_stamps::TimestampFilter;
 use super::manifest::MAIN;
 use futures_util::io::{AsyncBufRead, AsyncBufReadExt as _};
 use futures_util::stream::BoxStream;
@@ -40,7 +40,7 @@ pub(super) struct LogReader {
     api: Api<Pod>,
     name: String,
     stream: Option<Pieces>,
-    stamped: Stamped,
+    timestamps: TimestampFilter,
     /// Wait before the next request after a failed one.
     wait: Duration,
     /// When to request a log again that ended before its program.
@@ -54,7 +54,7 @@ impl LogReader {
             api,
             name: name.to_owned(),
             stream: None,
-            stamped: Stamped::default(),
+            timestamps: TimestampFilter::default(),
             wait: FIRST_WAIT,
             again_at: None,
         }
@@ -93,7 +93,7 @@ impl LogReader {
     }
 
     fn read_after(&mut self, wait: Duration) {
-        let since = self.stamped.since();
+        let since = self.timestamps.since();
         self.again_at = None;
         self.stream = Some(pieces(self.api.clone(), self.name.clone(), since, wait));
     }
@@ -116,7 +116,7 @@ impl LogReader {
     /// Removes timestamps and output read before from a piece; true if new output remained.
     pub(super) fn take(&mut self, piece: &[u8], rest: &mut impl FnMut(&[u8])) -> bool {
         let mut is_news = false;
-        self.stamped.take(piece, &mut |part| {
+        self.timestamps.take(piece, &mut |part| {
             is_news = true;
             rest(part);
         });

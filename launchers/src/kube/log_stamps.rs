@@ -8,7 +8,7 @@ const LONGEST_STAMP: usize = 40;
 /// Removes the timestamps of a log. When a log that broke off is read again, skips the part read before: whole
 /// lines, and the beginning of a line.
 #[derive(Debug, Default)]
-pub(super) struct Stamped {
+pub(super) struct TimestampFilter {
     /// The beginning of a line whose timestamp is incomplete.
     held: Vec<u8>,
     is_in_line: bool,
@@ -21,7 +21,7 @@ pub(super) struct Stamped {
     again: Option<usize>,
 }
 
-impl Stamped {
+impl TimestampFilter {
     /// Start time for a request that continues the log; the part read before comes again first.
     pub(super) fn since(&mut self) -> Option<Timestamp> {
         self.held.clear();
@@ -104,10 +104,10 @@ impl Stamped {
 mod tests {
     use super::*;
 
-    fn read(stamped: &mut Stamped, text: &str, at: usize) -> String {
+    fn read(timestamps: &mut TimestampFilter, text: &str, at: usize) -> String {
         let mut out = Vec::new();
         for piece in text.as_bytes().chunks(at) {
-            stamped.take(piece, &mut |rest| out.extend_from_slice(rest));
+            timestamps.take(piece, &mut |rest| out.extend_from_slice(rest));
         }
         String::from_utf8(out).unwrap()
     }
@@ -118,7 +118,11 @@ mod tests {
     #[test]
     fn f67_timestamps_are_removed_for_any_cut() {
         for at in 1..LOG.len() {
-            assert_eq!(read(&mut Stamped::default(), LOG, at), "one\ntwo words\nthree\n\nend", "{at}");
+            assert_eq!(
+                read(&mut TimestampFilter::default(), LOG, at),
+                "one\ntwo words\nthree\n\nend",
+                "{at}"
+            );
         }
     }
 
@@ -127,12 +131,12 @@ mod tests {
         // also within a line, and twice
         for first in 0..LOG.len() {
             for second in [first, LOG.len() / 2, LOG.len()] {
-                let mut stamped = Stamped::default();
-                let mut all = read(&mut stamped, &LOG[..first], 7);
-                stamped.since();
-                all += &read(&mut stamped, &LOG[..second], 5);
-                stamped.since();
-                all += &read(&mut stamped, LOG, 11);
+                let mut timestamps = TimestampFilter::default();
+                let mut all = read(&mut timestamps, &LOG[..first], 7);
+                timestamps.since();
+                all += &read(&mut timestamps, &LOG[..second], 5);
+                timestamps.since();
+                all += &read(&mut timestamps, LOG, 11);
                 assert_eq!(all, "one\ntwo words\nthree\n\nend", "cut at {first} and {second}");
             }
         }
@@ -141,12 +145,12 @@ mod tests {
     #[test]
     fn f67_line_with_an_older_timestamp_is_ordinary() {
         let text = "2026-01-02T03:04:06Z later\n2026-01-02T03:04:05Z earlier\n";
-        assert_eq!(read(&mut Stamped::default(), text, 3), "later\nearlier\n");
+        assert_eq!(read(&mut TimestampFilter::default(), text, 3), "later\nearlier\n");
     }
 
     #[test]
     fn log_without_timestamps_is_unchanged() {
         let text = format!("plain\n{}\n", "x".repeat(100));
-        assert_eq!(read(&mut Stamped::default(), &text, 9), text);
+        assert_eq!(read(&mut TimestampFilter::default(), &text, 9), text);
     }
 }

@@ -3,7 +3,7 @@
 use super::failure::platform;
 use super::manifest::MAIN;
 use super::wait_reason::{WaitReason, wait_reason};
-use crate::followed::exit_of;
+use crate::active_launches::exit_of;
 use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus, Pod, PodStatus};
 use k8s_openapi::jiff::SignedDuration;
 use pop_contract::{Blame, Exit, Failure};
@@ -159,7 +159,10 @@ fn taken_away(status: &PodStatus) -> Option<Failure> {
     let words = |text: Option<&String>| text.map(|text| format!(": {}", text.trim())).unwrap_or_default();
     if TAKEN_AWAY.contains(&reason) {
         let message = words(status.message.as_ref());
-        return Some(platform("displaced", format!("its pod was taken away ({reason}{message})")));
+        return Some(platform(
+            "displaced",
+            format!("its pod was removed by the cluster ({reason}{message})"),
+        ));
     }
     let disrupted = status.conditions.iter().flatten();
     let mut disrupted =
@@ -167,7 +170,7 @@ fn taken_away(status: &PodStatus) -> Option<Failure> {
     disrupted.next_back().map(|condition| {
         let reason = condition.reason.as_deref().unwrap_or("DisruptionTarget");
         let message = words(condition.message.as_ref());
-        platform("displaced", format!("its pod was taken away ({reason}{message})"))
+        platform("displaced", format!("its pod was removed by the cluster ({reason}{message})"))
     })
 }
 
@@ -209,7 +212,10 @@ mod tests {
         let evicted = json!({"phase": "Failed", "reason": "Evicted", "message": "The node was low on resource: memory."});
         let (is, words) = code(evicted);
         assert_eq!(is, "displaced");
-        assert_eq!(words, "its pod was taken away (Evicted: The node was low on resource: memory.)");
+        assert_eq!(
+            words,
+            "its pod was removed by the cluster (Evicted: The node was low on resource: memory.)"
+        );
         let preempted = json!({"phase": "Failed", "containerStatuses": main(json!({"terminated": {"exitCode": 143}})),
             "conditions": [{"type": "DisruptionTarget", "status": "True", "reason": "PreemptionByScheduler"}]});
         assert_eq!(code(preempted).0, "displaced");

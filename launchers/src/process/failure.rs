@@ -13,7 +13,11 @@ pub(super) fn not_started(program: &Program, why: &str) -> Failure {
 
 /// A program that this machine lacks the resources for.
 pub(super) fn no_resources(program: &Program, error: &io::Error) -> Failure {
-    Failure::new(Blame::Platform, "resources", format!("no room to start `{}`: {error}", name(program)))
+    Failure::new(
+        Blame::Platform,
+        "resources",
+        format!("not enough resources to start `{}`: {error}", name(program)),
+    )
 }
 
 /// A program that the kernel did not start.

@@ -1,11 +1,13 @@
 //! The local launcher: finds the program, creates pipes, starts the child and spawns a task that follows it.
 
+use super::control::Control;
+use super::descendants::Descendants;
 use super::failure::{lost, no_resources, not_started, refused};
-use super::follow::{Control, Follow};
+use super::follow::Follow;
 use super::guard::Guard;
 use super::orphans::{LAUNCH_VARIABLE, Leftover, Orphans, of_launch, others_of_session, processes};
 use super::pause::signal_trees;
-use super::{Child, Environment, Signal, Spawn, Watched, resolve, spawn};
+use super::{AsyncDescriptor, Child, Environment, Signal, Spawn, resolve, spawn};
 use crate::port::{Doing, LaunchEnd, LaunchEvent, LaunchId, LaunchOrder, LaunchUpdate, Launcher, Program};
 use crate::secrets::Secrets;
 use crate::setting::Setting;
@@ -54,21 +56,6 @@ struct Shared {
 
 /// What the resolution of a name depends on: home, working directory and its own `PATH`.
 type Place = (Option<PathBuf>, Option<PathBuf>, Option<String>);
-
-/// The descendants of programs, as the follower of a child sees them.
-pub(super) trait Surroundings: Sync {
-    /// Whether an ended program may have left a process behind that holds none of its outputs. Cheap if it has
-    /// not.
-    fn may_have_left(&self, launch: &str, program: &Child) -> bool;
-    /// The processes that an ended program has left behind.
-    fn leftovers(&self, launch: &str, program: &Child) -> Vec<Leftover>;
-    /// The members of a running program's session outside its group.
-    fn others_of_session(&self, program: &Child) -> Vec<Leftover>;
-    /// Called when a program runs longer than a moment.
-    fn at_length(&self);
-    /// Called when a program has ended but its leftovers have not.
-    fn on_linger(&self);
-}
 
 impl ProcessLauncher {
     /// A launcher whose programs get these variables, and start in `folder` by default.
@@ -173,7 +160,7 @@ impl ProcessLauncher {
         });
         let child = child.map_err(|error| refused(program, error))?;
         // a child that cannot be registered is killed on drop
-        let control = Arc::new(Control::of(Watched::new(child).map_err(|error| lost(&error))?));
+        let control = Arc::new(Control::of(AsyncDescriptor::new(child).map_err(|error| lost(&error))?));
         running.insert(id, Arc::clone(&control));
         Ok(Follow { control, stdout, stderr })
     }
@@ -244,7 +231,7 @@ impl Shared {
     }
 }
 
-impl Surroundings for Shared {
+impl Descendants for Shared {
     fn may_have_left(&self, launch: &str, program: &Child) -> bool {
         match self.orphans() {
             Some(orphans) if !self.is_thorough => {
@@ -272,7 +259,7 @@ impl Surroundings for Shared {
 
     /// Starts a guard once a program runs long enough to be worth it. A guard that has ended or is stopped is
     /// replaced.
-    fn at_length(&self) {
+    fn on_long_run(&self) {
         if self.guard_command.is_empty() {
             return;
         }
@@ -339,7 +326,7 @@ impl Launcher for ProcessLauncher {
 
     fn stop(&self, id: LaunchId, force: bool) {
         if let Some(control) = self.shared.lock_running().get(&id) {
-            control.ask(force);
+            control.request_stop(force);
         }
     }
 

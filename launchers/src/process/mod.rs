@@ -4,7 +4,8 @@
 //! often as needed, at the cost of a bare `posix_spawn`. [`ProcessLauncher`] does this for orders and follows
 //! each child to its end.
 
-mod ends;
+mod control;
+mod descendants;
 mod environment;
 mod failure;
 mod follow;
@@ -14,8 +15,10 @@ mod launcher;
 mod memory;
 mod orphans;
 mod pause;
+mod pipes;
 mod resolve;
 mod spawn;
+mod termination;
 
 pub use environment::{Environment, EnvironmentError};
 pub use guard::stand_guard;
@@ -26,5 +29,6 @@ pub use orphans::{EXECUTOR_VARIABLE, LAUNCH_VARIABLE, end_run, left_by, sweep_ru
 pub use resolve::{ResolveError, resolve};
 pub use rustix::process::Signal;
 pub use spawn::{
-    Child, Ended, Exit, Spawn, SpawnError, Step, Usage, Watchable, Watched, ignore_file_size_signal, spawn,
+    AsyncDescriptor, Child, ChildEnd, Descriptor, Exit, Spawn, SpawnError, Step, Usage,
+    ignore_file_size_signal, spawn,
 };

@@ -268,7 +268,7 @@ mod tests {
         let script = root.path().join("b/tool");
         let hint = "; its lines end with a carriage return; save it with Unix line ends";
         for (line, wanted) in [
-            ("#!/bin/sh\r\necho\r\n", format!("`$ROOT/b/tool` is a script for `/bin/sh\\r`, which is not there{hint}")),
+            ("#!/bin/sh\r\necho\r\n", format!("`$ROOT/b/tool` is a script for `/bin/sh\\r`, which does not exist{hint}")),
             (
                 "#!/usr/bin/env python3\r\n",
                 format!("`$ROOT/b/tool` is a script for `python3\\r`, which does not exist{hint}"),

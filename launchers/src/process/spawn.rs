@@ -35,11 +35,11 @@
 //!   child's `execve`.
 #![expect(unsafe_code, reason = "clone with shared memory and waitid with resource usage have no safe form")]
 
-mod becoming;
+mod async_descriptor;
 mod child;
+mod child_memory;
+mod child_setup;
 mod kernel;
-mod lent;
-mod watched;
 
 use std::ffi::{CString, c_int, c_void};
 use std::fmt;
@@ -52,11 +52,11 @@ use std::sync::OnceLock;
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitOptions};
 
-use self::becoming::{Orders, child_main};
-pub use self::child::{Child, Ended, Exit, Usage};
+pub use self::async_descriptor::{AsyncDescriptor, Descriptor};
+pub use self::child::{Child, ChildEnd, Exit, Usage};
+use self::child_memory::ChildMemory;
+use self::child_setup::{ChildSetup, child_main};
 use self::kernel::{SignalMask, swap_signal_mask};
-use self::lent::Lent;
-pub use self::watched::{Watchable, Watched};
 use super::Environment;
 
 /// Everything a child is started with.
@@ -122,8 +122,8 @@ pub fn spawn(order: Spawn<'_>) -> Result<Child, SpawnError> {
     let prepare = |source| SpawnError { step: Step::Prepare, source };
     let null = null_device().map_err(prepare)?;
     let streams = [null.as_raw_fd(), order.stdout.as_raw_fd(), order.stderr.as_raw_fd()];
-    let orders = Orders::new(order, streams, changed_signals());
-    start(Lent::new(orders).map_err(prepare)?)
+    let setup = ChildSetup::new(order, streams, changed_signals());
+    start(ChildMemory::new(setup).map_err(prepare)?)
 }
 
 /// Returns the one `/dev/null` that every child reads from; the first call opens it.
@@ -141,12 +141,12 @@ fn errno_of(error: &io::Error) -> Errno {
 }
 
 /// Clones this process into `child_main`.
-fn start(lent: Lent) -> Result<Child, SpawnError> {
+fn start(memory: ChildMemory) -> Result<Child, SpawnError> {
     let failed = |source| SpawnError { step: Step::Clone, source };
     let mut pidfd: c_int = -1;
     // a handler of ours that ran in the child would write to our memory
     let mask = swap_signal_mask(SignalMask::MAX).map_err(failed)?;
-    lent.begin();
+    memory.begin();
     // SAFETY: the child runs `child_main` on the stack and with the setup that `memory` holds. Both stay in
     // place, and nothing else touches them until the kernel clears the word of CLONE_CHILD_CLEARTID, when the
     // child leaves our memory by exec or exit: `ChildMemory` frees nothing before. `child_main` uses no
@@ -155,19 +155,19 @@ fn start(lent: Lent) -> Result<Child, SpawnError> {
     let pid = unsafe {
         libc::clone(
             child_main,
-            lent.stack_top(),
+            memory.stack_top(),
             libc::CLONE_VM | kernel::WAITING | libc::CLONE_PIDFD | libc::CLONE_CHILD_CLEARTID | libc::SIGCHLD,
-            lent.orders().cast_mut().cast::<c_void>(),
+            memory.setup().cast_mut().cast::<c_void>(),
             &raw mut pidfd,
             ptr::null_mut::<c_void>(),
-            lent.word(),
+            memory.word(),
         )
     };
     let error = errno_of(&io::Error::last_os_error());
     let restored = swap_signal_mask(mask);
     // `Pid` does not accept -1
     let Some(pid) = Pid::from_raw(pid.max(0)) else {
-        lent.end();
+        memory.end();
         return Err(failed(error));
     };
     if pidfd < 0 {
@@ -178,7 +178,7 @@ fn start(lent: Lent) -> Result<Child, SpawnError> {
     }
     // SAFETY: the clone succeeded, so the kernel has just opened this descriptor, and only this code knows it.
     let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
-    let child = Child::new(pid, pidfd, lent);
+    let child = Child::new(pid, pidfd, memory);
     restored.map_err(failed)?;
     Ok(child)
 }

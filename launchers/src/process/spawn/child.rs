@@ -13,7 +13,7 @@ use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process_group, pidfd_send_signal};
 
 use super::SpawnError;
-use super::lent::Lent;
+use super::child_memory::ChildMemory;
 
 /// A started program.
 ///
@@ -28,12 +28,12 @@ pub struct Child {
     /// Whether the kernel may have reused the pid.
     collected: AtomicBool,
     /// Memory that the child uses until it executes its program.
-    lent: Mutex<Option<Lent>>,
+    memory: Mutex<Option<ChildMemory>>,
 }
 
 /// The end of a program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Ended {
+pub struct ChildEnd {
     /// How it ended, or why the program was never executed.
     pub exit: Result<Exit, SpawnError>,
     /// Resources used by it and by those of its children that it waited for.
@@ -80,8 +80,8 @@ impl Usage {
 }
 
 impl Child {
-    pub(super) fn new(pid: Pid, pidfd: OwnedFd, lent: Lent) -> Self {
-        Self { pid, pidfd, collected: AtomicBool::new(false), lent: Mutex::new(Some(lent)) }
+    pub(super) fn new(pid: Pid, pidfd: OwnedFd, memory: ChildMemory) -> Self {
+        Self { pid, pidfd, collected: AtomicBool::new(false), memory: Mutex::new(Some(memory)) }
     }
 
     /// Returns the pid, which is also the number of its group and session.
@@ -91,23 +91,23 @@ impl Child {
 
     /// Frees the child's start memory if it has executed its program: for a child that runs long.
     pub fn take_back(&self) {
-        let mut lent = self.lent();
-        if lent.as_ref().is_some_and(|lent| !lent.is_in_use() && lent.failure().is_none()) {
-            *lent = None;
+        let mut memory = self.memory();
+        if memory.as_ref().is_some_and(|memory| !memory.is_in_use() && memory.failure().is_none()) {
+            *memory = None;
         }
     }
 
-    fn lent(&self) -> MutexGuard<'_, Option<Lent>> {
-        self.lent.lock().unwrap_or_else(PoisonError::into_inner)
+    fn memory(&self) -> MutexGuard<'_, Option<ChildMemory>> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Collects the end if it has come. Every later call fails with `ECHILD`.
-    pub fn try_wait(&self) -> io::Result<Option<Ended>> {
+    pub fn try_wait(&self) -> io::Result<Option<ChildEnd>> {
         self.collect(libc::WNOHANG)
     }
 
     /// Blocks the thread until the end has come, and collects it.
-    pub fn wait(&self) -> io::Result<Ended> {
+    pub fn wait(&self) -> io::Result<ChildEnd> {
         loop {
             match self.collect(0) {
                 Ok(Some(ended)) => return Ok(ended),
@@ -146,7 +146,7 @@ impl Child {
         rustix::event::poll(&mut watched, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })) != Ok(0)
     }
 
-    fn collect(&self, options: c_int) -> io::Result<Option<Ended>> {
+    fn collect(&self, options: c_int) -> io::Result<Option<ChildEnd>> {
         let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
         let mut usage = MaybeUninit::<libc::rusage>::zeroed();
         // SAFETY: both pointers are to live structures of the kernel's layout, the only memory that the call
@@ -180,13 +180,13 @@ impl Child {
             libc::CLD_EXITED => Exit::Code(status),
             code => Exit::Signal { number: status, core_dumped: code == libc::CLD_DUMPED },
         };
-        let exit = self.lent().as_ref().and_then(Lent::failure).map_or(Ok(exit), Err);
+        let exit = self.memory().as_ref().and_then(ChildMemory::failure).map_or(Ok(exit), Err);
         let usage = Usage {
             user: duration(usage.ru_utime),
             system: duration(usage.ru_stime),
             peak_kib: usage.ru_maxrss,
         };
-        Ok(Some(Ended { exit, usage }))
+        Ok(Some(ChildEnd { exit, usage }))
     }
 }
 

@@ -76,7 +76,7 @@ fn wait_readable(descriptor: impl AsFd) {
 }
 
 /// Waits like an event loop: for the pidfd, then without blocking.
-fn followed(child: &Child) -> Ended {
+fn followed(child: &Child) -> ChildEnd {
     wait_readable(child);
     child.try_wait().unwrap().unwrap()
 }
@@ -446,9 +446,9 @@ fn event_loop_sees_output_and_end() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
     runtime.block_on(async {
         let (child, output) = shell("echo out; exit 3").start().unwrap();
-        let (child, output) = (Watched::new(child).unwrap(), OwnedFd::from(output));
+        let (child, output) = (AsyncDescriptor::new(child).unwrap(), OwnedFd::from(output));
         rustix::io::ioctl_fionbio(&output, true).unwrap();
-        let output = Watched::new(output).unwrap();
+        let output = AsyncDescriptor::new(output).unwrap();
         drop(child.readable().await.unwrap());
         assert_eq!(child.get().try_wait().unwrap().unwrap().exit, Ok(Exit::Code(3)));
         drop(output.readable().await.unwrap());

@@ -10,14 +10,14 @@ const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
 /// The waits between retries of one request.
 #[derive(Debug)]
-pub(crate) struct Tries {
+pub(crate) struct Backoff {
     wait: Duration,
     until: Option<Instant>,
 }
 
-impl Tries {
+impl Backoff {
     /// Retries until `patience` is over; without a limit if it is `None`.
-    pub(crate) fn for_as_long_as(patience: Option<Duration>) -> Self {
+    pub(crate) fn new(patience: Option<Duration>) -> Self {
         Self { wait: FIRST_WAIT, until: patience.map(|patience| Instant::now() + patience) }
     }
 

@@ -10,14 +10,14 @@ use super::Child;
 
 /// A child or the read end of a pipe, registered with the event loop of the current runtime.
 #[derive(Debug)]
-pub struct Watched<T: Watchable>(AsyncFd<T>);
+pub struct AsyncDescriptor<T: Descriptor>(AsyncFd<T>);
 
 /// A type that owns one descriptor and never replaces it.
-pub trait Watchable: AsRawFd + sealed::Sealed {}
+pub trait Descriptor: AsRawFd + sealed::Sealed {}
 
-impl Watchable for OwnedFd {}
-impl Watchable for BorrowedFd<'_> {}
-impl Watchable for Child {}
+impl Descriptor for OwnedFd {}
+impl Descriptor for BorrowedFd<'_> {}
+impl Descriptor for Child {}
 
 mod sealed {
     pub trait Sealed {}
@@ -26,7 +26,7 @@ mod sealed {
     impl Sealed for super::Child {}
 }
 
-impl<T: Watchable> Watched<T> {
+impl<T: Descriptor> AsyncDescriptor<T> {
     /// Registers for reading. A pipe must be non-blocking; a child's pidfd always is.
     ///
     /// # Panics

@@ -4,12 +4,14 @@
 //! This is the state machine of docs/processes.md. Every wait is for an event: a pidfd, a pipe, a stop request,
 //! or the one deadline.
 
-use super::follow::{Asked, Control, KILLED, Pipes, read};
-use super::launcher::Surroundings;
+use super::control::{Control, KILLED};
+use super::descendants::Descendants;
 use super::orphans::Leftover;
-use super::{Signal, Watched, identity};
+use super::pipes::{Pipes, read};
+use super::{AsyncDescriptor, Signal, identity};
 use crate::output::Output;
 use crate::port::DEFAULT_GRACE;
+use crate::stop_request::StopRequest;
 use pop_contract::{Blame, Failure};
 use rustix::io::Errno;
 use rustix::process::Pid;
@@ -31,14 +33,14 @@ enum Stage {
 }
 
 /// The state of a launch's end.
-pub(super) struct Linger<'c> {
+pub(super) struct Termination<'c> {
     control: &'c Control,
     program: String,
     grace: Duration,
     /// Time of the stop request.
-    asked_at: Option<Instant>,
+    stop_requested_at: Option<Instant>,
     /// The signal that the program has received so far.
-    sent: Asked,
+    sent: StopRequest,
     /// Names of processes that had to be stopped although no stop was requested.
     left: BTreeMap<i32, String>,
     /// Whether an output was still open when no known process was left.
@@ -49,14 +51,14 @@ pub(super) struct Linger<'c> {
     refused: BTreeMap<i32, (String, Errno)>,
 }
 
-impl<'c> Linger<'c> {
+impl<'c> Termination<'c> {
     pub(super) fn new(control: &'c Control, output: &Output<'_>) -> Self {
         Self {
             control,
             program: output.order.program.argv.first().cloned().unwrap_or_default(),
             grace: output.order.grace.unwrap_or(DEFAULT_GRACE),
-            asked_at: None,
-            sent: Asked::Nothing,
+            stop_requested_at: None,
+            sent: StopRequest::None,
             left: BTreeMap::new(),
             is_held: false,
             terminated: BTreeSet::new(),
@@ -65,8 +67,8 @@ impl<'c> Linger<'c> {
     }
 
     /// Whether a stop was requested.
-    pub(super) fn was_asked(&self) -> bool {
-        self.control.asked() > Asked::Nothing
+    pub(super) fn is_stop_requested(&self) -> bool {
+        self.control.stop_request() > StopRequest::None
     }
 
     /// Number of processes that were left behind and had to be stopped.
@@ -76,20 +78,20 @@ impl<'c> Linger<'c> {
 
     pub(super) fn take_pauses(&mut self) -> Duration {
         let pause = self.control.take_pauses();
-        self.asked_at = self.asked_at.map(|at| at + pause);
+        self.stop_requested_at = self.stop_requested_at.map(|at| at + pause);
         pause
     }
 
     /// Sends the requested signal to the program and its session; true if that was SIGKILL.
-    pub(super) fn signal_program(&mut self, surroundings: &impl Surroundings) -> io::Result<bool> {
-        let asked = self.control.asked();
-        if asked <= self.sent {
+    pub(super) fn signal_program(&mut self, descendants: &impl Descendants) -> io::Result<bool> {
+        let request = self.control.stop_request();
+        if request <= self.sent {
             return Ok(false);
         }
-        self.sent = asked;
-        self.asked_at.get_or_insert_with(Instant::now);
+        self.sent = request;
+        self.stop_requested_at.get_or_insert_with(Instant::now);
         let child = self.control.child.get();
-        if asked == Asked::Kill {
+        if request == StopRequest::Kill {
             // members may deny the signal; only the program's own result counts
             child.signal_group(Signal::KILL).ok();
             return match child.signal(Signal::KILL) {
@@ -99,7 +101,7 @@ impl<'c> Linger<'c> {
         }
         // a denied SIGTERM is not an error; a denied SIGKILL is
         child.signal_group(Signal::TERM).ok();
-        for process in surroundings.others_of_session(child) {
+        for process in descendants.others_of_session(child) {
             self.terminated.insert(process.pid.as_raw_nonzero().get());
             process.signal(Signal::TERM).ok();
         }
@@ -112,17 +114,17 @@ impl<'c> Linger<'c> {
         &mut self,
         output: &mut Output<'_>,
         pipes: &mut Pipes<'_>,
-        surroundings: &impl Surroundings,
+        descendants: &impl Descendants,
     ) -> Option<Failure> {
         let leader = Pid::from_raw(self.control.pid());
         let mut stage = Stage::Wait;
         let mut deadline = Instant::now() + self.grace;
-        let mut leftovers = surroundings.leftovers(&output.order.name, self.control.child.get());
+        let mut leftovers = descendants.leftovers(&output.order.name, self.control.child.get());
         loop {
-            let wanted = match self.control.asked() {
-                Asked::Nothing => stage,
-                Asked::Terminate => Stage::Terminate,
-                Asked::Kill => Stage::Kill,
+            let wanted = match self.control.stop_request() {
+                StopRequest::None => stage,
+                StopRequest::Terminate => Stage::Terminate,
+                StopRequest::Kill => Stage::Kill,
             };
             // a daemon that closed its outputs will not end by itself
             let waits =
@@ -139,7 +141,8 @@ impl<'c> Linger<'c> {
             }
             if next > stage {
                 stage = next;
-                let since = self.asked_at.filter(|_| stage == Stage::Terminate).unwrap_or_else(Instant::now);
+                let since =
+                    self.stop_requested_at.filter(|_| stage == Stage::Terminate).unwrap_or_else(Instant::now);
                 deadline = since + if stage == Stage::Kill { KILLED } else { self.grace };
                 self.stop(stage, &leftovers, output);
             } else if stage == Stage::Kill && is_late {
@@ -149,15 +152,16 @@ impl<'c> Linger<'c> {
             if leftovers.is_empty() && stage == Stage::Kill {
                 break;
             }
-            let first = leftovers.first().and_then(|process| Watched::new(process.process.as_fd()).ok());
+            let first =
+                leftovers.first().and_then(|process| AsyncDescriptor::new(process.process.as_fd()).ok());
             tokio::select! {
                 biased;
                 () = self.control.notify.notified() => {
                     let pause = self.take_pauses();
                     deadline += pause;
                     output.postpone(pause);
-                    if self.control.asked() > Asked::Nothing {
-                        self.asked_at.get_or_insert_with(Instant::now);
+                    if self.control.stop_request() > StopRequest::None {
+                        self.stop_requested_at.get_or_insert_with(Instant::now);
                     }
                     continue;
                 }
@@ -172,13 +176,13 @@ impl<'c> Linger<'c> {
                 () = sleep_until(deadline) => {}
             }
             drop(first);
-            leftovers = surroundings.leftovers(&output.order.name, self.control.child.get());
+            leftovers = descendants.leftovers(&output.order.name, self.control.child.get());
             if stage > Stage::Wait {
                 self.signal(stage, &leftovers);
             }
         }
         pipes.read_rest(output).await;
-        self.is_held = pipes.are_open() && !self.was_asked();
+        self.is_held = pipes.are_open() && !self.is_stop_requested();
         if self.is_held && self.left.is_empty() {
             output.note(&format!(
                 "`{}` has ended; a process that left its session still holds its output",
@@ -194,7 +198,7 @@ impl<'c> Linger<'c> {
         let names = names.join(", ");
         if stage == Stage::Kill {
             output.note(&format!("SIGKILL to processes that did not end after SIGTERM: {names}"));
-        } else if !self.was_asked() {
+        } else if !self.is_stop_requested() {
             output.note(&format!(
                 "`{}` has ended, but processes that it started have not: {names}; SIGTERM",
                 self.program
@@ -202,10 +206,10 @@ impl<'c> Linger<'c> {
         }
         // the group's number stays ours until the program's end is collected
         let signal = if stage == Stage::Kill { Signal::KILL } else { Signal::TERM };
-        if self.sent < Asked::Terminate || stage == Stage::Kill {
+        if self.sent < StopRequest::Terminate || stage == Stage::Kill {
             self.control.child.get().signal_group(signal).ok();
         }
-        self.sent = if stage == Stage::Kill { Asked::Kill } else { Asked::Terminate };
+        self.sent = if stage == Stage::Kill { StopRequest::Kill } else { StopRequest::Terminate };
         self.signal(stage, leftovers);
     }
 
@@ -214,7 +218,7 @@ impl<'c> Linger<'c> {
         let group = Pid::from_raw(self.control.pid());
         for process in leftovers {
             let number = process.pid.as_raw_nonzero().get();
-            if !self.was_asked() {
+            if !self.is_stop_requested() {
                 self.left.entry(number).or_insert_with(|| identity::name(process.pid));
             }
             let is_in_group = identity::group(process.pid) == group;
@@ -242,7 +246,7 @@ impl<'c> Linger<'c> {
 }
 
 /// Waits for the end of a process.
-async fn ended(process: Option<&Watched<std::os::fd::BorrowedFd<'_>>>) {
+async fn ended(process: Option<&AsyncDescriptor<std::os::fd::BorrowedFd<'_>>>) {
     match process {
         Some(process) => drop(process.readable().await),
         None => std::future::pending().await,

@@ -15,13 +15,13 @@ const TAIL: usize = 4 * 1024;
 
 /// The received output of both streams.
 #[derive(Debug, Default)]
-pub(super) struct Transcript {
-    streams: [Taken; 2],
+pub(super) struct ReceivedOutput {
+    streams: [ReceivedStream; 2],
 }
 
 /// The received output of one stream: as printed, and as a JSON log holds it.
 #[derive(Debug, Default, Clone)]
-struct Taken {
+struct ReceivedStream {
     printed: Digest,
     logged: Digest,
     /// The beginning of an incomplete character.
@@ -42,7 +42,7 @@ struct Digest {
 #[derive(Debug, Default, Clone)]
 struct Tail(Vec<u8>);
 
-impl Transcript {
+impl ReceivedOutput {
     /// Adds received bytes.
     pub(super) fn add(&mut self, stream: Stream, bytes: &[u8]) {
         self.streams[index(stream)].add(bytes);
@@ -58,7 +58,7 @@ fn index(stream: Stream) -> usize {
     usize::from(stream == Stream::Stderr)
 }
 
-impl Taken {
+impl ReceivedStream {
     fn add(&mut self, bytes: &[u8]) {
         self.printed.add(bytes);
         self.tail.add(bytes);
@@ -189,7 +189,7 @@ impl LogReading {
     }
 
     /// Reads a piece of the log.
-    pub(super) fn take(&mut self, transcript: &Transcript, stream: Stream, piece: Bytes) -> Addition {
+    pub(super) fn take(&mut self, transcript: &ReceivedOutput, stream: Stream, piece: Bytes) -> Addition {
         let taken = &transcript.streams[index(stream)];
         let place = &mut self.streams[index(stream)];
         place.tail.add(&piece);
@@ -230,14 +230,14 @@ impl LogReading {
     }
 
     /// Whether the log has reached the end of the received output.
-    pub(super) fn is_caught_up(&self, transcript: &Transcript) -> bool {
+    pub(super) fn is_caught_up(&self, transcript: &ReceivedOutput) -> bool {
         [Stream::Stdout, Stream::Stderr].into_iter().all(|stream| {
             transcript.length(stream) == 0 || self.streams[index(stream)].progress == Progress::New
         })
     }
 
     /// Whether a log without its beginning ends with the output received last.
-    pub(super) fn ends_alike(&self, transcript: &Transcript) -> bool {
+    pub(super) fn ends_alike(&self, transcript: &ReceivedOutput) -> bool {
         self.streams.iter().zip(&transcript.streams).all(|(place, taken)| place.tail.is_like(&taken.tail))
             && self.streams.iter().any(|place| !place.tail.0.is_empty())
     }
@@ -292,14 +292,14 @@ mod tests {
         messages.map(|message| replaced(message).into()).collect()
     }
 
-    fn taken(text: &[u8], size: usize) -> Transcript {
-        let mut transcript = Transcript::default();
+    fn taken(text: &[u8], size: usize) -> ReceivedOutput {
+        let mut transcript = ReceivedOutput::default();
         text.chunks(size).for_each(|piece| transcript.add(Stream::Stdout, piece));
         transcript
     }
 
     /// What a log adds to the received output: the bytes, whether they are doubtful, and whether the log fits.
-    fn read(transcript: &Transcript, log: &[Bytes], is_faithful: bool) -> (Vec<u8>, bool, bool) {
+    fn read(transcript: &ReceivedOutput, log: &[Bytes], is_faithful: bool) -> (Vec<u8>, bool, bool) {
         let mut reading = LogReading::new(is_faithful);
         let (mut bytes, mut is_doubtful) = (Vec::new(), false);
         for piece in log {
@@ -365,7 +365,7 @@ mod tests {
     #[test]
     fn fr_e5_replaced_byte_in_a_report_line_is_detected() {
         let mut reading = LogReading::new(false);
-        let transcript = Transcript::default();
+        let transcript = ReceivedOutput::default();
         for (piece, is_doubtful, in_report) in [
             ("log \u{fffd}\npop.rep", true, false),
             ("ort.payload \"\u{fffd}\"\n", true, true),

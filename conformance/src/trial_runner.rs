@@ -1,11 +1,11 @@
 //! Carries out a trial with the process launcher; every wait has a deadline.
 
+use crate::error::ConformanceError;
 use crate::expect::Expect;
-use crate::seen::Seen;
+use crate::launch_record::LaunchRecord;
 use crate::subject::Subject;
 use crate::trial::Trial;
 use pop_contract::{Blame, Description, FinalReport, HANDLER_COMPLETE};
-use pop_field_retriever::PayloadError;
 use pop_launchers::process::{LAUNCH_VARIABLE, end_run};
 use pop_launchers::{
     LaunchEnd, LaunchEvent, LaunchId, LaunchOrder, LaunchUpdate, Launcher, ProcessLauncher, Program,
@@ -14,7 +14,6 @@ use pop_launchers::{
 use std::cell::Cell;
 use std::ffi::OsString;
 use std::fs;
-use std::io;
 use std::path::Path;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -28,25 +27,8 @@ const KILLED: Duration = Duration::from_secs(10);
 /// Time that processes get to end by themselves after their program.
 const LEAVING: Duration = Duration::from_secs(1);
 
-/// Why a program could not be examined.
-#[derive(Debug, thiserror::Error)]
-pub enum ConformanceError {
-    /// The payload is not JSON.
-    #[error("payload is not JSON")]
-    NotJson(#[source] serde_json::Error),
-    /// The payload does not fit into a variable.
-    #[error("payload cannot be passed in PAYLOAD")]
-    Payload(#[from] PayloadError),
-    /// The folder of a launch could not be created.
-    #[error("cannot create a folder for the launch")]
-    Folder(#[from] io::Error),
-    /// The machine could not start the program, or could not kill it.
-    #[error("{0}")]
-    Machine(String),
-}
-
 /// Runs trials in a temporary folder. Dropping it deletes the folder and kills everything started in it.
-pub(crate) struct Room<'s> {
+pub(crate) struct TrialRunner<'s> {
     subject: &'s Subject,
     folder: TempDir,
     run: String,
@@ -55,7 +37,7 @@ pub(crate) struct Room<'s> {
     has_left: Cell<bool>,
 }
 
-impl<'s> Room<'s> {
+impl<'s> TrialRunner<'s> {
     pub(crate) fn open(subject: &'s Subject) -> Result<Self, ConformanceError> {
         let folder = tempfile::Builder::new().prefix("pop-check-").tempdir()?;
         let run = folder.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -68,7 +50,7 @@ impl<'s> Room<'s> {
     }
 
     /// Carries out a trial of a check.
-    pub(crate) async fn launch(&self, check: &str, trial: &Trial) -> Result<Seen, ConformanceError> {
+    pub(crate) async fn launch(&self, check: &str, trial: &Trial) -> Result<LaunchRecord, ConformanceError> {
         self.launches.set(self.launches.get() + 1);
         let name = format!("{}-{check}-{}", self.run, self.launches.get());
         let folder = self.folder.path().join(&name);
@@ -85,7 +67,8 @@ impl<'s> Room<'s> {
         let is_silent = ended.log_tail.is_empty();
         let left = ended.left;
         self.has_left.set(self.has_left.get() || left > 0);
-        let mut seen = Seen { exit: ended.exit, late, was_asked, is_silent, left, ..Seen::default() };
+        let mut seen =
+            LaunchRecord { exit: ended.exit, late, was_asked, is_silent, left, ..LaunchRecord::default() };
         if trial.is_asked_to_stop {
             seen.said = FinalReport { breaches: Vec::new(), ..ended.said };
         } else {
@@ -168,7 +151,7 @@ impl<'s> Room<'s> {
     }
 }
 
-impl Drop for Room<'_> {
+impl Drop for TrialRunner<'_> {
     fn drop(&mut self) {
         // an aborted examination leaves no process behind either
         end_run(&self.run);

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use rustix::io::Errno;
 
-use super::becoming::Orders;
+use super::child_setup::ChildSetup;
 use super::{SpawnError, errno_of};
 
 /// Number of stacks that a thread reuses for its next children.
@@ -23,7 +23,7 @@ thread_local! {
 ///
 /// *Guarantee.* Nothing of it is freed or reused while the child runs in our memory. If this is dropped before
 /// the child has left, the memory is leaked.
-pub(super) struct Lent {
+pub(super) struct ChildMemory {
     /// From a box. Not a box, since the child uses its own pointer to the same place.
     inner: NonNull<Inner>,
 }
@@ -31,15 +31,15 @@ pub(super) struct Lent {
 struct Inner {
     /// Not zero while a child runs in our memory: the kernel clears it when the child leaves.
     in_use: AtomicU32,
-    orders: Orders,
+    setup: ChildSetup,
     stack: Stack,
 }
 
-impl Lent {
-    pub(super) fn new(orders: Orders) -> Result<Self, Errno> {
+impl ChildMemory {
+    pub(super) fn new(setup: ChildSetup) -> Result<Self, Errno> {
         let kept = STACKS.try_with(|stacks| stacks.try_borrow_mut().ok()?.pop()).ok().flatten();
         let stack = kept.map_or_else(Stack::map, Ok)?;
-        let inner = Box::new(Inner { in_use: AtomicU32::new(0), orders, stack });
+        let inner = Box::new(Inner { in_use: AtomicU32::new(0), setup, stack });
         Ok(Self { inner: NonNull::from(Box::leak(inner)) })
     }
 
@@ -69,7 +69,7 @@ impl Lent {
             return None;
         }
         // SAFETY: it lives as long as `self`, and the child, having left, writes no more.
-        unsafe { (*self.orders()).failure() }
+        unsafe { (*self.setup()).failure() }
     }
 
     /// The word that the kernel clears when the child leaves.
@@ -77,9 +77,9 @@ impl Lent {
         self.in_use().as_ptr()
     }
 
-    pub(super) fn orders(&self) -> *const Orders {
+    pub(super) fn setup(&self) -> *const ChildSetup {
         // SAFETY: it lives as long as `self`.
-        unsafe { &raw const (*self.inner.as_ptr()).orders }
+        unsafe { &raw const (*self.inner.as_ptr()).setup }
     }
 
     pub(super) fn stack_top(&self) -> *mut c_void {
@@ -88,7 +88,7 @@ impl Lent {
     }
 }
 
-impl Drop for Lent {
+impl Drop for ChildMemory {
     fn drop(&mut self) {
         if self.is_in_use() {
             return;
@@ -109,14 +109,14 @@ impl Drop for Lent {
 
 // SAFETY: the pointers of the setup lead to memory that it owns and that is only read. The child writes the
 // failure before it leaves; it is read only after the word says that it has left.
-unsafe impl Send for Lent {}
+unsafe impl Send for ChildMemory {}
 // SAFETY: as above; only the word can change through a shared reference, and it is atomic.
-unsafe impl Sync for Lent {}
+unsafe impl Sync for ChildMemory {}
 
-impl fmt::Debug for Lent {
+impl fmt::Debug for ChildMemory {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         // the setup may hold secrets
-        formatter.debug_struct("Lent").field("in_use", &self.is_in_use()).finish_non_exhaustive()
+        formatter.debug_struct("ChildMemory").field("in_use", &self.is_in_use()).finish_non_exhaustive()
     }
 }
 

@@ -12,7 +12,7 @@ const SHOWN: usize = 200;
 
 /// The record of one launch.
 #[derive(Debug, Clone)]
-pub(crate) struct Seen {
+pub(crate) struct LaunchRecord {
     /// How it ended, or why it could not be started.
     pub(crate) exit: Result<Exit, Box<Failure>>,
     /// The limit that it exceeded, if it had to be killed.
@@ -35,7 +35,7 @@ pub(crate) struct Seen {
     pub(crate) left: usize,
 }
 
-impl Default for Seen {
+impl Default for LaunchRecord {
     fn default() -> Self {
         Self {
             exit: Ok(Exit::Code(0)),
@@ -52,7 +52,7 @@ impl Default for Seen {
     }
 }
 
-impl Seen {
+impl LaunchRecord {
     /// Evaluates the whole standard output.
     pub(crate) fn read(&mut self, stdout: &[u8]) {
         for line in stdout.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii_end) {
@@ -99,7 +99,7 @@ impl Seen {
     }
 
     /// Whether it told how it ended, by a final report or in its log.
-    pub(crate) fn is_told(&self) -> bool {
+    pub(crate) fn explains_end(&self) -> bool {
         !self.is_silent || self.said.progress.as_ref().is_some_and(Progress::is_final)
     }
 
@@ -148,8 +148,8 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn read(stdout: &str) -> Seen {
-        let mut seen = Seen::default();
+    fn read(stdout: &str) -> LaunchRecord {
+        let mut seen = LaunchRecord::default();
         seen.read(stdout.as_bytes());
         seen
     }

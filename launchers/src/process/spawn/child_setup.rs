@@ -15,7 +15,7 @@ use super::kernel::{self, SignalMask};
 use super::{Environment, Spawn, SpawnError, Step};
 
 /// The child's instructions in shared memory, and the place where it stores the reason of a failure.
-pub(super) struct Orders {
+pub(super) struct ChildSetup {
     program: CString,
     argv: Box<[*const c_char]>,
     environment: Box<[*const c_char]>,
@@ -31,7 +31,7 @@ pub(super) struct Orders {
     _texts: (Vec<CString>, Environment, Option<CString>),
 }
 
-impl Orders {
+impl ChildSetup {
     pub(super) fn new(order: Spawn<'_>, streams: [RawFd; 3], signals: SignalMask) -> Self {
         let Spawn { program, argv, environment, working_directory, .. } = order;
         Self {
@@ -61,12 +61,12 @@ fn null_terminated<'a>(capacity: usize, texts: impl Iterator<Item = &'a CStr>) -
 }
 
 /// Executes the program, or stores the reason of the failure.
-pub(super) extern "C" fn child_main(orders: *mut c_void) -> c_int {
+pub(super) extern "C" fn child_main(setup: *mut c_void) -> c_int {
     // SAFETY: the parent keeps the structure alive and unchanged until the child has left.
-    let orders = unsafe { &*orders.cast::<Orders>() };
+    let setup = unsafe { &*setup.cast::<ChildSetup>() };
     // SAFETY: this is the child that was cloned for this structure.
-    let Err(failure) = unsafe { become_program(orders) };
-    orders.failure.set(Some(failure));
+    let Err(failure) = unsafe { become_program(setup) };
+    setup.failure.set(Some(failure));
     // SAFETY: ends this process alone, without the exit handlers of the parent.
     unsafe { kernel::call(libc::SYS_exit_group, [127, 0, 0, 0]) }.ok();
     127
@@ -74,27 +74,27 @@ pub(super) extern "C" fn child_main(orders: *mut c_void) -> c_int {
 
 /// # Safety
 /// Call it in the child only.
-unsafe fn become_program(orders: &Orders) -> Result<Infallible, SpawnError> {
+unsafe fn become_program(setup: &ChildSetup) -> Result<Infallible, SpawnError> {
     // a new session has no terminal until its leader opens one
     set_up(libc::SYS_setsid, [0; 4])?;
     set_up(libc::SYS_prctl, [libc::PR_SET_PDEATHSIG as usize, libc::SIGKILL as usize, 0, 0])?;
     // if the parent died before the line above, its death signal never comes
-    if set_up(libc::SYS_getppid, [0; 4])? != orders.parent.as_raw_nonzero().get() as usize {
+    if set_up(libc::SYS_getppid, [0; 4])? != setup.parent.as_raw_nonzero().get() as usize {
         return Err(SpawnError { step: Step::SetUp, source: rustix::io::Errno::SRCH });
     }
-    connect(orders.streams)?;
-    reset_signal_actions(orders.signals);
+    connect(setup.streams)?;
+    reset_signal_actions(setup.signals);
     // only now, with all handlers reset: a signal to the group that came meanwhile ends the child
     kernel::swap_signal_mask(0).map_err(|source| SpawnError { step: Step::SetUp, source })?;
-    if !orders.working_directory.is_null() {
+    if !setup.working_directory.is_null() {
         // SAFETY: a C string that the structure owns.
-        unsafe { kernel::call(libc::SYS_chdir, [orders.working_directory.expose_provenance(), 0, 0, 0]) }
+        unsafe { kernel::call(libc::SYS_chdir, [setup.working_directory.expose_provenance(), 0, 0, 0]) }
             .map_err(|source| SpawnError { step: Step::WorkingDirectory, source })?;
     }
     let arguments = [
-        orders.program.as_ptr().expose_provenance(),
-        orders.argv.as_ptr().expose_provenance(),
-        orders.environment.as_ptr().expose_provenance(),
+        setup.program.as_ptr().expose_provenance(),
+        setup.argv.as_ptr().expose_provenance(),
+        setup.environment.as_ptr().expose_provenance(),
         0,
     ];
     // SAFETY: a C string and two null-terminated arrays of such, all owned by the structure.

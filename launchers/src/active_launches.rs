@@ -1,6 +1,7 @@
 //! The active launches of a container or pod launcher, and the remains of ended ones.
 
 use crate::port::LaunchId;
+use crate::stop_request::StopRequest;
 use pop_contract::{Blame, Exit, Failure};
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -19,9 +20,9 @@ pub(crate) fn exit_of(code: i32) -> Exit {
 
 /// Why a launch has not started yet: the last error that is being retried.
 #[derive(Debug, Default)]
-pub(crate) struct Refusal(Mutex<Option<Failure>>);
+pub(crate) struct PendingReason(Mutex<Option<Failure>>);
 
-impl Refusal {
+impl PendingReason {
     /// Records an error; the last one counts.
     pub(crate) fn note(&self, failure: &Failure) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(failure.clone());
@@ -35,21 +36,10 @@ impl Refusal {
     }
 }
 
-/// How urgently a launch must stop.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Asked {
-    /// No stop requested.
-    Nothing,
-    /// SIGTERM.
-    Terminate,
-    /// SIGKILL.
-    Kill,
-}
-
 /// Active launches, and what remains of ended ones until they are released.
 #[derive(Debug)]
-pub(crate) struct Followed<Kept> {
-    state: Mutex<State<Kept>>,
+pub(crate) struct ActiveLaunches<Remains> {
+    state: Mutex<State<Remains>>,
     /// Names of containers or pods that this process launched or took over and follows to their end.
     known: Mutex<HashSet<String>>,
     /// Removals of released objects that are in progress.
@@ -57,20 +47,20 @@ pub(crate) struct Followed<Kept> {
 }
 
 #[derive(Debug)]
-struct State<Kept> {
-    running: HashMap<LaunchId, watch::Sender<Asked>>,
-    kept: HashMap<LaunchId, Kept>,
+struct State<Remains> {
+    running: HashMap<LaunchId, watch::Sender<StopRequest>>,
+    remains: HashMap<LaunchId, Remains>,
 }
 
-impl<Kept> Default for Followed<Kept> {
+impl<Remains> Default for ActiveLaunches<Remains> {
     fn default() -> Self {
-        let state = State { running: HashMap::new(), kept: HashMap::new() };
+        let state = State { running: HashMap::new(), remains: HashMap::new() };
         Self { state: Mutex::new(state), known: Mutex::default(), leaving: Mutex::new(JoinSet::new()) }
     }
 }
 
-impl<Kept> Followed<Kept> {
-    fn state(&self) -> MutexGuard<'_, State<Kept>> {
+impl<Remains> ActiveLaunches<Remains> {
+    fn state(&self) -> MutexGuard<'_, State<Remains>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -94,36 +84,36 @@ impl<Kept> Followed<Kept> {
     }
 
     /// Begins to follow a launch; the receiver gets its stop requests.
-    pub(crate) fn begin(&self, id: LaunchId) -> watch::Receiver<Asked> {
-        let (sender, receiver) = watch::channel(Asked::Nothing);
+    pub(crate) fn begin(&self, id: LaunchId) -> watch::Receiver<StopRequest> {
+        let (sender, receiver) = watch::channel(StopRequest::None);
         self.state().running.insert(id, sender);
         receiver
     }
 
     /// Ends a launch; `remains` exists until the launch is released.
-    pub(crate) fn end(&self, id: LaunchId, kept: Option<Kept>) {
+    pub(crate) fn end(&self, id: LaunchId, remains: Option<Remains>) {
         let mut state = self.state();
         state.running.remove(&id);
-        if let Some(kept) = kept {
-            state.kept.insert(id, kept);
+        if let Some(remains) = remains {
+            state.remains.insert(id, remains);
         }
     }
 
     /// Requests a launch to stop.
     pub(crate) fn ask(&self, id: LaunchId, force: bool) {
-        let asked = if force { Asked::Kill } else { Asked::Terminate };
+        let stop = if force { StopRequest::Kill } else { StopRequest::Terminate };
         if let Some(sender) = self.state().running.get(&id) {
             sender.send_if_modified(|before| {
-                let is_more = asked > *before;
-                *before = asked.max(*before);
+                let is_more = stop > *before;
+                *before = stop.max(*before);
                 is_more
             });
         }
     }
 
     /// Takes what remains of a launch.
-    pub(crate) fn release(&self, id: LaunchId) -> Option<Kept> {
-        self.state().kept.remove(&id)
+    pub(crate) fn release(&self, id: LaunchId) -> Option<Remains> {
+        self.state().remains.remove(&id)
     }
 
     /// Spawns a removal that [`close`](Self::close) waits for.
