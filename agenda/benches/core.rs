@@ -1,4 +1,4 @@
-//! What an operation costs before it is launched and after it ended: reading, planning, scheduling; no world around it.
+//! Costs of an operation outside its execution: reading, planning, scheduling.
 #![expect(clippy::unwrap_used, reason = "a benchmark fails by panicking")]
 
 mod graph;

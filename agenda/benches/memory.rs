@@ -17,7 +17,7 @@ fn main() {
     divan::main();
 }
 
-/// A copy has what the plan has, without what was needed to make it.
+/// Measures a copy of the plan, without the memory that building it needed.
 #[divan::bench(args = ALL, sample_count = 1, sample_size = 1)]
 fn plan(bencher: Bencher<'_, '_>, graph: Graph) {
     let plan = graph.plan(MILLION);

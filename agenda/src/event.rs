@@ -1,4 +1,4 @@
-//! What happened in a run: the events that the journal keeps and everything later is told from.
+//! The events of a run. The journal stores them; state, history and reports are derived from them.
 
 use crate::gate::{Answer, Gate};
 use crate::ops::OpIx;
@@ -15,24 +15,24 @@ use std::sync::Arc;
 pub struct RunTime(pub u64);
 
 impl RunTime {
-    /// This time and `ms` more.
+    /// This time plus `ms` milliseconds.
     #[must_use]
     pub fn plus(self, ms: u64) -> Self {
         Self(self.0.saturating_add(ms))
     }
 }
 
-/// How a run is to go.
+/// Options of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RunOptions {
-    /// How many operations run at once, at most.
+    /// Maximum number of operations that run at once.
     pub parallel: u32,
-    /// After a failure, whether everything that does not need the failed operation still runs.
+    /// Whether operations that do not depend on a failed one still start after a failure.
     pub keep_going: bool,
-    /// How long an operation that is asked to stop may take before it is killed.
+    /// Time between the request to stop an attempt and its kill, in milliseconds.
     pub grace_ms: u64,
-    /// How long the whole run may take.
+    /// Time limit of the run, in milliseconds; none for no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time_limit_ms: Option<u64>,
 }
@@ -43,33 +43,33 @@ impl Default for RunOptions {
     }
 }
 
-/// Why a run is being ended early; a later reason in this list outranks an earlier one.
+/// Reason to end a run early. A later variant outranks an earlier one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum CancelReason {
-    /// An operation failed: nothing new starts, what runs may finish.
+    /// An operation failed: running operations may finish, no new one starts.
     Failure,
-    /// An operation with `onFail: FATAL` failed: what runs is stopped.
+    /// An operation with `onFail: FATAL` failed: running operations are stopped.
     Fatal,
-    /// The run took too long: what runs is stopped.
+    /// The run exceeded its time limit: running operations are stopped.
     TimeLimit,
-    /// Ctrl-C: what runs is stopped.
+    /// Ctrl-C: running operations are stopped.
     Interrupted,
-    /// SIGTERM: what runs is stopped.
+    /// SIGTERM: running operations are stopped.
     Terminated,
 }
 
-/// Why an attempt is being stopped.
+/// Reason to stop an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum StopReason {
-    /// It ran longer than `timeoutMs`.
+    /// The attempt ran longer than `timeoutMs`.
     TimedOut,
-    /// It printed nothing for `noOutputTimeoutMs`.
+    /// The attempt printed nothing for `noOutputTimeoutMs`.
     Stalled,
-    /// It was not scheduled within `pendingTimeoutMs`.
+    /// The attempt was not scheduled within `pendingTimeoutMs`.
     NeverScheduled,
-    /// The run is being ended.
+    /// The run is ending.
     Cancelled,
 }
 
@@ -77,30 +77,30 @@ pub enum StopReason {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Ending {
-    /// Well, with this result.
+    /// The attempt succeeded.
     Succeeded {
-        /// The operation's result.
+        /// Result of the operation.
         result: Arc<Value>,
     },
-    /// Badly.
+    /// The attempt failed.
     Failed(Box<Failure>),
-    /// It was stopped because the run was being ended.
+    /// The attempt was stopped because the run is ending.
     Cancelled,
-    /// It is gone with the executor that followed it; that is no fault of its own and it starts anew.
+    /// The attempt was lost with the executor that followed it. This is not a failure; another attempt starts.
     Lost,
-    /// The platform took it away: its node, its pod, its container. It starts anew, a few times at most.
+    /// The platform removed the attempt (its node, pod or container). Another attempt starts, a limited number of times.
     Displaced(Box<Failure>),
 }
 
-/// What became of a run.
+/// Outcome of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum RunOutcome {
-    /// Every operation is settled as allowed.
+    /// No operation failed.
     Succeeded,
-    /// Some operation failed.
+    /// An operation failed.
     Failed,
-    /// None failed, and some were put aside as dead letters.
+    /// No operation failed, and at least one became a dead letter.
     DeadLettered,
     /// An operation with `onFail: FATAL` failed.
     Fatal,
@@ -110,7 +110,7 @@ pub enum RunOutcome {
     Interrupted,
     /// SIGTERM.
     Terminated,
-    /// Nothing can move and something is not settled: a fault in pop.
+    /// No operation can proceed and some are not settled: a bug in pop.
     Stuck,
 }
 
@@ -129,7 +129,7 @@ impl RunOutcome {
         }
     }
 
-    /// The word of documents and screens.
+    /// The name in documents and output.
     pub fn word(self) -> &'static str {
         match self {
             Self::Succeeded => "succeeded",
@@ -144,84 +144,84 @@ impl RunOutcome {
     }
 }
 
-/// What an earlier run of the agenda is known to have reached for one operation.
+/// Result or progress of one operation in an earlier run of the agenda.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PriorOutcome {
-    /// The operation.
+    /// Number of the operation.
     pub op: OpIx,
-    /// Its result, if it succeeded then: it is not run again. A result of null is a result.
+    /// Result, if the operation succeeded: it does not run again. A result of null counts.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
     pub result: Option<Arc<Value>>,
-    /// Its last progress otherwise, handed to its next attempt.
+    /// Last progress of an operation without a result, passed to its next attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<Arc<Progress>>,
 }
 
-/// A value that is there, null too: only a field that is absent is none.
+/// Reads a field that is present, also with null; only an absent field is none.
 fn present<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Arc<Value>>, D::Error> {
     Value::deserialize(from).map(|value| Some(Arc::new(value)))
 }
 
-/// One fact of a run. The journal's records are these; a change here is a change of its format.
+/// One event of a run. The journal stores these, so a change here changes its format.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum RunEvent {
     /// The run began.
     RunStarted {
-        /// The run.
+        /// Name of the run.
         run: Box<str>,
-        /// When, by the wall clock.
+        /// Start of the run by the wall clock, in epoch milliseconds.
         started: Millis,
-        /// How it is to go.
+        /// Options of the run.
         options: RunOptions,
-        /// What an earlier run had reached.
+        /// Results and progress of an earlier run.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         adopted: Vec<PriorOutcome>,
     },
-    /// Another executor goes on with the run.
+    /// Another executor continues the run.
     RunResumed {
-        /// How it is to go from here.
+        /// Options from here on.
         options: RunOptions,
     },
-    /// A run that was over is resumed: these settled operations lose their outcome and are to be done again. It
-    /// follows [`RunEvent::RunResumed`]; a run whose executor died continues without it.
+    /// A finished run is resumed: these operations lose their outcome and run again. The event follows
+    /// [`RunEvent::RunResumed`]; a run whose executor died continues without it.
     RunReopened {
         /// The operations, in ascending order.
         ops: Box<[OpIx]>,
     },
-    /// The plan has grown: operations were added behind those that it had.
+    /// Operations were added at the end of the plan.
     PlanGrown {
-        /// The operation that they come from: its items, its calls, or what it generated.
+        /// The operation that added them: instances, calls or generated operations.
         by: OpIx,
-        /// How many.
+        /// Number of added operations.
         count: u32,
     },
-    /// The attempt that comes next must pass these before it starts.
+    /// The next attempt must pass these gates before it starts.
     GatesSet {
         /// The operation.
         op: OpIx,
-        /// What is asked, in this order.
+        /// The gates, in the order in which they are passed.
         gates: Arc<[Gate]>,
     },
-    /// The world is asked about the next gate.
+    /// The scheduler requests the next gate.
     GateAsked {
         /// The operation.
         op: OpIx,
     },
-    /// The world has answered about the next gate.
+    /// The executor answered the request for the next gate.
     GateAnswered {
         /// The operation.
         op: OpIx,
-        /// What it said.
+        /// The answer.
         answer: Answer,
     },
-    /// All operations that an operation was made into are settled, and this is what it comes to.
+    /// All instances or calls of an operation are settled, which settles the operation.
     Joined {
         /// The operation.
         op: OpIx,
-        /// What it comes to.
+        /// Combined ending of the parts.
         ending: Ending,
-        /// Its outcome.
+        /// Outcome of the operation.
         outcome: Outcome,
     },
     /// An attempt cannot be launched: a reference, an expression or the payload has no usable value.
@@ -238,7 +238,7 @@ pub enum RunEvent {
         /// The attempt's number, from 1.
         attempt: u32,
     },
-    /// What was launched has left its pending phase and runs.
+    /// The attempt has left its pending phase and runs.
     AttemptRunning {
         /// The operation.
         op: OpIx,
@@ -254,23 +254,23 @@ pub enum RunEvent {
         /// The progress.
         progress: Arc<Progress>,
     },
-    /// An attempt is asked to stop.
+    /// The scheduler asks an attempt to stop.
     StopAsked {
         /// The operation.
         op: OpIx,
         /// The attempt's number.
         attempt: u32,
-        /// Why.
+        /// Reason to stop it.
         reason: StopReason,
     },
-    /// An attempt that was asked to stop has not, and is killed.
+    /// The scheduler kills an attempt that did not stop.
     KillAsked {
         /// The operation.
         op: OpIx,
         /// The attempt's number.
         attempt: u32,
     },
-    /// An attempt succeeded, and the versions that it read are to be committed. Its result counts once they are.
+    /// An attempt succeeded, and the versions that it read are committed. Its result counts only after that.
     CommitAsked {
         /// The operation.
         op: OpIx,
@@ -285,59 +285,59 @@ pub enum RunEvent {
         op: OpIx,
         /// The attempt's number.
         attempt: u32,
-        /// How.
+        /// How the attempt ended.
         ending: Ending,
     },
-    /// An attempt that had been given up has ended after all. It was superseded: its end is noted and never used.
+    /// An abandoned attempt has ended after all. This is recorded and never used.
     LateEnding {
         /// The operation.
         op: OpIx,
         /// The attempt's number.
         attempt: u32,
-        /// How its program ended.
+        /// Exit of its program.
         exit: Exit,
     },
-    /// The scheduler waits before the next attempt of an operation that failed or was displaced.
+    /// The operation waits for its next attempt, after a failure or a displacement.
     BackedOff {
         /// The operation.
         op: OpIx,
-        /// Until when.
+        /// End of the wait.
         until: RunTime,
     },
-    /// A wait before another attempt is over.
+    /// A wait for another attempt is over.
     BackoffEnded {
         /// The operation.
         op: OpIx,
     },
-    /// An operation has its outcome, for ever unless a [`RunEvent::RunReopened`] takes it away.
+    /// An operation has its outcome. Only [`RunEvent::RunReopened`] takes it away.
     OperationSettled {
         /// The operation.
         op: OpIx,
-        /// Its outcome.
+        /// Outcome of the operation.
         outcome: Outcome,
-        /// The code that `ignoreErrors` let pass, if one.
+        /// Failure code that matched `ignoreErrors`; none otherwise.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         ignored: Option<Box<str>>,
-        /// The `skipPattern` that held, if it was skipped by one.
+        /// The `skipPattern` that held; none unless it skipped the operation.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         skipped: Option<Box<PatternMatch>>,
     },
-    /// The run is to be ended early.
+    /// The run ends early.
     CancelRaised {
-        /// Why.
+        /// Reason to end the run.
         reason: CancelReason,
         /// Whether running operations are killed at once.
         force: bool,
     },
-    /// The run is over.
+    /// The run has ended.
     RunEnded {
-        /// What became of it.
+        /// Outcome of the run.
         outcome: RunOutcome,
     },
 }
 
 impl RunEvent {
-    /// The operation that it is about, if it is about one.
+    /// The operation of the event; none for an event of the run.
     pub fn operation(&self) -> Option<OpIx> {
         match self {
             Self::RunStarted { .. }
@@ -366,24 +366,24 @@ impl RunEvent {
     }
 }
 
-/// An event and the time at which it was decided.
+/// An event and its time.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EventRecord {
-    /// When, in the run's own time.
+    /// Time of the event, since the start of the run.
     pub at: RunTime,
-    /// What.
+    /// The event.
     pub event: RunEvent,
 }
 
-/// Somebody who is told of a run, event by event, after the journal has them.
+/// Receiver of the events of a run, after the journal has stored them.
 pub trait Sink: Send {
     /// Takes one event.
     fn on_event(&mut self, plan: &Arc<crate::Plan>, recorded: &EventRecord);
 
-    /// Takes words about the run that are no event of it: what holds it up, and that this is over.
-    fn on_notice(&mut self, _words: &str) {}
+    /// Takes a notice about the run that is not an event: an obstacle, or its end.
+    fn on_notice(&mut self, _notice: &str) {}
 
-    /// Makes what was taken visible; called when there is nothing more to take for now.
+    /// Publishes the events taken so far; called when no more events are pending.
     fn flush(&mut self) {}
 }
 
@@ -392,7 +392,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fr_l1_a_result_of_null_that_was_taken_over_is_read_back() {
+    fn fr_l1_adopted_null_result_round_trips() {
         for result in [None, Some(Arc::new(Value::Null)), Some(Arc::new(Value::from(1)))] {
             let adopted = PriorOutcome { op: OpIx(0), result, progress: None };
             let text = serde_json::to_string(&adopted).unwrap();

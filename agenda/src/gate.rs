@@ -1,4 +1,4 @@
-//! Gates: what an attempt must be granted before it starts, by those with whom it shares something.
+//! Gates: conditions on shared resources that an attempt must pass before it starts.
 
 use pop_contract::{Failure, Millis};
 use pop_policy::KeyInput;
@@ -6,78 +6,78 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::sync::Arc;
 
-/// One thing to be granted.
+/// One condition before an attempt.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Gate {
-    /// Nobody else holds this lock; it is held until the attempt has ended.
+    /// Acquires a lock, which is held until the attempt has ended.
     Lock {
-        /// Its name.
+        /// Name of the lock.
         name: Box<str>,
     },
-    /// The result is not in the cache already. The lock before it makes others wait for whoever computes it.
+    /// Looks up the result in a cache. The lock before it lets only one operation compute the result.
     Cache(Arc<CacheAsk>),
-    /// The version of this key is read, to be compared when the attempt has ended.
+    /// Reads the version of a key, for the comparison after the attempt has ended.
     Version {
-        /// The key.
+        /// Name of the key.
         name: Box<str>,
     },
-    /// Long enough has passed since the last start of those that share this.
+    /// Waits until the minimum interval since the last start is over.
     Delay {
-        /// What they share; none: the operation keeps apart only from itself, and nobody is asked.
+        /// Name of the delay; none: it applies to this operation only and needs no request.
         id: Option<Box<str>>,
-        /// The least time, in milliseconds.
+        /// Minimum interval, in milliseconds.
         ms: u64,
     },
 }
 
-/// What is looked up in a cache, and kept there afterwards.
+/// A cache lookup, and the entry to write afterwards.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CacheAsk {
-    /// The cache.
+    /// Name of the cache.
     pub state: Box<str>,
-    /// What of the input makes the key: the value of `cacheKeyPattern`, or the payload; by digests.
+    /// Digests of the value of `cacheKeyPattern`, or of the payload.
     pub input: KeyInput,
-    /// For how long an entry is good, in milliseconds.
+    /// Maximum age of an entry, in milliseconds; none for no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ttl_ms: Option<u64>,
-    /// Whether a new result is kept.
+    /// Whether a new result is written to the cache.
     pub write: bool,
 }
 
-/// What the world says about a gate.
+/// The answer of the executor to a gate request.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Answer {
-    /// The way is free.
+    /// The gate is passed.
     Granted,
-    /// Somebody else, of another run, holds the lock; it is waited for.
+    /// An operation of another run holds the lock; another answer follows.
     Busy {
-        /// Who, as far as it is known.
+        /// The holder, as far as known.
         holder: Box<str>,
     },
-    /// Not before so many milliseconds have passed.
+    /// The gate must be requested again later.
     Later {
-        /// How many.
+        /// Wait until then, in milliseconds.
         ms: u64,
     },
-    /// The version that the key has.
+    /// The current version of the key.
     Version(u64),
-    /// The result is there.
+    /// The cache has the result.
     Hit {
-        /// It.
+        /// The cached result.
         result: Arc<Value>,
-        /// Who computed it: run and operation.
+        /// Run and operation that computed it.
         by: Box<str>,
-        /// When, by the wall clock.
+        /// Time of writing by the wall clock, in epoch milliseconds.
         written: Millis,
     },
-    /// The result is not there.
+    /// The cache does not have the result.
     Miss {
-        /// Why not.
+        /// Reason for the miss.
         why: Box<str>,
     },
-    /// It could not be asked: the attempt has failed before it began.
+    /// The request failed, so the attempt fails before it begins.
     Failed(Box<Failure>),
 }

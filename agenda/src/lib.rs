@@ -1,10 +1,9 @@
-//! An agenda: the document as written, its plan, its schedule, its events.
+//! An agenda: its document, plan, schedule and events.
 //!
-//! Three stages, three types. [`Agenda`] is what stands in the file. [`Plan`] is what can run: only
-//! [`Plan::build`] makes one, and it finds every fault before it refuses. [`Scheduler`] is a plan in motion: a
-//! value with one method, [`Scheduler::step`], that turns what happened into facts and into orders. It has no
-//! clock, no files and no tasks; its state changes only by [`Scheduler::evolve`], so live running and resuming
-//! from a journal are the same code.
+//! There are three stages with one type each. [`Agenda`] is the document as written. [`Plan`] is a checked agenda that
+//! can run: only [`Plan::build`] makes one, and it reports all faults at once. [`Scheduler`] runs a plan: its method
+//! [`Scheduler::step`] turns an input into events to record and actions to do. It has no clock, files or tasks. Only
+//! [`Scheduler::evolve`] changes its state, so running and resuming from a journal use the same code.
 //!
 //! ```
 //! use pop_agenda::{Agenda, Input, Plan, RunEvent, RunOptions, RunTime, Scheduler, Verdict};

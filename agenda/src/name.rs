@@ -1,13 +1,13 @@
-//! Names of operations: one grammar, one rule for collisions, one safe spelling for files.
+//! Names of operations: grammar, collisions, and safe file names.
 
 use std::fmt;
 use unicode_normalization::UnicodeNormalization;
 
-/// The longest name, in characters.
+/// Maximum length of a name, in characters.
 const LONGEST: usize = 128;
-/// The longest spelling for files: names of attempts and endings come behind it, and 255 bytes are the most.
+/// Maximum length of a file name, in bytes. Suffixes follow it, and file systems allow 255 bytes.
 const LONGEST_FILE_NAME: usize = 160;
-/// How many digits of a digest stand in for what is cut off.
+/// Number of digest digits at the end of a cut file name.
 const DIGEST: usize = 32;
 
 /// The name of an operation: 1 to 128 letters or digits of any script, `.`, `_`, `-` and spaces, beginning with
@@ -15,28 +15,28 @@ const DIGEST: usize = 32;
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct OperationName(Box<str>);
 
-/// What is wrong with a name.
+/// Reason why a name is invalid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
-    /// It is empty.
+    /// The name is empty.
     #[error("the name of an operation must not be empty")]
     Empty,
-    /// It is too long.
+    /// The name is too long.
     #[error("a name has at most {LONGEST} characters; this one has {0}")]
     TooLong(usize),
-    /// It begins with something else than a letter or digit.
+    /// The name does not begin with a letter or digit.
     #[error("a name begins with a letter or digit, not with {0:?}")]
     Beginning(char),
-    /// It holds a character that a name cannot hold.
-    #[error("a name holds letters, digits, `.`, `_`, `-` and spaces, not {0:?}")]
+    /// The name contains an invalid character.
+    #[error("a name contains only letters, digits, `.`, `_`, `-` and spaces, not {0:?}")]
     Character(char),
-    /// It ends with a space.
+    /// The name ends with a space.
     #[error("a name does not end with a space")]
     Ending,
 }
 
 impl OperationName {
-    /// Checks a name.
+    /// Parses a name of an agenda.
     pub fn parse(text: &str) -> Result<Self, NameError> {
         let first = text.chars().next().ok_or(NameError::Empty)?;
         let count = text.chars().count();
@@ -56,14 +56,13 @@ impl OperationName {
         Ok(Self(text.into()))
     }
 
-    /// The name of one of the operations that this one is made into. The sign before the number stands in no name
-    /// that is written, so it collides with none.
+    /// The name of a part of this operation. `#` is not allowed in names of an agenda, so it collides with none.
     #[must_use]
     pub fn instance(&self, index: u32) -> Self {
         Self(format!("{self}#{index}").into())
     }
 
-    /// Checks the name of an operation of a run, which may be that of a part.
+    /// Parses a name of an agenda or of a part.
     pub fn parse_any(text: &str) -> Result<Self, NameError> {
         let mut written = text;
         while let Some((whole, number)) = written.rsplit_once('#')
@@ -86,13 +85,12 @@ impl OperationName {
         text.nfkc().collect::<String>().to_lowercase()
     }
 
-    /// A spelling for file names: lower-case ASCII letters, digits, `.`, `_` and `-` stand for themselves,
-    /// anything else is `%` and two hexadecimal digits a byte, so two names never share a spelling. One that would
-    /// be too long for a file system is cut and ends with `%~` and a digest of the name.
+    /// A unique file name for the operation. Lower-case ASCII letters, digits, `.`, `_` and `-` are unchanged; any other
+    /// byte becomes `%` and two hexadecimal digits. A too long result is cut and ends with `%~` and a digest.
     pub fn file_name(&self) -> String {
         let mut spelled = self.spelled();
         if spelled.len() > LONGEST_FILE_NAME {
-            // it is ASCII; a cut escape does no harm before the mark
+            // the text is ASCII, and a cut escape before `%~` is harmless
             spelled.truncate(LONGEST_FILE_NAME - 2 - DIGEST);
             let digest = blake3::hash(self.0.as_bytes()).to_hex();
             spelled.push_str("%~");
@@ -134,7 +132,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn f35_one_grammar_refuses_what_files_and_pods_cannot_bear() {
+    fn f35_names_invalid_for_files_and_pods_are_refused() {
         for good in ["a", "probe.1", "9-x_y", "Vorschau groß", "影片 1", "e\u{301}"] {
             assert!(OperationName::parse(good).is_ok(), "{good}");
         }
@@ -156,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn f33_letter_case_and_unicode_form_do_not_make_another_name() {
+    fn f33_names_collide_across_case_and_unicode_form() {
         let key = OperationName::collision_key;
         assert_eq!(key("Probe"), key("probe"));
         assert_eq!(key("\u{e9}"), key("e\u{301}"));
@@ -164,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn file_names_are_safe_and_never_shared() {
+    fn file_names_are_safe_and_unique() {
         let file = |name| OperationName::parse(name).unwrap().file_name();
         assert_eq!(file("probe.1"), "probe.1");
         assert_eq!(file("A b"), "%41%20b");

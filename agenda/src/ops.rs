@@ -28,12 +28,12 @@ impl<T> OpMap<T> {
         Self(vec![value; count])
     }
 
-    /// How many operations there are.
+    /// Number of operations.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether there are none.
+    /// Whether there are no operations.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -43,7 +43,7 @@ impl<T> OpMap<T> {
         (0..self.0.len() as u32).map(OpIx)
     }
 
-    /// Each operation's number and value, in order.
+    /// The number and value of each operation, in order.
     pub fn iter(&self) -> impl Iterator<Item = (OpIx, &T)> {
         self.0.iter().enumerate().map(|(index, value)| (OpIx(index as u32), value))
     }

@@ -1,32 +1,32 @@
-//! What becomes of an operation, and sets of that, for those that wait for a particular outcome.
+//! Outcomes of operations, and sets of outcomes for dependencies.
 
 use serde::{Deserialize, Serialize};
 use std::ops::BitAnd;
 
-/// What became of an operation.
+/// Outcome of an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Outcome {
-    /// It has its result.
+    /// The operation has a result.
     Succeeded,
-    /// It has its result, from the cache: it was not run.
+    /// The operation has a result from the cache and did not run.
     FromCache,
-    /// It was not to be done, or it failed and `onFail: SKIP` lets the run go on; its result is null.
+    /// The operation did not run because of a condition, or failed with `onFail: SKIP`. Its result is null.
     Skipped,
-    /// It failed and was put aside with its input and error, to be replayed.
+    /// The operation failed and is in the dead-letter queue.
     DeadLettered,
-    /// It failed.
+    /// The operation failed.
     Failed,
-    /// It was not started, or stopped, because of something else.
+    /// The operation was not started, or was stopped, because of another failure or the end of the run.
     Cancelled,
 }
 
 impl Outcome {
-    /// All of them.
+    /// All outcomes.
     pub const ALL: [Self; 6] =
         [Self::Succeeded, Self::FromCache, Self::Skipped, Self::DeadLettered, Self::Failed, Self::Cancelled];
 
-    /// The word of documents and screens.
+    /// The name in documents and output.
     pub fn word(self) -> &'static str {
         match self {
             Self::Succeeded => "succeeded",
@@ -38,23 +38,23 @@ impl Outcome {
         }
     }
 
-    /// Whether operations that need this one may start.
+    /// Whether dependants without a particular outcome may start.
     pub fn lets_others_start(self) -> bool {
         Outcomes::GOOD.contains(self)
     }
 
-    /// Whether it has a result of its own.
+    /// Whether the operation has a result of its own.
     pub fn has_result(self) -> bool {
         matches!(self, Self::Succeeded | Self::FromCache)
     }
 }
 
-/// Outcomes with which an operation that waits is content.
+/// A set of outcomes that an operation accepts of a dependency.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Outcomes(u8);
 
 impl Outcomes {
-    /// What others need if they say nothing else.
+    /// The outcomes that a dependency without an explicit outcome accepts.
     pub const GOOD: Self = Self::of(&[Outcome::Succeeded, Outcome::FromCache, Outcome::Skipped]);
     /// Any outcome.
     pub const ANY: Self = Self::of(&Outcome::ALL);
@@ -69,7 +69,7 @@ impl Outcomes {
         Self(set)
     }
 
-    /// The outcomes that a word behind a name in `dependsOn` asks for.
+    /// The outcomes of a word after a name in `dependsOn`.
     pub fn of_word(word: &str) -> Option<Self> {
         Some(match word {
             "settled" => Self::ANY,
@@ -85,23 +85,23 @@ impl Outcomes {
     /// The words that `of_word` knows.
     pub const WORDS: [&str; 6] = ["settled", "succeeded", "skipped", "failed", "deadLettered", "cancelled"];
 
-    /// Whether an outcome is among them.
+    /// Whether the set contains an outcome.
     pub fn contains(self, outcome: Outcome) -> bool {
         self.0 >> outcome as u8 & 1 == 1
     }
 
-    /// Whether none is.
+    /// Whether the set is empty.
     pub fn is_empty(self) -> bool {
         self.0 == 0
     }
 
-    /// Whether any good one will do.
-    pub fn is_met_by_good(self) -> bool {
+    /// Whether the set contains every good outcome.
+    pub fn accepts_all_good(self) -> bool {
         self.0 & Self::GOOD.0 == Self::GOOD.0
     }
 
-    /// Whether one of them is no good one, so that who waits for them is there to clean up.
-    pub fn asks_for_bad(self) -> bool {
+    /// Whether the set contains a bad outcome, so that the dependant is clean-up.
+    pub fn accepts_bad(self) -> bool {
         self.0 & !Self::GOOD.0 != 0
     }
 }

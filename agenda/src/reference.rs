@@ -1,11 +1,11 @@
-//! References between operations: `@<name.out::/pointer?fallback>` found in texts, and what each asks for.
+//! References between operations: `@<name.out::/pointer?fallback>` in texts.
 
 use pop_document::Pointer;
 
-/// What stands in for a value that is not there.
+/// Replacement for a missing value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fallback {
-    /// `?` alone: JSON null.
+    /// `?` alone: null.
     Null,
     /// `?text`: that text.
     Text(String),
@@ -16,35 +16,35 @@ pub enum Fallback {
 pub struct Token {
     /// The whole token, from `@<` to `>`.
     pub text: String,
-    /// What it names: `probe.out`, `pop.agendaId`.
+    /// Name, for example `probe.out` or `pop.agendaId`.
     pub name: String,
-    /// Where in the named value; the root for the whole of it.
+    /// Pointer into the named value; the root selects all of it.
     pub pointer: Pointer,
-    /// What stands in if nothing is there.
+    /// Replacement if there is no value at the pointer.
     pub fallback: Option<Fallback>,
 }
 
 impl Token {
-    /// The operation whose result is meant: the name without its last `.out`.
+    /// The operation whose result it names: the name without its last `.out`.
     pub fn operation(&self) -> Option<&str> {
         self.name.strip_suffix(".out")
     }
 }
 
-/// A stretch of a text.
+/// A part of a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Piece {
-    /// Text that stands for itself.
+    /// Literal text.
     Text(String),
     /// A reference.
     Token(Token),
 }
 
-/// Splits a text at its references; none if it has no reference.
+/// Splits a text at its references; none if it has none.
 ///
-/// A token is `@<`, a name, perhaps `::` and a path, then `>`; the name ends at the first `::` or `>`. `@<>` is no
-/// token. No character escapes a token, for older agendas may have any before one; the reference `@<pop.at>` stands
-/// for an `@` instead.
+/// A token is `@<`, a name, optionally `::` and a path, then `>`. The name ends at the first `::` or `>`. `@<>` is not a
+/// token. There is no escape character, because any may precede a token in older agendas; the reference `@<pop.at>`
+/// gives an `@` instead.
 pub fn pieces(text: &str) -> Option<Vec<Piece>> {
     let mut pieces = Vec::new();
     let mut plain = String::new();
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn p23_every_form_of_a_token() {
+    fn every_form_of_a_token_is_parsed() {
         let text = |t: &str| Some(Fallback::Text(t.to_owned()));
         for (written, name, pointer, fallback) in [
             ("@<a.out>", "a.out", "", None),
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_token_stays_text() {
+    fn text_without_tokens_stays_text() {
         for text in ["@<>", "@<a.out", "@ <a>", "a@b.c", "$$$a::/x", "<a.out>"] {
             assert_eq!(pieces(text), None, "{text}");
         }
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn one_out_is_stripped() {
+    fn only_the_last_out_is_removed() {
         let operation = |text| match pieces(text).unwrap().remove(0) {
             Piece::Token(token) => token.operation().map(str::to_owned),
             Piece::Text(_) => None,

@@ -1,4 +1,4 @@
-//! Plans and their faults: complete, placed, and said in words that help.
+//! Plans and their faults: all faults are reported, with place and helpful message.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use pop_agenda::{Agenda, Plan};
@@ -46,7 +46,7 @@ fn faults(text: &str) -> Vec<String> {
 }
 
 #[test]
-fn f34_unknown_names_are_found_all_at_once_with_near_names() {
+fn f34_all_unknown_names_are_reported_with_near_names() {
     insta::assert_snapshot!(faults(r#"
 operations:
   - {name: probe, type: exce, payload: {command: ["true"]}}
@@ -60,14 +60,14 @@ operations:
     6:26 unknown-dependency: operation `thumb` depends on `prob`, which is not in this agenda (did you mean `probe`?)
     6:32 unknown-dependency: operation `thumb` depends on `other`, which is not in this agenda
     7:31 unknown-reference: operation `thumb` refers to `prbe`, which is not in this agenda (did you mean `probe`?)
-    7:50 unknown-reference: operation `thumb` refers to `probe`; a result is called `probe.out` (did you mean `probe.out`?)
+    7:50 unknown-reference: operation `thumb` refers to `probe`; its result is `probe.out` (did you mean `probe.out`?)
     7:62 unknown-reference: operation `thumb` refers to `pop.agenda`, which pop does not provide (did you mean `pop.agendaId`?)
     8:24 unknown-type: operation `last` is of type `zzz`, which no handler serves
     "#);
 }
 
 #[test]
-fn f32_a_cycle_is_told_with_its_path_and_the_place_of_each_edge() {
+fn f32_cycle_fault_has_path_and_place_of_each_edge() {
     insta::assert_snapshot!(faults(r#"
 operations:
   - {name: a, type: sample, payload: "@<c.out>"}
@@ -75,13 +75,13 @@ operations:
   - {name: c, type: sample, params: {dependsOn: [b]}}
   - {name: me, type: sample, payload: {x: "@<me.out::/y>"}}
 "#).join("\n"), @r"
-    3:39 cycle: operations wait for one another: a -> c -> b -> a (`a` waits for `c`) [5:50 `c` waits for `b`] [4:49 `b` waits for `a`]
-    6:44 cycle: operation `me` waits for itself (`me` waits for `me`)
+    3:39 cycle: operations depend on each other in a cycle: a -> c -> b -> a (`a` depends on `c`) [5:50 `c` depends on `b`] [4:49 `b` depends on `a`]
+    6:44 cycle: operation `me` depends on itself (`me` depends on `me`)
     ");
 }
 
 #[test]
-fn f33_f35_names() {
+fn f33_f35_invalid_and_colliding_names_are_faults() {
     insta::assert_snapshot!(faults(r#"
 operations:
   - {name: Probe, type: sample}
@@ -97,12 +97,12 @@ operations:
     7:5 missing-field: an operation needs a `name`
     8:12 wrong-type: `name` must be text, not `7`
     9:5 wrong-type: an operation must be a map, not text
-    4:12 duplicate-name: `probe` and `Probe` differ only in letter case or Unicode form [3:12 the other one]
+    4:12 duplicate-name: `probe` and `Probe` differ only in letter case or Unicode form [3:12 the other operation]
     "#);
 }
 
 #[test]
-fn wrong_types_in_an_agenda() {
+fn wrong_types_in_an_agenda_are_faults() {
     insta::assert_snapshot!(faults(r#"
 id: 7
 operation: []
@@ -111,22 +111,22 @@ operations:
   - {name: a, type: exec, payload: {command: "ls -l"}, params: {timeoutMs: soon, dependsOn: 3}}
   - {name: b, type: exec, payloads: {}}
 "#).join("\n"), @r#"
-    3:1 unknown-field: an agenda has no field `operation`; it is ignored (did you mean `operations`?)
+    3:1 unknown-field: unknown field `operation` is ignored (did you mean `operations`?)
     2:5 wrong-type: `id` must be text, not `7`
     4:9 wrong-type: `params` must be a map, not a list
     6:76 wrong-type: `timeoutMs` must be a whole number from 0, not `soon`
-    6:93 wrong-type: `dependsOn` names operations: "a, b" or ["a", "b"], not a number
+    6:93 wrong-type: `dependsOn` must name operations ("a, b" or ["a", "b"]), not a number
     7:27 unknown-field: an operation has no field `payloads`; it is ignored (did you mean `payload`?)
     6:46 wrong-type: `command` must be a list of arguments, not a shell line
     7:5 wrong-type: the payload of type `exec` must be a map, not null
     "#);
     assert_eq!(faults("operations: {}"), ["1:13 wrong-type: `operations` must be a list, not a map"]);
-    assert_eq!(faults("id: x"), ["1:1 missing-field: an agenda needs `operations`, a list"]);
+    assert_eq!(faults("id: x"), ["1:1 missing-field: an agenda needs the list `operations`"]);
     assert_eq!(faults("[1]"), ["1:1 wrong-type: an agenda must be a map, not a list"]);
 }
 
 #[test]
-fn f34_reading_what_may_be_skipped_needs_a_fallback() {
+fn f34_reading_a_skippable_operation_needs_a_fallback() {
     let text = r#"
 operations:
   - {name: a, type: sample, params: {onFail: SKIP}}
@@ -140,7 +140,7 @@ operations:
 }
 
 #[test]
-fn f34_what_operations_ask_of_one_another_is_checked() {
+fn f34_dependencies_and_params_are_checked() {
     let text = r#"
 params: {finally: true}
 operations:
@@ -154,21 +154,21 @@ operations:
     assert_eq!(
         faults(text),
         [
-            "2:10 misplaced-param: `finally` says what one operation is, and has no meaning here",
+            "2:10 misplaced-param: `finally` belongs to one operation and has no meaning here",
             "4:47 wrong-type: `forEach` must be a list, or a reference to one, not a number",
-            "6:76 misplaced-param: `maxParallel` limits the instances of `forEach`, which is not there",
+            "6:76 misplaced-param: `maxParallel` needs `forEach`: it limits its instances",
             "9:104 wrong-value: `operationsJsonPointer` must be a JSON pointer such as \"/operations\", not `ops`",
-            "5:50 unknown-outcome: `a.faild` asks for no outcome of `a`: outcomes are settled, succeeded, skipped, failed, deadLettered, cancelled (did you mean `a.failed`?)",
-            "5:73 unknown-reference: operation `b` refers to `pop.item`, and has no `forEach`",
-            "6:63 contradiction: operation `c` waits for outcomes that exclude one another [6:51 asks for another]",
-            "9:49 cycle: operations wait for one another: `f` for `e`, and that for whatever is not `finally`",
-            "8:64 no-fallback: operation `e` reads `d`, which may have failed then",
+            "5:50 unknown-outcome: `faild` in `a.faild` is not an outcome: outcomes are settled, succeeded, skipped, failed, deadLettered, cancelled (did you mean `a.failed`?)",
+            "5:73 unknown-reference: operation `b` refers to `pop.item` but has no `forEach`",
+            "6:63 contradiction: operation `c` waits for outcomes that exclude each other [6:51 waits for another outcome]",
+            "9:49 cycle: `f` depends on `e`, which waits for every operation without `finally`",
+            "8:64 no-fallback: operation `e` reads `d`, which may have failed",
         ]
     );
 }
 
 #[test]
-fn p22_references_and_depends_on_both_make_edges() {
+fn references_and_depends_on_both_make_edges() {
     let (plan, faults) = build(
         r#"
 operations:
@@ -197,7 +197,7 @@ operations:
 }
 
 #[test]
-fn an_empty_agenda_is_a_plan() {
+fn empty_agenda_gives_an_empty_plan() {
     assert!(build("operations: []").0.unwrap().is_empty());
 }
 
@@ -214,7 +214,7 @@ fn f44_100_000_operations_are_planned() {
 }
 
 #[test]
-fn fr_c1_a_number_that_would_change_as_text_is_a_fault_with_its_place() {
+fn fr_c1_number_that_changes_as_text_is_a_fault() {
     insta::assert_snapshot!(faults(r#"
 operations:
   - {name: arg, type: exec, payload: {command: [echo, 3.10, 1e3, True, 7, 1.5]}}
@@ -229,7 +229,7 @@ operations:
     params: {forEach: [1.10], lock: SAFE, lockKey: "@<pop.item>", version: 1.10}
     payload: {resultPayload: {a: 1.50, b: "@<pop.item>"}}
 "#).join("\n"), @r"
-    12:76 unknown-version: no handler of type `sample` has version `1.1`: there is none
+    12:76 unknown-version: no handler of type `sample` has version `1.1`: there are none
     3:55 unquoted: `3.10` would become `3.1` as an argument of operation `arg`
     3:61 unquoted: `1e3` would become `1000.0` as an argument of operation `arg`
     3:66 unquoted: `True` would become `true` as an argument of operation `arg`
@@ -244,7 +244,7 @@ operations:
 }
 
 #[test]
-fn fr_c1_a_number_that_stays_a_number_needs_no_quotes() {
+fn fr_c1_number_that_stays_a_number_needs_no_quotes() {
     let (plan, faults) = build(
         "operations:\n  - name: a\n    type: sample\n    params: {forEach: [3.10, 1e3]}\n    payload: {resultPayload: {a: 1.50, b: '@<pop.item>'}}\n",
     );
@@ -252,20 +252,20 @@ fn fr_c1_a_number_that_stays_a_number_needs_no_quotes() {
 }
 
 #[test]
-fn fr_c2_an_unknown_reference_names_the_escape() {
+fn fr_c2_unknown_reference_hint_names_the_escape() {
     let text = r#"{"operations": [{"name": "log", "type": "exec", "payload": {"command": ["git", "log", "--format=%h @<%an>"]}}]}"#;
     let source = Source::new("a.json", text.as_bytes()).unwrap();
     let mut faults = Vec::new();
     let agenda = Agenda::parse(source.read().unwrap(), &mut faults).unwrap();
     assert!(Plan::build(agenda, &Catalog::default(), LaunchType::Local, &mut faults).is_none());
-    let hint = "if `@<%an>` is meant as text, write its `@` as `@<pop.at>`: `@<pop.at><%an>`";
+    let hint = "if `@<%an>` is text, write its `@` as `@<pop.at>`: `@<pop.at><%an>`";
     assert_eq!(faults[0].hint.as_deref(), Some(hint));
     let (plan, faults) = build(&text.replace("@<%an>", "@<pop.at><%an>"));
     assert!(plan.is_some(), "{faults:?}");
 }
 
 #[test]
-fn fr_l13_an_empty_name_is_no_name() {
+fn fr_l13_empty_ids_count_as_absent() {
     let text = r#"{"id": "", "cid": " ", "customerId": "", "progressId": "", "operations": [{"id": "", "name": "a", "type": "sample"}]}"#;
     let (plan, faults) = build(text);
     assert!(plan.is_some(), "{faults:?}");

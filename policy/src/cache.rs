@@ -1,24 +1,24 @@
-//! useCache and its relatives: whether a result is taken from a cache and kept there.
+//! useCache, cacheState, cacheKeyPattern, cacheTtlMs, cache.use, cache.write: caching of results.
 
 use crate::Pattern;
 use crate::policy::{Policy, optional};
 use crate::read;
 
-/// Whether the result may be taken from the cache.
+/// Whether the operation uses the result cache.
 pub(crate) const USE: Policy<bool> =
     Policy::new("useCache", read::boolean, bool::to_string).has_effect(|is_used| *is_used);
 /// Name of the cache.
 pub(crate) const STATE: Policy<Option<Box<str>>> =
     Policy::new("cacheState", read::name, optional).needs(USE.key);
-/// What of the payload makes the key.
+/// Part of the payload that goes into the cache key.
 pub(crate) const KEY: Policy<Option<Pattern>> =
     Policy::new("cacheKeyPattern", read::pattern, optional).needs(USE.key);
-/// Time for which an entry is good, in milliseconds.
+/// Maximum age of a cached result, in milliseconds.
 pub(crate) const TTL: Policy<Option<u64>> =
     Policy::new("cacheTtlMs", read::milliseconds, optional).needs(USE.key);
-/// Whether the handler allows that its results are taken from a cache.
+/// Whether the handler allows reading its results from a cache.
 pub(crate) const MAY_USE: Policy<Option<bool>> = permission("cache.use");
-/// Whether the handler allows that its results are kept in a cache.
+/// Whether the handler allows writing its results to a cache.
 pub(crate) const MAY_WRITE: Policy<Option<bool>> = permission("cache.write");
 
 const fn permission(key: &'static str) -> Policy<Option<bool>> {

@@ -1,41 +1,41 @@
-//! The key of a cached result: everything that decides what an operation gives, and what differs between two keys.
+//! The key of a cached result: everything that decides a result, and the differences between two keys.
 //!
-//! Values are in it as digests only, so no secret of a payload stands in it. So that a miss can be explained all the
-//! same, the leaves of the value are kept as digests too, each under its pointer; a value with more than
-//! [`MOST_LEAVES`] has none kept, and is then only known to differ as a whole.
+//! A key contains values only as digests, so it never reveals a secret of a payload. To explain a cache miss, it also
+//! stores the digest of each leaf of the value under its pointer. A value with more than [`MOST_LEAVES`] leaves stores
+//! none; such values can only be compared as a whole.
 
 use pop_document::Pointer;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// The number of the form of keys. Another number is another key, so entries of another form are never found.
+/// Version of the key format. It is part of the key, so entries of another version never match.
 const FORMAT: u32 = 1;
-/// How many leaves of a value are kept for explanations, at most.
+/// Maximum number of leaves stored for explanations.
 pub const MOST_LEAVES: usize = 64;
-/// How many digits of a leaf's digest are kept: enough to tell that it differs.
+/// Number of digits stored of a leaf's digest: enough to detect a difference.
 const LEAF_DIGITS: usize = 16;
 
-/// What a key is made of. Two operations with equal keys give the same result.
+/// The components of a cache key. Two operations with equal keys have the same result.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CacheKey {
     format: u32,
     /// The operation type.
     pub handler_type: String,
-    /// The id of the handler that serves it, if it has one.
+    /// Id of the handler that serves the operation; none for a handler without an id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub handler: Option<String>,
-    /// The handler's version.
+    /// Version of the handler.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
-    /// What the handler is asked to do.
+    /// Action of the operation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub action: Option<String>,
-    /// The digest of the program or the image: another program of the same version is another handler.
+    /// Digest of the program or image: a changed program with the same version is a different handler.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub program: Option<String>,
-    /// What it is given.
+    /// The part that comes from the payload.
     pub input: KeyInput,
 }
 
@@ -43,30 +43,30 @@ pub struct CacheKey {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct KeyInput {
-    /// The `cacheKeyPattern` that made the value; none if it is the whole payload.
+    /// The `cacheKeyPattern` that selected the value; none for the whole payload.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pattern: Option<String>,
-    /// The digest of the value.
+    /// Digest of the value.
     pub digest: String,
-    /// The digests of its leaves by their pointers; empty if there are too many.
+    /// Digests of the leaves of the value by pointer; empty if there are too many.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     leaves: BTreeMap<String, String>,
 }
 
 impl KeyInput {
-    /// The whole payload.
+    /// The input for a whole payload.
     pub fn payload(payload: &Value) -> Self {
         Self::of(None, payload)
     }
 
-    /// The value that a `cacheKeyPattern` found in the payload.
+    /// The input for the value that a `cacheKeyPattern` found in the payload.
     pub fn pattern(pattern: &str, value: &Value) -> Self {
         Self::of(Some(pattern.to_owned()), value)
     }
 
     fn of(pattern: Option<String>, value: &Value) -> Self {
         let mut leaves = BTreeMap::new();
-        if !keep_leaves(value, &Pointer::root(), &mut leaves) {
+        if !add_leaves(value, &Pointer::root(), &mut leaves) {
             leaves.clear();
         }
         Self { pattern, digest: digest(value), leaves }
@@ -91,28 +91,28 @@ impl KeyInput {
         for (pointer, leaf) in now {
             match then.get(pointer) {
                 Some(before) if before == leaf => {}
-                Some(_) => into.push(words(name, pointer, "")),
-                None => into.push(words(name, pointer, " (new)")),
+                Some(_) => into.push(describe(name, pointer, "")),
+                None => into.push(describe(name, pointer, " (new)")),
             }
         }
         let gone = then.keys().filter(|pointer| !now.contains_key(*pointer));
-        into.extend(gone.map(|pointer| words(name, pointer, " (gone)")));
+        into.extend(gone.map(|pointer| describe(name, pointer, " (removed)")));
     }
 }
 
-fn words(name: &str, pointer: &str, what: &str) -> String {
+fn describe(name: &str, pointer: &str, change: &str) -> String {
     let space = if pointer.is_empty() { "" } else { " " };
-    format!("{name}{space}{pointer}{what}")
+    format!("{name}{space}{pointer}{change}")
 }
 
-/// Keeps the digest of each leaf; false when there are too many.
-fn keep_leaves(value: &Value, at: &Pointer, into: &mut BTreeMap<String, String>) -> bool {
+/// Adds the digest of each leaf; false if there are too many.
+fn add_leaves(value: &Value, at: &Pointer, into: &mut BTreeMap<String, String>) -> bool {
     match value {
         Value::Object(map) if !map.is_empty() => {
-            map.iter().all(|(key, value)| keep_leaves(value, &at.join(key), into))
+            map.iter().all(|(key, value)| add_leaves(value, &at.join(key), into))
         }
         Value::Array(list) if !list.is_empty() => {
-            list.iter().enumerate().all(|(index, value)| keep_leaves(value, &at.join(index), into))
+            list.iter().enumerate().all(|(index, value)| add_leaves(value, &at.join(index), into))
         }
         leaf => {
             let mut short = digest(leaf);
@@ -123,16 +123,16 @@ fn keep_leaves(value: &Value, at: &Pointer, into: &mut BTreeMap<String, String>)
     }
 }
 
-/// The digest of a value as JSON, keys sorted.
+/// The digest of a value as JSON with sorted keys.
 fn digest(value: &impl Serialize) -> String {
     let mut hasher = blake3::Hasher::new();
-    // a hasher takes everything, and maps of values are sorted
+    // writing to a hasher cannot fail
     serde_json::to_writer(&mut hasher, value).ok();
     hasher.finalize().to_hex().to_string()
 }
 
 impl CacheKey {
-    /// A key of which type and input are known.
+    /// A key with a type and an input; the other components are empty.
     pub fn new(handler_type: impl Into<String>, input: KeyInput) -> Self {
         Self {
             format: FORMAT,
@@ -145,18 +145,18 @@ impl CacheKey {
         }
     }
 
-    /// The digest of the key: the name of its entry. What is only kept for explanations is no part of it.
+    /// The digest of the key, which names its cache entry. The digests of leaves are not part of it.
     pub fn digest(&self) -> String {
         let Self { format, handler_type, handler, version, action, program, input } = self;
         let KeyInput { pattern, digest: value, leaves: _ } = input;
         digest(&(format, handler_type, handler, version, action, program, pattern, value))
     }
 
-    /// The components that are not as in an earlier key, each in words; values only where they are no payload's.
+    /// The components that differ from an earlier key, as text. Values of the payload are never included.
     pub fn changed(&self, earlier: &Self) -> Vec<String> {
         let mut changed = Vec::new();
         if self.format != earlier.format {
-            changed.push("format of keys".to_owned());
+            changed.push("key format".to_owned());
         }
         let shown = |text: Option<&str>| text.map_or_else(|| "none".to_owned(), |text| format!("`{text}`"));
         let some = |text: &str| Some(text.to_owned());
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn r7_every_component_makes_another_key_and_the_order_of_keys_does_not() {
+    fn r7_every_component_changes_the_key_and_key_order_does_not() {
         let base = key(&json!({"b": 1, "a": [1, 2]}));
         let read = |text: &str| serde_json::from_str::<Value>(text).unwrap();
         assert_eq!(base.digest(), key(&read(r#"{"a": [1, 2], "b": 1}"#)).digest());
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn r7_what_differs_is_named_as_closely_as_it_is_known() {
+    fn r7_changed_names_the_differing_leaf_or_component() {
         let then = CacheKey {
             version: Some("1".to_owned()),
             ..key(&json!({"video": {"bitrate": 2000}, "in": "a.mp4", "old": []}))
@@ -232,7 +232,7 @@ mod tests {
                 "program",
                 "payload /new (new)",
                 "payload /video/bitrate",
-                "payload /old (gone)",
+                "payload /old (removed)",
             ]
         );
         assert!(now.changed(&now).is_empty());
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn r7_no_value_of_a_payload_stands_in_a_key_and_it_is_read_as_it_was_written() {
+    fn r7_key_contains_no_payload_value_and_round_trips() {
         let key = key(&json!({"password": "hunter2", "n": 987_654_321}));
         let text = serde_json::to_string(&key).unwrap();
         assert!(!text.contains("hunter2") && !text.contains("987654321"), "{text}");

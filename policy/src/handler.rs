@@ -1,4 +1,4 @@
-//! What a handler says of policies: for all it does, for the role in which it acts, for each of its actions.
+//! The policies of a handler: for all its operations, for its roles and for its actions.
 
 use crate::scope::Scope;
 use crate::table::{KEYS, PolicyLayer};
@@ -6,7 +6,7 @@ use pop_document::{Fault, Pointer, Site};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// The policies of one handler. A role is the stream through which an operation comes in.
+/// The policies of one handler. A role names some of the streams through which operations enter a run.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct HandlerPolicies {
     own: PolicyLayer,
@@ -14,7 +14,7 @@ pub struct HandlerPolicies {
     actions: Branch,
 }
 
-/// The layers for roles, or for actions.
+/// The layers for all and for named roles, or for all and for named actions.
 #[derive(Debug, Clone, Default, PartialEq)]
 struct Branch {
     all: PolicyLayer,
@@ -29,7 +29,7 @@ impl Branch {
 }
 
 impl HandlerPolicies {
-    /// Reads a `policies` map: params, and the spellings for roles and actions.
+    /// Reads a `policies` map: params, and keys for roles and actions such as `role.NAME.KEY`.
     pub fn parse(policies: &Value, at: &Pointer, faults: &mut Vec<Fault>) -> Self {
         let Value::Object(map) = policies else {
             return Self { own: PolicyLayer::parse(policies, at.clone(), faults), ..Self::default() };
@@ -56,20 +56,20 @@ impl HandlerPolicies {
         read
     }
 
-    /// Adds the `policies` that a list of actions gives for one of them.
+    /// Adds the `policies` of one action from the list of actions.
     pub fn add_action(&mut self, action: &str, policies: &Value, at: &Pointer, faults: &mut Vec<Fault>) {
         let layer = match policies {
             Value::Object(_) => PolicyLayer::parse_shared(policies, at.clone(), faults),
             other => PolicyLayer::parse(other, at.clone(), faults),
         };
         if self.actions.named.insert(action.to_owned(), layer).is_some() {
-            let message = format!("policies of action `{action}` stand in two places");
-            let hint = format!("take `action.{action}.…` out of `policies`");
+            let message = format!("policies of action `{action}` are set in two places");
+            let hint = format!("remove `action.{action}.…` from `policies`");
             faults.push(Fault::value("wrong-value", at.clone(), message).hint(hint));
         }
     }
 
-    /// What holds for an operation of this role and action, the weakest first.
+    /// The layers for an operation with this role and action, the weakest first.
     pub fn layers(&self, role: &str, action: Option<&str>) -> Vec<(Scope, &PolicyLayer)> {
         let own = (!self.own.is_empty()).then_some((Scope::Handler, &self.own));
         let roles = self.roles.layers(Some(role)).map(|layer| (Scope::Role, layer));
@@ -77,14 +77,14 @@ impl HandlerPolicies {
         own.into_iter().chain(roles).chain(actions).collect()
     }
 
-    /// Whether a property of a descriptor is meant as a policy.
+    /// Whether a property of a descriptor sets a policy.
     pub fn is_policy(property: &str) -> bool {
         let own = KEYS.iter().filter(|facts| facts.is_descriptor_property);
         Part::of(property).is_some() || own.into_iter().any(|facts| facts.key == property)
     }
 }
 
-/// What a policy is given for.
+/// The part of a handler that a policy applies to: a role or an action, named or all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Part<'n> {
     Role(Option<&'n str>),
@@ -92,7 +92,7 @@ enum Part<'n> {
 }
 
 impl<'n> Part<'n> {
-    /// Takes `role.NAME.KEY` and its relatives apart.
+    /// Splits `role.NAME.KEY`, `role.KEY`, `action.NAME.KEY` or `action.KEY`.
     fn of(name: &'n str) -> Option<(Self, &'static str)> {
         let (word, rest) = name.split_once('.')?;
         let part = match word {
@@ -112,7 +112,7 @@ impl<'n> Part<'n> {
     }
 }
 
-/// Reads the keys of one part by the one reader of policies; faults are told where the keys were written.
+/// Reads the policies of one part. Faults point to the keys as written.
 fn part_layer(keys: &[(&str, Pointer, &Value)], faults: &mut Vec<Fault>) -> PolicyLayer {
     let map = keys.iter().map(|(key, _, value)| ((*key).to_owned(), (*value).clone())).collect();
     let mut found = Vec::new();
@@ -149,7 +149,7 @@ mod tests {
         read
     }
 
-    /// Role or action, its own value or the default, in all four cases.
+    /// Checks role and action, named value and default, in all four combinations.
     fn check_precedence(key: &str, default: &str, own: &str) {
         let only = |word: &str| PolicyLayer::parse(&json!({key: word}), Pointer::root(), &mut Vec::new());
         for (word, scope) in [("role", Scope::Role), ("action", Scope::Action)] {
@@ -171,17 +171,17 @@ mod tests {
     }
 
     #[test]
-    fn r1_on_fail_of_one_role_or_action_comes_before_the_default() {
+    fn r1_on_fail_of_a_named_part_outranks_the_default() {
         check_precedence("onFail", "SKIP", "FATAL");
     }
 
     #[test]
-    fn r1_a_lock_of_one_role_or_action_comes_before_the_default() {
+    fn r1_lock_of_a_named_part_outranks_the_default() {
         check_precedence("lock", "NONE", "SAFE");
     }
 
     #[test]
-    fn r1_the_layers_rise_from_the_handler_over_its_roles_to_its_actions() {
+    fn r1_layers_order_handler_then_roles_then_actions() {
         let mut all = json!({"onFail": "FATAL", "timeoutMs": 1});
         let steps = [
             ("role.onFail", "SKIP", Scope::Role),
@@ -198,12 +198,12 @@ mod tests {
             assert_eq!((policies.on_fail.value.to_string().as_str(), policies.on_fail.scope), (word, scope));
             assert_eq!(policies.run_ms.scope, Scope::Handler);
         }
-        // an operation without a name for its action has those of all actions
+        // without a named action, the policies of all actions apply
         assert_eq!(read(&all).layers("local", None).len(), 3);
     }
 
     #[test]
-    fn r1_actions_of_a_list_are_layers_too_and_not_in_two_places() {
+    fn r1_listed_actions_are_layers_and_duplicates_a_fault() {
         let mut policies = read(&json!({"action.Read.logDetail": "always"}));
         let mut faults = Vec::new();
         policies.add_action(
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn faults_are_told_where_the_key_was_written() {
+    fn faults_point_to_the_key_as_written() {
         let mut faults = Vec::new();
         let policies = json!({"role.a/b.onFail": "RPLY", "action.logDetail": "maybe", "onFail": 1, "logDetail": "Always"});
         let read = HandlerPolicies::parse(&policies, &"/t/policies".into(), &mut faults);
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn names_with_points_and_names_that_are_keys_are_read() {
+    fn part_names_may_contain_dots_or_be_keys() {
         for (name, wanted) in [
             ("role.lock", Some((Part::Role(None), "lock"))),
             ("role.lock.lock", Some((Part::Role(Some("lock")), "lock"))),

@@ -18,12 +18,12 @@ fn words(codes: &IgnoredCodes) -> String {
 }
 
 impl IgnoredCodes {
-    /// Reads a comma list or a list of codes.
+    /// Reads a comma-separated text or a list of codes.
     pub fn parse(value: &Value, at: &Pointer, faults: &mut Vec<Fault>) -> Option<Self> {
         codes(value, "ignoreErrors", at, faults).map(Self)
     }
 
-    /// The first of `codes` that is to be ignored.
+    /// The first of `codes` that is ignored.
     pub fn find<'c>(&self, codes: &[&'c str]) -> Option<&'c str> {
         codes.iter().copied().find(|code| self.0.iter().any(|ignored| ignored == code))
     }
@@ -34,7 +34,7 @@ impl IgnoredCodes {
     }
 }
 
-/// Reads codes from a comma list or a list of texts and numbers.
+/// Reads codes from a comma-separated text or a list of texts and numbers.
 pub(crate) fn codes(value: &Value, name: &str, at: &Pointer, faults: &mut Vec<Fault>) -> Option<Vec<String>> {
     let listed: Vec<String> = match value {
         Value::String(text) => text.split(',').map(|code| code.trim().to_owned()).collect(),
@@ -57,7 +57,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn r6_lists_blanks_and_numbers_are_read() {
+    fn r6_codes_are_read_from_texts_lists_and_numbers() {
         let mut faults = Vec::new();
         for value in [json!("11002, ,11006"), json!([11002, "11006"])] {
             let ignored = IgnoredCodes::parse(&value, &Pointer::root(), &mut faults).unwrap();

@@ -1,10 +1,10 @@
-//! What one `params` map says of policies.
+//! Reading of policies from one `params` map.
 
 use crate::table::{POLICIES, PolicyLayer};
 use pop_document::{Fault, Fields, Pointer, nearest};
 use serde_json::Value;
 
-/// The keys that say what one operation is, and mean nothing elsewhere.
+/// The keys that belong to one operation and have no meaning elsewhere.
 pub const OPERATION_ONLY: [&str; 8] = [
     "dependsOn",
     "finally",
@@ -16,11 +16,11 @@ pub const OPERATION_ONLY: [&str; 8] = [
     "generatedOperationParent",
 ];
 
-/// Keys of an agenda's `params` that concern the systems around pop.
+/// Keys of an agenda's `params` that belong to systems around pop; accepted without effect.
 pub const AROUND: [&str; 5] = ["maximumAttempts", "externalId", "doNotRun", "defaultInsight", "progressId"];
 
 impl PolicyLayer {
-    /// Reads a `params` map. Keys without a meaning are the user's own, but a near miss is warned of.
+    /// Reads a `params` map. Unknown keys are for the user's own purposes; one close to a known key gives a warning.
     pub fn parse(params: &Value, at: Pointer, faults: &mut Vec<Fault>) -> Self {
         let Some(mut fields) = Fields::of(params, at, "`params`", "wrong-type", faults) else {
             return Self::default();
@@ -29,17 +29,17 @@ impl PolicyLayer {
         Self::read(&mut fields)
     }
 
-    /// The same for a map that is not one operation's: what only an operation can be is a fault in it.
+    /// Reads a `params` map that is not of one operation: keys that belong to one operation are faults.
     pub fn parse_shared(params: &Value, at: Pointer, faults: &mut Vec<Fault>) -> Self {
         for name in OPERATION_ONLY.iter().filter(|name| params.get(**name).is_some()) {
-            let message = format!("`{name}` says what one operation is, and has no meaning here");
+            let message = format!("`{name}` belongs to one operation and has no meaning here");
             let fault = Fault::key("misplaced-param", at.join(*name), message);
-            faults.push(fault.hint("put it into that operation's `params`"));
+            faults.push(fault.hint("move it to the `params` of that operation"));
         }
         Self::parse(params, at, faults)
     }
 
-    /// Whether it gives nothing.
+    /// Whether the layer sets no policy.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn near_misses_are_warned_of_wrong_values_are_errors_and_own_keys_silent() {
+    fn typos_warn_wrong_values_are_errors_own_keys_are_silent() {
         let params = json!({"retries": 3, "myOwn": 1, "onFail": "RPLY", "timeoutMs": "x", "delayId": "", "skipPattern": "a =="});
         let fault = |at: &str, code, is_error| (at.to_owned(), code, is_error);
         assert_eq!(
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_an_operation_can_be_is_refused_elsewhere() {
+    fn shared_params_refuse_keys_of_one_operation() {
         let params = json!({"forEach": [1], "onFail": "SKIP"});
         assert_eq!(said(&params, PolicyLayer::parse), []);
         assert_eq!(
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn r8_rierinos_always_means_true() {
+    fn r8_log_detail_always_means_true() {
         let mut faults = Vec::new();
         let layer = PolicyLayer::parse(&json!({"logDetail": "always"}), Pointer::root(), &mut faults);
         assert_eq!((layer.log_detail, faults.len()), (Some(true), 0));

@@ -1,11 +1,11 @@
-//! Rules that hold, skip, repeat or end an operation.
+//! Policies: the rules that lock, delay, skip, retry or end an operation.
 //!
-//! A policy is one file (its key in `params`, how it is read, how `pop explain` says it, its rule during the run) and one
-//! row in `table.rs`. The rules are pure functions of (settings, small state): nothing here waits, reads or starts anything, so
-//! whatever is decided can be explained, journaled and resumed.
+//! Each policy is one file and one row in `table.rs`. The file has its key in `params`, its reader, its text for
+//! `pop explain`, and its rule during the run. The rules are pure functions of settings and a small state. Nothing here
+//! waits, reads files or starts processes, so every decision can be explained, journaled and resumed.
 //!
-//! Settings stand in `params` of an operation, of the agenda, or of a handler's registry entry;
-//! [`Policies::resolve`] lays them over one another and keeps where each value came from.
+//! Settings come from the `params` of an operation or an agenda, or from the `policies` of a registry entry.
+//! [`Policies::resolve`] merges them and records the scope of each value.
 //!
 //! ```
 //! use pop_policy::{verdict, FailedAttempt, OnFail, Policies, PolicyLayer, Scope, PolicyDecision};

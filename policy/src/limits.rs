@@ -1,4 +1,4 @@
-//! timeoutMs, noOutputTimeoutMs, pendingTimeoutMs: how long one attempt may take.
+//! timeoutMs, noOutputTimeoutMs, pendingTimeoutMs: the time limits of one attempt.
 
 use crate::policy::Policy;
 use crate::read;
@@ -14,7 +14,7 @@ const fn limit(key: &'static str) -> Policy<Option<u64>> {
     Policy::new(key, read::milliseconds, words).always_shown()
 }
 
-#[expect(clippy::ref_option, reason = "it is what policies hold")]
+#[expect(clippy::ref_option, reason = "the type of the policy value")]
 fn words(ms: &Option<u64>) -> String {
     ms.filter(|ms| *ms > 0).map_or_else(|| "none".to_owned(), |ms| ms.to_string())
 }
@@ -22,10 +22,10 @@ fn words(ms: &Option<u64>) -> String {
 /// The time limits of one attempt, in milliseconds; none means no limit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Limits {
-    /// From the start of the attempt to its end.
+    /// Maximum time from the start of the attempt to its end.
     pub run_ms: Option<u64>,
-    /// Without a byte of output.
+    /// Maximum time without a byte of output.
     pub silence_ms: Option<u64>,
-    /// Waiting to be scheduled: a pod, an image.
+    /// Maximum time in the pending phase, for example until a pod is scheduled or an image is pulled.
     pub pending_ms: Option<u64>,
 }

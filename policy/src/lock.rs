@@ -1,4 +1,4 @@
-//! lock, lockKey: how operations that touch the same thing keep out of each other's way.
+//! lock, lockKey: mutual exclusion of operations that share a resource.
 
 use crate::choice::choose;
 use crate::policy::{Policy, optional};
@@ -7,15 +7,15 @@ use pop_document::{Fault, Pointer, kind_of};
 use serde_json::Value;
 use std::fmt;
 
-/// What holds between operations that share a key.
+/// How operations that share a key exclude each other.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Lock {
-    /// They run side by side.
+    /// They run concurrently.
     #[default]
     None,
-    /// They run side by side, and one that ends after the key was changed by another has failed.
+    /// They run concurrently; an attempt fails if another one changed the key since it began.
     Optimistic,
-    /// One runs at a time.
+    /// They run one at a time.
     Safe,
 }
 
@@ -42,7 +42,7 @@ impl fmt::Display for Lock {
     }
 }
 
-/// The keys that are locked, as written: a text or a list of texts, which may hold references.
+/// Reads lock keys: a text or a list of texts, which may contain references.
 fn keys(value: &Value, at: &Pointer, faults: &mut Vec<Fault>) -> Option<Value> {
     let before = faults.len();
     match value {
@@ -66,7 +66,7 @@ fn check_key(value: &Value, at: &Pointer, faults: &mut Vec<Fault>) {
             Fault::value("wrong-type", at.clone(), message)
         }
     };
-    faults.push(fault.hint("leave `lockKey` out to lock the operation's type"));
+    faults.push(fault.hint("omit `lockKey` to lock the operation's type"));
 }
 
 #[cfg(test)]
@@ -75,7 +75,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn fr_h17_an_empty_lock_key_is_called_empty() {
+    fn fr_h17_empty_lock_key_message_says_empty() {
         for (written, at, said) in [
             (json!(""), "", "a key in `lockKey` must not be empty"),
             (json!(["a", ""]), "/1", "a key in `lockKey` must not be empty"),
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn r3_words_and_keys_are_read_and_others_refused() {
+    fn r3_lock_modes_and_keys_are_read_others_refused() {
         let mut faults = Vec::new();
         let at = Pointer::root();
         assert_eq!(Lock::parse(&json!("safe"), &at, &mut faults), Some(Lock::Safe));

@@ -1,4 +1,4 @@
-//! logDetail: a detailed log of an operation, whatever the log level of the run.
+//! logDetail: a detailed log of an operation, regardless of the log level of the run.
 
 use crate::policy::Policy;
 use pop_document::Fields;

@@ -1,4 +1,4 @@
-//! onFail: what becomes of an operation, and of its run, after the last attempt failed.
+//! onFail: the outcome of an operation, and the effect on its run, after the last attempt failed.
 
 use crate::choice::choose;
 use crate::policy::Policy;
@@ -8,18 +8,18 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::fmt;
 
-/// What happens after the last attempt has failed.
+/// Action after the last attempt has failed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum OnFail {
-    /// The operation is failed; nothing that needs it runs.
+    /// The operation fails; its dependents do not run.
     #[default]
     Reply,
-    /// The operation is settled as skipped, its result is null, the run goes on.
+    /// The operation is skipped with the result null; the run continues.
     Skip,
-    /// The operation is put aside, with input and error, to be replayed; nothing that needs it runs, the run goes on.
+    /// The operation goes to the dead-letter queue; its dependents do not run, the run continues.
     Dlq,
-    /// Running operations are stopped and the run ends at once.
+    /// The operation fails, running operations are stopped and the run ends.
     Fatal,
 }
 

@@ -1,4 +1,4 @@
-//! JMESPath expressions over a payload: compiled before the run, evaluated during it.
+//! JMESPath expressions over a payload, compiled before the run and evaluated during it.
 
 use jpx_core::ast::Ast;
 use jpx_core::{Expression, ValueExt as _, compile};
@@ -7,20 +7,20 @@ use serde_json::Value;
 use std::fmt;
 use std::sync::Arc;
 
-/// How many values an expression may make out of one, apart from those that it finds in lists.
+/// Maximum number of values that an expression may create from one value, without the elements of lists.
 const MOST_GROWTH: u64 = 10_000;
 
 /// A JMESPath expression.
 #[derive(Clone)]
 pub struct Pattern(Arc<Expression<'static>>);
 
-/// An expression that has no value for a payload: a function was given what it does not take.
+/// An expression that cannot be evaluated for a payload: an argument of a function has the wrong type.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{pattern}` cannot be evaluated: {problem}")]
 pub struct PatternError {
     /// The expression.
     pub pattern: String,
-    /// What is the matter.
+    /// Reason, as JMESPath reports it.
     pub problem: String,
 }
 
@@ -31,7 +31,7 @@ impl fmt::Display for Pattern {
 }
 
 impl Pattern {
-    /// Compiles the expression that stands in params under `name`.
+    /// Compiles the expression in params under `name`.
     pub fn parse(value: &Value, name: &str, at: &Pointer, faults: &mut Vec<Fault>) -> Option<Self> {
         let Some(text) = value.as_str() else {
             let message = format!("`{name}` must be a JMESPath expression, not {}", kind_of(value));
@@ -40,8 +40,8 @@ impl Pattern {
         };
         match compile(text) {
             Ok(expression) if growth(expression.as_ast()) > MOST_GROWTH => {
-                let message = format!("`{name}` could make more than {MOST_GROWTH} values of one");
-                let hint = "lists in it that are made of whole values multiply: `[@, @] | [@, @]`";
+                let message = format!("`{name}` can create more than {MOST_GROWTH} values from one");
+                let hint = "avoid repeated lists of whole values such as `[@, @] | [@, @]`: they multiply";
                 faults.push(Fault::value("bad-expression", at.clone(), message).hint(hint));
                 None
             }
@@ -50,13 +50,13 @@ impl Pattern {
                 let problem = error.reason.to_string();
                 let problem = problem.trim_start_matches("Parse error: ");
                 let message = format!(
-                    "`{name}` is no JMESPath expression: {problem}, at character {}",
+                    "`{name}` is not a valid JMESPath expression: {problem}, at character {}",
                     error.offset + 1
                 );
                 let hint = if problem.contains("Number") {
-                    "a number in an expression stands between backquotes: size > `3`"
+                    "write numbers in backquotes: size > `3`"
                 } else {
-                    "a text in an expression stands between single quotes: data.status=='A'"
+                    "write text in single quotes: data.status=='A'"
                 };
                 faults.push(Fault::value("bad-expression", at.clone(), message).hint(hint));
                 None
@@ -69,7 +69,7 @@ impl Pattern {
         self.0.as_str()
     }
 
-    /// Its value for a payload.
+    /// Evaluates the expression for a payload.
     pub fn evaluate(&self, payload: &Value) -> Result<Value, PatternError> {
         self.0.search(payload).map_err(|error| PatternError {
             pattern: self.text().to_owned(),
@@ -77,8 +77,8 @@ impl Pattern {
         })
     }
 
-    /// The values that decided, if the expression holds for a payload; JMESPath says what holds: anything but
-    /// `false`, `null` and what is empty.
+    /// The values that decided, if the expression holds for a payload. As in JMESPath, every value holds except `false`,
+    /// `null` and empty ones.
     pub fn holds(&self, payload: &Value) -> Result<Option<PatternMatch>, PatternError> {
         if !self.evaluate(payload)?.is_truthy() {
             return Ok(None);
@@ -105,12 +105,12 @@ impl fmt::Debug for Pattern {
     }
 }
 
-/// An expression that held, and the values that it looked at.
+/// An expression that held for a payload, with the values that it read.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct PatternMatch {
     /// The expression.
     pub pattern: Box<str>,
-    /// Each path in it, with the value that stood there.
+    /// Paths in the expression with their values in the payload.
     pub values: Vec<(String, Value)>,
 }
 
@@ -124,7 +124,7 @@ impl fmt::Display for PatternMatch {
     }
 }
 
-/// How many values an expression could make out of one.
+/// Upper bound for the number of values that an expression creates from one.
 fn growth(ast: &Ast) -> u64 {
     match ast {
         Ast::MultiList { elements, .. } => elements.iter().map(growth).fold(0, u64::saturating_add).max(1),
@@ -147,7 +147,7 @@ fn growth(ast: &Ast) -> u64 {
     }
 }
 
-/// A value as it is told: what is long is cut.
+/// A value for messages: long text is cut.
 fn short(value: Value) -> Value {
     const LONGEST: usize = 200;
     if value.is_number() || value.is_boolean() || value.is_null() {
@@ -179,7 +179,7 @@ fn paths_of(ast: &Ast, paths: &mut Vec<String>) {
         }
         Ast::Function { args, .. } => args.iter().for_each(|arg| paths_of(arg, paths)),
         Ast::MultiList { elements, .. } => elements.iter().for_each(|element| paths_of(element, paths)),
-        // what stands to the right is about each element, and has no place of its own
+        // the right side applies to each element and has no single value
         Ast::Projection { lhs, .. } | Ast::Subexpr { lhs, .. } => paths_of(lhs, paths),
         _ => {}
     }
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn r4_what_holds_is_told_with_the_values_that_decided() {
+    fn r4_match_reports_the_values_that_decided() {
         let payload = json!({"data": {"status": "A", "n": 3}, "list": [{"id": 7}], "odd-name": null});
         for (text, wanted) in [
             ("data.status=='A'", Some("data.status=='A': data.status is \"A\"")),
@@ -233,16 +233,16 @@ mod tests {
     }
 
     #[test]
-    fn r4_an_invalid_expression_is_a_fault_and_one_without_a_value_an_error() {
+    fn r4_invalid_pattern_is_a_fault_unevaluable_an_error() {
         let faults = pattern("data.status==").unwrap_err();
         assert_eq!((faults[0].code, faults[0].is_error()), ("bad-expression", true));
         assert!(
-            faults[0].message.starts_with("`skipPattern` is no JMESPath expression: "),
+            faults[0].message.starts_with("`skipPattern` is not a valid JMESPath expression: "),
             "{}",
             faults[0].message
         );
         let doubling = vec!["[@,@]"; 22].join("|");
-        assert!(pattern(&doubling).unwrap_err()[0].message.contains("more than 10000 values of one"));
+        assert!(pattern(&doubling).unwrap_err()[0].message.contains("more than 10000 values from one"));
         assert!(pattern(&vec!["a"; 50].join("||")).is_ok());
         let error = pattern("length(n)").unwrap().holds(&json!({"n": 3})).unwrap_err();
         assert!(error.to_string().starts_with("`length(n)` cannot be evaluated: "), "{error}");

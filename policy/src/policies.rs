@@ -1,11 +1,11 @@
-//! Policies in layers: operation over agenda over handler over built-in, each value with its scope.
+//! Layered policies: operation over agenda over handler over built-in default, each value with its scope.
 
 use crate::scope::{Scope, ScopedValue};
 use crate::table::{Policies, PolicyLayer};
 use crate::{Limits, Lock, OnFail};
 
 impl Policies {
-    /// Lays layers over one another, the highest scope winning for each value; of layers of one scope, the last.
+    /// Merges layers. For each value the highest scope wins; within one scope, the last layer.
     pub fn resolve(layers: &[(Scope, &PolicyLayer)]) -> Self {
         let mut ordered = layers.to_vec();
         ordered.sort_by_key(|(scope, _)| *scope);
@@ -16,7 +16,7 @@ impl Policies {
         policies
     }
 
-    /// The time limits of an attempt; 0 means no limit.
+    /// The time limits of an attempt; a value of 0 becomes none.
     pub fn limits(&self) -> Limits {
         let some = |limit: &ScopedValue<Option<u64>>| limit.value.filter(|ms| *ms > 0);
         Limits {
@@ -26,17 +26,17 @@ impl Policies {
         }
     }
 
-    /// The least time between starts, if there is one.
+    /// The minimum interval between starts in milliseconds; none if it is 0 or unset.
     pub fn delay(&self) -> Option<u64> {
         self.delay_ms.value.filter(|ms| *ms > 0)
     }
 
-    /// Whether something outside the operation is asked before an attempt of it starts.
+    /// Whether an attempt must pass a gate (delay, lock or cache) before it starts.
     pub fn is_gated(&self) -> bool {
         self.delay().is_some() || self.lock.value != Lock::None || self.use_cache.value
     }
 
-    /// Whether a settled operation may leave null behind instead of a result.
+    /// Whether the operation may be skipped, so that its result is null.
     pub fn may_skip(&self) -> bool {
         self.on_fail.value == OnFail::Skip || self.skip.value.is_some()
     }
@@ -53,7 +53,7 @@ mod tests {
     }
 
     #[test]
-    fn r1_the_nearest_scope_wins_value_by_value() {
+    fn r1_nearest_scope_wins_for_each_value() {
         let handler = layer(&json!({"timeoutMs": 1, "onFail": "SKIP", "retry": {"maxAttempts": 5}}));
         let agenda = layer(&json!({"timeoutMs": 2, "onFail": "FATAL", "lock": "SAFE"}));
         let operation = layer(&json!({"timeoutMs": 3, "lock": "NONE"}));
@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_without_their_partner_are_told() {
+    fn keys_without_their_partner_are_reported() {
         let idle = |params| Policies::resolve(&[(Scope::Operation, &layer(&params))]).idle();
         assert_eq!(
             idle(json!({"lockKey": "k", "delayId": "d"})),
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn explain_shows_what_somebody_set_and_what_matters_for_all() {
+    fn lines_contain_set_policies_and_those_always_shown() {
         let params =
             json!({"delayMs": 5, "lock": "safe", "lockKey": ["a"], "skipPattern": "n", "timeoutMs": 0});
         let policies = Policies::resolve(&[(Scope::Operation, &layer(&params))]);
@@ -105,11 +105,11 @@ mod tests {
     }
 
     #[test]
-    fn every_key_is_there_once_and_has_a_reader() {
+    fn every_key_is_unique_and_has_a_reader() {
         let keys: std::collections::BTreeSet<&str> = crate::POLICIES.into_iter().collect();
         assert_eq!(keys.len(), crate::POLICIES.len());
         for key in crate::POLICIES.into_iter().filter(|key| *key != "handler") {
-            // a value of no type at all is refused, so every key has a reader
+            // no policy accepts this value, so a key without a fault has no reader
             let mut faults = Vec::new();
             PolicyLayer::parse(&json!({key: {"x": []}}), Pointer::root(), &mut faults);
             assert!(faults.iter().any(|fault| fault.pointer().starts_with(&format!("/{key}"))), "{key}");

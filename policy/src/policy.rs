@@ -1,4 +1,4 @@
-//! What a policy is: the key in `params`, how its value is read, and how `pop explain` says it.
+//! The definition of a policy: its key in `params`, its reader and its text for `pop explain`.
 
 use pop_document::Fields;
 use std::fmt;
@@ -7,15 +7,15 @@ use std::fmt;
 pub(crate) struct Policy<T> {
     /// Key in `params`.
     pub(crate) key: &'static str,
-    /// Reads the value that stands under the key; wrong values become faults.
+    /// Reads the value of the key; wrong values become faults.
     pub(crate) read: Reader<T>,
-    /// Says the value for people.
+    /// Formats the value for people.
     pub(crate) words: fn(&T) -> String,
-    /// Whether `pop explain` shows the policy although nobody has set it.
+    /// Whether `pop explain` shows the policy even if no scope sets it.
     pub(crate) is_always_shown: bool,
     /// Whether a registry entry may set the policy for a role or an action.
     pub(crate) is_for_parts: bool,
-    /// Whether a property of a descriptor with this key sets the policy.
+    /// Whether a descriptor property with this key sets the policy.
     pub(crate) is_descriptor_property: bool,
     /// Key of the policy without which this one has no effect.
     pub(crate) needs: Option<&'static str>,
@@ -67,8 +67,8 @@ impl<T> Policy<T> {
     }
 }
 
-/// Says a value that may be missing.
-#[expect(clippy::ref_option, reason = "it is what policies hold")]
+/// Formats an optional value.
+#[expect(clippy::ref_option, reason = "the type of the policy value")]
 pub(crate) fn optional<T: fmt::Display>(value: &Option<T>) -> String {
     value.as_ref().map_or_else(|| "none".to_owned(), T::to_string)
 }

@@ -1,10 +1,10 @@
-//! Readers of values that several policies share.
+//! Readers of values, shared by several policies.
 
 use crate::Pattern;
 use pop_document::{Fault, Fields, Pointer};
 use serde_json::Value;
 
-/// A value that has a reader of its own.
+/// Reads a value with a custom reader.
 pub(crate) fn with<T>(
     fields: &mut Fields<'_, '_>,
     key: &str,
@@ -14,27 +14,27 @@ pub(crate) fn with<T>(
     fields.any(key).and_then(|value| parse(value, &at, fields.faults()))
 }
 
-/// Milliseconds.
+/// Reads milliseconds.
 pub(crate) fn milliseconds(fields: &mut Fields<'_, '_>, key: &'static str) -> Option<Option<u64>> {
     fields.whole(key).map(Some)
 }
 
-/// `true` or `false`.
+/// Reads `true` or `false`.
 pub(crate) fn boolean(fields: &mut Fields<'_, '_>, key: &'static str) -> Option<bool> {
     fields.boolean(key)
 }
 
-/// `true` or `false`, where saying nothing is a third value.
+/// Reads `true` or `false`; none if absent.
 pub(crate) fn permission(fields: &mut Fields<'_, '_>, key: &'static str) -> Option<Option<bool>> {
     fields.boolean(key).map(Some)
 }
 
-/// A JMESPath expression.
+/// Reads a JMESPath expression.
 pub(crate) fn pattern(fields: &mut Fields<'_, '_>, key: &'static str) -> Option<Option<Pattern>> {
     with(fields, key, |value, at, faults| Pattern::parse(value, key, at, faults)).map(Some)
 }
 
-/// A text that is not empty.
+/// Reads a non-empty text.
 pub(crate) fn name(fields: &mut Fields<'_, '_>, key: &'static str) -> Option<Option<Box<str>>> {
     let text = fields.text(key)?;
     if text.is_empty() {

@@ -1,4 +1,4 @@
-//! retry: how often an operation is tried, and how long to wait in between.
+//! retry: number of attempts of an operation, and the waits between them.
 
 use crate::ignore::codes;
 use crate::policy::Policy;
@@ -6,21 +6,21 @@ use crate::read;
 use pop_document::{Fault, Fields, Pointer};
 use serde_json::Value;
 
-/// The longest wait between two attempts when `maxDelayMs` is not given: one hour.
+/// Default of `maxDelayMs`: one hour.
 const LONGEST_DELAY_MS: u64 = 3_600_000;
 
 /// `retry: {maxAttempts, delayMs, factor, maxDelayMs, on}`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Retry {
-    /// Attempts in all; 1 means no repetition.
+    /// Total number of attempts, from 1; 1 means no retry.
     pub max_attempts: u32,
-    /// The wait before the second attempt, in milliseconds.
+    /// Wait before the second attempt, in milliseconds.
     pub delay_ms: u64,
-    /// What each wait is multiplied by for the next.
+    /// Multiplier from each wait to the next.
     pub factor: f64,
-    /// No wait is longer than this.
+    /// Longest wait, in milliseconds.
     pub max_delay_ms: u64,
-    /// The codes that are worth another attempt; empty: all.
+    /// Failure codes that are retried; empty for all.
     pub on: Vec<String>,
 }
 
@@ -46,7 +46,7 @@ impl Default for Retry {
 }
 
 impl Retry {
-    /// Reads the map; what it does not give has its default.
+    /// Reads the map; absent keys have their defaults.
     pub fn parse(value: &Value, at: Pointer, faults: &mut Vec<Fault>) -> Option<Self> {
         let before = faults.len();
         let default = Self::default();
@@ -79,7 +79,7 @@ impl Retry {
     /// The wait after `failures` failed attempts (at least 1), in milliseconds.
     pub fn delay_after(&self, failures: u32) -> u64 {
         if self.delay_ms == 0 {
-            // nothing times a factor that has grown beyond numbers is no number
+            // 0 times an infinite factor is NaN
             return 0;
         }
         let grown =
@@ -87,7 +87,7 @@ impl Retry {
         if grown < self.max_delay_ms as f64 { grown.round() as u64 } else { self.max_delay_ms }
     }
 
-    /// Whether a failure that bears `codes` is worth another attempt after `failures` of them.
+    /// Whether a failure with `codes` is retried after `failures` failed attempts.
     pub fn allows(&self, failures: u32, codes: &[&str]) -> bool {
         failures < self.max_attempts
             && (self.on.is_empty() || self.on.iter().any(|code| codes.contains(&code.as_str())))
@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fr_h17_a_number_of_attempts_that_is_too_large_is_called_too_large() {
+    fn fr_h17_max_attempts_out_of_range_names_the_limit() {
         for (written, said) in [
             (u64::MAX, "`maxAttempts` must be at most 4294967295"),
             (1 << 32, "`maxAttempts` must be at most 4294967295"),
@@ -114,7 +114,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn waits_grow_up_to_their_cap() {
+    fn waits_grow_up_to_max_delay() {
         let retry = Retry { delay_ms: 100, factor: 3.0, max_delay_ms: 1_000, ..Retry::default() };
         assert_eq!([1, 2, 3, 4, 4_000_000].map(|n| retry.delay_after(n)), [100, 300, 900, 1_000, 1_000]);
         assert_eq!(Retry::default().delay_after(3), 0);
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn only_listed_codes_are_repeated() {
+    fn only_listed_codes_are_retried() {
         let retry = Retry { max_attempts: 3, on: vec!["timeout".into(), "75".into()], ..Retry::default() };
         assert!(retry.allows(2, &["exit", "75"]));
         assert!(!retry.allows(3, &["exit", "75"]));
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_values_are_all_said() {
+    fn all_wrong_values_are_reported() {
         let mut faults = Vec::new();
         let value = json!({"maxAttempts": 0, "delayMs": "soon", "factor": -1, "on": {}, "maxDelay": 3});
         assert_eq!(Retry::parse(&value, Pointer::root(), &mut faults), None);

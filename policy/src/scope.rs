@@ -1,18 +1,18 @@
-//! Who set a value: the scopes of policies, from the weakest to the strongest.
+//! The scopes of policies, from the weakest to the strongest.
 
 use std::fmt;
 
-/// Where a policy's value was given; a later one wins.
+/// Where a policy's value was set; a later variant wins.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Scope {
-    /// Nowhere: the built-in default.
+    /// The built-in default.
     #[default]
     BuiltIn,
     /// The registry entry of the operation's type.
     Handler,
-    /// The registry entry, for the role in which the handler acts.
+    /// The registry entry, for the role of the handler.
     Role,
-    /// The registry entry, for the action that is asked of the handler.
+    /// The registry entry, for the action of the operation.
     Action,
     /// The agenda's `params`.
     Agenda,
@@ -33,11 +33,11 @@ impl fmt::Display for Scope {
     }
 }
 
-/// A value and the scope that gave it.
+/// A value and the scope that set it.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ScopedValue<T> {
     /// The value in force.
     pub value: T,
-    /// Who gave it.
+    /// The scope that set the value.
     pub scope: Scope,
 }

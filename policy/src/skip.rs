@@ -1,4 +1,4 @@
-//! skipPattern: the payloads for which an operation is skipped.
+//! skipPattern: skips an operation if its payload matches.
 
 use crate::Pattern;
 use crate::policy::{Policy, optional};

@@ -1,4 +1,4 @@
-//! The table of policies. A new policy is a file with its key, reader and words, and one row here.
+//! The table of policies. To add a policy, add a file with its key, reader and text, and one row here.
 
 use crate::scope::{Scope, ScopedValue};
 use crate::{IgnoredCodes, Lock, OnFail, Pattern, Retry};
@@ -6,14 +6,14 @@ use crate::{cache, delay, ignore, limits, lock, log_detail, on_fail, retry, skip
 use pop_document::Fields;
 use serde_json::Value;
 
-/// A policy as `pop explain` shows it.
+/// One policy in the output of `pop explain`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PolicyLine {
     /// Key in `params`.
     pub key: &'static str,
-    /// The value in words.
+    /// The value as text.
     pub value: String,
-    /// Who set it.
+    /// The scope that set the value.
     pub scope: Scope,
 }
 
@@ -32,7 +32,7 @@ macro_rules! policies {
             $($(#[$doc])* pub $field: ScopedValue<$value>,)*
         }
 
-        /// The policies that one `params` map sets; a policy that it does not set is none.
+        /// The policies that one `params` map sets; none for those that it does not set.
         #[derive(Debug, Clone, Default, PartialEq)]
         pub struct PolicyLayer {
             $(pub(crate) $field: Option<$value>,)*
@@ -44,8 +44,8 @@ macro_rules! policies {
             is_descriptor_property: $policy.is_descriptor_property,
         },)*];
 
-        /// The keys of `params` that say how an operation is carried out; they may also stand in the agenda's `params`
-        /// and in a registry entry's `policies`.
+        /// The policy keys of `params`. They are also allowed in the agenda's `params` and in the `policies` of a
+        /// registry entry.
         pub const POLICIES: [&str; KEYS.len() + 1] = [$($policy.key,)* "handler"];
 
         impl PolicyLayer {
@@ -55,7 +55,7 @@ macro_rules! policies {
         }
 
         impl Policies {
-            /// Lays a layer over what is there.
+            /// Overrides values with those that a layer sets.
             pub(crate) fn lay(&mut self, layer: &PolicyLayer, scope: Scope) {
                 $(if let Some(value) = &layer.$field {
                     self.$field = ScopedValue { value: value.clone(), scope };
@@ -69,7 +69,7 @@ macro_rules! policies {
                 false
             }
 
-            /// The keys that the operation itself sets to no effect, each with the key that it would take.
+            /// The keys that the operation itself sets without effect, each with the key that it needs.
             pub fn idle(&self) -> Vec<(&'static str, &'static str)> {
                 let mut idle = Vec::new();
                 $(if let Some(partner) = $policy.needs
@@ -81,7 +81,7 @@ macro_rules! policies {
                 idle
             }
 
-            /// The policies that somebody set, and those that matter for every operation.
+            /// The policies that some scope set, and those that are always shown.
             pub fn lines(&self) -> Vec<PolicyLine> {
                 let mut lines = Vec::new();
                 $(if $policy.is_always_shown || self.$field.scope != Scope::BuiltIn {
@@ -95,40 +95,40 @@ macro_rules! policies {
 }
 
 policies! {
-    /// How often an operation is tried, and after which wait.
+    /// Number of attempts and the waits between them.
     retry: Retry = retry::RETRY;
-    /// Longest run of one attempt, in milliseconds.
+    /// Longest time of one attempt, in milliseconds.
     run_ms: Option<u64> = limits::RUN;
-    /// Longest silence, in milliseconds.
+    /// Longest time without output, in milliseconds.
     silence_ms: Option<u64> = limits::SILENCE;
-    /// Longest wait to be scheduled, in milliseconds.
+    /// Longest time in the pending phase, in milliseconds.
     pending_ms: Option<u64> = limits::PENDING;
-    /// What happens after the last attempt has failed.
+    /// Action after the last attempt has failed.
     on_fail: OnFail = on_fail::ON_FAIL;
     /// Codes that count as success.
     ignore_errors: IgnoredCodes = ignore::IGNORE_ERRORS;
-    /// Detailed log of the operation, whatever the level.
+    /// Whether the operation has a detailed log, regardless of the log level.
     log_detail: bool = log_detail::LOG_DETAIL;
     /// Expression over the payload that skips the operation.
     skip: Option<Pattern> = skip::SKIP;
-    /// Least time between starts, in milliseconds.
+    /// Minimum interval between starts, in milliseconds.
     delay_ms: Option<u64> = delay::DELAY;
-    /// Name that operations share which keep that time from one another; none: the operation's repetitions.
+    /// Name shared by the operations among which the interval applies; none: the attempts and instances of one.
     delay_id: Option<Box<str>> = delay::DELAY_ID;
-    /// What holds between operations that share a key.
+    /// How operations that share a key exclude each other.
     lock: Lock = lock::LOCK;
-    /// Keys, a text or a list of texts with references; none: the operation's type.
+    /// Lock keys, a text or a list of texts with references; none: the operation's type.
     lock_key: Option<Value> = lock::LOCK_KEY;
-    /// Whether the result may be taken from the cache.
+    /// Whether the operation uses the result cache.
     use_cache: bool = cache::USE;
     /// Name of the cache.
     cache_state: Option<Box<str>> = cache::STATE;
-    /// What of the payload makes the key; none: all of it.
+    /// Part of the payload that goes into the cache key; none: all of it.
     cache_key: Option<Pattern> = cache::KEY;
-    /// Time for which an entry is good, in milliseconds; none: for ever.
+    /// Maximum age of a cached result, in milliseconds; none: unlimited.
     cache_ttl_ms: Option<u64> = cache::TTL;
-    /// Whether the handler allows that its results are taken from a cache; none: it does not say.
+    /// Whether the handler allows reading its results from a cache; none if unset.
     cache_use: Option<bool> = cache::MAY_USE;
-    /// Whether the handler allows that its results are kept in a cache; none: it does not say.
+    /// Whether the handler allows writing its results to a cache; none if unset.
     cache_write: Option<bool> = cache::MAY_WRITE;
 }

@@ -1,36 +1,36 @@
-//! The order of the rules when an attempt has failed: is its code ignored? may it be tried again? else onFail.
+//! The rules for a failed attempt, in order: ignoreErrors, retry, onFail.
 
 use crate::{OnFail, Policies};
 
-/// A failed attempt, as the rules see it.
+/// The facts about a failed attempt that the rules need.
 #[derive(Debug, Clone, Copy)]
 pub struct FailedAttempt<'c> {
-    /// The names of this failure: its kind, its exit code, the status codes of its diagnostics.
+    /// All codes of the failure: its kind, its exit code, the status codes of its diagnostics.
     pub codes: &'c [&'c str],
-    /// Whether another attempt can end otherwise; a fault in the payload cannot.
+    /// Whether another attempt can end differently; false for example for a faulty payload.
     pub repeatable: bool,
-    /// How many attempts have failed, this one included.
+    /// Number of failed attempts including this one, from 1.
     pub failures: u32,
 }
 
-/// What the rules say of a failed attempt.
+/// The decision of the rules about a failed attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PolicyDecision {
-    /// It counts as success, because of this code.
+    /// The attempt counts as success.
     Ignored {
-        /// The code that `ignoreErrors` lists.
+        /// The code that matched `ignoreErrors`.
         code: String,
     },
-    /// It is tried again after a wait.
+    /// The operation is retried after a wait.
     Retry {
         /// The wait in milliseconds.
         delay_ms: u64,
     },
-    /// It was the last attempt.
+    /// No attempt is left: `onFail` applies.
     Settle(OnFail),
 }
 
-/// Judges a failed attempt.
+/// Decides what follows from a failed attempt.
 pub fn verdict(policies: &Policies, failing: &FailedAttempt<'_>) -> PolicyDecision {
     if let Some(code) = policies.ignore_errors.value.find(failing.codes) {
         return PolicyDecision::Ignored { code: code.to_owned() };

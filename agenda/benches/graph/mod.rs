@@ -6,16 +6,16 @@ use pop_registry::Catalog;
 use serde_json::{Value, json};
 use std::fmt;
 
-/// Who waits for whom.
+/// Shape of a dependency graph.
 #[derive(Clone, Copy)]
 pub(crate) enum Graph {
-    /// Nobody for anybody.
+    /// No dependencies.
     Wide,
-    /// Each for the one before it.
+    /// Each operation depends on the one before it.
     Chain,
-    /// Each for the one that many before it.
+    /// Each operation depends on the one this many before it.
     Layers,
-    /// All but the first for the first, the last for all.
+    /// All operations depend on the first, and the last depends on all.
     Diamond,
 }
 

@@ -1,28 +1,28 @@
-//! What makes one operation into several: `forEach`, and the marks of a generator.
+//! Params by which an operation adds operations: `forEach` and `agenda.operation.generator`.
 
 use pop_document::{Fault, Fields, Pointer, kind_of};
 use serde_json::Value;
 
-/// The key of a generator's marks, as POP has it.
+/// The key of a generator's params, as in POP.
 const GENERATOR: &str = "agenda.operation.generator";
 
 /// `forEach`, `maxParallel`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ForEach {
-    /// A list, or a text that refers to one.
+    /// A list, or a text with a reference to one.
     pub items: Value,
-    /// How many instances are under way at once, at most.
+    /// Maximum number of instances that run at once; none for no limit.
     pub max_parallel: Option<u32>,
 }
 
-/// `agenda.operation.generator`: where in the result of an operation further operations stand.
+/// `agenda.operation.generator`: location of the added operations in the result of the operation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Generator {
-    /// The list of operations.
+    /// Pointer to the list of operations.
     pub operations: Pointer,
-    /// Params for the whole, which must be a map if they are there.
+    /// Pointer to params, which must be a map if present.
     pub params: Option<Pointer>,
-    /// Whether nothing is added.
+    /// Whether no operations are added.
     pub is_log_only: bool,
 }
 
@@ -32,7 +32,7 @@ impl ForEach {
         let at = fields.at("maxParallel");
         let Some(items) = fields.any("forEach") else {
             if max_parallel.is_some() {
-                let message = "`maxParallel` limits the instances of `forEach`, which is not there";
+                let message = "`maxParallel` needs `forEach`: it limits its instances";
                 let fault = Fault::key("misplaced-param", at, message);
                 fields.faults().push(fault.hint("`pop run --parallel` limits the run as a whole"));
             }
@@ -58,9 +58,9 @@ impl Generator {
     pub(super) fn parse(fields: &mut Fields<'_, '_>) -> Option<Self> {
         let at = fields.at(GENERATOR);
         let value = fields.any(GENERATOR)?;
-        let mut own = Fields::of(value, at, "the marks of a generator", "wrong-type", fields.faults())?;
+        let mut own = Fields::of(value, at, "a generator", "wrong-type", fields.faults())?;
         let names = ["operationsJsonPointer", "paramsJsonPointer", "logOnly"];
-        own.warn_unknown("the marks of a generator", &names);
+        own.warn_unknown("a generator", &names);
         let mut pointer = |name: &str| {
             let text = own.text(name)?;
             if !text.is_empty() && !text.starts_with('/') {
@@ -77,7 +77,7 @@ impl Generator {
         let is_log_only = own.boolean("logOnly").unwrap_or_default();
         if own.any("operationsJsonPointer").is_none() {
             let message =
-                "a generator needs `operationsJsonPointer`: where in its result the operations stand";
+                "a generator needs `operationsJsonPointer`: the location of the operations in its result";
             let fault = Fault::value("missing-field", own.pointer().clone(), message);
             own.faults().push(fault);
         }

@@ -1,4 +1,4 @@
-//! The document as written: an agenda and its operations, nothing filled in, nothing resolved.
+//! The document as written: an agenda and its operations, with names and references unresolved.
 
 mod growth;
 mod operation;
@@ -27,48 +27,48 @@ const FIELDS: [&str; 14] = [
     "jobId",
 ];
 
-/// Who an agenda is, to the systems around it.
+/// Ids and title of an agenda, for the systems around pop.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Identity {
-    /// The agenda's id; the executor makes one if it is absent.
+    /// Id of the agenda; none: the executor uses the run's id.
     pub id: Option<String>,
-    /// The correlation id.
+    /// Correlation id.
     pub cid: Option<String>,
-    /// The customer's id.
+    /// Id of the customer.
     pub customer_id: Option<String>,
-    /// The title.
+    /// Title of the agenda.
     pub title: Option<String>,
-    /// Groups agendas that belong together.
+    /// Id shared by agendas that belong together.
     pub link_id: Option<String>,
-    /// The id under which progress is reported.
+    /// Id under which progress is reported.
     pub progress_id: Option<String>,
 }
 
-/// An agenda as it was written.
+/// An agenda as written.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Agenda {
-    /// Who it is.
+    /// Ids and title.
     pub identity: Identity,
-    /// Policies for all its operations.
+    /// Policies for all operations.
     pub policies: PolicyLayer,
-    /// The handler that is to serve those of its operations whose type it knows.
+    /// Id of the handler for all operations whose type it serves; none if the agenda does not assign one.
     pub handler: Option<String>,
-    /// Its operations, in order.
+    /// The operations, in order.
     pub operations: Vec<Operation>,
-    /// Names of operations that cannot be read: whoever refers to them is not at fault.
+    /// Names of operations that could not be parsed. References to them are not reported as unknown.
     pub unread: Vec<String>,
-    /// Numbers and booleans of its text that print differently from how they are written.
+    /// Numbers and booleans that print differently from how they are written.
     pub spellings: Vec<Spelling>,
 }
 
 impl Agenda {
-    /// Reads an agenda; everything wrong in it is added to `faults`. None if there is nothing to go on with.
+    /// Reads an agenda and adds all its faults to `faults`. None if it has no list of operations.
     pub fn parse(mut root: Value, faults: &mut Vec<Fault>) -> Option<Self> {
-        // taken out first, so that payloads move into the plan and are not copied
+        // taken out first so that payloads move into the plan without a copy
         let operations = root.get_mut("operations").map(Value::take);
         let mut fields = Fields::of(&root, Pointer::root(), "an agenda", "wrong-type", faults)?;
         warn_unknown(&mut fields);
-        // these become variables of programs, which a NUL byte would end
+        // these become environment variables, which a NUL byte would truncate
         let text = |fields: &mut Fields<'_, '_>, name: &str| {
             let text = fields.text(name)?;
             if text.contains('\0') {
@@ -79,7 +79,7 @@ impl Agenda {
                     format!("`{name}` contains a NUL byte"),
                 ));
             }
-            // an empty name would become an empty variable, which looks like one that is set
+            // an empty id would become an empty variable, which programs take for a set one
             Some(text.to_owned()).filter(|text| !text.trim().is_empty())
         };
         let identity = Identity {
@@ -98,7 +98,7 @@ impl Agenda {
         let (operations, unread) = match operations {
             Some(Value::Array(items)) => Operation::parse_list(items, &at, faults),
             Some(Value::Null) | None => {
-                let message = "an agenda needs `operations`, a list";
+                let message = "an agenda needs the list `operations`";
                 faults.push(Fault::value("missing-field", Pointer::root(), message));
                 return None;
             }
@@ -112,13 +112,13 @@ impl Agenda {
         Some(Self { identity, policies, handler, operations, unread, spellings: Vec::new() })
     }
 
-    /// The same with what its text has of numbers that must not become text unquoted ([`pop_document::Source::spellings`]).
+    /// Sets the numbers and booleans that must be quoted where they are text ([`pop_document::Source::spellings`]).
     #[must_use]
     pub fn spelled(self, spellings: Vec<Spelling>) -> Self {
         Self { spellings, ..self }
     }
 
-    /// The same with payloads in which every text stands for itself: references in them were filled before.
+    /// Marks all payloads as literal: their references are filled already.
     #[must_use]
     pub fn filled(mut self) -> Self {
         self.operations.iter_mut().for_each(|operation| operation.is_literal = true);
@@ -126,14 +126,14 @@ impl Agenda {
     }
 }
 
-/// An agenda in another tool's shape often has its list under another name; say so.
+/// Warns of unknown fields: an agenda of another tool often has its list under another name.
 fn warn_unknown(fields: &mut Fields<'_, '_>) {
     for (name, _) in fields.iter() {
         if FIELDS.contains(&name.as_str()) {
             continue;
         }
         let at = fields.at(name);
-        let message = format!("an agenda has no field `{name}`; it is ignored");
+        let message = format!("unknown field `{name}` is ignored");
         let fault = Fault::key("unknown-field", at, message).warning();
         fields.faults().push(fault.did_you_mean(nearest(name, FIELDS)));
     }

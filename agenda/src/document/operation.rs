@@ -1,4 +1,4 @@
-//! One operation as written.
+//! An operation as written.
 
 use super::growth::{ForEach, Generator};
 use crate::name::OperationName;
@@ -9,59 +9,59 @@ use serde_json::{Map, Value};
 const FIELDS: [&str; 10] =
     ["id", "cid", "customerId", "title", "addedTime", "updatedTime", "name", "type", "payload", "params"];
 
-/// A name in `dependsOn`, with the place where it stands.
+/// A name in `dependsOn` and its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DependsOn {
-    /// The operation that must be settled first.
+    /// Name of an operation, perhaps with an outcome (`a.failed`).
     pub name: String,
-    /// The value that names it.
+    /// Pointer to the text that contains the name.
     pub pointer: Pointer,
 }
 
-/// An operation as it was written.
+/// An operation as written.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Operation {
-    /// The place of its map in the document.
+    /// Pointer to its map in the document.
     pub pointer: Pointer,
-    /// Its id, only handed on.
+    /// Id, passed on to the handler.
     pub id: Option<String>,
-    /// Its name.
+    /// Name, unique in the agenda.
     pub name: OperationName,
-    /// The key into the registry.
+    /// Operation type, the key into the registry.
     pub handler_type: String,
-    /// Its input, references unresolved.
+    /// Payload with unresolved references.
     pub payload: Value,
-    /// Whether what looks like a reference in its input is text.
+    /// Whether the payload is literal, so that references in it are plain text.
     pub is_literal: bool,
-    /// Operations that it waits for without reading them.
+    /// Dependencies from `dependsOn`.
     pub depends_on: Vec<DependsOn>,
-    /// Its own policies; none if it has none.
+    /// Policies set by the operation; none if it sets none.
     pub policies: Option<Box<PolicyLayer>>,
-    /// Its params, as they were written.
+    /// Params as written.
     pub params: Map<String, Value>,
-    /// What few operations say; none for the others.
+    /// Params that few operations have; none if it has none of them.
     pub rare: Option<Box<RareParams>>,
 }
 
-/// What few operations say of themselves.
+/// Params that few operations have.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct RareParams {
-    /// Whether it cleans up: it waits until what it depends on is settled, however.
+    /// `finally`: whether it waits for its dependencies with any outcome.
     pub is_finally: bool,
-    /// Items, for each of which there is an instance.
+    /// `forEach`: items with one instance each.
     pub for_each: Option<ForEach>,
-    /// Where in its result further operations stand.
+    /// `agenda.operation.generator`: location of added operations in the result.
     pub generator: Option<Generator>,
-    /// Which of the handlers of its type is to serve it.
+    /// `handler`: id of the handler that serves it.
     pub handler: Option<String>,
-    /// Which version of them.
+    /// `version`: version of the handler.
     pub version: Option<String>,
-    /// Which of the handler's actions it asks for.
+    /// `action`: task for the handler.
     pub action: Option<String>,
 }
 
 impl Operation {
-    /// Reads a list of operations; also the names of those that cannot be read.
+    /// Reads a list of operations. Also returns the names of those that cannot be read.
     pub(crate) fn parse_list(
         items: Vec<Value>,
         at: &Pointer,
@@ -137,7 +137,7 @@ impl Operation {
 impl RareParams {
     fn parse(params: &Value, at: Pointer, faults: &mut Vec<Fault>) -> Option<Box<Self>> {
         let mut fields = Fields::of_map(params.as_object()?, at, "wrong-type", faults);
-        // a number is the natural way to write many a version
+        // versions are often written as numbers
         let version = match fields.any("version") {
             Some(Value::Number(number)) => Some(number.to_string()),
             _ => fields.text("version").map(str::to_owned),
@@ -154,7 +154,7 @@ impl RareParams {
     }
 }
 
-/// `"a, b"` or `["a", "b"]`; blanks are trimmed and empty items dropped.
+/// Reads `"a, b"` or `["a", "b"]`; spaces are trimmed and empty names dropped.
 fn read_depends_on(value: &Value, at: &Pointer, faults: &mut Vec<Fault>) -> Vec<DependsOn> {
     let split = |text: &str, pointer: &Pointer| -> Vec<DependsOn> {
         let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
@@ -182,6 +182,6 @@ fn read_depends_on(value: &Value, at: &Pointer, faults: &mut Vec<Fault>) -> Vec<
 
 fn wrong_depends_on(value: &Value, at: Pointer, faults: &mut Vec<Fault>) {
     let kind = pop_document::kind_of(value);
-    let message = format!("`dependsOn` names operations: \"a, b\" or [\"a\", \"b\"], not {kind}");
+    let message = format!("`dependsOn` must name operations (\"a, b\" or [\"a\", \"b\"]), not {kind}");
     faults.push(Fault::value("wrong-type", at, message));
 }

@@ -1,4 +1,4 @@
-//! What an operation asked for before one attempt: locks, cached results, versions and delays, each with its wait.
+//! The gates before one attempt (locks, cached results, versions and delays), each with its wait.
 
 use crate::event::RunTime;
 use crate::gate::{Answer, Gate};
@@ -14,7 +14,7 @@ pub struct Admission {
     pub answers: Vec<(RunTime, Answer)>,
     /// One wait for each gate that was reached, in the order of `gates`.
     pub waits: Vec<GateWait>,
-    /// Time at which the operation gave back what it had been granted; none while it waits or its attempt runs.
+    /// Time at which the operation released its gates; none while it waits or its attempt runs.
     pub closed: Option<RunTime>,
 }
 
@@ -34,7 +34,7 @@ pub struct GateWait {
 pub enum GateHolder {
     /// An operation of the same run.
     Operation(OpIx),
-    /// An operation of another run, in words.
+    /// An operation of another run, as text.
     Outside(Box<str>),
 }
 
@@ -72,7 +72,7 @@ impl Admission {
         }
     }
 
-    /// Ends the admission: nothing is held or waited for any more.
+    /// Ends the admission: the operation holds and awaits no gate.
     pub(super) fn close(&mut self, at: RunTime) {
         self.finish_wait(at);
         self.closed = self.closed.or(Some(at));

@@ -24,7 +24,7 @@ pub struct History {
     pub started: Millis,
     /// Number of times that the run was resumed.
     pub resumed: u32,
-    /// Time and outcome of the run's end; none while it goes on, and again once it is resumed.
+    /// Time and outcome of the end of the run; none while it runs, also after a resume.
     pub ended: Option<(RunTime, RunOutcome)>,
     /// Time of the latest event.
     pub last: RunTime,
@@ -86,7 +86,7 @@ impl History {
                 for history in self.operations.values_mut() {
                     history.resume(at);
                 }
-                // an attempt that still runs keeps its locks; the others ask again
+                // a running attempt keeps its locks; other operations request theirs again
                 let operations = &self.operations;
                 self.lock_holders.retain(|_, op| operations[*op].open_attempt().is_some());
             }
@@ -111,7 +111,7 @@ impl History {
         }
     }
 
-    /// Keeps `lock_holders` true after an event of an operation, and tells its wait who holds the lock.
+    /// Updates `lock_holders` after an event of an operation, and the holder in its wait.
     fn follow_locks(&mut self, op: OpIx, event: &RunEvent) {
         let Some(admission) = self.operations[op].admissions.last_mut() else { return };
         if admission.closed.is_some() {
@@ -126,7 +126,7 @@ impl History {
         }
         let Some(Gate::Lock { name }) = admission.current() else { return };
         match event {
-            // only the operation whose turn it is asks
+            // only the operation whose turn it is sends a request
             RunEvent::GateAsked { .. } => drop(self.lock_holders.insert(name.clone(), op)),
             RunEvent::GatesSet { .. }
             | RunEvent::GateAnswered {

@@ -23,11 +23,11 @@ pub struct Attempt {
     pub running: Option<RunTime>,
     /// Requests to stop it, oldest first. A resumed run withdraws an open request and may make another.
     pub stops: Vec<StopRequest>,
-    /// Time at which it succeeded and the commit of the versions that it read was asked for; none without versions.
+    /// Time at which the attempt succeeded and its commit was requested; none without versions.
     pub committing: Option<RunTime>,
     /// Time and kind of its end; none while it runs.
     pub ended: Option<(RunTime, Ending)>,
-    /// Exit of its program, if that became known after the scheduler had given the attempt up.
+    /// Exit of its program, if it ended after the scheduler had abandoned the attempt.
     pub late: Option<Exit>,
 }
 
@@ -77,19 +77,19 @@ pub struct OperationHistory {
     pub backoffs: Vec<Backoff>,
     /// Gates that the operation had to pass, one admission for each attempt that was prepared.
     pub admissions: Vec<Admission>,
-    /// Times at which a resumed run took the outcome away to do the operation again.
+    /// Times at which a resumed run reopened the operation.
     pub reopened: Vec<RunTime>,
-    /// Result of an earlier run that this run took over.
+    /// Result adopted from an earlier run.
     pub adopted: Option<Arc<Value>>,
     /// Latest progress report.
     pub progress: Option<Arc<Progress>>,
-    /// Ending that came without an attempt: from the operation's parts, or from the cache.
+    /// Ending without an attempt: from the parts of the operation, or from the cache.
     pub joined: Option<Ending>,
     /// The `skipPattern` that held, with its values.
     pub skipped: Option<Box<PatternMatch>>,
     /// Time of settling and outcome; none until then.
     pub settled: Option<(RunTime, Outcome)>,
-    /// Failure code that `ignoreErrors` let pass.
+    /// Failure code that matched `ignoreErrors`.
     pub ignored: Option<Box<str>>,
 }
 
@@ -122,7 +122,7 @@ impl OperationHistory {
         self.attempts.last().filter(|attempt| attempt.ended.is_none())
     }
 
-    /// The latest failure, unless something better followed it.
+    /// The latest failure; none if a success followed it.
     pub fn failure(&self) -> Option<&Failure> {
         let last = self.attempts.last().and_then(|attempt| attempt.ended.as_ref()).map(|(_, ending)| ending);
         let start = self.failed_starts.last().filter(|start| start.after as usize == self.attempts.len());
@@ -135,7 +135,7 @@ impl OperationHistory {
         }
     }
 
-    /// All failures, oldest first, each with the number of its attempt; none for a failure that no attempt had.
+    /// All failures, oldest first, each with the number of its attempt; none for a failure without an attempt.
     pub fn failures(&self) -> impl Iterator<Item = (Option<u32>, &Failure)> {
         let of_joined = self.joined.iter().filter_map(|ending| Some((None, failure_of(ending)?)));
         (0..=self.attempts.len())
@@ -228,7 +228,7 @@ impl OperationHistory {
         }
     }
 
-    /// Notes that a new executor follows the run: it follows an open attempt anew, and was granted nothing yet.
+    /// Records a new executor: it follows an open attempt anew and holds no gates yet.
     pub(crate) fn resume(&mut self, at: RunTime) {
         let Some(attempt) = self.attempts.last_mut().filter(|attempt| attempt.ended.is_none()) else {
             return self.close_admission(at);
@@ -238,7 +238,7 @@ impl OperationHistory {
         }
     }
 
-    /// Takes the outcome away: the operation is to be done again.
+    /// Removes the outcome, because the operation runs again.
     pub(crate) fn reopen(&mut self, at: RunTime) {
         self.settled = None;
         self.joined = None;
@@ -278,7 +278,7 @@ impl OperationHistory {
         }
     }
 
-    /// The admission ends with the attempt that it was for.
+    /// Ends the admission together with its attempt.
     fn close_admission(&mut self, at: RunTime) {
         if let Some(admission) = self.admissions.last_mut() {
             admission.close(at);

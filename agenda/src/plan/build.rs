@@ -1,11 +1,11 @@
-//! Building a plan: every name, type and reference of an agenda is resolved, and every fault is found.
+//! Builds a plan: resolves every name, type and reference of an agenda and reports all faults.
 
 use super::edges::{Reason, Reasons, check_cycles, check_fallbacks};
 use super::fit::check_fit;
 use super::length::check_length;
 use super::names::{Known, Names};
 use super::spelling::check_spellings;
-use super::types::{Roots, Types, no_route_fault};
+use super::types::{PlanContext, Types, no_route_fault};
 use super::{Edge, EdgeKind, ForEach, Graph, Origin, Payload, Plan, PlannedOperation, RareFields, Serves};
 use crate::document::{Agenda, Operation};
 use crate::ops::{OpIx, OpMap};
@@ -16,11 +16,11 @@ use pop_registry::{AGENDA, Catalog, ExecPayload};
 use serde_json::Value;
 use std::sync::Arc;
 
-/// The most operations one run may have.
+/// Maximum number of operations of a run.
 pub(crate) const MOST_OPERATIONS: usize = 4_000_000;
 
 impl Plan {
-    /// Resolves an agenda against the handlers that are known. None if any fault among `faults` is an error.
+    /// Builds the plan of an agenda with the handlers of a catalog. None if any of `faults` is an error.
     pub fn build(agenda: Agenda, catalog: &Catalog, on: LaunchType, faults: &mut Vec<Fault>) -> Option<Self> {
         let Agenda { identity, policies, handler, operations, unread, spellings } = agenda;
         if operations.len() > MOST_OPERATIONS {
@@ -58,16 +58,17 @@ impl Plan {
             exec_pod: Arc::clone(catalog.exec_pod()),
             on,
             last: Vec::new(),
-            roots: None,
+            context: None,
             names: Names::default(),
         };
         if grows {
-            // what is generated may read whatever there is
+            // generated operations may read every result
             batch.planned.iter_mut().for_each(|planned| planned.is_read = true);
             plan.names = names;
         }
         if grows || batch.planned.iter().any(|planned| planned.serves == Serves::Dispatch) {
-            plan.roots = Some(Arc::new(Roots { catalog: catalog.clone(), on, policies, assigned: handler }));
+            plan.context =
+                Some(Arc::new(PlanContext { catalog: catalog.clone(), on, policies, assigned: handler }));
         }
         plan.last = (0..)
             .map(OpIx)
@@ -80,11 +81,11 @@ impl Plan {
     }
 }
 
-/// Operations that are planned together: those of an agenda, or those that one operation generated.
+/// Operations that are planned together: those of an agenda, or those of one generator.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
     pub(super) planned: Vec<PlannedOperation>,
-    /// Where each stands, if handlers say what they take and give.
+    /// Pointer of each operation; empty if no handler has a description.
     places: Vec<Pointer>,
     pub(super) reasons: Vec<Vec<Reason>>,
     pub(super) edges: Vec<Vec<Edge>>,
@@ -98,7 +99,7 @@ impl Batch {
         faults: &mut Vec<Fault>,
     ) -> Self {
         let mut batch = Self::default();
-        // only needed where handlers say what they take and give
+        // only needed to check against descriptions
         if types.catalog.entries().any(|entry| entry.description.is_some()) {
             batch.places = operations.iter().map(|operation| operation.pointer.clone()).collect();
         }
@@ -111,7 +112,7 @@ impl Batch {
         batch
     }
 
-    /// Checks what they read of one another, and of what a plan had before.
+    /// Checks references between them, and to operations that the plan had before.
     pub(super) fn check(&self, below: Option<&OpMap<PlannedOperation>>, faults: &mut Vec<Fault>) {
         let first = below.map_or(0, OpMap::len);
         let planned = |op: OpIx| {
@@ -131,9 +132,9 @@ fn plan_operation(
     faults: &mut Vec<Fault>,
 ) -> (PlannedOperation, Vec<Reason>, Vec<Edge>) {
     let (on, catalog) = (types.on, types.catalog);
-    let (asked, policies) = types.of(&operation);
-    let handler_type = Arc::clone(&asked.name);
-    let (serves, route) = match &asked.serves {
+    let (resolved, policies) = types.of(&operation);
+    let handler_type = Arc::clone(&resolved.name);
+    let (serves, route) = match &resolved.serves {
         Ok((serves, route)) => (Some(serves.clone()), Some(Arc::clone(route))),
         Err(no_route) => {
             faults.push(no_route_fault(no_route, &operation, on));
@@ -175,8 +176,8 @@ fn plan_operation(
     if is_dispatch {
         own.own = operation.policies.take();
     }
-    let is_put_aside = policies.on_fail.value == OnFail::Dlq;
-    if is_put_aside {
+    let is_dlq = policies.on_fail.value == OnFail::Dlq;
+    if is_dlq {
         own.params = std::mem::take(&mut operation.params);
     }
     if let Some(written) = rare {
@@ -185,16 +186,16 @@ fn plan_operation(
         own.action = written.action.map(String::into_boxed_str);
         own.generator = written.generator;
         own.for_each = written.for_each.map(|for_each| {
-            // the list is there before there is an item
+            // the list itself cannot refer to an item
             reasons.has_items = false;
             let items = compile(for_each.items, &params.join("forEach"), &mut reasons, faults);
             ForEach { items, max_parallel: for_each.max_parallel }
         });
     }
     let edges = reasons.edges(&operation, faults);
-    own.is_cleanup |= edges.iter().any(|edge| edge.needs.asks_for_bad());
-    own.is_conditional = edges.iter().any(|edge| !edge.needs.is_met_by_good());
-    let has_rare = is_put_aside
+    own.is_cleanup |= edges.iter().any(|edge| edge.needs.accepts_bad());
+    own.is_conditional = edges.iter().any(|edge| !edge.needs.accepts_all_good());
+    let has_rare = is_dlq
         || own.own.is_some()
         || own.lock_keys.is_some()
         || own.is_cleanup
@@ -223,23 +224,23 @@ fn plan_operation(
             planned.name
         );
         let fault = Fault::key("no-effect", params.join("useCache"), message).warning();
-        faults.push(fault.hint("the handler says so by `cache.use: true` among its policies"));
+        faults.push(fault.hint("set `cache.use: true` in the `policies` of its registry entry"));
     }
     (planned, found, edges)
 }
 
-/// Who waits for whatever is not like it cannot be waited for by what is not.
+/// An operation without `finally` cannot depend on one that waits for every operation without it.
 fn check_last(batch: &Batch, faults: &mut Vec<Fault>) {
     for ((planned, edges), reasons) in batch.planned.iter().zip(&batch.edges).zip(&batch.reasons) {
         let last = edges.iter().filter(|edge| batch.planned[edge.on.index()].is_last());
         for edge in last.filter(|_| !planned.is_last()) {
             let last = &batch.planned[edge.on.index()].name;
             let message = format!(
-                "operations wait for one another: `{}` for `{last}`, and that for whatever is not `finally`",
+                "`{}` depends on `{last}`, which waits for every operation without `finally`",
                 planned.name
             );
             let site = reasons.iter().find(|reason| reason.is_about(edge.on)).map(Reason::site);
-            let hint = format!("say in `dependsOn` what `{last}` is to wait for");
+            let hint = format!("name the dependencies of `{last}` in its `dependsOn`");
             faults.extend(site.map(|site| Fault::new("cycle", site, message).hint(hint)));
         }
     }
@@ -257,7 +258,7 @@ fn check_exec(operation: &Operation, catalog: &Catalog, on: LaunchType, faults: 
     ExecPayload::check(payload, pointer.join("payload"), faults);
     let has_image = payload.get("image").is_some() || catalog.exec_pod().image.is_some();
     if on.capabilities().needs_image && !has_image {
-        let message = format!("operation `{name}` has no image, and {on} starts its command in one");
+        let message = format!("operation `{name}` needs an image under the {on} launcher");
         let fault = Fault::value("no-image", pointer.join("payload"), message);
         faults.push(fault.hint("add `image` to its payload, or `imageName` to the registry's basePodConfig"));
     }

@@ -1,6 +1,6 @@
-//! `dispatch`: one operation that asks several handlers, each for the units of its own type.
+//! `dispatch`: one operation that calls several handlers, each for the units of its type.
 //!
-//! Its calls are operations like others, and its result is made of their reports (docs/formats/reports.md).
+//! The calls are operations, and their reports form the result (docs/formats/reports.md).
 
 use super::{Grown, Origin, Payload, Plan, PlannedOperation, RareFields, Serves};
 use crate::ops::OpIx;
@@ -11,26 +11,26 @@ use pop_registry::{Entry, LOCAL, RouteRequest, Target, route};
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 
-/// What an operation of type `dispatch` asks for.
+/// The parsed payload of a dispatch.
 #[derive(Debug, Clone)]
 pub(crate) struct Dispatch {
-    /// Its options, which every call is given.
+    /// Options for every call.
     pub(crate) options: Map<String, Value>,
-    /// Its calls, in order.
-    pub(crate) calls: Vec<Asked>,
+    /// Calls, in order.
+    pub(crate) calls: Vec<CallRequest>,
 }
 
-/// Calls as operations: what each asks for, in order, and those for which there is no handler.
+/// The calls of a dispatch as operations, in order, and the calls without a handler.
 #[derive(Debug)]
-pub(crate) struct Called {
+pub(crate) struct PlannedCalls {
     pub(crate) grown: Grown,
-    pub(crate) asked: Vec<Call>,
+    pub(crate) served: Vec<Call>,
     pub(crate) unserved: Vec<Call>,
 }
 
-/// One call.
+/// One call with its payload.
 #[derive(Debug, Clone)]
-pub(crate) struct Asked {
+pub(crate) struct CallRequest {
     pub(crate) call: Call,
     payload: Value,
 }
@@ -46,15 +46,15 @@ const METHODS: [(&str, Capability, Method); 8] = [
     ("bind.clean", Capability::Bind, Method::Clean),
     ("system.reboot", Capability::System, Method::Reboot),
 ];
-/// The type of the handler that restarts a machine, if nobody says otherwise: the name of its operating system.
+/// Default type of the handler that restarts the machine: the name of the operating system.
 const SYSTEM: &str = "Linux";
 
 impl Plan {
-    /// What a payload of type `dispatch` asks for; words, if it is none.
+    /// Reads a payload of type `dispatch`; an error is a message.
     pub(crate) fn dispatch(&self, payload: &Value) -> Result<Dispatch, String> {
         let mut faults = Vec::new();
         let read = self.read_dispatch(payload, &mut faults);
-        let told: Vec<String> = faults
+        let messages: Vec<String> = faults
             .into_iter()
             .filter(pop_document::Fault::is_error)
             .map(|fault| {
@@ -65,15 +65,16 @@ impl Plan {
                 }
             })
             .collect();
-        read.filter(|_| told.is_empty()).ok_or_else(|| told.join("; "))
+        read.filter(|_| messages.is_empty()).ok_or_else(|| messages.join("; "))
     }
 
     fn read_dispatch(&self, payload: &Value, faults: &mut Vec<pop_document::Fault>) -> Option<Dispatch> {
         let root = Pointer::root();
         let mut fields = Fields::of(payload, root.clone(), "the payload of a dispatch", "payload", faults)?;
         fields.warn_unknown("the payload of a dispatch", &FIELDS);
-        let said = fields.text("method");
-        let Some((_, capability, method)) = METHODS.into_iter().find(|(name, ..)| Some(*name) == said) else {
+        let method = fields.text("method");
+        let Some((_, capability, method)) = METHODS.into_iter().find(|(name, ..)| Some(*name) == method)
+        else {
             let names: Vec<_> = METHODS.iter().map(|(name, ..)| *name).collect();
             let message = format!("`method` must be one of {}", names.join(", "));
             fields.faults().push(pop_document::Fault::value("payload", root.join("method"), message));
@@ -99,7 +100,7 @@ impl Plan {
                     }
                 }
                 for (type_id, units) in by_type {
-                    calls.push(asked(
+                    calls.push(call_request(
                         call(type_id, None),
                         &[("units", json!(units)), ("options", json!(options))],
                     ));
@@ -110,12 +111,12 @@ impl Plan {
                     let repo_id = binding["repo_id"].as_str().map(str::to_owned);
                     let binding = json!({"repo_id": repo_id, "details": binding["details"]});
                     let with = [("binding", binding), ("options", json!(options))];
-                    calls.push(asked(call(type_id, repo_id), &with));
+                    calls.push(call_request(call(type_id, repo_id), &with));
                 }
             }
             Method::Unbind => {
                 let Some(repo_id) = repo_id else {
-                    let message = "`bind.unbind` needs the `repo_id` that is to be unbound";
+                    let message = "`bind.unbind` needs `repo_id`, the repository to unbind";
                     fields.faults().push(pop_document::Fault::value("payload", root, message));
                     return None;
                 };
@@ -125,18 +126,18 @@ impl Plan {
                 };
                 for type_id in types {
                     let with = [("repo_id", json!(repo_id)), ("options", json!(options))];
-                    calls.push(asked(call(type_id, Some(repo_id.clone())), &with));
+                    calls.push(call_request(call(type_id, Some(repo_id.clone())), &with));
                 }
             }
             Method::Profile => {
                 for entry in self.able("content.profile") {
-                    calls.push(asked(call(&entry.name, None), &[]));
+                    calls.push(call_request(call(&entry.name, None), &[]));
                 }
             }
             Method::Clean => {
                 for entry in self.able("bind.clean") {
                     let capability = entry.capability().unwrap_or(capability);
-                    calls.push(asked(Call { capability, ..call(&entry.name, None) }, &[]));
+                    calls.push(call_request(Call { capability, ..call(&entry.name, None) }, &[]));
                 }
             }
             Method::Reboot => calls.push(self.reboot(type_id, &options)),
@@ -145,26 +146,32 @@ impl Plan {
     }
 
     /// The call that restarts the machine.
-    pub(crate) fn reboot(&self, type_id: Option<&str>, options: &Map<String, Value>) -> Asked {
+    pub(crate) fn reboot(&self, type_id: Option<&str>, options: &Map<String, Value>) -> CallRequest {
         let named = type_id.or_else(|| Some(self.able("system.reboot").next()?.name.as_str()));
         let type_id = named.unwrap_or(SYSTEM).to_owned();
         let call = Call { capability: Capability::System, method: Method::Reboot, type_id, repo_id: None };
-        asked(call, &[("options", json!(options))])
+        call_request(call, &[("options", json!(options))])
     }
 
-    /// The handlers that say that they take on an action.
+    /// Handlers with an action.
     fn able<'p>(&'p self, action: &'p str) -> impl Iterator<Item = &'p Entry> {
-        let entries = self.roots.iter().flat_map(|roots| roots.catalog.entries());
+        let entries = self.context.iter().flat_map(|context| context.catalog.entries());
         entries.filter(move |entry| {
             entry.actions.as_ref().is_some_and(|actions| actions.iter().any(|own| own == action))
         })
     }
 
-    /// Calls as operations that are parts of `of`, numbered from `first`; `keys` are what `lockKey` of the dispatch names.
-    pub(crate) fn called(&self, of: OpIx, first: u32, calls: &[Asked], keys: &[Box<str>]) -> Called {
+    /// Plans calls as parts of `of`, numbered from `first`. `keys` are the lock keys of the dispatch.
+    pub(crate) fn called(
+        &self,
+        of: OpIx,
+        first: u32,
+        calls: &[CallRequest],
+        keys: &[Box<str>],
+    ) -> PlannedCalls {
         let whole = self.operation(of);
-        let (mut planned, mut asked, mut unserved) = (Vec::new(), Vec::new(), Vec::new());
-        for Asked { call, payload } in calls {
+        let (mut planned, mut served, mut unserved) = (Vec::new(), Vec::new(), Vec::new());
+        for CallRequest { call, payload } in calls {
             let Some((serves, policies, action)) = self.callee(call, whole) else {
                 unserved.push(call.clone());
                 continue;
@@ -195,27 +202,27 @@ impl Plan {
                 })),
                 origin: Some(Origin::Part { of, index }),
             });
-            asked.push(call.clone());
+            served.push(call.clone());
         }
-        Called { grown: Grown::of(planned), asked, unserved }
+        PlannedCalls { grown: Grown::of(planned), served, unserved }
     }
 
     fn callee(&self, call: &Call, whole: &PlannedOperation) -> Option<(Serves, Policies, String)> {
-        let roots = self.roots.as_ref()?;
+        let context = self.context.as_ref()?;
         let owner = if call.method == Method::Clean { Capability::Bind } else { call.capability };
         let action = format!("{owner}.{}", call.method);
         let request = RouteRequest {
             action: Some(&action),
             stream: LOCAL,
-            ..RouteRequest::of_type(&call.type_id, roots.on)
+            ..RouteRequest::of_type(&call.type_id, context.on)
         };
-        // two capabilities may have a type of the same name
+        // two capabilities may have the same type name
         let exact = self
             .able(&action)
             .find(|entry| entry.name == call.type_id && entry.capability() == Some(call.capability));
         let routed = match exact.map(|entry| RouteRequest { handler: Some(&entry.id), ..request }) {
-            Some(request) => route(&roots.catalog, &request),
-            None => route(&roots.catalog, &request),
+            Some(request) => route(&context.catalog, &request),
+            None => route(&context.catalog, &request),
         };
         let routed = routed.ok()?;
         let (Some(entry), serves) = (
@@ -230,26 +237,26 @@ impl Plan {
         };
         let mut layers = entry.policies.layers(LOCAL, Some(&action));
         let own = whole.rare.as_ref().and_then(|rare| rare.own.as_deref());
-        layers.push((Scope::Agenda, &roots.policies));
+        layers.push((Scope::Agenda, &context.policies));
         layers.extend(own.map(|own| (Scope::Operation, own)));
         let mut policies = Policies::resolve(&layers);
-        // that was asked of the dispatch as a whole
+        // skipPattern applies to the dispatch as a whole
         policies.skip = ScopedValue::default();
-        // what a handler could not do stands in the report, and the other handlers are asked all the same
+        // a failed call only goes into the report; the other handlers are still called
         policies.on_fail.value = OnFail::Skip;
         Some((serves, policies, action))
     }
 }
 
-fn asked(call: Call, with: &[(&str, Value)]) -> Asked {
+fn call_request(call: Call, with: &[(&str, Value)]) -> CallRequest {
     let mut payload = json!({"capability": call.capability, "method": call.method, "type": call.type_id});
     for (field, value) in with {
         payload[*field] = value.clone();
     }
-    Asked { call, payload }
+    CallRequest { call, payload }
 }
 
-/// The maps of a list, each with its `type_id`.
+/// Reads a list of maps, each with its `type_id`.
 fn listed<'v>(fields: &mut Fields<'v, '_>, name: &str) -> Option<Vec<(&'v str, &'v Value)>> {
     let Some(Value::Array(items)) = fields.any(name) else {
         let message = format!("`{name}` must be a list of maps, each with its `type_id`");
@@ -263,7 +270,7 @@ fn listed<'v>(fields: &mut Fields<'v, '_>, name: &str) -> Option<Vec<(&'v str, &
             Some(type_id) => found.push((type_id, item)),
             None => {
                 let at = fields.at(name).join(index);
-                fields.faults().push(pop_document::Fault::value("payload", at, "has no `type_id`, a text"));
+                fields.faults().push(pop_document::Fault::value("payload", at, "needs the text `type_id`"));
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Which operations an operation waits for: those that its payload reads and those that `dependsOn` names.
+//! Dependencies of an operation: those that its payload reads and those that `dependsOn` names.
 
 use super::names::Known;
 use super::payload::Referent;
@@ -9,48 +9,48 @@ use crate::outcome::Outcomes;
 use crate::reference::Token;
 use pop_document::{Fault, Pointer, Site, nearest};
 
-/// The most operations of one cycle that are told.
-const MOST_TOLD: usize = 20;
+/// Maximum number of operations of a cycle in a message.
+const MOST_SHOWN: usize = 20;
 const AGENDA_ID: &str = "pop.agendaId";
 const OPERATION_NAME: &str = "pop.operationName";
 const ITEM: &str = "pop.item";
 const INDEX: &str = "pop.index";
 const AT_SIGN: &str = "pop.at";
 
-/// One reason to wait, and where it stands.
+/// One reason for a dependency, and its place.
 #[derive(Debug, Clone)]
 pub(super) struct Reason {
     edge: Edge,
     site: Site,
-    /// Whether something stands in for what it reads, so that a reason that asks for particular outcomes decides.
+    /// Whether the reference has a fallback, so that an outcome in `dependsOn` decides.
     has_fallback: bool,
 }
 
 impl Reason {
-    /// Whether it is a reason to wait for `op`.
+    /// Whether it is a reason to depend on `op`.
     pub(super) fn is_about(&self, op: OpIx) -> bool {
         self.edge.on == op
     }
 
-    /// Where it stands.
+    /// Place in the document.
     pub(super) fn site(&self) -> Site {
         self.site.clone()
     }
 }
 
-/// The reasons of one operation while they are found.
+/// The dependencies of one operation while they are collected.
 pub(super) struct Reasons<'a> {
     pub(super) name: &'a str,
     pub(super) known: Known<'a>,
-    /// Whether there are items to refer to.
+    /// Whether references may name an item.
     pub(super) has_items: bool,
-    /// Whether it waits until what it waits for is settled, however.
+    /// Whether it accepts any outcome of its dependencies.
     pub(super) is_finally: bool,
     pub(super) found: Vec<Reason>,
 }
 
 impl Reasons<'_> {
-    /// Notes an operation that `dependsOn` names, perhaps with the outcome that is asked for.
+    /// Adds a name of `dependsOn`, perhaps with an outcome.
     pub(super) fn depend(&mut self, depends_on: &DependsOn, faults: &mut Vec<Fault>) {
         let DependsOn { name, pointer } = depends_on;
         let site = Site::Within(pointer.clone(), name.clone());
@@ -67,7 +67,7 @@ impl Reasons<'_> {
                 return self.follow(on, needs, site);
             }
             let words = Outcomes::WORDS.join(", ");
-            let message = format!("`{name}` asks for no outcome of `{stem}`: outcomes are {words}");
+            let message = format!("`{word}` in `{name}` is not an outcome: outcomes are {words}");
             let near = nearest(word, Outcomes::WORDS).map(|near| format!("{stem}.{near}"));
             faults.push(Fault::new("unknown-outcome", site, message).did_you_mean(near.as_deref()));
             return;
@@ -77,7 +77,7 @@ impl Reasons<'_> {
         faults.push(Fault::new("unknown-dependency", site, message).did_you_mean(near));
     }
 
-    /// The outcomes that it waits for where it names none.
+    /// The outcomes that it accepts where it names none.
     fn good(&self) -> Outcomes {
         if self.is_finally { Outcomes::ANY } else { Outcomes::GOOD }
     }
@@ -87,7 +87,7 @@ impl Reasons<'_> {
         self.found.push(Reason { edge, site, has_fallback: false });
     }
 
-    /// Finds what a reference refers to, and notes the dependency it makes.
+    /// Resolves a reference and adds its dependency.
     pub(super) fn refer(&mut self, token: &Token, at: &Pointer, faults: &mut Vec<Fault>) -> Option<Referent> {
         let name = self.name;
         match token.name.as_str() {
@@ -108,23 +108,22 @@ impl Reasons<'_> {
             return None;
         }
         let site = Site::Within(at.clone(), token.name.clone());
-        let asked = token.operation().unwrap_or(&token.name);
+        let target = token.operation().unwrap_or(&token.name);
         faults.push(if token.operation().is_none() && self.known.number(&token.name).is_some() {
-            let message = format!("operation `{name}` refers to `{asked}`; a result is called `{asked}.out`");
-            Fault::new("unknown-reference", site, message).did_you_mean(Some(&format!("{asked}.out")))
+            let message = format!("operation `{name}` refers to `{target}`; its result is `{target}.out`");
+            Fault::new("unknown-reference", site, message).did_you_mean(Some(&format!("{target}.out")))
         } else if token.name == ITEM || token.name == INDEX {
-            let message = format!("operation `{name}` refers to `{}`, and has no `forEach`", token.name);
-            Fault::new("unknown-reference", site, message)
-                .hint("items are those of the operation's own `forEach`")
+            let message = format!("operation `{name}` refers to `{}` but has no `forEach`", token.name);
+            Fault::new("unknown-reference", site, message).hint("only an operation with `forEach` has items")
         } else if token.name.starts_with("pop.") {
             let message =
                 format!("operation `{name}` refers to `{}`, which pop does not provide", token.name);
             let near = nearest(&token.name, [AGENDA_ID, OPERATION_NAME, ITEM, INDEX, AT_SIGN]);
             Fault::new("unknown-reference", site, message).did_you_mean(near).hint(escape_hint(token))
         } else {
-            let message = format!("operation `{name}` refers to `{asked}`, which is not in this agenda");
-            let site = Site::Within(at.clone(), asked.to_owned());
-            let near = self.known.near(asked, faults);
+            let message = format!("operation `{name}` refers to `{target}`, which is not in this agenda");
+            let site = Site::Within(at.clone(), target.to_owned());
+            let near = self.known.near(target, faults);
             let fault = Fault::new("unknown-reference", site, message);
             match near {
                 Some(near) => fault.did_you_mean(Some(near)),
@@ -134,28 +133,29 @@ impl Reasons<'_> {
         None
     }
 
-    /// The dependencies that the reasons come to, sorted, each operation once; reading outranks following.
+    /// The dependencies that the reasons give, sorted and without duplicates; reading outranks following.
     pub(super) fn edges(&mut self, operation: &Operation, faults: &mut Vec<Fault>) -> Vec<Edge> {
         self.found.sort_by_key(|reason| reason.edge);
         let mut edges: Vec<Edge> = Vec::new();
         for reasons in self.found.chunk_by(|one, next| one.edge.on == next.edge.on) {
             let mut edge = reasons[0].edge;
-            let is_asked = |reason: &&Reason| {
+            let names_outcome = |reason: &&Reason| {
                 reason.edge.kind == EdgeKind::Follows && reason.edge.needs != Outcomes::GOOD
             };
-            let asked = reasons.iter().find(is_asked);
-            let firm = reasons.iter().filter(|reason| asked.is_none() || !reason.has_fallback);
+            let explicit = reasons.iter().find(names_outcome);
+            let firm = reasons.iter().filter(|reason| explicit.is_none() || !reason.has_fallback);
             edge.needs = firm.fold(Outcomes::ANY, |needs, reason| needs & reason.edge.needs);
             if edge.needs.is_empty() {
-                let site = asked.map_or(Site::Whole, |reason| reason.site.clone());
+                let site = explicit.map_or(Site::Whole, |reason| reason.site.clone());
                 let message =
-                    format!("operation `{}` waits for outcomes that exclude one another", operation.name);
+                    format!("operation `{}` waits for outcomes that exclude each other", operation.name);
                 let fault = Fault::new("contradiction", site, message);
-                let others =
-                    reasons.iter().filter(|reason| !asked.is_some_and(|asked| std::ptr::eq(asked, *reason)));
-                faults.push(
-                    others.fold(fault, |fault, other| fault.related(other.site.clone(), "asks for another")),
-                );
+                let others = reasons
+                    .iter()
+                    .filter(|reason| !explicit.is_some_and(|explicit| std::ptr::eq(explicit, *reason)));
+                faults.push(others.fold(fault, |fault, other| {
+                    fault.related(other.site.clone(), "waits for another outcome")
+                }));
             }
             edges.push(edge);
         }
@@ -173,28 +173,28 @@ pub(super) fn check_cycles<'p>(
     for cycle in graph.cycles(&left) {
         let mut names: Vec<_> =
             cycle.iter().chain(cycle.first()).map(|op| planned(*op).name.as_str()).collect();
-        if cycle.len() > MOST_TOLD {
-            names.splice(MOST_TOLD..cycle.len(), ["..."]);
+        if cycle.len() > MOST_SHOWN {
+            names.splice(MOST_SHOWN..cycle.len(), ["..."]);
         }
         let mut places =
             cycle.iter().zip(cycle.iter().skip(1).chain(cycle.first())).filter_map(|(from, to)| {
                 let reason = reasons[from.index()].iter().find(|reason| reason.edge.on == *to)?;
-                let words = format!("`{}` waits for `{}`", planned(*from).name, planned(*to).name);
+                let words = format!("`{}` depends on `{}`", planned(*from).name, planned(*to).name);
                 Some((reason.site.clone(), words))
             });
         let Some((site, words)) = places.next() else { continue };
         let message = match cycle.len() {
-            1 => format!("operation `{}` waits for itself", names[0]),
-            _ => format!("operations wait for one another: {}", names.join(" -> ")),
+            1 => format!("operation `{}` depends on itself", names[0]),
+            _ => format!("operations depend on each other in a cycle: {}", names.join(" -> ")),
         };
         let mut fault = Fault::new("cycle", site, message).label(words);
-        fault.related.extend(places.take(MOST_TOLD - 1));
+        fault.related.extend(places.take(MOST_SHOWN - 1));
         faults.push(fault);
     }
 }
 
-/// An operation that is skipped, or that is waited for whatever becomes of it, may leave no result behind: whoever
-/// reads a part of it needs something to stand in.
+/// Reports references without a fallback to an operation that may have no result: one that may be skipped, or one whose
+/// dependant accepts any outcome.
 pub(super) fn check_fallbacks<'p>(
     reader: &PlannedOperation,
     edges: &[Edge],
@@ -208,16 +208,16 @@ pub(super) fn check_fallbacks<'p>(
             continue;
         }
         let read = planned(edge.on);
-        let is_any = edges.iter().any(|of| of.on == edge.on && of.needs.asks_for_bad());
+        let is_any = edges.iter().any(|of| of.on == edge.on && of.needs.accepts_bad());
         let why = if is_any {
-            "which may have failed then"
+            "which may have failed"
         } else if read.may_skip() {
             "which may be skipped and then has no result"
         } else {
             continue;
         };
         let message = format!("operation `{}` reads `{}`, {why}", reader.name, read.name);
-        let hint = format!("say what stands in for it: `{}?text>`, or `?` alone for null", token_stem(token));
+        let hint = format!("add a fallback: `{}?text>`, or `?` alone for null", token_stem(token));
         faults.push(Fault::new("no-fallback", site.clone(), message).hint(hint));
     }
 }
@@ -227,8 +227,8 @@ fn token_stem(token: &str) -> String {
     if stem.contains("::") { stem.to_owned() } else { format!("{stem}::") }
 }
 
-/// How to write what looks like a reference and is not meant as one.
+/// Hint: how to write text that looks like a reference.
 fn escape_hint(token: &Token) -> String {
     let text = &token.text;
-    format!("if `{text}` is meant as text, write its `@` as `@<{AT_SIGN}>`: `@<{AT_SIGN}>{}`", &text[1..])
+    format!("if `{text}` is text, write its `@` as `@<{AT_SIGN}>`: `@<{AT_SIGN}>{}`", &text[1..])
 }

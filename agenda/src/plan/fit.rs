@@ -1,17 +1,17 @@
-//! Payloads and references against what handlers say about themselves: what cannot fit is an error, what may not fit
-//! a warning.
+//! Checks payloads and references against the descriptions of handlers. A value that cannot fit is an error; one that
+//! may not fit is a warning.
 
 use super::payload::{Filled, Referent};
 use super::{PlannedOperation, Serves};
 use crate::ops::OpIx;
 use crate::reference::{Fallback, Token};
-use crate::schema::{Finding, Followed, Given, Part, Presence, Schema, check_payload};
+use crate::schema::{Finding, KnownValue, PointerTarget, Presence, Schema, Subject, check_payload};
 use pop_contract::Description;
 use pop_document::{Fault, Pointer, Site};
 use std::collections::HashMap;
 
-/// Checks every operation of which the handler, or the handler of an operation that it reads, is described. The first of
-/// them has the number `first`; `all` knows also those before it.
+/// Checks every operation whose handler, or the handler of an operation that it reads, has a description. The first of
+/// `planned` has the number `first`; `all` also finds those before it.
 pub(super) fn check_fit<'p>(
     planned: &'p [PlannedOperation],
     places: &'p [Pointer],
@@ -33,9 +33,9 @@ fn description(operation: &PlannedOperation) -> Option<&Description> {
 
 struct Check<'p, 'a, F> {
     all: &'a F,
-    /// Where each operation stands that is checked.
+    /// Pointers of the checked operations.
     places: &'p [Pointer],
-    /// The number of the first of them.
+    /// Number of the first checked operation.
     first: usize,
     operation: &'p PlannedOperation,
     payload_at: Pointer,
@@ -43,13 +43,13 @@ struct Check<'p, 'a, F> {
 
 impl<'p, F: Fn(OpIx) -> &'p PlannedOperation> Check<'p, '_, F> {
     fn run(&self, faults: &mut Vec<Fault>) {
-        let mut given: HashMap<&str, Given<'p>> = HashMap::new();
+        let mut given: HashMap<&str, KnownValue<'p>> = HashMap::new();
         let filled: Vec<Filled<'p>> = self.operation.payload.filled().collect();
         for part in &filled {
             for (token, referent) in &part.references {
                 faults.extend(self.presence(part.pointer, token, *referent));
             }
-            let is = part.alone.map_or(Given::Text, |(token, referent)| self.given(token, referent));
+            let is = part.alone.map_or(KnownValue::Text, |(token, referent)| self.given(token, referent));
             given.insert(part.pointer.as_str(), is);
         }
         let defaults = description(self.operation).and_then(|described| described.defaults.as_ref());
@@ -60,7 +60,7 @@ impl<'p, F: Fn(OpIx) -> &'p PlannedOperation> Check<'p, '_, F> {
             given.get(at.as_str()).cloned()
         });
         for finding in found {
-            // the handler itself fills in what it has a default for
+            // the handler itself adds its defaults
             if finding
                 .missing
                 .as_ref()
@@ -76,20 +76,20 @@ impl<'p, F: Fn(OpIx) -> &'p PlannedOperation> Check<'p, '_, F> {
         }
     }
 
-    /// What a reference leads to in the result of the operation that it reads, if that is described.
-    fn followed(&self, token: &Token, referent: Referent) -> Option<(OpIx, Followed<'p>)> {
+    /// The schema at a reference in the result of the operation that it reads, if that has a description.
+    fn followed(&self, token: &Token, referent: Referent) -> Option<(OpIx, PointerTarget<'p>)> {
         let Referent::Result(op) = referent else { return None };
-        // the result of several is a list of what is described
+        // the result of an operation with `forEach` is a list of described results
         let read = Some((self.all)(op)).filter(|read| read.for_each().is_none())?;
         let result = description(read)?.result.as_ref()?;
         Some((op, Schema::new(result).follow(&token.pointer)))
     }
 
-    fn given(&self, token: &Token, referent: Referent) -> Given<'p> {
+    fn given(&self, token: &Token, referent: Referent) -> KnownValue<'p> {
         let (Some((op, followed)), Referent::Result(_)) = (self.followed(token, referent), referent) else {
             return match referent {
-                Referent::AgendaId | Referent::OperationName | Referent::AtSign => Given::Text,
-                _ => Given::Unknown,
+                Referent::AgendaId | Referent::OperationName | Referent::AtSign => KnownValue::Text,
+                _ => KnownValue::Unknown,
             };
         };
         let may_be_missing = followed.presence != Presence::Always || (self.all)(op).may_skip();
@@ -98,13 +98,13 @@ impl<'p, F: Fn(OpIx) -> &'p PlannedOperation> Check<'p, '_, F> {
             Fallback::Text(_) => Schema::text(),
         });
         if followed.schemas.is_empty() && !matches!(followed.presence, Presence::Never { .. }) {
-            return Given::Unknown;
+            return KnownValue::Unknown;
         }
         let schemas: Vec<_> = followed.schemas.into_iter().chain(fallback).collect();
-        if schemas.is_empty() { Given::Unknown } else { Given::OneOf(schemas) }
+        if schemas.is_empty() { KnownValue::Unknown } else { KnownValue::OneOf(schemas) }
     }
 
-    /// A reference to what is never there, or not always.
+    /// The fault of a reference to a value that never, or not always, exists.
     fn presence(&self, at: &Pointer, token: &Token, referent: Referent) -> Option<Fault> {
         let (op, followed) = self.followed(token, referent)?;
         let read = (self.all)(op);
@@ -114,12 +114,12 @@ impl<'p, F: Fn(OpIx) -> &'p PlannedOperation> Check<'p, '_, F> {
             (Presence::Never { step, near }, fallback) => {
                 let message = format!("the result of `{}` has no `{step}`", read.name);
                 let fault = Fault::new("no-such-part", site, message).did_you_mean(near.as_deref());
-                // what stands in for it always does
+                // the fallback always applies
                 if fallback.is_some() { fault.warning() } else { fault }
             }
             (Presence::Sometimes(step), None) => {
                 let message = format!("the result of `{}` may have no `{step}`", read.name);
-                let hint = "say what stands in for it: `?text` before the `>`, or `?` alone for null";
+                let hint = "add a fallback: `?text` before the `>`, or `?` alone for null";
                 Fault::new("may-be-missing", site, message).hint(hint).warning()
             }
         };
@@ -131,10 +131,10 @@ impl<'p, F: Fn(OpIx) -> &'p PlannedOperation> Check<'p, '_, F> {
         let subject = at.as_str().rsplit('/').next().filter(|step| !step.is_empty());
         let subject = subject.map_or_else(|| "the payload".to_owned(), |step| format!("`{step}`"));
         let name = &self.operation.name;
-        let Some((token, referent)) = token.filter(|_| what == Part::Given) else {
+        let Some((token, referent)) = token.filter(|_| what == Subject::Reference) else {
             let message = format!("{subject} of operation `{name}` {why}");
             let at = Pointer::from(format!("{}{}", self.payload_at, at.as_str()));
-            let site = if what == Part::Name { Site::Key(at) } else { Site::Value(at) };
+            let site = if what == Subject::Name { Site::Key(at) } else { Site::Value(at) };
             return Fault::new("wrong-payload", site, message).did_you_mean(near.as_deref());
         };
         let site = self.site(&at, token);
@@ -158,7 +158,7 @@ impl<'p, F: Fn(OpIx) -> &'p PlannedOperation> Check<'p, '_, F> {
         let at = place.join("type");
         let program =
             description(read).and_then(|described| described.name.as_deref()).unwrap_or(&read.handler_type);
-        fault.related(Site::Value(at), format!("`{program}` says what its result is"))
+        fault.related(Site::Value(at), format!("`{program}` describes its result"))
     }
 
     fn site(&self, at: &Pointer, token: &Token) -> Site {

@@ -1,39 +1,39 @@
-//! Who waits for whom, in two dense tables that grow at their end; and the paths of cycles.
+//! The dependency graph as two dense tables that grow at their end, and its cycles.
 
 use crate::ops::{OpIx, OpMap};
 use crate::outcome::Outcomes;
 use std::collections::HashMap;
 
-/// Why one operation waits for another.
+/// Kind of a dependency.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum EdgeKind {
-    /// Its payload refers to the other's result.
+    /// The payload refers to the result of the dependency.
     Reads,
-    /// `dependsOn` names the other.
+    /// `dependsOn` names the dependency.
     Follows,
 }
 
-/// One operation that another waits for.
+/// One dependency of an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Edge {
-    /// The operation that is waited for.
+    /// The dependency.
     pub on: OpIx,
-    /// Why.
+    /// Kind of the dependency.
     pub kind: EdgeKind,
-    /// With which of its outcomes it is waited for.
+    /// Outcomes of the dependency that let the operation start.
     pub needs: Outcomes,
 }
 
-/// One operation that waits for another.
+/// One dependant of an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Dependant {
-    /// The operation that waits.
+    /// The dependant.
     pub op: OpIx,
-    /// For which outcomes.
+    /// Outcomes that let the dependant start.
     pub needs: Outcomes,
 }
 
-/// Lists of different lengths behind one another, and where each begins.
+/// Lists of different lengths in one vector, with the start of each.
 #[derive(Debug, Clone)]
 struct Rows<T> {
     starts: Vec<u32>,
@@ -50,24 +50,24 @@ impl<T> Rows<T> {
     }
 }
 
-/// Who waits for whom.
+/// Dependencies between operations, in both directions.
 #[derive(Debug, Clone)]
 pub struct Graph {
     dependencies: Rows<Edge>,
     dependants: Rows<Dependant>,
-    /// What was added later and waits for what was there already.
+    /// Dependants that were added after the operation they depend on.
     later: HashMap<OpIx, Vec<Dependant>>,
 }
 
 impl Graph {
-    /// The graph of these dependencies; each list is sorted, and each operation stands in it once.
+    /// Builds the graph of these dependencies. Each list is sorted and has no duplicates.
     pub(crate) fn new(lists: &OpMap<Vec<Edge>>) -> Self {
         let mut graph = Self { dependencies: Rows::new(), dependants: Rows::new(), later: HashMap::new() };
         graph.grow(lists.values());
         graph
     }
 
-    /// Adds operations behind those that are there, each with what it waits for.
+    /// Adds operations at the end, each with its dependencies.
     pub(crate) fn grow<'l>(&mut self, lists: impl Iterator<Item = &'l Vec<Edge>>) {
         let first = self.len() as u32;
         for edges in lists {
@@ -104,24 +104,24 @@ impl Graph {
         }
     }
 
-    /// How many operations there are.
+    /// Number of operations.
     pub(crate) fn len(&self) -> usize {
         self.dependencies.starts.len() - 1
     }
 
-    /// The operations that `op` waits for, in their order.
+    /// The dependencies of `op`, in order.
     pub fn dependencies(&self, op: OpIx) -> &[Edge] {
         self.dependencies.row(op)
     }
 
-    /// The operations that wait for `op`, in their order.
+    /// The dependants of `op`, in order.
     pub fn dependants(&self, op: OpIx) -> impl Iterator<Item = Dependant> + '_ {
         let later = if self.later.is_empty() { None } else { self.later.get(&op) };
         self.dependants.row(op).iter().chain(later.into_iter().flatten()).copied()
     }
 
-    /// An order in which every operation comes after what it waits for, the agenda's order where free; and the
-    /// operations that have no such order because they wait for themselves or for ones that do.
+    /// A topological order that follows the order of the agenda where possible. Also returns the operations without
+    /// such an order, which are in a cycle or depend on one.
     pub fn order(&self) -> (Vec<OpIx>, Vec<OpIx>) {
         let count = self.len();
         let all = (0..count as u32).map(OpIx);
@@ -144,7 +144,7 @@ impl Graph {
         (order, left)
     }
 
-    /// Cycles that share no operation, each as the path from an operation back to it, found among `left`.
+    /// Disjoint cycles among `left`, each as the path from an operation back to itself.
     pub(crate) fn cycles(&self, left: &[OpIx]) -> Vec<Vec<OpIx>> {
         const UNSEEN: u8 = 0;
         const ON_PATH: u8 = 1;
@@ -172,7 +172,7 @@ impl Graph {
                     ON_PATH => {
                         let from = path.iter().position(|(op, _)| *op == edge.on).unwrap_or_default();
                         let cycle: Vec<OpIx> = path[from..].iter().map(|(op, _)| *op).collect();
-                        // its operations are done with, so that another cycle shares none of them
+                        // marks its operations so that cycles stay disjoint
                         for op in &cycle {
                             mark[op.index()] = DONE;
                         }
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn both_directions_agree() {
+    fn dependencies_and_dependants_agree() {
         let graph = graph(&[&[], &[0], &[0, 1]]);
         assert_eq!(dependants(&graph, 0), [1, 2]);
         assert_eq!(dependants(&graph, 1), [2]);
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn a_graph_that_grew_is_the_graph_of_all() {
+    fn grown_graph_equals_the_graph_built_at_once() {
         let edge = |on| Edge { on: OpIx(on), kind: EdgeKind::Follows, needs: Outcomes::GOOD };
         let lists =
             [vec![], vec![edge(0)], vec![edge(0), edge(1)], vec![], vec![edge(0), edge(3)], vec![edge(4)]];
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn cycles_are_found_as_paths_and_share_nothing() {
+    fn cycles_are_found_as_disjoint_paths() {
         let graph = graph(&[&[2], &[0], &[1], &[3], &[0], &[]]);
         let (order, left) = graph.order();
         assert_eq!(numbers(&order), [5]);

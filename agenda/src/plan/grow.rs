@@ -1,4 +1,4 @@
-//! Growing: the operations that come into a plan while it runs, checked like those that are written.
+//! Operations that are added to a plan during the run, with the same checks as those of an agenda.
 
 use super::build::{Batch, MOST_OPERATIONS};
 use super::names::{Known, Names};
@@ -11,12 +11,12 @@ use pop_registry::LOCAL;
 use serde_json::Value;
 use std::sync::Arc;
 
-/// How many generators may stand above one another.
+/// Maximum depth of nested generators.
 const MOST_LEVELS: u32 = 32;
-/// The most faults of generated operations that are told.
-const MOST_TOLD: usize = 3;
+/// Maximum number of faults of generated operations in a message.
+const MOST_SHOWN: usize = 3;
 
-/// Operations that are to come behind those of a plan.
+/// Operations to add at the end of a plan.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Grown {
     planned: Vec<PlannedOperation>,
@@ -25,23 +25,23 @@ pub(crate) struct Grown {
 }
 
 impl Grown {
-    /// Operations that wait for nothing.
+    /// Operations without dependencies.
     pub(super) fn of(planned: Vec<PlannedOperation>) -> Self {
         Self { edges: vec![Vec::new(); planned.len()], planned, names: Names::default() }
     }
 
-    /// How many there are.
+    /// Number of operations.
     pub(crate) fn len(&self) -> usize {
         self.planned.len()
     }
 }
 
 impl Plan {
-    /// The instances of an operation, one for each of its items.
+    /// The instances of an operation, one per item.
     pub(crate) fn instances(&self, of: OpIx, count: usize) -> Grown {
         let whole = self.operation(of);
         let rare = whole.rare.as_deref().cloned().unwrap_or_default();
-        // what concerns the whole is not repeated in its parts
+        // these fields apply to the whole, not to its instances
         let rare =
             RareFields { for_each: None, generator: None, is_last: false, is_conditional: false, ..rare };
         let has_rare =
@@ -57,15 +57,15 @@ impl Plan {
         Grown::of((0..count as u32).map(instance).collect())
     }
 
-    /// The operations that stand in a generator's result; words, if they are not such as an agenda may have.
+    /// The operations in the result of a generator, or a message if they break a rule.
     pub(crate) fn generated(&self, by: OpIx, result: &Value) -> Result<Grown, String> {
         let nothing = Grown::of(Vec::new());
-        let (Some(generator), Some(roots)) = (self.operation(by).generator(), &self.roots) else {
+        let (Some(generator), Some(context)) = (self.operation(by).generator(), &self.context) else {
             return Ok(nothing);
         };
         let at = &generator.operations;
         let Some(found) = at.find(result) else {
-            return Err(format!("there is no `{at}` in its result, where the operations are to be"));
+            return Err(format!("its result has no `{at}`, the location of the operations"));
         };
         if let Some(at) = &generator.params
             && let Some(params) = at.find(result)
@@ -76,8 +76,8 @@ impl Plan {
         let Value::Array(items) = found else {
             return Err(format!("`{at}` of its result must be a list of operations, not {}", kind_of(found)));
         };
-        let said_log_only = result.get("logOnly").and_then(Value::as_bool).unwrap_or_default();
-        if generator.is_log_only || said_log_only {
+        let is_log_only = result.get("logOnly").and_then(Value::as_bool).unwrap_or_default();
+        if generator.is_log_only || is_log_only {
             return Ok(nothing);
         }
         let depth = match self.operation(by).origin {
@@ -85,7 +85,7 @@ impl Plan {
             _ => 1,
         };
         if depth > MOST_LEVELS && !items.is_empty() {
-            return Err(format!("more than {MOST_LEVELS} generators stand above one another"));
+            return Err(format!("generators are nested more than {MOST_LEVELS} levels deep"));
         }
         if self.len() + items.len() > MOST_OPERATIONS {
             return Err(format!("a run has at most {MOST_OPERATIONS} operations"));
@@ -94,7 +94,7 @@ impl Plan {
         let (operations, unread) = Operation::parse_list(items.clone(), at, &mut faults);
         let names = Names::check(&operations, unread, self.len(), Some(&self.names), &mut faults);
         let known = Known { own: &names, below: Some(&self.names) };
-        let mut batch = Batch::plan(operations, known, &mut Types::of_roots(roots, LOCAL), &mut faults);
+        let mut batch = Batch::plan(operations, known, &mut Types::of_context(context, LOCAL), &mut faults);
         self.check_generated(&batch, &mut faults);
         let told: Vec<String> = faults
             .iter()
@@ -102,9 +102,9 @@ impl Plan {
             .map(|fault| format!("{} (at `{}` of its result)", fault.message, fault.pointer()))
             .collect();
         if !told.is_empty() {
-            let more = told.len().saturating_sub(MOST_TOLD);
+            let more = told.len().saturating_sub(MOST_SHOWN);
             let more = if more > 0 { format!("; and {more} more") } else { String::new() };
-            return Err(format!("{}{more}", told[..told.len().min(MOST_TOLD)].join("; ")));
+            return Err(format!("{}{more}", told[..told.len().min(MOST_SHOWN)].join("; ")));
         }
         for planned in &mut batch.planned {
             planned.origin = Some(Origin::Generated { by, depth });
@@ -118,13 +118,13 @@ impl Plan {
         for planned in &batch.planned {
             if planned.is_last() {
                 let message = format!(
-                    "`finally` of the generated operation `{}` waits for the whole run: name in `dependsOn` what it is for",
+                    "generated operation `{}` with `finally` would wait for the whole run: name its dependencies in `dependsOn`",
                     planned.name
                 );
                 faults.push(Fault::value("misplaced-param", Pointer::root(), message));
             }
         }
-        // what is generated can only wait in a circle among itself
+        // a cycle can only be among the generated operations
         let own = |edges: &Vec<Edge>| -> Vec<Edge> {
             let own = edges.iter().filter(|edge| edge.on.index() >= first);
             own.map(|edge| Edge { on: OpIx((edge.on.index() - first) as u32), ..*edge }).collect()
@@ -134,13 +134,13 @@ impl Plan {
         let (_, left) = graph.order();
         for cycle in graph.cycles(&left) {
             let names: Vec<_> = cycle.iter().map(|op| batch.planned[op.index()].name.as_str()).collect();
-            let message = format!("operations wait for one another: {}", names.join(" -> "));
+            let message = format!("operations depend on each other in a cycle: {}", names.join(" -> "));
             faults.push(Fault::value("cycle", Pointer::root(), message));
         }
         batch.check(Some(&self.operations), faults);
     }
 
-    /// Takes operations in, behind those that are there.
+    /// Adds operations at the end.
     pub(crate) fn grow(&mut self, grown: Grown) {
         let Grown { planned, edges, names } = grown;
         self.graph.grow(edges.iter());

@@ -1,4 +1,4 @@
-//! Payloads that are too long for the variable `PAYLOAD`, told before a run.
+//! Check for payloads that are too long for the variable `PAYLOAD`.
 
 use super::{PlannedOperation, Serves};
 use pop_contract::{PLAIN_PAYLOAD_LIMIT, PayloadForm};
@@ -7,7 +7,7 @@ use pop_registry::ARGUMENT_LIMIT;
 use serde_json::Value;
 use std::io;
 
-/// Adds a fault if the handler of an operation may not read a payload as long as the one that is written.
+/// Adds a fault if the handler of an operation may not be able to read a payload of this length.
 pub(super) fn check_length(planned: &PlannedOperation, at: &Pointer, faults: &mut Vec<Fault>) {
     let Serves::Program(entry) = &planned.serves else { return };
     let length = length_of(planned.payload.template());
@@ -20,16 +20,16 @@ pub(super) fn check_length(planned: &PlannedOperation, at: &Pointer, faults: &mu
         (Some(true), _) | (_, Some(true)) => return,
         (None, _) | (_, None) => {
             let message = format!(
-                "the payload of operation `{name}` has {length} bytes and is not passed in `PAYLOAD`, which takes {PLAIN_PAYLOAD_LIMIT}"
+                "the payload of operation `{name}` has {length} bytes, more than `PAYLOAD` can hold ({PLAIN_PAYLOAD_LIMIT})"
             );
             let hint = format!(
                 "`{}` must read `POP_COMPRESSED_PAYLOAD_0` … and `POP_PAYLOAD_FILE`: `pop handler check` tests it; \
-                 `payloadForms` in its description says which of them it reads",
+                 `payloadForms` in its description lists those it reads",
                 entry.name
             );
             Fault::value("long-payload", at.clone(), message).warning().hint(hint)
         }
-        // what is filled in may be shorter than the references
+        // values may be shorter than their references
         (Some(false), Some(false))
             if !planned.payload.is_fixed() || length < ARGUMENT_LIMIT - "PAYLOAD=".len() =>
         {
@@ -37,11 +37,11 @@ pub(super) fn check_length(planned: &PlannedOperation, at: &Pointer, faults: &mu
         }
         (Some(false), Some(false)) => {
             let message = format!(
-                "the payload of operation `{name}` has {length} bytes, and `{}` reads it from a variable only",
+                "the payload of operation `{name}` has {length} bytes, but `{}` reads it only from a variable",
                 entry.name
             );
             Fault::value("too-long", at.clone(), message)
-                .hint("write the data into a file, and its path into the payload")
+                .hint("write the data to a file and put its path into the payload")
         }
     };
     faults.push(fault);
@@ -60,7 +60,7 @@ pub(super) fn length_of(value: &Value) -> usize {
         }
     }
     let mut count = Count(0);
-    // neither a value nor a counter can fail
+    // writing to a counter cannot fail
     serde_json::to_writer(&mut count, value).ok();
     count.0
 }
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn fr_c3_a_payload_that_does_not_fit_the_variable_is_told_before_the_run() {
+    fn fr_c3_payload_too_long_for_the_variable_is_a_fault() {
         let at = || "/operations/0/payload".to_owned();
         let long = || json!({"items": (0..30_000).collect::<Vec<u32>>()});
         let short = json!({"items": (0..1_000).collect::<Vec<u32>>()});

@@ -1,4 +1,4 @@
-//! The plan: an agenda in which nothing is unresolved.
+//! The plan: an agenda with all names, types and references resolved.
 
 mod build;
 mod dispatch;
@@ -13,7 +13,7 @@ mod spelling;
 mod types;
 
 pub(crate) use build::MOST_OPERATIONS;
-pub(crate) use dispatch::{Called, Dispatch};
+pub(crate) use dispatch::{Dispatch, PlannedCalls};
 pub use graph::{Dependant, Edge, EdgeKind, Graph};
 pub(crate) use grow::Grown;
 pub(crate) use payload::Values;
@@ -27,142 +27,142 @@ use pop_policy::{Policies, PolicyLayer};
 use pop_registry::{Entry, PassedOver, PodConfig, Resident, RouteStep};
 use std::sync::Arc;
 
-/// Who carries an operation out.
+/// Kind of handler of an operation.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Serves {
-    /// The command in the operation's own payload.
+    /// The command in the payload of the operation.
     Exec,
     /// A handler inside the executor.
     Resident(Resident),
     /// The program of a registry entry.
     Program(Arc<Entry>),
-    /// The handlers of the types in its payload, each for its own.
+    /// The handlers of the types in the payload.
     Dispatch,
 }
 
-/// One operation, ready to be scheduled.
+/// A checked operation, ready to be scheduled.
 #[derive(Debug, Clone)]
 pub struct PlannedOperation {
-    /// Its name.
+    /// Name of the operation.
     pub name: OperationName,
-    /// Its id, only handed on.
+    /// Id, passed on to the handler.
     pub id: Option<Box<str>>,
-    /// The type under which it was asked for.
+    /// Operation type.
     pub handler_type: Arc<str>,
-    /// How its handler was chosen; none for a call, whose dispatch was asked for.
+    /// Selection of its handler; none for a call of a dispatch.
     pub route: Option<Arc<Route>>,
-    /// Who carries it out.
+    /// Kind of handler.
     pub serves: Serves,
-    /// Its input, shared by the instances of one operation.
+    /// Payload, shared by the instances of one operation.
     pub payload: Arc<Payload>,
-    /// Its policies, shared by operations with the same ones.
+    /// Policies, shared by operations with equal ones.
     pub policies: Arc<Policies>,
-    /// Whether its result is kept, for another operation reads it.
+    /// Whether the result is kept because another operation reads it.
     pub is_read: bool,
-    /// What few operations have; none for the others.
+    /// Fields that few operations have; none if it has none of them.
     pub rare: Option<Arc<RareFields>>,
-    /// Where it comes from, if it is not written in the agenda.
+    /// Origin of an added operation; none for one of the agenda.
     pub origin: Option<Origin>,
 }
 
-/// How a handler was chosen, the same for all operations that ask alike.
+/// Selection of a handler, shared by operations with the same type, handler, version and action.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Route {
-    /// Its id; none for what is built in.
+    /// Id of the handler; none for a built-in one.
     pub handler: Option<Box<str>>,
-    /// Its version.
+    /// Version of the handler.
     pub version: Option<Box<str>>,
-    /// By which step it was chosen.
+    /// Step of the selection that chose it.
     pub step: RouteStep,
-    /// The handlers that were not taken, and why.
+    /// Rejected handlers with the reasons.
     pub passed_over: Vec<PassedOver>,
 }
 
-/// What few operations have.
+/// Fields that few operations have.
 #[derive(Debug, Clone, Default)]
 pub struct RareFields {
-    /// The items, for each of which there is an instance.
+    /// Items with one instance each.
     pub for_each: Option<ForEach>,
-    /// Where in its result further operations stand.
+    /// Location of added operations in the result.
     pub generator: Option<Generator>,
-    /// The keys that it locks: a text or a list of texts.
+    /// Lock keys: a text or a list of texts.
     pub lock_keys: Option<Payload>,
-    /// The params of one that is put aside when it fails, as they were written.
+    /// Params as written; only for an operation with `onFail: DLQ`.
     pub params: serde_json::Map<String, serde_json::Value>,
-    /// The own policies of one that asks handlers, for its calls.
+    /// Policies of a dispatch for its calls.
     pub own: Option<Box<PolicyLayer>>,
-    /// Which of the handler's actions it asks for.
+    /// Action of the handler.
     pub action: Option<Box<str>>,
-    /// Whether it waits for whatever is not like it.
+    /// Whether it waits for every operation without this mark (`finally` without `dependsOn`).
     pub is_last: bool,
-    /// Whether it is there for when others do not end well, and also starts while a run is being ended.
+    /// Whether it is clean-up, which also starts while the run is ending.
     pub is_cleanup: bool,
-    /// Whether it is skipped if another operation has not the outcome that it waits for.
+    /// Whether it is skipped if a dependency does not have the outcome that it waits for.
     pub is_conditional: bool,
 }
 
-/// The items of an operation.
+/// The `forEach` of an operation.
 #[derive(Debug, Clone)]
 pub struct ForEach {
-    /// The list.
+    /// The list of items.
     pub items: Payload,
-    /// How many instances are under way at once, at most.
+    /// Maximum number of instances that run at once; none for no limit.
     pub max_parallel: Option<u32>,
 }
 
-/// Where an operation comes from that is not written in the agenda.
+/// Origin of an operation that the run added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Origin {
-    /// It is one of the operations that another was made into, and settled for it.
+    /// A part of another operation: an instance or a call.
     Part {
-        /// The other.
+        /// The whole operation.
         of: OpIx,
-        /// Its number among them.
+        /// Index of the part, from 0.
         index: u32,
     },
-    /// It stood in the result of a generator.
+    /// An operation from the result of a generator.
     Generated {
         /// The generator.
         by: OpIx,
-        /// How many generators there are above it.
+        /// Number of generators above it, from 1.
         depth: u32,
     },
 }
 
 impl PlannedOperation {
-    /// Whether it may end without a result although nothing went wrong.
+    /// Whether it may be skipped, so that its result is null.
     pub fn may_skip(&self) -> bool {
         let is_conditional = self.rare.as_ref().is_some_and(|rare| rare.is_conditional);
-        // items that are skipped leave null in the list of results
+        // a skipped instance only leaves null in the list of results
         is_conditional || (self.for_each().is_none() && self.policies.may_skip())
     }
 
-    /// Its items, if it is for several.
+    /// The `forEach` of the operation, if any.
     pub fn for_each(&self) -> Option<&ForEach> {
         self.rare.as_ref()?.for_each.as_ref()
     }
 
-    /// Whether it is made into several.
+    /// Whether it runs as several parts.
     pub fn is_whole(&self) -> bool {
         self.serves == Serves::Dispatch || self.for_each().is_some()
     }
 
-    /// Its marks, if it generates operations.
+    /// The generator params of the operation, if any.
     pub fn generator(&self) -> Option<&Generator> {
         self.rare.as_ref()?.generator.as_ref()
     }
 
-    /// Whether it waits for whatever is not like it.
+    /// Whether it waits for every operation without this mark (`finally` without `dependsOn`).
     pub fn is_last(&self) -> bool {
         self.rare.as_ref().is_some_and(|rare| rare.is_last)
     }
 
-    /// Whether it also starts while a run is being ended.
+    /// Whether it is clean-up, which also starts while the run is ending.
     pub fn is_cleanup(&self) -> bool {
         self.rare.as_ref().is_some_and(|rare| rare.is_cleanup)
     }
 
-    /// The operation that it is a part of.
+    /// The operation of which it is a part, if any.
     pub fn part_of(&self) -> Option<OpIx> {
         match self.origin {
             Some(Origin::Part { of, .. }) => Some(of),
@@ -171,31 +171,31 @@ impl PlannedOperation {
     }
 }
 
-/// An agenda that was checked from end to end. Only [`Plan::build`] makes one; only a scheduler lets it grow.
+/// A fully checked agenda. Only [`Plan::build`] makes one, and only a scheduler adds operations to it.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    /// Who the agenda is.
+    /// Ids and title of the agenda.
     pub identity: Identity,
     operations: OpMap<PlannedOperation>,
     graph: Graph,
     exec_pod: Arc<PodConfig>,
-    /// How programs of the run are launched.
+    /// Launcher of the programs.
     on: LaunchType,
-    /// The operations that wait for whatever is not like them.
+    /// Operations with [`RareFields::is_last`].
     last: Vec<OpIx>,
-    /// What generated operations are planned with, if there may be any.
-    roots: Option<Arc<types::Roots>>,
-    /// The names of all operations, likewise.
+    /// Context to plan added operations; none if the run cannot add any.
+    context: Option<Arc<types::PlanContext>>,
+    /// Names of all operations; empty if the run cannot generate any.
     names: names::Names,
 }
 
 impl Plan {
-    /// How many operations there are.
+    /// Number of operations.
     pub fn len(&self) -> usize {
         self.operations.len()
     }
 
-    /// Whether there is nothing to do.
+    /// Whether there are no operations.
     pub fn is_empty(&self) -> bool {
         self.operations.is_empty()
     }
@@ -210,17 +210,17 @@ impl Plan {
         self.operations.iter()
     }
 
-    /// Who waits for whom.
+    /// The dependencies between operations.
     pub fn graph(&self) -> &Graph {
         &self.graph
     }
 
-    /// The operations that wait for whatever is not like them.
+    /// The operations that wait for every other one.
     pub fn last(&self) -> &[OpIx] {
         &self.last
     }
 
-    /// What launching an operation needs and offers.
+    /// Capabilities of the launcher of an operation.
     pub fn capabilities(&self, op: OpIx) -> Capabilities {
         match self.operations[op].serves {
             Serves::Resident(_) | Serves::Dispatch => Capabilities::RESIDENT,
@@ -228,17 +228,17 @@ impl Plan {
         }
     }
 
-    /// How containers and pods of type `exec` are made.
+    /// Pod configuration for type `exec`.
     pub fn exec_pod(&self) -> &Arc<PodConfig> {
         &self.exec_pod
     }
 
-    /// The handlers that operations may have which come into the plan while it runs.
+    /// Handlers that operations added during the run may use.
     pub fn handlers_to_come(&self) -> impl Iterator<Item = &Entry> {
-        self.roots.iter().flat_map(|roots| roots.catalog.entries())
+        self.context.iter().flat_map(|context| context.catalog.entries())
     }
 
-    /// The operation of this name.
+    /// The operation with this name.
     pub fn find(&self, name: &str) -> Option<OpIx> {
         self.operations.iter().find(|(_, planned)| planned.name.as_str() == name).map(|(op, _)| op)
     }

@@ -1,4 +1,4 @@
-//! The names of a plan's operations: which number each has, and which of them collide.
+//! The names of a plan's operations: their numbers and collisions.
 
 use crate::document::Operation;
 use crate::name::OperationName;
@@ -6,21 +6,21 @@ use crate::ops::OpIx;
 use pop_document::{Fault, Pointer, Site, nearest};
 use std::collections::{HashMap, HashSet};
 
-/// The most faults among which the name that was meant is sought.
-const MOST_SOUGHT: usize = 100;
+/// Number of faults after which no similar names are searched.
+const SEARCH_LIMIT: usize = 100;
 
-/// Names of operations, perhaps on top of those of a plan that grows.
+/// Names of operations of an agenda, or of those added to a plan.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Names {
     numbers: HashMap<String, OpIx>,
-    /// Whoever has a name with this key, which no other may have.
+    /// The operation with this collision key, which must be unique.
     keys: HashMap<String, OpIx>,
-    /// Operations that could not be read; their faults are told already.
+    /// Operations that could not be read and have faults already.
     unread: HashSet<String>,
 }
 
 impl Names {
-    /// The names of operations that are numbered from `first`; what collides among them, or with `below`, is a fault.
+    /// The names of operations numbered from `first`. A collision among them or with `below` is a fault.
     pub(super) fn check(
         operations: &[Operation],
         unread: Vec<String>,
@@ -47,18 +47,18 @@ impl Names {
                 Some(other) if other.name != operation.name => {
                     format!("`{name}` and `{}` differ only in letter case or Unicode form", other.name)
                 }
-                _ => format!("two operations are called `{name}`"),
+                _ => format!("two operations have the name `{name}`"),
             };
             let fault = Fault::value("duplicate-name", operation.pointer.join("name"), message);
             faults.push(match other {
-                Some(other) => fault.related(site(&other.pointer), "the other one"),
-                None => fault.hint("the other one is in the agenda, or was generated before"),
+                Some(other) => fault.related(site(&other.pointer), "the other operation"),
+                None => fault.hint("the other operation is in the agenda or was generated earlier"),
             });
         }
         names
     }
 
-    /// Takes in the names of what was added.
+    /// Adds the names of added operations.
     pub(super) fn extend(&mut self, added: Self) {
         self.numbers.extend(added.numbers);
         self.keys.extend(added.keys);
@@ -72,9 +72,9 @@ fn site(operation: &Pointer) -> Site {
 /// The names that an operation may refer to.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Known<'n> {
-    /// Those that come with it.
+    /// Names of the operations planned together with it.
     pub(super) own: &'n Names,
-    /// Those that the plan had before.
+    /// Names that the plan had before.
     pub(super) below: Option<&'n Names>,
 }
 
@@ -83,17 +83,17 @@ impl Known<'_> {
         self.own.numbers.get(name).or_else(|| self.below?.numbers.get(name)).copied()
     }
 
-    /// Whether there is such an operation, which could not be read.
+    /// Whether an operation of this name exists but could not be read.
     pub(super) fn is_unread(&self, name: &str) -> bool {
         self.own.unread.contains(name)
     }
 
-    /// The name nearest to one that is not there; not sought any more when there are many faults already, for
-    /// every search looks at all names.
+    /// The known name most similar to an unknown one. After many faults it is not searched, because each search
+    /// compares all names.
     pub(super) fn near(&self, name: &str, faults: &[Fault]) -> Option<&str> {
         let all =
             self.own.numbers.keys().chain(self.below.into_iter().flat_map(|names| names.numbers.keys()));
-        let sought = faults.len() < MOST_SOUGHT;
-        sought.then(|| nearest(name, all.map(String::as_str))).flatten()
+        let is_searched = faults.len() < SEARCH_LIMIT;
+        is_searched.then(|| nearest(name, all.map(String::as_str))).flatten()
     }
 }

@@ -1,4 +1,4 @@
-//! An operation's payload: a value with holes where references stand, filled when its dependencies are settled.
+//! The payload of an operation: a value whose references are filled once its dependencies are settled.
 
 use super::length::length_of;
 use crate::ops::OpIx;
@@ -11,14 +11,14 @@ use std::collections::HashMap;
 use std::ops::Deref;
 use std::sync::Arc;
 
-/// A payload, and where in it references stand.
+/// A payload and the places of its references.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Payload {
     value: Value,
     holes: Box<[Hole]>,
 }
 
-/// One string of a payload that holds references.
+/// One string of a payload with references.
 #[derive(Debug, Clone, PartialEq)]
 struct Hole {
     pointer: Pointer,
@@ -31,46 +31,46 @@ enum Part {
     Reference(Token, Referent),
 }
 
-/// What a reference refers to.
+/// The target of a reference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Referent {
     /// The result of another operation.
     Result(OpIx),
-    /// The agenda's id.
+    /// The id of the agenda.
     AgendaId,
-    /// The operation's own name.
+    /// The name of the operation itself.
     OperationName,
-    /// An `@`, for text that would be a reference otherwise.
+    /// An `@`, to escape text that looks like a reference.
     AtSign,
-    /// The item of a list that the operation is for.
+    /// The item of an instance.
     Item,
-    /// The number of that item.
+    /// The index of that item.
     Index,
 }
 
-/// A string of a payload that is filled later.
+/// A string of a payload with references.
 pub(crate) struct Filled<'p> {
     pub(crate) pointer: &'p Pointer,
-    /// The reference, if the string is one and nothing else: then its value keeps its type.
+    /// The reference, if the string is one reference and nothing else; its value then keeps its type.
     pub(crate) alone: Option<(&'p Token, Referent)>,
     pub(crate) references: Vec<(&'p Token, Referent)>,
 }
 
-/// A reference that has no value, although what it refers to is settled.
+/// A reference without a usable value although its target is settled.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{token}` at `{pointer}` of the payload: {problem}")]
 pub struct BindError {
     /// The reference as written.
     pub token: String,
-    /// The string in the payload that holds it.
+    /// Pointer to the string with the reference.
     pub pointer: String,
-    /// What is the matter.
+    /// Problem, as the end of a sentence.
     pub problem: String,
-    /// The code of the failure that it is: `reference` or `too-large`.
+    /// Failure code: `reference` or `too-large`.
     pub code: &'static str,
 }
 
-/// A payload with every reference filled. One without references is shared with its plan, so it costs no copy.
+/// A payload with all references filled. A payload without references is shared with the plan, not copied.
 #[derive(Debug, Clone, PartialEq)]
 pub enum BoundPayload {
     /// The payload as written.
@@ -89,51 +89,51 @@ impl Deref for BoundPayload {
     }
 }
 
-/// What references are filled with.
+/// The values for references.
 pub(crate) struct Values<'v> {
     pub(crate) agenda_id: &'v str,
     pub(crate) operation_name: &'v str,
-    /// The item that the operation is for, and its number.
+    /// Item of the instance and its index.
     pub(crate) item: Option<(&'v Value, u32)>,
-    /// The results of settled operations; null for one that was skipped, none for one that did not end well.
+    /// Results of settled operations: null for a skipped one, absent for a failed or cancelled one.
     pub(crate) results: &'v HashMap<OpIx, Arc<Value>>,
 }
 
 impl Payload {
-    /// Finds the references of a payload. `refer` says what each refers to; one that it cannot place stays text,
-    /// and whoever asked has noted the fault.
+    /// Finds the references of a payload. `refer` resolves each; one that it cannot resolve stays text, and `refer`
+    /// reports the fault.
     pub(crate) fn compile(value: Value, mut refer: impl FnMut(&Token, &Pointer) -> Option<Referent>) -> Self {
         let mut holes = Vec::new();
         find_holes(&value, &mut Pointer::root(), &mut holes, &mut refer);
         Self { value, holes: holes.into() }
     }
 
-    /// A payload without references, whatever stands in its texts.
+    /// A literal payload: its text is never a reference.
     pub(crate) fn fixed(value: Value) -> Self {
         Self { value, holes: Box::default() }
     }
 
-    /// The payload as written, references and all.
+    /// The payload as written, with its references.
     pub fn template(&self) -> &Value {
         &self.value
     }
 
-    /// Whether something stands in for what a reference may not find.
+    /// Whether any reference has a fallback.
     pub(crate) fn has_fallback(&self) -> bool {
         self.holes.iter().flat_map(Hole::references).any(|(token, _)| token.fallback.is_some())
     }
 
-    /// Whether it has no reference.
+    /// Whether it has no references.
     pub fn is_fixed(&self) -> bool {
         self.holes.is_empty()
     }
 
-    /// The pointers of its strings that hold references.
+    /// Pointers to the strings with references.
     pub fn holes(&self) -> impl Iterator<Item = &Pointer> {
         self.holes.iter().map(|hole| &hole.pointer)
     }
 
-    /// The strings that are filled later: where each stands, and the reference that it is, if it is just one.
+    /// The strings with references.
     pub(crate) fn filled(&self) -> impl Iterator<Item = Filled<'_>> {
         self.holes.iter().map(|hole| {
             let alone = match hole.parts.as_slice() {
@@ -144,7 +144,7 @@ impl Payload {
         })
     }
 
-    /// Fills every reference of a payload that several may keep.
+    /// Fills all references of a shared payload.
     pub(crate) fn bind_shared(self: &Arc<Self>, values: &Values<'_>) -> Result<BoundPayload, BindError> {
         Ok(match self.bind(values)? {
             Cow::Borrowed(_) => BoundPayload::Shared(Arc::clone(self)),
@@ -152,7 +152,7 @@ impl Payload {
         })
     }
 
-    /// Fills every reference.
+    /// Fills all references.
     pub(crate) fn bind(&self, values: &Values<'_>) -> Result<Cow<'_, Value>, BindError> {
         if self.holes.is_empty() {
             return Ok(Cow::Borrowed(&self.value));
@@ -173,7 +173,7 @@ impl Payload {
     }
 }
 
-/// Walks with a list of its own instead of the stack: results of any depth may stand in a payload.
+/// Finds the strings with references, at any depth of a payload.
 fn find_holes(
     root: &Value,
     at: &mut Pointer,
@@ -226,7 +226,7 @@ impl Hole {
     }
 
     fn fill(&self, values: &Values<'_>) -> Result<Value, BindError> {
-        // a reference alone keeps the type of what it refers to
+        // a string that is one reference keeps the type of its value
         if let [Part::Reference(token, referent)] = self.parts.as_slice() {
             return self.look_up(token, *referent, values);
         }
@@ -238,7 +238,7 @@ impl Hole {
                     Value::String(value) => text.push_str(&value),
                     value @ (Value::Array(_) | Value::Object(_)) => {
                         let problem =
-                            format!("refers to {}, which cannot stand inside text", kind_of(&value));
+                            format!("refers to {}, which cannot be used inside text", kind_of(&value));
                         return Err(self.error(token, problem));
                     }
                     scalar => text.push_str(&scalar.to_string()),
@@ -265,7 +265,7 @@ impl Hole {
             return Err(self.error(token, "the operation has no result".to_owned()));
         }
         let result = read.unwrap_or(&Value::Null);
-        // a skipped operation leaves null behind, which has nothing to point to
+        // a skipped operation has the result null, in which no pointer has a value
         let found = if result.is_null() { None } else { token.pointer.find(result) };
         match (found, &token.fallback) {
             (Some(value), _) => Ok(value.clone()),
@@ -285,13 +285,13 @@ impl Hole {
         BindError {
             token: token.unwrap_or_default(),
             pointer: self.pointer.to_string(),
-            problem: format!("with it the payload is filled with more than {VALUE_LIMIT} bytes"),
+            problem: format!("the payload would have more than {VALUE_LIMIT} bytes of filled values"),
             code: "too-large",
         }
     }
 }
 
-/// Says which step of a pointer leads nowhere, and what there is instead.
+/// Describes the step of a pointer that has no value, and what exists there instead.
 fn missing(token: &Token, result: &Value) -> String {
     let mut at = result;
     let mut walked = String::new();
@@ -341,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn p23_a_reference_alone_keeps_its_type_booleans_too() {
+    fn single_reference_keeps_the_type_of_its_value() {
         let result = json!({"b": true, "n": 7, "s": "x", "o": {"k": [1]}, "z": null});
         let payload =
             json!(["@<a.out::/b>", "@<a.out::/n>", "@<a.out::/o>", "@<a.out::/z>", {"k": "@<a.out::/s>"}]);
@@ -349,12 +349,12 @@ mod tests {
     }
 
     #[test]
-    fn p23_the_whole_payload_may_be_one_reference() {
+    fn whole_payload_may_be_one_reference() {
         assert_eq!(bind(json!("@<a.out>"), &json!({"x": false})), Ok(json!({"x": false})));
     }
 
     #[test]
-    fn p23_inside_text_scalars_become_text() {
+    fn scalars_become_text_inside_text() {
         let result = json!({"b": true, "n": 1.5, "z": null, "o": {}});
         assert_eq!(
             bind(json!("x@<a.out::/b>@<a.out::/n>y@<a.out::/z>"), &result),
@@ -363,12 +363,12 @@ mod tests {
         let error = bind(json!({"p": "x@<a.out::/o>"}), &result).unwrap_err();
         assert_eq!(
             error,
-            "`@<a.out::/o>` at `/p` of the payload: refers to a map, which cannot stand inside text"
+            "`@<a.out::/o>` at `/p` of the payload: refers to a map, which cannot be used inside text"
         );
     }
 
     #[test]
-    fn fr_l4_a_path_is_applied_to_built_in_values_too() {
+    fn fr_l4_path_applies_to_built_in_values() {
         for (payload, bound) in [
             ("@<pop.agendaId::/nope?none>", json!("none")),
             ("@<pop.operationName::/x?>", json!(null)),
@@ -384,9 +384,9 @@ mod tests {
     }
 
     #[test]
-    fn fr_h11_a_payload_is_filled_up_to_one_limit() {
+    fn fr_h11_filled_values_beyond_the_limit_fail() {
         let value = |length: usize| json!({"s": "x".repeat(length)});
-        // with its quotes it is as long as may be
+        // together with its quotes this is exactly the limit
         let fits = VALUE_LIMIT - 2;
         assert!(bind(json!("@<a.out::/s>"), &value(fits)).is_ok());
         for payload in
@@ -394,29 +394,29 @@ mod tests {
         {
             let error = bind(payload, &value(fits)).unwrap_err();
             assert!(
-                error.ends_with("with it the payload is filled with more than 16777216 bytes"),
+                error.ends_with("the payload would have more than 16777216 bytes of filled values"),
                 "{error}"
             );
         }
     }
 
     #[test]
-    fn fr_c2_an_at_sign_can_be_written_before_a_bracket() {
+    fn fr_c2_pop_at_escapes_a_reference() {
         let bound = |payload: &str| bind(json!(payload), &json!("h"));
         assert_eq!(bound("--format=%h @<pop.at><%an>"), Ok(json!("--format=%h @<%an>")));
         assert_eq!(bound("@<pop.at><a.out>"), Ok(json!("@<a.out>")));
         assert_eq!(bound("@<pop.at>"), Ok(json!("@")));
-        // an at sign before a reference keeps its meaning
+        // an at sign before a reference stays as it is
         assert_eq!(bound("user@@<a.out>"), Ok(json!("user@h")));
     }
 
     #[test]
-    fn p24_agenda_id_and_operation_name() {
+    fn agenda_id_and_operation_name_are_filled() {
         assert_eq!(bind(json!("@<pop.agendaId>/@<pop.operationName>"), &json!({})), Ok(json!("ag-7/me")));
     }
 
     #[test]
-    fn an_item_and_its_number_keep_their_types() {
+    fn item_and_index_keep_their_types() {
         let payload =
             json!({"of": "@<pop.item::/s>", "n": "@<pop.index>", "file": "@<pop.index>-@<pop.item::/s>"});
         let bound = json!({"of": "x", "n": 4, "file": "4-x"});
@@ -424,7 +424,7 @@ mod tests {
     }
 
     #[test]
-    fn p23_fallbacks_stand_in_for_what_is_missing_or_skipped() {
+    fn fallback_replaces_missing_and_skipped_values() {
         let payload = json!(["@<a.out::/w?0>", "@<a.out::/w?>", "w=@<a.out::/w?none>"]);
         assert_eq!(bind(payload.clone(), &json!({})), Ok(json!(["0", null, "w=none"])));
         assert_eq!(bind(payload, &Value::Null), Ok(json!(["0", null, "w=none"])));
@@ -432,18 +432,18 @@ mod tests {
     }
 
     #[test]
-    fn a_substituted_value_is_not_scanned_again() {
+    fn filled_values_are_not_scanned_for_references() {
         assert_eq!(bind(json!("@<a.out::/s>"), &json!({"s": "@<a.out::/s>"})), Ok(json!("@<a.out::/s>")));
     }
 
     #[test]
-    fn a_missing_value_says_what_there_is() {
-        let said = |payload: &str, result| bind(json!(payload), &result).unwrap_err();
+    fn missing_value_error_lists_existing_keys() {
+        let error = |payload: &str, result| bind(json!(payload), &result).unwrap_err();
         assert_eq!(
-            said("@<a.out::/x/w>", json!({"x": {"width": 1, "h": 2}})),
+            error("@<a.out::/x/w>", json!({"x": {"width": 1, "h": 2}})),
             "`@<a.out::/x/w>` at `` of the payload: there is no `/x/w`; `/x` has `h`, `width`"
         );
-        assert!(said("@<a.out::/9>", json!([1])).ends_with("there is no `/9`; the result is a list of 1"));
-        assert!(said("@<a.out::/9>", json!({})).ends_with("the result is an empty map"));
+        assert!(error("@<a.out::/9>", json!([1])).ends_with("there is no `/9`; the result is a list of 1"));
+        assert!(error("@<a.out::/9>", json!({})).ends_with("the result is an empty map"));
     }
 }

@@ -1,4 +1,4 @@
-//! Numbers and booleans that become text: one that prints differently from how it is written has to be quoted.
+//! Check for numbers and booleans that become text and print differently from how they are written.
 //!
 //! `3.10` in a `command` would reach the program as `3.1`. A number that stays a number needs no quotes.
 
@@ -7,7 +7,7 @@ use super::{Payload, PlannedOperation, Serves};
 use pop_document::{Fault, Pointer, Spelling};
 use std::collections::HashMap;
 
-/// Adds a fault for each spelling that is lost in a text. The operations are known by the pointers of their maps.
+/// Adds a fault for each spelling that is lost in a text. `operations` is keyed by the pointers of their maps.
 pub(super) fn check_spellings(
     spellings: &[Spelling],
     operations: &HashMap<Pointer, &PlannedOperation>,
@@ -22,7 +22,7 @@ pub(super) fn check_spellings(
     }
 }
 
-/// The pointer of an operation, and the part of a pointer below it.
+/// Splits a pointer into that of its operation and the rest.
 fn split(pointer: &Pointer) -> Option<(Pointer, &str)> {
     let text = pointer.as_str();
     let index_and_part = text.strip_prefix("/operations/")?;
@@ -30,7 +30,7 @@ fn split(pointer: &Pointer) -> Option<(Pointer, &str)> {
     Some((Pointer::from(&text[..text.len() - part.len()]), part))
 }
 
-/// What the scalar at this part of an operation is, if it becomes text.
+/// Description of the scalar at this part of an operation, if it becomes text.
 fn role(planned: &PlannedOperation, part: &str) -> Option<String> {
     if let Some(items) = part.strip_prefix("/params/forEach/") {
         let inner = items.find('/').map_or("", |at| &items[at..]);
@@ -45,7 +45,7 @@ fn role(planned: &PlannedOperation, part: &str) -> Option<String> {
     exec_role(at)
 }
 
-/// What stands at this pointer of a payload of type `exec`, if it is text for the program.
+/// Description of the value at this pointer of a payload of type `exec`, if it is text for the program.
 fn exec_role(at: &str) -> Option<String> {
     if let Some(variable) = at.strip_prefix("/env/") {
         return Some(format!("the variable `{}`", variable.replace("~1", "/").replace("~0", "~")));
@@ -53,7 +53,7 @@ fn exec_role(at: &str) -> Option<String> {
     at.starts_with("/command/").then(|| "an argument".to_owned())
 }
 
-/// What the part `inner` of an item becomes, if it becomes text.
+/// Description of the text that the part `inner` of an item becomes, if any.
 fn item_role(planned: &PlannedOperation, inner: &str) -> Option<String> {
     let reads = |payload: &Payload, is_text: &dyn Fn(&str) -> bool| {
         payload.filled().find_map(|filled| {

@@ -1,4 +1,4 @@
-//! What the operations that ask for a handler alike have in common, looked up once.
+//! Handler selection: operations with the same type, handler, version and action share one lookup.
 
 use super::{Route, Serves};
 use crate::document::Operation;
@@ -9,44 +9,44 @@ use pop_registry::{Catalog, Entry, NoRoute, RouteRequest, Target, route};
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// What a plan is built with, besides the operations themselves.
+/// Context for planning: everything except the operations.
 #[derive(Debug, Clone)]
-pub(super) struct Roots {
+pub(super) struct PlanContext {
     pub(super) catalog: Catalog,
     pub(super) on: LaunchType,
-    /// The policies of the agenda.
+    /// Policies of the agenda.
     pub(super) policies: PolicyLayer,
-    /// The handler that the agenda assigns.
+    /// Handler that the agenda assigns.
     pub(super) assigned: Option<String>,
 }
 
-/// What is asked for in one way.
+/// Key of a lookup for operations that set more than their type.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Asked {
+struct HandlerQuery {
     handler_type: String,
     handler: Option<String>,
     version: Option<String>,
     action: Option<String>,
 }
 
-/// What was asked for so far.
+/// The lookups so far.
 pub(super) struct Types<'c> {
     pub(super) catalog: &'c Catalog,
     pub(super) on: LaunchType,
     agenda: &'c PolicyLayer,
     assigned: Option<&'c str>,
-    /// The stream through which the operations come in.
+    /// Stream through which the operations enter the run.
     stream: &'static str,
-    /// What most operations ask for: a type alone.
-    plain: HashMap<String, Known>,
-    others: HashMap<Asked, Known>,
+    /// Lookups by type alone, which most operations need.
+    plain: HashMap<String, ResolvedHandler>,
+    others: HashMap<HandlerQuery, ResolvedHandler>,
 }
 
-/// What one way of asking leads to.
-pub(super) struct Known {
+/// Result of a lookup.
+pub(super) struct ResolvedHandler {
     pub(super) name: Arc<str>,
     pub(super) serves: Result<(Serves, Arc<Route>), NoRoute>,
-    /// The layers below the operation's own, and what they come to alone.
+    /// Registry entry with policies for the type, and the policies without those of an operation.
     entry: Option<Arc<Entry>>,
     policies: Arc<Policies>,
 }
@@ -62,35 +62,35 @@ impl<'c> Types<'c> {
         Self { catalog, on, agenda, assigned, stream, plain: HashMap::new(), others: HashMap::new() }
     }
 
-    pub(super) fn of_roots(roots: &'c Roots, stream: &'static str) -> Self {
-        Self::new(&roots.catalog, roots.on, &roots.policies, roots.assigned.as_deref(), stream)
+    pub(super) fn of_context(context: &'c PlanContext, stream: &'static str) -> Self {
+        Self::new(&context.catalog, context.on, &context.policies, context.assigned.as_deref(), stream)
     }
 
-    /// What an operation asks for, and its policies.
-    pub(super) fn of(&mut self, operation: &Operation) -> (&Known, Arc<Policies>) {
+    /// The handler of an operation and its policies.
+    pub(super) fn of(&mut self, operation: &Operation) -> (&ResolvedHandler, Arc<Policies>) {
         let rare = operation.rare.as_deref();
-        let asked =
+        let query =
             rare.filter(|rare| rare.handler.is_some() || rare.version.is_some() || rare.action.is_some());
-        let asked = asked.map(|rare| Asked {
+        let query = query.map(|rare| HandlerQuery {
             handler_type: operation.handler_type.clone(),
             handler: rare.handler.clone(),
             version: rare.version.clone(),
             action: rare.action.clone(),
         });
-        let is_known = match &asked {
-            Some(asked) => self.others.contains_key(asked),
+        let is_known = match &query {
+            Some(query) => self.others.contains_key(query),
             None => self.plain.contains_key(&operation.handler_type),
         };
         if !is_known {
-            let known = self.look_up(&operation.handler_type, asked.as_ref());
-            match &asked {
-                Some(asked) => drop(self.others.insert(asked.clone(), known)),
+            let known = self.look_up(&operation.handler_type, query.as_ref());
+            match &query {
+                Some(query) => drop(self.others.insert(query.clone(), known)),
                 None => drop(self.plain.insert(operation.handler_type.clone(), known)),
             }
         }
-        let action = asked.as_ref().and_then(|asked| asked.action.clone());
-        let known = match &asked {
-            Some(asked) => &self.others[asked],
+        let action = query.as_ref().and_then(|query| query.action.clone());
+        let known = match &query {
+            Some(query) => &self.others[query],
             None => &self.plain[&operation.handler_type],
         };
         let policies = match &operation.policies {
@@ -100,17 +100,17 @@ impl<'c> Types<'c> {
         (known, policies)
     }
 
-    fn look_up(&self, name: &str, asked: Option<&Asked>) -> Known {
+    fn look_up(&self, name: &str, query: Option<&HandlerQuery>) -> ResolvedHandler {
         let request = RouteRequest {
-            action: asked.and_then(|asked| asked.action.as_deref()),
-            version: asked.and_then(|asked| asked.version.as_deref()),
-            handler: asked.and_then(|asked| asked.handler.as_deref()),
+            action: query.and_then(|query| query.action.as_deref()),
+            version: query.and_then(|query| query.version.as_deref()),
+            handler: query.and_then(|query| query.handler.as_deref()),
             assigned: self.assigned,
             stream: self.stream,
             ..RouteRequest::of_type(name, self.on)
         };
         let routed = route(self.catalog, &request);
-        // an entry that only configures what is built in has policies for it too
+        // an entry that only configures a built-in type has policies, too
         let entry = routed.as_ref().ok().and_then(|routed| routed.entry).or_else(|| self.catalog.entry(name));
         let policies = Arc::new(self.policies(entry, request.action, &PolicyLayer::default()));
         let entry = entry.map(|entry| Arc::new(entry.clone()));
@@ -131,7 +131,7 @@ impl<'c> Types<'c> {
             };
             (serves, Arc::new(route))
         });
-        Known { name: name.into(), serves, entry, policies }
+        ResolvedHandler { name: name.into(), serves, entry, policies }
     }
 
     fn policies(&self, entry: Option<&Entry>, action: Option<&str>, own: &PolicyLayer) -> Policies {
@@ -141,19 +141,19 @@ impl<'c> Types<'c> {
     }
 }
 
-/// Why nobody serves an operation, as a fault of what it asks for.
+/// The fault of an operation without a handler.
 pub(super) fn no_route_fault(no_route: &NoRoute, operation: &Operation, on: LaunchType) -> Fault {
     let Operation { name, handler_type, pointer, rare, .. } = operation;
     let at = pointer.join("type");
     let param = |name: &str| pointer.join("params").join(name);
     let list = |known: &[String]| match known {
-        [] => "there is none".to_owned(),
+        [] => "there are none".to_owned(),
         known => format!(
             "there are {}",
             known.iter().map(|known| format!("`{known}`")).collect::<Vec<_>>().join(", ")
         ),
     };
-    let said = |get: fn(&crate::document::RareParams) -> &Option<String>| {
+    let param_of = |get: fn(&crate::document::RareParams) -> &Option<String>| {
         rare.as_deref().and_then(|rare| get(rare).clone()).unwrap_or_default()
     };
     match no_route {
@@ -168,35 +168,36 @@ pub(super) fn no_route_fault(no_route: &NoRoute, operation: &Operation, on: Laun
             Fault::value("not-launchable", at, message).hint(hint)
         }
         NoRoute::UnknownHandler { handler, near } => {
-            let is_own = said(|rare| &rare.handler) == *handler;
+            let is_own = param_of(|rare| &rare.handler) == *handler;
             let at = if is_own { param("handler") } else { Pointer::root().join("params").join("handler") };
             let message = format!("there is no handler `{handler}`");
             let fault = Fault::value("unknown-handler", at, message).did_you_mean(near.as_deref());
             fault.hint("`pop handlers` lists them")
         }
         NoRoute::Unfit(passed_over) => {
-            let message = format!("operation `{name}` names a handler that cannot serve it: {passed_over}");
+            let message = format!("the handler of operation `{name}` cannot serve it: {passed_over}");
             Fault::value("unfit-handler", param("handler"), message)
         }
         NoRoute::UnknownVersion { known } => {
-            let version = said(|rare| &rare.version);
+            let version = param_of(|rare| &rare.version);
             let message =
                 format!("no handler of type `{handler_type}` has version `{version}`: {}", list(known));
             let near = nearest(&version, known.iter().map(String::as_str));
             Fault::value("unknown-version", param("version"), message).did_you_mean(near)
         }
         NoRoute::UnknownAction { known } => {
-            let action = said(|rare| &rare.action);
-            let message = format!("no handler of type `{handler_type}` takes on `{action}`: {}", list(known));
+            let action = param_of(|rare| &rare.action);
+            let message =
+                format!("no handler of type `{handler_type}` has action `{action}`: {}", list(known));
             let near = nearest(&action, known.iter().map(String::as_str));
             Fault::value("unknown-action", param("action"), message).did_you_mean(near)
         }
         NoRoute::Discarded { handler, step, inputs } => {
             let inputs = inputs.iter().map(|input| format!("`{input}`")).collect::<Vec<_>>().join(", ");
             let message = format!(
-                "operation `{name}` would be discarded: `{handler}` was chosen, for {step}, and takes operations from {inputs} only"
+                "operation `{name}` would be discarded: `{handler}` was chosen for {step}, but accepts only operations from {inputs}"
             );
-            let hint = "widen its `inputs`, or say `allowHandlers` in the registry's `$routing`";
+            let hint = "extend its `inputs`, or set `allowHandlers` in the registry's `$routing`";
             Fault::value("discarded", at, message).hint(hint)
         }
     }

@@ -1,4 +1,4 @@
-//! What must hold after every step: the views agree with the table, limits are kept, nothing is forgotten.
+//! Invariants after every step: the views agree with the table, limits hold, and every operation is accounted for.
 
 use super::gates::turn_name;
 use super::state::{Hold, OpState};
@@ -17,14 +17,14 @@ pub(super) fn check(scheduler: &Scheduler) -> Result<(), String> {
             OpState::Waiting { unmet: counted } => holds(*counted == unmet && unmet > 0, || {
                 format!("`{name}`: counts {counted} unmet, there are {unmet}")
             })?,
-            // cancelled for want of them, or taken over from an earlier run that had them
+            // cancelled because of them, or adopted from an earlier run in which they had settled
             OpState::Settled(_) => {}
             OpState::Parted { left } => {
                 let parts = scheduler.parts.get(&op).map_or(&[][..], |parts| &parts.all);
                 let open = parts.iter().filter(|part| scheduler.table[**part].outcome().is_none()).count();
                 holds(open == *left as usize, || format!("`{name}`: counts {left} parts, {open} are open"))?;
             }
-            // what it waited for may be done once more in a run that was resumed
+            // a resumed run may do its dependencies again
             state if is_tried(state) => {}
             _ => holds(unmet == 0, || format!("`{name}`: in {state:?} with {unmet} unmet dependencies"))?,
         }
@@ -38,19 +38,19 @@ pub(super) fn check(scheduler: &Scheduler) -> Result<(), String> {
     Ok(())
 }
 
-/// Whether an attempt of it has begun and nothing else has since.
+/// Whether an attempt has begun and the operation has not left it since.
 fn is_tried(state: &OpState) -> bool {
     state.is_out() || state.is_judged() || matches!(state, OpState::BackingOff { .. })
 }
 
-/// Nothing that is shared is held by an operation that is settled or waits for others, and each turn has one holder.
+/// Checks that no settled or waiting operation holds a shared resource, and that each turn has one holder.
 fn check_gates(scheduler: &Scheduler, op: OpIx, state: &OpState) -> Result<(), String> {
     let planned = scheduler.plan.operation(op);
     let name = &planned.name;
     let Some(passing) = scheduler.gates.passing.get(&op) else {
         let is_held =
             scheduler.gates.turns.values().any(|turn| turn.holder == Some(op) || turn.waiting.contains(&op));
-        return holds(!is_held, || format!("`{name}`: holds or waits for something in {state:?}"));
+        return holds(!is_held, || format!("`{name}`: holds or waits for a gate in {state:?}"));
     };
     holds(matches!(state, OpState::Gated(_)) || state.is_out(), || {
         format!("`{name}`: has gates in {state:?}")
@@ -67,7 +67,7 @@ fn check_gates(scheduler: &Scheduler, op: OpIx, state: &OpState) -> Result<(), S
     Ok(())
 }
 
-/// No more parts are under way than may be at once.
+/// Checks that at most `maxParallel` parts run.
 fn check_parts(scheduler: &Scheduler, op: OpIx) -> Result<(), String> {
     let planned = scheduler.plan.operation(op);
     let most = planned.for_each().and_then(|for_each| for_each.max_parallel);

@@ -1,4 +1,4 @@
-//! The rules of the run: which fact follows from an input, and which from the state as it is.
+//! The rules of the run: which event follows from an input, and which from the current state.
 
 use super::growth::{Decision, Prepared};
 use super::input::{Input, Verdict};
@@ -14,15 +14,15 @@ use pop_policy::{FailedAttempt, OnFail, verdict};
 use serde_json::Value;
 use std::sync::Arc;
 
-/// How many operations may hold something at once before they start; each costs an open file.
+/// Maximum number of operations that hold gates before they start; each needs an open file.
 const MOST_HOLDING: usize = 64;
-/// How often the platform may take an operation's attempts away before that counts as a failure.
+/// Number of displacements of an operation after which the next one counts as a failure.
 const DISPLACEMENTS: u32 = 5;
 /// Wait after the first displacement, in milliseconds; each further wait is twice as long.
 const FIRST_DISPLACED_MS: u64 = 1_000;
 
 impl Scheduler {
-    /// The event that an input is. Inputs of attempts that are over are none.
+    /// The event of an input; none for inputs of attempts that have ended.
     pub(super) fn fact(&self, input: Input) -> Option<Decision> {
         let event = match input {
             Input::Begun { run, started, adopted } => (self.run == Phase::Unstarted)
@@ -66,7 +66,7 @@ impl Scheduler {
         event.map(Decision::from)
     }
 
-    /// An answer about a gate. A cached result that the operation may not have counts as a miss.
+    /// The event of an answer. A cached result that the operation must not use counts as a miss.
     fn answered(&self, op: OpIx, answer: Answer) -> Decision {
         let (answer, grown) = match answer {
             Answer::Hit { result, by, written } => match self.generated(op, &result) {
@@ -78,7 +78,7 @@ impl Scheduler {
         Decision::with_generated(RunEvent::GateAnswered { op, answer }, grown)
     }
 
-    /// The event by which an attempt ends; one that read versions succeeds only when they are committed.
+    /// The event of an attempt's end. An attempt that read versions succeeds only after their commit.
     fn end_of_attempt(&self, op: OpIx, attempt: u32, verdict: Verdict) -> Decision {
         match self.ending(op, verdict) {
             (Ending::Succeeded { result }, _) if !self.versions(op).is_empty() => {
@@ -106,14 +106,14 @@ impl Scheduler {
         self.table[op].is_out() && self.tries[op].attempt == attempt
     }
 
-    /// Whether an attempt was given up for another one.
+    /// Whether an attempt was abandoned for another one.
     fn is_superseded(&self, op: OpIx, attempt: u32) -> bool {
         let last = self.tries[op].attempt;
         attempt < last
             || (attempt == last && matches!(self.table[op], OpState::BackingOff { .. } | OpState::Ready))
     }
 
-    /// The first asking stops gently, the second kills.
+    /// The first request stops running operations, the second kills them.
     fn cancel_event(&self, reason: CancelReason) -> Option<RunEvent> {
         if self.run != Phase::Running {
             return None;
@@ -125,13 +125,13 @@ impl Scheduler {
         }
     }
 
-    /// What an attempt's end means in the state that it ends in: the order of the journal decides. Besides, the
-    /// operations that a generator's result holds.
+    /// The ending of an attempt in the current state, so that the order of the journal decides. Also returns the
+    /// operations in the result of a generator.
     fn ending(&self, op: OpIx, verdict: Verdict) -> (Ending, Option<Grown>) {
         let is_reported = verdict.is_reported;
         match self.table[op] {
             OpState::Stopping { reason: StopReason::Cancelled, .. } => {
-                // a handler that reports success has succeeded, although it was asked to stop
+                // a handler that reports success has succeeded even if it was being stopped
                 match verdict.result.and_then(|result| self.succeeded(op, result)) {
                     Ok(succeeded) if is_reported => succeeded,
                     _ => (Ending::Cancelled, None),
@@ -155,7 +155,7 @@ impl Scheduler {
         Ok((Ending::Succeeded { result }, grown))
     }
 
-    /// The failure of an attempt that broke one of its time limits.
+    /// The failure of an attempt that exceeded a time limit.
     fn stop_failure(&self, op: OpIx, reason: StopReason, verdict: Verdict) -> Failure {
         let limits = self.plan.operation(op).policies.limits();
         let (code, blame, message) = match reason {
@@ -175,7 +175,7 @@ impl Scheduler {
         let mut failure = Failure::new(blame, code, message);
         if let Err(own) = verdict.result {
             if reason == StopReason::NeverScheduled && own.code != "cancelled" {
-                // what it was waiting for
+                // adds what the attempt was waiting for
                 failure.message = format!("{}: {}", failure.message, own.message);
                 failure.code = own.code;
             }
@@ -186,7 +186,7 @@ impl Scheduler {
         failure
     }
 
-    /// The next event that follows from the state, if any. Called until it has nothing more to say.
+    /// The next event that follows from the state, if any. The caller repeats it until there is none.
     pub(super) fn decide(&self, now: RunTime) -> Option<Decision> {
         match self.run {
             Phase::Reopening => return Some(self.reopening().into()),
@@ -214,7 +214,7 @@ impl Scheduler {
         self.start().or_else(|| self.finish().map(Decision::from))
     }
 
-    /// What the policies say of a failed or displaced attempt.
+    /// The decision of the policies about a failed or displaced attempt.
     fn judge(&self, op: OpIx, now: RunTime) -> RunEvent {
         if self.table[op] == OpState::Displaced {
             let earlier = self.tries[op].displaced.saturating_sub(1);
@@ -236,7 +236,7 @@ impl Scheduler {
             pop_policy::PolicyDecision::Retry { delay_ms } if self.may_start(&self.plan, op) => {
                 RunEvent::BackedOff { op, until: now.plus(delay_ms) }
             }
-            // no new attempt in a run that is being ended; the failure stands
+            // an ending run starts no new attempt, so the failure counts
             pop_policy::PolicyDecision::Retry { .. } => settled(op, Outcome::Failed),
             pop_policy::PolicyDecision::Settle(OnFail::Dlq) => settled(op, Outcome::DeadLettered),
             pop_policy::PolicyDecision::Settle(OnFail::Skip) => settled(op, Outcome::Skipped),
@@ -244,15 +244,15 @@ impl Scheduler {
         }
     }
 
-    /// What becomes of an operation that cannot be run any more: one that asked for an outcome that did not come
-    /// was not to be done; one that needed something is cancelled.
+    /// The outcome of an operation that cannot run any more: skipped if an outcome that it waits for did not occur, else
+    /// cancelled.
     fn doom(&self, op: OpIx) -> Outcome {
         let mut missed = self.missed(&self.plan, op).peekable();
-        let asked = missed.peek().is_some() && missed.all(|edge| !edge.needs.is_met_by_good());
-        if asked && self.may_start(&self.plan, op) { Outcome::Skipped } else { Outcome::Cancelled }
+        let is_conditional = missed.peek().is_some() && missed.all(|edge| !edge.needs.accepts_all_good());
+        if is_conditional && self.may_start(&self.plan, op) { Outcome::Skipped } else { Outcome::Cancelled }
     }
 
-    /// Whether the run must now be ended early.
+    /// The event that ends the run early, if a failure or the time limit requires it.
     fn raise(&self, now: RunTime) -> Option<RunEvent> {
         let raised = |reason| Some(RunEvent::CancelRaised { reason, force: false });
         let over = self.options.time_limit_ms.is_some_and(|limit| now.0 >= limit);
@@ -279,14 +279,14 @@ impl Scheduler {
                 OpState::Stopping { kill_at: Some(_), .. } if cancel.force => {
                     Some(RunEvent::KillAsked { op, attempt })
                 }
-                // whoever holds up the commit does not hold up the end of the run
+                // a delayed commit does not delay the end of the run
                 OpState::Committing { .. } if cancel.force => Some(commit_given_up(op, attempt)),
                 _ => None,
             }
         })
     }
 
-    /// What has become due by now.
+    /// The event of the first time limit or wait that is over by now.
     fn due(&self, now: RunTime) -> Option<RunEvent> {
         let (_, op) = self.table.first_deadline().filter(|(at, _)| *at <= now)?;
         let attempt = self.tries[op].attempt;
@@ -304,20 +304,20 @@ impl Scheduler {
         })
     }
 
-    /// Starts what may start, while there is room; what has asked for something has its room already.
+    /// Starts the next operation if `parallel` allows. An operation at a gate has its place already.
     fn start(&self) -> Option<Decision> {
         let is_forced = self.cancel.is_some_and(|cancel| cancel.force);
         if is_forced || self.table.count_occupied() >= self.options.parallel.max(1) {
             return None;
         }
         if let Some(op) = self.table.first_admitted() {
-            // bound once more: an operation that waits at its gates keeps no copy of its payload
+            // binds again: an operation at a gate keeps no copy of its payload
             let payload = self.bind(op).map_err(StartError::from);
             return Some(
                 payload.map_or_else(|error| failed_start(op, &error), |payload| self.attempt(op, payload)),
             );
         }
-        // what holds something goes on before anything else takes what others may want
+        // operations that hold gates proceed first, so that they release them early
         let may_hold_more = self.table.count_holding() < MOST_HOLDING.max(self.options.parallel as usize);
         let coming = || self.table.first_coming().filter(|_| may_hold_more);
         if let Some(op) = self.table.first_able().or_else(coming) {
@@ -327,7 +327,7 @@ impl Scheduler {
         Some(self.prepare(op).unwrap_or_else(|error| failed_start(op, &error)))
     }
 
-    /// What a ready operation does next: it is skipped, made into several, asks for its gates, or is launched.
+    /// The next event of a ready operation: it is skipped, split into parts, requests its gates, or is launched.
     fn prepare(&self, op: OpIx) -> Result<Decision, StartError> {
         let planned = self.plan.operation(op);
         if planned.for_each().is_some() {
@@ -387,7 +387,7 @@ fn commit_given_up(op: OpIx, attempt: u32) -> RunEvent {
     RunEvent::AttemptEnded { op, attempt, ending: Ending::Cancelled }
 }
 
-/// An attempt that cannot be launched has failed.
+/// The failure of an attempt that cannot be launched.
 fn failed_start(op: OpIx, error: &StartError) -> Decision {
     let failure = Failure::new(Blame::Handler, error.code(), error.to_string());
     RunEvent::StartFailed { op, failure: Box::new(failure) }.into()

@@ -1,4 +1,4 @@
-//! Dependencies in motion: what an operation still waits for, and whether it can be run at all.
+//! The dependencies that an operation still waits for, and whether it can run at all.
 
 use super::Scheduler;
 use super::state::OpState;
@@ -6,27 +6,28 @@ use crate::ops::OpIx;
 use crate::plan::{Edge, Plan};
 
 impl Scheduler {
-    /// Whether an operation that is not settled can only be settled without being run.
+    /// Whether an unsettled operation can no longer run.
     pub(super) fn is_doomed(&self, plan: &Plan, op: OpIx) -> bool {
         let mut missed = self.missed(plan, op).peekable();
         let is_missing = missed.peek().is_some();
-        let is_needed = missed.any(|edge| edge.needs.is_met_by_good());
+        let is_needed = missed.any(|edge| edge.needs.accepts_all_good());
         is_needed || (is_missing && self.count_unmet(plan, op) == 0) || !self.may_start(plan, op)
     }
 
-    /// The dependencies of an operation that are settled otherwise than it needs them.
+    /// The dependencies of an operation that settled with an outcome it does not accept.
     pub(super) fn missed<'p>(&self, plan: &'p Plan, op: OpIx) -> impl Iterator<Item = &'p Edge> {
         let is_missed =
             |edge: &&Edge| self.table[edge.on].outcome().is_some_and(|of| !edge.needs.contains(of));
         plan.graph().dependencies(op).iter().filter(is_missed)
     }
 
-    /// How many things an operation waits for: dependencies, a place among the parts of its whole, everything else.
+    /// Number of conditions that an operation waits for: dependencies, a place among the parts of its whole, and, for
+    /// one that waits for every operation, all others.
     pub(super) fn count_unmet(&self, plan: &Plan, op: OpIx) -> u32 {
         let planned = plan.operation(op);
         let is_open = |edge: &&Edge| match self.table[edge.on].outcome() {
             None => true,
-            Some(outcome) => !edge.needs.contains(outcome) && edge.needs.is_met_by_good(),
+            Some(outcome) => !edge.needs.contains(outcome) && edge.needs.accepts_all_good(),
         };
         let edges = plan.graph().dependencies(op).iter();
         let edges = edges.filter(|edge| !planned.is_last() || plan.operation(edge.on).is_last());
@@ -39,13 +40,13 @@ impl Scheduler {
         edges as u32 + u32::from(is_waiting) + others
     }
 
-    /// How many operations are not settled, without those that wait for all others.
+    /// Number of unsettled operations without those that wait for all others.
     fn unsettled_others(&self, plan: &Plan) -> u32 {
         let last = plan.last().iter().filter(|op| self.table[**op].outcome().is_none()).count() as u32;
         self.table.tally().total() - self.table.tally().settled() - last
     }
 
-    /// Tells whoever waits for any operation, or for a part, that one is settled.
+    /// Updates the operations that wait for all others or for a part when an operation settles.
     pub(super) fn count_down(&mut self, plan: &Plan, op: OpIx) {
         if !plan.operation(op).is_last() {
             for last in plan.last() {
@@ -64,7 +65,7 @@ impl Scheduler {
         }
     }
 
-    /// One thing less that an operation waits for.
+    /// Removes one condition that an operation waits for.
     pub(super) fn meet(&mut self, plan: &Plan, op: OpIx) {
         let OpState::Waiting { unmet } = self.table[op] else { return };
         let unmet = unmet.saturating_sub(1);

@@ -1,4 +1,4 @@
-//! The one function that changes state: an event in, the next state out.
+//! The only function that changes the state: it applies one event.
 
 use super::growth::Prepared;
 use super::state::{Hold, OpState};
@@ -13,12 +13,12 @@ use serde_json::Value;
 use std::sync::Arc;
 
 impl Scheduler {
-    /// Applies one event. Events of a journal, applied in order, restore the state that wrote them.
+    /// Applies one event. The events of a journal, applied in order, restore the state that produced them.
     pub fn evolve(&mut self, recorded: &EventRecord) {
         self.apply(recorded, Prepared::Nothing);
     }
 
-    /// Applies an event with what deciding it has computed; without that it is computed from the state.
+    /// Applies an event. `prepared` has values computed when it was decided; missing ones are computed from the state.
     pub(super) fn apply(&mut self, recorded: &EventRecord, prepared: Prepared) {
         let now = recorded.at;
         self.follow_dead_letters(recorded);
@@ -128,7 +128,7 @@ impl Scheduler {
         }
     }
 
-    /// Counts a failure, whether an attempt had it or none could be launched, and lets the policies decide.
+    /// Counts a failure of an attempt or of a launch, so that the policies decide about it.
     pub(super) fn fail(&mut self, op: OpIx, failure: &Failure) {
         self.tries[op].failures += 1;
         self.note_failure(op, failure);
@@ -145,7 +145,7 @@ impl Scheduler {
     }
 
     fn end_attempt(&mut self, op: OpIx, ending: &Ending, now: RunTime) {
-        // what was granted was granted to the attempt
+        // gates are held only for the attempt
         self.leave_gates(op, now);
         match ending {
             Ending::Succeeded { result } => {
@@ -170,14 +170,14 @@ impl Scheduler {
         }
     }
 
-    /// Puts an operation where it starts from. Even one that has been tried may have to wait: what clean-up was for may be
-    /// done once more in a run that is resumed.
+    /// Puts an operation into its first state. Even one with earlier attempts may have to wait: a resumed run may do its
+    /// dependencies again.
     pub(super) fn open(&mut self, op: OpIx) {
         let plan = Arc::clone(&self.plan);
         self.set(op, OpState::waiting_for(self.count_unmet(&plan, op)));
     }
 
-    /// Keeps the history of operations that may become a dead letter, by the fold that everybody uses.
+    /// Records the history of operations that may become dead letters.
     fn follow_dead_letters(&mut self, recorded: &EventRecord) {
         match &recorded.event {
             RunEvent::RunResumed { .. } => {
@@ -204,14 +204,14 @@ impl Scheduler {
         }
     }
 
-    /// Keeps a result for those that read it.
+    /// Stores a result for the operations that read it.
     pub(super) fn keep_result(&mut self, op: OpIx, result: &Arc<Value>) {
         if self.plan.operation(op).is_read {
             self.results.insert(op, Arc::clone(result));
         }
     }
 
-    /// Settles an operation and tells those that wait for it; does nothing if it is settled that way already.
+    /// Settles an operation and updates its dependants. Has no effect if it has the same outcome already.
     pub(super) fn settle(&mut self, op: OpIx, outcome: Outcome, now: RunTime) {
         if self.table[op].outcome() == Some(outcome) {
             return;
@@ -226,8 +226,8 @@ impl Scheduler {
             if plan.operation(dependant.op).is_last() && !plan.operation(op).is_last() {
                 continue;
             }
-            // who asked for an outcome that has not come hears of all others first, so that it does not matter which came
-            if dependant.needs.contains(outcome) || !dependant.needs.is_met_by_good() {
+            // a conditional operation is decided only after all its dependencies, so that their order does not matter
+            if dependant.needs.contains(outcome) || !dependant.needs.accepts_all_good() {
                 self.meet(&plan, dependant.op);
             } else if matches!(self.table[dependant.op], OpState::Waiting { .. }) {
                 self.table.doom(dependant.op);
@@ -238,7 +238,7 @@ impl Scheduler {
         }
     }
 
-    /// Once the run is being ended, whatever is not out in the world is not started any more, unless it cleans up.
+    /// When the run ends, marks all operations without a running attempt as cancelled, except clean-up.
     fn doom_unstarted(&mut self) {
         let plan = Arc::clone(&self.plan);
         let unstarted = self.table.iter().filter(|(op, state)| {
@@ -254,7 +254,7 @@ impl Scheduler {
         }
     }
 
-    /// Sets when the run stops waiting for commits; commits that are limited already keep the earlier limit.
+    /// Sets the time at which the run stops waiting for commits; an earlier limit stays.
     pub(super) fn limit_commits(&mut self, limit: Option<RunTime>) {
         for op in self.table.launched().collect::<Vec<OpIx>>() {
             if let OpState::Committing { result, give_up_at } = &self.table[op] {
@@ -270,12 +270,12 @@ impl Scheduler {
         self.table.set(op, next, self.plan.operation(op), &self.gates);
     }
 
-    /// The time at which something is due for an operation in its present state.
+    /// The next time limit of an operation in its present state.
     pub(super) fn deadline_of(&self, op: OpIx) -> Option<RunTime> {
         deadline(&self.table[op], self.plan.operation(op))
     }
 
-    /// Whether operations that run are to be stopped.
+    /// Whether running operations are to be stopped.
     pub(super) fn ends_running(&self) -> bool {
         self.is_ending(CancelReason::Fatal)
     }

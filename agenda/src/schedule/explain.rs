@@ -1,4 +1,4 @@
-//! Why an operation is where it is, as data.
+//! The reason for the state of an operation, as data.
 
 use super::Scheduler;
 use super::gates::turn_name;
@@ -8,73 +8,73 @@ use crate::gate::Gate;
 use crate::ops::OpIx;
 use crate::outcome::Outcome;
 
-/// Why an operation is in its state.
+/// Reason for the state of an operation.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Explanation {
-    /// It needs operations that are not settled well yet.
+    /// The operation waits for these dependencies.
     WaitsFor(Vec<OpIx>),
-    /// It could start, but as many as may run at once are running.
+    /// The operation is ready, but `parallel` operations are running.
     NoRoom {
-        /// How many run.
+        /// Number of running operations.
         running: u32,
-        /// How many may.
+        /// Maximum number of running operations.
         parallel: u32,
     },
-    /// It was made into several, and these are not settled.
+    /// The operation waits for these instances or calls.
     WaitsForParts(Vec<OpIx>),
-    /// As many parts of the same operation as may be under way are.
+    /// `maxParallel` instances of the same operation are running.
     NoPlace {
-        /// The operation that it is a part of.
+        /// The operation of which it is an instance.
         of: OpIx,
     },
-    /// It is to be granted something first.
+    /// The operation waits at a gate.
     Held {
-        /// What.
+        /// The gate.
         gate: Gate,
-        /// The operation of the run that has it.
+        /// Operation of the run that holds it; none if no other one does.
         by: Option<OpIx>,
-        /// Who has it outside the run.
+        /// Holder outside the run; none if unknown.
         outside: Option<Box<str>>,
-        /// When it is its turn, if that is known.
+        /// Time at which it is free; none if unknown.
         until: Option<RunTime>,
     },
-    /// It will start at the next step.
+    /// The operation proceeds at the next step.
     Next,
-    /// It runs.
+    /// The operation runs.
     Runs {
-        /// Since when.
+        /// Time of the launch.
         since: RunTime,
-        /// When something is due for it, if ever.
+        /// Time of its next time limit; none without limits.
         deadline: Option<RunTime>,
     },
-    /// It is being stopped.
+    /// The operation is being stopped.
     Stops {
-        /// Why.
+        /// Reason to stop it.
         reason: StopReason,
-        /// When it is killed.
+        /// Time of the kill; none once it was killed.
         kill_at: Option<RunTime>,
     },
-    /// Its attempt succeeded, and its versions are being committed.
+    /// The attempt succeeded, and its versions are being committed.
     Commits,
-    /// It waits before its next attempt.
+    /// The operation waits for its next attempt.
     BacksOff {
-        /// Until when.
+        /// End of the wait.
         until: RunTime,
-        /// How many attempts failed.
+        /// Number of failed attempts.
         failures: u32,
     },
-    /// It was skipped because operations have not the outcome for which it is there.
+    /// Skipped because these dependencies do not have the outcome that it waits for.
     NotAsked(Vec<OpIx>),
-    /// It was cancelled because operations that it needs did not end well.
+    /// Cancelled because these dependencies did not succeed.
     Needed(Vec<OpIx>),
-    /// It was cancelled because the run was being ended.
+    /// Cancelled because the run was ending, with the reason.
     RunEnding(Option<CancelReason>),
-    /// It has its outcome.
+    /// The operation is settled.
     Settled(Outcome),
 }
 
 impl Scheduler {
-    /// Why `op` is where it is.
+    /// The reason for the state of `op`.
     pub fn explain(&self, op: OpIx) -> Explanation {
         match &self.table[op] {
             OpState::Waiting { .. } => match (self.unmet(op), self.plan.operation(op).part_of()) {
@@ -135,7 +135,7 @@ impl Scheduler {
         }
     }
 
-    /// The operations that `op` needs and that are not settled as it needs them.
+    /// The dependencies of `op` without an outcome that it needs.
     fn unmet(&self, op: OpIx) -> Vec<OpIx> {
         if self.plan.operation(op).is_last() && self.table[op].outcome().is_none() {
             let open = self.table.iter().filter(|(_, state)| state.outcome().is_none()).map(|(op, _)| op);

@@ -1,7 +1,7 @@
-//! Gates in a run: who waits for whom within it, and what the world is asked.
+//! The gates of a run: queues within the run, and requests to the executor.
 //!
-//! Whatever operations share, a lock or a distance in time, is a turn with a name; each turn has one holder, and the
-//! others of the run queue in the order in which they came. Only a holder asks the world, so that a run is one voice.
+//! Each lock or delay that operations share is a turn with a name. A turn has one holder; the other operations of the
+//! run queue in order of arrival. Only the holder sends a request, so a run never competes with itself.
 
 use super::state::{Hold, OpState};
 use super::{Scheduler, StartError};
@@ -14,30 +14,30 @@ use serde_json::Value;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-/// Who may do what only one may do at a time.
+/// A resource that one operation holds at a time, with its queue.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Turn {
     pub(super) holder: Option<OpIx>,
     pub(super) waiting: VecDeque<OpIx>,
-    /// When it may be taken next.
+    /// Earliest time for the next request.
     free_at: RunTime,
 }
 
 impl Turn {
-    /// How its holder stands.
+    /// State of the holder.
     fn hold(&self, now: RunTime) -> Hold {
         if self.free_at > now { Hold::Until(self.free_at) } else { Hold::Free }
     }
 }
 
-/// The gates of an operation that is on its way to an attempt, or has one out.
+/// The gates of an operation that prepares an attempt or has one running.
 #[derive(Debug, Clone)]
 pub(super) struct Passing {
     pub(super) gates: Arc<[Gate]>,
     pub(super) passed: usize,
-    /// The versions that were read, in the order of the gates.
+    /// Versions that were read, in the order of the gates.
     pub(super) versions: Vec<u64>,
-    /// Who is in the way, outside the run.
+    /// Holder outside the run; none if unknown.
     pub(super) holder: Option<Box<str>>,
 }
 
@@ -49,8 +49,8 @@ pub(super) struct Gates {
 }
 
 impl Gates {
-    /// Whether an operation that has not started costs the executor something: what it was granted is an open file, and
-    /// what it waits for a thread.
+    /// Whether an operation that has not started costs the executor an open file (a gate it holds) or a thread (a lock it
+    /// waits for).
     pub(super) fn is_holding(&self, op: OpIx, state: &OpState) -> bool {
         let has_passed = || self.passing.get(&op).is_some_and(|passing| passing.passed > 0);
         matches!(state, OpState::Gated(hold) if *hold == Hold::Busy || has_passed())
@@ -67,19 +67,19 @@ impl Gates {
     }
 }
 
-/// The name of the turn that a gate is, if it is one.
+/// The name of the turn of a gate; none for a gate without one.
 pub(super) fn turn_name(gate: &Gate, op: OpIx, planned: &PlannedOperation) -> Option<Box<str>> {
     Some(match gate {
         Gate::Lock { name } => format!("lock {name}").into(),
         Gate::Delay { id: Some(id), .. } => format!("delay {id}").into(),
-        // the instances of an operation are its repetitions
+        // all instances of an operation share its delay
         Gate::Delay { id: None, .. } => format!("own {}", planned.part_of().unwrap_or(op).0).into(),
         Gate::Cache(_) | Gate::Version { .. } => return None,
     })
 }
 
 impl Scheduler {
-    /// What must be granted before an attempt of `op` starts.
+    /// The gates before an attempt of `op`.
     pub(super) fn gates_of(&self, op: OpIx, payload: &Value) -> Result<Vec<Gate>, StartError> {
         let planned = self.plan.operation(op);
         let policies = &planned.policies;
@@ -87,11 +87,11 @@ impl Scheduler {
         if let Some(ask) = self.cache_ask(op, payload)? {
             let text = format!("{}\n{}\n{}", ask.state, planned.handler_type, ask.input.digest);
             let digest = blake3::hash(text.as_bytes()).to_hex();
-            // whoever computes a result keeps others from computing it too
+            // this lock keeps other operations from computing the same result
             gates.push(Gate::Lock { name: format!("cache {} {}", ask.state, &digest[..32]).into() });
             gates.push(Gate::Cache(Arc::new(ask)));
         }
-        // always in the order of their names, so that no two operations ever wait for one another
+        // always in name order, so that no two operations deadlock
         let keys = self.lock_keys(op)?;
         gates.extend(keys.into_iter().map(|name| match policies.lock.value {
             Lock::Optimistic => Gate::Version { name },
@@ -103,7 +103,7 @@ impl Scheduler {
         Ok(gates)
     }
 
-    /// The keys that `op` locks, sorted, each once.
+    /// The lock keys of `op`, sorted and without duplicates.
     pub fn lock_keys(&self, op: OpIx) -> Result<Vec<Box<str>>, BindError> {
         let planned = self.plan.operation(op);
         let Some(keys) = planned.rare.as_ref().and_then(|rare| rare.lock_keys.as_ref()) else {
@@ -122,7 +122,7 @@ impl Scheduler {
         Ok(keys)
     }
 
-    /// What is looked up in a cache before `op` runs, if it may use one.
+    /// The cache lookup of `op`; none if it must not use a cache.
     fn cache_ask(&self, op: OpIx, payload: &Value) -> Result<Option<CacheAsk>, StartError> {
         let planned = self.plan.operation(op);
         let policies = &planned.policies;
@@ -133,7 +133,7 @@ impl Scheduler {
             Some(pattern) => match pattern.evaluate(payload)? {
                 Value::Null => {
                     let problem =
-                        "it finds nothing in the payload, and all would share one result".to_owned();
+                        "it finds nothing in the payload, so all payloads would share one result".to_owned();
                     return Err(PatternError { pattern: pattern.text().to_owned(), problem }.into());
                 }
                 value => KeyInput::pattern(pattern.text(), &value),
@@ -146,10 +146,10 @@ impl Scheduler {
         Ok(Some(CacheAsk { state, input, ttl_ms: policies.cache_ttl_ms.value, write }))
     }
 
-    /// The event by which an operation whose turn it is goes on.
+    /// The event by which an operation at a free gate proceeds.
     pub(super) fn ask(&self, op: OpIx) -> RunEvent {
         match self.gates.next(op) {
-            // nobody else shares it
+            // no other operation shares it
             Some(Gate::Delay { id: None, .. }) => RunEvent::GateAnswered { op, answer: Answer::Granted },
             _ => RunEvent::GateAsked { op },
         }
@@ -160,7 +160,7 @@ impl Scheduler {
         self.arrive(op, now);
     }
 
-    /// Takes the operation to its next gate.
+    /// Moves the operation to its next gate.
     fn arrive(&mut self, op: OpIx, now: RunTime) {
         let plan = Arc::clone(&self.plan);
         let name = self.gates.next(op).and_then(|gate| turn_name(gate, op, plan.operation(op)));
@@ -215,7 +215,7 @@ impl Scheduler {
         if let Some(gate @ Gate::Delay { ms, .. }) = &passed
             && let Some(name) = turn_name(gate, op, plan.operation(op))
         {
-            // a distance in time is no longer its business once it starts
+            // a delay ends with the start
             if let Some(turn) = self.gates.turns.get_mut(&name) {
                 turn.free_at = now.plus(*ms);
             }
@@ -224,7 +224,7 @@ impl Scheduler {
         self.arrive(op, now);
     }
 
-    /// Gives back whatever was granted to an operation, and takes it out of every queue.
+    /// Releases everything that an operation holds, and removes it from every queue.
     pub(super) fn leave_gates(&mut self, op: OpIx, now: RunTime) {
         let Some(passing) = self.gates.passing.remove(&op) else { return };
         let plan = Arc::clone(&self.plan);
@@ -238,7 +238,7 @@ impl Scheduler {
     fn yield_turn(&mut self, name: &str, op: OpIx, now: RunTime) {
         let Some(turn) = self.gates.turns.get_mut(name) else { return };
         if turn.holder != Some(op) {
-            // mostly those that came first also go first
+            // usually the first in the queue
             if turn.waiting.front() == Some(&op) {
                 turn.waiting.pop_front();
             } else {
@@ -255,12 +255,12 @@ impl Scheduler {
         }
     }
 
-    /// The gate that an operation stands at.
+    /// The gate at which an operation waits.
     pub fn gate(&self, op: OpIx) -> Option<&Gate> {
         self.gates.next(op)
     }
 
-    /// The keys whose versions an attempt has read, with these, to be compared when it has ended.
+    /// Keys and versions that an attempt has read, for the comparison at its end.
     pub fn versions(&self, op: OpIx) -> Vec<(&str, u64)> {
         let Some(passing) = self.gates.passing.get(&op) else { return Vec::new() };
         let keys = passing.gates.iter().filter_map(|gate| match gate {
@@ -272,8 +272,8 @@ impl Scheduler {
 }
 
 impl PlannedOperation {
-    /// Whether its handler lets results be taken from a cache. Who writes a command into an agenda is its handler's
-    /// author too, and `useCache` says it all; other handlers must have said so.
+    /// Whether its handler allows cached results. A command in an agenda needs only `useCache`, because the author of the
+    /// agenda is also the author of the handler; other handlers need `cache.use`.
     pub fn may_use_cache(&self) -> bool {
         self.policies.cache_use.value.unwrap_or(self.serves == Serves::Exec)
     }

@@ -1,44 +1,44 @@
-//! Growing: the operations that a run adds to its plan. What deciding an event has computed travels to where the event
-//! is applied; a journal that is read again computes it from the state.
+//! Operations that a run adds to its plan. Values computed when an event is decided are passed to its application; when
+//! a journal is replayed, they are computed from the state.
 
 use super::parts::Parts;
 use super::state::OpState;
 use super::{Scheduler, StartError};
 use crate::event::RunEvent;
 use crate::ops::OpIx;
-use crate::plan::{BoundPayload, Called, Grown, MOST_OPERATIONS, Serves};
+use crate::plan::{BoundPayload, Grown, MOST_OPERATIONS, PlannedCalls, Serves};
 use pop_contract::{Blame, Failure};
 use pop_document::kind_of;
 use serde_json::Value;
 use std::sync::Arc;
 
-/// An event, with what deciding it has computed.
+/// An event with the values computed when it was decided.
 #[derive(Debug)]
 pub(super) struct Decision {
     pub(super) event: RunEvent,
     pub(super) prepared: Prepared,
 }
 
-/// What deciding an event has computed, so that applying the event and acting on it does not compute it again.
+/// Values computed when an event was decided, so that its application does not compute them again.
 #[derive(Debug)]
 pub(super) enum Prepared {
     Nothing,
-    /// The payload of the attempt that starts.
+    /// Payload of the attempt that starts.
     Payload(BoundPayload),
-    /// The operations that the plan grows by.
+    /// Operations that the event adds.
     Growth(Box<Growth>),
-    /// The operations in the result of a generator; the plan grows by them with a later event.
+    /// Operations in the result of a generator; a later event adds them.
     Generated(Box<Grown>),
 }
 
-/// Operations to add to the plan, with what the schedule keeps about them.
+/// Operations to add to the plan, with their scheduling data.
 #[derive(Debug)]
 pub(super) enum Growth {
-    /// The parts of one operation.
+    /// Parts of one operation.
     Parts(Parts, Grown),
-    /// The restart that a dispatch asks for after its other calls.
-    Restart(Called),
-    /// The operations in a generator's result.
+    /// The restart that a dispatch makes after its other calls.
+    Restart(PlannedCalls),
+    /// Operations in the result of a generator.
     Generated(Grown),
 }
 
@@ -64,7 +64,7 @@ impl Decision {
         Self { event, prepared: Prepared::Growth(Box::new(growth)) }
     }
 
-    /// An event that carries a result, with the operations that were found in it.
+    /// An event with a result, and the operations in that result.
     pub(super) fn with_generated(event: RunEvent, grown: Option<Grown>) -> Self {
         let prepared = grown.map_or(Prepared::Nothing, |grown| Prepared::Generated(Box::new(grown)));
         Self { event, prepared }
@@ -72,11 +72,11 @@ impl Decision {
 }
 
 impl Scheduler {
-    /// The parts that an operation is made into. `payload` is that of a dispatch, if it is bound already.
+    /// The parts of an operation. `payload` is that of a dispatch, if it is bound already.
     pub(super) fn expansion(&self, op: OpIx, payload: Option<&Value>) -> Result<Growth, StartError> {
         let planned = self.plan.operation(op);
         if planned.serves == Serves::Dispatch && planned.for_each().is_none() {
-            // a key without a value fails the dispatch before any handler is called
+            // a lock key without a value fails the dispatch before any call
             let keys = self.lock_keys(op)?;
             let bound;
             let payload = match payload {
@@ -87,8 +87,8 @@ impl Scheduler {
                 }
             };
             let dispatch = self.plan.dispatch(payload).map_err(StartError::Payload)?;
-            let Called { grown, asked, unserved } = self.plan.called(op, 0, &dispatch.calls, &keys);
-            return Ok(Growth::Parts(Parts::of_calls(dispatch, asked, unserved), grown));
+            let PlannedCalls { grown, served, unserved } = self.plan.called(op, 0, &dispatch.calls, &keys);
+            return Ok(Growth::Parts(Parts::of_calls(dispatch, served, unserved), grown));
         }
         let items = self.items(op)?;
         let grown = self.plan.instances(op, items.len());
@@ -100,7 +100,7 @@ impl Scheduler {
         match for_each.items.bind(&self.values(op))?.into_owned() {
             Value::Array(items) if self.plan.len() + items.len() > MOST_OPERATIONS => {
                 Err(StartError::Payload(format!(
-                    "`forEach` has {} items, and a run at most {MOST_OPERATIONS} operations",
+                    "`forEach` has {} items, but a run has at most {MOST_OPERATIONS} operations",
                     items.len()
                 )))
             }
@@ -108,23 +108,23 @@ impl Scheduler {
             // a skipped or missing list has no items if the reference has a fallback
             Value::Null if for_each.items.has_fallback() => Ok(Vec::new()),
             other => Err(StartError::Items(format!(
-                "`forEach` needs a list, and this is {}: {}",
+                "`forEach` needs a list, not {}: {}",
                 kind_of(&other),
                 for_each.items.template()
             ))),
         }
     }
 
-    /// The operations in a result, if it is that of a generator; a failure if they break the rules of an agenda.
+    /// The operations in the result of a generator, or a failure if they break a rule of the agenda.
     pub(super) fn generated(&self, op: OpIx, result: &Value) -> Result<Option<Grown>, Box<Failure>> {
         if self.plan.operation(op).generator().is_none() {
             return Ok(None);
         }
         let generated = self.plan.generated(op, result);
-        generated.map(Some).map_err(|words| Box::new(Failure::new(Blame::Handler, "generated", words)))
+        generated.map(Some).map_err(|message| Box::new(Failure::new(Blame::Handler, "generated", message)))
     }
 
-    /// The growth by a generator that succeeded.
+    /// The operations to add for a generator that succeeded.
     pub(super) fn grow_by_generator(&self, by: OpIx, parsed: Option<&Grown>) -> Decision {
         if let Some(grown) = parsed {
             return RunEvent::PlanGrown { by, count: grown.len() as u32 }.into();
@@ -134,11 +134,11 @@ impl Scheduler {
 
     fn parse_generated(&self, by: OpIx) -> Grown {
         let result = self.results.get(&by).cloned().unwrap_or_default();
-        // the result was accepted as one that may grow the plan, or was taken over from an earlier run
+        // the result was accepted before, or was adopted from an earlier run
         self.plan.generated(by, &result).unwrap_or_default()
     }
 
-    /// Grows the plan by what follows from an operation, which may have been computed when that was decided.
+    /// Adds the operations of `by` to the plan; computes them unless they were prepared.
     pub(super) fn grow(&mut self, by: OpIx, prepared: Option<Growth>) {
         if let Some(parsed) = self.growing.remove(&by) {
             let grown = match (prepared, parsed) {
@@ -176,10 +176,10 @@ impl Scheduler {
         self.take_in(grown);
     }
 
-    fn add_restart(&mut self, by: OpIx, called: Called) {
-        let Called { grown, asked, unserved } = called;
+    fn add_restart(&mut self, by: OpIx, called: PlannedCalls) {
+        let PlannedCalls { grown, served, unserved } = called;
         let count = grown.len() as u32;
-        self.note_restart(by, asked, unserved);
+        self.note_restart(by, served, unserved);
         self.set(by, OpState::Parted { left: count });
         self.take_in(grown);
     }
@@ -190,13 +190,13 @@ impl Scheduler {
         let plan = Arc::clone(&self.plan);
         for op in (first as u32..plan.len() as u32).map(OpIx) {
             self.table.push();
-            self.tries.push(super::state::Tries::default());
+            self.tries.push(super::state::AttemptCounts::default());
             self.open(op);
             if self.is_doomed(&plan, op) {
                 self.table.doom(op);
             }
         }
-        // operations that wait for all others, and thought that all were settled
+        // operations that wait for all others may have been ready: they wait again
         for last in plan.last() {
             if matches!(self.table[*last], OpState::Waiting { .. } | OpState::Ready) {
                 self.open(*last);

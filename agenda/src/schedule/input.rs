@@ -1,4 +1,4 @@
-//! What the world tells the scheduler, and what the scheduler asks of the world.
+//! Inputs and actions of the scheduler.
 
 use crate::event::{CancelReason, PriorOutcome, RunEvent, RunOptions};
 use crate::gate::{Answer, CacheAsk, Gate};
@@ -8,12 +8,12 @@ use pop_contract::{Exit, Failure, Millis, Progress};
 use serde_json::Value;
 use std::sync::Arc;
 
-/// How an attempt ended, as its launcher and its reports say together.
+/// Result or failure of an attempt, from its exit and its reports.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Verdict {
-    /// Its result, or why it failed.
+    /// Result of the attempt, or its failure.
     pub result: Result<Arc<Value>, Box<Failure>>,
-    /// Whether the handler itself said that it succeeded; an exit status alone does not.
+    /// Whether the handler reported success itself, beyond its exit status.
     pub is_reported: bool,
 }
 
@@ -29,145 +29,145 @@ impl Verdict {
     }
 }
 
-/// Something that happened.
+/// Something that happened, for the scheduler to process.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Input {
     /// The run begins.
     Begun {
-        /// Its id.
+        /// Name of the run.
         run: Box<str>,
-        /// When, by the wall clock.
+        /// Start by the wall clock, in epoch milliseconds.
         started: Millis,
-        /// What an earlier run had reached.
+        /// Results and progress of an earlier run.
         adopted: Vec<PriorOutcome>,
     },
-    /// The run goes on under a new executor.
+    /// A new executor continues the run.
     Resumed {
-        /// How it is to go from here.
+        /// Options from here on.
         options: RunOptions,
     },
-    /// What was launched has left its pending phase.
+    /// An attempt has left its pending phase.
     Running {
         /// The operation.
         op: OpIx,
-        /// The attempt.
+        /// Number of the attempt.
         attempt: u32,
     },
     /// An attempt reported progress.
     Progressed {
         /// The operation.
         op: OpIx,
-        /// The attempt.
+        /// Number of the attempt.
         attempt: u32,
         /// The progress.
         progress: Arc<Progress>,
     },
-    /// An attempt has printed nothing for as long as it may.
+    /// An attempt printed nothing for `noOutputTimeoutMs`.
     WentSilent {
         /// The operation.
         op: OpIx,
-        /// The attempt.
+        /// Number of the attempt.
         attempt: u32,
     },
     /// An attempt ended.
     Ended {
         /// The operation.
         op: OpIx,
-        /// The attempt.
+        /// Number of the attempt.
         attempt: u32,
-        /// How.
+        /// Result or failure of the attempt.
         verdict: Verdict,
     },
-    /// The versions of a successful attempt were committed, or could not be.
+    /// The commit of a successful attempt's versions succeeded or failed.
     Committed {
         /// The operation.
         op: OpIx,
-        /// The attempt.
+        /// Number of the attempt.
         attempt: u32,
-        /// `Err` holds why the attempt has failed after all.
+        /// `Err` has the failure of the commit, with which the attempt fails.
         outcome: Result<(), Box<Failure>>,
     },
-    /// An attempt that had been given up has ended after all.
+    /// An abandoned attempt has ended after all.
     Late {
         /// The operation.
         op: OpIx,
-        /// The attempt.
+        /// Number of the attempt.
         attempt: u32,
-        /// How its program ended.
+        /// Exit of its program.
         exit: Exit,
     },
-    /// An attempt of an earlier executor is not to be found.
+    /// An attempt of an earlier executor was not found.
     Lost {
         /// The operation.
         op: OpIx,
-        /// The attempt.
+        /// Number of the attempt.
         attempt: u32,
     },
-    /// The world has answered about a gate.
+    /// The answer to a gate request.
     Answered {
-        /// The operation that asked.
+        /// The operation.
         op: OpIx,
-        /// What it said.
+        /// The answer.
         answer: Answer,
     },
-    /// The run is to be ended early; asked again, running operations are killed.
+    /// A request to end the run early. A second request kills running operations.
     CancelAsked {
-        /// Why.
+        /// Reason to end the run.
         reason: CancelReason,
     },
-    /// Time went by.
+    /// Time has passed.
     Ticked,
 }
 
-/// Something to be done.
+/// Something that the executor must do.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Action {
-    /// Ask the world about a gate, to be answered by an [`Input::Answered`].
+    /// Request a gate; the executor answers with [`Input::Answered`].
     Ask {
-        /// The operation that asks.
+        /// The operation.
         op: OpIx,
         /// The gate.
         gate: Gate,
     },
-    /// Take what an earlier executor had been granted for an attempt that is still out.
+    /// Take over the gates that an earlier executor passed for an attempt that still runs.
     Reclaim {
         /// The operation.
         op: OpIx,
-        /// What it had passed.
+        /// The passed gates.
         gates: Arc<[Gate]>,
     },
-    /// Give back whatever was granted to an operation.
+    /// Release everything that an operation holds.
     Release {
         /// The operation.
         op: OpIx,
     },
-    /// Keep a result in the cache.
+    /// Write a result to the cache.
     Fill {
         /// The operation.
         op: OpIx,
-        /// Where.
+        /// Cache and key of the entry.
         ask: Arc<CacheAsk>,
         /// The result.
         result: Arc<Value>,
     },
-    /// Commit the versions that a successful attempt read ([`Scheduler::versions`](super::Scheduler::versions)), to be
-    /// answered by an [`Input::Committed`]. A commit that an earlier executor asked for is asked for again.
+    /// Commit the versions that a successful attempt read ([`Scheduler::versions`](super::Scheduler::versions)); the
+    /// executor answers with [`Input::Committed`]. An unanswered commit of an earlier executor is requested again.
     Commit {
         /// The operation.
         op: OpIx,
-        /// The attempt.
+        /// Number of the attempt.
         attempt: u32,
     },
-    /// The outcome of a commit is on record, so its name need not be remembered any more.
+    /// The outcome of a commit is in the journal: the record that makes it repeatable can be deleted.
     ConfirmCommit {
         /// The operation.
         op: OpIx,
-        /// The attempt.
+        /// Number of the attempt.
         attempt: u32,
-        /// The keys whose versions were committed.
+        /// Keys whose versions were committed.
         keys: Vec<Box<str>>,
     },
-    /// Put an operation aside, with its input and its error.
+    /// Write a dead letter for an operation.
     DeadLetter {
         /// The operation.
         op: OpIx,
@@ -176,29 +176,29 @@ pub enum Action {
     Launch {
         /// The operation.
         op: OpIx,
-        /// The attempt.
+        /// Number of the attempt.
         attempt: u32,
-        /// The payload with every reference filled.
+        /// Payload with all references filled.
         payload: BoundPayload,
-        /// Whether an earlier executor may have launched it: find it before launching it.
+        /// Whether an earlier executor may have launched it: look for it before launching it.
         again: bool,
     },
     /// Stop an attempt.
     Stop {
         /// The operation.
         op: OpIx,
-        /// The attempt.
+        /// Number of the attempt.
         attempt: u32,
-        /// Whether it is killed at once.
+        /// Whether to kill it at once.
         force: bool,
     },
 }
 
-/// What one input led to.
+/// The effects of one input.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Step {
-    /// What is now true; recorded and reported before anything is done.
+    /// Events, to be recorded and published before any action is done.
     pub events: Vec<RunEvent>,
-    /// What is to be done.
+    /// Actions to do, in order.
     pub actions: Vec<Action>,
 }

@@ -1,4 +1,4 @@
-//! Joining: what an operation comes to whose parts are all settled.
+//! Joining: the ending of an operation whose parts are all settled.
 
 use super::Scheduler;
 use super::growth::{Decision, Growth};
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 
 impl Scheduler {
-    /// What an operation comes to whose parts are all settled.
+    /// The event that settles an operation whose parts are all settled.
     pub(super) fn join(&self, op: OpIx) -> Decision {
         let none = Parts::default();
         let parts = self.parts.get(&op).unwrap_or(&none);
@@ -37,15 +37,15 @@ impl Scheduler {
         if report.succeeded {
             return self.join_with(op, json!(report));
         }
-        let words = said(&report);
-        let mut failure = Failure::new(Blame::Handler, "dispatch", words.clone());
+        let message = failure_message(&report);
+        let mut failure = Failure::new(Blame::Handler, "dispatch", message.clone());
         failure
             .diagnostics
-            .push(DiagnosticEvent { payload: Some(json!(report)), ..DiagnosticEvent::new(words) });
+            .push(DiagnosticEvent { payload: Some(json!(report)), ..DiagnosticEvent::new(message) });
         self.joined_event(op, Ending::Failed(Box::new(failure))).into()
     }
 
-    /// Joins parts that came to a result, if the operation may have it.
+    /// Settles with a combined result, unless a generator's result breaks a rule.
     fn join_with(&self, op: OpIx, result: Value) -> Decision {
         match self.generated(op, &result) {
             Ok(grown) => {
@@ -75,7 +75,7 @@ impl Scheduler {
         };
         self.keep_result(op, result);
         self.settle(op, Outcome::Succeeded, now);
-        // the parts are read by nobody else
+        // no other operation reads the parts
         if let Some(parts) = self.parts.get(&op) {
             for part in &parts.all {
                 self.results.remove(part);
@@ -84,15 +84,16 @@ impl Scheduler {
     }
 }
 
-/// What the handlers say that did not succeed.
-fn said(report: &DispatchReport) -> String {
+/// The messages of the calls that did not succeed.
+fn failure_message(report: &DispatchReport) -> String {
     const LONGEST: usize = 400;
     let mut words = Vec::new();
-    for (type_id, told) in &report.details {
-        let one = std::slice::from_ref(told);
-        for told in told.as_array().map_or(one, Vec::as_slice).iter().filter(|told| told["succeeded"] != true)
+    for (type_id, calls) in &report.details {
+        let one = std::slice::from_ref(calls);
+        for call in
+            calls.as_array().map_or(one, Vec::as_slice).iter().filter(|call| call["succeeded"] != true)
         {
-            let details = &told["details"];
+            let details = &call["details"];
             let message = details["message"].as_str().map_or_else(|| details.to_string(), str::to_owned);
             words.push(format!("`{type_id}`: {message}"));
         }

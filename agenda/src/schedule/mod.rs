@@ -1,8 +1,8 @@
-//! The schedule: a plan in motion, as a value.
+//! The scheduler of a run, as a value without IO.
 //!
 //! *Guarantees.* State changes only in [`Scheduler::evolve`]; the same events give the same state, whether they
-//! come from [`Scheduler::step`] or from a journal. Every event of a step is decided before any action of it is
-//! due, so a driver that records, reports and then acts is never ahead of its journal.
+//! come from [`Scheduler::step`] or from a journal. A step returns its events before its actions are done, so a driver
+//! that records, publishes and then acts is never ahead of its journal.
 //!
 //! *Assumptions.* Time given to `step` never goes back. Each launched attempt ends in an [`Input::Ended`] or an
 //! [`Input::Lost`], sooner or later; inputs of attempts that are over are ignored.
@@ -37,38 +37,38 @@ use parts::Parts;
 use pop_contract::Progress;
 use pop_policy::PatternError;
 use serde_json::Value;
-use state::Tries;
+use state::AttemptCounts;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use table::Table;
 
-/// A plan in motion.
+/// The state of a run.
 #[derive(Debug, Clone)]
 pub struct Scheduler {
     plan: Arc<Plan>,
     options: RunOptions,
     table: Table,
-    tries: OpMap<Tries>,
-    /// Results that others read, or may read in a run that is resumed.
+    tries: OpMap<AttemptCounts>,
+    /// Results that other operations read, or may read after a resume.
     results: HashMap<OpIx, Arc<Value>>,
-    /// The last progress of operations that reported any.
+    /// Last reported progress by operation.
     progress: HashMap<OpIx, Arc<Progress>>,
-    /// What is asked before attempts start, and who has what is shared.
+    /// Gates of attempts and their holders.
     gates: Gates,
-    /// What operations were made into.
+    /// Instances and calls by operation.
     parts: HashMap<OpIx, Parts>,
-    /// The history of each operation with `onFail: DLQ` that has begun and not succeeded.
+    /// History of each operation with `onFail: DLQ` that has begun and not succeeded.
     dead_letters: HashMap<OpIx, OperationHistory>,
     run: Phase,
     cancel: Option<Cancel>,
     agenda_id: Box<str>,
-    /// Generators that succeeded and have not grown the plan yet, with the operations that their result was found to
-    /// hold; none after a crash.
+    /// Generators that succeeded and have not added their operations yet, with these operations; none after a crash,
+    /// when they are computed again.
     growing: BTreeMap<OpIx, Option<Box<Grown>>>,
 }
 
-/// The largest plan that is checked after every step of a debug build.
+/// Largest plan that debug builds check after every step.
 const CHECKED_OPERATIONS: usize = 1_000;
 
 /// The phase of the run.
@@ -76,37 +76,37 @@ const CHECKED_OPERATIONS: usize = 1_000;
 enum Phase {
     Unstarted,
     Running,
-    /// Resumed after it was over; the operations that are done again are not reopened yet.
+    /// A finished run was resumed and its operations are not reopened yet.
     Reopening,
     Ended(RunOutcome),
 }
 
-/// The run is being ended early.
+/// The early end of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Cancel {
     reason: CancelReason,
     force: bool,
 }
 
-/// Why an operation cannot be started, although everything that it waits for is settled.
+/// Reason why an operation cannot start although its dependencies are settled.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 enum StartError {
-    /// A reference has no value.
+    /// A reference has no usable value.
     #[error(transparent)]
     Bind(#[from] BindError),
-    /// An expression has none.
+    /// An expression cannot be evaluated.
     #[error(transparent)]
     Pattern(#[from] PatternError),
-    /// There are no items where there should be.
+    /// The value of `forEach` is not a list.
     #[error("{0}")]
     Items(String),
-    /// The payload is not what the type of the operation needs.
+    /// The payload does not fit the type of the operation.
     #[error("{0}")]
     Payload(String),
 }
 
 impl StartError {
-    /// The code of the failure that it is.
+    /// The failure code.
     fn code(&self) -> &'static str {
         match self {
             Self::Bind(error) => error.code,
@@ -118,14 +118,14 @@ impl StartError {
 }
 
 impl Scheduler {
-    /// A plan at rest. The first input must be [`Input::Begun`], or events of a journal come first.
+    /// A scheduler that has not begun. The first input must be [`Input::Begun`], unless events of a journal come first.
     pub fn new(plan: impl Into<Arc<Plan>>, options: RunOptions) -> Self {
         let plan = plan.into();
         let count = plan.len();
         let mut scheduler = Self {
             options,
             table: Table::new(count),
-            tries: OpMap::filled(count, Tries::default()),
+            tries: OpMap::filled(count, AttemptCounts::default()),
             results: HashMap::new(),
             progress: HashMap::new(),
             gates: Gates::default(),
@@ -144,7 +144,7 @@ impl Scheduler {
         scheduler
     }
 
-    /// Takes in what happened, and says what is now true and what is to be done.
+    /// Processes an input and returns the events to record and the actions to do.
     pub fn step(&mut self, now: RunTime, input: Input) -> Step {
         let mut step = Step::default();
         if let Some(event) = self.fact(input) {
@@ -174,12 +174,12 @@ impl Scheduler {
         };
         self.actions_of(&recorded.event, payload, &mut step.actions);
         if let Some((op, gates)) = gates.filter(|(op, _)| !self.gates.passing.contains_key(op)) {
-            give_back(op, &gates, &recorded.event, &mut step.actions);
+            release(op, &gates, &recorded.event, &mut step.actions);
         }
         step.events.push(recorded.event);
     }
 
-    /// What the new state owes to the world after an event.
+    /// Adds the actions that follow from an event.
     fn actions_of(&self, event: &RunEvent, payload: Option<BoundPayload>, actions: &mut Vec<Action>) {
         match event {
             RunEvent::GateAsked { op } => {
@@ -211,7 +211,7 @@ impl Scheduler {
         }
     }
 
-    /// What a new executor has to do: follow the attempts that are out, and write dead letters that are missing.
+    /// Adds the actions of a new executor: follow running attempts and write missing dead letters.
     fn actions_of_resume(&self, actions: &mut Vec<Action>) {
         for op in self.table.launched() {
             let attempt = self.tries[op].attempt;
@@ -222,19 +222,19 @@ impl Scheduler {
             if let Some(passing) = self.gates.passing.get(&op) {
                 actions.push(Action::Reclaim { op, gates: Arc::clone(&passing.gates) });
             }
-            // it was bound before its attempt was launched, and the results that it reads are the same
+            // it was bound before the launch, and the results that it reads have not changed
             let template = |_| BoundPayload::Shared(Arc::clone(&self.plan.operation(op).payload));
             let payload = self.bind(op).unwrap_or_else(template);
             actions.push(Action::Launch { op, attempt, payload, again: true });
         }
-        // whoever keeps dead letters knows which are there already
+        // the executor skips dead letters that exist already
         let is_dead = |state: &OpState| state.outcome() == Some(Outcome::DeadLettered);
         let letters = self.table.iter().filter(|(_, state)| is_dead(state)).map(|(op, _)| op);
         let letters = letters.filter(|op| self.plan.operation(*op).for_each().is_none());
         actions.extend(letters.map(|op| Action::DeadLetter { op }));
     }
 
-    /// The next time at which something is due although nothing happens.
+    /// The next time at which the scheduler needs [`Input::Ticked`]; none if it waits only for other inputs.
     pub fn deadline(&self) -> Option<RunTime> {
         if self.run != Phase::Running {
             return None;
@@ -245,7 +245,7 @@ impl Scheduler {
         [limit, operation].into_iter().flatten().min()
     }
 
-    /// What became of the run, once it has ended.
+    /// The outcome of the run, once it has ended.
     pub fn outcome(&self) -> Option<RunOutcome> {
         match self.run {
             Phase::Ended(outcome) => Some(outcome),
@@ -263,7 +263,7 @@ impl Scheduler {
         &self.plan
     }
 
-    /// How the run is to go.
+    /// The options of the run.
     pub fn options(&self) -> &RunOptions {
         &self.options
     }
@@ -273,7 +273,7 @@ impl Scheduler {
         &self.table[op]
     }
 
-    /// How many operations are in which state.
+    /// The number of operations in each state.
     pub fn tally(&self) -> Tally {
         self.table.tally()
     }
@@ -283,12 +283,12 @@ impl Scheduler {
         self.progress.get(&op)
     }
 
-    /// The payload of an operation with every reference filled. Its dependencies must be settled.
+    /// The payload of an operation with all references filled. Its dependencies must be settled.
     pub fn payload(&self, op: OpIx) -> Result<Cow<'_, Value>, BindError> {
         self.plan.operation(op).payload.bind(&self.values(op))
     }
 
-    /// The same as a value that outlives the scheduler's borrow, for a launch.
+    /// The payload with all references filled, as an owned value for a launch.
     pub fn bind(&self, op: OpIx) -> Result<BoundPayload, BindError> {
         self.plan.operation(op).payload.bind_shared(&self.values(op))
     }
@@ -307,12 +307,12 @@ impl Scheduler {
         self.dead_letters.get(&op)
     }
 
-    /// Whether an operation may start, as far as the run as a whole goes.
+    /// Whether the state of the run allows an operation to start.
     fn may_start(&self, plan: &Plan, op: OpIx) -> bool {
         self.cancel.is_none_or(|cancel| !cancel.force && plan.operation(op).is_cleanup())
     }
 
-    /// Whether the run is being ended by a signal.
+    /// Whether a signal is ending the run.
     fn is_interrupted(&self) -> bool {
         self.is_ending(CancelReason::Interrupted)
     }
@@ -321,14 +321,14 @@ impl Scheduler {
         self.cancel.is_some_and(|cancel| cancel.reason >= reason)
     }
 
-    /// Checks what must always hold; an error says what does not.
+    /// Checks the invariants; an error names the broken one.
     pub fn check(&self) -> Result<(), String> {
         check::check(self)
     }
 }
 
-/// What is owed to the world when an operation has left its gates: what it has computed is kept before others may ask.
-fn give_back(op: OpIx, gates: &[Gate], event: &RunEvent, actions: &mut Vec<Action>) {
+/// Adds the actions after an operation has left its gates: the result is cached before its lock is released.
+fn release(op: OpIx, gates: &[Gate], event: &RunEvent, actions: &mut Vec<Action>) {
     if let RunEvent::AttemptEnded { attempt, ending: Ending::Succeeded { result }, .. } = event {
         let versions = gates.iter().filter_map(|gate| match gate {
             Gate::Version { name } => Some(name.clone()),

@@ -1,4 +1,4 @@
-//! Resuming a run that was over: which settled operations are done again, and how the schedule takes them back.
+//! Resume of a finished run: which settled operations run again, and how their state is reset.
 
 use super::state::OpState;
 use super::{Phase, Scheduler};
@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 impl Scheduler {
-    /// Continues a run under a new executor. A run that was over waits for its [`RunEvent::RunReopened`] first.
+    /// Continues a run under a new executor. A finished run first waits for its [`RunEvent::RunReopened`].
     pub(super) fn resume(&mut self, now: RunTime) {
         self.leave_all_gates(now);
         self.follow_anew(now);
@@ -17,20 +17,20 @@ impl Scheduler {
         self.run = if self.was_over() { Phase::Reopening } else { Phase::Running };
     }
 
-    /// Whether the run had ended, was being ended by a signal, or was resumed after that and not reopened.
+    /// Whether the run had ended, was ending because of a signal, or was resumed after that and not reopened yet.
     fn was_over(&self) -> bool {
         matches!(self.run, Phase::Ended(_) | Phase::Reopening) || self.is_interrupted()
     }
 
-    /// The operations that a resumed run does again: those that failed or were cancelled, the failed calls of a
-    /// dispatch that is done again, and skipped conditionals whose condition may turn out differently now.
+    /// The operations that a resumed run does again: failed and cancelled ones, the failed calls of a reopened dispatch,
+    /// and skipped conditional ones whose condition may differ now.
     pub(super) fn reopening(&self) -> RunEvent {
         let bad = |outcome| matches!(outcome, Some(Outcome::Failed | Outcome::Cancelled));
         let mut open: BTreeSet<OpIx> =
             self.table.iter().filter(|(_, state)| bad(state.outcome())).map(|(op, _)| op).collect();
         let unsettled = self.table.iter().filter(|(_, state)| state.outcome().is_none()).map(|(op, _)| op);
         let mut changed: Vec<OpIx> = unsettled.chain(open.iter().copied()).collect();
-        // a conditional may wait for another one
+        // a conditional operation may depend on another one
         while let Some(op) = changed.pop() {
             for dependant in self.plan.graph().dependants(op) {
                 let op = dependant.op;
@@ -52,14 +52,14 @@ impl Scheduler {
         RunEvent::RunReopened { ops: open.into_iter().collect() }
     }
 
-    /// Takes operations back: each has no outcome any more and all its attempts again.
+    /// Reopens operations: each loses its outcome and has all its attempts again.
     pub(super) fn reopen(&mut self, ops: &[OpIx]) {
         self.run = Phase::Running;
         self.cancel = None;
         self.table.pardon_all();
         for op in ops {
             self.set(*op, OpState::Ready);
-            self.tries[*op].give_back();
+            self.tries[*op].reset();
             self.forget_failure(*op);
         }
         let plan = Arc::clone(&self.plan);
@@ -78,7 +78,7 @@ impl Scheduler {
         }
     }
 
-    /// Counts the open parts of an operation anew, and lets no more of them start than `maxParallel` allows.
+    /// Recounts the open parts of an operation; at most `maxParallel` of them may start.
     fn reopen_whole(&mut self, op: OpIx) {
         let is_open = |op: &OpIx| self.table[*op].outcome().is_none();
         let Some(parts) = self.parts.get(&op).filter(|_| is_open(&op)) else { return };
@@ -94,7 +94,7 @@ impl Scheduler {
         self.set(op, OpState::Parted { left: open.len() as u32 });
     }
 
-    /// The gates that an earlier executor had passed for operations that it had not started went with it.
+    /// Releases the gates of operations that the earlier executor had not started.
     fn leave_all_gates(&mut self, now: RunTime) {
         let mut gated: Vec<OpIx> = self.gates.passing.keys().copied().collect();
         gated.retain(|op| matches!(self.table[*op], OpState::Gated(_)));
@@ -105,7 +105,7 @@ impl Scheduler {
         }
     }
 
-    /// Attempts that an earlier executor was stopping run on, with all their limits counted from now.
+    /// Lets attempts continue that an earlier executor was stopping; their time limits start now.
     fn follow_anew(&mut self, now: RunTime) {
         for op in self.table.launched().collect::<Vec<OpIx>>() {
             if matches!(self.table[op], OpState::Stopping { .. }) {

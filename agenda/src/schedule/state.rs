@@ -1,4 +1,4 @@
-//! The states of an operation, and how many are in each.
+//! The states of an operation, and the number of operations in each.
 
 use crate::event::{RunTime, StopReason};
 use crate::outcome::Outcome;
@@ -6,97 +6,97 @@ use pop_contract::Failure;
 use serde_json::Value;
 use std::sync::Arc;
 
-/// Where an operation is.
+/// State of an operation.
 #[derive(Debug, Clone, PartialEq)]
 pub enum OpState {
-    /// Some operation that it needs is not settled well.
+    /// Dependencies have not settled yet.
     Waiting {
-        /// How many.
+        /// Dependencies that have not settled yet.
         unmet: u32,
     },
-    /// Everything it needs is there; it starts when there is room.
+    /// All dependencies are settled; the operation starts when `parallel` allows.
     Ready,
-    /// It must be granted something before it starts.
+    /// The operation must pass a gate before it starts.
     Gated(Hold),
-    /// It was made into several, which are not all settled.
+    /// The operation has instances or calls that are not all settled.
     Parted {
-        /// How many are not.
+        /// Parts that have not settled yet.
         left: u32,
     },
     /// An attempt was launched and has not ended.
     Launched {
-        /// Since when.
+        /// Time of the launch.
         since: RunTime,
-        /// Whether it has left its pending phase; processes have none.
+        /// Whether the attempt is in its pending phase; processes have none.
         is_pending: bool,
     },
-    /// Its attempt was asked to stop.
+    /// The attempt is being stopped.
     Stopping {
-        /// Why.
+        /// Reason to stop it.
         reason: StopReason,
-        /// When it is killed; none once it was.
+        /// Time of the kill; none once it was killed.
         kill_at: Option<RunTime>,
     },
-    /// Its attempt succeeded, and the versions that it read are being committed.
+    /// The attempt succeeded, and the versions that it read are being committed.
     Committing {
-        /// The result of the attempt.
+        /// Result of the attempt.
         result: Arc<Value>,
-        /// When the run, which is being ended, stops waiting for the commit.
+        /// Time at which the ending run stops waiting for the commit; none while the run is not ending.
         give_up_at: Option<RunTime>,
     },
-    /// Its attempt failed, and the rules have not spoken yet.
+    /// The attempt failed, and the policies have not been applied yet.
     Judging {
-        /// Why it failed.
+        /// Failure of the attempt.
         failure: Box<Failure>,
     },
-    /// The platform took its attempt away, and the wait before the next attempt is not decided yet.
+    /// The platform removed the attempt, and the wait before the next one is not decided yet.
     Displaced,
-    /// It waits before its next attempt.
+    /// The operation waits for its next attempt.
     BackingOff {
         /// End of the wait.
         until: RunTime,
     },
-    /// It has its outcome.
+    /// The operation has its outcome.
     Settled(Outcome),
 }
 
-/// How it stands at the next of its gates.
+/// State of an operation at its next gate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Hold {
-    /// It is its turn, when there is room.
+    /// The gate is free; the operation requests it when there is room.
     Free,
-    /// Another operation of the run has what it needs.
+    /// Another operation of the run holds it.
     Queued,
-    /// The world was asked and has not answered.
+    /// The request has no answer yet.
     Asked,
-    /// Somebody outside the run has what it needs; the world says when no longer.
+    /// An operation of another run holds it; another answer follows.
     Busy,
-    /// It is its turn at this time.
+    /// The operation requests it at this time.
     Until(RunTime),
 }
 
 impl OpState {
-    /// Of an operation that waits for so many things.
+    /// State of an operation with `unmet` dependencies to wait for.
     pub(crate) fn waiting_for(unmet: u32) -> Self {
         if unmet == 0 { Self::Ready } else { Self::Waiting { unmet } }
     }
 
-    /// Whether an attempt of it is out in the world.
+    /// Whether an attempt is launched or being stopped or committed.
     pub fn is_out(&self) -> bool {
         matches!(self, Self::Launched { .. } | Self::Stopping { .. } | Self::Committing { .. })
     }
 
-    /// Whether its attempt was launched and its end has not been heard.
+    /// Whether its attempt was launched and has not ended.
     pub fn is_followed(&self) -> bool {
         matches!(self, Self::Launched { .. } | Self::Stopping { .. })
     }
 
-    /// Whether the policies have to decide what follows from the end of its attempt.
+    /// Whether the policies must decide about the end of its attempt.
     pub(crate) fn is_judged(&self) -> bool {
         matches!(self, Self::Judging { .. } | Self::Displaced)
     }
 
-    /// Its outcome, once it has one.
+    /// The outcome, once settled.
     pub fn outcome(&self) -> Option<Outcome> {
         match self {
             Self::Settled(outcome) => Some(*outcome),
@@ -105,55 +105,55 @@ impl OpState {
     }
 }
 
-/// How often an operation was tried.
+/// Attempt counters of an operation.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Tries {
-    /// The number of its last attempt; names of containers and logs bear it.
+pub(crate) struct AttemptCounts {
+    /// Number of the last attempt; part of the names of containers and logs.
     pub(crate) attempt: u32,
-    /// How many attempts failed since the run began or was resumed; the retry rule counts these.
+    /// Failed attempts since the run began or was resumed; `retry` counts these.
     pub(crate) failures: u32,
-    /// How many attempts the platform took away since then.
+    /// Displaced attempts since then.
     pub(crate) displaced: u32,
 }
 
-impl Tries {
-    /// Gives the tries back; the number of the last attempt stays, for names bear it.
-    pub(crate) fn give_back(&mut self) {
+impl AttemptCounts {
+    /// Resets the counters. The number of the last attempt stays, because names contain it.
+    pub(crate) fn reset(&mut self) {
         *self = Self { attempt: self.attempt, ..Self::default() };
     }
 }
 
-/// How many operations are in which state.
+/// Number of operations in each state.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// Waiting for others.
+    /// Waiting for dependencies.
     pub waiting: u32,
-    /// Could start.
+    /// Ready to start.
     pub ready: u32,
-    /// To be granted something first.
+    /// At a gate.
     pub gated: u32,
-    /// Made into several.
+    /// With unsettled instances or calls.
     pub parted: u32,
-    /// Launched or stopping.
+    /// Launched, stopping or committing.
     pub running: u32,
     /// Between attempts.
     pub backing_off: u32,
-    /// Settled well.
+    /// Succeeded.
     pub succeeded: u32,
-    /// Settled with a result from the cache.
+    /// Succeeded with a result from the cache.
     pub from_cache: u32,
-    /// Settled without a result.
+    /// Skipped.
     pub skipped: u32,
-    /// Put aside.
+    /// In the dead-letter queue.
     pub dead_lettered: u32,
-    /// Settled badly.
+    /// Failed.
     pub failed: u32,
-    /// Not started, or stopped.
+    /// Cancelled.
     pub cancelled: u32,
 }
 
 impl Tally {
-    /// How many operations there are.
+    /// Number of operations.
     pub fn total(&self) -> u32 {
         self.waiting
             + self.ready
@@ -164,7 +164,7 @@ impl Tally {
             + self.settled()
     }
 
-    /// How many have their outcome.
+    /// Number of settled operations.
     pub fn settled(&self) -> u32 {
         self.succeeded + self.from_cache + self.skipped + self.dead_lettered + self.failed + self.cancelled
     }

@@ -1,7 +1,7 @@
-//! The table of operation states, and the views of it that decisions need.
+//! The table of operation states, with views for decisions.
 //!
-//! *Guarantee.* Only [`Table::set`] changes a state, and it keeps every view in step. The one thing that does not follow
-//! from the states is which operations are doomed; [`Table::doom`] marks them and settling removes the mark.
+//! *Guarantee.* Only [`Table::set`] changes a state, and it updates every view. The only data that does not follow from
+//! the states is which operations are doomed: [`Table::doom`] marks them and settling removes the mark.
 
 use super::gates::Gates;
 use super::state::{Hold, OpState, Tally};
@@ -21,7 +21,7 @@ pub(super) struct Table {
     tally: Tally,
     /// Operations that can start.
     ready: BTreeSet<OpIx>,
-    /// Times at which something is due for an operation although nothing happens.
+    /// Next time limit of each operation that has one.
     deadlines: BTreeSet<(RunTime, OpIx)>,
     /// Operations with an attempt that runs or is being stopped.
     launched: BTreeSet<OpIx>,
@@ -33,15 +33,15 @@ pub(super) struct Table {
     able: BTreeSet<OpIx>,
     /// Operations that have passed all their gates.
     admitted: BTreeSet<OpIx>,
-    /// Operations that have not started and cost the executor an open file or a thread.
+    /// Operations that have not started but need an open file or a thread.
     holding: BTreeSet<OpIx>,
     /// Number of operations that wait for an answer about a gate.
-    asked: u32,
+    unanswered: u32,
     /// Operations whose parts are all settled.
     joining: BTreeSet<OpIx>,
     /// Number of operations whose failure ends the run at once.
     fatal: u32,
-    /// Operations to settle without an attempt: something that they need failed, or the run is being ended.
+    /// Operations to settle without an attempt: a dependency failed, or the run is ending.
     doomed: BTreeSet<OpIx>,
 }
 
@@ -59,7 +59,7 @@ impl Table {
             able: BTreeSet::new(),
             admitted: BTreeSet::new(),
             holding: BTreeSet::new(),
-            asked: 0,
+            unanswered: 0,
             joining: BTreeSet::new(),
             fatal: 0,
             doomed: BTreeSet::new(),
@@ -96,8 +96,8 @@ impl Table {
             member(&mut self.holding, op, is_holding);
             member(&mut self.able, op, is_free && !is_through && is_holding);
             member(&mut self.coming, op, is_free && !is_through && !is_holding);
-            self.asked -= u32::from(*before == OpState::Gated(Hold::Asked));
-            self.asked += u32::from(next == OpState::Gated(Hold::Asked));
+            self.unanswered -= u32::from(*before == OpState::Gated(Hold::Asked));
+            self.unanswered += u32::from(next == OpState::Gated(Hold::Asked));
         }
         if matches!(before, OpState::Parted { .. }) || matches!(next, OpState::Parted { .. }) {
             member(&mut self.joining, op, next == OpState::Parted { left: 0 });
@@ -113,7 +113,7 @@ impl Table {
         self.doomed.insert(op);
     }
 
-    /// Takes the mark from all operations.
+    /// Removes the mark from all operations.
     pub(super) fn pardon_all(&mut self) {
         self.doomed.clear();
     }
@@ -166,7 +166,7 @@ impl Table {
 
     /// Number of operations that take one of the run's `parallel` places.
     pub(super) fn count_occupied(&self) -> u32 {
-        self.tally.running + self.asked
+        self.tally.running + self.unanswered
     }
 
     pub(super) fn first_joining(&self) -> Option<OpIx> {
@@ -181,7 +181,7 @@ impl Table {
         self.doomed.first().copied()
     }
 
-    /// Compares the views with views made anew from the states; an error says that they differ.
+    /// Checks the views against views rebuilt from the states.
     pub(super) fn check(&self, plan: &Plan, gates: &Gates) -> Result<(), String> {
         let mut anew = Self::new(self.states.len());
         for (op, state) in self.iter() {
@@ -189,7 +189,7 @@ impl Table {
         }
         anew.doomed = self.doomed.clone();
         if anew != *self {
-            return Err(format!("the views are {self:?}, and should be {anew:?}"));
+            return Err(format!("the views are {self:?} but should be {anew:?}"));
         }
         let lost = self.doomed.iter().find(|op| self.states[**op].is_out() || self.outcome(**op).is_some());
         lost.map_or(Ok(()), |op| {
@@ -205,7 +205,7 @@ impl Index<OpIx> for Table {
     }
 }
 
-/// The time at which something is due for an operation in this state.
+/// The next time limit of an operation in this state.
 pub(super) fn deadline(state: &OpState, planned: &PlannedOperation) -> Option<RunTime> {
     match *state {
         OpState::Launched { since, is_pending } => {

@@ -4,12 +4,12 @@ use super::{DEEPEST, Kinds, MOST_STEPS, Schema, is_equal, spend};
 use serde_json::Value;
 use std::cell::Cell;
 
-/// Whether what is given fits what is wanted; with the reason why not, as the end of a sentence.
+/// Whether values fit a schema. Reasons are the end of a sentence.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fit {
-    /// Nothing speaks against it.
+    /// No value is known not to fit.
     Yes,
-    /// Some values would not fit.
+    /// Some values do not fit.
     Perhaps(String),
     /// No value fits.
     No(String),
@@ -20,7 +20,7 @@ impl Fit {
         *self == Self::Yes
     }
 
-    /// Of a value that is one of several: none fits only if none of them does.
+    /// The fit of a value that has one of several schemas: it is `No` only if all of them are.
     pub(super) fn of_several(each: impl Iterator<Item = Self>) -> Self {
         let mut is_sometimes = false;
         let worst =
@@ -46,7 +46,7 @@ impl Fit {
         }
     }
 
-    /// The same, where it need not come to that.
+    /// Weakens `No` to `Perhaps`, for parts that may be absent.
     fn perhaps(self) -> Self {
         match self {
             Self::No(why) => Self::Perhaps(why),
@@ -69,7 +69,7 @@ fn fits(given: Schema<'_>, wanted: Schema<'_>, at: &str, depth: usize, steps: &C
         return Fit::Yes;
     }
     let fit = fit_of_resolved(given, wanted, at, depth, steps);
-    // null fits it, whatever else is wanted
+    // null fits regardless of the other keywords
     if wanted.is_nullable() && given.kinds().has(Kinds::NULL) { fit.perhaps() } else { fit }
 }
 
@@ -115,7 +115,7 @@ fn fit_of_one(given: Schema<'_>, wanted: Schema<'_>, at: &str, depth: usize, ste
     if given.kinds() == Kinds::LIST
         && let (Some(has), Some(wants)) = (given.item(usize::MAX), wanted.item(usize::MAX))
     {
-        // an empty list fits all the same
+        // an empty list always fits
         fit = fit.and(fits(has, wants, &format!("{at}/0"), depth - 1, steps).perhaps());
     }
     fit
@@ -147,7 +147,9 @@ fn maps_fit(given: Schema<'_>, wanted: Schema<'_>, at: &str, depth: usize, steps
     for (name, has) in given.properties() {
         let inner = match wanted.property(name) {
             Some(wants) => fits(has, wants, &format!("{at}/{name}"), depth - 1, steps),
-            None if wanted.is_closed() => Fit::No(format!("{}has `{name}`, which is not taken", place(at))),
+            None if wanted.is_closed() => {
+                Fit::No(format!("{}has `{name}`, which is not accepted", place(at)))
+            }
             None => Fit::Yes,
         };
         if !inner.is_yes() {
@@ -157,7 +159,7 @@ fn maps_fit(given: Schema<'_>, wanted: Schema<'_>, at: &str, depth: usize, steps
     fit
 }
 
-/// The subject of a reason: the value itself, or a part of it.
+/// The subject of a reason: empty for the value itself, else a part of it.
 fn place(at: &str) -> String {
     if at.is_empty() { String::new() } else { format!("its `{at}` ") }
 }

@@ -1,38 +1,38 @@
-//! What a pointer leads to in a value of which only the schema is known.
+//! The schema at a pointer in a value that does not exist yet.
 
 use super::{DEEPEST, Kinds, Schema};
 use pop_document::{Pointer, nearest};
 
-/// Whether there is something.
+/// Whether values have something at a pointer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Presence {
-    /// Always.
+    /// All values have it.
     Always,
-    /// In some values that fit the schema, and not in others; with the step that may lead nowhere.
+    /// Some values have it; with the step that may be missing.
     Sometimes(String),
-    /// Never: with the step that leads nowhere, and the name that was perhaps meant.
+    /// No value has it.
     Never {
-        /// The step that leads nowhere.
+        /// The step that does not exist.
         step: String,
-        /// The name nearest to it.
+        /// The most similar name that exists; none if there is no similar one.
         near: Option<String>,
     },
 }
 
-/// What a pointer leads to.
+/// The target of a pointer.
 #[derive(Debug, Clone)]
-pub struct Followed<'s> {
-    /// Whether there is something.
+pub struct PointerTarget<'s> {
+    /// Whether values have something at a pointer.
     pub presence: Presence,
-    /// What it is: it fits one of these. Empty if nothing is known of it.
+    /// Schemas of which the target fits one; empty if nothing is known.
     pub schemas: Vec<Schema<'s>>,
 }
 
 impl<'s> Schema<'s> {
     /// Follows a pointer into a value that fits this schema.
-    pub fn follow(self, pointer: &Pointer) -> Followed<'s> {
+    pub fn follow(self, pointer: &Pointer) -> PointerTarget<'s> {
         if pointer.as_str().split('/').nth(DEEPEST + 1).is_some() {
-            return Followed { presence: Presence::Always, schemas: Vec::new() };
+            return PointerTarget { presence: Presence::Always, schemas: Vec::new() };
         }
         let mut here = vec![self];
         let mut sometimes = None;
@@ -46,7 +46,7 @@ impl<'s> Schema<'s> {
             for schema in here.iter().flat_map(|schema| schema.alternatives()) {
                 match schema.step(&name) {
                     Step::To(schema, is_sure) => {
-                        // the same one by several ways is one
+                        // several paths may lead to the same schema
                         if !next.iter().any(|known| std::ptr::eq(known.node, schema.node)) {
                             next.push(schema);
                         }
@@ -60,18 +60,21 @@ impl<'s> Schema<'s> {
                 }
             }
             if is_open {
-                return Followed { presence: presence(sometimes), schemas: Vec::new() };
+                return PointerTarget { presence: presence(sometimes), schemas: Vec::new() };
             }
             if next.is_empty() {
                 let near = nearest(&name, names).map(str::to_owned);
-                return Followed { presence: Presence::Never { step: walked, near }, schemas: Vec::new() };
+                return PointerTarget {
+                    presence: Presence::Never { step: walked, near },
+                    schemas: Vec::new(),
+                };
             }
             if is_missing {
                 sometimes.get_or_insert_with(|| walked.clone());
             }
             here = next;
         }
-        Followed { presence: presence(sometimes), schemas: here }
+        PointerTarget { presence: presence(sometimes), schemas: here }
     }
 
     fn step(self, name: &str) -> Step<'s> {
@@ -99,7 +102,7 @@ impl<'s> Schema<'s> {
         if self.is_closed() {
             return Step::Nowhere;
         }
-        // one of several parts that must all hold may name it
+        // any part of `allOf` may list the property
         let part = self.list("allOf").map(Self::resolved).find_map(|part| Some((part, part.property(name)?)));
         match (part, self.other_properties()) {
             (Some((part, property)), _) => Step::To(property, is_sure_kind && part.requires(name)),
@@ -110,7 +113,7 @@ impl<'s> Schema<'s> {
 }
 
 enum Step<'s> {
-    /// To what fits this schema; surely, or in some values only.
+    /// The schema of the step, and whether all values have it.
     To(Schema<'s>, bool),
     Nowhere,
     Unknown,

@@ -1,14 +1,14 @@
-//! The kinds of values that a schema lets through.
+//! The kinds of values that a schema accepts.
 
 use super::{DEEPEST, Schema, spend};
 use serde_json::Value;
 use std::cell::Cell;
 use std::fmt;
 
-/// After so many steps every kind may fit.
+/// Maximum number of steps; after them every kind counts as accepted.
 const MOST_STEPS_OF_KINDS: u32 = 500;
 
-/// A set of kinds of JSON values; whole numbers are a kind of their own among the numbers.
+/// A set of kinds of JSON values. Whole numbers are a separate kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Kinds(u8);
 
@@ -49,29 +49,29 @@ impl Kinds {
             "string" => Self::TEXT,
             "array" => Self::LIST,
             "object" => Self::MAP,
-            // a name that is not known says nothing
+            // an unknown name accepts everything
             _ => Self::ALL,
         }
     }
 
-    /// The kinds of either.
+    /// Union of two sets.
     #[must_use]
     pub fn or(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 
-    /// The kinds of both.
+    /// Intersection of two sets.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
         Self(self.0 & other.0)
     }
 
-    /// Whether there is none.
+    /// Whether the set is empty.
     pub fn is_none(self) -> bool {
         self.0 == 0
     }
 
-    /// Whether all kinds of `other` are among these.
+    /// Whether the set contains all kinds of `other`.
     pub fn has(self, other: Self) -> bool {
         other.0 & !self.0 == 0
     }
@@ -100,7 +100,7 @@ impl fmt::Display for Kinds {
 }
 
 impl Schema<'_> {
-    /// The kinds of values that fit, or more.
+    /// A superset of the kinds of values that fit.
     pub fn kinds(self) -> Kinds {
         self.kinds_within(DEEPEST, &Cell::new(MOST_STEPS_OF_KINDS))
     }

@@ -1,9 +1,8 @@
-//! JSON Schemas of payloads and results: what a pointer leads to, and what fits into what, before there are values.
+//! JSON Schemas of payloads and results: the schema at a pointer, and whether schemas fit, before values exist.
 //!
-//! Read are `type`, `enum`, `const`, `properties`, `required`, `additionalProperties`, `items`, `prefixItems`,
+//! Supported keywords are `type`, `enum`, `const`, `properties`, `required`, `additionalProperties`, `items`, `prefixItems`,
 //! `minItems`, `maxItems`, `minimum`, `maximum`, `minLength`, `maxLength`, `anyOf`, `oneOf`, `allOf`, `$ref` within
-//! the schema, and OpenAPI's `nullable`. Whatever else a schema says is left to the handler: it is never a reason to
-//! call something wrong.
+//! the schema, and OpenAPI's `nullable`. Other keywords are left to the handler and never cause a finding.
 
 mod fit;
 mod follow;
@@ -11,22 +10,22 @@ mod kinds;
 mod payload;
 
 pub use fit::Fit;
-pub use follow::{Followed, Presence};
+pub use follow::{PointerTarget, Presence};
 pub use kinds::Kinds;
-pub use payload::{Finding, Given, Part, check_payload};
+pub use payload::{Finding, KnownValue, Subject, check_payload};
 
 use serde_json::{Map, Value, json};
 use std::cell::Cell;
 use std::sync::LazyLock;
 
-/// How deep schemas are followed; what lies deeper is not judged.
+/// Maximum depth to which schemas are compared; deeper parts are not checked.
 const DEEPEST: usize = 24;
-/// After so many steps nothing more is judged: schemas that hold themselves in many alternatives have no end.
+/// Maximum number of steps, because recursive schemas with many alternatives have no end. The rest is not checked.
 const MOST_STEPS: u32 = 20_000;
-/// How many references from one schema to another are followed in a row.
+/// Maximum number of consecutive `$ref`s.
 const MOST_REFERENCES: usize = 16;
 
-/// A schema, or a part of one, with the document in which its `$ref`s point.
+/// A schema or a part of one, with the document that its `$ref`s refer to.
 #[derive(Debug, Clone, Copy)]
 pub struct Schema<'s> {
     root: &'s Value,
@@ -34,12 +33,12 @@ pub struct Schema<'s> {
 }
 
 impl<'s> Schema<'s> {
-    /// A whole schema.
+    /// A whole schema document.
     pub fn new(root: &'s Value) -> Self {
         Self { root, node: root }
     }
 
-    /// The schema of every text.
+    /// The schema of all texts.
     pub fn text() -> Schema<'static> {
         static TEXT: LazyLock<Value> = LazyLock::new(|| json!({"type": "string"}));
         Schema::new(&TEXT)
@@ -55,12 +54,12 @@ impl<'s> Schema<'s> {
         Self { node, ..self }
     }
 
-    /// The schema itself instead of a reference to it. One that leads nowhere says nothing, like `true`.
+    /// Follows `$ref`. A reference without a target accepts everything, like `true`.
     fn resolved(self) -> Self {
         let mut schema = self;
         for _ in 0..MOST_REFERENCES {
             let Some(target) = schema.node.get("$ref").and_then(Value::as_str) else { return schema };
-            // a part with an identity of its own has references of its own, which are not followed
+            // a part with its own `$id` has its own references, which are not followed
             let is_plain =
                 schema.node.get("$id").is_none() && self.root.get("$defs").is_none_or(has_no_identities);
             let found = target.strip_prefix('#').filter(|_| is_plain);
@@ -79,7 +78,7 @@ impl<'s> Schema<'s> {
         list.into_iter().flatten().map(move |node| self.at(node))
     }
 
-    /// The schemas of which one must hold: those of `anyOf` or `oneOf`, or the schema itself.
+    /// The alternatives: the schemas of `anyOf` or `oneOf`, or the schema itself.
     fn alternatives(self) -> Vec<Self> {
         let schema = self.resolved();
         let mut all: Vec<Self> =
@@ -107,29 +106,29 @@ impl<'s> Schema<'s> {
         self.node.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
     }
 
-    /// Whether a map that fits has none but the properties that are named.
+    /// Whether a map may have only the listed properties.
     fn is_closed(self) -> bool {
         self.node.get("additionalProperties") == Some(&Value::Bool(false))
             && self.node.get("patternProperties").is_none()
     }
 
-    /// The schema of the properties that are not named, if it is the same for all of them.
+    /// The schema of properties that are not listed, if all have the same.
     fn other_properties(self) -> Option<Self> {
         let more = self.node.get("additionalProperties").filter(|more| more.is_object())?;
         self.node.get("patternProperties").is_none().then(|| self.at(more))
     }
 
-    /// Whether null fits whatever else is said: OpenAPI's word.
+    /// Whether null is accepted by OpenAPI's `nullable`.
     fn is_nullable(self) -> bool {
         self.node.get("nullable") == Some(&Value::Bool(true))
     }
 
-    /// The schema of a list's item.
+    /// The schema of the item at an index of a list.
     fn item(self, index: usize) -> Option<Self> {
         self.list("prefixItems").nth(index).or_else(|| self.node.get("items").map(|node| self.at(node)))
     }
 
-    /// The values that it names, if it names them all.
+    /// All accepted values, if the schema lists them.
     fn values(self) -> Option<Vec<&'s Value>> {
         let map = self.map()?;
         match (map.get("const"), map.get("enum")) {
@@ -148,14 +147,14 @@ fn has_no_identities(definitions: &Value) -> bool {
     definitions.as_object().is_none_or(|all| all.values().all(|one| one.get("$id").is_none()))
 }
 
-/// Takes one step of those that are left; false if there is none.
+/// Takes one of the remaining steps; false if none is left.
 fn spend(steps: &Cell<u32>) -> bool {
     let left = steps.get().checked_sub(1);
     steps.set(left.unwrap_or_default());
     left.is_some()
 }
 
-/// Whether two values are the same to JSON Schema, for which 1 is 1.0.
+/// Whether two values are equal in JSON Schema, where 1 equals 1.0.
 fn is_equal(one: &Value, other: &Value) -> bool {
     match (one, other) {
         (Value::Number(one), Value::Number(other)) => one == other || one.as_f64() == other.as_f64(),

@@ -1,57 +1,57 @@
-//! A payload as it is written, with values still to come where references stand, against the schema of its handler.
+//! Checks a payload, with references that are not filled yet, against the schema of its handler.
 
 use super::{DEEPEST, Fit, Kinds, MOST_STEPS, Schema, is_equal, spend};
 use pop_document::{Pointer, nearest};
 use serde_json::Value;
 use std::cell::Cell;
 
-/// What is known of a value that is still to come.
+/// What is known about the value of a reference before the run.
 #[derive(Debug, Clone)]
-pub enum Given<'s> {
-    /// It fits one of these schemas.
+pub enum KnownValue<'s> {
+    /// The value fits one of these schemas.
     OneOf(Vec<Schema<'s>>),
-    /// It is text.
+    /// The value is text.
     Text,
-    /// Nothing.
+    /// Nothing is known.
     Unknown,
 }
 
-/// What of a value in a payload a finding is about.
+/// The subject of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Part {
-    /// The value as it is written.
-    Written,
-    /// Its name in the map that it is a member of.
+pub enum Subject {
+    /// The value as written.
+    Literal,
+    /// The name of the value in its map.
     Name,
-    /// What a reference will make of it.
-    Given,
+    /// The value of a reference.
+    Reference,
 }
 
-/// Something in a payload that does not fit.
+/// A part of a payload that does not fit the schema.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// The value in the payload.
+    /// Pointer to the value in the payload.
     pub at: Pointer,
-    /// What of it.
-    pub what: Part,
-    /// Whether it cannot fit, or may not.
+    /// Subject: the value, its name or its reference.
+    pub what: Subject,
+    /// True if the value cannot fit; false if it may not fit.
     pub is_proved: bool,
-    /// What is wrong, as the end of a sentence that begins with the value.
+    /// Reason, as the end of a sentence that begins with the value.
     pub why: String,
-    /// The name that was perhaps meant.
+    /// The most similar accepted name or value; none if there is no similar one.
     pub near: Option<String>,
-    /// The field at the top of the payload that is not there, if it is that.
+    /// The missing top-level field; none for other findings.
     pub missing: Option<String>,
 }
 
-/// Checks a payload. `given` says what is known of the text at a pointer, if that is filled later.
+/// Checks a payload. `known` returns what is known about the text at a pointer if it is a reference.
 pub fn check_payload<'g>(
     payload: &Value,
     schema: Schema<'_>,
-    given: &dyn Fn(&Pointer) -> Option<Given<'g>>,
+    known: &dyn Fn(&Pointer) -> Option<KnownValue<'g>>,
 ) -> Vec<Finding> {
     let mut findings = Vec::new();
-    Check { given, steps: Cell::new(MOST_STEPS) }.value(
+    Check { known, steps: Cell::new(MOST_STEPS) }.value(
         payload,
         &Pointer::root(),
         schema,
@@ -62,7 +62,7 @@ pub fn check_payload<'g>(
 }
 
 struct Check<'c, 'g> {
-    given: &'c dyn Fn(&Pointer) -> Option<Given<'g>>,
+    known: &'c dyn Fn(&Pointer) -> Option<KnownValue<'g>>,
     steps: Cell<u32>,
 }
 
@@ -83,9 +83,9 @@ impl Check<'_, '_> {
             return;
         }
         if value.is_string()
-            && let Some(given) = (self.given)(at)
+            && let Some(known) = (self.known)(at)
         {
-            findings.extend(given_fits(&given, schema, at));
+            findings.extend(reference_fits(&known, schema, at));
             return;
         }
         let alternatives = schema.alternatives();
@@ -95,7 +95,7 @@ impl Check<'_, '_> {
                 self.value(value, at, one, depth - 1, &mut found);
                 found
             });
-            // what speaks against the alternative that is nearest is the most useful
+            // the findings of the closest alternative are the most useful
             let cost = |found: &Vec<Finding>| {
                 let is_proved = found.iter().any(|finding| finding.is_proved);
                 (is_proved, found.iter().any(|finding| finding.is_proved && finding.at == *at), found.len())
@@ -119,7 +119,7 @@ impl Check<'_, '_> {
     ) {
         let wrong = |why: String| Finding {
             at: at.clone(),
-            what: Part::Written,
+            what: Subject::Literal,
             is_proved: true,
             why,
             near: None,
@@ -151,10 +151,10 @@ impl Check<'_, '_> {
                         None if schema.is_closed() => {
                             let near =
                                 nearest(name, schema.properties().map(|(name, _)| name)).map(str::to_owned);
-                            let why = "is nothing that its handler takes".to_owned();
+                            let why = "is not a field of its handler's payload".to_owned();
                             findings.push(Finding {
                                 at: at.join(name),
-                                what: Part::Name,
+                                what: Subject::Name,
                                 near,
                                 ..wrong(why)
                             });
@@ -189,7 +189,7 @@ impl Check<'_, '_> {
     }
 }
 
-/// Why an amount is outside the limits of a schema.
+/// The reason why an amount is outside the limits of a schema.
 fn amount(amount: f64, schema: Schema<'_>, least: &str, most: &str, what: &str) -> Option<String> {
     let least = schema.limit(least).filter(|least| amount < *least);
     let most = schema.limit(most).filter(|most| amount > *most);
@@ -200,21 +200,21 @@ fn amount(amount: f64, schema: Schema<'_>, least: &str, most: &str, what: &str) 
     }
 }
 
-fn given_fits(given: &Given<'_>, wanted: Schema<'_>, at: &Pointer) -> Option<Finding> {
-    let fit = match given {
-        Given::Unknown => Fit::Yes,
-        Given::Text => wanted.fits(Schema::text()),
-        Given::OneOf(schemas) => Fit::of_several(schemas.iter().map(|given| wanted.fits(*given))),
+fn reference_fits(known: &KnownValue<'_>, wanted: Schema<'_>, at: &Pointer) -> Option<Finding> {
+    let fit = match known {
+        KnownValue::Unknown => Fit::Yes,
+        KnownValue::Text => wanted.fits(Schema::text()),
+        KnownValue::OneOf(schemas) => Fit::of_several(schemas.iter().map(|known| wanted.fits(*known))),
     };
     let (is_proved, why) = match fit {
         Fit::Yes => return None,
         Fit::Perhaps(why) => (false, why),
         Fit::No(why) => (true, why),
     };
-    Some(Finding { at: at.clone(), what: Part::Given, is_proved, why, near: None, missing: None })
+    Some(Finding { at: at.clone(), what: Subject::Reference, is_proved, why, near: None, missing: None })
 }
 
-/// A value in a message: itself if it is short.
+/// A value for messages: short values in full.
 fn shown(value: &Value) -> String {
     match value {
         Value::Array(_) | Value::Object(_) => pop_document::kind_of(value).to_owned(),

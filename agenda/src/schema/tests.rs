@@ -25,7 +25,7 @@ fn media() -> Value {
 }
 
 #[test]
-fn a_pointer_leads_to_something_always_sometimes_or_never() {
+fn pointer_target_exists_always_sometimes_or_never() {
     let media = media();
     let sometimes = |step: &str| Presence::Sometimes(step.to_owned());
     let never = |step: &str, near: Option<&str>| Presence::Never {
@@ -86,7 +86,7 @@ fn values_of_one_schema_fit_another_or_may_or_cannot() {
         (map(true), wants_b, no("has no `b`")),
         (map(true), wants_a_number.clone(), no("its `/a` is text, not a number")),
         (map(false), wants_a_number, perhaps("its `/a` is text, not a number")),
-        (map(true), takes_none, no("has `a`, which is not taken")),
+        (map(true), takes_none, no("has `a`, which is not accepted")),
         (
             json!({"type": "array", "items": {"type": "string"}}),
             json!({"type": "array", "items": {"type": "integer"}}),
@@ -138,7 +138,10 @@ fn a_payload_is_checked_in_all_its_parts() {
         ),
         (json!({"input": "a", "width": 9000}), vec!["/width must be at most 8000, not 9000"]),
         (json!({"input": "a", "width": true}), vec!["/width must be text or a number, not true"]),
-        (json!({"input": "a", "width": 7, "preste": 1}), vec!["/preste is nothing that its handler takes"]),
+        (
+            json!({"input": "a", "width": 7, "preste": 1}),
+            vec!["/preste is not a field of its handler's payload"],
+        ),
         (
             json!({"input": "a", "width": 7, "preset": "fats"}),
             vec!["/preset must be one of \"fast\", \"slow\", not \"fats\""],
@@ -161,19 +164,19 @@ fn what_is_still_to_come_is_judged_by_its_schema() {
     let wanted = json!({"type": "object", "properties": {"n": {"type": "number"}, "t": {"type": "string"}}});
     let payload = json!({"n": "@<a>", "t": "@<b>"});
     let (text, either) = (json!({"type": "string"}), json!({"type": ["number", "string"]}));
-    let judged = |given: &dyn Fn(&Pointer) -> Option<Given<'static>>| -> Vec<(String, bool)> {
+    let judged = |given: &dyn Fn(&Pointer) -> Option<KnownValue<'static>>| -> Vec<(String, bool)> {
         let findings = check_payload(&payload, Schema::new(&wanted), given);
         findings.into_iter().map(|finding| (finding.at.as_str().to_owned(), finding.is_proved)).collect()
     };
     let leaked = |value: Value| -> &'static Value { Box::leak(Box::new(value)) };
     let (text, either) = (leaked(text), leaked(either));
-    assert_eq!(judged(&|_| Some(Given::Unknown)), []);
-    assert_eq!(judged(&|_| Some(Given::Text)), [("/n".to_owned(), true)]);
-    assert_eq!(judged(&|_| Some(Given::OneOf(vec![Schema::new(text)]))), [("/n".to_owned(), true)]);
+    assert_eq!(judged(&|_| Some(KnownValue::Unknown)), []);
+    assert_eq!(judged(&|_| Some(KnownValue::Text)), [("/n".to_owned(), true)]);
+    assert_eq!(judged(&|_| Some(KnownValue::OneOf(vec![Schema::new(text)]))), [("/n".to_owned(), true)]);
     let both = [("/n".to_owned(), false), ("/t".to_owned(), false)];
-    assert_eq!(judged(&|_| Some(Given::OneOf(vec![Schema::new(either)]))), both);
+    assert_eq!(judged(&|_| Some(KnownValue::OneOf(vec![Schema::new(either)]))), both);
     // one of two alternatives fits: it may
-    let one = judged(&|_| Some(Given::OneOf(vec![Schema::new(text), Schema::new(either)])));
+    let one = judged(&|_| Some(KnownValue::OneOf(vec![Schema::new(text), Schema::new(either)])));
     assert_eq!(one, both);
 }
 
@@ -190,7 +193,7 @@ fn what_a_schema_says_otherwise_is_no_reason() {
 #[test]
 fn what_may_fit_is_not_called_wrong() {
     let text = json!({"type": "string"});
-    let given = |_: &Pointer| Some(Given::OneOf(vec![Schema::new(&text)]));
+    let given = |_: &Pointer| Some(KnownValue::OneOf(vec![Schema::new(&text)]));
     let either = json!({"anyOf": [{"properties": {"x": {"type": "integer"}}}, {"properties": {"x": {"enum": ["a", "b"]}}}]});
     let findings = check_payload(&json!({"x": "@<a>"}), Schema::new(&either), &given);
     assert!(findings.iter().all(|finding| !finding.is_proved), "{findings:?}");

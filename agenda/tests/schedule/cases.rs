@@ -1,4 +1,4 @@
-//! Cases of the schedule, one by one.
+//! Single cases of the scheduler.
 
 use crate::world::{Script, World, plan_of, script};
 use pop_agenda::{
@@ -18,7 +18,7 @@ fn run(scripts: &[Script], options: &RunOptions) -> (RunOutcome, Vec<Outcome>, V
 }
 
 #[test]
-fn p28_by_default_a_failure_starts_nothing_new_and_lets_the_running_finish() {
+fn failure_starts_nothing_new_and_running_ones_finish() {
     let mut scripts = vec![script(&[]), script(&[]), script(&[]), script(&[1])];
     scripts[0].fails_first = 1;
     scripts[1].takes_ms = 50;
@@ -32,7 +32,7 @@ fn p28_by_default_a_failure_starts_nothing_new_and_lets_the_running_finish() {
 }
 
 #[test]
-fn r2_skip_goes_on_and_fatal_stops_what_runs() {
+fn r2_skip_continues_and_fatal_stops_running_operations() {
     let mut scripts = vec![script(&[]), script(&[0]), script(&[])];
     scripts[0].fails_first = 1;
     scripts[0].on_fail = "SKIP";
@@ -52,7 +52,7 @@ fn r2_skip_goes_on_and_fatal_stops_what_runs() {
 }
 
 #[test]
-fn a_retry_waits_and_a_timeout_is_a_failure_with_its_code() {
+fn retry_waits_and_timeout_fails_with_its_code() {
     let mut scripts = vec![script(&[])];
     scripts[0] = Script { fails_first: 1, max_attempts: 2, delay_ms: 500, ..scripts[0].clone() };
     let (outcome, _, events) = run(&scripts, &RunOptions::default());
@@ -73,7 +73,7 @@ fn a_retry_waits_and_a_timeout_is_a_failure_with_its_code() {
 }
 
 #[test]
-fn f78_when_timeout_and_success_meet_the_order_of_the_journal_decides() {
+fn f78_journal_order_decides_between_timeout_and_success() {
     let scripts = vec![Script { timeout_ms: 10, takes_ms: 10, ..script(&[]) }];
     let plan = plan_of(&scripts);
     for (first, wanted) in [("end", Outcome::Succeeded), ("tick", Outcome::Failed)] {
@@ -91,7 +91,7 @@ fn f78_when_timeout_and_success_meet_the_order_of_the_journal_decides() {
 }
 
 #[test]
-fn f76_the_second_cancel_kills_and_a_late_end_of_a_stopped_attempt_is_judged_by_its_report() {
+fn f76_second_cancel_kills_and_late_report_decides() {
     let scripts = vec![script(&[]), script(&[])];
     let plan = plan_of(&scripts);
     let options = RunOptions { parallel: 2, ..RunOptions::default() };
@@ -122,7 +122,7 @@ fn f76_the_second_cancel_kills_and_a_late_end_of_a_stopped_attempt_is_judged_by_
 }
 
 #[test]
-fn inputs_of_attempts_that_are_over_change_nothing() {
+fn inputs_of_ended_attempts_change_nothing() {
     let mut scripts = vec![script(&[]), script(&[])];
     scripts[0] = Script { fails_first: 1, max_attempts: 2, ..scripts[0].clone() };
     let plan = plan_of(&scripts);
@@ -139,7 +139,7 @@ fn inputs_of_attempts_that_are_over_change_nothing() {
 }
 
 #[test]
-fn p29_explain_names_what_is_waited_for() {
+fn explain_names_the_dependencies() {
     let mut scripts = vec![script(&[]), script(&[0]), script(&[])];
     scripts[0].fails_first = 9;
     let plan = plan_of(&scripts);
@@ -163,7 +163,7 @@ fn a_time_limit_stops_the_run() {
 }
 
 #[test]
-fn events_survive_their_written_form() {
+fn events_round_trip_through_json() {
     let mut scripts = vec![script(&[]), script(&[0])];
     scripts[0] = Script { fails_first: 1, max_attempts: 2, delay_ms: 3, ..scripts[0].clone() };
     let (_, _, events) = run(&scripts, &RunOptions::default());
@@ -174,7 +174,7 @@ fn events_survive_their_written_form() {
 }
 
 #[test]
-fn p27_what_an_earlier_run_reached_is_taken_over() {
+fn results_of_an_earlier_run_are_adopted() {
     let scripts = vec![script(&[]), script(&[0]), script(&[1])];
     let plan = plan_of(&scripts);
     let mut scheduler = Scheduler::new(plan, RunOptions::default());

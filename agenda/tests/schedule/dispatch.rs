@@ -1,4 +1,4 @@
-//! Operations of type dispatch: who is asked, for what, and what the reports come to.
+//! Operations of type dispatch: their calls and the combined report.
 
 use pop_agenda::{
     Action, Agenda, Answer, Ending, Gate, Input, OpIx, Outcome, Plan, RunEvent, RunOptions, RunOutcome,
@@ -31,7 +31,7 @@ fn scheduler_with(payload: &Value, params: &Value) -> Scheduler {
     Scheduler::new(plan.unwrap(), RunOptions { parallel: 9, ..RunOptions::default() })
 }
 
-/// Begins a run; each launched call with its number, action and payload.
+/// Begins a run and returns the launched calls with number, action and payload.
 fn calls(scheduler: &mut Scheduler) -> Vec<(u32, String, Value)> {
     let begun = Input::Begun { run: "r".into(), started: 0, adopted: Vec::new() };
     launched(scheduler, begun)
@@ -60,7 +60,7 @@ fn unit(type_id: &str, name: &str) -> Value {
 }
 
 #[test]
-fn u10_units_are_collated_by_type_and_one_without_a_handler_is_told_in_the_report() {
+fn u10_units_are_grouped_by_type_and_unserved_ones_reported() {
     let units = json!([unit("rpm", "a"), unit("deb", "x"), unit("tar", "b"), unit("rpm", "c")]);
     let mut scheduler =
         scheduler(&json!({"method": "content.install", "units": units, "options": {"force": true}}));
@@ -91,13 +91,13 @@ fn u10_units_are_collated_by_type_and_one_without_a_handler_is_told_in_the_repor
 }
 
 #[test]
-fn u14_a_handler_that_breaks_is_a_report_and_the_others_still_run() {
+fn u14_failed_call_is_reported_and_others_still_run() {
     let units = json!([unit("rpm", "a"), unit("tar", "b")]);
     let mut scheduler = scheduler(&json!({"method": "content.update", "units": units}));
     assert_eq!(calls(&mut scheduler).len(), 2);
     let broken = Verdict::failed(Failure::new(Blame::Handler, "signal", "it was killed"));
     scheduler.step(RunTime(1), Input::Ended { op: OpIx(2), attempt: 1, verdict: broken });
-    // nothing is being ended: the run does not know a failure yet
+    // the run is not ending: a failed call is no failure of the run
     assert!(scheduler.state(OpIx(3)).is_out());
     let step = scheduler.step(RunTime(2), reported(3, json!({"num_changes": 4})));
     let failed = step.events.iter().find_map(|event| match event {
@@ -114,7 +114,7 @@ fn u14_a_handler_that_breaks_is_a_report_and_the_others_still_run() {
 }
 
 #[test]
-fn u16_a_restart_is_asked_for_once_and_only_after_changes() {
+fn u16_restart_is_called_once_and_only_after_changes() {
     for (changes, wanted) in [(1, true), (0, false)] {
         let units = json!([unit("rpm", "a")]);
         let payload = json!({"method": "content.install", "units": units, "options": {"reboot": true}});
@@ -139,7 +139,7 @@ fn u16_a_restart_is_asked_for_once_and_only_after_changes() {
 }
 
 #[test]
-fn u15_bindings_and_what_is_asked_of_all() {
+fn u15_bindings_and_methods_for_all_handlers_are_called() {
     let ids = |payload: Value| -> Vec<String> {
         let asked = calls(&mut scheduler(&payload));
         let word = |call: &Value| format!("{}.{} {}", call["capability"], call["method"], call["type"]);
@@ -164,7 +164,7 @@ fn u15_bindings_and_what_is_asked_of_all() {
 }
 
 #[test]
-fn u15_nothing_to_do_is_a_report_too() {
+fn u15_dispatch_without_calls_gives_a_report() {
     let mut scheduler = scheduler(&json!({"method": "content.install", "units": []}));
     let next = calls(&mut scheduler);
     assert_eq!(
@@ -174,12 +174,12 @@ fn u15_nothing_to_do_is_a_report_too() {
 }
 
 #[test]
-fn a_payload_that_asks_for_nothing_known_fails_with_words() {
+fn invalid_dispatch_payload_fails_with_a_message() {
     for (payload, wanted) in [
         (json!({"method": "content.instal"}), "`method` must be one of content.install, "),
         (json!({"method": "content.install"}), "`units` must be a list of maps, each with its `type_id`"),
-        (json!({"method": "content.install", "units": [{}]}), "has no `type_id`, a text (at `/units/0`)"),
-        (json!({"method": "bind.unbind"}), "`bind.unbind` needs the `repo_id`"),
+        (json!({"method": "content.install", "units": [{}]}), "needs the text `type_id` (at `/units/0`)"),
+        (json!({"method": "bind.unbind"}), "`bind.unbind` needs `repo_id`"),
     ] {
         let mut scheduler = scheduler(&payload);
         let begun = Input::Begun { run: "r".into(), started: 0, adopted: Vec::new() };
@@ -194,7 +194,7 @@ fn a_payload_that_asks_for_nothing_known_fails_with_words() {
 }
 
 #[test]
-fn a_dispatch_that_is_resumed_asks_nobody_twice() {
+fn resumed_dispatch_repeats_no_finished_call() {
     let units = json!([unit("rpm", "a"), unit("tar", "b")]);
     let whole = scheduler(&json!({"method": "content.install", "units": units}));
     let mut live = whole.clone();
@@ -227,7 +227,7 @@ fn a_dispatch_that_is_resumed_asks_nobody_twice() {
 }
 
 #[test]
-fn a_dispatch_that_failed_asks_once_more_those_that_failed() {
+fn reopened_dispatch_repeats_only_failed_calls() {
     let units = json!([unit("rpm", "a"), unit("tar", "b")]);
     let mut scheduler = scheduler(&json!({"method": "content.install", "units": units}));
     assert_eq!(calls(&mut scheduler).len(), 2);
@@ -245,7 +245,7 @@ fn a_dispatch_that_failed_asks_once_more_those_that_failed() {
 }
 
 #[test]
-fn a_resumed_dispatch_does_not_repeat_a_call_that_succeeded_at_its_retry() {
+fn resumed_dispatch_keeps_a_call_that_succeeded_on_retry() {
     let units = json!([unit("rpm", "a"), unit("tar", "b")]);
     let payload = json!({"method": "content.install", "units": units});
     let mut scheduler = scheduler_with(&payload, &json!({"retry": {"maxAttempts": 2}}));
@@ -263,10 +263,10 @@ fn a_resumed_dispatch_does_not_repeat_a_call_that_succeeded_at_its_retry() {
 }
 
 #[test]
-fn policies_of_a_dispatch_hold_for_each_call_and_what_becomes_of_it_for_the_whole() {
+fn dispatch_policies_apply_per_call_and_on_fail_to_the_whole() {
     let units = json!([unit("rpm", "a")]);
     let payload = json!({"method": "content.install", "units": units});
-    // tried twice, then put aside as a whole
+    // each call has two attempts, then the whole dispatch is a dead letter
     let params = json!({"retry": {"maxAttempts": 2}, "onFail": "DLQ"});
     let mut scheduler = scheduler_with(&payload, &params);
     assert_eq!(calls(&mut scheduler).len(), 1);
@@ -276,14 +276,14 @@ fn policies_of_a_dispatch_hold_for_each_call_and_what_becomes_of_it_for_the_whol
     let step = scheduler.step(RunTime(9), Input::Ended { op: OpIx(2), attempt: 2, verdict: broken() });
     assert!(step.actions.contains(&Action::DeadLetter { op: OpIx(0) }));
     assert_eq!(scheduler.state(OpIx(0)).outcome(), Some(Outcome::DeadLettered));
-    // a lock is asked for by each call
+    // each call requests the lock
     let mut locked =
         scheduler_with(&payload, &json!({"lock": "SAFE", "lockKey": "packages-@<pop.operationName>"}));
     let begun = Input::Begun { run: "r".into(), started: 0, adopted: Vec::new() };
     let actions = locked.step(RunTime(0), begun).actions;
     let lock = Gate::Lock { name: "packages-all".into() };
     assert_eq!(actions, [Action::Ask { op: OpIx(2), gate: lock }]);
-    // what cannot be asked for is no success
+    // a call without its gate fails
     let failed = Answer::Failed(Box::new(Failure::new(Blame::Platform, "host", "no locks here")));
     let step = locked.step(RunTime(1), Input::Answered { op: OpIx(2), answer: failed });
     let joined = step.events.iter().find_map(|event| match event {
@@ -291,7 +291,7 @@ fn policies_of_a_dispatch_hold_for_each_call_and_what_becomes_of_it_for_the_whol
         _ => None,
     });
     assert_eq!(joined.unwrap()["details"]["rpm"]["details"]["message"], "no locks here");
-    // and one that is skipped asks nobody
+    // a skipped dispatch makes no calls
     let mut skipped =
         scheduler_with(&payload, &json!({"skipPattern": "length(units) < `2`", "onFail": "REPLY"}));
     let begun = Input::Begun { run: "r".into(), started: 0, adopted: Vec::new() };

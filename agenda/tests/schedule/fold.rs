@@ -12,7 +12,7 @@ use proptest::test_runner::TestRunner;
 use std::cell::Cell;
 use std::sync::Arc;
 
-/// The first thing about which the two disagree.
+/// The first difference between the two.
 pub(crate) fn disagreement(scheduler: &Scheduler, history: &History) -> Option<String> {
     let ended = history.ended.map(|(_, outcome)| outcome);
     if scheduler.outcome() != ended {
@@ -24,7 +24,7 @@ pub(crate) fn disagreement(scheduler: &Scheduler, history: &History) -> Option<S
     })
 }
 
-/// What both folds know of an operation.
+/// The data of an operation that both folds have.
 #[derive(Debug, PartialEq)]
 struct View {
     outcome: Option<Outcome>,
@@ -71,7 +71,7 @@ fn from_history(history: &History, op: OpIx) -> View {
     }
 }
 
-/// Something that happens to one of the attempts that run, or to the run.
+/// A disturbance of a running attempt or of the run.
 #[derive(Debug, Clone, Copy)]
 enum Disturbance {
     Running,
@@ -183,8 +183,8 @@ fn history_and_scheduler_agree_at_every_record_and_crash() {
 }
 
 #[test]
-fn a_resumed_run_says_which_skipped_conditionals_it_reopens() {
-    // each waits for the failure of one that is written behind it
+fn resumed_run_records_which_conditionals_it_reopens() {
+    // each depends on the failure of a later operation
     let mut scripts = vec![script(&[]), script(&[]), script(&[])];
     scripts[0].needs = vec![1];
     scripts[0].asks = vec!["succeeded"];
@@ -206,7 +206,7 @@ fn a_resumed_run_says_which_skipped_conditionals_it_reopens() {
 }
 
 #[test]
-fn a_run_that_crashed_while_it_went_on_reopens_nothing() {
+fn crashed_run_reopens_nothing() {
     let mut scripts = vec![script(&[]), script(&[])];
     scripts[0].fails_first = 1;
     let plan = plan_of(&scripts);
@@ -223,7 +223,7 @@ fn a_run_that_crashed_while_it_went_on_reopens_nothing() {
 }
 
 #[test]
-fn a_timeline_finds_every_wait_in_the_history() {
+fn history_contains_every_wait() {
     let mut scripts = vec![script(&[]), script(&[])];
     for script in &mut scripts {
         script.lock = Some(0);

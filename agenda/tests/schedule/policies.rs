@@ -1,4 +1,4 @@
-//! Policies of the schedule, one by one: what is shared, what is made into several, what cleans up.
+//! Policies of the schedule, one by one: shared resources, instances, generators and clean-up.
 
 use crate::world::{Script, World, plan, plan_of, script};
 use pop_agenda::{
@@ -13,7 +13,7 @@ fn wide(parallel: u32) -> RunOptions {
     RunOptions { parallel, keep_going: true, ..RunOptions::default() }
 }
 
-/// When each written operation was launched first.
+/// First launch time of each operation of the agenda.
 fn starts(world: &World<'_>) -> Vec<u64> {
     let start = |op: u32| {
         let is_start =
@@ -69,7 +69,7 @@ fn r3_safe_excludes_and_none_interleaves() {
 }
 
 #[test]
-fn r3_optimistic_reads_the_version_when_it_starts_and_keeps_it_for_the_end() {
+fn r3_optimistic_reads_versions_at_start_for_the_commit() {
     let plan = plan(json!({"operations": [
         {"name": "a", "type": "sample", "params": {"lock": "OPTIMISTIC", "lockKey": "asset-@<pop.operationName>"}}]}));
     let (mut scheduler, actions) = begun(&plan, wide(1));
@@ -78,7 +78,7 @@ fn r3_optimistic_reads_the_version_when_it_starts_and_keeps_it_for_the_end() {
     let step = scheduler.step(RunTime(1), Input::Answered { op: *op, answer: Answer::Version(7) });
     assert_eq!(launched(&step.actions), [0]);
     assert_eq!(scheduler.versions(OpIx(0)), [("asset-a", 7)]);
-    // the success counts once the version is committed, and an event that permits the commit comes before it
+    // success counts only after the commit, and an event precedes the commit
     let op = OpIx(0);
     assert_eq!(end(&mut scheduler, 2, 0, json!({})), [Action::Commit { op, attempt: 1 }]);
     assert!(matches!(scheduler.state(op), OpState::Committing { .. }));
@@ -89,7 +89,7 @@ fn r3_optimistic_reads_the_version_when_it_starts_and_keeps_it_for_the_end() {
 }
 
 #[test]
-fn r3_a_commit_that_conflicts_fails_its_attempt_and_a_retry_reads_the_new_version() {
+fn r3_conflict_fails_the_attempt_and_retry_reads_anew() {
     let plan = plan(json!({"operations": [{"name": "a", "type": "sample",
         "params": {"lock": "OPTIMISTIC", "lockKey": "k", "retry": {"maxAttempts": 2, "delayMs": 5}}}]}));
     let (mut scheduler, _) = begun(&plan, wide(1));
@@ -104,7 +104,7 @@ fn r3_a_commit_that_conflicts_fails_its_attempt_and_a_retry_reads_the_new_versio
 }
 
 #[test]
-fn a_commit_that_another_process_holds_up_does_not_hold_up_the_end_of_the_run() {
+fn delayed_commit_does_not_delay_the_end_of_the_run() {
     let plan = plan(json!({"operations": [
         {"name": "a", "type": "sample", "params": {"lock": "OPTIMISTIC", "lockKey": "k"}}]}));
     for is_forced in [false, true] {
@@ -130,7 +130,7 @@ fn a_commit_that_another_process_holds_up_does_not_hold_up_the_end_of_the_run() 
 }
 
 #[test]
-fn f79_two_keys_are_always_asked_for_in_one_order_and_the_holder_is_told() {
+fn f79_keys_are_requested_in_name_order_and_holder_shown() {
     let agenda = |one: Value, two: Value| {
         plan(json!({"params": {"lock": "SAFE"}, "operations": [
             {"name": "a", "type": "sample", "params": {"lockKey": one}},
@@ -152,12 +152,12 @@ fn f79_two_keys_are_always_asked_for_in_one_order_and_the_holder_is_told() {
 }
 
 #[test]
-fn r5_starts_that_share_a_name_keep_their_distance_and_others_do_not_wait() {
+fn r5_shared_delay_spaces_starts_others_do_not_wait() {
     let mut scripts = vec![Script { starts: Some((0, 100)), ..script(&[]) }; 4];
     scripts[3].starts = Some((1, 100));
     let plan = plan_of(&scripts);
     let mut world = World::new(&scripts, &plan, &wide(4));
-    // another process of the same host has just started one
+    // another process on the host has just started an operation
     world.starts.insert("d0".to_owned(), 30);
     world.begin();
     world.finish();
@@ -165,7 +165,7 @@ fn r5_starts_that_share_a_name_keep_their_distance_and_others_do_not_wait() {
 }
 
 #[test]
-fn no_more_is_held_at_once_than_files_may_be_open() {
+fn held_gates_are_limited_by_open_files() {
     let items: Vec<u32> = (0..500).collect();
     let plan = plan(json!({"operations": [{"name": "each", "type": "sample", "params": {
         "forEach": items, "lock": "SAFE", "lockKey": "k@<pop.index>", "delayMs": 1_000, "delayId": "api"}}]}));
@@ -182,12 +182,12 @@ fn no_more_is_held_at_once_than_files_may_be_open() {
             scheduler.check().unwrap();
         }
     }
-    // those that were asked for at the same time count when they are granted
+    // requests sent at the same time count once granted
     assert!((64..=68).contains(&locks), "{locks}");
 }
 
 #[test]
-fn r5_without_a_name_only_repetitions_of_the_operation_itself_wait() {
+fn r5_unnamed_delay_applies_to_own_attempts_only() {
     let plan = plan(json!({"params": {"delayMs": 100}, "operations": [
         {"name": "a", "type": "sample", "params": {"forEach": [1, 2]}}, {"name": "b", "type": "sample"}]}));
     let (mut scheduler, actions) = begun(&plan, wide(9));
@@ -198,7 +198,7 @@ fn r5_without_a_name_only_repetitions_of_the_operation_itself_wait() {
 }
 
 #[test]
-fn r7_one_computes_while_others_wait_and_then_all_have_it() {
+fn r7_one_operation_computes_while_equal_ones_wait() {
     let scripts = vec![Script { cache: Some(0), ..script(&[]) }; 4];
     let plan = plan_of(&scripts);
     let mut world = World::new(&scripts, &plan, &wide(4));
@@ -211,7 +211,7 @@ fn r7_one_computes_while_others_wait_and_then_all_have_it() {
 }
 
 #[test]
-fn r7_a_cache_is_used_only_if_handler_and_operation_both_say_so() {
+fn r7_cache_needs_consent_of_handler_and_operation() {
     let asks = |params: Value| {
         let plan = plan(json!({"operations": [{"name": "a", "type": "sample", "params": params}]}));
         begun(&plan, wide(1)).1.iter().any(|action| matches!(action, Action::Ask { .. }))
@@ -220,7 +220,7 @@ fn r7_a_cache_is_used_only_if_handler_and_operation_both_say_so() {
     assert!(!asks(json!({"useCache": true})));
     assert!(!asks(json!({"cache.use": true})));
     assert!(!asks(json!({"useCache": true, "cache.use": false})));
-    // an agenda that names the command itself is its handler's author
+    // the author of a command is also the author of the agenda
     let exec = |params: Value| {
         let plan = plan(json!({"operations": [
             {"name": "a", "type": "exec", "payload": {"command": ["true"]}, "params": params}]}));
@@ -230,7 +230,7 @@ fn r7_a_cache_is_used_only_if_handler_and_operation_both_say_so() {
 }
 
 #[test]
-fn r7_a_result_is_kept_before_the_lock_is_given_back_and_not_at_all_without_leave() {
+fn r7_result_is_cached_before_the_lock_is_released() {
     for (write, wanted) in [(true, vec!["fill", "release"]), (false, vec!["release"])] {
         let params = json!({"useCache": true, "cache.use": true, "cache.write": write, "cacheTtlMs": 5});
         let plan = plan(json!({"operations": [{"name": "a", "type": "sample", "params": params}]}));
@@ -251,7 +251,7 @@ fn r7_a_result_is_kept_before_the_lock_is_given_back_and_not_at_all_without_leav
 }
 
 #[test]
-fn r4_a_pattern_that_holds_skips_and_tells_the_values() {
+fn r4_matching_pattern_skips_and_reports_the_values() {
     let plan = plan(json!({"operations": [
         {"name": "a", "type": "sample", "payload": {"data": {"status": "A"}}, "params": {"skipPattern": "data.status=='A'"}},
         {"name": "b", "type": "sample", "payload": {"data": {}}, "params": {"skipPattern": "data.status", "dependsOn": "a"}}]}));
@@ -267,11 +267,11 @@ fn r4_a_pattern_that_holds_skips_and_tells_the_values() {
 }
 
 #[test]
-fn r2_a_dead_letter_lets_the_run_go_on_without_what_needs_it() {
+fn r2_dead_letter_continues_the_run_without_dependants() {
     let mut scripts = vec![script(&[]), script(&[0]), script(&[])];
     scripts[0] = Script { fails_first: 9, max_attempts: 2, on_fail: "DLQ", ..script(&[]) };
     let plan = plan_of(&scripts);
-    // not even without --keep-going does it hold anything up
+    // a dead letter ends nothing, even without --keep-going
     let mut world = World::new(&scripts, &plan, &RunOptions::default());
     world.begin();
     assert_eq!(world.finish(), RunOutcome::DeadLettered);
@@ -281,7 +281,7 @@ fn r2_a_dead_letter_lets_the_run_go_on_without_what_needs_it() {
 }
 
 #[test]
-fn f41_for_each_gives_results_in_item_order_and_null_for_what_is_skipped() {
+fn f41_for_each_results_are_in_item_order_null_if_skipped() {
     let plan = plan(json!({"operations": [
         {"name": "list", "type": "sample"},
         {"name": "each", "type": "sample", "params": {"forEach": "@<list.out::/items>", "maxParallel": 2, "skipPattern": "n==`2`"},
@@ -301,7 +301,7 @@ fn f41_for_each_gives_results_in_item_order_and_null_for_what_is_skipped() {
 }
 
 #[test]
-fn f41_for_each_over_nothing_is_an_empty_list_and_over_no_list_a_failure_that_names_the_place() {
+fn f41_for_each_accepts_an_empty_list_and_fails_on_others() {
     let plan = plan(json!({"operations": [
         {"name": "list", "type": "sample"},
         {"name": "none", "type": "sample", "params": {"forEach": []}},
@@ -315,11 +315,11 @@ fn f41_for_each_over_nothing_is_an_empty_list_and_over_no_list_a_failure_that_na
     assert_eq!(launched(&step.actions), Vec::<u32>::new());
     let failure = failed_start(&step.events);
     assert_eq!(failure.code, "reference");
-    assert!(failure.message.contains("`forEach` needs a list, and this is a map"), "{failure:?}");
+    assert!(failure.message.contains("`forEach` needs a list, not a map"), "{failure:?}");
 }
 
 #[test]
-fn f41_a_part_that_fails_fails_the_whole_and_a_resume_does_only_what_is_left() {
+fn f41_failed_part_fails_the_whole_resume_does_the_rest() {
     let mut scripts = vec![script(&[]), script(&[0])];
     scripts[0] = Script { items: Some((5, 2)), ..script(&[]) };
     let plan = plan_of(&scripts);
@@ -344,7 +344,7 @@ fn f41_a_part_that_fails_fails_the_whole_and_a_resume_does_only_what_is_left() {
 }
 
 #[test]
-fn f41_a_hundred_thousand_items_are_scheduled_one_after_another() {
+fn f41_100_000_items_are_scheduled_sequentially() {
     let items: Vec<u32> = (0..100_000).collect();
     let plan = plan(json!({"operations": [
         {"name": "each", "type": "sample", "params": {"forEach": items, "maxParallel": 3}, "payload": "@<pop.item>"}]}));
@@ -369,7 +369,7 @@ fn generator(operations: &Value) -> (Arc<Plan>, Value) {
 }
 
 #[test]
-fn f42_generated_operations_run_once_also_when_the_run_is_resumed() {
+fn f42_generated_operations_run_once_across_resumes() {
     let (plan, result) = generator(&json!([
         {"name": "x", "type": "sample", "payload": "@<gen.out::/ops/0/name>"},
         {"name": "y", "type": "sample", "payload": {"x": "@<x.out>"}, "params": {"dependsOn": ["after"]}}]));
@@ -390,7 +390,7 @@ fn f42_generated_operations_run_once_also_when_the_run_is_resumed() {
     assert_eq!(step(&mut scheduler, 3, ended(1, json!({}))), [3]);
     assert_eq!(step(&mut scheduler, 4, ended(3, json!({}))), Vec::<u32>::new());
     assert_eq!(scheduler.outcome(), Some(RunOutcome::Succeeded));
-    // whatever part of the journal is there, what was generated is known or generated, once
+    // at every prefix of the journal, the operations are added exactly once
     for cut in 1..journal.len() {
         let mut again = Scheduler::new(Arc::clone(&plan), wide(9));
         for record in &journal[..cut] {
@@ -406,7 +406,7 @@ fn f42_generated_operations_run_once_also_when_the_run_is_resumed() {
 }
 
 #[test]
-fn f42_what_a_generator_gives_is_checked_like_an_agenda() {
+fn f42_generated_operations_are_checked_like_an_agenda() {
     let said = |operations: Value| {
         let (plan, result) = generator(&operations);
         let (mut scheduler, _) = begun(&plan, wide(9));
@@ -423,7 +423,7 @@ fn f42_what_a_generator_gives_is_checked_like_an_agenda() {
     assert_eq!(said(json!(7)), "`/ops` of its result must be a list of operations, not a number");
     assert_eq!(
         said(json!([{"name": "after", "type": "sample"}])),
-        "two operations are called `after` (at `/ops/0/name` of its result)"
+        "two operations have the name `after` (at `/ops/0/name` of its result)"
     );
     assert_eq!(
         said(json!([{"name": "x", "type": "smaple", "payload": "@<nobody.out>"}])),
@@ -432,12 +432,12 @@ fn f42_what_a_generator_gives_is_checked_like_an_agenda() {
     );
     let circle = json!([{"name": "x", "type": "sample", "params": {"dependsOn": "y"}},
         {"name": "y", "type": "sample", "params": {"dependsOn": "x"}}]);
-    assert!(said(circle).starts_with("operations wait for one another: x -> y"));
+    assert!(said(circle).starts_with("operations depend on each other in a cycle: x -> y"));
     assert!(said(json!([])).contains("Succeeded"));
 }
 
 #[test]
-fn p26_a_generator_that_only_logs_adds_nothing() {
+fn log_only_generator_adds_nothing() {
     let (plan, mut result) = generator(&json!([{"name": "x", "type": "sample"}]));
     result["logOnly"] = json!(true);
     let (mut scheduler, _) = begun(&plan, wide(9));
@@ -446,7 +446,7 @@ fn p26_a_generator_that_only_logs_adds_nothing() {
 }
 
 #[test]
-fn f42_generators_above_one_another_are_bounded() {
+fn f42_generator_nesting_is_limited() {
     let one = |level: u32| {
         json!({"name": format!("g{level}"), "type": "sample",
             "params": {"agenda.operation.generator": {"operationsJsonPointer": ""}}})
@@ -462,14 +462,14 @@ fn f42_generators_above_one_another_are_bounded() {
 }
 
 #[test]
-fn who_asks_for_an_outcome_runs_for_it_and_is_skipped_without_it() {
+fn conditional_runs_on_its_outcome_and_is_skipped_without() {
     let mut scripts = vec![script(&[]), script(&[0]), script(&[0]), script(&[1])];
     scripts[0].fails_first = 1;
     scripts[1].asks = vec!["failed"];
     scripts[2].asks = vec!["succeeded"];
     scripts[3].asks = vec!["failed"];
     let plan = plan_of(&scripts);
-    // what is there for a failure also starts where nothing else does after one
+    // clean-up starts after a failure although nothing else does
     for options in [wide(1), RunOptions::default()] {
         let mut world = World::new(&scripts, &plan, &options);
         world.begin();
@@ -480,7 +480,7 @@ fn who_asks_for_an_outcome_runs_for_it_and_is_skipped_without_it() {
 }
 
 #[test]
-fn what_is_finally_runs_last_after_a_failure_and_after_a_cancel() {
+fn finally_runs_last_after_failure_and_after_cancel() {
     for stop in [None, Some(CancelReason::Interrupted)] {
         let mut scripts = vec![script(&[]), script(&[0]), script(&[]), script(&[1])];
         scripts[0].fails_first = 1;
@@ -507,7 +507,7 @@ fn what_is_finally_runs_last_after_a_failure_and_after_a_cancel() {
 }
 
 #[test]
-fn what_is_finally_waits_for_what_is_generated_too() {
+fn finally_waits_for_generated_operations() {
     let plan = plan(json!({"operations": [
         {"name": "gen", "type": "sample", "params": {"agenda.operation.generator": {"operationsJsonPointer": ""}}},
         {"name": "clean", "type": "sample", "params": {"finally": true}}]}));
@@ -520,7 +520,7 @@ fn what_is_finally_waits_for_what_is_generated_too() {
 }
 
 #[test]
-fn what_asks_for_an_outcome_is_asked_anew_in_a_run_that_is_resumed() {
+fn conditional_is_decided_again_in_a_resumed_run() {
     let mut scripts = vec![script(&[]), script(&[0])];
     scripts[0].fails_first = 1;
     scripts[1].asks = vec!["failed"];
@@ -531,7 +531,7 @@ fn what_asks_for_an_outcome_is_asked_anew_in_a_run_that_is_resumed() {
     world.finish();
     world.input(Input::Resumed { options: RunOptions::default() });
     world.finish();
-    // it was interrupted then, and has failed or succeeded now: the verdict is that of now
+    // the operation was interrupted before and now fails or succeeds: only the new outcome counts
     let wanted = match world.outcomes()[0] {
         Outcome::Failed => Outcome::Succeeded,
         _ => Outcome::Skipped,
@@ -541,7 +541,7 @@ fn what_asks_for_an_outcome_is_asked_anew_in_a_run_that_is_resumed() {
 }
 
 #[test]
-fn r7_a_key_that_finds_nothing_is_no_key() {
+fn r7_cache_key_pattern_without_a_match_fails() {
     let params = json!({"useCache": true, "cache.use": true, "cacheKeyPattern": "misspelled"});
     let plan =
         plan(json!({"operations": [{"name": "a", "type": "sample", "payload": {}, "params": params}]}));
@@ -554,7 +554,7 @@ fn r7_a_key_that_finds_nothing_is_no_key() {
 }
 
 #[test]
-fn an_operation_that_cannot_be_bound_fails_without_an_attempt() {
+fn unbindable_payload_fails_without_an_attempt() {
     let plan = plan(json!({"operations": [
         {"name": "a", "type": "sample"},
         {"name": "b", "type": "sample", "payload": "@<a.out::/w>", "params": {"onFail": "DLQ", "retry": {"maxAttempts": 3}}},
@@ -573,7 +573,7 @@ fn an_operation_that_cannot_be_bound_fails_without_an_attempt() {
 }
 
 #[test]
-fn a_launch_carries_its_payload_and_shares_one_without_references() {
+fn launch_has_payload_and_shares_one_without_references() {
     let plan = plan(json!({"operations": [
         {"name": "a", "type": "sample", "payload": {"size": 3}},
         {"name": "b", "type": "sample", "payload": ["@<a.out>"]}]}));
@@ -585,13 +585,13 @@ fn a_launch_carries_its_payload_and_shares_one_without_references() {
     let BoundPayload::Shared(shared) = payload(&actions) else { unreachable!() };
     assert!(Arc::ptr_eq(&shared, &plan.operation(OpIx(0)).payload));
     assert_eq!(*payload(&end(&mut scheduler, 1, 0, json!(7))), json!([7]));
-    // a new executor is given it again
+    // a new executor gets the same payload
     let options = scheduler.options().clone();
     assert_eq!(*payload(&scheduler.step(RunTime(2), Input::Resumed { options }).actions), json!([7]));
 }
 
 #[test]
-fn items_of_what_was_skipped_are_none_where_something_may_stand_in() {
+fn for_each_over_a_skipped_list_with_fallback_is_empty() {
     let plan = plan(json!({"operations": [
         {"name": "list", "type": "sample", "params": {"onFail": "SKIP"}},
         {"name": "each", "type": "sample", "params": {"forEach": "@<list.out::/items?>"}}]}));
@@ -602,7 +602,7 @@ fn items_of_what_was_skipped_are_none_where_something_may_stand_in() {
 }
 
 #[test]
-fn asked_twice_a_run_does_not_even_clean_up() {
+fn second_cancel_starts_no_clean_up() {
     let mut scripts = vec![script(&[]), script(&[])];
     scripts[1].is_finally = true;
     let plan = plan_of(&scripts);

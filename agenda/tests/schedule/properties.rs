@@ -1,4 +1,4 @@
-//! Random agendas with every policy: what holds of all of them.
+//! Properties of random agendas with all policies.
 
 use crate::world::{Script, World, plan_of, script};
 use pop_agenda::{CancelReason, Ending, Input, OpIx, Outcome, Outcomes, RunEvent, RunOptions, RunOutcome};
@@ -33,7 +33,7 @@ pub(crate) fn scripts() -> impl Strategy<Value = Vec<Script>> {
             .map(|(index, (plain, rare))| {
                 let (needs, fails, takes_ms, max_attempts, delay_ms, on_fail, timeout_ms) = plain;
                 let (is_skipped, lock, starts, cache, items, is_finally, generates) = rare;
-                // a list of results is no list of operations, and one from the cache has the names of another
+                // a list of results is not a list of operations, and a cached result has the names of another one
                 let generates = generates.filter(|_| items.is_none() && cache.is_none());
                 let needs: BTreeMap<usize, &str> = if index == 0 {
                     BTreeMap::new()
@@ -89,7 +89,7 @@ fn decided(mut scripts: Vec<Script>) -> Vec<Script> {
     scripts
 }
 
-/// What must become of each operation when everything that can run does: no clock, no queues, only the rules.
+/// The expected outcome of each operation if everything that can run does: only the rules, no clock or queues.
 fn oracle(scripts: &[Script]) -> Vec<Outcome> {
     let mut outcomes: Vec<Outcome> = Vec::new();
     for script in scripts {
@@ -107,7 +107,7 @@ fn oracle(scripts: &[Script]) -> Vec<Outcome> {
             .map(|(_, needs)| needs)
             .collect();
         let times_out = script.timeout_ms > 0 && script.timeout_ms < script.takes_ms;
-        outcomes.push(if missed.iter().any(|needs| needs.is_met_by_good()) {
+        outcomes.push(if missed.iter().any(|needs| needs.accepts_all_good()) {
             Outcome::Cancelled
         } else if !missed.is_empty() {
             Outcome::Skipped

@@ -1,4 +1,4 @@
-//! A world in which attempts take their scripted time, and which grants what operations share.
+//! A simulated executor: attempts take their scripted time, and it answers gate requests.
 
 use crate::fold::disagreement;
 use pop_agenda::{
@@ -12,7 +12,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap};
 use std::sync::Arc;
 
-/// How one operation behaves, and its policies.
+/// The behaviour of one operation and its policies.
 #[derive(Debug, Clone)]
 pub(crate) struct Script {
     pub(crate) needs: Vec<usize>,
@@ -120,7 +120,7 @@ pub(crate) fn plan(agenda: Value) -> Arc<Plan> {
     Arc::new(plan.unwrap())
 }
 
-/// What is going to happen.
+/// A future event of the simulation.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Coming {
     End {
@@ -139,7 +139,7 @@ enum Coming {
     },
 }
 
-/// The world, and a journal of what was decided.
+/// The simulated executor with its journal.
 pub(crate) struct World<'s> {
     scripts: &'s [Script],
     /// How what is generated behaves.
@@ -211,7 +211,7 @@ impl<'s> World<'s> {
         Self::of(scripts, scheduler, History::of(plan.len(), journal), journal)
     }
 
-    /// A new executor takes over: whatever the old one held or waited for went with it.
+    /// A new executor takes over: gates that the old one held or awaited are gone.
     pub(crate) fn resume(&mut self) {
         self.locks.clear();
         self.coming.clear();
@@ -229,7 +229,7 @@ impl<'s> World<'s> {
         self.scripts.get(written.index()).unwrap_or(&self.plain)
     }
 
-    /// What an operation gives.
+    /// The result of an operation.
     fn result(&self, op: OpIx) -> Value {
         let Some(count) = self.script(op).generates else { return json!({"of": op.0}) };
         let name = |index: usize| format!("made{}.{index}", op.0);
@@ -359,7 +359,7 @@ impl<'s> World<'s> {
         }
     }
 
-    /// Lets the next thing happen; false if nothing will.
+    /// Processes the next event; false if there is none.
     pub(crate) fn advance(&mut self) -> bool {
         let coming = self.coming.peek().map(|Reverse((at, _))| *at);
         let due = self.scheduler.deadline().map(|at| at.0);

@@ -48,7 +48,7 @@ fn references_and_payloads_are_held_against_what_handlers_take_and_give() {
      --> a.yaml:3:44
       |
     2 |   - {name: a, type: size, payload: {file: x, unit: pc}}
-      |                     ---- `size` says what its result is
+      |                     ---- `size` describes its result
     3 |   - {name: b, type: size, payload: {file: '@<a.out::/widht>'}}
       |                                            ^^^^^^^^^^^^^^^^ did you mean `width`?
 
@@ -56,7 +56,7 @@ fn references_and_payloads_are_held_against_what_handlers_take_and_give() {
      --> a.yaml:4:44
       |
     2 |   - {name: a, type: size, payload: {file: x, unit: pc}}
-      |                     ---- `size` says what its result is
+      |                     ---- `size` describes its result
     3 |   - {name: b, type: size, payload: {file: '@<a.out::/widht>'}}
     4 |   - {name: c, type: size, payload: {file: '@<a.out::/width>'}}
       |                                            ^^^^^^^^^^^^^^^^
@@ -65,14 +65,14 @@ fn references_and_payloads_are_held_against_what_handlers_take_and_give() {
      --> a.yaml:5:72
       |
     2 |   - {name: a, type: size, payload: {file: x, unit: pc}}
-      |                     ---- `size` says what its result is
+      |                     ---- `size` describes its result
     ...
     5 |   - {name: d, type: size, payload: {file: 'w=@<a.out::/width>', most: '@<a.out::/height>', fiel: 1}}
       |                                                                        ^^^^^^^^^^^^^^^^^
       |
-      = help: say what stands in for it: `?text` before the `>`, or `?` alone for null
+      = help: add a fallback: `?text` before the `>`, or `?` alone for null
 
-    error[wrong-payload]: `fiel` of operation `d` is nothing that its handler takes
+    error[wrong-payload]: `fiel` of operation `d` is not a field of its handler's payload
      --> a.yaml:5:92
       |
     5 |   - {name: d, type: size, payload: {file: 'w=@<a.out::/width>', most: '@<a.out::/height>', fiel: 1}}
@@ -82,7 +82,7 @@ fn references_and_payloads_are_held_against_what_handlers_take_and_give() {
      --> a.yaml:6:55
       |
     2 |   - {name: a, type: size, payload: {file: x, unit: pc}}
-      |                     ---- `size` says what its result is
+      |                     ---- `size` describes its result
     ...
     6 |   - {name: e, type: size, payload: {file: 'h', most: '@<a.out::/height?0>'}}
       |                                                       ^^^^^^^^^^^^^^^^^^^

@@ -246,7 +246,7 @@ fn what_refers_to_nothing_is_refused_with_the_nearest_name() {
             exec("payload: {command: ['@<side>']}"),
             "3:50",
             "unknown-reference",
-            "a result is called `side.out`",
+            "its result is `side.out`",
         ),
         (
             "a word of pop",
@@ -272,7 +272,7 @@ fn what_refers_to_nothing_is_refused_with_the_nearest_name() {
 #[test]
 fn f43_f79_f81_params_of_a_wrong_kind_are_refused_where_they_stand() {
     for (params, column, code, words) in [
-        ("skipPattern: 'a =='", 27, "bad-expression", "a text in an expression stands between single quotes"),
+        ("skipPattern: 'a =='", 27, "bad-expression", "write text in single quotes"),
         ("cacheKeyPattern: [x]", 31, "wrong-type", "must be a JMESPath expression, not a list"),
         ("lock: SAVE", 20, "wrong-value", "did you mean `SAFE`?"),
         ("lockKey: []", 23, "wrong-value", "`lockKey` must name at least one key"),
@@ -280,7 +280,12 @@ fn f43_f79_f81_params_of_a_wrong_kind_are_refused_where_they_stand() {
         ("delayMs: soon", 23, "wrong-type", "a whole number from 0"),
         ("forEach: 7", 23, "wrong-type", "for example \"@<probe.out::/streams>\""),
         ("maxParallel: 2", 14, "misplaced-param", "`pop run --parallel` limits the run as a whole"),
-        ("agenda.operation.generator: {}", 42, "missing-field", "where in its result the operations stand"),
+        (
+            "agenda.operation.generator: {}",
+            42,
+            "missing-field",
+            "the location of the operations in its result",
+        ),
         ("handler: nobody", 23, "unknown-handler", "`pop handlers` lists them"),
         ("version: 2", 23, "unknown-version", "no handler of type `sample` has version `2`"),
         ("dependsOn: side.faild", 25, "unknown-outcome", "did you mean `side.failed`?"),

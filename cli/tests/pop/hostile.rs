@@ -32,29 +32,29 @@ fn f32_a_cycle_is_refused_with_its_path_and_each_edge_in_its_place() {
         .to_owned();
     let said = refused_text("a.yaml", text + TOUCH, "cycle").stderr;
     insta::assert_snapshot!(said, @r"
-    error[cycle]: operations wait for one another: a -> c -> b -> a
+    error[cycle]: operations depend on each other in a cycle: a -> c -> b -> a
      --> a.yaml:2:49
       |
     2 |   - {name: a, type: sample, params: {dependsOn: c}}
-      |                                                 ^ `a` waits for `c`
+      |                                                 ^ `a` depends on `c`
     3 |   - {name: b, type: exec, payload: {command: [echo, '@<a.out>']}}
-      |                                                      -------- `b` waits for `a`
+      |                                                      -------- `b` depends on `a`
     4 |   - {name: c, type: sample, params: {dependsOn: [side, b]}}
-      |                                                        - `c` waits for `b`
+      |                                                        - `c` depends on `b`
 
     1 fault in a.yaml; nothing was started (exit 3)
     ");
     let own = "operations:\n  - {name: a, type: sample, params: {dependsOn: a}}\n  - {name: b, type: sample, payload: \
                '@<b.out>'}\n";
     let said = refused_text("a.yaml", own.to_owned() + TOUCH, "cycle").stderr;
-    assert!(said.contains("operation `a` waits for itself") && said.contains("a.yaml:2:49"), "{said}");
-    assert!(said.contains("operation `b` waits for itself") && said.contains("a.yaml:3:39"), "{said}");
+    assert!(said.contains("operation `a` depends on itself") && said.contains("a.yaml:2:49"), "{said}");
+    assert!(said.contains("operation `b` depends on itself") && said.contains("a.yaml:3:39"), "{said}");
 }
 
 #[test]
 fn f33_names_that_are_one_name_to_a_file_system_collide() {
     for (one, other, words) in [
-        ("probe", "probe", "two operations are called `probe`"),
+        ("probe", "probe", "two operations have the name `probe`"),
         ("probe", "PROBE", "differ only in letter case or Unicode form"),
         ("\u{e9}", "e\u{301}", "differ only in letter case or Unicode form"),
     ] {
@@ -62,7 +62,7 @@ fn f33_names_that_are_one_name_to_a_file_system_collide() {
             format!("operations:\n  - {{name: {one}, type: sample}}\n  - {{name: {other}, type: sample}}\n");
         let said = refused_text("a.yaml", text + TOUCH, "duplicate-name").stderr;
         assert!(said.contains(words) && said.contains("a.yaml:3:12"), "{said}");
-        assert!(said.contains("the other one"), "{said}");
+        assert!(said.contains("the other operation"), "{said}");
     }
 }
 
@@ -78,7 +78,7 @@ fn f34_what_is_unknown_or_may_be_missing_is_refused_with_what_was_meant() {
         (
             "type: sample, params: {dependsOn: [side.failed, side.skipped]}",
             "contradiction",
-            "exclude one another",
+            "exclude each other",
         ),
     ] {
         let text = format!(
@@ -247,7 +247,7 @@ fn f41_ten_thousand_items_are_one_operation_each_and_none_is_an_empty_list() {
     bench.write("b.json", bench.read("a.json").replace("::/none", "::/items/0"));
     let said = bench.pop(10, "run b.json").stderr;
     assert!(
-        said.contains("[reference] `forEach` needs a list, and this is a number: \"@<list.out::/items/0>\""),
+        said.contains("[reference] `forEach` needs a list, not a number: \"@<list.out::/items/0>\""),
         "{said}"
     );
     let text = "operations:\n  - {name: a, type: sample, params: {forEach: 3}}\n".to_owned() + TOUCH;
@@ -286,7 +286,7 @@ fn f42_what_a_generator_gives_is_held_to_the_rules_of_an_agenda() {
         (r#"[{"name": "Size", "type": "sample"}]"#, "`Size`"),
         (r#"[{"name": "x", "type": "smaple"}]"#, "which no handler serves"),
         (r#"[{"name": "x", "type": "sample", "payload": "@<nobody.out>"}]"#, "not in this agenda"),
-        (r#"[{"name": "x", "type": "sample", "payload": "@<x.out>"}]"#, "wait for one another"),
+        (r#"[{"name": "x", "type": "sample", "payload": "@<x.out>"}]"#, "in a cycle: x -> x"),
         (r#"{"name": "x"}"#, "must be a list of operations, not a map"),
     ] {
         bench.write("more.json", wrong);
@@ -317,7 +317,7 @@ fn f41_f42_f43_lists_generators_and_patterns_are_bounded_and_judged() {
     let bench = Bench::with_agenda(&format!("operations:\n  - {again}\n"));
     bench.pop(10, "run a.yaml");
     let said = bench.operation("g")["diagnosticEvents"][0]["message"].to_string();
-    assert!(said.contains("two operations are called `g`"), "{said}");
+    assert!(said.contains("two operations have the name `g`"), "{said}");
     // a pattern that is nested without end is refused before anything runs
     let deep = format!("{}a{}", "(".repeat(5_000), ")".repeat(5_000));
     let text =

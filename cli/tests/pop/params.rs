@@ -51,7 +51,10 @@ fn r4_what_is_skipped_says_why_and_what_is_no_expression_is_refused() {
     assert_eq!(bench.operation("a")["outcome"], "succeeded");
     bench.write("a.yaml", agenda("data.status=="));
     let said = bench.pop(3, "run a.yaml").stderr;
-    assert!(said.starts_with("error[bad-expression]: `skipPattern` is no JMESPath expression"), "{said}");
+    assert!(
+        said.starts_with("error[bad-expression]: `skipPattern` is not a valid JMESPath expression"),
+        "{said}"
+    );
     assert!(said.contains("a.yaml:4:27"), "{said}");
 }
 
@@ -84,7 +87,7 @@ fn r9_r10_r11_version_and_action_choose_the_handler_and_nobody_else_is_started()
         (
             "action: wirte",
             "action: write",
-            "error[unknown-action]: no handler of type `asset` takes on `wirte`",
+            "error[unknown-action]: no handler of type `asset` has action `wirte`",
         ),
         ("handler: asset-3", "handler: asset-2", "error[unknown-handler]: there is no handler `asset-3`"),
     ] {
