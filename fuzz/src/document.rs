@@ -1,5 +1,5 @@
-//! Texts that people write: agendas and registries, as JSON and as YAML, and descriptors, to plans or to faults with their
-//! places.
+//! Documents of users: agendas and registries in JSON and YAML, and descriptors. Each gives a plan or catalogue, or faults
+//! with their places.
 
 use super::choices::Choices;
 use super::world::World;
@@ -11,10 +11,10 @@ use serde_json::Value;
 use std::fmt::Write as _;
 use std::sync::{Arc, LazyLock};
 
-/// Every code of a fault stands on this page.
+/// The page that lists every fault code.
 const CODES: &str = include_str!("../../docs/formats/exit-codes.md");
 
-/// The catalogue against which agendas are planned.
+/// The catalogue for planning agendas.
 static CATALOG: LazyLock<Catalog> = LazyLock::new(|| {
     let text = br#"{"basePodConfig": {}, "pod": {"podConfig": {"imageName": "p:1"}},
         "probe": {"command": ["probe"], "policies": {"onFail": "SKIP", "retry": {"maxAttempts": 2}}}}"#;
@@ -24,17 +24,17 @@ static CATALOG: LazyLock<Catalog> = LazyLock::new(|| {
     catalog
 });
 
-/// A JSON agenda becomes a plan or faults, and the same one whether it is read as JSON or as YAML.
+/// A JSON agenda gives a plan or faults, the same ones read as JSON or as YAML.
 pub fn agenda_json(bytes: &[u8]) {
     agenda("agenda.json", bytes);
 }
 
-/// A YAML agenda becomes a plan or faults, and the same one when it is written as JSON.
+/// A YAML agenda gives a plan or faults, the same ones when it is written as JSON.
 pub fn agenda_yaml(bytes: &[u8]) {
     agenda("agenda.yaml", bytes);
 }
 
-/// A registry becomes a catalogue or faults; the first byte says how it is written.
+/// A registry gives a catalogue or faults; the first byte selects JSON or YAML.
 pub fn registry(bytes: &[u8]) {
     let Some((kind, text)) = bytes.split_first() else { return };
     let Some(source) = source(if kind % 2 == 0 { "r.json" } else { "r.yaml" }, text) else { return };
@@ -43,7 +43,7 @@ pub fn registry(bytes: &[u8]) {
     check_faults(&source, &faults);
     for entry in catalog.entries() {
         for on in [LaunchType::Local, LaunchType::Docker, LaunchType::Kubernetes] {
-            // a type that has an entry is never told to be unknown
+            // a type with an entry is never reported as unknown
             let routed = route(&catalog, &RouteRequest::of_type(&entry.name, on));
             assert!(!matches!(routed, Err(NoRoute::UnknownType { .. })), "{routed:?}");
         }
@@ -53,14 +53,14 @@ pub fn registry(bytes: &[u8]) {
     }
 }
 
-/// A descriptor becomes handlers or faults, and each of its handlers can be asked for by type, action and id.
+/// A descriptor gives handlers or faults; each handler is found by type, action and id.
 pub fn descriptor(bytes: &[u8]) {
     let Ok(source) = Source::ini("conf.d/x.conf", bytes) else { return };
     let descriptor = Descriptor::read(source.clone());
     check_faults(&source, descriptor.faults());
     let is_enabled = descriptor.is_enabled();
     let catalog = Catalog::assemble(None, vec![descriptor], &mut Vec::new());
-    assert!(is_enabled || catalog.entries().next().is_none(), "one that is off has handlers");
+    assert!(is_enabled || catalog.entries().next().is_none(), "a disabled descriptor has handlers");
     for entry in catalog.entries() {
         for action in entry.actions.iter().flatten() {
             let any = RouteRequest {
@@ -90,7 +90,7 @@ fn agenda(name: &str, bytes: &[u8]) {
     check_value(&source, &value);
     let again = plan(value.clone()).1;
     let (plan, faults) = plan(value);
-    assert_eq!(faults, again, "the same agenda has other faults");
+    assert_eq!(faults, again, "the faults of the same agenda differ");
     check_faults(&source, &faults);
     assert_eq!(plan.is_none(), faults.iter().any(Fault::is_error), "{faults:?}");
     if let Some(plan) = plan {
@@ -118,7 +118,7 @@ fn source(name: &str, bytes: &[u8]) -> Option<Source> {
     }
 }
 
-/// Each fault has a code that is documented and a place in the text, and can be told.
+/// Each fault has a documented code, a place in the text, and a message that is safe to print.
 fn check_faults(source: &Source, faults: &[Fault]) {
     let sites: Vec<_> = faults
         .iter()
@@ -151,17 +151,17 @@ fn check_faults(source: &Source, faults: &[Fault]) {
         let start = placed.place.as_ref().map_or(0, |place| place.bytes.start);
         assert!(last <= start, "faults are not in the order of the text");
         last = start;
-        let told = placed.told(source);
+        let printed = placed.told(source);
         let line =
             placed.place.as_ref().map(|place| format!("{}:{}:{}", source.name(), place.line, place.column));
-        assert!(told.contains(&line.unwrap_or_else(|| source.name().to_owned())), "{told}");
-        assert!(!has_control(&told), "a text reaches the terminal as it is: {told:?}");
+        assert!(printed.contains(&line.unwrap_or_else(|| source.name().to_owned())), "{printed}");
+        assert!(!has_control(&printed), "control characters reach the terminal: {printed:?}");
     }
 }
 
-/// Whether something but colours and line ends would change a terminal.
-fn has_control(told: &str) -> bool {
-    let mut parts = told.split("\u{1b}[");
+/// Whether a text has control characters other than colours and line ends.
+fn has_control(text: &str) -> bool {
+    let mut parts = text.split("\u{1b}[");
     let plain = parts.next().into_iter().chain(parts.map(|part| match part.split_once('m') {
         Some((colour, plain)) if colour.chars().all(|c| c.is_ascii_digit() || c == ';') => plain,
         _ => "\u{1b}",
@@ -169,7 +169,7 @@ fn has_control(told: &str) -> bool {
     plain.into_iter().any(|plain| plain.chars().any(|c| c.is_control() && c != '\n'))
 }
 
-/// Line and column lie in the text and are those of the bytes.
+/// Line and column agree with the byte range, which lies in the text.
 fn check_place(source: &Source, place: &Place) {
     let text = source.text();
     assert!(text.get(place.bytes.clone()).is_some(), "{place:?} of {} bytes", text.len());
@@ -179,7 +179,7 @@ fn check_place(source: &Source, place: &Place) {
     assert_eq!((place.line, place.column), counted);
 }
 
-/// What was read has a place for each of its values, and is the same value when it is written as the other format.
+/// Each value that was read has a place, and the whole value reads the same when it is written in either format.
 fn check_value(source: &Source, value: &Value) {
     let mut pointers = Vec::new();
     list(value, &mut Pointer::root(), &mut pointers);
@@ -198,7 +198,7 @@ fn check_value(source: &Source, value: &Value) {
             (Site::Value(_), Some(leaf), Format::Json) => {
                 assert_eq!(serde_json::from_str::<Value>(written).ok().as_ref(), Some(leaf), "at {site:?}");
             }
-            // what was merged in is pointed out where it was merged, and a tag may decode what is written
+            // a merged value has the place of the merge, and a tag may decode the text
             (Site::Value(_), Some(Value::String(leaf)), Format::Yaml)
                 if is_plain(leaf) && is_plain(written) && !source.text().contains(['<', '!']) =>
             {
@@ -209,7 +209,7 @@ fn check_value(source: &Source, value: &Value) {
     }
     let mut written = String::new();
     write(value, &mut written);
-    // YAML's grammar refuses keys of more than 1024 characters; an escape has six
+    // YAML refuses keys of more than 1024 characters; an escape has six
     let step_len = |pointer: &Pointer| pointer.as_str().rsplit('/').next().map_or(0, str::len);
     let is_yaml = pointers.iter().all(|pointer| 6 * step_len(pointer) <= 1_000);
     for name in ["written.json", "written.yaml"].into_iter().take(1 + usize::from(is_yaml)) {
@@ -218,7 +218,7 @@ fn check_value(source: &Source, value: &Value) {
     }
 }
 
-/// Whether a text of YAML is itself, wherever it stands.
+/// Whether a YAML text has no quotes, escapes or other syntax.
 fn is_plain(text: &str) -> bool {
     !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric())
 }
@@ -240,7 +240,7 @@ fn list(value: &Value, at: &mut Pointer, into: &mut Vec<Pointer>) {
     }
 }
 
-/// Writes JSON that is YAML too: characters that YAML does not take as they are, as escapes.
+/// Writes JSON that is also valid YAML: characters that YAML does not accept directly are escaped.
 fn write(value: &Value, into: &mut String) {
     let text = |text: &str, into: &mut String| {
         into.push('"');
@@ -248,7 +248,7 @@ fn write(value: &Value, into: &mut String) {
             match character {
                 '"' | '\\' => into.extend(['\\', character]),
                 ' '..='~' | '\u{10000}'.. => into.push(character),
-                // below U+10000 four digits are enough; YAML knows no pairs of them
+                // below U+10000 four digits are enough; YAML has no surrogate pairs
                 other => write!(into, "\\u{:04x}", u32::from(other)).unwrap(),
             }
         }

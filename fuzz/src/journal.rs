@@ -1,4 +1,4 @@
-//! The journal: any bytes, any lines, and what a writer wrote with any damage.
+//! The journal: any bytes, any lines, and a written journal with any damage.
 
 use super::choices::Choices;
 use super::world::World;
@@ -12,7 +12,7 @@ use std::sync::{Arc, LazyLock};
 
 const DIGEST: &str = "digest";
 
-/// What the run is about: reading, following, retries, time limits, every policy.
+/// The plan of the run: references, dependencies, retries, timeouts, every policy.
 static PLAN: LazyLock<Arc<Plan>> = LazyLock::new(|| {
     let agenda = json!({"operations": [
         {"name": "a", "type": "sample", "params": {"retry": {"maxAttempts": 3, "delayMs": 50}, "timeoutMs": 900}},
@@ -32,11 +32,11 @@ static PLAN: LazyLock<Arc<Plan>> = LazyLock::new(|| {
     Arc::new(Plan::build(agenda, &Catalog::default(), LaunchType::Local, &mut faults).unwrap())
 });
 
-/// The first byte says what the others are: a file; lines to be given their checksums; or a run, and what happens to
-/// its journal.
+/// The first byte selects the meaning of the others: a file, lines that get checksums, or a run and the damage to its
+/// journal.
 pub fn journal(bytes: &[u8]) {
     let Some((kind, rest)) = bytes.split_first() else { return };
-    // a journal is a file; in memory where there is such a folder
+    // a file in memory where possible: it is written at each execution
     let memory = Path::new("/dev/shm");
     let folder = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap();
     let path = folder.path().join("journal");
@@ -54,7 +54,7 @@ fn any_bytes(bytes: &[u8], path: &Path) {
     fold(&opened, path);
 }
 
-/// Each line is an event if it says one; whoever wrote it, no fold panics.
+/// Lines with right checksums, events or not: no fold panics.
 fn any_lines(bytes: &[u8], path: &Path) {
     FileJournal::create(path, DIGEST, Sync::Each).unwrap();
     let mut text = std::fs::read(path).unwrap();
@@ -66,7 +66,7 @@ fn any_lines(bytes: &[u8], path: &Path) {
     any_bytes(&text, path);
 }
 
-/// CRC-32 (IEEE), bit by bit as its definition says: the page of the format names nothing else.
+/// CRC-32 (IEEE), bit by bit, independent of the implementation in pop.
 fn checksum(bytes: &[u8]) -> String {
     let crc = bytes.iter().fold(u32::MAX, |crc, byte| {
         (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ if crc & 1 == 1 { 0xEDB8_8320 } else { 0 })
@@ -80,8 +80,8 @@ fn fold(opened: &Opened, path: &Path) {
     }
 }
 
-/// A run is written as it goes, damaged, and read: what is read is a beginning of what was written, and goes on to an
-/// end.
+/// The journal of a run is written, damaged and read. The events read are a prefix of those written, and the run
+/// continues from them to its end.
 fn damaged(bytes: &[u8], path: &Path) {
     let (plan, run) = bytes.split_at(bytes.len().min(12));
     let (mut plan, mut run) = (Choices(plan), Choices(run));
@@ -108,22 +108,22 @@ fn damaged(bytes: &[u8], path: &Path) {
             let line_start = written[..same].iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
             return assert_eq!((offset, line), (line_start as u64, whole_lines as u64 + 1));
         }
-        // a copy of the header has a right checksum too
+        // a copy of the header has a right checksum, too
         Err(JournalError::UnknownEvent { event, .. }) => return assert_eq!(event, "?"),
         Err(error) => unreachable!("{error}"),
     };
     assert_eq!(opened.good + opened.torn, bytes.len() as u64);
     let known = opened.events.len();
     assert!(known <= world.records.len() && known + 1 >= whole_lines, "{known} of {whole_lines} lines");
-    assert_eq!(opened.events, world.records[..known], "other events than were written");
+    assert_eq!(opened.events, world.records[..known], "events differ from those written");
     assert_eq!(opened.inputs.as_deref(), (whole_lines > 0).then_some(DIGEST));
     let restored = restore(Arc::clone(&PLAN), &opened.events, path).unwrap();
     if known == world.records.len() {
         same_state(&restored.scheduler, &world.scheduler);
     }
-    go_on(
+    resume(
         opened,
-        World::go_on(restored.scheduler, restored.began.map_or(RunTime(0), |(_, last)| last)),
+        World::resume(restored.scheduler, restored.began.map_or(RunTime(0), |(_, last)| last)),
         path,
     );
 }
@@ -141,8 +141,8 @@ fn same_state(restored: &pop_agenda::Scheduler, live: &pop_agenda::Scheduler) {
     }
 }
 
-/// The run goes on in the same file, to its end; the file then tells all of it.
-fn go_on(opened: Opened, mut world: World, path: &Path) {
+/// The run continues in the same file to its end; then the file has all events.
+fn resume(opened: Opened, mut world: World, path: &Path) {
     world.finish();
     let mut journal = FileJournal::go_on(path, &opened, DIGEST, Sync::Each).unwrap();
     journal.append(&world.records).unwrap();
@@ -153,12 +153,12 @@ fn go_on(opened: Opened, mut world: World, path: &Path) {
     let history = History::of(PLAN.len(), &all);
     assert_eq!(history.ended.map(|(_, outcome)| outcome), world.scheduler.outcome());
     for (op, planned) in PLAN.operations() {
-        let told = history.operation(op).outcome();
-        assert_eq!(told, world.scheduler.state(op).outcome(), "`{}`", planned.name);
+        let outcome = history.operation(op).outcome();
+        assert_eq!(outcome, world.scheduler.state(op).outcome(), "`{}`", planned.name);
     }
 }
 
-/// Cuts, flips of one bit, stretches of zeros; none of them can make a new line that is good.
+/// Cuts, single bit flips and runs of zeros. None of them can produce a new valid line.
 fn damage(mut bytes: Vec<u8>, choices: &mut Choices<'_>) -> Vec<u8> {
     while !choices.is_over() {
         let kind = choices.byte();

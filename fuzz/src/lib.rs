@@ -1,4 +1,4 @@
-//! What each fuzz target asserts, as a function of bytes: libFuzzer calls it, and a normal test for the kept corpus.
+//! The assertions of each fuzz target, as a function of bytes. libFuzzer calls it, and so does a regression test over the corpus.
 
 mod choices;
 mod document;
@@ -14,10 +14,10 @@ pub use reference::reference;
 pub use report_lines::report_lines;
 pub use settings::{payload, properties};
 
-/// A target: it panics if a promise is broken.
+/// A fuzz target; it panics if a promise is broken.
 pub type Target = fn(&[u8]);
 
-/// Every target by its name, which is also that of its corpus.
+/// All targets by name; the corpus folder of a target has the same name.
 pub const TARGETS: [(&str, Target); 9] = [
     ("agenda_json", agenda_json),
     ("agenda_yaml", agenda_yaml),

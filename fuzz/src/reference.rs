@@ -1,4 +1,4 @@
-//! References in texts: read, printed, read again; and filled with any result.
+//! References in texts: parsed, printed, parsed again, and resolved with any result.
 
 use pop_agenda::{
     Action, Agenda, Fallback, Input, OpIx, Piece, Plan, RunOptions, RunTime, Scheduler, Token, Verdict,
@@ -8,10 +8,10 @@ use pop_contract::LaunchType;
 use pop_registry::Catalog;
 use serde_json::{Value, json};
 
-/// A text, and behind its first zero byte the result that its references to `a.out` are filled with.
+/// The input is a text, a zero byte, and the result to which its references to `a.out` resolve.
 ///
-/// Pieces put together are the text; a token printed from its parts is the same token; filling gives what the pointer
-/// leads to, or its fallback, or an error.
+/// The pieces joined are the text. A token printed from its parts is the same token. Resolving gives the value at the
+/// pointer, the fallback, or an error.
 pub fn reference(bytes: &[u8]) {
     let mut halves = bytes.splitn(2, |byte| *byte == 0);
     let mut half = || String::from_utf8_lossy(halves.next().unwrap_or_default()).into_owned();
@@ -19,7 +19,7 @@ pub fn reference(bytes: &[u8]) {
     let result = serde_json::from_str(&result).unwrap_or(Value::String(result));
     let found = pieces(&text).unwrap_or_default();
     if !found.is_empty() {
-        let joined: String = found.iter().map(as_written).collect();
+        let joined: String = found.iter().map(source_text).collect();
         assert_eq!(joined, text);
         assert!(found.iter().any(|piece| matches!(piece, Piece::Token(_))));
     }
@@ -38,14 +38,14 @@ pub fn reference(bytes: &[u8]) {
         match found.as_slice() {
             [] => assert_eq!(filled, Ok(Value::String(text))),
             [Piece::Token(token)] if token.operation() == Some("a") => {
-                assert_eq!(filled.ok(), wanted(token, &result), "{text} of {result}");
+                assert_eq!(filled.ok(), expected(token, &result), "{text} of {result}");
             }
             _ => {}
         }
     }
 }
 
-fn as_written(piece: &Piece) -> &str {
+fn source_text(piece: &Piece) -> &str {
     match piece {
         Piece::Text(text) => text,
         Piece::Token(token) => &token.text,
@@ -62,7 +62,7 @@ fn printed(token: &Token) -> String {
     format!("@<{}{path}>", token.name)
 }
 
-fn wanted(token: &Token, result: &Value) -> Option<Value> {
+fn expected(token: &Token, result: &Value) -> Option<Value> {
     let found = result.pointer(token.pointer.as_str()).filter(|_| !result.is_null());
     let fallback = token.fallback.as_ref().map(|fallback| match fallback {
         Fallback::Null => Value::Null,
@@ -72,7 +72,7 @@ fn wanted(token: &Token, result: &Value) -> Option<Value> {
     found.cloned().or(fallback).or_else(whole)
 }
 
-/// The text as a payload, filled when `a` has its result; none if it refers to something that is not there.
+/// The text as a payload, resolved with the result of `a`; none if it refers to something unknown.
 fn fill(text: &str, result: &Value) -> Option<Result<Value, String>> {
     let agenda = json!({"operations": [
         {"name": "a", "type": "sample"},
@@ -91,7 +91,7 @@ fn fill(text: &str, result: &Value) -> Option<Result<Value, String>> {
     let ended = Input::Ended { op, attempt, verdict: Verdict::succeeded(result.clone()) };
     scheduler.step(RunTime(1), ended);
     let filled = scheduler.payload(OpIx(1)).map(std::borrow::Cow::into_owned);
-    // an operation starts if and only if its payload can be filled
+    // an operation starts if and only if its payload resolves
     assert_eq!(scheduler.state(OpIx(1)).is_out(), filled.is_ok());
     Some(filled.map_err(|error| error.to_string()))
 }

@@ -1,10 +1,10 @@
-//! Report lines are told from log, however the stream is cut.
+//! Report lines are separated from the log, however the stream is split.
 
 use super::choices::Choices;
 use pop_contract::{FinalReport, PROGRESS, RESULT};
 use pop_launchers::{ReportLines, ReportState};
 
-/// Any cut of a stream gives the same reports and the same log, and the log is what a plain reading line by line says.
+/// Every split of a stream gives the same reports and the same log as plain reading line by line.
 pub fn report_lines(bytes: &[u8]) {
     let (cuts, stream) = bytes.split_at(bytes.len().min(8));
     let whole = split(std::iter::once(stream));
@@ -16,20 +16,20 @@ pub fn report_lines(bytes: &[u8]) {
         rest = after;
         Some(piece)
     });
-    assert_eq!(split(pieces), whole, "cut by {cuts:?}");
+    assert_eq!(split(pieces), whole, "split by {cuts:?}");
     assert_eq!(split(stream.chunks(1)), whole, "byte by byte");
     let log = stream.split_inclusive(|byte| *byte == b'\n').filter(|line| !is_report(line));
     assert_eq!(whole.1, log.collect::<Vec<_>>().concat(), "the log");
 }
 
 fn split<'s>(pieces: impl Iterator<Item = &'s [u8]>) -> (FinalReport, Vec<u8>) {
-    let (mut lines, mut sayings, mut log) = (ReportLines::default(), ReportState::default(), Vec::new());
-    let mut keep = |bytes: &[u8]| log.extend_from_slice(bytes);
+    let (mut lines, mut state, mut log) = (ReportLines::default(), ReportState::default(), Vec::new());
+    let mut write_log = |bytes: &[u8]| log.extend_from_slice(bytes);
     for piece in pieces {
-        lines.take(piece, &mut sayings, &mut keep);
+        lines.take(piece, &mut state, &mut write_log);
     }
-    lines.finish(&mut sayings, &mut keep);
-    (sayings.into_said(), log)
+    lines.finish(&mut state, &mut write_log);
+    (state.into_said(), log)
 }
 
 fn is_report(line: &[u8]) -> bool {

@@ -1,4 +1,4 @@
-//! What a process is told at its start: properties files, and payloads in the environment.
+//! Launch data of a process: properties files, and payloads in the environment.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -8,16 +8,16 @@ use std::fmt::Write as _;
 use std::num::NonZeroUsize;
 use std::path::Path;
 
-/// A properties file is read or refused with a line that it has; what was read and is written again reads the same.
+/// A properties file is read, or refused with one of its line numbers. Written again, it reads the same.
 pub fn properties(bytes: &[u8]) {
     let file = Path::new("p");
     let lines = 1 + bytes.iter().filter(|byte| matches!(byte, b'\n' | b'\r')).count();
     let read = match Properties::parse(file, bytes) {
         Ok(read) => read,
         Err(error) => {
-            let said = error.to_string();
-            let line = said.split(':').nth(1).and_then(|line| line.parse::<usize>().ok());
-            return assert!(line.is_some_and(|line| (1..=lines).contains(&line)), "{said}");
+            let message = error.to_string();
+            let line = message.split(':').nth(1).and_then(|line| line.parse::<usize>().ok());
+            return assert!(line.is_some_and(|line| (1..=lines).contains(&line)), "{message}");
         }
     };
     let mut written = String::new();
@@ -33,7 +33,7 @@ pub fn properties(bytes: &[u8]) {
     assert_eq!(pairs(&again), pairs(&read), "{written}");
 }
 
-/// Everything but letters and digits as an escape.
+/// The text with everything except letters and digits escaped.
 fn escaped(text: &str) -> String {
     let unit = |unit: u16| match char::from_u32(u32::from(unit)) {
         Some(plain) if plain.is_ascii_alphanumeric() => plain.to_string(),
@@ -42,10 +42,10 @@ fn escaped(text: &str) -> String {
     text.encode_utf16().map(unit).collect()
 }
 
-/// The most that a payload may inflate to.
+/// The largest inflated payload, in bytes.
 const LIMIT: u64 = 64 * 1024;
 
-/// Compressed segments inflate within the limit or are refused, and what was compressed comes back.
+/// Compressed segments inflate within the limit or are refused. A compressed text comes back unchanged.
 pub fn payload(bytes: &[u8]) {
     let Some(([kind, size], rest)) = bytes.split_first_chunk() else { return };
     let size = NonZeroUsize::new(usize::from(*size)).unwrap_or(NonZeroUsize::MIN);

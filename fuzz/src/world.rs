@@ -1,4 +1,4 @@
-//! A run whose world is played by bytes: programs end well or badly, time goes by, somebody presses Ctrl-C.
+//! A run simulated from bytes: programs succeed or fail, time passes, somebody presses Ctrl-C.
 
 use super::choices::Choices;
 use pop_agenda::{
@@ -9,25 +9,25 @@ use pop_contract::{Blame, Failure, Progress};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-/// A scheduler, the time, what it has launched, and everything that it decided.
+/// A scheduler, the time, its running attempts, and all its events.
 pub(crate) struct World {
     pub(crate) scheduler: Scheduler,
     pub(crate) records: Vec<EventRecord>,
     now: RunTime,
-    out: Vec<(OpIx, u32)>,
+    running: Vec<(OpIx, u32)>,
 }
 
 impl World {
-    /// A run that begins.
+    /// Starts a run.
     pub(crate) fn begin(plan: Arc<Plan>, options: RunOptions) -> Self {
         let scheduler = Scheduler::new(plan, options);
-        Self { scheduler, records: Vec::new(), now: RunTime(0), out: Vec::new() }.begun()
+        Self { scheduler, records: Vec::new(), now: RunTime(0), running: Vec::new() }.begun()
     }
 
-    /// A run that goes on from the state that a journal told.
-    pub(crate) fn go_on(scheduler: Scheduler, now: RunTime) -> Self {
+    /// Resumes a run from the state in a journal.
+    pub(crate) fn resume(scheduler: Scheduler, now: RunTime) -> Self {
         let options = scheduler.options().clone();
-        let mut world = Self { scheduler, records: Vec::new(), now, out: Vec::new() };
+        let mut world = Self { scheduler, records: Vec::new(), now, running: Vec::new() };
         if !world.scheduler.has_begun() {
             return world.begun();
         }
@@ -46,10 +46,10 @@ impl World {
         self.records.extend(step.events.into_iter().map(|event| EventRecord { at: self.now, event }));
         for action in step.actions {
             match action {
-                Action::Launch { op, attempt, .. } => self.out.push((op, attempt)),
+                Action::Launch { op, attempt, .. } => self.running.push((op, attempt)),
                 Action::Ask { op, gate } => {
                     let answer = match gate {
-                        Gate::Cache(_) => Answer::Miss { why: "nothing is kept".into() },
+                        Gate::Cache(_) => Answer::Miss { why: "no entry".into() },
                         Gate::Version { .. } => Answer::Version(1),
                         Gate::Lock { .. } | Gate::Delay { .. } => Answer::Granted,
                     };
@@ -60,12 +60,12 @@ impl World {
         }
     }
 
-    /// Lets things happen until the choices are over or the run is.
+    /// Plays inputs until the choices or the run end.
     pub(crate) fn play(&mut self, choices: &mut Choices<'_>) {
         while !choices.is_over() && self.scheduler.outcome().is_none() {
             let kind = choices.byte();
-            let which = usize::from(kind >> 4).checked_rem(self.out.len());
-            let (op, attempt) = which.map_or((OpIx(0), 0), |which| self.out[which]);
+            let which = usize::from(kind >> 4).checked_rem(self.running.len());
+            let (op, attempt) = which.map_or((OpIx(0), 0), |which| self.running[which]);
             let input = match kind % 10 {
                 0 | 1 => Input::Ended { op, attempt, verdict: Verdict::succeeded(value(choices)) },
                 2 => Input::Ended { op, attempt, verdict: Verdict::failed(failure(choices)) },
@@ -80,20 +80,20 @@ impl World {
                 }
             };
             if let (Input::Ended { .. } | Input::Lost { .. }, Some(which)) = (&input, which) {
-                self.out.remove(which);
+                self.running.remove(which);
             }
             self.input(input);
         }
     }
 
-    /// Lets everything that is out end and every deadline come, until the run has ended, as every run must.
+    /// Ends all running attempts and passes all deadlines until the run ends, as every run must.
     pub(crate) fn finish(&mut self) -> RunOutcome {
         loop {
             if let Some(outcome) = self.scheduler.outcome() {
                 assert_ne!(outcome, RunOutcome::Stuck);
                 return outcome;
             }
-            if let Some((op, attempt)) = self.out.pop() {
+            if let Some((op, attempt)) = self.running.pop() {
                 let verdict = match self.scheduler.payload(op) {
                     Ok(payload) => Verdict::succeeded(payload.into_owned()),
                     Err(error) => {
@@ -103,7 +103,7 @@ impl World {
                 self.input(Input::Ended { op, attempt, verdict });
             } else {
                 let due = self.scheduler.deadline();
-                assert!(due.is_some(), "nothing moves and the run has not ended");
+                assert!(due.is_some(), "no deadline, and the run has not ended");
                 self.now = self.now.max(due.unwrap_or_default());
                 self.input(Input::Ticked);
             }
@@ -119,14 +119,14 @@ fn value(choices: &mut Choices<'_>) -> Value {
         0 => json!({}),
         1 => json!({"w": 720, "text": "line\nend \u{2028} \"\\"}),
         2 => json!({"w": null}),
-        // as deep as a report may be
+        // up to the greatest depth of a report
         3 => (0..choices.byte() / 2).fold(json!("]\"["), |inner, _| json!([inner])),
         byte if byte < 128 => json!({"w": number(choices)}),
         _ => json!([String::from_utf8_lossy(&[choices.byte(), choices.byte(), choices.byte()])]),
     }
 }
 
-/// Any number that JSON can write.
+/// Any finite number.
 fn number(choices: &mut Choices<'_>) -> f64 {
     let number = f64::from_bits(u64::from_le_bytes(std::array::from_fn(|_| choices.byte())));
     if number.is_finite() { number } else { 0.1 }
