@@ -1,34 +1,33 @@
-//! Files of one crate that import each other in a circle.
+//! Import cycles of files within one crate.
 
 use crate::imports::{Import, imports};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// How many re-exports are followed to the file that defines a name.
+/// The longest chain of re-exports that is followed to the definition of a name.
 const MOST_REEXPORTS: usize = 8;
 
-/// A module, as the names from the root of its crate.
+/// The path of a module from the root of its crate.
 type Module = Vec<String>;
 
-/// The circles among the files of a crate, each as the sorted paths of its files. `files` has the texts by their paths
-/// below `src`.
-pub(crate) fn circles(files: &BTreeMap<String, String>) -> Vec<Vec<String>> {
+/// The import cycles among the files of a crate, each as sorted paths. `files` maps paths below `src` to texts.
+pub(crate) fn cycles(files: &BTreeMap<String, String>) -> Vec<Vec<String>> {
     let tree = Tree::new(files);
     let edges: BTreeMap<&str, BTreeSet<&str>> =
         files.keys().map(|file| (file.as_str(), tree.imported_by(file))).collect();
     let reached: BTreeMap<&str, BTreeSet<&str>> =
         edges.keys().map(|file| (*file, reachable(file, &edges))).collect();
-    let mut circles = BTreeSet::new();
+    let mut cycles = BTreeSet::new();
     for (file, from_here) in &reached {
         let back = from_here.iter().filter(|other| reached[**other].contains(file));
-        let circle: BTreeSet<&str> = back.copied().collect();
-        if circle.len() > 1 {
-            circles.insert(circle);
+        let cycle: BTreeSet<&str> = back.copied().collect();
+        if cycle.len() > 1 {
+            cycles.insert(cycle);
         }
     }
-    circles.into_iter().map(|circle| circle.into_iter().map(str::to_owned).collect()).collect()
+    cycles.into_iter().map(|cycle| cycle.into_iter().map(str::to_owned).collect()).collect()
 }
 
-/// All files that a file imports, directly or through others.
+/// All files that a file imports, directly or indirectly.
 fn reachable<'f>(file: &'f str, edges: &BTreeMap<&'f str, BTreeSet<&'f str>>) -> BTreeSet<&'f str> {
     let mut found = BTreeSet::new();
     let mut next = vec![file];
@@ -52,8 +51,8 @@ impl<'f> Tree<'f> {
         }
     }
 
-    /// The files that a file imports from. A re-export is no import, and neither is a module's use of its own parts: they
-    /// may import what they share from it.
+    /// The files that a file imports from. Re-exports do not count. Neither does a module's use of its own submodules,
+    /// because they may import shared items from it.
     fn imported_by(&self, file: &str) -> BTreeSet<&'f str> {
         let is_across = |import: &&Import| {
             let first = import.path.first().map(String::as_str);
@@ -64,12 +63,12 @@ impl<'f> Tree<'f> {
         found.filter(|other| *other != file).collect()
     }
 
-    /// The path of an import from the root of the crate; none if it leads out of the crate.
+    /// The path of an import from the root of the crate; none for an import from another crate.
     fn absolute(&self, from: &[String], path: &[String]) -> Option<Module> {
         let mut at = match path.first()?.as_str() {
             "crate" => Vec::new(),
             "self" | "super" => from.to_vec(),
-            // without a prefix it is a module below this one, or another crate
+            // without a prefix: a submodule, or another crate
             child => {
                 let child = from.iter().cloned().chain([child.to_owned()]).collect::<Module>();
                 self.files.contains_key(&child).then(|| from.to_vec())?
@@ -85,7 +84,7 @@ impl<'f> Tree<'f> {
         Some(at)
     }
 
-    /// The file that defines what a path names.
+    /// The file that defines the item at a path.
     fn defined_in(&self, path: Module, depth: usize) -> Option<&'f str> {
         let count = (0..=path.len()).rev().find(|count| self.files.contains_key(&path[..*count]))?;
         let (module, rest) = path.split_at(count);
@@ -114,13 +113,13 @@ fn module(file: &str) -> Module {
 mod tests {
     use super::*;
 
-    fn circles_of(files: &[(&str, &str)]) -> Vec<Vec<String>> {
-        circles(&files.iter().map(|(file, text)| ((*file).to_owned(), (*text).to_owned())).collect())
+    fn cycles_of(files: &[(&str, &str)]) -> Vec<Vec<String>> {
+        cycles(&files.iter().map(|(file, text)| ((*file).to_owned(), (*text).to_owned())).collect())
     }
 
     #[test]
-    fn files_that_import_each_other_are_a_circle() {
-        let found = circles_of(&[
+    fn files_that_import_each_other_are_a_cycle() {
+        let found = cycles_of(&[
             ("lib.rs", "mod a;\nmod b;\nmod c;\nmod d;\npub use a::A;\n"),
             ("a.rs", "use crate::b::{B, self};\nuse std::fmt;\n"),
             ("b.rs", "use super::c::\n    {inner::{C, Other as Another}, More};\n"),
@@ -131,22 +130,22 @@ mod tests {
     }
 
     #[test]
-    fn a_module_may_use_its_own_parts_and_re_exports_lead_to_the_file_that_defines() {
+    fn submodule_use_is_no_cycle_and_re_exports_are_followed() {
         let files = |sibling| {
             [
-                ("lib.rs", "mod room;"),
-                ("room/mod.rs", "mod one;\nmod two;\npub use one::One;\nuse two::Two;\n"),
-                ("room/one.rs", "use super::two::Two;\n"),
-                ("room/two.rs", sibling),
+                ("lib.rs", "mod outer;"),
+                ("outer/mod.rs", "mod one;\nmod two;\npub use one::One;\nuse two::Two;\n"),
+                ("outer/one.rs", "use super::two::Two;\n"),
+                ("outer/two.rs", sibling),
             ]
         };
-        assert!(circles_of(&files("use super::Shared;\n")).is_empty());
-        assert_eq!(circles_of(&files("use super::One;\n")), [["room/one.rs", "room/two.rs"]]);
+        assert!(cycles_of(&files("use super::Shared;\n")).is_empty());
+        assert_eq!(cycles_of(&files("use super::One;\n")), [["outer/one.rs", "outer/two.rs"]]);
     }
 
     #[test]
-    fn tests_comments_and_texts_are_no_imports() {
-        let found = circles_of(&[
+    fn imports_in_tests_comments_and_strings_are_ignored() {
+        let found = cycles_of(&[
             ("lib.rs", "mod a;\nmod b;\n"),
             ("a.rs", "use crate::b::B;\n"),
             (

@@ -3,35 +3,34 @@
 /// One name that a file imports.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Import {
-    /// The path as it is written, name by name.
+    /// The path in the declaration, name by name.
     pub(crate) path: Vec<String>,
     /// The name under which it is imported.
     pub(crate) name: String,
-    /// Whether it is imported only to be exported again.
+    /// Whether it is a re-export.
     pub(crate) is_reexport: bool,
 }
 
-/// The imports at the top level of a file, without those of its tests.
+/// The imports at the top level of a file, except those of its tests.
 pub(crate) fn imports(text: &str) -> Vec<Import> {
     let code = text.split("\n#[cfg(test)]\nmod ").next().unwrap_or_default();
     let mut imports = Vec::new();
-    let mut in_text = false;
+    let mut in_string = false;
     let mut declaration: Option<String> = None;
     for line in code.lines() {
-        if declaration.is_none() && !in_text && is_declaration(line) {
+        if declaration.is_none() && !in_string && is_declaration(line) {
             declaration = Some(String::new());
         }
-        if let Some(words) = &mut declaration {
-            words.push_str(line.split("//").next().unwrap_or_default());
-            words.push(' ');
+        if let Some(code) = &mut declaration {
+            code.push_str(line.split("//").next().unwrap_or_default());
+            code.push(' ');
             if line.contains(';') {
-                imports
-                    .extend(declaration.take().map(|words| expand_declaration(&words)).unwrap_or_default());
+                imports.extend(declaration.take().map(|code| expand_declaration(&code)).unwrap_or_default());
             }
         } else if !line.trim_start().starts_with("//") {
-            // an odd number of quotes begins or ends a text of several lines
+            // an odd number of quotes begins or ends a multi-line string
             let quotes = line.replace("\\\"", "").replace("'\"'", "").matches('"').count();
-            in_text ^= quotes % 2 == 1;
+            in_string ^= quotes % 2 == 1;
         }
     }
     imports
@@ -46,9 +45,9 @@ fn is_declaration(line: &str) -> bool {
     line.starts_with("use ")
 }
 
-fn expand_declaration(words: &str) -> Vec<Import> {
-    let is_reexport = words.starts_with("pub");
-    let Some((_, tree)) = words.split_once("use ") else { return Vec::new() };
+fn expand_declaration(code: &str) -> Vec<Import> {
+    let is_reexport = code.starts_with("pub");
+    let Some((_, tree)) = code.split_once("use ") else { return Vec::new() };
     let tree = tree.split(';').next().unwrap_or_default();
     let mut paths = Vec::new();
     expand(tree, &[], &mut paths);
@@ -74,7 +73,7 @@ fn expand(tree: &str, before: &[String], paths: &mut Vec<(Vec<String>, String)>)
     let (path, name) = tree.split_once(" as ").unwrap_or((tree, ""));
     let mut whole = before.to_vec();
     whole.extend(names(path));
-    // `self` in a list and `*` stand for the module itself
+    // `self` in a list and `*` mean the module itself
     if whole.len() > 1 && whole.last().is_some_and(|last| last == "self" || last == "*") {
         whole.pop();
     }
@@ -87,11 +86,11 @@ fn names(path: &str) -> impl Iterator<Item = String> {
     path.split("::").map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned)
 }
 
-/// The parts of a list, at the commas that are in no inner list.
+/// The parts of a list, split at commas outside inner lists.
 fn parts(list: &str) -> Vec<&str> {
     let (mut parts, mut start, mut depth) = (Vec::new(), 0, 0_usize);
-    for (at, letter) in list.char_indices() {
-        match letter {
+    for (at, character) in list.char_indices() {
+        match character {
             '{' => depth += 1,
             '}' => depth = depth.saturating_sub(1),
             ',' if depth == 0 => {

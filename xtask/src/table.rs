@@ -1,8 +1,7 @@
-//! Tables of promises: rows that people write in `docs/NAME.json`, joined with the results of the tests that show them.
+//! Tables of promises: the rows in `docs/NAME.json`, joined with the results of their tests.
 //!
-//! A test belongs to a row if its name begins with the row's id: `f15_…`, or `f33_f35_…` for two. A table may have a
-//! prefix that stands before the ids: `fr_a1_…`. The page is the same for the same rows and results, so that it can be
-//! compared.
+//! A test belongs to a row if its name begins with the row's id: `f15_…`, or `f33_f35_…` for two rows. A table may have a
+//! prefix before the ids: `fr_a1_…`. Equal rows and results give an equal page, so a check can compare it.
 
 use crate::finish;
 use anyhow::{Context as _, Result};
@@ -12,42 +11,44 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// A table as people write it.
+/// The content of `docs/NAME.json`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Table {
+    /// Title of the page.
     title: String,
+    /// Introduction of the page.
     text: String,
-    /// The heading of the scenarios.
+    /// Heading of the scenario column.
     scenario: String,
-    /// The word that the names of this table's tests begin with, before the ids.
+    /// Prefix of the names of this table's tests, before the ids; without its underscore.
     #[serde(default)]
     prefix: Option<String>,
     rows: Vec<Row>,
 }
 
-/// One promise.
+/// One row of a table.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Row {
-    /// A letter and a number.
+    /// A letter and a number, for example `F15`.
     id: String,
-    /// What happens, or is asked for.
+    /// The event or the requirement.
     scenario: String,
-    /// What pop does then.
+    /// The behaviour of pop.
     promise: String,
-    /// What it does not, or not yet.
+    /// What pop does not cover.
     limit: Option<String>,
-    /// Not in this version: it needs no test, but has to say so as its limit.
+    /// Whether this version lacks the feature. Such a row needs a limit instead of a test.
     #[serde(default)]
     absent: bool,
 }
 
-/// The results of tests by their names.
+/// Test results (`ok`, `FAILED`, `ignored`) by test name.
 type Results = BTreeMap<String, String>;
 
-/// Whether there is a table of this name.
-pub(crate) fn is_there(root: &Path, name: &str) -> bool {
+/// Whether a table of this name exists.
+pub(crate) fn exists(root: &Path, name: &str) -> bool {
     file(root, name, "json").is_file()
 }
 
@@ -58,7 +59,7 @@ pub(crate) fn write(root: &Path, name: &str, results: &str) -> Result<()> {
     finish(name, table.rows.len(), &faults(&table, &results))
 }
 
-/// Checks the page of a table: it must be as it would be written, and each row shown by a test that passes.
+/// Checks that the page of a table is up to date and that each row has a passing test.
 pub(crate) fn check(root: &Path, name: &str, results: &str) -> Result<()> {
     let (table, results) = read(root, name, results)?;
     let mut faults = faults(&table, &results);
@@ -80,7 +81,7 @@ fn read(root: &Path, name: &str, results: &str) -> Result<(Table, Results)> {
     Ok((table, results))
 }
 
-/// Reads the lines `test path::name ... result` of `cargo test`, as far as the names are those of a table's tests.
+/// Reads the lines `test path::name ... result` of `cargo test` for tests whose names begin with an id.
 fn parse_results(text: &str, prefix: Option<&str>) -> Results {
     let parse = |line: &str| {
         let (path, result) = line.strip_prefix("test ")?.split_once(" ... ")?;
@@ -91,7 +92,7 @@ fn parse_results(text: &str, prefix: Option<&str>) -> Results {
     text.lines().filter_map(parse).collect()
 }
 
-/// The ids that a test's name begins with, behind the prefix of the table.
+/// The ids at the start of a test's name, after the table's prefix.
 fn ids_of(test: &str, prefix: Option<&str>) -> Vec<String> {
     let test = match prefix {
         Some(prefix) => test.strip_prefix(prefix).and_then(|test| test.strip_prefix('_')).unwrap_or_default(),
@@ -109,7 +110,7 @@ fn tests_of<'r>(table: &Table, row: &Row, results: &'r Results) -> Vec<(&'r str,
     results
         .iter()
         .filter(|(test, _)| is_of(test))
-        .map(|(test, said)| (test.as_str(), said.as_str()))
+        .map(|(test, result)| (test.as_str(), result.as_str()))
         .collect()
 }
 
@@ -118,20 +119,20 @@ fn faults(table: &Table, results: &Results) -> Vec<String> {
     let mut known = BTreeSet::new();
     for row in &table.rows {
         if !known.insert(row.id.as_str()) {
-            faults.push(format!("{}: stands twice", row.id));
+            faults.push(format!("{}: two rows have this id", row.id));
         }
         let tests = tests_of(table, row, results);
         faults.extend(
-            tests.iter().filter(|(_, said)| *said == "FAILED").map(|(test, _)| format!("{test}: failed")),
+            tests.iter().filter(|(_, result)| *result == "FAILED").map(|(test, _)| format!("{test}: failed")),
         );
         if row.absent && row.limit.is_none() {
-            faults.push(format!("{}: is absent and does not say what is not there", row.id));
+            faults.push(format!("{}: is absent, but has no limit", row.id));
         }
-        if !row.absent && !tests.iter().any(|(_, said)| *said == "ok") {
-            faults.push(format!("{}: has no test that passes", row.id));
+        if !row.absent && !tests.iter().any(|(_, result)| *result == "ok") {
+            faults.push(format!("{}: has no passing test", row.id));
         }
     }
-    // tests of other tables have other letters
+    // the ids of other tables have other letters
     let letters: BTreeSet<&str> = known.iter().filter_map(|id| id.get(..1)).collect();
     for test in results.keys() {
         let ids = ids_of(test, table.prefix.as_deref()).into_iter();
@@ -149,7 +150,7 @@ fn page(table: &Table, results: &Results, name: &str) -> String {
     );
     for row in &table.rows {
         let tests: Vec<_> =
-            tests_of(table, row, results).iter().map(|(test, said)| format!("`{test}` {said}")).collect();
+            tests_of(table, row, results).iter().map(|(test, result)| format!("`{test}` {result}")).collect();
         let cells = [
             row.id.clone(),
             row.scenario.clone(),
@@ -158,7 +159,7 @@ fn page(table: &Table, results: &Results, name: &str) -> String {
             row.limit.clone().unwrap_or_default(),
         ];
         let cells = cells.map(|cell| cell.replace('|', "\\|"));
-        // writing into a text does not fail
+        // writing to a string does not fail
         writeln!(page, "| {} |", cells.join(" | ")).ok();
     }
     page
@@ -177,7 +178,7 @@ mod tests {
                            test f10_z ... ignored, why\ntest e9_other_table ... ok\ntest plain ... FAILED\n";
 
     #[test]
-    fn a_test_belongs_to_the_rows_that_its_name_begins_with() {
+    fn a_test_belongs_to_the_rows_at_the_start_of_its_name() {
         let results = parse_results(RESULTS, None);
         let table = table(r#"{"id": "F1", "scenario": "a|b", "promise": "c"}"#);
         assert_eq!(tests_of(&table, &table.rows[0], &results), [("f1_x", "ok"), ("f2_f1_y", "ok")]);
@@ -189,19 +190,23 @@ mod tests {
     }
 
     #[test]
-    fn a_row_needs_a_test_that_passes_unless_it_says_what_is_not_there() {
+    fn a_row_needs_a_passing_test_unless_absent_with_a_limit() {
         for (row, results, fault) in [
-            (r#"{"id": "F1", "scenario": "", "promise": ""}"#, "", "F1: has no test that passes"),
+            (r#"{"id": "F1", "scenario": "", "promise": ""}"#, "", "F1: has no passing test"),
             (r#"{"id": "F1", "scenario": "", "promise": "", "absent": true}"#, "", "F1: is absent"),
-            (r#"{"id": "F1", "scenario": "", "promise": ""}"#, "test f1 ... ignored", "F1: has no test"),
+            (
+                r#"{"id": "F1", "scenario": "", "promise": ""}"#,
+                "test f1 ... ignored",
+                "F1: has no passing test",
+            ),
             (
                 r#"{"id": "F1", "scenario": "", "promise": ""}"#,
                 "test f1 ... ok\ntest f1_x ... FAILED",
                 "f1_x: failed",
             ),
         ] {
-            let said = faults(&table(row), &parse_results(results, None));
-            assert!(said.len() == 1 && said[0].starts_with(fault), "{said:?}");
+            let found = faults(&table(row), &parse_results(results, None));
+            assert!(found.len() == 1 && found[0].starts_with(fault), "{found:?}");
         }
         let absent =
             table(r#"{"id": "F1", "scenario": "", "promise": "", "absent": true, "limit": "none yet"}"#);
@@ -209,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn a_prefix_keeps_the_tests_of_two_tables_apart() {
+    fn a_prefix_separates_the_tests_of_two_tables() {
         let results =
             parse_results("test fr_a1_x ... ok\ntest a1_y ... ok\ntest fr_plain ... ok", Some("fr"));
         assert_eq!(results.keys().collect::<Vec<_>>(), ["fr_a1_x"]);
