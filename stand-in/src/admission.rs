@@ -1,4 +1,4 @@
-//! What a new object is given, and why a new pod is not let in.
+//! Admission: default values of objects, and the checks of a new pod.
 
 use crate::cluster::Webhook;
 use crate::failure::Failure;
@@ -8,7 +8,7 @@ use crate::store::{Store, name_of};
 use crate::validate::as_text;
 use serde_json::{Value, json};
 
-/// Gives an object the values that it leaves open.
+/// Sets the default values of an object.
 pub(crate) fn defaults(kind: &Kind, object: &mut Value) {
     match kind.kind {
         "Pod" => pod_defaults(object),
@@ -58,7 +58,7 @@ fn pod_defaults(pod: &mut Value) {
     }
 }
 
-/// Guaranteed, Burstable or BestEffort, by what the containers ask for.
+/// The QoS class: Guaranteed, Burstable or BestEffort, by requests and limits.
 fn qos_class(spec: &Value) -> &'static str {
     let containers = || {
         ["initContainers", "containers"].iter().flat_map(|list| spec[list].as_array().into_iter().flatten())
@@ -85,7 +85,7 @@ fn qos_class(spec: &Value) -> &'static str {
     }
 }
 
-/// Lets a pod in, or says why not.
+/// Admits a pod, or returns the refusal.
 pub(crate) fn admit_pod(
     store: &Store,
     webhook: Webhook,
@@ -143,7 +143,7 @@ pub(crate) fn admit_pod(
     Ok(())
 }
 
-/// Mounts the token of the pod's service account, which must be there.
+/// Mounts the token of the pod's service account, which must exist.
 fn mount_token(store: &Store, namespace: &str, name: &str, pod: &mut Value) -> Result<(), Failure> {
     const FOLDER: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
     let account = pod["spec"]["serviceAccountName"].as_str().unwrap_or_default();
@@ -159,7 +159,7 @@ fn mount_token(store: &Store, namespace: &str, name: &str, pod: &mut Value) -> R
     {
         return Ok(());
     }
-    let volume = format!("kube-api-access-{}", random_ending());
+    let volume = format!("kube-api-access-{}", random_suffix());
     let mut is_used = false;
     for list in ["initContainers", "containers"] {
         let Some(containers) = pod["spec"].get_mut(list).and_then(Value::as_array_mut) else { continue };
@@ -186,12 +186,12 @@ fn mount_token(store: &Store, namespace: &str, name: &str, pod: &mut Value) -> R
     Ok(())
 }
 
-/// Fills in what a limit range gives to containers, and says what goes beyond it.
+/// Sets the defaults of a limit range, and returns the first breach of its maximum.
 fn limit_breach(range: &Value, spec: &mut Value) -> Option<String> {
     for limit in range["limits"].as_array()?.iter().filter(|limit| limit["type"] == "Container") {
         for container in spec["containers"].as_array_mut()? {
-            for (part, given) in [("limits", "default"), ("requests", "defaultRequest")] {
-                for (of, amount) in limit[given].as_object().into_iter().flatten() {
+            for (part, source) in [("limits", "default"), ("requests", "defaultRequest")] {
+                for (of, amount) in limit[source].as_object().into_iter().flatten() {
                     default(&mut container["resources"], part, json!({}));
                     default(&mut container["resources"][part], of, amount.clone());
                 }
@@ -213,7 +213,7 @@ fn limit_breach(range: &Value, spec: &mut Value) -> Option<String> {
     None
 }
 
-/// What a pod does that the baseline (or restricted) profile does not allow.
+/// The breaches of the baseline (or restricted) pod security profile.
 fn security_breaches(spec: &Value, is_restricted: bool) -> Vec<String> {
     let containers: Vec<&Value> = ["initContainers", "containers"]
         .iter()
@@ -223,8 +223,8 @@ fn security_breaches(spec: &Value, is_restricted: bool) -> Vec<String> {
     let hosts: Vec<_> =
         ["hostNetwork", "hostPID", "hostIPC"].into_iter().filter(|it| spec[it] == true).collect();
     if !hosts.is_empty() {
-        let told: Vec<_> = hosts.iter().map(|it| format!("{it}=true")).collect();
-        breaches.push(format!("host namespaces ({})", told.join(", ")));
+        let fields: Vec<_> = hosts.iter().map(|it| format!("{it}=true")).collect();
+        breaches.push(format!("host namespaces ({})", fields.join(", ")));
     }
     let mut containers_that = |what: &str, must: &str, is_breach: &dyn Fn(&Value) -> bool| {
         let names: Vec<_> = containers
@@ -265,9 +265,9 @@ fn security_breaches(spec: &Value, is_restricted: bool) -> Vec<String> {
     breaches
 }
 
-/// Five signs, as `generateName` ends.
-pub(crate) fn random_ending() -> String {
-    const SIGNS: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
+/// The random suffix of a generated name: five characters.
+pub(crate) fn random_suffix() -> String {
+    const CHARACTERS: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
     let bytes = uuid::Uuid::new_v4().into_bytes();
-    bytes.iter().take(5).map(|byte| char::from(SIGNS[usize::from(*byte) % SIGNS.len()])).collect()
+    bytes.iter().take(5).map(|byte| char::from(CHARACTERS[usize::from(*byte) % CHARACTERS.len()])).collect()
 }

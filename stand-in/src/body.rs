@@ -1,4 +1,4 @@
-//! Bodies of answers: whole ones, streams, and streams that break on order.
+//! Response bodies: complete ones, streams, and streams that faults break.
 
 use crate::failure::Failure;
 use crate::fault::FaultAction;
@@ -11,21 +11,21 @@ use std::convert::Infallible;
 use std::io;
 use tokio::sync::mpsc;
 
-/// The body of an answer.
+/// A response body.
 pub(crate) type Body = UnsyncBoxBody<Bytes, io::Error>;
 
-/// A whole body.
+/// A complete body.
 pub(crate) fn whole(bytes: impl Into<Bytes>) -> Body {
     Full::new(bytes.into()).map_err(|never: Infallible| match never {}).boxed_unsync()
 }
 
-/// A body that grows until the sender is gone.
+/// A body that streams until the sender is dropped.
 pub(crate) fn stream(mut pieces: mpsc::Receiver<Bytes>) -> Body {
     let frames = poll_fn(move |context| pieces.poll_recv(context)).map(|bytes| Ok(Frame::data(bytes)));
     StreamBody::new(frames).boxed_unsync()
 }
 
-/// An answer in JSON.
+/// A JSON response.
 pub(crate) fn answer(code: u16, value: &Value) -> Response<Body> {
     let mut response = Response::new(whole(value.to_string()));
     *response.status_mut() = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -34,7 +34,7 @@ pub(crate) fn answer(code: u16, value: &Value) -> Response<Body> {
     response
 }
 
-/// The body with a fault in it; bodies of faults that are not about bodies stay as they are.
+/// Applies a fault to a body. Faults of other kinds leave it unchanged.
 pub(crate) fn spoil(body: Body, fault: &FaultAction) -> Body {
     let (events, bytes, end) = match *fault {
         FaultAction::CutAfterBytes { bytes } => (usize::MAX, bytes, End::Cut),
@@ -68,7 +68,7 @@ fn limited(
                 End::Whole => None,
                 End::Stall => std::future::pending().await,
                 End::Cut => {
-                    // what was sent before has to leave first; the rest of the connection's life is this one turn
+                    // let the connection write the earlier frames before it breaks
                     tokio::task::yield_now().await;
                     Some((Err(io::Error::from(io::ErrorKind::ConnectionReset)), (body, 0, 0, true)))
                 }
@@ -87,19 +87,19 @@ fn limited(
     })
 }
 
-/// A refusal as an answer.
+/// The response for a refused request.
 pub(crate) fn refused(failure: &Failure) -> Response<Body> {
     answer(failure.code, &failure.status())
 }
 
-/// An answer without a body.
+/// A response without a body.
 pub(crate) fn empty(status: StatusCode) -> Response<Body> {
     let mut response = Response::new(whole(Bytes::new()));
     *response.status_mut() = status;
     response
 }
 
-/// The JSON of a request.
+/// Parses the JSON of a request.
 pub(crate) fn parse_json(body: &Bytes) -> Result<Value, Failure> {
     serde_json::from_slice(body)
         .map_err(|why| Failure::bad_request(format!("couldn't get version/kind; json parse error: {why}")))

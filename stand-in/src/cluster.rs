@@ -1,4 +1,4 @@
-//! The state of a stand-in: objects, identities, switches; everything else acts on it.
+//! The state of a stand-in: objects, identities and switches.
 
 use crate::config::Config;
 use crate::failure::Failure;
@@ -13,7 +13,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
-/// Who asks.
+/// The authenticated user of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum User {
     Admin,
@@ -22,7 +22,7 @@ pub(crate) enum User {
 }
 
 impl User {
-    /// The name in messages.
+    /// Name in messages.
     pub(crate) fn name(&self) -> String {
         match self {
             Self::Admin => "kubernetes-admin".to_owned(),
@@ -32,23 +32,23 @@ impl User {
     }
 }
 
-/// What an admission webhook says to every new pod.
+/// The reply of an admission webhook to every new pod.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Webhook {
-    /// There is none.
+    /// No webhook.
     #[default]
     None,
-    /// It denies.
+    /// Denies the pod.
     Denies,
-    /// It cannot be reached.
+    /// Cannot be reached.
     Unavailable,
 }
 
-/// What tests turn on and off.
+/// Faults of the cluster that tests turn on and off.
 #[derive(Debug, Default)]
 pub(crate) struct Switches {
     pub(crate) webhook: Webhook,
-    /// The node's kubelet cannot reach the server: pods go on, their status does not.
+    /// The kubelet cannot reach the server: pods keep running, but their status is not updated.
     pub(crate) is_node_lost: bool,
 }
 
@@ -88,12 +88,12 @@ impl Cluster {
             workers: PodOrders::default(),
             config,
         };
-        cluster.furnish()?;
+        cluster.create_initial_objects()?;
         Ok(cluster)
     }
 
-    /// What every cluster has: a node, and the namespaces with their first objects.
-    fn furnish(&self) -> Result<(), Failure> {
+    /// Creates the objects of every cluster: a node, and the namespaces with their objects.
+    fn create_initial_objects(&self) -> Result<(), Failure> {
         let node = &self.config.node;
         let amounts = json!({"cpu": node.cpu, "memory": node.memory, "pods": node.pods.to_string()});
         let mut labels = json!({"kubernetes.io/hostname": node.name, "kubernetes.io/os": "linux"});
@@ -118,19 +118,19 @@ impl Cluster {
         Ok(())
     }
 
-    /// The objects, to look at.
+    /// Locks the store.
     pub(crate) fn store(&self) -> MutexGuard<'_, Store> {
         self.store.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Tells everybody who waits that the objects changed.
-    pub(crate) fn tell(&self) {
+    /// Wakes all watchers if objects have changed.
+    pub(crate) fn notify(&self) {
         let version = self.store().version();
-        // who waits for room looks again after each change, and writes what it found: only news may wake it
-        self.changed.send_if_modified(|told| std::mem::replace(told, version) != version);
+        // a pending pod checks again after each change and writes a condition: without this test it would wake itself
+        self.changed.send_if_modified(|seen| std::mem::replace(seen, version) != version);
     }
 
-    /// Waits for changes of the objects and the switches.
+    /// Signals changes of objects and switches.
     pub(crate) fn changes(&self) -> watch::Receiver<u64> {
         self.changed.subscribe()
     }
@@ -139,14 +139,14 @@ impl Cluster {
         self.switches.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The kind that is served under a path.
+    /// The kind served at a path.
     pub(crate) fn kind(&self, group: &str, version: &str, resource: &str) -> Result<Kind, Failure> {
         let is_it =
             |kind: &&Kind| kind.group == group && kind.version == version && kind.resource == resource;
         self.kinds.iter().find(is_it).copied().ok_or_else(Failure::no_such_path)
     }
 
-    /// Who has a token.
+    /// The user of a token; anonymous without one.
     pub(crate) fn user(&self, token: Option<&str>) -> Result<User, Failure> {
         let Some(token) = token else { return Ok(User::Anonymous) };
         if token == self.admin_token {
@@ -157,7 +157,7 @@ impl Cluster {
         Ok(User::ServiceAccount { namespace, name })
     }
 
-    /// A new token of a service account.
+    /// Issues a token for a service account.
     pub(crate) fn issue_token(&self, namespace: &str, name: &str) -> String {
         let token = random_token();
         let owner = (namespace.to_owned(), name.to_owned());
@@ -165,13 +165,13 @@ impl Cluster {
         token
     }
 
-    /// Makes all tokens of a service account worthless.
+    /// Revokes all tokens of a service account.
     pub(crate) fn revoke_tokens(&self, namespace: &str, name: &str) {
         let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
         tokens.retain(|_, owner| (owner.0.as_str(), owner.1.as_str()) != (namespace, name));
     }
 
-    /// A file with which a client finds the server and is somebody.
+    /// A kubeconfig with the server's address, its CA and a token.
     pub(crate) fn kubeconfig(&self, host: &str, token: &str, namespace: &str) -> String {
         use base64::Engine as _;
         let ca = base64::engine::general_purpose::STANDARD.encode(&self.ca_pem);
@@ -185,15 +185,15 @@ impl Cluster {
         format!("{config:#}\n")
     }
 
-    /// Tells a pod's worker something.
+    /// Sends an order to the worker of a pod.
     pub(crate) fn order(&self, namespace: &str, name: &str, order: PodOrder) -> Result<(), Failure> {
         let pod = self.get(&PODS, namespace, name)?;
-        let is_heard = self.workers.give(pod["metadata"]["uid"].as_str().unwrap_or_default(), order);
-        let deaf = || Failure::bad_request(format!("pod {name:?} is not running"));
-        is_heard.then_some(()).ok_or_else(deaf)
+        let is_sent = self.workers.send(pod["metadata"]["uid"].as_str().unwrap_or_default(), order);
+        let not_running = || Failure::bad_request(format!("pod {name:?} is not running"));
+        is_sent.then_some(()).ok_or_else(not_running)
     }
 
-    /// An object as it is now.
+    /// The current state of an object.
     pub(crate) fn get(&self, kind: &Kind, namespace: &str, name: &str) -> Result<Arc<Value>, Failure> {
         self.store().find(kind, namespace, name).cloned().ok_or_else(|| Failure::not_found(kind, name))
     }
@@ -203,17 +203,17 @@ fn random_token() -> String {
     format!("{}{}", uuid::Uuid::new_v4().simple(), uuid::Uuid::new_v4().simple())
 }
 
-/// The present time in whole seconds, as objects have it.
+/// The current time in whole seconds, in the format of objects.
 pub(crate) fn now() -> String {
-    shown(jiff::Timestamp::now())
+    timestamp(jiff::Timestamp::now())
 }
 
-/// A time in whole seconds, as objects have it.
-pub(crate) fn shown(time: jiff::Timestamp) -> String {
+/// A time in whole seconds, in the format of objects.
+pub(crate) fn timestamp(time: jiff::Timestamp) -> String {
     time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
-/// A time so many seconds from now.
+/// The time in this many seconds from now.
 pub(crate) fn seconds_from_now(seconds: i64) -> String {
-    shown(jiff::Timestamp::now() + jiff::SignedDuration::from_secs(seconds))
+    timestamp(jiff::Timestamp::now() + jiff::SignedDuration::from_secs(seconds))
 }

@@ -1,64 +1,64 @@
-//! How a stand-in is set up.
+//! The configuration of a stand-in.
 
 use crate::kind::Kind;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// What pods are run as.
+/// How pods run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Backend {
-    /// Processes of this machine; images are only names.
+    /// Local processes; images are only names.
     #[default]
     Process,
     /// Containers of the local Docker Engine.
     Docker,
 }
 
-/// The one node.
+/// The node.
 #[derive(Debug, Clone)]
 pub struct NodeConfig {
-    /// Its name.
+    /// Name.
     pub name: String,
-    /// CPUs that pods can have, as a quantity.
+    /// CPUs for pods, as a quantity.
     pub cpu: String,
-    /// Memory that pods can have, as a quantity.
+    /// Memory for pods, as a quantity.
     pub memory: String,
-    /// How many pods it takes.
+    /// The greatest number of pods.
     pub pods: u32,
-    /// Its labels, besides its name and system.
+    /// Additional labels, besides hostname and operating system.
     pub labels: BTreeMap<String, String>,
 }
 
-/// How a stand-in is set up.
+/// The configuration of a stand-in.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// What pods are run as.
+    /// How pods run.
     pub backend: Backend,
     /// The node.
     pub node: NodeConfig,
-    /// Namespaces besides those that every cluster has.
+    /// Additional namespaces, besides those of every cluster.
     pub namespaces: Vec<String>,
-    /// Kinds besides those that are always there.
+    /// Additional kinds, besides the built-in ones.
     pub kinds: Vec<Kind>,
-    /// Port to listen on; 0 for any that is free.
+    /// Port to listen on; 0 selects a free one.
     pub port: u16,
-    /// Names and addresses of its certificate besides its own.
+    /// Additional names and addresses of the certificate.
     pub names: Vec<String>,
-    /// How many changes are remembered.
+    /// Number of changes in the history; a watch or list of an older version gets 410.
     pub remembered_changes: usize,
-    /// How often a watch that wants bookmarks gets one.
+    /// Interval of bookmarks in watches that allow them.
     pub bookmark_every: Duration,
-    /// Whether a watch may begin with the objects that are there.
+    /// Whether watches support `sendInitialEvents`.
     pub has_streaming_lists: bool,
-    /// How long a log stream that is open when its container ends stays open after that.
+    /// How long a log stream stays open after its container ended.
     pub log_linger: Duration,
-    /// After how many bytes a container's log is begun anew.
+    /// Size at which a container's log is rotated, in bytes.
     pub log_limit: usize,
-    /// The first wait before a container is started again or an image is tried again; it doubles.
+    /// First back-off before a container or an image pull is retried; it doubles each time.
     pub backoff: Duration,
-    /// The images that processes may name; all if it is not given.
+    /// Images that exist for [`Backend::Process`]; all if none are listed.
     pub images: Option<Vec<String>>,
-    /// Images whose registry does not answer.
+    /// Images whose registry is unreachable.
     pub unreachable_images: Vec<String>,
 }
 

@@ -1,4 +1,4 @@
-//! The control side over HTTP, for tests that are no Rust: the same actions as [`StandIn`](crate::StandIn) has.
+//! The control API over HTTP, for tests not in Rust: the same actions as [`StandIn`](crate::StandIn).
 
 use crate::body::{Body, answer as json_answer, parse_json};
 use crate::cluster::{Cluster, Webhook};
@@ -9,10 +9,10 @@ use hyper::{Method, Response};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-/// Where the control side lives.
+/// Path prefix of the control API.
 pub(crate) const PREFIX: &str = "/_stand-in/";
 
-/// Does what a test orders: `POST faults`, `DELETE faults`, `GET requests`, `DELETE requests`, `POST compact`,
+/// Answers a control request: `POST faults`, `DELETE faults`, `GET requests`, `DELETE requests`, `POST compact`,
 /// `POST webhook`, `POST node`, `POST evict`, `POST preempt`, `POST rotate-token`, `POST token`.
 pub(crate) fn answer(
     cluster: &Cluster,
@@ -20,13 +20,13 @@ pub(crate) fn answer(
     action: &str,
     body: &Bytes,
 ) -> Result<Response<Body>, Failure> {
-    let given = if body.is_empty() { Value::Null } else { parse_json(body)? };
-    let field = |name: &str| given[name].as_str().unwrap_or_default();
-    let mut said = json!({});
+    let input = if body.is_empty() { Value::Null } else { parse_json(body)? };
+    let field = |name: &str| input[name].as_str().unwrap_or_default();
+    let mut output = json!({});
     match (method, action) {
         (&Method::POST, "faults") => {
             let bad = |why: &dyn std::fmt::Display| Failure::bad_request(format!("bad fault rule: {why}"));
-            let rule: FaultRule = serde_json::from_value(given).map_err(|why| bad(&why))?;
+            let rule: FaultRule = serde_json::from_value(input).map_err(|why| bad(&why))?;
             cluster.faults.add(rule).map_err(|why| bad(&why))?;
         }
         (&Method::DELETE, "faults") => cluster.faults.clear(),
@@ -38,7 +38,7 @@ pub(crate) fn answer(
                     [&request.verb, &request.resource, &request.subresource].map(String::as_str).join(" ");
                 *counts.entry(path.trim().to_owned()).or_default() += 1;
             }
-            said = json!({"counts": counts, "requests": requests});
+            output = json!({"counts": counts, "requests": requests});
         }
         (&Method::DELETE, "requests") => cluster.requests.reset(),
         (&Method::POST, "compact") => cluster.compact(),
@@ -47,14 +47,14 @@ pub(crate) fn answer(
             "unavailable" => Webhook::Unavailable,
             _ => Webhook::None,
         }),
-        (&Method::POST, "node") => cluster.set_node_lost(given["isLost"] == true),
+        (&Method::POST, "node") => cluster.set_node_lost(input["isLost"] == true),
         (&Method::POST, "evict") => cluster.evict(field("namespace"), field("name"), field("message"))?,
         (&Method::POST, "preempt") => cluster.preempt(field("namespace"), field("name"))?,
         (&Method::POST, "rotate-token") => cluster.rotate_token(field("namespace"), field("name")),
         (&Method::POST, "token") => {
-            said = json!({"token": cluster.issue_token(field("namespace"), field("name"))});
+            output = json!({"token": cluster.issue_token(field("namespace"), field("name"))});
         }
         _ => return Err(Failure::no_such_path()),
     }
-    Ok(json_answer(200, &said))
+    Ok(json_answer(200, &output))
 }

@@ -1,4 +1,4 @@
-//! Deletion: at once or in steps, and what goes with an owner or a namespace.
+//! Deletion: immediate or graceful, and garbage collection of owned objects and namespaces.
 
 use crate::cluster::seconds_from_now;
 use crate::kind::{Kind, NAMESPACES, PODS};
@@ -8,7 +8,7 @@ use serde_json::Value;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// How something is to be deleted.
+/// The options of a deletion.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct DeleteOptions {
@@ -19,7 +19,7 @@ pub(crate) struct DeleteOptions {
     pub(crate) dry_run: Option<Vec<String>>,
 }
 
-/// What must be true of an object that is deleted.
+/// Conditions that the object must meet to be deleted.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct Preconditions {
@@ -29,7 +29,7 @@ pub(crate) struct Preconditions {
 
 const FOREGROUND: &str = "foregroundDeletion";
 
-/// Whether nothing holds an object that is being deleted.
+/// Whether no finalizer holds an object.
 pub(crate) fn is_free(object: &Value) -> bool {
     object["metadata"]["finalizers"].as_array().is_none_or(Vec::is_empty)
 }
@@ -73,7 +73,7 @@ pub(crate) fn delete(
     store.put(kind, new)
 }
 
-/// How long something has to end: only pods that run have any time.
+/// The grace of a deletion in seconds; 0 except for running pods.
 fn grace(kind: &Kind, object: &Value, options: &DeleteOptions) -> i64 {
     let is_ended = matches!(object["status"]["phase"].as_str(), Some("Succeeded" | "Failed"));
     let is_bound = object["spec"]["nodeName"].as_str().is_some_and(|node| !node.is_empty());
@@ -88,14 +88,14 @@ fn owners(object: &Value) -> impl Iterator<Item = &Value> {
     object["metadata"]["ownerReferences"].as_array().into_iter().flatten()
 }
 
-/// Whether an object is owned by one that must not go before it.
+/// Whether an owned object blocks the deletion of its owner.
 fn is_blocked(store: &Store, owner: &Value) -> bool {
     let uid = &owner["metadata"]["uid"];
     let blocks = |reference: &Value| &reference["uid"] == uid && reference["blockOwnerDeletion"] == true;
     store.everything().any(|(_, object)| owners(object).any(blocks))
 }
 
-/// Takes the owner out of all that it owns.
+/// Removes the owner from the references of its objects.
 fn orphan(store: &mut Store, owner: &Value, kinds: &[Kind]) {
     let uid = &owner["metadata"]["uid"];
     let owned: Vec<_> = store
@@ -113,7 +113,7 @@ fn orphan(store: &mut Store, owner: &Value, kinds: &[Kind]) {
     }
 }
 
-/// Deletes what lost all its owners or its namespace, and lets go what waited for that.
+/// Deletes objects without owners or namespace left, and removes the objects that waited for them.
 pub(crate) fn collect(store: &mut Store, kinds: &[Kind]) {
     while let Some((kind, object)) = next_to_collect(store, kinds) {
         let (namespace, name) = name_of(&object);
@@ -142,7 +142,7 @@ fn next_to_collect(store: &Store, kinds: &[Kind]) -> Option<(Kind, Arc<Value>)> 
     let ending: Vec<String> = namespaces.iter().filter(|it| is_deleted(it)).map(|it| name_of(it).1).collect();
     let is_in_ending = |object: &Value| !ending.is_empty() && ending.contains(&name_of(object).0);
     let has_owners = |object: &Value| owners(object).next().is_some();
-    // most objects are none of these, and need no further look
+    // only these can be collected; most objects are not among them
     let candidates: Vec<_> = store
         .everything()
         .filter(|(_, object)| has_owners(object) || is_deleted(object) || is_in_ending(object))
@@ -157,11 +157,11 @@ fn next_to_collect(store: &Store, kinds: &[Kind]) -> Option<(Kind, Arc<Value>)> 
     } else {
         HashMap::new()
     };
-    // an owner is of the cluster or of the same namespace; whoever names another has none
+    // an owner is cluster-scoped or in the same namespace; any other reference names no owner
     let is_lost = |object: &Value, reference: &Value| {
         let is_known = kinds.iter().any(|kind| reference["kind"] == kind.kind);
         let owner = uids.get(reference["uid"].as_str().unwrap_or_default());
-        is_known && owner.is_none_or(|home| home.is_some() && *home != namespace(object))
+        is_known && owner.is_none_or(|owner| owner.is_some() && *owner != namespace(object))
     };
     let is_empty = |name: &str| !store.everything().any(|(_, it)| it["metadata"]["namespace"] == name);
     let is_due = |(id, object): &((&str, &str), &Arc<Value>)| match is_deleted(object) {

@@ -1,4 +1,4 @@
-//! What the server says about itself: version, health, and which kinds it serves.
+//! Discovery: version, health, and the served kinds.
 
 use crate::body::{Body, answer as json_answer, whole};
 use crate::cluster::Cluster;
@@ -6,7 +6,7 @@ use hyper::Response;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
-/// The answer to a question about the server itself.
+/// The response to a discovery request; none for other paths.
 pub(crate) fn answer(cluster: &Cluster, path: &str) -> Option<Response<Body>> {
     let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
     let found = match *parts {

@@ -1,4 +1,4 @@
-//! What happens to pods from outside: eviction, preemption, a lost node, a token that is renewed.
+//! Disruptions of pods: eviction, preemption, a lost node, a rotated token.
 
 use crate::cluster::{Cluster, Webhook, now};
 use crate::deletion::DeleteOptions;
@@ -8,7 +8,7 @@ use crate::pod_order::PodOrder;
 use serde_json::{Value, json};
 
 impl Cluster {
-    /// Forgets all changes until now: older versions are answered with 410.
+    /// Deletes the change history: requests for older versions get 410.
     pub(crate) fn compact(&self) {
         self.store().compact();
     }
@@ -17,7 +17,7 @@ impl Cluster {
         self.switches().webhook = webhook;
     }
 
-    /// Ends a pod as the kubelet of a node that runs short of memory does: it stays, failed, with the reason `Evicted`.
+    /// Evicts a pod like a kubelet under memory pressure: it stays, failed, with the reason `Evicted`.
     pub(crate) fn evict(&self, namespace: &str, name: &str, message: &str) -> Result<(), Failure> {
         let usual = "The node was low on resource: memory. Threshold quantity: 100Mi, available: 52Mi. ";
         let message = if message.is_empty() { usual } else { message };
@@ -25,21 +25,21 @@ impl Cluster {
         self.order(namespace, name, PodOrder::Evict { message: message.to_owned() })
     }
 
-    /// Takes a pod's place for another one: it is told so and deleted.
+    /// Preempts a pod: it gets the condition and is deleted.
     pub(crate) fn preempt(&self, namespace: &str, name: &str) -> Result<(), Failure> {
         let message = "default-scheduler: preempting to accommodate a higher priority pod";
         self.disrupt((namespace, name), "PreemptionByScheduler", message)?;
         self.delete(&PODS, (namespace, name), &DeleteOptions::default()).map(drop)
     }
 
-    /// Deletes a pod through the eviction of the API, as draining a node does.
+    /// Deletes a pod through the eviction API, like `kubectl drain`.
     pub(crate) fn evict_by_api(&self, pod: (&str, &str), options: &Value) -> Result<(), Failure> {
         let options = serde_json::from_value(options.clone()).unwrap_or_default();
         self.disrupt(pod, "EvictionByEvictionAPI", "Eviction API: evicting")?;
         self.delete(&PODS, pod, &options).map(drop)
     }
 
-    /// Takes the node away, or brings it back: its pods go on, but nobody hears of them.
+    /// Disconnects the node, or reconnects it. Its pods keep running, but their status is not updated.
     pub(crate) fn set_node_lost(&self, is_lost: bool) {
         self.switches().is_node_lost = is_lost;
         let name = self.config.node.name.clone();
@@ -72,16 +72,16 @@ impl Cluster {
                 self.order(&namespace, &own, PodOrder::Report).ok();
             }
         }
-        self.tell();
+        self.notify();
     }
 
-    /// Makes the tokens of a service account worthless and gives its pods a new one, as after its time.
+    /// Revokes the tokens of a service account and gives its pods a new one, as after expiry.
     pub(crate) fn rotate_token(&self, namespace: &str, account: &str) {
         self.revoke_tokens(namespace, account);
         let pods = self.store().list(&PODS, Some(namespace));
         for pod in pods {
             if pod["spec"]["serviceAccountName"] == account {
-                // one that has ended needs no token
+                // a pod that has ended needs no token
                 self.order(
                     namespace,
                     pod["metadata"]["name"].as_str().unwrap_or_default(),

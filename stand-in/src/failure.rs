@@ -1,10 +1,10 @@
-//! Why a request was refused, as the `Status` object that a client reads.
+//! Refusals of requests, as the `Status` object for clients.
 
 use crate::field_owner::Conflict;
 use crate::kind::Kind;
 use serde_json::{Value, json};
 
-/// A refusal: HTTP status, reason, message and what clients look into.
+/// A refusal: HTTP status, reason, message and details.
 #[derive(Debug, Clone)]
 pub(crate) struct Failure {
     pub(crate) code: u16,
@@ -13,7 +13,7 @@ pub(crate) struct Failure {
     pub(crate) details: Value,
 }
 
-/// One field that is wrong.
+/// One faulty field.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Cause {
     pub(crate) field: String,
@@ -58,7 +58,7 @@ impl Failure {
         Self::about(kind, name, 409, "AlreadyExists", format!("{} {name:?} already exists", kind.qualified()))
     }
 
-    /// The name belongs to an object that is on its way out.
+    /// The name belongs to an object that is being deleted.
     pub(crate) fn being_deleted(kind: &Kind, name: &str) -> Self {
         let message = format!("object is being deleted: {} {name:?} already exists", kind.qualified());
         Self::about(kind, name, 409, "AlreadyExists", message)
@@ -86,9 +86,9 @@ impl Failure {
     }
 
     pub(crate) fn invalid(kind: &Kind, name: &str, causes: &[Cause]) -> Self {
-        let told: Vec<_> = causes.iter().map(|cause| format!("{}: {}", cause.field, cause.message)).collect();
-        let told = if told.len() == 1 { told.concat() } else { format!("[{}]", told.join(", ")) };
-        let message = format!("{} {name:?} is invalid: {told}", kind.kind);
+        let text: Vec<_> = causes.iter().map(|cause| format!("{}: {}", cause.field, cause.message)).collect();
+        let text = if text.len() == 1 { text.concat() } else { format!("[{}]", text.join(", ")) };
+        let message = format!("{} {name:?} is invalid: {text}", kind.kind);
         let causes: Vec<_> = causes
             .iter()
             .map(|cause| json!({"reason": cause.reason, "message": cause.message, "field": cause.field}))
@@ -97,31 +97,31 @@ impl Failure {
         Self { code: 422, reason: "Invalid", message, details }
     }
 
-    /// An apply that would change fields of other managers.
+    /// An apply would change fields of other managers.
     pub(crate) fn not_owned(kind: &Kind, name: &str, conflicts: &[Conflict]) -> Self {
         let version = kind.api_version();
         let with = |conflict: &Conflict| format!("conflict with {:?} using {version}", conflict.manager);
-        let told: Vec<_> = conflicts.iter().map(|one| format!("{}: {}", with(one), one.field)).collect();
+        let text: Vec<_> = conflicts.iter().map(|one| format!("{}: {}", with(one), one.field)).collect();
         let noun = if conflicts.len() == 1 { "conflict" } else { "conflicts" };
-        let message = format!("Apply failed with {} {noun}: {}", conflicts.len(), told.join(", "));
+        let message = format!("Apply failed with {} {noun}: {}", conflicts.len(), text.join(", "));
         let mut failure = Self::about(kind, name, 409, "Conflict", message);
         let cause = |one: &Conflict| json!({"reason": "FieldManagerConflict", "message": with(one), "field": one.field});
         failure.details["causes"] = conflicts.iter().map(cause).collect();
         failure
     }
 
-    /// A watch or a list asks for a version that is forgotten.
-    pub(crate) fn too_old(asked: u64, oldest: u64) -> Self {
-        Self::expired(format!("too old resource version: {asked} ({oldest})"))
+    /// A watch or list of a version that is no longer in the history.
+    pub(crate) fn too_old(requested: u64, oldest: u64) -> Self {
+        Self::expired(format!("too old resource version: {requested} ({oldest})"))
     }
 
     pub(crate) fn expired(message: String) -> Self {
         Self::new(410, "Expired", message)
     }
 
-    /// A list asks for a version that is still to come.
-    pub(crate) fn too_large_version(asked: u64, current: u64) -> Self {
-        let message = format!("Too large resource version: {asked}, current: {current}");
+    /// A list of a version that does not exist yet.
+    pub(crate) fn too_large_version(requested: u64, current: u64) -> Self {
+        let message = format!("Too large resource version: {requested}, current: {current}");
         let cause = json!({"reason": "ResourceVersionTooLarge", "message": "Too large resource version"});
         let details = json!({"causes": [cause], "retryAfterSeconds": 1});
         Self { details, ..Self::new(504, "Timeout", message) }
@@ -147,9 +147,9 @@ impl Failure {
         Self::new(405, "MethodNotAllowed", message)
     }
 
-    pub(crate) fn unsupported_media_type(given: &str) -> Self {
+    pub(crate) fn unsupported_media_type(content_type: &str) -> Self {
         let message = format!(
-            "the body of the request was in an unknown format ({given}) - accepted media types include: \
+            "the body of the request was in an unknown format ({content_type}) - accepted media types include: \
              application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json, \
              application/apply-patch+yaml"
         );
@@ -161,18 +161,18 @@ impl Failure {
         Self::new(413, "RequestEntityTooLarge", message)
     }
 
-    /// What the server itself could not do; a real one gives storage errors no reason either.
+    /// A server error without a reason, like storage errors of a real server.
     pub(crate) fn unexplained(message: &str) -> Self {
         Self::new(500, "", message.to_owned())
     }
 
     pub(crate) fn internal(message: &str) -> Self {
         let details = json!({"causes": [{"message": message}]});
-        let said = format!("Internal error occurred: {message}");
-        Self { details, ..Self::new(500, "InternalError", said) }
+        let text = format!("Internal error occurred: {message}");
+        Self { details, ..Self::new(500, "InternalError", text) }
     }
 
-    /// The object that a client reads.
+    /// The `Status` object.
     pub(crate) fn status(&self) -> Value {
         let mut status = json!({
             "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",

@@ -1,88 +1,88 @@
-//! Faults on order: what a request meets instead of, before or after its answer.
+//! Fault injection: what happens instead of, before or after a response.
 
 use regex::Regex;
 use serde::{Deserialize, Serialize};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// What happens to requests that match.
+/// The fault of a matching request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum FaultAction {
-    /// This answer, and no effect.
+    /// Send this response; the request has no effect.
     Answer {
         /// HTTP status.
         status: u16,
-        /// `reason` of the status object; that of the HTTP status if it is not given.
+        /// `reason` of the status object; by default that of the HTTP status.
         reason: Option<String>,
         /// The whole body, instead of a status object.
         body: Option<String>,
         /// Seconds of `Retry-After`.
         retry_after: Option<u32>,
     },
-    /// The right answer, after so many milliseconds.
+    /// Send the normal response after a delay.
     Wait {
-        /// How long.
+        /// Delay in milliseconds.
         milliseconds: u64,
     },
-    /// The connection is reset and nothing happened.
+    /// Reset the connection; the request has no effect.
     ResetBefore,
-    /// The connection is reset, but what was asked for has happened.
+    /// Reset the connection after the request took effect.
     ResetAfter,
-    /// No answer ever comes, and nothing happened; the connection stays open.
+    /// Never respond; the request has no effect and the connection stays open.
     Silence,
-    /// The answer's body ends in a broken connection after so many bytes.
+    /// Break the connection after this many bytes of the body.
     CutAfterBytes {
-        /// How many.
+        /// Number of bytes.
         bytes: usize,
     },
-    /// The stream ends in a broken connection after so many events or lines.
+    /// Break the connection after this many events or lines of the stream.
     CutAfterEvents {
-        /// How many.
+        /// Number of events or lines.
         events: usize,
     },
-    /// The stream ends as it should after so many events or lines.
+    /// End the stream normally after this many events or lines.
     EndAfterEvents {
-        /// How many.
+        /// Number of events or lines.
         events: usize,
     },
-    /// Nothing more is sent after so many events or lines; the connection stays open.
+    /// Send nothing more after this many events or lines; the connection stays open.
     StallAfterEvents {
-        /// How many.
+        /// Number of events or lines.
         events: usize,
     },
 }
 
-/// Which requests meet a fault.
+/// The requests to which a fault applies.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FaultRule {
-    /// HTTP method; any if it is not given.
+    /// HTTP method; none matches all.
     pub method: Option<String>,
-    /// A regular expression found in path and query.
+    /// Regular expression, searched in path and query.
     pub path: String,
-    /// How many requests that match pass untouched first.
+    /// Number of matching requests before the fault applies.
     #[serde(default)]
     pub skip: u32,
-    /// How many requests meet it; all if it is not given.
+    /// Number of requests with the fault; none means all.
     pub times: Option<u32>,
-    /// What they meet.
+    /// The fault.
     pub action: FaultAction,
 }
 
 impl FaultRule {
-    /// A rule for every request of this method whose path and query match.
+    /// A rule for every request with this method and a matching path and query.
     pub fn new(method: &str, path: &str, action: FaultAction) -> Self {
         Self { method: Some(method.to_owned()), path: path.to_owned(), skip: 0, times: None, action }
     }
 
-    /// The same rule for so many requests.
+    /// The same rule, for this many requests.
     #[must_use]
     pub fn times(self, times: u32) -> Self {
         Self { times: Some(times), ..self }
     }
 }
 
-/// The rules in force; the first that matches counts.
+/// The active rules; the first match applies.
 #[derive(Debug, Default)]
 pub(crate) struct Faults(Mutex<Vec<(Regex, FaultRule)>>);
 
@@ -97,8 +97,8 @@ impl Faults {
         self.locked().clear();
     }
 
-    /// What a request meets; rules that are used up go.
-    pub(crate) fn meet(&self, method: &str, path: &str) -> Option<FaultAction> {
+    /// The fault for a request. Removes a rule after its last use.
+    pub(crate) fn take(&self, method: &str, path: &str) -> Option<FaultAction> {
         let mut rules = self.locked();
         let is_for = |(pattern, rule): &(Regex, FaultRule)| {
             rule.method.as_deref().is_none_or(|wanted| wanted.eq_ignore_ascii_case(method))
@@ -130,11 +130,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_rule_is_met_by_requests_that_match_as_often_as_it_says() {
+    fn a_rule_applies_to_matching_requests_up_to_its_count() {
         let faults = Faults::default();
         let rule = FaultRule::new("POST", "/pods$", FaultAction::ResetAfter).times(2);
         faults.add(FaultRule { skip: 1, ..rule }).unwrap();
-        let met: Vec<_> = [
+        let has_fault: Vec<_> = [
             ("POST", "/pods"),
             ("GET", "/pods"),
             ("POST", "/pods"),
@@ -143,8 +143,8 @@ mod tests {
             ("POST", "/pods"),
         ]
         .into_iter()
-        .map(|(method, path)| faults.meet(method, path).is_some())
+        .map(|(method, path)| faults.take(method, path).is_some())
         .collect();
-        assert_eq!(met, [false, false, true, false, true, false]);
+        assert_eq!(has_fault, [false, false, true, false, true, false]);
     }
 }

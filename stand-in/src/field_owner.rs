@@ -1,17 +1,17 @@
-//! Who owns which field of an object, as server-side apply compares it. Pure.
+//! Field ownership for server-side apply. Pure.
 //!
-//! `metadata.managedFields` has an entry for each manager and way of writing, with the fields in the server's own spelling
-//! (`f:spec`, `k:{"name":"x"}`). Entries have no time, so a write that changes nothing is none.
+//! `metadata.managedFields` has an entry for each manager and operation, with fields in the notation of `fieldsV1`
+//! (`f:spec`, `k:{"name":"x"}`). Entries have no time, so a write without changes leaves the object equal.
 
-use crate::patch::{key_of, merge};
+use crate::strategic_merge::{key_of, merge};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 
-/// The way to one field.
+/// The path of a field, as segments of `fieldsV1`.
 type Path = Vec<String>;
 
 /// Fields that belong to the server.
-const OF_THE_SERVER: [&str; 9] = [
+const SERVER_FIELDS: [&str; 9] = [
     "name",
     "namespace",
     "uid",
@@ -23,12 +23,12 @@ const OF_THE_SERVER: [&str; 9] = [
     "deletionGracePeriodSeconds",
 ];
 
-/// How somebody writes.
+/// The operation of a write, as in `managedFields`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Operation {
-    /// By server-side apply.
+    /// Server-side apply.
     Apply,
-    /// By anything else.
+    /// Every other write.
     Update,
 }
 
@@ -41,27 +41,27 @@ impl Operation {
     }
 }
 
-/// Who writes, and how.
+/// The author of a write.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Writer {
-    /// The name of the manager.
+    /// Name of the field manager.
     pub(crate) manager: String,
     pub(crate) operation: Operation,
-    /// Whether fields of others are taken.
+    /// Whether the write takes over fields of other managers (`force`).
     pub(crate) is_forced: bool,
-    /// `status`, or empty.
+    /// `status`, or empty for the object itself.
     pub(crate) subresource: String,
 }
 
-/// A field that another manager owns and has otherwise.
+/// A field that another manager owns with a different value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Conflict {
     pub(crate) manager: String,
-    /// As messages write it: `.spec.n`.
+    /// Path in the notation of messages: `.spec.n`.
     pub(crate) field: String,
 }
 
-/// The fields of one manager, written in one way.
+/// The fields that one manager owns through one operation.
 #[derive(Debug, Clone)]
 struct Entry {
     manager: String,
@@ -77,20 +77,20 @@ impl Entry {
     }
 }
 
-/// The object after an apply, or what stands in its way.
+/// Applies a patch, or returns the conflicts.
 pub(crate) fn apply(old: &Value, patch: &Value, writer: &Writer) -> Result<Value, Vec<Conflict>> {
     let mut entries = read(old);
-    let wanted = paths_of(patch);
+    let applied = paths_of(patch);
     let mut conflicts = Vec::new();
     for entry in entries.iter_mut().filter(|entry| !entry.is_of(writer)) {
         let differing: Vec<Path> = entry
             .paths
-            .intersection(&wanted)
+            .intersection(&applied)
             .filter(|path| find(old, path) != find(patch, path))
             .cloned()
             .collect();
         for path in differing {
-            conflicts.push(Conflict { manager: entry.manager.clone(), field: spelled(&path) });
+            conflicts.push(Conflict { manager: entry.manager.clone(), field: displayed(&path) });
             entry.paths.remove(&path);
         }
     }
@@ -103,23 +103,23 @@ pub(crate) fn apply(old: &Value, patch: &Value, writer: &Writer) -> Result<Value
         entries.iter().filter(is_mine).flat_map(|entry| entry.paths.clone()).collect();
     let others: BTreeSet<&Path> =
         entries.iter().filter(|entry| !is_mine(entry)).flat_map(|entry| &entry.paths).collect();
-    for path in before.difference(&wanted).filter(|path| !others.contains(path)) {
+    for path in before.difference(&applied).filter(|path| !others.contains(path)) {
         remove(&mut new, path);
     }
     merge(&mut new, patch);
-    set(&mut entries, writer, wanted);
+    set(&mut entries, writer, applied);
     write(&mut new, &entries);
     Ok(new)
 }
 
-/// Notes who owns what of a new object: all that was given.
-pub(crate) fn create(given: &Value, object: &mut Value, writer: &Writer) {
+/// Records the owner of a new object: the writer owns all fields that it sent.
+pub(crate) fn create(sent: &Value, object: &mut Value, writer: &Writer) {
     let mut entries = Vec::new();
-    set(&mut entries, writer, paths_of(given));
+    set(&mut entries, writer, paths_of(sent));
     write(object, &entries);
 }
 
-/// Notes who owns what after any other write.
+/// Records the owners after any other write.
 pub(crate) fn update(old: &Value, new: &mut Value, writer: &Writer) {
     let mut entries = read(old);
     let there = paths_of(new);
@@ -145,7 +145,7 @@ fn set(entries: &mut Vec<Entry>, writer: &Writer, paths: BTreeSet<Path>) {
         paths,
     });
     entries.retain(|entry| !entry.paths.is_empty());
-    // a write that changes nothing changes no order
+    // a fixed order, so that a write without changes leaves the object equal
     entries.sort_by(|one, other| key(one).cmp(&key(other)));
 }
 
@@ -172,25 +172,25 @@ fn read(object: &Value) -> Vec<Entry> {
 
 fn write(object: &mut Value, entries: &[Entry]) {
     let version = object["apiVersion"].clone();
-    let shown = |entry: &Entry| {
+    let format = |entry: &Entry| {
         let mut fields = json!({});
         for path in &entry.paths {
             let leaf = path.iter().fold(&mut fields, |at, segment| &mut at[segment.as_str()]);
             *leaf = json!({});
         }
-        let mut shown = json!({
+        let mut formatted = json!({
             "manager": entry.manager, "operation": entry.operation, "apiVersion": version,
             "fieldsType": "FieldsV1", "fieldsV1": fields,
         });
         if !entry.subresource.is_empty() {
-            shown["subresource"] = entry.subresource.as_str().into();
+            formatted["subresource"] = entry.subresource.as_str().into();
         }
-        shown
+        formatted
     };
-    object["metadata"]["managedFields"] = entries.iter().map(shown).collect();
+    object["metadata"]["managedFields"] = entries.iter().map(format).collect();
 }
 
-/// The ways to the leaves of a tree of `fieldsV1`.
+/// Collects the paths of all leaves in `fieldsV1`.
 fn leaves(tree: &Value, path: &mut Path, paths: &mut BTreeSet<Path>) {
     match tree.as_object().filter(|fields| !fields.is_empty()) {
         None if path.is_empty() => {}
@@ -205,7 +205,7 @@ fn leaves(tree: &Value, path: &mut Path, paths: &mut BTreeSet<Path>) {
     }
 }
 
-/// The ways to all values of an object that somebody can own.
+/// The paths of all fields of an object that can have an owner.
 fn paths_of(object: &Value) -> BTreeSet<Path> {
     let mut paths = BTreeSet::new();
     for (field, value) in object.as_object().into_iter().flatten() {
@@ -213,14 +213,14 @@ fn paths_of(object: &Value) -> BTreeSet<Path> {
             collect(field, value, &mut vec![format!("f:{field}")], &mut paths);
         }
     }
-    let is_of_server = |path: &Path| match &path[..] {
+    let is_server_field = |path: &Path| match &path[..] {
         [first, second, ..] => {
             first == "f:metadata"
-                && OF_THE_SERVER.iter().any(|field| second.strip_prefix("f:") == Some(field))
+                && SERVER_FIELDS.iter().any(|field| second.strip_prefix("f:") == Some(field))
         }
         _ => false,
     };
-    paths.retain(|path| !is_of_server(path) && path.len() + usize::from(path[0] != "f:metadata") > 1);
+    paths.retain(|path| !is_server_field(path) && path.len() + usize::from(path[0] != "f:metadata") > 1);
     paths
 }
 
@@ -245,7 +245,7 @@ fn collect(field: &str, value: &Value, path: &mut Path, paths: &mut BTreeSet<Pat
     }
 }
 
-/// The entry of a list that a segment means.
+/// The index of the list entry with the keys of a segment.
 fn place(entries: &[Value], segment: &str) -> Option<usize> {
     let keys: Map<String, Value> = serde_json::from_str(segment.strip_prefix("k:")?).ok()?;
     entries.iter().position(|entry| keys.iter().all(|(key, value)| &entry[key] == value))
@@ -262,7 +262,7 @@ fn find<'v>(value: &'v Value, path: &[String]) -> Option<&'v Value> {
     }
 }
 
-/// Takes a field away, and what is empty without it.
+/// Removes a field, and parents that become empty.
 fn remove(value: &mut Value, path: &[String]) {
     let Some((segment, rest)) = path.split_first() else { return };
     let is_empty = |value: &Value| {
@@ -281,7 +281,7 @@ fn remove(value: &mut Value, path: &[String]) {
         (None, Value::Array(entries)) => {
             if let Some(at) = place(entries, segment) {
                 remove(&mut entries[at], rest);
-                // its keys are leaves too: the last of them takes the entry along
+                // keys are leaves, too: removing the last one removes the entry
                 if rest.is_empty() || is_empty(&entries[at]) {
                     entries.remove(at);
                 }
@@ -291,8 +291,8 @@ fn remove(value: &mut Value, path: &[String]) {
     }
 }
 
-/// A way as messages write it.
-fn spelled(path: &[String]) -> String {
+/// A path in the notation of messages.
+fn displayed(path: &[String]) -> String {
     let segment = |segment: &String| match segment.strip_prefix("f:") {
         Some(field) => format!(".{field}"),
         None => {
@@ -316,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn a_field_of_another_manager_is_a_conflict_unless_it_is_equal_or_forced() {
+    fn a_field_of_another_manager_conflicts_unless_equal_or_forced() {
         let first = apply(&spec(&json!({})), &spec(&json!({"n": 1, "own": 1})), &writer("a")).unwrap();
         let refused = apply(&first, &spec(&json!({"n": 2})), &writer("b")).unwrap_err();
         assert_eq!(refused, [Conflict { manager: "a".to_owned(), field: ".spec.n".to_owned() }]);
@@ -325,12 +325,12 @@ mod tests {
         let forced =
             apply(&shared, &spec(&json!({"n": 2})), &Writer { is_forced: true, ..writer("b") }).unwrap();
         assert_eq!(forced["spec"], json!({"n": 2, "own": 1}));
-        // who lost it may not have it back without force
+        // the previous owner needs force, too
         assert!(apply(&forced, &spec(&json!({"n": 1, "own": 1})), &writer("a")).is_err());
     }
 
     #[test]
-    fn what_is_not_applied_any_more_goes_unless_somebody_else_has_it() {
+    fn a_field_left_out_is_removed_unless_another_manager_owns_it() {
         let first = apply(&spec(&json!({})), &spec(&json!({"n": 1, "m": {"k": 1}})), &writer("a")).unwrap();
         let second = apply(&first, &spec(&json!({"n": 1})), &writer("b")).unwrap();
         let left = apply(&second, &spec(&json!({"z": 0})), &writer("a")).unwrap();
@@ -338,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn entries_of_lists_have_owners_of_their_own() {
+    fn list_entries_have_separate_owners() {
         let conditions = |kind: &str, status: &str| json!({"conditions": [{"type": kind, "status": status}]});
         let first = apply(&spec(&json!({})), &spec(&conditions("A", "True")), &writer("a")).unwrap();
         let both = apply(&first, &spec(&conditions("B", "True")), &writer("b")).unwrap();
@@ -350,14 +350,14 @@ mod tests {
     }
 
     #[test]
-    fn a_plain_write_owns_what_it_changes() {
+    fn an_update_owns_the_fields_it_changes() {
         let old = apply(&spec(&json!({})), &spec(&json!({"n": 1, "m": 1})), &writer("a")).unwrap();
         let mut new = old.clone();
         new["spec"]["n"] = 2.into();
         update(&old, &mut new, &Writer { operation: Operation::Update, ..writer("kubectl") });
         let refused = apply(&new, &spec(&json!({"n": 1, "m": 1})), &writer("a")).unwrap_err();
         assert_eq!(refused, [Conflict { manager: "kubectl".to_owned(), field: ".spec.n".to_owned() }]);
-        // a write that changes nothing changes no owner
+        // a write without changes changes no owner
         let mut same = new.clone();
         update(&new, &mut same, &Writer { operation: Operation::Update, ..writer("other") });
         assert_eq!(same, new);

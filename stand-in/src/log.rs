@@ -1,24 +1,24 @@
-//! What containers print, as the kubelet keeps it: by time, in pieces, and only so much of it.
+//! Container logs as the kubelet stores them: pieces with time stamps, rotated by size.
 
 use jiff::Timestamp;
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
-/// The longest piece of a line that is kept as one; a container runtime cuts there too.
+/// The longest piece of a line, in bytes; container runtimes split lines at the same size.
 const PIECE: usize = 16 * 1024;
 
-/// The logs of containers by pod and name, the latest last.
+/// Logs by pod uid and container name, the latest run last.
 type Runs = HashMap<(String, String), Vec<Arc<ContainerLog>>>;
 
-/// The logs of all containers, each with that of its run before.
+/// The logs of all containers, each with the log of its previous run.
 #[derive(Debug)]
 pub(crate) struct Logs {
     limit: usize,
     logs: Mutex<Runs>,
 }
 
-/// What is wanted of a log.
+/// The requested part of a log.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct View {
     pub(crate) since: Option<Timestamp>,
@@ -36,10 +36,10 @@ pub(crate) struct ContainerLog {
 
 #[derive(Debug, Default)]
 struct Pieces {
-    kept: VecDeque<Piece>,
-    /// The number of the first that is kept.
+    stored: VecDeque<Piece>,
+    /// Number of the first stored piece.
     first: u64,
-    /// The number at which the file begins that a new reader gets.
+    /// Number of the first piece in the current file; new readers start there.
     file: u64,
     file_size: usize,
 }
@@ -56,7 +56,7 @@ impl Logs {
         Self { limit, logs: Mutex::default() }
     }
 
-    /// A new log for a container that is about to start.
+    /// Opens a log for a container that is about to start.
     pub(crate) fn open(&self, uid: &str, container: &str) -> Arc<ContainerLog> {
         let log = Arc::new(ContainerLog {
             limit: self.limit,
@@ -72,14 +72,14 @@ impl Logs {
         log
     }
 
-    /// The log of a container's present run, or of the one before.
+    /// The log of a container's current or previous run.
     pub(crate) fn find(&self, uid: &str, container: &str, is_previous: bool) -> Option<Arc<ContainerLog>> {
         let logs = self.locked();
         let runs = logs.get(&(uid.to_owned(), container.to_owned()))?;
         runs.len().checked_sub(1 + usize::from(is_previous)).map(|at| Arc::clone(&runs[at]))
     }
 
-    /// Forgets the logs of a pod.
+    /// Removes the logs of a pod.
     pub(crate) fn forget(&self, uid: &str) {
         self.locked().retain(|(pod, _), _| pod != uid);
     }
@@ -90,48 +90,48 @@ impl Logs {
 }
 
 impl ContainerLog {
-    /// Keeps a line, or as much of it as was printed.
+    /// Appends a line or a part of one.
     pub(crate) fn append(&self, time: Timestamp, bytes: &[u8]) {
         {
             let mut pieces = self.locked();
             for part in bytes.chunks(PIECE) {
-                let begins_line = pieces.kept.back().is_none_or(|last| last.bytes.ends_with(b"\n"));
+                let begins_line = pieces.stored.back().is_none_or(|last| last.bytes.ends_with(b"\n"));
                 pieces.file_size += part.len();
-                pieces.kept.push_back(Piece { time, bytes: part.to_vec(), begins_line });
+                pieces.stored.push_back(Piece { time, bytes: part.to_vec(), begins_line });
             }
             if pieces.file_size > self.limit {
-                // the file before this one is kept for those who read it; nobody finds it anew
+                // current readers may still read the previous file; new readers do not see it
                 let file = pieces.file;
                 while pieces.first < file {
-                    pieces.kept.pop_front();
+                    pieces.stored.pop_front();
                     pieces.first += 1;
                 }
-                pieces.file = pieces.first + pieces.kept.len() as u64;
+                pieces.file = pieces.first + pieces.stored.len() as u64;
                 pieces.file_size = 0;
             }
         }
         self.grown.send_replace(false);
     }
 
-    /// Nothing more will come.
+    /// Marks the log as complete.
     pub(crate) fn close(&self) {
         self.grown.send_replace(true);
     }
 
-    /// Told at each growth; true when nothing more will come.
+    /// Signals each append; true when the log is complete.
     pub(crate) fn growth(&self) -> watch::Receiver<bool> {
         self.grown.subscribe()
     }
 
-    /// The number of the first piece that a reader wants.
+    /// The number of the first piece of a view.
     pub(crate) fn start(&self, view: &View) -> u64 {
         let pieces = self.locked();
-        let end = pieces.first + pieces.kept.len() as u64;
+        let end = pieces.first + pieces.stored.len() as u64;
         let skipped = (pieces.file - pieces.first) as usize;
         let Some(tail) = view.tail else { return pieces.file };
         let mut lines = 0;
         let begins =
-            pieces.kept.iter().enumerate().skip(skipped).rev().filter(|(_, piece)| piece.begins_line);
+            pieces.stored.iter().enumerate().skip(skipped).rev().filter(|(_, piece)| piece.begins_line);
         for (at, _) in begins {
             lines += 1;
             if lines == tail {
@@ -141,22 +141,22 @@ impl ContainerLog {
         if tail == 0 { end } else { pieces.file }
     }
 
-    /// The next piece from a number on, as it is to be shown, and the number after it.
+    /// The next piece of a view from a number on, formatted, and the number after it.
     pub(crate) fn next(&self, from: u64, view: &View) -> Option<(Vec<u8>, u64)> {
         let pieces = self.locked();
         let from = from.max(pieces.first);
         let is_wanted = |piece: &&Piece| view.since.is_none_or(|since| piece.time >= since);
-        let mut rest = pieces.kept.iter().enumerate().skip((from - pieces.first) as usize);
+        let mut rest = pieces.stored.iter().enumerate().skip((from - pieces.first) as usize);
         let (at, piece) = rest.find(|(_, piece)| is_wanted(piece))?;
-        let mut shown = Vec::new();
+        let mut text = Vec::new();
         if view.has_times && piece.begins_line {
-            shown.extend_from_slice(format!("{:.9} ", piece.time).as_bytes());
+            text.extend_from_slice(format!("{:.9} ", piece.time).as_bytes());
         }
-        shown.extend_from_slice(&piece.bytes);
-        Some((shown, pieces.first + at as u64 + 1))
+        text.extend_from_slice(&piece.bytes);
+        Some((text, pieces.first + at as u64 + 1))
     }
 
-    /// The last lines of it, for a message.
+    /// The last lines of the log, at most this many bytes.
     pub(crate) fn tail(&self, lines: usize, bytes: usize) -> String {
         let view = View { tail: Some(lines), ..View::default() };
         let mut at = self.start(&view);
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn a_view_is_part_of_the_log() {
+    fn a_view_selects_by_time_and_last_lines() {
         let log = Logs::new(1_000).open("u", "c");
         let time = |seconds| Timestamp::from_second(seconds).unwrap();
         log.append(time(1), b"one\n");
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_reader_gets_the_present_file_and_an_old_one_also_the_end_of_the_file_before() {
+    fn new_readers_get_the_current_file_and_old_ones_also_the_previous() {
         let log = Logs::new(10).open("u", "c");
         for line in ["aaaa\n", "bbbb\n", "cccc\n", "dddd\n"] {
             log.append(Timestamp::UNIX_EPOCH, line.as_bytes());

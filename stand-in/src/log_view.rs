@@ -1,4 +1,4 @@
-//! `pods/{name}/log`: one container's log, as it stands or as it grows.
+//! `pods/{name}/log`: the log of one container, complete or followed.
 
 use crate::body::{Body, empty, stream};
 use crate::cluster::Cluster;
@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 
-/// Answers with the log that is asked for, or says why there is none yet.
+/// Responds with the requested log, or with the reason why there is none yet.
 pub(crate) fn answer(
     cluster: &Arc<Cluster>,
     namespace: &str,
@@ -52,7 +52,7 @@ pub(crate) fn answer(
     Ok(response)
 }
 
-/// The container that is meant: the one that is named, or the only one.
+/// The container in the request, or the only one of the pod.
 fn choose(pod: &Value, name: &str, wanted: &str) -> Result<String, Failure> {
     let names = |list: &str| -> Vec<&str> {
         pod["spec"][list].as_array().into_iter().flatten().filter_map(|it| it["name"].as_str()).collect()
@@ -104,7 +104,7 @@ fn view(query: &Query) -> Result<View, Failure> {
     })
 }
 
-/// Sends the log; `follow` is how long a stream that saw the container end stays open after that.
+/// Sends the log. `follow` is how long a followed stream stays open after the container ended.
 async fn send(
     log: Arc<ContainerLog>,
     view: View,
@@ -117,7 +117,7 @@ async fn send(
     let mut left = limit;
     let mut linger = Duration::ZERO;
     loop {
-        // looked at before the pieces are: what comes after that wakes
+        // read before the pieces, so that a later change wakes this task
         let is_over = *growth.borrow_and_update();
         while let Some((mut piece, next)) = log.next(at, &view) {
             piece.truncate(left);

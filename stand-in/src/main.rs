@@ -1,5 +1,5 @@
-//! `pop-stand-in`: a stand-in for a Kubernetes API server by hand and for tests that are no Rust; it runs until it is
-//! asked to end.
+//! `pop-stand-in`: the stand-in for a Kubernetes API server as a program, for manual use and for tests not in Rust. It
+//! runs until SIGTERM or SIGINT.
 
 use clap::Parser;
 use pop_stand_in::{Backend, Config, Kind, StandIn};
@@ -8,18 +8,18 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Serves the Kubernetes API and runs pods; prints `ready` and the path of a kubeconfig, and runs until it is told to
-/// end by a signal.
+/// Serve the Kubernetes API and run pods until SIGTERM or SIGINT. Prints `ready` and the path of a kubeconfig when it
+/// accepts requests.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Arguments {
-    /// What pods are run as.
+    /// How pods run.
     #[arg(long, value_enum, default_value_t)]
     backend: BackendName,
-    /// Where to write the kubeconfig.
+    /// Write the kubeconfig to this file.
     #[arg(long, default_value = "stand-in.kubeconfig")]
     kubeconfig: PathBuf,
-    /// Port to listen on; 0 for any that is free.
+    /// Listen on this port; 0 selects a free one.
     #[arg(long, default_value_t = 0)]
     port: u16,
     /// CPUs of the node.
@@ -31,21 +31,21 @@ struct Arguments {
     /// Labels of the node, `key=value`.
     #[arg(long, value_parser = label)]
     node_label: Vec<(String, String)>,
-    /// Namespaces besides `pop` and those that every cluster has.
+    /// Additional namespaces, besides `pop` and those of every cluster.
     #[arg(long)]
     namespace: Vec<String>,
-    /// Kinds besides those that are always there: `GROUP/VERSION/PLURAL/KIND`, with `:status` for a subresource `status`
-    /// and `:cluster` for a kind outside namespaces
+    /// Additional kinds: `GROUP/VERSION/PLURAL/KIND`, then `:status` for a `status` subresource and `:cluster` for a
+    /// kind outside namespaces
     #[arg(long, value_name = "KIND", value_parser = kind)]
     kind: Vec<Kind>,
-    /// Names or addresses of the certificate besides its own.
+    /// Additional names or addresses of the certificate.
     #[arg(long)]
     name: Vec<String>,
 }
 
 #[derive(Debug, Clone, Copy, Default, clap::ValueEnum)]
 enum BackendName {
-    /// Processes of this machine.
+    /// Local processes.
     #[default]
     Process,
     /// Containers of the local Docker Engine.
@@ -58,7 +58,7 @@ fn label(text: &str) -> Result<(String, String), String> {
 }
 
 fn kind(text: &str) -> Result<Kind, &'static str> {
-    Kind::parse(text).ok_or("expected GROUP/VERSION/PLURAL/KIND, with :status and :cluster if they apply")
+    Kind::parse(text).ok_or("expected GROUP/VERSION/PLURAL/KIND, optionally with :status and :cluster")
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -66,7 +66,7 @@ async fn main() -> ExitCode {
     match run(Arguments::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // with stderr gone there is nobody to tell
+            // without stderr there is no other way to report it
             writeln!(io::stderr(), "pop-stand-in: {error:#}").ok();
             ExitCode::FAILURE
         }
@@ -74,7 +74,7 @@ async fn main() -> ExitCode {
 }
 
 async fn run(arguments: Arguments) -> anyhow::Result<()> {
-    // before it says that it is ready, so that no signal is missed
+    // before `ready` is printed, so that no signal is missed
     let (mut terminated, mut interrupted) =
         (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let mut config = Config { port: arguments.port, names: arguments.name, ..Config::default() };

@@ -1,4 +1,4 @@
-//! What is done with objects of any kind: create, update, patch, delete, and collecting what lost its owner.
+//! Operations on objects of any kind: create, update, patch, delete, and garbage collection.
 
 use crate::admission;
 use crate::cluster::Cluster;
@@ -10,14 +10,14 @@ use crate::patch::PatchKind;
 use crate::store::name_of;
 use crate::validate;
 use crate::write_rules::{
-    begin, check_namespace, check_preconditions, check_size, check_versions, end_grace, furnish_namespace,
-    keep,
+    check_namespace, check_preconditions, check_size, check_versions, create_namespace_objects, end_grace,
+    restore_fixed_fields, set_server_fields,
 };
 use serde_json::Value;
 use std::sync::Arc;
 
 impl Cluster {
-    /// Stores a new object of the cluster's own.
+    /// Creates an object for the cluster itself.
     pub(crate) fn create(
         &self,
         kind: &Kind,
@@ -28,7 +28,7 @@ impl Cluster {
         self.create_as(kind, namespace, object, is_dry, None)
     }
 
-    /// Stores a new object for somebody, whose fields it then has.
+    /// Creates an object for a field manager, which then owns its fields.
     pub(crate) fn create_as(
         &self,
         kind: &Kind,
@@ -37,10 +37,10 @@ impl Cluster {
         is_dry: bool,
         writer: Option<&Writer>,
     ) -> Result<Arc<Value>, Failure> {
-        let given = object.clone();
-        begin(kind, namespace, &mut object)?;
+        let sent = object.clone();
+        set_server_fields(kind, namespace, &mut object)?;
         if let Some(writer) = writer {
-            field_owner::create(&given, &mut object, writer);
+            field_owner::create(&sent, &mut object, writer);
         }
         let name = name_of(&object).1;
         let stored = {
@@ -68,19 +68,19 @@ impl Cluster {
             }
             let stored = store.put(kind, object);
             if kind == &NAMESPACES {
-                furnish_namespace(&mut store, &name, &self.ca_pem);
+                create_namespace_objects(&mut store, &name, &self.ca_pem);
             }
             if stored["metadata"]["ownerReferences"].is_array() {
-                // its owner may be gone already
+                // its owner may be deleted already
                 collect(&mut store, &self.kinds);
             }
             stored
         };
-        self.tell();
+        self.notify();
         Ok(stored)
     }
 
-    /// Replaces an object, or with `status` only that part of it.
+    /// Replaces an object, or only its `status`.
     pub(crate) fn replace(
         &self,
         kind: &Kind,
@@ -107,7 +107,7 @@ impl Cluster {
         self.change_as(kind, (namespace, name), &writer.subresource, is_dry, Some(writer), |_| Ok(object))
     }
 
-    /// Applies a patch to an object, or with `status` only to that part of it.
+    /// Patches an object, or only its `status`.
     pub(crate) fn patch(
         &self,
         kind: &Kind,
@@ -132,7 +132,7 @@ impl Cluster {
         })
     }
 
-    /// Changes an object as the cluster itself does.
+    /// Changes an object for the cluster itself.
     pub(crate) fn change(
         &self,
         kind: &Kind,
@@ -144,7 +144,7 @@ impl Cluster {
         self.change_as(kind, place, subresource, is_dry, None, change)
     }
 
-    /// The one way in which an object changes: read, change, check, store, all at once.
+    /// Reads, changes, checks and stores an object under one lock. Every change takes this path.
     fn change_as(
         &self,
         kind: &Kind,
@@ -161,7 +161,7 @@ impl Cluster {
             };
             let mut new = change(&old)?;
             check_versions(kind, name, &old, &new)?;
-            keep(kind, subresource, &old, &mut new);
+            restore_fixed_fields(kind, subresource, &old, &mut new);
             if let Some(writer) = writer.filter(|writer| writer.operation == Operation::Update) {
                 field_owner::update(&old, &mut new, writer);
             }
@@ -177,7 +177,7 @@ impl Cluster {
             }
             let stored = store.put(kind, new);
             let is_last = is_free(&stored) && stored["metadata"]["deletionTimestamp"].is_string();
-            // a pod that is deleted waits for its kubelet, a namespace for what is in it
+            // a deleted pod waits for its kubelet, a namespace for its objects
             let waits =
                 stored["metadata"]["deletionGracePeriodSeconds"].as_i64() > Some(0) || kind == &NAMESPACES;
             if is_last && !waits {
@@ -188,11 +188,11 @@ impl Cluster {
             }
             stored
         };
-        self.tell();
+        self.notify();
         Ok(stored)
     }
 
-    /// Deletes an object, at once or when it has ended.
+    /// Deletes an object, at once or after its grace.
     pub(crate) fn delete(
         &self,
         kind: &Kind,
@@ -212,11 +212,11 @@ impl Cluster {
             collect(&mut store, &self.kinds);
             deleted
         };
-        self.tell();
+        self.notify();
         Ok(deleted)
     }
 
-    /// Changes a pod as the scheduler and the kubelet do, if it is still the same one.
+    /// Changes a pod for the scheduler or the kubelet, unless another pod has its name.
     pub(crate) fn write_pod(
         &self,
         (namespace, name): (&str, &str),
@@ -230,10 +230,10 @@ impl Cluster {
             change(&mut pod);
             store.put(&PODS, pod);
         }
-        self.tell();
+        self.notify();
     }
 
-    /// Takes a pod away that has ended, as its kubelet does.
+    /// Removes a pod that has ended, for its kubelet.
     pub(crate) fn finish_pod(&self, namespace: &str, name: &str, uid: &str) {
         self.write_pod((namespace, name), uid, |pod| end_grace(&mut pod["metadata"]));
         let options = DeleteOptions {
@@ -241,7 +241,7 @@ impl Cluster {
             preconditions: Some(Preconditions { uid: Some(uid.to_owned()), resource_version: None }),
             ..DeleteOptions::default()
         };
-        // it may be gone already
+        // it may be deleted already
         self.delete(&PODS, (namespace, name), &options).ok();
     }
 }

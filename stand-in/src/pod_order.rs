@@ -1,42 +1,42 @@
-//! What the server tells those who look after pods.
+//! Orders of the server to the workers of pods.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::mpsc;
 
-/// What happens to a pod from outside.
+/// An external event for a pod.
 #[derive(Debug)]
 pub(crate) enum PodOrder {
-    /// It is to end within so many seconds and then to go.
+    /// End the pod within `grace` seconds, then remove it.
     Delete { grace: i64 },
-    /// It is gone from the server without having ended.
+    /// The pod was removed from the server before it ended.
     Gone,
-    /// It is to fail because the node lacks something.
+    /// Fail the pod, because the node is short of a resource.
     Evict { message: String },
-    /// The server can be reached again.
+    /// Report the status: the server is reachable again.
     Report,
-    /// The tokens in its volumes are worthless.
+    /// Replace the tokens in its volumes; they were revoked.
     RenewToken,
 }
 
-/// The ways to those who look after pods, by the pods' uids.
+/// The channels to the workers of pods, by pod uid.
 #[derive(Debug, Default)]
 pub(crate) struct PodOrders(Mutex<HashMap<String, mpsc::UnboundedSender<PodOrder>>>);
 
 impl PodOrders {
-    /// The orders for a new pod.
+    /// Opens the channel for a new pod.
     pub(crate) fn open(&self, uid: &str) -> mpsc::UnboundedReceiver<PodOrder> {
         let (sender, orders) = mpsc::unbounded_channel();
         self.locked().insert(uid.to_owned(), sender);
         orders
     }
 
-    /// Gives an order; whether there was somebody who hears it.
-    pub(crate) fn give(&self, uid: &str, order: PodOrder) -> bool {
+    /// Sends an order. Returns whether a worker received it.
+    pub(crate) fn send(&self, uid: &str, order: PodOrder) -> bool {
         self.locked().get(uid).is_some_and(|worker| worker.send(order).is_ok())
     }
 
-    /// The pod is no more.
+    /// Closes the channel of a removed pod.
     pub(crate) fn close(&self, uid: &str) {
         self.locked().remove(uid);
     }

@@ -1,6 +1,6 @@
-//! Amounts as Kubernetes writes them: `500m`, `1.5`, `64Mi`, `1e3`.
+//! Kubernetes quantities: `500m`, `1.5`, `64Mi`, `1e3`.
 
-/// An amount in thousandths, or nothing if it is none.
+/// The quantity in thousandths; none if the text is not a quantity.
 pub(crate) fn parse(text: &str) -> Option<i128> {
     let number = text.trim_end_matches(|sign: char| sign.is_ascii_alphabetic());
     let (number, suffix) = match text.find(['e', 'E']).filter(|at| text[at + 1..].parse::<i8>().is_ok()) {
@@ -40,7 +40,7 @@ pub(crate) fn parse(text: &str) -> Option<i128> {
     let units: i128 = format!("{whole}{part}").parse().ok()?;
     let scale = 10_i128.checked_pow(u32::try_from(part.len()).ok()?)?;
     let amount = units.checked_mul(numerator)?.checked_mul(1_000)?;
-    // what is smaller than a thousandth counts as one, as everywhere
+    // rounded up to a whole thousandth, as in Kubernetes
     let divisor = scale * denominator;
     let thousandths = (amount + divisor - 1) / divisor;
     Some(if number.starts_with('-') { -thousandths } else { thousandths })
@@ -51,7 +51,7 @@ mod tests {
     use super::parse;
 
     #[test]
-    fn amounts_are_read_in_thousandths() {
+    fn quantities_are_parsed_in_thousandths() {
         for (text, expected) in [
             ("1", Some(1_000)),
             ("500m", Some(500)),

@@ -1,4 +1,4 @@
-//! Who may do what: roles and bindings, evaluated as they stand in the store.
+//! RBAC: roles and bindings, evaluated from the objects in the store.
 
 use crate::cluster::{Cluster, User};
 use crate::failure::Failure;
@@ -7,9 +7,9 @@ use serde_json::Value;
 
 const GROUP: &str = "rbac.authorization.k8s.io";
 
-/// What somebody wants to do.
+/// A request to be authorized.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Wish<'w> {
+pub(crate) struct AccessRequest<'w> {
     pub(crate) verb: &'w str,
     pub(crate) group: &'w str,
     pub(crate) resource: &'w str,
@@ -18,7 +18,7 @@ pub(crate) struct Wish<'w> {
     pub(crate) name: &'w str,
 }
 
-impl Wish<'_> {
+impl AccessRequest<'_> {
     /// `pods` or `pods/log`.
     fn full_resource(&self) -> String {
         if self.subresource.is_empty() {
@@ -28,7 +28,7 @@ impl Wish<'_> {
         }
     }
 
-    /// The refusal of this wish.
+    /// The error for a denied request.
     pub(crate) fn refusal(&self, user: &User) -> Failure {
         let place = match self.namespace {
             "" => "at the cluster scope".to_owned(),
@@ -41,7 +41,7 @@ impl Wish<'_> {
             self.full_resource(),
             self.group
         );
-        // a refusal needs only what the message calls the kind
+        // only the name of the kind appears in the message
         let mut failure = Failure::forbidden(&Kind::new("", "", "resource", ""), self.name, &why);
         let full = self.full_resource();
         let what = if self.group.is_empty() { full } else { format!("{full}.{}", self.group) };
@@ -54,8 +54,8 @@ impl Wish<'_> {
     }
 }
 
-/// Whether a user may do that.
-pub(crate) fn is_allowed(cluster: &Cluster, user: &User, wish: &Wish<'_>) -> bool {
+/// Whether a user may do this.
+pub(crate) fn is_allowed(cluster: &Cluster, user: &User, access: &AccessRequest<'_>) -> bool {
     if user == &User::Admin {
         return true;
     }
@@ -73,22 +73,22 @@ pub(crate) fn is_allowed(cluster: &Cluster, user: &User, wish: &Wish<'_>) -> boo
         found.map(|role| role["rules"].clone()).unwrap_or_default()
     };
     let mut bindings = list("clusterrolebindings", None);
-    if !wish.namespace.is_empty() {
-        bindings.extend(list("rolebindings", Some(wish.namespace)));
+    if !access.namespace.is_empty() {
+        bindings.extend(list("rolebindings", Some(access.namespace)));
     }
     bindings.iter().filter(|binding| is_bound(binding, user)).any(|binding| {
         let rules = rules_of(binding);
-        rules.as_array().into_iter().flatten().any(|rule| is_covered(rule, wish))
+        rules.as_array().into_iter().flatten().any(|rule| is_covered(rule, access))
     })
 }
 
 fn is_bound(binding: &Value, user: &User) -> bool {
-    let home = binding["metadata"]["namespace"].as_str().unwrap_or_default();
+    let own_namespace = binding["metadata"]["namespace"].as_str().unwrap_or_default();
     binding["subjects"].as_array().into_iter().flatten().any(|subject| {
         let name = subject["name"].as_str().unwrap_or_default();
         match (subject["kind"].as_str(), user) {
             (Some("ServiceAccount"), User::ServiceAccount { namespace, name: own }) => {
-                name == own && subject["namespace"].as_str().unwrap_or(home) == namespace
+                name == own && subject["namespace"].as_str().unwrap_or(own_namespace) == namespace
             }
             (Some("User"), _) => name == user.name(),
             (Some("Group"), User::ServiceAccount { namespace, .. }) => {
@@ -101,18 +101,18 @@ fn is_bound(binding: &Value, user: &User) -> bool {
     })
 }
 
-fn is_covered(rule: &Value, wish: &Wish<'_>) -> bool {
+fn is_covered(rule: &Value, access: &AccessRequest<'_>) -> bool {
     let has = |field: &str, wanted: &[&str]| {
         let entries = rule[field].as_array().into_iter().flatten().filter_map(Value::as_str);
         entries.into_iter().any(|entry| entry == "*" || wanted.contains(&entry))
     };
-    let full = wish.full_resource();
-    let any = format!("*/{}", wish.subresource);
+    let full = access.full_resource();
+    let any = format!("*/{}", access.subresource);
     let names = rule["resourceNames"].as_array().filter(|names| !names.is_empty());
-    has("verbs", &[wish.verb])
-        && has("apiGroups", &[wish.group])
+    has("verbs", &[access.verb])
+        && has("apiGroups", &[access.group])
         && has("resources", &[&full, &any])
-        && names.is_none_or(|names| names.iter().any(|name| name == wish.name))
+        && names.is_none_or(|names| names.iter().any(|name| name == access.name))
 }
 
 #[cfg(test)]
@@ -121,36 +121,54 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn a_rule_covers_what_it_names() {
+    fn a_rule_covers_the_requests_it_names() {
         let rule = json!({"apiGroups": [""], "resources": ["pods", "pods/log"], "verbs": ["get"], "resourceNames": ["x"]});
-        let wish =
-            Wish { verb: "get", group: "", resource: "pods", subresource: "", namespace: "a", name: "x" };
-        for (wish, expected) in [
-            (wish, true),
-            (Wish { subresource: "log", ..wish }, true),
-            (Wish { subresource: "status", ..wish }, false),
-            (Wish { name: "y", ..wish }, false),
-            (Wish { verb: "patch", ..wish }, false),
-            (Wish { group: "batch", ..wish }, false),
+        let access = AccessRequest {
+            verb: "get",
+            group: "",
+            resource: "pods",
+            subresource: "",
+            namespace: "a",
+            name: "x",
+        };
+        for (access, expected) in [
+            (access, true),
+            (AccessRequest { subresource: "log", ..access }, true),
+            (AccessRequest { subresource: "status", ..access }, false),
+            (AccessRequest { name: "y", ..access }, false),
+            (AccessRequest { verb: "patch", ..access }, false),
+            (AccessRequest { group: "batch", ..access }, false),
         ] {
-            assert_eq!(is_covered(&rule, &wish), expected, "{wish:?}");
+            assert_eq!(is_covered(&rule, &access), expected, "{access:?}");
         }
         let all = json!({"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]});
-        assert!(is_covered(&all, &Wish { subresource: "log", ..wish }));
+        assert!(is_covered(&all, &AccessRequest { subresource: "log", ..access }));
     }
 
     #[test]
-    fn the_refusal_says_who_wants_what_where() {
+    fn a_denial_names_user_verb_resource_and_namespace() {
         let user = User::ServiceAccount { namespace: "pop".into(), name: "default".into() };
-        let wish =
-            Wish { verb: "patch", group: "", resource: "pods", subresource: "", namespace: "pop", name: "x" };
+        let access = AccessRequest {
+            verb: "patch",
+            group: "",
+            resource: "pods",
+            subresource: "",
+            namespace: "pop",
+            name: "x",
+        };
         assert_eq!(
-            wish.refusal(&user).message,
+            access.refusal(&user).message,
             "pods \"x\" is forbidden: User \"system:serviceaccount:pop:default\" cannot patch resource \"pods\" in \
              API group \"\" in the namespace \"pop\""
         );
-        let list =
-            Wish { verb: "list", group: "batch", resource: "jobs", subresource: "", namespace: "", name: "" };
+        let list = AccessRequest {
+            verb: "list",
+            group: "batch",
+            resource: "jobs",
+            subresource: "",
+            namespace: "",
+            name: "",
+        };
         assert_eq!(
             list.refusal(&user).message,
             "jobs.batch is forbidden: User \"system:serviceaccount:pop:default\" cannot list resource \"jobs\" in API \

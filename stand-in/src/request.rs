@@ -1,36 +1,36 @@
-//! Which requests came, for tests that look at them.
+//! The request log, for assertions in tests.
 
 use serde::{Deserialize, Serialize};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-/// One request as it was understood.
+/// One received request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Request {
     /// `get`, `list`, `watch`, `create`, `update`, `patch`, `delete`, `deletecollection`.
     pub verb: String,
-    /// The plural of the path.
+    /// Plural name of the resource in the path.
     pub resource: String,
     /// `status`, `log`, or empty.
     pub subresource: String,
-    /// Empty for objects of the cluster.
+    /// Namespace; empty for cluster-scoped objects.
     pub namespace: String,
-    /// Empty if it was about many objects, or a new one.
+    /// Name of the object; empty for collections and new objects.
     pub name: String,
-    /// Query as it came.
+    /// Query, not decoded.
     pub query: String,
-    /// What the client calls itself.
+    /// Value of `User-Agent`.
     pub user_agent: String,
-    /// Who asked.
+    /// Name of the authenticated user.
     pub user: String,
-    /// The header of that name; empty if there was none.
+    /// Value of `Content-Type`; empty if the header is missing.
     pub content_type: String,
-    /// Body as text; empty if it was too large to be read.
+    /// Body as text; empty if it was too large.
     pub body: String,
-    /// When it was read, in milliseconds since the stand-in was started.
+    /// Time of receipt, in milliseconds since the start of the stand-in.
     pub milliseconds: u64,
-    /// The HTTP status of the answer; none if there was no answer (yet).
+    /// HTTP status of the response; none before the response, or without one.
     pub status: Option<u16>,
 }
 
@@ -43,9 +43,9 @@ pub(crate) struct Requests {
 
 #[derive(Debug, Default)]
 struct Log {
-    /// How many were forgotten.
+    /// Number of requests removed by resets.
     forgotten: u64,
-    kept: Vec<Request>,
+    requests: Vec<Request>,
 }
 
 impl Default for Requests {
@@ -55,31 +55,31 @@ impl Default for Requests {
 }
 
 impl Requests {
-    /// Notes a request; its number.
+    /// Records a request and returns its number.
     pub(crate) fn record(&self, mut request: Request) -> u64 {
         request.milliseconds = self.started.elapsed().as_millis() as u64;
         let mut log = self.locked();
-        log.kept.push(request);
-        log.forgotten + log.kept.len() as u64 - 1
+        log.requests.push(request);
+        log.forgotten + log.requests.len() as u64 - 1
     }
 
-    /// Notes the status of an answer.
-    pub(crate) fn answered(&self, number: Option<u64>, status: u16) {
+    /// Records the status of a response.
+    pub(crate) fn set_status(&self, number: Option<u64>, status: u16) {
         let mut log = self.locked();
         let at = number.and_then(|number| number.checked_sub(log.forgotten));
-        if let Some(request) = at.and_then(|at| log.kept.get_mut(at as usize)) {
+        if let Some(request) = at.and_then(|at| log.requests.get_mut(at as usize)) {
             request.status = Some(status);
         }
     }
 
     pub(crate) fn all(&self) -> Vec<Request> {
-        self.locked().kept.clone()
+        self.locked().requests.clone()
     }
 
     pub(crate) fn reset(&self) {
         let mut log = self.locked();
-        log.forgotten += log.kept.len() as u64;
-        log.kept.clear();
+        log.forgotten += log.requests.len() as u64;
+        log.requests.clear();
     }
 
     fn locked(&self) -> MutexGuard<'_, Log> {

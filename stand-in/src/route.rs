@@ -1,4 +1,4 @@
-//! From a request to its answer: faults, permission, and what is done.
+//! Request handling: faults, authorization, and dispatch.
 
 use crate::body::{Body, answer, parse_json, refused, spoil, whole};
 use crate::cluster::{Cluster, User};
@@ -8,8 +8,8 @@ use crate::fault::FaultAction;
 use crate::field_owner::{Operation, Writer};
 use crate::kind::{PODS, SERVICE_ACCOUNTS};
 use crate::patch::PatchKind;
-use crate::rbac::{Wish, is_allowed};
-use crate::request::Request as Seen;
+use crate::rbac::{AccessRequest, is_allowed};
+use crate::request::Request as RequestRecord;
 use crate::store::name_of;
 use crate::target::{Target, parse_query, target, verb};
 use crate::watch::{self, Query, is_true};
@@ -22,15 +22,15 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What a request's body may hold.
+/// The largest request body, in bytes.
 const BODY_LIMIT: usize = 3 * 1024 * 1024;
 
-/// The connection is to be reset.
+/// A fault resets the connection.
 #[derive(Debug, thiserror::Error)]
-#[error("connection reset on order")]
+#[error("connection reset by a fault rule")]
 pub(crate) struct Reset;
 
-/// Answers one request, or resets its connection.
+/// Handles one request, or resets its connection.
 pub(crate) async fn handle(
     cluster: Arc<Cluster>,
     request: Request<Incoming>,
@@ -42,14 +42,14 @@ pub(crate) async fn handle(
     if path.starts_with(control::PREFIX) {
         return Ok(respond(&cluster, &head, body).unwrap_or_else(|failure| refused(&failure)));
     }
-    // clients may end a path without a query like one with a query
-    let fault = cluster.faults.meet(head.method.as_str(), path.trim_end_matches('?'));
+    // some clients append `?` to a path without a query
+    let fault = cluster.faults.take(head.method.as_str(), path.trim_end_matches('?'));
     let number = record(&cluster, &head, body.as_ref().ok());
     let response = match &fault {
         Some(FaultAction::ResetBefore) => return Err(Reset),
         Some(FaultAction::Silence) => return std::future::pending().await,
         Some(FaultAction::Answer { status, reason, body, retry_after }) => {
-            ordered(*status, reason.as_deref(), body.as_deref(), *retry_after)
+            fault_response(*status, reason.as_deref(), body.as_deref(), *retry_after)
         }
         _ => {
             if let Some(FaultAction::Wait { milliseconds }) = fault {
@@ -61,21 +61,21 @@ pub(crate) async fn handle(
     if fault == Some(FaultAction::ResetAfter) {
         return Err(Reset);
     }
-    cluster.requests.answered(number, response.status().as_u16());
+    cluster.requests.set_status(number, response.status().as_u16());
     Ok(match fault {
         Some(fault) => response.map(|body| spoil(body, &fault)),
         None => response,
     })
 }
 
-/// Notes a request; its number, if it is about objects.
+/// Records a request. Returns its number if it is about objects.
 fn record(cluster: &Cluster, head: &Parts, body: Option<&Bytes>) -> Option<u64> {
     let query = head.uri.query().unwrap_or_default();
     let target = target(cluster, head.uri.path()).ok()?;
     let verb = verb(&head.method, &target, &parse_query(query)).ok()?;
     let token = header_text(head, header::AUTHORIZATION);
     let user = cluster.user(token.strip_prefix("Bearer ")).map(|user| user.name());
-    Some(cluster.requests.record(Seen {
+    Some(cluster.requests.record(RequestRecord {
         verb: verb.to_owned(),
         resource: target.kind.resource.to_owned(),
         subresource: target.subresource,
@@ -95,7 +95,7 @@ fn header_text(head: &Parts, name: header::HeaderName) -> String {
     head.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
 }
 
-fn ordered(
+fn fault_response(
     status: u16,
     reason: Option<&str>,
     body: Option<&str>,
@@ -117,7 +117,7 @@ fn ordered(
         429 => "Too many requests, please try again later.",
         503 => "the server is currently unable to handle the request",
         410 => "The resourceVersion for the provided watch is too old.",
-        _ => "ordered by a fault rule",
+        _ => "injected by a fault rule",
     };
     let mut failure = Failure::unexplained(message).status();
     failure["code"] = status.into();
@@ -159,7 +159,7 @@ fn respond(
     }
     let target = target(cluster, path)?;
     let verb = verb(&head.method, &target, &query)?;
-    let wish = Wish {
+    let access = AccessRequest {
         verb,
         group: target.kind.group,
         resource: target.kind.resource,
@@ -167,8 +167,8 @@ fn respond(
         namespace: &target.namespace,
         name: &target.name,
     };
-    if !is_allowed(cluster, &user, &wish) {
-        return Err(wish.refusal(&user));
+    if !is_allowed(cluster, &user, &access) {
+        return Err(access.refusal(&user));
     }
     serve(cluster, &target, verb, &query, head, &body?)
 }
@@ -207,7 +207,7 @@ fn serve(
     }
 }
 
-/// Who writes: as the request says, or else as the client calls itself.
+/// The writer: `fieldManager`, or by default the name in `User-Agent`.
 fn writer(target: &Target, query: &Query, head: &Parts, operation: Operation) -> Writer {
     let agent = header_text(head, header::USER_AGENT);
     let own = agent.split('/').next().filter(|name| !name.is_empty()).unwrap_or("unknown");
@@ -264,13 +264,13 @@ fn create(
         }
         "token" if kind == &SERVICE_ACCOUNTS => {
             cluster.get(kind, namespace, name)?;
-            let mut asked = parse_json(body)?;
-            let seconds = asked["spec"]["expirationSeconds"].as_i64().unwrap_or(3600);
-            asked["status"] = json!({
+            let mut token_request = parse_json(body)?;
+            let seconds = token_request["spec"]["expirationSeconds"].as_i64().unwrap_or(3600);
+            token_request["status"] = json!({
                 "token": cluster.issue_token(namespace, name),
                 "expirationTimestamp": crate::cluster::seconds_from_now(seconds),
             });
-            Ok(answer(201, &asked))
+            Ok(answer(201, &token_request))
         }
         _ => Err(Failure::method_not_allowed()),
     }
@@ -289,7 +289,7 @@ fn delete(
         let list = watch::list(cluster, kind, target.within(), query)?;
         for object in list["items"].as_array().into_iter().flatten() {
             let (namespace, name) = name_of(object);
-            // one that is gone meanwhile is deleted too
+            // an object that is gone meanwhile counts as deleted
             cluster.delete(kind, (&namespace, &name), &options).ok();
         }
         return Ok(answer(200, &list));
@@ -326,9 +326,9 @@ fn delete_options(query: &Query, body: &Bytes) -> Result<DeleteOptions, Failure>
 }
 
 fn review_access(cluster: &Cluster, user: &User, mut review: Value) -> Value {
-    let asked = review["spec"]["resourceAttributes"].clone();
-    let field = |name: &str| asked[name].as_str().unwrap_or_default();
-    let wish = Wish {
+    let attributes = review["spec"]["resourceAttributes"].clone();
+    let field = |name: &str| attributes[name].as_str().unwrap_or_default();
+    let access = AccessRequest {
         verb: field("verb"),
         group: field("group"),
         resource: field("resource"),
@@ -336,6 +336,6 @@ fn review_access(cluster: &Cluster, user: &User, mut review: Value) -> Value {
         namespace: field("namespace"),
         name: field("name"),
     };
-    review["status"] = json!({"allowed": is_allowed(cluster, user, &wish)});
+    review["status"] = json!({"allowed": is_allowed(cluster, user, &access)});
     review
 }

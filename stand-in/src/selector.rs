@@ -3,7 +3,7 @@
 use crate::failure::Failure;
 use serde_json::Value;
 
-/// What an object must be to be listed.
+/// The label and field requirements of a list or watch.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Selector {
     labels: Vec<Requirement>,
@@ -19,7 +19,7 @@ enum Requirement {
 }
 
 impl Selector {
-    /// Reads both selectors; empty text selects everything.
+    /// Parses both selectors; an empty text selects everything.
     pub(crate) fn parse(labels: &str, fields: &str) -> Result<Self, Failure> {
         let labels = terms(labels).into_iter().map(requirement).collect::<Result<_, _>>()?;
         let fields = terms(fields).into_iter().map(field).collect::<Result<_, _>>()?;
@@ -44,7 +44,7 @@ impl Selector {
     }
 }
 
-/// Parts between commas that stand in no parentheses.
+/// The parts of a selector, split at commas outside parentheses.
 fn terms(text: &str) -> Vec<&str> {
     let mut depth = 0;
     let parts = text.split(|sign| {
@@ -123,7 +123,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn selectors_are_those_of_kubectl() {
+    fn selectors_have_the_syntax_of_kubectl() {
         let pod = json!({"metadata": {"name": "x", "labels": {"app": "pop", "pop.io/run": "7"}}, "status": {"phase": "Running"}});
         for (labels, fields, expected) in [
             ("", "", true),

@@ -1,4 +1,4 @@
-//! The listening side: TLS, HTTP, and connections that are reset on order.
+//! The server: TLS, HTTP, and connections that faults reset.
 
 use crate::cluster::Cluster;
 use crate::route::handle;
@@ -12,11 +12,11 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
-/// Takes connections for ever.
+/// Accepts connections forever.
 pub(crate) async fn serve(cluster: Arc<Cluster>, listener: TcpListener, tls: TlsAcceptor) {
     loop {
         let Ok((stream, _)) = listener.accept().await else {
-            // out of descriptors: others have to end first
+            // out of file descriptors: wait until other connections end
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
         };
@@ -31,7 +31,7 @@ async fn connection(cluster: Arc<Cluster>, stream: TcpStream, tls: TlsAcceptor) 
     let service = service_fn(move |request| handle(Arc::clone(&cluster), request));
     let ended = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
     if ended.is_err() {
-        // the last close of the socket then is a reset, whatever is still unsent
+        // the last close of the socket then sends a reset, and drops unsent data
         set_socket_linger(&held, Some(Duration::ZERO)).ok();
     }
 }

@@ -1,4 +1,4 @@
-//! A stand-in from outside: its settings, its start and end, and what tests do with it.
+//! The handle of a running stand-in: start, end, and the control actions of tests.
 
 use crate::cluster::{Cluster, Webhook};
 use crate::config::{Backend, Config};
@@ -17,10 +17,10 @@ use std::thread::{self, JoinHandle};
 use tokio::sync::oneshot;
 use tokio_rustls::TlsAcceptor;
 
-/// Why a stand-in does not start.
+/// Why a stand-in cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// No port, no folder, no thread.
+    /// No port, folder or thread.
     #[error("cannot start")]
     Machine(#[from] io::Error),
     /// No Docker Engine.
@@ -29,17 +29,17 @@ pub enum StartError {
     /// No certificates.
     #[error(transparent)]
     Tls(#[from] TlsError),
-    /// The cluster refused its own first objects.
+    /// The cluster refused its initial objects.
     #[error(transparent)]
-    Furniture(#[from] Refused),
+    InitialObjects(#[from] ControlError),
 }
 
-/// What was ordered on the control side cannot be done.
+/// A control action failed.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub struct Refused(String);
+pub struct ControlError(String);
 
-impl From<Failure> for Refused {
+impl From<Failure> for ControlError {
     fn from(failure: Failure) -> Self {
         Self(failure.message)
     }
@@ -54,60 +54,60 @@ pub struct StandIn {
 }
 
 impl StandIn {
-    /// Starts one on a thread of its own.
+    /// Starts one on its own thread.
     pub async fn start(config: Config) -> Result<Self, StartError> {
         let (started, has_started) = oneshot::channel();
         let (end, ends) = oneshot::channel();
         let thread = thread::Builder::new().name("stand-in".to_owned()).spawn(move || {
             let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
                 Ok(runtime) => runtime,
-                // nobody waits for it if its starter is gone
+                // the caller may have stopped waiting
                 Err(error) => return drop(started.send(Err(StartError::Machine(error)))),
             };
             runtime.block_on(run(config, started, ends));
         })?;
-        let gone = || io::Error::other("the server's thread ended");
-        let cluster = has_started.await.map_err(|_| gone())??;
+        let ended = || io::Error::other("the server's thread ended");
+        let cluster = has_started.await.map_err(|_| ended())??;
         Ok(Self { cluster, end: Some(end), thread: Some(thread) })
     }
 
-    /// Where it listens.
+    /// Base URL.
     pub fn url(&self) -> String {
         format!("https://127.0.0.1:{}", self.cluster.port)
     }
 
-    /// A file for clients: where it is, whom to believe, the admin's token.
+    /// A kubeconfig with the admin token.
     pub fn kubeconfig(&self) -> String {
         self.cluster.kubeconfig("127.0.0.1", &self.cluster.admin_token, "pop")
     }
 
-    /// The same for a service account.
+    /// A kubeconfig with a new token of a service account.
     pub fn kubeconfig_for(&self, namespace: &str, account: &str) -> String {
         let token = self.token_for(namespace, account);
         self.cluster.kubeconfig("127.0.0.1", &token, namespace)
     }
 
-    /// The certificate of its authority.
+    /// The CA certificate, in PEM.
     pub fn ca_pem(&self) -> &str {
         &self.cluster.ca_pem
     }
 
-    /// The token of somebody who may do everything.
+    /// The token of the admin, who has all rights.
     pub fn admin_token(&self) -> &str {
         &self.cluster.admin_token
     }
 
-    /// A new token of a service account.
+    /// Issues a token for a service account.
     pub fn token_for(&self, namespace: &str, account: &str) -> String {
         self.cluster.issue_token(namespace, account)
     }
 
-    /// Puts a fault rule in force.
-    pub fn add_fault(&self, rule: FaultRule) -> Result<(), Refused> {
-        self.cluster.faults.add(rule).map_err(|why| Refused(why.to_string()))
+    /// Adds a fault rule.
+    pub fn add_fault(&self, rule: FaultRule) -> Result<(), ControlError> {
+        self.cluster.faults.add(rule).map_err(|why| ControlError(why.to_string()))
     }
 
-    /// Takes all fault rules away.
+    /// Removes all fault rules.
     pub fn clear_faults(&self) {
         self.cluster.faults.clear();
     }
@@ -117,43 +117,43 @@ impl StandIn {
         self.cluster.requests.all()
     }
 
-    /// Forgets which requests came.
+    /// Clears the request log.
     pub fn reset_requests(&self) {
         self.cluster.requests.reset();
     }
 
-    /// Forgets all changes until now: older versions are answered with 410.
+    /// Deletes the change history: requests for older versions get 410.
     pub fn compact(&self) {
         self.cluster.compact();
     }
 
-    /// What an admission webhook says to new pods from now on.
+    /// Sets the reply of the admission webhook to new pods.
     pub fn set_webhook(&self, webhook: Webhook) {
         self.cluster.set_webhook(webhook);
     }
 
-    /// Ends a pod as the kubelet of a node that runs short of memory does.
-    pub fn evict(&self, namespace: &str, name: &str) -> Result<(), Refused> {
+    /// Evicts a pod, like a kubelet under memory pressure.
+    pub fn evict(&self, namespace: &str, name: &str) -> Result<(), ControlError> {
         Ok(self.cluster.evict(namespace, name, "")?)
     }
 
-    /// Deletes a pod to make room for another.
-    pub fn preempt(&self, namespace: &str, name: &str) -> Result<(), Refused> {
+    /// Preempts a pod for another one.
+    pub fn preempt(&self, namespace: &str, name: &str) -> Result<(), ControlError> {
         Ok(self.cluster.preempt(namespace, name)?)
     }
 
-    /// Deletes a pod as a user does.
-    pub fn delete_pod(&self, namespace: &str, name: &str) -> Result<(), Refused> {
+    /// Deletes a pod, like a user.
+    pub fn delete_pod(&self, namespace: &str, name: &str) -> Result<(), ControlError> {
         let options = DeleteOptions::default();
         Ok(self.cluster.delete(&PODS, (namespace, name), &options).map(drop)?)
     }
 
-    /// Takes the node away, or brings it back.
+    /// Disconnects the node, or reconnects it.
     pub fn set_node_lost(&self, is_lost: bool) {
         self.cluster.set_node_lost(is_lost);
     }
 
-    /// Makes the tokens of a service account worthless and gives its pods a new one.
+    /// Revokes the tokens of a service account and gives its pods a new one.
     pub fn rotate_token(&self, namespace: &str, account: &str) {
         self.cluster.rotate_token(namespace, account);
     }
@@ -161,7 +161,7 @@ impl StandIn {
 
 impl Drop for StandIn {
     fn drop(&mut self) {
-        // both fail only if its thread is gone already
+        // both fail only if the thread has ended already
         self.end.take().map(|end| end.send(()).ok());
         self.thread.take().map(|thread| thread.join().ok());
     }
@@ -173,8 +173,8 @@ async fn run(
     ends: oneshot::Receiver<()>,
 ) {
     let (cluster, engine, serving) = match open(config).await {
-        Ok(open) => open,
-        // nobody waits for it if its starter is gone
+        Ok(parts) => parts,
+        // the caller may have stopped waiting
         Err(error) => return drop(started.send(Err(error))),
     };
     let kubelet = kubelet::run(Arc::clone(&cluster.0), Arc::clone(&engine), cluster.1.path().to_owned());
@@ -190,9 +190,9 @@ async fn run(
     engine.end().await;
 }
 
-type Opened = ((Arc<Cluster>, tempfile::TempDir), Arc<Engine>, (tokio::net::TcpListener, TlsAcceptor));
+type Parts = ((Arc<Cluster>, tempfile::TempDir), Arc<Engine>, (tokio::net::TcpListener, TlsAcceptor));
 
-async fn open(config: Config) -> Result<Opened, StartError> {
+async fn open(config: Config) -> Result<Parts, StartError> {
     let engine = Engine::open(&config).await?;
     let own = [
         "127.0.0.1",
@@ -203,15 +203,15 @@ async fn open(config: Config) -> Result<Opened, StartError> {
         engine.host(),
     ];
     let names = own.into_iter().map(str::to_owned).chain(config.names.iter().cloned()).collect();
-    let identity = Identity::make(names)?;
+    let identity = Identity::generate(names)?;
     let address = match config.backend {
         Backend::Process => Ipv4Addr::LOCALHOST,
-        // containers come from another network
+        // containers connect from another network
         Backend::Docker => Ipv4Addr::UNSPECIFIED,
     };
     let listener = tokio::net::TcpListener::bind((address, config.port)).await?;
     let port = listener.local_addr()?.port();
     let folder = tempfile::Builder::new().prefix("pop-stand-in-").tempdir()?;
-    let cluster = Cluster::new(config, port, identity.ca_pem).map_err(Refused::from)?;
+    let cluster = Cluster::new(config, port, identity.ca_pem).map_err(ControlError::from)?;
     Ok(((Arc::new(cluster), folder), engine, (listener, TlsAcceptor::from(identity.server))))
 }

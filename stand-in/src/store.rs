@@ -1,7 +1,7 @@
-//! All objects with their versions, and the bounded log of what happened to them.
+//! All objects with their versions, and a bounded history of their changes.
 //!
-//! One counter numbers every change of anything. A past state is had by undoing the log, so that it can be listed as
-//! long as the log reaches back. It has no clock and no network.
+//! One counter numbers all changes. Undoing the history gives a past state, so a version can be listed as long as the
+//! history reaches back to it. The store has no clock and no network.
 
 use crate::kind::Kind;
 use serde_json::Value;
@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
 use std::sync::Arc;
 
-/// What happened to an object.
+/// The kind of a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Change {
     Added,
@@ -23,15 +23,15 @@ pub(crate) struct Event {
     pub(crate) version: u64,
     pub(crate) change: Change,
     pub(crate) kind: Kind,
-    /// How it is now; of a deleted one its last state, under the version of the deletion.
+    /// The object after the change. For a deletion: its last state, with the version of the deletion.
     pub(crate) object: Arc<Value>,
-    /// How it was.
+    /// The object before the change.
     pub(crate) before: Option<Arc<Value>>,
 }
 
-/// The version asked for is forgotten; the oldest that is known.
+/// A version is older than the history; holds the oldest known version.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Forgotten(pub(crate) u64);
+pub(crate) struct VersionTooOld(pub(crate) u64);
 
 type Id = (&'static str, &'static str);
 type Name = (String, String);
@@ -43,14 +43,14 @@ pub(crate) type Objects = BTreeMap<Name, Arc<Value>>;
 pub(crate) struct Store {
     objects: BTreeMap<Id, Objects>,
     version: u64,
-    /// Changes up to this version are forgotten.
+    /// Changes up to this version are not in the history.
     forgotten: u64,
     log: VecDeque<Event>,
     limit: usize,
 }
 
 impl Store {
-    /// An empty store that remembers so many changes.
+    /// An empty store with a history of at most `limit` changes.
     pub(crate) fn new(limit: usize) -> Self {
         Self { objects: BTreeMap::new(), version: 1, forgotten: 0, log: VecDeque::new(), limit }
     }
@@ -63,7 +63,7 @@ impl Store {
         self.objects.get(&id(kind))?.get(&(namespace.to_owned(), name.to_owned()))
     }
 
-    /// Stores an object under the next version, unless nothing changed.
+    /// Stores an object with the next version, unless it is unchanged.
     pub(crate) fn put(&mut self, kind: &Kind, mut object: Value) -> Arc<Value> {
         let key = name_of(&object);
         let objects = self.objects.entry(id(kind)).or_default();
@@ -79,7 +79,7 @@ impl Store {
         let object = Arc::new(object);
         objects.insert(key, Arc::clone(&object));
         let change = if before.is_some() { Change::Modified } else { Change::Added };
-        self.remember(Event {
+        self.record(Event {
             version: self.version,
             change,
             kind: *kind,
@@ -89,7 +89,7 @@ impl Store {
         object
     }
 
-    /// Takes an object away; its last state.
+    /// Removes an object and returns its last state.
     pub(crate) fn remove(&mut self, kind: &Kind, namespace: &str, name: &str) -> Option<Arc<Value>> {
         let objects = self.objects.get_mut(&id(kind))?;
         let before = objects.remove(&(namespace.to_owned(), name.to_owned()))?;
@@ -104,22 +104,22 @@ impl Store {
             object: Arc::clone(&object),
             before: Some(before),
         };
-        self.remember(event);
+        self.record(event);
         Some(object)
     }
 
-    /// All objects of a kind as they are now, in one namespace or in all.
+    /// The current objects of a kind, in one namespace or in all.
     pub(crate) fn list(&self, kind: &Kind, namespace: Option<&str>) -> Vec<Arc<Value>> {
         self.objects.get(&id(kind)).map(|objects| within(objects, namespace)).unwrap_or_default()
     }
 
-    /// All objects of a kind as they were at a version.
+    /// The objects of a kind at a version.
     pub(crate) fn list_at(
         &self,
         kind: &Kind,
         namespace: Option<&str>,
         version: u64,
-    ) -> Result<Vec<Arc<Value>>, Forgotten> {
+    ) -> Result<Vec<Arc<Value>>, VersionTooOld> {
         let mut objects = self.objects.get(&id(kind)).cloned().unwrap_or_default();
         for event in self.since(kind, version)?.into_iter().rev() {
             let key = name_of(&event.object);
@@ -136,22 +136,22 @@ impl Store {
         self.objects.iter().flat_map(|(id, objects)| objects.values().map(|object| (*id, object)))
     }
 
-    /// What happened to objects of a kind after a version.
-    pub(crate) fn since(&self, kind: &Kind, version: u64) -> Result<Vec<Event>, Forgotten> {
+    /// The changes of objects of a kind after a version.
+    pub(crate) fn since(&self, kind: &Kind, version: u64) -> Result<Vec<Event>, VersionTooOld> {
         if version < self.forgotten {
-            return Err(Forgotten(self.forgotten));
+            return Err(VersionTooOld(self.forgotten));
         }
         let first = self.log.partition_point(|event| event.version <= version);
         Ok(self.log.range(first..).filter(|event| id(&event.kind) == id(kind)).cloned().collect())
     }
 
-    /// Forgets all changes until now.
+    /// Deletes the history.
     pub(crate) fn compact(&mut self) {
         self.log.clear();
         self.forgotten = self.version;
     }
 
-    fn remember(&mut self, event: Event) {
+    fn record(&mut self, event: Event) {
         self.log.push_back(event);
         while self.log.len() > self.limit {
             self.forgotten = self.log.pop_front().map_or(self.forgotten, |event| event.version);
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn one_counter_numbers_every_change_and_a_change_of_nothing_is_none() {
+    fn one_counter_numbers_all_changes_and_skips_equal_writes() {
         let mut store = Store::new(10);
         store.put(&PODS, pod("x", "Pending"));
         store.put(&EVENTS, pod("x", ""));
@@ -200,12 +200,12 @@ mod tests {
         assert_eq!(store.version(), 3);
         let gone = store.remove(&PODS, "a", "x").unwrap();
         assert_eq!(gone["metadata"]["resourceVersion"], "4");
-        let told: Vec<_> = store.since(&PODS, 1).unwrap().iter().map(|e| (e.version, e.change)).collect();
-        assert_eq!(told, [(2, Change::Added), (4, Change::Deleted)]);
+        let changes: Vec<_> = store.since(&PODS, 1).unwrap().iter().map(|e| (e.version, e.change)).collect();
+        assert_eq!(changes, [(2, Change::Added), (4, Change::Deleted)]);
     }
 
     #[test]
-    fn a_past_state_can_be_listed_until_it_is_forgotten() {
+    fn a_past_version_can_be_listed_until_compaction() {
         let mut store = Store::new(10);
         store.put(&PODS, pod("x", "Pending"));
         store.put(&PODS, pod("y", "Pending"));
@@ -219,17 +219,17 @@ mod tests {
         assert_eq!(names(&store.list(&PODS, None)), ["y", "z"]);
         assert!(store.list(&PODS, Some("b")).is_empty());
         store.compact();
-        assert_eq!(store.list_at(&PODS, Some("a"), then).unwrap_err(), Forgotten(store.version()));
+        assert_eq!(store.list_at(&PODS, Some("a"), then).unwrap_err(), VersionTooOld(store.version()));
         assert!(store.since(&PODS, store.version()).unwrap().is_empty());
     }
 
     #[test]
-    fn the_log_has_a_bound() {
+    fn the_history_is_bounded() {
         let mut store = Store::new(2);
         for name in ["a", "b", "c"] {
             store.put(&PODS, pod(name, ""));
         }
-        assert_eq!(store.since(&PODS, 1).unwrap_err(), Forgotten(2));
+        assert_eq!(store.since(&PODS, 1).unwrap_err(), VersionTooOld(2));
         assert_eq!(store.since(&PODS, 2).unwrap().len(), 2);
     }
 }

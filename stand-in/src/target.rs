@@ -1,4 +1,4 @@
-//! What a request is about: path, method and query read.
+//! The target of a request, parsed from path, method and query.
 
 use crate::cluster::Cluster;
 use crate::failure::Failure;
@@ -6,7 +6,7 @@ use crate::kind::Kind;
 use crate::watch::{Query, is_true};
 use hyper::Method;
 
-/// What a path and a method ask for.
+/// The objects that a path names.
 #[derive(Debug)]
 pub(crate) struct Target {
     pub(crate) kind: Kind,
@@ -16,13 +16,13 @@ pub(crate) struct Target {
 }
 
 impl Target {
-    /// The namespace to look in; all if it is not given.
+    /// The namespace to search; none means all.
     pub(crate) fn within(&self) -> Option<&str> {
         Some(self.namespace.as_str()).filter(|it| !it.is_empty() && self.kind.is_namespaced)
     }
 }
 
-/// `/api/v1/namespaces/a/pods/x/log` and the like.
+/// Parses a path such as `/api/v1/namespaces/a/pods/x/log`.
 pub(crate) fn target(cluster: &Cluster, path: &str) -> Result<Target, Failure> {
     let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
     let (group, version, rest) = match *parts {
@@ -51,7 +51,7 @@ pub(crate) fn target(cluster: &Cluster, path: &str) -> Result<Target, Failure> {
     Ok(Target { kind, namespace: decode(namespace), name: decode(name), subresource: subresource.to_owned() })
 }
 
-/// What is to be done with it.
+/// The verb of a request, as in RBAC rules.
 pub(crate) fn verb(method: &Method, target: &Target, query: &Query) -> Result<&'static str, Failure> {
     let is_one = !target.name.is_empty();
     let needs_namespace = target.kind.is_namespaced && target.namespace.is_empty();
@@ -68,7 +68,7 @@ pub(crate) fn verb(method: &Method, target: &Target, query: &Query) -> Result<&'
     })
 }
 
-/// The options of a request.
+/// Parses the query of a request.
 pub(crate) fn parse_query(text: &str) -> Query {
     let pairs = text.split('&').filter(|pair| !pair.is_empty());
     pairs
@@ -79,7 +79,7 @@ pub(crate) fn parse_query(text: &str) -> Query {
         .collect()
 }
 
-/// Text with its `%41`s as what they stand for.
+/// Decodes percent-encoding.
 fn decode(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();

@@ -1,21 +1,21 @@
-//! The authority that a stand-in makes at its start, and its own certificate.
+//! The certificate authority of a stand-in, created at its start, and the server certificate.
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 use rustls::ServerConfig;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use std::sync::Arc;
 
-/// What a server needs to speak TLS, and what its clients need to believe it.
+/// The TLS configuration of the server, and the CA certificate for its clients.
 pub(crate) struct Identity {
     pub(crate) server: Arc<ServerConfig>,
     pub(crate) ca_pem: String,
 }
 
-/// Why there are no certificates.
+/// Why the certificates are missing.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    /// They could not be made.
-    #[error("cannot make certificates")]
+    /// They could not be generated.
+    #[error("cannot generate certificates")]
     Certificate(#[from] rcgen::Error),
     /// They could not be used.
     #[error("cannot use the certificates")]
@@ -23,8 +23,8 @@ pub enum TlsError {
 }
 
 impl Identity {
-    /// A new authority, and a certificate for these names and addresses.
-    pub(crate) fn make(names: Vec<String>) -> Result<Self, TlsError> {
+    /// Generates an authority, and a server certificate for these names and addresses.
+    pub(crate) fn generate(names: Vec<String>) -> Result<Self, TlsError> {
         let ca_key = KeyPair::generate()?;
         let mut ca = CertificateParams::default();
         ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);

@@ -1,4 +1,4 @@
-//! What an object must look like, and what of it may be changed.
+//! Validation of objects and of their updates.
 
 use crate::failure::Cause;
 use crate::kind::Kind;
@@ -21,12 +21,12 @@ const QUANTITY: &str =
     "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'";
 const ENVIRONMENT: &str =
     "a valid environment variable name must consist only of printable ASCII characters other than '='";
-/// All annotations of an object together.
+/// Limit of all annotations of an object together, in bytes.
 const ANNOTATIONS: usize = 256 * 1024;
-/// The data of a config map or a secret.
+/// Limit of the data of a ConfigMap or Secret, in bytes.
 const DATA: usize = 1024 * 1024;
 
-/// Everything that is wrong with an object.
+/// All faults of an object.
 pub(crate) fn check(kind: &Kind, object: &Value) -> Vec<Cause> {
     let mut causes = Vec::new();
     metadata(kind, object, &mut causes);
@@ -44,7 +44,7 @@ pub(crate) fn check(kind: &Kind, object: &Value) -> Vec<Cause> {
     causes
 }
 
-/// What an update changes and must not.
+/// Forbidden changes of an update.
 pub(crate) fn check_update(kind: &Kind, old: &Value, new: &Value) -> Vec<Cause> {
     let mut causes = Vec::new();
     if kind.kind == "Pod" && unchangeable(&old["spec"]) != unchangeable(&new["spec"]) {
@@ -72,7 +72,7 @@ pub(crate) fn check_update(kind: &Kind, old: &Value, new: &Value) -> Vec<Cause> 
     causes
 }
 
-/// The part of a pod's spec that stays as it is.
+/// The immutable part of a pod's spec.
 fn unchangeable(spec: &Value) -> Value {
     let mut spec = spec.clone();
     for list in ["containers", "initContainers"] {
@@ -110,7 +110,7 @@ fn metadata(kind: &Kind, object: &Value, causes: &mut Vec<Cause>) {
         label_value("metadata.labels", value.as_str().unwrap_or_default(), causes);
     }
     for (key, _) in metadata["annotations"].as_object().into_iter().flatten() {
-        // keys of annotations may have any case
+        // keys of annotations may contain upper case
         qualified("metadata.annotations", &key.to_lowercase(), causes);
     }
     if sizes(&metadata["annotations"]) > ANNOTATIONS {
@@ -223,7 +223,7 @@ fn one_container(path: &str, container: &Value, volumes: &[&str], causes: &mut V
     }
 }
 
-/// Text as it is, and a number as it is written.
+/// The text of a string or a number; empty for null.
 pub(crate) fn as_text(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
@@ -236,7 +236,7 @@ fn names(list: &Value) -> impl Iterator<Item = &str> {
     list.as_array().into_iter().flatten().map(|entry| entry["name"].as_str().unwrap_or_default())
 }
 
-/// How many bytes the keys and values of a map have together.
+/// Total size of the keys and values of a map, in bytes.
 fn sizes(map: &Value) -> usize {
     let entries = map.as_object().into_iter().flatten();
     entries.map(|(key, value)| key.len() + value.as_str().map_or(0, str::len)).sum()
@@ -290,7 +290,7 @@ fn is_label(text: &str) -> bool {
 }
 
 fn is_subdomain(text: &str) -> bool {
-    // its parts may be longer than a label, the whole may not
+    // the limit is on the whole; a part may be longer than a label
     let part = |part: &str| {
         !part.is_empty()
             && !part.starts_with('-')
@@ -323,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_told_with_its_field() {
+    fn each_fault_names_its_field() {
         for (path, value, field) in [
             ("metadata.name", json!("x.y-z"), ""),
             ("metadata.name", json!("X"), "metadata.name"),
@@ -362,7 +362,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pod_keeps_its_spec_but_for_images_and_the_deadline() {
+    fn only_images_and_deadline_of_a_pod_may_change() {
         let old = pod_with("metadata.name", json!("x"));
         assert_eq!(check_update(&PODS, &old, &pod_with("spec.containers.0.image", json!("b"))), []);
         assert_eq!(check_update(&PODS, &old, &pod_with("spec.activeDeadlineSeconds", json!(5))), []);

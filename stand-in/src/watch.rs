@@ -1,4 +1,4 @@
-//! Lists and watches: what there is, and what happens to it from a version on.
+//! Lists and watches of objects.
 
 use crate::body::{Body, stream};
 use crate::cluster::Cluster;
@@ -17,12 +17,12 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
-/// The options of a request.
+/// The query of a request, by parameter name.
 pub(crate) type Query = HashMap<String, String>;
 
-/// What refusals call the options of a request.
+/// The kind of the list options in error messages.
 const LIST_OPTIONS: Kind = Kind::new("meta.k8s.io", "", "", "ListOptions");
-/// How long a watch lasts if nobody says it.
+/// Duration of a watch without `timeoutSeconds`.
 const USUAL_TIMEOUT: Duration = Duration::from_mins(45);
 
 fn text<'q>(query: &'q Query, name: &str) -> &'q str {
@@ -34,23 +34,23 @@ pub(crate) fn is_true(query: &Query, name: &str) -> bool {
 }
 
 fn version(query: &Query) -> Result<u64, Failure> {
-    let given = text(query, "resourceVersion");
-    if given.is_empty() {
+    let value = text(query, "resourceVersion");
+    if value.is_empty() {
         return Ok(0);
     }
     let bad = |_| {
         Failure::bad_request(format!(
-            "resourceVersion: Invalid value: {given:?}: strconv.ParseUint: invalid syntax"
+            "resourceVersion: Invalid value: {value:?}: strconv.ParseUint: invalid syntax"
         ))
     };
-    given.parse().map_err(bad)
+    value.parse().map_err(bad)
 }
 
 pub(crate) fn selector(query: &Query) -> Result<Selector, Failure> {
     Selector::parse(text(query, "labelSelector"), text(query, "fieldSelector"))
 }
 
-/// Lists objects, in pages if that is asked for.
+/// Lists objects, in pages if `limit` is set.
 pub(crate) fn list(
     cluster: &Cluster,
     kind: &Kind,
@@ -59,15 +59,15 @@ pub(crate) fn list(
 ) -> Result<Value, Failure> {
     let selector = selector(query)?;
     let store = cluster.store();
-    let asked = version(query)?;
+    let requested = version(query)?;
     let limit = text(query, "limit").parse().unwrap_or(0_usize);
     let mut from = None;
     let mut at = store.version();
-    if asked > at {
-        return Err(Failure::too_large_version(asked, at));
+    if requested > at {
+        return Err(Failure::too_large_version(requested, at));
     }
     if text(query, "resourceVersionMatch") == "Exact" {
-        at = asked;
+        at = requested;
     }
     let token = text(query, "continue");
     if !token.is_empty() {
@@ -78,9 +78,9 @@ pub(crate) fn list(
         at = version;
         from = Some((namespace, name));
     }
-    let all = store.list_at(kind, namespace, at).map_err(|forgotten| {
+    let all = store.list_at(kind, namespace, at).map_err(|oldest| {
         if token.is_empty() {
-            return Failure::too_old(at, forgotten.0);
+            return Failure::too_old(at, oldest.0);
         }
         let why = "The provided continue parameter is too old to display a consistent list result. You can start a \
                    new list without the continue parameter.";
@@ -102,14 +102,14 @@ pub(crate) fn list(
     }))
 }
 
-/// Tells what happens to objects, until the watch's time is over or nobody listens.
+/// Streams changes of objects until the watch times out or the client disconnects.
 pub(crate) fn watch(
     cluster: &Arc<Cluster>,
     kind: &Kind,
     namespace: Option<&str>,
     query: &Query,
 ) -> Result<Body, Failure> {
-    let asked = version(query)?;
+    let requested = version(query)?;
     let wants_initial = is_true(query, "sendInitialEvents");
     if query.contains_key("sendInitialEvents") && !cluster.config.has_streaming_lists {
         let why = "sendInitialEvents: Forbidden: sendInitialEvents is forbidden for watch unless the WatchList feature \
@@ -134,7 +134,7 @@ pub(crate) fn watch(
         has_bookmarks: is_true(query, "allowWatchBookmarks"),
         ends: Instant::now() + seconds.map_or(USUAL_TIMEOUT, Duration::from_secs),
     };
-    tokio::spawn(watcher.run(asked, wants_initial));
+    tokio::spawn(watcher.run(requested, wants_initial));
     Ok(stream(body))
 }
 
@@ -149,10 +149,10 @@ struct Watcher {
 }
 
 impl Watcher {
-    async fn run(self, asked: u64, wants_initial: bool) {
+    async fn run(self, requested: u64, wants_initial: bool) {
         let mut changes = self.cluster.changes();
-        let mut position = asked;
-        if asked == 0 || wants_initial {
+        let mut position = requested;
+        if requested == 0 || wants_initial {
             let (found, version) = {
                 let store = self.cluster.store();
                 (store.list(&self.kind, self.namespace.as_deref()), store.version())
@@ -177,15 +177,15 @@ impl Watcher {
             };
             let events = match events {
                 Ok(events) => events,
-                Err(forgotten) => {
-                    let failure = Failure::too_old(position, forgotten.0);
+                Err(oldest) => {
+                    let failure = Failure::too_old(position, oldest.0);
                     self.send("ERROR", &failure.status()).await;
                     return;
                 }
             };
             for event in &events {
-                if let Some((word, object)) = self.told(event)
-                    && self.send(word, &object).await.is_none()
+                if let Some((event_type, object)) = self.watch_event(event)
+                    && self.send(event_type, &object).await.is_none()
                 {
                     return;
                 }
@@ -210,8 +210,8 @@ impl Watcher {
         }
     }
 
-    /// What an event is to somebody who sees only what is selected.
-    fn told<'e>(&self, event: &'e Event) -> Option<(&'static str, Cow<'e, Value>)> {
+    /// The watch event of a change, for a client that sees only selected objects.
+    fn watch_event<'e>(&self, event: &'e Event) -> Option<(&'static str, Cow<'e, Value>)> {
         if self.namespace.as_deref().is_some_and(|namespace| name_of(&event.object).0 != namespace) {
             return None;
         }
@@ -220,7 +220,7 @@ impl Watcher {
         match (was, is) {
             (false, true) => Some(("ADDED", Cow::Borrowed(&event.object))),
             (true, true) => Some(("MODIFIED", Cow::Borrowed(&event.object))),
-            // whoever selects it last saw it as it was
+            // the client last saw the object before the change
             (true, false) => {
                 let mut last = Value::clone(event.before.as_ref().unwrap_or(&event.object));
                 last["metadata"]["resourceVersion"] = event.version.to_string().into();
@@ -245,8 +245,8 @@ impl Watcher {
         self.send("BOOKMARK", &object).await
     }
 
-    async fn send(&self, word: &str, object: &Value) -> Option<()> {
-        let line = format!("{}\n", json!({"type": word, "object": object}));
+    async fn send(&self, event_type: &str, object: &Value) -> Option<()> {
+        let line = format!("{}\n", json!({"type": event_type, "object": object}));
         self.pieces.send(line.into()).await.ok()
     }
 }

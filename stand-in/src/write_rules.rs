@@ -1,7 +1,7 @@
-//! What every write keeps to: what the server sets, what a client may change, and what makes it refuse. Pure.
+//! The rules of every write: fields that the server sets, fields that a client may change, and refusals. Pure.
 
-use crate::admission::random_ending;
-use crate::cluster::{now, shown};
+use crate::admission::random_suffix;
+use crate::cluster::{now, timestamp};
 use crate::deletion::DeleteOptions;
 use crate::failure::Failure;
 use crate::kind::{Kind, NAMESPACES, SERVICE_ACCOUNTS};
@@ -9,21 +9,21 @@ use crate::store::Store;
 use base64::Engine as _;
 use serde_json::{Map, Value, json};
 
-/// What storage takes of one object.
+/// The largest stored object, in bytes.
 const OBJECT_LIMIT: usize = 3 * 512 * 1024;
 
-/// Takes the grace away that is left, and moves the time of the deletion to that of its request.
+/// Drops the remaining grace, and sets the deletion time back to that of the request.
 pub(crate) fn end_grace(metadata: &mut Value) {
     let grace = metadata["deletionGracePeriodSeconds"].as_i64().unwrap_or(0);
     let due = metadata["deletionTimestamp"].as_str().and_then(|text| text.parse::<jiff::Timestamp>().ok());
     metadata["deletionGracePeriodSeconds"] = 0.into();
     if let Some(due) = due {
-        metadata["deletionTimestamp"] = shown(due - jiff::SignedDuration::from_secs(grace)).into();
+        metadata["deletionTimestamp"] = timestamp(due - jiff::SignedDuration::from_secs(grace)).into();
     }
 }
 
-/// Gives a new object what the server gives it.
-pub(crate) fn begin(kind: &Kind, namespace: &str, object: &mut Value) -> Result<(), Failure> {
+/// Sets the fields of a new object that the server sets.
+pub(crate) fn set_server_fields(kind: &Kind, namespace: &str, object: &mut Value) -> Result<(), Failure> {
     if !object.is_object() || !(object["metadata"].is_object() || object["metadata"].is_null()) {
         return Err(Failure::bad_request("the request is not an object with metadata"));
     }
@@ -53,7 +53,7 @@ pub(crate) fn begin(kind: &Kind, namespace: &str, object: &mut Value) -> Result<
     }
     let prefix = metadata["generateName"].as_str().unwrap_or_default();
     if metadata["name"].as_str().unwrap_or_default().is_empty() && !prefix.is_empty() {
-        metadata["name"] = format!("{prefix}{}", random_ending()).into();
+        metadata["name"] = format!("{prefix}{}", random_suffix()).into();
     }
     metadata["uid"] = uuid::Uuid::new_v4().to_string().into();
     metadata["creationTimestamp"] = now().into();
@@ -110,7 +110,7 @@ pub(crate) fn check_size(object: &Value) -> Result<(), Failure> {
     if is_large { Err(Failure::unexplained("etcdserver: request is too large")) } else { Ok(()) }
 }
 
-/// A change that was made to another version or another object is refused.
+/// Refuses a change based on another version or another object.
 pub(crate) fn check_versions(kind: &Kind, name: &str, old: &Value, new: &Value) -> Result<(), Failure> {
     let given = |field: &str| new["metadata"][field].as_str().filter(|text| !text.is_empty());
     if let Some(uid) = given("uid").filter(|uid| old["metadata"]["uid"] != **uid) {
@@ -147,11 +147,11 @@ pub(crate) fn check_preconditions(
     Ok(())
 }
 
-/// Puts back what an update through this door does not change.
-pub(crate) fn keep(kind: &Kind, subresource: &str, old: &Value, new: &mut Value) {
-    // whoever owns fields is noted by each kind of write in its own way
+/// Restores the fields that an update through this subresource cannot change.
+pub(crate) fn restore_fixed_fields(kind: &Kind, subresource: &str, old: &Value, new: &mut Value) {
+    // field owners are set by each kind of write separately
     let owners = new["metadata"]["managedFields"].take();
-    let mut kept = vec![
+    let mut fixed = vec![
         "name",
         "namespace",
         "uid",
@@ -168,7 +168,7 @@ pub(crate) fn keep(kind: &Kind, subresource: &str, old: &Value, new: &mut Value)
         for (field, value) in fields.filter(|(field, _)| !matches!(field.as_str(), "status" | "metadata")) {
             new[field] = value.clone();
         }
-        kept.push("ownerReferences");
+        fixed.push("ownerReferences");
         if kind.is_custom() {
             new["metadata"] = old["metadata"].clone();
         }
@@ -185,7 +185,7 @@ pub(crate) fn keep(kind: &Kind, subresource: &str, old: &Value, new: &mut Value)
     };
     let (before, after): (Map<String, Value>, Map<String, Value>) = (content(old), content(new));
     let is_changed = (kind.has_status || kind.is_custom()) && before != after;
-    for field in kept {
+    for field in fixed {
         new["metadata"][field] = old["metadata"][field].clone();
     }
     if is_changed {
@@ -200,8 +200,8 @@ pub(crate) fn keep(kind: &Kind, subresource: &str, old: &Value, new: &mut Value)
     }
 }
 
-/// What every namespace has from its beginning.
-pub(crate) fn furnish_namespace(store: &mut Store, name: &str, ca_pem: &str) {
+/// Creates the objects that every namespace has.
+pub(crate) fn create_namespace_objects(store: &mut Store, name: &str, ca_pem: &str) {
     let metadata = |own: &str| {
         let uid = uuid::Uuid::new_v4().to_string();
         json!({"name": own, "namespace": name, "uid": uid, "creationTimestamp": now()})

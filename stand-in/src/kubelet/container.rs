@@ -1,7 +1,7 @@
-//! One container of a pod: what it is started with, and what is made of its start and its end.
+//! Start, failed start and end of one container of a pod.
 
 use super::engine::Engine;
-use super::order::{Exit, Mount, NotStarted, Order, Started};
+use super::order::{ContainerOrder, Exit, Mount, StartFailure, StartResult};
 use super::pod_state::{End, State};
 use super::worker::{Input, Worker};
 use super::{environment, volume};
@@ -15,9 +15,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// The longest wait before a container is started again.
+/// The longest back-off before a restart.
 const LONGEST_BACKOFF: Duration = Duration::from_mins(5);
-/// What of the log's end becomes the termination message.
+/// The end of the log that becomes the termination message: lines and bytes.
 const MESSAGE_LINES: usize = 80;
 const MESSAGE_BYTES: usize = 2048;
 
@@ -49,11 +49,11 @@ impl Worker {
         let falls_back = self.slots[at].spec["terminationMessagePolicy"] == "FallbackToLogsOnError";
         tokio::spawn(async move {
             let result = async {
-                let order = order.map_err(|message| NotStarted::Waiting {
+                let order = order.map_err(|message| StartFailure::Waiting {
                     reason: "CreateContainerConfigError",
                     message,
                 })?;
-                engine.look_up(&order, &cluster.config.unreachable_images).await?;
+                engine.check_image(&order, &cluster.config.unreachable_images).await?;
                 let log = cluster.logs.open(&uid, &name);
                 let started = engine.start(order, Arc::clone(&log)).await;
                 if started.is_err() {
@@ -63,7 +63,7 @@ impl Worker {
             };
             let (running, log) = match result.await {
                 Ok(running) => running,
-                // a worker that is gone needs to hear nothing, here and below
+                // the worker may have ended, here and below
                 Err(why) => return drop(sender.send(Input::Started { slot: at, result: Err(why) })),
             };
             let result = Ok((running.id, running.image_id, running.stopper));
@@ -77,14 +77,14 @@ impl Worker {
         });
     }
 
-    fn order(&self, at: usize) -> Result<Order, String> {
+    fn order(&self, at: usize) -> Result<ContainerOrder, String> {
         let slot = &self.slots[at];
         let texts = |field: &str| slot.spec[field].as_array().into_iter().flatten().filter_map(Value::as_str);
         let mut variables = environment::variables(
             &self.cluster,
             &self.pod,
             &slot.spec,
-            &self.around.ip,
+            &self.context.ip,
             self.engine.host(),
         )?;
         let expand = |text: &str| environment::expand(text, &variables);
@@ -113,7 +113,7 @@ impl Worker {
                 .map_or_else(|| user.to_string(), |group| format!("{user}:{group}"))
         });
         let limit = |of: &str| quantity::parse(&as_text(&slot.spec["resources"]["limits"][of]));
-        Ok(Order {
+        Ok(ContainerOrder {
             image: slot.spec["image"].as_str().unwrap_or_default().to_owned(),
             pull_policy: slot.spec["imagePullPolicy"].as_str().unwrap_or_default().to_owned(),
             command,
@@ -131,14 +131,14 @@ impl Worker {
         })
     }
 
-    pub(super) fn started(&mut self, at: usize, result: Started) {
+    pub(super) fn started(&mut self, at: usize, result: StartResult) {
         let base = self.cluster.config.backoff;
         let name = self.slots[at].name.clone();
         let slot = &mut self.slots[at];
         slot.is_starting = false;
         match result {
             Ok((id, image_id, stopper)) => {
-                if self.around.is_ending {
+                if self.context.is_ending {
                     stopper.signal(if self.is_killed { Signal::KILL } else { Signal::TERM });
                 }
                 (slot.id, slot.image_id, slot.stopper) = (id, image_id, Some(stopper));
@@ -150,7 +150,7 @@ impl Worker {
                 self.event("Created", &format!("Created container: {name}"));
                 self.event("Started", &format!("Started container {name}"));
             }
-            Err(NotStarted::Waiting { reason, message }) => {
+            Err(StartFailure::Waiting { reason, message }) => {
                 let image = slot.spec["image"].as_str().unwrap_or_default().to_owned();
                 let is_pull = reason == "ErrImagePull";
                 let was_pull =
@@ -164,19 +164,19 @@ impl Worker {
                 }
                 slot.state = State::Waiting { reason: reason.to_owned(), message: message.clone() };
                 slot.not_before = Some(Instant::now() + base / 10);
-                let told = match reason {
+                let event = match reason {
                     "ErrImagePull" => format!("Failed to pull image {image:?}: {message}"),
                     "CreateContainerConfigError" => format!("Error: {message}"),
                     _ => message,
                 };
-                let word = match reason {
+                let event_reason = match reason {
                     "InvalidImageName" => "InspectFailed",
                     "ErrImageNeverPull" => "ErrImageNeverPull",
                     _ => "Failed",
                 };
-                self.event(word, &told);
+                self.event(event_reason, &event);
             }
-            Err(NotStarted::Broken { message }) => {
+            Err(StartFailure::Broken { message }) => {
                 self.event("Failed", &format!("Error: {message}"));
                 let slot = &mut self.slots[at];
                 slot.restarts += u32::from(slot.last.is_some());
@@ -193,13 +193,13 @@ impl Worker {
         let slot = &mut self.slots[at];
         let State::Running { since } = &slot.state else { return };
         let reason = match exit.code {
-            // with cgroups of version 1 a shell outlives the process that was killed, and nothing shows that there was one
+            // with cgroups version 1 a shell outlives the killed process, and nothing shows the kill
             137 if exit.is_out_of_memory => "OOMKilled",
             0 => "Completed",
             _ => "Error",
         };
         slot.stopper = None;
-        self.around.is_phase_late = reason == "OOMKilled";
+        self.context.is_phase_late = reason == "OOMKilled";
         slot.state = State::Ended(End { reason, since: since.clone(), at: now(), id: slot.id.clone(), exit });
     }
 }

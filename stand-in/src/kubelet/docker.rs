@@ -1,9 +1,9 @@
-//! Containers of the local Docker Engine; those of one pod share a network that a container of its own holds.
+//! Containers of the local Docker Engine. The containers of a pod share the network of its pause container.
 //!
-//! Everything carries a label with the process that made it: what a stand-in left behind that was killed is removed by
-//! the next one.
+//! Each container has a label with the process that created it, so the next stand-in removes what a killed one left
+//! behind.
 
-use super::order::{Exit, Mount, NotStarted, Order, Running, Sandbox, Stop};
+use super::order::{ContainerOrder, Exit, Mount, RunningContainer, Sandbox, StartFailure, Stop};
 use super::pause;
 use crate::log::ContainerLog;
 use bollard::Docker;
@@ -26,7 +26,7 @@ use tokio::sync::oneshot;
 const LABEL: &str = "pop.stand-in";
 const PAUSE: &str = "pop-stand-in-pause:1";
 
-/// The Engine, and how its containers reach the server.
+/// The Engine, and the server's address for its containers.
 #[derive(Debug)]
 pub(crate) struct DockerEngine {
     docker: Docker,
@@ -34,7 +34,7 @@ pub(crate) struct DockerEngine {
     owner: String,
 }
 
-/// The way to a container.
+/// A handle of a container.
 #[derive(Debug, Clone)]
 struct Handle {
     docker: Docker,
@@ -53,7 +53,7 @@ impl Stop for Handle {
 }
 
 impl DockerEngine {
-    /// Finds the Engine, makes what it needs, and removes what others left behind.
+    /// Connects to the Engine, imports the pause image, and removes containers of killed stand-ins.
     pub(crate) async fn open() -> Result<Self, Error> {
         let docker = Docker::connect_with_socket_defaults()?.negotiate_version().await?;
         let host = gateway(&docker).await?;
@@ -89,9 +89,9 @@ impl DockerEngine {
         HashMap::from([(LABEL.to_owned(), self.label())])
     }
 
-    /// Makes the container that holds the network of a pod.
+    /// Creates the pause container, which holds the network of a pod.
     pub(crate) async fn open_pod(&self, name: &str) -> Result<Sandbox, String> {
-        let told = |why: Error| format!("Failed to create pod sandbox: {why}");
+        let failure = |why: Error| format!("Failed to create pod sandbox: {why}");
         let host = HostConfig {
             extra_hosts: Some(vec![
                 format!("kubernetes.default.svc:{}", self.host),
@@ -109,28 +109,32 @@ impl DockerEngine {
             host_config: Some(host),
             ..ContainerCreateBody::default()
         };
-        let id = self.docker.create_container(None, body).await.map_err(told)?.id;
-        self.docker.start_container(&id, None).await.map_err(told)?;
-        let found = self.docker.inspect_container(&id, None).await.map_err(told)?;
+        let id = self.docker.create_container(None, body).await.map_err(failure)?.id;
+        self.docker.start_container(&id, None).await.map_err(failure)?;
+        let found = self.docker.inspect_container(&id, None).await.map_err(failure)?;
         let networks = found.network_settings.and_then(|settings| settings.networks).unwrap_or_default();
         let ip = networks.into_values().find_map(|network| network.ip_address).unwrap_or_default();
         Ok(Sandbox { ip, id })
     }
 
-    /// Removes a container, whatever it does.
+    /// Removes a container, running or not.
     pub(crate) async fn remove(&self, id: &str) {
         remove(&self.docker, id).await;
     }
 
-    /// The id of an image that is there.
+    /// The id of a local image.
     pub(crate) async fn find(&self, image: &str) -> Option<String> {
         self.docker.inspect_image(image).await.ok()?.id
     }
 
-    pub(crate) async fn start(&self, order: Order, log: Arc<ContainerLog>) -> Result<Running, NotStarted> {
+    pub(crate) async fn start(
+        &self,
+        order: ContainerOrder,
+        log: Arc<ContainerLog>,
+    ) -> Result<RunningContainer, StartFailure> {
         let image_id = self.find(&order.image).await.unwrap_or_default();
         let termination = order.folder.join("termination-log");
-        prepare(&termination).map_err(|why| failed("CreateContainerError", &why))?;
+        create_writable(&termination).map_err(|why| failed("CreateContainerError", &why))?;
         let body = self.body(order);
         let created = self.docker.create_container(None, body).await;
         let id = created.map_err(|why| failed("CreateContainerError", &why))?.id;
@@ -140,7 +144,7 @@ impl DockerEngine {
                 Error::DockerResponseServerError { message, .. } => message,
                 other => other.to_string(),
             };
-            return Err(NotStarted::Broken {
+            return Err(StartFailure::Broken {
                 message: format!("failed to create containerd task: {message}"),
             });
         }
@@ -154,14 +158,14 @@ impl DockerEngine {
             let is_out_of_memory = found.and_then(|found| found.state?.oom_killed).unwrap_or(false);
             let message = fs::read_to_string(termination).unwrap_or_default();
             remove(&docker, &own).await;
-            // a pod whose worker is gone needs no exit
+            // the worker of the pod may have ended
             ended.send(Exit { code, is_out_of_memory, message }).ok();
         });
         let stopper = Arc::new(Handle { docker: self.docker.clone(), id: id.clone() });
-        Ok(Running { id: format!("docker://{id}"), image_id, stopper, exit })
+        Ok(RunningContainer { id: format!("docker://{id}"), image_id, stopper, exit })
     }
 
-    fn body(&self, order: Order) -> ContainerCreateBody {
+    fn body(&self, order: ContainerOrder) -> ContainerCreateBody {
         let bind = |mount: &Mount| {
             let mode = if mount.is_read_only { ":ro" } else { "" };
             format!("{}:{}{mode}", mount.source.display(), mount.target)
@@ -192,7 +196,7 @@ impl DockerEngine {
         }
     }
 
-    /// Removes all that this one made.
+    /// Removes all containers of this stand-in.
     pub(crate) async fn end(&self) {
         let own = self.label();
         self.sweep(|label| label == own).await;
@@ -211,12 +215,12 @@ impl DockerEngine {
     }
 }
 
-fn failed(reason: &'static str, why: &dyn std::fmt::Display) -> NotStarted {
-    NotStarted::Waiting { reason, message: why.to_string() }
+fn failed(reason: &'static str, why: &dyn std::fmt::Display) -> StartFailure {
+    StartFailure::Waiting { reason, message: why.to_string() }
 }
 
-/// A file that any user of a container may write.
-fn prepare(termination: &Path) -> std::io::Result<()> {
+/// Creates a file that every user of a container may write.
+fn create_writable(termination: &Path) -> std::io::Result<()> {
     fs::create_dir_all(termination.parent().unwrap_or(termination))?;
     fs::write(termination, "")?;
     fs::set_permissions(termination, fs::Permissions::from_mode(0o666))
@@ -224,7 +228,7 @@ fn prepare(termination: &Path) -> std::io::Result<()> {
 
 async fn remove(docker: &Docker, id: &str) {
     let options = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
-    // it may be gone, or be on its way
+    // the container may be removed already
     docker.remove_container(id, Some(options)).await.ok();
 }
 
@@ -246,7 +250,7 @@ async fn wait(docker: &Docker, id: &str) -> i64 {
     }
 }
 
-/// The machine's address on the containers' network.
+/// The address of this machine in the containers' network.
 async fn gateway(docker: &Docker) -> Result<String, Error> {
     let network = docker.inspect_network("bridge", None).await?;
     let configs = network.ipam.and_then(|ipam| ipam.config).unwrap_or_default();

@@ -1,7 +1,7 @@
-//! What runs containers: one interface over the backends.
+//! The engine that runs containers: one interface over the backends.
 
 use super::docker::DockerEngine;
-use super::order::{NotStarted, Order, Running, Sandbox};
+use super::order::{ContainerOrder, RunningContainer, Sandbox, StartFailure};
 use super::process::ProcessEngine;
 use crate::config::{Backend, Config};
 use crate::log::ContainerLog;
@@ -22,7 +22,7 @@ impl Engine {
         }))
     }
 
-    /// The address under which containers reach the server.
+    /// The address of the server for containers.
     pub(crate) fn host(&self) -> &str {
         match self {
             Self::Process(_) => "127.0.0.1",
@@ -30,7 +30,7 @@ impl Engine {
         }
     }
 
-    /// Makes what the containers of a pod share.
+    /// Creates the sandbox of a pod.
     pub(crate) async fn open_pod(&self, name: &str) -> Result<Sandbox, String> {
         match self {
             Self::Process(_) => Ok(Sandbox { ip: "127.0.0.1".to_owned(), id: String::new() }),
@@ -38,7 +38,7 @@ impl Engine {
         }
     }
 
-    /// Removes what the containers of a pod shared.
+    /// Removes the sandbox of a pod.
     pub(crate) async fn close_pod(&self, sandbox: &Sandbox) {
         match self {
             Self::Docker(engine) if !sandbox.id.is_empty() => engine.remove(&sandbox.id).await,
@@ -47,25 +47,33 @@ impl Engine {
     }
 
     /// Starts a container.
-    pub(crate) async fn start(&self, order: Order, log: Arc<ContainerLog>) -> Result<Running, NotStarted> {
+    pub(crate) async fn start(
+        &self,
+        order: ContainerOrder,
+        log: Arc<ContainerLog>,
+    ) -> Result<RunningContainer, StartFailure> {
         match self {
             Self::Process(engine) => engine.start(order, log),
             Self::Docker(engine) => engine.start(order, log).await,
         }
     }
 
-    /// Sees to an image: it is there, or the reason why not.
-    pub(crate) async fn look_up(&self, order: &Order, unreachable: &[String]) -> Result<(), NotStarted> {
+    /// Checks that an image exists, or returns the reason why it does not.
+    pub(crate) async fn check_image(
+        &self,
+        order: &ContainerOrder,
+        unreachable: &[String],
+    ) -> Result<(), StartFailure> {
         if !is_image_name(&order.image) {
             let message = format!(
                 "Failed to apply default image tag {:?}: couldn't parse image name {:?}: invalid reference format",
                 order.image, order.image
             );
-            return Err(NotStarted::Waiting { reason: "InvalidImageName", message });
+            return Err(StartFailure::Waiting { reason: "InvalidImageName", message });
         }
-        let is_away = unreachable.contains(&order.image);
+        let is_unreachable = unreachable.contains(&order.image);
         let is_there = match self {
-            _ if is_away => false,
+            _ if is_unreachable => false,
             Self::Process(engine) => engine.has(&order.image),
             Self::Docker(engine) => engine.find(&order.image).await.is_some(),
         };
@@ -75,9 +83,9 @@ impl Engine {
         let image = &order.image;
         if order.pull_policy == "Never" {
             let message = format!("Container image {image:?} is not present with pull policy of Never");
-            return Err(NotStarted::Waiting { reason: "ErrImageNeverPull", message });
+            return Err(StartFailure::Waiting { reason: "ErrImageNeverPull", message });
         }
-        let why = if is_away {
+        let why = if is_unreachable {
             "failed to do request: dial tcp 192.0.2.1:443: i/o timeout"
         } else {
             "pull access denied, repository does not exist or may require authorization"
@@ -85,10 +93,10 @@ impl Engine {
         let message = format!(
             "failed to pull and unpack image {image:?}: failed to resolve reference {image:?}: {why}"
         );
-        Err(NotStarted::Waiting { reason: "ErrImagePull", message })
+        Err(StartFailure::Waiting { reason: "ErrImagePull", message })
     }
 
-    /// Ends everything that was started.
+    /// Ends everything that it started.
     pub(crate) async fn end(&self) {
         match self {
             Self::Process(engine) => engine.end(),
@@ -97,7 +105,7 @@ impl Engine {
     }
 }
 
-/// Whether a name is a reference to an image: `host:5000/path/name:tag@sha256:…`.
+/// Whether a text is a valid image reference: `host:5000/path/name:tag@sha256:…`.
 fn is_image_name(image: &str) -> bool {
     let (name, digest) = image.split_once('@').map_or((image, None), |(name, digest)| (name, Some(digest)));
     let is_digest = digest.is_none_or(|digest| {
@@ -131,7 +139,7 @@ mod tests {
     use super::is_image_name;
 
     #[test]
-    fn image_names_are_checked_before_anything_is_pulled() {
+    fn image_names_are_checked_before_a_pull() {
         for (name, expected) in [
             ("busybox", true),
             ("library/busybox:1.36", true),

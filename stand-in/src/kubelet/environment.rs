@@ -1,4 +1,4 @@
-//! The variables of a container: its own, those of config maps and secrets, and those about its pod.
+//! The environment of a container: its own variables, and those from ConfigMaps, Secrets and its pod.
 
 use crate::cluster::Cluster;
 use crate::kind::Kind;
@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 pub(super) const CONFIG_MAPS: Kind = Kind::new("", "v1", "configmaps", "ConfigMap");
 pub(super) const SECRETS: Kind = Kind::new("", "v1", "secrets", "Secret");
 
-/// Variables in the order in which they were given, or what is missing for them.
+/// The variables in the order of their definition, or why one has no value.
 pub(super) fn variables(
     cluster: &Cluster,
     pod: &Value,
@@ -106,7 +106,7 @@ pub(super) fn field(pod: &Value, path: &str) -> Option<String> {
     }
 }
 
-/// The contents of a config map or a secret.
+/// The content of a ConfigMap or Secret.
 pub(super) fn data(
     cluster: &Cluster,
     kind: &Kind,
@@ -125,7 +125,7 @@ pub(super) fn data(
     Some(plain.chain(binary).collect())
 }
 
-/// Text with `$(NAME)` replaced by variables that were given before; `$$` is a plain `$`.
+/// Replaces `$(NAME)` by the value of an earlier variable; `$$` is a plain `$`.
 pub(super) fn expand(text: &str, variables: &[(String, String)]) -> String {
     let mut expanded = String::new();
     let mut rest = text;
@@ -154,7 +154,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn variables_are_put_where_they_are_named() {
+    fn references_to_variables_are_expanded() {
         let known = [("A".to_owned(), "1".to_owned()), ("A".to_owned(), "2".to_owned())];
         for (text, expected) in
             [("$(A)", "2"), ("x$(A)y$(B)", "x2y$(B)"), ("$$(A)", "$(A)"), ("$A $", "$A $"), ("$(A", "$(A")]

@@ -1,11 +1,11 @@
-//! Events about pods, counted where they repeat.
+//! Events of pods; repeated ones are counted.
 
 use crate::cluster::{Cluster, now};
 use crate::kind::EVENTS;
 use serde_json::{Value, json};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
-/// Records what happened to a pod, as the component that saw it.
+/// Records an event of a pod, reported by a component.
 pub(super) fn record(cluster: &Cluster, pod: &Value, component: &str, reason: &str, message: &str) {
     let warnings = [
         "Failed",
@@ -21,7 +21,7 @@ pub(super) fn record(cluster: &Cluster, pod: &Value, component: &str, reason: &s
     let metadata = &pod["metadata"];
     let namespace = metadata["namespace"].as_str().unwrap_or_default();
     let name = metadata["name"].as_str().unwrap_or_default();
-    // the same thing has the same name, so that it is found again without a search
+    // equal events have equal names, so that a repetition finds the first one
     let mut hasher = DefaultHasher::new();
     (metadata["uid"].as_str(), component, reason, message).hash(&mut hasher);
     let own = format!("{name}.{:016x}", hasher.finish());
@@ -45,6 +45,6 @@ pub(super) fn record(cluster: &Cluster, pod: &Value, component: &str, reason: &s
         "source": {"component": component, "host": cluster.config.node.name},
         "reportingComponent": component, "reportingInstance": cluster.config.node.name,
     });
-    // a namespace that ends takes no events
+    // a namespace that is being deleted accepts no events
     cluster.create(&EVENTS, namespace, event, false).ok();
 }

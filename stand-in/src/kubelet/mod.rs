@@ -1,4 +1,4 @@
-//! The node: a worker for each pod, which really runs its containers.
+//! The node: a worker per pod, which runs its containers.
 
 mod container;
 mod docker;
@@ -25,41 +25,41 @@ use std::sync::Arc;
 use tokio::task::JoinSet;
 use worker::Worker;
 
-/// Gives each pod a worker and tells it of its deletion, for ever.
+/// Starts a worker for each pod, and sends it deletions. Runs forever.
 ///
-/// It looks at all pods after every change, so that it can miss none.
+/// It checks all pods after every change, so it misses none.
 pub(crate) async fn run(cluster: Arc<Cluster>, engine: Arc<Engine>, folder: PathBuf) {
     let mut changes = cluster.changes();
-    let mut told: HashMap<String, i64> = HashMap::new();
+    let mut graces: HashMap<String, i64> = HashMap::new();
     let mut tasks = JoinSet::new();
     loop {
         changes.borrow_and_update();
-        // what is deleted meanwhile ends when the node is back
+        // pods deleted meanwhile end when the node is back
         let is_lost = cluster.switches().is_node_lost;
         let pods = cluster.store().list(&PODS, None);
         for pod in &pods {
             let uid = uid(pod);
             let is_ended = matches!(pod["status"]["phase"].as_str(), Some("Succeeded" | "Failed"));
-            if !told.contains_key(uid) && !is_ended {
-                told.insert(uid.to_owned(), i64::MAX);
+            if !graces.contains_key(uid) && !is_ended {
+                graces.insert(uid.to_owned(), i64::MAX);
                 let orders = cluster.workers.open(uid);
                 tasks.spawn(Worker::new(&cluster, &engine, folder.join(uid), pod).run(orders));
             }
             if let (true, Some(last)) =
-                (!is_lost && pod["metadata"]["deletionTimestamp"].is_string(), told.get_mut(uid))
+                (!is_lost && pod["metadata"]["deletionTimestamp"].is_string(), graces.get_mut(uid))
             {
                 let grace = pod["metadata"]["deletionGracePeriodSeconds"].as_i64().unwrap_or(0);
                 if grace < *last {
                     *last = grace;
-                    cluster.workers.give(uid, PodOrder::Delete { grace });
+                    cluster.workers.send(uid, PodOrder::Delete { grace });
                 }
             }
         }
-        let there: std::collections::HashSet<&str> = pods.iter().map(|pod| uid(pod)).collect();
-        told.retain(|uid, _| {
-            let is_there = is_lost || there.contains(uid.as_str());
+        let existing: std::collections::HashSet<&str> = pods.iter().map(|pod| uid(pod)).collect();
+        graces.retain(|uid, _| {
+            let is_there = is_lost || existing.contains(uid.as_str());
             if !is_there {
-                cluster.workers.give(uid, PodOrder::Gone);
+                cluster.workers.send(uid, PodOrder::Gone);
                 cluster.workers.close(uid);
                 cluster.logs.forget(uid);
             }

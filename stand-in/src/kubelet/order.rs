@@ -1,4 +1,4 @@
-//! What a backend is given to start a container, and what it gives back.
+//! The interface of backends: the order to start a container, and its outcome.
 
 use rustix::process::Signal;
 use std::fmt::Debug;
@@ -6,40 +6,40 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
-/// A container that is to be started.
+/// A container to start.
 #[derive(Debug)]
-pub(crate) struct Order {
+pub(crate) struct ContainerOrder {
     pub(crate) image: String,
     pub(crate) pull_policy: String,
-    /// Instead of the image's entry point.
+    /// Replaces the image's entry point unless empty.
     pub(crate) command: Vec<String>,
     pub(crate) arguments: Vec<String>,
     pub(crate) variables: Vec<(String, String)>,
     pub(crate) working_folder: Option<String>,
     pub(crate) mounts: Vec<Mount>,
-    /// `uid` or `uid:gid`, instead of the image's.
+    /// `uid` or `uid:gid`; replaces the image's user.
     pub(crate) user: Option<String>,
     pub(crate) is_privileged: bool,
-    /// Its program is not the first process of a namespace, so it hears every signal.
+    /// Whether the pod shares its process namespace; then its program is not process 1 and gets every signal.
     pub(crate) shares_processes: bool,
-    /// In thousandths.
+    /// CPU limit in thousandths.
     pub(crate) cpu: Option<i128>,
-    /// In thousandths of a byte.
+    /// Memory limit in thousandths of a byte.
     pub(crate) memory: Option<i128>,
-    /// What the containers of its pod share.
+    /// Id of the pod's sandbox.
     pub(crate) sandbox: String,
-    /// A folder of its own.
+    /// The container's own folder.
     pub(crate) folder: PathBuf,
 }
 
-/// What the containers of a pod share.
+/// The environment that the containers of a pod share.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Sandbox {
     pub(crate) ip: String,
     pub(crate) id: String,
 }
 
-/// A volume at its place in a container.
+/// A volume mounted in a container.
 #[derive(Debug, Clone)]
 pub(crate) struct Mount {
     pub(crate) source: PathBuf,
@@ -47,12 +47,12 @@ pub(crate) struct Mount {
     pub(crate) is_read_only: bool,
 }
 
-/// Why a container is not started.
+/// Why a container did not start.
 #[derive(Debug)]
-pub(crate) enum NotStarted {
-    /// It waits, with this reason, and is tried again.
+pub(crate) enum StartFailure {
+    /// The container waits with this reason, and the start is retried.
     Waiting { reason: &'static str, message: String },
-    /// Its program cannot be run.
+    /// The program cannot run.
     Broken { message: String },
 }
 
@@ -61,26 +61,26 @@ pub(crate) enum NotStarted {
 pub(crate) struct Exit {
     pub(crate) code: i64,
     pub(crate) is_out_of_memory: bool,
-    /// What it left at the path of its termination message.
+    /// Content of the termination message file.
     pub(crate) message: String,
 }
 
-/// A container that runs.
+/// A running container.
 #[derive(Debug)]
-pub(crate) struct Running {
+pub(crate) struct RunningContainer {
     pub(crate) id: String,
     pub(crate) image_id: String,
     pub(crate) stopper: Stopper,
     pub(crate) exit: oneshot::Receiver<Exit>,
 }
 
-pub(crate) type Started = Result<(String, String, Stopper), NotStarted>;
+pub(crate) type StartResult = Result<(String, String, Stopper), StartFailure>;
 
-/// The way to end a container.
+/// The handle to stop a container.
 pub(crate) type Stopper = Arc<dyn Stop>;
 
-/// Something that signals can be sent to.
+/// A container that receives signals.
 pub(crate) trait Stop: Debug + Send + Sync {
-    /// Sends a signal; a container that has ended meanwhile needs none.
+    /// Sends a signal, unless the container has ended.
     fn signal(&self, signal: Signal);
 }

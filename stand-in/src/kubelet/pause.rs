@@ -1,9 +1,9 @@
-//! The image of the container that holds a pod's network: one program that waits for ever, made here because none can be
-//! pulled.
+//! The image of the container that holds a pod's network: one program that waits forever. It is built here, because no
+//! image is pulled.
 
-/// `pause` in a loop, for Linux on x86-64: number 34 into the register, call, jump back.
+/// The system call `pause` (34) in a loop, for Linux on x86-64.
 const CODE: [u8; 9] = [0xb8, 0x22, 0, 0, 0, 0x0f, 0x05, 0xeb, 0xf7];
-/// Where the program is loaded.
+/// Load address of the program.
 const BASE: u64 = 0x40_0000;
 const HEADERS: u64 = 64 + 56;
 
@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_program_begins_where_its_header_says() {
+    fn the_program_starts_at_the_entry_of_its_header() {
         let program = program();
         assert_eq!(program.len() as u64, HEADERS + CODE.len() as u64);
         assert_eq!(program[24..32], (BASE + HEADERS).to_le_bytes());

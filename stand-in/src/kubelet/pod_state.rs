@@ -1,21 +1,21 @@
-//! What a pod's containers are doing, and the status that this makes: values in, a value out.
+//! The state of a pod's containers, and the pod status computed from it. Pure, except for the time of conditions.
 
 use super::order::{Exit, Stopper};
 use crate::cluster::now;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-/// What a container is for.
+/// The role of a container in its pod.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Role {
-    /// Ends before the next one begins.
+    /// Ends before the next one starts.
     Init,
-    /// Begins before the next one, and ends after the main ones.
+    /// Starts before the next one, and ends after the main ones.
     Sidecar,
     Main,
 }
 
-/// What a container is doing.
+/// The state of a container.
 #[derive(Debug, Clone)]
 pub(super) enum State {
     Waiting { reason: String, message: String },
@@ -42,28 +42,28 @@ pub(super) struct Slot {
     pub(super) state: State,
     pub(super) last: Option<End>,
     pub(super) restarts: u32,
-    /// A start is under way.
+    /// Whether a start is in progress.
     pub(super) is_starting: bool,
-    /// When it may be started again.
+    /// Earliest time of the next start.
     pub(super) not_before: Option<Instant>,
-    /// Tries that went wrong one after the other.
+    /// Number of consecutive failed starts.
     pub(super) failures: u32,
     pub(super) id: String,
     pub(super) image_id: String,
     pub(super) stopper: Option<Stopper>,
 }
 
-/// What is known of a pod besides its containers.
+/// The state of a pod besides its containers.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Surroundings {
+pub(super) struct PodContext {
     pub(super) ip: String,
     pub(super) started: String,
-    /// Why the pod fails whatever its containers say: reason and message.
-    pub(super) verdict: Option<(String, String)>,
+    /// Reason and message of a failure of the whole pod.
+    pub(super) failure: Option<(String, String)>,
     pub(super) restart_policy: String,
-    /// It is ending; nothing is started again.
+    /// Whether the pod is ending; then no container starts again.
     pub(super) is_ending: bool,
-    /// The next status has a container's end and the phase from before it, as after an end for want of memory.
+    /// Whether the next status has a container's end with the earlier phase, as after an out-of-memory kill.
     pub(super) is_phase_late: bool,
 }
 
@@ -102,7 +102,7 @@ impl Slot {
         matches!(self.state, State::Running { .. })
     }
 
-    /// Whether no process of it was ever started.
+    /// Whether it never had a process.
     pub(super) fn has_never_run(&self) -> bool {
         self.last.is_none() && matches!(self.state, State::Waiting { .. })
     }
@@ -114,19 +114,19 @@ impl Slot {
         }
     }
 
-    /// Whether it will not run again.
-    pub(super) fn is_done(&self, around: &Surroundings) -> bool {
+    /// Whether it has ended and will not restart.
+    pub(super) fn is_done(&self, context: &PodContext) -> bool {
         let Some(code) = self.code() else { return false };
-        let restarts = match (self.role, around.restart_policy.as_str()) {
+        let restarts = match (self.role, context.restart_policy.as_str()) {
             (Role::Sidecar, _) | (Role::Main, "Always") => true,
             (Role::Init, "Always" | "OnFailure") | (Role::Main, "OnFailure") => code != 0,
             _ => false,
         };
-        around.is_ending || !restarts
+        context.is_ending || !restarts
     }
 
-    /// Whether what comes after it may begin.
-    pub(super) fn lets_go_on(&self) -> bool {
+    /// Whether the next container may start.
+    pub(super) fn unblocks_next(&self) -> bool {
         match self.role {
             Role::Init => self.code() == Some(0),
             Role::Sidecar => self.is_running(),
@@ -176,32 +176,32 @@ impl End {
     }
 }
 
-/// The phase of a pod, as the kubelet computes it.
-pub(super) fn phase(slots: &[Slot], around: &Surroundings) -> &'static str {
+/// The phase of a pod, by the kubelet's rules.
+pub(super) fn phase(slots: &[Slot], context: &PodContext) -> &'static str {
     let mains = || slots.iter().filter(|slot| slot.role == Role::Main);
     let is_all_ended = slots.iter().all(|slot| !slot.is_running() && !slot.is_starting);
-    if around.is_phase_late {
+    if context.is_phase_late {
         return "Running";
     }
-    if around.verdict.is_some() && is_all_ended {
+    if context.failure.is_some() && is_all_ended {
         return "Failed";
     }
     let inits = || slots.iter().filter(|slot| slot.role != Role::Main);
     let has_failed_init = inits().any(|slot| {
-        slot.role == Role::Init && slot.is_done(around) && slot.code().is_some_and(|code| code != 0)
+        slot.role == Role::Init && slot.is_done(context) && slot.code().is_some_and(|code| code != 0)
     });
     if has_failed_init && is_all_ended {
         return "Failed";
     }
     let has_begun = mains().any(|slot| slot.is_running() || slot.code().is_some() || slot.last.is_some());
-    if !has_begun && !inits().all(Slot::lets_go_on) {
+    if !has_begun && !inits().all(Slot::unblocks_next) {
         return "Pending";
     }
     let waits = mains().any(|slot| matches!(slot.state, State::Waiting { .. }) && slot.last.is_none());
     if waits {
         return "Pending";
     }
-    if mains().all(|slot| slot.is_done(around)) {
+    if mains().all(|slot| slot.is_done(context)) {
         if !is_all_ended {
             return "Running";
         }
@@ -210,17 +210,17 @@ pub(super) fn phase(slots: &[Slot], around: &Surroundings) -> &'static str {
     "Running"
 }
 
-/// The whole status: what was reported before keeps its times and what others wrote.
-pub(super) fn status(old: &Value, slots: &[Slot], around: &Surroundings) -> Value {
-    let phase = phase(slots, around);
+/// The new status: keeps earlier times and the conditions of other writers.
+pub(super) fn status(old: &Value, slots: &[Slot], context: &PodContext) -> Value {
+    let phase = phase(slots, context);
     let mut status = old.clone();
     status["phase"] = phase.into();
     status["hostIP"] = "127.0.0.1".into();
     status["hostIPs"] = json!([{"ip": "127.0.0.1"}]);
-    status["startTime"] = around.started.as_str().into();
-    if !around.ip.is_empty() {
-        status["podIP"] = around.ip.as_str().into();
-        status["podIPs"] = json!([{"ip": around.ip}]);
+    status["startTime"] = context.started.as_str().into();
+    if !context.ip.is_empty() {
+        status["podIP"] = context.ip.as_str().into();
+        status["podIPs"] = json!([{"ip": context.ip}]);
     }
     let list = |is_main: bool| -> Vec<Value> {
         slots.iter().filter(|slot| (slot.role == Role::Main) == is_main).map(Slot::status).collect()
@@ -234,7 +234,7 @@ pub(super) fn status(old: &Value, slots: &[Slot], around: &Surroundings) -> Valu
         .filter(|slot| slot.role == Role::Main && !slot.is_running())
         .map(|slot| slot.name.as_str())
         .collect();
-    let is_initialized = slots.iter().filter(|slot| slot.role != Role::Main).all(Slot::lets_go_on)
+    let is_initialized = slots.iter().filter(|slot| slot.role != Role::Main).all(Slot::unblocks_next)
         || slots.iter().any(|slot| slot.role == Role::Main && (slot.is_running() || slot.code().is_some()));
     let ready = match phase {
         "Succeeded" => ("False", "PodCompleted", String::new()),
@@ -252,13 +252,13 @@ pub(super) fn status(old: &Value, slots: &[Slot], around: &Surroundings) -> Valu
         (false, _) => ("False", "ContainersNotInitialized", "containers with incomplete status".to_owned()),
     };
     let sandbox =
-        if matches!(phase, "Succeeded" | "Failed") || around.ip.is_empty() { "False" } else { "True" };
+        if matches!(phase, "Succeeded" | "Failed") || context.ip.is_empty() { "False" } else { "True" };
     set_condition(&mut status, "PodReadyToStartContainers", (sandbox, "", String::new()));
     set_condition(&mut status, "Initialized", initialized);
     set_condition(&mut status, "Ready", ready.clone());
     set_condition(&mut status, "ContainersReady", ready);
     set_condition(&mut status, "PodScheduled", ("True", "", String::new()));
-    let (reason, message) = around.verdict.clone().unwrap_or_default();
+    let (reason, message) = context.failure.clone().unwrap_or_default();
     for (field, text) in [("reason", reason), ("message", message)] {
         if !text.is_empty() {
             status[field] = text.into();
@@ -269,7 +269,7 @@ pub(super) fn status(old: &Value, slots: &[Slot], around: &Surroundings) -> Valu
     status
 }
 
-/// Sets a condition; its time changes only with its status.
+/// Sets a condition; `lastTransitionTime` changes only with its status.
 pub(super) fn set_condition(status: &mut Value, name: &str, (value, reason, message): (&str, &str, String)) {
     let mut conditions = status["conditions"].as_array().cloned().unwrap_or_default();
     let mut condition =
@@ -338,14 +338,14 @@ mod tests {
             ("Never", vec![(Sidecar, "exit 137"), (Main, "exit 0")], "Succeeded"),
         ] {
             let slots: Vec<_> = slots.into_iter().map(|(role, state)| slot(role, state)).collect();
-            let around = Surroundings { restart_policy: policy.to_owned(), ..Surroundings::default() };
+            let context = PodContext { restart_policy: policy.to_owned(), ..PodContext::default() };
             let states: Vec<_> = slots.iter().map(|slot| (slot.role, &slot.state)).collect();
-            assert_eq!(phase(&slots, &around), expected, "{policy} {states:?}");
+            assert_eq!(phase(&slots, &context), expected, "{policy} {states:?}");
         }
     }
 
     #[test]
-    fn a_condition_keeps_its_time_and_others_are_left_alone() {
+    fn a_condition_keeps_its_time_and_other_conditions_stay() {
         let mut status = json!({"conditions": [
             {"type": "Ready", "status": "True", "lastTransitionTime": "then"}, {"type": "DisruptionTarget"},
         ]});

@@ -1,6 +1,6 @@
-//! Containers as processes of this machine, each with a process group of its own.
+//! Containers as local processes, each in its own process group.
 
-use super::order::{Exit, NotStarted, Order, Running, Stop};
+use super::order::{ContainerOrder, Exit, RunningContainer, StartFailure, Stop};
 use crate::log::ContainerLog;
 use jiff::Timestamp;
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
@@ -16,34 +16,34 @@ use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::oneshot;
 
-/// Where programs are found if a container says nothing else; as in most images.
+/// Default `PATH` of containers, as in most images.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// Starts processes and knows which of them still run.
+/// Starts processes and tracks those that run.
 #[derive(Debug)]
 pub(crate) struct ProcessEngine {
     images: Option<Vec<String>>,
     running: Arc<Mutex<Vec<Group>>>,
 }
 
-/// A process with all that it starts.
+/// A process and its descendants.
 #[derive(Debug, Clone)]
 struct Group {
     leader: Pid,
-    /// Whether the leader is what a PID namespace calls process 1.
+    /// Whether the leader acts as process 1 of a PID namespace.
     is_init: bool,
-    /// Whether a signal was sent to the leader from outside.
+    /// Whether the leader got a signal from outside.
     is_signalled: Arc<AtomicBool>,
 }
 
 impl Stop for Group {
-    /// Signals the leader, as in a container; being killed is for all.
+    /// Signals the leader, as in a container; SIGKILL goes to the whole group.
     fn signal(&self, signal: Signal) {
         if signal != Signal::KILL && self.is_init && !has_handler(self.leader, signal) {
             return;
         }
         self.is_signalled.store(true, Ordering::Relaxed);
-        // it may have ended meanwhile
+        // the process may have ended meanwhile
         if signal == Signal::KILL {
             kill_process_group(self.leader, signal).ok();
         } else {
@@ -73,8 +73,12 @@ impl ProcessEngine {
         self.images.as_ref().is_none_or(|images| images.iter().any(|known| known == image))
     }
 
-    pub(crate) fn start(&self, order: Order, log: Arc<ContainerLog>) -> Result<Running, NotStarted> {
-        let broken = |why: String| NotStarted::Broken {
+    pub(crate) fn start(
+        &self,
+        order: ContainerOrder,
+        log: Arc<ContainerLog>,
+    ) -> Result<RunningContainer, StartFailure> {
+        let broken = |why: String| StartFailure::Broken {
             message: format!(
                 "failed to create containerd task: failed to create shim task: OCI runtime create failed: runc create \
                  failed: unable to start container process: {why}: unknown"
@@ -108,7 +112,7 @@ impl ProcessEngine {
             broken(why)
         })?;
         let pid = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
-        let leader = pid.ok_or_else(|| broken("it ended at once".to_owned()))?;
+        let leader = pid.ok_or_else(|| broken("the process ended at once".to_owned()))?;
         let group = Group { leader, is_init: !order.shares_processes, is_signalled: Arc::default() };
         self.running.lock().unwrap_or_else(PoisonError::into_inner).push(group.clone());
         let stopper = Arc::new(group.clone());
@@ -121,7 +125,7 @@ impl ProcessEngine {
         let message = order.folder.join("termination-log");
         tokio::spawn(async move {
             let code = wait(&mut child, &group).await;
-            // as with the first process of a container, all others end with it
+            // the end of process 1 ends all processes of a container
             group.signal(Signal::KILL);
             let is_other = |other: &Group| other.leader != group.leader;
             running.lock().unwrap_or_else(PoisonError::into_inner).retain(is_other);
@@ -130,14 +134,14 @@ impl ProcessEngine {
             }
             log.close();
             let message = fs::read_to_string(message).unwrap_or_default();
-            // a pod whose worker is gone needs no exit
+            // the worker of the pod may have ended
             ended.send(Exit { code, is_out_of_memory: false, message }).ok();
         });
         let id = format!("process://{}", uuid::Uuid::new_v4().simple());
-        Ok(Running { id, image_id: order.image, stopper, exit })
+        Ok(RunningContainer { id, image_id: order.image, stopper, exit })
     }
 
-    /// Kills what still runs.
+    /// Kills all running processes.
     pub(crate) fn end(&self) {
         for group in self.running.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
             group.signal(Signal::KILL);
@@ -147,7 +151,7 @@ impl ProcessEngine {
 
 async fn wait(child: &mut Child, group: &Group) -> i64 {
     match child.wait().await {
-        // process 1 would not have felt its own signal: the best guess is that nothing came after it
+        // a real process 1 ignores its own signal; assume that it then ended normally
         Ok(status) if group.is_init && is_own_signal(status, group) => 0,
         Ok(status) => {
             let signalled = status.signal().map_or(255, |signal| 128 + signal);
@@ -163,21 +167,21 @@ fn is_own_signal(status: std::process::ExitStatus, group: &Group) -> bool {
     is_ignored && !group.is_signalled.load(Ordering::Relaxed)
 }
 
-/// Where a container starts. A container runtime makes a working folder that is not there; here it is made below the root.
-fn working_folder(order: &Order, root: &Path) -> PathBuf {
-    let Some(wanted) = &order.working_folder else { return "/".into() };
-    let wanted = Path::new(wanted);
-    if wanted.exists() {
-        return wanted.to_owned();
+/// The working folder of a container. Container runtimes create a missing one; here it is created below the root.
+fn working_folder(order: &ContainerOrder, root: &Path) -> PathBuf {
+    let Some(folder) = &order.working_folder else { return "/".into() };
+    let folder = Path::new(folder);
+    if folder.exists() {
+        return folder.to_owned();
     }
-    let made = root.join(wanted.strip_prefix("/").unwrap_or(wanted));
-    // what cannot be made is told by the start that follows
-    fs::create_dir_all(&made).ok();
-    made
+    let created = root.join(folder.strip_prefix("/").unwrap_or(folder));
+    // the following start reports a folder that cannot be created
+    fs::create_dir_all(&created).ok();
+    created
 }
 
-/// Makes the mounts visible below a folder: their places would otherwise be those of the machine.
-fn place_mounts(order: &Order) -> io::Result<PathBuf> {
+/// Links the mounts below a root folder, because their real paths belong to this machine.
+fn place_mounts(order: &ContainerOrder) -> io::Result<PathBuf> {
     let root = order.folder.join("root");
     fs::create_dir_all(&root)?;
     for mount in &order.mounts {

@@ -1,4 +1,4 @@
-//! Whether the node takes a pod.
+//! Scheduling: whether the node accepts a pod.
 
 use crate::cluster::Cluster;
 use crate::kind::{NODES, PODS};
@@ -6,7 +6,7 @@ use crate::quantity;
 use crate::validate::as_text;
 use serde_json::Value;
 
-/// The node's name, or why it does not take the pod.
+/// The node's name, or why it does not accept the pod.
 pub(super) fn place(cluster: &Cluster, pod: &Value) -> Result<String, String> {
     let name = &cluster.config.node.name;
     let store = cluster.store();
@@ -47,19 +47,19 @@ pub(super) fn place(cluster: &Cluster, pod: &Value) -> Result<String, String> {
     if reasons.is_empty() {
         return Ok(name.clone());
     }
-    let told: Vec<_> = reasons.iter().map(|reason| format!("1 {reason}")).collect();
+    let counts: Vec<_> = reasons.iter().map(|reason| format!("1 {reason}")).collect();
     Err(format!(
         "0/1 nodes are available: {}. preemption: 0/1 nodes are available: 1 No preemption victims found for incoming pod.",
-        told.join(", ")
+        counts.join(", ")
     ))
 }
 
-/// What a pod asks for: all its containers together, or its greediest init container.
+/// The request of a pod: the sum of its containers, or its largest init container.
 fn request(spec: &Value, resource: &str) -> i128 {
     let of = |container: &Value| {
         let resources = &container["resources"];
-        let asked = quantity::parse(&as_text(&resources["requests"][resource]));
-        asked.or_else(|| quantity::parse(&as_text(&resources["limits"][resource]))).unwrap_or(0)
+        let requested = quantity::parse(&as_text(&resources["requests"][resource]));
+        requested.or_else(|| quantity::parse(&as_text(&resources["limits"][resource]))).unwrap_or(0)
     };
     let all = |list: &str| spec[list].as_array().cloned().unwrap_or_default();
     let is_sidecar = |container: &Value| container["restartPolicy"] == "Always";

@@ -1,4 +1,4 @@
-//! Volumes as folders of this machine.
+//! Volumes as local folders.
 
 use super::environment::{CONFIG_MAPS, SECRETS, data, field};
 use super::order::Mount;
@@ -11,25 +11,25 @@ use std::path::{Path, PathBuf};
 
 type Files = BTreeMap<String, Vec<u8>>;
 
-/// Makes the volumes of a pod below a folder; the folder of each, or why one cannot be had.
-pub(super) fn make_all(
+/// Creates the volumes of a pod below a folder. Returns the folder of each, or the first failure.
+pub(super) fn create_all(
     cluster: &Cluster,
     pod: &Value,
     folder: &Path,
     token: &str,
 ) -> Result<BTreeMap<String, PathBuf>, String> {
-    let mut made = BTreeMap::new();
+    let mut created = BTreeMap::new();
     for volume in pod["spec"]["volumes"].as_array().into_iter().flatten() {
         let name = volume["name"].as_str().unwrap_or_default();
         let failed = |why: String| format!("MountVolume.SetUp failed for volume {name:?} : {why}");
         let own = folder.join("volumes").join(name);
         let path = make(cluster, pod, volume, own, token).map_err(failed)?;
-        made.insert(name.to_owned(), path);
+        created.insert(name.to_owned(), path);
     }
-    Ok(made)
+    Ok(created)
 }
 
-/// The mounts of one container, of volumes that are made.
+/// The mounts of one container in existing volumes.
 pub(super) fn mounts(container: &Value, volumes: &BTreeMap<String, PathBuf>) -> Vec<Mount> {
     let mounts = container["volumeMounts"].as_array().into_iter().flatten();
     mounts
@@ -78,9 +78,9 @@ fn make(
             files.extend(projected(cluster, pod, namespace, source, token)?);
         }
     } else if volume["downwardAPI"].is_object() {
-        files = described(pod, &volume["downwardAPI"]);
+        files = downward_api(pod, &volume["downwardAPI"]);
     } else {
-        return Err("this kind of volume is not there".to_owned());
+        return Err("unsupported kind of volume".to_owned());
     }
     write(&own, &files).map_err(|why| why.to_string())?;
     Ok(own)
@@ -119,10 +119,10 @@ fn projected(
         let name = name("secret");
         return pick(&source["secret"], data(cluster, &SECRETS, namespace, &name), "secret", &name);
     }
-    Ok(described(pod, &source["downwardAPI"]))
+    Ok(downward_api(pod, &source["downwardAPI"]))
 }
 
-fn described(pod: &Value, source: &Value) -> Files {
+fn downward_api(pod: &Value, source: &Value) -> Files {
     let items = source["items"].as_array().into_iter().flatten();
     items
         .filter_map(|item| {
@@ -132,7 +132,7 @@ fn described(pod: &Value, source: &Value) -> Files {
         .collect()
 }
 
-/// The files that a source asks for: those it names, or all.
+/// The files of a source: those in `items`, or all.
 fn pick(source: &Value, data: Option<Files>, what: &str, name: &str) -> Result<Files, String> {
     let is_optional = source["optional"] == true;
     let Some(data) = data else {
@@ -153,7 +153,7 @@ fn pick(source: &Value, data: Option<Files>, what: &str, name: &str) -> Result<F
     Ok(files)
 }
 
-/// Writes files so that a reader finds the old or the new one whole.
+/// Writes files atomically: a reader finds the complete old or new file.
 fn write(folder: &Path, files: &Files) -> io::Result<()> {
     fs::create_dir_all(folder)?;
     for (name, bytes) in files {

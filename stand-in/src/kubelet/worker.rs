@@ -1,11 +1,11 @@
-//! One pod from its creation to its end: placed, mounted, its containers started, ended and reported.
+//! One pod from creation to end: scheduling, volumes, containers, and status.
 //!
-//! Every input is followed by one `advance`, which looks at what is and does what is next; so it does not matter in
-//! which order things happen.
+//! After every input, `advance` compares the state with the goal and takes the next steps. So the order of inputs does
+//! not matter.
 
 use super::engine::Engine;
-use super::order::{Exit, Sandbox, Started};
-use super::pod_state::{End, Role, Slot, State, Surroundings, phase, set_condition, status};
+use super::order::{Exit, Sandbox, StartResult};
+use super::pod_state::{End, PodContext, Role, Slot, State, phase, set_condition, status};
 use super::{event, schedule, volume};
 use crate::cluster::{Cluster, now};
 use crate::pod_order::PodOrder;
@@ -19,19 +19,19 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
-/// How long a pod has to end that is gone from the server already.
-const GRACE_OF_THE_GONE: i64 = 2;
+/// The grace of a pod that was removed from the server, in seconds.
+const GRACE_AFTER_REMOVAL: i64 = 2;
 
-/// What becomes of a container's start, and how it ends.
+/// A report about a container.
 #[derive(Debug)]
 pub(super) enum Input {
-    /// A container started, or did not.
-    Started { slot: usize, result: Started },
+    /// A start succeeded or failed.
+    Started { slot: usize, result: StartResult },
     /// A container ended.
     Ended { slot: usize, exit: Exit },
 }
 
-/// The one who looks after a pod.
+/// The task that runs one pod.
 pub(super) struct Worker {
     pub(super) cluster: Arc<Cluster>,
     pub(super) engine: Arc<Engine>,
@@ -39,16 +39,16 @@ pub(super) struct Worker {
     pub(super) pod: Arc<Value>,
     pub(super) uid: String,
     pub(super) slots: Vec<Slot>,
-    pub(super) around: Surroundings,
+    pub(super) context: PodContext,
     is_placed: bool,
     pub(super) volumes: Option<BTreeMap<String, PathBuf>>,
     pub(super) sandbox: Sandbox,
-    /// When what could not be done is tried again.
+    /// Time of the next attempt to set up volumes and sandbox.
     retry: Option<Instant>,
     deadline: Option<Instant>,
     kill_at: Option<Instant>,
     pub(super) is_killed: bool,
-    /// Its object is to go when it has ended.
+    /// Whether the pod's object is removed at its end.
     is_deleted: bool,
     pub(super) sender: mpsc::UnboundedSender<Input>,
     inputs: mpsc::UnboundedReceiver<Input>,
@@ -71,7 +71,7 @@ impl Worker {
             folder,
             uid: super::uid(pod).to_owned(),
             slots: Slot::all(spec),
-            around: Surroundings { restart_policy, ..Surroundings::default() },
+            context: PodContext { restart_policy, ..PodContext::default() },
             pod: Arc::clone(pod),
             is_placed: false,
             volumes: None,
@@ -87,14 +87,14 @@ impl Worker {
         }
     }
 
-    /// Looks after the pod until it has ended.
+    /// Runs the pod until it has ended.
     pub(super) async fn run(mut self, mut orders: mpsc::UnboundedReceiver<PodOrder>) {
         let mut is_gone = false;
         loop {
             self.changes.borrow_and_update();
             self.advance().await;
             self.report();
-            if std::mem::take(&mut self.around.is_phase_late) {
+            if std::mem::take(&mut self.context.is_phase_late) {
                 self.report();
             }
             if self.is_over() {
@@ -110,19 +110,19 @@ impl Worker {
                     Input::Started { slot, result } => self.started(slot, result),
                     Input::Ended { slot, exit } => self.ended(slot, exit),
                 },
-                // until it is placed, the end of any other pod may make room
-                _ = self.changes.changed(), if !self.is_placed && !self.around.is_ending => {}
+                // until the pod is scheduled: any change may free resources for it
+                _ = self.changes.changed(), if !self.is_placed && !self.context.is_ending => {}
                 () = sleep_until(timer) => {}
             }
         }
         if self.is_deleted && !self.cluster.switches().is_node_lost {
-            self.lose_what_never_ran();
+            self.end_containers_that_never_ran();
             self.report();
             let (namespace, name) = name_of(&self.pod);
             self.cluster.finish_pod(&namespace, &name, &self.uid);
         }
         self.engine.close_pod(&self.sandbox).await;
-        // what a container still holds goes with the stand-in's folder
+        // files that a container still uses are removed with the stand-in's folder
         std::fs::remove_dir_all(&self.folder).ok();
     }
 
@@ -132,15 +132,15 @@ impl Worker {
         if !is_idle || is_silenced {
             return false;
         }
-        self.around.is_ending || matches!(phase(&self.slots, &self.around), "Succeeded" | "Failed")
+        self.context.is_ending || matches!(phase(&self.slots, &self.context), "Succeeded" | "Failed")
     }
 
     fn timer(&self) -> Instant {
         let starts = self.slots.iter().filter_map(|slot| slot.not_before);
         let kill = self.kill_at.filter(|_| !self.is_killed);
-        let others = [self.retry, self.deadline.filter(|_| !self.around.is_ending), kill];
+        let others = [self.retry, self.deadline.filter(|_| !self.context.is_ending), kill];
         let far = Instant::now() + Duration::from_hours(1);
-        starts.filter(|_| !self.around.is_ending).chain(others.into_iter().flatten()).min().unwrap_or(far)
+        starts.filter(|_| !self.context.is_ending).chain(others.into_iter().flatten()).min().unwrap_or(far)
     }
 
     fn obey(&mut self, order: PodOrder) {
@@ -150,30 +150,30 @@ impl Worker {
                 self.end_within(grace);
             }
             PodOrder::Gone => {
-                self.end_within(GRACE_OF_THE_GONE);
-                self.kill_within(GRACE_OF_THE_GONE);
+                self.end_within(GRACE_AFTER_REMOVAL);
+                self.kill_within(GRACE_AFTER_REMOVAL);
             }
             PodOrder::Evict { message } => {
                 self.event("Evicted", &message);
-                self.around.verdict = Some(("Evicted".to_owned(), message));
+                self.context.failure = Some(("Evicted".to_owned(), message));
                 self.end_within(1);
             }
             PodOrder::Report => {}
             PodOrder::RenewToken => {
-                // what could be made once can be made again
-                self.make_volumes().ok();
+                // creating the volumes again rarely fails; then the old token stays
+                self.create_volumes().ok();
             }
         }
     }
 
-    /// Stops everything within a grace. Only the first call counts: a kubelet that has begun to stop a container ignores a
-    /// shorter grace that a second deletion gives.
+    /// Stops all containers within a grace. Only the first call counts: a kubelet that is already stopping a container
+    /// ignores the shorter grace of a second deletion.
     fn end_within(&mut self, grace: i64) {
-        if self.around.is_ending {
+        if self.context.is_ending {
             return;
         }
         self.kill_within(grace);
-        self.around.is_ending = true;
+        self.context.is_ending = true;
         if self.is_deleted {
             self.forget_waiting_reasons();
         }
@@ -190,7 +190,7 @@ impl Worker {
         self.kill_at = Some(self.kill_at.map_or(kill_at, |earlier| earlier.min(kill_at)));
     }
 
-    /// A deletion makes the kubelet forget why a container waited.
+    /// Resets waiting reasons, as the kubelet does after a deletion.
     fn forget_waiting_reasons(&mut self) {
         for slot in self.slots.iter_mut().filter(|slot| slot.has_never_run()) {
             let reason = "ContainerCreating".to_owned();
@@ -198,8 +198,8 @@ impl Worker {
         }
     }
 
-    /// A deleted container that never ran ends as one that cannot be found.
-    fn lose_what_never_ran(&mut self) {
+    /// Ends containers that never ran as `ContainerStatusUnknown`.
+    fn end_containers_that_never_ran(&mut self) {
         for slot in self.slots.iter_mut().filter(|slot| slot.has_never_run()) {
             let message = "The container could not be located when the pod was terminated".to_owned();
             let exit = Exit { code: 137, is_out_of_memory: false, message };
@@ -222,7 +222,7 @@ impl Worker {
                 stopper.signal(Signal::KILL);
             }
         }
-        if self.around.is_ending {
+        if self.context.is_ending {
             return;
         }
         if !self.is_placed && !self.place() {
@@ -231,17 +231,17 @@ impl Worker {
         if self.deadline.is_some_and(|at| at <= now) {
             let message = "Pod was active on the node longer than the specified deadline";
             self.event("DeadlineExceeded", message);
-            self.around.verdict = Some(("DeadlineExceeded".to_owned(), message.to_owned()));
+            self.context.failure = Some(("DeadlineExceeded".to_owned(), message.to_owned()));
             let grace = self.pod["spec"]["terminationGracePeriodSeconds"].as_i64().unwrap_or(30);
             return self.end_within(grace);
         }
         if self.volumes.is_none() && !self.mount(now).await {
             return;
         }
-        self.start_what_is_next(now);
+        self.start_next_containers(now);
     }
 
-    /// Finds a node, or says why there is none.
+    /// Binds the pod to the node, or reports why not. Returns whether it is bound.
     fn place(&mut self) -> bool {
         let (namespace, name) = name_of(&self.pod);
         let place = (namespace.as_str(), name.as_str());
@@ -255,7 +255,7 @@ impl Worker {
                 self.cluster.write_pod(place, &self.uid, bind);
                 let message = format!("Successfully assigned {namespace}/{name} to {node}");
                 event::record(&self.cluster, &self.pod, "default-scheduler", "Scheduled", &message);
-                self.around.started = now();
+                self.context.started = now();
                 let seconds = self.pod["spec"]["activeDeadlineSeconds"].as_u64();
                 self.deadline = seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds));
                 true
@@ -284,7 +284,7 @@ impl Worker {
         if self.retry.is_some_and(|at| at > now) {
             return false;
         }
-        let made = match self.make_volumes() {
+        let made = match self.create_volumes() {
             Ok(()) => {
                 let name = name_of(&self.pod).1;
                 self.engine.open_pod(&name).await.map_err(|why| ("FailedCreatePodSandBox", why))
@@ -294,7 +294,7 @@ impl Worker {
         match made {
             Ok(sandbox) => {
                 self.retry = None;
-                self.around.ip.clone_from(&sandbox.ip);
+                self.context.ip.clone_from(&sandbox.ip);
                 self.sandbox = sandbox;
                 true
             }
@@ -307,31 +307,31 @@ impl Worker {
         }
     }
 
-    fn make_volumes(&mut self) -> Result<(), String> {
+    fn create_volumes(&mut self) -> Result<(), String> {
         let namespace = name_of(&self.pod).0;
         let account = self.pod["spec"]["serviceAccountName"].as_str().unwrap_or("default");
         let token = self.cluster.issue_token(&namespace, account);
-        self.volumes = Some(volume::make_all(&self.cluster, &self.pod, &self.folder, &token)?);
-        // for programs that look for no service account at its usual place
+        self.volumes = Some(volume::create_all(&self.cluster, &self.pod, &self.folder, &token)?);
+        // for programs that do not look for a service account at its usual path
         let config = self.cluster.kubeconfig(self.engine.host(), &token, &namespace);
         std::fs::create_dir_all(&self.folder).map_err(|why| why.to_string())?;
         std::fs::write(self.folder.join("kubeconfig"), config).map_err(|why| why.to_string())
     }
 
-    fn start_what_is_next(&mut self, now: Instant) {
+    fn start_next_containers(&mut self, now: Instant) {
         for at in 0..self.slots.len() {
             let slot = &self.slots[at];
             let is_due = slot.not_before.is_none_or(|time| time <= now);
-            let is_startable = !slot.is_running() && !slot.is_starting && !slot.is_done(&self.around);
+            let is_startable = !slot.is_running() && !slot.is_starting && !slot.is_done(&self.context);
             if is_startable && is_due {
                 let is_sidecar_at_end = slot.role == Role::Sidecar && self.is_main_done();
-                // a first init container that is done is not run again
+                // a completed init container does not run again
                 let is_passed = slot.role == Role::Init && slot.code() == Some(0);
                 if !is_sidecar_at_end && !is_passed {
                     self.start(at);
                 }
             }
-            if !self.slots[at].lets_go_on() && !self.has_begun() {
+            if !self.slots[at].unblocks_next() && !self.has_begun() {
                 return;
             }
         }
@@ -358,17 +358,17 @@ impl Worker {
     }
 
     fn is_main_done(&self) -> bool {
-        self.slots.iter().filter(|slot| slot.role == Role::Main).all(|slot| slot.is_done(&self.around))
+        self.slots.iter().filter(|slot| slot.role == Role::Main).all(|slot| slot.is_done(&self.context))
     }
 
-    /// Writes the status, if the node can.
+    /// Writes the status, unless the node is lost.
     fn report(&self) {
         if !self.is_placed || self.cluster.switches().is_node_lost {
             return;
         }
         let (namespace, name) = name_of(&self.pod);
         self.cluster.write_pod((&namespace, &name), &self.uid, |pod| {
-            pod["status"] = status(&pod["status"], &self.slots, &self.around);
+            pod["status"] = status(&pod["status"], &self.slots, &self.context);
             pod["status"]["observedGeneration"] = pod["metadata"]["generation"].clone();
         });
     }

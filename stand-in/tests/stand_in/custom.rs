@@ -1,6 +1,6 @@
-//! Custom resources as an operator meets them: status apart from the rest, generations, finalizers, and a log of requests.
+//! Custom resources for operators: the status subresource, generations, finalizers, and the request log.
 
-use crate::played::Played;
+use crate::test_cluster::TestCluster;
 use futures_util::TryStreamExt as _;
 use kube::api::{
     ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, PostParams, WatchEvent, WatchParams,
@@ -11,13 +11,13 @@ use pop_stand_in::{Config, Kind};
 use serde_json::{Value, json};
 use std::pin::pin;
 
-/// A stand-in with a custom kind that has a subresource `status`.
-async fn start() -> (Played, Api<DynamicObject>) {
+/// A stand-in with a custom kind that has a `status` subresource.
+async fn start() -> (TestCluster, Api<DynamicObject>) {
     let kinds = vec![Kind::parse("pop.test/v1/toys/Toy:status").unwrap()];
-    let played = Played::start_with(Config { kinds, ..Config::default() }).await;
+    let cluster = TestCluster::start_with(Config { kinds, ..Config::default() }).await;
     let resource = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk("pop.test", "v1", "Toy"), "toys");
-    let toys = Api::namespaced_with(played.client.clone(), "pop", &resource);
-    (played, toys)
+    let toys = Api::namespaced_with(cluster.client.clone(), "pop", &resource);
+    (cluster, toys)
 }
 
 fn toy(name: &str, more: &Value) -> DynamicObject {
@@ -34,7 +34,7 @@ fn code(error: kube::Error) -> (u16, String) {
 }
 
 #[tokio::test]
-async fn a_status_update_changes_nothing_but_the_status() {
+async fn a_status_update_changes_only_the_status() {
     let (_played, toys) = start().await;
     let metadata = json!({"finalizers": ["pop.test/held"], "labels": {"a": "b"}});
     let made = toys
@@ -57,7 +57,7 @@ async fn a_status_update_changes_nothing_but_the_status() {
         (["pop.test/held".to_owned()].as_slice(), "b")
     );
     assert_eq!(replaced.metadata.generation, Some(1));
-    // the main endpoint keeps the status, and its generation rises with the spec
+    // the main endpoint preserves the status, and the generation rises with the spec
     let version = json!({"metadata": {"resourceVersion": replaced.resource_version()}, "spec": {"n": 2}, "status": {"is": "gone"}});
     let replaced = toys.replace("x", &PostParams::default(), &toy("x", &version)).await.unwrap();
     assert_eq!(replaced.data, json!({"spec": {"n": 2}, "status": {"is": "ready"}}));
@@ -70,7 +70,7 @@ async fn a_status_update_changes_nothing_but_the_status() {
 }
 
 #[tokio::test]
-async fn a_deletion_raises_the_generation_and_takes_no_new_finalizer() {
+async fn a_deletion_raises_the_generation_and_refuses_new_finalizers() {
     let (_played, toys) = start().await;
     toys.create(&PostParams::default(), &toy("x", &json!({"metadata": {"finalizers": ["pop.test/held"]}})))
         .await
@@ -107,7 +107,7 @@ async fn a_json_patch_may_test_that_a_field_is_absent() {
 }
 
 #[tokio::test]
-async fn who_selects_an_object_last_sees_it_as_it_was() {
+async fn an_object_leaving_a_selection_is_shown_as_it_was() {
     let (_played, toys) = start().await;
     toys.create(
         &PostParams::default(),
@@ -125,13 +125,13 @@ async fn who_selects_an_object_last_sees_it_as_it_was() {
 }
 
 #[tokio::test]
-async fn requests_are_kept_with_what_was_sent_and_answered() {
-    let (played, toys) = start().await;
+async fn the_request_log_has_body_and_status() {
+    let (cluster, toys) = start().await;
     toys.create(&PostParams::default(), &toy("x", &json!({"spec": {"n": 1}}))).await.unwrap();
     let patch = Patch::Merge(json!({"spec": {"n": 2}}));
     toys.patch("x", &PatchParams::default(), &patch).await.unwrap();
     toys.get_opt("y").await.unwrap();
-    let requests = played.stand_in.requests();
+    let requests = cluster.stand_in.requests();
     let seen: Vec<_> =
         requests.iter().map(|it| (it.verb.as_str(), it.content_type.as_str(), it.status)).collect();
     assert_eq!(
@@ -167,10 +167,10 @@ async fn a_second_manager_may_not_apply_a_field_of_the_first() {
     assert_eq!((cause.reason.as_str(), cause.field.as_str()), ("FieldManagerConflict", ".spec.n"));
     let taken = apply("b", json!({"n": 2}), true).await.unwrap();
     assert_eq!(taken.data["spec"], json!({"n": 2, "own": 1}));
-    // what changes nothing makes no new version
+    // a write without changes makes no new version
     let again = apply("b", json!({"n": 2}), false).await.unwrap();
     assert_eq!(again.resource_version(), taken.resource_version());
-    // a plain patch takes fields too
+    // a merge patch takes over fields, too
     let patch = Patch::Merge(json!({"spec": {"own": 5}}));
     toys.patch("x", &PatchParams { field_manager: Some("c".to_owned()), ..PatchParams::default() }, &patch)
         .await

@@ -1,6 +1,6 @@
-//! Pods end as they do on a real node: slowly, deaf to signals that nobody handles, and with statuses on the way.
+//! The end of pods, as on a real node: grace, ignored signals of process 1, and intermediate statuses.
 
-use crate::played::{HANG, Played, has_phase, pod, state};
+use crate::test_cluster::{HANG, TestCluster, has_phase, pod, state};
 use futures_util::{AsyncBufReadExt as _, TryStreamExt as _};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{DeleteParams, LogParams, Patch, PatchParams, PostParams, WatchEvent, WatchParams};
@@ -14,19 +14,19 @@ fn within(seconds: u32) -> DeleteParams {
     DeleteParams { grace_period_seconds: Some(seconds), ..DeleteParams::default() }
 }
 
-/// A pod whose program is the first process of its own namespace, as by default.
+/// A pod whose program is process 1 of its namespace, as by default.
 fn alone(name: &str, line: &str) -> Value {
     let mut pod = pod(name, line);
     pod["spec"]["shareProcessNamespace"] = false.into();
     pod
 }
 
-/// Deletes a pod; the events that follow, as `TYPE phase generation observedGeneration grace reason exit-code`.
-async fn deletion(played: &Played, name: &str, grace: u32) -> Vec<String> {
-    let version = played.pods.get(name).await.unwrap().metadata.resource_version.unwrap();
+/// Deletes a pod. Returns the following events as `TYPE phase generation observedGeneration grace reason exit-code`.
+async fn deletion(cluster: &TestCluster, name: &str, grace: u32) -> Vec<String> {
+    let version = cluster.pods.get(name).await.unwrap().metadata.resource_version.unwrap();
     let params = WatchParams::default().fields(&format!("metadata.name={name}"));
-    let mut watched = pin!(played.pods.watch(&params, &version).await.unwrap());
-    played.pods.delete(name, &within(grace)).await.unwrap();
+    let mut watched = pin!(cluster.pods.watch(&params, &version).await.unwrap());
+    cluster.pods.delete(name, &within(grace)).await.unwrap();
     let mut events = Vec::new();
     while let Some(event) = timeout(HANG, watched.try_next()).await.unwrap().unwrap() {
         let (word, pod, is_last) = match event {
@@ -56,16 +56,16 @@ async fn deletion(played: &Played, name: &str, grace: u32) -> Vec<String> {
 
 #[tokio::test]
 async fn a_deletion_has_five_events() {
-    let played = Played::start().await;
+    let cluster = TestCluster::start().await;
     let line = "trap 'exit 0' TERM; echo up; while :; do sleep 0.01; done";
-    let running = played.run(pod("x", line), has_phase("Running")).await;
+    let running = cluster.run(pod("x", line), has_phase("Running")).await;
     assert_eq!(
         (&running["metadata"]["generation"], &running["status"]["observedGeneration"]),
         (&json!(1), &json!(1))
     );
-    until_printed(&played, "x").await;
+    until_printed(&cluster, "x").await;
     assert_eq!(
-        deletion(&played, "x", 5).await,
+        deletion(&cluster, "x", 5).await,
         [
             "MODIFIED Running 2 1 5 null null",
             "MODIFIED Running 2 2 5 null null",
@@ -77,23 +77,23 @@ async fn a_deletion_has_five_events() {
 }
 
 /// Waits for the first line of a pod's log.
-async fn until_printed(played: &Played, name: &str) {
+async fn until_printed(cluster: &TestCluster, name: &str) {
     let params = LogParams { follow: true, ..LogParams::default() };
-    let mut lines = pin!(played.pods.log_stream(name, &params).await.unwrap().lines());
+    let mut lines = pin!(cluster.pods.log_stream(name, &params).await.unwrap().lines());
     timeout(HANG, lines.try_next()).await.unwrap().unwrap();
 }
 
 #[tokio::test]
 async fn a_pod_that_never_ran_is_deleted_as_failed_with_137() {
     let images = Some(vec!["any:1".to_owned()]);
-    let played = Played::start_with(Config { images, ..Config::default() }).await;
+    let cluster = TestCluster::start_with(Config { images, ..Config::default() }).await;
     let mut absent = pod("x", "true");
     absent["spec"]["containers"][0]["image"] = "nope:1".into();
     absent["spec"]["containers"][0]["imagePullPolicy"] = "Never".into();
-    let waiting = played.run(absent, |pod| state(pod)["waiting"]["reason"] == "ErrImageNeverPull").await;
+    let waiting = cluster.run(absent, |pod| state(pod)["waiting"]["reason"] == "ErrImageNeverPull").await;
     assert_eq!(waiting["status"]["phase"], "Pending");
     assert_eq!(
-        deletion(&played, "x", 30).await,
+        deletion(&cluster, "x", 30).await,
         [
             "MODIFIED Pending 2 1 30 ErrImageNeverPull null",
             "MODIFIED Pending 2 2 30 ContainerCreating null",
@@ -106,52 +106,52 @@ async fn a_pod_that_never_ran_is_deleted_as_failed_with_137() {
 
 #[tokio::test]
 async fn a_second_deletion_does_not_shorten_the_grace() {
-    let played = Played::start().await;
-    played.run(pod("x", "trap '' TERM; echo up; sleep 100"), has_phase("Running")).await;
-    until_printed(&played, "x").await;
+    let cluster = TestCluster::start().await;
+    cluster.run(pod("x", "trap '' TERM; echo up; sleep 100"), has_phase("Running")).await;
+    until_printed(&cluster, "x").await;
     let begun = Instant::now();
-    played.pods.delete("x", &within(3)).await.unwrap();
-    let answered = played.pods.delete("x", &within(1)).await.unwrap();
+    cluster.pods.delete("x", &within(3)).await.unwrap();
+    let answered = cluster.pods.delete("x", &within(1)).await.unwrap();
     assert_eq!(answered.left().unwrap().metadata.deletion_grace_period_seconds, Some(1));
-    played.until("x", |pod| state(pod)["terminated"]["exitCode"] == 137).await;
+    cluster.until("x", |pod| state(pod)["terminated"]["exitCode"] == 137).await;
     assert!(begun.elapsed() >= Duration::from_secs(3), "{:?}", begun.elapsed());
 }
 
 #[tokio::test]
-async fn process_one_hears_only_signals_that_it_handles() {
-    let played = Played::start().await;
+async fn process_1_gets_only_signals_that_it_handles() {
+    let cluster = TestCluster::start().await;
     let waits = "echo up; while :; do sleep 0.01; done";
     for (name, pod, code, is_quick) in [
         ("deaf", alone("deaf", waits), 137, false),
         ("handles", alone("handles", &format!("trap 'exit 7' TERM; {waits}")), 7, true),
         ("shares", pod("shares", waits), 143, true),
     ] {
-        played.run(pod, has_phase("Running")).await;
-        until_printed(&played, name).await;
+        cluster.run(pod, has_phase("Running")).await;
+        until_printed(&cluster, name).await;
         let begun = Instant::now();
-        played.pods.delete(name, &within(2)).await.unwrap();
-        let ended = played.until(name, |pod| state(pod)["terminated"].is_object()).await;
+        cluster.pods.delete(name, &within(2)).await.unwrap();
+        let ended = cluster.until(name, |pod| state(pod)["terminated"].is_object()).await;
         assert_eq!(state(&ended)["terminated"]["exitCode"], code, "{name}");
         assert_eq!(begun.elapsed() < Duration::from_secs(2), is_quick, "{name}");
     }
 }
 
 #[tokio::test]
-async fn process_one_survives_its_own_kill() {
-    let played = Played::start().await;
-    // the kubelet makes one `$` of two
-    let ended = played.run(alone("x", "kill -9 $$$$"), |pod| state(pod)["terminated"].is_object()).await;
+async fn process_1_survives_its_own_kill() {
+    let cluster = TestCluster::start().await;
+    // the kubelet turns `$$` into `$`
+    let ended = cluster.run(alone("x", "kill -9 $$$$"), |pod| state(pod)["terminated"].is_object()).await;
     assert_eq!(state(&ended)["terminated"]["exitCode"], 0);
-    let ended = played.run(pod("y", "kill -9 $$$$"), |pod| state(pod)["terminated"].is_object()).await;
+    let ended = cluster.run(pod("y", "kill -9 $$$$"), |pod| state(pod)["terminated"].is_object()).await;
     assert_eq!(state(&ended)["terminated"]["exitCode"], 137);
 }
 
 #[tokio::test]
 async fn a_deadline_fails_a_pod_whose_program_ended_with_0() {
-    let played = Played::start().await;
+    let cluster = TestCluster::start().await;
     let mut late = pod("x", "trap 'exit 0' TERM; while :; do sleep 0.01; done");
     late["spec"]["activeDeadlineSeconds"] = 1.into();
-    let ended = played.run(late, has_phase("Failed")).await;
+    let ended = cluster.run(late, has_phase("Failed")).await;
     let terminated = &state(&ended)["terminated"];
     assert_eq!((&terminated["exitCode"], &terminated["reason"]), (&json!(0), &json!("Completed")));
     assert_eq!(
@@ -161,41 +161,41 @@ async fn a_deadline_fails_a_pod_whose_program_ended_with_0() {
 }
 
 #[tokio::test]
-async fn an_open_log_closes_a_while_after_the_end_and_a_late_one_at_once() {
-    let played = Played::start().await;
+async fn an_open_log_lingers_after_the_end_and_a_late_one_does_not() {
+    let cluster = TestCluster::start().await;
     let folder = tempfile::tempdir().unwrap();
     let go = folder.path().join("go");
     let line = format!("echo up; until [ -e {} ]; do sleep 0.01; done", go.display());
-    played.run(pod("x", &line), has_phase("Running")).await;
+    cluster.run(pod("x", &line), has_phase("Running")).await;
     let params = LogParams { follow: true, ..LogParams::default() };
-    let mut lines = pin!(played.pods.log_stream("x", &params).await.unwrap().lines());
+    let mut lines = pin!(cluster.pods.log_stream("x", &params).await.unwrap().lines());
     assert_eq!(lines.try_next().await.unwrap().unwrap(), "up");
     std::fs::write(go, "").unwrap();
-    played.until("x", has_phase("Succeeded")).await;
+    cluster.until("x", has_phase("Succeeded")).await;
     let seen = Instant::now();
     assert_eq!(lines.try_next().await.unwrap(), None);
     assert!(seen.elapsed() >= Duration::from_millis(100), "{:?}", seen.elapsed());
     let asked = Instant::now();
-    assert_eq!(played.pods.logs("x", &params).await.unwrap(), "up\n");
+    assert_eq!(cluster.pods.logs("x", &params).await.unwrap(), "up\n");
     assert!(asked.elapsed() < Duration::from_millis(300), "{:?}", asked.elapsed());
 }
 
 #[tokio::test]
-async fn a_name_is_taken_while_its_pod_is_deleted() {
-    let played = Played::start().await;
+async fn a_name_stays_in_use_while_its_pod_is_deleted() {
+    let cluster = TestCluster::start().await;
     let mut held = pod("x", "true");
     held["metadata"]["finalizers"] = json!(["pop.io/held"]);
-    played.run(held, has_phase("Succeeded")).await;
-    played.pods.delete("x", &DeleteParams::default()).await.unwrap();
+    cluster.run(held, has_phase("Succeeded")).await;
+    cluster.pods.delete("x", &DeleteParams::default()).await.unwrap();
     let again: Pod = serde_json::from_value(pod("x", "true")).unwrap();
-    let kube::Error::Api(status) = played.pods.create(&PostParams::default(), &again).await.unwrap_err()
+    let kube::Error::Api(status) = cluster.pods.create(&PostParams::default(), &again).await.unwrap_err()
     else {
         unreachable!()
     };
     assert_eq!((status.code, status.reason.as_str()), (409, "AlreadyExists"));
     assert_eq!(status.message, "object is being deleted: pods \"x\" already exists");
     let more = Patch::Merge(json!({"metadata": {"finalizers": ["pop.io/held", "pop.io/more"]}}));
-    let kube::Error::Api(status) = played.pods.patch("x", &PatchParams::default(), &more).await.unwrap_err()
+    let kube::Error::Api(status) = cluster.pods.patch("x", &PatchParams::default(), &more).await.unwrap_err()
     else {
         unreachable!()
     };
@@ -203,11 +203,11 @@ async fn a_name_is_taken_while_its_pod_is_deleted() {
 }
 
 #[tokio::test]
-async fn admission_hides_what_validation_would_say_and_storage_has_a_limit() {
-    let played = Played::start().await;
+async fn admission_precedes_validation_and_storage_has_a_limit() {
+    let cluster = TestCluster::start().await;
     let refusal = async |pod: Value| {
         let pod: Pod = serde_json::from_value(pod).unwrap();
-        match played.pods.create(&PostParams::default(), &pod).await.unwrap_err() {
+        match cluster.pods.create(&PostParams::default(), &pod).await.unwrap_err() {
             kube::Error::Api(status) => (status.code, status.reason.clone(), status.message.clone()),
             other => unreachable!("{other}"),
         }

@@ -1,4 +1,4 @@
-//! The stand-in through a real client, over real HTTPS, with pods that are really run.
+//! The stand-in through a real client, over real HTTPS, with pods that really run.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod custom;
@@ -6,8 +6,8 @@ mod disruptions;
 mod docker;
 mod kubelet;
 mod objects;
-mod played;
 mod pods;
 mod program;
 mod refusals;
 mod streams;
+mod test_cluster;

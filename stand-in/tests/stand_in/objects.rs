@@ -1,6 +1,6 @@
-//! Objects are named, applied, and deleted in the order in which they own one another.
+//! Object names, server-side apply, and deletion along owner references.
 
-use crate::played::{Played, has_phase, pod};
+use crate::test_cluster::{TestCluster, has_phase, pod};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
@@ -8,9 +8,9 @@ use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
 
 #[tokio::test]
-async fn objects_are_named_by_the_server_applied_and_deleted_together() {
-    let played = Played::start().await;
-    let leases: Api<Lease> = Api::namespaced(played.client.clone(), "pop");
+async fn objects_get_generated_names_and_are_deleted_together() {
+    let cluster = TestCluster::start().await;
+    let leases: Api<Lease> = Api::namespaced(cluster.client.clone(), "pop");
     let apply = |spec: Value| {
         let lease = json!({
             "apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": "x"}, "spec": spec,
@@ -21,7 +21,7 @@ async fn objects_are_named_by_the_server_applied_and_deleted_together() {
     apply(json!({"holderIdentity": "a"})).await;
     let spec = apply(json!({"leaseDurationSeconds": 5})).await.spec.unwrap();
     assert_eq!((spec.holder_identity.as_deref(), spec.lease_duration_seconds), (None, Some(5)));
-    let maps: Api<ConfigMap> = Api::namespaced(played.client.clone(), "pop");
+    let maps: Api<ConfigMap> = Api::namespaced(cluster.client.clone(), "pop");
     let map = json!({"metadata": {"generateName": "m-", "labels": {"app": "pop"}}});
     let map: ConfigMap = serde_json::from_value(map).unwrap();
     for _ in 0..2 {
@@ -35,31 +35,31 @@ async fn objects_are_named_by_the_server_applied_and_deleted_together() {
 }
 
 #[tokio::test]
-async fn an_owner_deleted_in_the_foreground_goes_after_what_it_owns() {
-    let played = Played::start().await;
-    let maps: Api<ConfigMap> = Api::namespaced(played.client.clone(), "pop");
+async fn foreground_deletion_removes_the_owner_last() {
+    let cluster = TestCluster::start().await;
+    let maps: Api<ConfigMap> = Api::namespaced(cluster.client.clone(), "pop");
     let owner: ConfigMap = serde_json::from_value(json!({"metadata": {"name": "owner"}})).unwrap();
     let uid = maps.create(&PostParams::default(), &owner).await.unwrap().metadata.uid.unwrap();
     let mut owned = pod("owned", "trap 'exit 0' TERM; while :; do sleep 0.01; done");
     let reference = json!({"apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": uid, "blockOwnerDeletion": true});
     owned["metadata"]["ownerReferences"] = json!([reference]);
     owned["metadata"]["finalizers"] = json!(["pop.io/held"]);
-    played.run(owned, has_phase("Running")).await;
+    cluster.run(owned, has_phase("Running")).await;
     maps.delete("owner", &DeleteParams::foreground()).await.unwrap();
-    played.until("owned", has_phase("Succeeded")).await;
+    cluster.until("owned", has_phase("Succeeded")).await;
     assert!(maps.get("owner").await.unwrap().metadata.deletion_timestamp.is_some());
-    // the kubelet is done with it: what is left is the finalizer
-    played.until("owned", |pod| pod["metadata"]["deletionGracePeriodSeconds"] == 0).await;
+    // the kubelet is done with the pod; only the finalizer holds it
+    cluster.until("owned", |pod| pod["metadata"]["deletionGracePeriodSeconds"] == 0).await;
     let free = Patch::Merge(json!({"metadata": {"finalizers": null}}));
-    played.pods.patch("owned", &PatchParams::default(), &free).await.unwrap();
-    assert!(played.pods.get_opt("owned").await.unwrap().is_none());
+    cluster.pods.patch("owned", &PatchParams::default(), &free).await.unwrap();
+    assert!(cluster.pods.get_opt("owned").await.unwrap().is_none());
     assert!(maps.get_opt("owner").await.unwrap().is_none());
 }
 
 #[tokio::test]
-async fn an_owner_waits_only_for_children_that_block_it_and_a_stranger_is_no_owner() {
-    let played = Played::start().await;
-    let maps = |namespace: &str| -> Api<ConfigMap> { Api::namespaced(played.client.clone(), namespace) };
+async fn an_owner_waits_only_for_blocking_children_of_its_namespace() {
+    let cluster = TestCluster::start().await;
+    let maps = |namespace: &str| -> Api<ConfigMap> { Api::namespaced(cluster.client.clone(), namespace) };
     let create = async |namespace: &str, map: Value| {
         let map: ConfigMap = serde_json::from_value(map).unwrap();
         maps(namespace).create(&PostParams::default(), &map).await.unwrap().metadata.uid.unwrap()
@@ -73,7 +73,7 @@ async fn an_owner_waits_only_for_children_that_block_it_and_a_stranger_is_no_own
     maps("pop").delete("owner", &DeleteParams::foreground()).await.unwrap();
     assert!(maps("pop").get_opt("owner").await.unwrap().is_none());
     assert!(maps("pop").get("owned").await.unwrap().metadata.deletion_timestamp.is_some());
-    // of another namespace, or of a wrong uid
+    // an owner in another namespace, or with a wrong uid
     let uid = create("default", json!({"metadata": {"name": "owner"}})).await;
     create("pop", owned_by("elsewhere", &uid)).await;
     create("default", owned_by("wrong", "no-such-uid")).await;

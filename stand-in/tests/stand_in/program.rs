@@ -1,6 +1,6 @@
-//! The program `pop-stand-in` and its control side over HTTP.
+//! The program `pop-stand-in` and its control API over HTTP.
 
-use crate::played::{HANG, client, pod};
+use crate::test_cluster::{HANG, client, pod};
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use kube::Api;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
@@ -12,7 +12,7 @@ use tokio::process::Command;
 use tokio::time::timeout;
 
 #[tokio::test]
-async fn the_program_serves_until_it_is_asked_to_end_and_leaves_nothing() {
+async fn the_program_serves_until_sigterm_and_leaves_no_process() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("config");
     let mut program = Command::new(env!("CARGO_BIN_EXE_pop-stand-in"))
@@ -26,7 +26,7 @@ async fn the_program_serves_until_it_is_asked_to_end_and_leaves_nothing() {
     assert_eq!(lines.next_line().await.unwrap().unwrap(), format!("ready {}", path.display()));
     let client = client(&std::fs::read_to_string(&path).unwrap()).await;
     let pods: Api<Pod> = Api::namespaced(client.clone(), "pop");
-    // its end is known by the end of what it holds open
+    // the pod holds the pipe open until it ends
     let fifo = folder.path().join("fifo");
     assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
     let mut lasting =
@@ -61,9 +61,9 @@ async fn the_program_serves_until_it_is_asked_to_end_and_leaves_nothing() {
 }
 
 #[tokio::test]
-async fn an_object_with_a_finalizer_goes_when_it_is_let_go() {
-    let played = crate::played::Played::start().await;
-    let maps: Api<ConfigMap> = Api::namespaced(played.client.clone(), "pop");
+async fn an_object_is_deleted_when_its_finalizer_is_removed() {
+    let cluster = crate::test_cluster::TestCluster::start().await;
+    let maps: Api<ConfigMap> = Api::namespaced(cluster.client.clone(), "pop");
     let map = json!({"metadata": {"name": "held", "finalizers": ["pop.io/held"]}});
     let map: ConfigMap = serde_json::from_value(map).unwrap();
     let uid = maps.create(&PostParams::default(), &map).await.unwrap().metadata.uid.unwrap();

@@ -1,4 +1,4 @@
-//! A stand-in with a client, and pods to put into it.
+//! A stand-in with a client, and example pods.
 
 use futures_util::{Stream, TryStreamExt as _};
 use k8s_openapi::api::core::v1::Pod;
@@ -10,17 +10,17 @@ use pop_stand_in::{Config, StandIn};
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// How long anything may take before a test is said to hang.
+/// Time after which a test counts as hanging.
 pub(crate) const HANG: Duration = Duration::from_mins(1);
 
-/// A stand-in and its admin's client.
-pub(crate) struct Played {
+/// A stand-in and a client of its admin.
+pub(crate) struct TestCluster {
     pub(crate) stand_in: StandIn,
     pub(crate) client: Client,
     pub(crate) pods: Api<Pod>,
 }
 
-impl Played {
+impl TestCluster {
     pub(crate) async fn start() -> Self {
         Self::start_with(Config { backoff: Duration::from_millis(200), ..Config::default() }).await
     }
@@ -32,15 +32,15 @@ impl Played {
         Self { stand_in, client, pods }
     }
 
-    /// Creates a pod and waits until it is as wanted.
-    pub(crate) async fn run(&self, pod: Value, is_wanted: impl Fn(&Value) -> bool) -> Value {
+    /// Creates a pod and waits until it meets a condition.
+    pub(crate) async fn run(&self, pod: Value, condition: impl Fn(&Value) -> bool) -> Value {
         let pod: Pod = serde_json::from_value(pod).unwrap();
         let created = self.pods.create(&PostParams::default(), &pod).await.unwrap();
-        self.until(&created.metadata.name.unwrap(), is_wanted).await
+        self.until(&created.metadata.name.unwrap(), condition).await
     }
 
-    /// Waits until a pod is as wanted.
-    pub(crate) async fn until(&self, name: &str, is_wanted: impl Fn(&Value) -> bool) -> Value {
+    /// Waits until a pod meets a condition.
+    pub(crate) async fn until(&self, name: &str, condition: impl Fn(&Value) -> bool) -> Value {
         let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
         let mut last = Value::Null;
         let stream = watcher(self.pods.clone(), config).applied_objects();
@@ -48,38 +48,38 @@ impl Played {
             HANG,
             first(stream, |pod| {
                 last = pod;
-                is_wanted(&last)
+                condition(&last)
             }),
         );
         let found = found.await.ok();
-        assert!(found.is_some(), "never as wanted: {last:#}");
+        assert!(found.is_some(), "the condition is never met: {last:#}");
         found.unwrap()
     }
 }
 
-/// The first object that is as wanted.
+/// The first object that meets a condition.
 async fn first(
     stream: impl Stream<Item = watcher::Result<Pod>>,
-    mut is_wanted: impl FnMut(Value) -> bool,
+    mut condition: impl FnMut(Value) -> bool,
 ) -> Value {
     let mut stream = std::pin::pin!(stream);
     loop {
         let pod = stream.try_next().await.unwrap().unwrap();
         let pod = serde_json::to_value(pod).unwrap();
-        if is_wanted(pod.clone()) {
+        if condition(pod.clone()) {
             return pod;
         }
     }
 }
 
-/// A client as a kubeconfig says.
+/// A client for a kubeconfig.
 pub(crate) async fn client(kubeconfig: &str) -> Client {
     let config = Kubeconfig::from_yaml(kubeconfig).unwrap();
     let config = ClientConfig::from_custom_kubeconfig(config, &KubeConfigOptions::default()).await.unwrap();
     Client::try_from(config).unwrap()
 }
 
-/// A pod with one container that runs a line of shell, hears every signal, and is not started again.
+/// A pod with one container that runs a line of shell, gets every signal, and does not restart.
 pub(crate) fn pod(name: &str, line: &str) -> Value {
     json!({
         "metadata": {"name": name},
