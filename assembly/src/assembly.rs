@@ -1,6 +1,7 @@
 //! A checked plan with its request, ready to become a run.
 
 use crate::descriptions::Descriptions;
+use crate::descriptor_folder::DescriptorFolder;
 use crate::error::AssemblyError;
 use crate::prepared_run::PreparedRun;
 use crate::program_lookup::find_programs;
@@ -95,7 +96,7 @@ impl Assembly {
     /// The frozen inputs of a run of this plan.
     pub fn freeze(&self, cid: String, mark: Option<String>) -> Inputs {
         let texts = &self.request.texts;
-        let frozen = texts.descriptors.as_ref().and_then(|descriptors| descriptors.freeze());
+        let frozen = texts.descriptors.as_ref().and_then(DescriptorFolder::freeze);
         let (conf_d, descriptors) = frozen.unzip();
         Inputs {
             settings: Settings {

@@ -59,7 +59,8 @@ impl<'f> Tree<'f> {
             !import.is_reexport && matches!(first, Some("crate" | "super"))
         };
         let used = self.imports[file].iter().filter(is_across);
-        let found = used.filter_map(|import| self.defined_in(self.absolute(&module(file), &import.path)?, 0));
+        let found =
+            used.filter_map(|import| self.defined_in(&self.absolute(&module(file), &import.path)?, 0));
         found.filter(|other| *other != file).collect()
     }
 
@@ -85,7 +86,7 @@ impl<'f> Tree<'f> {
     }
 
     /// The file that defines the item at a path.
-    fn defined_in(&self, path: Module, depth: usize) -> Option<&'f str> {
+    fn defined_in(&self, path: &[String], depth: usize) -> Option<&'f str> {
         let count = (0..=path.len()).rev().find(|count| self.files.contains_key(&path[..*count]))?;
         let (module, rest) = path.split_at(count);
         let file = self.files[module];
@@ -93,7 +94,7 @@ impl<'f> Tree<'f> {
             self.imports[file].iter().find(|import| import.is_reexport && import.name == *name)
         });
         match reexport.and_then(|import| self.absolute(module, &import.path)) {
-            Some(path) => self.defined_in(path, depth + 1),
+            Some(path) => self.defined_in(&path, depth + 1),
             None => Some(file),
         }
     }

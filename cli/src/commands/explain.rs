@@ -38,7 +38,7 @@ fn explanation(saved: &SavedRun, op: OpIx) -> String {
         lines.push(format!("  replays   dead letter {}/{}", letter.run, letter.operation));
     }
     lines.extend(route_words(planned).into_iter().map(|words| format!("  route     {words}")));
-    lines.extend(saved.plan.graph().dependencies(op).iter().map(|edge| dependency_line(saved, edge)));
+    lines.extend(saved.plan.graph().dependencies(op).iter().map(|edge| dependency_line(saved, *edge)));
     if let Some(origin) = planned.origin {
         lines.push(format!("  origin    {}", origin_words(&saved.plan, origin)));
     }
@@ -55,7 +55,7 @@ fn explanation(saved: &SavedRun, op: OpIx) -> String {
     lines.join("\n") + "\n"
 }
 
-fn dependency_line(saved: &SavedRun, edge: &Edge) -> String {
+fn dependency_line(saved: &SavedRun, edge: Edge) -> String {
     let on = saved.plan.operation(edge.on);
     let how = match edge.kind {
         EdgeKind::Reads => "reads",

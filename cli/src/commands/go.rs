@@ -129,7 +129,7 @@ fn event_loop() -> Result<tokio::runtime::Runtime, CommandError> {
 pub(crate) fn drive(
     prepared: PreparedRun,
     args: &GoArgs,
-    launch_data: Arc<dyn LaunchDataWrapper>,
+    launch_data: &Arc<dyn LaunchDataWrapper>,
     surroundings: &Surroundings,
 ) -> Result<u8, CommandError> {
     let runtime = event_loop()?;
@@ -156,7 +156,7 @@ pub(crate) fn drive(
     let ports = Ports {
         journal: Box::new(journal),
         sinks,
-        runners: Runners::new(choose(launcher, setting), Arc::clone(&launch_data), now, &given.identity),
+        runners: Runners::new(choose(launcher, setting), Arc::clone(launch_data), now, &given.identity),
         memory_kills: Box::new(move || memory.were_any()),
         requests,
         suspend,

@@ -3,7 +3,7 @@
 use crate::error::CommandError;
 use crate::faults::{exit_code, print_handler_faults};
 use crate::ui;
-use pop_assembly::{KnownHandlers, TextFaults, TextFiles};
+use pop_assembly::{DescriptorFolder, KnownHandlers, TextFaults, TextFiles};
 use pop_executor::RunFolder;
 use pop_registry::ReloadReport;
 use std::path::Path;
@@ -30,7 +30,7 @@ pub(super) fn reload(run: &str, runs: &Path, files: &TextFiles<'_>) -> Result<u8
     let mut faults = TextFaults::default();
     let (registry, _) = files.registry(folder, &mut faults.registry)?;
     let descriptors = files.descriptors(folder)?;
-    let all = descriptors.as_ref().map(|descriptors| descriptors.descriptors()).unwrap_or_default();
+    let all = descriptors.as_ref().map(DescriptorFolder::descriptors).unwrap_or_default();
     let ReloadReport { catalog, changes } =
         before.catalog.reload(registry.as_ref(), all, &mut faults.registry);
     faults.take_descriptors(&catalog);

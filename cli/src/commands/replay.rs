@@ -8,6 +8,7 @@ use crate::launch_data::launch_data;
 use crate::ui;
 use pop_assembly::{DeadLetterReplay, RunStart, Surroundings, TextFaults};
 use pop_executor::RunFolder;
+use pop_field_retriever::LaunchDataWrapper;
 use std::sync::Arc;
 
 pub(crate) fn replay(args: &DlqReplayArgs) -> Result<u8, CommandError> {
@@ -37,5 +38,6 @@ pub(crate) fn replay(args: &DlqReplayArgs) -> Result<u8, CommandError> {
     };
     let prepared = assembly.begin(start)?;
     held.note_replay(&prepared.identity.run)?;
-    drive(prepared, &args.go, Arc::new(launch), &surroundings)
+    let launch: Arc<dyn LaunchDataWrapper> = Arc::new(launch);
+    drive(prepared, &args.go, &launch, &surroundings)
 }

@@ -8,6 +8,7 @@ use crate::ui;
 use pop_agenda::RunOutcome;
 use pop_assembly::{ResumableRun, ResumeOptions, Surroundings};
 use pop_executor::RunFolder;
+use pop_field_retriever::LaunchDataWrapper;
 use std::sync::Arc;
 
 /// Command that resumes a run.
@@ -73,5 +74,6 @@ pub(crate) fn resume_folder(
         now: now(),
         sync: args.sync.into(),
     };
-    drive(resumable.resume(resume, adopted)?, args, Arc::new(launch), surroundings)
+    let launch: Arc<dyn LaunchDataWrapper> = Arc::new(launch);
+    drive(resumable.resume(resume, adopted)?, args, &launch, surroundings)
 }

@@ -8,6 +8,7 @@ use crate::faults::print as print_faults;
 use crate::launch_data::{launch_data, request, surroundings};
 use pop_assembly::{DescriptionSource, RunRequest, RunStart, TextFaults, check_same_request};
 use pop_executor::RunFolder;
+use pop_field_retriever::LaunchDataWrapper;
 use std::sync::Arc;
 
 pub(crate) fn run(args: &RunArgs) -> Result<u8, CommandError> {
@@ -37,5 +38,6 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8, CommandError> {
         adopted: adopted(&assembly.plan, &launch)?,
     };
     let prepared = assembly.begin(start)?;
-    drive(prepared, &args.go, Arc::new(launch), &surroundings)
+    let launch: Arc<dyn LaunchDataWrapper> = Arc::new(launch);
+    drive(prepared, &args.go, &launch, &surroundings)
 }
