@@ -93,7 +93,7 @@ impl DescriptorFolder {
 
     /// The file of a handler's descriptor, as faults name it.
     pub fn file_of(&self, entry: &Entry) -> String {
-        let declared = entry.declared.as_ref().map_or("", |declared| &declared.descriptor);
+        let declared = entry.descriptor.as_ref().map_or("", |declared| &declared.descriptor);
         self.name_of(&format!("{declared}.conf"))
     }
 
@@ -108,7 +108,7 @@ impl DescriptorFolder {
 
     /// The fault of a handler whose program is not found.
     pub fn program_fault(&self, entry: &Entry, path: Option<&OsStr>) -> Option<Fault> {
-        let declared = entry.declared.as_ref().filter(|declared| !declared.is_built_in())?;
+        let declared = entry.descriptor.as_ref().filter(|declared| !declared.is_built_in())?;
         let why = match self.program(declared, path) {
             Ok(program) if program.to_str().is_some() => return None,
             Ok(program) => format!("the path of program `{}` is not UTF-8", program.display()),

@@ -21,7 +21,7 @@ pub(crate) fn find_programs(
     let mut seen = HashSet::new();
     for (op, planned) in plan.operations() {
         match &planned.serves {
-            Serves::Program(entry) if entry.declared.is_some() => {
+            Serves::Program(entry) if entry.descriptor.is_some() => {
                 if let Some(descriptors) =
                     texts.descriptors.as_ref().filter(|_| seen.insert(entry.id.clone()))
                     && let Some(fault) = descriptors.program_fault(entry, surroundings.path())

@@ -82,9 +82,9 @@ const MAX_PRINTED: usize = 100;
 
 /// Prints the faults of a text, each with file, line, column and a caret.
 pub(crate) fn print_faults(source: &Source, faults: &[Fault]) {
-    let (veiled, faults) = (source.veiled(faults), without_secrets(faults));
+    let (masked, faults) = (source.masked(faults), without_secrets(faults));
     for placed in PlacedFault::all(source, &faults).into_iter().take(MAX_PRINTED) {
-        say(&format!("{}\n", placed.told(&veiled)));
+        say(&format!("{}\n", placed.render(&masked)));
     }
     if faults.len() > MAX_PRINTED {
         say(&format!(

@@ -1,104 +1,104 @@
-//! What a handler says about itself when it is asked by `--describe`.
+//! The description that a handler prints for `--describe`.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// The longest description that is read.
+/// The longest description that is read, in bytes.
 pub const DESCRIPTION_LIMIT: usize = 4 * 1024 * 1024;
 
-/// What a handler says about itself: the answer to `HANDLER --describe`, one JSON object on standard output.
+/// Description of a handler: the output of `HANDLER --describe`, one JSON object on standard output.
 ///
-/// Only what is there is used: a handler in any language may leave out what it does not know.
+/// Every field is optional.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Description {
-    /// What the handler is called.
+    /// Name of the handler.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// Its version.
+    /// Version of the handler.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
-    /// What it does, in one sentence.
+    /// Purpose of the handler, in one sentence.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub about: Option<String>,
-    /// What it can be asked to do, if that is more than one thing.
+    /// Supported actions, if there is more than one.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub actions: Vec<Word>,
-    /// The codes of the failures that it reports.
+    pub actions: Vec<Term>,
+    /// Codes of the failures that the handler reports.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub errors: Vec<Word>,
-    /// What stands in for fields of the payload that are left out.
+    pub errors: Vec<Term>,
+    /// Default values of payload fields.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub defaults: Option<Value>,
-    /// The JSON Schema of its payload.
+    /// JSON Schema of the payload.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub input: Option<Value>,
-    /// The JSON Schema of its result.
+    /// JSON Schema of the result.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub result: Option<Value>,
-    /// The forms of payload that it reads; none: all of them.
+    /// Supported payload forms; none means all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub payload_forms: Option<Vec<PayloadForm>>,
 }
 
-/// How a payload travels to a handler: the words of `POP_PAYLOAD_TYPE`.
+/// How a payload is passed to a handler: the values of `POP_PAYLOAD_TYPE`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum PayloadForm {
-    /// As it is, in one variable.
+    /// Uncompressed, in one variable.
     EnvVar,
-    /// Compressed, in as many variables as it takes.
+    /// Compressed, in one or more variables.
     CompressedEnvVar,
-    /// In a file, whose path stands in a variable.
+    /// In a file whose path is in a variable.
     File,
 }
 
-/// A word that a handler uses, and what it means.
+/// An action or failure code of a handler, with its meaning.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Word {
-    /// The word.
+pub struct Term {
+    /// Name of the action, or the failure code.
     pub name: String,
-    /// What it means, in one sentence.
+    /// Meaning, in one sentence.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub about: String,
 }
 
-/// An answer that is no description.
+/// Output that is not a valid description.
 #[derive(Debug, thiserror::Error)]
-pub enum NoDescription {
-    /// It is longer than [`DESCRIPTION_LIMIT`].
+pub enum DescriptionError {
+    /// The output is longer than [`DESCRIPTION_LIMIT`].
     #[error("it is longer than {DESCRIPTION_LIMIT} bytes")]
     TooLong,
-    /// It is not the JSON that was asked for.
-    #[error("it is no description")]
+    /// The output is not JSON of the expected form.
+    #[error("it is not a description")]
     NoJson(#[source] serde_json::Error),
-    /// A schema in it is neither a map nor a truth value.
-    #[error("its `{0}` is no JSON Schema: that is a map, or true")]
+    /// A schema is neither a map nor a boolean.
+    #[error("its `{0}` is not a JSON Schema (a map, or true)")]
     NoSchema(&'static str),
-    /// It says that the handler reads no form of payload.
-    #[error("its `payloadForms` is empty: name `envVar`, `compressedEnvVar` or `file`")]
+    /// The list of payload forms is empty.
+    #[error("its `payloadForms` is empty; list `envVar`, `compressedEnvVar` or `file`")]
     NoForm,
 }
 
 impl Description {
-    /// Reads an answer.
-    pub fn parse(text: &[u8]) -> Result<Self, NoDescription> {
+    /// Parses the output of `--describe`.
+    pub fn parse(text: &[u8]) -> Result<Self, DescriptionError> {
         if text.len() > DESCRIPTION_LIMIT {
-            return Err(NoDescription::TooLong);
+            return Err(DescriptionError::TooLong);
         }
-        let description: Self = serde_json::from_slice(text).map_err(NoDescription::NoJson)?;
+        let description: Self = serde_json::from_slice(text).map_err(DescriptionError::NoJson)?;
         for (name, schema) in [("input", &description.input), ("result", &description.result)] {
             if !matches!(schema, None | Some(Value::Object(_) | Value::Bool(_))) {
-                return Err(NoDescription::NoSchema(name));
+                return Err(DescriptionError::NoSchema(name));
             }
         }
         if description.payload_forms.as_ref().is_some_and(Vec::is_empty) {
-            return Err(NoDescription::NoForm);
+            return Err(DescriptionError::NoForm);
         }
         Ok(description)
     }
 
-    /// Whether the handler reads payloads in this form.
+    /// Whether the handler supports this payload form.
     pub fn reads(&self, form: PayloadForm) -> bool {
         self.payload_forms.as_ref().is_none_or(|forms| forms.contains(&form))
     }
@@ -109,11 +109,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fr_c8_a_handler_says_which_forms_of_payload_it_reads() {
+    fn fr_c8_a_description_lists_the_payload_forms() {
         let reads = |text: &str| {
-            let described = Description::parse(text.as_bytes()).unwrap();
+            let description = Description::parse(text.as_bytes()).unwrap();
             [PayloadForm::EnvVar, PayloadForm::CompressedEnvVar, PayloadForm::File]
-                .map(|form| described.reads(form))
+                .map(|form| description.reads(form))
         };
         assert_eq!(reads("{}"), [true; 3]);
         assert_eq!(reads(r#"{"payloadForms": ["envVar", "file"]}"#), [true, false, true]);

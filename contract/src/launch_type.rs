@@ -4,11 +4,11 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
 
-/// How a program is, or was, launched.
+/// How a program is launched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "&'static str")]
 pub enum LaunchType {
-    /// As a process of this machine.
+    /// As a process on this machine.
     Local,
     /// As a container.
     Docker,
@@ -20,7 +20,7 @@ impl LaunchType {
     /// Every launch type.
     pub const ALL: [Self; 3] = [Self::Local, Self::Docker, Self::Kubernetes];
 
-    /// Its word, in lower case.
+    /// The name of the launch type, in lower case.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Local => "local",
@@ -30,8 +30,8 @@ impl LaunchType {
     }
 }
 
-/// What launching a program one way needs and offers. Code asks for a capability instead of comparing launch types, so
-/// that a new way to launch is described in one place.
+/// Requirements and features of a launch type. Code checks a capability instead of comparing launch types, so that a
+/// new launch type is described in one place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Capabilities {
     /// The program comes from an image; without one nothing can start.
@@ -61,7 +61,7 @@ impl Capabilities {
 }
 
 impl LaunchType {
-    /// What this way of launching needs and offers.
+    /// The capabilities of this launch type.
     pub const fn capabilities(self) -> Capabilities {
         let remote = Capabilities {
             needs_image: true,
@@ -98,13 +98,13 @@ impl From<LaunchType> for &'static str {
     }
 }
 
-/// A word that names no launch type.
+/// Error: the word is not a launch type.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnknownLaunchType(pub String);
 
 impl fmt::Display for UnknownLaunchType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}` is no launch type; it is local, docker or kubernetes", self.0)
+        write!(f, "unknown launch type `{}`; use local, docker or kubernetes", self.0)
     }
 }
 
@@ -113,7 +113,7 @@ impl std::error::Error for UnknownLaunchType {}
 impl FromStr for LaunchType {
     type Err = UnknownLaunchType;
 
-    /// Reads one of the words, in any letter case.
+    /// Parses the name of a launch type, in any letter case.
     fn from_str(word: &str) -> Result<Self, UnknownLaunchType> {
         let found = Self::ALL.into_iter().find(|known| known.as_str().eq_ignore_ascii_case(word.trim()));
         found.ok_or_else(|| UnknownLaunchType(word.to_owned()))
@@ -125,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn p2_any_letter_case_is_read_and_lower_case_is_printed() {
+    fn any_letter_case_is_parsed_and_lower_case_printed() {
         for (word, wanted) in [
             ("Kubernetes", LaunchType::Kubernetes),
             ("LOCAL", LaunchType::Local),
@@ -133,7 +133,7 @@ mod tests {
         ] {
             assert_eq!(word.parse(), Ok(wanted));
         }
-        let said = "k8s".parse::<LaunchType>().unwrap_err().to_string();
-        assert_eq!(said, "`k8s` is no launch type; it is local, docker or kubernetes");
+        let message = "k8s".parse::<LaunchType>().unwrap_err().to_string();
+        assert_eq!(message, "unknown launch type `k8s`; use local, docker or kubernetes");
     }
 }

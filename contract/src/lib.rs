@@ -1,20 +1,18 @@
-//! What executor and handler say to one another: progress, result, diagnostics, and how an attempt ends.
+//! The contract between executor and handlers: progress, result, diagnostics, and the outcome of an attempt.
 
+mod attempt_outcome;
 mod description;
-mod ending;
-mod json;
 mod launch_type;
 mod map_only;
-mod names;
+mod names_and_limits;
 mod progress;
 mod report;
+mod value;
 
-pub use description::{DESCRIPTION_LIMIT, Description, NoDescription, PayloadForm, Word};
-pub use ending::{Blame, Exit, Failure, FinalReport, judge};
-pub use json::utf8;
-pub use json::{Unreadable, parsed_size, read_json, read_value};
+pub use attempt_outcome::{Blame, Exit, Failure, FinalReport, judge};
+pub use description::{DESCRIPTION_LIMIT, Description, DescriptionError, PayloadForm, Term};
 pub use launch_type::{Capabilities, LaunchType, UnknownLaunchType};
-pub use names::*;
+pub use names_and_limits::*;
 pub use progress::{
     AgendaProgress, DiagnosticEvent, FAILED, Millis, OperationReached, PENDING, ProcessingState, Progress,
     SUCCEEDED,
@@ -23,3 +21,4 @@ pub use report::{
     BindReport, Call, CallEnd, Capability, CleanReport, ContentReport, DispatchReport, HandlerReport, Method,
     NOT_IMPLEMENTED, ProfileReport, REPORT_CODE, Reboot, RebootReport, wants_reboot,
 };
+pub use value::{ValueError, parsed_size, read_json, read_value, utf8};

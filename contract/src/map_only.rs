@@ -1,8 +1,8 @@
-//! A deserializer that reads maps and nothing else: derived code would also take the fields of a struct from a list.
+//! A deserializer that accepts only maps. Derived code would also read the fields of a struct from a list.
 
 use serde::de::{Deserializer, Visitor};
 
-/// Reads whatever is asked for from a map.
+/// Deserializes every type from a map.
 pub(super) struct MapOnly<D>(pub(super) D);
 
 impl<'de, D: Deserializer<'de>> Deserializer<'de> for MapOnly<D> {

@@ -1,4 +1,4 @@
-//! Progress of an operation, in the shape that POP deployments read and write.
+//! Progress of an operation, in the JSON form of POP deployments.
 
 use super::map_only::MapOnly;
 use super::read_json;
@@ -9,54 +9,54 @@ use serde_json::{Map, Value};
 /// A point in time: milliseconds since 1970 (UTC).
 pub type Millis = u64;
 
-/// The message of a COMPLETE that succeeded.
+/// `processingStateMessage` of COMPLETE after a success.
 pub const SUCCEEDED: &str = "succeeded";
-/// The message of a COMPLETE that failed.
+/// `processingStateMessage` of COMPLETE after a failure.
 pub const FAILED: &str = "failed";
-/// The message of a WAITING.
+/// `processingStateMessage` of WAITING.
 pub const PENDING: &str = "pending";
 
-/// How far an operation or agenda is.
+/// State of an operation or agenda.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum ProcessingState {
-    /// Not begun.
+    /// Not started.
     Waiting,
-    /// Under way.
+    /// Running.
     Executing,
-    /// Ended, well or not: the message says which.
+    /// Ended. The message tells success from failure.
     Complete,
 }
 
-/// Progress of an operation. Fields that are not known here are ignored when read.
+/// Progress of an operation. Unknown fields are ignored.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default, remote = "Self")]
 pub struct Progress {
     /// `<progress id>-<operation name>`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
-    /// The operation's name.
+    /// Name of the operation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub operation: Option<String>,
-    /// How far it is.
+    /// State of the operation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub processing_state: Option<ProcessingState>,
     /// Free text while EXECUTING; `succeeded` or `failed` when COMPLETE.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub processing_state_message: Option<String>,
-    /// From 0 to 100.
+    /// Percentage from 0 to 100.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub percent_complete: Option<f64>,
-    /// When it began.
+    /// Start time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub started_time: Option<Millis>,
-    /// When it ended.
+    /// End time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub completed_time: Option<Millis>,
-    /// What went wrong.
+    /// Diagnostic events.
     #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "null_is_default")]
     pub diagnostic_events: Vec<DiagnosticEvent>,
-    /// The handler's own data, given back to it when it is tried again.
+    /// The handler's own data, passed to its next attempt.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub params: Option<Map<String, Value>>,
 }
@@ -67,7 +67,7 @@ impl Progress {
         self.processing_state == Some(ProcessingState::Complete)
     }
 
-    /// Whether this is a final report of success; the word is compared without regard to case.
+    /// Whether this is a final report of success, in any letter case.
     pub fn is_succeeded(&self) -> bool {
         let message = self.processing_state_message.as_deref();
         self.is_final() && message.is_some_and(|word| word.eq_ignore_ascii_case(SUCCEEDED))
@@ -82,8 +82,8 @@ impl Progress {
     }
 }
 
-// the derived code would take a list for a map, its items for the fields in their order
-macro_rules! read_from_maps_only {
+// derived code would also accept a list, with the fields in order
+macro_rules! impl_from_map_only {
     ($($type:ident),*) => {$(
         impl<'de> Deserialize<'de> for $type {
             fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
@@ -99,28 +99,28 @@ macro_rules! read_from_maps_only {
     )*};
 }
 
-read_from_maps_only!(Progress, DiagnosticEvent);
+impl_from_map_only!(Progress, DiagnosticEvent);
 
 /// Progress of an agenda, as an earlier run reported it.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct AgendaProgress {
-    /// Progress of its operations, in the order of the document.
+    /// Progress of the operations, in document order.
     pub operation_progress: Vec<OperationReached>,
-    /// What is wrong with the entries that were left out.
+    /// Errors of the entries that were skipped.
     pub refused: Vec<String>,
 }
 
-/// What an operation had reached in an earlier run.
+/// Progress and result of an operation in an earlier run.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct OperationReached {
-    /// Its progress.
+    /// Progress of the operation.
     pub progress: Progress,
-    /// Its result; none if the entry has none.
+    /// Result of the operation, if the entry has one.
     pub result: Option<Value>,
 }
 
 impl AgendaProgress {
-    /// Reads the progress of an agenda. An entry that cannot be read is left out, and noted in `refused`.
+    /// Parses the progress of an agenda. Invalid entries are skipped, and their errors added to `refused`.
     pub fn parse(text: &str) -> Result<Self, String> {
         let root: Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
         let Value::Object(mut root) = root else {
@@ -159,7 +159,7 @@ impl OperationReached {
             Some(Value::String(text)) if text.trim().is_empty() => None,
             Some(Value::String(text)) => Some(
                 read_json(text.as_bytes())
-                    .map_err(|error| format!("its `resultPayload` is no JSON text: {error}"))?,
+                    .map_err(|error| format!("its `resultPayload` is not a JSON text: {error}"))?,
             ),
             Some(other) => Some(other),
         };
@@ -168,28 +168,28 @@ impl OperationReached {
     }
 }
 
-/// Something that a handler or the executor has to say about an operation.
+/// A diagnostic message of a handler or the executor about an operation.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default, remote = "Self")]
 pub struct DiagnosticEvent {
-    /// What happened.
+    /// Message.
     pub message: String,
-    /// A code that `ignoreErrors` and `retry.on` can name.
+    /// Code that `ignoreErrors` and `retry.on` match.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "code_text")]
     pub status_code: Option<String>,
-    /// When.
+    /// Time of the event.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub time: Option<Millis>,
-    /// Where in the handler's code.
+    /// Stack trace in the handler's code.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stack_trace: Option<String>,
-    /// Anything else; the last lines of a log, for example.
+    /// Additional data, for example the last lines of a log.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub payload: Option<Value>,
 }
 
 impl DiagnosticEvent {
-    /// A diagnostic that is a message alone.
+    /// A diagnostic with only a message.
     pub fn new(message: impl Into<String>) -> Self {
         Self { message: message.into(), ..Self::default() }
     }
@@ -212,7 +212,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn p15_a_progress_of_the_original_is_read_and_unknown_fields_are_ignored() {
+    fn progress_of_pop_is_parsed_without_unknown_fields() {
         let text = r#"{"processingState":"EXECUTING","processingStateMessage":null,"percentComplete":40.0,
             "startedTime":1700000000000,"params":{"jobInfo":{"jobId":"j-9"}},"diagnosticEvents":null,"addedTime":1,
             "attemptCount":0}"#;
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn p27_the_progress_of_an_agenda_is_read() {
+    fn progress_of_an_agenda_is_parsed() {
         let text = r#"{"id":"p","operationProgress":[{"operation":"a","processingState":"COMPLETE",
             "processingStateMessage":"succeeded","resultPayload":"{\"w\":1}"},{"operation":"b","resultPayload":null}]}"#;
         let progress = AgendaProgress::parse(text).unwrap();
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn fr_l13_a_bad_entry_is_left_out_and_the_others_are_read() {
+    fn fr_l13_an_invalid_entry_is_skipped() {
         let text = r#"{"operationProgress": [
             {"operation": "a", "processingState": "COMPLETE", "resultPayload": "no JSON"},
             {"operation": "b", "processingState": "DONE"}, 7, ["c"],
@@ -250,20 +250,20 @@ mod tests {
             .collect();
         let w = serde_json::json!({"w": 1});
         assert_eq!(read, [("d", None), ("e", Some(Value::Null)), ("f", Some(w))]);
-        let said = progress.refused.join("\n");
+        let errors = progress.refused.join("\n");
         for part in [
-            "entry 0 (`a`) of `operationProgress`: its `resultPayload` is no JSON text",
+            "entry 0 (`a`) of `operationProgress`: its `resultPayload` is not a JSON text",
             "entry 1 (`b`)",
             "entry 2",
             "entry 3",
         ] {
-            assert!(said.contains(part), "{said}");
+            assert!(errors.contains(part), "{errors}");
         }
         assert_eq!(progress.refused.len(), 4);
     }
 
     #[test]
-    fn fr_l10_a_list_is_no_map() {
+    fn fr_l10_a_list_is_not_a_map() {
         for text in [r#"[null,null,"COMPLETE","failed"]"#, "[]", r#"{"diagnosticEvents": [["message"]]}"#] {
             let error = serde_json::from_str::<Progress>(text).unwrap_err().to_string();
             assert!(error.contains("invalid type: sequence, expected"), "{error}");
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn p16_status_codes_may_be_numbers_or_text() {
+    fn status_codes_may_be_numbers_or_text() {
         let events: Vec<DiagnosticEvent> =
             serde_json::from_str(r#"[{"message":"m","statusCode":11002},{"message":"n","statusCode":"E7"}]"#)
                 .unwrap();
@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn f23_percent_is_clamped_and_never_goes_back() {
+    fn f23_percent_is_clamped_and_never_decreases() {
         let at = |percent| Progress { percent_complete: Some(percent), ..Progress::default() };
         assert_eq!(at(30.0).percent_after(40.0), 40.0);
         assert_eq!(at(1e9).percent_after(40.0), 100.0);

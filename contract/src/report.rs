@@ -1,16 +1,16 @@
-//! What handlers with capabilities report, and how the reports of one dispatch become one (docs/formats/reports.md).
+//! Reports of handlers with capabilities, and their aggregation in a dispatch (docs/formats/reports.md).
 
 use super::{DiagnosticEvent, Failure};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use std::fmt;
 
-/// The status code of the diagnostic whose payload is a report of failure.
+/// Status code of the diagnostic event whose payload is the report of a failure.
 pub const REPORT_CODE: &str = "report";
-/// The status code of the diagnostic of a method that a handler does not have.
+/// Status code of the diagnostic event for a method that the handler does not implement.
 pub const NOT_IMPLEMENTED: &str = "not-implemented";
 
-/// A named group of methods that a handler offers.
+/// A named group of methods that a handler implements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Capability {
@@ -22,7 +22,7 @@ pub enum Capability {
     System,
 }
 
-/// What a handler is asked to do.
+/// A method of a handler.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Method {
@@ -32,20 +32,20 @@ pub enum Method {
     Update,
     /// Uninstalls units.
     Uninstall,
-    /// Tells which units are installed.
+    /// Lists the installed units.
     Profile,
-    /// Adds a binding, or updates it.
+    /// Adds or updates a binding.
     Bind,
     /// Removes a binding.
     Unbind,
-    /// Removes what the handler made; asked of the handlers of every capability.
+    /// Removes everything that the handler made. Handlers of every capability are called.
     Clean,
-    /// Has the machine restart.
+    /// Restarts the machine.
     Reboot,
 }
 
 impl Method {
-    /// The word in a payload.
+    /// The name in a payload.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Install => "install",
@@ -59,17 +59,17 @@ impl Method {
         }
     }
 
-    /// Whether a handler that does not have it is passed over: such methods are asked of all handlers.
+    /// Whether a handler without this method is skipped, because the dispatch calls all handlers.
     pub fn is_optional(self) -> bool {
         matches!(self, Self::Profile | Self::Clean)
     }
 }
 
 impl Capability {
-    /// All of them, in the order in which a descriptor's types are taken.
+    /// All capabilities, in the order in which a descriptor's types are read.
     pub const ALL: [Self; 3] = [Self::Content, Self::Bind, Self::System];
 
-    /// The actions that its handlers take on. What bindings have left is cleaned by everybody.
+    /// The actions that handlers of the capability support. All of them support `bind.clean`.
     pub fn actions(self) -> &'static [&'static str] {
         match self {
             Self::Content => {
@@ -80,7 +80,7 @@ impl Capability {
         }
     }
 
-    /// The word in a payload and in a descriptor.
+    /// The name in a payload and in a descriptor.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Content => "content",
@@ -102,17 +102,17 @@ impl fmt::Display for Method {
     }
 }
 
-/// What a method of a handler did; a new one says that it succeeded and changed nothing.
+/// Report of a method call. The default is a success without changes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct HandlerReport {
-    /// Whether it succeeded; what that means is up to the handler.
+    /// Whether the call succeeded, as the handler defines it.
     pub succeeded: bool,
-    /// What it did, or why it could not.
+    /// What the call did, or why it failed.
     pub details: Map<String, Value>,
-    /// How many changes it made.
+    /// Number of changes made.
     pub num_changes: u64,
-    /// The repository of a binding.
+    /// Repository of the binding.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub repo_id: Option<String>,
     /// Whether the machine will restart.
@@ -120,15 +120,15 @@ pub struct HandlerReport {
     pub reboot_scheduled: Option<bool>,
 }
 
-/// What `install`, `update` and `uninstall` report.
+/// Report of `install`, `update` and `uninstall`.
 pub type ContentReport = HandlerReport;
-/// What `profile` reports.
+/// Report of `profile`.
 pub type ProfileReport = HandlerReport;
-/// What `bind` and `unbind` report; it has a `repo_id`.
+/// Report of `bind` and `unbind`, with a `repo_id`.
 pub type BindReport = HandlerReport;
-/// What `clean` reports.
+/// Report of `clean`.
 pub type CleanReport = HandlerReport;
-/// What `reboot` reports; it has `reboot_scheduled`.
+/// Report of `reboot`, with `reboot_scheduled`.
 pub type RebootReport = HandlerReport;
 
 impl Default for HandlerReport {
@@ -138,7 +138,7 @@ impl Default for HandlerReport {
 }
 
 impl HandlerReport {
-    /// Says that it succeeded.
+    /// Reports success.
     pub fn set_succeeded<K: Into<String>, V: Into<Value>>(
         &mut self,
         details: impl IntoIterator<Item = (K, V)>,
@@ -149,26 +149,26 @@ impl HandlerReport {
         self.num_changes = num_changes;
     }
 
-    /// Says that it failed.
+    /// Reports failure.
     pub fn set_failed<K: Into<String>, V: Into<Value>>(&mut self, details: impl IntoIterator<Item = (K, V)>) {
         self.succeeded = false;
         self.details = map(details);
     }
 
-    /// The report of an error that the handler did not report itself: details are its message and its place.
+    /// The report of an error that is not a report of the handler; its details are `message` and `trace`.
     pub fn of_error(message: impl Into<String>, trace: impl Into<String>) -> Self {
         let mut report = Self::default();
         report.set_failed([("message", message.into()), ("trace", trace.into())]);
         report
     }
 
-    /// Reads a result. One that has nothing of a report is taken for the details of a success: any program is a
-    /// handler.
+    /// Reads a result. A result without any field of a report becomes the details of a success, because any program can
+    /// be a handler.
     fn of_result(result: Value) -> Self {
         let is_report = ["succeeded", "details", "num_changes"].iter().any(|key| result.get(key).is_some());
         if is_report {
             return serde_json::from_value(result)
-                .unwrap_or_else(|error| Self::of_error(format!("the result is no report: {error}"), ""));
+                .unwrap_or_else(|error| Self::of_error(format!("the result is not a report: {error}"), ""));
         }
         let details = match result {
             Value::Null => Map::new(),
@@ -183,38 +183,38 @@ fn map<K: Into<String>, V: Into<Value>>(details: impl IntoIterator<Item = (K, V)
     details.into_iter().map(|(key, value)| (key.into(), value.into())).collect()
 }
 
-/// One call of a dispatch: who is asked, and for what.
+/// One call of a dispatch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Call {
-    /// The capability by which the handler was found.
+    /// Capability that the handler was looked up by.
     pub capability: Capability,
-    /// What it is asked to do.
+    /// Method to call.
     pub method: Method,
-    /// The type by which the handler was found.
+    /// Type that the handler was looked up by.
     pub type_id: String,
-    /// The repository, if it is asked to bind or unbind one.
+    /// Repository of a `bind` or `unbind`.
     pub repo_id: Option<String>,
 }
 
 /// How a call ended.
 #[derive(Debug, Clone, PartialEq)]
 pub enum CallEnd {
-    /// The handler gave a report.
+    /// The call ended with a report.
     Reported(HandlerReport),
-    /// It gave none.
+    /// The call ended without a report.
     Failed(Failure),
 }
 
 impl CallEnd {
-    /// The end of a call for which there is no handler.
+    /// The end of a call without a handler.
     pub fn no_handler(type_id: &str) -> Self {
         Self::Reported(HandlerReport::of_error(format!("no handler for type `{type_id}`"), ""))
     }
 }
 
 impl From<Result<Value, Failure>> for CallEnd {
-    fn from(judged: Result<Value, Failure>) -> Self {
-        let failure = match judged {
+    fn from(outcome: Result<Value, Failure>) -> Self {
+        let failure = match outcome {
             Ok(result) => return Self::Reported(HandlerReport::of_result(result)),
             Err(failure) => failure,
         };
@@ -222,7 +222,7 @@ impl From<Result<Value, Failure>> for CallEnd {
         let report: Option<HandlerReport> =
             reported.and_then(|event| HandlerReport::deserialize(event.payload.as_ref()?).ok());
         match report {
-            // whatever it says: the attempt did fail
+            // the attempt failed, whatever `succeeded` in the report is
             Some(report) => Self::Reported(HandlerReport { succeeded: false, ..report }),
             None => Self::Failed(failure),
         }
@@ -233,25 +233,25 @@ fn has_code(event: &DiagnosticEvent, code: &str) -> bool {
     event.status_code.as_deref() == Some(code)
 }
 
-/// The reports of all calls of a dispatch as one; a new one says that nothing was to be done.
+/// The joined reports of all calls of a dispatch. The default is the success of a dispatch without calls.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DispatchReport {
     /// Whether every call succeeded.
     pub succeeded: bool,
-    /// By type: a map of `succeeded` and `details`, or for bindings a list of such maps with their `repo_id`.
+    /// By type: a map of `succeeded` and `details`; for bindings a list of such maps, each with its `repo_id`.
     pub details: Map<String, Value>,
-    /// The changes of the calls that succeeded.
+    /// Sum of the changes of calls that succeeded.
     pub num_changes: u64,
-    /// What became of a restart.
+    /// Restart of the machine.
     pub reboot: Reboot,
 }
 
-/// What became of a restart of the machine.
+/// Outcome of a restart of the machine.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Reboot {
     /// Whether the machine will restart.
     pub scheduled: bool,
-    /// What the system handler says about it.
+    /// Details of the system handler's report.
     pub details: Map<String, Value>,
 }
 
@@ -262,18 +262,18 @@ impl Default for DispatchReport {
 }
 
 impl DispatchReport {
-    /// The report of all these calls.
+    /// Joins the reports of calls.
     pub fn aggregate(calls: impl IntoIterator<Item = (Call, CallEnd)>) -> Self {
         let mut report = Self::default();
-        for (call, ended) in calls {
-            report.add(&call, ended);
+        for (call, end) in calls {
+            report.add(&call, end);
         }
         report
     }
 
-    /// Adds the end of one call. A handler without an optional method is left out.
-    pub fn add(&mut self, call: &Call, ended: CallEnd) {
-        let report = match ended {
+    /// Adds the end of one call, unless an optional method is not implemented.
+    pub fn add(&mut self, call: &Call, end: CallEnd) {
+        let report = match end {
             CallEnd::Reported(report) => report,
             CallEnd::Failed(failure) => {
                 let is_missing = failure.diagnostics.iter().any(|event| has_code(event, NOT_IMPLEMENTED));
@@ -303,7 +303,7 @@ impl DispatchReport {
                 }
             }
             _ => {
-                // all handlers are asked to clean up, and two capabilities may have a type of the same name
+                // `clean` calls the handlers of all capabilities, and two capabilities may have a type of the same name
                 let key = if self.details.contains_key(&call.type_id) {
                     format!("{}.{}", call.capability, call.type_id)
                 } else {
@@ -315,7 +315,7 @@ impl DispatchReport {
     }
 }
 
-/// Whether the machine is to restart after a dispatch: its option `reboot` is true, and something was changed.
+/// Whether the machine must restart after a dispatch: its option `reboot` is true, and there are changes.
 pub fn wants_reboot(options: &Map<String, Value>, report: &DispatchReport) -> bool {
     options.get("reboot") == Some(&Value::Bool(true)) && report.num_changes > 0
 }

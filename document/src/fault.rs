@@ -1,19 +1,19 @@
-//! What is wrong in a text, said so that its author can mend it.
+//! Faults in a text, with messages that help its author fix them.
 
 use crate::Pointer;
 use std::ops::Range;
 
-/// Whether a fault stops the work.
+/// Whether a fault prevents a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
-    /// Something that has no effect or a surprising one; the work goes on.
+    /// Something without effect or with a surprising one; the run continues.
     Warning,
-    /// Nothing is started while one of these stands.
+    /// Nothing starts while there is an error.
     Error,
 }
 
 impl Severity {
-    /// The word that people read: `error` or `warning`.
+    /// The name in messages: `error` or `warning`.
     pub fn word(self) -> &'static str {
         match self {
             Self::Warning => "warning",
@@ -22,23 +22,23 @@ impl Severity {
     }
 }
 
-/// Where in its text a fault is.
+/// Location of a fault in its text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Site {
     /// The value at a pointer.
     Value(Pointer),
     /// The key of the member at a pointer.
     Key(Pointer),
-    /// A part of the string value at a pointer, found by its text.
+    /// The first occurrence of a text in the string value at a pointer.
     Within(Pointer, String),
-    /// Bytes of the text, for faults found before there are values.
+    /// A byte range of the text, for faults found before it is parsed.
     Bytes(Range<usize>),
     /// The text as a whole.
     Whole,
 }
 
 impl Site {
-    /// The pointer of the site; the root where it has none.
+    /// The pointer of the site; the root if the site has none.
     pub fn pointer(&self) -> &str {
         match self {
             Self::Value(pointer) | Self::Key(pointer) | Self::Within(pointer, _) => pointer.as_str(),
@@ -47,22 +47,22 @@ impl Site {
     }
 }
 
-/// One thing that is wrong in a text: a code for programs, words for people, and its site.
+/// One fault in a text: a code for programs, a message for people, and its site.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
-    /// A stable short name of the kind of fault, such as `unknown-reference`.
+    /// Stable name of the kind of fault, such as `unknown-reference`.
     pub code: &'static str,
-    /// Whether the work can go on.
+    /// Error or warning.
     pub severity: Severity,
-    /// One sentence fragment that says what is wrong, with names in backticks.
+    /// What is wrong: one sentence fragment, with names in backticks.
     pub message: String,
-    /// A few words that stand beside the caret.
+    /// Short text beside the caret.
     pub label: Option<String>,
-    /// How to mend it.
+    /// How to fix the fault.
     pub hint: Option<String>,
-    /// Where it is.
+    /// Location of the fault.
     pub site: Site,
-    /// Other sites that belong to it, each with a few words: the edges of a cycle, the first of two names.
+    /// Related sites, each with a short text: the edges of a cycle, the first of two equal names.
     pub related: Vec<(Site, String)>,
 }
 
@@ -90,21 +90,21 @@ impl Fault {
         Self::new(code, Site::Key(pointer.into()), message)
     }
 
-    /// The same as a warning.
+    /// Turns the fault into a warning.
     #[must_use]
     pub fn warning(mut self) -> Self {
         self.severity = Severity::Warning;
         self
     }
 
-    /// The same with words beside the caret.
+    /// Sets the text beside the caret.
     #[must_use]
     pub fn label(mut self, label: impl Into<String>) -> Self {
         self.label = Some(shortened(label.into()));
         self
     }
 
-    /// The same with "did you mean …" beside the caret, if there is a near name.
+    /// Sets "did you mean …" beside the caret, if there is a similar name.
     #[must_use]
     pub fn did_you_mean(mut self, near: Option<&str>) -> Self {
         if let Some(near) = near {
@@ -113,42 +113,42 @@ impl Fault {
         self
     }
 
-    /// The same with a hint how to mend it.
+    /// Sets the hint how to fix the fault.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(shortened(hint.into()));
         self
     }
 
-    /// The same with one more site that belongs to it.
+    /// Adds a related site with a short text.
     #[must_use]
-    pub fn related(mut self, site: Site, words: impl Into<String>) -> Self {
-        self.related.push((site, shortened(words.into())));
+    pub fn related(mut self, site: Site, text: impl Into<String>) -> Self {
+        self.related.push((site, shortened(text.into())));
         self
     }
 
-    /// Whether nothing may start while this stands.
+    /// Whether the fault is an error, so that nothing may start.
     pub fn is_error(&self) -> bool {
         self.severity == Severity::Error
     }
 
-    /// The pointer of its site; the root where it has none.
+    /// The pointer of the fault's site; the root if the site has none.
     pub fn pointer(&self) -> &str {
         self.site.pointer()
     }
 }
 
-/// A message of a length that people read. Names in it come from a text that somebody wrote, and may have any length:
-/// what is left out is in the middle of the longest word.
+/// Shortens a message. Names in it come from a text and may have any length, so the middle of long words is left out
+/// first.
 fn shortened(text: String) -> String {
     const LONGEST: usize = 600;
-    const KEPT: usize = 40;
+    const WORD_END: usize = 40;
     if text.len() <= LONGEST {
         return text;
     }
-    let shorten = |word: &str| match word.char_indices().nth_back(KEPT) {
-        Some((end, _)) if word.len() > 3 * KEPT => {
-            format!("{}…{}", &word[..word.floor_char_boundary(KEPT)], &word[end..])
+    let shorten = |word: &str| match word.char_indices().nth_back(WORD_END) {
+        Some((end, _)) if word.len() > 3 * WORD_END => {
+            format!("{}…{}", &word[..word.floor_char_boundary(WORD_END)], &word[end..])
         }
         _ => word.to_owned(),
     };
@@ -165,21 +165,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fr_h17_a_message_is_short_however_long_the_names_are() {
+    fn fr_h17_long_names_are_shortened_in_messages() {
         let long = format!("a{}z", "ü".repeat(500_000));
         let message = format!("operation `{long}` is of type `{long}`, which no handler serves");
         let fault = Fault::value("c", "/a", message.clone()).label(long.clone()).hint(message.clone());
         let fault = fault.related(Site::Whole, message);
-        let said =
+        let texts =
             [Some(&fault.message), fault.label.as_ref(), fault.hint.as_ref(), Some(&fault.related[0].1)];
-        for said in said.into_iter().flatten() {
-            assert!(said.len() < 1_000, "{}", said.len());
+        for text in texts.into_iter().flatten() {
+            assert!(text.len() < 1_000, "{}", text.len());
         }
         assert!(fault.message.starts_with("operation `aü") && fault.message.contains("üz` is of type `aü"));
         assert!(fault.message.ends_with("üz`, which no handler serves"), "{}", fault.message);
         let many = Fault::value("c", "/a", "word ".repeat(100_000));
         assert!(many.message.len() < 1_300);
-        let kept = "x".repeat(600);
-        assert_eq!(Fault::value("c", "/a", kept.clone()).message, kept);
+        let longest = "x".repeat(600);
+        assert_eq!(Fault::value("c", "/a", longest.clone()).message, longest);
     }
 }

@@ -1,4 +1,4 @@
-//! INI: sections of keys with texts, read into a map of maps, and walked again for places.
+//! INI: sections of keys with texts, parsed into a map of maps, and walked again to find places.
 
 use crate::place::Spans;
 use crate::{Fault, Pointer, Site};
@@ -6,13 +6,13 @@ use serde_json::{Map, Value};
 use std::collections::HashMap;
 use std::ops::Range;
 
-/// A line that says something, as the bytes of its parts.
+/// A line that is neither blank nor a comment, as byte ranges of its parts.
 enum Line {
     Section(Range<usize>),
     Pair { key: Range<usize>, value: Range<usize> },
 }
 
-/// Reads INI; each line that is none, and each name that stands twice, is a fault.
+/// Parses INI. Each invalid line and each duplicate section or key is a fault.
 pub(crate) fn read(text: &str) -> Result<Value, Vec<Fault>> {
     let mut faults = Vec::new();
     let mut firsts: HashMap<Pointer, usize> = HashMap::new();
@@ -31,20 +31,21 @@ pub(crate) fn read(text: &str) -> Result<Value, Vec<Fault>> {
             }
             Ok(Line::Pair { key, value }) => (key.clone(), at.join(&text[key]), Some(value)),
         };
-        let known = &text[name.clone()];
+        let word = &text[name.clone()];
         if let Some(first) = firsts.insert(own, number) {
-            let message = format!("`{known}` stands twice in one map");
+            let kind = if value.is_some() { "key" } else { "section" };
+            let message = format!("duplicate {kind} `{word}`");
             let fault = Fault::new("duplicate-key", Site::Bytes(name.clone()), message);
             faults.push(fault.label(format!("first on line {first}")));
         }
         match (value, section) {
             (None, _) => {
-                root.entry(known).or_insert_with(|| Value::Object(Map::new()));
-                section = Some(known);
+                root.entry(word).or_insert_with(|| Value::Object(Map::new()));
+                section = Some(word);
             }
-            (Some(value), Some(section)) => root[section][known] = Value::String(text[value].to_owned()),
+            (Some(value), Some(section)) => root[section][word] = Value::String(text[value].to_owned()),
             (Some(_), None) => {
-                let message = format!("the key `{known}` stands before the first section");
+                let message = format!("the key `{word}` is before the first section");
                 faults.push(Fault::new("syntax", Site::Bytes(name), message));
             }
         }
@@ -52,7 +53,7 @@ pub(crate) fn read(text: &str) -> Result<Value, Vec<Fault>> {
     if faults.is_empty() { Ok(Value::Object(root)) } else { Err(faults) }
 }
 
-/// Finds the bytes of values and keys in a text that can be read; a section's are its name.
+/// Finds the spans of values and keys in a valid text. The span of a section is its name.
 pub(crate) fn find(text: &str, wanted: &mut HashMap<&str, Spans>) {
     let mut note = |pointer: &Pointer, key: Range<usize>, value: Range<usize>| {
         if let Some(spans) = wanted.get_mut(pointer.as_str()) {
@@ -68,7 +69,7 @@ pub(crate) fn find(text: &str, wanted: &mut HashMap<&str, Spans>) {
                 note(&at, name.clone(), name);
             }
             Ok(Line::Pair { key, value }) => {
-                // a value of nothing is shown by its key
+                // an empty value is shown by its key
                 let shown = if value.is_empty() { key.clone() } else { value };
                 note(&at.join(&text[key.clone()]), key, shown);
             }
@@ -77,61 +78,61 @@ pub(crate) fn find(text: &str, wanted: &mut HashMap<&str, Spans>) {
     }
 }
 
-/// The lines that say something, with their numbers.
+/// The lines that are neither blank nor comments, with their numbers from 1.
 fn lines(text: &str) -> impl Iterator<Item = (usize, Result<Line, Fault>)> {
     let mut start = 0;
-    // of the key above, in the same section
+    // indentation of the previous key in the same section
     let mut indent = None;
     let numbered = text.split_inclusive('\n').enumerate();
     numbered.filter_map(move |(index, line)| {
-        let said = line.trim();
+        let content = line.trim();
         let begin = start + (line.len() - line.trim_start().len());
         let blanks = &text[start..begin.min(start + line.len())];
         start += line.len();
-        if said.is_empty() || said.starts_with(['#', ';']) {
+        if content.is_empty() || content.starts_with(['#', ';']) {
             return None;
         }
-        let bytes = begin..begin + said.len();
-        let is_section = said.starts_with('[');
+        let bytes = begin..begin + content.len();
+        let is_section = content.starts_with('[');
         let line = if indent.is_some_and(|above| blanks.chars().count() > above) {
-            // where other readers go on with the value above
+            // other parsers read this as a continuation of the value above
             Err("this line is indented deeper than the key above it")
-        } else if said.contains(|c: char| c.is_control() && c != '\t') {
-            // a carriage return alone ends a line for some readers and not for others
+        } else if content.contains(|c: char| c.is_control() && c != '\t') {
+            // parsers disagree whether a lone carriage return ends a line
             Err("this line has a control character")
         } else {
-            one_line(said, begin)
+            parse_line(content, begin)
         };
         indent = (!is_section).then(|| blanks.chars().count());
         let fault = |why: &str| {
             let fault = Fault::new("syntax", Site::Bytes(bytes), why);
-            fault.hint("a line is `[section]`, `key=value`, or begins with `#`; a value ends with its line")
+            fault.hint("write `[section]`, `key=value`, or a comment after `#`; a value ends with its line")
         };
         Some((index + 1, line.map_err(fault)))
     })
 }
 
-/// Takes one line apart, which begins at this byte.
-fn one_line(said: &str, begin: usize) -> Result<Line, &'static str> {
+/// Parses one line that begins at byte `begin`.
+fn parse_line(content: &str, begin: usize) -> Result<Line, &'static str> {
     let within = |part: &str, offset: usize| {
         let start = begin + offset + (part.len() - part.trim_start().len());
         start..start + part.trim().len()
     };
-    if let Some(rest) = said.strip_prefix('[') {
-        let (name, after) = rest.rsplit_once(']').ok_or("a section ends with `]`")?;
+    if let Some(rest) = content.strip_prefix('[') {
+        let (name, after) = rest.rsplit_once(']').ok_or("the section has no closing `]`")?;
         if !(after.trim().is_empty() || after.trim_start().starts_with(['#', ';'])) {
             return Err("there is text after the `]` of this section");
         }
         return match name.trim() {
-            "" => Err("a section has a name"),
+            "" => Err("the section has no name"),
             _ => Ok(Line::Section(within(name, 1))),
         };
     }
-    let at = said.find(['=', ':']).ok_or("this is neither a section nor a key with a value")?;
+    let at = content.find(['=', ':']).ok_or("this is neither a section nor a key with a value")?;
     if at == 0 {
-        return Err("a key stands before `=`");
+        return Err("the key before `=` is missing");
     }
-    Ok(Line::Pair { key: within(&said[..at], 0), value: within(&said[at + 1..], at + 1) })
+    Ok(Line::Pair { key: within(&content[..at], 0), value: within(&content[at + 1..], at + 1) })
 }
 
 #[cfg(test)]
@@ -141,7 +142,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn sections_keys_comments_and_blanks_are_read() {
+    fn sections_keys_comments_and_blank_lines_are_parsed() {
         let text = "# a comment\n\n [main]\n enabled = 1\n ;enabled=0\n [ a b ]\n url: http://x/?a=b#c \r\n empty=\n[main]x=1\n";
         let (good, _) = text.rsplit_once("[main]").unwrap();
         let wanted = json!({"main": {"enabled": "1"}, "a b": {"url": "http://x/?a=b#c", "empty": ""}});
@@ -150,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn fr_l12_keys_may_be_indented_below_their_section_as_python_reads_them() {
+    fn fr_l12_keys_may_be_indented_below_their_section() {
         let text = "[main]\n    enabled = 1\n    override = 0\n  a = 1\n# comment\n\n  [types] ; what it serves\n\tcontent = x\n[a]b] # y\nk=v\n";
         let wanted = json!({"main": {"enabled": "1", "override": "0", "a": "1"}, "types": {"content": "x"}, "a]b": {"k": "v"}});
         assert_eq!(read(text), Ok(wanted));
@@ -164,11 +165,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_told_line_by_line() {
+    fn each_invalid_line_is_a_fault_with_its_place() {
         let text = "first=1\n[main]\na=1\n a=2\nb\n=c\n[open\n[ ]\na=3\n[main]\nb=\rc=\n";
         let source = Source::ini("x.conf", text.as_bytes()).unwrap();
         let faults = source.read().unwrap_err();
-        let said: Vec<_> = faults
+        let found: Vec<_> = faults
             .iter()
             .map(|fault| {
                 let place = source.places(&[&fault.site])[0].clone().unwrap();
@@ -176,16 +177,16 @@ mod tests {
             })
             .collect();
         assert_eq!(
-            said,
+            found,
             [
-                (1, 1, "syntax", "the key `first` stands before the first section"),
+                (1, 1, "syntax", "the key `first` is before the first section"),
                 (4, 2, "syntax", "this line is indented deeper than the key above it"),
                 (5, 1, "syntax", "this is neither a section nor a key with a value"),
-                (6, 1, "syntax", "a key stands before `=`"),
-                (7, 1, "syntax", "a section ends with `]`"),
-                (8, 1, "syntax", "a section has a name"),
-                (9, 1, "duplicate-key", "`a` stands twice in one map"),
-                (10, 2, "duplicate-key", "`main` stands twice in one map"),
+                (6, 1, "syntax", "the key before `=` is missing"),
+                (7, 1, "syntax", "the section has no closing `]`"),
+                (8, 1, "syntax", "the section has no name"),
+                (9, 1, "duplicate-key", "duplicate key `a`"),
+                (10, 2, "duplicate-key", "duplicate section `main`"),
                 (11, 1, "syntax", "this line has a control character"),
             ]
         );
@@ -193,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn places_are_those_of_keys_values_and_sections() {
+    fn keys_values_and_sections_have_places() {
         let text = "\u{feff}[ä]\r\n  ; x\r\nkey = one, two\r\nnone =\r\n";
         let source = Source::ini("x.conf", text.as_bytes()).unwrap();
         let placed = |site: Site| {

@@ -1,5 +1,6 @@
-//! JSON: read into a value with duplicate keys refused, and walked again for places.
+//! JSON: parsed into a value without duplicate keys, and walked again to find places.
 
+use crate::limits::MAX_DEPTH;
 use crate::place::Spans;
 use crate::spelling::{Spelling, may_differ};
 use crate::{Fault, Pointer, Site};
@@ -10,11 +11,11 @@ use std::collections::HashMap;
 use std::fmt;
 use std::ops::Range;
 
-/// Reads JSON; a syntax error is one fault, duplicate keys are one fault each.
+/// Parses JSON. A syntax error is one fault; each duplicate key is a fault.
 pub(crate) fn read(text: &str) -> Result<Value, Vec<Fault>> {
     let duplicates = Cell::new(false);
     let mut reader = serde_json::Deserializer::from_str(text);
-    let value = Unique { duplicates: &duplicates }
+    let value = ValueSeed { duplicates: &duplicates }
         .deserialize(&mut reader)
         .and_then(|value| reader.end().map(|()| value))
         .map_err(|error| vec![syntax_fault(text, &error)])?;
@@ -25,7 +26,7 @@ pub(crate) fn read(text: &str) -> Result<Value, Vec<Fault>> {
     }
 }
 
-/// The first integer that a value cannot hold exactly, in a text that is well formed.
+/// The first integer of a well-formed text that a value cannot hold exactly.
 fn long_integer(text: &str) -> Option<Range<usize>> {
     numbers(text).find(|number| {
         let word = &text[number.clone()];
@@ -33,9 +34,9 @@ fn long_integer(text: &str) -> Option<Range<usize>> {
     })
 }
 
-/// Whether a number in decimal digits is an integer that a value cannot hold exactly.
+/// Whether a decimal number is an integer that a value cannot hold exactly.
 pub(crate) fn is_long_integer(word: &str) -> bool {
-    /// So many digits always fit.
+    /// Numbers of this many digits always fit.
     const SAFE: usize = 18;
     let digits = word.strip_prefix(['-', '+']).unwrap_or(word);
     digits.len() > SAFE
@@ -45,11 +46,11 @@ pub(crate) fn is_long_integer(word: &str) -> bool {
 }
 
 pub(crate) fn long_integer_fault(word: &str, at: Range<usize>) -> Fault {
-    let message = format!("the number {word} has more digits than can be kept");
+    let message = format!("the number {word} has more digits than a 64-bit integer");
     Fault::new("wrong-value", Site::Bytes(at), message).hint("quote it to keep its text")
 }
 
-/// The numbers of a text that is well formed.
+/// The byte ranges of the numbers in a well-formed text.
 fn numbers(text: &str) -> impl Iterator<Item = Range<usize>> {
     let is_part = |byte: &u8| matches!(byte, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E');
     let bytes = text.as_bytes();
@@ -72,7 +73,7 @@ fn numbers(text: &str) -> impl Iterator<Item = Range<usize>> {
     })
 }
 
-/// The numbers that print differently from how they are written, in a text that can be read.
+/// The numbers of a valid text that print differently from how they are written.
 pub(crate) fn spellings(text: &str) -> Vec<Spelling> {
     let mut found = Vec::new();
     if numbers(text).any(|number| may_differ(&text[number])) {
@@ -89,38 +90,37 @@ pub(crate) fn spellings(text: &str) -> Vec<Spelling> {
 
 fn syntax_fault(text: &str, error: &serde_json::Error) -> Fault {
     let at = offset_of(text, error.line(), error.column());
-    let said = error.to_string();
-    let what = said.split(" at line ").next().unwrap_or(&said);
+    let message = error.to_string();
+    let what = message.split(" at line ").next().unwrap_or(&message);
     if what.starts_with("recursion limit") {
-        let message = format!("lists and maps are nested deeper than {}", crate::MAX_DEPTH);
+        let message = format!("lists and maps are nested deeper than {MAX_DEPTH}");
         return Fault::new("too-deep", Site::Bytes(at..at + 1), message);
     }
     Fault::new("syntax", Site::Bytes(at..at + 1), format!("this is not JSON: {what}"))
 }
 
-/// serde_json counts columns in bytes, and says column 0 for the end of the line before.
+/// The byte offset of a serde_json position: columns count bytes, and column 0 is the end of the previous line.
 fn offset_of(text: &str, line: usize, column: usize) -> usize {
     let start = match line.checked_sub(2) {
         None => 0,
         Some(skip) => text.match_indices('\n').nth(skip).map_or(text.len(), |(at, _)| at + 1),
     };
-    // column 0 is the line end before the line
     text.floor_char_boundary((start + column).saturating_sub(1).min(text.len()))
 }
 
-/// Builds a value and notes whether a key stood twice in one map.
-struct Unique<'d> {
+/// Builds a value, and records whether a map has a duplicate key.
+struct ValueSeed<'d> {
     duplicates: &'d Cell<bool>,
 }
 
-impl<'de> DeserializeSeed<'de> for Unique<'_> {
+impl<'de> DeserializeSeed<'de> for ValueSeed<'_> {
     type Value = Value;
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
         deserializer.deserialize_any(self)
     }
 }
 
-impl<'de> Visitor<'de> for Unique<'_> {
+impl<'de> Visitor<'de> for ValueSeed<'_> {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -149,7 +149,7 @@ impl<'de> Visitor<'de> for Unique<'_> {
     }
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
         let mut list = Vec::new();
-        while let Some(item) = items.next_element_seed(Unique { duplicates: self.duplicates })? {
+        while let Some(item) = items.next_element_seed(ValueSeed { duplicates: self.duplicates })? {
             list.push(item);
         }
         Ok(Value::Array(list))
@@ -157,7 +157,7 @@ impl<'de> Visitor<'de> for Unique<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
         let mut map = Map::new();
         while let Some(key) = members.next_key::<String>()? {
-            let value = members.next_value_seed(Unique { duplicates: self.duplicates })?;
+            let value = members.next_value_seed(ValueSeed { duplicates: self.duplicates })?;
             if map.insert(key, value).is_some() {
                 self.duplicates.set(true);
             }
@@ -168,23 +168,23 @@ impl<'de> Visitor<'de> for Unique<'_> {
 
 fn duplicate_faults(text: &str) -> Vec<Fault> {
     let mut faults = Vec::new();
-    let mut seen: HashMap<Pointer, Range<usize>> = HashMap::new();
+    let mut firsts: HashMap<Pointer, Range<usize>> = HashMap::new();
     Walk::over(text, &mut |pointer, key, _| {
         let Some(key) = key else { return };
-        if let Some(first) = seen.get(pointer) {
+        if let Some(first) = firsts.get(pointer) {
             let name = &text[key.clone()];
             let line = text[..first.start].matches('\n').count() + 1;
-            let message = format!("the key {} stands twice in one map", name.replace('"', "`"));
+            let message = format!("duplicate key {}", name.replace('"', "`"));
             let fault = Fault::new("duplicate-key", Site::Bytes(key), message);
             faults.push(fault.label(format!("first on line {line}")));
         } else {
-            seen.insert(pointer.clone(), key);
+            firsts.insert(pointer.clone(), key);
         }
     });
     faults
 }
 
-/// Fills in the spans of the wanted pointers.
+/// Finds the spans of the wanted pointers.
 pub(crate) fn find(text: &str, wanted: &mut HashMap<&str, Spans>) {
     Walk::over(text, &mut |pointer, key, value| {
         if let Some(spans) = wanted.get_mut(pointer.as_str()) {
@@ -193,19 +193,19 @@ pub(crate) fn find(text: &str, wanted: &mut HashMap<&str, Spans>) {
     });
 }
 
-type Seen<'s> = &'s mut dyn FnMut(&Pointer, Option<Range<usize>>, Range<usize>);
+type ValueCallback<'s> = &'s mut dyn FnMut(&Pointer, Option<Range<usize>>, Range<usize>);
 
-/// A walk over JSON that is known to be well formed: calls back for each value with the bytes of it and its key.
+/// A walk over well-formed JSON that calls back for each value with the byte ranges of the value and its key.
 struct Walk<'t, 's> {
     text: &'t str,
     at: usize,
     pointer: Pointer,
-    seen: Seen<'s>,
+    on_value: ValueCallback<'s>,
 }
 
 impl<'t, 's> Walk<'t, 's> {
-    fn over(text: &'t str, seen: Seen<'s>) {
-        let mut walk = Walk { text, at: 0, pointer: Pointer::root(), seen };
+    fn over(text: &'t str, on_value: ValueCallback<'s>) {
+        let mut walk = Walk { text, at: 0, pointer: Pointer::root(), on_value };
         walk.value(None);
     }
 
@@ -221,9 +221,9 @@ impl<'t, 's> Walk<'t, 's> {
 
     fn eat(&mut self, byte: u8) -> bool {
         self.space();
-        let there = self.byte() == Some(byte);
-        self.at += usize::from(there);
-        there
+        let is_next = self.byte() == Some(byte);
+        self.at += usize::from(is_next);
+        is_next
     }
 
     fn string(&mut self) -> Range<usize> {
@@ -240,7 +240,7 @@ impl<'t, 's> Walk<'t, 's> {
         start..self.at
     }
 
-    // the depth is bounded: the text was read before, and that refuses more than MAX_DEPTH
+    // the depth is bounded, because the first pass rejects texts deeper than MAX_DEPTH
     fn value(&mut self, key: Option<Range<usize>>) {
         self.space();
         let start = self.at;
@@ -280,7 +280,7 @@ impl<'t, 's> Walk<'t, 's> {
                 }
             }
         }
-        (self.seen)(&self.pointer, key, start..self.at);
+        (self.on_value)(&self.pointer, key, start..self.at);
     }
 }
 
@@ -296,15 +296,15 @@ mod tests {
     }
 
     #[test]
-    fn every_duplicate_key_is_a_fault_with_both_places() {
+    fn each_duplicate_key_is_a_fault_with_both_places() {
         let text = "{\"a\": 1,\n \"b\": {\"x\": 1, \"x\": 2},\n \"a\": 3}";
         let faults = read(text).unwrap_err();
-        let said: Vec<_> = faults.iter().map(|f| (f.message.clone(), f.label.clone().unwrap())).collect();
+        let found: Vec<_> = faults.iter().map(|f| (f.message.clone(), f.label.clone().unwrap())).collect();
         assert_eq!(
-            said,
+            found,
             [
-                ("the key `x` stands twice in one map".to_owned(), "first on line 2".to_owned()),
-                ("the key `a` stands twice in one map".to_owned(), "first on line 1".to_owned()),
+                ("duplicate key `x`".to_owned(), "first on line 2".to_owned()),
+                ("duplicate key `a`".to_owned(), "first on line 1".to_owned()),
             ]
         );
     }
@@ -326,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_the_nearest_that_there_are_in_both_formats() {
+    fn json_and_yaml_round_numbers_to_the_nearest() {
         for text in ["0.30000000000000004", "1.1844674407370955e+20", "1.1752144252037635e+214", "5e-324"] {
             let nearest = serde_json::json!([text.parse::<f64>().unwrap()]);
             let text = format!("[{text}]");

@@ -1,7 +1,7 @@
-//! Texts that people write: JSON, YAML or INI read into a value, and the faults found in them with their places.
+//! Parsing of texts that people write (JSON, YAML, INI) into values, and faults with their places in the text.
 //!
-//! A text is read once, fast and without places. Only when something is wrong is it read a second time to
-//! find line and column, so a good text pays nothing for good messages.
+//! The first pass parses a text fast, without places. Only if there is a fault does a second pass find line and
+//! column, so good messages cost nothing for a valid text.
 //!
 //! ```
 //! use pop_document::{Fault, Source};
@@ -18,22 +18,24 @@
 mod fault;
 mod ini;
 mod json;
-mod literal;
+mod limits;
 mod nearest;
 mod place;
-mod placed;
+mod placed_fault;
 mod pointer;
+mod secret_literal;
 mod shape;
 mod source;
 mod spelling;
 mod yaml;
 
 pub use fault::{Fault, Severity, Site};
-pub use literal::{SECRET_LITERAL, secret_literals};
+pub use limits::{MAX_BYTES, MAX_DEPTH, too_large};
 pub use nearest::nearest;
 pub use place::Place;
-pub use placed::PlacedFault;
+pub use placed_fault::PlacedFault;
 pub use pointer::Pointer;
+pub use secret_literal::{SECRET_LITERAL, secret_literals};
 pub use shape::{Fields, kind_of};
-pub use source::{Format, MAX_BYTES, MAX_DEPTH, Source, too_large};
+pub use source::{Format, Source};
 pub use spelling::Spelling;

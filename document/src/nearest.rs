@@ -1,12 +1,12 @@
-//! "Did you mean": the name nearest to a mistyped one.
+//! "Did you mean": the name most similar to a mistyped one.
 
-/// The candidate most like `word`, if one is near enough to be what its author meant.
+/// The candidate most similar to `word`, if one is similar enough to be a typing error.
 pub fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
     let lower = word.to_lowercase();
     let mut best: Option<(f64, &str)> = None;
     for candidate in candidates {
         let score = strsim::jaro_winkler(&lower, &candidate.to_lowercase());
-        // of two that are as near, the first in order: what is said must not change from run to run
+        // of two equally similar names take the first, so that the message is the same in every run
         let is_nearer = |(found, name)| score > found || (score == found && candidate < name);
         if score > 0.85 && best.is_none_or(is_nearer) {
             best = Some((score, candidate));
@@ -20,7 +20,7 @@ mod tests {
     use super::nearest;
 
     #[test]
-    fn typing_errors_find_their_word_and_strangers_do_not() {
+    fn mistyped_names_match_and_unrelated_names_do_not() {
         let words = ["probe", "transcode", "thumbnail"];
         assert_eq!(nearest("prbe", words), Some("probe"));
         assert_eq!(nearest("Transcod", words), Some("transcode"));

@@ -1,19 +1,19 @@
-//! A place in a text, for editors and for the caret.
+//! Places in a text, for editors and for the caret.
 
 use std::ops::Range;
 
-/// A place in a text: what editors need, and what the caret needs.
+/// A place in a text: line and column for editors, bytes for the caret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
-    /// The line, from 1.
+    /// Line number, from 1.
     pub line: usize,
-    /// The column in characters, from 1.
+    /// Column in characters, from 1.
     pub column: usize,
-    /// The bytes meant.
+    /// Byte range in the text.
     pub bytes: Range<usize>,
 }
 
-/// The bytes of a value and of its key.
+/// Byte ranges of a value and its key.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Spans {
     pub(crate) key: Option<Range<usize>>,

@@ -1,4 +1,4 @@
-//! A JSON pointer (RFC 6901): the path of a value in a document.
+//! JSON pointers (RFC 6901): paths of values in a document.
 
 use serde_json::Value;
 use std::fmt;
@@ -13,7 +13,7 @@ impl Pointer {
         Self::default()
     }
 
-    /// The pointer to the member or element `step` of the value that this points to.
+    /// The pointer to member or element `step` of this pointer's value.
     #[must_use]
     pub fn join(&self, step: impl fmt::Display) -> Self {
         let mut path = self.clone();
@@ -21,7 +21,7 @@ impl Pointer {
         path
     }
 
-    /// Goes one step down, in place.
+    /// Appends a step in place.
     pub fn push(&mut self, step: &str) {
         self.0.push('/');
         for c in step.chars() {
@@ -33,17 +33,17 @@ impl Pointer {
         }
     }
 
-    /// Goes back up to a length taken earlier by [`Pointer::len`].
+    /// Cuts the pointer back to an earlier [`Pointer::len`].
     pub fn truncate(&mut self, len: usize) {
         self.0.truncate(len);
     }
 
-    /// The length of the text of this pointer, in bytes.
+    /// Length of the pointer's text, in bytes.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether this is the root.
+    /// Whether the pointer is the root.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -53,7 +53,7 @@ impl Pointer {
         &self.0
     }
 
-    /// The value that this points to inside `root`.
+    /// The value at this pointer inside `root`.
     pub fn find<'v>(&self, root: &'v Value) -> Option<&'v Value> {
         root.pointer(&self.0)
     }
@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn steps_are_escaped_and_can_be_taken_back() {
+    fn steps_are_escaped_and_can_be_cut_off() {
         let mut pointer = Pointer::root().join("a/b").join("~").join(0);
         assert_eq!(pointer.as_str(), "/a~1b/~0/0");
         let len = pointer.len();

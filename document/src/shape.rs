@@ -1,9 +1,9 @@
-//! Taking a document apart: fields with the type they must have, and a fault for each that has another.
+//! Reading the fields of a document with their expected types, and a fault for each other type.
 
 use crate::{Fault, Pointer, nearest};
 use serde_json::{Map, Value};
 
-/// The JSON type of a value, as people call it.
+/// The JSON type of a value, as messages name it.
 pub fn kind_of(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
@@ -15,9 +15,9 @@ pub fn kind_of(value: &Value) -> &'static str {
     }
 }
 
-/// The fields of one map in a document, taken one by one; each wrong type becomes a fault.
+/// The fields of one map in a document. Each read of a field with the wrong type adds a fault.
 ///
-/// A field that is absent or `null` is absent: POP writes nulls for what is not set.
+/// A `null` field counts as absent, because POP writes nulls for unset fields.
 #[derive(Debug)]
 pub struct Fields<'v, 'f> {
     map: &'v Map<String, Value>,
@@ -27,7 +27,7 @@ pub struct Fields<'v, 'f> {
 }
 
 impl<'v, 'f> Fields<'v, 'f> {
-    /// The fields of `value`, or a fault with `code` if it is no map.
+    /// The fields of `value`, or a fault with `code` if `value` is not a map.
     pub fn of(
         value: &'v Value,
         pointer: Pointer,
@@ -45,7 +45,7 @@ impl<'v, 'f> Fields<'v, 'f> {
         }
     }
 
-    /// The fields of a map; values of a wrong type are faults with `code`.
+    /// The fields of a map. Values of a wrong type are faults with `code`.
     pub fn of_map(
         map: &'v Map<String, Value>,
         pointer: Pointer,
@@ -65,17 +65,17 @@ impl<'v, 'f> Fields<'v, 'f> {
         self.pointer.join(name)
     }
 
-    /// The list to which faults go.
+    /// The list of faults.
     pub fn faults(&mut self) -> &mut Vec<Fault> {
         self.faults
     }
 
-    /// The field `name`, whatever its type, unless it is absent or null.
+    /// The field `name` of any type, unless absent or null.
     pub fn any(&self, name: &str) -> Option<&'v Value> {
         self.map.get(name).filter(|value| !value.is_null())
     }
 
-    /// The names and values of all fields, as written.
+    /// The names and values of all fields, including nulls.
     pub fn iter(&self) -> impl Iterator<Item = (&'v String, &'v Value)> + use<'v> {
         self.map.iter()
     }
@@ -90,12 +90,12 @@ impl<'v, 'f> Fields<'v, 'f> {
         found
     }
 
-    /// A text.
+    /// Reads a text.
     pub fn text(&mut self, name: &str) -> Option<&'v str> {
         self.typed(name, "text", Value::as_str)
     }
 
-    /// `true` or `false`; POP writes them as text too.
+    /// Reads a boolean. POP also writes booleans as text.
     pub fn boolean(&mut self, name: &str) -> Option<bool> {
         self.typed(name, "true or false", |value| match value {
             Value::Bool(flag) => Some(*flag),
@@ -105,7 +105,7 @@ impl<'v, 'f> Fields<'v, 'f> {
         })
     }
 
-    /// A whole number from 0; POP writes numbers as text too.
+    /// Reads a whole number from 0. POP also writes numbers as text.
     pub fn whole(&mut self, name: &str) -> Option<u64> {
         self.typed(name, "a whole number from 0", |value| match value {
             Value::Number(number) => number.as_u64(),
@@ -114,7 +114,7 @@ impl<'v, 'f> Fields<'v, 'f> {
         })
     }
 
-    /// A number from 0.
+    /// Reads a number from 0.
     pub fn number(&mut self, name: &str) -> Option<f64> {
         self.typed(name, "a number from 0", |value| {
             match value {
@@ -126,12 +126,12 @@ impl<'v, 'f> Fields<'v, 'f> {
         })
     }
 
-    /// A list.
+    /// Reads a list.
     pub fn list(&mut self, name: &str) -> Option<&'v Vec<Value>> {
         self.typed(name, "a list", Value::as_array)
     }
 
-    /// A list of texts; numbers and booleans in it are taken as their text.
+    /// Reads a list of texts. Numbers and booleans in it are converted to text.
     pub fn texts(&mut self, name: &str) -> Option<Vec<String>> {
         let list = self.list(name)?;
         let mut texts = Vec::with_capacity(list.len());
@@ -147,12 +147,12 @@ impl<'v, 'f> Fields<'v, 'f> {
         Some(texts)
     }
 
-    /// A map.
+    /// Reads a map.
     pub fn map(&mut self, name: &str) -> Option<&'v Map<String, Value>> {
         self.typed(name, "a map", Value::as_object)
     }
 
-    /// A map from names to texts; numbers and booleans in it are taken as their text.
+    /// Reads a map of texts. Numbers and booleans in it are converted to text.
     pub fn text_map(&mut self, name: &str) -> Option<Vec<(String, String)>> {
         let map = self.map(name)?;
         let mut pairs = Vec::with_capacity(map.len());
@@ -168,7 +168,7 @@ impl<'v, 'f> Fields<'v, 'f> {
         Some(pairs)
     }
 
-    /// Warns of each field that is not among `known`, with the near name.
+    /// Warns of each field that is not in `known`, and suggests a similar name.
     pub fn warn_unknown(&mut self, what: &str, known: &[&str]) {
         for name in self.map.keys().filter(|name| !known.contains(&name.as_str())) {
             let message = format!("{what} has no field `{name}`; it is ignored");
@@ -202,7 +202,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn wrong_types_are_all_found_and_right_ones_are_read() {
+    fn each_wrong_type_is_a_fault_and_right_types_are_read() {
         let value =
             json!({"a": 1, "b": "45", "c": [1, {}], "d": null, "e": -1, "f": {"x": true}, "h": "maybe"});
         let mut faults = Vec::new();

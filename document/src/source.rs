@@ -1,5 +1,6 @@
-//! One text that a person wrote, with its name: read into a value, and asked for the places of faults.
+//! A named text: parsing it into a value, and finding the places of faults.
 
+use crate::limits::{MAX_BYTES, too_large};
 use crate::place::{Place, Spans};
 use crate::{Fault, SECRET_LITERAL, Site, Spelling, ini, json, yaml};
 use serde_json::Value;
@@ -7,24 +8,18 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ops::Range;
 
-/// The largest text that is read, in bytes.
-pub const MAX_BYTES: usize = 256 * 1024 * 1024;
-
-/// How deep lists and maps may be nested.
-pub const MAX_DEPTH: usize = 127;
-
-/// How a text is written.
+/// Format of a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
     /// JSON (RFC 8259).
     Json,
     /// YAML 1.2, core schema: `no` is text, `0755` is text.
     Yaml,
-    /// INI: sections of keys, every value a text.
+    /// INI: sections of keys; every value is a text.
     Ini,
 }
 
-/// A text with the name that messages give it.
+/// A text and its name in messages.
 #[derive(Debug, Clone)]
 pub struct Source {
     name: String,
@@ -33,53 +28,53 @@ pub struct Source {
 }
 
 impl Source {
-    /// A text named `name`; its format follows from the name's ending, else from its first character.
+    /// A text named `name`. Its format follows from the name's extension, else from its first character.
     ///
-    /// Bytes that are no text, or too many, are a fault.
+    /// Bytes that are not text, or too many bytes, are a fault.
     pub fn new(name: impl Into<String>, bytes: &[u8]) -> Result<Self, Fault> {
         let (name, text) = (name.into(), text_of(bytes)?);
         let format = format_of(&name, &text);
         Ok(Self { name, text, format })
     }
 
-    /// JSON that is already known to be text. Unlike [`new`](Self::new) it makes no copy.
+    /// A JSON text. Unlike [`new`](Self::new) this makes no copy.
     pub fn json(name: impl Into<String>, text: String) -> Self {
         Self { name: name.into(), text, format: Format::Json }
     }
 
-    /// The same for a text that is INI, whatever it is named.
+    /// An INI text, whatever its name is.
     pub fn ini(name: impl Into<String>, bytes: &[u8]) -> Result<Self, Fault> {
         Ok(Self { name: name.into(), text: text_of(bytes)?, format: Format::Ini })
     }
 
-    /// A text of which nothing could be read.
+    /// An empty text, for a file that cannot be read.
     pub fn empty(name: impl Into<String>) -> Self {
         let name = name.into();
         let format = format_of(&name, "");
         Self { name, text: String::new(), format }
     }
 
-    /// The name that messages give it.
+    /// The name of the text in messages.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The text itself, without a byte order mark.
+    /// The text, without a byte order mark.
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// The text itself, given back.
+    /// Consumes the source and returns its text.
     pub fn into_text(self) -> String {
         self.text
     }
 
-    /// How it is written.
+    /// The format of the text.
     pub fn format(&self) -> Format {
         self.format
     }
 
-    /// Reads the text. A text that does not parse, or that gives a key twice, is a list of faults.
+    /// Parses the text. Syntax errors and duplicate keys are faults.
     pub fn read(&self) -> Result<Value, Vec<Fault>> {
         match self.format {
             Format::Json => json::read(&self.text),
@@ -88,7 +83,7 @@ impl Source {
         }
     }
 
-    /// The numbers and booleans of its value that print differently from how they are written; `value` is what was read.
+    /// The numbers and booleans that print differently from how they are written; `value` is the parsed text.
     pub fn spellings(&self, value: &Value) -> Vec<Spelling> {
         match self.format {
             Format::Json => json::spellings(&self.text),
@@ -97,8 +92,8 @@ impl Source {
         }
     }
 
-    /// The same text with stars where faults have found a secret, for all that shows lines of it.
-    pub fn veiled(&self, faults: &[Fault]) -> Cow<'_, Self> {
+    /// The text with secrets found by `faults` replaced by stars, for output that shows its lines.
+    pub fn masked(&self, faults: &[Fault]) -> Cow<'_, Self> {
         let secrets = || faults.iter().filter(|fault| fault.code == SECRET_LITERAL).map(|fault| &fault.site);
         if secrets().next().is_none() {
             return Cow::Borrowed(self);
@@ -109,7 +104,7 @@ impl Source {
         bytes.sort_by_key(|bytes| bytes.start);
         for bytes in bytes {
             text.push_str(self.text.get(text.len()..bytes.start).unwrap_or_default());
-            // as many bytes on as many lines, so that every place stays where it is
+            // keep the number of bytes and lines, so that every place stays the same
             let hidden = self.text.get(text.len()..bytes.end).unwrap_or_default();
             text.extend(hidden.bytes().map(|byte| if byte == b'\n' { '\n' } else { '*' }));
         }
@@ -117,9 +112,9 @@ impl Source {
         Cow::Owned(Self { text, name: self.name.clone(), format: self.format })
     }
 
-    /// The place of each site, in order; none for the text as a whole.
+    /// The place of each site, in the order of `sites`; none for [`Site::Whole`].
     ///
-    /// The text is walked once, however many sites there are.
+    /// One walk over the text serves all sites.
     pub fn places(&self, sites: &[&Site]) -> Vec<Option<Place>> {
         let mut bytes: Vec<(usize, Range<usize>)> = self
             .bytes_of(sites)
@@ -137,7 +132,7 @@ impl Source {
         places
     }
 
-    /// The bytes of each site, in order.
+    /// The byte range of each site, in the order of `sites`.
     fn bytes_of(&self, sites: &[&Site]) -> Vec<Option<Range<usize>>> {
         let mut wanted: HashMap<&str, Spans> = sites
             .iter()
@@ -166,7 +161,7 @@ impl Source {
             Site::Value(pointer) => value_bytes(pointer.as_str(), found),
             Site::Within(pointer, part) => {
                 let value = value_bytes(pointer.as_str(), found)?;
-                // a part that was written with escapes is not found; it may stand further on, in another value
+                // search only this value: a part written with escapes is not found, and may occur in a later value
                 let inside = self.text.get(value.clone()).and_then(|written| written.find(part.as_str()));
                 match inside {
                     Some(offset) => Some(value.start + offset..value.start + offset + part.len()),
@@ -176,17 +171,17 @@ impl Source {
         }
     }
 
-    /// The place of some bytes of the text.
+    /// The place of a byte range.
     pub fn place(&self, bytes: Range<usize>) -> Place {
         self.place_after(&Place { line: 1, column: 1, bytes: 0..0 }, bytes)
     }
 
-    /// The place of some bytes that do not begin before those of `earlier`, from where the counting goes on.
+    /// The place of a byte range that does not begin before `earlier`; counting continues from there.
     fn place_after(&self, earlier: &Place, bytes: Range<usize>) -> Place {
         let start = floor_boundary(&self.text, bytes.start);
         let between = &self.text[earlier.bytes.start.min(start)..start];
         let end = floor_boundary(&self.text, bytes.end).max(start);
-        // a caret stays on the line on which it begins
+        // a caret covers only its first line
         let end = self.text[start..end].find(['\n', '\r']).map_or(end, |at| start + at);
         let (line, column) = match between.rfind('\n') {
             None => (earlier.line, earlier.column + between.chars().count()),
@@ -196,7 +191,7 @@ impl Source {
     }
 }
 
-/// The text that bytes are, without a byte order mark.
+/// Decodes UTF-8 and drops a byte order mark.
 fn text_of(bytes: &[u8]) -> Result<String, Fault> {
     if bytes.len() > MAX_BYTES {
         return Err(too_large());
@@ -209,12 +204,12 @@ fn text_of(bytes: &[u8]) -> Result<String, Fault> {
     }
 }
 
-/// A pointer and those above it, nearest first.
+/// A pointer and its ancestors, nearest first.
 fn with_ancestors(pointer: &str) -> impl Iterator<Item = &str> {
     std::iter::successors(Some(pointer), |pointer| pointer.rfind('/').map(|at| &pointer[..at]))
 }
 
-/// The bytes of a value, or of the nearest value above it that is there.
+/// The byte range of a value, or of its nearest existing ancestor.
 fn value_bytes(pointer: &str, found: &HashMap<&str, Spans>) -> Option<Range<usize>> {
     with_ancestors(pointer).find_map(|pointer| found.get(pointer)?.value.clone())
 }
@@ -223,15 +218,10 @@ fn floor_boundary(text: &str, at: usize) -> usize {
     text.floor_char_boundary(at.min(text.len()))
 }
 
-/// The fault of a text that has more than [`MAX_BYTES`].
-pub fn too_large() -> Fault {
-    Fault::new("too-large", Site::Whole, format!("the text has more than {MAX_BYTES} bytes"))
-}
-
 fn not_text(at: usize, what: &str) -> Fault {
-    let message = format!("this is not a text: byte {at} is {what}");
+    let message = format!("the text is not readable: byte {at} is {what}");
     Fault::new("not-text", Site::Whole, message)
-        .hint("agendas, registries and descriptors are texts in UTF-8")
+        .hint("agendas, registries and descriptors must be UTF-8 text")
 }
 
 fn format_of(name: &str, text: &str) -> Format {
@@ -255,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn the_place_of_a_value_a_key_and_a_part_in_both_formats() {
+    fn json_and_yaml_have_places_of_values_keys_and_parts() {
         let json = "{\n \"operations\": [\n  {\"näme\": \"a\\n\", \"payload\": \"x @<b.out> y\"}\n ]\n}";
         let yaml = "operations:\n  - näme: a\n    payload: x @<b.out> y\n";
         for (name, text, lines) in [("a.json", json, [3, 3]), ("a.yaml", yaml, [2, 3])] {
@@ -268,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_written_with_escapes_is_not_found_in_another_value() {
+    fn an_escaped_part_is_not_found_in_another_value() {
         let part = Site::Within("/a".into(), "@<b.out>".into());
         for (name, text, whole) in [
             ("a.json", "{\"a\": \"x @<\\u0062.out>\", \"c\": \"@<b.out>\"}", "\"x @<\\u0062.out>\""),
@@ -279,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_is_found_in_every_kind_of_yaml_text() {
+    fn a_part_is_found_in_every_yaml_string_style() {
         let part = Site::Within("/a".into(), "@<b.out>".into());
         for text in [
             "a: x\n  y @<b.out>\n",
@@ -295,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn places_come_in_the_order_in_which_they_were_asked_for() {
+    fn places_have_the_order_of_their_sites() {
         let source = Source::new("a.json", "{\"é\": 1,\n \"b\": [2, 3]}".as_bytes()).unwrap();
         let sites = ["/b/1", "/é", "/b", "/é"].map(|pointer| Site::Value(pointer.into()));
         let places = source.places(&[&sites[0], &sites[1], &Site::Whole, &sites[2], &sites[3]]);
@@ -304,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn f46_a_secret_is_veiled_and_every_place_stays_where_it_is() {
+    fn f46_masking_a_secret_keeps_every_place() {
         let text = "{\"a\": \"x é\\n\", \"b\": \"y\",\n \"c\": \"l\u{f6}ng\"}";
         for (name, text) in [("a.json", text), ("a.yaml", "a: |\n  x é\nb: y\nc: löng\n")] {
             let source = Source::new(name, text.as_bytes()).unwrap();
@@ -312,33 +302,33 @@ mod tests {
                 Fault::new(SECRET_LITERAL, Site::Within(at.into(), part.into()), "").warning()
             };
             let faults = [secret("/c", "ön"), Fault::value("c", "/b", ""), secret("/a", "x é\n")];
-            let veiled = source.veiled(&faults);
+            let masked = source.masked(&faults);
             assert!(
-                !veiled.text().contains(['x', 'é', 'ö']) && veiled.text().contains('y'),
+                !masked.text().contains(['x', 'é', 'ö']) && masked.text().contains('y'),
                 "{}",
-                veiled.text()
+                masked.text()
             );
             let lines = |source: &Source| -> Vec<usize> { source.text().lines().map(str::len).collect() };
-            assert_eq!(lines(&veiled), lines(&source));
-            assert!(matches!(source.veiled(&faults[1..2]), Cow::Borrowed(_)));
+            assert_eq!(lines(&masked), lines(&source));
+            assert!(matches!(source.masked(&faults[1..2]), Cow::Borrowed(_)));
         }
     }
 
     #[test]
-    fn format_follows_the_name_then_the_first_character() {
+    fn format_follows_extension_then_first_character() {
         assert_eq!(format_of("a.yml", "{}"), Format::Yaml);
         assert_eq!(format_of("-", " {}"), Format::Json);
         assert_eq!(format_of("-", "a: 1"), Format::Yaml);
     }
 
     #[test]
-    fn bytes_that_are_no_text_are_a_fault() {
+    fn bytes_that_are_not_text_are_a_fault() {
         assert_eq!(Source::new("a", &[0x7f, b'E', 0xff]).unwrap_err().code, "not-text");
         assert_eq!(Source::new("a", b"a\0b").unwrap_err().code, "not-text");
     }
 
     #[test]
-    fn a_byte_order_mark_and_carriage_returns_do_no_harm() {
+    fn byte_order_mark_and_carriage_returns_are_ignored() {
         let source = Source::new("a.yaml", b"\xef\xbb\xbfa: 1\r\nb: [x]\r\n").unwrap();
         assert_eq!(source.read().unwrap()["b"][0], "x");
         let place = source.places(&[&Site::Value("/b/0".into())])[0].clone().unwrap();

@@ -1,24 +1,24 @@
 //! Scalars that print differently from how they are written: `3.10`, `0o644`, `True`.
 //!
-//! A value keeps the number and not its text. Where the text matters (the argument of a program, the value of a
-//! variable), such a scalar has to be quoted, and this module finds the ones that are not.
+//! A value stores the number, not its text. Where the text matters (a program argument, the value of a variable), such a
+//! scalar must be quoted. This module finds the unquoted ones.
 
 use crate::{Fault, Pointer};
 use serde_json::Value;
 
-/// A number or boolean whose text in the document is not the text that it prints.
+/// A number or boolean whose text in the document differs from its printed text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Spelling {
-    /// Where it stands.
+    /// Pointer of the scalar.
     pub pointer: Pointer,
-    /// Its text in the document, such as `3.10`.
+    /// Text in the document, such as `3.10`.
     pub written: String,
-    /// The text that its value prints, such as `3.1`.
+    /// Printed text of the value, such as `3.1`.
     pub printed: String,
 }
 
 impl Spelling {
-    /// The spelling of a scalar; none if it prints as it is written.
+    /// The spelling of a scalar; none if both texts are the same.
     pub(crate) fn of(pointer: &Pointer, written: &str, value: &Value) -> Option<Self> {
         if !matches!(value, Value::Number(_) | Value::Bool(_)) {
             return None;
@@ -27,7 +27,7 @@ impl Spelling {
         (printed != written).then(|| Self { pointer: pointer.clone(), written: written.to_owned(), printed })
     }
 
-    /// The fault of a scalar that is used as text, `role` saying as what.
+    /// The fault of a scalar used as text; `role` names its use, such as "an argument".
     pub fn fault(&self, role: &str) -> Fault {
         let Self { pointer, written, printed } = self;
         let message = format!("`{written}` would become `{printed}` as {role}");
@@ -36,8 +36,8 @@ impl Spelling {
     }
 }
 
-/// Whether a word of a text may be a scalar that prints differently. A word that is none is a false alarm, which
-/// costs a second reading of the text and nothing else.
+/// Whether a word of a text may be a scalar that prints differently. A false positive costs only a second pass over
+/// the text.
 pub(crate) fn may_differ(word: &str) -> bool {
     match word.as_bytes().first() {
         Some(b'0'..=b'9' | b'-' | b'+' | b'.') => !prints_itself(word) && word.bytes().all(is_numeric),
@@ -49,7 +49,7 @@ pub(crate) fn may_differ(word: &str) -> bool {
     }
 }
 
-/// Bytes of numbers in any notation, `0xFF`, `1e3`, `.inf` and `.NaN` among them.
+/// Whether a byte may be part of a number in any notation, including `0xFF`, `1e3`, `.inf` and `.NaN`.
 fn is_numeric(byte: u8) -> bool {
     byte.is_ascii_hexdigit()
         || matches!(byte, b'x' | b'X' | b'o' | b'O' | b'+' | b'-' | b'.' | b'_')
@@ -57,7 +57,7 @@ fn is_numeric(byte: u8) -> bool {
 }
 
 fn prints_itself(word: &str) -> bool {
-    // most numbers are short and whole, and need no number to be made of them
+    // fast path: most numbers are short integers, which need no parsing
     let digits = word.strip_prefix('-').unwrap_or(word);
     let is_plain = digits.len() <= 18 && digits.bytes().all(|byte| byte.is_ascii_digit());
     if is_plain && !digits.is_empty() {
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn fr_c1_every_number_that_prints_differently_is_found_in_yaml() {
+    fn fr_c1_yaml_numbers_that_print_differently_are_found() {
         for (written, printed) in [
             ("3.10", "3.1"),
             ("1234e56", "1.234e+59"),
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn fr_c1_every_number_that_prints_differently_is_found_in_json() {
+    fn fr_c1_json_numbers_that_print_differently_are_found() {
         for (written, printed) in [("3.10", "3.1"), ("1E5", "100000.0"), ("-0", "-0.0"), ("1e400", "")] {
             let text = format!("{{\"a\": [\"{written}\\\"\", {written}, 1.5, {{\"b\": {written}}}]}}");
             if printed.is_empty() {
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn fr_c1_what_prints_as_it_is_written_and_text_are_not_found() {
+    fn fr_c1_texts_and_plain_numbers_are_not_found() {
         let yaml =
             "a: [0, 1, -7, 1.5, 1.0, 1e+16, true, false, \"3.10\", '0o644', 1.2.3, 2024-01-02, 1_000, 0755]";
         assert_eq!(spelled("a.yaml", yaml), []);
@@ -133,11 +133,11 @@ mod tests {
     }
 
     #[test]
-    fn fr_c1_a_number_that_no_value_can_hold_is_a_fault_in_yaml_too() {
+    fn fr_c1_a_yaml_integer_of_too_many_digits_is_a_fault() {
         let digits = "123456789012345678901234567890";
         for (written, said) in [
-            (digits.to_owned(), "has more digits than can be kept"),
-            (format!("-{digits}"), "has more digits than can be kept"),
+            (digits.to_owned(), "has more digits than a 64-bit integer"),
+            (format!("-{digits}"), "has more digits than a 64-bit integer"),
             (".inf".to_owned(), "non-finite"),
             ("-.INF".to_owned(), "non-finite"),
             (".nan".to_owned(), "non-finite"),

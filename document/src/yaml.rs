@@ -1,9 +1,10 @@
-//! YAML: read into a value under a budget, and read again with spans for places.
+//! YAML: parsed into a value under a budget, and parsed again with spans to find places.
 
 use crate::json::{is_long_integer, long_integer_fault};
+use crate::limits::{MAX_BYTES, MAX_DEPTH};
 use crate::place::Spans;
 use crate::spelling::{Spelling, may_differ};
-use crate::{Fault, MAX_BYTES, MAX_DEPTH, Pointer, Site};
+use crate::{Fault, Pointer, Site};
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 use serde_saphyr::budget::BudgetBreach;
@@ -12,9 +13,9 @@ use std::collections::HashMap;
 use std::fmt;
 use std::ops::Range;
 
-/// Events and nodes that one text may make, aliases expanded: about two million operations.
+/// Events and nodes of one text with expanded aliases, at most. Enough for about two million operations.
 const MAX_NODES: usize = 32_000_000;
-/// Bytes that aliases may copy.
+/// Bytes that aliases may copy, at most.
 const MAX_COPIED_BYTES: usize = 64 * 1024 * 1024;
 
 fn options(duplicate_keys: DuplicateKeyPolicy) -> serde_saphyr::Options {
@@ -38,20 +39,19 @@ fn options(duplicate_keys: DuplicateKeyPolicy) -> serde_saphyr::Options {
     }
 }
 
-/// Reads YAML; what does not parse, a duplicate key, a number that no value can hold and a text that grows without
-/// bound are faults.
+/// Parses YAML. Syntax errors, duplicate keys, integers that a value cannot hold and texts over budget are faults.
 pub(crate) fn read(text: &str) -> Result<Value, Vec<Fault>> {
     let read = serde_saphyr::from_str_with_options::<Value>(text, options(DuplicateKeyPolicy::Error));
-    let value = read.map_err(|error| match inmost(&error) {
+    let value = read.map_err(|error| match innermost(&error) {
         Error::DuplicateMappingKey { .. } => duplicate_faults(text, &error),
-        inmost => vec![fault_of(text, &error, inmost)],
+        innermost => vec![fault_of(text, &error, innermost)],
     })?;
     let mut faults = Vec::new();
     for_each_odd_scalar(text, &value, &mut |_, at, value| faults.extend(number_fault(text, at, value)));
     if faults.is_empty() { Ok(value) } else { Err(faults) }
 }
 
-/// The numbers and booleans that print differently from how they are written, in a text that can be read.
+/// The numbers and booleans of a valid text that print differently from how they are written.
 pub(crate) fn spellings(text: &str, value: &Value) -> Vec<Spelling> {
     let mut found = Vec::new();
     for_each_odd_scalar(text, value, &mut |pointer, at, value| {
@@ -60,17 +60,16 @@ pub(crate) fn spellings(text: &str, value: &Value) -> Vec<Spelling> {
     found
 }
 
-/// An integer that no value can hold exactly.
+/// The fault of an integer that a value cannot hold exactly.
 fn number_fault(text: &str, at: Range<usize>, value: &Value) -> Option<Fault> {
     let written = &text[at.clone()];
     (value.is_f64() && is_long_integer(written)).then(|| long_integer_fault(written, at))
 }
 
-type SeenScalar<'s> = &'s mut dyn FnMut(&Pointer, Range<usize>, &Value);
+type ScalarCallback<'s> = &'s mut dyn FnMut(&Pointer, Range<usize>, &Value);
 
-/// Calls back for each number and boolean with the bytes in which it is written, if the text has a word that
-/// may be one that prints differently.
-fn for_each_odd_scalar(text: &str, value: &Value, seen: SeenScalar<'_>) {
+/// Calls back for each number and boolean with its byte range, if any word of the text may print differently.
+fn for_each_odd_scalar(text: &str, value: &Value, on_scalar: ScalarCallback<'_>) {
     let words =
         text.split(|c: char| c.is_ascii_whitespace() || matches!(c, ',' | '[' | ']' | '{' | '}' | ':'));
     if !words.into_iter().any(may_differ) {
@@ -79,7 +78,7 @@ fn for_each_odd_scalar(text: &str, value: &Value, seen: SeenScalar<'_>) {
     if let Ok(root) =
         serde_saphyr::from_str_with_options::<Spanned<Tree>>(text, options(DuplicateKeyPolicy::Error))
     {
-        walk_scalars(text, &root, value, &mut Pointer::root(), seen);
+        walk_scalars(text, &root, value, &mut Pointer::root(), on_scalar);
     }
 }
 
@@ -88,19 +87,19 @@ fn walk_scalars(
     node: &Spanned<Tree>,
     value: &Value,
     pointer: &mut Pointer,
-    seen: SeenScalar<'_>,
+    on_scalar: ScalarCallback<'_>,
 ) {
     let depth = pointer.len();
     match (&node.value, value) {
         (Tree::Scalar, Value::Number(_) | Value::Bool(_)) => {
             if let Some(at) = bytes_of(text, &node.defined) {
-                seen(pointer, at, value);
+                on_scalar(pointer, at, value);
             }
         }
         (Tree::List(nodes), Value::Array(items)) => {
             for (index, (node, item)) in nodes.iter().zip(items).enumerate() {
                 pointer.push(&index.to_string());
-                walk_scalars(text, node, item, pointer, seen);
+                walk_scalars(text, node, item, pointer, on_scalar);
                 pointer.truncate(depth);
             }
         }
@@ -108,7 +107,7 @@ fn walk_scalars(
             for (key, node) in nodes {
                 let Some(member) = members.get(&key.value) else { continue };
                 pointer.push(&key.value);
-                walk_scalars(text, node, member, pointer, seen);
+                walk_scalars(text, node, member, pointer, on_scalar);
                 pointer.truncate(depth);
             }
         }
@@ -116,48 +115,47 @@ fn walk_scalars(
     }
 }
 
-/// The error itself, without those that tell through which alias it was met.
-fn inmost(error: &Error) -> &Error {
-    let mut inmost = error;
-    while let Error::WithSnippet { error, .. } | Error::AliasError { error, .. } = inmost {
-        inmost = error;
+/// The innermost error, without the wrappers for aliases and snippets.
+fn innermost(error: &Error) -> &Error {
+    let mut innermost = error;
+    while let Error::WithSnippet { error, .. } | Error::AliasError { error, .. } = innermost {
+        innermost = error;
     }
-    inmost
+    innermost
 }
 
 fn site_of(text: &str, error: &Error) -> Site {
     error.location().and_then(|at| bytes_of(text, &at)).map_or(Site::Whole, Site::Bytes)
 }
 
-fn fault_of(text: &str, error: &Error, inmost: &Error) -> Fault {
+fn fault_of(text: &str, error: &Error, innermost: &Error) -> Fault {
     let site = site_of(text, error);
     let too_large = |what: &str| {
-        let fault =
-            Fault::new("too-large", site.clone(), format!("the text grows beyond its budget: {what}"));
-        fault.hint("aliases (`*name`) that repeat aliases multiply; write the values out")
+        let fault = Fault::new("too-large", site.clone(), format!("the text exceeds its size limit: {what}"));
+        fault.hint("nested aliases (`*name`) multiply; write out their values")
     };
-    let what = match inmost {
+    let what = match innermost {
         Error::Budget { breach: BudgetBreach::Depth { .. }, .. } => return too_deep(site),
         Error::Budget { breach: BudgetBreach::Anchors { .. }, .. } => {
-            return too_large("it has too many anchors");
+            return too_large("too many anchors");
         }
         Error::Budget { breach: BudgetBreach::Aliases { .. }, .. } => {
-            return too_large("it has too many aliases");
+            return too_large("too many aliases");
         }
         Error::Budget { .. }
         | Error::AliasReplayCounterOverflow { .. }
         | Error::AliasReplayLimitExceeded { .. }
         | Error::AliasExpansionLimitExceeded { .. }
-        | Error::AliasReplayStackDepthExceeded { .. } => return too_large("its aliases repeat too much"),
+        | Error::AliasReplayStackDepthExceeded { .. } => return too_large("its aliases expand too much"),
         Error::UnknownAnchor { .. } => "this alias has no anchor before it".to_owned(),
-        Error::MultipleDocuments { .. } => "there is more than one document in it".to_owned(),
+        Error::MultipleDocuments { .. } => "the text has more than one document".to_owned(),
         other => {
-            let said = other.without_snippet().to_string();
-            let first = said.lines().next().unwrap_or(&said);
+            let message = other.without_snippet().to_string();
+            let first = message.lines().next().unwrap_or(&message);
             first.split(" at line ").next().unwrap_or(first).trim().to_owned()
         }
     };
-    // the scanner has a bound of its own, and only words for it
+    // the scanner reports its own depth limit only in its message
     if what.starts_with("recursion limit") {
         return too_deep(site);
     }
@@ -168,7 +166,7 @@ fn too_deep(site: Site) -> Fault {
     Fault::new("too-deep", site, format!("lists and maps are nested deeper than {MAX_DEPTH}"))
 }
 
-/// Reads once more with every key let through, and finds all that stand twice.
+/// Parses again with duplicate keys allowed, and reports each of them.
 fn duplicate_faults(text: &str, error: &Error) -> Vec<Fault> {
     let mut faults = Vec::new();
     if let Ok(root) =
@@ -177,7 +175,7 @@ fn duplicate_faults(text: &str, error: &Error) -> Vec<Fault> {
         find_duplicates(text, &root.value, &mut faults);
     }
     if faults.is_empty() {
-        let message = "a key stands twice in one map";
+        let message = "a map has a duplicate key";
         faults.push(Fault::new("duplicate-key", site_of(text, error), message));
     }
     faults
@@ -190,12 +188,12 @@ fn find_duplicates(text: &str, tree: &Tree, faults: &mut Vec<Fault>) {
         Tree::Map(members) => {
             let mut seen: HashMap<&str, &Location> = HashMap::new();
             for (key, value) in members {
-                // what a merge key brings is no key of this map's own
+                // a key from a merge key is not a key of this map
                 if key.referenced == key.defined {
                     match seen.get(key.value.as_str()) {
                         Some(first) => {
                             let site = bytes_of(text, &key.referenced).map_or(Site::Whole, Site::Bytes);
-                            let message = format!("the key `{}` stands twice in one map", key.value);
+                            let message = format!("duplicate key `{}`", key.value);
                             let fault = Fault::new("duplicate-key", site, message);
                             faults.push(fault.label(format!("first on line {}", first.line())));
                         }
@@ -224,7 +222,7 @@ fn bytes_of(text: &str, at: &Location) -> Option<Range<usize>> {
     Some(start + offset..start + offset + 1)
 }
 
-/// Fills in the spans of the wanted pointers.
+/// Finds the spans of the wanted pointers.
 pub(crate) fn find(text: &str, wanted: &mut HashMap<&str, Spans>) {
     if let Ok(root) =
         serde_saphyr::from_str_with_options::<Spanned<Tree>>(text, options(DuplicateKeyPolicy::Error))
@@ -264,7 +262,7 @@ fn walk(
     }
 }
 
-/// The skeleton of a document: only what a place needs.
+/// The skeleton of a document, as far as places need it.
 enum Tree {
     Scalar,
     List(Vec<Spanned<Self>>),
@@ -342,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn f36_bombs_tabs_and_duplicates_are_faults() {
+    fn f36_alias_bombs_tabs_and_tags_are_faults() {
         let mut bomb = String::from("a0: &a0 [x,x,x,x,x,x,x,x,x]\n");
         for level in 1..12 {
             let previous = format!("*a{}", level - 1);
@@ -357,14 +355,14 @@ mod tests {
         assert_eq!(read("a: !!python/object:os.system x\n").unwrap_err()[0].code, "syntax");
     }
     #[test]
-    fn every_duplicate_key_is_a_fault_with_both_places() {
+    fn each_duplicate_key_is_a_fault_with_both_places() {
         let faults = read("base: &b {x: 1}\na: {<<: *b, x: 2}\nb:\n  y: 1\n  y: 2\na: 3\n").unwrap_err();
-        let said: Vec<_> = faults.iter().map(|f| (f.message.clone(), f.label.clone().unwrap())).collect();
+        let found: Vec<_> = faults.iter().map(|f| (f.message.clone(), f.label.clone().unwrap())).collect();
         assert_eq!(
-            said,
+            found,
             [
-                ("the key `y` stands twice in one map".to_owned(), "first on line 4".to_owned()),
-                ("the key `a` stands twice in one map".to_owned(), "first on line 2".to_owned()),
+                ("duplicate key `y`".to_owned(), "first on line 4".to_owned()),
+                ("duplicate key `a`".to_owned(), "first on line 2".to_owned()),
             ]
         );
     }

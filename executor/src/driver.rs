@@ -289,7 +289,7 @@ impl Driver {
                 }
                 return None;
             }
-            if failure.is_by_force() && (self.ports.memory_kills)() {
+            if failure.was_killed() && (self.ports.memory_kills)() {
                 failure.blame_memory();
             }
         }

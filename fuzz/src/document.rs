@@ -151,7 +151,7 @@ fn check_faults(source: &Source, faults: &[Fault]) {
         let start = placed.place.as_ref().map_or(0, |place| place.bytes.start);
         assert!(last <= start, "faults are not in the order of the text");
         last = start;
-        let printed = placed.told(source);
+        let printed = placed.render(source);
         let line =
             placed.place.as_ref().map(|place| format!("{}:{}:{}", source.name(), place.line, place.column));
         assert!(printed.contains(&line.unwrap_or_else(|| source.name().to_owned())), "{printed}");

@@ -1,7 +1,7 @@
 //! What a handler says about itself.
 
 use crate::Handler;
-use pop_contract::{Description, PayloadForm, Word};
+use pop_contract::{Description, PayloadForm, Term};
 use schemars::Schema;
 use schemars::generate::SchemaSettings;
 use schemars::transform::{RecursiveTransform, Transform as _};
@@ -17,8 +17,8 @@ use serde_json::Value;
 pub struct About {
     version: Option<String>,
     sentence: Option<String>,
-    actions: Vec<Word>,
-    errors: Vec<Word>,
+    actions: Vec<Term>,
+    errors: Vec<Term>,
     defaults: Option<Value>,
 }
 
@@ -31,14 +31,14 @@ impl About {
     /// The same with something that it can be asked to do.
     #[must_use]
     pub fn action(mut self, name: &str, about: &str) -> Self {
-        self.actions.push(Word { name: name.to_owned(), about: about.to_owned() });
+        self.actions.push(Term { name: name.to_owned(), about: about.to_owned() });
         self
     }
 
     /// The same with the code of a failure that it reports.
     #[must_use]
     pub fn error(mut self, code: &str, about: &str) -> Self {
-        self.errors.push(Word { name: code.to_owned(), about: about.to_owned() });
+        self.errors.push(Term { name: code.to_owned(), about: about.to_owned() });
         self
     }
 

@@ -6,7 +6,7 @@ use crate::log::{Log, log_failure};
 use crate::port::{CAPTURE_LIMIT, LaunchEnd, LaunchEvent, LaunchOrder, Line, StdoutUse, Stream};
 use crate::report_lines::{ReportLines, ReportState};
 use crate::{Mask, MaskStream};
-use pop_contract::{Blame, Exit, Failure, Progress, TOO_LARGE, Unreadable};
+use pop_contract::{Blame, Exit, Failure, Progress, TOO_LARGE, ValueError};
 use serde_json::Value;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -277,7 +277,7 @@ impl Transcript {
                     }
                     return (value, Vec::new());
                 }
-                Err(Unreadable { code, message, bytes: unread }) => {
+                Err(ValueError { code, message, bytes: unread }) => {
                     let message = format!("standard output cannot be captured: {}", self.mask.text(&message));
                     *exit = Err(Box::new(failed(code, message, exit)));
                     bytes = unread;

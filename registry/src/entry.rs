@@ -1,4 +1,4 @@
-//! One registry entry: how a type is launched and configured, each field with where it came from.
+//! One handler of a registry or descriptor: how it is launched and configured.
 
 use crate::pod_config::{PodConfig, SourcedValue};
 use crate::secret::Secret;
@@ -7,72 +7,72 @@ use pop_policy::HandlerPolicies;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// How it is learnt what a handler says about itself.
+/// Source of a handler's description.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Describe {
-    /// Its program is asked by `--describe`.
+    /// Output of its program for `--describe`.
     Ask,
-    /// It stands in this file, beside the registry.
+    /// This file, beside the registry.
     File(String),
 }
 
-/// What a descriptor says of a handler, and a registry does not.
+/// The fields of a handler that only a descriptor has.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DescriptorFields {
-    /// The name of the descriptor.
+    /// Name of the descriptor.
     pub descriptor: String,
-    /// The group of actions that the handler takes on.
+    /// Capability: the group of actions that the handler supports.
     pub capability: Capability,
-    /// A program, or a handler inside the executor.
+    /// A program, or a built-in type.
     pub class: String,
 }
 
-/// One handler of an operation type, as a registry or a descriptor has it.
+/// One handler of an operation type, from a registry or a descriptor.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Entry {
-    /// What it is called: its key in the registry, or `DESCRIPTOR/CAPABILITY.TYPE`.
+    /// Id: the key in the registry, or `DESCRIPTOR/CAPABILITY.TYPE`.
     pub id: String,
-    /// The operation type that it serves.
+    /// Operation type that the handler serves.
     pub name: String,
-    /// Its version.
+    /// Version of the handler.
     pub version: Option<String>,
-    /// The actions that it takes on; none: all.
+    /// Supported actions; none means all.
     pub actions: Option<Vec<String>>,
-    /// The streams that it takes operations from; none: all.
+    /// Accepted streams; none means all.
     pub inputs: Option<Vec<String>>,
-    /// What only a descriptor says; none: it stands in the registry.
-    pub declared: Option<DescriptorFields>,
-    /// The argv for the local launcher.
+    /// Fields of the descriptor; none for a registry entry.
+    pub descriptor: Option<DescriptorFields>,
+    /// Program and arguments for the local launcher.
     pub command: Option<Vec<String>>,
-    /// The folder in which the local launcher starts it; none: the folder pop was started in.
+    /// Working directory for the local launcher; none means the folder that pop was started in.
     pub working_directory: Option<String>,
-    /// Environment for every launcher.
+    /// Environment variables for every launcher.
     pub env_vars: Vec<(String, String)>,
-    /// Configuration given to the handler.
+    /// Configuration passed to the handler in `POP_PROPERTIES`.
     pub properties: Vec<(String, String)>,
-    /// Variables of the handler whose values stand elsewhere and are shown nowhere.
+    /// Environment variables with secret values, which are stored elsewhere and never shown.
     pub secrets: Vec<Secret>,
-    /// Policies that hold for the operations it carries out.
+    /// Default policies of the handler's operations.
     pub policies: HandlerPolicies,
-    /// How it is learnt what its handler says about itself, if at all.
+    /// Source of the handler's description, if any.
     pub describe: Option<Describe>,
-    /// What its handler says about itself, if that was learnt.
+    /// The handler's description, if loaded.
     pub description: Option<Arc<Description>>,
-    /// The config map that the pod mounts.
+    /// Config map that the pod mounts.
     pub config_map_name: Option<String>,
-    /// How its pod or container is made; without a podConfig of its own, the core defaults.
+    /// Pod and container configuration; the core defaults if the entry has no podConfig.
     pub pod: Arc<PodConfig>,
-    /// The same field by field, each with the layer that gave it.
+    /// The fields of the podConfig, each with the layer that set it.
     pub pod_config: BTreeMap<String, SourcedValue>,
 }
 
 impl Entry {
-    /// The group of actions that a descriptor gives it.
+    /// The capability that a descriptor declares.
     pub fn capability(&self) -> Option<Capability> {
-        self.declared.as_ref().map(|declared| declared.capability)
+        self.descriptor.as_ref().map(|fields| fields.capability)
     }
 
-    /// The image of its container, if it has one.
+    /// The container image, if set.
     pub fn image(&self) -> Option<&str> {
         self.pod.image.as_deref()
     }

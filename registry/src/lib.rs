@@ -1,7 +1,7 @@
-//! Handlers: who they are, and what they say.
+//! Registries and descriptors of handlers, and the choice of the handler for an operation.
 //!
-//! A [`Catalog`] knows which handler serves an operation type; what these and the executor say to one another
-//! is in `pop-contract`. Pure: the caller reads the files.
+//! A [`Catalog`] contains the handlers of each operation type; [`route`] chooses one. The contract between handlers
+//! and executor is in `pop-contract`. This crate is pure: the caller reads the files.
 //!
 //! ```
 //! use pop_document::Source;
@@ -22,11 +22,11 @@
 //! assert_eq!(entry.pod_config["cpuMinRequestCount"].value, "250m");
 //! ```
 
-mod argv;
 mod catalog;
-mod conf_d;
+mod descriptor;
 mod entry;
-mod exec;
+mod exec_limits;
+mod exec_payload;
 mod pod_config;
 mod registry_json;
 mod reload;
@@ -35,17 +35,17 @@ mod routing;
 mod secret;
 mod target;
 
-pub use argv::ARGUMENT_LIMIT;
 pub use catalog::Catalog;
-pub use conf_d::Descriptor;
+pub use descriptor::Descriptor;
 pub use entry::{Describe, DescriptorFields, Entry};
-pub use exec::{Capture, ExecPayload};
+pub use exec_limits::ARGUMENT_LIMIT;
+pub use exec_payload::{Capture, ExecPayload};
 pub use pod_config::{
     AliveCheck, ConfigMapSetting, Cpu, HostPath, Layer, Memory, Nfs, PodConfig, QuantityError, SourcedValue,
     Taints, field_names as pod_config_fields,
 };
 pub use reload::{Change, ReloadReport};
-pub use route::{NoRoute, PassedOver, RouteRequest, RouteStep, RoutedHandler, Why, route};
+pub use route::{NoRoute, RejectedHandler, RejectionReason, RouteRequest, RouteStep, RoutedHandler, route};
 pub use routing::{AGENDA, LOCAL, Role, Routing};
 pub use secret::{LocalSecret, Secret, SecretKey, SecretSource};
 pub use target::{Resident, Target};

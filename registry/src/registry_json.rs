@@ -1,7 +1,7 @@
-//! POP's registry form: `basePodConfig`, and per type `{configMapName, podConfig}` with our additions.
+//! POP's registry format: `basePodConfig`, and for each handler `{configMapName, podConfig}` with pop's additions.
 
-use crate::argv::{check_arguments, check_path, check_variables};
 use crate::entry::{Describe, Entry};
+use crate::exec_limits::{check_arguments, check_path, check_variables};
 use crate::pod_config::{self, Layer, NAME, PodConfig, checked};
 use crate::routing::{ROUTING, Routing, streams};
 use crate::secret;
@@ -27,19 +27,19 @@ const FIELDS: [&str; 13] = [
     "describe",
 ];
 
-/// What a registry document gives.
+/// A parsed registry document.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Registry {
-    /// Its entries, by their keys.
+    /// Entries, sorted by key.
     pub(crate) entries: Vec<Arc<Entry>>,
-    /// The podConfig of type `exec`.
+    /// Pod configuration of type `exec`.
     pub(crate) exec_pod: Arc<PodConfig>,
-    /// Who serves which stream.
+    /// Routing of streams to handlers.
     pub(crate) routing: Routing,
 }
 
 impl Registry {
-    /// Reads a registry document; all that is wrong in it is added to `faults`.
+    /// Reads a registry document, and adds its faults to `faults`.
     pub(crate) fn read(root: &Value, faults: &mut Vec<Fault>) -> Self {
         let (mut base, mut routing) = (None, Routing::default());
         if let Some(mut fields) = Fields::of(root, Pointer::root(), "a registry", "wrong-type", faults) {
@@ -79,14 +79,14 @@ fn entry(
     }
     let describe = match fields.any("describe") {
         Some(Value::String(file)) => Some(Describe::File(file.clone())),
-        _ => fields.boolean("describe").and_then(|is_asked| is_asked.then_some(Describe::Ask)),
+        _ => fields.boolean("describe").and_then(|is_on| is_on.then_some(Describe::Ask)),
     };
     let own = fields.map("podConfig");
     let version = match fields.any("version") {
         Some(Value::Number(number)) => Some(number.to_string()),
         _ => fields.text("version").map(str::to_owned),
     };
-    let (actions, listed) = actions(&mut fields);
+    let (actions, action_policies) = actions(&mut fields);
     let mut entry = Entry {
         id: id.to_owned(),
         name: fields.text("type").unwrap_or(id).to_owned(),
@@ -110,13 +110,13 @@ fn entry(
             let message = format!("`{}` is both in `envVars` and in `secrets`", secret.variable);
             let fault = Fault::key("wrong-value", fields.at("secrets").join(&secret.variable), message);
             let other = Site::Key(fields.at("envVars").join(&secret.variable));
-            fields.faults().push(fault.related(other, "the other one"));
+            fields.faults().push(fault.related(other, "also here"));
         }
     }
     if let Some(policies) = fields.any("policies") {
         entry.policies = HandlerPolicies::parse(policies, &at.join("policies"), faults);
     }
-    for (action, policies) in listed {
+    for (action, policies) in action_policies {
         let at = at.join("actions").join(action).join("policies");
         entry.policies.add_action(action, policies, &at, faults);
     }
@@ -137,7 +137,7 @@ fn entry(
     Some(entry)
 }
 
-/// Adds a fault for each number and boolean that is used as text and prints differently from how it is written.
+/// Adds a fault for each number or boolean that is used as text but prints differently from how it is written.
 pub(crate) fn check_spellings(spellings: &[Spelling], faults: &mut Vec<Fault>) {
     for spelling in spellings {
         let steps: Vec<&str> = spelling.pointer.as_str().split('/').skip(1).collect();
@@ -154,7 +154,7 @@ pub(crate) fn check_spellings(spellings: &[Spelling], faults: &mut Vec<Fault>) {
     }
 }
 
-/// The actions of an entry, and the policies that it gives for some of them.
+/// The actions of an entry, and the policies of some of them.
 fn actions<'v>(fields: &mut Fields<'v, '_>) -> (Option<Vec<String>>, Vec<(&'v str, &'v Value)>) {
     if let Some(Value::Array(_)) = fields.any("actions") {
         return (fields.texts("actions"), Vec::new());
@@ -178,15 +178,15 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn fr_c1_a_number_of_an_entry_that_would_change_as_text_is_a_fault() {
+    fn fr_c1_a_number_that_would_change_as_text_is_a_fault() {
         let text = "basePodConfig:\n  labels: {v: 1.10}\na:\n  command: [x, 3.10]\n  envVars: {V: 1e3, W: 1.5}\n  properties: {p: True}\n  version: 1.20\n  podConfig: {imageName: i, cpuMinRequestCount: 0.50}\n";
         let source = Source::new("r.yaml", text.as_bytes()).unwrap();
         let mut faults = Vec::new();
         Catalog::build(Some(&source), &mut faults);
-        let mut said: Vec<_> = faults.iter().map(|f| (f.pointer(), f.code, f.message.as_str())).collect();
-        said.sort_unstable();
+        let mut found: Vec<_> = faults.iter().map(|f| (f.pointer(), f.code, f.message.as_str())).collect();
+        found.sort_unstable();
         assert_eq!(
-            said,
+            found,
             [
                 ("/a/command/1", "unquoted", "`3.10` would become `3.1` as an argument of `a`"),
                 ("/a/envVars/V", "unquoted", "`1e3` would become `1000.0` as the variable `V` of `a`"),
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn p18_p20_the_registry_of_the_document_is_read() {
+    fn layers_of_a_registry_are_merged_by_field() {
         let (entries, faults) = read(&json!({
             "basePodConfig": {"cpuMinRequestCount": "250m", "memoryRequestCount": "256Mi", "pullAlways": false},
             "sample": {"configMapName": "pop-sample-01",
@@ -227,14 +227,14 @@ mod tests {
     }
 
     #[test]
-    fn p19_a_pod_config_needs_a_base_and_a_command_does_not() {
+    fn a_pod_config_needs_a_base_but_a_command_does_not() {
         let (_, faults) =
             read(&json!({"a": {"podConfig": {"imageName": "i"}}, "b": {"command": ["/bin/true"]}}));
         assert_eq!(faults, [("/a/podConfig".to_owned(), "no-base")]);
     }
 
     #[test]
-    fn wrong_values_are_all_found() {
+    fn every_wrong_value_is_reported() {
         let (_, faults) = read(&json!({
             "basePodConfig": {"imageNam": "i", "pullAlways": "yes", "podRetryCount": 3},
             "a": {"command": "ffmpeg", "env": {}, "envVars": {"A": []}, "policies": {"onFail": "DLK"}},

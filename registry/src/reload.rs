@@ -1,19 +1,19 @@
-//! A catalogue read anew while it is in use: what is new, changed and gone, and what has become faulty stays as it was.
+//! Reloading a catalog: new, changed and removed handlers. A file that has become faulty keeps its earlier version.
 
 use crate::catalog::{Catalog, read};
-use crate::conf_d::Descriptor;
+use crate::descriptor::Descriptor;
 use crate::entry::Entry;
 use pop_document::{Fault, Source};
 use std::fmt;
 
-/// What became of one handler.
+/// Change of one handler by a reload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Change {
-    /// It was not there before.
+    /// The handler is new.
     New,
-    /// Something of it is another.
+    /// The handler has changed.
     Changed,
-    /// It is not there any more.
+    /// The handler was removed.
     Gone,
 }
 
@@ -27,18 +27,18 @@ impl fmt::Display for Change {
     }
 }
 
-/// A catalogue that was read anew.
+/// Result of a reload.
 #[derive(Debug, Clone)]
 pub struct ReloadReport {
-    /// The catalogue from now on.
+    /// The new catalog.
     pub catalog: Catalog,
-    /// The handlers that are not as they were, by their ids.
+    /// Ids of new, changed and removed handlers.
     pub changes: Vec<(String, Change)>,
 }
 
 impl Catalog {
-    /// Reads everything anew. A registry or a descriptor that has become faulty keeps its earlier version; its faults are
-    /// told all the same.
+    /// Reads registry and descriptors again. A file that has become faulty keeps its earlier version, but its faults are
+    /// reported.
     pub fn reload(
         &self,
         registry: Option<&Source>,
@@ -51,7 +51,7 @@ impl Catalog {
             new = self.registry.clone();
         }
         faults.extend(found);
-        let keep = |new: Descriptor| {
+        let or_earlier = |new: Descriptor| {
             let mut earlier = self.descriptors.iter().filter(|earlier| earlier.name() == new.name());
             let earlier = earlier.find(|earlier| earlier.is_enabled());
             match earlier.filter(|_| new.is_faulty()) {
@@ -59,15 +59,15 @@ impl Catalog {
                 None => new,
             }
         };
-        let catalog = Self::of(new, descriptors.into_iter().map(keep).collect(), faults);
+        let catalog = Self::of(new, descriptors.into_iter().map(or_earlier).collect(), faults);
         let changes = changes(self, &catalog);
         ReloadReport { catalog, changes }
     }
 }
 
-/// What differs between two catalogues, by id. What handlers say about themselves is learnt later and does not count.
+/// The differences between two catalogs, sorted by id. Descriptions are loaded later and do not count.
 fn changes(old: &Catalog, new: &Catalog) -> Vec<(String, Change)> {
-    let own = |entry: &Entry| Entry { description: None, command: written(entry), ..entry.clone() };
+    let own = |entry: &Entry| Entry { description: None, command: declared_command(entry), ..entry.clone() };
     let mut changes: Vec<(String, Change)> = old
         .entries()
         .filter(|entry| new.handler(&entry.id).is_none())
@@ -81,10 +81,10 @@ fn changes(old: &Catalog, new: &Catalog) -> Vec<(String, Change)> {
     changes
 }
 
-/// The command as its text has it, wherever its program was found.
-fn written(entry: &Entry) -> Option<Vec<String>> {
-    match &entry.declared {
-        Some(declared) => Some(vec![declared.class.clone()]),
+/// The command as declared, before its program was located.
+fn declared_command(entry: &Entry) -> Option<Vec<String>> {
+    match &entry.descriptor {
+        Some(fields) => Some(vec![fields.class.clone()]),
         None => entry.command.clone(),
     }
 }
@@ -102,45 +102,45 @@ mod tests {
     }
 
     #[test]
-    fn u9_a_reload_takes_what_is_good_and_keeps_what_has_become_faulty() {
+    fn u9_a_reload_keeps_the_earlier_version_of_a_faulty_file() {
         let registry = |text: &str| Source::new("r.json", text.as_bytes()).unwrap();
         let good = registry(r#"{"a": {"command": ["a"]}, "b": {"command": ["b"]}, "c": {"command": ["c"]}}"#);
         let mut faults = Vec::new();
-        let kept = descriptor("kept", &tar(""));
-        let first = Catalog::assemble(Some(&good), vec![kept.clone()], &mut faults);
-        let told = |reloaded: &ReloadReport| -> Vec<String> {
-            reloaded.changes.iter().map(|(id, change)| format!("{id} {change}")).collect()
+        let unchanged = descriptor("kept", &tar(""));
+        let first = Catalog::assemble(Some(&good), vec![unchanged.clone()], &mut faults);
+        let lines = |report: &ReloadReport| -> Vec<String> {
+            report.changes.iter().map(|(id, change)| format!("{id} {change}")).collect()
         };
-        let same = first.reload(Some(&good), vec![kept], &mut faults);
-        assert_eq!(told(&same), [""; 0]);
+        let same = first.reload(Some(&good), vec![unchanged], &mut faults);
+        assert_eq!(lines(&same), [""; 0]);
 
         let other =
             registry(r#"{"a": {"command": ["a"]}, "b": {"command": ["B"]}, "d": {"command": ["d"]}}"#);
         let bind = "[main]\nenabled=yes\n[types]\nbind=yum\n[yum]\nclass=y\n";
         let descriptors = vec![descriptor("kept", &tar("class=twice\n")), descriptor("new", bind)];
         let second = first.reload(Some(&other), descriptors, &mut faults);
-        assert_eq!(told(&second), ["b changed", "c gone", "d new", "new/bind.yum new"]);
+        assert_eq!(lines(&second), ["b changed", "c gone", "d new", "new/bind.yum new"]);
         assert!(second.catalog.handler("kept/content.tar").is_some());
-        let said: Vec<_> = second.catalog.descriptors()[0].faults().iter().map(|fault| fault.code).collect();
-        assert_eq!((said, faults.len()), (vec!["duplicate-key"], 0));
+        let codes: Vec<_> = second.catalog.descriptors()[0].faults().iter().map(|fault| fault.code).collect();
+        assert_eq!((codes, faults.len()), (vec!["duplicate-key"], 0));
 
-        // a faulty registry stays as it was, a descriptor that is mended is taken, one that is switched off goes
+        // a faulty registry keeps its version, a fixed descriptor is loaded, a disabled one is removed
         let broken = registry(r#"{"a": []}"#);
         let descriptors =
             vec![descriptor("kept", &tar("deep=1\n")), descriptor("new", "[main]\nenabled=0\n")];
         let third = second.catalog.reload(Some(&broken), descriptors, &mut faults);
-        assert_eq!(told(&third), ["kept/content.tar changed", "new/bind.yum gone"]);
+        assert_eq!(lines(&third), ["kept/content.tar changed", "new/bind.yum gone"]);
         assert_eq!(faults[0].pointer(), "/a");
         assert!(third.catalog.handler("d").is_some());
     }
 
     #[test]
-    fn u9_where_a_program_was_found_is_no_change() {
+    fn u9_the_location_of_a_program_is_not_a_change() {
         let build = || Catalog::assemble(None, vec![descriptor("x", &tar(""))], &mut Vec::new());
         let mut located = build();
-        located.locate(|declared| Some(format!("/opt/{}", declared.class)));
+        located.locate(|fields| Some(format!("/opt/{}", fields.class)));
         assert_eq!(located.handler("x/content.tar").unwrap().command, Some(vec!["/opt/x".to_owned()]));
-        let reloaded = located.reload(None, vec![descriptor("x", &tar(""))], &mut Vec::new());
-        assert_eq!(reloaded.changes, []);
+        let report = located.reload(None, vec![descriptor("x", &tar(""))], &mut Vec::new());
+        assert_eq!(report.changes, []);
     }
 }

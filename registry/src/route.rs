@@ -1,4 +1,4 @@
-//! Which handler carries an operation out, decided in five steps, and why others were passed over.
+//! The choice of the handler for an operation in five steps, with the reasons why others were rejected.
 
 use crate::catalog::Catalog;
 use crate::entry::Entry;
@@ -8,59 +8,59 @@ use pop_contract::LaunchType;
 use pop_document::nearest;
 use std::fmt;
 
-/// What is asked for.
+/// The operation that needs a handler.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RouteRequest<'r> {
-    /// The operation's type.
+    /// Type of the operation.
     pub handler_type: &'r str,
-    /// The action, if it names one.
+    /// Requested action, if any.
     pub action: Option<&'r str>,
-    /// The version, if it names one.
+    /// Requested version, if any.
     pub version: Option<&'r str>,
-    /// The handler that the operation itself names.
+    /// Id of the handler that the operation names.
     pub handler: Option<&'r str>,
-    /// The handler that the agenda assigns to all its operations.
+    /// Id of the handler that the agenda assigns to all its operations.
     pub assigned: Option<&'r str>,
-    /// The stream through which the operation comes in.
+    /// Stream of the operation: [`AGENDA`] or [`LOCAL`].
     pub stream: &'r str,
-    /// How it is launched.
+    /// How the operation is launched.
     pub on: LaunchType,
 }
 
 impl<'r> RouteRequest<'r> {
-    /// An operation of the agenda that says nothing but its type.
+    /// An operation of the agenda with only a type.
     pub fn of_type(handler_type: &'r str, on: LaunchType) -> Self {
         Self { handler_type, action: None, version: None, handler: None, assigned: None, stream: AGENDA, on }
     }
 }
 
-/// The handler that was chosen.
+/// The chosen handler.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RoutedHandler<'c> {
-    /// Who carries the operation out.
+    /// What carries out the operation.
     pub target: Target<'c>,
-    /// What registry or descriptor say of it; none for what is built in.
+    /// Its entry in a registry or descriptor; none for a built-in type.
     pub entry: Option<&'c Entry>,
-    /// By which step it was chosen.
+    /// The step that chose it.
     pub step: RouteStep,
-    /// The handlers before and beside it that were not taken.
-    pub passed_over: Vec<PassedOver>,
+    /// Handlers that were considered and rejected.
+    pub rejected: Vec<RejectedHandler>,
 }
 
-/// The step by which a handler was chosen.
+/// The step that chose a handler.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RouteStep {
-    /// The agenda assigns it, and the run itself made the operation.
+    /// The agenda assigns the handler, and the run made the operation.
     AssignedLocal,
-    /// The agenda assigns it.
+    /// The agenda assigns the handler.
     Assigned,
-    /// The operation names it.
+    /// The operation names the handler.
     Named,
-    /// It serves the role of this name, which has the stream.
+    /// The role of this name assigns the stream to the handler.
     Role(String),
-    /// It is the first that can.
+    /// It is the first handler that serves the type.
     First,
-    /// It is built in, and nobody else can.
+    /// The type is built in, and no other handler serves it.
     BuiltIn,
 }
 
@@ -68,55 +68,55 @@ impl fmt::Display for RouteStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::AssignedLocal => {
-                f.write_str("the agenda assigns it to all its operations, those made by the run too")
+                f.write_str("the agenda assigns it to all operations, including those made by the run")
             }
-            Self::Assigned => f.write_str("the agenda assigns it to all its operations"),
+            Self::Assigned => f.write_str("the agenda assigns it to all operations"),
             Self::Named => f.write_str("the operation names it"),
-            Self::Role(role) => write!(f, "role `{role}` gives it the stream"),
-            Self::First => f.write_str("it is the first that serves the type"),
+            Self::Role(role) => write!(f, "role `{role}` assigns it the stream"),
+            Self::First => f.write_str("it is the first handler that serves the type"),
             Self::BuiltIn => f.write_str("it is built in"),
         }
     }
 }
 
-/// A handler that was not taken.
+/// A handler that was considered and rejected.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PassedOver {
-    /// Its id.
+pub struct RejectedHandler {
+    /// Id of the handler.
     pub handler: String,
-    /// Why.
-    pub why: Why,
+    /// Reason for the rejection.
+    pub reason: RejectionReason,
 }
 
-impl fmt::Display for PassedOver {
+impl fmt::Display for RejectedHandler {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}` {}", self.handler, self.why)
+        write!(f, "`{}` {}", self.handler, self.reason)
     }
 }
 
-/// Why a handler was not taken.
+/// Reason why a handler was rejected.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Why {
-    /// There is no handler of this name.
+pub enum RejectionReason {
+    /// No handler has this id.
     Unknown,
-    /// It serves this type, which is another.
+    /// The handler serves this other type.
     OtherType(String),
-    /// It does not take on the action.
+    /// The handler does not support the action.
     OtherAction,
-    /// It has this version, which is another, or none.
+    /// The handler has this other version, or none.
     OtherVersion(Option<String>),
-    /// It lacks the field that this launcher needs.
+    /// The entry lacks this field, which the launcher needs.
     NotHere(&'static str),
-    /// Another one comes first.
+    /// Another handler comes first.
     Later,
 }
 
-impl fmt::Display for Why {
+impl fmt::Display for RejectionReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unknown => f.write_str("is not known"),
+            Self::Unknown => f.write_str("is unknown"),
             Self::OtherType(name) => write!(f, "serves type `{name}`"),
-            Self::OtherAction => f.write_str("does not take on the action"),
+            Self::OtherAction => f.write_str("does not support the action"),
             Self::OtherVersion(Some(version)) => write!(f, "has version `{version}`"),
             Self::OtherVersion(None) => f.write_str("has no version"),
             Self::NotHere(missing) => write!(f, "has no `{missing}`, which this launcher needs"),
@@ -125,90 +125,90 @@ impl fmt::Display for Why {
     }
 }
 
-/// Why nobody carries an operation out.
+/// Error: no handler carries out the operation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NoRoute {
-    /// No handler serves the type; perhaps this one was meant.
+    /// No handler serves the type.
     UnknownType {
-        /// The known type nearest to it.
+        /// The most similar known type.
         near: Option<String>,
     },
-    /// The agenda or the operation names a handler that is not known.
+    /// The agenda or the operation names an unknown handler.
     UnknownHandler {
-        /// The name.
+        /// The unknown id.
         handler: String,
-        /// The known id nearest to it.
+        /// The most similar known id.
         near: Option<String>,
     },
-    /// The operation names a handler that does not do what is asked for.
-    Unfit(PassedOver),
+    /// The operation names a handler that does not serve it.
+    Unfit(RejectedHandler),
     /// No handler of the type has the version.
     UnknownVersion {
-        /// The versions that there are.
+        /// The known versions.
         known: Vec<String>,
     },
-    /// No handler of the type takes on the action.
+    /// No handler of the type supports the action.
     UnknownAction {
-        /// The actions that there are.
+        /// The known actions.
         known: Vec<String>,
     },
-    /// The handler lacks the field that this launcher needs.
+    /// The handler's entry lacks the field that the launcher needs.
     NotHere {
-        /// Its id.
+        /// Id of the handler.
         handler: String,
         /// The field to add.
         missing: &'static str,
     },
-    /// The handler that was chosen takes nothing from the stream.
+    /// The chosen handler does not accept the stream.
     Discarded {
-        /// Its id.
+        /// Id of the handler.
         handler: String,
-        /// By which step it was chosen.
+        /// The step that chose it.
         step: RouteStep,
-        /// The streams that it takes operations from.
+        /// The streams that the handler accepts.
         inputs: Vec<String>,
     },
 }
 
 /// Chooses the handler of an operation.
 ///
-/// In this order: the one that the agenda assigns; the one that the operation names; that of a role that has the stream;
-/// the first that serves type, action and version, of which one that is called as the type is comes before others; what is
-/// built in. Whoever does not take operations from the stream discards them, unless the agenda assigned it to an
-/// operation that the run itself made, or the registry's `allowHandlers` says otherwise.
+/// The order is: the handler that the agenda assigns; the handler that the operation names; the handler of a role with the
+/// stream; the first handler that serves type, action and version, where a handler whose id is the type comes first; the
+/// built-in type. A chosen handler that does not accept the stream discards the operation. Exceptions are handlers that
+/// the agenda assigns to operations made by the run, and the registry's `allowHandlers`.
 pub fn route<'c>(catalog: &'c Catalog, request: &RouteRequest<'_>) -> Result<RoutedHandler<'c>, NoRoute> {
-    let mut passed_over = Vec::new();
-    match chosen(catalog, request, &mut passed_over)? {
-        Some((entry, step)) => settle(catalog, request, entry, step, passed_over),
-        None => first(catalog, request, passed_over),
+    let mut rejected = Vec::new();
+    match assigned(catalog, request, &mut rejected)? {
+        Some((entry, step)) => route_to(catalog, request, entry, step, rejected),
+        None => first_serving(catalog, request, rejected),
     }
 }
 
-/// The handler that somebody speaks for, if there is one that fits.
-fn chosen<'c>(
+/// The handler assigned by agenda, operation or role, if it serves the operation.
+fn assigned<'c>(
     catalog: &'c Catalog,
     request: &RouteRequest<'_>,
-    passed_over: &mut Vec<PassedOver>,
+    rejected: &mut Vec<RejectedHandler>,
 ) -> Result<Option<(&'c Entry, RouteStep)>, NoRoute> {
     let mut fitting = |id: &str, step: RouteStep| match fit(catalog, id, request) {
         Ok(entry) => Some((entry, step)),
-        Err(why) => {
-            passed_over.push(PassedOver { handler: id.to_owned(), why });
+        Err(reason) => {
+            rejected.push(RejectedHandler { handler: id.to_owned(), reason });
             None
         }
     };
     if let Some(id) = request.assigned {
-        known(catalog, id)?;
+        check_known(catalog, id)?;
         let step = if request.stream == LOCAL { RouteStep::AssignedLocal } else { RouteStep::Assigned };
         if let Some(found) = fitting(id, step) {
             return Ok(Some(found));
         }
     }
     if let Some(id) = request.handler {
-        known(catalog, id)?;
+        check_known(catalog, id)?;
         return match fit(catalog, id, request) {
             Ok(entry) => Ok(Some((entry, RouteStep::Named))),
-            Err(why) => Err(NoRoute::Unfit(PassedOver { handler: id.to_owned(), why })),
+            Err(reason) => Err(NoRoute::Unfit(RejectedHandler { handler: id.to_owned(), reason })),
         };
     }
     let has_stream = |inputs: &[String]| inputs.iter().any(|input| input == request.stream);
@@ -218,7 +218,7 @@ fn chosen<'c>(
         .find_map(|(role, step)| fitting(&role.handler, step)))
 }
 
-fn known(catalog: &Catalog, id: &str) -> Result<(), NoRoute> {
+fn check_known(catalog: &Catalog, id: &str) -> Result<(), NoRoute> {
     if catalog.handler(id).is_some() {
         return Ok(());
     }
@@ -226,67 +226,65 @@ fn known(catalog: &Catalog, id: &str) -> Result<(), NoRoute> {
     Err(NoRoute::UnknownHandler { handler: id.to_owned(), near })
 }
 
-/// The handler of this id, if it serves type, action and version.
-fn fit<'c>(catalog: &'c Catalog, id: &str, request: &RouteRequest<'_>) -> Result<&'c Entry, Why> {
-    let entry = catalog.handler(id).ok_or(Why::Unknown)?;
+/// The handler with this id, if it serves type, action and version.
+fn fit<'c>(catalog: &'c Catalog, id: &str, request: &RouteRequest<'_>) -> Result<&'c Entry, RejectionReason> {
+    let entry = catalog.handler(id).ok_or(RejectionReason::Unknown)?;
     if entry.name != request.handler_type {
-        return Err(Why::OtherType(entry.name.clone()));
+        return Err(RejectionReason::OtherType(entry.name.clone()));
     }
-    serves(entry, request).map(|()| entry)
+    check_serves(entry, request).map(|()| entry)
 }
 
-/// Whether a handler of the type has the version and takes on the action.
-fn serves(entry: &Entry, request: &RouteRequest<'_>) -> Result<(), Why> {
+/// Checks that a handler of the type has the version and supports the action.
+fn check_serves(entry: &Entry, request: &RouteRequest<'_>) -> Result<(), RejectionReason> {
     if request.version.is_some_and(|version| entry.version.as_deref() != Some(version)) {
-        return Err(Why::OtherVersion(entry.version.clone()));
+        return Err(RejectionReason::OtherVersion(entry.version.clone()));
     }
     let has_action =
         |action: &str| entry.actions.as_ref().is_none_or(|actions| actions.iter().any(|own| own == action));
     if request.action.is_some_and(|action| !has_action(action)) {
-        return Err(Why::OtherAction);
+        return Err(RejectionReason::OtherAction);
     }
     Ok(())
 }
 
-/// The first handler that can, else what is built in.
-fn first<'c>(
+/// The first handler that serves the operation, else the built-in type.
+fn first_serving<'c>(
     catalog: &'c Catalog,
     request: &RouteRequest<'_>,
-    mut passed_over: Vec<PassedOver>,
+    mut rejected: Vec<RejectedHandler>,
 ) -> Result<RoutedHandler<'c>, NoRoute> {
     let mut of_type: Vec<&Entry> = catalog.of_type(request.handler_type).collect();
     if request.version.is_none() {
-        // the default version; the order of all others stays
+        // the default version comes first; the sort keeps the order of the others
         of_type.sort_by_key(|entry| entry.id != request.handler_type);
     }
     let mut found: Option<&Entry> = None;
     for entry in &of_type {
-        let why = match serves(entry, request) {
-            Err(why) => why,
-            Ok(()) if found.is_some() => Why::Later,
+        let reason = match check_serves(entry, request) {
+            Err(reason) => reason,
+            Ok(()) if found.is_some() => RejectionReason::Later,
             Ok(()) => match entry.target(request.on) {
                 Ok(_) => {
                     found = Some(entry);
                     continue;
                 }
-                Err(missing) => Why::NotHere(missing),
+                Err(missing) => RejectionReason::NotHere(missing),
             },
         };
-        if passed_over.iter().all(|passed| passed.handler != entry.id) {
-            passed_over.push(PassedOver { handler: entry.id.clone(), why });
+        if rejected.iter().all(|other| other.handler != entry.id) {
+            rejected.push(RejectedHandler { handler: entry.id.clone(), reason });
         }
     }
     match (found, built_in(request.handler_type).filter(|_| request.version.is_none())) {
-        (Some(entry), _) => settle(catalog, request, entry, RouteStep::First, passed_over),
-        (None, Some(target)) => {
-            Ok(RoutedHandler { target, entry: None, step: RouteStep::BuiltIn, passed_over })
-        }
-        (None, None) => Err(nobody(catalog, request, &of_type)),
+        (Some(entry), _) => route_to(catalog, request, entry, RouteStep::First, rejected),
+        (None, Some(target)) => Ok(RoutedHandler { target, entry: None, step: RouteStep::BuiltIn, rejected }),
+        (None, None) => Err(no_route(catalog, request, &of_type)),
     }
 }
 
-/// What stands in the way, of all handlers of the type.
-fn nobody(catalog: &Catalog, request: &RouteRequest<'_>, of_type: &[&Entry]) -> NoRoute {
+/// The reason why no handler of the type serves the operation.
+fn no_route(catalog: &Catalog, request: &RouteRequest<'_>, of_type: &[&Entry]) -> NoRoute {
     let is_known = !of_type.is_empty() || built_in(request.handler_type).is_some();
     if !is_known {
         return NoRoute::UnknownType {
@@ -300,10 +298,9 @@ fn nobody(catalog: &Catalog, request: &RouteRequest<'_>, of_type: &[&Entry]) -> 
         known.dedup();
         return NoRoute::UnknownVersion { known };
     }
-    match of_type
-        .iter()
-        .find_map(|entry| Some((entry, serves(entry, request).ok().and(entry.target(request.on).err())?)))
-    {
+    match of_type.iter().find_map(|entry| {
+        Some((entry, check_serves(entry, request).ok().and(entry.target(request.on).err())?))
+    }) {
         Some((entry, missing)) => NoRoute::NotHere { handler: entry.id.clone(), missing },
         None => {
             let actions = of_type.iter().flat_map(|entry| entry.actions.iter().flatten());
@@ -315,21 +312,21 @@ fn nobody(catalog: &Catalog, request: &RouteRequest<'_>, of_type: &[&Entry]) -> 
     }
 }
 
-/// A chosen handler takes the operation, or discards it.
-fn settle<'c>(
+/// Routes the operation to the chosen handler, unless the handler does not accept its stream.
+fn route_to<'c>(
     catalog: &Catalog,
     request: &RouteRequest<'_>,
     entry: &'c Entry,
     step: RouteStep,
-    passed_over: Vec<PassedOver>,
+    rejected: Vec<RejectedHandler>,
 ) -> Result<RoutedHandler<'c>, NoRoute> {
-    let takes = |inputs: &Vec<String>| inputs.iter().any(|input| input == request.stream);
+    let accepts = |inputs: &Vec<String>| inputs.iter().any(|input| input == request.stream);
     let is_open = step == RouteStep::AssignedLocal || catalog.routing().allow_handlers;
-    if let Some(inputs) = entry.inputs.as_ref().filter(|inputs| !is_open && !takes(inputs)) {
+    if let Some(inputs) = entry.inputs.as_ref().filter(|inputs| !is_open && !accepts(inputs)) {
         return Err(NoRoute::Discarded { handler: entry.id.clone(), step, inputs: inputs.clone() });
     }
     match entry.target(request.on) {
-        Ok(target) => Ok(RoutedHandler { target, entry: Some(entry), step, passed_over }),
+        Ok(target) => Ok(RoutedHandler { target, entry: Some(entry), step, rejected }),
         Err(missing) => Err(NoRoute::NotHere { handler: entry.id.clone(), missing }),
     }
 }

@@ -1,35 +1,35 @@
-//! `$routing` of a registry: which handler serves the operations of which stream.
+//! `$routing` of a registry: streams and the handlers that serve them.
 
 use pop_document::{Fault, Fields, Pointer, nearest};
 use serde_json::{Map, Value};
 
-/// The key of a registry under which this stands.
+/// Key of the routing in a registry.
 pub(crate) const ROUTING: &str = "$routing";
 
-/// The stream of operations that the run itself makes.
+/// The stream of operations that the run makes.
 pub const LOCAL: &str = "local";
-/// The stream of operations that are written in the agenda.
+/// The stream of operations in the agenda.
 pub const AGENDA: &str = "agenda";
-/// All streams that there are.
+/// All streams.
 const STREAMS: [&str; 2] = [AGENDA, LOCAL];
 
-/// Which handler serves which stream.
+/// Routing of streams to handlers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Routing {
-    /// Whether handlers also take operations from streams that are not among their inputs.
+    /// Whether handlers accept streams that are not in their `inputs`.
     pub allow_handlers: bool,
-    /// The roles, in the order of the file.
+    /// Roles, in file order.
     pub roles: Vec<Role>,
 }
 
 /// A role: some streams, and the handler that serves them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Role {
-    /// Its name.
+    /// Name of the role.
     pub name: String,
-    /// The streams.
+    /// Streams of the role.
     pub inputs: Vec<String>,
-    /// The id of the handler.
+    /// Id of the handler.
     pub handler: String,
 }
 
@@ -62,13 +62,13 @@ fn role(name: &str, value: &Value, at: Pointer, faults: &mut Vec<Fault>) -> Opti
     Some(Role { name: name.to_owned(), inputs: inputs?, handler: handler?.to_owned() })
 }
 
-/// A list of streams; a name that no stream has is warned of.
+/// Reads a list of streams, and warns of unknown ones.
 pub(crate) fn streams(fields: &mut Fields<'_, '_>, name: &str) -> Option<Vec<String>> {
     let streams = fields.texts(name)?;
     for (index, stream) in
         streams.iter().enumerate().filter(|(_, stream)| !STREAMS.contains(&stream.as_str()))
     {
-        let message = format!("no stream is called `{stream}`; there are `{}`", STREAMS.join("` and `"));
+        let message = format!("unknown stream `{stream}`; the streams are `{}`", STREAMS.join("` and `"));
         let fault = Fault::value("wrong-value", fields.at(name).join(index), message).warning();
         fields.faults().push(fault.did_you_mean(nearest(stream, STREAMS)));
     }
@@ -81,7 +81,7 @@ mod tests {
     use pop_document::Source;
 
     #[test]
-    fn r13_what_is_wrong_in_routing_is_told_where_it_stands() {
+    fn r13_each_fault_in_routing_has_its_place() {
         let text = r#"{"probe": {"command": ["p"], "inputs": ["agenda", "lokal"], "actions": {"a": {"polices": {}}, "b": 1}},
             "$routing": {"allowHandler": true, "roles": {
                 "a": {"inputs": ["agenda"]}, "b": {"handler": "probe", "inputs": "agenda"}, "c": 1,
@@ -89,14 +89,14 @@ mod tests {
         let source = Source::new("r.json", text.as_bytes()).unwrap();
         let mut faults = Vec::new();
         let catalog = Catalog::build(Some(&source), &mut faults);
-        let mut said: Vec<_> = faults
+        let mut found: Vec<_> = faults
             .iter()
             .map(|fault| (fault.pointer(), fault.code, fault.is_error(), fault.label.as_deref()))
             .collect();
-        said.sort_unstable();
+        found.sort_unstable();
 
         assert_eq!(
-            said,
+            found,
             [
                 ("/$routing/allowHandler", "unknown-field", false, Some("did you mean `allowHandlers`?")),
                 ("/$routing/roles/a", "missing-field", true, None),

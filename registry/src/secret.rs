@@ -1,31 +1,31 @@
-//! Secrets of a handler: variables whose values stand outside of the registry, with where they are found.
+//! Secrets of a handler: environment variables whose values are stored outside the registry, and their sources.
 
-use crate::pod_config::{KEY, NAME, VARIABLE, checked, needed};
+use crate::pod_config::{KEY, NAME, VARIABLE, checked, required};
 use pop_document::{Fault, Fields};
 use std::fmt;
 
-/// A variable of a handler whose value is shown nowhere.
+/// An environment variable of a handler with a secret value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Secret {
-    /// The variable.
+    /// Name of the variable.
     pub variable: String,
-    /// Where its value is found.
+    /// Source of the value.
     pub source: SecretSource,
 }
 
-/// Where the value of a secret is found: for pods, for everything else, or for both.
+/// Source of a secret's value: for pods, for other launchers, or for both.
 ///
-/// At least one of the two is there. A launcher that finds none for itself does not start the program.
+/// At least one of the two is set. A launcher without a source does not start the program.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SecretSource {
-    /// Where the cluster has it; pods are given this one if it is there, so that the value never leaves the cluster.
+    /// Source in the cluster. Pods use it if set, so that the value never leaves the cluster.
     pub in_cluster: Option<SecretKey>,
-    /// Where pop itself reads it, at each launch anew.
+    /// Source that pop reads at each launch.
     pub local: Option<LocalSecret>,
 }
 
 impl fmt::Display for SecretSource {
-    /// Where, never what: `fromEnv TOKEN, fromSecret name/key`.
+    /// Writes the source, never the value: `fromEnv TOKEN, fromSecret name/key`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.local {
             Some(LocalSecret::Env(name)) => write!(f, "fromEnv {name}")?,
@@ -39,21 +39,21 @@ impl fmt::Display for SecretSource {
     }
 }
 
-/// A key of a Secret of Kubernetes.
+/// A key of a Kubernetes Secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SecretKey {
-    /// The name of the Secret.
+    /// Name of the Secret.
     pub name: String,
-    /// The key in it.
+    /// Key in the Secret.
     pub key: String,
 }
 
-/// Where pop itself reads the value of a secret.
+/// Source from which pop reads a secret's value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LocalSecret {
-    /// This variable of pop's own environment.
+    /// A variable of pop's own environment.
     Env(String),
-    /// This file; a relative path begins at the registry's folder. One line end at its end does not count.
+    /// A file; a relative path starts at the registry's folder. One trailing line end is dropped.
     File(String),
 }
 
@@ -84,19 +84,19 @@ fn source_of(fields: &mut Fields<'_, '_>, what: &str) -> Option<SecretSource> {
     let file = fields.text("fromFile").map(str::to_owned);
     let at = fields.pointer().clone();
     if env.is_some() && file.is_some() {
-        let message = format!("{what} is both a variable and a file");
+        let message = format!("{what} has both `fromEnv` and `fromFile`");
         fields.faults().push(Fault::value("wrong-value", at, message));
     } else if SOURCES.iter().all(|name| fields.any(name).is_none()) {
         let message = format!("{what} is missing");
-        let hint = "say `fromEnv`, `fromFile` or `fromSecret`";
+        let hint = "set `fromEnv`, `fromFile` or `fromSecret`";
         fields.faults().push(Fault::value("missing-field", at, message).hint(hint));
     }
     let in_cluster = fields.any("fromSecret").and_then(|secret| {
         let at = fields.at("fromSecret");
         let mut fields = Fields::of(secret, at, "`fromSecret`", "wrong-type", fields.faults())?;
         fields.warn_unknown("`fromSecret`", &["name", "key"]);
-        let name = needed(&mut fields, "name", NAME);
-        Some(SecretKey { key: needed(&mut fields, "key", KEY)?, name: name? })
+        let name = required(&mut fields, "name", NAME);
+        Some(SecretKey { key: required(&mut fields, "key", KEY)?, name: name? })
     });
     let local = env.map(LocalSecret::Env).or(file.map(LocalSecret::File));
     (in_cluster.is_some() || local.is_some()).then_some(SecretSource { in_cluster, local })
@@ -113,8 +113,8 @@ mod tests {
         let mut faults = Vec::new();
         let source = Source::new("r.json", json!({"t": entry}).to_string().as_bytes()).unwrap();
         let catalog = Catalog::build(Some(&source), &mut faults);
-        let said = faults.iter().map(|fault| format!("{} {}", fault.pointer(), fault.message)).collect();
-        (catalog.entry("t").unwrap().secrets.clone(), said)
+        let messages = faults.iter().map(|fault| format!("{} {}", fault.pointer(), fault.message)).collect();
+        (catalog.entry("t").unwrap().secrets.clone(), messages)
     }
 
     #[test]
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn f45_a_secret_has_one_source_where_it_is_used() {
+    fn f45_wrong_sources_of_secrets_are_faults() {
         let (secrets, faults) = read(&json!({"envVars": {"G": 1}, "secrets": {
             "A": {"fromEnv": "B", "fromFile": "f"}, "B": {}, "C D": {"fromEnv": "E"},
             "E": {"fromSecret": {"name": "S"}}, "F": "x", "G": {"fromEnv": "G", "fromVault": "v"}}}));
@@ -145,7 +145,7 @@ mod tests {
         assert_eq!(
             faults,
             [
-                "/t/secrets/A the source of `A` is both a variable and a file".to_owned(),
+                "/t/secrets/A the source of `A` has both `fromEnv` and `fromFile`".to_owned(),
                 "/t/secrets/B the source of `B` is missing".to_owned(),
                 "/t/secrets/C D a name in `secrets` must be printable ASCII characters without `=` and spaces, not \
                  `C D`"

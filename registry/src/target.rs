@@ -1,4 +1,4 @@
-//! Who carries out the operations of a type: what is built in, or the program of an entry.
+//! What carries out the operations of a type: a built-in handler, or the program of an entry.
 
 use crate::entry::{DescriptorFields, Entry};
 use pop_contract::LaunchType;
@@ -8,13 +8,13 @@ use pop_contract::LaunchType;
 pub enum Resident {
     /// `logMessages`: writes lines into its log.
     LogMessages,
-    /// `updateAgenda`: hands operations on.
+    /// `updateAgenda`: adds operations to the run.
     UpdateAgenda,
     /// `sample`: POP's sample handler.
     Sample,
 }
 
-/// The built-in types, with what they are.
+/// The built-in types with a resident handler.
 const RESIDENTS: [(&str, Resident); 3] = [
     ("logMessages", Resident::LogMessages),
     ("updateAgenda", Resident::UpdateAgenda),
@@ -23,20 +23,20 @@ const RESIDENTS: [(&str, Resident); 3] = [
 const EXEC: &str = "exec";
 const DISPATCH: &str = "dispatch";
 
-/// Who carries an operation out.
+/// What carries out an operation.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Target<'c> {
     /// The command in the operation's own payload.
     Exec,
     /// A handler inside the executor.
     Resident(Resident),
-    /// The handlers of the types in its payload.
+    /// The handlers of the types in the operation's payload.
     Dispatch,
     /// The program of a registry entry.
     Program(&'c Entry),
 }
 
-/// Who carries out the operations of a built-in type.
+/// The target of a built-in type.
 pub(crate) fn built_in<'c>(name: &str) -> Option<Target<'c>> {
     match name {
         EXEC => return Some(Target::Exec),
@@ -52,24 +52,24 @@ pub(crate) fn built_in_types() -> impl Iterator<Item = &'static str> {
 }
 
 impl DescriptorFields {
-    /// Whether its class is a handler inside the executor.
+    /// Whether the class is a built-in type.
     pub fn is_built_in(&self) -> bool {
         built_in(&self.class).is_some()
     }
 }
 
 impl Entry {
-    /// Who carries its operations out under a launcher, or the field that is missing for that.
+    /// The target of the entry for a launch type, or the name of the missing field.
     pub fn target(&self, on: LaunchType) -> Result<Target<'_>, &'static str> {
-        let built_in = self.declared.as_ref().and_then(|declared| built_in(&declared.class));
-        let (is_there, missing) = if on.capabilities().needs_image {
+        let built_in = self.descriptor.as_ref().and_then(|fields| built_in(&fields.class));
+        let (is_launchable, missing) = if on.capabilities().needs_image {
             (self.image().is_some(), "podConfig.imageName")
         } else {
             (self.command.is_some(), "command")
         };
         match built_in {
             Some(target) => Ok(target),
-            None if is_there => Ok(Target::Program(self)),
+            None if is_launchable => Ok(Target::Program(self)),
             None => Err(missing),
         }
     }

@@ -24,7 +24,7 @@ use crate::name::OperationName;
 use crate::ops::{OpIx, OpMap};
 use pop_contract::{Capabilities, LaunchType};
 use pop_policy::{Policies, PolicyLayer};
-use pop_registry::{Entry, PassedOver, PodConfig, Resident, RouteStep};
+use pop_registry::{Entry, PodConfig, RejectedHandler, Resident, RouteStep};
 use std::sync::Arc;
 
 /// Kind of handler of an operation.
@@ -75,7 +75,7 @@ pub struct Route {
     /// Step of the selection that chose it.
     pub step: RouteStep,
     /// Rejected handlers with the reasons.
-    pub passed_over: Vec<PassedOver>,
+    pub passed_over: Vec<RejectedHandler>,
 }
 
 /// Fields that few operations have.

@@ -127,7 +127,7 @@ impl<'c> Types<'c> {
                 handler: routed.entry.map(|entry| text(&entry.id)),
                 version: routed.entry.and_then(|entry| entry.version.as_ref()).map(text),
                 step: routed.step,
-                passed_over: routed.passed_over,
+                passed_over: routed.rejected,
             };
             (serves, Arc::new(route))
         });

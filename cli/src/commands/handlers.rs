@@ -9,7 +9,7 @@ use crate::faults::{exit_code, print_handler_faults};
 use crate::launch_data::{launch_data, surroundings, text_files};
 use crate::ui;
 use pop_assembly::{KnownHandlers, TextFaults};
-use pop_contract::{Description, Word};
+use pop_contract::{Description, Term};
 use pop_document::{Fault, Pointer, Site, Source, nearest};
 use pop_registry::{Catalog, DescriptorFields, Entry, Layer};
 use std::collections::HashSet;
@@ -50,7 +50,7 @@ fn refuse_faulty_registry(faults: &TextFaults) -> Result<(), CommandError> {
 
 /// File that declares a handler.
 fn source_of<'s>(entry: &Entry, catalog: &'s Catalog, registry: Option<&'s Source>) -> Option<&'s Source> {
-    let Some(DescriptorFields { descriptor, .. }) = &entry.declared else { return registry };
+    let Some(DescriptorFields { descriptor, .. }) = &entry.descriptor else { return registry };
     catalog.descriptors().iter().find(|one| one.name() == descriptor).map(pop_registry::Descriptor::source)
 }
 
@@ -88,7 +88,7 @@ fn show(
         let of_text = faults.descriptors.iter().find(|(descriptor, _)| descriptor.name() == source.name());
         let of_text = of_text.map_or(&faults.registry, |(_, faults)| faults);
         let shown =
-            if entry.declared.is_some() { declared(entry, source) } else { registered(entry, source) };
+            if entry.descriptor.is_some() { declared(entry, source) } else { registered(entry, source) };
         let gap = if is_known { "\n" } else { "" };
         ui::print(&format!("{gap}{}", ui::mask_of(of_text).text(&shown)));
         if let Some(description) = &entry.description {
@@ -200,7 +200,7 @@ fn described(description: &Description) -> String {
     let words = if words.is_empty() { "the handler" } else { &words };
     let mut lines = vec![String::new(), format!("{words}{about}")];
     for (what, words) in [("action", actions), ("failure", errors)] {
-        lines.extend(words.iter().map(|Word { name, about }| format!("{what} {name}: {about}")));
+        lines.extend(words.iter().map(|Term { name, about }| format!("{what} {name}: {about}")));
     }
     if let Some(forms) = payload_forms {
         let words: Vec<String> = forms

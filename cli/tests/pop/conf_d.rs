@@ -40,7 +40,7 @@ fn u1_descriptors_are_the_files_that_end_in_conf_in_sorted_order() {
     // the second of a type is the later in the order of names
     assert_eq!(listed(&bench, 4), ["a/content.tar a.conf conf.d/a.conf"]);
     let said = bench.pop(4, "handlers").stderr;
-    assert!(said.contains("error[duplicate-type]: `a/content.tar` serves type `tar` already"), "{said}");
+    assert!(said.contains("error[duplicate-type]: `a/content.tar` already serves type `tar`"), "{said}");
     assert!(said.contains("--> conf.d/b.conf:7:2\n"), "{said}");
     assert_eq!(said.matches("error").count(), 1, "{said}");
 }
@@ -237,7 +237,9 @@ fn u9_reload_tells_what_a_run_does_not_have_yet() {
     bench.write("registry.yaml", "a: {command: []}\n");
     let faulty = bench.pop(4, "handlers reload");
     assert_eq!(faulty.stdout, "new new/content.yum\ngone zip/content.zip\n");
-    for words in ["type `tar` is listed and has no section `[tar]`", "`command` must begin with a program"] {
+    for words in
+        ["type `tar` is listed, but section `[tar]` is missing", "`command` must begin with a program"]
+    {
         assert!(faulty.stderr.contains(words), "{}", faulty.stderr);
     }
 }

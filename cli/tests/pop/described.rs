@@ -186,12 +186,12 @@ fn a_resumed_run_is_judged_by_the_descriptions_that_it_began_with() {
 #[test]
 fn a_description_that_cannot_be_had_is_a_warning() {
     for (program, why) in [
-        ("#!/bin/sh\necho hello", "`./size --describe` printed invalid output: it is no description"),
+        ("#!/bin/sh\necho hello", "`./size --describe` printed invalid output: it is not a description"),
         (
             "#!/bin/sh\necho 'no such option' >&2; exit 2",
             "`./size --describe` ended with exit status 2: no such option",
         ),
-        ("#!/bin/sh\necho '{\"input\": 7}'", "its `input` is no JSON Schema"),
+        ("#!/bin/sh\necho '{\"input\": 7}'", "its `input` is not a JSON Schema"),
     ] {
         let bench = bench("operations: [{name: a, type: size}]");
         bench.program("size", program);

@@ -357,7 +357,7 @@ fn f46_a_secret_in_an_agenda_is_warned_of_and_not_repeated() {
       |
       = help: write it as ["curl","***","x"]
 
-    warning[secret-literal]: a GitHub token stands here for everybody to read
+    warning[secret-literal]: a GitHub token in plain text
      --> a.yaml:2:52
       |
     2 |   - {name: a, type: exec, payload: {command: 'curl **************************************** x', env: {PASSWORD: *******, A: []}}}
@@ -365,7 +365,7 @@ fn f46_a_secret_in_an_agenda_is_warned_of_and_not_repeated() {
       |
       = help: an agenda is stored unchanged: let the program read its environment, or set `secrets` of its type in the registry
 
-    warning[secret-literal]: `PASSWORD` is a secret that everybody can read here
+    warning[secret-literal]: `PASSWORD` is a secret in plain text
      --> a.yaml:2:113
       |
     2 |   - {name: a, type: exec, payload: {command: 'curl **************************************** x', env: {PASSWORD: *******, A: []}}}
@@ -395,7 +395,7 @@ fn f46_strict_takes_a_warning_for_an_error() {
     insta::assert_snapshot!(bench.pop(3, "check a.yaml --strict").screen(), @r"
     exit 3
     --- stderr
-    error[secret-literal]: `api_key` is a secret that everybody can read here
+    error[secret-literal]: `api_key` is a secret in plain text
      --> a.yaml:2:48
       |
     2 |   - {name: a, type: sample, payload: {api_key: *******}}

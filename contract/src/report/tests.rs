@@ -1,4 +1,4 @@
-//! Reports as the table of capabilities and methods wants them, and dispatches in which something fails.
+//! Reports of each capability and method, and dispatches with failures.
 
 use super::*;
 use crate::Blame;
@@ -43,7 +43,7 @@ fn json_of(report: &DispatchReport) -> Value {
 }
 
 #[test]
-fn u13_a_report_is_a_success_without_changes_until_it_says_otherwise() {
+fn u13_a_default_report_is_a_success_without_changes() {
     let mut report = HandlerReport::default();
     assert_eq!(
         serde_json::to_value(&report).unwrap(),
@@ -63,7 +63,7 @@ fn u13_a_report_is_a_success_without_changes_until_it_says_otherwise() {
 }
 
 #[test]
-fn u15_a_dispatch_succeeds_with_all_of_its_calls_and_counts_those_that_succeeded() {
+fn u15_a_dispatch_succeeds_if_all_calls_do_and_sums_changes() {
     let report = DispatchReport::aggregate([
         (install("rpm"), changed(3)),
         (install("puppet"), refused(5)),
@@ -110,7 +110,7 @@ fn u15_bindings_are_lists_with_their_repositories() {
 }
 
 #[test]
-fn u14_a_failure_without_a_report_has_message_and_trace_and_the_others_count() {
+fn u14_a_failure_without_report_has_message_and_trace() {
     let mut by_exit = Failure::new(Blame::Handler, "exit", "ended with exit status 7");
     by_exit.log_tail = vec!["one".to_owned(), "two".to_owned()];
     let report = DispatchReport::aggregate([
@@ -130,7 +130,7 @@ fn u14_a_failure_without_a_report_has_message_and_trace_and_the_others_count() {
 }
 
 #[test]
-fn u10_a_type_without_a_handler_is_said_in_the_report() {
+fn u10_a_type_without_handler_fails_in_the_report() {
     let calls = [(install("rmp"), CallEnd::no_handler("rmp")), (install("rpm"), changed(1))];
     let report = DispatchReport::aggregate(calls);
     let details = json!({"message": "no handler for type `rmp`", "trace": ""});
@@ -139,7 +139,7 @@ fn u10_a_type_without_a_handler_is_said_in_the_report() {
 }
 
 #[test]
-fn u10_two_capabilities_with_a_type_of_one_name_are_told_apart() {
+fn u10_equal_type_names_of_two_capabilities_have_two_keys() {
     let clean = |capability| call(capability, Method::Clean, "yum");
     let calls = [(clean(Capability::Content), changed(1)), (clean(Capability::Bind), refused(0))];
     let report = DispatchReport::aggregate(calls);
@@ -149,7 +149,7 @@ fn u10_two_capabilities_with_a_type_of_one_name_are_told_apart() {
 }
 
 #[test]
-fn u18_a_missing_method_is_passed_over_only_where_all_handlers_are_asked() {
+fn u18_only_a_missing_optional_method_is_skipped() {
     for (method, is_left_out) in [
         (Method::Profile, true),
         (Method::Clean, true),
@@ -169,7 +169,7 @@ fn u18_a_missing_method_is_passed_over_only_where_all_handlers_are_asked() {
 }
 
 #[test]
-fn u16_the_machine_restarts_when_it_is_asked_for_and_something_changed() {
+fn u16_the_machine_restarts_if_requested_and_changed() {
     let after = |num_changes| DispatchReport::aggregate([(install("rpm"), changed(num_changes))]);
     let options = |reboot: Value| map([("reboot", reboot)]);
     for (options, num_changes, wanted) in [
@@ -182,7 +182,7 @@ fn u16_the_machine_restarts_when_it_is_asked_for_and_something_changed() {
     ] {
         assert_eq!(wants_reboot(&options, &after(num_changes)), wanted, "{options:?} {num_changes}");
     }
-    // changes of a type that failed do not count, those of another do
+    // changes count only for types that succeeded
     let failed = DispatchReport::aggregate([(install("rpm"), refused(3))]);
     assert!(!wants_reboot(&options(json!(true)), &failed));
     let both = DispatchReport::aggregate([(install("rpm"), refused(3)), (install("tar"), changed(1))]);
@@ -190,7 +190,7 @@ fn u16_the_machine_restarts_when_it_is_asked_for_and_something_changed() {
 }
 
 #[test]
-fn u19_a_restart_that_fails_fails_the_dispatch_and_says_why() {
+fn u19_a_failed_restart_fails_the_dispatch() {
     let reboot = call(Capability::System, Method::Reboot, "Linux");
     let raised = || CallEnd::from(Err(failure("panic", None)));
     for (ended, details) in
@@ -201,26 +201,26 @@ fn u19_a_restart_that_fails_fails_the_dispatch_and_says_why() {
         assert_eq!((report.succeeded, report.num_changes), (false, 2));
         assert_eq!(report.details.len(), 1);
     }
-    // a restart that a handler does not want is no failure
+    // a handler may decline a restart without failing
     let put_off = HandlerReport { reboot_scheduled: Some(false), ..HandlerReport::default() };
     let report = DispatchReport::aggregate([(reboot, CallEnd::Reported(put_off))]);
     assert!(report.succeeded && !report.reboot.scheduled);
 }
 
 #[test]
-fn u19_a_report_of_a_binding_begins_as_a_success() {
+fn u19_the_default_report_of_a_binding_is_a_success() {
     assert!(BindReport { repo_id: Some("r".to_owned()), ..BindReport::default() }.succeeded);
 }
 
 #[test]
-fn a_report_of_failure_comes_back_out_of_its_diagnostic() {
+fn a_failure_report_is_read_from_its_diagnostic() {
     let reported =
         json!({"succeeded": false, "details": {"missing": ["x"]}, "num_changes": 1, "repo_id": "r"});
     let CallEnd::Reported(report) = CallEnd::from(Err(failure(REPORT_CODE, Some(reported.clone())))) else {
         panic!()
     };
     assert_eq!(serde_json::to_value(&report).unwrap(), reported);
-    // an attempt that failed did not succeed, whatever stands there
+    // a failed attempt never counts as success, whatever its report contains
     let strange = failure(REPORT_CODE, Some(json!({"succeeded": true, "num_changes": 9})));
     let report = DispatchReport::aggregate([(install("rpm"), CallEnd::from(Err(strange)))]);
     assert_eq!((report.succeeded, report.num_changes), (false, 0));
@@ -241,6 +241,6 @@ fn the_result_of_any_program_is_a_report() {
         let report = HandlerReport::of_result(wrong);
         assert!(!report.succeeded);
         let message = report.details["message"].as_str().unwrap();
-        assert!(message.starts_with("the result is no report: "), "{message}");
+        assert!(message.starts_with("the result is not a report: "), "{message}");
     }
 }

@@ -1,13 +1,13 @@
-//! The fields of a podConfig by name, and how layers replace one another field by field.
+//! The fields of a podConfig by name, and the merge of its layers field by field.
 
 use super::layer::{Layer, SourcedValue};
-use super::read::Merged;
+use super::read::MergedFields;
 use super::{PodConfig, read};
 use pop_document::{Fault, Fields, Pointer};
 use serde_json::{Map, Value, json};
 
-/// The fields that are in force (docs/formats/registry.md).
-const LIVE: [&str; 25] = [
+/// The fields with an effect (docs/formats/registry.md).
+const EFFECTIVE: [&str; 25] = [
     "namePrefix",
     "imageName",
     "arguments",
@@ -34,8 +34,8 @@ const LIVE: [&str; 25] = [
     "labels",
     "workspaceMountPath",
 ];
-/// POP's fields that have no effect, there or here.
-const DEAD: [&str; 7] = [
+/// POP's fields without an effect, neither in POP nor in pop.
+const IGNORED: [&str; 7] = [
     "podRetryCount",
     "retryDelayMilliSecs",
     "logLineExpectation",
@@ -47,10 +47,10 @@ const DEAD: [&str; 7] = [
 
 /// The names of all fields of a podConfig.
 pub fn field_names() -> impl Iterator<Item = &'static str> {
-    LIVE.into_iter().chain(DEAD)
+    EFFECTIVE.into_iter().chain(IGNORED)
 }
 
-/// The values that hold where no registry says otherwise.
+/// The default values without a registry.
 fn core() -> Value {
     json!({
         "cpuMinRequestCount": "1.0", "cpuMaxRequestCount": "1.0", "podScheduledTimeoutMs": 300_000,
@@ -64,9 +64,9 @@ fn core() -> Value {
     })
 }
 
-/// Lays layers over one another: a field that a later layer gives replaces the whole field, maps and lists too.
-fn merge(core: Value, layers: &[(Layer, &Map<String, Value>, Pointer)]) -> Merged {
-    let mut merged = Merged::new();
+/// Merges layers. A field of a later layer replaces the whole field, including maps and lists.
+fn merge(core: Value, layers: &[(Layer, &Map<String, Value>, Pointer)]) -> MergedFields {
+    let mut merged = MergedFields::new();
     if let Value::Object(core) = core {
         for (name, value) in core {
             merged.insert(name, SourcedValue { value, layer: Layer::Core, pointer: Pointer::root() });
@@ -81,12 +81,12 @@ fn merge(core: Value, layers: &[(Layer, &Map<String, Value>, Pointer)]) -> Merge
     merged
 }
 
-/// Checks the fields of one layer: unknown ones are warned of, values of a wrong kind are faults.
+/// Checks the fields of one layer. Unknown fields are warnings, values of a wrong type are faults.
 pub(crate) fn check(layer: &Value, at: &Pointer, faults: &mut Vec<Fault>) {
     let Some(mut fields) = Fields::of(layer, at.clone(), "a podConfig", "wrong-type", faults) else { return };
     let known: Vec<&str> = field_names().collect();
     fields.warn_unknown("a podConfig", &known);
-    for name in DEAD {
+    for name in IGNORED {
         if fields.any(name).is_none() {
             continue;
         }
@@ -96,13 +96,13 @@ pub(crate) fn check(layer: &Value, at: &Pointer, faults: &mut Vec<Fault>) {
     read::pod_config(&mut fields);
 }
 
-/// The podConfig of a type, of layers that were checked one by one. `config_map` is the type's own, with its place;
-/// it is written into the first of `configMapSettings`, and without one pop's own mount is left out.
+/// The podConfig of an entry from layers that are already checked. `config_map` is the entry's own config map with its
+/// pointer. It is set in the first of `configMapSettings`; without it the core default mount is removed.
 pub(crate) fn of_entry(
     layers: &[(Layer, &Map<String, Value>, Pointer)],
     config_map: Option<(&str, Pointer)>,
     faults: &mut Vec<Fault>,
-) -> (Merged, PodConfig) {
+) -> (MergedFields, PodConfig) {
     let mut merged = merge(core(), layers);
     if let Some(settings) = merged.get_mut("configMapSettings") {
         match config_map {
@@ -123,18 +123,18 @@ pub(crate) fn of_entry(
     (merged, pod)
 }
 
-/// The podConfig of commands of the built-in type `exec`.
+/// The podConfig of the built-in type `exec`.
 pub(crate) fn of_exec(base: Option<&Map<String, Value>>, faults: &mut Vec<Fault>) -> PodConfig {
     let mut core = core();
     core["reapCompletedPods"] = json!(true);
     core["configMapSettings"] = Value::Null;
-    // a command of one's own does not report as a pod: it needs no account that may
+    // a command does not report as a pod, so it needs no service account with that permission
     core["serviceAccountName"] = Value::Null;
     let base = base.map(|base| (Layer::Base, base, Pointer::root().join("basePodConfig")));
     let mut found = Vec::new();
     let merged = merge(core, base.as_slice());
     let pod = read::merged(&merged, &mut found);
-    // entries may complete what the base alone does not say, so that it is no error of the registry
+    // entries may complete an incomplete base, so this is not an error of the registry
     faults.extend(found.into_iter().map(|fault| {
         let message = format!("for operations of type `exec`, {}", fault.message);
         Fault { message, ..fault }.warning()
@@ -142,7 +142,7 @@ pub(crate) fn of_exec(base: Option<&Map<String, Value>>, faults: &mut Vec<Fault>
     PodConfig {
         cpu_limit: pod.cpu_limit.max(pod.cpu_request).filter(|_| pod.cpu_limit.is_some()),
         memory_limit: pod.memory_limit.max(pod.memory_request).filter(|_| pod.memory_limit.is_some()),
-        // the command is the payload's, and a plain program has no last words
+        // the payload contains the command, and a plain program prints no end-of-log text
         arguments: Vec::new(),
         end_of_log: None,
         ..pod
@@ -150,7 +150,7 @@ pub(crate) fn of_exec(base: Option<&Map<String, Value>>, faults: &mut Vec<Fault>
 }
 
 impl Default for PodConfig {
-    /// What holds where no registry says otherwise, without a config map.
+    /// The core defaults, without a config map.
     fn default() -> Self {
         of_entry(&[], None, &mut Vec::new()).1
     }

@@ -1,17 +1,17 @@
-//! Where a field of a podConfig comes from.
+//! Origin of the fields of a podConfig.
 
 use pop_document::Pointer;
 use serde_json::Value;
 use std::fmt;
 
-/// The layer that gave a field its value; a later one replaces the whole field.
+/// The layer that set a field. A later layer replaces the whole field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Layer {
     /// pop's own defaults.
     Core,
     /// `basePodConfig`.
     Base,
-    /// The entry itself.
+    /// The handler's entry.
     Entry,
 }
 
@@ -25,13 +25,13 @@ impl fmt::Display for Layer {
     }
 }
 
-/// A field's value and the place that gave it.
+/// A field's value and its origin.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SourcedValue {
-    /// The value in force.
+    /// The effective value.
     pub value: Value,
-    /// The layer that gave it.
+    /// The layer that set the value.
     pub layer: Layer,
-    /// Where it stands in the registry file; the root for core defaults.
+    /// Pointer into the registry; the root for core defaults.
     pub pointer: Pointer,
 }

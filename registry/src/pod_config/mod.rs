@@ -1,134 +1,134 @@
-//! PodConfig: how the pod or container of a handler is made, in types.
+//! PodConfig: typed configuration of a handler's pod or container.
 
 mod fields;
-mod grammar;
 mod layer;
+mod name_rules;
 mod quantity;
 mod read;
 
 pub use fields::field_names;
 pub(crate) use fields::{check, of_entry, of_exec};
-pub(crate) use grammar::{KEY, NAME, VARIABLE};
 pub use layer::{Layer, SourcedValue};
+pub(crate) use name_rules::{KEY, NAME, VARIABLE};
 pub(crate) use quantity::quantity;
 pub use quantity::{Cpu, Memory, QuantityError};
-pub(crate) use read::{checked, needed};
+pub(crate) use read::{checked, required};
 
 use std::time::Duration;
 
-/// How the pod or container of a handler is made: the layers of a registry laid over one another, and checked.
+/// Configuration of a handler's pod or container: the merged and checked layers of a registry.
 ///
-/// What has no value is not asked for. Amounts are never zero, and a limit is never below its request.
+/// A field without a value is not requested. Amounts are never zero, and a limit is never below its request.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PodConfig {
-    /// What names of pods and containers begin with.
+    /// Prefix of pod and container names.
     pub name_prefix: Option<String>,
-    /// The image.
+    /// Container image.
     pub image: Option<String>,
-    /// Arguments of the container.
+    /// Container arguments.
     pub arguments: Vec<String>,
-    /// Environment of the container.
+    /// Container environment.
     pub env_vars: Vec<(String, String)>,
-    /// The service account of the pod.
+    /// Service account of the pod.
     pub service_account: Option<String>,
-    /// CPU that is kept free for it.
+    /// CPU request.
     pub cpu_request: Option<Cpu>,
-    /// CPU that it may use at most.
+    /// CPU limit.
     pub cpu_limit: Option<Cpu>,
-    /// Memory that is kept free for it.
+    /// Memory request.
     pub memory_request: Option<Memory>,
-    /// Memory that it may use at most.
+    /// Memory limit.
     pub memory_limit: Option<Memory>,
-    /// Whether the pod is deleted when it has ended.
+    /// Whether to delete the pod when it has ended.
     pub reap_completed: bool,
-    /// Whether the image is pulled even if it is there.
+    /// Whether to pull the image even if it is present.
     pub pull_always: bool,
-    /// How long it may take until the program runs.
+    /// Longest time until the program runs.
     pub scheduled_timeout: Duration,
-    /// How long it may print nothing; only a registry sets it.
+    /// Longest time without output; none means unlimited.
     pub stdout_timeout: Option<Duration>,
-    /// The text with which the log of a program that succeeded ends.
+    /// Text that ends the log of a successful program.
     pub end_of_log: Option<String>,
-    /// The nodes that it prefers, and whose taint it bears.
+    /// Preferred nodes, and the taint to tolerate.
     pub taints: Option<Taints>,
     /// Whether the container is privileged.
     pub privileged: bool,
-    /// Whether there is an empty folder for dumps, `/app/dumps`.
+    /// Whether to mount an empty folder for dumps at `/app/dumps`.
     pub empty_dir_logging: bool,
-    /// Config maps that are mounted.
+    /// Mounted config maps.
     pub config_maps: Vec<ConfigMapSetting>,
-    /// NFS exports that are mounted.
+    /// Mounted NFS exports.
     pub nfs: Vec<Nfs>,
-    /// Folders and sockets of the machine that are mounted.
+    /// Mounted folders and sockets of the node.
     pub host_paths: Vec<HostPath>,
-    /// How a pod finds out that who started it is gone.
+    /// Check by which a pod notices that its executor has ended.
     pub alive_check: Option<AliveCheck>,
-    /// More labels.
+    /// Additional labels.
     pub labels: Vec<(String, String)>,
-    /// Where the folder of the run is mounted.
+    /// Mount path of the run's folder.
     pub workspace_mount_path: Option<String>,
 }
 
-/// Nodes kept for some pods: a label that is preferred, and a taint that is borne; both are called `dedicated`.
+/// Nodes reserved for some pods by the label `dedicated` (preferred) and the taint `dedicated` (tolerated).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Taints {
-    /// The value of the label `dedicated`.
+    /// Value of the label `dedicated`.
     pub selector: String,
-    /// The value of the taint `dedicated`.
+    /// Value of the taint `dedicated`.
     pub toleration: String,
 }
 
 /// A config map mounted as a folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigMapSetting {
-    /// Its name; without one nothing can be mounted.
+    /// Name of the config map; required to mount it.
     pub config_map_name: Option<String>,
-    /// The name of the volume.
+    /// Name of the volume.
     pub volume_name: String,
-    /// The folder that it becomes.
+    /// Mount path in the container.
     pub mount_path: String,
-    /// Its keys, each with the path of its file in the folder; none: all keys, each under its own name.
+    /// Keys, each with the path of its file in the folder. Empty means all keys under their own names.
     pub keys: Vec<(String, String)>,
 }
 
 /// An NFS export.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Nfs {
-    /// The server.
+    /// NFS server.
     pub server: String,
-    /// The path on the server.
+    /// Path on the server.
     pub path: String,
-    /// The folders that it becomes.
+    /// Mount paths in the container.
     pub mount_paths: Vec<String>,
-    /// Whether nothing may be written.
+    /// Whether the mount is read-only.
     pub read_only: bool,
 }
 
-/// A folder or socket of the machine.
+/// A folder or socket of the node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostPath {
-    /// Where it is on the machine.
+    /// Path on the node.
     pub path: String,
-    /// Where it is in the container.
+    /// Path in the container.
     pub mount_path: String,
-    /// Whether nothing may be written.
+    /// Whether the mount is read-only.
     pub read_only: bool,
 }
 
-/// A page that a pod asks for again and again; without an answer it ends itself.
+/// A URL that a pod polls. The pod ends itself when the URL stops answering.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AliveCheck {
-    /// The host that is asked; none: the one that started the pod.
+    /// Host; none means the host that started the pod.
     pub host: Option<String>,
-    /// The path of the page.
+    /// Path of the URL.
     pub path: String,
-    /// The port.
+    /// Port of the URL.
     pub port: u16,
-    /// Whether it is asked at all.
+    /// Whether polling is enabled.
     pub linking: bool,
-    /// The time between two questions.
+    /// Time between two requests.
     pub interval: Duration,
-    /// How many answers may fail in a row.
+    /// Failed requests in a row before the pod ends.
     pub failure_threshold: u32,
 }
 

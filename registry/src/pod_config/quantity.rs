@@ -1,4 +1,4 @@
-//! Quantities as Kubernetes writes them: CPU in thousandths of a core, memory in bytes.
+//! Quantities in Kubernetes notation: CPU in thousandths of a core, memory in bytes.
 
 use pop_document::{Fault, Fields};
 use serde_json::Value;
@@ -10,12 +10,12 @@ use std::str::FromStr;
 pub struct Cpu(u64);
 
 impl Cpu {
-    /// This many thousandths of a core.
+    /// CPU from thousandths of a core.
     pub fn from_millis(millis: u64) -> Self {
         Self(millis)
     }
 
-    /// Thousandths of a core.
+    /// The amount in thousandths of a core.
     pub fn millis(self) -> u64 {
         self.0
     }
@@ -26,18 +26,18 @@ impl Cpu {
 pub struct Memory(u64);
 
 impl Memory {
-    /// This many bytes.
+    /// Memory from bytes.
     pub fn from_bytes(bytes: u64) -> Self {
         Self(bytes)
     }
 
-    /// Bytes.
+    /// The amount in bytes.
     pub fn bytes(self) -> u64 {
         self.0
     }
 }
 
-/// A text that is no quantity of the kind that was asked for.
+/// Error: the text is not a quantity of the expected kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("must be {must}, not `{text}`")]
 pub struct QuantityError {
@@ -47,7 +47,7 @@ pub struct QuantityError {
 }
 
 impl QuantityError {
-    /// How to mend it, if that can be guessed.
+    /// Suggested fix, if any.
     pub fn hint(&self) -> Option<&str> {
         self.hint.as_deref()
     }
@@ -56,7 +56,7 @@ impl QuantityError {
 const CPU: &str = "an amount of CPU such as `250m` or `2`";
 const MEMORY: &str = "an amount of memory such as `256Mi` or `2Gi`";
 
-/// What each suffix of an amount of memory multiplies by.
+/// Suffixes of memory amounts and their factors.
 const UNITS: [(&str, u64); 9] = [
     ("", 1),
     ("k", 1_000),
@@ -69,10 +69,10 @@ const UNITS: [(&str, u64); 9] = [
     ("Ti", 1 << 40),
 ];
 
-/// The most digits of a number; more than any machine has, and few enough to count with.
+/// The most digits of a number: enough for any machine, and safe from overflow.
 const MOST_DIGITS: usize = 18;
 
-/// A number as it is written: its digits without the point, and ten to the power of those behind the point.
+/// Parses a decimal number: its digits without the point, and the power of ten that divides them.
 fn number(text: &str) -> Option<(u128, u128)> {
     let (whole, part) = text.split_once('.').unwrap_or((text, ""));
     let is_number = |digits: &str| digits.bytes().all(|byte| byte.is_ascii_digit());
@@ -83,7 +83,7 @@ fn number(text: &str) -> Option<(u128, u128)> {
     Some((format!("{whole}{part}").parse().ok()?, 10_u128.pow(part.len() as u32)))
 }
 
-/// The number at the beginning of a text, and the suffix behind it.
+/// Splits a text into its number and suffix.
 fn split(text: &str) -> (&str, &str) {
     text.split_at(text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len()))
 }
@@ -122,10 +122,10 @@ impl FromStr for Memory {
             return Err(wrong(Some(hint)));
         }
         let Some((_, unit)) = UNITS.iter().find(|(unit, _)| *unit == suffix) else {
-            return Err(wrong(Some(match meant(suffix) {
+            return Err(wrong(Some(match similar_unit(suffix) {
                 Some(unit) => format!("did you mean `{digits}{unit}`?"),
                 None => {
-                    "the units are Ki, Mi, Gi, Ti (1024 times the one before) and k, M, G, T (1000 times)"
+                    "the units are Ki, Mi, Gi, Ti (1024 times the previous one) and k, M, G, T (1000 times)"
                         .to_owned()
                 }
             })));
@@ -134,7 +134,7 @@ impl FromStr for Memory {
             return Err(wrong(Some(format!("a number alone is bytes; did you mean `{digits}Gi`?"))));
         }
         let bytes = (number * u128::from(*unit)).div_ceil(parts);
-        // Kubernetes counts in numbers with a sign
+        // Kubernetes uses signed numbers
         match u64::try_from(bytes) {
             Ok(bytes) if i64::try_from(bytes).is_ok() => Ok(Self(bytes)),
             _ => Err(wrong(None)),
@@ -142,8 +142,8 @@ impl FromStr for Memory {
     }
 }
 
-/// The unit that was meant by another spelling, such as `mb` or `GiB`.
-fn meant(suffix: &str) -> Option<&'static str> {
+/// The unit of another spelling, such as `mb` or `GiB`.
+fn similar_unit(suffix: &str) -> Option<&'static str> {
     let lower = suffix.to_ascii_lowercase();
     let lower = lower.strip_suffix('b').unwrap_or(&lower);
     let found = UNITS.iter().find(|(unit, _)| !unit.is_empty() && unit.eq_ignore_ascii_case(lower));
@@ -160,7 +160,7 @@ impl fmt::Display for Cpu {
 }
 
 impl fmt::Display for Memory {
-    /// The shortest spelling that is exact; of two, the one in powers of 1024.
+    /// Writes the shortest exact spelling, preferring powers of 1024.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let exact = UNITS.iter().rev().filter(|(_, unit)| self.0.is_multiple_of(*unit));
         let spelled = exact.map(|(suffix, unit)| format!("{}{suffix}", self.0 / unit));
@@ -168,7 +168,7 @@ impl fmt::Display for Memory {
     }
 }
 
-/// Reads the quantity in a field; nothing at all (`0`) is the same as none.
+/// Reads the quantity in a field; `0` means none.
 pub(crate) fn quantity<Q>(fields: &mut Fields<'_, '_>, name: &str) -> Option<Q>
 where
     Q: FromStr<Err = QuantityError> + ToString,
@@ -195,7 +195,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn cpu_is_read_and_written_as_kubernetes_does() {
+    fn cpu_is_parsed_and_printed_like_in_kubernetes() {
         for (text, millis, written) in [
             ("250m", 250, "250m"),
             ("1", 1_000, "1"),
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_is_read_and_written_as_kubernetes_does() {
+    fn memory_is_parsed_and_printed_like_in_kubernetes() {
         for (text, bytes, written) in [
             ("256Mi", 256 << 20, "256Mi"),
             ("1.5Gi", 1536 << 20, "1536Mi"),
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_unit_is_told_with_the_right_one() {
+    fn a_wrong_unit_has_a_hint_with_the_right_one() {
         let hint = |text: &str| text.parse::<Memory>().unwrap_err().hint().map(str::to_owned);
         for (text, wanted) in [
             ("1000m", "`1000m` is one byte in Kubernetes; did you mean `1000Mi`?"),

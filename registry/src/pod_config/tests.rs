@@ -1,4 +1,4 @@
-//! A podConfig in types: layers, faults with their places, and what commands of type `exec` are given.
+//! Layers of a podConfig, faults with their places, and the configuration of type `exec`.
 
 use super::*;
 use crate::{Catalog, Layer};
@@ -11,7 +11,7 @@ fn catalog(registry: &Value) -> (Catalog, Vec<Fault>) {
     (Catalog::build(Some(&source), &mut faults), faults)
 }
 
-/// What is wrong in a base podConfig, with the place in it.
+/// The faults of a base podConfig, each with its pointer.
 fn faults(base: &Value) -> Vec<String> {
     let (_, faults) = catalog(&json!({"basePodConfig": base}));
     let short = |fault: &Fault| format!("{} {}", &fault.pointer()["/basePodConfig".len()..], fault.message);
@@ -19,7 +19,7 @@ fn faults(base: &Value) -> Vec<String> {
 }
 
 #[test]
-fn p18_a_given_field_replaces_the_whole_field() {
+fn a_later_layer_replaces_the_whole_field() {
     let (catalog, faults) = catalog(&json!({
         "basePodConfig": {"labels": {"a": "1", "b": "2"}, "arguments": ["x", "y"], "pullAlways": true},
         "t": {"podConfig": {"labels": {"c": "3"}, "arguments": [], "pullAlways": null}}}));
@@ -36,7 +36,7 @@ fn p18_a_given_field_replaces_the_whole_field() {
 }
 
 #[test]
-fn p20_every_field_is_read_into_its_type() {
+fn every_field_is_read_into_its_type() {
     let (catalog, faults) = catalog(
         &json!({"basePodConfig": {}, "t": {"configMapName": "pop-t", "podConfig": {
         "namePrefix": "pop-t", "imageName": "t:1", "arguments": ["-v", 1], "envVars": {"A": true},
@@ -105,7 +105,7 @@ fn p20_every_field_is_read_into_its_type() {
 }
 
 #[test]
-fn only_what_a_registry_says_limits_silence_and_zero_is_none() {
+fn only_a_registry_limits_silence_and_zero_is_unlimited() {
     let core = PodConfig::default();
     assert_eq!((core.stdout_timeout, core.scheduled_timeout), (None, Duration::from_mins(5)));
     let zero = json!({"podStdoutTimeout": 0, "cpuMinRequestCount": "0", "cpuMaxRequestCount": 0,
@@ -120,7 +120,7 @@ fn only_what_a_registry_says_limits_silence_and_zero_is_none() {
 }
 
 #[test]
-fn what_is_wrong_in_lists_and_maps_has_its_place() {
+fn faults_in_lists_and_maps_have_their_places() {
     let found = faults(&json!({
         "aliveCheckDetails": {"alivePort": 70_000, "alivPath": "/", "aliveCheckHost": "a;b"},
         "configMapSettings": [{"volumeName": "V", "volumeMountPath": "x", "mapKeyPaths": [{"path": "../x"}]}, 1],
@@ -157,27 +157,27 @@ fn what_is_wrong_in_lists_and_maps_has_its_place() {
             "/aliveCheckDetails/alivePort `alivePort` must be from 1 to 65535, not 70000".to_owned(),
             "/aliveCheckDetails/aliveCheckHost `aliveCheckHost` must be a host name or address, not `a;b`"
                 .to_owned(),
-            format!("/labels/a b a name in `labels` must be {label}, perhaps behind a domain and `/`, not `a b`"),
+            format!("/labels/a b a name in `labels` must be {label}, optionally after a domain and `/`, not `a b`"),
             format!("/labels/b `b` in `labels` must be {label}, not `x y`"),
         ]
     );
 }
 
 #[test]
-fn what_layers_make_together_is_judged_together() {
+fn the_combination_of_layers_is_checked() {
     let found = |registry: Value| -> Vec<String> {
         let (_, faults) = catalog(&registry);
         let said = |fault: &Fault| format!("{} {} {}", fault.severity.word(), fault.pointer(), fault.message);
         faults.iter().map(said).collect()
     };
     let less = "`cpuMaxRequestCount` (1) is less than `cpuMinRequestCount` (2)";
-    // the core's limit; given once in the base, told once
+    // the limit of the core defaults; a fault in the base is reported once
     let base =
         json!({"basePodConfig": {"cpuMinRequestCount": "2"}, "a": {"podConfig": {}}, "b": {"podConfig": {}}});
     let at = "/basePodConfig/cpuMinRequestCount";
     let exec = format!("warning {at} for operations of type `exec`, {less}");
     assert_eq!(found(base), [format!("error {at} {less}"), exec.clone()]);
-    // an entry that completes its base is good
+    // an entry may complete its base
     let base =
         json!({"basePodConfig": {"cpuMinRequestCount": "2"}, "a": {"podConfig": {"cpuMaxRequestCount": 4}}});
     assert_eq!(found(base), [exec]);
@@ -194,7 +194,7 @@ fn what_layers_make_together_is_judged_together() {
 }
 
 #[test]
-fn commands_of_type_exec_have_the_base_and_no_last_words() {
+fn exec_has_the_base_without_end_of_log_text() {
     let core = Catalog::default();
     let pod = core.exec_pod();
     assert!(pod.reap_completed && pod.config_maps.is_empty() && pod.end_of_log.is_none());

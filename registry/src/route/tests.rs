@@ -1,4 +1,4 @@
-//! Each step of the choice, each tie, and each way in which nobody is chosen.
+//! Each step of the choice, each tie, and each case without a handler.
 
 use super::*;
 use crate::Descriptor;
@@ -16,63 +16,64 @@ fn request(handler_type: &str) -> RouteRequest<'_> {
     RouteRequest::of_type(handler_type, LaunchType::Local)
 }
 
-/// The handler and the step by which it was chosen.
+/// The chosen handler and the step that chose it.
 fn chosen_by(catalog: &Catalog, request: RouteRequest<'_>) -> (String, RouteStep) {
     let routed = route(catalog, &request).unwrap();
     (routed.entry.map_or("-", |entry| &entry.id).to_owned(), routed.step)
 }
 
-fn passed(catalog: &Catalog, request: RouteRequest<'_>) -> Vec<String> {
-    route(catalog, &request).unwrap().passed_over.iter().map(ToString::to_string).collect()
+fn rejected(catalog: &Catalog, request: RouteRequest<'_>) -> Vec<String> {
+    route(catalog, &request).unwrap().rejected.iter().map(ToString::to_string).collect()
 }
 
-/// Three handlers of one type, none of which is called as the type is.
+/// Three handlers of one type, none of which has the type as id.
 const THREE: &str = "z: {type: probe, command: [z], actions: [read, write], version: 1}\n\
                      y: {type: probe, command: [y], actions: [write], version: 2, inputs: [agenda]}\n\
                      x: {type: probe, command: [x], inputs: [local]}\nother: {command: [o]}\n";
 
 #[test]
-fn r12_1_an_operation_that_the_run_made_has_the_handler_that_the_agenda_assigns() {
+fn r12_1_an_operation_of_the_run_has_the_agendas_handler() {
     let catalog = catalog(THREE);
     let asked = RouteRequest { assigned: Some("y"), handler: Some("x"), stream: LOCAL, ..request("probe") };
     assert_eq!(chosen_by(&catalog, asked), ("y".to_owned(), RouteStep::AssignedLocal));
 }
 
 #[test]
-fn r12_2_any_other_operation_has_it_too() {
+fn r12_2_any_other_operation_has_the_agendas_handler() {
     let catalog = catalog(THREE);
     let asked = RouteRequest { assigned: Some("y"), handler: Some("z"), ..request("probe") };
     assert_eq!(chosen_by(&catalog, asked), ("y".to_owned(), RouteStep::Assigned));
 }
 
 #[test]
-fn r12_2_an_assigned_handler_that_does_not_fit_is_passed_over() {
+fn r12_2_an_assigned_handler_that_does_not_fit_is_rejected() {
     let catalog = catalog(THREE);
     let agenda = RouteRequest { assigned: Some("other"), handler: Some("y"), ..request("probe") };
     assert_eq!(chosen_by(&catalog, agenda), ("y".to_owned(), RouteStep::Named));
-    assert_eq!(passed(&catalog, agenda), ["`other` serves type `other`"]);
+    assert_eq!(rejected(&catalog, agenda), ["`other` serves type `other`"]);
     let by_action = RouteRequest { assigned: Some("y"), action: Some("read"), ..request("probe") };
     assert_eq!(chosen_by(&catalog, by_action), ("z".to_owned(), RouteStep::First));
-    assert_eq!(passed(&catalog, by_action), ["`y` does not take on the action", "`x` comes later"]);
+    assert_eq!(rejected(&catalog, by_action), ["`y` does not support the action", "`x` comes later"]);
     let by_version = RouteRequest { assigned: Some("z"), version: Some("2"), ..request("probe") };
     assert_eq!(chosen_by(&catalog, by_version), ("y".to_owned(), RouteStep::First));
-    assert_eq!(passed(&catalog, by_version), ["`z` has version `1`", "`x` has no version"]);
-    // a name that nobody has is no handler that does not fit
+    assert_eq!(rejected(&catalog, by_version), ["`z` has version `1`", "`x` has no version"]);
+    // an unknown name is a fault, not a rejection
     let unknown = RouteRequest { assigned: Some("othr"), ..request("probe") };
     let near = Some("other".to_owned());
     assert_eq!(route(&catalog, &unknown), Err(NoRoute::UnknownHandler { handler: "othr".to_owned(), near }));
 }
 
 #[test]
-fn r12_3_the_operations_own_handler_comes_before_roles() {
+fn r12_3_the_operations_handler_comes_before_roles() {
     let catalog = catalog(&format!("{THREE}$routing: {{roles: {{r: {{inputs: [agenda], handler: y}}}}}}\n"));
     let asked = RouteRequest { handler: Some("z"), ..request("probe") };
     assert_eq!(chosen_by(&catalog, asked), ("z".to_owned(), RouteStep::Named));
-    for (handler, action, why) in
-        [("other", None, Why::OtherType("other".to_owned())), ("y", Some("read"), Why::OtherAction)]
-    {
+    for (handler, action, reason) in [
+        ("other", None, RejectionReason::OtherType("other".to_owned())),
+        ("y", Some("read"), RejectionReason::OtherAction),
+    ] {
         let asked = RouteRequest { handler: Some(handler), action, ..request("probe") };
-        let unfit = PassedOver { handler: handler.to_owned(), why };
+        let unfit = RejectedHandler { handler: handler.to_owned(), reason };
         assert_eq!(route(&catalog, &asked), Err(NoRoute::Unfit(unfit)));
     }
     let unknown = RouteRequest { handler: Some("nobody-at-all"), ..request("probe") };
@@ -80,20 +81,20 @@ fn r12_3_the_operations_own_handler_comes_before_roles() {
 }
 
 #[test]
-fn r12_4_the_handler_of_a_role_that_has_the_stream() {
+fn r12_4_a_role_with_the_stream_chooses_its_handler() {
     let roles = "$routing: {roles: {b: {inputs: [agenda], handler: other}, c: {inputs: [local], handler: x}, \
                  a: {inputs: [local, agenda], handler: y}}}\n";
     let catalog = catalog(&format!("{THREE}{roles}"));
     let agenda = request("probe");
     assert_eq!(chosen_by(&catalog, agenda), ("y".to_owned(), RouteStep::Role("a".to_owned())));
-    assert_eq!(passed(&catalog, agenda), ["`other` serves type `other`"]);
-    // two roles have this stream: the first of the file, whatever they are called
+    assert_eq!(rejected(&catalog, agenda), ["`other` serves type `other`"]);
+    // of two roles with this stream the first in the file wins
     let local = RouteRequest { stream: LOCAL, ..request("probe") };
     assert_eq!(chosen_by(&catalog, local), ("x".to_owned(), RouteStep::Role("c".to_owned())));
 }
 
 #[test]
-fn r12_5_the_first_that_serves_the_action() {
+fn r12_5_the_first_handler_that_serves_the_action() {
     let catalog = catalog(THREE);
     let table = [
         (None, None, "z"),
@@ -112,7 +113,7 @@ fn r12_5_the_first_that_serves_the_action() {
 }
 
 #[test]
-fn r12_5_in_a_tie_the_one_called_as_the_type_is_then_the_first_of_the_file_then_descriptors() {
+fn r12_5_a_tie_goes_to_type_id_then_file_then_descriptors() {
     let order = |registry: &str| chosen_by(&catalog(registry), request("probe")).0;
     assert_eq!(order("b: {type: probe, command: [b]}\na: {type: probe, command: [a]}\n"), "b");
     assert_eq!(order("b: {type: probe, command: [b]}\nprobe: {command: [a]}\n"), "probe");
@@ -126,7 +127,7 @@ fn r12_5_in_a_tie_the_one_called_as_the_type_is_then_the_first_of_the_file_then_
     let both = Catalog::assemble(Some(&json), descriptors(["0"]), &mut Vec::new());
     assert_eq!(chosen_by(&both, request("probe")).0, "b");
     assert_eq!(
-        passed(&both, request("probe")),
+        rejected(&both, request("probe")),
         ["`a` comes later", "`0/content.probe` comes later", "`0/bind.probe` comes later"]
     );
     let alone = Catalog::assemble(None, descriptors(["0"]), &mut Vec::new());
@@ -136,7 +137,7 @@ fn r12_5_in_a_tie_the_one_called_as_the_type_is_then_the_first_of_the_file_then_
 }
 
 #[test]
-fn r9_a_version_picks_its_handler_and_an_unknown_one_says_which_there_are() {
+fn r9_a_version_selects_and_an_unknown_one_lists_the_known() {
     let catalog = catalog(THREE);
     for (version, wanted) in [("1", "z"), ("2", "y")] {
         let asked = RouteRequest { version: Some(version), ..request("probe") };
@@ -148,12 +149,15 @@ fn r9_a_version_picks_its_handler_and_an_unknown_one_says_which_there_are() {
     let built_in = RouteRequest { version: Some("3"), ..request("sample") };
     assert_eq!(route(&catalog, &built_in), Err(NoRoute::UnknownVersion { known: Vec::new() }));
     let named = RouteRequest { version: Some("2"), handler: Some("z"), ..request("probe") };
-    let unfit = PassedOver { handler: "z".to_owned(), why: Why::OtherVersion(Some("1".to_owned())) };
+    let unfit = RejectedHandler {
+        handler: "z".to_owned(),
+        reason: RejectionReason::OtherVersion(Some("1".to_owned())),
+    };
     assert_eq!(route(&catalog, &named), Err(NoRoute::Unfit(unfit)));
 }
 
 #[test]
-fn r11_a_handler_takes_on_its_actions_and_no_others() {
+fn r11_a_handler_supports_only_its_actions() {
     let catalog = catalog("probe: {command: [p], actions: {read: {}, write: {policies: {onFail: SKIP}}}}\n");
     for action in ["read", "write"] {
         let asked = RouteRequest { action: Some(action), ..request("probe") };
@@ -167,13 +171,13 @@ fn r11_a_handler_takes_on_its_actions_and_no_others() {
 }
 
 #[test]
-fn r13_whoever_does_not_have_the_stream_discards_what_comes_through_it_but_for_the_first_step() {
+fn r13_a_handler_discards_other_streams_except_in_step_1() {
     let role = "$routing: {roles: {r: {inputs: [agenda], handler: x}}}\n";
     let catalog = catalog(&format!("{THREE}{role}"));
     let discarded = |handler: &str, step, input: &str| {
         Err(NoRoute::Discarded { handler: handler.to_owned(), step, inputs: vec![input.to_owned()] })
     };
-    // `y` takes from the agenda alone, `x` only what the run makes
+    // `y` accepts only agenda, `x` only local
     let local = RouteRequest { stream: LOCAL, ..request("probe") };
     let agenda = request("probe");
     let table = [
@@ -193,24 +197,24 @@ fn r13_whoever_does_not_have_the_stream_discards_what_comes_through_it_but_for_t
 }
 
 #[test]
-fn r13_allow_handlers_lets_everybody_take_everything() {
+fn r13_allow_handlers_accepts_every_stream() {
     let catalog = catalog(&format!("{THREE}$routing: {{allowHandlers: true}}\n"));
     let asked = RouteRequest { handler: Some("y"), stream: LOCAL, ..request("probe") };
     assert_eq!(chosen_by(&catalog, asked).0, "y");
 }
 
 #[test]
-fn p1_what_can_be_launched_here_comes_first_and_what_is_built_in_last() {
+fn launchable_handlers_come_first_and_built_in_types_last() {
     let catalog = catalog(
         "basePodConfig: {}\npod: {type: probe, podConfig: {imageName: p:1}}\nlocal: {type: probe, command: [l]}\n\
          sample: {podConfig: {imageName: s:1}}\n",
     );
     assert_eq!(chosen_by(&catalog, request("probe")).0, "local");
-    assert_eq!(passed(&catalog, request("probe")), ["`pod` has no `command`, which this launcher needs"]);
+    assert_eq!(rejected(&catalog, request("probe")), ["`pod` has no `command`, which this launcher needs"]);
     let docker = RouteRequest::of_type("probe", LaunchType::Docker);
     assert_eq!(chosen_by(&catalog, docker).0, "pod");
     assert_eq!(chosen_by(&catalog, request("sample")), ("-".to_owned(), RouteStep::BuiltIn));
-    // one that was named is not silently another
+    // a named handler is never replaced silently
     let named = RouteRequest { handler: Some("pod"), ..request("probe") };
     let missing = NoRoute::NotHere { handler: "pod".to_owned(), missing: "command" };
     assert_eq!(route(&catalog, &named), Err(missing));
@@ -232,11 +236,11 @@ fn every_step_is_told_in_words() {
     assert_eq!(
         said,
         [
-            "the agenda assigns it to all its operations, those made by the run too",
-            "the agenda assigns it to all its operations",
+            "the agenda assigns it to all operations, including those made by the run",
+            "the agenda assigns it to all operations",
             "the operation names it",
-            "role `r` gives it the stream",
-            "it is the first that serves the type",
+            "role `r` assigns it the stream",
+            "it is the first handler that serves the type",
             "it is built in",
         ]
     );

@@ -1,4 +1,4 @@
-//! The promises of descriptors, each on a text of its own.
+//! Rules of descriptors, each with its own text.
 
 use super::*;
 use crate::{Catalog, NoRoute, Resident, RouteRequest, Target, route};
@@ -11,7 +11,7 @@ fn descriptor(name: &str, text: &str) -> Descriptor {
     Descriptor::read(Source::ini(format!("/etc/conf.d/{name}.conf"), text.as_bytes()).unwrap())
 }
 
-/// A descriptor whose `[main]` is good.
+/// A descriptor with a valid `[main]`.
 fn enabled(text: &str) -> Descriptor {
     descriptor("x", &format!("[main]\nenabled=1\n{text}"))
 }
@@ -20,7 +20,7 @@ fn ids(descriptor: &Descriptor) -> Vec<&str> {
     descriptor.entries.iter().map(|entry| entry.id.as_str()).collect()
 }
 
-/// Line, code, whether it is an error, and the words of each fault.
+/// Line, code, whether it is an error, and message of each fault.
 fn said(descriptor: &Descriptor) -> Vec<(usize, &str, bool, &str)> {
     let line =
         |fault: &Fault| descriptor.source().places(&[&fault.site])[0].as_ref().map_or(0, |place| place.line);
@@ -33,7 +33,7 @@ fn target<'c>(catalog: &'c Catalog, name: &str, on: LaunchType) -> Result<Target
 }
 
 #[test]
-fn u6_u7_the_example_of_the_document_is_read_as_it_stands() {
+fn u6_u7_the_documented_example_is_parsed() {
     let pulp = descriptor("pulp", SEED);
     assert_eq!(said(&pulp), []);
     assert_eq!(
@@ -61,7 +61,7 @@ fn u6_u7_the_example_of_the_document_is_read_as_it_stands() {
 }
 
 #[test]
-fn u2_a_descriptor_without_a_good_main_is_rejected_with_its_line_and_others_still_load() {
+fn u2_a_descriptor_with_an_invalid_main_is_rejected() {
     let rest = "[types]\ncontent=tar\n[tar]\nclass=x\n";
     for (main, line, code, words) in [
         ("", 1, "missing-field", "the descriptor has no section `[main]`"),
@@ -84,7 +84,7 @@ fn u2_a_descriptor_without_a_good_main_is_rejected_with_its_line_and_others_stil
             "wrong-value",
             "`override` must be 1, true, yes or on, or 0, false, no or off, not `2`",
         ),
-        ("[main]\nenabled=1\nenabled=1\n", 3, "duplicate-key", "`enabled` stands twice in one map"),
+        ("[main]\nenabled=1\nenabled=1\n", 3, "duplicate-key", "duplicate key `enabled`"),
         ("[main]\nenabled\n", 2, "syntax", "this is neither a section nor a key with a value"),
     ] {
         let bad = descriptor("bad", &format!("{main}{rest}"));
@@ -103,7 +103,7 @@ fn u2_a_descriptor_without_a_good_main_is_rejected_with_its_line_and_others_stil
 }
 
 #[test]
-fn u3_one_that_is_not_enabled_is_not_loaded_and_not_looked_at() {
+fn u3_a_disabled_descriptor_is_not_checked() {
     for word in ["0", "false", "no", "off", "OFF", "False"] {
         let off = descriptor("x", &format!("[main]\nenabled={word}\n[types]\ncontent=a\n[b]\n"));
         assert_eq!((off.is_enabled(), ids(&off), said(&off)), (false, vec![], vec![]), "{word}");
@@ -115,12 +115,12 @@ fn u3_one_that_is_not_enabled_is_not_loaded_and_not_looked_at() {
 }
 
 #[test]
-fn u4_a_type_without_section_or_class_is_named_and_the_others_load() {
+fn u4_a_type_without_section_or_class_is_rejected_alone() {
     let one = enabled("[types]\ncontent=a,b,c\nbind=c\n[b]\nclass=\n[c]\nclass=x\n[d]\nclass=x\n");
     assert_eq!(
         said(&one),
         [
-            (4, "missing-field", true, "type `a` is listed and has no section `[a]`"),
+            (4, "missing-field", true, "type `a` is listed, but section `[a]` is missing"),
             (6, "missing-field", true, "section `[b]` has no `class`"),
             (10, "unknown-field", false, "no list in `[types]` names `d`; the section is ignored"),
         ]
@@ -131,33 +131,33 @@ fn u4_a_type_without_section_or_class_is_named_and_the_others_load() {
 }
 
 #[test]
-fn u5_blanks_in_lists_are_trimmed_and_empty_items_ignored() {
+fn u5_list_items_are_trimmed_and_empty_ones_ignored() {
     let one = enabled("[types]\ncontent = a ,, b,a,\nbind=\nsystem= ,\n[a]\nclass=x\n[b]\nclass=x\n");
     assert_eq!((ids(&one), said(&one)), (vec!["x/content.a", "x/content.b"], vec![]));
 }
 
 #[test]
-fn u6_parameters_are_properties_and_given_once() {
+fn u6_parameters_are_properties_and_unique() {
     let one = enabled("[types]\nbind=a\n[a]\nclass=x\nparameter.query.state=query\nrole.name=admin\n");
     let properties = &one.entries[0].properties;
     let of = |name: &str| properties.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
     assert_eq!((of("query.state"), of("role.name"), said(&one)), (Some("query"), Some("admin"), vec![]));
     let twice = enabled("[types]\nbind=a\n[a]\nclass=x\nq=1\nparameter.q=2\n");
-    assert_eq!(said(&twice), [(7, "duplicate-key", true, "`q` and `parameter.q` are one property")]);
+    assert_eq!(said(&twice), [(7, "duplicate-key", true, "`q` and `parameter.q` are the same property")]);
 }
 
 #[test]
 fn u10_one_type_may_have_two_capabilities() {
     let one = enabled("[types]\ncontent=a\nbind=a\n[a]\nclass=x\nrole.onFail=NO\n");
     assert_eq!(ids(&one), ["x/content.a", "x/bind.a"]);
-    // its one section is told of once
+    // faults of the shared section are reported once
     assert_eq!(said(&one).len(), 1);
     let catalog = Catalog::assemble(None, vec![one], &mut Vec::new());
     assert_eq!(catalog.of_type("a").count(), 2);
 }
 
 #[test]
-fn u11_a_second_handler_of_a_type_is_a_fault_unless_it_overrides() {
+fn u11_a_second_handler_of_a_type_needs_override() {
     let types = "[types]\ncontent=tar,zip\n[tar]\nclass=x\n[zip]\nclass=x\n";
     let first = descriptor(
         "a",
@@ -172,7 +172,7 @@ fn u11_a_second_handler_of_a_type_is_a_fault_unless_it_overrides() {
     assert_eq!(loaded(&catalog), ["a/content.tar", "a/bind.zip", "b/content.zip"]);
     let [a, b] = catalog.descriptors() else { unreachable!() };
     assert_eq!(said(a), []);
-    assert_eq!(said(b), [(5, "duplicate-type", true, "`a/content.tar` serves type `tar` already")]);
+    assert_eq!(said(b), [(5, "duplicate-type", true, "`a/content.tar` already serves type `tar`")]);
 
     let catalog = Catalog::assemble(None, vec![first, third], &mut Vec::new());
     assert_eq!(loaded(&catalog), ["c/content.tar", "a/bind.zip", "c/content.zip"]);
@@ -180,7 +180,7 @@ fn u11_a_second_handler_of_a_type_is_a_fault_unless_it_overrides() {
 }
 
 #[test]
-fn u11_a_registry_entry_and_a_descriptor_are_two_handlers_of_a_type() {
+fn u11_registry_entry_and_descriptor_are_two_handlers() {
     let registry = Source::new("r.json", br#"{"tar": {"command": ["tar"]}}"#).unwrap();
     let one = enabled("[types]\ncontent=tar\n[tar]\nclass=x\n");
     let mut faults = Vec::new();
@@ -191,7 +191,7 @@ fn u11_a_registry_entry_and_a_descriptor_are_two_handlers_of_a_type() {
 }
 
 #[test]
-fn u12_bind_is_read_and_distributor_warned_of() {
+fn u12_bind_is_read_and_distributor_is_a_warning() {
     let one = enabled("[types]\ndistributor=yum\nsytem=a\n");
     assert_eq!(
         said(&one),
@@ -205,7 +205,7 @@ fn u12_bind_is_read_and_distributor_warned_of() {
 }
 
 #[test]
-fn r1_policies_of_a_section_are_layers_and_their_faults_have_their_lines() {
+fn r1_policies_of_a_section_have_layers_and_places() {
     let one = enabled(
         "[types]\nbind=a\n[a]\nclass=x\nrole.onFail=SKIP\nrole.local.onFail=FATAL\naction.bind.bind.onFail=REPLY\n\
          logDetail=always\ntimeoutMs=5\n",
@@ -231,7 +231,7 @@ fn r1_policies_of_a_section_are_layers_and_their_faults_have_their_lines() {
 }
 
 #[test]
-fn r10_a_class_may_be_a_handler_inside_pop() {
+fn r10_a_class_may_be_a_built_in_type() {
     let one = enabled("[types]\ncontent=a,b\n[a]\nclass=sample\n[b]\nclass=exec\n");
     let catalog = Catalog::assemble(None, vec![one], &mut Vec::new());
     for on in [LaunchType::Local, LaunchType::Docker, LaunchType::Kubernetes] {
@@ -241,19 +241,19 @@ fn r10_a_class_may_be_a_handler_inside_pop() {
 }
 
 #[test]
-fn f46_a_secret_in_a_descriptor_is_warned_of() {
+fn f46_a_secret_in_a_descriptor_is_a_warning() {
     let one = enabled("[types]\nbind=a\n[a]\nclass=x\ndb.password=hunter2\n");
     assert_eq!(
         said(&one),
-        [(7, pop_document::SECRET_LITERAL, false, "`db.password` is a secret that everybody can read here")]
+        [(7, pop_document::SECRET_LITERAL, false, "`db.password` is a secret in plain text")]
     );
 }
 
 #[test]
-fn fr_l12_defaults_for_every_section_are_refused_with_the_reason() {
+fn fr_l12_a_default_section_is_a_fault_with_the_reason() {
     let text = "[DEFAULT]\nreboot=1\n[main]\nenabled=1\n[types]\ncontent=rpm\n[rpm]\n    class=x\n    a=1\n";
     let read = descriptor("x", text);
-    let reason = "section `[DEFAULT]` is not supported: other readers take its keys into every section";
+    let reason = "section `[DEFAULT]` is not supported: other parsers apply its keys to every section";
     assert_eq!(said(&read), [(1, "unsupported", true, reason)]);
     assert_eq!(said(&descriptor("x", &text.replace("[DEFAULT]\nreboot=1\n", ""))), []);
 }

@@ -1,31 +1,31 @@
-//! The payload of the built-in type `exec`: one command, never a shell line.
+//! The payload of the built-in type `exec`: one command as a list of arguments, never a shell line.
 
-use crate::argv::{check_arguments, check_path, check_variables};
+use crate::exec_limits::{check_arguments, check_path, check_variables};
 use crate::pod_config::{Cpu, Memory, quantity};
-use pop_contract::{PARSED_LIMIT, Unreadable, VALUE_LIMIT, read_value, utf8};
+use pop_contract::{PARSED_LIMIT, VALUE_LIMIT, ValueError, read_value, utf8};
 use pop_document::{Fault, Fields, Pointer, nearest};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 const FIELDS: [&str; 9] =
     ["command", "image", "env", "cpu", "memory", "workingDirectory", "capture", "successCodes", "reports"];
-/// Memory of one captured line besides its bytes: its place in the list, and what an allocator adds.
+/// Memory of one captured line besides its text, in bytes: the list item and the allocator's overhead.
 const LINE_BYTES: usize = 2 * size_of::<Value>() + 16;
 
-/// What becomes of the standard output of a program.
+/// How the standard output of a program is captured.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Capture {
-    /// It is log.
+    /// Not at all: standard output is log.
     #[default]
     Nothing,
-    /// The result's `stdout` is the JSON value that it is.
+    /// The result's `stdout` is the parsed JSON value.
     Json,
-    /// The result's `stdout` is the text without one line end at its end, as `$(…)` in a shell reads it.
+    /// The result's `stdout` is the text without one trailing line end.
     Text,
-    /// The result's `stdout` is the text exactly as it was printed.
+    /// The result's `stdout` is the exact text.
     Raw,
-    /// The result's `stdout` is the list of its lines.
+    /// The result's `stdout` is a list of lines.
     Lines,
 }
 
@@ -39,12 +39,12 @@ impl Capture {
         ("lines", Self::Lines),
     ];
 
-    /// Turns captured output into the value of the result's `stdout`; none if it is not captured.
+    /// Converts captured output into the value of the result's `stdout`; none if nothing is captured.
     ///
-    /// Output that cannot be kept exactly is refused: bytes that are not UTF-8, and values beyond the limits.
-    pub fn value(self, output: Vec<u8>) -> Result<Option<Value>, Unreadable> {
+    /// Bytes that are not UTF-8 and values beyond the limits are errors.
+    pub fn value(self, output: Vec<u8>) -> Result<Option<Value>, ValueError> {
         if output.len() > VALUE_LIMIT {
-            return Err(Unreadable::too_long(output));
+            return Err(ValueError::too_long(output));
         }
         Ok(match self {
             Self::Nothing => None,
@@ -56,7 +56,7 @@ impl Capture {
     }
 }
 
-/// The text without one line end at its end.
+/// Removes one trailing line end.
 fn without_line_end(mut text: String) -> String {
     if text.ends_with('\n') {
         text.pop();
@@ -67,57 +67,60 @@ fn without_line_end(mut text: String) -> String {
     text
 }
 
-fn lines(text: String) -> Result<Value, Unreadable> {
+fn lines(text: String) -> Result<Value, ValueError> {
     let size: usize = text.lines().map(|line| LINE_BYTES + line.len().next_multiple_of(16)).sum();
     if size > PARSED_LIMIT {
-        return Err(Unreadable::too_many_parts(text.into_bytes()));
+        return Err(ValueError::too_many_parts(text.into_bytes()));
     }
     Ok(text.lines().collect())
 }
 
-/// A payload of type `exec`, references resolved.
+/// A payload of type `exec` with resolved references.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ExecPayload {
-    /// The argv.
+    /// Program and arguments.
     pub command: Vec<String>,
-    /// The image that holds the program, for launchers that need one.
+    /// Container image, for launchers that need one.
     pub image: Option<String>,
-    /// More environment.
+    /// Additional environment variables.
     pub env: Vec<(String, String)>,
-    /// How much CPU it is given: both asked for and the limit.
+    /// CPU: both request and limit.
     pub cpu: Option<Cpu>,
-    /// How much memory it is given: both asked for and the limit.
+    /// Memory: both request and limit.
     pub memory: Option<Memory>,
-    /// The folder in which it starts.
+    /// Working directory.
     pub working_directory: Option<String>,
-    /// What becomes of its standard output.
+    /// How standard output is captured.
     pub capture: Capture,
-    /// The exit statuses that mean success; none: 0.
+    /// Exit statuses that mean success; empty means only 0.
     pub success_codes: Vec<i32>,
-    /// Whether report lines are log like any other line.
+    /// Whether report lines are treated as log.
     pub ignores_reports: bool,
 }
 
 impl ExecPayload {
-    /// Reads a payload whose references are filled.
+    /// Reads a payload whose references are resolved.
     pub fn parse(payload: &Value, at: Pointer, faults: &mut Vec<Fault>) -> Option<Self> {
         Self::read(payload, at, false, faults)
     }
 
-    /// Checks a payload as it is written; a reference that will become a list or an amount passes.
+    /// Checks a payload with unresolved references; a reference passes where a list or an amount is expected.
     pub fn check(payload: &Value, at: Pointer, faults: &mut Vec<Fault>) {
         Self::read(payload, at, true, faults);
     }
 
-    fn read(payload: &Value, at: Pointer, is_unfilled: bool, faults: &mut Vec<Fault>) -> Option<Self> {
+    fn read(payload: &Value, at: Pointer, has_references: bool, faults: &mut Vec<Fault>) -> Option<Self> {
         let before = faults.len();
         let mut fields = Fields::of(payload, at, "the payload of type `exec`", "wrong-type", faults)?;
         fields.warn_unknown("the payload of type `exec`", &FIELDS);
-        let is_filled = |fields: &Fields<'_, '_>, name: &str| {
-            !is_unfilled || !fields.any(name).and_then(Value::as_str).is_some_and(|text| text.contains("@<"))
+        let is_resolved = |fields: &Fields<'_, '_>, name: &str| {
+            !has_references
+                || !fields.any(name).and_then(Value::as_str).is_some_and(|text| text.contains("@<"))
         };
         let command = match fields.any("command") {
-            Some(Value::String(token)) if is_unfilled && token.starts_with("@<") => Some(vec![token.clone()]),
+            Some(Value::String(token)) if has_references && token.starts_with("@<") => {
+                Some(vec![token.clone()])
+            }
             Some(Value::String(line)) => {
                 let at = fields.at("command");
                 let message = "`command` must be a list of arguments, not a shell line";
@@ -150,15 +153,15 @@ impl ExecPayload {
             command: command.unwrap_or_default(),
             image: fields.text("image").map(str::to_owned),
             env,
-            cpu: is_filled(&fields, "cpu").then(|| quantity(&mut fields, "cpu")).flatten(),
-            memory: is_filled(&fields, "memory").then(|| quantity(&mut fields, "memory")).flatten(),
+            cpu: is_resolved(&fields, "cpu").then(|| quantity(&mut fields, "cpu")).flatten(),
+            memory: is_resolved(&fields, "memory").then(|| quantity(&mut fields, "memory")).flatten(),
             working_directory: fields.text("workingDirectory").map(str::to_owned),
             capture: capture(&mut fields),
             success_codes: success_codes(&mut fields),
             ignores_reports: fields.boolean("reports") == Some(false),
         };
-        let good = !faults[before..].iter().any(Fault::is_error);
-        good.then_some(payload)
+        let is_good = !faults[before..].iter().any(Fault::is_error);
+        is_good.then_some(payload)
     }
 }
 
@@ -193,11 +196,11 @@ fn success_codes(fields: &mut Fields<'_, '_>) -> Vec<i32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::argv::ARGUMENT_LIMIT;
+    use crate::exec_limits::ARGUMENT_LIMIT;
     use serde_json::json;
 
     #[test]
-    fn fr_b7_captured_text_loses_one_line_end_and_raw_text_none() {
+    fn fr_b7_captured_text_loses_one_line_end_raw_text_none() {
         let value = |capture: Capture, text: &str| capture.value(text.as_bytes().to_vec()).ok().flatten();
         for (printed, text) in
             [("4f2a91c\n", "4f2a91c"), ("a\r\n", "a"), ("a\n\n", "a\n"), ("a", "a"), ("\n", ""), ("", "")]
@@ -208,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn f40_a_shell_line_is_refused_with_the_list_to_write() {
+    fn f40_a_shell_line_is_a_fault_with_the_list_to_write() {
         let mut faults = Vec::new();
         let payload = json!({"command": "rm -rf $HOME; ls"});
         assert_eq!(ExecPayload::parse(&payload, Pointer::root(), &mut faults), None);
@@ -229,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn an_amount_that_is_still_to_come_passes_a_check_and_no_launch() {
+    fn an_amount_as_reference_passes_the_check_but_no_launch() {
         let payload = json!({"command": ["a"], "cpu": "@<size.out::/cpu>", "memory": "@<size.out>Mi"});
         let mut faults = Vec::new();
         ExecPayload::check(&payload, Pointer::root(), &mut faults);
@@ -237,13 +240,13 @@ mod tests {
         assert_eq!(ExecPayload::parse(&payload, Pointer::root(), &mut faults), None);
         let wrong = json!({"command": ["a"], "cpu": [], "memory": "1000m"});
         ExecPayload::check(&wrong, Pointer::root(), &mut faults);
-        let said: Vec<_> = faults.iter().map(|f| (f.pointer(), f.code)).collect();
+        let found: Vec<_> = faults.iter().map(|f| (f.pointer(), f.code)).collect();
         let wrong = [("/cpu", "wrong-value"), ("/memory", "wrong-value"), ("/cpu", "wrong-type")];
-        assert_eq!(said, [wrong[0], wrong[1], wrong[2], wrong[1]]);
+        assert_eq!(found, [wrong[0], wrong[1], wrong[2], wrong[1]]);
     }
 
     #[test]
-    fn every_fault_of_a_payload_is_said() {
+    fn every_fault_of_a_payload_is_reported() {
         let payload = json!({"command": [], "capture": "jsn", "successCodes": [300], "comand": 1});
         let mut faults = Vec::new();
         ExecPayload::parse(&payload, Pointer::root(), &mut faults);
@@ -252,11 +255,11 @@ mod tests {
     }
 
     #[test]
-    fn fr_c7_what_can_never_start_is_a_fault_with_its_place() {
+    fn fr_c7_a_command_that_can_never_start_is_a_fault() {
         let long = "x".repeat(ARGUMENT_LIMIT);
         let fits = &long[..ARGUMENT_LIMIT - 1];
         let many = vec![fits; 50];
-        for (payload, at, said) in [
+        for (payload, at, message) in [
             (json!({"command": ["a", "b\0c"]}), "/command/1", "item 2 of `command` contains a NUL byte"),
             (json!({"command": ["a", null]}), "/command/1", "each item of `command` must be text, not null"),
             (json!({"command": ["a", long]}), "/command/1", "item 2 of `command` has 131072 bytes"),
@@ -265,9 +268,13 @@ mod tests {
                 "/command",
                 "`command` has 6554000 bytes; Linux takes at most 6291456",
             ),
-            (json!({"command": ["a"], "env": {"": "x"}}), "/env/", "\"\" in `env` is no name of a variable"),
-            (json!({"command": ["a"], "env": {"A=B": "x"}}), "/env/A=B", "\"A=B\" in `env` is no name"),
-            (json!({"command": ["a"], "env": {"A\0": "x"}}), "/env/A\0", "\"A\\0\" in `env` is no name"),
+            (
+                json!({"command": ["a"], "env": {"": "x"}}),
+                "/env/",
+                "\"\" in `env` is not a valid variable name",
+            ),
+            (json!({"command": ["a"], "env": {"A=B": "x"}}), "/env/A=B", "\"A=B\" in `env` is not a valid"),
+            (json!({"command": ["a"], "env": {"A\0": "x"}}), "/env/A\0", "\"A\\0\" in `env` is not a valid"),
             (json!({"command": ["a"], "env": {"A": "\0"}}), "/env/A", "`A` in `env` contains a NUL byte"),
             (json!({"command": ["a"], "env": {"A": fits}}), "/env/A", "`A` in `env` has 131073 bytes"),
             (json!({"command": ["a"], "env": {"A": null}}), "/env/A", "`A` in `env` must be text, not null"),
@@ -283,7 +290,7 @@ mod tests {
             ExecPayload::check(&payload, Pointer::root(), &mut faults);
             let found: Vec<_> = faults.iter().map(|fault| (fault.pointer(), &fault.message)).collect();
             assert_eq!(found.len(), 1, "{found:?}");
-            assert!(found[0].0 == at && found[0].1.contains(said), "{found:?}");
+            assert!(found[0].0 == at && found[0].1.contains(message), "{found:?}");
         }
         let mut faults = Vec::new();
         let payload = json!({"command": ["a", fits], "env": {"A": &fits[2..]}});
@@ -292,13 +299,13 @@ mod tests {
     }
 
     #[test]
-    fn fr_c3_a_value_too_long_for_a_program_is_named_when_it_is_filled() {
+    fn fr_c3_a_resolved_value_too_long_for_a_program_is_a_fault() {
         let mut faults = Vec::new();
         let template = json!({"command": ["a"], "env": {"LIST": "@<find.out::/stdout>"}});
         ExecPayload::check(&template, Pointer::root(), &mut faults);
         assert_eq!(faults, []);
-        let filled = json!({"command": ["a"], "env": {"LIST": "x".repeat(200_000)}});
-        assert_eq!(ExecPayload::parse(&filled, Pointer::root(), &mut faults), None);
+        let resolved = json!({"command": ["a"], "env": {"LIST": "x".repeat(200_000)}});
+        assert_eq!(ExecPayload::parse(&resolved, Pointer::root(), &mut faults), None);
         assert_eq!(faults[0].message, "`LIST` in `env` has 200005 bytes; Linux takes at most 131071");
     }
 
@@ -313,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn fr_b4_captured_bytes_that_are_not_utf8_are_refused() {
+    fn fr_b4_captured_bytes_that_are_not_utf8_are_an_error() {
         for capture in [Capture::Lines, Capture::Text, Capture::Json] {
             let error = capture.value(b"a.txt\ncaf\xe9.txt\n".to_vec()).unwrap_err();
             assert_eq!(error.message, "this is not UTF-8: byte 9 (line 2) is 0xe9, after `caf`");

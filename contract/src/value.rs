@@ -1,33 +1,33 @@
-//! JSON that a program gives, read so that nothing of it is lost or changed in silence, in bounded memory.
+//! Reading JSON values of programs in bounded memory, without silent loss or change.
 
 use super::{PARSED_LIMIT, TOO_LARGE, VALUE_LIMIT};
 use pop_document::Source;
 use serde_json::Value;
 use std::fmt;
 
-/// How many bytes of an unreadable text its message shows.
+/// Bytes of an unreadable text that its message shows.
 const SHOWN: usize = 60;
-/// Memory of one item of a list. A list that grows holds its old and its new items for a moment.
+/// Memory of one list item, in bytes. A growing list briefly holds its old and its new items.
 const ITEM_BYTES: usize = 2 * size_of::<Value>();
-/// Memory of a map with one member: a node of the tree has room for eleven members.
+/// Memory of a map with one member, in bytes. A tree node has room for eleven members.
 const MAP_BYTES: usize = 640;
-/// Memory of each further member of a map.
+/// Memory of each further map member, in bytes.
 const MEMBER_BYTES: usize = 110;
-/// Memory of a text besides its bytes.
+/// Memory of a text besides its content, in bytes.
 const TEXT_BYTES: usize = 16;
 
-/// Bytes that are not the value that they should be.
+/// The error of bytes that are not a valid value.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unreadable {
+pub struct ValueError {
     /// Failure code: `contract` or [`TOO_LARGE`].
     pub code: &'static str,
-    /// One sentence fragment for people; control characters are escaped.
+    /// Message for people: one sentence fragment with escaped control characters.
     pub message: String,
-    /// The bytes, given back.
+    /// The rejected bytes.
     pub bytes: Vec<u8>,
 }
 
-impl Unreadable {
+impl ValueError {
     fn contract(message: impl Into<String>, bytes: Vec<u8>) -> Self {
         Self { code: "contract", message: message.into(), bytes }
     }
@@ -37,32 +37,32 @@ impl Unreadable {
         Self { code: TOO_LARGE, message: format!("it has more than {VALUE_LIMIT} bytes"), bytes }
     }
 
-    /// A value with more parts than fit into memory in proportion to its text.
+    /// A value whose parsed parts take more than [`PARSED_LIMIT`].
     pub fn too_many_parts(bytes: Vec<u8>) -> Self {
         let message = format!("its parts would take more than {PARSED_LIMIT} bytes of memory");
         Self { code: TOO_LARGE, message, bytes }
     }
 }
 
-impl fmt::Display for Unreadable {
+impl fmt::Display for ValueError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)
     }
 }
 
-/// Reads JSON. A key that stands twice in one map, and a number that cannot be kept exactly, are refused.
+/// Parses JSON. Duplicate keys and numbers that cannot be stored exactly are errors.
 pub fn read_json(bytes: &[u8]) -> Result<Value, String> {
     read_value(bytes.to_vec()).map_err(|error| error.message)
 }
 
-/// Reads JSON without copying its text. A value beyond the limits is refused before it is built.
-pub fn read_value(bytes: Vec<u8>) -> Result<Value, Unreadable> {
+/// Parses JSON without copying its text. A value beyond the limits is rejected before it is built.
+pub fn read_value(bytes: Vec<u8>) -> Result<Value, ValueError> {
     if bytes.len() > VALUE_LIMIT {
-        return Err(Unreadable::too_long(bytes));
+        return Err(ValueError::too_long(bytes));
     }
     let mut text = utf8(bytes)?;
     if parsed_size(text.as_bytes()) > PARSED_LIMIT {
-        return Err(Unreadable::too_many_parts(text.into_bytes()));
+        return Err(ValueError::too_many_parts(text.into_bytes()));
     }
     if text.starts_with('\u{feff}') {
         text.remove(0);
@@ -77,12 +77,12 @@ pub fn read_value(bytes: Vec<u8>) -> Result<Value, Unreadable> {
             let at = format!(" on line {}, column {}", place.line, place.column);
             message = format!("{message}{at}; it begins with `{}`", beginning(source.text()));
         }
-        Unreadable::contract(message, source.into_text().into_bytes())
+        ValueError::contract(message, source.into_text().into_bytes())
     })
 }
 
-/// The text that bytes are; the first byte that is not UTF-8 is named with its place.
-pub fn utf8(bytes: Vec<u8>) -> Result<String, Unreadable> {
+/// Decodes UTF-8. The error names the first invalid byte and its place.
+pub fn utf8(bytes: Vec<u8>) -> Result<String, ValueError> {
     String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
         let bytes = error.as_bytes();
@@ -90,7 +90,7 @@ pub fn utf8(bytes: Vec<u8>) -> Result<String, Unreadable> {
         let byte = bytes.get(at).copied().unwrap_or_default();
         let after = ending(&bytes[..at]);
         let message = format!("this is not UTF-8: byte {at} (line {line}) is 0x{byte:02x}, after `{after}`");
-        Unreadable::contract(message, error.into_bytes())
+        ValueError::contract(message, error.into_bytes())
     })
 }
 
@@ -101,14 +101,14 @@ fn beginning(text: &str) -> String {
     format!("{}{more}", escaped(shown))
 }
 
-/// The last characters of the line that valid bytes end with, escaped.
+/// The end of the last line of valid bytes, escaped.
 fn ending(bytes: &[u8]) -> String {
     let line = bytes.rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
     let line = String::from_utf8_lossy(line);
     escaped(&line[line.ceil_char_boundary(line.len().saturating_sub(SHOWN))..])
 }
 
-/// A text with escapes for what a terminal would obey or hide.
+/// Escapes characters that a terminal would interpret or hide.
 fn escaped(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {
@@ -121,7 +121,7 @@ fn escaped(text: &str) -> String {
     shown
 }
 
-/// An upper estimate of the memory that parsed JSON takes, besides the bytes of its text. The text may be invalid.
+/// Upper estimate of the memory of parsed JSON, in bytes, besides its text. The text may be invalid.
 pub fn parsed_size(text: &[u8]) -> usize {
     let mut size = 0_usize;
     let (mut at, mut is_first_member) = (0, false);
@@ -130,7 +130,7 @@ pub fn parsed_size(text: &[u8]) -> usize {
             b'"' => {
                 let start = at + 1;
                 at = end_of_text(text, start);
-                // a key and a text alike: its bytes, rounded up as an allocator does
+                // keys and texts: their bytes, rounded up like an allocator does
                 size += TEXT_BYTES + (at - start).next_multiple_of(16);
             }
             b'{' => is_first_member = true,
@@ -168,14 +168,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn f24_what_cannot_be_kept_as_it_is_is_refused() {
+    fn f24_values_that_cannot_be_stored_exactly_are_errors() {
         for (text, why) in [
-            (r#"{"a": 1, "b": {"a": 1, "a": 2}}"#, "the key `a` stands twice in one map"),
+            (r#"{"a": 1, "b": {"a": 1, "a": 2}}"#, "duplicate key `a`"),
             (
                 "[1, 123456789012345678901]",
-                "the number 123456789012345678901 has more digits than can be kept",
+                "the number 123456789012345678901 has more digits than a 64-bit integer",
             ),
-            ("-9223372036854775809", "the number -9223372036854775809 has more digits than can be kept"),
+            ("-9223372036854775809", "the number -9223372036854775809 has more digits than a 64-bit integer"),
             (
                 "{\"w\": 1,}",
                 "this is not JSON: trailing comma on line 1, column 9; it begins with `{\"w\": 1,}`",
@@ -186,8 +186,8 @@ mod tests {
         }
         let deep = [vec![b'['; 100_000], vec![b']'; 100_000]].concat();
         assert_eq!(read_json(&deep), Err("lists and maps are nested deeper than 127".to_owned()));
-        let kept = r#"[18446744073709551615,-9223372036854775808,1.5e300,"123456789012345678901\\\""]"#;
-        assert_eq!(read_json(kept.as_bytes()).unwrap().to_string(), kept.replace("e300", "e+300"));
+        let exact = r#"[18446744073709551615,-9223372036854775808,1.5e300,"123456789012345678901\\\""]"#;
+        assert_eq!(read_json(exact.as_bytes()).unwrap().to_string(), exact.replace("e300", "e+300"));
     }
 
     #[test]
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn fr_h15_many_tiny_parts_are_refused_before_they_are_built() {
+    fn fr_h15_many_tiny_parts_are_rejected_before_building() {
         let list = |item: &str, bytes: usize| {
             let count = bytes / (item.len() + 1);
             format!("[{}{item}]", format!("{item},").repeat(count - 1)).into_bytes()

@@ -1,4 +1,4 @@
-//! Secrets written where everybody can read them: found by the form of a text, or by the name it is given.
+//! Detection of secrets in plain text, by the form of a text or by its name.
 
 use crate::{Fault, Pointer, Site};
 use aho_corasick::packed::Searcher;
@@ -6,57 +6,58 @@ use memchr::memchr_iter;
 use serde_json::Value;
 use std::sync::LazyLock;
 
-/// The code of a fault that is about a secret; its site is within a value, and holds the secret itself.
+/// Fault code of a secret in plain text. The fault's site contains the secret itself.
 pub const SECRET_LITERAL: &str = "secret-literal";
 
-/// The form of tokens that are known by their beginning.
-struct Form {
+/// A kind of token with known prefixes.
+struct TokenForm {
     what: &'static str,
-    begins: &'static [&'static str],
-    /// How many characters follow at least.
+    prefixes: &'static [&'static str],
+    /// Minimum number of characters after the prefix.
     least: usize,
 }
 
-const FORMS: [Form; 6] = [
-    Form { what: "an AWS access key", begins: &["AKIA", "ASIA"], least: 16 },
-    Form {
+const FORMS: [TokenForm; 6] = [
+    TokenForm { what: "an AWS access key", prefixes: &["AKIA", "ASIA"], least: 16 },
+    TokenForm {
         what: "a GitHub token",
-        begins: &["ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_"],
+        prefixes: &["ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_"],
         least: 22,
     },
-    Form { what: "a GitLab token", begins: &["glpat-"], least: 20 },
-    Form { what: "a Slack token", begins: &["xoxa-", "xoxb-", "xoxp-", "xoxr-", "xoxs-"], least: 10 },
-    Form { what: "a Google API key", begins: &["AIza"], least: 35 },
-    Form { what: "a Stripe key", begins: &["sk_live_", "rk_live_"], least: 16 },
+    TokenForm { what: "a GitLab token", prefixes: &["glpat-"], least: 20 },
+    TokenForm { what: "a Slack token", prefixes: &["xoxa-", "xoxb-", "xoxp-", "xoxr-", "xoxs-"], least: 10 },
+    TokenForm { what: "a Google API key", prefixes: &["AIza"], least: 35 },
+    TokenForm { what: "a Stripe key", prefixes: &["sk_live_", "rk_live_"], least: 16 },
 ];
 
-/// What names of secrets end with, in lower case and without `_`, `-` and `.`.
-const NAMES: [&str; 7] = ["password", "passwd", "secret", "token", "apikey", "accesskey", "privatekey"];
+/// Endings of the names of secrets, in lower case and without `_`, `-` and `.`.
+const NAME_ENDINGS: [&str; 7] =
+    ["password", "passwd", "secret", "token", "apikey", "accesskey", "privatekey"];
 
-/// The longest user with password in an address.
+/// The longest user and password in a URL, in bytes.
 const LONGEST_USER: usize = 1024;
 const PRIVATE_KEY: &str = "PRIVATE KEY-----";
 const WEB_TOKEN: &str = "eyJ";
 
-/// What secrets are known by; few enough for the vector instructions of the search.
-static BEGINS: LazyLock<Option<Searcher>> = LazyLock::new(|| {
-    let begins = FORMS.iter().flat_map(|form| form.begins).copied();
-    Searcher::new(begins.chain([PRIVATE_KEY, WEB_TOKEN]))
+/// Search for all token prefixes; they are few enough for a search with vector instructions.
+static PREFIXES: LazyLock<Option<Searcher>> = LazyLock::new(|| {
+    let prefixes = FORMS.iter().flat_map(|form| form.prefixes).copied();
+    Searcher::new(prefixes.chain([PRIVATE_KEY, WEB_TOKEN]))
 });
 
-/// Warns of each text in a document that looks like a secret; `text` is what the document was read from.
+/// Warns of each text in a document that looks like a secret; `text` is the unparsed document.
 pub fn secret_literals(text: &str, root: &Value, hint: &str, faults: &mut Vec<Fault>) {
     if may_hold_secret(text) {
-        look(root, &Step { name: None, index: 0, above: None }, hint, faults);
+        look(root, &PathStep { name: None, index: 0, above: None }, hint, faults);
     }
 }
 
-/// Whether it is worth looking at every value: a few quick passes over the text, for most have nothing of the kind.
+/// Whether the text may contain a secret. Most texts have none, so a few fast passes avoid a look at every value.
 fn may_hold_secret(text: &str) -> bool {
     may_have_form(text) || memchr_iter(b':', text.as_bytes()).any(|at| ends_with_name(&text.as_bytes()[..at]))
 }
 
-/// Whether the last word before a colon may be the name of a secret, seen from its last letters.
+/// Whether the last letters of the word before a colon may end the name of a secret.
 fn ends_with_name(before: &[u8]) -> bool {
     let word = match before {
         [word @ .., b'"' | b'\''] => word,
@@ -72,13 +73,13 @@ fn ends_with_name(before: &[u8]) -> bool {
     }
 }
 
-/// Whether a text may have a secret that is known by its form.
+/// Whether a text may contain a secret with a known form.
 fn may_have_form(text: &str) -> bool {
-    let is_begun = BEGINS.as_ref().is_none_or(|begins| begins.find(text).is_some());
-    is_begun || memchr_iter(b'@', text.as_bytes()).any(|at| may_be_password(text, at))
+    let has_prefix = PREFIXES.as_ref().is_none_or(|prefixes| prefixes.find(text).is_some());
+    has_prefix || memchr_iter(b'@', text.as_bytes()).any(|at| may_be_password(text, at))
 }
 
-/// Whether a password may stand before an `@`. References are everywhere, and so are addresses without one.
+/// Whether a password may precede the `@` at this byte. References and URLs without a password are common.
 fn may_be_password(text: &str, at: usize) -> bool {
     if text[at..].starts_with("@<") {
         return false;
@@ -88,14 +89,14 @@ fn may_be_password(text: &str, at: usize) -> bool {
     before[start.unwrap_or_default()..].contains(':')
 }
 
-/// The way from the root to a value; written down only where something is found.
-struct Step<'s> {
+/// The path from the root to a value, turned into a pointer only for a fault.
+struct PathStep<'s> {
     name: Option<&'s str>,
     index: usize,
     above: Option<&'s Self>,
 }
 
-impl Step<'_> {
+impl PathStep<'_> {
     fn pointer(&self) -> Pointer {
         match (self.above, self.name) {
             (None, _) => Pointer::root(),
@@ -105,32 +106,32 @@ impl Step<'_> {
     }
 }
 
-fn look(value: &Value, at: &Step<'_>, hint: &str, faults: &mut Vec<Fault>) {
+fn look(value: &Value, at: &PathStep<'_>, hint: &str, faults: &mut Vec<Fault>) {
     match value {
         Value::String(text) => {
             let Some((what, part)) = secret_in(at.name, text) else { return };
             let message = match at.name {
-                Some(name) if what.is_empty() => format!("`{name}` is a secret that everybody can read here"),
-                _ => format!("{what} stands here for everybody to read"),
+                Some(name) if what.is_empty() => format!("`{name}` is a secret in plain text"),
+                _ => format!("{what} in plain text"),
             };
             let fault = Fault::new(SECRET_LITERAL, Site::Within(at.pointer(), part.to_owned()), message);
             faults.push(fault.warning().hint(hint));
         }
         Value::Array(items) => {
             for (index, item) in items.iter().enumerate() {
-                look(item, &Step { name: None, index, above: Some(at) }, hint, faults);
+                look(item, &PathStep { name: None, index, above: Some(at) }, hint, faults);
             }
         }
         Value::Object(members) => {
             for (name, member) in members {
-                look(member, &Step { name: Some(name), index: 0, above: Some(at) }, hint, faults);
+                look(member, &PathStep { name: Some(name), index: 0, above: Some(at) }, hint, faults);
             }
         }
         _ => {}
     }
 }
 
-/// The secret in a text, and what it is; nothing if only its name says so.
+/// The secret in a text and its kind; the kind is empty if only the name indicates a secret.
 fn secret_in<'t>(name: Option<&str>, text: &'t str) -> Option<(&'static str, &'t str)> {
     let by_name = || name.is_some_and(is_name_of_secret) && is_literal(text);
     secret_by_form(text).or_else(|| by_name().then_some(("", text)))
@@ -140,12 +141,12 @@ fn secret_by_form(text: &str) -> Option<(&'static str, &str)> {
     if !may_have_form(text) {
         return None;
     }
-    for Form { what, begins, least } in &FORMS {
-        for begin in *begins {
-            for at in apart(text, begin) {
-                let length = run(&text[at + begin.len()..], |c| c == '_' || c == '-');
+    for TokenForm { what, prefixes, least } in &FORMS {
+        for prefix in *prefixes {
+            for at in word_starts(text, prefix) {
+                let length = token_length(&text[at + prefix.len()..], |c| c == '_' || c == '-');
                 if length >= *least {
-                    return Some((what, &text[at..at + begin.len() + length]));
+                    return Some((what, &text[at..at + prefix.len() + length]));
                 }
             }
         }
@@ -155,8 +156,8 @@ fn secret_by_form(text: &str) -> Option<(&'static str, &str)> {
     {
         return Some(("a private key", &text[at..]));
     }
-    for at in apart(text, WEB_TOKEN) {
-        let end = at + run(&text[at..], |c| matches!(c, '_' | '-' | '.'));
+    for at in word_starts(text, WEB_TOKEN) {
+        let end = at + token_length(&text[at..], |c| matches!(c, '_' | '-' | '.'));
         let mut parts = text[at..end].splitn(3, '.');
         let is_token = parts.all(|part| part.len() >= 10) && text[at..end].matches('.').count() == 2;
         if is_token {
@@ -164,36 +165,36 @@ fn secret_by_form(text: &str) -> Option<(&'static str, &str)> {
         }
     }
     let mut addresses = text.match_indices("://").map(|(at, begin)| &text[at + begin.len()..]);
-    addresses.find_map(password_of).map(|password| ("a password in an address", password))
+    addresses.find_map(password_of).map(|password| ("a password in a URL", password))
 }
 
-/// The places of `begin` that are not in the middle of a word, so that no word is looked at twice.
-fn apart(text: &str, begin: &str) -> impl Iterator<Item = usize> {
-    let is_apart =
+/// The offsets of `prefix` at the start of a word, so that no word is examined twice.
+fn word_starts(text: &str, prefix: &str) -> impl Iterator<Item = usize> {
+    let is_start =
         |at: &usize| !text[..*at].ends_with(|c: char| c.is_ascii_alphanumeric() || "_-.".contains(c));
-    text.match_indices(begin).map(|(at, _)| at).filter(is_apart)
+    text.match_indices(prefix).map(|(at, _)| at).filter(is_start)
 }
 
-/// How many bytes at the beginning of a text are letters, digits or others of a token.
-fn run(text: &str, is_other: impl Fn(char) -> bool) -> usize {
+/// Number of leading bytes that are letters, digits or other token characters.
+fn token_length(text: &str, is_other: impl Fn(char) -> bool) -> usize {
     text.find(|c: char| !c.is_ascii_alphanumeric() && !is_other(c)).unwrap_or(text.len())
 }
 
 /// The password in `user:password@host/path`.
 fn password_of(address: &str) -> Option<&str> {
     let end = address.find(|c: char| c.is_whitespace() || matches!(c, '/' | '?' | '#' | '"' | '\''));
-    let (who, _) = address[..end.unwrap_or(address.len())].rsplit_once('@')?;
-    let (_, password) = who.split_once(':')?;
+    let (user, _) = address[..end.unwrap_or(address.len())].rsplit_once('@')?;
+    let (_, password) = user.split_once(':')?;
     is_literal(password).then_some(password)
 }
 
 fn is_name_of_secret(name: &str) -> bool {
     let plain: String = name.chars().filter(|c| !matches!(c, '_' | '-' | '.')).collect();
     let plain = plain.to_ascii_lowercase();
-    NAMES.iter().any(|name| plain.ends_with(name))
+    NAME_ENDINGS.iter().any(|name| plain.ends_with(name))
 }
 
-/// Whether a text is a value by itself: not empty, no reference, no variable, no stars.
+/// Whether a text is a literal value: not empty, no reference, no variable, no stars.
 fn is_literal(text: &str) -> bool {
     let is_variable = text.starts_with('$') || (text.starts_with(['<', '{']) && text.ends_with(['>', '}']));
     !text.trim().is_empty() && !text.contains("@<") && !is_variable && !text.trim_matches('*').is_empty()
@@ -220,8 +221,8 @@ mod tests {
     }
 
     #[test]
-    fn f46_known_forms_are_found_wherever_they_stand() {
-        // put together here, so that no checker takes this file for a leak
+    fn f46_secrets_of_known_form_are_found_anywhere() {
+        // assembled here, so that no secret scanner reports this file
         let body = "0123456789abcdefghijABCDEFGHIJ012345";
         for begin in ["ghp_", "github_pat_", "glpat-", "xoxb-", "AIza", "sk_live_"] {
             let token = format!("{begin}{body}");
@@ -261,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_secret_is_left_alone() {
+    fn texts_without_secrets_have_no_fault() {
         let harmless = json!({
             "tokenId": "t", "secretName": "s", "passwordFile": "/run/p", "keys": ["k"], "token": "",
             "password": "@<login.out::/password>", "secret": "$SECRET", "apiKey": "${KEY}", "TOKEN": 1,

@@ -1,4 +1,4 @@
-//! Descriptors: INI files that each declare handlers for types, loaded or rejected one by one.
+//! Descriptors: INI files that declare handlers for types. Each is loaded or rejected independently.
 
 use pop_contract::Capability;
 
@@ -11,13 +11,13 @@ use std::sync::Arc;
 
 const MAIN: &str = "main";
 const TYPES: &str = "types";
-/// A section whose keys other readers take into every section.
+/// A section whose keys other parsers apply to every section.
 const DEFAULT: &str = "DEFAULT";
 const CLASS: &str = "class";
-/// What may stand before the name of a property.
+/// Optional prefix of a property's name.
 const PARAMETER: &str = "parameter.";
 
-/// One descriptor: the handlers that it declares, and what is wrong in it.
+/// One descriptor, with its handlers and faults.
 #[derive(Debug, Clone)]
 pub struct Descriptor {
     source: Source,
@@ -28,42 +28,42 @@ pub struct Descriptor {
 }
 
 impl Descriptor {
-    /// Reads a descriptor. A fault of `[main]` or of the text itself rejects it as a whole, another one only the type
-    /// that it is about.
+    /// Reads a descriptor. A fault in `[main]` or in the syntax rejects the whole descriptor; any other fault rejects one
+    /// type.
     pub fn read(source: Source) -> Self {
         let mut faults = Vec::new();
-        let loaded = load(&source, &mut faults);
-        let Loaded { is_enabled, overrides, entries } = loaded.unwrap_or_default();
+        let contents = read_contents(&source, &mut faults);
+        let DescriptorContents { is_enabled, overrides, entries } = contents.unwrap_or_default();
         Self { source, is_enabled, overrides, entries: entries.into_iter().map(Arc::new).collect(), faults }
     }
 
-    /// A descriptor of which nothing could be read.
+    /// A descriptor whose file cannot be read.
     pub fn unreadable(name: impl Into<String>, fault: Fault) -> Self {
         let source = Source::empty(name);
         Self { source, is_enabled: false, overrides: false, entries: Vec::new(), faults: vec![fault] }
     }
 
-    /// Its name: that of its file without the ending.
+    /// The name: the file name without `.conf`.
     pub fn name(&self) -> &str {
         name_of(&self.source)
     }
 
-    /// Its text.
+    /// The text of the descriptor.
     pub fn source(&self) -> &Source {
         &self.source
     }
 
-    /// Whether it is loaded.
+    /// Whether the descriptor is enabled and loaded.
     pub fn is_enabled(&self) -> bool {
         self.is_enabled
     }
 
-    /// What is wrong in it.
+    /// The faults of the descriptor.
     pub fn faults(&self) -> &[Fault] {
         &self.faults
     }
 
-    /// The type that a fault is about, if it is not about the descriptor as a whole.
+    /// The type that a fault rejects; none if it rejects the whole descriptor.
     pub fn type_of(fault: &Fault) -> Option<String> {
         match &fault.site {
             Site::Within(at, named) if at.as_str().starts_with("/types/") => Some(named.clone()),
@@ -79,7 +79,7 @@ impl Descriptor {
         self.faults.iter().any(Fault::is_error)
     }
 
-    /// The same handlers, with the text and the faults of what should have taken its place.
+    /// The handlers of this descriptor with the text and faults of its faulty new version.
     pub(crate) fn with_faults_of(&self, other: Self) -> Self {
         Self { source: other.source, faults: other.faults, ..self.clone() }
     }
@@ -90,18 +90,18 @@ fn name_of(source: &Source) -> &str {
     file.strip_suffix(".conf").unwrap_or(file)
 }
 
-/// What an enabled descriptor has to give.
+/// The contents of an enabled descriptor.
 #[derive(Default)]
-struct Loaded {
+struct DescriptorContents {
     is_enabled: bool,
     overrides: bool,
     entries: Vec<Entry>,
 }
 
-/// Reads all of it; nothing if it is rejected or not enabled.
-fn load(source: &Source, faults: &mut Vec<Fault>) -> Option<Loaded> {
+/// Reads the contents; none if the descriptor is rejected or disabled.
+fn read_contents(source: &Source, faults: &mut Vec<Fault>) -> Option<DescriptorContents> {
     let root = source.read().map_err(|found| faults.extend(found)).ok()?;
-    // a descriptor is short, and read as what it says rather than as how it says it
+    // search the parsed values, because the search does not know INI syntax
     secret_literals(&root.to_string(), &root, "let the handler read it from its environment", faults);
     let mut sections = Fields::of(&root, Pointer::root(), "a descriptor", "wrong-type", faults)?;
     let main = required(&mut sections, MAIN, "enabled=1")?;
@@ -123,15 +123,15 @@ fn load(source: &Source, faults: &mut Vec<Fault>) -> Option<Loaded> {
     }
     required(&mut sections, TYPES, "content=TYPE,TYPE")?;
     if sections.any(DEFAULT).is_some() {
-        let message = "section `[DEFAULT]` is not supported: other readers take its keys into every section";
+        let message = "section `[DEFAULT]` is not supported: other parsers apply its keys to every section";
         let fault = Fault::key("unsupported", sections.at(DEFAULT), message);
-        sections.faults().push(fault.hint("write its keys into the sections that they are for"));
+        sections.faults().push(fault.hint("move its keys to the sections that need them"));
     }
     let entries = entries(name_of(source), &root, faults);
-    Some(Loaded { is_enabled: true, overrides: overrides.unwrap_or_default(), entries })
+    Some(DescriptorContents { is_enabled: true, overrides: overrides.unwrap_or_default(), entries })
 }
 
-/// A section that must be there.
+/// A required section.
 fn required<'v>(sections: &mut Fields<'v, '_>, name: &str, example: &str) -> Option<&'v Map<String, Value>> {
     let section = sections.map(name);
     if section.is_none() {
@@ -142,7 +142,7 @@ fn required<'v>(sections: &mut Fields<'v, '_>, name: &str, example: &str) -> Opt
     section
 }
 
-/// A boolean in one of its spellings; another word is a fault.
+/// Reads a boolean in any spelling; another word is a fault.
 fn switch(fields: &mut Fields<'_, '_>, name: &str) -> Option<bool> {
     let word = fields.text(name)?;
     let is_on = boolean(word);
@@ -163,7 +163,7 @@ fn boolean(word: &str) -> Option<bool> {
     }
 }
 
-/// The handlers of all types that are listed.
+/// The handlers of all types in `[types]`.
 fn entries(descriptor: &str, root: &Value, faults: &mut Vec<Fault>) -> Vec<Entry> {
     let mut found: Vec<Entry> = Vec::new();
     let mut listed = HashSet::from([MAIN, TYPES]);
@@ -175,13 +175,13 @@ fn entries(descriptor: &str, root: &Value, faults: &mut Vec<Fault>) -> Vec<Entry
             if !own.insert(name) {
                 continue;
             }
-            // a type of two capabilities has one section, whose faults are told once
+            // a type of two capabilities has one section, so report its faults once
             let mut new = Vec::new();
             match root.get(name).and_then(Value::as_object) {
                 Some(section) => found.extend(entry(descriptor, capability, name, section, &mut new)),
                 None => {
                     let site = Site::Within(at.join(capability), name.to_owned());
-                    let message = format!("type `{name}` is listed and has no section `[{name}]`");
+                    let message = format!("type `{name}` is listed, but section `[{name}]` is missing");
                     new.push(Fault::new("missing-field", site, message));
                 }
             }
@@ -203,9 +203,9 @@ fn entries(descriptor: &str, root: &Value, faults: &mut Vec<Fault>) -> Vec<Entry
     found
 }
 
-/// Warns of lists that are none.
+/// Warns of unknown lists in `[types]`.
 fn check_lists(types: &Map<String, Value>, at: Pointer, faults: &mut Vec<Fault>) {
-    // what other readers of such files are said to take
+    // name of the `bind` list in existing files of this format
     const DISTRIBUTOR: &str = "distributor";
     let known =
         [Capability::Content.as_str(), Capability::Bind.as_str(), Capability::System.as_str(), DISTRIBUTOR];
@@ -229,13 +229,13 @@ fn entry(
     let class = section.get(CLASS).and_then(Value::as_str).filter(|class| !class.is_empty());
     let Some(class) = class else {
         let fault = Fault::value("missing-field", at, format!("section `[{name}]` has no `{CLASS}`"));
-        faults.push(fault.hint("`class` names a program, or a handler inside pop such as `sample`"));
+        faults.push(fault.hint("set `class` to a program or a built-in type such as `sample`"));
         return None;
     };
     let (policies, properties): (Map<_, _>, Map<_, _>) =
         section.clone().into_iter().partition(|(key, _)| HandlerPolicies::is_policy(key));
     let policies = policies.into_iter().map(|(key, value)| {
-        // here a boolean has more spellings than in params
+        // a boolean has more spellings here than in params
         let is_switch = ["cache.use", "cache.write", "logDetail"].iter().any(|end| key.ends_with(end));
         let value = match value.as_str().and_then(boolean).filter(|_| is_switch) {
             Some(is_on) => Value::Bool(is_on),
@@ -243,23 +243,23 @@ fn entry(
         };
         (key, value)
     });
-    let mut given: Vec<(String, String)> = Vec::new();
+    let mut unprefixed: Vec<(String, String)> = Vec::new();
     for (key, value) in &properties {
         let property = key.strip_prefix(PARAMETER).filter(|name| !name.is_empty()).unwrap_or(key);
-        if given.iter().any(|(name, _)| name == property) {
-            let message = format!("`{property}` and `{PARAMETER}{property}` are one property");
+        if unprefixed.iter().any(|(name, _)| name == property) {
+            let message = format!("`{property}` and `{PARAMETER}{property}` are the same property");
             faults.push(Fault::key("duplicate-key", at.join(key), message));
         }
-        given.push((property.to_owned(), value.as_str().unwrap_or_default().to_owned()));
+        unprefixed.push((property.to_owned(), value.as_str().unwrap_or_default().to_owned()));
     }
     Some(Entry {
         id: format!("{descriptor}/{capability}.{name}"),
         name: name.to_owned(),
         command: Some(vec![class.to_owned()]),
-        properties: given,
+        properties: unprefixed,
         policies: HandlerPolicies::parse(&Value::Object(policies.collect()), &at, faults),
         actions: Some(capability.actions().iter().map(|action| (*action).to_owned()).collect()),
-        declared: Some(DescriptorFields {
+        descriptor: Some(DescriptorFields {
             descriptor: descriptor.to_owned(),
             capability,
             class: class.to_owned(),

@@ -1,19 +1,19 @@
-//! What Kubernetes allows as names and labels, and what a path in a container must be.
+//! Rules for names, labels and paths, as Kubernetes validates them.
 
-/// A rule for a text: whether it keeps it, and what it must be, in words.
+/// A rule for a text: a predicate, and its description for messages.
 pub(crate) type Rule = (fn(&str) -> bool, &'static str);
 
-/// The name of an object: a config map, a secret, a service account.
+/// Name of an object: a config map, a secret, a service account.
 pub(crate) const NAME: Rule = (
     |text| text.len() <= 253 && text.split('.').all(|part| is_name_part(part, 253)),
     "lower-case letters, digits, `-` and `.`, beginning and ending with a letter or digit",
 );
-/// The beginning of a pod's name.
+/// Prefix of a pod's name.
 pub(crate) const PREFIX: Rule = (
     |text| text.len() <= 63 && is_name_part(text.trim_end_matches('-'), 63),
     "at most 63 lower-case letters, digits and `-`, beginning with a letter or digit",
 );
-/// The name of a volume.
+/// Name of a volume.
 pub(crate) const SHORT_NAME: Rule = (
     |text| is_name_part(text, 63),
     "at most 63 lower-case letters, digits and `-`, beginning and ending with a letter or digit",
@@ -21,35 +21,35 @@ pub(crate) const SHORT_NAME: Rule = (
 /// A key of a config map or secret.
 pub(crate) const KEY: Rule = (
     |text| {
-        !text.is_empty() && text.len() <= 253 && text.bytes().all(is_of_key) && !matches!(text, "." | "..")
+        !text.is_empty() && text.len() <= 253 && text.bytes().all(is_key_byte) && !matches!(text, "." | "..")
     },
     "letters, digits, `-`, `_` and `.`",
 );
-/// The key of a label.
+/// Key of a label.
 pub(crate) const LABEL_KEY: Rule = (
     |text| match text.split_once('/') {
         Some((prefix, name)) => NAME.0(prefix) && !name.is_empty() && LABEL_VALUE.0(name),
         None => !text.is_empty() && LABEL_VALUE.0(text),
     },
     "at most 63 letters, digits, `-`, `_` and `.`, beginning and ending with a letter or digit, \
-     perhaps behind a domain and `/`",
+     optionally after a domain and `/`",
 );
-/// The value of a label, or of a taint.
+/// Value of a label or taint.
 pub(crate) const LABEL_VALUE: Rule = (
-    |text| text.len() <= 63 && text.bytes().all(is_of_key) && has_good_ends(text),
+    |text| text.len() <= 63 && text.bytes().all(is_key_byte) && has_alphanumeric_ends(text),
     "at most 63 letters, digits, `-`, `_` and `.`, beginning and ending with a letter or digit",
 );
-/// The name of an environment variable.
+/// Name of an environment variable.
 pub(crate) const VARIABLE: Rule = (
     |text| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'='),
     "printable ASCII characters without `=` and spaces",
 );
-/// A path from the root.
+/// Absolute path.
 pub(crate) const ABSOLUTE: Rule = (
     |text| text.starts_with('/') && text.split('/').all(|step| step != "..") && !text.contains([':', '\0']),
     "a path from `/` without `..` and `:`",
 );
-/// A path below a folder.
+/// Relative path inside a folder.
 pub(crate) const RELATIVE: Rule = (
     |text| {
         let steps = || text.split('/');
@@ -57,35 +57,37 @@ pub(crate) const RELATIVE: Rule = (
     },
     "a relative path without `..`",
 );
-/// A host that is asked for a page; it becomes part of a command line in the pod.
+/// Host of a URL. It becomes part of a command line in the pod.
 pub(crate) const HOST: Rule = (
-    |text| !text.is_empty() && text.bytes().all(|byte| is_of_key(byte) || matches!(byte, b':' | b'[' | b']')),
+    |text| {
+        !text.is_empty() && text.bytes().all(|byte| is_key_byte(byte) || matches!(byte, b':' | b'[' | b']'))
+    },
     "a host name or address",
 );
-/// The path of a page; it becomes part of a command line in the pod.
+/// Path of a URL. It becomes part of a command line in the pod.
 pub(crate) const URL_PATH: Rule = (
     |text| {
-        let is_of_path = |byte: u8| is_of_key(byte) || matches!(byte, b'/' | b'~' | b'%' | b'?' | b'=');
+        let is_of_path = |byte: u8| is_key_byte(byte) || matches!(byte, b'/' | b'~' | b'%' | b'?' | b'=');
         text.starts_with('/') && text.bytes().all(is_of_path)
     },
     "a path from `/` without special characters",
 );
-/// A text with something in it.
-pub(crate) const SOMETHING: Rule =
+/// Non-empty text of one line.
+pub(crate) const ONE_LINE: Rule =
     (|text| !text.is_empty() && !text.contains(char::is_control), "text of one line");
 
-fn is_of_key(byte: u8) -> bool {
+fn is_key_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.')
 }
 
-fn has_good_ends(text: &str) -> bool {
+fn has_alphanumeric_ends(text: &str) -> bool {
     let ends = [text.bytes().next(), text.bytes().next_back()];
     ends.into_iter().flatten().all(|byte| byte.is_ascii_alphanumeric())
 }
 
 fn is_name_part(text: &str, most: usize) -> bool {
     let is_of_name = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    !text.is_empty() && text.len() <= most && text.bytes().all(is_of_name) && has_good_ends(text)
+    !text.is_empty() && text.len() <= most && text.bytes().all(is_of_name) && has_alphanumeric_ends(text)
 }
 
 #[cfg(test)]
@@ -93,9 +95,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_rule_takes_what_kubernetes_takes() {
+    fn each_rule_accepts_what_kubernetes_accepts() {
         let long = "a".repeat(64);
-        for ((is_kept, must), good, bad) in [
+        for ((is_valid, must), good, bad) in [
             (NAME, ["a", "pop-x.01"], ["", "A", "-a", "a_b", "a..b"]),
             (PREFIX, ["a", "pop-sample-"], ["", "-", "-a", "A", &long]),
             (SHORT_NAME, ["a", "pop-sample"], ["", "a.b", "a-", "a b", &long]),
@@ -107,10 +109,10 @@ mod tests {
             (RELATIVE, ["a", "a/b.txt"], ["", "/a", "../a", "a/..", "a\0"]),
             (HOST, ["exam-ple.com", "[::1]"], ["", "a b", "a;b", "$a", "`a`"]),
             (URL_PATH, ["/", "/management/alive?x=1"], ["", "a", "/a b", "/a;b", "/$(a)"]),
-            (SOMETHING, ["a", "a b:1"], ["", "\0", "a\n", "\u{1b}", "a\tb"]),
+            (ONE_LINE, ["a", "a b:1"], ["", "\0", "a\n", "\u{1b}", "a\tb"]),
         ] {
-            assert!(good.iter().all(|text| is_kept(text)), "{must}: {good:?}");
-            assert!(!bad.iter().any(|text| is_kept(text)), "{must}: {bad:?}");
+            assert!(good.iter().all(|text| is_valid(text)), "{must}: {good:?}");
+            assert!(!bad.iter().any(|text| is_valid(text)), "{must}: {bad:?}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! How an attempt ended: exit status and final report must agree, and a failure says whose fault it is.
+//! Outcome of an attempt: exit status and final report must agree, and a failure names who has to fix it.
 
 use super::{DiagnosticEvent, Progress, TOO_LARGE};
 use serde::{Deserialize, Serialize};
@@ -9,9 +9,9 @@ use std::fmt;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Exit {
-    /// It exited with this status.
+    /// Exit with this status.
     Code(i32),
-    /// A signal ended it.
+    /// End by this signal.
     Signal(i32),
 }
 
@@ -48,13 +48,13 @@ fn signal_name(number: i32) -> Option<&'static str> {
     })
 }
 
-/// Who has to mend a failure.
+/// Who has to fix a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Blame {
-    /// The handler, or the payload it was given.
+    /// The handler or its payload.
     Handler,
-    /// What runs handlers: the machine, Docker, the cluster.
+    /// The platform: the machine, Docker, the cluster.
     Platform,
     /// pop itself.
     Pop,
@@ -70,31 +70,31 @@ impl fmt::Display for Blame {
     }
 }
 
-/// Why an attempt failed.
+/// Failure of an attempt.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Failure {
-    /// Who has to mend it.
+    /// Who has to fix the failure.
     pub blame: Blame,
-    /// What kind of failure: `exit`, `signal`, `failed`, `contract`, `timeout`, `stalled`, `pending`, `spawn`,
+    /// Kind of failure: `exit`, `signal`, `failed`, `contract`, `timeout`, `stalled`, `pending`, `spawn`,
     /// `resources`, `oom`, `storage`, `reference`, `payload`, `killed`, `lost`, `displaced` and others
     /// (docs/formats/exit-codes.md).
     pub code: String,
-    /// One sentence for people.
+    /// Message for people: one sentence.
     pub message: String,
-    /// How the program ended, if one did.
+    /// How the program ended, if one ran.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exit: Option<Exit>,
-    /// What the handler said about it.
+    /// Diagnostic events that the handler reported.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub diagnostics: Vec<DiagnosticEvent>,
-    /// The last lines of its log.
+    /// Last lines of the attempt's log.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub log_tail: Vec<String>,
 }
 
 impl Failure {
-    /// A failure that is a code and a sentence.
+    /// A failure with only a code and a message.
     pub fn new(blame: Blame, code: impl Into<String>, message: impl Into<String>) -> Self {
         Self {
             blame,
@@ -106,25 +106,25 @@ impl Failure {
         }
     }
 
-    /// Whether the platform took the program away before its end: it may start anew without a failure being counted.
+    /// Whether the platform removed the program before its end. It may restart without counting a failure.
     pub fn is_displaced(&self) -> bool {
         self.code == "displaced"
     }
 
-    /// Whether the program was ended by force and said nothing about it.
-    pub fn is_by_force(&self) -> bool {
-        // a shell tells the end of what it ran by a status
+    /// Whether the program was killed without reporting a failure.
+    pub fn was_killed(&self) -> bool {
+        // a shell exits with 137 if the program that it ran was killed
         matches!(self.exit, Some(Exit::Signal(9) | Exit::Code(137))) && self.code != "failed"
     }
 
-    /// Adds to an end by force what is known besides: the kernel did it, because memory ran out.
+    /// Turns the failure of a killed program into `oom`: the kernel killed it because memory ran out.
     pub fn blame_memory(&mut self) {
         self.blame = Blame::Platform;
         "oom".clone_into(&mut self.code);
-        self.message.push_str(": the kernel ended it because memory ran out");
+        self.message.push_str(": killed by the kernel because memory ran out");
     }
 
-    /// Every name by which `retry.on` and `ignoreErrors` can mean this failure.
+    /// All codes by which `retry.on` and `ignoreErrors` match this failure.
     pub fn codes(&self) -> Vec<String> {
         let mut codes = vec![self.code.clone()];
         if let Some(Exit::Code(code)) = self.exit {
@@ -134,11 +134,11 @@ impl Failure {
         codes
     }
 
-    /// Whether another attempt can end otherwise.
+    /// Whether another attempt may succeed.
     pub fn is_repeatable(&self) -> bool {
         match self.code.as_str() {
             "reference" | "too-large" | "payload" | "expression" | "generated" => false,
-            // a handler that refuses its payload says so by the codes of its diagnostics
+            // a handler that rejects its payload reports only diagnostics with the code `payload`
             "failed" if !self.diagnostics.is_empty() => {
                 !self.diagnostics.iter().all(|event| event.status_code.as_deref() == Some("payload"))
             }
@@ -147,59 +147,59 @@ impl Failure {
     }
 }
 
-/// What an attempt has said by its end.
+/// What a program has reported by its end.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct FinalReport {
-    /// Its last progress.
+    /// The last progress.
     pub progress: Option<Progress>,
-    /// Its result.
+    /// The result.
     pub result: Option<Value>,
-    /// Report lines that broke the contract, each said in a sentence.
+    /// Contract violations of report lines, each as a sentence.
     pub breaches: Vec<String>,
-    /// Whether one of these lines was a value beyond the limits.
+    /// Whether one of the violations is a value beyond the limits.
     pub is_too_large: bool,
 }
 
-/// Judges an attempt that ended by itself: exit status and final report must agree.
+/// Decides the outcome of an attempt that ended by itself: exit status and final report must agree.
 ///
-/// `success` lists the exit statuses that mean success; 0 always does unless the list says otherwise.
-pub fn judge(exit: Exit, success: &[i32], said: FinalReport) -> Result<Value, Failure> {
-    let well = match exit {
+/// `success` lists the exit statuses that mean success; an empty list means only 0.
+pub fn judge(exit: Exit, success: &[i32], reported: FinalReport) -> Result<Value, Failure> {
+    let is_good_exit = match exit {
         Exit::Code(code) if success.is_empty() => code == 0,
         Exit::Code(code) => success.contains(&code),
         Exit::Signal(_) => false,
     };
-    let report = said.progress.filter(Progress::is_final);
+    let report = reported.progress.filter(Progress::is_final);
     let fail = |code: &str, message: String, diagnostics: Vec<DiagnosticEvent>| Failure {
         exit: Some(exit),
         diagnostics,
         ..Failure::new(Blame::Handler, code, message)
     };
     match report {
-        Some(report) if report.is_succeeded() && !well => {
+        Some(report) if report.is_succeeded() && !is_good_exit => {
             let message = format!("reported success but ended with {exit}; both must agree");
             Err(fail("contract", message, report.diagnostic_events))
         }
         Some(report) if !report.is_succeeded() => {
-            let own = report.diagnostic_events.first().map(|event| event.message.clone());
+            let first = report.diagnostic_events.first().map(|event| event.message.clone());
             let word = report.processing_state_message.clone().unwrap_or_default();
-            let message = match own {
-                Some(own) => own,
+            let message = match first {
+                Some(message) => message,
                 None if word.eq_ignore_ascii_case(super::FAILED) => "reported failure".to_owned(),
                 None => format!("reported COMPLETE with `{word}`, which is neither `succeeded` nor `failed`"),
             };
             let code = if word.eq_ignore_ascii_case(super::FAILED) { "failed" } else { "contract" };
             Err(fail(code, message, report.diagnostic_events))
         }
-        _ if !well => {
+        _ if !is_good_exit => {
             let code = if matches!(exit, Exit::Signal(_)) { "signal" } else { "exit" };
             Err(fail(code, format!("ended with {exit}"), Vec::new()))
         }
-        _ if !said.breaches.is_empty() => {
-            let code = if said.is_too_large { TOO_LARGE } else { "contract" };
-            Err(fail(code, said.breaches.join("; "), Vec::new()))
+        _ if !reported.breaches.is_empty() => {
+            let code = if reported.is_too_large { TOO_LARGE } else { "contract" };
+            Err(fail(code, reported.breaches.join("; "), Vec::new()))
         }
-        _ => Ok(said.result.unwrap_or_else(|| json!({}))),
+        _ => Ok(reported.result.unwrap_or_else(|| json!({}))),
     }
 }
 
@@ -218,9 +218,9 @@ mod tests {
 
     #[test]
     fn f22_exit_status_and_report_must_agree() {
-        let said =
+        let reported =
             |progress| FinalReport { progress, result: Some(json!({"w": 1})), ..FinalReport::default() };
-        let code = |exit, progress| judge(exit, &[], said(progress)).map_err(|failure| failure.code);
+        let code = |exit, progress| judge(exit, &[], reported(progress)).map_err(|failure| failure.code);
         let table = [
             (Exit::Code(0), None, Ok(json!({"w": 1}))),
             (Exit::Code(0), Some(complete("succeeded")), Ok(json!({"w": 1}))),
@@ -239,24 +239,22 @@ mod tests {
     }
 
     #[test]
-    fn f11_an_end_by_force_while_memory_ran_out_has_a_code_of_its_own() {
+    fn f11_a_kill_while_memory_ran_out_has_the_code_oom() {
         let failure = |exit, progress| {
             judge(exit, &[], FinalReport { progress, ..FinalReport::default() }).unwrap_err()
         };
-        assert!(failure(Exit::Code(137), None).is_by_force());
-        assert!(failure(Exit::Signal(9), Some(complete("succeeded"))).is_by_force());
-        assert!(!failure(Exit::Signal(9), Some(complete("failed"))).is_by_force());
-        assert!(
-            !failure(Exit::Signal(11), None).is_by_force() && !failure(Exit::Code(1), None).is_by_force()
-        );
+        assert!(failure(Exit::Code(137), None).was_killed());
+        assert!(failure(Exit::Signal(9), Some(complete("succeeded"))).was_killed());
+        assert!(!failure(Exit::Signal(9), Some(complete("failed"))).was_killed());
+        assert!(!failure(Exit::Signal(11), None).was_killed() && !failure(Exit::Code(1), None).was_killed());
         let mut killed = failure(Exit::Signal(9), None);
         killed.blame_memory();
         assert_eq!((killed.code.as_str(), killed.blame), ("oom", Blame::Platform));
-        assert_eq!(killed.message, "ended with signal SIGKILL: the kernel ended it because memory ran out");
+        assert_eq!(killed.message, "ended with signal SIGKILL: killed by the kernel because memory ran out");
     }
 
     #[test]
-    fn no_report_and_exit_0_is_success_with_an_empty_result() {
+    fn exit_0_without_report_succeeds_with_empty_result() {
         assert_eq!(judge(Exit::Code(0), &[], FinalReport::default()), Ok(json!({})));
     }
 
@@ -276,7 +274,7 @@ mod tests {
         assert!(failure.is_repeatable());
         failure.diagnostics[0].status_code = Some("payload".into());
         assert!(!failure.is_repeatable());
-        // what a handler says on its way out does not make its time-out final
+        // the last diagnostics of a handler that timed out do not prevent a retry
         failure.code = "timeout".to_owned();
         assert!(failure.is_repeatable());
     }

@@ -1,16 +1,16 @@
-//! What the kernel takes as arguments, variables and working directory: no NUL byte, no name with `=`, no text that is
-//! longer than a page limit allows.
+//! Checks of arguments, environment variables and working directory against the limits of the kernel: no NUL byte, no
+//! `=` in names, bounded length.
 
 use pop_document::{Fault, Fields, Pointer};
 
-/// The longest argument, and the longest `NAME=value`, in bytes with the NUL that ends it (Linux: `MAX_ARG_STRLEN`).
+/// The longest argument or `NAME=value`, in bytes with the final NUL (Linux: `MAX_ARG_STRLEN`).
 pub const ARGUMENT_LIMIT: usize = 128 * 1024;
-/// The most bytes of all arguments and variables together, whatever the stack limit is (Linux: three quarters of 8 MiB).
+/// The most bytes of all arguments and variables together, for any stack limit (Linux: three quarters of 8 MiB).
 const TOTAL_LIMIT: usize = 6 * 1024 * 1024;
-/// What each argument and variable takes besides its bytes: the final NUL and a pointer.
+/// Bytes of each argument and variable besides its text: the final NUL and a pointer.
 const OVERHEAD: usize = 1 + size_of::<usize>();
 
-/// Adds a fault for each argument in the list `field` that can never reach a program.
+/// Adds a fault for each argument in the list `field` that the kernel rejects.
 pub(crate) fn check_arguments(fields: &mut Fields<'_, '_>, field: &str, argv: &[String]) {
     let at = fields.at(field);
     for (index, argument) in argv.iter().enumerate() {
@@ -26,16 +26,16 @@ pub(crate) fn check_arguments(fields: &mut Fields<'_, '_>, field: &str, argv: &[
     }
 }
 
-/// Adds a fault for each variable in the map `field` that can never reach a program.
+/// Adds a fault for each variable in the map `field` that the kernel rejects.
 pub(crate) fn check_variables(fields: &mut Fields<'_, '_>, field: &str, variables: &[(String, String)]) {
     let at = fields.at(field);
     for (name, value) in variables {
         let at = at.join(name);
         let shown: String = name.chars().take(40).collect();
         if name.is_empty() || name.contains(['=', '\0']) {
-            let message = format!("{shown:?} in `{field}` is no name of a variable");
+            let message = format!("{shown:?} in `{field}` is not a valid variable name");
             let fault = Fault::key("wrong-value", at, message);
-            fields.faults().push(fault.hint("a name is not empty and has neither `=` nor a NUL byte"));
+            fields.faults().push(fault.hint("a name must not be empty or contain `=` or a NUL byte"));
         } else if let Some(fault) =
             text_fault(&format!("`{shown}` in `{field}`"), value, name.len() + 1 + value.len(), at)
         {
@@ -44,7 +44,7 @@ pub(crate) fn check_variables(fields: &mut Fields<'_, '_>, field: &str, variable
     }
 }
 
-/// Adds a fault if the text `field` can be no path: it is empty, or has a NUL byte.
+/// Adds a fault if the path in `field` is empty or contains a NUL byte.
 pub(crate) fn check_path(fields: &mut Fields<'_, '_>, field: &str, path: Option<&str>) {
     let Some(path) = path.filter(|path| path.is_empty() || path.contains('\0')) else { return };
     let what = if path.is_empty() { "is empty" } else { "contains a NUL byte" };
@@ -58,7 +58,7 @@ fn text_fault(name: &str, text: &str, length: usize, at: Pointer) -> Option<Faul
     if text.contains('\0') {
         return Some(Fault::value("wrong-value", at, format!("{name} contains a NUL byte")));
     }
-    // a reference may be longer than what it refers to
+    // a reference may be longer than its value
     if length < ARGUMENT_LIMIT || text.contains("@<") {
         return None;
     }

@@ -1,11 +1,11 @@
-//! Faults in the order of their text, each with its place; and told to people with file, line, column and a caret.
+//! Faults with their places, in text order, and rendered for terminals with file, line, column and a caret.
 
 use crate::{Fault, Place, Severity, Source};
 use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use std::ops::Range;
 
-/// The widest part of a line that is shown; agendas may be one long line.
+/// The longest part of a line that is shown, in bytes. A whole agenda may be one line.
 const SHOWN_BYTES: usize = 400;
 
 /// A fault and the places of its sites.
@@ -13,13 +13,13 @@ const SHOWN_BYTES: usize = 400;
 pub struct PlacedFault<'f> {
     /// The fault.
     pub fault: &'f Fault,
-    /// Where it is; none if it is about the text as a whole.
+    /// Place of the fault; none if the fault concerns the whole text.
     pub place: Option<Place>,
     related: Vec<(Option<Place>, &'f str)>,
 }
 
 impl<'f> PlacedFault<'f> {
-    /// Finds the places of faults, and brings them into the order of the text, as people read it.
+    /// Finds the places of faults, and sorts the faults by place.
     pub fn all(source: &Source, faults: &'f [Fault]) -> Vec<Self> {
         let sites: Vec<_> = faults
             .iter()
@@ -42,20 +42,20 @@ impl<'f> PlacedFault<'f> {
         placed
     }
 
-    /// The fault as people read it on a terminal, colours and all: file, line, column, a caret, a hint.
-    pub fn told(&self, source: &Source) -> String {
+    /// Renders the fault for a terminal, in colour: file, line, column, a caret, a hint.
+    pub fn render(&self, source: &Source) -> String {
         let renderer = Renderer::styled().decor_style(DecorStyle::Ascii);
-        // the renderer makes control characters harmless, but not those beyond ASCII
-        let is_let_through = |c: char| matches!(c, '\u{80}'..='\u{9f}');
-        let told = renderer.render(&[report(source, self)]).replace(is_let_through, "\u{fffd}");
+        // the renderer replaces only the control characters of ASCII
+        let is_control = |c: char| matches!(c, '\u{80}'..='\u{9f}');
+        let rendered = renderer.render(&[report(source, self)]).replace(is_control, "\u{fffd}");
         match self.place.as_ref().filter(|place| !is_short_enough(source, place)) {
-            None => told,
-            // columns of an excerpt are counted from its beginning
+            None => rendered,
+            // the renderer counts columns from the beginning of the excerpt
             Some(place) => {
                 let within =
                     source.text()[excerpt_of(source, place).start..place.bytes.start].chars().count();
                 let at = |column: usize| format!("{}:{}:{column}", harmless(source.name()), place.line);
-                told.replacen(&at(within + 1), &at(place.column), 1)
+                rendered.replacen(&at(within + 1), &at(place.column), 1)
             }
         }
     }
@@ -72,7 +72,7 @@ fn report<'a>(source: &'a Source, placed: &PlacedFault<'a>) -> Group<'a> {
         Some(place) if is_short_enough(source, place) => {
             let label = fault.label.as_deref().map(harmless);
             let related = placed.related.iter().filter_map(|(place, words)| Some((place.as_ref()?, *words)));
-            // only the lines from the first to the last that is meant; the whole text may be large
+            // pass only the lines between the first and the last place, because the whole text may be large
             let all = || related.clone().map(|(place, _)| place).chain([place]);
             let first = all().min_by_key(|place| place.bytes.start).unwrap_or(place);
             let last = all().max_by_key(|place| place.bytes.end).unwrap_or(place);
@@ -95,9 +95,9 @@ fn report<'a>(source: &'a Source, placed: &PlacedFault<'a>) -> Group<'a> {
     group
 }
 
-/// Words that the renderer takes as they are, without what would change a terminal.
-fn harmless(words: &str) -> String {
-    words.replace(char::is_control, "\u{fffd}")
+/// Replaces control characters in texts that the renderer prints unchanged.
+fn harmless(text: &str) -> String {
+    text.replace(char::is_control, "\u{fffd}")
 }
 
 fn line_around(source: &Source, place: &Place) -> Range<usize> {
@@ -111,7 +111,7 @@ fn is_short_enough(source: &Source, place: &Place) -> bool {
     line_around(source, place).len() <= SHOWN_BYTES
 }
 
-/// The bytes of a part of a very long line.
+/// The byte range of the excerpt of a very long line.
 fn excerpt_of(source: &Source, place: &Place) -> Range<usize> {
     let text = source.text();
     let line = line_around(source, place);
@@ -119,7 +119,7 @@ fn excerpt_of(source: &Source, place: &Place) -> Range<usize> {
     start..text.floor_char_boundary((start + SHOWN_BYTES).min(line.end)).max(start)
 }
 
-/// A part of a very long line.
+/// The excerpt of a very long line.
 fn excerpt<'a>(
     source: &'a Source,
     place: &Place,
@@ -138,36 +138,36 @@ mod tests {
     use super::*;
     use crate::Site;
 
-    /// What is told, without colours.
-    fn told(source: &Source, fault: Fault) -> String {
-        let told = PlacedFault::all(source, &[fault])[0].told(source);
-        let mut parts = told.split("\u{1b}[");
+    /// The rendered fault without colours.
+    fn rendered(source: &Source, fault: Fault) -> String {
+        let rendered = PlacedFault::all(source, &[fault])[0].render(source);
+        let mut parts = rendered.split("\u{1b}[");
         let first = parts.next().unwrap().to_owned();
         parts.fold(first, |plain, part| plain + part.split_once('m').unwrap().1)
     }
 
     #[test]
-    fn f19_no_control_character_of_a_text_reaches_the_terminal() {
+    fn f19_control_characters_never_reach_the_terminal() {
         let text = "a: \u{1b}[2J\u{9b}2J\u{7f}\u{85}b";
         for text in [text.to_owned(), text.repeat(100)] {
             let source = Source::new(format!("{text}.json"), text.as_bytes()).unwrap();
             for site in [Site::Bytes(8..9), Site::Whole] {
                 let fault =
                     Fault::new("c", site.clone(), text.as_str()).label(text.as_str()).hint(text.as_str());
-                let told = told(&source, fault.related(site, text.as_str()));
-                assert!(!told.contains(|c: char| c.is_control() && c != '\n'), "{told:?}");
+                let rendered = rendered(&source, fault.related(site, text.as_str()));
+                assert!(!rendered.contains(|c: char| c.is_control() && c != '\n'), "{rendered:?}");
             }
         }
     }
 
     #[test]
-    fn a_short_line_is_shown_whole_and_a_long_one_around_the_fault() {
+    fn a_long_line_is_shown_only_around_the_fault() {
         let source = Source::new("a.json", b"{\n \"a\": tru\n}").unwrap();
-        let short = told(&source, Fault::value("c", "/a", "this is wrong").hint("mend it"));
+        let short = rendered(&source, Fault::value("c", "/a", "this is wrong").hint("mend it"));
         assert!(short.contains("a.json:2:7") && short.contains("\"a\": tru\n"), "{short}");
         let long = format!("{{\"x\": \"{}\",\n \"ä\": 1, \"b\": \"{}\"}}", "-".repeat(900), "ü".repeat(900));
         let source = Source::new("a.json", long.as_bytes()).unwrap();
-        let long = told(&source, Fault::new("c", Site::Value("/b".into()), "this is wrong"));
+        let long = rendered(&source, Fault::new("c", Site::Value("/b".into()), "this is wrong"));
         assert!(long.contains("a.json:2:15") && long.len() < 2_000, "{long}");
     }
 }
