@@ -1,4 +1,4 @@
-//! The command line of a handler or of the executor, in every spelling that is accepted.
+//! Parsing of the command line of a handler or of the executor, in every accepted spelling.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -8,14 +8,14 @@ use thiserror::Error;
 use crate::field::{Found, Origin};
 use crate::names;
 
-/// An option that is given or not, without a value.
+/// An option without a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Flag {
-    /// Show what the handler takes and gives.
+    /// Print the handler's description.
     Describe,
-    /// Show how the program is used.
+    /// Print the usage.
     Help,
-    /// Show the version.
+    /// Print the version.
     Version,
 }
 
@@ -23,7 +23,7 @@ impl Flag {
     /// Every flag.
     pub const ALL: [Self; 3] = [Self::Describe, Self::Help, Self::Version];
 
-    /// Returns the word after the dashes.
+    /// The name after the dashes.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Describe => "describe",
@@ -33,10 +33,10 @@ impl Flag {
     }
 }
 
-/// A command line taken apart.
+/// A parsed command line.
 ///
-/// `-propFile x`, `--propFile x`, `--prop-file x` and each of them with `=` mean the same; letter case
-/// does not count. A value that begins with a dash and a letter needs `=`. After `--` all is words.
+/// `-propFile x`, `--propFile x`, `--prop-file x` and each of them with `=` mean the same, in any letter case. A value
+/// that begins with a dash and a letter needs `=`. After `--` all arguments are positional words.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Arguments {
     values: Vec<(String, String)>,
@@ -44,52 +44,52 @@ pub struct Arguments {
     words: Vec<String>,
 }
 
-/// A command line that cannot be used.
+/// Error in a command line.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum ArgumentError {
     /// No argument has this name.
     #[error("unknown argument `{given}`{}", suggest(.near.as_deref()))]
     Unknown {
-        /// The argument as given, without its value.
+        /// The argument as written, without its value.
         given: String,
-        /// The known name that is nearest, if one is near.
+        /// The most similar known name, if any.
         near: Option<String>,
     },
-    /// The argument stands without a value, or its value is empty.
+    /// The argument has no value, or an empty one.
     #[error("argument `{name}` has no value")]
     NoValue {
         /// The known name.
         name: String,
     },
-    /// The flag stands with a value.
+    /// The flag has a value.
     #[error("flag `{name}` takes no value")]
     ValueOfFlag {
-        /// The flag.
+        /// Name of the flag.
         name: &'static str,
     },
-    /// The argument stands twice.
+    /// The argument occurs twice.
     #[error("argument `{name}` is given twice")]
     Twice {
         /// The known name.
         name: String,
     },
-    /// The argument is not text.
+    /// The argument is not UTF-8.
     #[error("argument number {number} is not UTF-8 text")]
     NotText {
-        /// Its place, counted from 1.
+        /// Position of the argument, from 1.
         number: usize,
     },
 }
 
 impl ArgumentError {
-    /// Says how to mend it.
+    /// How to fix the error.
     pub fn hint(&self) -> String {
         match self {
             Self::Unknown { near: Some(near), .. } => format!("write `--{near}`"),
             Self::Unknown { near: None, .. } => {
                 let known = names::argument::ALL.into_iter().chain(Flag::ALL.map(Flag::as_str));
                 let known: Vec<String> = known.map(|name| format!("`--{name}`")).collect();
-                format!("known are {}", known.join(", "))
+                format!("known arguments: {}", known.join(", "))
             }
             Self::NoValue { name } => {
                 format!("write `--{name} VALUE`, or `--{name}=VALUE` when the value begins with a dash")
@@ -106,9 +106,9 @@ fn suggest(near: Option<&str>) -> String {
 }
 
 impl Arguments {
-    /// Takes a command line apart; it begins after the name of the program.
+    /// Parses a command line without the program name.
     ///
-    /// `extra` are names of the caller's own arguments, which take a value like the known ones.
+    /// `extra` names the caller's own arguments, which take a value like the known ones.
     pub fn parse<A>(argv: A, extra: &[&str]) -> Result<Self, ArgumentError>
     where
         A: IntoIterator,
@@ -131,14 +131,14 @@ impl Arguments {
                 arguments.words.push(token);
                 continue;
             }
-            match Opt::read(&token, &known)? {
-                Opt::Ignored => {}
-                Opt::Flag(flag) => {
+            match OptionToken::read(&token, &known)? {
+                OptionToken::Ignored => {}
+                OptionToken::Flag(flag) => {
                     arguments.flags.insert(flag);
                 }
-                Opt::Value { name, value } => {
+                OptionToken::Value { name, value } => {
                     let value = value.or_else(|| tokens.next_if(|next| next != "--" && !is_option(next)));
-                    arguments.keep(name, value)?;
+                    arguments.add(name, value)?;
                 }
             }
         }
@@ -151,17 +151,17 @@ impl Arguments {
         Some(Found::new(value.clone(), Origin::Argument { name: name.clone() }))
     }
 
-    /// Tells whether a flag is given.
+    /// Whether a flag is set.
     pub fn has(&self, flag: Flag) -> bool {
         self.flags.contains(&flag)
     }
 
-    /// Lists what belongs to no argument, in order.
+    /// Positional words, in order.
     pub fn words(&self) -> &[String] {
         &self.words
     }
 
-    fn keep(&mut self, name: &str, value: Option<String>) -> Result<(), ArgumentError> {
+    fn add(&mut self, name: &str, value: Option<String>) -> Result<(), ArgumentError> {
         let name = name.to_owned();
         match value {
             None => Err(ArgumentError::NoValue { name }),
@@ -175,14 +175,14 @@ impl Arguments {
     }
 }
 
-/// One token that begins with a dash, recognised.
-enum Opt<'a> {
+/// A parsed token that begins with a dash.
+enum OptionToken<'a> {
     Ignored,
     Flag(Flag),
     Value { name: &'a str, value: Option<String> },
 }
 
-impl<'a> Opt<'a> {
+impl<'a> OptionToken<'a> {
     fn read(token: &str, known: &[&'a str]) -> Result<Self, ArgumentError> {
         let (given, value) = match token.split_once('=') {
             Some((given, value)) => (given, Some(value.to_owned())),
@@ -203,12 +203,12 @@ impl<'a> Opt<'a> {
     }
 }
 
-/// A token is an option when letters follow its dashes; `-` and `-5` are not.
+/// Whether letters follow the dashes of a token; `-` and `-5` are not options.
 fn is_option(token: &str) -> bool {
     token.starts_with('-') && token.trim_start_matches('-').starts_with(char::is_alphabetic)
 }
 
-/// The name without dashes and without letter case.
+/// The name in lower case without dashes.
 fn plain(name: &str) -> String {
     name.replace('-', "").to_lowercase()
 }
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn the_c_of_a_container_start_is_swallowed_and_words_are_kept() {
+    fn the_c_of_a_container_start_is_ignored() {
         let arguments = parse("-c agenda.json --launchType docker more -").unwrap();
         assert_eq!(arguments.words(), ["agenda.json", "more", "-"]);
         assert_eq!(arguments.find("launchType").unwrap().value, "docker");
@@ -267,15 +267,15 @@ mod tests {
     #[test]
     fn flags_stand_alone() {
         let arguments = parse("--describe -help").unwrap();
-        let given: Vec<bool> = Flag::ALL.map(|flag| arguments.has(flag)).into();
-        assert_eq!(given, [true, true, false]);
+        let is_set: Vec<bool> = Flag::ALL.map(|flag| arguments.has(flag)).into();
+        assert_eq!(is_set, [true, true, false]);
         assert!(parse("--version --version").unwrap().has(Flag::Version));
         let error = parse("--help=all").unwrap_err();
         assert_eq!(error.to_string(), "flag `help` takes no value");
     }
 
     #[test]
-    fn unknown_names_are_refused_with_the_nearest() {
+    fn unknown_names_are_errors_with_a_suggestion() {
         for (line, message) in [
             ("--lanchType local", "unknown argument `--lanchType`, did you mean `--launchType`?"),
             ("-payload-fil=x", "unknown argument `-payload-fil`, did you mean `--payloadFile`?"),
@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_or_empty_value_is_refused() {
+    fn a_missing_or_empty_value_is_an_error() {
         for line in
             ["--payloadFile", "--payloadFile --launchType local", "--payloadFile=", "--payloadFile --"]
         {
@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn values_may_look_like_numbers_dashes_or_with_equals_like_options() {
+    fn values_may_be_negative_or_with_equals_look_like_options() {
         for (line, value) in [
             ("--renditionCount -5", "-5"),
             ("--renditionCount -", "-"),
@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_argument_twice_is_refused() {
+    fn a_duplicate_argument_is_an_error() {
         let error = parse("-launchType local --launch-type=docker").unwrap_err();
         assert_eq!(error.to_string(), "argument `launchType` is given twice");
         assert_eq!(error.hint(), "keep one `--launchType`");
@@ -322,7 +322,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn bytes_that_are_no_text_are_refused() {
+    fn bytes_that_are_not_text_are_an_error() {
         use std::os::unix::ffi::OsStringExt;
         let argv = [OsString::from("ok"), OsString::from_vec(vec![0xff])];
         assert_eq!(Arguments::parse(argv, &[]), Err(ArgumentError::NotText { number: 2 }));

@@ -1,26 +1,26 @@
-//! The environment variables of the process, captured once.
+//! A snapshot of the process environment.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::field::{Found, Origin};
 
-/// A copy of the environment; a variable that is empty counts as unset.
+/// A copy of the environment. An empty variable counts as unset.
 ///
-/// Its debug form shows names only, because values may be secrets.
+/// `Debug` prints only names, because values may be secrets.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Environment {
     variables: BTreeMap<String, String>,
 }
 
 impl Environment {
-    /// Copies the environment of this process; bytes that are not UTF-8 become replacement characters.
+    /// Copies the environment of this process. Bytes that are not UTF-8 become replacement characters.
     pub fn capture() -> Self {
         let lossy = |text: std::ffi::OsString| text.to_string_lossy().into_owned();
         Self::from_pairs(std::env::vars_os().map(|(name, value)| (lossy(name), lossy(value))))
     }
 
-    /// Builds an environment from names and values; the last of equal names wins.
+    /// An environment of names and values. The last of equal names wins.
     pub fn from_pairs<N, V>(pairs: impl IntoIterator<Item = (N, V)>) -> Self
     where
         N: Into<String>,
@@ -30,12 +30,12 @@ impl Environment {
         Self { variables: pairs.filter(|(_, value): &(String, String)| !value.is_empty()).collect() }
     }
 
-    /// Returns the text of a variable.
+    /// The value of a variable.
     pub fn value(&self, name: &str) -> Option<&str> {
         self.variables.get(name).map(String::as_str)
     }
 
-    /// Finds the first of several spellings that is set.
+    /// Finds the first set variable of several spellings.
     pub fn find(&self, spellings: &[&str]) -> Option<Found<String>> {
         spellings.iter().find_map(|&name| {
             let value = self.value(name)?.to_owned();
@@ -43,7 +43,7 @@ impl Environment {
         })
     }
 
-    /// Lists the names that are set, in alphabetical order.
+    /// Names of set variables, in alphabetical order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.variables.keys().map(String::as_str)
     }
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn the_debug_form_keeps_secrets() {
+    fn debug_output_hides_secrets() {
         let environment = Environment::from_pairs([("OAUTH_TOKEN", "s3cret")]);
         assert_eq!(format!("{environment:?}"), r#"Environment {"OAUTH_TOKEN"}"#);
     }

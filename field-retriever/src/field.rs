@@ -1,4 +1,4 @@
-//! One setting: the names it goes by, the value found, where it was found, and its reading as a type.
+//! One setting: its names, its value with origin, and conversion to a type.
 
 use pop_contract::{LaunchType, UnknownLaunchType};
 use std::borrow::Cow;
@@ -11,31 +11,31 @@ use std::str::FromStr;
 use serde::Serialize;
 use thiserror::Error;
 
-/// The names under which one setting may be given.
+/// The names of one setting in the sources.
 ///
-/// A source that has no name for the setting is not asked.
+/// A source without a name is skipped.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct FieldName {
-    /// The name of the argument, in camel case and without dashes.
+    /// Name of the argument, in camel case without dashes.
     pub argument: Option<&'static str>,
-    /// The environment variables, the preferred spelling first.
+    /// Environment variables, the preferred spelling first.
     pub environment: &'static [&'static str],
-    /// The key in the properties file.
+    /// Key in the properties file.
     pub property: Option<Cow<'static, str>>,
 }
 
 impl FieldName {
-    /// Names a setting that only an argument can give.
+    /// A setting that only an argument can set.
     pub const fn of_argument(name: &'static str) -> Self {
         Self { argument: Some(name), environment: &[], property: None }
     }
 
-    /// Names a setting that only the environment can give, under any of the spellings.
+    /// A setting that only the environment can set, in any of the spellings.
     pub const fn of_environment(spellings: &'static [&'static str]) -> Self {
         Self { argument: None, environment: spellings, property: None }
     }
 
-    /// Names a setting that only the properties file can give.
+    /// A setting that only the properties file can set.
     pub fn of_property(key: impl Into<Cow<'static, str>>) -> Self {
         Self { argument: None, environment: &[], property: Some(key.into()) }
     }
@@ -51,30 +51,30 @@ impl fmt::Display for FieldName {
     }
 }
 
-/// Where a value was found.
+/// Origin of a value.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 #[serde(tag = "source", rename_all = "camelCase")]
 pub enum Origin {
-    /// An argument of the command line.
+    /// A command-line argument.
     Argument {
-        /// Its name without dashes.
+        /// Name without dashes.
         name: String,
     },
-    /// A variable of the environment.
+    /// An environment variable.
     Environment {
-        /// Its name as spelt there.
+        /// Name of the variable.
         name: String,
     },
     /// A line of the properties file.
     Property {
-        /// The file as it was named.
+        /// Path of the file, as the user named it.
         file: PathBuf,
-        /// The line on which the key begins, counted from 1.
+        /// Line of the key, from 1.
         line: u32,
-        /// The key.
+        /// Key of the property.
         key: String,
     },
-    /// The value that holds when nobody gives one.
+    /// The default value.
     Default,
 }
 
@@ -89,36 +89,36 @@ impl fmt::Display for Origin {
     }
 }
 
-/// A value together with its origin.
+/// A value with its origin.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 pub struct Found<T> {
     /// The value.
     pub value: T,
-    /// Where it was found.
+    /// Origin of the value.
     pub origin: Origin,
 }
 
 impl<T> Found<T> {
-    /// Joins a value with its origin.
+    /// A value from an origin.
     pub const fn new(value: T, origin: Origin) -> Self {
         Self { value, origin }
     }
 
-    /// Marks a value as the one that nobody gave.
+    /// A default value.
     pub const fn defaulted(value: T) -> Self {
         Self { value, origin: Origin::Default }
     }
 
-    /// Changes the value and keeps the origin.
+    /// Maps the value and keeps the origin.
     pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Found<U> {
         Found { value: change(self.value), origin: self.origin }
     }
 }
 
 impl Found<String> {
-    /// Reads the text as one of the plain types.
+    /// Parses the text as one of the simple types.
     ///
-    /// Surrounding white space does not count, except for text itself.
+    /// Surrounding white space is ignored, except for `String`.
     pub fn parse<T: FieldValue>(self) -> Result<Found<T>, FieldError> {
         match T::parse_field(&self.value) {
             Ok(value) => Ok(Found { value, origin: self.origin }),
@@ -126,7 +126,7 @@ impl Found<String> {
         }
     }
 
-    /// Reads the text as a type that has its own words and its own error.
+    /// Parses the text with the `FromStr` of a type, and keeps that type's error.
     pub fn parse_word<T>(self) -> Result<Found<T>, FieldError>
     where
         T: FromStr,
@@ -141,9 +141,9 @@ impl Found<String> {
     }
 }
 
-/// A type that a setting can have.
+/// A type of a setting.
 pub trait FieldValue: Sized {
-    /// Reads the text, or says with an article what it should have been.
+    /// Parses the text. The error names the expected value, with an article.
     fn parse_field(text: &str) -> Result<Self, &'static str>;
 }
 
@@ -221,44 +221,44 @@ fn describe_whole(error: &ParseIntError, shape: &'static str, range: &'static st
     }
 }
 
-/// A setting that cannot be used as it stands.
+/// Error in a setting.
 #[derive(Debug, Error)]
 pub enum FieldError {
-    /// The text is not of the type that the setting has.
-    #[error("{} of {origin} is not {expected}", Quoted(.text))]
+    /// The text does not have the setting's type.
+    #[error("{} of {origin} is not {expected}", QuotedText(.text))]
     Unfit {
-        /// What was found.
+        /// The invalid text.
         text: String,
-        /// Where it was found.
+        /// Origin of the text.
         origin: Origin,
-        /// What it should have been, with an article.
+        /// The expected value, with an article.
         expected: &'static str,
     },
-    /// The text is none of the words that the setting knows.
-    #[error("{} of {origin} is not understood", Quoted(.text))]
+    /// The text is not a word of the setting's type.
+    #[error("{} of {origin} is not understood", QuotedText(.text))]
     Word {
-        /// What was found.
+        /// The invalid text.
         text: String,
-        /// Where it was found.
+        /// Origin of the text.
         origin: Origin,
-        /// What the type itself says.
+        /// Error of the type.
         #[source]
         source: Box<dyn Error + Send + Sync>,
     },
-    /// A setting without a default was given nowhere.
+    /// A required setting has no value.
     #[error("no value for {name}")]
     Missing {
-        /// The names under which it could be given.
+        /// Names of the setting in the sources.
         name: FieldName,
     },
 }
 
 impl FieldError {
-    /// Says how to mend it.
+    /// How to fix the error.
     pub fn hint(&self) -> String {
         match self {
-            Self::Unfit { origin, expected, .. } => mend(origin, expected),
-            Self::Word { origin, .. } => mend(origin, "a known word"),
+            Self::Unfit { origin, expected, .. } => fix(origin, expected),
+            Self::Word { origin, .. } => fix(origin, "a known word"),
             Self::Missing { name } => {
                 let argument = name.argument.map(|argument| format!("give `--{argument} VALUE`"));
                 let variable = name.environment.first().map(|variable| format!("set `{variable}`"));
@@ -271,7 +271,7 @@ impl FieldError {
     }
 }
 
-fn mend(origin: &Origin, expected: &str) -> String {
+fn fix(origin: &Origin, expected: &str) -> String {
     match origin {
         Origin::Argument { name } => format!("give {expected} after `--{name}`"),
         Origin::Environment { name } => format!("set `{name}` to {expected}, or unset it"),
@@ -282,14 +282,14 @@ fn mend(origin: &Origin, expected: &str) -> String {
     }
 }
 
-/// Text in backticks, short and on one line, whatever it holds.
-pub(crate) struct Quoted<'a>(pub(crate) &'a str);
+/// Displays any text in backticks, shortened and on one line.
+pub(crate) struct QuotedText<'a>(pub(crate) &'a str);
 
-impl Quoted<'_> {
+impl QuotedText<'_> {
     const LENGTH: usize = 80;
 }
 
-impl fmt::Display for Quoted<'_> {
+impl fmt::Display for QuotedText<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("`")?;
         for character in self.0.chars().take(Self::LENGTH) {
@@ -324,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_number_names_its_place_and_its_remedy() {
+    fn an_invalid_number_has_its_place_and_a_fix() {
         let error = property("abc").parse::<u64>().unwrap_err();
         assert_eq!(
             error.to_string(),
@@ -337,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn good_values_keep_their_origin() {
+    fn valid_values_keep_their_origin() {
         assert_eq!(property("-45").parse::<i64>().unwrap().value, -45);
         assert_eq!(property(" 45 ").parse::<u64>().unwrap().value, 45);
         assert_eq!(property("7").parse::<u32>().unwrap().value, 7);
@@ -350,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn bad_values_say_what_was_expected() {
+    fn errors_name_the_expected_value() {
         for text in ["yes", "1", "", "truee"] {
             assert_eq!(expected::<bool>(text), "`true` or `false`");
         }
@@ -368,7 +368,7 @@ mod tests {
     }
 
     #[test]
-    fn words_keep_the_error_of_their_type() {
+    fn parse_word_keeps_the_error_of_the_type() {
         let origin = Origin::Environment { name: "ADDRESS".into() };
         let error = Found::new("here".to_owned(), origin).parse_word::<std::net::IpAddr>().unwrap_err();
         assert_eq!(error.to_string(), "`here` of environment variable `ADDRESS` is not understood");
@@ -377,7 +377,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_value_lists_every_way_to_give_it() {
+    fn a_missing_value_lists_every_way_to_set_it() {
         let name = FieldName {
             argument: Some("agendaUrl"),
             environment: &["AGENDA_URL"],
@@ -395,14 +395,14 @@ mod tests {
     }
 
     #[test]
-    fn long_and_many_lined_text_is_shown_short_and_on_one_line() {
+    fn long_text_is_shortened_to_one_line_in_messages() {
         let error = property(&format!("a\nb{}", "é".repeat(200))).parse::<i64>().unwrap_err().to_string();
         assert!(error.starts_with("`a\\nbé"), "{error}");
         assert!(error.chars().count() < 200, "{error}");
     }
 
     #[test]
-    fn origins_are_data_for_machines() {
+    fn origins_are_serialized() {
         let found = property("x");
         assert_eq!(
             serde_json::to_value(&found).unwrap(),

@@ -1,4 +1,4 @@
-//! Files read whole, but never beyond a limit.
+//! Reading whole files up to a limit.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -6,39 +6,39 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-/// A file that cannot be read as asked.
+/// Error when reading a file.
 #[derive(Debug, Error)]
 pub enum FileError {
-    /// The system does not give the content.
+    /// The system cannot read the file.
     #[error("cannot read {}", .path.display())]
     Unreadable {
-        /// The file as it was named.
+        /// Path of the file, as the user named it.
         path: PathBuf,
-        /// What the system says.
+        /// Error of the system.
         #[source]
         source: io::Error,
     },
-    /// The content is longer than allowed.
+    /// The file is longer than the limit.
     #[error("{} is larger than {limit} bytes", .path.display())]
     TooLarge {
-        /// The file as it was named.
+        /// Path of the file, as the user named it.
         path: PathBuf,
-        /// The most that is read.
+        /// The limit, in bytes.
         limit: u64,
     },
-    /// The content is not text.
+    /// The file is not UTF-8.
     #[error("{} is not UTF-8 text", .path.display())]
     NotText {
-        /// The file as it was named.
+        /// Path of the file, as the user named it.
         path: PathBuf,
-        /// The place of the first wrong byte.
+        /// Position of the first invalid byte.
         #[source]
         source: std::str::Utf8Error,
     },
 }
 
 impl FileError {
-    /// Tells whether there is no such file.
+    /// Whether the file does not exist.
     pub fn is_missing(&self) -> bool {
         matches!(self, Self::Unreadable { source, .. }
             if matches!(source.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory))
@@ -78,12 +78,12 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn a_file_without_end_is_refused() {
+    fn an_endless_file_is_an_error() {
         assert!(matches!(read_bytes(Path::new("/dev/zero"), 1000), Err(FileError::TooLarge { .. })));
     }
 
     #[test]
-    fn faults_name_the_file() {
+    fn errors_name_the_file() {
         let folder = tempfile::tempdir().unwrap();
         let missing = folder.path().join("missing");
         let error = read_text(&missing, 9).unwrap_err();

@@ -1,4 +1,4 @@
-//! The folder for a handler's intermediate files, checked against the tokens that it must contain.
+//! The path for a handler's intermediate files, checked for required tokens.
 
 use thiserror::Error;
 
@@ -6,18 +6,18 @@ use crate::field::{FieldName, Found};
 use crate::launch_data::LaunchDataWrapper;
 use crate::names::{self, property};
 
-/// An intermediate path that may not be used.
+/// Error: the intermediate path is not allowed.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum IntermediateError {
     /// The path lacks a token.
     #[error("intermediate path `{path}` does not contain `{token}`")]
     Token {
-        /// The path that the payload asks for.
+        /// Path in the payload.
         path: String,
-        /// The token that it must contain.
+        /// The missing token.
         token: String,
     },
-    /// A token stands for the agenda's identifier, which is not known.
+    /// A token refers to the agenda id, which is unknown.
     #[error("required token `{token}` needs the environment variable `AGENDA_ID`, which is not set")]
     NoAgenda {
         /// The token as written.
@@ -25,9 +25,9 @@ pub enum IntermediateError {
     },
 }
 
-/// Returns the path that a payload asks for, if it contains every required token in any letter case.
+/// The path in a payload, if it contains every required token in any letter case.
 ///
-/// A payload that asks for none, or for a blank one, gives none; the handler then takes its own default.
+/// Without a path, or with a blank one, the result is none, and the handler uses its own default.
 pub fn intermediate_path(
     launch: &(impl LaunchDataWrapper + ?Sized),
     requested: Option<&str>,
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_with_every_token_is_taken() {
+    fn a_path_with_every_token_is_allowed() {
         for (tokens, path) in [
             ("", "/any"),
             ("scratch", "/mnt/Scratch/x"),
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_without_a_token_is_refused() {
+    fn a_path_without_a_token_is_an_error() {
         let error = check("scratch,@<pop.agendaId>", "a1", Some("/scratch/b2")).unwrap_err();
         assert_eq!(error.to_string(), "intermediate path `/scratch/b2` does not contain `a1`");
         let error = check("@<pop.agendaId>", "", Some("/scratch")).unwrap_err();

@@ -1,4 +1,4 @@
-//! One look-up over arguments, environment and the properties file, each value with its origin.
+//! Lookup of launch data in arguments, environment and properties file, with the origin of each value.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -20,119 +20,119 @@ use crate::payload::{self, MAX_PAYLOAD_BYTES, PayloadError};
 use crate::properties::{Properties, PropertiesError};
 use pop_contract::LaunchType;
 
-/// What a process was given at its start; another implementation may take the place of the default one.
+/// Launch data of a process. [`DefaultLaunchData`] is the default implementation.
 ///
-/// [`TypedFields`] adds getters of every type, also to `dyn LaunchDataWrapper`.
+/// [`TypedFields`] adds typed getters, also to `dyn LaunchDataWrapper`.
 pub trait LaunchDataWrapper: Send + Sync {
-    /// Finds the text of a setting: argument before environment before property.
+    /// The text of a setting. An argument precedes the environment, which precedes a property.
     fn field(&self, name: &FieldName) -> Option<Found<String>>;
 
-    /// Tells how this process was launched.
+    /// How this process was launched.
     fn launch_type(&self) -> Found<LaunchType>;
 
-    /// Tells how this process launches what it calls.
+    /// How this process launches other programs.
     fn external_launch_type(&self) -> Found<LaunchType>;
 
-    /// Returns the payload; to have none is an error that says how to give one.
+    /// The payload. A missing payload is an error.
     fn payload(&self) -> Result<Found<Arc<str>>, LaunchDataError>;
 
-    /// Returns the progress of an earlier attempt as text, which need not be JSON.
+    /// The progress of an earlier attempt as text, not necessarily JSON.
     fn last_progress(&self) -> Result<Option<Found<String>>, LaunchDataError>;
 
-    /// Returns what is needed to reach a cluster from outside; only half of it is an error.
+    /// Certificate and token to access a cluster from outside. Only one of the two is an error.
     fn oauth(&self) -> Result<Option<Oauth>, OauthError> {
         oauth::find(|name| self.field(name))
     }
 
-    /// Returns the path of the certificate file, as named by an argument or a property.
+    /// Path of the certificate file from an argument or a property.
     fn oauth_cert_path(&self) -> Option<Found<PathBuf>> {
         Some(self.field(&launch_data::OAUTH_CERT_PATH)?.map(PathBuf::from))
     }
 
-    /// Returns the path of the token file, as named by an argument or a property.
+    /// Path of the token file from an argument or a property.
     fn oauth_token_path(&self) -> Option<Found<PathBuf>> {
         Some(self.field(&launch_data::OAUTH_TOKEN_PATH)?.map(PathBuf::from))
     }
 
-    /// Returns the certificate that the environment holds.
+    /// The certificate in the environment.
     fn oauth_cert(&self) -> Option<Found<Secret>> {
         Some(self.field(&launch_data::OAUTH_CERT)?.map(Secret::new))
     }
 
-    /// Returns the token that the environment holds.
+    /// The token in the environment.
     fn oauth_token(&self) -> Option<Found<Secret>> {
         Some(self.field(&launch_data::OAUTH_TOKEN)?.map(Secret::new))
     }
 
-    /// Returns the correlation identifier; the caller makes one when there is none.
+    /// The correlation id, if set.
     fn cid(&self) -> Option<Found<String>> {
         self.field(&launch_data::CID)
     }
 
-    /// Returns the identifier of the agenda.
+    /// The agenda id.
     fn agenda_id(&self) -> Option<Found<String>> {
         self.field(&launch_data::AGENDA_ID)
     }
 
-    /// Returns the identifier of the customer.
+    /// The customer id.
     fn customer_id(&self) -> Option<Found<String>> {
         self.field(&launch_data::CUSTOMER_ID)
     }
 
-    /// Returns the name of the operation.
+    /// The name of the operation.
     fn operation_name(&self) -> Option<Found<String>> {
         self.field(&launch_data::OPERATION_NAME)
     }
 
-    /// Returns the identifier of the operation.
+    /// The id of the operation.
     fn operation_id(&self) -> Option<Found<String>> {
         self.field(&launch_data::OPERATION_ID)
     }
 
-    /// Returns the identifier that every progress report of the agenda carries.
+    /// The id in every progress report of the agenda.
     fn progress_id(&self) -> Option<Found<String>> {
         self.field(&launch_data::PROGRESS_ID)
     }
 
-    /// Returns the level of the log.
+    /// The log level.
     fn log_level(&self) -> Option<Found<String>> {
         self.field(&launch_data::LOG_LEVEL)
     }
 
-    /// Returns the identifier of the run.
+    /// The run id.
     fn run_id(&self) -> Option<Found<String>> {
         self.field(&launch_data::RUN_ID)
     }
 
-    /// Returns the name of the own pod.
+    /// The name of this pod.
     fn pod_name(&self) -> Option<Found<String>> {
         self.field(&launch_data::POD_NAME)
     }
 
-    /// Returns the number of this attempt at the operation.
+    /// The number of this attempt, from 1.
     fn attempt(&self) -> Result<Option<Found<u32>>, FieldError> {
         self.field(&launch_data::ATTEMPT).map(Found::parse).transpose()
     }
 }
 
-/// Typed getters; a value of the wrong type is an error and never the default.
+/// Typed getters. A value of the wrong type is an error; the default never replaces it.
 pub trait TypedFields: LaunchDataWrapper {
-    /// Finds a setting that need not be given.
+    /// An optional setting.
     fn find<T: FieldValue>(&self, name: &FieldName) -> Result<Option<Found<T>>, FieldError> {
         self.field(name).map(Found::parse).transpose()
     }
 
-    /// Finds a setting, or takes the default when nobody gives it.
+    /// A setting with a default.
     fn find_or<T: FieldValue>(&self, name: &FieldName, default: T) -> Result<Found<T>, FieldError> {
         Ok(self.find(name)?.unwrap_or(Found::defaulted(default)))
     }
 
-    /// Finds a setting that must be given.
+    /// A required setting.
     fn require<T: FieldValue>(&self, name: &FieldName) -> Result<Found<T>, FieldError> {
         self.find(name)?.ok_or_else(|| FieldError::Missing { name: name.clone() })
     }
 
-    /// Finds a setting of a type that has its own words and its own error.
+    /// An optional setting, parsed with the `FromStr` of its type.
     fn find_word<T>(&self, name: &FieldName) -> Result<Option<Found<T>>, FieldError>
     where
         T: FromStr,
@@ -144,24 +144,24 @@ pub trait TypedFields: LaunchDataWrapper {
 
 impl<W: LaunchDataWrapper + ?Sized> TypedFields for W {}
 
-/// What holds when nobody says otherwise.
+/// Default launch data.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Defaults {
     /// How the process was launched.
     pub launch_type: LaunchType,
-    /// How it launches what it calls.
+    /// How it launches other programs.
     pub external_launch_type: LaunchType,
-    /// Properties files of which the first that exists is read.
+    /// Default properties files; the first existing one is read.
     pub property_files: Vec<PathBuf>,
 }
 
 impl Defaults {
-    /// Returns the defaults of a handler, which usually is in a pod.
+    /// Defaults of a handler, which usually runs in a pod.
     pub fn handler() -> Self {
         Self::of(LaunchType::Kubernetes)
     }
 
-    /// Returns the defaults of the executor, which usually is on the user's machine.
+    /// Defaults of the executor, which usually runs on the user's machine.
     pub fn executor() -> Self {
         Self::of(LaunchType::Local)
     }
@@ -172,46 +172,46 @@ impl Defaults {
     }
 }
 
-/// Launch data that cannot be used.
+/// Error in launch data.
 #[derive(Debug, Error)]
 pub enum LaunchDataError {
-    /// The command line is wrong.
+    /// The command line is invalid.
     #[error(transparent)]
     Argument(#[from] ArgumentError),
     /// A setting has the wrong type.
     #[error(transparent)]
     Field(#[from] FieldError),
-    /// The properties file that somebody named, or a default one that exists, cannot be used.
+    /// A named properties file, or an existing default one, cannot be used.
     #[error("properties file named by {origin} is not usable")]
     Properties {
-        /// Who named it.
+        /// Origin of the path.
         origin: Origin,
-        /// What is wrong with it.
+        /// Error of the file.
         #[source]
         source: PropertiesError,
     },
-    /// A file that somebody named for payload or progress cannot be used.
+    /// A named file with payload or progress cannot be used.
     #[error("file named by {origin} is not usable")]
     File {
-        /// Who named it.
+        /// Origin of the path.
         origin: Origin,
-        /// What is wrong with it.
+        /// Error of the file.
         #[source]
         source: FileError,
     },
     /// The payload in the environment cannot be used.
     #[error(transparent)]
     Payload(#[from] PayloadError),
-    /// What the environment says of properties is no map of texts.
-    #[error("environment variable `POP_PROPERTIES` is no JSON map of texts")]
-    GivenProperties(#[source] serde_json::Error),
+    /// `POP_PROPERTIES` is not a JSON map of texts.
+    #[error("environment variable `POP_PROPERTIES` is not a JSON map of texts")]
+    HandlerProperties(#[source] serde_json::Error),
     /// There is no payload.
     #[error("no payload; give `--payloadFile FILE` or set the environment variable `PAYLOAD`")]
     NoPayload,
 }
 
 impl LaunchDataError {
-    /// Says how to mend it, where the message itself does not.
+    /// How to fix the error, unless the message says so.
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Argument(error) => Some(error.hint()),
@@ -219,20 +219,20 @@ impl LaunchDataError {
             Self::Properties { source, .. } => Some(source.hint()),
             Self::File { .. } => Some("name a readable file of UTF-8 text within the size limit".to_owned()),
             Self::Payload(error) => Some(error.hint().to_owned()),
-            Self::GivenProperties(_) | Self::NoPayload => None,
+            Self::HandlerProperties(_) | Self::NoPayload => None,
         }
     }
 }
 
 /// Launch data from the command line, the environment and one properties file.
 ///
-/// The property key of a launch datum is the name of its argument.
+/// The property key of a launch data field is the name of its argument.
 pub struct DefaultLaunchData {
     arguments: Arguments,
     environment: Environment,
     properties: Properties,
-    /// Properties of this handler alone, which the registry gives in the environment.
-    given: BTreeMap<String, String>,
+    /// Properties of this handler, which the registry passes in `POP_PROPERTIES`.
+    handler_properties: BTreeMap<String, String>,
     launch_type: Found<LaunchType>,
     external_launch_type: Found<LaunchType>,
     payload_limit: u64,
@@ -240,7 +240,7 @@ pub struct DefaultLaunchData {
 }
 
 impl DefaultLaunchData {
-    /// Reads a command line without the program's name, and the properties file that it or others name.
+    /// Reads a command line without the program name, and the properties file.
     pub fn load<A>(argv: A, environment: Environment, defaults: &Defaults) -> Result<Self, LaunchDataError>
     where
         A: IntoIterator,
@@ -249,7 +249,7 @@ impl DefaultLaunchData {
         Self::from_arguments(Arguments::parse(argv, &[])?, environment, defaults)
     }
 
-    /// Does the same with a command line already taken apart, which may have arguments of the caller.
+    /// Reads the properties file for a parsed command line, which may have arguments of the caller.
     pub fn from_arguments(
         arguments: Arguments,
         environment: Environment,
@@ -265,22 +265,22 @@ impl DefaultLaunchData {
         Self::from_parts(arguments, environment, properties, defaults)
     }
 
-    /// Joins the three sources; reads no file.
+    /// Combines the three sources without reading files.
     pub fn from_parts(
         arguments: Arguments,
         environment: Environment,
         properties: Properties,
         defaults: &Defaults,
     ) -> Result<Self, LaunchDataError> {
-        let given = match environment.value(names::environment::PROPERTIES) {
-            Some(json) => serde_json::from_str(json).map_err(LaunchDataError::GivenProperties)?,
+        let handler_properties = match environment.value(names::environment::PROPERTIES) {
+            Some(json) => serde_json::from_str(json).map_err(LaunchDataError::HandlerProperties)?,
             None => BTreeMap::new(),
         };
         let mut data = Self {
             arguments,
             environment,
             properties,
-            given,
+            handler_properties,
             launch_type: Found::defaulted(defaults.launch_type),
             external_launch_type: Found::defaulted(defaults.external_launch_type),
             payload_limit: MAX_PAYLOAD_BYTES,
@@ -292,29 +292,29 @@ impl DefaultLaunchData {
         Ok(data)
     }
 
-    /// Bounds the payload and the last progress to this many bytes.
+    /// Limits payload and last progress to this many bytes.
     #[must_use]
     pub fn with_payload_limit(mut self, bytes: u64) -> Self {
         self.payload_limit = bytes;
         self
     }
 
-    /// Returns the command line.
+    /// The command line.
     pub fn arguments(&self) -> &Arguments {
         &self.arguments
     }
 
-    /// Returns the environment.
+    /// The environment.
     pub fn environment(&self) -> &Environment {
         &self.environment
     }
 
-    /// Returns the properties; without a file they are empty.
+    /// The properties; empty without a file.
     pub fn properties(&self) -> &Properties {
         &self.properties
     }
 
-    /// A file that an argument names beats the environment, which beats a file that a property names.
+    /// A file named by an argument precedes the environment, which precedes a file named by a property.
     fn file_or(
         &self,
         name: &str,
@@ -329,13 +329,13 @@ impl DefaultLaunchData {
         self.properties.find(name).map(|named| self.read(named)).transpose()
     }
 
-    /// A property of this handler alone beats one of the file, which is for many.
+    /// A property of the handler overrides the properties file.
     fn property(&self, key: &str) -> Option<Found<String>> {
-        let given = self.given.get(key).map(|value| {
+        let of_handler = self.handler_properties.get(key).map(|value| {
             let name = format!("{}/{key}", names::environment::PROPERTIES);
             Found::new(value.clone(), Origin::Environment { name })
         });
-        given.or_else(|| self.properties.find(key))
+        of_handler.or_else(|| self.properties.find(key))
     }
 
     fn read(&self, named: Found<String>) -> Result<Found<String>, LaunchDataError> {
@@ -363,7 +363,7 @@ impl LaunchDataWrapper for DefaultLaunchData {
         self.external_launch_type.clone()
     }
 
-    /// Reads the payload once; later calls give the same text.
+    /// Reads the payload once; later calls return the same text.
     fn payload(&self) -> Result<Found<Arc<str>>, LaunchDataError> {
         if let Some(payload) = self.payload.get() {
             return Ok(payload.clone());
@@ -396,7 +396,7 @@ impl fmt::Debug for DefaultLaunchData {
     }
 }
 
-/// Reads the first file that exists; to have none is fine.
+/// Reads the first existing file, if any.
 fn read_first(files: &[PathBuf]) -> Result<Properties, LaunchDataError> {
     for file in files {
         match Properties::read(file) {

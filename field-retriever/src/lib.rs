@@ -1,7 +1,7 @@
-//! Finds the settings of a process in arguments, environment and one properties file, and says where.
+//! Finds the settings of a process in arguments, environment and one properties file, with the origin of each value.
 //!
-//! An argument beats the environment, which beats a property, which beats the default. A value that does
-//! not fit its type is an error that names its place; it never turns into the default.
+//! An argument precedes the environment, which precedes a property, which precedes the default. A value of the wrong
+//! type is an error that names its place; the default never replaces it.
 //!
 //! ```
 //! use pop_field_retriever::{

@@ -1,4 +1,4 @@
-//! The certificate and the token with which a cluster is reached from outside.
+//! Certificate and token to access a cluster from outside.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -12,17 +12,17 @@ use crate::names::launch_data;
 /// The largest certificate or token file that is read, in bytes.
 const MAX_FILE_BYTES: u64 = 1 << 20;
 
-/// Text that is shown nowhere unless it is asked for by name.
+/// A text that is only shown by [`expose`](Self::expose).
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
 impl Secret {
-    /// Hides a text.
+    /// Wraps a text.
     pub const fn new(text: String) -> Self {
         Self(text)
     }
 
-    /// Returns the text.
+    /// The text.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -34,65 +34,67 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// What is needed to reach a cluster from outside.
+/// Certificate and token to access a cluster from outside.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Oauth {
-    /// The certificate of the cluster's authority.
+    /// Certificate of the cluster's authority.
     pub cert: Found<Secret>,
-    /// The file of the certificate, if it is from a file.
+    /// File of the certificate, if it was read from a file.
     pub cert_file: Option<PathBuf>,
-    /// The token of the service account, without white space around it.
+    /// Token of the service account, trimmed.
     pub token: Found<Secret>,
 }
 
-/// Access to a cluster that is given but cannot be used.
+/// Error in certificate or token.
 #[derive(Debug, Error)]
 pub enum OauthError {
     /// The named file cannot be used.
     #[error("file named by {origin} is not usable")]
     File {
-        /// Who named it.
+        /// Origin of the path.
         origin: Origin,
-        /// What is wrong with it.
+        /// Error of the file.
         #[source]
         source: FileError,
     },
-    /// The file or variable holds nothing but white space.
+    /// The file or variable is blank.
     #[error("certificate or token of {origin} is blank")]
     Blank {
-        /// Who gave it.
+        /// Origin of the value.
         origin: Origin,
     },
-    /// What should be a certificate has none in PEM form.
+    /// The certificate is not in PEM form.
     #[error("{place} holds no certificate in PEM form")]
     NoCertificate {
-        /// The file, or who gave the text.
+        /// The file, or the origin of the text.
         place: String,
     },
-    /// Only one of certificate and token is given.
+    /// Only one of certificate and token is set.
     #[error("{origin} is given without {missing}")]
     Half {
-        /// Who gave the one.
+        /// Origin of the one that is set.
         origin: Origin,
-        /// The argument that would give the other.
+        /// Argument of the missing one.
         missing: &'static str,
     },
 }
 
 impl OauthError {
-    /// Says how to mend it.
+    /// How to fix the error.
     pub fn hint(&self) -> String {
         match self {
-            Self::File { .. } => "name a file that exists and may be read".to_owned(),
-            Self::Blank { .. } => "give the text, or take the setting away".to_owned(),
-            Self::NoCertificate { .. } => "it begins with `-----BEGIN CERTIFICATE-----`".to_owned(),
-            Self::Half { missing, .. } => format!("give {missing} too, or neither"),
+            Self::File { .. } => "name a readable file".to_owned(),
+            Self::Blank { .. } => "set the text, or remove the setting".to_owned(),
+            Self::NoCertificate { .. } => {
+                "a PEM certificate begins with `-----BEGIN CERTIFICATE-----`".to_owned()
+            }
+            Self::Half { missing, .. } => format!("set {missing} too, or neither"),
         }
     }
 }
 
 impl Oauth {
-    /// The certificate; an error if there is none in the text.
+    /// The certificate, or an error if the text contains none.
     pub fn certificate(&self) -> Result<&Secret, OauthError> {
         if self.cert.value.expose().contains("-----BEGIN CERTIFICATE-----") {
             return Ok(&self.cert.value);
@@ -105,7 +107,7 @@ impl Oauth {
     }
 }
 
-/// Finds certificate and token, each in its file or as data in the environment; neither is fine.
+/// Finds certificate and token, each in a file or in the environment. Both may be missing.
 pub(crate) fn find(field: impl Fn(&FieldName) -> Option<Found<String>>) -> Result<Option<Oauth>, OauthError> {
     let cert = find_one(&field, &launch_data::OAUTH_CERT_PATH, &launch_data::OAUTH_CERT)?;
     let token = find_one(&field, &launch_data::OAUTH_TOKEN_PATH, &launch_data::OAUTH_TOKEN)?;
@@ -122,7 +124,7 @@ pub(crate) fn find(field: impl Fn(&FieldName) -> Option<Found<String>>) -> Resul
     }
 }
 
-/// A path from the command line beats data from the environment, which beats a path from a property.
+/// A path from an argument precedes data from the environment, which precedes a path from a property.
 fn find_one(
     field: &impl Fn(&FieldName) -> Option<Found<String>>,
     path: &FieldName,
@@ -191,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn p7_files_are_read_and_the_token_is_trimmed() {
+    fn oauth_files_are_read_and_the_token_is_trimmed() {
         let files = files("CERT\n", " TOKEN\n");
         let argv = ["--oauthCertPath", &files.cert, "--oauth-token-path", &files.token];
         let found = oauth(&argv, &[], "").unwrap().unwrap();
@@ -201,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn p7_a_wrong_path_is_an_error_that_names_argument_and_path() {
+    fn a_wrong_oauth_path_is_an_error_with_its_origin() {
         let files = files("CERT", "TOKEN");
         let argv = ["--oauthCertPath", &files.cert, "--oauthTokenPath", "/nowhere/token"];
         let error = oauth(&argv, &[("OAUTH_CERT", "C"), ("OAUTH_TOKEN", "T")], "").unwrap_err();
@@ -210,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn p7_one_without_the_other_is_an_error() {
+    fn certificate_or_token_alone_is_an_error() {
         let files = files("CERT", " \n");
         let error = oauth(&["--oauthCertPath", &files.cert], &[], "").unwrap_err();
         assert_eq!(error.to_string(), "argument `oauthCertPath` is given without `oauthTokenPath`");
@@ -221,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn p7_the_environment_gives_data_in_both_spellings() {
+    fn oauth_variables_have_two_spellings() {
         for (cert, token) in [("OAUTH_CERT", "OAUTH_TOKEN"), ("OATH_CERT", "OATH_TOKEN")] {
             let found = oauth(&[], &[(cert, "C"), (token, "T")], "").unwrap().unwrap();
             assert_eq!((found.cert.value.expose(), found.token.value.expose()), ("C", "T"));
@@ -229,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn p7_argument_beats_environment_beats_property() {
+    fn oauth_argument_precedes_environment_precedes_property() {
         let files = files("CERT", "TOKEN");
         let properties = format!("oauthCertPath={}\noauthTokenPath={}", files.cert, files.token);
         let environment = [("OAUTH_CERT", "C"), ("OAUTH_TOKEN", "T")];
@@ -243,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn fr_l13_a_certificate_that_is_none_is_named_by_its_file() {
+    fn fr_l13_an_invalid_certificate_names_its_file() {
         let pem = "# ours\n-----BEGIN CERTIFICATE-----\nMII=\n-----END CERTIFICATE-----\n";
         let (good, bad) = (files(pem, "T"), files("not a certificate", "T"));
         let found = |files: &Files| {

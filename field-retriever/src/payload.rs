@@ -1,6 +1,6 @@
-//! The payload's ways through the environment: plain, compressed in segments, or as a file.
+//! Payloads in the environment: plain, compressed in segments, or as a file.
 //!
-//! Compressed means UTF-8, then zlib, then standard base64, then segments short enough for one variable.
+//! A compressed payload is UTF-8 in zlib in standard base64, cut into segments short enough for one variable.
 
 use std::io::{self, Read, Write};
 use std::num::NonZeroUsize;
@@ -19,29 +19,29 @@ use crate::field::{FieldValue, Found, Origin};
 use crate::file::{FileError, read_text};
 use crate::names::environment as variable;
 
-/// The largest payload that is read when nothing else is said, in bytes.
+/// Default limit of a payload, in bytes.
 pub const MAX_PAYLOAD_BYTES: u64 = 256 << 20;
-/// Characters of one compressed segment when nothing else is said.
+/// Default length of a compressed segment, in characters.
 pub const SEGMENT_CHARACTERS: NonZeroUsize = match NonZeroUsize::new(100_000) {
     Some(characters) => characters,
     None => NonZeroUsize::MIN,
 };
-/// The longest value of one variable that Linux hands to a program, in bytes, if its name is `PAYLOAD`.
+/// The longest value of the variable `PAYLOAD` on Linux, in bytes.
 pub const MAX_PLAIN_BYTES: usize = (128 << 10) - variable::PAYLOAD.len() - "=\0".len();
 
 const ENV_VAR: &str = "envVar";
 const COMPRESSED_ENV_VAR: &str = "compressedEnvVar";
 const FILE: &str = "file";
-/// Lenient on reading: some writers leave the padding out.
+/// Decoding accepts missing padding, which some writers omit.
 const BASE64: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, PAD_INDIFFERENT);
 
-/// How a payload is handed on in the environment.
+/// How a payload is encoded in the environment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum PayloadRule {
-    /// As it is, in one variable.
+    /// Uncompressed, in one variable.
     #[default]
     Plain,
-    /// Compressed, in as many variables as it takes.
+    /// Compressed, in one or more variables.
     Compressed,
 }
 
@@ -58,61 +58,61 @@ impl FieldValue for PayloadRule {
     }
 }
 
-/// A payload that cannot be taken from the environment, or put into it.
+/// Error when decoding or encoding a payload in the environment.
 #[derive(Debug, Error)]
 pub enum PayloadError {
-    /// The environment announces a compressed payload but has no first segment.
+    /// The payload type is `compressedEnvVar`, but there is no first segment.
     #[error("`POP_PAYLOAD_TYPE` is `compressedEnvVar` but `POP_COMPRESSED_PAYLOAD_0` is not set")]
     NoSegment,
-    /// The environment announces a file but names none.
+    /// The payload type is `file`, but there is no path.
     #[error("`POP_PAYLOAD_TYPE` is `file` but `POP_PAYLOAD_FILE` is not set")]
     NoFile,
-    /// The file that the environment names cannot be used.
+    /// The payload file cannot be used.
     #[error("payload file of `POP_PAYLOAD_FILE` is not usable")]
     File(#[source] FileError),
     /// The segments are not base64.
     #[error("compressed payload is not base64 (segments read: {segments})")]
     Base64 {
-        /// How many variables were read.
+        /// Number of segments read.
         segments: usize,
-        /// What the decoder says.
+        /// Error of the decoder.
         #[source]
         source: base64::DecodeError,
     },
-    /// The decoded segments are not a whole zlib stream.
+    /// The decoded segments are not a complete zlib stream.
     #[error("compressed payload cannot be inflated (segments read: {segments})")]
     Zlib {
-        /// How many variables were read.
+        /// Number of segments read.
         segments: usize,
-        /// What the decoder says.
+        /// Error of the decoder.
         #[source]
         source: io::Error,
     },
-    /// The inflated payload is longer than allowed.
+    /// The inflated payload is longer than the limit.
     #[error("compressed payload inflates to more than {limit} bytes")]
     TooLarge {
-        /// The most that is read.
+        /// The limit, in bytes.
         limit: u64,
     },
-    /// The inflated payload is not text.
+    /// The inflated payload is not UTF-8.
     #[error("compressed payload is not UTF-8 text")]
     NotText(#[source] std::string::FromUtf8Error),
     /// The payload is too long for one variable.
     #[error("payload of {length} bytes does not fit in the environment variable `PAYLOAD`")]
     TooLong {
-        /// Its length in bytes.
+        /// Length of the payload, in bytes.
         length: usize,
     },
-    /// The payload has a zero byte, which ends a variable.
+    /// The payload has a zero byte, which a variable cannot contain.
     #[error("payload has a zero byte and cannot be an environment variable")]
     ZeroByte,
-    /// The compressor gave up.
+    /// Compression failed.
     #[error("payload cannot be compressed")]
     Deflate(#[source] io::Error),
 }
 
 impl PayloadError {
-    /// Says how to mend it.
+    /// How to fix the error.
     pub fn hint(&self) -> &'static str {
         match self {
             Self::NoSegment | Self::NoFile => "set it, or unset `POP_PAYLOAD_TYPE` and set `PAYLOAD`",
@@ -128,10 +128,10 @@ impl PayloadError {
     }
 }
 
-/// Takes the payload from the environment; inflated or read from a file it has at most `limit` bytes.
+/// Reads the payload from the environment; inflated or from a file it has at most `limit` bytes.
 ///
-/// `POP_PAYLOAD_TYPE` tells where it is, in any letter case; absent or an unknown word means `PAYLOAD`.
-/// The inflated size is counted before memory is taken for it.
+/// `POP_PAYLOAD_TYPE` selects the source, in any letter case. If it is unset or unknown, the source is `PAYLOAD`.
+/// The inflated size is counted before memory is allocated.
 pub fn decode(environment: &Environment, limit: u64) -> Result<Option<Found<String>>, PayloadError> {
     let payload_type = environment.value(variable::PAYLOAD_TYPE).map(str::trim).unwrap_or_default();
     if payload_type.eq_ignore_ascii_case(COMPRESSED_ENV_VAR) {
@@ -145,12 +145,12 @@ pub fn decode(environment: &Environment, limit: u64) -> Result<Option<Found<Stri
     }
 }
 
-/// Gives the variables that carry a payload.
+/// The variables for a payload.
 pub fn encode(text: &str, rule: PayloadRule) -> Result<Vec<(String, String)>, PayloadError> {
     encode_in_segments(text, rule, SEGMENT_CHARACTERS)
 }
 
-/// Gives the variables that carry a payload, with compressed segments of the given length.
+/// The variables for a payload, with compressed segments of the given length.
 pub fn encode_in_segments(
     text: &str,
     rule: PayloadRule,
@@ -173,12 +173,12 @@ pub fn encode_in_segments(
     }
 }
 
-/// Gives the variables that name a file in which the caller has put the payload.
+/// The variables for a payload in a file that the caller wrote.
 pub fn encode_file(path: &str) -> Vec<(String, String)> {
     vec![pair(variable::PAYLOAD_TYPE, FILE), pair(variable::PAYLOAD_FILE, path)]
 }
 
-/// Tells whether a payload can travel plain.
+/// Whether a payload fits into `PAYLOAD`.
 pub fn fits_plain(text: &str) -> bool {
     text.len() <= MAX_PLAIN_BYTES && !text.contains('\0')
 }
@@ -191,7 +191,7 @@ fn segment_name(number: usize) -> String {
     format!("{}{number}", variable::COMPRESSED_PAYLOAD_PREFIX)
 }
 
-/// Cuts text that is ASCII.
+/// Cuts ASCII text into segments.
 fn segments(encoded: &str, characters: NonZeroUsize) -> impl Iterator<Item = &str> {
     let characters = characters.get();
     (0..encoded.len())

@@ -1,4 +1,4 @@
-//! A reader of Java's .properties files that keeps order, line numbers and duplicates.
+//! A parser of Java .properties files that preserves order, line numbers and duplicates.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,14 +12,14 @@ use crate::file::{FileError, read_bytes};
 /// The largest properties file that is read, in bytes.
 pub const MAX_FILE_BYTES: u64 = 16 << 20;
 
-/// One key with its value.
+/// A key with its value.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Property {
-    /// The key, unescaped.
+    /// Unescaped key.
     pub key: String,
-    /// The value, unescaped.
+    /// Unescaped value.
     pub value: String,
-    /// The line on which the key begins, counted from 1.
+    /// Line of the key, from 1.
     pub line: u32,
 }
 
@@ -29,9 +29,9 @@ impl fmt::Debug for Property {
     }
 }
 
-/// The content of one properties file; of equal keys the last one holds.
+/// The properties of one file. The last of equal keys wins.
 ///
-/// Its debug form shows keys only, because values may be secrets.
+/// `Debug` prints only keys, because values may be secrets.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Properties {
     file: PathBuf,
@@ -40,18 +40,18 @@ pub struct Properties {
     warnings: Vec<PropertyWarning>,
 }
 
-/// Something in a properties file that is allowed but hardly meant.
+/// A warning about a properties file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PropertyWarning {
-    /// A key stands twice, and the later line holds.
+    /// A duplicate key; the later line wins.
     Replaced {
-        /// The file as it was named.
+        /// Path of the file, as the user named it.
         file: PathBuf,
-        /// The key.
+        /// The duplicate key.
         key: String,
-        /// The line that has no effect.
+        /// Line without effect, from 1.
         line: u32,
-        /// The line that replaces it.
+        /// Line that replaces it, from 1.
         by: u32,
     },
 }
@@ -63,7 +63,7 @@ impl fmt::Display for PropertyWarning {
     }
 }
 
-/// A properties file that cannot be used.
+/// Error in a properties file.
 #[derive(Debug, Error)]
 pub enum PropertiesError {
     /// The file cannot be read.
@@ -72,20 +72,20 @@ pub enum PropertiesError {
     /// An escape is not four hexadecimal digits, or half of a surrogate pair.
     #[error("{}:{line}: `\\u{found}` is not a character", .file.display())]
     Escape {
-        /// The file as it was named.
+        /// Path of the file, as the user named it.
         file: PathBuf,
-        /// The line of the escape, counted from 1.
+        /// Line of the escape, from 1.
         line: u32,
-        /// What follows the `\u`.
+        /// Text after the `\u`.
         found: String,
     },
 }
 
 impl PropertiesError {
-    /// Says how to mend it.
+    /// How to fix the error.
     pub fn hint(&self) -> String {
         match self {
-            Self::File(_) => "name a file that exists and may be read".to_owned(),
+            Self::File(_) => "name a readable file".to_owned(),
             Self::Escape { .. } => {
                 "write `\\u` and four hexadecimal digits, or `\\\\u` for a backslash before a u".to_owned()
             }
@@ -99,7 +99,7 @@ impl Properties {
         Self::parse(file, &read_bytes(file, MAX_FILE_BYTES)?)
     }
 
-    /// Reads the content of a file; bytes that are not UTF-8 make all of it Latin-1.
+    /// Parses the content of a file. If any byte is not UTF-8, the whole file is read as Latin-1.
     pub fn parse(file: &Path, bytes: &[u8]) -> Result<Self, PropertiesError> {
         let text = match std::str::from_utf8(bytes) {
             Ok(text) => text.strip_prefix('\u{feff}').unwrap_or(text).to_owned(),
@@ -107,7 +107,7 @@ impl Properties {
         };
         let mut properties = Self { file: file.to_owned(), ..Self::default() };
         for line in LogicalLines::new(&text) {
-            properties.keep(line.split(file)?);
+            properties.add(line.split(file)?);
         }
         Ok(properties)
     }
@@ -119,24 +119,24 @@ impl Properties {
         Some(Found::new(value.clone(), origin))
     }
 
-    /// Lists the properties that hold, in the order of the file.
+    /// The effective properties, in file order.
     pub fn iter(&self) -> impl Iterator<Item = &Property> {
         self.entries.iter().enumerate().filter_map(|(place, property)| {
             (self.places.get(&property.key) == Some(&place)).then_some(property)
         })
     }
 
-    /// Returns the file as it was named.
+    /// Path of the file, as the user named it.
     pub fn file(&self) -> &Path {
         &self.file
     }
 
-    /// Lists what is allowed but hardly meant.
+    /// Warnings about the file.
     pub fn warnings(&self) -> &[PropertyWarning] {
         &self.warnings
     }
 
-    fn keep(&mut self, property: Property) {
+    fn add(&mut self, property: Property) {
         let place = self.entries.len();
         if let Some(earlier) = self.places.insert(property.key.clone(), place) {
             self.warnings.push(PropertyWarning::Replaced {
@@ -150,7 +150,7 @@ impl Properties {
     }
 }
 
-/// The characters of one key and value, still escaped, each with its line.
+/// The escaped characters of one key and value, each with its line.
 struct LogicalLine {
     characters: Vec<(char, u32)>,
 }
@@ -181,7 +181,7 @@ impl LogicalLine {
     }
 }
 
-/// Joins lines that end in a backslash, and leaves out blank lines and comments.
+/// Joins lines that end in a backslash, and skips blank lines and comments.
 struct LogicalLines<'a> {
     lines: std::vec::IntoIter<(u32, &'a str)>,
 }
@@ -206,14 +206,14 @@ impl Iterator for LogicalLines<'_> {
     fn next(&mut self) -> Option<LogicalLine> {
         let mut characters = Vec::new();
         for (number, line) in self.lines.by_ref() {
-            // as in java.util.Properties: a line of nothing but a backslash has begun nothing that goes on
+            // like java.util.Properties: a line of only a backslash does not start a property
             if characters.is_empty() && (line.is_empty() || line.starts_with(['#', '!'])) {
                 continue;
             }
             let backslashes = line.len() - line.trim_end_matches('\\').len();
             let continued = backslashes % 2 == 1;
-            let kept = if continued { &line[..line.len() - 1] } else { line };
-            characters.extend(kept.chars().map(|character| (character, number)));
+            let content = if continued { &line[..line.len() - 1] } else { line };
+            characters.extend(content.chars().map(|character| (character, number)));
             if !continued && !characters.is_empty() {
                 break;
             }
@@ -260,7 +260,7 @@ fn unescape(file: &Path, characters: &[(char, u32)]) -> Result<String, Propertie
     Ok(text)
 }
 
-/// Reads what follows `\u`: one unit, or a high surrogate with the escaped low one behind it.
+/// Decodes the digits after `\u`: one unit, or a high surrogate followed by an escaped low one.
 fn unicode(escape: &[(char, u32)]) -> Option<(char, usize)> {
     let first = unit(escape.get(..4)?)?;
     if let Some(character) = char::from_u32(u32::from(first)) {

@@ -1,10 +1,10 @@
-//! Precedence, defaults, named files and replacement, row by row.
+//! Precedence, defaults, named files and other implementations of launch data.
 
 use super::*;
 use crate::names::property;
 use tempfile::TempDir;
 
-/// Defaults without any file, so that the machine's own files do not matter.
+/// Defaults without properties files, so that files of the machine do not matter.
 fn bare(mut defaults: Defaults) -> Defaults {
     defaults.property_files.clear();
     defaults
@@ -40,7 +40,7 @@ fn variable(name: &str) -> Origin {
 }
 
 #[test]
-fn p2_launch_type_in_any_letter_case_with_its_default() {
+fn launch_type_has_any_letter_case_and_a_default() {
     for (text, launch_type) in [
         ("Kubernetes", LaunchType::Kubernetes),
         ("Local", LaunchType::Local),
@@ -60,7 +60,7 @@ fn p2_launch_type_in_any_letter_case_with_its_default() {
 }
 
 #[test]
-fn p2_another_launch_type_is_an_error_that_names_the_argument() {
+fn an_unknown_launch_type_is_an_error_with_its_origin() {
     let error = load(&["--launchType", "mesos"], &[]).unwrap_err();
     assert_eq!(
         error.to_string(),
@@ -72,7 +72,7 @@ fn p2_another_launch_type_is_an_error_that_names_the_argument() {
 }
 
 #[test]
-fn p3_all_nine_combinations_of_both_launch_types() {
+fn launch_types_combine_freely() {
     for launch_type in LaunchType::ALL {
         for external in LaunchType::ALL {
             let (own, other) = (launch_type.as_str(), external.as_str());
@@ -92,7 +92,7 @@ fn p3_all_nine_combinations_of_both_launch_types() {
 }
 
 #[test]
-fn p5_the_first_default_file_that_exists_is_read_and_none_is_fine() {
+fn the_first_existing_default_file_is_read() {
     let folder = tempfile::tempdir().unwrap();
     let place = |name: &str| folder.path().join(name);
     let mut defaults = Defaults::handler();
@@ -133,7 +133,7 @@ fn p5_the_first_default_file_that_exists_is_read_and_none_is_fine() {
 }
 
 #[test]
-fn p5_a_named_file_that_is_missing_is_an_error() {
+fn a_missing_named_properties_file_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let there = write(&folder, "there", "launchType=docker");
     let missing = folder.path().join("missing");
@@ -152,7 +152,7 @@ fn p5_a_named_file_that_is_missing_is_an_error() {
 }
 
 #[test]
-fn p6_file_wins_over_environment() {
+fn a_payload_file_precedes_the_environment() {
     let folder = tempfile::tempdir().unwrap();
     let file = write(&folder, "payload.json", "{\"from\":\"file\"}\n");
     let data = load(&["--payloadFile", &file], &[("PAYLOAD", "{}")]).unwrap();
@@ -165,7 +165,7 @@ fn p6_file_wins_over_environment() {
 }
 
 #[test]
-fn p6_environment_serves_without_a_file_and_a_property_comes_last() {
+fn the_payload_variable_precedes_a_property() {
     let folder = tempfile::tempdir().unwrap();
     let file = write(&folder, "payload.json", "[]");
     let properties = format!("payloadFile={file}");
@@ -176,7 +176,7 @@ fn p6_environment_serves_without_a_file_and_a_property_comes_last() {
 }
 
 #[test]
-fn p6_an_unreadable_file_does_not_fall_back() {
+fn an_unreadable_payload_file_has_no_fallback() {
     let data = load(&["--payloadFile", "/nowhere/payload.json"], &[("PAYLOAD", "{}")]).unwrap();
     let error = data.payload().unwrap_err();
     assert_eq!(error.to_string(), "file named by argument `payloadFile` is not usable");
@@ -184,7 +184,7 @@ fn p6_an_unreadable_file_does_not_fall_back() {
 }
 
 #[test]
-fn p6_no_payload_is_an_error_that_says_how_to_give_one() {
+fn no_payload_is_an_error_with_a_fix() {
     let error = load(&[], &[]).unwrap().payload().unwrap_err();
     assert_eq!(
         error.to_string(),
@@ -193,7 +193,7 @@ fn p6_no_payload_is_an_error_that_says_how_to_give_one() {
 }
 
 #[test]
-fn p8_last_progress_comes_from_file_then_environment_as_text() {
+fn last_progress_comes_from_file_then_environment() {
     let folder = tempfile::tempdir().unwrap();
     let file = write(&folder, "progress.json", "not JSON");
     let environment = [("LAST_PROGRESS", "{\"a\":1}")];
@@ -208,7 +208,7 @@ fn p8_last_progress_comes_from_file_then_environment_as_text() {
 }
 
 #[test]
-fn p9_the_environment_of_a_handler_is_read() {
+fn the_environment_of_a_handler_is_read() {
     let names = [
         "CID",
         "AGENDA_ID",
@@ -244,7 +244,7 @@ fn p9_the_environment_of_a_handler_is_read() {
 }
 
 #[test]
-fn p10_a_compressed_payload_arrives_like_a_plain_one() {
+fn a_compressed_payload_equals_a_plain_one() {
     let text = "{\"a\":\"".to_owned() + &"x".repeat(200_000) + "\"}";
     let pairs = payload::encode(&text, payload::PayloadRule::Compressed).unwrap();
     let pairs: Vec<(&str, &str)> =
@@ -255,7 +255,7 @@ fn p10_a_compressed_payload_arrives_like_a_plain_one() {
 }
 
 #[test]
-fn f37_the_payload_limit_holds_for_every_way() {
+fn f37_the_payload_limit_applies_to_every_type() {
     let folder = tempfile::tempdir().unwrap();
     let text = " ".repeat(5000);
     let file = write(&folder, "payload", &text);
@@ -270,7 +270,7 @@ fn f37_the_payload_limit_holds_for_every_way() {
 }
 
 #[test]
-fn p11_argument_beats_environment_beats_property_beats_default() {
+fn argument_environment_property_default_in_this_order() {
     let properties = "launchType=docker\nexternalLaunchType=docker";
     let own = |argv: &[&str], environment: &[(&str, &str)], properties: &str| {
         let found = with_properties(argv, environment, properties).launch_type();
@@ -291,7 +291,7 @@ fn p11_argument_beats_environment_beats_property_beats_default() {
 }
 
 #[test]
-fn p11_settings_of_the_caller_are_found_in_every_source() {
+fn settings_of_the_caller_are_found_in_every_source() {
     let name = FieldName {
         argument: Some("renditionCount"),
         environment: &["RENDITION_COUNT"],
@@ -316,9 +316,9 @@ fn p11_settings_of_the_caller_are_found_in_every_source() {
 }
 
 #[test]
-fn p11_the_wrapper_can_be_replaced() {
-    struct Fixed;
-    impl LaunchDataWrapper for Fixed {
+fn another_implementation_of_launch_data_works() {
+    struct FixedLaunchData;
+    impl LaunchDataWrapper for FixedLaunchData {
         fn field(&self, name: &FieldName) -> Option<Found<String>> {
             (name.property.as_deref() == Some("depth")).then(|| Found::defaulted("7".to_owned()))
         }
@@ -335,7 +335,8 @@ fn p11_the_wrapper_can_be_replaced() {
             Ok(None)
         }
     }
-    let wrappers: [Box<dyn LaunchDataWrapper>; 2] = [Box::new(Fixed), Box::new(load(&[], &[]).unwrap())];
+    let wrappers: [Box<dyn LaunchDataWrapper>; 2] =
+        [Box::new(FixedLaunchData), Box::new(load(&[], &[]).unwrap())];
     let depth = FieldName::of_property("depth");
     let found: Vec<u64> = wrappers.iter().map(|w| w.find_or(&depth, 0).unwrap().value).collect();
     assert_eq!(found, [7, 0]);
@@ -347,7 +348,7 @@ fn p11_the_wrapper_can_be_replaced() {
 }
 
 #[test]
-fn oauth_paths_and_data_are_told_apart() {
+fn oauth_paths_and_data_are_distinguished() {
     let data = load(&["--oauthCertPath", "/c"], &[("OATH_TOKEN", "t")]).unwrap();
     assert_eq!(data.oauth_cert_path().unwrap().value, Path::new("/c"));
     assert_eq!(data.oauth_token_path(), None);
@@ -357,21 +358,21 @@ fn oauth_paths_and_data_are_told_apart() {
 }
 
 #[test]
-fn the_debug_form_keeps_secrets() {
+fn debug_output_hides_secrets() {
     let data = with_properties(&[], &[("OAUTH_TOKEN", "s3cret"), ("PAYLOAD", "s3cret")], "password=s3cret");
     assert_eq!(&*data.payload().unwrap().value, "s3cret");
     assert!(!format!("{data:?}").contains("s3cret"));
 }
 
 #[test]
-fn a_wrong_command_line_is_passed_on() {
+fn a_command_line_error_is_returned() {
     let error = load(&["--lunchType", "local"], &[]).unwrap_err();
     assert_eq!(error.to_string(), "unknown argument `--lunchType`, did you mean `--launchType`?");
     assert_eq!(error.hint().as_deref(), Some("write `--launchType`"));
 }
 
 #[test]
-fn u6_properties_of_the_registry_beat_those_of_the_file_and_must_be_texts() {
+fn u6_registry_properties_override_the_file() {
     let file = Properties::parse(Path::new("p.properties"), b"import_key = 0\nother = 1").unwrap();
     let load = |json: &str| {
         let environment = Environment::from_pairs([("POP_PROPERTIES", json)]);

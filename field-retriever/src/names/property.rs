@@ -1,17 +1,17 @@
 //! Keys of the properties file, with the value that POP assumes when the key is absent.
 
-/// Address of the cluster's API; blank: the one that the pod's environment names.
+/// URL of the cluster's API; blank means the one in the pod's environment.
 pub const KUBERNETES_MASTER_URL: &str = "pop.kubernetes.masterUrl";
 /// Namespace of the pods.
 pub const KUBERNETES_NAMESPACE: &str = "pop.kubernetes.namespace";
-/// Label that a node must carry with the value `true` to be used.
+/// Label that usable nodes must have with the value `true`.
 pub const KUBERNETES_ZONE: &str = "pop.kubernetes.zone";
 
-/// What the keys of an external program's pod begin with.
+/// Prefix of the keys for an external program's pod.
 pub const POD_CONFIG_PREFIX: &str = "pop.kubernetes.podconfig.";
 /// Line that ends the log of an external program's pod.
 pub const POD_END_OF_LOG_IDENTIFIER: &str = "pop.kubernetes.podconfig.endOfLogIdentifier";
-/// What the pod's name begins with.
+/// Prefix of the pod's name.
 pub const POD_NAME_PREFIX: &str = "pop.kubernetes.podconfig.namePrefix";
 /// Image of the pod.
 pub const POD_IMAGE_NAME: &str = "pop.kubernetes.podconfig.docker.imageName";
@@ -25,9 +25,9 @@ pub const POD_USE_TAINTED_NODES: &str = "pop.kubernetes.podconfig.useTaintedNode
 pub const POD_TAINTED_SELECTOR: &str = "pop.kubernetes.podconfig.taintedSelector";
 /// Toleration of the taint.
 pub const POD_TAINTED_TOLERATION: &str = "pop.kubernetes.podconfig.taintedToleration";
-/// Milliseconds within which the pod must run (300000).
+/// Longest time until the pod runs, in milliseconds (300000).
 pub const POD_SCHEDULED_TIMEOUT_MS: &str = "pop.kubernetes.podconfig.timeout.scheduledMs";
-/// Milliseconds for which the pod may be silent (120000).
+/// Longest time of the pod without output, in milliseconds (120000).
 pub const POD_STDOUT_TIMEOUT_MS: &str = "pop.kubernetes.podconfig.timeout.stdout";
 /// How often a launch is tried again (0).
 pub const POD_RETRY_COUNT: &str = "pop.kubernetes.podconfig.retry.count";
@@ -42,37 +42,37 @@ pub const SAMPLE_NFS_PREFIX: &str = "pop.handler.sample.nfs.";
 pub const NFS_SERVER_PATH: &str = "serverPath";
 /// After the prefix of a network volume: whether it is mounted for reading only.
 pub const NFS_READ_ONLY: &str = "readOnly";
-/// After the prefix of a network volume: where it is mounted, with commas between.
+/// After the prefix of a network volume: where it is mounted, comma-separated.
 pub const NFS_MOUNT_PATHS: &str = "mountPaths";
 /// After the prefix of a network volume: the server.
 pub const NFS_SERVER: &str = "server";
 
-/// How payloads are handed on: envVar or compressedEnvVar (envVar).
+/// Payload type for external programs: envVar or compressedEnvVar (envVar).
 pub const PAYLOAD_OUTPUT_TYPE: &str = "pop.payload.outputType";
 /// Characters in one segment of a compressed payload (100000).
 pub const PAYLOAD_MAX_SEGMENT_SIZE: &str = "payload.compression.maxSegmentSize";
 /// Key of a handler's params that gives its intermediate path.
 pub const INTERMEDIATE_PATH: &str = "pop.handler.intermediate.path";
-/// Tokens that an intermediate path must contain, with commas between.
+/// Tokens that an intermediate path must contain, comma-separated.
 pub const INTERMEDIATE_REQUIRED_TOKENS: &str = "pop.handler.intermediate.requiredPathTokens";
 
-/// How many operations the executor runs at once (50).
+/// Operations that the executor runs at once (50).
 pub const CONDUCTOR_THREAD_POOL_SIZE: &str = "operation.conductor.threadpool.size";
-/// Where the executor sends the progress of the agenda.
+/// URL to which the executor sends the progress of the agenda.
 pub const AGENDA_PROGRESS_URL: &str = "agenda.progress.url";
-/// Milliseconds for a connection to that address (30000).
+/// Connection timeout for that URL in milliseconds (30000).
 pub const AGENDA_PROGRESS_CONNECTION_TIMEOUT: &str = "agenda.progress.connection.timeout";
-/// Host of the proxy to that address.
+/// Host of the proxy for that URL.
 pub const AGENDA_PROGRESS_PROXY_HOST: &str = "agenda.progress.proxy.host";
-/// Port of the proxy to that address.
+/// Port of the proxy for that URL.
 pub const AGENDA_PROGRESS_PROXY_PORT: &str = "agenda.progress.proxy.port";
 /// Whether the executor deletes its own pod at its end (true).
 pub const EXECUTOR_REAP_SELF: &str = "executor.reap.self";
 /// Milliseconds that the executor waits for its last reports (60000).
 pub const EXECUTOR_PROGRESS_EXIT_TIMEOUT_MS: &str = "executor.progress.threadExitTimeoutMs";
-/// How often an agenda's growth is sent (3).
+/// Attempts to send an agenda's growth (3).
 pub const EXPAND_AGENDA_ATTEMPT_COUNT: &str = "resourcePool.expandAgenda.attemptCount";
-/// Milliseconds between two of these tries (3000).
+/// Milliseconds between two of these attempts (3000).
 pub const EXPAND_AGENDA_DELAY_MS: &str = "resourcePool.expandAgenda.delayMs";
 /// Whether the registry built into the program is used (false).
 pub const USE_STATIC_REGISTRY_CLIENT: &str = "useStaticRegistryClient";
@@ -81,13 +81,13 @@ pub const USE_STATIC_PROD_REGISTRY_CLIENT: &str = "useStaticProdRegistryClient";
 /// Whether metrics are sent (false).
 pub const METRICS_ENABLED: &str = "metrics.enabled";
 
-/// Address of the service from which the puller takes agendas.
+/// URL of the service from which the puller gets agendas.
 pub const PULLER_SERVICE_URL: &str = "pop.puller.resourcePoolServiceUrl";
 /// Seconds between two pulls (30).
 pub const PULLER_PULL_WAIT: &str = "pop.puller.pullWait";
 /// Insight whose agendas are pulled (empty).
 pub const PULLER_INSIGHT_ID: &str = "pop.puller.insightId";
-/// Agendas asked for at once (1).
+/// Agendas per request (1).
 pub const PULLER_AGENDA_REQUEST_COUNT: &str = "pop.puller.agendaRequestCount";
 /// Agenda file that is used instead of the service.
 pub const PULLER_LOCAL_AGENDA_PATH: &str = "pop.puller.localAgendaRelativePath";
@@ -97,7 +97,7 @@ pub const INSIGHT_EXECUTION_LIMIT: &str = "insight.execution.limit";
 pub const REGISTRY_PATH_OVERRIDE: &str = "registryPathOverride";
 /// The folder of descriptors.
 pub const CONF_D_PATH: &str = "confDPath";
-/// The folders in which programs of descriptors are looked for, with commas between.
+/// Folders of descriptor programs, comma-separated.
 pub const HANDLER_FOLDERS: &str = "handlerFolders";
 /// Milliseconds after the last pull for which the puller counts as alive (30000).
 pub const MONITOR_ALIVE_LAST_REQUEST_MS: &str = "monitor.alive.lastRequestMilliseconds";
@@ -111,7 +111,7 @@ pub const POD_REAP_BATCH_SIZE: &str = "pod.reap.batch.size";
 
 /// Whether metrics go to Graphite.
 pub const GRAPHITE_ENABLED: &str = "graphite.enabled";
-/// What the names of the metrics begin with.
+/// Prefix of metric names.
 pub const GRAPHITE_PATH: &str = "graphite.path";
 /// Host of Graphite.
 pub const GRAPHITE_ENDPOINT: &str = "graphite.endpoint";
@@ -123,7 +123,7 @@ pub const GRAPHITE_REPORT_FREQUENCY: &str = "graphite.report.frequency";
 pub const LOGGING_METRIC_ENABLED: &str = "logging.metric.enabled";
 /// Milliseconds between two metrics in the log (120000).
 pub const LOGGING_METRIC_REPORT_FREQUENCY: &str = "logging.metric.report.frequency";
-/// Whether the program checks that it is alive (true).
+/// Whether the program runs alive checks (true).
 pub const ALIVE_CHECK_ENABLED: &str = "alive.check.enabled";
 /// Milliseconds between two such checks (10000).
 pub const ALIVE_CHECK_FREQUENCY: &str = "alive.check.frequency";
@@ -131,9 +131,9 @@ pub const ALIVE_CHECK_FREQUENCY: &str = "alive.check.frequency";
 pub const ALERT_ENABLED: &str = "alert.enabled";
 /// Failed checks that make an alert (2).
 pub const ALERT_COUNT_THRESHOLD: &str = "alert.count.threshold";
-/// Milliseconds between two tries to send an alert (200).
+/// Milliseconds between two attempts to send an alert (200).
 pub const ALERT_RETRY_TIMEOUT: &str = "alert.retry.timeout";
-/// How often an alert is sent again (3).
+/// Retries of an alert (3).
 pub const ALERT_RETRY_COUNT: &str = "alert.retry.count";
 /// Host that alerts go to.
 pub const ALERT_HOST: &str = "alert.host";

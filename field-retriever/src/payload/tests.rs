@@ -1,4 +1,4 @@
-//! The coding in both directions, its segment counts, its limits and its faults.
+//! Encoding and decoding of payloads: segment counts, limits and errors.
 
 use std::error::Error;
 
@@ -39,7 +39,7 @@ fn compressed(bytes: &[u8]) -> Environment {
 }
 
 #[test]
-fn p10_the_payload_type_tells_where_the_payload_is() {
+fn the_payload_type_selects_the_source() {
     for payload_type in ["envVar", "ENVVAR", "", "carrier pigeon"] {
         let environment = environment(&[("POP_PAYLOAD_TYPE", payload_type), ("PAYLOAD", "{}")]);
         let found = decode(&environment, LIMIT).unwrap().unwrap();
@@ -57,7 +57,7 @@ fn p10_the_payload_type_tells_where_the_payload_is() {
 }
 
 #[test]
-fn p10_a_payload_can_travel_as_a_file() {
+fn a_payload_can_be_a_file() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("payload.json");
     std::fs::write(&path, "{\"big\":true}").unwrap();
@@ -85,7 +85,7 @@ fn p10_the_rule_is_a_setting() {
 }
 
 #[test]
-fn segments_are_counted_as_the_contract_counts_them() {
+fn segments_have_the_length_of_the_contract() {
     for (characters, count) in [(1, 1), (100_000, 1), (100_001, 2), (500_000, 5), (500_001, 6)] {
         let encoded = "A".repeat(characters);
         let cut: Vec<&str> = segments(&encoded, SEGMENT_CHARACTERS).collect();
@@ -95,7 +95,7 @@ fn segments_are_counted_as_the_contract_counts_them() {
 }
 
 #[test]
-fn random_text_makes_the_round_trip() {
+fn random_text_survives_the_round_trip() {
     for text in ["", "x", "ключ 😀", "\0 is fine here", &noise(512_875)] {
         let pairs = encode(text, PayloadRule::Compressed).unwrap();
         assert!(pairs.iter().all(|(_, value)| value.len() <= 100_000));
@@ -109,7 +109,7 @@ fn random_text_makes_the_round_trip() {
 }
 
 #[test]
-fn what_another_zlib_writer_made_is_read() {
+fn output_of_another_zlib_writer_is_decoded() {
     for padding in ["==", ""] {
         let value = format!("eJyrVkpUsjKs5QIACj0CEw{padding}");
         let pairs = [("POP_PAYLOAD_TYPE", "compressedEnvVar"), ("POP_COMPRESSED_PAYLOAD_0", value.as_str())];
@@ -118,7 +118,7 @@ fn what_another_zlib_writer_made_is_read() {
 }
 
 #[test]
-fn plain_text_keeps_to_the_length_of_a_variable() {
+fn plain_text_is_limited_to_one_variable() {
     let longest = "x".repeat(MAX_PLAIN_BYTES);
     assert!(fits_plain(&longest));
     let pairs = encode(&longest, PayloadRule::Plain).unwrap();
@@ -130,7 +130,7 @@ fn plain_text_keeps_to_the_length_of_a_variable() {
 }
 
 #[test]
-fn f37_a_zip_bomb_is_refused_before_memory_is_taken() {
+fn f37_a_zip_bomb_is_rejected_before_allocation() {
     let bomb = deflated(&vec![b' '; 1 << 20], 300);
     assert!(bomb.len() < 400_000, "{} bytes", bomb.len());
     let environment = compressed(&bomb);

@@ -1,4 +1,4 @@
-//! Tables of lines as Java reads them, and of lines that ours refuses.
+//! Lines that are parsed like in Java, and lines that are errors.
 
 use super::*;
 
@@ -11,7 +11,7 @@ fn pairs(properties: &Properties) -> Vec<(&str, &str, u32)> {
 }
 
 #[test]
-fn lines_are_split_as_java_splits_them() {
+fn lines_are_split_like_in_java() {
     for (text, key, value) in [
         ("a=b", "a", "b"),
         ("a:b", "a", "b"),
@@ -87,14 +87,14 @@ fn lines_are_continued() {
 }
 
 #[test]
-fn bytes_that_are_not_utf_8_are_latin_1() {
+fn a_file_that_is_not_utf_8_is_latin_1() {
     let properties = Properties::parse(Path::new("p"), b"stra\xdfe=caf\xe9").unwrap();
     assert_eq!(pairs(&properties), [("straße", "café", 1)]);
     assert_eq!(pairs(&parse("\u{feff}a=b")), [("a", "b", 1)]);
 }
 
 #[test]
-fn of_equal_keys_the_last_holds_with_a_warning() {
+fn the_last_of_equal_keys_wins_with_a_warning() {
     let properties = parse("a=1\nb=2\n\na : 3\n\\u0061=4");
     assert_eq!(pairs(&properties), [("b", "2", 2), ("a", "4", 5)]);
     let warnings: Vec<String> = properties.warnings().iter().map(ToString::to_string).collect();
@@ -112,7 +112,7 @@ fn of_equal_keys_the_last_holds_with_a_warning() {
 }
 
 #[test]
-fn a_wrong_escape_is_refused_with_its_line() {
+fn a_wrong_escape_is_an_error_with_its_line() {
     for (text, line, found) in [
         (r"a=\u12", 1, "12"),
         (r"a=\u", 1, ""),
@@ -132,7 +132,7 @@ fn a_wrong_escape_is_refused_with_its_line() {
 }
 
 #[test]
-fn the_debug_form_keeps_secrets() {
+fn debug_output_hides_secrets() {
     let shown = format!("{:?}", parse("password=s3cret"));
     assert!(shown.contains("password") && !shown.contains("s3cret"), "{shown}");
 }
