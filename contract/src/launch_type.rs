@@ -40,7 +40,7 @@ pub struct Capabilities {
     pub uses_host_programs: bool,
     /// A launch may wait for its image or its node before the program runs.
     pub has_pending_phase: bool,
-    /// What was launched survives its executor, and the next executor can find it.
+    /// A launch survives its executor, and the next executor can find it.
     pub outlives_executor: bool,
     /// An engine or API server must answer before anything can be launched.
     pub needs_connection: bool,

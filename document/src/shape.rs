@@ -215,9 +215,9 @@ mod tests {
         assert_eq!(fields.text_map("f"), Some(vec![("x".to_owned(), "true".to_owned())]));
         assert_eq!(fields.boolean("h"), None);
         fields.warn_unknown("it", &["a", "b", "c", "d", "e", "f", "hh"]);
-        let said: Vec<_> = faults.iter().map(|f| (f.pointer(), f.message.as_str())).collect();
+        let found: Vec<_> = faults.iter().map(|f| (f.pointer(), f.message.as_str())).collect();
         assert_eq!(
-            said,
+            found,
             [
                 ("/a", "`a` must be text, not `1`"),
                 ("/c/1", "each item of `c` must be text, not a map"),

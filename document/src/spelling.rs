@@ -135,7 +135,7 @@ mod tests {
     #[test]
     fn fr_c1_a_yaml_integer_of_too_many_digits_is_a_fault() {
         let digits = "123456789012345678901234567890";
-        for (written, said) in [
+        for (written, message) in [
             (digits.to_owned(), "has more digits than a 64-bit integer"),
             (format!("-{digits}"), "has more digits than a 64-bit integer"),
             (".inf".to_owned(), "non-finite"),
@@ -146,7 +146,7 @@ mod tests {
             let text = format!("a:\n  - x\n  - {written}\n");
             let source = Source::new("a.yaml", text.as_bytes()).unwrap();
             let faults = source.read().unwrap_err();
-            assert!(faults[0].message.contains(said), "{written}: {}", faults[0].message);
+            assert!(faults[0].message.contains(message), "{written}: {}", faults[0].message);
             let place = source.places(&[&faults[0].site])[0].clone().unwrap();
             assert_eq!((place.line, place.column), (3, 5), "{written}");
         }

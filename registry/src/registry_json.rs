@@ -121,20 +121,31 @@ fn entry(
         entry.policies.add_action(action, policies, &at, faults);
     }
     if let Some(own) = own {
-        let own_at = at.join("podConfig");
-        pod_config::check(&value["podConfig"], &own_at, faults);
-        let Some(base) = base else {
-            let message = format!("type `{id}` has a podConfig, but the registry has no `{BASE}`");
-            let fault = Fault::key("no-base", own_at, message);
-            faults.push(fault.hint(format!("add `\"{BASE}\": {{}}` at the top of the registry")));
-            return Some(entry);
-        };
-        let config_map = entry.config_map_name.as_deref().map(|name| (name, at.join("configMapName")));
-        let base = (Layer::Base, base, Pointer::root().join(BASE));
-        let (merged, pod) = pod_config::of_entry(&[base, (Layer::Entry, own, own_at)], config_map, faults);
-        (entry.pod_config, entry.pod) = (merged, Arc::new(pod));
+        pod_config::check(&value["podConfig"], &at.join("podConfig"), faults);
+        set_pod_config(&mut entry, own, base, &at, faults);
     }
     Some(entry)
+}
+
+/// Merges the podConfig of an entry with the base.
+fn set_pod_config(
+    entry: &mut Entry,
+    own: &Map<String, Value>,
+    base: Option<&Map<String, Value>>,
+    at: &Pointer,
+    faults: &mut Vec<Fault>,
+) {
+    let own_at = at.join("podConfig");
+    let Some(base) = base else {
+        let message = format!("type `{}` has a podConfig, but the registry has no `{BASE}`", entry.id);
+        let fault = Fault::key("no-base", own_at, message);
+        faults.push(fault.hint(format!("add `\"{BASE}\": {{}}` at the top of the registry")));
+        return;
+    };
+    let config_map = entry.config_map_name.as_deref().map(|name| (name, at.join("configMapName")));
+    let base = (Layer::Base, base, Pointer::root().join(BASE));
+    let (merged, pod) = pod_config::of_entry(&[base, (Layer::Entry, own, own_at)], config_map, faults);
+    (entry.pod_config, entry.pod) = (merged, Arc::new(pod));
 }
 
 /// Adds a fault for each number or boolean that is used as text but prints differently from how it is written.

@@ -37,7 +37,7 @@ impl<'r> RouteRequest<'r> {
 /// The chosen handler.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RoutedHandler<'c> {
-    /// What carries out the operation.
+    /// Target that carries out the operation.
     pub target: Target<'c>,
     /// Its entry in a registry or descriptor; none for a built-in type.
     pub entry: Option<&'c Entry>,

@@ -1,4 +1,4 @@
-//! What carries out the operations of a type: a built-in handler, or the program of an entry.
+//! Targets of operations: built-in handlers, and programs of entries.
 
 use crate::entry::{DescriptorFields, Entry};
 use pop_contract::LaunchType;
@@ -23,7 +23,7 @@ const RESIDENTS: [(&str, Resident); 3] = [
 const EXEC: &str = "exec";
 const DISPATCH: &str = "dispatch";
 
-/// What carries out an operation.
+/// Target of an operation: the handler that carries it out.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Target<'c> {
     /// The command in the operation's own payload.

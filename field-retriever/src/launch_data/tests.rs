@@ -383,5 +383,5 @@ fn u6_registry_properties_override_the_file() {
     let found = |key: &str| data.field(&FieldName::of_property(key.to_owned())).unwrap();
     assert_eq!((found("import_key").value.as_str(), found("other").value.as_str()), ("1", "1"));
     assert_eq!(found("import_key").origin.to_string(), "environment variable `POP_PROPERTIES/import_key`");
-    assert!(matches!(load("[1]"), Err(LaunchDataError::GivenProperties(_))));
+    assert!(matches!(load("[1]"), Err(LaunchDataError::HandlerProperties(_))));
 }

@@ -29,20 +29,20 @@ pub const POD_TAINTED_TOLERATION: &str = "pop.kubernetes.podconfig.taintedTolera
 pub const POD_SCHEDULED_TIMEOUT_MS: &str = "pop.kubernetes.podconfig.timeout.scheduledMs";
 /// Longest time of the pod without output, in milliseconds (120000).
 pub const POD_STDOUT_TIMEOUT_MS: &str = "pop.kubernetes.podconfig.timeout.stdout";
-/// How often a launch is tried again (0).
+/// Retries of a launch (0).
 pub const POD_RETRY_COUNT: &str = "pop.kubernetes.podconfig.retry.count";
-/// Milliseconds between two tries (3000).
+/// Milliseconds between two attempts (3000).
 pub const POD_RETRY_DELAY_MS: &str = "pop.kubernetes.podconfig.retry.delay";
 /// Service account of the pod.
 pub const POD_SERVICE_ACCOUNT: &str = "pop.kubernetes.podconfig.serviceAccount";
 
-/// What the keys of the sample handler's network volume begin with.
+/// Prefix of the keys for the sample handler's network volume.
 pub const SAMPLE_NFS_PREFIX: &str = "pop.handler.sample.nfs.";
-/// After the prefix of a network volume: the folder on the server.
+/// After the prefix of a network volume: folder on the server.
 pub const NFS_SERVER_PATH: &str = "serverPath";
-/// After the prefix of a network volume: whether it is mounted for reading only.
+/// After the prefix of a network volume: whether the mount is read-only.
 pub const NFS_READ_ONLY: &str = "readOnly";
-/// After the prefix of a network volume: where it is mounted, comma-separated.
+/// After the prefix of a network volume: mount paths, comma-separated.
 pub const NFS_MOUNT_PATHS: &str = "mountPaths";
 /// After the prefix of a network volume: the server.
 pub const NFS_SERVER: &str = "server";
@@ -51,7 +51,7 @@ pub const NFS_SERVER: &str = "server";
 pub const PAYLOAD_OUTPUT_TYPE: &str = "pop.payload.outputType";
 /// Characters in one segment of a compressed payload (100000).
 pub const PAYLOAD_MAX_SEGMENT_SIZE: &str = "payload.compression.maxSegmentSize";
-/// Key of a handler's params that gives its intermediate path.
+/// Key of a handler's intermediate path in its params.
 pub const INTERMEDIATE_PATH: &str = "pop.handler.intermediate.path";
 /// Tokens that an intermediate path must contain, comma-separated.
 pub const INTERMEDIATE_REQUIRED_TOKENS: &str = "pop.handler.intermediate.requiredPathTokens";

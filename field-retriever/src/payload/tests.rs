@@ -77,7 +77,7 @@ fn a_payload_can_be_a_file() {
 }
 
 #[test]
-fn p10_the_rule_is_a_setting() {
+fn the_payload_rule_is_a_setting() {
     let rule = |text: &str| Found::defaulted(text.to_owned()).parse::<PayloadRule>();
     assert_eq!(rule("envvar").unwrap().value, PayloadRule::Plain);
     assert_eq!(rule("CompressedEnvVar").unwrap().value, PayloadRule::Compressed);

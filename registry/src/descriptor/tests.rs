@@ -21,11 +21,11 @@ fn ids(descriptor: &Descriptor) -> Vec<&str> {
 }
 
 /// Line, code, whether it is an error, and message of each fault.
-fn said(descriptor: &Descriptor) -> Vec<(usize, &str, bool, &str)> {
+fn faults_of(descriptor: &Descriptor) -> Vec<(usize, &str, bool, &str)> {
     let line =
         |fault: &Fault| descriptor.source().places(&[&fault.site])[0].as_ref().map_or(0, |place| place.line);
-    let told = |fault| (line(fault), fault.code, fault.is_error(), fault.message.as_str());
-    descriptor.faults().iter().map(told).collect()
+    let described = |fault| (line(fault), fault.code, fault.is_error(), fault.message.as_str());
+    descriptor.faults().iter().map(described).collect()
 }
 
 fn target<'c>(catalog: &'c Catalog, name: &str, on: LaunchType) -> Result<Target<'c>, NoRoute> {
@@ -35,7 +35,7 @@ fn target<'c>(catalog: &'c Catalog, name: &str, on: LaunchType) -> Result<Target
 #[test]
 fn u6_u7_the_documented_example_is_parsed() {
     let pulp = descriptor("pulp", SEED);
-    assert_eq!(said(&pulp), []);
+    assert_eq!(faults_of(&pulp), []);
     assert_eq!(
         ids(&pulp),
         ["pulp/content.rpm", "pulp/content.puppet", "pulp/content.tar", "pulp/bind.yum", "pulp/system.Linux"]
@@ -88,7 +88,7 @@ fn u2_a_descriptor_with_an_invalid_main_is_rejected() {
         ("[main]\nenabled\n", 2, "syntax", "this is neither a section nor a key with a value"),
     ] {
         let bad = descriptor("bad", &format!("{main}{rest}"));
-        assert_eq!(said(&bad), [(line, code, true, words)], "{main}");
+        assert_eq!(faults_of(&bad), [(line, code, true, words)], "{main}");
         let good = descriptor("good", &format!("[main]\nenabled=on\n{rest}"));
         let mut faults = Vec::new();
         let catalog = Catalog::assemble(None, vec![bad, good], &mut faults);
@@ -99,18 +99,18 @@ fn u2_a_descriptor_with_an_invalid_main_is_rejected() {
         assert_eq!(catalog.descriptors()[0].faults().len(), 1);
     }
     let no_types = enabled("");
-    assert_eq!(said(&no_types), [(1, "missing-field", true, "the descriptor has no section `[types]`")]);
+    assert_eq!(faults_of(&no_types), [(1, "missing-field", true, "the descriptor has no section `[types]`")]);
 }
 
 #[test]
 fn u3_a_disabled_descriptor_is_not_checked() {
     for word in ["0", "false", "no", "off", "OFF", "False"] {
         let off = descriptor("x", &format!("[main]\nenabled={word}\n[types]\ncontent=a\n[b]\n"));
-        assert_eq!((off.is_enabled(), ids(&off), said(&off)), (false, vec![], vec![]), "{word}");
+        assert_eq!((off.is_enabled(), ids(&off), faults_of(&off)), (false, vec![], vec![]), "{word}");
     }
     for word in ["1", "true", "yes", "on", "YES"] {
         let on = descriptor("x", &format!("[main]\nenabled: {word}\n[types]\nsystem=a\n[a]\nclass=c\n"));
-        assert_eq!((on.is_enabled(), ids(&on), said(&on)), (true, vec!["x/system.a"], vec![]), "{word}");
+        assert_eq!((on.is_enabled(), ids(&on), faults_of(&on)), (true, vec!["x/system.a"], vec![]), "{word}");
     }
 }
 
@@ -118,7 +118,7 @@ fn u3_a_disabled_descriptor_is_not_checked() {
 fn u4_a_type_without_section_or_class_is_rejected_alone() {
     let one = enabled("[types]\ncontent=a,b,c\nbind=c\n[b]\nclass=\n[c]\nclass=x\n[d]\nclass=x\n");
     assert_eq!(
-        said(&one),
+        faults_of(&one),
         [
             (4, "missing-field", true, "type `a` is listed, but section `[a]` is missing"),
             (6, "missing-field", true, "section `[b]` has no `class`"),
@@ -133,7 +133,7 @@ fn u4_a_type_without_section_or_class_is_rejected_alone() {
 #[test]
 fn u5_list_items_are_trimmed_and_empty_ones_ignored() {
     let one = enabled("[types]\ncontent = a ,, b,a,\nbind=\nsystem= ,\n[a]\nclass=x\n[b]\nclass=x\n");
-    assert_eq!((ids(&one), said(&one)), (vec!["x/content.a", "x/content.b"], vec![]));
+    assert_eq!((ids(&one), faults_of(&one)), (vec!["x/content.a", "x/content.b"], vec![]));
 }
 
 #[test]
@@ -141,9 +141,12 @@ fn u6_parameters_are_properties_and_unique() {
     let one = enabled("[types]\nbind=a\n[a]\nclass=x\nparameter.query.state=query\nrole.name=admin\n");
     let properties = &one.entries[0].properties;
     let of = |name: &str| properties.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
-    assert_eq!((of("query.state"), of("role.name"), said(&one)), (Some("query"), Some("admin"), vec![]));
+    assert_eq!((of("query.state"), of("role.name"), faults_of(&one)), (Some("query"), Some("admin"), vec![]));
     let twice = enabled("[types]\nbind=a\n[a]\nclass=x\nq=1\nparameter.q=2\n");
-    assert_eq!(said(&twice), [(7, "duplicate-key", true, "`q` and `parameter.q` are the same property")]);
+    assert_eq!(
+        faults_of(&twice),
+        [(7, "duplicate-key", true, "`q` and `parameter.q` are the same property")]
+    );
 }
 
 #[test]
@@ -151,7 +154,7 @@ fn u10_one_type_may_have_two_capabilities() {
     let one = enabled("[types]\ncontent=a\nbind=a\n[a]\nclass=x\nrole.onFail=NO\n");
     assert_eq!(ids(&one), ["x/content.a", "x/bind.a"]);
     // faults of the shared section are reported once
-    assert_eq!(said(&one).len(), 1);
+    assert_eq!(faults_of(&one).len(), 1);
     let catalog = Catalog::assemble(None, vec![one], &mut Vec::new());
     assert_eq!(catalog.of_type("a").count(), 2);
 }
@@ -171,8 +174,8 @@ fn u11_a_second_handler_of_a_type_needs_override() {
     let catalog = Catalog::assemble(None, vec![first.clone(), second], &mut Vec::new());
     assert_eq!(loaded(&catalog), ["a/content.tar", "a/bind.zip", "b/content.zip"]);
     let [a, b] = catalog.descriptors() else { unreachable!() };
-    assert_eq!(said(a), []);
-    assert_eq!(said(b), [(5, "duplicate-type", true, "`a/content.tar` already serves type `tar`")]);
+    assert_eq!(faults_of(a), []);
+    assert_eq!(faults_of(b), [(5, "duplicate-type", true, "`a/content.tar` already serves type `tar`")]);
 
     let catalog = Catalog::assemble(None, vec![first, third], &mut Vec::new());
     assert_eq!(loaded(&catalog), ["c/content.tar", "a/bind.zip", "c/content.zip"]);
@@ -194,7 +197,7 @@ fn u11_registry_entry_and_descriptor_are_two_handlers() {
 fn u12_bind_is_read_and_distributor_is_a_warning() {
     let one = enabled("[types]\ndistributor=yum\nsytem=a\n");
     assert_eq!(
-        said(&one),
+        faults_of(&one),
         [
             (4, "unknown-field", false, "section `[types]` has no list `distributor`; it is ignored"),
             (5, "unknown-field", false, "section `[types]` has no field `sytem`; it is ignored"),
@@ -210,7 +213,7 @@ fn r1_policies_of_a_section_have_layers_and_places() {
         "[types]\nbind=a\n[a]\nclass=x\nrole.onFail=SKIP\nrole.local.onFail=FATAL\naction.bind.bind.onFail=REPLY\n\
          logDetail=always\ntimeoutMs=5\n",
     );
-    assert_eq!(said(&one), []);
+    assert_eq!(faults_of(&one), []);
     let entry = &one.entries[0];
     let of = |role, action| Policies::resolve(&entry.policies.layers(role, action));
     assert_eq!(
@@ -224,7 +227,7 @@ fn r1_policies_of_a_section_have_layers_and_places() {
     assert_eq!(properties, ["class", "timeoutMs"]);
     let wrong = enabled("[types]\nbind=a\n[a]\nclass=x\nlogDetail=yes\naction.onFail=RPLY\n");
     assert_eq!(
-        said(&wrong),
+        faults_of(&wrong),
         [(8, "wrong-value", true, "`onFail` must be one of REPLY, SKIP, DLQ, FATAL, not `RPLY`")]
     );
     assert!(Policies::resolve(&wrong.entries[0].policies.layers("agenda", None)).log_detail.value);
@@ -244,7 +247,7 @@ fn r10_a_class_may_be_a_built_in_type() {
 fn f46_a_secret_in_a_descriptor_is_a_warning() {
     let one = enabled("[types]\nbind=a\n[a]\nclass=x\ndb.password=hunter2\n");
     assert_eq!(
-        said(&one),
+        faults_of(&one),
         [(7, pop_document::SECRET_LITERAL, false, "`db.password` is a secret in plain text")]
     );
 }
@@ -254,6 +257,6 @@ fn fr_l12_a_default_section_is_a_fault_with_the_reason() {
     let text = "[DEFAULT]\nreboot=1\n[main]\nenabled=1\n[types]\ncontent=rpm\n[rpm]\n    class=x\n    a=1\n";
     let read = descriptor("x", text);
     let reason = "section `[DEFAULT]` is not supported: other parsers apply its keys to every section";
-    assert_eq!(said(&read), [(1, "unsupported", true, reason)]);
-    assert_eq!(said(&descriptor("x", &text.replace("[DEFAULT]\nreboot=1\n", ""))), []);
+    assert_eq!(faults_of(&read), [(1, "unsupported", true, reason)]);
+    assert_eq!(faults_of(&descriptor("x", &text.replace("[DEFAULT]\nreboot=1\n", ""))), []);
 }

@@ -167,8 +167,9 @@ fn faults_in_lists_and_maps_have_their_places() {
 fn the_combination_of_layers_is_checked() {
     let found = |registry: Value| -> Vec<String> {
         let (_, faults) = catalog(&registry);
-        let said = |fault: &Fault| format!("{} {} {}", fault.severity.word(), fault.pointer(), fault.message);
-        faults.iter().map(said).collect()
+        let line_of =
+            |fault: &Fault| format!("{} {} {}", fault.severity.word(), fault.pointer(), fault.message);
+        faults.iter().map(line_of).collect()
     };
     let less = "`cpuMaxRequestCount` (1) is less than `cpuMinRequestCount` (2)";
     // the limit of the core defaults; a fault in the base is reported once

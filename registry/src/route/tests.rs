@@ -34,15 +34,15 @@ const THREE: &str = "z: {type: probe, command: [z], actions: [read, write], vers
 #[test]
 fn r12_1_an_operation_of_the_run_has_the_agendas_handler() {
     let catalog = catalog(THREE);
-    let asked = RouteRequest { assigned: Some("y"), handler: Some("x"), stream: LOCAL, ..request("probe") };
-    assert_eq!(chosen_by(&catalog, asked), ("y".to_owned(), RouteStep::AssignedLocal));
+    let routed = RouteRequest { assigned: Some("y"), handler: Some("x"), stream: LOCAL, ..request("probe") };
+    assert_eq!(chosen_by(&catalog, routed), ("y".to_owned(), RouteStep::AssignedLocal));
 }
 
 #[test]
 fn r12_2_any_other_operation_has_the_agendas_handler() {
     let catalog = catalog(THREE);
-    let asked = RouteRequest { assigned: Some("y"), handler: Some("z"), ..request("probe") };
-    assert_eq!(chosen_by(&catalog, asked), ("y".to_owned(), RouteStep::Assigned));
+    let routed = RouteRequest { assigned: Some("y"), handler: Some("z"), ..request("probe") };
+    assert_eq!(chosen_by(&catalog, routed), ("y".to_owned(), RouteStep::Assigned));
 }
 
 #[test]
@@ -66,15 +66,15 @@ fn r12_2_an_assigned_handler_that_does_not_fit_is_rejected() {
 #[test]
 fn r12_3_the_operations_handler_comes_before_roles() {
     let catalog = catalog(&format!("{THREE}$routing: {{roles: {{r: {{inputs: [agenda], handler: y}}}}}}\n"));
-    let asked = RouteRequest { handler: Some("z"), ..request("probe") };
-    assert_eq!(chosen_by(&catalog, asked), ("z".to_owned(), RouteStep::Named));
+    let routed = RouteRequest { handler: Some("z"), ..request("probe") };
+    assert_eq!(chosen_by(&catalog, routed), ("z".to_owned(), RouteStep::Named));
     for (handler, action, reason) in [
         ("other", None, RejectionReason::OtherType("other".to_owned())),
         ("y", Some("read"), RejectionReason::OtherAction),
     ] {
-        let asked = RouteRequest { handler: Some(handler), action, ..request("probe") };
+        let routed = RouteRequest { handler: Some(handler), action, ..request("probe") };
         let unfit = RejectedHandler { handler: handler.to_owned(), reason };
-        assert_eq!(route(&catalog, &asked), Err(NoRoute::Unfit(unfit)));
+        assert_eq!(route(&catalog, &routed), Err(NoRoute::Unfit(unfit)));
     }
     let unknown = RouteRequest { handler: Some("nobody-at-all"), ..request("probe") };
     assert!(matches!(route(&catalog, &unknown), Err(NoRoute::UnknownHandler { near: None, .. })));
@@ -103,9 +103,9 @@ fn r12_5_the_first_handler_that_serves_the_action() {
         (Some("write"), Some("2"), "y"),
     ];
     for (action, version, wanted) in table {
-        let asked = RouteRequest { action, version, ..request("probe") };
+        let routed = RouteRequest { action, version, ..request("probe") };
         assert_eq!(
-            chosen_by(&catalog, asked),
+            chosen_by(&catalog, routed),
             (wanted.to_owned(), RouteStep::First),
             "{action:?} {version:?}"
         );
@@ -140,8 +140,8 @@ fn r12_5_a_tie_goes_to_type_id_then_file_then_descriptors() {
 fn r9_a_version_selects_and_an_unknown_one_lists_the_known() {
     let catalog = catalog(THREE);
     for (version, wanted) in [("1", "z"), ("2", "y")] {
-        let asked = RouteRequest { version: Some(version), ..request("probe") };
-        assert_eq!(chosen_by(&catalog, asked).0, wanted);
+        let routed = RouteRequest { version: Some(version), ..request("probe") };
+        assert_eq!(chosen_by(&catalog, routed).0, wanted);
     }
     let unknown = RouteRequest { version: Some("3"), ..request("probe") };
     let known = vec!["1".to_owned(), "2".to_owned()];
@@ -160,12 +160,12 @@ fn r9_a_version_selects_and_an_unknown_one_lists_the_known() {
 fn r11_a_handler_supports_only_its_actions() {
     let catalog = catalog("probe: {command: [p], actions: {read: {}, write: {policies: {onFail: SKIP}}}}\n");
     for action in ["read", "write"] {
-        let asked = RouteRequest { action: Some(action), ..request("probe") };
-        assert_eq!(chosen_by(&catalog, asked).0, "probe");
+        let routed = RouteRequest { action: Some(action), ..request("probe") };
+        assert_eq!(chosen_by(&catalog, routed).0, "probe");
     }
-    let asked = RouteRequest { action: Some("erase"), ..request("probe") };
+    let routed = RouteRequest { action: Some("erase"), ..request("probe") };
     let known = vec!["read".to_owned(), "write".to_owned()];
-    assert_eq!(route(&catalog, &asked), Err(NoRoute::UnknownAction { known }));
+    assert_eq!(route(&catalog, &routed), Err(NoRoute::UnknownAction { known }));
     let layers = |action| catalog.entry("probe").unwrap().policies.layers(AGENDA, Some(action)).len();
     assert_eq!((layers("read"), layers("write")), (0, 1));
 }
@@ -187,8 +187,8 @@ fn r13_a_handler_discards_other_streams_except_in_step_1() {
         (agenda, Some(discarded("x", RouteStep::Role("r".to_owned()), LOCAL))),
         (RouteRequest { version: Some("2"), ..local }, Some(discarded("y", RouteStep::First, AGENDA))),
     ];
-    for (asked, wanted) in table {
-        let routed = route(&catalog, &asked);
+    for (routed, wanted) in table {
+        let routed = route(&catalog, &routed);
         match wanted {
             None => assert_eq!(routed.unwrap().step, RouteStep::AssignedLocal),
             Some(wanted) => assert_eq!(routed, wanted),
@@ -199,8 +199,8 @@ fn r13_a_handler_discards_other_streams_except_in_step_1() {
 #[test]
 fn r13_allow_handlers_accepts_every_stream() {
     let catalog = catalog(&format!("{THREE}$routing: {{allowHandlers: true}}\n"));
-    let asked = RouteRequest { handler: Some("y"), stream: LOCAL, ..request("probe") };
-    assert_eq!(chosen_by(&catalog, asked).0, "y");
+    let routed = RouteRequest { handler: Some("y"), stream: LOCAL, ..request("probe") };
+    assert_eq!(chosen_by(&catalog, routed).0, "y");
 }
 
 #[test]
@@ -221,8 +221,8 @@ fn launchable_handlers_come_first_and_built_in_types_last() {
 }
 
 #[test]
-fn every_step_is_told_in_words() {
-    let said: Vec<_> = [
+fn every_step_has_a_text() {
+    let found: Vec<_> = [
         RouteStep::AssignedLocal,
         RouteStep::Assigned,
         RouteStep::Named,
@@ -234,7 +234,7 @@ fn every_step_is_told_in_words() {
     .map(ToString::to_string)
     .collect();
     assert_eq!(
-        said,
+        found,
         [
             "the agenda assigns it to all operations, including those made by the run",
             "the agenda assigns it to all operations",
