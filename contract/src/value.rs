@@ -86,7 +86,7 @@ pub fn utf8(bytes: Vec<u8>) -> Result<String, ValueError> {
     String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
         let bytes = error.as_bytes();
-        let line = bytes[..at].iter().filter(|byte| **byte == b'\n').count() + 1;
+        let line = bytes[..at].split(|byte| *byte == b'\n').count();
         let byte = bytes.get(at).copied().unwrap_or_default();
         let after = ending(&bytes[..at]);
         let message = format!("this is not UTF-8: byte {at} (line {line}) is 0x{byte:02x}, after `{after}`");
