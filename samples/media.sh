@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Runs the media agenda on a generated video: one command on a fresh Debian machine that has Rust.
+# Runs the media agenda on a generated video; needs only a Debian machine with Rust.
 #
 #   samples/media.sh [arguments for `pop run`]
 #
-# Everything that is made stands in samples/work/ and samples/bin/.
+# Writes to samples/work/ and samples/bin/.
 set -euo pipefail
 
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
@@ -15,7 +15,7 @@ input=$work/in.mp4
 handlers=(pop-probe pop-transcode pop-thumbnail pop-filmstrip pop-package pop-sample)
 
 build() {
-    # a profile that builds in a fraction of the time of `release`
+    # the profile `try` builds much faster than `release`
     cargo build --profile try -p pop-cli -p pop-samples
     mkdir -p samples/bin
     local folder name
@@ -40,7 +40,7 @@ make_input() {
 
 failed=0
 
-# check FILE CODEC WIDTH HEIGHT SECONDS: a line of the table; `-` is not looked at
+# check FILE CODEC WIDTH HEIGHT SECONDS: prints a line of the table; `-` is not checked
 check() {
     local file=$1 verdict=ok codec=- width=- height=- seconds=- size=-
     shift
@@ -57,7 +57,7 @@ check() {
                 verdict="wrong: not ${wanted[index]}"
             fi
         done
-        # as long as the input, but for the last frames
+        # the duration may differ from the input by the last frames
         if [ "$4" != - ] && ! awk -v found="$seconds" -v wanted="$4" \
             'BEGIN { exit !(found - wanted < 0.5 && wanted - found < 0.5) }'; then
             verdict="wrong: not $4 s long"
@@ -77,7 +77,7 @@ check() {
 deploy/need ffmpeg=ffmpeg ffprobe=ffmpeg
 build
 make_input
-# what an earlier run made is no proof of this one
+# remove the outputs of an earlier run
 rm -rf -- "$out"
 "$target/try/pop" run samples/agendas/media.json --registry samples/registry.json "$@"
 
@@ -98,4 +98,4 @@ if [ "$failed" -ne 0 ]; then
     echo "some outputs are missing or wrong" >&2
     exit 1
 fi
-echo "every output is there and right"
+echo "all outputs exist and are correct"

@@ -1,39 +1,39 @@
-//! Being asked to stop, as a value that work can look at and wait for.
+//! A stop request that work can check and await.
 
 use tokio::sync::watch;
 
-/// Tells work that it is to stop; a clone tells the same.
+/// The receiver of a stop request. Clones receive the same request.
 #[derive(Debug, Clone)]
 pub struct Cancellation(watch::Receiver<bool>);
 
-/// Asks work to stop.
+/// The sender of a stop request.
 #[derive(Debug)]
 pub struct Canceller(watch::Sender<bool>);
 
 impl Cancellation {
-    /// A pair of the one who asks and what is asked.
+    /// Creates a sender and its receiver.
     pub fn new() -> (Canceller, Self) {
         let (sender, receiver) = watch::channel(false);
         (Canceller(sender), Self(receiver))
     }
 
-    /// Whether work is to stop.
-    pub fn is_asked(&self) -> bool {
+    /// Whether the work must stop.
+    pub fn is_cancelled(&self) -> bool {
         *self.0.borrow()
     }
 
-    /// Waits until work is to stop; for ever if nobody can ask any more.
-    pub async fn asked(&self) {
+    /// Waits for the stop request; for ever if the sender is dropped without one.
+    pub async fn cancelled(&self) {
         let mut receiver = self.0.clone();
-        if receiver.wait_for(|asked| *asked).await.is_err() {
+        if receiver.wait_for(|is_cancelled| *is_cancelled).await.is_err() {
             std::future::pending::<()>().await;
         }
     }
 }
 
 impl Canceller {
-    /// Asks; asking again changes nothing.
-    pub fn ask(&self) {
+    /// Sends the stop request. Further calls change nothing.
+    pub fn cancel(&self) {
         self.0.send_replace(true);
     }
 }

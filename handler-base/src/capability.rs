@@ -1,9 +1,9 @@
-//! What a handler with a capability is, and the program or test that serves its calls.
+//! Handlers with capabilities: one trait for each capability, and the handler that dispatches calls to them.
 
 mod call;
 mod serve;
 
-pub use call::{Binding, CallPayload, Reported};
+pub use call::{Binding, CallPayload, CallResult};
 
 use crate::{About, Conduit, HandlerError};
 use pop_contract::{
@@ -18,20 +18,20 @@ use std::future::Future;
 pub type Options = Map<String, Value>;
 
 /// Installs, updates, uninstalls and lists units of one or more content types.
-#[expect(unused_variables, reason = "what stands in for a method uses nothing")]
+#[expect(unused_variables, reason = "the default methods do not use their parameters")]
 pub trait ContentHandler {
-    /// What names a unit; [`Value`] takes any.
+    /// A unit of content; [`Value`] accepts any JSON.
     type Unit: DeserializeOwned + JsonSchema;
 
-    /// The methods that it has.
+    /// The methods that the handler implements.
     const METHODS: &'static [Method] = &[Method::Install, Method::Update, Method::Uninstall, Method::Profile];
 
-    /// What it says about itself, besides its methods.
+    /// The handler's description, without methods and schemas.
     fn about(&self) -> About {
         About::default()
     }
 
-    /// Installs units; those that are there already are no change.
+    /// Installs units. An installed unit is no change.
     fn install(
         &self,
         units: Vec<Self::Unit>,
@@ -51,7 +51,7 @@ pub trait ContentHandler {
         async { Err(not_implemented("content", "update")) }
     }
 
-    /// Uninstalls units; those that are not there are no change.
+    /// Uninstalls units. A missing unit is no change.
     fn uninstall(
         &self,
         units: Vec<Self::Unit>,
@@ -61,7 +61,7 @@ pub trait ContentHandler {
         async { Err(not_implemented("content", "uninstall")) }
     }
 
-    /// Tells which units are installed.
+    /// Lists the installed units.
     fn profile(
         &self,
         conduit: &mut Conduit<'_>,
@@ -70,18 +70,18 @@ pub trait ContentHandler {
     }
 }
 
-/// Configures a machine to use repositories, and no longer to use them.
-#[expect(unused_variables, reason = "what stands in for a method uses nothing")]
+/// Adds and removes a machine's bindings to repositories.
+#[expect(unused_variables, reason = "the default methods do not use their parameters")]
 pub trait BindHandler {
-    /// The methods that it has.
+    /// The methods that the handler implements.
     const METHODS: &'static [Method] = &[Method::Bind, Method::Unbind, Method::Clean];
 
-    /// What it says about itself, besides its methods.
+    /// The handler's description, without methods and schemas.
     fn about(&self) -> About {
         About::default()
     }
 
-    /// Adds a binding, or brings it up to date.
+    /// Adds or updates a binding.
     fn bind(
         &self,
         binding: Binding,
@@ -91,7 +91,7 @@ pub trait BindHandler {
         async { Err(not_implemented("bind", "bind")) }
     }
 
-    /// Removes a binding; one that is not there is a success without changes.
+    /// Removes a binding. A missing binding is a success without changes.
     fn unbind(
         &self,
         repo_id: &str,
@@ -101,24 +101,24 @@ pub trait BindHandler {
         async { Err(not_implemented("bind", "unbind")) }
     }
 
-    /// Removes all that the handler made.
+    /// Removes everything that the handler created.
     fn clean(&self, conduit: &mut Conduit<'_>) -> impl Future<Output = Result<CleanReport, HandlerError>> {
         async { Err(not_implemented("bind", "clean")) }
     }
 }
 
-/// Does what concerns a machine as a whole; its type is the name of the operating system.
-#[expect(unused_variables, reason = "what stands in for a method uses nothing")]
+/// Acts on a machine as a whole. The type is the name of the operating system.
+#[expect(unused_variables, reason = "the default methods do not use their parameters")]
 pub trait SystemHandler {
-    /// The methods that it has.
+    /// The methods that the handler implements.
     const METHODS: &'static [Method] = &[Method::Reboot];
 
-    /// What it says about itself, besides its methods.
+    /// The handler's description, without methods and schemas.
     fn about(&self) -> About {
         About::default()
     }
 
-    /// Has the machine restart soon: later than this call ends.
+    /// Schedules a restart of the machine for after the end of this call.
     fn reboot(
         &self,
         options: &Options,
@@ -141,10 +141,10 @@ impl SystemHandler for () {
     const METHODS: &'static [Method] = &[];
 }
 
-/// The capabilities of one program, each with what has it: a handler for [`run_handler`](crate::run_handler),
-/// [`InMemory`](crate::InMemory) and [`process`](crate::process).
+/// The capabilities of one program, each with its implementation. This is a handler for
+/// [`run_handler`](crate::run_handler), [`InMemory`](crate::InMemory) and [`process`](crate::process).
 ///
-/// It may serve several types: [`Conduit::type_id`] tells which one is meant.
+/// A program may serve several types: [`Conduit::type_id`] is the type of the current call.
 ///
 /// ```
 /// use pop_handler_base::{Capabilities, Conduit, ContentHandler, ContentReport, HandlerError, InMemory, Options};
@@ -183,24 +183,24 @@ pub struct Capabilities<C = (), B = (), S = ()> {
 }
 
 impl Capabilities {
-    /// None.
+    /// Creates a handler without capabilities.
     pub fn new() -> Self {
         Self::default()
     }
 }
 
 impl<C, B, S> Capabilities<C, B, S> {
-    /// The same with `content`.
+    /// Adds or replaces the capability `content`.
     pub fn content<H: ContentHandler>(self, content: H) -> Capabilities<H, B, S> {
         Capabilities { content, bind: self.bind, system: self.system }
     }
 
-    /// The same with `bind`.
+    /// Adds or replaces the capability `bind`.
     pub fn bind<H: BindHandler>(self, bind: H) -> Capabilities<C, H, S> {
         Capabilities { content: self.content, bind, system: self.system }
     }
 
-    /// The same with `system`.
+    /// Adds or replaces the capability `system`.
     pub fn system<H: SystemHandler>(self, system: H) -> Capabilities<C, B, H> {
         Capabilities { content: self.content, bind: self.bind, system }
     }

@@ -1,8 +1,8 @@
-//! What a handler reaches by the clients that it was built with.
+//! The launcher and reporter of a handler, for the clients that the handler was built with.
 //!
 //! The Docker and Kubernetes clients are features, off by default: they make a program several times larger and its
-//! build several times longer. This module names a client only where its feature is on, so that the linker leaves the
-//! others out, even if another package of the same build switches them on in `pop-launchers`.
+//! build several times longer. This module refers to a client only if its feature is on, so that the linker leaves out
+//! the others, even if another package of the same build switches them on in `pop-launchers`.
 
 use pop_contract::LaunchType;
 use pop_field_retriever::{Found, LaunchDataWrapper, Origin};
@@ -13,7 +13,7 @@ use pop_reporters::status::{LogReporter, StatusReporter};
 use std::sync::Arc;
 use tracing::warn;
 
-/// Returns the launcher for external programs. A launch by a client that is missing fails and says which.
+/// Returns the launcher for external programs. A launch by a missing client fails with the client's name.
 pub(crate) fn external_launcher(launch_type: LaunchType, setting: Setting) -> Arc<dyn Launcher> {
     match launch_type {
         LaunchType::Local => Arc::new(ProcessLauncher::of(setting)),
@@ -38,7 +38,7 @@ pub(crate) fn reporter(
         ReportChannel::Lines => {}
         ReportChannel::LinesInsteadOfAnnotations => warn!(
             "launchType is kubernetes, but this handler was built without the Kubernetes client: it reports by lines \
-             instead of annotations; build it with feature `kubernetes` of pop-handler-base to have both"
+             instead of annotations; build it with feature `kubernetes` of pop-handler-base for both"
         ),
         #[cfg(feature = "kubernetes")]
         ReportChannel::Annotations(pod) => return with_annotations(lines, pod, cluster.clone()),
@@ -59,22 +59,22 @@ fn with_annotations(
         Box::pin(async move { pop_launchers::client(&cluster).await.map_err(|failure| failure.message) })
     };
     let annotations = PodAnnotations::of(pod.to_owned(), connect)?;
-    Ok(Box::new(AnnotationReporter::new(lines, annotations, |words| warn!("{words}"))))
+    Ok(Box::new(AnnotationReporter::new(lines, annotations, |message| warn!("{message}"))))
 }
 
-/// The way in which reports leave a handler.
+/// How a handler delivers its reports.
 #[derive(Debug, PartialEq)]
 enum ReportChannel<'p> {
     /// Lines of standard output.
     Lines,
-    /// Lines, although the launch asks for annotations: the Kubernetes client is missing.
+    /// Lines only, because the Kubernetes client for the requested annotations is missing.
     LinesInsteadOfAnnotations,
     /// Lines, and annotations of the pod with this name.
     Annotations(&'p str),
 }
 
-/// Decides how reports leave a handler. `kubernetes` is also the default launch type, so a handler that somebody starts
-/// by hand, outside of a pod, asks for no annotations.
+/// Selects the channel of the reports. `kubernetes` is also the default launch type, so a handler that is started by
+/// hand, outside of a pod, does not try to write annotations.
 fn report_channel<'p>(
     launch_type: &Found<LaunchType>,
     own_pod: Option<&'p str>,
@@ -96,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pod_gets_annotations_if_the_handler_has_the_client() {
+    fn pod_gets_annotations_if_the_handler_has_the_client() {
         let argument = || Origin::Argument { name: "launchType".into() };
         for (launch_type, origin, own_pod, with_client, without_client) in [
             (LaunchType::Local, argument(), None, ReportChannel::Lines, ReportChannel::Lines),

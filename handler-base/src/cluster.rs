@@ -1,10 +1,10 @@
-//! How a cluster is reached, as launch data says it: POP's arguments, variables and properties.
+//! The address and credentials of a cluster, from POP's arguments, variables and properties.
 
 use pop_field_retriever::names::property;
 use pop_field_retriever::{FieldName, LaunchDataWrapper, OauthError};
 use pop_launchers::Cluster;
 
-/// How launch data says that a cluster is reached; what it does not say is found as `kubectl` finds it.
+/// Reads the address and credentials of the cluster from launch data. Missing values are found as `kubectl` finds them.
 pub fn cluster(launch: &dyn LaunchDataWrapper) -> Result<Cluster, OauthError> {
     let property = |name| {
         let found = launch.field(&FieldName::of_property(name)).map(|found| found.value.trim().to_owned());

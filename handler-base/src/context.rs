@@ -1,23 +1,22 @@
-//! What a handler has at hand while it works.
+//! The context of a running operation.
 
 use crate::cancel::Cancellation;
-use crate::external::External;
-use crate::{Millis, ProcessingState, Program, Progress, StatusReporter};
+use crate::{Millis, ProcessingState, Progress, StatusReporter};
 use pop_field_retriever::LaunchDataWrapper;
 use pop_launchers::Launcher;
 use serde_json::{Map, Value};
 use std::sync::Arc;
 
-/// Percent must grow by this much to be reported again.
+/// Smallest increase that is reported, in percentage points.
 const PERCENT_STEP: f64 = 0.1;
 
-/// What surrounds an operation; tests give their own.
-pub struct Surroundings {
+/// The parts of an [`OperationContext`], which a program, the executor or a test supplies.
+pub struct ContextParts {
     /// Arguments, environment and properties.
     pub launch: Arc<dyn LaunchDataWrapper>,
-    /// Who is told of progress.
+    /// Receives progress and the final report.
     pub reporter: Box<dyn StatusReporter>,
-    /// Asks the operation to stop.
+    /// Receives the stop request.
     pub cancellation: Cancellation,
     /// Starts external programs.
     pub launcher: Arc<dyn Launcher>,
@@ -25,67 +24,67 @@ pub struct Surroundings {
     pub clock: fn() -> Millis,
     /// The correlation id.
     pub cid: String,
-    /// The progress of an earlier attempt.
+    /// The last progress of an earlier attempt.
     pub prior: Option<Progress>,
     /// The operation's name, if it has one.
     pub operation: Option<String>,
-    /// Takes each line of the operation's log.
+    /// Receives each line of the operation's log.
     pub log: Box<dyn FnMut(&str)>,
 }
 
-/// What a handler has at hand while it works: progress, launch data, external programs, being asked to stop.
+/// The context of a running operation: progress, launch data, external programs, cancellation and log.
 pub struct OperationContext {
-    around: Surroundings,
+    parts: ContextParts,
     started: Millis,
     percent: Option<f64>,
     message: Option<String>,
     params: Option<Map<String, Value>>,
-    is_heard: bool,
+    is_delivered: bool,
 }
 
 impl OperationContext {
-    /// A context in these surroundings, from now on.
-    pub fn new(around: Surroundings) -> Self {
-        let started = (around.clock)();
-        Self { around, started, percent: None, message: None, params: None, is_heard: false }
+    /// Creates a context; the operation starts now.
+    pub fn new(parts: ContextParts) -> Self {
+        let started = (parts.clock)();
+        Self { parts, started, percent: None, message: None, params: None, is_delivered: false }
     }
 
     /// Arguments, environment and properties of this process.
     pub fn launch_data(&self) -> &dyn LaunchDataWrapper {
-        self.around.launch.as_ref()
+        self.parts.launch.as_ref()
     }
 
-    /// The correlation id: the one that was given, or one made for this process.
+    /// The correlation id from launch data, else a generated one.
     pub fn cid(&self) -> &str {
-        &self.around.cid
+        &self.parts.cid
     }
 
     /// The operation's name, if it has one.
     pub fn operation(&self) -> Option<&str> {
-        self.around.operation.as_deref()
+        self.parts.operation.as_deref()
     }
 
-    /// What an earlier attempt reported last, if there was one.
+    /// The last progress of an earlier attempt.
     pub fn prior_progress(&self) -> Option<&Progress> {
-        self.around.prior.as_ref()
+        self.parts.prior.as_ref()
     }
 
-    /// A value that an earlier attempt kept in its progress.
+    /// A value that an earlier attempt saved with [`keep_param`](Self::keep_param).
     pub fn prior_param(&self, name: &str) -> Option<&Value> {
-        self.around.prior.as_ref()?.params.as_ref()?.get(name).filter(|value| !value.is_null())
+        self.parts.prior.as_ref()?.params.as_ref()?.get(name).filter(|value| !value.is_null())
     }
 
-    /// Writes a line into the operation's log.
+    /// Writes a line to the operation's log.
     pub fn log(&mut self, line: impl AsRef<str>) {
-        (self.around.log)(line.as_ref());
+        (self.parts.log)(line.as_ref());
     }
 
-    /// Tells when the operation is to stop.
+    /// The stop request of the operation, to check or await.
     pub fn cancellation(&self) -> &Cancellation {
-        &self.around.cancellation
+        &self.parts.cancellation
     }
 
-    /// Reports how far the work is, from 0 to 100. Steps too small to matter are not reported.
+    /// Reports progress in percent, from 0 to 100. Increases below 0.1 are not reported.
     pub fn progress(&mut self, percent: f64) {
         if !percent.is_finite() {
             return;
@@ -97,13 +96,13 @@ impl OperationContext {
         }
     }
 
-    /// Reports in words what is being done.
+    /// Reports a message about the current work.
     pub fn message(&mut self, message: impl Into<String>) {
         self.message = Some(message.into());
         self.report();
     }
 
-    /// Keeps a value in the progress, for a later attempt to find.
+    /// Saves a value in the progress, for a later attempt.
     pub fn keep_param(&mut self, name: &str, value: impl Into<Value>) {
         self.params.get_or_insert_default().insert(name.to_owned(), value.into());
     }
@@ -114,21 +113,16 @@ impl OperationContext {
             percent_complete: Some(self.percent.unwrap_or_default()),
             ..self.in_state(ProcessingState::Executing)
         };
-        // the reporter notes it, and a later report may be heard again
-        self.around.reporter.report(&progress, None).ok();
-    }
-
-    /// An external program, to be started by the launcher that externalLaunchType names.
-    pub fn external(&mut self, program: Program) -> External<'_> {
-        External::new(self, program)
+        // the reporter logs the error; a later report may succeed
+        self.parts.reporter.report(&progress, None).ok();
     }
 
     pub(crate) fn in_state(&self, state: ProcessingState) -> Progress {
         Progress {
-            operation: self.around.operation.clone(),
+            operation: self.parts.operation.clone(),
             processing_state: Some(state),
             started_time: Some(self.started),
-            completed_time: (state == ProcessingState::Complete).then(|| (self.around.clock)()),
+            completed_time: (state == ProcessingState::Complete).then(|| (self.parts.clock)()),
             params: self.params.clone(),
             ..Progress::default()
         }
@@ -139,15 +133,15 @@ impl OperationContext {
     }
 
     pub(crate) fn launcher(&self) -> Arc<dyn Launcher> {
-        Arc::clone(&self.around.launcher)
+        Arc::clone(&self.parts.launcher)
     }
 
     pub(crate) fn report_final(&mut self, progress: &Progress, result: Option<&Value>) {
-        self.is_heard = self.around.reporter.report(progress, result).is_ok();
+        self.is_delivered = self.parts.reporter.report(progress, result).is_ok();
     }
 
     /// Whether the final report was delivered.
-    pub(crate) fn is_heard(&self) -> bool {
-        self.is_heard
+    pub(crate) fn is_delivered(&self) -> bool {
+        self.is_delivered
     }
 }

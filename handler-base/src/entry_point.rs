@@ -1,9 +1,9 @@
-//! The entry point of a handler program: launch data in, report and exit status out.
+//! The entry point of a handler program: reads launch data, runs the handler, returns the exit status.
 
 use crate::cancel::Cancellation;
 use crate::clients::{external_launcher, reporter};
 use crate::external::STOP_GRACE;
-use crate::{Handler, HandlerError, OperationContext, Progress, Surroundings, cluster, describe, process};
+use crate::{ContextParts, Handler, HandlerError, OperationContext, Progress, cluster, describe, process};
 use pop_contract::{Description, HANDLER_COMPLETE, Millis};
 use pop_field_retriever::names::environment;
 use pop_field_retriever::{DefaultLaunchData, Defaults, Environment, Flag, LaunchDataWrapper};
@@ -19,22 +19,22 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
 
-/// The operation succeeded.
+/// Exit status of a succeeded operation.
 pub const EXIT_SUCCEEDED: u8 = 0;
-/// The operation failed; the report says why.
+/// Exit status of a failed operation; the report has the reason.
 pub const EXIT_FAILED: u8 = 1;
-/// The launch data cannot be used; nothing was begun.
+/// Exit status for wrong launch data; the work did not start.
 pub const EXIT_BAD_LAUNCH_DATA: u8 = 2;
 
-/// How long a handler that was asked to stop may go on before it is left alone.
+/// Time from a stop request to the end of a handler that does not stop by itself.
 const GRACE: Duration = Duration::from_secs(8);
 
-/// How long what it made may take to go at the end.
+/// Longest time for removing containers and pods of external programs at the end.
 const CLOSING: Duration = Duration::from_secs(10);
 
-/// Runs a handler as this process: the body of `main`.
+/// Runs a handler as this process. This is the body of `main`.
 ///
-/// Exit status 0 for success, 1 for failure, 2 for launch data that cannot be used; never 0 on failure.
+/// Returns exit status 0 for success, 1 for failure and 2 for wrong launch data.
 pub fn run_handler<H: Handler>(handler: &H) -> ExitCode {
     let code = match launch_data() {
         Ok(launch) if launch.arguments().has(Flag::Help) || launch.arguments().has(Flag::Version) => usage(),
@@ -48,26 +48,26 @@ pub fn run_handler<H: Handler>(handler: &H) -> ExitCode {
     ExitCode::from(code)
 }
 
-/// What a handler program takes; the payload is for its own documentation.
+/// Prints the arguments of a handler program.
 fn usage() -> u8 {
     let program = std::env::args().next().unwrap_or_default();
     let text = format!(
         "{program}: a handler of pop (toolkit {})\n\n\
-         --launchType TYPE           how it was launched: local, docker, kubernetes (default)\n\
-         --externalLaunchType TYPE   how it launches what it calls (default kubernetes)\n\
-         --propFile FILE             Java .properties file\n\
-         --payloadFile FILE          the payload; otherwise the environment variable PAYLOAD\n\
-         --lastProgressFile FILE     progress of an earlier attempt; otherwise LAST_PROGRESS\n\
-         --describe                  print what this handler takes and gives, as JSON Schemas, and end\n\n\
-         Exit status: 0 succeeded, 1 failed, 2 launch data that cannot be used.\n",
+         --launchType TYPE           launcher of this handler: local, docker, kubernetes [default: kubernetes]\n\
+         --externalLaunchType TYPE   launcher of its external programs [default: kubernetes]\n\
+         --propFile FILE             read properties from a Java .properties file\n\
+         --payloadFile FILE          read the payload from a file [default: the variable PAYLOAD]\n\
+         --lastProgressFile FILE     read the progress of an earlier attempt [default: the variable LAST_PROGRESS]\n\
+         --describe                  print the description with JSON Schemas of payload and result\n\n\
+         Exit status: 0 succeeded, 1 failed, 2 wrong launch data.\n",
         env!("CARGO_PKG_VERSION")
     );
-    // nobody reads any more: then nobody wanted to
+    // a closed standard output is no error here
     std::io::stdout().write_all(text.as_bytes()).ok();
     EXIT_SUCCEEDED
 }
 
-/// The description on standard output: one JSON object.
+/// Prints the description as one JSON object.
 fn print_description<H: Handler>(handler: &H) -> u8 {
     let program = std::env::args_os().next().map(PathBuf::from);
     let name = program.as_deref().and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned());
@@ -76,7 +76,7 @@ fn print_description<H: Handler>(handler: &H) -> u8 {
     match printed.and_then(|text| writeln!(std::io::stdout(), "{text}")) {
         Ok(()) => EXIT_SUCCEEDED,
         Err(error) => {
-            say(&format!("error: the description cannot be printed: {error}"));
+            say(&format!("error: cannot print the description: {error}"));
             EXIT_FAILED
         }
     }
@@ -123,16 +123,16 @@ fn run<H: Handler>(handler: &H, launch: Arc<DefaultLaunchData>) -> u8 {
     let setting = Setting { surroundings, folder, cluster, grace: Some(STOP_GRACE), ..Setting::default() };
     let launcher = external_launcher(launch.external_launch_type().value, setting);
     let reporter = match reporter(launch.as_ref(), &own_cluster) {
-        Ok(reporter) => Box::new(Masked { reporter, mask: own_secrets() }),
+        Ok(reporter) => Box::new(MaskingReporter { reporter, mask: own_secrets() }),
         Err(error) => {
-            say(&format!("error: no reporter: {error}"));
+            say(&format!("error: cannot start the reporter: {error}"));
             return EXIT_FAILED;
         }
     };
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            say(&format!("error: no event loop: {error}"));
+            say(&format!("error: cannot start the event loop: {error}"));
             return EXIT_FAILED;
         }
     };
@@ -142,7 +142,7 @@ fn run<H: Handler>(handler: &H, launch: Arc<DefaultLaunchData>) -> u8 {
     let succeeded = runtime.block_on(async {
         let (canceller, cancellation) = Cancellation::new();
         let operation = launch.operation_name().map(|found| found.value);
-        let mut context = OperationContext::new(Surroundings {
+        let mut context = OperationContext::new(ContextParts {
             operation,
             log: Box::new(|line| info!("{line}")),
             launch: launch as Arc<dyn LaunchDataWrapper>,
@@ -154,43 +154,43 @@ fn run<H: Handler>(handler: &H, launch: Arc<DefaultLaunchData>) -> u8 {
             prior,
         });
         tokio::select! {
-            // a result that nobody heard of must not pass for success
-            report = process(handler, &payload, &mut context) => report.is_succeeded() && context.is_heard(),
-            () = asked_to_stop(&canceller) => false,
+            // an undelivered result is no success
+            report = process(handler, &payload, &mut context) => report.is_succeeded() && context.is_delivered(),
+            () = stop_deadline(&canceller) => false,
         }
     });
     runtime.block_on(async {
-        // what external programs leave in an Engine or a cluster goes with this process
+        // removes containers and pods of external programs
         tokio::time::timeout(CLOSING, closing.close()).await.ok();
     });
-    // work on other threads that does not end is left behind, not waited for
+    // does not wait for work on other threads
     runtime.shutdown_background();
-    // not by the log: whoever waits for this line does so at every log level
+    // not by the log: readers expect this line at every log level
     say(HANDLER_COMPLETE);
     if succeeded { EXIT_SUCCEEDED } else { EXIT_FAILED }
 }
 
-/// The values of this program's own secrets: variables whose names it was told.
+/// A mask for this program's secrets: the values of the variables that `POP_SECRETS` names.
 fn own_secrets() -> Mask {
     let names = std::env::var(environment::SECRETS).unwrap_or_default();
     let values = names.split(',').filter(|name| !name.is_empty()).filter_map(|name| std::env::var(name).ok());
     Mask::new(values.filter(|value| value.len() >= Mask::SHORTEST))
 }
 
-/// A reporter that shows no secret.
-struct Masked {
+/// A reporter that masks secrets.
+struct MaskingReporter {
     reporter: Box<dyn StatusReporter>,
     mask: Mask,
 }
 
-impl StatusReporter for Masked {
+impl StatusReporter for MaskingReporter {
     fn report(&mut self, progress: &Progress, result: Option<&Value>) -> std::io::Result<()> {
         if self.mask.is_empty() {
             return self.reporter.report(progress, result);
         }
-        let mut shown = serde_json::to_value(progress)?;
-        self.mask.value(&mut shown);
-        let progress: Progress = serde_json::from_value(shown)?;
+        let mut masked = serde_json::to_value(progress)?;
+        self.mask.value(&mut masked);
+        let progress: Progress = serde_json::from_value(masked)?;
         let result = result.cloned().map(|mut result| {
             self.mask.value(&mut result);
             result
@@ -199,8 +199,8 @@ impl StatusReporter for Masked {
     }
 }
 
-/// Waits for SIGTERM or SIGINT, asks the handler to stop, and returns when it has had its time.
-async fn asked_to_stop(canceller: &crate::Canceller) {
+/// Waits for SIGTERM or SIGINT, cancels the handler, and returns after the grace time.
+async fn stop_deadline(canceller: &crate::Canceller) {
     let kinds = [SignalKind::terminate(), SignalKind::interrupt()].map(signal);
     let [Ok(mut terminate), Ok(mut interrupt)] = kinds else { return std::future::pending().await };
     tokio::select! {
@@ -208,7 +208,7 @@ async fn asked_to_stop(canceller: &crate::Canceller) {
         _ = interrupt.recv() => {}
     }
     warn!("asked to stop");
-    canceller.ask();
+    canceller.cancel();
     tokio::time::sleep(GRACE).await;
     warn!("did not stop within {} seconds", GRACE.as_secs());
 }
@@ -218,7 +218,7 @@ fn prior_progress(launch: &dyn LaunchDataWrapper) -> Result<Option<Progress>, St
         launch.last_progress().map_err(|error| format!("error: {}", HandlerError::from(error).message()))?;
     Ok(found.and_then(|found| {
         serde_json::from_str(&found.value)
-            .inspect_err(|error| warn!("the last progress cannot be read and is ignored: {error}"))
+            .inspect_err(|error| warn!("cannot read the last progress, ignoring it: {error}"))
             .ok()
     }))
 }
@@ -231,14 +231,14 @@ fn start_log(launch: &dyn LaunchDataWrapper) {
         .with_ansi(false)
         .with_target(false)
         .with_max_level(level.unwrap_or(tracing::Level::INFO));
-    // a second handler in one process keeps the first one's log
+    // fails if the process has a log already, for example of another handler
     log.try_init().ok();
     if let (Some(wanted), None) = (wanted, level) {
-        warn!("LOG_LEVEL `{wanted}` is none of ERROR, WARN, INFO, DEBUG, TRACE; INFO is used");
+        warn!("unknown LOG_LEVEL `{wanted}` is ignored; use ERROR, WARN, INFO, DEBUG or TRACE");
     }
 }
 
-/// One line that says who this is; the payload is not in it, for it may hold secrets.
+/// Logs the identity of the operation, without the payload, which may have secrets.
 fn log_metadata(launch: &dyn LaunchDataWrapper, cid: &str) {
     let text = |found: Option<pop_field_retriever::Found<String>>| {
         found.map(|found| found.value).unwrap_or_default()
@@ -259,6 +259,6 @@ fn now() -> Millis {
 }
 
 fn say(message: &str) {
-    // without a log there is nobody to tell
+    // an error of standard error cannot be reported
     writeln!(std::io::stderr(), "{message}").ok();
 }

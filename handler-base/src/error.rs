@@ -1,29 +1,29 @@
-//! Why a handler could not do its work.
+//! The error of a handler.
 
 use crate::DiagnosticEvent;
 use serde_json::Value;
 use std::error::Error;
 
-/// Why a handler could not do its work: a message, and what else its diagnostic is to say.
+/// The failure of a handler as one or more diagnostic events.
 ///
-/// Any error becomes one by `?`, with its causes in the message.
+/// `?` converts any error, with its causes in the message.
 #[derive(Debug, Clone, PartialEq)]
 pub struct HandlerError {
     diagnostics: Vec<DiagnosticEvent>,
 }
 
 impl HandlerError {
-    /// An error that is a message.
+    /// Creates an error with a message.
     pub fn new(message: impl Into<String>) -> Self {
         Self { diagnostics: vec![DiagnosticEvent::new(message)] }
     }
 
-    /// Several things that are wrong at once.
+    /// Creates an error with several diagnostic events.
     pub fn several(diagnostics: Vec<DiagnosticEvent>) -> Self {
         Self { diagnostics }
     }
 
-    /// The same with a code that `retry.on` and `ignoreErrors` can name.
+    /// Sets the code, which `retry.on` and `ignoreErrors` of an agenda can name.
     #[must_use]
     pub fn code(mut self, code: impl Into<String>) -> Self {
         if let Some(first) = self.diagnostics.first_mut() {
@@ -32,7 +32,7 @@ impl HandlerError {
         self
     }
 
-    /// The same with more to read: the last lines of a log, for example.
+    /// Sets further data about the failure, for example the last lines of a log.
     #[must_use]
     pub fn payload(mut self, payload: impl Into<Value>) -> Self {
         if let Some(first) = self.diagnostics.first_mut() {
@@ -41,7 +41,7 @@ impl HandlerError {
         self
     }
 
-    /// The same with the place in the code.
+    /// Sets the place in the code.
     #[must_use]
     pub fn trace(mut self, trace: impl Into<String>) -> Self {
         if let Some(first) = self.diagnostics.first_mut() {
@@ -50,12 +50,12 @@ impl HandlerError {
         self
     }
 
-    /// What it says in one sentence.
+    /// The message of the first diagnostic event.
     pub fn message(&self) -> &str {
         self.diagnostics.first().map_or("failed", |first| first.message.as_str())
     }
 
-    /// What its report carries.
+    /// Returns the diagnostic events.
     pub fn into_diagnostics(self) -> Vec<DiagnosticEvent> {
         self.diagnostics
     }

@@ -1,9 +1,9 @@
-//! An external program that a handler calls: ffmpeg, for example.
+//! Runs an external program of a handler, for example ffmpeg.
 
 use crate::external_pod::external_pod;
 use crate::{Exit, HandlerError, Line, OperationContext, Program, Stream};
 use pop_field_retriever::LaunchType;
-use pop_launchers::{LaunchEvent, LaunchId, LaunchOrder, Launcher, StdoutUse, label};
+use pop_launchers::{LaunchEnd, LaunchEvent, LaunchId, LaunchOrder, Launcher, StdoutUse, label};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,16 +11,16 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
-/// How many last lines of each stream are kept.
+/// Number of last lines of standard error in [`ExternalEnd`].
 const LAST_LINES: usize = 20;
-/// How long a program that was asked to stop may take before it is killed.
+/// Time between the stop request and the kill.
 pub(crate) const STOP_GRACE: Duration = Duration::from_secs(5);
-/// Numbers for external programs, far from those of operations, whose launcher they may share.
+/// Launch ids of external programs. They start far above those of operations, because both may share a launcher.
 static NEXT_ID: AtomicU64 = AtomicU64::new(LaunchId::FIRST_EXTERNAL);
 
 type OnLine<'c> = Box<dyn FnMut(&Line, &mut OperationContext) + 'c>;
 
-/// An external program about to be run.
+/// An external program that is ready to run.
 pub struct External<'c> {
     context: &'c mut OperationContext,
     program: Program,
@@ -30,28 +30,31 @@ pub struct External<'c> {
 /// How an external program ended.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ExternalEnd {
-    /// Its exit status or signal.
+    /// Exit status or signal.
     pub exit: Exit,
-    /// Its standard output; nothing if its lines were shown to somebody by [`External::on_line`].
+    /// Standard output; empty if [`External::on_line`] observed the lines.
     pub stdout: String,
-    /// The last lines of its standard error.
+    /// Last lines of standard error, at most 20.
     pub last_errors: Vec<String>,
 }
 
-impl<'c> External<'c> {
-    pub(crate) fn new(context: &'c mut OperationContext, program: Program) -> Self {
-        Self { context, program, on_line: None }
+impl OperationContext {
+    /// Prepares an external program. The launcher of `externalLaunchType` starts it.
+    pub fn external(&mut self, program: Program) -> External<'_> {
+        External { context: self, program, on_line: None }
     }
+}
 
-    /// Shows each line that the program prints to `on_line`, as it comes. Its standard output is not kept then,
-    /// for a program that tells of its progress for hours may print any amount.
+impl<'c> External<'c> {
+    /// Calls `on_line` for each line that the program prints. [`ExternalEnd::stdout`] is empty then, because a program
+    /// that reports progress for hours may print any amount.
     #[must_use]
     pub fn on_line(mut self, on_line: impl FnMut(&Line, &mut OperationContext) + 'c) -> Self {
         self.on_line = Some(Box::new(on_line));
         self
     }
 
-    /// Runs the program to its end; another exit status than 0 is an error with its last lines.
+    /// Runs the program to its end. Another exit status than 0 is an error with the last lines of standard error.
     pub async fn run(self) -> Result<ExternalEnd, HandlerError> {
         let name = self.program.argv.first().cloned().unwrap_or_default();
         let end = self.run_to_any_end().await?;
@@ -63,43 +66,26 @@ impl<'c> External<'c> {
         Err(error.code("external").payload(end.last_errors))
     }
 
-    /// Runs the program to its end, whatever that is.
+    /// Runs the program to its end and returns any exit status.
     ///
-    /// When the handler is asked to stop, the program is asked too, and killed after a while.
+    /// When the handler is cancelled, the program gets a stop request, and is killed after 5 seconds.
     pub async fn run_to_any_end(mut self) -> Result<ExternalEnd, HandlerError> {
         let launcher = self.context.launcher();
         let cancellation = self.context.cancellation().clone();
         let name = self.program.argv.first().cloned().unwrap_or_default();
         let id = LaunchId(NEXT_ID.fetch_add(1, Ordering::Relaxed));
-        let run = self.context.launch_data().run_id();
-        if self.context.launch_data().external_launch_type().value != LaunchType::Local
-            && self.program.pod.is_none()
-        {
-            self.program.pod = Some(Arc::new(external_pod(self.context.launch_data())?));
-        }
-        let pending = self.program.pod.as_ref().map(|pod| pod.scheduled_timeout);
-        let order = LaunchOrder {
-            // what a handler leaves behind is found with its run, and ended
-            labels: run.map(|run| vec![(label::RUN.to_owned(), run.value)]).unwrap_or_default(),
-            pending,
-            // no other handler's, nor this one's in another attempt
-            name: format!("{}-external-{}", self.context.cid(), uuid::Uuid::new_v4()),
-            program: std::mem::take(&mut self.program),
-            // lines for somebody who looks at them; otherwise what was printed, byte for byte
-            captured: if self.on_line.is_some() { StdoutUse::Lines } else { StdoutUse::Whole },
-            ..LaunchOrder::default()
-        };
-        // few events wait here: a program that prints faster than it is heard is held back
+        let order = self.launch_order()?;
+        // a small buffer: a program that prints faster than the handler reads must wait
         let (sender, mut events) = mpsc::channel(16);
         launcher.launch(id, order, &sender);
-        let mut at_work = AtWork { launcher: Arc::clone(&launcher), id, is_over: false };
-        let mut heard = Heard::default();
+        let mut running = RunningProgram { launcher: Arc::clone(&launcher), id, has_ended: false };
+        let mut error_tail = ErrorTail::default();
         let mut kill_at: Option<Instant> = None;
         let mut is_killed = false;
         loop {
-            let heard_of = tokio::select! {
-                heard_of = events.recv() => heard_of,
-                () = cancellation.asked(), if kill_at.is_none() => {
+            let update = tokio::select! {
+                update = events.recv() => update,
+                () = cancellation.cancelled(), if kill_at.is_none() => {
                     launcher.stop(id, false);
                     kill_at = Some(Instant::now() + STOP_GRACE);
                     continue;
@@ -110,29 +96,23 @@ impl<'c> External<'c> {
                     continue;
                 }
             };
-            match heard_of.map(|launched| launched.event) {
+            match update.map(|update| update.event) {
                 Some(LaunchEvent::Lines(lines)) => {
                     for line in lines {
                         if let Some(on_line) = &mut self.on_line {
                             on_line(&line, self.context);
                         }
-                        heard.line(line);
+                        error_tail.add(line);
                     }
                 }
                 Some(LaunchEvent::Ended(ended)) => {
-                    at_work.is_over = true;
+                    running.has_ended = true;
                     launcher.release(id);
                     if kill_at.is_some() {
                         return Err(HandlerError::new(format!("stopped while `{name}` was running"))
                             .code("cancelled"));
                     }
-                    let exit = ended
-                        .exit
-                        .map_err(|failure| HandlerError::new(failure.message).code(failure.code))?;
-                    if ended.said.breaches.is_empty() {
-                        return Ok(heard.end(exit, &ended.stdout, ended.log_tail));
-                    }
-                    return Err(HandlerError::new(ended.said.breaches.join("; ")));
+                    return error_tail.into_end(*ended);
                 }
                 Some(
                     LaunchEvent::Running
@@ -146,56 +126,80 @@ impl<'c> External<'c> {
             }
         }
     }
+
+    /// Takes the program and builds its launch order.
+    fn launch_order(&mut self) -> Result<LaunchOrder, HandlerError> {
+        let run = self.context.launch_data().run_id();
+        if self.context.launch_data().external_launch_type().value != LaunchType::Local
+            && self.program.pod.is_none()
+        {
+            self.program.pod = Some(Arc::new(external_pod(self.context.launch_data())?));
+        }
+        let pending = self.program.pod.as_ref().map(|pod| pod.scheduled_timeout);
+        Ok(LaunchOrder {
+            // the run's label: pop finds and ends programs that a handler leaves behind
+            labels: run.map(|run| vec![(label::RUN.to_owned(), run.value)]).unwrap_or_default(),
+            pending,
+            // unique among all handlers and attempts
+            name: format!("{}-external-{}", self.context.cid(), uuid::Uuid::new_v4()),
+            program: std::mem::take(&mut self.program),
+            // lines for the observer; without one, the exact bytes
+            captured: if self.on_line.is_some() { StdoutUse::Lines } else { StdoutUse::Whole },
+            ..LaunchOrder::default()
+        })
+    }
 }
 
-/// A program at work: whoever stops waiting for it ends it.
-struct AtWork {
+/// A running program. Dropping this value kills the program unless it has ended.
+struct RunningProgram {
     launcher: Arc<dyn Launcher>,
     id: LaunchId,
-    is_over: bool,
+    has_ended: bool,
 }
 
-impl Drop for AtWork {
+impl Drop for RunningProgram {
     fn drop(&mut self) {
-        if !self.is_over {
+        if !self.has_ended {
             self.launcher.stop(self.id, true);
         }
     }
 }
 
-/// What an external program printed on standard error, as far as it is kept.
+/// The last lines of a program's standard error.
 #[derive(Default)]
-struct Heard {
-    last_errors: VecDeque<String>,
-}
+struct ErrorTail(VecDeque<String>);
 
-impl Heard {
-    fn line(&mut self, line: Line) {
+impl ErrorTail {
+    fn add(&mut self, line: Line) {
         if line.stream == Stream::Stderr {
-            if self.last_errors.len() == LAST_LINES {
-                self.last_errors.pop_front();
+            if self.0.len() == LAST_LINES {
+                self.0.pop_front();
             }
-            self.last_errors.push_back(line.text);
+            self.0.push_back(line.text);
         }
     }
 
-    fn end(self, exit: Exit, stdout: &[u8], log_tail: Vec<String>) -> ExternalEnd {
-        let last_errors = if self.last_errors.is_empty() { log_tail } else { self.last_errors.into() };
-        ExternalEnd { exit, stdout: String::from_utf8_lossy(stdout).into_owned(), last_errors }
+    fn into_end(self, ended: LaunchEnd) -> Result<ExternalEnd, HandlerError> {
+        let exit = ended.exit.map_err(|failure| HandlerError::new(failure.message).code(failure.code))?;
+        if !ended.said.breaches.is_empty() {
+            return Err(HandlerError::new(ended.said.breaches.join("; ")));
+        }
+        let last_errors = if self.0.is_empty() { ended.log_tail } else { self.0.into() };
+        Ok(ExternalEnd { exit, stdout: String::from_utf8_lossy(&ended.stdout).into_owned(), last_errors })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Cancellation, LaunchEnd, StatusReporter, Surroundings};
+    use crate::{Cancellation, ContextParts, StatusReporter};
     use pop_field_retriever::{Arguments, DefaultLaunchData, Defaults, Environment, Properties};
     use pop_launchers::{LaunchUpdate, Launcher};
     use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, Ordering};
 
-    struct Unheard;
-    impl StatusReporter for Unheard {
+    struct SilentReporter;
+    impl StatusReporter for SilentReporter {
         fn report(&mut self, _: &crate::Progress, _: Option<&serde_json::Value>) -> std::io::Result<()> {
             Ok(())
         }
@@ -206,9 +210,9 @@ mod tests {
         let environment = Environment::from_pairs(Vec::<(String, String)>::new());
         let defaults = Defaults::executor();
         let launch = DefaultLaunchData::from_parts(none, environment, Properties::default(), &defaults);
-        OperationContext::new(Surroundings {
+        OperationContext::new(ContextParts {
             launch: Arc::new(launch.unwrap()),
-            reporter: Box::new(Unheard),
+            reporter: Box::new(SilentReporter),
             cancellation,
             launcher,
             clock: || 0,
@@ -219,14 +223,14 @@ mod tests {
         })
     }
 
-    /// A program that prints on when it is asked to stop, and ends when it is killed.
+    /// A program that continues to print after a stop request and ends when it is killed.
     #[derive(Default)]
-    struct Stubborn {
+    struct StubbornLauncher {
         events: std::sync::Mutex<Option<mpsc::Sender<LaunchUpdate>>>,
         is_killed: AtomicBool,
     }
 
-    impl Launcher for Stubborn {
+    impl Launcher for StubbornLauncher {
         fn launch(&self, _: LaunchId, _: LaunchOrder, events: &mpsc::Sender<LaunchUpdate>) {
             *self.events.lock().unwrap() = Some(events.clone());
         }
@@ -240,7 +244,7 @@ mod tests {
                 return;
             }
             tokio::spawn(async move {
-                // first the line, so that both it and the deadline are there when the handler looks next
+                // send the line first, so that line and deadline are both ready when the handler polls
                 let line = Line { stream: Stream::Stdout, text: "still here".to_owned() };
                 events.send(LaunchUpdate { id, event: LaunchEvent::Lines(vec![line]) }).await.ok();
                 tokio::time::advance(STOP_GRACE + Duration::from_secs(1)).await;
@@ -249,13 +253,13 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_program_that_prints_on_is_killed_all_the_same() {
-        // which of two things that are ready is looked at first is chance, so once is not enough
+    async fn program_that_continues_to_print_is_killed() {
+        // `select!` polls its branches in random order, so one round proves nothing
         for _ in 0..32 {
-            let launcher = Arc::new(Stubborn::default());
+            let launcher = Arc::new(StubbornLauncher::default());
             let (canceller, cancellation) = Cancellation::new();
             let mut context = context(Arc::clone(&launcher) as Arc<dyn Launcher>, cancellation);
-            canceller.ask();
+            canceller.cancel();
             let program = Program { argv: vec!["yes".to_owned()], ..Program::default() };
             let end = tokio::time::timeout(Duration::from_mins(1), context.external(program).run()).await;
             assert_eq!(end.unwrap().unwrap_err().message(), "stopped while `yes` was running");
@@ -263,14 +267,14 @@ mod tests {
         }
     }
 
-    /// A program that ends at once with what it printed.
-    struct Printing {
+    /// A program that prints and ends at once.
+    struct PrintingLauncher {
         stdout: &'static [u8],
         breaches: Vec<String>,
         captured: std::sync::Mutex<Vec<StdoutUse>>,
     }
 
-    impl Launcher for Printing {
+    impl Launcher for PrintingLauncher {
         fn launch(&self, id: LaunchId, order: LaunchOrder, events: &mpsc::Sender<LaunchUpdate>) {
             self.captured.lock().unwrap().push(order.captured);
             let mut ended = LaunchEnd { stdout: self.stdout.to_vec(), ..LaunchEnd::exited(Exit::Code(0)) };
@@ -282,9 +286,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn output_is_had_byte_for_byte_unless_its_lines_are_looked_at() {
+    async fn output_is_exact_unless_its_lines_are_observed() {
         let printing = |breaches| {
-            Arc::new(Printing { stdout: b"a\r\n\n{}", breaches, captured: std::sync::Mutex::default() })
+            Arc::new(PrintingLauncher {
+                stdout: b"a\r\n\n{}",
+                breaches,
+                captured: std::sync::Mutex::default(),
+            })
         };
         let launcher = printing(Vec::new());
         let (_canceller, cancellation) = Cancellation::new();

@@ -1,4 +1,4 @@
-//! The container or pod of an external program, as POP's properties describe it.
+//! The settings for the container or pod of an external program, from POP's properties.
 
 use crate::HandlerError;
 use pop_field_retriever::names::property;
@@ -6,23 +6,25 @@ use pop_field_retriever::{FieldName, FieldValue, LaunchDataWrapper, TypedFields 
 use pop_registry::{PodConfig, Taints};
 use std::time::Duration;
 
-/// How external programs are made containers and pods: the properties `pop.kubernetes.podconfig.*` over POP's defaults.
+/// Reads the properties `pop.kubernetes.podconfig.*`, with POP's defaults for missing ones.
 pub(crate) fn external_pod(launch: &dyn LaunchDataWrapper) -> Result<PodConfig, HandlerError> {
     let standard = PodConfig::default();
-    let uses_taints = given(launch, property::POD_USE_TAINTED_NODES)?.unwrap_or(false);
-    let selector: Option<String> = given(launch, property::POD_TAINTED_SELECTOR)?;
-    let toleration: Option<String> = given(launch, property::POD_TAINTED_TOLERATION)?;
-    let milliseconds = |name| given(launch, name).map(|ms: Option<u64>| ms.map(Duration::from_millis));
+    let uses_taints = property_value(launch, property::POD_USE_TAINTED_NODES)?.unwrap_or(false);
+    let selector: Option<String> = property_value(launch, property::POD_TAINTED_SELECTOR)?;
+    let toleration: Option<String> = property_value(launch, property::POD_TAINTED_TOLERATION)?;
+    let milliseconds =
+        |name| property_value(launch, name).map(|ms: Option<u64>| ms.map(Duration::from_millis));
     Ok(PodConfig {
-        name_prefix: given(launch, property::POD_NAME_PREFIX)?,
-        image: given(launch, property::POD_IMAGE_NAME)?,
-        pull_always: given(launch, property::POD_IMAGE_PULL_ALWAYS)?.unwrap_or(standard.pull_always),
-        reap_completed: given(launch, property::POD_REAP_COMPLETED)?.unwrap_or(standard.reap_completed),
-        service_account: given(launch, property::POD_SERVICE_ACCOUNT)?,
+        name_prefix: property_value(launch, property::POD_NAME_PREFIX)?,
+        image: property_value(launch, property::POD_IMAGE_NAME)?,
+        pull_always: property_value(launch, property::POD_IMAGE_PULL_ALWAYS)?.unwrap_or(standard.pull_always),
+        reap_completed: property_value(launch, property::POD_REAP_COMPLETED)?
+            .unwrap_or(standard.reap_completed),
+        service_account: property_value(launch, property::POD_SERVICE_ACCOUNT)?,
         scheduled_timeout: milliseconds(property::POD_SCHEDULED_TIMEOUT_MS)?
             .unwrap_or(standard.scheduled_timeout),
         stdout_timeout: milliseconds(property::POD_STDOUT_TIMEOUT_MS)?,
-        end_of_log: given(launch, property::POD_END_OF_LOG_IDENTIFIER)?,
+        end_of_log: property_value(launch, property::POD_END_OF_LOG_IDENTIFIER)?,
         taints: match (selector, toleration) {
             (Some(selector), Some(toleration)) if uses_taints => Some(Taints { selector, toleration }),
             _ if uses_taints => {
@@ -41,7 +43,7 @@ pub(crate) fn external_pod(launch: &dyn LaunchDataWrapper) -> Result<PodConfig, 
     })
 }
 
-fn given<T: FieldValue>(
+fn property_value<T: FieldValue>(
     launch: &dyn LaunchDataWrapper,
     name: &'static str,
 ) -> Result<Option<T>, HandlerError> {
@@ -64,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn p31_the_properties_of_the_original_make_the_pod_of_an_external_program() {
+    fn properties_of_pop_define_the_pod_of_an_external_program() {
         let pod = read(
             "pop.kubernetes.podconfig.docker.imageName=media/ffmpeg:7\npop.kubernetes.podconfig.namePrefix=ffmpeg-\n\
              pop.kubernetes.podconfig.reapCompletedPods=true\npop.kubernetes.podconfig.timeout.scheduledMs=1000\n",

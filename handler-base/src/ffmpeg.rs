@@ -1,4 +1,4 @@
-//! ffmpeg's `-progress` output as a percentage.
+//! Percentages from ffmpeg's `-progress` output.
 
 /// Reads the lines that `ffmpeg -progress pipe:1` prints.
 ///
@@ -71,14 +71,14 @@ mod tests {
     }
 
     #[test]
-    fn a_block_of_progress_becomes_a_percentage() {
+    fn progress_block_gives_a_percentage() {
         let lines = "frame=12\nfps=24.0\nout_time_us=2500000\nout_time_ms=2500000\nout_time=00:00:02.500000\nspeed=1x\n\
                      progress=continue\nframe=40\nout_time_us=7500000\nprogress=end";
         assert_eq!(percents(10.0, lines), [25.0, 75.0]);
     }
 
     #[test]
-    fn fr_f10_percent_is_monotone_and_bounded_in_four_versions_of_ffmpeg() {
+    fn fr_f10_percentage_rises_below_100_in_four_versions_of_ffmpeg() {
         // first, middle and last blocks as each version printed them
         let v5 =
             "frame=0\nout_time_us=46440\nprogress=continue\nframe=250\nout_time_us=10007800\nprogress=end";
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn sound_alone_has_a_percentage_too() {
+    fn sound_without_pictures_has_a_percentage() {
         assert_eq!(percents(4.0, "bitrate=N/A\nout_time_us=1000000\nprogress=continue"), [25.0]);
     }
 }

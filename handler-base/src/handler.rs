@@ -1,4 +1,4 @@
-//! What a handler is: a payload in, a result out.
+//! The trait of a handler.
 
 use crate::{About, DiagnosticEvent, HandlerError, OperationContext};
 use schemars::JsonSchema;
@@ -6,25 +6,25 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::future::Future;
 
-/// A piece of software that takes a payload, performs an operation and gives a result.
+/// Runs operations of a type: takes a payload and returns a result.
 pub trait Handler {
     /// The payload.
     type Input: DeserializeOwned + JsonSchema;
     /// The result.
     type Output: Serialize + JsonSchema;
 
-    /// What the handler says about itself when it is asked by `--describe`, besides the schemas of payload and result.
+    /// The handler's description for `--describe`, without the schemas of payload and result.
     fn about(&self) -> About {
         About::default()
     }
 
-    /// Says what is wrong with a payload although it has the right shape; anything said here fails the operation.
+    /// Checks rules that the payload's type cannot express. Any returned event fails the operation.
     fn validate(&self, input: &Self::Input) -> Vec<DiagnosticEvent> {
         let _ = input;
         Vec::new()
     }
 
-    /// Performs the operation.
+    /// Runs the operation.
     fn run(
         &self,
         input: Self::Input,

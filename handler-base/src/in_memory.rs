@@ -1,7 +1,7 @@
-//! A handler run inside a test: no process, no environment, no wall clock.
+//! Runs a handler in a test without processes, environment and wall clock.
 
 use crate::cancel::{Cancellation, Canceller};
-use crate::{Handler, OperationContext, Program, Progress, Report, StatusReporter, Surroundings, process};
+use crate::{ContextParts, Handler, OperationContext, Program, Progress, Report, StatusReporter, process};
 use pop_field_retriever::names::environment;
 use pop_field_retriever::{Arguments, DefaultLaunchData, Defaults, Environment, Properties};
 use pop_launchers::{LaunchEnd, LaunchEvent, LaunchId, LaunchOrder, LaunchUpdate, Launcher};
@@ -11,20 +11,20 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::mpsc;
 
-/// What a handler did in memory.
+/// The outcome of a handler in memory.
 #[derive(Debug)]
 pub struct InMemoryRun {
     /// The final report.
     pub report: Report,
-    /// Every progress, the final one included.
+    /// All reported progress, including the final one.
     pub progress: Vec<Progress>,
-    /// The external programs that it asked for.
+    /// The external programs that the handler started.
     pub external: Vec<Program>,
-    /// The lines of its log.
+    /// The lines of the log.
     pub log: Vec<String>,
 }
 
-/// What a handler finds when it is run in memory.
+/// The launch data and external programs of a handler in memory.
 #[derive(Debug, Default)]
 pub struct InMemory {
     answers: Vec<Vec<LaunchEvent>>,
@@ -35,42 +35,42 @@ pub struct InMemory {
 }
 
 impl InMemory {
-    /// The same with what the next external program is to do; none is started.
+    /// Adds the events of the next external program; no process starts.
     #[must_use]
     pub fn answer(mut self, events: Vec<LaunchEvent>) -> Self {
         self.answers.push(events);
         self
     }
 
-    /// The same with what an earlier attempt reported last.
+    /// Sets the last progress of an earlier attempt.
     #[must_use]
     pub fn prior(mut self, progress: Progress) -> Self {
         self.prior = Some(progress);
         self
     }
 
-    /// The same with a handler that is asked to stop once it has reported this percentage; 0: from the beginning.
+    /// Cancels the handler when it reports this percentage; 0 cancels it before it starts.
     #[must_use]
     pub fn stopped_at(mut self, percent: f64) -> Self {
         self.stop_at = Some(percent);
         self
     }
 
-    /// The same with a property of its configuration.
+    /// Adds a property of the handler's configuration.
     #[must_use]
     pub fn property(mut self, name: &str, value: &str) -> Self {
         self.properties.insert(name.to_owned(), value.into());
         self
     }
 
-    /// The same with a variable of the environment; a handler asks for it by its launch data.
+    /// Adds an environment variable, which the handler reads from its launch data.
     #[must_use]
     pub fn variable(mut self, name: &str, value: &str) -> Self {
         self.variables.push((name.to_owned(), value.to_owned()));
         self
     }
 
-    /// Runs a handler on a payload.
+    /// Runs a handler with a payload.
     pub async fn run<H: Handler>(self, handler: &H, payload: &Value) -> InMemoryRun {
         let Self { answers, prior, stop_at, properties, mut variables } = self;
         if !properties.is_empty() {
@@ -78,10 +78,10 @@ impl InMemory {
         }
         let progress = Rc::new(RefCell::new(Vec::new()));
         let log: Rc<RefCell<Vec<String>>> = Rc::default();
-        let launcher = Arc::new(Scripted::new(answers));
+        let launcher = Arc::new(ScriptedLauncher::new(answers));
         let (canceller, cancellation): (Canceller, _) = Cancellation::new();
         if stop_at.is_some_and(|percent| percent <= 0.0) {
-            canceller.ask();
+            canceller.cancel();
         }
         let defaults = Defaults { property_files: Vec::new(), ..Defaults::executor() };
         let launch =
@@ -90,14 +90,11 @@ impl InMemory {
                 DefaultLaunchData::from_parts(none, environment, Properties::default(), &defaults)
                     .map_err(|error| error.to_string())
             });
-        #[expect(
-            clippy::expect_used,
-            reason = "a test that gives launch data that cannot be is wrong itself"
-        )]
+        #[expect(clippy::expect_used, reason = "wrong launch data is a mistake of the test")]
         let launch = launch.expect("launch data of a test");
-        let mut context = OperationContext::new(Surroundings {
+        let mut context = OperationContext::new(ContextParts {
             launch: Arc::new(launch),
-            reporter: Box::new(Collecting { progress: Rc::clone(&progress), stop_at, canceller }),
+            reporter: Box::new(RecordingReporter { progress: Rc::clone(&progress), stop_at, canceller }),
             cancellation,
             launcher: Arc::clone(&launcher) as Arc<dyn Launcher>,
             clock: || 0,
@@ -111,13 +108,13 @@ impl InMemory {
         });
         let report = process(handler, &payload.to_string(), &mut context).await;
         drop(context);
-        let external = std::mem::take(&mut *launcher.asked.lock().unwrap_or_else(PoisonError::into_inner));
+        let external = std::mem::take(&mut *launcher.programs.lock().unwrap_or_else(PoisonError::into_inner));
         let progress = progress.take();
         InMemoryRun { report, progress, external, log: log.take() }
     }
 }
 
-/// Runs a handler on a payload. External programs are not started: each gets the next of `answers`.
+/// Runs a handler with a payload. Each external program takes the next list of events from `answers`; no process starts.
 pub async fn run_in_memory<H: Handler>(
     handler: &H,
     payload: &Value,
@@ -126,40 +123,40 @@ pub async fn run_in_memory<H: Handler>(
     InMemory { answers: answers.into_iter().collect(), ..InMemory::default() }.run(handler, payload).await
 }
 
-/// Keeps every progress, and asks the handler to stop once it is far enough.
-struct Collecting {
+/// Records all progress and cancels the handler at a percentage.
+struct RecordingReporter {
     progress: Rc<RefCell<Vec<Progress>>>,
     stop_at: Option<f64>,
     canceller: Canceller,
 }
 
-impl StatusReporter for Collecting {
+impl StatusReporter for RecordingReporter {
     fn report(&mut self, progress: &Progress, _: Option<&Value>) -> std::io::Result<()> {
         self.progress.borrow_mut().push(progress.clone());
         let reached = progress.percent_complete.unwrap_or_default();
         if self.stop_at.is_some_and(|percent| reached >= percent) {
-            self.canceller.ask();
+            self.canceller.cancel();
         }
         Ok(())
     }
 }
 
-/// A launcher that starts nothing and plays what it was given.
-struct Scripted {
+/// A launcher that starts no process and sends prepared events.
+struct ScriptedLauncher {
     answers: Mutex<std::vec::IntoIter<Vec<LaunchEvent>>>,
-    asked: Mutex<Vec<Program>>,
+    programs: Mutex<Vec<Program>>,
 }
 
-impl Scripted {
+impl ScriptedLauncher {
     fn new(answers: impl IntoIterator<Item = Vec<LaunchEvent>>) -> Self {
         let answers: Vec<_> = answers.into_iter().collect();
-        Self { answers: Mutex::new(answers.into_iter()), asked: Mutex::new(Vec::new()) }
+        Self { answers: Mutex::new(answers.into_iter()), programs: Mutex::new(Vec::new()) }
     }
 }
 
-impl Launcher for Scripted {
+impl Launcher for ScriptedLauncher {
     fn launch(&self, id: LaunchId, order: LaunchOrder, events: &mpsc::Sender<LaunchUpdate>) {
-        self.asked.lock().unwrap_or_else(PoisonError::into_inner).push(order.program);
+        self.programs.lock().unwrap_or_else(PoisonError::into_inner).push(order.program);
         let answer = self.answers.lock().unwrap_or_else(PoisonError::into_inner).next();
         let none = || {
             let failure = pop_contract::Failure::new(

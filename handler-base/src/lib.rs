@@ -1,4 +1,4 @@
-//! The toolkit for writing a handler: a function from a typed payload to a typed result, with progress on the way.
+//! The toolkit for handlers: a handler is a function from a typed payload to a typed result that reports progress.
 //!
 //! ```no_run
 //! use pop_handler_base::{About, Handler, HandlerError, JsonSchema, OperationContext, run_handler};
@@ -9,18 +9,18 @@
 //! struct Greeting { name: String }
 //! #[derive(Serialize, JsonSchema)]
 //! #[schemars(crate = "pop_handler_base::schemars")]
-//! struct Greeted { words: String }
+//! struct GreetingText { text: String }
 //!
 //! struct Hello;
 //! impl Handler for Hello {
 //!     type Input = Greeting;
-//!     type Output = Greeted;
+//!     type Output = GreetingText;
 //!     fn about(&self) -> About {
 //!         About::new(env!("CARGO_PKG_VERSION"), "greets somebody")
 //!     }
-//!     async fn run(&self, input: Greeting, context: &mut OperationContext) -> Result<Greeted, HandlerError> {
+//!     async fn run(&self, input: Greeting, context: &mut OperationContext) -> Result<GreetingText, HandlerError> {
 //!         context.progress(50.0);
-//!         Ok(Greeted { words: format!("hello, {}", input.name) })
+//!         Ok(GreetingText { text: format!("hello, {}", input.name) })
 //!     }
 //! }
 //!
@@ -29,7 +29,7 @@
 //! }
 //! ```
 //!
-//! The same handler runs as a program of its own ([`run_handler`]), inside a test ([`run_in_memory`]) and inside
+//! The same handler runs as a program ([`run_handler`]), inside a test ([`run_in_memory`]) and inside
 //! the executor ([`process`]).
 
 mod about;
@@ -39,6 +39,7 @@ mod clients;
 mod cluster;
 mod conduit;
 mod context;
+mod description;
 mod entry_point;
 mod error;
 mod external;
@@ -51,14 +52,15 @@ mod processor;
 mod sample;
 mod strict;
 
-pub use about::{About, describe};
+pub use about::About;
 pub use cancel::{Cancellation, Canceller};
 pub use capability::{
-    BindHandler, Binding, CallPayload, Capabilities, ContentHandler, Options, Reported, SystemHandler,
+    BindHandler, Binding, CallPayload, CallResult, Capabilities, ContentHandler, Options, SystemHandler,
 };
 pub use cluster::cluster;
 pub use conduit::Conduit;
-pub use context::{OperationContext, Surroundings};
+pub use context::{ContextParts, OperationContext};
+pub use description::describe;
 pub use entry_point::{EXIT_BAD_LAUNCH_DATA, EXIT_FAILED, EXIT_SUCCEEDED, run_handler};
 pub use error::HandlerError;
 pub use external::{External, ExternalEnd};
@@ -75,11 +77,11 @@ pub use pop_contract::{
 pub use pop_field_retriever as field_retriever;
 pub use pop_launchers::{LaunchEnd, LaunchEvent, Line, Program, Stream};
 pub use pop_reporters::status::StatusReporter;
-/// For payloads and results: `#[derive(JsonSchema)]` with `#[schemars(crate = "pop_handler_base::schemars")]`.
+/// For the derived schemas of payloads and results: `#[derive(JsonSchema)]` with `#[schemars(crate = "pop_handler_base::schemars")]`.
 pub use schemars;
 pub use schemars::JsonSchema;
 
-// the guide's examples are compiled and run with those of this documentation
+// compiles and runs the examples of the guide
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/handlers.md")]
 struct Guide;

@@ -1,4 +1,4 @@
-//! A panic in a handler caught as a value, with its place.
+//! Catches a panic of a handler as a value with its place in the code.
 
 use std::any::Any;
 use std::cell::RefCell;
@@ -9,27 +9,27 @@ use std::sync::Once;
 use std::task::Poll;
 
 thread_local! {
-    static PLACE: RefCell<Option<String>> = const { RefCell::new(None) };
+    static LOCATION: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
-/// A panic: its message and where it happened.
+/// A panic: its message and its place in the code.
 pub(crate) struct Panic {
     pub(crate) message: String,
-    pub(crate) place: String,
+    pub(crate) location: String,
 }
 
-/// Runs a future to its end; a panic in it becomes an error.
-pub(crate) async fn caught<F: Future>(future: F) -> Result<F::Output, Panic> {
-    remember_places();
+/// Runs a future to its end. Returns a panic in it as an error.
+pub(crate) async fn catch_panic<F: Future>(future: F) -> Result<F::Output, Panic> {
+    record_locations();
     let mut future = pin!(future);
     std::future::poll_fn(|task| {
-        // a future that panicked is not polled again, so nobody sees what it left half done
+        // unwind safe: a future that panicked is never polled again
         match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(task))) {
             Ok(Poll::Pending) => Poll::Pending,
             Ok(Poll::Ready(output)) => Poll::Ready(Ok(output)),
             Err(cause) => Poll::Ready(Err(Panic {
                 message: message_of(cause.as_ref()),
-                place: PLACE.take().unwrap_or_default(),
+                location: LOCATION.take().unwrap_or_default(),
             })),
         }
     })
@@ -41,14 +41,14 @@ fn message_of(cause: &(dyn Any + Send)) -> String {
     text.or_else(|| cause.downcast_ref::<String>().cloned()).unwrap_or_else(|| "panicked".to_owned())
 }
 
-/// Has each panic of this thread note its place, besides what was done with it before.
-fn remember_places() {
+/// Installs a panic hook that records the place of each panic and calls the previous hook.
+fn record_locations() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        let before = std::panic::take_hook();
+        let previous = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |panic| {
-            PLACE.set(panic.location().map(ToString::to_string));
-            before(panic);
+            LOCATION.set(panic.location().map(ToString::to_string));
+            previous(panic);
         }));
     });
 }

@@ -1,6 +1,6 @@
-//! One operation from payload to final report, the same for a program, a test and the executor.
+//! Runs one operation from payload to final report, for a program, a test and the executor.
 
-use crate::panics::{Panic, caught};
+use crate::panics::{Panic, catch_panic};
 use crate::strict::from_json;
 use crate::{DiagnosticEvent, Handler, HandlerError, OperationContext, ProcessingState, Progress};
 use pop_contract::{FAILED, SUCCEEDED};
@@ -9,9 +9,9 @@ use serde_json::Value;
 /// The final report of an operation.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Report {
-    /// COMPLETE, with `succeeded` or `failed`.
+    /// The final progress: COMPLETE with `succeeded` or `failed`.
     pub progress: Progress,
-    /// The result, if it succeeded.
+    /// The result of a succeeded operation.
     pub result: Option<Value>,
 }
 
@@ -22,9 +22,9 @@ impl Report {
     }
 }
 
-/// Carries an operation out: reads the payload, validates it, runs the handler, reports the end.
+/// Runs an operation: reads and validates the payload, runs the handler and reports the end.
 ///
-/// Whatever goes wrong, a panic included, ends in a report of failure that says so.
+/// Every error, including a panic, ends in a failed report.
 pub async fn process<H: Handler>(handler: &H, payload: &str, context: &mut OperationContext) -> Report {
     let outcome = attempt(handler, payload, context).await;
     let report = match outcome {
@@ -40,7 +40,7 @@ pub async fn process<H: Handler>(handler: &H, payload: &str, context: &mut Opera
             progress: Progress {
                 processing_state_message: Some(FAILED.to_owned()),
                 percent_complete: context.percent(),
-                diagnostic_events: stamped(error.into_diagnostics(), context),
+                diagnostic_events: with_time(error.into_diagnostics(), context),
                 ..context.in_state(ProcessingState::Complete)
             },
             result: None,
@@ -55,32 +55,33 @@ async fn attempt<H: Handler>(
     payload: &str,
     context: &mut OperationContext,
 ) -> Result<Value, HandlerError> {
-    // an operation without a payload has the payload null; a handler whose fields are all optional takes that too
+    // a missing payload is null: read it as `{}` for handlers whose fields are all optional
     let read = from_json(payload);
     let read = if read.is_err() && payload.trim() == "null" { from_json("{}") } else { read };
     let input: H::Input = read.map_err(|error| {
-        let wanted = std::any::type_name::<H::Input>();
-        // without what it is filled with
-        let wanted = wanted.split('<').next().unwrap_or(wanted);
-        let wanted = wanted.rsplit("::").next().unwrap_or(wanted);
-        HandlerError::new(format!("the payload is no {wanted}: {error}")).code("payload")
+        let input = std::any::type_name::<H::Input>();
+        // the name without type parameters and path
+        let input = input.split('<').next().unwrap_or(input);
+        let input = input.rsplit("::").next().unwrap_or(input);
+        HandlerError::new(format!("the payload is not a valid {input}: {error}")).code("payload")
     })?;
-    let wrong = handler.validate(&input);
-    if !wrong.is_empty() {
-        return Err(HandlerError::several(wrong));
+    let faults = handler.validate(&input);
+    if !faults.is_empty() {
+        return Err(HandlerError::several(faults));
     }
-    let output = match caught(handler.run(input, context)).await {
+    let output = match catch_panic(handler.run(input, context)).await {
         Ok(output) => output?,
-        Err(Panic { message, place }) => {
+        Err(Panic { message, location }) => {
             return Err(HandlerError::new(format!("the handler panicked: {message}"))
                 .code("panic")
-                .trace(place));
+                .trace(location));
         }
     };
-    serde_json::to_value(output).map_err(|error| HandlerError::new(format!("the result is no JSON: {error}")))
+    serde_json::to_value(output)
+        .map_err(|error| HandlerError::new(format!("the result is not JSON: {error}")))
 }
 
-fn stamped(diagnostics: Vec<DiagnosticEvent>, context: &OperationContext) -> Vec<DiagnosticEvent> {
+fn with_time(diagnostics: Vec<DiagnosticEvent>, context: &OperationContext) -> Vec<DiagnosticEvent> {
     let now = context.in_state(ProcessingState::Complete).completed_time;
     diagnostics.into_iter().map(|event| DiagnosticEvent { time: event.time.or(now), ..event }).collect()
 }

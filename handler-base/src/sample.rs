@@ -1,4 +1,4 @@
-//! POP's sample handler: actions that log, fail or call an external program, and a result that is echoed.
+//! POP's sample handler: it logs, fails or runs an external program, and returns a result from its payload.
 
 use crate::{About, Handler, HandlerError, OperationContext, Program};
 use schemars::JsonSchema;
@@ -10,9 +10,9 @@ use std::time::Duration;
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct SamplePayload {
-    /// What it does, in order.
+    /// Actions, in order.
     actions: Option<Vec<SampleAction>>,
-    /// What it gives as its result.
+    /// The result of the operation.
     result_payload: Option<Value>,
 }
 
@@ -33,7 +33,7 @@ struct SampleParams {
     sleep_milliseconds: Option<Scalar>,
 }
 
-/// A value of `paramsMap`: POP takes any scalar where it wants text, and a number that is written as text.
+/// A value of `paramsMap`. POP accepts any scalar as text, and a number that is written as text.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(untagged)]
 enum Scalar {
@@ -53,7 +53,7 @@ impl Scalar {
 }
 
 impl SampleParams {
-    /// How long an action takes besides its work; a negative time is none.
+    /// Pause before an action, in milliseconds; a negative value counts as 0.
     fn sleep_milliseconds(&self) -> Result<u64, HandlerError> {
         let Some(scalar) = self.sleep_milliseconds.clone() else { return Ok(0) };
         let text = scalar.into_text();
@@ -61,7 +61,7 @@ impl SampleParams {
         let number = number.ok_or_else(|| {
             HandlerError::new(format!("`sleepMilliseconds` must be a number, not `{text}`")).code("payload")
         })?;
-        // rounds towards zero, and what is out of range to the nearest end
+        // the conversion rounds towards zero and saturates
         Ok(number as u64)
     }
 }
@@ -75,17 +75,17 @@ impl Handler for SampleHandler {
     type Output = Value;
 
     fn about(&self) -> About {
-        About::new(env!("CARGO_PKG_VERSION"), "logs, fails or calls an external program, and echoes a result")
-            .action("log", "writes `logMessage` into the log")
+        About::new(env!("CARGO_PKG_VERSION"), "logs, fails or runs an external program, and echoes a result")
+            .action("log", "writes `logMessage` to the log")
             .action("exception", "fails with `exceptionMessage`")
             .action("externalExecute", "runs the program of `externalArgs`")
-            .error("exception", "the payload asked for it")
-            .error("payload", "the payload asks for something that it cannot do")
+            .error("exception", "the payload has the action `exception`")
+            .error("payload", "the payload is not valid")
     }
 
     async fn run(&self, input: SamplePayload, context: &mut OperationContext) -> Result<Value, HandlerError> {
         if let Some(job) = context.prior_param("jobInfo") {
-            let line = format!("an earlier attempt was at {job}");
+            let line = format!("an earlier attempt worked on {job}");
             context.log(line);
         }
         for action in input.actions.unwrap_or_default() {
@@ -105,7 +105,7 @@ impl Handler for SampleHandler {
                 other => {
                     let known = "log, exception or externalExecute";
                     return Err(
-                        HandlerError::new(format!("unknown action `{other}`; it is {known}")).code("payload")
+                        HandlerError::new(format!("unknown action `{other}`; use {known}")).code("payload")
                     );
                 }
             }
@@ -114,7 +114,7 @@ impl Handler for SampleHandler {
     }
 }
 
-/// Reports progress once a second for as long as it is to take; never 100, for the work is still to come.
+/// Waits and reports progress once a second; below 100 percent, because the action follows.
 async fn pretend_to_work(milliseconds: u64, context: &mut OperationContext) -> Result<(), HandlerError> {
     if milliseconds == 0 {
         return Ok(());
@@ -127,7 +127,7 @@ async fn pretend_to_work(milliseconds: u64, context: &mut OperationContext) -> R
         let pause = Duration::from_millis(milliseconds / steps);
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
-            () = cancellation.asked() => return Err(HandlerError::new("stopped while working").code("cancelled")),
+            () = cancellation.cancelled() => return Err(HandlerError::new("stopped while working").code("cancelled")),
         }
     }
     Ok(())
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn asked_to_stop_it_stops_where_it_is_and_goes_on_from_what_it_kept() {
+    async fn cancelled_handler_stops_and_the_next_attempt_reads_its_progress() {
         let payload = json!({"actions": [{"action": "log", "paramsMap": {"sleepMilliseconds": 4000, "logMessage": "hi"}}]});
         let stopped = InMemory::default().stopped_at(25.0).run(&SampleHandler, &payload).await;
         assert_eq!(percents(&stopped.progress), [0, 25, 25]);
@@ -168,11 +168,11 @@ mod tests {
         let last = stopped.progress.last().unwrap().clone();
         let again = InMemory::default().prior(last).run(&SampleHandler, &payload).await;
         assert!(again.report.is_succeeded());
-        assert!(again.log[0].starts_with("an earlier attempt was at "), "{:?}", again.log);
+        assert!(again.log[0].starts_with("an earlier attempt worked on "), "{:?}", again.log);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn p17_the_sample_of_the_document_reports_and_fails() {
+    async fn exception_fails_after_progress_without_a_result() {
         let payload = json!({"actions": [{"action": "log", "paramsMap": {"sleepMilliseconds": 3000, "logMessage": "hi"}},
             {"action": "exception", "paramsMap": {"exceptionMessage": "boom"}}], "resultPayload": {"k": "v"}});
         let run = run_in_memory(&SampleHandler, &payload, []).await;
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn p32_the_result_is_echoed_and_success_is_100_percent() {
+    async fn success_echoes_the_result_with_100_percent() {
         let run =
             run_in_memory(&SampleHandler, &json!({"actions": null, "resultPayload": {"k": [1]}}), []).await;
         assert_eq!(run.report.result, Some(json!({"k": [1]})));
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn p14_an_external_program_is_asked_for_and_its_failure_is_ours() {
+    async fn failure_of_an_external_program_fails_the_operation() {
         let payload = json!({"actions": [{"action": "externalExecute", "paramsMap": {"externalArgs": ["ffmpeg", "-h"]}}]});
         let line = Line { stream: Stream::Stderr, text: "no such file".to_owned() };
         let answer = vec![LaunchEvent::Lines(vec![line]), ended(Exit::Code(1))];
@@ -228,17 +228,17 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_payload_of_another_shape_is_said_so() {
+    async fn payload_of_the_wrong_type_fails() {
         let run = run_in_memory(&SampleHandler, &json!({"actions": 7}), []).await;
         let diagnostic = &run.report.progress.diagnostic_events[0];
-        assert!(diagnostic.message.starts_with("the payload is no SamplePayload: invalid type"));
+        assert!(diagnostic.message.starts_with("the payload is not a valid SamplePayload: invalid type"));
         assert!(run_in_memory(&SampleHandler, &Value::Null, []).await.report.is_succeeded());
         let run = run_in_memory(&SampleHandler, &json!({"actions": [{"action": "lgo"}]}), []).await;
         assert!(run.report.progress.diagnostic_events[0].message.contains("unknown action `lgo`"));
     }
 
-    struct Panics;
-    impl Handler for Panics {
+    struct PanickingHandler;
+    impl Handler for PanickingHandler {
         type Input = Value;
         type Output = Value;
         async fn run(&self, _: Value, _: &mut OperationContext) -> Result<Value, HandlerError> {
@@ -247,8 +247,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn u14_a_panic_is_a_report_with_message_and_trace() {
-        let run = run_in_memory(&Panics, &json!({}), []).await;
+    async fn u14_panic_is_a_failed_report_with_message_and_trace() {
+        let run = run_in_memory(&PanickingHandler, &json!({}), []).await;
         let diagnostic = &run.report.progress.diagnostic_events[0];
         assert_eq!(diagnostic.message, "the handler panicked: on purpose");
         assert!(diagnostic.stack_trace.as_ref().unwrap().contains("sample.rs"));

@@ -1,11 +1,11 @@
-//! Reading a payload in which a list is no map: derived code would take the fields of a struct from a list, in the
-//! order in which they stand in the program.
+//! Reads a payload and rejects a list where a struct is expected. Derived serde code would accept a list as the
+//! struct's fields in their order of declaration.
 
 use serde::de;
 use serde::de::{DeserializeSeed, Deserializer, EnumAccess, MapAccess, SeqAccess, VariantAccess, Visitor};
 use std::fmt;
 
-/// Reads JSON; a struct is read from a map alone, at any depth.
+/// Reads JSON. A struct must be a map, at any depth.
 pub(crate) fn from_json<T: de::DeserializeOwned>(text: &str) -> serde_json::Result<T> {
     let mut reader = serde_json::Deserializer::from_str(text);
     let value = T::deserialize(Strict(&mut reader))?;
@@ -13,10 +13,10 @@ pub(crate) fn from_json<T: de::DeserializeOwned>(text: &str) -> serde_json::Resu
     Ok(value)
 }
 
-/// Hands everything on, and itself down to every part.
+/// Delegates everything to the wrapped value, and wraps each part.
 struct Strict<T>(T);
 
-macro_rules! hand_on {
+macro_rules! delegate {
     ($($method:ident($($argument:ident: $kind:ty),*))*) => {$(
         fn $method<V: Visitor<'de>>(self, $($argument: $kind,)* visitor: V) -> Result<V::Value, D::Error> {
             self.0.$method($($argument,)* Strict(visitor))
@@ -27,7 +27,7 @@ macro_rules! hand_on {
 impl<'de, D: Deserializer<'de>> Deserializer<'de> for Strict<D> {
     type Error = D::Error;
 
-    hand_on! {
+    delegate! {
         deserialize_any() deserialize_bool() deserialize_i8() deserialize_i16() deserialize_i32() deserialize_i64()
         deserialize_i128() deserialize_u8() deserialize_u16() deserialize_u32() deserialize_u64() deserialize_u128()
         deserialize_f32() deserialize_f64() deserialize_char() deserialize_str() deserialize_string()
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn fr_l10_a_struct_is_read_from_a_map_alone_at_any_depth() {
+    fn fr_l10_struct_must_be_a_map_at_any_depth() {
         for (text, place) in [
             (r#"["in.mp4"]"#, "line 1 column"),
             (r#"{"inner": ["in.mp4"]}"#, "line 1 column"),

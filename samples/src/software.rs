@@ -300,7 +300,7 @@ struct Steps {
 }
 
 async fn stop(conduit: &mut Conduit<'_>) {
-    conduit.context().cancellation().clone().asked().await;
+    conduit.context().cancellation().clone().cancelled().await;
 }
 
 fn stopped() -> HandlerError {

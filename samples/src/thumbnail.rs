@@ -129,7 +129,7 @@ impl Shown {
                 "-"
             ]);
             let counted = ffmpeg(context, arguments, None, 0.0..50.0).await;
-            if context.cancellation().is_asked() {
+            if context.cancellation().is_cancelled() {
                 counted?;
             } else if let Some(last) = counted.ok().and_then(|written| written.frames.checked_sub(1)) {
                 return Ok(Self { from, number: last });

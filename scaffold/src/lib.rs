@@ -1,4 +1,4 @@
-//! The first files of a new handler: a name and choices in, a list of files out.
+//! Generates the files of a new handler project from a name and choices.
 //!
 //! ```
 //! use pop_scaffold::{Kind, Language, Name, Project};
@@ -8,12 +8,14 @@
 //! # Ok::<(), pop_scaffold::NameError>(())
 //! ```
 //!
-//! The templates are files in `templates/KIND`; another kind is another folder there, a line in [`Kind`] and one in the
-//! table of `templates`.
+//! The templates are files in `templates/KIND`. To add a kind, add a folder there, a variant of [`Kind`] and a list in the
+//! module `templates`.
 
+mod kind;
 mod name;
 mod project;
 mod templates;
 
+pub use kind::{Kind, Language};
 pub use name::{Name, NameError};
-pub use project::{Kind, Language, NewFile, Project, Toolkit};
+pub use project::{NewFile, Project, Toolkit};

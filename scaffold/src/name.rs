@@ -1,12 +1,12 @@
-//! What a new handler may be called.
+//! The name of a new handler.
 
 use std::fmt;
 use thiserror::Error;
 
-/// The longest name: what a label of Kubernetes may have.
+/// Longest name, in bytes: the limit of a Kubernetes label.
 const LONGEST: usize = 63;
 
-/// What Rust keeps for itself in edition 2024.
+/// Keywords of Rust, edition 2024.
 const KEYWORDS: [&str; 52] = [
     "abstract",
     "as",
@@ -61,46 +61,46 @@ const KEYWORDS: [&str; 52] = [
     "yield",
     "macro-rules",
 ];
-/// Names with which cargo makes no program, for they are its own or the compiler's.
-const OF_CARGO: [&str; 9] =
+/// Names of cargo or the compiler, which cargo refuses for a program.
+const CARGO_NAMES: [&str; 9] =
     ["alloc", "build", "core", "deps", "examples", "incremental", "proc-macro", "std", "test"];
-/// Packages that a handler in Rust is built with.
+/// Dependencies of a handler in Rust.
 const PACKAGES: [&str; 6] = ["pop-handler-base", "schemars", "serde", "serde-json", "tempfile", "tokio"];
-/// Operation types that need no entry in a registry.
+/// Built-in operation types.
 const BUILT_IN: [&str; 2] = ["exec", "sample"];
 
-/// The name of a handler: fit for an operation type, a package, an image, a pod and a file.
+/// The name of a handler: valid for an operation type, a package, an image, a pod and a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Name(String);
 
-/// A name that a handler cannot have.
+/// An invalid name of a handler.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum NameError {
-    /// It has letters that are not allowed, too many, or none.
+    /// The text is empty, too long, or has characters that are not allowed.
     #[error(
-        "`{given}` is no name for a handler: that is at most {LONGEST} lower-case letters, digits and single `-`, \
+        "`{text}` is not a handler name: use at most {LONGEST} lower-case letters, digits and single `-`, \
          with a letter first and no `-` last"
     )]
     Form {
-        /// The name as given.
-        given: String,
-        /// The nearest name that is allowed.
+        /// The rejected text.
+        text: String,
+        /// The nearest valid name.
         near: Option<Name>,
     },
-    /// It means something already.
-    #[error("`{given}` is no name for a handler: it is {meaning}")]
+    /// The name has another meaning.
+    #[error("`{text}` is not a handler name: it is {meaning}")]
     Taken {
-        /// The name as given.
-        given: String,
-        /// What it means.
+        /// The rejected text.
+        text: String,
+        /// The other meaning, for example `a keyword of Rust`.
         meaning: &'static str,
-        /// The nearest name that is allowed.
+        /// The nearest valid name.
         near: Name,
     },
 }
 
 impl NameError {
-    /// The nearest name that is allowed, if one is near.
+    /// The nearest valid name, if there is one.
     pub fn near(&self) -> Option<&Name> {
         match self {
             Self::Form { near, .. } => near.as_ref(),
@@ -110,18 +110,18 @@ impl NameError {
 }
 
 impl Name {
-    /// Takes a text as a name.
+    /// Parses a name.
     pub fn parse(text: &str) -> Result<Self, NameError> {
-        let given = || text.to_owned();
+        let owned = || text.to_owned();
         if !is_well_formed(text) {
-            let near = Some(reshaped(text)).filter(|near| is_well_formed(near));
-            return Err(NameError::Form { given: given(), near: near.map(Self::or_another) });
+            let near = Some(nearest_well_formed(text)).filter(|near| is_well_formed(near));
+            return Err(NameError::Form { text: owned(), near: near.map(Self::without_other_meaning) });
         }
-        match meaning(text) {
+        match other_meaning(text) {
             Some(meaning) => {
-                Err(NameError::Taken { given: given(), meaning, near: Self::or_another(given()) })
+                Err(NameError::Taken { text: owned(), meaning, near: Self::without_other_meaning(owned()) })
             }
-            None => Ok(Self(given())),
+            None => Ok(Self(owned())),
         }
     }
 
@@ -130,14 +130,14 @@ impl Name {
         &self.0
     }
 
-    /// The name as Rust writes it in a path.
+    /// The name as a Rust identifier.
     pub fn to_crate(&self) -> String {
         self.0.replace('-', "_")
     }
 
-    /// A well-formed text, with a word more if it means something already.
-    fn or_another(text: String) -> Self {
-        Self(if meaning(&text).is_some() { format!("{text}-handler") } else { text })
+    /// Makes a name of a well-formed text; appends `-handler` if the text has another meaning.
+    fn without_other_meaning(text: String) -> Self {
+        Self(if other_meaning(&text).is_some() { format!("{text}-handler") } else { text })
     }
 }
 
@@ -155,8 +155,8 @@ fn is_well_formed(text: &str) -> bool {
         })
 }
 
-/// The text with its capitals made small, all else that is not allowed made a dash, and its ends cut.
-fn reshaped(text: &str) -> String {
+/// Converts capitals to lower case and other invalid characters to dashes, and trims the ends.
+fn nearest_well_formed(text: &str) -> String {
     let mut near = String::new();
     let mut was_small = false;
     for letter in text.chars() {
@@ -172,12 +172,13 @@ fn reshaped(text: &str) -> String {
     near[..near.len().min(LONGEST)].trim_end_matches('-').to_owned()
 }
 
-fn meaning(text: &str) -> Option<&'static str> {
+/// The meaning that a text has already, if any.
+fn other_meaning(text: &str) -> Option<&'static str> {
     let tables: [(&[&str], &str); 4] = [
         (&KEYWORDS, "a keyword of Rust"),
-        (&OF_CARGO, "a name that cargo keeps for itself"),
-        (&PACKAGES, "a package that handlers are built with"),
-        (&BUILT_IN, "an operation type that is built in"),
+        (&CARGO_NAMES, "a name reserved by cargo"),
+        (&PACKAGES, "a dependency of handlers"),
+        (&BUILT_IN, "a built-in operation type"),
     ];
     tables.into_iter().find(|(words, _)| words.contains(&text)).map(|(_, meaning)| meaning)
 }
@@ -187,7 +188,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_that_are_good_everywhere() {
+    fn valid_names_are_accepted() {
         let longest = "a".repeat(LONGEST);
         for good in ["a", "probe", "my-handler", "h264-to-av1", "tests", &longest] {
             assert_eq!(Name::parse(good).map(|name| name.to_string()), Ok(good.to_owned()));
@@ -196,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_name_comes_with_the_nearest_good_one() {
+    fn invalid_name_comes_with_the_nearest_valid_one() {
         let too_long = "a".repeat(LONGEST + 1);
         let cut = "a".repeat(LONGEST);
         let cut_at_a_dash = format!("{}-bc", "a".repeat(LONGEST - 1));
@@ -225,13 +226,13 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_means_something_already_is_refused_with_the_reason() {
+    fn name_with_another_meaning_is_refused() {
         for (taken, meaning) in [
             ("match", "a keyword of Rust"),
             ("gen", "a keyword of Rust"),
-            ("test", "a name that cargo keeps for itself"),
-            ("serde-json", "a package that handlers are built with"),
-            ("exec", "an operation type that is built in"),
+            ("test", "a name reserved by cargo"),
+            ("serde-json", "a dependency of handlers"),
+            ("exec", "a built-in operation type"),
         ] {
             let error = Name::parse(taken).unwrap_err();
             assert!(error.to_string().ends_with(meaning), "{error}");

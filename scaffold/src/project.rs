@@ -1,77 +1,41 @@
-//! A new project: what was chosen, and the files that follow from it.
+//! A new project: the user's choices, and the files generated from them.
 
-use crate::Name;
-use crate::templates::{Template, of};
+use crate::templates::{Template, templates};
+use crate::{Kind, Name};
 
-/// What is made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// A program that carries operations of one type out.
-    Handler(Language),
-    /// One that installs, updates, uninstalls and lists units, in Rust.
-    Content,
-    /// One that binds and unbinds repositories, in Rust.
-    Bind,
-    /// One that restarts machines, in Rust.
-    System,
-}
-
-/// What it is written in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Language {
-    /// Rust, with the toolkit.
-    Rust,
-    /// Python, with its standard library.
-    Python,
-    /// POSIX shell.
-    Shell,
-}
-
-/// Where a project in Rust has the toolkit from.
+/// The source of the toolkit for a project in Rust.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Toolkit {
-    /// From the package registry, in this version.
+    /// This version of the package registry.
     Version(String),
-    /// From the folder of its package.
+    /// The folder of the toolkit's package.
     Folder(String),
 }
 
-/// What was chosen for a new project.
+/// The user's choices for a new project.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Project {
-    /// What it is called.
+    /// Name of the handler and its project.
     pub name: Name,
-    /// What it is.
+    /// Kind of the handler.
     pub kind: Kind,
-    /// Where the toolkit comes from; otherwise it is the version of this crate.
+    /// Source of the toolkit [default: this crate's version].
     pub toolkit: Option<Toolkit>,
 }
 
 /// A file of a new project.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewFile {
-    /// Its path in the project's folder, with `/`.
+    /// Path in the project's folder, separated by `/`.
     pub path: &'static str,
-    /// What stands in it.
+    /// Content of the file.
     pub text: String,
-    /// Whether it is a program.
+    /// Whether the file needs the execute permission.
     pub is_executable: bool,
 }
 
-impl Kind {
-    /// The word for the capability that it has.
-    fn capability(self) -> Option<&'static str> {
-        match self {
-            Self::Handler(_) => None,
-            Self::Content => Some("content"),
-            Self::Bind => Some("bind"),
-            Self::System => Some("system"),
-        }
-    }
-}
-
 impl Toolkit {
-    /// What stands behind `pop-handler-base =` in a manifest.
+    /// The value of `pop-handler-base =` in Cargo.toml.
     fn to_toml(&self) -> String {
         match self {
             Self::Version(version) => quoted(version),
@@ -87,7 +51,7 @@ impl Default for Toolkit {
 }
 
 impl Project {
-    /// The files, none of them twice.
+    /// Generates the files; each path occurs once.
     pub fn files(&self) -> Vec<NewFile> {
         let toolkit = self.toolkit.clone().unwrap_or_default().to_toml();
         let crate_name = self.name.to_crate();
@@ -99,43 +63,43 @@ impl Project {
             "rust-version" => Some(env!("CARGO_PKG_RUST_VERSION")),
             _ => None,
         };
-        let made = |&Template { path, text, is_executable }: &Template| NewFile {
+        let file_of = |&Template { path, text, is_executable }: &Template| NewFile {
             path,
-            text: filled(text, value),
+            text: fill(text, value),
             is_executable,
         };
-        of(self.kind).iter().map(made).collect()
+        templates(self.kind).iter().map(file_of).collect()
     }
 }
 
-/// A text with `{{placeholder}}` replaced, once: what comes in is not looked at again.
-fn filled<'v>(text: &str, value: impl Fn(&str) -> Option<&'v str>) -> String {
-    let mut done = String::with_capacity(text.len());
+/// Replaces each `{{placeholder}}` in a text once. Placeholders in the values stay.
+fn fill<'v>(text: &str, value: impl Fn(&str) -> Option<&'v str>) -> String {
+    let mut filled = String::with_capacity(text.len());
     let mut rest = text;
     while let Some((before, after)) = rest.split_once("{{") {
-        done.push_str(before);
+        filled.push_str(before);
         let known = after.split_once("}}").and_then(|(name, after)| Some((value(name)?, after)));
         match known {
             Some((value, after)) => {
-                done.push_str(value);
+                filled.push_str(value);
                 rest = after;
             }
             None => {
-                done.push_str("{{");
+                filled.push_str("{{");
                 rest = after;
             }
         }
     }
-    done + rest
+    filled + rest
 }
 
-/// A basic string of TOML.
+/// Quotes a text as a basic string of TOML.
 fn quoted(text: &str) -> String {
     let mut quoted = String::from('"');
     for letter in text.chars() {
         match letter {
             '"' | '\\' => quoted.extend(['\\', letter]),
-            // in TOML a control character is written as its number
+            // TOML requires an escape for control characters
             _ if letter.is_control() => {
                 let number = format!("{:04X}", u32::from(letter));
                 quoted.push_str("\\u");
@@ -151,6 +115,7 @@ fn quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Language;
     use std::collections::BTreeSet;
 
     const KINDS: [Kind; 6] = [
@@ -171,11 +136,11 @@ mod tests {
     }
 
     #[test]
-    fn every_kind_has_all_files_and_no_placeholder_is_left() {
+    fn every_kind_has_all_files_without_placeholders() {
         for kind in KINDS {
             let files = project("my-probe", kind).files();
             let paths: BTreeSet<&str> = files.iter().map(|file| file.path).collect();
-            assert_eq!(paths.len(), files.len(), "a file is there twice");
+            assert_eq!(paths.len(), files.len(), "a path occurs twice");
             for path in [
                 "README.md",
                 "payload.json",
@@ -196,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn the_registry_serves_the_type_that_the_agenda_uses() {
+    fn registry_serves_the_type_of_the_agenda() {
         for kind in KINDS {
             let files = project("my-probe", kind).files();
             let registry: serde_json::Value = serde_json::from_str(&text(&files, "registry.json")).unwrap();
@@ -209,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn the_toolkit_is_a_version_or_a_folder_whatever_its_letters() {
+    fn toolkit_is_a_version_or_a_quoted_folder() {
         let manifest = |toolkit| {
             let files = Project { toolkit, ..project("my-probe", Kind::Handler(Language::Rust)) }.files();
             let line = text(&files, "Cargo.toml");
@@ -224,9 +189,9 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_known_is_filled_in() {
+    fn unknown_placeholders_stay() {
         let value = |name: &str| (name == "a").then_some("{{a}}");
-        assert_eq!(filled("{{a}} {{b}} {{a", value), "{{a}} {{b}} {{a");
-        assert_eq!(filled("x{{a}}{{{a}}", value), "x{{a}}{{{a}}");
+        assert_eq!(fill("{{a}} {{b}} {{a", value), "{{a}} {{b}} {{a");
+        assert_eq!(fill("x{{a}}{{{a}}", value), "x{{a}}{{{a}}");
     }
 }

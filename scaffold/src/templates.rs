@@ -1,15 +1,15 @@
-//! Which templates make which project.
+//! The templates of each kind of project.
 
-use crate::{Kind, Language};
+use crate::kind::{Kind, Language};
 
-/// A file of a project, not filled in yet.
+/// A file of a project with placeholders.
 pub(crate) struct Template {
     pub(crate) path: &'static str,
     pub(crate) text: &'static str,
     pub(crate) is_executable: bool,
 }
 
-/// A file `$path` of a project, from a template.
+/// The file `$path` of a project, from a template.
 macro_rules! file {
     ($path:literal from $template:expr) => {
         Template {
@@ -24,7 +24,7 @@ macro_rules! file {
 }
 
 /// The templates of a project.
-pub(crate) fn of(kind: Kind) -> &'static [Template] {
+pub(crate) fn templates(kind: Kind) -> &'static [Template] {
     match kind {
         Kind::Handler(Language::Rust) => &RUST_HANDLER,
         Kind::Handler(Language::Python) => &PYTHON_HANDLER,
@@ -35,7 +35,7 @@ pub(crate) fn of(kind: Kind) -> &'static [Template] {
     }
 }
 
-/// A handler with a capability: what differs stands in the folder `$kind`.
+/// A handler with a capability; the folder `$kind` has the specific files.
 macro_rules! capability {
     ($kind:literal) => {
         [
@@ -58,7 +58,7 @@ const CONTENT: [Template; 11] = capability!("content");
 const BIND: [Template; 11] = capability!("bind");
 const SYSTEM: [Template; 11] = capability!("system");
 
-// a manifest or an ignore file with its own name would be taken for one of this repository
+// Cargo and git would use templates named `Cargo.toml` or `.gitignore` for this repository, so they have other names
 const RUST_HANDLER: [Template; 11] = [
     file!("Cargo.toml" from "handler/rust/Cargo.toml.in"),
     file!("src/main.rs" from "handler/rust/src/main.rs"),

@@ -60,7 +60,7 @@ fn r14_a_handler_in_python_and_one_in_shell_serve_one_agenda() {
                "reboot_scheduled": true})
     );
     assert!(
-        bench.read("samples/work/restart-required").starts_with("asked for by operation restart of run ")
+        bench.read("samples/work/restart-required").starts_with("requested by operation restart of run ")
     );
 }
 
@@ -90,7 +90,7 @@ fn r14_reports_of_failure_and_methods_that_are_missing_are_told_in_any_language(
     assert_eq!((&code, &report["succeeded"]), (&json!("report"), &json!(false)));
     let details = report["details"].as_object().unwrap();
     assert_eq!(details.keys().collect::<Vec<_>>(), ["message", "trace"]);
-    assert!(details["message"].as_str().unwrap().starts_with("`../a` is no name of a note"), "{report}");
+    assert!(details["message"].as_str().unwrap().starts_with("`../a` is not a note name"), "{report}");
     assert!(details["trace"].as_str().unwrap().contains("ValueError"), "{report}");
 
     assert_eq!(failed(&bench(&[notes("update", &json!([]))])).0, "not-implemented");
@@ -100,7 +100,7 @@ fn r14_reports_of_failure_and_methods_that_are_missing_are_told_in_any_language(
     assert_eq!(failed(&bench(&[("restart", system("halt"))])).0, "not-implemented");
     assert_eq!(failed(&bench(&[("restart", json!({}))])).0, "payload");
     let (code, report) = failed(&bench(&[("lost", system("reboot"))]));
-    let details = json!({"message": "the folder of the request, none, is not there", "trace": ""});
+    let details = json!({"message": "the folder of the request, none, does not exist", "trace": ""});
     assert_eq!(code, "report");
     assert_eq!(
         report,

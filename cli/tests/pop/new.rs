@@ -48,13 +48,13 @@ fn names_that_are_no_names_are_refused_with_a_near_one() {
     insta::assert_snapshot!(bench.pop(2, "new MyHandler").screen(), @r"
     exit 2
     --- stderr
-    error: `MyHandler` is no name for a handler: that is at most 63 lower-case letters, digits and single `-`, with a letter first and no `-` last
+    error: `MyHandler` is not a handler name: use at most 63 lower-case letters, digits and single `-`, with a letter first and no `-` last
     hint: use `my-handler`
     ");
     insta::assert_snapshot!(bench.pop(2, "new test --lang shell").screen(), @r"
     exit 2
     --- stderr
-    error: `test` is no name for a handler: it is a name that cargo keeps for itself
+    error: `test` is not a handler name: it is a name reserved by cargo
     hint: use `test-handler`
     ");
     assert_eq!(names(&bench.path("")), [""; 0]);

@@ -1,4 +1,4 @@
-//! The payload of a call and its result, as they are read and written.
+//! The payload and the result of a call.
 
 use crate::Options;
 use pop_contract::HandlerReport;
@@ -12,9 +12,9 @@ use std::borrow::Cow;
 pub struct CallPayload<U> {
     /// `content`, `bind` or `system`.
     pub capability: String,
-    /// What is to be done: `install`, `bind`, `reboot` and others.
+    /// `install`, `bind`, `reboot` or another method.
     pub method: String,
-    /// The type by which the handler was found.
+    /// The operation type that selected the handler.
     #[serde(rename = "type")]
     pub type_id: String,
     /// The units to install, update or uninstall.
@@ -23,27 +23,27 @@ pub struct CallPayload<U> {
     pub binding: Option<Binding>,
     /// The repository to unbind.
     pub repo_id: Option<String>,
-    /// What else is wanted.
+    /// Options of the method, as defined by the handler.
     #[serde(default)]
     pub options: Options,
 }
 
-/// A repository that a machine is to use.
+/// A binding of a machine to a repository.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 pub struct Binding {
-    /// The repository.
+    /// Identifier of the repository.
     pub repo_id: String,
-    /// What is needed to use it.
+    /// Data that the machine needs to use the repository, for example its URL.
     #[serde(default)]
     pub details: Map<String, Value>,
 }
 
-/// A report as the result of an operation.
+/// A handler report as the result of an operation.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(transparent)]
-pub struct Reported(pub HandlerReport);
+pub struct CallResult(pub HandlerReport);
 
-impl JsonSchema for Reported {
+impl JsonSchema for CallResult {
     fn schema_name() -> Cow<'static, str> {
         "HandlerReport".into()
     }
@@ -52,9 +52,9 @@ impl JsonSchema for Reported {
         json_schema!({
             "type": "object",
             "properties": {
-                "succeeded": {"type": "boolean", "description": "Whether it succeeded."},
-                "details": {"type": "object", "description": "What it did, or why it could not."},
-                "num_changes": {"type": "integer", "minimum": 0, "description": "How many changes it made."},
+                "succeeded": {"type": "boolean", "description": "Whether the method succeeded."},
+                "details": {"type": "object", "description": "What the method did, or why it failed."},
+                "num_changes": {"type": "integer", "minimum": 0, "description": "Number of changes."},
                 "repo_id": {"type": "string", "description": "The repository of a binding."},
                 "reboot_scheduled": {"type": "boolean", "description": "Whether the machine will restart."},
             },

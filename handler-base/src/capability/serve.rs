@@ -1,21 +1,21 @@
-//! One call from its payload to its report, whatever becomes of the method.
+//! Dispatches a call to its method and converts every end of the method to a report.
 
 use super::{
-    BindHandler, CallPayload, Capabilities, ContentHandler, Reported, SystemHandler, not_implemented,
+    BindHandler, CallPayload, CallResult, Capabilities, ContentHandler, SystemHandler, not_implemented,
 };
-use crate::panics::{Panic, caught};
+use crate::panics::{Panic, catch_panic};
 use crate::{About, Conduit, Handler, HandlerError, OperationContext};
 use pop_contract::{Capability, HandlerReport, Method, NOT_IMPLEMENTED, PROGRESS_LIMIT, REPORT_CODE};
 use serde_json::{Value, json};
 
-/// The longest report of failure that is told whole; the progress that carries it has more to say.
+/// Longest failed report that is sent whole, in bytes. The rest of the progress limit is for the other fields.
 const LONGEST_REPORT: usize = PROGRESS_LIMIT / 2;
-/// The longest sentence that is made of a report, in characters.
-const LONGEST_SENTENCE: usize = 500;
+/// Longest message that is made of a report, in characters.
+const LONGEST_MESSAGE: usize = 500;
 
 impl<C: ContentHandler, B: BindHandler, S: SystemHandler> Handler for Capabilities<C, B, S> {
     type Input = CallPayload<C::Unit>;
-    type Output = Reported;
+    type Output = CallResult;
 
     fn about(&self) -> About {
         let mut about = self.content.about().and(self.bind.about()).and(self.system.about());
@@ -25,7 +25,7 @@ impl<C: ContentHandler, B: BindHandler, S: SystemHandler> Handler for Capabiliti
             }
         }
         about
-            .error("payload", "the payload is no call")
+            .error("payload", "the payload is not a call")
             .error(NOT_IMPLEMENTED, "the handler does not have the method")
             .error(REPORT_CODE, "the method failed; the payload of the diagnostic is its report")
     }
@@ -34,22 +34,22 @@ impl<C: ContentHandler, B: BindHandler, S: SystemHandler> Handler for Capabiliti
         &self,
         input: Self::Input,
         context: &mut OperationContext,
-    ) -> Result<Reported, HandlerError> {
+    ) -> Result<CallResult, HandlerError> {
         let name = format!("{}.{}", input.capability, input.method);
         let binding = input.binding.as_ref().map(|binding| &binding.repo_id);
         let repo_id = binding.or(input.repo_id.as_ref()).cloned();
         let is_reboot = input.method == Method::Reboot.as_str();
         let mut conduit = Conduit::new(context, &input.type_id);
-        let mut report = match caught(self.call(input, &mut conduit)).await {
+        let mut report = match catch_panic(self.call(input, &mut conduit)).await {
             Ok(Ok(report)) => report,
-            Ok(Err(error)) => of_error(error)?,
-            Err(Panic { message, place }) => HandlerReport::of_error(message, place),
+            Ok(Err(error)) => error_report(error)?,
+            Err(Panic { message, location }) => HandlerReport::of_error(message, location),
         };
         report.repo_id = report.repo_id.or(repo_id);
         if is_reboot {
             report.reboot_scheduled.get_or_insert(report.succeeded);
         }
-        if report.succeeded { Ok(Reported(report)) } else { Err(failed(&name, report, context)) }
+        if report.succeeded { Ok(CallResult(report)) } else { Err(failed(&name, report, context)) }
     }
 }
 
@@ -71,16 +71,16 @@ impl<C: ContentHandler, B: BindHandler, S: SystemHandler> Capabilities<C, B, S> 
         let known = [Capability::Content, Capability::Bind, Capability::System];
         let known = known.into_iter().find(|known| known.as_str() == capability);
         let methods = known.map_or(&[] as &[_], Self::methods);
-        let Some(asked) = methods.iter().find(|asked| asked.as_str() == method) else {
+        let Some(implemented) = methods.iter().find(|known| known.as_str() == method) else {
             return Err(not_implemented(&capability, &method));
         };
-        match asked {
-            Method::Install => self.content.install(needed(units, "units")?, &options, conduit).await,
-            Method::Update => self.content.update(needed(units, "units")?, &options, conduit).await,
-            Method::Uninstall => self.content.uninstall(needed(units, "units")?, &options, conduit).await,
+        match implemented {
+            Method::Install => self.content.install(required(units, "units")?, &options, conduit).await,
+            Method::Update => self.content.update(required(units, "units")?, &options, conduit).await,
+            Method::Uninstall => self.content.uninstall(required(units, "units")?, &options, conduit).await,
             Method::Profile => self.content.profile(conduit).await,
-            Method::Bind => self.bind.bind(needed(binding, "binding")?, &options, conduit).await,
-            Method::Unbind => self.bind.unbind(&needed(repo_id, "repo_id")?, &options, conduit).await,
+            Method::Bind => self.bind.bind(required(binding, "binding")?, &options, conduit).await,
+            Method::Unbind => self.bind.unbind(&required(repo_id, "repo_id")?, &options, conduit).await,
             Method::Clean => self.bind.clean(conduit).await,
             Method::Reboot => self.system.reboot(&options, conduit).await,
         }
@@ -92,20 +92,20 @@ fn meaning(method: Method) -> &'static str {
         Method::Install => "installs `units`",
         Method::Update => "updates `units`",
         Method::Uninstall => "uninstalls `units`",
-        Method::Profile => "tells which units are installed",
+        Method::Profile => "lists the installed units",
         Method::Bind => "adds or updates `binding`",
         Method::Unbind => "removes the binding of `repo_id`",
-        Method::Clean => "removes all that it made",
-        Method::Reboot => "has the machine restart",
+        Method::Clean => "removes everything that the handler created",
+        Method::Reboot => "schedules a restart of the machine",
     }
 }
 
-fn needed<T>(value: Option<T>, field: &str) -> Result<T, HandlerError> {
+fn required<T>(value: Option<T>, field: &str) -> Result<T, HandlerError> {
     value.ok_or_else(|| HandlerError::new(format!("the payload has no `{field}`")).code("payload"))
 }
 
-/// An error of a method becomes its report. What another attempt would meet again stays what it is.
-fn of_error(error: HandlerError) -> Result<HandlerReport, HandlerError> {
+/// Converts an error of a method to a report. An error that another attempt would repeat stays an error.
+fn error_report(error: HandlerError) -> Result<HandlerReport, HandlerError> {
     let diagnostics = error.into_diagnostics();
     let is_final = |code: Option<&str>| matches!(code, Some("payload" | NOT_IMPLEMENTED));
     if diagnostics.iter().any(|event| is_final(event.status_code.as_deref())) {
@@ -118,17 +118,17 @@ fn of_error(error: HandlerError) -> Result<HandlerReport, HandlerError> {
 
 /// The failure that carries a report.
 fn failed(name: &str, report: HandlerReport, context: &mut OperationContext) -> HandlerError {
-    let said = report.details.get("message").and_then(Value::as_str).map(str::to_owned);
-    let said = said.unwrap_or_else(|| Value::Object(report.details.clone()).to_string());
-    let said: String = said.chars().take(LONGEST_SENTENCE).collect();
-    let message = format!("`{name}` failed: {said}");
+    let reason = report.details.get("message").and_then(Value::as_str).map(str::to_owned);
+    let reason = reason.unwrap_or_else(|| Value::Object(report.details.clone()).to_string());
+    let reason: String = reason.chars().take(LONGEST_MESSAGE).collect();
+    let message = format!("`{name}` failed: {reason}");
     context.log(&message);
-    let carried = whole_or_cut(report, &said, context);
-    HandlerError::new(message).code(REPORT_CODE).payload(carried)
+    let payload = whole_or_cut(report, &reason, context);
+    HandlerError::new(message).code(REPORT_CODE).payload(payload)
 }
 
-/// The report as JSON; the details of one that is too long to be told go into the log.
-fn whole_or_cut(report: HandlerReport, said: &str, context: &mut OperationContext) -> Value {
+/// Converts the report to JSON. The details of a report that is too long go to the log instead.
+fn whole_or_cut(report: HandlerReport, reason: &str, context: &mut OperationContext) -> Value {
     let whole = json!(report);
     let text = whole.to_string();
     if text.len() <= LONGEST_REPORT {
@@ -137,9 +137,9 @@ fn whole_or_cut(report: HandlerReport, said: &str, context: &mut OperationContex
     context.log(text.as_str());
     let mut cut = report;
     cut.set_failed([
-        ("message", json!(said)),
+        ("message", json!(reason)),
         ("trace", json!("")),
-        ("omitted", json!(format!("{} bytes, which stand in the log", text.len()))),
+        ("omitted", json!(format!("{} bytes, see the log", text.len()))),
     ]);
     json!(cut)
 }

@@ -1,4 +1,4 @@
-//! Calls in memory: every method of every capability, what is missing, what fails and what panics.
+//! Calls in memory: every method of every capability, missing methods, failures and panics.
 
 use super::*;
 use crate::{DiagnosticEvent, InMemory, InMemoryRun, describe};
@@ -12,7 +12,7 @@ struct Unit {
     name: String,
 }
 
-/// Does what the names of its units say.
+/// The name of a unit selects the behaviour.
 struct Content;
 
 impl ContentHandler for Content {
@@ -91,7 +91,7 @@ impl BindHandler for Repositories {
     }
 }
 
-/// Restarts unless an option says that it cannot, or is not to.
+/// Restarts unless an option says that the machine cannot, or must not.
 struct Machine;
 
 impl SystemHandler for Machine {
@@ -107,7 +107,7 @@ impl SystemHandler for Machine {
     }
 }
 
-/// Has the capabilities and none of their methods.
+/// Declares the capabilities without implementing their methods.
 struct Nothing;
 
 impl ContentHandler for Nothing {
@@ -128,7 +128,7 @@ async fn install(name: &str) -> InMemoryRun {
     InMemory::default().run(&all(), &call).await
 }
 
-/// The code of the only diagnostic, and the report that it carries.
+/// Returns the code and the report of the only diagnostic.
 fn failed(run: &InMemoryRun) -> (String, Value) {
     assert!(!run.report.is_succeeded() && run.report.result.is_none());
     let [event] = run.report.progress.diagnostic_events.as_slice() else { panic!("{run:?}") };
@@ -136,7 +136,7 @@ fn failed(run: &InMemoryRun) -> (String, Value) {
 }
 
 #[tokio::test]
-async fn u13_a_method_gives_its_report_as_the_result() {
+async fn u13_report_of_a_method_is_the_result() {
     let run = install("zsh").await;
     assert_eq!(
         run.report.result,
@@ -148,7 +148,7 @@ async fn u13_a_method_gives_its_report_as_the_result() {
 }
 
 #[tokio::test]
-async fn u17_the_conduit_knows_consumer_configuration_options_and_whether_to_stop() {
+async fn u17_conduit_has_consumer_configuration_and_cancellation() {
     let call = json!({"capability": "content", "method": "install", "type": "tar", "units": [{"name": "a"}],
                       "options": {"force": true}});
     let agenda = InMemory::default().variable("AGENDA_ID", "agenda-7").property("import_key", "1");
@@ -160,7 +160,7 @@ async fn u17_the_conduit_knows_consumer_configuration_options_and_whether_to_sto
     );
     let run = InMemory::default().variable("AGENDA_ID", "agenda-7").run(&all(), &call).await;
     assert_eq!(run.report.result.unwrap()["details"]["consumer"], "agenda-7");
-    // a value of the wrong kind is told with its place
+    // the error about a value of the wrong kind names the value's origin
     let run = InMemory::default().property("import_key", "yes").run(&all(), &call).await;
     let (code, report) = failed(&run);
     assert_eq!(code, "report");
@@ -169,18 +169,18 @@ async fn u17_the_conduit_knows_consumer_configuration_options_and_whether_to_sto
 }
 
 #[tokio::test]
-async fn u17_any_json_is_progress_and_what_is_too_long_is_logged() {
+async fn u17_progress_is_any_json_and_too_long_progress_is_logged() {
     let run = install("progress").await;
     let params = run.progress[0].params.as_ref().unwrap();
     assert_eq!(params["progress"], json!(["any", {"json": 1}]));
     let run = install("progress-at-length").await;
     assert!(run.report.is_succeeded());
-    assert_eq!(run.progress.len(), 1, "but for the final report there is none");
-    assert!(run.log[0].starts_with("progress of 20002 bytes, too long"), "{}", run.log[0]);
+    assert_eq!(run.progress.len(), 1, "only the final report");
+    assert!(run.log[0].starts_with("progress of 20002 bytes is too long"), "{}", run.log[0]);
 }
 
 #[tokio::test]
-async fn u13_a_report_of_failure_fails_the_operation_and_nothing_of_it_is_lost() {
+async fn u13_failed_report_fails_the_operation_with_all_details() {
     let run = install("fail").await;
     let report = json!({"succeeded": false, "details": {"missing": ["fail"]}, "num_changes": 0});
     assert_eq!(failed(&run), ("report".to_owned(), report));
@@ -190,11 +190,11 @@ async fn u13_a_report_of_failure_fails_the_operation_and_nothing_of_it_is_lost()
 }
 
 #[tokio::test]
-async fn a_report_that_no_progress_can_carry_is_logged_whole() {
+async fn report_that_is_too_long_is_logged_whole() {
     let run = install("fail-at-length").await;
     let (code, report) = failed(&run);
     assert_eq!((code.as_str(), &report["succeeded"]), ("report", &json!(false)));
-    let omitted = format!("{} bytes, which stand in the log", run.log[1].len());
+    let omitted = format!("{} bytes, see the log", run.log[1].len());
     assert_eq!(report["details"]["omitted"], omitted);
     assert!(serde_json::to_string(&run.report.progress).unwrap().len() < 4_000);
     let whole: Value = serde_json::from_str(&run.log[1]).unwrap();
@@ -202,7 +202,7 @@ async fn a_report_that_no_progress_can_carry_is_logged_whole() {
 }
 
 #[tokio::test]
-async fn u14_an_error_or_a_panic_is_a_report_of_message_and_trace() {
+async fn u14_error_or_panic_is_a_report_with_message_and_trace() {
     let (code, report) = failed(&install("error").await);
     let details = json!({"message": "cannot", "trace": "there:1"});
     assert_eq!((code.as_str(), &report["details"]), ("report", &details));
@@ -220,7 +220,7 @@ async fn u14_an_error_or_a_panic_is_a_report_of_message_and_trace() {
 }
 
 #[tokio::test]
-async fn a_payload_that_is_refused_is_no_report() {
+async fn refused_payload_is_not_a_report() {
     assert_eq!(failed(&install("payload").await).0, "payload");
     for call in [
         json!({"capability": "content", "method": "install", "type": "rpm"}),
@@ -236,12 +236,12 @@ async fn a_payload_that_is_refused_is_no_report() {
     let call = json!({"capability": "content", "method": "install", "type": "rpm", "units": 7});
     let run = InMemory::default().run(&all(), &call).await;
     let message = &run.report.progress.diagnostic_events[0].message;
-    assert!(message.starts_with("the payload is no CallPayload: invalid type"), "{message}");
+    assert!(message.starts_with("the payload is not a valid CallPayload: invalid type"), "{message}");
 }
 
 #[tokio::test]
-async fn u18_every_method_that_is_not_there_is_refused() {
-    // everything that the payloads need, so that nothing is missing but the method
+async fn u18_missing_method_is_not_implemented() {
+    // a complete payload, so that only the method is missing
     let call = |capability: &str, method: &str| {
         json!({"capability": capability, "method": method, "type": "t", "units": [], "repo_id": "r",
                "binding": {"repo_id": "r"}})
@@ -265,7 +265,7 @@ async fn u18_every_method_that_is_not_there_is_refused() {
             }
         }
     }
-    // one that it did not name, one of another capability, and words that mean nothing
+    // methods that the handler does not list, methods of another capability, and unknown names
     for (capability, method) in [
         ("content", "update"),
         ("content", "uninstall"),
@@ -282,7 +282,7 @@ async fn u18_every_method_that_is_not_there_is_refused() {
 }
 
 #[tokio::test]
-async fn u19_reports_of_bindings_begin_as_successes_and_name_their_repository() {
+async fn u19_bind_report_names_its_repository() {
     let binding = json!({"repo_id": "r", "details": {"url": "u"}});
     let call = json!({"capability": "bind", "method": "bind", "type": "yum", "binding": binding});
     let run = InMemory::default().run(&all(), &call).await;
@@ -296,7 +296,7 @@ async fn u19_reports_of_bindings_begin_as_successes_and_name_their_repository() 
 }
 
 #[tokio::test]
-async fn u19_a_restart_says_whether_it_is_scheduled() {
+async fn u19_reboot_report_says_whether_a_restart_is_scheduled() {
     let reboot = async |options: Value| {
         let call = json!({"capability": "system", "method": "reboot", "type": "Linux", "options": options});
         InMemory::default().run(&all(), &call).await
@@ -306,9 +306,9 @@ async fn u19_a_restart_says_whether_it_is_scheduled() {
     assert_eq!(failed(&reboot(json!({"cannot": 1})).await).1["reboot_scheduled"], false);
 }
 
-/// What a handler says and what a dispatch reads belong together.
+/// The toolkit writes reports, and the dispatch reads them.
 #[tokio::test]
-async fn u15_what_the_toolkit_reports_is_what_a_dispatch_reads() {
+async fn u15_dispatch_reads_reports_of_the_toolkit() {
     let ended = |run: InMemoryRun| {
         let diagnostics = run.report.progress.diagnostic_events;
         let failure = Failure { diagnostics, ..Failure::new(Blame::Handler, "failed", "it failed") };
@@ -330,7 +330,7 @@ async fn u15_what_the_toolkit_reports_is_what_a_dispatch_reads() {
 }
 
 #[test]
-fn actions_and_schemas_are_described() {
+fn description_has_actions_and_schemas() {
     let described = describe(&all());
     let actions: Vec<&str> = described.actions.iter().map(|action| action.name.as_str()).collect();
     assert_eq!(

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Content handler `notes`: keeps texts as files in the folder that the property `folder` names.
+"""Content handler `notes`: stores texts as files in the folder of the property `folder`.
 
-It speaks the handler contract with nothing but Python 3.11 and its standard library.
+It implements the handler contract with only Python 3.11 and its standard library.
 """
 
 import base64
@@ -17,14 +17,14 @@ from pathlib import Path
 DESCRIPTION = {
     "name": "notes",
     "version": "0.1.0",
-    "about": "keeps texts as files",
+    "about": "stores texts as files",
     "actions": [
         {"name": "content.install", "about": "writes notes: units of `name` and `text`"},
         {"name": "content.uninstall", "about": "removes notes: units of `name`"},
-        {"name": "content.profile", "about": "tells which notes are there"},
+        {"name": "content.profile", "about": "lists the notes"},
     ],
     "errors": [
-        {"name": "payload", "about": "the payload is no call"},
+        {"name": "payload", "about": "the payload is not a call"},
         {"name": "not-implemented", "about": "the handler does not have the method"},
         {"name": "report", "about": "the method failed; the payload of the diagnostic is its report"},
     ],
@@ -32,7 +32,7 @@ DESCRIPTION = {
 
 
 def read_payload():
-    """The payload, whichever way it comes."""
+    """Reads the payload in any of its forms."""
     kind = os.environ.get("POP_PAYLOAD_TYPE", "envVar").lower()
     if kind == "file":
         return json.loads(Path(os.environ["POP_PAYLOAD_FILE"]).read_text("utf-8"))
@@ -44,13 +44,13 @@ def read_payload():
     return json.loads(os.environ["PAYLOAD"])
 
 
-def tell(name, value):
+def print_report(name, value):
     print(f"pop.report.{name} {json.dumps(value)}", flush=True)
 
 
 def fail(code, message, payload=None):
     event = {"message": message, "statusCode": code, "payload": payload}
-    tell("progress", {"processingState": "COMPLETE", "processingStateMessage": "failed", "diagnosticEvents": [event]})
+    print_report("progress", {"processingState": "COMPLETE", "processingStateMessage": "failed", "diagnosticEvents": [event]})
     return 1
 
 
@@ -58,23 +58,23 @@ def report(succeeded, details, num_changes=0):
     return {"succeeded": succeeded, "details": details, "num_changes": num_changes}
 
 
-def place(folder, unit):
-    """The file of a note; a name leads nowhere else."""
+def note_path(folder, unit):
+    """Returns the file of a note. Rejects names that lead out of the folder."""
     name = unit["name"]
     if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
-        raise ValueError(f"`{name}` is no name of a note: that is letters, digits, `_` and `-`")
+        raise ValueError(f"`{name}` is not a note name: use letters, digits, `_` and `-`")
     return folder / f"{name}.txt"
 
 
 def install(call, folder):
-    # all names are looked at before the first note is written
-    notes = [(place(folder, unit), unit["text"]) for unit in call["units"]]
+    # check all names before writing the first note
+    notes = [(note_path(folder, unit), unit["text"]) for unit in call["units"]]
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     for index, (path, text) in enumerate(notes):
-        tell("progress", {"processingState": "EXECUTING", "percentComplete": 100 * index / len(notes)})
+        print_report("progress", {"processingState": "EXECUTING", "percentComplete": 100 * index / len(notes)})
         if not path.exists() or path.read_text("utf-8") != text:
-            # under its name it is whole or not there
+            # write and rename: the final name never has a half-written file
             part = path.with_suffix(".part")
             part.write_text(text, "utf-8")
             part.rename(path)
@@ -83,7 +83,7 @@ def install(call, folder):
 
 
 def uninstall(call, folder):
-    paths = [place(folder, unit) for unit in call["units"]]
+    paths = [note_path(folder, unit) for unit in call["units"]]
     removed = [path.stem for path in paths if path.exists()]
     for path in paths:
         path.unlink(missing_ok=True)
@@ -105,21 +105,21 @@ def main():
         call = read_payload()
         name = f"{call['capability']}.{call['method']}"
     except (OSError, LookupError, TypeError, ValueError, zlib.error) as error:
-        return fail("payload", f"the payload is no call: {error!r}")
+        return fail("payload", f"the payload is not a call: {error!r}")
     method = METHODS.get(call["method"]) if call["capability"] == "content" else None
     if method is None:
         return fail("not-implemented", f"`{name}` is not implemented by this handler")
     try:
-        done = method(call, Path(json.loads(os.environ["POP_PROPERTIES"])["folder"]))
-    except Exception as error:  # whatever it is, it is reported
-        done = report(False, {"message": str(error), "trace": traceback.format_exc()})
-        print(done["details"]["trace"], file=sys.stderr)
-    if not done["succeeded"]:
-        return fail("report", f"`{name}` failed: {done['details']['message']}", done)
-    # what succeeded is not undone by being asked to stop now
+        outcome = method(call, Path(json.loads(os.environ["POP_PROPERTIES"])["folder"]))
+    except Exception as error:  # every exception becomes a report
+        outcome = report(False, {"message": str(error), "trace": traceback.format_exc()})
+        print(outcome["details"]["trace"], file=sys.stderr)
+    if not outcome["succeeded"]:
+        return fail("report", f"`{name}` failed: {outcome['details']['message']}", outcome)
+    # ignore stop requests from here on, so that the success is reported
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    tell("payload", done)
-    tell("progress", {"processingState": "COMPLETE", "processingStateMessage": "succeeded", "percentComplete": 100})
+    print_report("payload", outcome)
+    print_report("progress", {"processingState": "COMPLETE", "processingStateMessage": "succeeded", "percentComplete": 100})
     return 0
 
 

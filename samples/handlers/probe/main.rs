@@ -1,4 +1,4 @@
-//! Says what a media file is.
+//! The handler `probe` as a program.
 
 fn main() -> std::process::ExitCode {
     pop_handler_base::run_handler(&pop_samples::ProbeHandler)

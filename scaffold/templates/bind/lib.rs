@@ -1,4 +1,4 @@
-//! Handler `{{name}}`: keeps a file for each repository in the folder that the property `folder` names.
+//! Handler `{{name}}`: stores each binding as a file in the folder of the property `folder`.
 
 use pop_handler_base::{
     About, BindHandler, BindReport, Binding, Capabilities, CleanReport, Conduit, HandlerError,
@@ -8,7 +8,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Keeps bindings.
+/// Stores bindings as files.
 #[derive(Debug, Clone, Copy)]
 pub struct Bindings;
 
@@ -20,7 +20,7 @@ pub fn handler() -> Capabilities<(), Bindings> {
 
 impl BindHandler for Bindings {
     fn about(&self) -> About {
-        About::new(env!("CARGO_PKG_VERSION"), "keeps bindings")
+        About::new(env!("CARGO_PKG_VERSION"), "stores bindings as files")
     }
 
     async fn bind(
@@ -32,11 +32,11 @@ impl BindHandler for Bindings {
         let folder = folder(conduit)?;
         let file = file(&folder, &binding.repo_id)?;
         let text = serde_json::to_vec_pretty(&binding.details)?;
-        // what is there already is no change
-        let is_changed = !fs::read(&file).is_ok_and(|there| there == text);
+        // an unchanged binding is no change
+        let is_changed = !fs::read(&file).is_ok_and(|existing| existing == text);
         if is_changed {
             fs::create_dir_all(&folder)?;
-            // under its name it is whole or not there, also when this process is killed
+            // write and rename: a killed process leaves no half-written file under the final name
             let part = file.with_extension("part");
             fs::write(&part, text)?;
             fs::rename(part, &file)?;
@@ -67,7 +67,7 @@ impl BindHandler for Bindings {
         let mut changes = 0;
         for entry in entries {
             let file = entry?.path();
-            // others may have files here, too
+            // the folder may have files of other programs
             if file.extension().is_some_and(|ending| ending == "repo") && remove(&file)? {
                 changes += 1;
             }
@@ -77,25 +77,25 @@ impl BindHandler for Bindings {
     }
 }
 
-/// Removes a file; false if it is not there.
+/// Removes a file. Returns false if it does not exist.
 fn remove(file: &Path) -> io::Result<bool> {
     match fs::remove_file(file) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        done => done.map(|()| true),
+        result => result.map(|()| true),
     }
 }
 
-/// The file of a repository; a name must not lead out of the folder.
+/// Returns the file of a repository. Rejects names that lead out of the folder.
 fn file(folder: &Path, repo_id: &str) -> Result<PathBuf, HandlerError> {
     let is_letter = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_');
     if repo_id.is_empty() || !repo_id.chars().all(is_letter) {
-        let message = format!("`{repo_id}` is no name of a repository");
+        let message = format!("`{repo_id}` is not a valid repository name");
         return Err(HandlerError::new(message).code("payload"));
     }
     Ok(folder.join(format!("{repo_id}.repo")))
 }
 
-/// Configuration comes as properties of the registry entry.
+/// Reads the configuration from a property of the registry entry.
 fn folder(conduit: &Conduit<'_>) -> Result<PathBuf, HandlerError> {
     Ok(conduit
         .config("folder")?
@@ -111,8 +111,8 @@ mod tests {
     async fn call(folder: &Path, method: &str, more: (&str, Value)) -> InMemoryRun {
         let mut call = json!({"capability": "bind", "method": method, "type": "zoo"});
         call[more.0] = more.1;
-        let place = InMemory::default().property("folder", &folder.to_string_lossy());
-        place.run(&handler(), &call).await
+        let launch = InMemory::default().property("folder", &folder.to_string_lossy());
+        launch.run(&handler(), &call).await
     }
 
     #[tokio::test]
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_name_leads_nowhere() {
+    async fn name_that_leads_out_of_the_folder_fails() {
         let folder = tempfile::tempdir().unwrap();
         let run = call(folder.path(), "unbind", ("repo_id", json!("../zoo"))).await;
         let event = &run.report.progress.diagnostic_events[0];

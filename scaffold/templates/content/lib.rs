@@ -1,4 +1,4 @@
-//! Handler `{{name}}`: keeps notes as files in the folder that the property `folder` names.
+//! Handler `{{name}}`: stores notes as files in the folder of the property `folder`.
 
 use pop_handler_base::{
     About, Capabilities, Conduit, ContentHandler, ContentReport, HandlerError, JsonSchema, Method,
@@ -10,19 +10,19 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// A note, by its name.
+/// A note, the unit of this handler.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[schemars(crate = "pop_handler_base::schemars")]
 #[serde(deny_unknown_fields)]
 pub struct Note {
-    /// The name: letters, digits, `-` and `_`.
+    /// Name of letters, digits, `-` and `_`.
     pub name: String,
-    /// The text; only `install` looks at it.
+    /// Text of the note; only `install` reads it.
     #[serde(default)]
     pub text: String,
 }
 
-/// Keeps notes.
+/// Stores notes as files.
 #[derive(Debug, Clone, Copy)]
 pub struct Notes;
 
@@ -34,11 +34,11 @@ pub fn handler() -> Capabilities<Notes> {
 
 impl ContentHandler for Notes {
     type Unit = Note;
-    // a method that is not named here answers `not-implemented`
+    // all other methods fail with `not-implemented`
     const METHODS: &'static [Method] = &[Method::Install, Method::Uninstall, Method::Profile];
 
     fn about(&self) -> About {
-        About::new(env!("CARGO_PKG_VERSION"), "keeps notes")
+        About::new(env!("CARGO_PKG_VERSION"), "stores notes as files")
     }
 
     async fn install(
@@ -50,11 +50,11 @@ impl ContentHandler for Notes {
         let folder = folder(conduit)?;
         fs::create_dir_all(&folder)?;
         let mut report = ContentReport::default();
-        let wrong: Vec<&str> = units.iter().filter_map(Note::wrong).collect();
-        // what is wrong is said at once, and nothing is begun
-        if !wrong.is_empty() {
-            let message = format!("no names of notes: {}", wrong.join(", "));
-            report.set_failed([("message", json!(message)), ("names", json!(wrong))]);
+        let invalid: Vec<&str> = units.iter().filter_map(Note::invalid_name).collect();
+        // report all faults at once, before anything changes
+        if !invalid.is_empty() {
+            let message = format!("not valid as names: {}", invalid.join(", "));
+            report.set_failed([("message", json!(message)), ("names", json!(invalid))]);
             return Ok(report);
         }
         let mut installed = Vec::new();
@@ -77,12 +77,12 @@ impl ContentHandler for Notes {
     ) -> Result<ContentReport, HandlerError> {
         let folder = folder(conduit)?;
         let mut removed = Vec::new();
-        for note in units.iter().filter(|note| note.wrong().is_none()) {
+        for note in units.iter().filter(|note| note.invalid_name().is_none()) {
             match fs::remove_file(note.file(&folder)) {
-                // what is not there is no change
+                // a missing note is no change
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                done => {
-                    done?;
+                result => {
+                    result?;
                     removed.push(note.name.as_str());
                 }
             }
@@ -112,8 +112,8 @@ impl ContentHandler for Notes {
 }
 
 impl Note {
-    /// Its name, if it could lead out of the folder.
-    fn wrong(&self) -> Option<&str> {
+    /// Returns the name if it has characters that could lead out of the folder.
+    fn invalid_name(&self) -> Option<&str> {
         let is_letter =
             |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_');
         let is_good = !self.name.is_empty() && self.name.chars().all(is_letter);
@@ -124,13 +124,13 @@ impl Note {
         folder.join(format!("{}.txt", self.name))
     }
 
-    /// Writes the note; false if it is there already.
+    /// Writes the note. Returns false if the same note exists already.
     fn install(&self, folder: &Path) -> io::Result<bool> {
         let file = self.file(folder);
         if fs::read(&file).is_ok_and(|text| text == self.text.as_bytes()) {
             return Ok(false);
         }
-        // under its name it is whole or not there, also when this process is killed
+        // write and rename: a killed process leaves no half-written file under the final name
         let part = folder.join(format!("{}.part", self.name));
         fs::write(&part, &self.text)?;
         fs::rename(part, file)?;
@@ -138,7 +138,7 @@ impl Note {
     }
 }
 
-/// Configuration comes as properties of the registry entry.
+/// Reads the configuration from a property of the registry entry.
 fn folder(conduit: &Conduit<'_>) -> Result<PathBuf, HandlerError> {
     Ok(conduit.config("folder")?.unwrap_or_else(|| "notes".into()))
 }
@@ -156,12 +156,12 @@ mod tests {
             .collect();
         let call =
             json!({"capability": "content", "method": method, "type": "note", "units": units});
-        let place = InMemory::default().property("folder", &folder.to_string_lossy());
-        place.run(&handler(), &call).await
+        let launch = InMemory::default().property("folder", &folder.to_string_lossy());
+        launch.run(&handler(), &call).await
     }
 
     #[tokio::test]
-    async fn what_is_there_is_no_change() {
+    async fn only_changes_are_counted() {
         let folder = tempfile::tempdir().unwrap();
         for (method, names, changes) in [
             ("install", ["a", "b"], 2),
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_wrong_name_fails_the_report() {
+    async fn invalid_name_fails_the_report() {
         let folder = tempfile::tempdir().unwrap();
         let run = call(folder.path(), "install", &["a", "../b"]).await;
         let event = &run.report.progress.diagnostic_events[0];

@@ -1,4 +1,4 @@
-//! Handler `{{name}}`: asks for a restart by the file that the property `request` names.
+//! Handler `{{name}}`: requests a restart by creating the file of the property `request`.
 
 use pop_handler_base::{
     About, Capabilities, Conduit, HandlerError, Options, RebootReport, SystemHandler,
@@ -8,7 +8,7 @@ use std::fs;
 use std::io;
 use std::path::PathBuf;
 
-/// Asks for a restart; whoever restarts the machine looks for the file.
+/// Requests a restart by a file; another program watches for the file and restarts the machine.
 #[derive(Debug, Clone, Copy)]
 pub struct Machine;
 
@@ -20,27 +20,27 @@ pub fn handler() -> Capabilities<(), (), Machine> {
 
 impl SystemHandler for Machine {
     fn about(&self) -> About {
-        About::new(env!("CARGO_PKG_VERSION"), "asks for a restart")
+        About::new(env!("CARGO_PKG_VERSION"), "requests a restart")
     }
 
-    // the restart must come later than the report: a process that restarts its machine is not heard of
+    // restart only after the report: pop never gets the report of a process that restarts its own machine
     async fn reboot(
         &self,
         options: &Options,
         conduit: &mut Conduit<'_>,
     ) -> Result<RebootReport, HandlerError> {
-        // configuration comes as properties of the registry entry
+        // configuration: a property of the registry entry
         let request: PathBuf = conduit
             .config("request")?
             .unwrap_or_else(|| "restart-required".into());
         let reason = options.get("reason").and_then(Value::as_str);
-        let reason = reason.unwrap_or("no reason was given");
+        let reason = reason.unwrap_or("no reason");
         let mut report = RebootReport::default();
         let changes = match fs::File::create_new(&request) {
-            // it is asked for already
+            // an earlier call has requested the restart
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => 0,
             Err(error) => {
-                let message = format!("`{}`: {error}", request.display());
+                let message = format!("cannot create `{}`: {error}", request.display());
                 report.set_failed([("message", message)]);
                 return Ok(report);
             }
@@ -64,12 +64,12 @@ mod tests {
     async fn reboot(request: &Path) -> InMemoryRun {
         let call = json!({"capability": "system", "method": "reboot", "type": "Linux",
             "options": {"reason": "new kernel"}});
-        let place = InMemory::default().property("request", &request.to_string_lossy());
-        place.run(&handler(), &call).await
+        let launch = InMemory::default().property("request", &request.to_string_lossy());
+        launch.run(&handler(), &call).await
     }
 
     #[tokio::test]
-    async fn a_restart_is_asked_for_once() {
+    async fn second_request_is_no_change() {
         let folder = tempfile::tempdir().unwrap();
         let request = folder.path().join("request");
         for changes in [1, 0] {
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_that_cannot_be_asked_for_fails() {
+    async fn request_that_cannot_be_written_fails() {
         let folder = tempfile::tempdir().unwrap();
         let run = reboot(&folder.path().join("none/request")).await;
         let event = &run.report.progress.diagnostic_events[0];

@@ -6,7 +6,7 @@ use super::handlers::{LogMessages, UpdateAgenda};
 use super::{Command, ResidentAttempt, ResidentSetting};
 use pop_contract::{Blame, Exit, Failure};
 use pop_handler_base::{
-    Cancellation, Canceller, OperationContext, Progress, Report, SampleHandler, StatusReporter, Surroundings,
+    Cancellation, Canceller, ContextParts, OperationContext, Progress, Report, SampleHandler, StatusReporter,
     process,
 };
 use pop_launchers::{LaunchEnd, LaunchEvent, LaunchId, LaunchOrder, LaunchUpdate, Mask, Stream, Transcript};
@@ -108,7 +108,7 @@ fn start(
     let (kill, killed) = oneshot::channel();
     running.borrow_mut().insert(id, Control { canceller, kill: Some(kill) });
     let output = Output::new(&attempt);
-    let context = OperationContext::new(Surroundings {
+    let context = OperationContext::new(ContextParts {
         launch: Arc::clone(&setting.launch),
         reporter: Box::new(ProgressReporter(output.clone())),
         cancellation,
@@ -141,7 +141,7 @@ fn start(
 /// Asks a handler to stop, or drops it by force. A handler that has ended is left alone.
 fn stop(id: LaunchId, force: bool, running: &Running) {
     if let Some(control) = running.borrow_mut().get_mut(&id) {
-        control.canceller.ask();
+        control.canceller.cancel();
         if let Some(kill) = control.kill.take_if(|_| force) {
             // a handler that has just ended needs no killing
             kill.send(()).ok();

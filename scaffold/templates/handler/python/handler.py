@@ -11,16 +11,16 @@ DESCRIPTION = {
     "version": "0.1.0",
     "about": "repeats a text",
     "errors": [
-        {"name": "payload", "about": "the payload is not one of this handler"},
-        {"name": "cancelled", "about": "it was asked to stop"},
+        {"name": "payload", "about": "the payload is not valid"},
+        {"name": "cancelled", "about": "the operation was cancelled"},
     ],
     "payloadForms": ["envVar", "compressedEnvVar", "file"],
     "input": {
         "type": "object",
         "properties": {
-            "text": {"type": "string", "description": "The text."},
-            "times": {"type": "integer", "minimum": 1, "maximum": 999, "description": "How often the result has it."},
-            "pauseSeconds": {"type": "integer", "minimum": 0, "default": 0, "description": "How long each time takes."},
+            "text": {"type": "string", "description": "Text to repeat."},
+            "times": {"type": "integer", "minimum": 1, "maximum": 999, "description": "Number of repetitions."},
+            "pauseSeconds": {"type": "integer", "minimum": 0, "default": 0, "description": "Pause before each, in seconds."},
         },
         "required": ["text", "times"],
         "additionalProperties": False,
@@ -35,20 +35,20 @@ DESCRIPTION = {
 
 
 def repeat(payload, context):
-    """The work: a payload in, a result out. An exception is a failure, with its message and its place in the log."""
+    """The work: takes the payload and returns the result. An exception fails the operation."""
     match payload:
         case {"text": str(text), "times": int(times), **more} if 1 <= times <= 999:
             pause = more.pop("pauseSeconds", 0)
         case _:
             raise HandlerError("the payload needs a text `text` and a number `times` from 1 to 999", "payload")
     if not isinstance(pause, int) or pause < 0:
-        raise HandlerError("`pauseSeconds` is no whole number", "payload")
+        raise HandlerError("`pauseSeconds` must be a whole number from 0", "payload")
     if more:
         raise HandlerError(f"the payload has unknown fields: {', '.join(more)}", "payload")
-    # an earlier attempt may have come this far
+    # continue after the last repetition of an earlier attempt
     done = context.prior_param("done", 0)
     for number in range(done + 1, times + 1):
-        # being asked to stop is an exception, too: it ends the wait, and `with` and `finally` clean up
+        # a stop request raises an exception here: clean up with `with` and `finally`
         time.sleep(pause)
         context.log(f"{number} of {times}")
         context.keep("done", number)

@@ -1,7 +1,7 @@
-"""What a handler of pop needs, in one file: launch data in, report lines and an exit status out.
+"""The handler contract of pop in one file, for Python 3.11 without packages.
 
-It needs Python 3.11 and no packages. It reads the payload in each of its ways and the progress of an earlier attempt,
-tells of progress, turns exceptions into a failed report, and stops when it is asked to.
+`run_handler` reads the payload in each of its forms and the progress of an earlier attempt. It prints report lines, turns
+exceptions into a failed report, stops on SIGTERM and SIGINT, and returns the exit status.
 """
 
 import base64
@@ -33,7 +33,7 @@ PROPERTY_FILES = ("config/external.properties", "config/external-properties", "/
 
 
 class HandlerError(Exception):
-    """Why the work could not be done; `retry.on` and `ignoreErrors` of an agenda can name the code."""
+    """A failure of the operation. An agenda can name its code in `retry.on` and `ignoreErrors`."""
 
     def __init__(self, message, code=None, payload=None):
         super().__init__(message)
@@ -42,38 +42,38 @@ class HandlerError(Exception):
 
 
 class LaunchDataError(Exception):
-    """What the process was given at its start cannot be used."""
+    """An argument, variable or file of the launch is missing or wrong."""
 
 
 class Context:
-    """What a handler has at hand while it works."""
+    """Progress, log and identity of the operation, for the work."""
 
-    def __init__(self, environment, tell, log, prior=None):
+    def __init__(self, environment, report, log, prior=None):
         self.operation = environment.get("OPERATION_NAME")
         self.attempt = environment.get("POP_ATTEMPT")
         self.cid = environment.get("CID")
         self.prior = prior if isinstance(prior, dict) else {}
-        self._tell = tell
-        self._log = log
+        self._write_report = report
+        self._write_log = log
         self._started = _now()
         self._percent = 0.0
         self._params = {}
 
     def log(self, line):
-        """Writes a line into the log."""
-        self._log(str(line))
+        """Writes a line to the log."""
+        self._write_log(str(line))
 
     def progress(self, percent, message=None):
-        """Tells how far the work is, from 0 to 100; less than before counts as before."""
+        """Reports progress in percent, from 0 to 100. A value below the last one repeats the last one."""
         self._percent = max(self._percent, min(float(percent), 100.0))
         self._report("EXECUTING", message)
 
     def keep(self, name, value):
-        """Keeps a value in the progress, for a later attempt to find."""
+        """Saves a value in the progress, for a later attempt."""
         self._params[name] = value
 
     def prior_param(self, name, default=None):
-        """A value that an earlier attempt kept."""
+        """Returns a value that an earlier attempt saved."""
         params = self.prior.get("params")
         return params.get(name, default) if isinstance(params, dict) else default
 
@@ -87,20 +87,20 @@ class Context:
             "params": self._params or None,
             **more,
         }
-        self._tell("progress", {key: value for key, value in progress.items() if value is not None})
+        self._write_report("progress", {key: value for key, value in progress.items() if value is not None})
 
 
 def process(work, payload, context):
-    """Calls `work(payload, context)` and reports its end, whatever that is; true if it succeeded."""
+    """Calls `work(payload, context)` and reports success or failure. Returns true if the work succeeded."""
     try:
         try:
             payload = json.loads(payload)
         except ValueError as error:
-            raise HandlerError(f"the payload is no JSON: {error}", "payload") from None
-        # what cannot be told is found out before success is told
+            raise HandlerError(f"the payload is not JSON: {error}", "payload") from None
+        # a result that is not JSON fails here, before success is reported
         result = json.loads(json.dumps(work(payload, context), allow_nan=False))
     except (Exception, SystemExit) as error:
-        _stay()
+        _ignore_stop()
         diagnostic = {"message": str(error), "statusCode": getattr(error, "code", None), "time": _now()}
         if isinstance(error, HandlerError):
             diagnostic["payload"] = error.payload
@@ -111,19 +111,19 @@ def process(work, payload, context):
         diagnostic = {key: value for key, value in diagnostic.items() if value is not None}
         context._report("COMPLETE", "failed", completedTime=_now(), diagnosticEvents=[diagnostic])
         return False
-    _stay()
+    _ignore_stop()
     context._percent = 100.0
-    context._tell("payload", result)
+    context._write_report("payload", result)
     context._report("COMPLETE", "succeeded", completedTime=_now())
     return True
 
 
 def run_handler(work, description):
-    """The body of a handler's `main`; gives the exit status."""
+    """The body of a handler's `main`. Returns the exit status."""
     try:
         arguments = _arguments(sys.argv[1:])
         if "help" in arguments:
-            print(f"{sys.argv[0]}: {description['about']}\n\narguments: {_known()}")
+            print(f"{sys.argv[0]}: {description['about']}\n\narguments: {_known_arguments()}")
             return SUCCEEDED
         if "describe" in arguments:
             print(json.dumps(description, indent=2))
@@ -137,14 +137,14 @@ def run_handler(work, description):
         return BAD_LAUNCH_DATA
     for number in _STOP:
         signal.signal(number, _stop)
-    is_succeeded = process(work, payload, Context(os.environ, _tell, _log, prior))
+    is_succeeded = process(work, payload, Context(os.environ, _report, _log, prior))
     _log("HandlerComplete")
     return SUCCEEDED if is_succeeded else FAILED
 
 
 @dataclasses.dataclass
 class InMemoryRun:
-    """What a handler did in a test."""
+    """Outcome, progress and log of a handler in a test."""
 
     is_succeeded: bool
     result: object
@@ -153,37 +153,37 @@ class InMemoryRun:
 
     @property
     def codes(self):
-        """The codes of what went wrong."""
+        """The codes of the diagnostic events in the last progress."""
         return [event.get("statusCode") for event in self.progress[-1].get("diagnosticEvents", [])]
 
 
 def run_in_memory(work, payload, prior=None):
-    """Runs a handler inside a test: no process, no environment, no signals."""
-    told = {"progress": [], "payload": []}
+    """Runs a handler in a test, without a process, environment or signals."""
+    reports = {"progress": [], "payload": []}
     log = []
-    context = Context({}, lambda name, value: told[name].append(value), log.append, prior)
+    context = Context({}, lambda name, value: reports[name].append(value), log.append, prior)
     is_succeeded = process(work, json.dumps(payload), context)
-    return InMemoryRun(is_succeeded, next(iter(told["payload"]), None), told["progress"], log)
+    return InMemoryRun(is_succeeded, next(iter(reports["payload"]), None), reports["progress"], log)
 
 
 _STOP = (signal.SIGTERM, signal.SIGINT)
 
 
 def _stop(_number, _frame):
-    _stay()
+    _ignore_stop()
     raise HandlerError("asked to stop", "cancelled")
 
 
-def _stay():
-    """From here on the end is being told: being asked to stop changes nothing any more."""
+def _ignore_stop():
+    """Ignores stop requests from here on, so that none interrupts the final report."""
     for number in _STOP:
         if signal.getsignal(number) is _stop:
             signal.signal(number, signal.SIG_IGN)
 
 
-def _tell(name, value):
+def _report(name, value):
     line = f"pop.report.{name} {json.dumps(value, allow_nan=False)}\n"
-    # a line is told as a whole or not at all
+    # a signal must not interrupt a line
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOP)
     try:
         sys.stdout.write(line)
@@ -200,26 +200,26 @@ def _now():
     return int(time.time() * 1000)
 
 
-def _known():
+def _known_arguments():
     return ", ".join(f"--{name}" for name in ARGUMENTS + FLAGS)
 
 
 def _arguments(tokens):
-    """Takes `-name x`, `--name x`, `--name=x` and `--na-me x` apart, in any letter case."""
+    """Parses `-name x`, `--name x`, `--name=x` and `--na-me x`, in any letter case."""
     found = {}
     tokens = list(tokens)
     names = {name.lower(): name for name in ARGUMENTS + FLAGS}
     while tokens:
         token = tokens.pop(0)
-        given, has_value, value = token.partition("=")
-        plain = given.replace("-", "").lower()
-        if given == "-c":
+        option, has_value, value = token.partition("=")
+        plain = option.replace("-", "").lower()
+        if option == "-c":
             continue
         if not token.startswith("-") or plain not in names:
-            raise LaunchDataError(f"unknown argument `{given}`; known are {_known()}")
+            raise LaunchDataError(f"unknown argument `{option}`; known arguments: {_known_arguments()}")
         name = names[plain]
         if name in found:
-            raise LaunchDataError(f"argument `{name}` is given twice")
+            raise LaunchDataError(f"argument `{name}` occurs twice")
         if name in FLAGS:
             if has_value:
                 raise LaunchDataError(f"flag `{name}` takes no value")
@@ -234,7 +234,7 @@ def _arguments(tokens):
 
 
 def _properties(arguments, environment):
-    """The properties file: the one that is named, else the first of the default ones that is there."""
+    """Reads the named properties file, else the first default one that exists."""
     named = arguments.get("propFile") or environment.get("POP_PROP_FILE")
     path = named or next(filter(os.path.exists, PROPERTY_FILES), None)
     lines = _read(path).replace("\\\n", "").splitlines() if path else []
@@ -243,33 +243,33 @@ def _properties(arguments, environment):
 
 
 def _check_launch_types(arguments, environment, properties):
-    """A handler in Python needs neither, but a wrong word is a mistake that somebody made."""
+    """Rejects unknown launch types. This handler uses neither value, but a wrong one is a mistake of the caller."""
     for name, variable in [("launchType", "POP_LAUNCH_TYPE"), ("externalLaunchType", "POP_EXTERNAL_LAUNCH_TYPE")]:
         value = arguments.get(name) or environment.get(variable) or properties.get(name) or "local"
         if value.lower() not in ("local", "docker", "kubernetes"):
-            raise LaunchDataError(f"`{name}` is `{value}`: it is local, docker or kubernetes")
+            raise LaunchDataError(f"`{name}` must be local, docker or kubernetes, not `{value}`")
 
 
 def _payload(arguments, environment, properties):
-    """The payload as text: the file that an argument names, what the environment has, the file of the properties."""
+    """Returns the payload as text: from the argument's file, else the environment, else the properties' file."""
     if "payloadFile" in arguments:
         return _read(arguments["payloadFile"])
     kind = environment.get("POP_PAYLOAD_TYPE", "").strip().lower()
     if kind == "file":
         if not environment.get("POP_PAYLOAD_FILE"):
-            raise LaunchDataError("`POP_PAYLOAD_TYPE` is `file` but `POP_PAYLOAD_FILE` is not set")
+            raise LaunchDataError("`POP_PAYLOAD_TYPE` is `file`, but `POP_PAYLOAD_FILE` is not set")
         return _read(environment["POP_PAYLOAD_FILE"])
     if kind == "compressedenvvar":
-        return _inflated(environment)
+        return _inflate(environment)
     if environment.get("PAYLOAD"):
         return environment["PAYLOAD"]
     if properties.get("payloadFile"):
         return _read(properties["payloadFile"])
-    raise LaunchDataError("no payload; give `--payloadFile FILE` or set the environment variable `PAYLOAD`")
+    raise LaunchDataError("no payload: add `--payloadFile FILE` or set the environment variable `PAYLOAD`")
 
 
-def _inflated(environment):
-    """Segments, joined up to the first gap: base64 of zlib of UTF-8."""
+def _inflate(environment):
+    """Joins the segments up to the first gap and decodes them: base64 of zlib of UTF-8."""
     segments = []
     while segment := environment.get(f"POP_COMPRESSED_PAYLOAD_{len(segments)}"):
         segments.append(segment)
@@ -278,14 +278,14 @@ def _inflated(environment):
         data = inflater.decompress(base64.b64decode("".join(segments), validate=True), PAYLOAD_LIMIT)
         text = data.decode("utf-8")
     except (binascii.Error, zlib.error, UnicodeDecodeError) as error:
-        raise LaunchDataError(f"the compressed payload ({len(segments)} segments) cannot be read: {error}") from None
+        raise LaunchDataError(f"cannot read the compressed payload ({len(segments)} segments): {error}") from None
     if not inflater.eof:
-        raise LaunchDataError(f"the compressed payload ({len(segments)} segments) has no end, or is too long")
+        raise LaunchDataError(f"the compressed payload ({len(segments)} segments) is incomplete or too long")
     return text
 
 
 def _last_progress(arguments, environment, properties):
-    """What an earlier attempt reported last; one that is no JSON is as good as none."""
+    """Returns the last progress of an earlier attempt. Text that is not JSON counts as none."""
     if "lastProgressFile" in arguments:
         text = _read(arguments["lastProgressFile"])
     elif environment.get("LAST_PROGRESS"):
@@ -299,7 +299,7 @@ def _last_progress(arguments, environment, properties):
     try:
         return json.loads(text)
     except ValueError as error:
-        _log(f"the last progress cannot be read and is ignored: {error}")
+        _log(f"cannot read the last progress, ignoring it: {error}")
         return None
 
 
@@ -308,7 +308,7 @@ def _read(path):
         with open(path, encoding="utf-8") as file:
             text = file.read(PAYLOAD_LIMIT + 1)
     except (OSError, UnicodeDecodeError) as error:
-        raise LaunchDataError(f"`{path}` cannot be read: {error}") from None
+        raise LaunchDataError(f"cannot read `{path}`: {error}") from None
     if len(text) > PAYLOAD_LIMIT:
         raise LaunchDataError(f"`{path}` is too long")
     return text

@@ -16,24 +16,24 @@ PROGRAM = os.path.join(os.path.dirname(os.path.abspath(__file__)), "handler.py")
 
 
 class InMemory(unittest.TestCase):
-    def test_a_text_is_repeated_with_progress(self):
+    def test_text_is_repeated_with_progress(self):
         run = run_in_memory(repeat, {"text": "la", "times": 2})
         self.assertEqual(run.result, {"text": "la la", "times": 2})
         self.assertEqual([progress["percentComplete"] for progress in run.progress], [50.0, 100.0, 100.0])
         self.assertEqual(run.log, ["1 of 2", "2 of 2"])
 
-    def test_it_goes_on_where_an_earlier_attempt_was(self):
+    def test_progress_of_an_earlier_attempt_is_continued(self):
         run = run_in_memory(repeat, {"text": "la", "times": 3}, prior={"params": {"done": 2}})
         self.assertEqual(run.log, ["3 of 3"])
         self.assertEqual(run.result["text"], "la la la")
 
-    def test_a_wrong_payload_fails_with_a_code(self):
+    def test_wrong_payload_fails_with_a_code(self):
         for payload in [None, {}, {"text": "la"}, {"text": "la", "times": 0}, {"text": "la", "times": 1, "time": 2}]:
             run = run_in_memory(repeat, payload)
             self.assertFalse(run.is_succeeded)
             self.assertEqual(run.codes, ["payload"], payload)
 
-    def test_an_exception_is_a_failure_with_its_place(self):
+    def test_exception_is_reported_with_its_traceback(self):
         run = run_in_memory(lambda payload, context: 1 / 0, {})
         [event] = run.progress[-1]["diagnosticEvents"]
         self.assertEqual(event["message"], "ZeroDivisionError: division by zero")
@@ -46,7 +46,7 @@ class AsProgram(unittest.TestCase):
         environment = {"PATH": os.environ.get("PATH", ""), **environment}
         return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
 
-    def test_the_payload_is_read_in_each_of_its_ways(self):
+    def test_payload_is_read_in_each_form(self):
         payload = json.dumps({"text": "la", "times": 2})
         packed = base64.b64encode(zlib.compress(payload.encode())).decode()
         file = os.path.join(os.path.dirname(PROGRAM), "payload.json")
@@ -68,7 +68,7 @@ class AsProgram(unittest.TestCase):
             self.assertIn("pop.report.payload ", ended.stdout)
             self.assertIn('"processingStateMessage": "succeeded"', ended.stdout)
 
-    def test_bad_launch_data_ends_with_2(self):
+    def test_bad_launch_data_ends_with_exit_status_2(self):
         for arguments, environment in [
             ([], {}),
             (["--payloadFile", "none.json"], {}),
@@ -83,18 +83,18 @@ class AsProgram(unittest.TestCase):
             self.assertEqual(ended.returncode, 2, ended.stdout)
             self.assertIn("error: ", ended.stderr)
 
-    def test_it_stops_when_it_is_asked_to(self):
+    def test_sigterm_cancels_the_work(self):
         payload = json.dumps({"text": "la", "times": 100, "pauseSeconds": 1})
         environment = {**os.environ, "PAYLOAD": payload, "LAST_PROGRESS": '{"params": {"done": 1}}'}
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
         with subprocess.Popen([sys.executable, PROGRAM], env=environment, **pipes) as program:
             program.stdout.readline()
             program.send_signal(signal.SIGTERM)
-            told, _ = program.communicate(timeout=60)
+            output, _ = program.communicate(timeout=60)
         self.assertEqual(program.returncode, 1)
-        self.assertIn('"statusCode": "cancelled"', told.splitlines()[-1])
+        self.assertIn('"statusCode": "cancelled"', output.splitlines()[-1])
 
-    def test_it_describes_itself(self):
+    def test_describe_prints_the_description(self):
         self.assertEqual(json.loads(self.run_program("--describe").stdout), DESCRIPTION)
 
 

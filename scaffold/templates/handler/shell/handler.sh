@@ -9,16 +9,16 @@ describe() {
   "version": "0.1.0",
   "about": "repeats a text",
   "errors": [
-    {"name": "payload", "about": "the payload is not one of this handler"},
-    {"name": "cancelled", "about": "it was asked to stop"}
+    {"name": "payload", "about": "the payload is not valid"},
+    {"name": "cancelled", "about": "the operation was cancelled"}
   ],
   "payloadForms": ["envVar", "file"],
   "input": {
     "type": "object",
     "properties": {
-      "text": {"type": "string", "pattern": "^[^\"\\\\]*$", "description": "The text, without quotes and backslashes."},
-      "times": {"type": "integer", "minimum": 1, "maximum": 999, "description": "How often the result has it."},
-      "pauseSeconds": {"type": "integer", "minimum": 0, "default": 0, "description": "How long each time takes."}
+      "text": {"type": "string", "pattern": "^[^\"\\\\]*$", "description": "Text to repeat, without quotes and backslashes."},
+      "times": {"type": "integer", "minimum": 1, "maximum": 999, "description": "Number of repetitions."},
+      "pauseSeconds": {"type": "integer", "minimum": 0, "default": 0, "description": "Pause before each, in seconds."}
     },
     "required": ["text", "times"]
   },
@@ -32,25 +32,25 @@ describe() {
 END
 }
 
-# --- what every handler in shell needs -------------------------------------------------------------------------------
+# --- the handler contract ---------------------------------------------------------------------------------------------
 
-# Ends before anything was begun: what the process was given at its start cannot be used.
+# Ends before the work starts: an argument, variable or file of the launch is missing or wrong.
 refuse() {
   echo "error: $1" >&2
   exit 2
 }
 
-# Takes a text into a text of JSON.
+# Escapes a text for a JSON string.
 escaped() {
   printf '%s' "$1" | tr '\n\t' '  ' | sed 's/[\\"]/\\&/g'
 }
 
-# Tells of progress: how many of how many steps are done.
+# progress DONE ALL: reports how many steps are done, of how many.
 progress() {
   echo "pop.report.progress {\"processingState\":\"EXECUTING\",\"percentComplete\":$((100 * $1 / $2))}"
 }
 
-# Ends with a result, which is JSON.
+# succeed JSON: ends the operation with a result.
 succeed() {
   trap '' TERM INT
   echo "pop.report.payload $1"
@@ -59,43 +59,43 @@ succeed() {
   exit 0
 }
 
-# Ends with a failure: its code, which `retry.on` and `ignoreErrors` of an agenda can name, and what went wrong.
+# fail CODE MESSAGE: fails the operation. An agenda can name the code in `retry.on` and `ignoreErrors`.
 fail() {
   trap '' TERM INT
-  [ -z "${waiting:-}" ] || kill "$waiting"
+  [ -z "${child:-}" ] || kill "$child"
   diagnostic="{\"message\":\"$(escaped "$2")\",\"statusCode\":\"$1\"}"
   echo "pop.report.progress {\"processingState\":\"COMPLETE\",\"processingStateMessage\":\"failed\",\"diagnosticEvents\":[$diagnostic]}"
   echo HandlerComplete >&2
   exit 1
 }
 
-# Runs a program that may take long: a shell hears of signals only while it waits.
+# patiently COMMAND...: runs a command that may take long. A shell handles signals during `wait`, but not during a command.
 patiently() {
   "$@" &
-  waiting=$!
-  wait "$waiting"
+  child=$!
+  wait "$child"
   status=$?
-  waiting=
+  child=
   return "$status"
 }
 
-# A text of the payload, without quotes and backslashes; nothing if it has none of this name.
+# text_of NAME: prints a text of the payload without quotes and backslashes, or nothing.
 text_of() {
   printf '%s' "$payload" | grep -o "\"$1\"[[:space:]]*:[[:space:]]*\"[^\"\\\\]*\"" | tail -n 1 | sed 's/.*"\(.*\)"$/\1/'
 }
 
-# A whole number of the payload; nothing if it has none of this name.
+# number_of NAME: prints a whole number of the payload, or nothing.
 number_of() {
   printf '%s' "$payload" | grep -o "\"$1\"[[:space:]]*:[[:space:]]*[0-9]\{1,9\}[[:space:]]*[,}]" | tail -n 1 |
     sed 's/.*:[[:space:]]*\([0-9]*\).*/\1/'
 }
 
-# Makes capitals small.
+# Converts a text to lower case.
 lower() {
   printf '%s' "$1" | tr '[:upper:]' '[:lower:]'
 }
 
-# Takes `-name x`, `--name x`, `--name=x` and `--na-me x` apart, in any letter case.
+# Parses `-name x`, `--name x`, `--name=x` and `--na-me x`, in any letter case.
 payload_file=
 properties=${POP_PROP_FILE:-}
 launch_type=${POP_LAUNCH_TYPE:-local}
@@ -122,39 +122,39 @@ while [ $# -gt 0 ]; do
   esac
 done
 
-# a handler in shell needs neither, but a wrong word is a mistake that somebody made
+# this handler uses neither launch type, but a wrong value is a mistake of the caller
 for value in "$launch_type" "$external_launch_type"; do
   case $(lower "$value") in
     local | docker | kubernetes) ;;
-    *) refuse "launch type \`$value\`: it is local, docker or kubernetes" ;;
+    *) refuse "a launch type must be local, docker or kubernetes, not \`$value\`" ;;
   esac
 done
 
-# what stands in a line `key = value` of the properties file
+# property KEY: prints the value of a line `key = value` of the properties file.
 for file in config/external.properties config/external-properties /app/config/external.properties; do
   [ -n "$properties" ] || [ ! -e "$file" ] || properties=$file
 done
 property() {
   [ -z "$properties" ] || sed -n "s/^[[:space:]]*$1[[:space:]]*[=:][[:space:]]*//p" "$properties"
 }
-[ -z "$properties" ] || [ -r "$properties" ] || refuse "\`$properties\` cannot be read"
+[ -z "$properties" ] || [ -r "$properties" ] || refuse "cannot read \`$properties\`"
 
 if [ -z "$payload_file" ]; then
   case $(lower "${POP_PAYLOAD_TYPE:-}") in
     file) payload_file=${POP_PAYLOAD_FILE:-}; [ -n "$payload_file" ] || refuse "\`POP_PAYLOAD_FILE\` is not set" ;;
-    compressedenvvar) refuse "a handler in shell cannot read a compressed payload" ;;
+    compressedenvvar) refuse "a shell handler cannot read a compressed payload" ;;
     *)
       payload=${PAYLOAD:-}
       [ -n "$payload" ] || payload_file=$(property payloadFile)
-      [ -n "$payload$payload_file" ] || refuse "no payload; give \`--payloadFile FILE\` or set \`PAYLOAD\`"
+      [ -n "$payload$payload_file" ] || refuse "no payload: add \`--payloadFile FILE\` or set \`PAYLOAD\`"
       ;;
   esac
 fi
 if [ -n "$payload_file" ]; then
-  payload=$(cat "$payload_file") || refuse "\`$payload_file\` cannot be read"
+  payload=$(cat "$payload_file") || refuse "cannot read \`$payload_file\`"
 fi
 payload=$(printf '%s' "$payload" | tr '\n' ' ')
-trap 'echo "error: nobody takes the report" >&2; exit 1' PIPE
+trap 'echo "error: standard output is closed" >&2; exit 1' PIPE
 trap 'fail cancelled "asked to stop"' TERM INT
 
 # --- the work --------------------------------------------------------------------------------------------------------
@@ -162,9 +162,9 @@ trap 'fail cancelled "asked to stop"' TERM INT
 text=$(text_of text)
 times=$(number_of times)
 pause=$(number_of pauseSeconds)
-[ -n "$text" ] || fail payload "the payload has no text \`text\` without quotes and backslashes"
+[ -n "$text" ] || fail payload "the payload needs a text \`text\` without quotes and backslashes"
 case ${times:-0} in
-  0 | [0-9][0-9][0-9][0-9]*) fail payload "the payload has no number \`times\` from 1 to 999" ;;
+  0 | [0-9][0-9][0-9][0-9]*) fail payload "the payload needs a number \`times\` from 1 to 999" ;;
 esac
 
 repeated=

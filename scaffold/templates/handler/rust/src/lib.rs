@@ -6,29 +6,29 @@ use pop_handler_base::{
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// The payload.
+/// Payload of the handler.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[schemars(crate = "pop_handler_base::schemars")]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RepeatPayload {
-    /// The text.
+    /// Text to repeat.
     pub text: String,
-    /// How often the result has it.
+    /// Number of repetitions, 1 to 999.
     #[schemars(range(min = 1, max = 999))]
     pub times: u32,
-    /// How long each time takes, in seconds.
+    /// Pause before each repetition, in seconds.
     #[serde(default)]
     pub pause_seconds: u32,
 }
 
-/// The result.
+/// Result of the handler.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(crate = "pop_handler_base::schemars")]
 #[serde(rename_all = "camelCase")]
-pub struct Repeated {
-    /// The text, as often as was asked for.
+pub struct RepeatResult {
+    /// The repeated text, separated by spaces.
     pub text: String,
-    /// How often that is.
+    /// Number of repetitions.
     pub times: u32,
 }
 
@@ -38,25 +38,25 @@ pub struct Repeat;
 
 impl Handler for Repeat {
     type Input = RepeatPayload;
-    type Output = Repeated;
+    type Output = RepeatResult;
 
     fn about(&self) -> About {
         About::new(env!("CARGO_PKG_VERSION"), "repeats a text")
-            .error("payload", "the payload is not one of this handler")
-            .error("cancelled", "it was asked to stop")
+            .error("payload", "the payload is not valid")
+            .error("cancelled", "the operation was cancelled")
     }
 
-    // what is wrong although the payload has the right shape; all of it is said at once
+    // checks that the types cannot express; return all faults at once
     fn validate(&self, input: &Self::Input) -> Vec<DiagnosticEvent> {
-        let mut wrong = Vec::new();
+        let mut faults = Vec::new();
         if !(1..=999).contains(&input.times) {
-            let message = format!("`times` is {}: 1 to 999 are allowed", input.times);
-            wrong.push(DiagnosticEvent {
+            let message = format!("`times` must be from 1 to 999, not {}", input.times);
+            faults.push(DiagnosticEvent {
                 status_code: Some("payload".into()),
                 ..DiagnosticEvent::new(message)
             });
         }
-        wrong
+        faults
     }
 
     async fn run(
@@ -65,16 +65,16 @@ impl Handler for Repeat {
         context: &mut OperationContext,
     ) -> Result<Self::Output, HandlerError> {
         let pause = Duration::from_secs(input.pause_seconds.into());
-        // an earlier attempt may have come this far
+        // continue after the last repetition of an earlier attempt
         let done = context
             .prior_param("done")
             .and_then(|done| u32::try_from(done.as_u64()?).ok())
             .unwrap_or(0);
         for number in done + 1..=input.times {
-            // the work; whoever waits for anything also waits for being asked to stop
+            // wait for cancellation together with everything else that takes time
             let cancellation = context.cancellation().clone();
             tokio::select! {
-                () = cancellation.asked() => return Err(HandlerError::new("asked to stop").code("cancelled")),
+                () = cancellation.cancelled() => return Err(HandlerError::new("asked to stop").code("cancelled")),
                 () = tokio::time::sleep(pause) => {}
             }
             context.log(format!("{number} of {}", input.times));
@@ -82,7 +82,7 @@ impl Handler for Repeat {
             context.progress(100.0 * f64::from(number) / f64::from(input.times));
         }
         let text = vec![input.text; input.times as usize].join(" ");
-        Ok(Repeated {
+        Ok(RepeatResult {
             text,
             times: input.times,
         })
@@ -96,7 +96,7 @@ mod tests {
     use serde_json::json;
 
     #[tokio::test]
-    async fn a_text_is_repeated_with_progress() {
+    async fn text_is_repeated_with_progress() {
         let run = run_in_memory(&Repeat, &json!({"text": "la", "times": 2}), []).await;
         assert_eq!(
             run.report.result,
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_wrong_payload_fails_with_a_code() {
+    async fn wrong_payload_fails_with_a_code() {
         for payload in [
             json!({"text": "la", "times": 0}),
             json!({"text": "la"}),
