@@ -123,7 +123,7 @@ impl Assembly {
         let RunStart { runs, id, cid, options, sync, adopted } = start;
         let inputs = self.freeze(cid, id.map(new_mark));
         let (folder, lock) = match id {
-            Some(id) => RunFolder::create_again(runs, id, &inputs)?,
+            Some(id) => RunFolder::create_or_replace(runs, id, &inputs)?,
             None => new_folder(runs, &inputs)?,
         };
         PreparedRun::begin(&folder, lock, &inputs, self.plan, options, adopted, sync)

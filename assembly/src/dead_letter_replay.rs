@@ -3,7 +3,7 @@
 use crate::error::AssemblyError;
 use crate::run_request::RunRequest;
 use pop_document::Source;
-use pop_executor::{DeadLetter, DeadLetters, HeldLetter, Inputs, ReplayOf, RunFolder};
+use pop_executor::{DeadLetter, DeadLetters, Inputs, LockedLetter, ReplayOf, RunFolder};
 use serde_json::{Value, json};
 
 /// Params that have a meaning only among the operations of the original agenda.
@@ -55,12 +55,12 @@ impl DeadLetterReplay {
 
     /// Locks the letter until the new run is recorded in it. The second value is a warning if the letter was replayed
     /// before.
-    pub fn hold(&self) -> Result<(HeldLetter, Option<String>), AssemblyError> {
-        let held = self.letters.hold(&self.letter.operation)?;
-        check(&held.letter, self.is_again)?;
-        let is_replayed = !held.letter.replays.is_empty();
-        let warning = is_replayed.then(|| replayed_before(&held.letter).to_string());
-        Ok((held, warning))
+    pub fn hold(&self) -> Result<(LockedLetter, Option<String>), AssemblyError> {
+        let locked = self.letters.lock_letter(&self.letter.operation)?;
+        check(&locked.letter, self.is_again)?;
+        let is_replayed = !locked.letter.replays.is_empty();
+        let warning = is_replayed.then(|| replayed_before(&locked.letter).to_string());
+        Ok((locked, warning))
     }
 }
 

@@ -9,7 +9,8 @@ use crate::text_faults::TextFaults;
 use pop_agenda::{History, Plan, PriorOutcome, RunOptions, RunOutcome, RunTime, Scheduler};
 use pop_contract::Millis;
 use pop_executor::{
-    FileJournal, FolderError, Inputs, Lock, Opened, RestoredRun, RunFolder, Sync, read_journal, restore,
+    FileJournal, FolderError, Inputs, JournalContent, Lock, RestoredRun, RunFolder, Sync, read_journal,
+    restore,
 };
 use pop_field_retriever::LaunchType;
 use pop_launchers::process::sweep_run;
@@ -70,7 +71,7 @@ pub struct ResumableRun {
     folder: RunFolder,
     inputs: Inputs,
     digest: String,
-    opened: Opened,
+    content: JournalContent,
     restored: RestoredRun,
     /// Number of operations in the plan when the run began.
     count: usize,
@@ -98,9 +99,9 @@ impl ResumableRun {
     pub fn open(folder: RunFolder, surroundings: &Surroundings) -> Result<Self, AssemblyError> {
         let lock = folder.lock()?;
         let inputs = folder.inputs()?;
-        let opened = read_journal(&folder.journal())?;
+        let content = read_journal(&folder.journal())?;
         let digest = inputs.digest()?;
-        if opened.inputs.as_ref().is_some_and(|begun| *begun != digest) {
+        if content.inputs.as_ref().is_some_and(|begun| *begun != digest) {
             return Err(FolderError::InputsChanged { run: folder.run().to_owned() }.into());
         }
         let plan = frozen_plan(&inputs, surroundings)?;
@@ -113,8 +114,8 @@ impl ResumableRun {
             }
         }
         let count = plan.len();
-        let restored = restore(Arc::new(plan), &opened.events, &folder.journal())?;
-        Ok(Self { folder, inputs, digest, opened, restored, count, lock })
+        let restored = restore(Arc::new(plan), &content.events, &folder.journal())?;
+        Ok(Self { folder, inputs, digest, content, restored, count, lock })
     }
 
     /// The run's id.
@@ -134,7 +135,7 @@ impl ResumableRun {
 
     /// Length of the torn tail of the journal in bytes. The tail is ignored.
     pub fn torn_bytes(&self) -> u64 {
-        self.opened.torn
+        self.content.torn
     }
 
     /// Whether the journal has no events, so that the run begins like a new one.
@@ -153,7 +154,7 @@ impl ResumableRun {
         resume: ResumeOptions,
         adopted: Vec<PriorOutcome>,
     ) -> Result<PreparedRun, AssemblyError> {
-        let Self { folder, inputs, digest, opened, restored, count, lock } = self;
+        let Self { folder, inputs, digest, content, restored, count, lock } = self;
         let identity = identity(&folder, &inputs.settings)?;
         let options = resume.options;
         let began = restored.began;
@@ -175,8 +176,8 @@ impl ResumableRun {
             }
         });
         let adopted = if began.is_none() { adopted } else { Vec::new() };
-        let journal = FileJournal::go_on(&folder.journal(), &opened, &digest, resume.sync)?;
-        let history = History::of(count, &opened.events);
+        let journal = FileJournal::reopen(&folder.journal(), &content, &digest, resume.sync)?;
+        let history = History::of(count, &content.events);
         Ok(PreparedRun { scheduler, identity, journal, history, adopted, resumed, began, lock })
     }
 }

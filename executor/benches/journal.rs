@@ -1,4 +1,4 @@
-//! What the journal costs an operation: writing, reading back, and becoming a scheduler (resume) or a history (show) again.
+//! The cost of the journal for each operation: writing, reading, and folding into a scheduler (resume) or history (show).
 #![expect(clippy::unwrap_used, reason = "a benchmark fails by panicking")]
 
 use divan::Bencher;
@@ -45,7 +45,7 @@ fn write(path: &Path, events: &[EventRecord], batch: usize) {
     }
 }
 
-/// The argument is how many events are written at once.
+/// The argument is the number of events in one write.
 #[divan::bench(args = [2, 64], sample_count = 5, sample_size = 1)]
 fn append(bencher: Bencher<'_, '_>, batch: usize) {
     let events = events();

@@ -1,4 +1,4 @@
-//! The dead letter of an operation: everything that is needed to repeat it, taken from the schedule.
+//! Builds the dead letter of an operation from the scheduler.
 
 use crate::dead_letter_queue::{DeadLetter, PastAttempt};
 use crate::run_identity::RunIdentity;
@@ -7,7 +7,7 @@ use pop_contract::{Blame, Failure, Millis};
 use serde_json::json;
 use std::borrow::Cow;
 
-/// The letter of `op`, of a run that began at `began` by the wall clock.
+/// The dead letter of `op`. `began` is the wall-clock start of its run.
 pub(crate) fn of(scheduler: &Scheduler, identity: &RunIdentity, op: OpIx, began: Millis) -> DeadLetter {
     let planned = scheduler.plan().operation(op);
     let wall = |at: RunTime| began.saturating_add(at.0);
@@ -15,7 +15,7 @@ pub(crate) fn of(scheduler: &Scheduler, identity: &RunIdentity, op: OpIx, began:
     let failure = history.and_then(OperationHistory::failure).cloned();
     let settled = history.and_then(|history| history.settled).map(|(at, _)| at);
     let mut params = planned.rare.as_ref().map(|rare| rare.params.clone()).unwrap_or_default();
-    // as it was for this operation, without the others that it refers to
+    // the keys themselves, because a replay does not have the operations that the params refer to
     if let Ok(keys) = scheduler.lock_keys(op)
         && !keys.is_empty()
     {
@@ -29,14 +29,14 @@ pub(crate) fn of(scheduler: &Scheduler, identity: &RunIdentity, op: OpIx, began:
         launcher: identity.on.to_string(),
         payload: scheduler.payload(op).map_or_else(|_| planned.payload.template().clone(), Cow::into_owned),
         params,
-        failure: failure.unwrap_or_else(|| Failure::new(Blame::Pop, "pop", "its failure is not known")),
+        failure: failure.unwrap_or_else(|| Failure::new(Blame::Pop, "pop", "unknown failure")),
         attempts: history.map_or_else(Vec::new, |history| past_attempts(history, wall)),
         settled: wall(settled.unwrap_or_default()),
         replays: Vec::new(),
     }
 }
 
-/// The attempts of an operation, oldest first; a failure before a launch counts as an attempt that took no time.
+/// The attempts of an operation, oldest first. A failure before a launch counts as an attempt with no duration.
 fn past_attempts(history: &OperationHistory, wall: impl Fn(RunTime) -> Millis) -> Vec<PastAttempt> {
     let past = |number, started, ended, failure| PastAttempt {
         number,
@@ -46,19 +46,19 @@ fn past_attempts(history: &OperationHistory, wall: impl Fn(RunTime) -> Millis) -
     };
     let launched = history.attempts.iter().filter_map(|attempt| {
         let (at, ending) = attempt.ended.as_ref()?;
-        Some(past(attempt.number, attempt.started, *at, words(ending)))
+        Some(past(attempt.number, attempt.started, *at, describe(ending)))
     });
     let starts = history.failed_starts.iter();
     let starts = starts.map(|start| past(start.after + 1, start.at, start.at, start.failure.message.clone()));
     let joined = history.joined.iter().zip(history.settled);
     let joined =
-        joined.map(|(ending, (at, _))| past(history.attempts.len() as u32 + 1, at, at, words(ending)));
+        joined.map(|(ending, (at, _))| past(history.attempts.len() as u32 + 1, at, at, describe(ending)));
     let mut all: Vec<PastAttempt> = launched.chain(starts).chain(joined).collect();
     all.sort_by_key(|attempt| (attempt.number, attempt.ended));
     all
 }
 
-fn words(ending: &Ending) -> String {
+fn describe(ending: &Ending) -> String {
     match ending {
         Ending::Failed(failure) | Ending::Displaced(failure) => failure.message.clone(),
         Ending::Lost => "was lost with its executor".to_owned(),

@@ -1,9 +1,9 @@
-//! Why the folder of a run cannot be used.
+//! Errors of run folders.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// A run's folder that cannot be used.
+/// Why the folder of a run cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum FolderError {
     /// A file in it cannot be read or written.
@@ -11,12 +11,12 @@ pub enum FolderError {
     Io {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The system's reason.
         #[source]
         source: io::Error,
     },
-    /// New files would have no rights for their owner.
-    #[error("with umask {umask:04o} this user could not use the files that pop makes")]
+    /// The umask would remove the owner's own permissions from new files.
+    #[error("with umask {umask:04o} you could not use the files that pop creates")]
     Umask {
         /// The umask.
         umask: u32,
@@ -24,26 +24,26 @@ pub enum FolderError {
     /// There is no such run.
     #[error("there is no run `{run}` in `{}`", .runs.display())]
     NoRun {
-        /// The run asked for.
+        /// The id that was looked up.
         run: String,
         /// The folder of all runs.
         runs: PathBuf,
     },
-    /// Another executor is at it.
+    /// Another process executes the run.
     #[error("run `{run}` is being executed by {owner}")]
     Held {
         /// The run.
         run: String,
-        /// Who.
+        /// Description of the process.
         owner: String,
     },
-    /// The inputs are not those that the journal was begun with.
+    /// The digest of the inputs differs from the one in the journal.
     #[error("the inputs of run `{run}` were changed since it began")]
     InputsChanged {
         /// The run.
         run: String,
     },
-    /// A path that the run would write down or hand to programs is not UTF-8.
+    /// A path that the run would store or pass to programs is not UTF-8.
     #[error("the path `{}` is not UTF-8", .path.display())]
     NotUtf8 {
         /// The path.

@@ -1,4 +1,4 @@
-//! The frozen inputs of a run: what it was started with, written once and never changed.
+//! The frozen inputs of a run: its texts and settings, written once and never changed.
 
 use crate::folder_error::FolderError;
 use crate::journal::read_json;
@@ -17,41 +17,41 @@ const SETTINGS: &str = "settings.json";
 const CONF_D: &str = "conf.d";
 const DESCRIPTIONS: &str = "descriptions.json";
 
-/// The largest settings that are read, in bytes.
+/// Largest settings file that is read, in bytes.
 const SETTINGS_LIMIT: u64 = 16 * 1024 * 1024;
-/// The largest other file of frozen inputs that is read, in bytes: as large as a text may be.
+/// Largest other input file that is read, in bytes: the size limit of texts.
 const FILE_LIMIT: u64 = pop_document::MAX_BYTES as u64;
 
-/// What a run was started with, besides agenda and registry.
+/// The settings of a run: its inputs besides the texts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Settings {
-    /// The name of the agenda as messages give it.
+    /// The name of the agenda in messages.
     pub agenda: String,
-    /// The name of the registry, if there is one.
+    /// The name of the registry in messages, if there is one.
     pub registry: Option<String>,
-    /// How operations are launched.
+    /// The launcher: `local`, `docker` or `kubernetes`.
     pub on: String,
     /// The folder in which programs start.
     pub folder: PathBuf,
-    /// The folder beside which the registry's relative programs are looked for.
+    /// The registry's folder, against which its relative programs are resolved.
     pub home: Option<PathBuf>,
-    /// The agenda's params that were given on the command line.
+    /// Params of the agenda that the command line set.
     pub params: Vec<(String, String)>,
     /// The correlation id.
     pub cid: String,
-    /// By what the run's programs are known, for a run whose id was chosen and may be another's too.
+    /// The mark of the run's programs, if the user set the run's id. Another run may have the same id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mark: Option<String>,
-    /// The dead letter that it repeats.
+    /// The dead letter that the run replays.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replay_of: Option<ReplayOf>,
-    /// Where descriptors and their programs were looked for, if there are descriptors.
+    /// The folders of descriptors and of their programs, if there are descriptors.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub conf_d: Option<ConfDSettings>,
 }
 
-/// A dead letter, by the run and the operation that it is of.
+/// A reference to a dead letter.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReplayOf {
     /// The run.
@@ -60,17 +60,17 @@ pub struct ReplayOf {
     pub operation: String,
 }
 
-/// Where descriptors were found, and where the programs that they name are looked for.
+/// The folders of descriptors and of the programs that they name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ConfDSettings {
-    /// The folder of the descriptors as messages give it.
+    /// The folder of the descriptors, as shown in messages.
     pub folder: PathBuf,
-    /// The folders in which programs are looked for before PATH.
+    /// Folders that are searched for programs before PATH.
     pub handlers: Vec<PathBuf>,
 }
 
-/// What a run was started with, byte for byte.
+/// The inputs of a run, byte for byte.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Inputs {
     /// The settings.
@@ -79,15 +79,14 @@ pub struct Inputs {
     pub agenda: Vec<u8>,
     /// The registry.
     pub registry: Option<Vec<u8>>,
-    /// The descriptors, by the names of their files.
+    /// The descriptors, by file name.
     pub descriptors: BTreeMap<String, Vec<u8>>,
-    /// What handlers said about themselves when the run began, by the ids of their entries. Runs that began before
-    /// pop kept this have none.
+    /// Descriptions of handlers when the run began, by the ids of their entries. Runs of earlier versions have none.
     pub descriptions: BTreeMap<String, Description>,
 }
 
 impl Settings {
-    /// Refuses paths that are not UTF-8: JSON cannot hold them.
+    /// Refuses paths that are not UTF-8, because JSON cannot hold them.
     pub(crate) fn check(&self) -> Result<(), FolderError> {
         let conf_d = self.conf_d.iter().flat_map(|conf_d| conf_d.handlers.iter().chain([&conf_d.folder]));
         let mut paths = self.home.iter().chain([&self.folder]).chain(conf_d);
@@ -101,7 +100,7 @@ impl Settings {
     }
 }
 
-/// Refuses a path that cannot be written down as text.
+/// Refuses a path that is not UTF-8.
 pub(crate) fn check_utf8(path: &Path) -> Result<(), FolderError> {
     match path.to_str() {
         Some(_) => Ok(()),
@@ -110,11 +109,11 @@ pub(crate) fn check_utf8(path: &Path) -> Result<(), FolderError> {
 }
 
 impl Inputs {
-    /// A digest of everything that decides what the run does.
+    /// A digest of everything that determines the run.
     pub fn digest(&self) -> Result<String, FolderError> {
         let mut hasher = blake3::Hasher::new();
         let mut add = |part: &[u8]| {
-            // lengths keep the parts apart
+            // the length separates the parts
             hasher.update(&(part.len() as u64).to_le_bytes()).update(part);
         };
         add(&self.settings.to_bytes()?);
@@ -136,14 +135,14 @@ impl Inputs {
             .map_err(|error| FolderError::Io { path: PathBuf::from(DESCRIPTIONS), source: error.into() })
     }
 
-    /// Writes the inputs of a new run into a folder. The settings come last and appear whole, so a folder without them
-    /// belongs to a run that never began. [`sync`] makes the disk have them.
+    /// Writes the inputs of a new run into a folder. The settings are written last and atomically, so a folder without them
+    /// belongs to a run that never began. [`sync`] writes the files to disk.
     pub(crate) fn write(&self, folder: &Path) -> Result<(), FolderError> {
         let settings_bytes = self.settings.to_bytes()?;
-        // an executor that died here, or whose machine lost power, may have left those of another begin
+        // an earlier start of this run may have left files, if its executor died or the machine lost power
         let (conf_d, descriptions) = (folder.join(CONF_D), folder.join(DESCRIPTIONS));
-        gone(&conf_d, fs::remove_dir_all(&conf_d))?;
-        gone(&descriptions, fs::remove_file(&descriptions))?;
+        ignore_missing(&conf_d, fs::remove_dir_all(&conf_d))?;
+        ignore_missing(&descriptions, fs::remove_file(&descriptions))?;
         make_folder(folder, true)?;
         write(&folder.join(AGENDA), &self.agenda)?;
         if let Some(registry) = &self.registry {
@@ -164,7 +163,7 @@ impl Inputs {
         fs::rename(&unnamed, &settings).map_err(FolderError::io(&settings))
     }
 
-    /// Reads the inputs that a run was started with.
+    /// Reads the inputs of a run.
     pub(crate) fn read(folder: &Path) -> Result<Self, FolderError> {
         let path = settings_path(folder);
         let settings: Settings = serde_json::from_slice(&read(&path, SETTINGS_LIMIT)?)
@@ -174,14 +173,14 @@ impl Inputs {
             None => BTreeMap::new(),
         };
         let path = folder.join(DESCRIPTIONS);
-        let descriptions = match read_if_there(&path)? {
+        let descriptions = match read_optional(&path)? {
             Some(bytes) => read_json(&bytes).map_err(|error| FolderError::io(&path)(error.into()))?,
             None => BTreeMap::new(),
         };
         Ok(Self {
             settings,
             agenda: read(&folder.join(AGENDA), FILE_LIMIT)?,
-            registry: read_if_there(&folder.join(REGISTRY))?,
+            registry: read_optional(&folder.join(REGISTRY))?,
             descriptors,
             descriptions,
         })
@@ -193,7 +192,7 @@ pub(crate) fn settings_path(folder: &Path) -> PathBuf {
     folder.join(SETTINGS)
 }
 
-/// The frozen descriptors, by the names of their files.
+/// The frozen descriptors, by file name.
 fn descriptors(folder: &Path) -> Result<BTreeMap<String, Vec<u8>>, FolderError> {
     let mut found = BTreeMap::new();
     for entry in fs::read_dir(folder).map_err(FolderError::io(folder))? {
@@ -205,14 +204,14 @@ fn descriptors(folder: &Path) -> Result<BTreeMap<String, Vec<u8>>, FolderError> 
     Ok(found)
 }
 
-/// Makes a folder for the caller alone.
+/// Creates a folder that only the caller can read.
 pub(crate) fn make_folder(path: &Path, with_parents: bool) -> Result<(), FolderError> {
     let made = DirBuilder::new().recursive(with_parents).mode(0o700).create(path);
     made.map_err(FolderError::io(path))
 }
 
-/// Makes the disk have the inputs in a folder, the settings last: after a loss of power, a folder whose settings have a
-/// content has all its inputs.
+/// Syncs the inputs in a folder to disk, the settings last. After power loss, a folder whose settings have content has all
+/// its inputs.
 pub(crate) fn sync(folder: &Path) -> io::Result<()> {
     let conf_d = folder.join(CONF_D);
     if conf_d.is_dir() {
@@ -228,13 +227,13 @@ pub(crate) fn sync(folder: &Path) -> io::Result<()> {
     sync_path(folder)
 }
 
-/// The files of a folder; folders in it are left out.
+/// The files of a folder, without its subfolders.
 fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let entries = fs::read_dir(folder)?.collect::<io::Result<Vec<_>>>()?;
     Ok(entries.into_iter().map(|entry| entry.path()).filter(|path| path.is_file()).collect())
 }
 
-/// Syncs a file or a folder. After a loss of power a new file exists only if its folder was synced, too.
+/// Syncs a file or a folder. A new file survives power loss only if its folder was synced, too.
 pub(crate) fn sync_path(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
@@ -248,7 +247,7 @@ fn read(path: &Path, limit: u64) -> Result<Vec<u8>, FolderError> {
     read_regular_file(path, limit).map_err(FolderError::io(path))
 }
 
-fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>, FolderError> {
+fn read_optional(path: &Path) -> Result<Option<Vec<u8>>, FolderError> {
     match read_regular_file(path, FILE_LIMIT) {
         Ok(bytes) => Ok(Some(bytes)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -256,8 +255,8 @@ fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>, FolderError> {
     }
 }
 
-/// The result of a removal; that there was nothing to remove is no error.
-pub(crate) fn gone(path: &Path, removed: io::Result<()>) -> Result<(), FolderError> {
+/// The result of a removal, in which a missing file is not an error.
+pub(crate) fn ignore_missing(path: &Path, removed: io::Result<()>) -> Result<(), FolderError> {
     match removed {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(FolderError::io(path)(error)),
         _ => Ok(()),

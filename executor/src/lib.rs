@@ -1,8 +1,9 @@
-//! Drives one run of an agenda: takes in what happens, records it, reports it, and does what follows.
+//! Drives one run of an agenda: receives inputs, records events, reports them, and carries out actions.
 //!
-//! [`run`] is the loop; [`RunFolder`] is where a run lives on disk, whole: its frozen inputs, its journal, its
-//! logs. Whoever has the folder can resume the run, explain it and make reports of it.
+//! [`run`] is the loop. [`RunFolder`] is the complete run on disk: frozen inputs, journal and logs. The folder is enough to
+//! resume the run, explain it and report on it.
 
+mod atomic_file;
 mod attempt;
 mod dead_letter;
 mod dead_letter_queue;
@@ -17,10 +18,9 @@ mod postponed_launches;
 mod restore;
 mod run_folder;
 mod run_identity;
-mod whole_file;
 
 pub use attempt::{AttemptLimits, AttemptOrder, AttemptRunner, Runners, operation_log, preview};
-pub use dead_letter_queue::{DeadLetter, DeadLetters, HeldLetter, LetterError, PastAttempt};
+pub use dead_letter_queue::{DeadLetter, DeadLetters, LetterError, LockedLetter, PastAttempt};
 pub use driver::{FinishedRun, Ports, RunError, RunRequest, RunStart, run};
 pub use effects::{EffectReply, EffectRequest, Effects, ExecProgram, HostEffects, Ticket};
 pub use folder_error::FolderError;
@@ -29,9 +29,9 @@ pub use host::{
     CacheAnswer, CacheEntry, CacheFile, CacheOrigin, CommitOutcome, DelayTurn, HeldLock, Holder, Host,
     HostError, LockAttempt, LockWait, MOST_BYTES, Miss, ShortLock, remote_file_system,
 };
-pub use journal::{FileJournal, Journal, JournalError, Opened, Sync, read_journal};
+pub use journal::{FileJournal, Journal, JournalContent, JournalError, Sync, read_journal};
 pub use lock::Lock;
-/// How launch data says that a cluster is reached.
+/// Reads the access to a cluster from launch data.
 pub use pop_handler_base::cluster;
 pub use restore::{RestoredRun, adopt, restore};
 pub use run_folder::RunFolder;

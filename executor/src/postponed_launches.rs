@@ -1,35 +1,35 @@
-//! Launches for which the system had no room, put off until there may be some.
+//! Launches for which the system had no resources, postponed until it may have some.
 
 use pop_launchers::LaunchId;
 use std::collections::HashMap;
 use tokio::time::{Duration, Instant};
 
-/// The first wait; each further one is twice as long.
+/// First wait before a launch is repeated; each further wait is twice as long.
 const FIRST_WAIT: Duration = Duration::from_millis(50);
-/// No wait is longer.
+/// Longest wait before a launch is repeated.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
-/// How long a launch is tried while nothing runs whose end could make room for it; then its attempt has failed.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Longest time that launches are repeated while nothing else runs whose end could free resources. Then the attempt fails.
+const ALONE_LIMIT: Duration = Duration::from_secs(30);
 
-/// What is to be launched again, and when.
+/// Launches to repeat, each with its time.
 #[derive(Debug, Default)]
 pub(crate) struct Postponed {
     launches: HashMap<LaunchId, Wait>,
-    /// Since when nothing else was found running.
+    /// Time at which a failed launch first found nothing else running.
     alone_since: Option<Instant>,
 }
 
 #[derive(Debug)]
 struct Wait {
     since: Instant,
-    /// How long the next wait is.
+    /// Length of the next wait.
     pause: Duration,
-    /// None while it is tried.
+    /// End of the current wait; none while the launch is tried.
     until: Option<Instant>,
 }
 
 impl Postponed {
-    /// Puts a launch off; false if there is no more sense in that. `is_alone`: nothing else runs.
+    /// Postpones a launch. False if the limit is over and the attempt fails. `is_alone`: nothing else runs.
     pub(crate) fn put_off(&mut self, id: LaunchId, now: Instant, is_alone: bool) -> bool {
         let first = Wait { since: now, pause: FIRST_WAIT, until: None };
         let wait = self.launches.entry(id).or_insert(first);
@@ -39,10 +39,10 @@ impl Postponed {
             self.alone_since = None;
             return true;
         }
-        now < *self.alone_since.get_or_insert(now) + PATIENCE
+        now < *self.alone_since.get_or_insert(now) + ALONE_LIMIT
     }
 
-    /// Something has ended: whoever waits longest need wait no longer.
+    /// Makes the oldest waiting launch due, because something has ended and freed resources.
     pub(crate) fn hasten(&mut self, now: Instant) {
         self.alone_since = None;
         let waiting = self.launches.values_mut().filter(|wait| wait.until.is_some());
@@ -51,17 +51,17 @@ impl Postponed {
         }
     }
 
-    /// Forgets a launch that is over; true if it was waiting.
+    /// Removes a launch. True if it was waiting.
     pub(crate) fn forget(&mut self, id: LaunchId) -> bool {
         self.launches.remove(&id).is_some_and(|wait| wait.until.is_some())
     }
 
-    /// When the next is to be tried.
+    /// Time of the next launch.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         self.launches.values().filter_map(|wait| wait.until).min()
     }
 
-    /// What is to be tried now.
+    /// Returns the launches that are due and marks them as tried.
     pub(crate) fn take_due(&mut self, now: Instant) -> Vec<LaunchId> {
         let due = self.launches.iter_mut().filter(|(_, wait)| wait.until.is_some_and(|until| until <= now));
         due.map(|(id, wait)| {

@@ -1,4 +1,4 @@
-//! A scheduler in the state that a journal tells; and what a run can take over from another's reported progress.
+//! Restores a scheduler from a journal, and reads outcomes to adopt from the progress of an earlier run.
 
 use crate::journal::JournalError;
 use pop_agenda::{EventRecord, OpIx, Plan, PriorOutcome, RunEvent, RunOptions, RunTime, Scheduler};
@@ -8,18 +8,18 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 
-/// A run as its journal left it.
+/// A run restored from its journal.
 #[derive(Debug)]
 pub struct RestoredRun {
-    /// The plan in the state after the last event.
+    /// The scheduler in the state after the last event.
     pub scheduler: Scheduler,
-    /// When the run began by the wall clock and the time of its last event; none if it never began.
+    /// Wall-clock start of the run and the time of its last event; none if it never began.
     pub began: Option<(Millis, RunTime)>,
 }
 
-/// Applies the events of a journal to a plan; `path` is the journal's, for errors.
+/// Applies the events of a journal to a plan. Errors name `path`, the journal's file.
 ///
-/// Nothing is made of events that are not of this plan: each operation must be in it, or have come into it before.
+/// An event with an operation that is not in the plan, and was not added by an earlier event, is an error.
 pub fn restore(plan: Arc<Plan>, events: &[EventRecord], path: &Path) -> Result<RestoredRun, JournalError> {
     let mut scheduler = Scheduler::new(plan, RunOptions::default());
     for recorded in events {
@@ -43,7 +43,7 @@ pub fn restore(plan: Arc<Plan>, events: &[EventRecord], path: &Path) -> Result<R
     Ok(RestoredRun { scheduler, began })
 }
 
-/// The highest number of an operation in an event.
+/// The highest operation number in an event.
 fn last_operation(event: &RunEvent) -> Option<OpIx> {
     match event {
         RunEvent::RunStarted { adopted, .. } => adopted.iter().map(|adopted| adopted.op).max(),
@@ -52,8 +52,8 @@ fn last_operation(event: &RunEvent) -> Option<OpIx> {
     }
 }
 
-/// What an earlier run of the agenda had reached, by its reported progress. Operations that are not known are left out;
-/// of several entries for one operation the last is the newest and holds.
+/// The outcomes of an earlier run of the agenda, from its reported progress. Unknown operations are ignored. If an
+/// operation has several entries, the last one counts, because it is the newest.
 pub fn adopt(plan: &Plan, progress: AgendaProgress) -> Vec<PriorOutcome> {
     let names: HashMap<&str, OpIx> =
         plan.operations().map(|(op, planned)| (planned.name.as_str(), op)).collect();
@@ -66,7 +66,7 @@ pub fn adopt(plan: &Plan, progress: AgendaProgress) -> Vec<PriorOutcome> {
     }
     let adopted = newest.into_iter().filter_map(|(op, OperationReached { progress, result })| {
         if progress.is_succeeded() {
-            // POP's empty result is an empty map
+            // an empty result of POP means an empty map
             let result = result.unwrap_or_else(|| Value::Object(serde_json::Map::new()));
             return Some(PriorOutcome { op, result: Some(Arc::new(result)), progress: None });
         }
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn fr_l2_the_newest_entry_of_an_operation_holds() {
+    fn fr_l2_last_entry_of_an_operation_counts() {
         let done = r#"{"operation":"x","processingState":"COMPLETE","processingStateMessage":"succeeded","resultPayload":"7"}"#;
         let begun = r#"{"operation":"x","processingState":"EXECUTING","percentComplete":5}"#;
         let waiting = r#"{"operation":"x","processingState":"WAITING"}"#;
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn fr_l1_a_result_of_null_is_taken_over() {
+    fn fr_l1_null_result_is_adopted() {
         let entry = |result: &str| {
             adopted(&format!(
                 r#"{{"operationProgress":[{{"operation":"y","processingState":"COMPLETE","processingStateMessage":"succeeded"{result}}}]}}"#
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn an_operation_that_the_agenda_does_not_have_is_refused_also_where_it_was_taken_over() {
+    fn journal_with_an_unknown_operation_is_refused() {
         let plan = |count: usize| {
             let name = |index| json!({"name": format!("o{index}"), "type": "sample"});
             let operations: Vec<Value> = (0..count).map(name).collect();

@@ -1,17 +1,16 @@
-//! The identity of a run: its names, its folders, and how its programs are launched.
+//! The identity of a run: its names, its folders and its launcher.
 
 use pop_agenda::Plan;
 use pop_contract::LaunchType;
 use pop_handler_base::field_retriever::names::environment as variable;
 use std::path::PathBuf;
 
-/// What is the same for every operation of a run.
+/// Names and folders that all operations of a run share.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunIdentity {
     /// The id of the run.
     pub run: String,
-    /// The name under which programs of the run are found again. It differs from the id where another run may have the
-    /// same id.
+    /// The mark by which programs of the run are found. It differs from the id if another run may have the same id.
     pub mark: String,
     /// The correlation id.
     pub cid: String,
@@ -23,14 +22,14 @@ pub struct RunIdentity {
     pub start: PathBuf,
     /// The folder of logs.
     pub logs: PathBuf,
-    /// The folder beside which the registry's relative programs are looked up.
+    /// The registry's folder, against which its relative programs are resolved.
     pub home: Option<PathBuf>,
-    /// How programs of the run are launched. Handlers launch their own programs the same way.
+    /// The launcher of the run's programs. Handlers launch their own programs the same way.
     pub on: LaunchType,
 }
 
 impl RunIdentity {
-    /// The variables that every program of the run is given.
+    /// The variables that every program of the run gets.
     pub fn variables(&self, plan: &Plan) -> Vec<(String, String)> {
         let identity = &plan.identity;
         let agenda_id = identity.id.as_deref().unwrap_or(&self.run);
@@ -46,7 +45,7 @@ impl RunIdentity {
         all.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned()))).collect()
     }
 
-    /// Variables of this process that would mislead a program of the run.
+    /// Whether a variable of this process would mislead a program of the run.
     pub fn is_foreign(name: &str) -> bool {
         let payload = [variable::PAYLOAD, variable::PAYLOAD_TYPE, variable::PAYLOAD_FILE];
         let progress = [variable::LAST_PROGRESS, variable::LAST_PROGRESS_FILE];

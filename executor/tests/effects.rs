@@ -1,4 +1,4 @@
-//! Effects while another process holds a short lock: only the operation that needs it waits, and it says for whom.
+//! Effects while another process holds a short lock: only the operation that needs it waits, and names that process.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use pop_agenda::{Agenda, Answer, Gate, OpIx, Plan};
@@ -54,7 +54,7 @@ impl Setup {
         self.effects.request(request, &self.sender);
     }
 
-    /// The next reply; none within ten seconds fails the test.
+    /// The next reply. Fails the test if there is none within ten seconds.
     async fn reply(&mut self) -> EffectReply {
         tokio::time::timeout(Duration::from_secs(10), self.replies.recv()).await.unwrap().unwrap()
     }
@@ -66,7 +66,7 @@ impl Setup {
         }
     }
 
-    /// Locks the one short lock of a kind as another process would.
+    /// Holds the only short lock of a kind, as another process would.
     fn hold(&self, kind: &str) -> File {
         let file = File::open(short_lock(&self.folder.path().join(".host").join(kind))).unwrap();
         file.lock().unwrap();
@@ -84,7 +84,7 @@ fn delay(id: &str) -> Gate {
 }
 
 #[tokio::test]
-async fn r5_a_delay_whose_short_lock_is_held_elsewhere_names_the_holder_and_holds_nobody_else_up() {
+async fn r5_held_short_lock_blocks_one_delay_and_names_the_holder() {
     let mut setup = setup();
     setup.ask(1, delay("x"));
     assert_eq!(setup.answer().await, (1, Answer::Granted));
@@ -101,7 +101,7 @@ async fn r5_a_delay_whose_short_lock_is_held_elsewhere_names_the_holder_and_hold
 }
 
 #[tokio::test]
-async fn r5_a_wait_that_is_withdrawn_is_never_answered() {
+async fn r5_withdrawn_wait_is_never_answered() {
     let mut setup = setup();
     setup.ask(1, delay("x"));
     setup.answer().await;
@@ -122,7 +122,7 @@ fn commit(ticket: u64, seen: &[(&str, u64)], by: &str) -> EffectRequest {
 }
 
 #[tokio::test]
-async fn r3_a_commit_of_several_keys_is_made_whole_or_not_at_all_and_waits_without_blocking() {
+async fn r3_commit_of_several_keys_is_atomic_and_waits_unblocking() {
     let mut setup = setup();
     let host = Host::new(setup.folder.path().join(".host"));
     host.commit("b", 0, "another").unwrap();
@@ -144,7 +144,7 @@ async fn r3_a_commit_of_several_keys_is_made_whole_or_not_at_all_and_waits_witho
     assert_eq!(words, format!("the run waits for process {}, which updates version `b`", std::process::id()));
     drop(held);
     assert!(matches!(setup.reply().await, EffectReply::Committed { ticket: Ticket(2), outcome: Ok(()), .. }));
-    // asked once more by the next executor, it is made once; confirmed, it is forgotten
+    // the next executor repeats the commit, which is made once; a confirmed commit is forgotten
     setup.request(commit(4, &[("b", 1)], "r/2"));
     assert!(matches!(setup.reply().await, EffectReply::Committed { ticket: Ticket(4), outcome: Ok(()), .. }));
     setup.request(EffectRequest::Confirm { keys: vec!["b".into()], by: "r/2".into() });

@@ -1,4 +1,4 @@
-//! What the runs of one host share, asked for by processes that really are several, and killed.
+//! Shared state of a host, used by several real processes, some of which are killed.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use pop_executor::{CacheAnswer, CacheOrigin, CommitOutcome, DelayTurn, Holder, Host, LockAttempt, Miss};
@@ -10,33 +10,34 @@ use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-const DEED: &str = "POP_TEST_DEED";
+const TASK: &str = "POP_TEST_TASK";
 const FOLDER: &str = "POP_TEST_FOLDER";
-/// How often each of several processes does a thing.
+/// Number of repetitions in each process.
 const TIMES: usize = 25;
+/// Delay between starts, in milliseconds.
 const DELAY: u64 = 4;
 
-/// Another process that does one of the deeds below.
-struct Other {
+/// Another process that carries out one of the tasks below.
+struct Worker {
     child: Child,
-    said: BufReader<ChildStdout>,
+    output: BufReader<ChildStdout>,
 }
 
-impl Other {
-    fn does(deed: &str, folder: &Path) -> Self {
+impl Worker {
+    fn start(task: &str, folder: &Path) -> Self {
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.args(["--exact", "another_process", "--ignored", "--nocapture", "--test-threads=1"]);
-        command.env(DEED, deed).env(FOLDER, folder).stdin(Stdio::piped()).stdout(Stdio::piped());
+        command.env(TASK, task).env(FOLDER, folder).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().unwrap();
-        let said = BufReader::new(child.stdout.take().unwrap());
-        Self { child, said }
+        let output = BufReader::new(child.stdout.take().unwrap());
+        Self { child, output }
     }
 
-    /// The next word that it says; what the test runner says is passed over. Empty when it has ended.
-    fn says(&mut self) -> String {
+    /// The next word that the worker prints; empty when it has ended. Skips output of the test runner.
+    fn next_word(&mut self) -> String {
         let mut line = String::new();
-        while self.said.read_line(&mut line).unwrap() > 0 {
-            // the runner's own words may stand before it in the line
+        while self.output.read_line(&mut line).unwrap() > 0 {
+            // output of the test runner may precede it in the line
             if let Some((_, word)) = line.trim_end().split_once("says ") {
                 return word.to_owned();
             }
@@ -54,9 +55,9 @@ impl Other {
         self.child.wait().unwrap();
     }
 
-    /// All that it says until its end, which must be a good one.
-    fn ends(mut self) -> Vec<String> {
-        let words = std::iter::from_fn(|| Some(self.says()).filter(|word| !word.is_empty())).collect();
+    /// All words until the end of the worker, which must succeed.
+    fn finish(mut self) -> Vec<String> {
+        let words = std::iter::from_fn(|| Some(self.next_word()).filter(|word| !word.is_empty())).collect();
         assert!(self.child.wait().unwrap().success());
         words
     }
@@ -71,7 +72,7 @@ fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as u64
 }
 
-/// The name of a commit that nobody else makes.
+/// A commit name that no other process uses.
 fn own_name(number: usize) -> String {
     format!("{}/{number}", std::process::id())
 }
@@ -93,12 +94,12 @@ fn result() -> Value {
 }
 
 #[test]
-#[ignore = "is what other processes of the tests below do"]
+#[ignore = "the workers of the tests below run it"]
 fn another_process() {
-    let (Some(deed), Some(folder)) = (std::env::var_os(DEED), std::env::var_os(FOLDER)) else { return };
+    let (Some(task), Some(folder)) = (std::env::var_os(TASK), std::env::var_os(FOLDER)) else { return };
     let folder = Path::new(&folder);
     let host = Host::of_runs(folder);
-    match deed.to_str().unwrap() {
+    match task.to_str().unwrap() {
         "hold" => {
             let _lock = host.wait("n", &holder()).unwrap();
             say("held");
@@ -161,18 +162,18 @@ fn another_process() {
 }
 
 #[test]
-fn f79_a_holder_that_is_killed_frees_its_lock_for_who_waits() {
+fn f79_lock_of_a_killed_holder_goes_to_the_next_waiter() {
     let folder = tempfile::tempdir().unwrap();
     let host = Host::of_runs(folder.path());
-    let mut first = Other::does("hold", folder.path());
-    assert_eq!(first.says(), "held");
-    let LockAttempt::Busy { holder: Some(who) } = host.try_lock("n", &holder()).unwrap() else {
+    let mut first = Worker::start("hold", folder.path());
+    assert_eq!(first.next_word(), "held");
+    let LockAttempt::Busy { holder: Some(found) } = host.try_lock("n", &holder()).unwrap() else {
         unreachable!()
     };
-    assert_eq!((who.pid, who.operation.as_str()), (first.pid(), "a"));
-    let mut second = Other::does("hold", folder.path());
+    assert_eq!((found.pid, found.operation.as_str()), (first.pid(), "a"));
+    let mut second = Worker::start("hold", folder.path());
     first.kill();
-    assert_eq!(second.says(), "held");
+    assert_eq!(second.next_word(), "held");
     assert_eq!(host.holder("n").unwrap().pid, second.pid());
     second.kill();
     assert_eq!(host.holder("n"), None);
@@ -180,22 +181,22 @@ fn f79_a_holder_that_is_killed_frees_its_lock_for_who_waits() {
 }
 
 #[test]
-fn r3_processes_with_one_lock_never_do_it_at_once() {
+fn r3_processes_with_one_lock_exclude_each_other() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("counter"), "0").unwrap();
-    let others: Vec<_> = (0..4).map(|_| Other::does("count", folder.path())).collect();
+    let others: Vec<_> = (0..4).map(|_| Worker::start("count", folder.path())).collect();
     for other in others {
-        other.ends();
+        other.finish();
     }
     assert_eq!(fs::read_to_string(folder.path().join("counter")).unwrap(), (4 * TIMES).to_string());
 }
 
 #[test]
-fn r5_starts_of_several_processes_lie_apart() {
+fn r5_delay_separates_starts_of_several_processes() {
     let folder = tempfile::tempdir().unwrap();
-    let others: Vec<_> = (0..3).map(|_| Other::does("start", folder.path())).collect();
-    let said = others.into_iter().flat_map(Other::ends);
-    let mut starts: Vec<u64> = said.map(|word| word.parse().unwrap()).collect();
+    let others: Vec<_> = (0..3).map(|_| Worker::start("start", folder.path())).collect();
+    let words = others.into_iter().flat_map(Worker::finish);
+    let mut starts: Vec<u64> = words.map(|word| word.parse().unwrap()).collect();
     starts.sort_unstable();
     assert_eq!(starts.len(), 3 * TIMES);
     for pair in starts.windows(2) {
@@ -204,30 +205,30 @@ fn r5_starts_of_several_processes_lie_apart() {
 }
 
 #[test]
-fn r3_of_several_commits_on_one_version_one_counts_and_the_others_begin_again() {
+fn r3_one_of_several_commits_on_a_version_succeeds() {
     let folder = tempfile::tempdir().unwrap();
-    let others: Vec<_> = (0..4).map(|_| Other::does("commit", folder.path())).collect();
+    let others: Vec<_> = (0..4).map(|_| Worker::start("commit", folder.path())).collect();
     for other in others {
-        other.ends();
+        other.finish();
     }
     assert_eq!(Host::of_runs(folder.path()).version("k").unwrap(), 4 * TIMES as u64);
 }
 
 #[test]
-fn f79_f81_killed_at_any_instant_nothing_shared_is_torn_or_lost() {
+fn f79_f81_killed_process_tears_and_loses_no_shared_state() {
     let folder = tempfile::tempdir().unwrap();
     let host = Host::of_runs(folder.path());
     let mut known = 0;
     for round in 1..=20 {
-        let mut other = Other::does("everything", folder.path());
-        // not in step with what it does: it goes on while the last word is read
+        let mut other = Worker::start("everything", folder.path());
+        // the worker continues while its last word is read, so the kill comes at any instant
         for _ in 0..round {
-            known = other.says().parse().unwrap();
+            known = other.next_word().parse().unwrap();
         }
         other.kill();
         let version = host.version("k").unwrap();
         assert!(version >= known, "{version} {known}");
-        // what it did without being able to say so is known by its name
+        // a commit under the same name is made once
         assert_eq!(host.commit("k", version, &format!("round {round}")).unwrap(), CommitOutcome::Committed);
         assert_eq!(host.commit("k", version, &format!("round {round}")).unwrap(), CommitOutcome::Committed);
         assert_eq!(
@@ -237,7 +238,7 @@ fn f79_f81_killed_at_any_instant_nothing_shared_is_torn_or_lost() {
         assert_eq!(host.turn("d", 0, now).unwrap(), DelayTurn::Now);
         assert!(matches!(host.try_lock("n", &holder()), Ok(LockAttempt::Locked(_))));
     }
-    // left by those who were killed in the middle of a write
+    // removes files of killed writers, too
     host.invalidate(None, "").unwrap();
     let miss = CacheAnswer::Miss(Miss::Absent { changed: Vec::new() });
     assert_eq!(host.look_up("s", &key(), "a", 1, None), miss);

@@ -4,7 +4,7 @@ use super::choices::Choices;
 use super::world::World;
 use pop_agenda::{Agenda, EventRecord, History, Plan, RunOptions, RunTime};
 use pop_contract::LaunchType;
-use pop_executor::{FileJournal, Journal as _, JournalError, Opened, Sync, read_journal, restore};
+use pop_executor::{FileJournal, Journal as _, JournalContent, JournalError, Sync, read_journal, restore};
 use pop_registry::Catalog;
 use serde_json::json;
 use std::path::Path;
@@ -74,7 +74,7 @@ fn checksum(bytes: &[u8]) -> String {
     format!("{:08x} ", !crc)
 }
 
-fn fold(opened: &Opened, path: &Path) {
+fn fold(opened: &JournalContent, path: &Path) {
     if restore(Arc::clone(&PLAN), &opened.events, path).is_ok() {
         History::of(PLAN.len(), &opened.events);
     }
@@ -142,9 +142,9 @@ fn same_state(restored: &pop_agenda::Scheduler, live: &pop_agenda::Scheduler) {
 }
 
 /// The run continues in the same file to its end; then the file has all events.
-fn resume(opened: Opened, mut world: World, path: &Path) {
+fn resume(opened: JournalContent, mut world: World, path: &Path) {
     world.finish();
-    let mut journal = FileJournal::go_on(path, &opened, DIGEST, Sync::Each).unwrap();
+    let mut journal = FileJournal::reopen(path, &opened, DIGEST, Sync::Each).unwrap();
     journal.append(&world.records).unwrap();
     drop(journal);
     let all: Vec<EventRecord> = opened.events.into_iter().chain(world.records).collect();

@@ -123,7 +123,7 @@ fn e15_a_damaged_journal_changed_inputs_and_a_second_executor() {
     let listed = bench.pop(0, "runs").stdout;
     assert!(listed.contains("unreadable"), "{listed}");
     std::fs::write(&journal, "{}\n").unwrap();
-    assert!(bench.pop(15, "resume last").stderr.contains("is no journal of this program"));
+    assert!(bench.pop(15, "resume last").stderr.contains("is not a journal of pop"));
     std::fs::write(&journal, &whole).unwrap();
     bench.pop(10, "resume last");
 

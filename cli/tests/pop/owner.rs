@@ -23,8 +23,9 @@ fn f4_f5_a_stopped_executor_keeps_its_run_and_goes_on_unharmed() {
     running.stop();
     let ended = bench.pop(15, "resume last");
     let pid = running.pid();
-    let owner =
-        format!("is being executed by process {pid}, which is stopped (`kill -CONT {pid}` wakes it)\n");
+    let owner = format!(
+        "is being executed by process {pid}, which is stopped (continue it with `kill -CONT {pid}`)\n"
+    );
     assert!(ended.stderr.contains(&owner), "{}", ended.stderr);
     assert!(bench.pop(0, "runs").stdout.contains("running"));
     std::fs::write(bench.path("fifo"), "go\n").unwrap();

@@ -1,11 +1,11 @@
-//! Results that were given before: each in a file of its own, found by its key, and believed only if it is whole.
+//! The result cache: one file for each entry, found by its key, and used only if its digest matches.
 //!
-//! A file is three parts: the digest of the rest, a line of JSON about the entry, the result as JSON. Two runs that
-//! compute the same key both write; each entry is whole, and the later one stays.
+//! A file has three parts: the digest of the rest, a line of JSON about the entry, the result as JSON. If two runs compute
+//! the same key, both write a complete entry and the later one stays.
 
 use super::{Host, HostError, at, file_name};
+use crate::atomic_file::{self, Durability, make_folder, replace};
 use crate::journal::read_json;
-use crate::whole_file::{self, Synced, make_folder, replace};
 use pop_contract::Millis;
 use pop_policy::CacheKey;
 use serde::{Deserialize, Serialize};
@@ -17,72 +17,72 @@ use std::path::{Path, PathBuf};
 const CACHE: &str = "cache";
 const ENTRIES: &str = "entries";
 const LAST: &str = "last";
-/// The largest result that is kept, as JSON; a larger one is cheaper to make again than to hold in memory twice.
+/// Largest result in the cache, in bytes of JSON. Computing a larger one again costs less than holding it in memory twice.
 pub const MOST_BYTES: u64 = 64 << 20;
-/// The longest line about an entry.
+/// Longest line about an entry, in bytes.
 const LONGEST_LINE: u64 = 1 << 20;
+/// Length of the digest in hexadecimal digits.
 const DIGEST: usize = 64;
 
-/// What there is for a key.
+/// The result of a cache look-up.
 #[derive(Debug, Clone, PartialEq)]
 pub enum CacheAnswer {
-    /// A result that was given before.
+    /// The cache has the result.
     Hit {
         /// The result.
         result: Value,
-        /// Who gave it, and when.
+        /// The operation that wrote it.
         from: CacheOrigin,
     },
-    /// Nothing that can be used.
+    /// The cache has no usable result.
     Miss(Miss),
 }
 
-/// Why there is nothing that can be used.
+/// Why the cache has no usable result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Miss {
-    /// The key is not known.
+    /// No entry has the key.
     Absent {
-        /// What differs from the key that the same operation had when its result was kept last; empty if that is not
-        /// known.
+        /// Differences from the last key that an operation of this name wrote; empty if there is none.
         changed: Vec<String>,
     },
-    /// The result is too old.
+    /// The result is older than its time to live.
     Expired {
-        /// When it was written.
+        /// When it was written, in epoch milliseconds.
         written: Millis,
     },
-    /// The entry is not what was written there; the next write replaces it.
+    /// The digest of the entry does not match; the next write replaces the entry.
     Damaged,
 }
 
-/// Who wrote an entry, and when.
+/// The operation that wrote an entry, and the time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CacheOrigin {
     /// The run.
     pub run: String,
     /// The operation.
     pub operation: String,
-    /// When, by the wall clock.
+    /// When it was written, in epoch milliseconds.
     pub written: Millis,
 }
 
-/// An entry as it is listed.
+/// One entry in a list of the cache.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CacheFile {
     /// Its file.
     pub file: PathBuf,
-    /// How large it is.
+    /// Size of the file in bytes.
     pub bytes: u64,
-    /// What it says of itself; none if that cannot be read.
+    /// Its description; none if it cannot be read.
     pub about: Option<CacheEntry>,
 }
 
-/// What an entry says of itself.
+/// The description of an entry, stored with its result.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CacheEntry {
-    /// The state that it belongs to.
+    /// Its state.
     pub state: String,
-    /// Who wrote it.
+    /// The operation that wrote it.
     #[serde(flatten)]
     pub by: CacheOrigin,
     /// Its key.
@@ -90,7 +90,7 @@ pub struct CacheEntry {
 }
 
 impl Host {
-    /// Looks up the result of a key for an operation. A key without a time to live is good for ever.
+    /// Looks up the result of a key for an operation. `ttl_ms` is its time to live; without one it never expires.
     pub fn look_up(
         &self,
         state: &str,
@@ -110,11 +110,12 @@ impl Host {
             }
             Err(_) => return CacheAnswer::Miss(Miss::Damaged),
         };
-        let Some((about, result)) = parts(&bytes).filter(|(about, _)| about.is_of(state, key)) else {
+        let Some((about, result)) = verified_parts(&bytes).filter(|(about, _)| about.is_of(state, key))
+        else {
             return CacheAnswer::Miss(Miss::Damaged);
         };
         let written = about.by.written;
-        // one from the future is as old as nobody knows
+        // a time in the future tells nothing about the age
         if ttl_ms.is_some_and(|ttl| written > now || now - written >= ttl) {
             return CacheAnswer::Miss(Miss::Expired { written });
         }
@@ -124,7 +125,7 @@ impl Host {
         }
     }
 
-    /// Keeps a result; false if it is too large to be kept.
+    /// Writes a result. False if it is larger than [`MOST_BYTES`].
     pub fn write(
         &self,
         state: &str,
@@ -140,36 +141,37 @@ impl Host {
             into.write_all(b"\n")?;
             Ok(serde_json::to_writer(into, result)?)
         };
-        // written twice, so that no copy of it is in memory
-        let mut counted = Counted::default();
-        rest(&mut counted).map_err(at(&path))?;
-        if counted.bytes > MOST_BYTES {
+        // serialized twice, so that memory holds no copy of it
+        let mut counter = DigestCounter::default();
+        rest(&mut counter).map_err(at(&path))?;
+        if counter.bytes > MOST_BYTES {
             return Ok(false);
         }
-        let digest = counted.hasher.finalize().to_hex();
-        let kept = put(&path, |file| {
+        let digest = counter.hasher.finalize().to_hex();
+        let written = write_file(&path, |file| {
             writeln!(file, "{digest}")?;
             rest(file)
         });
-        kept.map_err(at(&path))?;
+        written.map_err(at(&path))?;
         let last = folder.join(LAST).join(file_name(&by.operation));
-        put(&last, |file| Ok(serde_json::to_writer(file, key)?)).map_err(at(&last))?;
+        write_file(&last, |file| Ok(serde_json::to_writer(file, key)?)).map_err(at(&last))?;
         Ok(true)
     }
 
-    /// Forgets the results of a state, or of all, that operations gave whose names begin like this; tells how many.
+    /// Removes the results of operations whose names begin with `operations`, in one state or in all. Returns the number
+    /// of removed entries.
     pub fn invalidate(&self, state: Option<&str>, operations: &str) -> Result<usize, HostError> {
         let mut count = 0;
         for folder in self.states(state)? {
             for file in files(&folder.join(ENTRIES))? {
                 let is_entry = is_entry(&file);
-                let is_meant = match about(&file) {
+                let is_selected = match read_about(&file) {
                     _ if operations.is_empty() => true,
                     Some(about) => about.by.operation.starts_with(operations),
-                    // what is damaged is of no use to anybody; what is being written may be
+                    // a damaged entry is useless; an unfinished file is not
                     None => is_entry,
                 };
-                if is_meant && remove(&file)? && is_entry {
+                if is_selected && remove(&file)? && is_entry {
                     count += 1;
                 }
             }
@@ -177,18 +179,18 @@ impl Host {
         Ok(count)
     }
 
-    /// Everything that is kept, of a state or of all.
+    /// The entries of a state, or of all states.
     pub fn kept(&self, state: Option<&str>) -> Result<Vec<CacheFile>, HostError> {
-        let mut kept = Vec::new();
+        let mut listed = Vec::new();
         for folder in self.states(state)? {
             let entries = files(&folder.join(ENTRIES))?;
-            kept.extend(entries.into_iter().filter(|file| is_entry(file)).map(|file| CacheFile {
-                bytes: fs::metadata(&file).map_or(0, |about| about.len()),
-                about: about(&file),
+            listed.extend(entries.into_iter().filter(|file| is_entry(file)).map(|file| CacheFile {
+                bytes: fs::metadata(&file).map_or(0, |metadata| metadata.len()),
+                about: read_about(&file),
                 file,
             }));
         }
-        Ok(kept)
+        Ok(listed)
     }
 
     fn states(&self, state: Option<&str>) -> Result<Vec<PathBuf>, HostError> {
@@ -205,19 +207,19 @@ impl CacheEntry {
     }
 }
 
-/// Writes a file into a folder that need not be there; somebody may clear the cache meanwhile.
-fn put(path: &Path, write: impl FnOnce(&mut io::BufWriter<File>) -> io::Result<()>) -> io::Result<()> {
+/// Writes a file and creates its folder if needed. Another process may clear the cache at the same time.
+fn write_file(path: &Path, write: impl FnOnce(&mut io::BufWriter<File>) -> io::Result<()>) -> io::Result<()> {
     if let Some(folder) = path.parent() {
         make_folder(folder)?;
     }
-    match replace(path, Synced::No, write) {
-        // it was written, and cleared before it had its name
+    match replace(path, Durability::Unsynced, write) {
+        // another process cleared the cache before the rename
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
         replaced => replaced,
     }
 }
 
-/// The bytes of an entry, if there are not more than one has.
+/// The bytes of an entry. A file larger than any entry is an error.
 fn read_entry(path: &Path) -> io::Result<Vec<u8>> {
     let most = MOST_BYTES + DIGEST as u64 + 1;
     let mut bytes = Vec::new();
@@ -225,8 +227,8 @@ fn read_entry(path: &Path) -> io::Result<Vec<u8>> {
     if bytes.len() as u64 > most { Err(ErrorKind::FileTooLarge.into()) } else { Ok(bytes) }
 }
 
-/// What an entry says of itself and its result, if it is whole.
-fn parts(bytes: &[u8]) -> Option<(CacheEntry, &[u8])> {
+/// The description and the result of an entry, if its digest matches.
+fn verified_parts(bytes: &[u8]) -> Option<(CacheEntry, &[u8])> {
     let (digest, rest) = bytes.split_at_checked(DIGEST)?;
     let rest = rest.strip_prefix(b"\n")?;
     if blake3::hash(rest).to_hex().as_bytes() != digest {
@@ -236,8 +238,8 @@ fn parts(bytes: &[u8]) -> Option<(CacheEntry, &[u8])> {
     Some((serde_json::from_slice(&rest[..end]).ok()?, &rest[end + 1..]))
 }
 
-/// What an entry says of itself, read without its result, and so not verified.
-fn about(file: &Path) -> Option<CacheEntry> {
+/// The description of an entry, read without its result and therefore not verified.
+fn read_about(file: &Path) -> Option<CacheEntry> {
     let mut reader = BufReader::new(File::open(file).ok()?).take(LONGEST_LINE);
     let mut line = Vec::new();
     reader.read_until(b'\n', &mut line).ok()?;
@@ -247,15 +249,15 @@ fn about(file: &Path) -> Option<CacheEntry> {
 }
 
 fn files(folder: &Path) -> Result<Vec<PathBuf>, HostError> {
-    whole_file::files(folder).map_err(at(folder))
+    atomic_file::files(folder).map_err(at(folder))
 }
 
-/// Whether a file is an entry, and not one that is being written or was left so.
+/// Whether a file is an entry, and not an unfinished file.
 fn is_entry(file: &Path) -> bool {
     file.extension().is_none()
 }
 
-/// Removes a file; false if somebody else has.
+/// Removes a file. False if another process has removed it.
 fn remove(file: &Path) -> Result<bool, HostError> {
     match fs::remove_file(file) {
         Ok(()) => Ok(true),
@@ -264,14 +266,14 @@ fn remove(file: &Path) -> Result<bool, HostError> {
     }
 }
 
-/// Takes bytes for their digest and their number.
+/// Counts and digests the bytes written to it.
 #[derive(Default)]
-struct Counted {
+struct DigestCounter {
     hasher: blake3::Hasher,
     bytes: u64,
 }
 
-impl io::Write for Counted {
+impl io::Write for DigestCounter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.hasher.update(bytes);
         self.bytes += bytes.len() as u64;
@@ -284,145 +286,4 @@ impl io::Write for Counted {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use pop_policy::KeyInput;
-    use serde_json::json;
-
-    fn key(payload: &Value) -> CacheKey {
-        CacheKey::new("transcode", KeyInput::payload(payload))
-    }
-
-    fn by(operation: &str, written: Millis) -> CacheOrigin {
-        CacheOrigin { run: "r1".to_owned(), operation: operation.to_owned(), written }
-    }
-
-    fn host() -> (tempfile::TempDir, Host) {
-        let folder = tempfile::tempdir().unwrap();
-        let host = Host::of_runs(folder.path());
-        (folder, host)
-    }
-
-    #[test]
-    fn r7_a_result_is_found_by_its_key_in_its_state_until_it_is_too_old() {
-        let (_folder, host) = host();
-        let (one, two) = (key(&json!({"in": 1})), key(&json!({"in": 2})));
-        let absent = |changed: &[&str]| {
-            CacheAnswer::Miss(Miss::Absent { changed: changed.iter().map(|&word| word.to_owned()).collect() })
-        };
-        assert_eq!(host.look_up("s", &one, "a", 100, None), absent(&[]));
-        assert!(host.write("s", &one, &json!({"w": 0.1}), &by("a", 100)).unwrap());
-        let hit = CacheAnswer::Hit { result: json!({"w": 0.1}), from: by("a", 100) };
-        assert_eq!(host.look_up("s", &one, "other", 100, None), hit);
-        assert_eq!(host.look_up("s", &one, "a", 149, Some(50)), hit);
-        for now in [150, 99] {
-            let expired = CacheAnswer::Miss(Miss::Expired { written: 100 });
-            assert_eq!(host.look_up("s", &one, "a", now, Some(50)), expired);
-        }
-        assert_eq!(host.look_up("s", &two, "a", 100, None), absent(&["payload /in"]));
-        assert_eq!(host.look_up("s", &two, "b", 100, None), absent(&[]));
-        assert_eq!(host.look_up("t", &one, "a", 100, None), absent(&[]));
-    }
-
-    #[test]
-    fn f81_an_entry_cut_or_changed_anywhere_is_a_miss_and_is_replaced() {
-        let (_folder, host) = host();
-        let key = key(&json!({"in": 1}));
-        let write = || host.write("s", &key, &json!({"w": [1, 2]}), &by("a", 100)).unwrap();
-        write();
-        let path = host.file(CACHE, "s").join(ENTRIES).join(key.digest());
-        let whole = fs::read(&path).unwrap();
-        let damaged = CacheAnswer::Miss(Miss::Damaged);
-        for place in 0..whole.len() {
-            fs::write(&path, &whole[..place]).unwrap();
-            assert_eq!(host.look_up("s", &key, "a", 100, None), damaged, "cut at {place}");
-            let mut changed = whole.clone();
-            changed[place] ^= 1;
-            fs::write(&path, changed).unwrap();
-            assert_eq!(host.look_up("s", &key, "a", 100, None), damaged, "changed at {place}");
-        }
-        // the entry of another key under this name is no entry of it
-        let mut other = key.clone();
-        other.version = Some("2".to_owned());
-        assert!(host.write("s", &other, &json!(1), &by("a", 1)).unwrap());
-        fs::rename(path.with_file_name(other.digest()), &path).unwrap();
-        assert_eq!(host.look_up("s", &key, "a", 100, None), damaged);
-        write();
-        assert!(matches!(host.look_up("s", &key, "a", 100, None), CacheAnswer::Hit { .. }));
-    }
-
-    #[test]
-    fn f81_two_runs_that_compute_the_same_key_leave_one_whole_entry() {
-        let (_folder, host) = host();
-        let key = key(&json!(1));
-        std::thread::scope(|scope| {
-            for name in ["a", "b", "c", "d"] {
-                let (host, key) = (&host, &key);
-                scope.spawn(move || {
-                    let result = Value::from(name.repeat(10_000));
-                    for _ in 0..50 {
-                        host.write("s", key, &result, &by(name, 1)).unwrap();
-                        let CacheAnswer::Hit { result, from } = host.look_up("s", key, name, 1, None) else {
-                            unreachable!()
-                        };
-                        assert_eq!(result, from.operation.repeat(10_000));
-                    }
-                });
-            }
-        });
-        assert_eq!(host.kept(None).unwrap().len(), 1);
-        assert_eq!(files(&host.file(CACHE, "s").join(ENTRIES)).unwrap().len(), 1);
-    }
-
-    #[test]
-    fn r7_results_are_forgotten_by_state_and_by_operation() {
-        let (_folder, host) = host();
-        assert_eq!((host.invalidate(None, "").unwrap(), host.kept(None).unwrap()), (0, vec![]));
-        for (state, operation) in [("s", "thumb 1"), ("s", "thumb 2"), ("s", "probe"), ("t", "probe")] {
-            host.write(state, &key(&json!(operation)), &json!(1), &by(operation, 1)).unwrap();
-        }
-        let names = |state| {
-            let kept = host.kept(state).unwrap();
-            let mut names: Vec<_> = kept.into_iter().map(|kept| kept.about.unwrap().by.operation).collect();
-            names.sort_unstable();
-            names
-        };
-        assert_eq!(names(None), ["probe", "probe", "thumb 1", "thumb 2"]);
-        // what is being written is in nobody's way
-        let unfinished = host.file(CACHE, "t").join(ENTRIES).join("x.1-0.new");
-        fs::write(&unfinished, "").unwrap();
-        assert_eq!(host.invalidate(None, "thumb").unwrap(), 2);
-        assert!(unfinished.exists());
-        assert_eq!(
-            (names(Some("s")), names(Some("t"))),
-            (vec!["probe".to_owned()], vec!["probe".to_owned()])
-        );
-        // when all goes, so does what a killed writer left; it counts for nothing
-        assert_eq!(host.invalidate(None, "").unwrap(), 2);
-        assert_eq!(names(None), [""; 0]);
-        assert!(files(&host.file(CACHE, "t").join(ENTRIES)).unwrap().is_empty());
-    }
-
-    #[test]
-    fn r7_fifty_megabytes_are_kept_and_more_than_the_bound_is_not() {
-        let (_folder, host) = host();
-        let result = json!({"text": "x".repeat(50_000_000)});
-        assert!(host.write("s", &key(&json!(1)), &result, &by("a", 1)).unwrap());
-        let CacheAnswer::Hit { result: read, .. } = host.look_up("s", &key(&json!(1)), "a", 1, None) else {
-            unreachable!()
-        };
-        assert!(read == result);
-        let result = Value::from("x".repeat(MOST_BYTES as usize));
-        assert!(!host.write("s", &key(&json!(2)), &result, &by("a", 1)).unwrap());
-        assert_eq!(host.kept(None).unwrap().len(), 1);
-    }
-
-    #[test]
-    fn r7_a_result_as_deep_as_a_report_may_be_is_read_back() {
-        let (_folder, host) = host();
-        let deep = (0..130).fold(json!(1), |value, _| json!([value]));
-        host.write("s", &key(&json!(1)), &deep, &by("a", 1)).unwrap();
-        let answer = host.look_up("s", &key(&json!(1)), "a", 1, None);
-        assert_eq!(answer, CacheAnswer::Hit { result: deep, from: by("a", 1) });
-    }
-}
+mod tests;

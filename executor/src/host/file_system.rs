@@ -1,9 +1,9 @@
-//! Which file systems other hosts may use too, so that a lock here may not be one there.
+//! Detects file systems that other hosts may use too, where a lock of this host may not be visible to them.
 
 use rustix::fs::statfs;
 use std::path::Path;
 
-/// File systems that are not this host's alone, by the number that the kernel knows them by.
+/// File systems that several hosts may share, by their number in statfs(2).
 const REMOTE: [(u32, &str); 8] = [
     (0x6969, "NFS"),
     (0x517b, "SMB"),
@@ -15,10 +15,10 @@ const REMOTE: [(u32, &str); 8] = [
     (0x0bd0_0bd0, "Lustre"),
 ];
 
-/// The name of the file system of a folder, or of where it would be made, if other hosts may use it too.
+/// The name of a folder's file system, if other hosts may use it too. The folder need not exist.
 pub fn remote_file_system(folder: &Path) -> Option<&'static str> {
-    let above = std::path::absolute(folder).ok()?;
-    let found = above.ancestors().find_map(|there| statfs(there).ok())?;
+    let path = std::path::absolute(folder).ok()?;
+    let found = path.ancestors().find_map(|existing| statfs(existing).ok())?;
     remote(found.f_type as u32)
 }
 
@@ -31,13 +31,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn f87_file_systems_of_several_hosts_are_known_by_name_and_others_are_not() {
+    fn f87_remote_file_systems_are_named_and_local_ones_are_not() {
         assert_eq!((remote(0x6969), remote(0x6573_5546)), (Some("NFS"), Some("FUSE")));
         // ext, overlay, tmpfs
-        for own in [0xef53, 0x794c_7630, 0x0102_1994] {
-            assert_eq!(remote(own), None);
+        for local in [0xef53, 0x794c_7630, 0x0102_1994] {
+            assert_eq!(remote(local), None);
         }
-        // one of the kernel's own, below a folder that is not there
+        // a missing folder on a file system of the kernel
         assert_eq!(remote_file_system(Path::new("/proc/none/.host")), None);
     }
 }

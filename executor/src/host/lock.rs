@@ -1,6 +1,6 @@
-//! Locks with names: held by one operation at a time, of whichever run, and never longer than its executor lives.
+//! Named locks: one operation of all runs of the host holds a lock at a time, and never longer than its executor lives.
 
-use super::{Host, HostError, at, hold, open};
+use super::{Host, HostError, at, lock_exclusive, open};
 use crate::lock::Owner;
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File, TryLockError};
@@ -9,49 +9,49 @@ use std::path::Path;
 
 const LOCKS: &str = "locks";
 
-/// Who has a lock.
+/// The holder of a lock.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Holder {
     /// The run.
     pub run: String,
     /// The operation.
     pub operation: String,
-    /// The process that executes the run.
+    /// Number of the process that executes the run.
     pub pid: u32,
 }
 
-/// What became of an attempt to take a lock at once.
+/// The result of trying to take a lock without waiting.
 #[derive(Debug)]
 pub enum LockAttempt {
-    /// It is had.
+    /// The lock was taken.
     Locked(HeldLock),
-    /// Somebody has it; who, unless it was taken or given back this very moment.
+    /// Another operation holds the lock.
     Busy {
-        /// Who.
+        /// The holder; none if it is just taking or releasing the lock.
         holder: Option<Holder>,
     },
 }
 
-/// A lock that is held; it is free again when this is dropped, or when the process ends, however that comes.
+/// A lock that this process holds. Dropping it releases the lock, and so does any end of the process.
 #[derive(Debug)]
 pub struct HeldLock {
     file: File,
     name: String,
 }
 
-/// What stands in the file of a lock, for people. The lock itself is the kernel's.
+/// The content of a lock file, which only informs people. The lock itself is a kernel lock on the file.
 #[derive(Debug, Serialize, Deserialize)]
-struct Words {
+struct LockRecord {
     name: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     holder: Option<Holder>,
-    /// The process, in words that mean one process for ever.
+    /// The identity of the holder's process, see [`Owner`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     process: Option<String>,
 }
 
 impl Host {
-    /// Takes a lock if nobody has it.
+    /// Takes a lock if it is free.
     pub fn try_lock(&self, name: &str, holder: &Holder) -> Result<LockAttempt, HostError> {
         let path = self.file(LOCKS, name);
         let file = open(&path)?;
@@ -62,15 +62,15 @@ impl Host {
         }
     }
 
-    /// Waits until a lock is free and takes it; whoever calls this gives it a thread of its own.
+    /// Takes a lock, and blocks while another operation holds it.
     pub fn wait(&self, name: &str, holder: &Holder) -> Result<HeldLock, HostError> {
         let path = self.file(LOCKS, name);
         let file = open(&path)?;
-        hold(&file).map_err(at(&path))?;
+        lock_exclusive(&file).map_err(at(&path))?;
         Ok(HeldLock::new(file, name, holder))
     }
 
-    /// Who has a lock. Takes none, and changes nothing.
+    /// The holder of a lock. Takes no lock and changes nothing.
     pub fn holder(&self, name: &str) -> Option<Holder> {
         read(&self.file(LOCKS, name))
     }
@@ -79,35 +79,35 @@ impl Host {
 impl HeldLock {
     fn new(file: File, name: &str, holder: &Holder) -> Self {
         let held = Self { file, name: name.to_owned() };
-        // on a full disk it is held without words
-        held.say(Some(holder.clone())).ok();
+        // on a full disk the lock is held without a record
+        held.write_record(Some(holder.clone())).ok();
         held
     }
 
-    fn say(&self, holder: Option<Holder>) -> io::Result<()> {
+    fn write_record(&self, holder: Option<Holder>) -> io::Result<()> {
         let process = holder.as_ref().map(|_| Owner::own().line());
-        let words = Words { name: self.name.clone(), holder, process };
+        let record = LockRecord { name: self.name.clone(), holder, process };
         let mut file = &self.file;
         file.set_len(0)?;
         file.rewind()?;
-        file.write_all(serde_json::to_string(&words)?.as_bytes())
+        file.write_all(serde_json::to_string(&record)?.as_bytes())
     }
 }
 
 impl Drop for HeldLock {
     fn drop(&mut self) {
-        // words of somebody who has it no more are known as such by his process, or by the next one's words
-        self.say(None).ok();
-        // not left to the closing of the file: a child that is being started may have it for a moment longer
+        // if this fails, the record is stale until the process ends or the next holder writes its own
+        self.write_record(None).ok();
+        // closing the file is not enough: a child that is being started may hold a copy of it a moment longer
         self.file.unlock().ok();
     }
 }
 
-/// Who has the lock of a file, as far as it says.
+/// The holder in a lock file, if its process may be alive.
 fn read(path: &Path) -> Option<Holder> {
-    let words: Words = serde_json::from_slice(&fs::read(path).ok()?).ok()?;
-    let process = Owner::parse(&words.process?)?;
-    process.may_be_alive().then_some(words.holder?)
+    let record: LockRecord = serde_json::from_slice(&fs::read(path).ok()?).ok()?;
+    let process = Owner::parse(&record.process?)?;
+    process.may_be_alive().then_some(record.holder?)
 }
 
 #[cfg(test)]
@@ -125,15 +125,15 @@ mod tests {
     }
 
     #[test]
-    fn r3_a_lock_is_one_operations_and_tells_whose_other_names_are_other_locks() {
+    fn r3_busy_lock_names_its_holder_and_other_names_are_free() {
         let (_folder, host) = host();
         let LockAttempt::Locked(lock) = host.try_lock("../ü/\n", &holder("a")).unwrap() else {
             unreachable!()
         };
-        let LockAttempt::Busy { holder: who } = host.try_lock("../ü/\n", &holder("b")).unwrap() else {
+        let LockAttempt::Busy { holder: found } = host.try_lock("../ü/\n", &holder("b")).unwrap() else {
             unreachable!()
         };
-        assert_eq!((who, host.holder("../ü/\n")), (Some(holder("a")), Some(holder("a"))));
+        assert_eq!((found, host.holder("../ü/\n")), (Some(holder("a")), Some(holder("a"))));
         assert!(matches!(host.try_lock("../ü", &holder("b")), Ok(LockAttempt::Locked(_))));
         drop(lock);
         assert_eq!(host.holder("../ü/\n"), None);
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn r3_whoever_waits_has_it_when_it_is_free() {
+    fn r3_wait_takes_the_lock_when_it_is_released() {
         let (_folder, host) = host();
         let held = host.wait("n", &holder("a")).unwrap();
         let waiting = {
@@ -157,11 +157,11 @@ mod tests {
     }
 
     #[test]
-    fn f79_words_of_a_dead_process_are_nobodys_and_no_words_are_in_the_way() {
+    fn f79_record_of_a_dead_process_is_ignored() {
         let (_folder, host) = host();
         drop(host.wait("n", &holder("a")).unwrap());
         let path = host.file(LOCKS, "n");
-        let dead = Words {
+        let dead = LockRecord {
             name: "n".to_owned(),
             holder: Some(holder("a")),
             process: Some(Owner::own().line().replacen(&std::process::id().to_string(), "0", 1)),

@@ -21,13 +21,13 @@ pub(crate) use short_lock::Shared;
 pub use short_lock::{LockWait, ShortLock};
 pub use version::CommitOutcome;
 
-use crate::whole_file::make_folder;
+use crate::atomic_file::make_folder;
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-/// Something shared that cannot be used.
+/// Why shared state cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum HostError {
     /// A file cannot be read or written.
@@ -35,18 +35,18 @@ pub enum HostError {
     Io {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The system's reason.
         #[source]
         source: io::Error,
     },
-    /// The file system has no locks, so nothing can be shared on it.
-    #[error("the file system of `{}` has no locks; `--host-folder` names a folder on another one", .path.display())]
+    /// The file system has no locks, so runs cannot share state on it.
+    #[error("the file system of `{}` has no locks; set `--host-folder` to a folder on another one", .path.display())]
     NoLocks {
         /// The file.
         path: PathBuf,
     },
-    /// A file is not what was written there.
-    #[error("`{}` is damaged; it is safe to remove when no run is at work", .path.display())]
+    /// The content of a file is damaged.
+    #[error("`{}` is damaged; remove it while no run is active", .path.display())]
     Damaged {
         /// The file.
         path: PathBuf,
@@ -63,40 +63,40 @@ impl From<HostError> for io::Error {
     }
 }
 
-/// What the runs of one host share.
+/// The state that the runs of one host share.
 #[derive(Debug, Clone)]
 pub struct Host {
     folder: PathBuf,
 }
 
 impl Host {
-    /// What is shared in this folder, which need not be there yet.
+    /// The shared state in this folder, which need not exist yet.
     pub fn new(folder: PathBuf) -> Self {
         Self { folder }
     }
 
-    /// Where it is unless somebody says otherwise: beside the runs, under a name that no run has.
+    /// The shared state in the default folder: beside the runs, under a name that no run can have.
     pub fn of_runs(runs: &Path) -> Self {
         Self::new(runs.join(".host"))
     }
 
-    /// Its folder.
+    /// The folder of the shared state.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// The file of something with a name, in the folder of its kind. Names are whatever users like; files are not.
+    /// The file for `name` in the folder of a kind. The file name is a digest, because names may have any characters.
     fn file(&self, kind: &str, name: &str) -> PathBuf {
         self.folder.join(kind).join(file_name(name))
     }
 }
 
-/// A name for a file, whatever the name is.
+/// The file name for a name with any characters.
 fn file_name(name: &str) -> String {
     blake3::hash(name.as_bytes()).to_hex().to_string()
 }
 
-/// Opens a file that is locked and never removed, so that all who lock it lock the same.
+/// Opens a lock file. Lock files are never removed, so that all processes lock the same file.
 fn open(path: &Path) -> Result<File, HostError> {
     if let Some(folder) = path.parent() {
         make_folder(folder).map_err(at(folder))?;
@@ -105,8 +105,8 @@ fn open(path: &Path) -> Result<File, HostError> {
     file.read(true).write(true).create(true).truncate(false).mode(0o600).open(path).map_err(at(path))
 }
 
-/// Waits for the lock of a file, also through signals.
-pub(crate) fn hold(file: &File) -> io::Result<()> {
+/// Locks a file, and blocks while another process has locked it. Signals do not end the wait.
+pub(crate) fn lock_exclusive(file: &File) -> io::Result<()> {
     loop {
         match file.lock() {
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -125,7 +125,7 @@ fn at(path: &Path) -> impl FnOnce(io::Error) -> HostError {
     }
 }
 
-/// ENOLCK: what a network file system says whose server does not do locks.
+/// ENOLCK: the error of a network file system whose server does not support locks.
 const NO_LOCKS: i32 = 37;
 
 #[cfg(test)]
@@ -135,19 +135,19 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     #[test]
-    fn f87_a_file_system_without_locks_is_told_as_such() {
+    fn f87_file_system_without_locks_is_an_error_of_its_own() {
         for code in [NO_LOCKS, 95, 38] {
             let error = at(Path::new("/n/f"))(io::Error::from_raw_os_error(code));
             assert_eq!(
                 error.to_string(),
-                "the file system of `/n/f` has no locks; `--host-folder` names a folder on another one"
+                "the file system of `/n/f` has no locks; set `--host-folder` to a folder on another one"
             );
         }
         assert!(matches!(at(Path::new("f"))(io::Error::from_raw_os_error(28)), HostError::Io { .. }));
     }
 
     #[test]
-    fn f48_nothing_is_made_before_it_is_needed_and_then_for_the_caller_alone() {
+    fn f48_host_files_are_created_on_demand_and_private() {
         let runs = tempfile::tempdir().unwrap();
         let host = Host::of_runs(runs.path());
         assert_eq!(host.version("k").unwrap(), 0);

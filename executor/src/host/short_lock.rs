@@ -1,6 +1,6 @@
 //! The short lock of a delay or version: held while its file is read and replaced, for microseconds.
 
-use super::{Host, HostError, at, hold, open};
+use super::{Host, HostError, at, lock_exclusive, open};
 use std::fs::{self, File, TryLockError};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -72,7 +72,7 @@ impl Host {
 impl LockWait {
     /// Blocks until the lock is free and takes it.
     pub fn wait(self) -> Result<ShortLock, HostError> {
-        hold(&self.guard).map_err(at(&guard_path(&self.path)))?;
+        lock_exclusive(&self.guard).map_err(at(&guard_path(&self.path)))?;
         Ok(ShortLock { path: self.path, _guard: self.guard })
     }
 

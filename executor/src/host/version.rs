@@ -7,7 +7,7 @@
 
 use super::short_lock::{Shared, ShortLock};
 use super::{Host, HostError, at};
-use crate::whole_file::{Synced, replace};
+use crate::atomic_file::{Durability, replace};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::fs;
@@ -98,7 +98,7 @@ impl Host {
         if versions.unconfirmed.len() > MOST_UNCONFIRMED {
             versions.unconfirmed.pop_front();
         }
-        write(&lock.path, &versions, Synced::Yes)?;
+        write(&lock.path, &versions, Durability::Synced)?;
         Ok(CommitOutcome::Committed)
     }
 
@@ -116,12 +116,12 @@ impl Host {
             return Ok(());
         }
         // lost by a power cut, the name stays unconfirmed and nothing else changes
-        write(&lock.path, &versions, Synced::No)
+        write(&lock.path, &versions, Durability::Unsynced)
     }
 }
 
-fn write(path: &Path, versions: &Versions, synced: Synced) -> Result<(), HostError> {
-    replace(path, synced, |file| Ok(serde_json::to_writer(file, versions)?)).map_err(at(path))
+fn write(path: &Path, versions: &Versions, durability: Durability) -> Result<(), HostError> {
+    replace(path, durability, |file| Ok(serde_json::to_writer(file, versions)?)).map_err(at(path))
 }
 
 fn read(path: &Path) -> Result<Versions, HostError> {

@@ -1,20 +1,20 @@
-//! One line of a journal: a checksum in eight hexadecimal digits, a space, JSON, a line end.
+//! One line of a journal: a checksum in eight hexadecimal digits, a space, JSON, a line feed.
 //!
-//! The first line is the header, every other an event. The format is described in docs/formats/journal.md; its
-//! number changes with it.
+//! The first line is the header, every other line an event. docs/formats/journal.md describes the format; every change of
+//! it changes its number.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::io::Write as _;
 
-/// The number of the format written here.
+/// Number of the format that this version writes.
 pub(crate) const FORMAT: u32 = 2;
 
-/// The first line.
+/// The first line of a journal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Header {
-    /// The number of the format.
+    /// Format number.
     pub(crate) format: u32,
     /// The digest of the run's frozen inputs.
     pub(crate) inputs: String,
@@ -27,31 +27,31 @@ pub(crate) fn encode(value: &impl Serialize, into: &mut Vec<u8>) -> serde_json::
     let start = into.len();
     into.extend_from_slice(b"00000000 ");
     serde_json::to_writer(&mut *into, value)?;
-    let checksum = digits(&into[start + CHECKSUM + 1..]);
+    let checksum = checksum(&into[start + CHECKSUM + 1..]);
     into[start..start + CHECKSUM].copy_from_slice(&checksum);
     into.push(b'\n');
     Ok(())
 }
 
-/// The checksum of some bytes as it is written.
-fn digits(bytes: &[u8]) -> [u8; CHECKSUM] {
+/// The checksum of bytes in hexadecimal digits.
+fn checksum(bytes: &[u8]) -> [u8; CHECKSUM] {
     let mut digits = [0; CHECKSUM];
     // eight digits always fit in eight bytes
     write!(digits.as_mut_slice(), "{:08x}", crc32fast::hash(bytes)).ok();
     digits
 }
 
-/// The JSON of a line without its end, if its checksum is right.
+/// The JSON of a line, if its checksum is correct. `line` has no line feed.
 pub(crate) fn decode(line: &[u8]) -> Option<&[u8]> {
-    let (checksum, rest) = line.split_at_checked(CHECKSUM)?;
+    let (written, rest) = line.split_at_checked(CHECKSUM)?;
     let json = rest.strip_prefix(b" ")?;
-    (digits(json) == checksum).then_some(json)
+    (checksum(json) == written).then_some(json)
 }
 
-/// The header in a line without its end.
+/// The header in a line. `line` has no line feed.
 pub(crate) fn header(line: &[u8]) -> Option<Header> {
     let json = decode(line)?;
-    // a header of another format may have other fields; its number is what is wanted then
+    // a header of another format may have other fields; then only its number is read
     serde_json::from_slice(json).ok().or_else(|| {
         let value: Value = serde_json::from_slice(json).ok()?;
         let format = u32::try_from(value.get("format")?.as_u64()?).ok()?;
@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_read_back_as_they_were_written() {
+    fn floats_are_read_back_exactly() {
         for number in [0.1 + 0.2, 1.175_214_425_203_763_5e214, 1.184_467_440_737_095_5e20, f64::MIN_POSITIVE]
         {
             let mut line = Vec::new();

@@ -1,9 +1,8 @@
-//! The journal: a run's events in a file, each line checked, written before the effect that it permits.
+//! The journal: a run's events in a file, each line with a checksum, written before the effect that it permits.
 //!
-//! *Guarantees.* A line that was written is read back exactly or not at all. A file that ends in a torn line, as
-//! after a crash, is cut at the last good line; damage before that is an error with its place, never a silence.
-//! What [`Journal::append`] returned from survives the death of this process; the disk has it at most 100 ms later,
-//! or at once with [`Sync::Each`].
+//! *Guarantees.* A written line is read back exactly or not at all. A torn tail, as a crash leaves it, is cut at the last
+//! good line. Damage before that is an error with its place. Events survive the death of this process once
+//! [`Journal::append`] has returned. They are on disk at most 100 ms later, or at once with [`Sync::Each`].
 
 mod format;
 mod reader;
@@ -12,30 +11,30 @@ mod syncer;
 mod writer;
 
 pub(crate) use reader::read_json;
-pub use reader::{Opened, read_journal};
+pub use reader::{JournalContent, read_journal};
 pub use writer::FileJournal;
 
 use pop_agenda::EventRecord;
 use std::io;
 use std::path::PathBuf;
 
-/// Where events are kept.
+/// The record of a run's events.
 pub trait Journal: Send {
-    /// Keeps events. When this returns, they survive the death of the process.
+    /// Appends events. When this returns, they survive the death of the process.
     fn append(&mut self, events: &[EventRecord]) -> Result<(), JournalError>;
 }
 
-/// When the disk is made to have what was written.
+/// When writes are synced to disk.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Sync {
-    /// In the background, at most 100 ms later: survives the death of the process, and nearly all of power loss.
+    /// In the background, at most 100 ms later. Power loss loses at most the last 100 ms.
     #[default]
     Behind,
-    /// Before anything follows from it: survives power loss at every step.
+    /// Each write, before the run acts on it. Power loss loses nothing.
     Each,
 }
 
-/// A journal that cannot be used.
+/// Why a journal cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
     /// The file cannot be read or written.
@@ -43,21 +42,21 @@ pub enum JournalError {
     Io {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The system's reason.
         #[source]
         source: io::Error,
     },
-    /// There is no room for what is to be written; none of it was. It may be tried again.
+    /// There is no room for the events. None of them was written, and the write may be repeated.
     #[error("there is no room for journal `{}`", .path.display())]
     Full {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The system's reason.
         #[source]
         source: io::Error,
     },
-    /// The file does not begin like a journal.
-    #[error("`{}` is no journal of this program", .path.display())]
+    /// The file has no journal header.
+    #[error("`{}` is not a journal of pop", .path.display())]
     NoJournal {
         /// The file.
         path: PathBuf,
@@ -67,24 +66,24 @@ pub enum JournalError {
     Format {
         /// The file.
         path: PathBuf,
-        /// Its format.
+        /// Its format number.
         found: u32,
-        /// The format read here.
+        /// The format number that this version reads.
         known: u32,
     },
-    /// It tells of an operation that its agenda does not have.
-    #[error("journal `{}` tells of operation {op}, of {count} in its agenda", .path.display())]
+    /// An event has an operation that the agenda does not have.
+    #[error("journal `{}` names operation {op}, but its agenda has {count} operations", .path.display())]
     Unfit {
         /// The file.
         path: PathBuf,
-        /// The operation's number.
+        /// The operation's number, from 0.
         op: u32,
-        /// How many there are.
+        /// Number of operations in the agenda.
         count: usize,
     },
-    /// A line is whole and has no event that this version knows.
+    /// A complete line has an event that this version does not know.
     #[error(
-        "journal `{}` has the event `{event}` in line {line}, which pop {} does not know (journal format {}): \
+        "journal `{}` has the event `{event}` in line {line}, unknown to pop {} (journal format {}): \
          another version wrote it", .path.display(), env!("CARGO_PKG_VERSION"), format::FORMAT
     )]
     UnknownEvent {
@@ -96,13 +95,13 @@ pub enum JournalError {
         line: u64,
     },
     /// A line in the middle is damaged.
-    #[error("journal `{}` is damaged at byte {offset} (line {line}), with good lines after it", .path.display())]
+    #[error("journal `{}` is damaged at byte {offset} (line {line}); good lines follow", .path.display())]
     Damaged {
         /// The file.
         path: PathBuf,
-        /// Where the bad line begins.
+        /// Offset of the bad line in bytes.
         offset: u64,
-        /// Its number, from 1.
+        /// Number of the bad line, from 1.
         line: u64,
     },
 }

@@ -1,4 +1,4 @@
-//! Reading a journal: every good line, the place where they end, and whether the rest is a torn tail or damage.
+//! Reads a journal: its good lines, where they end, and whether the rest is a torn tail or damage.
 
 use super::JournalError;
 use super::format::{FORMAT, decode, header};
@@ -9,47 +9,47 @@ use serde_json::Value;
 use std::io;
 use std::path::Path;
 
-/// The largest journal that is read, in bytes.
+/// Largest journal that is read, in bytes.
 const JOURNAL_LIMIT: u64 = 4 * 1024 * 1024 * 1024;
 
-/// How deep lists and maps may be nested in an event: as deep as in a report, and some levels of its own around that.
+/// Deepest nesting of lists and maps in an event: the limit of a report, plus the levels of the event itself.
 const MOST_LEVELS: usize = 160;
 
-/// A journal that was read.
+/// The content of a journal.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Opened {
-    /// The digest of the run's frozen inputs; none if the executor died before it wrote even that.
+pub struct JournalContent {
+    /// The digest of the run's frozen inputs; none if the executor died before it wrote the header.
     pub inputs: Option<String>,
     /// The events, in order.
     pub events: Vec<EventRecord>,
-    /// The length of the good part in bytes.
+    /// Length of the header and the good lines in bytes.
     pub good: u64,
-    /// How many bytes after it are a torn tail.
+    /// Length of the torn tail in bytes; 0 without one.
     pub torn: u64,
 }
 
-/// Reads a journal. Nothing is changed: a torn tail is told, and cut only when the journal is written to again.
-pub fn read_journal(path: &Path) -> Result<Opened, JournalError> {
+/// Reads a journal without changing it. A torn tail is only cut off when the journal is opened for writing.
+pub fn read_journal(path: &Path) -> Result<JournalContent, JournalError> {
     match read_regular_file(path, JOURNAL_LIMIT) {
         Ok(bytes) => read_bytes(&bytes, path),
-        // a run whose executor died before it wrote anything
+        // the executor died before it wrote anything
         Err(error) if error.kind() == io::ErrorKind::NotFound => read_bytes(&[], path),
         Err(source) => Err(JournalError::Io { path: path.to_owned(), source }),
     }
 }
 
-pub(super) fn read_bytes(bytes: &[u8], path: &Path) -> Result<Opened, JournalError> {
+pub(super) fn read_bytes(bytes: &[u8], path: &Path) -> Result<JournalContent, JournalError> {
     let first = bytes.split_inclusive(|byte| *byte == b'\n').next().unwrap_or_default();
     let Some(line) = first.strip_suffix(b"\n") else {
-        // not even its first line is whole
-        return Ok(Opened { inputs: None, events: Vec::new(), good: 0, torn: bytes.len() as u64 });
+        // even the header is torn
+        return Ok(JournalContent { inputs: None, events: Vec::new(), good: 0, torn: bytes.len() as u64 });
     };
     let head = header(line).ok_or_else(|| JournalError::NoJournal { path: path.to_owned() })?;
     if head.format != FORMAT {
         return Err(JournalError::Format { path: path.to_owned(), found: head.format, known: FORMAT });
     }
-    let mut opened =
-        Opened { inputs: Some(head.inputs), events: Vec::new(), good: first.len() as u64, torn: 0 };
+    let mut content =
+        JournalContent { inputs: Some(head.inputs), events: Vec::new(), good: first.len() as u64, torn: 0 };
     let mut rest = &bytes[first.len()..];
     let mut line_number = 1;
     while !rest.is_empty() {
@@ -57,53 +57,53 @@ pub(super) fn read_bytes(bytes: &[u8], path: &Path) -> Result<Opened, JournalErr
         let line = rest.split_inclusive(|byte| *byte == b'\n').next().unwrap_or(rest);
         match event(line) {
             Some(event) => {
-                opened.events.push(event);
-                opened.good += line.len() as u64;
+                content.events.push(event);
+                content.good += line.len() as u64;
                 rest = &rest[line.len()..];
             }
-            // a checksum that is right was not torn by a crash: somebody wrote what is not known here
+            // the checksum is correct, so no crash tore this line: another version wrote it
             None if let Some(event) = unknown_event(line) => {
                 let path = path.to_owned();
                 return Err(JournalError::UnknownEvent { path, event, line: line_number });
             }
-            // a crash tears the end; anything good after a bad line means that it was not a crash
+            // a crash only tears the tail, so a good line after a bad one means damage
             None if rest[line.len()..]
                 .split_inclusive(|byte| *byte == b'\n')
                 .any(|line| event(line).is_some()) =>
             {
-                let (path, offset) = (path.to_owned(), opened.good);
+                let (path, offset) = (path.to_owned(), content.good);
                 return Err(JournalError::Damaged { path, offset, line: line_number });
             }
             None => {
-                opened.torn = rest.len() as u64;
+                content.torn = rest.len() as u64;
                 break;
             }
         }
     }
-    Ok(opened)
+    Ok(content)
 }
 
-/// The name of the event in a line that is whole and no event of this version; `?` if it has no name.
+/// The name of the unknown event in a complete line; `?` if it has no name. None if the line is torn.
 fn unknown_event(line: &[u8]) -> Option<String> {
-    /// The longest word that is shown.
+    /// Longest name that is shown, in characters.
     const LONGEST: usize = 40;
     let json = decode(line.strip_suffix(b"\n")?)?;
     let value: Option<Value> = read_json(json).ok();
     let event = value.as_ref().and_then(|value| value.get("event"));
-    let word = event.and_then(|event| match event {
-        Value::Object(named) => named.keys().next().map(String::as_str),
+    let name = event.and_then(|event| match event {
+        Value::Object(fields) => fields.keys().next().map(String::as_str),
         event => event.as_str(),
     });
-    Some(word.unwrap_or("?").chars().take(LONGEST).collect())
+    Some(name.unwrap_or("?").chars().take(LONGEST).collect())
 }
 
 fn event(line: &[u8]) -> Option<EventRecord> {
     read_json(decode(line.strip_suffix(b"\n")?)?).ok()
 }
 
-/// Reads JSON that pop wrote around a report that is as deep as a report may be.
+/// Parses JSON of pop that may contain a report of the greatest depth.
 pub(crate) fn read_json<T: DeserializeOwned>(json: &[u8]) -> serde_json::Result<T> {
-    // nearly everything is flat enough for the limit that the parser has of itself
+    // nearly all JSON is within the parser's own depth limit
     serde_json::from_slice(json).or_else(|error| {
         if levels(json) > MOST_LEVELS {
             return Err(error);
@@ -115,7 +115,7 @@ pub(crate) fn read_json<T: DeserializeOwned>(json: &[u8]) -> serde_json::Result<
     })
 }
 
-/// How deep lists and maps are nested.
+/// Depth of the nesting of lists and maps.
 fn levels(json: &[u8]) -> usize {
     let (mut level, mut deepest, mut in_text) = (0_usize, 0, false);
     let mut bytes = json.iter();
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn fr_h12_a_whole_line_with_an_unknown_event_is_refused_with_its_name() {
+    fn fr_h12_unknown_event_is_refused_with_its_name() {
         let line = |event: Value| {
             let mut line = Vec::new();
             encode(&event, &mut line).unwrap();
@@ -170,23 +170,26 @@ mod tests {
             for rest in [Vec::new(), b"12345678 {torn".to_vec(), ended(1)] {
                 let bytes = [header.clone(), ended(1), line(event.clone()), rest].concat();
                 let error = read_bytes(&bytes, Path::new("j")).unwrap_err();
-                let said = error.to_string();
-                let wanted = format!("has the event `{name}` in line 3");
-                assert!(said.contains(&wanted) && said.contains(env!("CARGO_PKG_VERSION")), "{said}");
+                let message = error.to_string();
+                let wanted = format!("has the event `{name}` in line 3, unknown to pop");
+                assert!(
+                    message.contains(&wanted) && message.contains(env!("CARGO_PKG_VERSION")),
+                    "{message}"
+                );
             }
         }
-        // the same line without its end, or with another checksum, is torn
-        let whole = line(json!({"at": 5, "event": "RunPaused"}));
-        for torn in [&whole[..whole.len() - 1], &[b"00000000", &whole[8..]].concat()] {
-            let opened =
+        // without its line feed, or with another checksum, the same line is torn
+        let complete = line(json!({"at": 5, "event": "RunPaused"}));
+        for torn in [&complete[..complete.len() - 1], &[b"00000000", &complete[8..]].concat()] {
+            let content =
                 read_bytes(&[header.clone(), ended(1), torn.to_vec()].concat(), Path::new("j")).unwrap();
-            assert_eq!((opened.events.len(), opened.torn), (1, torn.len() as u64));
+            assert_eq!((content.events.len(), content.torn), (1, torn.len() as u64));
         }
     }
 
     #[test]
-    fn f24_a_result_as_deep_as_a_report_may_be_is_read_back_and_no_depth_takes_the_stack() {
-        // captured output has one level more than the text that it was read from
+    fn f24_deepest_result_is_read_and_deeper_json_is_refused() {
+        // captured output is one level deeper than the text it was parsed from
         assert!(event(&ended(128)).is_some());
         assert!(event(&ended(200)).is_none());
         assert!(read_json::<EventRecord>("[".repeat(200_000).as_bytes()).is_err());

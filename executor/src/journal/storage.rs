@@ -1,18 +1,18 @@
-//! The file below a journal, as far as a journal needs one; tests put in its place a disk that is full or loses power.
+//! The storage port of the journal. Tests implement it with a disk that is full or loses power.
 
 use std::fmt::Debug;
 use std::fs::File;
 use std::io::{self, Write as _};
 
-/// A file that grows at its end.
+/// An append-only file.
 pub(super) trait Storage: Debug + Send + Sync {
-    /// Appends bytes; after an error any part of them may stand there.
+    /// Appends bytes. After an error, the file may contain any part of them.
     fn append(&self, bytes: &[u8]) -> io::Result<()>;
 
-    /// Makes the disk have what was appended.
+    /// Syncs the appended bytes to disk.
     fn sync(&self) -> io::Result<()>;
 
-    /// Cuts off what stands beyond a length.
+    /// Truncates the file to this length in bytes.
     fn cut(&self, length: u64) -> io::Result<()>;
 }
 

@@ -1,4 +1,4 @@
-//! The disk made to have what was written, behind the writer's back and never more than 100 ms late.
+//! Syncs the journal in the background, at most 100 ms after each write.
 
 use super::storage::Storage;
 use std::io;
@@ -6,10 +6,10 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// How long writes are gathered before they are synced.
+/// Time for which writes are gathered before they are synced.
 const GATHER: Duration = Duration::from_millis(60);
 
-/// A thread that syncs a file some time after it was written to, and sleeps otherwise.
+/// A thread that syncs a file shortly after each write.
 #[derive(Debug)]
 pub(super) struct Syncer {
     shared: Arc<Shared>,
@@ -46,7 +46,7 @@ impl Syncer {
         self.written()
     }
 
-    /// Notes that the file was written to; an error of an earlier sync comes out here.
+    /// Notes a write to the file. Returns the error of an earlier sync.
     pub(super) fn written(&self) -> io::Result<()> {
         let mut state = self.shared.lock();
         if !state.is_dirty {
@@ -92,7 +92,7 @@ impl Drop for Syncer {
         self.shared.lock().is_over = true;
         self.shared.changed.notify_one();
         if let Some(thread) = self.thread.take() {
-            // a panic of that thread has nothing more to say here
+            // a panic of that thread was already printed
             thread.join().ok();
         }
     }

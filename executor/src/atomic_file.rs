@@ -1,44 +1,44 @@
-//! Files that others find whole or not at all: written under another name, then given their own.
+//! Atomic file writes: a file is written under another name, then renamed.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, BufWriter, ErrorKind, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-/// Whether the disk has a file before it has its name.
+/// Whether a file is synced to disk before it is renamed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Synced {
-    /// It does: after power loss the file is the old one or the new one.
-    Yes,
-    /// It need not: whoever reads it can tell, or can do without.
-    No,
+pub(crate) enum Durability {
+    /// The file is synced: after power loss it has the old or the new content.
+    Synced,
+    /// The file is not synced: its readers detect a torn file or can do without it.
+    Unsynced,
 }
 
-/// Writes a file for the caller alone in the place of what was there. A kill at any instant leaves the old one or the
-/// new one, and perhaps an unfinished one beside it.
+/// Replaces a file, or creates it, readable only by the caller. A kill at any instant leaves the old or the new file, and
+/// perhaps an unfinished one beside it.
 pub(crate) fn replace(
     path: &Path,
-    synced: Synced,
+    durability: Durability,
     write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
 ) -> io::Result<()> {
     let (unfinished, file) = unfinished(path)?;
     let mut writer = BufWriter::new(file);
-    let written = write(&mut writer).and_then(|()| writer.flush()).and_then(|()| match synced {
-        Synced::Yes => writer.get_ref().sync_data(),
-        Synced::No => Ok(()),
+    let written = write(&mut writer).and_then(|()| writer.flush()).and_then(|()| match durability {
+        Durability::Synced => writer.get_ref().sync_data(),
+        Durability::Unsynced => Ok(()),
     });
     let renamed = written.and_then(|()| fs::rename(&unfinished, path));
     if renamed.is_err() {
         fs::remove_file(&unfinished).ok();
     }
     renamed?;
-    match (synced, path.parent()) {
-        (Synced::Yes, Some(folder)) => File::open(folder)?.sync_all(),
+    match (durability, path.parent()) {
+        (Durability::Synced, Some(folder)) => File::open(folder)?.sync_all(),
         _ => Ok(()),
     }
 }
 
-/// A new file beside another, which no other process has.
+/// Creates a file beside another, under a name that no other process uses.
 fn unfinished(path: &Path) -> io::Result<(PathBuf, File)> {
     let mut number = 0_u32;
     loop {
@@ -46,14 +46,14 @@ fn unfinished(path: &Path) -> io::Result<(PathBuf, File)> {
         name.push(format!(".{}-{number}.new", std::process::id()));
         let path = path.with_file_name(name);
         match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
-            // left by a process of that number that was killed, or one that another container has now
+            // a killed process with this number left the file, or a process in another container uses it
             Err(error) if error.kind() == ErrorKind::AlreadyExists && number < 1_000 => number += 1,
             opened => return Ok((path, opened?)),
         }
     }
 }
 
-/// The files of a folder in the order of their names; none if it is not there.
+/// The files of a folder, ordered by name; none if there is no folder.
 pub(crate) fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let entries = match fs::read_dir(folder) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
@@ -64,7 +64,7 @@ pub(crate) fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// Makes a folder for the caller alone, and those above it.
+/// Creates a folder that only the caller can read, with its parents.
 pub(crate) fn make_folder(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
@@ -74,19 +74,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_that_cannot_be_written_leaves_the_old_one_and_nothing_else() {
+    fn failed_write_keeps_the_old_file_and_leaves_no_other() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("f");
-        replace(&path, Synced::Yes, |file| file.write_all(b"old")).unwrap();
-        let failed = replace(&path, Synced::No, |file| {
+        replace(&path, Durability::Synced, |file| file.write_all(b"old")).unwrap();
+        let failed = replace(&path, Durability::Unsynced, |file| {
             file.write_all(b"new")?;
             Err(ErrorKind::StorageFull.into())
         });
         assert_eq!(failed.unwrap_err().kind(), ErrorKind::StorageFull);
         assert_eq!(fs::read(&path).unwrap(), b"old");
-        // what a killed process of the same number left is in nobody's way
+        // a file left by a killed process with the same number does not disturb
         fs::write(folder.path().join(format!("f.{}-0.new", std::process::id())), "n").unwrap();
-        replace(&path, Synced::No, |file| file.write_all(b"newer")).unwrap();
+        replace(&path, Durability::Unsynced, |file| file.write_all(b"newer")).unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"newer");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
     }
