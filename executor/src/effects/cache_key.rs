@@ -1,4 +1,4 @@
-//! The key of a cached result: the input that the scheduler chose, and what the handler is made of.
+//! The key of a cached result: the input that the scheduler chose, and the identity of the handler.
 //!
 //! A wrong hit is worse than none, so the key holds everything that pop can know about the program: its file, the files
 //! among its arguments, and for `exec` its whole command, its variables and the folder in which it runs.
@@ -55,7 +55,7 @@ impl CacheKeys {
         Self { on, home, start, digests: HashMap::new() }
     }
 
-    /// The key under which a result of `planned` is looked up and kept.
+    /// The key under which a result of `planned` is looked up and stored.
     pub(super) fn key(
         &mut self,
         plan: &Plan,
@@ -74,7 +74,7 @@ impl CacheKeys {
         key
     }
 
-    /// What the handler is made of: its program or image, and what it is given besides the payload.
+    /// The identity of the handler: its program or image, and its settings besides the payload.
     fn program(
         &mut self,
         plan: &Plan,

@@ -74,7 +74,7 @@ impl Effects for HostEffects {
     }
 }
 
-/// The reply to a request that nobody can carry out.
+/// The reply to a request that cannot be carried out.
 fn refusal(request: &EffectRequest, why: &str) -> Option<EffectReply> {
     let message = format!("the thread for locks and shared state cannot be used: {why}");
     let failure = || Box::new(Failure::new(Blame::Platform, "host", message.clone()));

@@ -21,7 +21,7 @@ pub(super) enum Lock {
 
 /// What is done when a lock has come.
 pub(super) enum Job {
-    /// Say that the lock of an operation is granted, and hold it.
+    /// Report that an operation has its lock, and hold the lock.
     Hold { ticket: Ticket, op: OpIx },
     /// Ask for a delay's turn.
     Turn { ticket: Ticket, op: OpIx, id: Box<str>, ms: u64 },
@@ -33,7 +33,7 @@ pub(super) enum Job {
     PutDeadLetter(Box<DeadLetter>),
 }
 
-/// A commit on its way: it takes the short locks of all keys in their order, so that it is made whole or not at all.
+/// A commit in progress. It takes the short locks of all keys in their order, so that the commit is atomic.
 pub(super) struct CommitJob {
     pub(super) ticket: Ticket,
     pub(super) op: OpIx,
@@ -69,7 +69,7 @@ impl Job {
 }
 
 impl CommitJob {
-    /// Makes all versions, whose locks are held, or none: a conflict is found before the first is made.
+    /// Raises all versions or none; the commit holds their locks. A conflict is found before the first version is raised.
     pub(super) fn make_versions(&self) -> Result<(), Box<Failure>> {
         let keys = || self.versions.iter().zip(&self.locks);
         for ((name, seen), lock) in keys() {

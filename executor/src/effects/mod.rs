@@ -57,7 +57,7 @@ pub enum EffectRequest {
         /// The plan with the operation.
         plan: Arc<Plan>,
     },
-    /// Give back whatever the operation holds, and withdraw what it waits for. Not answered.
+    /// Release the locks that the operation holds, and withdraw its waits. Not answered.
     Release {
         /// The operation.
         op: OpIx,
@@ -68,7 +68,7 @@ pub enum EffectRequest {
         op: OpIx,
         /// Its name, for the entry and for notices.
         operation: Box<str>,
-        /// Where it is kept.
+        /// Where it is stored.
         ask: Arc<CacheAsk>,
         /// The result.
         result: Arc<Value>,

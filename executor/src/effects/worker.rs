@@ -41,7 +41,7 @@ pub(super) struct Worker {
     run: String,
     clock: fn() -> Millis,
     held: HashMap<OpIx, Vec<HeldLock>>,
-    /// The keys under which results will be kept.
+    /// The keys under which results will be stored.
     keys: HashMap<OpIx, CacheKey>,
     waiting: HashMap<WaitId, Waiting>,
     next_wait: u64,
@@ -89,7 +89,7 @@ impl Worker {
         }
     }
 
-    /// Takes messages until it is told to close and everything is finished, or nobody is left to send any.
+    /// Takes messages until it gets a close request and all work is finished, or until all senders are gone.
     pub(super) fn work(
         mut self,
         messages: &Receiver<Message>,
@@ -313,7 +313,7 @@ impl Worker {
                         self.held.entry(op).or_default().push(lock);
                     }
                 }
-                // the result will be kept as if the executor had not changed
+                // the result will be stored as if the executor had not changed
                 Gate::Cache(ask) => {
                     let key = self.cache_keys.key(plan, ask, plan.operation(op), exec);
                     self.keys.insert(op, key);
@@ -336,7 +336,7 @@ impl Worker {
         }
     }
 
-    /// Keeps a result; words about it if it cannot be kept.
+    /// Stores a result. Returns a notice if that fails.
     fn fill(&self, op: OpIx, operation: &str, ask: &CacheAsk, result: &Arc<Value>) -> Option<String> {
         let key = self.keys.get(&op)?;
         let by =

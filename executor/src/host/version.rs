@@ -3,7 +3,7 @@
 //! A commit has two steps, so that a crash between them loses nothing and doubles nothing. [`Host::commit`] makes the
 //! next version and remembers who made it. The caller records the outcome in its journal and then calls
 //! [`Host::confirm`], which forgets the name again. A caller that crashed before its record asks for the same commit
-//! again and is told that it was made.
+//! again and gets the answer that it was made.
 
 use super::short_lock::{Shared, ShortLock};
 use super::{Host, HostError, at};
@@ -68,7 +68,7 @@ impl Host {
 
     /// Makes the next version if `seen` is still the current one, and waits until the disk has it.
     ///
-    /// `by` names the commit. A call that repeats an unconfirmed commit is told that it was made.
+    /// `by` names the commit. A call that repeats an unconfirmed commit returns [`CommitOutcome::Committed`].
     pub fn commit(&self, name: &str, seen: u64, by: &str) -> Result<CommitOutcome, HostError> {
         let lock = self.short_lock(Shared::Version, name)?;
         Self::commit_locked(&lock, name, seen, by)
@@ -129,7 +129,7 @@ fn read(path: &Path) -> Result<Versions, HostError> {
         // a version is never guessed: an old one would let a lost change pass
         Ok(bytes) => serde_json::from_slice(&bytes)
             .map(|mut versions: Versions| {
-                // an earlier pop kept the names of all commits, the last one last
+                // earlier versions of pop stored the names of all commits, the last one last
                 if versions.last.is_empty() {
                     versions.last = versions.unconfirmed.back().cloned().unwrap_or_default();
                 }
