@@ -1,4 +1,4 @@
-//! What the fuzz targets assert, over the inputs that are kept of them: a finding that was mended stays mended.
+//! Runs the assertions of the fuzz targets over the saved corpus, so that fixed findings stay fixed.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "../../fuzz/src/lib.rs"]
@@ -7,7 +7,7 @@ pub mod targets;
 use std::path::Path;
 
 #[test]
-fn every_kept_input_keeps_its_promises() {
+fn corpus_inputs_hold_the_fuzz_assertions() {
     // as much stack as the main thread of a program has: the reader of YAML takes more of it in a build for tests
     std::thread::Builder::new().stack_size(8 << 20).spawn(replay).unwrap().join().unwrap();
 }

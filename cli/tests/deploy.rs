@@ -1,4 +1,4 @@
-//! The manifests of deploy/: they are what Kubernetes reads, name only what is there, and give no more than is needed.
+//! Manifests of deploy/: valid for Kubernetes, without dangling names or excess permissions.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use k8s_openapi::api::batch::v1::Job;
@@ -45,7 +45,7 @@ fn again<T: DeserializeOwned + Serialize>(value: &Value) -> Value {
 }
 
 #[test]
-fn every_manifest_is_named_and_holds_only_fields_that_kubernetes_knows() {
+fn manifests_are_named_and_have_only_known_fields() {
     let entries = fs::read_dir(root().join("deploy")).unwrap();
     let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
     let mut there: BTreeSet<String> = names.filter(|name| name.contains(".yaml")).collect();
@@ -75,7 +75,7 @@ fn every_manifest_is_named_and_holds_only_fields_that_kubernetes_knows() {
 }
 
 #[test]
-fn roles_give_what_is_needed_and_no_more() {
+fn roles_grant_only_what_is_needed() {
     let rules = |name: &str| object("Role", name)["rules"].clone();
     let rule =
         |resource: &str, verbs: &[&str]| json!({"apiGroups": [""], "resources": [resource], "verbs": verbs});
@@ -100,7 +100,7 @@ fn roles_give_what_is_needed_and_no_more() {
 }
 
 #[test]
-fn the_job_names_only_what_is_there_and_has_no_privilege() {
+fn job_references_exist_and_it_has_no_privilege() {
     let job = object("Job", "pop-hello");
     let pod = &job["spec"]["template"]["spec"];
     let container = &pod["containers"][0];
@@ -133,7 +133,7 @@ fn the_job_names_only_what_is_there_and_has_no_privilege() {
 }
 
 #[test]
-fn the_agenda_plans_for_a_cluster_with_the_registry_beside_it() {
+fn deploy_agenda_plans_for_a_cluster() {
     let executor = object("ConfigMap", "pop-executor-01");
     let text = executor["data"]["registry-json"].as_str().unwrap();
     let mut faults = Vec::new();
@@ -145,7 +145,7 @@ fn the_agenda_plans_for_a_cluster_with_the_registry_beside_it() {
 }
 
 #[test]
-fn the_registry_is_that_of_the_samples_and_its_pods_find_what_they_mount() {
+fn deploy_registry_equals_samples_and_mounts_exist() {
     let executor = object("ConfigMap", "pop-executor-01");
     let registry = read("registry.json", executor["data"]["registry-json"].as_str().unwrap());
     let mut samples = file("samples/registry.json");

@@ -1,5 +1,4 @@
-//! The JSON Schemas for editors (docs/schemas) say what pop reads and writes: samples fit them, and no field is in
-//! one and not in the other.
+//! JSON Schemas for editors (docs/schemas): samples match them, and they have the same fields as the code.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use pop_agenda::schema::{Schema, check_payload};
@@ -40,7 +39,7 @@ fn own(names: impl IntoIterator<Item = &'static str>) -> BTreeSet<String> {
 }
 
 #[test]
-fn the_samples_fit() {
+fn samples_match_the_schemas() {
     let agendas = fs::read_dir(root().join("samples/agendas")).unwrap();
     let agendas: Vec<PathBuf> = agendas.map(|entry| entry.unwrap().path()).collect();
     assert!(!agendas.is_empty());
@@ -51,7 +50,7 @@ fn the_samples_fit() {
 }
 
 #[test]
-fn what_does_not_fit_is_seen() {
+fn schemas_reject_invalid_documents() {
     let agenda =
         json!({"operations": [{"name": "a"}, {"name": "b", "type": "exec", "params": {"timeoutMs": []}}]});
     let found = against(&agenda, &schema("agenda"));
@@ -64,7 +63,7 @@ fn what_does_not_fit_is_seen() {
 }
 
 #[test]
-fn every_field_is_known_to_both() {
+fn schemas_and_code_have_the_same_fields() {
     assert_eq!(names(&schema("registry"), "/$defs/Params"), own(POLICIES));
     let params = POLICIES.into_iter().chain(OPERATION_ONLY).chain(AROUND);
     assert_eq!(names(&schema("agenda"), "/$defs/Params"), own(params));
@@ -88,7 +87,7 @@ fn every_field_is_known_to_both() {
 }
 
 #[test]
-fn every_event_fits() {
+fn events_match_the_schema() {
     let folder = tempfile::tempdir().unwrap();
     let agenda = json!({"params": {"retry": {"maxAttempts": 2, "delayMs": 1}}, "operations": [
         {"name": "a", "type": "exec", "payload": {"command": ["true"]}},

@@ -1,4 +1,4 @@
-//! What `run` and `resume` share: runtime, signals, reporters, the drive itself, the closing words.
+//! Executes a run for `run`, `resume` and `dlq replay`: runtime, signals, reporters, summary.
 
 use super::elsewhere;
 use super::signals::{run_requests, suspend};
@@ -28,7 +28,7 @@ impl From<SyncArg> for Sync {
     }
 }
 
-/// How a run goes, as the command line says.
+/// Options of the run from the command line.
 pub(crate) fn options(args: &GoArgs) -> RunOptions {
     let processors = std::thread::available_parallelism().map_or(1, |count| count.get() as u32);
     RunOptions {
@@ -39,7 +39,7 @@ pub(crate) fn options(args: &GoArgs) -> RunOptions {
     }
 }
 
-/// The operations that an earlier run had finished, by the launch data.
+/// Operations that an earlier run finished, according to the launch data.
 pub(crate) fn adopted(
     plan: &Plan,
     launch: &dyn LaunchDataWrapper,
@@ -51,7 +51,7 @@ pub(crate) fn adopted(
     Ok(progress.operations)
 }
 
-/// Makes sure, before anything is begun, that what operations are launched by can be reached.
+/// Checks, before the run starts, that the Docker Engine or the cluster can be reached.
 pub(crate) fn reach(
     launch_data: &dyn LaunchDataWrapper,
     surroundings: &Surroundings,
@@ -70,34 +70,34 @@ pub(crate) fn reach(
     let reached = event_loop()?.block_on(choose(on, setting).reach());
     reached.map_err(|failure| {
         let hint = match on {
-            LaunchType::Docker => "start the Docker Engine, or name its socket by DOCKER_HOST",
-            _ => "see `kubectl cluster-info`; a cluster is found by KUBECONFIG or `pop.kubernetes.masterUrl`",
+            LaunchType::Docker => "start the Docker Engine, or set DOCKER_HOST to its address",
+            _ => "check `kubectl cluster-info`; set KUBECONFIG or `pop.kubernetes.masterUrl` to the cluster",
         };
         CommandError::new(Kind::Unreachable, failure.message).hint(hint)
     })
 }
 
-/// Warns of folders whose locks may not be known to all who use them.
+/// Warns of folders on a remote file system, where other hosts may not see file locks.
 pub(crate) fn look_at_disk(host: &HostFolder, runs: &RunsFolder) {
-    let mut told = Vec::new();
+    let mut warned = Vec::new();
     for folder in [runs.runs.as_path(), host.of(runs).folder()] {
-        if let Some(name) = remote_file_system(folder).filter(|name| !told.contains(name)) {
+        if let Some(name) = remote_file_system(folder).filter(|name| !warned.contains(name)) {
             ui::say(&format!(
-                "warning: `{}` is on {name}: executors elsewhere may not see its locks, so let only one host use it",
+                "warning: `{}` is on {name}: other hosts may not see its locks; use it from one host only",
                 folder.display()
             ));
-            told.push(name);
+            warned.push(name);
         }
     }
 }
 
-/// The fewest open files with which a run makes progress: its own files, and the pipes of one program.
-const FEWEST_OPEN_FILES: u64 = 24;
+/// Minimum limit of open files for a run: its own files, and the pipes of one program.
+const MIN_OPEN_FILES: u64 = 24;
 
-/// Raises a limit of open files that is too small for any run, or says that it cannot be raised.
+/// Raises the limit of open files if it is too small for any run. Fails if it cannot be raised.
 fn check_open_files() -> Result<(), CommandError> {
     let limit = || rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
-    let is_enough = |limit: Option<u64>| limit.is_none_or(|limit| limit >= FEWEST_OPEN_FILES);
+    let is_enough = |limit: Option<u64>| limit.is_none_or(|limit| limit >= MIN_OPEN_FILES);
     if is_enough(limit()) {
         return Ok(());
     }
@@ -107,25 +107,24 @@ fn check_open_files() -> Result<(), CommandError> {
         return Ok(());
     }
     let limit = limit.unwrap_or_default();
-    let message =
-        format!("this process may open {limit} files, and a run needs at least {FEWEST_OPEN_FILES}");
+    let message = format!("this process may open {limit} files, and a run needs at least {MIN_OPEN_FILES}");
     Err(CommandError::new(Kind::Internal, message).hint("raise the limit: `ulimit -n 1024`"))
 }
 
-/// Lets this process open as much as it may: each container or pod that is followed is a connection or two.
+/// Raises the limit of open files to its maximum: each followed container or pod needs one or two connections.
 fn open_more() {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
     let most = rustix::process::Rlimit { current: limit.maximum, ..limit };
-    // with fewer the run goes on all the same, as far as it comes
+    // the run continues with the old limit
     rustix::process::setrlimit(rustix::process::Resource::Nofile, most).ok();
 }
 
 fn event_loop() -> Result<tokio::runtime::Runtime, CommandError> {
     let made = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    made.map_err(|error| CommandError::new(Kind::Internal, format!("no event loop: {error}")))
+    made.map_err(|error| CommandError::new(Kind::Internal, format!("cannot start the event loop: {error}")))
 }
 
-/// Drives a run to its end and prints what became of it.
+/// Executes a run to its end and prints the summary.
 pub(crate) fn drive(
     prepared: PreparedRun,
     args: &GoArgs,
@@ -138,7 +137,7 @@ pub(crate) fn drive(
     let followed = FollowedRun { plan: Arc::clone(&plan), follows_plan: false, history };
     let followed = Arc::new(Mutex::new(followed));
     let sinks = all_sinks(&prepared, args.output, launch_data.as_ref(), &followed)?;
-    // tells this executor from one before or after it, whose run is the same
+    // distinguishes this executor from earlier and later executors of the same run
     let executor = executor_identity();
     let setting = Setting {
         guard_command: Some(vec![own_program(), "guard".to_owned(), executor.clone()]),
@@ -176,20 +175,19 @@ pub(crate) fn drive(
     Ok(outcome.exit_code())
 }
 
-/// The program of this process. Where its path is not UTF-8, the name that the kernel gives it, which works as long as
-/// it runs.
+/// Path of this program. If it is not UTF-8, the kernel's link to it, which is valid while this process runs.
 fn own_program() -> String {
     let path = std::env::current_exe().ok().and_then(|path| path.into_os_string().into_string().ok());
     path.unwrap_or_else(|| "/proc/self/exe".to_owned())
 }
 
-/// What the runs of this host share: beside the folder of the run, unless the command line names a folder.
+/// Shared state of runs: the folder that the command line names, else the one next to the folder of the run.
 fn host(identity: &RunIdentity, args: &GoArgs) -> Host {
-    let beside = || Host::of_runs(identity.folder.parent().unwrap_or(Path::new(".")));
-    args.host.host_folder.clone().map_or_else(beside, Host::new)
+    let default = || Host::of_runs(identity.folder.parent().unwrap_or(Path::new(".")));
+    args.host.host_folder.clone().map_or_else(default, Host::new)
 }
 
-/// Everything that hears of the events of a run.
+/// All sinks of the run's events.
 fn all_sinks(
     prepared: &PreparedRun,
     output: Output,
@@ -223,7 +221,7 @@ fn sinks(output: Output, prepared: &PreparedRun) -> std::io::Result<Vec<Box<dyn 
     })
 }
 
-/// Tells people what is no event, where events go to a program.
+/// Prints notices for people while events go to a program.
 struct Notices;
 
 impl Sink for Notices {

@@ -5,7 +5,7 @@ use pop_executor::RunRequest;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
-/// The signal of Ctrl-Z.
+/// Signal of Ctrl-Z.
 const TERMINAL_STOP: SignalKind = SignalKind::from_raw(rustix::process::Signal::TSTP.as_raw());
 
 /// Sends the reason of each signal that ends the command. The first asks, the second kills, the third leaves at once.
@@ -25,7 +25,7 @@ pub(super) fn run_requests() -> std::io::Result<mpsc::UnboundedReceiver<RunReque
 
 /// Stops this process until it is continued (`fg`).
 pub(super) fn suspend() {
-    // without the right to stop itself, the process just goes on
+    // if the signal is not permitted, the process continues
     rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::STOP).ok();
 }
 
@@ -78,8 +78,7 @@ async fn next(signal: &mut Option<Signal>) {
     }
 }
 
-/// The signals that this process ignores, as the mask `SigIgn` of proc(5). Read once: the kernel takes its time to write
-/// that file.
+/// Mask of ignored signals, `SigIgn` of proc(5). Read once, because the kernel is slow to write that file.
 fn ignored_signals() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));

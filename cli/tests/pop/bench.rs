@@ -1,4 +1,4 @@
-//! A folder of its own for each test, the program run in it with a clean environment, and all that it said.
+//! Test bench: a private folder for each test, and the program run in it with a clean environment.
 
 use crate::running::Running;
 use crate::steady::steady;
@@ -39,7 +39,7 @@ pub(crate) struct Call<'b> {
     signals: &'static str,
 }
 
-/// How a call ended and what it said.
+/// Exit code and output of a call.
 #[derive(Debug)]
 pub(crate) struct Ended {
     /// The exit code; 128 and more than that for a signal, as shells say it.
@@ -132,12 +132,12 @@ impl Bench {
         self.call(arguments).ends(code)
     }
 
-    /// What `pop show last --output json` says.
+    /// Output of `pop show last --output json`.
     pub(crate) fn shown(&self) -> Value {
         self.pop(0, "show last --output json").json()
     }
 
-    /// One operation in what `pop show last --output json` says.
+    /// One operation from `pop show last --output json`.
     pub(crate) fn operation(&self, name: &str) -> Value {
         let shown = self.shown();
         let mut operations = shown["operations"].as_array().unwrap().iter();
@@ -156,12 +156,12 @@ impl Bench {
         }
     }
 
-    /// A process whose number stands in a file.
+    /// Reads a process id from a file.
     pub(crate) fn process(&self, name: &str) -> Process {
         Process::of(self.read(name).trim().parse().unwrap())
     }
 
-    /// Makes a pipe with a name: who reads it waits until somebody writes.
+    /// Creates a named pipe: a reader waits until the test writes.
     pub(crate) fn fifo(&self, name: &str) {
         let (kind, mode) = (rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU);
         rustix::fs::mknodat(rustix::fs::CWD, self.path(name), kind, mode, 0).unwrap();
@@ -238,7 +238,7 @@ impl Call<'_> {
     fn command(&mut self) -> Command {
         let program = env!("CARGO_BIN_EXE_pop");
         let mut command = match &self.prelude {
-            // whoever started the tests may have signals ignored, and children inherit that
+            // the parent of the tests may ignore signals, and children inherit that
             None => {
                 let mut env = Command::new("/usr/bin/env");
                 env.args([self.signals, program]);
@@ -299,7 +299,7 @@ impl Ended {
         self.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
-    /// Everything said, with whatever differs from run to run in fixed words.
+    /// Exit code and output, with placeholders for what differs between runs.
     pub(crate) fn screen(&self) -> String {
         let mut screen = format!("exit {}\n", self.code);
         for (name, said) in [("stdout", &self.stdout), ("stderr", &self.stderr)] {
@@ -313,7 +313,7 @@ impl Ended {
         screen
     }
 
-    /// A text with whatever differs from run to run in fixed words.
+    /// Replaces everything that differs between runs by placeholders.
     pub(crate) fn steady(&self, text: &str) -> String {
         steady(text, &self.folder)
     }

@@ -14,7 +14,7 @@ fn keep(host: &Host, state: &str, operation: &str, payload: &Value) {
 }
 
 #[test]
-fn r7_cached_results_are_listed_and_forgotten() {
+fn r7_cache_lists_and_clears_results() {
     let bench = Bench::new();
     let ended = bench.pop(0, "cache list");
     assert_eq!(ended.stderr, "no cached results in `.pop/runs/.host`\n");

@@ -1,4 +1,4 @@
-//! Unusual inputs that belong to no other file of these tests (docs/cases.md).
+//! Unusual inputs of docs/cases.md that no other test file covers.
 
 use crate::bench::Bench;
 use serde_json::json;

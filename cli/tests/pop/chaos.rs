@@ -1,12 +1,11 @@
-//! Random agendas killed with -9 at random moments, again and again: nothing is lost, nothing that finished runs again,
-//! nothing is left running.
+//! Random agendas, killed with SIGKILL at random moments and resumed: nothing is lost, repeated or left running.
 
 use crate::bench::Bench;
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::fs;
 
-/// A small generator of numbers: the same seed gives the same agenda and the same kills.
+/// A small random number generator: the same seed gives the same agenda and the same kills.
 struct Chance(u64);
 
 impl Chance {
@@ -62,7 +61,7 @@ fn left_running(bench: &Bench) -> Vec<String> {
 }
 
 #[test]
-fn f1_killed_at_random_moments_every_run_ends_as_if_it_had_not_been() {
+fn f1_run_killed_at_random_moments_has_the_same_outcome() {
     // `just chaos 200` tries more of them
     let seeds = std::env::var("CHAOS_SEEDS").map_or(8, |seeds| seeds.parse().unwrap());
     let mut kills = 0;

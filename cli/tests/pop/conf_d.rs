@@ -1,4 +1,4 @@
-//! Descriptors in `conf.d`: which are read, which program each is, what a run keeps of them, what is told of the rest.
+//! Descriptors in `conf.d`: selection, program lookup, copies in runs, and warnings.
 
 use crate::bench::Bench;
 use serde_json::json;
@@ -31,7 +31,7 @@ fn listed(bench: &Bench, code: i32) -> Vec<String> {
 }
 
 #[test]
-fn u1_descriptors_are_the_files_that_end_in_conf_in_sorted_order() {
+fn u1_descriptors_are_conf_files_in_sorted_order() {
     let bench = Bench::new();
     for file in ["b.conf", "a.conf", "c.conf~", "d.co", "e.conf.bak", "F.CONF"] {
         bench.write(&format!("conf.d/{file}"), tar(file));
@@ -46,7 +46,7 @@ fn u1_descriptors_are_the_files_that_end_in_conf_in_sorted_order() {
 }
 
 #[test]
-fn u1_the_folder_is_where_it_is_said_and_one_that_is_said_must_be_there() {
+fn u1_named_descriptor_folder_must_exist() {
     let bench = bench();
     bench.write("there/more.conf", tar("by-argument"));
     bench.write("elsewhere/more.conf", tar("by-property"));
@@ -68,14 +68,14 @@ fn u1_the_folder_is_where_it_is_said_and_one_that_is_said_must_be_there() {
             ended.stderr
         );
     }
-    // a default that is not there is none, and none is made
+    // a missing default folder is ignored, and not created
     let empty = Bench::new();
     assert_eq!(listed(&empty, 0), [""; 0]);
     assert!(!empty.has("conf.d"));
 }
 
 #[test]
-fn u1_the_folder_beside_the_agenda_is_taken_wherever_pop_is_started() {
+fn u1_default_descriptor_folder_is_next_to_the_agenda() {
     let bench = Bench::new();
     bench.write("sub/a.yaml", "operations:\n  - {name: a, type: tar}\n");
     bench.write("sub/conf.d/unpack.conf", tar("tar.Handler"));
@@ -85,13 +85,13 @@ fn u1_the_folder_beside_the_agenda_is_taken_wherever_pop_is_started() {
 }
 
 #[test]
-fn u2_a_bad_descriptor_is_left_out_with_a_warning_and_the_others_run() {
+fn u2_bad_descriptor_is_skipped_with_a_warning() {
     let bench = bench();
     bench.write("conf.d/bad.conf", "[main]\nenabled=perhaps\n[types]\n");
     let ended = bench.pop(0, "run a.yaml");
     assert!(ended.stderr.starts_with("warning[wrong-value]: `enabled` must be 1, true"), "{}", ended.stderr);
     assert!(ended.stderr.contains("--> conf.d/bad.conf:2:9\n"), "{}", ended.stderr);
-    // whoever asks for the catalogue, or for strictness, is told that it is an error
+    // for `pop handlers` and `--strict` it is an error
     bench.pop(0, "check a.yaml");
     bench.pop(4, "check a.yaml --strict");
     assert_eq!(listed(&bench, 4).len(), 1);
@@ -100,7 +100,7 @@ fn u2_a_bad_descriptor_is_left_out_with_a_warning_and_the_others_run() {
 }
 
 #[test]
-fn u2_bytes_that_are_no_text_are_one_bad_descriptor() {
+fn u2_descriptor_that_is_not_utf8_is_skipped() {
     let bench = bench();
     bench.write("conf.d/noise.conf", [0x7f, 0xff, 0]);
     let ended = bench.pop(0, "run a.yaml");
@@ -112,7 +112,7 @@ fn u2_bytes_that_are_no_text_are_one_bad_descriptor() {
 }
 
 #[test]
-fn u4_a_fault_of_a_type_stops_only_agendas_that_use_it() {
+fn u4_faulty_type_fails_only_agendas_that_use_it() {
     let bench = bench();
     bench.write("conf.d/half.conf", "[main]\nenabled=1\n[types]\ncontent=zip, rpm\n[rpm]\nimport_key=1\n");
     let said = bench.pop(0, "run a.yaml").stderr;
@@ -145,7 +145,7 @@ fn u6_properties_of_the_section_reach_the_handler() {
 }
 
 #[test]
-fn u8_a_program_is_found_by_the_descriptors_name_then_by_its_class_then_on_the_path() {
+fn u8_program_is_found_by_name_then_class_then_path() {
     let bench = bench();
     let found = |more: &str| {
         let list = bench.call(&format!("handlers {more}")).variable("PATH", &path(&bench)).ends(0).stdout;
@@ -174,7 +174,7 @@ fn path(bench: &Bench) -> String {
 }
 
 #[test]
-fn u8_a_program_that_is_not_there_is_a_fault_of_agendas_that_use_the_type_alone() {
+fn u8_missing_program_fails_only_agendas_that_use_its_type() {
     let bench = bench();
     bench.write("conf.d/other.conf", tar("nowhere.Handler").replace("tar", "zip"));
     bench.pop(0, "run a.yaml");
@@ -189,14 +189,14 @@ fn u8_a_program_that_is_not_there_is_a_fault_of_agendas_that_use_the_type_alone(
         said.contains("--> conf.d/other.conf:8:7\n") && said.contains("/usr/lib64/pop/handlers"),
         "{said}"
     );
-    // one that is there and may not be started is told as that
+    // an existing program without permission to start is reported as such
     bench.write("handlers/other", "");
     let said = bench.pop(4, "run b.yaml").stderr;
     assert!(said.contains("handlers/other` is not executable"), "{said}");
 }
 
 #[test]
-fn u9_a_run_has_its_descriptors_with_it() {
+fn u9_run_keeps_a_copy_of_its_descriptors() {
     let bench = bench();
     bench.write("conf.d/unpack.conf", tar("tar.Handler") + "mode=first\n");
     bench.program("handlers/unpack", &format!("{PROGRAM}test -e go\n"));
@@ -209,13 +209,13 @@ fn u9_a_run_has_its_descriptors_with_it() {
     let ran = bench.read("ran");
     let wanted = "unpack {\"class\":\"tar.Handler\",\"mode\":\"first\"}\n";
     assert_eq!(ran, format!("{wanted}{wanted}"));
-    // one that was changed there is not what the run was begun with
+    // a program changed in place differs from the one that the run started with
     std::fs::write(&kept, tar("other")).unwrap();
     assert!(bench.pop(15, "resume last").stderr.contains("were changed since it began"));
 }
 
 #[test]
-fn u9_reload_tells_what_a_run_does_not_have_yet() {
+fn u9_reload_lists_changes_since_the_run_started() {
     let bench = bench();
     bench.write("conf.d/zip.conf", tar("exec").replace("tar", "zip"));
     bench.write("registry.yaml", "a: {command: ['true']}\nb: {command: ['true']}\n");
@@ -232,7 +232,7 @@ fn u9_reload_tells_what_a_run_does_not_have_yet() {
         changed,
         "changed a\ngone b\nnew c\nnew new/content.yum\nchanged unpack/content.tar\ngone zip/content.zip\n"
     );
-    // what has become faulty keeps its earlier version, and its fault is told
+    // a descriptor that became faulty keeps its earlier version, and its fault is reported
     bench.write("conf.d/unpack.conf", "[main]\nenabled=1\n[types]\ncontent=tar\n");
     bench.write("registry.yaml", "a: {command: []}\n");
     let faulty = bench.pop(4, "handlers reload");
@@ -245,7 +245,7 @@ fn u9_reload_tells_what_a_run_does_not_have_yet() {
 }
 
 #[test]
-fn u11_a_later_descriptor_may_take_the_place_of_an_earlier() {
+fn u11_later_descriptor_may_replace_an_earlier_one() {
     let bench = bench();
     bench.program("handlers/zz", PROGRAM);
     bench.write("conf.d/zz.conf", tar("x"));
@@ -257,7 +257,7 @@ fn u11_a_later_descriptor_may_take_the_place_of_an_earlier() {
 }
 
 #[test]
-fn r10_nothing_of_a_descriptor_is_started_that_is_off_or_that_nobody_asks_for() {
+fn r10_disabled_or_unused_descriptor_starts_nothing() {
     let bench = bench();
     for (name, enabled) in [("off", "0"), ("idle", "1")] {
         bench.write(
@@ -276,7 +276,7 @@ fn r10_nothing_of_a_descriptor_is_started_that_is_off_or_that_nobody_asks_for() 
 }
 
 #[test]
-fn r10_a_class_that_is_built_in_needs_no_program() {
+fn r10_built_in_class_needs_no_program() {
     let bench = Bench::with_agenda(
         "operations:\n  - {name: a, type: say, payload: {command: [sh, -c, 'echo said > ran']}}\n",
     );
@@ -286,7 +286,7 @@ fn r10_a_class_that_is_built_in_needs_no_program() {
 }
 
 #[test]
-fn every_handler_of_a_type_is_shown_with_the_places_of_its_fields() {
+fn handlers_show_lists_every_handler_with_field_origins() {
     let bench = bench();
     bench.write("conf.d/untar.conf", tar("true") + "role.onFail=SKIP\n");
     std::fs::remove_file(bench.path("conf.d/unpack.conf")).unwrap();

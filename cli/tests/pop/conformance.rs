@@ -1,10 +1,10 @@
-//! `pop handler check`: its words, its exit codes, and what it leaves behind.
+//! `pop handler check`: output, exit codes and cleanup.
 
 use crate::bench::Bench;
 use rustix::process::Signal;
 use serde_json::Value;
 
-/// Reads only the variable PAYLOAD, and takes whatever stands there for good.
+/// A handler that reads only the variable PAYLOAD, and accepts any value.
 const NAIVE: &str = r#"#!/bin/sh
 [ -n "$PAYLOAD" ] || exit 1
 echo "pop.report.payload {\"length\": ${#PAYLOAD}}"
@@ -37,7 +37,7 @@ fn help_of_handler_check() {
 }
 
 #[test]
-fn a_plain_program_keeps_what_binds_it() {
+fn plain_program_keeps_all_applicable_promises() {
     let bench = Bench::new();
     insta::assert_snapshot!(bench.pop(0, "handler check true").screen(), @r"
     exit 0
@@ -78,7 +78,7 @@ fn a_plain_program_keeps_what_binds_it() {
 }
 
 #[test]
-fn what_is_broken_is_told_with_a_way_to_repeat_and_to_mend_it() {
+fn broken_promise_shows_how_to_repeat_and_fix_it() {
     let bench = Bench::new();
     bench.program("naive.sh", NAIVE);
     bench.write("good.json", "{\"a\": [\"it's\"]}\n");
@@ -112,7 +112,7 @@ fn what_is_broken_is_told_with_a_way_to_repeat_and_to_mend_it() {
 }
 
 #[test]
-fn a_program_reads_the_list_of_checks() {
+fn check_output_json_lists_every_check() {
     let bench = Bench::new();
     bench.program("naive.sh", NAIVE);
     let list = bench.pop(10, "handler check --output json ./naive.sh").json();
@@ -133,7 +133,7 @@ fn a_program_reads_the_list_of_checks() {
 }
 
 #[test]
-fn a_command_line_that_cannot_be_followed_is_exit_code_2() {
+fn invalid_handler_check_arguments_exit_with_2() {
     let bench = Bench::new();
     bench.write("text.json", "no JSON");
     bench.write("long.json", format!("[{}1]", " ".repeat(200_000)));
@@ -154,7 +154,7 @@ fn a_command_line_that_cannot_be_followed_is_exit_code_2() {
 }
 
 #[test]
-fn a_check_that_is_interrupted_leaves_nothing_behind() {
+fn interrupted_check_leaves_nothing_behind() {
     let bench = Bench::new();
     bench.write("tmp/here", "");
     bench.fifo("never");

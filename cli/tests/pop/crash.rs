@@ -1,4 +1,4 @@
-//! Runs that are killed, interrupted or torn, and what `pop resume` and `pop logs -f` make of them.
+//! Killed and interrupted runs, torn journals, and how `pop resume` and `pop logs -f` handle them.
 
 use crate::bench::Bench;
 use rustix::process::Signal;
@@ -22,7 +22,7 @@ operations:
 "#;
 
 #[test]
-fn f1_f10_killed_and_resumed_nothing_that_finished_runs_again_and_nothing_is_left_behind() {
+fn f1_f10_resume_after_kill_repeats_nothing_and_leaves_nothing() {
     for sync in ["behind", "each"] {
         let bench = Bench::with_agenda(HOLDING);
         let running = bench.call("run a.yaml -j 2 --sync").argument(sync).spawn();
@@ -53,7 +53,7 @@ fn f1_f10_killed_and_resumed_nothing_that_finished_runs_again_and_nothing_is_lef
 }
 
 #[test]
-fn f1_killed_again_and_again_it_still_ends_well() {
+fn f1_run_killed_repeatedly_still_succeeds() {
     let bench = Bench::with_agenda(HOLDING);
     let running = bench.call("run a.yaml -j 2").spawn();
     bench.wait_for("ran", 4);
@@ -105,7 +105,7 @@ operations:
 }
 
 #[test]
-fn f2_a_damaged_journal_is_resumed_when_it_is_cut_where_it_says() {
+fn f2_damaged_journal_resumes_after_the_suggested_cut() {
     let bench = Bench::with_agenda(HOLDING);
     bench.write("again", "");
     bench.pop(0, "run a.yaml -j 1");
@@ -127,7 +127,7 @@ fn f2_a_damaged_journal_is_resumed_when_it_is_cut_where_it_says() {
 }
 
 #[test]
-fn a_failed_run_is_resumed_with_what_failed_and_what_was_cancelled() {
+fn resume_repeats_failed_and_cancelled_operations() {
     let bench = Bench::with_agenda(
         r#"
 operations:
@@ -153,7 +153,7 @@ operations:
 }
 
 #[test]
-fn f76_a_signal_asks_handlers_to_stop_and_the_run_can_be_resumed() {
+fn f76_signal_stops_handlers_and_the_run_can_be_resumed() {
     for (signal, code, word) in [
         (Signal::INT, 130, "interrupted"),
         (Signal::TERM, 143, "terminated"),
@@ -183,7 +183,7 @@ operations:
 }
 
 #[test]
-fn f76_a_hangup_that_is_to_be_ignored_is_ignored() {
+fn f76_ignored_hangup_stays_ignored() {
     let bench = Bench::with_agenda(
         r#"
 operations:
@@ -198,7 +198,7 @@ operations:
 }
 
 #[test]
-fn children_are_heard_of_although_whoever_started_pop_ignores_its_own() {
+fn ignored_sigchld_does_not_hide_ends_of_children() {
     let bench = Bench::with_agenda(
         "operations: [{name: a, type: exec, payload: {command: [sh, -c, 'sleep 0.01']}}]\n",
     );
@@ -206,7 +206,7 @@ fn children_are_heard_of_although_whoever_started_pop_ignores_its_own() {
 }
 
 #[test]
-fn f76_the_second_signal_kills_what_does_not_stop() {
+fn f76_second_signal_kills_operations() {
     let stubborn = "operations:\n  - {name: a, type: exec, payload: {command: [sh, -c, \"trap '' TERM; echo $$ > pid; echo > \
                     here; while :; do sleep 1000; done\"]}}\n";
     let bench = Bench::with_agenda(stubborn);
@@ -232,7 +232,7 @@ fn f76_the_second_signal_kills_what_does_not_stop() {
 }
 
 #[test]
-fn f76_the_third_signal_leaves_at_once_and_children_die_too() {
+fn f76_third_signal_ends_pop_and_children_at_once() {
     let bench = Bench::with_agenda(
         "operations:\n  - {name: a, type: exec, payload: {command: [sh, -c, \"trap '' TERM; echo $$ > pid; echo > here; while :; \
          do sleep 1000; done\"]}}\n",
@@ -250,7 +250,7 @@ fn f76_the_third_signal_leaves_at_once_and_children_die_too() {
 }
 
 #[test]
-fn f77_an_interrupted_back_off_ends_at_once() {
+fn f77_interrupted_retry_wait_ends_at_once() {
     let bench = Bench::with_agenda(
         "operations:\n  - {name: a, type: exec, params: {retry: {maxAttempts: 2, delayMs: 1000000}}, payload: {command: \
          ['false']}}\n",
@@ -263,7 +263,7 @@ fn f77_an_interrupted_back_off_ends_at_once() {
 }
 
 #[test]
-fn logs_are_followed_until_the_operation_settles() {
+fn logs_follow_ends_when_the_operation_settles() {
     let bench = Bench::with_agenda(
         r#"
 operations:

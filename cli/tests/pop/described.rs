@@ -1,4 +1,4 @@
-//! What handlers say about themselves: asked for, remembered, shown, and held against agendas before anything starts.
+//! Descriptions of handlers: how pop reads, caches and shows them, and checks agendas against them.
 
 use crate::bench::Bench;
 use crate::faults::nothing_started;
@@ -25,7 +25,7 @@ fn bench(agenda: &str) -> Bench {
 }
 
 #[test]
-fn references_and_payloads_are_held_against_what_handlers_take_and_give() {
+fn references_and_payloads_are_checked_against_schemas() {
     let bench = bench(
         "operations:
   - {name: a, type: size, payload: {file: x, unit: pc}}
@@ -92,7 +92,7 @@ fn references_and_payloads_are_held_against_what_handlers_take_and_give() {
 }
 
 #[test]
-fn a_script_is_asked_each_time_for_its_answer_may_come_from_elsewhere() {
+fn description_of_a_script_is_not_cached() {
     let bench = bench("operations: [{name: a, type: size, payload: {file: x}}]");
     let home = bench.path("home").display().to_string();
     for asked in [1, 2] {
@@ -102,7 +102,7 @@ fn a_script_is_asked_each_time_for_its_answer_may_come_from_elsewhere() {
 }
 
 #[test]
-fn fr_h8_commands_that_read_start_no_program_of_the_folder() {
+fn fr_h8_reading_commands_start_no_program() {
     let bench = bench("operations: [{name: a, type: size, payload: {file: x, unit: pc}}]");
     let home = bench.path("home").display().to_string();
     for arguments in [
@@ -124,7 +124,7 @@ fn fr_h8_commands_that_read_start_no_program_of_the_folder() {
         }
     }
     assert!(!bench.has("asked"));
-    // the caller asks for it
+    // the caller requests it
     for arguments in ["check --describe a.yaml", "plan --describe a.yaml"] {
         let said = bench.call(arguments).variable("HOME", &home).ends(3).stderr;
         assert!(said.starts_with("error[wrong-payload]: `unit` of operation `a`"), "{said}");
@@ -139,7 +139,7 @@ fn fr_h8_commands_that_read_start_no_program_of_the_folder() {
 }
 
 #[test]
-fn fr_h8_a_run_asks_and_a_later_check_remembers_the_answer() {
+fn fr_h8_check_uses_the_description_cached_by_a_run() {
     let bench = bench("operations: [{name: a, type: size, payload: {file: x}}]");
     let home = bench.path("home").display().to_string();
     bench.call("run a.yaml").variable("HOME", &home).ends(0);
@@ -153,7 +153,7 @@ fn fr_h8_a_run_asks_and_a_later_check_remembers_the_answer() {
 }
 
 #[test]
-fn a_resumed_run_is_judged_by_the_descriptions_that_it_began_with() {
+fn resume_uses_the_original_descriptions() {
     let bench = bench(
         "operations:
   - {name: gate, type: exec, payload: {command: [test, -e, open]}}
@@ -170,7 +170,7 @@ fn a_resumed_run_is_judged_by_the_descriptions_that_it_began_with() {
     bench.call("run --keep-going a.yaml").variable("HOME", &home).ends(10);
     let frozen = bench.run_folder().join("inputs/descriptions.json");
     assert!(std::fs::read_to_string(&frozen).unwrap().contains("tells how big something is"));
-    // the program says something else by now, and nobody asks it
+    // the program's description has changed, but it is not started
     bench.program("size", "#!/bin/sh\necho asked >> asked; echo '{}'\n");
     bench.write("open", "");
     bench.call("resume last").variable("HOME", &home).ends(10);
@@ -184,7 +184,7 @@ fn a_resumed_run_is_judged_by_the_descriptions_that_it_began_with() {
 }
 
 #[test]
-fn a_description_that_cannot_be_had_is_a_warning() {
+fn unavailable_description_is_a_warning() {
     for (program, why) in [
         ("#!/bin/sh\necho hello", "`./size --describe` printed invalid output: it is not a description"),
         (
@@ -202,7 +202,7 @@ fn a_description_that_cannot_be_had_is_a_warning() {
 }
 
 #[test]
-fn a_description_may_stand_in_a_file() {
+fn description_may_come_from_a_file() {
     let bench = Bench::with_agenda("operations: [{name: a, type: t, payload: {n: x}}]");
     bench.write("registry.yaml", "t: {command: ['true'], describe: t.json}\n");
     bench.write("t.json", r#"{"input": {"properties": {"n": {"type": "integer"}}}}"#);
@@ -214,7 +214,7 @@ fn a_description_may_stand_in_a_file() {
 }
 
 #[test]
-fn a_type_shows_what_its_handler_says() {
+fn handlers_show_prints_the_description() {
     let bench = bench("operations: []");
     let shown = bench.pop(0, "handlers show --describe size").stdout;
     let (_, said) = shown.split_once("\n\n").unwrap();

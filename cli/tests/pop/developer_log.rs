@@ -1,4 +1,4 @@
-//! `POP_LOG`: the developers' log is off unless asked for, and names what the driver records and does.
+//! `POP_LOG`: the developer log is off by default, and shows events and effects of the driver.
 
 use crate::bench::Bench;
 

@@ -1,4 +1,4 @@
-//! Disks that are full or refuse: the journal waits for room, a log that cannot be written fails its attempt alone.
+//! Full and failing disks: the journal waits for space; an unwritable log fails only its attempt.
 
 use crate::bench::{Bench, Call};
 use rustix::process::Signal;
@@ -20,18 +20,18 @@ fn chain() -> Bench {
     bench
 }
 
-/// Files may grow to four kilobytes until somebody lets them grow further.
+/// Limits files to 4 KiB until the test raises the limit.
 fn on_a_small_disk(call: Call<'_>) -> Call<'_> {
     call.after("trap '' XFSZ; ulimit -S -f 8")
 }
 
 #[test]
-fn f6_a_run_waits_for_room_for_its_journal_and_goes_on_by_itself() {
+fn f6_run_waits_for_disk_space_and_continues() {
     let bench = chain();
     let mut running = on_a_small_disk(bench.call("run a.yaml -j 2")).spawn();
     running.says("there is no room for journal `");
     let ran = bench.read("ran");
-    // what runs goes on meanwhile
+    // running operations continue meanwhile
     std::fs::write(bench.path("fifo"), "go\n").unwrap();
     bench.wait_for("went-on", 1);
     assert_eq!((bench.read("ran") == ran, ran.len() < 60), (true, true));
@@ -51,7 +51,7 @@ fn f6_a_run_waits_for_room_for_its_journal_and_goes_on_by_itself() {
 }
 
 #[test]
-fn f6_a_signal_ends_the_wait_for_room_and_the_run_can_be_resumed() {
+fn f6_signal_ends_the_wait_for_disk_space() {
     let bench = chain();
     let mut running = on_a_small_disk(bench.call("run a.yaml -j 2 --output json")).spawn();
     running.says("there is no room for journal `");
@@ -68,7 +68,7 @@ fn f6_a_signal_ends_the_wait_for_room_and_the_run_can_be_resumed() {
 }
 
 #[test]
-fn f7_f8_a_log_that_cannot_be_written_fails_its_attempt_and_no_other() {
+fn f7_f8_unwritable_log_fails_only_its_attempt() {
     let targets = [
         ("full", "/dev/full", "os error 28"),
         ("broken", "/proc/self/mem", "os error 5"),

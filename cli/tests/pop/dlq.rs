@@ -1,11 +1,11 @@
-//! Dead letters: told of, dropped, and replayed with what their run was begun with. The letters are written by the test.
+//! `pop dlq` lists, drops and replays dead letters. The tests write the dead letters.
 
 use crate::bench::{Bench, Ended};
 use crate::running::Running;
 use serde_json::{Value, json};
 use std::fs;
 
-/// A run of two operations, `early` and `late`, with a registry whose program gives back what it is given.
+/// A run of two operations, `early` and `late`, whose program echoes its payload.
 fn ran() -> (Bench, String) {
     let bench = Bench::with_agenda(
         "id: ag-1\nparams: {logDetail: true}\noperations:\n  - {name: early, type: echo, payload: {n: 1}}\n  \
@@ -21,7 +21,7 @@ fn ran() -> (Bench, String) {
     (bench, run)
 }
 
-/// A letter as the driver writes it.
+/// A dead letter as the driver writes it.
 fn letter(run: &str, operation: &str) -> Value {
     json!({"format": 1, "id": format!("{run}/{operation}"), "letter": {
         "run": run, "operation": operation, "type": "echo", "agenda": "a.yaml", "launcher": "local",
@@ -58,7 +58,7 @@ impl Bench {
 }
 
 #[test]
-fn r2_dead_letters_are_listed_shown_and_dropped() {
+fn r2_dlq_lists_shows_and_drops_dead_letters() {
     let (bench, run) = ran();
     let ended = bench.pop(0, "dlq list");
     assert_eq!((ended.stdout.as_str(), ended.stderr.as_str()), ("", "no dead letters in `.pop/runs`\n"));
@@ -109,7 +109,7 @@ fn r2_dead_letters_are_listed_shown_and_dropped() {
 }
 
 #[test]
-fn r2_a_replay_runs_the_one_operation_with_what_its_run_was_begun_with() {
+fn r2_replay_runs_one_operation_with_original_inputs() {
     let (bench, run) = ran();
     bench.letter(&run, "late", &letter(&run, "late"));
     // neither file is looked at again
@@ -134,7 +134,7 @@ fn r2_a_replay_runs_the_one_operation_with_what_its_run_was_begun_with() {
         json!([replay])
     );
 
-    // once more only if somebody means it
+    // a second replay needs `--again`
     let ended = bench.refused(2, &format!("dlq replay {run} late"));
     let before = format!("dead letter {run}/late was replayed before, by {replay}");
     assert_eq!(ended.stderr, format!("error: {before}\nhint: add `--again` to replay it anyway\n"));
@@ -152,7 +152,7 @@ fn r2_a_replay_runs_the_one_operation_with_what_its_run_was_begun_with() {
 }
 
 #[test]
-fn r2_of_two_replays_at_the_same_time_one_is_told_of_the_other() {
+fn r2_concurrent_second_replay_is_refused() {
     let (bench, run) = ran();
     bench.letter(&run, "late", &letter(&run, "late"));
     let replay = format!("dlq replay {run} late");
@@ -165,7 +165,7 @@ fn r2_of_two_replays_at_the_same_time_one_is_told_of_the_other() {
 }
 
 #[test]
-fn r2_a_text_of_a_letter_that_looks_like_a_reference_is_text_in_its_replay() {
+fn r2_replayed_text_that_looks_like_a_reference_stays_text() {
     let (bench, run) = ran();
     let mut letter = letter(&run, "late");
     letter["letter"]["payload"] = json!({"a": ["x @<early.out> y"]});
@@ -175,7 +175,7 @@ fn r2_a_text_of_a_letter_that_looks_like_a_reference_is_text_in_its_replay() {
 }
 
 #[test]
-fn f84_a_letter_that_cannot_be_replayed_is_refused_and_nothing_is_started() {
+fn f84_dead_letter_without_handler_is_not_replayed() {
     let (bench, run) = ran();
     let replay = format!("dlq replay {run} late");
     bench.refused(2, &replay);
@@ -195,7 +195,7 @@ fn f84_a_letter_that_cannot_be_replayed_is_refused_and_nothing_is_started() {
     let ended = bench.refused(4, &replay);
     assert!(ended.stderr.contains("error[program-not-found]: type `echo`"), "{}", ended.stderr);
     fs::rename(bench.path("moved.sh"), bench.path("echo.sh")).unwrap();
-    // a torn letter hides no other, and can be dropped
+    // a torn dead letter does not hide others, and can be dropped
     bench.letter(&run, "early", &letter(&run, "early"));
     let path = bench.run_folder().join("dead-letters/late.json");
     let whole = fs::read(&path).unwrap();

@@ -1,4 +1,4 @@
-//! Agendas run as containers by a real Docker Engine: the same results as processes, and what can go wrong there.
+//! Agendas as containers of a real Docker Engine: the same results as processes, and failures.
 
 use crate::bench::{Bench, ENGINE};
 use crate::forwarder::Forwarder;
@@ -88,7 +88,7 @@ pub(crate) fn shell(name: &str, line: &str) -> Value {
 }
 
 #[test]
-fn d1_an_agenda_has_the_same_results_as_processes_and_as_containers() {
+fn d1_containers_give_the_same_results_as_processes() {
     let bench = agenda(&json!([
         {"name": "text", "type": "exec", "payload": {"command": ["sh", "-c", "printf 'a\\nb'; echo noise >&2"], "image": IMAGE, "capture": "text"}},
         {"name": "json", "type": "exec", "payload": {"command": ["echo", "{\"w\": 3}"], "image": IMAGE, "capture": "json"}},
@@ -110,7 +110,7 @@ fn d1_an_agenda_has_the_same_results_as_processes_and_as_containers() {
 }
 
 #[test]
-fn f1_killed_with_five_containers_they_are_taken_over_and_none_is_started_twice() {
+fn f1_resume_after_kill_takes_over_five_containers() {
     let five: Vec<Value> = (0..5)
         .map(|n| shell(&format!("c{n}"), &format!("echo start >> started; echo c{n} before; while ! test -e go; do sleep 0.05; done; echo c{n} after")))
         .collect();
@@ -124,20 +124,20 @@ fn f1_killed_with_five_containers_they_are_taken_over_and_none_is_started_twice(
     bench.write("go", "");
     let ended = resuming.ends(0);
     assert!(ended.stderr.contains("5 succeeded"), "{}", ended.stderr);
-    // how long they took is not known to who took them over
+    // an executor that took them over does not know how long they ran
     assert!(ended.stderr.contains("succeeded c0\n"), "{}", ended.stderr);
     assert_eq!(bench.sorted_lines("started").len(), 5);
     for n in 0..5 {
         let name = format!("c{n}");
         assert_eq!(bench.operation(&name)["attempts"], 1);
-        // its log is whole, and no line stands twice
+        // its log is complete, without duplicate lines
         assert_eq!(log(&bench, &name), format!("{name} before\n{name} after\n"));
     }
     assert_eq!(containers(&bench), [""; 0]);
 }
 
 #[test]
-fn f54_a_container_that_was_created_and_not_started_is_started_once() {
+fn f54_created_container_is_started_once_after_resume() {
     let bench = agenda(&json!([shell("a", "echo ran >> ran; test -e go || sleep 1000")]));
     let running = bench.call("run a.json --on docker").spawn();
     bench.wait_for("ran", 1);
@@ -162,7 +162,7 @@ fn f54_a_container_that_was_created_and_not_started_is_started_once() {
 }
 
 #[test]
-fn f53_a_name_that_somebody_else_has_is_never_taken_from_him() {
+fn f53_foreign_container_with_our_name_is_left_alone() {
     let bench = agenda(&json!([shell("a", "echo ran >> ran; sleep 1000")]));
     let running = bench.call("run a.json --on docker").spawn();
     bench.wait_for("ran", 1);
@@ -192,7 +192,7 @@ fn f52_f56_each_failure_has_its_reason() {
     let ended = bench.pop(10, "run a.json -k -j 5 --on docker");
     let says = |words: &str| assert!(ended.stderr.contains(words), "{words}\n{}", ended.stderr);
     if is_podman() {
-        // fr_e9: version 4 does not tell memory that ran out
+        // fr_e9: version 4 does not report out-of-memory kills
         says("ended with signal SIGKILL, perhaps out of memory [signal, blame: handler]");
     } else {
         says("[oom, blame: platform]");
@@ -212,11 +212,11 @@ fn f52_f56_each_failure_has_its_reason() {
 }
 
 #[test]
-fn f56_a_container_that_somebody_stops_says_so() {
+fn f56_container_stopped_from_outside_says_so() {
     let bench = agenda(&json!([shell("a", "echo ran >> ran; exec sleep 1000")]));
     let running = bench.call("run a.json --on docker").spawn();
     bench.wait_for("ran", 1);
-    // Podman does not tell of each stop
+    // Podman does not report every stop
     let order: &[&str] = if is_podman() { &["kill"] } else { &["stop", "-t", "1"] };
     docker(&[order, &[&containers(&bench)[0]]].concat());
     let ended = running.ends(10);
@@ -228,7 +228,7 @@ fn f56_a_container_that_somebody_stops_says_so() {
 }
 
 #[test]
-fn f50_a_container_that_somebody_removes_is_launched_again_without_a_failure_being_counted() {
+fn f50_removed_container_is_launched_again_without_failure() {
     let bench = agenda(&json!([shell("a", "echo ran >> ran; test $(wc -l < ran) -gt 1 || exec sleep 1000")]));
     let running = bench.call("run a.json --on docker").spawn();
     bench.wait_for("ran", 1);
@@ -266,8 +266,8 @@ fn f58_files_on_the_workspace_belong_to_the_caller() {
 }
 
 #[test]
-fn f55_a_driver_that_keeps_no_logs_still_has_its_output_read() {
-    // what an Engine keeps is a matter of its configuration; what is read of it is what a whole log is
+fn f55_output_is_read_with_log_driver_none() {
+    // the Engine's configuration decides how much of a log it stores; pop must read all of that
     let bench = agenda(&json!([shell("a", "for n in $(seq 2000); do echo line $n; done")]));
     bench.pop(0, "run a.json --on docker");
     let log = log(&bench, "a");
@@ -276,7 +276,7 @@ fn f55_a_driver_that_keeps_no_logs_still_has_its_output_read() {
 }
 
 #[test]
-fn p10_a_payload_of_megabytes_reaches_a_container_as_a_file() {
+fn payload_of_megabytes_reaches_a_container_as_a_file() {
     engine();
     let bench = Bench::new();
     let mut state = 1_u64;
@@ -303,7 +303,7 @@ fn p10_a_payload_of_megabytes_reaches_a_container_as_a_file() {
 }
 
 #[test]
-fn d2_a_plan_shows_containers_and_pods_and_contacts_nobody() {
+fn d2_plan_shows_manifests_without_any_connection() {
     let bench = Bench::new();
     bench.write(
         "a.json",
@@ -326,7 +326,7 @@ fn d2_a_plan_shows_containers_and_pods_and_contacts_nobody() {
 }
 
 #[test]
-fn f51_an_engine_that_is_not_there_is_told_before_anything_begins() {
+fn f51_missing_engine_is_reported_before_the_run() {
     let bench = Bench::new();
     bench.write("a.json", json!({"operations": [shell("a", "true")]}).to_string());
     let ended = bench.call("run a.json --on docker").variable("DOCKER_HOST", "unix:///none").ends(14);
@@ -334,7 +334,7 @@ fn f51_an_engine_that_is_not_there_is_told_before_anything_begins() {
     assert!(!bench.has(".pop"));
 }
 
-/// Every byte that stands below a folder.
+/// Content of all files below a folder.
 fn bytes_below(folder: &Path) -> Vec<u8> {
     let mut all = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap() {
@@ -349,7 +349,7 @@ fn bytes_below(folder: &Path) -> Vec<u8> {
 }
 
 #[test]
-fn f45_f47_f48_a_secret_reaches_its_handler_and_stands_nowhere_else() {
+fn f45_f47_f48_secret_reaches_only_its_handler() {
     use std::os::unix::fs::PermissionsExt as _;
     const CANARY: &str = "canary/7f3+a9 b1";
     engine();
@@ -394,21 +394,21 @@ fn f45_f47_f48_a_secret_reaches_its_handler_and_stands_nowhere_else() {
 }
 
 #[test]
-fn fr_e1_a_container_has_an_init_so_that_it_can_be_stopped_and_can_end_itself() {
+fn fr_e1_container_has_an_init_process() {
     let bench = agenda(&json!([shell("stops", "echo ran >> ran; sleep 1000; echo slept")]));
     let running = bench.call("run a.json --on docker --grace 20").spawn();
     bench.wait_for("ran", 1);
     let began = std::time::Instant::now();
     running.signal(Signal::INT);
     running.ends(130);
-    // without an init the shell would be number 1 and not hear of it
+    // without an init, the shell would be process 1 and ignore the signal
     assert!(began.elapsed().as_secs() < 15, "{:?}", began.elapsed());
     let bench = agenda(&json!([shell("kills", "kill -9 $$; echo survived")]));
     bench.pop(10, "run a.json --on docker");
 }
 
 #[test]
-fn fr_e5_output_whose_connection_breaks_once_is_whole_or_lost() {
+fn fr_e5_output_after_a_broken_connection_is_whole_or_lost() {
     let line = |text: &str| {
         let each = format!("for n in 1 2 3 4 5; do printf 'line %s {text}\\n' $n; sleep 0.3; done");
         json!([{"name": "a", "type": "exec",
@@ -438,7 +438,7 @@ fn fr_e5_output_whose_connection_breaks_once_is_whole_or_lost() {
 }
 
 #[test]
-fn fr_e6_a_program_that_is_not_in_the_image_is_told_each_of_24_times() {
+fn fr_e6_missing_program_in_image_is_always_reported() {
     let operations: Vec<Value> = (0..24)
         .map(|n| json!({"name": format!("a{n}"), "type": "exec", "payload": {"command": ["nothing"], "image": IMAGE}}))
         .collect();
@@ -490,7 +490,7 @@ fn fr_e8_ends_are_equal_under_local_and_docker() {
 }
 
 #[test]
-fn fr_e10_a_host_path_that_is_missing_is_refused_and_not_made() {
+fn fr_e10_missing_host_path_is_refused() {
     engine();
     let bench = Bench::new();
     bench.write("a.json", json!({"operations": [{"name": "a", "type": "a"}]}).to_string());
@@ -506,7 +506,7 @@ fn fr_e10_a_host_path_that_is_missing_is_refused_and_not_made() {
 }
 
 #[test]
-fn fr_h6_an_engine_is_reached_at_a_port_and_ssh_is_refused_with_what_to_do() {
+fn fr_h6_engine_is_reached_by_tcp_and_ssh_is_refused() {
     let bench = agenda(&json!([shell("a", "echo said")]));
     let forwarder = Forwarder::new(&socket(), None);
     bench.call("run a.json --on docker").variable("DOCKER_HOST", &forwarder.host()).ends(0);

@@ -1,4 +1,4 @@
-//! A run told elsewhere: to a service that keeps agendas, and to the pod that `pop` runs in.
+//! Progress delivery: to the agenda progress service, and to the pod that `pop` runs in.
 
 use crate::bench::{Bench, Call, PATIENCE};
 use crate::kubernetes::{Cluster, answer};
@@ -18,20 +18,20 @@ operations:
   - {name: b, type: exec, payload: {command: [sh, -c, "echo b >> ran; test @<a.out::/stdout> = 7"]}}
 "#;
 
-/// It goes on when somebody writes to `go`.
+/// It continues when the test writes to `go`.
 const WAITING: &str = r#"
 progressId: p-1
 operations: [{name: a, type: exec, payload: {command: [sh, -c, "echo ran >> ran; cat go; echo x"], capture: text}}]
 "#;
 
-/// A service that takes progress, one connection at a time, and tells the test of each post.
+/// A progress service with one connection at a time, which passes each request to the test.
 struct Service {
     address: String,
     posts: Receiver<Value>,
 }
 
 impl Service {
-    /// One that answers the nth post as the function says.
+    /// Starts a service that answers the nth request by the function.
     fn new(answer: impl FnMut(usize) -> u16 + Send + 'static) -> Self {
         Self::at(TcpListener::bind("127.0.0.1:0").unwrap(), answer)
     }
@@ -92,7 +92,7 @@ fn serve(connection: TcpStream, told: &Sender<Value>, mut answer: impl FnMut() -
     }
 }
 
-/// A call that tells the service at this address.
+/// A call that sends progress to the service at this address.
 fn telling<'b>(bench: &'b Bench, address: &str, arguments: &str) -> Call<'b> {
     bench.write("config/external.properties", format!("agenda.progress.url = {address}\n"));
     bench.call(arguments)
@@ -103,7 +103,7 @@ fn state(progress: &Value) -> (&str, &str) {
 }
 
 #[test]
-fn p15_a_service_is_told_of_a_run_and_what_it_was_told_is_taken_up_by_another() {
+fn progress_service_state_is_adopted_by_another_run() {
     let service = Service::new(|_| 200);
     let bench = Bench::with_agenda(AGENDA);
     let ended = telling(&bench, &service.address, "run a.yaml").ends(0);
@@ -124,7 +124,7 @@ fn p15_a_service_is_told_of_a_run_and_what_it_was_told_is_taken_up_by_another() 
 }
 
 #[test]
-fn p15_a_run_that_goes_on_is_told_of_and_one_that_failed_too() {
+fn progress_service_gets_resumed_and_failed_runs() {
     let service = Service::new(|_| 200);
     let bench = Bench::with_agenda(&WAITING.replace("echo x", "exit 3"));
     bench.fifo("go");
@@ -143,7 +143,7 @@ fn p15_a_run_that_goes_on_is_told_of_and_one_that_failed_too() {
 }
 
 #[test]
-fn f86_a_service_that_is_down_at_first_is_told_the_end() {
+fn f86_service_that_was_down_gets_the_end() {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let bench = Bench::with_agenda(WAITING);
     bench.fifo("go");
@@ -158,7 +158,7 @@ fn f86_a_service_that_is_down_at_first_is_told_the_end() {
 }
 
 #[test]
-fn f86_a_service_that_fails_is_asked_again_and_one_that_refuses_does_not_fail_the_run() {
+fn f86_failing_progress_service_does_not_fail_the_run() {
     let bench = Bench::with_agenda(AGENDA);
     let failing = Service::new(|count| if count < 4 { 500 } else { 200 });
     let ended = telling(&bench, &failing.address, "run a.yaml").ends(0);
@@ -170,7 +170,7 @@ fn f86_a_service_that_fails_is_asked_again_and_one_that_refuses_does_not_fail_th
 }
 
 #[test]
-fn f86_a_service_that_does_not_answer_holds_no_run_up() {
+fn f86_silent_progress_service_does_not_delay_the_run() {
     let (release, held) = channel::<()>();
     let service = Service::new(move |_| {
         held.recv().ok();
@@ -186,7 +186,7 @@ fn f86_a_service_that_does_not_answer_holds_no_run_up() {
 }
 
 #[test]
-fn an_address_that_is_none_is_told_before_anything_begins_and_progress_without_a_name_is_not_sent() {
+fn invalid_progress_address_is_refused() {
     let bench = Bench::with_agenda(AGENDA);
     let said = telling(&bench, "example.org/pop", "run a.yaml").ends(4).stderr;
     assert!(said.contains("`agenda.progress.url`: `example.org/pop` is no address of a service: "), "{said}");
@@ -230,7 +230,7 @@ fn in_pod<'b>(cluster: &Cluster, bench: &'b Bench, more: &str) -> Call<'b> {
 }
 
 #[test]
-fn p15_the_own_pod_has_progress_and_outcome_as_annotations() {
+fn own_pod_gets_progress_and_outcome_annotations() {
     let cluster = Cluster::of_processes();
     own_pod(&cluster);
     let bench = Bench::with_agenda(AGENDA);
@@ -248,7 +248,7 @@ fn p15_the_own_pod_has_progress_and_outcome_as_annotations() {
 }
 
 #[test]
-fn f24_what_is_too_large_for_annotations_is_left_out_of_them() {
+fn f24_annotations_omit_values_that_are_too_large() {
     let cluster = Cluster::of_processes();
     own_pod(&cluster);
     let bench = Bench::with_agenda(&WAITING.replace("echo x", "head -c 300000 /dev/zero | tr '\\\\0' x"));
@@ -271,7 +271,7 @@ fn f24_what_is_too_large_for_annotations_is_left_out_of_them() {
 }
 
 #[test]
-fn f62_annotations_that_may_not_be_written_are_said_and_fail_nothing() {
+fn f62_forbidden_annotations_are_only_a_warning() {
     let cluster = Cluster::of_processes();
     own_pod(&cluster);
     cluster.fault("PATCH", "/pods/own", 1_000, answer(403, None));
@@ -286,7 +286,7 @@ fn f62_annotations_that_may_not_be_written_are_said_and_fail_nothing() {
 }
 
 #[test]
-fn the_own_pod_is_deleted_in_the_end_if_that_is_asked_for() {
+fn own_pod_is_deleted_at_the_end_if_configured() {
     let cluster = Cluster::of_processes();
     own_pod(&cluster);
     let bench = Bench::with_agenda(AGENDA);
@@ -308,8 +308,8 @@ fn fr_l5_the_end_of_an_empty_agenda_is_told_once() {
 }
 
 #[test]
-fn fr_l7_the_wait_for_a_service_that_never_answers_is_bounded() {
-    // connections are accepted by the kernel, and nobody reads from them
+fn fr_l7_wait_for_a_silent_service_is_bounded() {
+    // the kernel accepts connections, but nothing reads from them
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}/pop/", silent.local_addr().unwrap());
     let bench = Bench::with_agenda(AGENDA);
@@ -321,7 +321,7 @@ fn fr_l7_the_wait_for_a_service_that_never_answers_is_bounded() {
 }
 
 #[test]
-fn fr_l7_a_signal_ends_the_wait_for_a_service_that_never_answers() {
+fn fr_l7_signal_ends_the_wait_for_a_silent_service() {
     let (hold, never) = channel::<()>();
     let service = Service::new(move |_| never.recv().map_or(500, |()| 200));
     let bench = Bench::with_agenda("{progressId: p-1, operations: []}");
@@ -336,7 +336,7 @@ fn fr_l7_a_signal_ends_the_wait_for_a_service_that_never_answers() {
 }
 
 #[test]
-fn fr_l1_l2_l13_what_an_earlier_run_reported_is_taken_entry_by_entry() {
+fn fr_l1_l2_l13_earlier_progress_is_adopted_entry_by_entry() {
     let bench = Bench::with_agenda(AGENDA);
     let done = |result: &str| json!({"operation": "a", "processingState": "COMPLETE", "processingStateMessage": "succeeded", "resultPayload": result});
     let run = |progress: Value| bench.call("run a.yaml").variable("LAST_PROGRESS", &progress.to_string());

@@ -1,4 +1,4 @@
-//! A Docker Engine of a test's own, beside the machine's, that is killed and stopped while agendas run on it.
+//! A private Docker Engine that tests kill and stop while agendas run on it.
 
 use crate::bench::{Bench, Call};
 use crate::docker::{self, IMAGE};
@@ -55,7 +55,7 @@ impl Engine {
     /// Kills it as a crash does.
     fn crash(&mut self) {
         self.daemon.take().unwrap().crash();
-        // the kernel ends its containerd with it; until somebody reaps that, the next Engine takes it for alive
+        // the kernel ends its containerd with it; until it is reaped, the next Engine considers it alive
         std::fs::remove_file(self.path("exec/containerd/containerd.pid")).unwrap();
     }
 
@@ -96,7 +96,7 @@ fn agenda(line: &str, params: &serde_json::Value) -> Bench {
 }
 
 #[test]
-fn f50_an_engine_that_crashes_takes_its_containers_along_and_they_run_again() {
+fn f50_containers_lost_with_a_crashed_engine_run_again() {
     let mut engine = Engine::new(&[]);
     let bench = agenda("echo ran >> ran; test $(wc -l < ran) -gt 1 || exec sleep 1000", &json!({}));
     let mut running = engine.call(&bench, "run a.json --on docker --output json").spawn();
@@ -111,7 +111,7 @@ fn f50_an_engine_that_crashes_takes_its_containers_along_and_they_run_again() {
 }
 
 #[test]
-fn f50_containers_that_outlive_their_engine_are_followed_on() {
+fn f50_containers_that_outlive_their_engine_are_followed() {
     let mut engine = Engine::new(&["--live-restore"]);
     let bench = agenda(
         "echo ran >> ran; echo before; while ! test -e go; do sleep 0.05; done; echo after",
@@ -133,7 +133,7 @@ fn f50_containers_that_outlive_their_engine_are_followed_on() {
 
 #[test]
 #[ignore = "somebody else who lets stopped processes go on, as a debugger or a scheduler does, breaks it"]
-fn f51_an_engine_that_stands_still_freezes_neither_times_nor_keys() {
+fn f51_frozen_engine_blocks_neither_timeouts_nor_ctrl_c() {
     let engine = Engine::new(&[]);
     let bench = agenda("echo ran >> ran; exec sleep 1000", &json!({"timeoutMs": 5000}));
     let mut running = engine.call(&bench, "run a.json --on docker").spawn();
@@ -148,7 +148,7 @@ fn f51_an_engine_that_stands_still_freezes_neither_times_nor_keys() {
     running.ends(130);
 }
 
-/// The address of a Podman of the tests' own; none, and said, if there can be none here.
+/// Address of a private Podman; `None`, with a message, if Podman cannot run here.
 fn podman(kind: &str) -> Option<String> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/podman");
     let started = Command::new(script).arg(kind).output().unwrap();
@@ -163,7 +163,7 @@ fn podman(kind: &str) -> Option<String> {
 }
 
 #[test]
-fn fr_e4_files_of_a_rootless_podman_belong_to_the_caller_and_his_are_readable() {
+fn fr_e4_rootless_podman_files_belong_to_the_caller() {
     const USER: &str = "pop-rootless";
     let Some(host) = podman("rootless") else { return };
     let bench = agenda("cat own payload && mkdir d && echo made > d/made && id -u", &json!({}));
@@ -192,7 +192,7 @@ fn fr_e4_files_of_a_rootless_podman_belong_to_the_caller_and_his_are_readable() 
 }
 
 #[test]
-fn an_engine_without_an_init_runs_programs_all_the_same() {
+fn engine_without_an_init_still_runs_programs() {
     let engine = Engine::new(&["--init-path=/nowhere/docker-init"]);
     let bench = agenda("echo ran", &json!({}));
     engine.call(&bench, "run a.json --on docker").ends(0);

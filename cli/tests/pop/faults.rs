@@ -1,4 +1,4 @@
-//! Agendas that are refused: each fault with its place and code, before anything is started.
+//! Invalid agendas: each fault has its place and code, and nothing starts.
 
 use crate::bench::{Bench, Ended};
 
@@ -6,7 +6,7 @@ use crate::bench::{Bench, Ended};
 pub(crate) const HEAD: &str =
     "operations:\n  - {name: side, type: exec, payload: {command: [touch, side]}}\n";
 
-/// Nothing was started, nothing was printed for programs, and the last line says so.
+/// Asserts that nothing was started or printed on stdout, and that the last line says so.
 pub(crate) fn nothing_started(bench: &Bench, ended: &Ended) {
     assert_eq!(ended.stdout, "");
     assert!(!bench.has("side") && !bench.has(".pop"), "{}", ended.stderr);
@@ -14,7 +14,7 @@ pub(crate) fn nothing_started(bench: &Bench, ended: &Ended) {
     assert!(closing.ends_with(&format!("; nothing was started (exit {})", ended.code)), "{}", ended.stderr);
 }
 
-/// The first place that is told.
+/// First place in the output.
 pub(crate) fn first_place(ended: &Ended) -> &str {
     ended.stderr.lines().find_map(|line| line.trim_start().strip_prefix("--> ")).unwrap_or_default()
 }
@@ -87,7 +87,7 @@ fn texts_that_do_not_parse_are_refused() {
 }
 
 #[test]
-fn every_duplicate_key_is_told() {
+fn every_duplicate_key_is_reported() {
     for (file, text) in [
         ("a.json", "{\"operations\": [],\n \"params\": {\"x\": 1, \"x\": 2},\n \"operations\": []}"),
         ("a.yaml", "operations: []\nparams: {x: 1, x: 2}\noperations: []\n"),
@@ -217,7 +217,7 @@ fn values_of_the_wrong_type_are_refused() {
 }
 
 #[test]
-fn what_refers_to_nothing_is_refused_with_the_nearest_name() {
+fn unknown_reference_suggests_the_nearest_name() {
     let exec = |fields: &str| format!("{HEAD}  - {{name: a, type: exec, {fields}}}\n");
     for (what, text, place, code, words) in [
         (
@@ -270,7 +270,7 @@ fn what_refers_to_nothing_is_refused_with_the_nearest_name() {
 }
 
 #[test]
-fn f43_f79_f81_params_of_a_wrong_kind_are_refused_where_they_stand() {
+fn f43_f79_f81_params_of_wrong_type_are_refused_with_place() {
     for (params, column, code, words) in [
         ("skipPattern: 'a =='", 27, "bad-expression", "write text in single quotes"),
         ("cacheKeyPattern: [x]", 31, "wrong-type", "must be a JMESPath expression, not a list"),
@@ -322,7 +322,7 @@ fn files_that_cannot_be_read_are_refused() {
 }
 
 #[test]
-fn all_faults_of_a_file_are_told_at_once_in_the_order_of_the_text() {
+fn all_faults_are_reported_in_text_order() {
     let bench = Bench::with_agenda(
         "title: 7\noperations:\n  - {name: a, type: exce}\n  - {name: a, type: sample, params: {dependsOn: zz}}\n  - \
          {name: -b, type: exec, payload: {command: x}}\n",
@@ -336,7 +336,7 @@ fn all_faults_of_a_file_are_told_at_once_in_the_order_of_the_text() {
 }
 
 #[test]
-fn f46_a_secret_in_an_agenda_is_warned_of_and_not_repeated() {
+fn f46_secret_in_an_agenda_is_a_warning_without_its_text() {
     let bench = Bench::new();
     let token = ["ghp_", "0123456789abcdefghijABCDEFGHIJ012345"].concat();
     bench.write(
@@ -388,7 +388,7 @@ fn f46_a_secret_in_an_agenda_is_warned_of_and_not_repeated() {
 }
 
 #[test]
-fn f46_strict_takes_a_warning_for_an_error() {
+fn f46_strict_treats_warnings_as_errors() {
     let bench = Bench::new();
     bench.write("a.yaml", "operations:\n  - {name: a, type: sample, payload: {api_key: hunter2}}\n");
     bench.pop(0, "check a.yaml");

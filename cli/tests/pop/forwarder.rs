@@ -1,4 +1,4 @@
-//! A port of this machine behind which an Engine's socket is, and that may cut a connection.
+//! A TCP port that forwards to the Engine's socket, and can cut connections.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -52,7 +52,7 @@ fn forward(mut client: TcpStream, socket: &str, cut: Option<usize>, cuts: &Atomi
     let (mut from, mut to) = (client.try_clone().unwrap(), engine.try_clone().unwrap());
     thread::spawn(move || {
         std::io::copy(&mut from, &mut to).ok();
-        // an Engine may take the end of what it hears for the end of what it says
+        // an Engine may close its output when its input ends
         to.shutdown(Shutdown::Write).ok();
     });
     match cut.filter(|_| is_attach && cuts.load(Ordering::Relaxed) == 0) {

@@ -1,17 +1,17 @@
-//! Handlers that misbehave, and readers that do: floods, broken reports, crashes, closed and stalled pipes.
+//! Misbehaving handlers and readers: floods, broken reports, crashes, closed and stalled pipes.
 
 use crate::bench::Bench;
 use rustix::process::Signal;
 use serde_json::json;
 use std::io::Read as _;
 
-/// The most memory that pop may take whatever its handlers print, in KiB.
+/// Maximum memory of pop, whatever its handlers print, in KiB.
 const MOST_MEMORY_KIB: u64 = 64 * 1024;
 /// The most that a log may take on disk: head, tail and the mark between them.
 const MOST_LOG: u64 = (64 << 20) + (256 << 10) + 100;
 
 #[test]
-fn f19_a_gigabyte_of_output_takes_little_memory_and_a_bounded_log() {
+fn f19_gigabyte_of_output_has_bounded_memory_and_log() {
     let bench = Bench::with_agenda(
         r#"operations:
   - {name: line, type: exec, payload: {command: [sh, -c, "head -c 1000000000 /dev/zero; printf end"]}}
@@ -40,7 +40,7 @@ fn f19_a_gigabyte_of_output_takes_little_memory_and_a_bounded_log() {
 }
 
 #[test]
-fn f20_whoever_closes_its_end_early_ends_nobody() {
+fn f20_closed_output_does_not_end_the_run() {
     let bench = Bench::with_agenda(
         r#"operations:
   - {name: closes, type: exec, payload: {command: [sh, -c, "exec >&- 2>&-; read line < fifo; echo > done"]}}
@@ -60,7 +60,7 @@ fn f20_whoever_closes_its_end_early_ends_nobody() {
 }
 
 #[test]
-fn f19_f85_readers_that_stand_still_do_not_hold_the_run_up_and_miss_nothing() {
+fn f19_f85_stalled_reader_does_not_delay_the_run() {
     let count = 1_500;
     let operation = |number| json!({"name": format!("op{number}"), "type": "logMessages", "payload": {"logMessages": ["hi"]}});
     let mut operations: Vec<_> = (0..count).map(operation).collect();
@@ -69,7 +69,7 @@ fn f19_f85_readers_that_stand_still_do_not_hold_the_run_up_and_miss_nothing() {
     let bench = Bench::with_agenda(&json!({ "operations": operations }).to_string());
     let (mut reader, writer) = std::io::pipe().unwrap();
     let running = bench.call("run a.yaml --output json").to(writer).spawn();
-    // nobody has read a byte, and it comes to its end
+    // no byte was read, and the run still ends
     bench.wait_for("here", 1);
     let following = bench.call("logs last -f").spawn();
     following.stop();
@@ -86,7 +86,7 @@ fn f19_f85_readers_that_stand_still_do_not_hold_the_run_up_and_miss_nothing() {
 }
 
 #[test]
-fn f23_a_million_reports_are_merged_into_a_few_that_never_go_back() {
+fn f23_million_reports_are_merged_in_order() {
     let report = |percent: &str| format!("pop.report.progress {{\\\"percentComplete\\\":{percent}}}");
     let script = format!(
         "yes \"$(printf '%s\\n%s\\n%s' \"{}\" \"{}\" \"{}\")\" | head -n 1000000; echo \"{}\"",
@@ -105,7 +105,7 @@ fn f23_a_million_reports_are_merged_into_a_few_that_never_go_back() {
 }
 
 #[test]
-fn f24_results_that_cannot_be_kept_as_they_are_fail_their_attempt() {
+fn f24_result_that_cannot_be_stored_fails_its_attempt() {
     for (script, code, words) in [
         (
             r#"printf 'pop.report.payload "'; head -c 200000000 /dev/zero | tr '\0' x; echo '"'"#,
@@ -139,7 +139,7 @@ fn f24_results_that_cannot_be_kept_as_they_are_fail_their_attempt() {
 }
 
 #[test]
-fn f9_a_launch_without_a_descriptor_to_spare_waits_for_one() {
+fn f9_launch_waits_for_a_free_file_descriptor() {
     let bench = Bench::with_agenda(
         r#"operations:
   - {name: long, type: exec, payload: {command: [sh, -c, "read line < fifo"]}}
@@ -165,7 +165,7 @@ fn f9_a_launch_without_a_descriptor_to_spare_waits_for_one() {
 }
 
 #[test]
-fn f26_a_crash_is_told_by_the_name_of_its_signal_and_tried_again_after_its_wait_alone() {
+fn f26_crash_names_its_signal_and_is_retried() {
     let bench = Bench::with_agenda(
         "operations: [{name: a, type: exec, params: {retry: {maxAttempts: 2, delayMs: 30}}, payload: {command: [sh, -c, 'kill -SEGV $$']}}]\n",
     );
@@ -184,7 +184,7 @@ fn f26_a_crash_is_told_by_the_name_of_its_signal_and_tried_again_after_its_wait_
 }
 
 #[test]
-fn f19_a_character_at_the_edge_of_a_piece_stays_whole() {
+fn f19_character_at_a_chunk_boundary_stays_whole() {
     let script = "head -c 65535 /dev/zero | tr '\\0' x; echo é";
     let operation = json!({"name": "a", "type": "exec", "payload": {"command": ["sh", "-c", script]}});
     let bench = Bench::with_agenda(&json!({"operations": [operation]}).to_string());

@@ -1,4 +1,4 @@
-//! What people see before anything runs, word for word: help, plans and the catalogue of handlers.
+//! Snapshots of help, plans and the list of handlers.
 
 use crate::bench::Bench;
 use crate::screens::MIXED;
@@ -298,7 +298,7 @@ fn every_command_has_help_a_page_and_completions() {
 }
 
 #[test]
-fn words_of_the_command_line_that_are_wrong() {
+fn invalid_command_lines() {
     let bench = Bench::new();
     insta::assert_snapshot!(bench.pop(2, "rum a.yaml").screen(), @r"
     exit 2
@@ -398,7 +398,7 @@ fn a_plan_in_every_form() {
 }
 
 #[test]
-fn f46_a_secret_in_the_registry_is_not_shown_with_its_type() {
+fn f46_handlers_show_masks_a_secret_in_the_registry() {
     let bench = Bench::new();
     bench.write("registry.yaml", "probe: {command: [a], envVars: {API_TOKEN: hunter2}}\n");
     let shown = bench.pop(0, "handlers show probe").screen();
@@ -407,7 +407,7 @@ fn f46_a_secret_in_the_registry_is_not_shown_with_its_type() {
 }
 
 #[test]
-fn the_catalogue_and_the_origins_of_a_type() {
+fn handlers_lists_types_and_field_origins() {
     let bench = Bench::new();
     bench.write(
         "registry.yaml",

@@ -1,4 +1,4 @@
-//! Hostile inputs, one test for each row of the list of faults that is about them.
+//! Hostile inputs: one test for each row about them in docs/faults.md.
 
 use crate::bench::{Bench, Ended};
 use pop_field_retriever::payload::{PayloadRule, encode};
@@ -26,7 +26,7 @@ fn refused_text(file: &str, text: impl AsRef<[u8]>, code: &str) -> Ended {
 }
 
 #[test]
-fn f32_a_cycle_is_refused_with_its_path_and_each_edge_in_its_place() {
+fn f32_cycle_is_refused_with_path_and_places() {
     let text = "operations:\n  - {name: a, type: sample, params: {dependsOn: c}}\n  - {name: b, type: exec, payload: \
                 {command: [echo, '@<a.out>']}}\n  - {name: c, type: sample, params: {dependsOn: [side, b]}}\n"
         .to_owned();
@@ -52,7 +52,7 @@ fn f32_a_cycle_is_refused_with_its_path_and_each_edge_in_its_place() {
 }
 
 #[test]
-fn f33_names_that_are_one_name_to_a_file_system_collide() {
+fn f33_names_equal_on_a_file_system_collide() {
     for (one, other, words) in [
         ("probe", "probe", "two operations have the name `probe`"),
         ("probe", "PROBE", "differ only in letter case or Unicode form"),
@@ -67,7 +67,7 @@ fn f33_names_that_are_one_name_to_a_file_system_collide() {
 }
 
 #[test]
-fn f34_what_is_unknown_or_may_be_missing_is_refused_with_what_was_meant() {
+fn f34_unknown_reference_is_refused_with_a_suggestion() {
     for (fields, code, words) in [
         ("type: exce", "unknown-type", "did you mean `exec`?"),
         ("type: sample, payload: '@<sde.out>'", "unknown-reference", "did you mean `side`?"),
@@ -90,7 +90,7 @@ fn f34_what_is_unknown_or_may_be_missing_is_refused_with_what_was_meant() {
 }
 
 #[test]
-fn f35_names_that_files_and_pods_cannot_bear_are_refused() {
+fn f35_names_unfit_for_files_and_pods_are_refused() {
     for (name, words) in [
         ("../x".to_owned(), "begins with a letter or digit, not with '.'"),
         ("a/b".to_owned(), "not '/'"),
@@ -143,7 +143,7 @@ fn f36_yaml_bombs_and_depth_are_refused_in_little_memory() {
 }
 
 #[test]
-fn f36_a_file_of_a_gigabyte_and_a_stream_without_end_are_refused_by_their_size() {
+fn f36_gigabyte_file_and_endless_stream_are_refused() {
     let bench = Bench::new();
     File::create(bench.path("huge.yaml")).unwrap().set_len(1 << 30).unwrap();
     let said = refused(&bench, "huge.yaml", "too-large").stderr;
@@ -151,7 +151,7 @@ fn f36_a_file_of_a_gigabyte_and_a_stream_without_end_are_refused_by_their_size()
 }
 
 #[test]
-fn f90_an_agenda_without_end_is_refused_by_its_size_and_one_that_never_comes_waits_for_a_signal() {
+fn f90_endless_agenda_is_refused_and_silent_pipe_waits() {
     let bench = Bench::new();
     std::fs::File::create(bench.path("sparse")).unwrap().set_len(1 << 40).unwrap();
     let said = refused(&bench, "sparse", "too-large").stderr;
@@ -167,7 +167,7 @@ fn f90_an_agenda_without_end_is_refused_by_its_size_and_one_that_never_comes_wai
 }
 
 #[test]
-fn f36_yaml_says_what_it_says_and_nothing_else() {
+fn f36_yaml_values_are_read_without_surprises() {
     let bench = Bench::new();
     let agenda = "\u{feff}operations:\r\n  - &one\r\n    name: NO\r\n    type: exec\r\n    payload: {command: [echo, NO, \
                   yes, off, 0755, 1_000, 12:30:00, 2024-01-01], capture: text}\r\n  - <<: *one\r\n    name: Y\r\n";
@@ -185,7 +185,7 @@ fn f36_yaml_says_what_it_says_and_nothing_else() {
 }
 
 #[test]
-fn f37_a_payload_that_inflates_hugely_is_refused_before_memory_is_taken_for_it() {
+fn f37_payload_bomb_is_refused_in_bounded_memory() {
     let bench = Bench::new();
     let variables = encode(&" ".repeat(300 << 20), PayloadRule::Compressed).unwrap();
     let call = bench.call("run").within_two_gigabytes();
@@ -227,7 +227,7 @@ fn f40_shell_characters_arrive_as_they_are_written() {
 }
 
 #[test]
-fn f41_ten_thousand_items_are_one_operation_each_and_none_is_an_empty_list() {
+fn f41_ten_thousand_items_run_as_operations() {
     let items: Vec<u32> = (0..10_000).collect();
     let bench = Bench::new();
     bench.write(
@@ -243,7 +243,7 @@ fn f41_ten_thousand_items_are_one_operation_each_and_none_is_an_empty_list() {
     );
     bench.call("run a.json").within_two_gigabytes().ends(0);
     assert_eq!(bench.operation("all")["result"], serde_json::json!([items, []]));
-    // what is no list fails where it is known, and before anything starts if that is in the agenda
+    // a value that is not a list fails when it is known; in the agenda, before anything starts
     bench.write("b.json", bench.read("a.json").replace("::/none", "::/items/0"));
     let said = bench.pop(10, "run b.json").stderr;
     assert!(
@@ -256,7 +256,7 @@ fn f41_ten_thousand_items_are_one_operation_each_and_none_is_an_empty_list() {
 }
 
 #[test]
-fn f42_what_a_generator_gives_is_held_to_the_rules_of_an_agenda() {
+fn f42_generated_operations_are_checked_like_an_agenda() {
     let agenda = "operations:\n  - name: plan\n    type: exec\n    params: {agenda.operation.generator: {operationsJsonPointer: /stdout}}\n    \
                   payload: {command: [cat, more.json], capture: json}\n  - {name: size, type: sample, payload: {resultPayload: 7}}\n  \
                   - {name: later, type: sample, params: {dependsOn: plan}}\n";
@@ -273,7 +273,7 @@ fn f42_what_a_generator_gives_is_held_to_the_rules_of_an_agenda() {
     );
     let path = bench.run_folder().join("journal");
     let journal = std::fs::read_to_string(&path).unwrap();
-    // the run goes on wherever it was cut, and what was generated is there once
+    // the run resumes from any cut, and each generated operation exists once
     let until = journal.find("\"PlanGrown\"").unwrap();
     let until = until + journal[until..].find('\n').unwrap() + 1;
     std::fs::write(&path, &journal[..until]).unwrap();
@@ -298,8 +298,8 @@ fn f42_what_a_generator_gives_is_held_to_the_rules_of_an_agenda() {
 }
 
 #[test]
-fn f41_f42_f43_lists_generators_and_patterns_are_bounded_and_judged() {
-    // over nothing: an empty list; over null and no list: a failure that says so, and nothing hangs
+fn f41_f42_f43_lists_generators_and_patterns_are_bounded() {
+    // an empty list succeeds; null and other values fail with a reason; nothing hangs
     let bench = Bench::with_agenda(
         "operations:\n  - {name: none, type: sample, params: {forEach: []}}\n  - {name: list, type: sample, payload: \
          {resultPayload: {n: null, m: {k: 1}}}}\n  - {name: null-list, type: sample, params: {forEach: '@<list.out::/n>'}}\n  \
@@ -311,7 +311,7 @@ fn f41_f42_f43_lists_generators_and_patterns_are_bounded_and_judged() {
         let said = bench.operation(name)["diagnosticEvents"][0]["message"].to_string();
         assert!(said.contains(&format!("`forEach` needs a list, and this is {kind}")), "{said}");
     }
-    // a generator that gives itself again ends at the bound, by the name that is there already
+    // a generator that generates itself ends at the limit, because its name exists already
     let again = "{name: g, type: updateAgenda, params: {agenda.operation.generator: {operationsJsonPointer: /operations}}, \
                  payload: {operations: [{name: g, type: sample}]}}";
     let bench = Bench::with_agenda(&format!("operations:\n  - {again}\n"));
@@ -335,7 +335,7 @@ fn f44_a_hundred_thousand_operations_are_checked() {
     bench.write("a.yaml", &text);
     let ended = bench.call("check a.yaml").within_two_gigabytes().ends(0);
     assert_eq!(ended.stderr, "a.yaml: 100000 operations, no faults\n");
-    // what is wrong with all of them is told in few words, and costs no more for being much
+    // a fault of all of them is reported briefly, at constant cost
     let wrong = |types: &str, next: &dyn Fn(usize) -> String| {
         let operations: Vec<_> = (0..100_000)
             .map(|number| {

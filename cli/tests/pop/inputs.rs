@@ -1,4 +1,4 @@
-//! Where agenda, registry and settings come from, and what handlers are given of them.
+//! Sources of agenda, registry and settings, and what handlers get of them.
 
 use crate::bench::Bench;
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 const TOUCH: &str = "operations:\n  - {name: a, type: exec, payload: {command: [touch, done]}}\n";
 
 #[test]
-fn an_agenda_comes_from_a_file_standard_input_a_payload_file_or_the_environment() {
+fn agenda_is_read_from_file_stdin_payload_file_or_environment() {
     let bench = Bench::with_agenda(TOUCH);
     let done = |bench: &Bench| std::fs::remove_file(bench.path("done")).unwrap();
     bench.pop(0, "run a.yaml");
@@ -28,7 +28,7 @@ fn an_agenda_comes_from_a_file_standard_input_a_payload_file_or_the_environment(
 }
 
 #[test]
-fn launch_types_in_every_spelling_and_what_cannot_be_reached() {
+fn launch_types_are_accepted_in_every_spelling() {
     let bench = Bench::with_agenda(TOUCH);
     for spelling in [
         "-launchType local",
@@ -57,7 +57,7 @@ fn launch_types_in_every_spelling_and_what_cannot_be_reached() {
 }
 
 #[test]
-fn a_registry_is_found_beside_the_agenda_and_its_programs_beside_it() {
+fn registry_is_found_next_to_the_agenda() {
     let bench = Bench::new();
     bench.write("sub/a.yaml", "operations:\n  - {name: p, type: probe}\n");
     bench
@@ -81,7 +81,7 @@ fn a_registry_is_found_beside_the_agenda_and_its_programs_beside_it() {
     bench.pop(0, "run b.yaml");
 }
 
-/// Runs a handler in this language and gives what it reports.
+/// Runs a handler in this language and returns its report.
 fn reported(program: &str, agenda: &Value) -> Value {
     let bench = Bench::new();
     bench.program("handler", program);
@@ -92,7 +92,7 @@ fn reported(program: &str, agenda: &Value) -> Value {
 }
 
 #[test]
-fn a_handler_is_given_its_environment() {
+fn handler_gets_its_environment() {
     let program = "#!/usr/bin/env python3\nimport json, os, sys\nassert sys.stdin.read() == ''\n\
                    print('pop.report.payload ' + json.dumps(dict(os.environ)))\n";
     let agenda = json!({"id": "ag-1", "cid": "c-1", "customerId": "cu-1", "progressId": "pr-1", "operations": [
@@ -120,7 +120,7 @@ fn a_handler_is_given_its_environment() {
 }
 
 #[test]
-fn a_run_without_ids_makes_them() {
+fn run_without_ids_creates_them() {
     let program = "#!/usr/bin/env python3\nimport json, os\nprint('pop.report.payload ' + json.dumps(dict(os.environ)))\n";
     let bench = Bench::with_agenda("operations:\n  - {name: p, type: probe}\n");
     bench.program("handler", program);
@@ -162,7 +162,7 @@ fn payloads_of_any_size_arrive_whole() {
 }
 
 #[test]
-fn the_last_progress_is_given_to_the_next_attempt() {
+fn next_attempt_gets_the_last_progress() {
     let bench =
         Bench::with_agenda("operations:\n  - {name: p, type: probe, params: {retry: {maxAttempts: 2}}}\n");
     bench.write("registry.yaml", "probe: {command: [./handler]}\n");
@@ -181,7 +181,7 @@ fn the_last_progress_is_given_to_the_next_attempt() {
 }
 
 #[test]
-fn policies_of_the_registry_hold_for_its_type() {
+fn registry_policies_apply_to_their_type() {
     let bench = Bench::with_agenda(
         "operations:\n  - {name: p, type: probe}\n  - {name: q, type: probe, params: {retry: {maxAttempts: 1}}}\n",
     );
@@ -194,7 +194,7 @@ fn policies_of_the_registry_hold_for_its_type() {
 }
 
 #[test]
-fn runs_are_kept_where_it_is_said() {
+fn runs_folder_is_configurable() {
     let bench = Bench::with_agenda(TOUCH);
     bench.pop(0, "run a.yaml --runs elsewhere");
     bench.call("show last").variable("POP_RUNS", "elsewhere").ends(0);
@@ -205,7 +205,7 @@ fn runs_are_kept_where_it_is_said() {
 }
 
 #[test]
-fn the_newest_run_is_the_last_even_of_many_in_a_second() {
+fn last_is_the_newest_of_many_runs_in_a_second() {
     let bench = Bench::with_agenda("operations: []\n");
     for _ in 0..5 {
         let ran = bench.pop(0, "run a.yaml --output json").events()[0]["run"].clone();
@@ -219,7 +219,7 @@ fn the_newest_run_is_the_last_even_of_many_in_a_second() {
 }
 
 #[test]
-fn a_command_has_its_folder_its_variables_and_no_input() {
+fn command_has_folder_variables_and_no_input() {
     let bench = Bench::with_agenda(
         r#"operations:
   - name: a
@@ -232,7 +232,7 @@ fn a_command_has_its_folder_its_variables_and_no_input() {
 "#,
     );
     std::fs::create_dir(bench.path("there")).unwrap();
-    // what is typed to pop is nothing that an operation reads
+    // operations do not read pop's standard input
     let ended = bench.call("run a.yaml").stdin("typed").ends(0);
     let said = bench.operation("a")["result"]["stdout"].to_string();
     assert_eq!(ended.steady(&said), r#"["$BENCH/there","fast a 1"]"#);

@@ -10,7 +10,7 @@ use pop_stand_in::{Backend, Config, FaultAction, FaultRule, Request, StandIn, We
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
-/// A cluster, and the file that says how it is reached.
+/// A cluster, and its kubeconfig file.
 pub(crate) struct Cluster {
     pub(crate) stand_in: StandIn,
     runtime: tokio::runtime::Runtime,
@@ -140,7 +140,7 @@ pub(crate) fn lines_with(lines: &[(&str, &str)], params: &Value) -> Bench {
 }
 
 #[test]
-fn k1_an_agenda_has_the_same_results_as_processes_and_as_pods() {
+fn k1_pods_give_the_same_results_as_processes() {
     let bench = agenda(&json!([
         {"name": "text", "type": "exec", "payload": {"command": ["sh", "-c", "echo 'a $$ $(b) $C'; echo $((1 + 1))"], "image": IMAGE, "capture": "text"}},
         {"name": "json", "type": "exec", "payload": {"command": ["echo", "{\"w\": 3, \"s\": \"$$ $(X)\"}"], "image": IMAGE, "capture": "json"}},
@@ -168,7 +168,7 @@ fn k1_an_agenda_has_the_same_results_as_processes_and_as_pods() {
 }
 
 #[test]
-fn k2_an_operation_costs_one_create_one_log_one_delete_and_its_share_of_one_watch() {
+fn k2_operation_costs_one_create_one_log_and_one_delete() {
     let cluster = Cluster::of_processes();
     let names: Vec<String> = (0..20).map(|n| format!("o{n}")).collect();
     let operations: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "echo hello")).collect();
@@ -182,7 +182,7 @@ fn k2_an_operation_costs_one_create_one_log_one_delete_and_its_share_of_one_watc
 }
 
 #[test]
-fn k3_a_pod_has_the_folder_of_the_run_where_the_registry_wants_it() {
+fn k3_pod_mounts_the_run_folder_where_configured() {
     let cluster = Cluster::new(Backend::Docker);
     let bench = agenda(&json!([shell("a", "pwd; echo x > made")]));
     bench.write("registry.json", json!({"basePodConfig": {"workspaceMountPath": "/workspace"}}).to_string());
@@ -191,7 +191,7 @@ fn k3_a_pod_has_the_folder_of_the_run_where_the_registry_wants_it() {
 }
 
 #[test]
-fn f1_f75_killed_with_five_pods_they_are_taken_over_and_none_is_started_twice() {
+fn f1_f75_resume_after_kill_takes_over_five_pods() {
     let cluster = Cluster::of_processes();
     let names: Vec<String> = (0..5).map(|n| format!("c{n}")).collect();
     let line = "echo start >> started; echo before; while ! test -e go; do sleep 0.05; done; echo after";
@@ -214,7 +214,7 @@ fn f1_f75_killed_with_five_pods_they_are_taken_over_and_none_is_started_twice() 
 }
 
 #[test]
-fn f61_a_create_that_happened_although_its_answer_was_lost_is_not_done_twice() {
+fn f61_create_with_a_lost_answer_is_not_repeated() {
     let cluster = Cluster::of_processes();
     let bench = lines(&[("a", "echo ran >> ran")]);
     cluster.fault("POST", "/pods$", 1, FaultAction::ResetAfter);
@@ -224,7 +224,7 @@ fn f61_a_create_that_happened_although_its_answer_was_lost_is_not_done_twice() {
 }
 
 #[test]
-fn f59_an_api_server_that_is_busy_or_breaks_connections_is_asked_again() {
+fn f59_busy_api_server_is_retried() {
     let cluster = Cluster::of_processes();
     let bench = lines(&[("a", "echo ran >> ran; echo said")]);
     cluster.fault("POST", "/pods$", 1, answer(429, Some(1)));
@@ -240,7 +240,7 @@ fn f59_an_api_server_that_is_busy_or_breaks_connections_is_asked_again() {
 }
 
 #[test]
-fn f60_watches_that_end_break_off_or_are_too_old_are_begun_anew() {
+fn f60_broken_or_expired_watch_is_restarted() {
     let cluster = Cluster::of_processes();
     let wait = "echo start >> started; while ! test -e go; do sleep 0.05; done";
     let bench = lines(&[("a", wait), ("b", wait)]);
@@ -248,7 +248,7 @@ fn f60_watches_that_end_break_off_or_are_too_old_are_begun_anew() {
     cluster.fault("GET", "watch=true", 1, FaultAction::EndAfterEvents { events: 1 });
     let running = cluster.call(&bench, "run a.json -j 2 --on kubernetes").spawn();
     bench.wait_for("started", 2);
-    // whoever watches from an older version on now hears 410
+    // a watch from an older version now gets 410
     cluster.stand_in.compact();
     cluster.fault("GET", "watch=true", 1, answer(410, None));
     bench.write("go", "");
@@ -256,7 +256,7 @@ fn f60_watches_that_end_break_off_or_are_too_old_are_begun_anew() {
 }
 
 #[test]
-fn f67_a_log_that_breaks_off_goes_on_with_no_line_twice_or_missing() {
+fn f67_broken_log_stream_continues_without_loss() {
     let cluster = Cluster::of_processes();
     let bench = lines(&[("a", "for n in $(seq 500); do echo line $n; done")]);
     cluster.fault("GET", "/log", 1, FaultAction::CutAfterBytes { bytes: 5_000 });
@@ -268,7 +268,7 @@ fn f67_a_log_that_breaks_off_goes_on_with_no_line_twice_or_missing() {
 }
 
 #[test]
-fn f63_pods_that_are_taken_away_run_again_without_a_failure_being_counted() {
+fn f63_displaced_pods_run_again_without_failure() {
     type Take = fn(&StandIn, &str);
     let taken: [(&str, Take); 3] = [
         ("Evicted", |stand_in, name| stand_in.evict("pop", name).unwrap()),
@@ -325,7 +325,7 @@ fn f64_each_reason_not_to_start_has_a_name() {
 }
 
 #[test]
-fn f64_f73_what_the_api_server_refuses_is_told_with_what_mends_it() {
+fn f64_f73_refusal_of_the_api_server_has_a_hint() {
     let cluster = Cluster::of_processes();
     let bench = lines(&[("a", "true")]);
     let ends = |words: &str| {
@@ -356,7 +356,7 @@ fn f64_f73_what_the_api_server_refuses_is_told_with_what_mends_it() {
 }
 
 #[test]
-fn f64_an_account_that_may_not_make_pods_is_told_which_role_it_lacks() {
+fn f64_forbidden_account_is_told_the_missing_role() {
     let cluster = Cluster::of_processes();
     let bench = lines(&[("a", "true")]);
     bench.write("kubeconfig", cluster.stand_in.kubeconfig_for("pop", "default"));
@@ -379,7 +379,7 @@ fn f76_ctrl_c_stops_pods_and_deletes_them() {
 }
 
 #[test]
-fn f45_a_secret_of_this_machine_reaches_a_pod_and_stands_in_no_manifest() {
+fn f45_local_secret_reaches_a_pod_but_no_manifest() {
     const CANARY: &str = "canary/7f3+a9 b1";
     let cluster = Cluster::of_processes();
     let bench = Bench::new();

@@ -1,5 +1,4 @@
-//! What goes wrong with pods on a node that behaves as a real one: logs that may not be read, pods that do not start,
-//! stops, resumes.
+//! Failures of pods on a stand-in node: unreadable logs, pods that do not start, stops, resumes.
 
 use crate::bench::{Bench, Ended};
 use crate::docker;
@@ -58,7 +57,7 @@ fn fr_k1_a_forbidden_log_fails_what_it_hides() {
         json!({"operations": [shell("a", "echo 'pop.report.payload {\"x\": 1}'")]}).to_string(),
     );
     says(&cluster.call(&bench, "run a.json --on kubernetes").ends(10), "[forbidden]");
-    // its own failure is told instead
+    // its own failure is reported instead
     bench.write("a.json", json!({"operations": [shell("a", "kill -9 $$")]}).to_string());
     says(&cluster.call(&bench, "run a.json --on kubernetes").ends(10), "[signal]");
 }
@@ -83,7 +82,7 @@ fn fr_k1_annotations_bring_the_result_without_a_log() {
 }
 
 #[test]
-fn fr_k1_a_log_that_cannot_be_read_to_its_end_fails_the_attempt() {
+fn fr_k1_incomplete_log_fails_the_attempt() {
     let absent = |status| {
         let body = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": status, "message": "gone"});
         FaultAction::Answer { status, reason: None, body: Some(body.to_string()), retry_after: None }
@@ -100,9 +99,9 @@ fn fr_k1_a_log_that_cannot_be_read_to_its_end_fails_the_attempt() {
 }
 
 #[test]
-fn fr_k1_a_log_that_a_server_ends_too_early_in_order_is_read_on() {
+fn fr_k1_log_ended_early_by_the_server_is_read_on() {
     let cluster = Cluster::of_processes();
-    // it goes on for less time than pop waits before it asks for the log of a running program again
+    // it runs for less time than pop waits before it reads the log of a running program again
     let bench =
         lines(&[("a", "for n in $(seq 100); do echo line $n; done; sleep 1; seq -f 'line %g' 101 300")]);
     cluster.fault("GET", "/log", 1, FaultAction::EndAfterEvents { events: 30 });
@@ -129,7 +128,7 @@ fn stopped(params: &Value, arguments: &str, signal: Option<Signal>, code: i32) -
 }
 
 #[test]
-fn fr_k2_the_grace_of_the_run_stands_in_the_first_deletion() {
+fn fr_k2_first_deletion_has_the_grace_of_the_run() {
     let took = stopped(&json!({"timeoutMs": 1_000}), "--grace 3", None, 10);
     assert!((3..20).contains(&took.as_secs()), "{took:?}");
     let took = stopped(&json!({}), "--grace 1", Some(Signal::INT), 130);
@@ -137,7 +136,7 @@ fn fr_k2_the_grace_of_the_run_stands_in_the_first_deletion() {
 }
 
 #[test]
-fn fr_k2_a_program_hears_sigterm_without_a_handler_and_whoever_stops_it() {
+fn fr_k2_sigterm_reaches_a_program_without_signal_handler() {
     // sleep has no handler: as process 1 of its pod it would have the whole grace
     for (params, arguments, signal, code) in [
         (json!({"timeoutMs": 1_500}), "--grace 30", None, 10),
@@ -176,7 +175,7 @@ fn fr_k2_fatal_stops_other_pods_within_the_grace() {
 }
 
 #[test]
-fn fr_k3_an_image_that_cannot_be_had_has_a_name_at_once() {
+fn fr_k3_unavailable_image_fails_at_once_with_its_code() {
     let images = Some(vec![docker::IMAGE.to_owned()]);
     let cluster = Cluster::with(Config { images, ..Config::default() });
     let absent = |params: Value| json!({"name": "a", "type": "exec", "params": params, "payload": {"command": ["true"], "image": "nope:1"}});
@@ -195,7 +194,7 @@ fn fr_k3_an_image_that_cannot_be_had_has_a_name_at_once() {
 }
 
 #[test]
-fn fr_k3_a_registry_that_does_not_answer_is_waited_for_and_then_named_at_once() {
+fn fr_k3_silent_image_registry_is_named_after_a_wait() {
     let unreachable_images = vec!["away:1".to_owned()];
     let cluster = Cluster::with(Config { unreachable_images, ..Config::default() });
     let params = json!({"pendingTimeoutMs": 2_000, "ignoreErrors": ["image-pull"]});
@@ -248,7 +247,7 @@ fn fr_k3_missing_config_maps_secrets_and_keys_are_config() {
 }
 
 #[test]
-fn fr_k4_a_pod_whose_time_is_over_when_its_run_is_resumed_is_ended_and_its_log_read() {
+fn fr_k4_resume_ends_a_timed_out_pod_and_reads_its_log() {
     let cluster = Cluster::of_processes();
     let line =
         "trap 'echo asked; exit 9' TERM; echo begun; echo begun >> begun; while :; do sleep 0.05; done";
@@ -256,7 +255,7 @@ fn fr_k4_a_pod_whose_time_is_over_when_its_run_is_resumed_is_ended_and_its_log_r
     let running = cluster.call(&bench, "run a.json --on kubernetes").spawn();
     bench.wait_for("begun", 1);
     running.crash();
-    // nothing happens when the time of an operation passes that nobody executes
+    // a timeout does not fire while no executor runs
     std::thread::sleep(Duration::from_secs(2));
     assert_eq!(cluster.pods().len(), 1);
     let ended = cluster.call(&bench, "resume last").ends(10);
@@ -273,7 +272,7 @@ fn fr_k4_a_pod_whose_time_is_over_when_its_run_is_resumed_is_ended_and_its_log_r
 }
 
 #[test]
-fn fr_k6_a_program_that_kills_itself_ends_the_same_as_a_process_and_as_a_pod() {
+fn fr_k6_self_kill_ends_alike_as_process_and_pod() {
     let cluster = Cluster::of_processes();
     let bench = agenda(&json!([
         shell("kill", "kill -9 $$"),
@@ -292,7 +291,7 @@ fn fr_k6_a_program_that_kills_itself_ends_the_same_as_a_process_and_as_a_pod() {
 }
 
 #[test]
-fn fr_k7_what_is_too_large_is_the_handlers_and_is_told_at_once() {
+fn fr_k7_too_large_pod_fails_at_once_blamed_on_the_handler() {
     let cluster = Cluster::of_processes();
     let begun = Instant::now();
     let exec = |name: &str, payload: Value| json!({"name": name, "type": "exec", "payload": payload});
@@ -315,7 +314,7 @@ fn fr_k7_what_is_too_large_is_the_handlers_and_is_told_at_once() {
 }
 
 #[test]
-fn fr_k7_a_server_that_cannot_store_a_pod_is_not_asked_again() {
+fn fr_k7_pod_that_cannot_be_stored_is_not_retried() {
     for (status, message) in
         [(500, "etcdserver: request is too large"), (413, "Request entity too large: limit is 3145728")]
     {
@@ -335,7 +334,7 @@ fn fr_k7_a_server_that_cannot_store_a_pod_is_not_asked_again() {
 }
 
 #[test]
-fn fr_k8_a_bad_image_name_and_a_missing_folder_are_the_handlers() {
+fn fr_k8_bad_image_name_and_folder_blame_the_handler() {
     let cluster = Cluster::of_processes();
     let exec = |name: &str, payload: Value| json!({"name": name, "type": "exec", "payload": payload});
     let bench = agenda(&json!([
@@ -360,7 +359,7 @@ fn fr_k8_a_bad_image_name_and_a_missing_folder_are_the_handlers() {
 }
 
 #[test]
-fn f63_an_end_with_0_after_somebody_deleted_the_pod_is_no_success() {
+fn f63_deleted_pod_that_exits_with_0_is_no_success() {
     let cluster = Cluster::of_processes();
     let line = "trap 'exit 0' TERM; echo ran >> ran; test $(wc -l < ran) -gt 1 || while :; do sleep 0.05; done; echo whole >> whole";
     let bench = lines(&[("a", line)]);
@@ -393,7 +392,7 @@ fn executor_pod(bench: &Bench, name: &str) -> Value {
 }
 
 #[test]
-fn fr_k5_a_deleted_executor_ends_its_pods_before_its_own_end_and_the_next_goes_on() {
+fn fr_k5_deleted_executor_ends_its_pods_first() {
     let cluster = Cluster::of_processes();
     let long = "echo start >> long; trap 'sleep 0.5; echo end >> long; exit 1' TERM; while ! test -e go; do sleep 0.05; done; echo whole >> long";
     let bench = lines(&[("first", "echo first >> first"), ("long", long)]);

@@ -1,4 +1,4 @@
-//! Handlers in Python and in shell that know nothing of the toolkit: the samples, run by pop as its users do.
+//! Sample handlers in Python and shell, without the toolkit, run by pop.
 
 use crate::bench::Bench;
 use serde_json::{Value, json};
@@ -22,7 +22,7 @@ fn bench(calls: &[(&str, Value)]) -> Bench {
         json!({"name": format!("call{index}"), "type": kind, "payload": call, "params": {"dependsOn": before}})
     };
     let mut operations: Vec<Value> = calls.iter().enumerate().map(operation).collect();
-    // the first waits for nobody
+    // the first has no dependencies
     operations[0].as_object_mut().unwrap().remove("params");
     bench.write("a.json", json!({"operations": operations}).to_string());
     bench
@@ -37,13 +37,13 @@ fn failed(bench: &Bench) -> (Value, Value) {
     bench.pop(10, "run a.json --on local");
     let operation = bench.operation("call0");
     let events = operation["diagnosticEvents"].as_array().unwrap();
-    // the first is what pop says of the attempt
+    // the first is pop's own event of the attempt
     assert_eq!(events.len(), 2, "{operation}");
     (events[1]["statusCode"].clone(), events[1]["payload"].clone())
 }
 
 #[test]
-fn r14_a_handler_in_python_and_one_in_shell_serve_one_agenda() {
+fn r14_python_and_shell_handlers_serve_one_agenda() {
     let bench = Bench::new();
     let call =
         bench.call("run --on local --registry").argument(sample("software/registry.json").to_str().unwrap());
@@ -65,7 +65,7 @@ fn r14_a_handler_in_python_and_one_in_shell_serve_one_agenda() {
 }
 
 #[test]
-fn r14_a_handler_in_python_counts_changes_and_reports_what_fails() {
+fn r14_python_handler_counts_changes_and_failures() {
     let units = json!([{"name": "a", "text": "x".repeat(200_000)}]);
     let reboot = ("restart", json!({"capability": "system", "method": "reboot", "type": "Linux"}));
     let calls = [
@@ -85,7 +85,7 @@ fn r14_a_handler_in_python_counts_changes_and_reports_what_fails() {
 }
 
 #[test]
-fn r14_reports_of_failure_and_methods_that_are_missing_are_told_in_any_language() {
+fn r14_failures_and_missing_methods_are_reported() {
     let (code, report) = failed(&bench(&[notes("install", &json!([{"name": "../a", "text": ""}]))]));
     assert_eq!((&code, &report["succeeded"]), (&json!("report"), &json!(false)));
     let details = report["details"].as_object().unwrap();

@@ -1,4 +1,4 @@
-//! The `pop` program as its users meet it: real files, the real binary, its exit codes, its words.
+//! End-to-end tests of the `pop` binary: real files, exit codes and messages.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod bench;
@@ -32,9 +32,9 @@ mod policies;
 mod registries;
 mod run_id;
 mod running;
+mod saved_runs;
 mod screens;
 mod steady;
 mod suspend;
-mod tellings;
 mod unusual_files;
 mod verify;

@@ -1,4 +1,4 @@
-//! What `pop new` makes and refuses; and what it made, used as its README says: tested, run alone, run in an agenda.
+//! `pop new`: created files and refusals. The created handlers are tested, and run alone and in an agenda.
 
 use crate::bench::Bench;
 use pop_contract::Description;
@@ -43,7 +43,7 @@ fn help_of_new() {
 }
 
 #[test]
-fn names_that_are_no_names_are_refused_with_a_near_one() {
+fn invalid_handler_name_suggests_a_valid_one() {
     let bench = Bench::new();
     insta::assert_snapshot!(bench.pop(2, "new MyHandler").screen(), @r"
     exit 2
@@ -61,7 +61,7 @@ fn names_that_are_no_names_are_refused_with_a_near_one() {
 }
 
 #[test]
-fn what_is_made_is_told() {
+fn new_lists_the_created_files() {
     let bench = Bench::new();
     bench.write("handlers/other", "");
     insta::assert_snapshot!(bench.pop(0, "new my-probe --lang shell --into handlers").screen(), @r"
@@ -83,7 +83,7 @@ fn what_is_made_is_told() {
 }
 
 #[test]
-fn what_is_there_is_not_touched() {
+fn new_leaves_existing_files_alone() {
     let bench = Bench::new();
     bench.write("a/notes", "mine");
     insta::assert_snapshot!(bench.pop(2, "new a").screen(), @r"
@@ -102,7 +102,7 @@ fn what_is_there_is_not_touched() {
 }
 
 #[test]
-fn all_files_are_made_or_none() {
+fn new_creates_all_files_or_none() {
     let bench = Bench::new();
     for language in ["rust", "python", "shell"] {
         // the first files are short enough, a later one is not
@@ -120,7 +120,7 @@ fn all_files_are_made_or_none() {
 }
 
 #[test]
-fn the_toolkit_is_a_checkout_or_a_version_and_for_rust_alone() {
+fn toolkit_is_a_checkout_or_a_version_for_rust_only() {
     let bench = Bench::new();
     insta::assert_snapshot!(bench.pop(2, "new a --toolkit .").screen(), @r"
     exit 2
@@ -154,7 +154,7 @@ fn the_toolkit_is_a_checkout_or_a_version_and_for_rust_alone() {
     )));
 }
 
-/// As long as a name may be: what was made is formatted and found under any.
+/// A name of maximum length: the created files must be formatted and found with it, too.
 const NAME: &str = "the-longest-name-of-all-is-one-of-sixty-three-letters-no-more-x";
 
 /// A project that was made, and what becomes of it.
@@ -229,20 +229,20 @@ fn checkout() -> &'static str {
 }
 
 #[test]
-fn fr_c8_a_new_handler_in_shell_keeps_every_promise_that_binds_it() {
+fn fr_c8_new_shell_handler_keeps_applicable_promises() {
     let made = Made::new(&["shell"]);
     made.succeeds("./test.sh", &[]);
     made.works("handler.sh", &[]);
 }
 
 #[test]
-fn fr_c8_a_new_handler_in_python_keeps_every_promise() {
+fn fr_c8_new_python_handler_keeps_every_promise() {
     let made = Made::new(&["python"]);
     made.succeeds("python3", &["-m", "unittest"]);
     made.works("handler.py", &[]);
 }
 
-/// It is built with the versions of this workspace and without a network, into a folder that is kept.
+/// Builds it offline with the versions of this workspace, into a folder that later builds reuse.
 fn built(arguments: &[&str]) -> Made {
     let made = Made::new(&[&["rust", "--toolkit", checkout()], arguments].concat());
     fs::copy(Path::new(checkout()).join("Cargo.lock"), made.folder.join("Cargo.lock")).unwrap();
@@ -250,7 +250,7 @@ fn built(arguments: &[&str]) -> Made {
     fs::create_dir_all(target).unwrap();
     std::os::unix::fs::symlink(target, made.folder.join("target")).unwrap();
     let cargo = |arguments: &str| {
-        // without what only somebody who looks for a fault in them needs
+        // without debug information
         let config =
             ["profile.dev.debug=0", "profile.dev.incremental=false"].map(|value| ["--config", value]);
         let arguments: Vec<&str> = config.into_iter().flatten().chain(arguments.split(' ')).collect();
@@ -266,7 +266,7 @@ fn built(arguments: &[&str]) -> Made {
 /// One test for all that is built in Rust: they share the folder into which they are built, and their name.
 #[test]
 #[ignore = "builds the toolkit anew; `.ci/run` has a step for it"]
-fn new_handlers_in_rust_work_and_are_free_of_lints() {
+fn new_rust_handlers_work_without_lints() {
     let program = format!("target/debug/{NAME}");
     let made = built(&[]);
     made.works(&program, &[]);

@@ -1,4 +1,4 @@
-//! What becomes of runs: every exit code that can be reached, results, policies, and events for programs.
+//! Outcomes of runs: exit codes, results, policies, and JSON events.
 
 use crate::bench::Bench;
 use serde_json::{Value, json};
@@ -12,7 +12,7 @@ fn shell(line: &str, params: &Value) -> String {
     json!({"operations": [operation]}).to_string()
 }
 
-/// Runs such an agenda and gives what `pop show` says of the operation.
+/// Runs such an agenda and returns the operation from `pop show`.
 fn outcome(code: i32, line: &str, params: &Value) -> Value {
     let bench = Bench::with_agenda(&shell(line, params));
     bench.pop(code, "run a.yaml");
@@ -20,7 +20,7 @@ fn outcome(code: i32, line: &str, params: &Value) -> Value {
 }
 
 #[test]
-fn e0_all_settled_as_allowed() {
+fn e0_success() {
     assert_eq!(outcome(0, "exit 0", &json!({}))["outcome"], "succeeded");
     assert_eq!(outcome(0, "exit 7", &json!({"onFail": "SKIP"}))["outcome"], "skipped");
     Bench::with_agenda("operations: []\n").pop(0, "run a.yaml");
@@ -69,7 +69,7 @@ fn e3_e4_agenda_and_settings() {
 }
 
 #[test]
-fn e10_a_failure_and_the_handlers_own_code_is_not_passed_on() {
+fn e10_failure_hides_the_handlers_exit_status() {
     for code in [1, 3, 15, 130] {
         let told = outcome(10, &format!("exit {code}"), &json!({}));
         assert_eq!(told["outcome"], "failed");
@@ -80,7 +80,7 @@ fn e10_a_failure_and_the_handlers_own_code_is_not_passed_on() {
 }
 
 #[test]
-fn e10_nothing_new_is_started_after_a_failure_unless_that_is_asked_for() {
+fn e10_failure_stops_new_starts_without_keep_going() {
     let agenda = "operations:\n  - {name: bad, type: exec, payload: {command: ['false']}}\n  - {name: free, type: exec, \
                   payload: {command: [touch, free]}}\n  - {name: needs, type: exec, params: {dependsOn: bad}, payload: \
                   {command: [touch, needs]}}\n";
@@ -92,7 +92,7 @@ fn e10_nothing_new_is_started_after_a_failure_unless_that_is_asked_for() {
 }
 
 #[test]
-fn e12_fatal_stops_what_runs() {
+fn e12_fatal_stops_running_operations() {
     let bench = Bench::with_agenda(
         "operations:\n  - {name: long, type: exec, payload: {command: [sleep, '100']}}\n  - {name: a, type: exec, params: \
          {onFail: FATAL}, payload: {command: ['false']}}\n",
@@ -111,7 +111,7 @@ fn e13_the_time_limit() {
 }
 
 #[test]
-fn e15_a_damaged_journal_changed_inputs_and_a_second_executor() {
+fn e15_damaged_journal_changed_inputs_second_executor() {
     let bench = Bench::with_agenda(&shell("exit 1", &json!({})));
     bench.pop(10, "run a.yaml");
     let journal = bench.run_folder().join("journal");
@@ -143,7 +143,7 @@ fn e15_a_damaged_journal_changed_inputs_and_a_second_executor() {
 }
 
 #[test]
-fn events_for_programs_begin_with_run_started_and_end_with_run_ended() {
+fn json_events_start_with_run_started_and_end_with_run_ended() {
     let bench = Bench::with_agenda(&shell("echo hi; exit 3", &json!({"retry": {"maxAttempts": 2}})));
     let ended = bench.pop(10, "run a.yaml --output json");
     assert_eq!(ended.stderr, "");
@@ -168,7 +168,7 @@ fn events_for_programs_begin_with_run_started_and_end_with_run_ended() {
 }
 
 #[test]
-fn show_tells_programs_what_was_promised() {
+fn show_json_has_the_documented_fields() {
     let bench = Bench::with_agenda(&shell("exit 3", &json!({"retry": {"maxAttempts": 2}})));
     bench.pop(10, "run a.yaml");
     let shown = bench.shown();
@@ -204,7 +204,7 @@ fn policies_of_a_failed_attempt() {
 }
 
 #[test]
-fn params_of_the_command_line_are_over_the_agendas_and_are_kept_for_resume() {
+fn param_overrides_the_agenda_and_survives_resume() {
     let bench = Bench::with_agenda(&format!(
         "params: {{onFail: FATAL}}\n{}",
         "operations:\n  - {name: a, type: exec, payload: {command: ['false']}}\n"
@@ -220,7 +220,7 @@ fn params_of_the_command_line_are_over_the_agendas_and_are_kept_for_resume() {
 }
 
 #[test]
-fn results_and_what_is_made_of_them() {
+fn results_are_captured_and_referenced() {
     let agenda = r#"
 operations:
   - {name: json, type: exec, payload: {command: [echo, '{"w": 720, "t": "x y"}'], capture: json}}
@@ -264,7 +264,7 @@ fn f22_exit_status_and_final_report_must_agree() {
         ("echo 'pop.report.payload {'".to_owned(), "[contract]"),
         ("echo 'pop.report.payload 1'; echo 'pop.report.payload 2'".to_owned(), "[contract]"),
     ] {
-        // what is captured holds no reports
+        // captured output contains no report lines
         let bench = Bench::with_agenda(&shell(&line, &json!({})).replace(r#""capture":"text","#, ""));
         let said = bench.call("run a.yaml").run().stderr;
         assert!(said.contains(code), "{line}: {said}");

@@ -1,4 +1,4 @@
-//! One executor for a run: others are refused while it is alive, even stopped, and what it began with stays what it is.
+//! A run has one executor: others are refused while it lives, even stopped. Its inputs are frozen.
 
 use crate::bench::Bench;
 use rustix::process::Signal;
@@ -16,7 +16,7 @@ fn waiting() -> Bench {
 }
 
 #[test]
-fn f4_f5_a_stopped_executor_keeps_its_run_and_goes_on_unharmed() {
+fn f4_f5_stopped_executor_keeps_its_run_and_continues() {
     let bench = waiting();
     let running = bench.call("run a.yaml").spawn();
     bench.wait_for("here", 1);
@@ -61,7 +61,7 @@ fn f88_the_lock_of_another_boot_is_free() {
 }
 
 #[test]
-fn f13_f14_agenda_and_registry_may_change_or_go_while_their_run_goes_on() {
+fn f13_f14_changed_agenda_and_registry_do_not_affect_a_run() {
     let bench = waiting();
     let spoil = || {
         std::fs::remove_file(bench.path("a.yaml")).unwrap();

@@ -1,4 +1,4 @@
-//! What `params` ask for as users meet it: what is skipped, let pass, put aside, and which handlers are asked for what.
+//! `params` end to end: skipped operations, ignored errors, dead letters, and the choice of handlers.
 
 use crate::bench::Bench;
 use serde_json::{Value, json};
@@ -17,7 +17,7 @@ fn outcomes(bench: &Bench) -> Vec<String> {
 }
 
 #[test]
-fn r2_a_dead_letter_lets_the_run_go_on_and_is_told_by_the_exit_code() {
+fn r2_dead_letter_continues_the_run_and_exits_with_11() {
     let bench = Bench::with_agenda(
         "operations:\n  - {name: a, type: exec, params: {onFail: DLQ, retry: {maxAttempts: 2}}, payload: {command: ['false']}}\n  \
          - {name: needs, type: sample, params: {dependsOn: a}}\n  - {name: mends, type: sample, params: {dependsOn: a.deadLettered}}\n",
@@ -32,7 +32,7 @@ fn r2_a_dead_letter_lets_the_run_go_on_and_is_told_by_the_exit_code() {
 }
 
 #[test]
-fn r4_what_is_skipped_says_why_and_what_is_no_expression_is_refused() {
+fn r4_skip_has_a_reason_and_bad_expression_is_refused() {
     let agenda = |pattern: &str| {
         format!(
             "operations:\n  - name: a\n    type: sample\n    params: {{skipPattern: \"{pattern}\"}}\n    payload: {{data: {{status: A}}}}\n"
@@ -59,7 +59,7 @@ fn r4_what_is_skipped_says_why_and_what_is_no_expression_is_refused() {
 }
 
 #[test]
-fn r6_a_code_that_is_let_pass_is_on_record() {
+fn r6_ignored_code_is_recorded() {
     let bench = Bench::with_agenda(
         "operations:\n  - {name: a, type: exec, params: {ignoreErrors: ' 4 , 5'}, payload: {command: [sh, -c, 'exit 5']}}\n",
     );
@@ -69,7 +69,7 @@ fn r6_a_code_that_is_let_pass_is_on_record() {
 }
 
 #[test]
-fn r9_r10_r11_version_and_action_choose_the_handler_and_nobody_else_is_started() {
+fn r9_r10_r11_version_and_action_choose_the_handler() {
     let bench = Bench::with_agenda(
         "operations:\n  - {name: plain, type: asset}\n  - {name: two, type: asset, params: {version: 2}}\n  \
          - {name: write, type: asset, params: {action: write}}\n  - {name: named, type: asset, params: {handler: asset-2, action: read}}\n",
@@ -114,7 +114,7 @@ fn machine() -> Bench {
 }
 
 #[test]
-fn u10_u14_u15_one_dispatch_asks_each_handler_for_its_units_and_tells_all_they_say() {
+fn u10_u14_u15_dispatch_calls_each_handler_for_its_units() {
     let bench = machine();
     bench.write(
         "a.yaml",
@@ -129,7 +129,7 @@ fn u10_u14_u15_one_dispatch_asks_each_handler_for_its_units_and_tells_all_they_s
     assert_eq!(report["details"]["rpm"], json!({"succeeded": true, "details": {}}));
     assert_eq!(report["details"]["tar"]["details"]["message"], "ended with exit status 3");
     assert_eq!(report["details"]["deb"]["details"]["message"], "no handler for type `deb`");
-    // the same is there for whoever looks later
+    // `pop show` has the same later
     assert_eq!(bench.operation("d")["diagnosticEvents"][1]["payload"], *report);
     let said = bench.pop(0, "show last d").stdout;
     assert!(
@@ -142,7 +142,7 @@ fn u10_u14_u15_one_dispatch_asks_each_handler_for_its_units_and_tells_all_they_s
 }
 
 #[test]
-fn u16_the_machine_is_restarted_once_after_changes_and_not_without() {
+fn u16_machine_restarts_once_only_after_changes() {
     let bench = machine();
     for (units, options, restarts) in [
         ("{type_id: rpm}, {type_id: tar}", "{reboot: true}", 1),

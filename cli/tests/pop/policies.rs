@@ -1,4 +1,4 @@
-//! Policies as a user meets them: between operations of one run, between runs of one host, after a kill.
+//! Policies end to end: between operations of a run, between runs of a host, and after a kill.
 
 use crate::bench::Bench;
 use serde_json::{Value, json};
@@ -20,7 +20,7 @@ fn outcomes(bench: &Bench) -> Vec<String> {
 }
 
 #[test]
-fn the_ladder_of_the_samples_has_every_policy_at_work() {
+fn sample_ladder_uses_every_policy() {
     let bench = ladder();
     let ended = bench.pop(11, "run a.yaml");
     assert_eq!(
@@ -68,7 +68,7 @@ fn the_ladder_of_the_samples_has_every_policy_at_work() {
         "{said}"
     );
 
-    // what was missing is there now, and the letter is all that is needed
+    // the missing file exists now, and the dead letter has everything that a replay needs
     fs::create_dir_all(bench.path("samples/work/ladder/hls")).unwrap();
     assert!(bench.pop(0, "dlq list").stdout.lines().count() == 2);
     bench.pop(0, "dlq replay last package");
@@ -84,7 +84,7 @@ fn noting(params: &Value) -> String {
 }
 
 #[test]
-fn r3_safe_holds_between_runs_and_whoever_waits_says_for_whom() {
+fn r3_safe_lock_holds_between_runs_and_names_the_holder() {
     let bench = Bench::with_agenda(&noting(&json!({"lock": "SAFE", "lockKey": "shared"})));
     bench.fifo("gate");
     let first = bench.call("run a.yaml --run-id first").spawn();
@@ -102,7 +102,7 @@ fn r3_safe_holds_between_runs_and_whoever_waits_says_for_whom() {
 }
 
 #[test]
-fn f79_the_lock_of_a_killed_executor_is_free_and_the_waiting_can_be_interrupted() {
+fn f79_lock_of_a_killed_executor_is_free() {
     let bench = Bench::with_agenda(&noting(&json!({"lock": "SAFE"})));
     bench.fifo("gate");
     let first = bench.call("run a.yaml --run-id first").spawn();
@@ -117,7 +117,7 @@ fn f79_the_lock_of_a_killed_executor_is_free_and_the_waiting_can_be_interrupted(
     bench.wait_for("notes", 2);
     fs::write(bench.path("gate"), "").unwrap();
     second.ends(0);
-    // what was killed goes on as if nothing had been
+    // the killed run resumes as if nothing had happened
     let resumed = bench.call("resume first").spawn();
     bench.wait_for("notes", 4);
     fs::write(bench.path("gate"), "").unwrap();
@@ -125,7 +125,7 @@ fn f79_the_lock_of_a_killed_executor_is_free_and_the_waiting_can_be_interrupted(
 }
 
 #[test]
-fn r3_of_two_optimistic_ones_the_loser_has_a_conflict_and_may_try_again() {
+fn r3_optimistic_lock_loser_gets_a_conflict_and_retries() {
     let agenda = |retry: u32| {
         noting(
             &json!({"lock": "OPTIMISTIC", "lockKey": "asset", "retry": {"maxAttempts": retry, "on": ["conflict"]}}),
@@ -163,12 +163,12 @@ fn r5_f80_starts_keep_their_distance_across_runs() {
         starts.extend(["a", "b"].map(|name| bench.operation(name)["startedTime"].as_u64().unwrap()));
     }
     starts.sort_unstable();
-    // what is recorded is when the driver decided, which is within a millisecond or so of the turn
+    // the recorded time is that of the driver's decision, about a millisecond from the turn
     assert!(starts.windows(2).all(|two| two[1] - two[0] >= 395), "{starts:?}");
 }
 
 #[test]
-fn r7_the_cache_of_a_handler_is_used_by_its_leave_and_its_key_is_explained() {
+fn r7_cache_needs_permission_and_explain_shows_its_key() {
     let bench = Bench::new();
     bench.program("count.sh", "#!/bin/sh\necho ran >> ran\necho \"pop.report.payload $PAYLOAD\"\n");
     let registry = |leave: &str| format!("count: {{command: [./count.sh]{leave}}}\n");
@@ -192,7 +192,7 @@ fn r7_the_cache_of_a_handler_is_used_by_its_leave_and_its_key_is_explained() {
     }
     assert_eq!(bench.sorted_lines("ran").len(), 3);
     assert_eq!(bench.operation("a")["result"], json!({"n": 1, "other": [1]}));
-    // another payload is another key, and the explanation says what differs
+    // another payload has another key, and the explanation shows the difference
     bench.write("a.yaml", agenda(2));
     bench.pop(0, "run a.yaml");
     let said = bench.pop(0, "explain last a").stdout;
@@ -201,7 +201,7 @@ fn r7_the_cache_of_a_handler_is_used_by_its_leave_and_its_key_is_explained() {
     bench.program("count.sh", "#!/bin/sh\necho again >> ran\necho 'pop.report.payload {}'\n");
     bench.pop(0, "run a.yaml");
     assert_eq!(bench.operation("a")["result"], json!({}));
-    // and what is damaged is computed anew
+    // a damaged entry is computed again
     for entry in fs::read_dir(bench.path(".pop/runs/.host/cache")).unwrap() {
         for file in fs::read_dir(entry.unwrap().path().join("entries")).unwrap() {
             let path = file.unwrap().path();
@@ -214,7 +214,7 @@ fn r7_the_cache_of_a_handler_is_used_by_its_leave_and_its_key_is_explained() {
 }
 
 #[test]
-fn r8_log_detail_is_on_for_one_operation_whatever_the_level() {
+fn r8_log_detail_applies_to_one_operation() {
     let agenda = json!({"operations": [
         {"name": "loud", "type": "exec", "params": {"logDetail": "always"},
          "payload": {"command": ["sh", "-c", "printf $LOG_LEVEL"], "capture": "text"}},
@@ -244,7 +244,7 @@ operations:
 "#;
 
 #[test]
-fn f1_what_was_made_while_a_run_went_on_survives_its_executor() {
+fn f1_generated_operations_survive_their_executor() {
     let bench = Bench::with_agenda(TREE);
     let running = bench.call("run a.yaml -j 2").spawn();
     // the first item is through, the second and third are out
@@ -271,7 +271,7 @@ fn f1_what_was_made_while_a_run_went_on_survives_its_executor() {
 }
 
 #[test]
-fn what_is_finally_runs_after_ctrl_c_and_not_after_the_second() {
+fn finally_runs_after_the_first_ctrl_c_only() {
     for (signals, wanted) in [(1, "hold\nbye\n"), (2, "hold\n")] {
         let bench = Bench::with_agenda(
             "operations:\n  - {name: hold, type: exec, payload: {command: [sh, -c, \"trap 'test -e stubborn || exit 1' TERM; echo hold >> ran; while :; do sleep 0.05; done\"]}}\n  \
@@ -294,7 +294,7 @@ fn what_is_finally_runs_after_ctrl_c_and_not_after_the_second() {
 }
 
 #[test]
-fn r2_a_letter_that_was_lost_is_written_again_and_one_that_was_dropped_is_not() {
+fn r2_lost_dead_letter_is_rewritten_but_not_a_dropped_one() {
     let bench = Bench::with_agenda(
         "operations:\n  - {name: a, type: exec, params: {onFail: DLQ}, payload: {command: ['false']}}\n",
     );
@@ -309,7 +309,7 @@ fn r2_a_letter_that_was_lost_is_written_again_and_one_that_was_dropped_is_not() 
 }
 
 #[test]
-fn f45_a_secret_of_a_handler_that_comes_while_the_run_goes_on_reaches_it_alone() {
+fn f45_secret_of_a_generated_handler_reaches_only_it() {
     let bench = Bench::with_agenda(
         r#"
 operations:
@@ -332,7 +332,7 @@ operations:
 }
 
 #[test]
-fn fr_a5_a_lock_that_the_caller_of_pop_holds_is_a_deadlock_and_fails_at_once() {
+fn fr_a5_lock_held_by_the_calling_operation_is_a_deadlock() {
     let operation = |command: Value| {
         json!({"operations": [{"name": "a", "type": "exec", "params": {"lock": "SAFE", "lockKey": "db"},
             "payload": {"command": command}}]})
@@ -347,7 +347,7 @@ fn fr_a5_a_lock_that_the_caller_of_pop_holds_is_a_deadlock_and_fails_at_once() {
 }
 
 #[test]
-fn fr_d1_a_command_is_computed_again_when_a_file_among_its_arguments_or_its_folder_changes() {
+fn fr_d1_changed_file_argument_or_folder_is_a_cache_miss() {
     let bench = Bench::new();
     let command = |argv: &Value| {
         json!({"operations": [{"name": "a", "type": "exec", "params": {"useCache": true, "cacheKeyPattern": "'same'"},
@@ -399,7 +399,7 @@ fn stopped_holder(bench: &Bench, kind: &str) -> std::process::Child {
 }
 
 #[test]
-fn a_neighbour_that_is_stopped_in_the_middle_of_a_delay_or_version_holds_up_only_what_shares_it() {
+fn stopped_run_delays_only_sharers_of_its_delay_or_version() {
     let bench = Bench::with_agenda(
         r#"{"operations": [
             {"name": "spaced", "type": "exec", "params": {"delayMs": 1, "delayId": "api"}, "payload": {"command": ["true"]}},

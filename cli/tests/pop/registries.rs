@@ -1,4 +1,4 @@
-//! Registries that are refused, or only warned of: the fault is told where it stands, before anything is started.
+//! Invalid registries: errors and warnings have a place, and errors stop the run before it starts.
 
 use crate::bench::Bench;
 use crate::faults::{HEAD, first_place, nothing_started};
@@ -18,7 +18,7 @@ fn registry_refused(what: &str, file: &str, text: &str, place: &str, code: &str,
 }
 
 #[test]
-fn registries_that_do_not_fit_are_refused() {
+fn invalid_registries_are_refused() {
     for (what, file, text, place, code, words) in [
         ("an open map", "r.json", "{\"probe\": ", "1:10", "syntax", "1 fault in r.json"),
         (
@@ -118,7 +118,7 @@ fn a_type_without_a_command_cannot_run_here() {
 }
 
 #[test]
-fn an_unknown_field_is_a_warning_and_the_run_goes_on() {
+fn unknown_registry_field_is_a_warning() {
     let bench = Bench::with_agenda("operations:\n  - {name: p, type: probe}\n");
     bench.write("registry.yaml", "probe: {command: ['true'], polices: {}}\n");
     let ended = bench.pop(0, "run a.yaml");

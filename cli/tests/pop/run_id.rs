@@ -1,4 +1,4 @@
-//! `pop run --run-id`: the same command started again goes on with the run that it began, and repeats none that ended.
+//! `pop run --run-id`: the same command resumes an unfinished run, and does not repeat one that ended.
 
 use crate::bench::Bench;
 use rustix::process::Signal;
@@ -21,7 +21,7 @@ const FAILING: &str =
 const RUN: &str = "run a.yaml --run-id pop-hello";
 
 #[test]
-fn f1_killed_and_started_again_it_goes_on_with_its_run() {
+fn f1_same_run_id_after_kill_resumes_the_run() {
     let bench = Bench::with_agenda(HOLDING);
     let running = bench.call(RUN).spawn();
     bench.wait_for("ran", 2);
@@ -37,7 +37,7 @@ fn f1_killed_and_started_again_it_goes_on_with_its_run() {
 }
 
 #[test]
-fn a_run_that_failed_is_not_run_again_and_its_exit_code_is_given_again() {
+fn same_run_id_after_failure_repeats_only_the_exit_code() {
     let bench = Bench::with_agenda(FAILING);
     bench.pop(10, RUN);
     let said = bench.pop(10, RUN).stderr;
@@ -51,7 +51,7 @@ fn a_run_that_failed_is_not_run_again_and_its_exit_code_is_given_again() {
 }
 
 #[test]
-fn f76_a_run_that_was_told_to_stop_goes_on() {
+fn f76_same_run_id_after_a_signal_resumes_the_run() {
     let bench = Bench::with_agenda(HOLDING);
     let running = bench.call(RUN).spawn();
     bench.wait_for("ran", 2);
@@ -63,7 +63,7 @@ fn f76_a_run_that_was_told_to_stop_goes_on() {
 }
 
 #[test]
-fn f1_a_run_that_was_made_and_never_begun_is_begun() {
+fn f1_created_run_that_never_started_is_started() {
     let bench = Bench::with_agenda(FAILING);
     bench.pop(10, RUN);
     let folder = bench.path(".pop/runs/pop-hello");
@@ -79,7 +79,7 @@ fn f1_a_run_that_was_made_and_never_begun_is_begun() {
 }
 
 #[test]
-fn what_differs_from_what_the_run_was_begun_with_is_refused() {
+fn same_run_id_with_other_inputs_is_refused() {
     let bench = Bench::with_agenda(FAILING);
     bench.pop(10, &format!("{RUN} --param retry=null"));
     let refused = |arguments: &str| bench.pop(15, arguments).stderr;
@@ -107,7 +107,7 @@ fn f4_the_same_run_started_twice_is_executed_once() {
 }
 
 #[test]
-fn f10_a_run_of_the_same_id_in_another_folder_is_left_alone() {
+fn f10_same_run_id_in_another_folder_is_independent() {
     let (one, other) = (Bench::with_agenda(HOLDING), Bench::with_agenda(HOLDING));
     let staying = one.call(RUN).spawn();
     let killed = other.call(RUN).spawn();
@@ -122,7 +122,7 @@ fn f10_a_run_of_the_same_id_in_another_folder_is_left_alone() {
 }
 
 #[test]
-fn f35_an_id_that_no_folder_or_label_can_bear_is_refused() {
+fn f35_invalid_run_id_is_refused() {
     let bench = Bench::with_agenda(FAILING);
     for id in ["a/b", "..", "-x", "last"] {
         let said = bench.call("run a.yaml").argument(&format!("--run-id={id}")).ends(2).stderr;
@@ -132,7 +132,7 @@ fn f35_an_id_that_no_folder_or_label_can_bear_is_refused() {
 }
 
 #[test]
-fn the_newest_run_is_the_one_that_was_begun_last_whatever_it_is_called() {
+fn last_is_the_run_started_last_whatever_its_name() {
     let bench = Bench::with_agenda("operations: []");
     for arguments in ["run a.yaml --run-id zebra", "run a.yaml", "run a.yaml --run-id aardvark"] {
         bench.pop(0, arguments);

@@ -1,4 +1,4 @@
-//! A `pop` that runs while a test listens to it, signals it, limits it, and waits for its end.
+//! A running `pop` that a test reads from, signals, limits and waits for.
 
 use crate::bench::{Ended, PATIENCE};
 use rustix::process::{
@@ -19,7 +19,7 @@ pub(crate) struct Running {
     stderr: Heard,
 }
 
-/// What is heard of a stream, line by line.
+/// Lines read from a stream.
 struct Heard {
     lines: Receiver<String>,
     text: String,
@@ -54,7 +54,7 @@ impl Heard {
         }
     }
 
-    /// All that is heard until the stream ends.
+    /// Reads until the stream ends.
     fn until_end(mut self) -> String {
         loop {
             match self.lines.recv_timeout(PATIENCE) {
@@ -144,7 +144,7 @@ impl Running {
         ended
     }
 
-    /// Waits for its end, whatever it says.
+    /// Waits for the end of the process and ignores its output.
     pub(crate) fn ended(mut self) {
         self.child.wait().unwrap();
     }

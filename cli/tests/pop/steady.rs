@@ -1,4 +1,4 @@
-//! Screens with whatever differs from run to run in fixed words, so that they can be compared.
+//! Replaces ids, times and durations in output by fixed placeholders for snapshots.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ const UNSTEADY: [(&str, &str); 6] = [
     ("+.# s", "$TOOK"),
 ];
 
-/// A text with the folder, and whatever else differs from run to run, in fixed words.
+/// Replaces the folder, and everything else that differs between runs, by placeholders.
 pub(crate) fn steady(text: &str, folder: &Path) -> String {
     let text = text.replace(&folder.display().to_string(), "$BENCH");
     let mut steady = String::with_capacity(text.len());

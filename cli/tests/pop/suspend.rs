@@ -1,4 +1,4 @@
-//! pop stopped and continued, by Ctrl-Z or by somebody else, while operations with limits run.
+//! Suspends and continues pop, by Ctrl-Z or SIGSTOP, while operations with timeouts run.
 
 use crate::bench::Bench;
 use rustix::process::{Pid, Signal, WaitOptions, waitpid};
@@ -18,7 +18,7 @@ fn bench(script: &str) -> Bench {
     Bench::with_agenda(&operation)
 }
 
-/// The letter of a process's state in `/proc`: `T` if it is stopped.
+/// State of a process in `/proc`: `T` if it is stopped.
 fn state(pid: &str) -> String {
     let stat = fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap();
     stat.rsplit(") ").next().unwrap()[..1].to_owned()

@@ -1,4 +1,4 @@
-//! Files that are no regular files, and paths that are no text: refused at once, with the reason.
+//! Special files and paths that are not UTF-8: refused at once, with the reason.
 
 use crate::bench::Bench;
 use std::ffi::{OsStr, OsString};
@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 #[test]
-fn fr_h9_only_regular_files_are_read_and_nothing_waits_for_another() {
+fn fr_h9_only_regular_files_are_read() {
     let agenda = "operations: [{name: a, type: size}]";
     let bench = Bench::with_agenda(agenda);
     bench.write("registry.yaml", "size: {command: ['true'], secrets: {TOKEN: {fromFile: token}}}\n");
@@ -34,7 +34,7 @@ fn fr_h9_only_regular_files_are_read_and_nothing_waits_for_another() {
 }
 
 #[test]
-fn fr_h9_runs_whose_files_are_pipes_are_listed_with_the_reason() {
+fn fr_h9_runs_with_pipes_as_files_are_listed_unreadable() {
     let bench = Bench::with_agenda("operations: [{name: a, type: exec, payload: {command: ['true']}}]");
     for run in ["good", "settings", "journal", "lock"] {
         bench.pop(0, &format!("run --run-id {run} a.yaml"));
@@ -60,7 +60,7 @@ fn fr_h9_runs_whose_files_are_pipes_are_listed_with_the_reason() {
 }
 
 #[test]
-fn fr_h2_paths_that_are_not_utf8_are_refused_before_anything_starts() {
+fn fr_h2_paths_that_are_not_utf8_are_refused() {
     let odd = OsStr::from_bytes(b"odd\xff");
     let bench = Bench::new();
     let folder = bench.path("").join(odd);

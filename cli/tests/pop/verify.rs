@@ -1,4 +1,4 @@
-//! One agenda under several launchers: what is equal, what differs and where, and what is left behind.
+//! `pop verify`: equality, differences and their places, and cleanup.
 
 use crate::bench::{Bench, Ended};
 use crate::docker::{engine, shell};
@@ -12,7 +12,7 @@ fn agenda(operations: &Value) -> Bench {
     bench
 }
 
-/// A verification whose second launcher is not there: what it says is of the first.
+/// A verification whose second launcher is unavailable, so that its output is about the first.
 fn under_local_alone(bench: &Bench, arguments: &str) -> Ended {
     bench
         .call(&format!("verify {arguments} --on local,docker"))
@@ -21,7 +21,7 @@ fn under_local_alone(bench: &Bench, arguments: &str) -> Ended {
 }
 
 #[test]
-fn what_is_equal_everywhere_is_said_and_leaves_nothing_behind() {
+fn equal_runs_leave_nothing_behind() {
     engine();
     let bench = agenda(&json!([
         shell("makes", "mkdir d; cat in > d/made; echo '#!' > tool; chmod 755 tool; rm old; echo same > kept; ln -s \"$PWD/d\" link"),
@@ -53,7 +53,7 @@ fn what_is_equal_everywhere_is_said_and_leaves_nothing_behind() {
 }
 
 #[test]
-fn what_differs_is_named_with_its_place_and_its_values() {
+fn difference_is_shown_with_place_and_values() {
     engine();
     let line = "echo $POP_LAUNCH_TYPE > who; echo same > same; test $POP_LAUNCH_TYPE = docker || echo x > more; \
         test $POP_LAUNCH_TYPE = local || chmod 755 in; \
@@ -96,7 +96,7 @@ fn what_differs_is_named_with_its_place_and_its_values() {
 }
 
 #[test]
-fn a_run_that_cannot_begin_ends_it_with_its_own_words_and_code() {
+fn run_that_cannot_start_ends_verify_with_its_code() {
     let bench = agenda(&json!([shell("a", "true")]));
     let ended = under_local_alone(&bench, "a.json");
     assert!(ended.stderr.contains("docker: hint: start the Docker Engine"), "{}", ended.stderr);
@@ -107,7 +107,7 @@ fn a_run_that_cannot_begin_ends_it_with_its_own_words_and_code() {
 }
 
 #[test]
-fn a_workspace_is_a_copy_with_links_modes_and_times_and_without_what_is_left_out() {
+fn workspace_copies_links_modes_and_times() {
     let line = "test -x tool && test ! -x in && test -L link && test ! -e big && test ! -e .pop/mark && test in -ot tool \
         && test \"$(cat d/in)\" = text && echo all there";
     let bench = agenda(&json!([shell("a", line), {"name": "b", "type": "say"}]));
@@ -135,7 +135,7 @@ fn a_workspace_is_a_copy_with_links_modes_and_times_and_without_what_is_left_out
 }
 
 #[test]
-fn an_agenda_on_standard_input_is_given_to_every_run() {
+fn agenda_on_stdin_reaches_every_run() {
     let text = json!({"operations": [shell("a", "true")]}).to_string();
     let bench = Bench::new();
     let call = bench.call("verify - --on local,docker").variable("DOCKER_HOST", "unix:///none").stdin(&text);
@@ -145,7 +145,7 @@ fn an_agenda_on_standard_input_is_given_to_every_run() {
 }
 
 #[test]
-fn a_signal_is_passed_on_and_the_workspaces_are_removed() {
+fn signal_is_forwarded_and_workspaces_are_removed() {
     let bench = agenda(&json!([shell("a", "exec sleep 1000")]));
     for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
         let mut running = bench.call("verify a.json --on local,docker").spawn();
@@ -162,7 +162,7 @@ fn a_signal_is_passed_on_and_the_workspaces_are_removed() {
 }
 
 #[test]
-fn a_command_line_that_compares_nothing_is_refused() {
+fn verify_refuses_arguments_that_compare_nothing() {
     let bench = agenda(&json!([shell("a", "true")]));
     for (arguments, words) in [
         ("--on local", "error: cannot compare a single launcher with itself"),

@@ -1,10 +1,10 @@
-//! What is told of runs afterwards, word for word: lists, results, logs and explanations.
+//! Snapshots of commands that read saved runs: lists, results, logs and explanations.
 
 use crate::bench::Bench;
 use crate::screens::mixed;
 
 #[test]
-fn runs_and_what_became_of_them() {
+fn runs_show_and_logs_of_a_failed_run() {
     let bench = mixed();
     insta::assert_snapshot!(bench.pop(0, "runs").screen(), @r"
     exit 0
@@ -167,7 +167,7 @@ fn a_run_as_data() {
 }
 
 #[test]
-fn explanations() {
+fn explain_failed_and_cancelled_operations() {
     let bench = mixed();
     insta::assert_snapshot!(bench.pop(0, "explain last thumb").screen(), @r#"
     exit 0
@@ -208,7 +208,7 @@ fn explanations() {
 }
 
 #[test]
-fn an_explanation_of_what_a_stop_cancelled() {
+fn explain_operation_cancelled_by_a_failure() {
     let bench = Bench::with_agenda(
         "operations:\n  - {name: bad, type: exec, payload: {command: ['false']}}\n  - {name: free, type: exec, payload: {command: \
          ['true']}}\n",
@@ -230,7 +230,7 @@ fn an_explanation_of_what_a_stop_cancelled() {
 }
 
 #[test]
-fn data_that_cannot_be_kept_is_an_error_and_a_reader_that_has_enough_is_none() {
+fn full_stdout_is_an_error_but_a_closed_pipe_is_not() {
     let bench = mixed();
     for line in ["show last", "runs", "explain last thumb", "plan a.yaml"] {
         let said = bench.call(line).into("/dev/full").ends(1).stderr;
