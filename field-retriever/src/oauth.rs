@@ -124,12 +124,15 @@ pub(crate) fn find(field: impl Fn(&FieldName) -> Option<Found<String>>) -> Resul
     }
 }
 
+/// A value with its origin, and the file that it was read from, if it was read from one.
+type FoundSecret = (Found<Secret>, Option<PathBuf>);
+
 /// A path from an argument precedes data from the environment, which precedes a path from a property.
 fn find_one(
     field: &impl Fn(&FieldName) -> Option<Found<String>>,
     path: &FieldName,
     data: &FieldName,
-) -> Result<Option<(Found<Secret>, Option<PathBuf>)>, OauthError> {
+) -> Result<Option<FoundSecret>, OauthError> {
     let path = field(path);
     let by_argument = path.as_ref().is_some_and(|path| matches!(path.origin, Origin::Argument { .. }));
     let data = if by_argument { None } else { field(data) };

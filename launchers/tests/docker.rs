@@ -255,7 +255,7 @@ async fn invalid_wait_answer_is_never_a_success() {
 }
 
 #[tokio::test]
-async fn fr_e8_fr_e9_signal_blames_the_program_unless_engine_sent_it() {
+async fn fr_e8_e9_signal_blames_the_program_unless_engine_sent_it() {
     let own = exit(Script { code: 137, ..Script::default() }).await;
     assert_eq!(told(&own), ("signal", Blame::Handler));
     let failure = own.unwrap_err();

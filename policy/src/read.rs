@@ -1,4 +1,8 @@
 //! Readers of values, shared by several policies.
+#![expect(
+    clippy::option_option,
+    reason = "the outer option is whether the key has a valid value, the inner one is that value"
+)]
 
 use crate::Pattern;
 use pop_document::{Fault, Fields, Pointer};

@@ -1,3 +1,5 @@
+//! Tests of the dead-letter queue.
+
 use super::*;
 use pop_contract::Blame;
 use serde_json::json;

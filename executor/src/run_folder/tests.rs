@@ -1,3 +1,5 @@
+//! Tests of the run folder.
+
 use super::*;
 use crate::frozen_inputs::{ConfDSettings, Settings};
 use pop_contract::Description;

@@ -1,3 +1,5 @@
+//! Tests of cached results.
+
 use super::*;
 use pop_policy::KeyInput;
 use serde_json::json;

@@ -1,3 +1,5 @@
+//! Tests of the journal's writer.
+
 use super::super::read_journal;
 use super::super::reader::read_bytes;
 use super::*;
