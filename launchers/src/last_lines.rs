@@ -119,7 +119,7 @@ fn is_continuation(byte: u8) -> bool {
 
 /// The last lines of captured output and of the log beside it, which holds the errors. Each gets at least half
 /// of the lines.
-pub(crate) fn merged(captured: Vec<String>, log: Vec<String>) -> Vec<String> {
+pub(crate) fn merged(captured: &[String], log: &[String]) -> Vec<String> {
     let for_log = log.len().min(LOG_TAIL_LINES - captured.len().min(LOG_TAIL_LINES / 2));
     let for_captured = captured.len().min(LOG_TAIL_LINES - for_log);
     let ends = [&captured[captured.len() - for_captured..], &log[log.len() - for_log..]];
@@ -174,12 +174,12 @@ mod tests {
             [(20, 20, "c15", 10), (20, 2, "c12", 10), (2, 20, "c0", 10), (1, 1, "c0", 2)]
         {
             let merged = merged(
-                lines("c", captured).split_off(captured.max(10) - 10),
-                lines("l", log).split_off(log.max(10) - 10),
+                &lines("c", captured).split_off(captured.max(10) - 10),
+                &lines("l", log).split_off(log.max(10) - 10),
             );
             assert_eq!((merged[0].as_str(), merged.len()), (first, count));
         }
-        assert_eq!(merged(Vec::new(), lines("l", 10)), lines("l", 10));
-        assert_eq!(merged(lines("c", 10), Vec::new()), lines("c", 10));
+        assert_eq!(merged(&[], &lines("l", 10)), lines("l", 10));
+        assert_eq!(merged(&lines("c", 10), &[]), lines("c", 10));
     }
 }

@@ -267,7 +267,7 @@ impl ReportState {
                     self.is_news = true;
                 }
                 Err(error) => {
-                    self.breach(format!("annotation `{PROGRESS}` is not a valid progress: {error}"))
+                    self.breach(format!("annotation `{PROGRESS}` is not a valid progress: {error}"));
                 }
             }
             self.annotated.texts[0] = progress;

@@ -87,7 +87,7 @@ impl Transcript {
             (StdoutUse::Nothing, Stream::Stdout) => {
                 let Self { reports, sayings, masked, log, .. } = self;
                 reports.take(bytes, sayings, &mut |rest| {
-                    hide(masked, stream, rest, &mut |plain| log.write(plain))
+                    hide(masked, stream, rest, &mut |plain| log.write(plain));
                 });
             }
             // parsed first, then its values are masked
@@ -255,7 +255,7 @@ impl Transcript {
             said: self.sayings.into_said(),
             stdout: self.stdout,
             captured: value.filter(|_| exit.is_ok()),
-            log_tail: merged(last, summary.tail),
+            log_tail: merged(&last, &summary.tail),
             left: 0,
             exit,
         }

@@ -121,7 +121,7 @@ fn strip(media: &Media, count: u32, seconds: f64, fit: Fit) -> String {
         Some(format!("setpts=PTS-({middle})/TB,fps={count}/{seconds}:start_time=-{interval}:round=up")),
         Some(format!("tpad=stop_mode=clone:stop={},trim=start_frame=1", count + 1)),
         filter::tone_map(&media.video),
-        fit.filter(),
+        Some(fit.filter()),
         Some(format!("tile={count}x1")),
     ])
 }

@@ -48,8 +48,8 @@ pub(crate) fn hold(media: &Media) -> Option<String> {
 }
 
 /// Scales to exactly this size, in square pixels.
-pub(crate) fn scale((width, height): (u32, u32)) -> Option<String> {
-    Some(format!("scale={width}:{height},setsar=1"))
+pub(crate) fn scale((width, height): (u32, u32)) -> String {
+    format!("scale={width}:{height},setsar=1")
 }
 
 /// A picture fitted into a frame.
@@ -88,10 +88,10 @@ impl Fit {
     }
 
     /// The filters that make such pictures.
-    pub(crate) fn filter(&self) -> Option<String> {
+    pub(crate) fn filter(&self) -> String {
         let (width, height) = self.frame;
         let pad = format!("pad={width}:{height}:(ow-iw)/2:(oh-ih)/2");
-        Some(chain([scale(self.picture), (self.picture != self.frame).then_some(pad)]))
+        chain([Some(scale(self.picture)), (self.picture != self.frame).then_some(pad)])
     }
 }
 

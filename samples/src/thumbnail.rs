@@ -150,7 +150,7 @@ impl Shown {
             filter::deinterlace(&media.video),
             Some(format!("select=eq(n\\,{})", self.number)),
             filter::tone_map(&media.video),
-            fit.filter(),
+            Some(fit.filter()),
         ]);
         arguments.extend(one_jpeg(media, &filter, part));
         arguments

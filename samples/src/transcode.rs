@@ -171,7 +171,7 @@ fn arguments(input: &TranscodePayload, media: &Media, fit: Fit, part: &str) -> V
         filter::deinterlace(&media.video),
         filter::tone_map(&media.video),
         filter::hold(media),
-        fit.filter(),
+        Some(fit.filter()),
     ]);
     // the same film on any machine: what x264 makes depends on how many threads it has and on the processor's kind
     let mut x264 = "cpu-independent=1".to_owned();

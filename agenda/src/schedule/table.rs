@@ -187,7 +187,7 @@ impl Table {
         for (op, state) in self.iter() {
             anew.set(op, state.clone(), plan.operation(op), gates);
         }
-        anew.doomed = self.doomed.clone();
+        anew.doomed.clone_from(&self.doomed);
         if anew != *self {
             return Err(format!("the views are {self:?} but should be {anew:?}"));
         }

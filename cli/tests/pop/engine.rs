@@ -148,6 +148,7 @@ fn f51_frozen_engine_blocks_neither_timeouts_nor_ctrl_c() {
     running.ends(130);
 }
 
+#[expect(clippy::print_stdout, reason = "the test runner shows why a part was left out")]
 /// Address of a private Podman; `None`, with a message, if Podman cannot run here.
 fn podman(kind: &str) -> Option<String> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/podman");

@@ -138,7 +138,7 @@ impl Worker {
                 self.ask(ticket, op, gate, exec.as_deref(), &plan, channels);
             }
             EffectRequest::Reclaim { op, gates, exec, plan } => {
-                self.reclaim(op, &gates, exec.as_deref(), &plan)
+                self.reclaim(op, &gates, exec.as_deref(), &plan);
             }
             EffectRequest::Release { op } => {
                 self.held.remove(&op);

@@ -71,7 +71,7 @@ pub(super) fn body(
         "WorkingDir": working_dir,
         "User": user(pod, surroundings.users),
         "Labels": labels(id, order, pod),
-        "HostConfig": host_config(order, pod, surroundings, mounts),
+        "HostConfig": host_config(order, pod, surroundings, &mounts),
     })))
 }
 
@@ -79,13 +79,13 @@ fn host_config(
     order: &LaunchOrder,
     pod: &PodConfig,
     surroundings: &EngineFacts<'_>,
-    mounts: Vec<Value>,
+    mounts: &[Value],
 ) -> Value {
     let program = &order.program;
     let cpu = program.cpu.or(pod.cpu_limit).map(|cpu| cpu.millis() * 1_000_000);
     let shares = program.cpu.or(pod.cpu_request).map(|cpu| (cpu.millis() * 1_024 / 1_000).max(2));
-    let memory = program.memory.or(pod.memory_limit).map(|memory| memory.bytes());
-    let reservation = program.memory.or(pod.memory_request).map(|memory| memory.bytes());
+    let memory = program.memory.or(pod.memory_limit).map(pop_registry::Memory::bytes);
+    let reservation = program.memory.or(pod.memory_request).map(pop_registry::Memory::bytes);
     let keeps_id = surroundings.users == UserMapping::KeepId && !pod.privileged;
     without_nulls(json!({
         "Mounts": mounts,

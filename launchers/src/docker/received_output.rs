@@ -328,7 +328,7 @@ mod tests {
                     bytes == after && fits || is_doubtful || !fits && bytes.is_empty(),
                     "{cut}: {bytes:?}"
                 );
-                if cut == text.len() || cut >= 33 && cut < 45 {
+                if cut == text.len() || (33..45).contains(&cut) {
                     assert_eq!((bytes.as_slice(), is_doubtful, fits), (after, false, true), "{cut}");
                 }
             }

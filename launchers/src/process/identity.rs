@@ -12,6 +12,10 @@ pub fn executor_identity() -> String {
 }
 
 /// The process with this identity: `None` if the text is no identity, `Some(None)` if the process is dead.
+#[expect(
+    clippy::option_option,
+    reason = "no identity, and the identity of a dead process, are different answers"
+)]
 pub(super) fn executor(identity: &str) -> Option<Option<Pid>> {
     let (pid, rest) = identity.split_once('-')?;
     let (start, booted) = rest.split_once('-')?;

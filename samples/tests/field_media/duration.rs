@@ -18,7 +18,7 @@ fn fr_f1_a_film_that_is_cut_off_is_no_success() {
             let bytes = fs::read(place.path(name)).unwrap();
             let half = format!("half-{name}");
             fs::write(place.path(&half), &bytes[..bytes.len() / 2]).unwrap();
-            let payload = place.rendition(&half, json!({"durationSeconds": 4}));
+            let payload = place.rendition(&half, &json!({"durationSeconds": 4}));
             assert_eq!(place.fails("transcode", &payload), code, "{name}");
             assert!(!place.has("out.mp4"), "{name}");
             let package = json!({"renditions": [{"path": place.path(&half), "height": 180}],
@@ -36,14 +36,14 @@ fn fr_f1_a_transport_stream_that_is_cut_off_keeps_no_promise_of_its_payload() {
         place.film("whole.ts", &["-t", "4"]);
         let bytes = fs::read(place.path("whole.ts")).unwrap();
         fs::write(place.path("half.ts"), &bytes[..bytes.len() / 2]).unwrap();
-        let payload = place.rendition("half.ts", json!({"durationSeconds": 4}));
+        let payload = place.rendition("half.ts", &json!({"durationSeconds": 4}));
         assert_eq!(place.fails("transcode", &payload), "too-short");
         let rendition = json!({"path": place.path("half.ts"), "height": 180, "durationSeconds": 4.0});
         let package =
             json!({"renditions": [rendition], "outputFolder": place.path("hls"), "segmentSeconds": 1});
         assert_eq!(place.fails("package", &package), "too-short");
         // without a promise, what is there is all there is
-        place.succeeds("transcode", &place.rendition("half.ts", json!({})));
+        place.succeeds("transcode", &place.rendition("half.ts", &json!({})));
     });
 }
 
@@ -66,7 +66,7 @@ fn fr_f3_a_package_lasts_as_long_as_its_film_or_fails() {
             assert_eq!(place.fails("package", &direct), "too-short", "{name}");
             // a rendition has its picture from the beginning to the end of the sound
             let rendition = place
-                .succeeds("transcode", &place.rendition(name, json!({"height": 90, "segmentSeconds": 2})));
+                .succeeds("transcode", &place.rendition(name, &json!({"height": 90, "segmentSeconds": 2})));
             let package =
                 json!({"renditions": [rendition], "outputFolder": place.path("hls"), "segmentSeconds": 2});
             place.succeeds("package", &package);
@@ -76,7 +76,7 @@ fn fr_f3_a_package_lasts_as_long_as_its_film_or_fails() {
         // sound that ends early is no fault
         place.film("quiet.mp4", &["-t", "3", "-af", "atrim=end=1"]);
         let rendition =
-            place.succeeds("transcode", &place.rendition("quiet.mp4", json!({"segmentSeconds": 1})));
+            place.succeeds("transcode", &place.rendition("quiet.mp4", &json!({"segmentSeconds": 1})));
         let package =
             json!({"renditions": [rendition], "outputFolder": place.path("hls"), "segmentSeconds": 1});
         place.succeeds("package", &package);
@@ -97,7 +97,7 @@ fn fr_f8_a_film_of_unknown_duration_is_made_without_a_percentage() {
         let info = place.succeeds("probe", &json!({"input": place.path("live.mkv")}));
         assert_eq!(info.get("durationSeconds"), None);
         for fields in [json!({}), json!({"durationSeconds": 0}), json!({"durationSeconds": "0"})] {
-            let made = place.succeeds("transcode", &place.rendition("live.mkv", fields));
+            let made = place.succeeds("transcode", &place.rendition("live.mkv", &fields));
             approximately(made["durationSeconds"].as_f64().unwrap(), 3.0);
         }
         let payload =
@@ -113,9 +113,9 @@ fn fr_f10_percent_is_monotone_and_ends_at_100_only_with_success() {
         place.film("whole.mkv", &["-t", "4"]);
         let bytes = fs::read(place.path("whole.mkv")).unwrap();
         fs::write(place.path("half.mkv"), &bytes[..bytes.len() / 2]).unwrap();
-        let good = place.percents("transcode", &place.rendition("whole.mkv", json!({})));
+        let good = place.percents("transcode", &place.rendition("whole.mkv", &json!({})));
         assert!(good.is_sorted() && good.last() == Some(&100.0), "{good:?}");
-        let bad = place.percents("transcode", &place.rendition("half.mkv", json!({})));
+        let bad = place.percents("transcode", &place.rendition("half.mkv", &json!({})));
         assert!(bad.is_sorted() && bad.last().is_none_or(|last| *last < 100.0), "{bad:?}");
     });
 }

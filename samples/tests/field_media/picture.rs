@@ -103,7 +103,7 @@ fn fr_f5_pictures_are_not_multiplied() {
             &[&["-f", "lavfi", "-i", "testsrc2=s=160x90:d=0.04", "-c:v", "libx264", "-pix_fmt", "yuv420p"]],
         );
         for (name, most) in [("screen.mkv", 40), ("one.mp4", 1)] {
-            let rendition = place.succeeds("transcode", &place.rendition(name, json!({"height": 90})));
+            let rendition = place.succeeds("transcode", &place.rendition(name, &json!({"height": 90})));
             let stream = &place.looked_at(rendition["path"].as_str().unwrap())["streams"][0];
             let frames: u32 = stream["nb_frames"].as_str().unwrap().parse().unwrap();
             assert!((1..=most).contains(&frames), "{name}: {frames}");
@@ -151,14 +151,14 @@ fn fr_f6_pictures_are_made_as_they_are_displayed() {
             assert_eq!(size(&place.succeeds("thumbnail", &payload)), thumbnail, "{name}");
             let payload = json!({"input": input, "output": place.path("s.jpg"), "count": 2, "width": 80});
             assert_eq!(size(&place.succeeds("filmstrip", &payload)), [160, thumbnail[1]], "{name}");
-            let made = place.succeeds("transcode", &place.rendition(name, json!({"height": 90})));
+            let made = place.succeeds("transcode", &place.rendition(name, &json!({"height": 90})));
             assert_eq!(size(&made), rendition, "{name}");
             let stream = &place.looked_at(made["path"].as_str().unwrap())["streams"][0];
             assert_eq!(stream["sample_aspect_ratio"], "1:1", "{name}");
             assert_eq!([&stream["width"], &stream["height"]], [rendition[0], rendition[1]], "{name}");
         }
         // a picture of another shape gets bars, and is not squeezed
-        let both = place.rendition("turned90.mp4", json!({"width": 160, "height": 90}));
+        let both = place.rendition("turned90.mp4", &json!({"width": 160, "height": 90}));
         assert_eq!(place.succeeds("transcode", &both)["width"], 160);
         // MPEG-TS knows no rotation
         let package = json!({"renditions": [{"path": place.path("turned90.mp4"), "height": 160}],
@@ -238,7 +238,7 @@ fn fr_f9_interlaced_pictures_are_made_whole() {
             );
             let combed = place.combing(name);
             let made = place
-                .succeeds("transcode", &place.rendition(name, json!({"height": 96, "preset": "veryfast"})));
+                .succeeds("transcode", &place.rendition(name, &json!({"height": 96, "preset": "veryfast"})));
             let whole = place.combing(made["path"].as_str().unwrap());
             assert!(whole * 3.0 < combed, "{name}: {whole} of {combed}");
             let payload = json!({"input": place.path(name), "output": place.path("t.jpg"), "atSeconds": 0.5, "width": 160});
@@ -288,7 +288,7 @@ fn fr_f9_the_default_track_is_heard() {
         place.make("second.mkv", &[&inputs, &streams, &["-disposition:a:1", "default"]]);
         place.make("none.mkv", &[&inputs, &streams, &["-default_mode", "passthrough"]]);
         let loudness = |name: &str| {
-            let made = place.succeeds("transcode", &place.rendition(name, json!({"height": 90})));
+            let made = place.succeeds("transcode", &place.rendition(name, &json!({"height": 90})));
             place.loudness(made["path"].as_str().unwrap())
         };
         assert!(loudness("second.mkv") > -30.0);
@@ -316,7 +316,7 @@ fn fr_f9_a_high_dynamic_range_is_told_and_mapped() {
             place.make("hdr.mp4", &[&["-f", "lavfi", "-i", "testsrc2=s=160x90:d=0.4"], &codec, &colours]);
             let info = place.succeeds("probe", &json!({"input": place.path("hdr.mp4")}));
             assert_eq!(info["dynamicRange"], name);
-            let made = place.succeeds("transcode", &place.rendition("hdr.mp4", json!({"height": 90})));
+            let made = place.succeeds("transcode", &place.rendition("hdr.mp4", &json!({"height": 90})));
             let stream = &place.looked_at(made["path"].as_str().unwrap())["streams"][0];
             assert_eq!(
                 (&stream["color_transfer"], &stream["pix_fmt"]),

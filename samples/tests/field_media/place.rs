@@ -100,7 +100,7 @@ impl Place {
     }
 
     /// A payload of `transcode` from a file of the folder to `out.mp4`.
-    pub(crate) fn rendition(&self, name: &str, fields: Value) -> Value {
+    pub(crate) fn rendition(&self, name: &str, fields: &Value) -> Value {
         let mut payload =
             json!({"input": self.path(name), "output": self.path("out.mp4"), "preset": "ultrafast"});
         payload.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
@@ -176,7 +176,7 @@ impl Place {
 
     /// How much neighbouring lines differ in the middle of a film of 160 by 96.
     pub(crate) fn combing(&self, name: &str) -> f64 {
-        let is_film = name.ends_with(".mp4");
+        let is_film = Path::new(name).extension().is_some_and(|ending| ending == "mp4");
         let bytes = self.grays(name, if is_film { r"select=gte(n\,12)" } else { "null" });
         let lines: Vec<&[u8]> = bytes.chunks(160).collect();
         let differences = lines.windows(2).flat_map(|two| two[0].iter().zip(two[1]));
