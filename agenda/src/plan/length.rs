@@ -73,7 +73,7 @@ mod tests {
     use pop_registry::Catalog;
     use serde_json::{Value, json};
 
-    fn faults(payload: Value, description: Option<&str>) -> Vec<(&'static str, bool, String)> {
+    fn faults(payload: &Value, description: Option<&str>) -> Vec<(&'static str, bool, String)> {
         let source = Source::new("r.json", br#"{"list": {"command": ["list"]}}"#).unwrap();
         let mut catalog = Catalog::build(Some(&source), &mut Vec::new());
         if let Some(text) = description {
@@ -92,14 +92,14 @@ mod tests {
         let at = || "/operations/0/payload".to_owned();
         let long = || json!({"items": (0..30_000).collect::<Vec<u32>>()});
         let short = json!({"items": (0..1_000).collect::<Vec<u32>>()});
-        assert_eq!(faults(short, None), []);
-        assert_eq!(faults(long(), None), [("long-payload", false, at())]);
-        assert_eq!(faults(long(), Some("{}")), []);
-        assert_eq!(faults(long(), Some(r#"{"payloadForms": ["envVar", "file"]}"#)), []);
+        assert_eq!(faults(&short, None), []);
+        assert_eq!(faults(&long(), None), [("long-payload", false, at())]);
+        assert_eq!(faults(&long(), Some("{}")), []);
+        assert_eq!(faults(&long(), Some(r#"{"payloadForms": ["envVar", "file"]}"#)), []);
         let variable_only = Some(r#"{"payloadForms": ["envVar"]}"#);
-        assert_eq!(faults(long(), variable_only), [("too-long", true, at())]);
+        assert_eq!(faults(&long(), variable_only), [("too-long", true, at())]);
         let middle = json!({"items": "x".repeat(120_000)});
-        assert_eq!(faults(middle.clone(), variable_only), []);
-        assert_eq!(faults(middle, None), [("long-payload", false, at())]);
+        assert_eq!(faults(&middle.clone(), variable_only), []);
+        assert_eq!(faults(&middle, None), [("long-payload", false, at())]);
     }
 }

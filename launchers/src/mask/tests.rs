@@ -130,7 +130,7 @@ fn fr_h16_more_encodings_are_hidden() {
         let whole = streamed(&mask, &written, &[]);
         let has = |part: &[u8]| whole.windows(part.len()).any(|window| window == part);
         assert!(has(b"***") && !has(b"p\0\"") && !has(b"s\0&"), "{whole:?}");
-        assert_eq!(whole.iter().filter(|byte| **byte == b'x').count(), 2);
+        assert_eq!(whole.split(|byte| *byte == b'x').count(), 3);
         for cut in 0..written.len() {
             assert_eq!(streamed(&mask, &written, &[cut]), whole, "{cut}");
         }

@@ -263,7 +263,7 @@ impl Shared {
                 }
             }
         } else if is("get", "/events") {
-            send(wire, 200, &script.events.iter().map(|event| format!("{event}\n")).collect::<String>())
+            send(wire, 200, &lines(&script.events))
         } else if is("get", "/containers/json") {
             let created = self.container().created.clone().unwrap_or_default();
             let listed =
@@ -326,4 +326,10 @@ fn send(wire: &mut dyn Write, status: u16, body: &str) -> std::io::Result<()> {
     )?;
     write!(wire, "Connection: close\r\n\r\n{body}")?;
     wire.flush()
+}
+
+/// JSON values as lines.
+fn lines(values: &[Value]) -> String {
+    let lines: Vec<String> = values.iter().map(Value::to_string).collect();
+    lines.join("\n") + if lines.is_empty() { "" } else { "\n" }
 }

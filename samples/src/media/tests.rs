@@ -9,7 +9,7 @@ fn media(answer: Value) -> Option<Media> {
 }
 
 /// The model of a file with one video stream that has these fields.
-fn film(fields: Value) -> Video {
+fn film(fields: &Value) -> Video {
     let mut stream = json!({"codec_type": "video", "codec_name": "h264", "width": 640, "height": 360});
     stream.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
     media(json!({"streams": [stream]})).unwrap().video
@@ -18,7 +18,7 @@ fn film(fields: Value) -> Video {
 #[test]
 fn frame_rates_are_fractions() {
     for (text, rate) in [("30/1", Some(30.0)), ("30000/1001", Some(29.97)), ("0/0", None), ("25", None)] {
-        assert_eq!(film(json!({"avg_frame_rate": text})).frame_rate, rate, "{text}");
+        assert_eq!(film(&json!({"avg_frame_rate": text})).frame_rate, rate, "{text}");
     }
 }
 
@@ -31,7 +31,7 @@ fn fr_f5_a_time_base_of_milliseconds_is_no_frame_rate() {
         ("0/0", "50/1", Some(50.0)),
     ] {
         assert_eq!(
-            film(json!({"avg_frame_rate": average, "r_frame_rate": base})).frame_rate,
+            film(&json!({"avg_frame_rate": average, "r_frame_rate": base})).frame_rate,
             rate,
             "{average} {base}"
         );
@@ -54,7 +54,7 @@ fn fr_f6_the_size_is_the_displayed_one() {
         (json!({"sample_aspect_ratio": "N/A"}), (640, 360)),
         (json!({"sample_aspect_ratio": "1:2", "side_data_list": [{}, {"rotation": 90}]}), (360, 320)),
     ] {
-        let video = film(fields.clone());
+        let video = film(&fields);
         assert_eq!((video.width, video.height), size, "{fields}");
     }
 }
@@ -69,12 +69,12 @@ fn fr_f9_field_order_and_dynamic_range_are_read() {
         ("progressive", None),
         ("unknown", None),
     ] {
-        assert_eq!(film(json!({"field_order": order})).field_order, wanted, "{order}");
+        assert_eq!(film(&json!({"field_order": order})).field_order, wanted, "{order}");
     }
     for (transfer, wanted) in
         [("smpte2084", Some("HDR10")), ("arib-std-b67", Some("HLG")), ("bt709", None), ("unknown", None)]
     {
-        let found = film(json!({"color_transfer": transfer})).dynamic_range;
+        let found = film(&json!({"color_transfer": transfer})).dynamic_range;
         assert_eq!(found.map(DynamicRange::name), wanted, "{transfer}");
     }
 }
