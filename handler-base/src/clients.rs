@@ -54,7 +54,7 @@ fn with_annotations(
     pod: &str,
     cluster: Cluster,
 ) -> std::io::Result<Box<dyn StatusReporter>> {
-    let connect = move || -> pop_reporters::status::Connecting {
+    let connect = move || -> pop_reporters::status::ConnectFuture {
         let cluster = cluster.clone();
         Box::pin(async move { pop_launchers::client(&cluster).await.map_err(|failure| failure.message) })
     };

@@ -1,5 +1,5 @@
-//! What is told of work: `status`, how a handler or the executor reports its progress to whoever launched it; and
-//! `run`, what people and machines see of a whole run.
+//! Reporters. `status`: a handler or the executor reports its progress to its launcher. `run`: a run is shown to people
+//! and programs.
 
 #[cfg(feature = "run")]
 pub mod run;

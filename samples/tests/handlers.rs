@@ -428,7 +428,7 @@ fn a_success_that_nobody_hears_of_is_none() {
     let output = handler(SAMPLE).args(LOCAL).env("PAYLOAD", "{}").stdout(nobody).output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(said.contains("WARN the report could not be written: Broken pipe"), "{said}");
+    assert!(said.contains("WARN cannot write the report: Broken pipe"), "{said}");
 }
 
 /// The tests in `annotations.rs` are for handlers that have the client.

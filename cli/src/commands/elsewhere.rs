@@ -6,15 +6,15 @@ use pop_agenda::{Identity, RunOutcome, Sink};
 use pop_executor::cluster;
 use pop_field_retriever::names::property;
 use pop_field_retriever::{FieldName, LaunchDataWrapper, LaunchType, TypedFields as _};
-use pop_reporters::run::{Address, Elsewhere, FollowedRun, ProgressIds, Told};
-use pop_reporters::status::{Connecting, OwnPod};
+use pop_reporters::run::{FollowedRun, ProgressDelivery, ProgressIds, ProgressSource, ServiceAddress};
+use pop_reporters::status::{ConnectFuture, OwnPod};
 use std::sync::{Arc, Mutex};
 
 /// Address of the agenda progress service, if it is set. An invalid address is an error before the run starts.
-pub(super) fn service(launch: &dyn LaunchDataWrapper) -> Result<Option<Address>, CommandError> {
+pub(super) fn service(launch: &dyn LaunchDataWrapper) -> Result<Option<ServiceAddress>, CommandError> {
     let found = launch.field(&FieldName::of_property(property::AGENDA_PROGRESS_URL));
     let Some(found) = found.filter(|found| !found.value.trim().is_empty()) else { return Ok(None) };
-    let address = Address::parse(&found.value).map_err(|error| {
+    let address = ServiceAddress::parse(&found.value).map_err(|error| {
         CommandError::new(Kind::Registry, format!("`{}`: {error}", property::AGENDA_PROGRESS_URL))
     });
     address.map(Some)
@@ -39,9 +39,11 @@ fn own_pod(launch: &dyn LaunchDataWrapper) -> Option<String> {
 }
 
 /// Connects to the cluster of pop's own pod.
-fn connect(launch: &dyn LaunchDataWrapper) -> Result<impl Fn() -> Connecting + Send + 'static, CommandError> {
+fn connect(
+    launch: &dyn LaunchDataWrapper,
+) -> Result<impl Fn() -> ConnectFuture + Send + 'static, CommandError> {
     let cluster = cluster(launch)?;
-    Ok(move || -> Connecting {
+    Ok(move || -> ConnectFuture {
         let cluster = cluster.clone();
         Box::pin(async move { pop_launchers::client(&cluster).await.map_err(|failure| failure.message) })
     })
@@ -58,14 +60,14 @@ pub(super) fn sinks(
         progress: launch.progress_id().map(|found| found.value).or_else(|| identity.progress_id.clone()),
         agenda: identity.id.clone().unwrap_or_else(|| run.to_owned()),
     };
-    let told = || Told { run: Arc::clone(followed), ids: ids.clone() };
+    let source = || ProgressSource { run: Arc::clone(followed), ids: ids.clone() };
     let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
     if let Some(pod) = own_pod(launch) {
-        sinks.push(Box::new(Elsewhere::own_pod(told(), pod, connect(launch)?, ui::say)?));
+        sinks.push(Box::new(ProgressDelivery::own_pod(source(), pod, connect(launch)?, ui::say)?));
     }
     match service(launch)? {
         Some(address) if ids.progress.is_some() => {
-            sinks.push(Box::new(Elsewhere::service(told(), &address, ui::say)?));
+            sinks.push(Box::new(ProgressDelivery::service(source(), &address, ui::say)?));
         }
         Some(_) => ui::say("warning: progress is not sent: set PROGRESS_ID or the agenda's `progressId`"),
         None => {}

@@ -14,7 +14,7 @@ use pop_executor::{
 use pop_field_retriever::{LaunchDataWrapper, LaunchType};
 use pop_launchers::process::{MemoryKills, executor_identity};
 use pop_launchers::{Setting, choose};
-use pop_reporters::run::{Apart, Bars, FollowedRun, Follower, JsonEvents, Lines, Spool, summary};
+use pop_reporters::run::{Bars, FollowedRun, Follower, JsonEvents, Lines, SinkThread, Spool, summary};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -215,7 +215,7 @@ fn sinks(output: Output, prepared: &PreparedRun) -> std::io::Result<Vec<Box<dyn 
         Output::Text if ui::can_draw() => {
             let settled = prepared.scheduler.tally().settled();
             let plan = Arc::clone(prepared.scheduler.plan());
-            vec![Box::new(Apart::new(plan, Bars::new(ui::columns(), settled.into()))?)]
+            vec![Box::new(SinkThread::new(plan, Bars::new(ui::columns(), settled.into()))?)]
         }
         Output::Text => vec![Box::new(Lines::new(Spool::new(std::io::stderr())))],
     })

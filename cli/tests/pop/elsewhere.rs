@@ -148,7 +148,7 @@ fn f86_service_that_was_down_gets_the_end() {
     let bench = Bench::with_agenda(WAITING);
     bench.fifo("go");
     let mut running = telling(&bench, &format!("http://{port}/pop"), "run a.yaml").spawn();
-    running.says(&format!("warning: progress could not be sent to http://{port}/pop"));
+    running.says(&format!("warning: cannot send progress to http://{port}/pop"));
     let service = Service::at(TcpListener::bind(port).unwrap(), |_| 200);
     bench.write("go", "");
     let ended = running.ends(0);
@@ -162,11 +162,11 @@ fn f86_failing_progress_service_does_not_fail_the_run() {
     let bench = Bench::with_agenda(AGENDA);
     let failing = Service::new(|count| if count < 4 { 500 } else { 200 });
     let ended = telling(&bench, &failing.address, "run a.yaml").ends(0);
-    assert!(!ended.stderr.contains("was not told"), "{}", ended.stderr);
+    assert!(!ended.stderr.contains("was not delivered"), "{}", ended.stderr);
     let refusing = Service::new(|_| 404);
     let ended = telling(&bench, &refusing.address, "run a.yaml").ends(0);
-    assert!(ended.stderr.contains("warning: how the run ended was not told: "), "{}", ended.stderr);
-    assert!(ended.stderr.contains("it answers 404 Not Found"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("warning: the end of the run was not delivered: "), "{}", ended.stderr);
+    assert!(ended.stderr.contains("the service answers 404 Not Found"), "{}", ended.stderr);
 }
 
 #[test]
@@ -189,7 +189,7 @@ fn f86_silent_progress_service_does_not_delay_the_run() {
 fn invalid_progress_address_is_refused() {
     let bench = Bench::with_agenda(AGENDA);
     let said = telling(&bench, "example.org/pop", "run a.yaml").ends(4).stderr;
-    assert!(said.contains("`agenda.progress.url`: `example.org/pop` is no address of a service: "), "{said}");
+    assert!(said.contains("`agenda.progress.url`: `example.org/pop` is not a service address: "), "{said}");
     assert!(!bench.has(".pop"));
     let service = Service::new(|_| 200);
     bench.write("a.yaml", AGENDA.replace("progressId: p-1", ""));
@@ -282,7 +282,10 @@ fn f62_forbidden_annotations_are_only_a_warning() {
     bench.write("go", "");
     let said = running.ends(0).stderr;
     assert_eq!(said.matches("may not write").count(), 2, "{said}");
-    assert!(said.contains("warning: how the run ended was not told: pod `own` may not write"), "{said}");
+    assert!(
+        said.contains("warning: the end of the run was not delivered: pod `own` may not write"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -315,7 +318,7 @@ fn fr_l7_wait_for_a_silent_service_is_bounded() {
     let bench = Bench::with_agenda(AGENDA);
     let begun = std::time::Instant::now();
     let ended = telling(&bench, &address, "run a.yaml").ends(0);
-    assert!(ended.stderr.contains("how the run ended was not told: it took too long"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("the end of the run was not delivered: timed out"), "{}", ended.stderr);
     let took = begun.elapsed();
     assert!((9..30).contains(&took.as_secs()), "{took:?}");
 }
@@ -330,7 +333,7 @@ fn fr_l7_signal_ends_the_wait_for_a_silent_service() {
     let begun = std::time::Instant::now();
     running.signal(rustix::process::Signal::INT);
     let ended = running.ends(0);
-    assert!(ended.stderr.contains("a signal ended the wait for it"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("a signal ended the wait"), "{}", ended.stderr);
     assert!(begun.elapsed().as_secs() < 8);
     drop(hold);
 }

@@ -67,7 +67,7 @@ fn a_run_that_fails_after_a_retry() {
     retry     thumb in $TOOK: attempt 1 of 2 failed: [exit] ended with exit status 3
     start     thumb (attempt 2)
     failed    thumb after $TOOK: [exit] ended with exit status 3
-    ending: an operation failed, nothing new is started (--keep-going goes on)
+    ending: an operation failed, no more operations start (--keep-going continues)
     cancelled upload
     cancelled notify
 
@@ -161,7 +161,7 @@ fn a_run_that_is_resumed() {
     retry     thumb in $TOOK: attempt 3 failed: [exit] ended with exit status 3
     start     thumb (attempt 4)
     failed    thumb after $TOOK: [exit] ended with exit status 3
-    ending: an operation failed, nothing new is started (--keep-going goes on)
+    ending: an operation failed, no more operations start (--keep-going continues)
     cancelled upload
     cancelled notify
 

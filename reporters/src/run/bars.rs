@@ -1,15 +1,15 @@
-//! A run on a terminal: a bar for each running operation and one for the run; below them nothing, above what was.
+//! A run on a terminal: lines of past events, then a bar for each running operation and one for the run.
 
-use super::words::{EventContext, event_words};
+use super::event_text::{EventContext, event_text};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use pop_agenda::{Answer, Ending, EventRecord, OpIx, Outcome, Plan, RunEvent, Sink};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Runs of more operations show the run's bar alone: thousands of bars a second help nobody.
+/// Number of operations in a run above which only the run's bar is shown.
 const MOST_BARS: usize = 1_000;
-/// Runs of more operations do not leave a line behind for each that went well.
+/// Number of operations in a run above which successes print no line.
 const MOST_LINES: usize = 60;
 
 /// Draws bars on standard error.
@@ -23,7 +23,7 @@ pub struct Bars {
 }
 
 impl Bars {
-    /// Draws bars for a terminal of `columns` columns. `settled` is the number of operations that are settled already.
+    /// Creates bars for a terminal of `columns` columns. `settled` is the number of already settled operations.
     pub fn new(columns: usize, settled: u64) -> Self {
         let multi = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
         let run = multi.add(ProgressBar::no_length());
@@ -45,7 +45,7 @@ impl Bars {
         let count = plan.len().to_string().len();
         self.run
             .set_style(style(&format!("{{prefix}} {{wide_bar}} {{pos:>{count}}}/{{len}} {{elapsed:>4}}")));
-        self.run.set_prefix(fitted("run", self.name_width));
+        self.run.set_prefix(fit("run", self.name_width));
         self.run.enable_steady_tick(Duration::from_secs(1));
     }
 
@@ -55,7 +55,7 @@ impl Bars {
         }
         let bar = self.multi.insert_before(&self.run, ProgressBar::new(1_000));
         bar.set_style(style("{prefix} {wide_bar:.cyan} {percent:>3}% {elapsed:>4}"));
-        bar.set_prefix(fitted(plan.operation(op).name.as_str(), self.name_width));
+        bar.set_prefix(fit(plan.operation(op).name.as_str(), self.name_width));
         bar.enable_steady_tick(Duration::from_secs(1));
         self.running.insert(op, bar);
     }
@@ -67,26 +67,26 @@ impl Bars {
         }
     }
 
-    fn say(&self, words: Option<String>) {
-        if let Some(words) = words {
-            // a terminal that is gone reads nothing
-            self.multi.println(wrapped(&words, self.columns)).ok();
+    fn print(&self, text: Option<String>) {
+        if let Some(text) = text {
+            // a closed terminal is no error
+            self.multi.println(wrap(&text, self.columns)).ok();
         }
     }
 }
 
 impl Sink for Bars {
     fn on_event(&mut self, plan: &Arc<Plan>, recorded: &EventRecord) {
-        let words = event_words(plan, recorded, &mut self.context);
+        let text = event_text(plan, recorded, &mut self.context);
         let is_quiet = plan.len() > MOST_LINES;
         match &recorded.event {
             RunEvent::RunStarted { .. } | RunEvent::RunResumed { .. } => {
                 self.begin(plan);
-                self.say(words);
+                self.print(text);
             }
             RunEvent::RunReopened { ops } => {
                 self.run.set_position(self.run.position().saturating_sub(ops.len() as u64));
-                self.say(words);
+                self.print(text);
             }
             RunEvent::AttemptStarted { op, .. } => self.start(plan, *op),
             RunEvent::ProgressReported { op, progress, .. } => {
@@ -96,39 +96,39 @@ impl Sink for Bars {
             }
             RunEvent::AttemptEnded { op, ending, .. } => {
                 self.end(*op);
-                // a success settles its operation; other ends are settled by an event of their own
+                // a success settles its operation; an event of its own settles any other end
                 self.run.inc(u64::from(matches!(ending, Ending::Succeeded { .. })));
                 if matches!(ending, Ending::Lost | Ending::Displaced(_)) || !is_quiet {
-                    self.say(words);
+                    self.print(text);
                 }
             }
             RunEvent::PlanGrown { .. } => {
                 self.run.set_length(plan.len() as u64);
-                self.say(words);
+                self.print(text);
             }
             RunEvent::GateAnswered { answer: Answer::Hit { .. }, .. } | RunEvent::Joined { .. } => {
                 self.run.inc(1);
                 if !is_quiet {
-                    self.say(words);
+                    self.print(text);
                 }
             }
             RunEvent::OperationSettled { outcome, .. } => {
                 self.run.inc(1);
-                let is_dull = outcome.has_result() || *outcome == Outcome::Cancelled;
-                if !(is_dull && is_quiet) {
-                    self.say(words);
+                let is_expected = outcome.has_result() || *outcome == Outcome::Cancelled;
+                if !(is_expected && is_quiet) {
+                    self.print(text);
                 }
             }
             RunEvent::RunEnded { .. } => {
                 self.run.finish_and_clear();
                 self.multi.clear().ok();
             }
-            _ => self.say(words),
+            _ => self.print(text),
         }
     }
 
-    fn on_notice(&mut self, words: &str) {
-        self.say(Some(words.to_owned()));
+    fn on_notice(&mut self, text: &str) {
+        self.print(Some(text.to_owned()));
     }
 }
 
@@ -137,12 +137,12 @@ fn style(template: &str) -> ProgressStyle {
     style.progress_chars("━╸ ")
 }
 
-/// Words in lines that fit: a line that the terminal breaks by itself would leave a bar behind.
-fn wrapped(words: &str, columns: usize) -> String {
+/// Breaks a text into lines that fit. A line that the terminal breaks would leave remains of a bar.
+fn wrap(line: &str, columns: usize) -> String {
     const INDENT: &str = "    ";
     let mut text = String::new();
     let mut width = 0;
-    for word in words.split_inclusive(' ') {
+    for word in line.split_inclusive(' ') {
         let count = word.trim_end().chars().count();
         if width > 0 && width + count >= columns {
             text.truncate(text.trim_end().len());
@@ -156,8 +156,8 @@ fn wrapped(words: &str, columns: usize) -> String {
     text
 }
 
-/// A name in exactly so many columns.
-fn fitted(name: &str, width: usize) -> String {
+/// Pads or shortens a name to `width` columns.
+fn fit(name: &str, width: usize) -> String {
     let count = name.chars().count();
     if count > width {
         let head: String = name.chars().take(width - 1).collect();
@@ -173,13 +173,13 @@ mod tests {
 
     #[test]
     fn f89_lines_fit_a_narrow_terminal() {
-        let text = wrapped("ending: interrupted, running operations are asked to stop", 30);
+        let text = wrap("ending: interrupted, running operations are asked to stop", 30);
         assert_eq!(text, "ending: interrupted, running\n    operations are asked to\n    stop");
         assert!(text.lines().all(|line| line.chars().count() < 30));
     }
 
     #[test]
-    fn names_take_their_columns() {
-        assert_eq!((fitted("ab", 4).as_str(), fitted("abcdef", 4).as_str()), ("ab  ", "abc…"));
+    fn names_fill_their_columns() {
+        assert_eq!((fit("ab", 4).as_str(), fit("abcdef", 4).as_str()), ("ab  ", "abc…"));
     }
 }

@@ -1,4 +1,4 @@
-//! A run as JSON for programs: each event a line, and the document of `pop show` (docs/formats/events.md).
+//! A run as JSON for programs: one line per event, and the document of `pop show` (docs/formats/events.md).
 
 use pop_agenda::{EventRecord, History, OpIx, OperationHistory, Outcome, Plan, RunEvent, Sink};
 use pop_contract::{DiagnosticEvent, Millis};
@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use std::io::Write;
 use std::sync::Arc;
 
-/// Writes each event as one line of JSON, with names instead of numbers and wall-clock times.
+/// Writes each event as one line of JSON, with operation names and wall-clock times.
 pub struct JsonEvents<W> {
     out: W,
     run: String,
@@ -14,7 +14,7 @@ pub struct JsonEvents<W> {
 }
 
 impl<W: Write> JsonEvents<W> {
-    /// Lines about a run written to `out`; `started` is when it began, if it is resumed.
+    /// Creates a writer to `out`. `started` is the start of a resumed run, in milliseconds since the epoch.
     pub fn new(out: W, run: impl Into<String>, started: Millis) -> Self {
         Self { out, run: run.into(), started }
     }
@@ -26,7 +26,7 @@ impl<W: Write + Send> Sink for JsonEvents<W> {
             self.started = started;
         }
         let line = event_json(plan, recorded, &self.run, self.started);
-        // nobody reads any more: the run goes on all the same
+        // a closed output does not stop the run
         writeln!(self.out, "{line}").ok();
     }
 
@@ -36,7 +36,7 @@ impl<W: Write + Send> Sink for JsonEvents<W> {
 }
 
 fn event_json(plan: &Plan, recorded: &EventRecord, run: &str, started: Millis) -> Value {
-    // an event writes itself as {"Name": {fields}}
+    // serde writes an event as {"Name": {fields}}
     let (name, fields) = match serde_json::to_value(&recorded.event) {
         Ok(Value::Object(tagged)) => tagged.into_iter().next().unwrap_or_default(),
         _ => <(String, Value)>::default(),
@@ -80,7 +80,7 @@ fn event_json(plan: &Plan, recorded: &EventRecord, run: &str, started: Millis) -
     Value::Object(line)
 }
 
-/// The document of `pop show RUN --output json`.
+/// Builds the document of `pop show RUN --output json`.
 pub fn run_json(plan: &Plan, history: &History, agenda: &str) -> Value {
     let outcome = history.ended.map(|(_, outcome)| outcome);
     json!({
@@ -94,26 +94,26 @@ pub fn run_json(plan: &Plan, history: &History, agenda: &str) -> Value {
     })
 }
 
-/// One operation in the document of `pop show`.
+/// Builds one operation of the document of `pop show`.
 pub fn operation_json(plan: &Plan, history: &History, op: OpIx) -> Value {
-    let told = history.operation(op);
+    let past = history.operation(op);
     let planned = plan.operation(op);
     json!({
         "name": planned.name.as_str(),
         "type": planned.handler_type,
-        "outcome": told.outcome().map(Outcome::word),
-        "attempts": told.attempts.len(),
-        "result": told.result().map(|result| result.as_ref().clone()).or_else(|| told.is_ignored().then(|| json!({}))),
-        "diagnosticEvents": diagnostics(told),
-        "startedTime": told.started().map(|at| history.wall(at)),
-        "completedTime": told.completed().map(|at| history.wall(at)),
+        "outcome": past.outcome().map(Outcome::word),
+        "attempts": past.attempts.len(),
+        "result": past.result().map(|result| result.as_ref().clone()).or_else(|| past.is_ignored().then(|| json!({}))),
+        "diagnosticEvents": diagnostics(past),
+        "startedTime": past.started().map(|at| history.wall(at)),
+        "completedTime": past.completed().map(|at| history.wall(at)),
     })
 }
 
-/// Every failure of an operation, oldest first, each followed by the diagnostics that its handler reported.
-pub(super) fn diagnostics(told: &OperationHistory) -> Vec<DiagnosticEvent> {
+/// Lists the failures of an operation, oldest first, each followed by the handler's diagnostics.
+pub(super) fn diagnostics(past: &OperationHistory) -> Vec<DiagnosticEvent> {
     let mut events = Vec::new();
-    for (attempt, failure) in told.failures() {
+    for (attempt, failure) in past.failures() {
         let payload = json!({
             "attempt": attempt, "blame": failure.blame, "exit": failure.exit, "logTail": failure.log_tail,
         });
@@ -136,18 +136,18 @@ mod tests {
     use pop_registry::Catalog;
 
     #[test]
-    fn events_name_operations_instead_of_numbers() {
+    fn events_have_operation_names_instead_of_numbers() {
         let operations = ["a", "b", "c"].map(|name| json!({"name": name, "type": "sample"}));
         let mut faults = Vec::new();
         let agenda = Agenda::parse(json!({"operations": operations}), &mut faults).unwrap();
         let plan = Plan::build(agenda, &Catalog::default(), LaunchType::Local, &mut faults).unwrap();
-        let said = |event| event_json(&plan, &EventRecord { at: RunTime(5), event }, "r", 1_000);
+        let line_of = |event| event_json(&plan, &EventRecord { at: RunTime(5), event }, "r", 1_000);
         assert_eq!(
-            said(RunEvent::RunReopened { ops: [OpIx(0), OpIx(2)].into() }),
+            line_of(RunEvent::RunReopened { ops: [OpIx(0), OpIx(2)].into() }),
             json!({"event": "RunReopened", "time": 1_005, "operations": ["a", "c"]})
         );
         let failure = Box::new(Failure::new(Blame::Handler, "reference", "it has no value"));
-        let line = said(RunEvent::StartFailed { op: OpIx(1), failure });
+        let line = line_of(RunEvent::StartFailed { op: OpIx(1), failure });
         assert_eq!((&line["operation"], &line["failure"]["code"]), (&json!("b"), &json!("reference")));
     }
 }

@@ -1,18 +1,18 @@
-//! A run as plain lines, for pipes and files: one line when something begins, ends or goes wrong.
+//! A run as plain lines for pipes and files: one line for each start, end and problem.
 
-use super::words::{EventContext, event_words};
+use super::event_text::{EventContext, event_text};
 use pop_agenda::{EventRecord, Plan, Sink};
 use std::io::Write;
 use std::sync::Arc;
 
-/// Writes a line for each event of interest.
+/// Writes a line for each event that has a text.
 pub struct Lines<W> {
     out: W,
     context: EventContext,
 }
 
 impl<W: Write> Lines<W> {
-    /// Lines written to `out`.
+    /// Creates a writer to `out`.
     pub fn new(out: W) -> Self {
         Self { out, context: EventContext::default() }
     }
@@ -20,14 +20,14 @@ impl<W: Write> Lines<W> {
 
 impl<W: Write + Send> Sink for Lines<W> {
     fn on_event(&mut self, plan: &Arc<Plan>, recorded: &EventRecord) {
-        if let Some(words) = event_words(plan, recorded, &mut self.context) {
-            // nobody reads any more: the run goes on all the same
-            writeln!(self.out, "{words}").ok();
+        if let Some(text) = event_text(plan, recorded, &mut self.context) {
+            // a closed output does not stop the run
+            writeln!(self.out, "{text}").ok();
         }
     }
 
-    fn on_notice(&mut self, words: &str) {
-        writeln!(self.out, "{words}").ok();
+    fn on_notice(&mut self, text: &str) {
+        writeln!(self.out, "{text}").ok();
     }
 
     fn flush(&mut self) {

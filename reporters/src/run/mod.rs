@@ -1,29 +1,29 @@
-//! What people and machines see of a run: bars on a terminal, lines elsewhere, JSON for programs, a summary at the end.
+//! Shows a run: bars on a terminal, lines in files and pipes, JSON for programs, a summary at the end.
 
-mod apart;
-mod bars;
 #[cfg(feature = "annotations")]
-mod elsewhere;
-mod followed;
+mod agenda_progress;
+mod bars;
+mod event_text;
+mod followed_run;
 mod json;
 mod lines;
 #[cfg(feature = "annotations")]
-mod progress;
+mod progress_delivery;
+mod sink_thread;
 mod spool;
 mod summary;
 mod visible;
-mod words;
 
-pub use apart::Apart;
-pub use bars::Bars;
 #[cfg(feature = "annotations")]
-pub use elsewhere::{Address, Elsewhere, NoAddress, Told};
-pub use followed::{FollowedRun, Follower};
+pub use agenda_progress::ProgressIds;
+pub use bars::Bars;
+pub use event_text::{how_long, stop_words};
+pub use followed_run::{FollowedRun, Follower};
 pub use json::{JsonEvents, operation_json, run_json};
 pub use lines::Lines;
 #[cfg(feature = "annotations")]
-pub use progress::ProgressIds;
+pub use progress_delivery::{InvalidAddress, ProgressDelivery, ProgressSource, ServiceAddress};
+pub use sink_thread::SinkThread;
 pub use spool::{Spool, SpoolLoss};
 pub use summary::summary;
 pub use visible::{visible, visible_text};
-pub use words::{how_long, stop_words};

@@ -1,4 +1,4 @@
-//! A spool between a run and whoever reads of it: a reader that is slow, or stands still, does not hold the run up.
+//! A buffer between a run and the reader of its output, so that a slow or stopped reader does not delay the run.
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -7,21 +7,20 @@ use std::os::fd::AsFd;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
-/// How much is kept for a reader that does not read; one that is further behind holds the writer up after all, for
-/// nothing may be lost.
+/// Bytes that may wait for the reader. Beyond that the writer waits, because no output may be lost.
 const SPOOL_LIMIT: usize = 64 * 1024 * 1024;
-/// What a pipe that has room at all takes without making its writer wait.
-const PIECE: usize = 4096;
+/// Bytes that a writable pipe accepts without blocking.
+const CHUNK: usize = 4096;
 
-/// Writes at once what the other end takes at once, and has a thread write the rest.
+/// Writes without blocking as far as possible; a thread writes the rest.
 ///
-/// *Guarantees.* Order is kept and nothing is lost while the reader is there; dropping it waits for the reader to take
-/// what was flushed. When the reader is gone, writing succeeds and does nothing. *Caveats.* What is flushed at once beyond
-/// 64 MiB is kept all the same.
+/// *Guarantees.* The order is kept, and no output is lost while the reader is open. Dropping this value waits until the
+/// reader has taken all flushed output. When the reader has closed its end, writing succeeds and does nothing.
+/// *Caveats.* A single flush may exceed the limit of 64 MiB.
 #[derive(Debug)]
 pub struct Spool<F> {
-    /// What was written since the last flush.
-    fresh: Vec<u8>,
+    /// Output since the last flush.
+    unflushed: Vec<u8>,
     shared: Arc<Shared<F>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -35,21 +34,21 @@ struct Shared<F> {
 
 #[derive(Debug, Default)]
 struct State {
-    /// What the thread has to write.
-    behind: Vec<u8>,
-    /// How much the thread has taken out of that to write it.
+    /// Output that waits for the thread.
+    queue: Vec<u8>,
+    /// Bytes that the thread is writing now.
     writing: usize,
-    is_over: bool,
-    /// Why nothing can be written any more. A reader that closed its end is the usual reason.
+    is_closed: bool,
+    /// Error that ended all writing, usually because the reader closed its end.
     failure: Option<Errno>,
 }
 
-/// Tells whether a spool lost something, also after the spool is gone.
+/// Reports whether a spool lost output, also after the drop of the spool.
 #[derive(Debug)]
 pub struct SpoolLoss<F>(Arc<Shared<F>>);
 
 impl<F> SpoolLoss<F> {
-    /// The error that lost what was written. `None` if everything was written, or the reader closed its end.
+    /// The error that lost output. `None` if everything was written, or the reader closed its end.
     pub fn error(&self) -> Option<io::Error> {
         let state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.failure.filter(|failure| *failure != Errno::PIPE).map(io::Error::from)
@@ -57,23 +56,23 @@ impl<F> SpoolLoss<F> {
 }
 
 impl<F: AsFd + Send + Sync + 'static> Spool<F> {
-    /// A spool in front of a pipe, a terminal or a file.
+    /// Creates a spool for a pipe, a terminal or a file.
     pub fn new(out: F) -> Self {
         let shared = Shared { out, state: Mutex::default(), changed: Condvar::new() };
-        Self { fresh: Vec::new(), shared: Arc::new(shared), thread: None }
+        Self { unflushed: Vec::new(), shared: Arc::new(shared), thread: None }
     }
 
-    /// What was lost, to be asked when the spool is gone.
+    /// Returns a handle that reports lost output.
     pub fn loss(&self) -> SpoolLoss<F> {
         SpoolLoss(Arc::clone(&self.shared))
     }
 
-    /// Writes what goes without waiting; gives how much.
-    fn write_now(&self) -> Result<usize, Errno> {
+    /// Writes without blocking. Returns the number of bytes.
+    fn write_available(&self) -> Result<usize, Errno> {
         let mut written = 0;
-        while written < self.fresh.len() && is_ready(&self.shared.out, Some(&Timespec::default())) {
-            let end = (written + PIECE).min(self.fresh.len());
-            match rustix::io::write(&self.shared.out, &self.fresh[written..end]) {
+        while written < self.unflushed.len() && is_ready(&self.shared.out, Some(&Timespec::default())) {
+            let end = (written + CHUNK).min(self.unflushed.len());
+            match rustix::io::write(&self.shared.out, &self.unflushed[written..end]) {
                 Ok(count) => written += count,
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => break,
@@ -83,29 +82,29 @@ impl<F: AsFd + Send + Sync + 'static> Spool<F> {
         Ok(written)
     }
 
-    fn hand_over(&mut self) -> io::Result<()> {
+    fn write_or_queue(&mut self) -> io::Result<()> {
         let mut state = self.shared.lock();
-        if state.failure.is_none() && state.behind.is_empty() && state.writing == 0 {
-            match self.write_now() {
-                Ok(written) => drop(self.fresh.drain(..written)),
+        if state.failure.is_none() && state.queue.is_empty() && state.writing == 0 {
+            match self.write_available() {
+                Ok(written) => drop(self.unflushed.drain(..written)),
                 Err(failure) => state.failure = Some(failure),
             }
         }
         if state.failure.is_some() {
-            self.fresh.clear();
+            self.unflushed.clear();
         }
-        if self.fresh.is_empty() {
+        if self.unflushed.is_empty() {
             return Ok(());
         }
         if self.thread.is_none() {
             let shared = Arc::clone(&self.shared);
             let thread = std::thread::Builder::new().name("spool".to_owned());
-            self.thread = Some(thread.spawn(move || shared.write_behind())?);
+            self.thread = Some(thread.spawn(move || shared.write_queue())?);
         }
-        while state.behind.len() + state.writing >= SPOOL_LIMIT {
+        while state.queue.len() + state.writing >= SPOOL_LIMIT {
             state = self.shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
-        state.behind.append(&mut self.fresh);
+        state.queue.append(&mut self.unflushed);
         self.shared.changed.notify_all();
         Ok(())
     }
@@ -116,35 +115,35 @@ impl<F: AsFd> Shared<F> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write_behind(&self) {
+    fn write_queue(&self) {
         let mut state = self.lock();
         loop {
-            while state.behind.is_empty() && !state.is_over {
+            while state.queue.is_empty() && !state.is_closed {
                 state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
             }
-            if state.behind.is_empty() {
+            if state.queue.is_empty() {
                 return;
             }
-            let piece = std::mem::take(&mut state.behind);
-            state.writing = piece.len();
+            let chunk = std::mem::take(&mut state.queue);
+            state.writing = chunk.len();
             drop(state);
-            let written = self.write_all(&piece);
+            let written = self.write_all(&chunk);
             state = self.lock();
             state.writing = 0;
             if let Err(failure) = written {
                 state.failure = Some(failure);
-                state.behind.clear();
+                state.queue.clear();
             }
             self.changed.notify_all();
         }
     }
 
-    fn write_all(&self, mut piece: &[u8]) -> Result<(), Errno> {
-        while !piece.is_empty() {
-            match rustix::io::write(&self.out, piece) {
-                Ok(count) => piece = &piece[count..],
+    fn write_all(&self, mut chunk: &[u8]) -> Result<(), Errno> {
+        while !chunk.is_empty() {
+            match rustix::io::write(&self.out, chunk) {
+                Ok(count) => chunk = &chunk[count..],
                 Err(Errno::INTR) => {}
-                // whoever shares the other end may have asked not to be waited for
+                // another process may have set the shared descriptor to non-blocking
                 Err(Errno::AGAIN) => drop(is_ready(&self.out, None)),
                 Err(error) => return Err(error),
             }
@@ -153,27 +152,27 @@ impl<F: AsFd> Shared<F> {
     }
 }
 
-fn is_ready(out: &impl AsFd, patience: Option<&Timespec>) -> bool {
-    poll(&mut [PollFd::new(out, PollFlags::OUT)], patience).is_ok_and(|count| count > 0)
+fn is_ready(out: &impl AsFd, timeout: Option<&Timespec>) -> bool {
+    poll(&mut [PollFd::new(out, PollFlags::OUT)], timeout).is_ok_and(|count| count > 0)
 }
 
 impl<F: AsFd + Send + Sync + 'static> Write for Spool<F> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.fresh.extend_from_slice(bytes);
+        self.unflushed.extend_from_slice(bytes);
         Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        if self.fresh.is_empty() { Ok(()) } else { self.hand_over() }
+        if self.unflushed.is_empty() { Ok(()) } else { self.write_or_queue() }
     }
 }
 
 impl<F> Drop for Spool<F> {
     fn drop(&mut self) {
-        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner).is_over = true;
+        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner).is_closed = true;
         self.shared.changed.notify_all();
         if let Some(thread) = self.thread.take() {
-            // a panic of that thread has nothing more to say here
+            // the panic hook has reported a panic of the thread
             thread.join().ok();
         }
     }
@@ -185,7 +184,7 @@ mod tests {
     use std::io::Read as _;
 
     #[test]
-    fn f19_f85_a_reader_that_stands_still_holds_nobody_up_and_loses_nothing() {
+    fn f19_f85_stopped_reader_delays_nothing_and_loses_nothing() {
         let (mut reader, writer) = io::pipe().unwrap();
         let mut spool = Spool::new(writer);
         let mut wanted = Vec::new();
@@ -206,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn fr_b5_a_full_device_is_a_loss_with_its_error() {
+    fn fr_b5_full_device_is_reported_as_a_loss() {
         let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
         let mut spool = Spool::new(full);
         let loss = spool.loss();
@@ -218,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn f20_a_reader_that_is_gone_is_no_error() {
+    fn f20_closed_reader_is_no_error() {
         let (reader, writer) = io::pipe().unwrap();
         let mut spool = Spool::new(writer);
         let loss = spool.loss();
@@ -231,15 +230,15 @@ mod tests {
     }
 
     #[test]
-    fn f20_a_reader_that_leaves_while_much_is_behind_ends_the_wait_for_it() {
+    fn f20_reader_that_closes_ends_the_wait_of_the_writer() {
         let (reader, writer) = io::pipe().unwrap();
         let mut spool = Spool::new(writer);
         spool.write_all(&vec![b'x'; SPOOL_LIMIT]).unwrap();
         spool.flush().unwrap();
-        let leaves = std::thread::spawn(move || drop(reader));
+        let closing = std::thread::spawn(move || drop(reader));
         spool.write_all(b"x").unwrap();
         spool.flush().unwrap();
         drop(spool);
-        leaves.join().unwrap();
+        closing.join().unwrap();
     }
 }

@@ -1,17 +1,17 @@
-//! The closing words of a run: what became of it, and of everything that did not go well, with the last log lines.
+//! The summary of a run: its outcome, and its failures with their last log lines.
 
+use super::event_text::how_long;
 use super::visible::visible;
-use super::words::how_long;
 use pop_agenda::{History, OpIx, Outcome, Plan, RunOutcome};
 use std::fmt::Write as _;
 
-/// How many operations that did not go well are told in full.
-const TOLD: usize = 10;
+/// Most failures that are shown in full.
+const MOST_FAILURES: usize = 10;
 
-/// The summary of a run, ended or not.
+/// Builds the summary of a run that has ended or not.
 pub fn summary(plan: &Plan, history: &History) -> String {
     let mut text = String::new();
-    let mut not_well: Vec<OpIx> = plan
+    let mut failed: Vec<OpIx> = plan
         .operations()
         .map(|(op, _)| op)
         .filter(|op| {
@@ -22,14 +22,18 @@ pub fn summary(plan: &Plan, history: &History) -> String {
         })
         .filter(|op| history.operation(*op).failure().is_some())
         .collect();
-    not_well.sort_by_key(|op| history.operation(*op).outcome() != Some(Outcome::Failed));
-    for op in not_well.iter().take(TOLD) {
-        tell(&mut text, plan, history, *op);
+    failed.sort_by_key(|op| history.operation(*op).outcome() != Some(Outcome::Failed));
+    for op in failed.iter().take(MOST_FAILURES) {
+        add_failure(&mut text, plan, history, *op);
     }
-    if not_well.len() > TOLD {
+    if failed.len() > MOST_FAILURES {
         line(
             &mut text,
-            format_args!("... and {} more; `pop show {}` lists them", not_well.len() - TOLD, history.run),
+            format_args!(
+                "... and {} more; `pop show {}` lists them",
+                failed.len() - MOST_FAILURES,
+                history.run
+            ),
         );
     }
     let counted = counts(plan, history);
@@ -42,21 +46,21 @@ pub fn summary(plan: &Plan, history: &History) -> String {
         Some((_, RunOutcome::TimeLimit)) => "ended by its time limit",
         Some((_, RunOutcome::Interrupted)) => "interrupted",
         Some((_, RunOutcome::Terminated)) => "terminated",
-        Some((_, RunOutcome::Stuck)) => "stuck, which is a fault in pop",
+        Some((_, RunOutcome::Stuck)) => "stuck (a bug in pop)",
         None => "not ended",
     };
     line(&mut text, format_args!("run {} {word} after {took}: {counted}", history.run));
     text
 }
 
-fn tell(text: &mut String, plan: &Plan, history: &History, op: OpIx) {
-    let told = history.operation(op);
+fn add_failure(text: &mut String, plan: &Plan, history: &History, op: OpIx) {
+    let past = history.operation(op);
     let name = &plan.operation(op).name;
-    let word = told.outcome().map_or("unsettled", Outcome::word);
-    let Some(failure) = told.failure() else { return };
-    let number = told.attempts.last().map_or(1, |attempt| attempt.number);
-    let tries = if number > 1 { format!(" after {number} attempts") } else { String::new() };
-    line(text, format_args!("\n{word}: {name}{tries}"));
+    let word = past.outcome().map_or("unsettled", Outcome::word);
+    let Some(failure) = past.failure() else { return };
+    let number = past.attempts.last().map_or(1, |attempt| attempt.number);
+    let attempts = if number > 1 { format!(" after {number} attempts") } else { String::new() };
+    line(text, format_args!("\n{word}: {name}{attempts}"));
     line(
         text,
         format_args!("  why: {} [{}, blame: {}]", visible(&failure.message), failure.code, failure.blame),
@@ -67,8 +71,8 @@ fn tell(text: &mut String, plan: &Plan, history: &History, op: OpIx) {
     for log_line in &failure.log_tail {
         line(text, format_args!("  | {}", visible(log_line)));
     }
-    // what could not be started has no log
-    let has_log = told.attempts.last().is_some_and(|attempt| attempt.ended.is_some())
+    // an operation that could not start has no log
+    let has_log = past.attempts.last().is_some_and(|attempt| attempt.ended.is_some())
         && !["reference", "too-large", "expression", "payload", "generated", "dispatch", "host"]
             .contains(&failure.code.as_str());
     let command = if has_log { "logs" } else { "show" };
@@ -82,7 +86,7 @@ fn counts(plan: &Plan, history: &History) -> String {
         (count(Some(Outcome::Succeeded)), "succeeded"),
         (count(Some(Outcome::FromCache)), "from the cache"),
         (count(Some(Outcome::Skipped)), "skipped"),
-        (count(Some(Outcome::DeadLettered)), "put aside"),
+        (count(Some(Outcome::DeadLettered)), "dead-lettered"),
         (count(Some(Outcome::Failed)), "failed"),
         (count(Some(Outcome::Cancelled)), "cancelled"),
         (count(None), "not settled"),
@@ -92,7 +96,7 @@ fn counts(plan: &Plan, history: &History) -> String {
     if some.is_empty() { "nothing to do".to_owned() } else { some.join(", ") }
 }
 
-fn line(text: &mut String, words: std::fmt::Arguments<'_>) {
-    // writing into a text does not fail
-    writeln!(text, "{words}").ok();
+fn line(text: &mut String, line: std::fmt::Arguments<'_>) {
+    // writing to a string never fails
+    writeln!(text, "{line}").ok();
 }

@@ -1,80 +1,80 @@
-//! The annotation reporter: a pod's progress and result as annotations of the pod itself.
+//! The annotation reporter: writes progress and result as annotations of the handler's own pod.
 
 use super::StatusReporter;
-use super::courier::{Closing, Courier, Delivery, Pace};
-use super::own_pod::{Annotations, Connecting, OwnPod};
+use super::delivery_thread::{Delivery, DeliveryThread, FinalWait, Pace};
+use super::own_pod::{Annotations, ConnectFuture, OwnPod};
 use pop_contract::{PROGRESS, Progress, RESULT};
 use serde_json::Value;
 use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// Annotations are patched at most this often.
-const PACE: Pace = Pace { every: Duration::from_secs(1), beat: None, closing: Closing::PATIENT };
-/// The longest result that becomes an annotation: all annotations of a pod together have 256 KiB.
+/// Pace of the patches.
+const PACE: Pace = Pace { interval: Duration::from_secs(1), heartbeat: None, final_wait: FinalWait::FULL };
+/// Longest result in an annotation, in bytes: all annotations of a pod together may have 256 KiB.
 const RESULT_LIMIT: usize = 128 * 1024;
 
-/// Writes annotations onto one pod, coalesced; it is reached when there is something to write.
+/// Writes the latest annotations of one pod. The first write connects to the cluster.
 #[derive(Debug)]
-pub struct PodAnnotations(Courier<Vec<Annotations>>);
+pub struct PodAnnotations(DeliveryThread<Vec<Annotations>>);
 
 impl PodAnnotations {
-    /// For the pod of this name, in the namespace that `connect` gives.
-    pub fn of(pod: String, connect: impl Fn() -> Connecting + Send + 'static) -> io::Result<Self> {
+    /// Starts the writer for the named pod, in the namespace that `connect` returns.
+    pub fn of(pod: String, connect: impl Fn() -> ConnectFuture + Send + 'static) -> io::Result<Self> {
         let deliver = move || {
             let pod = Rc::new(OwnPod::new(pod, connect));
-            move |forms: Vec<Annotations>, is_last| -> Delivery {
+            move |candidates: Vec<Annotations>, is_last| -> Delivery {
                 let pod = Rc::clone(&pod);
-                Box::pin(async move { pod.annotate(forms, is_last).await })
+                Box::pin(async move { pod.annotate(candidates, is_last).await })
             }
         };
-        Courier::start(PACE, deliver).map(Self)
+        DeliveryThread::start(PACE, deliver).map(Self)
     }
 
-    /// Has the first of these forms that is not too large written, in place of others that are still to be written.
-    pub fn tell(&self, forms: Vec<Annotations>) {
-        self.0.tell(forms);
+    /// Queues the first candidate that is not too large. It replaces annotations that are still queued.
+    pub fn write(&self, candidates: Vec<Annotations>) {
+        self.0.send(candidates);
     }
 
-    /// Has the first of these forms that is not too large written as the last, and waits for that.
-    pub fn tell_last(&mut self, forms: Vec<Annotations>) -> Result<(), String> {
-        self.0.tell_last(forms)
+    /// Writes the last annotations, the first candidate that is not too large, and waits for the end of the write.
+    pub fn write_last(&mut self, candidates: Vec<Annotations>) -> Result<(), String> {
+        self.0.send_last(candidates)
     }
 }
 
-/// Reports by annotations of the own pod, beside another reporter that has everything too.
-pub struct AnnotationReporter<Beside> {
-    beside: Beside,
+/// Reports to another reporter, and also as annotations of the own pod.
+pub struct AnnotationReporter<Primary> {
+    primary: Primary,
     annotations: PodAnnotations,
-    /// Takes a line of log.
+    /// Writes a warning to the log.
     warn: fn(&str),
 }
 
-impl<Beside: StatusReporter> AnnotationReporter<Beside> {
-    /// A reporter that tells `beside` everything, and the pod what fits. What cannot be written is said by `warn`.
-    pub fn new(beside: Beside, annotations: PodAnnotations, warn: fn(&str)) -> Self {
-        Self { beside, annotations, warn }
+impl<Primary: StatusReporter> AnnotationReporter<Primary> {
+    /// Creates a reporter. `primary` gets everything, the pod gets what fits. `warn` logs failed writes.
+    pub fn new(primary: Primary, annotations: PodAnnotations, warn: fn(&str)) -> Self {
+        Self { primary, annotations, warn }
     }
 }
 
-impl<Beside: StatusReporter> StatusReporter for AnnotationReporter<Beside> {
+impl<Primary: StatusReporter> StatusReporter for AnnotationReporter<Primary> {
     fn report(&mut self, progress: &Progress, result: Option<&Value>) -> io::Result<()> {
-        // the lines stand in the pod's log whatever becomes of the annotations, and have all of it
-        let told = self.beside.report(progress, result);
-        let small = Annotations::from([(PROGRESS, serde_json::to_string(progress)?)]);
+        // the primary's lines in the pod's log are complete, even if the annotations cannot be written
+        let outcome = self.primary.report(progress, result);
+        let without_result = Annotations::from([(PROGRESS, serde_json::to_string(progress)?)]);
         let result = result.map(Value::to_string).filter(|text| text.len() <= RESULT_LIMIT);
         let whole = result.map(|text| {
-            let mut whole = small.clone();
+            let mut whole = without_result.clone();
             whole.insert(RESULT, text);
             whole
         });
-        // should it be too large after all, the result goes by its line alone
-        let forms = whole.into_iter().chain([small]).collect();
+        // if the cluster refuses the result as too large, only the line in the log has it
+        let candidates = whole.into_iter().chain([without_result]).collect();
         if !progress.is_final() {
-            self.annotations.tell(forms);
-        } else if let Err(error) = self.annotations.tell_last(forms) {
-            (self.warn)(&format!("{error}; the report stands in the log"));
+            self.annotations.write(candidates);
+        } else if let Err(error) = self.annotations.write_last(candidates) {
+            (self.warn)(&format!("{error}; the log has the report"));
         }
-        told
+        outcome
     }
 }

@@ -1,12 +1,12 @@
-//! The log reporter: report lines for the launcher on standard output, the same in words on the log.
+//! The log reporter: report lines for the launcher on standard output, and readable lines on the log.
 
 use super::StatusReporter;
 use pop_contract::{PROGRESS, Progress, RESULT};
 use serde_json::Value;
 use std::io::{self, Write};
 
-/// Reports by lines: `pop.report.progress {…}` and `pop.report.payload {…}` on one stream, for programs; POP's
-/// `Progress: {…}` and `Payload: {…}` on another, for people and old tools.
+/// Writes `pop.report.progress {…}` and `pop.report.payload {…}` to one stream, for programs. Writes POP's
+/// `Progress: {…}` and `Payload: {…}` to another, for people and old tools.
 #[derive(Debug)]
 pub struct LogReporter<Out, Log> {
     out: Out,
@@ -14,22 +14,22 @@ pub struct LogReporter<Out, Log> {
 }
 
 impl<Out: Write, Log: Write> LogReporter<Out, Log> {
-    /// A reporter that writes report lines to `out` and readable lines to `log`.
+    /// Creates a reporter that writes report lines to `out` and readable lines to `log`.
     pub fn new(out: Out, log: Log) -> Self {
         Self { out, log }
     }
 
     fn line(&mut self, name: &str, word: &str, json: &str) -> io::Result<()> {
-        // one write a line: other writers of the same stream cannot come in between
+        // one write per line, so that other writers of the stream cannot interrupt it
         let line = format!("{name} {json}\n");
-        let told = self.out.write_all(line.as_bytes()).and_then(|()| self.out.flush());
-        let mut words = format!("INFO {word}: {json}\n");
-        if let Err(error) = &told {
-            words = format!("{words}WARN the report could not be written: {error}\n");
+        let outcome = self.out.write_all(line.as_bytes()).and_then(|()| self.out.flush());
+        let mut text = format!("INFO {word}: {json}\n");
+        if let Err(error) = &outcome {
+            text = format!("{text}WARN cannot write the report: {error}\n");
         }
-        // when the log is gone too, nobody is left to tell
-        self.log.write_all(words.as_bytes()).ok();
-        told
+        // an error of the log cannot be reported
+        self.log.write_all(text.as_bytes()).ok();
+        outcome
     }
 }
 
@@ -48,7 +48,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn p4_the_result_comes_before_the_final_progress_on_both_streams() {
+    fn result_precedes_the_final_progress_on_both_streams() {
         let (mut out, mut log) = (Vec::new(), Vec::new());
         let progress = Progress {
             processing_state: Some(ProcessingState::Complete),
@@ -66,14 +66,14 @@ mod tests {
     }
 
     #[test]
-    fn a_report_that_nobody_takes_is_an_error_and_stands_in_the_log() {
-        let (reader, gone) = io::pipe().unwrap();
+    fn report_to_a_closed_stream_is_an_error_and_logged() {
+        let (reader, closed) = io::pipe().unwrap();
         drop(reader);
         let mut log = Vec::new();
         let error =
-            LogReporter::new(gone, &mut log).report(&Progress::default(), Some(&json!(1))).unwrap_err();
+            LogReporter::new(closed, &mut log).report(&Progress::default(), Some(&json!(1))).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
         let log = String::from_utf8(log).unwrap();
-        assert_eq!(log.matches("WARN the report could not be written").count(), 2, "{log}");
+        assert_eq!(log.matches("WARN cannot write the report").count(), 2, "{log}");
     }
 }

@@ -1,9 +1,9 @@
-//! How a handler tells whoever launched it how far it is.
+//! Reports of a handler to its launcher.
 
 #[cfg(feature = "annotations")]
 mod annotation;
 #[cfg(feature = "annotations")]
-mod courier;
+mod delivery_thread;
 mod log;
 #[cfg(feature = "annotations")]
 mod own_pod;
@@ -11,19 +11,19 @@ mod own_pod;
 #[cfg(feature = "annotations")]
 pub use annotation::{AnnotationReporter, PodAnnotations};
 #[cfg(feature = "annotations")]
-pub use courier::{Closing, Courier, Delivery, Pace};
+pub use delivery_thread::{Delivery, DeliveryThread, FinalWait, Pace};
 pub use log::LogReporter;
 #[cfg(feature = "annotations")]
-pub use own_pod::{Annotations, Connecting, OwnPod};
+pub use own_pod::{Annotations, ConnectFuture, OwnPod};
 
 use pop_contract::Progress;
 use serde_json::Value;
 use std::io;
 
-/// A way to report progress, and a result with the last of it.
+/// Reports progress, and the result with the final report.
 ///
-/// A report that cannot be delivered is noted by the reporter and does not stop the work.
+/// The reporter logs a failed delivery; the work continues.
 pub trait StatusReporter {
-    /// Reports progress; `result` is given with the final report only. An error says that it was not delivered.
+    /// Reports progress. Only the final report has a `result`. An error means that the report was not delivered.
     fn report(&mut self, progress: &Progress, result: Option<&Value>) -> io::Result<()>;
 }

@@ -1,4 +1,4 @@
-//! The pod that this process runs in: its annotations written, and in the end the pod deleted.
+//! The pod of this process: writes its annotations and deletes it.
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{DeleteParams, Patch, PatchParams};
@@ -10,45 +10,45 @@ use std::time::Duration;
 use tokio::sync::OnceCell;
 use tokio::time::sleep;
 
-/// How often the last annotations are tried to be written.
-const TRIES: u32 = 6;
-/// The first wait between two tries; each further one is twice as long.
+/// Attempts to write the last annotations.
+const LAST_ATTEMPTS: u32 = 6;
+/// Wait after the first attempt; each further wait is twice as long.
 const FIRST_WAIT: Duration = Duration::from_millis(300);
 
-/// A cluster on the way to be reached: a client, and the namespace of the own pod.
-pub type Connecting = Pin<Box<dyn Future<Output = Result<(Client, String), String>>>>;
+/// The future of a connection to the cluster: a client and the namespace of the own pod.
+pub type ConnectFuture = Pin<Box<dyn Future<Output = Result<(Client, String), String>>>>;
 
-/// What annotations are to be.
+/// Annotations of a pod: names and values.
 pub type Annotations = BTreeMap<&'static str, String>;
 
-/// The pod that this process runs in; its cluster is reached when there is something to do.
+/// The pod of this process. The first use connects to the cluster.
 pub struct OwnPod<C> {
     name: String,
     connect: C,
-    reached: OnceCell<Api<Pod>>,
+    api: OnceCell<Api<Pod>>,
 }
 
-impl<C: Fn() -> Connecting> OwnPod<C> {
-    /// The pod of this name, in the namespace that `connect` gives.
+impl<C: Fn() -> ConnectFuture> OwnPod<C> {
+    /// The named pod, in the namespace that `connect` returns.
     pub fn new(name: String, connect: C) -> Self {
-        Self { name, connect, reached: OnceCell::new() }
+        Self { name, connect, api: OnceCell::new() }
     }
 
     async fn api(&self) -> Result<&Api<Pod>, String> {
-        let reach =
+        let connect =
             || async { (self.connect)().await.map(|(client, space)| Api::namespaced(client, &space)) };
-        self.reached.get_or_try_init(reach).await
+        self.api.get_or_try_init(connect).await
     }
 
-    /// Writes annotations beside those that are there: the first of these forms that is not too large for the cluster.
-    /// The last ones of a process are tried again, others are soon followed by newer ones.
-    pub async fn annotate(&self, forms: Vec<Annotations>, is_last: bool) -> Result<(), String> {
+    /// Adds annotations to the existing ones: the first candidate that is not too large for the cluster. Only the last
+    /// annotations of a process are retried, because newer ones soon follow all others.
+    pub async fn annotate(&self, candidates: Vec<Annotations>, is_last: bool) -> Result<(), String> {
         let api = self.api().await?;
         let name = &self.name;
         let mut wait = FIRST_WAIT;
-        let mut left = if is_last { TRIES } else { 1 };
-        let mut forms = forms.into_iter().peekable();
-        while let Some(annotations) = forms.peek() {
+        let mut left = if is_last { LAST_ATTEMPTS } else { 1 };
+        let mut candidates = candidates.into_iter().peekable();
+        while let Some(annotations) = candidates.peek() {
             left -= 1;
             let merge = json!({"metadata": {"annotations": annotations}});
             let patched = api.patch(name, &PatchParams::default(), &Patch::Merge(&merge)).await;
@@ -62,17 +62,17 @@ impl<C: Fn() -> Connecting> OwnPod<C> {
                     ));
                 }
                 Error::Api(status) if matches!(status.code, 413 | 422) => {
-                    forms.next();
-                    if forms.peek().is_some() {
+                    candidates.next();
+                    if candidates.peek().is_some() {
                         left += 1;
                         continue;
                     }
-                    return Err(unwritten(name, &status.message));
+                    return Err(write_failure(name, &status.message));
                 }
                 Error::Api(status) if !matches!(status.code, 409 | 429 | 500..) => {
-                    return Err(unwritten(name, &status.message));
+                    return Err(write_failure(name, &status.message));
                 }
-                _ if left == 0 => return Err(unwritten(name, &error.to_string())),
+                _ if left == 0 => return Err(write_failure(name, &error.to_string())),
                 _ => {}
             }
             sleep(wait).await;
@@ -81,17 +81,17 @@ impl<C: Fn() -> Connecting> OwnPod<C> {
         Ok(())
     }
 
-    /// Deletes the pod; its program is then asked to stop, as by anybody else.
+    /// Deletes the pod. Kubernetes then stops its program, this process.
     pub async fn delete(&self) -> Result<(), String> {
         match self.api().await?.delete(&self.name, &DeleteParams::default()).await {
             Err(error) if !matches!(&error, Error::Api(status) if status.code == 404) => {
-                Err(format!("pod `{}` could not be deleted: {error}", self.name))
+                Err(format!("cannot delete pod `{}`: {error}", self.name))
             }
             _ => Ok(()),
         }
     }
 }
 
-fn unwritten(pod: &str, why: &str) -> String {
-    format!("the annotations of pod `{pod}` could not be written: {why}")
+fn write_failure(pod: &str, reason: &str) -> String {
+    format!("cannot write the annotations of pod `{pod}`: {reason}")
 }

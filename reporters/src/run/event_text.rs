@@ -1,4 +1,4 @@
-//! Events in words: one short line each, the same on a terminal and in a file.
+//! The text of an event: one short line, the same on a terminal and in a file.
 
 use super::visible::visible;
 use pop_agenda::{
@@ -7,7 +7,7 @@ use pop_agenda::{
 use pop_contract::Failure;
 use std::collections::{HashMap, HashSet};
 
-/// A duration as people read it: `0.3 s`, `2 m 05 s`, `3 h 07 m`.
+/// Formats a duration in milliseconds: `0.3 s`, `2 m 05 s`, `3 h 07 m`.
 pub fn how_long(ms: u64) -> String {
     let seconds = ms / 1_000;
     match seconds {
@@ -17,21 +17,21 @@ pub fn how_long(ms: u64) -> String {
     }
 }
 
-/// What earlier events of a run said that the words for later ones need.
+/// Data of earlier events that the text of later events needs.
 #[derive(Debug, Default)]
 pub(crate) struct EventContext {
     /// Launch time and number of each attempt that has not settled its operation.
     started: HashMap<OpIx, (RunTime, u32)>,
-    /// Words for the latest end of an operation's attempt.
+    /// Reason of the latest end of an operation's attempt.
     endings: HashMap<OpIx, String>,
-    /// Operations whose latest attempt was displaced; the wait after that needs no line of its own.
+    /// Operations whose latest attempt was displaced; the following wait needs no line.
     displaced: HashSet<OpIx>,
-    /// The quarter of each operation's progress that was shown last.
+    /// Last shown quarter of each operation's progress, 1 to 3.
     quarter: HashMap<OpIx, u32>,
 }
 
-/// Puts an event into words; none for an event that needs no line.
-pub(crate) fn event_words(plan: &Plan, recorded: &EventRecord, context: &mut EventContext) -> Option<String> {
+/// Returns the text of an event. `None` for an event that needs no line.
+pub(crate) fn event_text(plan: &Plan, recorded: &EventRecord, context: &mut EventContext) -> Option<String> {
     let name = |op: &OpIx| plan.operation(*op).name.as_str();
     let at = recorded.at;
     Some(match &recorded.event {
@@ -40,8 +40,8 @@ pub(crate) fn event_words(plan: &Plan, recorded: &EventRecord, context: &mut Eve
             format!("run {run}: {count} {}, at most {parallel} at once", operations(count))
         }
         RunEvent::RunResumed { .. } => "resumed".to_owned(),
-        RunEvent::RunReopened { ops } => return reopened_words(plan, ops),
-        RunEvent::PlanGrown { by, count } => grown_words(plan, *by, *count),
+        RunEvent::RunReopened { ops } => return reopened_text(plan, ops),
+        RunEvent::PlanGrown { by, count } => growth_text(plan, *by, *count),
         RunEvent::AttemptStarted { op, attempt } => {
             context.started.insert(*op, (at, *attempt));
             context.displaced.remove(op);
@@ -50,7 +50,7 @@ pub(crate) fn event_words(plan: &Plan, recorded: &EventRecord, context: &mut Eve
             format!("start     {}{again}", name(op))
         }
         RunEvent::StartFailed { op, failure } => {
-            context.endings.insert(*op, failure_words(failure));
+            context.endings.insert(*op, failure_text(failure));
             return None;
         }
         RunEvent::ProgressReported { op, progress, .. } => {
@@ -62,31 +62,31 @@ pub(crate) fn event_words(plan: &Plan, recorded: &EventRecord, context: &mut Eve
         }
         RunEvent::StopAsked { op, reason, .. } => format!("stop      {}: {}", name(op), stop_words(*reason)),
         RunEvent::KillAsked { op, .. } => format!("kill      {}: it did not stop when asked", name(op)),
-        RunEvent::AttemptEnded { op, ending, .. } => return context.ending_words(name(op), *op, ending, at),
+        RunEvent::AttemptEnded { op, ending, .. } => return context.ending_text(name(op), *op, ending, at),
         RunEvent::LateEnding { op, attempt, exit } => {
             format!(
-                "late      {}: attempt {attempt} ended with {exit}; it was given up and is not used",
+                "late      {}: attempt {attempt}, which pop had given up, ended with {exit}; pop ignores it",
                 name(op)
             )
         }
-        RunEvent::BackedOff { op, until } => return context.backoff_words(plan, *op, *until, at),
+        RunEvent::BackedOff { op, until } => return context.backoff_text(plan, *op, *until, at),
         RunEvent::OperationSettled { op, outcome: Outcome::Skipped, skipped: Some(decided), .. } => {
             format!("skipped   {}: {}", name(op), visible(&decided.to_string()))
         }
         RunEvent::OperationSettled { op, outcome, ignored, .. } => {
-            context.settled_words(name(op), *op, *outcome, ignored.as_deref(), at)
+            context.settled_text(name(op), *op, *outcome, ignored.as_deref(), at)
         }
-        RunEvent::CancelRaised { reason, force } => cancel_words(*reason, *force).to_owned(),
+        RunEvent::CancelRaised { reason, force } => cancel_text(*reason, *force).to_owned(),
         RunEvent::GateAnswered { op, answer } => match answer {
-            Answer::Hit { by, .. } => format!("cached    {}: as {by} gave it", name(op)),
+            Answer::Hit { by, .. } => format!("cached    {}: result of {by}", name(op)),
             Answer::Busy { holder } => format!("wait      {}: for {holder}", name(op)),
             Answer::Failed(failure) => {
-                context.endings.insert(*op, failure_words(failure));
+                context.endings.insert(*op, failure_text(failure));
                 return None;
             }
             _ => return None,
         },
-        RunEvent::Joined { op, ending, outcome } => joined_words(name(op), ending, *outcome),
+        RunEvent::Joined { op, ending, outcome } => joined_text(name(op), ending, *outcome),
         RunEvent::RunEnded { .. }
         | RunEvent::AttemptRunning { .. }
         | RunEvent::BackoffEnded { .. }
@@ -97,22 +97,22 @@ pub(crate) fn event_words(plan: &Plan, recorded: &EventRecord, context: &mut Eve
 }
 
 impl EventContext {
-    /// Words for the end of an attempt, where no later event has words for it.
-    fn ending_words(&mut self, name: &str, op: OpIx, ending: &Ending, at: RunTime) -> Option<String> {
+    /// Returns the text for the end of an attempt, unless a later event has the text.
+    fn ending_text(&mut self, name: &str, op: OpIx, ending: &Ending, at: RunTime) -> Option<String> {
         match ending {
             Ending::Succeeded { .. } => {
                 self.endings.remove(&op);
                 Some(format!("succeeded {name}{}", self.took(op, at, "in")))
             }
             Ending::Failed(failure) => {
-                self.endings.insert(op, failure_words(failure));
+                self.endings.insert(op, failure_text(failure));
                 None
             }
             Ending::Cancelled => {
                 self.endings.insert(op, "stopped".to_owned());
                 None
             }
-            Ending::Lost => Some(format!("lost      {name} (it ended with the executor before this one)")),
+            Ending::Lost => Some(format!("lost      {name} (ended with the previous executor)")),
             Ending::Displaced(failure) => {
                 self.displaced.insert(op);
                 Some(format!("displaced {name}: {}", visible(&failure.message)))
@@ -120,22 +120,22 @@ impl EventContext {
         }
     }
 
-    /// Words for a wait after a failed attempt.
-    fn backoff_words(&self, plan: &Plan, op: OpIx, until: RunTime, at: RunTime) -> Option<String> {
+    /// Returns the text for a wait after a failed attempt.
+    fn backoff_text(&self, plan: &Plan, op: OpIx, until: RunTime, at: RunTime) -> Option<String> {
         if self.displaced.contains(&op) {
             return None;
         }
         let planned = plan.operation(op);
-        let why = self.endings.get(&op).map_or("", String::as_str);
-        let tries = planned.policies.retry.value.max_attempts;
+        let reason = self.endings.get(&op).map_or("", String::as_str);
+        let limit = planned.policies.retry.value.max_attempts;
         let attempt = self.started.get(&op).map_or(1, |(_, attempt)| *attempt);
         let wait = how_long(until.0.saturating_sub(at.0));
-        // a resumed run counts its tries anew
-        let of = if attempt <= tries { format!(" of {tries}") } else { String::new() };
-        Some(format!("retry     {} in {wait}: attempt {attempt}{of} failed: {why}", planned.name))
+        // a resumed run may start more attempts than `maxAttempts`
+        let of = if attempt <= limit { format!(" of {limit}") } else { String::new() };
+        Some(format!("retry     {} in {wait}: attempt {attempt}{of} failed: {reason}", planned.name))
     }
 
-    fn settled_words(
+    fn settled_text(
         &mut self,
         name: &str,
         op: OpIx,
@@ -143,22 +143,22 @@ impl EventContext {
         ignored: Option<&str>,
         at: RunTime,
     ) -> String {
-        let why = self.endings.remove(&op).map(|why| format!(": {why}")).unwrap_or_default();
+        let reason = self.endings.remove(&op).map(|reason| format!(": {reason}")).unwrap_or_default();
         let took = self.took(op, at, if outcome.has_result() { "in" } else { "after" });
         match (outcome, ignored) {
-            (_, Some(code)) => format!("succeeded {name}{took} (its failure `{code}` is ignored){why}"),
+            (_, Some(code)) => format!("succeeded {name}{took} (its failure `{code}` is ignored){reason}"),
             (Outcome::Succeeded | Outcome::FromCache, None) => format!("succeeded {name}{took}"),
-            (Outcome::DeadLettered, None) => format!("put aside {name}{took}{why}"),
-            (Outcome::Skipped, None) if why.is_empty() => {
-                format!("skipped   {name}: what it waits for did not end as it asks")
+            (Outcome::DeadLettered, None) => format!("dlq       {name}{took}{reason}"),
+            (Outcome::Skipped, None) if reason.is_empty() => {
+                format!("skipped   {name}: its dependsOn conditions do not hold")
             }
-            (Outcome::Skipped, None) => format!("skipped   {name}{took}{why}"),
-            (Outcome::Failed, None) => format!("failed    {name}{took}{why}"),
-            (Outcome::Cancelled, None) => format!("cancelled {name}{why}"),
+            (Outcome::Skipped, None) => format!("skipped   {name}{took}{reason}"),
+            (Outcome::Failed, None) => format!("failed    {name}{took}{reason}"),
+            (Outcome::Cancelled, None) => format!("cancelled {name}{reason}"),
         }
     }
 
-    /// Words for the duration of an operation; empty if an earlier executor launched it.
+    /// Returns the text for the duration of an operation; empty if an earlier executor launched it.
     fn took(&mut self, op: OpIx, at: RunTime, word: &str) -> String {
         let since = self.started.remove(&op);
         since.map(|(since, _)| format!(" {word} {}", how_long(at.0 - since.0))).unwrap_or_default()
@@ -169,11 +169,11 @@ fn operations(count: usize) -> &'static str {
     if count == 1 { "operation" } else { "operations" }
 }
 
-fn failure_words(failure: &Failure) -> String {
+fn failure_text(failure: &Failure) -> String {
     format!("[{}] {}", failure.code, visible(&failure.message))
 }
 
-fn reopened_words(plan: &Plan, ops: &[OpIx]) -> Option<String> {
+fn reopened_text(plan: &Plan, ops: &[OpIx]) -> Option<String> {
     const SHOWN: usize = 5;
     let names: Vec<&str> = ops.iter().take(SHOWN).map(|op| plan.operation(*op).name.as_str()).collect();
     let more = match ops.len().saturating_sub(SHOWN) {
@@ -183,27 +183,27 @@ fn reopened_words(plan: &Plan, ops: &[OpIx]) -> Option<String> {
     (!ops.is_empty()).then(|| format!("reopen    {}{more}", names.join(", ")))
 }
 
-fn grown_words(plan: &Plan, by: OpIx, count: u32) -> String {
+fn growth_text(plan: &Plan, by: OpIx, count: u32) -> String {
     let planned = plan.operation(by);
-    let what = operations(count as usize);
+    let noun = operations(count as usize);
     match (planned.is_whole(), count) {
-        (false, 0) => format!("generate  {}: nothing to add", planned.name),
-        (false, _) => format!("generate  {}: {count} {what} more", planned.name),
-        (true, _) => format!("expand    {}: {count} {what}", planned.name),
+        (false, 0) => format!("generate  {}: no operations", planned.name),
+        (false, _) => format!("generate  {}: {count} {noun} added", planned.name),
+        (true, _) => format!("expand    {}: {count} {noun}", planned.name),
     }
 }
 
-fn joined_words(name: &str, ending: &Ending, outcome: Outcome) -> String {
+fn joined_text(name: &str, ending: &Ending, outcome: Outcome) -> String {
     let Ending::Failed(failure) = ending else { return format!("succeeded {name}") };
     let word = match outcome {
         Outcome::Skipped => "skipped  ",
-        Outcome::DeadLettered => "put aside",
+        Outcome::DeadLettered => "dlq      ",
         _ => "failed   ",
     };
-    format!("{word} {name}: {}", failure_words(failure))
+    format!("{word} {name}: {}", failure_text(failure))
 }
 
-/// Why an attempt is stopped, in words.
+/// Returns the text for the reason of a stop.
 pub fn stop_words(reason: StopReason) -> &'static str {
     match reason {
         StopReason::TimedOut => "it ran longer than its timeoutMs",
@@ -213,18 +213,18 @@ pub fn stop_words(reason: StopReason) -> &'static str {
     }
 }
 
-fn cancel_words(reason: CancelReason, force: bool) -> &'static str {
+fn cancel_text(reason: CancelReason, force: bool) -> &'static str {
     match (reason, force) {
         (_, true) => "ending: running operations are killed",
         (CancelReason::Failure, _) => {
-            "ending: an operation failed, nothing new is started (--keep-going goes on)"
+            "ending: an operation failed, no more operations start (--keep-going continues)"
         }
         (CancelReason::Fatal, _) => "ending: an operation with onFail FATAL failed",
         (CancelReason::TimeLimit, _) => "ending: the run's time limit is reached",
         (CancelReason::Interrupted, _) => {
-            "ending: interrupted, running operations are asked to stop (again: kill them)"
+            "ending: interrupted, stopping running operations (interrupt again to kill them)"
         }
-        (CancelReason::Terminated, _) => "ending: terminated, running operations are asked to stop",
+        (CancelReason::Terminated, _) => "ending: terminated, stopping running operations",
     }
 }
 
@@ -241,8 +241,8 @@ mod tests {
             (125_000, "2 m 05 s"),
             (11_220_000, "3 h 07 m"),
         ];
-        for (ms, words) in table {
-            assert_eq!(how_long(ms), words);
+        for (ms, text) in table {
+            assert_eq!(how_long(ms), text);
         }
     }
 }

@@ -1,20 +1,20 @@
-//! A run as it is followed while it goes on: its plan, which may grow, and its history.
+//! The state of a run for reporters: its plan, which may grow, and its history.
 
 use pop_agenda::{EventRecord, History, Plan, Sink};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// What is known of a run.
+/// The state of a run, updated by a [`Follower`].
 #[derive(Debug, Clone)]
 pub struct FollowedRun {
-    /// The plan that the run began with; with what was added so far, if it is followed too.
+    /// The plan at the start of the run; the current plan if `follows_plan` is set.
     pub plan: Arc<Plan>,
-    /// Whether the plan is followed: each growth of one that somebody has costs a copy of it.
+    /// Whether to update the plan. The executor must copy a growing plan if another owner has it.
     pub follows_plan: bool,
-    /// What has happened.
+    /// The history of the run.
     pub history: History,
 }
 
-/// Follows a run for whoever else looks at the same value.
+/// Updates a shared [`FollowedRun`] with each event.
 pub struct Follower(pub Arc<Mutex<FollowedRun>>);
 
 impl Sink for Follower {

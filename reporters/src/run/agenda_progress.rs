@@ -1,58 +1,58 @@
-//! The progress of an agenda as POP deployments read it: what a run's history tells, as one JSON document.
+//! The progress of an agenda in POP's format: one JSON document from a run's history.
 
-use super::followed::FollowedRun;
+use super::followed_run::FollowedRun;
 use super::json::diagnostics;
 use pop_agenda::{History, OpIx, Outcome, Plan, RunOutcome};
 use pop_contract::{DiagnosticEvent, FAILED, PENDING, ProcessingState, SUCCEEDED};
 use serde_json::{Value, json};
 use std::sync::{Mutex, PoisonError};
 
-/// How many operations are looked at before whoever adds to the history may come in between.
-const AT_A_TIME: usize = 256;
-/// How many failures stand in the agenda's own diagnostics.
-const TOLD: usize = 100;
+/// Operations per lock: the history's writer may take the lock in between.
+const OPERATIONS_PER_LOCK: usize = 256;
+/// Most failures in the agenda's own diagnostics.
+const MOST_FAILURES: usize = 100;
 
-/// Under which names progress is told.
+/// The ids in the progress of an agenda.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProgressIds {
-    /// Of the progress itself; without it nobody but the own pod can be told.
+    /// Id of the progress. Without it only the executor's own pod receives progress.
     pub progress: Option<String>,
-    /// Of the agenda.
+    /// Id of the agenda.
     pub agenda: String,
 }
 
-/// How much is told.
+/// The level of detail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Detail {
-    /// All of it.
+    /// Everything.
     Whole,
-    /// Everything but the results.
+    /// Everything except the results.
     WithoutResults,
-    /// Nothing of single operations.
+    /// No operations.
     WithoutOperations,
 }
 
-/// The document as text; none if it is longer than that.
-pub(super) fn text(
-    told: &Mutex<FollowedRun>,
+/// Builds the document as text. `None` if it is longer than `longest` bytes.
+pub(super) fn progress_text(
+    run: &Mutex<FollowedRun>,
     ids: &ProgressIds,
     detail: Detail,
     longest: usize,
 ) -> Option<String> {
-    let run = || told.lock().unwrap_or_else(PoisonError::into_inner);
+    let lock = || run.lock().unwrap_or_else(PoisonError::into_inner);
     let (mut text, all) = {
-        let run = run();
+        let run = lock();
         let all: Vec<OpIx> = run.plan.operations().map(|(op, _)| op).collect();
         (head(&run.plan, &run.history, ids).to_string(), all)
     };
     if detail == Detail::WithoutOperations {
         return (text.len() <= longest).then_some(text);
     }
-    // the head is a map: its brace is put behind the operations
+    // the head is a JSON map: its closing brace follows after the operations
     text.pop();
     text.push_str(",\"operationProgress\":[");
-    for (at, some) in all.chunks(AT_A_TIME).enumerate() {
-        let run = run();
+    for (at, some) in all.chunks(OPERATIONS_PER_LOCK).enumerate() {
+        let run = lock();
         for (nth, op) in some.iter().enumerate() {
             if at + nth > 0 {
                 text.push(',');
@@ -67,7 +67,7 @@ pub(super) fn text(
     (text.len() <= longest).then_some(text)
 }
 
-/// What is told of the agenda as a whole.
+/// Builds the fields of the agenda as a whole.
 fn head(plan: &Plan, history: &History, ids: &ProgressIds) -> Value {
     let (mut done, mut part, mut running) = (0_u32, 0.0, 0_u32);
     let mut diagnostics = Vec::new();
@@ -83,7 +83,7 @@ fn head(plan: &Plan, history: &History, ids: &ProgressIds) -> Value {
         let seen = history.operation(op);
         if let (Some(Outcome::Failed | Outcome::DeadLettered | Outcome::Skipped), Some(failure)) =
             (seen.outcome(), seen.failure())
-            && diagnostics.len() < TOLD
+            && diagnostics.len() < MOST_FAILURES
         {
             diagnostics.push(DiagnosticEvent {
                 status_code: Some(failure.code.clone()),
@@ -91,7 +91,7 @@ fn head(plan: &Plan, history: &History, ids: &ProgressIds) -> Value {
             });
         }
     }
-    let (state, words) = match history.ended {
+    let (state, message) = match history.ended {
         None => (ProcessingState::Executing, format!("{done} of {} done, {running} running", plan.len())),
         Some((_, RunOutcome::Succeeded)) => (ProcessingState::Complete, SUCCEEDED.to_owned()),
         Some((_, outcome)) => {
@@ -111,7 +111,7 @@ fn head(plan: &Plan, history: &History, ids: &ProgressIds) -> Value {
         "linkId": plan.identity.link_id,
         "title": plan.identity.title,
         "processingState": state,
-        "processingStateMessage": words,
+        "processingStateMessage": message,
         "startedTime": history.started,
         "completedTime": history.ended.map(|(at, _)| history.wall(at)),
         "percentComplete": (f64::from(done) * 100.0 + part) / all,
@@ -119,19 +119,19 @@ fn head(plan: &Plan, history: &History, ids: &ProgressIds) -> Value {
     })
 }
 
-/// What is told of one operation.
+/// Builds the progress of one operation.
 fn operation(plan: &Plan, history: &History, op: OpIx, ids: &ProgressIds, with_result: bool) -> Value {
     let seen = history.operation(op);
     let name = &plan.operation(op).name;
     let (state, message) = state(history, op);
     let result = seen.result().filter(|_| with_result).map(ToString::to_string);
-    let stands_in = match seen.outcome() {
+    let default_result = match seen.outcome() {
         _ if seen.is_ignored() => Some("{}"),
-        // so that who takes it over knows that it has none
+        // null, so that a later executor that reads this progress knows that there is no result
         Some(Outcome::Skipped) if seen.failure().is_none() => Some("null"),
         _ => None,
     };
-    let result = result.or_else(|| stands_in.filter(|_| with_result).map(str::to_owned));
+    let result = result.or_else(|| default_result.filter(|_| with_result).map(str::to_owned));
     json!({
         "id": ids.progress.as_ref().map(|id| format!("{id}-{name}")),
         "agendaProgressId": ids.progress,
@@ -148,20 +148,20 @@ fn operation(plan: &Plan, history: &History, op: OpIx, ids: &ProgressIds, with_r
     })
 }
 
-/// POP knows three states, and tells a success from a failure by the message. What is never started stays WAITING.
+/// POP has three states; the message distinguishes success from failure. An operation that never starts stays WAITING.
 fn state(history: &History, op: OpIx) -> (ProcessingState, Option<&str>) {
     let seen = history.operation(op);
     match seen.outcome() {
         Some(Outcome::Succeeded | Outcome::FromCache) => (ProcessingState::Complete, Some(SUCCEEDED)),
-        // it was not to be done, and is done with
+        // skipped by a condition: POP counts this as success
         Some(Outcome::Skipped) if seen.failure().is_none() => (ProcessingState::Complete, Some(SUCCEEDED)),
         Some(Outcome::Failed | Outcome::DeadLettered | Outcome::Skipped) => {
             (ProcessingState::Complete, Some(FAILED))
         }
         Some(Outcome::Cancelled) if !seen.attempts.is_empty() => (ProcessingState::Complete, Some(FAILED)),
         None if !seen.attempts.is_empty() => {
-            let said = seen.progress.as_ref().filter(|progress| !progress.is_final());
-            let message = said.and_then(|progress| progress.processing_state_message.as_deref());
+            let last = seen.progress.as_ref().filter(|progress| !progress.is_final());
+            let message = last.and_then(|progress| progress.processing_state_message.as_deref());
             (ProcessingState::Executing, message)
         }
         Some(Outcome::Cancelled) | None => (ProcessingState::Waiting, Some(PENDING)),
@@ -176,8 +176,8 @@ fn percent(history: &History, op: OpIx) -> f64 {
     }
 }
 
-/// What is left of a run as the result of its executor: a few numbers.
-pub(super) fn closing(plan: &Plan, history: &History) -> Value {
+/// Builds the result of the executor's own pod: the outcome and the number of operations per outcome.
+pub(super) fn executor_result(plan: &Plan, history: &History) -> Value {
     let mut counts = [0; 7];
     for (op, _) in plan.operations() {
         let at = match history.operation(op).outcome() {
@@ -267,14 +267,15 @@ mod tests {
         ProgressIds { progress: Some("p".into()), agenda: "a".into() }
     }
 
-    fn told(plan: &Plan, events: Vec<RunEvent>) -> Value {
+    fn progress_document(plan: &Plan, events: Vec<RunEvent>) -> Value {
         let run =
             FollowedRun { plan: Arc::new(plan.clone()), follows_plan: true, history: history(plan, events) };
-        serde_json::from_str(&text(&Mutex::new(run), &ids(), Detail::Whole, usize::MAX).unwrap()).unwrap()
+        serde_json::from_str(&progress_text(&Mutex::new(run), &ids(), Detail::Whole, usize::MAX).unwrap())
+            .unwrap()
     }
 
     #[test]
-    fn p15_every_state_of_an_operation_has_its_words() {
+    fn every_state_of_an_operation_has_its_fields() {
         let plan = plan(&["x"]);
         let lost = || vec![started(0), ended(0, Ending::Lost)];
         for (events, wanted) in [
@@ -304,7 +305,7 @@ mod tests {
                 json!(["COMPLETE", "failed", 0.0, 1, 1_001, 1_003, null]),
             ),
         ] {
-            let document = told(&plan, events.clone());
+            let document = progress_document(&plan, events.clone());
             let operation = &document["operationProgress"][0];
             let fields = [
                 "processingState",
@@ -324,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reopened_operation_waits_and_has_no_result() {
+    fn reopened_operation_waits_without_a_result() {
         let plan = plan(&["x"]);
         let over = || vec![settled(0, Outcome::Skipped), RunEvent::RunEnded { outcome: RunOutcome::Failed }];
         let reopened = [
@@ -335,17 +336,17 @@ mod tests {
             (over(), json!(["COMPLETE", "null"])),
             (over().into_iter().chain(reopened).collect(), json!(["WAITING", null])),
         ] {
-            let document = told(&plan, events);
+            let document = progress_document(&plan, events);
             let operation = &document["operationProgress"][0];
             assert_eq!(json!([operation["processingState"], operation["resultPayload"]]), wanted);
         }
     }
 
     #[test]
-    fn p15_the_agenda_is_as_far_as_its_operations() {
+    fn progress_of_the_agenda_follows_its_operations() {
         let three = plan(&["a", "b", "c"]);
         let events = || vec![started(0), started(1), ended(0, succeeded(json!({}))), reported(1, 50.0)];
-        let document = told(&three, events());
+        let document = progress_document(&three, events());
         let fields = ["id", "agendaId", "linkId", "startedTime", "completedTime", "percentComplete"];
         assert_eq!(json!(fields.map(|field| &document[field])), json!(["p", "a", "l", 1_000, null, 50.0]));
         assert_eq!(
@@ -358,7 +359,7 @@ mod tests {
             settled(2, Outcome::Cancelled),
             RunEvent::RunEnded { outcome: RunOutcome::Failed },
         ];
-        let document = told(&three, events().into_iter().chain(over).collect());
+        let document = progress_document(&three, events().into_iter().chain(over).collect());
         assert_eq!(
             (&document["processingState"], &document["processingStateMessage"], &document["completedTime"]),
             (&json!("COMPLETE"), &json!("failed"), &json!(1_008))
@@ -369,9 +370,10 @@ mod tests {
         );
         let diagnostics = &document["operationProgress"][1]["diagnosticEvents"];
         assert_eq!(diagnostics[0]["message"], "it ended with 3");
-        let document = told(&three, vec![RunEvent::RunEnded { outcome: RunOutcome::TimeLimit }]);
+        let document = progress_document(&three, vec![RunEvent::RunEnded { outcome: RunOutcome::TimeLimit }]);
         assert_eq!(document["diagnosticEvents"][0]["statusCode"], "timeLimit");
-        let document = told(&plan(&[]), vec![RunEvent::RunEnded { outcome: RunOutcome::Succeeded }]);
+        let document =
+            progress_document(&plan(&[]), vec![RunEvent::RunEnded { outcome: RunOutcome::Succeeded }]);
         assert_eq!(
             (&document["processingStateMessage"], &document["percentComplete"]),
             (&json!("succeeded"), &json!(0.0))
@@ -379,12 +381,12 @@ mod tests {
     }
 
     #[test]
-    fn f24_what_is_too_long_is_not_made() {
+    fn f24_progress_that_is_too_long_is_not_built() {
         let names: Vec<String> = (0..600).map(|n| format!("o{n}")).collect();
         let plan = plan(&names.iter().map(String::as_str).collect::<Vec<_>>());
         let history = history(&plan, vec![started(0), ended(0, succeeded(json!("x".repeat(500))))]);
         let run = Mutex::new(FollowedRun { plan: Arc::new(plan), follows_plan: true, history });
-        let text = |detail, longest| text(&run, &ids(), detail, longest);
+        let text = |detail, longest| progress_text(&run, &ids(), detail, longest);
         let whole = text(Detail::Whole, usize::MAX).unwrap();
         let read: Value = serde_json::from_str(&whole).unwrap();
         assert_eq!(read["operationProgress"].as_array().unwrap().len(), 600);
@@ -393,7 +395,7 @@ mod tests {
         assert!(!smaller.contains("xxx") && text(Detail::WithoutResults, smaller.len() - 1).is_none());
         assert!(text(Detail::WithoutOperations, 1_000).is_some());
         let run = run.into_inner().unwrap();
-        let closing = closing(&run.plan, &run.history);
+        let closing = executor_result(&run.plan, &run.history);
         assert_eq!(
             (&closing["counts"]["succeeded"], &closing["counts"]["notSettled"]),
             (&json!(1), &json!(599))
