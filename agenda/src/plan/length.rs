@@ -99,7 +99,7 @@ mod tests {
         let variable_only = Some(r#"{"payloadForms": ["envVar"]}"#);
         assert_eq!(faults(&long(), variable_only), [("too-long", true, at())]);
         let middle = json!({"items": "x".repeat(120_000)});
-        assert_eq!(faults(&middle.clone(), variable_only), []);
+        assert_eq!(faults(&middle, variable_only), []);
         assert_eq!(faults(&middle, None), [("long-payload", false, at())]);
     }
 }
