@@ -23,7 +23,7 @@ test-docker:
 # write the tables of promises from their rows and the test results
 tables:
     cargo test --workspace --all-features 2>&1 | tee target/results.txt
-    for table in faults rows; do cargo xtask $table target/results.txt; done
+    for table in faults rows cases; do cargo xtask $table target/results.txt; done
 
 # check each crate alone, so that none depends on features that another crate enables
 check-each:
