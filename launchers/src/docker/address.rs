@@ -163,11 +163,11 @@ mod tests {
     fn fr_h6_unusable_address_says_what_to_do() {
         for (host, words) in [
             ("ssh://me@host", "DOCKER_HOST=unix:///tmp/docker.sock"),
-            ("npipe:////./pipe/x", "it has to begin with unix://"),
-            ("fd://", "it has to begin with unix://"),
+            ("npipe:////./pipe/x", "it must begin with unix://"),
+            ("fd://", "it must begin with unix://"),
             ("tcp://h:x", "its port is not a number"),
             ("tcp://h:99999", "its port is not a number"),
-            ("tcp://h:1/path", "a path behind the port"),
+            ("tcp://h:1/path", "a path after the port"),
         ] {
             let message = found(&[("DOCKER_HOST", host)]).unwrap_err();
             assert!(message.contains(host) && message.contains(words), "{message}");

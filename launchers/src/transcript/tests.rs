@@ -70,7 +70,8 @@ fn fr_b2_captured_output_holds_no_reports() {
         let kept = match captured {
             StdoutUse::Log => log,
             StdoutUse::Whole => ended.stdout,
-            _ => ended.captured.unwrap().as_str().unwrap().as_bytes().to_vec(),
+            // a captured text loses its last line end
+            _ => format!("{}\n", ended.captured.unwrap().as_str().unwrap()).into_bytes(),
         };
         assert_eq!(kept, notes);
     }
