@@ -173,7 +173,7 @@ mod tests {
             ("pop.report.progress {", "EOF while parsing"),
             ("pop.report.progress {\"percentComplete\":\"7\"}", "invalid type"),
             ("pop.report.payload no", "this is not JSON"),
-            ("pop.report.payload {\"a\":1,\"a\":1}", "stands twice"),
+            ("pop.report.payload {\"a\":1,\"a\":1}", "duplicate key `a`"),
             ("pop.report.payload 1\npop.report.payload 2", "two results that differ"),
         ] {
             let seen = read(line);

@@ -117,7 +117,7 @@ fn u4_faulty_type_fails_only_agendas_that_use_it() {
     bench.write("conf.d/half.conf", "[main]\nenabled=1\n[types]\ncontent=zip, rpm\n[rpm]\nimport_key=1\n");
     let said = bench.pop(0, "run a.yaml").stderr;
     assert_eq!(said.matches("warning[missing-field]").count(), 2, "{said}");
-    for (name, words) in [("zip", "no section `[zip]`"), ("rpm", "`[rpm]` has no `class`")] {
+    for (name, words) in [("zip", "section `[zip]` is missing"), ("rpm", "`[rpm]` has no `class`")] {
         bench.write("b.yaml", format!("operations:\n  - {{name: b, type: {name}}}\n"));
         let ended = bench.pop(4, "run b.yaml");
         assert!(

@@ -214,7 +214,7 @@ fn f76_second_signal_kills_operations() {
     bench.wait_for("here", 1);
     let child = bench.process("pid");
     running.signal(Signal::INT);
-    running.says("asked to stop (again: kill them)");
+    running.says("stopping running operations (interrupt again to kill them)");
     running.signal(Signal::INT);
     let ended = running.end();
     child.ends();
@@ -241,7 +241,7 @@ fn f76_third_signal_ends_pop_and_children_at_once() {
     bench.wait_for("here", 1);
     let child = bench.process("pid");
     running.signal(Signal::INT);
-    running.says("asked to stop");
+    running.says("stopping running operations");
     // two kinds, so that the kernel does not make one signal of them
     running.signal(Signal::TERM);
     running.signal(Signal::HUP);

@@ -221,7 +221,7 @@ fn f56_container_stopped_from_outside_says_so() {
     docker(&[order, &[&containers(&bench)[0]]].concat());
     let ended = running.ends(10);
     assert!(
-        ended.stderr.contains("which pop did not send: somebody stopped its container"),
+        ended.stderr.contains("which pop did not send: somebody else stopped its container"),
         "{}",
         ended.stderr
     );
@@ -236,7 +236,7 @@ fn f50_removed_container_is_launched_again_without_failure() {
     let ended = running.ends(0);
     assert!(ended.stderr.contains("displaced a:"), "{}", ended.stderr);
     assert_eq!((bench.sorted_lines("ran").len(), &bench.operation("a")["attempts"]), (2, &json!(2)));
-    assert!(bench.pop(0, "explain last a").stdout.contains("that does not count as a failure"));
+    assert!(bench.pop(0, "explain last a").stdout.contains("this does not count as a failure"));
 }
 
 #[test]

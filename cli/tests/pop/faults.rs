@@ -70,7 +70,7 @@ fn texts_that_do_not_parse_are_refused() {
         ("a comment alone", "a.yaml", "# later\n", "2:1", "wrong-type", "must be a map, not null"),
         ("a list", "a.json", "[]", "1:1", "wrong-type", "must be a map, not a list"),
         ("plain text", "a.txt", "hello", "1:1", "wrong-type", "must be a map, not text"),
-        ("no operations", "a.yaml", "title: x\n", "1:1", "missing-field", "needs `operations`"),
+        ("no operations", "a.yaml", "title: x\n", "1:1", "missing-field", "needs the list `operations`"),
         (
             "a duplicate key",
             "a.yaml",
@@ -209,7 +209,7 @@ fn values_of_the_wrong_type_are_refused() {
             exec("payload: {command: [a]}, params: {dependsOn: {}}"),
             "3:72",
             "wrong-type",
-            "names operations",
+            "must name operations",
         ),
     ] {
         refused(what, "a.yaml", text, place, code, words);

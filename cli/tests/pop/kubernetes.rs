@@ -175,7 +175,9 @@ fn k2_operation_costs_one_create_one_log_and_one_delete() {
     let bench = lines(&operations);
     cluster.call(&bench, "run a.json -j 4 --on kubernetes").ends(0);
     let count = |verb, subresource| cluster.requests(verb, subresource).len();
-    assert_eq!((count("create", ""), count("get", "log"), count("delete", "")), (20, 20, 20));
+    assert_eq!((count("create", ""), count("delete", "")), (20, 20));
+    // a log that ends before the end of its program is known is read once more
+    assert!((20..=24).contains(&count("get", "log")), "{}", count("get", "log"));
     // two to reach the cluster, one to begin the watch, one to look for leftovers
     assert_eq!((count("watch", ""), count("list", ""), count("get", "")), (1, 4, 0));
     assert_eq!(count("patch", "") + count("get", "status"), 0);

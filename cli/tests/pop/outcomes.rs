@@ -56,7 +56,7 @@ fn e3_e4_agenda_and_settings() {
     bench.pop(3, "run a.yaml");
     bench.write("a.yaml", "operations: []\n");
     let said = bench.pop(2, "run a.yaml --launchType moon").stderr;
-    assert!(said.contains("it is local, docker or kubernetes"), "{said}");
+    assert!(said.contains("use local, docker or kubernetes"), "{said}");
     for (line, words) in [
         ("run a.yaml --propFile none.properties", "none.properties"),
         ("run --payloadFile none.json", "none.json"),

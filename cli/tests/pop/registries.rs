@@ -130,7 +130,8 @@ fn unknown_registry_field_is_a_warning() {
         "operation: []\noperations:\n  - {name: a, typo: x, type: sample, params: {retries: 1}}\n",
     );
     let said = bench.pop(0, "check b.yaml").stderr;
-    for words in ["no field `operation`", "no field `typo`", "did you mean `type`?", "warning[unknown-param]"]
+    for words in
+        ["unknown field `operation`", "no field `typo`", "did you mean `type`?", "warning[unknown-param]"]
     {
         assert!(said.contains(words), "{words}: {said}");
     }

@@ -48,7 +48,7 @@ fn fr_h9_runs_with_pipes_as_files_are_listed_unreadable() {
     assert_eq!(ended.stdout.lines().count(), 4, "{}", ended.stdout);
     for run in ["settings", "journal"] {
         let said =
-            ended.stderr.lines().find(|line| line.contains(&format!("run {run} cannot be read"))).unwrap();
+            ended.stderr.lines().find(|line| line.contains(&format!("cannot read run {run}"))).unwrap();
         assert!(said.ends_with("it is a named pipe, not a regular file"), "{said}");
         bench.pop(15, &format!("show {run}"));
         bench.pop(15, &format!("explain {run} a"));
