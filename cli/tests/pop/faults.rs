@@ -77,7 +77,7 @@ fn texts_that_do_not_parse_are_refused() {
             "operations:\n  - name: a\n    name: b\n",
             "3:5",
             "duplicate-key",
-            "`name` stands twice",
+            "duplicate key `name`",
         ),
     ] {
         refused(what, file, text, place, code, words);
