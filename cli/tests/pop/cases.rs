@@ -49,3 +49,14 @@ fn fr_l9_log_level_and_correlation_id_reach_containers() {
         assert!(manifest.contains(words), "{words} in {manifest}");
     }
 }
+
+#[test]
+fn fr_a1_a_process_without_outputs_has_the_whole_grace_too() {
+    let script = "bash -c 'trap \"sleep 0.3; touch saved; exit 0\" TERM; exec >/dev/null 2>&1; \
+                  while :; do sleep 0.05; done'; echo end";
+    let operation = json!({"name": "a", "type": "exec", "params": {"timeoutMs": 400},
+        "payload": {"command": ["bash", "-c", script]}});
+    let bench = Bench::with_agenda(&json!({"operations": [operation]}).to_string());
+    bench.pop(10, "run a.yaml");
+    assert!(bench.has("saved"));
+}
