@@ -153,6 +153,11 @@ impl Scheduler {
         while let Some(event) = self.decide(now) {
             self.take(now, event, &mut step);
         }
+        // a second cancellation gives a commit up in the step that asked for it
+        step.actions.retain(|action| match action {
+            Action::Commit { op, .. } => matches!(self.table[*op], OpState::Committing { .. }),
+            _ => true,
+        });
         debug_assert!(self.plan.len() > CHECKED_OPERATIONS || self.check() == Ok(()), "{:?}", self.check());
         step
     }
