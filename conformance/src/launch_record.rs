@@ -98,7 +98,7 @@ impl LaunchRecord {
         self.said.progress.is_some() || self.said.result.is_some() || !self.faults.is_empty()
     }
 
-    /// Whether it told how it ended, by a final report or in its log.
+    /// Whether the handler explained its end, by a final report or in its log.
     pub(crate) fn explains_end(&self) -> bool {
         !self.is_silent || self.said.progress.as_ref().is_some_and(Progress::is_final)
     }

@@ -1,10 +1,9 @@
-//! The one loop: wait for what happens, step, record, report, act.
+//! The loop of a run: wait for inputs, step the scheduler, record its events, report them, carry out its actions.
 //!
-//! *Guarantees.* The order of the last three is fixed, so an effect is never ahead of the journal and nobody is
-//! told what the journal does not have. While there is no room for the journal nothing new begins and what runs goes
-//! on; a journal that cannot be written for another reason stops all work. *Caveats.* Is to be spawned as a task of a
-//! current-thread runtime: children die with the thread that spawned them, and a task of the same thread is woken
-//! without a word to the kernel.
+//! *Guarantees.* The last three steps keep this order, so the journal has every event before a sink reports it and
+//! before its action takes effect. While the journal's disk is full, nothing new starts and running operations continue.
+//! Any other write error of the journal stops all work. *Caveats.* Spawn the loop as a task of a current-thread runtime:
+//! children die with the thread that spawned them, and waking a task of the same thread needs no system call.
 
 mod shared_state;
 
@@ -37,9 +36,9 @@ const NO_ROOM_WAIT: Duration = Duration::from_millis(500);
 
 /// The world of a run.
 pub struct Ports {
-    /// Where events are kept.
+    /// Stores the events.
     pub journal: Box<dyn Journal>,
-    /// Who is told of them.
+    /// Receive the events once the journal has them.
     pub sinks: Vec<Box<dyn Sink>>,
     /// Runs attempts.
     pub runners: Runners,
@@ -110,12 +109,12 @@ struct Driver {
     inputs: VecDeque<Input>,
     /// Launches that were started and have not ended.
     running: HashSet<LaunchId>,
-    /// Launches whose end was heard and is not on record yet.
+    /// Launches whose end is known but not recorded yet.
     ended: Vec<LaunchId>,
     postponed: Postponed,
     pending: PendingEffects,
-    /// Whether it was told that launches are put off.
-    is_put_off_told: bool,
+    /// Whether the sinks know that launches are postponed.
+    is_postponement_reported: bool,
     /// The run's time at `since`.
     base: RunTime,
     since: Instant,
@@ -143,7 +142,7 @@ impl Driver {
             ended: Vec::new(),
             postponed: Postponed::default(),
             pending: PendingEffects::default(),
-            is_put_off_told: false,
+            is_postponement_reported: false,
             base,
             since: Instant::now(),
         }
@@ -284,7 +283,7 @@ impl Driver {
                 && is_wanted
                 && self.postponed.put_off(id, Instant::now(), is_alone)
             {
-                if !replace(&mut self.is_put_off_told, true) {
+                if !replace(&mut self.is_postponement_reported, true) {
                     self.notice(&format!("{}: it is tried again for a while", failure.message));
                 }
                 return None;
@@ -299,7 +298,7 @@ impl Driver {
         Some(verdict)
     }
 
-    /// Steps over all inputs; one write records what they led to, and everybody is told.
+    /// Steps over all inputs, records the resulting events in one write, and reports them to the sinks.
     async fn step_and_record(&mut self) -> Result<Vec<Action>, JournalError> {
         let now = self.now();
         let mut records = Vec::new();

@@ -1,4 +1,4 @@
-//! What payloads have in common: numbers that may come as text, and faults that are told all at once.
+//! Common parts of payloads: numbers that may come as text, and all faults in one message.
 
 use pop_handler_base::DiagnosticEvent;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -100,7 +100,7 @@ impl Problems {
         }
     }
 
-    /// A duration may be missing or 0 if nobody knows it.
+    /// A duration may be missing or 0 if it is unknown.
     pub(crate) fn duration(&mut self, field: &str, number: Option<&Number>) {
         if let Some(number) = number {
             self.not_negative(field, number);

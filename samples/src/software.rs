@@ -79,19 +79,19 @@ impl ContentHandler for Software {
             root.all()?.into_iter().partition(|installed| installed.state == State::Whole);
         let mut units = Vec::new();
         for installed in whole {
-            let mut unit = told(&installed.name, &installed.version);
+            let mut unit = unit_json(&installed.name, &installed.version);
             unit["missing"] = json!(root.missing(&installed)?);
             unit["files"] = json!(installed.files);
             units.push(unit);
         }
-        let unfinished = unfinished.iter().map(|installed| told(&installed.name, &installed.version));
+        let unfinished = unfinished.iter().map(|installed| unit_json(&installed.name, &installed.version));
         let mut report = ProfileReport::default();
         report.set_succeeded([("units", json!(units)), ("unfinished", unfinished.collect())], 0);
         Ok(report)
     }
 }
 
-fn told(name: &str, version: &str) -> Value {
+fn unit_json(name: &str, version: &str) -> Value {
     json!({"name": name, "version": version})
 }
 
@@ -143,7 +143,7 @@ impl<'w, 'c> Work<'w, 'c> {
         for package in packages {
             let is_changed = self.put(&package, &mut steps).await?;
             let list = if is_changed { &mut self.done.changed } else { &mut self.done.unchanged };
-            list.push(told(&package.name, &package.version));
+            list.push(unit_json(&package.name, &package.version));
         }
         Ok(self.done.into_report())
     }
@@ -165,7 +165,7 @@ impl<'w, 'c> Work<'w, 'c> {
         if let (false, None, Some(there)) = (is_update, &unit.version, installed)
             && there.state == State::Whole
         {
-            self.done.unchanged.push(told(&there.name, &there.version));
+            self.done.unchanged.push(unit_json(&there.name, &there.version));
             return Ok(None);
         }
         let package = self.repository.package(&unit.name, unit.version.as_deref())?;
@@ -210,7 +210,7 @@ impl<'w, 'c> Work<'w, 'c> {
             match installed.cloned() {
                 Some(installed) => {
                     self.take(&installed).await?;
-                    self.done.changed.push(told(&installed.name, &installed.version));
+                    self.done.changed.push(unit_json(&installed.name, &installed.version));
                 }
                 None => self.done.unchanged.push(json!(unit)),
             }
@@ -234,7 +234,7 @@ impl<'w, 'c> Work<'w, 'c> {
                 }
                 None => self.take(&installed).await?,
             }
-            self.done.repaired.push(told(&installed.name, &installed.version));
+            self.done.repaired.push(unit_json(&installed.name, &installed.version));
         }
         Ok(())
     }

@@ -16,7 +16,7 @@ pub(crate) struct Promise<'m> {
     pub(crate) codec: &'static str,
     /// Width and height of the displayed picture.
     pub(crate) size: (u32, u32),
-    /// Duration in seconds. None if nobody knows it.
+    /// Duration in seconds. None if it is unknown.
     pub(crate) seconds: Option<f64>,
     /// The file of which picture and sound must be there to their ends.
     pub(crate) source: Option<&'m Media>,

@@ -96,15 +96,15 @@ impl Plan {
         let known = Known { own: &names, below: Some(&self.names) };
         let mut batch = Batch::plan(operations, known, &mut Types::of_context(context, LOCAL), &mut faults);
         self.check_generated(&batch, &mut faults);
-        let told: Vec<String> = faults
+        let messages: Vec<String> = faults
             .iter()
             .filter(|fault| fault.is_error())
             .map(|fault| format!("{} (at `{}` of its result)", fault.message, fault.pointer()))
             .collect();
-        if !told.is_empty() {
-            let more = told.len().saturating_sub(MOST_SHOWN);
+        if !messages.is_empty() {
+            let more = messages.len().saturating_sub(MOST_SHOWN);
             let more = if more > 0 { format!("; and {more} more") } else { String::new() };
-            return Err(format!("{}{more}", told[..told.len().min(MOST_SHOWN)].join("; ")));
+            return Err(format!("{}{more}", messages[..messages.len().min(MOST_SHOWN)].join("; ")));
         }
         for planned in &mut batch.planned {
             planned.origin = Some(Origin::Generated { by, depth });

@@ -153,7 +153,7 @@ impl Scheduler {
         while let Some(event) = self.decide(now) {
             self.take(now, event, &mut step);
         }
-        // a second cancellation gives a commit up in the step that asked for it
+        // a second cancellation gives up a commit in the step that requested it
         step.actions.retain(|action| match action {
             Action::Commit { op, .. } => matches!(self.table[*op], OpState::Committing { .. }),
             _ => true,

@@ -19,8 +19,9 @@ pub(crate) fn disagreement(scheduler: &Scheduler, history: &History) -> Option<S
         return Some(format!("the run: scheduler {:?}, history {ended:?}", scheduler.outcome()));
     }
     scheduler.plan().operations().find_map(|(op, planned)| {
-        let (is, told) = (from_scheduler(scheduler, op), from_history(history, op));
-        (is != told).then(|| format!("`{}`: scheduler {is:?}, history {told:?}", planned.name))
+        let (scheduled, recorded) = (from_scheduler(scheduler, op), from_history(history, op));
+        (scheduled != recorded)
+            .then(|| format!("`{}`: scheduler {scheduled:?}, history {recorded:?}", planned.name))
     })
 }
 

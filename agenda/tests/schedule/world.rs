@@ -160,7 +160,7 @@ pub(crate) struct World<'s> {
     pub(crate) starts: BTreeMap<String, u64>,
     cache: BTreeMap<String, Arc<Value>>,
     pub(crate) letters: BTreeSet<u32>,
-    /// Operations whose commit was asked for, with the attempt, and those that were confirmed.
+    /// Attempt of each operation whose commit was requested, and whether the commit was confirmed.
     pub(crate) commits: BTreeMap<u32, (u32, bool)>,
 }
 

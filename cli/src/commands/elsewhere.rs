@@ -75,7 +75,7 @@ pub(super) fn sinks(
     Ok(sinks)
 }
 
-/// Deletes pop's own pod after the run, if the settings say so. After a signal, whoever sent it ends the pod.
+/// Deletes pop's own pod after the run, if the settings say so. After a signal, the pod is left to the sender of the signal.
 pub(super) async fn reap(launch: &dyn LaunchDataWrapper, outcome: RunOutcome) -> Result<(), CommandError> {
     let is_stopped = matches!(outcome, RunOutcome::Interrupted | RunOutcome::Terminated);
     if let Some(pod) = own_pod(launch).filter(|_| !is_stopped)

@@ -59,7 +59,7 @@ impl Driver {
         Some(Box::new(ExecProgram::of(&payload)))
     }
 
-    /// The name of a commit: the same whenever it is asked for, and no other commit's.
+    /// The name of a commit: unique, and the same for every request of that commit.
     fn commit_name(&self, op: OpIx, attempt: u32) -> Box<str> {
         let name = &self.scheduler.plan().operation(op).name;
         format!("attempt {attempt} of `{name}` in run {}", self.identity.mark).into()

@@ -83,7 +83,7 @@ pub enum EffectRequest {
         attempt: u32,
         /// The keys with the versions that the attempt read.
         versions: Vec<(Box<str>, u64)>,
-        /// The name of the commit, the same whenever it is asked for.
+        /// The name of the commit, the same for every request.
         by: Box<str>,
     },
     /// Forget the name of a commit whose outcome is on record. Not answered.

@@ -112,13 +112,13 @@ impl Engine {
     async fn pull_once(&self, image: &str, credentials: Option<Credentials>) -> Option<ApiError> {
         let pull = self.api.pull(image, credentials.as_ref().map(Credentials::header));
         // an Engine may answer only after the registry has
-        let mut told = match timeout(STALLED, pull).await {
-            Ok(Ok(told)) => told,
+        let mut lines = match timeout(STALLED, pull).await {
+            Ok(Ok(lines)) => lines,
             Ok(Err(error)) => return Some(error),
             Err(_) => return Some(ApiError::Late),
         };
         loop {
-            match timeout(STALLED, told.next()).await {
+            match timeout(STALLED, lines.next()).await {
                 Ok(Ok(None)) => return None,
                 Ok(Ok(Some(news))) => {
                     if let Some(error) = news["error"].as_str() {

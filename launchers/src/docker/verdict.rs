@@ -7,7 +7,7 @@ use pop_contract::{Blame, Exit, Failure};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::time::timeout;
 
-/// Time until a container that somebody kills in order to remove it is gone.
+/// Time until a container is gone after a kill that is part of its removal.
 const REMOVING: Duration = Duration::from_secs(1);
 /// Time until the Engine reports why a container ended: its out-of-memory event can come after the exit.
 const TELLING: Duration = Duration::from_secs(1);
@@ -88,7 +88,7 @@ pub(super) async fn verdict(api: &Api, name: &str, end: End) -> Result<Exit, Fai
 async fn end_cause(api: &Api, name: &str) -> EndCause {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let since = now.saturating_sub(CLOCKS).as_secs();
-    let told = timeout(TELLING, async {
+    let cause = timeout(TELLING, async {
         let mut events = api.events(name, since).await.ok()?;
         while let Ok(Some(event)) = events.next().await {
             match event["Action"].as_str() {
@@ -99,14 +99,14 @@ async fn end_cause(api: &Api, name: &str) -> EndCause {
         }
         None
     });
-    match told.await {
+    match cause.await {
         Ok(Some(EndCause::Stopped)) if is_removed(api, name).await => EndCause::Removed,
         Ok(Some(ended)) => ended,
         Ok(None) | Err(_) => EndCause::ByItself,
     }
 }
 
-/// Whether somebody is removing, or has removed, a container that he killed.
+/// Whether the kill of a container was part of its removal.
 async fn is_removed(api: &Api, name: &str) -> bool {
     match timeout(REMOVING, api.wait(name, "removed")).await {
         Ok(Ok(_)) => true,

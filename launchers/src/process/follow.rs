@@ -90,7 +90,7 @@ impl Follow {
         {
             control.is_lingering.store(true, Ordering::Release);
             descendants.on_linger();
-            termination.until_nobody_is_left(output, &mut pipes, descendants).await
+            termination.until_no_process_is_left(output, &mut pipes, descendants).await
         } else {
             None
         };

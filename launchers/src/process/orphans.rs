@@ -124,7 +124,7 @@ pub fn left_by(launch: &str) -> Vec<OwnedFd> {
     opened.collect()
 }
 
-/// Kills every process of a run, whoever started it. No executor may be working on the run.
+/// Kills every process of a run, whichever executor started it. No executor may be working on the run.
 pub fn end_run(run: &str) {
     sweep(&format!("{RUN_VARIABLE}={run}"), |_| true);
 }

@@ -110,7 +110,7 @@ impl<'c> Termination<'c> {
 
     /// Waits until all processes of the ended program are gone and its outputs are closed, and stops those that
     /// exceed the grace. If the kernel denies a signal, the launch fails.
-    pub(super) async fn until_nobody_is_left(
+    pub(super) async fn until_no_process_is_left(
         &mut self,
         output: &mut Output<'_>,
         pipes: &mut Pipes<'_>,

@@ -314,7 +314,7 @@ async fn what_was_stopped_at_any_file_is_repaired_by_the_next_call() {
             } else {
                 // something else
                 let profile = place.report("profile", &[]).await;
-                assert_eq!(profile["details"]["unfinished"], json!([told("large", to)]));
+                assert_eq!(profile["details"]["unfinished"], json!([unit_json("large", to)]));
                 let wanted = (2, format!("changed world 2, repaired {unit}"));
                 assert_eq!(place.changes("install", &["world"]).await, wanted, "{percent}");
                 place.changes("uninstall", &["world"]).await;

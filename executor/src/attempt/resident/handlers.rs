@@ -35,7 +35,7 @@ pub(super) struct Update {
     operations: Vec<Value>,
     #[serde(default)]
     params: Option<Value>,
-    /// Whether they are only told of, and not added.
+    /// Whether the operations are only reported, and not added.
     #[serde(default, rename = "logOnly")]
     log_only: bool,
 }
