@@ -22,6 +22,7 @@ pub(crate) use saved_runs::{ExplainArgs, LogsArgs, RunsArgs, ShowArgs};
 pub(crate) use shared::{GoArgs, HostFolder, LaunchArgs, Output, RegistryArgs, RunsFolder, SyncArg};
 pub(crate) use verify::VerifyArgs;
 
+use crate::ui;
 use clap::error::ErrorKind;
 use clap::{Args as _, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use spelling::{long_names, with_camel_case, with_two_dashes};
@@ -122,10 +123,11 @@ pub(crate) fn parse(argv: impl IntoIterator<Item = OsString>) -> Result<Cli, Exi
     let argv = with_two_dashes(argv, &long_names(&grammar));
     let parsed = grammar.try_get_matches_from(argv).and_then(|matches| Cli::from_arg_matches(&matches));
     parsed.map_err(|error| {
-        // help and version are not errors; a closed terminal shows neither
-        error.print().ok();
-        match error.kind() {
-            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitCode::SUCCESS,
+        let printed = error.print();
+        match (error.kind(), printed) {
+            (ErrorKind::DisplayHelp | ErrorKind::DisplayVersion, Ok(())) => ExitCode::SUCCESS,
+            (ErrorKind::DisplayHelp | ErrorKind::DisplayVersion, Err(error)) => ui::exit_unprinted(&error),
+            // nothing can be reported without standard error
             _ => ExitCode::from(2),
         }
     })

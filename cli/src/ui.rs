@@ -19,18 +19,24 @@ pub(crate) fn print(text: &str) {
     print_bytes(text.as_bytes());
 }
 
-/// Prints bytes on standard output; a terminal gets no control characters. Exits with 0 if the reader closed the pipe, and with 1 on any other error.
+/// Prints bytes on standard output; a terminal gets no control characters. If that
+/// fails, the process exits like [`exit_unprinted`].
 pub(crate) fn print_bytes(bytes: &[u8]) {
     let mut out = std::io::stdout().lock();
     let shown = out.is_terminal().then(|| visible_text(&String::from_utf8_lossy(bytes)));
     let bytes = shown.as_ref().map_or(bytes, |text| text.as_bytes());
     if let Err(error) = out.write_all(bytes).and_then(|()| out.flush()) {
-        if error.kind() == ErrorKind::BrokenPipe {
-            std::process::exit(0);
-        }
-        say(&format!("error: cannot write to standard output: {error}"));
-        std::process::exit(1);
+        exit_unprinted(&error);
     }
+}
+
+/// Exits with 0 if the reader of standard output closed the pipe. Reports any other error, and exits with 1.
+pub(crate) fn exit_unprinted(error: &std::io::Error) -> ! {
+    if error.kind() == ErrorKind::BrokenPipe {
+        std::process::exit(0);
+    }
+    say(&format!("error: cannot write to standard output: {error}"));
+    std::process::exit(1);
 }
 
 /// Whether the terminal can show progress bars.

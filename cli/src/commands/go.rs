@@ -14,7 +14,10 @@ use pop_executor::{
 use pop_field_retriever::{LaunchDataWrapper, LaunchType};
 use pop_launchers::process::{MemoryKills, executor_identity};
 use pop_launchers::{Setting, choose};
-use pop_reporters::run::{Bars, FollowedRun, Follower, JsonEvents, Lines, SinkThread, Spool, summary};
+use pop_reporters::run::{
+    Bars, FollowedRun, Follower, JsonEvents, Lines, SinkThread, Spool, SpoolLoss, summary,
+};
+use std::io::Stdout;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -136,7 +139,7 @@ pub(crate) fn drive(
     let history = prepared.history.clone();
     let followed = FollowedRun { plan: Arc::clone(&plan), follows_plan: false, history };
     let followed = Arc::new(Mutex::new(followed));
-    let sinks = all_sinks(&prepared, args.output, launch_data.as_ref(), &followed)?;
+    let (sinks, loss) = all_sinks(&prepared, args.output, launch_data.as_ref(), &followed)?;
     // distinguishes this executor from earlier and later executors of the same run
     let executor = executor_identity();
     let setting = Setting {
@@ -150,6 +153,7 @@ pub(crate) fn drive(
     }
     let requests = run_requests()?;
     let host = host(&prepared.identity, args);
+    let run_id = prepared.identity.run.clone();
     let (given, journal, _, _lock) = prepared.into_parts();
     let mut memory = MemoryKills::watch();
     let ports = Ports {
@@ -172,7 +176,19 @@ pub(crate) fn drive(
         ui::say(summary(&plan, &followed.history).trim_end());
     }
     runtime.block_on(elsewhere::reap(launch_data.as_ref(), outcome))?;
-    Ok(outcome.exit_code())
+    // the run has dropped its sinks, so every event is written or lost
+    let lost = loss.and_then(|loss| loss.error()).map(|error| {
+        let message = format!("events were lost: cannot write to standard output: {error}");
+        CommandError::new(Kind::Internal, message)
+            .hint(format!("`pop show {run_id} --output json` has the whole run"))
+    });
+    match (lost, outcome.exit_code()) {
+        (Some(lost), 0) => Err(lost),
+        (lost, code) => {
+            lost.map(CommandError::print);
+            Ok(code)
+        }
+    }
 }
 
 /// Path of this program. If it is not UTF-8, the kernel's link to it, which is valid while this process runs.
@@ -187,14 +203,14 @@ fn host(identity: &RunIdentity, args: &GoArgs) -> Host {
     args.host.host_folder.clone().map_or_else(default, Host::new)
 }
 
-/// All sinks of the run's events.
+/// All sinks of the run's events, and the loss of the printed ones.
 fn all_sinks(
     prepared: &PreparedRun,
     output: Output,
     launch_data: &dyn LaunchDataWrapper,
     followed: &Arc<Mutex<FollowedRun>>,
-) -> Result<Vec<Box<dyn Sink>>, CommandError> {
-    let mut sinks = sinks(output, prepared)?;
+) -> Result<PrintingSinks, CommandError> {
+    let (mut sinks, loss) = sinks(output, prepared)?;
     let identity = &prepared.scheduler.plan().identity;
     let elsewhere = elsewhere::sinks(launch_data, identity, &prepared.identity.run, followed)?;
     followed.lock().unwrap_or_else(PoisonError::into_inner).follows_plan = !elsewhere.is_empty();
@@ -202,22 +218,26 @@ fn all_sinks(
         sinks.push(Box::new(Follower(Arc::clone(followed))));
     }
     sinks.extend(elsewhere);
-    Ok(sinks)
+    Ok((sinks, loss))
 }
 
-fn sinks(output: Output, prepared: &PreparedRun) -> std::io::Result<Vec<Box<dyn Sink>>> {
+type PrintingSinks = (Vec<Box<dyn Sink>>, Option<SpoolLoss<Stdout>>);
+
+/// The sinks that print events, and the loss of those that are printed for programs.
+fn sinks(output: Output, prepared: &PreparedRun) -> std::io::Result<PrintingSinks> {
     Ok(match output {
         Output::Json => {
             let (run, started) = (&*prepared.identity.run, prepared.history.started);
-            let events = JsonEvents::new(Spool::new(std::io::stdout()), run, started);
-            vec![Box::new(events), Box::new(Notices)]
+            let spool = Spool::new(std::io::stdout());
+            let loss = spool.loss();
+            (vec![Box::new(JsonEvents::new(spool, run, started)), Box::new(Notices)], Some(loss))
         }
         Output::Text if ui::can_draw() => {
             let settled = prepared.scheduler.tally().settled();
             let plan = Arc::clone(prepared.scheduler.plan());
-            vec![Box::new(SinkThread::new(plan, Bars::new(ui::columns(), settled.into()))?)]
+            (vec![Box::new(SinkThread::new(plan, Bars::new(ui::columns(), settled.into()))?)], None)
         }
-        Output::Text => vec![Box::new(Lines::new(Spool::new(std::io::stderr())))],
+        Output::Text => (vec![Box::new(Lines::new(Spool::new(std::io::stderr())))], None),
     })
 }
 

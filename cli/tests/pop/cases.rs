@@ -60,3 +60,18 @@ fn fr_a1_a_process_without_outputs_has_the_whole_grace_too() {
     bench.pop(10, "run a.yaml");
     assert!(bench.has("saved"));
 }
+
+#[test]
+fn fr_b5_events_that_a_full_device_loses_end_a_run_with_1() {
+    let bench = Bench::with_agenda(ONE);
+    let ended = bench.call("run a.yaml --run-id r --output json").into("/dev/full").ends(1);
+    let wanted = "error: events were lost: cannot write to standard output: No space left on device (os error 28)\n\
+                  hint: `pop show r --output json` has the whole run\n";
+    assert_eq!(ended.stderr, wanted);
+    assert_eq!(bench.operation("a")["outcome"], "succeeded");
+    // the code of a failed run says more
+    let failing = r#"{"operations": [{"name": "a", "type": "exec", "payload": {"command": ["false"]}}]}"#;
+    let bench = Bench::with_agenda(failing);
+    let ended = bench.call("run a.yaml --run-id r --output json").into("/dev/full").ends(10);
+    assert_eq!(ended.stderr, wanted);
+}

@@ -232,7 +232,8 @@ fn explain_operation_cancelled_by_a_failure() {
 #[test]
 fn full_stdout_is_an_error_but_a_closed_pipe_is_not() {
     let bench = mixed();
-    for line in ["show last", "runs", "explain last thumb", "plan a.yaml"] {
+    for line in ["show last", "runs", "explain last thumb", "plan a.yaml", "help", "run --help", "--version"]
+    {
         let said = bench.call(line).into("/dev/full").ends(1).stderr;
         assert!(said.starts_with("error: cannot write to standard output: "), "{said}");
         bench.call(line).into_closed_pipe().ends(0);

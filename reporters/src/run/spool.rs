@@ -50,8 +50,7 @@ pub struct SpoolLoss<F>(Arc<Shared<F>>);
 impl<F> SpoolLoss<F> {
     /// The error that lost output. `None` if everything was written, or the reader closed its end.
     pub fn error(&self) -> Option<io::Error> {
-        let state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.failure.filter(|failure| *failure != Errno::PIPE).map(io::Error::from)
+        self.0.lock().failure.filter(|failure| *failure != Errno::PIPE).map(io::Error::from)
     }
 }
 
@@ -110,11 +109,13 @@ impl<F: AsFd + Send + Sync + 'static> Spool<F> {
     }
 }
 
-impl<F: AsFd> Shared<F> {
+impl<F> Shared<F> {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
 
+impl<F: AsFd> Shared<F> {
     fn write_queue(&self) {
         let mut state = self.lock();
         loop {
@@ -169,7 +170,7 @@ impl<F: AsFd + Send + Sync + 'static> Write for Spool<F> {
 
 impl<F> Drop for Spool<F> {
     fn drop(&mut self) {
-        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner).is_closed = true;
+        self.shared.lock().is_closed = true;
         self.shared.changed.notify_all();
         if let Some(thread) = self.thread.take() {
             // the panic hook has reported a panic of the thread
