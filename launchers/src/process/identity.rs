@@ -72,6 +72,8 @@ pub(super) fn name(pid: Pid) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::{BufRead, BufReader};
+    use std::process::{Command, Stdio};
 
     #[test]
     fn fr_h1_identity_means_one_living_process() {
@@ -85,8 +87,23 @@ mod tests {
         for text in ["", "x", "1", "1-2", "0-1-b", "3f0c64b0-0000-4000-8000-000000000000"] {
             assert_eq!(executor(text), None, "{text}");
         }
-        assert_eq!(parent(getpid()), rustix::process::getppid());
-        assert_eq!(group(getpid()), Some(rustix::process::getpgrp()));
-        assert_eq!(session(getpid()), rustix::process::getsid(None).ok());
+    }
+
+    #[test]
+    fn parent_group_and_session_are_those_of_the_kernel() {
+        // the group and session of this test may belong to a namespace outside, where they have no number
+        let mut child = Command::new("setsid")
+            .args(["sh", "-c", "echo started; read end"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let pid = Pid::from_child(&child);
+        assert_eq!(parent(pid), Some(getpid()));
+        assert_eq!((group(pid), session(pid)), (Some(pid), Some(pid)));
+        drop(child.stdin.take());
+        child.wait().unwrap();
     }
 }
