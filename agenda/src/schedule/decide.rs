@@ -238,9 +238,7 @@ impl Scheduler {
             }
             // an ending run starts no new attempt, so the failure counts
             pop_policy::PolicyDecision::Retry { .. } => settled(op, Outcome::Failed),
-            pop_policy::PolicyDecision::Settle(OnFail::Dlq) => settled(op, Outcome::DeadLettered),
-            pop_policy::PolicyDecision::Settle(OnFail::Skip) => settled(op, Outcome::Skipped),
-            pop_policy::PolicyDecision::Settle(OnFail::Reply | OnFail::Fatal) => settled(op, Outcome::Failed),
+            pop_policy::PolicyDecision::Settle(on_fail) => settled(op, outcome_of_failure(on_fail)),
         }
     }
 
@@ -393,6 +391,15 @@ fn failed_start(op: OpIx, error: &StartError) -> Decision {
     RunEvent::StartFailed { op, failure: Box::new(failure) }.into()
 }
 
-fn settled(op: OpIx, outcome: Outcome) -> RunEvent {
+/// The outcome of an operation whose failure counts.
+pub(super) fn outcome_of_failure(on_fail: OnFail) -> Outcome {
+    match on_fail {
+        OnFail::Dlq => Outcome::DeadLettered,
+        OnFail::Skip => Outcome::Skipped,
+        OnFail::Reply | OnFail::Fatal => Outcome::Failed,
+    }
+}
+
+pub(super) fn settled(op: OpIx, outcome: Outcome) -> RunEvent {
     RunEvent::OperationSettled { op, outcome, ignored: None, skipped: None }
 }

@@ -1,13 +1,13 @@
 //! Joining: the ending of an operation whose parts are all settled.
 
 use super::Scheduler;
+use super::decide::{outcome_of_failure, settled};
 use super::growth::{Decision, Growth};
 use super::parts::{Calls, Parts};
 use crate::event::{Ending, RunEvent, RunTime};
 use crate::ops::OpIx;
 use crate::outcome::Outcome;
 use pop_contract::{Blame, DiagnosticEvent, DispatchReport, Failure};
-use pop_policy::OnFail;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ impl Scheduler {
         let is_any = |outcome| parts.all.iter().any(|part| self.table.outcome(*part) == Some(outcome));
         let worst = [Outcome::Failed, Outcome::Cancelled, Outcome::DeadLettered];
         if let Some(outcome) = worst.into_iter().find(|outcome| is_any(*outcome)) {
-            return RunEvent::OperationSettled { op, outcome, ignored: None, skipped: None }.into();
+            return settled(op, outcome).into();
         }
         if let Some(calls) = &parts.calls {
             return self.join_calls(op, calls);
@@ -57,11 +57,9 @@ impl Scheduler {
     }
 
     fn joined_event(&self, op: OpIx, ending: Ending) -> RunEvent {
-        let outcome = match (&ending, self.plan.operation(op).policies.on_fail.value) {
-            (Ending::Succeeded { .. }, _) => Outcome::Succeeded,
-            (_, OnFail::Skip) => Outcome::Skipped,
-            (_, OnFail::Dlq) => Outcome::DeadLettered,
-            (_, OnFail::Reply | OnFail::Fatal) => Outcome::Failed,
+        let outcome = match &ending {
+            Ending::Succeeded { .. } => Outcome::Succeeded,
+            _ => outcome_of_failure(self.plan.operation(op).policies.on_fail.value),
         };
         RunEvent::Joined { op, ending, outcome }
     }

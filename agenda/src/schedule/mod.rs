@@ -188,9 +188,7 @@ impl Scheduler {
     fn actions_of(&self, event: &RunEvent, payload: Option<BoundPayload>, actions: &mut Vec<Action>) {
         match event {
             RunEvent::GateAsked { op } => {
-                let passing = self.gates.passing.get(op);
-                let gate = passing.and_then(|passing| passing.gates.get(passing.passed));
-                actions.extend(gate.map(|gate| Action::Ask { op: *op, gate: gate.clone() }));
+                actions.extend(self.gate(*op).map(|gate| Action::Ask { op: *op, gate: gate.clone() }));
             }
             RunEvent::AttemptStarted { op, attempt } => {
                 let (op, attempt) = (*op, *attempt);
