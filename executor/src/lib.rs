@@ -15,6 +15,7 @@ mod host;
 mod journal;
 mod lock;
 mod postponed_launches;
+mod process_stat;
 mod restore;
 mod run_folder;
 mod run_identity;

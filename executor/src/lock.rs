@@ -1,5 +1,6 @@
 //! The lock of a run, and the identity of the process that holds it. No other process can ever have that identity.
 
+use crate::process_stat::ProcessStat;
 use pop_launchers::read_regular_file;
 use std::fmt;
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -62,7 +63,7 @@ impl Lock {
 pub(crate) fn executor(path: &Path) -> Option<i32> {
     let owner = read_regular_file(path, OWNER_LIMIT).ok()?;
     let owner = Owner::parse(str::from_utf8(&owner).ok()?)?;
-    owner.state()?;
+    owner.process()?;
     owner.pid.parse().ok()
 }
 
@@ -90,7 +91,7 @@ pub(crate) struct Owner {
 
 impl Owner {
     pub(crate) fn own() -> Self {
-        let start = stat("self").map(|(_, start)| start).unwrap_or_default();
+        let start = ProcessStat::of("self").map(|stat| stat.start).unwrap_or_default();
         Self {
             pid: std::process::id().to_string(),
             start,
@@ -108,25 +109,25 @@ impl Owner {
         format!("{} {} {} {}", self.pid, self.start, self.boot, self.host)
     }
 
-    /// The state letter of the process in the kernel, if it is alive and of this machine.
-    fn state(&self) -> Option<String> {
-        let (state, start) = stat(&self.pid)?;
-        let is_same = start == self.start && self.boot == kernel_value("random/boot_id");
+    /// The process in the kernel, if it is alive and of this machine.
+    fn process(&self) -> Option<ProcessStat> {
+        let stat = ProcessStat::of(&self.pid)?;
+        let is_same = stat.start == self.start && self.boot == kernel_value("random/boot_id");
         // a zombie executes nothing
-        (is_same && !matches!(state.as_str(), "Z" | "X")).then_some(state)
+        (is_same && !matches!(stat.state.as_str(), "Z" | "X")).then_some(stat)
     }
 
     /// Whether the process is alive. A process of another host counts as alive, because this host cannot see it.
     pub(crate) fn may_be_alive(&self) -> bool {
-        self.state().is_some() || self.host != kernel_value("hostname")
+        self.process().is_some() || self.host != kernel_value("hostname")
     }
 }
 
 impl fmt::Display for Owner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { pid, host, .. } = self;
-        match self.state().as_deref() {
-            Some("T" | "t") => {
+        match self.process() {
+            Some(stat) if stat.is_stopped() => {
                 write!(f, "process {pid}, which is stopped (continue it with `kill -CONT {pid}`)")
             }
             Some(_) => write!(f, "process {pid}"),
@@ -135,14 +136,6 @@ impl fmt::Display for Owner {
             None => write!(f, "a process that process {pid} left behind"),
         }
     }
-}
-
-/// State letter and start time of a process.
-fn stat(pid: &str) -> Option<(String, String)> {
-    let stat = fs::read_to_string(Path::new("/proc").join(pid).join("stat")).ok()?;
-    // field 2 is a name in parentheses with any characters; field 3 is the state, field 22 the start time
-    let mut after_name = stat[stat.rfind(')')? + 1..].split_whitespace().map(str::to_owned);
-    Some((after_name.next()?, after_name.nth(18)?))
 }
 
 /// The first word of a file in `/proc/sys/kernel`; `-` if there is none.

@@ -1,6 +1,6 @@
 //! The processes above this one. A lock that one of them holds while it waits for this process is never free.
 
-use std::fs;
+use crate::process_stat::ProcessStat;
 
 /// The most processes that are followed upwards; a chain is much shorter, and `/proc` may change meanwhile.
 const MOST: usize = 1_000;
@@ -20,11 +20,8 @@ pub(super) fn includes(pid: u32) -> bool {
     false
 }
 
-/// The parent of a process: the fourth field of its `stat`, behind a name that may hold anything (proc_pid_stat(5)).
 fn parent(pid: u32) -> Option<u32> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let (_, fields) = stat.rsplit_once(')')?;
-    fields.split_ascii_whitespace().nth(1)?.parse().ok()
+    ProcessStat::of(pid).map(|stat| stat.parent)
 }
 
 #[cfg(test)]

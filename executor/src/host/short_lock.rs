@@ -1,6 +1,7 @@
 //! The short lock of a delay or version: held while its file is read and replaced, for microseconds.
 
 use super::{Host, HostError, at, lock_exclusive, open};
+use crate::process_stat::ProcessStat;
 use std::fs::{self, File, TryLockError};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -82,8 +83,7 @@ impl LockWait {
         let inode = self.guard.metadata().ok()?.ino();
         let locks = fs::read_to_string("/proc/locks").ok()?;
         let pid = locks.lines().find_map(|line| flock_holder(line, inode))?;
-        let is_stopped = fs::read_to_string(format!("/proc/{pid}/stat"))
-            .is_ok_and(|stat| stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with(['T', 't'])));
+        let is_stopped = ProcessStat::of(pid).is_some_and(|stat| stat.is_stopped());
         Some(format!("process {pid}{}", if is_stopped { " (stopped)" } else { "" }))
     }
 }
