@@ -2,7 +2,7 @@
 
 use crate::surroundings::Surroundings;
 use pop_contract::{DESCRIPTION_LIMIT, Description};
-use pop_launchers::process::resolve;
+use pop_launchers::process::resolve_beside;
 use pop_launchers::{Program, open_regular_file, read_regular_file};
 use std::fs;
 use std::io::Read as _;
@@ -30,8 +30,8 @@ impl DescriptionCache {
         let folder = &surroundings.folder;
         let folder =
             program.working_directory.as_ref().map_or_else(|| folder.clone(), |own| folder.join(own));
-        let beside = program.home.as_ref().and_then(|home| resolve(&home.join(name), &folder, None).ok());
-        let file = beside.or_else(|| resolve(Path::new(name), &folder, surroundings.path()).ok())?;
+        let file =
+            resolve_beside(program.home.as_deref(), Path::new(name), &folder, surroundings.path()).ok()?;
         let mut digest = blake3::Hasher::new();
         let is_compiled = digest_file(&mut digest, &file)?;
         // the output of an interpreter depends on the files among its arguments

@@ -5,7 +5,7 @@ use crate::surroundings::Surroundings;
 use crate::text_faults::TextFaults;
 use pop_agenda::{OpIx, Plan, PlannedOperation, Serves};
 use pop_document::{Fault, Pointer, Site};
-use pop_launchers::process::resolve;
+use pop_launchers::process::{resolve, resolve_beside};
 use pop_registry::Entry;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -56,11 +56,7 @@ pub(crate) fn program_of(
 ) -> Option<Result<PathBuf, pop_launchers::process::ResolveError>> {
     let program = entry.command.as_ref()?.first()?;
     let folder = entry.working_directory.as_ref().map_or_else(|| folder.to_owned(), |own| folder.join(own));
-    let beside = home.and_then(|home| resolve(&home.join(program), &folder, None).ok());
-    Some(match beside {
-        Some(found) => Ok(found),
-        None => resolve(Path::new(program), &folder, surroundings.path()),
-    })
+    Some(resolve_beside(home, Path::new(program), &folder, surroundings.path()))
 }
 
 fn entry_fault(entry: &Entry, texts: &RunTexts, surroundings: &Surroundings) -> Option<Fault> {

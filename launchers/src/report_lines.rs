@@ -37,12 +37,12 @@ enum State {
 }
 
 /// Common prefix of all report lines.
-const STEM: &[u8] = b"pop.report.";
+pub(crate) const REPORT_STEM: &[u8] = b"pop.report.";
 
 /// Whether a line may be a report, as far as its beginning shows.
 fn begins_like_report(line: &[u8]) -> bool {
-    let known = line.len().min(STEM.len());
-    line[..known] == STEM[..known]
+    let known = line.len().min(REPORT_STEM.len());
+    line[..known] == REPORT_STEM[..known]
 }
 
 impl ReportLines {
@@ -96,7 +96,7 @@ impl ReportLines {
                 rest(&self.held);
                 self.held.clear();
                 self.state = State::Rest;
-            } else if self.held.len() >= STEM.len() {
+            } else if self.held.len() >= REPORT_STEM.len() {
                 self.state = State::Report;
             }
         }
@@ -181,11 +181,16 @@ impl ReportState {
             }
             return;
         }
+        self.raise(&mut progress);
+        self.said.progress = Some(progress);
+    }
+
+    /// Keeps the percentage from falling.
+    fn raise(&mut self, progress: &mut Progress) {
         self.percent = progress.percent_after(self.percent);
         if progress.percent_complete.is_some() {
             progress.percent_complete = Some(self.percent);
         }
-        self.said.progress = Some(progress);
         self.is_news = true;
     }
 
@@ -259,12 +264,8 @@ impl ReportState {
             match serde_json::from_str::<Progress>(text) {
                 Ok(mut progress) => {
                     hide(&self.mask, &mut progress);
-                    self.percent = progress.percent_after(self.percent);
-                    if progress.percent_complete.is_some() {
-                        progress.percent_complete = Some(self.percent);
-                    }
+                    self.raise(&mut progress);
                     self.annotated.progress = Some(progress);
-                    self.is_news = true;
                 }
                 Err(error) => {
                     self.breach(format!("annotation `{PROGRESS}` is not a valid progress: {error}"));

@@ -46,10 +46,9 @@ impl Secrets {
             home,
             hidden: Arc::default(),
         };
-        for secret in all {
-            // an unreadable secret is reported when a program needs it
-            secrets.values(std::slice::from_ref(secret)).ok();
-        }
+        // an unreadable secret is reported when a program needs it
+        let known: Vec<String> = all.iter().filter_map(|secret| secrets.value(secret).ok()).collect();
+        secrets.hide(known.iter());
         secrets
     }
 

@@ -5,7 +5,7 @@
 
 use pop_agenda::{CacheAsk, Plan, PlannedOperation, Serves};
 use pop_contract::LaunchType;
-use pop_launchers::process::resolve;
+use pop_launchers::process::resolve_beside;
 use pop_policy::CacheKey;
 use serde_json::{Value, json};
 use std::collections::HashMap;
@@ -114,10 +114,8 @@ impl CacheKeys {
     /// The digest of the file that a program is, if it is found.
     fn digest(&mut self, program: &str, folder: &str, home: Option<&Path>) -> Option<String> {
         let folder = self.start.join(folder);
-        let beside = home.and_then(|home| resolve(&home.join(program), &folder, None).ok());
         let path = std::env::var_os("PATH");
-        let found = beside.or_else(|| resolve(Path::new(program), &folder, path.as_deref()).ok())?;
-        self.digest_of(found)
+        self.digest_of(resolve_beside(home, Path::new(program), &folder, path.as_deref()).ok()?)
     }
 
     /// The digest of the file that an argument names, if it does; `--config=FILE` names one, too.

@@ -4,7 +4,9 @@
 //! that is not UTF-8. After that place such bytes are detected, not restored.
 
 use crate::port::Stream;
+use crate::report_lines::REPORT_STEM;
 use hyper::body::Bytes;
+use std::cell::LazyCell;
 
 /// Replacement of each byte that is not UTF-8 in a JSON log.
 const REPLACEMENT: &[u8] = "\u{fffd}".as_bytes();
@@ -20,7 +22,7 @@ pub(super) struct ReceivedOutput {
 }
 
 /// The received output of one stream: as printed, and as a JSON log holds it.
-#[derive(Debug, Default, Clone)]
+#[derive(Debug, Default)]
 struct ReceivedStream {
     printed: Digest,
     logged: Digest,
@@ -93,6 +95,13 @@ impl ReceivedStream {
         for _ in std::mem::take(&mut self.pending) {
             self.logged.add(REPLACEMENT);
         }
+    }
+
+    /// The form that a JSON log holds if the current message ends here.
+    fn logged_to_end(&self) -> Digest {
+        let mut logged = self.logged.clone();
+        self.pending.iter().for_each(|_| logged.add(REPLACEMENT));
+        logged
     }
 }
 
@@ -196,21 +205,20 @@ impl LogReading {
         if place.progress == Progress::New {
             return place.addition(piece, self.is_faithful);
         }
-        let mut logged = taken.clone();
-        logged.end_message();
+        let logged = LazyCell::new(|| taken.logged_to_end());
         let mut rest = piece;
         // the end of the received output in its two forms: as printed, and as a JSON log holds it
-        for goal in [&taken.printed, &logged.logged] {
+        for is_printed in [true, false] {
             if place.progress != Progress::Known {
                 break;
             }
+            let goal = if is_printed { &taken.printed } else { &*logged };
             let missing =
                 usize::try_from(goal.length.saturating_sub(place.read.length)).unwrap_or(usize::MAX);
             place.read.add(&rest.split_to(missing.min(rest.len())));
             if place.read.is_like(goal) {
                 place.progress = Progress::New;
-                self.is_faithful |=
-                    !taken.printed.is_like(&logged.logged) && goal.length == taken.printed.length;
+                self.is_faithful |= !taken.printed.is_like(&logged) && goal.length == taken.printed.length;
             } else if rest.is_empty() && place.read.length < goal.length {
                 return Addition::default();
             }
@@ -243,9 +251,6 @@ impl LogReading {
     }
 }
 
-/// Prefix of all report lines.
-const REPORT: &[u8] = b"pop.report.";
-
 impl Place {
     /// Bytes after the received output, and whether the log may have replaced some of them.
     fn addition(&mut self, bytes: Bytes, is_faithful: bool) -> Addition {
@@ -254,13 +259,13 @@ impl Place {
             return addition;
         }
         for line in addition.bytes.split_inclusive(|byte| *byte == b'\n') {
-            let begins = line.len().min(REPORT.len() - self.line_start.len());
+            let begins = line.len().min(REPORT_STEM.len() - self.line_start.len());
             self.line_start.extend_from_slice(&line[..begins]);
             // a character may be cut between two pieces
             let joined = [&self.last, line].concat();
             if memchr::memmem::find(&joined, REPLACEMENT).is_some() {
                 addition.is_doubtful = true;
-                addition.is_doubtful_report |= self.line_start == REPORT;
+                addition.is_doubtful_report |= self.line_start == REPORT_STEM;
             }
             self.last.clear();
             if line.ends_with(b"\n") {

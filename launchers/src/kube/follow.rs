@@ -263,10 +263,15 @@ impl Follow<'_> {
     /// Why the program was not started, from the pod's status or else its events.
     async fn reason(&self, progress: &mut Progress) -> Option<WaitReason> {
         if let (None, Some(pod)) = (&progress.reason, &progress.pod) {
-            let events = self.server.events_of(pod).await;
-            progress.reason = events.iter().rev().find_map(|(reason, message)| of_event(reason, message));
+            progress.reason = self.reason_in_events(pod).await;
         }
         progress.reason.take()
+    }
+
+    /// The newest event that says why the program was not started.
+    async fn reason_in_events(&self, pod: &Pod) -> Option<WaitReason> {
+        let events = self.server.events_of(pod).await;
+        events.iter().rev().find_map(|(reason, message)| of_event(reason, message))
     }
 
     /// Reads events for the reason if the status has none, for example with a volume that cannot be mounted.
@@ -275,8 +280,7 @@ impl Follow<'_> {
         progress.events_at = Some((Instant::now() + wait, wait));
         let is_asked_for = progress.reason.is_none() && progress.stopped.is_none();
         if let (true, Some(pod)) = (is_asked_for, &progress.pod) {
-            let events = self.server.events_of(pod).await;
-            let reason = events.iter().rev().find_map(|(reason, message)| of_event(reason, message));
+            let reason = self.reason_in_events(pod).await;
             if let Some(reason) = reason.filter(|reason| reason.is_final) {
                 return Err(reason.failure("its pod cannot start: "));
             }

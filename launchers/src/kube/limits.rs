@@ -2,9 +2,10 @@
 
 use k8s_openapi::api::core::v1::{Container, Pod};
 use pop_contract::{Blame, Failure};
+use pop_registry::ARGUMENT_LIMIT;
 
 /// Longest argument, and longest variable with its name and `=`, that Linux passes to a program, in bytes.
-const LONGEST_TEXT: usize = 128 * 1024 - 1;
+const LONGEST_TEXT: usize = ARGUMENT_LIMIT - 1;
 /// Largest object that a cluster stores by default, in bytes.
 pub(super) const LARGEST_OBJECT: usize = 3 * 512 * 1024;
 

@@ -107,13 +107,13 @@ impl Pods {
                 is_news
             });
         }
-        let exit = match state_of(&pod) {
-            PodState::Ended(Ok(exit)) => Some(exit),
-            PodState::Ended(Err(failure)) => failure.exit,
-            PodState::Waiting(_) | PodState::Running | PodState::NotFound => None,
-        };
         let late = self.given_up().remove_entry(&name);
         if let Some((name, (id, events))) = late {
+            let exit = match state_of(&pod) {
+                PodState::Ended(Ok(exit)) => Some(exit),
+                PodState::Ended(Err(failure)) => failure.exit,
+                PodState::Waiting(_) | PodState::Running | PodState::NotFound => None,
+            };
             match exit {
                 Some(exit) => say_late(id, exit, &events).await,
                 None if is_gone => {}

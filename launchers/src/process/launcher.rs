@@ -7,7 +7,7 @@ use super::follow::Follow;
 use super::guard::Guard;
 use super::orphans::{LAUNCH_VARIABLE, Leftover, Orphans, of_launch, others_of_session, processes};
 use super::pause::signal_trees;
-use super::{AsyncDescriptor, Child, Environment, Signal, Spawn, resolve, spawn};
+use super::{AsyncDescriptor, Child, Environment, Signal, Spawn, resolve_beside, spawn};
 use crate::port::{Doing, LaunchEnd, LaunchEvent, LaunchId, LaunchOrder, LaunchUpdate, Launcher, Program};
 use crate::secrets::Secrets;
 use crate::setting::Setting;
@@ -220,13 +220,8 @@ impl Shared {
     }
 
     fn look_up(&self, program: &Program, name: &Path, own_path: Option<&OsStr>) -> Result<PathBuf, Failure> {
-        let beside = program.home.as_ref().filter(|_| name.is_relative()).map(|home| home.join(name));
-        if let Some(beside) = beside
-            && let Ok(path) = resolve(&beside, &self.folder, None)
-        {
-            return Ok(path);
-        }
-        resolve(name, &self.folder_of(program), own_path.or(self.path.as_deref()))
+        let path = own_path.or(self.path.as_deref());
+        resolve_beside(program.home.as_deref(), name, &self.folder_of(program), path)
             .map_err(|error| not_started(program, &error.to_string()))
     }
 }

@@ -26,7 +26,7 @@ pub use identity::executor_identity;
 pub use launcher::ProcessLauncher;
 pub use memory::MemoryKills;
 pub use orphans::{EXECUTOR_VARIABLE, LAUNCH_VARIABLE, end_run, left_by, sweep_run};
-pub use resolve::{ResolveError, resolve};
+pub use resolve::{ResolveError, resolve, resolve_beside};
 pub use rustix::process::Signal;
 pub use spawn::{
     AsyncDescriptor, Child, ChildEnd, Descriptor, Exit, Spawn, SpawnError, Step, Usage,

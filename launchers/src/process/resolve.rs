@@ -73,6 +73,19 @@ fn places(looked_in: &[PathBuf]) -> String {
     if places.is_empty() { String::new() } else { format!(", looked in {}", places.join(", ")) }
 }
 
+/// Finds the file that `program` names: in the folder `home` of the registry if it is there, else like [`resolve`].
+pub fn resolve_beside(
+    home: Option<&Path>,
+    program: &Path,
+    working_directory: &Path,
+    path_variable: Option<&OsStr>,
+) -> Result<PathBuf, ResolveError> {
+    match home.map(|home| resolve(&home.join(program), working_directory, None)) {
+        Some(Ok(found)) => Ok(found),
+        Some(Err(_)) | None => resolve(program, working_directory, path_variable),
+    }
+}
+
 /// Finds the file that `program` names.
 ///
 /// A name with a slash is a path, relative to `working_directory`. Any other name is looked up in the
