@@ -3,7 +3,7 @@
 //! *Guarantees.* A dead letter is written whole or not at all, even if a process is killed. Writing it again changes
 //! nothing and keeps its recorded replays. A damaged dead letter is an error of its own; the others stay readable.
 
-use crate::atomic_file::{self, Durability, make_folder, replace};
+use crate::atomic_file::{self, Durability, make_folder, replace, write_private};
 use crate::folder_error::FolderError;
 use crate::host::lock_exclusive;
 use crate::journal::read_json;
@@ -300,8 +300,7 @@ fn drop_marker(path: &Path) -> PathBuf {
 
 fn write_drop_marker(path: &Path) -> Result<(), LetterError> {
     let marker = drop_marker(path);
-    let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&marker);
-    file.map(drop).map_err(at(&marker))
+    write_private(&marker, &[]).map_err(at(&marker))
 }
 
 fn write_file(path: &Path, letter: &DeadLetter) -> Result<(), LetterError> {

@@ -1,14 +1,15 @@
 //! The frozen inputs of a run: its texts and settings, written once and never changed.
 
+use crate::atomic_file::write_private;
 use crate::folder_error::FolderError;
 use crate::journal::read_json;
 use pop_contract::Description;
 use pop_launchers::read_regular_file;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::fs::{self, DirBuilder, File};
+use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 const AGENDA: &str = "agenda";
@@ -239,8 +240,7 @@ pub(crate) fn sync_path(path: &Path) -> io::Result<()> {
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), FolderError> {
-    let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path);
-    file.and_then(|mut file| file.write_all(bytes)).map_err(FolderError::io(path))
+    write_private(path, bytes).map_err(FolderError::io(path))
 }
 
 fn read(path: &Path, limit: u64) -> Result<Vec<u8>, FolderError> {

@@ -1,6 +1,7 @@
 //! Attempts run by programs: an attempt is encoded as a launch, and the end of a launch is judged.
 
 use super::{AttemptOrder, AttemptRunner, launch_id};
+use crate::atomic_file::write_private;
 use crate::run_identity::RunIdentity;
 use pop_agenda::{OpIx, Plan, PlannedOperation, Serves, Verdict};
 use pop_contract::{Blame, Exit, Failure, PLAIN_PAYLOAD_LIMIT, PayloadForm, judge};
@@ -11,9 +12,7 @@ use pop_launchers::{
 use pop_registry::{Capture, Entry, ExecPayload, PodConfig, Secret};
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
-use std::fs;
 use std::io;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,7 +25,7 @@ const COMPRESSED_LIMIT: usize = 1_000_000;
 
 /// What the judgement of a launch's end needs.
 #[derive(Debug, Clone, Default)]
-struct Expected {
+pub(super) struct Expected {
     is_exec: bool,
     capture: Capture,
     success_codes: Vec<i32>,
@@ -304,13 +303,11 @@ fn progress_variable(text: String, file: &Path, write: &Write<'_>) -> Result<(St
 }
 
 fn write_file(file: &Path, text: &str) -> io::Result<()> {
-    let mut options = fs::OpenOptions::new();
-    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(file)?;
-    io::Write::write_all(&mut file, text.as_bytes())
+    write_private(file, text.as_bytes())
 }
 
 /// Judges the end of a launch.
-fn verdict(expected: &Expected, ended: LaunchEnd) -> Verdict {
+pub(super) fn verdict(expected: &Expected, ended: LaunchEnd) -> Verdict {
     let LaunchEnd { exit, said, captured, log_tail, .. } = ended;
     let is_reported = said.progress.as_ref().is_some_and(pop_contract::Progress::is_succeeded);
     let has_result = said.result.is_some();

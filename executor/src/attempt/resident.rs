@@ -3,9 +3,10 @@
 mod handlers;
 mod thread;
 
+use super::program::{Expected, verdict};
 use super::{AttemptOrder, AttemptRunner};
 use pop_agenda::{Serves, Verdict};
-use pop_contract::{Blame, Failure, Millis, judge};
+use pop_contract::{Blame, Failure, Millis};
 use pop_handler_base::Progress;
 use pop_handler_base::field_retriever::LaunchDataWrapper;
 use pop_launchers::{LaunchEnd, LaunchEvent, LaunchId, LaunchUpdate, Launcher};
@@ -109,14 +110,7 @@ impl AttemptRunner for ResidentRunner {
     }
 
     fn verdict(&mut self, _id: LaunchId, ended: LaunchEnd) -> Verdict {
-        let LaunchEnd { exit, said, log_tail, .. } = ended;
-        let is_reported = said.progress.as_ref().is_some_and(Progress::is_succeeded);
-        let result = exit.and_then(|exit| Ok(judge(exit, &[], said)?)).map(Arc::new);
-        let result = result.map_err(|mut failure| {
-            failure.log_tail = log_tail;
-            failure
-        });
-        Verdict { result, is_reported }
+        verdict(&Expected::default(), ended)
     }
 }
 

@@ -5,7 +5,7 @@ use crate::dead_letter_queue::{DeadLetter, LettersLock};
 use crate::host::{CommitOutcome, HeldLock, Host, HostError, ShortLock};
 use pop_agenda::OpIx;
 use pop_contract::{Blame, Failure};
-use std::error::Error as _;
+use std::error::Error;
 use std::time::Instant;
 
 /// The number of a wait for a lock.
@@ -91,6 +91,11 @@ impl CommitJob {
 
 /// The failure of an attempt that needs shared state which cannot be used.
 pub(super) fn failure(error: &HostError) -> Failure {
+    Failure::new(Blame::Platform, "host", with_source(error))
+}
+
+/// An error and its cause, in one line.
+pub(super) fn with_source(error: &dyn Error) -> String {
     let source = error.source().map(|source| format!(": {source}")).unwrap_or_default();
-    Failure::new(Blame::Platform, "host", format!("{error}{source}"))
+    format!("{error}{source}")
 }

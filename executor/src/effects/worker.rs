@@ -3,7 +3,7 @@
 
 use super::ancestry;
 use super::cache_key::{CacheKeys, ExecProgram};
-use super::jobs::{CommitJob, Job, Lock, WaitId, Waiting, failure};
+use super::jobs::{CommitJob, Job, Lock, WaitId, Waiting, failure, with_source};
 use super::{EffectReply, EffectRequest, Ticket};
 use crate::dead_letter_queue::{DeadLetter, DeadLetters, LettersLock};
 use crate::host::{
@@ -420,10 +420,10 @@ fn committed(commit: CommitJob, outcome: Result<(), Box<Failure>>, channels: &Ch
 }
 
 fn letter_words(letter: &DeadLetter, error: &dyn std::error::Error) -> String {
-    let source = error.source().map(|source| format!(": {source}")).unwrap_or_default();
     format!(
-        "operation `{}` has no dead letter; its error stays in the journal: {error}{source}",
-        letter.operation
+        "operation `{}` has no dead letter; its error stays in the journal: {}",
+        letter.operation,
+        with_source(error)
     )
 }
 
