@@ -2,7 +2,7 @@
 
 use crate::error::{CommandError, Kind};
 use crate::ui;
-use pop_assembly::{Assembly, RunTexts, TextFaults};
+use pop_assembly::{Assembly, RunRequest, RunTexts, Surroundings, TextFaults};
 use pop_document::{Fault, Source};
 
 /// Prints the faults of the registry and of descriptors.
@@ -47,6 +47,18 @@ pub(crate) fn print(faults: &TextFaults, texts: &RunTexts) -> Result<(), Command
     let Some(kind) = kind(faults) else { return Ok(()) };
     ui::say(&format!("{}; nothing was started (exit {})", counts.join(", "), kind.exit_code()));
     Err(CommandError::printed(kind))
+}
+
+/// Plans a run and prints all faults, also those known before. Returns an error if any of them is an error.
+pub(crate) fn assemble(
+    request: RunRequest,
+    surroundings: &Surroundings,
+    mut faults: TextFaults,
+) -> Result<Assembly, CommandError> {
+    let texts = request.texts.clone();
+    let assembly = request.assemble(surroundings, &mut faults);
+    print(&faults, &texts)?;
+    assembly.ok_or_else(|| CommandError::printed(Kind::Agenda))
 }
 
 /// Names the handlers without a known description, whose payloads were not checked.

@@ -94,7 +94,7 @@ pub(crate) async fn ffmpeg_in(
     share: Range<f64>,
 ) -> Result<Written, HandlerError> {
     let argv = FFMPEG.iter().map(|&argument| argument.to_owned()).chain(arguments).collect();
-    let mut progress = FfmpegProgress::of_seconds(seconds.unwrap_or_default());
+    let mut progress = seconds.map_or_else(FfmpegProgress::of_unknown_duration, FfmpegProgress::of_seconds);
     let report = |line: &Line, context: &mut OperationContext| {
         if line.stream == Stream::Stdout
             && let Some(percent) = progress.percent(&line.text)

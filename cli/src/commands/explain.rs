@@ -16,6 +16,7 @@ use pop_agenda::{
     Scheduler,
 };
 use pop_assembly::SavedRun;
+use pop_contract::Failure;
 use pop_registry::RouteStep;
 use pop_reporters::run::visible;
 use reason::reason;
@@ -69,8 +70,12 @@ fn dependency_line(saved: &SavedRun, edge: Edge) -> String {
 
 fn failed_start_line(saved: &SavedRun, start: &FailedStart) -> String {
     let (at, failure) = (wall(saved.history.wall(start.at)), &start.failure);
+    format!("  start at {at} {}", failure_with_codes(failure))
+}
+
+fn failure_with_codes(failure: &Failure) -> String {
     let (message, codes) = (visible(&failure.message), failure.codes().join(", "));
-    format!("  start at {at} failed: {message} [codes {codes}; blame: {}]", failure.blame)
+    format!("failed: {message} [codes {codes}; blame: {}]", failure.blame)
 }
 
 fn attempt_lines(saved: &SavedRun, attempt: &Attempt) -> Vec<String> {
@@ -84,10 +89,7 @@ fn attempt_lines(saved: &SavedRun, attempt: &Attempt) -> Vec<String> {
         Some((_, Ending::Displaced(failure))) => {
             format!("was displaced: {}; this does not count as a failure", visible(&failure.message))
         }
-        Some((_, Ending::Failed(failure))) => {
-            let (message, codes) = (visible(&failure.message), failure.codes().join(", "));
-            format!("failed: {message} [codes {codes}; blame: {}]", failure.blame)
-        }
+        Some((_, Ending::Failed(failure))) => failure_with_codes(failure),
     };
     let started = wall(saved.history.wall(attempt.started));
     let late =

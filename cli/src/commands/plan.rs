@@ -3,8 +3,8 @@
 use super::manifests::Manifests;
 use super::operation_words::{quoted, rare_properties, served_by};
 use crate::args::{PlanArgs, PlanOutput};
-use crate::error::{CommandError, Kind};
-use crate::faults::{print as print_faults, print_unchecked_types};
+use crate::error::CommandError;
+use crate::faults::{assemble, print_unchecked_types};
 use crate::launch_data::{launch_data, request, surroundings};
 use crate::ui;
 use pop_agenda::{EdgeKind, OpIx, Outcomes, Plan, PlannedOperation, Serves};
@@ -18,10 +18,7 @@ pub(crate) fn plan(args: &PlanArgs) -> Result<u8, CommandError> {
     let mut faults = TextFaults::default();
     let request = request(args.agenda.as_deref(), &args.registry, &launch, &surroundings, &mut faults)?;
     let request = RunRequest { descriptions: args.describe.source(), ..request };
-    let texts = request.texts.clone();
-    let assembly = request.assemble(&surroundings, &mut faults);
-    print_faults(&faults, &texts)?;
-    let Some(assembly) = assembly else { return Err(CommandError::printed(Kind::Agenda)) };
+    let assembly = assemble(request, &surroundings, faults)?;
     print_unchecked_types(&assembly, "plan");
     let manifests = Manifests::new(&assembly, &surroundings, &launch)?;
     let plan = &assembly.plan;

@@ -2,8 +2,8 @@
 
 use super::go::{drive, look_at_disk, options, reach};
 use crate::args::{DlqReplayArgs, LaunchArgs};
-use crate::error::{CommandError, Kind};
-use crate::faults::print as print_faults;
+use crate::error::CommandError;
+use crate::faults::assemble;
 use crate::launch_data::launch_data;
 use crate::ui;
 use pop_assembly::{DeadLetterReplay, RunStart, Surroundings, TextFaults};
@@ -18,11 +18,7 @@ pub(crate) fn replay(args: &DlqReplayArgs) -> Result<u8, CommandError> {
     let surroundings = Surroundings::capture_variables();
     let request = replay.request(&frozen)?;
     let launch = LaunchArgs { external_launch_type: Some(request.launcher), ..LaunchArgs::default() };
-    let mut faults = TextFaults::default();
-    let texts = request.texts.clone();
-    let assembly = request.assemble(&surroundings, &mut faults);
-    print_faults(&faults, &texts)?;
-    let Some(assembly) = assembly else { return Err(CommandError::printed(Kind::Agenda)) };
+    let assembly = assemble(request, &surroundings, TextFaults::default())?;
     let launch = launch_data(&launch)?;
     reach(&launch, &surroundings)?;
     look_at_disk(&args.go.host, &args.runs);

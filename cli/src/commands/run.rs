@@ -3,8 +3,8 @@
 use super::go::{adopted, drive, look_at_disk, options, reach};
 use super::resume::{ResumeTrigger, resume_folder};
 use crate::args::RunArgs;
-use crate::error::{CommandError, Kind};
-use crate::faults::print as print_faults;
+use crate::error::CommandError;
+use crate::faults::{assemble, print as print_faults};
 use crate::launch_data::{launch_data, request, surroundings};
 use pop_assembly::{DescriptionSource, RunRequest, RunStart, TextFaults, check_same_request};
 use pop_executor::RunFolder;
@@ -23,10 +23,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8, CommandError> {
         check_same_request(&folder, &request)?;
         return resume_folder(folder, &args.go, args.launch.clone(), ResumeTrigger::SameRunId, &surroundings);
     }
-    let texts = request.texts.clone();
-    let assembly = request.assemble(&surroundings, &mut faults);
-    print_faults(&faults, &texts)?;
-    let Some(assembly) = assembly else { return Err(CommandError::printed(Kind::Agenda)) };
+    let assembly = assemble(request, &surroundings, faults)?;
     reach(&launch, &surroundings)?;
     look_at_disk(&args.go.host, &args.runs);
     let start = RunStart {

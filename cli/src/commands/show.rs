@@ -7,7 +7,7 @@ use crate::error::CommandError;
 use crate::ui;
 use pop_agenda::{Ending, OpIx, Outcome};
 use pop_assembly::SavedRun;
-use pop_reporters::run::{how_long, operation_json, run_json, summary, visible};
+use pop_reporters::run::{failure_with_blame, how_long, operation_json, run_json, summary, visible};
 use serde_json::json;
 use std::fmt::Write as _;
 
@@ -104,12 +104,7 @@ fn operation_text(saved: &SavedRun, op: OpIx) -> String {
                             .map(|line| format!("\n      | {}", visible(line)))
                             .collect::<Vec<_>>()
                             .concat();
-                        format!(
-                            "failed after {took}: {} [{}, blame: {}]{tail}",
-                            visible(&failure.message),
-                            failure.code,
-                            failure.blame
-                        )
+                        format!("failed after {took}: {}{tail}", failure_with_blame(failure))
                     }
                 }
             }
@@ -118,12 +113,11 @@ fn operation_text(saved: &SavedRun, op: OpIx) -> String {
     }
     for start in &seen.failed_starts {
         let (at, failure) = (wall(saved.history.wall(start.at)), &start.failure);
-        let message = visible(&failure.message);
-        writeln!(text, "  start at {at} failed: {message} [{}, blame: {}]", failure.code, failure.blame).ok();
+        writeln!(text, "  start at {at} failed: {}", failure_with_blame(failure)).ok();
     }
     // an operation with forEach has no attempt of its own
     if let Some(Ending::Failed(failure)) = &seen.joined {
-        writeln!(text, "  {} [{}, blame: {}]", visible(&failure.message), failure.code, failure.blame).ok();
+        writeln!(text, "  {}", failure_with_blame(failure)).ok();
         for report in failure.diagnostics.iter().filter_map(|event| event.payload.as_ref()) {
             writeln!(text, "report {report:#}").ok();
         }

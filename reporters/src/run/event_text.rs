@@ -203,6 +203,11 @@ fn joined_text(name: &str, ending: &Ending, outcome: Outcome) -> String {
     format!("{word} {name}: {}", failure_text(failure))
 }
 
+/// Returns the message of a failure with its code and blame: `ended with exit status 3 [exit, blame: handler]`.
+pub fn failure_with_blame(failure: &Failure) -> String {
+    format!("{} [{}, blame: {}]", visible(&failure.message), failure.code, failure.blame)
+}
+
 /// Returns the text for the reason of a stop.
 pub fn stop_words(reason: StopReason) -> &'static str {
     match reason {

@@ -17,7 +17,7 @@ mod visible;
 #[cfg(feature = "annotations")]
 pub use agenda_progress::ProgressIds;
 pub use bars::Bars;
-pub use event_text::{how_long, stop_words};
+pub use event_text::{failure_with_blame, how_long, stop_words};
 pub use followed_run::{FollowedRun, Follower};
 pub use json::{JsonEvents, operation_json, run_json};
 pub use lines::Lines;

@@ -1,6 +1,6 @@
 //! The summary of a run: its outcome, and its failures with their last log lines.
 
-use super::event_text::how_long;
+use super::event_text::{failure_with_blame, how_long};
 use super::visible::visible;
 use pop_agenda::{History, OpIx, Outcome, Plan, RunOutcome};
 use std::fmt::Write as _;
@@ -61,10 +61,7 @@ fn add_failure(text: &mut String, plan: &Plan, history: &History, op: OpIx) {
     let number = past.attempts.last().map_or(1, |attempt| attempt.number);
     let attempts = if number > 1 { format!(" after {number} attempts") } else { String::new() };
     line(text, format_args!("\n{word}: {name}{attempts}"));
-    line(
-        text,
-        format_args!("  why: {} [{}, blame: {}]", visible(&failure.message), failure.code, failure.blame),
-    );
+    line(text, format_args!("  why: {}", failure_with_blame(failure)));
     for event in failure.diagnostics.iter().filter(|event| event.message != failure.message) {
         line(text, format_args!("  diagnostic: {}", visible(&event.message)));
     }
