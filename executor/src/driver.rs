@@ -2,7 +2,7 @@
 //!
 //! *Guarantees.* The last three steps keep this order, so the journal has every event before a sink reports it and
 //! before its action takes effect. While the journal's disk is full, nothing new starts and running operations continue.
-//! Any other write error of the journal stops all work. *Caveats.* Spawn the loop as a task of a current-thread runtime:
+//! Any other error of the journal stops all work. *Caveats.* Spawn the loop as a task of a current-thread runtime:
 //! children die with the thread that spawned them, and waking a task of the same thread needs no system call.
 
 mod shared_state;
@@ -27,26 +27,26 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio::time::{Duration, Instant, sleep, sleep_until};
 
-/// How many inputs are taken into one write of the journal, at most.
+/// Most inputs whose events share one write of the journal.
 const BATCH: usize = 64;
-/// How much may be heard before whoever speaks is held back.
-const HEARD: usize = 1_024;
-/// How long after a write for which there was no room the next is tried.
-const NO_ROOM_WAIT: Duration = Duration::from_millis(500);
+/// Most launch updates that wait in the channel; a runner that sends more has to wait.
+const UPDATE_LIMIT: usize = 1_024;
+/// Time between two attempts to write a journal whose disk is full.
+const DISK_FULL_RETRY: Duration = Duration::from_millis(500);
 
-/// The world of a run.
+/// Everything outside the scheduler that a run needs.
 pub struct Ports {
     /// Stores the events.
     pub journal: Box<dyn Journal>,
-    /// Receive the events once the journal has them.
+    /// Receive each event after the journal has it.
     pub sinks: Vec<Box<dyn Sink>>,
     /// Runs attempts.
     pub runners: Runners,
-    /// Whether the kernel has ended a program for want of memory since this was asked last.
+    /// Whether the kernel has killed a program because memory ran out, since the last call.
     pub memory_kills: Box<dyn FnMut() -> bool + Send>,
     /// Requests of the user: end the run, or suspend it.
     pub requests: mpsc::UnboundedReceiver<RunRequest>,
-    /// Suspends this process until it is continued. Called while everything that runs is stopped.
+    /// Suspends this process until it is continued. All programs are stopped during the call.
     pub suspend: fn(),
     /// The wall clock.
     pub clock: fn() -> Millis,
@@ -63,34 +63,34 @@ pub enum RunRequest {
     Suspend,
 }
 
-/// What a run is given to begin or to go on with.
+/// The state in which a new or resumed run starts.
 pub struct RunStart {
-    /// The plan in the state that its journal tells; unbegun if the journal is empty.
+    /// The scheduler in the state after the last event of the journal.
     pub scheduler: Scheduler,
-    /// Who the run is.
+    /// Names and folders of the run.
     pub identity: RunIdentity,
-    /// What an earlier run of the agenda had reached, for a run that begins.
+    /// Outcomes of an earlier run of the agenda; empty in a resumed run.
     pub adopted: Vec<PriorOutcome>,
-    /// How it is to go, for a run that is resumed.
+    /// Options of a resumed run; none in a new one.
     pub resumed: Option<RunOptions>,
-    /// When the run began by the wall clock, and the time of its last event.
+    /// Wall-clock start of the run, and the time of its last event; none in a new run.
     pub began: Option<(Millis, RunTime)>,
 }
 
-/// Why a run could not be driven to its end.
+/// Why a run ended without an outcome.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// The journal failed: all work was stopped, for nothing could be recorded any more.
+    /// The journal failed. All work was stopped, because no event could be recorded any more.
     #[error(transparent)]
     Journal(#[from] JournalError),
 }
 
-/// A run that is over.
+/// A run that has ended.
 #[derive(Debug)]
 pub struct FinishedRun {
-    /// What became of it.
+    /// Its outcome.
     pub outcome: RunOutcome,
-    /// Its plan, with all that was added while it ran.
+    /// Its plan, including operations that were added during the run.
     pub plan: Arc<Plan>,
 }
 
@@ -104,8 +104,8 @@ struct Driver {
     identity: RunIdentity,
     ports: Ports,
     sender: mpsc::Sender<LaunchUpdate>,
-    heard: mpsc::Receiver<LaunchUpdate>,
-    /// What is to be taken in before anything else is waited for.
+    updates: mpsc::Receiver<LaunchUpdate>,
+    /// Inputs of the next step.
     inputs: VecDeque<Input>,
     /// Launches that were started and have not ended.
     running: HashSet<LaunchId>,
@@ -123,9 +123,9 @@ struct Driver {
 impl Driver {
     fn new(given: RunStart, ports: Ports) -> Self {
         let RunStart { scheduler, identity, adopted, resumed, began } = given;
-        let (sender, heard) = mpsc::channel(HEARD);
+        let (sender, updates) = mpsc::channel(UPDATE_LIMIT);
         let now = (ports.clock)();
-        // a run's time goes on while nobody executes it, and never back, whatever the wall clock does
+        // a run's time continues while no process executes it; it never goes back, even if the wall clock does
         let base = began.map_or(RunTime(0), |(started, last)| RunTime(now.saturating_sub(started)).max(last));
         let input = match resumed {
             Some(options) => Input::Resumed { options },
@@ -136,7 +136,7 @@ impl Driver {
             identity,
             ports,
             sender,
-            heard,
+            updates,
             inputs: VecDeque::from([input]),
             running: HashSet::new(),
             ended: Vec::new(),
@@ -157,7 +157,7 @@ impl Driver {
                     return Err(error.into());
                 }
             };
-            // their ends are on record: nobody needs to find them again
+            // their ends are in the journal: a resumed run does not look for them
             for id in std::mem::take(&mut self.ended) {
                 self.with_runner(id, |runner| runner.release(id));
             }
@@ -168,6 +168,7 @@ impl Driver {
                 if let Some(outcome) = self.scheduler.outcome() {
                     self.finish_effects().await;
                     self.ports.runners.close().await;
+                    self.ports.journal.close()?;
                     return Ok(FinishedRun { outcome, plan: Arc::clone(self.scheduler.plan()) });
                 }
                 self.wait().await;
@@ -179,7 +180,7 @@ impl Driver {
         self.base.plus(self.since.elapsed().as_millis() as u64)
     }
 
-    /// Waits until something happens, and takes in all that has.
+    /// Waits for the next inputs.
     async fn wait(&mut self) {
         let due = self
             .scheduler
@@ -192,10 +193,10 @@ impl Driver {
                 RunRequest::Cancel(reason) => self.inputs.push_back(Input::CancelAsked { reason }),
                 RunRequest::Suspend => self.suspend(),
             },
-            Some(launched) = self.heard.recv() => {
-                self.hear(launched);
-                while self.inputs.len() < BATCH && let Ok(more) = self.heard.try_recv() {
-                    self.hear(more);
+            Some(update) = self.updates.recv() => {
+                self.accept(update);
+                while self.inputs.len() < BATCH && let Ok(update) = self.updates.try_recv() {
+                    self.accept(update);
                 }
             }
             Some(reply) = self.pending.replies.recv() => self.take(reply),
@@ -204,39 +205,39 @@ impl Driver {
                 self.inputs.push_back(Input::Ticked);
             }
         }
-        // also when so much is heard that the time never comes
+        // checked after every wait, because constant updates can keep the timer from being chosen
         for id in self.postponed.take_due(Instant::now()) {
             let (op, attempt) = attempt_of(id);
-            // it was bound before it was put off, so it can be bound again
+            // its payload was bound before the launch was postponed, so this cannot fail
             if let Ok(payload) = self.scheduler.bind(op) {
                 self.launch(op, attempt, &payload, false);
             }
         }
     }
 
-    /// Takes in every end that has come, before time decides over it.
+    /// Accepts all ends that have arrived, before a time limit is applied to their attempts.
     async fn settle(&mut self) {
-        let mut updates = Vec::new();
+        let mut arrived = Vec::new();
         {
-            let Self { ports, heard, .. } = self;
+            let Self { ports, updates, .. } = self;
             let mut settled = pin!(ports.runners.settle());
             loop {
                 tokio::select! {
                     biased;
-                    Some(update) = heard.recv() => updates.push(update),
+                    Some(update) = updates.recv() => arrived.push(update),
                     () = &mut settled => break,
                 }
             }
-            while let Ok(update) = heard.try_recv() {
-                updates.push(update);
+            while let Ok(update) = updates.try_recv() {
+                arrived.push(update);
             }
         }
-        for update in updates {
-            self.hear(update);
+        for update in arrived {
+            self.accept(update);
         }
     }
 
-    /// Stops what runs, then this process. The run's time does not count the pause, so no limit does.
+    /// Stops all programs, then this process. Neither the run's time nor a time limit counts the pause.
     fn suspend(&mut self) {
         for sink in &mut self.ports.sinks {
             sink.flush();
@@ -244,24 +245,24 @@ impl Driver {
         self.since += self.ports.runners.pause_while(self.ports.suspend);
     }
 
-    /// Turns what was heard of a launch into an input.
-    fn hear(&mut self, launched: LaunchUpdate) {
-        let (op, attempt) = attempt_of(launched.id);
-        let input = match launched.event {
+    /// Turns an update of a launch into an input.
+    fn accept(&mut self, update: LaunchUpdate) {
+        let (op, attempt) = attempt_of(update.id);
+        let input = match update.event {
             LaunchEvent::Running => Input::Running { op, attempt },
             LaunchEvent::Progress(progress) => {
                 Input::Progressed { op, attempt, progress: Arc::from(progress) }
             }
             LaunchEvent::Silent => Input::WentSilent { op, attempt },
             LaunchEvent::Lost => {
-                self.running.remove(&launched.id);
-                self.with_runner(launched.id, |runner| runner.forget(launched.id));
+                self.running.remove(&update.id);
+                self.with_runner(update.id, |runner| runner.forget(update.id));
                 Input::Lost { op, attempt }
             }
             // a label of a container may hold any number
             LaunchEvent::Late(_) if op.index() >= self.scheduler.plan().len() => return,
             LaunchEvent::Late(exit) => Input::Late { op, attempt, exit },
-            LaunchEvent::Ended(ended) => match self.judge(launched.id, *ended) {
+            LaunchEvent::Ended(ended) => match self.judge(update.id, *ended) {
                 Some(verdict) => Input::Ended { op, attempt, verdict },
                 None => return,
             },
@@ -271,7 +272,7 @@ impl Driver {
         self.inputs.push_back(input);
     }
 
-    /// Judges the end of a launch. `None` if there was no room to start it: then it is tried again later.
+    /// The verdict on a launch that has ended. `None` if the machine lacked the resources to start it: then it is postponed.
     fn judge(&mut self, id: LaunchId, ended: LaunchEnd) -> Option<Verdict> {
         let (op, _) = attempt_of(id);
         self.running.remove(&id);
@@ -324,14 +325,14 @@ impl Driver {
         Ok(actions)
     }
 
-    /// Has the journal keep the events, as soon as there is room for them; whoever wants the run to end need not wait.
+    /// Records events in the journal. While its disk is full, it tries again, unless the run is to end early.
     async fn record(&mut self, records: &[EventRecord], is_to_end: bool) -> Result<(), JournalError> {
-        let mut is_told = false;
+        let mut is_reported = false;
         loop {
             match self.ports.journal.append(records) {
                 Err(error @ JournalError::Full { .. }) if is_to_end => return Err(error),
                 Err(error @ JournalError::Full { .. }) => {
-                    if !replace(&mut is_told, true) {
+                    if !replace(&mut is_reported, true) {
                         self.notice(&format!(
                             "{error} ({}): nothing new is started until there is",
                             error.source().map(ToString::to_string).unwrap_or_default()
@@ -340,11 +341,11 @@ impl Driver {
                     tokio::select! {
                         biased;
                         Some(RunRequest::Cancel(_)) = self.ports.requests.recv() => return Err(error),
-                        () = sleep(NO_ROOM_WAIT) => {}
+                        () = sleep(DISK_FULL_RETRY) => {}
                     }
                 }
                 Ok(()) => {
-                    if is_told {
+                    if is_reported {
                         self.notice("there is room for the journal again: the run goes on");
                     }
                     return Ok(());
@@ -405,14 +406,14 @@ impl Driver {
         self.with_runner(id, |runner| runner.stop(id, force));
     }
 
-    /// Ends whatever is out in the world, when nothing can be recorded any more.
+    /// Kills all running attempts, because their ends cannot be recorded any more.
     async fn stop_everything(&mut self) {
-        let out: Vec<LaunchId> = self.running.iter().copied().collect();
-        for id in out {
+        let running: Vec<LaunchId> = self.running.iter().copied().collect();
+        for id in running {
             self.stop(id, true);
         }
         while !self.running.is_empty() {
-            let Some(LaunchUpdate { id, event }) = self.heard.recv().await else { return };
+            let Some(LaunchUpdate { id, event }) = self.updates.recv().await else { return };
             if matches!(event, LaunchEvent::Ended(_) | LaunchEvent::Lost) {
                 self.running.remove(&id);
             }

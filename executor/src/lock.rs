@@ -2,6 +2,8 @@
 
 use crate::process_stat::ProcessStat;
 use pop_launchers::read_regular_file;
+use rustix::fs::OFlags;
+use rustix::io::Errno;
 use std::fmt;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Write as _};
@@ -18,9 +20,14 @@ const OWNER_LIMIT: u64 = 4_096;
 
 /// The lock of a run: only its holder executes the run. The kernel frees it when the process ends, so a crash leaves
 /// nothing to clean up.
+///
+/// It has two files: one names its holder, the other is the run's journal. So a second executor is refused even if the
+/// first file was removed, and a journal never has two writers.
 #[derive(Debug)]
 pub struct Lock {
     _file: File,
+    /// The journal that existed when the lock was taken; the creator of a new journal locks it.
+    _journal: Option<File>,
 }
 
 /// Why a lock cannot be taken.
@@ -39,10 +46,10 @@ impl From<io::Error> for LockError {
 }
 
 impl Lock {
-    /// Takes the lock of a file. Fails at once if another living process holds it.
-    pub(crate) fn take(path: &Path) -> Result<Self, LockError> {
-        let mut file = OpenOptions::new();
-        let mut file = file.read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
+    /// Takes the lock with this file, and locks the journal if it exists. Fails at once if another living process
+    /// holds either. Links and other special files are refused.
+    pub(crate) fn take(path: &Path, journal: &Path) -> Result<Self, LockError> {
+        let mut file = open(path, true)?;
         match file.try_lock() {
             Ok(()) => {}
             // a child of a killed executor may inherit the lock and hold it until it is dead, too
@@ -54,9 +61,42 @@ impl Lock {
             }
             Err(TryLockError::Error(error)) => return Err(error.into()),
         }
+        let journal = lock_journal(journal)?;
         file.set_len(0).and_then(|()| writeln!(file, "{}", Owner::own().line()))?;
-        Ok(Self { _file: file })
+        Ok(Self { _file: file, _journal: journal })
     }
+}
+
+fn lock_journal(path: &Path) -> Result<Option<File>, LockError> {
+    let file = match open(path, false) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) if wait_for_orphan(&file)? => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => {
+            Err(LockError::Held("another process, whose lock file was removed".to_owned()))
+        }
+        Err(TryLockError::Error(error)) => Err(error.into()),
+    }
+}
+
+/// Opens a regular file to lock it.
+fn open(path: &Path, creates: bool) -> io::Result<File> {
+    // a link may lead to a file of others; opening a named pipe must not wait
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(creates).truncate(false).mode(0o600);
+    let opened = options.custom_flags(flags.bits().cast_signed()).open(path);
+    let refused =
+        |what| io::Error::new(io::ErrorKind::InvalidInput, format!("it is {what}, not a regular file"));
+    let file = opened.map_err(|error| match error.raw_os_error() {
+        Some(code) if code == Errno::LOOP.raw_os_error() => refused("a link"),
+        _ => error,
+    })?;
+    if file.metadata()?.is_file() { Ok(file) } else { Err(refused("a special file")) }
 }
 
 /// The process of this machine that holds a lock, if any. It takes no lock, so it never blocks an executor.
@@ -148,8 +188,12 @@ fn kernel_value(name: &str) -> String {
 mod tests {
     use super::*;
 
+    fn take(path: &Path) -> Result<Lock, LockError> {
+        Lock::take(path, &path.with_file_name("journal"))
+    }
+
     fn holder(path: &Path) -> String {
-        match Lock::take(path) {
+        match take(path) {
             Err(LockError::Held(owner)) => owner,
             other => unreachable!("{other:?}"),
         }
@@ -159,11 +203,11 @@ mod tests {
     fn f4_second_executor_is_refused_with_the_first_named() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("lock");
-        let lock = Lock::take(&path).unwrap();
+        let lock = take(&path).unwrap();
         assert_eq!(holder(&path), format!("process {}", std::process::id()));
         assert_eq!(executor(&path), Some(std::process::id().cast_signed()));
         drop(lock);
-        Lock::take(&path).unwrap();
+        take(&path).unwrap();
     }
 
     #[test]
@@ -182,7 +226,7 @@ mod tests {
             write(&other);
             assert_eq!(executor(&path), None, "{other:?}");
             // that process is dead, so the lock is free
-            Lock::take(&path).unwrap();
+            take(&path).unwrap();
             assert_eq!(Owner::parse(&fs::read_to_string(&path).unwrap()), Some(Owner::own()));
         }
     }
@@ -191,5 +235,34 @@ mod tests {
     fn f4_owner_on_another_host_is_shown_with_the_host() {
         let elsewhere = Owner { host: "elsewhere".to_owned(), boot: "x".to_owned(), ..Owner::own() };
         assert_eq!(elsewhere.to_string(), format!("process {} of host `elsewhere`", elsewhere.pid));
+    }
+
+    #[test]
+    fn fr_h10_a_removed_lock_file_admits_no_second_executor() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, journal) = (folder.path().join("lock"), folder.path().join("journal"));
+        fs::write(&journal, "").unwrap();
+        let lock = take(&path).unwrap();
+        fs::remove_file(&path).unwrap();
+        assert_eq!(holder(&path), "another process, whose lock file was removed");
+        drop(lock);
+        take(&path).unwrap();
+    }
+
+    #[test]
+    fn fr_h10_links_and_special_files_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, other) = (folder.path().join("lock"), folder.path().join("other"));
+        fs::write(&other, "text of others").unwrap();
+        std::os::unix::fs::symlink(&other, &path).unwrap();
+        let refused = |expected: &str| match take(&path) {
+            Err(LockError::Io(error)) => assert_eq!(error.to_string(), expected),
+            other => unreachable!("{other:?}"),
+        };
+        refused("it is a link, not a regular file");
+        assert_eq!(fs::read_to_string(&other).unwrap(), "text of others");
+        fs::remove_file(&path).unwrap();
+        rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+        refused("it is a special file, not a regular file");
     }
 }

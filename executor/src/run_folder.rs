@@ -138,7 +138,7 @@ impl RunFolder {
     /// Takes the lock of the run. Fails at once if another process holds it.
     pub fn lock(&self) -> Result<Lock, FolderError> {
         let path = self.path.join(LOCK);
-        Lock::take(&path).map_err(|error| match error {
+        Lock::take(&path, &self.journal()).map_err(|error| match error {
             LockError::Held(owner) => FolderError::Held { run: self.run().to_owned(), owner },
             LockError::Io(source) => FolderError::Io { path, source },
         })

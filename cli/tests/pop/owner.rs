@@ -87,3 +87,34 @@ fn f13_f14_changed_agenda_and_registry_do_not_affect_a_run() {
     assert_eq!(resumed.end().code, 0);
     assert_eq!(bench.operation("b")["result"], json!({"colour": "red"}));
 }
+
+#[test]
+fn fr_h10_a_run_whose_journal_has_lost_its_name_ends_with_15() {
+    for script in ["rm -rf .pop", "mv .pop/runs/*/journal moved"] {
+        let agenda = json!({"operations": [
+            {"name": "a", "type": "exec", "payload": {"command": ["sh", "-c", script]}},
+        ]});
+        let bench = Bench::with_agenda(&agenda.to_string());
+        let ended = bench.pop(15, "run a.yaml");
+        assert!(ended.stderr.contains("it was removed or moved"), "{script}: {}", ended.stderr);
+    }
+}
+
+#[test]
+fn fr_h10_a_run_without_its_lock_file_has_one_executor() {
+    let bench = waiting();
+    let running = bench.call("run a.yaml").spawn();
+    bench.wait_for("here", 1);
+    let lock = bench.run_folder().join("lock");
+    std::fs::remove_file(&lock).unwrap();
+    let ended = bench.pop(15, "resume last");
+    let owner = "is being executed by another process, whose lock file was removed\n";
+    assert!(ended.stderr.contains(owner), "{}", ended.stderr);
+    std::fs::remove_file(&lock).unwrap();
+    std::os::unix::fs::symlink("/nowhere/lock", &lock).unwrap();
+    let ended = bench.pop(15, "resume last");
+    assert!(ended.stderr.contains("it is a link, not a regular file"), "{}", ended.stderr);
+    std::fs::write(bench.path("fifo"), "go\n").unwrap();
+    assert_eq!(running.end().code, 0);
+    assert_eq!(bench.read("here"), "\n");
+}

@@ -5,6 +5,7 @@
 //! [`Journal::append`] has returned. They are on disk at most 100 ms later, or at once with [`Sync::Each`].
 
 mod format;
+mod named_file;
 mod reader;
 mod storage;
 mod syncer;
@@ -22,6 +23,10 @@ use std::path::PathBuf;
 pub trait Journal: Send {
     /// Appends events. When this returns, they survive the death of the process.
     fn append(&mut self, events: &[EventRecord]) -> Result<(), JournalError>;
+
+    /// Syncs what is left. An error means that events may be lost, or that nobody can find them. Nothing is appended
+    /// after that.
+    fn close(&mut self) -> Result<(), JournalError>;
 }
 
 /// When writes are synced to disk.

@@ -55,6 +55,21 @@ impl Syncer {
         }
         state.error.take().map_or(Ok(()), Err)
     }
+
+    /// Syncs what is left, and ends. Returns the first error of a sync that no write has returned.
+    pub(super) fn finish(mut self) -> io::Result<()> {
+        self.end();
+        self.shared.lock().error.take().map_or(Ok(()), Err)
+    }
+
+    fn end(&mut self) {
+        self.shared.lock().is_over = true;
+        self.shared.changed.notify_one();
+        if let Some(thread) = self.thread.take() {
+            // a panic of that thread was already printed
+            thread.join().ok();
+        }
+    }
 }
 
 impl Shared {
@@ -89,11 +104,6 @@ impl Shared {
 
 impl Drop for Syncer {
     fn drop(&mut self) {
-        self.shared.lock().is_over = true;
-        self.shared.changed.notify_one();
-        if let Some(thread) = self.thread.take() {
-            // a panic of that thread was already printed
-            thread.join().ok();
-        }
+        self.end();
     }
 }

@@ -1,15 +1,15 @@
 //! Writes a journal: one write for each batch of events, at the end of a file that no other process writes.
 
 use super::format::{FORMAT, Header, encode};
+use super::named_file::NamedFile;
 use super::reader::JournalContent;
 use super::storage::Storage;
 use super::syncer::Syncer;
 use super::{Journal, JournalError, Sync};
 use crate::run_folder::RunFolder;
 use pop_agenda::EventRecord;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -60,9 +60,9 @@ impl FileJournal {
     }
 
     /// Creates the file of a journal with its header. The second value is its length in bytes.
-    fn create_file(path: &Path, inputs: &str) -> Result<(File, u64), JournalError> {
+    fn create_file(path: &Path, inputs: &str) -> Result<(NamedFile, u64), JournalError> {
         let io = |source| JournalError::Io { path: path.to_owned(), source };
-        let file = OpenOptions::new().append(true).create_new(true).mode(0o600).open(path).map_err(io)?;
+        let file = NamedFile::create(path).map_err(io)?;
         let mut line = Vec::new();
         let header = Header { format: FORMAT, inputs: inputs.to_owned() };
         encode(&header, &mut line).map_err(|error| io(error.into()))?;
@@ -89,7 +89,7 @@ impl FileJournal {
                 None => Self::create(path, inputs, sync),
             };
         }
-        let file = OpenOptions::new().append(true).open(path).map_err(io)?;
+        let file = NamedFile::open(path).map_err(io)?;
         if content.torn > 0 {
             file.cut(content.good).and_then(|()| file.sync()).map_err(io)?;
         }
@@ -137,7 +137,7 @@ impl FileJournal {
 /// inputs of its run.
 #[derive(Debug)]
 struct NewRun {
-    file: File,
+    file: NamedFile,
     /// The run folder until it is synced; none after that.
     unsynced: Mutex<Option<RunFolder>>,
 }
@@ -180,6 +180,11 @@ impl Journal for FileJournal {
         }
         self.length += self.lines.len() as u64;
         let synced = self.syncer.as_ref().map_or(Ok(()), Syncer::written);
+        synced.map_err(|source| JournalError::Io { path: self.path.clone(), source })
+    }
+
+    fn close(&mut self) -> Result<(), JournalError> {
+        let synced = self.syncer.take().map_or(Ok(()), Syncer::finish);
         synced.map_err(|source| JournalError::Io { path: self.path.clone(), source })
     }
 }

@@ -47,6 +47,10 @@ impl Journal for MemoryJournal {
         self.events.lock().unwrap().extend_from_slice(events);
         Ok(())
     }
+
+    fn close(&mut self) -> Result<(), JournalError> {
+        Ok(())
+    }
 }
 
 struct DiarySink(Diary);
