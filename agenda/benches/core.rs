@@ -47,7 +47,7 @@ fn run_without_a_world(bencher: Bencher<'_, '_>, graph: Graph) {
 
 /// Ends every attempt as soon as it is launched.
 fn run(mut scheduler: Scheduler) -> Scheduler {
-    let begun = Input::Begun { run: "r".into(), started: 0, adopted: Vec::new() };
+    let begun = Input::Begun { run: "r".into(), started: 0, adopted: pop_agenda::PriorOutcomes::default() };
     let mut due = scheduler.step(RunTime(0), begun).actions;
     while let Some(action) = due.pop() {
         if let Action::Launch { op, attempt, .. } = action {

@@ -147,15 +147,24 @@ impl RunOutcome {
 /// Result or progress of one operation in an earlier run of the agenda.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct PriorOutcome {
-    /// Number of the operation.
-    pub op: OpIx,
+pub struct PriorOutcome<Id = OpIx> {
+    /// Number of the operation, or its name while it is not in the plan.
+    pub op: Id,
     /// Result, if the operation succeeded: it does not run again. A result of null counts.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
     pub result: Option<Arc<Value>>,
     /// Last progress of an operation without a result, passed to its next attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<Arc<Progress>>,
+}
+
+/// What a run adopts from an earlier run of its agenda.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct PriorOutcomes {
+    /// Outcomes of operations in the plan.
+    pub planned: Vec<PriorOutcome>,
+    /// Outcomes of operations that the run may add to the plan, by name.
+    pub by_name: Vec<PriorOutcome<Box<str>>>,
 }
 
 /// Reads a field that is present, also with null; only an absent field is none.
@@ -177,6 +186,9 @@ pub enum RunEvent {
         /// Results and progress of an earlier run.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         adopted: Vec<PriorOutcome>,
+        /// The same for operations that are not in the plan yet, by name.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        adoptable: Vec<PriorOutcome<Box<str>>>,
     },
     /// Another executor continues the run.
     RunResumed {
@@ -195,6 +207,9 @@ pub enum RunEvent {
         by: OpIx,
         /// Number of added operations.
         count: u32,
+        /// Results and progress of an earlier run for them.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        adopted: Vec<PriorOutcome>,
     },
     /// The next attempt must pass these gates before it starts.
     GatesSet {

@@ -17,7 +17,7 @@
 //! let plan = Plan::build(agenda, &Catalog::default(), LaunchType::Local, &mut faults).unwrap();
 //!
 //! let mut scheduler = Scheduler::new(plan, RunOptions::default());
-//! let step = scheduler.step(RunTime(0), Input::Begun { run: "r1".into(), started: 0, adopted: vec![] });
+//! let step = scheduler.step(RunTime(0), Input::Begun { run: "r1".into(), started: 0, adopted: Default::default() });
 //! let pop_agenda::Action::Launch { op, attempt, .. } = step.actions[0] else { unreachable!() };
 //! let verdict = Verdict::succeeded(serde_json::json!({}));
 //! let step = scheduler.step(RunTime(5), Input::Ended { op, attempt, verdict });
@@ -38,8 +38,8 @@ pub mod schema;
 
 pub use document::{Agenda, DependsOn, ForEach, Generator, Identity, Operation, RareParams};
 pub use event::{
-    CancelReason, Ending, EventRecord, PriorOutcome, RunEvent, RunOptions, RunOutcome, RunTime, Sink,
-    StopReason,
+    CancelReason, Ending, EventRecord, PriorOutcome, PriorOutcomes, RunEvent, RunOptions, RunOutcome,
+    RunTime, Sink, StopReason,
 };
 pub use gate::{Answer, CacheAsk, Gate};
 pub use history::{

@@ -1,7 +1,7 @@
 //! Reads the progress of an earlier run from the launch data of a new one.
 
 use crate::error::AssemblyError;
-use pop_agenda::{Plan, PriorOutcome};
+use pop_agenda::{Plan, PriorOutcomes};
 use pop_contract::AgendaProgress;
 use pop_executor::adopt;
 use pop_field_retriever::LaunchDataWrapper;
@@ -10,7 +10,7 @@ use pop_field_retriever::LaunchDataWrapper;
 #[derive(Debug, Default)]
 pub struct AdoptedProgress {
     /// Operations with their outcome in the earlier run.
-    pub operations: Vec<PriorOutcome>,
+    pub operations: PriorOutcomes,
     /// One message for each ignored part of the progress, with the reason.
     pub warnings: Vec<String>,
 }
@@ -26,9 +26,10 @@ impl AdoptedProgress {
                 let warnings = refused.map(|why| warning(format!("{why}; the entry is ignored"))).collect();
                 Self { operations: adopt(plan, progress), warnings }
             }
-            Err(error) => {
-                Self { operations: Vec::new(), warnings: vec![warning(format!("{error}; it is ignored"))] }
-            }
+            Err(error) => Self {
+                operations: PriorOutcomes::default(),
+                warnings: vec![warning(format!("{error}; it is ignored"))],
+            },
         })
     }
 }

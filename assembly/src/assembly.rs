@@ -10,7 +10,7 @@ use crate::run_request::{DescribedPlan, RunRequest};
 use crate::secret_lookup::find_secrets;
 use crate::surroundings::Surroundings;
 use crate::text_faults::TextFaults;
-use pop_agenda::{Plan, PriorOutcome, RunOptions};
+use pop_agenda::{Plan, PriorOutcomes, RunOptions};
 use pop_document::Fault;
 use pop_executor::{FolderError, Inputs, Lock, RunFolder, Settings, Sync};
 use pop_field_retriever::LaunchDataWrapper;
@@ -43,7 +43,7 @@ pub struct RunStart<'s> {
     /// When the journal is synced to disk.
     pub sync: Sync,
     /// Outcomes of an earlier run of the agenda.
-    pub adopted: Vec<PriorOutcome>,
+    pub adopted: PriorOutcomes,
 }
 
 impl<'s> RunStart<'s> {
@@ -55,7 +55,7 @@ impl<'s> RunStart<'s> {
             cid,
             options: RunOptions::default(),
             sync: Sync::default(),
-            adopted: Vec::new(),
+            adopted: PriorOutcomes::default(),
         }
     }
 }

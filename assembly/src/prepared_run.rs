@@ -4,7 +4,7 @@ use crate::error::AssemblyError;
 use crate::run_identity::identity;
 use crate::secret_lookup::handlers_with_secrets;
 use crate::surroundings::Surroundings;
-use pop_agenda::{History, Plan, PriorOutcome, RunOptions, RunTime, Scheduler};
+use pop_agenda::{History, Plan, PriorOutcomes, RunOptions, RunTime, Scheduler};
 use pop_contract::Millis;
 use pop_executor::{FileJournal, Inputs, Lock, RunFolder, RunIdentity, RunStart, Sync, cluster};
 use pop_field_retriever::LaunchDataWrapper;
@@ -23,7 +23,7 @@ pub struct PreparedRun {
     /// The events so far, folded.
     pub history: History,
     /// Outcomes of an earlier run of the agenda; empty in a resumed run.
-    pub adopted: Vec<PriorOutcome>,
+    pub adopted: PriorOutcomes,
     /// Options of a resumed run; none in a new one.
     pub resumed: Option<RunOptions>,
     /// Wall-clock start of the run, and the time of its last event; none in a new run.
@@ -40,7 +40,7 @@ impl PreparedRun {
         inputs: &Inputs,
         plan: Plan,
         options: RunOptions,
-        adopted: Vec<PriorOutcome>,
+        adopted: PriorOutcomes,
         sync: Sync,
     ) -> Result<Self, AssemblyError> {
         let identity = identity(folder, &inputs.settings)?;

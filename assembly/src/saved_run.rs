@@ -6,7 +6,7 @@ use crate::run_identity::{identity, launcher, mark};
 use crate::run_request::RunRequest;
 use crate::surroundings::Surroundings;
 use crate::text_faults::TextFaults;
-use pop_agenda::{History, Plan, PriorOutcome, RunOptions, RunOutcome, RunTime, Scheduler};
+use pop_agenda::{History, Plan, PriorOutcomes, RunOptions, RunOutcome, RunTime, Scheduler};
 use pop_contract::Millis;
 use pop_executor::{
     FileJournal, FolderError, Inputs, JournalContent, Lock, RestoredRun, RunFolder, Sync, read_journal,
@@ -149,11 +149,7 @@ impl ResumableRun {
     }
 
     /// Opens the journal for writing. Only a run without events adopts outcomes of an earlier run.
-    pub fn resume(
-        self,
-        resume: ResumeOptions,
-        adopted: Vec<PriorOutcome>,
-    ) -> Result<PreparedRun, AssemblyError> {
+    pub fn resume(self, resume: ResumeOptions, adopted: PriorOutcomes) -> Result<PreparedRun, AssemblyError> {
         let Self { folder, inputs, digest, content, restored, count, lock } = self;
         let identity = identity(&folder, &inputs.settings)?;
         let options = resume.options;
@@ -175,7 +171,7 @@ impl ResumableRun {
                 ..options
             }
         });
-        let adopted = if began.is_none() { adopted } else { Vec::new() };
+        let adopted = if began.is_none() { adopted } else { PriorOutcomes::default() };
         let journal = FileJournal::reopen(&folder.journal(), &content, &digest, resume.sync)?;
         let history = History::of(count, &content.events);
         Ok(PreparedRun { scheduler, identity, journal, history, adopted, resumed, began, lock })

@@ -149,7 +149,7 @@ fn resume_needs_unchanged_inputs_and_the_lock() {
         now: 1,
         sync: Sync::Behind,
     };
-    let prepared = resumable.resume(resume, Vec::new()).unwrap();
+    let prepared = resumable.resume(resume, pop_agenda::PriorOutcomes::default()).unwrap();
     assert_eq!(prepared.scheduler.options().parallel, 3);
     // the mark distinguishes its programs from those of another run with that id
     assert!(prepared.identity.mark.starts_with("chosen.") && prepared.identity.cid == "cid-1");

@@ -27,6 +27,7 @@ fn events() -> Vec<EventRecord> {
         started: 1_000_000_000_000,
         options: RunOptions::default(),
         adopted: Vec::new(),
+        adoptable: Vec::new(),
     };
     let result = Arc::new(json!({"exitCode": 0}));
     let of_one = |op| {

@@ -13,7 +13,7 @@ use crate::journal::{Journal, JournalError};
 use crate::postponed_launches::Postponed;
 use crate::run_identity::RunIdentity;
 use pop_agenda::{
-    Action, CancelReason, EventRecord, Input, OpIx, OpState, Plan, PriorOutcome, RunOptions, RunOutcome,
+    Action, CancelReason, EventRecord, Input, OpIx, OpState, Plan, PriorOutcomes, RunOptions, RunOutcome,
     RunTime, Scheduler, Sink, Verdict,
 };
 use pop_contract::{Blame, Failure, Millis};
@@ -70,7 +70,7 @@ pub struct RunStart {
     /// Names and folders of the run.
     pub identity: RunIdentity,
     /// Outcomes of an earlier run of the agenda; empty in a resumed run.
-    pub adopted: Vec<PriorOutcome>,
+    pub adopted: PriorOutcomes,
     /// Options of a resumed run; none in a new one.
     pub resumed: Option<RunOptions>,
     /// Wall-clock start of the run, and the time of its last event; none in a new run.

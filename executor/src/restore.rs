@@ -1,7 +1,9 @@
 //! Restores a scheduler from a journal, and reads outcomes to adopt from the progress of an earlier run.
 
 use crate::journal::JournalError;
-use pop_agenda::{EventRecord, OpIx, Plan, PriorOutcome, RunEvent, RunOptions, RunTime, Scheduler};
+use pop_agenda::{
+    EventRecord, OpIx, Plan, PriorOutcome, PriorOutcomes, RunEvent, RunOptions, RunTime, Scheduler,
+};
 use pop_contract::{AgendaProgress, Millis, OperationReached, ProcessingState};
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
@@ -28,8 +30,14 @@ pub fn restore(plan: Arc<Plan>, events: &[EventRecord], path: &Path) -> Result<R
         if let Some(op) = last_operation(&recorded.event).filter(|op| op.index() >= count) {
             return Err(unfit(op));
         }
+        if let RunEvent::PlanGrown { count: grown, adopted, .. } = &recorded.event
+            && let Some(op) = adopted.iter().map(|adopted| adopted.op).max()
+            && op.index() >= count + *grown as usize
+        {
+            return Err(unfit(op));
+        }
         scheduler.evolve(recorded);
-        if let RunEvent::PlanGrown { by, count: grown } = recorded.event
+        if let RunEvent::PlanGrown { by, count: grown, .. } = recorded.event
             && scheduler.plan().len() != count + grown as usize
         {
             return Err(unfit(by));
@@ -52,28 +60,35 @@ fn last_operation(event: &RunEvent) -> Option<OpIx> {
     }
 }
 
-/// The outcomes of an earlier run of the agenda, from its reported progress. Unknown operations are ignored. If an
-/// operation has several entries, the last one counts, because it is the newest.
-pub fn adopt(plan: &Plan, progress: AgendaProgress) -> Vec<PriorOutcome> {
+/// The outcomes of an earlier run of the agenda, from its reported progress. Names that the plan does not have are kept,
+/// because the run may add operations. If an operation has several entries, the last one counts, because it is the
+/// newest.
+pub fn adopt(plan: &Plan, progress: AgendaProgress) -> PriorOutcomes {
     let names: HashMap<&str, OpIx> =
         plan.operations().map(|(op, planned)| (planned.name.as_str(), op)).collect();
-    let mut newest: BTreeMap<OpIx, OperationReached> = BTreeMap::new();
+    let mut newest: BTreeMap<String, OperationReached> = BTreeMap::new();
     for reached in progress.operation_progress {
-        let name = reached.progress.operation.as_deref();
-        if let Some(op) = name.and_then(|name| names.get(name)) {
-            newest.insert(*op, reached);
+        if let Some(name) = reached.progress.operation.clone() {
+            newest.insert(name, reached);
         }
     }
-    let adopted = newest.into_iter().filter_map(|(op, OperationReached { progress, result })| {
-        if progress.is_succeeded() {
+    let mut adopted = PriorOutcomes::default();
+    for (name, OperationReached { progress, result }) in newest {
+        let (result, progress) = if progress.is_succeeded() {
             // an empty result of POP means an empty map
-            let result = result.unwrap_or_else(|| Value::Object(serde_json::Map::new()));
-            return Some(PriorOutcome { op, result: Some(Arc::new(result)), progress: None });
+            (Some(Arc::new(result.unwrap_or_else(|| Value::Object(serde_json::Map::new())))), None)
+        } else if progress.processing_state == Some(ProcessingState::Waiting) {
+            continue;
+        } else {
+            (None, Some(Arc::new(progress)))
+        };
+        match names.get(name.as_str()) {
+            Some(op) => adopted.planned.push(PriorOutcome { op: *op, result, progress }),
+            None => adopted.by_name.push(PriorOutcome { op: name.into(), result, progress }),
         }
-        let is_waiting = progress.processing_state == Some(ProcessingState::Waiting);
-        (!is_waiting).then(|| PriorOutcome { op, result: None, progress: Some(Arc::new(progress)) })
-    });
-    adopted.collect()
+    }
+    adopted.planned.sort_by_key(|adopted| adopted.op);
+    adopted
 }
 
 #[cfg(test)]
@@ -93,7 +108,11 @@ mod tests {
 
     fn adopted(text: &str) -> Vec<(u32, Option<Value>, bool)> {
         let adopted = adopt(&plan(&["x", "y"]), AgendaProgress::parse(text).unwrap());
-        adopted.into_iter().map(|a| (a.op.0, a.result.as_deref().cloned(), a.progress.is_some())).collect()
+        adopted
+            .planned
+            .into_iter()
+            .map(|a| (a.op.0, a.result.as_deref().cloned(), a.progress.is_some()))
+            .collect()
     }
 
     #[test]
@@ -128,9 +147,14 @@ mod tests {
             Arc::new(Plan::build(agenda, &Catalog::default(), LaunchType::Local, &mut Vec::new()).unwrap())
         };
         let adopted = vec![PriorOutcome { op: OpIx(2), result: None, progress: None }];
-        let started =
-            RunEvent::RunStarted { run: "r".into(), started: 0, options: RunOptions::default(), adopted };
-        let grown = RunEvent::PlanGrown { by: OpIx(1), count: 1 };
+        let started = RunEvent::RunStarted {
+            run: "r".into(),
+            started: 0,
+            options: RunOptions::default(),
+            adopted,
+            adoptable: Vec::new(),
+        };
+        let grown = RunEvent::PlanGrown { by: OpIx(1), count: 1, adopted: Vec::new() };
         let reopened = RunEvent::RunReopened { ops: [OpIx(0), OpIx(2)].into() };
         let attempt = RunEvent::AttemptStarted { op: OpIx(2), attempt: 1 };
         for (event, fits) in [(started, true), (attempt, true), (reopened, true), (grown, false)] {

@@ -82,7 +82,7 @@ fn fill(text: &str, result: &Value) -> Option<Result<Value, String>> {
     let agenda = Agenda::parse(agenda, &mut faults)?;
     let plan = Plan::build(agenda, &Catalog::default(), LaunchType::Local, &mut faults)?;
     let mut scheduler = Scheduler::new(plan, RunOptions::default());
-    let begun = Input::Begun { run: "r".into(), started: 0, adopted: Vec::new() };
+    let begun = Input::Begun { run: "r".into(), started: 0, adopted: pop_agenda::PriorOutcomes::default() };
     let launched = |actions: &[Action]| match actions {
         [Action::Launch { op, attempt, .. }] => (*op, *attempt),
         other => unreachable!("{other:?}"),

@@ -36,7 +36,11 @@ impl World {
     }
 
     fn begun(mut self) -> Self {
-        self.input(Input::Begun { run: "r".into(), started: 1, adopted: Vec::new() });
+        self.input(Input::Begun {
+            run: "r".into(),
+            started: 1,
+            adopted: pop_agenda::PriorOutcomes::default(),
+        });
         self
     }
 

@@ -8,7 +8,7 @@ mod operation;
 pub use admission::{Admission, GateHolder, GateWait};
 pub use operation::{Attempt, Backoff, FailedStart, OperationHistory, StopRequest};
 
-use crate::event::{EventRecord, RunEvent, RunOutcome, RunTime};
+use crate::event::{EventRecord, PriorOutcome, RunEvent, RunOutcome, RunTime};
 use crate::gate::{Answer, Gate};
 use crate::ops::{OpIx, OpMap};
 use crate::outcome::Outcome;
@@ -74,11 +74,7 @@ impl History {
             RunEvent::RunStarted { run, started, adopted, .. } => {
                 self.run.clone_from(run);
                 self.started = *started;
-                for adopted in adopted {
-                    let history = &mut self.operations[adopted.op];
-                    history.adopted.clone_from(&adopted.result);
-                    history.settled = adopted.result.is_some().then_some((at, Outcome::Succeeded));
-                }
+                self.adopt(adopted, at);
             }
             RunEvent::RunResumed { .. } => {
                 self.resumed += 1;
@@ -95,10 +91,11 @@ impl History {
                     self.operations[*op].reopen(at);
                 }
             }
-            RunEvent::PlanGrown { count, .. } => {
+            RunEvent::PlanGrown { count, adopted, .. } => {
                 for _ in 0..*count {
                     self.operations.push(OperationHistory::default());
                 }
+                self.adopt(adopted, at);
             }
             RunEvent::RunEnded { outcome } => self.ended = Some((at, *outcome)),
             RunEvent::CancelRaised { .. } => {}
@@ -108,6 +105,14 @@ impl History {
                     self.follow_locks(op, event);
                 }
             }
+        }
+    }
+
+    fn adopt(&mut self, adopted: &[PriorOutcome], at: RunTime) {
+        for adopted in adopted {
+            let history = &mut self.operations[adopted.op];
+            history.adopted.clone_from(&adopted.result);
+            history.settled = adopted.result.is_some().then_some((at, Outcome::Succeeded));
         }
     }
 

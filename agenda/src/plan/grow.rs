@@ -30,6 +30,11 @@ impl Grown {
         Self { edges: vec![Vec::new(); planned.len()], planned, names: Names::default() }
     }
 
+    /// Names of the operations, in order.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.planned.iter().map(|planned| planned.name.as_str())
+    }
+
     /// Number of operations.
     pub(crate) fn len(&self) -> usize {
         self.planned.len()

@@ -4,7 +4,7 @@ use super::growth::{Decision, Prepared};
 use super::input::{Input, Verdict};
 use super::state::{Hold, OpState};
 use super::{Phase, Scheduler, StartError};
-use crate::event::{CancelReason, Ending, RunEvent, RunOutcome, RunTime, StopReason};
+use crate::event::{CancelReason, Ending, PriorOutcomes, RunEvent, RunOutcome, RunTime, StopReason};
 use crate::gate::Answer;
 use crate::ops::OpIx;
 use crate::outcome::Outcome;
@@ -25,8 +25,11 @@ impl Scheduler {
     /// The event of an input; none for inputs of attempts that have ended.
     pub(super) fn fact(&self, input: Input) -> Option<Decision> {
         let event = match input {
-            Input::Begun { run, started, adopted } => (self.run == Phase::Unstarted)
-                .then(|| RunEvent::RunStarted { run, started, options: self.options.clone(), adopted }),
+            Input::Begun { run, started, adopted } => (self.run == Phase::Unstarted).then(|| {
+                let PriorOutcomes { planned, by_name } = adopted;
+                let options = self.options.clone();
+                RunEvent::RunStarted { run, started, options, adopted: planned, adoptable: by_name }
+            }),
             Input::Resumed { options } => Some(RunEvent::RunResumed { options }),
             Input::Running { op, attempt } => {
                 let is_pending = matches!(self.table[op], OpState::Launched { is_pending: true, .. });
@@ -329,7 +332,7 @@ impl Scheduler {
     fn prepare(&self, op: OpIx) -> Result<Decision, StartError> {
         let planned = self.plan.operation(op);
         if planned.for_each().is_some() {
-            return Ok(Decision::grow(op, self.expansion(op, None)?));
+            return Ok(self.decide_growth(op, self.expansion(op, None)?));
         }
         let payload = self.bind(op)?;
         if let Some(pattern) = &planned.policies.skip.value
@@ -339,7 +342,7 @@ impl Scheduler {
             return Ok(RunEvent::OperationSettled { op, outcome, ignored: None, skipped }.into());
         }
         if planned.is_whole() {
-            return Ok(Decision::grow(op, self.expansion(op, Some(&payload))?));
+            return Ok(self.decide_growth(op, self.expansion(op, Some(&payload))?));
         }
         if planned.policies.is_gated() {
             let gates = self.gates_of(op, &payload)?;

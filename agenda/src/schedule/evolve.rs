@@ -1,10 +1,11 @@
 //! The only function that changes the state: it applies one event.
 
 use super::growth::Prepared;
+use super::prior::Prior;
 use super::state::{Hold, OpState};
 use super::table::deadline;
 use super::{Cancel, Phase, Scheduler};
-use crate::event::{CancelReason, Ending, EventRecord, PriorOutcome, RunEvent, RunTime, StopReason};
+use crate::event::{CancelReason, Ending, EventRecord, RunEvent, RunTime, StopReason};
 use crate::ops::OpIx;
 use crate::outcome::Outcome;
 use pop_contract::Failure;
@@ -23,7 +24,10 @@ impl Scheduler {
         let now = recorded.at;
         self.follow_dead_letters(recorded);
         match (&recorded.event, prepared) {
-            (RunEvent::PlanGrown { by, .. }, Prepared::Growth(growth)) => self.grow(*by, Some(*growth)),
+            (RunEvent::PlanGrown { by, adopted, .. }, Prepared::Growth(growth)) => {
+                self.grow(*by, Some(*growth));
+                self.adopt(adopted, now);
+            }
             (event, Prepared::Generated(grown)) => {
                 self.apply_event(event, now);
                 let parsed = event.operation().and_then(|op| self.growing.get_mut(&op));
@@ -37,22 +41,24 @@ impl Scheduler {
 
     fn apply_event(&mut self, event: &RunEvent, now: RunTime) {
         match event {
-            RunEvent::RunStarted { run, options, adopted, .. } => {
+            RunEvent::RunStarted { run, options, adopted, adoptable, .. } => {
                 self.options = options.clone();
                 self.run = Phase::Running;
                 if self.agenda_id.is_empty() {
                     self.agenda_id.clone_from(run);
                 }
-                for adopted in adopted {
-                    self.adopt(adopted);
-                }
+                self.prior = Prior::new(adoptable);
+                self.adopt(adopted, now);
             }
             RunEvent::RunResumed { options } => {
                 self.options = options.clone();
                 self.resume(now);
             }
             RunEvent::RunReopened { ops } => self.reopen(ops),
-            RunEvent::PlanGrown { by, .. } => self.grow(*by, None),
+            RunEvent::PlanGrown { by, adopted, .. } => {
+                self.grow(*by, None);
+                self.adopt(adopted, now);
+            }
             RunEvent::GatesSet { op, gates } => self.set_gates(*op, Arc::clone(gates), now),
             RunEvent::GateAsked { op } => self.set(*op, OpState::Gated(Hold::Asked)),
             RunEvent::GateAnswered { op, answer } => self.answer(*op, answer, now),
@@ -135,16 +141,7 @@ impl Scheduler {
         self.set(op, OpState::Judging { failure: Box::new(failure.clone()) });
     }
 
-    fn adopt(&mut self, adopted: &PriorOutcome) {
-        if let Some(progress) = &adopted.progress {
-            self.progress.insert(adopted.op, Arc::clone(progress));
-        }
-        if let Some(result) = &adopted.result {
-            self.end_attempt(adopted.op, &Ending::Succeeded { result: Arc::clone(result) }, RunTime(0));
-        }
-    }
-
-    fn end_attempt(&mut self, op: OpIx, ending: &Ending, now: RunTime) {
+    pub(super) fn end_attempt(&mut self, op: OpIx, ending: &Ending, now: RunTime) {
         // gates are held only for the attempt
         self.leave_gates(op, now);
         match ending {

@@ -43,12 +43,11 @@ pub(super) enum Growth {
 }
 
 impl Growth {
-    fn count(&self) -> u32 {
-        let grown = match self {
+    fn grown(&self) -> &Grown {
+        match self {
             Self::Parts(_, grown) | Self::Generated(grown) => grown,
             Self::Restart(called) => &called.grown,
-        };
-        grown.len() as u32
+        }
     }
 }
 
@@ -59,11 +58,6 @@ impl From<RunEvent> for Decision {
 }
 
 impl Decision {
-    pub(super) fn grow(by: OpIx, growth: Growth) -> Self {
-        let event = RunEvent::PlanGrown { by, count: growth.count() };
-        Self { event, prepared: Prepared::Growth(Box::new(growth)) }
-    }
-
     /// An event with a result, and the operations in that result.
     pub(super) fn with_generated(event: RunEvent, grown: Option<Grown>) -> Self {
         let prepared = grown.map_or(Prepared::Nothing, |grown| Prepared::Generated(Box::new(grown)));
@@ -127,9 +121,19 @@ impl Scheduler {
     /// The operations to add for a generator that succeeded.
     pub(super) fn grow_by_generator(&self, by: OpIx, parsed: Option<&Grown>) -> Decision {
         if let Some(grown) = parsed {
-            return RunEvent::PlanGrown { by, count: grown.len() as u32 }.into();
+            return self.plan_grown(by, grown).into();
         }
-        Decision::grow(by, Growth::Generated(self.parse_generated(by)))
+        self.decide_growth(by, Growth::Generated(self.parse_generated(by)))
+    }
+
+    /// The decision to add operations.
+    pub(super) fn decide_growth(&self, by: OpIx, growth: Growth) -> Decision {
+        let event = self.plan_grown(by, growth.grown());
+        Decision { event, prepared: Prepared::Growth(Box::new(growth)) }
+    }
+
+    fn plan_grown(&self, by: OpIx, grown: &Grown) -> RunEvent {
+        RunEvent::PlanGrown { by, count: grown.len() as u32, adopted: self.adoptable(by, grown) }
     }
 
     fn parse_generated(&self, by: OpIx) -> Grown {

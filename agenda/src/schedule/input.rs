@@ -1,6 +1,6 @@
 //! Inputs and actions of the scheduler.
 
-use crate::event::{CancelReason, PriorOutcome, RunEvent, RunOptions};
+use crate::event::{CancelReason, PriorOutcomes, RunEvent, RunOptions};
 use crate::gate::{Answer, CacheAsk, Gate};
 use crate::ops::OpIx;
 use crate::plan::BoundPayload;
@@ -39,7 +39,7 @@ pub enum Input {
         /// Start by the wall clock, in epoch milliseconds.
         started: Millis,
         /// Results and progress of an earlier run.
-        adopted: Vec<PriorOutcome>,
+        adopted: PriorOutcomes,
     },
     /// A new executor continues the run.
     Resumed {

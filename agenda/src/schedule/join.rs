@@ -32,7 +32,7 @@ impl Scheduler {
     fn join_calls(&self, op: OpIx, calls: &Calls) -> Decision {
         let report = self.report(op, calls);
         if let Some(called) = self.restart_after(op, calls, &report) {
-            return Decision::grow(op, Growth::Restart(called));
+            return self.decide_growth(op, Growth::Restart(called));
         }
         if report.succeeded {
             return self.join_with(op, json!(report));

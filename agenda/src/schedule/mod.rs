@@ -17,6 +17,7 @@ mod growth;
 mod input;
 mod join;
 mod parts;
+mod prior;
 mod reopen;
 mod state;
 mod table;
@@ -36,6 +37,7 @@ use growth::{Decision, Prepared};
 use parts::Parts;
 use pop_contract::Progress;
 use pop_policy::PatternError;
+use prior::Prior;
 use serde_json::Value;
 use state::AttemptCounts;
 use std::borrow::Cow;
@@ -60,6 +62,8 @@ pub struct Scheduler {
     parts: HashMap<OpIx, Parts>,
     /// History of each operation with `onFail: DLQ` that has begun and not succeeded.
     dead_letters: HashMap<OpIx, OperationHistory>,
+    /// Outcomes of an earlier run.
+    prior: Prior,
     run: Phase,
     cancel: Option<Cancel>,
     agenda_id: Box<str>,
@@ -131,6 +135,7 @@ impl Scheduler {
             gates: Gates::default(),
             parts: HashMap::new(),
             dead_letters: HashMap::new(),
+            prior: Prior::default(),
             run: Phase::Unstarted,
             cancel: None,
             agenda_id: plan.identity.id.clone().unwrap_or_default().into(),

@@ -2,8 +2,8 @@
 
 use crate::world::{Script, World, plan_of, script};
 use pop_agenda::{
-    Action, CancelReason, Ending, Explanation, Input, OpIx, OpState, Outcome, PriorOutcome, RunEvent,
-    RunOptions, RunOutcome, RunTime, Scheduler, StopReason, Verdict,
+    Action, CancelReason, Ending, Explanation, Input, OpIx, OpState, Outcome, PriorOutcome, PriorOutcomes,
+    RunEvent, RunOptions, RunOutcome, RunTime, Scheduler, StopReason, Verdict,
 };
 use pop_contract::{Blame, Failure, Progress};
 use serde_json::json;
@@ -78,7 +78,10 @@ fn f78_journal_order_decides_between_timeout_and_success() {
     let plan = plan_of(&scripts);
     for (first, wanted) in [("end", Outcome::Succeeded), ("tick", Outcome::Failed)] {
         let mut scheduler = Scheduler::new(Arc::clone(&plan), RunOptions::default());
-        scheduler.step(RunTime(0), Input::Begun { run: "r".into(), started: 0, adopted: Vec::new() });
+        scheduler.step(
+            RunTime(0),
+            Input::Begun { run: "r".into(), started: 0, adopted: PriorOutcomes::default() },
+        );
         let end = Input::Ended { op: OpIx(0), attempt: 1, verdict: Verdict::succeeded(json!({})) };
         let inputs = if first == "end" { [end, Input::Ticked] } else { [Input::Ticked, end] };
         let settled: usize = inputs
@@ -96,7 +99,8 @@ fn f76_second_cancel_kills_and_late_report_decides() {
     let plan = plan_of(&scripts);
     let options = RunOptions { parallel: 2, ..RunOptions::default() };
     let mut scheduler = Scheduler::new(plan, options);
-    scheduler.step(RunTime(0), Input::Begun { run: "r".into(), started: 0, adopted: Vec::new() });
+    scheduler
+        .step(RunTime(0), Input::Begun { run: "r".into(), started: 0, adopted: PriorOutcomes::default() });
     let cancel = || Input::CancelAsked { reason: CancelReason::Interrupted };
     let stops = |step: pop_agenda::Step| -> Vec<bool> {
         step.actions
@@ -127,7 +131,8 @@ fn inputs_of_ended_attempts_change_nothing() {
     scripts[0] = Script { fails_first: 1, max_attempts: 2, ..scripts[0].clone() };
     let plan = plan_of(&scripts);
     let mut scheduler = Scheduler::new(plan, RunOptions::default());
-    scheduler.step(RunTime(0), Input::Begun { run: "r".into(), started: 0, adopted: Vec::new() });
+    scheduler
+        .step(RunTime(0), Input::Begun { run: "r".into(), started: 0, adopted: PriorOutcomes::default() });
     let failed = Verdict::failed(Failure::new(Blame::Handler, "exit", "x"));
     scheduler.step(RunTime(1), Input::Ended { op: OpIx(0), attempt: 1, verdict: failed });
     let late = Input::Ended { op: OpIx(0), attempt: 1, verdict: Verdict::succeeded(json!({})) };
@@ -179,11 +184,14 @@ fn results_of_an_earlier_run_are_adopted() {
     let plan = plan_of(&scripts);
     let mut scheduler = Scheduler::new(plan, RunOptions::default());
     let progress = Arc::new(Progress { percent_complete: Some(40.0), ..Progress::default() });
-    let adopted = vec![
+    let planned = vec![
         PriorOutcome { op: OpIx(0), result: Some(Arc::new(json!(1))), progress: None },
         PriorOutcome { op: OpIx(1), result: None, progress: Some(progress) },
     ];
-    let step = scheduler.step(RunTime(0), Input::Begun { run: "r".into(), started: 0, adopted });
+    let step = scheduler.step(
+        RunTime(0),
+        Input::Begun { run: "r".into(), started: 0, adopted: PriorOutcomes { planned, by_name: vec![] } },
+    );
     assert!(matches!(step.actions[..], [Action::Launch { op: OpIx(1), attempt: 1, again: false, .. }]));
     assert_eq!(scheduler.state(OpIx(0)).outcome(), Some(Outcome::Succeeded));
     assert_eq!(scheduler.progress(OpIx(1)).unwrap().percent_complete, Some(40.0));

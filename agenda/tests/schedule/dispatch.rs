@@ -1,8 +1,8 @@
 //! Operations of type dispatch: their calls and the combined report.
 
 use pop_agenda::{
-    Action, Agenda, Answer, Ending, Gate, Input, OpIx, Outcome, Plan, RunEvent, RunOptions, RunOutcome,
-    RunTime, Scheduler, Verdict,
+    Action, Agenda, Answer, Ending, Gate, Input, OpIx, Outcome, Plan, PriorOutcome, PriorOutcomes, RunEvent,
+    RunOptions, RunOutcome, RunTime, Scheduler, Verdict,
 };
 use pop_contract::{Blame, Failure, LaunchType};
 use pop_document::Source;
@@ -33,7 +33,7 @@ fn scheduler_with(payload: &Value, params: &Value) -> Scheduler {
 
 /// Begins a run and returns the launched calls with number, action and payload.
 fn calls(scheduler: &mut Scheduler) -> Vec<(u32, String, Value)> {
-    let begun = Input::Begun { run: "r".into(), started: 0, adopted: Vec::new() };
+    let begun = Input::Begun { run: "r".into(), started: 0, adopted: PriorOutcomes::default() };
     launched(scheduler, begun)
 }
 
@@ -182,7 +182,7 @@ fn invalid_dispatch_payload_fails_with_a_message() {
         (json!({"method": "bind.unbind"}), "`bind.unbind` needs `repo_id`"),
     ] {
         let mut scheduler = scheduler(&payload);
-        let begun = Input::Begun { run: "r".into(), started: 0, adopted: Vec::new() };
+        let begun = Input::Begun { run: "r".into(), started: 0, adopted: PriorOutcomes::default() };
         let failure = scheduler.step(RunTime(0), begun).events.into_iter().find_map(|event| match event {
             RunEvent::StartFailed { failure, .. } => Some(failure),
             _ => None,
@@ -200,7 +200,7 @@ fn resumed_dispatch_repeats_no_finished_call() {
     let mut live = whole.clone();
     let mut journal = Vec::new();
     let inputs = [
-        Input::Begun { run: "r".into(), started: 0, adopted: Vec::new() },
+        Input::Begun { run: "r".into(), started: 0, adopted: PriorOutcomes::default() },
         reported(2, json!({"num_changes": 1})),
         reported(3, json!({"num_changes": 1})),
         reported(1, json!({})),
@@ -279,7 +279,7 @@ fn dispatch_policies_apply_per_call_and_on_fail_to_the_whole() {
     // each call requests the lock
     let mut locked =
         scheduler_with(&payload, &json!({"lock": "SAFE", "lockKey": "packages-@<pop.operationName>"}));
-    let begun = Input::Begun { run: "r".into(), started: 0, adopted: Vec::new() };
+    let begun = Input::Begun { run: "r".into(), started: 0, adopted: PriorOutcomes::default() };
     let actions = locked.step(RunTime(0), begun).actions;
     let lock = Gate::Lock { name: "packages-all".into() };
     assert_eq!(actions, [Action::Ask { op: OpIx(2), gate: lock }]);
@@ -294,7 +294,24 @@ fn dispatch_policies_apply_per_call_and_on_fail_to_the_whole() {
     // a skipped dispatch makes no calls
     let mut skipped =
         scheduler_with(&payload, &json!({"skipPattern": "length(units) < `2`", "onFail": "REPLY"}));
-    let begun = Input::Begun { run: "r".into(), started: 0, adopted: Vec::new() };
+    let begun = Input::Begun { run: "r".into(), started: 0, adopted: PriorOutcomes::default() };
     skipped.step(RunTime(0), begun);
     assert_eq!(skipped.state(OpIx(0)).outcome(), Some(Outcome::Skipped));
+}
+
+#[test]
+fn fr_l3_calls_that_succeeded_are_not_made_again() {
+    let payload = json!({"method": "content.install", "units": [unit("rpm", "a"), unit("tar", "b")]});
+    let mut first = scheduler(&payload);
+    calls(&mut first);
+    let name = first.plan().operation(OpIx(2)).name.as_str().into();
+    let done = json!({"succeeded": true, "num_changes": 5});
+    let by_name = vec![PriorOutcome { op: name, result: Some(done.into()), progress: None }];
+    let mut scheduler = scheduler(&payload);
+    let adopted = PriorOutcomes { planned: Vec::new(), by_name };
+    let made = launched(&mut scheduler, Input::Begun { run: "r".into(), started: 0, adopted });
+    assert_eq!(made.iter().map(|call| call.0).collect::<Vec<_>>(), [3]);
+    scheduler.step(RunTime(1), reported(3, json!({"succeeded": true, "num_changes": 1})));
+    scheduler.check().unwrap();
+    assert_eq!(scheduler.payload(OpIx(1)).unwrap()["num_changes"], 6);
 }

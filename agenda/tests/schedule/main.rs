@@ -5,5 +5,6 @@ mod cases;
 mod dispatch;
 mod fold;
 mod policies;
+mod prior;
 mod properties;
 mod world;

@@ -3,7 +3,7 @@
 use crate::world::{Script, World, plan, plan_of, script};
 use pop_agenda::{
     Action, Answer, BoundPayload, CancelReason, Ending, Explanation, Gate, Input, OpIx, OpState, Outcome,
-    Plan, RunEvent, RunOptions, RunOutcome, RunTime, Scheduler, Step, Verdict,
+    Plan, PriorOutcomes, RunEvent, RunOptions, RunOutcome, RunTime, Scheduler, Step, Verdict,
 };
 use pop_contract::{Blame, Failure};
 use serde_json::{Value, json};
@@ -25,7 +25,7 @@ fn starts(world: &World<'_>) -> Vec<u64> {
 
 fn begun(plan: &Arc<Plan>, options: RunOptions) -> (Scheduler, Vec<Action>) {
     let mut scheduler = Scheduler::new(Arc::clone(plan), options);
-    let begun = Input::Begun { run: "r".into(), started: 0, adopted: Vec::new() };
+    let begun = Input::Begun { run: "r".into(), started: 0, adopted: PriorOutcomes::default() };
     let step = scheduler.step(RunTime(0), begun);
     (scheduler, step.actions)
 }
@@ -256,7 +256,7 @@ fn r4_matching_pattern_skips_and_reports_the_values() {
         {"name": "a", "type": "sample", "payload": {"data": {"status": "A"}}, "params": {"skipPattern": "data.status=='A'"}},
         {"name": "b", "type": "sample", "payload": {"data": {}}, "params": {"skipPattern": "data.status", "dependsOn": "a"}}]}));
     let mut scheduler = Scheduler::new(Arc::clone(&plan), wide(1));
-    let begun = Input::Begun { run: "r".into(), started: 0, adopted: Vec::new() };
+    let begun = Input::Begun { run: "r".into(), started: 0, adopted: PriorOutcomes::default() };
     let step = scheduler.step(RunTime(0), begun);
     let decided = step.events.iter().find_map(|event| match event {
         RunEvent::OperationSettled { outcome: Outcome::Skipped, skipped, .. } => skipped.as_ref(),
@@ -381,7 +381,7 @@ fn f42_generated_operations_run_once_across_resumes() {
         journal.extend(records);
         launched(&step.actions)
     };
-    let begun = Input::Begun { run: "r".into(), started: 0, adopted: Vec::new() };
+    let begun = Input::Begun { run: "r".into(), started: 0, adopted: PriorOutcomes::default() };
     assert_eq!(step(&mut scheduler, 0, begun), [0]);
     let ended = |op, result| Input::Ended { op: OpIx(op), attempt: 1, verdict: Verdict::succeeded(result) };
     assert_eq!(step(&mut scheduler, 1, ended(0, result)), [1, 2]);
@@ -546,7 +546,7 @@ fn r7_cache_key_pattern_without_a_match_fails() {
     let plan =
         plan(json!({"operations": [{"name": "a", "type": "sample", "payload": {}, "params": params}]}));
     let mut scheduler = Scheduler::new(plan, wide(1));
-    let begun = Input::Begun { run: "r".into(), started: 0, adopted: Vec::new() };
+    let begun = Input::Begun { run: "r".into(), started: 0, adopted: PriorOutcomes::default() };
     let step = scheduler.step(RunTime(0), begun);
     let failure = failed_start(&step.events);
     assert_eq!((failure.code.as_str(), launched(&step.actions)), ("expression", Vec::new()));

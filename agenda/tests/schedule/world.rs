@@ -220,7 +220,11 @@ impl<'s> World<'s> {
     }
 
     pub(crate) fn begin(&mut self) {
-        self.input(Input::Begun { run: "r".into(), started: 0, adopted: Vec::new() });
+        self.input(Input::Begun {
+            run: "r".into(),
+            started: 0,
+            adopted: pop_agenda::PriorOutcomes::default(),
+        });
     }
 
     /// The script of an operation, or of the one that it is a part of.

@@ -5,7 +5,7 @@ use super::signals::{run_requests, suspend};
 use crate::args::{GoArgs, HostFolder, Output, RunsFolder, SyncArg};
 use crate::error::{CommandError, Kind};
 use crate::ui;
-use pop_agenda::{EventRecord, Plan, PriorOutcome, RunOptions, Sink};
+use pop_agenda::{EventRecord, Plan, PriorOutcomes, RunOptions, Sink};
 use pop_assembly::{AdoptedProgress, PreparedRun, Surroundings};
 use pop_contract::Millis;
 use pop_executor::{
@@ -43,10 +43,7 @@ pub(crate) fn options(args: &GoArgs) -> RunOptions {
 }
 
 /// Operations that an earlier run finished, according to the launch data.
-pub(crate) fn adopted(
-    plan: &Plan,
-    launch: &dyn LaunchDataWrapper,
-) -> Result<Vec<PriorOutcome>, CommandError> {
+pub(crate) fn adopted(plan: &Plan, launch: &dyn LaunchDataWrapper) -> Result<PriorOutcomes, CommandError> {
     let progress = AdoptedProgress::of(plan, launch)?;
     for warning in &progress.warnings {
         ui::say(&format!("warning: {warning}"));

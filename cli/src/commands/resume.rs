@@ -5,7 +5,7 @@ use crate::args::{GoArgs, LaunchArgs, ResumeArgs};
 use crate::error::CommandError;
 use crate::launch_data::launch_data;
 use crate::ui;
-use pop_agenda::RunOutcome;
+use pop_agenda::{PriorOutcomes, RunOutcome};
 use pop_assembly::{ResumableRun, ResumeOptions, Surroundings};
 use pop_executor::RunFolder;
 use pop_field_retriever::LaunchDataWrapper;
@@ -66,7 +66,8 @@ pub(crate) fn resume_folder(
     let launcher = resumable.launcher()?;
     let launch = launch_data(&LaunchArgs { external_launch_type: Some(launcher), ..launch })?;
     reach(&launch, surroundings)?;
-    let adopted = if resumable.is_new() { adopted(resumable.plan(), &launch)? } else { Vec::new() };
+    let adopted =
+        if resumable.is_new() { adopted(resumable.plan(), &launch)? } else { PriorOutcomes::default() };
     let resume = ResumeOptions {
         options: options(args),
         parallel: args.parallel,

@@ -355,3 +355,37 @@ fn fr_l1_l2_l13_earlier_progress_is_adopted_entry_by_entry() {
     assert!(ended.stderr.contains("must be a map, not a list; it is ignored"), "{}", ended.stderr);
     assert_eq!(bench.sorted_lines("ran"), ["a", "a", "b", "b", "b"]);
 }
+
+#[test]
+fn fr_l3_the_final_document_of_a_run_spares_its_added_operations() {
+    let service = Service::new(|_| 200);
+    let bench = Bench::with_agenda(
+        r#"
+progressId: p-1
+operations:
+  - name: each
+    type: exec
+    params: {forEach: [1, 2, 3], maxParallel: 1}
+    payload: {command: [sh, -c, 'echo each@<pop.item> >> ran; test @<pop.item> != 3 || test -e mended'], capture: text}
+  - name: gen
+    type: generate
+    params: {agenda.operation.generator: {operationsJsonPointer: /operations}}
+  - {name: after, type: exec, params: {dependsOn: [each, gen]}, payload: {command: [sh, -c, "echo after >> ran"]}}
+"#,
+    );
+    let generated = r#"{"operations": [{"name": "made", "type": "exec", "payload": {"command": ["sh", "-c", "echo made >> ran"]}}]}"#;
+    bench.write(
+        "registry.yaml",
+        format!(
+            "generate: {{command: [sh, -c, 'echo gen >> ran; echo pop.report.payload $0', '{generated}']}}\n"
+        ),
+    );
+    telling(&bench, &service.address, "run a.yaml --keep-going").ends(10);
+    let before = ["each1", "each2", "each3", "gen", "made"];
+    assert_eq!(bench.sorted_lines("ran"), before);
+    let last = service.all().pop().unwrap();
+    bench.write("mended", "");
+    std::fs::remove_file(bench.path("ran")).unwrap();
+    telling(&bench, &service.address, "run a.yaml").variable("LAST_PROGRESS", &last.to_string()).ends(0);
+    assert_eq!(bench.sorted_lines("ran"), ["after", "each3"]);
+}

@@ -227,6 +227,7 @@ mod tests {
             started: 1_000,
             options: RunOptions::default(),
             adopted: vec![],
+            adoptable: vec![],
         };
         let recorded = std::iter::once(started).chain(events).enumerate();
         let recorded: Vec<EventRecord> =

@@ -41,7 +41,7 @@ pub(crate) fn event_text(plan: &Plan, recorded: &EventRecord, context: &mut Even
         }
         RunEvent::RunResumed { .. } => "resumed".to_owned(),
         RunEvent::RunReopened { ops } => return reopened_text(plan, ops),
-        RunEvent::PlanGrown { by, count } => growth_text(plan, *by, *count),
+        RunEvent::PlanGrown { by, count, .. } => growth_text(plan, *by, *count),
         RunEvent::AttemptStarted { op, attempt } => {
             context.started.insert(*op, (at, *attempt));
             context.displaced.remove(op);

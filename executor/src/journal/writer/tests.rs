@@ -11,6 +11,7 @@ fn events(count: u32) -> Vec<EventRecord> {
         started: 7,
         options: RunOptions::default(),
         adopted: Vec::new(),
+        adoptable: Vec::new(),
     };
     let first = EventRecord { at: RunTime(0), event: started };
     let more = (0..count).map(|number| EventRecord {
