@@ -111,6 +111,11 @@ impl Failure {
         self.code == "displaced"
     }
 
+    /// Whether a process of the program could not be stopped, so that it may still run.
+    pub fn is_not_stopped(&self) -> bool {
+        self.code == "not-stopped"
+    }
+
     /// Whether the program was killed without reporting a failure.
     pub fn was_killed(&self) -> bool {
         // a shell exits with 137 if the program that it ran was killed

@@ -137,6 +137,7 @@ impl Scheduler {
                 // a handler that reports success has succeeded even if it was being stopped
                 match verdict.result.and_then(|result| self.succeeded(op, result)) {
                     Ok(succeeded) if is_reported => succeeded,
+                    Err(failure) if failure.is_not_stopped() => (Ending::Failed(failure), None),
                     _ => (Ending::Cancelled, None),
                 }
             }
@@ -181,6 +182,9 @@ impl Scheduler {
                 // adds what the attempt was waiting for
                 failure.message = format!("{}: {}", failure.message, own.message);
                 failure.code = own.code;
+            } else if own.is_not_stopped() {
+                failure.message = format!("{}; {}", failure.message, own.message);
+                (failure.code, failure.blame) = (own.code, own.blame);
             }
             failure.exit = own.exit;
             failure.diagnostics = own.diagnostics;

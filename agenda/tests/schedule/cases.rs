@@ -196,3 +196,17 @@ fn results_of_an_earlier_run_are_adopted() {
     assert_eq!(scheduler.state(OpIx(0)).outcome(), Some(Outcome::Succeeded));
     assert_eq!(scheduler.progress(OpIx(1)).unwrap().percent_complete, Some(40.0));
 }
+
+#[test]
+fn fr_h14_a_cancelled_attempt_that_cannot_be_stopped_has_failed() {
+    let plan = plan_of(&[script(&[])]);
+    let mut scheduler = Scheduler::new(plan, RunOptions::default());
+    scheduler
+        .step(RunTime(0), Input::Begun { run: "r".into(), started: 0, adopted: PriorOutcomes::default() });
+    scheduler.step(RunTime(1), Input::CancelAsked { reason: CancelReason::Interrupted });
+    let refused =
+        Verdict::failed(Failure::new(Blame::Platform, "not-stopped", "process 7 cannot be stopped"));
+    scheduler.step(RunTime(2), Input::Ended { op: OpIx(0), attempt: 1, verdict: refused });
+    assert_eq!(scheduler.state(OpIx(0)).outcome(), Some(Outcome::Failed));
+    assert_eq!(scheduler.outcome(), Some(RunOutcome::Interrupted));
+}

@@ -1,6 +1,7 @@
 //! Unusual inputs of docs/cases.md that no other test file covers.
 
 use crate::bench::Bench;
+use rustix::process::{Pid, Signal};
 use serde_json::json;
 use std::process::Command;
 
@@ -74,4 +75,34 @@ fn fr_b5_events_that_a_full_device_loses_end_a_run_with_1() {
     let bench = Bench::with_agenda(failing);
     let ended = bench.call("run a.yaml --run-id r --output json").into("/dev/full").ends(10);
     assert_eq!(ended.stderr, wanted);
+}
+
+#[test]
+fn fr_h14_a_process_that_cannot_be_signalled_fails_its_attempt_and_the_run_ends() {
+    // a program of root, started by another user, that keeps no right of that user
+    let source = r#"
+        #include <stdio.h>
+        #include <unistd.h>
+        int main(void) {
+            FILE *pid = fopen("pid", "w");
+            fprintf(pid, "%d\n", getpid());
+            fclose(pid);
+            if (setuid(0)) return 1;
+            for (;;) pause();
+        }"#;
+    let agenda = json!({"operations": [
+        {"name": "a", "type": "exec", "params": {"timeoutMs": 500}, "payload": {"command": ["./stubborn"]}},
+        {"name": "b", "type": "exec", "payload": {"command": ["true"]}},
+    ]});
+    let bench = Bench::with_agenda(&agenda.to_string());
+    bench.write("stubborn.c", source);
+    let as_nobody = "cc -o stubborn stubborn.c; cp \"$1\" pop; chmod 755 .; shift\n\
+        chown -R 65534 .; chown 0 stubborn; chmod 4755 stubborn\n\
+        set -- setpriv --reuid=65534 --regid=65534 --clear-groups ./pop \"$@\"";
+    let ended = bench.call("run a.yaml --grace 1 --keep-going").after(as_nobody).run();
+    let pid = bench.read("pid");
+    rustix::process::kill_process(Pid::from_raw(pid.trim().parse().unwrap()).unwrap(), Signal::KILL).unwrap();
+    assert_eq!(ended.code, 10, "{}", ended.stderr);
+    assert!(ended.stderr.contains("not-stopped"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("1 succeeded, 1 failed"), "{}", ended.stderr);
 }
