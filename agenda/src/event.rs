@@ -69,6 +69,8 @@ pub enum StopReason {
     Stalled,
     /// The attempt was not scheduled within `pendingTimeoutMs`.
     NeverScheduled,
+    /// The operation took longer than `totalTimeoutMs`.
+    TotalTimeout,
     /// The run is ending.
     Cancelled,
 }

@@ -23,6 +23,8 @@ impl Policies {
             run_ms: some(&self.run_ms),
             silence_ms: some(&self.silence_ms),
             pending_ms: some(&self.pending_ms),
+            total_ms: some(&self.total_ms),
+            locks_ms: some(&self.locks_ms),
         }
     }
 

@@ -103,6 +103,10 @@ policies! {
     silence_ms: Option<u64> = limits::SILENCE;
     /// Longest time in the pending phase, in milliseconds.
     pending_ms: Option<u64> = limits::PENDING;
+    /// Longest time of all attempts and waits, in milliseconds.
+    total_ms: Option<u64> = limits::TOTAL;
+    /// Longest wait for locks before one attempt, in milliseconds.
+    locks_ms: Option<u64> = limits::LOCKS;
     /// Action after the last attempt has failed.
     on_fail: OnFail = on_fail::ON_FAIL;
     /// Codes that count as success.

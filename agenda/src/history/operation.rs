@@ -169,7 +169,11 @@ impl OperationHistory {
                 self.joined = Some(ending.clone());
                 self.settled = Some((at, *outcome));
             }
-            RunEvent::StartFailed { failure, .. } => self.add_failed_start(at, failure.clone()),
+            RunEvent::StartFailed { failure, .. } => {
+                self.close_admission(at);
+                self.end_backoff(at);
+                self.add_failed_start(at, failure.clone());
+            }
             RunEvent::AttemptStarted { attempt, .. } => self.attempts.push(Attempt {
                 number: *attempt,
                 started: at,

@@ -3,6 +3,7 @@
 use super::growth::{Decision, Prepared};
 use super::input::{Input, Verdict};
 use super::state::{Hold, OpState};
+use super::time_limits::total_timeout_message;
 use super::{Phase, Scheduler, StartError};
 use crate::event::{CancelReason, Ending, PriorOutcomes, RunEvent, RunOutcome, RunTime, StopReason};
 use crate::gate::Answer;
@@ -167,6 +168,7 @@ impl Scheduler {
                 let ms = limits.run_ms.unwrap_or_default();
                 ("timeout", Blame::Handler, format!("ran longer than its timeoutMs of {ms}"))
             }
+            StopReason::TotalTimeout => ("timeout", Blame::Handler, total_timeout_message(&limits)),
             StopReason::Stalled => {
                 let ms = limits.silence_ms.unwrap_or_default();
                 ("stalled", Blame::Handler, format!("printed nothing for its noOutputTimeoutMs of {ms}"))
@@ -240,10 +242,12 @@ impl Scheduler {
                 let ignored = Some(code.into());
                 RunEvent::OperationSettled { op, outcome: Outcome::Succeeded, ignored, skipped: None }
             }
-            pop_policy::PolicyDecision::Retry { delay_ms } if self.may_start(&self.plan, op) => {
+            pop_policy::PolicyDecision::Retry { delay_ms }
+                if self.may_start(&self.plan, op) && !self.is_out_of_time(op, now.plus(delay_ms)) =>
+            {
                 RunEvent::BackedOff { op, until: now.plus(delay_ms) }
             }
-            // an ending run starts no new attempt, so the failure counts
+            // no new attempt starts in an ending run or after the total time limit, so the failure counts
             pop_policy::PolicyDecision::Retry { .. } => settled(op, Outcome::Failed),
             pop_policy::PolicyDecision::Settle(on_fail) => settled(op, outcome_of_failure(on_fail)),
         }
@@ -293,6 +297,9 @@ impl Scheduler {
 
     /// The event of the first time limit or wait that is over by now.
     fn due(&self, now: RunTime) -> Option<RunEvent> {
+        if let Some(event) = self.limit_over(now) {
+            return Some(event);
+        }
         let (_, op) = self.table.first_deadline().filter(|(at, _)| *at <= now)?;
         let attempt = self.tries[op].attempt;
         Some(match self.table[op] {
@@ -375,10 +382,7 @@ impl Scheduler {
                 None if tally.dead_lettered > 0 => RunOutcome::DeadLettered,
                 None => RunOutcome::Succeeded,
             }
-        } else if tally.running == 0
-            && tally.ready == 0
-            && tally.gated == 0
-            && self.table.first_deadline().is_none()
+        } else if tally.running == 0 && tally.ready == 0 && tally.gated == 0 && self.next_deadline().is_none()
         {
             RunOutcome::Stuck
         } else {

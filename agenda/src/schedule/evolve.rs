@@ -37,6 +37,7 @@ impl Scheduler {
             }
             (event, _) => self.apply_event(event, now),
         }
+        self.follow_limits(&recorded.event, now);
     }
 
     fn apply_event(&mut self, event: &RunEvent, now: RunTime) {
@@ -63,7 +64,10 @@ impl Scheduler {
             RunEvent::GateAsked { op } => self.set(*op, OpState::Gated(Hold::Asked)),
             RunEvent::GateAnswered { op, answer } => self.answer(*op, answer, now),
             RunEvent::Joined { op, ending, outcome } => self.joined(*op, ending, *outcome, now),
-            RunEvent::StartFailed { op, failure } => self.fail(*op, failure),
+            RunEvent::StartFailed { op, failure } => {
+                self.leave_gates(*op, now);
+                self.fail(*op, failure);
+            }
             RunEvent::AttemptStarted { .. }
             | RunEvent::AttemptRunning { .. }
             | RunEvent::ProgressReported { .. }

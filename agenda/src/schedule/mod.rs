@@ -21,6 +21,7 @@ mod prior;
 mod reopen;
 mod state;
 mod table;
+mod time_limits;
 
 pub use explain::Explanation;
 pub use input::{Action, Input, Step, Verdict};
@@ -44,6 +45,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use table::Table;
+use time_limits::TimeLimits;
 
 /// The state of a run.
 #[derive(Debug, Clone)]
@@ -62,6 +64,8 @@ pub struct Scheduler {
     parts: HashMap<OpIx, Parts>,
     /// History of each operation with `onFail: DLQ` that has begun and not succeeded.
     dead_letters: HashMap<OpIx, OperationHistory>,
+    /// Time limits over more than one state.
+    time_limits: TimeLimits,
     /// Outcomes of an earlier run.
     prior: Prior,
     run: Phase,
@@ -135,6 +139,7 @@ impl Scheduler {
             gates: Gates::default(),
             parts: HashMap::new(),
             dead_letters: HashMap::new(),
+            time_limits: TimeLimits::default(),
             prior: Prior::default(),
             run: Phase::Unstarted,
             cancel: None,
@@ -249,8 +254,13 @@ impl Scheduler {
         }
         let limit =
             self.options.time_limit_ms.filter(|_| !self.is_ending(CancelReason::TimeLimit)).map(RunTime);
-        let operation = self.table.first_deadline().map(|(at, _)| at);
-        [limit, operation].into_iter().flatten().min()
+        limit.into_iter().chain(self.next_deadline()).min()
+    }
+
+    /// The next time limit of an operation.
+    fn next_deadline(&self) -> Option<RunTime> {
+        let of_states = self.table.first_deadline().map(|(at, _)| at);
+        of_states.into_iter().chain(self.time_limits.next()).min()
     }
 
     /// The outcome of the run, once it has ended.

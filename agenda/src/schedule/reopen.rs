@@ -14,6 +14,7 @@ impl Scheduler {
         self.leave_all_gates(now);
         self.follow_anew(now);
         self.limit_commits(None);
+        self.resume_limits();
         self.run = if self.was_over() { Phase::Reopening } else { Phase::Running };
     }
 
@@ -60,6 +61,7 @@ impl Scheduler {
         for op in ops {
             self.set(*op, OpState::Ready);
             self.tries[*op].reset();
+            self.reset_limits(*op);
             self.forget_failure(*op);
         }
         let plan = Arc::clone(&self.plan);

@@ -4,6 +4,7 @@
 mod cases;
 mod dispatch;
 mod fold;
+mod limits;
 mod policies;
 mod prior;
 mod properties;

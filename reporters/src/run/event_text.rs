@@ -214,6 +214,7 @@ pub fn stop_words(reason: StopReason) -> &'static str {
         StopReason::TimedOut => "it ran longer than its timeoutMs",
         StopReason::Stalled => "it printed nothing for its noOutputTimeoutMs",
         StopReason::NeverScheduled => "it was not scheduled within its pendingTimeoutMs",
+        StopReason::TotalTimeout => "the operation took longer than its totalTimeoutMs",
         StopReason::Cancelled => "the run is being ended",
     }
 }
