@@ -1,4 +1,4 @@
-//! The choice of the handler for an operation in five steps, with the reasons why others were rejected.
+//! The choice of the handler for an operation step by step, with the reasons why others were rejected.
 
 use crate::catalog::Catalog;
 use crate::entry::Entry;

@@ -47,7 +47,7 @@ pub struct PodConfig {
     pub scheduled_timeout: Duration,
     /// Longest time without output; none means unlimited.
     pub stdout_timeout: Option<Duration>,
-    /// Text that ends the log of a successful program.
+    /// Text that ends the log of a successful pod of POP. It is shown, and has no effect in pop.
     pub end_of_log: Option<String>,
     /// Preferred nodes, and the taint to tolerate.
     pub taints: Option<Taints>,
@@ -61,11 +61,11 @@ pub struct PodConfig {
     pub nfs: Vec<Nfs>,
     /// Mounted folders and sockets of the node.
     pub host_paths: Vec<HostPath>,
-    /// Check by which a pod notices that its executor has ended.
+    /// Liveness probe, for a pod that must end with the process that started it.
     pub alive_check: Option<AliveCheck>,
     /// Additional labels.
     pub labels: Vec<(String, String)>,
-    /// Mount path of the run's folder.
+    /// Mount path of the folder in which pop was started.
     pub workspace_mount_path: Option<String>,
 }
 
@@ -115,16 +115,16 @@ pub struct HostPath {
     pub read_only: bool,
 }
 
-/// A URL that a pod polls. The pod ends itself when the URL stops answering.
+/// A liveness probe: the node requests a URL, and Kubernetes ends the container when the URL stops answering.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AliveCheck {
-    /// Host; none means the host that started the pod.
+    /// Host of the URL; without it there is no probe.
     pub host: Option<String>,
     /// Path of the URL.
     pub path: String,
     /// Port of the URL.
     pub port: u16,
-    /// Whether polling is enabled.
+    /// Whether the probe is enabled.
     pub linking: bool,
     /// Time between two requests.
     pub interval: Duration,
