@@ -45,7 +45,7 @@ pub(crate) enum Command {
     /// Run an agenda
     #[command(after_help = exit_codes::RUN)]
     Run(RunArgs),
-    /// Check agendas and list every fault; start nothing
+    /// Check agendas and list every error; start nothing
     #[command(after_help = exit_codes::PLAN)]
     Check(CheckArgs),
     /// Show what would run, in which order and why; start nothing

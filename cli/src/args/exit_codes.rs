@@ -9,15 +9,15 @@ Exit codes:
   3    invalid agenda
   4    invalid registry or settings
   10   an operation failed
-  11   no operation failed, but some are in the dead-letter queue
+  11   no operation failed, except some that are in the dead-letter queue (`onFail: DLQ`)
   12   an operation with `onFail: FATAL` failed
   13   time limit reached
   14   Docker Engine or cluster unreachable
-  15   journal unusable, inputs changed, or run in use by another process
+  15   journal unusable, agenda or settings of the run changed, or run used by another process
   130  interrupted (SIGINT)
   143  terminated (SIGTERM, SIGHUP)";
 
-/// `pop run`, `resume` and `dlq replay`: all of them.
+/// `pop run`, `resume` and `dlq replay`: every code.
 pub(super) const RUN: &str = ALL;
 
 /// `pop check` and `plan`.

@@ -10,7 +10,8 @@ pub(crate) struct RunArgs {
     /// Agenda file (JSON or YAML), or - for standard input
     #[arg(value_name = "AGENDA", conflicts_with = "payload_file")]
     pub(crate) agenda: Option<PathBuf>,
-    /// Name of the run. An unfinished run with this name is resumed [default: the start time]
+    /// Name of the run [default: its start time]. An existing run of this name is resumed; if it has ended, pop only returns
+    /// its exit code
     #[arg(long, value_name = "ID", value_parser = run_id)]
     pub(crate) run_id: Option<String>,
     #[command(flatten)]

@@ -18,7 +18,7 @@ pub(crate) struct RunsArgs {
 pub(crate) struct ShowArgs {
     /// Name of the run, or `last` for the newest
     pub(crate) run: String,
-    /// Only this operation [default: all]
+    /// Limit the output to this operation [default: all]
     pub(crate) operation: Option<String>,
     /// Output format
     #[arg(long, value_enum, default_value_t = Output::Text)]
@@ -32,7 +32,7 @@ pub(crate) struct ShowArgs {
 pub(crate) struct LogsArgs {
     /// Name of the run, or `last` for the newest
     pub(crate) run: String,
-    /// Only this operation [default: all]
+    /// Limit the output to this operation [default: all]
     pub(crate) operation: Option<String>,
     /// Keep printing until the operation or the run ends
     #[arg(long, short)]

@@ -6,48 +6,51 @@ use pop_executor::Host;
 use pop_field_retriever::LaunchType;
 use std::path::PathBuf;
 
-/// Launch data on the command line.
+/// Launch data on the command line: settings that variables or a properties file can set, too.
 #[derive(Debug, Clone, Default, Args)]
-#[command(next_help_heading = "Launch data")]
+#[command(next_help_heading = "Launch data (variables or a properties file can set these, too)")]
 pub(crate) struct LaunchArgs {
-    /// How this pop process was launched [local, docker, kubernetes; default: local]
+    /// How this pop process itself was launched; in a pod (kubernetes), pop annotates the pod with its progress [local, docker,
+    /// kubernetes; default: local]
     #[arg(long, value_name = "TYPE")]
     pub(crate) launch_type: Option<LaunchType>,
-    /// Launch operations as processes, containers or pods [local, docker, kubernetes; default: local]
+    /// How to launch operations: as processes (local), containers (docker) or pods (kubernetes) [default: local]
     #[arg(long, visible_alias = "on", value_name = "TYPE")]
     pub(crate) external_launch_type: Option<LaunchType>,
-    /// Read launch data from this Java .properties file [default: the first of ./config/external.properties, ./config/external-properties,
-    /// /app/config/external.properties]
+    /// Java .properties file with settings such as registryPathOverride and agenda.progress.url [default: the first of
+    /// ./config/external.properties, ./config/external-properties, /app/config/external.properties]
     #[arg(long, value_name = "FILE")]
     pub(crate) prop_file: Option<PathBuf>,
-    /// Agenda file, if AGENDA is not given
+    /// Agenda file, if AGENDA is omitted
     #[arg(long, value_name = "FILE")]
     pub(crate) payload_file: Option<PathBuf>,
-    /// Progress of the previous attempt
+    /// File with the progress of an earlier run
     #[arg(long, value_name = "FILE", hide = true)]
     pub(crate) last_progress_file: Option<PathBuf>,
-    /// Certificate for a cluster that pop reaches from outside
+    /// File with the certificate of a cluster, if pop runs outside it
     #[arg(long, value_name = "FILE", hide = true)]
     pub(crate) oauth_cert_path: Option<PathBuf>,
-    /// Token for a cluster that pop reaches from outside
+    /// File with a token for a cluster, if pop runs outside it
     #[arg(long, value_name = "FILE", hide = true)]
     pub(crate) oauth_token_path: Option<PathBuf>,
 }
 
-/// Where handlers are declared, and values of agenda params.
+/// Where handlers are declared, and values for the agenda's params.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct RegistryArgs {
-    /// Registry file [default: registry.json or registry.yaml next to the agenda, then /app/config/registry.json]
+    /// Registry file, which maps operation types to programs [default: registry.json or registry.yaml next to the agenda, then
+    /// /app/config/registry.json]
     #[arg(long, value_name = "FILE")]
     pub(crate) registry: Option<PathBuf>,
-    /// Folder of handler descriptors (*.conf) [default: conf.d next to the agenda, then /app/config/conf.d]
+    /// Folder of descriptors, *.conf files that declare handlers [default: conf.d next to the agenda, then
+    /// /app/config/conf.d]
     #[arg(long, value_name = "DIR")]
     pub(crate) conf_d: Option<PathBuf>,
-    /// Search this folder for the programs of descriptors; repeatable [default: handlers next to conf.d, then
+    /// Look in this folder for the programs that descriptors name; repeatable [default: handlers next to conf.d, then
     /// /usr/lib/pop/handlers, /usr/lib64/pop/handlers]
     #[arg(long = "handlers", value_name = "DIR")]
     pub(crate) handlers: Vec<PathBuf>,
-    /// Set an entry of the agenda's params, replacing the agenda's own; repeatable
+    /// Set one key of the agenda's params, in place of the agenda's own value; repeatable
     #[arg(long = "param", value_name = "KEY=VALUE", value_parser = key_value)]
     pub(crate) params: Vec<(String, String)>,
 }
@@ -55,7 +58,7 @@ pub(crate) struct RegistryArgs {
 /// Whether pop starts programs to read their descriptions.
 #[derive(Debug, Clone, Copy, Default, Args)]
 pub(crate) struct DescribeArg {
-    /// Start handlers that the registry marks `describe: true`, and check payloads against their input schemas
+    /// Start handlers that the registry marks `describe: true`, and check payloads against the schemas that they print
     /// [default: use descriptions cached by earlier runs; start nothing]
     #[arg(long)]
     describe: bool,
@@ -76,16 +79,17 @@ pub(crate) struct RunsFolder {
     pub(crate) runs: PathBuf,
 }
 
-/// Folder for state that runs share.
+/// Folder for the state that several runs share.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct HostFolder {
-    /// Folder for state that runs share: locks, delays, versions, cached results [default: .host in the --runs folder]
+    /// Folder for the state that several runs share: locks, start times (delayMs), lock versions, cached results [default:
+    /// .host in the --runs folder]
     #[arg(long, env = "POP_HOST_FOLDER", value_name = "DIR")]
     pub(crate) host_folder: Option<PathBuf>,
 }
 
 impl HostFolder {
-    /// Shared state of the runs in a folder.
+    /// The shared state: in the folder of this option, else in the folder of the runs.
     pub(crate) fn of(&self, runs: &RunsFolder) -> Host {
         self.host_folder.clone().map_or_else(|| Host::of_runs(&runs.runs), Host::new)
     }
@@ -103,13 +107,14 @@ pub(crate) struct GoArgs {
     /// Stop the run after this many seconds [default: no limit]
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) time_limit: Option<u64>,
-    /// Wait this many seconds after SIGTERM before SIGKILL
+    /// When pop stops an operation, wait this many seconds after SIGTERM before SIGKILL
     #[arg(long, value_name = "SECONDS", default_value_t = 10)]
     pub(crate) grace: u64,
-    /// When the journal is synced to disk: behind (within 100 ms) or each (before the next step)
+    /// When to sync the journal (the run's record of events) to disk: behind (in the background, within 100 ms) or each (each
+    /// event, before pop acts on it)
     #[arg(long, value_enum, default_value_t = SyncArg::Behind)]
     pub(crate) sync: SyncArg,
-    /// Format of events while the run goes on: text on stderr, or JSON lines on stdout
+    /// Format of events during the run: text on stderr, or JSON lines on stdout
     #[arg(long, value_enum, default_value_t = Output::Text)]
     pub(crate) output: Output,
     #[command(flatten)]
@@ -128,9 +133,9 @@ pub(crate) enum Output {
 /// When the journal is synced to disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum SyncArg {
-    /// Within 100 ms
+    /// In the background, within 100 ms
     Behind,
-    /// Before the next step
+    /// Each event, before pop acts on it
     Each,
 }
 

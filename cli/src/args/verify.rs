@@ -13,13 +13,13 @@ pub(crate) struct VerifyArgs {
     /// Two or more launchers, separated by commas [local, docker, kubernetes]
     #[arg(long, value_name = "TYPES", required = true, value_delimiter = ',')]
     pub(crate) on: Vec<LaunchType>,
-    /// Do not copy this file or folder into the workspaces; repeatable
+    /// Leave this file or folder out of the copies of the current folder; repeatable
     #[arg(long, value_name = "PATH")]
     pub(crate) without: Vec<PathBuf>,
     /// Compare only these files or folders [default: every new or changed file]
     #[arg(long, value_name = "PATH", num_args = 1..)]
     pub(crate) outputs: Vec<PathBuf>,
-    /// Keep the workspaces even if everything is equal
+    /// Keep the copies even if everything is equal
     #[arg(long)]
     pub(crate) keep: bool,
     /// Run at most N operations at once [default: the number of processors]
@@ -33,10 +33,11 @@ pub(crate) struct VerifyArgs {
     pub(crate) output: Output,
     #[command(flatten)]
     pub(crate) registry: RegistryArgs,
-    /// How this pop process was launched [local, docker, kubernetes; default: local]
+    /// How this pop process itself was launched; in a pod (kubernetes), pop annotates the pod with its progress [local, docker,
+    /// kubernetes; default: local]
     #[arg(long, value_name = "TYPE")]
     pub(crate) launch_type: Option<LaunchType>,
-    /// Read launch data from this Java .properties file
+    /// Java .properties file with settings such as registryPathOverride
     #[arg(long, value_name = "FILE")]
     pub(crate) prop_file: Option<PathBuf>,
 }

@@ -15,7 +15,7 @@ fn help() {
 
     Commands:
       run          Run an agenda
-      check        Check agendas and list every fault; start nothing
+      check        Check agendas and list every error; start nothing
       plan         Show what would run, in which order and why; start nothing
       resume       Resume a run after a crash, a stop or a failure; finished operations do not run again
       runs         List runs, newest first
@@ -43,11 +43,11 @@ fn help() {
       3    invalid agenda
       4    invalid registry or settings
       10   an operation failed
-      11   no operation failed, but some are in the dead-letter queue
+      11   no operation failed, except some that are in the dead-letter queue (`onFail: DLQ`)
       12   an operation with `onFail: FATAL` failed
       13   time limit reached
       14   Docker Engine or cluster unreachable
-      15   journal unusable, inputs changed, or run in use by another process
+      15   journal unusable, agenda or settings of the run changed, or run used by another process
       130  interrupted (SIGINT)
       143  terminated (SIGTERM, SIGHUP)
     ");
@@ -62,41 +62,46 @@ fn help() {
       [AGENDA]  Agenda file (JSON or YAML), or - for standard input
 
     Options:
-          --run-id <ID>           Name of the run. An unfinished run with this name is resumed [default:
-                                  the start time]
+          --run-id <ID>           Name of the run [default: its start time]. An existing run of this
+                                  name is resumed; if it has ended, pop only returns its exit code
       -j, --parallel <N>          Run at most N operations at once [default: the number of processors]
       -k, --keep-going            After a failure, still run operations that do not depend on the failed
                                   one
           --time-limit <SECONDS>  Stop the run after this many seconds [default: no limit]
-          --grace <SECONDS>       Wait this many seconds after SIGTERM before SIGKILL [default: 10]
-          --sync <SYNC>           When the journal is synced to disk: behind (within 100 ms) or each
-                                  (before the next step) [default: behind] [possible values: behind,
-                                  each]
-          --output <OUTPUT>       Format of events while the run goes on: text on stderr, or JSON lines
-                                  on stdout [default: text] [possible values: text, json]
-          --host-folder <DIR>     Folder for state that runs share: locks, delays, versions, cached
-                                  results [default: .host in the --runs folder] [env: POP_HOST_FOLDER=]
-          --registry <FILE>       Registry file [default: registry.json or registry.yaml next to the
-                                  agenda, then /app/config/registry.json]
-          --conf-d <DIR>          Folder of handler descriptors (*.conf) [default: conf.d next to the
-                                  agenda, then /app/config/conf.d]
-          --handlers <DIR>        Search this folder for the programs of descriptors; repeatable
+          --grace <SECONDS>       When pop stops an operation, wait this many seconds after SIGTERM
+                                  before SIGKILL [default: 10]
+          --sync <SYNC>           When to sync the journal (the run's record of events) to disk: behind
+                                  (in the background, within 100 ms) or each (each event, before pop
+                                  acts on it) [default: behind] [possible values: behind, each]
+          --output <OUTPUT>       Format of events during the run: text on stderr, or JSON lines on
+                                  stdout [default: text] [possible values: text, json]
+          --host-folder <DIR>     Folder for the state that several runs share: locks, start times
+                                  (delayMs), lock versions, cached results [default: .host in the --runs
+                                  folder] [env: POP_HOST_FOLDER=]
+          --registry <FILE>       Registry file, which maps operation types to programs [default:
+                                  registry.json or registry.yaml next to the agenda, then
+                                  /app/config/registry.json]
+          --conf-d <DIR>          Folder of descriptors, *.conf files that declare handlers [default:
+                                  conf.d next to the agenda, then /app/config/conf.d]
+          --handlers <DIR>        Look in this folder for the programs that descriptors name; repeatable
                                   [default: handlers next to conf.d, then /usr/lib/pop/handlers,
                                   /usr/lib64/pop/handlers]
-          --param <KEY=VALUE>     Set an entry of the agenda's params, replacing the agenda's own;
-                                  repeatable
+          --param <KEY=VALUE>     Set one key of the agenda's params, in place of the agenda's own
+                                  value; repeatable
           --runs <DIR>            Folder that stores runs [env: POP_RUNS=] [default: .pop/runs]
       -h, --help                  Print help (see more with '--help')
 
-    Launch data:
-          --launch-type <TYPE>           How this pop process was launched [local, docker, kubernetes;
-                                         default: local]
-          --external-launch-type <TYPE>  Launch operations as processes, containers or pods [local,
-                                         docker, kubernetes; default: local] [alias: --on]
-          --prop-file <FILE>             Read launch data from this Java .properties file [default: the
+    Launch data (variables or a properties file can set these, too):
+          --launch-type <TYPE>           How this pop process itself was launched; in a pod
+                                         (kubernetes), pop annotates the pod with its progress [local,
+                                         docker, kubernetes; default: local]
+          --external-launch-type <TYPE>  How to launch operations: as processes (local), containers
+                                         (docker) or pods (kubernetes) [default: local] [alias: --on]
+          --prop-file <FILE>             Java .properties file with settings such as
+                                         registryPathOverride and agenda.progress.url [default: the
                                          first of ./config/external.properties,
                                          ./config/external-properties, /app/config/external.properties]
-          --payload-file <FILE>          Agenda file, if AGENDA is not given
+          --payload-file <FILE>          Agenda file, if AGENDA is omitted
 
     Exit codes:
       0    success: every operation succeeded, was skipped or came from the cache
@@ -105,11 +110,11 @@ fn help() {
       3    invalid agenda
       4    invalid registry or settings
       10   an operation failed
-      11   no operation failed, but some are in the dead-letter queue
+      11   no operation failed, except some that are in the dead-letter queue (`onFail: DLQ`)
       12   an operation with `onFail: FATAL` failed
       13   time limit reached
       14   Docker Engine or cluster unreachable
-      15   journal unusable, inputs changed, or run in use by another process
+      15   journal unusable, agenda or settings of the run changed, or run used by another process
       130  interrupted (SIGINT)
       143  terminated (SIGTERM, SIGHUP)
     ");
@@ -129,25 +134,28 @@ fn help_of_verify() {
 
     Options:
           --on <TYPES>          Two or more launchers, separated by commas [local, docker, kubernetes]
-          --without <PATH>      Do not copy this file or folder into the workspaces; repeatable
+          --without <PATH>      Leave this file or folder out of the copies of the current folder;
+                                repeatable
           --outputs <PATH>...   Compare only these files or folders [default: every new or changed file]
-          --keep                Keep the workspaces even if everything is equal
+          --keep                Keep the copies even if everything is equal
       -j, --parallel <N>        Run at most N operations at once [default: the number of processors]
       -k, --keep-going          After a failure, still run operations that do not depend on the failed
                                 one
           --output <OUTPUT>     Output format [default: text] [possible values: text, json]
-          --registry <FILE>     Registry file [default: registry.json or registry.yaml next to the
-                                agenda, then /app/config/registry.json]
-          --conf-d <DIR>        Folder of handler descriptors (*.conf) [default: conf.d next to the
-                                agenda, then /app/config/conf.d]
-          --handlers <DIR>      Search this folder for the programs of descriptors; repeatable [default:
-                                handlers next to conf.d, then /usr/lib/pop/handlers,
+          --registry <FILE>     Registry file, which maps operation types to programs [default:
+                                registry.json or registry.yaml next to the agenda, then
+                                /app/config/registry.json]
+          --conf-d <DIR>        Folder of descriptors, *.conf files that declare handlers [default:
+                                conf.d next to the agenda, then /app/config/conf.d]
+          --handlers <DIR>      Look in this folder for the programs that descriptors name; repeatable
+                                [default: handlers next to conf.d, then /usr/lib/pop/handlers,
                                 /usr/lib64/pop/handlers]
-          --param <KEY=VALUE>   Set an entry of the agenda's params, replacing the agenda's own;
+          --param <KEY=VALUE>   Set one key of the agenda's params, in place of the agenda's own value;
                                 repeatable
-          --launch-type <TYPE>  How this pop process was launched [local, docker, kubernetes; default:
+          --launch-type <TYPE>  How this pop process itself was launched; in a pod (kubernetes), pop
+                                annotates the pod with its progress [local, docker, kubernetes; default:
                                 local]
-          --prop-file <FILE>    Read launch data from this Java .properties file
+          --prop-file <FILE>    Java .properties file with settings such as registryPathOverride
       -h, --help                Print help (see more with '--help')
 
     Exit codes: 0 everything is equal, 10 something differs; if a run cannot be compared, that run's
@@ -170,7 +178,8 @@ fn help_of_run() {
 
     Options:
           --run-id <ID>
-              Name of the run. An unfinished run with this name is resumed [default: the start time]
+              Name of the run [default: its start time]. An existing run of this name is resumed; if it
+              has ended, pop only returns its exit code
 
       -j, --parallel <N>
               Run at most N operations at once [default: the number of processors]
@@ -182,21 +191,22 @@ fn help_of_run() {
               Stop the run after this many seconds [default: no limit]
 
           --grace <SECONDS>
-              Wait this many seconds after SIGTERM before SIGKILL
+              When pop stops an operation, wait this many seconds after SIGTERM before SIGKILL
               
               [default: 10]
 
           --sync <SYNC>
-              When the journal is synced to disk: behind (within 100 ms) or each (before the next step)
+              When to sync the journal (the run's record of events) to disk: behind (in the background,
+              within 100 ms) or each (each event, before pop acts on it)
 
               Possible values:
-              - behind: Within 100 ms
-              - each:   Before the next step
+              - behind: In the background, within 100 ms
+              - each:   Each event, before pop acts on it
               
               [default: behind]
 
           --output <OUTPUT>
-              Format of events while the run goes on: text on stderr, or JSON lines on stdout
+              Format of events during the run: text on stderr, or JSON lines on stdout
 
               Possible values:
               - text: Text for people
@@ -205,25 +215,25 @@ fn help_of_run() {
               [default: text]
 
           --host-folder <DIR>
-              Folder for state that runs share: locks, delays, versions, cached results [default: .host
-              in the --runs folder]
+              Folder for the state that several runs share: locks, start times (delayMs), lock versions,
+              cached results [default: .host in the --runs folder]
               
               [env: POP_HOST_FOLDER=]
 
           --registry <FILE>
-              Registry file [default: registry.json or registry.yaml next to the agenda, then
-              /app/config/registry.json]
+              Registry file, which maps operation types to programs [default: registry.json or
+              registry.yaml next to the agenda, then /app/config/registry.json]
 
           --conf-d <DIR>
-              Folder of handler descriptors (*.conf) [default: conf.d next to the agenda, then
-              /app/config/conf.d]
+              Folder of descriptors, *.conf files that declare handlers [default: conf.d next to the
+              agenda, then /app/config/conf.d]
 
           --handlers <DIR>
-              Search this folder for the programs of descriptors; repeatable [default: handlers next to
-              conf.d, then /usr/lib/pop/handlers, /usr/lib64/pop/handlers]
+              Look in this folder for the programs that descriptors name; repeatable [default: handlers
+              next to conf.d, then /usr/lib/pop/handlers, /usr/lib64/pop/handlers]
 
           --param <KEY=VALUE>
-              Set an entry of the agenda's params, replacing the agenda's own; repeatable
+              Set one key of the agenda's params, in place of the agenda's own value; repeatable
 
           --runs <DIR>
               Folder that stores runs
@@ -234,23 +244,24 @@ fn help_of_run() {
       -h, --help
               Print help (see a summary with '-h')
 
-    Launch data:
+    Launch data (variables or a properties file can set these, too):
           --launch-type <TYPE>
-              How this pop process was launched [local, docker, kubernetes; default: local]
+              How this pop process itself was launched; in a pod (kubernetes), pop annotates the pod
+              with its progress [local, docker, kubernetes; default: local]
 
           --external-launch-type <TYPE>
-              Launch operations as processes, containers or pods [local, docker, kubernetes; default:
-              local]
+              How to launch operations: as processes (local), containers (docker) or pods (kubernetes)
+              [default: local]
               
               [alias: --on]
 
           --prop-file <FILE>
-              Read launch data from this Java .properties file [default: the first of
-              ./config/external.properties, ./config/external-properties,
+              Java .properties file with settings such as registryPathOverride and agenda.progress.url
+              [default: the first of ./config/external.properties, ./config/external-properties,
               /app/config/external.properties]
 
           --payload-file <FILE>
-              Agenda file, if AGENDA is not given
+              Agenda file, if AGENDA is omitted
 
     Exit codes:
       0    success: every operation succeeded, was skipped or came from the cache
@@ -259,11 +270,11 @@ fn help_of_run() {
       3    invalid agenda
       4    invalid registry or settings
       10   an operation failed
-      11   no operation failed, but some are in the dead-letter queue
+      11   no operation failed, except some that are in the dead-letter queue (`onFail: DLQ`)
       12   an operation with `onFail: FATAL` failed
       13   time limit reached
       14   Docker Engine or cluster unreachable
-      15   journal unusable, inputs changed, or run in use by another process
+      15   journal unusable, agenda or settings of the run changed, or run used by another process
       130  interrupted (SIGINT)
       143  terminated (SIGTERM, SIGHUP)
     ");
