@@ -131,7 +131,7 @@ impl<'v, 'f> Fields<'v, 'f> {
         self.typed(name, "a list", Value::as_array)
     }
 
-    /// Reads a list of texts. Numbers and booleans in it are converted to text.
+    /// Reads a list of strings. Numbers and booleans in it are converted to strings.
     pub fn texts(&mut self, name: &str) -> Option<Vec<String>> {
         let list = self.list(name)?;
         let mut texts = Vec::with_capacity(list.len());
@@ -152,7 +152,7 @@ impl<'v, 'f> Fields<'v, 'f> {
         self.typed(name, "a map", Value::as_object)
     }
 
-    /// Reads a map of texts. Numbers and booleans in it are converted to text.
+    /// Reads a map of strings. Numbers and booleans in it are converted to strings.
     pub fn text_map(&mut self, name: &str) -> Option<Vec<(String, String)>> {
         let map = self.map(name)?;
         let mut pairs = Vec::with_capacity(map.len());

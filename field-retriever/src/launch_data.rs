@@ -202,8 +202,8 @@ pub enum LaunchDataError {
     /// The payload in the environment cannot be used.
     #[error(transparent)]
     Payload(#[from] PayloadError),
-    /// `POP_PROPERTIES` is not a JSON map of texts.
-    #[error("environment variable `POP_PROPERTIES` is not a JSON map of texts")]
+    /// `POP_PROPERTIES` is not a JSON map of strings.
+    #[error("environment variable `POP_PROPERTIES` is not a JSON map of strings")]
     HandlerProperties(#[source] serde_json::Error),
     /// There is no payload.
     #[error("no payload; give `--payloadFile FILE` or set the environment variable `PAYLOAD`")]

@@ -51,7 +51,7 @@ pub mod environment {
     pub const COMPRESSED_PAYLOAD_PREFIX: &str = "POP_COMPRESSED_PAYLOAD_";
     /// Path of the payload file for type file.
     pub const PAYLOAD_FILE: &str = "POP_PAYLOAD_FILE";
-    /// Properties of the handler from the registry: a JSON map of texts.
+    /// Properties of the handler from the registry: a JSON map of strings.
     pub const PROPERTIES: &str = "POP_PROPERTIES";
     /// Progress of an earlier attempt.
     pub const LAST_PROGRESS: &str = "LAST_PROGRESS";

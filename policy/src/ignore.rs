@@ -34,7 +34,7 @@ impl IgnoredCodes {
     }
 }
 
-/// Reads codes from a comma-separated text or a list of texts and numbers.
+/// Reads codes from a comma-separated string or a list of strings and numbers.
 pub(crate) fn codes(value: &Value, name: &str, at: &Pointer, faults: &mut Vec<Fault>) -> Option<Vec<String>> {
     let listed: Vec<String> = match value {
         Value::String(text) => text.split(',').map(|code| code.trim().to_owned()).collect(),

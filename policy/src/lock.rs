@@ -42,7 +42,7 @@ impl fmt::Display for Lock {
     }
 }
 
-/// Reads lock keys: a text or a list of texts, which may contain references.
+/// Reads lock keys: a string or a list of strings, which may contain references.
 fn keys(value: &Value, at: &Pointer, faults: &mut Vec<Fault>) -> Option<Value> {
     let before = faults.len();
     match value {
@@ -62,7 +62,7 @@ fn check_key(value: &Value, at: &Pointer, faults: &mut Vec<Fault>) {
         Some("") => Fault::value("wrong-value", at.clone(), "a key in `lockKey` must not be empty"),
         Some(_) => return,
         None => {
-            let message = format!("`lockKey` must be a text or a list of texts, not {}", kind_of(value));
+            let message = format!("`lockKey` must be a string or a list of strings, not {}", kind_of(value));
             Fault::value("wrong-type", at.clone(), message)
         }
     };
@@ -80,8 +80,8 @@ mod tests {
             (json!(""), "", "a key in `lockKey` must not be empty"),
             (json!(["a", ""]), "/1", "a key in `lockKey` must not be empty"),
             (json!([]), "", "`lockKey` must name at least one key"),
-            (json!(["a", 1]), "/1", "`lockKey` must be a text or a list of texts, not a number"),
-            (json!({}), "", "`lockKey` must be a text or a list of texts, not a map"),
+            (json!(["a", 1]), "/1", "`lockKey` must be a string or a list of strings, not a number"),
+            (json!({}), "", "`lockKey` must be a string or a list of strings, not a map"),
         ] {
             let mut faults = Vec::new();
             assert_eq!(keys(&written, &Pointer::root(), &mut faults), None);

@@ -121,7 +121,7 @@ policies! {
     delay_id: Option<Box<str>> = delay::DELAY_ID;
     /// How operations that share a key exclude each other.
     lock: Lock = lock::LOCK;
-    /// Lock keys, a text or a list of texts with references; none: the operation's type.
+    /// Lock keys, a string or a list of strings, with references; none: the operation's type.
     lock_key: Option<Value> = lock::LOCK_KEY;
     /// Whether the operation uses the result cache.
     use_cache: bool = cache::USE;

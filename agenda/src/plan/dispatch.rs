@@ -270,7 +270,7 @@ fn listed<'v>(fields: &mut Fields<'v, '_>, name: &str) -> Option<Vec<(&'v str, &
             Some(type_id) => found.push((type_id, item)),
             None => {
                 let at = fields.at(name).join(index);
-                fields.faults().push(pop_document::Fault::value("payload", at, "needs the text `type_id`"));
+                fields.faults().push(pop_document::Fault::value("payload", at, "needs the string `type_id`"));
             }
         }
     }

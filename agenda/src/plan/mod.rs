@@ -85,7 +85,7 @@ pub struct RareFields {
     pub for_each: Option<ForEach>,
     /// Location of added operations in the result.
     pub generator: Option<Generator>,
-    /// Lock keys: a text or a list of texts.
+    /// Lock keys: a string or a list of strings.
     pub lock_keys: Option<Payload>,
     /// Params as written; only for an operation with `onFail: DLQ`.
     pub params: serde_json::Map<String, serde_json::Value>,

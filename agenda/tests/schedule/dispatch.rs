@@ -178,7 +178,7 @@ fn invalid_dispatch_payload_fails_with_a_message() {
     for (payload, wanted) in [
         (json!({"method": "content.instal"}), "`method` must be one of content.install, "),
         (json!({"method": "content.install"}), "`units` must be a list of maps, each with its `type_id`"),
-        (json!({"method": "content.install", "units": [{}]}), "needs the text `type_id` (at `/units/0`)"),
+        (json!({"method": "content.install", "units": [{}]}), "needs the string `type_id` (at `/units/0`)"),
         (json!({"method": "bind.unbind"}), "`bind.unbind` needs `repo_id`"),
     ] {
         let mut scheduler = scheduler(&payload);

@@ -141,7 +141,7 @@ fn number(fields: &mut Fields<'_, '_>, name: &str, least: u64, most: u64) -> Opt
     None
 }
 
-/// Reads a map of texts whose names, and optionally values, must satisfy a rule.
+/// Reads a map of strings whose names, and optionally values, must satisfy a rule.
 fn pairs(
     fields: &mut Fields<'_, '_>,
     name: &str,
