@@ -1,4 +1,4 @@
-//! The policies of a handler: for all its operations, for its roles and for its actions.
+//! The default policies in a handler's registry entry: for all operations, for one stream, for one action.
 
 use crate::scope::Scope;
 use crate::table::{KEYS, PolicyLayer};
@@ -6,7 +6,11 @@ use pop_document::{Fault, Pointer, Site};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// The policies of one handler. A role names some of the streams through which operations enter a run.
+/// The default policies in the registry entry of one handler (docs/formats/registry.md).
+///
+/// They are set for all operations, for operations of one *stream* (key `role.STREAM.KEY`), or for operations with one
+/// *action* (key `action.NAME.KEY`). The stream is the origin of an operation: `agenda` if the agenda contains it, `local`
+/// if the run added it. An operation selects an action of its handler with the param `action`.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct HandlerPolicies {
     own: PolicyLayer,
@@ -14,10 +18,12 @@ pub struct HandlerPolicies {
     actions: Branch,
 }
 
-/// The layers for all and for named roles, or for all and for named actions.
+/// The policies for streams, or the policies for actions.
 #[derive(Debug, Clone, Default, PartialEq)]
 struct Branch {
+    /// Set by a key without a name, such as `role.onFail`. It applies to every operation, and a named key overrides it.
     all: PolicyLayer,
+    /// Set by keys with a name, such as `role.local.onFail`, by that name.
     named: BTreeMap<String, PolicyLayer>,
 }
 
@@ -29,7 +35,8 @@ impl Branch {
 }
 
 impl HandlerPolicies {
-    /// Reads a `policies` map: params, and keys for roles and actions such as `role.NAME.KEY`.
+    /// Reads the `policies` map of a registry entry. Keys that begin with `role.` or `action.` set policies for streams or
+    /// actions; all other keys are params for every operation of the handler.
     pub fn parse(policies: &Value, at: &Pointer, faults: &mut Vec<Fault>) -> Self {
         let Value::Object(map) = policies else {
             return Self { own: PolicyLayer::parse(policies, at.clone(), faults), ..Self::default() };
@@ -56,7 +63,7 @@ impl HandlerPolicies {
         read
     }
 
-    /// Adds the `policies` of one action from the list of actions.
+    /// Adds the policies of an action that has its own `policies` map in the entry's field `actions`.
     pub fn add_action(&mut self, action: &str, policies: &Value, at: &Pointer, faults: &mut Vec<Fault>) {
         let layer = match policies {
             Value::Object(_) => PolicyLayer::parse_shared(policies, at.clone(), faults),
@@ -69,7 +76,8 @@ impl HandlerPolicies {
         }
     }
 
-    /// The layers for an operation with this role and action, the weakest first.
+    /// The policies that apply to an operation of this stream (`role`) with this action. A later layer overrides an earlier
+    /// one.
     pub fn layers(&self, role: &str, action: Option<&str>) -> Vec<(Scope, &PolicyLayer)> {
         let own = (!self.own.is_empty()).then_some((Scope::Handler, &self.own));
         let roles = self.roles.layers(Some(role)).map(|layer| (Scope::Role, layer));
@@ -77,14 +85,15 @@ impl HandlerPolicies {
         own.into_iter().chain(roles).chain(actions).collect()
     }
 
-    /// Whether a property of a descriptor sets a policy.
+    /// Whether a key in a descriptor (an INI file that declares handlers) sets a policy. Other keys are properties for the
+    /// handler.
     pub fn is_policy(property: &str) -> bool {
         let own = KEYS.iter().filter(|facts| facts.is_descriptor_property);
         Part::of(property).is_some() || own.into_iter().any(|facts| facts.key == property)
     }
 }
 
-/// The part of a handler that a policy applies to: a role or an action, named or all.
+/// The operations that a policy applies to: those of one stream or of every stream (`None`), with one action or any (`None`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Part<'n> {
     Role(Option<&'n str>),
@@ -112,7 +121,7 @@ impl<'n> Part<'n> {
     }
 }
 
-/// Reads the policies of one part. Faults point to the keys as written.
+/// Reads the policies of one part. The pointer of a fault has the whole key of the file, for example `role.local.onFail`.
 fn part_layer(keys: &[(&str, Pointer, &Value)], faults: &mut Vec<Fault>) -> PolicyLayer {
     let map = keys.iter().map(|(key, _, value)| ((*key).to_owned(), (*value).clone())).collect();
     let mut found = Vec::new();
@@ -136,6 +145,7 @@ fn part_layer(keys: &[(&str, Pointer, &Value)], faults: &mut Vec<Fault>) -> Poli
     layer
 }
 
+// the prefix `r1_` of a test is the row of docs/rows.md that it proves
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -149,7 +159,8 @@ mod tests {
         read
     }
 
-    /// Checks role and action, named value and default, in all four combinations.
+    /// Checks, for streams and for actions, that a value with a name overrides the value without one. Each of the two may be
+    /// set or not.
     fn check_precedence(key: &str, default: &str, own: &str) {
         let only = |word: &str| PolicyLayer::parse(&json!({key: word}), Pointer::root(), &mut Vec::new());
         for (word, scope) in [("role", Scope::Role), ("action", Scope::Action)] {
@@ -198,7 +209,7 @@ mod tests {
             assert_eq!((policies.on_fail.value.to_string().as_str(), policies.on_fail.scope), (word, scope));
             assert_eq!(policies.run_ms.scope, Scope::Handler);
         }
-        // without a named action, the policies of all actions apply
+        // an operation without an action gets `action.onFail`, but not `action.Write.onFail`
         assert_eq!(read(&all).layers("local", None).len(), 3);
     }
 

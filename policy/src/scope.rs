@@ -10,9 +10,9 @@ pub enum Scope {
     BuiltIn,
     /// The registry entry of the operation's type.
     Handler,
-    /// The registry entry, for the role of the handler.
+    /// The registry entry, for the stream of the operation (keys `role.…`).
     Role,
-    /// The registry entry, for the action of the operation.
+    /// The registry entry, for the action of the operation (keys `action.…`).
     Action,
     /// The agenda's `params`.
     Agenda,
