@@ -1,4 +1,4 @@
-//! Syncs the journal in the background, at most 100 ms after each write.
+//! A thread that syncs the journal's file to disk (`fdatasync`) in the background, at most 100 ms after each write.
 
 use super::storage::Storage;
 use std::io;
@@ -6,7 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// Time for which writes are gathered before they are synced.
+/// Time between the first write that is not synced and the sync. Further writes within it share that sync.
 const GATHER: Duration = Duration::from_millis(60);
 
 /// A thread that syncs a file shortly after each write.
@@ -40,13 +40,15 @@ impl Syncer {
         Ok(Self { shared, thread: Some(thread) })
     }
 
-    /// Syncs in the background at once, without gathering writes first.
+    /// Wakes the thread after a write that is to be synced without the wait of [`GATHER`]. The caller does not wait for the
+    /// sync. Returns the error of an earlier sync, as [`written`](Self::written) does.
     pub(super) fn sync_now(&self) -> io::Result<()> {
         self.shared.lock().is_urgent = true;
         self.written()
     }
 
-    /// Notes a write to the file. Returns the error of an earlier sync.
+    /// Wakes the thread after a write to the file; the thread syncs the file soon. Returns the error of an earlier sync, if
+    /// there was one and it has not been returned yet.
     pub(super) fn written(&self) -> io::Result<()> {
         let mut state = self.shared.lock();
         if !state.is_dirty {
@@ -66,7 +68,7 @@ impl Syncer {
         self.shared.lock().is_over = true;
         self.shared.changed.notify_one();
         if let Some(thread) = self.thread.take() {
-            // a panic of that thread was already printed
+            // the result is only an error if the thread panicked, and then the panic has been printed
             thread.join().ok();
         }
     }
