@@ -1,4 +1,5 @@
-//! The path for a handler's intermediate files, checked for required tokens.
+//! The intermediate path: the folder that a payload names for a handler's temporary files. A deployment can require that
+//! the path contains certain texts (tokens), for example the agenda's id.
 
 use thiserror::Error;
 
@@ -25,7 +26,8 @@ pub enum IntermediateError {
     },
 }
 
-/// The path in a payload, if it contains every required token in any letter case.
+/// The intermediate path of a payload (`requested`). It must contain every token of the property
+/// `pop.handler.intermediate.requiredPathTokens`, in any letter case.
 ///
 /// Without a path, or with a blank one, the result is none, and the handler uses its own default.
 pub fn intermediate_path(

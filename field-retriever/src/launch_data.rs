@@ -20,11 +20,11 @@ use crate::payload::{self, MAX_PAYLOAD_BYTES, PayloadError};
 use crate::properties::{Properties, PropertiesError};
 use pop_contract::LaunchType;
 
-/// Launch data of a process. [`DefaultLaunchData`] is the default implementation.
+/// Launch data: the settings with which a process starts. [`DefaultLaunchData`] is the default implementation.
 ///
 /// [`TypedFields`] adds typed getters, also to `dyn LaunchDataWrapper`.
 pub trait LaunchDataWrapper: Send + Sync {
-    /// The text of a setting. An argument precedes the environment, which precedes a property.
+    /// The text of a setting. An argument overrides the environment, which overrides a property.
     fn field(&self, name: &FieldName) -> Option<Found<String>>;
 
     /// How this process was launched.
@@ -314,7 +314,7 @@ impl DefaultLaunchData {
         &self.properties
     }
 
-    /// A file named by an argument precedes the environment, which precedes a file named by a property.
+    /// A file named by an argument overrides the environment, which overrides a file named by a property.
     fn file_or(
         &self,
         name: &str,

@@ -1,7 +1,8 @@
 //! Finds the settings of a process in arguments, environment and one properties file, with the origin of each value.
 //!
-//! An argument precedes the environment, which precedes a property, which precedes the default. A value of the wrong
-//! type is an error that names its place; the default never replaces it.
+//! These settings are called *launch data*; a *field* is one of them. An argument overrides the environment, which overrides
+//! the properties file, which overrides the default. If a value has the wrong type, the error says where the value was set;
+//! the default never replaces it.
 //!
 //! ```
 //! use pop_field_retriever::{

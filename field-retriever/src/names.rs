@@ -16,7 +16,7 @@ pub mod argument {
     pub const OAUTH_CERT_PATH: &str = "oauthCertPath";
     /// The file with the token of the service account.
     pub const OAUTH_TOKEN_PATH: &str = "oauthTokenPath";
-    /// The configuration of the puller. It has no effect and is accepted for old command lines.
+    /// The configuration file of POP's puller, which requests agendas. It is accepted for old command lines, without effect.
     pub const CONF_PATH: &str = "confPath";
 
     /// Every argument that takes a value.
@@ -31,7 +31,7 @@ pub mod argument {
         CONF_PATH,
     ];
 
-    /// The option with which container images start a program. It has no value and no effect.
+    /// An option without a value that container images of POP add when they start a program. It has no effect.
     pub const IGNORED: &str = "c";
 }
 
@@ -57,7 +57,7 @@ pub mod environment {
     pub const LAST_PROGRESS: &str = "LAST_PROGRESS";
     /// Path of a file with the progress of an earlier attempt, if it is too long for a variable.
     pub const LAST_PROGRESS_FILE: &str = "POP_LAST_PROGRESS_FILE";
-    /// Correlation identifier.
+    /// Correlation id, which logs of several systems share.
     pub const CID: &str = "CID";
     /// Identifier of the agenda.
     pub const AGENDA_ID: &str = "AGENDA_ID";
@@ -101,7 +101,7 @@ pub mod environment {
 pub const PROPERTY_FILES: [&str; 3] =
     ["./config/external.properties", "./config/external-properties", "/app/config/external.properties"];
 
-/// Placeholder for the agenda id in path tokens.
+/// Placeholder for the agenda's id in the texts that an intermediate path must contain.
 pub const AGENDA_ID_REFERENCE: &str = "@<pop.agendaId>";
 
 pub mod property;
@@ -139,9 +139,9 @@ pub mod launch_data {
     /// The token itself.
     pub const OAUTH_TOKEN: FieldName =
         FieldName::of_environment(&[environment::OAUTH_TOKEN, environment::OATH_TOKEN]);
-    /// The configuration of the puller.
+    /// The configuration file of POP's puller; no effect.
     pub const CONF_PATH: FieldName = datum(argument::CONF_PATH, &[]);
-    /// Correlation identifier.
+    /// Correlation id, which logs of several systems share.
     pub const CID: FieldName = FieldName::of_environment(&[environment::CID]);
     /// Identifier of the agenda.
     pub const AGENDA_ID: FieldName = FieldName::of_environment(&[environment::AGENDA_ID]);

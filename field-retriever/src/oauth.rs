@@ -12,17 +12,17 @@ use crate::names::launch_data;
 /// The largest certificate or token file that is read, in bytes.
 const MAX_FILE_BYTES: u64 = 1 << 20;
 
-/// A text that is only shown by [`expose`](Self::expose).
+/// A string that only [`expose`](Self::expose) shows.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
 impl Secret {
-    /// Wraps a text.
+    /// Wraps a string.
     pub const fn new(text: String) -> Self {
         Self(text)
     }
 
-    /// The text.
+    /// The string itself.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -127,7 +127,7 @@ pub(crate) fn find(field: impl Fn(&FieldName) -> Option<Found<String>>) -> Resul
 /// A value with its origin, and the file that it was read from, if it was read from one.
 type FoundSecret = (Found<Secret>, Option<PathBuf>);
 
-/// A path from an argument precedes data from the environment, which precedes a path from a property.
+/// A path from an argument overrides data from the environment, which overrides a path from a property.
 fn find_one(
     field: &impl Fn(&FieldName) -> Option<Found<String>>,
     path: &FieldName,
