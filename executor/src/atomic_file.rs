@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 pub(crate) enum Durability {
     /// The file is synced: after power loss it has the old or the new content.
     Synced,
-    /// The file is not synced: its readers detect a torn file or can do without it.
+    /// The file is not synced: readers detect a torn file, or do not need the file.
     Unsynced,
 }
 
@@ -90,7 +90,7 @@ mod tests {
         });
         assert_eq!(failed.unwrap_err().kind(), ErrorKind::StorageFull);
         assert_eq!(fs::read(&path).unwrap(), b"old");
-        // a file left by a killed process with the same number does not disturb
+        // a file that a killed process with the same number left has no effect
         fs::write(folder.path().join(format!("f.{}-0.new", std::process::id())), "n").unwrap();
         replace(&path, Durability::Unsynced, |file| file.write_all(b"newer")).unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"newer");

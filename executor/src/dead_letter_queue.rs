@@ -1,7 +1,8 @@
-//! The dead-letter queue of a run: failed operations in files of its folder, each with everything needed to repeat it.
+//! The dead-letter queue of a run: a folder with one file for each failed operation, with everything needed to repeat
+//! the operation.
 //!
-//! *Guarantees.* A dead letter is written whole or not at all, even if a process is killed. Writing it again changes
-//! nothing and keeps its recorded replays. A damaged dead letter is an error of its own; the others stay readable.
+//! *Guarantees.* A dead letter is written whole or not at all, even if a process is killed. A second write changes
+//! nothing and does not remove the recorded replays. If one dead letter is damaged, the others stay readable.
 
 use crate::atomic_file::{self, Durability, make_folder, replace, write_private};
 use crate::folder_error::FolderError;
@@ -33,25 +34,25 @@ pub struct DeadLetter {
     pub run: String,
     /// The operation.
     pub operation: String,
-    /// Its type.
+    /// Type of the operation.
     #[serde(rename = "type")]
     pub handler_type: String,
     /// The name of the agenda in messages.
     pub agenda: String,
-    /// The launcher of its run: `local`, `docker` or `kubernetes`.
+    /// The launcher of the run: `local`, `docker` or `kubernetes`.
     pub launcher: String,
-    /// Its payload, references filled.
+    /// Payload of the operation, after its references were replaced.
     pub payload: Value,
-    /// Its params as written, plus the keys that it locks.
+    /// The operation's own params, and its lock keys.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub params: Map<String, Value>,
-    /// The failure of its last attempt.
+    /// Failure of the last attempt.
     pub failure: Failure,
-    /// All its attempts, oldest first.
+    /// All attempts, oldest first.
     pub attempts: Vec<PastAttempt>,
-    /// When the operation settled, in epoch milliseconds.
+    /// Time at which the operation was settled, in epoch milliseconds.
     pub settled: Millis,
-    /// Ids of the runs that replayed it.
+    /// Ids of the runs that replayed the dead letter.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub replays: Vec<String>,
 }
@@ -61,11 +62,11 @@ pub struct DeadLetter {
 pub struct PastAttempt {
     /// Number of the attempt, from 1.
     pub number: u32,
-    /// When it was launched, in epoch milliseconds.
+    /// Time of the launch, in epoch milliseconds.
     pub started: Millis,
-    /// When it ended, in epoch milliseconds.
+    /// Time of the end, in epoch milliseconds.
     pub ended: Millis,
-    /// Description of its end.
+    /// Failure of the attempt, as text.
     pub failure: String,
 }
 
@@ -101,7 +102,7 @@ pub enum LetterError {
     Format {
         /// The file.
         path: PathBuf,
-        /// Its format number.
+        /// Format number in the file.
         format: u64,
     },
 }
@@ -154,7 +155,7 @@ impl DeadLetters {
         Ok(folders.iter().flat_map(|folder| Self::of(folder.path()).list()).collect())
     }
 
-    /// Writes a dead letter. It replaces one of the same operation and keeps the recorded replays of that.
+    /// Writes a dead letter. If the operation has one already, it is replaced, without its recorded replays being lost.
     pub fn write(&self, letter: &DeadLetter) -> Result<(), LetterError> {
         make_folder(&self.folder).map_err(at(&self.folder))?;
         self.write_locked(letter, &self.lock()?)
@@ -174,7 +175,7 @@ impl DeadLetters {
     /// [`DeadLetters::write`] for a caller that has locked the queue.
     pub(crate) fn write_locked(&self, letter: &DeadLetter, _lock: &LettersLock) -> Result<(), LetterError> {
         let path = self.path(&letter.operation)?;
-        // a missing or damaged file has no replays to keep
+        // a missing or damaged file has no recorded replays
         let replays = read(&path).map_or_else(|_| Vec::new(), |earlier| earlier.replays);
         write_file(&path, &DeadLetter { replays, ..letter.clone() })
     }
@@ -233,7 +234,7 @@ impl DeadLetters {
         Ok(files.len())
     }
 
-    /// The file of an operation's dead letter. A text that cannot name an operation has none.
+    /// The file of an operation's dead letter; none if the string cannot be the name of an operation.
     fn path(&self, operation: &str) -> Result<PathBuf, LetterError> {
         let name = OperationName::parse_any(operation).map_err(|_| self.no_letter(operation))?;
         Ok(self.folder.join(format!("{}.{EXTENSION}", name.file_name())))

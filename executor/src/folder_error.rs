@@ -3,10 +3,10 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Why the folder of a run cannot be used.
+/// Reason why the folder of a run cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum FolderError {
-    /// A file in it cannot be read or written.
+    /// A file in the folder cannot be read or written.
     #[error("`{}` cannot be used", .path.display())]
     Io {
         /// The file.

@@ -1,4 +1,5 @@
-//! The frozen inputs of a run: its texts and settings, written once and never changed.
+//! The frozen inputs of a run: copies of the agenda, registry, descriptors and settings, written once and never
+//! changed.
 
 use crate::atomic_file::write_private;
 use crate::folder_error::FolderError;
@@ -20,10 +21,10 @@ const DESCRIPTIONS: &str = "descriptions.json";
 
 /// Largest settings file that is read, in bytes.
 const SETTINGS_LIMIT: u64 = 16 * 1024 * 1024;
-/// Largest other input file that is read, in bytes: the size limit of texts.
+/// Largest other input file that is read, in bytes: the size limit of an agenda.
 const FILE_LIMIT: u64 = pop_document::MAX_BYTES as u64;
 
-/// The settings of a run: its inputs besides the texts.
+/// The settings of a run: its inputs besides agenda, registry and descriptors.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Settings {
@@ -35,7 +36,7 @@ pub struct Settings {
     pub on: String,
     /// The folder in which programs start.
     pub folder: PathBuf,
-    /// The registry's folder, against which its relative programs are resolved.
+    /// The registry's folder, in which relative programs of the registry are looked up.
     pub home: Option<PathBuf>,
     /// Params of the agenda that the command line set.
     pub params: Vec<(String, String)>,
@@ -87,7 +88,7 @@ pub struct Inputs {
 }
 
 impl Settings {
-    /// Refuses paths that are not UTF-8, because JSON cannot hold them.
+    /// Rejects paths that are not UTF-8, because JSON cannot contain them.
     pub(crate) fn check(&self) -> Result<(), FolderError> {
         let conf_d = self.conf_d.iter().flat_map(|conf_d| conf_d.handlers.iter().chain([&conf_d.folder]));
         let mut paths = self.home.iter().chain([&self.folder]).chain(conf_d);
@@ -101,7 +102,7 @@ impl Settings {
     }
 }
 
-/// Refuses a path that is not UTF-8.
+/// Rejects a path that is not UTF-8.
 pub(crate) fn check_utf8(path: &Path) -> Result<(), FolderError> {
     match path.to_str() {
         Some(_) => Ok(()),
@@ -255,7 +256,7 @@ fn read_optional(path: &Path) -> Result<Option<Vec<u8>>, FolderError> {
     }
 }
 
-/// The result of a removal, in which a missing file is not an error.
+/// The result of the removal of a file; a missing file is not an error.
 pub(crate) fn ignore_missing(path: &Path, removed: io::Result<()>) -> Result<(), FolderError> {
     match removed {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(FolderError::io(path)(error)),

@@ -1,4 +1,4 @@
-//! What the kernel says of a process in `/proc/PID/stat` (proc_pid_stat(5)).
+//! Reads the kernel's description of a process in `/proc/PID/stat` (proc_pid_stat(5)).
 
 use std::fmt::Display;
 use std::fs;

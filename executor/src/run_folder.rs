@@ -1,4 +1,4 @@
-//! The folder of a run: its frozen inputs, journal and logs, and a lock for its one executor.
+//! The folder of a run: frozen inputs, journal, logs, and the lock of the one process that executes the run.
 
 use crate::folder_error::FolderError;
 use crate::frozen_inputs::{Inputs, check_utf8, ignore_missing, make_folder, settings_path, sync, sync_path};
@@ -20,14 +20,14 @@ pub struct RunFolder {
 }
 
 impl RunFolder {
-    /// Creates the folder of a new run with its inputs, and takes its lock. [`RunFolder::sync`] writes them to disk; the
-    /// journal calls it with or before its own first sync.
+    /// Creates the folder of a new run with the inputs, and takes the run's lock. [`RunFolder::sync`] syncs the inputs
+    /// to disk; the journal calls it with or before its own first sync.
     pub fn create(runs: &Path, run: &str, inputs: &Inputs) -> Result<(Self, Lock), FolderError> {
         Self::make(runs, run, inputs, false)
     }
 
-    /// Like [`RunFolder::create`], for a run whose id the user set. It replaces the incomplete folder of an executor that
-    /// died while it created the run.
+    /// Like [`RunFolder::create`], for a run whose id the user set. Replaces an incomplete folder, which an executor
+    /// left that died while it created the run.
     pub fn create_or_replace(runs: &Path, run: &str, inputs: &Inputs) -> Result<(Self, Lock), FolderError> {
         Self::make(runs, run, inputs, true)
     }
@@ -144,7 +144,7 @@ impl RunFolder {
         })
     }
 
-    /// The process of this machine that executes the run, if any. It takes no lock, so it never blocks an executor.
+    /// The process of this machine that executes the run, if any. Takes no lock, so that it never blocks an executor.
     pub fn executor(&self) -> Option<i32> {
         executor(&self.path.join(LOCK))
     }
@@ -168,7 +168,7 @@ fn make_runs_folder(runs: &Path) -> Result<(), FolderError> {
     Ok(())
 }
 
-/// Refuses a umask that removes permissions of the owner. `status` is the text of `/proc/self/status`.
+/// Rejects a umask that removes permissions of the owner. `status` is the content of `/proc/self/status`.
 fn check_umask(status: &str) -> Result<(), FolderError> {
     const OF_OWNER: u32 = 0o700;
     let umask = status.lines().find_map(|line| line.strip_prefix("Umask:"));

@@ -10,7 +10,8 @@ use std::path::PathBuf;
 pub struct RunIdentity {
     /// The id of the run.
     pub run: String,
-    /// The mark by which programs of the run are found. It differs from the id if another run may have the same id.
+    /// The mark by which pop finds the programs of the run. The mark differs from the id if another run may have the
+    /// same id.
     pub mark: String,
     /// The correlation id.
     pub cid: String,

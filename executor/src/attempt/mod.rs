@@ -1,8 +1,8 @@
-//! The port that runs attempts, whatever does the work: a process, a container, a pod, or a handler inside the executor.
+//! The port that runs attempts: as a process, a container, a pod, or with a handler inside the executor.
 //!
-//! An attempt is handed over with its payload as a value. The adapter that serves the operation encodes it as its kind of
-//! work needs: as variables and files of a program, or as the input of a handler. Adapters speak back in the
-//! [`LaunchEvent`](pop_launchers::LaunchEvent)s of launches.
+//! The driver passes an attempt with the payload as a value. The adapter of the operation encodes the payload: as
+//! variables and files for a program, or as the input of a handler inside the executor. Adapters report with
+//! [`LaunchEvent`](pop_launchers::LaunchEvent)s.
 
 mod program;
 mod resident;
@@ -25,13 +25,13 @@ use tokio::sync::mpsc;
 /// The limits of one attempt. `None` means no limit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct AttemptLimits {
-    /// How long it may run.
+    /// Longest time of the attempt.
     pub run: Option<Duration>,
-    /// How long it may print nothing.
+    /// Longest time without output.
     pub silence: Option<Duration>,
-    /// How long it may wait for its image or its node.
+    /// Longest wait for the image or the node.
     pub pending: Option<Duration>,
-    /// How long it may take to end after SIGTERM; none: as the launcher has it.
+    /// Time between SIGTERM and SIGKILL; `None`: the launcher's default.
     pub grace: Option<Duration>,
 }
 
@@ -46,15 +46,15 @@ pub struct AttemptOrder<'o> {
     pub number: u32,
     /// A name that no other launch has: `run-operation-attempt`.
     pub name: String,
-    /// The payload with its references filled.
+    /// The payload after its references were replaced.
     pub payload: &'o Value,
-    /// What an earlier attempt reported last.
+    /// The last progress that an earlier attempt reported.
     pub prior: Option<&'o Progress>,
-    /// The file of its log.
+    /// The log file of the attempt.
     pub log: PathBuf,
-    /// Its limits.
+    /// The time limits of the attempt.
     pub limits: AttemptLimits,
-    /// Whether an earlier executor may have started it: then it is found, or reported as lost.
+    /// Whether an earlier executor may have started the attempt. The runner then finds it, or reports it as lost.
     pub again: bool,
 }
 
@@ -89,7 +89,7 @@ impl<'o> AttemptOrder<'o> {
     }
 }
 
-/// Runs attempts of the operations that one kind of work serves.
+/// Runs attempts of one kind: programs, or handlers inside the executor.
 ///
 /// *Guarantees.* `start` returns at once. An error means that nothing was started and no event will come; every other
 /// start ends in [`LaunchEnd`](pop_launchers::LaunchEvent::Ended) or [`Lost`](pop_launchers::LaunchEvent::Lost).
@@ -102,45 +102,47 @@ pub trait AttemptRunner: Send {
         events: &mpsc::Sender<LaunchUpdate>,
     ) -> Result<(), Failure>;
 
-    /// Asks an attempt to end, or ends it by force. An attempt that is over is left alone.
+    /// Asks an attempt to stop, or kills it with `force`. Has no effect on an attempt that has ended.
     fn stop(&self, id: LaunchId, force: bool);
 
-    /// Judges how an attempt ended, and forgets it.
+    /// Decides whether an ended attempt succeeded or failed, and removes its record.
     fn verdict(&mut self, id: LaunchId, ended: LaunchEnd) -> Verdict;
 
-    /// Forgets an attempt that was lost.
+    /// Removes the record of a lost attempt.
     fn forget(&mut self, _id: LaunchId) {}
 
-    /// Waits until the ends that have come, and output that waits in pipes, are reported or about to be. Called before a
-    /// deadline decides over an attempt, because a loop that stood still may see the deadline first. The caller keeps
-    /// receiving meanwhile.
+    /// Waits until all attempts that have ended, and all output in pipes, are reported or about to be. The driver calls
+    /// this before it applies a time limit: if its loop was suspended, it may see the time limit first. The driver
+    /// keeps receiving events during the wait.
     fn settle(&mut self) -> Doing<'_, ()> {
         Box::pin(async {})
     }
 
-    /// Stops every running attempt (SIGSTOP), as far as it runs on this machine.
+    /// Pauses (SIGSTOP) every running attempt that runs on this machine.
     fn pause(&self) {}
 
-    /// Continues what [`pause`](Self::pause) stopped. The limits of attempts do not count the pause.
+    /// Continues the attempts after [`pause`](Self::pause). The pause does not count against time limits.
     fn resume(&self, _paused: Duration) {}
 
-    /// The end of an attempt is on record: what was kept so that a later executor finds it may go.
+    /// Deletes what allows a later executor to find the attempt (a container or pod), because the journal has the end
+    /// of the attempt.
     fn release(&self, _id: LaunchId) {}
 
-    /// Waits until everything that was released is gone, for a while; nothing is started after that.
+    /// Waits, for a limited time, until everything that was released is deleted. No attempt may start after that.
     fn close(&mut self) -> Doing<'_, ()> {
         Box::pin(async {})
     }
 }
 
-/// The runner of each kind of work; each operation has its own.
+/// The two runners: for programs and for handlers inside the executor.
 pub struct Runners {
     programs: Box<dyn AttemptRunner>,
     residents: Box<dyn AttemptRunner>,
 }
 
 impl Runners {
-    /// Programs start through `launcher`; resident handlers read `launch_data`. `clock` is the wall clock.
+    /// Programs start through `launcher`; handlers inside the executor read `launch_data`. `clock` returns the
+    /// wall-clock time.
     pub fn new(
         launcher: Arc<dyn Launcher>,
         launch_data: Arc<dyn LaunchDataWrapper>,
@@ -167,13 +169,13 @@ impl Runners {
         }
     }
 
-    /// Waits until the ends that have come are reported or about to be.
+    /// Waits as [`AttemptRunner::settle`] does, for all runners.
     pub(crate) async fn settle(&mut self) {
         self.programs.settle().await;
         self.residents.settle().await;
     }
 
-    /// Stops every running attempt while `suspend` runs, and continues it then. Returns how long that took.
+    /// Pauses all running attempts while `suspend` runs. Returns the duration of the pause.
     pub(crate) fn pause_while(&mut self, suspend: impl FnOnce()) -> Duration {
         let began = Instant::now();
         self.programs.pause();
@@ -183,7 +185,7 @@ impl Runners {
         paused
     }
 
-    /// Waits until everything that was released is gone.
+    /// Waits as [`AttemptRunner::close`] does, for all runners.
     pub(crate) async fn close(&mut self) {
         self.programs.close().await;
         self.residents.close().await;

@@ -18,12 +18,12 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 
-/// Progress up to this length travels as plain text.
+/// Progress up to this length (bytes) is passed in a variable.
 const PLAIN_LIMIT: usize = PLAIN_PAYLOAD_LIMIT;
-/// Compressed payloads up to this length travel in the environment; longer ones as a file.
+/// Compressed payloads up to this length (bytes) are passed in variables, longer ones in a file.
 const COMPRESSED_LIMIT: usize = 1_000_000;
 
-/// What the judgement of a launch's end needs.
+/// Facts about a launch that decide whether its end is a success.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Expected {
     is_exec: bool,
@@ -35,7 +35,7 @@ pub(super) struct Expected {
 pub(super) struct ProgramRunner {
     launcher: Arc<dyn Launcher>,
     identity: RunIdentity,
-    /// How the end of each launch is judged.
+    /// The expected output and exit statuses of each launch.
     expected: HashMap<LaunchId, Expected>,
 }
 
@@ -91,15 +91,15 @@ impl AttemptRunner for ProgramRunner {
     }
 }
 
-/// The launch order of an operation's first attempt as far as it is known before the run: references are not filled,
-/// and nothing is written.
+/// The launch order of an operation's first attempt, as known before the run: references are not replaced, and no file
+/// is written.
 pub fn preview(plan: &Plan, identity: &RunIdentity, op: OpIx) -> Result<(LaunchId, LaunchOrder), Failure> {
     let payload = plan.operation(op).payload.template();
     let attempt = AttemptOrder::new(plan, identity, op, 1, payload);
     Ok((launch_id(op, 1), launch_order(identity, &attempt, &|_, _| Ok(()))?.0))
 }
 
-/// Writes what is too long for a variable.
+/// Writes a file for a value that is too long for a variable.
 type Write<'w> = dyn Fn(&Path, &str) -> io::Result<()> + 'w;
 
 /// Encodes an attempt as the launch of a program: payload, prior progress and names become variables or files.
@@ -151,14 +151,14 @@ fn launch_order(
             order.program = Program { pod: order.program.pod.take(), ..program(entry, identity) };
             hand_over_input(&mut order.program, attempt, entry, write)?;
         }
-        // the first runs inside the executor; of the second, its calls are launched
+        // a resident handler runs inside the executor, and a dispatch launches only its calls
         Serves::Resident(_) | Serves::Dispatch => {}
     }
     order.program.env.extend(operation_variables(planned, attempt.number, &order.program.secrets));
     Ok((order, expected))
 }
 
-/// Hands payload, prior progress and properties over to the handler of a registry entry.
+/// Passes payload, prior progress and properties to the handler of a registry entry.
 fn hand_over_input(
     program: &mut Program,
     attempt: &AttemptOrder<'_>,
@@ -184,7 +184,7 @@ fn hand_over_input(
     Ok(())
 }
 
-/// The variables that tell a program which operation and attempt it serves.
+/// The variables with the names of the operation and the attempt.
 fn operation_variables(
     planned: &PlannedOperation,
     attempt: u32,
@@ -220,7 +220,7 @@ fn exec_payload(payload: &Value) -> Result<ExecPayload, Failure> {
     })
 }
 
-/// The program of an entry: its command where processes are launched, else what its image starts.
+/// The program of an entry: `command` under the local launcher, else the program that the image starts.
 fn program(entry: &Entry, identity: &RunIdentity) -> Program {
     let command = entry.command.as_ref().filter(|_| identity.on.capabilities().uses_host_programs);
     Program {
@@ -233,7 +233,7 @@ fn program(entry: &Entry, identity: &RunIdentity) -> Program {
     }
 }
 
-/// How an operation's container or pod is made.
+/// The settings of an operation's container or pod.
 fn pod<'p>(plan: &'p Plan, planned: &'p PlannedOperation) -> &'p Arc<PodConfig> {
     match &planned.serves {
         Serves::Program(entry) => &entry.pod,
@@ -250,15 +250,15 @@ fn labels(identity: &RunIdentity, planned: &PlannedOperation, attempt: u32) -> V
     labels.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
-/// The registry's properties for a handler, as the one variable that carries them.
+/// The variable with the handler's `properties`.
 fn properties(entry: &Entry) -> Option<(String, String)> {
     let given: Map<String, Value> =
         entry.properties.iter().map(|(key, value)| (key.clone(), json!(value))).collect();
     (!given.is_empty()).then(|| (variable::PROPERTIES.to_owned(), Value::Object(given).to_string()))
 }
 
-/// A payload on its way to a program: plain while it is short, then compressed, then as a file, in the first of these
-/// forms that the program reads.
+/// The payload for a program: in a variable if it is short, else compressed in several variables, else in a file. A
+/// form that the program does not read is skipped.
 fn payload_variables(
     text: &str,
     file: &Path,
@@ -291,7 +291,7 @@ fn payload_variables(
     Ok(payload::encode_file(&file.to_string_lossy()))
 }
 
-/// The progress of an earlier attempt: plain while it is short, then as a file.
+/// The progress of an earlier attempt: in a variable if it is short, else in a file.
 fn progress_variable(text: String, file: &Path, write: &Write<'_>) -> Result<(String, String), Failure> {
     if text.len() <= PLAIN_LIMIT {
         return Ok((variable::LAST_PROGRESS.to_owned(), text));
@@ -306,7 +306,7 @@ fn write_file(file: &Path, text: &str) -> io::Result<()> {
     write_private(file, text.as_bytes())
 }
 
-/// Judges the end of a launch.
+/// Decides whether an ended launch succeeded or failed.
 pub(super) fn verdict(expected: &Expected, ended: LaunchEnd) -> Verdict {
     let LaunchEnd { exit, said, captured, log_tail, .. } = ended;
     let is_reported = said.progress.as_ref().is_some_and(pop_contract::Progress::is_succeeded);
@@ -322,7 +322,7 @@ pub(super) fn verdict(expected: &Expected, ended: LaunchEnd) -> Verdict {
     Verdict { result, is_reported }
 }
 
-/// The result of a plain command: its exit status, and its output if that was captured.
+/// The result of a command of type `exec`: the exit status, and the output if the payload captures it.
 fn exec_result(exit: Exit, captured: Option<Value>) -> Value {
     let mut result = Map::new();
     if let Exit::Code(code) = exit {

@@ -17,7 +17,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::mpsc;
 
-/// The surroundings of every resident handler.
+/// The settings that all handlers inside the executor share.
 #[derive(Clone)]
 pub(super) struct ResidentSetting {
     pub(super) launch: Arc<dyn LaunchDataWrapper>,
@@ -26,14 +26,14 @@ pub(super) struct ResidentSetting {
     pub(super) cid: String,
 }
 
-/// One attempt on its way to the handlers' thread.
+/// An attempt to start on the handlers' thread.
 struct ResidentAttempt {
     resident: Resident,
     payload: String,
     operation: String,
     prior: Option<Progress>,
     log: PathBuf,
-    /// How long it may write nothing.
+    /// Longest time without a report.
     silence: Option<Duration>,
 }
 
@@ -43,8 +43,8 @@ enum Command {
     Stop(LaunchId, bool),
 }
 
-/// Runs resident handlers on one thread of their own, so that none of them holds the driver up. The thread starts with
-/// the first attempt.
+/// Runs resident handlers (handlers inside the executor) on a separate thread, so that none of them delays the driver.
+/// The thread starts with the first attempt.
 pub(super) struct ResidentRunner {
     setting: ResidentSetting,
     thread: Option<HandlerThread>,
@@ -81,7 +81,7 @@ impl AttemptRunner for ResidentRunner {
             return Err(Failure::new(Blame::Pop, "pop", "the operation has no handler inside the executor"));
         };
         if attempt.again {
-            // a handler inside an executor ended with it
+            // a handler inside the earlier executor ended with that executor
             let events = events.clone();
             tokio::spawn(async move { events.send(LaunchUpdate { id, event: LaunchEvent::Lost }).await });
             return Ok(());
@@ -104,7 +104,7 @@ impl AttemptRunner for ResidentRunner {
 
     fn stop(&self, id: LaunchId, force: bool) {
         if let Some(thread) = &self.thread {
-            // a thread that has ended runs nothing
+            // fails only if the thread has ended
             thread.commands.send(Command::Stop(id, force)).ok();
         }
     }
@@ -129,7 +129,7 @@ impl Drop for ResidentRunner {
     fn drop(&mut self) {
         if let Some(HandlerThread { commands, join }) = self.thread.take() {
             drop(commands);
-            // a panic of that thread has nothing more to say here
+            // the result is an error only if the thread panicked, and then the panic has been printed
             join.join().ok();
         }
     }

@@ -1,11 +1,12 @@
-//! The processes above this one. A lock that one of them holds while it waits for this process is never free.
+//! The ancestors of this process. If an ancestor holds a lock while it waits for this process, the lock never becomes
+//! free.
 
 use crate::process_stat::ProcessStat;
 
 /// The most processes that are followed upwards; a chain is much shorter, and `/proc` may change meanwhile.
 const MOST: usize = 1_000;
 
-/// Whether `pid` is this process or one above it, as far as `/proc` tells.
+/// Whether `pid` is this process or one of its ancestors, as far as `/proc` shows.
 pub(super) fn includes(pid: u32) -> bool {
     let mut current = std::process::id();
     for _ in 0..MOST {

@@ -1,7 +1,8 @@
 //! The key of a cached result: the input that the scheduler chose, and the identity of the handler.
 //!
-//! A wrong hit is worse than none, so the key holds everything that pop can know about the program: its file, the files
-//! among its arguments, and for `exec` its whole command, its variables and the folder in which it runs.
+//! A wrong hit is worse than none, so the key contains everything that pop can know about the program: the program's
+//! file, the files among the arguments, and for `exec` the whole command, the variables and the folder in which the
+//! command runs.
 
 use pop_agenda::{CacheAsk, Plan, PlannedOperation, Serves};
 use pop_contract::LaunchType;
@@ -18,16 +19,16 @@ use std::path::{Path, PathBuf};
 pub struct ExecProgram {
     /// The arguments, the program first.
     pub command: Vec<String>,
-    /// The image, where one is needed.
+    /// The image, if the launcher needs one.
     pub image: Option<String>,
-    /// Where it runs, relative to the folder in which the run's programs start.
+    /// Working directory, relative to the folder in which the run's programs start.
     pub working_directory: Option<String>,
-    /// The variables that the payload sets, as they stand there.
+    /// The variables in the payload's `env`.
     pub env: Value,
 }
 
 impl ExecProgram {
-    /// The command of a payload, as far as it has one.
+    /// The command of a payload; fields that the payload lacks are empty.
     pub(crate) fn of(payload: &Value) -> Self {
         let text = |field: &str| payload[field].as_str().map(str::to_owned);
         let word = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
@@ -40,10 +41,10 @@ impl ExecProgram {
     }
 }
 
-/// Computes keys, and remembers the digest of each file that it read: each file is read once a run.
+/// Computes keys, and caches the digest of each file, so that each file is read once in a run.
 pub(super) struct CacheKeys {
     pub(super) on: LaunchType,
-    /// The folder beside which the registry's relative programs are looked up.
+    /// The registry's folder, in which relative programs are looked up.
     pub(super) home: Option<PathBuf>,
     /// The folder in which programs start.
     pub(super) start: PathBuf,
@@ -111,14 +112,14 @@ impl CacheKeys {
         argv.iter().skip(1).map(|argument| self.file_digest(argument, folder)).collect()
     }
 
-    /// The digest of the file that a program is, if it is found.
+    /// The digest of the program's file, if there is such a file.
     fn digest(&mut self, program: &str, folder: &str, home: Option<&Path>) -> Option<String> {
         let folder = self.start.join(folder);
         let path = std::env::var_os("PATH");
         self.digest_of(resolve_beside(home, Path::new(program), &folder, path.as_deref()).ok()?)
     }
 
-    /// The digest of the file that an argument names, if it does; `--config=FILE` names one, too.
+    /// The digest of the file that an argument names, also as `--config=FILE`; none if it names no file.
     fn file_digest(&mut self, argument: &str, folder: &str) -> Option<String> {
         let value = argument.split_once('=').map_or(argument, |(_, value)| value);
         let names = [argument, value].into_iter().filter(|name| !name.is_empty());

@@ -1,4 +1,4 @@
-//! Effects on the files that runs of this host share, carried out by one thread that starts with the first request.
+//! Effects on the files that runs of this host share. One thread carries them out; it starts with the first request.
 
 use super::cache_key::CacheKeys;
 use super::worker::{Message, Worker};
@@ -14,14 +14,14 @@ use tokio::sync::mpsc;
 
 /// [`Effects`] over a [`Host`] and the dead-letter queue of a run.
 ///
-/// A run that shares nothing and sets nothing aside starts no thread.
+/// A run without locks, delays, versions, caches and dead letters starts no thread.
 pub struct HostEffects {
     idle: Option<Worker>,
     inbox: Option<channel::Sender<Message>>,
 }
 
 impl HostEffects {
-    /// The effects of the run `identity` on what `host` shares. `clock` is the wall clock.
+    /// The effects of the run `identity` on the shared state of `host`. `clock` returns the wall-clock time.
     pub fn new(host: Host, identity: &RunIdentity, clock: fn() -> Millis) -> Self {
         let RunIdentity { run, home, on, start, folder, .. } = identity.clone();
         let keys = CacheKeys::new(on, home, start);
@@ -53,7 +53,7 @@ impl HostEffects {
 impl Effects for HostEffects {
     fn request(&mut self, request: EffectRequest, replies: &mpsc::UnboundedSender<EffectReply>) {
         if self.inbox.is_none() && matches!(request, EffectRequest::Close | EffectRequest::Release { .. }) {
-            // nothing was ever asked for
+            // there was no earlier request
             if matches!(request, EffectRequest::Close) {
                 replies.send(EffectReply::Closed).ok();
             }

@@ -8,7 +8,7 @@ use pop_contract::{Blame, Failure};
 use std::error::Error;
 use std::time::Instant;
 
-/// The number of a wait for a lock.
+/// Number of a wait for a lock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct WaitId(pub(super) u64);
 
@@ -19,21 +19,21 @@ pub(super) enum Lock {
     Letters(LettersLock),
 }
 
-/// What is done when a lock has come.
+/// Work to do when a lock has been acquired.
 pub(super) enum Job {
-    /// Report that an operation has its lock, and hold the lock.
+    /// Reply that the operation has the lock, and hold the lock.
     Hold { ticket: Ticket, op: OpIx },
-    /// Ask for a delay's turn.
+    /// Read and replace the last start of a delay.
     Turn { ticket: Ticket, op: OpIx, id: Box<str>, ms: u64 },
-    /// Take the other keys' locks, then make all versions.
+    /// Acquire the locks of the other keys, then increment all versions.
     Commit(CommitJob),
-    /// Forget the name of a commit.
+    /// Delete the name of a commit from version files.
     Confirm { keys: Vec<Box<str>>, by: Box<str> },
-    /// Put a dead letter into the queue.
+    /// Write a dead letter to the queue.
     PutDeadLetter(Box<DeadLetter>),
 }
 
-/// A commit in progress. It takes the short locks of all keys in their order, so that the commit is atomic.
+/// A commit in progress. It acquires the short locks of all keys in name order, so that the commit is atomic.
 pub(super) struct CommitJob {
     pub(super) ticket: Ticket,
     pub(super) op: OpIx,
@@ -46,12 +46,13 @@ pub(super) struct CommitJob {
 /// A job that waits for a lock.
 pub(super) struct Waiting {
     pub(super) job: Job,
-    /// When the run says that it waits, and for what. `None` if it has said so or need not.
+    /// Time at which the user is informed of the wait, with the cause of the wait. `None` if the user was informed or
+    /// need not be.
     pub(super) say: Option<(Instant, String)>,
 }
 
 impl Job {
-    /// The operation on whose behalf the job waits. Jobs of no operation are finished before the run ends.
+    /// The operation of the job. Jobs without an operation are finished before the run ends.
     pub(super) fn operation(&self) -> Option<OpIx> {
         match self {
             Self::Hold { op, .. } | Self::Turn { op, .. } | Self::Commit(CommitJob { op, .. }) => Some(*op),
@@ -59,7 +60,7 @@ impl Job {
         }
     }
 
-    /// The request that waits, if the scheduler knows of the wait.
+    /// The request whose reply the scheduler waits for.
     pub(super) fn ticket(&self) -> Option<(Ticket, OpIx)> {
         match self {
             Self::Hold { ticket, op } | Self::Turn { ticket, op, .. } => Some((*ticket, *op)),
@@ -69,7 +70,8 @@ impl Job {
 }
 
 impl CommitJob {
-    /// Raises all versions or none; the commit holds their locks. A conflict is found before the first version is raised.
+    /// Increments all versions or none; the commit holds their locks. It finds a conflict before it increments the
+    /// first version.
     pub(super) fn make_versions(&self) -> Result<(), Box<Failure>> {
         let keys = || self.versions.iter().zip(&self.locks);
         for ((name, seen), lock) in keys() {
@@ -89,7 +91,7 @@ impl CommitJob {
     }
 }
 
-/// The failure of an attempt that needs shared state which cannot be used.
+/// The failure of an attempt because shared state cannot be read or written.
 pub(super) fn failure(error: &HostError) -> Failure {
     Failure::new(Blame::Platform, "host", with_source(error))
 }

@@ -1,11 +1,12 @@
 //! Effects that may block: locks, delays, versions, cached results and dead letters, all outside the driver's thread.
 //!
-//! The driver sends a [`EffectRequest`] and goes on; the [`EffectReply`] comes back through a channel and becomes an input of the
-//! scheduler. So a neighbour process that is stopped, a slow disk or a full one never holds up the run's other
-//! operations, its signals or its limits.
+//! The driver sends an [`EffectRequest`] and continues; the [`EffectReply`] comes back through a channel and becomes an
+//! input of the scheduler. So a stopped process of another run, or a slow or full disk, never delays the run's other
+//! operations, signals or time limits.
 //!
-//! *Guarantees.* Requests are carried out in the order in which they were sent, except that a request which waits for
-//! another process lets later ones pass. *Assumes* that the driver records what permits a request before it sends it.
+//! *Guarantees.* Requests are carried out in the order in which they were sent, but a request that waits for another
+//! process does not delay later ones. *Assumption.* The driver records the event that permits a request before it sends
+//! the request.
 
 mod ancestry;
 mod cache_key;
@@ -25,57 +26,58 @@ use serde_json::Value;
 use std::sync::Arc;
 use tokio::sync::mpsc;
 
-/// The number of a request that is answered. A reply to a request that was withdrawn is recognised by it.
+/// Number of a request that gets a reply. By this number the driver recognises a reply to a request that it has
+/// withdrawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Ticket(pub u64);
 
 /// One effect to carry out.
 #[derive(Debug)]
 pub enum EffectRequest {
-    /// Ask for what a gate needs; answered by [`EffectReply::Answered`].
+    /// Request a gate (a lock, a cached result, a version or a delay); the reply is [`EffectReply::Answered`].
     Ask {
-        /// The number of this request.
+        /// Number of this request.
         ticket: Ticket,
         /// The operation at the gate.
         op: OpIx,
         /// The gate.
         gate: Gate,
-        /// The command of an `exec` operation with its references filled, for the key of a cached result.
+        /// The command of an `exec` operation, after its references were replaced, for the key of a cached result.
         exec: Option<Box<ExecProgram>>,
         /// The plan with the operation.
         plan: Arc<Plan>,
     },
-    /// Take again what an earlier executor held for an attempt that still runs. What another process holds by now stays
-    /// with that process. Not answered.
+    /// Acquire again the locks that an earlier executor held for an attempt that still runs. A lock that another
+    /// process holds by now is skipped. There is no reply.
     Reclaim {
         /// The operation.
         op: OpIx,
-        /// The gates that it had passed.
+        /// The gates that the attempt had passed.
         gates: Arc<[Gate]>,
         /// The command of an `exec` operation, as for [`EffectRequest::Ask`].
         exec: Option<Box<ExecProgram>>,
         /// The plan with the operation.
         plan: Arc<Plan>,
     },
-    /// Release the locks that the operation holds, and withdraw its waits. Not answered.
+    /// Release the locks that the operation holds, and stop waiting for locks on its behalf. There is no reply.
     Release {
         /// The operation.
         op: OpIx,
     },
-    /// Keep a result in the cache under the key that was looked up. Not answered; problems are notices.
+    /// Write a result to the cache, under the key that was looked up. There is no reply; problems are notices.
     Fill {
         /// The operation.
         op: OpIx,
-        /// Its name, for the entry and for notices.
+        /// Name of the operation, for the cache entry and for notices.
         operation: Box<str>,
-        /// Where it is stored.
+        /// Cache and key of the entry.
         ask: Arc<CacheAsk>,
         /// The result.
         result: Arc<Value>,
     },
-    /// Make the next version of each key, unless another commit came first; answered by [`EffectReply::Committed`].
+    /// Increment the version of each key, unless another commit came first; the reply is [`EffectReply::Committed`].
     Commit {
-        /// The number of this request.
+        /// Number of this request.
         ticket: Ticket,
         /// The operation whose attempt succeeded.
         op: OpIx,
@@ -83,48 +85,48 @@ pub enum EffectRequest {
         attempt: u32,
         /// The keys with the versions that the attempt read.
         versions: Vec<(Box<str>, u64)>,
-        /// The name of the commit, the same for every request.
+        /// Name of the commit; a repeated request has the same name.
         by: Box<str>,
     },
-    /// Forget the name of a commit whose outcome is on record. Not answered.
+    /// Delete the name of a commit from the version files, because the journal has the outcome. There is no reply.
     Confirm {
         /// The keys.
         keys: Vec<Box<str>>,
         /// The name of the commit.
         by: Box<str>,
     },
-    /// Put a dead letter into the queue unless it is there already. Not answered; problems are notices.
+    /// Write a dead letter to the queue, unless the queue has it already. There is no reply; problems are notices.
     PutDeadLetter(Box<DeadLetter>),
-    /// Finish what was sent before and say [`EffectReply::Closed`].
+    /// Finish all earlier requests, then reply [`EffectReply::Closed`].
     Close,
 }
 
-/// What came of a request.
+/// The reply to a request.
 #[derive(Debug)]
 pub enum EffectReply {
-    /// What a gate's owner says. `Busy` is followed by a second reply with the same ticket.
+    /// Reply to [`EffectRequest::Ask`]. After the answer `Busy` a second reply with the same ticket follows.
     Answered {
-        /// The number of the request.
+        /// Number of the request.
         ticket: Ticket,
         /// The operation.
         op: OpIx,
         /// The answer.
         answer: Answer,
     },
-    /// All versions were made, or the first reason why one was not.
+    /// Reply to [`EffectRequest::Commit`]: all versions were incremented, or none.
     Committed {
-        /// The number of the request.
+        /// Number of the request.
         ticket: Ticket,
         /// The operation.
         op: OpIx,
         /// The attempt.
         attempt: u32,
-        /// `Err` holds the failure of the attempt: `conflict`, or `host` if the version file cannot be used.
+        /// `Err` has the failure of the attempt: `conflict`, or `host` if a version file cannot be used.
         outcome: Result<(), Box<Failure>>,
     },
-    /// Words for people about something that the run does not depend on.
+    /// Message for the user about a problem that does not affect the outcome of the run.
     Notice(String),
-    /// Everything that was sent before [`EffectRequest::Close`] is done.
+    /// All requests before [`EffectRequest::Close`] are done.
     Closed,
 }
 

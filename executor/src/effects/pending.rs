@@ -1,11 +1,11 @@
-//! Requests of the driver whose replies are awaited.
+//! The driver's requests that have no reply yet.
 
 use super::{EffectReply, Ticket};
 use pop_agenda::OpIx;
 use std::collections::HashMap;
 use tokio::sync::mpsc;
 
-/// Requests whose replies are awaited.
+/// Requests without a reply, and the channel for the replies.
 pub(crate) struct PendingEffects {
     pub(crate) sender: mpsc::UnboundedSender<EffectReply>,
     pub(crate) replies: mpsc::UnboundedReceiver<EffectReply>,

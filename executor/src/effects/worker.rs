@@ -1,5 +1,5 @@
-//! The thread that carries out effects. It never blocks on another process: a thread of its own waits for each lock that
-//! another process holds, and hands it over when it comes.
+//! The thread that carries out effects. It never blocks on another process: for each lock that another process holds,
+//! it starts a thread that waits for the lock and sends it back.
 
 use super::ancestry;
 use super::cache_key::{CacheKeys, ExecProgram};
@@ -21,19 +21,19 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::UnboundedSender;
 
-/// How long another process may hold a short lock before the run says that it waits for it. Such locks are held for
-/// microseconds, so only a process that is stopped or starved holds one for longer.
+/// Time that another process may hold a short lock before the user is informed of the wait. Processes hold such locks
+/// for microseconds, so only a process that is stopped or starved holds one for longer.
 const PATIENCE: Duration = Duration::from_millis(250);
 
-/// What the worker takes in.
+/// A message to the worker.
 pub(super) enum Message {
     /// A request of the driver.
     Request(EffectRequest),
-    /// A lock that was waited for, or why it cannot be had.
+    /// The lock that a thread waited for, or the error of the wait.
     Acquired(WaitId, io::Result<Lock>),
 }
 
-/// Carries out requests, and keeps what operations hold.
+/// Carries out requests, and holds the locks of operations.
 pub(super) struct Worker {
     host: Host,
     letters: DeadLetters,
@@ -48,16 +48,16 @@ pub(super) struct Worker {
     is_closing: bool,
 }
 
-/// The two channels of a worker at work.
+/// The two channels of a running worker.
 struct Channels {
-    /// Its own inbox, for threads that wait.
+    /// The worker's own inbox, for the threads that wait for locks.
     inbox: Sender<Message>,
     replies: UnboundedSender<EffectReply>,
 }
 
 impl Channels {
     fn reply(&self, reply: EffectReply) {
-        // a run that is over does not want to hear
+        // fails only if the run is over
         self.replies.send(reply).ok();
     }
 
@@ -118,7 +118,7 @@ impl Worker {
         }
     }
 
-    /// Says which waits last longer than a short lock is held.
+    /// Informs the user of waits that last longer than [`PATIENCE`].
     fn say_what_waits(&mut self, channels: &Channels) {
         let now = Instant::now();
         for waiting in self.waiting.values_mut() {
@@ -160,7 +160,7 @@ impl Worker {
     }
 
     fn acquired(&mut self, wait: WaitId, lock: io::Result<Lock>, channels: &Channels) {
-        // a wait that was withdrawn gives its lock back here
+        // if the wait was withdrawn, dropping the lock releases it
         let Some(Waiting { job, .. }) = self.waiting.remove(&wait) else { return };
         let failed = |error: io::Error| HostError::Io { path: self.host.folder().to_owned(), source: error };
         match (job, lock.map_err(failed)) {
@@ -194,7 +194,7 @@ impl Worker {
         }
     }
 
-    /// Has a thread wait for a lock. It ends with the process at the latest.
+    /// Starts a thread that waits for a lock. The thread may wait until the process ends.
     fn wait(
         &mut self,
         job: Job,
@@ -209,7 +209,7 @@ impl Worker {
         let inbox = channels.inbox.clone();
         let waiting = std::thread::Builder::new().name("lock".to_owned()).spawn({
             let inbox = inbox.clone();
-            // a worker that is gone has no use for the lock
+            // fails only if the worker has ended; the lock is then released
             move || inbox.send(Message::Acquired(wait, acquire())).ok()
         });
         if let Err(error) = waiting {
@@ -313,7 +313,7 @@ impl Worker {
                         self.held.entry(op).or_default().push(lock);
                     }
                 }
-                // the result will be stored as if the executor had not changed
+                // this executor will write the result to the cache as the earlier one would have
                 Gate::Cache(ask) => {
                     let key = self.cache_keys.key(plan, ask, plan.operation(op), exec);
                     self.keys.insert(op, key);
@@ -344,18 +344,18 @@ impl Worker {
         match self.host.write(&ask.state, key, result, &by) {
             Ok(true) => None,
             Ok(false) => Some(format!(
-                "the result of `{operation}` is too large for cache `{}` and is not kept there",
+                "the result of `{operation}` is too large for cache `{}` and is not cached",
                 ask.state
             )),
             Err(error) => Some(format!(
-                "the result of `{operation}` is not kept in cache `{}`: {}",
+                "the result of `{operation}` cannot be written to cache `{}`: {}",
                 ask.state,
                 failure(&error).message
             )),
         }
     }
 
-    /// Takes the locks that a commit still needs, then makes its versions.
+    /// Acquires the remaining locks of a commit, then increments the versions.
     fn commit(&mut self, mut commit: CommitJob, channels: &Channels) {
         while let Some((name, _)) = commit.versions.get(commit.locks.len()) {
             match self.host.try_short_lock(Shared::Version, name) {

@@ -1,4 +1,4 @@
-//! The result cache: one file for each entry, found by its key, and used only if its digest matches.
+//! The result cache: one file for each entry. An entry is found by its key, and used only if its digest matches.
 //!
 //! A file has three parts: the digest of the rest, a line of JSON about the entry, the result as JSON. If two runs compute
 //! the same key, both write a complete entry and the later one stays.
@@ -17,7 +17,8 @@ use std::path::{Path, PathBuf};
 const CACHE: &str = "cache";
 const ENTRIES: &str = "entries";
 const LAST: &str = "last";
-/// Largest result in the cache, in bytes of JSON. Computing a larger one again costs less than holding it in memory twice.
+/// Largest result in the cache, in bytes of JSON. It costs less to compute a larger result again than to hold it in
+/// memory twice.
 pub const MOST_BYTES: u64 = 64 << 20;
 /// Longest line about an entry, in bytes.
 const LONGEST_LINE: u64 = 1 << 20;
@@ -31,7 +32,7 @@ pub enum CacheAnswer {
     Hit {
         /// The result.
         result: Value,
-        /// The operation that wrote it.
+        /// The operation that wrote the entry.
         from: CacheOrigin,
     },
     /// The cache has no usable result.
@@ -46,7 +47,7 @@ pub enum Miss {
         /// Differences from the last key that an operation of this name wrote; empty if there is none.
         changed: Vec<String>,
     },
-    /// The result is older than its time to live.
+    /// The result is older than the requested maximum age.
     Expired {
         /// When it was written, in epoch milliseconds.
         written: Millis,
@@ -69,28 +70,29 @@ pub struct CacheOrigin {
 /// One entry in a list of the cache.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CacheFile {
-    /// Its file.
+    /// File of the entry.
     pub file: PathBuf,
     /// Size of the file in bytes.
     pub bytes: u64,
-    /// Its description; none if it cannot be read.
+    /// Description of the entry; none if it cannot be read.
     pub about: Option<CacheEntry>,
 }
 
 /// The description of an entry, stored with its result.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CacheEntry {
-    /// Its state.
+    /// Name of the cache (`cacheState`).
     pub state: String,
-    /// The operation that wrote it.
+    /// The operation that wrote the entry.
     #[serde(flatten)]
     pub by: CacheOrigin,
-    /// Its key.
+    /// Key of the entry.
     pub key: CacheKey,
 }
 
 impl Host {
-    /// Looks up the result of a key for an operation. `ttl_ms` is its time to live; without one it never expires.
+    /// Looks up the result of a key for an operation. `ttl_ms` is the maximum age in milliseconds; without it a result
+    /// never expires.
     pub fn look_up(
         &self,
         state: &str,
@@ -115,7 +117,7 @@ impl Host {
             return CacheAnswer::Miss(Miss::Damaged);
         };
         let written = about.by.written;
-        // a time in the future tells nothing about the age
+        // with a time in the future, the age is unknown
         if ttl_ms.is_some_and(|ttl| written > now || now - written >= ttl) {
             return CacheAnswer::Miss(Miss::Expired { written });
         }

@@ -13,8 +13,8 @@ use std::io::ErrorKind;
 pub enum DelayTurn {
     /// Now. The start is recorded, and the delay of the next operation counts from it.
     Now,
-    /// Not before this time, in epoch milliseconds. The operation must request its turn again then, because another
-    /// operation may start first.
+    /// Not before this time, in epoch milliseconds. The operation must request its turn again at that time, because
+    /// another operation may start first.
     NotBefore(Millis),
 }
 

@@ -1,4 +1,5 @@
-//! Named locks: one operation of all runs of the host holds a lock at a time, and never longer than its executor lives.
+//! Named locks: at any time one operation of all runs of the host holds a lock. The kernel releases the lock at the
+//! latest when the operation's executor ends.
 
 use super::{Host, HostError, at, lock_exclusive, open};
 use crate::lock::Owner;
@@ -32,14 +33,14 @@ pub enum LockAttempt {
     },
 }
 
-/// A lock that this process holds. Dropping it releases the lock, and so does any end of the process.
+/// A lock that this process holds. The lock is released when this value is dropped or the process ends.
 #[derive(Debug)]
 pub struct HeldLock {
     file: File,
     name: String,
 }
 
-/// The content of a lock file, which only informs people. The lock itself is a kernel lock on the file.
+/// The content of a lock file, which only informs users. The lock itself is a kernel lock on the file.
 #[derive(Debug, Serialize, Deserialize)]
 struct LockRecord {
     name: String,

@@ -1,10 +1,10 @@
 //! State that the runs of one host share: locks, delays, versions and cached results, each a file in one folder.
 //!
-//! *Guarantees.* Every call is safe between threads and between processes, whichever of them is killed at whatever
-//! instant. The kernel frees what a dead process held. Nothing is created before it is needed. *Assumes* a file system
-//! with `flock` and a rename that replaces. *Caveats.* Delays and versions are read and replaced under a short lock. A
-//! process that is stopped (SIGSTOP) inside such a call keeps the short lock until it continues; a caller that must not
-//! block uses [`Host::try_short_lock`] and lets another thread wait.
+//! *Guarantees.* Every call is safe between threads and between processes, even if one of them is killed at any
+//! instant. The kernel releases the locks of a dead process. Files are created only when they are needed.
+//! *Assumptions.* The file system has `flock`, and a rename that replaces the target. *Caveats.* Delays and versions
+//! are read and replaced under a short lock. A process that is stopped (SIGSTOP) inside such a call keeps the short
+//! lock until it continues; a caller that must not block uses [`Host::try_short_lock`] and lets another thread wait.
 
 mod cache;
 mod delay;

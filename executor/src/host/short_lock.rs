@@ -1,4 +1,4 @@
-//! The short lock of a delay or version: held while its file is read and replaced, for microseconds.
+//! The short lock of a delay or version. A process holds it while it reads and replaces the file, for microseconds.
 
 use super::{Host, HostError, at, lock_exclusive, open};
 use crate::process_stat::ProcessStat;
@@ -6,7 +6,7 @@ use std::fs::{self, File, TryLockError};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-/// The right to read and replace one shared file. It ends when this is dropped, or with the process.
+/// The right to read and replace one shared file, until this value is dropped or the process ends.
 #[derive(Debug)]
 pub struct ShortLock {
     /// The file that may be read and replaced.
@@ -21,7 +21,7 @@ pub struct LockWait {
     guard: File,
 }
 
-/// What can be locked for a moment.
+/// Kind of a shared file that has a short lock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Shared {
     /// The time of the last start of operations that share a delay.
@@ -78,7 +78,7 @@ impl LockWait {
     }
 
     /// The process that holds the lock, with its state if it is stopped: `process 4711 (stopped)`. `None` if the kernel
-    /// does not say, or the lock was released meanwhile.
+    /// does not report the holder, or the lock was released meanwhile.
     pub fn holder(&self) -> Option<String> {
         let inode = self.guard.metadata().ok()?.ino();
         let locks = fs::read_to_string("/proc/locks").ok()?;

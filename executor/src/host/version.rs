@@ -1,9 +1,10 @@
-//! Versions of keys, for operations that change the same thing: an operation that read an old version starts again.
+//! Versions of lock keys, for operations with `lock: OPTIMISTIC`: an attempt that read an old version fails, and the
+//! operation may retry.
 //!
-//! A commit has two steps, so that a crash between them loses nothing and doubles nothing. [`Host::commit`] makes the
-//! next version and remembers who made it. The caller records the outcome in its journal and then calls
-//! [`Host::confirm`], which forgets the name again. A caller that crashed before its record asks for the same commit
-//! again and gets the answer that it was made.
+//! A commit has two steps, so that a crash between them neither loses nor repeats it. [`Host::commit`] increments the
+//! version and stores the name of the commit. The caller records the outcome in its journal and then calls
+//! [`Host::confirm`], which deletes the name. A caller that crashed before it recorded the outcome requests the same
+//! commit again, and learns that the commit was made.
 
 use super::short_lock::{Shared, ShortLock};
 use super::{Host, HostError, at};
@@ -14,20 +15,20 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
 
-/// The most commits whose callers have not confirmed them. Each belongs to a run that crashed between its commit and its
-/// record and was never resumed; beyond this many the oldest is forgotten.
+/// Maximum number of unconfirmed commits of a key. Each belongs to a run that crashed between the commit and the record
+/// in its journal, and was never resumed. Beyond this number the oldest is deleted.
 const MOST_UNCONFIRMED: usize = 10_000;
 
 /// The outcome of a commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CommitOutcome {
-    /// The next version was made, by this call or by an earlier call with the same name.
+    /// The version was incremented, by this call or by an earlier call with the same name.
     Committed,
     /// Another commit came first.
     Conflict {
         /// The current version.
         version: u64,
-        /// The name of the commit that made it.
+        /// The name of the commit that made this version.
         by: String,
     },
 }
@@ -40,7 +41,7 @@ struct Versions {
     /// The commit that made the current version.
     #[serde(default)]
     last: String,
-    /// Names of commits that their callers have not confirmed, oldest first.
+    /// Names of unconfirmed commits, oldest first.
     #[serde(default, alias = "by")]
     unconfirmed: VecDeque<String>,
 }
@@ -66,7 +67,7 @@ impl Host {
         read(&self.shared_file(Shared::Version, name)).map(|versions| versions.version)
     }
 
-    /// Makes the next version if `seen` is still the current one, and waits until the disk has it.
+    /// Increments the version if it is still `seen`, and syncs it to disk.
     ///
     /// `by` names the commit. A call that repeats an unconfirmed commit returns [`CommitOutcome::Committed`].
     pub fn commit(&self, name: &str, seen: u64, by: &str) -> Result<CommitOutcome, HostError> {
@@ -74,7 +75,7 @@ impl Host {
         Self::commit_locked(&lock, name, seen, by)
     }
 
-    /// Forgets the name of a commit whose outcome its caller has recorded.
+    /// Deletes the name of a commit whose outcome the caller has recorded.
     pub fn confirm(&self, name: &str, by: &str) -> Result<(), HostError> {
         let lock = self.short_lock(Shared::Version, name)?;
         Self::confirm_locked(&lock, by)
@@ -102,7 +103,7 @@ impl Host {
         Ok(CommitOutcome::Committed)
     }
 
-    /// What [`Host::commit_locked`] would say; nothing is changed.
+    /// The outcome that [`Host::commit_locked`] would have; changes nothing.
     pub(crate) fn check_commit(lock: &ShortLock, seen: u64, by: &str) -> Result<CommitOutcome, HostError> {
         read(&lock.path).map(|versions| versions.would_commit(seen, by))
     }
@@ -115,7 +116,7 @@ impl Host {
         if versions.unconfirmed.len() == before {
             return Ok(());
         }
-        // lost by a power cut, the name stays unconfirmed and nothing else changes
+        // if a power cut loses this write, the name stays unconfirmed and nothing else changes
         write(&lock.path, &versions, Durability::Unsynced)
     }
 }
@@ -126,7 +127,7 @@ fn write(path: &Path, versions: &Versions, durability: Durability) -> Result<(),
 
 fn read(path: &Path) -> Result<Versions, HostError> {
     match fs::read(path) {
-        // a version is never guessed: an old one would let a lost change pass
+        // never guess a version: with an old one, a lost change would not be noticed
         Ok(bytes) => serde_json::from_slice(&bytes)
             .map(|mut versions: Versions| {
                 // earlier versions of pop stored the names of all commits, the last one last
@@ -154,7 +155,7 @@ mod tests {
         let conflict = CommitOutcome::Conflict { version: 1, by: "r/a/1".to_owned() };
         assert_eq!(host.commit("k", 0, "r/b/1").unwrap(), conflict);
         assert_eq!(host.commit("k", 1, "r/b/2").unwrap(), CommitOutcome::Committed);
-        // the caller crashed before its record and asks again: the commit is made once only
+        // the caller crashed before it recorded the outcome and requests the commit again: the commit is made only once
         assert_eq!(host.commit("k", 0, "r/a/1").unwrap(), CommitOutcome::Committed);
         assert_eq!((host.version("k").unwrap(), host.version("other").unwrap()), (2, 0));
     }

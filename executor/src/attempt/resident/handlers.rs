@@ -27,7 +27,7 @@ impl Handler for LogMessages {
     }
 }
 
-/// `updateAgenda`: hands operations on, stamped with the operation that made them.
+/// `updateAgenda`: returns the operations of its payload, each with `generatedOperationParent` in its params.
 pub(super) struct UpdateAgenda;
 
 #[derive(Deserialize, JsonSchema)]

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
 
-/// The two ways to end a running handler.
+/// The two ways to stop a running handler.
 struct Control {
     canceller: Canceller,
     kill: Option<oneshot::Sender<()>>,
@@ -28,7 +28,7 @@ struct Control {
 /// The running handlers by their launches.
 type Running = Rc<RefCell<HashMap<LaunchId, Control>>>;
 
-/// Carries out commands until the runner is gone; handlers that still run then are dropped.
+/// Carries out commands until the runner is dropped; then handlers that still run are dropped, too.
 pub(super) async fn run(setting: ResidentSetting, mut commands: mpsc::UnboundedReceiver<Command>) {
     let running = Running::default();
     while let Some(command) = commands.recv().await {
@@ -39,7 +39,7 @@ pub(super) async fn run(setting: ResidentSetting, mut commands: mpsc::UnboundedR
     }
 }
 
-/// What a handler writes and reports, and the signal that there is something new.
+/// The output and reports of a handler, with a signal for new ones.
 #[derive(Clone)]
 struct Output {
     transcript: Rc<RefCell<Transcript>>,
@@ -69,7 +69,7 @@ impl Output {
                 (transcript.events(Instant::now()), transcript.due())
             };
             for event in ready {
-                // a receiver that is gone does not want to hear
+                // fails only if the receiver is gone
                 events.send(LaunchUpdate { id, event }).await.ok();
             }
             tokio::select! {
@@ -79,7 +79,7 @@ impl Output {
         }
     }
 
-    /// The end of the handler. The handler and its context are gone by now.
+    /// Builds the end of a handler that has ended.
     fn finish(self, report: Option<Report>) -> LaunchEnd {
         let exit = match &report {
             Some(report) => Ok(Exit::Code(i32::from(!report.is_succeeded()))),
@@ -138,12 +138,12 @@ fn start(
     });
 }
 
-/// Asks a handler to stop, or drops it by force. A handler that has ended is left alone.
+/// Asks a handler to stop, or drops it with `force`. Has no effect on a handler that has ended.
 fn stop(id: LaunchId, force: bool, running: &Running) {
     if let Some(control) = running.borrow_mut().get_mut(&id) {
         control.canceller.cancel();
         if let Some(kill) = control.kill.take_if(|_| force) {
-            // a handler that has just ended needs no killing
+            // fails only if the handler has just ended
             kill.send(()).ok();
         }
     }
@@ -157,7 +157,7 @@ async fn work(resident: Resident, payload: &str, mut context: OperationContext) 
     }
 }
 
-/// Hands the progress of a resident handler to its transcript.
+/// Passes the progress of a resident handler to its transcript.
 struct ProgressReporter(Output);
 
 impl StatusReporter for ProgressReporter {
