@@ -152,7 +152,7 @@ impl RunOutcome {
 pub struct PriorOutcome<Id = OpIx> {
     /// Number of the operation, or its name while it is not in the plan.
     pub op: Id,
-    /// Result, if the operation succeeded: it does not run again. A result of null counts.
+    /// Result, if the operation succeeded; it does not run again. The result may be null.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
     pub result: Option<Arc<Value>>,
     /// Last progress of an operation without a result, passed to its next attempt.
@@ -185,7 +185,7 @@ pub enum RunEvent {
         started: Millis,
         /// Options of the run.
         options: RunOptions,
-        /// Results and progress of an earlier run.
+        /// Results and progress that the run takes from an earlier run of the agenda.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         adopted: Vec<PriorOutcome>,
         /// The same for operations that are not in the plan yet, by name.
@@ -194,7 +194,7 @@ pub enum RunEvent {
     },
     /// Another executor continues the run.
     RunResumed {
-        /// Options from here on.
+        /// Options from now on.
         options: RunOptions,
     },
     /// A finished run is resumed: these operations lose their outcome and run again. The event follows
@@ -305,13 +305,13 @@ pub enum RunEvent {
         /// How the attempt ended.
         ending: Ending,
     },
-    /// An abandoned attempt has ended after all. This is recorded and never used.
+    /// An attempt that the scheduler had given up has ended. The event has no effect.
     LateEnding {
         /// The operation.
         op: OpIx,
         /// The attempt's number.
         attempt: u32,
-        /// Exit of its program.
+        /// Exit of the attempt's program.
         exit: Exit,
     },
     /// The operation waits for its next attempt, after a failure or a displacement.
@@ -326,7 +326,7 @@ pub enum RunEvent {
         /// The operation.
         op: OpIx,
     },
-    /// An operation has its outcome. Only [`RunEvent::RunReopened`] takes it away.
+    /// An operation has its outcome. Only [`RunEvent::RunReopened`] removes the outcome.
     OperationSettled {
         /// The operation.
         op: OpIx,
@@ -383,7 +383,7 @@ impl RunEvent {
     }
 }
 
-/// An event and its time.
+/// An event with the time of the event.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EventRecord {
     /// Time of the event, since the start of the run.
@@ -397,7 +397,7 @@ pub trait Sink: Send {
     /// Takes one event.
     fn on_event(&mut self, plan: &Arc<crate::Plan>, recorded: &EventRecord);
 
-    /// Takes a notice about the run that is not an event: an obstacle, or its end.
+    /// Takes a message for the user that is not an event: about an obstacle, or the end of an obstacle.
     fn on_notice(&mut self, _notice: &str) {}
 
     /// Publishes the events taken so far; called when no more events are pending.

@@ -24,7 +24,7 @@ pub enum Gate {
     },
     /// Waits until the minimum interval since the last start is over.
     Delay {
-        /// Name of the delay; none: it applies to this operation only and needs no request.
+        /// Name of the delay (`delayId`); none: the delay applies to this operation only and needs no request.
         id: Option<Box<str>>,
         /// Minimum interval, in milliseconds.
         ms: u64,
@@ -54,12 +54,12 @@ pub enum Answer {
     Granted,
     /// An operation of another run holds the lock; another answer follows.
     Busy {
-        /// The holder, as far as known.
+        /// Description of the holder.
         holder: Box<str>,
     },
     /// The gate must be requested again later.
     Later {
-        /// Wait until then, in milliseconds.
+        /// Wait before the next request, in milliseconds.
         ms: u64,
     },
     /// The current version of the key.
@@ -68,7 +68,7 @@ pub enum Answer {
     Hit {
         /// The cached result.
         result: Arc<Value>,
-        /// Run and operation that computed it.
+        /// Run and operation that computed the result.
         by: Box<str>,
         /// Time of writing by the wall clock, in epoch milliseconds.
         written: Millis,

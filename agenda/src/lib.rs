@@ -1,7 +1,7 @@
 //! An agenda: its document, plan, schedule and events.
 //!
-//! There are three stages with one type each. [`Agenda`] is the document as written. [`Plan`] is a checked agenda that
-//! can run: only [`Plan::build`] makes one, and it reports all faults at once. [`Scheduler`] runs a plan: its method
+//! There are three stages with one type each. [`Agenda`] is the file as parsed. [`Plan`] is a checked agenda that can
+//! run: only [`Plan::build`] makes one, and it reports all faults at once. [`Scheduler`] runs a plan: its method
 //! [`Scheduler::step`] turns an input into events to record and actions to do. It has no clock, files or tasks. Only
 //! [`Scheduler::evolve`] changes its state, so running and resuming from a journal use the same code.
 //!

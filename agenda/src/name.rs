@@ -75,7 +75,7 @@ impl OperationName {
         Ok(Self(text.into()))
     }
 
-    /// The name as written.
+    /// The name as the agenda has it.
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -1,4 +1,4 @@
-//! References between operations: `@<name.out::/pointer?fallback>` in texts.
+//! References between operations: `@<name.out::/pointer?fallback>` in strings.
 
 use pop_document::Pointer;
 
@@ -7,11 +7,11 @@ use pop_document::Pointer;
 pub enum Fallback {
     /// `?` alone: null.
     Null,
-    /// `?text`: that text.
+    /// `?text`: the string after the `?`.
     Text(String),
 }
 
-/// One reference in a text.
+/// One reference in a string.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Token {
     /// The whole token, from `@<` to `>`.
@@ -25,13 +25,13 @@ pub struct Token {
 }
 
 impl Token {
-    /// The operation whose result it names: the name without its last `.out`.
+    /// The operation whose result the reference names: the name without `.out` at its end.
     pub fn operation(&self) -> Option<&str> {
         self.name.strip_suffix(".out")
     }
 }
 
-/// A part of a text.
+/// A part of a string: literal text or a reference.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Piece {
     /// Literal text.
@@ -40,7 +40,7 @@ pub enum Piece {
     Token(Token),
 }
 
-/// Splits a text at its references; none if it has none.
+/// Splits a string at its references; `None` if it has none.
 ///
 /// A token is `@<`, a name, optionally `::` and a path, then `>`. The name ends at the first `::` or `>`. `@<>` is not a
 /// token. There is no escape character, because any may precede a token in older agendas; the reference `@<pop.at>`

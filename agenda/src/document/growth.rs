@@ -9,13 +9,13 @@ const GENERATOR: &str = "agenda.operation.generator";
 /// `forEach`, `maxParallel`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ForEach {
-    /// A list, or a text with a reference to one.
+    /// A list, or a string with a reference to one.
     pub items: Value,
     /// Maximum number of instances that run at once; none for no limit.
     pub max_parallel: Option<u32>,
 }
 
-/// `agenda.operation.generator`: location of the added operations in the result of the operation.
+/// `agenda.operation.generator`: place of the operations to add, in the result of the operation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Generator {
     /// Pointer to the list of operations.

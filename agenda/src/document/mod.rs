@@ -1,4 +1,4 @@
-//! The document as written: an agenda and its operations, with names and references unresolved.
+//! The agenda as its file has it: operations with unresolved names and references.
 
 mod growth;
 mod operation;
@@ -27,7 +27,7 @@ const FIELDS: [&str; 14] = [
     "jobId",
 ];
 
-/// Ids and title of an agenda, for the systems around pop.
+/// Ids and title of an agenda, for other services that store or show it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Identity {
     /// Id of the agenda; none: the executor uses the run's id.
@@ -44,14 +44,14 @@ pub struct Identity {
     pub progress_id: Option<String>,
 }
 
-/// An agenda as written.
+/// An agenda as its file has it, before names and references are resolved.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Agenda {
     /// Ids and title.
     pub identity: Identity,
     /// Policies for all operations.
     pub policies: PolicyLayer,
-    /// Id of the handler for all operations whose type it serves; none if the agenda does not assign one.
+    /// Id of the handler that the agenda assigns to all operations of the handler's type; none if it assigns none.
     pub handler: Option<String>,
     /// The operations, in order.
     pub operations: Vec<Operation>,
@@ -62,7 +62,7 @@ pub struct Agenda {
 }
 
 impl Agenda {
-    /// Reads an agenda and adds all its faults to `faults`. None if it has no list of operations.
+    /// Reads an agenda and adds all faults of it to `faults`. `None` if the agenda has no list of operations.
     pub fn parse(mut root: Value, faults: &mut Vec<Fault>) -> Option<Self> {
         // taken out first so that payloads move into the plan without a copy
         let operations = root.get_mut("operations").map(Value::take);
@@ -79,7 +79,7 @@ impl Agenda {
                     format!("`{name}` contains a NUL byte"),
                 ));
             }
-            // an empty id would become an empty variable, which programs take for a set one
+            // an empty id would become an empty variable, and programs would see a variable that is set
             Some(text.to_owned()).filter(|text| !text.trim().is_empty())
         };
         let identity = Identity {
@@ -112,13 +112,14 @@ impl Agenda {
         Some(Self { identity, policies, handler, operations, unread, spellings: Vec::new() })
     }
 
-    /// Sets the numbers and booleans that must be quoted where they are text ([`pop_document::Source::spellings`]).
+    /// Sets the numbers and booleans that need quotation marks if they are used as strings
+    /// ([`pop_document::Source::spellings`]).
     #[must_use]
     pub fn spelled(self, spellings: Vec<Spelling>) -> Self {
         Self { spellings, ..self }
     }
 
-    /// Marks all payloads as literal: their references are filled already.
+    /// Marks all payloads as literal, because their references were replaced already.
     #[must_use]
     pub fn filled(mut self) -> Self {
         self.operations.iter_mut().for_each(|operation| operation.is_literal = true);

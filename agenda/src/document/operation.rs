@@ -1,4 +1,4 @@
-//! An operation as written.
+//! An operation as the agenda has it, before names and references are resolved.
 
 use super::growth::{ForEach, Generator};
 use crate::name::OperationName;
@@ -18,26 +18,26 @@ pub struct DependsOn {
     pub pointer: Pointer,
 }
 
-/// An operation as written.
+/// An operation as the agenda has it, before names and references are resolved.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Operation {
-    /// Pointer to its map in the document.
+    /// Pointer to the operation's map in the document.
     pub pointer: Pointer,
-    /// Id, passed on to the handler.
+    /// Id, passed to the handler as `OPERATION_ID`.
     pub id: Option<String>,
     /// Name, unique in the agenda.
     pub name: OperationName,
-    /// Operation type, the key into the registry.
+    /// Operation type; selects the handler in the registry.
     pub handler_type: String,
     /// Payload with unresolved references.
     pub payload: Value,
-    /// Whether the payload is literal, so that references in it are plain text.
+    /// Whether the payload is literal, so that strings like `@<a.out>` in it are not references.
     pub is_literal: bool,
     /// Dependencies from `dependsOn`.
     pub depends_on: Vec<DependsOn>,
     /// Policies set by the operation; none if it sets none.
     pub policies: Option<Box<PolicyLayer>>,
-    /// Params as written.
+    /// All params of the operation, as the agenda has them.
     pub params: Map<String, Value>,
     /// Params that few operations have; none if it has none of them.
     pub rare: Option<Box<RareParams>>,
@@ -46,17 +46,17 @@ pub struct Operation {
 /// Params that few operations have.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct RareParams {
-    /// `finally`: whether it waits for its dependencies with any outcome.
+    /// `finally`: whether the operation accepts any outcome of its dependencies.
     pub is_finally: bool,
-    /// `forEach`: items with one instance each.
+    /// `forEach`: the items; the run makes one instance (copy) of the operation for each.
     pub for_each: Option<ForEach>,
-    /// `agenda.operation.generator`: location of added operations in the result.
+    /// `agenda.operation.generator`: place of the operations to add, in the result.
     pub generator: Option<Generator>,
-    /// `handler`: id of the handler that serves it.
+    /// `handler`: id of the handler that serves the operation.
     pub handler: Option<String>,
     /// `version`: version of the handler.
     pub version: Option<String>,
-    /// `action`: task for the handler.
+    /// `action`: action that the handler performs.
     pub action: Option<String>,
 }
 
@@ -154,7 +154,7 @@ impl RareParams {
     }
 }
 
-/// Reads `"a, b"` or `["a", "b"]`; spaces are trimmed and empty names dropped.
+/// Reads `"a, b"` or `["a", "b"]`; ignores spaces around names and empty names.
 fn read_depends_on(value: &Value, at: &Pointer, faults: &mut Vec<Fault>) -> Vec<DependsOn> {
     let split = |text: &str, pointer: &Pointer| -> Vec<DependsOn> {
         let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());

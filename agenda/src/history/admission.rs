@@ -25,7 +25,8 @@ pub struct GateWait {
     pub from: RunTime,
     /// Time at which it passed the gate, or gave up; none while it waits.
     pub until: Option<RunTime>,
-    /// Holder of the lock when the operation had to wait for it; none if nobody held it, or if the gate is not a lock.
+    /// Holder of the lock when the operation had to wait for it; none if the lock was free, or if the gate is not a
+    /// lock.
     pub holder: Option<GateHolder>,
 }
 

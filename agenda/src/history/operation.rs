@@ -19,15 +19,16 @@ pub struct Attempt {
     pub number: u32,
     /// Time of the launch.
     pub started: RunTime,
-    /// Time at which it left its pending phase; none until then. A process has no pending phase and never has this time.
+    /// Time at which the attempt left its pending phase; none until then. A process has no pending phase and never has
+    /// this time.
     pub running: Option<RunTime>,
-    /// Requests to stop it, oldest first. A resumed run withdraws an open request and may make another.
+    /// Requests to stop the attempt, oldest first. A resumed run withdraws an open request and may make another.
     pub stops: Vec<StopRequest>,
     /// Time at which the attempt succeeded and its commit was requested; none without versions.
     pub committing: Option<RunTime>,
-    /// Time and kind of its end; none while it runs.
+    /// Time and kind of the end; none while the attempt runs.
     pub ended: Option<(RunTime, Ending)>,
-    /// Exit of its program, if it ended after the scheduler had abandoned the attempt.
+    /// Exit of the program, if it ended after the scheduler had given up the attempt.
     pub late: Option<Exit>,
 }
 
@@ -40,7 +41,7 @@ pub struct StopRequest {
     pub reason: StopReason,
     /// Time at which the attempt was killed because it had not stopped; none if it was not killed.
     pub killed: Option<RunTime>,
-    /// Time at which a resumed run withdrew the request; none if it stands.
+    /// Time at which a resumed run withdrew the request; none if the request is still valid.
     pub withdrawn: Option<RunTime>,
 }
 
@@ -232,7 +233,7 @@ impl OperationHistory {
         }
     }
 
-    /// Records a new executor: it follows an open attempt anew and holds no gates yet.
+    /// Records a new executor, which follows an open attempt again and holds no gates yet.
     pub(crate) fn resume(&mut self, at: RunTime) {
         let Some(attempt) = self.attempts.last_mut().filter(|attempt| attempt.ended.is_none()) else {
             return self.close_admission(at);

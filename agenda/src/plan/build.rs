@@ -112,7 +112,7 @@ impl Batch {
         batch
     }
 
-    /// Checks references between them, and to operations that the plan had before.
+    /// Checks references between these operations, and to operations that the plan had before.
     pub(super) fn check(&self, below: Option<&OpMap<PlannedOperation>>, faults: &mut Vec<Fault>) {
         let first = below.map_or(0, OpMap::len);
         let planned = |op: OpIx| {
@@ -229,7 +229,7 @@ fn plan_operation(
     (planned, found, edges)
 }
 
-/// An operation without `finally` cannot depend on one that waits for every operation without it.
+/// An operation without `finally` cannot depend on one with `finally` that waits for all operations without `finally`.
 fn check_last(batch: &Batch, faults: &mut Vec<Fault>) {
     for ((planned, edges), reasons) in batch.planned.iter().zip(&batch.edges).zip(&batch.reasons) {
         let last = edges.iter().filter(|edge| batch.planned[edge.on.index()].is_last());

@@ -1,4 +1,4 @@
-//! Dependencies of an operation: those that its payload reads and those that `dependsOn` names.
+//! Dependencies of an operation: those whose results the payload refers to, and those that `dependsOn` names.
 
 use super::names::Known;
 use super::payload::Referent;
@@ -22,12 +22,12 @@ const AT_SIGN: &str = "pop.at";
 pub(super) struct Reason {
     edge: Edge,
     site: Site,
-    /// Whether the reference has a fallback, so that an outcome in `dependsOn` decides.
+    /// Whether the reference has a fallback. Then an outcome in `dependsOn` takes precedence.
     has_fallback: bool,
 }
 
 impl Reason {
-    /// Whether it is a reason to depend on `op`.
+    /// Whether this reason is for a dependency on `op`.
     pub(super) fn is_about(&self, op: OpIx) -> bool {
         self.edge.on == op
     }
@@ -44,7 +44,7 @@ pub(super) struct Reasons<'a> {
     pub(super) known: Known<'a>,
     /// Whether references may name an item.
     pub(super) has_items: bool,
-    /// Whether it accepts any outcome of its dependencies.
+    /// Whether the operation accepts any outcome of its dependencies.
     pub(super) is_finally: bool,
     pub(super) found: Vec<Reason>,
 }
@@ -77,7 +77,7 @@ impl Reasons<'_> {
         faults.push(Fault::new("unknown-dependency", site, message).did_you_mean(near));
     }
 
-    /// The outcomes that it accepts where it names none.
+    /// The outcomes that the operation accepts of a dependency without a named outcome.
     fn good(&self) -> Outcomes {
         if self.is_finally { Outcomes::ANY } else { Outcomes::GOOD }
     }
@@ -133,7 +133,8 @@ impl Reasons<'_> {
         None
     }
 
-    /// The dependencies that the reasons give, sorted and without duplicates; reading outranks following.
+    /// The dependencies for these reasons, sorted and without duplicates. A dependency that is both read and followed
+    /// counts as read.
     pub(super) fn edges(&mut self, operation: &Operation, faults: &mut Vec<Fault>) -> Vec<Edge> {
         self.found.sort_by_key(|reason| reason.edge);
         let mut edges: Vec<Edge> = Vec::new();
@@ -193,8 +194,8 @@ pub(super) fn check_cycles<'p>(
     }
 }
 
-/// Reports references without a fallback to an operation that may have no result: one that may be skipped, or one whose
-/// dependant accepts any outcome.
+/// Reports references without a fallback to an operation that may have no result, because it may be skipped or because
+/// the dependant accepts any outcome.
 pub(super) fn check_fallbacks<'p>(
     reader: &PlannedOperation,
     edges: &[Edge],

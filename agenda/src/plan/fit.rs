@@ -10,8 +10,8 @@ use pop_contract::Description;
 use pop_document::{Fault, Pointer, Site};
 use std::collections::HashMap;
 
-/// Checks every operation whose handler, or the handler of an operation that it reads, has a description. The first of
-/// `planned` has the number `first`; `all` also finds those before it.
+/// Checks every operation whose own handler has a description, or that reads the result of a handler with one. The
+/// first of `planned` has the number `first`; `all` also finds earlier operations.
 pub(super) fn check_fit<'p>(
     planned: &'p [PlannedOperation],
     places: &'p [Pointer],
@@ -76,7 +76,7 @@ impl<'p, F: Fn(OpIx) -> &'p PlannedOperation> Check<'p, '_, F> {
         }
     }
 
-    /// The schema at a reference in the result of the operation that it reads, if that has a description.
+    /// The schema of the value that a reference refers to, if the handler that computes the value has a description.
     fn followed(&self, token: &Token, referent: Referent) -> Option<(OpIx, PointerTarget<'p>)> {
         let Referent::Result(op) = referent else { return None };
         // the result of an operation with `forEach` is a list of described results

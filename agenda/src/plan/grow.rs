@@ -46,7 +46,7 @@ impl Plan {
     pub(crate) fn instances(&self, of: OpIx, count: usize) -> Grown {
         let whole = self.operation(of);
         let rare = whole.rare.as_deref().cloned().unwrap_or_default();
-        // these fields apply to the whole, not to its instances
+        // these fields apply to the operation as a whole, not to its instances
         let rare =
             RareFields { for_each: None, generator: None, is_last: false, is_conditional: false, ..rare };
         let has_rare =

@@ -45,11 +45,11 @@ pub enum Serves {
 pub struct PlannedOperation {
     /// Name of the operation.
     pub name: OperationName,
-    /// Id, passed on to the handler.
+    /// Id, passed to the handler as `OPERATION_ID`.
     pub id: Option<Box<str>>,
     /// Operation type.
     pub handler_type: Arc<str>,
-    /// Selection of its handler; none for a call of a dispatch.
+    /// Selection of the handler; none for a call of a dispatch.
     pub route: Option<Arc<Route>>,
     /// Kind of handler.
     pub serves: Serves,
@@ -57,11 +57,11 @@ pub struct PlannedOperation {
     pub payload: Arc<Payload>,
     /// Policies, shared by operations with equal ones.
     pub policies: Arc<Policies>,
-    /// Whether the result is kept because another operation reads it.
+    /// Whether the run stores the result because another operation reads it.
     pub is_read: bool,
     /// Fields that few operations have; none if it has none of them.
     pub rare: Option<Arc<RareFields>>,
-    /// Origin of an added operation; none for one of the agenda.
+    /// Origin of an operation that the run added; none for an operation of the agenda.
     pub origin: Option<Origin>,
 }
 
@@ -72,7 +72,7 @@ pub struct Route {
     pub handler: Option<Box<str>>,
     /// Version of the handler.
     pub version: Option<Box<str>>,
-    /// Step of the selection that chose it.
+    /// Step of the selection that chose the handler.
     pub step: RouteStep,
     /// Rejected handlers with the reasons.
     pub passed_over: Vec<RejectedHandler>,
@@ -81,23 +81,23 @@ pub struct Route {
 /// Fields that few operations have.
 #[derive(Debug, Clone, Default)]
 pub struct RareFields {
-    /// Items with one instance each.
+    /// The items of `forEach`; the run makes one instance for each.
     pub for_each: Option<ForEach>,
-    /// Location of added operations in the result.
+    /// Place of the operations to add, in the result.
     pub generator: Option<Generator>,
     /// Lock keys: a string or a list of strings.
     pub lock_keys: Option<Payload>,
-    /// Params as written; only for an operation with `onFail: DLQ`.
+    /// The operation's own params; only with `onFail: DLQ`.
     pub params: serde_json::Map<String, serde_json::Value>,
     /// Policies of a dispatch for its calls.
     pub own: Option<Box<PolicyLayer>>,
     /// Action of the handler.
     pub action: Option<Box<str>>,
-    /// Whether it waits for every operation without this mark (`finally` without `dependsOn`).
+    /// Whether the operation waits for every other one without this mark (`finally` without `dependsOn`).
     pub is_last: bool,
-    /// Whether it is clean-up, which also starts while the run is ending.
+    /// Whether the operation is clean-up, which also starts while the run is ending.
     pub is_cleanup: bool,
-    /// Whether it is skipped if a dependency does not have the outcome that it waits for.
+    /// Whether the operation is skipped if a dependency does not have the outcome that `dependsOn` names.
     pub is_conditional: bool,
 }
 
@@ -124,13 +124,13 @@ pub enum Origin {
     Generated {
         /// The generator.
         by: OpIx,
-        /// Number of generators above it, from 1.
+        /// Number of nested generators that led to the operation, from 1.
         depth: u32,
     },
 }
 
 impl PlannedOperation {
-    /// Whether it may be skipped, so that its result is null.
+    /// Whether the operation may be skipped, so that its result is null.
     pub fn may_skip(&self) -> bool {
         let is_conditional = self.rare.as_ref().is_some_and(|rare| rare.is_conditional);
         // a skipped instance only leaves null in the list of results
@@ -142,7 +142,7 @@ impl PlannedOperation {
         self.rare.as_ref()?.for_each.as_ref()
     }
 
-    /// Whether it runs as several parts.
+    /// Whether the operation runs as several parts.
     pub fn is_whole(&self) -> bool {
         self.serves == Serves::Dispatch || self.for_each().is_some()
     }
@@ -152,17 +152,17 @@ impl PlannedOperation {
         self.rare.as_ref()?.generator.as_ref()
     }
 
-    /// Whether it waits for every operation without this mark (`finally` without `dependsOn`).
+    /// Whether the operation waits for every other one without this mark (`finally` without `dependsOn`).
     pub fn is_last(&self) -> bool {
         self.rare.as_ref().is_some_and(|rare| rare.is_last)
     }
 
-    /// Whether it is clean-up, which also starts while the run is ending.
+    /// Whether the operation is clean-up, which also starts while the run is ending.
     pub fn is_cleanup(&self) -> bool {
         self.rare.as_ref().is_some_and(|rare| rare.is_cleanup)
     }
 
-    /// The operation of which it is a part, if any.
+    /// The operation of which this one is a part, if any.
     pub fn part_of(&self) -> Option<OpIx> {
         match self.origin {
             Some(Origin::Part { of, .. }) => Some(of),

@@ -72,7 +72,7 @@ fn site(operation: &Pointer) -> Site {
 /// The names that an operation may refer to.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Known<'n> {
-    /// Names of the operations planned together with it.
+    /// Names of the operations that are planned together with this one.
     pub(super) own: &'n Names,
     /// Names that the plan had before.
     pub(super) below: Option<&'n Names>,
@@ -88,7 +88,7 @@ impl Known<'_> {
         self.own.unread.contains(name)
     }
 
-    /// The known name most similar to an unknown one. After many faults it is not searched, because each search
+    /// The known name most similar to an unknown one. After many faults there is no search, because each search
     /// compares all names.
     pub(super) fn near(&self, name: &str, faults: &[Fault]) -> Option<&str> {
         let all =

@@ -1,4 +1,4 @@
-//! The payload of an operation: a value whose references are filled once its dependencies are settled.
+//! The payload of an operation: a value whose references are replaced when the dependencies are settled.
 
 use super::length::length_of;
 use crate::ops::OpIx;
@@ -51,7 +51,7 @@ pub(crate) enum Referent {
 /// A string of a payload with references.
 pub(crate) struct Filled<'p> {
     pub(crate) pointer: &'p Pointer,
-    /// The reference, if the string is one reference and nothing else; its value then keeps its type.
+    /// The reference, if the string is one reference and nothing else; the value then keeps its JSON type.
     pub(crate) alone: Option<(&'p Token, Referent)>,
     pub(crate) references: Vec<(&'p Token, Referent)>,
 }
@@ -60,7 +60,7 @@ pub(crate) struct Filled<'p> {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{token}` at `{pointer}` of the payload: {problem}")]
 pub struct BindError {
-    /// The reference as written.
+    /// The whole reference, from `@<` to `>`.
     pub token: String,
     /// Pointer to the string with the reference.
     pub pointer: String,
@@ -70,12 +70,12 @@ pub struct BindError {
     pub code: &'static str,
 }
 
-/// A payload with all references filled. A payload without references is shared with the plan, not copied.
+/// A payload after its references were replaced. A payload without references is shared with the plan, not copied.
 #[derive(Debug, Clone, PartialEq)]
 pub enum BoundPayload {
-    /// The payload as written.
+    /// The payload of the plan, which has no references.
     Shared(Arc<Payload>),
-    /// A copy with its references filled.
+    /// A copy in which the references were replaced.
     Filled(Arc<Value>),
 }
 
@@ -100,20 +100,20 @@ pub(crate) struct Values<'v> {
 }
 
 impl Payload {
-    /// Finds the references of a payload. `refer` resolves each; one that it cannot resolve stays text, and `refer`
-    /// reports the fault.
+    /// Finds the references of a payload. `refer` resolves each. If it cannot resolve one, the reference stays in the
+    /// string, and `refer` reports the fault.
     pub(crate) fn compile(value: Value, mut refer: impl FnMut(&Token, &Pointer) -> Option<Referent>) -> Self {
         let mut holes = Vec::new();
         find_holes(&value, &mut Pointer::root(), &mut holes, &mut refer);
         Self { value, holes: holes.into() }
     }
 
-    /// A literal payload: its text is never a reference.
+    /// A literal payload: pop does not look for references in it.
     pub(crate) fn fixed(value: Value) -> Self {
         Self { value, holes: Box::default() }
     }
 
-    /// The payload as written, with its references.
+    /// The payload with unresolved references.
     pub fn template(&self) -> &Value {
         &self.value
     }
@@ -123,7 +123,7 @@ impl Payload {
         self.holes.iter().flat_map(Hole::references).any(|(token, _)| token.fallback.is_some())
     }
 
-    /// Whether it has no references.
+    /// Whether the payload has no references.
     pub fn is_fixed(&self) -> bool {
         self.holes.is_empty()
     }
@@ -144,7 +144,7 @@ impl Payload {
         })
     }
 
-    /// Fills all references of a shared payload.
+    /// Replaces all references of a shared payload.
     pub(crate) fn bind_shared(self: &Arc<Self>, values: &Values<'_>) -> Result<BoundPayload, BindError> {
         Ok(match self.bind(values)? {
             Cow::Borrowed(_) => BoundPayload::Shared(Arc::clone(self)),
@@ -152,7 +152,7 @@ impl Payload {
         })
     }
 
-    /// Fills all references.
+    /// Replaces all references.
     pub(crate) fn bind(&self, values: &Values<'_>) -> Result<Cow<'_, Value>, BindError> {
         if self.holes.is_empty() {
             return Ok(Cow::Borrowed(&self.value));

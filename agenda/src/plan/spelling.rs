@@ -1,13 +1,14 @@
-//! Check for numbers and booleans that become text and print differently from how they are written.
+//! Check for numbers and booleans that become strings and print differently from how they are written.
 //!
-//! `3.10` in a `command` would reach the program as `3.1`. A number that stays a number needs no quotes.
+//! `3.10` in a `command` would reach the program as `3.1`. A number that stays a number needs no quotation marks.
 
 use super::payload::Referent;
 use super::{Payload, PlannedOperation, Serves};
 use pop_document::{Fault, Pointer, Spelling};
 use std::collections::HashMap;
 
-/// Adds a fault for each spelling that is lost in a text. `operations` is keyed by the pointers of their maps.
+/// Adds a fault for each number or boolean that would print differently as a string. The keys of `operations` are the
+/// pointers of their maps.
 pub(super) fn check_spellings(
     spellings: &[Spelling],
     operations: &HashMap<Pointer, &PlannedOperation>,

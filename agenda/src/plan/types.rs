@@ -35,7 +35,7 @@ pub(super) struct Types<'c> {
     pub(super) on: LaunchType,
     agenda: &'c PolicyLayer,
     assigned: Option<&'c str>,
-    /// Stream through which the operations enter the run.
+    /// Stream (origin) of the operations: `agenda`, or `local` for those that the run added.
     stream: &'static str,
     /// Lookups by type alone, which most operations need.
     plain: HashMap<String, ResolvedHandler>,

@@ -24,7 +24,7 @@ pub(super) fn check(scheduler: &Scheduler) -> Result<(), String> {
                 let open = parts.iter().filter(|part| scheduler.table[**part].outcome().is_none()).count();
                 holds(open == *left as usize, || format!("`{name}`: counts {left} parts, {open} are open"))?;
             }
-            // a resumed run may do its dependencies again
+            // a resumed run may repeat its dependencies
             state if is_tried(state) => {}
             _ => holds(unmet == 0, || format!("`{name}`: in {state:?} with {unmet} unmet dependencies"))?,
         }

@@ -171,8 +171,8 @@ impl Scheduler {
         }
     }
 
-    /// Puts an operation into its first state. Even one with earlier attempts may have to wait: a resumed run may do its
-    /// dependencies again.
+    /// Puts an operation into its first state. Even an operation with earlier attempts may have to wait, because a
+    /// resumed run may repeat its dependencies.
     pub(super) fn open(&mut self, op: OpIx) {
         let plan = Arc::clone(&self.plan);
         self.set(op, OpState::waiting_for(self.count_unmet(&plan, op)));
@@ -212,7 +212,7 @@ impl Scheduler {
         }
     }
 
-    /// Settles an operation and updates its dependants. Has no effect if it has the same outcome already.
+    /// Settles an operation and updates its dependants. Has no effect if the operation has the same outcome already.
     pub(super) fn settle(&mut self, op: OpIx, outcome: Outcome, now: RunTime) {
         if self.table[op].outcome() == Some(outcome) {
             return;
@@ -276,7 +276,7 @@ impl Scheduler {
         deadline(&self.table[op], self.plan.operation(op))
     }
 
-    /// Whether running operations are to be stopped.
+    /// Whether running operations must be stopped.
     pub(super) fn ends_running(&self) -> bool {
         self.is_ending(CancelReason::Fatal)
     }

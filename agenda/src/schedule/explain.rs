@@ -24,18 +24,18 @@ pub enum Explanation {
     WaitsForParts(Vec<OpIx>),
     /// `maxParallel` instances of the same operation are running.
     NoPlace {
-        /// The operation of which it is an instance.
+        /// The operation of which this one is an instance.
         of: OpIx,
     },
     /// The operation waits at a gate.
     Held {
         /// The gate.
         gate: Gate,
-        /// Operation of the run that holds it; none if no other one does.
+        /// Operation of the run that holds the gate; none if no other one does.
         by: Option<OpIx>,
         /// Holder outside the run; none if unknown.
         outside: Option<Box<str>>,
-        /// Time at which it is free; none if unknown.
+        /// Time at which the gate is free; none if unknown.
         until: Option<RunTime>,
     },
     /// The operation proceeds at the next step.
@@ -44,7 +44,7 @@ pub enum Explanation {
     Runs {
         /// Time of the launch.
         since: RunTime,
-        /// Time of its next time limit; none without limits.
+        /// Time at which the next limit of the operation ends; none without limits.
         deadline: Option<RunTime>,
     },
     /// The operation is being stopped.

@@ -36,7 +36,7 @@ pub(super) enum Prepared {
 pub(super) enum Growth {
     /// Parts of one operation.
     Parts(Parts, Grown),
-    /// The restart that a dispatch makes after its other calls.
+    /// The restart of the machine after the other calls of a dispatch.
     Restart(PlannedCalls),
     /// Operations in the result of a generator.
     Generated(Grown),
@@ -66,7 +66,7 @@ impl Decision {
 }
 
 impl Scheduler {
-    /// The parts of an operation. `payload` is that of a dispatch, if it is bound already.
+    /// The parts of an operation. `payload` is the payload of a dispatch, if its references were replaced already.
     pub(super) fn expansion(&self, op: OpIx, payload: Option<&Value>) -> Result<Growth, StartError> {
         let planned = self.plan.operation(op);
         if planned.serves == Serves::Dispatch && planned.for_each().is_none() {

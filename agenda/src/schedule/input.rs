@@ -13,7 +13,7 @@ use std::sync::Arc;
 pub struct Verdict {
     /// Result of the attempt, or its failure.
     pub result: Result<Arc<Value>, Box<Failure>>,
-    /// Whether the handler reported success itself, beyond its exit status.
+    /// Whether the handler itself reported success, not only by its exit status.
     pub is_reported: bool,
 }
 
@@ -43,7 +43,7 @@ pub enum Input {
     },
     /// A new executor continues the run.
     Resumed {
-        /// Options from here on.
+        /// Options from now on.
         options: RunOptions,
     },
     /// An attempt has left its pending phase.
@@ -87,13 +87,13 @@ pub enum Input {
         /// `Err` has the failure of the commit, with which the attempt fails.
         outcome: Result<(), Box<Failure>>,
     },
-    /// An abandoned attempt has ended after all.
+    /// An attempt that the scheduler had given up has ended.
     Late {
         /// The operation.
         op: OpIx,
         /// Number of the attempt.
         attempt: u32,
-        /// Exit of its program.
+        /// Exit of the attempt's program.
         exit: Exit,
     },
     /// An attempt of an earlier executor was not found.
@@ -129,7 +129,7 @@ pub enum Action {
         /// The gate.
         gate: Gate,
     },
-    /// Take over the gates that an earlier executor passed for an attempt that still runs.
+    /// Acquire again the gates that an earlier executor passed for an attempt that still runs.
     Reclaim {
         /// The operation.
         op: OpIx,
@@ -180,7 +180,7 @@ pub enum Action {
         attempt: u32,
         /// Payload with all references filled.
         payload: BoundPayload,
-        /// Whether an earlier executor may have launched it: look for it before launching it.
+        /// Whether an earlier executor may have launched the attempt: look for it before launching it.
         again: bool,
     },
     /// Stop an attempt.
@@ -189,7 +189,7 @@ pub enum Action {
         op: OpIx,
         /// Number of the attempt.
         attempt: u32,
-        /// Whether to kill it at once.
+        /// Whether to kill the attempt at once.
         force: bool,
     },
 }

@@ -4,7 +4,7 @@
 //! come from [`Scheduler::step`] or from a journal. A step returns its events before its actions are done, so a driver
 //! that records, publishes and then acts is never ahead of its journal.
 //!
-//! *Assumptions.* Time given to `step` never goes back. Each launched attempt ends in an [`Input::Ended`] or an
+//! *Assumptions.* The time that `step` gets never goes back. Each launched attempt ends in an [`Input::Ended`] or an
 //! [`Input::Lost`], sooner or later; inputs of attempts that are over are ignored.
 
 mod check;
@@ -301,12 +301,12 @@ impl Scheduler {
         self.progress.get(&op)
     }
 
-    /// The payload of an operation with all references filled. Its dependencies must be settled.
+    /// The payload of an operation after its references were replaced. The dependencies must be settled.
     pub fn payload(&self, op: OpIx) -> Result<Cow<'_, Value>, BindError> {
         self.plan.operation(op).payload.bind(&self.values(op))
     }
 
-    /// The payload with all references filled, as an owned value for a launch.
+    /// The same payload, as an owned value for a launch.
     pub fn bind(&self, op: OpIx) -> Result<BoundPayload, BindError> {
         self.plan.operation(op).payload.bind_shared(&self.values(op))
     }

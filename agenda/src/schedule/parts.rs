@@ -54,7 +54,7 @@ impl Scheduler {
         Some((self.parts.get(&of)?.items.get(index as usize)?, index))
     }
 
-    /// The restart that a dispatch makes after its other calls; none if it was made already.
+    /// The restart of the machine after the other calls of a dispatch; none if it was made already.
     pub(super) fn restart_of(&self, op: OpIx) -> Option<PlannedCalls> {
         let calls = self.parts.get(&op)?.calls.as_ref()?;
         self.restart_after(op, calls, &self.report(op, calls))

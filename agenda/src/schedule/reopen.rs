@@ -23,8 +23,8 @@ impl Scheduler {
         matches!(self.run, Phase::Ended(_) | Phase::Reopening) || self.is_interrupted()
     }
 
-    /// The operations that a resumed run does again: failed and cancelled ones, the failed calls of a reopened dispatch,
-    /// and skipped conditional ones whose condition may differ now.
+    /// The operations that a resumed run repeats: failed and cancelled ones, the failed calls of a repeated dispatch,
+    /// and skipped ones whose condition may have another result now.
     pub(super) fn reopening(&self) -> RunEvent {
         let bad = |outcome| matches!(outcome, Some(Outcome::Failed | Outcome::Cancelled));
         let mut open: BTreeSet<OpIx> =
@@ -53,7 +53,7 @@ impl Scheduler {
         RunEvent::RunReopened { ops: open.into_iter().collect() }
     }
 
-    /// Reopens operations: each loses its outcome and has all its attempts again.
+    /// Reopens operations: each loses its outcome, and all its attempts are available again.
     pub(super) fn reopen(&mut self, ops: &[OpIx]) {
         self.run = Phase::Running;
         self.cancel = None;
@@ -107,7 +107,7 @@ impl Scheduler {
         }
     }
 
-    /// Lets attempts continue that an earlier executor was stopping; their time limits start now.
+    /// Lets attempts continue that an earlier executor was stopping. Their time limits start now.
     fn follow_anew(&mut self, now: RunTime) {
         for op in self.table.launched().collect::<Vec<OpIx>>() {
             if matches!(self.table[op], OpState::Stopping { .. }) {

@@ -63,15 +63,15 @@ pub enum OpState {
 /// State of an operation at its next gate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Hold {
-    /// The gate is free; the operation requests it when there is room.
+    /// The gate is free; the operation requests it when fewer than the maximum hold gates.
     Free,
-    /// Another operation of the run holds it.
+    /// Another operation of the run holds the gate.
     Queued,
     /// The request has no answer yet.
     Asked,
-    /// An operation of another run holds it; another answer follows.
+    /// An operation of another run holds the gate; another answer follows.
     Busy,
-    /// The operation requests it at this time.
+    /// The operation requests the gate at this time.
     Until(RunTime),
 }
 

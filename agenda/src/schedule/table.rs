@@ -27,9 +27,9 @@ pub(super) struct Table {
     launched: BTreeSet<OpIx>,
     /// Operations whose attempt ended and awaits the decision of the policies.
     judged: BTreeSet<OpIx>,
-    /// Operations that can ask for their first gate.
+    /// Operations that can request their first gate.
     coming: BTreeSet<OpIx>,
-    /// Operations that have passed a gate and can ask for the next.
+    /// Operations that have passed a gate and can request the next.
     able: BTreeSet<OpIx>,
     /// Operations that have passed all their gates.
     admitted: BTreeSet<OpIx>,
@@ -108,7 +108,7 @@ impl Table {
         self.states[op] = next;
     }
 
-    /// Marks an operation that is to be settled without an attempt.
+    /// Marks an operation that will be settled without an attempt.
     pub(super) fn doom(&mut self, op: OpIx) {
         self.doomed.insert(op);
     }

@@ -4,7 +4,7 @@ use super::{DEEPEST, Kinds, MOST_STEPS, Schema, is_equal, spend};
 use serde_json::Value;
 use std::cell::Cell;
 
-/// Whether values fit a schema. Reasons are the end of a sentence.
+/// Whether values fit a schema. A reason is the end of a sentence.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fit {
     /// No value is known not to fit.
@@ -20,7 +20,7 @@ impl Fit {
         *self == Self::Yes
     }
 
-    /// The fit of a value that has one of several schemas: it is `No` only if all of them are.
+    /// The fit of a value that has one of several schemas: `No` only if it is `No` for all of them.
     pub(super) fn of_several(each: impl Iterator<Item = Self>) -> Self {
         let mut is_sometimes = false;
         let worst =
