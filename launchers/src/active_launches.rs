@@ -1,4 +1,4 @@
-//! The active launches of a container or pod launcher, and the remains of ended ones.
+//! The active launches of a container or pod launcher, and the containers or pods of ended ones.
 
 use crate::port::LaunchId;
 use crate::stop_request::StopRequest;
@@ -13,12 +13,12 @@ use tokio::time::timeout;
 /// Time to remove everything released when the launcher closes.
 const CLOSING: Duration = Duration::from_secs(30);
 
-/// What an exit status means. Shells, Docker and Kubernetes report 128 plus the signal that ended the program.
+/// The exit for an exit status. Shells, Docker and Kubernetes report 128 plus the signal that ended the program.
 pub(crate) fn exit_of(code: i32) -> Exit {
     if (129..=159).contains(&code) { Exit::Signal(code - 128) } else { Exit::Code(code) }
 }
 
-/// Why a launch has not started yet: the last error that is being retried.
+/// Reason why a launch has not started yet: the last error that is being retried.
 #[derive(Debug, Default)]
 pub(crate) struct PendingReason(Mutex<Option<Failure>>);
 
@@ -36,11 +36,11 @@ impl PendingReason {
     }
 }
 
-/// Active launches, and what remains of ended ones until they are released.
+/// Active launches, and the containers or pods of ended ones until they are released.
 #[derive(Debug)]
 pub(crate) struct ActiveLaunches<Remains> {
     state: Mutex<State<Remains>>,
-    /// Names of containers or pods that this process launched or took over and follows to their end.
+    /// Names of containers or pods that this process follows to their end.
     known: Mutex<HashSet<String>>,
     /// Removals of released objects that are in progress.
     leaving: Mutex<JoinSet<()>>,
@@ -78,7 +78,7 @@ impl<Remains> ActiveLaunches<Remains> {
         self.known().remove(name);
     }
 
-    /// Whether this process follows it to its end.
+    /// Whether this process follows the container or pod to its end.
     pub(crate) fn knows(&self, name: &str) -> bool {
         self.known().contains(name)
     }
@@ -90,7 +90,7 @@ impl<Remains> ActiveLaunches<Remains> {
         receiver
     }
 
-    /// Ends a launch; `remains` exists until the launch is released.
+    /// Ends a launch; `remains` is its container or pod, which exists until the launch is released.
     pub(crate) fn end(&self, id: LaunchId, remains: Option<Remains>) {
         let mut state = self.state();
         state.running.remove(&id);
@@ -111,7 +111,7 @@ impl<Remains> ActiveLaunches<Remains> {
         }
     }
 
-    /// Takes what remains of a launch.
+    /// Takes the container or pod of a launch.
     pub(crate) fn release(&self, id: LaunchId) -> Option<Remains> {
         self.state().remains.remove(&id)
     }

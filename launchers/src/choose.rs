@@ -20,7 +20,7 @@ pub fn choose(launch_type: LaunchType, setting: Setting) -> Arc<dyn Launcher> {
     }
 }
 
-/// Replaces a launcher that this program was built without: every launch fails with that reason.
+/// Replaces a launcher that is not built into this program: every launch fails with that reason.
 pub struct UnavailableLauncher(pub LaunchType);
 
 impl UnavailableLauncher {

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 /// Bytes of a log that are written from its beginning.
 pub const LOG_HEAD_LIMIT: u64 = 64 * 1024 * 1024;
-/// Bytes of its end that are written if it is longer.
+/// Bytes of its end that are written if the log is longer.
 const TAIL_BYTES: usize = 256 * 1024;
 
 /// The log of one launch.
@@ -52,7 +52,7 @@ impl Log {
         }
     }
 
-    /// Deletes what an earlier process wrote for this launch.
+    /// Deletes the log that an earlier process wrote for this launch.
     pub fn begin_anew(&mut self) {
         if let Some(path) = &self.path {
             // the file may not exist
@@ -66,7 +66,7 @@ impl Log {
         self.write_beside(bytes);
     }
 
-    /// Adds output to the file only; its last lines are recorded elsewhere.
+    /// Adds output to the file only; the caller records its last lines.
     pub(crate) fn write_beside(&mut self, bytes: &[u8]) {
         self.seen += bytes.len() as u64;
         let room = (LOG_HEAD_LIMIT - self.written).min(bytes.len() as u64) as usize;

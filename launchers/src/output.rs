@@ -1,4 +1,4 @@
-//! The transcript of one launch, together with the channel that its events go to.
+//! The transcript of one launch, with the channel to which the events go.
 
 use crate::Mask;
 use crate::port::{LaunchEnd, LaunchEvent, LaunchId, LaunchOrder, LaunchUpdate, Stream};
@@ -33,7 +33,7 @@ impl<'e> Output<'e> {
         self.transcript.begin_anew();
     }
 
-    /// Next time at which [`on_time`](Self::on_time) must run although no output arrives.
+    /// Next time at which [`on_time`](Self::on_time) must run even if no output arrives.
     pub(crate) fn due(&self) -> Option<Instant> {
         self.transcript.due()
     }
@@ -61,7 +61,7 @@ impl<'e> Output<'e> {
 
     /// Sends one event.
     pub(crate) async fn say(&self, event: LaunchEvent) {
-        // a closed channel means that the caller has gone
+        // the channel is closed only if the caller is gone
         self.events.send(LaunchUpdate { id: self.id, event }).await.ok();
     }
 
@@ -77,13 +77,13 @@ impl<'e> Output<'e> {
         self.transcript.take(stream, bytes, Instant::now());
     }
 
-    /// Records the annotations of the program's pod; they win over lines.
+    /// Records the annotations of the program's pod, which override report lines.
     #[cfg(feature = "kubernetes")]
     pub(crate) fn annotate(&mut self, progress: Option<&String>, result: Option<&String>) {
         self.transcript.annotate(progress, result);
     }
 
-    /// Whether the program has reported success, which proves that it was not cut short.
+    /// Whether the program has reported success, which proves that it was not stopped before its work was done.
     #[cfg(feature = "kubernetes")]
     pub(crate) fn has_final_report(&self) -> bool {
         self.transcript.has_final_report()

@@ -26,11 +26,11 @@ pub mod label {
     pub const LAUNCH: &str = "pop.launch";
     /// The caller's number of the launch.
     pub const LAUNCH_ID: &str = "pop.launchId";
-    /// Whether it is removed when it has ended and its end is recorded: `true` or `false`.
+    /// Whether the container or pod is removed when its end is recorded: `true` or `false`.
     pub const REAP: &str = "pop.reap";
 }
 
-/// The caller's number of a launch, unique among the launches that it follows.
+/// The caller's number of a launch, unique among the launches that the caller follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LaunchId(pub u64);
 
@@ -38,7 +38,7 @@ impl LaunchId {
     /// The first number of external programs; operations have lower numbers.
     pub const FIRST_EXTERNAL: u64 = 1 << 63;
 
-    /// Whether the launch is an external program's.
+    /// Whether the launch is that of an external program, which a handler starts.
     pub fn is_external(self) -> bool {
         self.0 >= Self::FIRST_EXTERNAL
     }
@@ -55,27 +55,27 @@ pub struct Program {
     pub env: Vec<(String, String)>,
     /// Working directory; `None`: that of the launcher.
     pub working_directory: Option<PathBuf>,
-    /// The image that contains it, for launchers that need one.
+    /// The image that contains the program, for launchers that need one.
     pub image: Option<String>,
     /// CPU limit, for launchers that support it; overrides `pod`.
     pub cpu: Option<Cpu>,
     /// Memory limit, for launchers that support it; overrides `pod`.
     pub memory: Option<Memory>,
-    /// Settings of its container or pod; `None`: POP's defaults.
+    /// Settings of the container or pod; `None`: the core defaults.
     pub pod: Option<Arc<PodConfig>>,
     /// Secret variables; their values are read when the program starts.
     pub secrets: Vec<Secret>,
-    /// Files of this machine that it can read at their own paths.
+    /// Files of this machine that the program can read at their own paths.
     pub files: Vec<PathBuf>,
 }
 
 impl Program {
-    /// The prefix of the name of its container or pod.
+    /// The prefix of the name of the container or pod.
     pub fn prefix(&self) -> &str {
         self.pod.as_ref().and_then(|pod| pod.name_prefix.as_deref()).unwrap_or_default()
     }
 
-    /// Whether its container or pod is removed after its end. One with secrets always is.
+    /// Whether the container or pod is removed after its end. One with secrets always is.
     pub fn is_reaped(&self) -> bool {
         !self.secrets.is_empty() || self.pod.as_ref().is_none_or(|pod| pod.reap_completed)
     }
@@ -93,36 +93,37 @@ pub enum StdoutUse {
     Value(Capture),
     /// Data, returned as bytes at the end of the launch.
     Whole,
-    /// Lines of both streams, sent as events while the program runs; none is logged here.
+    /// Lines of both streams, sent as events while the program runs; the launcher does not log them.
     Lines,
 }
 
 /// An order to start one program.
 #[derive(Debug, Clone, Default)]
 pub struct LaunchOrder {
-    /// Name of the launch, unique: `run-operation-attempt`. Its container or pod is named after it.
+    /// Unique name of the launch: `run-operation-attempt`. The container or pod is named after the launch.
     pub name: String,
     /// The program.
     pub program: Program,
-    /// Use of its standard output.
+    /// Use of the program's standard output.
     pub captured: StdoutUse,
     /// Exit statuses that mean success; only 0 if empty. With any other exit, captured output becomes log.
     pub success: Vec<i32>,
-    /// Time between SIGTERM and SIGKILL, and time that its leftovers may run on after its end; `None`:
+    /// Time between SIGTERM and SIGKILL, and time that processes may continue that the program left behind; `None`:
     /// [`DEFAULT_GRACE`].
     pub grace: Option<Duration>,
     /// The log file, created at the first byte.
     pub log: Option<PathBuf>,
     /// Time without output after which [`LaunchEvent::Silent`] is sent.
     pub silence: Option<Duration>,
-    /// Whether an earlier process of the caller may have launched it under this name: then it is found, or lost.
+    /// Whether an earlier process of the caller may have launched this program under this name. The launcher then finds
+    /// it, or reports it as lost.
     pub again: bool,
-    /// Longest time until it is scheduled, including the image pull and the wait for a node.
+    /// Longest time until the program is scheduled, including the image pull and the wait for a node.
     pub pending: Option<Duration>,
-    /// Longest time that it may run. The caller stops it then; a pod stops itself somewhat later, in case the
-    /// caller is gone.
+    /// Longest time that the program may run. The caller then stops it. A pod ends somewhat later by itself, in case
+    /// the caller is gone.
     pub limit: Option<Duration>,
-    /// Labels of its container or pod, besides the launcher's own.
+    /// Labels of the container or pod, besides the launcher's own.
     pub labels: Vec<(String, String)>,
 }
 
@@ -149,15 +150,15 @@ pub struct Line {
 pub struct LaunchEnd {
     /// How the program ended, or why it could not be started or followed.
     pub exit: Result<Exit, Box<Failure>>,
-    /// Its reports.
+    /// The reports of the program.
     pub said: FinalReport,
     /// Standard output of [`StdoutUse::Whole`].
     pub stdout: Vec<u8>,
     /// Standard output of [`StdoutUse::Value`], if the exit means success.
     pub captured: Option<Value>,
-    /// The last lines of its log.
+    /// The last lines of the log.
     pub log_tail: Vec<String>,
-    /// Number of processes that it left behind and that had to be stopped after the grace.
+    /// Number of processes that the program left behind and that had to be stopped after the grace.
     pub left: usize,
 }
 
@@ -187,19 +188,19 @@ impl LaunchEnd {
 /// An event of a launch. The last one is `Ended` or `Lost`; only `Late` may follow.
 #[derive(Debug, Clone, PartialEq)]
 pub enum LaunchEvent {
-    /// It has left its pending phase. Processes have none and do not send this.
+    /// The launch has left its pending phase. Processes have none and do not send this.
     Running,
-    /// It reported progress; reports in quick succession are merged.
+    /// The program reported progress; reports in quick succession are merged.
     Progress(Box<Progress>),
-    /// It printed lines. Only with [`StdoutUse::Lines`].
+    /// The program printed lines. Only with [`StdoutUse::Lines`].
     Lines(Vec<Line>),
-    /// It has printed nothing for the time set in the order; sent once.
+    /// The program has printed nothing for the time set in the order; sent once.
     Silent,
-    /// It has ended.
+    /// The launch has ended.
     Ended(Box<LaunchEnd>),
-    /// It was launched earlier and cannot be found.
+    /// The program was launched by an earlier process and cannot be found.
     Lost,
-    /// It had been given up, or no launch follows it, and its end became known later.
+    /// The end of a program that the launcher had given up, or that no launch followed.
     Late(Exit),
 }
 
@@ -225,23 +226,24 @@ pub trait Launcher: Send + Sync {
     /// Starts a program; its events go to `events`.
     fn launch(&self, id: LaunchId, order: LaunchOrder, events: &mpsc::Sender<LaunchUpdate>);
 
-    /// Requests a launch to stop: SIGTERM, or SIGKILL with `force`. Does nothing if it has ended.
+    /// Stops a launch: sends SIGTERM, or SIGKILL with `force`. Does nothing if the launch has ended.
     fn stop(&self, id: LaunchId, force: bool);
 
-    /// Waits until all ends so far, and all output in pipes, have been sent or are about to be. Call it before
-    /// a deadline decides about a launch: after a stall of the event loop the timer fires first. The caller
-    /// must keep receiving.
+    /// Waits until all ends so far, and all output in pipes, have been sent or are about to be. Call it before a time
+    /// limit is applied to a launch: if the event loop was suspended, the timer fires first. The caller must keep
+    /// receiving events.
     fn settle(&self) -> Doing<'_, ()> {
         Box::pin(async {})
     }
 
-    /// Suspends everything that was launched (SIGSTOP), as far as it runs on this machine.
+    /// Suspends (SIGSTOP) all launched programs that run on this machine.
     fn pause(&self) {}
 
-    /// Continues it (SIGCONT). The launcher's time limits exclude the pause.
+    /// Continues the suspended programs (SIGCONT). The launcher's time limits exclude the pause.
     fn resume(&self, _paused: Duration) {}
 
-    /// Frees what allows a later process to find the launch. Call it when its end is recorded.
+    /// Removes the container or pod, by which a later process could find the launch. Call it when the end of the launch
+    /// is recorded.
     fn release(&self, _id: LaunchId) {}
 
     /// Checks whether the launcher can reach its Engine or cluster.
@@ -249,7 +251,7 @@ pub trait Launcher: Send + Sync {
         Box::pin(async { Ok(()) })
     }
 
-    /// Waits, for a limited time, until everything released is removed. No launch may follow.
+    /// Waits, for a limited time, until all released containers or pods are removed. No launch may follow.
     fn close(&self) -> Doing<'_, ()> {
         Box::pin(async {})
     }

@@ -147,7 +147,7 @@ impl ReportState {
         Self { mask, ..Self::default() }
     }
 
-    /// Takes a line that begins like a report; false if it is none. Moves the text of a result out of it.
+    /// Takes a line that begins like a report; false if it is not one. Moves the text of a result out of the line.
     fn line(&mut self, line: &mut Vec<u8>) -> bool {
         let text = line.trim_ascii_end();
         let after = |name: &str| text.strip_prefix(name.as_bytes())?.strip_prefix(b" ");
@@ -185,7 +185,7 @@ impl ReportState {
         self.said.progress = Some(progress);
     }
 
-    /// Keeps the percentage from falling.
+    /// Prevents the percentage from falling.
     fn raise(&mut self, progress: &mut Progress) {
         self.percent = progress.percent_after(self.percent);
         if progress.percent_complete.is_some() {
@@ -257,7 +257,7 @@ impl ReportState {
         self.annotated.progress.as_ref().or(self.said.progress.as_ref()).cloned()
     }
 
-    /// Takes the current annotations of the program's pod. They win over its lines.
+    /// Takes the current annotations of the program's pod. They override report lines.
     pub fn annotate(&mut self, progress: Option<String>, result: Option<String>) {
         if progress.is_some() && progress != self.annotated.texts[0] {
             let text = progress.as_deref().unwrap_or_default();
@@ -303,8 +303,8 @@ impl ReportState {
     }
 }
 
-/// Hides secrets in the texts of a progress. The contract's own words stay, since they decide how the attempt
-/// ended.
+/// Hides secrets in the strings of a progress. The words of the contract are not hidden, because they decide how the
+/// attempt ended.
 fn hide(mask: &Mask, progress: &mut Progress) {
     if mask.is_empty() {
         return;

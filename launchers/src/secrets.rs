@@ -1,4 +1,4 @@
-//! Secret values: read again at each launch, and remembered so that all of them are masked.
+//! Secret values: read again at each launch, and stored so that all of them are masked.
 
 use crate::Mask;
 use crate::regular_file::read_regular_file;

@@ -1,4 +1,4 @@
-//! The environment of launches, passed to a launcher when it is created.
+//! The settings that all launches of a launcher share.
 
 use crate::secrets::Secrets;
 use std::ffi::OsString;
@@ -16,7 +16,7 @@ pub struct Setting {
     pub folder: PathBuf,
     /// Base folder of configuration and of relative secret files.
     pub home: Option<PathBuf>,
-    /// The command that kills leftovers when this process is killed ([`crate::ProcessLauncher::holding_on`]).
+    /// The command that kills remaining processes if this process is killed ([`crate::ProcessLauncher::holding_on`]).
     pub guard_command: Option<Vec<String>>,
     /// Time between SIGTERM and SIGKILL for a pod that the caller stops; `None`: one minute.
     pub grace: Option<Duration>,

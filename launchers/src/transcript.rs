@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 /// Shortest time between two progress events.
 const NEWS_EVERY: Duration = Duration::from_millis(200);
-/// Longest line in bytes that is passed on whole; a longer one is passed on in pieces.
+/// Longest line in bytes that is one event; a longer line is split.
 const LONGEST_LINE: usize = 64 * 1024;
 /// Captured output above this size (bytes) takes a while to parse.
 const LARGE: usize = 256 * 1024;
@@ -37,7 +37,7 @@ pub struct Transcript {
     masked: Option<[MaskStream; 2]>,
     /// Captured standard output.
     stdout: Vec<u8>,
-    /// Whether standard output exceeded the capture limit; it is log since then.
+    /// Whether standard output exceeded the capture limit; further output is then log.
     is_too_long: bool,
     /// Incomplete lines for [`StdoutUse::Lines`].
     lines: [Vec<u8>; 2],
@@ -119,7 +119,7 @@ impl Transcript {
         self.log_stdout(bytes);
     }
 
-    /// Turns standard output into log, although it was meant as data.
+    /// Turns captured standard output into log.
     fn log_stdout(&mut self, bytes: &[u8]) {
         let Self { masked, log, captured, .. } = self;
         // output captured as bytes was masked when it came
@@ -161,12 +161,12 @@ impl Transcript {
         self.sayings.result(result);
     }
 
-    /// Takes the annotations of the program's pod; they win over lines.
+    /// Takes the annotations of the program's pod, which override report lines.
     pub fn annotate(&mut self, progress: Option<&String>, result: Option<&String>) {
         self.sayings.annotate(progress.cloned(), result.cloned());
     }
 
-    /// Whether the program has reported success, which proves that it was not cut short.
+    /// Whether the program has reported success, which proves that it was not stopped before its work was done.
     pub fn has_final_report(&self) -> bool {
         self.sayings.is_succeeded()
     }
@@ -176,13 +176,13 @@ impl Transcript {
         self.log.write(format!("pop: {words}\n").as_bytes());
     }
 
-    /// Next time at which [`on_time`](Self::on_time) must run although no output arrives.
+    /// Next time at which [`on_time`](Self::on_time) must run even if no output arrives.
     pub fn due(&self) -> Option<Instant> {
         let news = self.last_news.filter(|_| self.sayings.has_news()).map(|last| last + NEWS_EVERY);
         [self.silent_at(), news].into_iter().flatten().min()
     }
 
-    /// When the program's silence must be reported.
+    /// Time at which the program's silence must be reported.
     fn silent_at(&self) -> Option<Instant> {
         let limit = self.silence.filter(|_| !self.said_silent)?;
         self.heard_at.map(|since| since + limit)
@@ -261,8 +261,8 @@ impl Transcript {
         }
     }
 
-    /// Parses the captured value. Output that is no value, or belongs to a failure, becomes log; its last lines
-    /// are returned.
+    /// Parses the captured value. Output that is not a value, or belongs to a failure, becomes log; its last lines are
+    /// returned.
     fn settle(&mut self, exit: &mut Result<Exit, Box<Failure>>) -> (Option<Value>, Vec<String>) {
         let StdoutUse::Value(capture) = self.captured else { return (None, Vec::new()) };
         if self.is_too_long {

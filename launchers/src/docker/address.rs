@@ -88,7 +88,7 @@ impl Address {
         Ok(Self::Tcp { host: host.to_owned(), port, certificates })
     }
 
-    /// Whether paths of this machine are the Engine's paths too, as far as the address shows.
+    /// Whether paths of this machine are also paths for the Engine, as far as the address shows.
     pub(super) fn is_local(&self) -> bool {
         match self {
             Self::Unix(_) => true,

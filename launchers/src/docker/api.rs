@@ -1,4 +1,4 @@
-//! The requests of the Engine's API that the launcher needs. Answers are read as loose JSON, so that words
+//! The requests of the Engine's API that the launcher needs. The code reads answers as untyped JSON, so that values
 //! added by newer Engines break nothing.
 
 use super::connection::Connector;
@@ -27,7 +27,7 @@ const LONGEST_ANSWER: usize = 64 * 1024 * 1024;
 pub(super) struct Api {
     connector: Connector,
     version: String,
-    /// Whether it is Podman's, which uses other words and statuses.
+    /// Whether the Engine is Podman, which uses other values and statuses.
     pub(super) is_podman: bool,
 }
 
@@ -64,7 +64,7 @@ impl Api {
         self.json(Method::POST, &format!("/containers/create?name={name}"), Some(body)).await.map(drop)
     }
 
-    /// Starts a container; leaves a running one alone.
+    /// Starts a container; has no effect on a running one.
     pub(super) async fn start(&self, name: &str) -> Result<(), ApiError> {
         self.json(Method::POST, &format!("/containers/{name}/start"), None).await.map(drop)
     }
@@ -247,7 +247,7 @@ async fn whole(mut body: Incoming, limit: usize) -> Result<Vec<u8>, ApiError> {
     Ok(bytes)
 }
 
-/// Percent-encodes a text for a query.
+/// Percent-encodes a string for a query.
 fn encoded(text: &str) -> String {
     let encoded = text.bytes().map(|byte| match byte {
         b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),

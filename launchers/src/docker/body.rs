@@ -15,13 +15,13 @@ use std::path::Path;
 pub(super) enum UserMapping {
     /// Identical.
     Same,
-    /// Rootless Engine that can map the caller's number in the container to the caller (Podman's `keep-id`).
+    /// Rootless Engine that can map the caller's user id in the container to the caller (Podman's `keep-id`).
     KeepId,
     /// Rootless Engine: `root` of the container is the caller.
     RootIsCaller,
 }
 
-/// Facts besides the order that a container depends on.
+/// Facts about the Engine and secrets on which a container depends, besides the order.
 pub(super) struct EngineFacts<'s> {
     pub(super) setting: &'s Setting,
     /// Secrets as variables.

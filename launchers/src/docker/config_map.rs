@@ -5,7 +5,7 @@ use pop_contract::{Blame, Failure};
 use pop_registry::ConfigMapSetting;
 use std::path::{Path, PathBuf};
 
-/// The files of a config map and their paths in the container. A config map without a folder yields nothing.
+/// The files of a config map and their paths in the container. A config map without a folder has no files.
 pub(super) fn files(
     config_map: &ConfigMapSetting,
     setting: &Setting,

@@ -20,7 +20,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
 
-/// A stream that requests go over.
+/// A stream for requests and answers.
 trait Wire: AsyncRead + AsyncWrite + Unpin + Send {}
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Wire for S {}
@@ -48,7 +48,7 @@ impl Connector {
         let wire = self.wire().await.map_err(|error| ApiError::away(&error))?;
         let (sender, connection) =
             handshake(TokioIo::new(wire)).await.map_err(|error| ApiError::away(&error))?;
-        // the reader of the answer sees its error
+        // an error appears to the reader of the answer
         tokio::spawn(async move { connection.with_upgrades().await.ok() });
         Ok(sender)
     }

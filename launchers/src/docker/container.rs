@@ -1,5 +1,5 @@
-//! The Engine's description of a container: state, labels, end. Evaluated by structure, not by words, since
-//! newer Engines add words.
+//! The Engine's description of a container: state, labels, end. The code reads it by structure and does not enumerate
+//! values, because newer Engines add values.
 
 use crate::port::LaunchId;
 use crate::port::label;
@@ -10,12 +10,12 @@ use serde_json::Value;
 pub(super) struct Container(pub(super) Value);
 
 impl Container {
-    /// Whether it was ever started.
+    /// Whether the container was ever started.
     pub(super) fn has_begun(&self) -> bool {
         self.is("Running") || is_time(&self.0["State"]["StartedAt"])
     }
 
-    /// The exit status of its program; `None` if it runs, or was not started.
+    /// The exit status of the program; `None` if the container runs, or was not started.
     pub(super) fn exit_code(&self) -> Option<i64> {
         let is_over = !self.is("Running")
             && !self.is("Paused")
@@ -25,7 +25,7 @@ impl Container {
         is_over.then(|| self.0["State"]["ExitCode"].as_i64().unwrap_or(0))
     }
 
-    /// Whether it ran out of memory, as far as the Engine knows.
+    /// Whether the container ran out of memory, as far as the Engine knows.
     pub(super) fn is_out_of_memory(&self) -> bool {
         self.is("OOMKilled")
     }
@@ -69,7 +69,7 @@ impl WaitAnswer {
         Some(Self { code: Some(code).filter(|code| *code >= 0 && value["Error"].is_null()) })
     }
 
-    /// A status that needs no confirmation. Zero does, since it may stand for a removed container.
+    /// A status that needs no confirmation. Zero needs one, because Engines also report it for a removed container.
     pub(super) fn failure(self) -> Option<i64> {
         self.code.filter(|code| *code > 0)
     }

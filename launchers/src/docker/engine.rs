@@ -26,13 +26,13 @@ const FINDING: Duration = Duration::from_secs(30);
 /// The Engine that creates the containers.
 pub(super) struct Engine {
     pub(super) api: Api,
-    /// How users in containers map to users of its machine.
+    /// How users in containers map to users of the Engine's machine.
     pub(super) users: UserMapping,
-    /// Number of its processors; it rejects higher limits.
+    /// Number of processors of the Engine's machine; the Engine rejects higher limits.
     pub(super) processors: Option<u64>,
-    /// Whether paths of this machine are the Engine's paths too.
+    /// Whether paths of this machine are also paths for the Engine.
     pub(super) is_local: bool,
-    /// Cleared when the Engine refuses to run an init. Its own description does not tell this.
+    /// Set to false when the Engine fails to run an init. The Engine's description of itself does not have this fact.
     has_init: AtomicBool,
     config_folder: Option<PathBuf>,
 }
@@ -61,12 +61,12 @@ impl Engine {
         })
     }
 
-    /// Whether it runs a small init before programs, which forwards signals and reaps zombies.
+    /// Whether the Engine runs a small init before programs, which forwards signals and reaps zombies.
     pub(super) fn has_init(&self) -> bool {
         self.has_init.load(Ordering::Relaxed)
     }
 
-    /// Records that it has no init; true if that was not known yet.
+    /// Records that the Engine has no init; true if that was not known yet.
     pub(super) fn lacks_init(&self) -> bool {
         self.has_init.swap(false, Ordering::Relaxed)
     }
@@ -132,7 +132,7 @@ impl Engine {
     }
 }
 
-/// How an Engine maps users, by its own description.
+/// How an Engine maps users, according to its description of itself.
 fn user_mapping(info: &Value, is_podman: bool) -> UserMapping {
     let options = info["SecurityOptions"].as_array().into_iter().flatten();
     let is_rootless = info["Rootless"] == true

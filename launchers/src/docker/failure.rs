@@ -1,4 +1,4 @@
-//! Maps refusals of the Engine to failures that users see.
+//! Maps errors of the Engine to failures that users see.
 
 use super::error::ApiError;
 use pop_contract::{Blame, Failure};
@@ -49,7 +49,7 @@ pub(super) fn is_without_init(error: &ApiError) -> bool {
     error.message().is_some_and(|message| names.iter().any(|name| message.contains(name)))
 }
 
-/// An image that could not be pulled. The registry's answer decides whose fault that is.
+/// An image that could not be pulled. The registry's answer decides the code.
 pub(super) fn not_pulled(image: &str, error: &ApiError, has_credentials: bool) -> Failure {
     let Some(message) = error.message() else { return unreachable(error) };
     let said = message.to_lowercase();

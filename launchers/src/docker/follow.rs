@@ -25,11 +25,11 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 /// Time for the rest of the output after the end of the container.
 const DRAIN: Duration = Duration::from_secs(10);
-/// Time that an unreachable Engine gets to come back.
+/// Time within which an unreachable Engine must be reachable again.
 const AWAY: Duration = Duration::from_mins(10);
 /// Time that a container may run after the end of its output. After that its log is followed.
 const SILENT_END: Duration = Duration::from_secs(1);
-/// Time that a container gets to end after SIGKILL.
+/// Time within which a container must end after SIGKILL.
 const KILLED: Duration = Duration::from_mins(1);
 /// Time until the log must hold all printed output.
 const LOGGED: Duration = Duration::from_secs(2);
@@ -50,7 +50,7 @@ pub(super) struct Follow {
     is_cut: bool,
     received: ReceivedOutput,
     was_away: bool,
-    /// Whether an earlier process started it.
+    /// Whether an earlier pop process started the container.
     is_found: bool,
     /// Set if the received output may differ from the printed output.
     lost: Option<Failure>,
@@ -199,7 +199,7 @@ impl Follow {
         self.engine.api.wait(&self.name, "not-running")
     }
 
-    /// Takes a piece of the output. A piece of the log loses the part that was received before.
+    /// Takes a piece of the output. Of a piece of the log, it skips the part that was received before.
     fn take(&mut self, output: &mut Output<'_>, stream: Stream, bytes: Bytes) {
         let bytes = match &mut self.reading {
             None => bytes,
@@ -298,7 +298,7 @@ impl Follow {
             let is_other = read.is_ok() && self.reading.as_ref().is_some_and(LogReading::is_other);
             match read {
                 Ok(()) if is_whole => return,
-                // not every Engine keeps a log; then the connection alone decides
+                // not every Engine has a log; then only the connection shows the output
                 Err(ApiError::Refused { .. }) if !self.is_cut && !self.is_found => return,
                 // the Engine may write a log with a delay
                 _ if !is_other && tries.next(Duration::ZERO).await => {}
@@ -324,7 +324,8 @@ impl Follow {
         }
     }
 
-    /// What the end means. Lost output fails an attempt that would otherwise succeed.
+    /// Converts the end of the container to an end of the launch. Lost output fails an attempt that would otherwise
+    /// succeed.
     async fn judge(&mut self, code: i64, stop: StopRequest) -> Result<Exit, Failure> {
         let end = End {
             code: code as i32,

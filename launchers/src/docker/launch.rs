@@ -20,13 +20,13 @@ use std::time::Duration;
 /// One launch until its container runs.
 pub(super) struct Launch<'l> {
     pub(super) id: LaunchId,
-    /// The name of its container.
+    /// Name of the container.
     pub(super) name: &'l str,
     pub(super) setting: &'l Setting,
     pub(super) secrets: Result<Vec<(String, String)>, Failure>,
-    /// Whether a container exists that belongs to this launch.
+    /// Whether a container of this launch exists.
     pub(super) is_own: AtomicBool,
-    /// Why it has not been started yet.
+    /// Reason why the container has not been started yet.
     pub(super) refusal: PendingReason,
 }
 
@@ -86,7 +86,7 @@ impl Launch<'_> {
         found.is_ok_and(|found| found.is_some_and(|container| container.has_begun()))
     }
 
-    /// The container that an earlier process created. Taking it over needs none of the checks of a first start.
+    /// The container that an earlier process created. It needs none of the checks of a first start.
     async fn find(&self, engine: &Engine, order: &LaunchOrder) -> Result<Option<Container>, Failure> {
         if !order.again {
             return Ok(None);
@@ -101,7 +101,7 @@ impl Launch<'_> {
         }
     }
 
-    /// The container with the launch's name, if it exists; a failure if it belongs to somebody else.
+    /// The container with the launch's name, if it exists; a failure if pop did not create it.
     async fn own(
         &self,
         engine: &Engine,
@@ -119,7 +119,7 @@ impl Launch<'_> {
         }))
     }
 
-    /// Creates the container. A second creation does no harm: the container is found by its name.
+    /// Creates the container. If an earlier request has created it already, finds it by name.
     async fn create(&self, engine: &Engine, order: &LaunchOrder) -> Result<Option<Container>, Failure> {
         if engine.is_local {
             check_host_paths(&order.program, self.setting)?;

@@ -17,8 +17,8 @@ use tokio::sync::{OnceCell, mpsc, watch};
 
 /// Launches programs as containers of a Docker Engine.
 ///
-/// *Guarantees.* A launch is one container, even if it is requested repeatedly. A container launched by an
-/// earlier process of the caller is taken over. A container is removed only after its launch was released.
+/// *Guarantees.* A launch is one container, even if it is requested repeatedly. The launcher follows a container that
+/// an earlier process of the caller launched. It removes a container only after its launch was released.
 #[derive(Clone)]
 pub struct DockerLauncher {
     shared: Arc<Shared>,
@@ -141,10 +141,10 @@ impl Shared {
         };
         let (engine, found) = made?;
         let has_begun = found.as_ref().is_some_and(Container::has_begun);
-        // from here on it may run: a stopped launch is still followed to its end
+        // from here on the container may run: a stopped launch is still followed to its end
         let mut follow = launch.start(&engine, found, &output.order).await?;
         if has_begun {
-            // its log is read again from the beginning
+            // the container's log is read again from the beginning
             output.begin_anew();
         }
         output.begin();
@@ -162,7 +162,8 @@ impl Shared {
         Ok((engine, found))
     }
 
-    /// Sweeps when the first launch is taken over: by then the launcher knows the containers of the others.
+    /// Sweeps when the launcher follows the first launch of an earlier process: by then it knows the containers of the
+    /// others.
     async fn sweep_once(&self, events: &mpsc::Sender<LaunchUpdate>) {
         self.swept.get_or_init(|| self.sweep(Some(events))).await;
     }

@@ -1,7 +1,6 @@
 //! The Docker launcher: programs as containers of a Docker Engine, which may be Podman.
 //!
-//! It speaks HTTP itself instead of through bollard: that client fails on words that a newer Engine adds to its
-//! answers.
+//! It uses HTTP without a client library: bollard fails if a newer Engine adds a value to its answers.
 
 mod address;
 mod api;

@@ -1,5 +1,5 @@
-//! The mounts of a container: the folder of the run, files, config maps, host paths, NFS, an empty folder for
-//! dumps.
+//! The mounts of a container: the folder in which programs start, files, config maps, host paths, NFS, an empty folder
+//! for dumps.
 
 use super::config_map;
 use super::failure::platform;
@@ -13,7 +13,7 @@ use std::path::Path;
 /// Mount point of an empty folder for dumps.
 const DUMPS: &str = "/app/dumps";
 
-/// The mounts of a container that sees the folder of the run at `workspace`.
+/// The mounts of a container. `workspace` is the path of the folder in which programs start, in the container.
 pub(super) fn mounts(
     program: &Program,
     pod: &PodConfig,

@@ -1,7 +1,7 @@
-//! The received output of a container, remembered by length and digest, so that reading can continue in the
-//! Engine's log at the same place, or not at all. *Guarantees.* Output continued from a log follows byte for
-//! byte what was received before. *Limits.* dockerd's `json-file` log has a replacement character for each byte
-//! that is not UTF-8. After that place such bytes are detected, not restored.
+//! The received output of a container, stored as length and digest, so that reading can continue at the same place of
+//! the Engine's log, or fails if the log differs. *Guarantees.* Output continued from a log follows byte for byte what
+//! was received before. *Limits.* dockerd's `json-file` log has a replacement character for each byte that is not
+//! UTF-8. After that place such bytes are detected, not restored.
 
 use crate::port::Stream;
 use crate::report_lines::REPORT_STEM;
@@ -135,7 +135,7 @@ impl Tail {
         }
     }
 
-    /// Whether both end alike, as far as both are known; ignores bytes that a log may replace.
+    /// Whether both ends are equal, as far as both are known; ignores bytes that a log may replace.
     fn is_like(&self, other: &Self) -> bool {
         let plain = |bytes: &[u8]| -> Vec<u8> { bytes.iter().copied().filter(u8::is_ascii).collect() };
         let (one, other) = (plain(&self.0), plain(&other.0));
@@ -185,7 +185,7 @@ pub(super) struct Addition {
 }
 
 impl LogReading {
-    /// A new reading; `is_faithful` is what is known of the Engine.
+    /// A new reading; `is_faithful` says whether the Engine's log has the printed bytes, if known.
     pub(super) fn new(is_faithful: bool) -> Self {
         let place = || Place {
             read: Digest::default(),

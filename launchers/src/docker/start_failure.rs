@@ -2,7 +2,7 @@
 
 use crate::port::Stream;
 
-/// Bytes of it that are stored.
+/// Maximum number of bytes of the message that are stored.
 const LONGEST: usize = 4_096;
 
 /// The output of a container, as long as it may come from an init alone.

@@ -1,4 +1,4 @@
-//! Finds containers of a run that no launch follows, kills and removes them.
+//! Finds containers of a run that no launch follows, and kills and removes them.
 
 use super::container::Container;
 use super::engine::Engine;
@@ -11,9 +11,9 @@ use tokio::sync::mpsc;
 /// Time that the removal of a container is retried.
 const REMOVAL: Duration = Duration::from_secs(20);
 
-/// Kills and removes containers of a run that no launch follows: those that an earlier process gave up or never
-/// recorded, and those that handlers left behind. The ends of containers that an earlier process had launched
-/// go to `events`.
+/// Kills and removes containers of a run that no launch follows: those that an earlier pop process gave up or did not
+/// record, and those that handlers left behind. The ends of containers that an earlier pop process launched go to
+/// `events`.
 pub(super) async fn sweep(
     engine: &Engine,
     run: &str,
@@ -23,14 +23,14 @@ pub(super) async fn sweep(
     let found = engine.api.list(&format!("{}={run}", label::RUN)).await.unwrap_or_default();
     for listed in found {
         let (name, id) = (listed.name(), listed.launch_id());
-        // a handler that may still be taken over needs its programs
+        // a later launch may follow this handler, which needs its programs
         let is_others = events.is_some() && id.is_none_or(LaunchId::is_external);
         if followed.knows(name) || is_others {
             continue;
         }
         let container = engine.api.inspect(name).await.ok().flatten();
         let code = container.as_ref().and_then(Container::exit_code);
-        // an ended container that was not to be removed stays
+        // keep an ended container that the registry says not to remove
         if code.is_some() && listed.label(label::REAP) != Some("true") {
             continue;
         }

@@ -1,4 +1,4 @@
-//! The variables of a container, and texts that refer to them.
+//! The variables of a container, and strings that refer to them.
 
 use crate::port::Program;
 use crate::setting::Setting;
@@ -26,7 +26,7 @@ pub(super) fn variables(
     all
 }
 
-/// Expands a text that a registry writes for pods, like the kubelet: `$(NAME)` is a variable, `$$` is `$`.
+/// Expands a string of a podConfig as the kubelet does: `$(NAME)` is a variable, `$$` is `$`.
 pub(super) fn expanded(text: &str, variables: &BTreeMap<String, String>) -> String {
     let mut expanded = String::with_capacity(text.len());
     let mut rest = text;
@@ -39,7 +39,7 @@ pub(super) fn expanded(text: &str, variables: &BTreeMap<String, String>) -> Stri
         } else if let Some((name, behind)) = rest.strip_prefix('(').and_then(|name| name.split_once(')')) {
             match variables.get(name) {
                 Some(value) => expanded.push_str(value),
-                // an unknown variable stays as written
+                // an unknown variable is not replaced
                 None => expanded.extend(["$(", name, ")"]),
             }
             rest = behind;

@@ -1,4 +1,4 @@
-//! What the end of a container means, and which side is to blame.
+//! Decides what the end of a container means, and whether the handler or the platform can fix a failure.
 
 use super::api::Api;
 use crate::active_launches::exit_of;
@@ -18,11 +18,11 @@ const SIGTERM: i32 = 15;
 
 /// The end of a container, with the facts needed to judge it.
 pub(super) struct End {
-    /// Its exit status.
+    /// Exit status of the container.
     pub(super) code: i32,
-    /// What this process requested.
+    /// The stop that this process requested.
     pub(super) stop: StopRequest,
-    /// Whether an earlier process started it.
+    /// Whether an earlier pop process started the container.
     pub(super) is_found: bool,
     /// Whether the Engine was unreachable meanwhile.
     pub(super) was_away: bool,
@@ -33,15 +33,15 @@ pub(super) struct End {
 /// Why a container ended with a signal that pop did not send.
 enum EndCause {
     OutOfMemory,
-    /// Somebody made the Engine remove it.
+    /// Another client of the Engine removed the container.
     Removed,
-    /// Somebody made the Engine stop it.
+    /// Another client of the Engine stopped the container.
     Stopped,
     ByItself,
 }
 
-/// What an end means. A signal that pop did not send counts as the program's own, unless the Engine reports
-/// another cause.
+/// Converts the end of a container to an end of the launch. A signal that pop did not send counts as a failure of the
+/// program, unless the Engine reports another cause.
 pub(super) async fn verdict(api: &Api, name: &str, end: End) -> Result<Exit, Failure> {
     if let (1.., Some(why)) = (end.code, &end.start_failure) {
         let message = format!("its program could not be started: {why}");
@@ -84,7 +84,7 @@ pub(super) async fn verdict(api: &Api, name: &str, end: End) -> Result<Exit, Fai
     Err(failure)
 }
 
-/// Why an ended container has ended, as the Engine reports it within a moment.
+/// The reason for the end of a container, if the Engine reports one within a short time.
 async fn end_cause(api: &Api, name: &str) -> EndCause {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let since = now.saturating_sub(CLOCKS).as_secs();

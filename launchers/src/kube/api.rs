@@ -33,7 +33,7 @@ pub async fn client(cluster: &Cluster) -> Result<(Client, String), Failure> {
     Ok((client, namespace))
 }
 
-/// The configuration of a cluster given by its address.
+/// The configuration of a cluster with this address.
 async fn of_address(url: &str, cluster: &Cluster) -> Result<Config, kube::config::KubeconfigError> {
     let authority = cluster.authority.as_deref().map(|pem| {
         use k8s_openapi::ByteString;
@@ -56,7 +56,7 @@ pub(super) struct Server {
     pub(super) pods: Api<Pod>,
     secrets: Api<Secret>,
     events: Api<Event>,
-    /// The pod that this process runs in, owner of everything it creates.
+    /// The pod in which this process runs; it owns all objects that this process creates.
     pub(super) owner: Option<OwnerReference>,
 }
 
@@ -154,7 +154,7 @@ impl Server {
         }
     }
 
-    /// Deletes a pod; succeeds if it is gone already. With a grace, the program gets SIGTERM first.
+    /// Deletes a pod; succeeds if it does not exist any more. With a grace period, the program gets SIGTERM first.
     pub(super) async fn delete(
         &self,
         name: &str,
@@ -225,7 +225,7 @@ fn name_taken(name: &str) -> Failure {
     platform("name-taken", format!("the pod name `{name}` is used by somebody else"))
 }
 
-/// The own pod as owner: the cluster deletes what it owns with it.
+/// The owner reference to this process's pod: the cluster deletes owned objects together with their owner.
 async fn owner(pods: &Api<Pod>, name: &str, setting: &Setting) -> Option<OwnerReference> {
     let uid = match setting.surrounding("MY_POD_UID") {
         Some(uid) => uid.to_owned(),

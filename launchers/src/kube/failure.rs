@@ -1,4 +1,4 @@
-//! Maps refusals of a cluster to failures that users see. Pure.
+//! Maps errors of a cluster to failures that users see. Pure.
 
 use super::limits::LARGEST_OBJECT;
 use kube::Error;

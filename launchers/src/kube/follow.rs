@@ -23,9 +23,9 @@ const DRAIN: Duration = Duration::from_secs(15);
 const GONE: Duration = Duration::from_secs(2);
 /// Time for the deletion of a pod that was stopped before it ran and whose waiting reason is unknown.
 const STOPPED: Duration = Duration::from_secs(15);
-/// Time that a pod gets to end after its grace.
+/// Time within which a pod must end after its grace period.
 const KILLED: Duration = Duration::from_mins(1);
-/// Time beyond its grace for a pod that somebody deleted; after that its node counts as lost.
+/// Time beyond the grace period for a pod that pop did not delete; after that the node counts as lost.
 const NODE_LOST: Duration = Duration::from_mins(1);
 /// Waiting time without a reason in the status before events are read; doubled each further time.
 const EVENTS_AFTER: Duration = Duration::from_secs(5);
@@ -56,7 +56,7 @@ struct Progress {
     end: Option<Result<Exit, Failure>>,
     /// When to stop following the pod, whatever its state.
     until: Option<Instant>,
-    /// Time that a killed pod gets to end: a kill does not shorten a grace that has begun.
+    /// Time within which a killed pod must end: a kill does not shorten a grace period that has begun.
     kill_patience: Duration,
     /// When to read the events of a pod that does not start, and the waiting time until then.
     events_at: Option<(Instant, Duration)>,
@@ -209,14 +209,14 @@ impl Follow<'_> {
         Ok(())
     }
 
-    /// Stops the pod. Waits no longer if the reason that its program waits for is known.
+    /// Stops the pod. Ends the wait at once if the reason why the program has not started is known.
     async fn stop(&self, progress: &mut Progress, stop: StopRequest) -> Result<(), Failure> {
         self.delete(progress, stop);
         if !progress.is_running && progress.end.is_none() {
             if let Some(reason) = self.reason(progress).await {
                 return Err(reason.failure(""));
             }
-            // it may have started unseen: then its end will be seen
+            // the program may have started already: then the watch will report its end
             progress.stopped = Some(platform("cancelled", "was stopped before its program had started"));
             progress.until = Some(Instant::now() + STOPPED);
         } else if stop == StopRequest::Kill && progress.end.is_none() {
@@ -243,7 +243,7 @@ impl Follow<'_> {
         tokio::spawn(async move { server.delete(&name, uid, grace_seconds).await.ok() });
     }
 
-    /// Why the pod is not followed any longer.
+    /// The reason to stop following the pod.
     async fn given_up(&self, progress: &mut Progress, stop: StopRequest) -> Failure {
         if let Some(stopped) = progress.stopped.take() {
             return stopped;
@@ -324,7 +324,7 @@ impl Progress {
         self.until = Some(Instant::now() + patience);
     }
 
-    /// Processes an event of the log; true if nothing more is to come.
+    /// Processes an event of the log; true if it was the last one.
     async fn read(&mut self, event: LogEvent, output: &mut Output<'_>) -> bool {
         match event {
             LogEvent::Piece(piece) => {
@@ -367,7 +367,7 @@ impl Progress {
         let pod = self.pod.as_deref();
         let annotations = pod.and_then(|pod| pod.metadata.annotations.as_ref());
         let has_result = annotations.is_some_and(|all| all.contains_key(RESULT));
-        // it may have been stopped in the middle: only a report of success proves otherwise
+        // the program may have been stopped in the middle: only a report of success proves otherwise
         let is_doubtful = exit == Exit::Code(0) && stop == StopRequest::None && !output.has_final_report();
         let displaced = pod.filter(|_| is_doubtful).and_then(stopped_by_others);
         let unread = self.log_failure.filter(|_| matches!(exit, Exit::Code(_)) && !has_result);

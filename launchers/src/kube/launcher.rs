@@ -27,8 +27,9 @@ const LAUNCHER: &str = "pop.launcher";
 
 /// Launches programs as pods of a Kubernetes cluster.
 ///
-/// *Guarantees.* A launch is one pod, even if it is requested repeatedly. A pod launched by an earlier process
-/// of the caller is taken over. One watch covers all pods. A pod is deleted only after its launch was released.
+/// *Guarantees.* A launch is one pod, even if it is requested repeatedly. The launcher follows a pod that an earlier
+/// process of the caller launched. One watch covers all pods. The launcher deletes a pod only after its launch was
+/// released.
 #[derive(Clone)]
 pub struct KubernetesLauncher {
     shared: Arc<Shared>,
@@ -42,7 +43,8 @@ struct Shared {
     pods: Arc<Pods>,
     watching: Mutex<Option<JoinHandle<()>>>,
     followed: ActiveLaunches<EndedPod>,
-    /// Set when the first launch is taken over: pods that no launch follows are searched for once.
+    /// Set when the launcher follows the first launch of an earlier process: pods that no launch follows are searched
+    /// for once.
     swept: OnceCell<()>,
 }
 
@@ -61,7 +63,7 @@ struct Launch<'l> {
     name: &'l str,
     /// Secrets whose values only this process has.
     secrets: Result<Vec<(String, String)>, Failure>,
-    /// Why there is no pod yet.
+    /// Reason why there is no pod yet.
     refusal: PendingReason,
 }
 
@@ -186,7 +188,7 @@ impl Shared {
         let pending_until = output.order.pending.map(|pending| Instant::now() + pending);
         let observed = self.pods.follow(launch.name);
         if output.order.again {
-            // its log is read again from the beginning
+            // the pod's log is read again from the beginning
             output.begin_anew();
         }
         // a pod of an earlier process is searched for and stopped even if a stop is already requested
@@ -226,7 +228,7 @@ impl Shared {
         stop: watch::Receiver<StopRequest>,
     ) -> Result<(Arc<Server>, Pod), Failure> {
         let server = self.server().await?;
-        // taking a pod over needs none of the checks of a first start
+        // a pod of an earlier process needs none of the checks of a first start
         if order.again
             && let Some(found) = server.find(launch.name, &order.name).await?
         {
@@ -249,7 +251,7 @@ impl Shared {
         Ok((server, made?))
     }
 
-    /// Deletes what may have been created for a launch that is given up.
+    /// Deletes the pod and Secret that may exist for a launch that is given up.
     fn discard(self: &Arc<Self>, launch: &Launch<'_>, order: &LaunchOrder) {
         let Some(server) = self.server.get().cloned() else { return };
         let (name, own, has_secret) = (launch.name.to_owned(), order.name.clone(), has_own_secret(order));
@@ -264,7 +266,8 @@ impl Shared {
         });
     }
 
-    /// Sweeps when the first launch is taken over: by then the launcher knows the pods of the others.
+    /// Sweeps when the launcher follows the first launch of an earlier process: by then it knows the pods of the
+    /// others.
     async fn sweep_once(&self, events: &mpsc::Sender<LaunchUpdate>) {
         self.swept.get_or_init(|| self.sweep(Some(events))).await;
     }
@@ -279,21 +282,21 @@ impl Shared {
             let name = pod.metadata.name.clone().unwrap_or_default();
             let labels = pod.metadata.labels.as_ref();
             let id = labels.and_then(|labels| labels.get(label::LAUNCH_ID)?.parse().ok()).map(LaunchId);
-            // a handler that may still be taken over needs its programs
+            // a later launch may follow this handler, which needs its programs
             let is_others = events.is_some() && id.is_none_or(LaunchId::is_external);
             if self.followed.knows(&name) || is_others {
                 continue;
             }
             let reap = labels.and_then(|labels| labels.get(label::REAP));
             let state = state_of(&pod);
-            // an ended pod that was not to be removed stays
+            // keep an ended pod that the registry says not to remove
             if matches!(state, PodState::Ended(_)) && reap.is_none_or(|reap| reap != "true") {
                 continue;
             }
             if let (Some(events), Some(id), PodState::Ended(Ok(exit))) = (events, id, state) {
                 say_late(id, exit, events).await;
             }
-            // it may have its own Secret
+            // the pod may have its own Secret
             server.delete_secret(&name).await;
             server.delete(&name, pod.metadata.uid, None).await.ok();
         }

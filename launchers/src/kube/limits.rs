@@ -9,7 +9,7 @@ const LONGEST_TEXT: usize = ARGUMENT_LIMIT - 1;
 /// Largest object that a cluster stores by default, in bytes.
 pub(super) const LARGEST_OBJECT: usize = 3 * 512 * 1024;
 
-/// Checks that a pod fits into its cluster, and its texts into its program.
+/// Checks that the cluster can store a pod, and that Linux can pass its arguments and variables.
 pub(super) fn check_size(pod: &Pod) -> Result<(), Failure> {
     let containers = || pod.spec.iter().flat_map(|spec| &spec.containers);
     containers().try_for_each(check_texts)?;

@@ -27,7 +27,7 @@ type Pieces = BoxStream<'static, Result<Vec<u8>, Error>>;
 
 /// An event of the log.
 pub(super) enum LogEvent {
-    /// A piece of it.
+    /// A piece of the log.
     Piece(Vec<u8>),
     /// The server ended the stream normally.
     Ended,
@@ -65,7 +65,7 @@ impl LogReader {
         self.stream.is_some()
     }
 
-    /// Continues where the log was left.
+    /// Continues the log at the stored position.
     pub(super) fn read_on(&mut self) {
         self.read_after(Duration::ZERO);
     }

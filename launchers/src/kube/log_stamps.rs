@@ -1,4 +1,4 @@
-//! The timestamps before the lines of a pod's log: removed, and used to continue a log that broke off.
+//! The timestamps before the lines of a pod's log. They are removed, and used to continue a log stream that broke off.
 
 use k8s_openapi::jiff::Timestamp;
 

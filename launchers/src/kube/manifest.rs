@@ -23,7 +23,7 @@ use std::time::Duration;
 pub(super) const MAIN: &str = "handler";
 /// The label and the taint of dedicated nodes.
 const DEDICATED: &str = "dedicated";
-/// Seconds that a pod may live beyond its time limit and grace: pop ends it before, unless pop is gone.
+/// Seconds that a pod may live beyond its time limit and grace period. pop ends the pod earlier, unless pop is gone.
 const BEYOND_LIMIT_SECONDS: i64 = 120;
 /// Time between SIGTERM and SIGKILL if something other than pop deletes the pod.
 pub(super) const MANIFEST_GRACE: Duration = Duration::from_mins(1);
@@ -108,7 +108,7 @@ pub(super) fn pod(
             termination_grace_period_seconds: Some(grace_seconds),
             // the pause process is process 1, so the program receives every signal, as under an init
             share_process_namespace: Some(true),
-            // files on the nodes belong to the caller, as they do in its own folder
+            // files on the nodes then belong to the caller, as in the folder in which programs start
             security_context: config.workspace_mount_path.as_ref().filter(|_| !config.privileged).map(|_| {
                 PodSecurityContext {
                     run_as_user: Some(rustix::process::getuid().as_raw().into()),
@@ -123,7 +123,7 @@ pub(super) fn pod(
     })
 }
 
-/// The working directory: in the folder of the run if that is mounted, else as the image sets it.
+/// The working directory: in the folder in which programs start if that is mounted, else as the image sets it.
 fn working_dir(program: &Program, config: &PodConfig) -> Option<String> {
     let folder = match (&config.workspace_mount_path, &program.working_directory) {
         (Some(workspace), Some(own)) => Path::new(workspace).join(own),
@@ -153,7 +153,7 @@ fn annotations(order: &LaunchOrder) -> BTreeMap<String, String> {
     order.labels.iter().filter(|(key, _)| key == label::OPERATION).cloned().chain([launch]).collect()
 }
 
-/// A text as the value of a label: invalid characters become `-`, and it is truncated.
+/// A string as the value of a label: invalid characters become `-`, and the value is truncated.
 pub(super) fn label_value(text: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     let value: String = text.chars().map(|c| if is_plain(c) { c } else { '-' }).take(63).collect();
@@ -202,8 +202,8 @@ fn environment(program: &Program, config: &PodConfig, setting: &Setting, name: &
     all
 }
 
-/// Escapes a text for the kubelet, which would expand `$(NAME)` and `$$`. Texts of a registry are not escaped:
-/// they use this syntax on purpose.
+/// Escapes a string for the kubelet, which would expand `$(NAME)` and `$$`. Strings of a registry are not escaped,
+/// because they use this syntax on purpose.
 fn literal(text: &str) -> String {
     text.replace('$', "$$")
 }
@@ -249,7 +249,7 @@ fn tolerates(taints: &Taints) -> Toleration {
     }
 }
 
-/// Requests the health page of the program. The kubelet sends the request, so that the image needs no `curl`.
+/// The liveness probe for `aliveCheckDetails`. The kubelet sends the request, so that the image needs no `curl`.
 fn probe(check: &AliveCheck) -> Option<Probe> {
     let host = check.host.clone().filter(|_| check.linking)?;
     Some(Probe {

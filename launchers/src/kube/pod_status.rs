@@ -28,13 +28,13 @@ const NOT_FOUND: [&str; 2] = ["ContainerStatusUnknown", "Unknown"];
 /// The state of a pod.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum PodState {
-    /// Its program has not started; with the reason, if known.
+    /// The program has not started; with the reason, if known.
     Waiting(Option<WaitReason>),
-    /// Its program runs.
+    /// The program runs.
     Running,
-    /// Its program ended, or the pod will never start it.
+    /// The program ended, or the pod will never start it.
     Ended(Result<Exit, Failure>),
-    /// The kubelet did not find its container: the pod was deleted before its program ran, or its node lost the
+    /// The kubelet did not find the container: the pod was deleted before the program ran, or the node lost the
     /// container.
     NotFound,
 }
@@ -125,14 +125,14 @@ fn exit(
     if let Some(taken_away) = taken_away {
         return with_exit(taken_away);
     }
-    // the exit of a program that was told to stop has no meaning
+    // the exit of a program that was asked to stop has no meaning
     if pod.metadata.deletion_timestamp.is_some() {
         return with_exit(platform("displaced", format!("ended with {exit}: its pod was deleted")));
     }
     Ok(exit)
 }
 
-/// Why a pod has ended although its program never ran to an end.
+/// The reason for the end of a pod whose program did not run to its end.
 fn over(status: &PodStatus) -> Failure {
     taken_away(status).or_else(|| failed_init(status)).unwrap_or_else(|| {
         let reason = status.reason.as_deref().unwrap_or("no reason reported");

@@ -7,14 +7,14 @@ use k8s_openapi::api::core::v1::{
 use pop_registry::{ConfigMapSetting, PodConfig};
 use std::path::Path;
 
-/// Name of the volume with the folder of the run.
+/// Name of the volume with the folder in which programs start.
 const WORKSPACE: &str = "workspace";
 /// Mount point of an empty folder for dumps.
 const DUMPS: &str = "/app/dumps";
 /// Name of that volume.
 const DUMPS_NAME: &str = "log";
 
-/// The volumes of a configuration; `folder` is that of the run.
+/// The volumes of a configuration; `folder` is the one in which programs start.
 pub(super) fn volumes(config: &PodConfig, folder: &Path) -> Vec<Volume> {
     all(config, folder).into_iter().map(|(volume, _)| volume).collect()
 }

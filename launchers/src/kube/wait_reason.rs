@@ -1,4 +1,4 @@
-//! Why the program of a pod has not started yet, from the pod's status or its events. Pure.
+//! The reason why the program of a pod has not started yet, from the pod's status or events. Pure.
 
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodStatus};
 use pop_contract::{Blame, Failure};
@@ -71,7 +71,7 @@ fn is_lasting(message: &str) -> bool {
     LASTING.iter().any(|words| message.contains(words))
 }
 
-/// Whether the kubelet misses the Secret that pop created before the pod: it will find it.
+/// Whether the kubelet has not seen the Secret yet that pop created before the pod.
 fn is_of_own_secret(pod: &Pod, message: &str) -> bool {
     pod.metadata.name.as_ref().is_some_and(|name| message.contains(&format!("secret {name:?} not found")))
 }

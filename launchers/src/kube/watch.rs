@@ -24,9 +24,9 @@ const TROUBLE: Duration = Duration::from_secs(45);
 #[derive(Debug, Clone, Default)]
 pub(super) struct Observation {
     pub(super) pod: Option<Arc<Pod>>,
-    /// Whether it no longer exists.
+    /// Whether the pod no longer exists.
     pub(super) is_gone: bool,
-    /// Why the watch fails.
+    /// Error of the watch.
     pub(super) trouble: Option<Failure>,
 }
 

@@ -5,8 +5,8 @@ use crate::setting::Setting;
 use pop_contract::{Blame, Failure};
 use std::fs;
 
-/// Checks that the working directory exists, where this process can know it: container runtimes create a
-/// missing one.
+/// Checks that the working directory exists, if this process can know it. Container runtimes would create a missing
+/// one.
 pub(super) fn check_folder(order: &LaunchOrder, setting: &Setting) -> Result<(), Failure> {
     let program = &order.program;
     let Some(own) = program.working_directory.as_deref().filter(|folder| folder.is_relative()) else {

@@ -1,8 +1,8 @@
 //! Masks secret values in stored and shown text, in any spelling and however the bytes arrive.
 //!
-//! A mask finds a value plain, in base64, percent-encoded, as JSON text (also within JSON text), with HTML
-//! entities, in UTF-16 and in hexadecimal. It does not find a value changed otherwise (compressed, encrypted,
-//! reversed, base64 broken into lines), or a value whose parts come separately (half on each output stream). In
+//! A mask finds a value plain, in base64, percent-encoded, as JSON text (also within JSON text), with HTML entities, in
+//! UTF-16 and in hexadecimal. It does not find a value that a program changed in another way (compressed, encrypted,
+//! reversed, base64 broken into lines), or a value whose parts are printed separately (half on each output stream). In
 //! base64 up to six bits on either side of it remain visible.
 
 mod spelling;
@@ -63,7 +63,7 @@ impl Mask {
         Self(Patterns::new(&spellings).map(Arc::new))
     }
 
-    /// Whether it hides nothing.
+    /// Whether the mask hides nothing.
     pub fn is_empty(&self) -> bool {
         self.0.is_none()
     }
@@ -82,8 +82,8 @@ impl Mask {
         Cow::Owned(String::from_utf8_lossy(&hidden).into_owned())
     }
 
-    /// Hides every value in the texts and keys of a JSON value, and numbers that equal a value. A number that
-    /// only contains the digits of a value is unchanged: masking it would falsify a result.
+    /// Hides every value in the strings and keys of a JSON value, and numbers that equal a value. A number that only
+    /// contains the digits of a value is unchanged: masking it would falsify a result.
     pub fn value(&self, value: &mut Value) {
         if self.is_empty() {
             return;

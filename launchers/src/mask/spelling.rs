@@ -26,7 +26,7 @@ pub(super) fn spellings(value: &str, into: &mut Vec<Vec<u8>>) {
         for is_ascii in [false, true] {
             let text = json(value, is_ascii, is_upper);
             let slashed = text.replace('/', "\\/");
-            // JSON whose texts contain JSON, as in a message that quotes a request
+            // JSON whose strings contain JSON, as in a message that quotes a request
             for text in [text, slashed] {
                 add(json(&text, is_ascii, is_upper));
                 add(json(&text, is_ascii, is_upper).replace('/', "\\/"));
@@ -94,7 +94,7 @@ fn percent(value: &str, left: Option<&str>, space: &str, is_upper: bool) -> Stri
     text
 }
 
-/// A value inside a JSON text; non-ASCII characters plain or as escapes.
+/// A value inside a JSON string; non-ASCII characters plain or as escapes.
 fn json(value: &str, is_ascii: bool, is_upper: bool) -> String {
     let mut text = String::with_capacity(value.len());
     for c in value.chars() {

@@ -13,7 +13,7 @@ pub struct MaskStream {
     mask: Mask,
     /// Bytes that may begin a hidden value.
     pub(super) held: Vec<u8>,
-    /// How many of them belong to a hidden value whose replacement was already written.
+    /// Number of these bytes that belong to a hidden value whose replacement was already written.
     hidden: usize,
 }
 
@@ -22,12 +22,12 @@ impl MaskStream {
         Self { mask, held: Vec::new(), hidden: 0 }
     }
 
-    /// Takes the next piece, and passes on the bytes that are certain.
+    /// Takes the next piece, and passes on the bytes that cannot become part of a hidden value.
     pub fn take(&mut self, piece: &[u8], out: &mut impl FnMut(&[u8])) {
         self.pass(piece, false, out);
     }
 
-    /// Passes on the bytes held back; the stream may begin anew.
+    /// Passes on the bytes held back; a new stream may begin.
     pub fn finish(&mut self, out: &mut impl FnMut(&[u8])) {
         self.pass(&[], true, out);
     }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::Notify;
 
-/// Time that the kernel gets to end a process after SIGKILL.
+/// Time within which a process must end after SIGKILL.
 pub(super) const KILLED: Duration = Duration::from_secs(10);
 
 /// A running child and the requests to stop it.
@@ -51,7 +51,7 @@ impl Control {
         }
     }
 
-    /// Adds a time in which the program could not run.
+    /// Adds a duration in which the program could not run.
     pub(super) fn was_paused(&self, pause: Duration) {
         let pause = u64::try_from(pause.as_nanos()).unwrap_or(u64::MAX);
         self.paused.fetch_add(pause, Ordering::AcqRel);

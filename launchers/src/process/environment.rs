@@ -24,7 +24,7 @@ pub enum EnvironmentError {
     /// The name is empty, or contains `=` or a NUL byte.
     #[error("invalid name `{}` of an environment variable", .name.escape_debug())]
     Name {
-        /// The name as given, made printable.
+        /// The name that the caller passed, made printable.
         name: String,
     },
     /// The value contains a NUL byte. The message omits the value, which may be a secret.
@@ -122,7 +122,7 @@ where
     Ok(sorted)
 }
 
-/// Merges two sorted lists; `over` wins where both have a name.
+/// Merges two sorted lists; if both have a name, the value of `over` counts.
 fn merged<'a>(base: &'a [Variable], over: &'a [Variable]) -> impl Iterator<Item = &'a Variable> {
     let mut base = base.iter().peekable();
     let mut over = over.iter().peekable();

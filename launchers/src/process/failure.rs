@@ -6,12 +6,12 @@ use pop_contract::{Blame, Failure};
 use rustix::io::Errno;
 use std::io;
 
-/// A program that could not be started, by its own fault.
+/// A program that could not be started for a reason that its author can fix.
 pub(super) fn not_started(program: &Program, why: &str) -> Failure {
     Failure::new(Blame::Handler, "spawn", format!("`{}` could not be started: {why}", name(program)))
 }
 
-/// A program that this machine lacks the resources for.
+/// A program for which this machine lacks the resources.
 pub(super) fn no_resources(program: &Program, error: &io::Error) -> Failure {
     Failure::new(
         Blame::Platform,

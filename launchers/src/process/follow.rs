@@ -20,7 +20,7 @@ use tokio::time::{Instant, sleep_until};
 /// Output of a child that ends within this time is read once, at its end; only a longer child gets pipe events.
 const SHORT: Duration = Duration::from_millis(3);
 
-/// A started child and our ends of its pipes.
+/// A started child and the read ends of its pipes.
 pub(super) struct Follow {
     pub(super) control: std::sync::Arc<Control>,
     pub(super) stdout: OwnedFd,
@@ -81,7 +81,7 @@ impl Follow {
         let mut termination = Termination::new(control, output);
         if !is_short {
             self.until_exit(output, &mut pipes, descendants, &mut termination).await?;
-            // a pipe without another writer is at its end by now
+            // a pipe without another writer has ended by now
             pipes.read_rest(output).await;
         }
         let refusal = if pipes.are_open()
@@ -127,7 +127,7 @@ impl Follow {
                     pipes.is_open[stream as usize] = is_open;
                 }
                 () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => {
-                    // after a stall of the loop the timer fires first: events that came meanwhile take precedence
+                    // after the loop was suspended the timer fires first: events that arrived meanwhile take precedence
                     if control.child.get().has_ended() {
                         return Ok(());
                     }
@@ -142,7 +142,7 @@ impl Follow {
         }
     }
 
-    /// Reaps the program and builds its end.
+    /// Reaps the program and builds the end of the launch.
     fn collect(&self, output: &Output<'_>, left: usize, refusal: Option<Failure>) -> Result<Ending, Failure> {
         let ended = self.control.child.get().wait().map_err(|error| lost(&error))?;
         let exit = match ended.exit {

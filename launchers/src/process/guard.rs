@@ -1,4 +1,4 @@
-//! The guard: a process that outlives this one for a moment, to kill what belongs to its run.
+//! The guard: a small process that survives this one for a moment, to kill the processes that this one started.
 
 use super::orphans::{EXECUTOR_VARIABLE, LAUNCH_VARIABLE, RUN_VARIABLE, sweep};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -40,7 +40,7 @@ impl Guard {
         matches!(waitid(WaitId::Pid(pid), changes | looks), Ok(None))
     }
 
-    /// Waits for its end up to this time; true if it has ended.
+    /// Waits for the end of the guard, up to this time; true if it has ended.
     fn ends(&self, seconds: i64) -> bool {
         let process = Pid::from_raw(self.pid()).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
         let Some(process) = process else { return false };
@@ -51,7 +51,7 @@ impl Guard {
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        // the end of its input means that this process is gone; it sweeps and ends
+        // at the end of its input the guard kills the processes that are left, and ends
         drop(self.process.stdin.take());
         // a stopped guard does not end by itself
         if !self.is_well() || !self.ends(LAST_SWEEP) {
@@ -61,7 +61,7 @@ impl Drop for Guard {
     }
 }
 
-/// Runs as the guard of an executor: waits until the executor is gone, then kills what it started.
+/// Runs as the guard of an executor: waits until the executor is gone, then kills the processes that it started.
 pub fn stand_guard(executor: &str) {
     let mut nothing = Vec::new();
     // an unreadable input counts as ended

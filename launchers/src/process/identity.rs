@@ -11,7 +11,7 @@ pub fn executor_identity() -> String {
     format!("{}-{}-{}", own.as_raw_nonzero(), started(own).unwrap_or_default(), boot())
 }
 
-/// The process with this identity: `None` if the text is no identity, `Some(None)` if the process is dead.
+/// The process with this identity: `None` if the string is not an identity, `Some(None)` if the process is dead.
 #[expect(
     clippy::option_option,
     reason = "no identity, and the identity of a dead process, are different answers"

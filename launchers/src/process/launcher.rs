@@ -46,19 +46,19 @@ struct Shared {
     found: Mutex<HashMap<String, Vec<(Place, CString)>>>,
     secrets: Secrets,
     orphans: Option<Orphans>,
-    /// Whether to search for leftovers after every end.
+    /// Whether to search for processes left behind after the end of every program.
     is_thorough: bool,
     guard_command: Vec<String>,
     guard: Mutex<Option<Guard>>,
-    /// Notified when an end was reported, or is delayed by leftovers.
+    /// Notified when an end was reported, or is delayed by processes left behind.
     progressed: Notify,
 }
 
-/// What the resolution of a name depends on: home, working directory and its own `PATH`.
+/// The key of a resolved program: name, home, working directory and the program's own `PATH`.
 type Place = (Option<PathBuf>, Option<PathBuf>, Option<String>);
 
 impl ProcessLauncher {
-    /// A launcher whose programs get these variables, and start in `folder` by default.
+    /// A launcher whose programs get these variables and by default start in `folder`.
     pub fn new(variables: impl IntoIterator<Item = (OsString, OsString)>, folder: PathBuf) -> Self {
         // an invalid variable is dropped, not all of them
         let fits = |(name, value): &(OsString, OsString)| Environment::new([(name, value)]).is_ok();
@@ -101,8 +101,8 @@ impl ProcessLauncher {
         }
     }
 
-    /// Adopts orphaned processes and kills them, and starts `guard_command`, which does the same when this
-    /// process is killed. Only for a process that starts nothing by other means.
+    /// Adopts orphaned processes and kills them, and starts `guard_command`, which does the same when this process is
+    /// killed. Only for a process that starts no children without this launcher.
     #[must_use]
     pub fn holding_on(mut self, guard_command: Vec<String>) -> Self {
         // just created, so there is no other reference
@@ -113,8 +113,8 @@ impl ProcessLauncher {
         self
     }
 
-    /// Searches all processes of the system after each end, so that no leftover is missed. That costs time;
-    /// meant for examining programs.
+    /// Searches all processes of the system after the end of each program, so that no process left behind is missed.
+    /// This takes time; it is for `pop handler check`.
     #[must_use]
     pub fn thorough(mut self) -> Self {
         if let Some(shared) = Arc::get_mut(&mut self.shared) {
@@ -171,7 +171,7 @@ impl Shared {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The file of a program: beside its home if it exists there, else as the system finds it.
+    /// The file of a program: in the folder `home` if it is there, else as the system finds it.
     fn find(&self, program: &Program) -> Result<CString, Failure> {
         let name = program.argv.first().map(String::as_str).unwrap_or_default();
         let own_path = program.env.iter().rfind(|(name, _)| name == "PATH").map(|(_, value)| value);
@@ -213,7 +213,7 @@ impl Shared {
         program.working_directory.as_ref().map_or_else(|| self.folder.clone(), |own| self.folder.join(own))
     }
 
-    /// The same; `None` if this process is there already.
+    /// The working directory of a program; `None` if it is that of this process.
     fn folder_to_enter(&self, program: &Program) -> Option<PathBuf> {
         let stays = self.is_here && program.working_directory.is_none();
         (!stays).then(|| self.folder_of(program))
@@ -252,8 +252,7 @@ impl Descendants for Shared {
         others_of_session(pid_of(program))
     }
 
-    /// Starts a guard once a program runs long enough to be worth it. A guard that has ended or is stopped is
-    /// replaced.
+    /// Starts a guard when a program runs long enough for the cost. Replaces a guard that has ended or is stopped.
     fn on_long_run(&self) {
         if self.guard_command.is_empty() {
             return;
@@ -327,7 +326,7 @@ impl Launcher for ProcessLauncher {
 
     fn settle(&self) -> Doing<'_, ()> {
         Box::pin(async move {
-            // first let followers see kernel events: one turn of the loop, and one for each of them
+            // first let followers process kernel events: one turn of the loop, and one for each follower
             tokio::task::yield_now().await;
             tokio::task::yield_now().await;
             loop {

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-/// The kernel's count, polled from time to time.
+/// The kernel's count, read again at each call.
 #[derive(Debug)]
 pub struct MemoryKills {
     seen: u64,

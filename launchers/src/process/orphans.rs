@@ -1,9 +1,9 @@
 //! Processes that outlive the program that started them, found by session or by inherited variables.
 //!
-//! Three mechanisms; each catches what the previous one misses. A program leads its own session. A process that
-//! has left the session (`setsid`) is adopted by this process, a child subreaper, and recognised by the
-//! variable `POP_LAUNCH` that it inherited. If this process is killed, its [guard](super::guard) outlives it
-//! and kills everything that inherited its `POP_EXECUTOR`. It spares other executors, since the run may
+//! Three mechanisms; each catches what the previous one misses. A program leads its own session. A process that has
+//! left the session (`setsid`) is adopted by this process, a child subreaper, and recognised by the variable
+//! `POP_LAUNCH` that it inherited. If this process is killed, its [guard](super::guard) survives and kills all
+//! processes that inherited this process's `POP_EXECUTOR`. The guard does not kill other executors, because the run may
 //! continue under one of them.
 //!
 //! *Caveat.* A process that leaves its session and clears its environment escapes the second mechanism until
@@ -102,7 +102,7 @@ fn inherited(pid: Pid, variable: &str) -> bool {
     environment.is_ok_and(|bytes| bytes.split(|byte| *byte == 0).any(|entry| entry == variable.as_bytes()))
 }
 
-/// Kills a process, if it is still the intended one.
+/// Kills a process if it is still the intended one, and not another one with the same pid.
 fn end(pid: Pid, variable: Option<&str>) {
     // the pidfd pins the process; the variable is checked again through it, in case the pid was reused
     let Ok(process) = pidfd_open(pid, PidfdFlags::empty()) else { return };
@@ -129,9 +129,9 @@ pub fn end_run(run: &str) {
     sweep(&format!("{RUN_VARIABLE}={run}"), |_| true);
 }
 
-/// Kills what dead executors of a run have left behind, and returns the pids of living executors.
+/// Kills the processes that dead executors of a run have left behind, and returns the pids of living executors.
 ///
-/// A process without the identity of an executor does not belong to pop and is left alone, whatever run it names.
+/// A process without the identity of an executor does not belong to pop and is not killed, whatever run it names.
 pub fn sweep_run(run: &str) -> Vec<i32> {
     let mut living = BTreeSet::new();
     sweep(&format!("{RUN_VARIABLE}={run}"), |pid| {

@@ -13,7 +13,7 @@ const PIECE_BYTES: usize = 64 * 1024;
 /// Most bytes read from a stream after its program has ended; a pipe holds less.
 const AFTER_END: usize = 1024 * 1024;
 
-/// Our ends of both pipes, registered with the event loop.
+/// The read ends of both pipes, registered with the event loop.
 pub(super) struct Pipes<'p> {
     streams: [AsyncDescriptor<BorrowedFd<'p>>; 2],
     pub(super) is_open: [bool; 2],
@@ -25,12 +25,12 @@ impl<'p> Pipes<'p> {
         Ok(Self { streams, is_open: [true, true] })
     }
 
-    /// Whether another process holds the write end of one.
+    /// Whether another process holds the write end of one of the pipes.
     pub(super) fn are_open(&self) -> bool {
         self.is_open.contains(&true)
     }
 
-    /// Waits until a pipe is readable or at its end.
+    /// Waits until a pipe is readable or has ended.
     pub(super) async fn ready(&self) -> (Stream, io::Result<AsyncFdReadyGuard<'_, BorrowedFd<'p>>>) {
         tokio::select! {
             biased;
@@ -40,7 +40,7 @@ impl<'p> Pipes<'p> {
         }
     }
 
-    /// Reads what the pipes hold, without waiting.
+    /// Reads the bytes in both pipes, without waiting.
     pub(super) async fn read_rest(&mut self, output: &mut Output<'_>) {
         for (at, stream) in [Stream::Stdout, Stream::Stderr].into_iter().enumerate() {
             if self.is_open[at] {
@@ -81,7 +81,7 @@ fn read_piece(output: &mut Output<'_>, pipe: &impl AsFd, stream: Stream) -> io::
     })
 }
 
-/// Reads what a pipe holds, without waiting; false at the end of the stream.
+/// Reads the bytes in a pipe, without waiting; false at the end of the stream.
 pub(super) async fn read_rest(output: &mut Output<'_>, pipe: &impl AsFd, stream: Stream) -> bool {
     let mut left = AFTER_END;
     loop {

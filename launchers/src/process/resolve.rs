@@ -11,13 +11,13 @@ use rustix::fs::{Access, access};
 /// Search path of `execvp` when `PATH` is not set.
 const DEFAULT_PATH: &str = "/bin:/usr/bin";
 
-/// Why a program name leads to no file that can be started.
+/// Reason why a program name does not lead to a file that can be started.
 #[derive(Debug, thiserror::Error)]
 pub enum ResolveError {
     /// The file does not exist.
     #[error("program `{}` not found{}", .program.display(), places(.looked_in))]
     NotFound {
-        /// The name as given.
+        /// The name that the caller passed.
         program: PathBuf,
         /// The directories of `PATH` that were searched, or the one file that was looked for.
         looked_in: Vec<PathBuf>,

@@ -1,15 +1,15 @@
 //! Starts a program without copying this process, and collects its end.
 //!
-//! A spawn is one `clone` that shares memory with the child, as `posix_spawn` does inside, but does not wait
-//! for the child's `execve`. The child works on its own start memory, which is freed when the kernel reports
-//! that the child has left it. The child gets a death signal and a pidfd without a race. This module and its
-//! submodules are the only `unsafe` code; their public functions are safe.
+//! A spawn is one `clone` that shares memory with the child, as `posix_spawn` does inside, but does not wait for the
+//! child's `execve`. The child uses start memory of its own, which is freed when the kernel reports that the child does
+//! not use it any more. The child gets a death signal and a pidfd without a race. This module and its submodules are
+//! the only `unsafe` code; their public functions are safe.
 //!
 //! # Guarantees
 //! - The child leads its own session and process group when it executes its program, so it has no terminal.
 //! - It is killed when the thread that spawned it ends, hence also when this process is killed.
-//! - Its standard input is `/dev/null`, its outputs are the two given descriptors. It inherits no other
-//!   descriptor, whether or not those of this process are marked close-on-exec.
+//! - The child's standard input is `/dev/null`, and its outputs are the two descriptors of [`Spawn`]. It inherits no
+//!   other descriptor, whether or not those of this process are marked close-on-exec.
 //! - It starts with an empty signal mask and every signal at its default, whatever this process (or its parent)
 //!   had set at the first spawn.
 //! - A program that cannot be started ends with a [`SpawnError`]: the step and the system's error number.
@@ -23,9 +23,9 @@
 //!   without `#!` is refused by the kernel with `ENOEXEC`.
 //!
 //! # Caveats
-//! - The death signal belongs to the spawning **thread**, not to the process. Spawn from a thread that lives as
-//!   long as its children may: the main thread, a worker of a runtime, never `spawn_blocking`. If the thread ends
-//!   before the child is set up and the process goes on, the child has no death signal.
+//! - The death signal belongs to the spawning **thread**, not to the process. Spawn from a thread that lives as long as
+//!   its children may: the main thread, a worker of a runtime, never `spawn_blocking`. If the thread ends before the
+//!   child is set up and the process continues, the child has no death signal.
 //! - The death signal reaches the child alone, not what it started itself, and the kernel drops it when the
 //!   program is set-uid, set-gid or has file capabilities. [`Child::signal_group`] reaches descendants that
 //!   have not left the group.
@@ -59,7 +59,7 @@ use self::child_setup::{ChildSetup, child_main};
 use self::kernel::{SignalMask, swap_signal_mask};
 use super::Environment;
 
-/// Everything a child is started with.
+/// Program, arguments, variables, folder and outputs of a child.
 #[derive(Debug)]
 pub struct Spawn<'a> {
     /// The file to execute; a relative path counts from `working_directory`.
@@ -70,9 +70,9 @@ pub struct Spawn<'a> {
     pub environment: Environment,
     /// Working directory; that of this process if `None`.
     pub working_directory: Option<CString>,
-    /// Where standard output goes; may be closed once the child is spawned.
+    /// Descriptor for standard output; may be closed once the child is spawned.
     pub stdout: BorrowedFd<'a>,
-    /// Where standard error goes; may be the same descriptor as `stdout`.
+    /// Descriptor for standard error; may be the same as `stdout`.
     pub stderr: BorrowedFd<'a>,
 }
 

@@ -1,5 +1,5 @@
-//! Stops everything that a program started: which processes are waited for, how long, and in which order they
-//! are stopped.
+//! Stops all processes that a program started. It defines which processes the launcher waits for, how long, and in
+//! which order it stops them.
 //!
 //! This is the state machine of docs/processes.md. Every wait is for an event: a pidfd, a pipe, a stop request,
 //! or the one deadline.
@@ -21,10 +21,10 @@ use std::os::fd::AsFd as _;
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 
-/// How processes left behind by a program are treated.
+/// State of the processes that a program left behind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Stage {
-    /// They may end by themselves.
+    /// The launcher waits for them to end by themselves.
     Wait,
     /// They have received SIGTERM.
     Terminate,
@@ -192,7 +192,7 @@ impl<'c> Termination<'c> {
         self.refusal(output)
     }
 
-    /// Begins to stop the remaining processes, and notes it in the log.
+    /// Begins to stop the remaining processes, and writes a line about it to the log.
     fn stop(&mut self, stage: Stage, leftovers: &[Leftover], output: &mut Output<'_>) {
         let names: Vec<String> = leftovers.iter().map(Leftover::describe).collect();
         let names = names.join(", ");

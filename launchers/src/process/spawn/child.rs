@@ -36,7 +36,7 @@ pub struct Child {
 pub struct ChildEnd {
     /// How it ended, or why the program was never executed.
     pub exit: Result<Exit, SpawnError>,
-    /// Resources used by it and by those of its children that it waited for.
+    /// Resources used by the program and by those of its children that it waited for.
     pub usage: Usage,
 }
 
@@ -120,8 +120,8 @@ impl Child {
 
     /// Signals every process of the child's group.
     ///
-    /// Allowed until the end is collected, also between the end and its collection: that is the moment to kill
-    /// what the program left running. Afterwards the number may be reused: fails with `ESRCH`. Fails with
+    /// Allowed until the end is collected. Between the end of the program and the collection, this kills the processes
+    /// that the program left running. Afterwards the number may be reused, so the call fails with `ESRCH`. Fails with
     /// `EPERM` if the kernel denies the signal for all processes.
     pub fn signal_group(&self, signal: Signal) -> io::Result<()> {
         if self.collected.load(Ordering::Acquire) {
