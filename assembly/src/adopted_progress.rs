@@ -6,7 +6,7 @@ use pop_contract::AgendaProgress;
 use pop_executor::adopt;
 use pop_field_retriever::LaunchDataWrapper;
 
-/// Outcomes of an earlier run that a new run takes over.
+/// Outcomes of operations in an earlier run, which a new run does not repeat.
 #[derive(Debug, Default)]
 pub struct AdoptedProgress {
     /// Operations with their outcome in the earlier run.

@@ -17,7 +17,7 @@ use pop_field_retriever::LaunchDataWrapper;
 use std::io::ErrorKind;
 use std::path::Path;
 
-/// Most new ids to try when several runs begin at the same instant.
+/// Maximum number of ids to try if several runs begin at the same instant.
 const MOST_IDS: usize = 100;
 
 /// A plan without faults, its request and the descriptions of its handlers.
@@ -40,7 +40,7 @@ pub struct RunStart<'s> {
     pub cid: String,
     /// Parallelism, time limit and grace.
     pub options: RunOptions,
-    /// When the journal is synced to disk.
+    /// Time at which the journal is synced to disk: in the background, or before the run acts on an event.
     pub sync: Sync,
     /// Outcomes of an earlier run of the agenda.
     pub adopted: PriorOutcomes,
@@ -61,7 +61,7 @@ impl<'s> RunStart<'s> {
 }
 
 impl RunRequest {
-    /// Builds the plan and looks up the programs and secrets that it needs. None if there is an error.
+    /// Builds the plan and looks up the programs and secrets that it needs. `None` if there is an error.
     pub fn assemble(self, surroundings: &Surroundings, faults: &mut TextFaults) -> Option<Assembly> {
         let described = self.plan(surroundings, faults)?;
         if self.launcher.capabilities().uses_host_programs {
@@ -80,8 +80,8 @@ impl Assembly {
         &self.request
     }
 
-    /// Types of handlers whose descriptions only their programs could supply. Payloads and references of their
-    /// operations were not checked.
+    /// Types of handlers that only their program could describe, and that program was not started. Payloads and
+    /// references of these operations were not checked.
     pub fn undescribed_types(&self) -> &[String] {
         &self.descriptions.undescribed_types
     }

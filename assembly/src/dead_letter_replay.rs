@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 /// Params that have a meaning only among the operations of the original agenda.
 const OMITTED_PARAMS: [&str; 4] = ["dependsOn", "forEach", "maxParallel", "finally"];
-/// A param that an instance omits too, because it applies to the results of all instances.
+/// A param that the replay of an instance also omits, because it applies to the results of all instances.
 const OMITTED_OF_INSTANCE: &str = "agenda.operation.generator";
 
 /// A dead letter that can be replayed.
@@ -19,7 +19,7 @@ pub struct DeadLetterReplay {
 }
 
 impl DeadLetterReplay {
-    /// Finds the dead letter of an operation. A letter that was replayed before is refused unless `is_again`.
+    /// Finds the dead letter of an operation. Rejects a letter that was replayed before, unless `is_again`.
     pub fn of(folder: &RunFolder, operation: &str, is_again: bool) -> Result<Self, AssemblyError> {
         let letters = DeadLetters::of(folder.path());
         let letter = letters.find(operation)?;
@@ -80,7 +80,7 @@ fn refused(letter: &DeadLetter, why: impl std::fmt::Display) -> AssemblyError {
     AssemblyError::NoReplay { id: letter.id(), why: why.to_string() }
 }
 
-/// The operation with its references filled and without the params that tie it to other operations.
+/// The operation, with its references replaced and without the params that connect it with other operations.
 fn operation(letter: &DeadLetter, agenda: &Value) -> Value {
     let mut params = letter.params.clone();
     let is_instance = letter.operation.contains('#');

@@ -51,7 +51,7 @@ impl DescriptionCache {
     }
 
     /// Whether the description depends on the program's file alone. The description of a script or an interpreter may
-    /// depend on other files, so the program is queried again where that is allowed.
+    /// depend on other files, so `pop run` starts such a program each time.
     pub(crate) fn is_lasting(&self) -> bool {
         self.is_lasting
     }

@@ -1,4 +1,4 @@
-//! Queries a program for its description: starts it with `--describe`, and stops it if it does not answer.
+//! Queries a program for its description: starts the program with `--describe`, and stops it if it does not answer.
 
 use crate::surroundings::Surroundings;
 use pop_contract::Exit;

@@ -1,4 +1,4 @@
-//! Descriptions of handlers: frozen with a run, read from files, cached, or queried from their programs.
+//! Descriptions of handlers: frozen with a run, read from files, cached, or printed by their programs.
 //!
 //! Only [`DescriptionSource::Programs`] starts programs. Commands that only read an agenda use another source, because the
 //! registry may come from an untrusted party.
@@ -14,7 +14,7 @@ use pop_registry::{Catalog, Describe, Entry};
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
-/// Where descriptions of handlers come from.
+/// Source of the descriptions of handlers.
 #[derive(Debug, Clone, PartialEq)]
 pub enum DescriptionSource {
     /// These descriptions, by the ids of entries. Nothing else is read.
@@ -61,7 +61,7 @@ impl DescriptionSource {
         descriptions
     }
 
-    /// The description of a handler. None if this source may not query its program.
+    /// The description of a handler. `None` if only the program has it and this source does not start programs.
     fn find(
         &self,
         entry: &Entry,
@@ -110,7 +110,7 @@ fn program(entry: &Entry, home: Option<&Path>) -> Result<Program, String> {
     })
 }
 
-/// Queries the program, unless its cached description cannot be stale.
+/// Starts the program with `--describe`, unless its cached description cannot be stale.
 fn from_program(program: Program, surroundings: &Surroundings) -> Result<Description, String> {
     let cache = DescriptionCache::of(&program, surroundings);
     if let Some(description) =

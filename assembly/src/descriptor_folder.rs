@@ -16,7 +16,7 @@ const FOLDER_IN_IMAGE: &str = "/app/config/conf.d";
 const HANDLERS: &str = "handlers";
 const HANDLERS_OF_SYSTEM: [&str; 2] = ["/usr/lib/pop/handlers", "/usr/lib64/pop/handlers"];
 
-/// Where to look for descriptors and their programs.
+/// The folders of descriptors and of their programs.
 pub(crate) struct DescriptorPlaces<'p> {
     /// The folder of descriptors, if the caller names it.
     pub(crate) conf_d: Option<PathBuf>,
@@ -72,7 +72,7 @@ impl DescriptorFolder {
         })
     }
 
-    /// The settings and files that a run freezes. None without readable descriptors.
+    /// The settings and files that a run freezes. `None` without readable descriptors.
     pub(crate) fn freeze(&self) -> Option<(ConfDSettings, BTreeMap<String, Vec<u8>>)> {
         let readable = self.files.iter().filter_map(|(name, bytes)| Some((name, bytes.as_ref().ok()?)));
         let files: BTreeMap<_, _> = readable.map(|(name, bytes)| (name.clone(), bytes.clone())).collect();

@@ -5,7 +5,8 @@ use pop_field_retriever::{LaunchDataError, OauthError};
 use std::io;
 use std::path::PathBuf;
 
-/// Why a run cannot be assembled, opened or resumed. Faults of texts are in [`crate::TextFaults`] instead.
+/// Reason why a run cannot be assembled, opened or resumed. Faults of agenda, registry and descriptors are in
+/// [`crate::TextFaults`].
 #[derive(Debug, thiserror::Error)]
 pub enum AssemblyError {
     /// Launch data are invalid.
@@ -45,7 +46,7 @@ pub enum AssemblyError {
     /// The frozen inputs give no plan.
     #[error("the frozen agenda of the run no longer plans")]
     FrozenInputs,
-    /// The frozen registry is not a text.
+    /// The frozen registry is not UTF-8.
     #[error("the frozen registry of the run cannot be read")]
     FrozenRegistry,
     /// The frozen settings name a launcher that this pop does not know.

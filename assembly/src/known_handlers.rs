@@ -14,7 +14,7 @@ use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-/// The catalogue of handlers, and the registry it came from.
+/// The catalogue of handlers, with the registry.
 pub struct KnownHandlers {
     /// The catalogue.
     pub catalog: Catalog,

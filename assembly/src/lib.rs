@@ -1,5 +1,5 @@
-//! Assembles runs. It turns texts, settings and look-ups into a plan and frozen inputs, and a run folder into a run that
-//! can be driven, read or resumed.
+//! Assembles runs. It turns agenda, registry, descriptors and settings into a plan and frozen inputs, and a run folder
+//! into a run that can be executed, read or resumed.
 //!
 //! The command line, services and tests share this crate, so the same code checks new and resumed runs. The crate prints
 //! nothing, exits no process and reads no environment variable by itself: [`Surroundings`] has the variables and the

@@ -20,7 +20,7 @@ pub struct PreparedRun {
     pub identity: RunIdentity,
     /// The journal, open for writing.
     pub journal: FileJournal,
-    /// The events so far, folded.
+    /// The history of the run so far.
     pub history: History,
     /// Outcomes of an earlier run of the agenda; empty in a resumed run.
     pub adopted: PriorOutcomes,
@@ -50,7 +50,7 @@ impl PreparedRun {
         Ok(Self { scheduler, identity, journal, history, adopted, resumed: None, began: None, lock })
     }
 
-    /// The input of the driver, and the parts that the caller owns during the run.
+    /// Splits the run into the input of the driver and the parts that the caller owns during the run.
     pub fn into_parts(self) -> (RunStart, FileJournal, History, Lock) {
         let Self { scheduler, identity, adopted, resumed, began, .. } = self;
         let start = RunStart { scheduler, identity, adopted, resumed, began };

@@ -47,7 +47,7 @@ pub(crate) fn find_programs(
     }
 }
 
-/// The file of an entry's program: first beside the registry, then in its working directory or on PATH.
+/// The file of an entry's program: in the registry's folder, else in the working directory or on PATH.
 pub(crate) fn program_of(
     entry: &Entry,
     home: Option<&Path>,

@@ -64,7 +64,7 @@ pub(crate) fn launcher(settings: &Settings) -> Result<LaunchType, AssemblyError>
     settings.on.parse().map_err(|error| AssemblyError::FrozenLauncher { why: format!("{error}") })
 }
 
-/// Makes a path absolute: programs get paths of the run's files, and start in other folders.
+/// Makes a path absolute, because programs get paths of the run's files and start in other folders.
 fn absolute(path: &Path) -> Result<PathBuf, AssemblyError> {
     std::path::absolute(path).map_err(|source| AssemblyError::NotAbsolute { path: path.to_owned(), source })
 }

@@ -1,4 +1,5 @@
-//! Turns texts into a plan. All plans are made here, for live, replayed, resumed and shown runs.
+//! Turns agenda, registry and descriptors into a plan. All plans are made here: for new, replayed, resumed and shown
+//! runs.
 
 use crate::descriptions::{DescriptionSource, Descriptions};
 use crate::error::AssemblyError;
@@ -18,18 +19,18 @@ use std::collections::HashSet;
 const SECRET_HINT: &str = "an agenda is stored unchanged: let the program read its environment, or set `secrets` of its type \
                            in the registry";
 
-/// The texts and settings of a requested run.
+/// Agenda, registry, descriptors and settings of a requested run.
 #[derive(Debug, Clone)]
 pub struct RunRequest {
     /// The texts.
     pub texts: RunTexts,
     /// Values that override the agenda's params.
     pub params: Vec<(String, String)>,
-    /// The launcher of its programs.
+    /// The launcher of the run's programs.
     pub launcher: LaunchType,
-    /// Where descriptions of handlers come from.
+    /// Source of the descriptions of handlers.
     pub descriptions: DescriptionSource,
-    /// The dead letter that the run replays. References in its payload are filled already.
+    /// The dead letter that the run replays. References in the payload were replaced already.
     pub replay_of: Option<ReplayOf>,
 }
 
@@ -41,7 +42,7 @@ pub(crate) struct DescribedPlan {
 }
 
 impl RunRequest {
-    /// A request without params that queries no program for its description.
+    /// A request without params that starts no program for its description.
     pub fn new(texts: RunTexts, launcher: LaunchType) -> Self {
         Self { texts, params: Vec::new(), launcher, descriptions: DescriptionSource::Cached, replay_of: None }
     }

@@ -1,4 +1,4 @@
-//! The texts of a run, and the catalogue of handlers built from them.
+//! Agenda, registry and descriptors of a run, and the catalogue of handlers built from them.
 
 use crate::descriptor_folder::DescriptorFolder;
 use crate::text_faults::{TextFaults, is_of_whole_text};
@@ -8,14 +8,14 @@ use pop_registry::Catalog;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-/// The texts of a run, and the folders for relative names in them.
+/// Agenda, registry and descriptors of a run, and the folders for relative names in them.
 #[derive(Debug, Clone)]
 pub struct RunTexts {
     /// The agenda.
     pub agenda: Source,
     /// The registry.
     pub registry: Option<Source>,
-    /// The folder of the registry; relative programs and files of its entries are resolved against it.
+    /// The folder of the registry, in which relative programs and files of the registry are looked up.
     pub home: Option<PathBuf>,
     /// The folder in which programs start.
     pub folder: PathBuf,
@@ -24,7 +24,7 @@ pub struct RunTexts {
 }
 
 impl RunTexts {
-    /// Texts in memory, each with its name in faults. No file is read.
+    /// Agenda and registry in memory, each with a name for faults. No file is read.
     pub fn from_bytes(
         agenda: (&str, &[u8]),
         registry: Option<(&str, &[u8])>,
@@ -41,7 +41,7 @@ impl RunTexts {
         }
     }
 
-    /// The frozen texts of a run.
+    /// The frozen agenda, registry and descriptors of a run.
     pub(crate) fn from_inputs(inputs: &Inputs) -> Result<Self, Fault> {
         let settings = &inputs.settings;
         Ok(Self {
@@ -64,7 +64,7 @@ pub(crate) fn frozen_registry(inputs: &Inputs) -> Result<Option<Source>, Fault> 
     frozen.map(|(name, bytes)| Source::new(name.as_str(), bytes)).transpose()
 }
 
-/// The catalogue of a registry and of descriptors. Adds faults of the registry to `faults`, which has those of reading it.
+/// The catalogue of a registry and of descriptors. Adds faults of the registry to `faults`.
 pub(crate) fn catalog(
     registry: Option<&Source>,
     descriptors: Option<&DescriptorFolder>,
@@ -80,7 +80,7 @@ pub(crate) fn catalog(
     catalog
 }
 
-/// The text of these bytes; an empty text and a fault if they cannot be read.
+/// The source with these bytes; if they are not valid UTF-8, an empty source, and a fault.
 pub(crate) fn source(name: String, bytes: Result<Vec<u8>, Fault>, faults: &mut Vec<Fault>) -> Source {
     bytes.and_then(|bytes| Source::new(name.as_str(), &bytes)).unwrap_or_else(|fault| {
         faults.push(fault);

@@ -26,12 +26,12 @@ pub struct SavedRun {
     pub plan: Arc<Plan>,
     /// The scheduler in the state after the last event.
     pub scheduler: Scheduler,
-    /// The events, folded.
+    /// The history of the run.
     pub history: History,
 }
 
 impl SavedRun {
-    /// Reads a run. It changes no file and takes no lock.
+    /// Reads a run. Changes no file and takes no lock.
     pub fn read(folder: RunFolder, surroundings: &Surroundings) -> Result<Self, AssemblyError> {
         let inputs = folder.inputs()?;
         let plan = frozen_plan(&inputs, surroundings)?;
@@ -50,8 +50,8 @@ pub(crate) fn frozen_plan(inputs: &Inputs, surroundings: &Surroundings) -> Resul
     described.map(|described| described.plan).ok_or(AssemblyError::FrozenInputs)
 }
 
-/// Checks that a request matches the one with which a run was started. Registry and descriptors are not compared: a
-/// resumed run uses its frozen ones.
+/// Checks that a request matches the one with which a run was started. Does not compare registry and descriptors,
+/// because a resumed run uses its frozen ones.
 pub fn check_same_request(folder: &RunFolder, request: &RunRequest) -> Result<(), AssemblyError> {
     let frozen = folder.inputs()?;
     let difference = if frozen.agenda != request.texts.agenda.text().as_bytes() {
@@ -83,13 +83,13 @@ pub struct ResumableRun {
 pub struct ResumeOptions {
     /// Options of the run from now on.
     pub options: RunOptions,
-    /// Most operations that run at once; none keeps the earlier value.
+    /// Maximum number of operations that run at once; `None` uses the value of the earlier executor.
     pub parallel: Option<u32>,
     /// Whether the time limit counts from now. Otherwise it counts from the start of the run.
     pub is_limit_from_now: bool,
     /// Current wall-clock time, epoch milliseconds.
     pub now: Millis,
-    /// When the journal is synced to disk.
+    /// Time at which the journal is synced to disk: in the background, or before the run acts on an event.
     pub sync: Sync,
 }
 
@@ -106,7 +106,7 @@ impl ResumableRun {
         }
         let plan = frozen_plan(&inputs, surroundings)?;
         if !launcher(&inputs.settings)?.capabilities().outlives_executor {
-            // programs that outlive their executor are adopted instead
+            // containers and pods survive their executor: the resumed run follows them
             let living = sweep_run(mark(&folder, &inputs.settings));
             if let Some(executor) = living.first() {
                 let owner = format!("process {executor} (from another copy of its folder)");
@@ -133,7 +133,7 @@ impl ResumableRun {
         self.restored.scheduler.outcome()
     }
 
-    /// Length of the torn tail of the journal in bytes. The tail is ignored.
+    /// Length in bytes of the torn tail of the journal, which is ignored.
     pub fn torn_bytes(&self) -> u64 {
         self.content.torn
     }

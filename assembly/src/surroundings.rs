@@ -1,4 +1,4 @@
-//! The variables and the current folder of the assembling process.
+//! The variables and the current folder of this process.
 
 use pop_executor::RunIdentity;
 use std::ffi::{OsStr, OsString};
@@ -48,7 +48,7 @@ impl Surroundings {
         self.variable(name).map(Path::new).filter(|path| path.is_absolute())
     }
 
-    /// The variables except those that configure this process and would mislead a program.
+    /// The variables without those that configure this process and would mislead a program.
     pub fn for_programs(&self) -> impl Iterator<Item = (OsString, OsString)> {
         let is_foreign = |name: &OsString| name.to_str().is_some_and(RunIdentity::is_foreign);
         self.variables.iter().filter(move |(name, _)| !is_foreign(name)).cloned()

@@ -1,10 +1,10 @@
-//! The faults of a run's texts, by text.
+//! The faults of a run's agenda, registry and descriptors.
 
 use pop_document::{Fault, Severity, Source};
 use pop_registry::{Catalog, Descriptor};
 use std::collections::HashSet;
 
-/// The faults of the texts of a run.
+/// The faults of a run's agenda, registry and descriptors, by file.
 #[derive(Debug, Clone, Default)]
 pub struct TextFaults {
     /// Faults of the agenda.
@@ -43,8 +43,8 @@ impl TextFaults {
         }
     }
 
-    /// Turns faults of descriptors into warnings, except those of handlers of these types. A handler with a fault is not in
-    /// the catalogue, so it affects no other type.
+    /// Turns faults of descriptors into warnings, except faults of handlers of these types. A handler with a fault is
+    /// not in the catalogue, so the fault affects no other type.
     pub fn spare_descriptors(&mut self, types: &HashSet<&str>) {
         for fault in self.descriptors.iter_mut().flat_map(|(_, faults)| faults) {
             if !Descriptor::type_of(fault).is_some_and(|name| types.contains(name.as_str())) {
@@ -54,7 +54,7 @@ impl TextFaults {
     }
 }
 
-/// Whether the fault concerns the whole text, so that its content is unknown.
+/// Whether the fault concerns the whole file, so that the content is unknown.
 pub(crate) fn is_of_whole_text(fault: &Fault) -> bool {
     fault.is_error() && fault.pointer().is_empty()
 }

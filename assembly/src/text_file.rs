@@ -1,4 +1,4 @@
-//! Reads the file of one text.
+//! Reads the file of an agenda, a registry or a descriptor.
 
 use crate::error::AssemblyError;
 use pop_document::{Fault, MAX_BYTES, Site, too_large};
@@ -6,7 +6,7 @@ use pop_launchers::read_regular_file;
 use std::io::ErrorKind;
 use std::path::Path;
 
-/// Reads the file of a text, up to the size limit of texts.
+/// Reads a file, up to the size limit of an agenda.
 pub fn read_text(path: &Path, what: &str) -> Result<Vec<u8>, Fault> {
     read_regular_file(path, MAX_BYTES as u64).map_err(|error| match error.kind() {
         ErrorKind::FileTooLarge => too_large(),
@@ -21,7 +21,7 @@ pub fn read_text(path: &Path, what: &str) -> Result<Vec<u8>, Fault> {
     })
 }
 
-/// The path as UTF-8, as the settings of a run need it.
+/// The path as UTF-8, because the settings of a run store it.
 pub(crate) fn utf8(path: &Path) -> Result<&str, AssemblyError> {
     path.to_str().ok_or_else(|| AssemblyError::NotUtf8 { path: path.to_owned() })
 }

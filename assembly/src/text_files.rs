@@ -1,4 +1,5 @@
-//! Finds and reads the files of a run's texts: named by the caller, otherwise by a property, otherwise at a default place.
+//! Finds and reads agenda, registry and descriptors of a run: the files that the caller names, else those of a
+//! property, else those at a default place.
 
 use crate::descriptor_folder::{DescriptorFolder, DescriptorPlaces};
 use crate::error::AssemblyError;
@@ -14,7 +15,7 @@ use std::path::{Path, PathBuf};
 const REGISTRY_BESIDE: [&str; 3] = ["registry.json", "registry.yaml", "registry.yml"];
 const REGISTRY_IN_IMAGE: &str = "/app/config/registry.json";
 
-/// Where the agenda comes from.
+/// Source of the agenda.
 #[derive(Debug, Clone)]
 pub enum AgendaOrigin<'o> {
     /// A file. Its folder is a default place of the registry and the descriptors.
@@ -36,12 +37,12 @@ pub struct TextFiles<'f> {
     pub handlers: &'f [PathBuf],
     /// Properties for files that the caller does not name.
     pub launch_data: &'f dyn LaunchDataWrapper,
-    /// Its folder resolves relative names.
+    /// Variables and current folder of the process; relative names are resolved in that folder.
     pub surroundings: &'f Surroundings,
 }
 
 impl TextFiles<'_> {
-    /// Reads all texts of a run. A text that cannot be read is a fault.
+    /// Reads agenda, registry and descriptors of a run. A file that cannot be read is a fault.
     pub fn read(&self, agenda: AgendaOrigin<'_>, faults: &mut TextFaults) -> Result<RunTexts, AssemblyError> {
         let mut folder = Path::new("");
         let (name, bytes) = match agenda {
