@@ -1,4 +1,5 @@
-//! Launch data of this process, and the files that the command line names.
+//! Launch data (settings from command line, environment and properties file) of this process, and the files that the
+//! command line names.
 
 use crate::args::{LaunchArgs, RegistryArgs};
 use crate::error::{CommandError, Kind, RENAME};
@@ -63,7 +64,8 @@ pub(crate) fn text_files<'f>(
     }
 }
 
-/// Builds the request for a run of the agenda on the command line. Adds faults of its texts to `faults`.
+/// Builds the request for a run of the agenda on the command line. Adds faults of agenda, registry and descriptors to
+/// `faults`.
 pub(crate) fn request(
     agenda: Option<&Path>,
     args: &RegistryArgs,
@@ -83,7 +85,7 @@ pub(crate) fn request(
 
 fn standard_input() -> Result<Vec<u8>, Fault> {
     let mut bytes = Vec::new();
-    // one byte more than the limit, so that a longer text is detected
+    // one byte more than the limit, so that a longer agenda is detected
     let read = std::io::stdin().lock().take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes);
     read.map(|_| bytes).map_err(|error| {
         Fault::new("unreadable", Site::Whole, format!("cannot read the agenda `-`: {error}"))

@@ -83,10 +83,10 @@ pub(crate) fn columns() -> usize {
     rustix::termios::tcgetwinsize(std::io::stderr()).map_or(80, |size| usize::from(size.ws_col)).max(20)
 }
 
-/// Maximum number of faults printed for one text.
+/// Maximum number of faults printed for one file.
 const MAX_PRINTED: usize = 100;
 
-/// Prints the faults of a text, each with file, line, column and a caret.
+/// Prints the faults of a file, each with line, column and a caret.
 pub(crate) fn print_faults(source: &Source, faults: &[Fault]) {
     let (masked, faults) = (source.masked(faults), without_secrets(faults));
     for placed in PlacedFault::all(source, &faults).into_iter().take(MAX_PRINTED) {
@@ -109,7 +109,7 @@ pub(crate) fn mask_of(faults: &[Fault]) -> Mask {
     }))
 }
 
-/// Masks, in the texts of all faults, the secrets that any of them found.
+/// Masks the secrets that any of the faults found in the messages and lines of all faults.
 fn without_secrets(faults: &[Fault]) -> Cow<'_, [Fault]> {
     let mask = mask_of(faults);
     if mask.is_empty() {

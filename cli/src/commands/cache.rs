@@ -1,4 +1,4 @@
-//! `pop cache`: lists and clears results that runs of this host share.
+//! `pop cache`: lists and deletes cached results that runs share.
 
 use super::runs::table;
 use super::saved_run::wall;

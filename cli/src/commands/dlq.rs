@@ -1,4 +1,4 @@
-//! `pop dlq`: lists, shows and drops dead letters.
+//! `pop dlq`: lists, shows and deletes dead letters.
 
 use super::replay::replay;
 use super::runs::table;

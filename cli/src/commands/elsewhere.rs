@@ -49,7 +49,7 @@ fn connect(
     })
 }
 
-/// Sinks of progress delivery; usually none. The `followed` run is updated by a sink that gets each event earlier.
+/// Sinks of progress delivery; usually none. Another sink, which gets each event earlier, updates the `followed` run.
 pub(super) fn sinks(
     launch: &dyn LaunchDataWrapper,
     identity: &Identity,
@@ -75,7 +75,8 @@ pub(super) fn sinks(
     Ok(sinks)
 }
 
-/// Deletes pop's own pod after the run, if the settings say so. After a signal, the pod is left to the sender of the signal.
+/// Deletes pop's own pod after the run, if `executor.reap.self` is true. After a signal it does not, because the sender
+/// of the signal deletes the pod.
 pub(super) async fn reap(launch: &dyn LaunchDataWrapper, outcome: RunOutcome) -> Result<(), CommandError> {
     let is_stopped = matches!(outcome, RunOutcome::Interrupted | RunOutcome::Terminated);
     if let Some(pod) = own_pod(launch).filter(|_| !is_stopped)

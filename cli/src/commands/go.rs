@@ -194,13 +194,14 @@ fn own_program() -> String {
     path.unwrap_or_else(|| "/proc/self/exe".to_owned())
 }
 
-/// Shared state of runs: the folder that the command line names, else the one next to the folder of the run.
+/// The state that several runs share: in the folder that the command line names, else in the one next to the folder of
+/// the run.
 fn host(identity: &RunIdentity, args: &GoArgs) -> Host {
     let default = || Host::of_runs(identity.folder.parent().unwrap_or(Path::new(".")));
     args.host.host_folder.clone().map_or_else(default, Host::new)
 }
 
-/// All sinks of the run's events, and the loss of the printed ones.
+/// All sinks of the run's events, and a record of printed events that were lost.
 fn all_sinks(
     prepared: &PreparedRun,
     output: Output,
@@ -220,7 +221,7 @@ fn all_sinks(
 
 type PrintingSinks = (Vec<Box<dyn Sink>>, Option<SpoolLoss<Stdout>>);
 
-/// The sinks that print events, and the loss of those that are printed for programs.
+/// The sinks that print events, and a record of events for programs that were lost.
 fn sinks(output: Output, prepared: &PreparedRun) -> std::io::Result<PrintingSinks> {
     Ok(match output {
         Output::Json => {
@@ -238,7 +239,7 @@ fn sinks(output: Output, prepared: &PreparedRun) -> std::io::Result<PrintingSink
     })
 }
 
-/// Prints notices for people while events go to a program.
+/// Prints messages for the user while events go to a program.
 struct Notices;
 
 impl Sink for Notices {

@@ -191,7 +191,7 @@ fn fields_text(entry: &Entry, source: &Source, fields: Vec<Field>) -> String {
     format!("{}\n{}", entry.id, table(&rows))
 }
 
-/// Shows the description that a handler gives of itself.
+/// Shows the description that a handler prints for `--describe`.
 fn described(description: &Description) -> String {
     let Description { name, version, about, actions, errors, defaults, input, result, payload_forms } =
         description;

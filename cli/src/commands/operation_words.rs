@@ -20,7 +20,7 @@ pub(super) fn quoted(argv: &[String]) -> String {
     shlex::try_join(argv.iter().map(String::as_str)).unwrap_or_else(|_| format!("{argv:?}"))
 }
 
-/// Describes the less common properties of an operation, one line each.
+/// Describes the fields that few operations have, one line each.
 pub(super) fn rare_properties(planned: &PlannedOperation) -> Vec<String> {
     let mut words = Vec::new();
     if planned.is_last() {

@@ -12,7 +12,7 @@ pub(super) fn reload(run: &str, runs: &Path, files: &TextFiles<'_>) -> Result<u8
     let inputs = RunFolder::find(runs, run)?.inputs()?;
     let path = files.surroundings.variable("PATH");
     let before = KnownHandlers::from_inputs(&inputs, path)?;
-    // files that the command line does not name are read from where the run found them
+    // files that the command line does not name are read at the paths that the run used
     let settings = &inputs.settings;
     let found = |path: &Path| settings.folder.join(path);
     let registry = settings.registry.as_deref().map(|name| found(Path::new(name)));

@@ -16,7 +16,8 @@ use std::sync::Arc;
 pub(crate) enum ResumeTrigger {
     /// `pop resume`: failed operations run again.
     ResumeCommand,
-    /// `pop run --run-id` of an existing run: operations that ended stay ended.
+    /// `pop run --run-id` of an existing run: resumes it if it has not ended or if a signal ended it, else returns its
+    /// exit code.
     SameRunId,
 }
 

@@ -30,7 +30,7 @@ pub(super) fn operation(saved: &SavedRun, name: &str) -> Result<OpIx, CommandErr
     })
 }
 
-/// State of the run: its outcome, `running` or `stopped`.
+/// State of the run: its outcome, or `running` or `stopped`.
 pub(super) fn word(saved: &SavedRun) -> &'static str {
     match saved.history.ended {
         Some((_, outcome)) => outcome.word(),

@@ -8,7 +8,8 @@ use tokio::sync::mpsc;
 /// Signal of Ctrl-Z.
 const TERMINAL_STOP: SignalKind = SignalKind::from_raw(rustix::process::Signal::TSTP.as_raw());
 
-/// Sends the reason of each signal that ends the command. The first asks, the second kills, the third leaves at once.
+/// Sends the reason of each signal that ends the command. The first asks operations to stop, the second kills them, the
+/// third ends pop at once.
 pub(super) fn hear_signals(sender: mpsc::UnboundedSender<CancelReason>) -> std::io::Result<()> {
     listen(false, move |request| match request {
         RunRequest::Cancel(reason) => sender.send(reason).is_ok(),
@@ -29,8 +30,8 @@ pub(super) fn suspend() {
     rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::STOP).ok();
 }
 
-/// Receives signals on a thread of its own, which nothing holds up; children end with this process. A signal that this
-/// process was started to ignore (`nohup`) stays ignored. `send` returns false when nobody receives any more.
+/// Receives signals on a separate thread, which no other work delays; children end with this process. A signal that
+/// this process was started to ignore (`nohup`) stays ignored. `send` returns false when the receiver is gone.
 fn listen(suspends: bool, send: impl Fn(RunRequest) -> bool + Send + 'static) -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     let ignored = ignored_signals();
@@ -39,7 +40,7 @@ fn listen(suspends: bool, send: impl Fn(RunRequest) -> bool + Send + 'static) ->
         let _guard = runtime.enter();
         if is_ignored(kind) { Ok(None) } else { signal(kind).map(Some) }
     };
-    // received from before the first program starts
+    // signals are received before the first program starts
     let mut interrupt = listen(SignalKind::interrupt())?;
     let mut terminate = listen(SignalKind::terminate())?;
     let mut hangup = listen(SignalKind::hangup())?;

@@ -158,7 +158,7 @@ fn first_difference(values: &[Option<&Value>], pointer: Pointer) -> Option<Diffe
     Some(Difference { pointer, values: values.iter().map(|value| value.cloned()).collect() })
 }
 
-/// Cuts texts to a readable length that includes the first difference.
+/// Cuts strings to a readable length that includes the first difference.
 fn shortened(texts: &[String]) -> Vec<String> {
     let letters: Vec<Vec<char>> = texts.iter().map(|text| text.chars().collect()).collect();
     let first = letters.first().map(Vec::as_slice).unwrap_or_default();
