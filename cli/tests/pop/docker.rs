@@ -172,7 +172,7 @@ fn f53_foreign_container_with_our_name_is_left_alone() {
     docker(&["create", "--name", &name, IMAGE, "true"]);
     let ended = bench.pop(10, "resume last");
     assert!(
-        ended.stderr.contains(&format!("[name-taken] the container name `{name}` is used by somebody else")),
+        ended.stderr.contains(&format!("[name-taken] another container has the name `{name}`")),
         "{}",
         ended.stderr
     );
@@ -221,7 +221,7 @@ fn f56_container_stopped_from_outside_says_so() {
     docker(&[order, &[&containers(&bench)[0]]].concat());
     let ended = running.ends(10);
     assert!(
-        ended.stderr.contains("which pop did not send: somebody else stopped its container"),
+        ended.stderr.contains("which pop did not send: another client stopped its container"),
         "{}",
         ended.stderr
     );

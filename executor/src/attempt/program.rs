@@ -266,7 +266,7 @@ fn payload_variables(
     write: &Write<'_>,
 ) -> Result<Vec<(String, String)>, Failure> {
     let failed = |error: &dyn std::error::Error| {
-        Failure::new(Blame::Platform, "storage", format!("the payload could not be handed on: {error}"))
+        Failure::new(Blame::Platform, "storage", format!("the payload cannot be passed on: {error}"))
     };
     let is_last_form = !reads(PayloadForm::CompressedEnvVar) && !reads(PayloadForm::File);
     let fits = text.len() <= PLAIN_PAYLOAD_LIMIT || (is_last_form && payload::fits_plain(text));
@@ -297,7 +297,7 @@ fn progress_variable(text: String, file: &Path, write: &Write<'_>) -> Result<(St
         return Ok((variable::LAST_PROGRESS.to_owned(), text));
     }
     write(file, &text).map_err(|error| {
-        Failure::new(Blame::Platform, "storage", format!("the last progress could not be handed on: {error}"))
+        Failure::new(Blame::Platform, "storage", format!("the last progress cannot be passed on: {error}"))
     })?;
     Ok((variable::LAST_PROGRESS_FILE.to_owned(), file.to_string_lossy().into_owned()))
 }

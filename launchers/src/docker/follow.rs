@@ -260,7 +260,7 @@ impl Follow {
                     return Ok(None);
                 }
                 Ok(None) => {
-                    let message = format!("container `{}` was removed by somebody else", self.name);
+                    let message = format!("another client removed container `{}`", self.name);
                     return Err(platform("displaced", message));
                 }
                 Err(error) => {

@@ -112,10 +112,7 @@ impl Launch<'_> {
             if container.label(label::LAUNCH) == Some(&order.name) {
                 return Ok(container);
             }
-            Err(platform(
-                "name-taken",
-                format!("the container name `{}` is used by somebody else", self.name),
-            ))
+            Err(platform("name-taken", format!("another container has the name `{}`", self.name)))
         }))
     }
 

@@ -62,7 +62,7 @@ pub(super) async fn verdict(api: &Api, name: &str, end: End) -> Result<Exit, Fai
             ("oom", format!("ended with {exit}: its container's memory ran out (OOMKilled)"))
         }
         EndCause::Removed => {
-            ("displaced", format!("ended with {exit}: its container was removed by somebody else"))
+            ("displaced", format!("ended with {exit}: another client removed its container"))
         }
         _ if end.is_found => {
             ("displaced", format!("had ended with {exit} while no launcher followed its container"))
@@ -72,7 +72,7 @@ pub(super) async fn verdict(api: &Api, name: &str, end: End) -> Result<Exit, Fai
         }
         EndCause::Stopped => (
             "stopped-outside",
-            format!("ended with {exit}, which pop did not send: somebody else stopped its container"),
+            format!("ended with {exit}, which pop did not send: another client stopped its container"),
         ),
         EndCause::ByItself if signal == SIGTERM => return Ok(exit),
         // Podman before version 5 does not report out of memory

@@ -222,7 +222,7 @@ fn launch_of(pod: &Pod) -> Option<&str> {
 }
 
 fn name_taken(name: &str) -> Failure {
-    platform("name-taken", format!("the pod name `{name}` is used by somebody else"))
+    platform("name-taken", format!("another pod has the name `{name}`"))
 }
 
 /// The owner reference to this process's pod: the cluster deletes owned objects together with their owner.

@@ -194,7 +194,7 @@ impl Follow<'_> {
             PodState::Waiting(_) | PodState::Running | PodState::NotFound => {
                 let stopped = progress.stopped.take();
                 let end = stopped.unwrap_or_else(|| match stop {
-                    StopRequest::None => platform("displaced", "its pod was deleted by somebody else"),
+                    StopRequest::None => platform("displaced", "its pod was deleted, but not by pop"),
                     _ => platform("cancelled", "its pod was deleted"),
                 });
                 progress.end(Err(end), true);

@@ -62,7 +62,7 @@ pub(super) fn pod(
     if let Some(file) = program.files.first() {
         let message = format!(
             "its payload is too long for a pod's variables; put large data into storage that pods can reach \
-             (it would have been handed on as {})",
+             (pop would have passed it as file {})",
             file.file_name().unwrap_or_default().display()
         );
         return Err(Failure::new(Blame::Handler, "payload", message));

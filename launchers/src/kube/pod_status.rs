@@ -84,7 +84,7 @@ pub(super) fn stopped_by_others(pod: &Pod) -> Option<Failure> {
     let finished = main.state.as_ref()?.terminated.as_ref()?.finished_at.as_ref()?.0;
     let grace = pod.metadata.deletion_grace_period_seconds.unwrap_or_default();
     let deletion = pod.metadata.deletion_timestamp.as_ref()?.0 - SignedDuration::from_secs(grace);
-    (finished >= deletion).then(|| platform("displaced", "was stopped: its pod was deleted by somebody else"))
+    (finished >= deletion).then(|| platform("displaced", "was stopped: its pod was deleted, but not by pop"))
 }
 
 /// How a program ended, from its container and its pod.
