@@ -14,9 +14,9 @@ pub const NOT_IMPLEMENTED: &str = "not-implemented";
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Capability {
-    /// Units of a content type.
+    /// Units (packages) of a content type (a packaging system).
     Content,
-    /// Bindings to the repositories of a distributor type.
+    /// Bindings to package repositories; the type is the kind of server that publishes them (distributor type).
     Bind,
     /// The machine, by the name of its operating system.
     System,
@@ -38,7 +38,7 @@ pub enum Method {
     Bind,
     /// Removes a binding.
     Unbind,
-    /// Removes everything that the handler made. Handlers of every capability are called.
+    /// Removes everything that the handler created. A dispatch calls handlers of every capability.
     Clean,
     /// Restarts the machine.
     Reboot,

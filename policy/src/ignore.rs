@@ -18,7 +18,7 @@ fn words(codes: &IgnoredCodes) -> String {
 }
 
 impl IgnoredCodes {
-    /// Reads a comma-separated text or a list of codes.
+    /// Reads a comma-separated string or a list of codes.
     pub fn parse(value: &Value, at: &Pointer, faults: &mut Vec<Fault>) -> Option<Self> {
         codes(value, "ignoreErrors", at, faults).map(Self)
     }

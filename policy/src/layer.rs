@@ -16,7 +16,7 @@ pub const OPERATION_ONLY: [&str; 8] = [
     "generatedOperationParent",
 ];
 
-/// Keys of an agenda's `params` that belong to systems around pop; accepted without effect.
+/// Keys of an agenda's `params` that are for other services of POP; accepted without effect.
 pub const AROUND: [&str; 5] = ["maximumAttempts", "externalId", "doNotRun", "defaultInsight", "progressId"];
 
 impl PolicyLayer {

@@ -10,12 +10,12 @@ use std::fmt;
 /// How operations that share a key exclude each other.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Lock {
-    /// They run concurrently.
+    /// The operations run concurrently.
     #[default]
     None,
-    /// They run concurrently; an attempt fails if another one changed the key since it began.
+    /// The operations run concurrently. An attempt fails if another operation changed the key since the attempt began.
     Optimistic,
-    /// They run one at a time.
+    /// The operations run one at a time.
     Safe,
 }
 

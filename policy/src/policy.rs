@@ -13,7 +13,7 @@ pub(crate) struct Policy<T> {
     pub(crate) words: fn(&T) -> String,
     /// Whether `pop explain` shows the policy even if no scope sets it.
     pub(crate) is_always_shown: bool,
-    /// Whether a registry entry may set the policy for a role or an action.
+    /// Whether a registry entry may set the policy for a stream (`role.…`) or an action.
     pub(crate) is_for_parts: bool,
     /// Whether a descriptor property with this key sets the policy.
     pub(crate) is_descriptor_property: bool,

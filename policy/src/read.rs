@@ -38,7 +38,7 @@ pub(crate) fn pattern(fields: &mut Fields<'_, '_>, key: &'static str) -> Option<
     with(fields, key, |value, at, faults| Pattern::parse(value, key, at, faults)).map(Some)
 }
 
-/// Reads a non-empty text.
+/// Reads a non-empty string.
 pub(crate) fn name(fields: &mut Fields<'_, '_>, key: &'static str) -> Option<Option<Box<str>>> {
     let text = fields.text(key)?;
     if text.is_empty() {

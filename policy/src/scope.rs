@@ -36,7 +36,7 @@ impl fmt::Display for Scope {
 /// A value and the scope that set it.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ScopedValue<T> {
-    /// The value in force.
+    /// The effective value.
     pub value: T,
     /// The scope that set the value.
     pub scope: Scope,

@@ -10,9 +10,9 @@ use std::sync::Arc;
 /// Source of a handler's description.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Describe {
-    /// Output of its program for `--describe`.
+    /// The output of the handler's program for `--describe`.
     Ask,
-    /// This file, beside the registry.
+    /// This file in the registry's folder.
     File(String),
 }
 

@@ -1,4 +1,5 @@
-//! Reloading a catalog: new, changed and removed handlers. A file that has become faulty keeps its earlier version.
+//! Reloading a catalog: new, changed and removed handlers. If a file now has errors, the earlier version of it stays in
+//! effect.
 
 use crate::catalog::{Catalog, read};
 use crate::descriptor::Descriptor;
@@ -37,8 +38,8 @@ pub struct ReloadReport {
 }
 
 impl Catalog {
-    /// Reads registry and descriptors again. A file that has become faulty keeps its earlier version, but its faults are
-    /// reported.
+    /// Reads registry and descriptors again. If a file now has errors, they are reported and the earlier version stays
+    /// in effect.
     pub fn reload(
         &self,
         registry: Option<&Source>,

@@ -39,9 +39,9 @@ impl<'r> RouteRequest<'r> {
 pub struct RoutedHandler<'c> {
     /// Target that carries out the operation.
     pub target: Target<'c>,
-    /// Its entry in a registry or descriptor; none for a built-in type.
+    /// The handler's entry in a registry or descriptor; none for a built-in type.
     pub entry: Option<&'c Entry>,
-    /// The step that chose it.
+    /// The step that chose the handler.
     pub step: RouteStep,
     /// Handlers that were considered and rejected.
     pub rejected: Vec<RejectedHandler>,
@@ -50,7 +50,7 @@ pub struct RoutedHandler<'c> {
 /// The step that chose a handler.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RouteStep {
-    /// The agenda assigns the handler, and the run made the operation.
+    /// The agenda assigns the handler, and the run added the operation.
     AssignedLocal,
     /// The agenda assigns the handler.
     Assigned,
@@ -58,7 +58,7 @@ pub enum RouteStep {
     Named,
     /// The role of this name assigns the stream to the handler.
     Role(String),
-    /// It is the first handler that serves the type.
+    /// The handler is the first that serves the type.
     First,
     /// The type is built in, and no other handler serves it.
     BuiltIn,
@@ -163,7 +163,7 @@ pub enum NoRoute {
     Discarded {
         /// Id of the handler.
         handler: String,
-        /// The step that chose it.
+        /// The step that chose the handler.
         step: RouteStep,
         /// The streams that the handler accepts.
         inputs: Vec<String>,
@@ -172,10 +172,10 @@ pub enum NoRoute {
 
 /// Chooses the handler of an operation.
 ///
-/// The order is: the handler that the agenda assigns; the handler that the operation names; the handler of a role with the
-/// stream; the first handler that serves type, action and version, where a handler whose id is the type comes first; the
-/// built-in type. A chosen handler that does not accept the stream discards the operation. Exceptions are handlers that
-/// the agenda assigns to operations made by the run, and the registry's `allowHandlers`.
+/// The order is: the handler that the agenda assigns; the handler that the operation names; the handler of a role with
+/// the stream; the first handler that serves type, action and version, where a handler whose id is the type comes
+/// first; the built-in type. A chosen handler that does not accept the stream discards the operation. Exceptions are
+/// handlers that the agenda assigns to operations that the run added, and the registry's `allowHandlers`.
 pub fn route<'c>(catalog: &'c Catalog, request: &RouteRequest<'_>) -> Result<RoutedHandler<'c>, NoRoute> {
     let mut rejected = Vec::new();
     match assigned(catalog, request, &mut rejected)? {

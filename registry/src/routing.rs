@@ -1,4 +1,4 @@
-//! `$routing` of a registry: streams and the handlers that serve them.
+//! `$routing` of a registry: which handler serves the operations of a stream (the origin of operations).
 
 use pop_document::{Fault, Fields, Pointer, nearest};
 use serde_json::{Map, Value};
@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 /// Key of the routing in a registry.
 pub(crate) const ROUTING: &str = "$routing";
 
-/// The stream of operations that the run makes.
+/// The stream of operations that the run adds: generated operations and calls of a dispatch.
 pub const LOCAL: &str = "local";
 /// The stream of operations in the agenda.
 pub const AGENDA: &str = "agenda";
@@ -22,7 +22,7 @@ pub struct Routing {
     pub roles: Vec<Role>,
 }
 
-/// A role: some streams, and the handler that serves them.
+/// A role: a rule that lists streams and the handler that serves their operations.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Role {
     /// Name of the role.

@@ -1,6 +1,6 @@
 //! Rules for names, labels and paths, as Kubernetes validates them.
 
-/// A rule for a text: a predicate, and its description for messages.
+/// A rule for a string: a predicate, and its description for messages.
 pub(crate) type Rule = (fn(&str) -> bool, &'static str);
 
 /// Name of an object: a config map, a secret, a service account.
@@ -57,14 +57,14 @@ pub(crate) const RELATIVE: Rule = (
     },
     "a relative path without `..`",
 );
-/// Host of a URL. It becomes part of a command line in the pod.
+/// Host of a URL.
 pub(crate) const HOST: Rule = (
     |text| {
         !text.is_empty() && text.bytes().all(|byte| is_key_byte(byte) || matches!(byte, b':' | b'[' | b']'))
     },
     "a host name or address",
 );
-/// Path of a URL. It becomes part of a command line in the pod.
+/// Path of a URL.
 pub(crate) const URL_PATH: Rule = (
     |text| {
         let is_of_path = |byte: u8| is_key_byte(byte) || matches!(byte, b'/' | b'~' | b'%' | b'?' | b'=');
