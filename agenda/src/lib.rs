@@ -36,7 +36,10 @@ mod reference;
 mod schedule;
 pub mod schema;
 
-pub use document::{Agenda, DependsOn, ForEach, Generator, Identity, Operation, RareParams};
+pub use document::{
+    Agenda, DependsOn, ForEach, Generator, GivenInput, GivenValue, Identity, InputSpec, InputSpecs,
+    InputType, Operation, RareParams,
+};
 pub use event::{
     CancelReason, Ending, EventRecord, PriorOutcome, PriorOutcomes, RunEvent, RunOptions, RunOutcome,
     RunTime, Sink, StopReason,

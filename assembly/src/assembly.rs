@@ -68,7 +68,7 @@ impl RunRequest {
             find_programs(&described.plan, &self.texts, surroundings, faults);
         }
         find_secrets(&described.plan, &self, surroundings, faults);
-        let is_sound = !faults.of_handlers().any(Fault::is_error);
+        let is_sound = !faults.of_handlers().chain(&faults.inputs).any(Fault::is_error);
         let DescribedPlan { plan, descriptions } = described;
         is_sound.then_some(Assembly { plan, request: self, descriptions })
     }
@@ -105,6 +105,7 @@ impl Assembly {
                 on: self.request.launcher.to_string(),
                 folder: texts.folder.clone(),
                 home: texts.home.clone(),
+                inputs: self.plan.inputs().as_object().cloned().unwrap_or_default(),
                 params: self.request.params.clone(),
                 cid,
                 mark,

@@ -7,9 +7,9 @@ use crate::run_identity::launcher;
 use crate::run_texts::RunTexts;
 use crate::surroundings::Surroundings;
 use crate::text_faults::{TextFaults, is_of_whole_text};
-use pop_agenda::{Agenda, Plan};
+use pop_agenda::{Agenda, GivenInput, GivenValue, InputSpecs, Plan};
 use pop_document::{Pointer, secret_literals};
-use pop_executor::{Inputs, ReplayOf};
+use pop_executor::{Inputs, ReplayOf, Settings};
 use pop_field_retriever::LaunchType;
 use pop_registry::Descriptor;
 use serde_json::{Map, Value};
@@ -26,6 +26,10 @@ pub struct RunRequest {
     pub texts: RunTexts,
     /// Values that override the agenda's params.
     pub params: Vec<(String, String)>,
+    /// Values for the agenda's inputs, the most important last.
+    pub inputs: Vec<GivenInput>,
+    /// Whether each required input needs a value. Otherwise the plan can be shown, but not run.
+    pub needs_inputs: bool,
     /// The launcher of the run's programs.
     pub launcher: LaunchType,
     /// Source of the descriptions of handlers.
@@ -44,7 +48,15 @@ pub(crate) struct DescribedPlan {
 impl RunRequest {
     /// A request without params that starts no program for its description.
     pub fn new(texts: RunTexts, launcher: LaunchType) -> Self {
-        Self { texts, params: Vec::new(), launcher, descriptions: DescriptionSource::Cached, replay_of: None }
+        Self {
+            texts,
+            params: Vec::new(),
+            inputs: Vec::new(),
+            needs_inputs: true,
+            launcher,
+            descriptions: DescriptionSource::Cached,
+            replay_of: None,
+        }
     }
 
     /// The request with which a run was started.
@@ -53,17 +65,24 @@ impl RunRequest {
         Ok(Self {
             texts: RunTexts::from_inputs(inputs).map_err(|_| AssemblyError::FrozenInputs)?,
             params: settings.params.clone(),
+            inputs: recorded_inputs(settings),
+            needs_inputs: true,
             launcher: launcher(settings)?,
             descriptions: DescriptionSource::Frozen(inputs.descriptions.clone()),
             replay_of: settings.replay_of.clone(),
         })
     }
 
+    /// The values of the inputs, if none is missing or wrong.
+    pub(crate) fn input_values(&self, surroundings: &Surroundings) -> Option<Map<String, Value>> {
+        self.agenda(surroundings, &mut TextFaults::default())?.input_values
+    }
+
     /// Builds the plan. Looks up descriptions of handlers, but no programs or secrets.
     pub(crate) fn plan(&self, surroundings: &Surroundings, faults: &mut TextFaults) -> Option<DescribedPlan> {
         let mut catalog = self.texts.catalog(surroundings.path(), &mut faults.registry);
         faults.take_descriptors(&catalog);
-        let agenda = self.agenda(faults)?;
+        let agenda = self.agenda(surroundings, faults)?;
         let types: HashSet<&str> =
             agenda.operations.iter().map(|operation| operation.handler_type.as_str()).collect();
         faults.spare_descriptors(&types);
@@ -80,7 +99,7 @@ impl RunRequest {
         Some(DescribedPlan { plan: plan?, descriptions })
     }
 
-    fn agenda(&self, faults: &mut TextFaults) -> Option<Agenda> {
+    fn agenda(&self, surroundings: &Surroundings, faults: &mut TextFaults) -> Option<Agenda> {
         if faults.agenda.iter().any(is_of_whole_text) {
             return None;
         }
@@ -93,7 +112,11 @@ impl RunRequest {
         };
         secret_literals(self.texts.agenda.text(), &root, SECRET_HINT, &mut faults.agenda);
         let spellings = self.texts.agenda.spellings(&root);
-        let agenda = Agenda::parse(with_params(root, &self.params), &mut faults.agenda)?.spelled(spellings);
+        let mut agenda =
+            Agenda::parse(with_params(root, &self.params), &mut faults.agenda)?.spelled(spellings);
+        let given: Vec<GivenInput> =
+            variable_inputs(&agenda.inputs, surroundings).chain(self.inputs.iter().cloned()).collect();
+        agenda.input_values = agenda.inputs.resolve(&given, self.needs_inputs, &mut faults.inputs);
         Some(if self.replay_of.is_some() { agenda.filled() } else { agenda })
     }
 }
@@ -112,6 +135,26 @@ fn types_of_faulty_handlers(agenda: &Agenda, faults: &TextFaults) -> HashSet<Str
         |handler_type: &str| is_unread || faulty.contains(Pointer::root().join(handler_type).as_str());
     let operations = agenda.operations.iter().filter(|operation| may_be_served(&operation.handler_type));
     operations.map(|operation| operation.pointer.join("type").to_string()).collect()
+}
+
+/// The inputs with which a run was started.
+fn recorded_inputs(settings: &Settings) -> Vec<GivenInput> {
+    let given = settings.inputs.iter().map(|(name, value)| GivenInput {
+        name: name.clone(),
+        value: GivenValue::Value(value.clone()),
+        origin: "the run".to_owned(),
+    });
+    given.collect()
+}
+
+/// Inputs from variables: `POP_INPUT_` and the name in capital letters, with `_` for `-`.
+fn variable_inputs(inputs: &InputSpecs, surroundings: &Surroundings) -> impl Iterator<Item = GivenInput> {
+    inputs.iter().filter_map(|spec| {
+        let variable = format!("POP_INPUT_{}", spec.name.to_ascii_uppercase().replace('-', "_"));
+        let text = surroundings.variable(&variable)?.to_str()?.to_owned();
+        let (name, value) = (spec.name.clone(), GivenValue::Text(text));
+        Some(GivenInput { name, value, origin: format!("variable `{variable}`") })
+    })
 }
 
 /// Overrides params of the agenda. A value that parses as JSON becomes that JSON value.

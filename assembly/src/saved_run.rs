@@ -52,12 +52,18 @@ pub(crate) fn frozen_plan(inputs: &Inputs, surroundings: &Surroundings) -> Resul
 
 /// Checks that a request matches the one with which a run was started. Does not compare registry and descriptors,
 /// because a resumed run uses its frozen ones.
-pub fn check_same_request(folder: &RunFolder, request: &RunRequest) -> Result<(), AssemblyError> {
+pub fn check_same_request(
+    folder: &RunFolder,
+    request: &RunRequest,
+    surroundings: &Surroundings,
+) -> Result<(), AssemblyError> {
     let frozen = folder.inputs()?;
     let difference = if frozen.agenda != request.texts.agenda.text().as_bytes() {
         "another agenda"
     } else if frozen.settings.params != request.params {
         "other `--param` values"
+    } else if request.input_values(surroundings).is_none_or(|inputs| inputs != frozen.settings.inputs) {
+        "other `--input` values"
     } else if frozen.settings.on != request.launcher.as_str() {
         "another launcher"
     } else {

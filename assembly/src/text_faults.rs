@@ -9,6 +9,8 @@ use std::collections::HashSet;
 pub struct TextFaults {
     /// Faults of the agenda.
     pub agenda: Vec<Fault>,
+    /// Faults of the values that the run gives to inputs; their places are in the agenda.
+    pub inputs: Vec<Fault>,
     /// Faults of the registry.
     pub registry: Vec<Fault>,
     /// Faults of each descriptor.

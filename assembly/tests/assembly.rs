@@ -174,14 +174,14 @@ fn request_that_differs_from_its_run_is_refused() {
     let folder = bench.begun(Some("chosen"));
     let mut faults = TextFaults::default();
     let same = bench.request(AGENDA, &mut faults);
-    check_same_request(&folder, &same).unwrap();
+    check_same_request(&folder, &same, &bench.surroundings).unwrap();
     let params = RunRequest { params: Vec::new(), ..same.clone() };
     let launcher = RunRequest { launcher: LaunchType::Docker, ..same };
     let agenda = bench.request("{}", &mut faults);
     for (request, difference) in
         [(params, "other `--param` values"), (launcher, "another launcher"), (agenda, "another agenda")]
     {
-        let error = check_same_request(&folder, &request).unwrap_err();
+        let error = check_same_request(&folder, &request, &bench.surroundings).unwrap_err();
         assert_eq!(error.to_string(), format!("run `chosen` began with {difference}"));
     }
 }

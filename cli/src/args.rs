@@ -5,6 +5,7 @@ mod check;
 mod dlq;
 mod exit_codes;
 mod handlers;
+mod inputs;
 mod new;
 mod run;
 mod saved_runs;
@@ -16,6 +17,7 @@ pub(crate) use cache::{CacheClearArgs, CacheCommand, CacheListArgs};
 pub(crate) use check::{CheckArgs, PlanArgs, PlanOutput};
 pub(crate) use dlq::{DlqCommand, DlqDropArgs, DlqListArgs, DlqReplayArgs, DlqShowArgs};
 pub(crate) use handlers::{HandlerCheckArgs, HandlerCommand, HandlersArgs, HandlersCommand};
+pub(crate) use inputs::{InputArgs, InputsArgs};
 pub(crate) use new::{NewArgs, NewKind, NewLanguage};
 pub(crate) use run::{ResumeArgs, RunArgs};
 pub(crate) use saved_runs::{ExplainArgs, LogsArgs, RunsArgs, ShowArgs};
@@ -54,6 +56,9 @@ pub(crate) enum Command {
     /// Resume a run after a crash, a stop or a failure; finished operations do not run again
     #[command(after_help = exit_codes::RUN)]
     Resume(ResumeArgs),
+    /// List the inputs of an agenda
+    #[command(after_help = exit_codes::INPUTS)]
+    Inputs(InputsArgs),
     /// List runs, newest first
     #[command(after_help = exit_codes::READ)]
     Runs(RunsArgs),

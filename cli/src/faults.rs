@@ -20,7 +20,10 @@ pub(crate) fn kind(faults: &TextFaults) -> Option<Kind> {
     if faults.agenda.iter().any(Fault::is_error) {
         return Some(Kind::Agenda);
     }
-    faults.of_handlers().any(Fault::is_error).then_some(Kind::Registry)
+    if faults.of_handlers().any(Fault::is_error) {
+        return Some(Kind::Registry);
+    }
+    faults.inputs.iter().any(Fault::is_error).then_some(Kind::Usage)
 }
 
 /// Exit code of a command that only checks.
@@ -31,12 +34,15 @@ pub(crate) fn exit_code(faults: &TextFaults) -> u8 {
 /// Prints all faults. Returns an error if any of them is an error; an agenda error takes precedence.
 pub(crate) fn print(faults: &TextFaults, texts: &RunTexts) -> Result<(), CommandError> {
     ui::print_faults(&texts.agenda, &faults.agenda);
+    ui::print_faults(&texts.agenda, &faults.inputs);
     print_handler_faults(faults, texts.registry.as_ref());
     let registry = texts.registry.as_ref().map_or("the registry", |registry| registry.name());
     let descriptors = faults.descriptors.iter().map(|(source, faults)| (source.name(), faults));
     let mut counts = Vec::new();
     for (name, faults) in
-        [(texts.agenda.name(), &faults.agenda), (registry, &faults.registry)].into_iter().chain(descriptors)
+        [(texts.agenda.name(), &faults.agenda), ("the inputs", &faults.inputs), (registry, &faults.registry)]
+            .into_iter()
+            .chain(descriptors)
     {
         match faults.iter().filter(|fault| fault.is_error()).count() {
             0 => {}

@@ -1,11 +1,12 @@
 //! Launch data (settings from command line, environment and properties file) of this process, and the files that the
 //! command line names.
 
-use crate::args::{LaunchArgs, RegistryArgs};
+use crate::args::{InputArgs, LaunchArgs, RegistryArgs};
 use crate::error::{CommandError, Kind, RENAME};
 use crate::ui;
-use pop_assembly::{AgendaOrigin, RunRequest, RunTexts, Surroundings, TextFaults, TextFiles};
-use pop_document::{Fault, MAX_BYTES, Site};
+use pop_agenda::{GivenInput, GivenValue};
+use pop_assembly::{AgendaOrigin, RunRequest, RunTexts, Surroundings, TextFaults, TextFiles, read_text};
+use pop_document::{Fault, MAX_BYTES, Site, Source, kind_of};
 use pop_field_retriever::{DefaultLaunchData, Defaults, Environment, LaunchDataWrapper as _};
 use std::io::Read as _;
 use std::path::Path;
@@ -69,6 +70,7 @@ pub(crate) fn text_files<'f>(
 pub(crate) fn request(
     agenda: Option<&Path>,
     args: &RegistryArgs,
+    inputs: &InputArgs,
     launch_data: &DefaultLaunchData,
     surroundings: &Surroundings,
     faults: &mut TextFaults,
@@ -80,7 +82,46 @@ pub(crate) fn request(
     };
     let texts: RunTexts = text_files(args, launch_data, surroundings).read(origin, faults)?;
     let launcher = launch_data.external_launch_type().value;
-    Ok(RunRequest { params: args.params.clone(), ..RunRequest::new(texts, launcher) })
+    let (params, inputs) = (args.params.clone(), given_inputs(inputs)?);
+    Ok(RunRequest { params, inputs, ..RunRequest::new(texts, launcher) })
+}
+
+/// The values of the command line for inputs: those of files first, because `--input` takes precedence.
+fn given_inputs(args: &InputArgs) -> Result<Vec<GivenInput>, CommandError> {
+    let mut given = Vec::new();
+    for path in &args.input_files {
+        let name = path.display().to_string();
+        let refuse = |source: &Source, faults: &[Fault]| {
+            ui::print_faults(source, faults);
+            CommandError::printed(Kind::Usage)
+        };
+        let read = read_text(path, "input file").and_then(|bytes| Source::new(name.as_str(), &bytes));
+        let source = read.map_err(|fault| refuse(&Source::empty(name.as_str()), &[fault]))?;
+        let values = match source.read().map_err(|faults| refuse(&source, &faults))? {
+            serde_json::Value::Object(values) => values,
+            other => {
+                let message =
+                    format!("an input file must be a map of names to values, not {}", kind_of(&other));
+                return Err(refuse(&source, &[Fault::new("wrong-type", Site::Whole, message)]));
+            }
+        };
+        given.extend(values.into_iter().map(|(input, value)| GivenInput {
+            name: input,
+            value: GivenValue::Value(value),
+            origin: format!("`{name}`"),
+        }));
+    }
+    given.extend(args.inputs.iter().map(|(name, text)| GivenInput {
+        name: name.clone(),
+        value: GivenValue::Text(text.clone()),
+        origin: "`--input`".to_owned(),
+    }));
+    Ok(given)
+}
+
+/// The bytes of an agenda; `-` is standard input.
+pub(crate) fn agenda_bytes(path: &Path) -> Result<Vec<u8>, Fault> {
+    if path == Path::new("-") { standard_input() } else { read_text(path, "agenda") }
 }
 
 fn standard_input() -> Result<Vec<u8>, Fault> {

@@ -7,6 +7,7 @@ use crate::journal::read_json;
 use pop_contract::Description;
 use pop_launchers::read_regular_file;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File};
 use std::io;
@@ -40,6 +41,9 @@ pub struct Settings {
     pub home: Option<PathBuf>,
     /// Params of the agenda that the command line set.
     pub params: Vec<(String, String)>,
+    /// Values of the agenda's inputs.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub inputs: Map<String, Value>,
     /// The correlation id.
     pub cid: String,
     /// The mark of the run's programs, if the user set the run's id. Another run may have the same id.

@@ -1,16 +1,18 @@
 //! The agenda as its file has it: operations with unresolved names and references.
 
 mod growth;
+mod inputs;
 mod operation;
 
 pub use growth::{ForEach, Generator};
+pub use inputs::{GivenInput, GivenValue, InputSpec, InputSpecs, InputType};
 pub use operation::{DependsOn, Operation, RareParams};
 
 use pop_document::{Fault, Fields, Pointer, Spelling, nearest};
 use pop_policy::PolicyLayer;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-const FIELDS: [&str; 14] = [
+const FIELDS: [&str; 15] = [
     "id",
     "cid",
     "customerId",
@@ -19,6 +21,7 @@ const FIELDS: [&str; 14] = [
     "updatedTime",
     "allowedCustomerIds",
     "isGlobal",
+    "inputs",
     "operations",
     "params",
     "linkId",
@@ -53,6 +56,10 @@ pub struct Agenda {
     pub policies: PolicyLayer,
     /// Id of the handler that the agenda assigns to all operations of the handler's type; none if it assigns none.
     pub handler: Option<String>,
+    /// Typed parameters.
+    pub inputs: InputSpecs,
+    /// Values of the inputs in this run ([`InputSpecs::resolve`]); none if they are not known.
+    pub input_values: Option<Map<String, Value>>,
     /// The operations, in order.
     pub operations: Vec<Operation>,
     /// Names of operations that could not be parsed. References to them are not reported as unknown.
@@ -94,6 +101,7 @@ impl Agenda {
         let params = fields.any("params");
         let policies = params.map(|params| PolicyLayer::parse_shared(params, at, fields.faults()));
         let handler = params.and_then(|params| params.get("handler")?.as_str()).map(str::to_owned);
+        let inputs = fields.any("inputs").cloned();
         let at = fields.at("operations");
         let (operations, unread) = match operations {
             Some(Value::Array(items)) => Operation::parse_list(items, &at, faults),
@@ -108,8 +116,9 @@ impl Agenda {
                 return None;
             }
         };
+        let inputs = InputSpecs::parse(inputs.as_ref(), faults);
         let policies = policies.unwrap_or_default();
-        Some(Self { identity, policies, handler, operations, unread, spellings: Vec::new() })
+        Some(Self { identity, policies, handler, inputs, operations, unread, ..Self::default() })
     }
 
     /// Sets the numbers and booleans that need quotation marks if they are used as strings

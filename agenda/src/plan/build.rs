@@ -7,10 +7,10 @@ use super::names::{Known, Names};
 use super::spelling::check_spellings;
 use super::types::{PlanContext, Types, no_route_fault};
 use super::{Edge, EdgeKind, ForEach, Graph, Origin, Payload, Plan, PlannedOperation, RareFields, Serves};
-use crate::document::{Agenda, Operation};
+use crate::document::{Agenda, InputSpecs, Operation};
 use crate::ops::{OpIx, OpMap};
 use pop_contract::LaunchType;
-use pop_document::{Fault, Pointer};
+use pop_document::{Fault, Pointer, Site};
 use pop_policy::{Lock, OnFail, Scope};
 use pop_registry::{AGENDA, Catalog, ExecPayload};
 use serde_json::Value;
@@ -22,7 +22,8 @@ pub(crate) const MOST_OPERATIONS: usize = 4_000_000;
 impl Plan {
     /// Builds the plan of an agenda with the handlers of a catalog. None if any of `faults` is an error.
     pub fn build(agenda: Agenda, catalog: &Catalog, on: LaunchType, faults: &mut Vec<Fault>) -> Option<Self> {
-        let Agenda { identity, policies, handler, operations, unread, spellings } = agenda;
+        let Agenda { identity, policies, handler, inputs, input_values, operations, unread, spellings } =
+            agenda;
         if operations.len() > MOST_OPERATIONS {
             let message = format!("an agenda has at most {MOST_OPERATIONS} operations");
             faults.push(Fault::value("too-large", "/operations", message));
@@ -32,16 +33,20 @@ impl Plan {
             .iter()
             .any(|operation| operation.rare.as_ref().is_some_and(|rare| rare.generator.is_some()));
         let names = Names::check(&operations, unread, 0, None, faults);
-        let mut types = Types::new(catalog, on, &policies, handler.as_deref(), AGENDA);
-        let places: Vec<Pointer> = match spellings.as_slice() {
-            [] => Vec::new(),
-            _ => operations.iter().map(|operation| operation.pointer.clone()).collect(),
+        let mut types = Types::new(catalog, on, &policies, handler.as_deref(), &inputs, AGENDA);
+        let needs_places = !spellings.is_empty() || !inputs.is_empty();
+        let places: Vec<Pointer> = if needs_places {
+            operations.iter().map(|operation| operation.pointer.clone()).collect()
+        } else {
+            Vec::new()
         };
         let mut batch = Batch::plan(operations, Known { own: &names, below: None }, &mut types, faults);
+        let input_values = input_values.map_or(Value::Null, Value::Object);
+        batch.check_inputs(&input_values, &places, faults);
         let graph = Graph::new(&batch.edges.clone().into());
         check_cycles(&graph, &|op| &batch.planned[op.index()], &batch.reasons, faults);
         check_last(&batch, faults);
-        batch.check(None, faults);
+        batch.check(None, &inputs, faults);
         check_spellings(&spellings, &places.into_iter().zip(&batch.planned).collect(), faults);
         for edges in &batch.edges {
             for edge in edges.iter().filter(|edge| edge.kind == EdgeKind::Reads) {
@@ -60,6 +65,7 @@ impl Plan {
             last: Vec::new(),
             context: None,
             names: Names::default(),
+            inputs: Arc::new(input_values),
         };
         if grows {
             // generated operations may read every result
@@ -67,8 +73,13 @@ impl Plan {
             plan.names = names;
         }
         if grows || batch.planned.iter().any(|planned| planned.serves == Serves::Dispatch) {
-            plan.context =
-                Some(Arc::new(PlanContext { catalog: catalog.clone(), on, policies, assigned: handler }));
+            plan.context = Some(Arc::new(PlanContext {
+                catalog: catalog.clone(),
+                on,
+                policies,
+                assigned: handler,
+                inputs,
+            }));
         }
         plan.last = (0..)
             .map(OpIx)
@@ -112,8 +123,27 @@ impl Batch {
         batch
     }
 
+    /// Checks the references to inputs whose values are known.
+    fn check_inputs(&self, values: &Value, places: &[Pointer], faults: &mut Vec<Fault>) {
+        if values.is_null() {
+            return;
+        }
+        for (planned, place) in self.planned.iter().zip(places) {
+            for (pointer, error) in planned.payload.unusable_inputs(values) {
+                let at = Pointer::from(format!("{}{pointer}", place.join("payload")));
+                let message = format!("`{}` of operation `{}` {}", error.token, planned.name, error.problem);
+                faults.push(Fault::new("wrong-payload", Site::Within(at, error.token), message));
+            }
+        }
+    }
+
     /// Checks references between these operations, and to operations that the plan had before.
-    pub(super) fn check(&self, below: Option<&OpMap<PlannedOperation>>, faults: &mut Vec<Fault>) {
+    pub(super) fn check(
+        &self,
+        below: Option<&OpMap<PlannedOperation>>,
+        inputs: &InputSpecs,
+        faults: &mut Vec<Fault>,
+    ) {
         let first = below.map_or(0, OpMap::len);
         let planned = |op: OpIx| {
             below.and_then(|below| below.get(op)).unwrap_or_else(|| &self.planned[op.index() - first])
@@ -121,7 +151,7 @@ impl Batch {
         for ((reader, edges), reasons) in self.planned.iter().zip(&self.edges).zip(&self.reasons) {
             check_fallbacks(reader, edges, reasons, &planned, faults);
         }
-        check_fit(&self.planned, &self.places, first, &planned, faults);
+        check_fit(&self.planned, &self.places, first, &planned, inputs, faults);
     }
 }
 
@@ -150,6 +180,7 @@ fn plan_operation(
     let mut reasons = Reasons {
         name: name.as_str(),
         known,
+        inputs: types.inputs,
         has_items: rare.as_ref().is_some_and(|rare| rare.for_each.is_some()),
         is_finally: rare.as_ref().is_some_and(|rare| rare.is_finally),
         found: Vec::new(),

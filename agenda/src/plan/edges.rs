@@ -3,7 +3,7 @@
 use super::names::Known;
 use super::payload::Referent;
 use super::{Edge, EdgeKind, Graph, PlannedOperation};
-use crate::document::{DependsOn, Operation};
+use crate::document::{DependsOn, InputSpecs, InputType, Operation};
 use crate::ops::OpIx;
 use crate::outcome::Outcomes;
 use crate::reference::Token;
@@ -16,6 +16,7 @@ const OPERATION_NAME: &str = "pop.operationName";
 const ITEM: &str = "pop.item";
 const INDEX: &str = "pop.index";
 const AT_SIGN: &str = "pop.at";
+const INPUTS: &str = "pop.inputs";
 
 /// One reason for a dependency, and its place.
 #[derive(Debug, Clone)]
@@ -42,6 +43,7 @@ impl Reason {
 pub(super) struct Reasons<'a> {
     pub(super) name: &'a str,
     pub(super) known: Known<'a>,
+    pub(super) inputs: &'a InputSpecs,
     /// Whether references may name an item.
     pub(super) has_items: bool,
     /// Whether the operation accepts any outcome of its dependencies.
@@ -94,6 +96,7 @@ impl Reasons<'_> {
             AGENDA_ID => return Some(Referent::AgendaId),
             OPERATION_NAME => return Some(Referent::OperationName),
             AT_SIGN => return Some(Referent::AtSign),
+            INPUTS => return self.refer_to_input(token, at, faults),
             ITEM if self.has_items => return Some(Referent::Item),
             INDEX if self.has_items => return Some(Referent::Index),
             _ => {}
@@ -118,7 +121,7 @@ impl Reasons<'_> {
         } else if token.name.starts_with("pop.") {
             let message =
                 format!("operation `{name}` refers to `{}`, which pop does not provide", token.name);
-            let near = nearest(&token.name, [AGENDA_ID, OPERATION_NAME, ITEM, INDEX, AT_SIGN]);
+            let near = nearest(&token.name, [AGENDA_ID, OPERATION_NAME, ITEM, INDEX, AT_SIGN, INPUTS]);
             Fault::new("unknown-reference", site, message).did_you_mean(near).hint(escape_hint(token))
         } else {
             let message = format!("operation `{name}` refers to `{target}`, which is not in this agenda");
@@ -131,6 +134,36 @@ impl Reasons<'_> {
             }
         });
         None
+    }
+
+    /// Resolves a reference to an input. Its name is the first step of the path.
+    fn refer_to_input(&self, token: &Token, at: &Pointer, faults: &mut Vec<Fault>) -> Option<Referent> {
+        let operation = self.name;
+        let site = Site::Within(at.clone(), token.text.clone());
+        let steps: Vec<&str> = token.pointer.as_str().split('/').skip(1).collect();
+        let Some((name, parts)) = steps.split_first() else { return Some(Referent::Inputs) };
+        if self.inputs.is_unread(name) {
+            return None;
+        }
+        let Some(spec) = self.inputs.find(name) else {
+            let why = if self.inputs.is_empty() {
+                "but the agenda has no `inputs`"
+            } else {
+                "which is not in `inputs`"
+            };
+            let message = format!("operation `{operation}` refers to input `{name}`, {why}");
+            let near = self.inputs.near(name).map(|near| format!("{INPUTS}::/{near}"));
+            faults.push(Fault::new("unknown-reference", site, message).did_you_mean(near.as_deref()));
+            return None;
+        };
+        let has_parts = matches!(spec.kind, InputType::Array | InputType::Object);
+        if !parts.is_empty() && !has_parts && token.fallback.is_none() {
+            let word = spec.kind.word();
+            let message =
+                format!("operation `{operation}` refers to a part of input `{name}`, whose type is {word}");
+            faults.push(Fault::new("no-such-part", site, message));
+        }
+        Some(Referent::Inputs)
     }
 
     /// The dependencies for these reasons, sorted and without duplicates. A dependency that is both read and followed

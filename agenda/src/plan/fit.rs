@@ -3,6 +3,7 @@
 
 use super::payload::{Filled, Referent};
 use super::{PlannedOperation, Serves};
+use crate::document::InputSpecs;
 use crate::ops::OpIx;
 use crate::reference::{Fallback, Token};
 use crate::schema::{Finding, KnownValue, PointerTarget, Presence, Schema, Subject, check_payload};
@@ -17,10 +18,11 @@ pub(super) fn check_fit<'p>(
     places: &'p [Pointer],
     first: usize,
     all: &impl Fn(OpIx) -> &'p PlannedOperation,
+    inputs: &'p InputSpecs,
     faults: &mut Vec<Fault>,
 ) {
     for (operation, place) in planned.iter().zip(places) {
-        Check { all, places, first, operation, payload_at: place.join("payload") }.run(faults);
+        Check { all, places, first, inputs, operation, payload_at: place.join("payload") }.run(faults);
     }
 }
 
@@ -37,6 +39,7 @@ struct Check<'p, 'a, F> {
     places: &'p [Pointer],
     /// Number of the first checked operation.
     first: usize,
+    inputs: &'p InputSpecs,
     operation: &'p PlannedOperation,
     payload_at: Pointer,
 }
@@ -86,6 +89,10 @@ impl<'p, F: Fn(OpIx) -> &'p PlannedOperation> Check<'p, '_, F> {
     }
 
     fn given(&self, token: &Token, referent: Referent) -> KnownValue<'p> {
+        if referent == Referent::Inputs {
+            let schema = self.inputs.at(&token.pointer).filter(|_| token.fallback.is_none());
+            return schema.map_or(KnownValue::Unknown, |schema| KnownValue::OneOf(vec![Schema::new(schema)]));
+        }
         let (Some((op, followed)), Referent::Result(_)) = (self.followed(token, referent), referent) else {
             return match referent {
                 Referent::AgendaId | Referent::OperationName | Referent::AtSign => KnownValue::Text,

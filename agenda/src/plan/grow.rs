@@ -4,7 +4,7 @@ use super::build::{Batch, MOST_OPERATIONS};
 use super::names::{Known, Names};
 use super::types::Types;
 use super::{Edge, EdgeKind, Graph, Origin, Plan, PlannedOperation, RareFields};
-use crate::document::Operation;
+use crate::document::{InputSpecs, Operation};
 use crate::ops::OpIx;
 use pop_document::{Fault, Pointer, kind_of};
 use pop_registry::LOCAL;
@@ -142,7 +142,9 @@ impl Plan {
             let message = format!("operations depend on each other in a cycle: {}", names.join(" -> "));
             faults.push(Fault::value("cycle", Pointer::root(), message));
         }
-        batch.check(Some(&self.operations), faults);
+        let context = self.context.as_ref();
+        let inputs = context.map(|context| &context.inputs);
+        batch.check(Some(&self.operations), inputs.unwrap_or(&InputSpecs::default()), faults);
     }
 
     /// Adds operations at the end.

@@ -187,6 +187,8 @@ pub struct Plan {
     context: Option<Arc<types::PlanContext>>,
     /// Names of all operations; empty if the run cannot generate any.
     names: names::Names,
+    /// Values of the agenda's inputs, a map.
+    inputs: Arc<serde_json::Value>,
 }
 
 impl Plan {
@@ -213,6 +215,11 @@ impl Plan {
     /// The dependencies between operations.
     pub fn graph(&self) -> &Graph {
         &self.graph
+    }
+
+    /// Values of the agenda's inputs, a map.
+    pub fn inputs(&self) -> &serde_json::Value {
+        &self.inputs
     }
 
     /// The operations that wait for every other one.

@@ -46,6 +46,8 @@ pub(crate) enum Referent {
     Item,
     /// The index of that item.
     Index,
+    /// The inputs of the agenda, as a map.
+    Inputs,
 }
 
 /// A string of a payload with references.
@@ -95,6 +97,8 @@ pub(crate) struct Values<'v> {
     pub(crate) operation_name: &'v str,
     /// Item of the instance and its index.
     pub(crate) item: Option<(&'v Value, u32)>,
+    /// Values of the agenda's inputs, a map.
+    pub(crate) inputs: &'v Value,
     /// Results of settled operations: null for a skipped one, absent for a failed or cancelled one.
     pub(crate) results: &'v HashMap<OpIx, Arc<Value>>,
 }
@@ -150,6 +154,15 @@ impl Payload {
             Cow::Borrowed(_) => BoundPayload::Shared(Arc::clone(self)),
             Cow::Owned(value) => BoundPayload::Filled(Arc::new(value)),
         })
+    }
+
+    /// The strings that refer to inputs alone and cannot be filled with these values.
+    pub(crate) fn unusable_inputs(&self, inputs: &Value) -> Vec<(&Pointer, BindError)> {
+        let results = HashMap::new();
+        let values = Values { agenda_id: "", operation_name: "", item: None, inputs, results: &results };
+        let is_of_inputs = |hole: &&Hole| hole.references().all(|(_, referent)| referent == Referent::Inputs);
+        let holes = self.holes.iter().filter(is_of_inputs);
+        holes.filter_map(|hole| Some((&hole.pointer, hole.fill(&values).err()?))).collect()
     }
 
     /// Replaces all references.
@@ -254,10 +267,11 @@ impl Hole {
             Referent::OperationName => Some(values.operation_name.into()),
             Referent::AtSign => Some("@".into()),
             Referent::Index => Some(Value::from(values.item.map(|(_, index)| index))),
-            Referent::Item | Referent::Result(_) => None,
+            Referent::Item | Referent::Inputs | Referent::Result(_) => None,
         };
         let read = match referent {
             Referent::Item => values.item.map(|(item, _)| item),
+            Referent::Inputs => Some(values.inputs),
             Referent::Result(op) => values.results.get(&op).map(Arc::as_ref),
             _ => own.as_ref(),
         };
@@ -332,11 +346,14 @@ mod tests {
             "pop.at" => Some(Referent::AtSign),
             "pop.item" => Some(Referent::Item),
             "pop.index" => Some(Referent::Index),
+            "pop.inputs" => Some(Referent::Inputs),
             _ => None,
         });
         let item = Some((result, 4));
         let results = HashMap::from([(OpIx(0), Arc::new(result.clone()))]);
-        let values = Values { agenda_id: "ag-7", operation_name: "me", item, results: &results };
+        let inputs = json!({"width": 720});
+        let values =
+            Values { agenda_id: "ag-7", operation_name: "me", item, inputs: &inputs, results: &results };
         payload.bind(&values).map(Cow::into_owned).map_err(|error| error.to_string())
     }
 

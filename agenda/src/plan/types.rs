@@ -1,7 +1,7 @@
 //! Handler selection: operations with the same type, handler, version and action share one lookup.
 
 use super::{Route, Serves};
-use crate::document::Operation;
+use crate::document::{InputSpecs, Operation};
 use pop_contract::LaunchType;
 use pop_document::{Fault, Pointer, nearest};
 use pop_policy::{Policies, PolicyLayer, Scope};
@@ -18,6 +18,8 @@ pub(super) struct PlanContext {
     pub(super) policies: PolicyLayer,
     /// Handler that the agenda assigns.
     pub(super) assigned: Option<String>,
+    /// Inputs of the agenda.
+    pub(super) inputs: InputSpecs,
 }
 
 /// Key of a lookup for operations that set more than their type.
@@ -35,6 +37,7 @@ pub(super) struct Types<'c> {
     pub(super) on: LaunchType,
     agenda: &'c PolicyLayer,
     assigned: Option<&'c str>,
+    pub(super) inputs: &'c InputSpecs,
     /// Stream (origin) of the operations: `agenda`, or `local` for those that the run added.
     stream: &'static str,
     /// Lookups by type alone, which most operations need.
@@ -57,13 +60,15 @@ impl<'c> Types<'c> {
         on: LaunchType,
         agenda: &'c PolicyLayer,
         assigned: Option<&'c str>,
+        inputs: &'c InputSpecs,
         stream: &'static str,
     ) -> Self {
-        Self { catalog, on, agenda, assigned, stream, plain: HashMap::new(), others: HashMap::new() }
+        Self { catalog, on, agenda, assigned, inputs, stream, plain: HashMap::new(), others: HashMap::new() }
     }
 
     pub(super) fn of_context(context: &'c PlanContext, stream: &'static str) -> Self {
-        Self::new(&context.catalog, context.on, &context.policies, context.assigned.as_deref(), stream)
+        let PlanContext { catalog, on, policies, assigned, inputs } = context;
+        Self::new(catalog, *on, policies, assigned.as_deref(), inputs, stream)
     }
 
     /// The handler of an operation and its policies.

@@ -316,6 +316,7 @@ impl Scheduler {
             agenda_id: &self.agenda_id,
             operation_name: self.plan.operation(op).name.as_str(),
             item: self.item(op),
+            inputs: self.plan.inputs(),
             results: &self.results,
         }
     }

@@ -1,5 +1,6 @@
 //! Arguments of `pop check` and `pop plan`.
 
+use super::inputs::InputArgs;
 use super::shared::{DescribeArg, LaunchArgs, Output, RegistryArgs};
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
@@ -19,6 +20,8 @@ pub(crate) struct CheckArgs {
     #[command(flatten)]
     pub(crate) describe: DescribeArg,
     #[command(flatten)]
+    pub(crate) inputs: InputArgs,
+    #[command(flatten)]
     pub(crate) registry: RegistryArgs,
     #[command(flatten)]
     pub(crate) launch: LaunchArgs,
@@ -35,6 +38,8 @@ pub(crate) struct PlanArgs {
     pub(crate) output: PlanOutput,
     #[command(flatten)]
     pub(crate) describe: DescribeArg,
+    #[command(flatten)]
+    pub(crate) inputs: InputArgs,
     #[command(flatten)]
     pub(crate) registry: RegistryArgs,
     #[command(flatten)]

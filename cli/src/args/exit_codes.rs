@@ -24,6 +24,10 @@ pub(super) const RUN: &str = ALL;
 pub(super) const PLAN: &str = "\
 Exit codes: 0 no errors, 1 internal error, 2 invalid command line, 3 invalid agenda, 4 invalid registry or settings";
 
+/// `pop inputs`.
+pub(super) const INPUTS: &str =
+    "Exit codes: 0 success, 1 internal error, 2 invalid command line, 3 invalid agenda";
+
 /// Commands that read saved runs.
 pub(super) const READ: &str =
     "Exit codes: 0 success, 1 internal error, 2 unknown run or operation, 15 journal unusable";

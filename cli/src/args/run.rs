@@ -1,5 +1,6 @@
 //! Arguments of `pop run` and `pop resume`.
 
+use super::inputs::InputArgs;
 use super::shared::{GoArgs, LaunchArgs, RegistryArgs, RunsFolder};
 use clap::Args;
 use std::path::PathBuf;
@@ -16,6 +17,8 @@ pub(crate) struct RunArgs {
     pub(crate) run_id: Option<String>,
     #[command(flatten)]
     pub(crate) go: GoArgs,
+    #[command(flatten)]
+    pub(crate) inputs: InputArgs,
     #[command(flatten)]
     pub(crate) registry: RegistryArgs,
     #[command(flatten)]

@@ -1,5 +1,6 @@
 //! Arguments of `pop verify`.
 
+use super::inputs::InputArgs;
 use super::shared::{Output, RegistryArgs};
 use clap::Args;
 use pop_field_retriever::LaunchType;
@@ -31,6 +32,8 @@ pub(crate) struct VerifyArgs {
     /// Output format
     #[arg(long, value_enum, default_value_t = Output::Text)]
     pub(crate) output: Output,
+    #[command(flatten)]
+    pub(crate) inputs: InputArgs,
     #[command(flatten)]
     pub(crate) registry: RegistryArgs,
     /// How this pop process itself was launched; in a pod (kubernetes), pop annotates the pod with its progress [local, docker,

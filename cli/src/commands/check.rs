@@ -15,8 +15,8 @@ pub(crate) fn check(args: &CheckArgs) -> Result<u8, CommandError> {
     let mut found: Vec<Value> = Vec::new();
     for path in &args.agendas {
         let mut faults = TextFaults::default();
-        let request = request(Some(path), &args.registry, &launch, &surroundings, &mut faults)?;
-        let request = RunRequest { descriptions: args.describe.source(), ..request };
+        let request = request(Some(path), &args.registry, &args.inputs, &launch, &surroundings, &mut faults)?;
+        let request = RunRequest { descriptions: args.describe.source(), needs_inputs: false, ..request };
         let texts = request.texts.clone();
         let assembly = request.assemble(&surroundings, &mut faults);
         if args.strict {
@@ -43,6 +43,7 @@ pub(crate) fn check(args: &CheckArgs) -> Result<u8, CommandError> {
 /// Adds the faults of an agenda as JSON. Faults of a shared registry or descriptor are listed once.
 fn add(found: &mut Vec<Value>, texts: &RunTexts, faults: &TextFaults) {
     found.extend(ui::faults_json(&texts.agenda, &faults.agenda));
+    found.extend(ui::faults_json(&texts.agenda, &faults.inputs));
     let registry = texts.registry.iter().map(|registry| (registry, &faults.registry));
     let descriptors = faults.descriptors.iter().map(|(source, faults)| (source, faults));
     for (source, faults) in registry.chain(descriptors) {

@@ -8,6 +8,7 @@ mod explain;
 mod go;
 mod handler;
 mod handlers;
+mod inputs;
 mod logs;
 mod manifests;
 mod new;
@@ -33,6 +34,7 @@ pub(crate) fn perform(cli: Cli) -> Result<u8, CommandError> {
         Command::Run(args) => run::run(&args),
         Command::Check(args) => check::check(&args),
         Command::Plan(args) => plan::plan(&args),
+        Command::Inputs(args) => inputs::inputs(&args),
         Command::Resume(args) => resume::resume(&args),
         Command::Runs(args) => runs::runs(&args),
         Command::Show(args) => show::show(&args),

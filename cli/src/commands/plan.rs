@@ -16,8 +16,9 @@ pub(crate) fn plan(args: &PlanArgs) -> Result<u8, CommandError> {
     let launch = launch_data(&args.launch)?;
     let surroundings = surroundings()?;
     let mut faults = TextFaults::default();
-    let request = request(args.agenda.as_deref(), &args.registry, &launch, &surroundings, &mut faults)?;
-    let request = RunRequest { descriptions: args.describe.source(), ..request };
+    let request =
+        request(args.agenda.as_deref(), &args.registry, &args.inputs, &launch, &surroundings, &mut faults)?;
+    let request = RunRequest { descriptions: args.describe.source(), needs_inputs: false, ..request };
     let assembly = assemble(request, &surroundings, faults)?;
     print_unchecked_types(&assembly, "plan");
     let manifests = Manifests::new(&assembly, &surroundings, &launch)?;

@@ -15,12 +15,13 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8, CommandError> {
     let launch = launch_data(&args.launch)?;
     let surroundings = surroundings()?;
     let mut faults = TextFaults::default();
-    let request = request(args.agenda.as_deref(), &args.registry, &launch, &surroundings, &mut faults)?;
+    let request =
+        request(args.agenda.as_deref(), &args.registry, &args.inputs, &launch, &surroundings, &mut faults)?;
     let request = RunRequest { descriptions: DescriptionSource::Programs, ..request };
     let existing = args.run_id.as_ref().map(|id| RunFolder::find(&args.runs.runs, id));
     if let Some(Ok(folder)) = existing {
         print_faults(&faults, &request.texts)?;
-        check_same_request(&folder, &request)?;
+        check_same_request(&folder, &request, &surroundings)?;
         return resume_folder(folder, &args.go, args.launch.clone(), ResumeTrigger::SameRunId, &surroundings);
     }
     let assembly = assemble(request, &surroundings, faults)?;

@@ -8,7 +8,7 @@ use crate::ui;
 use pop_agenda::{Ending, OpIx, Outcome};
 use pop_assembly::SavedRun;
 use pop_reporters::run::{failure_with_blame, how_long, operation_json, run_json, summary, visible};
-use serde_json::json;
+use serde_json::{Map, Value, json};
 use std::fmt::Write as _;
 
 pub(crate) fn show(args: &ShowArgs) -> Result<u8, CommandError> {
@@ -18,6 +18,9 @@ pub(crate) fn show(args: &ShowArgs) -> Result<u8, CommandError> {
         (Output::Json, None) => {
             let settings = &saved.inputs.settings;
             let mut run = run_json(&saved.plan, &saved.history, &settings.agenda);
+            if !settings.inputs.is_empty() {
+                run["inputs"] = json!(settings.inputs);
+            }
             if let Some(letter) = &settings.replay_of {
                 run["replayOf"] = json!(letter);
             }
@@ -63,15 +66,29 @@ fn run_text(saved: &SavedRun) -> String {
         })
         .collect();
     let head = format!(
-        "run {} of {}: {}, started {}\n\n",
+        "run {} of {}: {}, started {}\n{}\n",
         saved.folder.run(),
         saved.inputs.settings.agenda,
         word(saved),
-        wall(history.started)
+        wall(history.started),
+        inputs_text(&saved.inputs.settings.inputs)
     );
     let closing = summary(&saved.plan, history);
     let closing = closing.lines().last().unwrap_or_default();
     format!("{head}{}\n{closing}\n", table(&rows))
+}
+
+/// The values of the inputs, one line each.
+fn inputs_text(inputs: &Map<String, Value>) -> String {
+    const LONGEST: usize = 80;
+    let line = |(name, value): (&String, &Value)| {
+        let text = visible(&value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+        match text.char_indices().nth(LONGEST) {
+            Some((end, _)) => format!("input {name}: {}…\n", &text[..end]),
+            None => format!("input {name}: {text}\n"),
+        }
+    };
+    inputs.iter().map(line).collect()
 }
 
 fn operation_text(saved: &SavedRun, op: OpIx) -> String {

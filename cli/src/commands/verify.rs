@@ -201,6 +201,10 @@ impl Verify<'_> {
         for (name, path) in named.chain(handlers.iter().map(|folder| ("--handlers", folder))) {
             command.arg(name).arg(std::path::absolute(path)?);
         }
+        command.args(args.inputs.inputs.iter().map(|(name, value)| format!("--input={name}={value}")));
+        for file in &args.inputs.input_files {
+            command.arg("--input-file").arg(std::path::absolute(file)?);
+        }
         command.args(args.registry.params.iter().map(|(key, value)| format!("--param={key}={value}")));
         command.args(args.parallel.map(|count| format!("--parallel={count}")));
         command.args(args.keep_going.then_some("--keep-going"));

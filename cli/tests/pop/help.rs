@@ -18,6 +18,7 @@ fn help() {
       check        Check agendas and list every error; start nothing
       plan         Show what would run, in which order and why; start nothing
       resume       Resume a run after a crash, a stop or a failure; finished operations do not run again
+      inputs       List the inputs of an agenda
       runs         List runs, newest first
       show         Show a run, or one of its operations
       logs         Print the logs of a run, or of one of its operations
@@ -78,6 +79,10 @@ fn help() {
           --host-folder <DIR>     Folder for the state that several runs share: locks, start times
                                   (delayMs), lock versions, cached results [default: .host in the --runs
                                   folder] [env: POP_HOST_FOLDER=]
+      -i, --input <NAME=VALUE>    Set an input of the agenda; repeatable [default: variable
+                                  POP_INPUT_NAME, then the input's default]
+          --input-file <FILE>     Set inputs from a JSON or YAML file, a map of names to values;
+                                  repeatable. --input takes precedence
           --registry <FILE>       Registry file, which maps operation types to programs [default:
                                   registry.json or registry.yaml next to the agenda, then
                                   /app/config/registry.json]
@@ -142,6 +147,10 @@ fn help_of_verify() {
       -k, --keep-going          After a failure, still run operations that do not depend on the failed
                                 one
           --output <OUTPUT>     Output format [default: text] [possible values: text, json]
+      -i, --input <NAME=VALUE>  Set an input of the agenda; repeatable [default: variable
+                                POP_INPUT_NAME, then the input's default]
+          --input-file <FILE>   Set inputs from a JSON or YAML file, a map of names to values;
+                                repeatable. --input takes precedence
           --registry <FILE>     Registry file, which maps operation types to programs [default:
                                 registry.json or registry.yaml next to the agenda, then
                                 /app/config/registry.json]
@@ -219,6 +228,14 @@ fn help_of_run() {
               cached results [default: .host in the --runs folder]
               
               [env: POP_HOST_FOLDER=]
+
+      -i, --input <NAME=VALUE>
+              Set an input of the agenda; repeatable [default: variable POP_INPUT_NAME, then the input's
+              default]
+
+          --input-file <FILE>
+              Set inputs from a JSON or YAML file, a map of names to values; repeatable. --input takes
+              precedence
 
           --registry <FILE>
               Registry file, which maps operation types to programs [default: registry.json or

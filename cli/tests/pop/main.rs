@@ -1,6 +1,7 @@
 //! End-to-end tests of the `pop` binary: real files, exit codes and messages.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod agenda_inputs;
 mod bench;
 mod cache;
 mod cases;

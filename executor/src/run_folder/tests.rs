@@ -15,6 +15,7 @@ fn inputs() -> Inputs {
         on: "local".into(),
         folder: "/".into(),
         home: None,
+        inputs: serde_json::Map::new(),
         params: Vec::new(),
         cid: "c".into(),
         mark: None,
