@@ -37,8 +37,8 @@ mod schedule;
 pub mod schema;
 
 pub use document::{
-    Agenda, DependsOn, ForEach, Generator, GivenInput, GivenValue, Identity, InputSpec, InputSpecs,
-    InputType, Operation, RareParams,
+    Agenda, DependsOn, DependsOnGroup, ForEach, Generator, GivenInput, GivenValue, Identity, InputSpec,
+    InputSpecs, InputType, Operation, RareParams,
 };
 pub use event::{
     CancelReason, Ending, EventRecord, PriorOutcome, PriorOutcomes, RunEvent, RunOptions, RunOutcome,
@@ -52,8 +52,8 @@ pub use name::{NameError, OperationName};
 pub use ops::{OpIx, OpMap};
 pub use outcome::{Outcome, Outcomes};
 pub use plan::{
-    BindError, BoundPayload, Dependant, Edge, EdgeKind, Graph, Origin, Payload, Plan, PlannedOperation,
-    RareFields, Serves,
+    BindError, BoundPayload, Dependant, Edge, EdgeKind, Graph, Origin, OutcomeGroup, Payload, Plan,
+    PlannedOperation, RareFields, Serves, When,
 };
 pub use reference::{Fallback, Piece, Token, pieces};
 pub use schedule::{Action, Explanation, Hold, Input, OpState, Scheduler, Step, Tally, Verdict};

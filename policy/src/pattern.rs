@@ -45,7 +45,17 @@ impl Pattern {
                 faults.push(Fault::value("bad-expression", at.clone(), message).hint(hint));
                 None
             }
-            Ok(expression) => Some(Self(Arc::new(expression))),
+            Ok(expression) => {
+                if let Some(path) = path_of_negation(expression.as_ast()) {
+                    let message = format!(
+                        "`{name}` has a path after `!`, which JMESPath applies first: it is always null"
+                    );
+                    let hint = format!("write !({path}) to negate the whole path");
+                    faults.push(Fault::value("bad-expression", at.clone(), message).hint(hint));
+                    return None;
+                }
+                Some(Self(Arc::new(expression)))
+            }
             Err(error) => {
                 let problem = error.reason.to_string();
                 let problem = problem.trim_start_matches("Parse error: ");
@@ -77,19 +87,37 @@ impl Pattern {
         })
     }
 
+    /// The names with which paths of the expression begin, and the second name of each path that has one: `a.b.c` gives
+    /// `("a", Some("b"))`.
+    pub fn roots(&self) -> Vec<(String, Option<String>)> {
+        let mut roots = Vec::new();
+        roots_of(self.0.as_ast(), &mut roots);
+        roots
+    }
+
+    /// Whether the expression, a `when`, holds for a value, and the values that decided.
+    pub fn decide(&self, value: &Value) -> Result<(bool, PatternMatch), PatternError> {
+        let holds = self.evaluate(value)?.is_truthy();
+        Ok((holds, PatternMatch { is_condition: true, ..self.matched(value) }))
+    }
+
+    fn matched(&self, value: &Value) -> PatternMatch {
+        let mut paths = Vec::new();
+        paths_of(self.0.as_ast(), &mut paths);
+        let values = paths.into_iter().filter_map(|path| {
+            let value = compile(&path).ok()?.search(value).ok()?;
+            Some((path, short(value)))
+        });
+        PatternMatch { pattern: self.text().into(), values: values.collect(), is_condition: false }
+    }
+
     /// The values that decided, if the expression holds for a payload. As in JMESPath, every value holds except `false`,
     /// `null` and empty ones.
     pub fn holds(&self, payload: &Value) -> Result<Option<PatternMatch>, PatternError> {
         if !self.evaluate(payload)?.is_truthy() {
             return Ok(None);
         }
-        let mut paths = Vec::new();
-        paths_of(self.0.as_ast(), &mut paths);
-        let values = paths.into_iter().filter_map(|path| {
-            let value = compile(&path).ok()?.search(payload).ok()?;
-            Some((path, short(value)))
-        });
-        Ok(Some(PatternMatch { pattern: self.text().into(), values: values.collect() }))
+        Ok(Some(self.matched(payload)))
     }
 }
 
@@ -112,10 +140,16 @@ pub struct PatternMatch {
     pub pattern: Box<str>,
     /// Paths in the expression with their values in the payload.
     pub values: Vec<(String, Value)>,
+    /// Whether it is a `when`, which did not hold.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_condition: bool,
 }
 
 impl fmt::Display for PatternMatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_condition {
+            f.write_str("`when` does not hold: ")?;
+        }
         write!(f, "{}", self.pattern)?;
         for (index, (path, value)) in self.values.iter().enumerate() {
             write!(f, "{} {path} is {value}", if index == 0 { ":" } else { "," })?;
@@ -185,6 +219,76 @@ fn paths_of(ast: &Ast, paths: &mut Vec<String>) {
     }
 }
 
+fn roots_of(ast: &Ast, roots: &mut Vec<(String, Option<String>)>) {
+    if let Some(root) = root_of(ast) {
+        if !roots.contains(&root) {
+            roots.push(root);
+        }
+        return;
+    }
+    match ast {
+        Ast::Comparison { lhs, rhs, .. } | Ast::And { lhs, rhs, .. } | Ast::Or { lhs, rhs, .. } => {
+            roots_of(lhs, roots);
+            roots_of(rhs, roots);
+        }
+        Ast::Not { node, .. } | Ast::Flatten { node, .. } | Ast::ObjectValues { node, .. } => {
+            roots_of(node, roots);
+        }
+        Ast::Function { args, .. } => args.iter().for_each(|arg| roots_of(arg, roots)),
+        Ast::MultiList { elements, .. } => elements.iter().for_each(|element| roots_of(element, roots)),
+        Ast::MultiHash { elements, .. } => elements.iter().for_each(|pair| roots_of(&pair.value, roots)),
+        // the right side applies to the value of the left
+        Ast::Projection { lhs, .. } | Ast::Subexpr { lhs, .. } => roots_of(lhs, roots),
+        Ast::Let { bindings, expr, .. } => {
+            for (_, bound) in bindings {
+                roots_of(bound, roots);
+            }
+            roots_of(expr, roots);
+        }
+        _ => {}
+    }
+}
+
+/// The first two names of a plain path.
+fn root_of(ast: &Ast) -> Option<(String, Option<String>)> {
+    match ast {
+        Ast::Field { name, .. } => Some((name.clone(), None)),
+        Ast::Subexpr { lhs, rhs, .. } => {
+            let (first, second) = root_of(lhs)?;
+            let next = || root_of(rhs).map(|(name, _)| name);
+            Some((first, second.or_else(next)))
+        }
+        _ => None,
+    }
+}
+
+/// A path that is applied to a negation, `!a.b`: it always gives null, because a negation is true or false.
+fn path_of_negation(ast: &Ast) -> Option<String> {
+    let either = |one: &Ast, other: &Ast| path_of_negation(one).or_else(|| path_of_negation(other));
+    match ast {
+        Ast::Subexpr { lhs, rhs, .. } => match &**lhs {
+            Ast::Not { node, .. } => match (path_of(node), path_of(rhs)) {
+                (Some(left), Some(right)) => Some(format!("{left}.{right}")),
+                _ => Some("…".to_owned()),
+            },
+            _ => either(lhs, rhs),
+        },
+        Ast::Comparison { lhs, rhs, .. }
+        | Ast::And { lhs, rhs, .. }
+        | Ast::Or { lhs, rhs, .. }
+        | Ast::Projection { lhs, rhs, .. }
+        | Ast::Condition { predicate: lhs, then: rhs, .. } => either(lhs, rhs),
+        Ast::Not { node, .. } | Ast::Flatten { node, .. } | Ast::ObjectValues { node, .. } => {
+            path_of_negation(node)
+        }
+        Ast::Function { args, .. } => args.iter().find_map(path_of_negation),
+        Ast::MultiList { elements, .. } => elements.iter().find_map(path_of_negation),
+        Ast::MultiHash { elements, .. } => elements.iter().find_map(|pair| path_of_negation(&pair.value)),
+        Ast::Expref { ast, .. } => path_of_negation(ast),
+        _ => None,
+    }
+}
+
 fn path_of(ast: &Ast) -> Option<String> {
     match ast {
         Ast::Field { name, .. } => {
@@ -241,6 +345,9 @@ mod tests {
             "{}",
             faults[0].message
         );
+        let negated = pattern("a && !data.status").unwrap_err();
+        assert_eq!(negated[0].hint.as_deref(), Some("write !(data.status) to negate the whole path"));
+        assert!(pattern("!(data.status) && !data && data[?!status]").is_ok());
         let doubling = vec!["[@,@]"; 22].join("|");
         assert!(pattern(&doubling).unwrap_err()[0].message.contains("more than 10000 values from one"));
         assert!(pattern(&vec!["a"; 50].join("||")).is_ok());

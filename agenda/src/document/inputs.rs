@@ -439,7 +439,7 @@ mod tests {
         assert_eq!(
             said,
             [
-"--input gives a value to `widht`, which is not an input of this agenda",
+                "--input gives a value to `widht`, which is not an input of this agenda",
                 "input `deploy` from --input must be a boolean, not `yes`",
                 "input `folder` from --input must match `^/`; `x` does not",
                 "input `high` from --input must be at most 9, not `10`",

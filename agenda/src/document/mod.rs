@@ -1,12 +1,14 @@
 //! The agenda as its file has it: operations with unresolved names and references.
 
+mod depends_on;
 mod growth;
 mod inputs;
 mod operation;
 
+pub use depends_on::{DependsOn, DependsOnGroup};
 pub use growth::{ForEach, Generator};
 pub use inputs::{GivenInput, GivenValue, InputSpec, InputSpecs, InputType};
-pub use operation::{DependsOn, Operation, RareParams};
+pub use operation::{Operation, RareParams};
 
 use pop_document::{Fault, Fields, Pointer, Spelling, nearest};
 use pop_policy::PolicyLayer;

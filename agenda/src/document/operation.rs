@@ -1,22 +1,14 @@
 //! An operation as the agenda has it, before names and references are resolved.
 
+use super::depends_on::{DependsOn, DependsOnGroup};
 use super::growth::{ForEach, Generator};
 use crate::name::OperationName;
 use pop_document::{Fault, Fields, Pointer};
-use pop_policy::PolicyLayer;
+use pop_policy::{Pattern, PolicyLayer};
 use serde_json::{Map, Value};
 
 const FIELDS: [&str; 10] =
     ["id", "cid", "customerId", "title", "addedTime", "updatedTime", "name", "type", "payload", "params"];
-
-/// A name in `dependsOn` and its place.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DependsOn {
-    /// Name of an operation, perhaps with an outcome (`a.failed`).
-    pub name: String,
-    /// Pointer to the text that contains the name.
-    pub pointer: Pointer,
-}
 
 /// An operation as the agenda has it, before names and references are resolved.
 #[derive(Debug, Clone, PartialEq)]
@@ -58,6 +50,10 @@ pub struct RareParams {
     pub version: Option<String>,
     /// `action`: action that the handler performs.
     pub action: Option<String>,
+    /// `when`: the operation is skipped unless this expression holds.
+    pub when: Option<Pattern>,
+    /// Groups in `dependsOn`; every one must hold.
+    pub groups: Vec<DependsOnGroup>,
 }
 
 impl Operation {
@@ -109,10 +105,12 @@ impl Operation {
             let params_at = at.join("params");
             let own = PolicyLayer::parse(params, params_at.clone(), fields.faults());
             policies = (!own.is_empty()).then(|| Box::new(own));
+            let mut groups = Vec::new();
             if let Some(names) = params.get("dependsOn") {
-                depends_on = read_depends_on(names, &params_at.join("dependsOn"), fields.faults());
+                (depends_on, groups) =
+                    DependsOnGroup::parse(names, &params_at.join("dependsOn"), fields.faults());
             }
-            rare = RareParams::parse(params, params_at, fields.faults());
+            rare = RareParams::parse(params, params_at, groups, fields.faults());
         }
         let (name, handler_type) = (name?, handler_type?);
         let params = match value.get_mut("params").map(Value::take) {
@@ -135,7 +133,12 @@ impl Operation {
 }
 
 impl RareParams {
-    fn parse(params: &Value, at: Pointer, faults: &mut Vec<Fault>) -> Option<Box<Self>> {
+    fn parse(
+        params: &Value,
+        at: Pointer,
+        groups: Vec<DependsOnGroup>,
+        faults: &mut Vec<Fault>,
+    ) -> Option<Box<Self>> {
         let mut fields = Fields::of_map(params.as_object()?, at, "wrong-type", faults);
         // versions are often written as numbers
         let version = match fields.any("version") {
@@ -149,39 +152,19 @@ impl RareParams {
             handler: fields.text("handler").map(str::to_owned),
             version,
             action: fields.text("action").map(str::to_owned),
+            when: when(&mut fields),
+            groups,
         };
         (rare != Self::default()).then(|| Box::new(rare))
     }
 }
 
-/// Reads `"a, b"` or `["a", "b"]`; ignores spaces around names and empty names.
-fn read_depends_on(value: &Value, at: &Pointer, faults: &mut Vec<Fault>) -> Vec<DependsOn> {
-    let split = |text: &str, pointer: &Pointer| -> Vec<DependsOn> {
-        let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
-        names.map(|name| DependsOn { name: name.to_owned(), pointer: pointer.clone() }).collect()
+/// Reads `when`: an expression, or a boolean.
+fn when(fields: &mut Fields<'_, '_>) -> Option<Pattern> {
+    let at = fields.at("when");
+    let value = match fields.any("when")? {
+        Value::Bool(flag) => Value::String(format!("`{flag}`")),
+        other => other.clone(),
     };
-    match value {
-        Value::Null => Vec::new(),
-        Value::String(text) => split(text, at),
-        Value::Array(items) => {
-            let mut names = Vec::with_capacity(items.len());
-            for (index, item) in items.iter().enumerate() {
-                match item.as_str() {
-                    Some(text) => names.extend(split(text, &at.join(index))),
-                    None => wrong_depends_on(item, at.join(index), faults),
-                }
-            }
-            names
-        }
-        other => {
-            wrong_depends_on(other, at.clone(), faults);
-            Vec::new()
-        }
-    }
-}
-
-fn wrong_depends_on(value: &Value, at: Pointer, faults: &mut Vec<Fault>) {
-    let kind = pop_document::kind_of(value);
-    let message = format!("`dependsOn` must name operations (\"a, b\" or [\"a\", \"b\"]), not {kind}");
-    faults.push(Fault::value("wrong-type", at, message));
+    Pattern::parse(&value, "when", &at, fields.faults())
 }

@@ -1,5 +1,6 @@
 //! Builds a plan: resolves every name, type and reference of an agenda and reports all faults.
 
+use super::condition::{OutcomeGroup, When};
 use super::edges::{Reason, Reasons, check_cycles, check_fallbacks};
 use super::fit::check_fit;
 use super::length::check_length;
@@ -183,6 +184,7 @@ fn plan_operation(
         inputs: types.inputs,
         has_items: rare.as_ref().is_some_and(|rare| rare.for_each.is_some()),
         is_finally: rare.as_ref().is_some_and(|rare| rare.is_finally),
+        decided_elsewhere: Vec::new(),
         found: Vec::new(),
     };
     for depends_on in &operation.depends_on {
@@ -212,7 +214,15 @@ fn plan_operation(
         own.params = std::mem::take(&mut operation.params);
     }
     if let Some(written) = rare {
-        own.is_last = written.is_finally && operation.depends_on.is_empty();
+        own.is_last = written.is_finally && operation.depends_on.is_empty() && written.groups.is_empty();
+        own.groups = written
+            .groups
+            .iter()
+            .filter_map(|group| OutcomeGroup::resolve(group, &mut reasons, faults))
+            .collect();
+        own.when = written
+            .when
+            .map(|pattern| Arc::new(When::resolve(pattern, &params.join("when"), &mut reasons, faults)));
         own.is_cleanup = written.is_finally;
         own.action = written.action.map(String::into_boxed_str);
         own.generator = written.generator;
@@ -224,13 +234,18 @@ fn plan_operation(
         });
     }
     let edges = reasons.edges(&operation, faults);
-    own.is_cleanup |= edges.iter().any(|edge| edge.needs.accepts_bad());
-    own.is_conditional = edges.iter().any(|edge| !edge.needs.accepts_all_good());
+    let is_decided = |edge: &Edge| reasons.decided_elsewhere.contains(&edge.on);
+    own.is_cleanup |= edges.iter().any(|edge| edge.needs.accepts_bad() && !is_decided(edge));
+    let is_skipped_whole = |when: &Arc<When>| own.for_each.is_none() || !when.reads_item();
+    own.is_conditional = edges.iter().any(|edge| !edge.needs.accepts_all_good())
+        || own.when.as_ref().is_some_and(is_skipped_whole)
+        || !own.groups.is_empty();
     let has_rare = is_dlq
         || own.own.is_some()
         || own.lock_keys.is_some()
         || own.is_cleanup
         || own.is_conditional
+        || own.when.is_some()
         || own.action.is_some()
         || own.generator.is_some()
         || own.for_each.is_some();

@@ -48,35 +48,89 @@ pub(super) struct Reasons<'a> {
     pub(super) has_items: bool,
     /// Whether the operation accepts any outcome of its dependencies.
     pub(super) is_finally: bool,
+    /// Operations whose outcome a group of `dependsOn` decides about, although the dependency accepts any.
+    pub(super) decided_elsewhere: Vec<OpIx>,
     pub(super) found: Vec<Reason>,
 }
 
 impl Reasons<'_> {
-    /// Adds a name of `dependsOn`, perhaps with an outcome.
+    /// Adds a name of `dependsOn`, which may have an outcome at its end (`a.failed`).
     pub(super) fn depend(&mut self, depends_on: &DependsOn, faults: &mut Vec<Fault>) {
-        let DependsOn { name, pointer } = depends_on;
-        let site = Site::Within(pointer.clone(), name.clone());
+        if let Some((on, needs)) = self.find(depends_on, faults) {
+            self.follow(on, needs, depends_on.site());
+        }
+    }
+
+    /// Adds a name of a group of `dependsOn`: waits for any outcome, because the group decides. Returns the outcomes that
+    /// the name accepts.
+    pub(super) fn depend_in_group(
+        &mut self,
+        depends_on: &DependsOn,
+        faults: &mut Vec<Fault>,
+    ) -> Option<(OpIx, Outcomes)> {
+        let (on, needs) = self.find(depends_on, faults)?;
+        self.follow(on, Outcomes::ANY, depends_on.site());
+        if !needs.accepts_bad() {
+            self.decided_elsewhere.push(on);
+        }
+        Some((on, needs))
+    }
+
+    /// Adds an operation that `when` names: with its result it must be good, with its outcome it only must be settled.
+    pub(super) fn watch(
+        &mut self,
+        name: &str,
+        is_result: bool,
+        at: &Pointer,
+        faults: &mut Vec<Fault>,
+    ) -> Option<OpIx> {
+        let site = Site::Within(at.clone(), name.to_owned());
+        let Some(on) = self.known.number(name) else {
+            if !self.known.is_unread(name) {
+                let near = self.known.near(name, faults);
+                let message = format!(
+                    "`when` of operation `{}` names `{name}`, which is not in this agenda",
+                    self.name
+                );
+                faults.push(Fault::new("unknown-reference", site, message).did_you_mean(near));
+            }
+            return None;
+        };
+        if is_result {
+            let edge = Edge { on, kind: EdgeKind::Reads, needs: self.good() };
+            // an operation without a result gives null
+            self.found.push(Reason { edge, site, has_fallback: true });
+        } else {
+            self.follow(on, Outcomes::ANY, site);
+        }
+        Some(on)
+    }
+
+    /// The operation and the outcomes of a name of `dependsOn`.
+    fn find(&self, depends_on: &DependsOn, faults: &mut Vec<Fault>) -> Option<(OpIx, Outcomes)> {
+        let (name, site) = (&depends_on.name, depends_on.site());
         if let Some(on) = self.known.number(name) {
-            return self.follow(on, self.good(), site);
+            return Some((on, self.good()));
         }
         if self.known.is_unread(name) {
-            return;
+            return None;
         }
         if let Some((stem, word)) = name.rsplit_once('.')
             && let Some(on) = self.known.number(stem)
         {
             if let Some(needs) = Outcomes::of_word(word) {
-                return self.follow(on, needs, site);
+                return Some((on, needs));
             }
             let words = Outcomes::WORDS.join(", ");
             let message = format!("`{word}` in `{name}` is not an outcome: outcomes are {words}");
             let near = nearest(word, Outcomes::WORDS).map(|near| format!("{stem}.{near}"));
             faults.push(Fault::new("unknown-outcome", site, message).did_you_mean(near.as_deref()));
-            return;
+            return None;
         }
         let near = self.known.near(name, faults);
         let message = format!("operation `{}` depends on `{name}`, which is not in this agenda", self.name);
         faults.push(Fault::new("unknown-dependency", site, message).did_you_mean(near));
+        None
     }
 
     /// The outcomes that the operation accepts of a dependency without a named outcome.
@@ -136,26 +190,29 @@ impl Reasons<'_> {
         None
     }
 
+    /// Reports an input that the agenda does not have.
+    pub(super) fn check_input(&self, name: &str, prefix: &str, site: Site, faults: &mut Vec<Fault>) {
+        if self.inputs.find(name).is_some() || self.inputs.is_unread(name) {
+            return;
+        }
+        let why = if self.inputs.is_empty() {
+            "but the agenda has no `inputs`"
+        } else {
+            "which is not in `inputs`"
+        };
+        let near = self.inputs.near(name).map(|near| format!("{prefix}{near}"));
+        let message = format!("operation `{}` refers to input `{name}`, {why}", self.name);
+        faults.push(Fault::new("unknown-reference", site, message).did_you_mean(near.as_deref()));
+    }
+
     /// Resolves a reference to an input. Its name is the first step of the path.
     fn refer_to_input(&self, token: &Token, at: &Pointer, faults: &mut Vec<Fault>) -> Option<Referent> {
         let operation = self.name;
         let site = Site::Within(at.clone(), token.text.clone());
         let steps: Vec<&str> = token.pointer.as_str().split('/').skip(1).collect();
         let Some((name, parts)) = steps.split_first() else { return Some(Referent::Inputs) };
-        if self.inputs.is_unread(name) {
-            return None;
-        }
-        let Some(spec) = self.inputs.find(name) else {
-            let why = if self.inputs.is_empty() {
-                "but the agenda has no `inputs`"
-            } else {
-                "which is not in `inputs`"
-            };
-            let message = format!("operation `{operation}` refers to input `{name}`, {why}");
-            let near = self.inputs.near(name).map(|near| format!("{INPUTS}::/{near}"));
-            faults.push(Fault::new("unknown-reference", site, message).did_you_mean(near.as_deref()));
-            return None;
-        };
+        self.check_input(name, "pop.inputs::/", site.clone(), faults);
+        let spec = self.inputs.find(name)?;
         let has_parts = matches!(spec.kind, InputType::Array | InputType::Object);
         if !parts.is_empty() && !has_parts && token.fallback.is_none() {
             let word = spec.kind.word();

@@ -47,10 +47,20 @@ impl Plan {
         let whole = self.operation(of);
         let rare = whole.rare.as_deref().cloned().unwrap_or_default();
         // these fields apply to the operation as a whole, not to its instances
-        let rare =
-            RareFields { for_each: None, generator: None, is_last: false, is_conditional: false, ..rare };
-        let has_rare =
-            !rare.params.is_empty() || rare.lock_keys.is_some() || rare.action.is_some() || rare.is_cleanup;
+        let rare = RareFields {
+            for_each: None,
+            generator: None,
+            is_last: false,
+            is_conditional: false,
+            groups: Vec::new(),
+            when: rare.when.clone().filter(|when| when.reads_item()),
+            ..rare
+        };
+        let has_rare = !rare.params.is_empty()
+            || rare.lock_keys.is_some()
+            || rare.action.is_some()
+            || rare.is_cleanup
+            || rare.when.is_some();
         let rare = has_rare.then(|| Arc::new(rare));
         let instance = |index: u32| PlannedOperation {
             name: whole.name.instance(index),

@@ -1,6 +1,7 @@
 //! The plan: an agenda with all names, types and references resolved.
 
 mod build;
+mod condition;
 mod dispatch;
 mod edges;
 mod fit;
@@ -13,6 +14,7 @@ mod spelling;
 mod types;
 
 pub(crate) use build::MOST_OPERATIONS;
+pub use condition::{OutcomeGroup, When};
 pub(crate) use dispatch::{Dispatch, PlannedCalls};
 pub use graph::{Dependant, Edge, EdgeKind, Graph};
 pub(crate) use grow::Grown;
@@ -99,6 +101,10 @@ pub struct RareFields {
     pub is_cleanup: bool,
     /// Whether the operation is skipped if a dependency does not have the outcome that `dependsOn` names.
     pub is_conditional: bool,
+    /// Expression without which it is skipped.
+    pub when: Option<Arc<When>>,
+    /// Groups of `dependsOn`, which must all hold.
+    pub groups: Vec<OutcomeGroup>,
 }
 
 /// The `forEach` of an operation.

@@ -342,6 +342,9 @@ impl Scheduler {
     /// The next event of a ready operation: it is skipped, split into parts, requests its gates, or is launched.
     fn prepare(&self, op: OpIx) -> Result<Decision, StartError> {
         let planned = self.plan.operation(op);
+        if let Some(settled) = self.unmet_condition(op)? {
+            return Ok(settled.into());
+        }
         if planned.for_each().is_some() {
             return Ok(self.decide_growth(op, self.expansion(op, None)?));
         }

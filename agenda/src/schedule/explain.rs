@@ -6,7 +6,8 @@ use super::state::{Hold, OpState};
 use crate::event::{CancelReason, RunTime, StopReason};
 use crate::gate::Gate;
 use crate::ops::OpIx;
-use crate::outcome::Outcome;
+use crate::outcome::{Outcome, Outcomes};
+use crate::plan::OutcomeGroup;
 
 /// Reason for the state of an operation.
 #[derive(Debug, Clone, PartialEq)]
@@ -142,9 +143,20 @@ impl Scheduler {
             return open.filter(|open| !self.plan.operation(*open).is_last()).collect();
         }
         let edges = self.plan.graph().dependencies(op).iter();
-        let is_met = |outcome: Outcome, needs: crate::Outcomes| needs.contains(outcome);
+        let is_met = |outcome: Outcome, needs: Outcomes| needs.contains(outcome);
         let unmet =
             edges.filter(|edge| !self.table[edge.on].outcome().is_some_and(|of| is_met(of, edge.needs)));
-        unmet.map(|edge| edge.on).collect()
+        let unmet: Vec<OpIx> = unmet.map(|edge| edge.on).collect();
+        if unmet.is_empty() { self.unmet_in_groups(op) } else { unmet }
+    }
+
+    /// The operations of a group of `dependsOn` that does not hold, without those that have an outcome it names.
+    fn unmet_in_groups(&self, op: OpIx) -> Vec<OpIx> {
+        let groups = self.plan.operation(op).rare.iter().flat_map(|rare| &rare.groups);
+        let unmet = groups.filter(|group| !group.holds(&|on| self.table.outcome(on)));
+        let leaves = unmet.flat_map(OutcomeGroup::leaves);
+        let is_met =
+            |(on, needs): &(OpIx, Outcomes)| self.table.outcome(*on).is_some_and(|of| needs.contains(of));
+        leaves.filter(|leaf| !is_met(leaf)).map(|(on, _)| on).collect()
     }
 }

@@ -8,6 +8,7 @@
 //! [`Input::Lost`], sooner or later; inputs of attempts that are over are ignored.
 
 mod check;
+mod condition;
 mod decide;
 mod dependency;
 mod evolve;

@@ -1,80 +1,9 @@
 //! `totalTimeoutMs` and `lockTimeoutMs`: limits over several attempts and waits.
 
-use crate::world::plan;
-use pop_agenda::{
-    Action, Answer, Ending, EventRecord, History, Input, OpIx, OpState, Outcome, Plan, PriorOutcomes,
-    RunEvent, RunOptions, RunTime, Scheduler, StopReason, Verdict,
-};
+use crate::run::Run;
+use pop_agenda::{Action, Answer, Input, OpIx, OpState, Outcome, RunEvent, RunTime, StopReason, Verdict};
 use pop_contract::{Blame, Failure};
 use serde_json::{Value, json};
-use std::sync::Arc;
-
-/// A run whose events are kept.
-struct Run {
-    plan: Arc<Plan>,
-    scheduler: Scheduler,
-    journal: Vec<EventRecord>,
-}
-
-impl Run {
-    fn begin(operations: &Value) -> Self {
-        let plan = plan(json!({"operations": operations}));
-        let options = RunOptions { parallel: 9, keep_going: true, ..RunOptions::default() };
-        let scheduler = Scheduler::new(Arc::clone(&plan), options);
-        let mut run = Self { plan, scheduler, journal: Vec::new() };
-        run.step(0, Input::Begun { run: "r".into(), started: 0, adopted: PriorOutcomes::default() });
-        run
-    }
-
-    /// The actions of an input.
-    fn step(&mut self, now: u64, input: Input) -> Vec<Action> {
-        let at = RunTime(now);
-        let step = self.scheduler.step(at, input);
-        self.scheduler.check().unwrap();
-        self.journal.extend(step.events.into_iter().map(|event| EventRecord { at, event }));
-        step.actions
-    }
-
-    fn tick(&mut self, now: u64) -> Vec<Action> {
-        self.step(now, Input::Ticked)
-    }
-
-    fn fail(&mut self, now: u64, op: u32, attempt: u32) {
-        let verdict = Verdict::failed(Failure::new(Blame::Handler, "exit", "ended with exit status 1"));
-        self.step(now, Input::Ended { op: OpIx(op), attempt, verdict });
-    }
-
-    fn deadline(&self) -> Option<u64> {
-        self.scheduler.deadline().map(|at| at.0)
-    }
-
-    /// The failures of an operation: of starts and of attempts.
-    fn failures(&self, op: u32) -> Vec<(String, String)> {
-        let failure = |record: &EventRecord| match &record.event {
-            RunEvent::StartFailed { op: of, failure }
-            | RunEvent::AttemptEnded { op: of, ending: Ending::Failed(failure), .. }
-                if of.0 == op =>
-            {
-                Some((failure.code.clone(), failure.message.clone()))
-            }
-            _ => None,
-        };
-        self.journal.iter().filter_map(failure).collect()
-    }
-
-    fn outcome(&self, op: u32) -> Option<Outcome> {
-        let history = History::of(self.plan.len(), &self.journal);
-        let mut again = Scheduler::new(Arc::clone(&self.plan), RunOptions::default());
-        for record in &self.journal {
-            again.evolve(record);
-            again.check().unwrap();
-        }
-        assert_eq!(again.deadline(), self.scheduler.deadline());
-        let outcome = self.scheduler.state(OpIx(op)).outcome();
-        assert_eq!(history.operation(OpIx(op)).outcome(), outcome);
-        outcome
-    }
-}
 
 fn stops(actions: &[Action]) -> bool {
     matches!(actions, [Action::Stop { force: false, .. }])

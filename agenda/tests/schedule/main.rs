@@ -2,10 +2,12 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod cases;
+mod conditions;
 mod dispatch;
 mod fold;
 mod limits;
 mod policies;
 mod prior;
 mod properties;
+mod run;
 mod world;

@@ -33,6 +33,9 @@ pub(super) fn rare_properties(planned: &PlannedOperation) -> Vec<String> {
     if let Some(generator) = planned.generator() {
         words.push(format!("generates operations from `{}` of its result", generator.operations));
     }
+    if let Some(when) = planned.rare.as_ref().and_then(|rare| rare.when.as_ref()) {
+        words.push(format!("runs only when {}", when.pattern.text()));
+    }
     if let Some(pattern) = &planned.policies.skip.value {
         words.push(format!("is skipped if {}", pattern.text()));
     }

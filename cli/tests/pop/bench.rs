@@ -15,7 +15,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 /// How long anything may be waited for: far more than it takes, so that a test that hangs fails.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(2);
 
 /// The variable that names the Engine of the tests; without it they use the machine's dockerd.
 pub(crate) const ENGINE: &str = "POP_TEST_DOCKER_HOST";

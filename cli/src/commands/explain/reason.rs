@@ -2,7 +2,7 @@
 
 use super::super::saved_run::wall;
 use super::gates::gate_name;
-use pop_agenda::{CancelReason, Explanation, Gate, OpIx, Outcome, RunTime};
+use pop_agenda::{CancelReason, Explanation, Gate, OpIx, Outcome, OutcomeGroup, RunTime};
 use pop_assembly::SavedRun;
 use pop_reporters::run::stop_words;
 
@@ -97,10 +97,13 @@ fn cancel_words(reason: Option<CancelReason>) -> &'static str {
 fn unmet_dependency(saved: &SavedRun, op: OpIx, on: OpIx) -> String {
     let name = &saved.plan.operation(on).name;
     let outcome = saved.history.operation(on).outcome().map_or("not finished", Outcome::word);
+    let planned = saved.plan.operation(op);
+    let groups = planned.rare.iter().flat_map(|rare| &rare.groups).flat_map(OutcomeGroup::leaves);
+    let in_group = groups.into_iter().find(|(leaf, _)| *leaf == on).map(|(_, needs)| needs);
     let edge = saved.plan.graph().dependencies(op).iter().find(|edge| edge.on == on);
-    edge.map_or_else(
+    in_group.or(edge.map(|edge| edge.needs)).map_or_else(
         || format!("`{name}` has outcome {outcome}"),
-        |edge| format!("it requires outcome {} of `{name}`, which has outcome {outcome}", edge.needs),
+        |needs| format!("it requires outcome {needs} of `{name}`, which has outcome {outcome}"),
     )
 }
 
