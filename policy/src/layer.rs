@@ -5,9 +5,10 @@ use pop_document::{Fault, Fields, Pointer, nearest};
 use serde_json::Value;
 
 /// The keys that belong to one operation and have no meaning elsewhere.
-pub const OPERATION_ONLY: [&str; 8] = [
+pub const OPERATION_ONLY: [&str; 9] = [
     "dependsOn",
     "finally",
+    "when",
     "version",
     "action",
     "forEach",
