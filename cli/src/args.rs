@@ -1,10 +1,12 @@
 //! The command line: commands, arguments, and POP's spellings of long options.
 
+mod age;
 mod cache;
 mod check;
 mod dlq;
 mod exit_codes;
 mod handlers;
+mod manage;
 mod new;
 mod run;
 mod saved_runs;
@@ -16,6 +18,7 @@ pub(crate) use cache::{CacheClearArgs, CacheCommand, CacheListArgs};
 pub(crate) use check::{CheckArgs, PlanArgs, PlanOutput};
 pub(crate) use dlq::{DlqCommand, DlqDropArgs, DlqListArgs, DlqReplayArgs, DlqShowArgs};
 pub(crate) use handlers::{HandlerCheckArgs, HandlerCommand, HandlersArgs, HandlersCommand};
+pub(crate) use manage::{CancelArgs, PruneArgs, WaitArgs};
 pub(crate) use new::{NewArgs, NewKind, NewLanguage};
 pub(crate) use run::{ResumeArgs, RunArgs};
 pub(crate) use saved_runs::{ExplainArgs, LogsArgs, RunsArgs, ShowArgs};
@@ -54,6 +57,12 @@ pub(crate) enum Command {
     /// Resume a run after a crash, a stop or a failure; finished operations do not run again
     #[command(after_help = exit_codes::RUN)]
     Resume(ResumeArgs),
+    /// Cancel a running run, from any terminal; running operations get time to stop
+    #[command(after_help = exit_codes::CANCEL)]
+    Cancel(CancelArgs),
+    /// Wait for the end of a run, and exit with its exit code
+    #[command(after_help = exit_codes::WAIT)]
+    Wait(WaitArgs),
     /// List runs, newest first
     #[command(after_help = exit_codes::READ)]
     Runs(RunsArgs),
@@ -66,13 +75,18 @@ pub(crate) enum Command {
     /// Explain the state of an operation: dependencies, attempts, payload, policies
     #[command(after_help = exit_codes::READ)]
     Explain(ExplainArgs),
+    /// Delete old runs; keep running ones, and those with dead letters or referred to by cached results
+    #[command(after_help = exit_codes::PRUNE)]
+    Prune(PruneArgs),
     /// Manage the dead-letter queue: failed operations with `onFail: DLQ`
+    #[command(after_help = exit_codes::DLQ)]
     Dlq {
         /// Command to perform
         #[command(subcommand)]
         command: DlqCommand,
     },
     /// List or clear cached results
+    #[command(after_help = exit_codes::CACHE)]
     Cache {
         /// Command to perform
         #[command(subcommand)]
@@ -85,6 +99,7 @@ pub(crate) enum Command {
     #[command(after_help = exit_codes::HANDLERS)]
     Handlers(HandlersArgs),
     /// Test a program against the handler contract
+    #[command(after_help = exit_codes::HANDLER_CHECK)]
     Handler {
         /// Command to perform
         #[command(subcommand)]
@@ -94,17 +109,25 @@ pub(crate) enum Command {
     #[command(after_help = exit_codes::NEW)]
     New(NewArgs),
     /// Print a shell completion script
+    #[command(after_help = exit_codes::PRINT)]
     Completions {
         /// Shell that reads the script
         shell: clap_complete::Shell,
     },
-    /// Print the manual page
-    Man,
+    /// Print the manual page, or write a page for each command
+    #[command(after_help = exit_codes::PRINT)]
+    Man {
+        /// Write the pages of all commands into this folder
+        #[arg(long, value_name = "DIR")]
+        into: Option<std::path::PathBuf>,
+    },
     /// Wait for the end of standard input, then end the processes that an executor left; `run` and `resume` start this
     #[command(hide = true)]
     Guard {
         /// Identity of the executor
         executor: String,
+        /// File whose time becomes the time of the executor's end
+        mark: Option<std::path::PathBuf>,
     },
 }
 

@@ -1,7 +1,9 @@
 //! Arguments of `pop run` and `pop resume`.
 
 use super::shared::{GoArgs, LaunchArgs, RegistryArgs, RunsFolder};
+use crate::completion;
 use clap::Args;
+use clap_complete::engine::{ArgValueCandidates, ArgValueCompleter};
 use std::path::PathBuf;
 
 /// `pop run`
@@ -9,6 +11,7 @@ use std::path::PathBuf;
 pub(crate) struct RunArgs {
     /// Agenda file (JSON or YAML), or - for standard input
     #[arg(value_name = "AGENDA", conflicts_with = "payload_file")]
+    #[arg(add = ArgValueCompleter::new(completion::agendas()))]
     pub(crate) agenda: Option<PathBuf>,
     /// Name of the run. An unfinished run with this name is resumed [default: the start time]
     #[arg(long, value_name = "ID", value_parser = run_id)]
@@ -27,6 +30,7 @@ pub(crate) struct RunArgs {
 #[derive(Debug, Args)]
 pub(crate) struct ResumeArgs {
     /// Name of the run, or `last` for the newest
+    #[arg(add = ArgValueCandidates::new(completion::runs))]
     pub(crate) run: String,
     #[command(flatten)]
     pub(crate) go: GoArgs,

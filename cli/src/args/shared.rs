@@ -72,19 +72,29 @@ impl DescribeArg {
 #[derive(Debug, Clone, Args)]
 pub(crate) struct RunsFolder {
     /// Folder that stores runs
-    #[arg(long, env = "POP_RUNS", default_value = ".pop/runs", value_name = "DIR")]
+    #[arg(long, env = RunsFolder::VARIABLE, default_value = RunsFolder::DEFAULT, value_name = "DIR")]
     pub(crate) runs: PathBuf,
+}
+
+impl RunsFolder {
+    /// The folder of runs that neither the command line nor the environment sets.
+    pub(crate) const DEFAULT: &str = ".pop/runs";
+    /// The variable that sets it.
+    pub(crate) const VARIABLE: &str = "POP_RUNS";
 }
 
 /// Folder for state that runs share.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct HostFolder {
     /// Folder for state that runs share: locks, delays, versions, cached results [default: .host in the --runs folder]
-    #[arg(long, env = "POP_HOST_FOLDER", value_name = "DIR")]
+    #[arg(long, env = HostFolder::VARIABLE, value_name = "DIR")]
     pub(crate) host_folder: Option<PathBuf>,
 }
 
 impl HostFolder {
+    /// The variable that sets it.
+    pub(crate) const VARIABLE: &str = "POP_HOST_FOLDER";
+
     /// Shared state of the runs in a folder.
     pub(crate) fn of(&self, runs: &RunsFolder) -> Host {
         self.host_folder.clone().map_or_else(|| Host::of_runs(&runs.runs), Host::new)
@@ -109,6 +119,9 @@ pub(crate) struct GoArgs {
     /// When the journal is synced to disk: behind (within 100 ms) or each (before the next step)
     #[arg(long, value_enum, default_value_t = SyncArg::Behind)]
     pub(crate) sync: SyncArg,
+    /// Print warnings, and a summary only of a run that does not succeed; no events, no progress bars
+    #[arg(long, short)]
+    pub(crate) quiet: bool,
     /// Format of events while the run goes on: text on stderr, or JSON lines on stdout
     #[arg(long, value_enum, default_value_t = Output::Text)]
     pub(crate) output: Output,

@@ -1,7 +1,6 @@
 //! `pop dlq`: lists, shows and drops dead letters.
 
 use super::replay::replay;
-use super::runs::table;
 use super::saved_run::wall;
 use crate::args::{DlqCommand, DlqDropArgs, DlqListArgs, DlqShowArgs, Output};
 use crate::error::CommandError;
@@ -38,7 +37,7 @@ fn list(args: &DlqListArgs) -> Result<u8, CommandError> {
     } else if rows.is_empty() {
         ui::say(&format!("no dead letters in `{}`", args.runs.runs.display()));
     } else {
-        ui::print(&table(&rows));
+        ui::print(&ui::table(&rows));
     }
     Ok(0)
 }

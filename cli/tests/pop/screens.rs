@@ -155,7 +155,7 @@ fn a_run_that_is_resumed() {
     insta::assert_snapshot!(bench.pop(10, "resume last -j 1").screen(), @r#"
     exit 10
     --- stderr
-    resumed
+    resumed $RUN
     reopen    thumb, upload, notify
     start     thumb (attempt 3)
     retry     thumb in $TOOK: attempt 3 failed: [exit] ended with exit status 3

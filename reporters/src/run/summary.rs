@@ -36,8 +36,14 @@ pub fn summary(plan: &Plan, history: &History) -> String {
             ),
         );
     }
+    line(&mut text, format_args!("{}", closing_line(plan, history, "not ended", history.last.0)));
+    text
+}
+
+/// Builds one line about a run: state, duration in milliseconds and outcomes of operations. `state` is the word for a run
+/// that has no outcome.
+pub fn closing_line(plan: &Plan, history: &History, state: &str, took: u64) -> String {
     let counted = counts(plan, history);
-    let took = how_long(history.last.0);
     let word = match history.ended {
         Some((_, RunOutcome::Succeeded)) => "succeeded",
         Some((_, RunOutcome::Failed)) => "failed",
@@ -47,10 +53,9 @@ pub fn summary(plan: &Plan, history: &History) -> String {
         Some((_, RunOutcome::Interrupted)) => "interrupted",
         Some((_, RunOutcome::Terminated)) => "terminated",
         Some((_, RunOutcome::Stuck)) => "stuck (a bug in pop)",
-        None => "not ended",
+        None => state,
     };
-    line(&mut text, format_args!("run {} {word} after {took}: {counted}", history.run));
-    text
+    format!("run {} {word} after {}: {counted}", history.run, how_long(took))
 }
 
 fn add_failure(text: &mut String, plan: &Plan, history: &History, op: OpIx) {
