@@ -17,17 +17,24 @@ pub(crate) fn cancel(args: &CancelArgs) -> Result<u8, CommandError> {
         let pid = executor.pid();
         ui::say(&format!("warning: the executor is suspended and acts when `kill -CONT {pid}` continues it"));
     }
-    let phase = Phase::of(&folder)?;
-    let words = match (phase, args.kill) {
-        (Phase::Killing, _) => "is being killed already",
-        (Phase::Stopping, false) => "is stopping already; `--kill` kills running operations",
+    let asked = match (Phase::of(&folder)?, args.kill) {
+        (Phase::Killing, _) => {
+            ui::say(&format!("run {run} is being killed already"));
+            return Ok(0);
+        }
+        (Phase::Stopping, false) => {
+            ui::say(&format!(
+                "run {run} is stopping already; `pop cancel {run} --kill` kills its operations"
+            ));
+            return Ok(0);
+        }
         (Phase::Running, false) => {
             send(&executor, &run)?;
-            "is asked to stop"
+            "stop"
         }
         (Phase::Stopping, true) => {
             send(&executor, &run)?;
-            "is asked to kill its operations"
+            "kill"
         }
         (Phase::Running, true) => {
             let watch = RunWatch::new(&folder)?;
@@ -39,10 +46,13 @@ pub(crate) fn cancel(args: &CancelArgs) -> Result<u8, CommandError> {
             if folder.is_held() {
                 send(&executor, &run)?;
             }
-            "is asked to kill its operations"
+            "kill"
         }
     };
-    ui::say(&format!("run {run} {words} (process {}); `pop wait {run}` waits for its end", executor.pid()));
+    let pid = executor.pid();
+    ui::say(&format!(
+        "asked process {pid} to {asked} the operations of run {run}; `pop wait {run}` waits for the end"
+    ));
     Ok(0)
 }
 

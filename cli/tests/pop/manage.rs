@@ -21,7 +21,7 @@ fn cancel_asks_the_executor_of_a_run_to_stop() {
     let running = bench.call("run a.yaml --run-id r").spawn();
     bench.wait_for("here", 1);
     let said = bench.pop(0, "cancel r");
-    insta::assert_snapshot!(said.steady(&said.stderr).replace(&running.pid().to_string(), "PID"), @"run r is asked to stop (process $PID); `pop wait r` waits for its end");
+    insta::assert_snapshot!(said.steady(&said.stderr).replace(&running.pid().to_string(), "PID"), @"asked process $PID to stop the operations of run r; `pop wait r` waits for the end");
     let ended = running.ends(130);
     assert!(ended.stderr.ends_with("continue it with: pop resume r\n"), "{}", ended.stderr);
     assert_eq!(bench.read("said"), "asked\n");

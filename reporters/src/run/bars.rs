@@ -15,6 +15,8 @@ const MOST_LINES: usize = 60;
 const LEAST_BLOCK: usize = 3;
 /// Most columns of a bar.
 const LONGEST_BAR: usize = 20;
+/// Columns of a bar for which long names make room.
+const USUAL_BAR: usize = 10;
 /// Fewest columns of a bar; with less room there is none.
 const SHORTEST_BAR: usize = 6;
 /// Columns of the percentage and of the time, with the spaces before them.
@@ -236,6 +238,8 @@ impl<W: Write + Send> Sink for Bars<W> {
 /// Columns of the parts of a line.
 #[derive(Debug, Clone, Copy)]
 struct Layout {
+    /// The whole line.
+    columns: usize,
     name: usize,
     /// None if there is no room for a bar.
     bar: Option<usize>,
@@ -244,10 +248,10 @@ struct Layout {
 impl Layout {
     /// The layout for lines of `columns` columns and names of at most `longest`.
     fn of(columns: usize, longest: usize) -> Self {
-        let others = 1 + SHORTEST_BAR + NUMBERS;
+        let others = 1 + USUAL_BAR + NUMBERS;
         let name = longest.min(columns.saturating_sub(others).max(SHORTEST_BAR));
         let bar = columns.saturating_sub(name + 1 + NUMBERS).min(LONGEST_BAR);
-        Self { name, bar: (bar >= SHORTEST_BAR).then_some(bar) }
+        Self { columns, name, bar: (bar >= SHORTEST_BAR).then_some(bar) }
     }
 
     fn name(self, name: &str) -> String {
@@ -274,8 +278,9 @@ impl Layout {
     /// The line of the run: operations that are settled, of all.
     fn run(self, settled: u64, total: u64, took: Duration) -> String {
         let share = if total == 0 { 1.0 } else { settled as f64 / total as f64 };
-        let name = self.name("run");
         let count = format!("{settled}/{total}");
+        let room = self.columns.saturating_sub(count.len() + 8).max(3);
+        let name = Self { name: self.name.min(room), ..self }.name("run");
         // the count may be wider than a percentage
         let bar = self
             .bar

@@ -30,9 +30,27 @@ fn screen(columns: usize) -> String {
 
 #[test]
 fn fr_g2_names_keep_their_end_and_only_reported_percentages_are_shown() {
-    insta::assert_snapshot!(screen(120), @"");
-    insta::assert_snapshot!(screen(80), @"");
-    insta::assert_snapshot!(screen(40), @"");
+    insta::assert_snapshot!(screen(120), @r"
+    probe                                                         ⠹                             3s
+    transcode-every-video-of-the-archive-into-three-renditions#12 ━━━━━━━━━             45%  2m05s
+    thumbnail#3                                                   ━━━━━━━━━━━━━━━━━━━━ 100%    59s
+    日本語#1                                                      ⠋                          2h01m
+    run                                                           ━╸               117/1234  1h01m
+    ");
+    insta::assert_snapshot!(screen(80), @r"
+    probe                                                    ⠹                   3s
+    transcode-every-vi…-the-archive-into-three-renditions#12 ━━━━╸       45%  2m05s
+    thumbnail#3                                              ━━━━━━━━━━ 100%    59s
+    日本語#1                                                 ⠋                2h01m
+    run                                                      ╸      117/1234  1h01m
+    ");
+    insta::assert_snapshot!(screen(40), @r"
+    probe            ⠹                   3s
+    trans…ditions#12 ━━━━╸       45%  2m05s
+    thumbnail#3      ━━━━━━━━━━ 100%    59s
+    日本語#1         ⠋                2h01m
+    run              ╸      117/1234  1h01m
+    ");
 }
 
 #[test]
