@@ -6,7 +6,7 @@ use crate::error::CommandError;
 use crate::ui;
 use pop_agenda::{Ending, OpIx, Outcome};
 use pop_assembly::SavedRun;
-use pop_reporters::run::{failure_with_blame, how_long, operation_json, run_json, visible};
+use pop_reporters::run::{failure_with_blame, how_long, operation_json, run_json, tail_lines, visible};
 use serde_json::json;
 use std::fmt::Write as _;
 
@@ -95,9 +95,7 @@ fn operation_text(saved: &SavedRun, op: OpIx) -> String {
                         format!("displaced after {took}: {}", visible(&failure.message))
                     }
                     Ending::Failed(failure) => {
-                        let tail: String = failure
-                            .log_tail
-                            .iter()
+                        let tail: String = tail_lines(failure)
                             .map(|line| format!("\n      | {}", visible(line)))
                             .collect::<Vec<_>>()
                             .concat();

@@ -26,5 +26,5 @@ pub use lines::Lines;
 pub use progress_delivery::{InvalidAddress, ProgressDelivery, ProgressSource, ServiceAddress};
 pub use sink_thread::{Redraw, SinkThread};
 pub use spool::{Spool, SpoolLoss};
-pub use summary::{closing_line, summary};
+pub use summary::{closing_line, summary, tail_lines};
 pub use visible::{visible, visible_text};
