@@ -32,6 +32,13 @@ use crate::args::{Cli, Command, HandlerCommand};
 use crate::completion;
 use crate::error::CommandError;
 use crate::ui;
+use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, utimensat};
+
+/// Sets the time of modification to now and keeps the time of access.
+const MODIFIED_NOW: Timestamps = Timestamps {
+    last_access: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT },
+    last_modification: Timespec { tv_sec: 0, tv_nsec: UTIME_NOW },
+};
 
 /// Performs a command and returns the exit code.
 pub(crate) fn perform(cli: Cli) -> Result<u8, CommandError> {
@@ -59,9 +66,9 @@ pub(crate) fn perform(cli: Cli) -> Result<u8, CommandError> {
         }
         Command::Guard { executor, mark } => {
             pop_launchers::process::stand_guard(&executor);
-            if let Some(file) = mark.and_then(|path| std::fs::File::options().write(true).open(path).ok()) {
+            if let Some(file) = mark {
                 // without the mark, the run seems to have ended with its last event
-                file.set_modified(std::time::SystemTime::now()).ok();
+                utimensat(CWD, file, &MODIFIED_NOW, AtFlags::SYMLINK_NOFOLLOW).ok();
             }
             Ok(0)
         }

@@ -14,7 +14,7 @@ use std::path::Path;
 /// Heads of the columns.
 const HEADS: [&str; 6] = ["RUN", "STATE", "DONE", "STARTED", "TOOK", "AGENDA"];
 /// Fewest columns of an agenda's name on a terminal.
-const LEAST_AGENDA: usize = 12;
+const LEAST_AGENDA: usize = 8;
 
 pub(crate) fn runs(args: &RunsArgs) -> Result<u8, CommandError> {
     let is_filtered = !args.outcome.is_empty() || args.agenda.is_some();
@@ -56,7 +56,7 @@ pub(crate) fn runs(args: &RunsArgs) -> Result<u8, CommandError> {
         let which = if is_filtered { "no such runs" } else { "no runs" };
         ui::say(&format!("{which} in `{}`", args.runs.runs.display()));
     } else {
-        ui::print(&fitting_table(rows));
+        ui::print(&fitting_table(rows, ui::stdout_columns()));
     }
     Ok(0)
 }
@@ -102,9 +102,9 @@ fn row(saved: &SavedRun) -> [String; 6] {
     ]
 }
 
-/// Formats runs as a table. On a terminal, names of agendas are cut at the front to fit.
-fn fitting_table(mut rows: Vec<[String; 6]>) -> String {
-    if let Some(columns) = ui::stdout_columns() {
+/// Formats runs as a table. Names of agendas are cut at the front to fit into the columns of a terminal.
+fn fitting_table(mut rows: Vec<[String; 6]>, columns: Option<usize>) -> String {
+    if let Some(columns) = columns {
         let others: usize = (0..5)
             .map(|at| {
                 rows.iter().map(|row| row[at].chars().count()).max().unwrap_or(0).max(HEADS[at].len()) + 2
@@ -117,4 +117,30 @@ fn fitting_table(mut rows: Vec<[String; 6]>) -> String {
     }
     rows.insert(0, HEADS.map(str::to_owned));
     ui::table(&rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn table_of_runs_fits_80_columns() {
+        let row = |cells: [&str; 6]| cells.map(str::to_owned);
+        let rows = vec![
+            row([
+                "20260102-030405-6789",
+                "deadLettered",
+                "1200/1234",
+                "01-02 03:04",
+                "59 m 59 s",
+                "media/archive/thumbnails.yaml",
+            ]),
+            row(["20260102-030404-6789", "running", "0/3", "01-02 03:04", "0.1 s", "a.yaml"]),
+            row(["20260102-030403-6789", "unreadable", "", "", "", ""]),
+        ];
+        let text = fitting_table(rows.clone(), Some(80));
+        assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+        assert!(text.contains(" …ils.yaml\n") && text.contains(" a.yaml\n"), "{text}");
+        assert!(fitting_table(rows, None).contains(" media/archive/thumbnails.yaml\n"));
+    }
 }

@@ -6,6 +6,7 @@ use crate::error::CommandError;
 use crate::ui;
 use pop_agenda::{Ending, OpIx, Outcome};
 use pop_assembly::SavedRun;
+use pop_contract::Millis;
 use pop_reporters::run::{failure_with_blame, how_long, operation_json, run_json, tail_lines, visible};
 use serde_json::json;
 use std::fmt::Write as _;
@@ -32,9 +33,13 @@ pub(crate) fn show(args: &ShowArgs) -> Result<u8, CommandError> {
 
 fn run_text(saved: &SavedRun) -> String {
     let history = &saved.history;
+    // looked up once: each look-up reads /proc
+    let running = if word(saved) == "running" { "running" } else { "stopped" };
+    let end = until(saved);
     let heads = ["OPERATION", "TYPE", "STATE", "STARTED", "TOOK", ""].map(str::to_owned);
-    let rows: Vec<[String; 6]> =
-        std::iter::once(heads).chain(saved.plan.operations().map(|(op, _)| row(saved, op))).collect();
+    let rows: Vec<[String; 6]> = std::iter::once(heads)
+        .chain(saved.plan.operations().map(|(op, _)| row(saved, op, running, end)))
+        .collect();
     let head = format!(
         "run {} of {}: {}, started {}, took {}\n\n",
         saved.folder.run(),
@@ -46,19 +51,18 @@ fn run_text(saved: &SavedRun) -> String {
     format!("{head}{}\n{}\n", ui::table(&rows), closing(saved))
 }
 
-/// One operation: name, type, state, start, duration, and a note about attempts and failure.
-fn row(saved: &SavedRun, op: OpIx) -> [String; 6] {
+/// One operation: name, type, state, start, duration, and a note about attempts and failure. `running` is the state of an
+/// operation that was started and has no end, and `end` the time until which it took.
+fn row(saved: &SavedRun, op: OpIx, running: &str, end: Millis) -> [String; 6] {
     let planned = saved.plan.operation(op);
     let seen = saved.history.operation(op);
-    let is_over = saved.history.ended.is_some() || !saved.folder.is_held();
     let state = match seen.outcome() {
         Some(outcome) => outcome.word(),
         None if seen.attempts.is_empty() => "-",
-        None if is_over => "stopped",
-        None => "running",
+        None => running,
     };
     let started = seen.started().map(|at| saved.history.wall(at));
-    let ended = || seen.completed().map_or_else(|| until(saved), |at| saved.history.wall(at));
+    let ended = seen.completed().map_or(end, |at| saved.history.wall(at));
     let failure = seen.failure().map(|failure| format!("[{}] {}", failure.code, visible(&failure.message)));
     let tries = (seen.attempts.len() > 1).then(|| format!("{} attempts", seen.attempts.len()));
     [
@@ -66,7 +70,7 @@ fn row(saved: &SavedRun, op: OpIx) -> [String; 6] {
         planned.handler_type.to_string(),
         state.to_owned(),
         started.map(|at| time_of_day(at, saved.history.started)).unwrap_or_default(),
-        started.map(|at| how_long(ended().saturating_sub(at))).unwrap_or_default(),
+        started.map(|at| how_long(ended.saturating_sub(at))).unwrap_or_default(),
         tries.into_iter().chain(failure).collect::<Vec<_>>().join(", "),
     ]
 }
