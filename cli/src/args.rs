@@ -75,7 +75,7 @@ pub(crate) enum Command {
     /// Explain the state of an operation: dependencies, attempts, payload, policies
     #[command(after_help = exit_codes::READ)]
     Explain(ExplainArgs),
-    /// Delete old runs; keep running ones, and those with dead letters or referred to by cached results
+    /// Delete old runs, but none that runs, has dead letters or wrote cached results
     #[command(after_help = exit_codes::PRUNE)]
     Prune(PruneArgs),
     /// Manage the dead-letter queue: failed operations with `onFail: DLQ`
@@ -108,7 +108,7 @@ pub(crate) enum Command {
     /// Create the files of a new handler
     #[command(after_help = exit_codes::NEW)]
     New(NewArgs),
-    /// Print a shell completion script
+    /// Print a shell completion script, for example for `source <(pop completions bash)`
     #[command(after_help = exit_codes::PRINT)]
     Completions {
         /// Shell that reads the script

@@ -105,7 +105,7 @@ pub(crate) struct LogsArgs {
     /// Begin with the last N lines of each log [default: all lines]
     #[arg(short = 'n', long = "lines", value_name = "N")]
     pub(crate) lines: Option<usize>,
-    /// Only logs that programs wrote to in the last AGE, for example 90s, 10m, 2h or 7d; lines have no times of their own
+    /// Only logs of attempts that ran in the last AGE, for example 90s, 10m, 2h or 7d; lines have no times of their own
     #[arg(long, value_name = "AGE", value_parser = age)]
     pub(crate) since: Option<Duration>,
     #[command(flatten)]

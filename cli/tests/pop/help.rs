@@ -24,15 +24,14 @@ fn help() {
       show         Show a run, or one of its operations
       logs         Print the logs of a run, or of one of its operations
       explain      Explain the state of an operation: dependencies, attempts, payload, policies
-      prune        Delete old runs; keep running ones, and those with dead letters or referred to by
-                   cached results
+      prune        Delete old runs, but none that runs, has dead letters or wrote cached results
       dlq          Manage the dead-letter queue: failed operations with `onFail: DLQ`
       cache        List or clear cached results
       verify       Run an agenda under several launchers and compare outcomes, results and files
       handlers     List handlers by operation type, or show one type with the origin of each field
       handler      Test a program against the handler contract
       new          Create the files of a new handler
-      completions  Print a shell completion script
+      completions  Print a shell completion script, for example for `source <(pop completions bash)`
       man          Print the manual page, or write a page for each command
       help         Print this message or the help of the given subcommand(s)
 

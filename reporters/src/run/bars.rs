@@ -158,7 +158,8 @@ impl<W: Write + Send> Redraw for Bars<W> {
             SUSPENDED => return FRAME,
             CONTINUED => {
                 self.block.forget();
-                self.suspension.0.store(0, Ordering::SeqCst);
+                // fails if the process is about to be suspended again
+                self.suspension.0.compare_exchange(CONTINUED, 0, Ordering::SeqCst, Ordering::SeqCst).ok();
             }
             _ => {}
         }
