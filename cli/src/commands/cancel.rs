@@ -28,25 +28,18 @@ pub(crate) fn cancel(args: &CancelArgs) -> Result<u8, CommandError> {
             ));
             return Ok(0);
         }
-        (Phase::Running, false) => {
-            send(&executor, &run)?;
+        (phase, false) => {
+            send_and_await(&folder, &executor, phase)?;
             "stop"
         }
-        (Phase::Stopping, true) => {
-            send(&executor, &run)?;
-            "kill"
-        }
-        (Phase::Running, true) => {
-            let watch = RunWatch::new(&folder)?;
-            send(&executor, &run)?;
-            // two signals sent at once may arrive as one
-            while folder.is_held() && Phase::of(&folder)? == Phase::Running {
-                watch.wait()?;
+        (phase, true) => {
+            send_and_await(&folder, &executor, phase)?;
+            // the first of two signals; sent at once they might arrive as one
+            if phase == Phase::Running && folder.is_held() && Phase::of(&folder)? == Phase::Stopping {
+                send_and_await(&folder, &executor, Phase::Stopping)?;
             }
-            if folder.is_held() {
-                send(&executor, &run)?;
-            }
-            "kill"
+            // a suspended executor has received only the first signal
+            if phase == Phase::Running && executor.is_stopped() { "stop" } else { "kill" }
         }
     };
     let pid = executor.pid();
@@ -82,6 +75,17 @@ impl Phase {
         }
         Ok(phase)
     }
+}
+
+/// Sends the signal, and waits until the executor has recorded it or ended. So the next command knows how many signals the
+/// executor has received. A suspended executor records nothing until it is continued; that is not awaited.
+fn send_and_await(folder: &RunFolder, executor: &ExecutorProcess, phase: Phase) -> Result<(), CommandError> {
+    let watch = RunWatch::new(folder)?;
+    send(executor, folder.run())?;
+    while folder.is_held() && !executor.is_stopped() && Phase::of(folder)? == phase {
+        watch.wait()?;
+    }
+    Ok(())
 }
 
 /// Sends SIGINT, or SIGTERM to an executor that was started to ignore SIGINT.
