@@ -40,5 +40,6 @@ mod saved_runs;
 mod screens;
 mod steady;
 mod suspend;
+mod terminal;
 mod unusual_files;
 mod verify;
