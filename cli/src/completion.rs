@@ -118,9 +118,12 @@ fn types_of(line: &Line) -> Option<Vec<String>> {
     Some(known.catalog.types().map(str::to_owned).collect())
 }
 
-/// Candidates that a shell shows in this order.
+/// Candidates that a shell shows in this order. bash inserts them as they are, so blanks in names of operations are escaped
+/// for it; other shells do that themselves.
 fn in_order(names: Vec<String>) -> Vec<CompletionCandidate> {
-    let names = names.into_iter().enumerate();
+    let is_bash = std::env::var_os("_CLAP_COMPLETE_COMP_TYPE").is_some();
+    let word = |name: String| if is_bash { name.replace(' ', "\\ ") } else { name };
+    let names = names.into_iter().map(word).enumerate();
     names.map(|(at, name)| CompletionCandidate::new(name).display_order(Some(at))).collect()
 }
 

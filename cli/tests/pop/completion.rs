@@ -2,7 +2,7 @@
 
 use crate::bench::Bench;
 
-/// What bash would offer for the last word of a line.
+/// What a shell would offer for the last word of a line, before it escapes blanks.
 fn offered(bench: &Bench, line: &str) -> Vec<String> {
     let words: Vec<&str> = line.split(' ').collect();
     let mut call = bench.call("--");
@@ -50,6 +50,9 @@ fn runs_and_operations_are_offered() {
     assert_eq!(names(&bench, "pop show one "), ["probe", "fetch all"]);
     assert_eq!(offered(&bench, "pop explain last p"), ["probe"]);
     assert_eq!(names(&bench, "pop logs --runs elsewhere -n 5 last "), ["b"]);
+    let call = bench.call("-- pop show one f").variable("POP_COMPLETE", "bash");
+    let call = call.variable("_CLAP_COMPLETE_INDEX", "3").variable("_CLAP_COMPLETE_COMP_TYPE", "9");
+    assert_eq!(call.ends(0).stdout, "fetch\\ all");
     assert_eq!(names(&bench, "pop show nothing "), Vec::<String>::new());
     assert_eq!(names(&bench, "pop dlq replay "), ["last", "one"]);
     assert_eq!(names(&bench, "pop dlq replay one "), ["fetch all"]);
