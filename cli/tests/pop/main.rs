@@ -38,6 +38,7 @@ mod run_id;
 mod running;
 mod saved_runs;
 mod screens;
+mod selection;
 mod steady;
 mod suspend;
 mod terminal;
