@@ -142,7 +142,7 @@ impl DescriptorFolder {
 }
 
 /// The descriptor files of a folder. A file that cannot be read is a fault of that file.
-fn files(folder: &Path) -> Result<BTreeMap<String, Result<Vec<u8>, Fault>>, AssemblyError> {
+pub(crate) fn files(folder: &Path) -> Result<BTreeMap<String, Result<Vec<u8>, Fault>>, AssemblyError> {
     let failed = |source| AssemblyError::Descriptors { folder: folder.to_owned(), source };
     let mut files = BTreeMap::new();
     for entry in fs::read_dir(folder).map_err(failed)? {

@@ -22,6 +22,7 @@
 
 mod adopted_progress;
 mod assembly;
+mod changed_texts;
 mod dead_letter_replay;
 mod description_cache;
 mod description_query;
@@ -44,6 +45,7 @@ mod text_files;
 
 pub use adopted_progress::AdoptedProgress;
 pub use assembly::{Assembly, RunStart};
+pub use changed_texts::ChangedTexts;
 pub use dead_letter_replay::DeadLetterReplay;
 pub use descriptions::DescriptionSource;
 pub use descriptor_folder::DescriptorFolder;

@@ -41,6 +41,12 @@ impl SavedRun {
         let history = History::of(count, &events);
         Ok(Self { folder, inputs, plan: Arc::clone(scheduler.plan()), scheduler, history })
     }
+
+    /// Whether programs of the run may still run although its executor died.
+    pub fn may_have_left_programs(&self) -> bool {
+        let launcher = launcher(&self.inputs.settings);
+        self.history.ended.is_none() && launcher.is_ok_and(|on| on.capabilities().outlives_executor)
+    }
 }
 
 /// The plan of the frozen inputs of a run.
@@ -137,6 +143,11 @@ impl ResumableRun {
     /// The outcome of the run; none if it has not ended.
     pub fn outcome(&self) -> Option<RunOutcome> {
         self.restored.scheduler.outcome()
+    }
+
+    /// The frozen inputs of the run.
+    pub fn inputs(&self) -> &Inputs {
+        &self.inputs
     }
 
     /// Length in bytes of the torn tail of the journal, which is ignored.

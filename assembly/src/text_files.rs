@@ -88,11 +88,8 @@ impl TextFiles<'_> {
             .registry
             .map(Path::to_owned)
             .or_else(|| self.property(property::REGISTRY_PATH_OVERRIDE).map(PathBuf::from));
-        named.or_else(|| {
-            let beside = REGISTRY_BESIDE.iter().map(|name| folder.join(name));
-            // a file that is not regular counts as found; reading it then fails
-            beside.chain([PathBuf::from(REGISTRY_IN_IMAGE)]).find(|path| path.exists() && !path.is_dir())
-        })
+        let in_image = || Some(PathBuf::from(REGISTRY_IN_IMAGE)).filter(|path| is_there(path));
+        named.or_else(|| registry_beside(folder)).or_else(in_image)
     }
 
     /// Reads the descriptors for agendas of a folder. A folder of descriptors that the caller names must exist.
@@ -116,4 +113,14 @@ impl TextFiles<'_> {
     fn property(&self, name: &'static str) -> Option<String> {
         self.launch_data.field(&FieldName::of_property(name)).map(|found| found.value)
     }
+}
+
+/// The registry in a folder of agendas, under one of its default names.
+pub(crate) fn registry_beside(folder: &Path) -> Option<PathBuf> {
+    REGISTRY_BESIDE.iter().map(|name| folder.join(name)).find(|path| is_there(path))
+}
+
+/// Whether a file exists. A file that is not regular counts as found; reading it then fails.
+fn is_there(path: &Path) -> bool {
+    path.exists() && !path.is_dir()
 }

@@ -1,11 +1,13 @@
 //! The command line: commands, arguments, and POP's spellings of long options.
 
+mod age;
 mod cache;
 mod check;
 mod dlq;
 mod exit_codes;
 mod handlers;
 mod inputs;
+mod manage;
 mod new;
 mod run;
 mod saved_runs;
@@ -18,6 +20,7 @@ pub(crate) use check::{CheckArgs, PlanArgs, PlanOutput};
 pub(crate) use dlq::{DlqCommand, DlqDropArgs, DlqListArgs, DlqReplayArgs, DlqShowArgs};
 pub(crate) use handlers::{HandlerCheckArgs, HandlerCommand, HandlersArgs, HandlersCommand};
 pub(crate) use inputs::{InputArgs, InputsArgs};
+pub(crate) use manage::{CancelArgs, PruneArgs, WaitArgs};
 pub(crate) use new::{NewArgs, NewKind, NewLanguage};
 pub(crate) use run::{ResumeArgs, RunArgs};
 pub(crate) use saved_runs::{ExplainArgs, LogsArgs, RunsArgs, ShowArgs};
@@ -59,6 +62,12 @@ pub(crate) enum Command {
     /// List the inputs of an agenda
     #[command(after_help = exit_codes::INPUTS)]
     Inputs(InputsArgs),
+    /// Cancel a running run, from any terminal; running operations get time to stop
+    #[command(after_help = exit_codes::CANCEL)]
+    Cancel(CancelArgs),
+    /// Wait for the end of a run, and exit with its exit code
+    #[command(after_help = exit_codes::WAIT)]
+    Wait(WaitArgs),
     /// List runs, newest first
     #[command(after_help = exit_codes::READ)]
     Runs(RunsArgs),
@@ -71,13 +80,18 @@ pub(crate) enum Command {
     /// Explain the state of an operation: dependencies, attempts, payload, policies
     #[command(after_help = exit_codes::READ)]
     Explain(ExplainArgs),
+    /// Delete old runs, but none that runs, has dead letters or wrote cached results
+    #[command(after_help = exit_codes::PRUNE)]
+    Prune(PruneArgs),
     /// Manage the dead-letter queue: failed operations with `onFail: DLQ`
+    #[command(after_help = exit_codes::DLQ)]
     Dlq {
         /// Command to perform
         #[command(subcommand)]
         command: DlqCommand,
     },
     /// List or clear cached results
+    #[command(after_help = exit_codes::CACHE)]
     Cache {
         /// Command to perform
         #[command(subcommand)]
@@ -90,6 +104,7 @@ pub(crate) enum Command {
     #[command(after_help = exit_codes::HANDLERS)]
     Handlers(HandlersArgs),
     /// Test a program against the handler contract
+    #[command(after_help = exit_codes::HANDLER_CHECK)]
     Handler {
         /// Command to perform
         #[command(subcommand)]
@@ -98,18 +113,26 @@ pub(crate) enum Command {
     /// Create the files of a new handler
     #[command(after_help = exit_codes::NEW)]
     New(NewArgs),
-    /// Print a shell completion script
+    /// Print a shell completion script, for example for `source <(pop completions bash)`
+    #[command(after_help = exit_codes::PRINT)]
     Completions {
         /// Shell that reads the script
         shell: clap_complete::Shell,
     },
-    /// Print the manual page
-    Man,
+    /// Print the manual page, or write a page for each command
+    #[command(after_help = exit_codes::PRINT)]
+    Man {
+        /// Write the pages of all commands into this folder
+        #[arg(long, value_name = "DIR")]
+        into: Option<std::path::PathBuf>,
+    },
     /// Wait for the end of standard input, then end the processes that an executor left; `run` and `resume` start this
     #[command(hide = true)]
     Guard {
         /// Identity of the executor
         executor: String,
+        /// File whose time becomes the time of the executor's end
+        mark: Option<std::path::PathBuf>,
     },
 }
 

@@ -94,8 +94,14 @@ impl From<FolderError> for CommandError {
             FolderError::NoRun { .. } => {
                 (Kind::Usage, Some("`pop runs` lists the runs; `last` is the newest"))
             }
+            FolderError::NoRuns { .. } => (
+                Kind::Usage,
+                Some(
+                    "start one: `pop run agenda.yaml`; `--runs DIR` or POP_RUNS names another folder of runs",
+                ),
+            ),
             FolderError::Held { .. } => {
-                (Kind::Journal, Some("wait until it ends, or stop it; then resume the run"))
+                (Kind::Journal, Some("`pop wait RUN` waits for its end, `pop cancel RUN` ends it"))
             }
             FolderError::InputsChanged { .. } => (
                 Kind::Journal,

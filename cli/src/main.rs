@@ -2,6 +2,7 @@
 
 mod args;
 mod commands;
+mod completion;
 mod developer_log;
 mod error;
 mod faults;
@@ -17,6 +18,9 @@ fn main() -> ExitCode {
     developer_log::start();
     // a file at its size limit is an error to report; the signal would end the process
     pop_launchers::process::ignore_file_size_signal();
+    if completion::answer() {
+        return ExitCode::SUCCESS;
+    }
     let args = match args::parse(std::env::args_os()) {
         Ok(args) => args,
         Err(code) => return code,

@@ -2,11 +2,12 @@
 
 use pop_document::{Fault, PlacedFault, SECRET_LITERAL, Site, Source};
 use pop_launchers::Mask;
-use pop_reporters::run::visible_text;
+use pop_reporters::run::{TerminalSize, visible_text};
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcgetpgrp, tcsetattr};
 use serde_json::{Value, json};
 use std::borrow::Cow;
 use std::io::{ErrorKind, IsTerminal as _, Write as _};
+use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 /// Prints a message line on standard error.
 pub(crate) fn say(line: &str) {
@@ -78,9 +79,61 @@ fn is_in_foreground() -> bool {
     tcgetpgrp(std::io::stdin()).is_ok_and(|group| group == rustix::process::getpgrp())
 }
 
-/// Width of the terminal in columns, at least 20.
-pub(crate) fn columns() -> usize {
-    rustix::termios::tcgetwinsize(std::io::stderr()).map_or(80, |size| usize::from(size.ws_col)).max(20)
+/// Size of the terminal on standard error. A terminal that does not know its size has 80 columns and 24 rows.
+pub(crate) fn terminal_size() -> TerminalSize {
+    let size = rustix::termios::tcgetwinsize(std::io::stderr()).ok();
+    // xterm and GNU screen cut lines; tmux within xterm does not
+    let is_set = |name| std::env::var_os(name).is_some();
+    let or = |value: Option<u16>, default| value.filter(|value| *value > 0).map_or(default, usize::from);
+    TerminalSize {
+        columns: or(size.map(|size| size.ws_col), 80).max(20),
+        rows: or(size.map(|size| size.ws_row), 24).max(2),
+        has_reflow: is_set("TMUX") || !(is_set("XTERM_VERSION") || is_set("STY")),
+    }
+}
+
+/// Width of the terminal on standard output in columns. `None` if standard output is no terminal.
+pub(crate) fn stdout_columns() -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(std::io::stdout()).ok()?;
+    (size.ws_col > 0).then(|| usize::from(size.ws_col).max(20))
+}
+
+/// Cuts a text at the front so that it has at most `columns` columns.
+pub(crate) fn end_of(text: &str, columns: usize) -> String {
+    if text.width() <= columns {
+        return text.to_owned();
+    }
+    let mut room = columns.saturating_sub(1);
+    let end = text.chars().rev().take_while(|letter| {
+        let width = letter.width().unwrap_or(0);
+        let fits = width <= room;
+        room = room.saturating_sub(width);
+        fits
+    });
+    let end: Vec<char> = end.collect();
+    std::iter::once('…').chain(end.into_iter().rev()).collect()
+}
+
+/// Formats rows as aligned columns.
+pub(crate) fn table(rows: &[impl AsRef<[String]>]) -> String {
+    let mut widths = Vec::new();
+    for row in rows {
+        widths.resize(widths.len().max(row.as_ref().len()), 0);
+        for (width, cell) in widths.iter_mut().zip(row.as_ref()) {
+            *width = cell.width().max(*width);
+        }
+    }
+    let mut text = String::new();
+    for row in rows {
+        let cells = row.as_ref().iter().zip(&widths).map(|(cell, width)| {
+            let space = " ".repeat(width - cell.width());
+            format!("{cell}{space}")
+        });
+        let line = cells.collect::<Vec<_>>().join("  ");
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
 }
 
 /// Maximum number of faults printed for one file.

@@ -5,6 +5,10 @@
 pub const PROGRESS: &str = "pop.report.progress";
 /// Annotation with the result, and first word of a result line.
 pub const RESULT: &str = "pop.report.payload";
+/// Beginning of the log line in which a toolkit handler repeats a progress for people.
+pub const PROGRESS_LOG: &str = "INFO Progress: ";
+/// Beginning of the log line in which a toolkit handler repeats its result for people.
+pub const RESULT_LOG: &str = "INFO Payload: ";
 /// The last log line of a toolkit handler.
 pub const HANDLER_COMPLETE: &str = "HandlerComplete";
 

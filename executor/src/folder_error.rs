@@ -29,6 +29,12 @@ pub enum FolderError {
         /// The folder of all runs.
         runs: PathBuf,
     },
+    /// There are no runs, so none is the newest.
+    #[error("there are no runs in `{}` yet", .runs.display())]
+    NoRuns {
+        /// The folder of all runs.
+        runs: PathBuf,
+    },
     /// Another process executes the run.
     #[error("run `{run}` is being executed by {owner}")]
     Held {

@@ -31,7 +31,7 @@ pub use host::{
     HostError, LockAttempt, LockWait, MOST_BYTES, Miss, ShortLock, remote_file_system,
 };
 pub use journal::{FileJournal, Journal, JournalContent, JournalError, Sync, read_journal};
-pub use lock::Lock;
+pub use lock::{ExecutorProcess, Lock};
 /// Reads the access to a cluster from launch data.
 pub use pop_handler_base::cluster;
 pub use restore::{RestoredRun, adopt, restore};

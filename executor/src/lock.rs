@@ -4,10 +4,12 @@ use crate::process_stat::ProcessStat;
 use pop_launchers::read_regular_file;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use std::fmt;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::sync::mpsc;
 use std::time::Duration;
@@ -99,12 +101,73 @@ fn open(path: &Path, creates: bool) -> io::Result<File> {
     if file.metadata()?.is_file() { Ok(file) } else { Err(refused("a special file")) }
 }
 
+/// The process of this machine that holds the lock of a run. Its pidfd stays valid: no other process can get the number.
+#[derive(Debug)]
+pub struct ExecutorProcess {
+    pid: Pid,
+    pidfd: OwnedFd,
+}
+
+impl ExecutorProcess {
+    /// The process number.
+    pub fn pid(&self) -> i32 {
+        self.pid.as_raw_nonzero().get()
+    }
+
+    /// Whether a signal or a debugger has stopped the process, so that it handles no signal.
+    pub fn is_stopped(&self) -> bool {
+        ProcessStat::of(self.pid()).is_some_and(|stat| stat.is_stopped())
+    }
+
+    /// Whether the process was started to ignore a signal (`nohup`, or `&` in a script for SIGINT).
+    pub fn ignores(&self, signal: Signal) -> bool {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap_or_default();
+        let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+        let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default();
+        mask >> (signal.as_raw() - 1) & 1 == 1
+    }
+
+    /// Sends a signal to the process.
+    pub fn signal(&self, signal: Signal) -> io::Result<()> {
+        Ok(pidfd_send_signal(&self.pidfd, signal)?)
+    }
+}
+
+impl AsFd for ExecutorProcess {
+    /// The pidfd. It is readable when the process has ended.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.pidfd.as_fd()
+    }
+}
+
 /// The process of this machine that holds a lock, if any. It takes no lock, so it never blocks an executor.
-pub(crate) fn executor(path: &Path) -> Option<i32> {
-    let owner = read_regular_file(path, OWNER_LIMIT).ok()?;
-    let owner = Owner::parse(str::from_utf8(&owner).ok()?)?;
+pub(crate) fn executor(path: &Path) -> Option<ExecutorProcess> {
+    let owner = owner(path)?;
+    let pid = Pid::from_raw(owner.pid.parse().ok()?)?;
+    // opened before the start time is compared, so that the pidfd is of that process
+    let pidfd = pidfd_open(pid, PidfdFlags::empty()).ok()?;
     owner.process()?;
-    owner.pid.parse().ok()
+    // the lock of a copied folder names the executor of the original
+    holds(&owner.pid, path).then_some(ExecutorProcess { pid, pidfd })
+}
+
+/// The process of another host that holds a lock or held it, as messages name it.
+pub(crate) fn remote_executor(path: &Path) -> Option<String> {
+    let owner = owner(path).filter(|owner| owner.host != kernel_value("hostname"))?;
+    Some(owner.to_string())
+}
+
+fn owner(path: &Path) -> Option<Owner> {
+    let owner = read_regular_file(path, OWNER_LIMIT).ok()?;
+    Owner::parse(str::from_utf8(&owner).ok()?)
+}
+
+/// Whether a process has a file open.
+fn holds(pid: &str, path: &Path) -> bool {
+    let Ok(wanted) = fs::metadata(path) else { return false };
+    let open = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().filter_map(Result::ok);
+    let mut open = open.filter_map(|entry| fs::metadata(entry.path()).ok());
+    open.any(|file| (file.dev(), file.ino()) == (wanted.dev(), wanted.ino()))
 }
 
 /// Waits for a lock, at most [`ORPHAN_LIMIT`]. False if the lock is still held then.
@@ -205,7 +268,7 @@ mod tests {
         let path = folder.path().join("lock");
         let lock = take(&path).unwrap();
         assert_eq!(holder(&path), format!("process {}", std::process::id()));
-        assert_eq!(executor(&path), Some(std::process::id().cast_signed()));
+        assert_eq!(executor(&path).unwrap().pid(), std::process::id().cast_signed());
         drop(lock);
         take(&path).unwrap();
     }
@@ -217,18 +280,24 @@ mod tests {
         let own = Owner::own();
         let write = |owner: &Owner| fs::write(&path, owner.line()).unwrap();
         write(&own);
+        let open = File::open(&path).unwrap();
         assert!(executor(&path).is_some());
+        // the lock of a copied folder names this process, which does not hold it
+        let copy = folder.path().join("copy");
+        fs::copy(&path, &copy).unwrap();
+        assert!(executor(&copy).is_none());
         for other in [
             Owner { start: "1".to_owned(), ..Owner::own() },
             Owner { boot: "00000000-0000-0000-0000-000000000000".to_owned(), ..Owner::own() },
             Owner { pid: "0".to_owned(), ..Owner::own() },
         ] {
             write(&other);
-            assert_eq!(executor(&path), None, "{other:?}");
+            assert!(executor(&path).is_none(), "{other:?}");
             // that process is dead, so the lock is free
             take(&path).unwrap();
             assert_eq!(Owner::parse(&fs::read_to_string(&path).unwrap()), Some(Owner::own()));
         }
+        drop(open);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use crate::folder_error::FolderError;
 use crate::frozen_inputs::{Inputs, check_utf8, ignore_missing, make_folder, settings_path, sync, sync_path};
-use crate::lock::{Lock, LockError, executor};
+use crate::lock::{ExecutorProcess, Lock, LockError, executor, remote_executor};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -79,7 +79,8 @@ impl RunFolder {
     pub fn find(runs: &Path, run: &str) -> Result<Self, FolderError> {
         let no_run = || FolderError::NoRun { run: run.to_owned(), runs: runs.to_owned() };
         if run == "last" {
-            return Self::list(runs)?.pop().ok_or_else(no_run);
+            let newest = Self::list(runs)?.pop();
+            return newest.ok_or_else(|| FolderError::NoRuns { runs: runs.to_owned() });
         }
         let is_name = !run.is_empty() && !run.contains('/') && !run.starts_with('.');
         let folder = Self { path: runs.join(run) };
@@ -137,7 +138,7 @@ impl RunFolder {
 
     /// Takes the lock of the run. Fails at once if another process holds it.
     pub fn lock(&self) -> Result<Lock, FolderError> {
-        let path = self.path.join(LOCK);
+        let path = lock_file(&self.path);
         Lock::take(&path, &self.journal()).map_err(|error| match error {
             LockError::Held(owner) => FolderError::Held { run: self.run().to_owned(), owner },
             LockError::Io(source) => FolderError::Io { path, source },
@@ -145,14 +146,38 @@ impl RunFolder {
     }
 
     /// The process of this machine that executes the run, if any. Takes no lock, so that it never blocks an executor.
-    pub fn executor(&self) -> Option<i32> {
-        executor(&self.path.join(LOCK))
+    pub fn executor(&self) -> Option<ExecutorProcess> {
+        executor(&lock_file(&self.path))
+    }
+
+    /// The process of another host that executes the run or executed it last, as messages name it.
+    pub fn remote_executor(&self) -> Option<String> {
+        remote_executor(&lock_file(&self.path))
+    }
+
+    /// When the last executor took the lock or, if its guard noticed, ended.
+    pub fn executor_time(&self) -> Option<SystemTime> {
+        fs::metadata(lock_file(&self.path)).and_then(|about| about.modified()).ok()
+    }
+
+    /// Deletes the run with its journal, logs and dead letters. Fails at once if a process executes the run.
+    pub fn delete(self) -> Result<(), FolderError> {
+        let _lock = self.lock()?;
+        // without settings the folder is no run, so a crash while the rest is deleted leaves no half of a run
+        let settings = self.settings_path();
+        fs::remove_file(&settings).map_err(FolderError::io(&settings))?;
+        fs::remove_dir_all(&self.path).map_err(FolderError::io(&self.path))
     }
 
     /// Whether a process of this machine executes the run.
     pub fn is_held(&self) -> bool {
         self.executor().is_some()
     }
+}
+
+/// The file of the lock in the folder of a run.
+pub(crate) fn lock_file(folder: &Path) -> PathBuf {
+    folder.join(LOCK)
 }
 
 /// Creates the folder of all runs and syncs it to disk.

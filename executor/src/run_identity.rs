@@ -1,5 +1,6 @@
 //! The identity of a run: its names, its folders and its launcher.
 
+use crate::run_folder::lock_file;
 use pop_agenda::Plan;
 use pop_contract::LaunchType;
 use pop_handler_base::field_retriever::names::environment as variable;
@@ -30,6 +31,11 @@ pub struct RunIdentity {
 }
 
 impl RunIdentity {
+    /// The file of the run's lock. Its time is the time at which the last executor took it, or ended.
+    pub fn lock_file(&self) -> PathBuf {
+        lock_file(&self.folder)
+    }
+
     /// The variables that every program of the run gets.
     pub fn variables(&self, plan: &Plan) -> Vec<(String, String)> {
         let identity = &plan.identity;

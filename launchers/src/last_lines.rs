@@ -1,6 +1,7 @@
 //! The last lines of a log as a failure shows them: bounded in number and length.
 
 use memchr::memchr2;
+use pop_contract::{PROGRESS_LOG, RESULT_LOG};
 use std::collections::VecDeque;
 
 /// Number of last lines that a failure shows.
@@ -8,7 +9,7 @@ pub const LOG_TAIL_LINES: usize = 10;
 /// Bytes shown of the beginning of a long line, and again of its end.
 const HALF: usize = 500;
 
-/// The last lines of a stream that are not blank, however the stream is cut into pieces.
+/// The last lines of a stream that are neither blank nor reports of the toolkit, however the stream is cut into pieces.
 ///
 /// A program that draws progress on one line returns the carriage before each frame. Of such a line the last
 /// frame that is not blank counts.
@@ -64,7 +65,7 @@ impl LastLines {
     fn end_line(&mut self) {
         self.is_returned = false;
         let shown = if self.frame.has_ink { &self.frame } else { &self.earlier };
-        if shown.has_ink {
+        if shown.has_ink && !shown.is_report() {
             if self.lines.len() == LOG_TAIL_LINES {
                 self.lines.pop_front();
             }
@@ -98,6 +99,15 @@ impl Frame {
         self.head.clear();
         self.tail.clear();
         (self.length, self.has_ink) = (0, false);
+    }
+
+    /// Whether a toolkit handler repeats a report in this line for people. The failure has the reports already.
+    fn is_report(&self) -> bool {
+        let is_json = |name: &str| {
+            let json = self.head.strip_prefix(name.as_bytes()).and_then(<[u8]>::first);
+            json.is_some_and(|first| b"{[\"".contains(first))
+        };
+        is_json(PROGRESS_LOG) || is_json(RESULT_LOG)
     }
 
     fn text(&self) -> String {
@@ -153,6 +163,19 @@ mod tests {
         let shown = &last(&[line.as_bytes()])[0];
         assert!(shown.starts_with("begin éä") && shown.ends_with("äé the end"), "{shown}");
         assert!(shown.contains("ä … ä") && shown.len() <= 2 * HALF + 5, "{shown}");
+    }
+
+    #[test]
+    fn fr_g6_reports_in_the_log_are_no_last_lines() {
+        let text =
+            b"Traceback (most recent call last):\n  File \"a.py\", line 2\nKeyError: 'w'\nINFO Payload: {}\n\
+            INFO Progress: {\"processingState\":\"COMPLETE\"}\n";
+        assert_eq!(
+            last(&[text]),
+            ["Traceback (most recent call last):", "  File \"a.py\", line 2", "KeyError: 'w'"]
+        );
+        let own = b"INFO Payload: none\nINFO Progress: 40 %\n";
+        assert_eq!(last(&[own]), ["INFO Payload: none", "INFO Progress: 40 %"]);
     }
 
     #[test]

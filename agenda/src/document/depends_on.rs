@@ -62,13 +62,20 @@ impl DependsOnGroup {
                 let items = items.iter().enumerate();
                 items.flat_map(|(index, item)| Self::list(item, &at.join(index), faults)).collect()
             }
-            Value::Object(map) => {
+            Value::Object(map) if !map.is_empty() => {
                 let mut groups = Vec::new();
                 for (key, inner) in map {
                     let at = at.join(key);
                     match key.as_str() {
-                        "any" => groups.push(Self::Any(Self::list(inner, &at, faults))),
-                        "all" => groups.push(Self::All(Self::list(inner, &at, faults))),
+                        "any" | "all" => {
+                            let before = faults.len();
+                            let inner = Self::list(inner, &at, faults);
+                            if inner.is_empty() && faults.len() == before {
+                                let message = format!("`{key}` in `dependsOn` names no operation");
+                                faults.push(Fault::value("wrong-value", at, message).hint(HINT));
+                            }
+                            groups.push(if key == "any" { Self::Any(inner) } else { Self::All(inner) });
+                        }
                         _ => {
                             let message = format!("a group of `dependsOn` is `any` or `all`, not `{key}`");
                             faults.push(Fault::key("wrong-value", at, message).hint(HINT));
@@ -119,7 +126,7 @@ mod tests {
             assert_eq!(found_groups.iter().map(shown).collect::<String>(), groups, "{value}");
         }
         assert_eq!(faults, []);
-        DependsOnGroup::parse(&json!([{"one": "a"}, null]), &Pointer::root(), &mut faults);
+        DependsOnGroup::parse(&json!([{"one": "a"}, null, {"any": []}]), &Pointer::root(), &mut faults);
         let said: Vec<_> = faults.iter().map(|fault| (fault.pointer(), fault.message.as_str())).collect();
         let expected = "`dependsOn` must name operations (\"a, b\" or [\"a\", \"b\"]), not null";
         assert_eq!(

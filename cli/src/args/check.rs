@@ -2,14 +2,16 @@
 
 use super::inputs::InputArgs;
 use super::shared::{DescribeArg, LaunchArgs, Output, RegistryArgs};
+use crate::completion;
 use clap::{Args, ValueEnum};
+use clap_complete::engine::ArgValueCompleter;
 use std::path::PathBuf;
 
 /// `pop check`
 #[derive(Debug, Args)]
 pub(crate) struct CheckArgs {
     /// Agenda files (JSON or YAML), or - for standard input
-    #[arg(value_name = "AGENDA", required = true)]
+    #[arg(value_name = "AGENDA", required = true, add = ArgValueCompleter::new(completion::agendas()))]
     pub(crate) agendas: Vec<PathBuf>,
     /// Treat warnings as errors
     #[arg(long)]
@@ -31,7 +33,7 @@ pub(crate) struct CheckArgs {
 #[derive(Debug, Args)]
 pub(crate) struct PlanArgs {
     /// Agenda file (JSON or YAML), or - for standard input
-    #[arg(value_name = "AGENDA")]
+    #[arg(value_name = "AGENDA", add = ArgValueCompleter::new(completion::agendas()))]
     pub(crate) agenda: Option<PathBuf>,
     /// Output format
     #[arg(long, value_enum, default_value_t = PlanOutput::Text)]

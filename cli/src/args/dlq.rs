@@ -2,7 +2,9 @@
 
 use super::exit_codes::{DLQ, RUN};
 use super::shared::{GoArgs, Output, RunsFolder};
+use crate::completion;
 use clap::{Args, Subcommand};
+use clap_complete::engine::ArgValueCandidates;
 
 /// Commands of `pop dlq`.
 #[derive(Debug, Subcommand)]
@@ -35,8 +37,10 @@ pub(crate) struct DlqListArgs {
 #[derive(Debug, Args)]
 pub(crate) struct DlqShowArgs {
     /// Name of the run, or `last` for the newest
+    #[arg(add = ArgValueCandidates::new(completion::runs_with_dead_letters))]
     pub(crate) run: String,
     /// Name of the operation
+    #[arg(add = ArgValueCandidates::new(completion::dead_letters))]
     pub(crate) operation: String,
     /// Output format
     #[arg(long, value_enum, default_value_t = Output::Text)]
@@ -49,8 +53,10 @@ pub(crate) struct DlqShowArgs {
 #[derive(Debug, Args)]
 pub(crate) struct DlqReplayArgs {
     /// Name of the run, or `last` for the newest
+    #[arg(add = ArgValueCandidates::new(completion::runs_with_dead_letters))]
     pub(crate) run: String,
     /// Name of the operation
+    #[arg(add = ArgValueCandidates::new(completion::dead_letters))]
     pub(crate) operation: String,
     /// Replay even if it was replayed before
     #[arg(long)]
@@ -65,9 +71,11 @@ pub(crate) struct DlqReplayArgs {
 #[derive(Debug, Args)]
 pub(crate) struct DlqDropArgs {
     /// Name of the run, or `last` for the newest
+    #[arg(add = ArgValueCandidates::new(completion::runs_with_dead_letters))]
     pub(crate) run: String,
     /// Name of the operation
     #[arg(required_unless_present = "all", conflicts_with = "all")]
+    #[arg(add = ArgValueCandidates::new(completion::dead_letters))]
     pub(crate) operation: Option<String>,
     /// Delete all dead letters of the run
     #[arg(long)]

@@ -32,6 +32,22 @@ pub(super) const INPUTS: &str =
 pub(super) const READ: &str =
     "Exit codes: 0 success, 1 internal error, 2 unknown run or operation, 15 journal unusable";
 
+/// `pop cancel`.
+pub(super) const CANCEL: &str = "\
+Exit codes: 0 signal sent, or the run is not running; 1 internal error, 2 unknown run, 15 the executor runs on another host";
+
+/// `pop wait`.
+pub(super) const WAIT: &str = "\
+Exit codes: the exit code of the run (0, 1, 10, 11, 12, 13, 130 or 143); 1 internal error, 2 unknown run, 15 the run has no \
+end because its executor died or runs on another host, or its journal is unusable";
+
+/// `pop prune`.
+pub(super) const PRUNE: &str =
+    "Exit codes: 0 success, 1 internal error, 2 invalid command line, 15 a run cannot be read or deleted";
+
+/// `pop completions` and `man`.
+pub(super) const PRINT: &str = "Exit codes: 0 success, 1 internal error, 2 invalid command line";
+
 /// `pop dlq list`, `show` and `drop`.
 pub(super) const DLQ: &str =
     "Exit codes: 0 success, 1 internal error, 2 unknown run or dead letter, 15 dead letter unreadable";

@@ -2,7 +2,9 @@
 
 use super::exit_codes::{HANDLER_CHECK, HANDLERS};
 use super::shared::{DescribeArg, LaunchArgs, Output, RegistryArgs, RunsFolder};
+use crate::completion;
 use clap::{Args, Subcommand};
+use clap_complete::engine::ArgValueCandidates;
 use std::path::PathBuf;
 
 /// `pop handlers`
@@ -23,6 +25,7 @@ pub(crate) enum HandlersCommand {
     #[command(after_help = HANDLERS)]
     Show {
         /// Operation type
+        #[arg(add = ArgValueCandidates::new(completion::types))]
         handler_type: String,
         #[command(flatten)]
         describe: DescribeArg,
@@ -31,7 +34,7 @@ pub(crate) enum HandlersCommand {
     #[command(after_help = HANDLERS)]
     Reload {
         /// Compare with this run
-        #[arg(long, value_name = "RUN", default_value = "last")]
+        #[arg(long, value_name = "RUN", default_value = "last", add = ArgValueCandidates::new(completion::runs))]
         run: String,
         #[command(flatten)]
         runs: RunsFolder,

@@ -2,7 +2,9 @@
 
 use super::inputs::InputArgs;
 use super::shared::{GoArgs, LaunchArgs, RegistryArgs, RunsFolder};
+use crate::completion;
 use clap::Args;
+use clap_complete::engine::{ArgValueCandidates, ArgValueCompleter};
 use std::path::PathBuf;
 
 /// `pop run`
@@ -10,6 +12,7 @@ use std::path::PathBuf;
 pub(crate) struct RunArgs {
     /// Agenda file (JSON or YAML), or - for standard input
     #[arg(value_name = "AGENDA", conflicts_with = "payload_file")]
+    #[arg(add = ArgValueCompleter::new(completion::agendas()))]
     pub(crate) agenda: Option<PathBuf>,
     /// Name of the run [default: its start time]. An existing run of this name is resumed; if it has ended, pop only returns
     /// its exit code
@@ -31,6 +34,7 @@ pub(crate) struct RunArgs {
 #[derive(Debug, Args)]
 pub(crate) struct ResumeArgs {
     /// Name of the run, or `last` for the newest
+    #[arg(add = ArgValueCandidates::new(completion::runs))]
     pub(crate) run: String,
     #[command(flatten)]
     pub(crate) go: GoArgs,

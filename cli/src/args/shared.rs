@@ -75,8 +75,15 @@ impl DescribeArg {
 #[derive(Debug, Clone, Args)]
 pub(crate) struct RunsFolder {
     /// Folder that stores runs
-    #[arg(long, env = "POP_RUNS", default_value = ".pop/runs", value_name = "DIR")]
+    #[arg(long, env = RunsFolder::VARIABLE, default_value = RunsFolder::DEFAULT, value_name = "DIR")]
     pub(crate) runs: PathBuf,
+}
+
+impl RunsFolder {
+    /// The folder of runs that neither the command line nor the environment sets.
+    pub(crate) const DEFAULT: &str = ".pop/runs";
+    /// The variable that sets it.
+    pub(crate) const VARIABLE: &str = "POP_RUNS";
 }
 
 /// Folder for the state that several runs share.
@@ -84,11 +91,14 @@ pub(crate) struct RunsFolder {
 pub(crate) struct HostFolder {
     /// Folder for the state that several runs share: locks, start times (delayMs), lock versions, cached results [default:
     /// .host in the --runs folder]
-    #[arg(long, env = "POP_HOST_FOLDER", value_name = "DIR")]
+    #[arg(long, env = HostFolder::VARIABLE, value_name = "DIR")]
     pub(crate) host_folder: Option<PathBuf>,
 }
 
 impl HostFolder {
+    /// The variable that sets it.
+    pub(crate) const VARIABLE: &str = "POP_HOST_FOLDER";
+
     /// The shared state: in the folder of this option, else in the folder of the runs.
     pub(crate) fn of(&self, runs: &RunsFolder) -> Host {
         self.host_folder.clone().map_or_else(|| Host::of_runs(&runs.runs), Host::new)
@@ -114,6 +124,9 @@ pub(crate) struct GoArgs {
     /// event, before pop acts on it)
     #[arg(long, value_enum, default_value_t = SyncArg::Behind)]
     pub(crate) sync: SyncArg,
+    /// Print warnings, and a summary only of a run that does not succeed; no events, no progress bars
+    #[arg(long, short)]
+    pub(crate) quiet: bool,
     /// Format of events during the run: text on stderr, or JSON lines on stdout
     #[arg(long, value_enum, default_value_t = Output::Text)]
     pub(crate) output: Output,

@@ -2,7 +2,9 @@
 
 use super::inputs::InputArgs;
 use super::shared::{Output, RegistryArgs};
+use crate::completion;
 use clap::Args;
+use clap_complete::engine::ArgValueCompleter;
 use pop_field_retriever::LaunchType;
 use std::path::PathBuf;
 
@@ -10,6 +12,7 @@ use std::path::PathBuf;
 #[derive(Debug, Args)]
 pub(crate) struct VerifyArgs {
     /// Agenda file (JSON or YAML), or - for standard input
+    #[arg(add = ArgValueCompleter::new(completion::agendas()))]
     pub(crate) agenda: PathBuf,
     /// Two or more launchers, separated by commas [local, docker, kubernetes]
     #[arg(long, value_name = "TYPES", required = true, value_delimiter = ',')]

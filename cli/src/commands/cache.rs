@@ -1,6 +1,5 @@
 //! `pop cache`: lists and deletes cached results that runs share.
 
-use super::runs::table;
 use super::saved_run::wall;
 use crate::args::{CacheClearArgs, CacheCommand, CacheListArgs, Output};
 use crate::error::CommandError;
@@ -45,7 +44,7 @@ fn list(args: &CacheListArgs) -> Result<u8, CommandError> {
                 None => ["unreadable".to_owned(), String::new(), String::new(), String::new(), bytes],
             }
         });
-        ui::print(&table(&rows.collect::<Vec<_>>()));
+        ui::print(&ui::table(&rows.collect::<Vec<_>>()));
     }
     Ok(0)
 }

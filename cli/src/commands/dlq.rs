@@ -1,13 +1,12 @@
 //! `pop dlq`: lists, shows and deletes dead letters.
 
 use super::replay::replay;
-use super::runs::table;
 use super::saved_run::wall;
 use crate::args::{DlqCommand, DlqDropArgs, DlqListArgs, DlqShowArgs, Output};
 use crate::error::CommandError;
 use crate::ui;
 use pop_executor::{DeadLetter, DeadLetters, RunFolder};
-use pop_reporters::run::{failure_with_blame, visible};
+use pop_reporters::run::{failure_with_blame, tail_lines, visible};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 
@@ -38,7 +37,7 @@ fn list(args: &DlqListArgs) -> Result<u8, CommandError> {
     } else if rows.is_empty() {
         ui::say(&format!("no dead letters in `{}`", args.runs.runs.display()));
     } else {
-        ui::print(&table(&rows));
+        ui::print(&ui::table(&rows));
     }
     Ok(0)
 }
@@ -114,7 +113,7 @@ fn text(letter: &DeadLetter) -> String {
         line(format!("  attempt {number} at {started}: {}", visible(&attempt.failure)));
     }
     line(format!("  failed: {}", failure_with_blame(failure)));
-    for tail in &failure.log_tail {
+    for tail in tail_lines(failure) {
         line(format!("      | {}", visible(tail)));
     }
     for run in &letter.replays {

@@ -1,12 +1,13 @@
 //! `pop explain`: state of an operation and its reason, dependencies, attempts, payload, and origin of its policies.
 
+mod data;
 mod gates;
 mod policies;
 mod reason;
 
 use super::operation_words::{rare_properties, served_by};
 use super::saved_run::{operation, read, wall};
-use crate::args::ExplainArgs;
+use crate::args::{ExplainArgs, Output};
 use crate::error::CommandError;
 use crate::ui;
 use gates::gate_words;
@@ -24,7 +25,10 @@ use reason::reason;
 pub(crate) fn explain(args: &ExplainArgs) -> Result<u8, CommandError> {
     let saved = read(&args.runs.runs, &args.run)?;
     let op = operation(&saved, &args.operation)?;
-    ui::print(&explanation(&saved, op));
+    ui::print(&match args.output {
+        Output::Text => explanation(&saved, op),
+        Output::Json => format!("{:#}\n", data::document(&saved, op)),
+    });
     Ok(0)
 }
 

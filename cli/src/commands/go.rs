@@ -1,11 +1,12 @@
 //! Executes a run for `run`, `resume` and `dlq replay`: runtime, signals, reporters, summary.
 
 use super::elsewhere;
-use super::signals::{run_requests, suspend};
+use super::operation_words::quoted;
+use super::signals::{SUSPENSION, run_requests, suspend};
 use crate::args::{GoArgs, HostFolder, Output, RunsFolder, SyncArg};
 use crate::error::{CommandError, Kind};
 use crate::ui;
-use pop_agenda::{EventRecord, Plan, PriorOutcomes, RunOptions, Sink};
+use pop_agenda::{EventRecord, Plan, PriorOutcomes, RunOptions, RunOutcome, Sink};
 use pop_assembly::{AdoptedProgress, PreparedRun, Surroundings};
 use pop_contract::Millis;
 use pop_executor::{
@@ -128,6 +129,7 @@ fn event_loop() -> Result<tokio::runtime::Runtime, CommandError> {
 pub(crate) fn drive(
     prepared: PreparedRun,
     args: &GoArgs,
+    runs: &RunsFolder,
     launch_data: &Arc<dyn LaunchDataWrapper>,
     surroundings: &Surroundings,
 ) -> Result<u8, CommandError> {
@@ -136,11 +138,11 @@ pub(crate) fn drive(
     let history = prepared.history.clone();
     let followed = FollowedRun { plan: Arc::clone(&plan), follows_plan: false, history };
     let followed = Arc::new(Mutex::new(followed));
-    let (sinks, loss) = all_sinks(&prepared, args.output, launch_data.as_ref(), &followed)?;
+    let (sinks, loss) = all_sinks(&prepared, args, launch_data.as_ref(), &followed)?;
     // distinguishes this executor from earlier and later executors of the same run
     let executor = executor_identity();
     let setting = Setting {
-        guard_command: Some(vec![own_program(), "guard".to_owned(), executor.clone()]),
+        guard_command: Some(guard_command(&executor, &prepared.identity)),
         grace: Some(Duration::from_secs(args.grace)),
         ..prepared.launch_setting(surroundings, launch_data.as_ref(), &executor)?
     };
@@ -168,9 +170,12 @@ pub(crate) fn drive(
     drop(keys);
     let finished = outcome.map_err(|error| CommandError::new(Kind::Internal, error.to_string()))??;
     let FinishedRun { outcome, plan } = finished;
-    if args.output == Output::Text {
+    if args.output == Output::Text && !(args.quiet && outcome == RunOutcome::Succeeded) {
         let followed = followed.lock().unwrap_or_else(PoisonError::into_inner);
         ui::say(summary(&plan, &followed.history).trim_end());
+    }
+    if matches!(outcome, RunOutcome::Interrupted | RunOutcome::Terminated) {
+        ui::say(&format!("continue it with: {}", resume_command(&run_id, args, runs)));
     }
     runtime.block_on(elsewhere::reap(launch_data.as_ref(), outcome))?;
     // the run has dropped its sinks, so every event is written or lost
@@ -186,6 +191,29 @@ pub(crate) fn drive(
             Ok(code)
         }
     }
+}
+
+/// The command that resumes a run from the current folder, with the same environment.
+fn resume_command(run: &str, args: &GoArgs, runs: &RunsFolder) -> String {
+    let mut words = vec!["pop".to_owned(), "resume".to_owned(), run.to_owned()];
+    let mut add = |option: &str, folder: &Path, variable: &str| {
+        if std::env::var_os(variable).is_none_or(|value| value != folder.as_os_str()) {
+            words.extend([option.to_owned(), folder.display().to_string()]);
+        }
+    };
+    if runs.runs != Path::new(RunsFolder::DEFAULT) {
+        add("--runs", &runs.runs, RunsFolder::VARIABLE);
+    }
+    if let Some(folder) = &args.host.host_folder {
+        add("--host-folder", folder, HostFolder::VARIABLE);
+    }
+    quoted(&words)
+}
+
+/// The command of the guard, which ends what the executor leaves behind and marks the time of its end.
+fn guard_command(executor: &str, identity: &RunIdentity) -> Vec<String> {
+    let lock = identity.lock_file().into_os_string().into_string();
+    [own_program(), "guard".to_owned(), executor.to_owned()].into_iter().chain(lock).collect()
 }
 
 /// Path of this program. If it is not UTF-8, the kernel's link to it, which is valid while this process runs.
@@ -204,15 +232,15 @@ fn host(identity: &RunIdentity, args: &GoArgs) -> Host {
 /// All sinks of the run's events, and a record of printed events that were lost.
 fn all_sinks(
     prepared: &PreparedRun,
-    output: Output,
+    args: &GoArgs,
     launch_data: &dyn LaunchDataWrapper,
     followed: &Arc<Mutex<FollowedRun>>,
 ) -> Result<PrintingSinks, CommandError> {
-    let (mut sinks, loss) = sinks(output, prepared)?;
+    let (mut sinks, loss) = sinks(args, prepared)?;
     let identity = &prepared.scheduler.plan().identity;
     let elsewhere = elsewhere::sinks(launch_data, identity, &prepared.identity.run, followed)?;
     followed.lock().unwrap_or_else(PoisonError::into_inner).follows_plan = !elsewhere.is_empty();
-    if output == Output::Text || !elsewhere.is_empty() {
+    if args.output == Output::Text || !elsewhere.is_empty() {
         sinks.push(Box::new(Follower(Arc::clone(followed))));
     }
     sinks.extend(elsewhere);
@@ -222,20 +250,26 @@ fn all_sinks(
 type PrintingSinks = (Vec<Box<dyn Sink>>, Option<SpoolLoss<Stdout>>);
 
 /// The sinks that print events, and a record of events for programs that were lost.
-fn sinks(output: Output, prepared: &PreparedRun) -> std::io::Result<PrintingSinks> {
-    Ok(match output {
+fn sinks(args: &GoArgs, prepared: &PreparedRun) -> std::io::Result<PrintingSinks> {
+    let is_quiet = args.quiet;
+    Ok(match args.output {
         Output::Json => {
             let (run, started) = (&*prepared.identity.run, prepared.history.started);
             let spool = Spool::new(std::io::stdout());
             let loss = spool.loss();
             (vec![Box::new(JsonEvents::new(spool, run, started)), Box::new(Notices)], Some(loss))
         }
+        Output::Text if is_quiet => (vec![Box::new(Notices)], None),
         Output::Text if ui::can_draw() => {
             let settled = prepared.scheduler.tally().settled();
             let plan = Arc::clone(prepared.scheduler.plan());
-            (vec![Box::new(SinkThread::new(plan, Bars::new(ui::columns(), settled.into()))?)], None)
+            let run = &prepared.identity.run;
+            let bars = Bars::new(std::io::stderr(), ui::terminal_size, &SUSPENSION, run, settled.into());
+            (vec![Box::new(SinkThread::new(plan, bars)?)], None)
         }
-        Output::Text => (vec![Box::new(Lines::new(Spool::new(std::io::stderr())))], None),
+        Output::Text => {
+            (vec![Box::new(Lines::new(Spool::new(std::io::stderr()), &prepared.identity.run))], None)
+        }
     })
 }
 

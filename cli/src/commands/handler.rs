@@ -1,6 +1,5 @@
 //! `pop handler check`: tests a program against the handler contract.
 
-use super::runs::table;
 use super::signals::hear_signals;
 use crate::args::{HandlerCheckArgs, Output};
 use crate::error::{CommandError, Kind};
@@ -84,7 +83,7 @@ fn print(findings: &[Finding]) {
         };
         [check.id.to_owned(), check.promise.to_owned(), verdict]
     });
-    let mut text = table(&std::iter::once(head).chain(rows).collect::<Vec<_>>());
+    let mut text = ui::table(&std::iter::once(head).chain(rows).collect::<Vec<_>>());
     for Finding { check, verdict } in findings {
         if let CheckVerdict::Broken(broken) = verdict {
             let lines = [

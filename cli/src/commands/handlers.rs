@@ -2,7 +2,6 @@
 
 use super::operation_words::quoted;
 use super::reload::reload;
-use super::runs::table;
 use crate::args::{HandlersArgs, HandlersCommand};
 use crate::error::{CommandError, Kind};
 use crate::faults::{exit_code, print_handler_faults};
@@ -72,7 +71,7 @@ fn list(catalog: &Catalog, registry: Option<&Source>) -> String {
     for name in Catalog::built_in().filter(|name| catalog.entry(name).is_none()) {
         rows.push([name, name, "-", "-", "-", "built in", "all"].map(str::to_owned));
     }
-    table(&rows)
+    ui::table(&rows)
 }
 
 /// Shows every handler of a type.
@@ -188,7 +187,7 @@ fn fields_text(entry: &Entry, source: &Source, fields: Vec<Field>) -> String {
             [name, value, origin]
         })
         .collect();
-    format!("{}\n{}", entry.id, table(&rows))
+    format!("{}\n{}", entry.id, ui::table(&rows))
 }
 
 /// Shows the description that a handler prints for `--describe`.

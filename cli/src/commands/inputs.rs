@@ -1,6 +1,5 @@
 //! `pop inputs`: lists the inputs of an agenda, as a table or as JSON Schema.
 
-use super::runs::table;
 use crate::args::{InputsArgs, Output};
 use crate::error::{CommandError, Kind};
 use crate::launch_data::agenda_bytes;
@@ -49,7 +48,7 @@ fn text(inputs: &InputSpecs) -> String {
         let description = visible(spec.description.as_deref().unwrap_or_default());
         [spec.name.clone(), spec.kind.word().to_owned(), default, allowed(spec), description]
     }));
-    table(&rows)
+    ui::table(&rows)
 }
 
 /// The limits of a value: its choices, pattern and range.

@@ -1,31 +1,34 @@
 //! `pop logs`: prints the logs of operations; `-f` follows them until the run ends.
 
+use super::go::now;
+use super::run_watch::RunWatch;
 use super::saved_run::{operation, read, read_folder};
 use crate::args::LogsArgs;
 use crate::error::CommandError;
 use crate::ui;
 use pop_agenda::OpIx;
 use pop_assembly::SavedRun;
+use pop_contract::Millis;
 use pop_executor::operation_log;
 use pop_launchers::open_regular_file;
 use pop_reporters::run::visible_text;
-use rustix::event::{PollFd, PollFlags, poll};
-use rustix::fs::inotify;
 use std::collections::HashMap;
+use std::fs::File;
 use std::io::{self, IsTerminal as _, Read as _, Seek as _, SeekFrom};
-use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
 pub(crate) fn logs(args: &LogsArgs) -> Result<u8, CommandError> {
     let mut saved = read(&args.runs.runs, &args.run)?;
     let operation = args.operation.as_deref().map(|name| operation(&saved, name)).transpose()?;
     let is_terminal = io::stdout().is_terminal();
-    let mut printer = Printer { operation, read: HashMap::new(), last: None, is_terminal };
+    let since = args.since.map(|age| now().saturating_sub(age.as_millis() as Millis));
+    let mut printer =
+        Printer { operation, since, lines: args.lines, read: HashMap::new(), last: None, is_terminal };
     if !args.follow {
         printer.print(&saved)?;
         return Ok(0);
     }
-    let watch = Watch::new(&saved)?;
+    let watch = RunWatch::new(&saved.folder)?;
     loop {
         // check before reading the journal, so that the last events are not missed
         let is_held = saved.folder.is_held();
@@ -42,6 +45,10 @@ pub(crate) fn logs(args: &LogsArgs) -> Result<u8, CommandError> {
 /// Prints logs, each from the offset of the previous call.
 struct Printer {
     operation: Option<OpIx>,
+    /// Logs whose attempts ended before this time are left out, in epoch milliseconds.
+    since: Option<Millis>,
+    /// Number of last lines that are printed of each existing log; none for all, and for logs that appear later.
+    lines: Option<usize>,
     read: HashMap<PathBuf, u64>,
     /// Log printed last; a different log begins with a heading.
     last: Option<PathBuf>,
@@ -55,6 +62,10 @@ impl Printer {
                 continue;
             }
             for attempt in &saved.history.operation(op).attempts {
+                let ended = attempt.ended.as_ref().map(|(at, _)| saved.history.wall(*at));
+                if ended.zip(self.since).is_some_and(|(ended, since)| ended < since) {
+                    continue;
+                }
                 let path = operation_log(&saved.folder.logs(), planned, attempt.number);
                 let heading = match attempt.number {
                     1 => planned.name.to_string(),
@@ -63,19 +74,23 @@ impl Printer {
                 self.print_log(path, &heading)?;
             }
         }
+        self.lines = None;
         Ok(())
     }
 
     fn print_log(&mut self, path: PathBuf, heading: &str) -> io::Result<()> {
-        let from = self.read.get(&path).copied().unwrap_or_default();
         let mut file = match open_regular_file(&path) {
             Ok(file) => file,
             // an operation without output has no log
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             Err(error) => return Err(error),
         };
-        let mut piece = vec![0; 64 * 1024];
-        let mut at = from;
+        let mut at = match (self.read.get(&path), self.lines) {
+            (Some(from), _) => *from,
+            (None, Some(lines)) => start_of_last(&mut file, lines)?,
+            (None, None) => 0,
+        };
+        let mut piece = vec![0; PIECE];
         loop {
             file.seek(SeekFrom::Start(at))?;
             let mut count = file.read(&mut piece)?;
@@ -103,33 +118,52 @@ impl Printer {
     }
 }
 
-/// Waits for a change in the run's folder, or for the end of its executor.
-struct Watch {
-    changes: OwnedFd,
-    executor: Option<OwnedFd>,
+/// Bytes of a log that are read at once.
+const PIECE: usize = 64 * 1024;
+
+/// Offset at which the last `lines` lines of a file begin. It reads the file from its end.
+fn start_of_last(file: &mut File, lines: usize) -> io::Result<u64> {
+    let end = file.seek(SeekFrom::End(0))?;
+    let (mut to, mut found) = (if lines == 0 { 0 } else { end }, 0);
+    while to > 0 {
+        let from = to.saturating_sub(PIECE as u64);
+        let mut piece = vec![0; (to - from) as usize];
+        file.seek(SeekFrom::Start(from))?;
+        file.read_exact(&mut piece)?;
+        for (at, _) in piece.iter().enumerate().rev().filter(|(_, byte)| **byte == b'\n') {
+            let after = from + at as u64 + 1;
+            // the line end of the last line begins no other line
+            found += usize::from(after < end);
+            if found == lines {
+                return Ok(after);
+            }
+        }
+        to = from;
+    }
+    Ok(if lines == 0 { end } else { 0 })
 }
 
-impl Watch {
-    fn new(saved: &SavedRun) -> io::Result<Self> {
-        let changes = inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK)?;
-        let events = inotify::WatchFlags::MODIFY | inotify::WatchFlags::CREATE;
-        inotify::add_watch(&changes, saved.folder.logs(), events)?;
-        inotify::add_watch(&changes, saved.folder.journal(), events)?;
-        let executor = saved
-            .folder
-            .executor()
-            .and_then(rustix::process::Pid::from_raw)
-            .and_then(|pid| rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).ok());
-        Ok(Self { changes, executor })
-    }
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write as _;
 
-    fn wait(&self) -> io::Result<()> {
-        let mut watched = vec![PollFd::new(&self.changes, PollFlags::IN)];
-        watched.extend(self.executor.iter().map(|pidfd| PollFd::new(pidfd, PollFlags::IN)));
-        poll(&mut watched, None)?;
-        let mut piece = vec![0; 16 * 1024];
-        // drain the queue, so that the next wait is for new changes
-        while rustix::io::read(&self.changes, &mut piece).is_ok_and(|count| count > 0) {}
-        Ok(())
+    #[test]
+    fn last_lines_are_found_across_pieces() {
+        let last = |text: &[u8], lines| {
+            let mut file = tempfile::tempfile().unwrap();
+            file.write_all(text).unwrap();
+            let at = start_of_last(&mut file, lines).unwrap();
+            text[at as usize..].to_vec()
+        };
+        for (lines, wanted) in [(0, ""), (1, "c\n"), (2, "b\nc\n"), (3, "a\nb\nc\n"), (9, "a\nb\nc\n")] {
+            assert_eq!(last(b"a\nb\nc\n", lines), wanted.as_bytes(), "{lines}");
+        }
+        assert_eq!(last(b"a\nb", 1), b"b");
+        assert_eq!(last(b"", 3), b"");
+        assert_eq!(last(b"\n\n", 1), b"\n");
+        let long = [vec![b'x'; PIECE], b"\n".to_vec(), vec![b'y'; 2 * PIECE], b"\n".to_vec()].concat();
+        assert_eq!(last(&long, 1).len(), 2 * PIECE + 1);
+        assert_eq!(last(&long, 2), long);
     }
 }

@@ -1,6 +1,7 @@
 //! Commands, one file each, and their dispatch.
 
 mod cache;
+mod cancel;
 mod check;
 mod dlq;
 mod elsewhere;
@@ -10,23 +11,35 @@ mod handler;
 mod handlers;
 mod inputs;
 mod logs;
+mod man;
 mod manifests;
 mod new;
 mod operation_words;
 mod plan;
+mod prune;
 mod reload;
 mod replay;
 mod resume;
 mod run;
+mod run_watch;
 mod runs;
 mod saved_run;
 mod show;
 mod signals;
 mod verify;
+mod wait;
 
-use crate::args::{Cli, Command, HandlerCommand, grammar};
-use crate::error::{CommandError, Kind};
+use crate::args::{Cli, Command, HandlerCommand};
+use crate::completion;
+use crate::error::CommandError;
 use crate::ui;
+use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, utimensat};
+
+/// Sets the time of modification to now and keeps the time of access.
+const MODIFIED_NOW: Timestamps = Timestamps {
+    last_access: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT },
+    last_modification: Timespec { tv_sec: 0, tv_nsec: UTIME_NOW },
+};
 
 /// Performs a command and returns the exit code.
 pub(crate) fn perform(cli: Cli) -> Result<u8, CommandError> {
@@ -36,10 +49,13 @@ pub(crate) fn perform(cli: Cli) -> Result<u8, CommandError> {
         Command::Plan(args) => plan::plan(&args),
         Command::Inputs(args) => inputs::inputs(&args),
         Command::Resume(args) => resume::resume(&args),
+        Command::Cancel(args) => cancel::cancel(&args),
+        Command::Wait(args) => wait::wait(&args),
         Command::Runs(args) => runs::runs(&args),
         Command::Show(args) => show::show(&args),
         Command::Logs(args) => logs::logs(&args),
         Command::Explain(args) => explain::explain(&args),
+        Command::Prune(args) => prune::prune(&args),
         Command::Dlq { command } => dlq::dlq(&command),
         Command::Cache { command } => cache::cache(&command),
         Command::Verify(args) => verify::verify(&args),
@@ -47,26 +63,17 @@ pub(crate) fn perform(cli: Cli) -> Result<u8, CommandError> {
         Command::Handler { command: HandlerCommand::Check(args) } => handler::check(&args),
         Command::New(args) => new::new(&args),
         Command::Completions { shell } => {
-            let mut script = Vec::new();
-            clap_complete::generate(
-                shell,
-                &mut <crate::args::Cli as clap::CommandFactory>::command(),
-                "pop",
-                &mut script,
-            );
-            ui::print_bytes(&script);
+            ui::print_bytes(&completion::script(shell));
             Ok(0)
         }
-        Command::Guard { executor } => {
+        Command::Guard { executor, mark } => {
             pop_launchers::process::stand_guard(&executor);
+            if let Some(file) = mark {
+                // without the mark, the run seems to have ended with its last event
+                utimensat(CWD, file, &MODIFIED_NOW, AtFlags::SYMLINK_NOFOLLOW).ok();
+            }
             Ok(0)
         }
-        Command::Man => {
-            let mut page = Vec::new();
-            let rendered = clap_mangen::Man::new(grammar()).render(&mut page);
-            rendered.map_err(|error| CommandError::new(Kind::Internal, error.to_string()))?;
-            ui::print_bytes(&page);
-            Ok(0)
-        }
+        Command::Man { into } => man::man(into.as_deref()),
     }
 }

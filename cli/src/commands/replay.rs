@@ -35,5 +35,5 @@ pub(crate) fn replay(args: &DlqReplayArgs) -> Result<u8, CommandError> {
     let prepared = assembly.begin(start)?;
     held.note_replay(&prepared.identity.run)?;
     let launch: Arc<dyn LaunchDataWrapper> = Arc::new(launch);
-    drive(prepared, &args.go, &launch, &surroundings)
+    drive(prepared, &args.go, &args.runs, &launch, &surroundings)
 }

@@ -1,14 +1,16 @@
 //! `pop resume`: restores a run from its journal and continues it.
 
 use super::go::{adopted, drive, look_at_disk, now, options, reach};
-use crate::args::{GoArgs, LaunchArgs, ResumeArgs};
+use crate::args::{GoArgs, LaunchArgs, ResumeArgs, RunsFolder};
 use crate::error::CommandError;
 use crate::launch_data::launch_data;
 use crate::ui;
 use pop_agenda::{PriorOutcomes, RunOutcome};
-use pop_assembly::{ResumableRun, ResumeOptions, Surroundings};
+use pop_assembly::{ChangedTexts, ResumableRun, ResumeOptions, Surroundings};
 use pop_executor::RunFolder;
 use pop_field_retriever::LaunchDataWrapper;
+use std::borrow::Cow;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Command that resumes a run.
@@ -27,6 +29,7 @@ pub(crate) fn resume(args: &ResumeArgs) -> Result<u8, CommandError> {
     resume_folder(
         folder,
         &args.go,
+        &args.runs,
         LaunchArgs::default(),
         ResumeTrigger::ResumeCommand,
         &Surroundings::capture_variables(),
@@ -36,6 +39,7 @@ pub(crate) fn resume(args: &ResumeArgs) -> Result<u8, CommandError> {
 pub(crate) fn resume_folder(
     folder: RunFolder,
     args: &GoArgs,
+    runs: &RunsFolder,
     launch: LaunchArgs,
     trigger: ResumeTrigger,
     surroundings: &Surroundings,
@@ -64,6 +68,9 @@ pub(crate) fn resume_folder(
             "warning: the last {torn} bytes of the journal are ignored: a crash cut its last event off"
         ));
     }
+    if let Some(changed) = ChangedTexts::of(resumable.inputs()) {
+        ui::say(&frozen_warning(run, &changed, &resumable.inputs().settings.folder));
+    }
     let launcher = resumable.launcher()?;
     let launch = launch_data(&LaunchArgs { external_launch_type: Some(launcher), ..launch })?;
     reach(&launch, surroundings)?;
@@ -77,5 +84,26 @@ pub(crate) fn resume_folder(
         sync: args.sync.into(),
     };
     let launch: Arc<dyn LaunchDataWrapper> = Arc::new(launch);
-    drive(resumable.resume(resume, adopted)?, args, &launch, surroundings)
+    drive(resumable.resume(resume, adopted)?, args, runs, &launch, surroundings)
+}
+
+/// The warning that files changed after the run started, and the command that uses the new files. `started_in` is the
+/// folder in which the run was started.
+fn frozen_warning(run: &str, changed: &ChangedTexts, started_in: &Path) -> String {
+    let is_here = std::env::current_dir().is_ok_and(|folder| folder == started_in);
+    let relative = |path: &Path| path.strip_prefix(started_in).unwrap_or(path).display().to_string();
+    let shown = |path: &PathBuf| if is_here { relative(path) } else { path.display().to_string() };
+    let names: Vec<String> = changed.files.iter().map(|path| format!("`{}`", shown(path))).collect();
+    let quoted = |text: String| shlex::try_quote(&text).map(Cow::into_owned).unwrap_or_default();
+    let (copy, file) = if names.len() == 1 { ("copy", "file") } else { ("copies", "files") };
+    let new = changed.agenda.as_ref().map_or_else(
+        || format!("start another run to use the changed {file}"),
+        |agenda| {
+            let folder = quoted(started_in.display().to_string());
+            let folder = if is_here { String::new() } else { format!("cd {folder} && ") };
+            format!("`{folder}pop run {}` uses the changed {file}", quoted(relative(agenda)))
+        },
+    );
+    let names = names.join(", ");
+    format!("warning: {names} changed after run {run} started, and the run uses its frozen {copy}; {new}")
 }

@@ -22,7 +22,14 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8, CommandError> {
     if let Some(Ok(folder)) = existing {
         print_faults(&faults, &request.texts)?;
         check_same_request(&folder, &request, &surroundings)?;
-        return resume_folder(folder, &args.go, args.launch.clone(), ResumeTrigger::SameRunId, &surroundings);
+        return resume_folder(
+            folder,
+            &args.go,
+            &args.runs,
+            args.launch.clone(),
+            ResumeTrigger::SameRunId,
+            &surroundings,
+        );
     }
     let assembly = assemble(request, &surroundings, faults)?;
     reach(&launch, &surroundings)?;
@@ -37,5 +44,5 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8, CommandError> {
     };
     let prepared = assembly.begin(start)?;
     let launch: Arc<dyn LaunchDataWrapper> = Arc::new(launch);
-    drive(prepared, &args.go, &launch, &surroundings)
+    drive(prepared, &args.go, &args.runs, &launch, &surroundings)
 }

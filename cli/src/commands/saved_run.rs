@@ -1,11 +1,15 @@
 //! Reads saved runs, and formats their state for commands.
 
+use super::go::now;
 use crate::error::{CommandError, Kind};
 use pop_agenda::OpIx;
 use pop_assembly::{SavedRun, Surroundings};
+use pop_contract::Millis;
 use pop_document::nearest;
 use pop_executor::RunFolder;
+use pop_reporters::run::closing_line;
 use std::path::Path;
+use std::time::UNIX_EPOCH;
 
 /// Reads a run from the folder of runs.
 pub(super) fn read(runs: &Path, run: &str) -> Result<SavedRun, CommandError> {
@@ -30,6 +34,31 @@ pub(super) fn operation(saved: &SavedRun, name: &str) -> Result<OpIx, CommandErr
     })
 }
 
+/// When the run ended, in epoch milliseconds: now for a running one, and the last sign of the executor for a stopped one.
+pub(super) fn until(saved: &SavedRun) -> Millis {
+    let history = &saved.history;
+    match history.ended {
+        Some((at, _)) => history.wall(at),
+        None if saved.folder.is_held() => now(),
+        None => {
+            let sign = saved.folder.executor_time();
+            let sign = sign.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+            let sign = sign.map_or(0, |since| since.as_millis() as Millis);
+            sign.max(history.wall(history.last))
+        }
+    }
+}
+
+/// How long the run has taken, from its start to its end, in milliseconds. The time before a resume counts.
+pub(super) fn took(saved: &SavedRun) -> Millis {
+    until(saved).saturating_sub(saved.history.started)
+}
+
+/// One line about the whole run: state, duration and outcomes of operations.
+pub(super) fn closing(saved: &SavedRun) -> String {
+    closing_line(&saved.plan, &saved.history, word(saved), took(saved))
+}
+
 /// State of the run: its outcome, or `running` or `stopped`.
 pub(super) fn word(saved: &SavedRun) -> &'static str {
     match saved.history.ended {
@@ -41,7 +70,24 @@ pub(super) fn word(saved: &SavedRun) -> &'static str {
 
 /// Formats a wall-clock time in the local time zone.
 pub(super) fn wall(ms: u64) -> String {
-    let instant = i64::try_from(ms).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
-    let Some(instant) = instant else { return "?".to_owned() };
-    instant.to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string()
+    zoned(ms).map_or_else(|| "?".to_owned(), |time| time.strftime("%Y-%m-%d %H:%M:%S").to_string())
+}
+
+/// Formats a time of this year without the year, and of another year without the time of day.
+pub(super) fn short_wall(ms: u64) -> String {
+    let Some(time) = zoned(ms) else { return "?".to_owned() };
+    let is_this_year = zoned(now()).is_some_and(|now| now.year() == time.year());
+    time.strftime(if is_this_year { "%m-%d %H:%M" } else { "%Y-%m-%d" }).to_string()
+}
+
+/// Formats a time of a run without the date, unless it is on another day than `start`.
+pub(super) fn time_of_day(ms: u64, start: u64) -> String {
+    let Some(time) = zoned(ms) else { return "?".to_owned() };
+    let is_same_day = zoned(start).is_some_and(|start| start.date() == time.date());
+    time.strftime(if is_same_day { "%H:%M:%S" } else { "%m-%d %H:%M:%S" }).to_string()
+}
+
+fn zoned(ms: u64) -> Option<jiff::Zoned> {
+    let instant = jiff::Timestamp::from_millisecond(i64::try_from(ms).ok()?).ok()?;
+    Some(instant.to_zoned(jiff::tz::TimeZone::system()))
 }

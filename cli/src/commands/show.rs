@@ -1,13 +1,13 @@
 //! `pop show`: shows a run, or one of its operations, from its journal.
 
-use super::runs::table;
-use super::saved_run::{operation, read, wall, word};
+use super::saved_run::{closing, operation, read, time_of_day, took, until, wall, word};
 use crate::args::{Output, ShowArgs};
 use crate::error::CommandError;
 use crate::ui;
 use pop_agenda::{Ending, OpIx, Outcome};
 use pop_assembly::SavedRun;
-use pop_reporters::run::{failure_with_blame, how_long, operation_json, run_json, summary, visible};
+use pop_contract::Millis;
+use pop_reporters::run::{failure_with_blame, how_long, operation_json, run_json, tail_lines, visible};
 use serde_json::{Map, Value, json};
 use std::fmt::Write as _;
 
@@ -36,46 +36,47 @@ pub(crate) fn show(args: &ShowArgs) -> Result<u8, CommandError> {
 
 fn run_text(saved: &SavedRun) -> String {
     let history = &saved.history;
-    let rows: Vec<[String; 5]> = saved
-        .plan
-        .operations()
-        .map(|(op, planned)| {
-            let seen = history.operation(op);
-            let took = seen.started().map(|from| {
-                let until = seen.completed().unwrap_or(history.last);
-                how_long(until.0.saturating_sub(from.0))
-            });
-            let state =
-                seen.outcome().map_or(if seen.attempts.is_empty() { "-" } else { "running" }, Outcome::word);
-            let failure =
-                seen.failure().map(|failure| format!("[{}] {}", failure.code, visible(&failure.message)));
-            let tries = if seen.attempts.len() > 1 {
-                format!("{} attempts", seen.attempts.len())
-            } else {
-                String::new()
-            };
-            let note = [tries, failure.unwrap_or_default()].into_iter().filter(|part| !part.is_empty());
-            let note = note.collect::<Vec<_>>().join(", ");
-            [
-                planned.name.to_string(),
-                planned.handler_type.to_string(),
-                state.to_owned(),
-                took.unwrap_or_default(),
-                note,
-            ]
-        })
+    // looked up once: each look-up reads /proc
+    let running = if word(saved) == "running" { "running" } else { "stopped" };
+    let end = until(saved);
+    let heads = ["OPERATION", "TYPE", "STATE", "STARTED", "TOOK", ""].map(str::to_owned);
+    let rows: Vec<[String; 6]> = std::iter::once(heads)
+        .chain(saved.plan.operations().map(|(op, _)| row(saved, op, running, end)))
         .collect();
     let head = format!(
-        "run {} of {}: {}, started {}\n{}\n",
+        "run {} of {}: {}, started {}, took {}\n{}\n",
         saved.folder.run(),
         saved.inputs.settings.agenda,
         word(saved),
         wall(history.started),
+        how_long(took(saved)),
         inputs_text(&saved.inputs.settings.inputs)
     );
-    let closing = summary(&saved.plan, history);
-    let closing = closing.lines().last().unwrap_or_default();
-    format!("{head}{}\n{closing}\n", table(&rows))
+    format!("{head}{}\n{}\n", ui::table(&rows), closing(saved))
+}
+
+/// One operation: name, type, state, start, duration, and a note about attempts and failure. `running` is the state of an
+/// operation that was started and has no end, and `end` the time until which it took.
+fn row(saved: &SavedRun, op: OpIx, running: &str, end: Millis) -> [String; 6] {
+    let planned = saved.plan.operation(op);
+    let seen = saved.history.operation(op);
+    let state = match seen.outcome() {
+        Some(outcome) => outcome.word(),
+        None if seen.attempts.is_empty() => "-",
+        None => running,
+    };
+    let started = seen.started().map(|at| saved.history.wall(at));
+    let ended = seen.completed().map_or(end, |at| saved.history.wall(at));
+    let failure = seen.failure().map(|failure| format!("[{}] {}", failure.code, visible(&failure.message)));
+    let tries = (seen.attempts.len() > 1).then(|| format!("{} attempts", seen.attempts.len()));
+    [
+        planned.name.to_string(),
+        planned.handler_type.to_string(),
+        state.to_owned(),
+        started.map(|at| time_of_day(at, saved.history.started)).unwrap_or_default(),
+        started.map(|at| how_long(ended.saturating_sub(at))).unwrap_or_default(),
+        tries.into_iter().chain(failure).collect::<Vec<_>>().join(", "),
+    ]
 }
 
 /// The values of the inputs, one line each.
@@ -115,9 +116,7 @@ fn operation_text(saved: &SavedRun, op: OpIx) -> String {
                         format!("displaced after {took}: {}", visible(&failure.message))
                     }
                     Ending::Failed(failure) => {
-                        let tail: String = failure
-                            .log_tail
-                            .iter()
+                        let tail: String = tail_lines(failure)
                             .map(|line| format!("\n      | {}", visible(line)))
                             .collect::<Vec<_>>()
                             .concat();

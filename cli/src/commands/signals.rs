@@ -2,11 +2,15 @@
 
 use pop_agenda::CancelReason;
 use pop_executor::RunRequest;
+use pop_reporters::run::Suspension;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
 /// Signal of Ctrl-Z.
 const TERMINAL_STOP: SignalKind = SignalKind::from_raw(rustix::process::Signal::TSTP.as_raw());
+
+/// Whether [`suspend`] has stopped this process.
+pub(super) static SUSPENSION: Suspension = Suspension::new();
 
 /// Sends the reason of each signal that ends the command. The first asks operations to stop, the second kills them, the
 /// third ends pop at once.
@@ -26,8 +30,10 @@ pub(super) fn run_requests() -> std::io::Result<mpsc::UnboundedReceiver<RunReque
 
 /// Stops this process until it is continued (`fg`).
 pub(super) fn suspend() {
+    SUSPENSION.begin();
     // if the signal is not permitted, the process continues
     rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::STOP).ok();
+    SUSPENSION.end();
 }
 
 /// Receives signals on a separate thread, which no other work delays; children end with this process. A signal that

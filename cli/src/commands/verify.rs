@@ -4,7 +4,6 @@ mod child;
 mod comparison;
 mod workspace;
 
-use super::runs::table;
 use super::saved_run::read;
 use crate::args::{Output, RegistryArgs, VerifyArgs};
 use crate::error::{CommandError, Kind};
@@ -255,7 +254,7 @@ impl Verify<'_> {
                     row
                 });
                 let rows: Vec<Vec<String>> = std::iter::once(head).chain(rows).collect();
-                ui::print(&format!("{}\n{}\n", table(&rows), summary(all, &names)));
+                ui::print(&format!("{}\n{}\n", ui::table(&rows), summary(all, &names)));
             }
             Output::Json => {
                 let of = |subject| {

@@ -19,18 +19,21 @@ fn help() {
       plan         Show what would run, in which order and why; start nothing
       resume       Resume a run after a crash, a stop or a failure; finished operations do not run again
       inputs       List the inputs of an agenda
+      cancel       Cancel a running run, from any terminal; running operations get time to stop
+      wait         Wait for the end of a run, and exit with its exit code
       runs         List runs, newest first
       show         Show a run, or one of its operations
       logs         Print the logs of a run, or of one of its operations
       explain      Explain the state of an operation: dependencies, attempts, payload, policies
+      prune        Delete old runs, but none that runs, has dead letters or wrote cached results
       dlq          Manage the dead-letter queue: failed operations with `onFail: DLQ`
       cache        List or clear cached results
       verify       Run an agenda under several launchers and compare outcomes, results and files
       handlers     List handlers by operation type, or show one type with the origin of each field
       handler      Test a program against the handler contract
       new          Create the files of a new handler
-      completions  Print a shell completion script
-      man          Print the manual page
+      completions  Print a shell completion script, for example for `source <(pop completions bash)`
+      man          Print the manual page, or write a page for each command
       help         Print this message or the help of the given subcommand(s)
 
     Options:
@@ -74,6 +77,8 @@ fn help() {
           --sync <SYNC>           When to sync the journal (the run's record of events) to disk: behind
                                   (in the background, within 100 ms) or each (each event, before pop
                                   acts on it) [default: behind] [possible values: behind, each]
+      -q, --quiet                 Print warnings, and a summary only of a run that does not succeed; no
+                                  events, no progress bars
           --output <OUTPUT>       Format of events during the run: text on stderr, or JSON lines on
                                   stdout [default: text] [possible values: text, json]
           --host-folder <DIR>     Folder for the state that several runs share: locks, start times
@@ -214,6 +219,10 @@ fn help_of_run() {
               
               [default: behind]
 
+      -q, --quiet
+              Print warnings, and a summary only of a run that does not succeed; no events, no progress
+              bars
+
           --output <OUTPUT>
               Format of events during the run: text on stderr, or JSON lines on stdout
 
@@ -300,27 +309,18 @@ fn help_of_run() {
 #[test]
 fn every_command_has_help_a_page_and_completions() {
     let bench = Bench::new();
-    for command in [
-        "run",
-        "check",
-        "plan",
-        "resume",
-        "runs",
-        "show",
-        "logs",
-        "explain",
-        "handlers",
-        "handlers show",
-        "handlers reload",
-        "handler check",
-        "new",
-    ] {
+    let commands = "run|check|plan|resume|cancel|wait|runs|show|logs|explain|prune|dlq|dlq list|dlq show|dlq replay|dlq drop|cache|\
+                    cache list|cache clear|verify|handlers|handlers show|handlers reload|handler|handler check|new|completions|man";
+    for command in commands.split('|') {
         let help = bench.pop(0, &format!("{command} --help")).stdout;
         assert!(help.contains(&format!("Usage: pop {command}")), "{help}");
+        assert!(help.contains("\nExit codes:"), "{help}");
+        let has_dead_letters = ["run", "resume", "wait", "dlq replay"].contains(&command);
+        assert_eq!(help.split("\nExit codes:").nth(1).unwrap().contains("11"), has_dead_letters, "{help}");
     }
     assert!(bench.pop(0, "man").stdout.contains(".TH pop 1"));
     for shell in ["bash", "zsh", "fish"] {
-        assert!(bench.call("completions").argument(shell).ends(0).stdout.contains("resume"));
+        assert!(bench.call("completions").argument(shell).ends(0).stdout.contains("POP_COMPLETE"));
     }
     assert!(bench.pop(0, "--version").stdout.starts_with("pop "));
 }
@@ -348,8 +348,8 @@ fn invalid_command_lines() {
     insta::assert_snapshot!(bench.pop(2, "show last").screen(), @r"
     exit 2
     --- stderr
-    error: there is no run `last` in `.pop/runs`
-    hint: `pop runs` lists the runs; `last` is the newest
+    error: there are no runs in `.pop/runs` yet
+    hint: start one: `pop run agenda.yaml`; `--runs DIR` or POP_RUNS names another folder of runs
     ");
 }
 

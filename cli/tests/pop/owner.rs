@@ -52,6 +52,8 @@ fn f88_the_lock_of_another_boot_is_free() {
         (format!("{own} 00000000-0000-0000-0000-000000000000 {}\n", words[3]), "stopped"),
     ] {
         std::fs::write(&lock, line).unwrap();
+        // only a process that has the lock open can be the executor
+        let _open = std::fs::File::open(&lock).unwrap();
         assert!(bench.pop(0, "runs").stdout.contains(word), "{word}");
     }
     let resumed = bench.call("resume last").spawn();

@@ -155,7 +155,7 @@ fn a_run_that_is_resumed() {
     insta::assert_snapshot!(bench.pop(10, "resume last -j 1").screen(), @r#"
     exit 10
     --- stderr
-    resumed
+    resumed $RUN
     reopen    thumb, upload, notify
     start     thumb (attempt 3)
     retry     thumb in $TOOK: attempt 3 failed: [exit] ended with exit status 3
@@ -243,6 +243,38 @@ fn faults_show_file_line_and_caret() {
     --- stdout
     []
     ");
+}
+
+#[test]
+fn fr_g6_a_failure_shows_the_lines_of_the_program_and_its_stack_trace() {
+    let bench = Bench::new();
+    let report = r#"{"processingState":"COMPLETE","processingStateMessage":"failed","diagnosticEvents":[{"message":"KeyError: 'w'","stackTrace":"Traceback (most recent call last):\n  File \"handler.py\", line 7, in work\nKeyError: 'w'\n"}]}"#;
+    bench.program(
+        "handler",
+        &format!("#!/bin/sh\necho 'reading in.mp4' >&2\nprintf '%s\\n' 'pop.report.progress {}'\necho 'INFO Progress: {{\"processingState\":\"COMPLETE\"}}' >&2\necho HandlerComplete >&2\nexit 1\n", report.replace('\'', "'\\''")),
+    );
+    bench.write("registry.yaml", "probe: {command: [./handler]}\n");
+    bench.write("a.yaml", "operations: [{name: a, type: probe}]\n");
+    insta::assert_snapshot!(bench.pop(10, "run a.yaml").screen(), @r#"
+    exit 10
+    --- stderr
+    run $RUN: 1 operation, at most 2 at once
+    start     a
+    failed    a after $TOOK: [failed] KeyError: 'w'
+    ending: an operation failed, no more operations start (--keep-going continues)
+
+    failed: a
+      why: KeyError: 'w' [failed, blame: handler]
+      | reading in.mp4
+      | Traceback (most recent call last):
+      |   File "handler.py", line 7, in work
+      | KeyError: 'w'
+      more: pop logs $RUN "a"
+
+    run $RUN failed after $TOOK: 1 failed
+    "#);
+    let shown = bench.pop(0, "show last a").stdout;
+    assert!(shown.contains("| reading in.mp4\n") && shown.ends_with("| KeyError: 'w'\n"), "{shown}");
 }
 
 #[test]

@@ -3,10 +3,12 @@
 use std::path::Path;
 
 /// What differs from run to run: `#` is a digit, `%` a hexadecimal one, `+` at least one digit.
-const UNSTEADY: [(&str, &str); 6] = [
+const UNSTEADY: [(&str, &str); 8] = [
     ("%%%%%%%%-%%%%-%%%%-%%%%-%%%%%%%%%%%%", "$UUID"),
     ("########-######-%%%%", "$RUN"),
     ("####-##-## ##:##:##", "$TIME"),
+    ("##-## ##:##", "$START"),
+    ("##:##:##", "$CLOCK"),
     ("#############", "$MS"),
     ("process +", "process $PID"),
     ("+.# s", "$TOOK"),

@@ -4,7 +4,7 @@ use super::{AttemptOrder, AttemptRunner, launch_id};
 use crate::atomic_file::write_private;
 use crate::run_identity::RunIdentity;
 use pop_agenda::{OpIx, Plan, PlannedOperation, Serves, Verdict};
-use pop_contract::{Blame, Exit, Failure, PLAIN_PAYLOAD_LIMIT, PayloadForm, judge};
+use pop_contract::{Blame, Exit, Failure, HANDLER_COMPLETE, PLAIN_PAYLOAD_LIMIT, PayloadForm, judge};
 use pop_handler_base::field_retriever::{names::environment as variable, payload};
 use pop_launchers::{
     Doing, LaunchEnd, LaunchId, LaunchOrder, LaunchUpdate, Launcher, Program, StdoutUse, label,
@@ -317,6 +317,8 @@ pub(super) fn verdict(expected: &Expected, ended: LaunchEnd) -> Verdict {
     });
     let result = result.map(Arc::new).map_err(|mut failure| {
         failure.log_tail = log_tail;
+        // the mark of a toolkit handler's end tells nothing about the failure
+        failure.log_tail.pop_if(|line| line == HANDLER_COMPLETE);
         failure
     });
     Verdict { result, is_reported }

@@ -141,9 +141,21 @@ fn f3_run_without_settings_after_power_loss_never_began() {
 #[test]
 fn paths_and_hidden_names_are_not_runs() {
     let runs = tempfile::tempdir().unwrap();
-    for name in ["", "..", "../x", ".hidden", "none", "last"] {
+    for name in ["", "..", "../x", ".hidden", "none"] {
         assert!(matches!(RunFolder::find(runs.path(), name), Err(FolderError::NoRun { .. })), "{name}");
     }
+    assert!(matches!(RunFolder::find(runs.path(), "last"), Err(FolderError::NoRuns { .. })));
+}
+
+#[test]
+fn only_an_unlocked_run_is_deleted() {
+    let runs = tempfile::tempdir().unwrap();
+    let (folder, lock) = RunFolder::create(runs.path(), "r1", &inputs()).unwrap();
+    assert!(matches!(folder.clone().delete(), Err(FolderError::Held { .. })));
+    assert!(folder.inputs().is_ok());
+    drop(lock);
+    folder.clone().delete().unwrap();
+    assert!(!folder.path().exists() && RunFolder::list(runs.path()).unwrap().is_empty());
 }
 
 #[test]

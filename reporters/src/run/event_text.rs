@@ -20,6 +20,8 @@ pub fn how_long(ms: u64) -> String {
 /// Data of earlier events that the text of later events needs.
 #[derive(Debug, Default)]
 pub(crate) struct EventContext {
+    /// The run's id.
+    run: Box<str>,
     /// Launch time and number of each attempt that has not settled its operation.
     started: HashMap<OpIx, (RunTime, u32)>,
     /// Reason of the latest end of an operation's attempt.
@@ -39,7 +41,7 @@ pub(crate) fn event_text(plan: &Plan, recorded: &EventRecord, context: &mut Even
             let (count, parallel) = (plan.len(), options.parallel);
             format!("run {run}: {count} {}, at most {parallel} at once", operations(count))
         }
-        RunEvent::RunResumed { .. } => "resumed".to_owned(),
+        RunEvent::RunResumed { .. } => format!("resumed {}", context.run),
         RunEvent::RunReopened { ops } => return reopened_text(plan, ops),
         RunEvent::PlanGrown { by, count, .. } => growth_text(plan, *by, *count),
         RunEvent::AttemptStarted { op, attempt } => {
@@ -97,6 +99,11 @@ pub(crate) fn event_text(plan: &Plan, recorded: &EventRecord, context: &mut Even
 }
 
 impl EventContext {
+    /// Creates the context of a run before its first event.
+    pub(crate) fn new(run: &str) -> Self {
+        Self { run: run.into(), ..Self::default() }
+    }
+
     /// Returns the text for the end of an attempt, unless a later event has the text.
     fn ending_text(&mut self, name: &str, op: OpIx, ending: &Ending, at: RunTime) -> Option<String> {
         match ending {

@@ -12,9 +12,9 @@ pub struct Lines<W> {
 }
 
 impl<W: Write> Lines<W> {
-    /// Creates a writer to `out`.
-    pub fn new(out: W) -> Self {
-        Self { out, context: EventContext::default() }
+    /// Creates a writer to `out` for the run of this id.
+    pub fn new(out: W, run: &str) -> Self {
+        Self { out, context: EventContext::new(run) }
     }
 }
 

@@ -12,18 +12,19 @@ mod progress_delivery;
 mod sink_thread;
 mod spool;
 mod summary;
+mod terminal_block;
 mod visible;
 
 #[cfg(feature = "annotations")]
 pub use agenda_progress::ProgressIds;
-pub use bars::Bars;
+pub use bars::{Bars, Suspension, TerminalSize};
 pub use event_text::{failure_with_blame, how_long, stop_words};
 pub use followed_run::{FollowedRun, Follower};
 pub use json::{JsonEvents, operation_json, run_json};
 pub use lines::Lines;
 #[cfg(feature = "annotations")]
 pub use progress_delivery::{InvalidAddress, ProgressDelivery, ProgressSource, ServiceAddress};
-pub use sink_thread::SinkThread;
+pub use sink_thread::{Redraw, SinkThread};
 pub use spool::{Spool, SpoolLoss};
-pub use summary::summary;
+pub use summary::{closing_line, summary, tail_lines};
 pub use visible::{visible, visible_text};

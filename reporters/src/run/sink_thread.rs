@@ -3,11 +3,19 @@
 use pop_agenda::{EventRecord, Plan, Sink};
 use std::io;
 use std::sync::Arc;
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 /// Messages that may wait for the reporter. Beyond that the run waits, because no event may be lost.
 const QUEUE_LENGTH: usize = 16_384;
+
+/// A reporter that draws its state on a terminal again and again.
+pub trait Redraw: Sink {
+    /// Draws what is new since the last frame, unless that was a moment ago. Called after each event, and at the latest
+    /// after the returned time.
+    fn redraw(&mut self) -> Duration;
+}
 
 /// Passes events to another reporter on its own thread.
 ///
@@ -31,18 +39,23 @@ enum Message {
 
 impl SinkThread {
     /// Starts a thread for a reporter of this plan's run.
-    pub fn new(mut plan: Arc<Plan>, mut reporter: impl Sink + 'static) -> io::Result<Self> {
+    pub fn new(mut plan: Arc<Plan>, mut reporter: impl Redraw + 'static) -> io::Result<Self> {
         let plan_len = plan.len();
         let (sender, receiver) = sync_channel(QUEUE_LENGTH);
         let thread = std::thread::Builder::new().name("reporter".to_owned()).spawn(move || {
-            for message in receiver {
-                match message {
-                    Message::Plan(grown) => plan = grown,
-                    Message::Event(recorded) => reporter.on_event(&plan, &recorded),
-                    Message::Notice(text) => reporter.on_notice(&text),
-                    Message::Flush => reporter.flush(),
+            let mut next = Instant::now();
+            loop {
+                match receiver.recv_timeout(next.saturating_duration_since(Instant::now())) {
+                    Ok(Message::Plan(grown)) => plan = grown,
+                    Ok(Message::Event(recorded)) => reporter.on_event(&plan, &recorded),
+                    Ok(Message::Notice(text)) => reporter.on_notice(&text),
+                    Ok(Message::Flush) => reporter.flush(),
+                    Err(RecvTimeoutError::Timeout) => {}
+                    Err(RecvTimeoutError::Disconnected) => break,
                 }
+                next = Instant::now() + reporter.redraw();
             }
+            reporter.redraw();
         })?;
         Ok(Self { sender: Some(sender), thread: Some(thread), plan_len })
     }
@@ -102,6 +115,12 @@ mod tests {
         fn on_event(&mut self, _: &Arc<Plan>, recorded: &EventRecord) {
             self.gate.recv().ok();
             self.times.send(recorded.at).unwrap();
+        }
+    }
+
+    impl Redraw for BlockedSink {
+        fn redraw(&mut self) -> Duration {
+            Duration::from_hours(1)
         }
     }
 

@@ -3,10 +3,14 @@
 use super::event_text::{failure_with_blame, how_long};
 use super::visible::visible;
 use pop_agenda::{History, OpIx, Outcome, Plan, RunOutcome};
+use pop_contract::Failure;
 use std::fmt::Write as _;
 
 /// Most failures that are shown in full.
 const MOST_FAILURES: usize = 10;
+
+/// Most lines of a stack trace that are shown.
+const MOST_TRACE: usize = 8;
 
 /// Builds the summary of a run that has ended or not.
 pub fn summary(plan: &Plan, history: &History) -> String {
@@ -36,8 +40,14 @@ pub fn summary(plan: &Plan, history: &History) -> String {
             ),
         );
     }
+    line(&mut text, format_args!("{}", closing_line(plan, history, "not ended", history.last.0)));
+    text
+}
+
+/// Builds one line about a run: state, duration in milliseconds and outcomes of operations. `state` is the word for a run
+/// that has no outcome.
+pub fn closing_line(plan: &Plan, history: &History, state: &str, took: u64) -> String {
     let counted = counts(plan, history);
-    let took = how_long(history.last.0);
     let word = match history.ended {
         Some((_, RunOutcome::Succeeded)) => "succeeded",
         Some((_, RunOutcome::Failed)) => "failed",
@@ -47,10 +57,22 @@ pub fn summary(plan: &Plan, history: &History) -> String {
         Some((_, RunOutcome::Interrupted)) => "interrupted",
         Some((_, RunOutcome::Terminated)) => "terminated",
         Some((_, RunOutcome::Stuck)) => "stuck (a bug in pop)",
-        None => "not ended",
+        None => state,
     };
-    line(&mut text, format_args!("run {} {word} after {took}: {counted}", history.run));
-    text
+    format!("run {} {word} after {}: {counted}", history.run, how_long(took))
+}
+
+/// The lines that explain a failure: the end of its log, and the end of the stack trace that its handler reported.
+pub fn tail_lines(failure: &Failure) -> impl Iterator<Item = &str> {
+    let trace = failure.diagnostics.iter().rev().find_map(|event| event.stack_trace.as_deref());
+    let mut trace: Vec<&str> =
+        trace.unwrap_or_default().lines().filter(|line| !line.trim().is_empty()).collect();
+    // a handler may have printed it, too
+    if trace.last().is_some_and(|last| failure.log_tail.iter().any(|line| line == last)) {
+        trace.clear();
+    }
+    let trace = trace.split_off(trace.len().saturating_sub(MOST_TRACE));
+    failure.log_tail.iter().map(String::as_str).chain(trace)
 }
 
 fn add_failure(text: &mut String, plan: &Plan, history: &History, op: OpIx) {
@@ -65,7 +87,7 @@ fn add_failure(text: &mut String, plan: &Plan, history: &History, op: OpIx) {
     for event in failure.diagnostics.iter().filter(|event| event.message != failure.message) {
         line(text, format_args!("  diagnostic: {}", visible(&event.message)));
     }
-    for log_line in &failure.log_tail {
+    for log_line in tail_lines(failure) {
         line(text, format_args!("  | {}", visible(log_line)));
     }
     // an operation that could not start has no log

@@ -1,7 +1,7 @@
 //! The log reporter: report lines for the launcher on standard output, and readable lines on the log.
 
 use super::StatusReporter;
-use pop_contract::{PROGRESS, Progress, RESULT};
+use pop_contract::{PROGRESS, PROGRESS_LOG, Progress, RESULT, RESULT_LOG};
 use serde_json::Value;
 use std::io::{self, Write};
 
@@ -19,11 +19,11 @@ impl<Out: Write, Log: Write> LogReporter<Out, Log> {
         Self { out, log }
     }
 
-    fn line(&mut self, name: &str, word: &str, json: &str) -> io::Result<()> {
+    fn line(&mut self, name: &str, log_name: &str, json: &str) -> io::Result<()> {
         // one write per line, so that other writers of the stream cannot interrupt it
         let line = format!("{name} {json}\n");
         let outcome = self.out.write_all(line.as_bytes()).and_then(|()| self.out.flush());
-        let mut text = format!("INFO {word}: {json}\n");
+        let mut text = format!("{log_name}{json}\n");
         if let Err(error) = &outcome {
             text = format!("{text}WARN cannot write the report: {error}\n");
         }
@@ -35,8 +35,8 @@ impl<Out: Write, Log: Write> LogReporter<Out, Log> {
 
 impl<Out: Write, Log: Write> StatusReporter for LogReporter<Out, Log> {
     fn report(&mut self, progress: &Progress, result: Option<&Value>) -> io::Result<()> {
-        let result = result.map_or(Ok(()), |result| self.line(RESULT, "Payload", &result.to_string()));
-        let progress = self.line(PROGRESS, "Progress", &serde_json::to_string(progress)?);
+        let result = result.map_or(Ok(()), |result| self.line(RESULT, RESULT_LOG, &result.to_string()));
+        let progress = self.line(PROGRESS, PROGRESS_LOG, &serde_json::to_string(progress)?);
         result.and(progress)
     }
 }
