@@ -6,12 +6,11 @@ use crate::run_identity::launcher;
 use crate::run_texts::RunTexts;
 use crate::surroundings::Surroundings;
 use crate::text_faults::{TextFaults, is_of_whole_text};
-use pop_agenda::{Agenda, Plan};
+use pop_agenda::{Agenda, Plan, check_policy_arguments, override_policies, take_argument_faults};
 use pop_document::{Pointer, secret_literals};
 use pop_executor::{Inputs, ReplayOf};
 use pop_field_retriever::LaunchType;
 use pop_registry::Descriptor;
-use serde_json::{Map, Value};
 use std::collections::HashSet;
 
 /// The hint for a secret that is written into an agenda.
@@ -23,7 +22,7 @@ const SECRET_HINT: &str = "an agenda is stored unchanged: let the program read i
 pub struct RunRequest {
     /// The texts.
     pub texts: RunTexts,
-    /// Values that override the agenda's params.
+    /// Policies that override the agenda's params.
     pub params: Vec<(String, String)>,
     /// The launcher of its programs.
     pub launcher: LaunchType,
@@ -60,6 +59,13 @@ impl RunRequest {
 
     /// Builds the plan. Looks up descriptions of handlers, but no programs or secrets.
     pub(crate) fn plan(&self, surroundings: &Surroundings, faults: &mut TextFaults) -> Option<DescribedPlan> {
+        check_policy_arguments(&self.params, &mut faults.arguments);
+        let described = self.plan_texts(surroundings, faults);
+        take_argument_faults(&self.params, &mut faults.agenda, &mut faults.arguments);
+        described.filter(|_| !faults.arguments.iter().any(|argument| argument.fault.is_error()))
+    }
+
+    fn plan_texts(&self, surroundings: &Surroundings, faults: &mut TextFaults) -> Option<DescribedPlan> {
         let mut catalog = self.texts.catalog(surroundings.path(), &mut faults.registry);
         faults.take_descriptors(&catalog);
         let agenda = self.agenda(faults)?;
@@ -92,7 +98,8 @@ impl RunRequest {
         };
         secret_literals(self.texts.agenda.text(), &root, SECRET_HINT, &mut faults.agenda);
         let spellings = self.texts.agenda.spellings(&root);
-        let agenda = Agenda::parse(with_params(root, &self.params), &mut faults.agenda)?.spelled(spellings);
+        let agenda =
+            Agenda::parse(override_policies(root, &self.params), &mut faults.agenda)?.spelled(spellings);
         Some(if self.replay_of.is_some() { agenda.filled() } else { agenda })
     }
 }
@@ -111,24 +118,4 @@ fn types_of_faulty_handlers(agenda: &Agenda, faults: &TextFaults) -> HashSet<Str
         |handler_type: &str| is_unread || faulty.contains(Pointer::root().join(handler_type).as_str());
     let operations = agenda.operations.iter().filter(|operation| may_be_served(&operation.handler_type));
     operations.map(|operation| operation.pointer.join("type").to_string()).collect()
-}
-
-/// Overrides params of the agenda. A value that parses as JSON becomes that JSON value.
-fn with_params(mut root: Value, params: &[(String, String)]) -> Value {
-    if params.is_empty() {
-        return root;
-    }
-    if let Value::Object(agenda) = &mut root {
-        let slot = agenda.entry("params").or_insert(Value::Null);
-        if slot.is_null() {
-            *slot = Value::Object(Map::new());
-        }
-        if let Value::Object(slot) = slot {
-            for (key, text) in params {
-                let value = serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.clone()));
-                slot.insert(key.clone(), value);
-            }
-        }
-    }
-    root
 }

@@ -57,7 +57,7 @@ pub fn check_same_request(folder: &RunFolder, request: &RunRequest) -> Result<()
     let difference = if frozen.agenda != request.texts.agenda.text().as_bytes() {
         "another agenda"
     } else if frozen.settings.params != request.params {
-        "other `--param` values"
+        "other `--policy` values"
     } else if frozen.settings.on != request.launcher.as_str() {
         "another launcher"
     } else {

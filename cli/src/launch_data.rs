@@ -1,16 +1,16 @@
 //! Launch data of this process, and the files that the command line names.
 
-use crate::args::{LaunchArgs, RegistryArgs};
+use crate::args::{LaunchArgs, RegistryArgs, StrictArg};
 use crate::error::{CommandError, Kind, RENAME};
 use crate::ui;
 use pop_assembly::{AgendaOrigin, RunRequest, RunTexts, Surroundings, TextFaults, TextFiles};
-use pop_document::{Fault, MAX_BYTES, Site};
+use pop_document::{Fault, MAX_BYTES, Severity, Site};
 use pop_field_retriever::{DefaultLaunchData, Defaults, Environment, LaunchDataWrapper as _};
 use std::io::Read as _;
 use std::path::Path;
 
-/// Loads launch data from command line, environment and properties file.
-pub(crate) fn launch_data(args: &LaunchArgs) -> Result<DefaultLaunchData, CommandError> {
+/// Loads launch data from command line, environment and properties file, and prints warnings of the properties file.
+pub(crate) fn launch_data(args: &LaunchArgs, strict: StrictArg) -> Result<DefaultLaunchData, CommandError> {
     let mut argv = Vec::new();
     let words =
         [("launchType", args.launch_type), ("externalLaunchType", args.external_launch_type)].into_iter();
@@ -27,8 +27,13 @@ pub(crate) fn launch_data(args: &LaunchArgs) -> Result<DefaultLaunchData, Comman
         }
     }
     let launch = DefaultLaunchData::load(argv, Environment::capture(), &Defaults::executor())?;
-    for warning in launch.properties().warnings() {
-        ui::say(&format!("warning: {warning}"));
+    let severity = if strict.is_on { Severity::Error } else { Severity::Warning };
+    let warnings = launch.properties().warnings();
+    for warning in warnings {
+        ui::say(&format!("{}: {warning}", severity.word()));
+    }
+    if strict.is_on && !warnings.is_empty() {
+        return Err(CommandError::printed(Kind::Registry));
     }
     Ok(launch)
 }
@@ -78,7 +83,7 @@ pub(crate) fn request(
     };
     let texts: RunTexts = text_files(args, launch_data, surroundings).read(origin, faults)?;
     let launcher = launch_data.external_launch_type().value;
-    Ok(RunRequest { params: args.params.clone(), ..RunRequest::new(texts, launcher) })
+    Ok(RunRequest { params: args.policies.clone(), ..RunRequest::new(texts, launcher) })
 }
 
 fn standard_input() -> Result<Vec<u8>, Fault> {

@@ -46,12 +46,11 @@ impl Default for Retry {
 }
 
 impl Retry {
-    /// Reads the map; absent keys have their defaults.
+    /// Reads the map; absent keys have their defaults. Unknown keys are ignored.
     pub fn parse(value: &Value, at: Pointer, faults: &mut Vec<Fault>) -> Option<Self> {
         let before = faults.len();
         let default = Self::default();
         let mut fields = Fields::of(value, at, "`retry`", "wrong-type", faults)?;
-        fields.warn_unknown("`retry`", &["maxAttempts", "delayMs", "factor", "maxDelayMs", "on"]);
         let max_attempts = fields.whole("maxAttempts").unwrap_or(1);
         let delay_ms = fields.whole("delayMs").unwrap_or(0);
         let factor = fields.number("factor").unwrap_or(default.factor);
@@ -132,9 +131,9 @@ mod tests {
     #[test]
     fn all_wrong_values_are_reported() {
         let mut faults = Vec::new();
-        let value = json!({"maxAttempts": 0, "delayMs": "soon", "factor": -1, "on": {}, "maxDelay": 3});
+        let value = json!({"maxAttempts": 0, "delayMs": "soon", "factor": -1, "on": {}});
         assert_eq!(Retry::parse(&value, Pointer::root(), &mut faults), None);
         let at: Vec<_> = faults.iter().map(Fault::pointer).collect();
-        assert_eq!(at, ["/maxDelay", "/delayMs", "/factor", "/on", "/maxAttempts"]);
+        assert_eq!(at, ["/delayMs", "/factor", "/on", "/maxAttempts"]);
     }
 }

@@ -3,11 +3,11 @@
 use super::growth::{ForEach, Generator};
 use crate::name::OperationName;
 use pop_document::{Fault, Fields, Pointer};
-use pop_policy::PolicyLayer;
+use pop_policy::{Level, OPERATION_FIELDS, PolicyLayer};
 use serde_json::{Map, Value};
 
-const FIELDS: [&str; 10] =
-    ["id", "cid", "customerId", "title", "addedTime", "updatedTime", "name", "type", "payload", "params"];
+/// Fields that POP writes and that have no effect.
+const IGNORED_FIELDS: [&str; 5] = ["cid", "customerId", "title", "addedTime", "updatedTime"];
 
 /// A name in `dependsOn` and its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,7 +80,9 @@ impl Operation {
     fn parse(mut value: Value, at: Pointer, faults: &mut Vec<Fault>) -> Option<Self> {
         let payload = value.get_mut("payload").map(Value::take).unwrap_or_default();
         let mut fields = Fields::of(&value, at.clone(), "an operation", "wrong-type", faults)?;
-        fields.warn_unknown("an operation", &FIELDS);
+        Level::Operation.warn_unknown(&mut fields, |key| {
+            OPERATION_FIELDS.contains(&key) || IGNORED_FIELDS.contains(&key)
+        });
         let name = fields.text("name").and_then(|text| match OperationName::parse(text) {
             Ok(name) => Some(name),
             Err(error) => {

@@ -1,6 +1,6 @@
 //! Arguments of `pop check` and `pop plan`.
 
-use super::shared::{DescribeArg, LaunchArgs, Output, RegistryArgs};
+use super::shared::{DescribeArg, LaunchArgs, Output, RegistryArgs, StrictArg};
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
 
@@ -10,9 +10,8 @@ pub(crate) struct CheckArgs {
     /// Agenda files (JSON or YAML), or - for standard input
     #[arg(value_name = "AGENDA", required = true)]
     pub(crate) agendas: Vec<PathBuf>,
-    /// Treat warnings as errors
-    #[arg(long)]
-    pub(crate) strict: bool,
+    #[command(flatten)]
+    pub(crate) strict: StrictArg,
     /// Output format
     #[arg(long, value_enum, default_value_t = Output::Text)]
     pub(crate) output: Output,
@@ -33,6 +32,8 @@ pub(crate) struct PlanArgs {
     /// Output format
     #[arg(long, value_enum, default_value_t = PlanOutput::Text)]
     pub(crate) output: PlanOutput,
+    #[command(flatten)]
+    pub(crate) strict: StrictArg,
     #[command(flatten)]
     pub(crate) describe: DescribeArg,
     #[command(flatten)]

@@ -1,6 +1,6 @@
 //! Arguments of `pop run` and `pop resume`.
 
-use super::shared::{GoArgs, LaunchArgs, RegistryArgs, RunsFolder};
+use super::shared::{GoArgs, LaunchArgs, RegistryArgs, RunsFolder, StrictArg};
 use clap::Args;
 use std::path::PathBuf;
 
@@ -15,6 +15,8 @@ pub(crate) struct RunArgs {
     pub(crate) run_id: Option<String>,
     #[command(flatten)]
     pub(crate) go: GoArgs,
+    #[command(flatten)]
+    pub(crate) strict: StrictArg,
     #[command(flatten)]
     pub(crate) registry: RegistryArgs,
     #[command(flatten)]

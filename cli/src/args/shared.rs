@@ -4,6 +4,7 @@ use clap::{Args, ValueEnum};
 use pop_assembly::DescriptionSource;
 use pop_executor::Host;
 use pop_field_retriever::LaunchType;
+use std::convert::Infallible;
 use std::path::PathBuf;
 
 /// Launch data on the command line.
@@ -34,7 +35,7 @@ pub(crate) struct LaunchArgs {
     pub(crate) oauth_token_path: Option<PathBuf>,
 }
 
-/// Where handlers are declared, and values of agenda params.
+/// Where handlers are declared, and policies that override those of the agenda.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct RegistryArgs {
     /// Registry file [default: registry.json or registry.yaml next to the agenda, then /app/config/registry.json]
@@ -47,9 +48,12 @@ pub(crate) struct RegistryArgs {
     /// /usr/lib/pop/handlers, /usr/lib64/pop/handlers]
     #[arg(long = "handlers", value_name = "DIR")]
     pub(crate) handlers: Vec<PathBuf>,
-    /// Set an entry of the agenda's params, replacing the agenda's own; repeatable
-    #[arg(long = "param", value_name = "KEY=VALUE", value_parser = key_value)]
-    pub(crate) params: Vec<(String, String)>,
+    /// Set a policy of the agenda, such as `timeoutMs=5000`, replacing the one in its params; repeatable
+    #[arg(long = "policy", value_name = "KEY=VALUE", value_parser = key_value)]
+    pub(crate) policies: Vec<(String, String)>,
+    /// The former name of `--policy`
+    #[arg(long = "param", hide = true, value_name = "KEY=VALUE", value_parser = former_name)]
+    former_policies: Vec<Infallible>,
 }
 
 /// Whether pop starts programs to read their descriptions.
@@ -66,6 +70,14 @@ impl DescribeArg {
     pub(crate) fn source(self) -> DescriptionSource {
         if self.describe { DescriptionSource::Programs } else { DescriptionSource::Cached }
     }
+}
+
+/// Whether warnings are errors.
+#[derive(Debug, Clone, Copy, Default, Args)]
+pub(crate) struct StrictArg {
+    /// Treat warnings of the agenda, the registry and the properties file as errors
+    #[arg(long = "strict")]
+    pub(crate) is_on: bool,
 }
 
 /// Folder that stores runs.
@@ -132,6 +144,11 @@ pub(crate) enum SyncArg {
     Behind,
     /// Before the next step
     Each,
+}
+
+/// Rejects `--param`, the former name of `--policy`.
+fn former_name(text: &str) -> Result<Infallible, String> {
+    Err(format!("write `--policy {text}`: policies are no longer set with `--param`"))
 }
 
 fn key_value(text: &str) -> Result<(String, String), String> {

@@ -5,11 +5,12 @@ use crate::error::CommandError;
 use crate::faults::{exit_code, print as print_faults, print_unchecked_types};
 use crate::launch_data::{launch_data, request, surroundings};
 use crate::ui;
+use pop_agenda::ArgumentFault;
 use pop_assembly::{RunRequest, RunTexts, TextFaults};
 use serde_json::{Value, json};
 
 pub(crate) fn check(args: &CheckArgs) -> Result<u8, CommandError> {
-    let launch = launch_data(&args.launch)?;
+    let launch = launch_data(&args.launch, args.strict)?;
     let surroundings = surroundings()?;
     let mut worst = 0;
     let mut found: Vec<Value> = Vec::new();
@@ -19,7 +20,7 @@ pub(crate) fn check(args: &CheckArgs) -> Result<u8, CommandError> {
         let request = RunRequest { descriptions: args.describe.source(), ..request };
         let texts = request.texts.clone();
         let assembly = request.assemble(&surroundings, &mut faults);
-        if args.strict {
+        if args.strict.is_on {
             faults.be_strict();
         }
         worst = worst.max(exit_code(&faults));
@@ -40,8 +41,13 @@ pub(crate) fn check(args: &CheckArgs) -> Result<u8, CommandError> {
     Ok(worst)
 }
 
-/// Adds the faults of an agenda as JSON. Faults of a shared registry or descriptor are listed once.
+/// Adds the faults of an agenda as JSON. Faults of arguments, and of a shared registry or descriptor, are listed once.
 fn add(found: &mut Vec<Value>, texts: &RunTexts, faults: &TextFaults) {
+    for fault in faults.arguments.iter().map(argument_json) {
+        if !found.contains(&fault) {
+            found.push(fault);
+        }
+    }
     found.extend(ui::faults_json(&texts.agenda, &faults.agenda));
     let registry = texts.registry.iter().map(|registry| (registry, &faults.registry));
     let descriptors = faults.descriptors.iter().map(|(source, faults)| (source, faults));
@@ -52,4 +58,18 @@ fn add(found: &mut Vec<Value>, texts: &RunTexts, faults: &TextFaults) {
             }
         }
     }
+}
+
+/// A fault of an argument as JSON; it has no place in a file.
+fn argument_json(ArgumentFault { argument, fault }: &ArgumentFault) -> Value {
+    json!({
+        "file": null,
+        "line": null,
+        "column": null,
+        "pointer": "",
+        "code": fault.code,
+        "severity": fault.severity.word(),
+        "message": format!("`{argument}`: {}", fault.message),
+        "hint": fault.hint.as_ref().or(fault.label.as_ref()),
+    })
 }

@@ -3,7 +3,7 @@
 use super::operation_words::quoted;
 use super::reload::reload;
 use super::runs::table;
-use crate::args::{HandlersArgs, HandlersCommand};
+use crate::args::{HandlersArgs, HandlersCommand, StrictArg};
 use crate::error::{CommandError, Kind};
 use crate::faults::{exit_code, print_handler_faults};
 use crate::launch_data::{launch_data, surroundings, text_files};
@@ -16,7 +16,7 @@ use std::collections::HashSet;
 use std::path::Path;
 
 pub(crate) fn handlers(args: &HandlersArgs) -> Result<u8, CommandError> {
-    let launch = launch_data(&args.launch)?;
+    let launch = launch_data(&args.launch, StrictArg::default())?;
     let surroundings = surroundings()?;
     let files = text_files(&args.registry, &launch, &surroundings);
     if let Some(HandlersCommand::Reload { run, runs }) = &args.command {

@@ -12,7 +12,7 @@ use pop_field_retriever::LaunchDataWrapper;
 use std::sync::Arc;
 
 pub(crate) fn run(args: &RunArgs) -> Result<u8, CommandError> {
-    let launch = launch_data(&args.launch)?;
+    let launch = launch_data(&args.launch, args.strict)?;
     let surroundings = surroundings()?;
     let mut faults = TextFaults::default();
     let request = request(args.agenda.as_deref(), &args.registry, &launch, &surroundings, &mut faults)?;
@@ -23,7 +23,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8, CommandError> {
         check_same_request(&folder, &request)?;
         return resume_folder(folder, &args.go, args.launch.clone(), ResumeTrigger::SameRunId, &surroundings);
     }
-    let assembly = assemble(request, &surroundings, faults)?;
+    let assembly = assemble(request, &surroundings, faults, args.strict)?;
     reach(&launch, &surroundings)?;
     look_at_disk(&args.go.host, &args.runs);
     let start = RunStart {

@@ -76,6 +76,8 @@ fn help() {
                                   on stdout [default: text] [possible values: text, json]
           --host-folder <DIR>     Folder for state that runs share: locks, delays, versions, cached
                                   results [default: .host in the --runs folder] [env: POP_HOST_FOLDER=]
+          --strict                Treat warnings of the agenda, the registry and the properties file as
+                                  errors
           --registry <FILE>       Registry file [default: registry.json or registry.yaml next to the
                                   agenda, then /app/config/registry.json]
           --conf-d <DIR>          Folder of handler descriptors (*.conf) [default: conf.d next to the
@@ -83,8 +85,8 @@ fn help() {
           --handlers <DIR>        Search this folder for the programs of descriptors; repeatable
                                   [default: handlers next to conf.d, then /usr/lib/pop/handlers,
                                   /usr/lib64/pop/handlers]
-          --param <KEY=VALUE>     Set an entry of the agenda's params, replacing the agenda's own;
-                                  repeatable
+          --policy <KEY=VALUE>    Set a policy of the agenda, such as `timeoutMs=5000`, replacing the
+                                  one in its params; repeatable
           --runs <DIR>            Folder that stores runs [env: POP_RUNS=] [default: .pop/runs]
       -h, --help                  Print help (see more with '--help')
 
@@ -143,8 +145,8 @@ fn help_of_verify() {
           --handlers <DIR>      Search this folder for the programs of descriptors; repeatable [default:
                                 handlers next to conf.d, then /usr/lib/pop/handlers,
                                 /usr/lib64/pop/handlers]
-          --param <KEY=VALUE>   Set an entry of the agenda's params, replacing the agenda's own;
-                                repeatable
+          --policy <KEY=VALUE>  Set a policy of the agenda, such as `timeoutMs=5000`, replacing the one
+                                in its params; repeatable
           --launch-type <TYPE>  How this pop process was launched [local, docker, kubernetes; default:
                                 local]
           --prop-file <FILE>    Read launch data from this Java .properties file
@@ -210,6 +212,9 @@ fn help_of_run() {
               
               [env: POP_HOST_FOLDER=]
 
+          --strict
+              Treat warnings of the agenda, the registry and the properties file as errors
+
           --registry <FILE>
               Registry file [default: registry.json or registry.yaml next to the agenda, then
               /app/config/registry.json]
@@ -222,8 +227,9 @@ fn help_of_run() {
               Search this folder for the programs of descriptors; repeatable [default: handlers next to
               conf.d, then /usr/lib/pop/handlers, /usr/lib64/pop/handlers]
 
-          --param <KEY=VALUE>
-              Set an entry of the agenda's params, replacing the agenda's own; repeatable
+          --policy <KEY=VALUE>
+              Set a policy of the agenda, such as `timeoutMs=5000`, replacing the one in its params;
+              repeatable
 
           --runs <DIR>
               Folder that stores runs

@@ -16,6 +16,7 @@ mod docker;
 mod elsewhere;
 mod engine;
 mod faults;
+mod foreign_keys;
 mod forwarder;
 mod handlers;
 mod help;
