@@ -1,8 +1,9 @@
 //! Builds a plan: resolves every name, type and reference of an agenda and reports all faults.
 
 use super::edges::{Reason, Reasons, check_cycles, check_fallbacks};
+use super::exec::{check_exec, check_script};
 use super::fit::check_fit;
-use super::length::check_length;
+use super::length::{check_delivery, check_length};
 use super::names::{Known, Names};
 use super::spelling::check_spellings;
 use super::types::{PlanContext, Types, no_route_fault};
@@ -12,10 +13,12 @@ use crate::ops::{OpIx, OpMap};
 use pop_contract::LaunchType;
 use pop_document::{Fault, Pointer};
 use pop_policy::{Lock, OnFail, Scope};
-use pop_registry::{AGENDA, Catalog, ExecPayload};
+use pop_registry::{AGENDA, Catalog};
 use serde_json::Value;
 use std::sync::Arc;
 
+/// The built-in type of commands.
+const EXEC: &str = "exec";
 /// Maximum number of operations of a run.
 pub(crate) const MOST_OPERATIONS: usize = 4_000_000;
 
@@ -41,7 +44,7 @@ impl Plan {
         let graph = Graph::new(&batch.edges.clone().into());
         check_cycles(&graph, &|op| &batch.planned[op.index()], &batch.reasons, faults);
         check_last(&batch, faults);
-        batch.check(None, faults);
+        batch.check(None, on, faults);
         check_spellings(&spellings, &places.into_iter().zip(&batch.planned).collect(), faults);
         for edges in &batch.edges {
             for edge in edges.iter().filter(|edge| edge.kind == EdgeKind::Reads) {
@@ -85,7 +88,7 @@ impl Plan {
 #[derive(Debug, Default)]
 pub(super) struct Batch {
     pub(super) planned: Vec<PlannedOperation>,
-    /// Pointer of each operation; empty if no handler has a description.
+    /// Pointer of each operation; empty if nothing is known of payloads and results.
     places: Vec<Pointer>,
     pub(super) reasons: Vec<Vec<Reason>>,
     pub(super) edges: Vec<Vec<Edge>>,
@@ -99,8 +102,10 @@ impl Batch {
         faults: &mut Vec<Fault>,
     ) -> Self {
         let mut batch = Self::default();
-        // only needed to check against descriptions
-        if types.catalog.entries().any(|entry| entry.description.is_some()) {
+        // only needed to check what is known of payloads and results
+        let is_exec = |operation: &Operation| operation.handler_type == EXEC;
+        if types.catalog.entries().any(|entry| entry.description.is_some()) || operations.iter().any(is_exec)
+        {
             batch.places = operations.iter().map(|operation| operation.pointer.clone()).collect();
         }
         for operation in operations {
@@ -113,7 +118,12 @@ impl Batch {
     }
 
     /// Checks references between them, and to operations that the plan had before.
-    pub(super) fn check(&self, below: Option<&OpMap<PlannedOperation>>, faults: &mut Vec<Fault>) {
+    pub(super) fn check(
+        &self,
+        below: Option<&OpMap<PlannedOperation>>,
+        on: LaunchType,
+        faults: &mut Vec<Fault>,
+    ) {
         let first = below.map_or(0, OpMap::len);
         let planned = |op: OpIx| {
             below.and_then(|below| below.get(op)).unwrap_or_else(|| &self.planned[op.index() - first])
@@ -121,7 +131,7 @@ impl Batch {
         for ((reader, edges), reasons) in self.planned.iter().zip(&self.edges).zip(&self.reasons) {
             check_fallbacks(reader, edges, reasons, &planned, faults);
         }
-        check_fit(&self.planned, &self.places, first, &planned, faults);
+        check_fit(&self.planned, &self.places, first, on, &planned, faults);
     }
 }
 
@@ -162,6 +172,9 @@ fn plan_operation(
     } else {
         compile(payload, &operation.pointer.join("payload"), &mut reasons, faults)
     };
+    if serves == Some(Serves::Exec) {
+        check_script(name.as_str(), &payload, &operation.pointer.join("payload"), faults);
+    }
     let params = operation.pointer.join("params");
     for (key, partner) in policies.idle() {
         let message = format!("`{key}` of operation `{name}` has no effect without `{partner}`");
@@ -216,6 +229,7 @@ fn plan_operation(
         rare: has_rare.then(|| Arc::new(own)),
         origin: None::<Origin>,
     };
+    check_delivery(&planned, on, &operation.pointer.join("type"), faults);
     check_length(&planned, &operation.pointer.join("payload"), faults);
     let own_cache = planned.policies.use_cache.value && planned.policies.use_cache.scope == Scope::Operation;
     if own_cache && !planned.may_use_cache() {
@@ -251,15 +265,4 @@ fn compile(value: Value, place: &Pointer, reasons: &mut Reasons<'_>, faults: &mu
         let at = Pointer::from(format!("{place}{at}"));
         reasons.refer(token, &at, faults)
     })
-}
-
-fn check_exec(operation: &Operation, catalog: &Catalog, on: LaunchType, faults: &mut Vec<Fault>) {
-    let Operation { name, pointer, payload, .. } = operation;
-    ExecPayload::check(payload, pointer.join("payload"), faults);
-    let has_image = payload.get("image").is_some() || catalog.exec_pod().image.is_some();
-    if on.capabilities().needs_image && !has_image {
-        let message = format!("operation `{name}` needs an image under the {on} launcher");
-        let fault = Fault::value("no-image", pointer.join("payload"), message);
-        faults.push(fault.hint("add `image` to its payload, or `imageName` to the registry's basePodConfig"));
-    }
 }

@@ -137,7 +137,7 @@ impl Plan {
             let message = format!("operations depend on each other in a cycle: {}", names.join(" -> "));
             faults.push(Fault::value("cycle", Pointer::root(), message));
         }
-        batch.check(Some(&self.operations), faults);
+        batch.check(Some(&self.operations), self.on, faults);
     }
 
     /// Adds operations at the end.

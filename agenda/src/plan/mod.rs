@@ -3,6 +3,7 @@
 mod build;
 mod dispatch;
 mod edges;
+mod exec;
 mod fit;
 mod graph;
 mod grow;

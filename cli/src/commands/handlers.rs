@@ -147,6 +147,7 @@ fn registered(entry: &Entry, source: &Source) -> String {
     own("inputs", entry.inputs.as_ref().map(|inputs| inputs.join(", ")));
     own("command", entry.command.as_deref().map(quoted));
     own("workingDirectory", entry.working_directory.clone());
+    own("payload", entry.payload.map(|delivery| delivery.to_string()));
     own("configMapName", entry.config_map_name.clone());
     let maps = [("envVars", &entry.env_vars), ("properties", &entry.properties)];
     for (map, values) in maps {

@@ -52,7 +52,11 @@ fn steps(plan: &Plan) -> Vec<(OpIx, usize)> {
 fn command(planned: &PlannedOperation) -> Option<String> {
     match &planned.serves {
         Serves::Exec => {
-            let argv = planned.payload.template()["command"].as_array()?;
+            let payload = planned.payload.template();
+            if let Some(script) = payload["shell"].as_str() {
+                return Some(quoted(&["sh", "-eu", "-c", script].map(str::to_owned)));
+            }
+            let argv = payload["command"].as_array()?;
             let text = |arg: &Value| arg.as_str().map_or_else(|| arg.to_string(), str::to_owned);
             Some(quoted(&argv.iter().map(text).collect::<Vec<_>>()))
         }

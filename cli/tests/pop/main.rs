@@ -15,6 +15,7 @@ mod dlq;
 mod docker;
 mod elsewhere;
 mod engine;
+mod exec_values;
 mod faults;
 mod foreign_keys;
 mod forwarder;

@@ -4,6 +4,7 @@
 //! work needs: as variables and files of a program, or as the input of a handler. Adapters speak back in the
 //! [`LaunchEvent`](pop_launchers::LaunchEvent)s of launches.
 
+mod input_files;
 mod program;
 mod resident;
 
