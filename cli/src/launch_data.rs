@@ -1,6 +1,6 @@
 //! Launch data of this process, and the files that the command line names.
 
-use crate::args::{LaunchArgs, RegistryArgs, StrictArg};
+use crate::args::{LaunchArgs, PolicyArgs, RegistryArgs, StrictArg};
 use crate::error::{CommandError, Kind, RENAME};
 use crate::ui;
 use pop_assembly::{AgendaOrigin, RunRequest, RunTexts, Surroundings, TextFaults, TextFiles};
@@ -72,6 +72,7 @@ pub(crate) fn text_files<'f>(
 pub(crate) fn request(
     agenda: Option<&Path>,
     args: &RegistryArgs,
+    policies: &PolicyArgs,
     launch_data: &DefaultLaunchData,
     surroundings: &Surroundings,
     faults: &mut TextFaults,
@@ -83,7 +84,7 @@ pub(crate) fn request(
     };
     let texts: RunTexts = text_files(args, launch_data, surroundings).read(origin, faults)?;
     let launcher = launch_data.external_launch_type().value;
-    Ok(RunRequest { params: args.policies.clone(), ..RunRequest::new(texts, launcher) })
+    Ok(RunRequest { params: policies.policies.clone(), ..RunRequest::new(texts, launcher) })
 }
 
 fn standard_input() -> Result<Vec<u8>, Fault> {

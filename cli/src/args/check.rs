@@ -1,6 +1,6 @@
 //! Arguments of `pop check` and `pop plan`.
 
-use super::shared::{DescribeArg, LaunchArgs, Output, RegistryArgs, StrictArg};
+use super::shared::{DescribeArg, LaunchArgs, Output, PolicyArgs, RegistryArgs, StrictArg};
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
 
@@ -20,6 +20,8 @@ pub(crate) struct CheckArgs {
     #[command(flatten)]
     pub(crate) registry: RegistryArgs,
     #[command(flatten)]
+    pub(crate) policies: PolicyArgs,
+    #[command(flatten)]
     pub(crate) launch: LaunchArgs,
 }
 
@@ -38,6 +40,8 @@ pub(crate) struct PlanArgs {
     pub(crate) describe: DescribeArg,
     #[command(flatten)]
     pub(crate) registry: RegistryArgs,
+    #[command(flatten)]
+    pub(crate) policies: PolicyArgs,
     #[command(flatten)]
     pub(crate) launch: LaunchArgs,
 }

@@ -1,6 +1,6 @@
 //! Arguments of `pop run` and `pop resume`.
 
-use super::shared::{GoArgs, LaunchArgs, RegistryArgs, RunsFolder, StrictArg};
+use super::shared::{GoArgs, LaunchArgs, PolicyArgs, RegistryArgs, RunsFolder, StrictArg};
 use clap::Args;
 use std::path::PathBuf;
 
@@ -19,6 +19,8 @@ pub(crate) struct RunArgs {
     pub(crate) strict: StrictArg,
     #[command(flatten)]
     pub(crate) registry: RegistryArgs,
+    #[command(flatten)]
+    pub(crate) policies: PolicyArgs,
     #[command(flatten)]
     pub(crate) runs: RunsFolder,
     #[command(flatten)]

@@ -35,7 +35,7 @@ pub(crate) struct LaunchArgs {
     pub(crate) oauth_token_path: Option<PathBuf>,
 }
 
-/// Where handlers are declared, and policies that override those of the agenda.
+/// Where handlers are declared.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct RegistryArgs {
     /// Registry file [default: registry.json or registry.yaml next to the agenda, then /app/config/registry.json]
@@ -48,6 +48,11 @@ pub(crate) struct RegistryArgs {
     /// /usr/lib/pop/handlers, /usr/lib64/pop/handlers]
     #[arg(long = "handlers", value_name = "DIR")]
     pub(crate) handlers: Vec<PathBuf>,
+}
+
+/// Policies that override those of the agenda.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct PolicyArgs {
     /// Set a policy of the agenda, such as `timeoutMs=5000`, replacing the one in its params; repeatable
     #[arg(long = "policy", value_name = "KEY=VALUE", value_parser = key_value)]
     pub(crate) policies: Vec<(String, String)>,

@@ -1,6 +1,6 @@
 //! Arguments of `pop verify`.
 
-use super::shared::{Output, RegistryArgs};
+use super::shared::{Output, PolicyArgs, RegistryArgs};
 use clap::Args;
 use pop_field_retriever::LaunchType;
 use std::path::PathBuf;
@@ -33,6 +33,8 @@ pub(crate) struct VerifyArgs {
     pub(crate) output: Output,
     #[command(flatten)]
     pub(crate) registry: RegistryArgs,
+    #[command(flatten)]
+    pub(crate) policies: PolicyArgs,
     /// How this pop process was launched [local, docker, kubernetes; default: local]
     #[arg(long, value_name = "TYPE")]
     pub(crate) launch_type: Option<LaunchType>,

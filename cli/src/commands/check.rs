@@ -14,9 +14,11 @@ pub(crate) fn check(args: &CheckArgs) -> Result<u8, CommandError> {
     let surroundings = surroundings()?;
     let mut worst = 0;
     let mut found: Vec<Value> = Vec::new();
+    let mut reported: Vec<ArgumentFault> = Vec::new();
     for path in &args.agendas {
         let mut faults = TextFaults::default();
-        let request = request(Some(path), &args.registry, &launch, &surroundings, &mut faults)?;
+        let request =
+            request(Some(path), &args.registry, &args.policies, &launch, &surroundings, &mut faults)?;
         let request = RunRequest { descriptions: args.describe.source(), ..request };
         let texts = request.texts.clone();
         let assembly = request.assemble(&surroundings, &mut faults);
@@ -24,12 +26,24 @@ pub(crate) fn check(args: &CheckArgs) -> Result<u8, CommandError> {
             faults.be_strict();
         }
         worst = worst.max(exit_code(&faults));
+        // an argument has the same faults for each agenda
+        faults.arguments.retain(|fault| !reported.contains(fault));
+        reported.extend(faults.arguments.iter().cloned());
         if args.output == Output::Json {
             add(&mut found, &texts, &faults);
-        } else if print_faults(&faults, &texts).is_ok() {
-            let count = assembly.as_ref().map_or(0, |assembly| assembly.plan.len());
-            let what = if count == 1 { "operation" } else { "operations" };
-            ui::say(&format!("{}: {count} {what}, no faults", texts.agenda.name()));
+        } else if print_faults(&faults, &texts).is_ok()
+            && let Some(assembly) = &assembly
+        {
+            let counted = |count: usize, what: &str| match count {
+                1 => format!("1 {what}"),
+                count => format!("{count} {what}s"),
+            };
+            let operations = counted(assembly.plan.len(), "operation");
+            let warnings = match faults.agenda.len() + faults.of_handlers().count() {
+                0 => "no faults".to_owned(),
+                count => counted(count, "warning"),
+            };
+            ui::say(&format!("{}: {operations}, {warnings}", texts.agenda.name()));
         }
         if let Some(assembly) = &assembly {
             print_unchecked_types(assembly, "check");
@@ -41,13 +55,9 @@ pub(crate) fn check(args: &CheckArgs) -> Result<u8, CommandError> {
     Ok(worst)
 }
 
-/// Adds the faults of an agenda as JSON. Faults of arguments, and of a shared registry or descriptor, are listed once.
+/// Adds the faults of an agenda as JSON. Faults of a shared registry or descriptor are listed once.
 fn add(found: &mut Vec<Value>, texts: &RunTexts, faults: &TextFaults) {
-    for fault in faults.arguments.iter().map(argument_json) {
-        if !found.contains(&fault) {
-            found.push(fault);
-        }
-    }
+    found.extend(faults.arguments.iter().map(argument_json));
     found.extend(ui::faults_json(&texts.agenda, &faults.agenda));
     let registry = texts.registry.iter().map(|registry| (registry, &faults.registry));
     let descriptors = faults.descriptors.iter().map(|(source, faults)| (source, faults));

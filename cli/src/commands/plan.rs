@@ -16,7 +16,8 @@ pub(crate) fn plan(args: &PlanArgs) -> Result<u8, CommandError> {
     let launch = launch_data(&args.launch, args.strict)?;
     let surroundings = surroundings()?;
     let mut faults = TextFaults::default();
-    let request = request(args.agenda.as_deref(), &args.registry, &launch, &surroundings, &mut faults)?;
+    let request =
+        request(args.agenda.as_deref(), &args.registry, &args.policies, &launch, &surroundings, &mut faults)?;
     let request = RunRequest { descriptions: args.describe.source(), ..request };
     let assembly = assemble(request, &surroundings, faults, args.strict)?;
     print_unchecked_types(&assembly, "plan");

@@ -201,7 +201,7 @@ impl Verify<'_> {
         for (name, path) in named.chain(handlers.iter().map(|folder| ("--handlers", folder))) {
             command.arg(name).arg(std::path::absolute(path)?);
         }
-        command.args(args.registry.policies.iter().map(|(key, value)| format!("--policy={key}={value}")));
+        command.args(args.policies.policies.iter().map(|(key, value)| format!("--policy={key}={value}")));
         command.args(args.parallel.map(|count| format!("--parallel={count}")));
         command.args(args.keep_going.then_some("--keep-going"));
         command.args(args.launch_type.map(|launch_type| format!("--launch-type={launch_type}")));

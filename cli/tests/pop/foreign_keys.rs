@@ -33,6 +33,7 @@ fn fr_c4_c5_unknown_keys_warn_with_pops_words_and_strict_fails() {
     ] {
         assert!(said.contains(words), "{words}: {said}");
     }
+    assert!(said.ends_with("a.yaml: 2 operations, 8 warnings\n"), "{said}");
     assert!(!said.contains("x-") && !said.contains("maximumAttempts"), "{said}");
     for command in ["check", "plan", "run"] {
         let said = bench.pop(3, &format!("{command} a.yaml --strict")).stderr;
@@ -78,6 +79,12 @@ fn fr_c6_a_policy_argument_is_judged_as_an_argument() {
     hint: `pop handlers` lists them
     "#);
     bench.pop(0, "run a.yaml --policy timeoutMs=4000 --policy onFail=SKIP");
+    let twice = bench.pop(2, "check a.yaml a.yaml --policy timoutMs=4").stderr;
+    assert_eq!(
+        twice,
+        "error: `--policy timoutMs=4`: `timoutMs` is not a policy\nhint: did you mean `timeoutMs`?\n"
+    );
+    bench.pop(2, "handlers --policy timeoutMs=4");
     let json = bench.pop(2, "check a.yaml --output json --policy timoutMs=4").json();
     assert_eq!(json[0]["message"], "`--policy timoutMs=4`: `timoutMs` is not a policy");
     assert_eq!(
