@@ -84,7 +84,7 @@ pub(crate) const FOREIGN_KEYS: &[ForeignKeys] = &[
     row("vars variables parameters arguments args input parameter", Place::Agenda, "`inputs`").at(&[Level::Agenda]),
     row("name displayname label", Place::Agenda, "`title`").at(&[Level::Agenda]),
     row("defaults default policies policy options settings config", Place::Agenda, "`params`").at(&[Level::Agenda]),
-    row("parallelism parallel maxparallel concurrency maxconcurrent maxactive maxactivesteps", Place::CommandLine, "`--parallel`")
+    row("parallelism parallel maxparallel maxconcurrent maxactive maxactivesteps", Place::CommandLine, "`--parallel`")
         .at(&[Level::Agenda]),
     row("timelimit activedeadlineseconds", Place::CommandLine, "`--time-limit`").at(&[Level::Agenda]),
     row("failfast keepgoing", Place::CommandLine, "`--keep-going`"),

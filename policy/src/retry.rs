@@ -50,6 +50,12 @@ impl Retry {
     pub fn parse(value: &Value, at: Pointer, faults: &mut Vec<Fault>) -> Option<Self> {
         let before = faults.len();
         let default = Self::default();
+        if value.is_number() {
+            let message = "`retry` must be a map, not a number";
+            let fault = Fault::value("wrong-type", at, message);
+            faults.push(fault.hint(format!("write `retry: {{maxAttempts: {value}}}`: the attempts in all")));
+            return None;
+        }
         let mut fields = Fields::of(value, at, "`retry`", "wrong-type", faults)?;
         let max_attempts = fields.whole("maxAttempts").unwrap_or(1);
         let delay_ms = fields.whole("delayMs").unwrap_or(0);
@@ -111,6 +117,13 @@ mod tests {
         }
     }
     use serde_json::json;
+
+    #[test]
+    fn a_number_is_answered_with_the_map_to_write() {
+        let mut faults = Vec::new();
+        assert_eq!(Retry::parse(&json!(3), Pointer::root(), &mut faults), None);
+        assert_eq!(faults[0].hint.as_deref(), Some("write `retry: {maxAttempts: 3}`: the attempts in all"));
+    }
 
     #[test]
     fn waits_grow_up_to_max_delay() {

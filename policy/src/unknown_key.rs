@@ -188,6 +188,11 @@ mod tests {
             (Level::Operation, "secrets", "did you mean `secrets` in the registry entry of its type?"),
             (Level::Agenda, "steps", "did you mean `operations`?"),
             (Level::Agenda, "parallelism", "did you mean `--parallel` of `pop run`?"),
+            (
+                Level::Agenda,
+                "concurrency",
+                "did you mean `lock` in `params`?; `lock: SAFE` runs operations with the same `lockKey` one after another",
+            ),
             (Level::Agenda, "variables", "did you mean `inputs`?"),
             (Level::Operation, "uses", "did you mean `type`?"),
             (Level::Exec, "timeoutMs", "did you mean `timeoutMs` in the `params` of the operation?"),

@@ -128,6 +128,13 @@ fn command(fields: &mut Fields<'_, '_>, texts: &ProgramTexts<'_>) -> Option<Vec<
         }
         (Some(_), None) => {
             let argv = texts.arguments(fields)?;
+            if let [ProgramText::Text(line)] = argv.as_slice()
+                && is_shell_line(line)
+            {
+                let message = format!("`{line}` is one item of `command`, so it is the name of a program");
+                let fault = Fault::value("shell-line", fields.at("command").join(0), message).warning();
+                fields.faults().push(fault.hint(list_hint(line)));
+            }
             let is_program = |first: &ProgramText| first.text().is_none_or(|name| !name.is_empty());
             // a spread reference may be empty only in the template
             let is_open = texts.has_references && !fields.list("command").is_some_and(Vec::is_empty);
@@ -138,6 +145,12 @@ fn command(fields: &mut Fields<'_, '_>, texts: &ProgramTexts<'_>) -> Option<Vec<
             Some(argv)
         }
     }
+}
+
+/// Whether the only item of a command is a line with several words, not the path of a program with spaces in its name.
+fn is_shell_line(line: &str) -> bool {
+    let program = line.split_whitespace().next().unwrap_or_default();
+    line.trim().contains(char::is_whitespace) && !program.contains('/') && !line.contains("@<")
 }
 
 /// The hint for a command that is one text: the script or the list to write.

@@ -34,6 +34,17 @@ fn fr_g5_a_shell_line_is_a_fault_with_the_list_or_script_to_write() {
 }
 
 #[test]
+fn fr_g5_a_shell_line_as_only_item_is_a_warning() {
+    let found = faults(&json!({"command": ["ls -l | wc"]}));
+    let message = "`ls -l | wc` is one item of `command`, so it is the name of a program";
+    let hint = "write `shell: \"ls -l | wc\"`, or `command: [sh, -c, \"ls -l | wc\"]`";
+    assert_eq!(found, [("/command/0".to_owned(), message.to_owned(), hint.to_owned())]);
+    for command in [json!(["/opt/my tool"]), json!(["ls"]), json!(["echo", "a b"]), json!(["@<x.out> b"])] {
+        assert_eq!(faults(&json!({"command": command})), []);
+    }
+}
+
+#[test]
 fn a_script_runs_in_sh_and_excludes_a_command() {
     let payload = json!({"shell": "echo $A\n", "env": {"A": 1}});
     let exec = ExecPayload::parse(&payload, &payload, Pointer::root(), &mut Vec::new()).unwrap();
