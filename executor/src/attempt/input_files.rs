@@ -17,13 +17,14 @@ pub(super) fn write_file(file: &Path, text: &str) -> io::Result<()> {
     write_private(file, text.as_bytes())
 }
 
-/// The writer of an attempt's files. A program of an earlier executor may still read its files, so they are kept.
-pub(super) fn writer(attempt: &AttemptOrder<'_>) -> fn(&Path, &str) -> io::Result<()> {
-    if attempt.again {
-        |file, text| if file.is_file() { Ok(()) } else { write_file(file, text) }
-    } else {
-        write_file
-    }
+/// The writer of an attempt's files. If an earlier executor may have started the attempt, existing files are kept: its
+/// program may still read them.
+pub(super) fn writer(again: bool) -> fn(&Path, &str) -> io::Result<()> {
+    if again { write_missing_file } else { write_file }
+}
+
+fn write_missing_file(file: &Path, text: &str) -> io::Result<()> {
+    if file.is_file() { Ok(()) } else { write_file(file, text) }
 }
 
 /// The files of one attempt.
@@ -63,5 +64,24 @@ impl<'a> InputFiles<'a> {
             Failure::new(Blame::Platform, "storage", message)
         })?;
         Ok(file)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    #[test]
+    fn files_are_private_and_those_of_a_running_program_are_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a.1.stdin");
+        writer(true)(&file, "first").unwrap();
+        writer(true)(&file, "second").unwrap();
+        assert_eq!(fs::read_to_string(&file).unwrap(), "first");
+        writer(false)(&file, "third").unwrap();
+        assert_eq!(fs::read_to_string(&file).unwrap(), "third");
+        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
     }
 }

@@ -52,7 +52,7 @@ impl AttemptRunner for ProgramRunner {
         attempt: &AttemptOrder<'_>,
         events: &mpsc::Sender<LaunchUpdate>,
     ) -> Result<(), Failure> {
-        let (order, expected) = launch_order(&self.identity, attempt, &input_files::writer(attempt))?;
+        let (order, expected) = launch_order(&self.identity, attempt, &input_files::writer(attempt.again))?;
         self.expected.insert(id, expected);
         self.launcher.launch(id, order, events);
         Ok(())
