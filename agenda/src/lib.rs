@@ -32,6 +32,7 @@ mod name;
 mod ops;
 mod outcome;
 mod plan;
+mod policy_arguments;
 mod reference;
 mod schedule;
 pub mod schema;
@@ -55,5 +56,6 @@ pub use plan::{
     BindError, BoundPayload, Dependant, Edge, EdgeKind, Graph, Origin, OutcomeGroup, Payload, Plan,
     PlannedOperation, RareFields, Serves, When,
 };
+pub use policy_arguments::{ArgumentFault, check_policy_arguments, override_policies, take_argument_faults};
 pub use reference::{Fallback, Piece, Token, pieces};
 pub use schedule::{Action, Explanation, Hold, Input, OpState, Scheduler, Step, Tally, Verdict};

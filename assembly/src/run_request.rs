@@ -7,7 +7,10 @@ use crate::run_identity::launcher;
 use crate::run_texts::RunTexts;
 use crate::surroundings::Surroundings;
 use crate::text_faults::{TextFaults, is_of_whole_text};
-use pop_agenda::{Agenda, GivenInput, GivenValue, InputSpecs, Plan};
+use pop_agenda::{
+    Agenda, GivenInput, GivenValue, InputSpecs, Plan, check_policy_arguments, override_policies,
+    take_argument_faults,
+};
 use pop_document::{Pointer, secret_literals};
 use pop_executor::{Inputs, ReplayOf, Settings};
 use pop_field_retriever::LaunchType;
@@ -24,7 +27,7 @@ const SECRET_HINT: &str = "an agenda is stored unchanged: let the program read i
 pub struct RunRequest {
     /// The texts.
     pub texts: RunTexts,
-    /// Values that override the agenda's params.
+    /// Policies that override the agenda's params.
     pub params: Vec<(String, String)>,
     /// Values for the agenda's inputs, the most important last.
     pub inputs: Vec<GivenInput>,
@@ -80,6 +83,13 @@ impl RunRequest {
 
     /// Builds the plan. Looks up descriptions of handlers, but no programs or secrets.
     pub(crate) fn plan(&self, surroundings: &Surroundings, faults: &mut TextFaults) -> Option<DescribedPlan> {
+        check_policy_arguments(&self.params, &mut faults.arguments);
+        let described = self.plan_texts(surroundings, faults);
+        take_argument_faults(&self.params, &mut faults.agenda, &mut faults.arguments);
+        described.filter(|_| !faults.arguments.iter().any(|argument| argument.fault.is_error()))
+    }
+
+    fn plan_texts(&self, surroundings: &Surroundings, faults: &mut TextFaults) -> Option<DescribedPlan> {
         let mut catalog = self.texts.catalog(surroundings.path(), &mut faults.registry);
         faults.take_descriptors(&catalog);
         let agenda = self.agenda(surroundings, faults)?;
@@ -113,7 +123,7 @@ impl RunRequest {
         secret_literals(self.texts.agenda.text(), &root, SECRET_HINT, &mut faults.agenda);
         let spellings = self.texts.agenda.spellings(&root);
         let mut agenda =
-            Agenda::parse(with_params(root, &self.params), &mut faults.agenda)?.spelled(spellings);
+            Agenda::parse(override_policies(root, &self.params), &mut faults.agenda)?.spelled(spellings);
         let given: Vec<GivenInput> =
             variable_inputs(&agenda.inputs, surroundings).chain(self.inputs.iter().cloned()).collect();
         agenda.input_values = agenda.inputs.resolve(&given, self.needs_inputs, &mut faults.inputs);
@@ -155,24 +165,4 @@ fn variable_inputs(inputs: &InputSpecs, surroundings: &Surroundings) -> impl Ite
         let (name, value) = (spec.name.clone(), GivenValue::Text(text));
         Some(GivenInput { name, value, origin: format!("variable `{variable}`") })
     })
-}
-
-/// Overrides params of the agenda. A value that parses as JSON becomes that JSON value.
-fn with_params(mut root: Value, params: &[(String, String)]) -> Value {
-    if params.is_empty() {
-        return root;
-    }
-    if let Value::Object(agenda) = &mut root {
-        let slot = agenda.entry("params").or_insert(Value::Null);
-        if slot.is_null() {
-            *slot = Value::Object(Map::new());
-        }
-        if let Value::Object(slot) = slot {
-            for (key, text) in params {
-                let value = serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.clone()));
-                slot.insert(key.clone(), value);
-            }
-        }
-    }
-    root
 }

@@ -67,7 +67,7 @@ pub fn check_same_request(
     let difference = if frozen.agenda != request.texts.agenda.text().as_bytes() {
         "another agenda"
     } else if frozen.settings.params != request.params {
-        "other `--param` values"
+        "other `--policy` values"
     } else if request.input_values(surroundings).is_none_or(|inputs| inputs != frozen.settings.inputs) {
         "other `--input` values"
     } else if frozen.settings.on != request.launcher.as_str() {

@@ -1,5 +1,6 @@
 //! The faults of a run's agenda, registry and descriptors.
 
+use pop_agenda::ArgumentFault;
 use pop_document::{Fault, Severity, Source};
 use pop_registry::{Catalog, Descriptor};
 use std::collections::HashSet;
@@ -7,6 +8,8 @@ use std::collections::HashSet;
 /// The faults of a run's agenda, registry and descriptors, by file.
 #[derive(Debug, Clone, Default)]
 pub struct TextFaults {
+    /// Faults of arguments that override the agenda.
+    pub arguments: Vec<ArgumentFault>,
     /// Faults of the agenda.
     pub agenda: Vec<Fault>,
     /// Faults of the values that the run gives to inputs; their places are in the agenda.
@@ -27,7 +30,8 @@ impl TextFaults {
     /// Turns every warning into an error.
     pub fn be_strict(&mut self) {
         let descriptors = self.descriptors.iter_mut().flat_map(|(_, faults)| faults);
-        for fault in self.agenda.iter_mut().chain(&mut self.registry).chain(descriptors) {
+        let arguments = self.arguments.iter_mut().map(|argument| &mut argument.fault);
+        for fault in arguments.chain(&mut self.agenda).chain(&mut self.registry).chain(descriptors) {
             fault.severity = Severity::Error;
         }
     }

@@ -179,7 +179,7 @@ fn request_that_differs_from_its_run_is_refused() {
     let launcher = RunRequest { launcher: LaunchType::Docker, ..same };
     let agenda = bench.request("{}", &mut faults);
     for (request, difference) in
-        [(params, "other `--param` values"), (launcher, "another launcher"), (agenda, "another agenda")]
+        [(params, "other `--policy` values"), (launcher, "another launcher"), (agenda, "another agenda")]
     {
         let error = check_same_request(&folder, &request, &bench.surroundings).unwrap_err();
         assert_eq!(error.to_string(), format!("run `chosen` began with {difference}"));

@@ -24,7 +24,9 @@ pub(crate) use manage::{CancelArgs, PruneArgs, WaitArgs};
 pub(crate) use new::{NewArgs, NewKind, NewLanguage};
 pub(crate) use run::{ResumeArgs, RunArgs};
 pub(crate) use saved_runs::{ExplainArgs, LogsArgs, RunsArgs, ShowArgs};
-pub(crate) use shared::{GoArgs, HostFolder, LaunchArgs, Output, RegistryArgs, RunsFolder, SyncArg};
+pub(crate) use shared::{
+    GoArgs, HostFolder, LaunchArgs, Output, PolicyArgs, RegistryArgs, RunsFolder, StrictArg, SyncArg,
+};
 pub(crate) use verify::VerifyArgs;
 
 use crate::ui;
@@ -227,7 +229,7 @@ mod tests {
         for line in [
             "run a.json",
             "run",
-            "run a.json --on docker -j 4 -k --param x=1 --param y=2 --sync each --output json",
+            "run a.json --on docker -j 4 -k --policy x=1 --policy y=2 --sync each --output json",
             "run --run-id r1 --grace 3 --time-limit 9 --runs r --host-folder h a.json",
             "run -- a.json",
             "resume last --keep-going",
@@ -254,10 +256,12 @@ mod tests {
     }
 
     #[test]
-    fn param_is_a_key_value_pair() {
-        let args = parsed("run a.json --param timeoutMs=5 --param x=a=b").unwrap();
+    fn policy_is_a_key_value_pair_and_param_is_gone() {
+        let args = parsed("run a.json --policy timeoutMs=5 --policy x=a=b").unwrap();
         let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
-        assert_eq!(args.registry.params, [pair("timeoutMs", "5"), pair("x", "a=b")]);
-        assert!(parsed("run a.json --param x").is_err());
+        assert_eq!(args.policies.policies, [pair("timeoutMs", "5"), pair("x", "a=b")]);
+        for line in ["--policy x", "--policy =1", "--param timeoutMs=5", "--param=x=1", "-param x=1"] {
+            assert!(parsed(&format!("run a.json {line}")).is_err(), "{line}");
+        }
     }
 }

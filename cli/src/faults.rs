@@ -1,7 +1,9 @@
 //! Prints faults of agenda, registry and descriptors, and derives the exit code.
 
+use crate::args::StrictArg;
 use crate::error::{CommandError, Kind};
 use crate::ui;
+use pop_agenda::ArgumentFault;
 use pop_assembly::{Assembly, RunRequest, RunTexts, Surroundings, TextFaults};
 use pop_document::{Fault, Source};
 
@@ -17,6 +19,9 @@ pub(crate) fn print_handler_faults(faults: &TextFaults, registry: Option<&Source
 
 /// Kind of error of all faults together; `None` if there are only warnings.
 pub(crate) fn kind(faults: &TextFaults) -> Option<Kind> {
+    if faults.arguments.iter().any(|argument| argument.fault.is_error()) {
+        return Some(Kind::Usage);
+    }
     if faults.agenda.iter().any(Fault::is_error) {
         return Some(Kind::Agenda);
     }
@@ -31,8 +36,20 @@ pub(crate) fn exit_code(faults: &TextFaults) -> u8 {
     kind(faults).map_or(0, Kind::exit_code)
 }
 
-/// Prints all faults. Returns an error if any of them is an error; an agenda error takes precedence.
+/// Prints the faults of arguments.
+fn print_argument_faults(faults: &TextFaults) {
+    for ArgumentFault { argument, fault } in &faults.arguments {
+        ui::say(&format!("{}: `{argument}`: {}", fault.severity.word(), fault.message));
+        for hint in fault.label.iter().chain(&fault.hint) {
+            ui::say(&format!("hint: {hint}"));
+        }
+    }
+}
+
+/// Prints all faults. Returns an error if any of them is an error; an error of an argument takes precedence, then one of
+/// the agenda.
 pub(crate) fn print(faults: &TextFaults, texts: &RunTexts) -> Result<(), CommandError> {
+    print_argument_faults(faults);
     ui::print_faults(&texts.agenda, &faults.agenda);
     ui::print_faults(&texts.agenda, &faults.inputs);
     print_handler_faults(faults, texts.registry.as_ref());
@@ -51,6 +68,9 @@ pub(crate) fn print(faults: &TextFaults, texts: &RunTexts) -> Result<(), Command
         }
     }
     let Some(kind) = kind(faults) else { return Ok(()) };
+    if counts.is_empty() {
+        return Err(CommandError::printed(kind));
+    }
     ui::say(&format!("{}; nothing was started (exit {})", counts.join(", "), kind.exit_code()));
     Err(CommandError::printed(kind))
 }
@@ -60,9 +80,13 @@ pub(crate) fn assemble(
     request: RunRequest,
     surroundings: &Surroundings,
     mut faults: TextFaults,
+    strict: StrictArg,
 ) -> Result<Assembly, CommandError> {
     let texts = request.texts.clone();
     let assembly = request.assemble(surroundings, &mut faults);
+    if strict.is_on {
+        faults.be_strict();
+    }
     print(&faults, &texts)?;
     assembly.ok_or_else(|| CommandError::printed(Kind::Agenda))
 }

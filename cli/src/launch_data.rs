@@ -1,18 +1,18 @@
 //! Launch data (settings from command line, environment and properties file) of this process, and the files that the
 //! command line names.
 
-use crate::args::{InputArgs, LaunchArgs, RegistryArgs};
+use crate::args::{InputArgs, LaunchArgs, PolicyArgs, RegistryArgs, StrictArg};
 use crate::error::{CommandError, Kind, RENAME};
 use crate::ui;
 use pop_agenda::{GivenInput, GivenValue};
 use pop_assembly::{AgendaOrigin, RunRequest, RunTexts, Surroundings, TextFaults, TextFiles, read_text};
-use pop_document::{Fault, MAX_BYTES, Site, Source, kind_of};
+use pop_document::{Fault, MAX_BYTES, Severity, Site, Source, kind_of};
 use pop_field_retriever::{DefaultLaunchData, Defaults, Environment, LaunchDataWrapper as _};
 use std::io::Read as _;
 use std::path::Path;
 
-/// Loads launch data from command line, environment and properties file.
-pub(crate) fn launch_data(args: &LaunchArgs) -> Result<DefaultLaunchData, CommandError> {
+/// Loads launch data from command line, environment and properties file, and prints warnings of the properties file.
+pub(crate) fn launch_data(args: &LaunchArgs, strict: StrictArg) -> Result<DefaultLaunchData, CommandError> {
     let mut argv = Vec::new();
     let words =
         [("launchType", args.launch_type), ("externalLaunchType", args.external_launch_type)].into_iter();
@@ -29,8 +29,13 @@ pub(crate) fn launch_data(args: &LaunchArgs) -> Result<DefaultLaunchData, Comman
         }
     }
     let launch = DefaultLaunchData::load(argv, Environment::capture(), &Defaults::executor())?;
-    for warning in launch.properties().warnings() {
-        ui::say(&format!("warning: {warning}"));
+    let severity = if strict.is_on { Severity::Error } else { Severity::Warning };
+    let warnings = launch.properties().warnings();
+    for warning in warnings {
+        ui::say(&format!("{}: {warning}", severity.word()));
+    }
+    if strict.is_on && !warnings.is_empty() {
+        return Err(CommandError::printed(Kind::Registry));
     }
     Ok(launch)
 }
@@ -70,6 +75,7 @@ pub(crate) fn text_files<'f>(
 pub(crate) fn request(
     agenda: Option<&Path>,
     args: &RegistryArgs,
+    policies: &PolicyArgs,
     inputs: &InputArgs,
     launch_data: &DefaultLaunchData,
     surroundings: &Surroundings,
@@ -82,7 +88,7 @@ pub(crate) fn request(
     };
     let texts: RunTexts = text_files(args, launch_data, surroundings).read(origin, faults)?;
     let launcher = launch_data.external_launch_type().value;
-    let (params, inputs) = (args.params.clone(), given_inputs(inputs)?);
+    let (params, inputs) = (policies.policies.clone(), given_inputs(inputs)?);
     Ok(RunRequest { params, inputs, ..RunRequest::new(texts, launcher) })
 }
 

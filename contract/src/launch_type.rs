@@ -38,6 +38,8 @@ pub struct Capabilities {
     pub needs_image: bool,
     /// Programs are files of this machine, looked up in its folders and on its `PATH`.
     pub uses_host_programs: bool,
+    /// Programs can read files of this machine at their own paths.
+    pub reads_host_files: bool,
     /// A launch may wait for its image or its node before the program runs.
     pub has_pending_phase: bool,
     /// A launch survives its executor, and the next executor can find it.
@@ -53,6 +55,7 @@ impl Capabilities {
     pub const RESIDENT: Self = Self {
         needs_image: false,
         uses_host_programs: false,
+        reads_host_files: false,
         has_pending_phase: false,
         outlives_executor: false,
         needs_connection: false,
@@ -66,14 +69,17 @@ impl LaunchType {
         let remote = Capabilities {
             needs_image: true,
             uses_host_programs: false,
+            reads_host_files: false,
             has_pending_phase: true,
             outlives_executor: true,
             needs_connection: true,
             supplies_cluster_secrets: false,
         };
         match self {
-            Self::Local => Capabilities { uses_host_programs: true, ..Capabilities::RESIDENT },
-            Self::Docker => remote,
+            Self::Local => {
+                Capabilities { uses_host_programs: true, reads_host_files: true, ..Capabilities::RESIDENT }
+            }
+            Self::Docker => Capabilities { reads_host_files: true, ..remote },
             Self::Kubernetes => Capabilities { supplies_cluster_secrets: true, ..remote },
         }
     }

@@ -36,6 +36,6 @@ pub use place::Place;
 pub use placed_fault::PlacedFault;
 pub use pointer::Pointer;
 pub use secret_literal::{SECRET_LITERAL, secret_literals};
-pub use shape::{Fields, kind_of};
+pub use shape::{Fields, kind_of, scalar_text};
 pub use source::{Format, Source};
 pub use spelling::Spelling;

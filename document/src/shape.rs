@@ -178,7 +178,8 @@ impl<'v, 'f> Fields<'v, 'f> {
     }
 }
 
-fn scalar_text(value: &Value) -> Option<String> {
+/// A text, number or boolean as text; none for any other value.
+pub fn scalar_text(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
         Value::Number(number) => Some(number.to_string()),

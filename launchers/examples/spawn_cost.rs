@@ -220,6 +220,7 @@ fn start(program: &Program, outputs: Outputs) -> Result<(Child, [Option<OwnedFd>
             argv: program.argv.clone(),
             environment: program.environment.clone(),
             working_directory: None,
+            stdin: None,
             stdout,
             stderr,
         };

@@ -67,6 +67,8 @@ pub struct Program {
     pub secrets: Vec<Secret>,
     /// Files of this machine that the program can read at their own paths.
     pub files: Vec<PathBuf>,
+    /// File of this machine that is its standard input; `None`: an empty one.
+    pub stdin: Option<PathBuf>,
 }
 
 impl Program {

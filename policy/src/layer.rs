@@ -1,61 +1,43 @@
 //! Reading of policies from one `params` map.
 
-use crate::table::{POLICIES, PolicyLayer};
-use pop_document::{Fault, Fields, Pointer, nearest};
+use crate::keys::{Level, OPERATION_ONLY, RETRY_FIELDS};
+use crate::table::PolicyLayer;
+use crate::unknown_key::is_param;
+use pop_document::{Fault, Fields, Pointer};
 use serde_json::Value;
 
-/// The keys that belong to one operation and have no meaning elsewhere.
-pub const OPERATION_ONLY: [&str; 9] = [
-    "dependsOn",
-    "finally",
-    "when",
-    "version",
-    "action",
-    "forEach",
-    "maxParallel",
-    "agenda.operation.generator",
-    "generatedOperationParent",
-];
-
-/// Keys of an agenda's `params` that are for other services of POP; accepted without effect.
-pub const AROUND: [&str; 5] = ["maximumAttempts", "externalId", "doNotRun", "defaultInsight", "progressId"];
-
 impl PolicyLayer {
-    /// Reads a `params` map. Unknown keys are for the user's own purposes; one close to a known key gives a warning.
+    /// Reads the `params` of an operation. An unknown key gives a warning, unless it begins with `x-`.
     pub fn parse(params: &Value, at: Pointer, faults: &mut Vec<Fault>) -> Self {
-        let Some(mut fields) = Fields::of(params, at, "`params`", "wrong-type", faults) else {
-            return Self::default();
-        };
-        check_names(&mut fields);
-        Self::read(&mut fields)
+        Self::parse_at(Level::Params, params, at, faults)
     }
 
-    /// Reads a `params` map that is not of one operation: keys that belong to one operation are faults.
+    /// Reads the `params` of an agenda, or the `policies` of a handler: keys that belong to one operation are faults.
     pub fn parse_shared(params: &Value, at: Pointer, faults: &mut Vec<Fault>) -> Self {
         for name in OPERATION_ONLY.iter().filter(|name| params.get(**name).is_some()) {
             let message = format!("`{name}` belongs to one operation and has no meaning here");
             let fault = Fault::key("misplaced-param", at.join(*name), message);
             faults.push(fault.hint("move it to the `params` of that operation"));
         }
-        Self::parse(params, at, faults)
+        Self::parse_at(Level::SharedParams, params, at, faults)
+    }
+
+    fn parse_at(level: Level, params: &Value, at: Pointer, faults: &mut Vec<Fault>) -> Self {
+        let Some(mut fields) = Fields::of(params, at, "`params`", "wrong-type", faults) else {
+            return Self::default();
+        };
+        level.warn_unknown(&mut fields, is_param);
+        if let Some(Value::Object(retry)) = fields.any("retry") {
+            let at = fields.at("retry");
+            let mut retry = Fields::of_map(retry, at, "wrong-type", fields.faults());
+            Level::Retry.warn_unknown(&mut retry, |key| RETRY_FIELDS.contains(&key));
+        }
+        Self::read(&mut fields)
     }
 
     /// Whether the layer sets no policy.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
-    }
-}
-
-fn check_names(fields: &mut Fields<'_, '_>) {
-    let known = || POLICIES.iter().chain(&OPERATION_ONLY).chain(&AROUND).copied();
-    for (name, _) in fields.iter() {
-        if !known().any(|known| known == name)
-            && let Some(near) = nearest(name, known())
-        {
-            let message = format!("`{name}` has no meaning in `params`");
-            let fault = Fault::key("unknown-param", fields.at(name), message);
-            fields.faults().push(fault.did_you_mean(Some(near)).warning());
-        }
     }
 }
 
@@ -77,8 +59,8 @@ mod tests {
     }
 
     #[test]
-    fn typos_warn_wrong_values_are_errors_own_keys_are_silent() {
-        let params = json!({"retries": 3, "myOwn": 1, "onFail": "RPLY", "timeoutMs": "x", "delayId": "", "skipPattern": "a =="});
+    fn unknown_keys_warn_wrong_values_are_errors_own_keys_are_silent() {
+        let params = json!({"retries": 3, "retry": {"attempts": 2}, "x-own": 1, "added": 7, "onFail": "RPLY", "timeoutMs": "x", "delayId": "", "skipPattern": "a =="});
         let fault = |at: &str, code, is_error| (at.to_owned(), code, is_error);
         assert_eq!(
             said(&params, PolicyLayer::parse),
@@ -86,6 +68,7 @@ mod tests {
                 fault("/delayId", "wrong-value", true),
                 fault("/onFail", "wrong-value", true),
                 fault("/retries", "unknown-param", false),
+                fault("/retry/attempts", "unknown-field", false),
                 fault("/skipPattern", "bad-expression", true),
                 fault("/timeoutMs", "wrong-type", true),
             ]

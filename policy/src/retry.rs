@@ -46,12 +46,17 @@ impl Default for Retry {
 }
 
 impl Retry {
-    /// Reads the map; absent keys have their defaults.
+    /// Reads the map; absent keys have their defaults. Unknown keys are ignored.
     pub fn parse(value: &Value, at: Pointer, faults: &mut Vec<Fault>) -> Option<Self> {
         let before = faults.len();
         let default = Self::default();
+        if value.is_number() {
+            let message = "`retry` must be a map, not a number";
+            let fault = Fault::value("wrong-type", at, message);
+            faults.push(fault.hint(format!("write `retry: {{maxAttempts: {value}}}`: the attempts in all")));
+            return None;
+        }
         let mut fields = Fields::of(value, at, "`retry`", "wrong-type", faults)?;
-        fields.warn_unknown("`retry`", &["maxAttempts", "delayMs", "factor", "maxDelayMs", "on"]);
         let max_attempts = fields.whole("maxAttempts").unwrap_or(1);
         let delay_ms = fields.whole("delayMs").unwrap_or(0);
         let factor = fields.number("factor").unwrap_or(default.factor);
@@ -114,6 +119,13 @@ mod tests {
     use serde_json::json;
 
     #[test]
+    fn a_number_is_answered_with_the_map_to_write() {
+        let mut faults = Vec::new();
+        assert_eq!(Retry::parse(&json!(3), Pointer::root(), &mut faults), None);
+        assert_eq!(faults[0].hint.as_deref(), Some("write `retry: {maxAttempts: 3}`: the attempts in all"));
+    }
+
+    #[test]
     fn waits_grow_up_to_max_delay() {
         let retry = Retry { delay_ms: 100, factor: 3.0, max_delay_ms: 1_000, ..Retry::default() };
         assert_eq!([1, 2, 3, 4, 4_000_000].map(|n| retry.delay_after(n)), [100, 300, 900, 1_000, 1_000]);
@@ -132,9 +144,9 @@ mod tests {
     #[test]
     fn all_wrong_values_are_reported() {
         let mut faults = Vec::new();
-        let value = json!({"maxAttempts": 0, "delayMs": "soon", "factor": -1, "on": {}, "maxDelay": 3});
+        let value = json!({"maxAttempts": 0, "delayMs": "soon", "factor": -1, "on": {}});
         assert_eq!(Retry::parse(&value, Pointer::root(), &mut faults), None);
         let at: Vec<_> = faults.iter().map(Fault::pointer).collect();
-        assert_eq!(at, ["/maxDelay", "/delayMs", "/factor", "/on", "/maxAttempts"]);
+        assert_eq!(at, ["/delayMs", "/factor", "/on", "/maxAttempts"]);
     }
 }

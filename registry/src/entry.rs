@@ -1,8 +1,9 @@
 //! One handler of a registry or descriptor: how it is launched and configured.
 
+use crate::payload_delivery::PayloadDelivery;
 use crate::pod_config::{PodConfig, SourcedValue};
 use crate::secret::Secret;
-use pop_contract::{Capability, Description};
+use pop_contract::{Capability, Description, PayloadForm};
 use pop_policy::HandlerPolicies;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -54,6 +55,8 @@ pub struct Entry {
     pub secrets: Vec<Secret>,
     /// Default policies of the handler's operations.
     pub policies: HandlerPolicies,
+    /// How the payload reaches its program; none for the forms that its description lists.
+    pub payload: Option<PayloadDelivery>,
     /// Source of the handler's description, if any.
     pub describe: Option<Describe>,
     /// The handler's description, if loaded.
@@ -70,6 +73,15 @@ impl Entry {
     /// The capability that a descriptor declares.
     pub fn capability(&self) -> Option<Capability> {
         self.descriptor.as_ref().map(|fields| fields.capability)
+    }
+
+    /// Whether its program reads payloads in this form; none if neither entry nor description says so.
+    pub fn reads(&self, form: PayloadForm) -> Option<bool> {
+        match (self.payload, &self.description) {
+            (Some(delivery), _) => Some(delivery.reads(form)),
+            (None, Some(description)) => Some(description.reads(form)),
+            (None, None) => None,
+        }
     }
 
     /// The container image, if set.

@@ -9,20 +9,26 @@ pub const ARGUMENT_LIMIT: usize = 128 * 1024;
 const TOTAL_LIMIT: usize = 6 * 1024 * 1024;
 /// Bytes of each argument and variable besides its text: the final NUL and a pointer.
 const OVERHEAD: usize = 1 + size_of::<usize>();
+const AS_FILE: &str = "write it into a file and pass the path of that file";
 
 /// Adds a fault for each argument in the list `field` that the kernel rejects.
 pub(crate) fn check_arguments(fields: &mut Fields<'_, '_>, field: &str, argv: &[String]) {
     let at = fields.at(field);
     for (index, argument) in argv.iter().enumerate() {
         let name = format!("item {} of `{field}`", index + 1);
-        if let Some(fault) = text_fault(&name, argument, argument.len(), at.join(index)) {
-            fields.faults().push(fault);
-        }
+        let fault = text_fault(&name, argument, argument.len(), at.join(index), AS_FILE);
+        fields.faults().extend(fault);
     }
-    let total: usize = argv.iter().map(|argument| argument.len() + OVERHEAD).sum();
+    check_total(fields, field, argv.iter().map(String::as_str));
+}
+
+/// Adds a fault if the kernel rejects the arguments in `field` because of their total length.
+pub(crate) fn check_total<'a>(fields: &mut Fields<'_, '_>, field: &str, argv: impl Iterator<Item = &'a str>) {
+    let total: usize = argv.map(|argument| argument.len() + OVERHEAD).sum();
     if total > TOTAL_LIMIT {
         let message = format!("`{field}` has {total} bytes; Linux takes at most {TOTAL_LIMIT}");
-        fields.faults().push(Fault::value("too-long", at, message).hint(AS_FILE));
+        let fault = Fault::value("too-long", fields.at(field), message);
+        fields.faults().push(fault.hint(AS_FILE));
     }
 }
 
@@ -30,18 +36,26 @@ pub(crate) fn check_arguments(fields: &mut Fields<'_, '_>, field: &str, argv: &[
 pub(crate) fn check_variables(fields: &mut Fields<'_, '_>, field: &str, variables: &[(String, String)]) {
     let at = fields.at(field);
     for (name, value) in variables {
-        let at = at.join(name);
-        let shown: String = name.chars().take(40).collect();
-        if name.is_empty() || name.contains(['=', '\0']) {
-            let message = format!("{shown:?} in `{field}` is not a valid variable name");
-            let fault = Fault::key("wrong-value", at, message);
-            fields.faults().push(fault.hint("a name must not be empty or contain `=` or a NUL byte"));
-        } else if let Some(fault) =
-            text_fault(&format!("`{shown}` in `{field}`"), value, name.len() + 1 + value.len(), at)
-        {
-            fields.faults().push(fault);
-        }
+        fields.faults().extend(variable_fault(field, name, value, &at, AS_FILE));
     }
+}
+
+/// The fault of a variable in the map `field` at `at` that the kernel rejects; `hint` says what to do about a long value.
+pub(crate) fn variable_fault(
+    field: &str,
+    name: &str,
+    value: &str,
+    at: &Pointer,
+    hint: &'static str,
+) -> Option<Fault> {
+    let at = at.join(name);
+    let shown: String = name.chars().take(40).collect();
+    if name.is_empty() || name.contains(['=', '\0']) {
+        let message = format!("{shown:?} in `{field}` is not a valid variable name");
+        let fault = Fault::key("wrong-value", at, message);
+        return Some(fault.hint("a name must not be empty or contain `=` or a NUL byte"));
+    }
+    text_fault(&format!("`{shown}` in `{field}`"), value, name.len() + 1 + value.len(), at, hint)
 }
 
 /// Adds a fault if the path in `field` is empty or contains a NUL byte.
@@ -52,9 +66,14 @@ pub(crate) fn check_path(fields: &mut Fields<'_, '_>, field: &str, path: Option<
     fields.faults().push(fault);
 }
 
-const AS_FILE: &str = "write it into a file and pass the path of that file";
-
-fn text_fault(name: &str, text: &str, length: usize, at: Pointer) -> Option<Fault> {
+/// The fault of a text that the kernel rejects; `hint` says what to do about a long one.
+pub(crate) fn text_fault(
+    name: &str,
+    text: &str,
+    length: usize,
+    at: Pointer,
+    hint: &'static str,
+) -> Option<Fault> {
     if text.contains('\0') {
         return Some(Fault::value("wrong-value", at, format!("{name} contains a NUL byte")));
     }
@@ -63,5 +82,5 @@ fn text_fault(name: &str, text: &str, length: usize, at: Pointer) -> Option<Faul
         return None;
     }
     let message = format!("{name} has {length} bytes; Linux takes at most {}", ARGUMENT_LIMIT - 1);
-    Some(Fault::value("too-long", at, message).hint(AS_FILE))
+    Some(Fault::value("too-long", at, message).hint(hint))
 }

@@ -22,12 +22,15 @@
 //! assert_eq!(entry.pod_config["cpuMinRequestCount"].value, "250m");
 //! ```
 
+mod capture;
 mod catalog;
 mod descriptor;
 mod entry;
 mod exec_limits;
 mod exec_payload;
+mod payload_delivery;
 mod pod_config;
+mod program_text;
 mod registry_json;
 mod reload;
 mod route;
@@ -35,15 +38,18 @@ mod routing;
 mod secret;
 mod target;
 
+pub use capture::Capture;
 pub use catalog::Catalog;
 pub use descriptor::Descriptor;
 pub use entry::{Describe, DescriptorFields, Entry};
 pub use exec_limits::ARGUMENT_LIMIT;
-pub use exec_payload::{Capture, ExecPayload};
+pub use exec_payload::ExecPayload;
+pub use payload_delivery::PayloadDelivery;
 pub use pod_config::{
     AliveCheck, ConfigMapSetting, Cpu, HostPath, Layer, Memory, Nfs, PodConfig, QuantityError, SourcedValue,
     Taints, field_names as pod_config_fields,
 };
+pub use program_text::ProgramText;
 pub use reload::{Change, ReloadReport};
 pub use route::{NoRoute, RejectedHandler, RejectionReason, RouteRequest, RouteStep, RoutedHandler, route};
 pub use routing::{AGENDA, LOCAL, Role, Routing};

@@ -2,6 +2,7 @@
 
 use crate::entry::{Describe, Entry};
 use crate::exec_limits::{check_arguments, check_path, check_variables};
+use crate::payload_delivery::PayloadDelivery;
 use crate::pod_config::{self, Layer, NAME, PodConfig, checked};
 use crate::routing::{ROUTING, Routing, streams};
 use crate::secret;
@@ -11,7 +12,7 @@ use serde_json::{Map, Value};
 use std::sync::Arc;
 
 const BASE: &str = "basePodConfig";
-const FIELDS: [&str; 13] = [
+const FIELDS: [&str; 14] = [
     "type",
     "version",
     "actions",
@@ -24,6 +25,7 @@ const FIELDS: [&str; 13] = [
     "properties",
     "secrets",
     "policies",
+    "payload",
     "describe",
 ];
 
@@ -99,6 +101,7 @@ fn entry(
         properties: fields.text_map("properties").unwrap_or_default(),
         config_map_name: checked(&mut fields, "configMapName", NAME),
         secrets: secret::secrets(&mut fields),
+        payload: PayloadDelivery::read(&mut fields),
         describe,
         ..Entry::default()
     };

@@ -131,7 +131,11 @@ mod tests {
         let expected = "`dependsOn` must name operations (\"a, b\" or [\"a\", \"b\"]), not null";
         assert_eq!(
             said,
-            [("/0/one", "a group of `dependsOn` is `any` or `all`, not `one`"), ("/1", expected)]
+            [
+                ("/0/one", "a group of `dependsOn` is `any` or `all`, not `one`"),
+                ("/1", expected),
+                ("/2/any", "`any` in `dependsOn` names no operation"),
+            ]
         );
     }
 }

@@ -10,27 +10,13 @@ pub use growth::{ForEach, Generator};
 pub use inputs::{GivenInput, GivenValue, InputSpec, InputSpecs, InputType};
 pub use operation::{Operation, RareParams};
 
-use pop_document::{Fault, Fields, Pointer, Spelling, nearest};
-use pop_policy::PolicyLayer;
+use pop_document::{Fault, Fields, Pointer, Spelling};
+use pop_policy::{AGENDA_FIELDS, Level, PolicyLayer};
 use serde_json::{Map, Value};
 
-const FIELDS: [&str; 15] = [
-    "id",
-    "cid",
-    "customerId",
-    "title",
-    "addedTime",
-    "updatedTime",
-    "allowedCustomerIds",
-    "isGlobal",
-    "inputs",
-    "operations",
-    "params",
-    "linkId",
-    "progressId",
-    "agendaInsight",
-    "jobId",
-];
+/// Fields that POP writes and that have no effect.
+const IGNORED_FIELDS: [&str; 6] =
+    ["addedTime", "updatedTime", "allowedCustomerIds", "isGlobal", "agendaInsight", "jobId"];
 
 /// Ids and title of an agenda, for other services that store or show it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -76,7 +62,8 @@ impl Agenda {
         // taken out first so that payloads move into the plan without a copy
         let operations = root.get_mut("operations").map(Value::take);
         let mut fields = Fields::of(&root, Pointer::root(), "an agenda", "wrong-type", faults)?;
-        warn_unknown(&mut fields);
+        Level::Agenda
+            .warn_unknown(&mut fields, |key| AGENDA_FIELDS.contains(&key) || IGNORED_FIELDS.contains(&key));
         // these become environment variables, which a NUL byte would truncate
         let text = |fields: &mut Fields<'_, '_>, name: &str| {
             let text = fields.text(name)?;
@@ -135,18 +122,5 @@ impl Agenda {
     pub fn filled(mut self) -> Self {
         self.operations.iter_mut().for_each(|operation| operation.is_literal = true);
         self
-    }
-}
-
-/// Warns of unknown fields: an agenda of another tool often has its list under another name.
-fn warn_unknown(fields: &mut Fields<'_, '_>) {
-    for (name, _) in fields.iter() {
-        if FIELDS.contains(&name.as_str()) {
-            continue;
-        }
-        let at = fields.at(name);
-        let message = format!("unknown field `{name}` is ignored");
-        let fault = Fault::key("unknown-field", at, message).warning();
-        fields.faults().push(fault.did_you_mean(nearest(name, FIELDS)));
     }
 }

@@ -4,11 +4,11 @@ use super::depends_on::{DependsOn, DependsOnGroup};
 use super::growth::{ForEach, Generator};
 use crate::name::OperationName;
 use pop_document::{Fault, Fields, Pointer};
-use pop_policy::{Pattern, PolicyLayer};
+use pop_policy::{Level, OPERATION_FIELDS, Pattern, PolicyLayer};
 use serde_json::{Map, Value};
 
-const FIELDS: [&str; 10] =
-    ["id", "cid", "customerId", "title", "addedTime", "updatedTime", "name", "type", "payload", "params"];
+/// Fields that POP writes and that have no effect.
+const IGNORED_FIELDS: [&str; 5] = ["cid", "customerId", "title", "addedTime", "updatedTime"];
 
 /// An operation as the agenda has it, before names and references are resolved.
 #[derive(Debug, Clone, PartialEq)]
@@ -76,7 +76,9 @@ impl Operation {
     fn parse(mut value: Value, at: Pointer, faults: &mut Vec<Fault>) -> Option<Self> {
         let payload = value.get_mut("payload").map(Value::take).unwrap_or_default();
         let mut fields = Fields::of(&value, at.clone(), "an operation", "wrong-type", faults)?;
-        fields.warn_unknown("an operation", &FIELDS);
+        Level::Operation.warn_unknown(&mut fields, |key| {
+            OPERATION_FIELDS.contains(&key) || IGNORED_FIELDS.contains(&key)
+        });
         let name = fields.text("name").and_then(|text| match OperationName::parse(text) {
             Ok(name) => Some(name),
             Err(error) => {

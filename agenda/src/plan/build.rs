@@ -2,8 +2,9 @@
 
 use super::condition::{OutcomeGroup, When};
 use super::edges::{Reason, Reasons, check_cycles, check_fallbacks};
+use super::exec::{check_exec, check_script};
 use super::fit::check_fit;
-use super::length::check_length;
+use super::length::{check_delivery, check_length};
 use super::names::{Known, Names};
 use super::spelling::check_spellings;
 use super::types::{PlanContext, Types, no_route_fault};
@@ -13,10 +14,12 @@ use crate::ops::{OpIx, OpMap};
 use pop_contract::LaunchType;
 use pop_document::{Fault, Pointer, Site};
 use pop_policy::{Lock, OnFail, Scope};
-use pop_registry::{AGENDA, Catalog, ExecPayload};
+use pop_registry::{AGENDA, Catalog};
 use serde_json::Value;
 use std::sync::Arc;
 
+/// The built-in type of commands.
+const EXEC: &str = "exec";
 /// Maximum number of operations of a run.
 pub(crate) const MOST_OPERATIONS: usize = 4_000_000;
 
@@ -47,7 +50,7 @@ impl Plan {
         let graph = Graph::new(&batch.edges.clone().into());
         check_cycles(&graph, &|op| &batch.planned[op.index()], &batch.reasons, faults);
         check_last(&batch, faults);
-        batch.check(None, &inputs, faults);
+        batch.check(None, on, &inputs, faults);
         check_spellings(&spellings, &places.into_iter().zip(&batch.planned).collect(), faults);
         for edges in &batch.edges {
             for edge in edges.iter().filter(|edge| edge.kind == EdgeKind::Reads) {
@@ -97,7 +100,7 @@ impl Plan {
 #[derive(Debug, Default)]
 pub(super) struct Batch {
     pub(super) planned: Vec<PlannedOperation>,
-    /// Pointer of each operation; empty if no handler has a description.
+    /// Pointer of each operation; empty if nothing is known of payloads and results.
     places: Vec<Pointer>,
     pub(super) reasons: Vec<Vec<Reason>>,
     pub(super) edges: Vec<Vec<Edge>>,
@@ -111,8 +114,10 @@ impl Batch {
         faults: &mut Vec<Fault>,
     ) -> Self {
         let mut batch = Self::default();
-        // only needed to check against descriptions
-        if types.catalog.entries().any(|entry| entry.description.is_some()) {
+        // only needed to check what is known of payloads and results
+        let is_exec = |operation: &Operation| operation.handler_type == EXEC;
+        if types.catalog.entries().any(|entry| entry.description.is_some()) || operations.iter().any(is_exec)
+        {
             batch.places = operations.iter().map(|operation| operation.pointer.clone()).collect();
         }
         for operation in operations {
@@ -142,6 +147,7 @@ impl Batch {
     pub(super) fn check(
         &self,
         below: Option<&OpMap<PlannedOperation>>,
+        on: LaunchType,
         inputs: &InputSpecs,
         faults: &mut Vec<Fault>,
     ) {
@@ -152,7 +158,7 @@ impl Batch {
         for ((reader, edges), reasons) in self.planned.iter().zip(&self.edges).zip(&self.reasons) {
             check_fallbacks(reader, edges, reasons, &planned, faults);
         }
-        check_fit(&self.planned, &self.places, first, &planned, inputs, faults);
+        check_fit(&self.planned, &self.places, first, on, &planned, inputs, faults);
     }
 }
 
@@ -195,6 +201,9 @@ fn plan_operation(
     } else {
         compile(payload, &operation.pointer.join("payload"), &mut reasons, faults)
     };
+    if serves == Some(Serves::Exec) {
+        check_script(name.as_str(), &payload, &operation.pointer.join("payload"), faults);
+    }
     let params = operation.pointer.join("params");
     for (key, partner) in policies.idle() {
         let message = format!("`{key}` of operation `{name}` has no effect without `{partner}`");
@@ -262,6 +271,7 @@ fn plan_operation(
         rare: has_rare.then(|| Arc::new(own)),
         origin: None::<Origin>,
     };
+    check_delivery(&planned, on, &operation.pointer.join("type"), faults);
     check_length(&planned, &operation.pointer.join("payload"), faults);
     let own_cache = planned.policies.use_cache.value && planned.policies.use_cache.scope == Scope::Operation;
     if own_cache && !planned.may_use_cache() {
@@ -297,15 +307,4 @@ fn compile(value: Value, place: &Pointer, reasons: &mut Reasons<'_>, faults: &mu
         let at = Pointer::from(format!("{place}{at}"));
         reasons.refer(token, &at, faults)
     })
-}
-
-fn check_exec(operation: &Operation, catalog: &Catalog, on: LaunchType, faults: &mut Vec<Fault>) {
-    let Operation { name, pointer, payload, .. } = operation;
-    ExecPayload::check(payload, pointer.join("payload"), faults);
-    let has_image = payload.get("image").is_some() || catalog.exec_pod().image.is_some();
-    if on.capabilities().needs_image && !has_image {
-        let message = format!("operation `{name}` needs an image under the {on} launcher");
-        let fault = Fault::value("no-image", pointer.join("payload"), message);
-        faults.push(fault.hint("add `image` to its payload, or `imageName` to the registry's basePodConfig"));
-    }
 }

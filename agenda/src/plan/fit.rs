@@ -2,13 +2,14 @@
 //! may not fit is a warning.
 
 use super::payload::{Filled, Referent};
-use super::{PlannedOperation, Serves};
+use super::{PlannedOperation, Serves, exec};
 use crate::document::InputSpecs;
 use crate::ops::OpIx;
 use crate::reference::{Fallback, Token};
 use crate::schema::{Finding, KnownValue, PointerTarget, Presence, Schema, Subject, check_payload};
-use pop_contract::Description;
+use pop_contract::{Description, LaunchType};
 use pop_document::{Fault, Pointer, Site};
+use serde_json::Value;
 use std::collections::HashMap;
 
 /// Checks every operation whose own handler has a description, or that reads the result of a handler with one. The
@@ -17,12 +18,13 @@ pub(super) fn check_fit<'p>(
     planned: &'p [PlannedOperation],
     places: &'p [Pointer],
     first: usize,
+    on: LaunchType,
     all: &impl Fn(OpIx) -> &'p PlannedOperation,
     inputs: &'p InputSpecs,
     faults: &mut Vec<Fault>,
 ) {
     for (operation, place) in planned.iter().zip(places) {
-        Check { all, places, first, inputs, operation, payload_at: place.join("payload") }.run(faults);
+        Check { all, places, first, on, inputs, operation, payload_at: place.join("payload") }.run(faults);
     }
 }
 
@@ -40,6 +42,8 @@ struct Check<'p, 'a, F> {
     /// Number of the first checked operation.
     first: usize,
     inputs: &'p InputSpecs,
+    /// Launcher of the programs.
+    on: LaunchType,
     operation: &'p PlannedOperation,
     payload_at: Pointer,
 }
@@ -53,6 +57,7 @@ impl<'p, F: Fn(OpIx) -> &'p PlannedOperation> Check<'p, '_, F> {
                 faults.extend(self.presence(part.pointer, token, *referent));
             }
             let is = part.alone.map_or(KnownValue::Text, |(token, referent)| self.given(token, referent));
+            faults.extend(self.misfits(part, &is));
             given.insert(part.pointer.as_str(), is);
         }
         let defaults = description(self.operation).and_then(|described| described.defaults.as_ref());
@@ -79,12 +84,46 @@ impl<'p, F: Fn(OpIx) -> &'p PlannedOperation> Check<'p, '_, F> {
         }
     }
 
+    /// The faults of the references in one text, as far as every handler has them: a list or map inside text, and a
+    /// value that a program of type `exec` cannot get.
+    fn misfits(&self, part: &Filled<'p>, is: &KnownValue<'p>) -> Vec<Fault> {
+        let check = |known: &KnownValue<'p>, schema, token: (&'p Token, Referent)| {
+            if matches!(known, KnownValue::Unknown) {
+                return Vec::new();
+            }
+            let text = Value::String(token.0.text.clone());
+            let found = check_payload(&text, schema, &|_| Some(known.clone()));
+            let found = found.into_iter().map(|finding| Finding { at: part.pointer.clone(), ..finding });
+            let hint = exec::form_hint(part.pointer).filter(|_| self.operation.serves == Serves::Exec);
+            found
+                .map(|finding| {
+                    let fault = self.fault(finding, Some(token));
+                    hint.into_iter().fold(fault, Fault::hint)
+                })
+                .collect::<Vec<_>>()
+        };
+        match part.alone {
+            Some(token) if self.operation.serves == Serves::Exec => match exec::accepted(part.pointer) {
+                Some(schema) => check(is, schema, token),
+                None => Vec::new(),
+            },
+            Some(_) => Vec::new(),
+            None => {
+                let inside = part.references.iter();
+                let each = inside
+                    .map(|token| check(&self.given(token.0, token.1), exec::accepted_in_text(), *token));
+                each.flatten().collect()
+            }
+        }
+    }
+
     /// The schema of the value that a reference refers to, if the handler that computes the value has a description.
     fn followed(&self, token: &Token, referent: Referent) -> Option<(OpIx, PointerTarget<'p>)> {
         let Referent::Result(op) = referent else { return None };
         // the result of an operation with `forEach` is a list of described results
         let read = Some((self.all)(op)).filter(|read| read.for_each().is_none())?;
-        let result = description(read)?.result.as_ref()?;
+        let described = description(read).and_then(|described| described.result.as_ref());
+        let result = described.or_else(|| exec::result(read, self.on))?;
         Some((op, Schema::new(result).follow(&token.pointer)))
     }
 
@@ -118,6 +157,8 @@ impl<'p, F: Fn(OpIx) -> &'p PlannedOperation> Check<'p, '_, F> {
         let site = self.site(at, token);
         let fault = match (followed.presence, &token.fallback) {
             (Presence::Always, _) | (Presence::Sometimes(_), Some(_)) => return None,
+            // how many lines a command prints is for its author to know
+            (Presence::Sometimes(_), None) if read.serves == Serves::Exec => return None,
             (Presence::Never { step, near }, fallback) => {
                 let message = format!("the result of `{}` has no `{step}`", read.name);
                 let fault = Fault::new("no-such-part", site, message).did_you_mean(near.as_deref());
@@ -135,8 +176,7 @@ impl<'p, F: Fn(OpIx) -> &'p PlannedOperation> Check<'p, '_, F> {
 
     fn fault(&self, finding: Finding, token: Option<(&Token, Referent)>) -> Fault {
         let Finding { at, what, is_proved, why, near, missing: _ } = finding;
-        let subject = at.as_str().rsplit('/').next().filter(|step| !step.is_empty());
-        let subject = subject.map_or_else(|| "the payload".to_owned(), |step| format!("`{step}`"));
+        let subject = subject(&at);
         let name = &self.operation.name;
         let Some((token, referent)) = token.filter(|_| what == Subject::Reference) else {
             let message = format!("{subject} of operation `{name}` {why}");
@@ -163,6 +203,10 @@ impl<'p, F: Fn(OpIx) -> &'p PlannedOperation> Check<'p, '_, F> {
             return fault;
         };
         let at = place.join("type");
+        if read.serves == Serves::Exec {
+            let capture = place.join("payload").join("capture");
+            return fault.related(Site::Value(capture), "says what its result has");
+        }
         let program =
             description(read).and_then(|described| described.name.as_deref()).unwrap_or(&read.handler_type);
         fault.related(Site::Value(at), format!("`{program}` describes its result"))
@@ -170,5 +214,17 @@ impl<'p, F: Fn(OpIx) -> &'p PlannedOperation> Check<'p, '_, F> {
 
     fn site(&self, at: &Pointer, token: &Token) -> Site {
         Site::Within(format!("{}{}", self.payload_at, at.as_str()).into(), token.text.clone())
+    }
+}
+
+/// A part of a payload for messages: its name, or its number in a list.
+fn subject(at: &Pointer) -> String {
+    let mut steps = at.as_str().rsplit('/').filter(|step| !step.is_empty());
+    match (steps.next(), steps.next()) {
+        (None, _) => "the payload".to_owned(),
+        (Some(step), list) => match (step.parse::<usize>(), list) {
+            (Ok(index), Some(list)) => format!("item {} of `{list}`", index.saturating_add(1)),
+            _ => format!("`{step}`"),
+        },
     }
 }

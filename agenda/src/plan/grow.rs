@@ -154,7 +154,7 @@ impl Plan {
         }
         let context = self.context.as_ref();
         let inputs = context.map(|context| &context.inputs);
-        batch.check(Some(&self.operations), inputs.unwrap_or(&InputSpecs::default()), faults);
+        batch.check(Some(&self.operations), self.on, inputs.unwrap_or(&InputSpecs::default()), faults);
     }
 
     /// Adds operations at the end.

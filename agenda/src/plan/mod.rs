@@ -4,6 +4,7 @@ mod build;
 mod condition;
 mod dispatch;
 mod edges;
+mod exec;
 mod fit;
 mod graph;
 mod grow;

@@ -48,10 +48,16 @@ fn role(planned: &PlannedOperation, part: &str) -> Option<String> {
 
 /// Description of the value at this pointer of a payload of type `exec`, if it is text for the program.
 fn exec_role(at: &str) -> Option<String> {
-    if let Some(variable) = at.strip_prefix("/env/") {
-        return Some(format!("the variable `{}`", variable.replace("~1", "/").replace("~0", "~")));
+    let steps: Vec<&str> = at.split('/').skip(1).collect();
+    match steps.as_slice() {
+        ["env", variable] => {
+            Some(format!("the variable `{}`", variable.replace("~1", "/").replace("~0", "~")))
+        }
+        ["command", _] | ["command", _, "spread", ..] => Some("an argument".to_owned()),
+        ["stdin"] => Some("standard input".to_owned()),
+        ["command" | "env", _, "file"] => Some("the content of a file".to_owned()),
+        _ => None,
     }
-    at.starts_with("/command/").then(|| "an argument".to_owned())
 }
 
 /// Description of the text that the part `inner` of an item becomes, if any.

@@ -1,7 +1,7 @@
 //! Arguments of `pop check` and `pop plan`.
 
 use super::inputs::InputArgs;
-use super::shared::{DescribeArg, LaunchArgs, Output, RegistryArgs};
+use super::shared::{DescribeArg, LaunchArgs, Output, PolicyArgs, RegistryArgs, StrictArg};
 use crate::completion;
 use clap::{Args, ValueEnum};
 use clap_complete::engine::ArgValueCompleter;
@@ -13,9 +13,8 @@ pub(crate) struct CheckArgs {
     /// Agenda files (JSON or YAML), or - for standard input
     #[arg(value_name = "AGENDA", required = true, add = ArgValueCompleter::new(completion::agendas()))]
     pub(crate) agendas: Vec<PathBuf>,
-    /// Treat warnings as errors
-    #[arg(long)]
-    pub(crate) strict: bool,
+    #[command(flatten)]
+    pub(crate) strict: StrictArg,
     /// Output format
     #[arg(long, value_enum, default_value_t = Output::Text)]
     pub(crate) output: Output,
@@ -25,6 +24,8 @@ pub(crate) struct CheckArgs {
     pub(crate) inputs: InputArgs,
     #[command(flatten)]
     pub(crate) registry: RegistryArgs,
+    #[command(flatten)]
+    pub(crate) policies: PolicyArgs,
     #[command(flatten)]
     pub(crate) launch: LaunchArgs,
 }
@@ -39,11 +40,15 @@ pub(crate) struct PlanArgs {
     #[arg(long, value_enum, default_value_t = PlanOutput::Text)]
     pub(crate) output: PlanOutput,
     #[command(flatten)]
+    pub(crate) strict: StrictArg,
+    #[command(flatten)]
     pub(crate) describe: DescribeArg,
     #[command(flatten)]
     pub(crate) inputs: InputArgs,
     #[command(flatten)]
     pub(crate) registry: RegistryArgs,
+    #[command(flatten)]
+    pub(crate) policies: PolicyArgs,
     #[command(flatten)]
     pub(crate) launch: LaunchArgs,
 }

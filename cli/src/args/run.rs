@@ -1,7 +1,7 @@
 //! Arguments of `pop run` and `pop resume`.
 
 use super::inputs::InputArgs;
-use super::shared::{GoArgs, LaunchArgs, RegistryArgs, RunsFolder};
+use super::shared::{GoArgs, LaunchArgs, PolicyArgs, RegistryArgs, RunsFolder, StrictArg};
 use crate::completion;
 use clap::Args;
 use clap_complete::engine::{ArgValueCandidates, ArgValueCompleter};
@@ -23,7 +23,11 @@ pub(crate) struct RunArgs {
     #[command(flatten)]
     pub(crate) inputs: InputArgs,
     #[command(flatten)]
+    pub(crate) strict: StrictArg,
+    #[command(flatten)]
     pub(crate) registry: RegistryArgs,
+    #[command(flatten)]
+    pub(crate) policies: PolicyArgs,
     #[command(flatten)]
     pub(crate) runs: RunsFolder,
     #[command(flatten)]

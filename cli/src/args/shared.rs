@@ -4,6 +4,7 @@ use clap::{Args, ValueEnum};
 use pop_assembly::DescriptionSource;
 use pop_executor::Host;
 use pop_field_retriever::LaunchType;
+use std::convert::Infallible;
 use std::path::PathBuf;
 
 /// Launch data on the command line: settings that variables or a properties file can set, too.
@@ -35,7 +36,7 @@ pub(crate) struct LaunchArgs {
     pub(crate) oauth_token_path: Option<PathBuf>,
 }
 
-/// Where handlers are declared, and values for the agenda's params.
+/// Where handlers are declared.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct RegistryArgs {
     /// Registry file, which maps operation types to programs [default: registry.json or registry.yaml next to the agenda, then
@@ -50,9 +51,17 @@ pub(crate) struct RegistryArgs {
     /// /usr/lib/pop/handlers, /usr/lib64/pop/handlers]
     #[arg(long = "handlers", value_name = "DIR")]
     pub(crate) handlers: Vec<PathBuf>,
-    /// Set one key of the agenda's params, in place of the agenda's own value; repeatable
-    #[arg(long = "param", value_name = "KEY=VALUE", value_parser = key_value)]
-    pub(crate) params: Vec<(String, String)>,
+}
+
+/// Policies that override those of the agenda.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct PolicyArgs {
+    /// Set a policy of the agenda (a key of its params, such as timeoutMs=5000), in place of the agenda's own value; repeatable
+    #[arg(long = "policy", value_name = "KEY=VALUE", value_parser = key_value)]
+    pub(crate) policies: Vec<(String, String)>,
+    /// The former name of `--policy`
+    #[arg(long = "param", hide = true, value_name = "KEY=VALUE", value_parser = former_name)]
+    former_policies: Vec<Infallible>,
 }
 
 /// Whether pop starts programs to read their descriptions.
@@ -69,6 +78,14 @@ impl DescribeArg {
     pub(crate) fn source(self) -> DescriptionSource {
         if self.describe { DescriptionSource::Programs } else { DescriptionSource::Cached }
     }
+}
+
+/// Whether warnings are errors.
+#[derive(Debug, Clone, Copy, Default, Args)]
+pub(crate) struct StrictArg {
+    /// Treat warnings of the agenda, the registry and the properties file as errors
+    #[arg(long = "strict")]
+    pub(crate) is_on: bool,
 }
 
 /// Folder that stores runs.
@@ -150,6 +167,11 @@ pub(crate) enum SyncArg {
     Behind,
     /// Each event, before pop acts on it
     Each,
+}
+
+/// Rejects `--param`, the former name of `--policy`.
+fn former_name(text: &str) -> Result<Infallible, String> {
+    Err(format!("write `--policy {text}`: policies are no longer set with `--param`"))
 }
 
 pub(super) fn key_value(text: &str) -> Result<(String, String), String> {

@@ -1,7 +1,7 @@
 //! Arguments of `pop verify`.
 
 use super::inputs::InputArgs;
-use super::shared::{Output, RegistryArgs};
+use super::shared::{Output, PolicyArgs, RegistryArgs};
 use crate::completion;
 use clap::Args;
 use clap_complete::engine::ArgValueCompleter;
@@ -39,6 +39,8 @@ pub(crate) struct VerifyArgs {
     pub(crate) inputs: InputArgs,
     #[command(flatten)]
     pub(crate) registry: RegistryArgs,
+    #[command(flatten)]
+    pub(crate) policies: PolicyArgs,
     /// How this pop process itself was launched; in a pod (kubernetes), pop annotates the pod with its progress [local, docker,
     /// kubernetes; default: local]
     #[arg(long, value_name = "TYPE")]

@@ -2,7 +2,7 @@
 
 use super::operation_words::quoted;
 use super::reload::reload;
-use crate::args::{HandlersArgs, HandlersCommand};
+use crate::args::{HandlersArgs, HandlersCommand, StrictArg};
 use crate::error::{CommandError, Kind};
 use crate::faults::{exit_code, print_handler_faults};
 use crate::launch_data::{launch_data, surroundings, text_files};
@@ -15,7 +15,7 @@ use std::collections::HashSet;
 use std::path::Path;
 
 pub(crate) fn handlers(args: &HandlersArgs) -> Result<u8, CommandError> {
-    let launch = launch_data(&args.launch)?;
+    let launch = launch_data(&args.launch, StrictArg::default())?;
     let surroundings = surroundings()?;
     let files = text_files(&args.registry, &launch, &surroundings);
     if let Some(HandlersCommand::Reload { run, runs }) = &args.command {
@@ -146,6 +146,7 @@ fn registered(entry: &Entry, source: &Source) -> String {
     own("inputs", entry.inputs.as_ref().map(|inputs| inputs.join(", ")));
     own("command", entry.command.as_deref().map(quoted));
     own("workingDirectory", entry.working_directory.clone());
+    own("payload", entry.payload.map(|delivery| delivery.to_string()));
     own("configMapName", entry.config_map_name.clone());
     let maps = [("envVars", &entry.env_vars), ("properties", &entry.properties)];
     for (map, values) in maps {

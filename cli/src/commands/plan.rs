@@ -13,13 +13,20 @@ use serde_json::{Value, json};
 use std::fmt::Write as _;
 
 pub(crate) fn plan(args: &PlanArgs) -> Result<u8, CommandError> {
-    let launch = launch_data(&args.launch)?;
+    let launch = launch_data(&args.launch, args.strict)?;
     let surroundings = surroundings()?;
     let mut faults = TextFaults::default();
-    let request =
-        request(args.agenda.as_deref(), &args.registry, &args.inputs, &launch, &surroundings, &mut faults)?;
+    let request = request(
+        args.agenda.as_deref(),
+        &args.registry,
+        &args.policies,
+        &args.inputs,
+        &launch,
+        &surroundings,
+        &mut faults,
+    )?;
     let request = RunRequest { descriptions: args.describe.source(), needs_inputs: false, ..request };
-    let assembly = assemble(request, &surroundings, faults)?;
+    let assembly = assemble(request, &surroundings, faults, args.strict)?;
     print_unchecked_types(&assembly, "plan");
     let manifests = Manifests::new(&assembly, &surroundings, &launch)?;
     let plan = &assembly.plan;
@@ -53,7 +60,11 @@ fn steps(plan: &Plan) -> Vec<(OpIx, usize)> {
 fn command(planned: &PlannedOperation) -> Option<String> {
     match &planned.serves {
         Serves::Exec => {
-            let argv = planned.payload.template()["command"].as_array()?;
+            let payload = planned.payload.template();
+            if let Some(script) = payload["shell"].as_str() {
+                return Some(quoted(&["sh", "-eu", "-c", script].map(str::to_owned)));
+            }
+            let argv = payload["command"].as_array()?;
             let text = |arg: &Value| arg.as_str().map_or_else(|| arg.to_string(), str::to_owned);
             Some(quoted(&argv.iter().map(text).collect::<Vec<_>>()))
         }

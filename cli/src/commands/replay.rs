@@ -1,7 +1,7 @@
 //! `pop dlq replay`: runs the operation of a dead letter again, with the inputs of its run.
 
 use super::go::{drive, look_at_disk, options, reach};
-use crate::args::{DlqReplayArgs, LaunchArgs};
+use crate::args::{DlqReplayArgs, LaunchArgs, StrictArg};
 use crate::error::CommandError;
 use crate::faults::assemble;
 use crate::launch_data::launch_data;
@@ -18,8 +18,8 @@ pub(crate) fn replay(args: &DlqReplayArgs) -> Result<u8, CommandError> {
     let surroundings = Surroundings::capture_variables();
     let request = replay.request(&frozen)?;
     let launch = LaunchArgs { external_launch_type: Some(request.launcher), ..LaunchArgs::default() };
-    let assembly = assemble(request, &surroundings, TextFaults::default())?;
-    let launch = launch_data(&launch)?;
+    let assembly = assemble(request, &surroundings, TextFaults::default(), StrictArg::default())?;
+    let launch = launch_data(&launch, StrictArg::default())?;
     reach(&launch, &surroundings)?;
     look_at_disk(&args.go.host, &args.runs);
     // hold the lock only while the new run is recorded, never while waiting for anything else

@@ -1,7 +1,7 @@
 //! `pop resume`: restores a run from its journal and continues it.
 
 use super::go::{adopted, drive, look_at_disk, now, options, reach};
-use crate::args::{GoArgs, LaunchArgs, ResumeArgs, RunsFolder};
+use crate::args::{GoArgs, LaunchArgs, ResumeArgs, RunsFolder, StrictArg};
 use crate::error::CommandError;
 use crate::launch_data::launch_data;
 use crate::ui;
@@ -72,7 +72,8 @@ pub(crate) fn resume_folder(
         ui::say(&frozen_warning(run, &changed, &resumable.inputs().settings.folder));
     }
     let launcher = resumable.launcher()?;
-    let launch = launch_data(&LaunchArgs { external_launch_type: Some(launcher), ..launch })?;
+    let launch =
+        launch_data(&LaunchArgs { external_launch_type: Some(launcher), ..launch }, StrictArg::default())?;
     reach(&launch, surroundings)?;
     let adopted =
         if resumable.is_new() { adopted(resumable.plan(), &launch)? } else { PriorOutcomes::default() };

@@ -12,11 +12,18 @@ use pop_field_retriever::LaunchDataWrapper;
 use std::sync::Arc;
 
 pub(crate) fn run(args: &RunArgs) -> Result<u8, CommandError> {
-    let launch = launch_data(&args.launch)?;
+    let launch = launch_data(&args.launch, args.strict)?;
     let surroundings = surroundings()?;
     let mut faults = TextFaults::default();
-    let request =
-        request(args.agenda.as_deref(), &args.registry, &args.inputs, &launch, &surroundings, &mut faults)?;
+    let request = request(
+        args.agenda.as_deref(),
+        &args.registry,
+        &args.policies,
+        &args.inputs,
+        &launch,
+        &surroundings,
+        &mut faults,
+    )?;
     let request = RunRequest { descriptions: DescriptionSource::Programs, ..request };
     let existing = args.run_id.as_ref().map(|id| RunFolder::find(&args.runs.runs, id));
     if let Some(Ok(folder)) = existing {
@@ -31,7 +38,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8, CommandError> {
             &surroundings,
         );
     }
-    let assembly = assemble(request, &surroundings, faults)?;
+    let assembly = assemble(request, &surroundings, faults, args.strict)?;
     reach(&launch, &surroundings)?;
     look_at_disk(&args.go.host, &args.runs);
     let start = RunStart {

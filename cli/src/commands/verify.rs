@@ -204,7 +204,7 @@ impl Verify<'_> {
         for file in &args.inputs.input_files {
             command.arg("--input-file").arg(std::path::absolute(file)?);
         }
-        command.args(args.registry.params.iter().map(|(key, value)| format!("--param={key}={value}")));
+        command.args(args.policies.policies.iter().map(|(key, value)| format!("--policy={key}={value}")));
         command.args(args.parallel.map(|count| format!("--parallel={count}")));
         command.args(args.keep_going.then_some("--keep-going"));
         command.args(args.launch_type.map(|launch_type| format!("--launch-type={launch_type}")));

@@ -139,7 +139,7 @@ fn values_of_the_wrong_type_are_refused() {
             exec("payload: {command: 'rm -rf $HOME; ls'}"),
             "3:46",
             "wrong-type",
-            "write it as [\"rm\",\"-rf\",\"$HOME;\",\"ls\"]",
+            "write `shell: \"rm -rf $HOME; ls\"`, or `command: [sh, -c, \"rm -rf $HOME; ls\"]`",
         ),
         (
             "an empty command",
@@ -378,6 +378,8 @@ fn f46_secret_in_an_agenda_is_a_warning_without_its_text() {
       |
     2 |   - {name: a, type: exec, payload: {command: 'curl **************************************** x', env: {PASSWORD: *******, A: []}}}
       |                                                                                                                             ^
+      |
+      = help: `{json: …}` is the value as JSON, `{file: …}` the path of a file with it
 
     2 faults in a.yaml; nothing was started (exit 3)
     "#);

@@ -88,6 +88,8 @@ fn help() {
                                   POP_INPUT_NAME, then the input's default]
           --input-file <FILE>     Set inputs from a JSON or YAML file, a map of names to values;
                                   repeatable. --input takes precedence
+          --strict                Treat warnings of the agenda, the registry and the properties file as
+                                  errors
           --registry <FILE>       Registry file, which maps operation types to programs [default:
                                   registry.json or registry.yaml next to the agenda, then
                                   /app/config/registry.json]
@@ -96,8 +98,8 @@ fn help() {
           --handlers <DIR>        Look in this folder for the programs that descriptors name; repeatable
                                   [default: handlers next to conf.d, then /usr/lib/pop/handlers,
                                   /usr/lib64/pop/handlers]
-          --param <KEY=VALUE>     Set one key of the agenda's params, in place of the agenda's own
-                                  value; repeatable
+          --policy <KEY=VALUE>    Set a policy of the agenda (a key of its params, such as
+                                  timeoutMs=5000), in place of the agenda's own value; repeatable
           --runs <DIR>            Folder that stores runs [env: POP_RUNS=] [default: .pop/runs]
       -h, --help                  Print help (see more with '--help')
 
@@ -164,8 +166,8 @@ fn help_of_verify() {
           --handlers <DIR>      Look in this folder for the programs that descriptors name; repeatable
                                 [default: handlers next to conf.d, then /usr/lib/pop/handlers,
                                 /usr/lib64/pop/handlers]
-          --param <KEY=VALUE>   Set one key of the agenda's params, in place of the agenda's own value;
-                                repeatable
+          --policy <KEY=VALUE>  Set a policy of the agenda (a key of its params, such as
+                                timeoutMs=5000), in place of the agenda's own value; repeatable
           --launch-type <TYPE>  How this pop process itself was launched; in a pod (kubernetes), pop
                                 annotates the pod with its progress [local, docker, kubernetes; default:
                                 local]
@@ -246,6 +248,9 @@ fn help_of_run() {
               Set inputs from a JSON or YAML file, a map of names to values; repeatable. --input takes
               precedence
 
+          --strict
+              Treat warnings of the agenda, the registry and the properties file as errors
+
           --registry <FILE>
               Registry file, which maps operation types to programs [default: registry.json or
               registry.yaml next to the agenda, then /app/config/registry.json]
@@ -258,8 +263,9 @@ fn help_of_run() {
               Look in this folder for the programs that descriptors name; repeatable [default: handlers
               next to conf.d, then /usr/lib/pop/handlers, /usr/lib64/pop/handlers]
 
-          --param <KEY=VALUE>
-              Set one key of the agenda's params, in place of the agenda's own value; repeatable
+          --policy <KEY=VALUE>
+              Set a policy of the agenda (a key of its params, such as timeoutMs=5000), in place of the
+              agenda's own value; repeatable
 
           --runs <DIR>
               Folder that stores runs

@@ -311,7 +311,7 @@ fn f64_each_reason_not_to_start_has_a_name() {
         "account": {"podConfig": {"serviceAccountName": "nobody"}}})
         .to_string(),
     );
-    let call = cluster.call(&bench, "run a.json -k -j 8 --on kubernetes --param pendingTimeoutMs=4000");
+    let call = cluster.call(&bench, "run a.json -k -j 8 --on kubernetes --policy pendingTimeoutMs=4000");
     let ended = call.ends(10);
     let says = |words: &str| assert!(ended.stderr.contains(words), "{words}\n{}", ended.stderr);
     says("[image-pull] its pod cannot start: ErrImagePull: ");
@@ -331,7 +331,7 @@ fn f64_f73_refusal_of_the_api_server_has_a_hint() {
     let cluster = Cluster::of_processes();
     let bench = lines(&[("a", "true")]);
     let ends = |words: &str| {
-        let ended = cluster.call(&bench, "run a.json --on kubernetes --param pendingTimeoutMs=700").ends(10);
+        let ended = cluster.call(&bench, "run a.json --on kubernetes --policy pendingTimeoutMs=700").ends(10);
         assert!(ended.stderr.contains(words), "{words}\n{}", ended.stderr);
     };
     cluster.stand_in.set_webhook(Webhook::Denies);

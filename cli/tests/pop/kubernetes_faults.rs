@@ -239,7 +239,7 @@ fn fr_k3_missing_config_maps_secrets_and_keys_are_config() {
         secrets.create(&PostParams::default(), &serde_json::from_value(secret).unwrap()).await.unwrap();
     });
     let begun = Instant::now();
-    let call = cluster.call(&bench, "run a.json -k -j 4 --on kubernetes --param pendingTimeoutMs=25000");
+    let call = cluster.call(&bench, "run a.json -k -j 4 --on kubernetes --policy pendingTimeoutMs=25000");
     let ended = call.ends(10);
     assert_eq!(ended.stderr.matches("[config] its pod cannot start").count(), 4, "{}", ended.stderr);
     assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());

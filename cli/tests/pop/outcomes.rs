@@ -34,7 +34,7 @@ fn e2_the_command_line() {
         "run",
         "walk a.yaml",
         "run a.yaml --parallel 0",
-        "run a.yaml --param x",
+        "run a.yaml --policy x",
         "run a.yaml --output xml",
         "run a.yaml --time-limit 0",
         "show last",
@@ -204,19 +204,22 @@ fn policies_of_a_failed_attempt() {
 }
 
 #[test]
-fn param_overrides_the_agenda_and_survives_resume() {
+fn policy_overrides_the_agenda_and_survives_resume() {
     let bench = Bench::with_agenda(&format!(
         "params: {{onFail: FATAL}}\n{}",
         "operations:\n  - {name: a, type: exec, payload: {command: ['false']}}\n"
     ));
     bench.pop(12, "run a.yaml");
-    bench.pop(0, "run a.yaml --param onFail=SKIP");
-    bench.call("run a.yaml --param").argument("retry={\"maxAttempts\": 2}").ends(12);
+    bench.pop(0, "run a.yaml --policy onFail=SKIP");
+    bench.call("run a.yaml --policy").argument("retry={\"maxAttempts\": 2}").ends(12);
     assert_eq!(bench.operation("a")["attempts"], 2);
     bench.pop(12, "resume last");
     assert_eq!(bench.operation("a")["attempts"], 4);
-    let said = bench.pop(3, "run a.yaml --param timeoutMs=soon").stderr;
-    assert!(said.contains("`timeoutMs` must be a whole number"), "{said}");
+    let said = bench.pop(2, "run a.yaml --policy timeoutMs=soon").stderr;
+    assert_eq!(
+        said,
+        "error: `--policy timeoutMs=soon`: `timeoutMs` must be a whole number from 0, not `soon`\n"
+    );
 }
 
 #[test]

@@ -81,17 +81,17 @@ fn f1_created_run_that_never_started_is_started() {
 #[test]
 fn same_run_id_with_other_inputs_is_refused() {
     let bench = Bench::with_agenda(FAILING);
-    bench.pop(10, &format!("{RUN} --param retry=null"));
+    bench.pop(10, &format!("{RUN} --policy retry=null"));
     let refused = |arguments: &str| bench.pop(15, arguments).stderr;
     assert_eq!(
         refused(RUN),
-        "error: run `pop-hello` began with other `--param` values\n\
+        "error: run `pop-hello` began with other `--policy` values\n\
          hint: choose another `--run-id`, or resume with the original inputs: `pop resume pop-hello`\n"
     );
-    let launcher = refused(&format!("{RUN} --param retry=null --on docker"));
+    let launcher = refused(&format!("{RUN} --policy retry=null --on docker"));
     assert!(launcher.starts_with("error: run `pop-hello` began with another launcher\n"), "{launcher}");
     bench.write("a.yaml", format!("{FAILING} "));
-    let agenda = refused(&format!("{RUN} --param retry=null"));
+    let agenda = refused(&format!("{RUN} --policy retry=null"));
     assert!(agenda.starts_with("error: run `pop-hello` began with another agenda\n"), "{agenda}");
     assert_eq!(bench.sorted_lines("ran"), ["a"]);
 }

@@ -78,8 +78,9 @@ fn difference_is_shown_with_place_and_values() {
         let kept = ended.stderr.lines().find_map(|line| line.strip_prefix(&kept)).unwrap();
         assert_eq!(fs::read_to_string(format!("{kept}/who")).unwrap(), format!("{on}\n"));
     }
-    let told =
-        bench.pop(10, "verify a.json --on docker,local --output json --outputs same more --param x=1").json();
+    let told = bench
+        .pop(10, "verify a.json --on docker,local --output json --outputs same more --policy delayMs=0")
+        .json();
     assert_eq!(told["launchers"], json!(["docker", "local"]));
     assert_eq!(
         told["operations"][0]["difference"],

@@ -4,6 +4,7 @@
 //! variables and files for a program, or as the input of a handler inside the executor. Adapters report with
 //! [`LaunchEvent`](pop_launchers::LaunchEvent)s.
 
+mod input_files;
 mod program;
 mod resident;
 

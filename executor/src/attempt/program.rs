@@ -1,18 +1,18 @@
 //! Attempts run by programs: an attempt is encoded as a launch, and the end of a launch is judged.
 
+use super::input_files::{self, InputFiles, Write};
 use super::{AttemptOrder, AttemptRunner, launch_id};
-use crate::atomic_file::write_private;
 use crate::run_identity::RunIdentity;
 use pop_agenda::{OpIx, Plan, PlannedOperation, Serves, Verdict};
 use pop_contract::{Blame, Exit, Failure, HANDLER_COMPLETE, PLAIN_PAYLOAD_LIMIT, PayloadForm, judge};
+use pop_document::Fault;
 use pop_handler_base::field_retriever::{names::environment as variable, payload};
 use pop_launchers::{
     Doing, LaunchEnd, LaunchId, LaunchOrder, LaunchUpdate, Launcher, Program, StdoutUse, label,
 };
-use pop_registry::{Capture, Entry, ExecPayload, PodConfig, Secret};
+use pop_registry::{Capture, Entry, ExecPayload, PayloadDelivery, PodConfig, Secret};
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -52,7 +52,7 @@ impl AttemptRunner for ProgramRunner {
         attempt: &AttemptOrder<'_>,
         events: &mpsc::Sender<LaunchUpdate>,
     ) -> Result<(), Failure> {
-        let (order, expected) = launch_order(&self.identity, attempt, &write_file)?;
+        let (order, expected) = launch_order(&self.identity, attempt, &input_files::writer(attempt.again))?;
         self.expected.insert(id, expected);
         self.launcher.launch(id, order, events);
         Ok(())
@@ -99,9 +99,6 @@ pub fn preview(plan: &Plan, identity: &RunIdentity, op: OpIx) -> Result<(LaunchI
     Ok((launch_id(op, 1), launch_order(identity, &attempt, &|_, _| Ok(()))?.0))
 }
 
-/// Writes a file for a value that is too long for a variable.
-type Write<'w> = dyn Fn(&Path, &str) -> io::Result<()> + 'w;
-
 /// Encodes an attempt as the launch of a program: payload, prior progress and names become variables or files.
 fn launch_order(
     identity: &RunIdentity,
@@ -129,11 +126,18 @@ fn launch_order(
     let mut expected = Expected::default();
     match &planned.serves {
         Serves::Exec => {
-            let exec = exec_payload(payload)?;
+            let exec = exec_payload(payload, planned.payload.template())?;
             expected = Expected { is_exec: true, capture: exec.capture, success_codes: exec.success_codes };
+            let mut files = InputFiles::new(attempt, write);
             order.program = Program {
-                argv: exec.command,
-                env: exec.env,
+                argv: exec.command.into_iter().map(|text| files.text(text)).collect::<Result<_, _>>()?,
+                env: exec
+                    .env
+                    .into_iter()
+                    .map(|(name, text)| Ok((name, files.text(text)?)))
+                    .collect::<Result<_, Failure>>()?,
+                stdin: exec.stdin.map(|text| files.stdin(&text)).transpose()?,
+                files: files.written,
                 working_directory: exec.working_directory.map(PathBuf::from),
                 image: exec.image,
                 cpu: exec.cpu,
@@ -175,7 +179,12 @@ fn hand_over_input(
     }
     program.env.extend(properties(entry));
     let file = attempt.log.with_extension("payload");
-    let reads = |form| entry.description.as_ref().is_none_or(|described| described.reads(form));
+    if entry.payload == Some(PayloadDelivery::Stdin) {
+        write(&file, &attempt.payload.to_string()).map_err(|error| payload_not_passed(&error))?;
+        program.stdin = Some(file);
+        return Ok(());
+    }
+    let reads = |form| entry.reads(form).unwrap_or(true);
     let variables = payload_variables(&attempt.payload.to_string(), &file, &reads, write)?;
     if variables.iter().any(|(name, _)| name == variable::PAYLOAD_FILE) {
         program.files.push(file);
@@ -210,12 +219,15 @@ fn operation_variables(
     variables
 }
 
-fn exec_payload(payload: &Value) -> Result<ExecPayload, Failure> {
+fn exec_payload(payload: &Value, template: &Value) -> Result<ExecPayload, Failure> {
     let mut faults = Vec::new();
-    let exec = ExecPayload::parse(payload, pop_document::Pointer::root(), &mut faults);
+    let exec = ExecPayload::parse(payload, template, pop_document::Pointer::root(), &mut faults);
     exec.ok_or_else(|| {
-        let said: Vec<_> =
-            faults.into_iter().filter(pop_document::Fault::is_error).map(|f| f.message).collect();
+        let words = |fault: Fault| match fault.hint {
+            Some(hint) => format!("{} ({hint})", fault.message),
+            None => fault.message,
+        };
+        let said: Vec<_> = faults.into_iter().filter(Fault::is_error).map(words).collect();
         Failure::new(Blame::Handler, "payload", said.join("; "))
     })
 }
@@ -257,6 +269,14 @@ fn properties(entry: &Entry) -> Option<(String, String)> {
     (!given.is_empty()).then(|| (variable::PROPERTIES.to_owned(), Value::Object(given).to_string()))
 }
 
+fn payload_not_passed(error: &dyn std::error::Error) -> Failure {
+    Failure::new(
+        Blame::Platform,
+        "storage",
+        format!("the payload could not be passed to the program: {error}"),
+    )
+}
+
 /// The payload for a program: in a variable if it is short, else compressed in several variables, else in a file. A
 /// form that the program does not read is skipped.
 fn payload_variables(
@@ -265,9 +285,7 @@ fn payload_variables(
     reads: &dyn Fn(PayloadForm) -> bool,
     write: &Write<'_>,
 ) -> Result<Vec<(String, String)>, Failure> {
-    let failed = |error: &dyn std::error::Error| {
-        Failure::new(Blame::Platform, "storage", format!("the payload cannot be passed on: {error}"))
-    };
+    let failed = payload_not_passed;
     let is_last_form = !reads(PayloadForm::CompressedEnvVar) && !reads(PayloadForm::File);
     let fits = text.len() <= PLAIN_PAYLOAD_LIMIT || (is_last_form && payload::fits_plain(text));
     if fits && reads(PayloadForm::EnvVar) {
@@ -282,7 +300,7 @@ fn payload_variables(
     }
     if !reads(PayloadForm::File) {
         let message = format!(
-            "the payload has {} bytes, too many for the forms that the handler reads (`payloadForms`)",
+            "the payload has {} bytes, too many for the forms that the handler reads (`payload` of its registry entry, `payloadForms` of its description)",
             text.len()
         );
         return Err(Failure::new(Blame::Handler, "payload", message));
@@ -300,10 +318,6 @@ fn progress_variable(text: String, file: &Path, write: &Write<'_>) -> Result<(St
         Failure::new(Blame::Platform, "storage", format!("the last progress cannot be passed on: {error}"))
     })?;
     Ok((variable::LAST_PROGRESS_FILE.to_owned(), file.to_string_lossy().into_owned()))
-}
-
-fn write_file(file: &Path, text: &str) -> io::Result<()> {
-    write_private(file, text.as_bytes())
 }
 
 /// Decides whether an ended launch succeeded or failed.
@@ -338,6 +352,7 @@ fn exec_result(exit: Exit, captured: Option<Value>) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use super::input_files::write_file;
     use super::*;
     use pop_handler_base::field_retriever::Environment;
 

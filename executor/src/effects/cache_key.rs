@@ -25,6 +25,8 @@ pub struct ExecProgram {
     pub working_directory: Option<String>,
     /// The variables in the payload's `env`.
     pub env: Value,
+    /// Standard input; null for an empty one.
+    pub stdin: Value,
 }
 
 impl ExecProgram {
@@ -32,11 +34,19 @@ impl ExecProgram {
     pub(crate) fn of(payload: &Value) -> Self {
         let text = |field: &str| payload[field].as_str().map(str::to_owned);
         let word = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let words = |item: &Value| match item.get("spread").and_then(Value::as_array) {
+            Some(items) => items.iter().map(word).collect(),
+            None => vec![word(item)],
+        };
+        let script = text("shell").map(|script| vec!["sh".to_owned(), script]);
         Self {
-            command: payload["command"].as_array().into_iter().flatten().map(word).collect(),
+            command: script.unwrap_or_else(|| {
+                payload["command"].as_array().into_iter().flatten().flat_map(words).collect()
+            }),
             image: text("image"),
             working_directory: text("workingDirectory"),
             env: payload["env"].clone(),
+            stdin: payload["stdin"].clone(),
         }
     }
 }
@@ -100,7 +110,8 @@ impl CacheKeys {
                 let program = exec.command.first().filter(|_| uses_host_programs);
                 let program = program.and_then(|program| self.digest(program, folder, None));
                 let files = self.files(&exec.command, folder);
-                json!([program, image.filter(|_| !uses_host_programs), files, exec.command, exec.env, run_in])
+                let image = image.filter(|_| !uses_host_programs);
+                json!([program, image, files, exec.command, exec.env, exec.stdin, run_in])
             }
             Serves::Resident(_) | Serves::Dispatch => return Some(env!("CARGO_PKG_VERSION").to_owned()),
         };

@@ -2,7 +2,7 @@
 
 use super::mounts::mounts;
 use super::variables::{environment, expanded, variables};
-use crate::port::{LaunchId, LaunchOrder, label};
+use crate::port::{LaunchId, LaunchOrder, Program, label};
 use crate::setting::Setting;
 use pop_contract::{Blame, Failure};
 use pop_registry::PodConfig;
@@ -53,6 +53,10 @@ pub(super) fn body(
         let message = "a container needs an image: set `image` in the payload, or `podConfig.imageName`";
         Failure::new(Blame::Handler, "image-name", message)
     })?;
+    if program.stdin.is_some() && program.argv.is_empty() {
+        let message = "a container gets standard input only with a command";
+        return Err(Failure::new(Blame::Handler, "payload", message));
+    }
     let folder = setting.folder.to_string_lossy();
     // mounted at its own path, unless the registry sets another
     let workspace = pod.workspace_mount_path.as_deref().unwrap_or(&folder);
@@ -65,7 +69,7 @@ pub(super) fn body(
     let mounts = mounts(program, pod, setting, workspace)?;
     Ok(without_nulls(json!({
         "Image": image,
-        "Entrypoint": (!program.argv.is_empty()).then_some(&program.argv),
+        "Entrypoint": (!program.argv.is_empty()).then(|| entrypoint(program)),
         "Cmd": (!arguments.is_empty()).then_some(arguments),
         "Env": environment(&variables),
         "WorkingDir": working_dir,
@@ -73,6 +77,15 @@ pub(super) fn body(
         "Labels": labels(id, order, pod),
         "HostConfig": host_config(order, pod, surroundings, &mounts),
     })))
+}
+
+/// The arguments of a program. A file becomes its standard input by a shell of the image, which then executes the program.
+fn entrypoint(program: &Program) -> Vec<String> {
+    const FROM_FILE: [&str; 3] = ["sh", "-c", r#"exec "$@" < "$0""#];
+    let redirect = program.stdin.iter().flat_map(|file| {
+        FROM_FILE.into_iter().map(str::to_owned).chain([file.to_string_lossy().into_owned()])
+    });
+    redirect.chain(program.argv.iter().cloned()).collect()
 }
 
 fn host_config(
@@ -136,8 +149,24 @@ fn without_nulls(object: Value) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::port::Program;
+    use std::path::PathBuf;
     use std::sync::Arc;
+
+    #[test]
+    fn standard_input_is_a_mounted_file_that_a_shell_opens() {
+        let pod = PodConfig { image: Some("i".to_owned()), ..PodConfig::default() };
+        let program = Program {
+            argv: vec!["cat".to_owned()],
+            stdin: Some(PathBuf::from("/r/a.1.stdin")),
+            pod: Some(Arc::new(pod)),
+            ..Program::default()
+        };
+        let order = LaunchOrder { program, ..LaunchOrder::default() };
+        let body = container_body(LaunchId(1), &order, &Setting::default()).unwrap();
+        assert_eq!(body["Entrypoint"], json!(["sh", "-c", r#"exec "$@" < "$0""#, "/r/a.1.stdin", "cat"]));
+        let mount = &body["HostConfig"]["Mounts"][1];
+        assert_eq!((&mount["Source"], &mount["ReadOnly"]), (&json!("/r/a.1.stdin"), &json!(true)));
+    }
 
     #[test]
     fn fr_e4_workspace_belongs_to_the_caller_in_each_mapping() {

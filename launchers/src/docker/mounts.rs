@@ -21,7 +21,8 @@ pub(super) fn mounts(
     workspace: &str,
 ) -> Result<Vec<Value>, Failure> {
     let mut mounts = vec![bind(&setting.folder, workspace, false)];
-    mounts.extend(program.files.iter().map(|file| bind(file, &file.to_string_lossy(), true)));
+    let files = program.files.iter().chain(&program.stdin);
+    mounts.extend(files.map(|file| bind(file, &file.to_string_lossy(), true)));
     for host_path in &pod.host_paths {
         let source = setting.folder.join(&host_path.path);
         mounts.push(bind(&source, &host_path.mount_path, host_path.read_only));

@@ -59,10 +59,10 @@ pub(super) fn pod(
         let message = "a pod needs an image: set `image` in the payload, or `podConfig.imageName`";
         Failure::new(Blame::Handler, "image-name", message)
     })?;
-    if let Some(file) = program.files.first() {
+    if let Some(file) = program.files.first().or(program.stdin.as_ref()) {
         let message = format!(
             "its payload is too long for a pod's variables; put large data into storage that pods can reach \
-             (pop would have passed it as file {})",
+             (pop would have passed it as file {}, which no pod can read)",
             file.file_name().unwrap_or_default().display()
         );
         return Err(Failure::new(Blame::Handler, "payload", message));

@@ -16,6 +16,7 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::Pid;
 use std::collections::HashMap;
 use std::ffi::{CString, OsStr, OsString};
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
@@ -146,6 +147,9 @@ impl ProcessLauncher {
         let working_directory = working_directory
             .transpose()
             .map_err(|_| not_started(program, "the working directory contains a NUL byte"))?;
+        let stdin = program.stdin.as_ref().map(File::open).transpose();
+        let stdin = stdin
+            .map_err(|error| not_started(program, &format!("its standard input cannot be read: {error}")))?;
         let (stdout, their_stdout) = pipe().map_err(|error| no_resources(program, &error))?;
         let (stderr, their_stderr) = pipe().map_err(|error| no_resources(program, &error))?;
         // locked until the child is registered: an unknown child is taken for an orphan when another launch ends
@@ -155,6 +159,7 @@ impl ProcessLauncher {
             argv,
             environment,
             working_directory,
+            stdin: stdin.as_ref().map(File::as_fd),
             stdout: their_stdout.as_fd(),
             stderr: their_stderr.as_fd(),
         });

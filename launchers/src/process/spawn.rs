@@ -8,8 +8,8 @@
 //! # Guarantees
 //! - The child leads its own session and process group when it executes its program, so it has no terminal.
 //! - It is killed when the thread that spawned it ends, hence also when this process is killed.
-//! - The child's standard input is `/dev/null`, and its outputs are the two descriptors of [`Spawn`]. It inherits no
-//!   other descriptor, whether or not those of this process are marked close-on-exec.
+//! - The child's standard input is `/dev/null` or the descriptor of [`Spawn`], and its outputs are the two descriptors of
+//!   [`Spawn`]. It inherits no other descriptor, whether or not those of this process are marked close-on-exec.
 //! - It starts with an empty signal mask and every signal at its default, whatever this process (or its parent)
 //!   had set at the first spawn.
 //! - A program that cannot be started ends with a [`SpawnError`]: the step and the system's error number.
@@ -70,6 +70,8 @@ pub struct Spawn<'a> {
     pub environment: Environment,
     /// Working directory; that of this process if `None`.
     pub working_directory: Option<CString>,
+    /// Descriptor for standard input; `/dev/null` if none.
+    pub stdin: Option<BorrowedFd<'a>>,
     /// Descriptor for standard output; may be closed once the child is spawned.
     pub stdout: BorrowedFd<'a>,
     /// Descriptor for standard error; may be the same as `stdout`.
@@ -120,8 +122,11 @@ impl fmt::Display for Step {
 /// this.
 pub fn spawn(order: Spawn<'_>) -> Result<Child, SpawnError> {
     let prepare = |source| SpawnError { step: Step::Prepare, source };
-    let null = null_device().map_err(prepare)?;
-    let streams = [null.as_raw_fd(), order.stdout.as_raw_fd(), order.stderr.as_raw_fd()];
+    let stdin = match order.stdin {
+        Some(stdin) => stdin,
+        None => null_device().map_err(prepare)?,
+    };
+    let streams = [stdin.as_raw_fd(), order.stdout.as_raw_fd(), order.stderr.as_raw_fd()];
     let setup = ChildSetup::new(order, streams, changed_signals());
     start(ChildMemory::new(setup).map_err(prepare)?)
 }

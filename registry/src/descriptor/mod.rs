@@ -205,16 +205,17 @@ fn entries(descriptor: &str, root: &Value, faults: &mut Vec<Fault>) -> Vec<Entry
 
 /// Warns of unknown lists in `[types]`.
 fn check_lists(types: &Map<String, Value>, at: Pointer, faults: &mut Vec<Fault>) {
-    // name of the `bind` list in existing files of this format
+    // name of the `bind` list in existing files of this format; it has no effect here, so it is not suggested
     const DISTRIBUTOR: &str = "distributor";
-    let known =
-        [Capability::Content.as_str(), Capability::Bind.as_str(), Capability::System.as_str(), DISTRIBUTOR];
+    let known = [Capability::Content.as_str(), Capability::Bind.as_str(), Capability::System.as_str()];
     if types.contains_key(DISTRIBUTOR) {
         let message = format!("section `[types]` has no list `{DISTRIBUTOR}`; it is ignored");
         let fault = Fault::key("unknown-field", at.join(DISTRIBUTOR), message).warning();
         faults.push(fault.did_you_mean(Some(Capability::Bind.as_str())));
     }
-    Fields::of_map(types, at, "wrong-value", faults).warn_unknown("section `[types]`", &known);
+    let mut others = types.clone();
+    others.remove(DISTRIBUTOR);
+    Fields::of_map(&others, at, "wrong-value", faults).warn_unknown("section `[types]`", &known);
 }
 
 /// The handler that a section declares.

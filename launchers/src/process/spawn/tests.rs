@@ -45,6 +45,7 @@ impl Program {
             argv: self.argv.clone(),
             environment: self.environment.clone(),
             working_directory: self.directory.clone(),
+            stdin: None,
             stdout,
             stderr,
         }
