@@ -19,13 +19,13 @@ pub(crate) use cache::{CacheClearArgs, CacheCommand, CacheListArgs};
 pub(crate) use check::{CheckArgs, PlanArgs, PlanOutput};
 pub(crate) use dlq::{DlqCommand, DlqDropArgs, DlqListArgs, DlqReplayArgs, DlqShowArgs};
 pub(crate) use handlers::{HandlerCheckArgs, HandlerCommand, HandlersArgs, HandlersCommand};
-pub(crate) use inputs::{InputArgs, InputsArgs};
+pub(crate) use inputs::{InputArgs, InputsArgs, PlanningArgs};
 pub(crate) use manage::{CancelArgs, PruneArgs, WaitArgs};
 pub(crate) use new::{NewArgs, NewKind, NewLanguage};
 pub(crate) use run::{ResumeArgs, RunArgs};
 pub(crate) use saved_runs::{ExplainArgs, LogsArgs, RunsArgs, ShowArgs};
 pub(crate) use shared::{
-    GoArgs, HostFolder, LaunchArgs, Output, PolicyArgs, RegistryArgs, RunsFolder, StrictArg, SyncArg,
+    GoArgs, HostFolder, LaunchArgs, Output, RegistryArgs, RunsFolder, StrictArg, SyncArg,
 };
 pub(crate) use verify::VerifyArgs;
 
@@ -259,7 +259,7 @@ mod tests {
     fn policy_is_a_key_value_pair_and_param_is_gone() {
         let args = parsed("run a.json --policy timeoutMs=5 --policy x=a=b").unwrap();
         let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
-        assert_eq!(args.policies.policies, [pair("timeoutMs", "5"), pair("x", "a=b")]);
+        assert_eq!(args.plan.policies.policies, [pair("timeoutMs", "5"), pair("x", "a=b")]);
         for line in ["--policy x", "--policy =1", "--param timeoutMs=5", "--param=x=1", "-param x=1"] {
             assert!(parsed(&format!("run a.json {line}")).is_err(), "{line}");
         }

@@ -1,7 +1,7 @@
 //! Launch data (settings from command line, environment and properties file) of this process, and the files that the
 //! command line names.
 
-use crate::args::{InputArgs, LaunchArgs, PolicyArgs, RegistryArgs, StrictArg};
+use crate::args::{InputArgs, LaunchArgs, PlanningArgs, RegistryArgs, StrictArg};
 use crate::error::{CommandError, Kind, RENAME};
 use crate::ui;
 use pop_agenda::{GivenInput, GivenValue};
@@ -74,9 +74,7 @@ pub(crate) fn text_files<'f>(
 /// `faults`.
 pub(crate) fn request(
     agenda: Option<&Path>,
-    args: &RegistryArgs,
-    policies: &PolicyArgs,
-    inputs: &InputArgs,
+    args: &PlanningArgs,
     launch_data: &DefaultLaunchData,
     surroundings: &Surroundings,
     faults: &mut TextFaults,
@@ -86,9 +84,9 @@ pub(crate) fn request(
         Some(path) => AgendaOrigin::File(path),
         None => AgendaOrigin::Payload,
     };
-    let texts: RunTexts = text_files(args, launch_data, surroundings).read(origin, faults)?;
+    let texts: RunTexts = text_files(&args.registry, launch_data, surroundings).read(origin, faults)?;
     let launcher = launch_data.external_launch_type().value;
-    let (params, inputs) = (policies.policies.clone(), given_inputs(inputs)?);
+    let (params, inputs) = (args.policies.policies.clone(), given_inputs(&args.inputs)?);
     Ok(RunRequest { params, inputs, ..RunRequest::new(texts, launcher) })
 }
 

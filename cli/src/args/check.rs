@@ -1,7 +1,7 @@
 //! Arguments of `pop check` and `pop plan`.
 
-use super::inputs::InputArgs;
-use super::shared::{DescribeArg, LaunchArgs, Output, PolicyArgs, RegistryArgs, StrictArg};
+use super::inputs::PlanningArgs;
+use super::shared::{DescribeArg, LaunchArgs, Output, StrictArg};
 use crate::completion;
 use clap::{Args, ValueEnum};
 use clap_complete::engine::ArgValueCompleter;
@@ -21,11 +21,7 @@ pub(crate) struct CheckArgs {
     #[command(flatten)]
     pub(crate) describe: DescribeArg,
     #[command(flatten)]
-    pub(crate) inputs: InputArgs,
-    #[command(flatten)]
-    pub(crate) registry: RegistryArgs,
-    #[command(flatten)]
-    pub(crate) policies: PolicyArgs,
+    pub(crate) plan: PlanningArgs,
     #[command(flatten)]
     pub(crate) launch: LaunchArgs,
 }
@@ -44,11 +40,7 @@ pub(crate) struct PlanArgs {
     #[command(flatten)]
     pub(crate) describe: DescribeArg,
     #[command(flatten)]
-    pub(crate) inputs: InputArgs,
-    #[command(flatten)]
-    pub(crate) registry: RegistryArgs,
-    #[command(flatten)]
-    pub(crate) policies: PolicyArgs,
+    pub(crate) plan: PlanningArgs,
     #[command(flatten)]
     pub(crate) launch: LaunchArgs,
 }

@@ -1,6 +1,6 @@
-//! Values for the inputs of an agenda, and the arguments of `pop inputs`.
+//! Values for the inputs of an agenda, what a plan is made from, and the arguments of `pop inputs`.
 
-use super::shared::Output;
+use super::shared::{Output, PolicyArgs, RegistryArgs};
 use clap::Args;
 use std::path::PathBuf;
 
@@ -13,6 +13,17 @@ pub(crate) struct InputArgs {
     /// Set inputs from a JSON or YAML file, a map of names to values; repeatable. --input takes precedence
     #[arg(long = "input-file", value_name = "FILE")]
     pub(crate) input_files: Vec<PathBuf>,
+}
+
+/// What a plan is made from, besides the agenda.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct PlanningArgs {
+    #[command(flatten)]
+    pub(crate) inputs: InputArgs,
+    #[command(flatten)]
+    pub(crate) registry: RegistryArgs,
+    #[command(flatten)]
+    pub(crate) policies: PolicyArgs,
 }
 
 /// `pop inputs`

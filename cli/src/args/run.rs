@@ -1,7 +1,7 @@
 //! Arguments of `pop run` and `pop resume`.
 
-use super::inputs::InputArgs;
-use super::shared::{GoArgs, LaunchArgs, PolicyArgs, RegistryArgs, RunsFolder, StrictArg};
+use super::inputs::PlanningArgs;
+use super::shared::{GoArgs, LaunchArgs, RunsFolder, StrictArg};
 use crate::completion;
 use clap::Args;
 use clap_complete::engine::{ArgValueCandidates, ArgValueCompleter};
@@ -21,13 +21,9 @@ pub(crate) struct RunArgs {
     #[command(flatten)]
     pub(crate) go: GoArgs,
     #[command(flatten)]
-    pub(crate) inputs: InputArgs,
-    #[command(flatten)]
     pub(crate) strict: StrictArg,
     #[command(flatten)]
-    pub(crate) registry: RegistryArgs,
-    #[command(flatten)]
-    pub(crate) policies: PolicyArgs,
+    pub(crate) plan: PlanningArgs,
     #[command(flatten)]
     pub(crate) runs: RunsFolder,
     #[command(flatten)]

@@ -1,7 +1,7 @@
 //! Arguments of `pop verify`.
 
-use super::inputs::InputArgs;
-use super::shared::{Output, PolicyArgs, RegistryArgs};
+use super::inputs::PlanningArgs;
+use super::shared::Output;
 use crate::completion;
 use clap::Args;
 use clap_complete::engine::ArgValueCompleter;
@@ -36,11 +36,7 @@ pub(crate) struct VerifyArgs {
     #[arg(long, value_enum, default_value_t = Output::Text)]
     pub(crate) output: Output,
     #[command(flatten)]
-    pub(crate) inputs: InputArgs,
-    #[command(flatten)]
-    pub(crate) registry: RegistryArgs,
-    #[command(flatten)]
-    pub(crate) policies: PolicyArgs,
+    pub(crate) plan: PlanningArgs,
     /// How this pop process itself was launched; in a pod (kubernetes), pop annotates the pod with its progress [local, docker,
     /// kubernetes; default: local]
     #[arg(long, value_name = "TYPE")]

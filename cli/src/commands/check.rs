@@ -17,15 +17,7 @@ pub(crate) fn check(args: &CheckArgs) -> Result<u8, CommandError> {
     let mut reported: Vec<ArgumentFault> = Vec::new();
     for path in &args.agendas {
         let mut faults = TextFaults::default();
-        let request = request(
-            Some(path),
-            &args.registry,
-            &args.policies,
-            &args.inputs,
-            &launch,
-            &surroundings,
-            &mut faults,
-        )?;
+        let request = request(Some(path), &args.plan, &launch, &surroundings, &mut faults)?;
         let request = RunRequest { descriptions: args.describe.source(), needs_inputs: false, ..request };
         let texts = request.texts.clone();
         let assembly = request.assemble(&surroundings, &mut faults);

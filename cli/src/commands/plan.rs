@@ -16,15 +16,7 @@ pub(crate) fn plan(args: &PlanArgs) -> Result<u8, CommandError> {
     let launch = launch_data(&args.launch, args.strict)?;
     let surroundings = surroundings()?;
     let mut faults = TextFaults::default();
-    let request = request(
-        args.agenda.as_deref(),
-        &args.registry,
-        &args.policies,
-        &args.inputs,
-        &launch,
-        &surroundings,
-        &mut faults,
-    )?;
+    let request = request(args.agenda.as_deref(), &args.plan, &launch, &surroundings, &mut faults)?;
     let request = RunRequest { descriptions: args.describe.source(), needs_inputs: false, ..request };
     let assembly = assemble(request, &surroundings, faults, args.strict)?;
     print_unchecked_types(&assembly, "plan");

@@ -15,15 +15,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8, CommandError> {
     let launch = launch_data(&args.launch, args.strict)?;
     let surroundings = surroundings()?;
     let mut faults = TextFaults::default();
-    let request = request(
-        args.agenda.as_deref(),
-        &args.registry,
-        &args.policies,
-        &args.inputs,
-        &launch,
-        &surroundings,
-        &mut faults,
-    )?;
+    let request = request(args.agenda.as_deref(), &args.plan, &launch, &surroundings, &mut faults)?;
     let request = RunRequest { descriptions: DescriptionSource::Programs, ..request };
     let existing = args.run_id.as_ref().map(|id| RunFolder::find(&args.runs.runs, id));
     if let Some(Ok(folder)) = existing {

@@ -194,17 +194,18 @@ impl Verify<'_> {
         command.arg(format!("--on={on}")).arg("--runs").arg(runs);
         // launchers must not share cached results
         command.arg("--host-folder").arg(Host::of_runs(runs).folder());
-        let RegistryArgs { registry, conf_d, handlers, .. } = &args.registry;
+        let RegistryArgs { registry, conf_d, handlers, .. } = &args.plan.registry;
         let named = [("--registry", registry), ("--prop-file", &args.prop_file), ("--conf-d", conf_d)];
         let named = named.into_iter().filter_map(|(name, path)| Some((name, path.as_ref()?)));
         for (name, path) in named.chain(handlers.iter().map(|folder| ("--handlers", folder))) {
             command.arg(name).arg(std::path::absolute(path)?);
         }
-        command.args(args.inputs.inputs.iter().map(|(name, value)| format!("--input={name}={value}")));
-        for file in &args.inputs.input_files {
+        command.args(args.plan.inputs.inputs.iter().map(|(name, value)| format!("--input={name}={value}")));
+        for file in &args.plan.inputs.input_files {
             command.arg("--input-file").arg(std::path::absolute(file)?);
         }
-        command.args(args.policies.policies.iter().map(|(key, value)| format!("--policy={key}={value}")));
+        command
+            .args(args.plan.policies.policies.iter().map(|(key, value)| format!("--policy={key}={value}")));
         command.args(args.parallel.map(|count| format!("--parallel={count}")));
         command.args(args.keep_going.then_some("--keep-going"));
         command.args(args.launch_type.map(|launch_type| format!("--launch-type={launch_type}")));

@@ -84,12 +84,12 @@ fn help() {
           --host-folder <DIR>     Folder for the state that several runs share: locks, start times
                                   (delayMs), lock versions, cached results [default: .host in the --runs
                                   folder] [env: POP_HOST_FOLDER=]
+          --strict                Treat warnings of the agenda, the registry and the properties file as
+                                  errors
       -i, --input <NAME=VALUE>    Set an input of the agenda; repeatable [default: variable
                                   POP_INPUT_NAME, then the input's default]
           --input-file <FILE>     Set inputs from a JSON or YAML file, a map of names to values;
                                   repeatable. --input takes precedence
-          --strict                Treat warnings of the agenda, the registry and the properties file as
-                                  errors
           --registry <FILE>       Registry file, which maps operation types to programs [default:
                                   registry.json or registry.yaml next to the agenda, then
                                   /app/config/registry.json]
@@ -240,6 +240,9 @@ fn help_of_run() {
               
               [env: POP_HOST_FOLDER=]
 
+          --strict
+              Treat warnings of the agenda, the registry and the properties file as errors
+
       -i, --input <NAME=VALUE>
               Set an input of the agenda; repeatable [default: variable POP_INPUT_NAME, then the input's
               default]
@@ -247,9 +250,6 @@ fn help_of_run() {
           --input-file <FILE>
               Set inputs from a JSON or YAML file, a map of names to values; repeatable. --input takes
               precedence
-
-          --strict
-              Treat warnings of the agenda, the registry and the properties file as errors
 
           --registry <FILE>
               Registry file, which maps operation types to programs [default: registry.json or
