@@ -35,11 +35,14 @@ pub struct RunOptions {
     /// Time limit of the run, in milliseconds; none for no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time_limit_ms: Option<u64>,
+    /// Time for clean-up after the time limit, in milliseconds; none for no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cleanup_limit_ms: Option<u64>,
 }
 
 impl Default for RunOptions {
     fn default() -> Self {
-        Self { parallel: 1, keep_going: false, grace_ms: 10_000, time_limit_ms: None }
+        Self { parallel: 1, keep_going: false, grace_ms: 10_000, time_limit_ms: None, cleanup_limit_ms: None }
     }
 }
 

@@ -38,8 +38,8 @@ mod schedule;
 pub mod schema;
 
 pub use document::{
-    Agenda, DependsOn, DependsOnGroup, ForEach, Generator, GivenInput, GivenValue, Identity, InputSpec,
-    InputSpecs, InputType, Operation, RareParams,
+    Agenda, DependsOn, DependsOnGroup, Finally, ForEach, Generator, GivenInput, GivenValue, Identity,
+    InputSpec, InputSpecs, InputType, Operation, RareParams,
 };
 pub use event::{
     CancelReason, Ending, EventRecord, PriorOutcome, PriorOutcomes, RunEvent, RunOptions, RunOutcome,

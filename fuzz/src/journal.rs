@@ -90,6 +90,7 @@ fn damaged(bytes: &[u8], path: &Path) {
         keep_going: plan.byte() % 2 == 0,
         grace_ms: u64::from(plan.byte()),
         time_limit_ms: Some(u64::from(plan.byte()) * 100).filter(|limit| *limit > 0),
+        cleanup_limit_ms: None,
     };
     let mut world = World::begin(Arc::clone(&PLAN), options);
     world.play(&mut run);

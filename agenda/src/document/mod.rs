@@ -8,7 +8,7 @@ mod operation;
 pub use depends_on::{DependsOn, DependsOnGroup};
 pub use growth::{ForEach, Generator};
 pub use inputs::{GivenInput, GivenValue, InputSpec, InputSpecs, InputType};
-pub use operation::{Operation, RareParams};
+pub use operation::{Finally, Operation, RareParams};
 
 use pop_document::{Fault, Fields, Pointer, Spelling};
 use pop_policy::{AGENDA_FIELDS, Level, PolicyLayer};

@@ -3,7 +3,7 @@
 use super::depends_on::{DependsOn, DependsOnGroup};
 use super::growth::{ForEach, Generator};
 use crate::name::OperationName;
-use pop_document::{Fault, Fields, Pointer};
+use pop_document::{Fault, Fields, Pointer, nearest};
 use pop_policy::{Level, OPERATION_FIELDS, Pattern, PolicyLayer};
 use serde_json::{Map, Value};
 
@@ -38,8 +38,8 @@ pub struct Operation {
 /// Params that few operations have.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct RareParams {
-    /// `finally`: whether the operation accepts any outcome of its dependencies.
-    pub is_finally: bool,
+    /// `finally`: the operation is clean-up, which accepts any outcome of its dependencies.
+    pub finally: Option<Finally>,
     /// `forEach`: the items; the run makes one instance (copy) of the operation for each.
     pub for_each: Option<ForEach>,
     /// `agenda.operation.generator`: place of the operations to add, in the result.
@@ -148,7 +148,7 @@ impl RareParams {
             _ => fields.text("version").map(str::to_owned),
         };
         let rare = Self {
-            is_finally: fields.boolean("finally").unwrap_or_default(),
+            finally: Finally::parse(&mut fields),
             for_each: ForEach::parse(&mut fields),
             generator: Generator::parse(&mut fields),
             handler: fields.text("handler").map(str::to_owned),
@@ -158,6 +158,32 @@ impl RareParams {
             groups,
         };
         (rare != Self::default()).then(|| Box::new(rare))
+    }
+}
+
+/// When a resumed run repeats a `finally` operation that has an outcome.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Finally {
+    /// Each time the run ends.
+    Always,
+    /// If an operation that it waits for was repeated.
+    WhenRepeated,
+}
+
+impl Finally {
+    fn parse(fields: &mut Fields<'_, '_>) -> Option<Self> {
+        match fields.any("finally")?.as_str() {
+            Some("always") => Some(Self::Always),
+            Some("whenRepeated") => Some(Self::WhenRepeated),
+            Some(word) if !matches!(word.to_ascii_lowercase().as_str(), "true" | "false") => {
+                let words = ["true", "false", "always", "whenRepeated"];
+                let message = format!("`finally` must be one of {}, not `{word}`", words.join(", "));
+                let fault = Fault::value("wrong-value", fields.at("finally"), message);
+                fields.faults().push(fault.did_you_mean(nearest(word, words)));
+                None
+            }
+            _ => fields.boolean("finally").filter(|is_finally| *is_finally).map(|_| Self::Always),
+        }
     }
 }
 

@@ -189,7 +189,8 @@ fn plan_operation(
         known,
         inputs: types.inputs,
         has_items: rare.as_ref().is_some_and(|rare| rare.for_each.is_some()),
-        is_finally: rare.as_ref().is_some_and(|rare| rare.is_finally),
+        is_finally: rare.as_ref().is_some_and(|rare| rare.finally.is_some()),
+        has_run: true,
         decided_elsewhere: Vec::new(),
         found: Vec::new(),
     };
@@ -204,6 +205,8 @@ fn plan_operation(
     if serves == Some(Serves::Exec) {
         check_script(name.as_str(), &payload, &operation.pointer.join("payload"), faults);
     }
+    // lock keys and items are settled before the run can be summed up
+    reasons.has_run = false;
     let params = operation.pointer.join("params");
     for (key, partner) in policies.idle() {
         let message = format!("`{key}` of operation `{name}` has no effect without `{partner}`");
@@ -223,7 +226,9 @@ fn plan_operation(
         own.params = std::mem::take(&mut operation.params);
     }
     if let Some(written) = rare {
-        own.is_last = written.is_finally && operation.depends_on.is_empty() && written.groups.is_empty();
+        own.finally = written.finally;
+        own.is_last =
+            written.finally.is_some() && operation.depends_on.is_empty() && written.groups.is_empty();
         own.groups = written
             .groups
             .iter()
@@ -232,7 +237,7 @@ fn plan_operation(
         own.when = written
             .when
             .map(|pattern| Arc::new(When::resolve(pattern, &params.join("when"), &mut reasons, faults)));
-        own.is_cleanup = written.is_finally;
+        own.is_cleanup = written.finally.is_some();
         own.action = written.action.map(String::into_boxed_str);
         own.generator = written.generator;
         own.for_each = written.for_each.map(|for_each| {
@@ -245,6 +250,13 @@ fn plan_operation(
     let edges = reasons.edges(&operation, faults);
     let is_decided = |edge: &Edge| reasons.decided_elsewhere.contains(&edge.on);
     own.is_cleanup |= edges.iter().any(|edge| edge.needs.accepts_bad() && !is_decided(edge));
+    if payload.reads_run() && !own.is_cleanup {
+        let message =
+            format!("operation `{name}` refers to `pop.run`, but the run has no outcome when it starts");
+        let at = operation.pointer.join("payload");
+        let hint = "only an operation with `finally`, or one that waits for an outcome such as `a.failed`, may refer to it";
+        faults.push(Fault::value("unknown-reference", at, message).hint(hint));
+    }
     let is_skipped_whole = |when: &Arc<When>| own.for_each.is_none() || !when.reads_item();
     own.is_conditional = edges.iter().any(|edge| !edge.needs.accepts_all_good())
         || own.when.as_ref().is_some_and(is_skipped_whole)

@@ -17,6 +17,7 @@ const ITEM: &str = "pop.item";
 const INDEX: &str = "pop.index";
 const AT_SIGN: &str = "pop.at";
 const INPUTS: &str = "pop.inputs";
+const RUN: &str = "pop.run";
 
 /// One reason for a dependency, and its place.
 #[derive(Debug, Clone)]
@@ -48,6 +49,8 @@ pub(super) struct Reasons<'a> {
     pub(super) has_items: bool,
     /// Whether the operation accepts any outcome of its dependencies.
     pub(super) is_finally: bool,
+    /// Whether references may name the run.
+    pub(super) has_run: bool,
     /// Operations whose outcome a group of `dependsOn` decides about, although the dependency accepts any.
     pub(super) decided_elsewhere: Vec<OpIx>,
     pub(super) found: Vec<Reason>,
@@ -150,6 +153,7 @@ impl Reasons<'_> {
             AGENDA_ID => return Some(Referent::AgendaId),
             OPERATION_NAME => return Some(Referent::OperationName),
             AT_SIGN => return Some(Referent::AtSign),
+            RUN if self.has_run => return Some(Referent::Run),
             INPUTS => return self.refer_to_input(token, at, faults),
             ITEM if self.has_items => return Some(Referent::Item),
             INDEX if self.has_items => return Some(Referent::Index),
@@ -175,7 +179,7 @@ impl Reasons<'_> {
         } else if token.name.starts_with("pop.") {
             let message =
                 format!("operation `{name}` refers to `{}`, which pop does not provide", token.name);
-            let near = nearest(&token.name, [AGENDA_ID, OPERATION_NAME, ITEM, INDEX, AT_SIGN, INPUTS]);
+            let near = nearest(&token.name, [AGENDA_ID, OPERATION_NAME, ITEM, INDEX, AT_SIGN, INPUTS, RUN]);
             Fault::new("unknown-reference", site, message).did_you_mean(near).hint(escape_hint(token))
         } else {
             let message = format!("operation `{name}` refers to `{target}`, which is not in this agenda");

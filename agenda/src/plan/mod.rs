@@ -22,7 +22,7 @@ pub(crate) use grow::Grown;
 pub(crate) use payload::Values;
 pub use payload::{BindError, BoundPayload, Payload};
 
-use crate::document::{Generator, Identity};
+use crate::document::{Finally, Generator, Identity};
 use crate::name::OperationName;
 use crate::ops::{OpIx, OpMap};
 use pop_contract::{Capabilities, LaunchType};
@@ -100,6 +100,8 @@ pub struct RareFields {
     pub is_last: bool,
     /// Whether the operation is clean-up, which also starts while the run is ending.
     pub is_cleanup: bool,
+    /// When a resumed run repeats it; none without `finally`.
+    pub finally: Option<Finally>,
     /// Whether the operation is skipped if a dependency does not have the outcome that `dependsOn` names.
     pub is_conditional: bool,
     /// Expression without which it is skipped.

@@ -48,6 +48,8 @@ pub(crate) enum Referent {
     Index,
     /// The inputs of the agenda, as a map.
     Inputs,
+    /// The run so far.
+    Run,
 }
 
 /// A string of a payload with references.
@@ -99,6 +101,8 @@ pub(crate) struct Values<'v> {
     pub(crate) item: Option<(&'v Value, u32)>,
     /// Values of the agenda's inputs, a map.
     pub(crate) inputs: &'v Value,
+    /// The run so far, for payloads that refer to it.
+    pub(crate) run: Option<&'v Value>,
     /// Results of settled operations: null for a skipped one, absent for a failed or cancelled one.
     pub(crate) results: &'v HashMap<OpIx, Arc<Value>>,
 }
@@ -125,6 +129,11 @@ impl Payload {
     /// Whether any reference has a fallback.
     pub(crate) fn has_fallback(&self) -> bool {
         self.holes.iter().flat_map(Hole::references).any(|(token, _)| token.fallback.is_some())
+    }
+
+    /// Whether a reference names the run.
+    pub(crate) fn reads_run(&self) -> bool {
+        self.holes.iter().flat_map(Hole::references).any(|(_, referent)| referent == Referent::Run)
     }
 
     /// Whether the payload has no references.
@@ -159,7 +168,8 @@ impl Payload {
     /// The strings that refer to inputs alone and cannot be filled with these values.
     pub(crate) fn unusable_inputs(&self, inputs: &Value) -> Vec<(&Pointer, BindError)> {
         let results = HashMap::new();
-        let values = Values { agenda_id: "", operation_name: "", item: None, inputs, results: &results };
+        let values =
+            Values { agenda_id: "", operation_name: "", item: None, inputs, run: None, results: &results };
         let is_of_inputs = |hole: &&Hole| hole.references().all(|(_, referent)| referent == Referent::Inputs);
         let holes = self.holes.iter().filter(is_of_inputs);
         holes.filter_map(|hole| Some((&hole.pointer, hole.fill(&values).err()?))).collect()
@@ -267,11 +277,12 @@ impl Hole {
             Referent::OperationName => Some(values.operation_name.into()),
             Referent::AtSign => Some("@".into()),
             Referent::Index => Some(Value::from(values.item.map(|(_, index)| index))),
-            Referent::Item | Referent::Inputs | Referent::Result(_) => None,
+            Referent::Item | Referent::Inputs | Referent::Run | Referent::Result(_) => None,
         };
         let read = match referent {
             Referent::Item => values.item.map(|(item, _)| item),
             Referent::Inputs => Some(values.inputs),
+            Referent::Run => values.run,
             Referent::Result(op) => values.results.get(&op).map(Arc::as_ref),
             _ => own.as_ref(),
         };

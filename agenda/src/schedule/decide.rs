@@ -264,9 +264,9 @@ impl Scheduler {
     /// The event that ends the run early, if a failure or the time limit requires it.
     fn raise(&self, now: RunTime) -> Option<RunEvent> {
         let raised = |reason| Some(RunEvent::CancelRaised { reason, force: false });
-        let over = self.options.time_limit_ms.is_some_and(|limit| now.0 >= limit);
-        if over && !self.is_ending(CancelReason::TimeLimit) {
-            return raised(CancelReason::TimeLimit);
+        if let Some((_, force)) = self.run_limit().filter(|(at, _)| *at <= now) {
+            let reason = CancelReason::TimeLimit;
+            return Some(RunEvent::CancelRaised { reason, force });
         }
         if self.table.has_fatal() && !self.is_ending(CancelReason::Fatal) {
             return raised(CancelReason::Fatal);
@@ -275,6 +275,16 @@ impl Scheduler {
             return raised(CancelReason::Failure);
         }
         None
+    }
+
+    /// The next time limit of the run, and whether it also stops clean-up.
+    pub(super) fn run_limit(&self) -> Option<(RunTime, bool)> {
+        let limit = RunTime(self.options.time_limit_ms?);
+        match self.cancel {
+            Some(cancel) if cancel.force => None,
+            _ if !self.is_ending(CancelReason::TimeLimit) => Some((limit, false)),
+            _ => Some((limit.plus(self.options.cleanup_limit_ms?), true)),
+        }
     }
 
     fn stop_for_cancel(&self) -> Option<RunEvent> {
@@ -372,19 +382,25 @@ impl Scheduler {
         Decision { event, prepared: Prepared::Payload(payload) }
     }
 
+    /// The outcome of the run if nothing else fails.
+    pub(super) fn outcome_so_far(&self) -> RunOutcome {
+        let tally = self.table.tally();
+        match self.cancel.map(|cancel| cancel.reason) {
+            Some(CancelReason::Fatal) => RunOutcome::Fatal,
+            Some(CancelReason::TimeLimit) => RunOutcome::TimeLimit,
+            Some(CancelReason::Interrupted) => RunOutcome::Interrupted,
+            Some(CancelReason::Terminated) => RunOutcome::Terminated,
+            Some(CancelReason::Failure) => RunOutcome::Failed,
+            None if tally.failed > 0 => RunOutcome::Failed,
+            None if tally.dead_lettered > 0 => RunOutcome::DeadLettered,
+            None => RunOutcome::Succeeded,
+        }
+    }
+
     fn finish(&self) -> Option<RunEvent> {
         let tally = self.table.tally();
         let outcome = if tally.settled() == tally.total() {
-            match self.cancel.map(|cancel| cancel.reason) {
-                Some(CancelReason::Fatal) => RunOutcome::Fatal,
-                Some(CancelReason::TimeLimit) => RunOutcome::TimeLimit,
-                Some(CancelReason::Interrupted) => RunOutcome::Interrupted,
-                Some(CancelReason::Terminated) => RunOutcome::Terminated,
-                Some(CancelReason::Failure) => RunOutcome::Failed,
-                None if tally.failed > 0 => RunOutcome::Failed,
-                None if tally.dead_lettered > 0 => RunOutcome::DeadLettered,
-                None => RunOutcome::Succeeded,
-            }
+            self.outcome_so_far()
         } else if tally.running == 0 && tally.ready == 0 && tally.gated == 0 && self.next_deadline().is_none()
         {
             RunOutcome::Stuck

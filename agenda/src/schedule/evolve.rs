@@ -42,7 +42,9 @@ impl Scheduler {
 
     fn apply_event(&mut self, event: &RunEvent, now: RunTime) {
         match event {
-            RunEvent::RunStarted { run, options, adopted, adoptable, .. } => {
+            RunEvent::RunStarted { run, started, options, adopted, adoptable } => {
+                self.name.clone_from(run);
+                self.started = *started;
                 self.options = options.clone();
                 self.run = Phase::Running;
                 if self.agenda_id.is_empty() {

@@ -37,10 +37,10 @@ use crate::plan::{BindError, BoundPayload, Grown, Plan, Values};
 use gates::Gates;
 use growth::{Decision, Prepared};
 use parts::Parts;
-use pop_contract::Progress;
+use pop_contract::{Millis, Progress};
 use pop_policy::PatternError;
 use prior::Prior;
-use serde_json::Value;
+use serde_json::{Value, json};
 use state::AttemptCounts;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
@@ -72,6 +72,10 @@ pub struct Scheduler {
     run: Phase,
     cancel: Option<Cancel>,
     agenda_id: Box<str>,
+    /// Name of the run.
+    name: Box<str>,
+    /// Start of the run by the wall clock, in epoch milliseconds.
+    started: Millis,
     /// Generators that succeeded and have not added their operations yet, with these operations; none after a crash,
     /// when they are computed again.
     growing: BTreeMap<OpIx, Option<Box<Grown>>>,
@@ -145,6 +149,8 @@ impl Scheduler {
             run: Phase::Unstarted,
             cancel: None,
             agenda_id: plan.identity.id.clone().unwrap_or_default().into(),
+            name: Box::default(),
+            started: 0,
             growing: BTreeMap::new(),
             plan,
         };
@@ -253,8 +259,7 @@ impl Scheduler {
         if self.run != Phase::Running {
             return None;
         }
-        let limit =
-            self.options.time_limit_ms.filter(|_| !self.is_ending(CancelReason::TimeLimit)).map(RunTime);
+        let limit = self.run_limit().map(|(at, _)| at);
         limit.into_iter().chain(self.next_deadline()).min()
     }
 
@@ -304,12 +309,35 @@ impl Scheduler {
 
     /// The payload of an operation after its references were replaced. The dependencies must be settled.
     pub fn payload(&self, op: OpIx) -> Result<Cow<'_, Value>, BindError> {
-        self.plan.operation(op).payload.bind(&self.values(op))
+        let run = self.run_so_far(op);
+        let values = Values { run: run.as_ref(), ..self.values(op) };
+        self.plan.operation(op).payload.bind(&values)
     }
 
     /// The same payload, as an owned value for a launch.
     pub fn bind(&self, op: OpIx) -> Result<BoundPayload, BindError> {
-        self.plan.operation(op).payload.bind_shared(&self.values(op))
+        let run = self.run_so_far(op);
+        let values = Values { run: run.as_ref(), ..self.values(op) };
+        self.plan.operation(op).payload.bind_shared(&values)
+    }
+
+    /// The value of `pop.run` for a payload that refers to it.
+    fn run_so_far(&self, op: OpIx) -> Option<Value> {
+        self.plan.operation(op).payload.reads_run().then(|| {
+            let names = |outcome| -> Vec<&str> {
+                let with = self.table.iter().filter(|(_, state)| state.outcome() == Some(outcome));
+                with.map(|(op, _)| self.plan.operation(op).name.as_str()).collect()
+            };
+            let identity = &self.plan.identity;
+            json!({
+                "run": self.name,
+                "agenda": identity.title.as_ref().or(identity.id.as_ref()),
+                "outcome": self.outcome_so_far().word(),
+                "failed": names(Outcome::Failed),
+                "deadLettered": names(Outcome::DeadLettered),
+                "startedTime": self.started,
+            })
+        })
     }
 
     fn values(&self, op: OpIx) -> Values<'_> {
@@ -318,6 +346,7 @@ impl Scheduler {
             operation_name: self.plan.operation(op).name.as_str(),
             item: self.item(op),
             inputs: self.plan.inputs(),
+            run: None,
             results: &self.results,
         }
     }

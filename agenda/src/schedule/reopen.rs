@@ -2,9 +2,11 @@
 
 use super::state::OpState;
 use super::{Phase, Scheduler};
+use crate::document::Finally;
 use crate::event::{RunEvent, RunTime};
 use crate::ops::OpIx;
 use crate::outcome::Outcome;
+use crate::plan::PlannedOperation;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -42,6 +44,7 @@ impl Scheduler {
                 }
             }
         }
+        self.repeat_clean_up(&mut open);
         let is_open = |op: &OpIx| self.table[*op].outcome().is_none() || open.contains(op);
         let calls: Vec<OpIx> = self
             .parts
@@ -51,6 +54,44 @@ impl Scheduler {
             .collect();
         open.extend(calls);
         RunEvent::RunReopened { ops: open.into_iter().collect() }
+    }
+
+    /// Adds the `finally` operations that succeeded or were skipped, and are repeated. Those with parts or generated operations are
+    /// not, because these are in the plan already.
+    fn repeat_clean_up(&self, open: &mut BTreeSet<OpIx>) {
+        let is_repeatable = |planned: &PlannedOperation| {
+            planned.part_of().is_none() && !planned.is_whole() && planned.generator().is_none()
+        };
+        // a dead letter is replayed, not repeated
+        let is_good = |op: OpIx| self.table[op].outcome().is_some_and(Outcome::lets_others_start);
+        let clean_up: Vec<(OpIx, Finally)> = self
+            .plan
+            .operations()
+            .filter(|(op, planned)| is_good(*op) && is_repeatable(planned))
+            .filter_map(|(op, planned)| Some((op, planned.rare.as_ref()?.finally?)))
+            .collect();
+        let is_open = |open: &BTreeSet<OpIx>, op| self.table[op].outcome().is_none() || open.contains(&op);
+        loop {
+            let before = open.len();
+            for (op, finally) in &clean_up {
+                let planned = self.plan.operation(*op);
+                let mut edges = self.plan.graph().dependencies(*op).iter();
+                let is_repeated = match finally {
+                    Finally::Always => true,
+                    Finally::WhenRepeated if planned.is_last() => self
+                        .table
+                        .iter()
+                        .any(|(other, _)| !self.plan.operation(other).is_last() && is_open(open, other)),
+                    Finally::WhenRepeated => edges.any(|edge| is_open(open, edge.on)),
+                };
+                if is_repeated {
+                    open.insert(*op);
+                }
+            }
+            if open.len() == before {
+                return;
+            }
+        }
     }
 
     /// Reopens operations: each loses its outcome, and all its attempts are available again.

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod cases;
+mod clean_up;
 mod conditions;
 mod dispatch;
 mod fold;

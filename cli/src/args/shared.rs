@@ -134,6 +134,9 @@ pub(crate) struct GoArgs {
     /// Stop the run after this many seconds [default: no limit]
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) time_limit: Option<u64>,
+    /// After --time-limit, give clean-up (operations with `finally`) this many seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    pub(crate) cleanup_limit: u64,
     /// When pop stops an operation, wait this many seconds after SIGTERM before SIGKILL
     #[arg(long, value_name = "SECONDS", default_value_t = 10)]
     pub(crate) grace: u64,

@@ -40,6 +40,7 @@ pub(crate) fn options(args: &GoArgs) -> RunOptions {
         keep_going: args.keep_going,
         grace_ms: args.grace.saturating_mul(1_000),
         time_limit_ms: args.time_limit.map(|seconds| seconds.saturating_mul(1_000)),
+        cleanup_limit_ms: args.time_limit.map(|_| args.cleanup_limit.saturating_mul(1_000)),
     }
 }
 

@@ -246,7 +246,8 @@ impl Call<'_> {
             }
             Some(line) => {
                 let mut shell = Command::new("/bin/sh");
-                shell.args(["-c", &format!("{line}; exec \"$@\""), "sh", program]);
+                let line = format!("{line}; exec \"$@\"");
+                shell.args(["-c", &line, "sh", "/usr/bin/env", self.signals, program]);
                 shell
             }
         };

@@ -96,7 +96,7 @@ fn fr_h14_a_process_that_cannot_be_signalled_fails_its_attempt_and_the_run_ends(
     ]});
     let bench = Bench::with_agenda(&agenda.to_string());
     bench.write("stubborn.c", source);
-    let as_nobody = "cc -o stubborn stubborn.c; cp \"$1\" pop; chmod 755 .; shift\n\
+    let as_nobody = "cc -o stubborn stubborn.c; cp \"$3\" pop; chmod 755 .; shift 3\n\
         chown -R 65534 .; chown 0 stubborn; chmod 4755 stubborn\n\
         set -- setpriv --reuid=65534 --regid=65534 --clear-groups ./pop \"$@\"";
     let ended = bench.call("run a.yaml --grace 1 --keep-going").after(as_nobody).run();

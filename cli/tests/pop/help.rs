@@ -66,42 +66,46 @@ fn help() {
       [AGENDA]  Agenda file (JSON or YAML), or - for standard input
 
     Options:
-          --run-id <ID>           Name of the run [default: its start time]. An existing run of this
-                                  name is resumed; if it has ended, pop only returns its exit code
-      -j, --parallel <N>          Run at most N operations at once [default: the number of processors]
-      -k, --keep-going            After a failure, still run operations that do not depend on the failed
-                                  one
-          --time-limit <SECONDS>  Stop the run after this many seconds [default: no limit]
-          --grace <SECONDS>       When pop stops an operation, wait this many seconds after SIGTERM
-                                  before SIGKILL [default: 10]
-          --sync <SYNC>           When to sync the journal (the run's record of events) to disk: behind
-                                  (in the background, within 100 ms) or each (each event, before pop
-                                  acts on it) [default: behind] [possible values: behind, each]
-      -q, --quiet                 Print warnings, and a summary only of a run that does not succeed; no
-                                  events, no progress bars
-          --output <OUTPUT>       Format of events during the run: text on stderr, or JSON lines on
-                                  stdout [default: text] [possible values: text, json]
-          --host-folder <DIR>     Folder for the state that several runs share: locks, start times
-                                  (delayMs), lock versions, cached results [default: .host in the --runs
-                                  folder] [env: POP_HOST_FOLDER=]
-          --strict                Treat warnings of the agenda, the registry and the properties file as
-                                  errors
-      -i, --input <NAME=VALUE>    Set an input of the agenda; repeatable [default: variable
-                                  POP_INPUT_NAME, then the input's default]
-          --input-file <FILE>     Set inputs from a JSON or YAML file, a map of names to values;
-                                  repeatable. --input takes precedence
-          --registry <FILE>       Registry file, which maps operation types to programs [default:
-                                  registry.json or registry.yaml next to the agenda, then
-                                  /app/config/registry.json]
-          --conf-d <DIR>          Folder of descriptors, *.conf files that declare handlers [default:
-                                  conf.d next to the agenda, then /app/config/conf.d]
-          --handlers <DIR>        Look in this folder for the programs that descriptors name; repeatable
-                                  [default: handlers next to conf.d, then /usr/lib/pop/handlers,
-                                  /usr/lib64/pop/handlers]
-          --policy <KEY=VALUE>    Set a policy of the agenda (a key of its params, such as
-                                  timeoutMs=5000), in place of the agenda's own value; repeatable
-          --runs <DIR>            Folder that stores runs [env: POP_RUNS=] [default: .pop/runs]
-      -h, --help                  Print help (see more with '--help')
+          --run-id <ID>              Name of the run [default: its start time]. An existing run of this
+                                     name is resumed; if it has ended, pop only returns its exit code
+      -j, --parallel <N>             Run at most N operations at once [default: the number of
+                                     processors]
+      -k, --keep-going               After a failure, still run operations that do not depend on the
+                                     failed one
+          --time-limit <SECONDS>     Stop the run after this many seconds [default: no limit]
+          --cleanup-limit <SECONDS>  After --time-limit, give clean-up (operations with `finally`) this
+                                     many seconds [default: 60]
+          --grace <SECONDS>          When pop stops an operation, wait this many seconds after SIGTERM
+                                     before SIGKILL [default: 10]
+          --sync <SYNC>              When to sync the journal (the run's record of events) to disk:
+                                     behind (in the background, within 100 ms) or each (each event,
+                                     before pop acts on it) [default: behind] [possible values: behind,
+                                     each]
+      -q, --quiet                    Print warnings, and a summary only of a run that does not succeed;
+                                     no events, no progress bars
+          --output <OUTPUT>          Format of events during the run: text on stderr, or JSON lines on
+                                     stdout [default: text] [possible values: text, json]
+          --host-folder <DIR>        Folder for the state that several runs share: locks, start times
+                                     (delayMs), lock versions, cached results [default: .host in the
+                                     --runs folder] [env: POP_HOST_FOLDER=]
+          --strict                   Treat warnings of the agenda, the registry and the properties file
+                                     as errors
+      -i, --input <NAME=VALUE>       Set an input of the agenda; repeatable [default: variable
+                                     POP_INPUT_NAME, then the input's default]
+          --input-file <FILE>        Set inputs from a JSON or YAML file, a map of names to values;
+                                     repeatable. --input takes precedence
+          --registry <FILE>          Registry file, which maps operation types to programs [default:
+                                     registry.json or registry.yaml next to the agenda, then
+                                     /app/config/registry.json]
+          --conf-d <DIR>             Folder of descriptors, *.conf files that declare handlers [default:
+                                     conf.d next to the agenda, then /app/config/conf.d]
+          --handlers <DIR>           Look in this folder for the programs that descriptors name;
+                                     repeatable [default: handlers next to conf.d, then
+                                     /usr/lib/pop/handlers, /usr/lib64/pop/handlers]
+          --policy <KEY=VALUE>       Set a policy of the agenda (a key of its params, such as
+                                     timeoutMs=5000), in place of the agenda's own value; repeatable
+          --runs <DIR>               Folder that stores runs [env: POP_RUNS=] [default: .pop/runs]
+      -h, --help                     Print help (see more with '--help')
 
     Launch data (variables or a properties file can set these, too):
           --launch-type <TYPE>           How this pop process itself was launched; in a pod
@@ -205,6 +209,11 @@ fn help_of_run() {
 
           --time-limit <SECONDS>
               Stop the run after this many seconds [default: no limit]
+
+          --cleanup-limit <SECONDS>
+              After --time-limit, give clean-up (operations with `finally`) this many seconds
+              
+              [default: 60]
 
           --grace <SECONDS>
               When pop stops an operation, wait this many seconds after SIGTERM before SIGKILL

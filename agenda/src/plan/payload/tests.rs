@@ -17,7 +17,14 @@ fn bind(payload: Value, result: &Value) -> Result<Value, String> {
     let item = Some((result, 4));
     let results = HashMap::from([(OpIx(0), Arc::new(result.clone()))]);
     let inputs = json!({"width": 720});
-    let values = Values { agenda_id: "ag-7", operation_name: "me", item, inputs: &inputs, results: &results };
+    let values = Values {
+        agenda_id: "ag-7",
+        operation_name: "me",
+        item,
+        inputs: &inputs,
+        run: None,
+        results: &results,
+    };
     payload.bind(&values).map(Cow::into_owned).map_err(|error| error.to_string())
 }
 
