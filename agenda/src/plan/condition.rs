@@ -121,8 +121,19 @@ impl OutcomeGroup {
         })
     }
 
+    /// The condition in words; `name` gives the name of an operation.
+    pub fn words(&self, name: &impl Fn(OpIx) -> String) -> String {
+        let list = |inner: &[Self]| inner.iter().map(|one| one.words(name)).collect::<Vec<_>>().join(", ");
+        match self {
+            Self::Outcome { on, needs } if *needs == Outcomes::GOOD => format!("`{}`", name(*on)),
+            Self::Outcome { on, needs } => format!("`{}` {needs}", name(*on)),
+            Self::All(inner) => format!("all of ({})", list(inner)),
+            Self::Any(inner) => format!("any of ({})", list(inner)),
+        }
+    }
+
     /// Whether the condition holds for these outcomes.
-    pub(crate) fn holds(&self, outcome: &impl Fn(OpIx) -> Option<Outcome>) -> bool {
+    pub fn holds(&self, outcome: &impl Fn(OpIx) -> Option<Outcome>) -> bool {
         match self {
             Self::Outcome { on, needs } => outcome(*on).is_some_and(|outcome| needs.contains(outcome)),
             Self::All(inner) => inner.iter().all(|one| one.holds(outcome)),

@@ -47,7 +47,7 @@ fn explanation(saved: &SavedRun, op: OpIx) -> String {
     if let Some(origin) = planned.origin {
         lines.push(format!("  origin    {}", origin_words(&saved.plan, origin)));
     }
-    lines.extend(rare_properties(planned).into_iter().map(|words| format!("  {words}")));
+    lines.extend(rare_properties(&saved.plan, planned).into_iter().map(|words| format!("  {words}")));
     lines.extend(seen.skipped.iter().map(|decided| format!("  skipped   {decided}")));
     let gates = seen.admissions.last().into_iter().flat_map(|admission| gate_words(saved, admission));
     lines.extend(gates.map(|words| format!("  gate      {words}")));

@@ -1,6 +1,6 @@
 //! Descriptions of planned operations, shared by `pop plan`, `pop explain` and `pop handlers`.
 
-use pop_agenda::{PlannedOperation, Serves};
+use pop_agenda::{OpIx, Plan, PlannedOperation, Serves};
 
 /// Describes the handler of an operation.
 pub(super) fn served_by(planned: &PlannedOperation) -> String {
@@ -21,8 +21,11 @@ pub(super) fn quoted(argv: &[String]) -> String {
 }
 
 /// Describes the fields that few operations have, one line each.
-pub(super) fn rare_properties(planned: &PlannedOperation) -> Vec<String> {
+pub(super) fn rare_properties(plan: &Plan, planned: &PlannedOperation) -> Vec<String> {
     let mut words = Vec::new();
+    let name = |op: OpIx| plan.operation(op).name.to_string();
+    let groups = planned.rare.iter().flat_map(|rare| &rare.groups);
+    words.extend(groups.map(|group| format!("requires {}", group.words(&name))));
     if planned.is_last() {
         words.push("runs last: after every operation without `finally`".to_owned());
     }

@@ -85,7 +85,7 @@ fn text(plan: &Plan) -> String {
                 if edge.needs == Outcomes::GOOD { String::new() } else { format!(", if {}", edge.needs) };
             writeln!(text, "      {how} {}{asked}", plan.operation(edge.on).name).ok();
         }
-        for words in rare_properties(planned) {
+        for words in rare_properties(plan, planned) {
             writeln!(text, "      {words}").ok();
         }
         writeln!(text, "      runs {}", command(planned).unwrap_or_else(|| served_by(planned))).ok();

@@ -8,6 +8,7 @@ mod cases;
 mod changed_texts;
 mod chaos;
 mod completion;
+mod conditions;
 mod conf_d;
 mod conformance;
 mod crash;

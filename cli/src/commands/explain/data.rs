@@ -33,7 +33,7 @@ pub(super) fn document(saved: &SavedRun, op: OpIx) -> Value {
         "waitsFor": names(saved, &waits_for),
         "handler": served_by(planned),
         "route": route_words(planned),
-        "properties": rare_properties(planned),
+        "properties": rare_properties(&saved.plan, planned),
         "dependencies": saved.plan.graph().dependencies(op).iter().map(|edge| dependency(saved, *edge))
             .collect::<Vec<_>>(),
         "skippedBy": seen.skipped.as_ref().map(ToString::to_string),

@@ -2,7 +2,7 @@
 
 use super::super::saved_run::wall;
 use super::gates::gate_name;
-use pop_agenda::{CancelReason, Explanation, Gate, OpIx, Outcome, OutcomeGroup, RunTime};
+use pop_agenda::{CancelReason, Explanation, Gate, OpIx, Outcome, RunTime};
 use pop_assembly::SavedRun;
 use pop_reporters::run::stop_words;
 
@@ -39,8 +39,7 @@ fn state_words(saved: &SavedRun, op: OpIx) -> String {
             gate_reason(saved, &gate, by, outside.as_deref(), until)
         }
         Explanation::NotAsked(ops) => {
-            let unmet = ops.iter().map(|on| unmet_dependency(saved, op, *on));
-            format!("was skipped: {}", unmet.collect::<Vec<_>>().join(", "))
+            format!("was skipped: {}", skip_reason(saved, op, &ops))
         }
         Explanation::Next => "is ready and starts next".to_owned(),
         Explanation::Runs { since, deadline } => {
@@ -93,17 +92,35 @@ fn cancel_words(reason: Option<CancelReason>) -> &'static str {
     }
 }
 
+/// Why an operation was skipped: a group of `dependsOn` that does not hold, or outcomes of its dependencies.
+fn skip_reason(saved: &SavedRun, op: OpIx, unmet: &[OpIx]) -> String {
+    let groups = saved.plan.operation(op).rare.iter().flat_map(|rare| &rare.groups);
+    let outcome = |on: OpIx| saved.history.operation(on).outcome();
+    let mut failing = groups.filter(|group| !group.holds(&outcome));
+    if let Some(group) = failing.next() {
+        let name = |on: OpIx| saved.plan.operation(on).name.to_string();
+        let mut seen: Vec<OpIx> = group.leaves().into_iter().map(|(on, _)| on).collect();
+        seen.sort_unstable();
+        seen.dedup();
+        let seen = seen.into_iter().map(|on| format!("`{}` {}", name(on), outcome_word(saved, on)));
+        let seen = seen.collect::<Vec<_>>().join(", ");
+        return format!("it requires {}, but the outcomes are {seen}", group.words(&name));
+    }
+    unmet.iter().map(|on| unmet_dependency(saved, op, *on)).collect::<Vec<_>>().join(", ")
+}
+
+fn outcome_word(saved: &SavedRun, op: OpIx) -> &'static str {
+    saved.history.operation(op).outcome().map_or("not finished", Outcome::word)
+}
+
 /// The outcome that `op` requires of `on`, and the outcome that `on` has.
 fn unmet_dependency(saved: &SavedRun, op: OpIx, on: OpIx) -> String {
     let name = &saved.plan.operation(on).name;
-    let outcome = saved.history.operation(on).outcome().map_or("not finished", Outcome::word);
-    let planned = saved.plan.operation(op);
-    let groups = planned.rare.iter().flat_map(|rare| &rare.groups).flat_map(OutcomeGroup::leaves);
-    let in_group = groups.into_iter().find(|(leaf, _)| *leaf == on).map(|(_, needs)| needs);
+    let outcome = outcome_word(saved, on);
     let edge = saved.plan.graph().dependencies(op).iter().find(|edge| edge.on == on);
-    in_group.or(edge.map(|edge| edge.needs)).map_or_else(
+    edge.map_or_else(
         || format!("`{name}` has outcome {outcome}"),
-        |needs| format!("it requires outcome {needs} of `{name}`, which has outcome {outcome}"),
+        |edge| format!("it requires outcome {} of `{name}`, which has outcome {outcome}", edge.needs),
     )
 }
 
