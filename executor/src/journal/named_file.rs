@@ -45,7 +45,8 @@ impl NamedFile {
         Ok(Self { file, path: path.to_owned(), id })
     }
 
-    fn check_name(&self) -> io::Result<()> {
+    /// Fails if the path leads to another file or to none.
+    pub(super) fn check_name(&self) -> io::Result<()> {
         match symlink_metadata(&self.path) {
             Ok(found) if id_of(&found) == self.id => Ok(()),
             Ok(_) => {

@@ -150,7 +150,8 @@ impl Storage for NewRun {
     fn sync(&self) -> io::Result<()> {
         let mut unsynced = self.unsynced.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(folder) = unsynced.as_ref() {
-            folder.sync()?;
+            // if the journal is gone, its message is clearer than that of a missing input
+            folder.sync().or_else(|error| self.file.check_name().and(Err(error)))?;
             *unsynced = None;
         }
         self.file.sync()
