@@ -42,17 +42,24 @@ fn started(pid: Pid) -> Option<u64> {
 
 /// The parent of a process.
 pub(super) fn parent(pid: Pid) -> Option<Pid> {
-    Pid::from_raw(stat(pid)?.get(1)?.parse().ok()?)
+    number(&stat(pid)?, 1)
 }
 
 /// The process group of a process. Kernel threads have none.
 pub(super) fn group(pid: Pid) -> Option<Pid> {
-    Pid::from_raw(stat(pid)?.get(2)?.parse().ok()?)
+    number(&stat(pid)?, 2)
 }
 
 /// The session of a process. Kernel threads have none.
 pub(super) fn session(pid: Pid) -> Option<Pid> {
-    Pid::from_raw(stat(pid)?.get(3)?.parse().ok()?)
+    number(&stat(pid)?, 3)
+}
+
+/// The process number in a field. A process that is ending has -1 as group and session; one outside this PID namespace
+/// has 0.
+fn number(fields: &[String], index: usize) -> Option<Pid> {
+    let raw: i32 = fields.get(index)?.parse().ok()?;
+    if raw > 0 { Pid::from_raw(raw) } else { None }
 }
 
 /// The fields of `/proc/PID/stat` from the state on.
@@ -105,5 +112,11 @@ mod tests {
         assert_eq!((group(pid), session(pid)), (Some(pid), Some(pid)));
         drop(child.stdin.take());
         child.wait().unwrap();
+    }
+
+    #[test]
+    fn fr_a10_a_process_that_is_ending_has_no_group() {
+        let fields = ["Z", "1", "-1", "0"].map(str::to_owned);
+        assert_eq!([1, 2, 3, 4].map(|index| number(&fields, index)), [Pid::from_raw(1), None, None, None]);
     }
 }
