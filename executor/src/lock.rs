@@ -143,7 +143,8 @@ impl AsFd for ExecutorProcess {
 /// The process of this machine that holds a lock, if any. It takes no lock, so it never blocks an executor.
 pub(crate) fn executor(path: &Path) -> Option<ExecutorProcess> {
     let owner = owner(path)?;
-    let pid = Pid::from_raw(owner.pid.parse().ok()?)?;
+    // a damaged file may have any number
+    let pid = Pid::from_raw(owner.pid.parse().ok().filter(|pid| *pid > 0)?)?;
     // opened before the start time is compared, so that the pidfd is of that process
     let pidfd = pidfd_open(pid, PidfdFlags::empty()).ok()?;
     owner.process()?;
@@ -290,6 +291,7 @@ mod tests {
             Owner { start: "1".to_owned(), ..Owner::own() },
             Owner { boot: "00000000-0000-0000-0000-000000000000".to_owned(), ..Owner::own() },
             Owner { pid: "0".to_owned(), ..Owner::own() },
+            Owner { pid: "-5".to_owned(), ..Owner::own() },
         ] {
             write(&other);
             assert!(executor(&path).is_none(), "{other:?}");
