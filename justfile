@@ -31,7 +31,7 @@ check-each:
 
 # kill runs of random agendas at random moments, about five times each
 chaos agendas="200":
-    CHAOS_SEEDS={{agendas}} cargo test --release -p pop-cli --test pop -- --nocapture f1_killed_at_random
+    CHAOS_SEEDS={{agendas}} cargo test --release -p pop-cli --test pop -- --nocapture f1_run_killed_at_random
 
 # check licences, bans and sources
 deny:
