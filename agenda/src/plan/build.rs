@@ -257,7 +257,7 @@ fn plan_operation(
         let hint = "only an operation with `finally`, or one that waits for an outcome such as `a.failed`, may refer to it";
         faults.push(Fault::value("unknown-reference", at, message).hint(hint));
     }
-    let is_skipped_whole = |when: &Arc<When>| own.for_each.is_none() || !when.reads_item();
+    let is_skipped_whole = |when: &Arc<When>| own.for_each.is_none() || !when.reads_item;
     own.is_conditional = edges.iter().any(|edge| !edge.needs.accepts_all_good())
         || own.when.as_ref().is_some_and(is_skipped_whole)
         || !own.groups.is_empty();

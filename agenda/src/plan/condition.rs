@@ -23,15 +23,10 @@ pub struct When {
     /// Whether it reads the operation's payload.
     pub(crate) reads_payload: bool,
     /// Whether it reads the item or its index, so that it applies to each instance of a `forEach`.
-    reads_item: bool,
+    pub(crate) reads_item: bool,
 }
 
 impl When {
-    /// Whether it applies to each instance of a `forEach`.
-    pub(crate) fn reads_item(&self) -> bool {
-        self.reads_item
-    }
-
     /// Resolves the names in an expression at `params/when`, and adds the dependencies that follow from them.
     pub(super) fn resolve(
         pattern: Pattern,

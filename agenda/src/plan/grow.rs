@@ -53,7 +53,7 @@ impl Plan {
             is_last: false,
             is_conditional: false,
             groups: Vec::new(),
-            when: rare.when.clone().filter(|when| when.reads_item()),
+            when: rare.when.clone().filter(|when| when.reads_item),
             ..rare
         };
         let has_rare = !rare.params.is_empty()

@@ -20,7 +20,7 @@ impl Scheduler {
             let is_skipped = !group.leaves().iter().all(is_plain);
             return Ok(settled(if is_skipped { Outcome::Skipped } else { Outcome::Cancelled }, None));
         }
-        let is_for_instances = |when: &&When| planned.for_each().is_some() && when.reads_item();
+        let is_for_instances = |when: &&When| planned.for_each().is_some() && when.reads_item;
         let Some(when) = rare.when.as_deref().filter(|when| !is_for_instances(when)) else { return Ok(None) };
         let (holds, decided) = when.pattern.decide(&self.facts(op, when)?)?;
         Ok(if holds { None } else { settled(Outcome::Skipped, Some(Box::new(decided))) })

@@ -1,4 +1,4 @@
-//! `finally`: what it is told about the run, its time limit, and its repetition by a resumed run.
+//! `finally`: what it knows about the run, its time limit, and its repetition by a resumed run.
 
 use crate::run::Run;
 use pop_agenda::{Action, Agenda, CancelReason, Input, OpIx, Outcome, Plan, RunOptions, RunOutcome, Verdict};

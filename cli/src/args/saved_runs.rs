@@ -57,20 +57,9 @@ pub(crate) enum RunState {
 }
 
 impl RunState {
-    /// The state as `pop runs` prints it.
-    pub(crate) fn word(self) -> &'static str {
-        match self {
-            Self::Running => "running",
-            Self::Stopped => "stopped",
-            Self::Succeeded => "succeeded",
-            Self::Failed => "failed",
-            Self::DeadLettered => "deadLettered",
-            Self::Fatal => "fatal",
-            Self::TimeLimit => "timeLimit",
-            Self::Interrupted => "interrupted",
-            Self::Terminated => "terminated",
-            Self::Stuck => "stuck",
-        }
+    /// Whether this is the state that `pop runs` prints as `word`.
+    pub(crate) fn is(self, word: &str) -> bool {
+        self.to_possible_value().is_some_and(|value| value.matches(word, false))
     }
 }
 

@@ -39,12 +39,14 @@ pub(crate) fn runs(args: &RunsArgs) -> Result<u8, CommandError> {
                 continue;
             }
         };
-        let is_wanted =
-            args.outcome.is_empty() || args.outcome.iter().any(|state| state.word() == word(&saved));
+        let state = word(&saved);
+        let is_wanted = args.outcome.is_empty() || args.outcome.iter().any(|wanted| wanted.is(state));
         let settings = &saved.inputs.settings;
         if is_wanted && args.agenda.as_deref().is_none_or(|agenda| is_of(settings, agenda)) {
-            list.push(as_json(&saved));
-            rows.push(row(&saved));
+            match args.output {
+                Output::Json => list.push(as_json(&saved)),
+                Output::Text => rows.push(row(&saved)),
+            }
         }
     }
     if args.output == Output::Json {

@@ -11,7 +11,7 @@ operations:
   - {name: alarm, type: exec, params: {dependsOn: {any: [a.failed, b.failed]}}, payload: {command: [touch, alarmed]}}
   - {name: both, type: exec, params: {dependsOn: [a.failed, {any: [b.failed, b.cancelled]}]}, payload: {command: ["true"]}}
   - {name: up, type: exec, params: {when: inputs.deploy}, payload: {command: ["true"]}}
-  - {name: end, type: exec, params: {finally: true}, payload: {command: [sh, -c, 'echo "$0" > told', {json: "@<pop.run>"}]}}
+  - {name: end, type: exec, params: {finally: true}, payload: {command: [sh, -c, 'echo "$0" > seen', {json: "@<pop.run>"}]}}
 "#;
 
 #[test]
@@ -30,7 +30,7 @@ fn conditions_are_explained_before_and_after_the_run() {
     let both = bench.pop(0, "explain last both").stdout;
     let reason = "both: was skipped: it requires any of (`b` deadLettered or failed, `b` cancelled), but the outcomes are `b` succeeded\n";
     assert!(both.starts_with(reason), "{both}");
-    let told: Value = serde_json::from_str(&bench.read("told")).unwrap();
-    assert_eq!((&told["outcome"], &told["failed"][0]), (&"failed".into(), &"a".into()));
+    let seen: Value = serde_json::from_str(&bench.read("seen")).unwrap();
+    assert_eq!((&seen["outcome"], &seen["failed"][0]), (&"failed".into(), &"a".into()));
     bench.pop(0, "check a.yaml -i deploy=true");
 }
