@@ -258,6 +258,8 @@ fn fr_k4_resume_ends_a_timed_out_pod_and_reads_its_log() {
     // a timeout does not fire while no executor runs
     std::thread::sleep(Duration::from_secs(2));
     assert_eq!(cluster.pods().len(), 1);
+    // the pod is not deleted before its log is open
+    cluster.fault("GET", "/log", 1, FaultAction::Wait { milliseconds: 800 });
     let ended = cluster.call(&bench, "resume last").ends(10);
     says(&ended, "[timeout] ran longer than its timeoutMs of 1500");
     assert_eq!(docker::log(&bench, "a"), "begun\nasked\n");

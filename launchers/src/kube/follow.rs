@@ -23,6 +23,8 @@ const DRAIN: Duration = Duration::from_secs(15);
 const GONE: Duration = Duration::from_secs(2);
 /// Time for the deletion of a pod that was stopped before it ran and whose waiting reason is unknown.
 const STOPPED: Duration = Duration::from_secs(15);
+/// Time for a pod to be seen, and for its log to be opened, before it is deleted.
+const LOG_OPENS: Duration = Duration::from_secs(3);
 /// Time within which a pod must end after its grace period.
 const KILLED: Duration = Duration::from_mins(1);
 /// Time beyond the grace period for a pod that pop did not delete; after that the node counts as lost.
@@ -51,6 +53,8 @@ struct Progress {
     log: LogReader,
     /// Why the log could not be read to its end.
     log_failure: Option<Failure>,
+    /// Until when a deletion waits for the log: of a pod that is gone nothing can be read.
+    delete_at: Option<Instant>,
     /// The failure of a pod that was stopped before it was seen to run.
     stopped: Option<Failure>,
     end: Option<Result<Exit, Failure>>,
@@ -69,6 +73,7 @@ enum PodChange {
     Log(LogEvent),
     OutputDue,
     EventsDue,
+    DeletionDue,
     Late,
 }
 
@@ -85,6 +90,7 @@ impl Follow<'_> {
             is_running: false,
             log: LogReader::new(self.server.pods.clone(), self.name),
             log_failure: None,
+            delete_at: None,
             stopped: None,
             end: None,
             until: self.pending_until,
@@ -105,9 +111,11 @@ impl Follow<'_> {
                 }
                 PodChange::StopRequest => {
                     let stop = *stop.borrow_and_update();
-                    self.stop(&mut progress, stop).await?;
+                    let patience = if stop == StopRequest::Kill { Duration::ZERO } else { LOG_OPENS };
+                    progress.delete_at = Some(Instant::now() + patience);
                     false
                 }
+                PodChange::DeletionDue => false,
                 PodChange::Log(event) => progress.read(event, output).await,
                 PodChange::OutputDue => {
                     output.on_time().await;
@@ -128,6 +136,11 @@ impl Follow<'_> {
                     return Err(self.given_up(&mut progress, stop).await);
                 }
             };
+            if progress.is_deletion_due() {
+                progress.delete_at = None;
+                let stop = *stop.borrow();
+                self.stop(&mut progress, stop).await?;
+            }
             if is_over {
                 let stop = *stop.borrow();
                 return progress.into_end(output, stop);
@@ -145,11 +158,13 @@ impl Follow<'_> {
         let is_waiting = !progress.is_running && progress.end.is_none();
         let events_at = progress.events_at.filter(|_| is_waiting).map(|(at, _)| at);
         let until = progress.until;
+        let delete_at = progress.delete_at;
         let at = |time: Option<Instant>| sleep_until(time.unwrap_or_else(Instant::now));
         tokio::select! {
             biased;
             Ok(()) = self.observed.changed() => PodChange::Observed,
             Ok(()) = stop.changed() => PodChange::StopRequest,
+            () = at(delete_at), if delete_at.is_some() => PodChange::DeletionDue,
             event = progress.log.next() => PodChange::Log(event),
             () = at(due), if due.is_some() => PodChange::OutputDue,
             () = at(events_at), if events_at.is_some() => PodChange::EventsDue,
@@ -297,6 +312,12 @@ impl Progress {
         }
         self.reason = reason.or(self.reason.take());
         Ok(())
+    }
+
+    /// Whether to delete the pod now: its log is open or there is none, or it was waited for long enough.
+    fn is_deletion_due(&self) -> bool {
+        let is_open = self.pod.is_some() && (!self.is_running || self.log.is_answered());
+        self.delete_at.is_some_and(|at| is_open || at <= Instant::now())
     }
 
     /// The program runs, or has run.

@@ -45,6 +45,8 @@ pub(super) struct LogReader {
     wait: Duration,
     /// When to request a log again that ended before its program.
     again_at: Option<Instant>,
+    /// Whether the server has answered a request, with a stream or an error.
+    is_answered: bool,
 }
 
 impl LogReader {
@@ -57,7 +59,13 @@ impl LogReader {
             timestamps: TimestampFilter::default(),
             wait: FIRST_WAIT,
             again_at: None,
+            is_answered: false,
         }
+    }
+
+    /// Whether the server has answered a request: a log that it streams survives the deletion of its pod.
+    pub(super) fn is_answered(&self) -> bool {
+        self.is_answered
     }
 
     /// Whether more output is expected.
@@ -103,11 +111,14 @@ impl LogReader {
         loop {
             let again_at = self.again_at;
             tokio::select! {
-                piece = next(&mut self.stream) => return match piece {
-                    Some(Ok(piece)) => LogEvent::Piece(piece),
-                    Some(Err(error)) => LogEvent::Broken(error),
-                    None => LogEvent::Ended,
-                },
+                piece = next(&mut self.stream) => {
+                    self.is_answered = true;
+                    return match piece {
+                        Some(Ok(piece)) => LogEvent::Piece(piece),
+                        Some(Err(error)) => LogEvent::Broken(error),
+                        None => LogEvent::Ended,
+                    };
+                }
                 () = sleep_until(again_at.unwrap_or_else(Instant::now)), if again_at.is_some() => self.read_on(),
             }
         }
@@ -145,7 +156,7 @@ pub(super) fn unread(error: Option<&Error>) -> Failure {
     platform(code, format!("its output could not be read to its end: {}", why.message))
 }
 
-/// The log of a pod since a time, requested after a delay.
+/// The log of a pod since a time, requested after a delay. The first piece is empty: the server has answered.
 fn pieces(api: Api<Pod>, name: String, since: Option<Timestamp>, after: Duration) -> Pieces {
     let open = async move {
         tokio::time::sleep(after).await;
@@ -157,7 +168,8 @@ fn pieces(api: Api<Pod>, name: String, since: Option<Timestamp>, after: Duration
             ..LogParams::default()
         };
         let reader = api.log_stream(&name, &params).await?;
-        Ok::<_, Error>(stream::unfold(Box::pin(reader), next_piece))
+        let answered = stream::iter([Ok(Vec::new())]);
+        Ok::<_, Error>(answered.chain(stream::unfold(Box::pin(reader), next_piece)))
     };
     stream::once(open).try_flatten().boxed()
 }
