@@ -39,7 +39,7 @@ pub mod schema;
 
 pub use document::{
     Agenda, DependsOn, DependsOnGroup, Finally, ForEach, Generator, GivenInput, GivenValue, Identity,
-    InputSpec, InputSpecs, InputType, Operation, RareParams,
+    InputSpec, InputSpecs, InputType, ItemFailures, Operation, RareParams,
 };
 pub use event::{
     CancelReason, Ending, EventRecord, PriorOutcome, PriorOutcomes, RunEvent, RunOptions, RunOutcome,
@@ -53,8 +53,8 @@ pub use name::{NameError, OperationName};
 pub use ops::{OpIx, OpMap};
 pub use outcome::{Outcome, Outcomes};
 pub use plan::{
-    BindError, BoundPayload, Dependant, Edge, EdgeKind, Graph, Origin, OutcomeGroup, Payload, Plan,
-    PlannedOperation, RareFields, Serves, When,
+    BindError, Body, BoundPayload, Dependant, Edge, EdgeKind, Graph, OpRef, Origin, OutcomeGroup, Payload,
+    Plan, PlannedOperation, RareFields, Serves, When,
 };
 pub use policy_arguments::{ArgumentFault, check_policy_arguments, override_policies, take_argument_faults};
 pub use reference::{Fallback, Piece, Token, pieces};

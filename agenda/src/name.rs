@@ -62,16 +62,23 @@ impl OperationName {
         Self(format!("{self}#{index}").into())
     }
 
-    /// Parses a name of an agenda or of a part.
+    /// The name of an operation inside this one. `/` is not allowed in names of an agenda, so it collides with none.
+    #[must_use]
+    pub fn inner(&self, name: &Self) -> Self {
+        Self(format!("{self}/{name}").into())
+    }
+
+    /// Parses a name of an agenda, of a part or of an operation inside another one.
     pub fn parse_any(text: &str) -> Result<Self, NameError> {
-        let mut written = text;
-        while let Some((whole, number)) = written.rsplit_once('#')
-            && !number.is_empty()
-            && number.bytes().all(|byte| byte.is_ascii_digit())
-        {
-            written = whole;
+        for mut written in text.split('/') {
+            while let Some((whole, number)) = written.rsplit_once('#')
+                && !number.is_empty()
+                && number.bytes().all(|byte| byte.is_ascii_digit())
+            {
+                written = whole;
+            }
+            Self::parse(written)?;
         }
-        Self::parse(written)?;
         Ok(Self(text.into()))
     }
 

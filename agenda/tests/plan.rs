@@ -275,3 +275,46 @@ fn fr_l13_empty_ids_count_as_absent() {
     assert!(named.iter().all(|name| name.is_none()));
     assert!(plan.operations().all(|(_, planned)| planned.id.is_none()));
 }
+
+#[test]
+fn faults_inside_an_operation_have_their_place() {
+    insta::assert_snapshot!(faults(r#"
+operations:
+  - name: a
+    type: agenda
+    params: {forEach: [1], timeoutMs: 5, itemFailures: kep, itemName: "@<pop.itm>"}
+    payload:
+      operations:
+        - {name: x, type: exec, payload: {command: [echo, 3.10, "@<y.out>", "@<pop.item>"]}}
+        - {name: y, type: sample, params: {dependsOn: z}}
+        - {name: y, type: sample, params: {agenda.operation.generator: {operationsJsonPointer: ""}}}
+      result: "@<nothing.out>"
+      extra: 1
+  - {name: b, type: agenda, payload: {operations: []}}
+  - {name: c, type: agenda, payload: [1]}
+  - {name: d, type: agenda, payload: {operations: [{name: e, type: sample, payload: "@<pop.item>"}]}}
+  - name: f
+    type: agenda
+    payload: {operations: [{name: h, type: sample, payload: "@<g.out>"}]}
+  - {name: g, type: sample, payload: "@<f.out>"}
+  - {name: i, type: sample, params: {forEach: {os: [a]}, maxParallel: 0}}
+  - {name: j, type: sample, params: {itemName: x}}
+"#).join("\n"), @r"
+    5:56 wrong-value: `itemFailures` must be one of fail, drop, keep, not `kep` (did you mean `keep`?)
+    20:71 wrong-value: `maxParallel` must be at least 1
+    20:48 unknown-field: a matrix has `matrix`, `exclude` and `include`, not `os`
+    21:38 misplaced-param: `itemName` needs `forEach`: it names its instances
+    5:28 misplaced-param: `timeoutMs` has no effect on operation `a`: type `agenda` makes no attempts of its own
+    12:7 unknown-field: the payload of type `agenda` has no field `extra`
+    10:18 duplicate-name: two operations have the name `y` [9:18 the other operation]
+    9:55 unknown-dependency: operation `y` depends on `z`, which is not in this agenda
+    11:18 unknown-reference: operation `a` refers to `nothing`, which is not in this agenda
+    10:44 misplaced-param: operation `y` is a generator, which is not possible inside type `agenda`
+    5:74 unknown-reference: operation `a` refers to `pop.itm`, which pop does not provide (did you mean `pop.item`?)
+    13:38 missing-field: operation `b` has no operations inside
+    14:38 wrong-payload: the payload of operation `c` must be a map with `operations`, not a list
+    15:88 unknown-reference: operation `e` refers to `pop.item` but has no `forEach`
+    18:62 cycle: operations depend on each other in a cycle: f -> g -> f (`f` depends on `g`) [19:39 `g` depends on `f`]
+    8:59 unquoted: `3.10` would become `3.1` as an argument of operation `x`
+    ");
+}

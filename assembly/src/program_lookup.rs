@@ -3,7 +3,7 @@
 use crate::run_texts::RunTexts;
 use crate::surroundings::Surroundings;
 use crate::text_faults::TextFaults;
-use pop_agenda::{OpIx, Plan, PlannedOperation, Serves};
+use pop_agenda::{Plan, PlannedOperation, Serves};
 use pop_document::{Fault, Pointer, Site};
 use pop_launchers::process::{resolve, resolve_beside};
 use pop_registry::Entry;
@@ -19,7 +19,11 @@ pub(crate) fn find_programs(
     faults: &mut TextFaults,
 ) {
     let mut seen = HashSet::new();
-    for (op, planned) in plan.operations() {
+    let list = Pointer::root().join("operations");
+    let mut open: Vec<(Pointer, &PlannedOperation)> =
+        plan.operations().map(|(op, planned)| (list.join(op.0), planned)).collect();
+    open.reverse();
+    while let Some((at, planned)) = open.pop() {
         match &planned.serves {
             Serves::Program(entry) if entry.descriptor.is_some() => {
                 if let Some(descriptors) =
@@ -39,8 +43,13 @@ pub(crate) fn find_programs(
                     && seen.insert(program.to_owned())
                     && resolve(Path::new(program), &texts.folder, surroundings.path()).is_err()
                 {
-                    faults.agenda.push(command_fault(op, planned, program));
+                    faults.agenda.push(command_fault(&at, planned, program));
                 }
+            }
+            Serves::Agenda(body) => {
+                let list = at.join("payload").join("operations");
+                let inside = body.operations().iter().enumerate();
+                open.extend(inside.map(|(index, planned)| (list.join(index), planned)).rev());
             }
             _ => {}
         }
@@ -67,8 +76,8 @@ fn entry_fault(entry: &Entry, texts: &RunTexts, surroundings: &Surroundings) -> 
     Some(Fault::value("program-not-found", at, message).hint(hint))
 }
 
-fn command_fault(op: OpIx, planned: &PlannedOperation, program: &str) -> Fault {
+fn command_fault(operation: &Pointer, planned: &PlannedOperation, program: &str) -> Fault {
     let message = format!("`{program}` is not on PATH now; operation `{}` may fail", planned.name);
-    let at = Site::Value(format!("/operations/{}/payload/command/0", op.0).into());
+    let at = Site::Value(operation.join("payload").join("command").join(0));
     Fault::new("program-not-found", at, message).warning()
 }

@@ -11,7 +11,7 @@ use std::collections::HashSet;
 
 /// The handlers of a plan that need secrets, each once; including those of operations that may be added during the run.
 pub(crate) fn handlers_with_secrets(plan: &Plan) -> impl Iterator<Item = &Entry> {
-    let planned = plan.operations().filter_map(|(_, planned)| match &planned.serves {
+    let planned = plan.templates().filter_map(|planned| match &planned.serves {
         Serves::Program(entry) => Some(entry.as_ref()),
         _ => None,
     });

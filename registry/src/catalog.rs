@@ -223,6 +223,7 @@ mod tests {
         let describe = |name, on| match target(name, on) {
             Ok(Target::Exec) => "exec".to_owned(),
             Ok(Target::Dispatch) => "dispatch".to_owned(),
+            Ok(Target::Agenda) => "agenda".to_owned(),
             Ok(Target::Resident(resident)) => format!("{resident:?}"),
             Ok(Target::Program(entry)) => format!("program of {}", entry.name),
             Err(NoRoute::UnknownType { near }) => format!("unknown, near {near:?}"),

@@ -22,6 +22,7 @@ const RESIDENTS: [(&str, Resident); 3] = [
 ];
 const EXEC: &str = "exec";
 const DISPATCH: &str = "dispatch";
+const AGENDA: &str = "agenda";
 
 /// Target of an operation: the handler that carries it out.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -32,6 +33,8 @@ pub enum Target<'c> {
     Resident(Resident),
     /// The handlers of the types in the operation's payload.
     Dispatch,
+    /// The operations in the operation's payload.
+    Agenda,
     /// The program of a registry entry.
     Program(&'c Entry),
 }
@@ -41,6 +44,7 @@ pub(crate) fn built_in<'c>(name: &str) -> Option<Target<'c>> {
     match name {
         EXEC => return Some(Target::Exec),
         DISPATCH => return Some(Target::Dispatch),
+        AGENDA => return Some(Target::Agenda),
         _ => {}
     }
     RESIDENTS.iter().find(|(known, _)| *known == name).map(|(_, resident)| Target::Resident(*resident))
@@ -48,7 +52,7 @@ pub(crate) fn built_in<'c>(name: &str) -> Option<Target<'c>> {
 
 /// The built-in types.
 pub(crate) fn built_in_types() -> impl Iterator<Item = &'static str> {
-    [EXEC, DISPATCH].into_iter().chain(RESIDENTS.iter().map(|(name, _)| *name))
+    [EXEC, DISPATCH, AGENDA].into_iter().chain(RESIDENTS.iter().map(|(name, _)| *name))
 }
 
 impl DescriptorFields {

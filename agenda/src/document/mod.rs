@@ -3,10 +3,11 @@
 mod depends_on;
 mod growth;
 mod inputs;
+pub(crate) mod matrix;
 mod operation;
 
 pub use depends_on::{DependsOn, DependsOnGroup};
-pub use growth::{ForEach, Generator};
+pub use growth::{ForEach, Generator, ItemFailures};
 pub use inputs::{GivenInput, GivenValue, InputSpec, InputSpecs, InputType};
 pub use operation::{Finally, Operation, RareParams};
 

@@ -1,25 +1,26 @@
 //! Builds a plan: resolves every name, type and reference of an agenda and reports all faults.
 
+use super::batch::{Batch, Scope};
+use super::body::{Body, check_params};
 use super::condition::{OutcomeGroup, When};
-use super::edges::{Reason, Reasons, check_cycles, check_fallbacks};
+use super::edges::{Reason, Reasons};
 use super::exec::{check_exec, check_script};
-use super::fit::check_fit;
 use super::length::{check_delivery, check_length};
 use super::names::{Known, Names};
+use super::payload::Referent;
 use super::spelling::check_spellings;
 use super::types::{PlanContext, Types, no_route_fault};
-use super::{Edge, EdgeKind, ForEach, Graph, Origin, Payload, Plan, PlannedOperation, RareFields, Serves};
-use crate::document::{Agenda, InputSpecs, Operation};
-use crate::ops::{OpIx, OpMap};
+use super::{Edge, ForEach, Graph, OpRef, Origin, Payload, Plan, PlannedOperation, RareFields, Serves};
+use crate::document::{Agenda, Operation};
+use crate::ops::OpIx;
 use pop_contract::LaunchType;
-use pop_document::{Fault, Pointer, Site};
-use pop_policy::{Lock, OnFail, Scope};
+use pop_document::{Fault, Pointer};
+use pop_policy::{Lock, OnFail, Policies, Scope as PolicyScope};
 use pop_registry::{AGENDA, Catalog};
 use serde_json::Value;
+use std::collections::HashMap;
 use std::sync::Arc;
 
-/// The built-in type of commands.
-const EXEC: &str = "exec";
 /// Maximum number of operations of a run.
 pub(crate) const MOST_OPERATIONS: usize = 4_000_000;
 
@@ -37,46 +38,40 @@ impl Plan {
             .iter()
             .any(|operation| operation.rare.as_ref().is_some_and(|rare| rare.generator.is_some()));
         let names = Names::check(&operations, unread, 0, None, faults);
-        let mut types = Types::new(catalog, on, &policies, handler.as_deref(), &inputs, AGENDA);
-        let needs_places = !spellings.is_empty() || !inputs.is_empty();
-        let places: Vec<Pointer> = if needs_places {
-            operations.iter().map(|operation| operation.pointer.clone()).collect()
-        } else {
-            Vec::new()
-        };
-        let mut batch = Batch::plan(operations, Known { own: &names, below: None }, &mut types, faults);
+        let mut types = Types::new(catalog, on, &policies, handler.as_deref(), AGENDA);
+        let known = Known::of_agenda(&names);
+        let scope = Scope { known, inputs: &inputs, has_items: false, depth: 0 };
+        let mut batch = Batch::plan(operations, &scope, &mut types, faults);
         let input_values = input_values.map_or(Value::Null, Value::Object);
-        batch.check_inputs(&input_values, &places, faults);
-        let graph = Graph::new(&batch.edges.clone().into());
-        check_cycles(&graph, &|op| &batch.planned[op.index()], &batch.reasons, faults);
+        batch.check_inputs(&input_values, faults);
+        batch.check_cycles(0, faults);
         check_last(&batch, faults);
         batch.check(None, on, &inputs, faults);
-        check_spellings(&spellings, &places.into_iter().zip(&batch.planned).collect(), faults);
-        for edges in &batch.edges {
-            for edge in edges.iter().filter(|edge| edge.kind == EdgeKind::Reads) {
-                batch.planned[edge.on.index()].is_read = true;
-            }
+        if !spellings.is_empty() {
+            check_spellings(&spellings, &batch.by_place(), faults);
         }
+        batch.mark_reads(0);
         if faults.iter().any(Fault::is_error) {
             return None;
         }
         let mut plan = Self {
             identity,
             operations: Vec::new().into(),
-            graph,
+            graph: Graph::new(&numbered(&batch.edges).into()),
             exec_pod: Arc::clone(catalog.exec_pod()),
             on,
             last: Vec::new(),
             context: None,
             names: Names::default(),
             inputs: Arc::new(input_values),
+            labels: HashMap::new(),
         };
         if grows {
             // generated operations may read every result
             batch.planned.iter_mut().for_each(|planned| planned.is_read = true);
             plan.names = names;
         }
-        if grows || batch.planned.iter().any(|planned| planned.serves == Serves::Dispatch) {
+        if grows || batch.planned.iter().any(has_dispatch) {
             plan.context = Some(Arc::new(PlanContext {
                 catalog: catalog.clone(),
                 on,
@@ -96,82 +91,34 @@ impl Plan {
     }
 }
 
-/// Operations that are planned together: those of an agenda, or those of one generator.
-#[derive(Debug, Default)]
-pub(super) struct Batch {
-    pub(super) planned: Vec<PlannedOperation>,
-    /// Pointer of each operation; empty if nothing is known of payloads and results.
-    places: Vec<Pointer>,
-    pub(super) reasons: Vec<Vec<Reason>>,
-    pub(super) edges: Vec<Vec<Edge>>,
-}
-
-impl Batch {
-    pub(super) fn plan(
-        operations: Vec<Operation>,
-        known: Known<'_>,
-        types: &mut Types<'_>,
-        faults: &mut Vec<Fault>,
-    ) -> Self {
-        let mut batch = Self::default();
-        // only needed to check what is known of payloads and results
-        let is_exec = |operation: &Operation| operation.handler_type == EXEC;
-        if types.catalog.entries().any(|entry| entry.description.is_some()) || operations.iter().any(is_exec)
-        {
-            batch.places = operations.iter().map(|operation| operation.pointer.clone()).collect();
-        }
-        for operation in operations {
-            let (planned, reasons, edges) = plan_operation(operation, known, types, faults);
-            batch.planned.push(planned);
-            batch.reasons.push(reasons);
-            batch.edges.push(edges);
-        }
-        batch
-    }
-
-    /// Checks the references to inputs whose values are known.
-    fn check_inputs(&self, values: &Value, places: &[Pointer], faults: &mut Vec<Fault>) {
-        if values.is_null() {
-            return;
-        }
-        for (planned, place) in self.planned.iter().zip(places) {
-            for (pointer, error) in planned.payload.unusable_inputs(values) {
-                let at = Pointer::from(format!("{}{pointer}", place.join("payload")));
-                let message = format!("`{}` of operation `{}` {}", error.token, planned.name, error.problem);
-                faults.push(Fault::new("wrong-payload", Site::Within(at, error.token), message));
-            }
-        }
-    }
-
-    /// Checks references between these operations, and to operations that the plan had before.
-    pub(super) fn check(
-        &self,
-        below: Option<&OpMap<PlannedOperation>>,
-        on: LaunchType,
-        inputs: &InputSpecs,
-        faults: &mut Vec<Fault>,
-    ) {
-        let first = below.map_or(0, OpMap::len);
-        let planned = |op: OpIx| {
-            below.and_then(|below| below.get(op)).unwrap_or_else(|| &self.planned[op.index() - first])
-        };
-        for ((reader, edges), reasons) in self.planned.iter().zip(&self.edges).zip(&self.reasons) {
-            check_fallbacks(reader, edges, reasons, &planned, faults);
-        }
-        check_fit(&self.planned, &self.places, first, on, &planned, inputs, faults);
+/// Whether an operation calls handlers by type, or one inside it does.
+fn has_dispatch(planned: &PlannedOperation) -> bool {
+    match &planned.serves {
+        Serves::Dispatch => true,
+        Serves::Agenda(body) => body.operations().iter().any(has_dispatch),
+        _ => false,
     }
 }
 
-fn plan_operation(
+/// The dependencies of operations that are in no body.
+pub(super) fn numbered(edges: &[Vec<Edge<OpRef>>]) -> Vec<Vec<Edge>> {
+    let number = |edge: &Edge<OpRef>| edge.on.fixed().map(|on| edge.to(on));
+    edges.iter().map(|edges| edges.iter().filter_map(number).collect()).collect()
+}
+
+/// Plans one operation and adds it to `batch`, where it has this index.
+pub(super) fn plan_operation(
     mut operation: Operation,
-    known: Known<'_>,
+    index: usize,
+    scope: &Scope<'_>,
     types: &mut Types<'_>,
+    batch: &mut Batch,
     faults: &mut Vec<Fault>,
-) -> (PlannedOperation, Vec<Reason>, Vec<Edge>) {
+) {
     let (on, catalog) = (types.on, types.catalog);
-    let (resolved, policies) = types.of(&operation);
+    let (resolved, mut policies) = types.of(&operation);
     let handler_type = Arc::clone(&resolved.name);
-    let (serves, route) = match &resolved.serves {
+    let (mut serves, route) = match &resolved.serves {
         Ok((serves, route)) => (Some(serves.clone()), Some(Arc::clone(route))),
         Err(no_route) => {
             faults.push(no_route_fault(no_route, &operation, on));
@@ -181,19 +128,27 @@ fn plan_operation(
     if serves == Some(Serves::Exec) {
         check_exec(&operation, catalog, on, faults);
     }
-    let payload = std::mem::take(&mut operation.payload);
+    let mut payload = std::mem::take(&mut operation.payload);
     let name = operation.name.clone();
     let rare = operation.rare.take();
+    let has_items = scope.has_items || rare.as_ref().is_some_and(|rare| rare.for_each.is_some());
     let mut reasons = Reasons {
-        name: name.as_str(),
-        known,
-        inputs: types.inputs,
-        has_items: rare.as_ref().is_some_and(|rare| rare.for_each.is_some()),
+        has_items,
         is_finally: rare.as_ref().is_some_and(|rare| rare.finally.is_some()),
-        has_run: true,
-        decided_elsewhere: Vec::new(),
-        found: Vec::new(),
+        ..Reasons::new(name.as_str(), scope)
     };
+    if matches!(serves, Some(Serves::Agenda(_))) {
+        check_params(&operation, faults);
+        // it makes no attempts
+        policies = Arc::new(Policies { skip: policies.skip.clone(), ..Policies::default() });
+        let inside = Body::plan(&operation, std::mem::take(&mut payload), has_items, scope, types, faults);
+        if let Some((body, inside)) = inside {
+            serves = Some(Serves::Agenda(Arc::new(body)));
+            reasons.found.extend(inside.of_result.iter().filter_map(Reason::outwards));
+            batch.inside.push((index, inside));
+        }
+        payload = Value::Object(serde_json::Map::new());
+    }
     for depends_on in &operation.depends_on {
         reasons.depend(depends_on, faults);
     }
@@ -241,16 +196,19 @@ fn plan_operation(
         own.action = written.action.map(String::into_boxed_str);
         own.generator = written.generator;
         own.for_each = written.for_each.map(|for_each| {
-            // the list itself cannot refer to an item
-            reasons.has_items = false;
+            let item_name = for_each.item_name.map(Value::String);
+            let item_name =
+                item_name.map(|text| compile(text, &params.join("itemName"), &mut reasons, faults));
+            // the list itself cannot refer to an item of its own
+            reasons.has_items = scope.has_items;
             let items = compile(for_each.items, &params.join("forEach"), &mut reasons, faults);
-            ForEach { items, max_parallel: for_each.max_parallel }
+            ForEach { items, max_parallel: for_each.max_parallel, item_name, failures: for_each.failures }
         });
     }
     let edges = reasons.edges(&operation, faults);
-    let is_decided = |edge: &Edge| reasons.decided_elsewhere.contains(&edge.on);
+    let is_decided = |edge: &Edge<OpRef>| reasons.decided_elsewhere.contains(&edge.on);
     own.is_cleanup |= edges.iter().any(|edge| edge.needs.accepts_bad() && !is_decided(edge));
-    if payload.reads_run() && !own.is_cleanup {
+    if payload.reads(Referent::Run) && !own.is_cleanup {
         let message =
             format!("operation `{name}` refers to `pop.run`, but the run has no outcome when it starts");
         let at = operation.pointer.join("payload");
@@ -280,12 +238,14 @@ fn plan_operation(
         payload: Arc::new(payload),
         policies,
         is_read: false,
+        is_absorbed: false,
         rare: has_rare.then(|| Arc::new(own)),
         origin: None::<Origin>,
     };
     check_delivery(&planned, on, &operation.pointer.join("type"), faults);
     check_length(&planned, &operation.pointer.join("payload"), faults);
-    let own_cache = planned.policies.use_cache.value && planned.policies.use_cache.scope == Scope::Operation;
+    let own_cache =
+        planned.policies.use_cache.value && planned.policies.use_cache.scope == PolicyScope::Operation;
     if own_cache && !planned.may_use_cache() {
         let message = format!(
             "`useCache` of operation `{}` has no effect: its handler does not allow it",
@@ -294,15 +254,19 @@ fn plan_operation(
         let fault = Fault::key("no-effect", params.join("useCache"), message).warning();
         faults.push(fault.hint("set `cache.use: true` in the `policies` of its registry entry"));
     }
-    (planned, found, edges)
+    batch.planned.push(planned);
+    batch.places.push(operation.pointer);
+    batch.reasons.push(found);
+    batch.edges.push(edges);
 }
 
 /// An operation without `finally` cannot depend on one with `finally` that waits for all operations without `finally`.
 fn check_last(batch: &Batch, faults: &mut Vec<Fault>) {
     for ((planned, edges), reasons) in batch.planned.iter().zip(&batch.edges).zip(&batch.reasons) {
-        let last = edges.iter().filter(|edge| batch.planned[edge.on.index()].is_last());
+        let named = |edge: &Edge<OpRef>| batch.planned.get(edge.on.fixed()?.index());
+        let last = edges.iter().filter(|edge| named(edge).is_some_and(PlannedOperation::is_last));
         for edge in last.filter(|_| !planned.is_last()) {
-            let last = &batch.planned[edge.on.index()].name;
+            let Some(PlannedOperation { name: last, .. }) = named(edge) else { continue };
             let message = format!(
                 "`{}` depends on `{last}`, which waits for every operation without `finally`",
                 planned.name
@@ -314,7 +278,12 @@ fn check_last(batch: &Batch, faults: &mut Vec<Fault>) {
     }
 }
 
-fn compile(value: Value, place: &Pointer, reasons: &mut Reasons<'_>, faults: &mut Vec<Fault>) -> Payload {
+pub(super) fn compile(
+    value: Value,
+    place: &Pointer,
+    reasons: &mut Reasons<'_>,
+    faults: &mut Vec<Fault>,
+) -> Payload {
     Payload::compile(value, |token, at| {
         let at = Pointer::from(format!("{place}{at}"));
         reasons.refer(token, &at, faults)

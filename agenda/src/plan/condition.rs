@@ -1,8 +1,8 @@
 //! Conditions of an operation beyond its dependencies: `when`, and the groups of `dependsOn`.
 
+use super::OpRef;
 use super::edges::Reasons;
 use crate::document::DependsOnGroup;
-use crate::ops::OpIx;
 use crate::outcome::{Outcome, Outcomes};
 use pop_document::{Fault, Pointer, Site, nearest};
 use pop_policy::Pattern;
@@ -15,9 +15,9 @@ pub struct When {
     /// The expression.
     pub pattern: Pattern,
     /// Operations whose results it reads, with their names.
-    pub(crate) results: Vec<(Box<str>, OpIx)>,
+    pub(crate) results: Vec<(Box<str>, OpRef)>,
     /// Operations whose outcomes it reads, with their names.
-    pub(crate) outcomes: Vec<(Box<str>, OpIx)>,
+    pub(crate) outcomes: Vec<(Box<str>, OpRef)>,
     /// Whether it reads the inputs of the agenda.
     pub(crate) reads_inputs: bool,
     /// Whether it reads the operation's payload.
@@ -86,7 +86,7 @@ pub enum OutcomeGroup {
     /// An operation has one of these outcomes.
     Outcome {
         /// The operation.
-        on: OpIx,
+        on: OpRef,
         /// The outcomes.
         needs: Outcomes,
     },
@@ -117,7 +117,7 @@ impl OutcomeGroup {
     }
 
     /// The condition in words; `name` gives the name of an operation.
-    pub fn words(&self, name: &impl Fn(OpIx) -> String) -> String {
+    pub fn words(&self, name: &dyn Fn(OpRef) -> String) -> String {
         let list = |inner: &[Self]| inner.iter().map(|one| one.words(name)).collect::<Vec<_>>().join(", ");
         match self {
             Self::Outcome { on, needs } if *needs == Outcomes::GOOD => format!("`{}`", name(*on)),
@@ -128,7 +128,7 @@ impl OutcomeGroup {
     }
 
     /// Whether the condition holds for these outcomes.
-    pub fn holds(&self, outcome: &impl Fn(OpIx) -> Option<Outcome>) -> bool {
+    pub fn holds(&self, outcome: &impl Fn(OpRef) -> Option<Outcome>) -> bool {
         match self {
             Self::Outcome { on, needs } => outcome(*on).is_some_and(|outcome| needs.contains(outcome)),
             Self::All(inner) => inner.iter().all(|one| one.holds(outcome)),
@@ -137,7 +137,7 @@ impl OutcomeGroup {
     }
 
     /// The operations and the outcomes that the condition names.
-    pub fn leaves(&self) -> Vec<(OpIx, Outcomes)> {
+    pub fn leaves(&self) -> Vec<(OpRef, Outcomes)> {
         match self {
             Self::Outcome { on, needs } => vec![(*on, *needs)],
             Self::All(inner) | Self::Any(inner) => inner.iter().flat_map(Self::leaves).collect(),

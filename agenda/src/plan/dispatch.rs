@@ -194,6 +194,7 @@ impl Plan {
                 payload: Arc::new(Payload::fixed(payload.clone())),
                 policies: Arc::new(policies),
                 is_read: true,
+                is_absorbed: whole.is_absorbed,
                 rare: Some(Arc::new(RareFields {
                     action: Some(action.into()),
                     is_cleanup: whole.is_cleanup(),
@@ -230,7 +231,7 @@ impl Plan {
             match routed.target {
                 Target::Program(entry) => Serves::Program(Arc::new(entry.clone())),
                 Target::Resident(resident) => Serves::Resident(resident),
-                Target::Exec | Target::Dispatch => return None,
+                Target::Exec | Target::Dispatch | Target::Agenda => return None,
             },
         ) else {
             return None;

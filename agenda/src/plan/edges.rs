@@ -1,9 +1,11 @@
 //! Dependencies of an operation: those whose results the payload refers to, and those that `dependsOn` names.
 
+use super::batch::Scope;
 use super::names::Known;
 use super::payload::Referent;
-use super::{Edge, EdgeKind, Graph, PlannedOperation};
+use super::{Edge, EdgeKind, Graph, OpRef, PlannedOperation};
 use crate::document::{DependsOn, InputSpecs, InputType, Operation};
+use crate::name::OperationName;
 use crate::ops::OpIx;
 use crate::outcome::Outcomes;
 use crate::reference::Token;
@@ -15,6 +17,7 @@ const AGENDA_ID: &str = "pop.agendaId";
 const OPERATION_NAME: &str = "pop.operationName";
 const ITEM: &str = "pop.item";
 const INDEX: &str = "pop.index";
+const ITEMS: &str = "pop.items";
 const AT_SIGN: &str = "pop.at";
 const INPUTS: &str = "pop.inputs";
 const RUN: &str = "pop.run";
@@ -22,16 +25,22 @@ const RUN: &str = "pop.run";
 /// One reason for a dependency, and its place.
 #[derive(Debug, Clone)]
 pub(super) struct Reason {
-    edge: Edge,
+    pub(super) edge: Edge<OpRef>,
     site: Site,
     /// Whether the reference has a fallback. Then an outcome in `dependsOn` takes precedence.
     has_fallback: bool,
 }
 
 impl Reason {
-    /// Whether this reason is for a dependency on `op`.
-    pub(super) fn is_about(&self, op: OpIx) -> bool {
-        self.edge.on == op
+    /// Whether this reason is for a dependency on an operation.
+    pub(super) fn is_about(&self, on: OpRef) -> bool {
+        self.edge.on == on
+    }
+
+    /// The same reason as seen from outside the body; none if the dependency is inside.
+    pub(super) fn outwards(&self) -> Option<Self> {
+        let on = self.edge.on.outwards()?;
+        Some(Self { edge: Edge { on, ..self.edge }, ..self.clone() })
     }
 
     /// Place in the document.
@@ -52,11 +61,25 @@ pub(super) struct Reasons<'a> {
     /// Whether references may name the run.
     pub(super) has_run: bool,
     /// Operations whose outcome a group of `dependsOn` decides about, although the dependency accepts any.
-    pub(super) decided_elsewhere: Vec<OpIx>,
+    pub(super) decided_elsewhere: Vec<OpRef>,
     pub(super) found: Vec<Reason>,
 }
 
-impl Reasons<'_> {
+impl<'a> Reasons<'a> {
+    /// No dependencies yet, of an operation that may refer to everything in `scope`.
+    pub(super) fn new(name: &'a str, scope: &Scope<'a>) -> Self {
+        Self {
+            name,
+            known: scope.known,
+            inputs: scope.inputs,
+            has_items: scope.has_items,
+            is_finally: false,
+            has_run: true,
+            decided_elsewhere: Vec::new(),
+            found: Vec::new(),
+        }
+    }
+
     /// Adds a name of `dependsOn`, which may have an outcome at its end (`a.failed`).
     pub(super) fn depend(&mut self, depends_on: &DependsOn, faults: &mut Vec<Fault>) {
         if let Some((on, needs)) = self.find(depends_on, faults) {
@@ -70,7 +93,7 @@ impl Reasons<'_> {
         &mut self,
         depends_on: &DependsOn,
         faults: &mut Vec<Fault>,
-    ) -> Option<(OpIx, Outcomes)> {
+    ) -> Option<(OpRef, Outcomes)> {
         let (on, needs) = self.find(depends_on, faults)?;
         self.follow(on, Outcomes::ANY, depends_on.site());
         if !needs.accepts_bad() {
@@ -86,9 +109,9 @@ impl Reasons<'_> {
         is_result: bool,
         at: &Pointer,
         faults: &mut Vec<Fault>,
-    ) -> Option<OpIx> {
+    ) -> Option<OpRef> {
         let site = Site::Within(at.clone(), name.to_owned());
-        let Some(on) = self.known.number(name) else {
+        let Some(on) = self.known.find(name) else {
             if !self.known.is_unread(name) {
                 let near = self.known.near(name, faults);
                 let message = format!(
@@ -110,16 +133,16 @@ impl Reasons<'_> {
     }
 
     /// The operation and the outcomes of a name of `dependsOn`.
-    fn find(&self, depends_on: &DependsOn, faults: &mut Vec<Fault>) -> Option<(OpIx, Outcomes)> {
+    fn find(&self, depends_on: &DependsOn, faults: &mut Vec<Fault>) -> Option<(OpRef, Outcomes)> {
         let (name, site) = (&depends_on.name, depends_on.site());
-        if let Some(on) = self.known.number(name) {
+        if let Some(on) = self.known.find(name) {
             return Some((on, self.good()));
         }
         if self.known.is_unread(name) {
             return None;
         }
         if let Some((stem, word)) = name.rsplit_once('.')
-            && let Some(on) = self.known.number(stem)
+            && let Some(on) = self.known.find(stem)
         {
             if let Some(needs) = Outcomes::of_word(word) {
                 return Some((on, needs));
@@ -141,7 +164,7 @@ impl Reasons<'_> {
         if self.is_finally { Outcomes::ANY } else { Outcomes::GOOD }
     }
 
-    fn follow(&mut self, on: OpIx, needs: Outcomes, site: Site) {
+    fn follow(&mut self, on: OpRef, needs: Outcomes, site: Site) {
         let edge = Edge { on, kind: EdgeKind::Follows, needs };
         self.found.push(Reason { edge, site, has_fallback: false });
     }
@@ -157,9 +180,10 @@ impl Reasons<'_> {
             INPUTS => return self.refer_to_input(token, at, faults),
             ITEM if self.has_items => return Some(Referent::Item),
             INDEX if self.has_items => return Some(Referent::Index),
+            ITEMS if self.has_items => return Some(Referent::Items),
             _ => {}
         }
-        if let Some(on) = token.operation().and_then(|operation| self.known.number(operation)) {
+        if let Some(on) = token.operation().and_then(|operation| self.known.find(operation)) {
             let site = Site::Within(at.clone(), token.text.clone());
             let edge = Edge { on, kind: EdgeKind::Reads, needs: self.good() };
             self.found.push(Reason { edge, site, has_fallback: token.fallback.is_some() });
@@ -170,16 +194,17 @@ impl Reasons<'_> {
         }
         let site = Site::Within(at.clone(), token.name.clone());
         let target = token.operation().unwrap_or(&token.name);
-        faults.push(if token.operation().is_none() && self.known.number(&token.name).is_some() {
+        faults.push(if token.operation().is_none() && self.known.find(&token.name).is_some() {
             let message = format!("operation `{name}` refers to `{target}`; its result is `{target}.out`");
             Fault::new("unknown-reference", site, message).did_you_mean(Some(&format!("{target}.out")))
-        } else if token.name == ITEM || token.name == INDEX {
+        } else if [ITEM, INDEX, ITEMS].contains(&token.name.as_str()) {
             let message = format!("operation `{name}` refers to `{}` but has no `forEach`", token.name);
             Fault::new("unknown-reference", site, message).hint("only an operation with `forEach` has items")
         } else if token.name.starts_with("pop.") {
             let message =
                 format!("operation `{name}` refers to `{}`, which pop does not provide", token.name);
-            let near = nearest(&token.name, [AGENDA_ID, OPERATION_NAME, ITEM, INDEX, AT_SIGN, INPUTS, RUN]);
+            let names = [AGENDA_ID, OPERATION_NAME, ITEM, INDEX, ITEMS, AT_SIGN, INPUTS, RUN];
+            let near = nearest(&token.name, names);
             Fault::new("unknown-reference", site, message).did_you_mean(near).hint(escape_hint(token))
         } else {
             let message = format!("operation `{name}` refers to `{target}`, which is not in this agenda");
@@ -229,9 +254,9 @@ impl Reasons<'_> {
 
     /// The dependencies for these reasons, sorted and without duplicates. A dependency that is both read and followed
     /// counts as read.
-    pub(super) fn edges(&mut self, operation: &Operation, faults: &mut Vec<Fault>) -> Vec<Edge> {
+    pub(super) fn edges(&mut self, operation: &Operation, faults: &mut Vec<Fault>) -> Vec<Edge<OpRef>> {
         self.found.sort_by_key(|reason| reason.edge);
-        let mut edges: Vec<Edge> = Vec::new();
+        let mut edges: Vec<Edge<OpRef>> = Vec::new();
         for reasons in self.found.chunk_by(|one, next| one.edge.on == next.edge.on) {
             let mut edge = reasons[0].edge;
             let names_outcome = |reason: &&Reason| {
@@ -261,7 +286,7 @@ impl Reasons<'_> {
 pub(super) fn check_cycles<'p>(
     graph: &Graph,
     planned: &impl Fn(OpIx) -> &'p PlannedOperation,
-    reasons: &[Vec<Reason>],
+    site: &impl Fn(OpIx, OpIx) -> Option<Site>,
     faults: &mut Vec<Fault>,
 ) {
     let (_, left) = graph.order();
@@ -273,9 +298,8 @@ pub(super) fn check_cycles<'p>(
         }
         let mut places =
             cycle.iter().zip(cycle.iter().skip(1).chain(cycle.first())).filter_map(|(from, to)| {
-                let reason = reasons[from.index()].iter().find(|reason| reason.edge.on == *to)?;
                 let words = format!("`{}` depends on `{}`", planned(*from).name, planned(*to).name);
-                Some((reason.site.clone(), words))
+                Some((site(*from, *to)?, words))
             });
         let Some((site, words)) = places.next() else { continue };
         let message = match cycle.len() {
@@ -291,10 +315,10 @@ pub(super) fn check_cycles<'p>(
 /// Reports references without a fallback to an operation that may have no result, because it may be skipped or because
 /// the dependant accepts any outcome.
 pub(super) fn check_fallbacks<'p>(
-    reader: &PlannedOperation,
-    edges: &[Edge],
+    reader: &OperationName,
+    edges: &[Edge<OpRef>],
     reasons: &[Reason],
-    planned: &impl Fn(OpIx) -> &'p PlannedOperation,
+    planned: &impl Fn(OpRef) -> Option<&'p PlannedOperation>,
     faults: &mut Vec<Fault>,
 ) {
     for Reason { edge, site, has_fallback } in reasons {
@@ -302,7 +326,7 @@ pub(super) fn check_fallbacks<'p>(
         if edge.kind != EdgeKind::Reads || *has_fallback {
             continue;
         }
-        let read = planned(edge.on);
+        let Some(read) = planned(edge.on) else { continue };
         let is_any = edges.iter().any(|of| of.on == edge.on && of.needs.accepts_bad());
         let why = if is_any {
             "which may have failed"
@@ -311,7 +335,7 @@ pub(super) fn check_fallbacks<'p>(
         } else {
             continue;
         };
-        let message = format!("operation `{}` reads `{}`, {why}", reader.name, read.name);
+        let message = format!("operation `{reader}` reads `{}`, {why}", read.name);
         let hint = format!("add a fallback: `{}?text>`, or `?` alone for null", token_stem(token));
         faults.push(Fault::new("no-fallback", site.clone(), message).hint(hint));
     }

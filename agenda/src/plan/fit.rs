@@ -2,9 +2,8 @@
 //! may not fit is a warning.
 
 use super::payload::{Filled, Referent};
-use super::{PlannedOperation, Serves, exec};
+use super::{OpRef, PlannedOperation, Serves, exec};
 use crate::document::InputSpecs;
-use crate::ops::OpIx;
 use crate::reference::{Fallback, Token};
 use crate::schema::{Finding, KnownValue, PointerTarget, Presence, Schema, Subject, check_payload};
 use pop_contract::{Description, LaunchType};
@@ -12,35 +11,33 @@ use pop_document::{Fault, Pointer, Site};
 use serde_json::Value;
 use std::collections::HashMap;
 
-/// Checks every operation whose own handler has a description, or that reads the result of a handler with one. The
-/// first of `planned` has the number `first`; `all` also finds earlier operations.
+/// Checks every operation whose own handler has a description, or that reads the result of a handler with one. `all`
+/// finds the operations that they name, with their pointers if they are in the same document.
 pub(super) fn check_fit<'p>(
     planned: &'p [PlannedOperation],
     places: &'p [Pointer],
-    first: usize,
     on: LaunchType,
-    all: &impl Fn(OpIx) -> &'p PlannedOperation,
+    all: &impl Fn(OpRef) -> Option<Named<'p>>,
     inputs: &'p InputSpecs,
     faults: &mut Vec<Fault>,
 ) {
     for (operation, place) in planned.iter().zip(places) {
-        Check { all, places, first, on, inputs, operation, payload_at: place.join("payload") }.run(faults);
+        Check { all, on, inputs, operation, payload_at: place.join("payload") }.run(faults);
     }
 }
+
+/// An operation and the pointer to it, if that is known.
+pub(super) type Named<'p> = (&'p PlannedOperation, Option<&'p Pointer>);
 
 fn description(operation: &PlannedOperation) -> Option<&Description> {
     match &operation.serves {
         Serves::Program(entry) => entry.description.as_deref(),
-        Serves::Exec | Serves::Resident(_) | Serves::Dispatch => None,
+        Serves::Exec | Serves::Resident(_) | Serves::Dispatch | Serves::Agenda(_) => None,
     }
 }
 
 struct Check<'p, 'a, F> {
     all: &'a F,
-    /// Pointers of the checked operations.
-    places: &'p [Pointer],
-    /// Number of the first checked operation.
-    first: usize,
     inputs: &'p InputSpecs,
     /// Launcher of the programs.
     on: LaunchType,
@@ -48,7 +45,7 @@ struct Check<'p, 'a, F> {
     payload_at: Pointer,
 }
 
-impl<'p, F: Fn(OpIx) -> &'p PlannedOperation> Check<'p, '_, F> {
+impl<'p, F: Fn(OpRef) -> Option<Named<'p>>> Check<'p, '_, F> {
     fn run(&self, faults: &mut Vec<Fault>) {
         let mut given: HashMap<&str, KnownValue<'p>> = HashMap::new();
         let filled: Vec<Filled<'p>> = self.operation.payload.filled().collect();
@@ -118,13 +115,14 @@ impl<'p, F: Fn(OpIx) -> &'p PlannedOperation> Check<'p, '_, F> {
     }
 
     /// The schema of the value that a reference refers to, if the handler that computes the value has a description.
-    fn followed(&self, token: &Token, referent: Referent) -> Option<(OpIx, PointerTarget<'p>)> {
-        let Referent::Result(op) = referent else { return None };
+    fn followed(&self, token: &Token, referent: Referent) -> Option<(Named<'p>, PointerTarget<'p>)> {
+        let Referent::Result(named) = referent else { return None };
         // the result of an operation with `forEach` is a list of described results
-        let read = Some((self.all)(op)).filter(|read| read.for_each().is_none())?;
+        let named = (self.all)(named).filter(|(read, _)| read.for_each().is_none())?;
+        let read = named.0;
         let described = description(read).and_then(|described| described.result.as_ref());
         let result = described.or_else(|| exec::result(read, self.on))?;
-        Some((op, Schema::new(result).follow(&token.pointer)))
+        Some((named, Schema::new(result).follow(&token.pointer)))
     }
 
     fn given(&self, token: &Token, referent: Referent) -> KnownValue<'p> {
@@ -132,13 +130,14 @@ impl<'p, F: Fn(OpIx) -> &'p PlannedOperation> Check<'p, '_, F> {
             let schema = self.inputs.at(&token.pointer).filter(|_| token.fallback.is_none());
             return schema.map_or(KnownValue::Unknown, |schema| KnownValue::OneOf(vec![Schema::new(schema)]));
         }
-        let (Some((op, followed)), Referent::Result(_)) = (self.followed(token, referent), referent) else {
+        let (Some(((read, _), followed)), Referent::Result(_)) = (self.followed(token, referent), referent)
+        else {
             return match referent {
                 Referent::AgendaId | Referent::OperationName | Referent::AtSign => KnownValue::Text,
                 _ => KnownValue::Unknown,
             };
         };
-        let may_be_missing = followed.presence != Presence::Always || (self.all)(op).may_skip();
+        let may_be_missing = followed.presence != Presence::Always || read.may_skip();
         let fallback = token.fallback.as_ref().filter(|_| may_be_missing).map(|fallback| match fallback {
             Fallback::Null => Schema::null(),
             Fallback::Text(_) => Schema::text(),
@@ -152,8 +151,8 @@ impl<'p, F: Fn(OpIx) -> &'p PlannedOperation> Check<'p, '_, F> {
 
     /// The fault of a reference to a value that never, or not always, exists.
     fn presence(&self, at: &Pointer, token: &Token, referent: Referent) -> Option<Fault> {
-        let (op, followed) = self.followed(token, referent)?;
-        let read = (self.all)(op);
+        let (named, followed) = self.followed(token, referent)?;
+        let read = named.0;
         let site = self.site(at, token);
         let fault = match (followed.presence, &token.fallback) {
             (Presence::Always, _) | (Presence::Sometimes(_), Some(_)) => return None,
@@ -171,7 +170,7 @@ impl<'p, F: Fn(OpIx) -> &'p PlannedOperation> Check<'p, '_, F> {
                 Fault::new("may-be-missing", site, message).hint(hint).warning()
             }
         };
-        Some(self.related(fault, op))
+        Some(related(fault, named))
     }
 
     fn fault(&self, finding: Finding, token: Option<(&Token, Referent)>) -> Fault {
@@ -191,30 +190,32 @@ impl<'p, F: Fn(OpIx) -> &'p PlannedOperation> Check<'p, '_, F> {
             let message = format!("`{}` may not fit {subject} of operation `{name}`: it {why}", token.text);
             fault = Fault { code: "may-not-fit", message, ..fault }.warning();
         }
-        match referent {
-            Referent::Result(op) => self.related(fault, op),
-            _ => fault,
-        }
-    }
-
-    fn related(&self, fault: Fault, op: OpIx) -> Fault {
-        let read = (self.all)(op);
-        let Some(place) = op.index().checked_sub(self.first).and_then(|index| self.places.get(index)) else {
-            return fault;
+        let named = match referent {
+            Referent::Result(named) => (self.all)(named),
+            _ => None,
         };
-        let at = place.join("type");
-        if read.serves == Serves::Exec {
-            let capture = place.join("payload").join("capture");
-            return fault.related(Site::Value(capture), "says what its result has");
+        match named {
+            Some(named) => related(fault, named),
+            None => fault,
         }
-        let program =
-            description(read).and_then(|described| described.name.as_deref()).unwrap_or(&read.handler_type);
-        fault.related(Site::Value(at), format!("`{program}` describes its result"))
     }
 
     fn site(&self, at: &Pointer, token: &Token) -> Site {
         Site::Within(format!("{}{}", self.payload_at, at.as_str()).into(), token.text.clone())
     }
+}
+
+/// Adds the place that describes the result of an operation.
+fn related(fault: Fault, (read, place): Named<'_>) -> Fault {
+    let Some(place) = place else { return fault };
+    let at = place.join("type");
+    if read.serves == Serves::Exec {
+        let capture = place.join("payload").join("capture");
+        return fault.related(Site::Value(capture), "says what its result has");
+    }
+    let program =
+        description(read).and_then(|described| described.name.as_deref()).unwrap_or(&read.handler_type);
+    fault.related(Site::Value(at), format!("`{program}` describes its result"))
 }
 
 /// A part of a payload for messages: its name, or its number in a list.

@@ -15,9 +15,9 @@ pub enum EdgeKind {
 
 /// One dependency of an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Edge {
+pub struct Edge<On = OpIx> {
     /// The dependency.
-    pub on: OpIx,
+    pub on: On,
     /// Kind of the dependency.
     pub kind: EdgeKind,
     /// Outcomes of the dependency that let the operation start.

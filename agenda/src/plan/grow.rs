@@ -1,18 +1,19 @@
 //! Operations that are added to a plan during the run, with the same checks as those of an agenda.
 
-use super::build::{Batch, MOST_OPERATIONS};
+use super::batch::{Batch, Scope};
+use super::build::{MOST_OPERATIONS, numbered};
 use super::names::{Known, Names};
 use super::types::Types;
-use super::{Edge, EdgeKind, Graph, Origin, Plan, PlannedOperation, RareFields};
-use crate::document::{InputSpecs, Operation};
+use super::{Edge, EdgeKind, Origin, Plan, PlannedOperation, RareFields};
+use crate::document::{InputSpecs, ItemFailures, Operation};
 use crate::ops::OpIx;
 use pop_document::{Fault, Pointer, kind_of};
 use pop_registry::LOCAL;
 use serde_json::Value;
 use std::sync::Arc;
 
-/// Maximum depth of nested generators.
-const MOST_LEVELS: u32 = 32;
+/// Maximum depth of nested generators, and of nested operations of type `agenda`.
+pub(super) const MOST_LEVELS: u32 = 32;
 /// Maximum number of faults of generated operations in a message.
 const MOST_SHOWN: usize = 3;
 
@@ -22,17 +23,28 @@ pub(crate) struct Grown {
     planned: Vec<PlannedOperation>,
     edges: Vec<Vec<Edge>>,
     names: Names,
+    /// Names of the items for people, by their order; empty if the operations are no named items.
+    labels: Vec<Box<str>>,
 }
 
 impl Grown {
     /// Operations without dependencies.
     pub(super) fn of(planned: Vec<PlannedOperation>) -> Self {
-        Self { edges: vec![Vec::new(); planned.len()], planned, names: Names::default() }
+        Self::with_edges(planned, Vec::new())
     }
 
-    /// Names of the operations, in order.
-    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
-        self.planned.iter().map(|planned| planned.name.as_str())
+    /// Operations with their dependencies.
+    pub(super) fn with_edges(planned: Vec<PlannedOperation>, edges: Vec<Vec<Edge>>) -> Self {
+        Self { planned, edges, ..Self::default() }
+    }
+
+    /// Name of each operation and the operations whose results it reads, in order.
+    pub(crate) fn names_and_reads(&self) -> impl Iterator<Item = (&str, Vec<OpIx>)> {
+        self.planned.iter().enumerate().map(|(index, planned)| {
+            let edges = self.edges.get(index).into_iter().flatten();
+            let reads = edges.filter(|edge| edge.kind == EdgeKind::Reads).map(|edge| edge.on);
+            (planned.name.as_str(), reads.collect())
+        })
     }
 
     /// Number of operations.
@@ -42,10 +54,11 @@ impl Grown {
 }
 
 impl Plan {
-    /// The instances of an operation, one per item.
-    pub(crate) fn instances(&self, of: OpIx, count: usize) -> Grown {
+    /// The instances of an operation, one per item. `labels` are the names of the items for people, if they have any.
+    pub(crate) fn instances(&self, of: OpIx, count: usize, labels: Vec<Box<str>>) -> Grown {
         let whole = self.operation(of);
         let rare = whole.rare.as_deref().cloned().unwrap_or_default();
+        let keeps_failures = rare.for_each.as_ref().is_some_and(|each| each.failures != ItemFailures::Fail);
         // these fields apply to the operation as a whole, not to its instances
         let rare = RareFields {
             for_each: None,
@@ -65,11 +78,12 @@ impl Plan {
         let instance = |index: u32| PlannedOperation {
             name: whole.name.instance(index),
             is_read: true,
+            is_absorbed: whole.is_absorbed || keeps_failures,
             rare: rare.clone(),
             origin: Some(Origin::Part { of, index }),
             ..whole.clone()
         };
-        Grown::of((0..count as u32).map(instance).collect())
+        Grown { labels, ..Grown::of((0..count as u32).map(instance).collect()) }
     }
 
     /// The operations in the result of a generator, or a message if they break a rule.
@@ -108,8 +122,9 @@ impl Plan {
         let mut faults = Vec::new();
         let (operations, unread) = Operation::parse_list(items.clone(), at, &mut faults);
         let names = Names::check(&operations, unread, self.len(), Some(&self.names), &mut faults);
-        let known = Known { own: &names, below: Some(&self.names) };
-        let mut batch = Batch::plan(operations, known, &mut Types::of_context(context, LOCAL), &mut faults);
+        let known = Known { below: Some(&self.names), ..Known::of_agenda(&names) };
+        let scope = Scope { known, inputs: &context.inputs, has_items: false, depth: 0 };
+        let mut batch = Batch::plan(operations, &scope, &mut Types::of_context(context, LOCAL), &mut faults);
         self.check_generated(&batch, &mut faults);
         let messages: Vec<String> = faults
             .iter()
@@ -125,7 +140,7 @@ impl Plan {
             planned.origin = Some(Origin::Generated { by, depth });
             planned.is_read = true;
         }
-        Ok(Grown { planned: batch.planned, edges: batch.edges, names })
+        Ok(Grown { planned: batch.planned, edges: numbered(&batch.edges), names, labels: Vec::new() })
     }
 
     fn check_generated(&self, batch: &Batch, faults: &mut Vec<Fault>) {
@@ -140,18 +155,7 @@ impl Plan {
             }
         }
         // a cycle can only be among the generated operations
-        let own = |edges: &Vec<Edge>| -> Vec<Edge> {
-            let own = edges.iter().filter(|edge| edge.on.index() >= first);
-            own.map(|edge| Edge { on: OpIx((edge.on.index() - first) as u32), ..*edge }).collect()
-        };
-        let lists: Vec<Vec<Edge>> = batch.edges.iter().map(own).collect();
-        let graph = Graph::new(&lists.into());
-        let (_, left) = graph.order();
-        for cycle in graph.cycles(&left) {
-            let names: Vec<_> = cycle.iter().map(|op| batch.planned[op.index()].name.as_str()).collect();
-            let message = format!("operations depend on each other in a cycle: {}", names.join(" -> "));
-            faults.push(Fault::value("cycle", Pointer::root(), message));
-        }
+        batch.check_cycles(first, faults);
         let context = self.context.as_ref();
         let inputs = context.map(|context| &context.inputs);
         batch.check(Some(&self.operations), self.on, inputs.unwrap_or(&InputSpecs::default()), faults);
@@ -159,7 +163,10 @@ impl Plan {
 
     /// Adds operations at the end.
     pub(crate) fn grow(&mut self, grown: Grown) {
-        let Grown { planned, edges, names } = grown;
+        let Grown { planned, mut edges, names, labels } = grown;
+        edges.resize(planned.len(), Vec::new());
+        let first = self.len() as u32;
+        self.labels.extend((first..).map(OpIx).zip(labels));
         self.graph.grow(edges.iter());
         for (planned, edges) in planned.into_iter().zip(&edges) {
             for edge in edges.iter().filter(|edge| edge.kind == EdgeKind::Reads) {

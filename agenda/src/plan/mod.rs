@@ -1,5 +1,7 @@
 //! The plan: an agenda with all names, types and references resolved.
 
+mod batch;
+mod body;
 mod build;
 mod condition;
 mod dispatch;
@@ -10,24 +12,28 @@ mod graph;
 mod grow;
 mod length;
 mod names;
+mod op_ref;
 mod payload;
 mod spelling;
 mod types;
 
+pub use body::Body;
 pub(crate) use build::MOST_OPERATIONS;
 pub use condition::{OutcomeGroup, When};
 pub(crate) use dispatch::{Dispatch, PlannedCalls};
 pub use graph::{Dependant, Edge, EdgeKind, Graph};
 pub(crate) use grow::Grown;
-pub(crate) use payload::Values;
+pub use op_ref::OpRef;
 pub use payload::{BindError, BoundPayload, Payload};
+pub(crate) use payload::{Referent, Values};
 
-use crate::document::{Finally, Generator, Identity};
+use crate::document::{Finally, Generator, Identity, ItemFailures};
 use crate::name::OperationName;
 use crate::ops::{OpIx, OpMap};
 use pop_contract::{Capabilities, LaunchType};
 use pop_policy::{Policies, PolicyLayer};
 use pop_registry::{Entry, PodConfig, RejectedHandler, Resident, RouteStep};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Kind of handler of an operation.
@@ -41,6 +47,8 @@ pub enum Serves {
     Program(Arc<Entry>),
     /// The handlers of the types in the payload.
     Dispatch,
+    /// The operations in the payload (type `agenda`).
+    Agenda(Arc<Body>),
 }
 
 /// A checked operation, ready to be scheduled.
@@ -62,6 +70,8 @@ pub struct PlannedOperation {
     pub policies: Arc<Policies>,
     /// Whether the run stores the result because another operation reads it.
     pub is_read: bool,
+    /// Whether a failure only counts for its item, because `itemFailures` is `drop` or `keep`.
+    pub is_absorbed: bool,
     /// Fields that few operations have; none if it has none of them.
     pub rare: Option<Arc<RareFields>>,
     /// Origin of an operation that the run added; none for an operation of the agenda.
@@ -117,16 +127,27 @@ pub struct ForEach {
     pub items: Payload,
     /// Maximum number of instances that run at once; none for no limit.
     pub max_parallel: Option<u32>,
+    /// Name of each instance for people, a string; none for its index.
+    pub item_name: Option<Payload>,
+    /// Effect of an instance that fails.
+    pub failures: ItemFailures,
 }
 
 /// Origin of an operation that the run added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Origin {
-    /// A part of another operation: an instance or a call.
+    /// An instance or a call.
     Part {
         /// The whole operation.
         of: OpIx,
         /// Index of the part, from 0.
+        index: u32,
+    },
+    /// An operation of the body of an operation of type `agenda`.
+    Inner {
+        /// The operation of type `agenda`, or its instance.
+        of: OpIx,
+        /// Index in the body.
         index: u32,
     },
     /// An operation from the result of a generator.
@@ -153,7 +174,15 @@ impl PlannedOperation {
 
     /// Whether the operation runs as several parts.
     pub fn is_whole(&self) -> bool {
-        self.serves == Serves::Dispatch || self.for_each().is_some()
+        matches!(self.serves, Serves::Dispatch | Serves::Agenda(_)) || self.for_each().is_some()
+    }
+
+    /// The operations inside, if the operation is of type `agenda`.
+    pub fn body(&self) -> Option<&Arc<Body>> {
+        match &self.serves {
+            Serves::Agenda(body) => Some(body),
+            _ => None,
+        }
     }
 
     /// The generator params of the operation, if any.
@@ -174,7 +203,7 @@ impl PlannedOperation {
     /// The operation of which this one is a part, if any.
     pub fn part_of(&self) -> Option<OpIx> {
         match self.origin {
-            Some(Origin::Part { of, .. }) => Some(of),
+            Some(Origin::Part { of, .. } | Origin::Inner { of, .. }) => Some(of),
             _ => None,
         }
     }
@@ -198,6 +227,8 @@ pub struct Plan {
     names: names::Names,
     /// Values of the agenda's inputs, a map.
     inputs: Arc<serde_json::Value>,
+    /// Names of items for people, by instance.
+    labels: HashMap<OpIx, Box<str>>,
 }
 
 impl Plan {
@@ -239,7 +270,7 @@ impl Plan {
     /// Capabilities of the launcher of an operation.
     pub fn capabilities(&self, op: OpIx) -> Capabilities {
         match self.operations[op].serves {
-            Serves::Resident(_) | Serves::Dispatch => Capabilities::RESIDENT,
+            Serves::Resident(_) | Serves::Dispatch | Serves::Agenda(_) => Capabilities::RESIDENT,
             Serves::Exec | Serves::Program(_) => self.on.capabilities(),
         }
     }

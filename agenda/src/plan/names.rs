@@ -1,5 +1,6 @@
 //! The names of a plan's operations: their numbers and collisions.
 
+use super::OpRef;
 use crate::document::Operation;
 use crate::name::OperationName;
 use crate::ops::OpIx;
@@ -76,24 +77,46 @@ pub(super) struct Known<'n> {
     pub(super) own: &'n Names,
     /// Names that the plan had before.
     pub(super) below: Option<&'n Names>,
+    /// Names around the body to which these operations belong.
+    pub(super) around: Option<&'n Self>,
+    /// Whether these operations are those of a body.
+    pub(super) is_body: bool,
 }
 
-impl Known<'_> {
-    pub(super) fn number(&self, name: &str) -> Option<OpIx> {
-        self.own.numbers.get(name).or_else(|| self.below?.numbers.get(name)).copied()
+impl<'n> Known<'n> {
+    /// The names of an agenda.
+    pub(super) fn of_agenda(own: &'n Names) -> Self {
+        Self { own, below: None, around: None, is_body: false }
+    }
+
+    /// The names of a body; `around` are those that its operations may refer to besides.
+    pub(super) fn of_body(own: &'n Names, around: Option<&'n Self>) -> Self {
+        Self { own, below: None, around, is_body: true }
+    }
+
+    /// The operation of a name. Names inside hide those around.
+    pub(super) fn find(&self, name: &str) -> Option<OpRef> {
+        if let Some(op) = self.own.numbers.get(name) {
+            return Some(if self.is_body { OpRef::sibling(op.index()) } else { OpRef::Fixed(*op) });
+        }
+        if let Some(op) = self.below.and_then(|below| below.numbers.get(name)) {
+            return Some(OpRef::Fixed(*op));
+        }
+        self.around?.find(name).map(OpRef::inwards)
     }
 
     /// Whether an operation of this name exists but could not be read.
     pub(super) fn is_unread(&self, name: &str) -> bool {
-        self.own.unread.contains(name)
+        self.own.unread.contains(name) || self.around.is_some_and(|around| around.is_unread(name))
     }
 
     /// The known name most similar to an unknown one. After many faults there is no search, because each search
     /// compares all names.
     pub(super) fn near(&self, name: &str, faults: &[Fault]) -> Option<&str> {
-        let all =
-            self.own.numbers.keys().chain(self.below.into_iter().flat_map(|names| names.numbers.keys()));
+        let own = self.own.numbers.keys();
+        let all = own.chain(self.below.into_iter().flat_map(|names| names.numbers.keys()));
         let is_searched = faults.len() < SEARCH_LIMIT;
-        is_searched.then(|| nearest(name, all.map(String::as_str))).flatten()
+        let near = is_searched.then(|| nearest(name, all.map(String::as_str))).flatten();
+        near.or_else(|| self.around?.near(name, faults))
     }
 }

@@ -1,6 +1,7 @@
 //! The payload of an operation: a value whose references are replaced when the dependencies are settled.
 
 use super::length::length_of;
+use super::{OpRef, Plan};
 use crate::ops::OpIx;
 use crate::reference::{Fallback, Piece, Token, pieces};
 use pop_contract::VALUE_LIMIT;
@@ -35,7 +36,7 @@ enum Part {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Referent {
     /// The result of another operation.
-    Result(OpIx),
+    Result(OpRef),
     /// The id of the agenda.
     AgendaId,
     /// The name of the operation itself.
@@ -46,6 +47,8 @@ pub(crate) enum Referent {
     Item,
     /// The index of that item.
     Index,
+    /// The items of every `forEach` around the operation, the innermost last.
+    Items,
     /// The inputs of the agenda, as a map.
     Inputs,
     /// The run so far.
@@ -99,12 +102,26 @@ pub(crate) struct Values<'v> {
     pub(crate) operation_name: &'v str,
     /// Item of the instance and its index.
     pub(crate) item: Option<(&'v Value, u32)>,
+    /// The items around the operation, for payloads that refer to them.
+    pub(crate) items: Option<&'v Value>,
     /// Values of the agenda's inputs, a map.
     pub(crate) inputs: &'v Value,
     /// The run so far, for payloads that refer to it.
     pub(crate) run: Option<&'v Value>,
     /// Results of settled operations: null for a skipped one, absent for a failed or cancelled one.
     pub(crate) results: &'v HashMap<OpIx, Arc<Value>>,
+    /// The plan and the operation whose names the references use; none if they name no operation of a body.
+    pub(crate) from: Option<(&'v Plan, OpIx)>,
+}
+
+impl Values<'_> {
+    fn result(&self, named: OpRef) -> Option<&Value> {
+        let op = match self.from {
+            Some((plan, from)) => plan.resolve(from, named),
+            None => named.fixed()?,
+        };
+        self.results.get(&op).map(Arc::as_ref)
+    }
 }
 
 impl Payload {
@@ -131,9 +148,9 @@ impl Payload {
         self.holes.iter().flat_map(Hole::references).any(|(token, _)| token.fallback.is_some())
     }
 
-    /// Whether a reference names the run.
-    pub(crate) fn reads_run(&self) -> bool {
-        self.holes.iter().flat_map(Hole::references).any(|(_, referent)| referent == Referent::Run)
+    /// Whether a reference names this.
+    pub(crate) fn reads(&self, wanted: Referent) -> bool {
+        self.holes.iter().flat_map(Hole::references).any(|(_, referent)| referent == wanted)
     }
 
     /// Whether the payload has no references.
@@ -168,8 +185,16 @@ impl Payload {
     /// The strings that refer to inputs alone and cannot be filled with these values.
     pub(crate) fn unusable_inputs(&self, inputs: &Value) -> Vec<(&Pointer, BindError)> {
         let results = HashMap::new();
-        let values =
-            Values { agenda_id: "", operation_name: "", item: None, inputs, run: None, results: &results };
+        let values = Values {
+            agenda_id: "",
+            operation_name: "",
+            item: None,
+            items: None,
+            inputs,
+            run: None,
+            results: &results,
+            from: None,
+        };
         let is_of_inputs = |hole: &&Hole| hole.references().all(|(_, referent)| referent == Referent::Inputs);
         let holes = self.holes.iter().filter(is_of_inputs);
         holes.filter_map(|hole| Some((&hole.pointer, hole.fill(&values).err()?))).collect()
@@ -277,13 +302,14 @@ impl Hole {
             Referent::OperationName => Some(values.operation_name.into()),
             Referent::AtSign => Some("@".into()),
             Referent::Index => Some(Value::from(values.item.map(|(_, index)| index))),
-            Referent::Item | Referent::Inputs | Referent::Run | Referent::Result(_) => None,
+            Referent::Item | Referent::Items | Referent::Inputs | Referent::Run | Referent::Result(_) => None,
         };
         let read = match referent {
             Referent::Item => values.item.map(|(item, _)| item),
+            Referent::Items => values.items,
             Referent::Inputs => Some(values.inputs),
             Referent::Run => values.run,
-            Referent::Result(op) => values.results.get(&op).map(Arc::as_ref),
+            Referent::Result(named) => values.result(named),
             _ => own.as_ref(),
         };
         if read.is_none() && token.fallback.is_none() {

@@ -15,20 +15,24 @@ pub(super) fn check_spellings(
     faults: &mut Vec<Fault>,
 ) {
     for spelling in spellings {
-        let Some((operation, part)) = split(&spelling.pointer) else { continue };
-        let Some(planned) = operations.get(&operation) else { continue };
+        let Some((planned, part)) = split(&spelling.pointer, operations) else { continue };
         if let Some(role) = role(planned, part) {
             faults.push(spelling.fault(&format!("{role} of operation `{}`", planned.name)));
         }
     }
 }
 
-/// Splits a pointer into that of its operation and the rest.
-fn split(pointer: &Pointer) -> Option<(Pointer, &str)> {
+/// Splits a pointer into the innermost operation that it is inside of, and the rest.
+fn split<'p, 't>(
+    pointer: &'t Pointer,
+    operations: &HashMap<Pointer, &'p PlannedOperation>,
+) -> Option<(&'p PlannedOperation, &'t str)> {
+    const LIST: &str = "/operations/";
     let text = pointer.as_str();
-    let index_and_part = text.strip_prefix("/operations/")?;
-    let part = &index_and_part[index_and_part.find('/')?..];
-    Some((Pointer::from(&text[..text.len() - part.len()]), part))
+    text.rmatch_indices(LIST).find_map(|(at, _)| {
+        let part = at + LIST.len() + text[at + LIST.len()..].find('/')?;
+        Some((*operations.get(&Pointer::from(&text[..part]))?, &text[part..]))
+    })
 }
 
 /// Description of the scalar at this part of an operation, if it becomes text.

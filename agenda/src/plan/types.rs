@@ -37,7 +37,6 @@ pub(super) struct Types<'c> {
     pub(super) on: LaunchType,
     agenda: &'c PolicyLayer,
     assigned: Option<&'c str>,
-    pub(super) inputs: &'c InputSpecs,
     /// Stream (origin) of the operations: `agenda`, or `local` for those that the run added.
     stream: &'static str,
     /// Lookups by type alone, which most operations need.
@@ -60,15 +59,14 @@ impl<'c> Types<'c> {
         on: LaunchType,
         agenda: &'c PolicyLayer,
         assigned: Option<&'c str>,
-        inputs: &'c InputSpecs,
         stream: &'static str,
     ) -> Self {
-        Self { catalog, on, agenda, assigned, inputs, stream, plain: HashMap::new(), others: HashMap::new() }
+        Self { catalog, on, agenda, assigned, stream, plain: HashMap::new(), others: HashMap::new() }
     }
 
     pub(super) fn of_context(context: &'c PlanContext, stream: &'static str) -> Self {
-        let PlanContext { catalog, on, policies, assigned, inputs } = context;
-        Self::new(catalog, *on, policies, assigned.as_deref(), inputs, stream)
+        let PlanContext { catalog, on, policies, assigned, inputs: _ } = context;
+        Self::new(catalog, *on, policies, assigned.as_deref(), stream)
     }
 
     /// The handler of an operation and its policies.
@@ -125,6 +123,7 @@ impl<'c> Types<'c> {
                 (Target::Program(entry), None) => Serves::Program(Arc::new(entry.clone())),
                 (Target::Exec, _) => Serves::Exec,
                 (Target::Dispatch, _) => Serves::Dispatch,
+                (Target::Agenda, _) => Serves::Agenda(Arc::default()),
                 (Target::Resident(resident), _) => Serves::Resident(resident),
             };
             let text = |text: &String| text.as_str().into();

@@ -56,7 +56,7 @@ fn check_gates(scheduler: &Scheduler, op: OpIx, state: &OpState) -> Result<(), S
         format!("`{name}`: has gates in {state:?}")
     })?;
     for (index, gate) in passing.gates.iter().enumerate() {
-        let Some(turn) = turn_name(gate, op, planned) else { continue };
+        let Some(turn) = turn_name(gate, op, &scheduler.plan) else { continue };
         let is_holder = scheduler.gates.turns.get(&turn).is_some_and(|turn| turn.holder == Some(op));
         let is_kept = matches!(gate, Gate::Lock { .. }) && index < passing.passed;
         let is_next = index == passing.passed && *state != OpState::Gated(Hold::Queued);

@@ -4,7 +4,7 @@ use super::{Scheduler, StartError};
 use crate::event::RunEvent;
 use crate::ops::OpIx;
 use crate::outcome::{Outcome, Outcomes};
-use crate::plan::When;
+use crate::plan::{OpRef, When};
 use serde_json::{Map, Value, json};
 
 impl Scheduler {
@@ -14,9 +14,10 @@ impl Scheduler {
         let Some(rare) = &planned.rare else { return Ok(None) };
         let settled =
             |outcome, skipped| Some(RunEvent::OperationSettled { op, outcome, ignored: None, skipped });
-        if let Some(group) = rare.groups.iter().find(|group| !group.holds(&|on| self.table.outcome(on))) {
+        let outcome = |on| self.table.outcome(self.plan.resolve(op, on));
+        if let Some(group) = rare.groups.iter().find(|group| !group.holds(&outcome)) {
             // as for plain dependencies: only an operation that names an outcome is skipped
-            let is_plain = |(_, needs): &(OpIx, Outcomes)| needs.accepts_all_good();
+            let is_plain = |(_, needs): &(OpRef, Outcomes)| needs.accepts_all_good();
             let is_skipped = !group.leaves().iter().all(is_plain);
             return Ok(settled(if is_skipped { Outcome::Skipped } else { Outcome::Cancelled }, None));
         }
@@ -35,17 +36,18 @@ impl Scheduler {
         if when.reads_payload {
             facts.insert("payload".to_owned(), self.payload(op)?.into_owned());
         }
-        if let Some((item, index)) = self.item(op) {
+        if let Some((item, index)) = self.item(op).filter(|_| when.reads_item) {
             facts.insert("item".to_owned(), item.clone());
             facts.insert("index".to_owned(), json!(index));
         }
-        let result = |(name, on): &(Box<str>, OpIx)| {
-            let result = self.results.get(on).map(|result| result.as_ref().clone());
+        let result = |(name, on): &(Box<str>, OpRef)| {
+            let result = self.results.get(&self.plan.resolve(op, *on)).map(|result| result.as_ref().clone());
             (name.to_string(), result.unwrap_or_default())
         };
         facts.insert("results".to_owned(), Value::Object(when.results.iter().map(result).collect()));
-        let outcome = |(name, on): &(Box<str>, OpIx)| {
-            (name.to_string(), json!(self.table.outcome(*on).map(Outcome::word)))
+        let outcome = |(name, on): &(Box<str>, OpRef)| {
+            let outcome = self.table.outcome(self.plan.resolve(op, *on));
+            (name.to_string(), json!(outcome.map(Outcome::word)))
         };
         facts.insert("outcomes".to_owned(), Value::Object(when.outcomes.iter().map(outcome).collect()));
         Ok(Value::Object(facts))

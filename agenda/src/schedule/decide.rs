@@ -271,7 +271,7 @@ impl Scheduler {
         if self.table.has_fatal() && !self.is_ending(CancelReason::Fatal) {
             return raised(CancelReason::Fatal);
         }
-        if self.table.tally().failed > 0 && !self.options.keep_going && self.cancel.is_none() {
+        if self.table.count_failed() > 0 && !self.options.keep_going && self.cancel.is_none() {
             return raised(CancelReason::Failure);
         }
         None
@@ -384,15 +384,14 @@ impl Scheduler {
 
     /// The outcome of the run if nothing else fails.
     pub(super) fn outcome_so_far(&self) -> RunOutcome {
-        let tally = self.table.tally();
         match self.cancel.map(|cancel| cancel.reason) {
             Some(CancelReason::Fatal) => RunOutcome::Fatal,
             Some(CancelReason::TimeLimit) => RunOutcome::TimeLimit,
             Some(CancelReason::Interrupted) => RunOutcome::Interrupted,
             Some(CancelReason::Terminated) => RunOutcome::Terminated,
             Some(CancelReason::Failure) => RunOutcome::Failed,
-            None if tally.failed > 0 => RunOutcome::Failed,
-            None if tally.dead_lettered > 0 => RunOutcome::DeadLettered,
+            None if self.table.count_failed() > 0 => RunOutcome::Failed,
+            None if self.table.count_dead_letters() > 0 => RunOutcome::DeadLettered,
             None => RunOutcome::Succeeded,
         }
     }

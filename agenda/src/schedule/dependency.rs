@@ -3,7 +3,7 @@
 use super::Scheduler;
 use super::state::OpState;
 use crate::ops::OpIx;
-use crate::plan::{Edge, Plan};
+use crate::plan::{Edge, Origin, Plan};
 
 impl Scheduler {
     /// Whether an unsettled operation can no longer run.
@@ -36,8 +36,10 @@ impl Scheduler {
             .part_of()
             .and_then(|of| self.parts.get(&of))
             .is_some_and(|parts| parts.waiting.contains(&op));
+        // a resumed run admits the item first
+        let is_shut = matches!(planned.origin, Some(Origin::Inner { of, .. }) if !matches!(self.table[of], OpState::Parted { .. }));
         let others = if planned.is_last() { self.unsettled_others(plan) } else { 0 };
-        edges as u32 + u32::from(is_waiting) + others
+        edges as u32 + u32::from(is_waiting) + u32::from(is_shut) + others
     }
 
     /// Number of unsettled operations without those that wait for all others.

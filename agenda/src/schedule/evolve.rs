@@ -236,6 +236,12 @@ impl Scheduler {
                 self.table.doom(dependant.op);
             }
         }
+        // operations inside that were to go on after a resume do not
+        for part in self.parts.get(&op).map(|parts| parts.all.clone()).unwrap_or_default() {
+            if self.table[part].outcome().is_none() {
+                self.table.doom(part);
+            }
+        }
         if plan.operation(op).origin.is_some() || !plan.last().is_empty() {
             self.count_down(&plan, op);
         }

@@ -7,7 +7,7 @@ use crate::event::{CancelReason, RunTime, StopReason};
 use crate::gate::Gate;
 use crate::ops::OpIx;
 use crate::outcome::{Outcome, Outcomes};
-use crate::plan::OutcomeGroup;
+use crate::plan::{OpRef, Origin, OutcomeGroup};
 
 /// Reason for the state of an operation.
 #[derive(Debug, Clone, PartialEq)]
@@ -78,8 +78,12 @@ impl Scheduler {
     /// The reason for the state of `op`.
     pub fn explain(&self, op: OpIx) -> Explanation {
         match &self.table[op] {
-            OpState::Waiting { .. } => match (self.unmet(op), self.plan.operation(op).part_of()) {
-                (unmet, Some(of)) if unmet.is_empty() => Explanation::NoPlace { of },
+            OpState::Waiting { .. } => match (self.unmet(op), self.plan.operation(op).origin) {
+                (unmet, Some(Origin::Part { of, .. })) if unmet.is_empty() => Explanation::NoPlace { of },
+                // a resumed run starts it again when the item has a place
+                (unmet, Some(Origin::Inner { of, .. })) if unmet.is_empty() => {
+                    Explanation::WaitsFor(vec![of])
+                }
                 (unmet, _) => Explanation::WaitsFor(unmet),
             },
             OpState::Parted { .. } => {
@@ -124,7 +128,7 @@ impl Scheduler {
                 parallel: self.options.parallel,
             };
         };
-        let turn = turn_name(gate, op, self.plan.operation(op)).and_then(|name| self.gates.turns.get(&name));
+        let turn = turn_name(gate, op, &self.plan).and_then(|name| self.gates.turns.get(&name));
         Explanation::Held {
             gate: gate.clone(),
             by: turn.and_then(|turn| turn.holder).filter(|holder| *holder != op),
@@ -153,10 +157,10 @@ impl Scheduler {
     /// The operations of a group of `dependsOn` that does not hold, without those that have an outcome it names.
     fn unmet_in_groups(&self, op: OpIx) -> Vec<OpIx> {
         let groups = self.plan.operation(op).rare.iter().flat_map(|rare| &rare.groups);
-        let unmet = groups.filter(|group| !group.holds(&|on| self.table.outcome(on)));
+        let outcome = |on| self.table.outcome(self.plan.resolve(op, on));
+        let unmet = groups.filter(|group| !group.holds(&outcome));
         let leaves = unmet.flat_map(OutcomeGroup::leaves);
-        let is_met =
-            |(on, needs): &(OpIx, Outcomes)| self.table.outcome(*on).is_some_and(|of| needs.contains(of));
-        leaves.filter(|leaf| !is_met(leaf)).map(|(on, _)| on).collect()
+        let is_met = |(on, needs): &(OpRef, Outcomes)| outcome(*on).is_some_and(|of| needs.contains(of));
+        leaves.filter(|leaf| !is_met(leaf)).map(|(on, _)| self.plan.resolve(op, on)).collect()
     }
 }

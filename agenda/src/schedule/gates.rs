@@ -8,7 +8,7 @@ use super::{Scheduler, StartError};
 use crate::event::{RunEvent, RunTime};
 use crate::gate::{Answer, CacheAsk, Gate};
 use crate::ops::OpIx;
-use crate::plan::{BindError, PlannedOperation, Serves};
+use crate::plan::{BindError, Plan, PlannedOperation, Serves};
 use pop_policy::{KeyInput, Lock, PatternError};
 use serde_json::Value;
 use std::collections::{HashMap, VecDeque};
@@ -68,12 +68,12 @@ impl Gates {
 }
 
 /// The name of the turn of a gate; none for a gate without one.
-pub(super) fn turn_name(gate: &Gate, op: OpIx, planned: &PlannedOperation) -> Option<Box<str>> {
+pub(super) fn turn_name(gate: &Gate, op: OpIx, plan: &Plan) -> Option<Box<str>> {
     Some(match gate {
         Gate::Lock { name } => format!("lock {name}").into(),
         Gate::Delay { id: Some(id), .. } => format!("delay {id}").into(),
         // all instances of an operation share its delay
-        Gate::Delay { id: None, .. } => format!("own {}", planned.part_of().unwrap_or(op).0).into(),
+        Gate::Delay { id: None, .. } => format!("own {}", plan.written(op)).into(),
         Gate::Cache(_) | Gate::Version { .. } => return None,
     })
 }
@@ -163,7 +163,7 @@ impl Scheduler {
     /// Moves the operation to its next gate.
     fn arrive(&mut self, op: OpIx, now: RunTime) {
         let plan = Arc::clone(&self.plan);
-        let name = self.gates.next(op).and_then(|gate| turn_name(gate, op, plan.operation(op)));
+        let name = self.gates.next(op).and_then(|gate| turn_name(gate, op, &plan));
         let Some(name) = name else { return self.set(op, OpState::Gated(Hold::Free)) };
         let turn = self.gates.turns.entry(name).or_default();
         let hold = match turn.holder {
@@ -213,7 +213,7 @@ impl Scheduler {
             passing.passed += 1;
         }
         if let Some(gate @ Gate::Delay { ms, .. }) = &passed
-            && let Some(name) = turn_name(gate, op, plan.operation(op))
+            && let Some(name) = turn_name(gate, op, &plan)
         {
             // a delay ends with the start
             if let Some(turn) = self.gates.turns.get_mut(&name) {
@@ -229,7 +229,7 @@ impl Scheduler {
         let Some(passing) = self.gates.passing.remove(&op) else { return };
         let plan = Arc::clone(&self.plan);
         for gate in passing.gates.iter().take(passing.passed + 1) {
-            if let Some(name) = turn_name(gate, op, plan.operation(op)) {
+            if let Some(name) = turn_name(gate, op, &plan) {
                 self.yield_turn(&name, op, now);
             }
         }

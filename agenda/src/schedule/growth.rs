@@ -4,9 +4,10 @@
 use super::parts::Parts;
 use super::state::OpState;
 use super::{Scheduler, StartError};
+use crate::document::matrix;
 use crate::event::RunEvent;
 use crate::ops::OpIx;
-use crate::plan::{BoundPayload, Grown, MOST_OPERATIONS, PlannedCalls, Serves};
+use crate::plan::{BoundPayload, Grown, MOST_OPERATIONS, PlannedCalls, Serves, Values};
 use pop_contract::{Blame, Failure};
 use pop_document::kind_of;
 use serde_json::Value;
@@ -36,6 +37,8 @@ pub(super) enum Prepared {
 pub(super) enum Growth {
     /// Parts of one operation.
     Parts(Parts, Grown),
+    /// None: a resumed run goes on with the operations inside an operation.
+    Again,
     /// The restart of the machine after the other calls of a dispatch.
     Restart(PlannedCalls),
     /// Operations in the result of a generator.
@@ -43,10 +46,11 @@ pub(super) enum Growth {
 }
 
 impl Growth {
-    fn grown(&self) -> &Grown {
+    fn grown(&self) -> Option<&Grown> {
         match self {
-            Self::Parts(_, grown) | Self::Generated(grown) => grown,
-            Self::Restart(called) => &called.grown,
+            Self::Again => None,
+            Self::Parts(_, grown) | Self::Generated(grown) => Some(grown),
+            Self::Restart(called) => Some(&called.grown),
         }
     }
 }
@@ -84,21 +88,55 @@ impl Scheduler {
             let PlannedCalls { grown, served, unserved } = self.plan.called(op, 0, &dispatch.calls, &keys);
             return Ok(Growth::Parts(Parts::of_calls(dispatch, served, unserved), grown));
         }
+        if let Some(body) = planned.body().filter(|_| planned.for_each().is_none()) {
+            if self.parts.contains_key(&op) {
+                return Ok(Growth::Again);
+            }
+            check_count(self.plan.len(), body.operations().len(), || format!("`{}`", planned.name))?;
+            return Ok(Growth::Parts(Parts::default(), self.plan.inside(op, body)));
+        }
         let items = self.items(op)?;
-        let grown = self.plan.instances(op, items.len());
+        let names = self.item_names(op, &items)?;
+        let grown = self.plan.instances(op, items.len(), names);
         Ok(Growth::Parts(Parts::of_items(items), grown))
+    }
+
+    /// The names of the items for people; none if they only have an index.
+    fn item_names(&self, op: OpIx, items: &[Value]) -> Result<Vec<Box<str>>, StartError> {
+        let Some(for_each) = self.plan.operation(op).for_each() else { return Ok(Vec::new()) };
+        let of_item = |(index, item): (u32, &Value)| -> Result<Box<str>, StartError> {
+            let Some(name) = &for_each.item_name else { return Ok(matrix_name(item)) };
+            let mut around = self.items_around(op, name);
+            if let Some(Value::Array(around)) = &mut around {
+                around.push(item.clone());
+            }
+            let values = Values { item: Some((item, index)), items: around.as_ref(), ..self.values(op) };
+            let name = name.bind(&values).map_err(|error| {
+                StartError::Items(format!("`{}` in `itemName`: {}", error.token, error.problem))
+            })?;
+            Ok(item_name(&name))
+        };
+        if for_each.item_name.is_none() && !for_each.items.template().is_object() {
+            return Ok(Vec::new());
+        }
+        (0..).zip(items).map(of_item).collect()
     }
 
     fn items(&self, op: OpIx) -> Result<Vec<Value>, StartError> {
         let Some(for_each) = self.plan.operation(op).for_each() else { return Ok(Vec::new()) };
-        match for_each.items.bind(&self.values(op))?.into_owned() {
-            Value::Array(items) if self.plan.len() + items.len() > MOST_OPERATIONS => {
-                Err(StartError::Payload(format!(
-                    "`forEach` has {} items, but a run has at most {MOST_OPERATIONS} operations",
-                    items.len()
-                )))
+        let items = match self.fill(op, &for_each.items)? {
+            Value::Object(matrix) if matrix.contains_key("matrix") || matrix.contains_key("include") => {
+                matrix::items(&matrix)
+                    .map(Value::Array)
+                    .map_err(|problem| StartError::Items(format!("`forEach`: {problem}")))?
             }
-            Value::Array(items) => Ok(items),
+            items => items,
+        };
+        match items {
+            Value::Array(items) => {
+                check_count(self.plan.len(), items.len(), || "`forEach`".to_owned())?;
+                Ok(items)
+            }
             // a skipped or missing list has no items if the reference has a fallback
             Value::Null if for_each.items.has_fallback() => Ok(Vec::new()),
             other => Err(StartError::Items(format!(
@@ -128,7 +166,10 @@ impl Scheduler {
 
     /// The decision to add operations.
     pub(super) fn decide_growth(&self, by: OpIx, growth: Growth) -> Decision {
-        let event = self.plan_grown(by, growth.grown());
+        let event = match growth.grown() {
+            Some(grown) => self.plan_grown(by, grown),
+            None => RunEvent::PlanGrown { by, count: 0, adopted: Vec::new() },
+        };
         Decision { event, prepared: Prepared::Growth(Box::new(growth)) }
     }
 
@@ -165,6 +206,7 @@ impl Scheduler {
         };
         match growth {
             Growth::Parts(parts, grown) => self.add_parts(by, parts, grown),
+            Growth::Again => self.go_on(by),
             Growth::Restart(called) => self.add_restart(by, called),
             Growth::Generated(grown) => self.take_in(grown),
         }
@@ -178,6 +220,18 @@ impl Scheduler {
         self.set(by, OpState::Parted { left: grown.len() as u32 });
         self.parts.insert(by, parts);
         self.take_in(grown);
+    }
+
+    /// Lets the operations inside an operation start again after a resume.
+    fn go_on(&mut self, by: OpIx) {
+        let plan = Arc::clone(&self.plan);
+        let parts = self.parts.get(&by).map(|parts| parts.all.clone()).unwrap_or_default();
+        let open: Vec<OpIx> =
+            parts.into_iter().filter(|part| self.table[*part].outcome().is_none()).collect();
+        self.set(by, OpState::Parted { left: open.len() as u32 });
+        for part in open {
+            self.meet(&plan, part);
+        }
     }
 
     fn add_restart(&mut self, by: OpIx, called: PlannedCalls) {
@@ -207,4 +261,41 @@ impl Scheduler {
             }
         }
     }
+}
+
+/// Fails if a run cannot have this many more operations.
+fn check_count(present: usize, added: usize, subject: impl Fn() -> String) -> Result<(), StartError> {
+    if present + added <= MOST_OPERATIONS {
+        return Ok(());
+    }
+    let subject = subject();
+    Err(StartError::Payload(format!(
+        "{subject} has {added} items, but a run has at most {MOST_OPERATIONS} operations"
+    )))
+}
+
+/// Longest name of an item, in characters.
+const LONGEST_NAME: usize = 60;
+
+/// A value as the name of an item: its text in one line, cut in its middle if it is long.
+fn item_name(value: &Value) -> Box<str> {
+    let text = match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    let letters: Vec<char> =
+        text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect();
+    if letters.len() <= LONGEST_NAME {
+        return letters.into_iter().collect();
+    }
+    let half = (LONGEST_NAME - 1) / 2;
+    let (begin, end) = (&letters[..half], &letters[letters.len() - half..]);
+    begin.iter().chain(&['…']).chain(end).collect()
+}
+
+/// The name of a combination of a matrix: its values.
+fn matrix_name(item: &Value) -> Box<str> {
+    let values: Vec<Box<str>> =
+        item.as_object().into_iter().flatten().map(|(_, value)| item_name(value)).collect();
+    item_name(&Value::String(values.join(", ")))
 }

@@ -33,11 +33,11 @@ use crate::gate::Gate;
 use crate::history::OperationHistory;
 use crate::ops::{OpIx, OpMap};
 use crate::outcome::Outcome;
-use crate::plan::{BindError, BoundPayload, Grown, Plan, Values};
+use crate::plan::{BindError, BoundPayload, Grown, Payload, Plan, Referent, Values};
 use gates::Gates;
 use growth::{Decision, Prepared};
 use parts::Parts;
-use pop_contract::{Millis, Progress};
+use pop_contract::{Failure, Millis, Progress};
 use pop_policy::PatternError;
 use prior::Prior;
 use serde_json::{Value, json};
@@ -63,6 +63,8 @@ pub struct Scheduler {
     gates: Gates,
     /// Instances and calls by operation.
     parts: HashMap<OpIx, Parts>,
+    /// Last failures of operations whose failure only counts for their item.
+    failures: HashMap<OpIx, Box<Failure>>,
     /// History of each operation with `onFail: DLQ` that has begun and not succeeded.
     dead_letters: HashMap<OpIx, OperationHistory>,
     /// Time limits over more than one state.
@@ -143,6 +145,7 @@ impl Scheduler {
             progress: HashMap::new(),
             gates: Gates::default(),
             parts: HashMap::new(),
+            failures: HashMap::new(),
             dead_letters: HashMap::new(),
             time_limits: TimeLimits::default(),
             prior: Prior::default(),
@@ -223,7 +226,7 @@ impl Scheduler {
             }
             RunEvent::OperationSettled { op, outcome: Outcome::DeadLettered, .. }
             | RunEvent::Joined { op, outcome: Outcome::DeadLettered, .. }
-                if self.plan.operation(*op).for_each().is_none() =>
+                if self.has_dead_letter(*op) =>
             {
                 actions.push(Action::DeadLetter { op: *op });
             }
@@ -250,8 +253,14 @@ impl Scheduler {
         // the executor skips dead letters that exist already
         let is_dead = |state: &OpState| state.outcome() == Some(Outcome::DeadLettered);
         let letters = self.table.iter().filter(|(_, state)| is_dead(state)).map(|(op, _)| op);
-        let letters = letters.filter(|op| self.plan.operation(*op).for_each().is_none());
+        let letters = letters.filter(|op| self.has_dead_letter(*op));
         actions.extend(letters.map(|op| Action::DeadLetter { op }));
+    }
+
+    /// Whether a dead letter is written for an operation itself, not only for its items.
+    fn has_dead_letter(&self, op: OpIx) -> bool {
+        let planned = self.plan.operation(op);
+        planned.for_each().is_none() && planned.body().is_none()
     }
 
     /// The next time at which the scheduler needs [`Input::Ticked`]; none if it waits only for other inputs.
@@ -309,21 +318,27 @@ impl Scheduler {
 
     /// The payload of an operation after its references were replaced. The dependencies must be settled.
     pub fn payload(&self, op: OpIx) -> Result<Cow<'_, Value>, BindError> {
-        let run = self.run_so_far(op);
-        let values = Values { run: run.as_ref(), ..self.values(op) };
-        self.plan.operation(op).payload.bind(&values)
+        let payload = &self.plan.operation(op).payload;
+        let (run, items) = (self.run_so_far(payload), self.items_around(op, payload));
+        payload.bind(&Values { run: run.as_ref(), items: items.as_ref(), ..self.values(op) })
     }
 
     /// The same payload, as an owned value for a launch.
     pub fn bind(&self, op: OpIx) -> Result<BoundPayload, BindError> {
-        let run = self.run_so_far(op);
-        let values = Values { run: run.as_ref(), ..self.values(op) };
-        self.plan.operation(op).payload.bind_shared(&values)
+        let payload = &self.plan.operation(op).payload;
+        let (run, items) = (self.run_so_far(payload), self.items_around(op, payload));
+        payload.bind_shared(&Values { run: run.as_ref(), items: items.as_ref(), ..self.values(op) })
+    }
+
+    /// Replaces the references of a value that belongs to `op` and is not its payload.
+    fn fill(&self, op: OpIx, value: &Payload) -> Result<Value, BindError> {
+        let items = self.items_around(op, value);
+        Ok(value.bind(&Values { items: items.as_ref(), ..self.values(op) })?.into_owned())
     }
 
     /// The value of `pop.run` for a payload that refers to it.
-    fn run_so_far(&self, op: OpIx) -> Option<Value> {
-        self.plan.operation(op).payload.reads_run().then(|| {
+    fn run_so_far(&self, payload: &Payload) -> Option<Value> {
+        payload.reads(Referent::Run).then(|| {
             let names = |outcome| -> Vec<&str> {
                 let with = self.table.iter().filter(|(_, state)| state.outcome() == Some(outcome));
                 with.map(|(op, _)| self.plan.operation(op).name.as_str()).collect()
@@ -345,9 +360,11 @@ impl Scheduler {
             agenda_id: &self.agenda_id,
             operation_name: self.plan.operation(op).name.as_str(),
             item: self.item(op),
+            items: None,
             inputs: self.plan.inputs(),
             run: None,
             results: &self.results,
+            from: Some((&self.plan, op)),
         }
     }
 

@@ -3,7 +3,7 @@
 use super::Scheduler;
 use crate::ops::OpIx;
 use crate::outcome::Outcome;
-use crate::plan::{Dispatch, Origin, PlannedCalls};
+use crate::plan::{Dispatch, Origin, Payload, PlannedCalls, Referent};
 use pop_contract::{Call, CallEnd, DispatchReport, Failure, Method, wants_reboot};
 use serde_json::Value;
 use std::collections::{BTreeSet, HashMap};
@@ -48,10 +48,39 @@ impl Parts {
 }
 
 impl Scheduler {
-    /// The item of an instance and its index.
+    /// The item of an operation and its index: that of the innermost instance around it.
     pub(super) fn item(&self, op: OpIx) -> Option<(&Value, u32)> {
-        let Some(Origin::Part { of, index }) = self.plan.operation(op).origin else { return None };
-        Some((self.parts.get(&of)?.items.get(index as usize)?, index))
+        let mut at = op;
+        loop {
+            at = match self.plan.operation(at).origin? {
+                Origin::Part { of, index } => match self.parts.get(&of)?.items.get(index as usize) {
+                    Some(item) => return Some((item, index)),
+                    None => of,
+                },
+                Origin::Inner { of, .. } => of,
+                Origin::Generated { .. } => return None,
+            };
+        }
+    }
+
+    /// The items of all instances around an operation, the innermost last, for a payload that refers to them.
+    pub(super) fn items_around(&self, op: OpIx, payload: &Payload) -> Option<Value> {
+        payload.reads(Referent::Items).then(|| {
+            let (mut items, mut at) = (Vec::new(), op);
+            while let Some(origin) = self.plan.operation(at).origin {
+                at = match origin {
+                    Origin::Part { of, index } => {
+                        let parts = self.parts.get(&of);
+                        items.extend(parts.and_then(|parts| parts.items.get(index as usize)).cloned());
+                        of
+                    }
+                    Origin::Inner { of, .. } => of,
+                    Origin::Generated { .. } => break,
+                };
+            }
+            items.reverse();
+            Value::Array(items)
+        })
     }
 
     /// The restart of the machine after the other calls of a dispatch; none if it was made already.
@@ -89,9 +118,13 @@ impl Scheduler {
         }
     }
 
-    /// Records the failure of a call.
+    /// Records the failure of a call, or one that only counts for its item.
     pub(super) fn note_failure(&mut self, op: OpIx, failure: &Failure) {
-        let Some(of) = self.plan.operation(op).part_of() else { return };
+        let planned = self.plan.operation(op);
+        if planned.is_absorbed {
+            self.failures.insert(op, Box::new(failure.clone()));
+        }
+        let Some(of) = planned.part_of() else { return };
         if let Some(calls) = self.parts.get_mut(&of).and_then(|parts| parts.calls.as_mut()) {
             calls.failures.insert(op, Box::new(failure.clone()));
         }
@@ -104,8 +137,30 @@ impl Scheduler {
         failures.filter(|call| self.table[*call].outcome() == Some(Outcome::Skipped))
     }
 
-    /// Removes the failure of a call that is repeated.
+    /// The first operation of a part that failed, and its failure.
+    pub(super) fn failure_in(&self, part: OpIx) -> Option<(OpIx, &Failure)> {
+        let is_bad = matches!(self.table[part].outcome(), Some(Outcome::Failed | Outcome::DeadLettered));
+        if let Some(failure) = self.failures.get(&part).filter(|_| is_bad) {
+            return Some((part, failure));
+        }
+        self.parts.get(&part)?.all.iter().find_map(|inner| self.failure_in(*inner))
+    }
+
+    /// Removes what is known of the parts of a settled operation.
+    pub(super) fn forget_parts(&mut self, op: OpIx) {
+        let parts = self.parts.get(&op).map(|parts| parts.all.clone()).unwrap_or_default();
+        for part in parts {
+            // no other operation reads the parts
+            self.results.remove(&part);
+            if self.failures.remove(&part).is_some() || self.plan.operation(part).is_whole() {
+                self.forget_parts(part);
+            }
+        }
+    }
+
+    /// Removes the failure of an operation that is repeated.
     pub(super) fn forget_failure(&mut self, op: OpIx) {
+        self.failures.remove(&op);
         let Some(of) = self.plan.operation(op).part_of() else { return };
         if let Some(calls) = self.parts.get_mut(&of).and_then(|parts| parts.calls.as_mut()) {
             calls.failures.remove(&op);

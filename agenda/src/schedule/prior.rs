@@ -34,16 +34,27 @@ impl Scheduler {
             return Vec::new();
         }
         let first = self.plan.len() as u32;
-        let prior = |(op, name): (u32, &str)| {
-            let PriorOutcome { result, progress, .. } = self.prior.by_name.get(name)?.clone();
-            Some(PriorOutcome { op: OpIx(op), result, progress })
+        let mut with_result = HashSet::new();
+        let mut prior = |(op, (name, reads)): (u32, (&str, Vec<OpIx>))| {
+            let has_result = |on: &OpIx| self.prior.results.contains(on) || with_result.contains(on);
+            let prior = self.prior.by_name.get(name).filter(|_| reads.iter().all(has_result))?;
+            let (op, PriorOutcome { result, progress, .. }) = (OpIx(op), prior.clone());
+            if result.is_some() {
+                with_result.insert(op);
+            }
+            Some(PriorOutcome { op, result, progress })
         };
-        (first..).zip(grown.names()).filter_map(prior).collect()
+        (first..).zip(grown.names_and_reads()).filter_map(&mut prior).collect()
     }
 
     /// Whether the operations that `by` adds follow from results of the earlier run alone.
     fn has_adopted_inputs(&self, by: OpIx) -> bool {
         let has_result = |op: OpIx| self.prior.results.contains(&op);
+        if let Some(of) = self.plan.operation(by).part_of()
+            && !self.has_adopted_inputs(of)
+        {
+            return false;
+        }
         if self.growing.contains_key(&by) {
             return has_result(by);
         }

@@ -6,7 +6,7 @@ use crate::document::Finally;
 use crate::event::{RunEvent, RunTime};
 use crate::ops::OpIx;
 use crate::outcome::Outcome;
-use crate::plan::PlannedOperation;
+use crate::plan::{Origin, PlannedOperation};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -29,8 +29,12 @@ impl Scheduler {
     /// and skipped ones whose condition may have another result now.
     pub(super) fn reopening(&self) -> RunEvent {
         let bad = |outcome| matches!(outcome, Some(Outcome::Failed | Outcome::Cancelled));
-        let mut open: BTreeSet<OpIx> =
-            self.table.iter().filter(|(_, state)| bad(state.outcome())).map(|(op, _)| op).collect();
+        let mut open: BTreeSet<OpIx> = self
+            .table
+            .iter()
+            .filter(|(op, state)| bad(state.outcome()) && !self.is_concluded(*op))
+            .map(|(op, _)| op)
+            .collect();
         let unsettled = self.table.iter().filter(|(_, state)| state.outcome().is_none()).map(|(op, _)| op);
         let mut changed: Vec<OpIx> = unsettled.chain(open.iter().copied()).collect();
         // a conditional operation may depend on another one
@@ -56,11 +60,24 @@ impl Scheduler {
         RunEvent::RunReopened { ops: open.into_iter().collect() }
     }
 
+    /// Whether an operation around this one has ended well: the failure is part of its result.
+    fn is_concluded(&self, op: OpIx) -> bool {
+        let mut at = op;
+        while let Some(of) = self.plan.operation(at).part_of() {
+            if self.table[of].outcome().is_some_and(Outcome::lets_others_start) {
+                return true;
+            }
+            at = of;
+        }
+        false
+    }
+
     /// Adds the `finally` operations that succeeded or were skipped, and are repeated. Those with parts or generated operations are
     /// not, because these are in the plan already.
     fn repeat_clean_up(&self, open: &mut BTreeSet<OpIx>) {
         let is_repeatable = |planned: &PlannedOperation| {
-            planned.part_of().is_none() && !planned.is_whole() && planned.generator().is_none()
+            let is_part = matches!(planned.origin, Some(Origin::Part { .. }));
+            !is_part && !planned.is_whole() && planned.generator().is_none()
         };
         // a dead letter is replayed, not repeated
         let is_good = |op: OpIx| self.table[op].outcome().is_some_and(Outcome::lets_others_start);
@@ -75,6 +92,10 @@ impl Scheduler {
             let before = open.len();
             for (op, finally) in &clean_up {
                 let planned = self.plan.operation(*op);
+                // the clean-up of an item is repeated with the item
+                if planned.part_of().is_some_and(|of| !is_open(open, of)) {
+                    continue;
+                }
                 let mut edges = self.plan.graph().dependencies(*op).iter();
                 let is_repeated = match finally {
                     Finally::Always => true,
@@ -124,7 +145,12 @@ impl Scheduler {
     /// Recounts the open parts of an operation; at most `maxParallel` of them may start.
     fn reopen_whole(&mut self, op: OpIx) {
         let is_open = |op: &OpIx| self.table[*op].outcome().is_none();
-        let Some(parts) = self.parts.get(&op).filter(|_| is_open(&op)) else { return };
+        // operations inside an operation wait until it has a place and goes on
+        let planned = self.plan.operation(op);
+        let waits = planned.body().is_some()
+            && planned.for_each().is_none()
+            && !matches!(self.table[op], OpState::Parted { .. });
+        let Some(parts) = self.parts.get(&op).filter(|_| is_open(&op) && !waits) else { return };
         let open: Vec<OpIx> = parts.all.iter().copied().filter(is_open).collect();
         let most = self.plan.operation(op).for_each().and_then(|for_each| for_each.max_parallel);
         let is_idle = |part: &OpIx| matches!(self.table[*part], OpState::Ready | OpState::Waiting { .. });

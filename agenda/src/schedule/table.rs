@@ -41,6 +41,8 @@ pub(super) struct Table {
     joining: BTreeSet<OpIx>,
     /// Number of operations whose failure ends the run at once.
     fatal: u32,
+    /// Number of failed operations and of dead letters that only count for their item.
+    absorbed: [u32; 2],
     /// Operations to settle without an attempt: a dependency failed, or the run is ending.
     doomed: BTreeSet<OpIx>,
 }
@@ -62,6 +64,7 @@ impl Table {
             unanswered: 0,
             joining: BTreeSet::new(),
             fatal: 0,
+            absorbed: [0; 2],
             doomed: BTreeSet::new(),
         }
     }
@@ -85,6 +88,12 @@ impl Table {
         *self.tally.count(&next) += 1;
         self.fatal -= u32::from(is_fatal(before, planned));
         self.fatal += u32::from(is_fatal(&next, planned));
+        if planned.is_absorbed {
+            for (count, outcome) in self.absorbed.iter_mut().zip([Outcome::Failed, Outcome::DeadLettered]) {
+                *count -= u32::from(before.outcome() == Some(outcome));
+                *count += u32::from(next.outcome() == Some(outcome));
+            }
+        }
         member(&mut self.ready, op, next == OpState::Ready);
         member(&mut self.launched, op, next.is_out());
         member(&mut self.judged, op, next.is_judged());
@@ -171,6 +180,16 @@ impl Table {
 
     pub(super) fn first_joining(&self) -> Option<OpIx> {
         self.joining.first().copied()
+    }
+
+    /// Number of failed operations that count for the run.
+    pub(super) fn count_failed(&self) -> u32 {
+        self.tally.failed - self.absorbed[0]
+    }
+
+    /// Number of dead letters that count for the run.
+    pub(super) fn count_dead_letters(&self) -> u32 {
+        self.tally.dead_lettered - self.absorbed[1]
     }
 
     pub(super) fn has_fatal(&self) -> bool {

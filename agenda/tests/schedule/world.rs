@@ -2,7 +2,7 @@
 
 use crate::fold::disagreement;
 use pop_agenda::{
-    Action, Agenda, Answer, Ending, EventRecord, Gate, History, Input, OpIx, Outcome, Plan, RunEvent,
+    Action, Agenda, Answer, Ending, EventRecord, Gate, History, Input, OpIx, Origin, Outcome, Plan, RunEvent,
     RunOptions, RunOutcome, RunTime, Scheduler, Verdict,
 };
 use pop_contract::{Blame, Failure, LaunchType};
@@ -36,6 +36,10 @@ pub(crate) struct Script {
     pub(crate) is_finally: bool,
     /// How many operations stand in its result, each of which waits for the one before it.
     pub(crate) generates: Option<usize>,
+    /// The operations inside, if it is of type `agenda`.
+    pub(crate) inside: Vec<Self>,
+    /// `itemFailures`.
+    pub(crate) item_failures: &'static str,
 }
 
 pub(crate) fn script(needs: &[usize]) -> Script {
@@ -56,6 +60,8 @@ pub(crate) fn script(needs: &[usize]) -> Script {
         items: None,
         is_finally: false,
         generates: None,
+        inside: Vec::new(),
+        item_failures: "fail",
     }
 }
 
@@ -66,10 +72,22 @@ fn params(script: &Script) -> Value {
     };
     let needs = script.needs.iter().enumerate();
     let needs: Vec<String> = needs.map(|(index, on)| format!("op{on}{}", asks(index))).collect();
-    let mut params = json!({
-        "dependsOn": needs, "onFail": script.on_fail, "timeoutMs": script.timeout_ms,
-        "retry": {"maxAttempts": script.max_attempts, "delayMs": script.delay_ms}});
+    let mut params = json!({"dependsOn": needs});
     let mut add = |key: &str, value: Value| params[key] = value;
+    if let Some((count, most)) = script.items {
+        add("forEach", json!((0..count).collect::<Vec<_>>()));
+        add("maxParallel", json!(most));
+        add("itemFailures", json!(script.item_failures));
+    }
+    if script.is_finally {
+        add("finally", json!(true));
+    }
+    if !script.inside.is_empty() {
+        return params;
+    }
+    add("onFail", json!(script.on_fail));
+    add("timeoutMs", json!(script.timeout_ms));
+    add("retry", json!({"maxAttempts": script.max_attempts, "delayMs": script.delay_ms}));
     if script.is_skipped {
         add("skipPattern", json!("skip"));
     }
@@ -87,29 +105,28 @@ fn params(script: &Script) -> Value {
         add("cacheState", json!(format!("c{key}")));
         add("cacheKeyPattern", json!("key"));
     }
-    if let Some((count, most)) = script.items {
-        add("forEach", json!((0..count).collect::<Vec<_>>()));
-        add("maxParallel", json!(most));
-    }
     if script.generates.is_some() {
         add("agenda.operation.generator", json!({"operationsJsonPointer": ""}));
-    }
-    if script.is_finally {
-        add("finally", json!(true));
     }
     params
 }
 
-pub(crate) fn plan_of(scripts: &[Script]) -> Arc<Plan> {
-    let operations: Vec<Value> = scripts
-        .iter()
-        .enumerate()
-        .map(|(index, script)| {
+fn operations(scripts: &[Script]) -> Value {
+    let operation = |(index, script): (usize, &Script)| {
+        let name = format!("op{index}");
+        let params = params(script);
+        if script.inside.is_empty() {
             let payload = json!({"skip": script.is_skipped, "key": script.cache});
-            json!({"name": format!("op{index}"), "type": "sample", "params": params(script), "payload": payload})
-        })
-        .collect();
-    plan(json!({"operations": operations}))
+            return json!({"name": name, "type": "sample", "params": params, "payload": payload});
+        }
+        let payload = json!({"operations": operations(&script.inside), "result": {"first": "@<op0.out::?>"}});
+        json!({"name": name, "type": "agenda", "params": params, "payload": payload})
+    };
+    scripts.iter().enumerate().map(operation).collect()
+}
+
+pub(crate) fn plan_of(scripts: &[Script]) -> Arc<Plan> {
+    plan(json!({"operations": operations(scripts)}))
 }
 
 pub(crate) fn plan(agenda: Value) -> Arc<Plan> {
@@ -229,8 +246,12 @@ impl<'s> World<'s> {
 
     /// The script of an operation, or of the one that it is a part of.
     fn script(&self, op: OpIx) -> &Script {
-        let written = self.scheduler.plan().operation(op).part_of().unwrap_or(op);
-        self.scripts.get(written.index()).unwrap_or(&self.plain)
+        match self.scheduler.plan().operation(op).origin {
+            Some(Origin::Part { of, .. }) => self.script(of),
+            Some(Origin::Inner { of, index }) => &self.script(of).inside[index as usize],
+            Some(Origin::Generated { .. }) => &self.plain,
+            None => self.scripts.get(op.index()).unwrap_or(&self.plain),
+        }
     }
 
     /// The result of an operation.

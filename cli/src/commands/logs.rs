@@ -11,7 +11,7 @@ use pop_assembly::SavedRun;
 use pop_contract::Millis;
 use pop_executor::operation_log;
 use pop_launchers::open_regular_file;
-use pop_reporters::run::visible_text;
+use pop_reporters::run::{visible, visible_text};
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, IsTerminal as _, Read as _, Seek as _, SeekFrom};
@@ -68,8 +68,8 @@ impl Printer {
                 }
                 let path = operation_log(&saved.folder.logs(), planned, attempt.number);
                 let heading = match attempt.number {
-                    1 => planned.name.to_string(),
-                    number => format!("{} (attempt {number})", planned.name),
+                    1 => visible(&saved.plan.shown_name(op)),
+                    number => format!("{} (attempt {number})", visible(&saved.plan.shown_name(op))),
                 };
                 self.print_log(path, &heading)?;
             }

@@ -34,7 +34,10 @@ impl<'p> Manifests<'p> {
 
     /// Manifest of an operation under its key, `container` or `pod`; or the reason why it is not known yet.
     pub(super) fn of(&self, op: OpIx) -> Option<(&'static str, Value)> {
-        if matches!(self.plan.operation(op).serves, Serves::Resident(_) | Serves::Dispatch) {
+        if matches!(
+            self.plan.operation(op).serves,
+            Serves::Resident(_) | Serves::Dispatch | Serves::Agenda(_)
+        ) {
             return None;
         }
         let what = match self.on {

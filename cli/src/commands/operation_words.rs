@@ -1,11 +1,12 @@
 //! Descriptions of planned operations, shared by `pop plan`, `pop explain` and `pop handlers`.
 
-use pop_agenda::{OpIx, Plan, PlannedOperation, Serves};
+use pop_agenda::{ItemFailures, OpIx, OpRef, Plan, PlannedOperation, Serves};
 
 /// Describes the handler of an operation.
 pub(super) fn served_by(planned: &PlannedOperation) -> String {
     match &planned.serves {
         Serves::Dispatch => "the handlers of the types in its payload".to_owned(),
+        Serves::Agenda(_) => "the operations in its payload".to_owned(),
         Serves::Exec => "the command in its payload".to_owned(),
         Serves::Resident(_) => "a handler built into pop".to_owned(),
         Serves::Program(entry) => {
@@ -15,23 +16,35 @@ pub(super) fn served_by(planned: &PlannedOperation) -> String {
     }
 }
 
+/// The name of an operation that `from` names.
+pub(super) fn name_from(plan: &Plan, from: OpIx) -> impl Fn(OpRef) -> String {
+    move |named| plan.operation(plan.resolve(from, named)).name.to_string()
+}
+
 /// Quotes an argv for a shell. Only for display.
 pub(super) fn quoted(argv: &[String]) -> String {
     shlex::try_join(argv.iter().map(String::as_str)).unwrap_or_else(|_| format!("{argv:?}"))
 }
 
-/// Describes the fields that few operations have, one line each.
-pub(super) fn rare_properties(plan: &Plan, planned: &PlannedOperation) -> Vec<String> {
+/// Describes the fields that few operations have, one line each. `name` gives the name of an operation that this one
+/// names.
+pub(super) fn rare_properties(planned: &PlannedOperation, name: &dyn Fn(OpRef) -> String) -> Vec<String> {
     let mut words = Vec::new();
-    let name = |op: OpIx| plan.operation(op).name.to_string();
     let groups = planned.rare.iter().flat_map(|rare| &rare.groups);
-    words.extend(groups.map(|group| format!("requires {}", group.words(&name))));
+    words.extend(groups.map(|group| format!("requires {}", group.words(name))));
     if planned.is_last() {
         words.push("runs last: after every operation without `finally`".to_owned());
     }
     if let Some(for_each) = planned.for_each() {
         let most = for_each.max_parallel.map(|most| format!(", at most {most} at once")).unwrap_or_default();
         words.push(format!("runs once for each item of {}{most}", for_each.items.template()));
+        match for_each.failures {
+            ItemFailures::Fail => {}
+            ItemFailures::Drop => words.push("leaves out the items that fail".to_owned()),
+            ItemFailures::Keep => {
+                words.push("succeeds although items fail: its result tells which".to_owned());
+            }
+        }
     }
     if let Some(generator) = planned.generator() {
         words.push(format!("generates operations from `{}` of its result", generator.operations));

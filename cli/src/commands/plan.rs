@@ -1,13 +1,13 @@
 //! `pop plan`: shows what would run, in which order and why; starts nothing.
 
 use super::manifests::Manifests;
-use super::operation_words::{quoted, rare_properties, served_by};
+use super::operation_words::{name_from, quoted, rare_properties, served_by};
 use crate::args::{PlanArgs, PlanOutput};
 use crate::error::CommandError;
 use crate::faults::{assemble, print_unchecked_types};
 use crate::launch_data::{launch_data, request, surroundings};
 use crate::ui;
-use pop_agenda::{EdgeKind, OpIx, Outcomes, Plan, PlannedOperation, Serves};
+use pop_agenda::{Body, EdgeKind, OpIx, OpRef, Outcomes, Plan, PlannedOperation, Serves};
 use pop_assembly::{RunRequest, TextFaults};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -60,7 +60,7 @@ fn command(planned: &PlannedOperation) -> Option<String> {
             let text = |arg: &Value| arg.as_str().map_or_else(|| arg.to_string(), str::to_owned);
             Some(quoted(&argv.iter().map(text).collect::<Vec<_>>()))
         }
-        Serves::Resident(_) | Serves::Dispatch => None,
+        Serves::Resident(_) | Serves::Dispatch | Serves::Agenda(_) => None,
         Serves::Program(entry) => entry.command.as_deref().map(quoted),
     }
 }
@@ -77,24 +77,56 @@ fn text(plan: &Plan) -> String {
         }
         writeln!(text, "  {} ({})", planned.name, planned.handler_type).ok();
         for edge in plan.graph().dependencies(op) {
-            let how = match edge.kind {
-                EdgeKind::Reads => "reads",
-                EdgeKind::Follows => "follows",
-            };
-            let asked =
-                if edge.needs == Outcomes::GOOD { String::new() } else { format!(", if {}", edge.needs) };
-            writeln!(text, "      {how} {}{asked}", plan.operation(edge.on).name).ok();
+            let name = &plan.operation(edge.on).name;
+            writeln!(text, "      {} {name}{}", how(edge.kind), asked(edge.needs)).ok();
         }
-        for words in rare_properties(plan, planned) {
-            writeln!(text, "      {words}").ok();
-        }
-        writeln!(text, "      runs {}", command(planned).unwrap_or_else(|| served_by(planned))).ok();
-        for pointer in planned.payload.holes() {
-            let value = pointer.find(planned.payload.template()).cloned().unwrap_or_default();
-            writeln!(text, "      fills {pointer} from {value}").ok();
-        }
+        describe(&mut text, planned, "      ", &name_from(plan, op));
     }
     text
+}
+
+/// Adds the lines about one operation, and about those inside it.
+fn describe(text: &mut String, planned: &PlannedOperation, indent: &str, name: &dyn Fn(OpRef) -> String) {
+    for words in rare_properties(planned, name) {
+        writeln!(text, "{indent}{words}").ok();
+    }
+    if let Some(body) = planned.body() {
+        let inside =
+            |named: OpRef| named_inside(body, named).unwrap_or_else(|| "an operation around it".to_owned());
+        for (index, inner) in body.operations().iter().enumerate() {
+            writeln!(text, "{indent}{} ({})", inner.name, inner.handler_type).ok();
+            for edge in body.dependencies(index) {
+                if let Some(name) = named_inside(body, edge.on) {
+                    writeln!(text, "{indent}    {} {name}{}", how(edge.kind), asked(edge.needs)).ok();
+                }
+            }
+            let indent = format!("{indent}    ");
+            describe(text, inner, &indent, &inside);
+        }
+        return;
+    }
+    writeln!(text, "{indent}runs {}", command(planned).unwrap_or_else(|| served_by(planned))).ok();
+    for pointer in planned.payload.holes() {
+        let value = pointer.find(planned.payload.template()).cloned().unwrap_or_default();
+        writeln!(text, "{indent}fills {pointer} from {value}").ok();
+    }
+}
+
+/// The name of an operation of the same body.
+fn named_inside(body: &Body, named: OpRef) -> Option<String> {
+    let OpRef::Inner { up: 0, index } = named else { return None };
+    body.operations().get(index as usize).map(|inner| inner.name.to_string())
+}
+
+fn how(kind: EdgeKind) -> &'static str {
+    match kind {
+        EdgeKind::Reads => "reads",
+        EdgeKind::Follows => "follows",
+    }
+}
+
+fn asked(needs: Outcomes) -> String {
+    if needs == Outcomes::GOOD { String::new() } else { format!(", if {needs}") }
 }
 
 fn document(plan: &Plan, manifests: &Manifests<'_>) -> Value {
@@ -123,6 +155,10 @@ fn document(plan: &Plan, manifests: &Manifests<'_>) -> Value {
             if let Some(for_each) = planned.for_each() {
                 described["forEach"] = for_each.items.template().clone();
                 described["maxParallel"] = json!(for_each.max_parallel);
+                described["itemFailures"] = json!(for_each.failures.word());
+            }
+            if let Some(body) = planned.body() {
+                described["operations"] = inside(body);
             }
             if planned.is_last() {
                 described["finally"] = json!(true);
@@ -134,6 +170,32 @@ fn document(plan: &Plan, manifests: &Manifests<'_>) -> Value {
         })
         .collect();
     json!({ "operations": operations })
+}
+
+/// The operations inside an operation.
+fn inside(body: &Body) -> Value {
+    let described = body.operations().iter().enumerate().map(|(index, inner)| {
+        let edges = body.dependencies(index);
+        let named = |kind: EdgeKind| -> Vec<String> {
+            let of_kind = edges.iter().filter(|edge| edge.kind == kind);
+            of_kind.filter_map(|edge| named_inside(body, edge.on)).collect()
+        };
+        let mut described = json!({
+            "name": inner.name.as_str(), "type": inner.handler_type,
+            "reads": named(EdgeKind::Reads), "follows": named(EdgeKind::Follows),
+            "runs": command(inner), "payload": inner.payload.template(),
+        });
+        if let Some(for_each) = inner.for_each() {
+            described["forEach"] = for_each.items.template().clone();
+            described["maxParallel"] = json!(for_each.max_parallel);
+            described["itemFailures"] = json!(for_each.failures.word());
+        }
+        if let Some(body) = inner.body() {
+            described["operations"] = inside(body);
+        }
+        described
+    });
+    described.collect()
 }
 
 fn dot(plan: &Plan) -> String {

@@ -23,7 +23,12 @@ pub(super) fn read_folder(folder: RunFolder) -> Result<SavedRun, CommandError> {
 
 /// Finds an operation by name. The error suggests a similar name.
 pub(super) fn operation(saved: &SavedRun, name: &str) -> Result<OpIx, CommandError> {
-    saved.plan.find(name).ok_or_else(|| {
+    let named = |name: &str| {
+        let mut shown =
+            saved.plan.operations().map(|(op, _)| op).filter(|op| saved.plan.shown_name(*op) == name);
+        shown.next().filter(|_| shown.next().is_none())
+    };
+    saved.plan.find(name).or_else(|| named(name)).ok_or_else(|| {
         let names = saved.plan.operations().map(|(_, planned)| planned.name.as_str());
         let message = format!("run {} has no operation `{name}`", saved.folder.run());
         let error = CommandError::new(Kind::Usage, message);

@@ -70,7 +70,7 @@ fn row(saved: &SavedRun, op: OpIx, running: &str, end: Millis) -> [String; 6] {
     let failure = seen.failure().map(|failure| format!("[{}] {}", failure.code, visible(&failure.message)));
     let tries = (seen.attempts.len() > 1).then(|| format!("{} attempts", seen.attempts.len()));
     [
-        planned.name.to_string(),
+        visible(&saved.plan.shown_name(op)),
         planned.handler_type.to_string(),
         state.to_owned(),
         started.map(|at| time_of_day(at, saved.history.started)).unwrap_or_default(),

@@ -303,6 +303,7 @@ fn handlers_show_lists_every_handler_with_field_origins() {
     tar           untar/content.tar  -        /bin/true  -      conf.d/untar.conf  content.install, content.update, content.uninstall, content.profile, bind.clean
     exec          exec               -        -          -      built in           all
     dispatch      dispatch           -        -          -      built in           all
+    agenda        agenda             -        -          -      built in           all
     logMessages   logMessages        -        -          -      built in           all
     updateAgenda  updateAgenda       -        -          -      built in           all
     sample        sample             -        -          -      built in           all

@@ -464,6 +464,7 @@ fn handlers_lists_types_and_field_origins() {
     probe         probe         -        ./probe.sh 'a b'  probe:7  registry.yaml  all
     exec          exec          -        -                 -        built in       all
     dispatch      dispatch      -        -                 -        built in       all
+    agenda        agenda        -        -                 -        built in       all
     logMessages   logMessages   -        -                 -        built in       all
     updateAgenda  updateAgenda  -        -                 -        built in       all
     sample        sample        -        -                 -        built in       all

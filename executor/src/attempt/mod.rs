@@ -166,7 +166,9 @@ impl Runners {
     pub(crate) fn of(&mut self, planned: &PlannedOperation) -> &mut dyn AttemptRunner {
         match planned.serves {
             Serves::Resident(_) => self.residents.as_mut(),
-            Serves::Exec | Serves::Program(_) | Serves::Dispatch => self.programs.as_mut(),
+            Serves::Exec | Serves::Program(_) | Serves::Dispatch | Serves::Agenda(_) => {
+                self.programs.as_mut()
+            }
         }
     }
 

@@ -155,8 +155,8 @@ fn launch_order(
             order.program = Program { pod: order.program.pod.take(), ..program(entry, identity) };
             hand_over_input(&mut order.program, attempt, entry, write)?;
         }
-        // a resident handler runs inside the executor, and a dispatch launches only its calls
-        Serves::Resident(_) | Serves::Dispatch => {}
+        // a resident handler runs inside the executor; the others launch only their parts
+        Serves::Resident(_) | Serves::Dispatch | Serves::Agenda(_) => {}
     }
     order.program.env.extend(operation_variables(planned, attempt.number, &order.program.secrets));
     Ok((order, expected))
@@ -249,7 +249,7 @@ fn program(entry: &Entry, identity: &RunIdentity) -> Program {
 fn pod<'p>(plan: &'p Plan, planned: &'p PlannedOperation) -> &'p Arc<PodConfig> {
     match &planned.serves {
         Serves::Program(entry) => &entry.pod,
-        Serves::Exec | Serves::Resident(_) | Serves::Dispatch => plan.exec_pod(),
+        Serves::Exec | Serves::Resident(_) | Serves::Dispatch | Serves::Agenda(_) => plan.exec_pod(),
     }
 }
 

@@ -113,7 +113,9 @@ impl CacheKeys {
                 let image = image.filter(|_| !uses_host_programs);
                 json!([program, image, files, exec.command, exec.env, exec.stdin, run_in])
             }
-            Serves::Resident(_) | Serves::Dispatch => return Some(env!("CARGO_PKG_VERSION").to_owned()),
+            Serves::Resident(_) | Serves::Dispatch | Serves::Agenda(_) => {
+                return Some(env!("CARGO_PKG_VERSION").to_owned());
+            }
         };
         Some(blake3::hash(made_of.to_string().as_bytes()).to_hex().to_string())
     }

@@ -1,6 +1,6 @@
 //! A run on a terminal: lines of past events, then a line for each running operation and one for the run.
 
-use super::event_text::{EventContext, event_text};
+use super::event_text::{EventContext, event_text, shown};
 use super::sink_thread::Redraw;
 use super::terminal_block::{TerminalBlock, shorten, width};
 use pop_agenda::{Answer, Ending, EventRecord, OpIx, Outcome, Plan, RunEvent, Sink};
@@ -192,7 +192,7 @@ impl<W: Write + Send> Sink for Bars<W> {
                 self.print(text);
             }
             RunEvent::AttemptStarted { op, .. } => {
-                let name = plan.operation(*op).name.to_string();
+                let name = shown(plan, *op);
                 self.running.push(Running { op: *op, name, since: Instant::now(), percent: None });
             }
             RunEvent::ProgressReported { op, progress, .. } => {

@@ -2,7 +2,7 @@
 
 use super::visible::visible;
 use pop_agenda::{
-    Answer, CancelReason, Ending, EventRecord, OpIx, Outcome, Plan, RunEvent, RunTime, StopReason,
+    Answer, CancelReason, Ending, EventRecord, OpIx, Origin, Outcome, Plan, RunEvent, RunTime, StopReason,
 };
 use pop_contract::Failure;
 use std::collections::{HashMap, HashSet};
@@ -34,7 +34,7 @@ pub(crate) struct EventContext {
 
 /// Returns the text of an event. `None` for an event that needs no line.
 pub(crate) fn event_text(plan: &Plan, recorded: &EventRecord, context: &mut EventContext) -> Option<String> {
-    let name = |op: &OpIx| plan.operation(*op).name.as_str();
+    let name = |op: &OpIx| shown(plan, *op);
     let at = recorded.at;
     Some(match &recorded.event {
         RunEvent::RunStarted { run, options, .. } => {
@@ -43,7 +43,7 @@ pub(crate) fn event_text(plan: &Plan, recorded: &EventRecord, context: &mut Even
         }
         RunEvent::RunResumed { .. } => format!("resumed {}", context.run),
         RunEvent::RunReopened { ops } => return reopened_text(plan, ops),
-        RunEvent::PlanGrown { by, count, .. } => growth_text(plan, *by, *count),
+        RunEvent::PlanGrown { by, count, .. } => return growth_text(plan, *by, *count),
         RunEvent::AttemptStarted { op, attempt } => {
             context.started.insert(*op, (at, *attempt));
             context.displaced.remove(op);
@@ -64,7 +64,7 @@ pub(crate) fn event_text(plan: &Plan, recorded: &EventRecord, context: &mut Even
         }
         RunEvent::StopAsked { op, reason, .. } => format!("stop      {}: {}", name(op), stop_words(*reason)),
         RunEvent::KillAsked { op, .. } => format!("kill      {}: it did not stop when asked", name(op)),
-        RunEvent::AttemptEnded { op, ending, .. } => return context.ending_text(name(op), *op, ending, at),
+        RunEvent::AttemptEnded { op, ending, .. } => return context.ending_text(&name(op), *op, ending, at),
         RunEvent::LateEnding { op, attempt, exit } => {
             format!(
                 "late      {}: attempt {attempt}, which pop had given up, ended with {exit}; pop ignores it",
@@ -76,7 +76,7 @@ pub(crate) fn event_text(plan: &Plan, recorded: &EventRecord, context: &mut Even
             format!("skipped   {}: {}", name(op), visible(&decided.to_string()))
         }
         RunEvent::OperationSettled { op, outcome, ignored, .. } => {
-            context.settled_text(name(op), *op, *outcome, ignored.as_deref(), at)
+            context.settled_text(&name(op), *op, *outcome, ignored.as_deref(), at)
         }
         RunEvent::CancelRaised { reason, force } => cancel_text(*reason, *force).to_owned(),
         RunEvent::GateAnswered { op, answer } => match answer {
@@ -88,7 +88,7 @@ pub(crate) fn event_text(plan: &Plan, recorded: &EventRecord, context: &mut Even
             }
             _ => return None,
         },
-        RunEvent::Joined { op, ending, outcome } => joined_text(name(op), ending, *outcome),
+        RunEvent::Joined { op, ending, outcome } => joined_text(&name(op), ending, *outcome),
         RunEvent::RunEnded { .. }
         | RunEvent::AttemptRunning { .. }
         | RunEvent::BackoffEnded { .. }
@@ -182,7 +182,7 @@ fn failure_text(failure: &Failure) -> String {
 
 fn reopened_text(plan: &Plan, ops: &[OpIx]) -> Option<String> {
     const SHOWN: usize = 5;
-    let names: Vec<&str> = ops.iter().take(SHOWN).map(|op| plan.operation(*op).name.as_str()).collect();
+    let names: Vec<_> = ops.iter().take(SHOWN).map(|op| shown(plan, *op)).collect();
     let more = match ops.len().saturating_sub(SHOWN) {
         0 => String::new(),
         more => format!(" and {more} more"),
@@ -190,14 +190,23 @@ fn reopened_text(plan: &Plan, ops: &[OpIx]) -> Option<String> {
     (!ops.is_empty()).then(|| format!("reopen    {}{more}", names.join(", ")))
 }
 
-fn growth_text(plan: &Plan, by: OpIx, count: u32) -> String {
+fn growth_text(plan: &Plan, by: OpIx, count: u32) -> Option<String> {
     let planned = plan.operation(by);
-    let noun = operations(count as usize);
-    match (planned.is_whole(), count) {
-        (false, 0) => format!("generate  {}: no operations", planned.name),
-        (false, _) => format!("generate  {}: {count} {noun} added", planned.name),
-        (true, _) => format!("expand    {}: {count} {noun}", planned.name),
-    }
+    let (name, noun) = (shown(plan, by), operations(count as usize));
+    Some(match (planned.is_whole(), count) {
+        (false, 0) => format!("generate  {name}: no operations"),
+        (false, _) => format!("generate  {name}: {count} {noun} added"),
+        // the operations of an item need no line beside those of their own
+        (true, _) if matches!(planned.origin, Some(Origin::Part { .. })) && planned.body().is_some() => {
+            return None;
+        }
+        (true, _) => format!("expand    {name}: {count} {noun}"),
+    })
+}
+
+/// The name of an operation for people, without control characters.
+pub(crate) fn shown(plan: &Plan, op: OpIx) -> String {
+    visible(&plan.shown_name(op))
 }
 
 fn joined_text(name: &str, ending: &Ending, outcome: Outcome) -> String {

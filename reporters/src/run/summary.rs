@@ -2,8 +2,9 @@
 
 use super::event_text::{failure_with_blame, how_long};
 use super::visible::visible;
-use pop_agenda::{History, OpIx, Outcome, Plan, RunOutcome};
+use pop_agenda::{History, ItemFailures, OpIx, Origin, Outcome, Plan, RunOutcome};
 use pop_contract::Failure;
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 /// Most failures that are shown in full.
@@ -59,7 +60,7 @@ pub fn closing_line(plan: &Plan, history: &History, state: &str, took: u64) -> S
         Some((_, RunOutcome::Stuck)) => "stuck (a bug in pop)",
         None => state,
     };
-    format!("run {} {word} after {}: {counted}", history.run, how_long(took))
+    format!("run {} {word} after {}: {counted}{}", history.run, how_long(took), failed_items(plan, history))
 }
 
 /// The lines that explain a failure: the end of its log, and the end of the stack trace that its handler reported.
@@ -78,11 +79,13 @@ pub fn tail_lines(failure: &Failure) -> impl Iterator<Item = &str> {
 fn add_failure(text: &mut String, plan: &Plan, history: &History, op: OpIx) {
     let past = history.operation(op);
     let name = &plan.operation(op).name;
+    let shown = plan.shown_name(op);
+    let shown = visible(&shown);
     let word = past.outcome().map_or("unsettled", Outcome::word);
     let Some(failure) = past.failure() else { return };
     let number = past.attempts.last().map_or(1, |attempt| attempt.number);
     let attempts = if number > 1 { format!(" after {number} attempts") } else { String::new() };
-    line(text, format_args!("\n{word}: {name}{attempts}"));
+    line(text, format_args!("\n{word}: {shown}{attempts}"));
     line(text, format_args!("  why: {}", failure_with_blame(failure)));
     for event in failure.diagnostics.iter().filter(|event| event.message != failure.message) {
         line(text, format_args!("  diagnostic: {}", visible(&event.message)));
@@ -96,6 +99,27 @@ fn add_failure(text: &mut String, plan: &Plan, history: &History, op: OpIx) {
             .contains(&failure.code.as_str());
     let command = if has_log { "logs" } else { "show" };
     line(text, format_args!("  more: pop {command} {} {:?}\n", history.run, name.as_str()));
+}
+
+/// Counts the failed items that do not fail their run.
+fn failed_items(plan: &Plan, history: &History) -> String {
+    let mut items: BTreeMap<OpIx, (usize, usize)> = BTreeMap::new();
+    for (op, planned) in plan.operations() {
+        let Some(Origin::Part { of, .. }) = planned.origin else { continue };
+        if plan.operation(of).for_each().is_none_or(|for_each| for_each.failures == ItemFailures::Fail) {
+            continue;
+        }
+        let (all, failed) = items.entry(of).or_default();
+        let is_failed =
+            matches!(history.operation(op).outcome(), Some(Outcome::Failed | Outcome::DeadLettered));
+        *all += 1;
+        *failed += usize::from(is_failed);
+    }
+    let failed = items.into_iter().filter(|(_, (_, failed))| *failed > 0);
+    let words = failed
+        .map(|(of, (all, failed))| format!("{failed} of {all} items of `{}` failed", plan.shown_name(of)));
+    let words: Vec<String> = words.collect();
+    if words.is_empty() { String::new() } else { format!(" ({})", words.join(", ")) }
 }
 
 fn counts(plan: &Plan, history: &History) -> String {

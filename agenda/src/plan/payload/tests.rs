@@ -5,7 +5,7 @@ use serde_json::json;
 
 fn bind(payload: Value, result: &Value) -> Result<Value, String> {
     let payload = Payload::compile(payload, |token, _| match token.name.as_str() {
-        "a.out" => Some(Referent::Result(OpIx(0))),
+        "a.out" => Some(Referent::Result(OpRef::Fixed(OpIx(0)))),
         "pop.agendaId" => Some(Referent::AgendaId),
         "pop.operationName" => Some(Referent::OperationName),
         "pop.at" => Some(Referent::AtSign),
@@ -21,9 +21,11 @@ fn bind(payload: Value, result: &Value) -> Result<Value, String> {
         agenda_id: "ag-7",
         operation_name: "me",
         item,
+        items: None,
         inputs: &inputs,
         run: None,
         results: &results,
+        from: None,
     };
     payload.bind(&values).map(Cow::into_owned).map_err(|error| error.to_string())
 }

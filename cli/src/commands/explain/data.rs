@@ -1,6 +1,6 @@
 //! The document of `pop explain RUN OP --output json` (docs/formats/events.md).
 
-use super::super::operation_words::{rare_properties, served_by};
+use super::super::operation_words::{name_from, rare_properties, served_by};
 use super::super::saved_run::word;
 use super::gates::gate_words;
 use super::policies::policies;
@@ -33,7 +33,7 @@ pub(super) fn document(saved: &SavedRun, op: OpIx) -> Value {
         "waitsFor": names(saved, &waits_for),
         "handler": served_by(planned),
         "route": route_words(planned),
-        "properties": rare_properties(&saved.plan, planned),
+        "properties": rare_properties(planned, &name_from(&saved.plan, op)),
         "dependencies": saved.plan.graph().dependencies(op).iter().map(|edge| dependency(saved, *edge))
             .collect::<Vec<_>>(),
         "skippedBy": seen.skipped.as_ref().map(ToString::to_string),

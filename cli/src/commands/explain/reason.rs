@@ -1,8 +1,9 @@
 //! State of an operation and its reason, as a sentence.
 
+use super::super::operation_words::name_from;
 use super::super::saved_run::wall;
 use super::gates::gate_name;
-use pop_agenda::{CancelReason, Explanation, Gate, OpIx, Outcome, RunTime};
+use pop_agenda::{CancelReason, Explanation, Gate, OpIx, OpRef, Outcome, RunTime};
 use pop_assembly::SavedRun;
 use pop_reporters::run::stop_words;
 
@@ -95,14 +96,15 @@ fn cancel_words(reason: Option<CancelReason>) -> &'static str {
 /// Why an operation was skipped: a group of `dependsOn` that does not hold, or outcomes of its dependencies.
 fn skip_reason(saved: &SavedRun, op: OpIx, unmet: &[OpIx]) -> String {
     let groups = saved.plan.operation(op).rare.iter().flat_map(|rare| &rare.groups);
-    let outcome = |on: OpIx| saved.history.operation(on).outcome();
+    let outcome = |on| saved.history.operation(saved.plan.resolve(op, on)).outcome();
     let mut failing = groups.filter(|group| !group.holds(&outcome));
     if let Some(group) = failing.next() {
-        let name = |on: OpIx| saved.plan.operation(on).name.to_string();
-        let mut seen: Vec<OpIx> = group.leaves().into_iter().map(|(on, _)| on).collect();
+        let name = name_from(&saved.plan, op);
+        let mut seen: Vec<OpRef> = group.leaves().into_iter().map(|(on, _)| on).collect();
         seen.sort_unstable();
         seen.dedup();
-        let seen = seen.into_iter().map(|on| format!("`{}` {}", name(on), outcome_word(saved, on)));
+        let word = |on| outcome_word(saved, saved.plan.resolve(op, on));
+        let seen = seen.into_iter().map(|on| format!("`{}` {}", name(on), word(on)));
         let seen = seen.collect::<Vec<_>>().join(", ");
         return format!("it requires {}, but the outcomes are {seen}", group.words(&name));
     }

@@ -1,0 +1,194 @@
+//! Operations that are planned together: those of an agenda, of a generator, or inside an operation of type `agenda`.
+
+use super::build::plan_operation;
+use super::edges::{Reason, check_cycles, check_fallbacks};
+use super::fit::{Named, check_fit};
+use super::names::Known;
+use super::types::Types;
+use super::{Edge, EdgeKind, Graph, OpRef, PlannedOperation};
+use crate::document::{InputSpecs, Operation};
+use crate::ops::{OpIx, OpMap};
+use pop_contract::LaunchType;
+use pop_document::{Fault, Pointer, Site};
+use serde_json::Value;
+use std::collections::HashMap;
+
+/// What operations may refer to.
+#[derive(Clone, Copy)]
+pub(super) struct Scope<'s> {
+    pub(super) known: Known<'s>,
+    pub(super) inputs: &'s InputSpecs,
+    /// Whether an operation around them has `forEach`.
+    pub(super) has_items: bool,
+    /// Number of operations of type `agenda` around them.
+    pub(super) depth: u32,
+}
+
+/// Operations that are planned together.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    pub(super) planned: Vec<PlannedOperation>,
+    /// Pointer of each operation.
+    pub(super) places: Vec<Pointer>,
+    pub(super) reasons: Vec<Vec<Reason>>,
+    pub(super) edges: Vec<Vec<Edge<OpRef>>>,
+    /// The operations inside those of type `agenda`, by the index of the latter.
+    pub(super) inside: Vec<(usize, Self)>,
+    /// Dependencies of the result of the body that these operations form.
+    pub(super) of_result: Vec<Reason>,
+}
+
+/// Where the check finds the operations that others name.
+#[derive(Clone, Copy)]
+struct Around<'b> {
+    batch: &'b Batch,
+    /// Operations that the plan had before.
+    below: Option<&'b OpMap<PlannedOperation>>,
+    outer: Option<&'b Self>,
+}
+
+impl<'b> Around<'b> {
+    fn find(&self, named: OpRef) -> Option<Named<'b>> {
+        let own = |index: usize| Some((self.batch.planned.get(index)?, self.batch.places.get(index)));
+        match (named, self.outer) {
+            (OpRef::Inner { up: 0, index }, _) => own(index as usize),
+            (named, Some(outer)) => outer.find(named.outwards()?),
+            (OpRef::Fixed(op), None) => match self.below.and_then(|below| below.get(op)) {
+                Some(planned) => Some((planned, None)),
+                None => own(op.index() - self.below.map_or(0, OpMap::len)),
+            },
+            (OpRef::Inner { .. }, None) => None,
+        }
+    }
+}
+
+impl Batch {
+    pub(super) fn plan(
+        operations: Vec<Operation>,
+        scope: &Scope<'_>,
+        types: &mut Types<'_>,
+        faults: &mut Vec<Fault>,
+    ) -> Self {
+        let mut batch = Self::default();
+        for (index, operation) in operations.into_iter().enumerate() {
+            plan_operation(operation, index, scope, types, &mut batch, faults);
+        }
+        batch
+    }
+
+    /// The dependencies of these operations on others outside the body that they form.
+    pub(super) fn outward(&self) -> impl Iterator<Item = Reason> {
+        let own = self.reasons.iter().flatten().chain(&self.of_result).filter_map(Reason::outwards);
+        let inner: Vec<Reason> = self.inside.iter().flat_map(|(_, inside)| inside.outward()).collect();
+        own.chain(inner.into_iter().filter_map(|reason| reason.outwards()))
+    }
+
+    /// Marks the operations whose results others read. The first operation has the number `first`.
+    pub(super) fn mark_reads(&mut self, first: usize) {
+        let is_reads = |kind: EdgeKind| kind == EdgeKind::Reads;
+        let own = self.edges.iter().flatten().filter(|edge| is_reads(edge.kind)).map(|edge| edge.on);
+        let inner = self.inside.iter().flat_map(|(_, inside)| inside.outward());
+        let of_result = self.of_result.iter().cloned();
+        let others =
+            inner.chain(of_result).filter(|reason| is_reads(reason.edge.kind)).map(|reason| reason.edge.on);
+        let read: Vec<usize> = own.chain(others).filter_map(|on| local(on, first)).collect();
+        for index in read {
+            if let Some(planned) = self.planned.get_mut(index) {
+                planned.is_read = true;
+            }
+        }
+    }
+
+    /// Adds a fault for each cycle. An operation of type `agenda` depends on everything that operations inside it need.
+    pub(super) fn check_cycles(&self, first: usize, faults: &mut Vec<Fault>) {
+        let mut outward: HashMap<usize, Vec<Reason>> = HashMap::new();
+        for (index, inside) in &self.inside {
+            outward.insert(*index, inside.outward().collect());
+        }
+        let lists: Vec<Vec<Edge>> = self
+            .edges
+            .iter()
+            .enumerate()
+            .map(|(index, edges)| {
+                let outward = outward.get(&index).into_iter().flatten().map(|reason| reason.edge);
+                let all = edges.iter().copied().chain(outward);
+                let mut own: Vec<Edge> =
+                    all.filter_map(|edge| Some(edge.to(OpIx(local(edge.on, first)? as u32)))).collect();
+                own.retain(|edge| edge.on.index() < self.planned.len());
+                own.sort_unstable();
+                own.dedup_by_key(|edge| edge.on);
+                own
+            })
+            .collect();
+        let site = |from: OpIx, to: OpIx| {
+            let outward = outward.get(&from.index()).into_iter().flatten();
+            let mut reasons = self.reasons[from.index()].iter().chain(outward);
+            reasons.find(|reason| local(reason.edge.on, first) == Some(to.index())).map(Reason::site)
+        };
+        check_cycles(&Graph::new(&lists.into()), &|op| &self.planned[op.index()], &site, faults);
+    }
+
+    /// Checks the references to inputs whose values are known.
+    pub(super) fn check_inputs(&self, values: &Value, faults: &mut Vec<Fault>) {
+        if values.is_null() {
+            return;
+        }
+        for (planned, place) in self.planned.iter().zip(&self.places) {
+            for (pointer, error) in planned.payload.unusable_inputs(values) {
+                let at = Pointer::from(format!("{}{pointer}", place.join("payload")));
+                let message = format!("`{}` of operation `{}` {}", error.token, planned.name, error.problem);
+                faults.push(Fault::new("wrong-payload", Site::Within(at, error.token), message));
+            }
+        }
+        for (_, inside) in self.inside_here() {
+            inside.check_inputs(values, faults);
+        }
+    }
+
+    /// The operations inside that stand in the same document.
+    fn inside_here(&self) -> impl Iterator<Item = (&PlannedOperation, &Self)> {
+        let inside = self.inside.iter().map(|(index, inside)| (&self.planned[*index], inside));
+        inside.filter(|(planned, _)| planned.body().is_some_and(|body| body.inputs.is_none()))
+    }
+
+    /// All operations of the document by their pointers.
+    pub(super) fn by_place(&self) -> HashMap<Pointer, &PlannedOperation> {
+        let own = self.places.iter().cloned().zip(&self.planned);
+        own.chain(self.inside_here().flat_map(|(_, inside)| inside.by_place())).collect()
+    }
+
+    /// Checks references between these operations, to those around them, and to operations that the plan had before.
+    pub(super) fn check(
+        &self,
+        below: Option<&OpMap<PlannedOperation>>,
+        on: LaunchType,
+        inputs: &InputSpecs,
+        faults: &mut Vec<Fault>,
+    ) {
+        self.check_in(Around { batch: self, below, outer: None }, on, inputs, faults);
+    }
+
+    fn check_in(&self, here: Around<'_>, on: LaunchType, inputs: &InputSpecs, faults: &mut Vec<Fault>) {
+        let planned = |named: OpRef| here.find(named).map(|(planned, _)| planned);
+        for ((reader, edges), reasons) in self.planned.iter().zip(&self.edges).zip(&self.reasons) {
+            check_fallbacks(&reader.name, edges, reasons, &planned, faults);
+        }
+        check_fit(&self.planned, &self.places, on, &|named| here.find(named), inputs, faults);
+        for (index, inside) in &self.inside {
+            let Some(body) = self.planned[*index].body() else { continue };
+            let here = Around { batch: inside, below: None, outer: Some(&here) };
+            let planned = |named: OpRef| here.find(named).map(|(planned, _)| planned);
+            check_fallbacks(&self.planned[*index].name, &[], &inside.of_result, &planned, faults);
+            inside.check_in(here, on, body.inputs.as_ref().unwrap_or(inputs), faults);
+        }
+    }
+}
+
+/// The index of an operation among those that are planned together, of which the first has the number `first`.
+fn local(on: OpRef, first: usize) -> Option<usize> {
+    match on {
+        OpRef::Fixed(op) => op.index().checked_sub(first),
+        OpRef::Inner { up: 0, index } => Some(index as usize),
+        OpRef::Inner { .. } => None,
+    }
+}
