@@ -5,6 +5,7 @@ mod condition;
 mod dispatch;
 mod edges;
 mod exec;
+mod files;
 mod fit;
 mod graph;
 mod grow;
@@ -17,6 +18,7 @@ mod types;
 pub(crate) use build::MOST_OPERATIONS;
 pub use condition::{OutcomeGroup, When};
 pub(crate) use dispatch::{Dispatch, PlannedCalls};
+pub use files::{PlannedFiles, SourceFile};
 pub use graph::{Dependant, Edge, EdgeKind, Graph};
 pub(crate) use grow::Grown;
 pub(crate) use payload::Values;
@@ -108,6 +110,8 @@ pub struct RareFields {
     pub when: Option<Arc<When>>,
     /// Groups of `dependsOn`, which must all hold.
     pub groups: Vec<OutcomeGroup>,
+    /// Files that it reads and writes.
+    pub files: Option<Box<PlannedFiles>>,
 }
 
 /// The `forEach` of an operation.
@@ -198,6 +202,8 @@ pub struct Plan {
     names: names::Names,
     /// Values of the agenda's inputs, a map.
     inputs: Arc<serde_json::Value>,
+    /// Files that must exist before the run.
+    source_files: Vec<SourceFile>,
 }
 
 impl Plan {

@@ -2,15 +2,16 @@
 //! it starts a thread that waits for the lock and sends it back.
 
 use super::ancestry;
-use super::cache_key::{CacheKeys, ExecProgram};
-use super::jobs::{CommitJob, Job, Lock, WaitId, Waiting, failure, with_source};
+use super::cache_key::{ExecProgram, FilesOfKey};
+use super::file_threads::FileThreads;
+use super::file_work::{FileContext, LookUp, Verified};
+use super::jobs::{CommitJob, FilesDone, Job, Lock, WaitId, Waiting, failure, with_source};
 use super::{EffectReply, EffectRequest, Ticket};
 use crate::dead_letter_queue::{DeadLetter, DeadLetters, LettersLock};
 use crate::host::{
-    CacheAnswer, CacheOrigin, DelayTurn, HeldLock, Holder, Host, HostError, LockAttempt, LockWait, Miss,
-    Shared, ShortLock,
+    CacheOrigin, DelayTurn, HeldLock, Holder, Host, HostError, LockAttempt, LockWait, Shared, ShortLock,
 };
-use pop_agenda::{Answer, CacheAsk, Gate, OpIx, Plan};
+use pop_agenda::{Answer, CacheAsk, DeclaredFiles, FileRecord, Gate, OpIx, Plan};
 use pop_contract::{Blame, Failure, Millis};
 use pop_policy::CacheKey;
 use serde_json::Value;
@@ -31,18 +32,25 @@ pub(super) enum Message {
     Request(EffectRequest),
     /// The lock that a thread waited for, or the error of the wait.
     Acquired(WaitId, io::Result<Lock>),
+    /// What a thread for files has done.
+    Done(WaitId, FilesDone),
 }
 
 /// Carries out requests, and holds the locks of operations.
 pub(super) struct Worker {
     host: Host,
     letters: DeadLetters,
-    cache_keys: CacheKeys,
+    files: FileContext,
+    file_threads: FileThreads,
     run: String,
     clock: fn() -> Millis,
     held: HashMap<OpIx, Vec<HeldLock>>,
     /// The keys under which results will be stored.
     keys: HashMap<OpIx, CacheKey>,
+    /// Files that operations read, as they were before the attempt.
+    read: HashMap<OpIx, (Arc<DeclaredFiles>, Arc<[FileRecord]>)>,
+    /// Files that operations have written.
+    written: HashMap<OpIx, Arc<[FileRecord]>>,
     waiting: HashMap<WaitId, Waiting>,
     next_wait: u64,
     is_closing: bool,
@@ -71,18 +79,21 @@ impl Worker {
     pub(super) fn new(
         host: Host,
         letters: DeadLetters,
-        cache_keys: CacheKeys,
+        files: FileContext,
         run: String,
         clock: fn() -> Millis,
     ) -> Self {
         Self {
             host,
             letters,
-            cache_keys,
+            files,
+            file_threads: FileThreads::new(),
             run,
             clock,
             held: HashMap::new(),
             keys: HashMap::new(),
+            read: HashMap::new(),
+            written: HashMap::new(),
             waiting: HashMap::new(),
             next_wait: 0,
             is_closing: false,
@@ -104,6 +115,7 @@ impl Worker {
             match self.next(messages) {
                 Ok(Message::Request(request)) => self.carry_out(request, &channels),
                 Ok(Message::Acquired(wait, lock)) => self.acquired(wait, lock, &channels),
+                Ok(Message::Done(wait, done)) => self.done(wait, done, &channels),
                 Err(RecvTimeoutError::Timeout) => self.say_what_waits(&channels),
                 Err(RecvTimeoutError::Disconnected) => return,
             }
@@ -135,14 +147,16 @@ impl Worker {
     fn carry_out(&mut self, request: EffectRequest, channels: &Channels) {
         match request {
             EffectRequest::Ask { ticket, op, gate, exec, plan } => {
-                self.ask(ticket, op, gate, exec.as_deref(), &plan, channels);
+                self.ask(ticket, op, gate, exec, &plan, channels);
             }
-            EffectRequest::Reclaim { op, gates, exec, plan } => {
-                self.reclaim(op, &gates, exec.as_deref(), &plan);
+            EffectRequest::Reclaim { op, gates, key, exec, plan } => {
+                self.reclaim(op, &gates, key.as_deref(), exec.as_deref(), &plan);
             }
             EffectRequest::Release { op } => {
                 self.held.remove(&op);
                 self.keys.remove(&op);
+                self.read.remove(&op);
+                self.written.remove(&op);
                 self.waiting.retain(|_, waiting| waiting.job.operation() != Some(op));
             }
             EffectRequest::Fill { op, operation, ask, result } => {
@@ -150,8 +164,13 @@ impl Worker {
                     channels.reply(EffectReply::Notice(words));
                 }
             }
-            EffectRequest::Commit { ticket, op, attempt, versions, by } => {
-                self.commit(CommitJob { ticket, op, attempt, versions, by, locks: Vec::new() }, channels);
+            EffectRequest::Commit { ticket, op, attempt, versions, by, files, stores_files } => {
+                let (locks, written) = (Vec::new(), None);
+                let commit = CommitJob { ticket, op, attempt, versions, by, locks, written };
+                match files {
+                    Some(files) => self.verify(commit, files, stores_files, channels),
+                    None => self.commit(commit, channels),
+                }
             }
             EffectRequest::Confirm { keys, by } => self.confirm(keys, by, channels),
             EffectRequest::PutDeadLetter(letter) => self.put_dead_letter(letter, channels),
@@ -182,7 +201,10 @@ impl Worker {
             (Job::PutDeadLetter(letter), Ok(Lock::Letters(lock))) => {
                 self.write_letter(&letter, &lock, channels);
             }
-            (Job::Hold { ticket, op } | Job::Turn { ticket, op, .. }, Err(error)) => {
+            (
+                Job::Hold { ticket, op } | Job::Turn { ticket, op, .. } | Job::Files { ticket, op },
+                Err(error),
+            ) => {
                 channels.answer(ticket, op, Err(error));
             }
             (Job::Commit(commit), Err(error)) => committed(commit, Err(Box::new(failure(&error))), channels),
@@ -192,6 +214,77 @@ impl Worker {
             // each job waits for one kind of lock
             (_, Ok(_)) => {}
         }
+    }
+
+    /// Carries out work on one of the threads for files.
+    fn on_files(
+        &mut self,
+        job: Job,
+        channels: &Channels,
+        work: impl FnOnce(&FileContext) -> FilesDone + Send + 'static,
+    ) {
+        let wait = WaitId(self.next_wait);
+        self.next_wait += 1;
+        self.waiting.insert(wait, Waiting { job, say: None });
+        let (inbox, files) = (channels.inbox.clone(), self.files.clone());
+        // fails only if the worker has ended
+        self.file_threads.run(Box::new(move || drop(inbox.send(Message::Done(wait, work(&files))))));
+    }
+
+    fn done(&mut self, wait: WaitId, done: FilesDone, channels: &Channels) {
+        // the operation may have been released meanwhile
+        let Some(Waiting { job, .. }) = self.waiting.remove(&wait) else { return };
+        match (job, done) {
+            (Job::Files { ticket, op }, FilesDone::Answered(key, answer)) => {
+                if let Some(key) = key {
+                    self.keys.insert(op, *key);
+                }
+                if let Answer::Read { files } = &answer
+                    && let Some((_, read)) = self.read.get_mut(&op)
+                {
+                    *read = Arc::clone(files);
+                }
+                channels.answer(ticket, op, Ok(answer));
+            }
+            (Job::Commit(mut commit), FilesDone::Verified(Ok(verified))) => {
+                let Verified { written, unfit, notice } = verified;
+                if let Some(why) = unfit
+                    && self.keys.remove(&commit.op).is_some()
+                {
+                    let words = format!("the result of {} is not cached: {why}", commit.by);
+                    channels.reply(EffectReply::Notice(words));
+                }
+                if let Some(why) = notice {
+                    let words = format!("the files of {} are not stored in the cache: {why}", commit.by);
+                    channels.reply(EffectReply::Notice(words));
+                }
+                if let Some(written) = &written {
+                    self.written.insert(commit.op, Arc::clone(written));
+                }
+                commit.written = written;
+                self.commit(commit, channels);
+            }
+            (Job::Commit(commit), FilesDone::Verified(Err(failure))) => {
+                committed(commit, Err(failure), channels);
+            }
+            // each job waits for one kind of work
+            _ => {}
+        }
+    }
+
+    fn verify(
+        &mut self,
+        commit: CommitJob,
+        declared: Arc<DeclaredFiles>,
+        is_stored: bool,
+        channels: &Channels,
+    ) {
+        let before = self.keys.get(&commit.op).and_then(|_| self.read.get(&commit.op));
+        let before = before.map(|(_, read)| Arc::clone(read));
+        let is_stored = is_stored && self.keys.contains_key(&commit.op);
+        self.on_files(Job::Commit(commit), channels, move |files| {
+            FilesDone::Verified(files.verify(&declared, before.as_deref(), is_stored))
+        });
     }
 
     /// Starts a thread that waits for a lock. The thread may wait until the process ends.
@@ -229,16 +322,28 @@ impl Worker {
         ticket: Ticket,
         op: OpIx,
         gate: Gate,
-        exec: Option<&ExecProgram>,
-        plan: &Plan,
+        exec: Option<Box<ExecProgram>>,
+        plan: &Arc<Plan>,
         channels: &Channels,
     ) {
         let planned = plan.operation(op);
         match gate {
             Gate::Lock { name } => self.lock(ticket, op, &name, planned.name.as_str(), channels),
+            Gate::Files(declared) => {
+                self.read.insert(op, (Arc::clone(&declared), Arc::default()));
+                self.on_files(Job::Files { ticket, op }, channels, move |files| {
+                    FilesDone::Answered(None, files.read(&declared))
+                });
+            }
             Gate::Cache(ask) => {
-                let answer = self.look_up(plan, op, &ask, exec);
-                channels.answer(ticket, op, Ok(answer));
+                let (declared, read) = self.read.get(&op).cloned().unzip();
+                let read = read.unwrap_or_default();
+                let plan = Arc::clone(plan);
+                let request = LookUp { op, ask, exec, plan, declared, read, may_put_back: true };
+                self.on_files(Job::Files { ticket, op }, channels, move |files| {
+                    let (key, answer) = files.look_up(&request);
+                    FilesDone::Answered(Some(Box::new(key)), answer)
+                });
             }
             Gate::Version { name } => {
                 channels.answer(ticket, op, self.host.version(&name).map(Answer::Version));
@@ -304,7 +409,15 @@ impl Worker {
         }
     }
 
-    fn reclaim(&mut self, op: OpIx, gates: &[Gate], exec: Option<&ExecProgram>, plan: &Plan) {
+    fn reclaim(
+        &mut self,
+        op: OpIx,
+        gates: &[Gate],
+        missed: Option<&str>,
+        exec: Option<&ExecProgram>,
+        plan: &Plan,
+    ) {
+        let mut declared = None;
         for gate in gates {
             match gate {
                 Gate::Lock { name } => {
@@ -313,26 +426,23 @@ impl Worker {
                         self.held.entry(op).or_default().push(lock);
                     }
                 }
-                // this executor will write the result to the cache as the earlier one would have
+                Gate::Files(files) => declared = Some(files),
+                // this executor writes the result to the cache as the earlier one would have, if the key is the same
                 Gate::Cache(ask) => {
-                    let key = self.cache_keys.key(plan, ask, plan.operation(op), exec);
-                    self.keys.insert(op, key);
+                    let read = match declared.map(|declared| self.files.read(declared)) {
+                        Some(Answer::Read { files }) => files,
+                        Some(_) => continue,
+                        None => Arc::default(),
+                    };
+                    let of_key = declared.map(|declared| FilesOfKey { declared, read: &read });
+                    let key = self.files.cache_keys.key(plan, ask, plan.operation(op), exec, of_key);
+                    if missed.is_none_or(|missed| missed == key.digest()) {
+                        self.keys.insert(op, key);
+                        self.read.extend(declared.map(|declared| (op, (Arc::clone(declared), read))));
+                    }
                 }
                 Gate::Version { .. } | Gate::Delay { .. } => {}
             }
-        }
-    }
-
-    fn look_up(&mut self, plan: &Plan, op: OpIx, ask: &CacheAsk, exec: Option<&ExecProgram>) -> Answer {
-        let planned = plan.operation(op);
-        let key = self.cache_keys.key(plan, ask, planned, exec);
-        let found = self.host.look_up(&ask.state, &key, planned.name.as_str(), (self.clock)(), ask.ttl_ms);
-        self.keys.insert(op, key);
-        match found {
-            CacheAnswer::Hit { result, from: CacheOrigin { run, operation, written } } => {
-                Answer::Hit { result: result.into(), by: format!("{run}/{operation}").into(), written }
-            }
-            CacheAnswer::Miss(why) => Answer::Miss { why: miss_words(&why).into() },
         }
     }
 
@@ -341,7 +451,8 @@ impl Worker {
         let key = self.keys.get(&op)?;
         let by =
             CacheOrigin { run: self.run.clone(), operation: operation.to_owned(), written: (self.clock)() };
-        match self.host.write(&ask.state, key, result, &by) {
+        let files = self.written.get(&op).map(AsRef::as_ref);
+        match self.host.write(&ask.state, key, result, files, &by) {
             Ok(true) => None,
             Ok(false) => Some(format!(
                 "the result of `{operation}` is too large for cache `{}` and is not cached",
@@ -367,7 +478,7 @@ impl Worker {
                 Err(error) => return committed(commit, Err(Box::new(failure(&error))), channels),
             }
         }
-        let outcome = commit.make_versions();
+        let outcome = commit.make_versions().map(|()| commit.written.clone());
         committed(commit, outcome, channels);
     }
 
@@ -413,7 +524,11 @@ impl Worker {
     }
 }
 
-fn committed(commit: CommitJob, outcome: Result<(), Box<Failure>>, channels: &Channels) {
+fn committed(
+    commit: CommitJob,
+    outcome: Result<Option<Arc<[FileRecord]>>, Box<Failure>>,
+    channels: &Channels,
+) {
     let CommitJob { ticket, op, attempt, locks, .. } = commit;
     drop(locks);
     channels.reply(EffectReply::Committed { ticket, op, attempt, outcome });
@@ -425,13 +540,4 @@ fn letter_words(letter: &DeadLetter, error: &dyn std::error::Error) -> String {
         letter.operation,
         with_source(error)
     )
-}
-
-fn miss_words(why: &Miss) -> String {
-    match why {
-        Miss::Absent { changed } if changed.is_empty() => "the cache has no entry for this key".to_owned(),
-        Miss::Absent { changed } => format!("the key has changed: {}", changed.join(", ")),
-        Miss::Expired { .. } => "the entry is older than cacheTtlMs".to_owned(),
-        Miss::Damaged => "the entry is damaged".to_owned(),
-    }
 }

@@ -9,6 +9,7 @@ use super::route_words;
 use pop_agenda::{Attempt, Edge, EdgeKind, Ending, Explanation, OpIx, Outcome};
 use pop_assembly::SavedRun;
 use pop_contract::Failure;
+use pop_reporters::run::files_json;
 use serde_json::{Value, json};
 
 /// Builds the document about an operation.
@@ -38,6 +39,7 @@ pub(super) fn document(saved: &SavedRun, op: OpIx) -> Value {
             .collect::<Vec<_>>(),
         "skippedBy": seen.skipped.as_ref().map(ToString::to_string),
         "gates": gates.unwrap_or_default(),
+        "files": seen.files.as_ref().map(files_json),
         "failedStarts": starts.collect::<Vec<_>>(),
         "attempts": seen.attempts.iter().map(|one| attempt(saved, one)).collect::<Vec<_>>(),
         "isPayloadResolved": payload.is_ok(),
