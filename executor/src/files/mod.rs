@@ -77,7 +77,7 @@ impl fmt::Display for FileChange {
 
 /// The folder to which the patterns of an operation are relative. `start` is the folder in which programs start.
 pub(crate) fn folder(start: &Path, declared: &DeclaredFiles) -> PathBuf {
-    start.join(&*declared.folder)
+    if declared.folder.is_empty() { start.to_owned() } else { start.join(&*declared.folder) }
 }
 
 /// Records of the files that match these patterns, in the order of their paths. A pattern without a file is an error.

@@ -24,7 +24,7 @@ pub(super) fn document(saved: &SavedRun, op: OpIx) -> Value {
     let policies = policies(planned).into_iter();
     let policies = policies
         .map(|policy| json!({"key": policy.key, "value": policy.value, "scope": policy.scope.to_string()}));
-    json!({
+    let mut document = json!({
         "run": saved.folder.run(),
         "runState": word(saved),
         "name": planned.name.as_str(),
@@ -39,14 +39,17 @@ pub(super) fn document(saved: &SavedRun, op: OpIx) -> Value {
             .collect::<Vec<_>>(),
         "skippedBy": seen.skipped.as_ref().map(ToString::to_string),
         "gates": gates.unwrap_or_default(),
-        "files": seen.files.as_ref().map(files_json),
         "failedStarts": starts.collect::<Vec<_>>(),
         "attempts": seen.attempts.iter().map(|one| attempt(saved, one)).collect::<Vec<_>>(),
         "isPayloadResolved": payload.is_ok(),
         "payload": payload.map_or_else(|_| planned.payload.template().clone(), std::borrow::Cow::into_owned),
         "policies": policies.collect::<Vec<_>>(),
         "replayOf": saved.inputs.settings.replay_of,
-    })
+    });
+    if let Some(files) = &seen.files {
+        document["files"] = files_json(files);
+    }
+    document
 }
 
 /// The state as one word, and the operations that it waits for or that decided it.
