@@ -11,6 +11,7 @@ mod driver;
 mod effects;
 mod files;
 mod folder_error;
+mod forecast;
 mod frozen_inputs;
 mod host;
 mod journal;
@@ -27,6 +28,7 @@ pub use driver::{FinishedRun, Ports, RunError, RunRequest, RunStart, run};
 pub use effects::{EffectReply, EffectRequest, Effects, ExecProgram, HostEffects, Ticket};
 pub use files::{FileChange, FilesError, MOST_FILES, MOST_PATH_BYTES, changed_reads, changed_writes};
 pub use folder_error::FolderError;
+pub use forecast::{Prospect, forecast};
 pub use frozen_inputs::{ConfDSettings, Inputs, ReplayOf, Settings};
 pub use host::{
     CacheAnswer, CacheEntry, CacheFile, CacheOrigin, CommitOutcome, DelayTurn, FILES_LIMIT, HeldLock, Holder,

@@ -260,6 +260,19 @@ impl Plan {
         self.context.iter().flat_map(|context| context.catalog.entries())
     }
 
+    /// The same plan, in which any number of instances of an operation may run at once.
+    #[must_use]
+    pub fn without_part_limits(mut self) -> Self {
+        for planned in self.operations.values_mut() {
+            if let Some(rare) = planned.rare.as_mut().filter(|rare| rare.for_each.is_some())
+                && let Some(for_each) = &mut Arc::make_mut(rare).for_each
+            {
+                for_each.max_parallel = None;
+            }
+        }
+        self
+    }
+
     /// The operation with this name.
     pub fn find(&self, name: &str) -> Option<OpIx> {
         self.operations.iter().find(|(_, planned)| planned.name.as_str() == name).map(|(op, _)| op)

@@ -3,6 +3,7 @@
 use super::cache_key::{CacheKeys, ExecProgram, FilesOfKey};
 use crate::files::{self, Digests, FileChange, FilesError};
 use crate::host::{CacheAnswer, CacheOrigin, Host, HostError, Miss};
+use crate::run_identity::RunIdentity;
 use pop_agenda::{Answer, CacheAsk, DeclaredFiles, FileRecord, OpIx, Plan};
 use pop_contract::{Blame, Failure, Millis};
 use pop_policy::CacheKey;
@@ -14,7 +15,7 @@ const MARGIN: u64 = 16;
 
 /// What the work needs to know of the run.
 #[derive(Clone)]
-pub(super) struct FileContext {
+pub(crate) struct FileContext {
     pub(super) host: Host,
     pub(super) digests: Arc<Digests>,
     pub(super) cache_keys: CacheKeys,
@@ -26,15 +27,15 @@ pub(super) struct FileContext {
 }
 
 /// A request to look up a cached result.
-pub(super) struct LookUp {
-    pub(super) op: OpIx,
-    pub(super) ask: Arc<CacheAsk>,
-    pub(super) exec: Option<Box<ExecProgram>>,
-    pub(super) plan: Arc<Plan>,
-    pub(super) declared: Option<Arc<DeclaredFiles>>,
-    pub(super) read: Arc<[FileRecord]>,
+pub(crate) struct LookUp {
+    pub(crate) op: OpIx,
+    pub(crate) ask: Arc<CacheAsk>,
+    pub(crate) exec: Option<Box<ExecProgram>>,
+    pub(crate) plan: Arc<Plan>,
+    pub(crate) declared: Option<Arc<DeclaredFiles>>,
+    pub(crate) read: Arc<[FileRecord]>,
     /// Whether missing files may be put back; else only what would happen is answered.
-    pub(super) may_put_back: bool,
+    pub(crate) may_put_back: bool,
 }
 
 /// The files of an attempt that succeeded.
@@ -49,8 +50,16 @@ pub(super) struct Verified {
 }
 
 impl FileContext {
+    /// The context of a run on the shared state of `host`.
+    pub(crate) fn new(host: Host, identity: &RunIdentity, clock: fn() -> Millis) -> Self {
+        let digests = Arc::new(Digests::default());
+        let RunIdentity { home, on, start, .. } = identity.clone();
+        let cache_keys = CacheKeys::new(on, home, start.clone(), Arc::clone(&digests));
+        Self { host, digests, cache_keys, start, clock, room: Arc::default() }
+    }
+
     /// Finds the files that an operation reads.
-    pub(super) fn read(&self, declared: &DeclaredFiles) -> Answer {
+    pub(crate) fn read(&self, declared: &DeclaredFiles) -> Answer {
         let folder = files::folder(&self.start, declared);
         match files::record(&self.digests, &folder, &declared.reads) {
             Ok(found) => Answer::Read { files: found.into() },
@@ -59,7 +68,7 @@ impl FileContext {
     }
 
     /// Looks up a cached result. It counts only if its files are there, or were put back.
-    pub(super) fn look_up(&self, request: &LookUp) -> (CacheKey, Answer) {
+    pub(crate) fn look_up(&self, request: &LookUp) -> (CacheKey, Answer) {
         let LookUp { op, ask, exec, plan, declared, read, may_put_back } = request;
         let planned = plan.operation(*op);
         let of_key = declared.as_deref().map(|declared| FilesOfKey { declared, read });
@@ -179,7 +188,7 @@ impl FileContext {
         let margin = limit / MARGIN;
         *room = Some(margin.min(limit.saturating_sub(total)));
         if total > limit {
-            self.host.evict_files(limit - margin)?;
+            self.host.evict_files(limit - margin, None)?;
             *room = Some(margin);
         }
         Ok(())
@@ -200,6 +209,9 @@ fn miss_words(why: &Miss) -> String {
     match why {
         Miss::Absent { changed, has_run: true } if !changed.is_empty() => {
             format!("the key has changed: {}", changed.join(", "))
+        }
+        Miss::Absent { has_run: false, .. } => {
+            "the cache has no result of an operation with this name: it has never run".to_owned()
         }
         Miss::Absent { .. } => "the cache has no entry for this key".to_owned(),
         Miss::Expired { .. } => "the entry is older than cacheTtlMs".to_owned(),

@@ -1,17 +1,15 @@
 //! Effects on the files that runs of this host share. One thread carries them out; it starts with the first request.
 
-use super::cache_key::CacheKeys;
 use super::file_work::FileContext;
 use super::worker::{Message, Worker};
 use super::{EffectReply, EffectRequest, Effects};
 use crate::dead_letter_queue::DeadLetters;
-use crate::files::Digests;
 use crate::host::Host;
 use crate::run_identity::RunIdentity;
 use pop_agenda::Answer;
 use pop_contract::{Blame, Failure, Millis};
 use std::io;
-use std::sync::{Arc, mpsc as channel};
+use std::sync::mpsc as channel;
 use tokio::sync::mpsc;
 
 /// [`Effects`] over a [`Host`] and the dead-letter queue of a run.
@@ -25,12 +23,9 @@ pub struct HostEffects {
 impl HostEffects {
     /// The effects of the run `identity` on the shared state of `host`. `clock` returns the wall-clock time.
     pub fn new(host: Host, identity: &RunIdentity, clock: fn() -> Millis) -> Self {
-        let RunIdentity { run, home, on, start, folder, .. } = identity.clone();
-        let digests = Arc::new(Digests::default());
-        let cache_keys = CacheKeys::new(on, home, start.clone(), Arc::clone(&digests));
-        let files =
-            FileContext { host: host.clone(), digests, cache_keys, start, clock, room: Arc::default() };
-        let worker = Worker::new(host, DeadLetters::of(&folder), files, run, clock);
+        let files = FileContext::new(host.clone(), identity, clock);
+        let letters = DeadLetters::of(&identity.folder);
+        let worker = Worker::new(host, letters, files, identity.run.clone(), clock);
         Self { idle: Some(worker), inbox: None }
     }
 

@@ -18,6 +18,7 @@ mod pending;
 mod worker;
 
 pub use cache_key::ExecProgram;
+pub(crate) use file_work::{FileContext, LookUp};
 pub use host_effects::HostEffects;
 pub(crate) use pending::PendingEffects;
 

@@ -132,13 +132,14 @@ impl Host {
         Ok(all)
     }
 
-    /// Removes the least recently used files until the rest has at most `limit` bytes. Returns the removed files.
-    pub fn evict_files(&self, limit: u64) -> Result<Vec<StoredFile>, HostError> {
+    /// Removes the least recently used files until the rest has at most `limit` bytes, but none that was used since
+    /// `before`. Returns the removed files.
+    pub fn evict_files(&self, limit: u64, before: Option<SystemTime>) -> Result<Vec<StoredFile>, HostError> {
         let mut all = self.stored_files()?;
         let mut total: u64 = all.iter().map(|file| file.bytes).sum();
         let mut count = 0;
         for file in &all {
-            if total <= limit {
+            if total <= limit || before.is_some_and(|before| file.used >= before) {
                 break;
             }
             match fs::remove_file(&file.path) {
@@ -287,9 +288,38 @@ mod tests {
         }
         // a use makes it the newest
         host.put_back(&record("f", "old"), &file).unwrap();
-        assert_eq!(host.evict_files(9).unwrap(), []);
-        let removed = host.evict_files(4).unwrap();
+        assert_eq!(host.evict_files(9, None).unwrap(), []);
+        let removed = host.evict_files(4, None).unwrap();
         assert_eq!(removed.len(), 2);
         assert!(host.has_file(&record("f", "old")) && !host.has_file(&record("f", "mid")));
+    }
+
+    #[test]
+    fn fr_d2_files_are_stored_put_back_and_evicted_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let host = Host::new(folder.path().join("host"));
+        std::thread::scope(|scope| {
+            for thread in 0..4 {
+                let (host, folder) = (&host, folder.path());
+                scope.spawn(move || {
+                    for round in 0..50 {
+                        let content = format!("content {}", round % 5).repeat(1_000);
+                        let (file, record) = (folder.join(format!("f{thread}")), record("f", &content));
+                        fs::write(&file, &content).unwrap();
+                        host.store_file(&file, &record).unwrap();
+                        if thread == 0 {
+                            host.evict_files(10_000, None).unwrap();
+                        }
+                        let target = folder.join(format!("t{thread}"));
+                        // another thread may have evicted it, but what comes back is whole
+                        if host.put_back(&record, &target).is_ok() {
+                            assert_eq!(fs::read_to_string(&target).unwrap(), content);
+                        }
+                    }
+                });
+            }
+        });
+        let names = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name());
+        assert!(names.into_iter().all(|name| !name.to_string_lossy().ends_with(UNFINISHED)));
     }
 }
