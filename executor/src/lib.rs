@@ -9,7 +9,9 @@ mod dead_letter;
 mod dead_letter_queue;
 mod driver;
 mod effects;
+mod files;
 mod folder_error;
+mod forecast;
 mod frozen_inputs;
 mod host;
 mod journal;
@@ -24,11 +26,14 @@ pub use attempt::{AttemptLimits, AttemptOrder, AttemptRunner, Runners, operation
 pub use dead_letter_queue::{DeadLetter, DeadLetters, LetterError, LockedLetter, PastAttempt};
 pub use driver::{FinishedRun, Ports, RunError, RunRequest, RunStart, run};
 pub use effects::{EffectReply, EffectRequest, Effects, ExecProgram, HostEffects, Ticket};
+pub use files::{FileChange, FilesError, MOST_FILES, MOST_PATH_BYTES, changed_reads, changed_writes};
 pub use folder_error::FolderError;
+pub use forecast::{Prospect, forecast};
 pub use frozen_inputs::{ConfDSettings, Inputs, ReplayOf, Settings};
 pub use host::{
-    CacheAnswer, CacheEntry, CacheFile, CacheOrigin, CommitOutcome, DelayTurn, HeldLock, Holder, Host,
-    HostError, LockAttempt, LockWait, MOST_BYTES, Miss, ShortLock, remote_file_system,
+    CacheAnswer, CacheEntry, CacheFile, CacheOrigin, CommitOutcome, DelayTurn, FILES_LIMIT, HeldLock, Holder,
+    Host, HostError, LockAttempt, LockWait, MOST_BYTES, Miss, ShortLock, StoreError, StoredFile,
+    remote_file_system,
 };
 pub use journal::{FileJournal, Journal, JournalContent, JournalError, Sync, read_journal};
 pub use lock::{ExecutorProcess, Lock};

@@ -122,23 +122,23 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn of(matrix: Value) -> Result<Value, String> {
+    fn of(matrix: &Value) -> Result<Value, String> {
         items(matrix.as_object().unwrap()).map(Value::Array)
     }
 
     #[test]
     fn combinations_follow_the_names_of_the_axes() {
-        let found = of(json!({"matrix": {"os": ["a", "b"], "py": [1, 2]}})).unwrap();
+        let found = of(&json!({"matrix": {"os": ["a", "b"], "py": [1, 2]}})).unwrap();
         let expected =
             json!([{"os": "a", "py": 1}, {"os": "a", "py": 2}, {"os": "b", "py": 1}, {"os": "b", "py": 2}]);
         assert_eq!(found, expected);
-        assert_eq!(of(json!({"matrix": {"os": []}})), Ok(json!([])));
-        assert_eq!(of(json!({"include": [{"os": "a"}]})), Ok(json!([{"os": "a"}])));
+        assert_eq!(of(&json!({"matrix": {"os": []}})), Ok(json!([])));
+        assert_eq!(of(&json!({"include": [{"os": "a"}]})), Ok(json!([{"os": "a"}])));
     }
 
     #[test]
     fn exclude_removes_partial_matches() {
-        let found = of(json!({
+        let found = of(&json!({
             "matrix": {"os": ["a", "b"], "py": [1, 2]},
             "exclude": [{"os": "a"}, {"os": "b", "py": 2}, {"os": "b", "ruby": 1}],
         }));
@@ -148,7 +148,7 @@ mod tests {
     // the example of GitHub's documentation of `include`, in other words
     #[test]
     fn include_extends_combinations_or_adds_one() {
-        let found = of(json!({
+        let found = of(&json!({
             "matrix": {"fruit": ["apple", "pear"], "animal": ["cat", "dog"]},
             "include": [
                 {"color": "green"}, {"color": "pink", "animal": "cat"}, {"fruit": "apple", "shape": "circle"},
@@ -169,11 +169,11 @@ mod tests {
     #[test]
     fn wrong_values_are_named() {
         assert_eq!(
-            of(json!({"matrix": {"os": "a"}})).unwrap_err(),
+            of(&json!({"matrix": {"os": "a"}})).unwrap_err(),
             "`os` of the matrix must be a list, not text"
         );
         let many: Vec<u32> = (0..1000).collect();
-        let error = of(json!({"matrix": {"a": many, "b": many}})).unwrap_err();
+        let error = of(&json!({"matrix": {"a": many, "b": many}})).unwrap_err();
         assert_eq!(error, "the matrix has more than 100000 combinations");
         let mut faults = Vec::new();
         let wrong = json!({"matrix": {"os": 1, "py": "@<x.out>"}, "exclude": {}, "include": [1]});

@@ -9,7 +9,7 @@ pub use admission::{Admission, GateHolder, GateWait};
 pub use operation::{Attempt, Backoff, FailedStart, OperationHistory, StopRequest};
 
 use crate::event::{EventRecord, PriorOutcome, RunEvent, RunOutcome, RunTime};
-use crate::gate::{Answer, Gate};
+use crate::gate::Gate;
 use crate::ops::{OpIx, OpMap};
 use crate::outcome::Outcome;
 use pop_contract::Millis;
@@ -133,11 +133,7 @@ impl History {
         match event {
             // only the operation whose turn it is sends a request
             RunEvent::GateAsked { .. } => drop(self.lock_holders.insert(name.clone(), op)),
-            RunEvent::GatesSet { .. }
-            | RunEvent::GateAnswered {
-                answer: Answer::Granted | Answer::Version(_) | Answer::Miss { .. },
-                ..
-            } => {
+            event if reaches_next_gate(event) => {
                 let holder = *self.lock_holders.entry(name.clone()).or_insert(op);
                 if holder != op {
                     admission.set_holder(GateHolder::Operation(holder));
@@ -145,5 +141,13 @@ impl History {
             }
             _ => {}
         }
+    }
+}
+
+fn reaches_next_gate(event: &RunEvent) -> bool {
+    match event {
+        RunEvent::GatesSet { .. } => true,
+        RunEvent::GateAnswered { answer, .. } => answer.passes(),
+        _ => false,
     }
 }

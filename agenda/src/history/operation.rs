@@ -5,7 +5,8 @@
 
 use super::admission::Admission;
 use crate::event::{Ending, RunEvent, RunTime, StopReason};
-use crate::gate::Answer;
+use crate::files::RecordedFiles;
+use crate::gate::{Answer, Gate};
 use crate::outcome::Outcome;
 use pop_contract::{Exit, Failure, Progress};
 use pop_policy::PatternMatch;
@@ -92,6 +93,8 @@ pub struct OperationHistory {
     pub settled: Option<(RunTime, Outcome)>,
     /// Failure code that matched `ignoreErrors`.
     pub ignored: Option<Box<str>>,
+    /// Files that the operation declares, as its latest attempt found and left them; none without `reads` and `writes`.
+    pub files: Option<RecordedFiles>,
 }
 
 impl OperationHistory {
@@ -164,7 +167,7 @@ impl OperationHistory {
     /// Adds an event of this operation.
     pub(crate) fn add(&mut self, at: RunTime, event: &RunEvent) {
         match event {
-            RunEvent::GatesSet { gates, .. } => self.admissions.push(Admission::start(Arc::clone(gates), at)),
+            RunEvent::GatesSet { gates, .. } => self.start_admission(gates, at),
             RunEvent::GateAnswered { answer, .. } => self.add_answer(at, answer),
             RunEvent::Joined { ending, outcome, .. } => {
                 self.joined = Some(ending.clone());
@@ -197,8 +200,11 @@ impl OperationHistory {
                     attempt.committing = Some(at);
                 }
             }
-            RunEvent::AttemptEnded { ending, .. } => {
+            RunEvent::AttemptEnded { ending, files, .. } => {
                 self.close_admission(at);
+                if let (Some(own), Some(files)) = (&mut self.files, files) {
+                    own.written = Some(Arc::clone(files));
+                }
                 if let Some(attempt) = self.attempts.last_mut() {
                     attempt.ended = Some((at, ending.clone()));
                 }
@@ -251,9 +257,26 @@ impl OperationHistory {
         self.reopened.push(at);
     }
 
+    fn start_admission(&mut self, gates: &Arc<[Gate]>, at: RunTime) {
+        self.admissions.push(Admission::start(Arc::clone(gates), at));
+        self.files = gates.iter().find_map(|gate| match gate {
+            Gate::Files(declared) => {
+                Some(RecordedFiles { declared: Arc::clone(declared), read: None, written: None })
+            }
+            _ => None,
+        });
+    }
+
     fn add_answer(&mut self, at: RunTime, answer: &Answer) {
         if let Some(admission) = self.admissions.last_mut() {
             admission.answer(answer, at);
+        }
+        if let Some(own) = &mut self.files {
+            match answer {
+                Answer::Read { files } => own.read = Some(Arc::clone(files)),
+                Answer::Hit { files, .. } => own.written.clone_from(files),
+                _ => {}
+            }
         }
         match answer {
             Answer::Hit { result, .. } => {

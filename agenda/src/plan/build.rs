@@ -5,6 +5,7 @@ use super::body::{Body, check_params};
 use super::condition::{OutcomeGroup, When};
 use super::edges::{Reason, Reasons};
 use super::exec::{check_exec, check_script};
+use super::files::{PlannedFiles, check_operation, check_shared};
 use super::length::{check_delivery, check_length};
 use super::names::{Known, Names};
 use super::payload::Referent;
@@ -46,6 +47,8 @@ impl Plan {
         batch.check_inputs(&input_values, faults);
         batch.check_cycles(0, faults);
         check_last(&batch, faults);
+        let graph = Graph::new(&numbered(&batch.edges).into());
+        let source_files = check_shared(&batch, &graph, faults);
         batch.check(None, on, &inputs, faults);
         if !spellings.is_empty() {
             check_spellings(&spellings, &batch.by_place(), faults);
@@ -57,7 +60,7 @@ impl Plan {
         let mut plan = Self {
             identity,
             operations: Vec::new().into(),
-            graph: Graph::new(&numbered(&batch.edges).into()),
+            graph,
             exec_pod: Arc::clone(catalog.exec_pod()),
             on,
             last: Vec::new(),
@@ -65,6 +68,7 @@ impl Plan {
             names: Names::default(),
             inputs: Arc::new(input_values),
             labels: HashMap::new(),
+            source_files,
         };
         if grows {
             // generated operations may read every result
@@ -180,7 +184,10 @@ pub(super) fn plan_operation(
     if is_dlq {
         own.params = std::mem::take(&mut operation.params);
     }
-    if let Some(written) = rare {
+    if let Some(mut written) = rare {
+        own.files = PlannedFiles::compile(&mut written, &params, |value, at| {
+            compile(value, at, &mut reasons, faults)
+        });
         own.finally = written.finally;
         own.is_last =
             written.finally.is_some() && operation.depends_on.is_empty() && written.groups.is_empty();
@@ -227,6 +234,7 @@ pub(super) fn plan_operation(
         || own.when.is_some()
         || own.action.is_some()
         || own.generator.is_some()
+        || own.files.is_some()
         || own.for_each.is_some();
     let found = reasons.found;
     let planned = PlannedOperation {
@@ -244,6 +252,7 @@ pub(super) fn plan_operation(
     };
     check_delivery(&planned, on, &operation.pointer.join("type"), faults);
     check_length(&planned, &operation.pointer.join("payload"), faults);
+    check_operation(&planned, catalog.exec_pod(), on, &operation.pointer, faults);
     let own_cache =
         planned.policies.use_cache.value && planned.policies.use_cache.scope == PolicyScope::Operation;
     if own_cache && !planned.may_use_cache() {

@@ -7,6 +7,7 @@ mod condition;
 mod dispatch;
 mod edges;
 mod exec;
+mod files;
 mod fit;
 mod graph;
 mod grow;
@@ -21,6 +22,7 @@ pub use body::Body;
 pub(crate) use build::MOST_OPERATIONS;
 pub use condition::{OutcomeGroup, When};
 pub(crate) use dispatch::{Dispatch, PlannedCalls};
+pub use files::{PlannedFiles, SourceFile};
 pub use graph::{Dependant, Edge, EdgeKind, Graph};
 pub(crate) use grow::Grown;
 pub use op_ref::OpRef;
@@ -118,6 +120,8 @@ pub struct RareFields {
     pub when: Option<Arc<When>>,
     /// Groups of `dependsOn`, which must all hold.
     pub groups: Vec<OutcomeGroup>,
+    /// Files that it reads and writes.
+    pub files: Option<Box<PlannedFiles>>,
 }
 
 /// The `forEach` of an operation.
@@ -229,6 +233,8 @@ pub struct Plan {
     inputs: Arc<serde_json::Value>,
     /// Names of items for people, by instance.
     labels: HashMap<OpIx, Box<str>>,
+    /// Files that must exist before the run.
+    source_files: Vec<SourceFile>,
 }
 
 impl Plan {
@@ -283,6 +289,19 @@ impl Plan {
     /// Handlers that operations added during the run may use.
     pub fn handlers_to_come(&self) -> impl Iterator<Item = &Entry> {
         self.context.iter().flat_map(|context| context.catalog.entries())
+    }
+
+    /// The same plan, in which any number of instances of an operation may run at once.
+    #[must_use]
+    pub fn without_part_limits(mut self) -> Self {
+        for planned in self.operations.values_mut() {
+            if let Some(rare) = planned.rare.as_mut().filter(|rare| rare.for_each.is_some())
+                && let Some(for_each) = &mut Arc::make_mut(rare).for_each
+            {
+                for_each.max_parallel = None;
+            }
+        }
+        self
     }
 
     /// The operation with this name.

@@ -6,6 +6,7 @@ use super::state::{Hold, OpState};
 use super::time_limits::total_timeout_message;
 use super::{Phase, Scheduler, StartError};
 use crate::event::{CancelReason, Ending, PriorOutcomes, RunEvent, RunOutcome, RunTime, StopReason};
+use crate::files::FileRecord;
 use crate::gate::Answer;
 use crate::ops::OpIx;
 use crate::outcome::Outcome;
@@ -25,80 +26,87 @@ const FIRST_DISPLACED_MS: u64 = 1_000;
 impl Scheduler {
     /// The event of an input; none for inputs of attempts that have ended.
     pub(super) fn fact(&self, input: Input) -> Option<Decision> {
-        let event = match input {
-            Input::Begun { run, started, adopted } => (self.run == Phase::Unstarted).then(|| {
-                let PriorOutcomes { planned, by_name } = adopted;
-                let options = self.options.clone();
-                RunEvent::RunStarted { run, started, options, adopted: planned, adoptable: by_name }
-            }),
-            Input::Resumed { options } => Some(RunEvent::RunResumed { options }),
-            Input::Running { op, attempt } => {
-                let is_pending = matches!(self.table[op], OpState::Launched { is_pending: true, .. });
-                (is_pending && self.is_out(op, attempt)).then_some(RunEvent::AttemptRunning { op, attempt })
-            }
-            Input::Progressed { op, attempt, progress } => {
-                self.is_followed(op, attempt).then_some(RunEvent::ProgressReported { op, attempt, progress })
-            }
-            Input::WentSilent { op, attempt } => {
-                let is_launched = matches!(self.table[op], OpState::Launched { .. });
-                let reason = StopReason::Stalled;
-                (is_launched && self.is_out(op, attempt)).then_some(RunEvent::StopAsked {
-                    op,
-                    attempt,
-                    reason,
-                })
-            }
-            Input::Ended { op, attempt, verdict } => {
-                return self.is_followed(op, attempt).then(|| self.end_of_attempt(op, attempt, verdict));
-            }
-            Input::Committed { op, attempt, outcome } => return self.committed(op, attempt, outcome),
-            Input::Lost { op, attempt } => self.is_followed(op, attempt).then_some(RunEvent::AttemptEnded {
-                op,
-                attempt,
-                ending: Ending::Lost,
-            }),
-            Input::Late { op, attempt, exit } => {
-                self.is_superseded(op, attempt).then_some(RunEvent::LateEnding { op, attempt, exit })
-            }
-            Input::Answered { op, answer } => {
-                let waits = matches!(self.table[op], OpState::Gated(Hold::Asked | Hold::Busy));
-                return waits.then(|| self.answered(op, answer));
-            }
-            Input::CancelAsked { reason } => self.cancel_event(reason),
-            Input::Ticked => None,
-        };
+        let event =
+            match input {
+                Input::Begun { run, started, adopted } => (self.run == Phase::Unstarted).then(|| {
+                    let PriorOutcomes { planned, by_name } = adopted;
+                    let options = self.options.clone();
+                    RunEvent::RunStarted { run, started, options, adopted: planned, adoptable: by_name }
+                }),
+                Input::Resumed { options } => Some(RunEvent::RunResumed { options }),
+                Input::Running { op, attempt } => {
+                    let is_pending = matches!(self.table[op], OpState::Launched { is_pending: true, .. });
+                    (is_pending && self.is_out(op, attempt))
+                        .then_some(RunEvent::AttemptRunning { op, attempt })
+                }
+                Input::Progressed { op, attempt, progress } => self
+                    .is_followed(op, attempt)
+                    .then_some(RunEvent::ProgressReported { op, attempt, progress }),
+                Input::WentSilent { op, attempt } => {
+                    let is_launched = matches!(self.table[op], OpState::Launched { .. });
+                    let reason = StopReason::Stalled;
+                    (is_launched && self.is_out(op, attempt)).then_some(RunEvent::StopAsked {
+                        op,
+                        attempt,
+                        reason,
+                    })
+                }
+                Input::Ended { op, attempt, verdict } => {
+                    return self.is_followed(op, attempt).then(|| self.end_of_attempt(op, attempt, verdict));
+                }
+                Input::Committed { op, attempt, outcome } => return self.committed(op, attempt, outcome),
+                Input::Lost { op, attempt } => self
+                    .is_followed(op, attempt)
+                    .then_some(RunEvent::AttemptEnded { op, attempt, ending: Ending::Lost, files: None }),
+                Input::Late { op, attempt, exit } => {
+                    self.is_superseded(op, attempt).then_some(RunEvent::LateEnding { op, attempt, exit })
+                }
+                Input::Answered { op, answer } => {
+                    let waits = matches!(self.table[op], OpState::Gated(Hold::Asked | Hold::Busy));
+                    return waits.then(|| self.answered(op, answer));
+                }
+                Input::CancelAsked { reason } => self.cancel_event(reason),
+                Input::Ticked => None,
+            };
         event.map(Decision::from)
     }
 
     /// The event of an answer. A cached result that the operation must not use counts as a miss.
     fn answered(&self, op: OpIx, answer: Answer) -> Decision {
         let (answer, grown) = match answer {
-            Answer::Hit { result, by, written } => match self.generated(op, &result) {
-                Ok(grown) => (Answer::Hit { result, by, written }, grown),
-                Err(failure) => (Answer::Miss { why: failure.message.into() }, None),
+            Answer::Hit { result, by, written, files, restored } => match self.generated(op, &result) {
+                Ok(grown) => (Answer::Hit { result, by, written, files, restored }, grown),
+                Err(failure) => (Answer::miss(failure.message), None),
             },
             other => (other, None),
         };
         Decision::with_generated(RunEvent::GateAnswered { op, answer }, grown)
     }
 
-    /// The event of an attempt's end. An attempt that read versions succeeds only after their commit.
+    /// The event of an attempt's end. An attempt that declares files or read versions succeeds only after these are
+    /// verified and committed.
     fn end_of_attempt(&self, op: OpIx, attempt: u32, verdict: Verdict) -> Decision {
         match self.ending(op, verdict) {
-            (Ending::Succeeded { result }, _) if !self.versions(op).is_empty() => {
+            (Ending::Succeeded { result }, _) if self.needs_commit(op) => {
                 RunEvent::CommitAsked { op, attempt, result }.into()
             }
             (ending, grown) => {
-                Decision::with_generated(RunEvent::AttemptEnded { op, attempt, ending }, grown)
+                Decision::with_generated(RunEvent::AttemptEnded { op, attempt, ending, files: None }, grown)
             }
         }
     }
 
-    fn committed(&self, op: OpIx, attempt: u32, outcome: Result<(), Box<Failure>>) -> Option<Decision> {
+    fn committed(
+        &self,
+        op: OpIx,
+        attempt: u32,
+        outcome: Result<Option<Arc<[FileRecord]>>, Box<Failure>>,
+    ) -> Option<Decision> {
         let OpState::Committing { result, .. } = &self.table[op] else { return None };
-        let succeeded = outcome.and_then(|()| self.succeeded(op, Arc::clone(result)));
-        let (ending, grown) = succeeded.unwrap_or_else(|failure| (Ending::Failed(failure), None));
-        let event = RunEvent::AttemptEnded { op, attempt, ending };
+        let succeeded = outcome.and_then(|files| Ok((self.succeeded(op, Arc::clone(result))?, files)));
+        let ((ending, grown), files) =
+            succeeded.unwrap_or_else(|failure| ((Ending::Failed(failure), None), None));
+        let event = RunEvent::AttemptEnded { op, attempt, ending, files };
         (self.tries[op].attempt == attempt).then(|| Decision::with_generated(event, grown))
     }
 
@@ -368,7 +376,7 @@ impl Scheduler {
         if planned.is_whole() {
             return Ok(self.decide_growth(op, self.expansion(op, Some(&payload))?));
         }
-        if planned.policies.is_gated() {
+        if planned.policies.is_gated() || planned.files().is_some() {
             let gates = self.gates_of(op, &payload)?;
             if !gates.is_empty() {
                 return Ok(RunEvent::GatesSet { op, gates: gates.into() }.into());
@@ -411,7 +419,7 @@ impl Scheduler {
 }
 
 fn commit_given_up(op: OpIx, attempt: u32) -> RunEvent {
-    RunEvent::AttemptEnded { op, attempt, ending: Ending::Cancelled }
+    RunEvent::AttemptEnded { op, attempt, ending: Ending::Cancelled, files: None }
 }
 
 /// The failure of an attempt that cannot be launched.

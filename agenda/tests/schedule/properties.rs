@@ -44,6 +44,7 @@ fn operations(
         prop::option::weighted(0.15, 0_usize..4),
         prop_oneof![Just("fail"), Just("drop"), Just("keep")],
         inside,
+        (prop::bool::weighted(0.2), prop::bool::weighted(0.2), 0_u32..3),
     );
     let operations = proptest::collection::vec((plain, rare), count);
     let scripts = operations.prop_map(|operations| {
@@ -52,8 +53,18 @@ fn operations(
             .enumerate()
             .map(|(index, (plain, rare))| {
                 let (needs, fails, takes_ms, max_attempts, delay_ms, on_fail, timeout_ms) = plain;
-                let (is_skipped, lock, starts, cache, items, is_finally, generates, item_failures, inside) =
-                    rare;
+                let (
+                    is_skipped,
+                    lock,
+                    starts,
+                    cache,
+                    items,
+                    is_finally,
+                    generates,
+                    item_failures,
+                    inside,
+                    files,
+                ) = rare;
                 // a list of results is not a list of operations, and a cached result has the names of another one
                 let generates = generates.filter(|_| items.is_none() && cache.is_none() && inside.is_empty());
                 let needs: BTreeMap<usize, &str> = if index == 0 {
@@ -84,6 +95,8 @@ fn operations(
                     generates,
                     inside: inside.into_iter().map(|inner| Script { generates: None, ..inner }).collect(),
                     item_failures,
+                    files: (files.0, files.1),
+                    misses_first: if files.1 { files.2.saturating_sub(1) } else { 0 },
                 }
             })
             .collect::<Vec<Script>>()
@@ -104,6 +117,7 @@ fn decided(mut scripts: Vec<Script>) -> Vec<Script> {
         }
         if script.cache.is_some() {
             script.fails_first = 0;
+            script.misses_first = 0;
             script.timeout_ms = 0;
         }
     }
@@ -142,7 +156,7 @@ fn oracle(scripts: &[Script], counted: &mut Vec<Outcome>) -> Vec<Outcome> {
         } else if script.is_skipped {
             // a list of nothing but nulls is a list
             if script.items.is_some() { Outcome::Succeeded } else { Outcome::Skipped }
-        } else if !times_out && script.fails_first < script.max_attempts {
+        } else if !times_out && script.fails_first + script.misses_first < script.max_attempts {
             Outcome::Succeeded
         } else {
             match script.on_fail {

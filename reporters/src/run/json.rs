@@ -1,6 +1,8 @@
 //! A run as JSON for programs: one line per event, and the document of `pop show` (docs/formats/events.md).
 
-use pop_agenda::{EventRecord, History, OpIx, OperationHistory, Outcome, Plan, RunEvent, Sink};
+use pop_agenda::{
+    EventRecord, History, OpIx, OperationHistory, Outcome, Plan, RecordedFiles, RunEvent, Sink,
+};
 use pop_contract::{DiagnosticEvent, Millis};
 use serde_json::{Map, Value, json};
 use std::io::Write;
@@ -112,7 +114,18 @@ pub fn operation_json(plan: &Plan, history: &History, op: OpIx) -> Value {
     if shown != planned.name.as_str() {
         document["shownName"] = json!(shown);
     }
+    if let Some(files) = &past.files {
+        document["files"] = files_json(files);
+    }
     document
+}
+
+/// Builds the recorded files of an operation. `read` and `written` are null until the files are known.
+pub fn files_json(files: &RecordedFiles) -> Value {
+    json!({
+        "folder": files.declared.folder, "reads": files.declared.reads, "writes": files.declared.writes,
+        "read": files.read, "written": files.written,
+    })
 }
 
 /// Lists the failures of an operation, oldest first, each followed by the handler's diagnostics.

@@ -9,6 +9,7 @@ use super::route_words;
 use pop_agenda::{Attempt, Edge, EdgeKind, Ending, Explanation, OpIx, Outcome};
 use pop_assembly::SavedRun;
 use pop_contract::Failure;
+use pop_reporters::run::files_json;
 use serde_json::{Value, json};
 
 /// Builds the document about an operation.
@@ -23,7 +24,7 @@ pub(super) fn document(saved: &SavedRun, op: OpIx) -> Value {
     let policies = policies(planned).into_iter();
     let policies = policies
         .map(|policy| json!({"key": policy.key, "value": policy.value, "scope": policy.scope.to_string()}));
-    json!({
+    let mut document = json!({
         "run": saved.folder.run(),
         "runState": word(saved),
         "name": planned.name.as_str(),
@@ -44,7 +45,11 @@ pub(super) fn document(saved: &SavedRun, op: OpIx) -> Value {
         "payload": payload.map_or_else(|_| planned.payload.template().clone(), std::borrow::Cow::into_owned),
         "policies": policies.collect::<Vec<_>>(),
         "replayOf": saved.inputs.settings.replay_of,
-    })
+    });
+    if let Some(files) = &seen.files {
+        document["files"] = files_json(files);
+    }
+    document
 }
 
 /// The state as one word, and the operations that it waits for or that decided it.

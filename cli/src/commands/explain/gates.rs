@@ -12,6 +12,10 @@ pub(super) fn gate_name(gate: &Gate) -> String {
             Some(key) => format!("the lock of cache key {key}, which lets one operation compute the result"),
             None => format!("the lock `{name}`"),
         },
+        Gate::Files(declared) if declared.reads.is_empty() => {
+            format!("the files that it writes: {}", listed(&declared.writes))
+        }
+        Gate::Files(declared) => format!("the files that it reads: {}", listed(&declared.reads)),
         Gate::Cache(ask) => format!("the cache `{}`", ask.state),
         Gate::Version { name } => format!("the version of `{name}`"),
         Gate::Delay { id: Some(id), ms } => format!("the delay `{id}`: {ms} ms between starts"),
@@ -31,12 +35,33 @@ pub(super) fn gate_words(saved: &SavedRun, admission: &Admission) -> Vec<String>
             Answer::Busy { holder } => format!("held by {holder}"),
             Answer::Later { ms } => format!("free in {ms} ms"),
             Answer::Version(version) => format!("version {version}"),
-            Answer::Hit { by, written, .. } => format!("hit: written by {by} at {}", wall(*written)),
-            Answer::Miss { why } => format!("miss: {why}"),
+            Answer::Read { files } => match files.len() {
+                1 => "1 file".to_owned(),
+                count => format!("{count} files"),
+            },
+            Answer::Hit { by, written, restored, .. } => {
+                let restored = match restored {
+                    0 => String::new(),
+                    1 => ", 1 file put back".to_owned(),
+                    count => format!(", {count} files put back"),
+                };
+                format!("hit: written by {by} at {}{restored}", wall(*written))
+            }
+            Answer::Miss { why, .. } => format!("miss: {}", visible(why)),
             Answer::Failed(failure) => format!("failed: {}", visible(&failure.message)),
         };
         *line = format!("{name}: {text} ({})", wall(saved.history.wall(*when)));
         at += usize::from(!matches!(answer, Answer::Busy { .. } | Answer::Later { .. }));
     }
     words
+}
+
+/// Lists at most three patterns.
+fn listed(patterns: &[Box<str>]) -> String {
+    const SHOWN: usize = 3;
+    let shown: Vec<String> =
+        patterns.iter().take(SHOWN).map(|pattern| format!("`{}`", visible(pattern))).collect();
+    let more = patterns.len().saturating_sub(SHOWN);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("{}{more}", shown.join(", "))
 }
