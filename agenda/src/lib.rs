@@ -39,8 +39,8 @@ mod schedule;
 pub mod schema;
 
 pub use document::{
-    Agenda, DependsOn, DependsOnGroup, Finally, ForEach, Generator, GivenInput, GivenValue, Identity,
-    InputSpec, InputSpecs, InputType, ItemFailures, Operation, RareParams,
+    Agenda, AgendaFile, AgendaFiles, DependsOn, DependsOnGroup, Finally, ForEach, Generator, GivenInput,
+    GivenValue, Identity, InputSpec, InputSpecs, InputType, ItemFailures, Operation, RareParams,
 };
 pub use event::{
     CancelReason, Ending, EventRecord, PriorOutcome, PriorOutcomes, RunEvent, RunOptions, RunOutcome,

@@ -115,6 +115,7 @@ impl Assembly {
                 conf_d,
             },
             agenda: texts.agenda.text().as_bytes().to_vec(),
+            files: texts.files.iter().map(|(name, file)| (name.clone(), file.text().to_owned())).collect(),
             registry: texts.registry.as_ref().map(|registry| registry.text().as_bytes().to_vec()),
             descriptors: descriptors.unwrap_or_default(),
             descriptions: self.descriptions.found.clone(),

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 /// Files whose content differs from the frozen inputs of a run, which a resumed run uses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChangedTexts {
-    /// The changed files, as absolute paths: agenda, registry, folder of descriptors.
+    /// The changed files, as absolute paths: agenda, agendas that it uses, registry, folder of descriptors.
     pub files: Vec<PathBuf>,
     /// The agenda, as an absolute path. None if the agenda is not a file, for example read from standard input.
     pub agenda: Option<PathBuf>,
@@ -29,6 +29,10 @@ impl ChangedTexts {
         let registry = settings.registry.as_deref().map(|name| found(Path::new(name)));
         let mut changed = Vec::new();
         changed.extend(agenda.clone().filter(|path| is_changed(path, "agenda", &inputs.agenda)));
+        for (name, frozen) in &inputs.files {
+            let file = Some(found(Path::new(name)));
+            changed.extend(file.filter(|path| is_changed(path, "agenda", frozen.as_bytes())));
+        }
         match (registry, &agenda) {
             (Some(registry), _) => {
                 let frozen = inputs.registry.as_deref().unwrap_or_default();

@@ -21,6 +21,7 @@
 //! ```
 
 mod adopted_progress;
+mod agenda_files;
 mod assembly;
 mod changed_texts;
 mod dead_letter_replay;

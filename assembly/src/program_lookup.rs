@@ -46,7 +46,8 @@ pub(crate) fn find_programs(
                     faults.agenda.push(command_fault(&at, planned, program));
                 }
             }
-            Serves::Agenda(body) => {
+            // a file has other places, and its programs are found when they start
+            Serves::Agenda(body) if body.file().is_none() => {
                 let list = at.join("payload").join("operations");
                 let inside = body.operations().iter().enumerate();
                 open.extend(inside.map(|(index, planned)| (list.join(index), planned)).rev());

@@ -1,6 +1,7 @@
 //! Turns agenda, registry and descriptors into a plan. All plans are made here: for new, replayed, resumed and shown
 //! runs.
 
+use crate::agenda_files::parse_files;
 use crate::descriptions::{DescriptionSource, Descriptions};
 use crate::error::AssemblyError;
 use crate::run_identity::launcher;
@@ -93,8 +94,8 @@ impl RunRequest {
         let mut catalog = self.texts.catalog(surroundings.path(), &mut faults.registry);
         faults.take_descriptors(&catalog);
         let agenda = self.agenda(surroundings, faults)?;
-        let types: HashSet<&str> =
-            agenda.operations.iter().map(|operation| operation.handler_type.as_str()).collect();
+        let types = agenda.handler_types();
+        let types: HashSet<&str> = types.iter().map(String::as_str).collect();
         faults.spare_descriptors(&types);
         let suspects = types_of_faulty_handlers(&agenda, faults);
         let home = self.texts.home.as_deref();
@@ -122,8 +123,10 @@ impl RunRequest {
         };
         secret_literals(self.texts.agenda.text(), &root, SECRET_HINT, &mut faults.agenda);
         let spellings = self.texts.agenda.spellings(&root);
+        let files = parse_files(&self.texts.agenda, &root, &self.texts.files, &mut faults.agenda);
         let mut agenda =
             Agenda::parse(override_policies(root, &self.params), &mut faults.agenda)?.spelled(spellings);
+        agenda = agenda.with_files(files);
         let given: Vec<GivenInput> =
             variable_inputs(&agenda.inputs, surroundings).chain(self.inputs.iter().cloned()).collect();
         agenda.input_values = agenda.inputs.resolve(&given, self.needs_inputs, &mut faults.inputs);

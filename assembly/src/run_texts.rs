@@ -5,6 +5,7 @@ use crate::text_faults::{TextFaults, is_of_whole_text};
 use pop_document::{Fault, Source};
 use pop_executor::Inputs;
 use pop_registry::Catalog;
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
@@ -13,6 +14,8 @@ use std::path::{Path, PathBuf};
 pub struct RunTexts {
     /// The agenda.
     pub agenda: Source,
+    /// The agendas that operations of type `agenda` name, by their names.
+    pub files: BTreeMap<String, Source>,
     /// The registry.
     pub registry: Option<Source>,
     /// The folder of the registry, in which relative programs and files of the registry are looked up.
@@ -34,6 +37,7 @@ impl RunTexts {
         let text = |(name, bytes): (&str, &[u8]), faults| source(name.to_owned(), Ok(bytes.to_vec()), faults);
         Self {
             agenda: text(agenda, &mut faults.agenda),
+            files: BTreeMap::new(),
             registry: registry.map(|registry| text(registry, &mut faults.registry)),
             home: None,
             folder: folder.to_owned(),
@@ -44,7 +48,11 @@ impl RunTexts {
     /// The frozen agenda, registry and descriptors of a run.
     pub(crate) fn from_inputs(inputs: &Inputs) -> Result<Self, Fault> {
         let settings = &inputs.settings;
+        let file =
+            |(name, text): (&String, &String)| (name.clone(), Source::new(name.as_str(), text.as_bytes()));
+        let files = inputs.files.iter().map(file).map(|(name, source)| Ok((name, source?)));
         Ok(Self {
+            files: files.collect::<Result<_, Fault>>()?,
             agenda: Source::new(settings.agenda.as_str(), &inputs.agenda)?,
             registry: frozen_registry(inputs)?,
             home: settings.home.clone(),

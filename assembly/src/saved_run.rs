@@ -64,7 +64,9 @@ pub fn check_same_request(
     surroundings: &Surroundings,
 ) -> Result<(), AssemblyError> {
     let frozen = folder.inputs()?;
-    let difference = if frozen.agenda != request.texts.agenda.text().as_bytes() {
+    let files = request.texts.files.iter().map(|(name, file)| (name.as_str(), file.text()));
+    let frozen_files = frozen.files.iter().map(|(name, text)| (name.as_str(), text.as_str()));
+    let difference = if frozen.agenda != request.texts.agenda.text().as_bytes() || !files.eq(frozen_files) {
         "another agenda"
     } else if frozen.settings.params != request.params {
         "other `--policy` values"

@@ -1,6 +1,7 @@
 //! Finds and reads agenda, registry and descriptors of a run: the files that the caller names, else those of a
 //! property, else those at a default place.
 
+use crate::agenda_files::read_files;
 use crate::descriptor_folder::{DescriptorFolder, DescriptorPlaces};
 use crate::error::AssemblyError;
 use crate::run_texts::{RunTexts, source};
@@ -58,8 +59,10 @@ impl TextFiles<'_> {
         };
         let agenda = source(name, bytes, &mut faults.agenda);
         let (registry, home) = self.registry(folder, &mut faults.registry)?;
+        let files = read_files(&agenda, &self.surroundings.folder, &mut faults.agenda);
         Ok(RunTexts {
             agenda,
+            files,
             registry,
             home,
             folder: self.surroundings.folder.clone(),

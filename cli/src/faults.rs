@@ -50,17 +50,18 @@ fn print_argument_faults(faults: &TextFaults) {
 /// the agenda.
 pub(crate) fn print(faults: &TextFaults, texts: &RunTexts) -> Result<(), CommandError> {
     print_argument_faults(faults);
-    ui::print_faults(&texts.agenda, &faults.agenda);
+    let of_agendas = ui::by_document(&texts.agenda, &texts.files, &faults.agenda);
+    for (source, faults) in &of_agendas {
+        ui::print_faults(source, faults);
+    }
     ui::print_faults(&texts.agenda, &faults.inputs);
     print_handler_faults(faults, texts.registry.as_ref());
     let registry = texts.registry.as_ref().map_or("the registry", |registry| registry.name());
     let descriptors = faults.descriptors.iter().map(|(source, faults)| (source.name(), faults));
     let mut counts = Vec::new();
-    for (name, faults) in
-        [(texts.agenda.name(), &faults.agenda), ("the inputs", &faults.inputs), (registry, &faults.registry)]
-            .into_iter()
-            .chain(descriptors)
-    {
+    let of_agendas = of_agendas.iter().map(|(source, faults)| (source.name(), faults));
+    let others = [("the inputs", &faults.inputs), (registry, &faults.registry)];
+    for (name, faults) in of_agendas.chain(others).chain(descriptors) {
         match faults.iter().filter(|fault| fault.is_error()).count() {
             0 => {}
             1 => counts.push(format!("1 fault in {name}")),

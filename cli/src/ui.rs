@@ -6,6 +6,7 @@ use pop_reporters::run::{TerminalSize, visible_text};
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcgetpgrp, tcsetattr};
 use serde_json::{Value, json};
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::io::{ErrorKind, IsTerminal as _, Write as _};
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
@@ -138,6 +139,19 @@ pub(crate) fn table(rows: &[impl AsRef<[String]>]) -> String {
 
 /// Maximum number of faults printed for one file.
 const MAX_PRINTED: usize = 100;
+
+/// The faults of an agenda by document: its own, and those of the agendas that it uses.
+pub(crate) fn by_document<'t>(
+    agenda: &'t Source,
+    files: &'t BTreeMap<String, Source>,
+    faults: &[Fault],
+) -> Vec<(&'t Source, Vec<Fault>)> {
+    let of = |document: Option<&str>| -> Vec<Fault> {
+        faults.iter().filter(|fault| fault.document.as_deref() == document).cloned().collect()
+    };
+    let of_files = files.iter().map(|(name, source)| (source, of(Some(name))));
+    std::iter::once((agenda, of(None))).chain(of_files).filter(|(_, faults)| !faults.is_empty()).collect()
+}
 
 /// Prints the faults of a file, each with line, column and a caret.
 pub(crate) fn print_faults(source: &Source, faults: &[Fault]) {

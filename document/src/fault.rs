@@ -64,6 +64,8 @@ pub struct Fault {
     pub site: Site,
     /// Related sites, each with a short text: the edges of a cycle, the first of two equal names.
     pub related: Vec<(Site, String)>,
+    /// Name of the document with the sites, if it is another one than the document that names it.
+    pub document: Option<Box<str>>,
 }
 
 impl Fault {
@@ -77,6 +79,7 @@ impl Fault {
             hint: None,
             site,
             related: Vec::new(),
+            document: None,
         }
     }
 
@@ -124,6 +127,13 @@ impl Fault {
     #[must_use]
     pub fn related(mut self, site: Site, text: impl Into<String>) -> Self {
         self.related.push((site, shortened(text.into())));
+        self
+    }
+
+    /// Sets the document with the sites, unless it is known already.
+    #[must_use]
+    pub fn in_document(mut self, name: &str) -> Self {
+        self.document.get_or_insert_with(|| name.into());
         self
     }
 

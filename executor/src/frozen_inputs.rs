@@ -19,6 +19,7 @@ const REGISTRY: &str = "registry";
 const SETTINGS: &str = "settings.json";
 const CONF_D: &str = "conf.d";
 const DESCRIPTIONS: &str = "descriptions.json";
+const FILES: &str = "agendas.json";
 
 /// Largest settings file that is read, in bytes.
 const SETTINGS_LIMIT: u64 = 16 * 1024 * 1024;
@@ -83,6 +84,8 @@ pub struct Inputs {
     pub settings: Settings,
     /// The agenda.
     pub agenda: Vec<u8>,
+    /// The agendas that operations of type `agenda` name, by their names.
+    pub files: BTreeMap<String, String>,
     /// The registry.
     pub registry: Option<Vec<u8>>,
     /// The descriptors, by file name.
@@ -125,6 +128,10 @@ impl Inputs {
         add(&self.settings.to_bytes()?);
         add(&self.agenda);
         add(self.registry.as_deref().unwrap_or_default());
+        for (name, text) in &self.files {
+            add(name.as_bytes());
+            add(text.as_bytes());
+        }
         for (name, bytes) in &self.descriptors {
             add(name.as_bytes());
             add(bytes);
@@ -147,10 +154,17 @@ impl Inputs {
         let settings_bytes = self.settings.to_bytes()?;
         // an earlier start of this run may have left files, if its executor died or the machine lost power
         let (conf_d, descriptions) = (folder.join(CONF_D), folder.join(DESCRIPTIONS));
+        let files = folder.join(FILES);
         ignore_missing(&conf_d, fs::remove_dir_all(&conf_d))?;
         ignore_missing(&descriptions, fs::remove_file(&descriptions))?;
+        ignore_missing(&files, fs::remove_file(&files))?;
         make_folder(folder, true)?;
         write(&folder.join(AGENDA), &self.agenda)?;
+        if !self.files.is_empty() {
+            let bytes =
+                serde_json::to_vec(&self.files).map_err(|error| FolderError::io(&files)(error.into()))?;
+            write(&files, &bytes)?;
+        }
         if let Some(registry) = &self.registry {
             write(&folder.join(REGISTRY), registry)?;
         }
@@ -183,8 +197,14 @@ impl Inputs {
             Some(bytes) => read_json(&bytes).map_err(|error| FolderError::io(&path)(error.into()))?,
             None => BTreeMap::new(),
         };
+        let path = folder.join(FILES);
+        let files = match read_optional(&path)? {
+            Some(bytes) => read_json(&bytes).map_err(|error| FolderError::io(&path)(error.into()))?,
+            None => BTreeMap::new(),
+        };
         Ok(Self {
             settings,
+            files,
             agenda: read(&folder.join(AGENDA), FILE_LIMIT)?,
             registry: read_optional(&folder.join(REGISTRY))?,
             descriptors,

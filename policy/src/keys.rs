@@ -3,8 +3,8 @@
 /// Prefix of keys that users add for their own purposes.
 pub const OWN_KEY_PREFIX: &str = "x-";
 /// Fields of an agenda with an effect.
-pub const AGENDA_FIELDS: [&str; 9] =
-    ["operations", "params", "inputs", "id", "cid", "customerId", "progressId", "title", "linkId"];
+pub const AGENDA_FIELDS: [&str; 10] =
+    ["operations", "params", "inputs", "result", "id", "cid", "customerId", "progressId", "title", "linkId"];
 /// Fields of an operation with an effect.
 pub const OPERATION_FIELDS: [&str; 5] = ["name", "type", "payload", "params", "id"];
 /// Fields of the payload of type `exec`.

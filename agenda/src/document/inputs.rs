@@ -315,7 +315,7 @@ impl InputSpec {
     }
 
     /// Checks a value. The error is the end of a sentence.
-    fn check(&self, value: &Value) -> Result<(), String> {
+    pub(crate) fn check(&self, value: &Value) -> Result<(), String> {
         if !self.kind.accepts(value) {
             let shown = match value {
                 Value::String(text) => format!("`{}`", cut(text)),

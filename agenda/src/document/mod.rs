@@ -1,11 +1,14 @@
 //! The agenda as its file has it: operations with unresolved names and references.
 
+mod agenda_files;
 mod depends_on;
 mod growth;
 mod inputs;
 pub(crate) mod matrix;
 mod operation;
 
+pub(crate) use agenda_files::name_of;
+pub use agenda_files::{AgendaFile, AgendaFiles};
 pub use depends_on::{DependsOn, DependsOnGroup};
 pub use growth::{ForEach, Generator, ItemFailures};
 pub use inputs::{GivenInput, GivenValue, InputSpec, InputSpecs, InputType};
@@ -14,6 +17,7 @@ pub use operation::{Finally, Operation, RareParams};
 use pop_document::{Fault, Fields, Pointer, Spelling};
 use pop_policy::{AGENDA_FIELDS, Level, PolicyLayer};
 use serde_json::{Map, Value};
+use std::collections::HashSet;
 
 /// Fields that POP writes and that have no effect.
 const IGNORED_FIELDS: [&str; 6] =
@@ -55,6 +59,10 @@ pub struct Agenda {
     pub unread: Vec<String>,
     /// Numbers and booleans that print differently from how they are written.
     pub spellings: Vec<Spelling>,
+    /// The result of the whole if another agenda uses this one, with references; none for null.
+    pub result: Option<Value>,
+    /// The agendas that operations of type `agenda` name.
+    pub files: AgendaFiles,
 }
 
 impl Agenda {
@@ -92,6 +100,7 @@ impl Agenda {
         let policies = params.map(|params| PolicyLayer::parse_shared(params, at, fields.faults()));
         let handler = params.and_then(|params| params.get("handler")?.as_str()).map(str::to_owned);
         let inputs = fields.any("inputs").cloned();
+        let result = fields.any("result").cloned();
         let at = fields.at("operations");
         let (operations, unread) = match operations {
             Some(Value::Array(items)) => Operation::parse_list(items, &at, faults),
@@ -108,7 +117,7 @@ impl Agenda {
         };
         let inputs = InputSpecs::parse(inputs.as_ref(), faults);
         let policies = policies.unwrap_or_default();
-        Some(Self { identity, policies, handler, inputs, operations, unread, ..Self::default() })
+        Some(Self { identity, policies, handler, inputs, operations, unread, result, ..Self::default() })
     }
 
     /// Sets the numbers and booleans that need quotation marks if they are used as strings
@@ -118,10 +127,45 @@ impl Agenda {
         Self { spellings, ..self }
     }
 
+    /// Sets the agendas that operations name.
+    #[must_use]
+    pub fn with_files(self, files: AgendaFiles) -> Self {
+        Self { files, ..self }
+    }
+
+    /// The types of all operations, also of those inside others.
+    pub fn handler_types(&self) -> HashSet<String> {
+        let mut types: HashSet<String> = HashSet::new();
+        for operation in &self.operations {
+            types.insert(operation.handler_type.clone());
+            if operation.handler_type == TYPE {
+                types_inside(&operation.payload, &mut types);
+            }
+        }
+        for file in self.files.all() {
+            types_inside(&file.root, &mut types);
+        }
+        types
+    }
+
     /// Marks all payloads as literal, because their references were replaced already.
     #[must_use]
     pub fn filled(mut self) -> Self {
         self.operations.iter_mut().for_each(|operation| operation.is_literal = true);
         self
+    }
+}
+
+/// The type of operations with operations inside.
+const TYPE: &str = "agenda";
+
+fn types_inside(agenda: &Value, types: &mut HashSet<String>) {
+    for operation in agenda["operations"].as_array().into_iter().flatten() {
+        if let Some(handler_type) = operation["type"].as_str() {
+            types.insert(handler_type.to_owned());
+        }
+        if operation["type"] == TYPE {
+            types_inside(&operation["payload"], types);
+        }
     }
 }

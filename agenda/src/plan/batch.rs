@@ -6,7 +6,7 @@ use super::fit::{Named, check_fit};
 use super::names::Known;
 use super::types::Types;
 use super::{Edge, EdgeKind, Graph, OpRef, PlannedOperation};
-use crate::document::{InputSpecs, Operation};
+use crate::document::{AgendaFiles, InputSpecs, Operation};
 use crate::ops::{OpIx, OpMap};
 use pop_contract::LaunchType;
 use pop_document::{Fault, Pointer, Site};
@@ -22,6 +22,11 @@ pub(super) struct Scope<'s> {
     pub(super) has_items: bool,
     /// Number of operations of type `agenda` around them.
     pub(super) depth: u32,
+    /// Name of their document.
+    pub(super) document: &'s str,
+    /// Names of the documents that use this one.
+    pub(super) documents: &'s [&'s str],
+    pub(super) files: &'s AgendaFiles,
 }
 
 /// Operations that are planned together.
@@ -36,6 +41,8 @@ pub(super) struct Batch {
     pub(super) inside: Vec<(usize, Self)>,
     /// Dependencies of the result of the body that these operations form.
     pub(super) of_result: Vec<Reason>,
+    /// Name of their document, if it is another one than that of the operations around them.
+    pub(super) document: Option<Box<str>>,
 }
 
 /// Where the check finds the operations that others name.
@@ -146,9 +153,8 @@ impl Batch {
     }
 
     /// The operations inside that stand in the same document.
-    fn inside_here(&self) -> impl Iterator<Item = (&PlannedOperation, &Self)> {
-        let inside = self.inside.iter().map(|(index, inside)| (&self.planned[*index], inside));
-        inside.filter(|(planned, _)| planned.body().is_some_and(|body| body.inputs.is_none()))
+    pub(super) fn inside_here(&self) -> impl Iterator<Item = &(usize, Self)> {
+        self.inside.iter().filter(|(_, inside)| inside.document.is_none())
     }
 
     /// All operations of the document by their pointers.
@@ -179,7 +185,14 @@ impl Batch {
             let here = Around { batch: inside, below: None, outer: Some(&here) };
             let planned = |named: OpRef| here.find(named).map(|(planned, _)| planned);
             check_fallbacks(&self.planned[*index].name, &[], &inside.of_result, &planned, faults);
-            inside.check_in(here, on, body.inputs.as_ref().unwrap_or(inputs), faults);
+            let Some(document) = &inside.document else {
+                inside.check_in(here, on, inputs, faults);
+                continue;
+            };
+            let inputs = body.file.as_ref().map_or(inputs, |file| &file.inputs);
+            let mut own = Vec::new();
+            inside.check_in(here, on, inputs, &mut own);
+            faults.extend(own.into_iter().map(|fault| fault.in_document(document)));
         }
     }
 }

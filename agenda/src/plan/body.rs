@@ -4,9 +4,10 @@ use super::batch::{Batch, Scope};
 use super::edges::Reasons;
 use super::grow::{Grown, MOST_LEVELS};
 use super::names::{Known, Names};
+use super::spelling::check_spellings;
 use super::types::Types;
 use super::{Edge, EdgeKind, OpRef, Origin, Payload, Plan, PlannedOperation, build};
-use crate::document::{InputSpecs, Operation};
+use crate::document::{Agenda, InputSpecs, Operation, name_of};
 use crate::ops::OpIx;
 use crate::outcome::Outcomes;
 use pop_document::{Fault, Pointer, kind_of, nearest};
@@ -15,6 +16,7 @@ use serde_json::{Map, Value};
 use std::sync::Arc;
 
 const FIELDS: [&str; 2] = ["operations", "result"];
+const FILE_FIELDS: [&str; 2] = ["agenda", "inputs"];
 /// The only policy of an operation that makes no attempts.
 const SKIP: &str = "skipPattern";
 
@@ -25,8 +27,15 @@ pub struct Body {
     edges: Vec<Vec<Edge<OpRef>>>,
     /// The result of the whole, with references to results of the operations.
     pub(crate) result: Option<Payload>,
-    /// The inputs of a file; none for operations written in place, which share the inputs around them.
-    pub(crate) inputs: Option<InputSpecs>,
+    /// The agenda in a file of its own; none for operations written in place, which share the inputs around them.
+    pub(crate) file: Option<BodyFile>,
+}
+
+/// An agenda in a file of its own.
+#[derive(Debug)]
+pub(crate) struct BodyFile {
+    pub(crate) name: Box<str>,
+    pub(crate) inputs: InputSpecs,
 }
 
 impl PartialEq for Body {
@@ -40,6 +49,11 @@ impl Body {
     /// The operations, in order. Their names lack that of the whole.
     pub fn operations(&self) -> &[PlannedOperation] {
         &self.operations
+    }
+
+    /// Name of the file with the operations; none if they are written in place.
+    pub fn file(&self) -> Option<&str> {
+        self.file.as_ref().map(|file| &*file.name)
     }
 
     /// The dependencies of the operation with this index, in order.
@@ -58,8 +72,7 @@ impl Body {
     ) -> Option<(Self, Batch)> {
         let name = &whole.name;
         let at = whole.pointer.join("payload");
-        let depth = scope.depth + 1;
-        if depth > MOST_LEVELS {
+        if scope.depth >= MOST_LEVELS {
             let message =
                 format!("operations of type `agenda` are nested more than {MOST_LEVELS} levels deep");
             faults.push(Fault::value("too-deep", whole.pointer.clone(), message));
@@ -73,13 +86,27 @@ impl Body {
             faults.push(Fault::value("wrong-payload", at, message));
             return None;
         };
-        check_keys(&payload, &at, faults);
+        if let Some(path) = payload.get("agenda") {
+            let Value::String(path) = path else {
+                let message = format!(
+                    "`agenda` of operation `{name}` must be the path of a file, not {}",
+                    kind_of(path)
+                );
+                faults.push(Fault::value("wrong-payload", at.join("agenda"), message));
+                return None;
+            };
+            check_keys(&payload, &FILE_FIELDS, &at, faults);
+            return Self::plan_file(whole, path, scope, types, faults);
+        }
+        check_keys(&payload, &FIELDS, &at, faults);
         let operations = match payload.remove("operations") {
             Some(Value::Array(operations)) if !operations.is_empty() => operations,
             Some(Value::Array(_)) | None => {
                 let message = format!("operation `{name}` has no operations inside");
                 let fault = Fault::value("missing-field", at, message);
-                faults.push(fault.hint("type `agenda` needs the list `operations` in its payload"));
+                faults.push(fault.hint(
+                    "type `agenda` needs the list `operations`, or the path of an `agenda`, in its payload",
+                ));
                 return None;
             }
             Some(other) => {
@@ -89,14 +116,80 @@ impl Body {
                 return None;
             }
         };
-        let (operations, unread) = Operation::parse_list(operations, &at.join("operations"), faults);
+        let read = Operation::parse_list(operations, &at.join("operations"), faults);
+        let inner = Scope { has_items, depth: scope.depth + 1, ..*scope };
+        let result = payload.remove("result").map(|result| (result, at.join("result")));
+        Some(Self::plan_list(whole, read, result, Some(&scope.known), &inner, types, faults))
+    }
+
+    /// Plans an agenda in a file of its own. Its operations see nothing around them but its inputs.
+    fn plan_file(
+        whole: &Operation,
+        path: &str,
+        scope: &Scope<'_>,
+        types: &mut Types<'_>,
+        faults: &mut Vec<Fault>,
+    ) -> Option<(Self, Batch)> {
+        let at = whole.pointer.join("payload").join("agenda");
+        let name = name_of(scope.document, path);
+        if scope.document == name || scope.documents.contains(&name.as_str()) {
+            let message = format!("`{name}` uses itself, directly or through another agenda");
+            faults.push(Fault::value("cycle", at, message));
+            return None;
+        }
+        let Some(file) = scope.files.find(&name) else {
+            let message = format!("the agenda `{name}` cannot be read here");
+            let hint = "only an agenda that is a file can use files; a generated operation cannot";
+            faults.push(Fault::value("unreadable", at, message).hint(hint));
+            return None;
+        };
+        // an unreadable file has a fault already
+        let file = file?;
+        let mut own = Vec::new();
+        let planned = Agenda::parse(file.root.clone(), &mut own).map(|agenda| {
+            let Agenda { policies, handler, inputs, operations, unread, result, .. } = agenda;
+            let mut types =
+                Types::new(types.catalog, types.on, &policies, handler.as_deref(), pop_registry::AGENDA);
+            let mut documents = scope.documents.to_vec();
+            documents.push(scope.document);
+            let inner = Scope {
+                inputs: &inputs,
+                has_items: false,
+                depth: scope.depth + 1,
+                document: &name,
+                documents: &documents,
+                ..*scope
+            };
+            if operations.is_empty() {
+                own.push(Fault::value("missing-field", "/operations", "the agenda has no operations"));
+            }
+            let result = result.map(|result| (result, Pointer::root().join("result")));
+            let (mut body, mut batch) =
+                Self::plan_list(whole, (operations, unread), result, None, &inner, &mut types, &mut own);
+            check_spellings(&file.spellings, &batch.by_place(), &mut own);
+            body.file = Some(BodyFile { name: name.as_str().into(), inputs });
+            batch.document = Some(name.as_str().into());
+            (body, batch)
+        });
+        faults.extend(own.into_iter().map(|fault| fault.in_document(&name)));
+        planned
+    }
+
+    /// Plans operations inside an operation; `around` has the names around them that they may use.
+    fn plan_list(
+        whole: &Operation,
+        (operations, unread): (Vec<Operation>, Vec<String>),
+        result: Option<(Value, Pointer)>,
+        around: Option<&Known<'_>>,
+        scope: &Scope<'_>,
+        types: &mut Types<'_>,
+        faults: &mut Vec<Fault>,
+    ) -> (Self, Batch) {
         let names = Names::check(&operations, unread, 0, None, faults);
-        let known = Known::of_body(&names, Some(&scope.known));
-        let inner = Scope { known, inputs: scope.inputs, has_items, depth };
+        let inner = Scope { known: Known::of_body(&names, around), ..*scope };
         let mut batch = Batch::plan(operations, &inner, types, faults);
-        let mut reasons = Reasons::new(name.as_str(), &inner);
-        let result = payload.remove("result");
-        let result = result.map(|result| build::compile(result, &at.join("result"), &mut reasons, faults));
+        let mut reasons = Reasons::new(whole.name.as_str(), &inner);
+        let result = result.map(|(result, at)| build::compile(result, &at, &mut reasons, faults));
         batch.of_result = reasons.found;
         check_generators(&batch, faults);
         wait_in_body(&mut batch);
@@ -106,19 +199,66 @@ impl Body {
             operations: std::mem::take(&mut batch.planned),
             edges: batch.edges.clone(),
             result,
-            inputs: None,
+            file: None,
         };
         // the checks that need the operations around it come later
         batch.planned.clone_from(&body.operations);
-        Some((body, batch))
+        (body, batch)
     }
 }
 
-fn check_keys(payload: &Map<String, Value>, at: &Pointer, faults: &mut Vec<Fault>) {
-    for key in payload.keys().filter(|key| !FIELDS.contains(&key.as_str())) {
+/// Checks what is known of the inputs that an operation gives to the agenda in a file.
+pub(super) fn check_given(file: &BodyFile, whole: &Operation, payload: &Payload, faults: &mut Vec<Fault>) {
+    let at = whole.pointer.join("payload");
+    let given = &payload.template()["inputs"];
+    let none = Map::new();
+    let given = match given {
+        Value::Null => &none,
+        Value::Object(given) => given,
+        Value::String(text) if !payload.is_fixed() && text.contains("@<") => return,
+        other => {
+            let message =
+                format!("`inputs` of operation `{}` must be a map, not {}", whole.name, kind_of(other));
+            faults.push(Fault::value("wrong-payload", at.join("inputs"), message));
+            return;
+        }
+    };
+    let has_reference = |name: &str| {
+        let below = Pointer::root().join("inputs").join(name);
+        payload.holes().any(|hole| hole.as_str().starts_with(below.as_str()))
+    };
+    let at = if given.is_empty() { at } else { at.join("inputs") };
+    for (name, value) in given {
+        let Some(spec) = file.inputs.find(name) else {
+            if !file.inputs.is_unread(name) {
+                let message = format!("`{name}` is not an input of `{}`", file.name);
+                let fault = Fault::key("unknown-input", at.join(name), message);
+                faults.push(fault.did_you_mean(file.inputs.near(name)));
+            }
+            continue;
+        };
+        if let Some(problem) = spec.check(value).err().filter(|_| !has_reference(name)) {
+            let message = format!("input `{name}` of `{}` {problem}", file.name);
+            faults.push(Fault::value("wrong-input", at.join(name), message));
+        }
+    }
+    for spec in file.inputs.iter().filter(|spec| spec.is_required && !given.contains_key(&spec.name)) {
+        let message =
+            format!("operation `{}` gives no value to input `{}` of `{}`", whole.name, spec.name, file.name);
+        let hint = format!("add `inputs: {{{}: …}}` to its payload", spec.name);
+        faults.push(Fault::value("missing-input", at.clone(), message).hint(hint));
+    }
+}
+
+fn check_keys(payload: &Map<String, Value>, fields: &[&str], at: &Pointer, faults: &mut Vec<Fault>) {
+    for key in payload.keys().filter(|key| !fields.contains(&key.as_str())) {
         let message = format!("the payload of type `agenda` has no field `{key}`");
         let fault = Fault::key("unknown-field", at.join(key), message);
-        faults.push(fault.did_you_mean(nearest(key, FIELDS)).hint("it has `operations` and `result`"));
+        let near = nearest(key, fields.iter().copied());
+        faults.push(fault.did_you_mean(near).hint(match fields {
+            fields if fields.contains(&"agenda") => "beside `agenda` it has `inputs`",
+            _ => "it has `operations` and `result`, or `agenda` and `inputs`",
+        }));
     }
 }
 

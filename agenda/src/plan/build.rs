@@ -1,7 +1,7 @@
 //! Builds a plan: resolves every name, type and reference of an agenda and reports all faults.
 
 use super::batch::{Batch, Scope};
-use super::body::{Body, check_params};
+use super::body::{Body, check_given, check_params};
 use super::condition::{OutcomeGroup, When};
 use super::edges::{Reason, Reasons};
 use super::exec::{check_exec, check_script};
@@ -28,8 +28,18 @@ pub(crate) const MOST_OPERATIONS: usize = 4_000_000;
 impl Plan {
     /// Builds the plan of an agenda with the handlers of a catalog. None if any of `faults` is an error.
     pub fn build(agenda: Agenda, catalog: &Catalog, on: LaunchType, faults: &mut Vec<Fault>) -> Option<Self> {
-        let Agenda { identity, policies, handler, inputs, input_values, operations, unread, spellings } =
-            agenda;
+        let Agenda {
+            identity,
+            policies,
+            handler,
+            inputs,
+            input_values,
+            operations,
+            unread,
+            spellings,
+            files,
+            result: _,
+        } = agenda;
         if operations.len() > MOST_OPERATIONS {
             let message = format!("an agenda has at most {MOST_OPERATIONS} operations");
             faults.push(Fault::value("too-large", "/operations", message));
@@ -41,7 +51,15 @@ impl Plan {
         let names = Names::check(&operations, unread, 0, None, faults);
         let mut types = Types::new(catalog, on, &policies, handler.as_deref(), AGENDA);
         let known = Known::of_agenda(&names);
-        let scope = Scope { known, inputs: &inputs, has_items: false, depth: 0 };
+        let scope = Scope {
+            known,
+            inputs: &inputs,
+            has_items: false,
+            depth: 0,
+            document: files.main(),
+            documents: &[],
+            files: &files,
+        };
         let mut batch = Batch::plan(operations, &scope, &mut types, faults);
         let input_values = input_values.map_or(Value::Null, Value::Object);
         batch.check_inputs(&input_values, faults);
@@ -145,13 +163,18 @@ pub(super) fn plan_operation(
         check_params(&operation, faults);
         // it makes no attempts
         policies = Arc::new(Policies { skip: policies.skip.clone(), ..Policies::default() });
-        let inside = Body::plan(&operation, std::mem::take(&mut payload), has_items, scope, types, faults);
+        // what remains of the payload: a file and the values of its inputs
+        let rest = match payload.as_object() {
+            Some(map) if map.contains_key("agenda") => payload.clone(),
+            _ => Value::Object(serde_json::Map::new()),
+        };
+        let inside =
+            Body::plan(&operation, std::mem::replace(&mut payload, rest), has_items, scope, types, faults);
         if let Some((body, inside)) = inside {
             serves = Some(Serves::Agenda(Arc::new(body)));
             reasons.found.extend(inside.of_result.iter().filter_map(Reason::outwards));
             batch.inside.push((index, inside));
         }
-        payload = Value::Object(serde_json::Map::new());
     }
     for depends_on in &operation.depends_on {
         reasons.depend(depends_on, faults);
@@ -161,6 +184,11 @@ pub(super) fn plan_operation(
     } else {
         compile(payload, &operation.pointer.join("payload"), &mut reasons, faults)
     };
+    if let Some(Serves::Agenda(body)) = &serves
+        && let Some(file) = &body.file
+    {
+        check_given(file, &operation, &payload, faults);
+    }
     if serves == Some(Serves::Exec) {
         check_script(name.as_str(), &payload, &operation.pointer.join("payload"), faults);
     }

@@ -218,7 +218,7 @@ fn collect<'b>(batch: &'b Batch, around: Option<(OpIx, bool)>, all: &mut Vec<Dec
         let (op, is_repeated) = around.unwrap_or((OpIx(index as u32), false));
         (op, is_repeated || batch.planned[index].for_each().is_some())
     };
-    for (index, inside) in &batch.inside {
+    for (index, inside) in batch.inside_here() {
         collect(inside, Some(of(*index)), all);
     }
     for (index, (planned, place)) in batch.planned.iter().zip(&batch.places).enumerate() {

@@ -5,7 +5,7 @@ use super::build::{MOST_OPERATIONS, numbered};
 use super::names::{Known, Names};
 use super::types::Types;
 use super::{Edge, EdgeKind, Origin, Plan, PlannedOperation, RareFields};
-use crate::document::{InputSpecs, ItemFailures, Operation};
+use crate::document::{AgendaFiles, InputSpecs, ItemFailures, Operation};
 use crate::ops::OpIx;
 use pop_document::{Fault, Pointer, kind_of};
 use pop_registry::LOCAL;
@@ -124,7 +124,16 @@ impl Plan {
         let (operations, unread) = Operation::parse_list(items.clone(), at, &mut faults);
         let names = Names::check(&operations, unread, self.len(), Some(&self.names), &mut faults);
         let known = Known { below: Some(&self.names), ..Known::of_agenda(&names) };
-        let scope = Scope { known, inputs: &context.inputs, has_items: false, depth: 0 };
+        let files = AgendaFiles::default();
+        let scope = Scope {
+            known,
+            inputs: &context.inputs,
+            has_items: false,
+            depth: 0,
+            document: files.main(),
+            documents: &[],
+            files: &files,
+        };
         let mut batch = Batch::plan(operations, &scope, &mut Types::of_context(context, LOCAL), &mut faults);
         self.check_generated(&batch, &mut faults);
         let messages: Vec<String> = faults

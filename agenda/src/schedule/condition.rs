@@ -31,7 +31,7 @@ impl Scheduler {
     fn facts(&self, op: OpIx, when: &When) -> Result<Value, StartError> {
         let mut facts = Map::new();
         if when.reads_inputs {
-            facts.insert("inputs".to_owned(), self.plan.inputs().clone());
+            facts.insert("inputs".to_owned(), self.inputs(op).clone());
         }
         if when.reads_payload {
             facts.insert("payload".to_owned(), self.payload(op)?.into_owned());

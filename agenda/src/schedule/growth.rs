@@ -4,13 +4,13 @@
 use super::parts::Parts;
 use super::state::OpState;
 use super::{Scheduler, StartError};
-use crate::document::matrix;
+use crate::document::{GivenInput, GivenValue, InputSpecs, matrix};
 use crate::event::RunEvent;
 use crate::ops::OpIx;
 use crate::plan::{BoundPayload, Grown, MOST_OPERATIONS, PlannedCalls, Serves, Values};
 use pop_contract::{Blame, Failure};
 use pop_document::kind_of;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::sync::Arc;
 
 /// An event with the values computed when it was decided.
@@ -93,12 +93,35 @@ impl Scheduler {
                 return Ok(Growth::Again);
             }
             check_count(self.plan.len(), body.operations().len(), || format!("`{}`", planned.name))?;
-            return Ok(Growth::Parts(Parts::default(), self.plan.inside(op, body)));
+            let inputs = body.file.as_ref().map(|file| self.given_inputs(op, &file.inputs)).transpose()?;
+            return Ok(Growth::Parts(Parts { inputs, ..Parts::default() }, self.plan.inside(op, body)));
         }
         let items = self.items(op)?;
         let names = self.item_names(op, &items)?;
         let grown = self.plan.instances(op, items.len(), names);
         Ok(Growth::Parts(Parts::of_items(items), grown))
+    }
+
+    /// The values of the inputs of an agenda in a file, from the payload of the operation that uses it.
+    fn given_inputs(&self, op: OpIx, specs: &InputSpecs) -> Result<Arc<Value>, StartError> {
+        let payload = self.payload(op)?;
+        let none = Map::new();
+        let given = match &payload["inputs"] {
+            Value::Null => &none,
+            Value::Object(given) => given,
+            other => {
+                return Err(StartError::Payload(format!("`inputs` must be a map, not {}", kind_of(other))));
+            }
+        };
+        let given = given.iter().map(|(name, value)| GivenInput {
+            name: name.clone(),
+            value: GivenValue::Value(value.clone()),
+            origin: "its payload".to_owned(),
+        });
+        let mut faults = Vec::new();
+        let values = specs.resolve(&given.collect::<Vec<_>>(), true, &mut faults);
+        let problems = || faults.iter().map(|fault| fault.message.as_str()).collect::<Vec<_>>().join("; ");
+        values.map(|values| Arc::new(Value::Object(values))).ok_or_else(|| StartError::Payload(problems()))
     }
 
     /// The names of the items for people; none if they only have an index.

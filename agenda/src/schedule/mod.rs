@@ -363,7 +363,7 @@ impl Scheduler {
             operation_name: self.plan.operation(op).name.as_str(),
             item: self.item(op),
             items: None,
-            inputs: self.plan.inputs(),
+            inputs: self.inputs(op),
             run: None,
             results: &self.results,
             from: Some((&self.plan, op)),

@@ -18,6 +18,8 @@ pub(super) struct Parts {
     pub(super) waiting: BTreeSet<OpIx>,
     /// Items of the instances, in order.
     pub(super) items: Arc<Vec<Value>>,
+    /// Values of the inputs of the file with the operations inside; none if they are written in place.
+    pub(super) inputs: Option<Arc<Value>>,
     /// Calls, if the operation is a dispatch.
     pub(super) calls: Option<Box<Calls>>,
 }
@@ -61,6 +63,18 @@ impl Scheduler {
                 Origin::Generated { .. } => return None,
             };
         }
+    }
+
+    /// The values of the inputs that an operation sees.
+    pub(super) fn inputs(&self, op: OpIx) -> &Value {
+        let mut at = op;
+        while let Some(of) = self.plan.operation(at).part_of() {
+            if let Some(inputs) = self.parts.get(&of).and_then(|parts| parts.inputs.as_deref()) {
+                return inputs;
+            }
+            at = of;
+        }
+        self.plan.inputs()
     }
 
     /// The items of all instances around an operation, the innermost last, for a payload that refers to them.

@@ -57,7 +57,9 @@ pub(crate) fn check(args: &CheckArgs) -> Result<u8, CommandError> {
 /// Adds the faults of an agenda as JSON. Faults of a shared registry or descriptor are listed once.
 fn add(found: &mut Vec<Value>, texts: &RunTexts, faults: &TextFaults) {
     found.extend(faults.arguments.iter().map(argument_json));
-    found.extend(ui::faults_json(&texts.agenda, &faults.agenda));
+    for (source, faults) in ui::by_document(&texts.agenda, &texts.files, &faults.agenda) {
+        found.extend(ui::faults_json(source, &faults));
+    }
     found.extend(ui::faults_json(&texts.agenda, &faults.inputs));
     let registry = texts.registry.iter().map(|registry| (registry, &faults.registry));
     let descriptors = faults.descriptors.iter().map(|(source, faults)| (source, faults));

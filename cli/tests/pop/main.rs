@@ -36,6 +36,7 @@ mod new;
 mod outcomes;
 mod owner;
 mod params;
+mod pipelines;
 mod policies;
 mod readme;
 mod registries;

@@ -24,6 +24,7 @@ fn inputs() -> Inputs {
     };
     let registry = Some(b"{}".to_vec());
     Inputs {
+        files: [("other.yaml".to_owned(), "operations: []\n".to_owned())].into(),
         settings,
         agenda: b"{}".to_vec(),
         registry,
