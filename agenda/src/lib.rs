@@ -34,6 +34,7 @@ mod outcome;
 mod plan;
 mod policy_arguments;
 mod reference;
+mod resource_totals;
 mod schedule;
 pub mod schema;
 
@@ -53,9 +54,14 @@ pub use name::{NameError, OperationName};
 pub use ops::{OpIx, OpMap};
 pub use outcome::{Outcome, Outcomes};
 pub use plan::{
-    BindError, BoundPayload, Dependant, Edge, EdgeKind, Graph, Origin, OutcomeGroup, Payload, Plan,
+    BindError, BoundPayload, Dependant, Edge, EdgeKind, Graph, Needs, Origin, OutcomeGroup, Payload, Plan,
     PlannedOperation, RareFields, Serves, When,
 };
 pub use policy_arguments::{ArgumentFault, check_policy_arguments, override_policies, take_argument_faults};
+pub use pop_policy::Resources;
 pub use reference::{Fallback, Piece, Token, pieces};
-pub use schedule::{Action, Explanation, Hold, Input, OpState, Scheduler, Step, Tally, Verdict};
+pub use resource_totals::ResourceTotals;
+pub use schedule::{
+    Action, Explanation, Hold, Input, OpState, ResourceWait, Scheduler, Shortage, Step, Tally, Verdict,
+    resource_waits,
+};

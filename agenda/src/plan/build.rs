@@ -6,6 +6,7 @@ use super::exec::{check_exec, check_script};
 use super::fit::check_fit;
 use super::length::{check_delivery, check_length};
 use super::names::{Known, Names};
+use super::needs::{Needs, check_totals};
 use super::spelling::check_spellings;
 use super::types::{PlanContext, Types, no_route_fault};
 use super::{Edge, EdgeKind, ForEach, Graph, Origin, Payload, Plan, PlannedOperation, RareFields, Serves};
@@ -26,8 +27,17 @@ pub(crate) const MOST_OPERATIONS: usize = 4_000_000;
 impl Plan {
     /// Builds the plan of an agenda with the handlers of a catalog. None if any of `faults` is an error.
     pub fn build(agenda: Agenda, catalog: &Catalog, on: LaunchType, faults: &mut Vec<Fault>) -> Option<Self> {
-        let Agenda { identity, policies, handler, inputs, input_values, operations, unread, spellings } =
-            agenda;
+        let Agenda {
+            identity,
+            policies,
+            handler,
+            inputs,
+            input_values,
+            totals,
+            operations,
+            unread,
+            spellings,
+        } = agenda;
         if operations.len() > MOST_OPERATIONS {
             let message = format!("an agenda has at most {MOST_OPERATIONS} operations");
             faults.push(Fault::value("too-large", "/operations", message));
@@ -38,6 +48,7 @@ impl Plan {
             .any(|operation| operation.rare.as_ref().is_some_and(|rare| rare.generator.is_some()));
         let names = Names::check(&operations, unread, 0, None, faults);
         let mut types = Types::new(catalog, on, &policies, handler.as_deref(), &inputs, AGENDA);
+        types.totals = totals;
         let needs_places = !spellings.is_empty() || !inputs.is_empty();
         let places: Vec<Pointer> = if needs_places {
             operations.iter().map(|operation| operation.pointer.clone()).collect()
@@ -261,7 +272,10 @@ fn plan_operation(
     own.is_conditional = edges.iter().any(|edge| !edge.needs.accepts_all_good())
         || own.when.as_ref().is_some_and(is_skipped_whole)
         || !own.groups.is_empty();
+    // without a handler, its payload has no known meaning
+    own.needs = serves.as_ref().and_then(|serves| Needs::of(&policies, serves, payload.template()));
     let has_rare = is_dlq
+        || own.needs.is_some()
         || own.own.is_some()
         || own.lock_keys.is_some()
         || own.is_cleanup
@@ -283,6 +297,9 @@ fn plan_operation(
         rare: has_rare.then(|| Arc::new(own)),
         origin: None::<Origin>,
     };
+    if let Some(totals) = &types.totals {
+        check_totals(&planned, &operation.pointer, totals, &mut types.untold, faults);
+    }
     check_delivery(&planned, on, &operation.pointer.join("type"), faults);
     check_length(&planned, &operation.pointer.join("payload"), faults);
     let own_cache = planned.policies.use_cache.value && planned.policies.use_cache.scope == Scope::Operation;

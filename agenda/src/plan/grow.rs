@@ -60,7 +60,8 @@ impl Plan {
             || rare.lock_keys.is_some()
             || rare.action.is_some()
             || rare.is_cleanup
-            || rare.when.is_some();
+            || rare.when.is_some()
+            || rare.needs.is_some();
         let rare = has_rare.then(|| Arc::new(rare));
         let instance = |index: u32| PlannedOperation {
             name: whole.name.instance(index),

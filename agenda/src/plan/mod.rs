@@ -10,6 +10,7 @@ mod graph;
 mod grow;
 mod length;
 mod names;
+mod needs;
 mod payload;
 mod spelling;
 mod types;
@@ -19,6 +20,7 @@ pub use condition::{OutcomeGroup, When};
 pub(crate) use dispatch::{Dispatch, PlannedCalls};
 pub use graph::{Dependant, Edge, EdgeKind, Graph};
 pub(crate) use grow::Grown;
+pub use needs::Needs;
 pub(crate) use payload::Values;
 pub use payload::{BindError, BoundPayload, Payload};
 
@@ -108,6 +110,8 @@ pub struct RareFields {
     pub when: Option<Arc<When>>,
     /// Groups of `dependsOn`, which must all hold.
     pub groups: Vec<OutcomeGroup>,
+    /// Resources that an attempt of the operation, or of one of its instances, holds.
+    pub needs: Option<Needs>,
 }
 
 /// The `forEach` of an operation.
@@ -252,6 +256,13 @@ impl Plan {
     /// Handlers that operations added during the run may use.
     pub fn handlers_to_come(&self) -> impl Iterator<Item = &Entry> {
         self.context.iter().flat_map(|context| context.catalog.entries())
+    }
+
+    /// Whether an operation needs resources, or the run may add operations, which may need some.
+    pub fn may_need_resources(&self) -> bool {
+        let needs =
+            |planned: &PlannedOperation| planned.rare.as_ref().is_some_and(|rare| rare.needs.is_some());
+        self.context.is_some() || self.operations.values().any(needs)
     }
 
     /// The operation with this name.

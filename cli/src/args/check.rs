@@ -1,6 +1,7 @@
 //! Arguments of `pop check` and `pop plan`.
 
 use super::inputs::PlanningArgs;
+use super::resources::ResourceArgs;
 use super::shared::{DescribeArg, LaunchArgs, Output, StrictArg};
 use crate::completion;
 use clap::{Args, ValueEnum};
@@ -23,6 +24,8 @@ pub(crate) struct CheckArgs {
     #[command(flatten)]
     pub(crate) plan: PlanningArgs,
     #[command(flatten)]
+    pub(crate) resources: ResourceArgs,
+    #[command(flatten)]
     pub(crate) launch: LaunchArgs,
 }
 
@@ -41,6 +44,8 @@ pub(crate) struct PlanArgs {
     pub(crate) describe: DescribeArg,
     #[command(flatten)]
     pub(crate) plan: PlanningArgs,
+    #[command(flatten)]
+    pub(crate) resources: ResourceArgs,
     #[command(flatten)]
     pub(crate) launch: LaunchArgs,
 }

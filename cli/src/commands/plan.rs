@@ -17,7 +17,13 @@ pub(crate) fn plan(args: &PlanArgs) -> Result<u8, CommandError> {
     let surroundings = surroundings()?;
     let mut faults = TextFaults::default();
     let request = request(args.agenda.as_deref(), &args.plan, &launch, &surroundings, &mut faults)?;
-    let request = RunRequest { descriptions: args.describe.source(), needs_inputs: false, ..request };
+    let totals = args.resources.totals(request.launcher, &surroundings, false)?;
+    let request = RunRequest {
+        descriptions: args.describe.source(),
+        needs_inputs: false,
+        totals: Some(totals),
+        ..request
+    };
     let assembly = assemble(request, &surroundings, faults, args.strict)?;
     print_unchecked_types(&assembly, "plan");
     let manifests = Manifests::new(&assembly, &surroundings, &launch)?;
@@ -123,6 +129,12 @@ fn document(plan: &Plan, manifests: &Manifests<'_>) -> Value {
             if let Some(for_each) = planned.for_each() {
                 described["forEach"] = for_each.items.template().clone();
                 described["maxParallel"] = json!(for_each.max_parallel);
+            }
+            if let Some(needs) = planned.rare.as_ref().and_then(|rare| rare.needs.as_ref()) {
+                described["resources"] = json!(needs.known.to_json());
+            }
+            if planned.policies.priority.value != 0 {
+                described["priority"] = json!(planned.policies.priority.value);
             }
             if planned.is_last() {
                 described["finally"] = json!(true);

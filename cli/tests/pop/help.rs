@@ -88,6 +88,10 @@ fn help() {
           --host-folder <DIR>        Folder for the state that several runs share: locks, start times
                                      (delayMs), lock versions, cached results [default: .host in the
                                      --runs folder] [env: POP_HOST_FOLDER=]
+          --resources <NAME=N>       Set totals of the resources that running operations share
+                                     (`resources` in their params), such as gpu=2,license=3; repeatable
+                                     [default: variable POP_RESOURCES, then cpu and memory of this
+                                     machine for local processes; a resumed run keeps its totals]
           --strict                   Treat warnings of the agenda, the registry and the properties file
                                      as errors
       -i, --input <NAME=VALUE>       Set an input of the agenda; repeatable [default: variable
@@ -172,6 +176,10 @@ fn help_of_verify() {
                                 /usr/lib64/pop/handlers]
           --policy <KEY=VALUE>  Set a policy of the agenda (a key of its params, such as
                                 timeoutMs=5000), in place of the agenda's own value; repeatable
+          --resources <NAME=N>  Set totals of the resources that running operations share (`resources`
+                                in their params), such as gpu=2,license=3; repeatable [default: variable
+                                POP_RESOURCES, then cpu and memory of this machine for local processes;
+                                a resumed run keeps its totals]
           --launch-type <TYPE>  How this pop process itself was launched; in a pod (kubernetes), pop
                                 annotates the pod with its progress [local, docker, kubernetes; default:
                                 local]
@@ -248,6 +256,11 @@ fn help_of_run() {
               cached results [default: .host in the --runs folder]
               
               [env: POP_HOST_FOLDER=]
+
+          --resources <NAME=N>
+              Set totals of the resources that running operations share (`resources` in their params),
+              such as gpu=2,license=3; repeatable [default: variable POP_RESOURCES, then cpu and memory
+              of this machine for local processes; a resumed run keeps its totals]
 
           --strict
               Treat warnings of the agenda, the registry and the properties file as errors

@@ -38,6 +38,7 @@ mod params;
 mod policies;
 mod readme;
 mod registries;
+mod resources;
 mod run_id;
 mod running;
 mod saved_runs;

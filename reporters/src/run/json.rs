@@ -98,7 +98,7 @@ pub fn run_json(plan: &Plan, history: &History, agenda: &str) -> Value {
 pub fn operation_json(plan: &Plan, history: &History, op: OpIx) -> Value {
     let past = history.operation(op);
     let planned = plan.operation(op);
-    json!({
+    let mut described = json!({
         "name": planned.name.as_str(),
         "type": planned.handler_type,
         "outcome": past.outcome().map(Outcome::word),
@@ -107,7 +107,11 @@ pub fn operation_json(plan: &Plan, history: &History, op: OpIx) -> Value {
         "diagnosticEvents": diagnostics(past),
         "startedTime": past.started().map(|at| history.wall(at)),
         "completedTime": past.completed().map(|at| history.wall(at)),
-    })
+    });
+    if let Some(needs) = planned.needs() {
+        described["resources"] = json!(needs.known.to_json());
+    }
+    described
 }
 
 /// Lists the failures of an operation, oldest first, each followed by the handler's diagnostics.
