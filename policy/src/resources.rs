@@ -99,8 +99,11 @@ impl Resources {
             MEMORY => text.parse().map(Memory::bytes).map_err(refused),
             _ => text.parse().map_err(|_| {
                 let message = format!("`{name}` must be a whole number from 0, not `{text}`");
-                let hint = "only `cpu` and `memory` have units and fractions";
-                ResourceError::new(message, Some(hint.to_owned()))
+                let hint = match Self::usual_name(name) {
+                    Some(usual) => format!("did you mean `{usual}`?"),
+                    None => "only `cpu` and `memory` have units and fractions".to_owned(),
+                };
+                ResourceError::new(message, Some(hint))
             }),
         }
     }

@@ -110,21 +110,26 @@ pub(super) fn check_totals(
                 );
                 faults.push(Fault::value("resources-exceeded", at(), message).hint(hint));
             }
-            None if totals.are_complete
-                && ![CPU, MEMORY].contains(&resource)
-                && untold.insert(resource.into()) =>
-            {
+            None if is_told(resource, totals) && untold.insert(resource.into()) => {
                 let message = format!(
                     "operation `{name}` needs {resource} {words}, but the run has no total of `{resource}`"
                 );
                 let known = totals.amounts.iter().map(|(known, _)| known).chain([CPU, MEMORY]);
                 let near = Resources::usual_name(resource).or_else(|| nearest(resource, known));
                 let fault = Fault::key("no-resource-total", at(), message).did_you_mean(near);
-                faults.push(fault.hint(format!("set the total with `--resources {resource}=N`")));
+                let fault = fault.hint(format!("set the total with `--resources {resource}=N`"));
+                faults.push(if totals.are_complete { fault } else { fault.warning() });
             }
             _ => {}
         }
     }
+}
+
+/// Whether a resource without a total is reported: always once all totals are known, before that if other tools use its name
+/// for a resource of pop.
+fn is_told(resource: &str, totals: &ResourceTotals) -> bool {
+    let is_limited = [CPU, MEMORY].contains(&resource);
+    !is_limited && (totals.are_complete || Resources::usual_name(resource).is_some())
 }
 
 /// Where the amount of a resource was set.

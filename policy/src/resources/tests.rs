@@ -38,6 +38,12 @@ fn bad_amounts_say_where_what_and_how_to_mend_it() {
             Some("did you mean `2G`?"),
         ),
         (json!({"gpu": 1.5}), "/gpu", "`gpu` must be a whole number from 0, not `1.5`", Some(whole)),
+        (
+            json!({"mem": "2Gi"}),
+            "/mem",
+            "`mem` must be a whole number from 0, not `2Gi`",
+            Some("did you mean `memory`?"),
+        ),
         (json!({"gpu": -1}), "/gpu", "`gpu` must be a whole number from 0, not `-1`", Some(whole)),
         (json!({"gpu": true}), "/gpu", "`gpu` in `resources` must be an amount, not a boolean", None),
         (
