@@ -5,7 +5,7 @@ use crate::gate::{Answer, Gate};
 use crate::ops::OpIx;
 use crate::outcome::Outcome;
 use pop_contract::{Exit, Failure, Millis, Progress};
-use pop_policy::PatternMatch;
+use pop_policy::{PatternMatch, Resources};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use std::sync::Arc;
@@ -39,11 +39,21 @@ pub struct RunOptions {
     /// Time for clean-up after the time limit, in milliseconds; none for no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cleanup_limit_ms: Option<u64>,
+    /// Totals of the resources that running operations share; one without a total is not limited.
+    #[serde(default, skip_serializing_if = "Resources::is_empty")]
+    pub resources: Resources,
 }
 
 impl Default for RunOptions {
     fn default() -> Self {
-        Self { parallel: 1, keep_going: false, grace_ms: 10_000, time_limit_ms: None, cleanup_limit_ms: None }
+        Self {
+            parallel: 1,
+            keep_going: false,
+            grace_ms: 10_000,
+            time_limit_ms: None,
+            cleanup_limit_ms: None,
+            resources: Resources::default(),
+        }
     }
 }
 

@@ -35,6 +35,7 @@ mod outcome;
 mod plan;
 mod policy_arguments;
 mod reference;
+mod resource_totals;
 mod schedule;
 pub mod schema;
 
@@ -55,9 +56,14 @@ pub use name::{NameError, OperationName};
 pub use ops::{OpIx, OpMap};
 pub use outcome::{Outcome, Outcomes};
 pub use plan::{
-    BindError, Body, BoundPayload, Dependant, Edge, EdgeKind, Graph, OpRef, Origin, OutcomeGroup, Payload,
-    Plan, PlannedFiles, PlannedOperation, RareFields, Serves, SourceFile, When,
+    BindError, Body, BoundPayload, Dependant, Edge, EdgeKind, Graph, Needs, OpRef, Origin, OutcomeGroup,
+    Payload, Plan, PlannedFiles, PlannedOperation, RareFields, Serves, SourceFile, When,
 };
 pub use policy_arguments::{ArgumentFault, check_policy_arguments, override_policies, take_argument_faults};
+pub use pop_policy::Resources;
 pub use reference::{Fallback, Piece, Token, pieces};
-pub use schedule::{Action, Explanation, Hold, Input, OpState, Scheduler, Step, Tally, Verdict};
+pub use resource_totals::ResourceTotals;
+pub use schedule::{
+    Action, Explanation, Hold, Input, OpState, ResourceWait, Scheduler, Shortage, Step, Tally, Verdict,
+    resource_waits,
+};

@@ -39,7 +39,7 @@ pub struct RunStart<'s> {
     pub id: Option<&'s str>,
     /// The correlation id.
     pub cid: String,
-    /// Parallelism, time limit and grace.
+    /// Parallelism, time limit and grace. If the request has totals of resources, the run has these.
     pub options: RunOptions,
     /// Time at which the journal is synced to disk: in the background, or before the run acts on an event.
     pub sync: Sync,
@@ -125,6 +125,11 @@ impl Assembly {
     /// Creates the folder of a new run, freezes the inputs in it and begins its journal.
     pub fn begin(self, start: RunStart<'_>) -> Result<PreparedRun, AssemblyError> {
         let RunStart { runs, id, cid, options, sync, adopted } = start;
+        // other runs record no totals
+        let totals = self.request.totals.as_ref().filter(|_| self.plan.may_need_resources());
+        let resources = totals.map(|totals| totals.amounts.clone());
+        let options =
+            RunOptions { resources: resources.unwrap_or_else(|| options.resources.clone()), ..options };
         let inputs = self.freeze(cid, id.map(new_mark));
         let (folder, lock) = match id {
             Some(id) => RunFolder::create_or_replace(runs, id, &inputs)?,

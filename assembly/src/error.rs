@@ -63,6 +63,18 @@ pub enum AssemblyError {
         /// The difference, for example "another agenda".
         difference: &'static str,
     },
+    /// A resumed run would have too little of a resource.
+    #[error("operation `{operation}` needs {resource} {needed}, but the run would have {total} in all")]
+    Resources {
+        /// The operation.
+        operation: String,
+        /// Name of the resource.
+        resource: String,
+        /// Amount that the operation needs.
+        needed: String,
+        /// Total of the resource.
+        total: String,
+    },
     /// A dead letter cannot be read or changed.
     #[error(transparent)]
     Letter(#[from] LetterError),

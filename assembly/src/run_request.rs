@@ -9,8 +9,8 @@ use crate::run_texts::RunTexts;
 use crate::surroundings::Surroundings;
 use crate::text_faults::{TextFaults, is_of_whole_text};
 use pop_agenda::{
-    Agenda, GivenInput, GivenValue, InputSpecs, Plan, check_policy_arguments, override_policies,
-    take_argument_faults,
+    Agenda, GivenInput, GivenValue, InputSpecs, Plan, ResourceTotals, check_policy_arguments,
+    override_policies, take_argument_faults,
 };
 use pop_document::{Pointer, secret_literals};
 use pop_executor::{Inputs, ReplayOf, Settings};
@@ -34,6 +34,8 @@ pub struct RunRequest {
     pub inputs: Vec<GivenInput>,
     /// Whether each required input needs a value. Otherwise the plan can be shown, but not run.
     pub needs_inputs: bool,
+    /// Totals of the resources that operations share; none if the plan is not checked against them.
+    pub totals: Option<ResourceTotals>,
     /// The launcher of the run's programs.
     pub launcher: LaunchType,
     /// Source of the descriptions of handlers.
@@ -57,6 +59,7 @@ impl RunRequest {
             params: Vec::new(),
             inputs: Vec::new(),
             needs_inputs: true,
+            totals: None,
             launcher,
             descriptions: DescriptionSource::Cached,
             replay_of: None,
@@ -71,6 +74,7 @@ impl RunRequest {
             params: settings.params.clone(),
             inputs: recorded_inputs(settings),
             needs_inputs: true,
+            totals: None,
             launcher: launcher(settings)?,
             descriptions: DescriptionSource::Frozen(inputs.descriptions.clone()),
             replay_of: settings.replay_of.clone(),
@@ -129,6 +133,7 @@ impl RunRequest {
         agenda = agenda.with_files(files);
         let given: Vec<GivenInput> =
             variable_inputs(&agenda.inputs, surroundings).chain(self.inputs.iter().cloned()).collect();
+        agenda.totals.clone_from(&self.totals);
         agenda.input_values = agenda.inputs.resolve(&given, self.needs_inputs, &mut faults.inputs);
         Some(if self.replay_of.is_some() { agenda.filled() } else { agenda })
     }

@@ -6,7 +6,10 @@ use crate::run_identity::{identity, launcher, mark};
 use crate::run_request::RunRequest;
 use crate::surroundings::Surroundings;
 use crate::text_faults::TextFaults;
-use pop_agenda::{History, Plan, PriorOutcomes, RunOptions, RunOutcome, RunTime, Scheduler};
+use pop_agenda::{
+    History, OpIx, Outcome, Plan, PriorOutcomes, ResourceWait, Resources, RunOptions, RunOutcome, RunTime,
+    Scheduler, resource_waits,
+};
 use pop_contract::Millis;
 use pop_executor::{
     FileJournal, FolderError, Inputs, JournalContent, Lock, RestoredRun, RunFolder, Sync, read_journal,
@@ -40,6 +43,20 @@ impl SavedRun {
         let scheduler = restore(Arc::new(plan), &events, &folder.journal())?.scheduler;
         let history = History::of(count, &events);
         Ok(Self { folder, inputs, plan: Arc::clone(scheduler.plan()), scheduler, history })
+    }
+
+    /// The waits of an operation for resources, oldest first.
+    pub fn resource_waits(
+        &self,
+        op: OpIx,
+        surroundings: &Surroundings,
+    ) -> Result<Vec<ResourceWait>, AssemblyError> {
+        if self.plan.operation(op).needs().is_none() {
+            return Ok(Vec::new());
+        }
+        let plan = frozen_plan(&self.inputs, surroundings)?;
+        let events = read_journal(&self.folder.journal())?.events;
+        Ok(resource_waits(Arc::new(plan), &events, op))
     }
 
     /// Whether programs of the run may still run although its executor died.
@@ -99,6 +116,8 @@ pub struct ResumeOptions {
     pub options: RunOptions,
     /// Maximum number of operations that run at once; `None` uses the value of the earlier executor.
     pub parallel: Option<u32>,
+    /// Totals of resources that replace those of the earlier executor.
+    pub resources: Resources,
     /// Whether the time limit counts from now. Otherwise it counts from the start of the run.
     pub is_limit_from_now: bool,
     /// Current wall-clock time, epoch milliseconds.
@@ -167,7 +186,8 @@ impl ResumableRun {
         self.restored.scheduler.plan()
     }
 
-    /// Opens the journal for writing. Only a run without events adopts outcomes of an earlier run.
+    /// Opens the journal for writing. Fails if an operation that has not settled needs more resources than the run will
+    /// have. Only a run without events adopts outcomes of an earlier run.
     pub fn resume(self, resume: ResumeOptions, adopted: PriorOutcomes) -> Result<PreparedRun, AssemblyError> {
         let Self { folder, inputs, digest, content, restored, count, lock } = self;
         let identity = identity(&folder, &inputs.settings)?;
@@ -183,6 +203,7 @@ impl ResumableRun {
             RunOptions {
                 parallel: resume.parallel.unwrap_or(before.parallel),
                 keep_going: options.keep_going || before.keep_going,
+                resources: resume.resources.clone().or(&before.resources),
                 time_limit_ms: match options.time_limit_ms {
                     Some(limit) if resume.is_limit_from_now => Some(from.plus(limit).0),
                     limit => limit,
@@ -190,9 +211,26 @@ impl ResumableRun {
                 ..options
             }
         });
+        if let Some(options) = &resumed {
+            check_needs(&scheduler, &options.resources)?;
+        }
         let adopted = if began.is_none() { adopted } else { PriorOutcomes::default() };
         let journal = FileJournal::reopen(&folder.journal(), &content, &digest, resume.sync)?;
         let history = History::of(count, &content.events);
         Ok(PreparedRun { scheduler, identity, journal, history, adopted, resumed, began, lock })
     }
+}
+
+/// Checks that every operation that may still start can have what it needs.
+fn check_needs(scheduler: &Scheduler, totals: &Resources) -> Result<(), AssemblyError> {
+    for (op, planned) in scheduler.plan().operations() {
+        let may_start = !scheduler.state(op).outcome().is_some_and(Outcome::has_result);
+        let Some(needs) = planned.needs().filter(|_| may_start) else { continue };
+        if let Some((name, needed, total)) = needs.known.beyond(totals) {
+            let operation = planned.name.to_string();
+            let [needed, total] = [needed, total].map(|amount| Resources::amount_text(name, amount));
+            return Err(AssemblyError::Resources { operation, resource: name.to_owned(), needed, total });
+        }
+    }
+    Ok(())
 }

@@ -144,6 +144,7 @@ fn resume_needs_unchanged_inputs_and_the_lock() {
     assert!(matches!(held, Some(AssemblyError::Folder(FolderError::Held { .. }))));
     let resume = ResumeOptions {
         options: pop_agenda::RunOptions { parallel: 3, ..pop_agenda::RunOptions::default() },
+        resources: pop_agenda::Resources::default(),
         parallel: None,
         is_limit_from_now: true,
         now: 1,

@@ -9,6 +9,7 @@ mod handlers;
 mod inputs;
 mod manage;
 mod new;
+mod resources;
 mod run;
 mod saved_runs;
 mod shared;
@@ -23,6 +24,7 @@ pub(crate) use handlers::{HandlerCheckArgs, HandlerCommand, HandlersArgs, Handle
 pub(crate) use inputs::{InputArgs, InputsArgs, PlanningArgs};
 pub(crate) use manage::{CancelArgs, PruneArgs, WaitArgs};
 pub(crate) use new::{NewArgs, NewKind, NewLanguage};
+pub(crate) use resources::ResourceArgs;
 pub(crate) use run::{ResumeArgs, RunArgs};
 pub(crate) use saved_runs::{ExplainArgs, LogsArgs, RunsArgs, ShowArgs};
 pub(crate) use shared::{

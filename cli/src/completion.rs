@@ -4,11 +4,14 @@ use crate::args::{RunsFolder, grammar};
 use clap::ArgMatches;
 use clap_complete::engine::{CompletionCandidate, PathCompleter};
 use clap_complete::env::{CompleteEnv, Shells};
-use pop_assembly::{KnownHandlers, Surroundings, TextFaults, TextFiles};
+use pop_assembly::{KnownHandlers, Surroundings, TextFaults, TextFiles, read_text};
 use pop_document::Source;
 use pop_executor::{DeadLetters, RunFolder};
 use pop_field_retriever::{DefaultLaunchData, Defaults, Environment};
-use std::ffi::OsString;
+use pop_policy::{CPU, MEMORY};
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 /// Variable in which a shell names itself when it asks for completions.
@@ -116,6 +119,33 @@ fn types_of(line: &Line) -> Option<Vec<String>> {
     };
     let known = KnownHandlers::read(&files, Path::new(""), &mut TextFaults::default()).ok()?;
     Some(known.catalog.types().map(str::to_owned).collect())
+}
+
+/// Names of resources that the agenda on the command line needs, each with `=`. Names before a comma stay.
+pub(crate) fn resources(typed: &OsStr) -> Vec<CompletionCandidate> {
+    let typed = typed.to_string_lossy();
+    let before = typed.rfind(',').map_or("", |at| &typed[..=at]);
+    let own = resources_of(&Line::typed()).unwrap_or_default();
+    let names = own.into_iter().chain([CPU, MEMORY].map(str::to_owned)).collect::<BTreeSet<String>>();
+    let is_open =
+        |name: &String| !before.split(',').any(|part| part.split('=').next() == Some(name.as_str()));
+    let words = names.into_iter().filter(is_open).map(|name| format!("{before}{name}="));
+    in_order(words.filter(|word| word.starts_with(&*typed)).collect())
+}
+
+fn resources_of(line: &Line) -> Option<BTreeSet<String>> {
+    let agenda = line.value::<PathBuf>("agenda").or_else(|| line.value::<PathBuf>("agendas"));
+    let source = match agenda {
+        Some(path) if path.metadata().ok()?.len() <= MOST_BYTES as u64 => {
+            Source::new(path.to_string_lossy().as_ref(), &read_text(&path, "agenda").ok()?).ok()?
+        }
+        _ => return None,
+    };
+    let agenda = source.read().ok()?;
+    let operations = agenda.get("operations").and_then(Value::as_array).into_iter().flatten();
+    let needs =
+        operations.chain([&agenda]).filter_map(|map| map.get("params")?.get("resources")?.as_object());
+    Some(needs.flat_map(|needs| needs.keys().cloned()).collect())
 }
 
 /// Candidates that a shell shows in this order. bash inserts them as they are, so blanks in names of operations are escaped

@@ -142,6 +142,9 @@ impl From<AssemblyError> for CommandError {
                 );
                 (Kind::Journal, Some(hint))
             }
+            AssemblyError::Resources { resource, needed, .. } => {
+                (Kind::Usage, Some(format!("set the total with `--resources {resource}={needed}`")))
+            }
             AssemblyError::ReplayedBefore { .. } => {
                 (Kind::Usage, Some("add `--again` to replay it anyway".to_owned()))
             }

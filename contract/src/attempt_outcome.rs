@@ -142,7 +142,9 @@ impl Failure {
     /// Whether another attempt may succeed.
     pub fn is_repeatable(&self) -> bool {
         match self.code.as_str() {
-            "reference" | "too-large" | "payload" | "expression" | "generated" => false,
+            "reference" | "too-large" | "payload" | "expression" | "resources-exceeded" | "generated" => {
+                false
+            }
             // a handler that rejects its payload reports only diagnostics with the code `payload`
             "failed" if !self.diagnostics.is_empty() => {
                 !self.diagnostics.iter().all(|event| event.status_code.as_deref() == Some("payload"))

@@ -91,6 +91,7 @@ fn damaged(bytes: &[u8], path: &Path) {
         grace_ms: u64::from(plan.byte()),
         time_limit_ms: Some(u64::from(plan.byte()) * 100).filter(|limit| *limit > 0),
         cleanup_limit_ms: None,
+        resources: pop_agenda::Resources::default(),
     };
     let mut world = World::begin(Arc::clone(&PLAN), options);
     world.play(&mut run);

@@ -124,7 +124,9 @@ pub(crate) const FOREIGN_KEYS: &[ForeignKeys] = &[
     // repetition, order and shared things
     row("matrix withitems withparam withsequence loop foreach items each strategy scatter", Place::Params, "`forEach`"),
     row("parallelism parallel maxconcurrent maxactive", Place::Params, "`maxParallel`"),
-    row("concurrency concurrencygroup mutex semaphore synchronization resourcegroup exclusive", Place::Params, "`lock`")
+    row("semaphore pool pools slots poolslots license licenses licence tokens", Place::Params, "`resources`")
+        .note("`resources: {NAME: 1}`, and the total with `pop run --resources NAME=N`"),
+    row("concurrency concurrencygroup mutex synchronization resourcegroup exclusive", Place::Params, "`lock`")
         .note("`lock: SAFE` runs operations with the same `lockKey` one after another"),
     row("ratelimit throttle delay interval sleep wait", Place::Params, "`delayMs`").note(MILLISECONDS),
     row("cachekey", Place::Params, "`cacheKeyPattern`"),
@@ -135,11 +137,17 @@ pub(crate) const FOREIGN_KEYS: &[ForeignKeys] = &[
     row("cwd dir workdir workingdir chdir directory", Place::Exec, "`workingDirectory`"),
     row("environment envvars envs vars variables", Place::Exec, "`env`"),
     row("container docker dockerimage imagename", Place::Exec, "`image`"),
-    row("resources requests limits resource", Place::Exec, "`cpu` and `memory`"),
-    row("cpus ncpus vcpus cores threads cpulimit cpurequest", Place::Exec, "`cpu`"),
-    row("mem ram memorylimit memoryrequest memorymb memmb", Place::Exec, "`memory`"),
+    row("resources requests limits resource requirements", Place::Params, "`resources`")
+        .note("`resources: {cpu: 2, memory: 2Gi, gpu: 1}`"),
+    row("cpus ncpus vcpus cores threads cpulimit cpurequest", Place::Exec, "`cpu`").at(&[Level::Exec]),
+    row("mem ram memorylimit memoryrequest memorymb memmb", Place::Exec, "`memory`").at(&[Level::Exec]),
+    row("cpu cpus ncpus vcpus cores threads cpulimit cpurequest", Place::Params, "`resources.cpu`"),
+    row("memory mem ram memorylimit memoryrequest memorymb memmb", Place::Params, "`resources.memory`"),
+    row("gpu gpus accelerator accelerators gres", Place::Params, "`resources.gpu`")
+        .note("`resources: {gpu: 1}`, and the total with `pop run --resources gpu=N`"),
+    row("weight priorityclassname nice prioritylevel priorityweight", Place::Params, "`priority`")
+        .note("a whole number; a larger one starts first"),
     row("secret secrets secretenv envfrom", Place::RegistryEntry, "`secrets`"),
     // nothing in pop
-    without("priority weight priorityclassname", "pop starts operations in the order of the agenda"),
     without("schedule cron on trigger triggers startdate", "pop runs an agenda once: start it from cron, a timer or a CronJob"),
 ];

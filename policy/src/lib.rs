@@ -1,4 +1,4 @@
-//! Policies: the rules that lock, delay, skip, retry or end an operation.
+//! Policies: the rules that order, lock, delay, skip, retry or end an operation.
 //!
 //! Each policy is one file and one row in `table.rs`. The file has its key in `params`, its reader, its text for
 //! `pop explain`, and its rule during the run. The rules are pure functions of settings and a small state. Nothing here
@@ -37,7 +37,10 @@ mod on_fail;
 mod pattern;
 mod policies;
 mod policy;
+mod priority;
+mod quantity;
 mod read;
+mod resources;
 mod retry;
 mod scope;
 mod skip;
@@ -53,7 +56,8 @@ pub use limits::Limits;
 pub use lock::Lock;
 pub use on_fail::OnFail;
 pub use pattern::{Pattern, PatternError, PatternMatch};
-
+pub use quantity::{Cpu, Memory, QuantityError, quantity};
+pub use resources::{CPU, MEMORY, ResourceError, Resources};
 pub use retry::Retry;
 pub use scope::{Scope, ScopedValue};
 pub use table::{POLICIES, Policies, PolicyLayer, PolicyLine};

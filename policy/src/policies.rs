@@ -2,7 +2,7 @@
 
 use crate::scope::{Scope, ScopedValue};
 use crate::table::{Policies, PolicyLayer};
-use crate::{Limits, Lock, OnFail};
+use crate::{CPU, Cpu, Limits, Lock, MEMORY, Memory, OnFail};
 
 impl Policies {
     /// Merges layers. For each value the highest scope wins; within one scope, the last layer.
@@ -31,6 +31,25 @@ impl Policies {
     /// The minimum interval between starts in milliseconds; none if it is 0 or unset.
     pub fn delay(&self) -> Option<u64> {
         self.delay_ms.value.filter(|ms| *ms > 0)
+    }
+
+    /// The amount of `cpu` or `memory`, if the payload asks for `in_payload`. The operation's own `resources` win over its
+    /// payload, and the payload over `resources` of the agenda and the registry.
+    pub fn amount(&self, name: &str, in_payload: Option<u64>) -> Option<u64> {
+        let set = self.resources.value.get(name);
+        if self.resources.scope == Scope::Operation { set.or(in_payload) } else { in_payload.or(set) }
+    }
+
+    /// The CPU of a container or pod, if the payload asks for `in_payload`; none if neither sets it.
+    pub fn cpu(&self, in_payload: Option<Cpu>) -> Option<Cpu> {
+        let amount = self.amount(CPU, in_payload.map(Cpu::millis));
+        amount.filter(|millis| *millis > 0).map(Cpu::from_millis)
+    }
+
+    /// The memory of a container or pod, if the payload asks for `in_payload`; none if neither sets it.
+    pub fn memory(&self, in_payload: Option<Memory>) -> Option<Memory> {
+        let amount = self.amount(MEMORY, in_payload.map(Memory::bytes));
+        amount.filter(|bytes| *bytes > 0).map(Memory::from_bytes)
     }
 
     /// Whether an attempt must pass a gate (delay, lock or cache) before it starts.
@@ -115,6 +134,20 @@ mod tests {
             let mut faults = Vec::new();
             PolicyLayer::parse(&json!({key: {"x": []}}), Pointer::root(), &mut faults);
             assert!(faults.iter().any(|fault| fault.pointer().starts_with(&format!("/{key}"))), "{key}");
+        }
+    }
+
+    #[test]
+    fn own_resources_win_over_the_payload_and_the_payload_over_defaults() {
+        let resources = layer(&json!({"resources": {"cpu": 2, "memory": 0}}));
+        let in_payload = Some(Cpu::from_millis(500));
+        for (scope, cpu, memory) in
+            [(Scope::Operation, 2_000, None), (Scope::Agenda, 500, Some(Memory::from_bytes(7)))]
+        {
+            let policies = Policies::resolve(&[(scope, &resources)]);
+            assert_eq!(policies.cpu(in_payload), Some(Cpu::from_millis(cpu)));
+            assert_eq!(policies.memory(Some(Memory::from_bytes(7))), memory);
+            assert_eq!((policies.cpu(None), policies.memory(None)), (Some(Cpu::from_millis(2_000)), None));
         }
     }
 

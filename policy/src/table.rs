@@ -1,8 +1,8 @@
 //! The table of policies. To add a policy, add a file with its key, reader and text, and one row here.
 
 use crate::scope::{Scope, ScopedValue};
-use crate::{IgnoredCodes, Lock, OnFail, Pattern, Retry};
-use crate::{cache, delay, ignore, limits, lock, log_detail, on_fail, retry, skip};
+use crate::{IgnoredCodes, Lock, OnFail, Pattern, Resources, Retry};
+use crate::{cache, delay, ignore, limits, lock, log_detail, on_fail, priority, resources, retry, skip};
 use pop_document::Fields;
 use serde_json::Value;
 
@@ -123,6 +123,10 @@ policies! {
     lock: Lock = lock::LOCK;
     /// Lock keys, a string or a list of strings, with references; none: the operation's type.
     lock_key: Option<Value> = lock::LOCK_KEY;
+    /// Amounts that an attempt holds while it runs.
+    resources: Resources = resources::RESOURCES;
+    /// Order among the operations that can start: a larger number first.
+    priority: i32 = priority::PRIORITY;
     /// Whether the operation uses the result cache.
     use_cache: bool = cache::USE;
     /// Name of the cache.

@@ -2,10 +2,9 @@
 
 use crate::capture::{Capture, capture};
 use crate::exec_limits::{check_path, check_total, text_fault, variable_fault};
-use crate::pod_config::{Cpu, Memory, quantity};
 use crate::program_text::{ProgramText, ProgramTexts, content};
 use pop_document::{Fault, Fields, Pointer};
-use pop_policy::{EXEC_FIELDS, Level};
+use pop_policy::{Cpu, EXEC_FIELDS, Level, Memory, quantity};
 use serde_json::Value;
 
 /// Program and options that run a script of the field `shell`.

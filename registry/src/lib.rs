@@ -46,9 +46,10 @@ pub use exec_limits::ARGUMENT_LIMIT;
 pub use exec_payload::ExecPayload;
 pub use payload_delivery::PayloadDelivery;
 pub use pod_config::{
-    AliveCheck, ConfigMapSetting, Cpu, HostPath, Layer, Memory, Nfs, PodConfig, QuantityError, SourcedValue,
-    Taints, field_names as pod_config_fields,
+    AliveCheck, ConfigMapSetting, HostPath, Layer, Nfs, PodConfig, SourcedValue, Taints,
+    field_names as pod_config_fields,
 };
+pub use pop_policy::{Cpu, Memory, QuantityError};
 pub use program_text::ProgramText;
 pub use reload::{Change, ReloadReport};
 pub use route::{NoRoute, RejectedHandler, RejectionReason, RouteRequest, RouteStep, RoutedHandler, route};

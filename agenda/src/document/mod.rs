@@ -14,6 +14,7 @@ pub use growth::{ForEach, Generator, ItemFailures};
 pub use inputs::{GivenInput, GivenValue, InputSpec, InputSpecs, InputType};
 pub use operation::{Finally, Operation, RareParams};
 
+use crate::resource_totals::ResourceTotals;
 use pop_document::{Fault, Fields, Pointer, Spelling};
 use pop_policy::{AGENDA_FIELDS, Level, PolicyLayer};
 use serde_json::{Map, Value};
@@ -53,6 +54,8 @@ pub struct Agenda {
     pub inputs: InputSpecs,
     /// Values of the inputs in this run ([`InputSpecs::resolve`]); none if they are not known.
     pub input_values: Option<Map<String, Value>>,
+    /// Totals of resources to check the operations against; none if they are not known yet.
+    pub totals: Option<ResourceTotals>,
     /// The operations, in order.
     pub operations: Vec<Operation>,
     /// Names of operations that could not be parsed. References to them are not reported as unknown.

@@ -146,10 +146,12 @@ impl Body {
         // an unreadable file has a fault already
         let file = file?;
         let mut own = Vec::new();
+        let totals = &types.totals;
         let planned = Agenda::parse(file.root.clone(), &mut own).map(|agenda| {
             let Agenda { policies, handler, inputs, operations, unread, result, .. } = agenda;
             let mut types =
                 Types::new(types.catalog, types.on, &policies, handler.as_deref(), pop_registry::AGENDA);
+            types.totals.clone_from(totals);
             let mut documents = scope.documents.to_vec();
             documents.push(scope.document);
             let inner = Scope {

@@ -8,6 +8,7 @@ use super::exec::{check_exec, check_script};
 use super::files::{PlannedFiles, check_operation, check_shared};
 use super::length::{check_delivery, check_length};
 use super::names::{Known, Names};
+use super::needs::{Needs, check_totals};
 use super::payload::Referent;
 use super::spelling::check_spellings;
 use super::types::{PlanContext, Types, no_route_fault};
@@ -34,6 +35,7 @@ impl Plan {
             handler,
             inputs,
             input_values,
+            totals,
             operations,
             unread,
             spellings,
@@ -50,6 +52,7 @@ impl Plan {
             .any(|operation| operation.rare.as_ref().is_some_and(|rare| rare.generator.is_some()));
         let names = Names::check(&operations, unread, 0, None, faults);
         let mut types = Types::new(catalog, on, &policies, handler.as_deref(), AGENDA);
+        types.totals = totals;
         let known = Known::of_agenda(&names);
         let scope = Scope {
             known,
@@ -254,7 +257,10 @@ pub(super) fn plan_operation(
     own.is_conditional = edges.iter().any(|edge| !edge.needs.accepts_all_good())
         || own.when.as_ref().is_some_and(is_skipped_whole)
         || !own.groups.is_empty();
+    // without a handler, its payload has no known meaning
+    own.needs = serves.as_ref().and_then(|serves| Needs::of(&policies, serves, payload.template()));
     let has_rare = is_dlq
+        || own.needs.is_some()
         || own.own.is_some()
         || own.lock_keys.is_some()
         || own.is_cleanup
@@ -278,6 +284,9 @@ pub(super) fn plan_operation(
         rare: has_rare.then(|| Arc::new(own)),
         origin: None::<Origin>,
     };
+    if let Some(totals) = &types.totals {
+        check_totals(&planned, &operation.pointer, totals, &mut types.untold, faults);
+    }
     check_delivery(&planned, on, &operation.pointer.join("type"), faults);
     check_length(&planned, &operation.pointer.join("payload"), faults);
     check_operation(&planned, catalog.exec_pod(), on, &operation.pointer, faults);

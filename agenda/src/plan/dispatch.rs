@@ -2,7 +2,7 @@
 //!
 //! The calls are operations, and their reports form the result (docs/formats/reports.md).
 
-use super::{Grown, Origin, Payload, Plan, PlannedOperation, RareFields, Serves};
+use super::{Grown, Needs, Origin, Payload, Plan, PlannedOperation, RareFields, Serves};
 use crate::ops::OpIx;
 use pop_contract::{Call, Capability, Method};
 use pop_document::{Fields, Pointer};
@@ -185,6 +185,7 @@ impl Plan {
                 };
                 Payload::fixed(key)
             });
+            let needs = Needs::of(&policies, &serves, payload);
             planned.push(PlannedOperation {
                 name: whole.name.instance(index),
                 id: None,
@@ -199,6 +200,7 @@ impl Plan {
                     action: Some(action.into()),
                     is_cleanup: whole.is_cleanup(),
                     lock_keys,
+                    needs,
                     ..RareFields::default()
                 })),
                 origin: Some(Origin::Part { of, index }),

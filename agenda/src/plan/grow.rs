@@ -74,7 +74,8 @@ impl Plan {
             || rare.action.is_some()
             || rare.is_cleanup
             || rare.files.is_some()
-            || rare.when.is_some();
+            || rare.when.is_some()
+            || rare.needs.is_some();
         let rare = has_rare.then(|| Arc::new(rare));
         let instance = |index: u32| PlannedOperation {
             name: whole.name.instance(index),

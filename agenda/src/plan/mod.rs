@@ -13,6 +13,7 @@ mod graph;
 mod grow;
 mod length;
 mod names;
+mod needs;
 mod op_ref;
 mod payload;
 mod spelling;
@@ -25,6 +26,7 @@ pub(crate) use dispatch::{Dispatch, PlannedCalls};
 pub use files::{PlannedFiles, SourceFile};
 pub use graph::{Dependant, Edge, EdgeKind, Graph};
 pub(crate) use grow::Grown;
+pub use needs::Needs;
 pub use op_ref::OpRef;
 pub use payload::{BindError, BoundPayload, Payload};
 pub(crate) use payload::{Referent, Values};
@@ -122,6 +124,8 @@ pub struct RareFields {
     pub groups: Vec<OutcomeGroup>,
     /// Files that it reads and writes.
     pub files: Option<Box<PlannedFiles>>,
+    /// Resources that an attempt of the operation, or of one of its instances, holds.
+    pub needs: Option<Needs>,
 }
 
 /// The `forEach` of an operation.
@@ -302,6 +306,13 @@ impl Plan {
             }
         }
         self
+    }
+
+    /// Whether an operation needs resources, or the run may add operations, which may need some.
+    pub fn may_need_resources(&self) -> bool {
+        let needs =
+            |planned: &PlannedOperation| planned.rare.as_ref().is_some_and(|rare| rare.needs.is_some());
+        self.context.is_some() || self.templates().any(needs)
     }
 
     /// The operation with this name.

@@ -2,11 +2,12 @@
 
 use super::{Route, Serves};
 use crate::document::{InputSpecs, Operation};
+use crate::resource_totals::ResourceTotals;
 use pop_contract::LaunchType;
 use pop_document::{Fault, Pointer, nearest};
 use pop_policy::{Policies, PolicyLayer, Scope};
 use pop_registry::{Catalog, Entry, NoRoute, RouteRequest, Target, route};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 /// Context for planning: everything except the operations.
@@ -39,6 +40,10 @@ pub(super) struct Types<'c> {
     assigned: Option<&'c str>,
     /// Stream (origin) of the operations: `agenda`, or `local` for those that the run added.
     stream: &'static str,
+    /// Totals to check operations against; none if they are not known yet.
+    pub(super) totals: Option<ResourceTotals>,
+    /// Resources without a total that already have a fault.
+    pub(super) untold: BTreeSet<Box<str>>,
     /// Lookups by type alone, which most operations need.
     plain: HashMap<String, ResolvedHandler>,
     others: HashMap<HandlerQuery, ResolvedHandler>,
@@ -61,7 +66,17 @@ impl<'c> Types<'c> {
         assigned: Option<&'c str>,
         stream: &'static str,
     ) -> Self {
-        Self { catalog, on, agenda, assigned, stream, plain: HashMap::new(), others: HashMap::new() }
+        Self {
+            catalog,
+            on,
+            agenda,
+            assigned,
+            stream,
+            totals: None,
+            untold: BTreeSet::new(),
+            plain: HashMap::new(),
+            others: HashMap::new(),
+        }
     }
 
     pub(super) fn of_context(context: &'c PlanContext, stream: &'static str) -> Self {

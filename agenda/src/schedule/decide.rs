@@ -12,7 +12,7 @@ use crate::ops::OpIx;
 use crate::outcome::Outcome;
 use crate::plan::{BoundPayload, Grown};
 use pop_contract::{Blame, Failure};
-use pop_policy::{FailedAttempt, OnFail, verdict};
+use pop_policy::{FailedAttempt, OnFail, Resources, verdict};
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -340,21 +340,18 @@ impl Scheduler {
         if is_forced || self.table.count_occupied() >= self.options.parallel.max(1) {
             return None;
         }
-        if let Some(op) = self.table.first_admitted() {
-            // binds again: an operation at a gate keeps no copy of its payload
-            let payload = self.bind(op).map_err(StartError::from);
-            return Some(
-                payload.map_or_else(|error| failed_start(op, &error), |payload| self.attempt(op, payload)),
-            );
-        }
         // operations that hold gates proceed first, so that they release them early
-        let may_hold_more = self.table.count_holding() < MOST_HOLDING.max(self.options.parallel as usize);
-        let coming = || self.table.first_coming().filter(|_| may_hold_more);
-        if let Some(op) = self.table.first_able().or_else(coming) {
-            return Some(self.ask(op).into());
-        }
-        let op = self.table.first_ready()?;
-        Some(self.prepare(op).unwrap_or_else(|error| failed_start(op, &error)))
+        let may_come = self.table.count_holding() < MOST_HOLDING.max(self.options.parallel as usize);
+        let op = self.table.first_in_line(&self.options.resources, may_come)?;
+        let proceeded = match self.table[op] {
+            OpState::Gated(_) if !self.gates.is_through(op) => return Some(self.ask(op).into()),
+            // binds again: an operation at a gate keeps no copy of its payload
+            OpState::Gated(_) => {
+                self.bind(op).map(|payload| self.attempt(op, payload)).map_err(StartError::from)
+            }
+            _ => self.prepare(op),
+        };
+        Some(proceeded.unwrap_or_else(|error| failed_start(op, &error)))
     }
 
     /// The next event of a ready operation: it is skipped, split into parts, requests its gates, or is launched.
@@ -376,6 +373,7 @@ impl Scheduler {
         if planned.is_whole() {
             return Ok(self.decide_growth(op, self.expansion(op, Some(&payload))?));
         }
+        self.check_needs(op)?;
         if planned.policies.is_gated() || planned.files().is_some() {
             let gates = self.gates_of(op, &payload)?;
             if !gates.is_empty() {
@@ -383,6 +381,23 @@ impl Scheduler {
             }
         }
         Ok(self.attempt(op, payload))
+    }
+
+    /// Refuses an operation that needs more than the run has: one that the run added, or whose payload has the amount.
+    fn check_needs(&self, op: OpIx) -> Result<(), StartError> {
+        let Some(need) = self.table.need(op, self.plan.operation(op)) else { return Ok(()) };
+        let totals = &self.options.resources;
+        if let Some((name, needed, total)) = need.beyond(totals) {
+            let [needed, total] = [needed, total].map(|amount| Resources::amount_text(name, amount));
+            return Err(StartError::Resources(format!(
+                "needs {name} {needed}, but the run has {total} in all: `--resources {name}={needed}` sets another total"
+            )));
+        }
+        need.without_total(totals).map_or(Ok(()), |name| {
+            Err(StartError::Resources(format!(
+                "needs `{name}`, of which the run has no total: `--resources {name}=N` sets it"
+            )))
+        })
     }
 
     fn attempt(&self, op: OpIx, payload: BoundPayload) -> Decision {

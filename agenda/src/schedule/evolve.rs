@@ -276,6 +276,12 @@ impl Scheduler {
 
     /// Puts an operation into a state.
     pub(super) fn set(&mut self, op: OpIx, next: OpState) {
+        if next == OpState::Ready && self.plan.operation(op).needs().is_some_and(|needs| needs.is_open) {
+            // an operation without a usable payload needs nothing: its start fails
+            let amounts = self.payload(op).map(|payload| self.plan.operation(op).needs_with(&payload));
+            let planned = self.plan.operation(op);
+            self.table.resolve_need(op, amounts.unwrap_or_default(), planned, &self.gates);
+        }
         self.table.set(op, next, self.plan.operation(op), &self.gates);
     }
 

@@ -2,6 +2,7 @@
 
 use super::Scheduler;
 use super::gates::turn_name;
+use super::resources::Shortage;
 use super::state::{Hold, OpState};
 use crate::event::{CancelReason, RunTime, StopReason};
 use crate::gate::Gate;
@@ -20,6 +21,15 @@ pub enum Explanation {
         running: u32,
         /// Maximum number of running operations.
         parallel: u32,
+    },
+    /// The operation is ready, but too little of what it needs is left.
+    NoResources {
+        /// The resources that it waits for.
+        shortages: Vec<Shortage>,
+        /// The operations that hold them.
+        held_by: Vec<OpIx>,
+        /// The first operation in line, for which the rest is reserved; none if this is the first one itself.
+        reserved_for: Option<OpIx>,
     },
     /// The operation waits for these instances or calls.
     WaitsForParts(Vec<OpIx>),
@@ -77,6 +87,9 @@ pub enum Explanation {
 impl Scheduler {
     /// The reason for the state of `op`.
     pub fn explain(&self, op: OpIx) -> Explanation {
+        if let Some(waits) = self.no_resources(op) {
+            return waits;
+        }
         match &self.table[op] {
             OpState::Waiting { .. } => match (self.unmet(op), self.plan.operation(op).origin) {
                 (unmet, Some(Origin::Part { of, .. })) if unmet.is_empty() => Explanation::NoPlace { of },
@@ -116,6 +129,26 @@ impl Scheduler {
             },
             OpState::Settled(outcome) => Explanation::Settled(*outcome),
         }
+    }
+
+    /// The resources that an operation in line waits for; none if it has what it needs.
+    fn no_resources(&self, op: OpIx) -> Option<Explanation> {
+        let planned = self.plan.operation(op);
+        let need = self.table.need(op, planned)?;
+        let own = self.table.position(op, planned, &self.gates)?;
+        let (resources, totals) = (self.table.resources(), &self.options.resources);
+        let first = resources.first_waiting(totals).filter(|(first, _)| *first < own);
+        let shortages: Vec<Shortage> =
+            resources.shortages(need, totals, first.map(|(_, need)| need)).collect();
+        if shortages.is_empty() {
+            return None;
+        }
+        let held_by = resources.holders(&shortages);
+        Some(Explanation::NoResources {
+            shortages,
+            held_by,
+            reserved_for: first.map(|(position, _)| position.op),
+        })
     }
 
     fn held(&self, op: OpIx, hold: Hold) -> Explanation {

@@ -18,15 +18,20 @@ mod gates;
 mod growth;
 mod input;
 mod join;
+mod line;
 mod parts;
 mod prior;
 mod reopen;
+mod resource_waits;
+mod resources;
 mod state;
 mod table;
 mod time_limits;
 
 pub use explain::Explanation;
 pub use input::{Action, Input, Step, Verdict};
+pub use resource_waits::{ResourceWait, resource_waits};
+pub use resources::Shortage;
 pub use state::{Hold, OpState, Tally};
 
 use crate::event::{CancelReason, Ending, EventRecord, RunEvent, RunOptions, RunOutcome, RunTime};
@@ -39,7 +44,7 @@ use gates::Gates;
 use growth::{Decision, Prepared};
 use parts::Parts;
 use pop_contract::{Failure, Millis, Progress};
-use pop_policy::PatternError;
+use pop_policy::{PatternError, Resources};
 use prior::Prior;
 use serde_json::{Value, json};
 use state::AttemptCounts;
@@ -119,6 +124,9 @@ enum StartError {
     /// The payload does not fit the type of the operation.
     #[error("{0}")]
     Payload(String),
+    /// The operation needs more resources than the run has.
+    #[error("{0}")]
+    Resources(String),
 }
 
 impl StartError {
@@ -129,6 +137,7 @@ impl StartError {
             Self::Items(_) => "reference",
             Self::Pattern(_) => "expression",
             Self::Payload(_) => "payload",
+            Self::Resources(_) => "resources-exceeded",
         }
     }
 }
@@ -306,6 +315,12 @@ impl Scheduler {
     /// The state of one operation.
     pub fn state(&self, op: OpIx) -> &OpState {
         &self.table[op]
+    }
+
+    /// The resources that an attempt of `op` holds while it runs; none if it needs nothing. Amounts of references in its
+    /// payload are known once it is ready.
+    pub fn needs(&self, op: OpIx) -> Option<&Resources> {
+        self.table.need(op, self.plan.operation(op)).map(Arc::as_ref)
     }
 
     /// The number of operations in each state.

@@ -4,14 +4,17 @@
 //! the states is which operations are doomed: [`Table::doom`] marks them and settling removes the mark.
 
 use super::gates::Gates;
+use super::line::{Line, Position, Stage};
+use super::resources::ResourceUse;
 use super::state::{Hold, OpState, Tally};
 use crate::event::RunTime;
 use crate::ops::{OpIx, OpMap};
 use crate::outcome::Outcome;
 use crate::plan::{Plan, PlannedOperation};
-use pop_policy::OnFail;
-use std::collections::BTreeSet;
+use pop_policy::{OnFail, Resources};
+use std::collections::{BTreeSet, HashMap};
 use std::ops::Index;
+use std::sync::Arc;
 
 /// The state of every operation, and views of the states.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,20 +22,18 @@ pub(super) struct Table {
     states: OpMap<OpState>,
     /// Number of operations in each state.
     tally: Tally,
-    /// Operations that can start.
-    ready: BTreeSet<OpIx>,
+    /// Operations that can proceed and need no resources.
+    line: Line,
+    /// Operations that can proceed and need resources, and those that hold them.
+    resources: ResourceUse,
+    /// Amounts that references in a payload have, for the operations that need them.
+    resolved_needs: HashMap<OpIx, Arc<Resources>>,
     /// Next time limit of each operation that has one.
     deadlines: BTreeSet<(RunTime, OpIx)>,
     /// Operations with an attempt that runs or is being stopped.
     launched: BTreeSet<OpIx>,
     /// Operations whose attempt ended and awaits the decision of the policies.
     judged: BTreeSet<OpIx>,
-    /// Operations that can request their first gate.
-    coming: BTreeSet<OpIx>,
-    /// Operations that have passed a gate and can request the next.
-    able: BTreeSet<OpIx>,
-    /// Operations that have passed all their gates.
-    admitted: BTreeSet<OpIx>,
     /// Operations that have not started but need an open file or a thread.
     holding: BTreeSet<OpIx>,
     /// Number of operations that wait for an answer about a gate.
@@ -53,13 +54,12 @@ impl Table {
         Self {
             states: OpMap::filled(count, OpState::Waiting { unmet: 0 }),
             tally: Tally { waiting: count as u32, ..Tally::default() },
-            ready: BTreeSet::new(),
+            line: Line::default(),
+            resources: ResourceUse::default(),
+            resolved_needs: HashMap::new(),
             deadlines: BTreeSet::new(),
             launched: BTreeSet::new(),
             judged: BTreeSet::new(),
-            coming: BTreeSet::new(),
-            able: BTreeSet::new(),
-            admitted: BTreeSet::new(),
             holding: BTreeSet::new(),
             unanswered: 0,
             joining: BTreeSet::new(),
@@ -94,17 +94,10 @@ impl Table {
                 *count += u32::from(next.outcome() == Some(outcome));
             }
         }
-        member(&mut self.ready, op, next == OpState::Ready);
         member(&mut self.launched, op, next.is_out());
         member(&mut self.judged, op, next.is_judged());
         if matches!(before, OpState::Gated(_)) || matches!(next, OpState::Gated(_)) {
-            let is_free = next == OpState::Gated(Hold::Free);
-            let is_through = is_free && gates.is_through(op);
-            let is_holding = gates.is_holding(op, &next);
-            member(&mut self.admitted, op, is_through);
-            member(&mut self.holding, op, is_holding);
-            member(&mut self.able, op, is_free && !is_through && is_holding);
-            member(&mut self.coming, op, is_free && !is_through && !is_holding);
+            member(&mut self.holding, op, gates.is_holding(op, &next));
             self.unanswered -= u32::from(*before == OpState::Gated(Hold::Asked));
             self.unanswered += u32::from(next == OpState::Gated(Hold::Asked));
         }
@@ -114,7 +107,83 @@ impl Table {
         if next.outcome().is_some() {
             self.doomed.remove(&op);
         }
+        self.leave(op, planned);
         self.states[op] = next;
+        self.enter(op, planned, gates);
+    }
+
+    /// Removes an operation from the line, and from those that hold resources.
+    fn leave(&mut self, op: OpIx, planned: &PlannedOperation) {
+        let mut from_line = |positions: &[Position]| match need(&self.resolved_needs, op, planned) {
+            None => positions.iter().for_each(|position| self.line.remove(*position)),
+            Some(need) => {
+                self.resources
+                    .change(need, |line| positions.iter().for_each(|position| line.remove(*position)));
+            }
+        };
+        match self.states[op] {
+            OpState::Ready => from_line(&[Position::ready(op, planned)]),
+            // the gates have changed since it came into the line
+            OpState::Gated(Hold::Free) => from_line(
+                &[Stage::Admitted, Stage::Holding, Stage::Open]
+                    .map(|stage| Position::gated(stage, op, planned)),
+            ),
+            _ => {}
+        }
+        if planned.rare.is_some() {
+            self.resources.release(op);
+        }
+    }
+
+    /// Adds an operation to the line if it can proceed, and to those that hold resources if it has an attempt or is about
+    /// to.
+    fn enter(&mut self, op: OpIx, planned: &PlannedOperation, gates: &Gates) {
+        let need = need(&self.resolved_needs, op, planned);
+        match (self.position(op, planned, gates), need) {
+            (Some(position), None) => self.line.insert(position),
+            (Some(position), Some(need)) => self.resources.change(need, |line| line.insert(position)),
+            (None, Some(need)) if is_occupied(&self.states[op]) => self.resources.take(op, need),
+            (None, _) => {}
+        }
+    }
+
+    /// The place of an operation in line; none if it cannot proceed.
+    pub(super) fn position(&self, op: OpIx, planned: &PlannedOperation, gates: &Gates) -> Option<Position> {
+        match &self.states[op] {
+            OpState::Ready => Some(Position::ready(op, planned)),
+            state @ OpState::Gated(Hold::Free) => {
+                let stage = match () {
+                    () if gates.is_through(op) => Stage::Admitted,
+                    () if gates.is_holding(op, state) => Stage::Holding,
+                    () => Stage::Open,
+                };
+                Some(Position::gated(stage, op, planned))
+            }
+            _ => None,
+        }
+    }
+
+    /// Sets what an operation needs whose payload has references for amounts.
+    pub(super) fn resolve_need(
+        &mut self,
+        op: OpIx,
+        amounts: Resources,
+        planned: &PlannedOperation,
+        gates: &Gates,
+    ) {
+        self.leave(op, planned);
+        self.resolved_needs.insert(op, Arc::new(amounts));
+        self.enter(op, planned, gates);
+    }
+
+    /// What an attempt of the operation holds; none if it needs nothing.
+    pub(super) fn need<'t>(&'t self, op: OpIx, planned: &'t PlannedOperation) -> Option<&'t Arc<Resources>> {
+        need(&self.resolved_needs, op, planned)
+    }
+
+    /// The operations that need resources.
+    pub(super) fn resources(&self) -> &ResourceUse {
+        &self.resources
     }
 
     /// Marks an operation that will be settled without an attempt.
@@ -141,8 +210,11 @@ impl Table {
         self.tally
     }
 
-    pub(super) fn first_ready(&self) -> Option<OpIx> {
-        self.ready.first().copied()
+    /// The first operation in line that can proceed with these totals of resources; without those that can request
+    /// their first gate unless `may_come`.
+    pub(super) fn first_in_line(&self, totals: &Resources, may_come: bool) -> Option<OpIx> {
+        let first = self.line.first(may_come);
+        Some(self.resources.first(totals, may_come, first).or(first)?.op)
     }
 
     pub(super) fn first_deadline(&self) -> Option<(RunTime, OpIx)> {
@@ -155,18 +227,6 @@ impl Table {
 
     pub(super) fn first_judged(&self) -> Option<OpIx> {
         self.judged.first().copied()
-    }
-
-    pub(super) fn first_coming(&self) -> Option<OpIx> {
-        self.coming.first().copied()
-    }
-
-    pub(super) fn first_able(&self) -> Option<OpIx> {
-        self.able.first().copied()
-    }
-
-    pub(super) fn first_admitted(&self) -> Option<OpIx> {
-        self.admitted.first().copied()
     }
 
     pub(super) fn count_holding(&self) -> usize {
@@ -203,6 +263,7 @@ impl Table {
     /// Checks the views against views rebuilt from the states.
     pub(super) fn check(&self, plan: &Plan, gates: &Gates) -> Result<(), String> {
         let mut anew = Self::new(self.states.len());
+        anew.resolved_needs.clone_from(&self.resolved_needs);
         for (op, state) in self.iter() {
             anew.set(op, state.clone(), plan.operation(op), gates);
         }
@@ -238,6 +299,22 @@ pub(super) fn deadline(state: &OpState, planned: &PlannedOperation) -> Option<Ru
         OpState::BackingOff { until } | OpState::Gated(Hold::Until(until)) => Some(until),
         _ => None,
     }
+}
+
+/// Whether the operation takes one of the run's `parallel` places, and holds the resources that it needs.
+fn is_occupied(state: &OpState) -> bool {
+    state.is_out() || *state == OpState::Gated(Hold::Asked)
+}
+
+/// What an attempt of the operation holds; none if it needs nothing.
+fn need<'t>(
+    resolved: &'t HashMap<OpIx, Arc<Resources>>,
+    op: OpIx,
+    planned: &'t PlannedOperation,
+) -> Option<&'t Arc<Resources>> {
+    let needs = planned.needs()?;
+    let known = if needs.is_open { resolved.get(&op).unwrap_or(&needs.known) } else { &needs.known };
+    Some(known).filter(|known| !known.is_empty())
 }
 
 fn is_fatal(state: &OpState, planned: &PlannedOperation) -> bool {

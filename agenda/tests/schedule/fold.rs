@@ -140,7 +140,7 @@ fn history_and_scheduler_agree_at_every_record_and_crash() {
     let config = ProptestConfig { cases: config.cases / 4, ..config };
     let run = |(scripts, parallel, keep_going, disturbances): (Vec<_>, _, _, Vec<_>)| {
         let plan = plan_of(&scripts);
-        let options = RunOptions { parallel, keep_going, ..RunOptions::default() };
+        let options = RunOptions { keep_going, ..crate::properties::options(parallel) };
         let mut whole = World::new(&scripts, &plan, &options);
         whole.begin();
         for (advances, what, which) in disturbances {

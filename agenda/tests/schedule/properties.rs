@@ -1,6 +1,6 @@
 //! Properties of random agendas with all policies.
 
-use crate::world::{Script, World, plan_of, script};
+use crate::world::{Script, TOTALS, World, plan_of, script};
 use pop_agenda::{CancelReason, Ending, Input, OpIx, Outcome, Outcomes, RunEvent, RunOptions, RunOutcome};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -46,12 +46,24 @@ fn operations(
         inside,
         (prop::bool::weighted(0.2), prop::bool::weighted(0.2), 0_u32..3),
     );
-    let operations = proptest::collection::vec((plain, rare), count);
+    let outcome = prop_oneof![2 => Just(""), 2 => Just("failed"), 1 => Just("settled"), 1 => Just("skipped")];
+    let member = (any::<prop::sample::Index>(), outcome);
+    let conditions = (
+        prop::option::weighted(0.15, (any::<bool>(), proptest::collection::vec(member, 1..4))),
+        prop::option::weighted(0.15, (any::<prop::sample::Index>(), any::<bool>())),
+        prop_oneof![2 => Just(0_i32), 1 => -2_i32..3],
+    );
+    let amounts = (
+        prop::option::weighted(0.4, 1_u64..5),
+        prop::option::weighted(0.25, 1_u64..3),
+        prop::option::weighted(0.2, Just(1_u64)),
+    );
+    let operations = proptest::collection::vec((plain, rare, conditions, amounts), count);
     let scripts = operations.prop_map(|operations| {
         operations
             .into_iter()
             .enumerate()
-            .map(|(index, (plain, rare))| {
+            .map(|(index, (plain, rare, conditions, (cpu, gpu, license)))| {
                 let (needs, fails, takes_ms, max_attempts, delay_ms, on_fail, timeout_ms) = plain;
                 let (
                     is_skipped,
@@ -76,6 +88,24 @@ fn operations(
                 // most operations succeed at once
                 let fails_first = fails.saturating_sub(2);
                 let is_finally = is_finally && !needs.is_empty();
+                let (group, when, priority) = conditions;
+                let may_ask = index > 0 && !is_finally;
+                let group = group.filter(|_| may_ask).map(|(is_any, members)| {
+                    let members: BTreeMap<usize, &str> =
+                        members.into_iter().map(|(on, word)| (on.index(index), word)).collect();
+                    (is_any, members.into_iter().filter(|(on, _)| !needs.contains(on)).collect::<Vec<_>>())
+                });
+                let group = group.filter(|(_, members)| !members.is_empty());
+                let is_new = |on: usize| {
+                    let in_group =
+                        group.iter().flat_map(|(_, members)| members).any(|(member, _)| *member == on);
+                    !in_group && !needs.contains(&on)
+                };
+                let when = when.filter(|_| may_ask).map(|(on, has_failed)| (on.index(index), has_failed));
+                let when = when.filter(|(on, _)| is_new(*on));
+                let amounts = [("cpu", cpu), ("gpu", gpu), ("license", license)];
+                let resources =
+                    amounts.into_iter().filter_map(|(name, amount)| Some((name, amount?))).collect();
                 Script {
                     needs,
                     asks,
@@ -97,6 +127,10 @@ fn operations(
                     item_failures,
                     files: (files.0, files.1),
                     misses_first: if files.1 { files.2.saturating_sub(1) } else { 0 },
+                    group,
+                    when,
+                    resources,
+                    priority,
                 }
             })
             .collect::<Vec<Script>>()
@@ -142,7 +176,10 @@ fn oracle(scripts: &[Script], counted: &mut Vec<Outcome>) -> Vec<Outcome> {
             .filter(|(outcome, needs)| !needs.contains(*outcome))
             .map(|(_, needs)| needs)
             .collect();
-        if !script.inside.is_empty() && missed.is_empty() {
+        let is_asked =
+            script.when.is_none_or(|(on, has_failed)| (outcomes[on] == Outcome::Failed) == has_failed);
+        let may_start = missed.is_empty() && unmet_group(script, &outcomes).is_none() && is_asked;
+        if !script.inside.is_empty() && may_start {
             outcomes.push(of_whole(script, counted));
             continue;
         }
@@ -150,6 +187,10 @@ fn oracle(scripts: &[Script], counted: &mut Vec<Outcome>) -> Vec<Outcome> {
         outcomes.push(if missed.iter().any(|needs| needs.accepts_all_good()) {
             Outcome::Cancelled
         } else if !missed.is_empty() {
+            Outcome::Skipped
+        } else if let Some(outcome) = unmet_group(script, &outcomes) {
+            outcome
+        } else if !is_asked {
             Outcome::Skipped
         } else if script.items.is_some_and(|(count, _)| count == 0) {
             Outcome::Succeeded
@@ -187,6 +228,16 @@ fn of_whole(script: &Script, counted: &mut Vec<Outcome>) -> Outcome {
     if is_absorbed && of_item != Outcome::Cancelled { Outcome::Succeeded } else { of_item }
 }
 
+/// The outcome of an operation whose group of `dependsOn` does not hold.
+fn unmet_group(script: &Script, outcomes: &[Outcome]) -> Option<Outcome> {
+    let (is_any, members) = script.group.as_ref()?;
+    let needs = |word: &str| Outcomes::of_word(word).unwrap_or(Outcomes::GOOD);
+    let mut met = members.iter().map(|(on, word)| needs(word).contains(outcomes[*on]));
+    let holds = if *is_any { met.any(|met| met) } else { met.all(|met| met) };
+    let is_plain = members.iter().all(|(_, word)| needs(word).accepts_all_good());
+    (!holds).then_some(if is_plain { Outcome::Cancelled } else { Outcome::Skipped })
+}
+
 fn outcome_of(outcomes: &[Outcome]) -> RunOutcome {
     if outcomes.contains(&Outcome::Failed) {
         RunOutcome::Failed
@@ -197,6 +248,11 @@ fn outcome_of(outcomes: &[Outcome]) -> RunOutcome {
     }
 }
 
+/// Options of a run that continues after failures, with totals of resources.
+pub(crate) fn options(parallel: u32) -> RunOptions {
+    RunOptions { parallel, keep_going: true, resources: TOTALS.parse().unwrap(), ..RunOptions::default() }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
 
@@ -204,7 +260,7 @@ proptest! {
     fn outcomes_are_those_of_the_oracle(scripts in scripts(), parallel in 1_u32..5, busy_until in 0_u64..100) {
         let scripts = decided(scripts);
         let plan = plan_of(&scripts);
-        let options = RunOptions { parallel, keep_going: true, ..RunOptions::default() };
+        let options = options(parallel);
         let mut world = World::new(&scripts, &plan, &options);
         world.busy_until = busy_until;
         world.begin();
@@ -221,7 +277,7 @@ proptest! {
     fn f1_a_crash_at_any_record_changes_no_outcome(scripts in scripts(), parallel in 1_u32..5) {
         let scripts = decided(scripts);
         let plan = plan_of(&scripts);
-        let options = RunOptions { parallel, keep_going: true, ..RunOptions::default() };
+        let options = options(parallel);
         let mut whole = World::new(&scripts, &plan, &options);
         whole.begin();
         let outcome = whole.finish();
@@ -246,7 +302,7 @@ proptest! {
     fn f1_a_crash_while_a_run_is_interrupted_is_resumed(scripts in scripts(), parallel in 1_u32..4, stop_after in 0_usize..12) {
         let scripts = decided(scripts);
         let plan = plan_of(&scripts);
-        let options = RunOptions { parallel, keep_going: true, ..RunOptions::default() };
+        let options = options(parallel);
         let mut whole = World::new(&scripts, &plan, &options);
         whole.begin();
         for _ in 0..stop_after {
@@ -267,7 +323,7 @@ proptest! {
     #[test]
     fn every_run_ends_and_can_be_resumed(scripts in scripts(), parallel in 1_u32..5, stop_after in 0_usize..40) {
         let plan = plan_of(&scripts);
-        let options = RunOptions { parallel, ..RunOptions::default() };
+        let options = RunOptions { keep_going: false, ..options(parallel) };
         let mut world = World::new(&scripts, &plan, &options);
         world.begin();
         for _ in 0..stop_after {

@@ -44,6 +44,13 @@ pub(crate) struct Script {
     pub(crate) files: (bool, bool),
     /// Failures, after the first ones, that are successes without the files.
     pub(crate) misses_first: u32,
+    /// A group of `dependsOn`: whether one of its conditions is enough, and operations with the outcome that is asked.
+    pub(crate) group: Option<(bool, Vec<(usize, &'static str)>)>,
+    /// An operation that must have failed (or must not) for this one to run.
+    pub(crate) when: Option<(usize, bool)>,
+    /// Amounts that an attempt holds.
+    pub(crate) resources: BTreeMap<&'static str, u64>,
+    pub(crate) priority: i32,
 }
 
 pub(crate) fn script(needs: &[usize]) -> Script {
@@ -68,8 +75,15 @@ pub(crate) fn script(needs: &[usize]) -> Script {
         item_failures: "fail",
         files: (false, false),
         misses_first: 0,
+        group: None,
+        when: None,
+        resources: BTreeMap::new(),
+        priority: 0,
     }
 }
+
+/// The totals of runs in which operations need resources.
+pub(crate) const TOTALS: &str = "cpu=4,gpu=2,license=1";
 
 fn params(script: &Script) -> Value {
     let asks = |index: usize| match script.asks.get(index) {
@@ -77,7 +91,13 @@ fn params(script: &Script) -> Value {
         _ => String::new(),
     };
     let needs = script.needs.iter().enumerate();
-    let needs: Vec<String> = needs.map(|(index, on)| format!("op{on}{}", asks(index))).collect();
+    let mut needs: Vec<Value> = needs.map(|(index, on)| json!(format!("op{on}{}", asks(index)))).collect();
+    if let Some((is_any, members)) = &script.group {
+        let dot = |word: &str| if word.is_empty() { String::new() } else { format!(".{word}") };
+        let members: Vec<String> = members.iter().map(|(on, word)| format!("op{on}{}", dot(word))).collect();
+        let all = json!({"all": members});
+        needs.push(if *is_any { json!({"any": members}) } else { json!({"any": [all]}) });
+    }
     let mut params = json!({"dependsOn": needs});
     let mut add = |key: &str, value: Value| params[key] = value;
     if let Some((count, most)) = script.items {
@@ -87,6 +107,10 @@ fn params(script: &Script) -> Value {
     }
     if script.is_finally {
         add("finally", json!(true));
+    }
+    if let Some((on, has_failed)) = script.when {
+        let sign = if has_failed { "==" } else { "!=" };
+        add("when", json!(format!("outcomes.op{on} {sign} 'failed'")));
     }
     if !script.inside.is_empty() {
         return params;
@@ -119,6 +143,12 @@ fn params(script: &Script) -> Value {
     }
     if script.files.1 {
         add("writes", json!("out/@<pop.operationName>"));
+    }
+    if !script.resources.is_empty() {
+        add("resources", json!(script.resources));
+    }
+    if script.priority != 0 {
+        add("priority", json!(script.priority));
     }
     params
 }
@@ -182,6 +212,12 @@ pub(crate) struct World<'s> {
     pub(crate) history: History,
     /// Whether scheduler and history are compared after each step.
     pub(crate) compares_folds: bool,
+    /// Whether attempts outlive their executor, as containers do.
+    pub(crate) attempts_survive: bool,
+    /// Whether `shortages` is filled.
+    pub(crate) notes_shortages: bool,
+    /// For each operation, the times at which it began or ended to wait for resources.
+    pub(crate) shortages: BTreeMap<OpIx, Vec<(RunTime, bool)>>,
     pub(crate) now: RunTime,
     coming: BinaryHeap<Reverse<(u64, Coming)>>,
     pub(crate) launches: HashMap<u32, u32>,
@@ -217,6 +253,9 @@ impl<'s> World<'s> {
             journal: journal.to_vec(),
             history,
             compares_folds: false,
+            attempts_survive: false,
+            notes_shortages: false,
+            shortages: BTreeMap::new(),
             now: journal.last().map(|record| record.at).unwrap_or_default(),
             coming: BinaryHeap::new(),
             launches: HashMap::new(),
@@ -261,7 +300,7 @@ impl<'s> World<'s> {
     }
 
     /// The script of an operation, or of the one that it is a part of.
-    fn script(&self, op: OpIx) -> &Script {
+    pub(crate) fn script(&self, op: OpIx) -> &Script {
         match self.scheduler.plan().operation(op).origin {
             Some(Origin::Part { of, .. }) => self.script(of),
             Some(Origin::Inner { of, index }) => &self.script(of).inside[index as usize],
@@ -302,12 +341,20 @@ impl<'s> World<'s> {
         for action in step.actions {
             self.act(action);
         }
+        crate::packing::check(self);
     }
 
     fn act(&mut self, action: Action) {
         match action {
             // like a process that died with its executor
-            Action::Launch { op, attempt, again: true, .. } => self.input(Input::Lost { op, attempt }),
+            Action::Launch { op, attempt, again: true, .. } if !self.attempts_survive => {
+                self.input(Input::Lost { op, attempt });
+            }
+            Action::Launch { op, attempt, again: true, .. } => {
+                let started = self.history.operation(op).open_attempt().unwrap().started;
+                let end = self.now.0.max(started.0 + self.script(op).takes_ms);
+                self.coming.push(Reverse((end, Coming::End { op: op.0, attempt })));
+            }
             Action::Launch { op, attempt, .. } => {
                 *self.launches.entry(op.0).or_default() += 1;
                 self.may_begin(op);

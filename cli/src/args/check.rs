@@ -1,6 +1,7 @@
 //! Arguments of `pop check` and `pop plan`.
 
 use super::inputs::PlanningArgs;
+use super::resources::ResourceArgs;
 use super::shared::{DescribeArg, HostFolder, LaunchArgs, Output, RunsFolder, StrictArg};
 use crate::completion;
 use clap::{Args, ValueEnum};
@@ -22,6 +23,8 @@ pub(crate) struct CheckArgs {
     pub(crate) describe: DescribeArg,
     #[command(flatten)]
     pub(crate) plan: PlanningArgs,
+    #[command(flatten)]
+    pub(crate) resources: ResourceArgs,
     #[command(flatten)]
     pub(crate) launch: LaunchArgs,
 }
@@ -49,6 +52,8 @@ pub(crate) struct PlanArgs {
     pub(crate) host: HostFolder,
     #[command(flatten)]
     pub(crate) runs: RunsFolder,
+    #[command(flatten)]
+    pub(crate) resources: ResourceArgs,
     #[command(flatten)]
     pub(crate) launch: LaunchArgs,
 }

@@ -1,6 +1,7 @@
 //! Arguments of `pop dlq`.
 
 use super::exit_codes::{DLQ, RUN};
+use super::resources::ResourceArgs;
 use super::shared::{GoArgs, Output, RunsFolder};
 use crate::completion;
 use clap::{Args, Subcommand};
@@ -63,6 +64,8 @@ pub(crate) struct DlqReplayArgs {
     pub(crate) again: bool,
     #[command(flatten)]
     pub(crate) go: GoArgs,
+    #[command(flatten)]
+    pub(crate) resources: ResourceArgs,
     #[command(flatten)]
     pub(crate) runs: RunsFolder,
 }

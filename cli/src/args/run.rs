@@ -1,6 +1,7 @@
 //! Arguments of `pop run` and `pop resume`.
 
 use super::inputs::PlanningArgs;
+use super::resources::ResourceArgs;
 use super::shared::{GoArgs, LaunchArgs, RunsFolder, StrictArg};
 use crate::completion;
 use clap::Args;
@@ -21,6 +22,8 @@ pub(crate) struct RunArgs {
     #[command(flatten)]
     pub(crate) go: GoArgs,
     #[command(flatten)]
+    pub(crate) resources: ResourceArgs,
+    #[command(flatten)]
     pub(crate) strict: StrictArg,
     #[command(flatten)]
     pub(crate) plan: PlanningArgs,
@@ -38,6 +41,8 @@ pub(crate) struct ResumeArgs {
     pub(crate) run: String,
     #[command(flatten)]
     pub(crate) go: GoArgs,
+    #[command(flatten)]
+    pub(crate) resources: ResourceArgs,
     #[command(flatten)]
     pub(crate) runs: RunsFolder,
 }

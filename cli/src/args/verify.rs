@@ -1,6 +1,7 @@
 //! Arguments of `pop verify`.
 
 use super::inputs::PlanningArgs;
+use super::resources::ResourceArgs;
 use super::shared::Output;
 use crate::completion;
 use clap::Args;
@@ -37,6 +38,8 @@ pub(crate) struct VerifyArgs {
     pub(crate) output: Output,
     #[command(flatten)]
     pub(crate) plan: PlanningArgs,
+    #[command(flatten)]
+    pub(crate) resources: ResourceArgs,
     /// How this pop process itself was launched; in a pod (kubernetes), pop annotates the pod with its progress [local, docker,
     /// kubernetes; default: local]
     #[arg(long, value_name = "TYPE")]

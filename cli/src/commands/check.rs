@@ -18,7 +18,13 @@ pub(crate) fn check(args: &CheckArgs) -> Result<u8, CommandError> {
     for path in &args.agendas {
         let mut faults = TextFaults::default();
         let request = request(Some(path), &args.plan, &launch, &surroundings, &mut faults)?;
-        let request = RunRequest { descriptions: args.describe.source(), needs_inputs: false, ..request };
+        let totals = args.resources.totals(request.launcher, &surroundings, false)?;
+        let request = RunRequest {
+            descriptions: args.describe.source(),
+            needs_inputs: false,
+            totals: Some(totals),
+            ..request
+        };
         let texts = request.texts.clone();
         let assembly = request.assemble(&surroundings, &mut faults);
         if args.strict.is_on {

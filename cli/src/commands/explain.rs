@@ -2,8 +2,10 @@
 
 mod data;
 mod gates;
+mod names;
 mod policies;
 mod reason;
+mod resources;
 
 use super::file_lines::file_lines;
 use super::operation_words::{name_from, rare_properties, served_by};
@@ -15,25 +17,27 @@ use gates::gate_words;
 use policies::policies;
 use pop_agenda::{
     Attempt, Edge, EdgeKind, Ending, FailedStart, OpIx, Origin, Outcome, Outcomes, Plan, PlannedOperation,
-    Scheduler,
+    ResourceWait, Scheduler,
 };
-use pop_assembly::SavedRun;
+use pop_assembly::{SavedRun, Surroundings};
 use pop_contract::Failure;
 use pop_registry::RouteStep;
 use pop_reporters::run::visible;
 use reason::reason;
+use resources::wait_words;
 
 pub(crate) fn explain(args: &ExplainArgs) -> Result<u8, CommandError> {
     let saved = read(&args.runs.runs, &args.run)?;
     let op = operation(&saved, &args.operation)?;
+    let waits = saved.resource_waits(op, &Surroundings::capture_variables())?;
     ui::print(&match args.output {
-        Output::Text => explanation(&saved, op),
-        Output::Json => format!("{:#}\n", data::document(&saved, op)),
+        Output::Text => explanation(&saved, op, &waits),
+        Output::Json => format!("{:#}\n", data::document(&saved, op, &waits)),
     });
     Ok(0)
 }
 
-fn explanation(saved: &SavedRun, op: OpIx) -> String {
+fn explanation(saved: &SavedRun, op: OpIx, waits: &[ResourceWait]) -> String {
     let planned = saved.plan.operation(op);
     let seen = saved.history.operation(op);
     let mut lines = vec![
@@ -52,6 +56,9 @@ fn explanation(saved: &SavedRun, op: OpIx) -> String {
         rare_properties(planned, &name_from(&saved.plan, op)).into_iter().map(|words| format!("  {words}")),
     );
     lines.extend(seen.skipped.iter().map(|decided| format!("  skipped   {decided}")));
+    let open = planned.needs().filter(|needs| needs.is_open).and(saved.scheduler.needs(op));
+    lines.extend(open.map(|needs| format!("  needs     {needs}")));
+    lines.extend(waits.iter().map(|wait| format!("  resources {}", wait_words(saved, wait))));
     let gates = seen.admissions.last().into_iter().flat_map(|admission| gate_words(saved, admission));
     lines.extend(gates.map(|words| format!("  gate      {words}")));
     lines.extend(seen.failed_starts.iter().map(|start| failed_start_line(saved, start)));

@@ -6,7 +6,7 @@ use super::signals::{SUSPENSION, run_requests, suspend};
 use crate::args::{GoArgs, HostFolder, Output, RunsFolder, SyncArg};
 use crate::error::{CommandError, Kind};
 use crate::ui;
-use pop_agenda::{EventRecord, Plan, PriorOutcomes, RunOptions, RunOutcome, Sink};
+use pop_agenda::{EventRecord, Plan, PriorOutcomes, Resources, RunOptions, RunOutcome, Sink};
 use pop_assembly::{AdoptedProgress, PreparedRun, Surroundings};
 use pop_contract::Millis;
 use pop_executor::{
@@ -32,7 +32,7 @@ impl From<SyncArg> for Sync {
     }
 }
 
-/// Options of the run from the command line.
+/// Options of the run from the command line, without totals of resources.
 pub(crate) fn options(args: &GoArgs) -> RunOptions {
     let processors = std::thread::available_parallelism().map_or(1, |count| count.get() as u32);
     RunOptions {
@@ -41,6 +41,7 @@ pub(crate) fn options(args: &GoArgs) -> RunOptions {
         grace_ms: args.grace.saturating_mul(1_000),
         time_limit_ms: args.time_limit.map(|seconds| seconds.saturating_mul(1_000)),
         cleanup_limit_ms: args.time_limit.map(|_| args.cleanup_limit.saturating_mul(1_000)),
+        resources: Resources::default(),
     }
 }
 

@@ -32,6 +32,18 @@ pub(super) fn rare_properties(planned: &PlannedOperation, name: &dyn Fn(OpRef) -
     let mut words = Vec::new();
     let groups = planned.rare.iter().flat_map(|rare| &rare.groups);
     words.extend(groups.map(|group| format!("requires {}", group.words(name))));
+    if let Some(needs) = planned.rare.as_ref().and_then(|rare| rare.needs.as_ref()) {
+        if !needs.known.is_empty() {
+            words.push(format!("needs {}", needs.known));
+        }
+        if needs.is_open {
+            words.push("needs the amounts that `cpu` and `memory` of its payload refer to".to_owned());
+        }
+    }
+    let priority = planned.policies.priority.value;
+    if priority != 0 {
+        words.push(format!("has priority {priority}"));
+    }
     if planned.is_last() {
         words.push("runs last: after every operation without `finally`".to_owned());
     }

@@ -23,7 +23,13 @@ pub(crate) fn plan(args: &PlanArgs) -> Result<u8, CommandError> {
         let message = "`--cached` has no such output";
         return Err(CommandError::new(Kind::Usage, message).hint("use `--output text` or `--output json`"));
     }
-    let request = RunRequest { descriptions: args.describe.source(), needs_inputs: args.cached, ..request };
+    let totals = args.resources.totals(request.launcher, &surroundings, false)?;
+    let request = RunRequest {
+        descriptions: args.describe.source(),
+        needs_inputs: args.cached,
+        totals: Some(totals),
+        ..request
+    };
     let assembly = assemble(request, &surroundings, faults, args.strict)?;
     print_unchecked_types(&assembly, "plan");
     if args.cached {
@@ -172,6 +178,12 @@ fn document(plan: &Plan, manifests: &Manifests<'_>) -> Value {
             if let Some(files) = planned.files() {
                 let template = |list: &Option<Payload>| list.as_ref().map(|list| list.template().clone());
                 described["files"] = json!({"reads": template(&files.reads), "writes": template(&files.writes)});
+            }
+            if let Some(needs) = planned.rare.as_ref().and_then(|rare| rare.needs.as_ref()) {
+                described["resources"] = json!(needs.known.to_json());
+            }
+            if planned.policies.priority.value != 0 {
+                described["priority"] = json!(planned.policies.priority.value);
             }
             if planned.is_last() {
                 described["finally"] = json!(true);

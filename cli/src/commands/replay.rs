@@ -6,7 +6,7 @@ use crate::error::CommandError;
 use crate::faults::assemble;
 use crate::launch_data::launch_data;
 use crate::ui;
-use pop_assembly::{DeadLetterReplay, RunStart, Surroundings, TextFaults};
+use pop_assembly::{DeadLetterReplay, RunRequest, RunStart, Surroundings, TextFaults};
 use pop_executor::RunFolder;
 use pop_field_retriever::LaunchDataWrapper;
 use std::sync::Arc;
@@ -17,6 +17,8 @@ pub(crate) fn replay(args: &DlqReplayArgs) -> Result<u8, CommandError> {
     let frozen = folder.inputs()?;
     let surroundings = Surroundings::capture_variables();
     let request = replay.request(&frozen)?;
+    let totals = args.resources.totals(request.launcher, &surroundings, true)?;
+    let request = RunRequest { totals: Some(totals), ..request };
     let launch = LaunchArgs { external_launch_type: Some(request.launcher), ..LaunchArgs::default() };
     let assembly = assemble(request, &surroundings, TextFaults::default(), StrictArg::default())?;
     let launch = launch_data(&launch, StrictArg::default())?;

@@ -1,11 +1,11 @@
 //! `pop resume`: restores a run from its journal and continues it.
 
 use super::go::{adopted, drive, look_at_disk, now, options, reach};
-use crate::args::{GoArgs, LaunchArgs, ResumeArgs, RunsFolder, StrictArg};
+use crate::args::{GoArgs, LaunchArgs, ResourceArgs, ResumeArgs, RunsFolder, StrictArg};
 use crate::error::CommandError;
 use crate::launch_data::launch_data;
 use crate::ui;
-use pop_agenda::{PriorOutcomes, RunOutcome};
+use pop_agenda::{PriorOutcomes, Resources, RunOptions, RunOutcome};
 use pop_assembly::{ChangedTexts, ResumableRun, ResumeOptions, Surroundings};
 use pop_executor::RunFolder;
 use pop_field_retriever::LaunchDataWrapper;
@@ -29,6 +29,7 @@ pub(crate) fn resume(args: &ResumeArgs) -> Result<u8, CommandError> {
     resume_folder(
         folder,
         &args.go,
+        &args.resources,
         &args.runs,
         LaunchArgs::default(),
         ResumeTrigger::ResumeCommand,
@@ -39,6 +40,7 @@ pub(crate) fn resume(args: &ResumeArgs) -> Result<u8, CommandError> {
 pub(crate) fn resume_folder(
     folder: RunFolder,
     args: &GoArgs,
+    resources: &ResourceArgs,
     runs: &RunsFolder,
     launch: LaunchArgs,
     trigger: ResumeTrigger,
@@ -77,9 +79,16 @@ pub(crate) fn resume_folder(
     reach(&launch, surroundings)?;
     let adopted =
         if resumable.is_new() { adopted(resumable.plan(), &launch)? } else { PriorOutcomes::default() };
+    // without events, the run begins like a new one
+    let totals = if resumable.is_new() {
+        resources.totals(launcher, surroundings, true)?.amounts
+    } else {
+        Resources::default()
+    };
     let resume = ResumeOptions {
-        options: options(args),
+        options: RunOptions { resources: totals, ..options(args) },
         parallel: args.parallel,
+        resources: resources.written(),
         is_limit_from_now: trigger == ResumeTrigger::ResumeCommand,
         now: now(),
         sync: args.sync.into(),

@@ -16,7 +16,8 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8, CommandError> {
     let surroundings = surroundings()?;
     let mut faults = TextFaults::default();
     let request = request(args.agenda.as_deref(), &args.plan, &launch, &surroundings, &mut faults)?;
-    let request = RunRequest { descriptions: DescriptionSource::Programs, ..request };
+    let totals = args.resources.totals(request.launcher, &surroundings, true)?;
+    let request = RunRequest { descriptions: DescriptionSource::Programs, totals: Some(totals), ..request };
     let existing = args.run_id.as_ref().map(|id| RunFolder::find(&args.runs.runs, id));
     if let Some(Ok(folder)) = existing {
         print_faults(&faults, &request.texts)?;
@@ -24,6 +25,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8, CommandError> {
         return resume_folder(
             folder,
             &args.go,
+            &args.resources,
             &args.runs,
             args.launch.clone(),
             ResumeTrigger::SameRunId,

@@ -22,6 +22,10 @@ pub(crate) fn show(args: &ShowArgs) -> Result<u8, CommandError> {
             if !settings.inputs.is_empty() {
                 run["inputs"] = json!(settings.inputs);
             }
+            let totals = &saved.scheduler.options().resources;
+            if !totals.is_empty() {
+                run["resources"] = json!(totals.to_json());
+            }
             if let Some(letter) = &settings.replay_of {
                 run["replayOf"] = json!(letter);
             }

@@ -206,6 +206,8 @@ impl Verify<'_> {
         }
         command
             .args(args.plan.policies.policies.iter().map(|(key, value)| format!("--policy={key}={value}")));
+        let totals = args.resources.written();
+        command.args((!totals.is_empty()).then(|| format!("--resources={}", totals.argument())));
         command.args(args.parallel.map(|count| format!("--parallel={count}")));
         command.args(args.keep_going.then_some("--keep-going"));
         command.args(args.launch_type.map(|launch_type| format!("--launch-type={launch_type}")));

@@ -95,3 +95,13 @@ fn man_writes_a_page_for_each_command() {
     bench.write("file", "");
     bench.pop(1, "man --into file");
 }
+
+#[test]
+fn names_of_resources_are_offered() {
+    let bench = Bench::with_agenda(
+        "params: {resources: {license: 1}}\noperations: [{name: a, type: exec, params: {resources: {gpu: 1}}, payload: {command: ['true']}}]\n",
+    );
+    assert_eq!(offered(&bench, "pop run a.yaml --resources "), ["cpu=", "gpu=", "license=", "memory="]);
+    assert_eq!(offered(&bench, "pop check a.yaml --resources gpu=2,l"), ["gpu=2,license="]);
+    assert_eq!(offered(&bench, "pop run --resources g"), Vec::<String>::new());
+}

@@ -9,7 +9,7 @@ operations:
   - {name: b, type: sample}
   - name: a
     type: sample
-    params: {<<: *defaults, needs: b, if: \"false\", priority: 5, cpu: 2, schedule: x, maxAttempts: 3}
+    params: {<<: *defaults, needs: b, if: \"false\", weight: 5, cpu: 2, schedule: x, maxAttempts: 3}
     x-note: mine
     timeout: 5
 ";
@@ -24,9 +24,10 @@ fn fr_c4_c5_unknown_keys_warn_with_pops_words_and_strict_fails() {
         "warning[unknown-param]: unknown param `needs` is ignored",
         "^^^^^ did you mean `dependsOn`?",
         "^^ did you mean `when`?",
-        "^^^ did you mean `cpu` in its `payload` (type `exec`)?",
+        "^^^ did you mean `resources.cpu`?",
         "^^^^^^^^^^^ did you mean `retry.maxAttempts`?",
-        "help: pop starts operations in the order of the agenda",
+        "^^^^^^ did you mean `priority`?",
+        "help: a whole number; a larger one starts first",
         "help: pop runs an agenda once: start it from cron, a timer or a CronJob",
         "^^^^^^^ did you mean `timeoutMs` in its `params`?",
         "help: times are in milliseconds",

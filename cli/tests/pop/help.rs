@@ -91,6 +91,10 @@ fn help() {
           --file-cache-size <SIZE>   Limit of the files that operations with `cacheFiles` store in the
                                      host folder, for example 500M or 2T; the least recently used ones
                                      are deleted [default: 10G] [env: POP_FILE_CACHE_SIZE=]
+          --resources <NAME=N>       Set totals of the resources that running operations share
+                                     (`resources` in their params), such as gpu=2,license=3; repeatable
+                                     [default: variable POP_RESOURCES, then cpu and memory of this
+                                     machine for local processes; a resumed run keeps its totals]
           --strict                   Treat warnings of the agenda, the registry and the properties file
                                      as errors
       -i, --input <NAME=VALUE>       Set an input of the agenda; repeatable [default: variable
@@ -175,6 +179,10 @@ fn help_of_verify() {
                                 /usr/lib64/pop/handlers]
           --policy <KEY=VALUE>  Set a policy of the agenda (a key of its params, such as
                                 timeoutMs=5000), in place of the agenda's own value; repeatable
+          --resources <NAME=N>  Set totals of the resources that running operations share (`resources`
+                                in their params), such as gpu=2,license=3; repeatable [default: variable
+                                POP_RESOURCES, then cpu and memory of this machine for local processes;
+                                a resumed run keeps its totals]
           --launch-type <TYPE>  How this pop process itself was launched; in a pod (kubernetes), pop
                                 annotates the pod with its progress [local, docker, kubernetes; default:
                                 local]
@@ -257,6 +265,10 @@ fn help_of_run() {
               500M or 2T; the least recently used ones are deleted [default: 10G]
               
               [env: POP_FILE_CACHE_SIZE=]
+          --resources <NAME=N>
+              Set totals of the resources that running operations share (`resources` in their params),
+              such as gpu=2,license=3; repeatable [default: variable POP_RESOURCES, then cpu and memory
+              of this machine for local processes; a resumed run keeps its totals]
 
           --strict
               Treat warnings of the agenda, the registry and the properties file as errors

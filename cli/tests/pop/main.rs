@@ -40,6 +40,7 @@ mod pipelines;
 mod policies;
 mod readme;
 mod registries;
+mod resources;
 mod run_id;
 mod running;
 mod saved_runs;

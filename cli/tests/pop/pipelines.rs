@@ -44,7 +44,9 @@ fn bad_file_among_twenty_stops_nobody_and_is_named() {
     let bench = twenty();
     let ended = bench.pop(0, "run a.yaml -j 4");
     is_complete(&bench);
-    for words in ["failed    file[bad]/first after ", "cancelled file[bad]/second\n", "succeeded file[file 19]\n"] {
+    for words in
+        ["failed    file[bad]/first after ", "cancelled file[bad]/second\n", "succeeded file[file 19]\n"]
+    {
         assert!(ended.stderr.contains(words), "{words}\n{}", ended.stderr);
     }
     let end = "63 succeeded, 2 failed, 1 cancelled (1 of 20 items of `file` failed)\n";

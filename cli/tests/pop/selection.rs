@@ -173,6 +173,7 @@ fn explain_as_data() {
       "handler": "the command in its payload",
       "isPayloadResolved": false,
       "name": "upload",
+      "needs": null,
       "payload": {
         "command": [
           "echo",
@@ -182,6 +183,7 @@ fn explain_as_data() {
       "properties": [],
       "reason": "was cancelled: it depends on `thumb`, which did not succeed",
       "replayOf": null,
+      "resourceWaits": [],
       "route": [],
       "runState": "failed",
       "skippedBy": null,

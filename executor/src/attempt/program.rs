@@ -140,8 +140,8 @@ fn launch_order(
                 files: files.written,
                 working_directory: exec.working_directory.map(PathBuf::from),
                 image: exec.image,
-                cpu: exec.cpu,
-                memory: exec.memory,
+                cpu: planned.policies.cpu(exec.cpu),
+                memory: planned.policies.memory(exec.memory),
                 ..order.program
             };
             order.captured = match expected.capture {
@@ -152,7 +152,12 @@ fn launch_order(
             order.success.clone_from(&expected.success_codes);
         }
         Serves::Program(entry) => {
-            order.program = Program { pod: order.program.pod.take(), ..program(entry, identity) };
+            order.program = Program {
+                pod: order.program.pod.take(),
+                cpu: planned.policies.cpu(None),
+                memory: planned.policies.memory(None),
+                ..program(entry, identity)
+            };
             hand_over_input(&mut order.program, attempt, entry, write)?;
         }
         // a resident handler runs inside the executor; the others launch only their parts

@@ -3,17 +3,15 @@
 mod fields;
 mod layer;
 mod name_rules;
-mod quantity;
 mod read;
 
 pub use fields::field_names;
 pub(crate) use fields::{check, of_entry, of_exec};
 pub use layer::{Layer, SourcedValue};
 pub(crate) use name_rules::{KEY, NAME, VARIABLE};
-pub(crate) use quantity::quantity;
-pub use quantity::{Cpu, Memory, QuantityError};
 pub(crate) use read::{checked, required};
 
+use pop_policy::{Cpu, Memory};
 use std::time::Duration;
 
 /// Configuration of a handler's pod or container: the merged and checked layers of a registry.

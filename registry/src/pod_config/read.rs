@@ -5,8 +5,9 @@ use super::name_rules::{
     ABSOLUTE, HOST, KEY, LABEL_KEY, LABEL_VALUE, NAME, ONE_LINE, PREFIX, RELATIVE, Rule, SHORT_NAME,
     URL_PATH, VARIABLE,
 };
-use super::{AliveCheck, ConfigMapSetting, HostPath, Nfs, PodConfig, Taints, quantity};
+use super::{AliveCheck, ConfigMapSetting, HostPath, Nfs, PodConfig, Taints};
 use pop_document::{Fault, Fields, Pointer};
+use pop_policy::quantity;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -117,6 +117,9 @@ pub fn operation_json(plan: &Plan, history: &History, op: OpIx) -> Value {
     if let Some(files) = &past.files {
         document["files"] = files_json(files);
     }
+    if let Some(needs) = planned.needs() {
+        document["resources"] = json!(needs.known.to_json());
+    }
     document
 }
 

@@ -5,15 +5,16 @@ use super::super::saved_run::word;
 use super::gates::gate_words;
 use super::policies::policies;
 use super::reason::reason;
+use super::resources::wait_json;
 use super::route_words;
-use pop_agenda::{Attempt, Edge, EdgeKind, Ending, Explanation, OpIx, Outcome};
+use pop_agenda::{Attempt, Edge, EdgeKind, Ending, Explanation, OpIx, Outcome, ResourceWait, Resources};
 use pop_assembly::SavedRun;
 use pop_contract::Failure;
 use pop_reporters::run::files_json;
 use serde_json::{Value, json};
 
 /// Builds the document about an operation.
-pub(super) fn document(saved: &SavedRun, op: OpIx) -> Value {
+pub(super) fn document(saved: &SavedRun, op: OpIx, waits: &[ResourceWait]) -> Value {
     let planned = saved.plan.operation(op);
     let seen = saved.history.operation(op);
     let payload = saved.scheduler.payload(op);
@@ -38,6 +39,8 @@ pub(super) fn document(saved: &SavedRun, op: OpIx) -> Value {
         "dependencies": saved.plan.graph().dependencies(op).iter().map(|edge| dependency(saved, *edge))
             .collect::<Vec<_>>(),
         "skippedBy": seen.skipped.as_ref().map(ToString::to_string),
+        "needs": saved.scheduler.needs(op).map(Resources::to_json),
+        "resourceWaits": waits.iter().map(|wait| wait_json(saved, wait)).collect::<Vec<_>>(),
         "gates": gates.unwrap_or_default(),
         "failedStarts": starts.collect::<Vec<_>>(),
         "attempts": seen.attempts.iter().map(|one| attempt(saved, one)).collect::<Vec<_>>(),
@@ -58,6 +61,7 @@ fn state(saved: &SavedRun, op: OpIx) -> (&'static str, Vec<OpIx>) {
         Explanation::WaitsFor(ops) | Explanation::WaitsForParts(ops) => ("waiting", ops),
         Explanation::NoPlace { of } => ("queued", vec![of]),
         Explanation::NoRoom { .. } | Explanation::Next => ("queued", Vec::new()),
+        Explanation::NoResources { held_by, .. } => ("queued", held_by),
         Explanation::Held { by, .. } => ("held", by.into_iter().collect()),
         Explanation::Runs { .. } => ("running", Vec::new()),
         Explanation::Stops { .. } => ("stopping", Vec::new()),

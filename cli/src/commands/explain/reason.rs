@@ -3,12 +3,11 @@
 use super::super::operation_words::name_from;
 use super::super::saved_run::wall;
 use super::gates::gate_name;
+use super::names::{few, names};
+use super::resources::resource_words;
 use pop_agenda::{CancelReason, Explanation, Gate, OpIx, OpRef, Outcome, RunTime};
 use pop_assembly::SavedRun;
 use pop_reporters::run::stop_words;
-
-/// Maximum number of operations named in a list.
-const SHOWN: usize = 10;
 
 /// Describes the state of an operation and its reason.
 pub(super) fn reason(saved: &SavedRun, op: OpIx) -> String {
@@ -27,6 +26,9 @@ fn state_words(saved: &SavedRun, op: OpIx) -> String {
         Explanation::WaitsFor(ops) => format!("waits for {}", few(saved, &ops)),
         Explanation::NoRoom { running, parallel } => {
             format!("is ready and queued: {running} of {parallel} slots are in use (--parallel)")
+        }
+        Explanation::NoResources { shortages, held_by, reserved_for } => {
+            format!("is ready and queued: {}", resource_words(saved, &shortages, &held_by, reserved_for))
         }
         Explanation::WaitsForParts(ops) => {
             format!("was expanded by forEach and waits for {}", few(saved, &ops))
@@ -124,16 +126,4 @@ fn unmet_dependency(saved: &SavedRun, op: OpIx, on: OpIx) -> String {
         || format!("`{name}` has outcome {outcome}"),
         |edge| format!("it requires outcome {} of `{name}`, which has outcome {outcome}", edge.needs),
     )
-}
-
-fn names(saved: &SavedRun, ops: &[OpIx]) -> String {
-    let names: Vec<_> = ops.iter().map(|op| format!("`{}`", saved.plan.operation(*op).name)).collect();
-    names.join(", ")
-}
-
-/// Lists at most `SHOWN` names, and the number of the rest.
-fn few(saved: &SavedRun, ops: &[OpIx]) -> String {
-    let more = ops.len().saturating_sub(SHOWN);
-    let shown = names(saved, &ops[..ops.len().min(SHOWN)]);
-    if more > 0 { format!("{shown} and {more} more") } else { shown }
 }

@@ -144,7 +144,7 @@ impl FromStr for Memory {
 
 /// The unit of another spelling, such as `mb` or `GiB`.
 fn similar_unit(suffix: &str) -> Option<&'static str> {
-    let lower = suffix.to_ascii_lowercase();
+    let lower = suffix.trim().to_ascii_lowercase();
     let lower = lower.strip_suffix('b').unwrap_or(&lower);
     let found = UNITS.iter().find(|(unit, _)| !unit.is_empty() && unit.eq_ignore_ascii_case(lower));
     found.map(|(unit, _)| *unit)
@@ -168,8 +168,8 @@ impl fmt::Display for Memory {
     }
 }
 
-/// Reads the quantity in a field; `0` means none.
-pub(crate) fn quantity<Q>(fields: &mut Fields<'_, '_>, name: &str) -> Option<Q>
+/// Reads the quantity in a field of a map; `0` means none.
+pub fn quantity<Q>(fields: &mut Fields<'_, '_>, name: &str) -> Option<Q>
 where
     Q: FromStr<Err = QuantityError> + ToString,
 {
@@ -244,6 +244,7 @@ mod tests {
             ("512mb", "did you mean `512M`?"),
             ("1gi", "did you mean `1Gi`?"),
             ("2GiB", "did you mean `2Gi`?"),
+            ("2 GB", "did you mean `2G`?"),
             ("0.5", "a number alone is bytes; did you mean `0.5Gi`?"),
         ] {
             assert_eq!(hint(text).as_deref(), Some(wanted));
