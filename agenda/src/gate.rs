@@ -1,5 +1,6 @@
 //! Gates: conditions on shared resources that an attempt must pass before it starts.
 
+use crate::reuse::NamedFile;
 use pop_contract::{Failure, Millis};
 use pop_policy::KeyInput;
 use serde::{Deserialize, Serialize};
@@ -10,6 +11,15 @@ use std::sync::Arc;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Gate {
+    /// Compares the operation with the operation of that name in the parent, whose result may be reused.
+    #[serde(rename_all = "camelCase")]
+    Reuse {
+        /// Name of the parent.
+        run: Box<str>,
+        /// Whether the operation reads the result of one that ran again, or of one after such an operation. The values
+        /// are the same, but files may have changed.
+        reads_repeated: bool,
+    },
     /// Acquires a lock, which is held until the attempt has ended.
     Lock {
         /// Name of the lock.
@@ -73,7 +83,18 @@ pub enum Answer {
         /// Time of writing by the wall clock, in epoch milliseconds.
         written: Millis,
     },
-    /// The cache does not have the result.
+    /// The result of the parent is reused.
+    #[serde(rename_all = "camelCase")]
+    Reused {
+        /// The result.
+        result: Arc<Value>,
+        /// The run in which the operation ran.
+        run: Box<str>,
+        /// The files that the operation names.
+        #[serde(default, skip_serializing_if = "<[NamedFile]>::is_empty")]
+        named_files: Arc<[NamedFile]>,
+    },
+    /// There is no result to take: not in the cache, or not in the parent.
     Miss {
         /// Reason for the miss.
         why: Box<str>,

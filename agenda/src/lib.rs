@@ -31,9 +31,11 @@ mod history;
 mod name;
 mod ops;
 mod outcome;
+mod parent_record;
 mod plan;
 mod policy_arguments;
 mod reference;
+mod reuse;
 mod schedule;
 pub mod schema;
 
@@ -47,15 +49,20 @@ pub use event::{
 };
 pub use gate::{Answer, CacheAsk, Gate};
 pub use history::{
-    Admission, Attempt, Backoff, FailedStart, GateHolder, GateWait, History, OperationHistory, StopRequest,
+    Admission, Attempt, Backoff, FailedStart, GateHolder, GateWait, History, OperationHistory,
+    ReplayedLetter, ReusedResult, StopRequest,
 };
 pub use name::{NameError, OperationName};
 pub use ops::{OpIx, OpMap};
 pub use outcome::{Outcome, Outcomes};
+pub use parent_record::{
+    OperationIdentity, ParentRecord, ReusableResult, failed_operations, skipped_by_condition,
+};
 pub use plan::{
     BindError, BoundPayload, Dependant, Edge, EdgeKind, Graph, Origin, OutcomeGroup, Payload, Plan,
     PlannedOperation, RareFields, Serves, When,
 };
 pub use policy_arguments::{ArgumentFault, check_policy_arguments, override_policies, take_argument_faults};
 pub use reference::{Fallback, Piece, Token, pieces};
+pub use reuse::{NamedFile, ParentRun};
 pub use schedule::{Action, Explanation, Hold, Input, OpState, Scheduler, Step, Tally, Verdict};

@@ -10,9 +10,9 @@ use crate::run_request::{DescribedPlan, RunRequest};
 use crate::secret_lookup::find_secrets;
 use crate::surroundings::Surroundings;
 use crate::text_faults::TextFaults;
-use pop_agenda::{Plan, PriorOutcomes, RunOptions};
+use pop_agenda::{ParentRun, Plan, PriorOutcomes, RunOptions};
 use pop_document::Fault;
-use pop_executor::{FolderError, Inputs, Lock, RunFolder, Settings, Sync};
+use pop_executor::{FolderError, Inputs, Lock, RerunOf, RunFolder, Settings, Sync};
 use pop_field_retriever::LaunchDataWrapper;
 use std::io::ErrorKind;
 use std::path::Path;
@@ -44,6 +44,17 @@ pub struct RunStart<'s> {
     pub sync: Sync,
     /// Outcomes of an earlier run of the agenda.
     pub adopted: PriorOutcomes,
+    /// The parent of a rerun.
+    pub parent: Option<ParentSnapshot>,
+}
+
+/// The parent of a rerun and the records of its operations.
+#[derive(Debug)]
+pub struct ParentSnapshot {
+    /// The parent.
+    pub parent: ParentRun,
+    /// The records, as they are frozen.
+    pub records: Vec<u8>,
 }
 
 impl<'s> RunStart<'s> {
@@ -56,6 +67,7 @@ impl<'s> RunStart<'s> {
             options: RunOptions::default(),
             sync: Sync::default(),
             adopted: PriorOutcomes::default(),
+            parent: None,
         }
     }
 }
@@ -110,19 +122,27 @@ impl Assembly {
                 cid,
                 mark,
                 replay_of: self.request.replay_of.clone(),
+                rerun_of: None,
                 conf_d,
             },
             agenda: texts.agenda.text().as_bytes().to_vec(),
             registry: texts.registry.as_ref().map(|registry| registry.text().as_bytes().to_vec()),
             descriptors: descriptors.unwrap_or_default(),
             descriptions: self.descriptions.found.clone(),
+            parent: None,
         }
     }
 
     /// Creates the folder of a new run, freezes the inputs in it and begins its journal.
     pub fn begin(self, start: RunStart<'_>) -> Result<PreparedRun, AssemblyError> {
-        let RunStart { runs, id, cid, options, sync, adopted } = start;
-        let inputs = self.freeze(cid, id.map(new_mark));
+        let RunStart { runs, id, cid, options, sync, mut adopted, parent } = start;
+        let mut inputs = self.freeze(cid, id.map(new_mark));
+        if let Some(ParentSnapshot { parent, records }) = parent {
+            let digest = blake3::hash(&records).to_hex().to_string();
+            inputs.settings.rerun_of = Some(RerunOf { parent: parent.clone(), records: digest });
+            inputs.parent = Some(records);
+            adopted.parent = Some(Box::new(parent));
+        }
         let (folder, lock) = match id {
             Some(id) => RunFolder::create_or_replace(runs, id, &inputs)?,
             None => new_folder(runs, &inputs)?,

@@ -9,11 +9,14 @@ mod dead_letter;
 mod dead_letter_queue;
 mod driver;
 mod effects;
+mod exec_program;
 mod folder_error;
 mod frozen_inputs;
 mod host;
 mod journal;
 mod lock;
+mod named_files;
+mod parent_results;
 mod postponed_launches;
 mod process_stat;
 mod restore;
@@ -22,16 +25,18 @@ mod run_identity;
 
 pub use attempt::{AttemptLimits, AttemptOrder, AttemptRunner, Runners, operation_log, preview};
 pub use dead_letter_queue::{DeadLetter, DeadLetters, LetterError, LockedLetter, PastAttempt};
-pub use driver::{FinishedRun, Ports, RunError, RunRequest, RunStart, run};
-pub use effects::{EffectReply, EffectRequest, Effects, ExecProgram, HostEffects, Ticket};
+pub use driver::{FinishedRun, Ports, ReplayResult, RunError, RunRequest, RunStart, run};
+pub use effects::{EffectReply, EffectRequest, Effects, HostEffects, Ticket};
+pub use exec_program::ExecProgram;
 pub use folder_error::FolderError;
-pub use frozen_inputs::{ConfDSettings, Inputs, ReplayOf, Settings};
+pub use frozen_inputs::{ConfDSettings, Inputs, ReplayOf, RerunOf, Settings};
 pub use host::{
     CacheAnswer, CacheEntry, CacheFile, CacheOrigin, CommitOutcome, DelayTurn, HeldLock, Holder, Host,
     HostError, LockAttempt, LockWait, MOST_BYTES, Miss, ShortLock, remote_file_system,
 };
 pub use journal::{FileJournal, Journal, JournalContent, JournalError, Sync, read_journal};
 pub use lock::{ExecutorProcess, Lock};
+pub use parent_results::parent_bytes;
 /// Reads the access to a cluster from launch data.
 pub use pop_handler_base::cluster;
 pub use restore::{RestoredRun, adopt, restore};

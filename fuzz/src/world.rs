@@ -53,7 +53,7 @@ impl World {
                 Action::Launch { op, attempt, .. } => self.running.push((op, attempt)),
                 Action::Ask { op, gate } => {
                     let answer = match gate {
-                        Gate::Cache(_) => Answer::Miss { why: "no entry".into() },
+                        Gate::Cache(_) | Gate::Reuse { .. } => Answer::Miss { why: "no entry".into() },
                         Gate::Version { .. } => Answer::Version(1),
                         Gate::Lock { .. } | Gate::Delay { .. } => Answer::Granted,
                     };

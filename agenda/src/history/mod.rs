@@ -6,12 +6,15 @@ mod admission;
 mod operation;
 
 pub use admission::{Admission, GateHolder, GateWait};
-pub use operation::{Attempt, Backoff, FailedStart, OperationHistory, StopRequest};
+pub use operation::{
+    Attempt, Backoff, FailedStart, OperationHistory, ReplayedLetter, ReusedResult, StopRequest,
+};
 
 use crate::event::{EventRecord, PriorOutcome, RunEvent, RunOutcome, RunTime};
 use crate::gate::{Answer, Gate};
 use crate::ops::{OpIx, OpMap};
 use crate::outcome::Outcome;
+use crate::reuse::ParentRun;
 use pop_contract::Millis;
 use std::collections::HashMap;
 
@@ -22,6 +25,8 @@ pub struct History {
     pub run: Box<str>,
     /// Wall-clock time at which the run began, in epoch milliseconds.
     pub started: Millis,
+    /// The run whose unchanged results this run reuses; none unless the run is a rerun.
+    pub parent: Option<Box<ParentRun>>,
     /// Number of times that the run was resumed.
     pub resumed: u32,
     /// Time and outcome of the end of the run; none while it runs, also after a resume.
@@ -39,6 +44,7 @@ impl History {
         Self {
             run: Box::default(),
             started: 0,
+            parent: None,
             resumed: 0,
             ended: None,
             last: RunTime(0),
@@ -71,7 +77,8 @@ impl History {
         let at = recorded.at;
         self.last = at;
         match &recorded.event {
-            RunEvent::RunStarted { run, started, adopted, .. } => {
+            RunEvent::RunStarted { run, started, adopted, parent, .. } => {
+                self.parent.clone_from(parent);
                 self.run.clone_from(run);
                 self.started = *started;
                 self.adopt(adopted, at);

@@ -6,7 +6,7 @@ use super::state::{Hold, OpState};
 use super::time_limits::total_timeout_message;
 use super::{Phase, Scheduler, StartError};
 use crate::event::{CancelReason, Ending, PriorOutcomes, RunEvent, RunOutcome, RunTime, StopReason};
-use crate::gate::Answer;
+use crate::gate::{Answer, Gate};
 use crate::ops::OpIx;
 use crate::outcome::Outcome;
 use crate::plan::{BoundPayload, Grown};
@@ -27,10 +27,14 @@ impl Scheduler {
     pub(super) fn fact(&self, input: Input) -> Option<Decision> {
         let event = match input {
             Input::Begun { run, started, adopted } => (self.run == Phase::Unstarted).then(|| {
-                let PriorOutcomes { planned, by_name } = adopted;
+                let PriorOutcomes { planned, by_name, parent } = adopted;
                 let options = self.options.clone();
-                RunEvent::RunStarted { run, started, options, adopted: planned, adoptable: by_name }
+                RunEvent::RunStarted { run, started, options, adopted: planned, adoptable: by_name, parent }
             }),
+            Input::DeadLetterReplayed { op, run, result } => {
+                let is_dead = self.table[op].outcome() == Some(Outcome::DeadLettered);
+                is_dead.then_some(RunEvent::DeadLetterReplayed { op, run, result })
+            }
             Input::Resumed { options } => Some(RunEvent::RunResumed { options }),
             Input::Running { op, attempt } => {
                 let is_pending = matches!(self.table[op], OpState::Launched { is_pending: true, .. });
@@ -56,6 +60,7 @@ impl Scheduler {
                 op,
                 attempt,
                 ending: Ending::Lost,
+                named_files: Arc::default(),
             }),
             Input::Late { op, attempt, exit } => {
                 self.is_superseded(op, attempt).then_some(RunEvent::LateEnding { op, attempt, exit })
@@ -77,6 +82,10 @@ impl Scheduler {
                 Ok(grown) => (Answer::Hit { result, by, written }, grown),
                 Err(failure) => (Answer::Miss { why: failure.message.into() }, None),
             },
+            Answer::Reused { result, run, named_files } => match self.generated(op, &result) {
+                Ok(grown) => (Answer::Reused { result, run, named_files }, grown),
+                Err(failure) => (Answer::Miss { why: failure.message.into() }, None),
+            },
             other => (other, None),
         };
         Decision::with_generated(RunEvent::GateAnswered { op, answer }, grown)
@@ -84,12 +93,13 @@ impl Scheduler {
 
     /// The event of an attempt's end. An attempt that read versions succeeds only after their commit.
     fn end_of_attempt(&self, op: OpIx, attempt: u32, verdict: Verdict) -> Decision {
+        let named_files = Arc::clone(&verdict.named_files);
         match self.ending(op, verdict) {
             (Ending::Succeeded { result }, _) if !self.versions(op).is_empty() => {
                 RunEvent::CommitAsked { op, attempt, result }.into()
             }
             (ending, grown) => {
-                Decision::with_generated(RunEvent::AttemptEnded { op, attempt, ending }, grown)
+                Decision::with_generated(RunEvent::AttemptEnded { op, attempt, ending, named_files }, grown)
             }
         }
     }
@@ -98,7 +108,7 @@ impl Scheduler {
         let OpState::Committing { result, .. } = &self.table[op] else { return None };
         let succeeded = outcome.and_then(|()| self.succeeded(op, Arc::clone(result)));
         let (ending, grown) = succeeded.unwrap_or_else(|failure| (Ending::Failed(failure), None));
-        let event = RunEvent::AttemptEnded { op, attempt, ending };
+        let event = RunEvent::AttemptEnded { op, attempt, ending, named_files: Arc::default() };
         (self.tries[op].attempt == attempt).then(|| Decision::with_generated(event, grown))
     }
 
@@ -368,11 +378,12 @@ impl Scheduler {
         if planned.is_whole() {
             return Ok(self.decide_growth(op, self.expansion(op, Some(&payload))?));
         }
+        let mut gates: Vec<Gate> = self.reuse_gate(op).into_iter().collect();
         if planned.policies.is_gated() {
-            let gates = self.gates_of(op, &payload)?;
-            if !gates.is_empty() {
-                return Ok(RunEvent::GatesSet { op, gates: gates.into() }.into());
-            }
+            gates.extend(self.gates_of(op, &payload)?);
+        }
+        if !gates.is_empty() {
+            return Ok(RunEvent::GatesSet { op, gates: gates.into() }.into());
         }
         Ok(self.attempt(op, payload))
     }
@@ -412,7 +423,7 @@ impl Scheduler {
 }
 
 fn commit_given_up(op: OpIx, attempt: u32) -> RunEvent {
-    RunEvent::AttemptEnded { op, attempt, ending: Ending::Cancelled }
+    RunEvent::AttemptEnded { op, attempt, ending: Ending::Cancelled, named_files: Arc::default() }
 }
 
 /// The failure of an attempt that cannot be launched.

@@ -2,6 +2,7 @@
 
 use super::growth::Prepared;
 use super::prior::Prior;
+use super::reuse::Reuse;
 use super::state::{Hold, OpState};
 use super::table::deadline;
 use super::{Cancel, Phase, Scheduler};
@@ -42,7 +43,7 @@ impl Scheduler {
 
     fn apply_event(&mut self, event: &RunEvent, now: RunTime) {
         match event {
-            RunEvent::RunStarted { run, started, options, adopted, adoptable } => {
+            RunEvent::RunStarted { run, started, options, adopted, adoptable, parent } => {
                 self.name.clone_from(run);
                 self.started = *started;
                 self.options = options.clone();
@@ -51,13 +52,20 @@ impl Scheduler {
                     self.agenda_id.clone_from(run);
                 }
                 self.prior = Prior::new(adoptable);
+                self.reuse = parent.as_deref().map(|parent| Box::new(Reuse::new(parent.clone(), &self.plan)));
                 self.adopt(adopted, now);
             }
             RunEvent::RunResumed { options } => {
                 self.options = options.clone();
                 self.resume(now);
             }
-            RunEvent::RunReopened { ops } => self.reopen(ops),
+            RunEvent::DeadLetterReplayed { op, result, .. } => {
+                self.replayed.insert(*op, Arc::clone(result));
+            }
+            RunEvent::RunReopened { ops } => {
+                self.reopen(ops);
+                self.give_replayed(ops, now);
+            }
             RunEvent::PlanGrown { by, adopted, .. } => {
                 self.grow(*by, None);
                 self.adopt(adopted, now);
@@ -221,6 +229,7 @@ impl Scheduler {
         }
         self.leave_gates(op, now);
         self.set(op, OpState::Settled(outcome));
+        self.note_unchanged(op, outcome);
         let plan = Arc::clone(&self.plan);
         if outcome.has_result() && plan.operation(op).generator().is_some() {
             self.growing.insert(op, None);

@@ -74,7 +74,7 @@ pub(super) fn turn_name(gate: &Gate, op: OpIx, planned: &PlannedOperation) -> Op
         Gate::Delay { id: Some(id), .. } => format!("delay {id}").into(),
         // all instances of an operation share its delay
         Gate::Delay { id: None, .. } => format!("own {}", planned.part_of().unwrap_or(op).0).into(),
-        Gate::Cache(_) | Gate::Version { .. } => return None,
+        Gate::Reuse { .. } | Gate::Cache(_) | Gate::Version { .. } => return None,
     })
 }
 
@@ -151,6 +151,9 @@ impl Scheduler {
         match self.gates.next(op) {
             // no other operation shares it
             Some(Gate::Delay { id: None, .. }) => RunEvent::GateAnswered { op, answer: Answer::Granted },
+            Some(Gate::Reuse { .. }) if let Some(why) = self.reason_to_run(op) => {
+                RunEvent::GateAnswered { op, answer: Answer::Miss { why: why.into() } }
+            }
             _ => RunEvent::GateAsked { op },
         }
     }
@@ -198,6 +201,11 @@ impl Scheduler {
             Answer::Hit { result, .. } => {
                 self.keep_result(op, result);
                 self.settle(op, crate::Outcome::FromCache, now);
+            }
+            Answer::Reused { result, .. } => {
+                self.keep_result(op, result);
+                self.note_reuse(op);
+                self.settle(op, crate::Outcome::Succeeded, now);
             }
             Answer::Failed(failure) => {
                 self.leave_gates(op, now);

@@ -20,6 +20,7 @@ mod join;
 mod parts;
 mod prior;
 mod reopen;
+mod reuse;
 mod state;
 mod table;
 mod time_limits;
@@ -40,6 +41,7 @@ use parts::Parts;
 use pop_contract::{Millis, Progress};
 use pop_policy::PatternError;
 use prior::Prior;
+use reuse::Reuse;
 use serde_json::{Value, json};
 use state::AttemptCounts;
 use std::borrow::Cow;
@@ -69,6 +71,10 @@ pub struct Scheduler {
     time_limits: TimeLimits,
     /// Outcomes of an earlier run.
     prior: Prior,
+    /// Parent of a rerun.
+    reuse: Option<Box<Reuse>>,
+    /// Results of replayed dead letters that the operations have not got yet.
+    replayed: BTreeMap<OpIx, Arc<Value>>,
     run: Phase,
     cancel: Option<Cancel>,
     agenda_id: Box<str>,
@@ -146,6 +152,8 @@ impl Scheduler {
             dead_letters: HashMap::new(),
             time_limits: TimeLimits::default(),
             prior: Prior::default(),
+            reuse: None,
+            replayed: BTreeMap::new(),
             run: Phase::Unstarted,
             cancel: None,
             agenda_id: plan.identity.id.clone().unwrap_or_default().into(),
@@ -212,6 +220,11 @@ impl Scheduler {
                 actions.extend(payload.map(|payload| Action::Launch { op, attempt, payload, again: false }));
             }
             RunEvent::RunResumed { .. } => self.actions_of_resume(actions),
+            // the results are in the journal now
+            RunEvent::RunReopened { ops } => {
+                let is_over = |op: &&OpIx| self.table[**op].outcome() == Some(Outcome::Succeeded);
+                actions.extend(ops.iter().filter(is_over).map(|op| Action::RemoveDeadLetter { op: *op }));
+            }
             RunEvent::CommitAsked { op, attempt, .. } => {
                 actions.push(Action::Commit { op: *op, attempt: *attempt });
             }

@@ -10,5 +10,6 @@ mod limits;
 mod policies;
 mod prior;
 mod properties;
+mod rerun;
 mod run;
 mod world;

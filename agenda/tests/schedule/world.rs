@@ -2,8 +2,8 @@
 
 use crate::fold::disagreement;
 use pop_agenda::{
-    Action, Agenda, Answer, Ending, EventRecord, Gate, History, Input, OpIx, Outcome, Plan, RunEvent,
-    RunOptions, RunOutcome, RunTime, Scheduler, Verdict,
+    Action, Agenda, Answer, Ending, EventRecord, Gate, History, Input, OpIx, Outcome, ParentRun, Plan,
+    RunEvent, RunOptions, RunOutcome, RunTime, Scheduler, Verdict,
 };
 use pop_contract::{Blame, Failure, LaunchType};
 use pop_registry::Catalog;
@@ -160,6 +160,8 @@ pub(crate) struct World<'s> {
     pub(crate) starts: BTreeMap<String, u64>,
     cache: BTreeMap<String, Arc<Value>>,
     pub(crate) letters: BTreeSet<u32>,
+    /// The parent of a rerun, and the names of the operations whose results are unchanged.
+    pub(crate) parent: Option<(ParentRun, BTreeSet<String>)>,
     /// Attempt of each operation whose commit was requested, and whether the commit was confirmed.
     pub(crate) commits: BTreeMap<u32, (u32, bool)>,
 }
@@ -192,6 +194,7 @@ impl<'s> World<'s> {
             starts: BTreeMap::new(),
             cache: BTreeMap::new(),
             letters: BTreeSet::new(),
+            parent: None,
             commits: BTreeMap::new(),
         }
     }
@@ -223,7 +226,10 @@ impl<'s> World<'s> {
         self.input(Input::Begun {
             run: "r".into(),
             started: 0,
-            adopted: pop_agenda::PriorOutcomes::default(),
+            adopted: pop_agenda::PriorOutcomes {
+                parent: self.parent.as_ref().map(|(parent, _)| Box::new(parent.clone())),
+                ..Default::default()
+            },
         });
     }
 
@@ -296,6 +302,7 @@ impl<'s> World<'s> {
                     }
                 }
             }
+            Action::RemoveDeadLetter { op } => drop(self.letters.remove(&op.0)),
             Action::Release { op } => self.locks.retain(|_, holder| *holder != op.0),
             Action::Fill { ask, result, .. } => drop(self.cache.insert(ask.state.to_string(), result)),
             Action::Commit { op, attempt } => {
@@ -351,6 +358,14 @@ impl<'s> World<'s> {
                 None => Answer::Miss { why: "nothing is kept".into() },
             },
             Gate::Version { .. } => Answer::Version(1),
+            Gate::Reuse { run, .. } => {
+                let name = self.scheduler.plan().operation(op).name.as_str();
+                if self.parent.as_ref().is_some_and(|(_, unchanged)| unchanged.contains(name)) {
+                    Answer::Reused { result: self.result(op).into(), run, named_files: Arc::default() }
+                } else {
+                    Answer::Miss { why: "it has changed".into() }
+                }
+            }
             Gate::Delay { id, ms } => {
                 let last = self.starts.entry(id.unwrap().into()).or_insert(0);
                 let earliest = if *last == 0 { 0 } else { *last + ms };

@@ -4,6 +4,7 @@ mod data;
 mod gates;
 mod policies;
 mod reason;
+mod reuse;
 
 use super::operation_words::{rare_properties, served_by};
 use super::saved_run::{operation, read, wall};
@@ -21,6 +22,7 @@ use pop_contract::Failure;
 use pop_registry::RouteStep;
 use pop_reporters::run::visible;
 use reason::reason;
+use reuse::reuse_words;
 
 pub(crate) fn explain(args: &ExplainArgs) -> Result<u8, CommandError> {
     let saved = read(&args.runs.runs, &args.run)?;
@@ -42,6 +44,7 @@ fn explanation(saved: &SavedRun, op: OpIx) -> String {
     if let Some(letter) = &saved.inputs.settings.replay_of {
         lines.push(format!("  replays   dead letter {}/{}", letter.run, letter.operation));
     }
+    lines.extend(reuse_words(saved, op).map(|words| format!("  reused    {words}")));
     lines.extend(route_words(planned).into_iter().map(|words| format!("  route     {words}")));
     lines.extend(saved.plan.graph().dependencies(op).iter().map(|edge| dependency_line(saved, *edge)));
     if let Some(origin) = planned.origin {

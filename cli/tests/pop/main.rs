@@ -38,6 +38,8 @@ mod params;
 mod policies;
 mod readme;
 mod registries;
+mod replays;
+mod rerun;
 mod run_id;
 mod running;
 mod saved_runs;

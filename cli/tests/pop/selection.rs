@@ -182,6 +182,8 @@ fn explain_as_data() {
       "properties": [],
       "reason": "was cancelled: it depends on `thumb`, which did not succeed",
       "replayOf": null,
+      "replayedBy": null,
+      "reuse": null,
       "route": [],
       "runState": "failed",
       "skippedBy": null,

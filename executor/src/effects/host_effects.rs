@@ -5,6 +5,9 @@ use super::worker::{Message, Worker};
 use super::{EffectReply, EffectRequest, Effects};
 use crate::dead_letter_queue::DeadLetters;
 use crate::host::Host;
+use crate::named_files::FileFinder;
+use crate::parent_results::ParentResults;
+use crate::run_folder::parent_file;
 use crate::run_identity::RunIdentity;
 use pop_agenda::Answer;
 use pop_contract::{Blame, Failure, Millis};
@@ -24,8 +27,10 @@ impl HostEffects {
     /// The effects of the run `identity` on the shared state of `host`. `clock` returns the wall-clock time.
     pub fn new(host: Host, identity: &RunIdentity, clock: fn() -> Millis) -> Self {
         let RunIdentity { run, home, on, start, folder, .. } = identity.clone();
+        let finder = FileFinder { on, home: home.clone(), start: start.clone() };
+        let parent = ParentResults::of(parent_file(&folder), finder);
         let keys = CacheKeys::new(on, home, start);
-        let worker = Worker::new(host, DeadLetters::of(&folder), keys, run, clock);
+        let worker = Worker::new(host, DeadLetters::of(&folder), keys, parent, run, clock);
         Self { idle: Some(worker), inbox: None }
     }
 
@@ -86,7 +91,9 @@ fn refusal(request: &EffectRequest, why: &str) -> Option<EffectReply> {
             EffectReply::Committed { ticket: *ticket, op: *op, attempt: *attempt, outcome: Err(failure()) }
         }
         EffectRequest::Close => EffectReply::Closed,
-        EffectRequest::Fill { .. } | EffectRequest::PutDeadLetter(_) => EffectReply::Notice(message),
+        EffectRequest::Fill { .. }
+        | EffectRequest::PutDeadLetter(_)
+        | EffectRequest::RemoveDeadLetter { .. } => EffectReply::Notice(message),
         EffectRequest::Reclaim { .. } | EffectRequest::Release { .. } | EffectRequest::Confirm { .. } => {
             return None;
         }

@@ -31,6 +31,8 @@ pub(super) enum Job {
     Confirm { keys: Vec<Box<str>>, by: Box<str> },
     /// Write a dead letter to the queue.
     PutDeadLetter(Box<DeadLetter>),
+    /// Remove a dead letter from the queue.
+    RemoveDeadLetter(Box<str>),
 }
 
 /// A commit in progress. It acquires the short locks of all keys in name order, so that the commit is atomic.
@@ -56,7 +58,7 @@ impl Job {
     pub(super) fn operation(&self) -> Option<OpIx> {
         match self {
             Self::Hold { op, .. } | Self::Turn { op, .. } | Self::Commit(CommitJob { op, .. }) => Some(*op),
-            Self::Confirm { .. } | Self::PutDeadLetter(_) => None,
+            Self::Confirm { .. } | Self::PutDeadLetter(_) | Self::RemoveDeadLetter(_) => None,
         }
     }
 
@@ -64,7 +66,9 @@ impl Job {
     pub(super) fn ticket(&self) -> Option<(Ticket, OpIx)> {
         match self {
             Self::Hold { ticket, op } | Self::Turn { ticket, op, .. } => Some((*ticket, *op)),
-            Self::Commit(_) | Self::Confirm { .. } | Self::PutDeadLetter(_) => None,
+            Self::Commit(_) | Self::Confirm { .. } | Self::PutDeadLetter(_) | Self::RemoveDeadLetter(_) => {
+                None
+            }
         }
     }
 }

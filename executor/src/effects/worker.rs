@@ -2,14 +2,16 @@
 //! it starts a thread that waits for the lock and sends it back.
 
 use super::ancestry;
-use super::cache_key::{CacheKeys, ExecProgram};
+use super::cache_key::CacheKeys;
 use super::jobs::{CommitJob, Job, Lock, WaitId, Waiting, failure, with_source};
 use super::{EffectReply, EffectRequest, Ticket};
 use crate::dead_letter_queue::{DeadLetter, DeadLetters, LettersLock};
+use crate::exec_program::ExecProgram;
 use crate::host::{
     CacheAnswer, CacheOrigin, DelayTurn, HeldLock, Holder, Host, HostError, LockAttempt, LockWait, Miss,
     Shared, ShortLock,
 };
+use crate::parent_results::ParentResults;
 use pop_agenda::{Answer, CacheAsk, Gate, OpIx, Plan};
 use pop_contract::{Blame, Failure, Millis};
 use pop_policy::CacheKey;
@@ -38,6 +40,7 @@ pub(super) struct Worker {
     host: Host,
     letters: DeadLetters,
     cache_keys: CacheKeys,
+    parent: ParentResults,
     run: String,
     clock: fn() -> Millis,
     held: HashMap<OpIx, Vec<HeldLock>>,
@@ -72,6 +75,7 @@ impl Worker {
         host: Host,
         letters: DeadLetters,
         cache_keys: CacheKeys,
+        parent: ParentResults,
         run: String,
         clock: fn() -> Millis,
     ) -> Self {
@@ -79,6 +83,7 @@ impl Worker {
             host,
             letters,
             cache_keys,
+            parent,
             run,
             clock,
             held: HashMap::new(),
@@ -134,7 +139,21 @@ impl Worker {
 
     fn carry_out(&mut self, request: EffectRequest, channels: &Channels) {
         match request {
-            EffectRequest::Ask { ticket, op, gate, exec, plan } => {
+            EffectRequest::Ask {
+                ticket,
+                op,
+                gate: Gate::Reuse { reads_repeated, .. },
+                payload,
+                plan,
+                ..
+            } => {
+                let answer = match payload {
+                    Some(payload) => self.parent.compare(&plan, op, &payload, reads_repeated),
+                    None => Answer::Miss { why: "its payload is not known".into() },
+                };
+                channels.answer(ticket, op, Ok(answer));
+            }
+            EffectRequest::Ask { ticket, op, gate, exec, plan, .. } => {
                 self.ask(ticket, op, gate, exec.as_deref(), &plan, channels);
             }
             EffectRequest::Reclaim { op, gates, exec, plan } => {
@@ -155,6 +174,7 @@ impl Worker {
             }
             EffectRequest::Confirm { keys, by } => self.confirm(keys, by, channels),
             EffectRequest::PutDeadLetter(letter) => self.put_dead_letter(letter, channels),
+            EffectRequest::RemoveDeadLetter { operation } => self.remove_dead_letter(operation, channels),
             EffectRequest::Close => self.is_closing = true,
         }
     }
@@ -182,11 +202,14 @@ impl Worker {
             (Job::PutDeadLetter(letter), Ok(Lock::Letters(lock))) => {
                 self.write_letter(&letter, &lock, channels);
             }
+            (Job::RemoveDeadLetter(operation), Ok(Lock::Letters(lock))) => {
+                self.remove_letter(&operation, &lock, channels);
+            }
             (Job::Hold { ticket, op } | Job::Turn { ticket, op, .. }, Err(error)) => {
                 channels.answer(ticket, op, Err(error));
             }
             (Job::Commit(commit), Err(error)) => committed(commit, Err(Box::new(failure(&error))), channels),
-            (Job::Confirm { .. } | Job::PutDeadLetter(_), Err(error)) => {
+            (Job::Confirm { .. } | Job::PutDeadLetter(_) | Job::RemoveDeadLetter(_), Err(error)) => {
                 channels.reply(EffectReply::Notice(failure(&error).message));
             }
             // each job waits for one kind of lock
@@ -235,6 +258,8 @@ impl Worker {
     ) {
         let planned = plan.operation(op);
         match gate {
+            // answered before
+            Gate::Reuse { .. } => {}
             Gate::Lock { name } => self.lock(ticket, op, &name, planned.name.as_str(), channels),
             Gate::Cache(ask) => {
                 let answer = self.look_up(plan, op, &ask, exec);
@@ -318,7 +343,7 @@ impl Worker {
                     let key = self.cache_keys.key(plan, ask, plan.operation(op), exec);
                     self.keys.insert(op, key);
                 }
-                Gate::Version { .. } | Gate::Delay { .. } => {}
+                Gate::Reuse { .. } | Gate::Version { .. } | Gate::Delay { .. } => {}
             }
         }
     }
@@ -406,6 +431,28 @@ impl Worker {
         }
     }
 
+    fn remove_dead_letter(&mut self, operation: Box<str>, channels: &Channels) {
+        if self.letters.find(&operation).is_err() {
+            return;
+        }
+        match self.letters.try_lock() {
+            Ok(Ok(lock)) => self.remove_letter(&operation, &lock, channels),
+            Ok(Err(wait)) => {
+                let words = "the dead-letter queue, which another process changes".to_owned();
+                self.wait(Job::RemoveDeadLetter(operation), Some(words), channels, move || {
+                    Ok(Lock::Letters(wait.wait()?))
+                });
+            }
+            Err(error) => channels.reply(EffectReply::Notice(removal_words(&operation, &error))),
+        }
+    }
+
+    fn remove_letter(&self, operation: &str, lock: &LettersLock, channels: &Channels) {
+        if let Err(error) = self.letters.remove_locked(operation, lock) {
+            channels.reply(EffectReply::Notice(removal_words(operation, &error)));
+        }
+    }
+
     fn write_letter(&self, letter: &DeadLetter, lock: &LettersLock, channels: &Channels) {
         if let Err(error) = self.letters.write_locked(letter, lock) {
             channels.reply(EffectReply::Notice(letter_words(letter, &error)));
@@ -423,6 +470,13 @@ fn letter_words(letter: &DeadLetter, error: &dyn std::error::Error) -> String {
     format!(
         "operation `{}` has no dead letter; its error stays in the journal: {}",
         letter.operation,
+        with_source(error)
+    )
+}
+
+fn removal_words(operation: &str, error: &dyn std::error::Error) -> String {
+    format!(
+        "the dead letter of `{operation}`, which has the result of its replay, cannot be deleted: {}",
         with_source(error)
     )
 }

@@ -5,6 +5,7 @@ use super::super::saved_run::word;
 use super::gates::gate_words;
 use super::policies::policies;
 use super::reason::reason;
+use super::reuse::reuse_json;
 use super::route_words;
 use pop_agenda::{Attempt, Edge, EdgeKind, Ending, Explanation, OpIx, Outcome};
 use pop_assembly::SavedRun;
@@ -44,6 +45,8 @@ pub(super) fn document(saved: &SavedRun, op: OpIx) -> Value {
         "payload": payload.map_or_else(|_| planned.payload.template().clone(), std::borrow::Cow::into_owned),
         "policies": policies.collect::<Vec<_>>(),
         "replayOf": saved.inputs.settings.replay_of,
+        "replayedBy": seen.replayed.as_ref().filter(|replayed| replayed.is_given).map(|replayed| &replayed.run),
+        "reuse": reuse_json(saved, op),
     })
 }
 

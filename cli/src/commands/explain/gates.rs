@@ -12,6 +12,7 @@ pub(super) fn gate_name(gate: &Gate) -> String {
             Some(key) => format!("the lock of cache key {key}, which lets one operation compute the result"),
             None => format!("the lock `{name}`"),
         },
+        Gate::Reuse { run, .. } => format!("the comparison with run {run}"),
         Gate::Cache(ask) => format!("the cache `{}`", ask.state),
         Gate::Version { name } => format!("the version of `{name}`"),
         Gate::Delay { id: Some(id), ms } => format!("the delay `{id}`: {ms} ms between starts"),
@@ -31,6 +32,7 @@ pub(super) fn gate_words(saved: &SavedRun, admission: &Admission) -> Vec<String>
             Answer::Busy { holder } => format!("held by {holder}"),
             Answer::Later { ms } => format!("free in {ms} ms"),
             Answer::Version(version) => format!("version {version}"),
+            Answer::Reused { run, .. } => format!("reused: it ran in run {run}"),
             Answer::Hit { by, written, .. } => format!("hit: written by {by} at {}", wall(*written)),
             Answer::Miss { why } => format!("miss: {why}"),
             Answer::Failed(failure) => format!("failed: {}", visible(&failure.message)),
@@ -38,5 +40,7 @@ pub(super) fn gate_words(saved: &SavedRun, admission: &Admission) -> Vec<String>
         *line = format!("{name}: {text} ({})", wall(saved.history.wall(*when)));
         at += usize::from(!matches!(answer, Answer::Busy { .. } | Answer::Later { .. }));
     }
-    words
+    // the line about reuse tells that
+    let is_shown = |(gate, _): &(&Gate, String)| !matches!(gate, Gate::Reuse { .. });
+    admission.gates.iter().zip(words).filter(is_shown).map(|(_, words)| words).collect()
 }

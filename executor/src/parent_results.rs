@@ -1,0 +1,155 @@
+//! The results of the parent of a rerun: frozen when the run begins, and compared with operations that are about to run.
+//!
+//! The frozen records are a file among the inputs of the run, so the parent may be deleted meanwhile.
+
+use crate::named_files::{FOLDER, FileFinder};
+use pop_agenda::{Answer, NamedFile, OpIx, OperationIdentity, ParentRecord, Plan, ReusableResult, Serves};
+use serde_json::Value;
+use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
+use std::io::{self, BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+
+/// Most differences that a reason lists.
+const MOST_CHANGES: usize = 5;
+
+/// The bytes of the frozen records.
+pub fn parent_bytes(records: &[ParentRecord]) -> Result<Vec<u8>, serde_json::Error> {
+    let mut bytes = Vec::new();
+    for record in records {
+        serde_json::to_writer(&mut bytes, record)?;
+        bytes.push(b'\n');
+    }
+    Ok(bytes)
+}
+
+/// The records of the parent, read when the first operation is compared.
+pub(crate) struct ParentResults {
+    file: PathBuf,
+    finder: FileFinder,
+    records: Option<Result<HashMap<Box<str>, ParentRecord>, String>>,
+}
+
+impl ParentResults {
+    /// The records in the folder of a run.
+    pub(crate) fn of(file: PathBuf, finder: FileFinder) -> Self {
+        Self { file, finder, records: None }
+    }
+
+    /// Whether an operation is as it was in the parent. `reads_repeated`: an operation before it ran again, with the
+    /// same result.
+    pub(crate) fn compare(&mut self, plan: &Plan, op: OpIx, payload: &Value, reads_repeated: bool) -> Answer {
+        match self.reusable(plan, op, payload, reads_repeated) {
+            Ok(ReusableResult { run, named_files, value, .. }) => {
+                Answer::Reused { result: value, run, named_files }
+            }
+            Err(why) => Answer::Miss { why: why.into() },
+        }
+    }
+
+    fn reusable(
+        &mut self,
+        plan: &Plan,
+        op: OpIx,
+        payload: &Value,
+        reads_repeated: bool,
+    ) -> Result<ReusableResult, String> {
+        let file = &self.file;
+        let records = self.records.get_or_insert_with(|| read(file).map_err(|error| error.to_string()));
+        let planned = plan.operation(op);
+        let name = planned.name.as_str();
+        let record = match records {
+            Ok(records) => records.get(name),
+            Err(error) => return Err(format!("the records of the earlier run cannot be read: {error}")),
+        };
+        let record = record.ok_or_else(|| "that run had no such operation".to_owned())?;
+        let earlier = record.result.as_ref().map_err(|why| format!("in that run, {why}"))?;
+        let changes = OperationIdentity::of(plan, op, payload).changes(&earlier.identity);
+        if !changes.is_empty() {
+            return Err(format!("changed: {}", listed(changes)));
+        }
+        let now = self.finder.find(planned, payload);
+        let changes = file_changes(&earlier.named_files, &now);
+        if !changes.is_empty() {
+            return Err(listed(changes));
+        }
+        let is_elsewhere = !self.finder.on.capabilities().uses_host_programs
+            && matches!(planned.serves, Serves::Exec | Serves::Program(_));
+        if reads_repeated && is_elsewhere {
+            return Err(
+                "an operation before it ran again, and the files that its container sees may have changed"
+                    .to_owned(),
+            );
+        }
+        if reads_repeated && let Some(folder) = now.iter().find(|file| &*file.stamp == FOLDER) {
+            return Err(format!(
+                "an operation before it ran again, and it names the folder `{}`, whose content may have changed",
+                folder.path
+            ));
+        }
+        Ok(earlier.clone())
+    }
+}
+
+/// The differences between the files that an operation named after its attempt, and those that it names now. This is the
+/// place to compare declared files (`reads`, `writes`) by their digests instead.
+fn file_changes(then: &[NamedFile], now: &[NamedFile]) -> Vec<String> {
+    let stamps = |files: &[NamedFile]| -> BTreeMap<Box<str>, Box<str>> {
+        files.iter().map(|file| (file.path.clone(), file.stamp.clone())).collect()
+    };
+    let during = then.iter().filter(|file| file.changed);
+    let mut changes: Vec<String> =
+        during.map(|file| format!("file `{}` changed while the operation ran", file.path)).collect();
+    let (then, now) = (stamps(then), stamps(now));
+    for (path, stamp) in &then {
+        match now.get(path) {
+            None => changes.push(format!("`{path}` does not exist any more")),
+            Some(other) if other != stamp => changes.push(format!("file `{path}` has changed")),
+            Some(_) => {}
+        }
+    }
+    let new = now.keys().filter(|path| !then.contains_key(*path));
+    changes.extend(new.map(|path| format!("`{path}` is new")));
+    changes
+}
+
+fn listed(mut changes: Vec<String>) -> String {
+    let more = changes.len().saturating_sub(MOST_CHANGES);
+    changes.truncate(MOST_CHANGES);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("{}{more}", changes.join(", "))
+}
+
+fn read(file: &Path) -> io::Result<HashMap<Box<str>, ParentRecord>> {
+    let mut records = HashMap::new();
+    for line in BufReader::new(File::open(file)?).lines() {
+        let record: ParentRecord = crate::journal::read_json(line?.as_bytes())?;
+        records.insert(record.operation.clone(), record);
+    }
+    Ok(records)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(path: &str, stamp: &str, changed: bool) -> NamedFile {
+        NamedFile { path: path.into(), stamp: stamp.into(), changed }
+    }
+
+    #[test]
+    fn changed_removed_and_new_files_are_named() {
+        let then =
+            [file("a", "1", false), file("b", "1", false), file("c", "1", true), file("d", "1", false)];
+        let now =
+            [file("a", "1", false), file("b", "2", false), file("c", "1", false), file("e", "1", false)];
+        let expected = [
+            "file `c` changed while the operation ran",
+            "file `b` has changed",
+            "`d` does not exist any more",
+            "`e` is new",
+        ];
+        assert_eq!(file_changes(&then, &now), expected);
+        assert_eq!(file_changes(&then[..2], &then[..2]), Vec::<String>::new());
+    }
+}
