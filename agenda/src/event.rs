@@ -1,5 +1,6 @@
 //! The events of a run. The journal stores them; state, history and reports are derived from them.
 
+use crate::files::FileRecord;
 use crate::gate::{Answer, Gate};
 use crate::ops::OpIx;
 use crate::outcome::Outcome;
@@ -306,7 +307,8 @@ pub enum RunEvent {
         /// The attempt's number.
         attempt: u32,
     },
-    /// An attempt succeeded, and the versions that it read are committed. Its result counts only after that.
+    /// An attempt succeeded. The files that it declared are verified and the versions that it read are committed; its
+    /// result counts only after that.
     CommitAsked {
         /// The operation.
         op: OpIx,
@@ -314,6 +316,9 @@ pub enum RunEvent {
         attempt: u32,
         /// The result of the attempt.
         result: Arc<Value>,
+        /// Files that the operation names, after a success of a local program.
+        #[serde(default, skip_serializing_if = "<[NamedFile]>::is_empty")]
+        named_files: Arc<[NamedFile]>,
     },
     /// An attempt ended.
     AttemptEnded {
@@ -326,6 +331,9 @@ pub enum RunEvent {
         /// Files that the operation names, after a success of a local program.
         #[serde(default, skip_serializing_if = "<[NamedFile]>::is_empty")]
         named_files: Arc<[NamedFile]>,
+        /// Files that an attempt with `writes` has written, in the order of their paths; none otherwise.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        files: Option<Arc<[FileRecord]>>,
     },
     /// An attempt that the scheduler had given up has ended. The event has no effect.
     LateEnding {

@@ -1,5 +1,6 @@
 //! Gates: conditions on shared resources that an attempt must pass before it starts.
 
+use crate::files::{DeclaredFiles, FileRecord, RecordedFiles};
 use crate::reuse::NamedFile;
 use pop_contract::{Failure, Millis};
 use pop_policy::KeyInput;
@@ -25,6 +26,8 @@ pub enum Gate {
         /// Name of the lock.
         name: Box<str>,
     },
+    /// Finds the files that the operation reads. An operation that only writes files passes it without a request.
+    Files(Arc<DeclaredFiles>),
     /// Looks up the result in a cache. The lock before it lets only one operation compute the result.
     Cache(Arc<CacheAsk>),
     /// Reads the version of a key, for the comparison after the attempt has ended.
@@ -54,6 +57,9 @@ pub struct CacheAsk {
     pub ttl_ms: Option<u64>,
     /// Whether a new result is written to the cache.
     pub write: bool,
+    /// Whether the files of a new result are stored with it, and those of a cached result are put back.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub files: bool,
 }
 
 /// The answer of the executor to a gate request.
@@ -74,6 +80,11 @@ pub enum Answer {
     },
     /// The current version of the key.
     Version(u64),
+    /// The files that the operation reads.
+    Read {
+        /// Files that `reads` matched, in the order of their paths.
+        files: Arc<[FileRecord]>,
+    },
     /// The cache has the result.
     Hit {
         /// The cached result.
@@ -82,6 +93,12 @@ pub enum Answer {
         by: Box<str>,
         /// Time of writing by the wall clock, in epoch milliseconds.
         written: Millis,
+        /// Files of the result, which exist with these digests; none for a result without declared files.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        files: Option<Arc<[FileRecord]>>,
+        /// Number of these files that were put back from the cache.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        restored: u32,
     },
     /// The result of the parent is reused.
     #[serde(rename_all = "camelCase")]
@@ -93,12 +110,35 @@ pub enum Answer {
         /// The files that the operation names.
         #[serde(default, skip_serializing_if = "<[NamedFile]>::is_empty")]
         named_files: Arc<[NamedFile]>,
+        /// The files that the operation declares, as its attempt found and left them; none if it declares none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        files: Option<Box<RecordedFiles>>,
     },
     /// There is no result to take: not in the cache, or not in the parent.
     Miss {
         /// Reason for the miss.
         why: Box<str>,
+        /// Digest of the key that was looked up. A later executor writes the result only under the same key.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        key: Option<Box<str>>,
     },
     /// The request failed, so the attempt fails before it begins.
     Failed(Box<Failure>),
+}
+
+impl Answer {
+    /// A miss of a key that nobody will write.
+    pub fn miss(why: impl Into<Box<str>>) -> Self {
+        Self::Miss { why: why.into(), key: None }
+    }
+
+    /// Whether the operation passes the gate and reaches the next one.
+    pub fn passes(&self) -> bool {
+        matches!(self, Self::Granted | Self::Version(_) | Self::Read { .. } | Self::Miss { .. })
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }

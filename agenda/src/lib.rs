@@ -26,6 +26,7 @@
 
 mod document;
 mod event;
+mod files;
 mod gate;
 mod history;
 mod name;
@@ -47,6 +48,7 @@ pub use event::{
     CancelReason, Ending, EventRecord, PriorOutcome, PriorOutcomes, RunEvent, RunOptions, RunOutcome,
     RunTime, Sink, StopReason,
 };
+pub use files::{DeclaredFiles, FilePattern, FileRecord, PatternStep, RecordedFiles};
 pub use gate::{Answer, CacheAsk, Gate};
 pub use history::{
     Admission, Attempt, Backoff, FailedStart, GateHolder, GateWait, History, OperationHistory,
@@ -60,7 +62,7 @@ pub use parent_record::{
 };
 pub use plan::{
     BindError, BoundPayload, Dependant, Edge, EdgeKind, Graph, Origin, OutcomeGroup, Payload, Plan,
-    PlannedOperation, RareFields, Serves, When,
+    PlannedFiles, PlannedOperation, RareFields, Serves, SourceFile, When,
 };
 pub use policy_arguments::{ArgumentFault, check_policy_arguments, override_policies, take_argument_faults};
 pub use reference::{Fallback, Piece, Token, pieces};

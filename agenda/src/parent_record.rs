@@ -1,5 +1,6 @@
 //! What a run knows of the operations of its parent, and the comparison with them.
 
+use crate::files::RecordedFiles;
 use crate::history::History;
 use crate::ops::OpIx;
 use crate::outcome::Outcome;
@@ -104,6 +105,9 @@ pub struct ReusableResult {
     /// The files that the operation names.
     #[serde(default, skip_serializing_if = "<[NamedFile]>::is_empty")]
     pub named_files: Arc<[NamedFile]>,
+    /// The files that the operation declares, as its attempt found and left them; none if it declares none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub files: Option<Box<RecordedFiles>>,
     /// The result.
     pub value: Arc<Value>,
 }
@@ -159,7 +163,8 @@ fn reusable(scheduler: &Scheduler, history: &History, op: OpIx) -> Result<Reusab
     if is_program && named_files.is_empty() && plan.on.capabilities().uses_host_programs {
         return Err("the files of its program are not recorded");
     }
-    Ok(ReusableResult { run, identity: OperationIdentity::of(plan, op, &payload), named_files, value })
+    let files = seen.files.clone().map(Box::new);
+    Ok(ReusableResult { run, identity: OperationIdentity::of(plan, op, &payload), named_files, files, value })
 }
 
 /// The names of the operations that a run skipped because of a condition.

@@ -8,6 +8,7 @@ use crate::program_lookup::find_programs;
 use crate::run_id::{new_id, new_mark};
 use crate::run_request::{DescribedPlan, RunRequest};
 use crate::secret_lookup::find_secrets;
+use crate::source_files::find_source_files;
 use crate::surroundings::Surroundings;
 use crate::text_faults::TextFaults;
 use pop_agenda::{ParentRun, Plan, PriorOutcomes, RunOptions};
@@ -79,6 +80,7 @@ impl RunRequest {
         if self.launcher.capabilities().uses_host_programs {
             find_programs(&described.plan, &self.texts, surroundings, faults);
         }
+        find_source_files(&described.plan, &self.texts.folder, faults);
         find_secrets(&described.plan, &self, surroundings, faults);
         let is_sound = !faults.of_handlers().chain(&faults.inputs).any(Fault::is_error);
         let DescribedPlan { plan, descriptions } = described;

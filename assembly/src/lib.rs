@@ -40,6 +40,7 @@ mod run_request;
 mod run_texts;
 mod saved_run;
 mod secret_lookup;
+mod source_files;
 mod surroundings;
 mod text_faults;
 mod text_file;

@@ -13,10 +13,11 @@ mod rerun;
 mod run;
 mod saved_runs;
 mod shared;
+mod size;
 mod spelling;
 mod verify;
 
-pub(crate) use cache::{CacheClearArgs, CacheCommand, CacheListArgs};
+pub(crate) use cache::{CacheClearArgs, CacheCommand, CacheListArgs, CachePruneArgs, CacheSizeArgs};
 pub(crate) use check::{CheckArgs, PlanArgs, PlanOutput};
 pub(crate) use dlq::{DlqCommand, DlqDropArgs, DlqListArgs, DlqReplayArgs, DlqShowArgs};
 pub(crate) use handlers::{HandlerCheckArgs, HandlerCommand, HandlersArgs, HandlersCommand};

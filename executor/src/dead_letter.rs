@@ -22,6 +22,13 @@ pub(crate) fn of(scheduler: &Scheduler, identity: &RunIdentity, op: OpIx, began:
     {
         params.insert("lockKey".to_owned(), json!(keys));
     }
+    if let Some(files) = scheduler.bound_files(op) {
+        for (key, patterns) in [("reads", files.reads), ("writes", files.writes)] {
+            if !patterns.is_empty() {
+                params.insert(key.to_owned(), json!(patterns));
+            }
+        }
+    }
     let payload = scheduler.payload(op).map_or_else(|_| planned.payload.template().clone(), Cow::into_owned);
     DeadLetter {
         run: identity.run.clone(),

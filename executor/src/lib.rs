@@ -10,7 +10,9 @@ mod dead_letter_queue;
 mod driver;
 mod effects;
 mod exec_program;
+mod files;
 mod folder_error;
+mod forecast;
 mod frozen_inputs;
 mod host;
 mod journal;
@@ -28,11 +30,14 @@ pub use dead_letter_queue::{DeadLetter, DeadLetters, LetterError, LockedLetter, 
 pub use driver::{FinishedRun, Ports, ReplayResult, RunError, RunRequest, RunStart, run};
 pub use effects::{EffectReply, EffectRequest, Effects, HostEffects, Ticket};
 pub use exec_program::ExecProgram;
+pub use files::{FileChange, FilesError, MOST_FILES, MOST_PATH_BYTES, changed_reads, changed_writes};
 pub use folder_error::FolderError;
+pub use forecast::{Prospect, forecast};
 pub use frozen_inputs::{ConfDSettings, Inputs, ReplayOf, RerunOf, Settings};
 pub use host::{
-    CacheAnswer, CacheEntry, CacheFile, CacheOrigin, CommitOutcome, DelayTurn, HeldLock, Holder, Host,
-    HostError, LockAttempt, LockWait, MOST_BYTES, Miss, ShortLock, remote_file_system,
+    CacheAnswer, CacheEntry, CacheFile, CacheOrigin, CommitOutcome, DelayTurn, FILES_LIMIT, HeldLock, Holder,
+    Host, HostError, LockAttempt, LockWait, MOST_BYTES, Miss, ShortLock, StoreError, StoredFile,
+    remote_file_system,
 };
 pub use journal::{FileJournal, Journal, JournalContent, JournalError, Sync, read_journal};
 pub use lock::{ExecutorProcess, Lock};

@@ -4,7 +4,7 @@
 //! output. Size and times of a file stand for its content: reading every file would delay the run.
 
 use crate::exec_program::ExecProgram;
-use pop_agenda::{NamedFile, PlannedOperation, Serves};
+use pop_agenda::{NamedFile, PlannedOperation, RecordedFiles, Serves};
 use pop_contract::LaunchType;
 use pop_launchers::process::resolve_beside;
 use serde_json::Value;
@@ -62,6 +62,15 @@ impl FileFinder {
             Some(NamedFile { path: self.shown(&path), stamp, changed })
         });
         after.collect()
+    }
+
+    /// The paths of declared files, as `find` gives them.
+    pub(crate) fn declared_paths(&self, files: Option<&RecordedFiles>) -> BTreeSet<Box<str>> {
+        let Some(files) = files else { return BTreeSet::new() };
+        let folder = self.start.join(&*files.declared.folder);
+        let lists = [&files.read, &files.written].into_iter().flatten();
+        let paths = lists.flat_map(|list| list.iter()).map(|file| folder.join(&*file.path));
+        paths.map(|path| self.shown(&path.components().collect::<PathBuf>())).collect()
     }
 
     fn shown(&self, path: &Path) -> Box<str> {

@@ -2,13 +2,17 @@
 //!
 //! The frozen records are a file among the inputs of the run, so the parent may be deleted meanwhile.
 
+use crate::files::{changed_reads, changed_writes};
 use crate::named_files::{FOLDER, FileFinder};
-use pop_agenda::{Answer, NamedFile, OpIx, OperationIdentity, ParentRecord, Plan, ReusableResult, Serves};
+use pop_agenda::{
+    Answer, DeclaredFiles, NamedFile, OpIx, OperationIdentity, ParentRecord, Plan, ReusableResult, Serves,
+};
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 /// Most differences that a reason lists.
 const MOST_CHANGES: usize = 5;
@@ -27,79 +31,101 @@ pub fn parent_bytes(records: &[ParentRecord]) -> Result<Vec<u8>, serde_json::Err
 pub(crate) struct ParentResults {
     file: PathBuf,
     finder: FileFinder,
-    records: Option<Result<HashMap<Box<str>, ParentRecord>, String>>,
+    records: OnceLock<Result<HashMap<Box<str>, ParentRecord>, String>>,
+}
+
+/// An operation that may reuse the result of the parent.
+pub(crate) struct Candidate<'c> {
+    pub(crate) plan: &'c Plan,
+    pub(crate) op: OpIx,
+    /// Whether an operation before it ran again, with the same result.
+    pub(crate) reads_repeated: bool,
+    /// The files that it declares.
+    pub(crate) declared: Option<&'c DeclaredFiles>,
 }
 
 impl ParentResults {
     /// The records in the folder of a run.
     pub(crate) fn of(file: PathBuf, finder: FileFinder) -> Self {
-        Self { file, finder, records: None }
+        Self { file, finder, records: OnceLock::new() }
     }
 
-    /// Whether an operation is as it was in the parent. `reads_repeated`: an operation before it ran again, with the
-    /// same result.
-    pub(crate) fn compare(&mut self, plan: &Plan, op: OpIx, payload: &Value, reads_repeated: bool) -> Answer {
-        match self.reusable(plan, op, payload, reads_repeated) {
-            Ok(ReusableResult { run, named_files, value, .. }) => {
-                Answer::Reused { result: value, run, named_files }
+    /// Whether an operation is as it was in the parent. `payload` has its references replaced.
+    pub(crate) fn compare(&self, candidate: &Candidate<'_>, payload: Option<&Value>) -> Answer {
+        let payload = payload.ok_or_else(|| "its payload is not known".to_owned());
+        match payload.and_then(|payload| self.reusable(candidate, payload)) {
+            Ok(ReusableResult { run, named_files, files, value, .. }) => {
+                Answer::Reused { result: value, run, named_files, files }
             }
-            Err(why) => Answer::Miss { why: why.into() },
+            Err(why) => Answer::miss(why),
         }
     }
 
-    fn reusable(
-        &mut self,
-        plan: &Plan,
-        op: OpIx,
-        payload: &Value,
-        reads_repeated: bool,
-    ) -> Result<ReusableResult, String> {
-        let file = &self.file;
-        let records = self.records.get_or_insert_with(|| read(file).map_err(|error| error.to_string()));
+    fn reusable(&self, candidate: &Candidate<'_>, payload: &Value) -> Result<ReusableResult, String> {
+        let Candidate { plan, op, reads_repeated, declared } = *candidate;
+        let records = self.records.get_or_init(|| read(&self.file).map_err(|error| error.to_string()));
         let planned = plan.operation(op);
-        let name = planned.name.as_str();
-        let record = match records {
-            Ok(records) => records.get(name),
-            Err(error) => return Err(format!("the records of the earlier run cannot be read: {error}")),
-        };
+        let records = records
+            .as_ref()
+            .map_err(|error| format!("the records of the earlier run cannot be read: {error}"))?;
+        let record = records.get(planned.name.as_str());
         let record = record.ok_or_else(|| "that run had no such operation".to_owned())?;
         let earlier = record.result.as_ref().map_err(|why| format!("in that run, {why}"))?;
-        let changes = OperationIdentity::of(plan, op, payload).changes(&earlier.identity);
+        let mut changes = OperationIdentity::of(plan, op, payload).changes(&earlier.identity);
+        if declared != earlier.files.as_ref().map(|files| &*files.declared) {
+            changes.push("declared files (`reads`, `writes`)".to_owned());
+        }
         if !changes.is_empty() {
             return Err(format!("changed: {}", listed(changes)));
         }
+        if let Some(files) = &earlier.files {
+            let start = &self.finder.start;
+            let changes = changed_reads(start, files).into_iter().chain(changed_writes(start, files));
+            let changes: Vec<String> = changes.map(|change| format!("declared file {change}")).collect();
+            if !changes.is_empty() {
+                return Err(listed(changes));
+            }
+        }
         let now = self.finder.find(planned, payload);
-        let changes = file_changes(&earlier.named_files, &now);
+        let is_declared = self.finder.declared_paths(earlier.files.as_deref());
+        let changes = file_changes(&earlier.named_files, &now, &|path| is_declared.contains(path));
         if !changes.is_empty() {
             return Err(listed(changes));
         }
-        let is_elsewhere = !self.finder.on.capabilities().uses_host_programs
-            && matches!(planned.serves, Serves::Exec | Serves::Program(_));
-        if reads_repeated && is_elsewhere {
-            return Err(
-                "an operation before it ran again, and the files that its container sees may have changed"
-                    .to_owned(),
-            );
-        }
-        if reads_repeated && let Some(folder) = now.iter().find(|file| &*file.stamp == FOLDER) {
-            return Err(format!(
-                "an operation before it ran again, and it names the folder `{}`, whose content may have changed",
-                folder.path
-            ));
+        let declares_reads = declared.is_some_and(|declared| !declared.reads.is_empty());
+        if reads_repeated && !declares_reads {
+            let is_elsewhere = !self.finder.on.capabilities().uses_host_programs
+                && matches!(planned.serves, Serves::Exec | Serves::Program(_));
+            if is_elsewhere {
+                return Err("an operation before it ran again, and the files that its container sees may have changed"
+                    .to_owned());
+            }
+            if let Some(folder) = now.iter().find(|file| &*file.stamp == FOLDER) {
+                return Err(format!(
+                    "an operation before it ran again, and it names the folder `{}`, whose content may have changed",
+                    folder.path
+                ));
+            }
         }
         Ok(earlier.clone())
     }
 }
 
-/// The differences between the files that an operation named after its attempt, and those that it names now. This is the
-/// place to compare declared files (`reads`, `writes`) by their digests instead.
-fn file_changes(then: &[NamedFile], now: &[NamedFile]) -> Vec<String> {
+/// The differences between the files that an operation named after its attempt, and those that it names now. Declared
+/// files are compared by their content elsewhere.
+fn file_changes(then: &[NamedFile], now: &[NamedFile], is_declared: &dyn Fn(&str) -> bool) -> Vec<String> {
     let stamps = |files: &[NamedFile]| -> BTreeMap<Box<str>, Box<str>> {
-        files.iter().map(|file| (file.path.clone(), file.stamp.clone())).collect()
+        let files = files.iter().filter(|file| !is_declared(&file.path));
+        files.map(|file| (file.path.clone(), file.stamp.clone())).collect()
     };
-    let during = then.iter().filter(|file| file.changed);
-    let mut changes: Vec<String> =
-        during.map(|file| format!("file `{}` changed while the operation ran", file.path)).collect();
+    let during = then.iter().filter(|file| file.changed && !is_declared(&file.path));
+    let during = during.map(|file| {
+        format!(
+            "file `{}` changed while the operation ran (list it in `writes` if the operation writes it)",
+            file.path
+        )
+    });
+    let mut changes: Vec<String> = during.collect();
     let (then, now) = (stamps(then), stamps(now));
     for (path, stamp) in &then {
         match now.get(path) {
@@ -144,12 +170,13 @@ mod tests {
         let now =
             [file("a", "1", false), file("b", "2", false), file("c", "1", false), file("e", "1", false)];
         let expected = [
-            "file `c` changed while the operation ran",
+            "file `c` changed while the operation ran (list it in `writes` if the operation writes it)",
             "file `b` has changed",
             "`d` does not exist any more",
             "`e` is new",
         ];
-        assert_eq!(file_changes(&then, &now), expected);
-        assert_eq!(file_changes(&then[..2], &then[..2]), Vec::<String>::new());
+        assert_eq!(file_changes(&then, &now, &|_| false), expected);
+        assert_eq!(file_changes(&then[..2], &then[..2], &|_| false), Vec::<String>::new());
+        assert_eq!(file_changes(&then[2..], &now[3..], &|path| path != "d"), [expected[2]]);
     }
 }

@@ -48,7 +48,7 @@ impl Setup {
     fn ask(&mut self, ticket: u64, gate: Gate) {
         let (ticket, plan) = (Ticket(ticket), Arc::clone(&self.plan));
         self.effects.request(
-            EffectRequest::Ask { ticket, op: OP, gate, exec: None, payload: None, plan },
+            EffectRequest::Ask { ticket, op: OP, gate, exec: None, payload: None, declared: None, plan },
             &self.sender,
         );
     }
@@ -121,7 +121,15 @@ async fn r5_withdrawn_wait_is_never_answered() {
 
 fn commit(ticket: u64, seen: &[(&str, u64)], by: &str) -> EffectRequest {
     let versions = seen.iter().map(|(name, version)| ((*name).into(), *version)).collect();
-    EffectRequest::Commit { ticket: Ticket(ticket), op: OP, attempt: 1, versions, by: by.into() }
+    EffectRequest::Commit {
+        ticket: Ticket(ticket),
+        op: OP,
+        attempt: 1,
+        versions,
+        by: by.into(),
+        files: None,
+        stores_files: false,
+    }
 }
 
 #[tokio::test]
@@ -146,10 +154,16 @@ async fn r3_commit_of_several_keys_is_atomic_and_waits_unblocking() {
     let EffectReply::Notice(words) = setup.reply().await else { unreachable!() };
     assert_eq!(words, format!("the run waits for process {}, which updates version `b`", std::process::id()));
     drop(held);
-    assert!(matches!(setup.reply().await, EffectReply::Committed { ticket: Ticket(2), outcome: Ok(()), .. }));
+    assert!(matches!(
+        setup.reply().await,
+        EffectReply::Committed { ticket: Ticket(2), outcome: Ok(None), .. }
+    ));
     // the next executor repeats the commit, which is made once; a confirmed commit is forgotten
     setup.request(commit(4, &[("b", 1)], "r/2"));
-    assert!(matches!(setup.reply().await, EffectReply::Committed { ticket: Ticket(4), outcome: Ok(()), .. }));
+    assert!(matches!(
+        setup.reply().await,
+        EffectReply::Committed { ticket: Ticket(4), outcome: Ok(None), .. }
+    ));
     setup.request(EffectRequest::Confirm { keys: vec!["b".into()], by: "r/2".into() });
     setup.request(commit(5, &[("b", 1)], "r/2"));
     assert!(matches!(setup.reply().await, EffectReply::Committed { ticket: Ticket(5), outcome: Err(_), .. }));

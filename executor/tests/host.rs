@@ -151,7 +151,7 @@ fn another_process() {
             for number in 1.. {
                 let _lock = host.wait("n", &holder()).unwrap();
                 host.turn("d", 0, now).unwrap();
-                host.write("s", &key(), &result(), &written()).unwrap();
+                host.write("s", &key(), &result(), None, &written()).unwrap();
                 let seen = host.version("k").unwrap();
                 assert_eq!(host.commit("k", seen, &own_name(number)).unwrap(), CommitOutcome::Committed);
                 say(seen + 1);
@@ -233,14 +233,14 @@ fn f79_f81_killed_process_tears_and_loses_no_shared_state() {
         assert_eq!(host.commit("k", version, &format!("round {round}")).unwrap(), CommitOutcome::Committed);
         assert_eq!(
             host.look_up("s", &key(), "a", 1, None),
-            CacheAnswer::Hit { result: result(), from: written() }
+            CacheAnswer::Hit { result: result(), from: written(), files: None }
         );
         assert_eq!(host.turn("d", 0, now).unwrap(), DelayTurn::Now);
         assert!(matches!(host.try_lock("n", &holder()), Ok(LockAttempt::Locked(_))));
     }
     // removes files of killed writers, too
     host.invalidate(None, "").unwrap();
-    let miss = CacheAnswer::Miss(Miss::Absent { changed: Vec::new() });
+    let miss = CacheAnswer::Miss(Miss::Absent { changed: Vec::new(), has_run: true });
     assert_eq!(host.look_up("s", &key(), "a", 1, None), miss);
     assert_eq!(host.kept(None).unwrap(), []);
 }

@@ -1,4 +1,4 @@
-//! useCache, cacheState, cacheKeyPattern, cacheTtlMs, cache.use, cache.write: caching of results.
+//! useCache, cacheState, cacheKeyPattern, cacheTtlMs, cacheFiles, cache.use, cache.write: caching of results.
 
 use crate::Pattern;
 use crate::policy::{Policy, optional};
@@ -16,6 +16,9 @@ pub(crate) const KEY: Policy<Option<Pattern>> =
 /// Maximum age of a cached result, in milliseconds.
 pub(crate) const TTL: Policy<Option<u64>> =
     Policy::new("cacheTtlMs", read::milliseconds, optional).needs(USE.key);
+/// Whether the files of a cached result are stored and put back.
+pub(crate) const FILES: Policy<bool> =
+    Policy::new("cacheFiles", read::boolean, bool::to_string).needs(USE.key);
 /// Whether the handler allows reading its results from a cache.
 pub(crate) const MAY_USE: Policy<Option<bool>> = permission("cache.use");
 /// Whether the handler allows writing its results to a cache.

@@ -13,6 +13,10 @@ use std::collections::BTreeMap;
 const FORMAT: u32 = 1;
 /// Maximum number of leaves stored for explanations.
 pub const MOST_LEAVES: usize = 64;
+/// Maximum number of files stored for explanations.
+const MOST_FILES_SHOWN: usize = 1_000;
+/// Maximum number of files named in an explanation.
+const MOST_FILES_NAMED: usize = 10;
 /// Number of digits stored of a leaf's digest: enough to detect a difference.
 const LEAF_DIGITS: usize = 16;
 
@@ -37,6 +41,69 @@ pub struct CacheKey {
     pub program: Option<String>,
     /// The part that comes from the payload.
     pub input: KeyInput,
+    /// The files that the operation declares; none if it declares none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub files: Option<KeyFiles>,
+}
+
+/// The part of a key that comes from declared files.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct KeyFiles {
+    /// Patterns of the files that the operation writes.
+    pub writes: Vec<String>,
+    /// Digest of the paths and contents of the files that it reads.
+    pub digest: String,
+    /// Start of the digest of each of these files by its path; empty if there are too many.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    reads: BTreeMap<String, String>,
+}
+
+impl KeyFiles {
+    /// The part for files that are read, each with its path and the digest of its content.
+    pub fn new<'f>(writes: Vec<String>, reads: impl Iterator<Item = (&'f str, &'f str)> + Clone) -> Self {
+        let mut shown: BTreeMap<String, String> = BTreeMap::new();
+        for (path, digest) in reads.clone().take(MOST_FILES_SHOWN + 1) {
+            shown.insert(path.to_owned(), digest.chars().take(LEAF_DIGITS).collect());
+        }
+        if shown.len() > MOST_FILES_SHOWN {
+            shown.clear();
+        }
+        Self { writes, digest: digest(&reads.collect::<Vec<_>>()), reads: shown }
+    }
+
+    fn changed(now: Option<&Self>, then: Option<&Self>, into: &mut Vec<String>) {
+        if now.map(|files| &files.writes) != then.map(|files| &files.writes) {
+            into.push("`writes`".to_owned());
+        }
+        let digest = |files: Option<&Self>| files.map(|files| files.digest.clone());
+        if digest(now) == digest(then) {
+            return;
+        }
+        let none = BTreeMap::new();
+        let reads = |files: Option<&'_ Self>| files.map_or_else(|| none.clone(), |files| files.reads.clone());
+        let (now, then) = (reads(now), reads(then));
+        let before = into.len();
+        // one of them has too many files to show
+        let (now, then) = if now.is_empty() == then.is_empty() { (now, then) } else { (none.clone(), none) };
+        for (path, digest) in &now {
+            match then.get(path) {
+                Some(other) if other == digest => {}
+                Some(_) => into.push(format!("input `{path}`")),
+                None => into.push(format!("input `{path}` (new)")),
+            }
+        }
+        let gone = then.keys().filter(|path| !now.contains_key(*path));
+        into.extend(gone.map(|path| format!("input `{path}` (removed)")));
+        if into.len() == before {
+            into.push("inputs".to_owned());
+        }
+        if into.len() - before > MOST_FILES_NAMED {
+            let more = into.len() - before - MOST_FILES_NAMED;
+            into.truncate(before + MOST_FILES_NAMED);
+            into.push(format!("{more} more inputs"));
+        }
+    }
 }
 
 /// The part of a key that comes from the payload.
@@ -142,14 +209,20 @@ impl CacheKey {
             action: None,
             program: None,
             input,
+            files: None,
         }
     }
 
     /// The digest of the key, which names its cache entry. The digests of leaves are not part of it.
     pub fn digest(&self) -> String {
-        let Self { format, handler_type, handler, version, action, program, input } = self;
+        let Self { format, handler_type, handler, version, action, program, input, files } = self;
         let KeyInput { pattern, digest: value, leaves: _ } = input;
-        digest(&(format, handler_type, handler, version, action, program, pattern, value))
+        let of = (format, handler_type, handler, version, action, program, pattern, value);
+        match files {
+            // as in keys of a pop without declared files
+            None => digest(&of),
+            Some(KeyFiles { writes, digest: reads, reads: _ }) => digest(&(of, writes, reads)),
+        }
     }
 
     /// The components that differ from an earlier key, as text. Values of the payload are never included.
@@ -173,6 +246,7 @@ impl CacheKey {
         if self.program != earlier.program {
             changed.push("program".to_owned());
         }
+        KeyFiles::changed(self.files.as_ref(), earlier.files.as_ref(), &mut changed);
         self.input.changed(&earlier.input, &mut changed);
         changed
     }
@@ -201,6 +275,11 @@ mod tests {
             CacheKey { action: some("1"), ..base.clone() },
             CacheKey { program: some("1"), ..base.clone() },
             key(&json!({"b": 1, "a": [2, 1]})),
+            CacheKey { files: Some(files("w", &[])), ..base.clone() },
+            CacheKey { files: Some(files("w", &[("a", "1")])), ..base.clone() },
+            CacheKey { files: Some(files("v", &[("a", "1")])), ..base.clone() },
+            CacheKey { files: Some(files("w", &[("a", "2")])), ..base.clone() },
+            CacheKey { files: Some(files("w", &[("b", "1")])), ..base.clone() },
             key(&json!({"b": 1.0, "a": [1, 2]})),
             CacheKey::new("transcode", KeyInput::pattern("@", &json!({"b": 1, "a": [1, 2]}))),
         ];
@@ -208,10 +287,26 @@ mod tests {
         digests.push(base.digest());
         digests.sort_unstable();
         digests.dedup();
-        assert_eq!(digests.len(), 10);
+        assert_eq!(digests.len(), 15);
         for other in &others {
             assert_eq!(base.changed(other).len().min(1), 1, "{other:?}");
         }
+    }
+
+    fn files(writes: &str, reads: &[(&str, &str)]) -> KeyFiles {
+        KeyFiles::new(vec![writes.to_owned()], reads.iter().copied())
+    }
+
+    #[test]
+    fn fr_d2_changed_names_the_input_that_differs() {
+        let of = |files| CacheKey { files: Some(files), ..key(&json!({})) };
+        let then = of(files("w", &[("a", "1"), ("b", "1"), ("c", "1")]));
+        let now = of(files("v", &[("a", "2"), ("b", "1"), ("d", "1")]));
+        assert_eq!(now.changed(&then), ["`writes`", "input `a`", "input `d` (new)", "input `c` (removed)"]);
+        let many: Vec<String> = (0..2_000).map(|index| index.to_string()).collect();
+        let many = KeyFiles::new(Vec::new(), many.iter().map(|path| (path.as_str(), "1")));
+        let few = KeyFiles::new(Vec::new(), [("0", "1")].into_iter());
+        assert_eq!(of(few).changed(&of(many)), ["inputs"]);
     }
 
     #[test]

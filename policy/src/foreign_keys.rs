@@ -72,6 +72,17 @@ pub(crate) const FOREIGN_KEYS: &[ForeignKeys] = &[
         .at(&[Level::Retry])
         .note(MILLISECONDS),
     row("when if codes exitcodes exitcode onexitcodes statuses errors", Place::Retry, "`on`").at(&[Level::Retry]),
+    // files
+    row("inputs inputfiles infiles sources source srcs consumes input inputartifacts read", Place::Params, "`reads`")
+        .at(&[Level::Params, Level::Operation])
+        .note("`reads` are files or patterns, relative to the working directory"),
+    row("outputs outputfiles outfiles output targets target artifacts artifact generates generate produces creates products outputartifacts write", Place::Params, "`writes`")
+        .at(&[Level::Params, Level::Operation])
+        .note("`writes` are files or patterns, relative to the working directory"),
+    row("outputs outputfiles outfiles artifacts generates produces creates", Place::Params, "`writes`")
+        .note("`writes` are files or patterns, relative to the working directory"),
+    row("sources inputfiles infiles consumes", Place::Params, "`reads`")
+        .note("`reads` are files or patterns, relative to the working directory"),
     // the payload of type `exec`
     row("script bash sh run", Place::Exec, "`shell`").at(&[Level::Exec]),
     row("args arguments argv cmd exec entrypoint program", Place::Exec, "`command`").at(&[Level::Exec]),
@@ -93,7 +104,7 @@ pub(crate) const FOREIGN_KEYS: &[ForeignKeys] = &[
     row("with input body spec config parameters", Place::Operation, "`payload`").at(&[Level::Operation]),
     row("policies policy options settings", Place::Operation, "`params`").at(&[Level::Operation]),
     // dependencies and conditions
-    row("needs dependson dependencies dependency depends requires upstream upstreams after runafter waitfor", Place::Params, "`dependsOn`"),
+    row("needs deps dependson dependencies dependency depends requires upstream upstreams after runafter waitfor", Place::Params, "`dependsOn`"),
     row("if condition conditions onlyif", Place::Params, "`when`"),
     row("unless skipif skip", Place::Params, "`skipPattern`"),
     row("always alwaysrun cleanup onexit ensure teardown", Place::Params, "`finally`"),

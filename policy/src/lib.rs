@@ -45,7 +45,7 @@ mod table;
 mod unknown_key;
 mod verdict;
 
-pub use cache_key::{CacheKey, KeyInput, MOST_LEAVES};
+pub use cache_key::{CacheKey, KeyFiles, KeyInput, MOST_LEAVES};
 pub use handler::HandlerPolicies;
 pub use ignore::IgnoredCodes;
 pub use keys::{AGENDA_FIELDS, AROUND, EXEC_FIELDS, Level, OPERATION_FIELDS, OPERATION_ONLY, OWN_KEY_PREFIX};

@@ -131,6 +131,8 @@ policies! {
     cache_key: Option<Pattern> = cache::KEY;
     /// Maximum age of a cached result, in milliseconds; none: unlimited.
     cache_ttl_ms: Option<u64> = cache::TTL;
+    /// Whether the files that the operation writes are stored in the cache, and put back with a cached result.
+    cache_files: bool = cache::FILES;
     /// Whether the handler allows reading its results from a cache; none if unset.
     cache_use: Option<bool> = cache::MAY_USE;
     /// Whether the handler allows writing its results to a cache; none if unset.

@@ -3,7 +3,7 @@
 use super::depends_on::{DependsOn, DependsOnGroup};
 use super::growth::{ForEach, Generator};
 use crate::name::OperationName;
-use pop_document::{Fault, Fields, Pointer, nearest};
+use pop_document::{Fault, Fields, Pointer, kind_of, nearest};
 use pop_policy::{Level, OPERATION_FIELDS, Pattern, PolicyLayer};
 use serde_json::{Map, Value};
 
@@ -56,6 +56,10 @@ pub struct RareParams {
     pub groups: Vec<DependsOnGroup>,
     /// `undoes`: operations whose effects this clean-up removes.
     pub undoes: Vec<DependsOn>,
+    /// `reads`: patterns of files, a string or a list of strings.
+    pub reads: Option<Value>,
+    /// `writes`: the same for the files that it writes.
+    pub writes: Option<Value>,
 }
 
 impl Operation {
@@ -159,6 +163,8 @@ impl RareParams {
             when: when(&mut fields),
             groups,
             undoes: undoes(&mut fields),
+            reads: patterns(&mut fields, "reads"),
+            writes: patterns(&mut fields, "writes"),
         };
         (rare != Self::default()).then(|| Box::new(rare))
     }
@@ -205,6 +211,27 @@ fn undoes(fields: &mut Fields<'_, '_>) -> Vec<DependsOn> {
         fields.faults().push(Fault::key("misplaced-param", at, message));
     }
     names
+}
+
+/// Reads patterns of files: a string or a list of strings, which may contain references.
+fn patterns(fields: &mut Fields<'_, '_>, key: &'static str) -> Option<Value> {
+    let value = fields.any(key)?;
+    let before = fields.faults().len();
+    let at = fields.at(key);
+    let mut check = |item: &Value, at: Pointer| {
+        if !item.is_string() {
+            let message = format!("`{key}` must be a file or a list of files, not {}", kind_of(item));
+            let fault = Fault::value("wrong-type", at, message);
+            fields.faults().push(fault.hint(format!("for example `{key}: [\"data/*.csv\"]`")));
+        }
+    };
+    match value {
+        Value::Array(items) => {
+            items.iter().enumerate().for_each(|(index, item)| check(item, at.join(index)));
+        }
+        other => check(other, at),
+    }
+    (fields.faults().len() == before).then(|| value.clone())
 }
 
 /// Reads `when`: an expression, or a boolean.

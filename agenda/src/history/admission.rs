@@ -56,7 +56,7 @@ impl Admission {
     pub(super) fn answer(&mut self, answer: &Answer, at: RunTime) {
         self.answers.push((at, answer.clone()));
         match answer {
-            Answer::Granted | Answer::Miss { .. } | Answer::Version(_) => {
+            Answer::Granted | Answer::Read { .. } | Answer::Miss { .. } | Answer::Version(_) => {
                 self.finish_wait(at);
                 self.reach_next(at);
             }

@@ -11,7 +11,7 @@ pub use operation::{
 };
 
 use crate::event::{EventRecord, PriorOutcome, RunEvent, RunOutcome, RunTime};
-use crate::gate::{Answer, Gate};
+use crate::gate::Gate;
 use crate::ops::{OpIx, OpMap};
 use crate::outcome::Outcome;
 use crate::reuse::ParentRun;
@@ -140,11 +140,7 @@ impl History {
         match event {
             // only the operation whose turn it is sends a request
             RunEvent::GateAsked { .. } => drop(self.lock_holders.insert(name.clone(), op)),
-            RunEvent::GatesSet { .. }
-            | RunEvent::GateAnswered {
-                answer: Answer::Granted | Answer::Version(_) | Answer::Miss { .. },
-                ..
-            } => {
+            event if reaches_next_gate(event) => {
                 let holder = *self.lock_holders.entry(name.clone()).or_insert(op);
                 if holder != op {
                     admission.set_holder(GateHolder::Operation(holder));
@@ -152,5 +148,13 @@ impl History {
             }
             _ => {}
         }
+    }
+}
+
+fn reaches_next_gate(event: &RunEvent) -> bool {
+    match event {
+        RunEvent::GatesSet { .. } => true,
+        RunEvent::GateAnswered { answer, .. } => answer.passes(),
+        _ => false,
     }
 }

@@ -5,7 +5,8 @@
 
 use super::admission::Admission;
 use crate::event::{Ending, RunEvent, RunTime, StopReason};
-use crate::gate::Answer;
+use crate::files::RecordedFiles;
+use crate::gate::{Answer, Gate};
 use crate::outcome::Outcome;
 use crate::reuse::NamedFile;
 use pop_contract::{Exit, Failure, Progress};
@@ -119,6 +120,8 @@ pub struct OperationHistory {
     pub settled: Option<(RunTime, Outcome)>,
     /// Failure code that matched `ignoreErrors`.
     pub ignored: Option<Box<str>>,
+    /// Files that the operation declares, as its latest attempt found and left them; none without `reads` and `writes`.
+    pub files: Option<RecordedFiles>,
 }
 
 impl OperationHistory {
@@ -191,7 +194,7 @@ impl OperationHistory {
     /// Adds an event of this operation.
     pub(crate) fn add(&mut self, at: RunTime, event: &RunEvent) {
         match event {
-            RunEvent::GatesSet { gates, .. } => self.admissions.push(Admission::start(Arc::clone(gates), at)),
+            RunEvent::GatesSet { gates, .. } => self.start_admission(gates, at),
             RunEvent::GateAnswered { answer, .. } => self.add_answer(at, answer),
             RunEvent::Joined { ending, outcome, .. } => {
                 self.joined = Some(ending.clone());
@@ -225,8 +228,11 @@ impl OperationHistory {
                     attempt.committing = Some(at);
                 }
             }
-            RunEvent::AttemptEnded { ending, named_files, .. } => {
+            RunEvent::AttemptEnded { ending, named_files, files, .. } => {
                 self.close_admission(at);
+                if let (Some(own), Some(files)) = (&mut self.files, files) {
+                    own.written = Some(Arc::clone(files));
+                }
                 if let Some(attempt) = self.attempts.last_mut() {
                     attempt.ended = Some((at, ending.clone()));
                     attempt.named_files.clone_from(named_files);
@@ -292,16 +298,34 @@ impl OperationHistory {
         }
     }
 
+    fn start_admission(&mut self, gates: &Arc<[Gate]>, at: RunTime) {
+        self.admissions.push(Admission::start(Arc::clone(gates), at));
+        self.files = gates.iter().find_map(|gate| match gate {
+            Gate::Files(declared) => {
+                Some(RecordedFiles { declared: Arc::clone(declared), read: None, written: None })
+            }
+            _ => None,
+        });
+    }
+
     fn add_answer(&mut self, at: RunTime, answer: &Answer) {
         if let Some(admission) = self.admissions.last_mut() {
             admission.answer(answer, at);
+        }
+        if let Some(own) = &mut self.files {
+            match answer {
+                Answer::Read { files } => own.read = Some(Arc::clone(files)),
+                Answer::Hit { files, .. } => own.written.clone_from(files),
+                _ => {}
+            }
         }
         match answer {
             Answer::Hit { result, .. } => {
                 self.joined = Some(Ending::Succeeded { result: Arc::clone(result) });
                 self.settled = Some((at, Outcome::FromCache));
             }
-            Answer::Reused { result, run, named_files } => {
+            Answer::Reused { result, run, named_files, files } => {
+                self.files = files.as_deref().cloned();
                 self.joined = Some(Ending::Succeeded { result: Arc::clone(result) });
                 self.settled = Some((at, Outcome::Succeeded));
                 self.reused = Some(ReusedResult { run: run.clone(), named_files: Arc::clone(named_files) });

@@ -3,6 +3,7 @@
 use super::condition::{OutcomeGroup, When};
 use super::edges::{Reason, Reasons, check_cycles, check_fallbacks};
 use super::exec::{check_exec, check_script};
+use super::files::{PlannedFiles, check_operation, check_shared};
 use super::fit::check_fit;
 use super::length::{check_delivery, check_length};
 use super::names::{Known, Names};
@@ -38,7 +39,11 @@ impl Plan {
             .any(|operation| operation.rare.as_ref().is_some_and(|rare| rare.generator.is_some()));
         let names = Names::check(&operations, unread, 0, None, faults);
         let mut types = Types::new(catalog, on, &policies, handler.as_deref(), &inputs, AGENDA);
-        let needs_places = !spellings.is_empty() || !inputs.is_empty();
+        let declares_files = |operation: &Operation| {
+            operation.rare.as_ref().is_some_and(|rare| rare.reads.is_some() || rare.writes.is_some())
+        };
+        let needs_places =
+            !spellings.is_empty() || !inputs.is_empty() || operations.iter().any(declares_files);
         let places: Vec<Pointer> = if needs_places {
             operations.iter().map(|operation| operation.pointer.clone()).collect()
         } else {
@@ -50,6 +55,7 @@ impl Plan {
         let graph = Graph::new(&batch.edges.clone().into());
         check_cycles(&graph, &|op| &batch.planned[op.index()], &batch.reasons, faults);
         check_last(&batch, faults);
+        let source_files = check_shared(&batch.planned, &places, &graph, faults);
         batch.check(None, on, &inputs, faults);
         check_spellings(&spellings, &places.into_iter().zip(&batch.planned).collect(), faults);
         for edges in &batch.edges {
@@ -70,6 +76,7 @@ impl Plan {
             context: None,
             names: Names::default(),
             inputs: Arc::new(input_values),
+            source_files,
         };
         if grows {
             // generated operations may read every result
@@ -225,7 +232,10 @@ fn plan_operation(
     if is_dlq {
         own.params = std::mem::take(&mut operation.params);
     }
-    if let Some(written) = rare {
+    if let Some(mut written) = rare {
+        own.files = PlannedFiles::compile(&mut written, &params, |value, at| {
+            compile(value, at, &mut reasons, faults)
+        });
         own.finally = written.finally;
         own.is_last =
             written.finally.is_some() && operation.depends_on.is_empty() && written.groups.is_empty();
@@ -270,6 +280,7 @@ fn plan_operation(
         || own.when.is_some()
         || own.action.is_some()
         || own.generator.is_some()
+        || own.files.is_some()
         || own.for_each.is_some();
     let found = reasons.found;
     let planned = PlannedOperation {
@@ -286,6 +297,7 @@ fn plan_operation(
     };
     check_delivery(&planned, on, &operation.pointer.join("type"), faults);
     check_length(&planned, &operation.pointer.join("payload"), faults);
+    check_operation(&planned, catalog.exec_pod(), on, &operation.pointer, faults);
     let own_cache = planned.policies.use_cache.value && planned.policies.use_cache.scope == Scope::Operation;
     if own_cache && !planned.may_use_cache() {
         let message = format!(

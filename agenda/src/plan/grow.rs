@@ -60,6 +60,7 @@ impl Plan {
             || rare.lock_keys.is_some()
             || rare.action.is_some()
             || rare.is_cleanup
+            || rare.files.is_some()
             || rare.when.is_some();
         let rare = has_rare.then(|| Arc::new(rare));
         let instance = |index: u32| PlannedOperation {

@@ -5,6 +5,7 @@ mod condition;
 mod dispatch;
 mod edges;
 mod exec;
+mod files;
 mod fit;
 mod graph;
 mod grow;
@@ -17,6 +18,7 @@ mod types;
 pub(crate) use build::MOST_OPERATIONS;
 pub use condition::{OutcomeGroup, When};
 pub(crate) use dispatch::{Dispatch, PlannedCalls};
+pub use files::{PlannedFiles, SourceFile};
 pub use graph::{Dependant, Edge, EdgeKind, Graph};
 pub(crate) use grow::Grown;
 pub(crate) use payload::Values;
@@ -110,6 +112,8 @@ pub struct RareFields {
     pub when: Option<Arc<When>>,
     /// Groups of `dependsOn`, which must all hold.
     pub groups: Vec<OutcomeGroup>,
+    /// Files that it reads and writes.
+    pub files: Option<Box<PlannedFiles>>,
 }
 
 /// The `forEach` of an operation.
@@ -200,6 +204,8 @@ pub struct Plan {
     names: names::Names,
     /// Values of the agenda's inputs, a map.
     inputs: Arc<serde_json::Value>,
+    /// Files that must exist before the run.
+    source_files: Vec<SourceFile>,
 }
 
 impl Plan {
@@ -254,6 +260,19 @@ impl Plan {
     /// Handlers that operations added during the run may use.
     pub fn handlers_to_come(&self) -> impl Iterator<Item = &Entry> {
         self.context.iter().flat_map(|context| context.catalog.entries())
+    }
+
+    /// The same plan, in which any number of instances of an operation may run at once.
+    #[must_use]
+    pub fn without_part_limits(mut self) -> Self {
+        for planned in self.operations.values_mut() {
+            if let Some(rare) = planned.rare.as_mut().filter(|rare| rare.for_each.is_some())
+                && let Some(for_each) = &mut Arc::make_mut(rare).for_each
+            {
+                for_each.max_parallel = None;
+            }
+        }
+        self
     }
 
     /// The operation with this name.

@@ -1,5 +1,7 @@
 //! The payload of an operation: a value whose references are replaced when the dependencies are settled.
 
+mod texts;
+
 use super::length::length_of;
 use crate::ops::OpIx;
 use crate::reference::{Fallback, Piece, Token, pieces};

@@ -6,6 +6,7 @@ use super::state::{Hold, OpState};
 use super::time_limits::total_timeout_message;
 use super::{Phase, Scheduler, StartError};
 use crate::event::{CancelReason, Ending, PriorOutcomes, RunEvent, RunOutcome, RunTime, StopReason};
+use crate::files::FileRecord;
 use crate::gate::{Answer, Gate};
 use crate::ops::OpIx;
 use crate::outcome::Outcome;
@@ -61,6 +62,7 @@ impl Scheduler {
                 attempt,
                 ending: Ending::Lost,
                 named_files: Arc::default(),
+                files: None,
             }),
             Input::Late { op, attempt, exit } => {
                 self.is_superseded(op, attempt).then_some(RunEvent::LateEnding { op, attempt, exit })
@@ -78,37 +80,46 @@ impl Scheduler {
     /// The event of an answer. A cached result that the operation must not use counts as a miss.
     fn answered(&self, op: OpIx, answer: Answer) -> Decision {
         let (answer, grown) = match answer {
-            Answer::Hit { result, by, written } => match self.generated(op, &result) {
-                Ok(grown) => (Answer::Hit { result, by, written }, grown),
-                Err(failure) => (Answer::Miss { why: failure.message.into() }, None),
+            Answer::Hit { result, by, written, files, restored } => match self.generated(op, &result) {
+                Ok(grown) => (Answer::Hit { result, by, written, files, restored }, grown),
+                Err(failure) => (Answer::miss(failure.message), None),
             },
-            Answer::Reused { result, run, named_files } => match self.generated(op, &result) {
-                Ok(grown) => (Answer::Reused { result, run, named_files }, grown),
-                Err(failure) => (Answer::Miss { why: failure.message.into() }, None),
+            Answer::Reused { result, run, named_files, files } => match self.generated(op, &result) {
+                Ok(grown) => (Answer::Reused { result, run, named_files, files }, grown),
+                Err(failure) => (Answer::miss(failure.message), None),
             },
             other => (other, None),
         };
         Decision::with_generated(RunEvent::GateAnswered { op, answer }, grown)
     }
 
-    /// The event of an attempt's end. An attempt that read versions succeeds only after their commit.
+    /// The event of an attempt's end. An attempt that declares files or read versions succeeds only after these are
+    /// verified and committed.
     fn end_of_attempt(&self, op: OpIx, attempt: u32, verdict: Verdict) -> Decision {
         let named_files = Arc::clone(&verdict.named_files);
         match self.ending(op, verdict) {
-            (Ending::Succeeded { result }, _) if !self.versions(op).is_empty() => {
-                RunEvent::CommitAsked { op, attempt, result }.into()
+            (Ending::Succeeded { result }, _) if self.needs_commit(op) => {
+                RunEvent::CommitAsked { op, attempt, result, named_files }.into()
             }
-            (ending, grown) => {
-                Decision::with_generated(RunEvent::AttemptEnded { op, attempt, ending, named_files }, grown)
-            }
+            (ending, grown) => Decision::with_generated(
+                RunEvent::AttemptEnded { op, attempt, ending, named_files, files: None },
+                grown,
+            ),
         }
     }
 
-    fn committed(&self, op: OpIx, attempt: u32, outcome: Result<(), Box<Failure>>) -> Option<Decision> {
-        let OpState::Committing { result, .. } = &self.table[op] else { return None };
-        let succeeded = outcome.and_then(|()| self.succeeded(op, Arc::clone(result)));
-        let (ending, grown) = succeeded.unwrap_or_else(|failure| (Ending::Failed(failure), None));
-        let event = RunEvent::AttemptEnded { op, attempt, ending, named_files: Arc::default() };
+    fn committed(
+        &self,
+        op: OpIx,
+        attempt: u32,
+        outcome: Result<Option<Arc<[FileRecord]>>, Box<Failure>>,
+    ) -> Option<Decision> {
+        let OpState::Committing { result, named_files, .. } = &self.table[op] else { return None };
+        let named_files = Arc::clone(named_files);
+        let succeeded = outcome.and_then(|files| Ok((self.succeeded(op, Arc::clone(result))?, files)));
+        let ((ending, grown), files) =
+            succeeded.unwrap_or_else(|failure| ((Ending::Failed(failure), None), None));
+        let event = RunEvent::AttemptEnded { op, attempt, ending, named_files, files };
         (self.tries[op].attempt == attempt).then(|| Decision::with_generated(event, grown))
     }
 
@@ -379,7 +390,7 @@ impl Scheduler {
             return Ok(self.decide_growth(op, self.expansion(op, Some(&payload))?));
         }
         let mut gates: Vec<Gate> = self.reuse_gate(op).into_iter().collect();
-        if planned.policies.is_gated() {
+        if planned.policies.is_gated() || planned.files().is_some() {
             gates.extend(self.gates_of(op, &payload)?);
         }
         if !gates.is_empty() {
@@ -423,7 +434,13 @@ impl Scheduler {
 }
 
 fn commit_given_up(op: OpIx, attempt: u32) -> RunEvent {
-    RunEvent::AttemptEnded { op, attempt, ending: Ending::Cancelled, named_files: Arc::default() }
+    RunEvent::AttemptEnded {
+        op,
+        attempt,
+        ending: Ending::Cancelled,
+        named_files: Arc::default(),
+        files: None,
+    }
 }
 
 /// The failure of an attempt that cannot be launched.

@@ -139,9 +139,10 @@ impl Scheduler {
                 };
                 self.set(*op, OpState::Stopping { reason, kill_at: None });
             }
-            RunEvent::CommitAsked { op, result, .. } => {
+            RunEvent::CommitAsked { op, result, named_files, .. } => {
                 let give_up_at = self.ends_running().then(|| now.plus(self.options.grace_ms));
-                self.set(*op, OpState::Committing { result: Arc::clone(result), give_up_at });
+                let (result, named_files) = (Arc::clone(result), Arc::clone(named_files));
+                self.set(*op, OpState::Committing { result, named_files, give_up_at });
             }
             RunEvent::AttemptEnded { op, ending, .. } => self.end_attempt(*op, ending, now),
             _ => {}
@@ -269,10 +270,11 @@ impl Scheduler {
     /// Sets the time at which the run stops waiting for commits; an earlier limit stays.
     pub(super) fn limit_commits(&mut self, limit: Option<RunTime>) {
         for op in self.table.launched().collect::<Vec<OpIx>>() {
-            if let OpState::Committing { result, give_up_at } = &self.table[op] {
+            if let OpState::Committing { result, named_files, give_up_at } = &self.table[op] {
                 let give_up_at = limit.map(|limit| give_up_at.map_or(limit, |known| known.min(limit)));
                 let result = Arc::clone(result);
-                self.set(op, OpState::Committing { result, give_up_at });
+                let named_files = Arc::clone(named_files);
+                self.set(op, OpState::Committing { result, named_files, give_up_at });
             }
         }
     }

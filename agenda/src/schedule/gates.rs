@@ -31,7 +31,7 @@ impl Turn {
 }
 
 /// The gates of an operation that prepares an attempt or has one running.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Passing {
     pub(super) gates: Arc<[Gate]>,
     pub(super) passed: usize,
@@ -39,6 +39,8 @@ pub(super) struct Passing {
     pub(super) versions: Vec<u64>,
     /// Holder outside the run; none if unknown.
     pub(super) holder: Option<Box<str>>,
+    /// Digest of the key that missed in the cache.
+    pub(super) missed: Option<Box<str>>,
 }
 
 /// All gates of a run.
@@ -74,7 +76,7 @@ pub(super) fn turn_name(gate: &Gate, op: OpIx, planned: &PlannedOperation) -> Op
         Gate::Delay { id: Some(id), .. } => format!("delay {id}").into(),
         // all instances of an operation share its delay
         Gate::Delay { id: None, .. } => format!("own {}", planned.part_of().unwrap_or(op).0).into(),
-        Gate::Reuse { .. } | Gate::Cache(_) | Gate::Version { .. } => return None,
+        Gate::Reuse { .. } | Gate::Cache(_) | Gate::Version { .. } | Gate::Files(_) => return None,
     })
 }
 
@@ -84,11 +86,14 @@ impl Scheduler {
         let planned = self.plan.operation(op);
         let policies = &planned.policies;
         let mut gates = Vec::new();
+        let mut files = self.files_of(op, payload)?.map(|files| Gate::Files(Arc::new(files)));
         if let Some(ask) = self.cache_ask(op, payload)? {
             let text = format!("{}\n{}\n{}", ask.state, planned.handler_type, ask.input.digest);
             let digest = blake3::hash(text.as_bytes()).to_hex();
             // this lock keeps other operations from computing the same result
             gates.push(Gate::Lock { name: format!("cache {} {}", ask.state, &digest[..32]).into() });
+            // the key has the digests of the files
+            gates.extend(files.take());
             gates.push(Gate::Cache(Arc::new(ask)));
         }
         // always in name order, so that no two operations deadlock
@@ -97,6 +102,8 @@ impl Scheduler {
             Lock::Optimistic => Gate::Version { name },
             Lock::None | Lock::Safe => Gate::Lock { name },
         }));
+        // another holder of the locks may write them
+        gates.extend(files);
         if let Some(ms) = policies.delay() {
             gates.push(Gate::Delay { id: policies.delay_id.value.clone(), ms });
         }
@@ -143,7 +150,8 @@ impl Scheduler {
         let state = policies.cache_state.value.clone();
         let state = state.unwrap_or_else(|| (*planned.handler_type).into());
         let write = policies.cache_write.value.unwrap_or(true);
-        Ok(Some(CacheAsk { state, input, ttl_ms: policies.cache_ttl_ms.value, write }))
+        let files = policies.cache_files.value;
+        Ok(Some(CacheAsk { state, input, ttl_ms: policies.cache_ttl_ms.value, write, files }))
     }
 
     /// The event by which an operation at a free gate proceeds.
@@ -152,14 +160,17 @@ impl Scheduler {
             // no other operation shares it
             Some(Gate::Delay { id: None, .. }) => RunEvent::GateAnswered { op, answer: Answer::Granted },
             Some(Gate::Reuse { .. }) if let Some(why) = self.reason_to_run(op) => {
-                RunEvent::GateAnswered { op, answer: Answer::Miss { why: why.into() } }
+                RunEvent::GateAnswered { op, answer: Answer::miss(why) }
+            }
+            Some(Gate::Files(declared)) if declared.reads.is_empty() => {
+                RunEvent::GateAnswered { op, answer: Answer::Granted }
             }
             _ => RunEvent::GateAsked { op },
         }
     }
 
     pub(super) fn set_gates(&mut self, op: OpIx, gates: Arc<[Gate]>, now: RunTime) {
-        self.gates.passing.insert(op, Passing { gates, passed: 0, versions: Vec::new(), holder: None });
+        self.gates.passing.insert(op, Passing { gates, ..Passing::default() });
         self.arrive(op, now);
     }
 
@@ -185,8 +196,12 @@ impl Scheduler {
     pub(super) fn answer(&mut self, op: OpIx, answer: &Answer, now: RunTime) {
         let Some(passing) = self.gates.passing.get_mut(&op) else { return };
         match answer {
-            Answer::Granted | Answer::Miss { .. } => {
+            Answer::Granted | Answer::Read { .. } => {
                 passing.holder = None;
+                self.pass(op, now);
+            }
+            Answer::Miss { key, .. } => {
+                passing.missed.clone_from(key);
                 self.pass(op, now);
             }
             Answer::Version(version) => {

@@ -1,6 +1,7 @@
 //! Inputs and actions of the scheduler.
 
 use crate::event::{CancelReason, PriorOutcomes, RunEvent, RunOptions};
+use crate::files::FileRecord;
 use crate::gate::{Answer, CacheAsk, Gate};
 use crate::ops::OpIx;
 use crate::plan::BoundPayload;
@@ -90,14 +91,15 @@ pub enum Input {
         /// Result or failure of the attempt.
         verdict: Verdict,
     },
-    /// The commit of a successful attempt's versions succeeded or failed.
+    /// The files of a successful attempt were verified and its versions committed, or one of these failed.
     Committed {
         /// The operation.
         op: OpIx,
         /// Number of the attempt.
         attempt: u32,
-        /// `Err` has the failure of the commit, with which the attempt fails.
-        outcome: Result<(), Box<Failure>>,
+        /// The files that the attempt has written, if it declares any; `Err` has the failure with which the attempt
+        /// fails.
+        outcome: Result<Option<Arc<[FileRecord]>>, Box<Failure>>,
     },
     /// An attempt that the scheduler had given up has ended.
     Late {
@@ -147,6 +149,8 @@ pub enum Action {
         op: OpIx,
         /// The passed gates.
         gates: Arc<[Gate]>,
+        /// Digest of the key that missed in the cache; none if no cache was asked.
+        key: Option<Box<str>>,
     },
     /// Release everything that an operation holds.
     Release {
@@ -162,8 +166,9 @@ pub enum Action {
         /// The result.
         result: Arc<Value>,
     },
-    /// Commit the versions that a successful attempt read ([`Scheduler::versions`](super::Scheduler::versions)); the
-    /// executor answers with [`Input::Committed`]. An unanswered commit of an earlier executor is requested again.
+    /// Verify the files that a successful attempt declares ([`Scheduler::declared_files`](super::Scheduler::declared_files)),
+    /// then commit the versions that it read ([`Scheduler::versions`](super::Scheduler::versions)). The executor answers with
+    /// [`Input::Committed`]. An unanswered commit of an earlier executor is requested again.
     Commit {
         /// The operation.
         op: OpIx,

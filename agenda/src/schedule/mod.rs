@@ -13,6 +13,7 @@ mod decide;
 mod dependency;
 mod evolve;
 mod explain;
+mod files;
 mod gates;
 mod growth;
 mod input;
@@ -253,7 +254,8 @@ impl Scheduler {
                 continue;
             }
             if let Some(passing) = self.gates.passing.get(&op) {
-                actions.push(Action::Reclaim { op, gates: Arc::clone(&passing.gates) });
+                let (gates, key) = (Arc::clone(&passing.gates), passing.missed.clone());
+                actions.push(Action::Reclaim { op, gates, key });
             }
             // it was bound before the launch, and the results that it reads have not changed
             let template = |_| BoundPayload::Shared(Arc::clone(&self.plan.operation(op).payload));

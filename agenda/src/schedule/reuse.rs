@@ -62,6 +62,10 @@ impl Scheduler {
         if let Some(by) = undone.map(|by| self.plan.operation(*by).name.as_str()) {
             return Some(format!("`{by}` has undone it"));
         }
+        // the executor compares the files that it declares to read
+        if planned.files().is_some_and(|files| files.reads.is_some()) {
+            return None;
+        }
         let repeated = self
             .dependencies_of(op)
             .find(|(on, kind)| *kind == EdgeKind::Follows && !reuse.unchanged.contains(on));

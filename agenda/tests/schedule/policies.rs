@@ -82,7 +82,7 @@ fn r3_optimistic_reads_versions_at_start_for_the_commit() {
     let op = OpIx(0);
     assert_eq!(end(&mut scheduler, 2, 0, json!({})), [Action::Commit { op, attempt: 1 }]);
     assert!(matches!(scheduler.state(op), OpState::Committing { .. }));
-    let step = scheduler.step(RunTime(3), Input::Committed { op, attempt: 1, outcome: Ok(()) });
+    let step = scheduler.step(RunTime(3), Input::Committed { op, attempt: 1, outcome: Ok(None) });
     let keys = vec!["asset-a".into()];
     assert_eq!(step.actions, [Action::ConfirmCommit { op, attempt: 1, keys }, Action::Release { op }]);
     assert_eq!(scheduler.outcome(), Some(RunOutcome::Succeeded));
@@ -124,7 +124,7 @@ fn delayed_commit_does_not_delay_the_end_of_the_run() {
         }
         scheduler.check().unwrap();
         assert_eq!(scheduler.outcome(), Some(RunOutcome::Interrupted));
-        let late = scheduler.step(RunTime(99_999), Input::Committed { op, attempt: 1, outcome: Ok(()) });
+        let late = scheduler.step(RunTime(99_999), Input::Committed { op, attempt: 1, outcome: Ok(None) });
         assert_eq!(late, Step::default());
     }
 }
@@ -236,7 +236,7 @@ fn r7_result_is_cached_before_the_lock_is_released() {
         let plan = plan(json!({"operations": [{"name": "a", "type": "sample", "params": params}]}));
         let (mut scheduler, _) = begun(&plan, wide(1));
         scheduler.step(RunTime(0), Input::Answered { op: OpIx(0), answer: Answer::Granted });
-        let miss = Answer::Miss { why: "nothing is kept".into() };
+        let miss = Answer::miss("nothing is kept");
         scheduler.step(RunTime(0), Input::Answered { op: OpIx(0), answer: miss });
         let said = |action: Action| match action {
             Action::Fill { ask, .. } => {

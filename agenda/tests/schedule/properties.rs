@@ -24,6 +24,7 @@ pub(crate) fn scripts() -> impl Strategy<Value = Vec<Script>> {
         prop::option::weighted(0.2, (0_usize..5, 1_u32..4)),
         prop::bool::weighted(0.1),
         prop::option::weighted(0.15, 0_usize..4),
+        (prop::bool::weighted(0.2), prop::bool::weighted(0.2), 0_u32..3),
     );
     let operations = proptest::collection::vec((plain, rare), 1..12);
     (operations, prop::bool::weighted(0.2)).prop_map(|(operations, has_last)| {
@@ -32,7 +33,7 @@ pub(crate) fn scripts() -> impl Strategy<Value = Vec<Script>> {
             .enumerate()
             .map(|(index, (plain, rare))| {
                 let (needs, fails, takes_ms, max_attempts, delay_ms, on_fail, timeout_ms) = plain;
-                let (is_skipped, lock, starts, cache, items, is_finally, generates) = rare;
+                let (is_skipped, lock, starts, cache, items, is_finally, generates, files) = rare;
                 // a list of results is not a list of operations, and a cached result has the names of another one
                 let generates = generates.filter(|_| items.is_none() && cache.is_none());
                 let needs: BTreeMap<usize, &str> = if index == 0 {
@@ -61,6 +62,8 @@ pub(crate) fn scripts() -> impl Strategy<Value = Vec<Script>> {
                     items,
                     is_finally,
                     generates,
+                    files: (files.0, files.1),
+                    misses_first: if files.1 { files.2.saturating_sub(1) } else { 0 },
                 }
             })
             .collect();
@@ -83,6 +86,7 @@ fn decided(mut scripts: Vec<Script>) -> Vec<Script> {
         }
         if script.cache.is_some() {
             script.fails_first = 0;
+            script.misses_first = 0;
             script.timeout_ms = 0;
         }
     }
@@ -116,7 +120,7 @@ fn oracle(scripts: &[Script]) -> Vec<Outcome> {
         } else if script.is_skipped {
             // a list of nothing but nulls is a list
             if script.items.is_some() { Outcome::Succeeded } else { Outcome::Skipped }
-        } else if !times_out && script.fails_first < script.max_attempts {
+        } else if !times_out && script.fails_first + script.misses_first < script.max_attempts {
             Outcome::Succeeded
         } else {
             match script.on_fail {

@@ -44,7 +44,7 @@ fn rerun(operations: &Value, changed: &[&str], parent: ParentRun) -> (Vec<String
     let mut ran: Vec<String> = world.launches.keys().map(|op| name(&OpIx(*op))).collect();
     ran.sort_unstable();
     let why = world.journal.iter().filter_map(|record| match &record.event {
-        RunEvent::GateAnswered { op, answer: Answer::Miss { why } } => Some((name(op), why.to_string())),
+        RunEvent::GateAnswered { op, answer: Answer::Miss { why, .. } } => Some((name(op), why.to_string())),
         _ => None,
     });
     (ran, why.collect())

@@ -2,8 +2,8 @@
 
 use crate::fold::disagreement;
 use pop_agenda::{
-    Action, Agenda, Answer, Ending, EventRecord, Gate, History, Input, OpIx, Outcome, ParentRun, Plan,
-    RunEvent, RunOptions, RunOutcome, RunTime, Scheduler, Verdict,
+    Action, Agenda, Answer, Ending, EventRecord, FileRecord, Gate, History, Input, OpIx, Outcome, ParentRun,
+    Plan, RunEvent, RunOptions, RunOutcome, RunTime, Scheduler, Verdict,
 };
 use pop_contract::{Blame, Failure, LaunchType};
 use pop_registry::Catalog;
@@ -36,6 +36,10 @@ pub(crate) struct Script {
     pub(crate) is_finally: bool,
     /// How many operations stand in its result, each of which waits for the one before it.
     pub(crate) generates: Option<usize>,
+    /// Whether it reads files, and whether it writes files.
+    pub(crate) files: (bool, bool),
+    /// Failures, after the first ones, that are successes without the files.
+    pub(crate) misses_first: u32,
 }
 
 pub(crate) fn script(needs: &[usize]) -> Script {
@@ -56,6 +60,8 @@ pub(crate) fn script(needs: &[usize]) -> Script {
         items: None,
         is_finally: false,
         generates: None,
+        files: (false, false),
+        misses_first: 0,
     }
 }
 
@@ -94,6 +100,12 @@ fn params(script: &Script) -> Value {
     if script.generates.is_some() {
         add("agenda.operation.generator", json!({"operationsJsonPointer": ""}));
     }
+    if script.files.0 {
+        add("reads", json!(["in/*"]));
+    }
+    if script.files.1 {
+        add("writes", json!("out/@<pop.operationName>"));
+    }
     if script.is_finally {
         add("finally", json!(true));
     }
@@ -118,6 +130,10 @@ pub(crate) fn plan(agenda: Value) -> Arc<Plan> {
     let plan = Plan::build(agenda, &Catalog::default(), LaunchType::Local, &mut faults);
     assert!(plan.is_some(), "{faults:?}");
     Arc::new(plan.unwrap())
+}
+
+fn files(path: &str) -> Arc<[FileRecord]> {
+    [FileRecord { path: path.into(), size: 1, digest: "d".into(), executable: false }].into()
 }
 
 /// A future event of the simulation.
@@ -295,7 +311,7 @@ impl<'s> World<'s> {
                 let answer = self.answer(op, gate);
                 self.input(Input::Answered { op, answer });
             }
-            Action::Reclaim { op, gates } => {
+            Action::Reclaim { op, gates, .. } => {
                 for gate in gates.iter() {
                     if let Gate::Lock { name } = gate {
                         self.lock(name, op);
@@ -306,8 +322,14 @@ impl<'s> World<'s> {
             Action::Release { op } => self.locks.retain(|_, holder| *holder != op.0),
             Action::Fill { ask, result, .. } => drop(self.cache.insert(ask.state.to_string(), result)),
             Action::Commit { op, attempt } => {
-                assert_eq!(self.scheduler.versions(op).len(), 2);
-                self.commits.insert(op.0, (attempt, false));
+                let declared = self.scheduler.declared_files(op);
+                match self.scheduler.versions(op).len() {
+                    0 => assert!(declared.is_some(), "nothing to commit"),
+                    count => {
+                        assert_eq!(count, 2);
+                        self.commits.insert(op.0, (attempt, false));
+                    }
+                }
                 self.coming.push(Reverse((self.now.0 + 2, Coming::Committed { op: op.0, attempt })));
             }
             Action::ConfirmCommit { op, attempt, keys } => {
@@ -354,16 +376,31 @@ impl<'s> World<'s> {
                 Answer::Granted
             }
             Gate::Cache(ask) => match self.cache.get(&*ask.state) {
-                Some(result) => Answer::Hit { result: Arc::clone(result), by: "r/x".into(), written: 0 },
-                None => Answer::Miss { why: "nothing is kept".into() },
+                Some(result) => Answer::Hit {
+                    result: Arc::clone(result),
+                    by: "r/x".into(),
+                    written: 0,
+                    files: None,
+                    restored: 0,
+                },
+                None => Answer::miss("nothing is kept"),
             },
+            Gate::Files(declared) => {
+                assert_eq!(&*declared.reads, ["in/*".into()]);
+                Answer::Read { files: files("in/a") }
+            }
             Gate::Version { .. } => Answer::Version(1),
             Gate::Reuse { run, .. } => {
                 let name = self.scheduler.plan().operation(op).name.as_str();
                 if self.parent.as_ref().is_some_and(|(_, unchanged)| unchanged.contains(name)) {
-                    Answer::Reused { result: self.result(op).into(), run, named_files: Arc::default() }
+                    Answer::Reused {
+                        result: self.result(op).into(),
+                        run,
+                        named_files: Arc::default(),
+                        files: None,
+                    }
                 } else {
-                    Answer::Miss { why: "it has changed".into() }
+                    Answer::miss("it has changed")
                 }
             }
             Gate::Delay { id, ms } => {
@@ -388,7 +425,7 @@ impl<'s> World<'s> {
                 match self.coming.pop() {
                     Some(Reverse((_, Coming::End { op, attempt }))) => self.end(OpIx(op), attempt),
                     Some(Reverse((_, Coming::Committed { op, attempt }))) => {
-                        self.input(Input::Committed { op: OpIx(op), attempt, outcome: Ok(()) });
+                        self.commit(OpIx(op), attempt);
                     }
                     Some(Reverse((_, Coming::Granted { op, name }))) => self.give(OpIx(op), &name),
                     None => return false,
@@ -413,6 +450,21 @@ impl<'s> World<'s> {
         self.input(Input::Ended { op, attempt, verdict });
     }
 
+    /// The answer to a commit: the files of the attempt are missing, or are these.
+    fn commit(&mut self, op: OpIx, attempt: u32) {
+        let script = self.script(op);
+        let outcome = if !script.files.1 {
+            Ok(None)
+        } else if self.failures(op) < script.fails_first + script.misses_first {
+            // a failed attempt has nothing to confirm
+            self.commits.remove(&op.0);
+            Err(Box::new(Failure::new(Blame::Handler, "missing-output", "scripted")))
+        } else {
+            Ok(Some(files("out/a")))
+        };
+        self.input(Input::Committed { op, attempt, outcome });
+    }
+
     /// A lock that was waited for; whoever does not want it any more leaves it.
     fn give(&mut self, op: OpIx, name: &str) {
         let wants = matches!(self.scheduler.state(op), pop_agenda::OpState::Gated(pop_agenda::Hold::Busy));
@@ -430,11 +482,31 @@ impl<'s> World<'s> {
                     let is_over = self.scheduler.state(OpIx(*op)).outcome() == Some(Outcome::Succeeded);
                     assert!(*is_confirmed || !is_over, "the commit of {op} was not confirmed");
                 }
+                self.check_files();
                 return outcome;
             }
             assert!(self.advance(), "nothing moves and the run has not ended");
         }
         unreachable!("the run does not end");
+    }
+
+    /// What ran has recorded its files.
+    fn check_files(&self) {
+        for (op, script) in (0_u32..).map(OpIx).zip(self.scripts) {
+            let seen = self.history.operation(op);
+            let has_run = matches!(
+                seen.attempts.last().and_then(|attempt| attempt.ended.as_ref()),
+                Some((_, Ending::Succeeded { .. }))
+            );
+            let recorded = seen.files.as_ref();
+            let (read, written) = (
+                recorded.is_some_and(|files| files.read.is_some()),
+                recorded.is_some_and(|files| files.written.is_some()),
+            );
+            if has_run && seen.reopened.is_empty() {
+                assert_eq!((read, written), script.files, "{op:?}");
+            }
+        }
     }
 
     /// The outcomes of the operations that are written; one from the cache is as good as any.

@@ -1,7 +1,7 @@
 //! Arguments of `pop check` and `pop plan`.
 
 use super::inputs::PlanningArgs;
-use super::shared::{DescribeArg, LaunchArgs, Output, StrictArg};
+use super::shared::{DescribeArg, HostFolder, LaunchArgs, Output, RunsFolder, StrictArg};
 use crate::completion;
 use clap::{Args, ValueEnum};
 use clap_complete::engine::ArgValueCompleter;
@@ -35,12 +35,20 @@ pub(crate) struct PlanArgs {
     /// Output format
     #[arg(long, value_enum, default_value_t = PlanOutput::Text)]
     pub(crate) output: PlanOutput,
+    /// Show which operations would take their results from the cache, and why the others would run; looks at files and cached
+    /// results, and needs a value for each input
+    #[arg(long)]
+    pub(crate) cached: bool,
     #[command(flatten)]
     pub(crate) strict: StrictArg,
     #[command(flatten)]
     pub(crate) describe: DescribeArg,
     #[command(flatten)]
     pub(crate) plan: PlanningArgs,
+    #[command(flatten)]
+    pub(crate) host: HostFolder,
+    #[command(flatten)]
+    pub(crate) runs: RunsFolder,
     #[command(flatten)]
     pub(crate) launch: LaunchArgs,
 }

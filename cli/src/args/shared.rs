@@ -1,5 +1,6 @@
 //! Arguments that several commands share.
 
+use super::size::size;
 use clap::{Args, ValueEnum};
 use pop_assembly::DescriptionSource;
 use pop_executor::Host;
@@ -152,6 +153,10 @@ pub(crate) struct GoArgs {
     pub(crate) output: Output,
     #[command(flatten)]
     pub(crate) host: HostFolder,
+    /// Limit of the files that operations with `cacheFiles` store in the host folder, for example 500M or 2T; the least
+    /// recently used ones are deleted [default: 10G]
+    #[arg(long, env = "POP_FILE_CACHE_SIZE", value_name = "SIZE", value_parser = size)]
+    pub(crate) file_cache_size: Option<u64>,
 }
 
 /// Output format.

@@ -6,6 +6,7 @@ mod policies;
 mod reason;
 mod reuse;
 
+use super::file_lines::file_lines;
 use super::operation_words::{rare_properties, served_by};
 use super::saved_run::{operation, read, wall};
 use crate::args::{ExplainArgs, Output};
@@ -56,6 +57,7 @@ fn explanation(saved: &SavedRun, op: OpIx) -> String {
     lines.extend(gates.map(|words| format!("  gate      {words}")));
     lines.extend(seen.failed_starts.iter().map(|start| failed_start_line(saved, start)));
     lines.extend(seen.attempts.iter().flat_map(|attempt| attempt_lines(saved, attempt)));
+    lines.extend(seen.files.iter().flat_map(file_lines).map(|words| format!("  {words}")));
     lines.push(payload_line(&saved.scheduler, planned, op));
     for policy in policies(planned) {
         lines.push(format!("  policy    {} = {} ({})", policy.key, policy.value, policy.scope));

@@ -227,7 +227,11 @@ fn own_program() -> String {
 /// the run.
 fn host(identity: &RunIdentity, args: &GoArgs) -> Host {
     let default = || Host::of_runs(identity.folder.parent().unwrap_or(Path::new(".")));
-    args.host.host_folder.clone().map_or_else(default, Host::new)
+    let host = args.host.host_folder.clone().map_or_else(default, Host::new);
+    match args.file_cache_size {
+        Some(bytes) => host.with_files_limit(bytes),
+        None => host,
+    }
 }
 
 /// All sinks of the run's events, and a record of printed events that were lost.

@@ -6,6 +6,7 @@ mod check;
 mod dlq;
 mod elsewhere;
 mod explain;
+mod file_lines;
 mod go;
 mod handler;
 mod handlers;

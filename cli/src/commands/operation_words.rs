@@ -33,6 +33,13 @@ pub(super) fn rare_properties(plan: &Plan, planned: &PlannedOperation) -> Vec<St
         let most = for_each.max_parallel.map(|most| format!(", at most {most} at once")).unwrap_or_default();
         words.push(format!("runs once for each item of {}{most}", for_each.items.template()));
     }
+    if let Some(files) = planned.files() {
+        let lists = [("reads the files", &files.reads), ("writes the files", &files.writes)];
+        words.extend(lists.into_iter().filter_map(|(does, list)| {
+            let template = list.as_ref()?.template();
+            Some(format!("{does} {}", template.as_str().map_or_else(|| template.to_string(), str::to_owned)))
+        }));
+    }
     if let Some(generator) = planned.generator() {
         words.push(format!("generates operations from `{}` of its result", generator.operations));
     }

@@ -1,13 +1,15 @@
 //! `pop plan`: shows what would run, in which order and why; starts nothing.
 
+mod forecast;
+
 use super::manifests::Manifests;
 use super::operation_words::{quoted, rare_properties, served_by};
 use crate::args::{PlanArgs, PlanOutput};
-use crate::error::CommandError;
+use crate::error::{CommandError, Kind};
 use crate::faults::{assemble, print_unchecked_types};
 use crate::launch_data::{launch_data, request, surroundings};
 use crate::ui;
-use pop_agenda::{EdgeKind, OpIx, Outcomes, Plan, PlannedOperation, Serves};
+use pop_agenda::{EdgeKind, OpIx, Outcomes, Payload, Plan, PlannedOperation, Serves};
 use pop_assembly::{RunRequest, TextFaults};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -17,9 +19,16 @@ pub(crate) fn plan(args: &PlanArgs) -> Result<u8, CommandError> {
     let surroundings = surroundings()?;
     let mut faults = TextFaults::default();
     let request = request(args.agenda.as_deref(), &args.plan, &launch, &surroundings, &mut faults)?;
-    let request = RunRequest { descriptions: args.describe.source(), needs_inputs: false, ..request };
+    if args.cached && !matches!(args.output, PlanOutput::Text | PlanOutput::Json) {
+        let message = "`--cached` has no such output";
+        return Err(CommandError::new(Kind::Usage, message).hint("use `--output text` or `--output json`"));
+    }
+    let request = RunRequest { descriptions: args.describe.source(), needs_inputs: args.cached, ..request };
     let assembly = assemble(request, &surroundings, faults, args.strict)?;
     print_unchecked_types(&assembly, "plan");
+    if args.cached {
+        return forecast::show(assembly, args, &surroundings, &launch);
+    }
     let manifests = Manifests::new(&assembly, &surroundings, &launch)?;
     let plan = &assembly.plan;
     ui::print(&match args.output {
@@ -123,6 +132,10 @@ fn document(plan: &Plan, manifests: &Manifests<'_>) -> Value {
             if let Some(for_each) = planned.for_each() {
                 described["forEach"] = for_each.items.template().clone();
                 described["maxParallel"] = json!(for_each.max_parallel);
+            }
+            if let Some(files) = planned.files() {
+                let template = |list: &Option<Payload>| list.as_ref().map(|list| list.template().clone());
+                described["files"] = json!({"reads": template(&files.reads), "writes": template(&files.writes)});
             }
             if planned.is_last() {
                 described["finally"] = json!(true);

@@ -1,5 +1,6 @@
 //! `pop show`: shows a run, or one of its operations, from its journal.
 
+use super::file_lines::file_lines;
 use super::saved_run::{closing, operation, read, time_of_day, took, until, wall, word};
 use crate::args::{Output, ShowArgs};
 use crate::error::CommandError;
@@ -162,6 +163,9 @@ fn operation_text(saved: &SavedRun, op: OpIx) -> String {
         for report in failure.diagnostics.iter().filter_map(|event| event.payload.as_ref()) {
             writeln!(text, "report {report:#}").ok();
         }
+    }
+    for line in seen.files.iter().flat_map(file_lines) {
+        writeln!(text, "  {line}").ok();
     }
     if let Some(result) = seen.result() {
         writeln!(text, "result {result:#}").ok();

@@ -10,7 +10,7 @@ fn keep(host: &Host, state: &str, operation: &str, payload: &Value) {
     let key = CacheKey::new("transcode", KeyInput::payload(payload));
     let by =
         CacheOrigin { run: "r1".to_owned(), operation: operation.to_owned(), written: 1_700_000_000_000 };
-    assert!(host.write(state, &key, &json!({"w": 720}), &by).unwrap());
+    assert!(host.write(state, &key, &json!({"w": 720}), None, &by).unwrap());
 }
 
 #[test]

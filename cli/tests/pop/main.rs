@@ -12,6 +12,7 @@ mod conditions;
 mod conf_d;
 mod conformance;
 mod crash;
+mod declared_files;
 mod described;
 mod developer_log;
 mod disk;

@@ -165,7 +165,7 @@ fn changed_script_input_or_missing_output_runs_again() {
     assert_eq!(changed("env"), "no: file `in.txt` has changed (compared with run r)");
     // an output that exists before may also be an input that somebody changes while the operation runs
     bench.pop(0, "rerun s --run-id t");
-    let during = "no: file `out.txt` changed while the operation ran (compared with run s)";
+    let during = "no: file `out.txt` changed while the operation ran (list it in `writes` if the operation writes it) (compared with run s)";
     assert_eq!(reuse(&bench, "t", "output"), during);
 }
 
@@ -323,4 +323,56 @@ fn rerun_refuses_what_has_no_meaning() {
     hint: `pop wait r` waits for its end, `pop cancel r` ends it, and `pop resume r` continues it if its executor died
     ");
     running.crash();
+}
+
+#[test]
+fn declared_files_are_compared_by_content() {
+    let command = |name: &str, params: &str, script: &str| {
+        format!(
+            "  - {{name: {name}, type: exec, params: {{{params}}}, payload: {{command: [sh, {script}]}}}}\n"
+        )
+    };
+    let bench = Bench::new();
+    bench.write("make.sh", "echo make >> ran; echo data > made\n");
+    bench.write("use.sh", "echo use >> ran; cat made > used\n");
+    bench.write("end.sh", "echo end >> ran\n");
+    write(
+        &bench,
+        &[
+            command("make", "reads: src, writes: made", "make.sh"),
+            command("use", "dependsOn: make, reads: made, writes: used", "use.sh"),
+            command("end", "dependsOn: use", "end.sh"),
+        ],
+    );
+    bench.write("src", "1");
+    bench.write("used", "older");
+    bench.pop(0, "run a.yaml --run-id p");
+    assert_eq!(ran(&bench), ["end", "make", "use"]);
+    // the same content at another time is no change
+    bench.write("src", "1");
+    bench.write("made", "data\n");
+    bench.pop(0, "rerun p --run-id q");
+    assert_eq!(ran(&bench), Vec::<String>::new());
+    assert!(bench.pop(0, "show q use").stdout.contains("made"), "the files of a reused operation are shown");
+    // `use` declares what it reads, and that is the same; `end` only follows
+    bench.write("src", "2");
+    bench.pop(0, "rerun q --run-id r");
+    assert_eq!(ran(&bench), ["end", "make"]);
+    assert_eq!(reuse(&bench, "r", "make"), "no: declared file `src` has changed (compared with run q)");
+    assert_eq!(reuse(&bench, "r", "use"), "from run p, which run q reused: nothing has changed");
+    fs::remove_file(bench.path("used")).unwrap();
+    bench.pop(0, "rerun r --run-id s");
+    assert_eq!(ran(&bench), ["end", "use"]);
+    assert_eq!(reuse(&bench, "s", "use"), "no: declared file `used` is missing (compared with run r)");
+}
+
+#[test]
+fn declared_output_may_change_while_its_operation_runs() {
+    let bench = Bench::new();
+    bench.write("in.txt", "1");
+    bench.write("out.txt", "older");
+    write(&bench, &["  - {name: copy, type: exec, params: {writes: out.txt}, payload: {command: [cp, in.txt, out.txt]}}\n".to_owned()]);
+    bench.pop(0, "run a.yaml --run-id p");
+    bench.pop(0, "rerun p --run-id q");
+    assert_eq!(reuse(&bench, "q", "copy"), "from run p: nothing has changed");
 }

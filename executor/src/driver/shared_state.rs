@@ -16,12 +16,13 @@ impl Driver {
                 let exec = self.exec_program(op, &gate);
                 let is_reuse = matches!(gate, Gate::Reuse { .. });
                 let payload = is_reuse.then(|| self.scheduler.bind(op).ok()).flatten();
-                self.request(EffectRequest::Ask { ticket, op, gate, exec, payload, plan });
+                let declared = is_reuse.then(|| self.scheduler.declared_files(op).cloned()).flatten();
+                self.request(EffectRequest::Ask { ticket, op, gate, exec, payload, declared, plan });
             }
-            Action::Reclaim { op, gates } => {
+            Action::Reclaim { op, gates, key } => {
                 let exec = gates.iter().find_map(|gate| self.exec_program(op, gate));
                 let plan = Arc::clone(self.scheduler.plan());
-                self.request(EffectRequest::Reclaim { op, gates, exec, plan });
+                self.request(EffectRequest::Reclaim { op, gates, key, exec, plan });
             }
             Action::Release { op } => {
                 self.pending.withdraw(op);
@@ -35,7 +36,19 @@ impl Driver {
                 let versions = self.scheduler.versions(op).into_iter();
                 let versions = versions.map(|(name, version)| (name.into(), version)).collect();
                 let (ticket, by) = (self.pending.issue(op), self.commit_name(op, attempt));
-                self.request(EffectRequest::Commit { ticket, op, attempt, versions, by });
+                let files = self.scheduler.declared_files(op).cloned();
+                let policies = &self.scheduler.plan().operation(op).policies;
+                let writes_cache = policies.use_cache.value && policies.cache_write.value.unwrap_or(true);
+                let stores_files = writes_cache && policies.cache_files.value;
+                self.request(EffectRequest::Commit {
+                    ticket,
+                    op,
+                    attempt,
+                    versions,
+                    by,
+                    files,
+                    stores_files,
+                });
             }
             Action::ConfirmCommit { op, attempt, keys } => {
                 let by = self.commit_name(op, attempt);

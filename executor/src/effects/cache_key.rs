@@ -5,38 +5,60 @@
 //! command runs.
 
 use crate::exec_program::ExecProgram;
-use pop_agenda::{CacheAsk, Plan, PlannedOperation, Serves};
+use crate::files::Digests;
+use pop_agenda::{CacheAsk, DeclaredFiles, FileRecord, Plan, PlannedOperation, Serves};
 use pop_contract::LaunchType;
 use pop_launchers::process::resolve_beside;
-use pop_policy::CacheKey;
+use pop_policy::{CacheKey, KeyFiles};
 use serde_json::json;
-use std::collections::HashMap;
-use std::fs::File;
-use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-/// Computes keys, and caches the digest of each file, so that each file is read once in a run.
+/// Computes keys.
+#[derive(Debug, Clone)]
 pub(super) struct CacheKeys {
-    pub(super) on: LaunchType,
+    on: LaunchType,
     /// The registry's folder, in which relative programs are looked up.
-    pub(super) home: Option<PathBuf>,
+    home: Option<PathBuf>,
     /// The folder in which programs start.
-    pub(super) start: PathBuf,
-    digests: HashMap<PathBuf, Option<String>>,
+    start: PathBuf,
+    digests: Arc<Digests>,
+}
+
+/// The declared files of an operation that go into its key.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct FilesOfKey<'f> {
+    pub(super) declared: &'f DeclaredFiles,
+    /// The files that it reads.
+    pub(super) read: &'f [FileRecord],
+}
+
+impl FilesOfKey<'_> {
+    fn key(self) -> KeyFiles {
+        // a script that may be executed is another one
+        let texts: Vec<String> = self
+            .read
+            .iter()
+            .map(|file| format!("{}{}", file.digest, if file.executable { " x" } else { "" }))
+            .collect();
+        let reads = self.read.iter().zip(&texts).map(|(file, text)| (&*file.path, text.as_str()));
+        KeyFiles::new(self.declared.writes.iter().map(ToString::to_string).collect(), reads)
+    }
 }
 
 impl CacheKeys {
-    pub(super) fn new(on: LaunchType, home: Option<PathBuf>, start: PathBuf) -> Self {
-        Self { on, home, start, digests: HashMap::new() }
+    pub(super) fn new(on: LaunchType, home: Option<PathBuf>, start: PathBuf, digests: Arc<Digests>) -> Self {
+        Self { on, home, start, digests }
     }
 
     /// The key under which a result of `planned` is looked up and stored.
     pub(super) fn key(
-        &mut self,
+        &self,
         plan: &Plan,
         ask: &CacheAsk,
         planned: &PlannedOperation,
         exec: Option<&ExecProgram>,
+        files: Option<FilesOfKey<'_>>,
     ) -> CacheKey {
         let text = |text: &str| text.to_owned();
         let mut key = CacheKey::new(&*planned.handler_type, ask.input.clone());
@@ -46,16 +68,12 @@ impl CacheKeys {
         }
         key.action = planned.rare.as_ref().and_then(|rare| rare.action.as_deref()).map(text);
         key.program = self.program(plan, planned, exec);
+        key.files = files.map(FilesOfKey::key);
         key
     }
 
     /// The identity of the handler: its program or image, and its settings besides the payload.
-    fn program(
-        &mut self,
-        plan: &Plan,
-        planned: &PlannedOperation,
-        exec: Option<&ExecProgram>,
-    ) -> Option<String> {
+    fn program(&self, plan: &Plan, planned: &PlannedOperation, exec: Option<&ExecProgram>) -> Option<String> {
         let uses_host_programs = self.on.capabilities().uses_host_programs;
         let made_of = match &planned.serves {
             Serves::Program(entry) if uses_host_programs => {
@@ -83,33 +101,26 @@ impl CacheKeys {
     }
 
     /// The digests of the files that arguments name; a script is its interpreter's argument.
-    fn files(&mut self, argv: &[String], folder: &str) -> Vec<Option<String>> {
+    fn files(&self, argv: &[String], folder: &str) -> Vec<Option<String>> {
         argv.iter().skip(1).map(|argument| self.file_digest(argument, folder)).collect()
     }
 
     /// The digest of the program's file, if there is such a file.
-    fn digest(&mut self, program: &str, folder: &str, home: Option<&Path>) -> Option<String> {
+    fn digest(&self, program: &str, folder: &str, home: Option<&Path>) -> Option<String> {
         let folder = self.start.join(folder);
         let path = std::env::var_os("PATH");
-        self.digest_of(resolve_beside(home, Path::new(program), &folder, path.as_deref()).ok()?)
+        self.digest_of(&resolve_beside(home, Path::new(program), &folder, path.as_deref()).ok()?)
     }
 
     /// The digest of the file that an argument names, also as `--config=FILE`; none if it names no file.
-    fn file_digest(&mut self, argument: &str, folder: &str) -> Option<String> {
+    fn file_digest(&self, argument: &str, folder: &str) -> Option<String> {
         let value = argument.split_once('=').map_or(argument, |(_, value)| value);
         let names = [argument, value].into_iter().filter(|name| !name.is_empty());
         let path = names.map(|name| self.start.join(folder).join(name)).find(|path| path.is_file())?;
-        self.digest_of(path)
+        self.digest_of(&path)
     }
 
-    fn digest_of(&mut self, path: PathBuf) -> Option<String> {
-        let known = self.digests.entry(path);
-        known.or_insert_with_key(|path| digest(path).ok()).clone()
+    fn digest_of(&self, path: &Path) -> Option<String> {
+        self.digests.digest(path).ok()
     }
-}
-
-fn digest(program: &Path) -> io::Result<String> {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update_reader(File::open(program)?)?;
-    Ok(hasher.finalize().to_hex().to_string())
 }

@@ -1,6 +1,6 @@
 //! Effects on the files that runs of this host share. One thread carries them out; it starts with the first request.
 
-use super::cache_key::CacheKeys;
+use super::file_work::FileContext;
 use super::worker::{Message, Worker};
 use super::{EffectReply, EffectRequest, Effects};
 use crate::dead_letter_queue::DeadLetters;
@@ -26,11 +26,11 @@ pub struct HostEffects {
 impl HostEffects {
     /// The effects of the run `identity` on the shared state of `host`. `clock` returns the wall-clock time.
     pub fn new(host: Host, identity: &RunIdentity, clock: fn() -> Millis) -> Self {
-        let RunIdentity { run, home, on, start, folder, .. } = identity.clone();
-        let finder = FileFinder { on, home: home.clone(), start: start.clone() };
-        let parent = ParentResults::of(parent_file(&folder), finder);
-        let keys = CacheKeys::new(on, home, start);
-        let worker = Worker::new(host, DeadLetters::of(&folder), keys, parent, run, clock);
+        let files = FileContext::new(host.clone(), identity, clock);
+        let letters = DeadLetters::of(&identity.folder);
+        let RunIdentity { home, on, start, .. } = identity.clone();
+        let parent = ParentResults::of(parent_file(&identity.folder), FileFinder { on, home, start });
+        let worker = Worker::new(host, letters, files, parent, identity.run.clone(), clock);
         Self { idle: Some(worker), inbox: None }
     }
 

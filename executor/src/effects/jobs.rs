@@ -1,11 +1,14 @@
 //! Jobs of the worker that may have to wait for a lock of another process.
 
 use super::Ticket;
+use super::file_work::Verified;
 use crate::dead_letter_queue::{DeadLetter, LettersLock};
 use crate::host::{CommitOutcome, HeldLock, Host, HostError, ShortLock};
-use pop_agenda::OpIx;
+use pop_agenda::{Answer, FileRecord, OpIx};
 use pop_contract::{Blame, Failure};
+use pop_policy::CacheKey;
 use std::error::Error;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// Number of a wait for a lock.
@@ -25,7 +28,9 @@ pub(super) enum Job {
     Hold { ticket: Ticket, op: OpIx },
     /// Read and replace the last start of a delay.
     Turn { ticket: Ticket, op: OpIx, id: Box<str>, ms: u64 },
-    /// Acquire the locks of the other keys, then increment all versions.
+    /// Reply with the answer of a thread for files.
+    Files { ticket: Ticket, op: OpIx },
+    /// Verify declared files, acquire the locks of the keys, then increment all versions.
     Commit(CommitJob),
     /// Delete the name of a commit from version files.
     Confirm { keys: Vec<Box<str>>, by: Box<str> },
@@ -43,6 +48,16 @@ pub(super) struct CommitJob {
     pub(super) versions: Vec<(Box<str>, u64)>,
     pub(super) by: Box<str>,
     pub(super) locks: Vec<ShortLock>,
+    /// Files that the attempt has written; none if it declares none.
+    pub(super) written: Option<Arc<[FileRecord]>>,
+}
+
+/// What a thread for files has done.
+pub(super) enum FilesDone {
+    /// The answer to a gate, and the key of a cached result.
+    Answered(Option<Box<CacheKey>>, Answer),
+    /// The files of an attempt are verified.
+    Verified(Result<Verified, Box<Failure>>),
 }
 
 /// A job that waits for a lock.
@@ -57,7 +72,10 @@ impl Job {
     /// The operation of the job. Jobs without an operation are finished before the run ends.
     pub(super) fn operation(&self) -> Option<OpIx> {
         match self {
-            Self::Hold { op, .. } | Self::Turn { op, .. } | Self::Commit(CommitJob { op, .. }) => Some(*op),
+            Self::Hold { op, .. }
+            | Self::Turn { op, .. }
+            | Self::Files { op, .. }
+            | Self::Commit(CommitJob { op, .. }) => Some(*op),
             Self::Confirm { .. } | Self::PutDeadLetter(_) | Self::RemoveDeadLetter(_) => None,
         }
     }
@@ -65,7 +83,9 @@ impl Job {
     /// The request whose reply the scheduler waits for.
     pub(super) fn ticket(&self) -> Option<(Ticket, OpIx)> {
         match self {
-            Self::Hold { ticket, op } | Self::Turn { ticket, op, .. } => Some((*ticket, *op)),
+            Self::Hold { ticket, op } | Self::Turn { ticket, op, .. } | Self::Files { ticket, op } => {
+                Some((*ticket, *op))
+            }
             Self::Commit(_) | Self::Confirm { .. } | Self::PutDeadLetter(_) | Self::RemoveDeadLetter(_) => {
                 None
             }

@@ -1,4 +1,4 @@
-//! Effects that may block: locks, delays, versions, cached results and dead letters, all outside the driver's thread.
+//! Effects that may block: locks, delays, versions, files, cached results and dead letters, all outside the driver's thread.
 //!
 //! The driver sends an [`EffectRequest`] and continues; the [`EffectReply`] comes back through a channel and becomes an
 //! input of the scheduler. So a stopped process of another run, or a slow or full disk, never delays the run's other
@@ -10,17 +10,20 @@
 
 mod ancestry;
 mod cache_key;
+mod file_threads;
+mod file_work;
 mod host_effects;
 mod jobs;
 mod pending;
 mod worker;
 
+pub(crate) use file_work::{FileContext, LookUp};
 pub use host_effects::HostEffects;
 pub(crate) use pending::PendingEffects;
 
 use crate::dead_letter_queue::DeadLetter;
 use crate::exec_program::ExecProgram;
-use pop_agenda::{Answer, BoundPayload, CacheAsk, Gate, OpIx, Plan};
+use pop_agenda::{Answer, BoundPayload, CacheAsk, DeclaredFiles, FileRecord, Gate, OpIx, Plan};
 use pop_contract::Failure;
 use serde_json::Value;
 use std::sync::Arc;
@@ -46,6 +49,8 @@ pub enum EffectRequest {
         exec: Option<Box<ExecProgram>>,
         /// The payload after its references were replaced, for the comparison with the parent of a rerun.
         payload: Option<BoundPayload>,
+        /// The files that the operation declares, for the same comparison.
+        declared: Option<Arc<DeclaredFiles>>,
         /// The plan with the operation.
         plan: Arc<Plan>,
     },
@@ -56,6 +61,8 @@ pub enum EffectRequest {
         op: OpIx,
         /// The gates that the attempt had passed.
         gates: Arc<[Gate]>,
+        /// Digest of the key that missed in the cache; the result is written only under the same key.
+        key: Option<Box<str>>,
         /// The command of an `exec` operation, as for [`EffectRequest::Ask`].
         exec: Option<Box<ExecProgram>>,
         /// The plan with the operation.
@@ -77,7 +84,8 @@ pub enum EffectRequest {
         /// The result.
         result: Arc<Value>,
     },
-    /// Increment the version of each key, unless another commit came first; the reply is [`EffectReply::Committed`].
+    /// Verify the files of an attempt, then increment the version of each key, unless another commit came first; the reply
+    /// is [`EffectReply::Committed`].
     Commit {
         /// Number of this request.
         ticket: Ticket,
@@ -89,6 +97,10 @@ pub enum EffectRequest {
         versions: Vec<(Box<str>, u64)>,
         /// Name of the commit; a repeated request has the same name.
         by: Box<str>,
+        /// The files that the operation declares.
+        files: Option<Arc<DeclaredFiles>>,
+        /// Whether the files that it writes are stored for its cached result.
+        stores_files: bool,
     },
     /// Delete the name of a commit from the version files, because the journal has the outcome. There is no reply.
     Confirm {
@@ -129,8 +141,9 @@ pub enum EffectReply {
         op: OpIx,
         /// The attempt.
         attempt: u32,
-        /// `Err` has the failure of the attempt: `conflict`, or `host` if a version file cannot be used.
-        outcome: Result<(), Box<Failure>>,
+        /// The files that the attempt has written, if it declares any. `Err` has the failure of the attempt:
+        /// `missing-output`, `file`, `conflict`, or `host` if a version file cannot be used.
+        outcome: Result<Option<Arc<[FileRecord]>>, Box<Failure>>,
     },
     /// Message for the user about a problem that does not affect the outcome of the run.
     Notice(String),

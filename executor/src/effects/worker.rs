@@ -1,21 +1,20 @@
 //! The thread that carries out effects. It never blocks on another process: for each lock that another process holds,
 //! it starts a thread that waits for the lock and sends it back.
 
+mod files;
+
 use super::ancestry;
-use super::cache_key::CacheKeys;
-use super::jobs::{CommitJob, Job, Lock, WaitId, Waiting, failure, with_source};
+use super::file_threads::FileThreads;
+use super::file_work::{FileContext, LookUp};
+use super::jobs::{CommitJob, FilesDone, Job, Lock, WaitId, Waiting, failure, with_source};
 use super::{EffectReply, EffectRequest, Ticket};
 use crate::dead_letter_queue::{DeadLetter, DeadLetters, LettersLock};
 use crate::exec_program::ExecProgram;
-use crate::host::{
-    CacheAnswer, CacheOrigin, DelayTurn, HeldLock, Holder, Host, HostError, LockAttempt, LockWait, Miss,
-    Shared, ShortLock,
-};
-use crate::parent_results::ParentResults;
-use pop_agenda::{Answer, CacheAsk, Gate, OpIx, Plan};
+use crate::host::{DelayTurn, HeldLock, Holder, Host, HostError, LockAttempt, LockWait, Shared, ShortLock};
+use crate::parent_results::{Candidate, ParentResults};
+use pop_agenda::{Answer, DeclaredFiles, FileRecord, Gate, OpIx, Plan};
 use pop_contract::{Blame, Failure, Millis};
 use pop_policy::CacheKey;
-use serde_json::Value;
 use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
@@ -33,19 +32,26 @@ pub(super) enum Message {
     Request(EffectRequest),
     /// The lock that a thread waited for, or the error of the wait.
     Acquired(WaitId, io::Result<Lock>),
+    /// What a thread for files has done.
+    Done(WaitId, FilesDone),
 }
 
 /// Carries out requests, and holds the locks of operations.
 pub(super) struct Worker {
     host: Host,
     letters: DeadLetters,
-    cache_keys: CacheKeys,
-    parent: ParentResults,
+    files: FileContext,
+    parent: Arc<ParentResults>,
+    file_threads: FileThreads,
     run: String,
     clock: fn() -> Millis,
     held: HashMap<OpIx, Vec<HeldLock>>,
     /// The keys under which results will be stored.
     keys: HashMap<OpIx, CacheKey>,
+    /// Files that operations read, as they were before the attempt.
+    read: HashMap<OpIx, (Arc<DeclaredFiles>, Arc<[FileRecord]>)>,
+    /// Files that operations have written.
+    written: HashMap<OpIx, Arc<[FileRecord]>>,
     waiting: HashMap<WaitId, Waiting>,
     next_wait: u64,
     is_closing: bool,
@@ -74,7 +80,7 @@ impl Worker {
     pub(super) fn new(
         host: Host,
         letters: DeadLetters,
-        cache_keys: CacheKeys,
+        files: FileContext,
         parent: ParentResults,
         run: String,
         clock: fn() -> Millis,
@@ -82,12 +88,15 @@ impl Worker {
         Self {
             host,
             letters,
-            cache_keys,
-            parent,
+            files,
+            parent: Arc::new(parent),
+            file_threads: FileThreads::new(),
             run,
             clock,
             held: HashMap::new(),
             keys: HashMap::new(),
+            read: HashMap::new(),
+            written: HashMap::new(),
             waiting: HashMap::new(),
             next_wait: 0,
             is_closing: false,
@@ -109,6 +118,7 @@ impl Worker {
             match self.next(messages) {
                 Ok(Message::Request(request)) => self.carry_out(request, &channels),
                 Ok(Message::Acquired(wait, lock)) => self.acquired(wait, lock, &channels),
+                Ok(Message::Done(wait, done)) => self.done(wait, done, &channels),
                 Err(RecvTimeoutError::Timeout) => self.say_what_waits(&channels),
                 Err(RecvTimeoutError::Disconnected) => return,
             }
@@ -144,24 +154,29 @@ impl Worker {
                 op,
                 gate: Gate::Reuse { reads_repeated, .. },
                 payload,
+                declared,
                 plan,
                 ..
             } => {
-                let answer = match payload {
-                    Some(payload) => self.parent.compare(&plan, op, &payload, reads_repeated),
-                    None => Answer::Miss { why: "its payload is not known".into() },
-                };
-                channels.answer(ticket, op, Ok(answer));
+                let parent = Arc::clone(&self.parent);
+                // reads files, which may be large
+                self.on_files(Job::Files { ticket, op }, channels, move |_| {
+                    let candidate =
+                        Candidate { plan: &plan, op, reads_repeated, declared: declared.as_deref() };
+                    FilesDone::Answered(None, parent.compare(&candidate, payload.as_deref()))
+                });
             }
             EffectRequest::Ask { ticket, op, gate, exec, plan, .. } => {
-                self.ask(ticket, op, gate, exec.as_deref(), &plan, channels);
+                self.ask(ticket, op, gate, exec, &plan, channels);
             }
-            EffectRequest::Reclaim { op, gates, exec, plan } => {
-                self.reclaim(op, &gates, exec.as_deref(), &plan);
+            EffectRequest::Reclaim { op, gates, key, exec, plan } => {
+                self.reclaim(op, &gates, key.as_deref(), exec.as_deref(), &plan);
             }
             EffectRequest::Release { op } => {
                 self.held.remove(&op);
                 self.keys.remove(&op);
+                self.read.remove(&op);
+                self.written.remove(&op);
                 self.waiting.retain(|_, waiting| waiting.job.operation() != Some(op));
             }
             EffectRequest::Fill { op, operation, ask, result } => {
@@ -169,8 +184,13 @@ impl Worker {
                     channels.reply(EffectReply::Notice(words));
                 }
             }
-            EffectRequest::Commit { ticket, op, attempt, versions, by } => {
-                self.commit(CommitJob { ticket, op, attempt, versions, by, locks: Vec::new() }, channels);
+            EffectRequest::Commit { ticket, op, attempt, versions, by, files, stores_files } => {
+                let (locks, written) = (Vec::new(), None);
+                let commit = CommitJob { ticket, op, attempt, versions, by, locks, written };
+                match files {
+                    Some(files) => self.verify(commit, files, stores_files, channels),
+                    None => self.commit(commit, channels),
+                }
             }
             EffectRequest::Confirm { keys, by } => self.confirm(keys, by, channels),
             EffectRequest::PutDeadLetter(letter) => self.put_dead_letter(letter, channels),
@@ -205,7 +225,10 @@ impl Worker {
             (Job::RemoveDeadLetter(operation), Ok(Lock::Letters(lock))) => {
                 self.remove_letter(&operation, &lock, channels);
             }
-            (Job::Hold { ticket, op } | Job::Turn { ticket, op, .. }, Err(error)) => {
+            (
+                Job::Hold { ticket, op } | Job::Turn { ticket, op, .. } | Job::Files { ticket, op },
+                Err(error),
+            ) => {
                 channels.answer(ticket, op, Err(error));
             }
             (Job::Commit(commit), Err(error)) => committed(commit, Err(Box::new(failure(&error))), channels),
@@ -252,8 +275,8 @@ impl Worker {
         ticket: Ticket,
         op: OpIx,
         gate: Gate,
-        exec: Option<&ExecProgram>,
-        plan: &Plan,
+        exec: Option<Box<ExecProgram>>,
+        plan: &Arc<Plan>,
         channels: &Channels,
     ) {
         let planned = plan.operation(op);
@@ -261,9 +284,21 @@ impl Worker {
             // answered before
             Gate::Reuse { .. } => {}
             Gate::Lock { name } => self.lock(ticket, op, &name, planned.name.as_str(), channels),
+            Gate::Files(declared) => {
+                self.read.insert(op, (Arc::clone(&declared), Arc::default()));
+                self.on_files(Job::Files { ticket, op }, channels, move |files| {
+                    FilesDone::Answered(None, files.read(&declared))
+                });
+            }
             Gate::Cache(ask) => {
-                let answer = self.look_up(plan, op, &ask, exec);
-                channels.answer(ticket, op, Ok(answer));
+                let (declared, read) = self.read.get(&op).cloned().unzip();
+                let read = read.unwrap_or_default();
+                let plan = Arc::clone(plan);
+                let request = LookUp { op, ask, exec, plan, declared, read, may_put_back: true };
+                self.on_files(Job::Files { ticket, op }, channels, move |files| {
+                    let (key, answer) = files.look_up(&request);
+                    FilesDone::Answered(Some(Box::new(key)), answer)
+                });
             }
             Gate::Version { name } => {
                 channels.answer(ticket, op, self.host.version(&name).map(Answer::Version));
@@ -329,57 +364,6 @@ impl Worker {
         }
     }
 
-    fn reclaim(&mut self, op: OpIx, gates: &[Gate], exec: Option<&ExecProgram>, plan: &Plan) {
-        for gate in gates {
-            match gate {
-                Gate::Lock { name } => {
-                    let holder = self.holder(plan.operation(op).name.as_str());
-                    if let Ok(LockAttempt::Locked(lock)) = self.host.try_lock(name, &holder) {
-                        self.held.entry(op).or_default().push(lock);
-                    }
-                }
-                // this executor will write the result to the cache as the earlier one would have
-                Gate::Cache(ask) => {
-                    let key = self.cache_keys.key(plan, ask, plan.operation(op), exec);
-                    self.keys.insert(op, key);
-                }
-                Gate::Reuse { .. } | Gate::Version { .. } | Gate::Delay { .. } => {}
-            }
-        }
-    }
-
-    fn look_up(&mut self, plan: &Plan, op: OpIx, ask: &CacheAsk, exec: Option<&ExecProgram>) -> Answer {
-        let planned = plan.operation(op);
-        let key = self.cache_keys.key(plan, ask, planned, exec);
-        let found = self.host.look_up(&ask.state, &key, planned.name.as_str(), (self.clock)(), ask.ttl_ms);
-        self.keys.insert(op, key);
-        match found {
-            CacheAnswer::Hit { result, from: CacheOrigin { run, operation, written } } => {
-                Answer::Hit { result: result.into(), by: format!("{run}/{operation}").into(), written }
-            }
-            CacheAnswer::Miss(why) => Answer::Miss { why: miss_words(&why).into() },
-        }
-    }
-
-    /// Stores a result. Returns a notice if that fails.
-    fn fill(&self, op: OpIx, operation: &str, ask: &CacheAsk, result: &Arc<Value>) -> Option<String> {
-        let key = self.keys.get(&op)?;
-        let by =
-            CacheOrigin { run: self.run.clone(), operation: operation.to_owned(), written: (self.clock)() };
-        match self.host.write(&ask.state, key, result, &by) {
-            Ok(true) => None,
-            Ok(false) => Some(format!(
-                "the result of `{operation}` is too large for cache `{}` and is not cached",
-                ask.state
-            )),
-            Err(error) => Some(format!(
-                "the result of `{operation}` cannot be written to cache `{}`: {}",
-                ask.state,
-                failure(&error).message
-            )),
-        }
-    }
-
     /// Acquires the remaining locks of a commit, then increments the versions.
     fn commit(&mut self, mut commit: CommitJob, channels: &Channels) {
         while let Some((name, _)) = commit.versions.get(commit.locks.len()) {
@@ -392,7 +376,7 @@ impl Worker {
                 Err(error) => return committed(commit, Err(Box::new(failure(&error))), channels),
             }
         }
-        let outcome = commit.make_versions();
+        let outcome = commit.make_versions().map(|()| commit.written.clone());
         committed(commit, outcome, channels);
     }
 
@@ -460,7 +444,11 @@ impl Worker {
     }
 }
 
-fn committed(commit: CommitJob, outcome: Result<(), Box<Failure>>, channels: &Channels) {
+fn committed(
+    commit: CommitJob,
+    outcome: Result<Option<Arc<[FileRecord]>>, Box<Failure>>,
+    channels: &Channels,
+) {
     let CommitJob { ticket, op, attempt, locks, .. } = commit;
     drop(locks);
     channels.reply(EffectReply::Committed { ticket, op, attempt, outcome });
@@ -479,13 +467,4 @@ fn removal_words(operation: &str, error: &dyn std::error::Error) -> String {
         "the dead letter of `{operation}`, which has the result of its replay, cannot be deleted: {}",
         with_source(error)
     )
-}
-
-fn miss_words(why: &Miss) -> String {
-    match why {
-        Miss::Absent { changed } if changed.is_empty() => "the cache has no entry for this key".to_owned(),
-        Miss::Absent { changed } => format!("the key has changed: {}", changed.join(", ")),
-        Miss::Expired { .. } => "the entry is older than cacheTtlMs".to_owned(),
-        Miss::Damaged => "the entry is damaged".to_owned(),
-    }
 }

@@ -6,6 +6,7 @@
 use super::{Host, HostError, at, file_name};
 use crate::atomic_file::{self, Durability, make_folder, replace};
 use crate::journal::read_json;
+use pop_agenda::FileRecord;
 use pop_contract::Millis;
 use pop_policy::CacheKey;
 use serde::{Deserialize, Serialize};
@@ -21,7 +22,7 @@ const LAST: &str = "last";
 /// memory twice.
 pub const MOST_BYTES: u64 = 64 << 20;
 /// Longest line about an entry, in bytes.
-const LONGEST_LINE: u64 = 1 << 20;
+const LONGEST_LINE: u64 = 8 << 20;
 /// Length of the digest in hexadecimal digits.
 const DIGEST: usize = 64;
 
@@ -34,6 +35,8 @@ pub enum CacheAnswer {
         result: Value,
         /// The operation that wrote the entry.
         from: CacheOrigin,
+        /// Files that the operation had written; none if it declared none.
+        files: Option<Vec<FileRecord>>,
     },
     /// The cache has no usable result.
     Miss(Miss),
@@ -46,6 +49,8 @@ pub enum Miss {
     Absent {
         /// Differences from the last key that an operation of this name wrote; empty if there is none.
         changed: Vec<String>,
+        /// Whether an operation of this name has written to this cache before.
+        has_run: bool,
     },
     /// The result is older than the requested maximum age.
     Expired {
@@ -88,6 +93,9 @@ pub struct CacheEntry {
     pub by: CacheOrigin,
     /// Key of the entry.
     pub key: CacheKey,
+    /// Files that the operation had written, in the order of their paths; none if it declared none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub files: Option<Vec<FileRecord>>,
 }
 
 impl Host {
@@ -107,8 +115,9 @@ impl Host {
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 let last = fs::read(folder.join(LAST).join(file_name(operation))).ok();
                 let last = last.and_then(|bytes| serde_json::from_slice::<CacheKey>(&bytes).ok());
+                let has_run = last.is_some();
                 let changed = last.map(|last| key.changed(&last)).unwrap_or_default();
-                return CacheAnswer::Miss(Miss::Absent { changed });
+                return CacheAnswer::Miss(Miss::Absent { changed, has_run });
             }
             Err(_) => return CacheAnswer::Miss(Miss::Damaged),
         };
@@ -122,20 +131,26 @@ impl Host {
             return CacheAnswer::Miss(Miss::Expired { written });
         }
         match read_json(result) {
-            Ok(result) => CacheAnswer::Hit { result, from: about.by },
+            Ok(result) => CacheAnswer::Hit { result, from: about.by, files: about.files },
             Err(_) => CacheAnswer::Miss(Miss::Damaged),
         }
     }
 
-    /// Writes a result. False if it is larger than [`MOST_BYTES`].
+    /// Writes a result with the files that belong to it. False if it is larger than [`MOST_BYTES`].
     pub fn write(
         &self,
         state: &str,
         key: &CacheKey,
         result: &Value,
+        files: Option<&[FileRecord]>,
         by: &CacheOrigin,
     ) -> Result<bool, HostError> {
-        let about = CacheEntry { state: state.to_owned(), by: by.clone(), key: key.clone() };
+        let about = CacheEntry {
+            state: state.to_owned(),
+            by: by.clone(),
+            key: key.clone(),
+            files: files.map(<[FileRecord]>::to_vec),
+        };
         let folder = self.file(CACHE, state);
         let path = folder.join(ENTRIES).join(key.digest());
         let rest = |into: &mut dyn io::Write| -> io::Result<()> {

@@ -8,6 +8,7 @@
 
 mod cache;
 mod delay;
+mod file_store;
 mod file_system;
 mod lock;
 mod short_lock;
@@ -15,6 +16,7 @@ mod version;
 
 pub use cache::{CacheAnswer, CacheEntry, CacheFile, CacheOrigin, MOST_BYTES, Miss};
 pub use delay::DelayTurn;
+pub use file_store::{FILES_LIMIT, StoreError, StoredFile};
 pub use file_system::remote_file_system;
 pub use lock::{HeldLock, Holder, LockAttempt};
 pub(crate) use short_lock::Shared;
@@ -67,12 +69,14 @@ impl From<HostError> for io::Error {
 #[derive(Debug, Clone)]
 pub struct Host {
     folder: PathBuf,
+    /// Limit of the files of cached results together, in bytes.
+    files_limit: u64,
 }
 
 impl Host {
     /// The shared state in this folder, which need not exist yet.
     pub fn new(folder: PathBuf) -> Self {
-        Self { folder }
+        Self { folder, files_limit: FILES_LIMIT }
     }
 
     /// The shared state in the default folder: beside the runs, under a name that no run can have.

@@ -241,7 +241,7 @@ mod tests {
     }
 
     fn ended(op: u32, ending: Ending) -> RunEvent {
-        RunEvent::AttemptEnded { op: OpIx(op), attempt: 1, ending, named_files: Arc::default() }
+        RunEvent::AttemptEnded { op: OpIx(op), attempt: 1, ending, named_files: Arc::default(), files: None }
     }
 
     fn settled(op: u32, outcome: Outcome) -> RunEvent {

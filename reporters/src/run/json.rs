@@ -1,6 +1,8 @@
 //! A run as JSON for programs: one line per event, and the document of `pop show` (docs/formats/events.md).
 
-use pop_agenda::{EventRecord, History, OpIx, OperationHistory, Outcome, Plan, RunEvent, Sink};
+use pop_agenda::{
+    EventRecord, History, OpIx, OperationHistory, Outcome, Plan, RecordedFiles, RunEvent, Sink,
+};
 use pop_contract::{DiagnosticEvent, Millis};
 use serde_json::{Map, Value, json};
 use std::io::Write;
@@ -107,7 +109,7 @@ pub fn run_json(plan: &Plan, history: &History, agenda: &str) -> Value {
 pub fn operation_json(plan: &Plan, history: &History, op: OpIx) -> Value {
     let past = history.operation(op);
     let planned = plan.operation(op);
-    json!({
+    let mut operation = json!({
         "name": planned.name.as_str(),
         "type": planned.handler_type,
         "outcome": past.outcome().map(Outcome::word),
@@ -118,6 +120,18 @@ pub fn operation_json(plan: &Plan, history: &History, op: OpIx) -> Value {
         "diagnosticEvents": diagnostics(past),
         "startedTime": past.started().map(|at| history.wall(at)),
         "completedTime": past.completed().map(|at| history.wall(at)),
+    });
+    if let Some(files) = &past.files {
+        operation["files"] = files_json(files);
+    }
+    operation
+}
+
+/// Builds the recorded files of an operation. `read` and `written` are null until the files are known.
+pub fn files_json(files: &RecordedFiles) -> Value {
+    json!({
+        "folder": files.declared.folder, "reads": files.declared.reads, "writes": files.declared.writes,
+        "read": files.read, "written": files.written,
     })
 }
 

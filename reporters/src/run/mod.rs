@@ -20,7 +20,7 @@ pub use agenda_progress::ProgressIds;
 pub use bars::{Bars, Suspension, TerminalSize};
 pub use event_text::{failure_with_blame, how_long, stop_words};
 pub use followed_run::{FollowedRun, Follower};
-pub use json::{JsonEvents, operation_json, run_json};
+pub use json::{JsonEvents, files_json, operation_json, run_json};
 pub use lines::Lines;
 #[cfg(feature = "annotations")]
 pub use progress_delivery::{InvalidAddress, ProgressDelivery, ProgressSource, ServiceAddress};

@@ -10,6 +10,7 @@ use super::route_words;
 use pop_agenda::{Attempt, Edge, EdgeKind, Ending, Explanation, OpIx, Outcome};
 use pop_assembly::SavedRun;
 use pop_contract::Failure;
+use pop_reporters::run::files_json;
 use serde_json::{Value, json};
 
 /// Builds the document about an operation.
@@ -24,7 +25,7 @@ pub(super) fn document(saved: &SavedRun, op: OpIx) -> Value {
     let policies = policies(planned).into_iter();
     let policies = policies
         .map(|policy| json!({"key": policy.key, "value": policy.value, "scope": policy.scope.to_string()}));
-    json!({
+    let mut document = json!({
         "run": saved.folder.run(),
         "runState": word(saved),
         "name": planned.name.as_str(),
@@ -47,7 +48,11 @@ pub(super) fn document(saved: &SavedRun, op: OpIx) -> Value {
         "replayOf": saved.inputs.settings.replay_of,
         "replayedBy": seen.replayed.as_ref().filter(|replayed| replayed.is_given).map(|replayed| &replayed.run),
         "reuse": reuse_json(saved, op),
-    })
+    });
+    if let Some(files) = &seen.files {
+        document["files"] = files_json(files);
+    }
+    document
 }
 
 /// The state as one word, and the operations that it waits for or that decided it.

@@ -13,6 +13,10 @@ pub(super) fn gate_name(gate: &Gate) -> String {
             None => format!("the lock `{name}`"),
         },
         Gate::Reuse { run, .. } => format!("the comparison with run {run}"),
+        Gate::Files(declared) if declared.reads.is_empty() => {
+            format!("the files that it writes: {}", listed(&declared.writes))
+        }
+        Gate::Files(declared) => format!("the files that it reads: {}", listed(&declared.reads)),
         Gate::Cache(ask) => format!("the cache `{}`", ask.state),
         Gate::Version { name } => format!("the version of `{name}`"),
         Gate::Delay { id: Some(id), ms } => format!("the delay `{id}`: {ms} ms between starts"),
@@ -33,8 +37,19 @@ pub(super) fn gate_words(saved: &SavedRun, admission: &Admission) -> Vec<String>
             Answer::Later { ms } => format!("free in {ms} ms"),
             Answer::Version(version) => format!("version {version}"),
             Answer::Reused { run, .. } => format!("reused: it ran in run {run}"),
-            Answer::Hit { by, written, .. } => format!("hit: written by {by} at {}", wall(*written)),
-            Answer::Miss { why } => format!("miss: {why}"),
+            Answer::Read { files } => match files.len() {
+                1 => "1 file".to_owned(),
+                count => format!("{count} files"),
+            },
+            Answer::Hit { by, written, restored, .. } => {
+                let restored = match restored {
+                    0 => String::new(),
+                    1 => ", 1 file put back".to_owned(),
+                    count => format!(", {count} files put back"),
+                };
+                format!("hit: written by {by} at {}{restored}", wall(*written))
+            }
+            Answer::Miss { why, .. } => format!("miss: {}", visible(why)),
             Answer::Failed(failure) => format!("failed: {}", visible(&failure.message)),
         };
         *line = format!("{name}: {text} ({})", wall(saved.history.wall(*when)));
@@ -43,4 +58,14 @@ pub(super) fn gate_words(saved: &SavedRun, admission: &Admission) -> Vec<String>
     // the line about reuse tells that
     let is_shown = |(gate, _): &(&Gate, String)| !matches!(gate, Gate::Reuse { .. });
     admission.gates.iter().zip(words).filter(is_shown).map(|(_, words)| words).collect()
+}
+
+/// Lists at most three patterns.
+fn listed(patterns: &[Box<str>]) -> String {
+    const SHOWN: usize = 3;
+    let shown: Vec<String> =
+        patterns.iter().take(SHOWN).map(|pattern| format!("`{}`", visible(pattern))).collect();
+    let more = patterns.len().saturating_sub(SHOWN);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("{}{more}", shown.join(", "))
 }

@@ -34,7 +34,7 @@ pub(super) fn reuse_words(saved: &SavedRun, op: OpIx) -> Option<String> {
 /// The reason why the result of the parent was not reused.
 fn miss(admission: &Admission) -> Option<&str> {
     match (admission.gates.first()?, admission.answers.first()?) {
-        (Gate::Reuse { .. }, (_, Answer::Miss { why })) => Some(why),
+        (Gate::Reuse { .. }, (_, Answer::Miss { why, .. })) => Some(why),
         _ => None,
     }
 }

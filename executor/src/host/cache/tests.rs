@@ -23,11 +23,15 @@ fn r7_result_is_found_by_key_and_state_until_it_expires() {
     let (_folder, host) = host();
     let (one, two) = (key(&json!({"in": 1})), key(&json!({"in": 2})));
     let absent = |changed: &[&str]| {
-        CacheAnswer::Miss(Miss::Absent { changed: changed.iter().map(|&word| word.to_owned()).collect() })
+        let has_run = !changed.is_empty();
+        CacheAnswer::Miss(Miss::Absent {
+            changed: changed.iter().map(|&word| word.to_owned()).collect(),
+            has_run,
+        })
     };
     assert_eq!(host.look_up("s", &one, "a", 100, None), absent(&[]));
-    assert!(host.write("s", &one, &json!({"w": 0.1}), &by("a", 100)).unwrap());
-    let hit = CacheAnswer::Hit { result: json!({"w": 0.1}), from: by("a", 100) };
+    assert!(host.write("s", &one, &json!({"w": 0.1}), None, &by("a", 100)).unwrap());
+    let hit = CacheAnswer::Hit { result: json!({"w": 0.1}), from: by("a", 100), files: None };
     assert_eq!(host.look_up("s", &one, "other", 100, None), hit);
     assert_eq!(host.look_up("s", &one, "a", 149, Some(50)), hit);
     for now in [150, 99] {
@@ -43,7 +47,7 @@ fn r7_result_is_found_by_key_and_state_until_it_expires() {
 fn f81_damaged_entry_is_a_miss_and_is_replaced() {
     let (_folder, host) = host();
     let key = key(&json!({"in": 1}));
-    let write = || host.write("s", &key, &json!({"w": [1, 2]}), &by("a", 100)).unwrap();
+    let write = || host.write("s", &key, &json!({"w": [1, 2]}), None, &by("a", 100)).unwrap();
     write();
     let path = host.file(CACHE, "s").join(ENTRIES).join(key.digest());
     let whole = fs::read(&path).unwrap();
@@ -59,7 +63,7 @@ fn f81_damaged_entry_is_a_miss_and_is_replaced() {
     // an entry of another key in this file is damaged, too
     let mut other = key.clone();
     other.version = Some("2".to_owned());
-    assert!(host.write("s", &other, &json!(1), &by("a", 1)).unwrap());
+    assert!(host.write("s", &other, &json!(1), None, &by("a", 1)).unwrap());
     fs::rename(path.with_file_name(other.digest()), &path).unwrap();
     assert_eq!(host.look_up("s", &key, "a", 100, None), damaged);
     write();
@@ -76,8 +80,8 @@ fn f81_concurrent_writers_of_a_key_leave_one_complete_entry() {
             scope.spawn(move || {
                 let result = Value::from(name.repeat(10_000));
                 for _ in 0..50 {
-                    host.write("s", key, &result, &by(name, 1)).unwrap();
-                    let CacheAnswer::Hit { result, from } = host.look_up("s", key, name, 1, None) else {
+                    host.write("s", key, &result, None, &by(name, 1)).unwrap();
+                    let CacheAnswer::Hit { result, from, .. } = host.look_up("s", key, name, 1, None) else {
                         unreachable!()
                     };
                     assert_eq!(result, from.operation.repeat(10_000));
@@ -94,7 +98,7 @@ fn r7_invalidate_selects_by_state_and_operation() {
     let (_folder, host) = host();
     assert_eq!((host.invalidate(None, "").unwrap(), host.kept(None).unwrap()), (0, vec![]));
     for (state, operation) in [("s", "thumb 1"), ("s", "thumb 2"), ("s", "probe"), ("t", "probe")] {
-        host.write(state, &key(&json!(operation)), &json!(1), &by(operation, 1)).unwrap();
+        host.write(state, &key(&json!(operation)), &json!(1), None, &by(operation, 1)).unwrap();
     }
     let names = |state| {
         let kept = host.kept(state).unwrap();
@@ -119,13 +123,13 @@ fn r7_invalidate_selects_by_state_and_operation() {
 fn r7_large_result_is_cached_and_one_over_the_limit_is_not() {
     let (_folder, host) = host();
     let result = json!({"text": "x".repeat(50_000_000)});
-    assert!(host.write("s", &key(&json!(1)), &result, &by("a", 1)).unwrap());
+    assert!(host.write("s", &key(&json!(1)), &result, None, &by("a", 1)).unwrap());
     let CacheAnswer::Hit { result: read, .. } = host.look_up("s", &key(&json!(1)), "a", 1, None) else {
         unreachable!()
     };
     assert!(read == result);
     let result = Value::from("x".repeat(MOST_BYTES as usize));
-    assert!(!host.write("s", &key(&json!(2)), &result, &by("a", 1)).unwrap());
+    assert!(!host.write("s", &key(&json!(2)), &result, None, &by("a", 1)).unwrap());
     assert_eq!(host.kept(None).unwrap().len(), 1);
 }
 
@@ -133,7 +137,7 @@ fn r7_large_result_is_cached_and_one_over_the_limit_is_not() {
 fn r7_deepest_result_is_read_back() {
     let (_folder, host) = host();
     let deep = (0..130).fold(json!(1), |value, _| json!([value]));
-    host.write("s", &key(&json!(1)), &deep, &by("a", 1)).unwrap();
+    host.write("s", &key(&json!(1)), &deep, None, &by("a", 1)).unwrap();
     let answer = host.look_up("s", &key(&json!(1)), "a", 1, None);
-    assert_eq!(answer, CacheAnswer::Hit { result: deep, from: by("a", 1) });
+    assert_eq!(answer, CacheAnswer::Hit { result: deep, from: by("a", 1), files: None });
 }
