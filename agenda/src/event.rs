@@ -4,6 +4,7 @@ use crate::files::FileRecord;
 use crate::gate::{Answer, Gate};
 use crate::ops::OpIx;
 use crate::outcome::Outcome;
+use crate::reuse::{NamedFile, ParentRun};
 use pop_contract::{Exit, Failure, Millis, Progress};
 use pop_policy::{PatternMatch, Resources};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -181,6 +182,8 @@ pub struct PriorOutcomes {
     pub planned: Vec<PriorOutcome>,
     /// Outcomes of operations that the run may add to the plan, by name.
     pub by_name: Vec<PriorOutcome<Box<str>>>,
+    /// The run whose unchanged results are reused; none unless the run is a rerun.
+    pub parent: Option<Box<ParentRun>>,
 }
 
 /// Reads a field that is present, also with null; only an absent field is none.
@@ -205,11 +208,24 @@ pub enum RunEvent {
         /// The same for operations that are not in the plan yet, by name.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         adoptable: Vec<PriorOutcome<Box<str>>>,
+        /// The run whose unchanged results this run reuses.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        parent: Option<Box<ParentRun>>,
     },
     /// Another executor continues the run.
     RunResumed {
         /// Options from now on.
         options: RunOptions,
+    },
+    /// The dead letter of an operation was replayed by another run. The next [`RunEvent::RunReopened`] gives the result
+    /// to the operation.
+    DeadLetterReplayed {
+        /// The operation.
+        op: OpIx,
+        /// The run that replayed the dead letter.
+        run: Box<str>,
+        /// The result.
+        result: Arc<Value>,
     },
     /// A finished run is resumed: these operations lose their outcome and run again. The event follows
     /// [`RunEvent::RunResumed`]; a run whose executor died continues without it.
@@ -310,6 +326,9 @@ pub enum RunEvent {
         attempt: u32,
         /// The result of the attempt.
         result: Arc<Value>,
+        /// Files that the operation names, after a success of a local program.
+        #[serde(default, skip_serializing_if = "<[NamedFile]>::is_empty")]
+        named_files: Arc<[NamedFile]>,
     },
     /// An attempt ended.
     AttemptEnded {
@@ -319,6 +338,9 @@ pub enum RunEvent {
         attempt: u32,
         /// How the attempt ended.
         ending: Ending,
+        /// Files that the operation names, after a success of a local program.
+        #[serde(default, skip_serializing_if = "<[NamedFile]>::is_empty")]
+        named_files: Arc<[NamedFile]>,
         /// Files that an attempt with `writes` has written, in the order of their paths; none otherwise.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         files: Option<Arc<[FileRecord]>>,
@@ -381,7 +403,8 @@ impl RunEvent {
             | Self::CancelRaised { .. }
             | Self::RunEnded { .. } => None,
             Self::PlanGrown { by, .. } => Some(*by),
-            Self::GatesSet { op, .. }
+            Self::DeadLetterReplayed { op, .. }
+            | Self::GatesSet { op, .. }
             | Self::GateAsked { op }
             | Self::GateAnswered { op, .. }
             | Self::Joined { op, .. }

@@ -39,7 +39,8 @@ pub struct FileRecord {
 }
 
 /// Files of one operation, as its run has recorded them.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct RecordedFiles {
     /// The patterns.
     pub declared: Arc<DeclaredFiles>,

@@ -1,6 +1,7 @@
 //! Gates: conditions on shared resources that an attempt must pass before it starts.
 
-use crate::files::{DeclaredFiles, FileRecord};
+use crate::files::{DeclaredFiles, FileRecord, RecordedFiles};
+use crate::reuse::NamedFile;
 use pop_contract::{Failure, Millis};
 use pop_policy::KeyInput;
 use serde::{Deserialize, Serialize};
@@ -11,6 +12,15 @@ use std::sync::Arc;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Gate {
+    /// Compares the operation with the operation of that name in the parent, whose result may be reused.
+    #[serde(rename_all = "camelCase")]
+    Reuse {
+        /// Name of the parent.
+        run: Box<str>,
+        /// Whether the operation reads the result of one that ran again, or of one after such an operation. The values
+        /// are the same, but files may have changed.
+        reads_repeated: bool,
+    },
     /// Acquires a lock, which is held until the attempt has ended.
     Lock {
         /// Name of the lock.
@@ -90,7 +100,21 @@ pub enum Answer {
         #[serde(default, skip_serializing_if = "is_zero")]
         restored: u32,
     },
-    /// The cache does not have the result.
+    /// The result of the parent is reused.
+    #[serde(rename_all = "camelCase")]
+    Reused {
+        /// The result.
+        result: Arc<Value>,
+        /// The run in which the operation ran.
+        run: Box<str>,
+        /// The files that the operation names.
+        #[serde(default, skip_serializing_if = "<[NamedFile]>::is_empty")]
+        named_files: Arc<[NamedFile]>,
+        /// The files that the operation declares, as its attempt found and left them; none if it declares none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        files: Option<Box<RecordedFiles>>,
+    },
+    /// There is no result to take: not in the cache, or not in the parent.
     Miss {
         /// Reason for the miss.
         why: Box<str>,

@@ -32,10 +32,12 @@ mod history;
 mod name;
 mod ops;
 mod outcome;
+mod parent_record;
 mod plan;
 mod policy_arguments;
 mod reference;
 mod resource_totals;
+mod reuse;
 mod schedule;
 pub mod schema;
 
@@ -50,11 +52,15 @@ pub use event::{
 pub use files::{DeclaredFiles, FilePattern, FileRecord, PatternStep, RecordedFiles};
 pub use gate::{Answer, CacheAsk, Gate};
 pub use history::{
-    Admission, Attempt, Backoff, FailedStart, GateHolder, GateWait, History, OperationHistory, StopRequest,
+    Admission, Attempt, Backoff, FailedStart, GateHolder, GateWait, History, OperationHistory,
+    ReplayedLetter, ReusedResult, StopRequest,
 };
 pub use name::{NameError, OperationName};
 pub use ops::{OpIx, OpMap};
 pub use outcome::{Outcome, Outcomes};
+pub use parent_record::{
+    OperationIdentity, ParentRecord, ReusableResult, failed_operations, skipped_by_condition,
+};
 pub use plan::{
     BindError, Body, BoundPayload, Dependant, Edge, EdgeKind, Graph, Needs, OpRef, Origin, OutcomeGroup,
     Payload, Plan, PlannedFiles, PlannedOperation, RareFields, Serves, SourceFile, When,
@@ -63,6 +69,7 @@ pub use policy_arguments::{ArgumentFault, check_policy_arguments, override_polic
 pub use pop_policy::Resources;
 pub use reference::{Fallback, Piece, Token, pieces};
 pub use resource_totals::ResourceTotals;
+pub use reuse::{NamedFile, ParentRun};
 pub use schedule::{
     Action, Explanation, Hold, Input, OpState, ResourceWait, Scheduler, Shortage, Step, Tally, Verdict,
     resource_waits,

@@ -11,9 +11,9 @@ use crate::secret_lookup::find_secrets;
 use crate::source_files::find_source_files;
 use crate::surroundings::Surroundings;
 use crate::text_faults::TextFaults;
-use pop_agenda::{Plan, PriorOutcomes, RunOptions};
+use pop_agenda::{ParentRun, Plan, PriorOutcomes, RunOptions};
 use pop_document::Fault;
-use pop_executor::{FolderError, Inputs, Lock, RunFolder, Settings, Sync};
+use pop_executor::{FolderError, Inputs, Lock, RerunOf, RunFolder, Settings, Sync};
 use pop_field_retriever::LaunchDataWrapper;
 use std::io::ErrorKind;
 use std::path::Path;
@@ -45,6 +45,17 @@ pub struct RunStart<'s> {
     pub sync: Sync,
     /// Outcomes of an earlier run of the agenda.
     pub adopted: PriorOutcomes,
+    /// The parent of a rerun.
+    pub parent: Option<ParentSnapshot>,
+}
+
+/// The parent of a rerun and the records of its operations.
+#[derive(Debug)]
+pub struct ParentSnapshot {
+    /// The parent.
+    pub parent: ParentRun,
+    /// The records, as they are frozen.
+    pub records: Vec<u8>,
 }
 
 impl<'s> RunStart<'s> {
@@ -57,6 +68,7 @@ impl<'s> RunStart<'s> {
             options: RunOptions::default(),
             sync: Sync::default(),
             adopted: PriorOutcomes::default(),
+            parent: None,
         }
     }
 }
@@ -112,6 +124,7 @@ impl Assembly {
                 cid,
                 mark,
                 replay_of: self.request.replay_of.clone(),
+                rerun_of: None,
                 conf_d,
             },
             agenda: texts.agenda.text().as_bytes().to_vec(),
@@ -119,18 +132,25 @@ impl Assembly {
             registry: texts.registry.as_ref().map(|registry| registry.text().as_bytes().to_vec()),
             descriptors: descriptors.unwrap_or_default(),
             descriptions: self.descriptions.found.clone(),
+            parent: None,
         }
     }
 
     /// Creates the folder of a new run, freezes the inputs in it and begins its journal.
     pub fn begin(self, start: RunStart<'_>) -> Result<PreparedRun, AssemblyError> {
-        let RunStart { runs, id, cid, options, sync, adopted } = start;
+        let RunStart { runs, id, cid, options, sync, mut adopted, parent } = start;
         // other runs record no totals
         let totals = self.request.totals.as_ref().filter(|_| self.plan.may_need_resources());
         let resources = totals.map(|totals| totals.amounts.clone());
         let options =
             RunOptions { resources: resources.unwrap_or_else(|| options.resources.clone()), ..options };
-        let inputs = self.freeze(cid, id.map(new_mark));
+        let mut inputs = self.freeze(cid, id.map(new_mark));
+        if let Some(ParentSnapshot { parent, records }) = parent {
+            let digest = blake3::hash(&records).to_hex().to_string();
+            inputs.settings.rerun_of = Some(RerunOf { parent: parent.clone(), records: digest });
+            inputs.parent = Some(records);
+            adopted.parent = Some(Box::new(parent));
+        }
         let (folder, lock) = match id {
             Some(id) => RunFolder::create_or_replace(runs, id, &inputs)?,
             None => new_folder(runs, &inputs)?,

@@ -10,10 +10,9 @@ use std::path::{Path, PathBuf};
 /// Files whose content differs from the frozen inputs of a run, which a resumed run uses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChangedTexts {
-    /// The changed files, as absolute paths: agenda, agendas that it uses, registry, folder of descriptors.
+    /// The changed files, as absolute paths: agenda, agendas that it uses, registry, folder of descriptors. A rerun reads
+    /// them.
     pub files: Vec<PathBuf>,
-    /// The agenda, as an absolute path. None if the agenda is not a file, for example read from standard input.
-    pub agenda: Option<PathBuf>,
 }
 
 impl ChangedTexts {
@@ -47,7 +46,7 @@ impl ChangedTexts {
             let now = now.iter().filter_map(|(name, bytes)| Some((name, bytes.as_ref().ok()?)));
             changed.extend((!now.eq(inputs.descriptors.iter())).then_some(conf_d));
         }
-        (!changed.is_empty()).then_some(Self { files: changed, agenda })
+        (!changed.is_empty()).then_some(Self { files: changed })
     }
 }
 

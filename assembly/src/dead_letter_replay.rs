@@ -7,9 +7,9 @@ use pop_executor::{DeadLetter, DeadLetters, Inputs, LockedLetter, ReplayOf, RunF
 use serde_json::{Value, json};
 
 /// Params that have a meaning only among the operations of the original agenda.
-const OMITTED_PARAMS: [&str; 4] = ["dependsOn", "forEach", "maxParallel", "finally"];
-/// A param that the replay of an instance also omits, because it applies to the results of all instances.
-const OMITTED_OF_INSTANCE: &str = "agenda.operation.generator";
+const OMITTED_PARAMS: [&str; 6] = ["dependsOn", "forEach", "maxParallel", "finally", "undoes", "when"];
+/// A param that a replay also omits, because the original run adds the operations when it gets the result.
+const GENERATOR: &str = "agenda.operation.generator";
 
 /// A dead letter that can be replayed.
 pub struct DeadLetterReplay {
@@ -69,6 +69,12 @@ fn check(letter: &DeadLetter, is_again: bool) -> Result<(), AssemblyError> {
         let why = "references in its payload could not be filled, so its input is unknown";
         return Err(refused(letter, why));
     }
+    if let Some(at) = letter.inserted_maps.first() {
+        let why = format!(
+            "a reference put a map into `{at}` of its payload, where only text can be: mend the operation and use `pop rerun`"
+        );
+        return Err(refused(letter, why));
+    }
     if is_again || letter.replays.is_empty() { Ok(()) } else { Err(replayed_before(letter)) }
 }
 
@@ -83,12 +89,9 @@ fn refused(letter: &DeadLetter, why: impl std::fmt::Display) -> AssemblyError {
 /// The operation, with its references replaced and without the params that connect it with other operations.
 fn operation(letter: &DeadLetter, agenda: &Value) -> Value {
     let mut params = letter.params.clone();
-    let is_instance = letter.operation.contains('#');
-    params.retain(|name, _| {
-        !(OMITTED_PARAMS.contains(&name.as_str()) || is_instance && name == OMITTED_OF_INSTANCE)
-    });
-    // `#` is reserved for instances, and this operation is none in the new run
-    let name = letter.operation.replace('#', ".");
+    params.retain(|name, _| !OMITTED_PARAMS.contains(&name.as_str()) && name != GENERATOR);
+    // `#` and `/` are reserved for parts, and this operation is none in the new run
+    let name = letter.operation.replace(['#', '/'], ".");
     let mut operation = json!({
         "name": name, "type": letter.handler_type, "payload": letter.payload, "params": params,
     });

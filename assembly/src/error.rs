@@ -86,6 +86,40 @@ pub enum AssemblyError {
         /// The reason.
         why: String,
     },
+    /// A run that still runs cannot be the parent of a rerun.
+    #[error("run {run} still runs, so its results are not complete")]
+    ParentRuns {
+        /// The run.
+        run: String,
+    },
+    /// The replay of a dead letter cannot be the parent of a rerun.
+    #[error("run {run} replays a dead letter, so it has no agenda to run again")]
+    RerunOfReplay {
+        /// The run.
+        run: String,
+        /// Run and operation of the dead letter, separated by a space.
+        letter: String,
+    },
+    /// The user asks for the operations that failed, and none did.
+    #[error("no operation of run {run} failed")]
+    NothingFailed {
+        /// The run.
+        run: String,
+    },
+    /// Neither the agenda nor the parent has an operation of this name.
+    #[error("there is no operation `{name}`")]
+    UnknownOperation {
+        /// The name.
+        name: String,
+        /// A similar name.
+        near: Option<String>,
+    },
+    /// The records of the parent cannot be written.
+    #[error("the records of the parent cannot be written: {why}")]
+    ParentRecords {
+        /// The reason.
+        why: String,
+    },
     /// A dead letter was replayed before, and the request does not allow another replay.
     #[error("dead letter {id} was replayed before, by {runs}")]
     ReplayedBefore {

@@ -6,7 +6,9 @@ use crate::secret_lookup::handlers_with_secrets;
 use crate::surroundings::Surroundings;
 use pop_agenda::{History, Plan, PriorOutcomes, RunOptions, RunTime, Scheduler};
 use pop_contract::Millis;
-use pop_executor::{FileJournal, Inputs, Lock, RunFolder, RunIdentity, RunStart, Sync, cluster};
+use pop_executor::{
+    FileJournal, Inputs, Lock, ReplayResult, RunFolder, RunIdentity, RunStart, Sync, cluster,
+};
 use pop_field_retriever::LaunchDataWrapper;
 use pop_launchers::process::EXECUTOR_VARIABLE;
 use pop_launchers::{Secrets, Setting};
@@ -24,6 +26,8 @@ pub struct PreparedRun {
     pub history: History,
     /// Outcomes of an earlier run of the agenda; empty in a resumed run.
     pub adopted: PriorOutcomes,
+    /// Results of replayed dead letters of a resumed run.
+    pub replayed: Vec<ReplayResult>,
     /// Options of a resumed run; none in a new one.
     pub resumed: Option<RunOptions>,
     /// Wall-clock start of the run, and the time of its last event; none in a new run.
@@ -47,13 +51,23 @@ impl PreparedRun {
         let journal = FileJournal::begin(folder, &inputs.digest()?, sync)?;
         let history = History::new(plan.len());
         let scheduler = Scheduler::new(plan, options);
-        Ok(Self { scheduler, identity, journal, history, adopted, resumed: None, began: None, lock })
+        Ok(Self {
+            scheduler,
+            identity,
+            journal,
+            history,
+            adopted,
+            replayed: Vec::new(),
+            resumed: None,
+            began: None,
+            lock,
+        })
     }
 
     /// Splits the run into the input of the driver and the parts that the caller owns during the run.
     pub fn into_parts(self) -> (RunStart, FileJournal, History, Lock) {
-        let Self { scheduler, identity, adopted, resumed, began, .. } = self;
-        let start = RunStart { scheduler, identity, adopted, resumed, began };
+        let Self { scheduler, identity, adopted, replayed, resumed, began, .. } = self;
+        let start = RunStart { scheduler, identity, adopted, replayed, resumed, began };
         (start, self.journal, self.history, self.lock)
     }
 

@@ -156,7 +156,7 @@ fn types_of_faulty_handlers(agenda: &Agenda, faults: &TextFaults) -> HashSet<Str
 }
 
 /// The inputs with which a run was started.
-fn recorded_inputs(settings: &Settings) -> Vec<GivenInput> {
+pub(crate) fn recorded_inputs(settings: &Settings) -> Vec<GivenInput> {
     let given = settings.inputs.iter().map(|(name, value)| GivenInput {
         name: name.clone(),
         value: GivenValue::Value(value.clone()),

@@ -12,8 +12,8 @@ use pop_agenda::{
 };
 use pop_contract::Millis;
 use pop_executor::{
-    FileJournal, FolderError, Inputs, JournalContent, Lock, RestoredRun, RunFolder, Sync, read_journal,
-    restore,
+    FileJournal, FolderError, Inputs, JournalContent, Lock, ReplayResult, RestoredRun, RunFolder, Sync,
+    read_journal, restore,
 };
 use pop_field_retriever::LaunchType;
 use pop_launchers::process::sweep_run;
@@ -124,6 +124,8 @@ pub struct ResumeOptions {
     pub now: Millis,
     /// Time at which the journal is synced to disk: in the background, or before the run acts on an event.
     pub sync: Sync,
+    /// Results of replayed dead letters ([`ReplayedLetters`](crate::ReplayedLetters)), which a run that had ended takes.
+    pub replayed: Vec<ReplayResult>,
 }
 
 impl ResumableRun {
@@ -135,6 +137,12 @@ impl ResumableRun {
         let content = read_journal(&folder.journal())?;
         let digest = inputs.digest()?;
         if content.inputs.as_ref().is_some_and(|begun| *begun != digest) {
+            return Err(FolderError::InputsChanged { run: folder.run().to_owned() }.into());
+        }
+        let records = folder
+            .parent_digest()
+            .map_err(|source| FolderError::Io { path: folder.path().to_owned(), source })?;
+        if records != inputs.settings.rerun_of.as_ref().map(|rerun| rerun.records.clone()) {
             return Err(FolderError::InputsChanged { run: folder.run().to_owned() }.into());
         }
         let plan = frozen_plan(&inputs, surroundings)?;
@@ -171,6 +179,16 @@ impl ResumableRun {
         &self.inputs
     }
 
+    /// The folder of the run.
+    pub fn folder(&self) -> &RunFolder {
+        &self.folder
+    }
+
+    /// The scheduler in the state after the last event.
+    pub fn scheduler(&self) -> &Scheduler {
+        &self.restored.scheduler
+    }
+
     /// Length in bytes of the torn tail of the journal, which is ignored.
     pub fn torn_bytes(&self) -> u64 {
         self.content.torn
@@ -191,7 +209,7 @@ impl ResumableRun {
     pub fn resume(self, resume: ResumeOptions, adopted: PriorOutcomes) -> Result<PreparedRun, AssemblyError> {
         let Self { folder, inputs, digest, content, restored, count, lock } = self;
         let identity = identity(&folder, &inputs.settings)?;
-        let options = resume.options;
+        let (options, replayed) = (resume.options, resume.replayed);
         let began = restored.began;
         let scheduler = match began {
             Some(_) => restored.scheduler,
@@ -214,10 +232,12 @@ impl ResumableRun {
         if let Some(options) = &resumed {
             check_needs(&scheduler, &options.resources)?;
         }
-        let adopted = if began.is_none() { adopted } else { PriorOutcomes::default() };
+        let parent = inputs.settings.rerun_of.as_ref().map(|rerun| Box::new(rerun.parent.clone()));
+        let adopted =
+            if began.is_none() { PriorOutcomes { parent, ..adopted } } else { PriorOutcomes::default() };
         let journal = FileJournal::reopen(&folder.journal(), &content, &digest, resume.sync)?;
         let history = History::of(count, &content.events);
-        Ok(PreparedRun { scheduler, identity, journal, history, adopted, resumed, began, lock })
+        Ok(PreparedRun { scheduler, identity, journal, history, adopted, replayed, resumed, began, lock })
     }
 }
 

@@ -149,6 +149,7 @@ fn resume_needs_unchanged_inputs_and_the_lock() {
         is_limit_from_now: true,
         now: 1,
         sync: Sync::Behind,
+        replayed: Vec::new(),
     };
     let prepared = resumable.resume(resume, pop_agenda::PriorOutcomes::default()).unwrap();
     assert_eq!(prepared.scheduler.options().parallel, 3);

@@ -9,6 +9,7 @@ mod handlers;
 mod inputs;
 mod manage;
 mod new;
+mod rerun;
 mod resources;
 mod run;
 mod saved_runs;
@@ -24,6 +25,7 @@ pub(crate) use handlers::{HandlerCheckArgs, HandlerCommand, HandlersArgs, Handle
 pub(crate) use inputs::{InputArgs, InputsArgs, PlanningArgs};
 pub(crate) use manage::{CancelArgs, PruneArgs, WaitArgs};
 pub(crate) use new::{NewArgs, NewKind, NewLanguage};
+pub(crate) use rerun::RerunArgs;
 pub(crate) use resources::ResourceArgs;
 pub(crate) use run::{ResumeArgs, RunArgs};
 pub(crate) use saved_runs::{ExplainArgs, LogsArgs, RunsArgs, ShowArgs};
@@ -64,6 +66,9 @@ pub(crate) enum Command {
     /// Resume a run after a crash, a stop or a failure; finished operations do not run again
     #[command(after_help = exit_codes::RUN)]
     Resume(ResumeArgs),
+    /// Start a new run that reuses the unchanged results of an earlier one
+    #[command(after_help = exit_codes::RUN)]
+    Rerun(RerunArgs),
     /// List the inputs of an agenda
     #[command(after_help = exit_codes::INPUTS)]
     Inputs(InputsArgs),

@@ -145,6 +145,25 @@ impl From<AssemblyError> for CommandError {
             AssemblyError::Resources { resource, needed, .. } => {
                 (Kind::Usage, Some(format!("set the total with `--resources {resource}={needed}`")))
             }
+            AssemblyError::ParentRuns { run } => {
+                let hint = format!(
+                    "`pop wait {run}` waits for its end, `pop cancel {run}` ends it, and `pop resume {run}` continues it if its executor died"
+                );
+                (Kind::Journal, Some(hint))
+            }
+            AssemblyError::RerunOfReplay { letter, .. } => (
+                Kind::Usage,
+                Some(format!("replay the dead letter again: `pop dlq replay {letter} --again`")),
+            ),
+            AssemblyError::NothingFailed { run } => {
+                let hint =
+                    format!("without --failed, `pop rerun {run}` runs what did not succeed or has changed");
+                (Kind::Usage, Some(hint))
+            }
+            AssemblyError::UnknownOperation { near, .. } => {
+                (Kind::Usage, near.map(|near| format!("did you mean `{near}`?")))
+            }
+            AssemblyError::ParentRecords { .. } => (Kind::Journal, None),
             AssemblyError::ReplayedBefore { .. } => {
                 (Kind::Usage, Some("add `--again` to replay it anyway".to_owned()))
             }

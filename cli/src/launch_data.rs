@@ -91,7 +91,7 @@ pub(crate) fn request(
 }
 
 /// The values of the command line for inputs: those of files first, because `--input` takes precedence.
-fn given_inputs(args: &InputArgs) -> Result<Vec<GivenInput>, CommandError> {
+pub(crate) fn given_inputs(args: &InputArgs) -> Result<Vec<GivenInput>, CommandError> {
     let mut given = Vec::new();
     for path in &args.input_files {
         let name = path.display().to_string();

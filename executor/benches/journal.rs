@@ -28,13 +28,14 @@ fn events() -> Vec<EventRecord> {
         options: RunOptions::default(),
         adopted: Vec::new(),
         adoptable: Vec::new(),
+        parent: None,
     };
     let result = Arc::new(json!({"exitCode": 0}));
     let of_one = |op| {
         let ending = Ending::Succeeded { result: Arc::clone(&result) };
         [
             RunEvent::AttemptStarted { op, attempt: 1 },
-            RunEvent::AttemptEnded { op, attempt: 1, ending, files: None },
+            RunEvent::AttemptEnded { op, attempt: 1, ending, named_files: Arc::default(), files: None },
         ]
     };
     let ended = RunEvent::RunEnded { outcome: RunOutcome::Succeeded };

@@ -2,9 +2,10 @@
 
 use crate::dead_letter_queue::{DeadLetter, PastAttempt};
 use crate::run_identity::RunIdentity;
-use pop_agenda::{Ending, OpIx, OperationHistory, RunTime, Scheduler};
+use pop_agenda::{Ending, OpIx, OperationHistory, RunTime, Scheduler, Serves};
 use pop_contract::{Blame, Failure, Millis};
-use serde_json::json;
+use pop_document::Pointer;
+use serde_json::{Value, json};
 use std::borrow::Cow;
 
 /// The dead letter of `op`. `began` is the wall-clock start of its run.
@@ -21,19 +22,42 @@ pub(crate) fn of(scheduler: &Scheduler, identity: &RunIdentity, op: OpIx, began:
     {
         params.insert("lockKey".to_owned(), json!(keys));
     }
+    if let Some(files) = scheduler.bound_files(op) {
+        for (key, patterns) in [("reads", files.reads), ("writes", files.writes)] {
+            if !patterns.is_empty() {
+                params.insert(key.to_owned(), json!(patterns));
+            }
+        }
+    }
+    let payload = scheduler.payload(op).map_or_else(|_| planned.payload.template().clone(), Cow::into_owned);
     DeadLetter {
         run: identity.run.clone(),
         operation: planned.name.to_string(),
         handler_type: planned.handler_type.to_string(),
         agenda: identity.agenda.clone(),
         launcher: identity.on.to_string(),
-        payload: scheduler.payload(op).map_or_else(|_| planned.payload.template().clone(), Cow::into_owned),
+        inserted_maps: match planned.serves {
+            Serves::Exec => inserted_maps(&payload, planned.payload.template()),
+            _ => Vec::new(),
+        },
+        payload,
         params,
         failure: failure.unwrap_or_else(|| Failure::new(Blame::Pop, "pop", "unknown failure")),
         attempts: history.map_or_else(Vec::new, |history| past_attempts(history, wall)),
         settled: wall(settled.unwrap_or_default()),
         replays: Vec::new(),
     }
+}
+
+/// Pointers to maps in `command` and `env` that are not in the payload as written.
+fn inserted_maps(payload: &Value, template: &Value) -> Vec<String> {
+    let items = payload["command"].as_array().into_iter().flatten().enumerate();
+    let items = items.map(|(index, item)| (Pointer::root().join("command").join(index), item));
+    let variables = payload["env"].as_object().into_iter().flatten();
+    let variables = variables.map(|(name, value)| (Pointer::root().join("env").join(name), value));
+    let is_written = |at: &Pointer| template.pointer(at.as_str()).is_some_and(Value::is_object);
+    let maps = items.chain(variables).filter(|(at, value)| value.is_object() && !is_written(at));
+    maps.map(|(at, _)| at.to_string()).collect()
 }
 
 /// The attempts of an operation, oldest first. A failure before a launch counts as an attempt with no duration.

@@ -43,6 +43,10 @@ pub struct DeadLetter {
     pub launcher: String,
     /// Payload of the operation, after its references were replaced.
     pub payload: Value,
+    /// Pointers to maps that references put into `command` or `env` of type `exec`. They are data, although they may look
+    /// like `{spread: …}`, `{json: …}` or `{file: …}`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub inserted_maps: Vec<String>,
     /// The operation's own params, and its lock keys.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub params: Map<String, Value>,
@@ -178,6 +182,13 @@ impl DeadLetters {
         // a missing or damaged file has no recorded replays
         let replays = read(&path).map_or_else(|_| Vec::new(), |earlier| earlier.replays);
         write_file(&path, &DeadLetter { replays, ..letter.clone() })
+    }
+
+    /// Removes a dead letter whose operation has the result of its replay, for a caller that has locked the queue. The
+    /// operation may get another one.
+    pub(crate) fn remove_locked(&self, operation: &str, _lock: &LettersLock) -> Result<(), LetterError> {
+        let path = self.path(operation)?;
+        fs::remove_file(&path).map_err(|error| self.or_no_letter(at(&path)(error), operation))
     }
 
     /// Whether an operation has a dead letter, or had one that was dropped.

@@ -71,10 +71,23 @@ pub struct RunStart {
     pub identity: RunIdentity,
     /// Outcomes of an earlier run of the agenda; empty in a resumed run.
     pub adopted: PriorOutcomes,
+    /// Results of replayed dead letters of a resumed run.
+    pub replayed: Vec<ReplayResult>,
     /// Options of a resumed run; none in a new one.
     pub resumed: Option<RunOptions>,
     /// Wall-clock start of the run, and the time of its last event; none in a new run.
     pub began: Option<(Millis, RunTime)>,
+}
+
+/// The result of a replayed dead letter.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ReplayResult {
+    /// The operation with the dead letter.
+    pub op: OpIx,
+    /// The run that replayed it.
+    pub run: String,
+    /// The result.
+    pub result: Arc<Value>,
 }
 
 /// Why a run ended without an outcome.
@@ -122,11 +135,14 @@ struct Driver {
 
 impl Driver {
     fn new(given: RunStart, ports: Ports) -> Self {
-        let RunStart { scheduler, identity, adopted, resumed, began } = given;
+        let RunStart { scheduler, identity, adopted, replayed, resumed, began } = given;
         let (sender, updates) = mpsc::channel(UPDATE_LIMIT);
         let now = (ports.clock)();
         // a run's time continues while no process executes it; it never goes back, even if the wall clock does
         let base = began.map_or(RunTime(0), |(started, last)| RunTime(now.saturating_sub(started)).max(last));
+        let replayed = replayed.into_iter().map(|ReplayResult { op, run, result }| {
+            Input::DeadLetterReplayed { op, run: run.into(), result }
+        });
         let input = match resumed {
             Some(options) => Input::Resumed { options },
             None => Input::Begun { run: identity.run.as_str().into(), started: now, adopted },
@@ -137,7 +153,7 @@ impl Driver {
             ports,
             sender,
             updates,
-            inputs: VecDeque::from([input]),
+            inputs: replayed.chain([input]).collect(),
             running: HashSet::new(),
             ended: Vec::new(),
             postponed: Postponed::default(),

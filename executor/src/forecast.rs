@@ -4,7 +4,8 @@
 //! The scheduler itself decides. Cached results and files are looked up but not put back, locks count as free, and an
 //! operation that would run never ends. So the operations that read its result stay undecided.
 
-use crate::effects::{ExecProgram, FileContext, LookUp};
+use crate::effects::{FileContext, LookUp};
+use crate::exec_program::ExecProgram;
 use crate::host::Host;
 use crate::run_identity::RunIdentity;
 use pop_agenda::{
@@ -106,6 +107,8 @@ impl Forecast {
         match gate {
             Gate::Lock { .. } | Gate::Delay { .. } => Answer::Granted,
             Gate::Version { .. } => Answer::Version(0),
+            // a forecast has no parent
+            Gate::Reuse { .. } => Answer::miss("there is no earlier run"),
             Gate::Files(declared) => {
                 let answer = self.files.read(&declared);
                 if let Answer::Read { files } = &answer {

@@ -4,6 +4,7 @@
 use crate::atomic_file::write_private;
 use crate::folder_error::FolderError;
 use crate::journal::read_json;
+use pop_agenda::ParentRun;
 use pop_contract::Description;
 use pop_launchers::read_regular_file;
 use serde::{Deserialize, Serialize};
@@ -20,6 +21,8 @@ const SETTINGS: &str = "settings.json";
 const CONF_D: &str = "conf.d";
 const DESCRIPTIONS: &str = "descriptions.json";
 const FILES: &str = "agendas.json";
+/// The file of the records of a rerun's parent, one line of JSON for each.
+pub(crate) const PARENT: &str = "parent.jsonl";
 
 /// Largest settings file that is read, in bytes.
 const SETTINGS_LIMIT: u64 = 16 * 1024 * 1024;
@@ -53,6 +56,9 @@ pub struct Settings {
     /// The dead letter that the run replays.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replay_of: Option<ReplayOf>,
+    /// The run whose unchanged results the run reuses.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rerun_of: Option<RerunOf>,
     /// The folders of descriptors and of their programs, if there are descriptors.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub conf_d: Option<ConfDSettings>,
@@ -65,6 +71,16 @@ pub struct ReplayOf {
     pub run: String,
     /// The operation.
     pub operation: String,
+}
+
+/// The parent of a rerun.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RerunOf {
+    /// The parent, and what runs even if nothing changed.
+    #[serde(flatten)]
+    pub parent: ParentRun,
+    /// Digest of the frozen records of the parent's operations.
+    pub records: String,
 }
 
 /// The folders of descriptors and of the programs that they name.
@@ -92,6 +108,9 @@ pub struct Inputs {
     pub descriptors: BTreeMap<String, Vec<u8>>,
     /// Descriptions of handlers when the run began, by the ids of their entries. Runs of earlier versions have none.
     pub descriptions: BTreeMap<String, Description>,
+    /// The records of the parent of a rerun, to be written. They may be large, so they are not read with the other inputs;
+    /// the settings have their digest.
+    pub parent: Option<Vec<u8>>,
 }
 
 impl Settings {
@@ -177,6 +196,9 @@ impl Inputs {
         if !self.descriptions.is_empty() {
             write(&descriptions, &self.descriptions_bytes()?)?;
         }
+        if let Some(parent) = &self.parent {
+            write(&folder.join(PARENT), parent)?;
+        }
         let unnamed = folder.join("settings.new");
         write(&unnamed, &settings_bytes)?;
         let settings = settings_path(folder);
@@ -209,6 +231,7 @@ impl Inputs {
             registry: read_optional(&folder.join(REGISTRY))?,
             descriptors,
             descriptions,
+            parent: None,
         })
     }
 }

@@ -9,6 +9,7 @@ mod dead_letter;
 mod dead_letter_queue;
 mod driver;
 mod effects;
+mod exec_program;
 mod files;
 mod folder_error;
 mod forecast;
@@ -16,6 +17,8 @@ mod frozen_inputs;
 mod host;
 mod journal;
 mod lock;
+mod named_files;
+mod parent_results;
 mod postponed_launches;
 mod process_stat;
 mod restore;
@@ -24,12 +27,13 @@ mod run_identity;
 
 pub use attempt::{AttemptLimits, AttemptOrder, AttemptRunner, Runners, operation_log, preview};
 pub use dead_letter_queue::{DeadLetter, DeadLetters, LetterError, LockedLetter, PastAttempt};
-pub use driver::{FinishedRun, Ports, RunError, RunRequest, RunStart, run};
-pub use effects::{EffectReply, EffectRequest, Effects, ExecProgram, HostEffects, Ticket};
+pub use driver::{FinishedRun, Ports, ReplayResult, RunError, RunRequest, RunStart, run};
+pub use effects::{EffectReply, EffectRequest, Effects, HostEffects, Ticket};
+pub use exec_program::ExecProgram;
 pub use files::{FileChange, FilesError, MOST_FILES, MOST_PATH_BYTES, changed_reads, changed_writes};
 pub use folder_error::FolderError;
 pub use forecast::{Prospect, forecast};
-pub use frozen_inputs::{ConfDSettings, Inputs, ReplayOf, Settings};
+pub use frozen_inputs::{ConfDSettings, Inputs, ReplayOf, RerunOf, Settings};
 pub use host::{
     CacheAnswer, CacheEntry, CacheFile, CacheOrigin, CommitOutcome, DelayTurn, FILES_LIMIT, HeldLock, Holder,
     Host, HostError, LockAttempt, LockWait, MOST_BYTES, Miss, ShortLock, StoreError, StoredFile,
@@ -37,6 +41,7 @@ pub use host::{
 };
 pub use journal::{FileJournal, Journal, JournalContent, JournalError, Sync, read_journal};
 pub use lock::{ExecutorProcess, Lock};
+pub use parent_results::parent_bytes;
 /// Reads the access to a cluster from launch data.
 pub use pop_handler_base::cluster;
 pub use restore::{RestoredRun, adopt, restore};

@@ -153,6 +153,7 @@ mod tests {
             options: RunOptions::default(),
             adopted,
             adoptable: Vec::new(),
+            parent: None,
         };
         let grown = RunEvent::PlanGrown { by: OpIx(1), count: 1, adopted: Vec::new() };
         let reopened = RunEvent::RunReopened { ops: [OpIx(0), OpIx(2)].into() };

@@ -1,9 +1,11 @@
 //! The folder of a run: frozen inputs, journal, logs, and the lock of the one process that executes the run.
 
 use crate::folder_error::FolderError;
-use crate::frozen_inputs::{Inputs, check_utf8, ignore_missing, make_folder, settings_path, sync, sync_path};
+use crate::frozen_inputs::{
+    Inputs, PARENT, check_utf8, ignore_missing, make_folder, settings_path, sync, sync_path,
+};
 use crate::lock::{ExecutorProcess, Lock, LockError, executor, remote_executor};
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -131,6 +133,17 @@ impl RunFolder {
         settings_path(&self.path.join(INPUTS))
     }
 
+    /// The digest of the frozen records of the parent; none unless the run is a rerun.
+    pub fn parent_digest(&self) -> io::Result<Option<String>> {
+        let mut hasher = blake3::Hasher::new();
+        match File::open(parent_file(&self.path)) {
+            Ok(file) => hasher.update_reader(file)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        Ok(Some(hasher.finalize().to_hex().to_string()))
+    }
+
     /// The inputs of the run.
     pub fn inputs(&self) -> Result<Inputs, FolderError> {
         Inputs::read(&self.path.join(INPUTS))
@@ -173,6 +186,11 @@ impl RunFolder {
     pub fn is_held(&self) -> bool {
         self.executor().is_some()
     }
+}
+
+/// The file with the records of the parent in the folder of a rerun.
+pub(crate) fn parent_file(folder: &Path) -> PathBuf {
+    folder.join(INPUTS).join(PARENT)
 }
 
 /// The file of the lock in the folder of a run.

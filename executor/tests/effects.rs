@@ -47,7 +47,10 @@ fn setup() -> Setup {
 impl Setup {
     fn ask(&mut self, ticket: u64, gate: Gate) {
         let (ticket, plan) = (Ticket(ticket), Arc::clone(&self.plan));
-        self.effects.request(EffectRequest::Ask { ticket, op: OP, gate, exec: None, plan }, &self.sender);
+        self.effects.request(
+            EffectRequest::Ask { ticket, op: OP, gate, exec: None, payload: None, declared: None, plan },
+            &self.sender,
+        );
     }
 
     fn request(&mut self, request: EffectRequest) {

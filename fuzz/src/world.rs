@@ -53,7 +53,7 @@ impl World {
                 Action::Launch { op, attempt, .. } => self.running.push((op, attempt)),
                 Action::Ask { op, gate } => {
                     let answer = match gate {
-                        Gate::Cache(_) => Answer::miss("no entry"),
+                        Gate::Cache(_) | Gate::Reuse { .. } => Answer::miss("no entry"),
                         Gate::Files(_) => Answer::Read { files: Arc::default() },
                         Gate::Version { .. } => Answer::Version(1),
                         Gate::Lock { .. } | Gate::Delay { .. } => Answer::Granted,

@@ -25,11 +25,12 @@ pub const EXEC_FIELDS: [&str; 11] = [
 /// Fields of the map `retry`.
 pub(crate) const RETRY_FIELDS: [&str; 5] = ["maxAttempts", "delayMs", "factor", "maxDelayMs", "on"];
 /// The keys that belong to one operation and have no meaning elsewhere.
-pub const OPERATION_ONLY: [&str; 13] = [
+pub const OPERATION_ONLY: [&str; 14] = [
     "dependsOn",
     "reads",
     "writes",
     "finally",
+    "undoes",
     "when",
     "version",
     "action",

@@ -54,6 +54,8 @@ pub struct RareParams {
     pub when: Option<Pattern>,
     /// Groups in `dependsOn`; every one must hold.
     pub groups: Vec<DependsOnGroup>,
+    /// `undoes`: operations whose effects this clean-up removes.
+    pub undoes: Vec<DependsOn>,
     /// `reads`: patterns of files, a string or a list of strings.
     pub reads: Option<Value>,
     /// `writes`: the same for the files that it writes.
@@ -160,6 +162,7 @@ impl RareParams {
             action: fields.text("action").map(str::to_owned),
             when: when(&mut fields),
             groups,
+            undoes: undoes(&mut fields),
             reads: patterns(&mut fields, "reads"),
             writes: patterns(&mut fields, "writes"),
         };
@@ -191,6 +194,23 @@ impl Finally {
             _ => fields.boolean("finally").filter(|is_finally| *is_finally).map(|_| Self::Always),
         }
     }
+}
+
+/// Reads `undoes`: names of operations. Only clean-up can undo something.
+fn undoes(fields: &mut Fields<'_, '_>) -> Vec<DependsOn> {
+    let at = fields.at("undoes");
+    let Some(value) = fields.any("undoes").cloned() else { return Vec::new() };
+    let (names, groups) = DependsOnGroup::parse(&value, &at, fields.faults());
+    if !groups.is_empty() {
+        let fault = Fault::value("wrong-type", at.clone(), "`undoes` is a list of names of operations");
+        fields.faults().push(fault);
+    }
+    let is_finally = fields.any("finally").is_some_and(|value| value != false && value != "false");
+    if !is_finally {
+        let message = "`undoes` needs `finally`: only clean-up removes the effects of other operations";
+        fields.faults().push(Fault::key("misplaced-param", at, message));
+    }
+    names
 }
 
 /// Reads patterns of files: a string or a list of strings, which may contain references.

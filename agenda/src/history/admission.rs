@@ -62,7 +62,7 @@ impl Admission {
             }
             Answer::Busy { holder } => self.set_holder(GateHolder::Outside(holder.clone())),
             Answer::Later { .. } => {}
-            Answer::Hit { .. } | Answer::Failed(_) => self.close(at),
+            Answer::Hit { .. } | Answer::Reused { .. } | Answer::Failed(_) => self.close(at),
         }
     }
 

@@ -6,14 +6,20 @@ mod admission;
 mod operation;
 
 pub use admission::{Admission, GateHolder, GateWait};
-pub use operation::{Attempt, Backoff, FailedStart, OperationHistory, StopRequest};
+pub use operation::{
+    Attempt, Backoff, FailedStart, OperationHistory, ReplayedLetter, ReusedResult, StopRequest,
+};
 
 use crate::event::{EventRecord, PriorOutcome, RunEvent, RunOutcome, RunTime};
 use crate::gate::Gate;
 use crate::ops::{OpIx, OpMap};
 use crate::outcome::Outcome;
+use crate::plan::{Plan, PlannedOperation};
+use crate::reuse::ParentRun;
 use pop_contract::Millis;
+use serde_json::Value;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 /// Everything that happened in a run.
 #[derive(Debug, Clone)]
@@ -22,6 +28,8 @@ pub struct History {
     pub run: Box<str>,
     /// Wall-clock time at which the run began, in epoch milliseconds.
     pub started: Millis,
+    /// The run whose unchanged results this run reuses; none unless the run is a rerun.
+    pub parent: Option<Box<ParentRun>>,
     /// Number of times that the run was resumed.
     pub resumed: u32,
     /// Time and outcome of the end of the run; none while it runs, also after a resume.
@@ -39,6 +47,7 @@ impl History {
         Self {
             run: Box::default(),
             started: 0,
+            parent: None,
             resumed: 0,
             ended: None,
             last: RunTime(0),
@@ -61,6 +70,17 @@ impl History {
         &self.operations[op]
     }
 
+    /// The results that operations may read: those of successes, and null of skipped operations.
+    pub fn results(&self, plan: &Plan) -> HashMap<OpIx, Arc<Value>> {
+        let result = |(op, planned): (OpIx, &PlannedOperation)| {
+            let seen = self.operation(op);
+            let is_skipped = seen.outcome() == Some(Outcome::Skipped);
+            let result = seen.result().cloned().or_else(|| is_skipped.then(Arc::default));
+            Some((op, result.filter(|_| planned.is_read)?))
+        };
+        plan.operations().filter_map(result).collect()
+    }
+
     /// Converts a time of the run to wall-clock time in epoch milliseconds.
     pub fn wall(&self, at: RunTime) -> Millis {
         self.started.saturating_add(at.0)
@@ -71,7 +91,8 @@ impl History {
         let at = recorded.at;
         self.last = at;
         match &recorded.event {
-            RunEvent::RunStarted { run, started, adopted, .. } => {
+            RunEvent::RunStarted { run, started, adopted, parent, .. } => {
+                self.parent.clone_from(parent);
                 self.run.clone_from(run);
                 self.started = *started;
                 self.adopt(adopted, at);

@@ -8,6 +8,7 @@ use crate::event::{Ending, RunEvent, RunTime, StopReason};
 use crate::files::RecordedFiles;
 use crate::gate::{Answer, Gate};
 use crate::outcome::Outcome;
+use crate::reuse::NamedFile;
 use pop_contract::{Exit, Failure, Progress};
 use pop_policy::PatternMatch;
 use serde_json::Value;
@@ -31,6 +32,28 @@ pub struct Attempt {
     pub ended: Option<(RunTime, Ending)>,
     /// Exit of the program, if it ended after the scheduler had given up the attempt.
     pub late: Option<Exit>,
+    /// Files that the operation names, after a success of a local program.
+    pub named_files: Arc<[NamedFile]>,
+}
+
+/// A result of the parent that a run reused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReusedResult {
+    /// The run in which the operation ran.
+    pub run: Box<str>,
+    /// Files that the operation names.
+    pub named_files: Arc<[NamedFile]>,
+}
+
+/// The result of a replayed dead letter.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ReplayedLetter {
+    /// The run that replayed the dead letter.
+    pub run: Box<str>,
+    /// The result.
+    pub result: Arc<Value>,
+    /// Whether the operation has got the result; before that, the run has to be resumed.
+    pub is_given: bool,
 }
 
 /// A request to stop an attempt.
@@ -83,9 +106,13 @@ pub struct OperationHistory {
     pub reopened: Vec<RunTime>,
     /// Result adopted from an earlier run.
     pub adopted: Option<Arc<Value>>,
+    /// The reuse of a result of the parent; none if the operation ran.
+    pub reused: Option<ReusedResult>,
+    /// The result of its replayed dead letter, which a resume gives to the operation.
+    pub replayed: Option<ReplayedLetter>,
     /// Latest progress report.
     pub progress: Option<Arc<Progress>>,
-    /// Ending without an attempt: from the parts of the operation, or from the cache.
+    /// Ending without an attempt: from the parts of the operation, the cache, the parent or a replayed dead letter.
     pub joined: Option<Ending>,
     /// The `skipPattern` that held, with its values.
     pub skipped: Option<Box<PatternMatch>>,
@@ -186,6 +213,7 @@ impl OperationHistory {
                 committing: None,
                 ended: None,
                 late: None,
+                named_files: Arc::default(),
             }),
             RunEvent::AttemptRunning { .. } => {
                 if let Some(attempt) = self.attempts.last_mut() {
@@ -200,13 +228,14 @@ impl OperationHistory {
                     attempt.committing = Some(at);
                 }
             }
-            RunEvent::AttemptEnded { ending, files, .. } => {
+            RunEvent::AttemptEnded { ending, named_files, files, .. } => {
                 self.close_admission(at);
                 if let (Some(own), Some(files)) = (&mut self.files, files) {
                     own.written = Some(Arc::clone(files));
                 }
                 if let Some(attempt) = self.attempts.last_mut() {
                     attempt.ended = Some((at, ending.clone()));
+                    attempt.named_files.clone_from(named_files);
                 }
                 if matches!(ending, Ending::Succeeded { .. }) {
                     self.settled = Some((at, Outcome::Succeeded));
@@ -229,6 +258,10 @@ impl OperationHistory {
                 self.settled = Some((at, *outcome));
                 self.ignored.clone_from(ignored);
             }
+            RunEvent::DeadLetterReplayed { run, result, .. } => {
+                self.replayed =
+                    Some(ReplayedLetter { run: run.clone(), result: Arc::clone(result), is_given: false });
+            }
             RunEvent::RunStarted { .. }
             | RunEvent::RunResumed { .. }
             | RunEvent::RunReopened { .. }
@@ -249,12 +282,20 @@ impl OperationHistory {
         }
     }
 
-    /// Removes the outcome, because the operation runs again.
+    /// Removes the outcome, because the operation runs again or gets the result of its replayed dead letter.
     pub(crate) fn reopen(&mut self, at: RunTime) {
         self.settled = None;
         self.joined = None;
         self.skipped = None;
+        self.reused = None;
         self.reopened.push(at);
+        // a second repetition is a real one
+        self.replayed.take_if(|replayed| replayed.is_given);
+        if let Some(replayed) = &mut self.replayed {
+            replayed.is_given = true;
+            self.joined = Some(Ending::Succeeded { result: Arc::clone(&replayed.result) });
+            self.settled = Some((at, Outcome::Succeeded));
+        }
     }
 
     fn start_admission(&mut self, gates: &Arc<[Gate]>, at: RunTime) {
@@ -282,6 +323,12 @@ impl OperationHistory {
             Answer::Hit { result, .. } => {
                 self.joined = Some(Ending::Succeeded { result: Arc::clone(result) });
                 self.settled = Some((at, Outcome::FromCache));
+            }
+            Answer::Reused { result, run, named_files, files } => {
+                self.files = files.as_deref().cloned();
+                self.joined = Some(Ending::Succeeded { result: Arc::clone(result) });
+                self.settled = Some((at, Outcome::Succeeded));
+                self.reused = Some(ReusedResult { run: run.clone(), named_files: Arc::clone(named_files) });
             }
             Answer::Failed(failure) => self.add_failed_start(at, failure.clone()),
             _ => {}

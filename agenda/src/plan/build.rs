@@ -230,6 +230,7 @@ pub(super) fn plan_operation(
         own.when = written
             .when
             .map(|pattern| Arc::new(When::resolve(pattern, &params.join("when"), &mut reasons, faults)));
+        own.undoes = written.undoes.iter().filter_map(|name| reasons.undo(name, faults)).collect();
         own.is_cleanup = written.finally.is_some();
         own.action = written.action.map(String::into_boxed_str);
         own.generator = written.generator;

@@ -132,6 +132,13 @@ impl<'a> Reasons<'a> {
         Some(on)
     }
 
+    /// Adds an operation that this clean-up undoes; it waits for any outcome of it.
+    pub(super) fn undo(&mut self, name: &DependsOn, faults: &mut Vec<Fault>) -> Option<OpRef> {
+        let (on, _) = self.find(name, faults)?;
+        self.follow(on, Outcomes::ANY, name.site());
+        Some(on)
+    }
+
     /// The operation and the outcomes of a name of `dependsOn`.
     fn find(&self, depends_on: &DependsOn, faults: &mut Vec<Fault>) -> Option<(OpRef, Outcomes)> {
         let (name, site) = (&depends_on.name, depends_on.site());

@@ -116,6 +116,8 @@ pub struct RareFields {
     pub is_cleanup: bool,
     /// When a resumed run repeats it; none without `finally`.
     pub finally: Option<Finally>,
+    /// Operations whose effects this clean-up removes.
+    pub undoes: Vec<OpRef>,
     /// Whether the operation is skipped if a dependency does not have the outcome that `dependsOn` names.
     pub is_conditional: bool,
     /// Expression without which it is skipped.
@@ -224,9 +226,9 @@ pub struct Plan {
     pub identity: Identity,
     operations: OpMap<PlannedOperation>,
     graph: Graph,
-    exec_pod: Arc<PodConfig>,
+    pub(crate) exec_pod: Arc<PodConfig>,
     /// Launcher of the programs.
-    on: LaunchType,
+    pub(crate) on: LaunchType,
     /// Operations with [`RareFields::is_last`].
     last: Vec<OpIx>,
     /// Context to plan added operations; none if the run cannot add any.

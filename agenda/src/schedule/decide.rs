@@ -7,7 +7,7 @@ use super::time_limits::total_timeout_message;
 use super::{Phase, Scheduler, StartError};
 use crate::event::{CancelReason, Ending, PriorOutcomes, RunEvent, RunOutcome, RunTime, StopReason};
 use crate::files::FileRecord;
-use crate::gate::Answer;
+use crate::gate::{Answer, Gate};
 use crate::ops::OpIx;
 use crate::outcome::Outcome;
 use crate::plan::{BoundPayload, Grown};
@@ -26,48 +26,54 @@ const FIRST_DISPLACED_MS: u64 = 1_000;
 impl Scheduler {
     /// The event of an input; none for inputs of attempts that have ended.
     pub(super) fn fact(&self, input: Input) -> Option<Decision> {
-        let event =
-            match input {
-                Input::Begun { run, started, adopted } => (self.run == Phase::Unstarted).then(|| {
-                    let PriorOutcomes { planned, by_name } = adopted;
-                    let options = self.options.clone();
-                    RunEvent::RunStarted { run, started, options, adopted: planned, adoptable: by_name }
-                }),
-                Input::Resumed { options } => Some(RunEvent::RunResumed { options }),
-                Input::Running { op, attempt } => {
-                    let is_pending = matches!(self.table[op], OpState::Launched { is_pending: true, .. });
-                    (is_pending && self.is_out(op, attempt))
-                        .then_some(RunEvent::AttemptRunning { op, attempt })
-                }
-                Input::Progressed { op, attempt, progress } => self
-                    .is_followed(op, attempt)
-                    .then_some(RunEvent::ProgressReported { op, attempt, progress }),
-                Input::WentSilent { op, attempt } => {
-                    let is_launched = matches!(self.table[op], OpState::Launched { .. });
-                    let reason = StopReason::Stalled;
-                    (is_launched && self.is_out(op, attempt)).then_some(RunEvent::StopAsked {
-                        op,
-                        attempt,
-                        reason,
-                    })
-                }
-                Input::Ended { op, attempt, verdict } => {
-                    return self.is_followed(op, attempt).then(|| self.end_of_attempt(op, attempt, verdict));
-                }
-                Input::Committed { op, attempt, outcome } => return self.committed(op, attempt, outcome),
-                Input::Lost { op, attempt } => self
-                    .is_followed(op, attempt)
-                    .then_some(RunEvent::AttemptEnded { op, attempt, ending: Ending::Lost, files: None }),
-                Input::Late { op, attempt, exit } => {
-                    self.is_superseded(op, attempt).then_some(RunEvent::LateEnding { op, attempt, exit })
-                }
-                Input::Answered { op, answer } => {
-                    let waits = matches!(self.table[op], OpState::Gated(Hold::Asked | Hold::Busy));
-                    return waits.then(|| self.answered(op, answer));
-                }
-                Input::CancelAsked { reason } => self.cancel_event(reason),
-                Input::Ticked => None,
-            };
+        let event = match input {
+            Input::Begun { run, started, adopted } => (self.run == Phase::Unstarted).then(|| {
+                let PriorOutcomes { planned, by_name, parent } = adopted;
+                let options = self.options.clone();
+                RunEvent::RunStarted { run, started, options, adopted: planned, adoptable: by_name, parent }
+            }),
+            Input::DeadLetterReplayed { op, run, result } => {
+                let is_dead = self.table[op].outcome() == Some(Outcome::DeadLettered);
+                is_dead.then_some(RunEvent::DeadLetterReplayed { op, run, result })
+            }
+            Input::Resumed { options } => Some(RunEvent::RunResumed { options }),
+            Input::Running { op, attempt } => {
+                let is_pending = matches!(self.table[op], OpState::Launched { is_pending: true, .. });
+                (is_pending && self.is_out(op, attempt)).then_some(RunEvent::AttemptRunning { op, attempt })
+            }
+            Input::Progressed { op, attempt, progress } => {
+                self.is_followed(op, attempt).then_some(RunEvent::ProgressReported { op, attempt, progress })
+            }
+            Input::WentSilent { op, attempt } => {
+                let is_launched = matches!(self.table[op], OpState::Launched { .. });
+                let reason = StopReason::Stalled;
+                (is_launched && self.is_out(op, attempt)).then_some(RunEvent::StopAsked {
+                    op,
+                    attempt,
+                    reason,
+                })
+            }
+            Input::Ended { op, attempt, verdict } => {
+                return self.is_followed(op, attempt).then(|| self.end_of_attempt(op, attempt, verdict));
+            }
+            Input::Committed { op, attempt, outcome } => return self.committed(op, attempt, outcome),
+            Input::Lost { op, attempt } => self.is_followed(op, attempt).then_some(RunEvent::AttemptEnded {
+                op,
+                attempt,
+                ending: Ending::Lost,
+                named_files: Arc::default(),
+                files: None,
+            }),
+            Input::Late { op, attempt, exit } => {
+                self.is_superseded(op, attempt).then_some(RunEvent::LateEnding { op, attempt, exit })
+            }
+            Input::Answered { op, answer } => {
+                let waits = matches!(self.table[op], OpState::Gated(Hold::Asked | Hold::Busy));
+                return waits.then(|| self.answered(op, answer));
+            }
+            Input::CancelAsked { reason } => self.cancel_event(reason),
+            Input::Ticked => None,
+        };
         event.map(Decision::from)
     }
 
@@ -78,6 +84,10 @@ impl Scheduler {
                 Ok(grown) => (Answer::Hit { result, by, written, files, restored }, grown),
                 Err(failure) => (Answer::miss(failure.message), None),
             },
+            Answer::Reused { result, run, named_files, files } => match self.generated(op, &result) {
+                Ok(grown) => (Answer::Reused { result, run, named_files, files }, grown),
+                Err(failure) => (Answer::miss(failure.message), None),
+            },
             other => (other, None),
         };
         Decision::with_generated(RunEvent::GateAnswered { op, answer }, grown)
@@ -86,13 +96,15 @@ impl Scheduler {
     /// The event of an attempt's end. An attempt that declares files or read versions succeeds only after these are
     /// verified and committed.
     fn end_of_attempt(&self, op: OpIx, attempt: u32, verdict: Verdict) -> Decision {
+        let named_files = Arc::clone(&verdict.named_files);
         match self.ending(op, verdict) {
             (Ending::Succeeded { result }, _) if self.needs_commit(op) => {
-                RunEvent::CommitAsked { op, attempt, result }.into()
+                RunEvent::CommitAsked { op, attempt, result, named_files }.into()
             }
-            (ending, grown) => {
-                Decision::with_generated(RunEvent::AttemptEnded { op, attempt, ending, files: None }, grown)
-            }
+            (ending, grown) => Decision::with_generated(
+                RunEvent::AttemptEnded { op, attempt, ending, named_files, files: None },
+                grown,
+            ),
         }
     }
 
@@ -102,11 +114,12 @@ impl Scheduler {
         attempt: u32,
         outcome: Result<Option<Arc<[FileRecord]>>, Box<Failure>>,
     ) -> Option<Decision> {
-        let OpState::Committing { result, .. } = &self.table[op] else { return None };
+        let OpState::Committing { result, named_files, .. } = &self.table[op] else { return None };
+        let named_files = Arc::clone(named_files);
         let succeeded = outcome.and_then(|files| Ok((self.succeeded(op, Arc::clone(result))?, files)));
         let ((ending, grown), files) =
             succeeded.unwrap_or_else(|failure| ((Ending::Failed(failure), None), None));
-        let event = RunEvent::AttemptEnded { op, attempt, ending, files };
+        let event = RunEvent::AttemptEnded { op, attempt, ending, named_files, files };
         (self.tries[op].attempt == attempt).then(|| Decision::with_generated(event, grown))
     }
 
@@ -374,11 +387,12 @@ impl Scheduler {
             return Ok(self.decide_growth(op, self.expansion(op, Some(&payload))?));
         }
         self.check_needs(op)?;
+        let mut gates: Vec<Gate> = self.reuse_gate(op).into_iter().collect();
         if planned.policies.is_gated() || planned.files().is_some() {
-            let gates = self.gates_of(op, &payload)?;
-            if !gates.is_empty() {
-                return Ok(RunEvent::GatesSet { op, gates: gates.into() }.into());
-            }
+            gates.extend(self.gates_of(op, &payload)?);
+        }
+        if !gates.is_empty() {
+            return Ok(RunEvent::GatesSet { op, gates: gates.into() }.into());
         }
         Ok(self.attempt(op, payload))
     }
@@ -434,7 +448,13 @@ impl Scheduler {
 }
 
 fn commit_given_up(op: OpIx, attempt: u32) -> RunEvent {
-    RunEvent::AttemptEnded { op, attempt, ending: Ending::Cancelled, files: None }
+    RunEvent::AttemptEnded {
+        op,
+        attempt,
+        ending: Ending::Cancelled,
+        named_files: Arc::default(),
+        files: None,
+    }
 }
 
 /// The failure of an attempt that cannot be launched.

@@ -2,6 +2,7 @@
 
 use super::growth::Prepared;
 use super::prior::Prior;
+use super::reuse::Reuse;
 use super::state::{Hold, OpState};
 use super::table::deadline;
 use super::{Cancel, Phase, Scheduler};
@@ -42,7 +43,7 @@ impl Scheduler {
 
     fn apply_event(&mut self, event: &RunEvent, now: RunTime) {
         match event {
-            RunEvent::RunStarted { run, started, options, adopted, adoptable } => {
+            RunEvent::RunStarted { run, started, options, adopted, adoptable, parent } => {
                 self.name.clone_from(run);
                 self.started = *started;
                 self.options = options.clone();
@@ -51,13 +52,20 @@ impl Scheduler {
                     self.agenda_id.clone_from(run);
                 }
                 self.prior = Prior::new(adoptable);
+                self.reuse = parent.as_deref().map(|parent| Box::new(Reuse::new(parent.clone(), &self.plan)));
                 self.adopt(adopted, now);
             }
             RunEvent::RunResumed { options } => {
                 self.options = options.clone();
                 self.resume(now);
             }
-            RunEvent::RunReopened { ops } => self.reopen(ops),
+            RunEvent::DeadLetterReplayed { op, result, .. } => {
+                self.replayed.insert(*op, Arc::clone(result));
+            }
+            RunEvent::RunReopened { ops } => {
+                self.reopen(ops);
+                self.give_replayed(ops, now);
+            }
             RunEvent::PlanGrown { by, adopted, .. } => {
                 self.grow(*by, None);
                 self.adopt(adopted, now);
@@ -131,9 +139,10 @@ impl Scheduler {
                 };
                 self.set(*op, OpState::Stopping { reason, kill_at: None });
             }
-            RunEvent::CommitAsked { op, result, .. } => {
+            RunEvent::CommitAsked { op, result, named_files, .. } => {
                 let give_up_at = self.ends_running().then(|| now.plus(self.options.grace_ms));
-                self.set(*op, OpState::Committing { result: Arc::clone(result), give_up_at });
+                let (result, named_files) = (Arc::clone(result), Arc::clone(named_files));
+                self.set(*op, OpState::Committing { result, named_files, give_up_at });
             }
             RunEvent::AttemptEnded { op, ending, .. } => self.end_attempt(*op, ending, now),
             _ => {}
@@ -221,6 +230,7 @@ impl Scheduler {
         }
         self.leave_gates(op, now);
         self.set(op, OpState::Settled(outcome));
+        self.note_unchanged(op, outcome);
         let plan = Arc::clone(&self.plan);
         if outcome.has_result() && plan.operation(op).generator().is_some() {
             self.growing.insert(op, None);
@@ -266,10 +276,11 @@ impl Scheduler {
     /// Sets the time at which the run stops waiting for commits; an earlier limit stays.
     pub(super) fn limit_commits(&mut self, limit: Option<RunTime>) {
         for op in self.table.launched().collect::<Vec<OpIx>>() {
-            if let OpState::Committing { result, give_up_at } = &self.table[op] {
+            if let OpState::Committing { result, named_files, give_up_at } = &self.table[op] {
                 let give_up_at = limit.map(|limit| give_up_at.map_or(limit, |known| known.min(limit)));
                 let result = Arc::clone(result);
-                self.set(op, OpState::Committing { result, give_up_at });
+                let named_files = Arc::clone(named_files);
+                self.set(op, OpState::Committing { result, named_files, give_up_at });
             }
         }
     }

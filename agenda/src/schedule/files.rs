@@ -19,6 +19,13 @@ impl Scheduler {
         }
     }
 
+    /// The files that an operation declares, with their references replaced; none if it declares none or a reference has no
+    /// value.
+    pub fn bound_files(&self, op: OpIx) -> Option<DeclaredFiles> {
+        let payload = self.payload(op).ok()?;
+        self.files_of(op, &payload).ok()?
+    }
+
     /// The declared files of an operation that prepares an attempt or has one running.
     pub fn declared_files(&self, op: OpIx) -> Option<&Arc<DeclaredFiles>> {
         self.gates.passing.get(&op)?.gates.iter().find_map(|gate| match gate {

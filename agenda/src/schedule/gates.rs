@@ -76,7 +76,7 @@ pub(super) fn turn_name(gate: &Gate, op: OpIx, plan: &Plan) -> Option<Box<str>> 
         Gate::Delay { id: Some(id), .. } => format!("delay {id}").into(),
         // all instances of an operation share its delay
         Gate::Delay { id: None, .. } => format!("own {}", plan.written(op)).into(),
-        Gate::Cache(_) | Gate::Version { .. } | Gate::Files(_) => return None,
+        Gate::Reuse { .. } | Gate::Cache(_) | Gate::Version { .. } | Gate::Files(_) => return None,
     })
 }
 
@@ -159,6 +159,9 @@ impl Scheduler {
         match self.gates.next(op) {
             // no other operation shares it
             Some(Gate::Delay { id: None, .. }) => RunEvent::GateAnswered { op, answer: Answer::Granted },
+            Some(Gate::Reuse { .. }) if let Some(why) = self.reason_to_run(op) => {
+                RunEvent::GateAnswered { op, answer: Answer::miss(why) }
+            }
             Some(Gate::Files(declared)) if declared.reads.is_empty() => {
                 RunEvent::GateAnswered { op, answer: Answer::Granted }
             }
@@ -213,6 +216,11 @@ impl Scheduler {
             Answer::Hit { result, .. } => {
                 self.keep_result(op, result);
                 self.settle(op, crate::Outcome::FromCache, now);
+            }
+            Answer::Reused { result, .. } => {
+                self.keep_result(op, result);
+                self.note_reuse(op);
+                self.settle(op, crate::Outcome::Succeeded, now);
             }
             Answer::Failed(failure) => {
                 self.leave_gates(op, now);

@@ -5,6 +5,7 @@ use crate::files::FileRecord;
 use crate::gate::{Answer, CacheAsk, Gate};
 use crate::ops::OpIx;
 use crate::plan::BoundPayload;
+use crate::reuse::NamedFile;
 use pop_contract::{Exit, Failure, Millis, Progress};
 use serde_json::Value;
 use std::sync::Arc;
@@ -16,17 +17,19 @@ pub struct Verdict {
     pub result: Result<Arc<Value>, Box<Failure>>,
     /// Whether the handler itself reported success, not only by its exit status.
     pub is_reported: bool,
+    /// Files that the operation names, after a success of a local program.
+    pub named_files: Arc<[NamedFile]>,
 }
 
 impl Verdict {
     /// A verdict of success that the handler reported.
     pub fn succeeded(result: Value) -> Self {
-        Self { result: Ok(Arc::new(result)), is_reported: true }
+        Self { result: Ok(Arc::new(result)), is_reported: true, named_files: Arc::default() }
     }
 
     /// A verdict of failure.
     pub fn failed(failure: Failure) -> Self {
-        Self { result: Err(Box::new(failure)), is_reported: false }
+        Self { result: Err(Box::new(failure)), is_reported: false, named_files: Arc::default() }
     }
 }
 
@@ -41,6 +44,15 @@ pub enum Input {
         started: Millis,
         /// Results and progress of an earlier run.
         adopted: PriorOutcomes,
+    },
+    /// Another run replayed the dead letter of an operation. This input comes before [`Input::Resumed`].
+    DeadLetterReplayed {
+        /// The operation.
+        op: OpIx,
+        /// The run that replayed the dead letter.
+        run: Box<str>,
+        /// The result.
+        result: Arc<Value>,
     },
     /// A new executor continues the run.
     Resumed {
@@ -174,6 +186,11 @@ pub enum Action {
     },
     /// Write a dead letter for an operation.
     DeadLetter {
+        /// The operation.
+        op: OpIx,
+    },
+    /// Delete the dead letter of an operation, which has the result of its replay.
+    RemoveDeadLetter {
         /// The operation.
         op: OpIx,
     },

@@ -24,6 +24,7 @@ mod prior;
 mod reopen;
 mod resource_waits;
 mod resources;
+mod reuse;
 mod state;
 mod table;
 mod time_limits;
@@ -46,6 +47,7 @@ use parts::Parts;
 use pop_contract::{Failure, Millis, Progress};
 use pop_policy::{PatternError, Resources};
 use prior::Prior;
+use reuse::Reuse;
 use serde_json::{Value, json};
 use state::AttemptCounts;
 use std::borrow::Cow;
@@ -77,6 +79,10 @@ pub struct Scheduler {
     time_limits: TimeLimits,
     /// Outcomes of an earlier run.
     prior: Prior,
+    /// Parent of a rerun.
+    reuse: Option<Box<Reuse>>,
+    /// Results of replayed dead letters that the operations have not got yet.
+    replayed: BTreeMap<OpIx, Arc<Value>>,
     run: Phase,
     cancel: Option<Cancel>,
     agenda_id: Box<str>,
@@ -159,6 +165,8 @@ impl Scheduler {
             dead_letters: HashMap::new(),
             time_limits: TimeLimits::default(),
             prior: Prior::default(),
+            reuse: None,
+            replayed: BTreeMap::new(),
             run: Phase::Unstarted,
             cancel: None,
             agenda_id: plan.identity.id.clone().unwrap_or_default().into(),
@@ -225,6 +233,11 @@ impl Scheduler {
                 actions.extend(payload.map(|payload| Action::Launch { op, attempt, payload, again: false }));
             }
             RunEvent::RunResumed { .. } => self.actions_of_resume(actions),
+            // the results are in the journal now
+            RunEvent::RunReopened { ops } => {
+                let is_over = |op: &&OpIx| self.table[**op].outcome() == Some(Outcome::Succeeded);
+                actions.extend(ops.iter().filter(is_over).map(|op| Action::RemoveDeadLetter { op: *op }));
+            }
             RunEvent::CommitAsked { op, attempt, .. } => {
                 actions.push(Action::Commit { op: *op, attempt: *attempt });
             }
@@ -338,6 +351,18 @@ impl Scheduler {
         let payload = &self.plan.operation(op).payload;
         let (run, items) = (self.run_so_far(payload), self.items_around(op, payload));
         payload.bind(&Values { run: run.as_ref(), items: items.as_ref(), ..self.values(op) })
+    }
+
+    /// The same payload with these results in place of those that the scheduler still has.
+    pub(crate) fn payload_from(
+        &self,
+        op: OpIx,
+        results: &HashMap<OpIx, Arc<Value>>,
+    ) -> Result<Value, BindError> {
+        let payload = &self.plan.operation(op).payload;
+        let (run, items) = (self.run_so_far(payload), self.items_around(op, payload));
+        let values = Values { run: run.as_ref(), items: items.as_ref(), results, ..self.values(op) };
+        Ok(payload.bind(&values)?.into_owned())
     }
 
     /// The same payload, as an owned value for a launch.

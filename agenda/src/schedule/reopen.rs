@@ -3,10 +3,11 @@
 use super::state::OpState;
 use super::{Phase, Scheduler};
 use crate::document::Finally;
-use crate::event::{RunEvent, RunTime};
+use crate::event::{Ending, RunEvent, RunTime};
 use crate::ops::OpIx;
 use crate::outcome::Outcome;
-use crate::plan::{Origin, PlannedOperation};
+use crate::plan::{Origin, PlannedOperation, Serves};
+use serde_json::Value;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -48,6 +49,8 @@ impl Scheduler {
                 }
             }
         }
+        open.extend(self.replayed_letters());
+        self.repeat_undone(&mut open);
         self.repeat_clean_up(&mut open);
         let is_open = |op: &OpIx| self.table[*op].outcome().is_none() || open.contains(op);
         let calls: Vec<OpIx> = self
@@ -70,6 +73,85 @@ impl Scheduler {
             at = of;
         }
         false
+    }
+
+    /// Adds the operations whose effects a clean-up has undone, if an operation that runs again depends on them, and
+    /// those between the two. A dispatch or a generator is not repeated, because what it added is in the plan already.
+    fn repeat_undone(&self, open: &mut BTreeSet<OpIx>) {
+        let has_run = |op: OpIx| self.tries[op].attempt > 0;
+        let undone = self
+            .plan
+            .operations()
+            .filter(|(op, _)| has_run(*op))
+            .filter_map(|(op, planned)| Some((op, planned.rare.as_ref()?)))
+            .flat_map(|(op, rare)| rare.undoes.iter().map(move |on| self.plan.resolve(op, *on)));
+        let mut undone: Vec<OpIx> = undone.collect();
+        if undone.is_empty() {
+            return;
+        }
+        let needed = self.needed_by_repeated(open);
+        let mut seen: BTreeSet<OpIx> = BTreeSet::new();
+        while let Some(op) = undone.pop() {
+            if !needed.contains(&op) || !seen.insert(op) {
+                continue;
+            }
+            undone.extend(self.plan.graph().dependants(op).map(|dependant| dependant.op));
+            let planned = self.plan.operation(op);
+            let parts = self.all_parts(op);
+            let is_dispatch = |op: &OpIx| self.plan.operation(*op).serves == Serves::Dispatch;
+            let is_repeatable =
+                planned.generator().is_none() && !is_dispatch(&op) && !parts.iter().any(is_dispatch);
+            if is_repeatable && self.table.outcome(op).is_some_and(Outcome::has_result) {
+                open.insert(op);
+                open.extend(parts);
+            }
+        }
+    }
+
+    /// The parts of an operation, their parts and so on.
+    fn all_parts(&self, op: OpIx) -> Vec<OpIx> {
+        let mut all = Vec::new();
+        let mut open = vec![op];
+        while let Some(op) = open.pop() {
+            let parts = self.parts.get(&op).map_or(&[][..], |parts| &parts.all);
+            open.extend(parts);
+            all.extend(parts);
+        }
+        all
+    }
+
+    /// The operations on which those depend that run again, except clean-up.
+    fn needed_by_repeated(&self, open: &BTreeSet<OpIx>) -> BTreeSet<OpIx> {
+        let unsettled = self.table.iter().filter(|(_, state)| state.outcome().is_none()).map(|(op, _)| op);
+        let repeated = unsettled.chain(open.iter().copied());
+        let mut next: Vec<OpIx> = repeated.filter(|op| !self.plan.operation(*op).is_cleanup()).collect();
+        let mut needed = BTreeSet::new();
+        while let Some(op) = next.pop() {
+            let whole = self.plan.operation(op).part_of();
+            let edges = self.plan.graph().dependencies(op).iter().map(|edge| edge.on);
+            next.extend(edges.chain(whole).filter(|on| needed.insert(*on)));
+        }
+        needed
+    }
+
+    /// The dead letters whose replay has a result for them, and the operations of which they are parts.
+    fn replayed_letters(&self) -> impl Iterator<Item = OpIx> {
+        let is_dead = |op: &OpIx| self.table[*op].outcome() == Some(Outcome::DeadLettered);
+        // a result that breaks a rule of generators leaves the dead letter as it is
+        let is_usable = |(op, result): &(&OpIx, &Arc<Value>)| self.generated(**op, result).is_ok();
+        let replayed = self.replayed.iter().filter(is_usable).map(|(op, _)| *op).filter(is_dead);
+        let with_wholes =
+            move |op: OpIx| std::iter::successors(Some(op), |op| self.plan.operation(*op).part_of());
+        replayed.flat_map(with_wholes).filter(is_dead)
+    }
+
+    /// Gives reopened operations the results of their replayed dead letters.
+    pub(super) fn give_replayed(&mut self, ops: &[OpIx], now: RunTime) {
+        for op in ops {
+            if let Some(result) = self.replayed.remove(op) {
+                self.end_attempt(*op, &Ending::Succeeded { result }, now);
+            }
+        }
     }
 
     /// Adds the `finally` operations that succeeded or were skipped, and are repeated. Those with parts or generated operations are
@@ -125,6 +207,7 @@ impl Scheduler {
             self.tries[*op].reset();
             self.reset_limits(*op);
             self.forget_failure(*op);
+            self.forget_reuse(*op);
         }
         let plan = Arc::clone(&self.plan);
         let mut wholes: Vec<OpIx> = self.parts.keys().copied().collect();

@@ -2,6 +2,7 @@
 
 use crate::event::{RunTime, StopReason};
 use crate::outcome::Outcome;
+use crate::reuse::NamedFile;
 use pop_contract::Failure;
 use serde_json::Value;
 use std::sync::Arc;
@@ -41,6 +42,8 @@ pub enum OpState {
     Committing {
         /// Result of the attempt.
         result: Arc<Value>,
+        /// Files that the operation names.
+        named_files: Arc<[NamedFile]>,
         /// Time at which the ending run stops waiting for the commit; none while the run is not ending.
         give_up_at: Option<RunTime>,
     },

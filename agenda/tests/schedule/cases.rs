@@ -116,7 +116,7 @@ fn f76_second_cancel_kills_and_late_report_decides() {
     assert_eq!(stops(scheduler.step(RunTime(2), cancel())), [true, true]);
     assert_eq!(stops(scheduler.step(RunTime(3), cancel())), Vec::<bool>::new());
     // exit 0 after a signal proves nothing; a final report does
-    let silent = Verdict { result: Ok(Arc::new(json!({}))), is_reported: false };
+    let silent = Verdict { is_reported: false, ..Verdict::succeeded(json!({})) };
     scheduler.step(RunTime(4), Input::Ended { op: OpIx(0), attempt: 1, verdict: silent });
     scheduler
         .step(RunTime(4), Input::Ended { op: OpIx(1), attempt: 1, verdict: Verdict::succeeded(json!({})) });
@@ -190,7 +190,11 @@ fn results_of_an_earlier_run_are_adopted() {
     ];
     let step = scheduler.step(
         RunTime(0),
-        Input::Begun { run: "r".into(), started: 0, adopted: PriorOutcomes { planned, by_name: vec![] } },
+        Input::Begun {
+            run: "r".into(),
+            started: 0,
+            adopted: PriorOutcomes { planned, ..PriorOutcomes::default() },
+        },
     );
     assert!(matches!(step.actions[..], [Action::Launch { op: OpIx(1), attempt: 1, again: false, .. }]));
     assert_eq!(scheduler.state(OpIx(0)).outcome(), Some(Outcome::Succeeded));

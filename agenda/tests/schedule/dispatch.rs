@@ -308,7 +308,7 @@ fn fr_l3_calls_that_succeeded_are_not_made_again() {
     let done = json!({"succeeded": true, "num_changes": 5});
     let by_name = vec![PriorOutcome { op: name, result: Some(done.into()), progress: None }];
     let mut scheduler = scheduler(&payload);
-    let adopted = PriorOutcomes { planned: Vec::new(), by_name };
+    let adopted = PriorOutcomes { by_name, ..PriorOutcomes::default() };
     let made = launched(&mut scheduler, Input::Begun { run: "r".into(), started: 0, adopted });
     assert_eq!(made.iter().map(|call| call.0).collect::<Vec<_>>(), [3]);
     scheduler.step(RunTime(1), reported(3, json!({"succeeded": true, "num_changes": 1})));

@@ -12,6 +12,7 @@ mod packing;
 mod policies;
 mod prior;
 mod properties;
+mod rerun;
 mod resources;
 mod run;
 mod world;

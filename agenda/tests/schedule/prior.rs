@@ -71,6 +71,7 @@ fn fr_l3_items_that_succeeded_are_not_run_again() {
             progress("each#1", 40.0),
             result("each#2".into(), json!(null)),
         ],
+        parent: None,
     };
     let (names, scheduler) = run(&for_each(), adopted);
     assert_eq!(names, ["each#1", "all"]);
@@ -80,7 +81,8 @@ fn fr_l3_items_that_succeeded_are_not_run_again() {
 
 #[test]
 fn fr_l3_items_of_a_new_list_adopt_nothing() {
-    let adopted = || PriorOutcomes { planned: vec![], by_name: vec![result("each#0".into(), json!(1))] };
+    let adopted =
+        || PriorOutcomes { by_name: vec![result("each#0".into(), json!(1))], ..PriorOutcomes::default() };
     assert_eq!(run(&for_each(), adopted()).0, ["list", "each#0", "all"]);
     let all = PriorOutcomes { planned: vec![result(OpIx(0), json!([1]))], ..adopted() };
     assert_eq!(run(&for_each(), all).0, ["all"]);
@@ -96,6 +98,7 @@ fn fr_l3_generated_operations_that_succeeded_are_not_run_again() {
     let adopted = PriorOutcomes {
         planned: vec![result(OpIx(0), generated)],
         by_name: vec![result("x".into(), json!("old")), result("y#1".into(), json!(8))],
+        parent: None,
     };
     let (names, scheduler) = run(&plan, adopted);
     assert_eq!(names, ["y#0"]);
@@ -104,7 +107,8 @@ fn fr_l3_generated_operations_that_succeeded_are_not_run_again() {
 
 #[test]
 fn fr_l3_an_outcome_for_no_operation_is_ignored() {
-    let adopted = PriorOutcomes { planned: vec![], by_name: vec![result("other".into(), json!(1))] };
+    let adopted =
+        PriorOutcomes { by_name: vec![result("other".into(), json!(1))], ..PriorOutcomes::default() };
     let (names, scheduler) = run(&plan(json!({"operations": [{"name": "a", "type": "sample"}]})), adopted);
     assert_eq!((names, scheduler.state(OpIx(0)).outcome()), (vec!["a".to_owned()], Some(Outcome::Succeeded)));
 }

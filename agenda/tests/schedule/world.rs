@@ -3,7 +3,7 @@
 use crate::fold::disagreement;
 use pop_agenda::{
     Action, Agenda, Answer, Ending, EventRecord, FileRecord, Gate, History, Input, OpIx, Origin, Outcome,
-    Plan, RunEvent, RunOptions, RunOutcome, RunTime, Scheduler, Verdict,
+    ParentRun, Plan, RunEvent, RunOptions, RunOutcome, RunTime, Scheduler, Verdict,
 };
 use pop_contract::{Blame, Failure, LaunchType};
 use pop_registry::Catalog;
@@ -229,6 +229,8 @@ pub(crate) struct World<'s> {
     pub(crate) starts: BTreeMap<String, u64>,
     cache: BTreeMap<String, Arc<Value>>,
     pub(crate) letters: BTreeSet<u32>,
+    /// The parent of a rerun, and the names of the operations whose results are unchanged.
+    pub(crate) parent: Option<(ParentRun, BTreeSet<String>)>,
     /// Attempt of each operation whose commit was requested, and whether the commit was confirmed.
     pub(crate) commits: BTreeMap<u32, (u32, bool)>,
 }
@@ -264,6 +266,7 @@ impl<'s> World<'s> {
             starts: BTreeMap::new(),
             cache: BTreeMap::new(),
             letters: BTreeSet::new(),
+            parent: None,
             commits: BTreeMap::new(),
         }
     }
@@ -295,7 +298,10 @@ impl<'s> World<'s> {
         self.input(Input::Begun {
             run: "r".into(),
             started: 0,
-            adopted: pop_agenda::PriorOutcomes::default(),
+            adopted: pop_agenda::PriorOutcomes {
+                parent: self.parent.as_ref().map(|(parent, _)| Box::new(parent.clone())),
+                ..Default::default()
+            },
         });
     }
 
@@ -380,6 +386,7 @@ impl<'s> World<'s> {
                     }
                 }
             }
+            Action::RemoveDeadLetter { op } => drop(self.letters.remove(&op.0)),
             Action::Release { op } => self.locks.retain(|_, holder| *holder != op.0),
             Action::Fill { ask, result, .. } => drop(self.cache.insert(ask.state.to_string(), result)),
             Action::Commit { op, attempt } => {
@@ -451,6 +458,19 @@ impl<'s> World<'s> {
                 Answer::Read { files: files("in/a") }
             }
             Gate::Version { .. } => Answer::Version(1),
+            Gate::Reuse { run, .. } => {
+                let name = self.scheduler.plan().operation(op).name.as_str();
+                if self.parent.as_ref().is_some_and(|(_, unchanged)| unchanged.contains(name)) {
+                    Answer::Reused {
+                        result: self.result(op).into(),
+                        run,
+                        named_files: Arc::default(),
+                        files: None,
+                    }
+                } else {
+                    Answer::miss("it has changed")
+                }
+            }
             Gate::Delay { id, ms } => {
                 let last = self.starts.entry(id.unwrap().into()).or_insert(0);
                 let earliest = if *last == 0 { 0 } else { *last + ms };

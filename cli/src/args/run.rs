@@ -48,7 +48,7 @@ pub(crate) struct ResumeArgs {
 }
 
 /// Checks a run id: it names a folder, and is a label value on containers and pods.
-fn run_id(text: &str) -> Result<String, String> {
+pub(super) fn run_id(text: &str) -> Result<String, String> {
     let is_plain = |letter: char| letter.is_ascii_alphanumeric();
     let is_id = text.len() <= 63
         && text.starts_with(is_plain)

@@ -6,6 +6,7 @@ mod names;
 mod policies;
 mod reason;
 mod resources;
+mod reuse;
 
 use super::file_lines::file_lines;
 use super::operation_words::{name_from, rare_properties, served_by};
@@ -25,6 +26,7 @@ use pop_registry::RouteStep;
 use pop_reporters::run::visible;
 use reason::reason;
 use resources::wait_words;
+use reuse::reuse_words;
 
 pub(crate) fn explain(args: &ExplainArgs) -> Result<u8, CommandError> {
     let saved = read(&args.runs.runs, &args.run)?;
@@ -47,6 +49,7 @@ fn explanation(saved: &SavedRun, op: OpIx, waits: &[ResourceWait]) -> String {
     if let Some(letter) = &saved.inputs.settings.replay_of {
         lines.push(format!("  replays   dead letter {}/{}", letter.run, letter.operation));
     }
+    lines.extend(reuse_words(saved, op).map(|words| format!("  reused    {words}")));
     lines.extend(route_words(planned).into_iter().map(|words| format!("  route     {words}")));
     lines.extend(saved.plan.graph().dependencies(op).iter().map(|edge| dependency_line(saved, *edge)));
     if let Some(origin) = planned.origin {

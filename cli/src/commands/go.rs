@@ -177,7 +177,7 @@ pub(crate) fn drive(
         ui::say(summary(&plan, &followed.history).trim_end());
     }
     if matches!(outcome, RunOutcome::Interrupted | RunOutcome::Terminated) {
-        ui::say(&format!("continue it with: {}", resume_command(&run_id, args, runs)));
+        ui::say(&format!("continue it with: {}", run_command("resume", &run_id, args, runs)));
     }
     runtime.block_on(elsewhere::reap(launch_data.as_ref(), outcome))?;
     // the run has dropped its sinks, so every event is written or lost
@@ -195,9 +195,9 @@ pub(crate) fn drive(
     }
 }
 
-/// The command that resumes a run from the current folder, with the same environment.
-fn resume_command(run: &str, args: &GoArgs, runs: &RunsFolder) -> String {
-    let mut words = vec!["pop".to_owned(), "resume".to_owned(), run.to_owned()];
+/// A command about a run (`resume` or `rerun`), from the current folder and with the same environment.
+pub(super) fn run_command(command: &str, run: &str, args: &GoArgs, runs: &RunsFolder) -> String {
+    let mut words = vec!["pop".to_owned(), command.to_owned(), run.to_owned()];
     let mut add = |option: &str, folder: &Path, variable: &str| {
         if std::env::var_os(variable).is_none_or(|value| value != folder.as_os_str()) {
             words.extend([option.to_owned(), folder.display().to_string()]);

@@ -20,6 +20,7 @@ mod plan;
 mod prune;
 mod reload;
 mod replay;
+mod rerun;
 mod resume;
 mod run;
 mod run_watch;
@@ -50,6 +51,7 @@ pub(crate) fn perform(cli: Cli) -> Result<u8, CommandError> {
         Command::Plan(args) => plan::plan(&args),
         Command::Inputs(args) => inputs::inputs(&args),
         Command::Resume(args) => resume::resume(&args),
+        Command::Rerun(args) => rerun::rerun(&args),
         Command::Cancel(args) => cancel::cancel(&args),
         Command::Wait(args) => wait::wait(&args),
         Command::Runs(args) => runs::runs(&args),

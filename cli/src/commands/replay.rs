@@ -37,5 +37,10 @@ pub(crate) fn replay(args: &DlqReplayArgs) -> Result<u8, CommandError> {
     let prepared = assembly.begin(start)?;
     held.note_replay(&prepared.identity.run)?;
     let launch: Arc<dyn LaunchDataWrapper> = Arc::new(launch);
-    drive(prepared, &args.go, &args.runs, &launch, &surroundings)
+    let code = drive(prepared, &args.go, &args.runs, &launch, &surroundings)?;
+    if code == 0 && !args.go.quiet {
+        let run = folder.run();
+        ui::say(&format!("`pop resume {run}` gives the result to `{}` of run {run}", args.operation));
+    }
+    Ok(code)
 }

@@ -1,15 +1,14 @@
 //! `pop resume`: restores a run from its journal and continues it.
 
-use super::go::{adopted, drive, look_at_disk, now, options, reach};
+use super::go::{adopted, drive, look_at_disk, now, options, reach, run_command};
 use crate::args::{GoArgs, LaunchArgs, ResourceArgs, ResumeArgs, RunsFolder, StrictArg};
 use crate::error::CommandError;
 use crate::launch_data::launch_data;
 use crate::ui;
 use pop_agenda::{PriorOutcomes, Resources, RunOptions, RunOutcome};
-use pop_assembly::{ChangedTexts, ResumableRun, ResumeOptions, Surroundings};
+use pop_assembly::{ChangedTexts, ReplayedLetters, ResumableRun, ResumeOptions, Surroundings};
 use pop_executor::RunFolder;
 use pop_field_retriever::LaunchDataWrapper;
-use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -71,7 +70,14 @@ pub(crate) fn resume_folder(
         ));
     }
     if let Some(changed) = ChangedTexts::of(resumable.inputs()) {
-        ui::say(&frozen_warning(run, &changed, &resumable.inputs().settings.folder));
+        let rerun = run_command("rerun", run, args, runs);
+        ui::say(&frozen_warning(run, &changed, &resumable.inputs().settings.folder, &rerun));
+    }
+    let replayed = ReplayedLetters::of(&resumable, surroundings);
+    for (operation, replay) in &replayed.running {
+        ui::say(&format!(
+            "run {replay} replays the dead letter of `{operation}`: `pop resume {run}` takes the result when it has ended"
+        ));
     }
     let launcher = resumable.launcher()?;
     let launch =
@@ -92,28 +98,25 @@ pub(crate) fn resume_folder(
         is_limit_from_now: trigger == ResumeTrigger::ResumeCommand,
         now: now(),
         sync: args.sync.into(),
+        replayed: replayed.results,
     };
     let launch: Arc<dyn LaunchDataWrapper> = Arc::new(launch);
     drive(resumable.resume(resume, adopted)?, args, runs, &launch, surroundings)
 }
 
-/// The warning that files changed after the run started, and the command that uses the new files. `started_in` is the
-/// folder in which the run was started.
-fn frozen_warning(run: &str, changed: &ChangedTexts, started_in: &Path) -> String {
+/// The warning that files changed after the run started, and the command `rerun` that uses the new files. `started_in` is
+/// the folder in which the run was started.
+fn frozen_warning(run: &str, changed: &ChangedTexts, started_in: &Path, rerun: &str) -> String {
     let is_here = std::env::current_dir().is_ok_and(|folder| folder == started_in);
-    let relative = |path: &Path| path.strip_prefix(started_in).unwrap_or(path).display().to_string();
-    let shown = |path: &PathBuf| if is_here { relative(path) } else { path.display().to_string() };
+    let shown = |path: &PathBuf| {
+        let relative = path.strip_prefix(started_in).unwrap_or(path);
+        if is_here { relative.display().to_string() } else { path.display().to_string() }
+    };
     let names: Vec<String> = changed.files.iter().map(|path| format!("`{}`", shown(path))).collect();
-    let quoted = |text: String| shlex::try_quote(&text).map(Cow::into_owned).unwrap_or_default();
     let (copy, file) = if names.len() == 1 { ("copy", "file") } else { ("copies", "files") };
-    let new = changed.agenda.as_ref().map_or_else(
-        || format!("start another run to use the changed {file}"),
-        |agenda| {
-            let folder = quoted(started_in.display().to_string());
-            let folder = if is_here { String::new() } else { format!("cd {folder} && ") };
-            format!("`{folder}pop run {}` uses the changed {file}", quoted(relative(agenda)))
-        },
-    );
     let names = names.join(", ");
-    format!("warning: {names} changed after run {run} started, and the run uses its frozen {copy}; {new}")
+    format!(
+        "warning: {names} changed after run {run} started, and the run uses its frozen {copy}; \
+         `{rerun}` uses the changed {file} and reuses what is unchanged"
+    )
 }

@@ -42,6 +42,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8, CommandError> {
         options: options(&args.go),
         sync: args.go.sync.into(),
         adopted: adopted(&assembly.plan, &launch)?,
+        parent: None,
     };
     let prepared = assembly.begin(start)?;
     let launch: Arc<dyn LaunchDataWrapper> = Arc::new(launch);

@@ -90,6 +90,9 @@ fn as_json(saved: &SavedRun) -> Value {
     if let Some(letter) = &settings.replay_of {
         about["replayOf"] = json!(letter);
     }
+    if let Some(rerun) = &settings.rerun_of {
+        about["rerunOf"] = json!(rerun.parent.run);
+    }
     about
 }
 
@@ -100,7 +103,10 @@ fn row(saved: &SavedRun) -> [String; 6] {
         format!("{}/{}", done(saved), saved.plan.len()),
         short_wall(saved.history.started),
         how_long(took(saved)),
-        saved.inputs.settings.agenda.clone(),
+        match &saved.inputs.settings.rerun_of {
+            Some(rerun) => format!("{} (rerun of {})", saved.inputs.settings.agenda, rerun.parent.run),
+            None => saved.inputs.settings.agenda.clone(),
+        },
     ]
 }
 

@@ -5,7 +5,7 @@ use super::saved_run::{closing, operation, read, time_of_day, took, until, wall,
 use crate::args::{Output, ShowArgs};
 use crate::error::CommandError;
 use crate::ui;
-use pop_agenda::{Ending, OpIx, Outcome};
+use pop_agenda::{Ending, Explanation, OpIx, Outcome};
 use pop_assembly::SavedRun;
 use pop_contract::Millis;
 use pop_reporters::run::{failure_with_blame, how_long, operation_json, run_json, tail_lines, visible};
@@ -49,12 +49,13 @@ fn run_text(saved: &SavedRun) -> String {
         .chain(saved.plan.operations().map(|(op, _)| row(saved, op, running, end)))
         .collect();
     let head = format!(
-        "run {} of {}: {}, started {}, took {}\n{}\n",
+        "run {} of {}: {}, started {}, took {}\n{}{}\n",
         saved.folder.run(),
         saved.inputs.settings.agenda,
         word(saved),
         wall(history.started),
         how_long(took(saved)),
+        history.parent.as_ref().map(|parent| format!("rerun of {}\n", parent.run)).unwrap_or_default(),
         inputs_text(&saved.inputs.settings.inputs)
     );
     format!("{head}{}\n{}\n", ui::table(&rows), closing(saved))
@@ -72,7 +73,14 @@ fn row(saved: &SavedRun, op: OpIx, running: &str, end: Millis) -> [String; 6] {
     };
     let started = seen.started().map(|at| saved.history.wall(at));
     let ended = seen.completed().map_or(end, |at| saved.history.wall(at));
+    let needed = match saved.scheduler.explain(op) {
+        Explanation::Needed(ops) => ops.first().map(|on| unmet(saved, *on)),
+        _ => None,
+    };
     let failure = seen.failure().map(|failure| format!("[{}] {}", failure.code, visible(&failure.message)));
+    let reused = seen.reused.as_ref().map(|reused| format!("reused from {}", reused.run));
+    let replayed = seen.replayed.as_ref().filter(|replayed| replayed.is_given);
+    let replayed = replayed.map(|replayed| format!("replayed by {}", replayed.run));
     let tries = (seen.attempts.len() > 1).then(|| format!("{} attempts", seen.attempts.len()));
     [
         visible(&saved.plan.shown_name(op)),
@@ -80,8 +88,25 @@ fn row(saved: &SavedRun, op: OpIx, running: &str, end: Millis) -> [String; 6] {
         state.to_owned(),
         started.map(|at| time_of_day(at, saved.history.started)).unwrap_or_default(),
         started.map(|at| how_long(ended.saturating_sub(at))).unwrap_or_default(),
-        tries.into_iter().chain(failure).collect::<Vec<_>>().join(", "),
+        tries
+            .into_iter()
+            .chain(reused)
+            .chain(replayed)
+            .chain(failure)
+            .chain(needed)
+            .collect::<Vec<_>>()
+            .join(", "),
     ]
+}
+
+/// An operation whose outcome cancelled another one.
+fn unmet(saved: &SavedRun, on: OpIx) -> String {
+    let name = &saved.plan.operation(on).name;
+    match saved.history.operation(on).outcome() {
+        Some(Outcome::DeadLettered) => format!("depends on `{name}`, which is in the dead-letter queue"),
+        Some(outcome) => format!("depends on `{name}`, which has outcome {}", outcome.word()),
+        None => format!("depends on `{name}`, which has not finished"),
+    }
 }
 
 /// The values of the inputs, one line each.

@@ -49,6 +49,9 @@ fn runs_and_operations_are_offered() {
     assert_eq!(offered(&bench, "pop logs o"), ["one"]);
     assert_eq!(names(&bench, "pop show one "), ["probe", "fetch all"]);
     assert_eq!(offered(&bench, "pop explain last p"), ["probe"]);
+    assert_eq!(names(&bench, "pop rerun "), ["last", "one"]);
+    assert_eq!(names(&bench, "pop rerun one "), ["probe", "fetch all"]);
+    assert_eq!(offered(&bench, "pop rerun one --from p"), ["probe"]);
     assert_eq!(names(&bench, "pop logs --runs elsewhere -n 5 last "), ["b"]);
     let call = bench.call("-- pop show one f").variable("POP_COMPLETE", "bash");
     let call = call.variable("_CLAP_COMPLETE_INDEX", "3").variable("_CLAP_COMPLETE_COMP_TYPE", "9");

@@ -18,6 +18,7 @@ fn help() {
       check        Check agendas and list every error; start nothing
       plan         Show what would run, in which order and why; start nothing
       resume       Resume a run after a crash, a stop or a failure; finished operations do not run again
+      rerun        Start a new run that reuses the unchanged results of an earlier one
       inputs       List the inputs of an agenda
       cancel       Cancel a running run, from any terminal; running operations get time to stop
       wait         Wait for the end of a run, and exit with its exit code

@@ -40,6 +40,8 @@ mod pipelines;
 mod policies;
 mod readme;
 mod registries;
+mod replays;
+mod rerun;
 mod resources;
 mod run_id;
 mod running;

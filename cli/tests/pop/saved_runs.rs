@@ -20,8 +20,8 @@ fn runs_show_and_logs_of_a_failed_run() {
     OPERATION  TYPE  STATE      STARTED   TOOK
     probe      exec  succeeded  $CLOCK  $TOOK
     thumb      exec  failed     $CLOCK  $TOOK  2 attempts, [exit] ended with exit status 3
-    upload     exec  cancelled
-    notify     exec  cancelled
+    upload     exec  cancelled                   depends on `thumb`, which has outcome failed
+    notify     exec  cancelled                   depends on `upload`, which has outcome cancelled
 
     run $RUN failed after $TOOK: 1 succeeded, 1 failed, 2 cancelled
     ");
@@ -88,7 +88,9 @@ fn runs_show_and_logs_of_a_failed_run() {
       ],
       "name": "thumb",
       "outcome": "failed",
+      "replayedBy": null,
       "result": null,
+      "reusedFrom": null,
       "startedTime": $MS,
       "type": "exec"
     }
@@ -131,15 +133,18 @@ fn a_run_as_data() {
           "diagnosticEvents": [],
           "name": "a",
           "outcome": "succeeded",
+          "replayedBy": null,
           "result": {
             "exitCode": 0,
             "stdout": "x"
           },
+          "reusedFrom": null,
           "startedTime": $MS,
           "type": "exec"
         }
       ],
       "outcome": "succeeded",
+      "rerunOf": null,
       "run": "$RUN",
       "startedTime": $MS
     }

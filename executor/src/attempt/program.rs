@@ -2,6 +2,7 @@
 
 use super::input_files::{self, InputFiles, Write};
 use super::{AttemptOrder, AttemptRunner, launch_id};
+use crate::named_files::{FileFinder, FilesBefore};
 use crate::run_identity::RunIdentity;
 use pop_agenda::{OpIx, Plan, PlannedOperation, Serves, Verdict};
 use pop_contract::{Blame, Exit, Failure, HANDLER_COMPLETE, PLAIN_PAYLOAD_LIMIT, PayloadForm, judge};
@@ -29,19 +30,24 @@ pub(super) struct Expected {
     is_exec: bool,
     capture: Capture,
     success_codes: Vec<i32>,
+    /// State of the files that the operation names, before the launch.
+    files: FilesBefore,
 }
 
 /// Runs attempts of operations whose handler is a program: as a process, a container or a pod.
 pub(super) struct ProgramRunner {
     launcher: Arc<dyn Launcher>,
     identity: RunIdentity,
+    finder: FileFinder,
     /// The expected output and exit statuses of each launch.
     expected: HashMap<LaunchId, Expected>,
 }
 
 impl ProgramRunner {
     pub(super) fn new(launcher: Arc<dyn Launcher>, identity: RunIdentity) -> Self {
-        Self { launcher, identity, expected: HashMap::new() }
+        let RunIdentity { on, home, start, .. } = identity.clone();
+        let finder = FileFinder { on, home, start };
+        Self { launcher, identity, finder, expected: HashMap::new() }
     }
 }
 
@@ -53,7 +59,8 @@ impl AttemptRunner for ProgramRunner {
         events: &mpsc::Sender<LaunchUpdate>,
     ) -> Result<(), Failure> {
         let (order, expected) = launch_order(&self.identity, attempt, &input_files::writer(attempt.again))?;
-        self.expected.insert(id, expected);
+        let files = self.finder.before(attempt.plan.operation(attempt.op), attempt.payload);
+        self.expected.insert(id, Expected { files, ..expected });
         self.launcher.launch(id, order, events);
         Ok(())
     }
@@ -63,7 +70,12 @@ impl AttemptRunner for ProgramRunner {
     }
 
     fn verdict(&mut self, id: LaunchId, ended: LaunchEnd) -> Verdict {
-        verdict(&self.expected.remove(&id).unwrap_or_default(), ended)
+        let expected = self.expected.remove(&id).unwrap_or_default();
+        let mut verdict = verdict(&expected, ended);
+        if verdict.result.is_ok() {
+            verdict.named_files = self.finder.after(expected.files);
+        }
+        verdict
     }
 
     fn forget(&mut self, id: LaunchId) {
@@ -127,7 +139,12 @@ fn launch_order(
     match &planned.serves {
         Serves::Exec => {
             let exec = exec_payload(payload, planned.payload.template())?;
-            expected = Expected { is_exec: true, capture: exec.capture, success_codes: exec.success_codes };
+            expected = Expected {
+                is_exec: true,
+                capture: exec.capture,
+                success_codes: exec.success_codes,
+                ..expected
+            };
             let mut files = InputFiles::new(attempt, write);
             order.program = Program {
                 argv: exec.command.into_iter().map(|text| files.text(text)).collect::<Result<_, _>>()?,
@@ -340,7 +357,7 @@ pub(super) fn verdict(expected: &Expected, ended: LaunchEnd) -> Verdict {
         failure.log_tail.pop_if(|line| line == HANDLER_COMPLETE);
         failure
     });
-    Verdict { result, is_reported }
+    Verdict { result, is_reported, named_files: Arc::default() }
 }
 
 /// The result of a command of type `exec`: the exit status, and the output if the payload captures it.
@@ -421,7 +438,12 @@ mod tests {
 
     #[test]
     fn a_plain_command_has_its_exit_status_and_output_as_result() {
-        let expected = Expected { is_exec: true, capture: Capture::Json, success_codes: vec![0, 3] };
+        let expected = Expected {
+            is_exec: true,
+            capture: Capture::Json,
+            success_codes: vec![0, 3],
+            ..Expected::default()
+        };
         let ended = LaunchEnd { captured: Some(json!({"w": 1})), ..LaunchEnd::exited(Exit::Code(3)) };
         let result = verdict(&expected, ended).result.unwrap();
         assert_eq!(*result, json!({"exitCode": 3, "stdout": {"w": 1}}));

@@ -13,6 +13,7 @@ fn letter(operation: &str) -> DeadLetter {
         handler_type: "exec".to_owned(),
         agenda: "a.yaml".to_owned(),
         launcher: "local".to_owned(),
+        inserted_maps: Vec::new(),
         payload: json!({"command": ["false"], "n": 0.1}),
         params: Map::from_iter([("onFail".to_owned(), json!("DLQ"))]),
         attempts: vec![PastAttempt { number: 1, started: 5, ended: 9, failure: failure.message.clone() }],

@@ -2,7 +2,8 @@
 
 use super::{Driver, RunRequest};
 use crate::dead_letter;
-use crate::effects::{EffectReply, EffectRequest, ExecProgram};
+use crate::effects::{EffectReply, EffectRequest};
+use crate::exec_program::ExecProgram;
 use pop_agenda::{Action, Answer, Gate, Input, OpIx, Serves};
 use std::sync::Arc;
 
@@ -13,7 +14,10 @@ impl Driver {
             Action::Ask { op, gate } => {
                 let (ticket, plan) = (self.pending.issue(op), Arc::clone(self.scheduler.plan()));
                 let exec = self.exec_program(op, &gate);
-                self.request(EffectRequest::Ask { ticket, op, gate, exec, plan });
+                let is_reuse = matches!(gate, Gate::Reuse { .. });
+                let payload = is_reuse.then(|| self.scheduler.bind(op).ok()).flatten();
+                let declared = is_reuse.then(|| self.scheduler.declared_files(op).cloned()).flatten();
+                self.request(EffectRequest::Ask { ticket, op, gate, exec, payload, declared, plan });
             }
             Action::Reclaim { op, gates, key } => {
                 let exec = gates.iter().find_map(|gate| self.exec_program(op, gate));
@@ -54,6 +58,10 @@ impl Driver {
                 let began = (self.ports.clock)().saturating_sub(self.now().0);
                 let letter = dead_letter::of(&self.scheduler, &self.identity, op, began);
                 self.request(EffectRequest::PutDeadLetter(Box::new(letter)));
+            }
+            Action::RemoveDeadLetter { op } => {
+                let operation = self.scheduler.plan().operation(op).name.as_str().into();
+                self.request(EffectRequest::RemoveDeadLetter { operation });
             }
             Action::Launch { .. } | Action::Stop { .. } => {}
         }

@@ -1,6 +1,7 @@
 //! Work on the declared files of operations: finding inputs, looking up cached results, verifying outputs.
 
-use super::cache_key::{CacheKeys, ExecProgram, FilesOfKey};
+use super::cache_key::{CacheKeys, FilesOfKey};
+use crate::exec_program::ExecProgram;
 use crate::files::{self, Digests, FileChange, FilesError};
 use crate::host::{CacheAnswer, CacheOrigin, Host, HostError, Miss};
 use crate::run_identity::RunIdentity;

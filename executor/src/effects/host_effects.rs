@@ -5,6 +5,9 @@ use super::worker::{Message, Worker};
 use super::{EffectReply, EffectRequest, Effects};
 use crate::dead_letter_queue::DeadLetters;
 use crate::host::Host;
+use crate::named_files::FileFinder;
+use crate::parent_results::ParentResults;
+use crate::run_folder::parent_file;
 use crate::run_identity::RunIdentity;
 use pop_agenda::Answer;
 use pop_contract::{Blame, Failure, Millis};
@@ -25,7 +28,9 @@ impl HostEffects {
     pub fn new(host: Host, identity: &RunIdentity, clock: fn() -> Millis) -> Self {
         let files = FileContext::new(host.clone(), identity, clock);
         let letters = DeadLetters::of(&identity.folder);
-        let worker = Worker::new(host, letters, files, identity.run.clone(), clock);
+        let RunIdentity { home, on, start, .. } = identity.clone();
+        let parent = ParentResults::of(parent_file(&identity.folder), FileFinder { on, home, start });
+        let worker = Worker::new(host, letters, files, parent, identity.run.clone(), clock);
         Self { idle: Some(worker), inbox: None }
     }
 
@@ -86,7 +91,9 @@ fn refusal(request: &EffectRequest, why: &str) -> Option<EffectReply> {
             EffectReply::Committed { ticket: *ticket, op: *op, attempt: *attempt, outcome: Err(failure()) }
         }
         EffectRequest::Close => EffectReply::Closed,
-        EffectRequest::Fill { .. } | EffectRequest::PutDeadLetter(_) => EffectReply::Notice(message),
+        EffectRequest::Fill { .. }
+        | EffectRequest::PutDeadLetter(_)
+        | EffectRequest::RemoveDeadLetter { .. } => EffectReply::Notice(message),
         EffectRequest::Reclaim { .. } | EffectRequest::Release { .. } | EffectRequest::Confirm { .. } => {
             return None;
         }

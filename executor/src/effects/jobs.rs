@@ -36,6 +36,8 @@ pub(super) enum Job {
     Confirm { keys: Vec<Box<str>>, by: Box<str> },
     /// Write a dead letter to the queue.
     PutDeadLetter(Box<DeadLetter>),
+    /// Remove a dead letter from the queue.
+    RemoveDeadLetter(Box<str>),
 }
 
 /// A commit in progress. It acquires the short locks of all keys in name order, so that the commit is atomic.
@@ -74,7 +76,7 @@ impl Job {
             | Self::Turn { op, .. }
             | Self::Files { op, .. }
             | Self::Commit(CommitJob { op, .. }) => Some(*op),
-            Self::Confirm { .. } | Self::PutDeadLetter(_) => None,
+            Self::Confirm { .. } | Self::PutDeadLetter(_) | Self::RemoveDeadLetter(_) => None,
         }
     }
 
@@ -84,7 +86,9 @@ impl Job {
             Self::Hold { ticket, op } | Self::Turn { ticket, op, .. } | Self::Files { ticket, op } => {
                 Some((*ticket, *op))
             }
-            Self::Commit(_) | Self::Confirm { .. } | Self::PutDeadLetter(_) => None,
+            Self::Commit(_) | Self::Confirm { .. } | Self::PutDeadLetter(_) | Self::RemoveDeadLetter(_) => {
+                None
+            }
         }
     }
 }

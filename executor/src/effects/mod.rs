@@ -17,13 +17,13 @@ mod jobs;
 mod pending;
 mod worker;
 
-pub use cache_key::ExecProgram;
 pub(crate) use file_work::{FileContext, LookUp};
 pub use host_effects::HostEffects;
 pub(crate) use pending::PendingEffects;
 
 use crate::dead_letter_queue::DeadLetter;
-use pop_agenda::{Answer, CacheAsk, DeclaredFiles, FileRecord, Gate, OpIx, Plan};
+use crate::exec_program::ExecProgram;
+use pop_agenda::{Answer, BoundPayload, CacheAsk, DeclaredFiles, FileRecord, Gate, OpIx, Plan};
 use pop_contract::Failure;
 use serde_json::Value;
 use std::sync::Arc;
@@ -47,6 +47,10 @@ pub enum EffectRequest {
         gate: Gate,
         /// The command of an `exec` operation, after its references were replaced, for the key of a cached result.
         exec: Option<Box<ExecProgram>>,
+        /// The payload after its references were replaced, for the comparison with the parent of a rerun.
+        payload: Option<BoundPayload>,
+        /// The files that the operation declares, for the same comparison.
+        declared: Option<Arc<DeclaredFiles>>,
         /// The plan with the operation.
         plan: Arc<Plan>,
     },
@@ -107,6 +111,12 @@ pub enum EffectRequest {
     },
     /// Write a dead letter to the queue, unless the queue has it already. There is no reply; problems are notices.
     PutDeadLetter(Box<DeadLetter>),
+    /// Remove the dead letter of an operation, because the operation has the result of its replay. There is no reply;
+    /// problems are notices.
+    RemoveDeadLetter {
+        /// Name of the operation.
+        operation: Box<str>,
+    },
     /// Finish all earlier requests, then reply [`EffectReply::Closed`].
     Close,
 }

@@ -4,13 +4,14 @@
 mod files;
 
 use super::ancestry;
-use super::cache_key::ExecProgram;
 use super::file_threads::FileThreads;
 use super::file_work::{FileContext, LookUp};
 use super::jobs::{CommitJob, FilesDone, Job, Lock, WaitId, Waiting, failure, with_source};
 use super::{EffectReply, EffectRequest, Ticket};
 use crate::dead_letter_queue::{DeadLetter, DeadLetters, LettersLock};
+use crate::exec_program::ExecProgram;
 use crate::host::{DelayTurn, HeldLock, Holder, Host, HostError, LockAttempt, LockWait, Shared, ShortLock};
+use crate::parent_results::{Candidate, ParentResults};
 use pop_agenda::{Answer, DeclaredFiles, FileRecord, Gate, OpIx, Plan};
 use pop_contract::{Blame, Failure, Millis};
 use pop_policy::CacheKey;
@@ -40,6 +41,7 @@ pub(super) struct Worker {
     host: Host,
     letters: DeadLetters,
     files: FileContext,
+    parent: Arc<ParentResults>,
     file_threads: FileThreads,
     run: String,
     clock: fn() -> Millis,
@@ -79,6 +81,7 @@ impl Worker {
         host: Host,
         letters: DeadLetters,
         files: FileContext,
+        parent: ParentResults,
         run: String,
         clock: fn() -> Millis,
     ) -> Self {
@@ -86,6 +89,7 @@ impl Worker {
             host,
             letters,
             files,
+            parent: Arc::new(parent),
             file_threads: FileThreads::new(),
             run,
             clock,
@@ -145,7 +149,24 @@ impl Worker {
 
     fn carry_out(&mut self, request: EffectRequest, channels: &Channels) {
         match request {
-            EffectRequest::Ask { ticket, op, gate, exec, plan } => {
+            EffectRequest::Ask {
+                ticket,
+                op,
+                gate: Gate::Reuse { reads_repeated, .. },
+                payload,
+                declared,
+                plan,
+                ..
+            } => {
+                let parent = Arc::clone(&self.parent);
+                // reads files, which may be large
+                self.on_files(Job::Files { ticket, op }, channels, move |_| {
+                    let candidate =
+                        Candidate { plan: &plan, op, reads_repeated, declared: declared.as_deref() };
+                    FilesDone::Answered(None, parent.compare(&candidate, payload.as_deref()))
+                });
+            }
+            EffectRequest::Ask { ticket, op, gate, exec, plan, .. } => {
                 self.ask(ticket, op, gate, exec, &plan, channels);
             }
             EffectRequest::Reclaim { op, gates, key, exec, plan } => {
@@ -173,6 +194,7 @@ impl Worker {
             }
             EffectRequest::Confirm { keys, by } => self.confirm(keys, by, channels),
             EffectRequest::PutDeadLetter(letter) => self.put_dead_letter(letter, channels),
+            EffectRequest::RemoveDeadLetter { operation } => self.remove_dead_letter(operation, channels),
             EffectRequest::Close => self.is_closing = true,
         }
     }
@@ -200,6 +222,9 @@ impl Worker {
             (Job::PutDeadLetter(letter), Ok(Lock::Letters(lock))) => {
                 self.write_letter(&letter, &lock, channels);
             }
+            (Job::RemoveDeadLetter(operation), Ok(Lock::Letters(lock))) => {
+                self.remove_letter(&operation, &lock, channels);
+            }
             (
                 Job::Hold { ticket, op } | Job::Turn { ticket, op, .. } | Job::Files { ticket, op },
                 Err(error),
@@ -207,7 +232,7 @@ impl Worker {
                 channels.answer(ticket, op, Err(error));
             }
             (Job::Commit(commit), Err(error)) => committed(commit, Err(Box::new(failure(&error))), channels),
-            (Job::Confirm { .. } | Job::PutDeadLetter(_), Err(error)) => {
+            (Job::Confirm { .. } | Job::PutDeadLetter(_) | Job::RemoveDeadLetter(_), Err(error)) => {
                 channels.reply(EffectReply::Notice(failure(&error).message));
             }
             // each job waits for one kind of lock
@@ -256,6 +281,8 @@ impl Worker {
     ) {
         let planned = plan.operation(op);
         match gate {
+            // answered before
+            Gate::Reuse { .. } => {}
             Gate::Lock { name } => self.lock(ticket, op, &name, planned.name.as_str(), channels),
             Gate::Files(declared) => {
                 self.read.insert(op, (Arc::clone(&declared), Arc::default()));
@@ -388,6 +415,28 @@ impl Worker {
         }
     }
 
+    fn remove_dead_letter(&mut self, operation: Box<str>, channels: &Channels) {
+        if self.letters.find(&operation).is_err() {
+            return;
+        }
+        match self.letters.try_lock() {
+            Ok(Ok(lock)) => self.remove_letter(&operation, &lock, channels),
+            Ok(Err(wait)) => {
+                let words = "the dead-letter queue, which another process changes".to_owned();
+                self.wait(Job::RemoveDeadLetter(operation), Some(words), channels, move || {
+                    Ok(Lock::Letters(wait.wait()?))
+                });
+            }
+            Err(error) => channels.reply(EffectReply::Notice(removal_words(&operation, &error))),
+        }
+    }
+
+    fn remove_letter(&self, operation: &str, lock: &LettersLock, channels: &Channels) {
+        if let Err(error) = self.letters.remove_locked(operation, lock) {
+            channels.reply(EffectReply::Notice(removal_words(operation, &error)));
+        }
+    }
+
     fn write_letter(&self, letter: &DeadLetter, lock: &LettersLock, channels: &Channels) {
         if let Err(error) = self.letters.write_locked(letter, lock) {
             channels.reply(EffectReply::Notice(letter_words(letter, &error)));
@@ -409,6 +458,13 @@ fn letter_words(letter: &DeadLetter, error: &dyn std::error::Error) -> String {
     format!(
         "operation `{}` has no dead letter; its error stays in the journal: {}",
         letter.operation,
+        with_source(error)
+    )
+}
+
+fn removal_words(operation: &str, error: &dyn std::error::Error) -> String {
+    format!(
+        "the dead letter of `{operation}`, which has the result of its replay, cannot be deleted: {}",
         with_source(error)
     )
 }

@@ -20,6 +20,7 @@ fn inputs() -> Inputs {
         cid: "c".into(),
         mark: None,
         replay_of: None,
+        rerun_of: None,
         conf_d: None,
     };
     let registry = Some(b"{}".to_vec());
@@ -30,6 +31,7 @@ fn inputs() -> Inputs {
         registry,
         descriptors: BTreeMap::new(),
         descriptions: BTreeMap::new(),
+        parent: None,
     }
 }
 

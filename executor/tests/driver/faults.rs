@@ -194,6 +194,7 @@ async fn f68_the_time_of_a_run_never_goes_back() {
         options: RunOptions::default(),
         adopted: Vec::new(),
         adoptable: Vec::new(),
+        parent: None,
     };
     let before = vec![EventRecord { at: RunTime(50), event: started }];
     // the wall clock of this executor is far behind

@@ -247,8 +247,14 @@ pub(crate) async fn drive(setup: Setup) -> World {
         clock: || 1_000,
         effects: Box::new(HostEffects::new(host, &identity, || 1_000)),
     };
-    let given =
-        RunStart { scheduler, identity, adopted: pop_agenda::PriorOutcomes::default(), resumed, began };
+    let given = RunStart {
+        scheduler,
+        identity,
+        adopted: pop_agenda::PriorOutcomes::default(),
+        replayed: Vec::new(),
+        resumed,
+        began,
+    };
     let outcome = tokio::spawn(run(given, ports)).await.unwrap().map(|finished| finished.outcome);
     let diary = diary.lock().unwrap().clone();
     let events = events.lock().unwrap().clone();

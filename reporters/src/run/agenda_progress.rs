@@ -228,6 +228,7 @@ mod tests {
             options: RunOptions::default(),
             adopted: vec![],
             adoptable: vec![],
+            parent: None,
         };
         let recorded = std::iter::once(started).chain(events).enumerate();
         let recorded: Vec<EventRecord> =
@@ -240,7 +241,7 @@ mod tests {
     }
 
     fn ended(op: u32, ending: Ending) -> RunEvent {
-        RunEvent::AttemptEnded { op: OpIx(op), attempt: 1, ending, files: None }
+        RunEvent::AttemptEnded { op: OpIx(op), attempt: 1, ending, named_files: Arc::default(), files: None }
     }
 
     fn settled(op: u32, outcome: Outcome) -> RunEvent {

@@ -4,6 +4,7 @@ use super::event_text::{EventContext, event_text, shown};
 use super::sink_thread::Redraw;
 use super::terminal_block::{TerminalBlock, shorten, width};
 use pop_agenda::{Answer, Ending, EventRecord, OpIx, Outcome, Plan, RunEvent, Sink};
+use std::collections::HashSet;
 use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -75,6 +76,8 @@ pub struct Bars<W> {
     /// Running operations, the longest-running one first.
     running: Vec<Running>,
     settled: u64,
+    /// Operations that get the results of their replayed dead letters.
+    replayed: HashSet<OpIx>,
     total: u64,
     began: Instant,
     drawn: Option<Instant>,
@@ -110,6 +113,7 @@ impl<W: Write + Send> Bars<W> {
             lines: String::new(),
             running: Vec::new(),
             settled,
+            replayed: HashSet::new(),
             total: 0,
             began: Instant::now(),
             drawn: None,
@@ -188,7 +192,13 @@ impl<W: Write + Send> Sink for Bars<W> {
                 self.print(text);
             }
             RunEvent::RunReopened { ops } => {
-                self.settled = self.settled.saturating_sub(ops.len() as u64);
+                // an operation with the result of its replayed dead letter is settled at once
+                let repeated = ops.iter().filter(|op| !self.replayed.remove(op)).count();
+                self.settled = self.settled.saturating_sub(repeated as u64);
+                self.print(text);
+            }
+            RunEvent::DeadLetterReplayed { op, .. } => {
+                self.replayed.insert(*op);
                 self.print(text);
             }
             RunEvent::AttemptStarted { op, .. } => {
@@ -213,7 +223,8 @@ impl<W: Write + Send> Sink for Bars<W> {
                 self.total = plan.len() as u64;
                 self.print(text);
             }
-            RunEvent::GateAnswered { answer: Answer::Hit { .. }, .. } | RunEvent::Joined { .. } => {
+            RunEvent::GateAnswered { answer: Answer::Hit { .. } | Answer::Reused { .. }, .. }
+            | RunEvent::Joined { .. } => {
                 self.settled += 1;
                 if !is_quiet {
                     self.print(text);

@@ -37,11 +37,15 @@ pub(crate) fn event_text(plan: &Plan, recorded: &EventRecord, context: &mut Even
     let name = |op: &OpIx| shown(plan, *op);
     let at = recorded.at;
     Some(match &recorded.event {
-        RunEvent::RunStarted { run, options, .. } => {
+        RunEvent::RunStarted { run, options, parent, .. } => {
             let (count, parallel) = (plan.len(), options.parallel);
-            format!("run {run}: {count} {}, at most {parallel} at once", operations(count))
+            let of = parent.as_ref().map(|parent| format!(", rerun of {}", parent.run)).unwrap_or_default();
+            format!("run {run}: {count} {}, at most {parallel} at once{of}", operations(count))
         }
         RunEvent::RunResumed { .. } => format!("resumed {}", context.run),
+        RunEvent::DeadLetterReplayed { op, run, .. } => {
+            format!("replayed  {}: result of run {run}", name(op))
+        }
         RunEvent::RunReopened { ops } => return reopened_text(plan, ops),
         RunEvent::PlanGrown { by, count, .. } => return growth_text(plan, *by, *count),
         RunEvent::AttemptStarted { op, attempt } => {
@@ -81,6 +85,7 @@ pub(crate) fn event_text(plan: &Plan, recorded: &EventRecord, context: &mut Even
         RunEvent::CancelRaised { reason, force } => cancel_text(*reason, *force).to_owned(),
         RunEvent::GateAnswered { op, answer } => match answer {
             Answer::Hit { by, .. } => format!("cached    {}: result of {by}", name(op)),
+            Answer::Reused { run, .. } => format!("reused    {}: result of run {run}", name(op)),
             Answer::Busy { holder } => format!("wait      {}: for {holder}", name(op)),
             Answer::Failed(failure) => {
                 context.endings.insert(*op, failure_text(failure));

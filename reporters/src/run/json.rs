@@ -60,7 +60,15 @@ fn event_json(plan: &Plan, recorded: &EventRecord, run: &str, started: Millis) -
                 ("until", Some(until)) => {
                     line.insert(key, json!(started.saturating_add(until)));
                 }
-                ("started", _) => {}
+                // the files of an operation are only for a rerun
+                ("started" | "named_files", _) => {}
+                ("answer", None) => {
+                    let mut answer = value;
+                    if let Some(reused) = answer.get_mut("reused").and_then(Value::as_object_mut) {
+                        reused.remove("namedFiles");
+                    }
+                    line.insert(key, answer);
+                }
                 _ => {
                     line.insert(key, value);
                 }
@@ -88,6 +96,7 @@ pub fn run_json(plan: &Plan, history: &History, agenda: &str) -> Value {
     json!({
         "run": history.run,
         "agenda": agenda,
+        "rerunOf": history.parent.as_ref().map(|parent| &parent.run),
         "outcome": outcome.map(pop_agenda::RunOutcome::word),
         "exitCode": outcome.map(pop_agenda::RunOutcome::exit_code),
         "startedTime": history.started,
@@ -105,6 +114,8 @@ pub fn operation_json(plan: &Plan, history: &History, op: OpIx) -> Value {
         "type": planned.handler_type,
         "outcome": past.outcome().map(Outcome::word),
         "attempts": past.attempts.len(),
+        "reusedFrom": past.reused.as_ref().map(|reused| &reused.run),
+        "replayedBy": past.replayed.as_ref().filter(|replayed| replayed.is_given).map(|replayed| &replayed.run),
         "result": past.result().map(|result| result.as_ref().clone()).or_else(|| past.is_ignored().then(|| json!({}))),
         "diagnosticEvents": diagnostics(past),
         "startedTime": past.started().map(|at| history.wall(at)),

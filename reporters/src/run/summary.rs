@@ -125,8 +125,10 @@ fn failed_items(plan: &Plan, history: &History) -> String {
 fn counts(plan: &Plan, history: &History) -> String {
     let count =
         |wanted| plan.operations().filter(|(op, _)| history.operation(*op).outcome() == wanted).count();
+    let reused = plan.operations().filter(|(op, _)| history.operation(*op).reused.is_some()).count();
+    let succeeded = if reused > 0 { format!("succeeded ({reused} reused)") } else { "succeeded".to_owned() };
     let all = [
-        (count(Some(Outcome::Succeeded)), "succeeded"),
+        (count(Some(Outcome::Succeeded)), succeeded.as_str()),
         (count(Some(Outcome::FromCache)), "from the cache"),
         (count(Some(Outcome::Skipped)), "skipped"),
         (count(Some(Outcome::DeadLettered)), "dead-lettered"),

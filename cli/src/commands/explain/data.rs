@@ -6,6 +6,7 @@ use super::gates::gate_words;
 use super::policies::policies;
 use super::reason::reason;
 use super::resources::wait_json;
+use super::reuse::reuse_json;
 use super::route_words;
 use pop_agenda::{Attempt, Edge, EdgeKind, Ending, Explanation, OpIx, Outcome, ResourceWait, Resources};
 use pop_assembly::SavedRun;
@@ -48,6 +49,8 @@ pub(super) fn document(saved: &SavedRun, op: OpIx, waits: &[ResourceWait]) -> Va
         "payload": payload.map_or_else(|_| planned.payload.template().clone(), std::borrow::Cow::into_owned),
         "policies": policies.collect::<Vec<_>>(),
         "replayOf": saved.inputs.settings.replay_of,
+        "replayedBy": seen.replayed.as_ref().filter(|replayed| replayed.is_given).map(|replayed| &replayed.run),
+        "reuse": reuse_json(saved, op),
     });
     if let Some(files) = &seen.files {
         document["files"] = files_json(files);

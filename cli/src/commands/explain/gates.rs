@@ -12,6 +12,7 @@ pub(super) fn gate_name(gate: &Gate) -> String {
             Some(key) => format!("the lock of cache key {key}, which lets one operation compute the result"),
             None => format!("the lock `{name}`"),
         },
+        Gate::Reuse { run, .. } => format!("the comparison with run {run}"),
         Gate::Files(declared) if declared.reads.is_empty() => {
             format!("the files that it writes: {}", listed(&declared.writes))
         }
@@ -35,6 +36,7 @@ pub(super) fn gate_words(saved: &SavedRun, admission: &Admission) -> Vec<String>
             Answer::Busy { holder } => format!("held by {holder}"),
             Answer::Later { ms } => format!("free in {ms} ms"),
             Answer::Version(version) => format!("version {version}"),
+            Answer::Reused { run, .. } => format!("reused: it ran in run {run}"),
             Answer::Read { files } => match files.len() {
                 1 => "1 file".to_owned(),
                 count => format!("{count} files"),
@@ -53,7 +55,9 @@ pub(super) fn gate_words(saved: &SavedRun, admission: &Admission) -> Vec<String>
         *line = format!("{name}: {text} ({})", wall(saved.history.wall(*when)));
         at += usize::from(!matches!(answer, Answer::Busy { .. } | Answer::Later { .. }));
     }
-    words
+    // the line about reuse tells that
+    let is_shown = |(gate, _): &(&Gate, String)| !matches!(gate, Gate::Reuse { .. });
+    admission.gates.iter().zip(words).filter(is_shown).map(|(_, words)| words).collect()
 }
 
 /// Lists at most three patterns.

@@ -64,7 +64,17 @@ fn state_words(saved: &SavedRun, op: OpIx) -> String {
             format!("was cancelled: it depends on {}, which did not succeed", names(saved, &ops))
         }
         Explanation::RunEnding(reason) => format!("was cancelled: {}", cancel_words(reason)),
-        Explanation::Settled(outcome) => outcome.word().to_owned(),
+        Explanation::Settled(outcome) => settled_words(saved, op, outcome),
+    }
+}
+
+fn settled_words(saved: &SavedRun, op: OpIx, outcome: Outcome) -> String {
+    let seen = saved.history.operation(op);
+    let replayed = seen.replayed.as_ref().filter(|replayed| replayed.is_given);
+    match (&seen.reused, replayed) {
+        (Some(reused), _) => format!("succeeded: the result of run {} was reused", reused.run),
+        (None, Some(replayed)) => format!("succeeded: run {} replayed its dead letter", replayed.run),
+        (None, None) => outcome.word().to_owned(),
     }
 }
 

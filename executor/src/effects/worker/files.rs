@@ -1,10 +1,11 @@
 //! The worker's part in declared files and cached results, whose work is done on threads for files.
 
 use super::super::EffectReply;
-use super::super::cache_key::{ExecProgram, FilesOfKey};
+use super::super::cache_key::FilesOfKey;
 use super::super::file_work::{FileContext, Verified};
 use super::super::jobs::{CommitJob, FilesDone, Job, WaitId, Waiting, failure};
 use super::{Channels, Message, Worker, committed};
+use crate::exec_program::ExecProgram;
 use crate::host::{CacheOrigin, LockAttempt};
 use pop_agenda::{Answer, CacheAsk, DeclaredFiles, Gate, OpIx, Plan};
 use serde_json::Value;
@@ -114,7 +115,7 @@ impl Worker {
                         self.read.extend(declared.map(|declared| (op, (Arc::clone(declared), read))));
                     }
                 }
-                Gate::Version { .. } | Gate::Delay { .. } => {}
+                Gate::Reuse { .. } | Gate::Version { .. } | Gate::Delay { .. } => {}
             }
         }
     }

@@ -12,6 +12,7 @@ fn events(count: u32) -> Vec<EventRecord> {
         options: RunOptions::default(),
         adopted: Vec::new(),
         adoptable: Vec::new(),
+        parent: None,
     };
     let first = EventRecord { at: RunTime(0), event: started };
     let more = (0..count).map(|number| EventRecord {
