@@ -21,13 +21,23 @@ pub(crate) fn of(scheduler: &Scheduler, identity: &RunIdentity, op: OpIx, began:
     {
         params.insert("lockKey".to_owned(), json!(keys));
     }
+    let payload = scheduler.payload(op).map_or_else(|_| planned.payload.template().clone(), Cow::into_owned);
+    if let Ok(Some(files)) = scheduler.bind_files(op, &payload) {
+        for (key, patterns) in [("reads", &files.reads), ("writes", &files.writes)] {
+            // a class of one character, so that a name that looks like a reference is none
+            let texts: Vec<String> = patterns.iter().map(|text| text.replace("@<", "[@]<")).collect();
+            if params.contains_key(key) {
+                params.insert(key.to_owned(), json!(texts));
+            }
+        }
+    }
     DeadLetter {
         run: identity.run.clone(),
         operation: planned.name.to_string(),
         handler_type: planned.handler_type.to_string(),
         agenda: identity.agenda.clone(),
         launcher: identity.on.to_string(),
-        payload: scheduler.payload(op).map_or_else(|_| planned.payload.template().clone(), Cow::into_owned),
+        payload,
         params,
         failure: failure.unwrap_or_else(|| Failure::new(Blame::Pop, "pop", "unknown failure")),
         attempts: history.map_or_else(Vec::new, |history| past_attempts(history, wall)),

@@ -115,6 +115,23 @@ fn fr_d2_cached_files_are_put_back_instead() {
 }
 
 #[test]
+fn fr_d2_deleted_output_of_an_operation_without_inputs_is_made_again() {
+    let agenda = json!({"operations": [
+        {"name": "a", "type": "exec", "params": {"useCache": true, "writes": "out.txt"},
+         "payload": {"shell": "echo x > out.txt; echo a >> ran"}},
+        {"name": "b", "type": "exec", "params": {"dependsOn": "a", "reads": "out.txt"}, "payload": {"command": ["cat", "out.txt"]}},
+    ]});
+    let bench = Bench::with_agenda(&agenda.to_string());
+    bench.pop(0, "run a.yaml");
+    bench.pop(0, "run a.yaml");
+    assert_eq!(ran(&bench), ["a"]);
+    fs::remove_file(bench.path("out.txt")).unwrap();
+    assert_eq!(prospects(&bench, &["a"]), ["a: run output `out.txt` is missing"]);
+    bench.pop(0, "run a.yaml");
+    assert_eq!((ran(&bench), bench.read("out.txt")), (vec!["a".to_owned()], "x\n".to_owned()));
+}
+
+#[test]
 fn fr_d2_result_of_inputs_that_changed_meanwhile_is_not_cached() {
     let params = json!({"useCache": true, "reads": "in.txt", "writes": "out.txt"});
     let script = "cat in.txt > out.txt; echo other > in.txt";
@@ -127,6 +144,11 @@ fn fr_d2_result_of_inputs_that_changed_meanwhile_is_not_cached() {
     bench.write("out.txt", "one\n");
     bench.pop(0, "run a.yaml");
     assert_eq!(bench.operation("a")["outcome"], "succeeded");
+    // the content of before is no proof that the program has read it
+    bench.write("a.yaml", agenda.to_string().replace("echo other > in.txt", "echo one > in.txt"));
+    bench.write("in.txt", "one\n");
+    let said = bench.pop(0, "run a.yaml").stderr;
+    assert!(said.contains("is not cached: input `in.txt` was written while it ran"), "{said}");
 }
 
 #[test]
@@ -437,4 +459,23 @@ fn fr_d2_bad_patterns_are_faults_with_their_place() {
     ] {
         assert!(said.contains(words), "{words} in {said}");
     }
+}
+
+#[test]
+fn fr_d2_replayed_dead_letter_has_the_files_of_its_item() {
+    let agenda = json!({"operations": [{
+        "name": "a", "type": "exec",
+        "params": {"forEach": ["x @<y>.txt"], "writes": "out/@<pop.item>", "onFail": "DLQ"},
+        "payload": {"shell": "mkdir -p out; test ! -e again || echo x > \"out/$FILE\"", "env": {"FILE": "@<pop.item>"}},
+    }]});
+    // the text of an item is no reference
+    let agenda = agenda.to_string().replace("x @<y>", "x @<pop.at><y>");
+    let bench = Bench::with_agenda(&agenda);
+    let said = bench.pop(11, "run a.yaml").stderr;
+    assert!(said.contains("[missing-output]"), "{said}");
+    bench.pop(11, "dlq replay last a#0");
+    bench.write("again", "");
+    let first = bench.pop(0, "runs --output json").json()[1]["run"].as_str().unwrap().to_owned();
+    bench.pop(0, &format!("dlq replay {first} a#0 --again"));
+    assert_eq!(bench.shown()["operations"][0]["files"]["written"][0]["path"], "out/x @<y>.txt");
 }

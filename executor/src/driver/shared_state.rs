@@ -13,7 +13,8 @@ impl Driver {
             Action::Ask { op, gate } => {
                 let (ticket, plan) = (self.pending.issue(op), Arc::clone(self.scheduler.plan()));
                 let exec = self.exec_program(op, &gate);
-                self.request(EffectRequest::Ask { ticket, op, gate, exec, plan });
+                let files = self.scheduler.declared_files(op).cloned();
+                self.request(EffectRequest::Ask { ticket, op, gate, exec, files, plan });
             }
             Action::Reclaim { op, gates, key } => {
                 let exec = gates.iter().find_map(|gate| self.exec_program(op, gate));

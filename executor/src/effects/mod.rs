@@ -47,6 +47,8 @@ pub enum EffectRequest {
         gate: Gate,
         /// The command of an `exec` operation, after its references were replaced, for the key of a cached result.
         exec: Option<Box<ExecProgram>>,
+        /// The files that the operation declares, for its cached result.
+        files: Option<Arc<DeclaredFiles>>,
         /// The plan with the operation.
         plan: Arc<Plan>,
     },
