@@ -245,7 +245,7 @@ fn miss_words(why: &Miss) -> String {
             format!("the key has changed: {}", changed.join(", "))
         }
         Miss::Absent { has_run: false, .. } => {
-            "the cache has no result of an operation with this name: it has never run".to_owned()
+            "never run: the cache has no result of an operation with this name".to_owned()
         }
         Miss::Absent { .. } => "the cache has no entry for this key".to_owned(),
         Miss::Expired { .. } => "the entry is older than cacheTtlMs".to_owned(),
