@@ -197,6 +197,33 @@ mod tests {
             (Level::Operation, "uses", "did you mean `type`?"),
             (Level::Exec, "timeoutMs", "did you mean `timeoutMs` in the `params` of the operation?"),
             (Level::Retry, "attempts", "did you mean `maxAttempts`?; `maxAttempts` counts the first attempt"),
+            (
+                Level::Params,
+                "inputs",
+                "did you mean `reads`?; `reads` are files or patterns, relative to the working directory",
+            ),
+            (
+                Level::Operation,
+                "outputs",
+                "did you mean `writes` in its `params`?; `writes` are files or patterns, relative to the working directory",
+            ),
+            (
+                Level::Params,
+                "targets",
+                "did you mean `writes`?; `writes` are files or patterns, relative to the working directory",
+            ),
+            (
+                Level::Agenda,
+                "artifacts",
+                "did you mean `writes` in the `params` of an operation?; `writes` are files or patterns, relative to the working directory",
+            ),
+            (
+                Level::Exec,
+                "generates",
+                "did you mean `writes` in the `params` of the operation?; `writes` are files or patterns, relative to the working directory",
+            ),
+            (Level::Params, "deps", "did you mean `dependsOn`?"),
+            (Level::Exec, "output", "did you mean `capture`?"),
             (Level::Params, "priority", "pop starts operations in the order of the agenda"),
             (Level::Params, "owner", "begin keys of your own with `x-`"),
             (Level::Exec, "x-owner", ""),

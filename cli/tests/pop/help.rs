@@ -89,6 +89,9 @@ fn help() {
           --host-folder <DIR>        Folder for the state that several runs share: locks, start times
                                      (delayMs), lock versions, cached results [default: .host in the
                                      --runs folder] [env: POP_HOST_FOLDER=]
+          --file-cache-size <SIZE>   Limit of the files that operations with `cacheFiles` store in the
+                                     host folder, for example 500M or 2T; the least recently used ones
+                                     are deleted [default: 10G] [env: POP_FILE_CACHE_SIZE=]
           --strict                   Treat warnings of the agenda, the registry and the properties file
                                      as errors
       -i, --input <NAME=VALUE>       Set an input of the agenda; repeatable [default: variable
@@ -249,6 +252,12 @@ fn help_of_run() {
               cached results [default: .host in the --runs folder]
               
               [env: POP_HOST_FOLDER=]
+
+          --file-cache-size <SIZE>
+              Limit of the files that operations with `cacheFiles` store in the host folder, for example
+              500M or 2T; the least recently used ones are deleted [default: 10G]
+              
+              [env: POP_FILE_CACHE_SIZE=]
 
           --strict
               Treat warnings of the agenda, the registry and the properties file as errors
