@@ -3,10 +3,11 @@
 use super::condition::{OutcomeGroup, When};
 use super::edges::{Reason, Reasons, check_cycles, check_fallbacks};
 use super::exec::{check_exec, check_script};
-use super::files::{PlannedFiles, check_operation, check_shared};
+use super::files::{PlannedFiles, check_operation};
 use super::fit::check_fit;
 use super::length::{check_delivery, check_length};
 use super::names::{Known, Names};
+use super::shared_files::check_shared;
 use super::spelling::check_spellings;
 use super::types::{PlanContext, Types, no_route_fault};
 use super::{Edge, EdgeKind, ForEach, Graph, Origin, Payload, Plan, PlannedOperation, RareFields, Serves};

@@ -12,6 +12,7 @@ mod grow;
 mod length;
 mod names;
 mod payload;
+mod shared_files;
 mod spelling;
 mod types;
 
