@@ -22,14 +22,16 @@ pub(crate) fn of(scheduler: &Scheduler, identity: &RunIdentity, op: OpIx, began:
     {
         params.insert("lockKey".to_owned(), json!(keys));
     }
-    if let Some(files) = scheduler.bound_files(op) {
-        for (key, patterns) in [("reads", files.reads), ("writes", files.writes)] {
-            if !patterns.is_empty() {
-                params.insert(key.to_owned(), json!(patterns));
+    let payload = scheduler.payload(op).map_or_else(|_| planned.payload.template().clone(), Cow::into_owned);
+    if let Ok(Some(files)) = scheduler.bind_files(op, &payload) {
+        for (key, patterns) in [("reads", &files.reads), ("writes", &files.writes)] {
+            // a class of one character, so that a name that looks like a reference is none
+            let texts: Vec<String> = patterns.iter().map(|text| text.replace("@<", "[@]<")).collect();
+            if params.contains_key(key) {
+                params.insert(key.to_owned(), json!(texts));
             }
         }
     }
-    let payload = scheduler.payload(op).map_or_else(|_| planned.payload.template().clone(), Cow::into_owned);
     DeadLetter {
         run: identity.run.clone(),
         operation: planned.name.to_string(),

@@ -9,8 +9,8 @@ use crate::exec_program::ExecProgram;
 use crate::host::Host;
 use crate::run_identity::RunIdentity;
 use pop_agenda::{
-    Action, Answer, DeclaredFiles, Explanation, FileRecord, Gate, Input, OpIx, OpState, Outcome, Plan,
-    PriorOutcomes, RunEvent, RunOptions, RunTime, Scheduler, Serves,
+    Action, Answer, Explanation, FileRecord, Gate, Input, OpIx, OpState, Outcome, Plan, PriorOutcomes,
+    RunEvent, RunOptions, RunTime, Scheduler, Serves,
 };
 use pop_contract::{Failure, Millis};
 use std::collections::{HashMap, VecDeque};
@@ -72,7 +72,7 @@ pub fn forecast(
 struct Forecast {
     scheduler: Scheduler,
     files: FileContext,
-    read: HashMap<OpIx, (Arc<DeclaredFiles>, Arc<[FileRecord]>)>,
+    read: HashMap<OpIx, Arc<[FileRecord]>>,
     misses: HashMap<OpIx, Box<str>>,
     /// Who computed a result, and how many files are put back.
     hits: HashMap<OpIx, (Box<str>, u32)>,
@@ -112,7 +112,7 @@ impl Forecast {
             Gate::Files(declared) => {
                 let answer = self.files.read(&declared);
                 if let Answer::Read { files } = &answer {
-                    self.read.insert(op, (declared, Arc::clone(files)));
+                    self.read.insert(op, Arc::clone(files));
                 }
                 answer
             }
@@ -121,9 +121,9 @@ impl Forecast {
                 let is_exec = matches!(plan.operation(op).serves, Serves::Exec);
                 let payload = is_exec.then(|| self.scheduler.payload(op).ok()).flatten();
                 let exec = payload.map(|payload| Box::new(ExecProgram::of(&payload)));
-                let (declared, read) = self.read.remove(&op).unzip();
-                let read = read.unwrap_or_default();
-                let request = LookUp { op, ask, exec, plan, declared, read, may_put_back: false };
+                let declared = self.scheduler.declared_files(op).cloned();
+                let read = self.read.remove(&op).unwrap_or_default();
+                let request = LookUp { read, ..LookUp::new(op, ask, exec, declared, plan) };
                 let (_, answer) = self.files.look_up(&request);
                 match &answer {
                     Answer::Miss { why, .. } => drop(self.misses.insert(op, why.clone())),

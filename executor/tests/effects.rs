@@ -1,9 +1,10 @@
 //! Effects while another process holds a short lock: only the operation that needs it waits, and names that process.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use pop_agenda::{Agenda, Answer, Gate, OpIx, Plan};
+use pop_agenda::{Agenda, Answer, CacheAsk, DeclaredFiles, Gate, OpIx, Plan};
 use pop_contract::LaunchType;
 use pop_executor::{EffectReply, EffectRequest, Effects as _, Host, HostEffects, RunIdentity, Ticket};
+use pop_policy::KeyInput;
 use pop_registry::Catalog;
 use serde_json::json;
 use std::fs::{self, File};
@@ -36,7 +37,8 @@ fn setup() -> Setup {
         home: None,
         on: LaunchType::Local,
     };
-    let agenda = json!({"operations": [{"name": "a", "type": "sample"}]});
+    let params = json!({"useCache": true, "cache.use": true, "reads": "in.txt", "writes": "out.txt"});
+    let agenda = json!({"operations": [{"name": "a", "type": "sample", "params": params}]});
     let agenda = Agenda::parse(agenda, &mut Vec::new()).unwrap();
     let plan = Plan::build(agenda, &Catalog::default(), LaunchType::Local, &mut Vec::new()).unwrap();
     let (sender, replies) = unbounded_channel();
@@ -48,7 +50,7 @@ impl Setup {
     fn ask(&mut self, ticket: u64, gate: Gate) {
         let (ticket, plan) = (Ticket(ticket), Arc::clone(&self.plan));
         self.effects.request(
-            EffectRequest::Ask { ticket, op: OP, gate, exec: None, payload: None, declared: None, plan },
+            EffectRequest::Ask { ticket, op: OP, gate, exec: None, payload: None, files: None, plan },
             &self.sender,
         );
     }
@@ -168,4 +170,105 @@ async fn r3_commit_of_several_keys_is_atomic_and_waits_unblocking() {
     setup.request(commit(5, &[("b", 1)], "r/2"));
     assert!(matches!(setup.reply().await, EffectReply::Committed { ticket: Ticket(5), outcome: Err(_), .. }));
     assert_eq!(host.version("b").unwrap(), 2);
+}
+
+fn declared() -> Arc<DeclaredFiles> {
+    let (reads, writes) = (["in.txt".into()].into(), ["out.txt".into()].into());
+    Arc::new(DeclaredFiles { folder: "".into(), reads, writes })
+}
+
+fn cache() -> Arc<CacheAsk> {
+    let input = KeyInput::payload(&json!({}));
+    Arc::new(CacheAsk { state: "s".into(), input, ttl_ms: None, write: true, files: true })
+}
+
+impl Setup {
+    fn write(&self, name: &str, text: &str) {
+        fs::write(self.folder.path().join(name), text).unwrap();
+    }
+
+    /// Asks for the files, then for the cached result.
+    async fn look_up(&mut self) -> Answer {
+        self.ask(1, Gate::Files(declared()));
+        assert!(matches!(self.answer().await, (1, Answer::Read { .. })));
+        let (plan, files) = (Arc::clone(&self.plan), Some(declared()));
+        let gate = Gate::Cache(cache());
+        self.request(EffectRequest::Ask {
+            ticket: Ticket(2),
+            op: OP,
+            gate,
+            exec: None,
+            payload: None,
+            files,
+            plan,
+        });
+        self.answer().await.1
+    }
+
+    async fn verify(&mut self) -> Result<Vec<String>, String> {
+        self.request(EffectRequest::Commit {
+            ticket: Ticket(3),
+            op: OP,
+            attempt: 1,
+            versions: Vec::new(),
+            by: "r/a".into(),
+            files: Some(declared()),
+            stores_files: true,
+        });
+        let EffectReply::Committed { outcome, .. } = self.reply().await else { unreachable!() };
+        let files = outcome.map_err(|failure| failure.code.clone())?.unwrap();
+        Ok(files.iter().map(|file| format!("{} {}", file.path, file.size)).collect())
+    }
+
+    fn fill(&mut self) {
+        let result = Arc::new(json!({"n": 1}));
+        self.request(EffectRequest::Fill { op: OP, operation: "a".into(), ask: cache(), result });
+        self.request(EffectRequest::Release { op: OP });
+    }
+}
+
+#[tokio::test]
+async fn fr_d2_files_are_found_verified_stored_and_put_back() {
+    let mut setup = setup();
+    setup.ask(1, Gate::Files(declared()));
+    let (_, Answer::Failed(failure)) = setup.answer().await else { unreachable!() };
+    assert_eq!(failure.code, "missing-input");
+    setup.write("in.txt", "in");
+    assert!(matches!(setup.look_up().await, Answer::Miss { key: Some(_), .. }));
+    assert_eq!(setup.verify().await.unwrap_err(), "missing-output");
+    setup.write("out.txt", "out");
+    assert_eq!(setup.verify().await.unwrap(), ["out.txt 3"]);
+    setup.fill();
+    assert!(matches!(setup.look_up().await, Answer::Hit { restored: 0, files: Some(_), .. }));
+    fs::remove_file(setup.folder.path().join("out.txt")).unwrap();
+    assert!(matches!(setup.look_up().await, Answer::Hit { restored: 1, .. }));
+    assert_eq!(fs::read_to_string(setup.folder.path().join("out.txt")).unwrap(), "out");
+    // without its stored file the result does not count
+    fs::remove_dir_all(setup.folder.path().join(".host/files")).unwrap();
+    setup.write("out.txt", "other");
+    let Answer::Miss { why, .. } = setup.look_up().await else { unreachable!() };
+    assert_eq!(&*why, "output `out.txt` has changed, and `out.txt` is not in the cache");
+    setup.write("in.txt", "changed");
+    let Answer::Miss { why, .. } = setup.look_up().await else { unreachable!() };
+    assert_eq!(&*why, "the key has changed: input `in.txt`");
+}
+
+#[tokio::test]
+async fn fr_d2_new_executor_writes_a_result_only_under_the_key_that_missed() {
+    for (input, is_written) in [("in", true), ("changed meanwhile", false)] {
+        let mut setup = setup();
+        setup.write("in.txt", "in");
+        setup.write("out.txt", "out");
+        let Answer::Miss { key, .. } = setup.look_up().await else { unreachable!() };
+        setup.request(EffectRequest::Release { op: OP });
+        // the executor dies, and another one follows the attempt
+        setup.write("in.txt", input);
+        let gates = Arc::new([Gate::Files(declared()), Gate::Cache(cache())]);
+        let plan = Arc::clone(&setup.plan);
+        setup.request(EffectRequest::Reclaim { op: OP, gates, key, exec: None, plan });
+        setup.verify().await.unwrap();
+        setup.fill();
+        let is_found = matches!(setup.look_up().await, Answer::Hit { .. });
+        assert_eq!(is_found, is_written, "{input}");
+    }
 }

@@ -214,6 +214,33 @@ mod tests {
                 "priority_weight",
                 "did you mean `priority`?; a whole number; a larger one starts first",
             ),
+            (
+                Level::Params,
+                "inputs",
+                "did you mean `reads`?; `reads` are files or patterns, relative to the working directory",
+            ),
+            (
+                Level::Operation,
+                "outputs",
+                "did you mean `writes` in its `params`?; `writes` are files or patterns, relative to the working directory",
+            ),
+            (
+                Level::Params,
+                "targets",
+                "did you mean `writes`?; `writes` are files or patterns, relative to the working directory",
+            ),
+            (
+                Level::Agenda,
+                "artifacts",
+                "did you mean `writes` in the `params` of an operation?; `writes` are files or patterns, relative to the working directory",
+            ),
+            (
+                Level::Exec,
+                "generates",
+                "did you mean `writes` in the `params` of the operation?; `writes` are files or patterns, relative to the working directory",
+            ),
+            (Level::Params, "deps", "did you mean `dependsOn`?"),
+            (Level::Exec, "output", "did you mean `capture`?"),
             (Level::Params, "owner", "begin keys of your own with `x-`"),
             (Level::Exec, "x-owner", ""),
             (Level::Params, "x-owner", "own"),

@@ -1,21 +1,13 @@
-//! The files that operations declare in `reads` and `writes`, and warnings about files that two operations share.
+//! The files that operations declare in `reads` and `writes`: their patterns, and whether pop can verify them.
 
-use super::batch::Batch;
 use super::payload::Values;
-use super::{BindError, Graph, Payload, Plan, PlannedOperation, Serves};
+use super::{BindError, Payload, Plan, PlannedOperation, Serves};
 use crate::document::RareParams;
 use crate::files::{DeclaredFiles, FilePattern, quote};
-use crate::name::OperationName;
-use crate::ops::OpIx;
-use crate::outcome::Outcome;
 use pop_contract::LaunchType;
 use pop_document::{Fault, Pointer, Site};
 use pop_registry::PodConfig;
 use serde_json::Value;
-use std::collections::{HashMap, HashSet};
-
-/// Maximum number of patterns that are compared with one another.
-const MOST_COMPARED: usize = 2_000;
 
 /// The patterns of an operation, with references.
 #[derive(Debug, Clone, Default)]
@@ -63,7 +55,7 @@ impl PlannedFiles {
         Ok(DeclaredFiles { folder: folder.into(), reads: texts(&self.reads)?, writes: texts(&self.writes)? })
     }
 
-    fn lists(&self) -> impl Iterator<Item = (&'static str, &Payload)> {
+    pub(super) fn lists(&self) -> impl Iterator<Item = (&'static str, &Payload)> {
         let lists = [("reads", &self.reads), ("writes", &self.writes)];
         lists.into_iter().filter_map(|(key, list)| Some((key, list.as_ref()?)))
     }
@@ -71,7 +63,7 @@ impl PlannedFiles {
     /// Adds a fault for each text that cannot become a pattern.
     pub(super) fn check(&self, name: &str, at: &Pointer, faults: &mut Vec<Fault>) {
         for (key, list) in self.lists() {
-            for (pointer, text) in list.texts("x") {
+            for (pointer, text, _) in list.texts("x") {
                 if let Err(problem) = FilePattern::parse(&text) {
                     let at = Pointer::from(format!("{}{pointer}", at.join(key)));
                     let message = format!("a pattern in `{key}` of operation `{name}` {problem}");
@@ -178,7 +170,7 @@ pub(super) fn check_operation(
         return;
     }
     let texts = |list: &Option<Payload>| -> Box<[Box<str>]> {
-        let texts = list.iter().flat_map(|list| list.texts("x")).map(|(_, text)| text);
+        let texts = list.iter().flat_map(|list| list.texts("x")).map(|(_, text, _)| text);
         texts.filter(|text| FilePattern::parse(text).is_ok()).map(String::into_boxed_str).collect()
     };
     let folder = planned.working_folder(planned.payload.template());
@@ -194,167 +186,5 @@ pub(super) fn check_operation(
             "set workspaceMountPath in its podConfig to mount the folder in which pop runs, or remove `reads` and `writes`"
         };
         faults.push(fault.hint(hint));
-    }
-}
-
-/// One pattern of an operation, relative to the folder in which programs start.
-struct Declared<'p> {
-    /// The operation of the agenda: that around it, if the operation is inside another one.
-    op: OpIx,
-    name: &'p OperationName,
-    /// Whether several instances have this pattern.
-    is_repeated: bool,
-    is_write: bool,
-    /// `*` stands in place of each reference.
-    pattern: FilePattern,
-    /// The path, if it is known before the run.
-    path: Option<Box<str>>,
-    site: Site,
-}
-
-/// Collects the patterns of a batch. `around` is the operation around it, and whether that one has several instances.
-fn collect<'b>(batch: &'b Batch, around: Option<(OpIx, bool)>, all: &mut Vec<Declared<'b>>) {
-    let of = |index: usize| {
-        let (op, is_repeated) = around.unwrap_or((OpIx(index as u32), false));
-        (op, is_repeated || batch.planned[index].for_each().is_some())
-    };
-    for (index, inside) in batch.inside_here() {
-        collect(inside, Some(of(*index)), all);
-    }
-    for (index, (planned, place)) in batch.planned.iter().zip(&batch.places).enumerate() {
-        let (op, is_repeated) = of(index);
-        let Some(files) = planned.files() else { continue };
-        let folder = planned.working_folder(planned.payload.template());
-        for (key, list) in files.lists() {
-            for (pointer, text) in list.texts("*") {
-                let from_start = match folder {
-                    _ if text.starts_with('/') => text.clone(),
-                    "" => text.clone(),
-                    // the folder of an instance is unknown
-                    folder if folder.contains("@<") => format!("**/{text}"),
-                    folder => format!("{}/{text}", quote_steps(folder)),
-                };
-                let Ok(pattern) = FilePattern::parse(&from_start) else { continue };
-                let is_known = !list.has_reference_at(&pointer) && !folder.contains("@<");
-                let path = pattern.path().filter(|_| is_known).map(String::into_boxed_str);
-                let site = Site::Value(Pointer::from(format!("{}{pointer}", place.join("params").join(key))));
-                let (name, is_write) = (&planned.name, key == "writes");
-                all.push(Declared { op, name, is_repeated, is_write, pattern, path, site });
-            }
-        }
-    }
-}
-
-fn quote_steps(folder: &str) -> String {
-    folder.split('/').map(quote).collect::<Vec<_>>().join("/")
-}
-
-/// Warns of files that two operations write, and of files that an operation reads without a dependency on their writer.
-/// Returns the files that no operation writes.
-pub(super) fn check_shared(batch: &Batch, graph: &Graph, faults: &mut Vec<Fault>) -> Vec<SourceFile> {
-    let planned = &batch.planned;
-    let mut all = Vec::new();
-    collect(batch, None, &mut all);
-    let (writes, reads): (Vec<&Declared>, Vec<&Declared>) = all.iter().partition(|file| file.is_write);
-    let mut order = Order { graph, above: HashMap::new() };
-    let mut writers: HashMap<&str, &Declared> = HashMap::new();
-    for file in &writes {
-        let Some(path) = &file.path else { continue };
-        if file.is_repeated {
-            let message = format!("each instance of operation `{}` writes `{path}`", file.name);
-            let fault = Fault::new("shared-file", file.site.clone(), message).warning();
-            faults.push(fault.hint("name the file by the item, for example \"out/@<pop.index>.txt\""));
-        }
-        let Some(other) = writers.insert(path, file) else { continue };
-        let mut changes = |first: &Declared<'_>, second: &Declared<'_>| {
-            order.follows(second.op, first.op)
-                && reads.iter().any(|read| read.op == second.op && read.pattern.covers(path))
-        };
-        if other.op == file.op || changes(other, file) || changes(file, other) {
-            continue;
-        }
-        if is_either_or(planned, graph, other.op, file.op) {
-            continue;
-        }
-        let message = format!("operations `{}` and `{}` both write `{path}`", other.name, file.name);
-        let fault = Fault::new("shared-file", file.site.clone(), message).warning();
-        let fault = fault.related(other.site.clone(), format!("`{}` writes it here", other.name));
-        faults.push(
-            fault.hint(
-                "if the second changes the file, give it `dependsOn` the first and the file in `reads`",
-            ),
-        );
-    }
-    let mut sources = Vec::new();
-    for read in &reads {
-        if writes.len().saturating_mul(reads.len()) > MOST_COMPARED * MOST_COMPARED {
-            break;
-        }
-        let mut is_written = false;
-        for write in writes.iter().filter(|write| write.name != read.name) {
-            let is_one = match (&read.path, &write.path) {
-                (Some(path), _) => write.pattern.covers(path),
-                (None, Some(path)) => read.pattern.covers(path),
-                (None, None) => false,
-            };
-            is_written |= is_one;
-            // the order inside another operation is not known here
-            if !is_one
-                || read.op == write.op
-                || order.follows(read.op, write.op)
-                || order.follows(write.op, read.op)
-            {
-                continue;
-            }
-            let (reader, writer) = (read.name, write.name);
-            let message = format!(
-                "operation `{reader}` reads a file that `{writer}` writes, but does not depend on it"
-            );
-            let fault = Fault::new("no-order", read.site.clone(), message).warning();
-            let fault = fault.related(write.site.clone(), format!("`{writer}` writes it here"));
-            faults.push(fault.hint(format!("add `dependsOn: {writer}` to `{reader}`")));
-        }
-        if let Some(path) = read.path.as_ref().filter(|_| !is_written) {
-            let operation = read.name.as_str().into();
-            sources.push(SourceFile { operation, path: path.clone(), site: read.site.clone() });
-        }
-    }
-    sources
-}
-
-/// Whether at most one of two operations runs to its end: one starts only if the other did not succeed, or both have a
-/// condition.
-fn is_either_or(planned: &[PlannedOperation], graph: &Graph, one: OpIx, other: OpIx) -> bool {
-    let is_fallback = |of: OpIx, on: OpIx| {
-        graph.dependencies(of).iter().any(|edge| edge.on == on && !edge.needs.contains(Outcome::Succeeded))
-    };
-    let has_condition = |op: OpIx| {
-        let planned = &planned[op.index()];
-        planned.policies.skip.value.is_some()
-            || planned.rare.as_ref().is_some_and(|rare| rare.when.is_some() || !rare.groups.is_empty())
-    };
-    is_fallback(one, other) || is_fallback(other, one) || (has_condition(one) && has_condition(other))
-}
-
-/// Which operations follow others, computed once for each that is asked about.
-struct Order<'g> {
-    graph: &'g Graph,
-    above: HashMap<OpIx, HashSet<OpIx>>,
-}
-
-impl Order<'_> {
-    /// Whether `op` starts only after `on` has settled.
-    fn follows(&mut self, op: OpIx, on: OpIx) -> bool {
-        let graph = self.graph;
-        let above = self.above.entry(op).or_insert_with(|| {
-            let mut above = HashSet::new();
-            let mut open = vec![op];
-            while let Some(next) = open.pop() {
-                let edges = graph.dependencies(next).iter().map(|edge| edge.on);
-                open.extend(edges.filter(|on| above.insert(*on)));
-            }
-            above
-        });
-        above.contains(&on)
     }
 }

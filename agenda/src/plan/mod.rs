@@ -16,6 +16,7 @@ mod names;
 mod needs;
 mod op_ref;
 mod payload;
+mod shared_files;
 mod spelling;
 mod types;
 

@@ -65,7 +65,7 @@ pub enum Explanation {
         /// Time of the kill; none once it was killed.
         kill_at: Option<RunTime>,
     },
-    /// The attempt succeeded, and its versions are being committed.
+    /// The attempt succeeded; its files are being verified and its versions committed.
     Commits,
     /// The operation waits for its next attempt.
     BacksOff {

@@ -4,26 +4,26 @@ use super::{Scheduler, StartError};
 use crate::files::DeclaredFiles;
 use crate::gate::Gate;
 use crate::ops::OpIx;
+use crate::plan::BindError;
 use serde_json::Value;
 use std::sync::Arc;
 
 impl Scheduler {
     /// The declared files of an operation with their references replaced; none if it declares none.
     pub(super) fn files_of(&self, op: OpIx, payload: &Value) -> Result<Option<DeclaredFiles>, StartError> {
-        let planned = self.plan.operation(op);
-        let Some(files) = planned.files() else { return Ok(None) };
-        let declared = files.bind(planned.working_folder(payload), &self.values(op))?;
-        match self.plan.files_problem(planned, &declared) {
+        let Some(declared) = self.bind_files(op, payload)? else { return Ok(None) };
+        match self.plan.files_problem(self.plan.operation(op), &declared) {
             Some(problem) => Err(StartError::Payload(problem)),
             None => Ok(Some(declared)),
         }
     }
 
-    /// The files that an operation declares, with their references replaced; none if it declares none or a reference has no
-    /// value.
-    pub fn bound_files(&self, op: OpIx) -> Option<DeclaredFiles> {
-        let payload = self.payload(op).ok()?;
-        self.files_of(op, &payload).ok()?
+    /// The patterns of an operation after their references were replaced; none if it declares no files. The dependencies
+    /// must be settled.
+    pub fn bind_files(&self, op: OpIx, payload: &Value) -> Result<Option<DeclaredFiles>, BindError> {
+        let planned = self.plan.operation(op);
+        let values = self.values(op);
+        planned.files().map(|files| files.bind(planned.working_folder(payload), &values)).transpose()
     }
 
     /// The declared files of an operation that prepares an attempt or has one running.

@@ -6,6 +6,7 @@ mod cases;
 mod clean_up;
 mod conditions;
 mod dispatch;
+mod files;
 mod fold;
 mod limits;
 mod packing;

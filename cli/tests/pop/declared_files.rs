@@ -6,7 +6,7 @@ use std::fs::{self, File};
 use std::time::{Duration, SystemTime};
 
 /// Twenty inputs `in/N.txt`, an operation for each that writes `out/N.txt`, and one that joins them. Each notes that it ran.
-fn pipeline(params: &Value) -> Bench {
+pub(crate) fn pipeline(params: &Value) -> Bench {
     let mut upper = json!({
         "forEach": "@<list.out::/stdout>", "reads": "in/@<pop.item>", "writes": "out/@<pop.item>",
     });
@@ -31,7 +31,7 @@ fn pipeline(params: &Value) -> Bench {
 }
 
 /// What has run since the last call, in order of names.
-fn ran(bench: &Bench) -> Vec<String> {
+pub(crate) fn ran(bench: &Bench) -> Vec<String> {
     let path = bench.path("ran");
     let text = fs::read_to_string(&path).unwrap_or_default();
     fs::remove_file(path).ok();
@@ -115,6 +115,23 @@ fn fr_d2_cached_files_are_put_back_instead() {
 }
 
 #[test]
+fn fr_d2_deleted_output_of_an_operation_without_inputs_is_made_again() {
+    let agenda = json!({"operations": [
+        {"name": "a", "type": "exec", "params": {"useCache": true, "writes": "out.txt"},
+         "payload": {"shell": "echo x > out.txt; echo a >> ran"}},
+        {"name": "b", "type": "exec", "params": {"dependsOn": "a", "reads": "out.txt"}, "payload": {"command": ["cat", "out.txt"]}},
+    ]});
+    let bench = Bench::with_agenda(&agenda.to_string());
+    bench.pop(0, "run a.yaml");
+    bench.pop(0, "run a.yaml");
+    assert_eq!(ran(&bench), ["a"]);
+    fs::remove_file(bench.path("out.txt")).unwrap();
+    assert_eq!(prospects(&bench, &["a"]), ["a: run output `out.txt` is missing"]);
+    bench.pop(0, "run a.yaml");
+    assert_eq!((ran(&bench), bench.read("out.txt")), (vec!["a".to_owned()], "x\n".to_owned()));
+}
+
+#[test]
 fn fr_d2_result_of_inputs_that_changed_meanwhile_is_not_cached() {
     let params = json!({"useCache": true, "reads": "in.txt", "writes": "out.txt"});
     let script = "cat in.txt > out.txt; echo other > in.txt";
@@ -127,6 +144,11 @@ fn fr_d2_result_of_inputs_that_changed_meanwhile_is_not_cached() {
     bench.write("out.txt", "one\n");
     bench.pop(0, "run a.yaml");
     assert_eq!(bench.operation("a")["outcome"], "succeeded");
+    // the content of before is no proof that the program has read it
+    bench.write("a.yaml", agenda.to_string().replace("echo other > in.txt", "echo one > in.txt"));
+    bench.write("in.txt", "one\n");
+    let said = bench.pop(0, "run a.yaml").stderr;
+    assert!(said.contains("is not cached: input `in.txt` was written while it ran"), "{said}");
 }
 
 #[test]
@@ -227,7 +249,7 @@ fn fr_d2_killed_between_success_and_verification_is_verified_by_the_resume() {
 }
 
 /// Prospect and reason of each operation in `pop plan --cached`, without those whose names are not listed.
-fn prospects(bench: &Bench, names: &[&str]) -> Vec<String> {
+pub(crate) fn prospects(bench: &Bench, names: &[&str]) -> Vec<String> {
     let planned = bench.pop(0, "plan a.yaml --cached --output json").json();
     let all = planned["operations"].as_array().unwrap().clone();
     let all = all.iter().filter(|one| names.contains(&one["name"].as_str().unwrap()));
@@ -238,122 +260,6 @@ fn prospects(bench: &Bench, names: &[&str]) -> Vec<String> {
         format!("{}: {} {reason}", text("name"), text("prospect"))
     })
     .collect()
-}
-
-#[test]
-fn fr_d2_plan_tells_what_would_run_and_why_and_starts_nothing() {
-    let bench = pipeline(&json!({"useCache": true}));
-    // everything is cached, the list too, and at most two instances run at once
-    let agenda = bench
-        .read("a.yaml")
-        .replace(r#""name":"list","#, r#""name":"list","params":{"useCache":true,"reads":"in/*"},"#);
-    assert!(agenda.contains("\"reads\":\"in/*\""), "{agenda}");
-    let agenda = agenda.replace(r#""forEach":"#, r#""maxParallel":2,"forEach":"#);
-    bench.write("a.yaml", &agenda);
-    assert_eq!(
-        prospects(&bench, &["list", "upper", "all"]),
-        ["list: run the cache has no result", "upper: depends on `list`", "all: depends on `upper`"]
-    );
-    bench.pop(0, "run a.yaml");
-    ran(&bench);
-    assert_eq!(
-        prospects(&bench, &["list", "upper", "all", "upper#3"]),
-        ["list: cached result", "upper: cached ", "all: cached result", "upper#3: cached result"]
-    );
-    bench.write("in/03.txt", "changed");
-    fs::remove_file(bench.path("out/05.txt")).unwrap();
-    bench.write("out/06.txt", "damage");
-    // the list has the same result, but that is not known before it runs
-    assert_eq!(
-        prospects(&bench, &["list", "upper"]),
-        ["list: run the key has changed: input `in/03.txt`", "upper: depends on `list`"]
-    );
-    bench.write("a.yaml", agenda.replace(r#","reads":"in/*""#, ""));
-    bench.pop(0, "run a.yaml");
-    ran(&bench);
-    bench.write("in/03.txt", "changed again");
-    fs::remove_file(bench.path("out/05.txt")).unwrap();
-    bench.write("out/06.txt", "damage");
-    let runs = fs::read_dir(bench.path(".pop/runs")).unwrap().count();
-    assert_eq!(
-        prospects(&bench, &["list", "upper", "all", "upper#3", "upper#4", "upper#5", "upper#6"]),
-        [
-            "list: cached result",
-            "upper: run 3",
-            "all: depends on `upper`",
-            "upper#3: run the key has changed: input `in/03.txt`",
-            "upper#4: cached result",
-            "upper#5: run output `out/05.txt` is missing",
-            "upper#6: run output `out/06.txt` has changed"
-        ]
-    );
-    let said = bench.pop(0, "plan a.yaml --cached").stdout;
-    assert!(said.ends_with("18 up to date, 3 to run, 23 operations\n"), "{said}");
-    assert_eq!((ran(&bench).len(), fs::read_dir(bench.path(".pop/runs")).unwrap().count()), (0, runs));
-    assert!(!bench.has("out/05.txt"));
-    let said = bench.pop(2, "plan a.yaml --cached --output dot").stderr;
-    assert!(said.contains("use `--output text` or `--output json`"), "{said}");
-}
-
-#[test]
-fn fr_d2_plan_knows_uncached_failing_and_changed_operations() {
-    let exec = |name: &str, params: Value, command: &str| json!({"name": name, "type": "exec", "params": params, "payload": {"shell": command}});
-    let agenda = |payload: &str| {
-        json!({"operations": [
-            exec("plain", json!({}), "true"),
-            exec("source", json!({"useCache": true, "reads": "none.txt"}), "true"),
-            exec("known", json!({"useCache": true}), payload),
-            exec("twin", json!({"useCache": true}), payload),
-            exec("off", json!({"when": "`false`"}), "true"),
-        ]})
-        .to_string()
-    };
-    let bench = Bench::with_agenda(&agenda("true"));
-    bench.pop(10, "run a.yaml -k");
-    bench.write("a.yaml", agenda("echo"));
-    let all = ["plain", "source", "known", "twin", "off"];
-    assert_eq!(
-        prospects(&bench, &all),
-        [
-            "plain: run its result is not cached (`useCache`)".to_owned(),
-            format!(
-                "source: fails [missing-input] no file matches `none.txt` in `{}`",
-                bench.path(".").parent().unwrap().join(bench.path(".").file_name().unwrap()).display()
-            )
-            .replace("/./", "/"),
-            "known: run the key has changed: program, payload /shell".to_owned(),
-            "twin: depends on `known`".to_owned(),
-            "off: skipped ".to_owned(),
-        ]
-    );
-}
-
-#[test]
-fn fr_d2_cache_commands_count_and_delete_stored_files() {
-    let bench = pipeline(&json!({"useCache": true, "cacheFiles": true}));
-    bench.pop(0, "run a.yaml");
-    let size = bench.pop(0, "cache size --output json").json();
-    assert_eq!((&size["results"]["count"], &size["files"]["count"]), (&json!(21), &json!(21)));
-    let said = bench.pop(0, "cache size").stdout;
-    assert!(said.contains("files    21"), "{said}");
-    let listed = bench.pop(0, "cache list --output json").json();
-    assert_eq!(listed[0]["files"].as_array().unwrap().len(), 1);
-    assert_eq!(bench.pop(0, "cache prune --older-than 1d").stderr, "0 stored files deleted (0 bytes)\n");
-    let said = bench.pop(0, "cache prune --size 155").stderr;
-    assert_eq!(said, "20 stored files deleted (150 bytes)\n");
-    // a result whose files cannot be put back does not count
-    ran(&bench);
-    fs::remove_dir_all(bench.path("out")).unwrap();
-    bench.pop(0, "run a.yaml");
-    assert_eq!(ran(&bench).len(), 20);
-    assert!(bench.pop(0, "cache clear").stderr.ends_with(" stored files deleted\n"));
-    // the limit of a run deletes the files that were not used for the longest time
-    let bench = pipeline(&json!({"useCache": true, "cacheFiles": true}));
-    bench.pop(0, "run a.yaml --file-cache-size 100");
-    let size = bench.pop(0, "cache size --output json").json();
-    assert!(size["files"]["bytes"].as_u64().unwrap() <= 100, "{size}");
-    let said = bench.pop(0, "run a.yaml --file-cache-size 3").stderr;
-    assert!(!said.contains("are not stored"), "nothing ran: {said}");
 }
 
 #[test]
@@ -437,4 +343,23 @@ fn fr_d2_bad_patterns_are_faults_with_their_place() {
     ] {
         assert!(said.contains(words), "{words} in {said}");
     }
+}
+
+#[test]
+fn fr_d2_replayed_dead_letter_has_the_files_of_its_item() {
+    let agenda = json!({"operations": [{
+        "name": "a", "type": "exec",
+        "params": {"forEach": ["x @<y>.txt"], "writes": "out/@<pop.item>", "onFail": "DLQ"},
+        "payload": {"shell": "mkdir -p out; test ! -e again || echo x > \"out/$FILE\"", "env": {"FILE": "@<pop.item>"}},
+    }]});
+    // the text of an item is no reference
+    let agenda = agenda.to_string().replace("x @<y>", "x @<pop.at><y>");
+    let bench = Bench::with_agenda(&agenda);
+    let said = bench.pop(11, "run a.yaml").stderr;
+    assert!(said.contains("[missing-output]"), "{said}");
+    bench.pop(11, "dlq replay last a#0");
+    bench.write("again", "");
+    let first = bench.pop(0, "runs --output json").json()[1]["run"].as_str().unwrap().to_owned();
+    bench.pop(0, &format!("dlq replay {first} a#0 --again"));
+    assert_eq!(bench.shown()["operations"][0]["files"]["written"][0]["path"], "out/x @<y>.txt");
 }

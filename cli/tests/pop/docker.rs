@@ -110,6 +110,25 @@ fn d1_containers_give_the_same_results_as_processes() {
 }
 
 #[test]
+fn fr_d2_files_of_containers_are_verified_in_the_mounted_folder() {
+    let mut made = shell("made", "");
+    made["params"] = json!({"useCache": true, "cacheFiles": true, "reads": "../in.txt", "writes": "out.txt"});
+    made["payload"]["workingDirectory"] = json!("sub");
+    made["payload"]["command"] = json!(["sh", "-c", "echo ran >> ../ran; cat ../in.txt > out.txt"]);
+    let bench = agenda(&json!([made]));
+    bench.write("in.txt", "one\n");
+    bench.write("sub/there", "");
+    bench.pop(0, "run a.json --on docker");
+    std::fs::remove_file(bench.path("sub/out.txt")).unwrap();
+    bench.pop(0, "run a.json --on docker");
+    assert_eq!(bench.operation("made")["outcome"], "fromCache");
+    assert_eq!((bench.read("ran"), bench.read("sub/out.txt")), ("ran\n".to_owned(), "one\n".to_owned()));
+    bench.write("in.txt", "two\n");
+    bench.pop(0, "run a.json --on docker");
+    assert_eq!((bench.read("ran"), bench.read("sub/out.txt")), ("ran\nran\n".to_owned(), "two\n".to_owned()));
+}
+
+#[test]
 fn f1_resume_after_kill_takes_over_five_containers() {
     let five: Vec<Value> = (0..5)
         .map(|n| shell(&format!("c{n}"), &format!("echo start >> started; echo c{n} before; while ! test -e go; do sleep 0.05; done; echo c{n} after")))

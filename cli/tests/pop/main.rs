@@ -22,6 +22,7 @@ mod elsewhere;
 mod engine;
 mod exec_values;
 mod faults;
+mod forecast;
 mod foreign_keys;
 mod forwarder;
 mod handlers;

@@ -16,8 +16,8 @@ impl Driver {
                 let exec = self.exec_program(op, &gate);
                 let is_reuse = matches!(gate, Gate::Reuse { .. });
                 let payload = is_reuse.then(|| self.scheduler.bind(op).ok()).flatten();
-                let declared = is_reuse.then(|| self.scheduler.declared_files(op).cloned()).flatten();
-                self.request(EffectRequest::Ask { ticket, op, gate, exec, payload, declared, plan });
+                let files = self.scheduler.declared_files(op).cloned();
+                self.request(EffectRequest::Ask { ticket, op, gate, exec, payload, files, plan });
             }
             Action::Reclaim { op, gates, key } => {
                 let exec = gates.iter().find_map(|gate| self.exec_program(op, gate));

@@ -2,7 +2,7 @@
 
 use super::cache_key::{CacheKeys, FilesOfKey};
 use crate::exec_program::ExecProgram;
-use crate::files::{self, Digests, FileChange, FilesError};
+use crate::files::{self, Digests, FileChange, FilesError, Stamp};
 use crate::host::{CacheAnswer, CacheOrigin, Host, HostError, Miss};
 use crate::run_identity::RunIdentity;
 use pop_agenda::{Answer, CacheAsk, DeclaredFiles, FileRecord, OpIx, Plan};
@@ -39,6 +39,14 @@ pub(crate) struct LookUp {
     pub(crate) may_put_back: bool,
 }
 
+/// Files that an operation reads, as they were before its attempt.
+#[derive(Debug, Clone)]
+pub(super) struct ReadFiles {
+    pub(super) files: Arc<[FileRecord]>,
+    /// The stamps of these files.
+    pub(super) stamps: Arc<[Option<Stamp>]>,
+}
+
 /// The files of an attempt that succeeded.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Verified {
@@ -48,6 +56,19 @@ pub(super) struct Verified {
     pub(super) unfit: Option<String>,
     /// Reason why a file was not stored.
     pub(super) notice: Option<String>,
+}
+
+impl LookUp {
+    /// A request that puts no file back, of an operation that reads no files.
+    pub(crate) fn new(
+        op: OpIx,
+        ask: Arc<CacheAsk>,
+        exec: Option<Box<ExecProgram>>,
+        declared: Option<Arc<DeclaredFiles>>,
+        plan: Arc<Plan>,
+    ) -> Self {
+        Self { op, ask, exec, plan, declared, read: Arc::default(), may_put_back: false }
+    }
 }
 
 impl FileContext {
@@ -66,6 +87,13 @@ impl FileContext {
             Ok(found) => Answer::Read { files: found.into() },
             Err(error) => Answer::Failed(Box::new(failure("missing-input", &error))),
         }
+    }
+
+    /// The files of an answer to [`Self::read`], with their stamps.
+    pub(super) fn stamped(&self, declared: &DeclaredFiles, answer: &Answer) -> Option<ReadFiles> {
+        let Answer::Read { files } = answer else { return None };
+        let stamps = files::stamps(&files::folder(&self.start, declared), files).into();
+        Some(ReadFiles { files: Arc::clone(files), stamps })
     }
 
     /// Looks up a cached result. It counts only if its files are there, or were put back.
@@ -140,7 +168,7 @@ impl FileContext {
     pub(super) fn verify(
         &self,
         declared: &DeclaredFiles,
-        before: Option<&[FileRecord]>,
+        before: Option<&ReadFiles>,
         is_stored: bool,
     ) -> Result<Verified, Box<Failure>> {
         let folder = files::folder(&self.start, declared);
@@ -154,9 +182,15 @@ impl FileContext {
             verified.written = Some(written.into());
         }
         // the program may have read another content than the key has
-        let changed =
-            before.into_iter().flatten().find_map(|file| files::change(&self.digests, &folder, file));
-        verified.unfit = changed.map(|change| format!("input {change} while it ran"));
+        verified.unfit = before.and_then(|before| {
+            let now = files::stamps(&folder, &before.files);
+            let mut stamps = before.files.iter().zip(before.stamps.iter().zip(&now));
+            let written = stamps.find(|(_, (then, now))| then != now);
+            let written = written.map(|(file, _)| format!("input `{}` was written while it ran", file.path));
+            let mut changes =
+                before.files.iter().filter_map(|file| files::change(&self.digests, &folder, file));
+            changes.next().map(|change| format!("input {change} while it ran")).or(written)
+        });
         Ok(verified)
     }
 
@@ -212,7 +246,7 @@ fn miss_words(why: &Miss) -> String {
             format!("the key has changed: {}", changed.join(", "))
         }
         Miss::Absent { has_run: false, .. } => {
-            "the cache has no result of an operation with this name: it has never run".to_owned()
+            "never run: the cache has no result of an operation with this name".to_owned()
         }
         Miss::Absent { .. } => "the cache has no entry for this key".to_owned(),
         Miss::Expired { .. } => "the entry is older than cacheTtlMs".to_owned(),

@@ -1,7 +1,7 @@
 //! Jobs of the worker that may have to wait for a lock of another process.
 
 use super::Ticket;
-use super::file_work::Verified;
+use super::file_work::{ReadFiles, Verified};
 use crate::dead_letter_queue::{DeadLetter, LettersLock};
 use crate::host::{CommitOutcome, HeldLock, Host, HostError, ShortLock};
 use pop_agenda::{Answer, FileRecord, OpIx};
@@ -54,8 +54,10 @@ pub(super) struct CommitJob {
 
 /// What a thread for files has done.
 pub(super) enum FilesDone {
-    /// The answer to a gate, and the key of a cached result.
-    Answered(Option<Box<CacheKey>>, Answer),
+    /// The answer about the files that an operation reads or about the parent of a rerun, and the files that it reads.
+    Read(Answer, Option<ReadFiles>),
+    /// The answer of a cache, and the key.
+    LookedUp(Box<CacheKey>, Answer),
     /// The files of an attempt are verified.
     Verified(Result<Verified, Box<Failure>>),
 }

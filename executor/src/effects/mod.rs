@@ -49,8 +49,8 @@ pub enum EffectRequest {
         exec: Option<Box<ExecProgram>>,
         /// The payload after its references were replaced, for the comparison with the parent of a rerun.
         payload: Option<BoundPayload>,
-        /// The files that the operation declares, for the same comparison.
-        declared: Option<Arc<DeclaredFiles>>,
+        /// The files that the operation declares, for its cached result and for the same comparison.
+        files: Option<Arc<DeclaredFiles>>,
         /// The plan with the operation.
         plan: Arc<Plan>,
     },

@@ -5,14 +5,13 @@ mod files;
 
 use super::ancestry;
 use super::file_threads::FileThreads;
-use super::file_work::{FileContext, LookUp};
+use super::file_work::{FileContext, LookUp, ReadFiles};
 use super::jobs::{CommitJob, FilesDone, Job, Lock, WaitId, Waiting, failure, with_source};
 use super::{EffectReply, EffectRequest, Ticket};
 use crate::dead_letter_queue::{DeadLetter, DeadLetters, LettersLock};
-use crate::exec_program::ExecProgram;
 use crate::host::{DelayTurn, HeldLock, Holder, Host, HostError, LockAttempt, LockWait, Shared, ShortLock};
 use crate::parent_results::{Candidate, ParentResults};
-use pop_agenda::{Answer, DeclaredFiles, FileRecord, Gate, OpIx, Plan};
+use pop_agenda::{Answer, FileRecord, Gate, OpIx, Plan};
 use pop_contract::{Blame, Failure, Millis};
 use pop_policy::CacheKey;
 use std::collections::HashMap;
@@ -49,7 +48,7 @@ pub(super) struct Worker {
     /// The keys under which results will be stored.
     keys: HashMap<OpIx, CacheKey>,
     /// Files that operations read, as they were before the attempt.
-    read: HashMap<OpIx, (Arc<DeclaredFiles>, Arc<[FileRecord]>)>,
+    read: HashMap<OpIx, ReadFiles>,
     /// Files that operations have written.
     written: HashMap<OpIx, Arc<[FileRecord]>>,
     waiting: HashMap<WaitId, Waiting>,
@@ -154,20 +153,23 @@ impl Worker {
                 op,
                 gate: Gate::Reuse { reads_repeated, .. },
                 payload,
-                declared,
+                files,
                 plan,
                 ..
             } => {
                 let parent = Arc::clone(&self.parent);
                 // reads files, which may be large
                 self.on_files(Job::Files { ticket, op }, channels, move |_| {
-                    let candidate =
-                        Candidate { plan: &plan, op, reads_repeated, declared: declared.as_deref() };
-                    FilesDone::Answered(None, parent.compare(&candidate, payload.as_deref()))
+                    let declared = files.as_deref();
+                    let candidate = Candidate { plan: &plan, op, reads_repeated, declared };
+                    FilesDone::Read(parent.compare(&candidate, payload.as_deref()), None)
                 });
             }
-            EffectRequest::Ask { ticket, op, gate, exec, plan, .. } => {
-                self.ask(ticket, op, gate, exec, &plan, channels);
+            EffectRequest::Ask { ticket, op, gate: Gate::Cache(ask), exec, files, plan, .. } => {
+                self.look_up(ticket, LookUp::new(op, ask, exec, files, plan), channels);
+            }
+            EffectRequest::Ask { ticket, op, gate, plan, .. } => {
+                self.ask(ticket, op, gate, &plan, channels);
             }
             EffectRequest::Reclaim { op, gates, key, exec, plan } => {
                 self.reclaim(op, &gates, key.as_deref(), exec.as_deref(), &plan);
@@ -270,36 +272,13 @@ impl Worker {
         });
     }
 
-    fn ask(
-        &mut self,
-        ticket: Ticket,
-        op: OpIx,
-        gate: Gate,
-        exec: Option<Box<ExecProgram>>,
-        plan: &Arc<Plan>,
-        channels: &Channels,
-    ) {
+    fn ask(&mut self, ticket: Ticket, op: OpIx, gate: Gate, plan: &Plan, channels: &Channels) {
         let planned = plan.operation(op);
         match gate {
-            // answered before
-            Gate::Reuse { .. } => {}
             Gate::Lock { name } => self.lock(ticket, op, &name, planned.name.as_str(), channels),
-            Gate::Files(declared) => {
-                self.read.insert(op, (Arc::clone(&declared), Arc::default()));
-                self.on_files(Job::Files { ticket, op }, channels, move |files| {
-                    FilesDone::Answered(None, files.read(&declared))
-                });
-            }
-            Gate::Cache(ask) => {
-                let (declared, read) = self.read.get(&op).cloned().unzip();
-                let read = read.unwrap_or_default();
-                let plan = Arc::clone(plan);
-                let request = LookUp { op, ask, exec, plan, declared, read, may_put_back: true };
-                self.on_files(Job::Files { ticket, op }, channels, move |files| {
-                    let (key, answer) = files.look_up(&request);
-                    FilesDone::Answered(Some(Box::new(key)), answer)
-                });
-            }
+            Gate::Files(declared) => self.find_files(ticket, op, declared, channels),
+            // requests of their own, above
+            Gate::Reuse { .. } | Gate::Cache(_) => {}
             Gate::Version { name } => {
                 channels.answer(ticket, op, self.host.version(&name).map(Answer::Version));
             }

@@ -32,6 +32,26 @@ struct Signature {
     changed: (i64, i64),
 }
 
+/// Identity, size and time of the last write of a file. If a stamp is the same before and after a program, the program has
+/// read the content that the file has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Stamp {
+    device: u64,
+    inode: u64,
+    size: u64,
+    modified: (i64, i64),
+}
+
+impl Stamp {
+    /// The stamp of a file; none if it cannot be examined.
+    pub(crate) fn of(path: &Path) -> Option<Self> {
+        // the time of the last change is left out: a new hard link changes it
+        let Signature { device, inode, size, modified, changed: _ } =
+            Signature::of(&std::fs::metadata(path).ok()?);
+        Some(Self { device, inode, size, modified })
+    }
+}
+
 impl Signature {
     fn of(found: &Metadata) -> Self {
         Self {

@@ -8,7 +8,7 @@
 mod digests;
 mod find;
 
-pub(crate) use digests::{Digests, open_regular};
+pub(crate) use digests::{Digests, Stamp, open_regular};
 pub(crate) use find::{FoundFile, find};
 
 use pop_agenda::{DeclaredFiles, FileRecord, RecordedFiles};
@@ -88,6 +88,11 @@ pub(crate) fn record(
 ) -> Result<Vec<FileRecord>, FilesError> {
     let found = find(folder, patterns)?;
     found.into_iter().map(|file| digests.record(&file)).collect()
+}
+
+/// The stamps of recorded files.
+pub(crate) fn stamps(folder: &Path, records: &[FileRecord]) -> Vec<Option<Stamp>> {
+    records.iter().map(|file| Stamp::of(&folder.join(&*file.path))).collect()
 }
 
 /// How the files that an operation reads differ from those that its run recorded; empty if they are the same. `start` is

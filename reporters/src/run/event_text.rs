@@ -84,8 +84,15 @@ pub(crate) fn event_text(plan: &Plan, recorded: &EventRecord, context: &mut Even
         }
         RunEvent::CancelRaised { reason, force } => cancel_text(*reason, *force).to_owned(),
         RunEvent::GateAnswered { op, answer } => match answer {
-            Answer::Hit { by, .. } => format!("cached    {}: result of {by}", name(op)),
             Answer::Reused { run, .. } => format!("reused    {}: result of run {run}", name(op)),
+            Answer::Hit { by, restored, .. } => {
+                let restored = match restored {
+                    0 => String::new(),
+                    1 => ", 1 file put back".to_owned(),
+                    count => format!(", {count} files put back"),
+                };
+                format!("cached    {}: result of {by}{restored}", name(op))
+            }
             Answer::Busy { holder } => format!("wait      {}: for {holder}", name(op)),
             Answer::Failed(failure) => {
                 context.endings.insert(*op, failure_text(failure));

@@ -5,22 +5,21 @@ use pop_document::{Pointer, kind_of};
 use serde_json::Value;
 
 impl Payload {
-    /// The texts with their places. `inserted` stands in place of each reference.
-    pub(crate) fn texts<'p>(&'p self, inserted: &'p str) -> impl Iterator<Item = (Pointer, String)> + 'p {
-        places(&self.value).filter_map(move |(pointer, text)| {
-            let text = text?;
-            let Some(hole) = self.hole(&pointer) else { return Some((pointer, text.to_owned())) };
-            let part = |part: &Part| match part {
-                Part::Text(text) => text.clone(),
-                Part::Reference(..) => inserted.to_owned(),
-            };
-            Some((pointer, hole.parts.iter().map(part).collect()))
+    /// The texts with their places, and whether they have references. `inserted` stands in place of each reference.
+    pub(crate) fn texts<'p>(
+        &'p self,
+        inserted: &'p str,
+    ) -> impl Iterator<Item = (Pointer, String, bool)> + 'p {
+        let part = move |part: &Part| match part {
+            Part::Text(text) => text.clone(),
+            Part::Reference(..) => inserted.to_owned(),
+        };
+        self.places().filter_map(move |(pointer, text, hole)| {
+            Some(match hole {
+                Some(hole) => (pointer, hole.parts.iter().map(part).collect(), true),
+                None => (pointer, text?.to_owned(), false),
+            })
         })
-    }
-
-    /// Whether a text has a reference.
-    pub(crate) fn has_reference_at(&self, pointer: &Pointer) -> bool {
-        self.hole(pointer).is_some()
     }
 
     /// The texts after their references were replaced by quoted values. A reference alone to a list gives one text for
@@ -31,8 +30,8 @@ impl Payload {
         quote: fn(&str) -> String,
     ) -> Result<Vec<Box<str>>, BindError> {
         let mut texts: Vec<Box<str>> = Vec::new();
-        for (pointer, text) in places(&self.value) {
-            match self.hole(&pointer) {
+        for (_, text, hole) in self.places() {
+            match hole {
                 Some(hole) => hole.add_texts(values, quote, &mut texts)?,
                 None => texts.extend(text.map(Box::from)),
             }
@@ -40,8 +39,20 @@ impl Payload {
         Ok(texts)
     }
 
-    fn hole(&self, pointer: &Pointer) -> Option<&Hole> {
-        self.holes.iter().find(|hole| hole.pointer == *pointer)
+    /// The string, or the items of the list, with their places and references.
+    fn places(&self) -> impl Iterator<Item = (Pointer, Option<&str>, Option<&Hole>)> {
+        let (alone, items) = match &self.value {
+            Value::Array(items) => (None, items.as_slice()),
+            other => (Some((Pointer::root(), other.as_str())), &[][..]),
+        };
+        let items =
+            items.iter().enumerate().map(|(index, item)| (Pointer::root().join(index), item.as_str()));
+        // in the same order
+        let mut holes = self.holes.iter().peekable();
+        alone.into_iter().chain(items).map(move |(pointer, text)| {
+            let hole = holes.next_if(|hole| hole.pointer == pointer);
+            (pointer, text, hole)
+        })
     }
 }
 
@@ -90,14 +101,4 @@ fn scalar(value: &Value) -> Option<String> {
         Value::Array(_) | Value::Object(_) | Value::Null => None,
         other => Some(other.to_string()),
     }
-}
-
-/// The string, or the items of the list, with their places.
-fn places(value: &Value) -> impl Iterator<Item = (Pointer, Option<&str>)> {
-    let (alone, items) = match value {
-        Value::Array(items) => (None, items.as_slice()),
-        other => (Some((Pointer::root(), other.as_str())), &[][..]),
-    };
-    let items = items.iter().enumerate().map(|(index, item)| (Pointer::root().join(index), item.as_str()));
-    alone.into_iter().chain(items)
 }

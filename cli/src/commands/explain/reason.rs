@@ -55,7 +55,9 @@ fn state_words(saved: &SavedRun, op: OpIx) -> String {
                 .map_or("; it was killed".to_owned(), |at| format!("; it will be killed at {}", time(at)));
             format!("is stopping because {why}{kill}")
         }
-        Explanation::Commits => "has succeeded; its versions are being committed".to_owned(),
+        Explanation::Commits => {
+            "has succeeded; its files are being verified and its versions committed".to_owned()
+        }
         Explanation::BacksOff { until, failures } => {
             let most = saved.plan.operation(op).policies.retry.value.max_attempts;
             format!("waits until {} for its next attempt; {failures} of {most} attempts failed", time(until))

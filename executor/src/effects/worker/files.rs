@@ -1,8 +1,9 @@
 //! The worker's part in declared files and cached results, whose work is done on threads for files.
 
 use super::super::EffectReply;
+use super::super::Ticket;
 use super::super::cache_key::FilesOfKey;
-use super::super::file_work::{FileContext, Verified};
+use super::super::file_work::{FileContext, LookUp, Verified};
 use super::super::jobs::{CommitJob, FilesDone, Job, WaitId, Waiting, failure};
 use super::{Channels, Message, Worker, committed};
 use crate::exec_program::ExecProgram;
@@ -31,15 +32,12 @@ impl Worker {
         // the operation may have been released meanwhile
         let Some(Waiting { job, .. }) = self.waiting.remove(&wait) else { return };
         match (job, done) {
-            (Job::Files { ticket, op }, FilesDone::Answered(key, answer)) => {
-                if let Some(key) = key {
-                    self.keys.insert(op, *key);
-                }
-                if let Answer::Read { files } = &answer
-                    && let Some((_, read)) = self.read.get_mut(&op)
-                {
-                    *read = Arc::clone(files);
-                }
+            (Job::Files { ticket, op }, FilesDone::Read(answer, read)) => {
+                self.read.extend(read.map(|read| (op, read)));
+                channels.answer(ticket, op, Ok(answer));
+            }
+            (Job::Files { ticket, op }, FilesDone::LookedUp(key, answer)) => {
+                self.keys.insert(op, *key);
                 channels.answer(ticket, op, Ok(answer));
             }
             (Job::Commit(mut commit), FilesDone::Verified(Ok(verified))) => {
@@ -68,6 +66,30 @@ impl Worker {
         }
     }
 
+    pub(super) fn find_files(
+        &mut self,
+        ticket: Ticket,
+        op: OpIx,
+        declared: Arc<DeclaredFiles>,
+        channels: &Channels,
+    ) {
+        self.on_files(Job::Files { ticket, op }, channels, move |files| {
+            let answer = files.read(&declared);
+            let read = files.stamped(&declared, &answer);
+            FilesDone::Read(answer, read)
+        });
+    }
+
+    pub(super) fn look_up(&mut self, ticket: Ticket, request: LookUp, channels: &Channels) {
+        let op = request.op;
+        let read = self.read.get(&op).map(|read| Arc::clone(&read.files)).unwrap_or_default();
+        let request = LookUp { read, may_put_back: true, ..request };
+        self.on_files(Job::Files { ticket, op }, channels, move |files| {
+            let (key, answer) = files.look_up(&request);
+            FilesDone::LookedUp(Box::new(key), answer)
+        });
+    }
+
     pub(super) fn verify(
         &mut self,
         commit: CommitJob,
@@ -75,11 +97,10 @@ impl Worker {
         is_stored: bool,
         channels: &Channels,
     ) {
-        let before = self.keys.get(&commit.op).and_then(|_| self.read.get(&commit.op));
-        let before = before.map(|(_, read)| Arc::clone(read));
+        let before = self.keys.get(&commit.op).and_then(|_| self.read.get(&commit.op)).cloned();
         let is_stored = is_stored && self.keys.contains_key(&commit.op);
         self.on_files(Job::Commit(commit), channels, move |files| {
-            FilesDone::Verified(files.verify(&declared, before.as_deref(), is_stored))
+            FilesDone::Verified(files.verify(&declared, before.as_ref(), is_stored))
         });
     }
 
@@ -103,16 +124,19 @@ impl Worker {
                 Gate::Files(files) => declared = Some(files),
                 // this executor writes the result to the cache as the earlier one would have, if the key is the same
                 Gate::Cache(ask) => {
-                    let read = match declared.map(|declared| self.files.read(declared)) {
-                        Some(Answer::Read { files }) => files,
+                    let read = match declared.map(|declared| (declared, self.files.read(declared))) {
+                        Some((declared, answer @ Answer::Read { .. })) => {
+                            self.files.stamped(declared, &answer)
+                        }
                         Some(_) => continue,
-                        None => Arc::default(),
+                        None => None,
                     };
-                    let of_key = declared.map(|declared| FilesOfKey { declared, read: &read });
+                    let files = read.as_ref().map(|read| Arc::clone(&read.files)).unwrap_or_default();
+                    let of_key = declared.map(|declared| FilesOfKey { declared, read: &files });
                     let key = self.files.cache_keys.key(plan, ask, plan.operation(op), exec, of_key);
                     if missed.is_none_or(|missed| missed == key.digest()) {
                         self.keys.insert(op, key);
-                        self.read.extend(declared.map(|declared| (op, (Arc::clone(declared), read))));
+                        self.read.extend(read.map(|read| (op, read)));
                     }
                 }
                 Gate::Reuse { .. } | Gate::Version { .. } | Gate::Delay { .. } => {}
