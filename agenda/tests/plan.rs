@@ -182,12 +182,8 @@ operations:
     let plan = plan.unwrap();
     let name = |op| plan.operation(op).name.as_str();
     let last = plan.find("last").unwrap();
-    let edges: Vec<_> = plan
-        .graph()
-        .dependencies(last)
-        .iter()
-        .map(|edge| format!("{} {:?}", name(edge.on), edge.kind))
-        .collect();
+    let edges: Vec<_> =
+        plan.graph().dependencies(last).map(|edge| format!("{} {:?}", name(edge.on), edge.kind)).collect();
     assert_eq!(edges, ["a Reads", "b Reads", "c Follows"]);
     let order: Vec<_> = plan.graph().order().0.into_iter().map(name).collect();
     assert_eq!(order, ["a", "b", "c", "last"]);

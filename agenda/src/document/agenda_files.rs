@@ -41,9 +41,14 @@ impl AgendaFiles {
         &self.of
     }
 
-    /// Looks a file up; none if it is unknown.
-    pub(crate) fn find(&self, name: &str) -> Option<Option<&AgendaFile>> {
-        self.files.get(name).map(Option::as_ref)
+    /// Whether a file was named when the agenda was read.
+    pub(crate) fn is_named(&self, name: &str) -> bool {
+        self.files.contains_key(name)
+    }
+
+    /// Looks a file up; none if it could not be read.
+    pub(crate) fn find(&self, name: &str) -> Option<&AgendaFile> {
+        self.files.get(name)?.as_ref()
     }
 
     pub(super) fn all(&self) -> impl Iterator<Item = &AgendaFile> {

@@ -137,14 +137,14 @@ impl Body {
             faults.push(Fault::value("cycle", at, message));
             return None;
         }
-        let Some(file) = scope.files.find(&name) else {
+        if !scope.files.is_named(&name) {
             let message = format!("the agenda `{name}` cannot be read here");
             let hint = "only an agenda that is a file can use files; a generated operation cannot";
             faults.push(Fault::value("unreadable", at, message).hint(hint));
             return None;
-        };
+        }
         // an unreadable file has a fault already
-        let file = file?;
+        let file = scope.files.find(&name)?;
         let mut own = Vec::new();
         let totals = &types.totals;
         let planned = Agenda::parse(file.root.clone(), &mut own).map(|agenda| {

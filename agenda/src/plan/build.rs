@@ -90,6 +90,7 @@ impl Plan {
             names: Names::default(),
             inputs: Arc::new(input_values),
             labels: HashMap::new(),
+            awaiting: HashMap::new(),
             source_files,
         };
         if grows {
@@ -113,6 +114,7 @@ impl Plan {
             .map(|(op, _)| op)
             .collect();
         plan.operations = batch.planned.into();
+        plan.await_generators(OpIx(0));
         Some(plan)
     }
 }
@@ -246,6 +248,7 @@ pub(super) fn plan_operation(
         });
     }
     let edges = reasons.edges(&operation, faults);
+    own.awaits = std::mem::take(&mut reasons.awaits);
     let is_decided = |edge: &Edge<OpRef>| reasons.decided_elsewhere.contains(&edge.on);
     own.is_cleanup |= edges.iter().any(|edge| edge.needs.accepts_bad() && !is_decided(edge));
     if payload.reads(Referent::Run) && !own.is_cleanup {
@@ -271,7 +274,8 @@ pub(super) fn plan_operation(
         || own.action.is_some()
         || own.generator.is_some()
         || own.files.is_some()
-        || own.for_each.is_some();
+        || own.for_each.is_some()
+        || !own.awaits.is_empty();
     let found = reasons.found;
     let planned = PlannedOperation {
         name,

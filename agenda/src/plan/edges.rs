@@ -21,6 +21,8 @@ const ITEMS: &str = "pop.items";
 const AT_SIGN: &str = "pop.at";
 const INPUTS: &str = "pop.inputs";
 const RUN: &str = "pop.run";
+/// Word after the name of a generator in `dependsOn`: everything that it generates.
+const GENERATED: &str = "generated";
 
 /// One reason for a dependency, and its place.
 #[derive(Debug, Clone)]
@@ -62,6 +64,8 @@ pub(super) struct Reasons<'a> {
     pub(super) has_run: bool,
     /// Operations whose outcome a group of `dependsOn` decides about, although the dependency accepts any.
     pub(super) decided_elsewhere: Vec<OpRef>,
+    /// Generators whose operations it also waits for.
+    pub(super) awaits: Vec<OpRef>,
     pub(super) found: Vec<Reason>,
 }
 
@@ -76,12 +80,26 @@ impl<'a> Reasons<'a> {
             is_finally: false,
             has_run: true,
             decided_elsewhere: Vec::new(),
+            awaits: Vec::new(),
             found: Vec::new(),
         }
     }
 
     /// Adds a name of `dependsOn`, which may have an outcome at its end (`a.failed`).
     pub(super) fn depend(&mut self, depends_on: &DependsOn, faults: &mut Vec<Fault>) {
+        if let Some((stem, GENERATED)) = depends_on.name.rsplit_once('.')
+            && self.known.find(&depends_on.name).is_none()
+            && let Some(on) = self.known.find(stem)
+        {
+            if self.known.is_generator(on) {
+                self.awaits.push(on);
+            } else {
+                let message = format!("`{}` in `dependsOn`: `{stem}` is not a generator", depends_on.name);
+                let hint = "only an operation with `agenda.operation.generator` generates operations";
+                faults.push(Fault::new("unknown-outcome", depends_on.site(), message).hint(hint));
+            }
+            return self.follow(on, self.good(), depends_on.site());
+        }
         if let Some((on, needs)) = self.find(depends_on, faults) {
             self.follow(on, needs, depends_on.site());
         }

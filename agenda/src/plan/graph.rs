@@ -57,12 +57,19 @@ pub struct Graph {
     dependants: Rows<Dependant>,
     /// Dependants that were added after the operation they depend on.
     later: HashMap<OpIx, Vec<Dependant>>,
+    /// Dependencies of operations on operations that were added after them.
+    on_later: HashMap<OpIx, Vec<Edge>>,
 }
 
 impl Graph {
     /// Builds the graph of these dependencies. Each list is sorted and has no duplicates.
     pub(crate) fn new(lists: &OpMap<Vec<Edge>>) -> Self {
-        let mut graph = Self { dependencies: Rows::new(), dependants: Rows::new(), later: HashMap::new() };
+        let mut graph = Self {
+            dependencies: Rows::new(),
+            dependants: Rows::new(),
+            later: HashMap::new(),
+            on_later: HashMap::new(),
+        };
         graph.grow(lists.values());
         graph
     }
@@ -109,9 +116,16 @@ impl Graph {
         self.dependencies.starts.len() - 1
     }
 
-    /// The dependencies of `op`, in order.
-    pub fn dependencies(&self, op: OpIx) -> &[Edge] {
-        self.dependencies.row(op)
+    /// Adds a dependency of an operation on one that was added after it.
+    pub(crate) fn add(&mut self, op: OpIx, edge: Edge) {
+        self.on_later.entry(op).or_default().push(edge);
+        self.later.entry(edge.on).or_default().push(Dependant { op, needs: edge.needs });
+    }
+
+    /// The dependencies of `op`: first those of its agenda in order, then those on operations added after it.
+    pub fn dependencies(&self, op: OpIx) -> impl Iterator<Item = &Edge> + Clone {
+        let later = if self.on_later.is_empty() { None } else { self.on_later.get(&op) };
+        self.dependencies.row(op).iter().chain(later.into_iter().flatten())
     }
 
     /// The dependants of `op`, in order.
@@ -125,7 +139,7 @@ impl Graph {
     pub fn order(&self) -> (Vec<OpIx>, Vec<OpIx>) {
         let count = self.len();
         let all = (0..count as u32).map(OpIx);
-        let mut unmet: Vec<usize> = all.clone().map(|op| self.dependencies(op).len()).collect();
+        let mut unmet: Vec<usize> = all.clone().map(|op| self.dependencies(op).count()).collect();
         let mut ready: std::collections::BTreeSet<OpIx> =
             all.clone().filter(|op| unmet[op.index()] == 0).collect();
         let mut order = Vec::with_capacity(count);
@@ -158,7 +172,7 @@ impl Graph {
             let mut path: Vec<(OpIx, usize)> = vec![(*start, 0)];
             mark[start.index()] = ON_PATH;
             while let Some((op, next)) = path.last_mut() {
-                let Some(edge) = self.dependencies(*op).get(*next) else {
+                let Some(edge) = self.dependencies(*op).nth(*next) else {
                     mark[op.index()] = DONE;
                     path.pop();
                     continue;
@@ -210,7 +224,7 @@ mod tests {
         let graph = graph(&[&[], &[0], &[0, 1]]);
         assert_eq!(dependants(&graph, 0), [1, 2]);
         assert_eq!(dependants(&graph, 1), [2]);
-        assert_eq!(graph.dependencies(OpIx(2)).len(), 2);
+        assert_eq!(graph.dependencies(OpIx(2)).count(), 2);
         assert_eq!(numbers(&graph.order().0), [0, 1, 2]);
     }
 
@@ -225,7 +239,7 @@ mod tests {
         grown.grow(lists[3..].iter());
         for op in 0..lists.len() as u32 {
             assert_eq!(dependants(&grown, op), dependants(&whole, op), "{op}");
-            assert_eq!(grown.dependencies(OpIx(op)), whole.dependencies(OpIx(op)));
+            assert!(grown.dependencies(OpIx(op)).eq(whole.dependencies(OpIx(op))));
         }
         assert_eq!(grown.order(), whole.order());
     }

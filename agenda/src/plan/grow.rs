@@ -136,7 +136,7 @@ impl Plan {
             files: &files,
         };
         let mut batch = Batch::plan(operations, &scope, &mut Types::of_context(context, LOCAL), &mut faults);
-        self.check_generated(&batch, &mut faults);
+        self.check_generated(by, &batch, &mut faults);
         let messages: Vec<String> = faults
             .iter()
             .filter(|fault| fault.is_error())
@@ -154,7 +154,7 @@ impl Plan {
         Ok(Grown { planned: batch.planned, edges: numbered(&batch.edges), names, labels: Vec::new() })
     }
 
-    fn check_generated(&self, batch: &Batch, faults: &mut Vec<Fault>) {
+    fn check_generated(&self, by: OpIx, batch: &Batch, faults: &mut Vec<Fault>) {
         let first = self.len();
         for planned in &batch.planned {
             if planned.is_last() {
@@ -165,15 +165,25 @@ impl Plan {
                 faults.push(Fault::value("misplaced-param", Pointer::root(), message));
             }
         }
-        // a cycle can only be among the generated operations
+        // a cycle can only be among the generated operations, or lead through one that waits for all of them
         batch.check_cycles(first, faults);
+        for (planned, edges) in batch.planned.iter().zip(numbered(&batch.edges)) {
+            if let Some(waiter) = self.waits_for_generated(by, &edges) {
+                let waiter = &self.operation(waiter).name;
+                let message = format!(
+                    "generated operation `{}` depends on `{waiter}`, which waits for everything that is generated",
+                    planned.name
+                );
+                faults.push(Fault::value("cycle", Pointer::root(), message));
+            }
+        }
         let context = self.context.as_ref();
         let inputs = context.map(|context| &context.inputs);
         batch.check(Some(&self.operations), self.on, inputs.unwrap_or(&InputSpecs::default()), faults);
     }
 
-    /// Adds operations at the end.
-    pub(crate) fn grow(&mut self, grown: Grown) {
+    /// Adds operations at the end. Returns earlier operations that wait for some of them.
+    pub(crate) fn grow(&mut self, grown: Grown) -> Vec<OpIx> {
         let Grown { planned, mut edges, names, labels } = grown;
         edges.resize(planned.len(), Vec::new());
         let first = self.len() as u32;
@@ -189,5 +199,6 @@ impl Plan {
             self.operations.push(planned);
         }
         self.names.extend(names);
+        self.await_generators(OpIx(first))
     }
 }

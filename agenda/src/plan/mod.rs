@@ -9,6 +9,7 @@ mod edges;
 mod exec;
 mod files;
 mod fit;
+mod generated;
 mod graph;
 mod grow;
 mod length;
@@ -125,6 +126,8 @@ pub struct RareFields {
     pub when: Option<Arc<When>>,
     /// Groups of `dependsOn`, which must all hold.
     pub groups: Vec<OutcomeGroup>,
+    /// Generators whose operations it waits for, also those that these generate.
+    pub awaits: Vec<OpRef>,
     /// Files that it reads and writes.
     pub files: Option<Box<PlannedFiles>>,
     /// Resources that an attempt of the operation, or of one of its instances, holds.
@@ -240,6 +243,8 @@ pub struct Plan {
     inputs: Arc<serde_json::Value>,
     /// Names of items for people, by instance.
     labels: HashMap<OpIx, Box<str>>,
+    /// Operations that wait for everything that a generator adds, by generator.
+    awaiting: HashMap<OpIx, Vec<OpIx>>,
     /// Files that must exist before the run.
     source_files: Vec<SourceFile>,
 }

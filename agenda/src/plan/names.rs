@@ -18,6 +18,8 @@ pub(super) struct Names {
     keys: HashMap<String, OpIx>,
     /// Operations that could not be read and have faults already.
     unread: HashSet<String>,
+    /// Operations whose result adds operations.
+    generators: HashSet<OpIx>,
 }
 
 impl Names {
@@ -33,11 +35,15 @@ impl Names {
             numbers: HashMap::with_capacity(operations.len()),
             keys: HashMap::with_capacity(operations.len()),
             unread: unread.into_iter().collect(),
+            generators: HashSet::new(),
         };
         for (index, operation) in operations.iter().enumerate() {
             let op = OpIx((first + index) as u32);
             let name = operation.name.as_str();
             names.numbers.entry(name.to_owned()).or_insert(op);
+            if operation.rare.as_ref().is_some_and(|rare| rare.generator.is_some()) {
+                names.generators.insert(op);
+            }
             let key = OperationName::collision_key(name);
             let is_below = below.is_some_and(|below| below.keys.contains_key(&key));
             let other = names.keys.insert(key, op).map(|other| &operations[other.index() - first]);
@@ -63,6 +69,7 @@ impl Names {
     pub(super) fn extend(&mut self, added: Self) {
         self.numbers.extend(added.numbers);
         self.keys.extend(added.keys);
+        self.generators.extend(added.generators);
     }
 }
 
@@ -92,6 +99,19 @@ impl<'n> Known<'n> {
     /// The names of a body; `around` are those that its operations may refer to besides.
     pub(super) fn of_body(own: &'n Names, around: Option<&'n Self>) -> Self {
         Self { own, below: None, around, is_body: true }
+    }
+
+    /// Whether the result of an operation adds operations.
+    pub(super) fn is_generator(&self, on: OpRef) -> bool {
+        match (on, self.around) {
+            (OpRef::Fixed(op), None) => {
+                self.own.generators.contains(&op)
+                    || self.below.is_some_and(|below| below.generators.contains(&op))
+            }
+            (OpRef::Fixed(_), Some(around)) => around.is_generator(on),
+            // a generator cannot be inside an operation
+            (OpRef::Inner { .. }, _) => false,
+        }
     }
 
     /// The operation of a name. Names inside hide those around.

@@ -217,7 +217,7 @@ impl<'p> Check<'p> {
     /// a condition.
     fn is_either_or(&self, one: OpIx, other: OpIx) -> bool {
         let is_fallback = |of: OpIx, on: OpIx| {
-            let mut edges = self.graph.dependencies(of).iter();
+            let mut edges = self.graph.dependencies(of);
             edges.any(|edge| edge.on == on && !edge.needs.contains(Outcome::Succeeded))
         };
         let has_condition = |op: OpIx| {

@@ -18,7 +18,7 @@ impl Scheduler {
     pub(super) fn missed<'p>(&self, plan: &'p Plan, op: OpIx) -> impl Iterator<Item = &'p Edge> {
         let is_missed =
             |edge: &&Edge| self.table[edge.on].outcome().is_some_and(|of| !edge.needs.contains(of));
-        plan.graph().dependencies(op).iter().filter(is_missed)
+        plan.graph().dependencies(op).filter(is_missed)
     }
 
     /// Number of conditions that an operation waits for: dependencies, a place among the parts of its whole, and, for
@@ -29,7 +29,7 @@ impl Scheduler {
             None => true,
             Some(outcome) => !edge.needs.contains(outcome) && edge.needs.accepts_all_good(),
         };
-        let edges = plan.graph().dependencies(op).iter();
+        let edges = plan.graph().dependencies(op);
         let edges = edges.filter(|edge| !planned.is_last() || plan.operation(edge.on).is_last());
         let edges = edges.filter(is_open).count();
         let is_waiting = planned

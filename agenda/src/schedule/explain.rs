@@ -179,7 +179,7 @@ impl Scheduler {
             let open = self.table.iter().filter(|(_, state)| state.outcome().is_none()).map(|(op, _)| op);
             return open.filter(|open| !self.plan.operation(*open).is_last()).collect();
         }
-        let edges = self.plan.graph().dependencies(op).iter();
+        let edges = self.plan.graph().dependencies(op);
         let is_met = |outcome: Outcome, needs: Outcomes| needs.contains(outcome);
         let unmet =
             edges.filter(|edge| !self.table[edge.on].outcome().is_some_and(|of| is_met(of, edge.needs)));

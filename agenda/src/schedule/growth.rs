@@ -267,7 +267,7 @@ impl Scheduler {
 
     fn take_in(&mut self, grown: Grown) {
         let first = self.plan.len();
-        Arc::make_mut(&mut self.plan).grow(grown);
+        let waiters = Arc::make_mut(&mut self.plan).grow(grown);
         let plan = Arc::clone(&self.plan);
         for op in (first as u32..plan.len() as u32).map(OpIx) {
             self.table.push();
@@ -277,8 +277,8 @@ impl Scheduler {
                 self.table.doom(op);
             }
         }
-        // operations that wait for all others may have been ready: they wait again
-        for last in plan.last() {
+        // operations that wait for these may have been ready: they wait again
+        for last in plan.last().iter().chain(&waiters) {
             if matches!(self.table[*last], OpState::Waiting { .. } | OpState::Ready) {
                 self.open(*last);
             }

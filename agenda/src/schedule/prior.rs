@@ -58,7 +58,7 @@ impl Scheduler {
         if self.growing.contains_key(&by) {
             return has_result(by);
         }
-        let mut reads = self.plan.graph().dependencies(by).iter().filter(|edge| edge.kind == EdgeKind::Reads);
+        let mut reads = self.plan.graph().dependencies(by).filter(|edge| edge.kind == EdgeKind::Reads);
         reads.all(|edge| has_result(edge.on))
     }
 

@@ -128,7 +128,7 @@ impl Scheduler {
         let mut needed = BTreeSet::new();
         while let Some(op) = next.pop() {
             let whole = self.plan.operation(op).part_of();
-            let edges = self.plan.graph().dependencies(op).iter().map(|edge| edge.on);
+            let edges = self.plan.graph().dependencies(op).map(|edge| edge.on);
             next.extend(edges.chain(whole).filter(|on| needed.insert(*on)));
         }
         needed
@@ -178,7 +178,7 @@ impl Scheduler {
                 if planned.part_of().is_some_and(|of| !is_open(open, of)) {
                     continue;
                 }
-                let mut edges = self.plan.graph().dependencies(*op).iter();
+                let mut edges = self.plan.graph().dependencies(*op);
                 let is_repeated = match finally {
                     Finally::Always => true,
                     Finally::WhenRepeated if planned.is_last() => self

@@ -109,7 +109,7 @@ impl Scheduler {
         let mut found: Vec<(OpIx, EdgeKind)> = Vec::new();
         let mut next = Some(op);
         while let Some(op) = next {
-            let edges = self.plan.graph().dependencies(op).iter();
+            let edges = self.plan.graph().dependencies(op);
             found.extend(edges.map(|edge| (edge.on, edge.kind)));
             next = match self.plan.operation(op).origin {
                 Some(Origin::Part { of, .. } | Origin::Inner { of, .. }) => Some(of),

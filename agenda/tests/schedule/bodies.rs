@@ -243,3 +243,33 @@ fn item_of_a_resumed_run_that_is_cancelled_first_is_settled() {
     let outcome = |op| world.scheduler.state(OpIx(op)).outcome();
     assert_eq!([outcome(1), outcome(2)], [Some(Outcome::Cancelled); 2]);
 }
+
+#[test]
+fn operation_waits_for_everything_that_a_generator_adds() {
+    let plan = plan(json!({"operations": [
+        {"name": "gen", "type": "sample", "params": {"agenda.operation.generator": {"operationsJsonPointer": ""}}},
+        {"name": "all", "type": "sample", "params": {"dependsOn": "gen.generated"}},
+        {"name": "end", "type": "sample", "params": {"dependsOn": "gen.generated", "finally": true}}]}));
+    let mut steps = Steps::begin(&plan);
+    let inner = json!([{"name": "c", "type": "sample"}]);
+    let made = json!([
+        {"name": "a", "type": "sample"},
+        {"name": "b", "type": "sample", "params": {"agenda.operation.generator": {"operationsJsonPointer": ""}}},
+        {"name": "d", "type": "sample", "params": {"dependsOn": "b.generated"}}]);
+    assert_eq!(steps.succeed("gen", made), ["a null", "b null"]);
+    assert_eq!(steps.succeed("b", inner), ["c null"]);
+    assert_eq!(steps.succeed("a", json!(1)), [""; 0]);
+    assert_eq!(steps.succeed("c", json!(1)), ["d null"]);
+    assert_eq!(steps.end("d", failed()), ["end null"]);
+    assert_eq!(steps.outcome("all"), Some(Outcome::Cancelled));
+}
+
+#[test]
+fn generated_operation_cannot_wait_for_what_waits_for_it() {
+    let plan = plan(json!({"operations": [
+        {"name": "gen", "type": "sample", "params": {"agenda.operation.generator": {"operationsJsonPointer": ""}}},
+        {"name": "all", "type": "sample", "params": {"dependsOn": "gen.generated"}}]}));
+    let mut steps = Steps::begin(&plan);
+    steps.succeed("gen", json!([{"name": "a", "type": "sample", "params": {"dependsOn": "all"}}]));
+    assert_eq!(steps.outcome("gen"), Some(Outcome::Failed));
+}

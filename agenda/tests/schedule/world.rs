@@ -419,7 +419,7 @@ impl<'s> World<'s> {
     fn may_begin(&self, op: OpIx) {
         let plan = self.scheduler.plan();
         let is_open = |op: OpIx| self.scheduler.state(op).outcome().is_none();
-        let open = plan.graph().dependencies(op).iter().map(|edge| edge.on).find(|on| is_open(*on));
+        let open = plan.graph().dependencies(op).map(|edge| edge.on).find(|on| is_open(*on));
         assert_eq!(open, None, "{op:?} has started before it");
         if plan.operation(op).is_last() {
             let open = plan.operations().find(|(op, planned)| !planned.is_last() && is_open(*op));

@@ -51,7 +51,7 @@ fn explanation(saved: &SavedRun, op: OpIx, waits: &[ResourceWait]) -> String {
     }
     lines.extend(reuse_words(saved, op).map(|words| format!("  reused    {words}")));
     lines.extend(route_words(planned).into_iter().map(|words| format!("  route     {words}")));
-    lines.extend(saved.plan.graph().dependencies(op).iter().map(|edge| dependency_line(saved, *edge)));
+    lines.extend(saved.plan.graph().dependencies(op).map(|edge| dependency_line(saved, *edge)));
     if let Some(origin) = planned.origin {
         lines.push(format!("  origin    {}", origin_words(&saved.plan, origin)));
     }

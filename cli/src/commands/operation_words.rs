@@ -44,6 +44,9 @@ pub(super) fn rare_properties(planned: &PlannedOperation, name: &dyn Fn(OpRef) -
     if priority != 0 {
         words.push(format!("has priority {priority}"));
     }
+    for by in planned.rare.iter().flat_map(|rare| &rare.awaits) {
+        words.push(format!("waits for everything that `{}` generates", name(*by)));
+    }
     if planned.is_last() {
         words.push("runs last: after every operation without `finally`".to_owned());
     }

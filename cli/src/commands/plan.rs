@@ -52,7 +52,7 @@ fn steps(plan: &Plan) -> Vec<(OpIx, usize)> {
     let (order, _) = plan.graph().order();
     let mut step = vec![0_usize; plan.len()];
     for op in &order {
-        let before = plan.graph().dependencies(*op).iter().map(|edge| step[edge.on.index()] + 1);
+        let before = plan.graph().dependencies(*op).map(|edge| step[edge.on.index()] + 1);
         step[op.index()] = before.max().unwrap_or(0);
     }
     let after = step.iter().max().map_or(0, |last| last + 1);
@@ -149,7 +149,7 @@ fn document(plan: &Plan, manifests: &Manifests<'_>) -> Value {
         .into_iter()
         .map(|(op, step)| {
             let planned = plan.operation(op);
-            let edges = plan.graph().dependencies(op).iter();
+            let edges = plan.graph().dependencies(op);
             let named = |kind| -> Vec<&str> {
                 let of_kind = edges.clone().filter(|edge| edge.kind == kind);
                 of_kind.map(|edge| plan.operation(edge.on).name.as_str()).collect()

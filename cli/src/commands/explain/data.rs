@@ -37,7 +37,7 @@ pub(super) fn document(saved: &SavedRun, op: OpIx, waits: &[ResourceWait]) -> Va
         "handler": served_by(planned),
         "route": route_words(planned),
         "properties": rare_properties(planned, &name_from(&saved.plan, op)),
-        "dependencies": saved.plan.graph().dependencies(op).iter().map(|edge| dependency(saved, *edge))
+        "dependencies": saved.plan.graph().dependencies(op).map(|edge| dependency(saved, *edge))
             .collect::<Vec<_>>(),
         "skippedBy": seen.skipped.as_ref().map(ToString::to_string),
         "needs": saved.scheduler.needs(op).map(Resources::to_json),

@@ -133,7 +133,7 @@ fn outcome_word(saved: &SavedRun, op: OpIx) -> &'static str {
 fn unmet_dependency(saved: &SavedRun, op: OpIx, on: OpIx) -> String {
     let name = &saved.plan.operation(on).name;
     let outcome = outcome_word(saved, on);
-    let edge = saved.plan.graph().dependencies(op).iter().find(|edge| edge.on == on);
+    let edge = saved.plan.graph().dependencies(op).find(|edge| edge.on == on);
     edge.map_or_else(
         || format!("`{name}` has outcome {outcome}"),
         |edge| format!("it requires outcome {} of `{name}`, which has outcome {outcome}", edge.needs),
