@@ -26,48 +26,47 @@ const FIRST_DISPLACED_MS: u64 = 1_000;
 impl Scheduler {
     /// The event of an input; none for inputs of attempts that have ended.
     pub(super) fn fact(&self, input: Input) -> Option<Decision> {
-        let event =
-            match input {
-                Input::Begun { run, started, adopted } => (self.run == Phase::Unstarted).then(|| {
-                    let PriorOutcomes { planned, by_name } = adopted;
-                    let options = self.options.clone();
-                    RunEvent::RunStarted { run, started, options, adopted: planned, adoptable: by_name }
-                }),
-                Input::Resumed { options } => Some(RunEvent::RunResumed { options }),
-                Input::Running { op, attempt } => {
-                    let is_pending = matches!(self.table[op], OpState::Launched { is_pending: true, .. });
-                    (is_pending && self.is_out(op, attempt))
-                        .then_some(RunEvent::AttemptRunning { op, attempt })
-                }
-                Input::Progressed { op, attempt, progress } => self
-                    .is_followed(op, attempt)
-                    .then_some(RunEvent::ProgressReported { op, attempt, progress }),
-                Input::WentSilent { op, attempt } => {
-                    let is_launched = matches!(self.table[op], OpState::Launched { .. });
-                    let reason = StopReason::Stalled;
-                    (is_launched && self.is_out(op, attempt)).then_some(RunEvent::StopAsked {
-                        op,
-                        attempt,
-                        reason,
-                    })
-                }
-                Input::Ended { op, attempt, verdict } => {
-                    return self.is_followed(op, attempt).then(|| self.end_of_attempt(op, attempt, verdict));
-                }
-                Input::Committed { op, attempt, outcome } => return self.committed(op, attempt, outcome),
-                Input::Lost { op, attempt } => self
-                    .is_followed(op, attempt)
-                    .then_some(RunEvent::AttemptEnded { op, attempt, ending: Ending::Lost, files: None }),
-                Input::Late { op, attempt, exit } => {
-                    self.is_superseded(op, attempt).then_some(RunEvent::LateEnding { op, attempt, exit })
-                }
-                Input::Answered { op, answer } => {
-                    let waits = matches!(self.table[op], OpState::Gated(Hold::Asked | Hold::Busy));
-                    return waits.then(|| self.answered(op, answer));
-                }
-                Input::CancelAsked { reason } => self.cancel_event(reason),
-                Input::Ticked => None,
-            };
+        let event = match input {
+            Input::Begun { run, started, adopted } => (self.run == Phase::Unstarted).then(|| {
+                let PriorOutcomes { planned, by_name } = adopted;
+                let options = self.options.clone();
+                RunEvent::RunStarted { run, started, options, adopted: planned, adoptable: by_name }
+            }),
+            Input::Resumed { options } => Some(RunEvent::RunResumed { options }),
+            Input::Running { op, attempt } => {
+                let is_pending = matches!(self.table[op], OpState::Launched { is_pending: true, .. });
+                (is_pending && self.is_out(op, attempt)).then_some(RunEvent::AttemptRunning { op, attempt })
+            }
+            Input::Progressed { op, attempt, progress } => {
+                self.is_followed(op, attempt).then_some(RunEvent::ProgressReported { op, attempt, progress })
+            }
+            Input::WentSilent { op, attempt } => {
+                let is_launched = matches!(self.table[op], OpState::Launched { .. });
+                let reason = StopReason::Stalled;
+                (is_launched && self.is_out(op, attempt)).then_some(RunEvent::StopAsked {
+                    op,
+                    attempt,
+                    reason,
+                })
+            }
+            Input::Ended { op, attempt, verdict } => {
+                return self.is_followed(op, attempt).then(|| self.end_of_attempt(op, attempt, verdict));
+            }
+            Input::Committed { op, attempt, outcome } => return self.committed(op, attempt, outcome),
+            Input::Lost { op, attempt } => {
+                let event = RunEvent::AttemptEnded { op, attempt, ending: Ending::Lost, files: None };
+                self.is_followed(op, attempt).then_some(event)
+            }
+            Input::Late { op, attempt, exit } => {
+                self.is_superseded(op, attempt).then_some(RunEvent::LateEnding { op, attempt, exit })
+            }
+            Input::Answered { op, answer } => {
+                let waits = matches!(self.table[op], OpState::Gated(Hold::Asked | Hold::Busy));
+                return waits.then(|| self.answered(op, answer));
+            }
+            Input::CancelAsked { reason } => self.cancel_event(reason),
+            Input::Ticked => None,
+        };
         event.map(Decision::from)
     }
 
