@@ -92,6 +92,14 @@ pub enum AssemblyError {
         /// The run.
         run: String,
     },
+    /// The folder in which the programs of the parent started does not exist.
+    #[error("the folder `{}`, in which run {run} started its programs, does not exist", .folder.display())]
+    NoStartFolder {
+        /// The run.
+        run: String,
+        /// The folder.
+        folder: PathBuf,
+    },
     /// The replay of a dead letter cannot be the parent of a rerun.
     #[error("run {run} replays a dead letter, so it has no agenda to run again")]
     RerunOfReplay {

@@ -82,6 +82,10 @@ impl Rerun {
         {
             return Err(AssemblyError::ParentRuns { run: run() });
         }
+        let folder = &parent.inputs.settings.folder;
+        if !folder.is_dir() {
+            return Err(AssemblyError::NoStartFolder { run: run(), folder: folder.clone() });
+        }
         Ok(Self { parent })
     }
 

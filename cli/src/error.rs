@@ -151,6 +151,9 @@ impl From<AssemblyError> for CommandError {
                 );
                 (Kind::Journal, Some(hint))
             }
+            AssemblyError::NoStartFolder { .. } => {
+                (Kind::Usage, Some("use `pop run` in the folder where the agenda is now".to_owned()))
+            }
             AssemblyError::RerunOfReplay { letter, .. } => (
                 Kind::Usage,
                 Some(format!("replay the dead letter again: `pop dlq replay {letter} --again`")),

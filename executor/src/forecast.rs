@@ -124,7 +124,7 @@ impl Forecast {
                 let declared = self.scheduler.declared_files(op).cloned();
                 let read = self.read.remove(&op).unwrap_or_default();
                 let request = LookUp { read, ..LookUp::new(op, ask, exec, declared, plan) };
-                let (_, answer) = self.files.look_up(&request);
+                let answer = self.files.look_up(&request);
                 match &answer {
                     Answer::Miss { why, .. } => drop(self.misses.insert(op, why.clone())),
                     Answer::Hit { by, restored, .. } => {

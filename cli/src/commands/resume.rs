@@ -74,6 +74,12 @@ pub(crate) fn resume_folder(
         ui::say(&frozen_warning(run, &changed, &resumable.inputs().settings.folder, &rerun));
     }
     let replayed = ReplayedLetters::of(&resumable, surroundings);
+    let is_unreplayed = replayed.results.is_empty() && replayed.running.is_empty();
+    if resumable.outcome() == Some(RunOutcome::DeadLettered) && is_unreplayed {
+        ui::say(&format!(
+            "no dead letter of run {run} has the result of a replay: `pop dlq replay {run} OPERATION` runs one again"
+        ));
+    }
     for (operation, replay) in &replayed.running {
         ui::say(&format!(
             "run {replay} replays the dead letter of `{operation}`: `pop resume {run}` takes the result when it has ended"

@@ -363,3 +363,34 @@ fn fr_d2_replayed_dead_letter_has_the_files_of_its_item() {
     bench.pop(0, &format!("dlq replay {first} a#0 --again"));
     assert_eq!(bench.shown()["operations"][0]["files"]["written"][0]["path"], "out/x @<y>.txt");
 }
+
+#[test]
+fn fr_d2_output_that_is_an_argument_is_a_name_and_not_an_input() {
+    let params = json!({"useCache": true, "reads": "in.txt", "writes": "out.txt"});
+    for output in ["out.txt", "./out.txt", "--to=out.txt"] {
+        let command = json!(["sh", "-c", "echo x >> ran; cp in.txt out.txt", "name", output]);
+        let agenda = json!({"operations": [
+            {"name": "a", "type": "exec", "params": params, "payload": {"command": command}},
+        ]});
+        let bench = Bench::with_agenda(&agenda.to_string());
+        bench.write("in.txt", "1");
+        bench.pop(0, "run a.yaml");
+        bench.pop(0, "run a.yaml");
+        assert_eq!(ran(&bench), ["x"], "{output}");
+    }
+}
+
+#[test]
+fn fr_d1_result_of_a_script_that_changed_meanwhile_is_not_cached() {
+    let agenda = json!({"operations": [
+        {"name": "a", "type": "exec", "params": {"useCache": true}, "payload": {"command": ["sh", "calc.sh"]}},
+    ]});
+    let bench = Bench::with_agenda(&agenda.to_string());
+    let script = "echo x >> ran; echo 'echo other' > calc.sh";
+    bench.write("calc.sh", script);
+    let said = bench.pop(0, "run a.yaml").stderr;
+    assert!(said.contains("calc.sh`, its program or an argument, was written while it ran"), "{said}");
+    bench.write("calc.sh", script);
+    bench.pop(0, "run a.yaml");
+    assert_eq!(ran(&bench), ["x", "x"]);
+}

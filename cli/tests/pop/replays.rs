@@ -30,7 +30,10 @@ fn fr_d5_replayed_item_completes_its_run() {
     let bench = items();
     assert!(bench.pop(0, "show r").stdout.contains("depends on `f`, which is in the dead-letter queue"));
     // without a replay, a resume changes nothing
-    bench.pop(11, "resume r");
+    let ended = bench.pop(11, "resume r");
+    let said =
+        "no dead letter of run r has the result of a replay: `pop dlq replay r OPERATION` runs one again\n";
+    assert!(ended.stderr.starts_with(said), "{}", ended.stderr);
     fs::remove_file(bench.path("broken")).unwrap();
     let ended = bench.pop(0, "dlq replay r f#1");
     assert!(

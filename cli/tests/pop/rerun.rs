@@ -295,6 +295,44 @@ fn rerun_needs_its_parent_only_to_begin() {
 }
 
 #[test]
+fn rerun_that_died_before_its_first_event_keeps_its_parent() {
+    let bench = bench(&[operation("a", "1", ""), operation("b", "2", "")]);
+    bench.pop(0, "run a.yaml --run-id p");
+    bench.pop(0, "rerun p b --run-id q");
+    ran(&bench);
+    let journal = bench.read(".pop/runs/q/journal");
+    bench.write(".pop/runs/q/journal", journal.split_inclusive('\n').next().unwrap());
+    fs::remove_dir_all(bench.path(".pop/runs/p")).unwrap();
+    bench.pop(0, "resume q");
+    assert_eq!(ran(&bench), ["b"]);
+    assert_eq!(reuse(&bench, "q", "a"), "from run p: nothing has changed");
+}
+
+#[test]
+fn generated_operations_are_reused_one_by_one() {
+    let bench = Bench::with_agenda(
+        "operations:\n  - {name: gen, type: exec, params: {agenda.operation.generator: {operationsJsonPointer: /stdout}}, \
+         payload: {command: [cat, made.json], capture: json}}\n",
+    );
+    bench.program("op.sh", PROGRAM);
+    let made = |text: &str| {
+        let one = |name: &str, text: &str| serde_json::json!({"name": name, "type": "exec", "payload": {"command": ["./op.sh", name, text]}});
+        serde_json::json!([one("x", "1"), one("y", text)]).to_string()
+    };
+    bench.write("made.json", made("1"));
+    bench.pop(0, "run a.yaml --run-id p");
+    assert_eq!(ran(&bench), ["x", "y"]);
+    bench.pop(0, "rerun p --run-id q");
+    assert_eq!(ran(&bench), Vec::<String>::new());
+    bench.write("made.json", made("2"));
+    bench.pop(0, "rerun q --run-id r");
+    assert_eq!(ran(&bench), ["y"]);
+    assert_eq!(reuse(&bench, "r", "x"), "from run p, which run q reused: nothing has changed");
+    bench.pop(0, "rerun r --from gen");
+    assert_eq!(ran(&bench), ["x", "y"]);
+}
+
+#[test]
 fn rerun_refuses_what_has_no_meaning() {
     let bench = bench(&[operation("probe", "1", "")]);
     bench.pop(0, "run a.yaml --run-id p");

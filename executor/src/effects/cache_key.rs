@@ -5,8 +5,8 @@
 //! command runs.
 
 use crate::exec_program::ExecProgram;
-use crate::files::Digests;
-use pop_agenda::{CacheAsk, DeclaredFiles, FileRecord, Plan, PlannedOperation, Serves};
+use crate::files::{Digests, Stamp};
+use pop_agenda::{CacheAsk, DeclaredFiles, FilePattern, FileRecord, Plan, PlannedOperation, Serves};
 use pop_contract::LaunchType;
 use pop_launchers::process::resolve_beside;
 use pop_policy::{CacheKey, KeyFiles};
@@ -59,7 +59,7 @@ impl CacheKeys {
         planned: &PlannedOperation,
         exec: Option<&ExecProgram>,
         files: Option<FilesOfKey<'_>>,
-    ) -> CacheKey {
+    ) -> StampedKey {
         let text = |text: &str| text.to_owned();
         let mut key = CacheKey::new(&*planned.handler_type, ask.input.clone());
         if let Some(route) = &planned.route {
@@ -67,19 +67,54 @@ impl CacheKeys {
             key.version = route.version.as_deref().map(text);
         }
         key.action = planned.rare.as_ref().and_then(|rare| rare.action.as_deref()).map(text);
-        key.program = self.program(plan, planned, exec);
+        let writes = files.iter().flat_map(|files| &files.declared.writes);
+        let mut program = ProgramOfKey {
+            keys: self,
+            writes: writes.filter_map(|text| FilePattern::parse(text).ok()).collect(),
+            stamps: Vec::new(),
+        };
+        key.program = program.identity(plan, planned, exec);
         key.files = files.map(FilesOfKey::key);
-        key
+        StampedKey { key, stamps: program.stamps }
     }
+}
 
+/// A key with the stamps of the program and of the files among its arguments.
+#[derive(Debug)]
+pub(super) struct StampedKey {
+    pub(super) key: CacheKey,
+    stamps: Vec<(PathBuf, Option<Stamp>)>,
+}
+
+impl StampedKey {
+    /// A file of the key that was written since the key was computed.
+    pub(super) fn written(&self) -> Option<&Path> {
+        self.stamps.iter().find(|(path, stamp)| Stamp::of(path) != *stamp).map(|(path, _)| path.as_path())
+    }
+}
+
+/// Computes the part of a key that identifies a program.
+struct ProgramOfKey<'k> {
+    keys: &'k CacheKeys,
+    /// Files that the operation writes: as arguments they are names, and their contents do not matter.
+    writes: Vec<FilePattern>,
+    stamps: Vec<(PathBuf, Option<Stamp>)>,
+}
+
+impl ProgramOfKey<'_> {
     /// The identity of the handler: its program or image, and its settings besides the payload.
-    fn program(&self, plan: &Plan, planned: &PlannedOperation, exec: Option<&ExecProgram>) -> Option<String> {
-        let uses_host_programs = self.on.capabilities().uses_host_programs;
+    fn identity(
+        &mut self,
+        plan: &Plan,
+        planned: &PlannedOperation,
+        exec: Option<&ExecProgram>,
+    ) -> Option<String> {
+        let uses_host_programs = self.keys.on.capabilities().uses_host_programs;
         let made_of = match &planned.serves {
             Serves::Program(entry) if uses_host_programs => {
                 let folder = entry.working_directory.as_deref().unwrap_or_default();
                 let argv = entry.command.clone().unwrap_or_default();
-                let home = self.home.clone();
+                let home = self.keys.home.clone();
                 let program = argv.first().and_then(|program| self.digest(program, folder, home.as_deref()));
                 json!([program, self.files(&argv, folder), argv, entry.properties, entry.env_vars])
             }
@@ -87,7 +122,7 @@ impl CacheKeys {
             Serves::Exec => {
                 let exec = exec?;
                 let folder = exec.working_directory.as_deref().unwrap_or_default();
-                let run_in = self.start.join(folder);
+                let run_in = self.keys.start.join(folder);
                 let image = exec.image.clone().or_else(|| plan.exec_pod().image.clone());
                 let program = exec.command.first().filter(|_| uses_host_programs);
                 let program = program.and_then(|program| self.digest(program, folder, None));
@@ -103,26 +138,33 @@ impl CacheKeys {
     }
 
     /// The digests of the files that arguments name; a script is its interpreter's argument.
-    fn files(&self, argv: &[String], folder: &str) -> Vec<Option<String>> {
+    fn files(&mut self, argv: &[String], folder: &str) -> Vec<Option<String>> {
         argv.iter().skip(1).map(|argument| self.file_digest(argument, folder)).collect()
     }
 
     /// The digest of the program's file, if there is such a file.
-    fn digest(&self, program: &str, folder: &str, home: Option<&Path>) -> Option<String> {
-        let folder = self.start.join(folder);
+    fn digest(&mut self, program: &str, folder: &str, home: Option<&Path>) -> Option<String> {
+        let folder = self.keys.start.join(folder);
         let path = std::env::var_os("PATH");
-        self.digest_of(&resolve_beside(home, Path::new(program), &folder, path.as_deref()).ok()?)
+        self.digest_of(resolve_beside(home, Path::new(program), &folder, path.as_deref()).ok()?)
     }
 
-    /// The digest of the file that an argument names, also as `--config=FILE`; none if it names no file.
-    fn file_digest(&self, argument: &str, folder: &str) -> Option<String> {
+    /// The digest of the file that an argument names, also as `--config=FILE`; none if it names no file, or one that the
+    /// operation writes.
+    fn file_digest(&mut self, argument: &str, folder: &str) -> Option<String> {
         let value = argument.split_once('=').map_or(argument, |(_, value)| value);
+        let folder = self.keys.start.join(folder);
         let names = [argument, value].into_iter().filter(|name| !name.is_empty());
-        let path = names.map(|name| self.start.join(folder).join(name)).find(|path| path.is_file())?;
-        self.digest_of(&path)
+        let path = names.map(|name| folder.join(name)).find(|path| path.is_file())?;
+        let shown = [path.strip_prefix(&folder).unwrap_or(&path), &path].map(Path::to_string_lossy);
+        let is_written = |pattern: &FilePattern| shown.iter().any(|path| pattern.covers(path));
+        if self.writes.iter().any(is_written) { None } else { self.digest_of(path) }
     }
 
-    fn digest_of(&self, path: &Path) -> Option<String> {
-        self.digests.digest(path).ok()
+    fn digest_of(&mut self, path: PathBuf) -> Option<String> {
+        let digest = self.keys.digests.digest(&path).ok();
+        let stamp = Stamp::of(&path);
+        self.stamps.push((path, stamp));
+        digest
     }
 }

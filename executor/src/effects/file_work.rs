@@ -1,13 +1,12 @@
 //! Work on the declared files of operations: finding inputs, looking up cached results, verifying outputs.
 
-use super::cache_key::{CacheKeys, FilesOfKey};
+use super::cache_key::{CacheKeys, FilesOfKey, StampedKey};
 use crate::exec_program::ExecProgram;
 use crate::files::{self, Digests, FileChange, FilesError, Stamp};
 use crate::host::{CacheAnswer, CacheOrigin, Host, HostError, Miss};
 use crate::run_identity::RunIdentity;
 use pop_agenda::{Answer, CacheAsk, DeclaredFiles, FileRecord, OpIx, Plan};
 use pop_contract::{Blame, Failure, Millis};
-use pop_policy::CacheKey;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -97,12 +96,13 @@ impl FileContext {
     }
 
     /// Looks up a cached result. It counts only if its files are there, or were put back.
-    pub(crate) fn look_up(&self, request: &LookUp) -> (CacheKey, Answer) {
+    pub(super) fn look_up_stamped(&self, request: &LookUp) -> (StampedKey, Answer) {
         let LookUp { op, ask, exec, plan, declared, read, may_put_back } = request;
         let planned = plan.operation(*op);
         let of_key = declared.as_deref().map(|declared| FilesOfKey { declared, read });
-        let key = self.cache_keys.key(plan, ask, planned, exec.as_deref(), of_key);
-        let found = self.host.look_up(&ask.state, &key, planned.name.as_str(), (self.clock)(), ask.ttl_ms);
+        let stamped = self.cache_keys.key(plan, ask, planned, exec.as_deref(), of_key);
+        let key = &stamped.key;
+        let found = self.host.look_up(&ask.state, key, planned.name.as_str(), (self.clock)(), ask.ttl_ms);
         let miss = |why: String| Answer::Miss { why: why.into(), key: Some(key.digest().into()) };
         let answer = match found {
             CacheAnswer::Hit { result, from: CacheOrigin { run, operation, written }, files } => {
@@ -125,7 +125,12 @@ impl FileContext {
             }
             CacheAnswer::Miss(why) => miss(miss_words(&why)),
         };
-        (key, answer)
+        (stamped, answer)
+    }
+
+    /// The answer of a cache, as [`Self::look_up_stamped`] gives it.
+    pub(crate) fn look_up(&self, request: &LookUp) -> Answer {
+        self.look_up_stamped(request).1
     }
 
     /// Checks that the files of a cached result are there, and puts the others back if the result may. Returns the number

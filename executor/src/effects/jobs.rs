@@ -1,12 +1,12 @@
 //! Jobs of the worker that may have to wait for a lock of another process.
 
 use super::Ticket;
+use super::cache_key::StampedKey;
 use super::file_work::{ReadFiles, Verified};
 use crate::dead_letter_queue::{DeadLetter, LettersLock};
 use crate::host::{CommitOutcome, HeldLock, Host, HostError, ShortLock};
 use pop_agenda::{Answer, FileRecord, OpIx};
 use pop_contract::{Blame, Failure};
-use pop_policy::CacheKey;
 use std::error::Error;
 use std::sync::Arc;
 use std::time::Instant;
@@ -57,7 +57,7 @@ pub(super) enum FilesDone {
     /// The answer about the files that an operation reads or about the parent of a rerun, and the files that it reads.
     Read(Answer, Option<ReadFiles>),
     /// The answer of a cache, and the key.
-    LookedUp(Box<CacheKey>, Answer),
+    LookedUp(Box<StampedKey>, Answer),
     /// The files of an attempt are verified.
     Verified(Result<Verified, Box<Failure>>),
 }

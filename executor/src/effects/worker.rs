@@ -4,6 +4,7 @@
 mod files;
 
 use super::ancestry;
+use super::cache_key::StampedKey;
 use super::file_threads::FileThreads;
 use super::file_work::{FileContext, LookUp, ReadFiles};
 use super::jobs::{CommitJob, FilesDone, Job, Lock, WaitId, Waiting, failure, with_source};
@@ -13,7 +14,6 @@ use crate::host::{DelayTurn, HeldLock, Holder, Host, HostError, LockAttempt, Loc
 use crate::parent_results::{Candidate, ParentResults};
 use pop_agenda::{Answer, FileRecord, Gate, OpIx, Plan};
 use pop_contract::{Blame, Failure, Millis};
-use pop_policy::CacheKey;
 use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
@@ -46,7 +46,7 @@ pub(super) struct Worker {
     clock: fn() -> Millis,
     held: HashMap<OpIx, Vec<HeldLock>>,
     /// The keys under which results will be stored.
-    keys: HashMap<OpIx, CacheKey>,
+    keys: HashMap<OpIx, StampedKey>,
     /// Files that operations read, as they were before the attempt.
     read: HashMap<OpIx, ReadFiles>,
     /// Files that operations have written.

@@ -85,7 +85,7 @@ impl Worker {
         let read = self.read.get(&op).map(|read| Arc::clone(&read.files)).unwrap_or_default();
         let request = LookUp { read, may_put_back: true, ..request };
         self.on_files(Job::Files { ticket, op }, channels, move |files| {
-            let (key, answer) = files.look_up(&request);
+            let (key, answer) = files.look_up_stamped(&request);
             FilesDone::LookedUp(Box::new(key), answer)
         });
     }
@@ -134,7 +134,7 @@ impl Worker {
                     let files = read.as_ref().map(|read| Arc::clone(&read.files)).unwrap_or_default();
                     let of_key = declared.map(|declared| FilesOfKey { declared, read: &files });
                     let key = self.files.cache_keys.key(plan, ask, plan.operation(op), exec, of_key);
-                    if missed.is_none_or(|missed| missed == key.digest()) {
+                    if missed.is_none_or(|missed| missed == key.key.digest()) {
                         self.keys.insert(op, key);
                         self.read.extend(read.map(|read| (op, read)));
                     }
@@ -152,7 +152,15 @@ impl Worker {
         ask: &CacheAsk,
         result: &Arc<Value>,
     ) -> Option<String> {
-        let key = self.keys.get(&op)?;
+        let stamped = self.keys.get(&op)?;
+        if let Some(written) = stamped.written() {
+            return Some(format!(
+                "the result of `{operation}` is not cached: `{}`, its program or an argument, was written while it ran; if \
+                 it is an output, declare it in `writes`",
+                written.display()
+            ));
+        }
+        let key = &stamped.key;
         let by =
             CacheOrigin { run: self.run.clone(), operation: operation.to_owned(), written: (self.clock)() };
         let files = self.written.get(&op).map(AsRef::as_ref);
