@@ -45,6 +45,23 @@ fn run_without_a_world(bencher: Bencher<'_, '_>, graph: Graph) {
         .bench_local_values(run);
 }
 
+/// Every operation needs CPU, in 10 different amounts; two run at once.
+#[divan::bench(sample_count = 5, sample_size = 1)]
+fn run_with_resources(bencher: Bencher<'_, '_>) {
+    let operation = |number: usize| {
+        let cpu = format!("{}m", 1_000 - number % 10);
+        serde_json::json!({"name": format!("op{number}"), "type": "sample", "params": {"resources": {"cpu": cpu}}})
+    };
+    let operations: Vec<_> = (0..MANY).map(operation).collect();
+    let plan = Arc::new(plan(serde_json::json!({"operations": operations})));
+    let resources = "cpu=2".parse().unwrap();
+    let options = RunOptions { parallel: 9, resources, ..RunOptions::default() };
+    bencher
+        .counter(ItemsCount::new(MANY))
+        .with_inputs(|| Scheduler::new(Arc::clone(&plan), options.clone()))
+        .bench_local_values(run);
+}
+
 /// Ends every attempt as soon as it is launched.
 fn run(mut scheduler: Scheduler) -> Scheduler {
     let begun = Input::Begun { run: "r".into(), started: 0, adopted: pop_agenda::PriorOutcomes::default() };

@@ -57,7 +57,7 @@ pub use lock::Lock;
 pub use on_fail::OnFail;
 pub use pattern::{Pattern, PatternError, PatternMatch};
 pub use quantity::{Cpu, Memory, QuantityError, quantity};
-pub use resources::{CPU, MEMORY, ResourceError, Resources};
+pub use resources::{CPU, MEMORY, NeededResources, ResourceError, Resources};
 pub use retry::Retry;
 pub use scope::{Scope, ScopedValue};
 pub use table::{POLICIES, Policies, PolicyLayer, PolicyLine};

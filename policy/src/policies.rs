@@ -36,8 +36,9 @@ impl Policies {
     /// The amount of `cpu` or `memory`, if the payload asks for `in_payload`. The operation's own `resources` win over its
     /// payload, and the payload over `resources` of the agenda and the registry.
     pub fn amount(&self, name: &str, in_payload: Option<u64>) -> Option<u64> {
-        let set = self.resources.value.get(name);
-        if self.resources.scope == Scope::Operation { set.or(in_payload) } else { in_payload.or(set) }
+        let needed = &self.resources.value;
+        let set = needed.get(name);
+        if needed.scope(name) == Some(Scope::Operation) { set.or(in_payload) } else { in_payload.or(set) }
     }
 
     /// The CPU of a container or pod, if the payload asks for `in_payload`; none if neither sets it.
@@ -135,6 +136,17 @@ mod tests {
             PolicyLayer::parse(&json!({key: {"x": []}}), Pointer::root(), &mut faults);
             assert!(faults.iter().any(|fault| fault.pointer().starts_with(&format!("/{key}"))), "{key}");
         }
+    }
+
+    #[test]
+    fn resources_of_several_scopes_are_combined_by_name() {
+        let agenda = layer(&json!({"resources": {"cpu": 1, "gpu": 2}}));
+        let operation = layer(&json!({"resources": {"gpu": 0, "license": 1}}));
+        let policies = Policies::resolve(&[(Scope::Operation, &operation), (Scope::Agenda, &agenda)]);
+        let needed = &policies.resources.value;
+        assert_eq!(needed.amounts().to_string(), "cpu 1, gpu 0, license 1");
+        assert_eq!((needed.scope("cpu"), needed.scope("gpu")), (Some(Scope::Agenda), Some(Scope::Operation)));
+        assert_eq!(needed.to_string(), "cpu 1 of the agenda, gpu 0, license 1");
     }
 
     #[test]

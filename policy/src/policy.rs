@@ -1,5 +1,6 @@
 //! The definition of a policy: its key in `params`, its reader and its text for `pop explain`.
 
+use crate::scope::{Scope, ScopedValue};
 use pop_document::Fields;
 use std::fmt;
 
@@ -21,12 +22,17 @@ pub(crate) struct Policy<T> {
     pub(crate) needs: Option<&'static str>,
     /// Whether a value has an effect, for policies that others need.
     pub(crate) has_effect: fn(&T) -> bool,
+    /// Lays a value of a higher scope over the present one.
+    pub(crate) lay: Layering<T>,
 }
+
+/// Lays the value of a scope over that of the scopes below it.
+pub(crate) type Layering<T> = fn(&mut ScopedValue<T>, &T, Scope);
 
 /// Reads the value of a key.
 pub(crate) type Reader<T> = fn(&mut Fields<'_, '_>, &'static str) -> Option<T>;
 
-impl<T> Policy<T> {
+impl<T: Clone> Policy<T> {
     /// A policy that any scope may set.
     pub(crate) const fn new(key: &'static str, read: Reader<T>, words: fn(&T) -> String) -> Self {
         Self {
@@ -38,7 +44,14 @@ impl<T> Policy<T> {
             is_descriptor_property: false,
             needs: None,
             has_effect: |_| true,
+            lay: |present, value, scope| *present = ScopedValue { value: value.clone(), scope },
         }
+    }
+
+    /// A policy whose values of several scopes are combined; for other policies, the highest scope wins.
+    pub(crate) const fn combined(mut self, lay: Layering<T>) -> Self {
+        self.lay = lay;
+        self
     }
 
     pub(crate) const fn always_shown(mut self) -> Self {

@@ -3,6 +3,7 @@
 use crate::policy::Policy;
 use crate::quantity::{Cpu, Memory, QuantityError};
 use crate::read;
+use crate::scope::{Scope, ScopedValue};
 use pop_document::{Fault, Pointer, kind_of};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -15,8 +16,12 @@ pub const CPU: &str = "cpu";
 /// Name of the resource memory, in bytes.
 pub const MEMORY: &str = "memory";
 
-pub(crate) const RESOURCES: Policy<Resources> =
-    Policy::new("resources", |fields, key| read::with(fields, key, Resources::parse), Resources::to_string);
+pub(crate) const RESOURCES: Policy<NeededResources> = Policy::new(
+    "resources",
+    |fields, key| read::with(fields, key, Resources::parse).map(NeededResources::from),
+    NeededResources::to_string,
+)
+.combined(NeededResources::lay);
 
 /// Names of resources in other tools, with pop's name.
 const OTHER_NAMES: [(&str, &[&str]); 3] = [
@@ -29,6 +34,64 @@ const OTHER_NAMES: [(&str, &[&str]); 3] = [
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "BTreeMap<Box<str>, String>", into = "BTreeMap<Box<str>, String>")]
 pub struct Resources(BTreeMap<Box<str>, u64>);
+
+/// Amounts that an operation needs, each with the scope that set it. A higher scope wins for each resource by itself.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct NeededResources {
+    amounts: Resources,
+    scopes: BTreeMap<Box<str>, Scope>,
+}
+
+impl NeededResources {
+    fn lay(present: &mut ScopedValue<Self>, value: &Self, scope: Scope) {
+        present.scope = scope;
+        for (name, amount) in value.amounts.iter() {
+            present.value.amounts.set(name, amount);
+            present.value.scopes.insert(name.into(), scope);
+        }
+    }
+
+    /// The amounts, also those of zero.
+    pub fn amounts(&self) -> &Resources {
+        &self.amounts
+    }
+
+    /// The amount of a resource; none if no scope sets it.
+    pub fn get(&self, name: &str) -> Option<u64> {
+        self.amounts.get(name)
+    }
+
+    /// The scope that set the amount of a resource; none if no scope sets it.
+    pub fn scope(&self, name: &str) -> Option<Scope> {
+        self.scopes.get(name).copied()
+    }
+}
+
+impl From<Resources> for NeededResources {
+    fn from(amounts: Resources) -> Self {
+        Self { amounts, scopes: BTreeMap::new() }
+    }
+}
+
+impl fmt::Display for NeededResources {
+    /// Writes `cpu 2 of the agenda, gpu 1`: an amount of the highest scope stands alone.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.amounts.is_empty() {
+            return f.write_str("none");
+        }
+        let highest = self.scopes.values().max();
+        for (index, (name, amount)) in self.amounts.iter().enumerate() {
+            let comma = if index > 0 { ", " } else { "" };
+            write!(f, "{comma}{name} {}", Resources::amount_text(name, amount))?;
+            match self.scopes.get(name) {
+                scope if scope == highest => {}
+                Some(scope) => write!(f, " of the {scope}")?,
+                None => {}
+            }
+        }
+        Ok(())
+    }
+}
 
 /// Why a text is not an amount of a resource.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

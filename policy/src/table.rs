@@ -1,7 +1,7 @@
 //! The table of policies. To add a policy, add a file with its key, reader and text, and one row here.
 
 use crate::scope::{Scope, ScopedValue};
-use crate::{IgnoredCodes, Lock, OnFail, Pattern, Resources, Retry};
+use crate::{IgnoredCodes, Lock, NeededResources, OnFail, Pattern, Retry};
 use crate::{cache, delay, ignore, limits, lock, log_detail, on_fail, priority, resources, retry, skip};
 use pop_document::Fields;
 use serde_json::Value;
@@ -58,7 +58,7 @@ macro_rules! policies {
             /// Overrides values with those that a layer sets.
             pub(crate) fn lay(&mut self, layer: &PolicyLayer, scope: Scope) {
                 $(if let Some(value) = &layer.$field {
-                    self.$field = ScopedValue { value: value.clone(), scope };
+                    ($policy.lay)(&mut self.$field, value, scope);
                 })*
             }
 
@@ -124,7 +124,7 @@ policies! {
     /// Lock keys, a string or a list of strings, with references; none: the operation's type.
     lock_key: Option<Value> = lock::LOCK_KEY;
     /// Amounts that an attempt holds while it runs.
-    resources: Resources = resources::RESOURCES;
+    resources: NeededResources = resources::RESOURCES;
     /// Order among the operations that can start: a larger number first.
     priority: i32 = priority::PRIORITY;
     /// Whether the operation uses the result cache.

@@ -34,19 +34,22 @@ fn amounts(policies: &Policies, serves: &Serves, payload: &Value) -> (Resources,
     let mut is_open = false;
     let mut amount = |name: &str| match serves {
         Serves::Exec => {
-            let is_own = policies.resources.scope == Scope::Operation && set.get(name).is_some();
+            let is_own = set.scope(name) == Some(Scope::Operation);
             let written = payload.get(name).filter(|_| !is_own).and_then(scalar_text);
-            is_open |= written.as_ref().is_some_and(|text| text.contains("@<"));
+            if written.as_ref().is_some_and(|text| text.contains("@<")) {
+                is_open = true;
+                return None;
+            }
             policies.amount(name, written.and_then(|text| Resources::amount(name, &text).ok()))
         }
         Serves::Program(entry) => set.get(name).or_else(|| of_pod(entry, name)),
         Serves::Resident(_) | Serves::Dispatch | Serves::Agenda(_) => set.get(name),
     };
     let own = [CPU, MEMORY].map(|name| (name, amount(name)));
-    if set.is_empty() && own.iter().all(|(_, amount)| amount.is_none()) {
+    if set.amounts().is_empty() && own.iter().all(|(_, amount)| amount.is_none()) {
         return (Resources::default(), is_open);
     }
-    let mut all = set.clone();
+    let mut all = set.amounts().clone();
     for (name, amount) in own {
         all.set(name, amount.unwrap_or_default());
     }
@@ -134,16 +137,15 @@ fn is_told(resource: &str, totals: &ResourceTotals) -> bool {
 
 /// Where the amount of a resource was set.
 fn place(planned: &PlannedOperation, operation: &Pointer, resource: &str) -> Pointer {
-    let policies = &planned.policies;
-    let is_set = policies.resources.value.get(resource).is_some();
+    let scope = planned.policies.resources.value.scope(resource);
     let is_in_payload = planned.serves == Serves::Exec
         && [CPU, MEMORY].contains(&resource)
         && planned.payload.template().get(resource).is_some_and(|value| !value.is_null());
     let in_params = |params: Pointer| params.join("resources").join(resource);
-    match policies.resources.scope {
-        Scope::Operation if is_set => in_params(operation.join("params")),
+    match scope {
+        Some(Scope::Operation) => in_params(operation.join("params")),
         _ if is_in_payload => operation.join("payload").join(resource),
-        Scope::Agenda if is_set => in_params(Pointer::root().join("params")),
+        Some(Scope::Agenda) => in_params(Pointer::root().join("params")),
         _ => operation.join("type"),
     }
 }

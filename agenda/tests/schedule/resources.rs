@@ -250,11 +250,11 @@ fn faults(agenda: Value, totals: &str, are_complete: bool) -> Vec<String> {
 fn needs_beyond_the_totals_are_faults_with_their_place() {
     let exec = |payload: Value| json!({"name": "x", "type": "exec", "payload": payload});
     let agenda = json!({"params": {"resources": {"memory": "4Gi"}}, "operations": [
-        op("a", &json!({"resources": {"gpu": 3, "cpu": 1}})),
+        op("a", &json!({"resources": {"gpu": 3, "cpu": 1, "memory": 0}})),
         exec(json!({"command": ["true"], "cpu": 4})),
         op("b", &json!({})),
-        op("c", &json!({"resources": {"licence": 1}})),
-        op("d", &json!({"resources": {"licence": 1, "cores": 2}})),
+        op("c", &json!({"resources": {"licence": 1, "memory": 0}})),
+        op("d", &json!({"resources": {"licence": 1, "cores": 2, "memory": 0}})),
     ]});
     let totals = "cpu=2,gpu=2,license=1,memory=2Gi";
     let own = "; without it, the total is this machine's";

@@ -184,7 +184,7 @@ fn explain_names_the_resource_and_who_holds_it() {
         "params: {resources: {license: 1}}\noperations:\n  \
          - {name: first, type: exec, payload: {shell: 'echo >> started; read line < pipe'}}\n  \
          - {name: second, type: exec, payload: {command: ['true']}}\n  \
-         - {name: other, type: exec, params: {resources: {}}, payload: {shell: 'echo >> started'}}\n",
+         - {name: other, type: exec, params: {resources: {license: 0}}, payload: {shell: 'echo >> started'}}\n",
     );
     bench.fifo("pipe");
     let running = bench.call("run a.yaml -j 4 --resources license=1 --run-id one").spawn();
