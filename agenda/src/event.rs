@@ -307,6 +307,9 @@ pub enum RunEvent {
         attempt: u32,
         /// How the attempt ended.
         ending: Ending,
+        /// The instance of a warm handler that served the attempt.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        instance: Option<Box<str>>,
     },
     /// An attempt that the scheduler had given up has ended. The event has no effect.
     LateEnding {

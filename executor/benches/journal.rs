@@ -32,7 +32,10 @@ fn events() -> Vec<EventRecord> {
     let result = Arc::new(json!({"exitCode": 0}));
     let of_one = |op| {
         let ending = Ending::Succeeded { result: Arc::clone(&result) };
-        [RunEvent::AttemptStarted { op, attempt: 1 }, RunEvent::AttemptEnded { op, attempt: 1, ending }]
+        [
+            RunEvent::AttemptStarted { op, attempt: 1 },
+            RunEvent::AttemptEnded { op, attempt: 1, ending, instance: None },
+        ]
     };
     let ended = RunEvent::RunEnded { outcome: RunOutcome::Succeeded };
     let all = std::iter::once(started).chain((0..MANY).map(OpIx).flat_map(of_one)).chain([ended]);

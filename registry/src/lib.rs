@@ -37,6 +37,7 @@ mod route;
 mod routing;
 mod secret;
 mod target;
+mod warm;
 
 pub use capture::Capture;
 pub use catalog::Catalog;
@@ -49,6 +50,7 @@ pub use pod_config::{
     AliveCheck, ConfigMapSetting, Cpu, HostPath, Layer, Memory, Nfs, PodConfig, QuantityError, SourcedValue,
     Taints, field_names as pod_config_fields,
 };
+pub use pop_warm::PoolSettings as WarmSettings;
 pub use program_text::ProgramText;
 pub use reload::{Change, ReloadReport};
 pub use route::{NoRoute, RejectedHandler, RejectionReason, RouteRequest, RouteStep, RoutedHandler, route};

@@ -12,5 +12,5 @@ pub use pool::{
     Action, Answer, Input, InstanceId, InstanceView, Phase, Pool, PoolSettings, Recycle, RequestId,
 };
 pub use protocol::{
-    Hello, ProtocolError, SOCKET_VARIABLE, VERSION, attempt_body, end_body, parse_attempt, parse_end,
+    Attempt, Hello, ProtocolError, SOCKET_VARIABLE, VERSION, attempt_body, end_body, parse_attempt, parse_end,
 };

@@ -28,6 +28,8 @@ pub struct Attempt {
     pub committing: Option<RunTime>,
     /// Time and kind of the end; none while the attempt runs.
     pub ended: Option<(RunTime, Ending)>,
+    /// The instance of a warm handler that served the attempt.
+    pub instance: Option<Box<str>>,
     /// Exit of the program, if it ended after the scheduler had given up the attempt.
     pub late: Option<Exit>,
 }
@@ -182,6 +184,7 @@ impl OperationHistory {
                 stops: Vec::new(),
                 committing: None,
                 ended: None,
+                instance: None,
                 late: None,
             }),
             RunEvent::AttemptRunning { .. } => {
@@ -197,9 +200,10 @@ impl OperationHistory {
                     attempt.committing = Some(at);
                 }
             }
-            RunEvent::AttemptEnded { ending, .. } => {
+            RunEvent::AttemptEnded { ending, instance, .. } => {
                 self.close_admission(at);
                 if let Some(attempt) = self.attempts.last_mut() {
+                    attempt.instance.clone_from(instance);
                     attempt.ended = Some((at, ending.clone()));
                 }
                 if matches!(ending, Ending::Succeeded { .. }) {

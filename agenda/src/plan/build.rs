@@ -8,6 +8,7 @@ use super::length::{check_delivery, check_length};
 use super::names::{Known, Names};
 use super::spelling::check_spellings;
 use super::types::{PlanContext, Types, no_route_fault};
+use super::warm::check_warm;
 use super::{Edge, EdgeKind, ForEach, Graph, Origin, Payload, Plan, PlannedOperation, RareFields, Serves};
 use crate::document::{Agenda, InputSpecs, Operation};
 use crate::ops::{OpIx, OpMap};
@@ -178,6 +179,7 @@ fn plan_operation(
             (None, None)
         }
     };
+    check_warm(serves.as_ref(), types, &operation.pointer.join("type"), faults);
     if serves == Some(Serves::Exec) {
         check_exec(&operation, catalog, on, faults);
     }

@@ -13,6 +13,7 @@ mod names;
 mod payload;
 mod spelling;
 mod types;
+mod warm;
 
 pub(crate) use build::MOST_OPERATIONS;
 pub use condition::{OutcomeGroup, When};

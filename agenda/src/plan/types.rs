@@ -6,7 +6,7 @@ use pop_contract::LaunchType;
 use pop_document::{Fault, Pointer, nearest};
 use pop_policy::{Policies, PolicyLayer, Scope};
 use pop_registry::{Catalog, Entry, NoRoute, RouteRequest, Target, route};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 /// Context for planning: everything except the operations.
@@ -43,6 +43,8 @@ pub(super) struct Types<'c> {
     /// Lookups by type alone, which most operations need.
     plain: HashMap<String, ResolvedHandler>,
     others: HashMap<HandlerQuery, ResolvedHandler>,
+    /// Ids of the handlers whose `warm` the launcher refuses, each reported once.
+    pub(super) refused_warm: HashSet<String>,
 }
 
 /// Result of a lookup.
@@ -63,7 +65,17 @@ impl<'c> Types<'c> {
         inputs: &'c InputSpecs,
         stream: &'static str,
     ) -> Self {
-        Self { catalog, on, agenda, assigned, inputs, stream, plain: HashMap::new(), others: HashMap::new() }
+        Self {
+            catalog,
+            on,
+            agenda,
+            assigned,
+            inputs,
+            stream,
+            plain: HashMap::new(),
+            others: HashMap::new(),
+            refused_warm: HashSet::new(),
+        }
     }
 
     pub(super) fn of_context(context: &'c PlanContext, stream: &'static str) -> Self {

@@ -25,48 +25,48 @@ const FIRST_DISPLACED_MS: u64 = 1_000;
 impl Scheduler {
     /// The event of an input; none for inputs of attempts that have ended.
     pub(super) fn fact(&self, input: Input) -> Option<Decision> {
-        let event = match input {
-            Input::Begun { run, started, adopted } => (self.run == Phase::Unstarted).then(|| {
-                let PriorOutcomes { planned, by_name } = adopted;
-                let options = self.options.clone();
-                RunEvent::RunStarted { run, started, options, adopted: planned, adoptable: by_name }
-            }),
-            Input::Resumed { options } => Some(RunEvent::RunResumed { options }),
-            Input::Running { op, attempt } => {
-                let is_pending = matches!(self.table[op], OpState::Launched { is_pending: true, .. });
-                (is_pending && self.is_out(op, attempt)).then_some(RunEvent::AttemptRunning { op, attempt })
-            }
-            Input::Progressed { op, attempt, progress } => {
-                self.is_followed(op, attempt).then_some(RunEvent::ProgressReported { op, attempt, progress })
-            }
-            Input::WentSilent { op, attempt } => {
-                let is_launched = matches!(self.table[op], OpState::Launched { .. });
-                let reason = StopReason::Stalled;
-                (is_launched && self.is_out(op, attempt)).then_some(RunEvent::StopAsked {
-                    op,
-                    attempt,
-                    reason,
-                })
-            }
-            Input::Ended { op, attempt, verdict } => {
-                return self.is_followed(op, attempt).then(|| self.end_of_attempt(op, attempt, verdict));
-            }
-            Input::Committed { op, attempt, outcome } => return self.committed(op, attempt, outcome),
-            Input::Lost { op, attempt } => self.is_followed(op, attempt).then_some(RunEvent::AttemptEnded {
-                op,
-                attempt,
-                ending: Ending::Lost,
-            }),
-            Input::Late { op, attempt, exit } => {
-                self.is_superseded(op, attempt).then_some(RunEvent::LateEnding { op, attempt, exit })
-            }
-            Input::Answered { op, answer } => {
-                let waits = matches!(self.table[op], OpState::Gated(Hold::Asked | Hold::Busy));
-                return waits.then(|| self.answered(op, answer));
-            }
-            Input::CancelAsked { reason } => self.cancel_event(reason),
-            Input::Ticked => None,
-        };
+        let event =
+            match input {
+                Input::Begun { run, started, adopted } => (self.run == Phase::Unstarted).then(|| {
+                    let PriorOutcomes { planned, by_name } = adopted;
+                    let options = self.options.clone();
+                    RunEvent::RunStarted { run, started, options, adopted: planned, adoptable: by_name }
+                }),
+                Input::Resumed { options } => Some(RunEvent::RunResumed { options }),
+                Input::Running { op, attempt } => {
+                    let is_pending = matches!(self.table[op], OpState::Launched { is_pending: true, .. });
+                    (is_pending && self.is_out(op, attempt))
+                        .then_some(RunEvent::AttemptRunning { op, attempt })
+                }
+                Input::Progressed { op, attempt, progress } => self
+                    .is_followed(op, attempt)
+                    .then_some(RunEvent::ProgressReported { op, attempt, progress }),
+                Input::WentSilent { op, attempt } => {
+                    let is_launched = matches!(self.table[op], OpState::Launched { .. });
+                    let reason = StopReason::Stalled;
+                    (is_launched && self.is_out(op, attempt)).then_some(RunEvent::StopAsked {
+                        op,
+                        attempt,
+                        reason,
+                    })
+                }
+                Input::Ended { op, attempt, verdict } => {
+                    return self.is_followed(op, attempt).then(|| self.end_of_attempt(op, attempt, verdict));
+                }
+                Input::Committed { op, attempt, outcome } => return self.committed(op, attempt, outcome),
+                Input::Lost { op, attempt } => self
+                    .is_followed(op, attempt)
+                    .then_some(RunEvent::AttemptEnded { op, attempt, ending: Ending::Lost, instance: None }),
+                Input::Late { op, attempt, exit } => {
+                    self.is_superseded(op, attempt).then_some(RunEvent::LateEnding { op, attempt, exit })
+                }
+                Input::Answered { op, answer } => {
+                    let waits = matches!(self.table[op], OpState::Gated(Hold::Asked | Hold::Busy));
+                    return waits.then(|| self.answered(op, answer));
+                }
+                Input::CancelAsked { reason } => self.cancel_event(reason),
+                Input::Ticked => None,
+            };
         event.map(Decision::from)
     }
 
@@ -83,13 +83,14 @@ impl Scheduler {
     }
 
     /// The event of an attempt's end. An attempt that read versions succeeds only after their commit.
-    fn end_of_attempt(&self, op: OpIx, attempt: u32, verdict: Verdict) -> Decision {
+    fn end_of_attempt(&self, op: OpIx, attempt: u32, mut verdict: Verdict) -> Decision {
+        let instance = verdict.instance.take();
         match self.ending(op, verdict) {
             (Ending::Succeeded { result }, _) if !self.versions(op).is_empty() => {
                 RunEvent::CommitAsked { op, attempt, result }.into()
             }
             (ending, grown) => {
-                Decision::with_generated(RunEvent::AttemptEnded { op, attempt, ending }, grown)
+                Decision::with_generated(RunEvent::AttemptEnded { op, attempt, ending, instance }, grown)
             }
         }
     }
@@ -98,7 +99,7 @@ impl Scheduler {
         let OpState::Committing { result, .. } = &self.table[op] else { return None };
         let succeeded = outcome.and_then(|()| self.succeeded(op, Arc::clone(result)));
         let (ending, grown) = succeeded.unwrap_or_else(|failure| (Ending::Failed(failure), None));
-        let event = RunEvent::AttemptEnded { op, attempt, ending };
+        let event = RunEvent::AttemptEnded { op, attempt, ending, instance: None };
         (self.tries[op].attempt == attempt).then(|| Decision::with_generated(event, grown))
     }
 
@@ -412,7 +413,7 @@ impl Scheduler {
 }
 
 fn commit_given_up(op: OpIx, attempt: u32) -> RunEvent {
-    RunEvent::AttemptEnded { op, attempt, ending: Ending::Cancelled }
+    RunEvent::AttemptEnded { op, attempt, ending: Ending::Cancelled, instance: None }
 }
 
 /// The failure of an attempt that cannot be launched.

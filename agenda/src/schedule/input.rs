@@ -15,17 +15,19 @@ pub struct Verdict {
     pub result: Result<Arc<Value>, Box<Failure>>,
     /// Whether the handler itself reported success, not only by its exit status.
     pub is_reported: bool,
+    /// The instance of a warm handler that served the attempt.
+    pub instance: Option<Box<str>>,
 }
 
 impl Verdict {
     /// A verdict of success that the handler reported.
     pub fn succeeded(result: Value) -> Self {
-        Self { result: Ok(Arc::new(result)), is_reported: true }
+        Self { result: Ok(Arc::new(result)), is_reported: true, instance: None }
     }
 
     /// A verdict of failure.
     pub fn failed(failure: Failure) -> Self {
-        Self { result: Err(Box::new(failure)), is_reported: false }
+        Self { result: Err(Box::new(failure)), is_reported: false, instance: None }
     }
 }
 

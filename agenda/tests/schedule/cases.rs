@@ -116,7 +116,7 @@ fn f76_second_cancel_kills_and_late_report_decides() {
     assert_eq!(stops(scheduler.step(RunTime(2), cancel())), [true, true]);
     assert_eq!(stops(scheduler.step(RunTime(3), cancel())), Vec::<bool>::new());
     // exit 0 after a signal proves nothing; a final report does
-    let silent = Verdict { result: Ok(Arc::new(json!({}))), is_reported: false };
+    let silent = Verdict { result: Ok(Arc::new(json!({}))), is_reported: false, instance: None };
     scheduler.step(RunTime(4), Input::Ended { op: OpIx(0), attempt: 1, verdict: silent });
     scheduler
         .step(RunTime(4), Input::Ended { op: OpIx(1), attempt: 1, verdict: Verdict::succeeded(json!({})) });

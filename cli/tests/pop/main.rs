@@ -48,3 +48,4 @@ mod suspend;
 mod terminal;
 mod unusual_files;
 mod verify;
+mod warm;

@@ -145,7 +145,7 @@ mod tests {
     fn ended(levels: usize) -> Vec<u8> {
         let result = (0..levels).fold(Value::from("]\\\"["), |inner, _| Value::Array(vec![inner]));
         let ending = Ending::Succeeded { result: Arc::new(result) };
-        let event = RunEvent::AttemptEnded { op: OpIx(0), attempt: 1, ending };
+        let event = RunEvent::AttemptEnded { op: OpIx(0), attempt: 1, ending, instance: None };
         let mut line = Vec::new();
         encode(&EventRecord { at: RunTime(0), event }, &mut line).unwrap();
         line

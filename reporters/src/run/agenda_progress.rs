@@ -240,7 +240,7 @@ mod tests {
     }
 
     fn ended(op: u32, ending: Ending) -> RunEvent {
-        RunEvent::AttemptEnded { op: OpIx(op), attempt: 1, ending }
+        RunEvent::AttemptEnded { op: OpIx(op), attempt: 1, ending, instance: None }
     }
 
     fn settled(op: u32, outcome: Outcome) -> RunEvent {
