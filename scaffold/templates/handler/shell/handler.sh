@@ -116,7 +116,7 @@ serve() {
   LC_ALL=C
   eval "exec 3<&$POP_WARM_SOCKET"
   operation=0
-  frame hello '{"version":1}'
+  frame hello "{\"version\":1,\"pid\":$$}"
   while IFS=' ' read -r kind operation length <&3; do
     # the dot protects line ends
     body=$([ "$length" -eq 0 ] || head -c "$length" <&3; echo .)
