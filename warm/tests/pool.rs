@@ -40,7 +40,7 @@ impl World {
     }
 
     fn step(&mut self, input: Input) {
-        if let Input::Ended(id) = input {
+        if let Input::Ended(id) | Input::Killed(id) = input {
             self.processes.remove(&id);
         }
         for action in self.pool.step(self.now, input) {
@@ -123,6 +123,7 @@ impl World {
                 self.step(Input::Time);
             }
             (8, Some(id)) => self.step(Input::Broken(id)),
+            (9, Some(id)) if which.is_multiple_of(2) => self.step(Input::Killed(id)),
             (9, Some(id)) => self.step(Input::Ended(id)),
             (10, _) if which.is_multiple_of(8) => self.step(Input::Renew),
             (_, Some(id)) => self.behave(id, usize::from(which)),

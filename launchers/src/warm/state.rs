@@ -455,7 +455,11 @@ impl Turn<'_> {
             };
             of.failed_start = Some(Failure { log_tail: tail, ..failure });
         }
-        self.step_with(pool, Input::Ended(id), &exit);
+        let input = match exit {
+            Ok(Exit::Signal(_)) => Input::Killed(id),
+            _ => Input::Ended(id),
+        };
+        self.step_with(pool, input, &exit);
         self.shared.progressed.notify_waiters();
     }
 }

@@ -16,6 +16,8 @@ pub use settings::{PoolSettings, Recycle};
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
+/// Failed starts in a row after which the program does not serve, whatever ended them.
+const HOPELESS: u32 = 3;
 /// Crashes with other requests in hand after which a subject runs alone.
 const SUSPICIOUS: u32 = 2;
 
@@ -64,6 +66,8 @@ pub enum Input {
     Broken(InstanceId),
     /// The process of an instance has ended, or could not be started.
     Ended(InstanceId),
+    /// A signal has ended the process of an instance. Before its hello, that does not show whether the program serves.
+    Killed(InstanceId),
     /// The present instances are out of date: each ends after its requests in hand.
     Renew,
     /// A deadline may have passed.
@@ -205,7 +209,8 @@ impl Pool {
                 self.finished(instance, request, memory, now, out);
             }
             Input::Broken(instance) => self.broken(instance, now, out),
-            Input::Ended(instance) => self.ended(instance, now, out),
+            Input::Ended(instance) => self.ended(instance, true, now, out),
+            Input::Killed(instance) => self.ended(instance, false, now, out),
             Input::Renew => self.instances.iter_mut().for_each(Instance::drain),
             Input::Time => {}
             Input::Close => self.close(out),
@@ -325,15 +330,15 @@ impl Pool {
             out.push(Action::Kill(id));
         }
         if was_starting {
-            self.start_failed(now, out);
+            self.start_failed(true, now, out);
         }
     }
 
-    fn ended(&mut self, id: InstanceId, now: Duration, out: &mut Vec<Action>) {
+    fn ended(&mut self, id: InstanceId, is_own_end: bool, now: Duration, out: &mut Vec<Action>) {
         let Some(at) = self.instances.iter().position(|instance| instance.id == id) else { return };
         let instance = self.instances.remove(at);
         if instance.phase() == Phase::Starting {
-            self.start_failed(now, out);
+            self.start_failed(is_own_end, now, out);
         }
         let is_deliberate = instance.in_hand.iter().any(|hand| hand.ends_instance);
         let is_single = instance.in_hand.len() == 1;
@@ -351,14 +356,17 @@ impl Pool {
         }
     }
 
-    /// An instance did not say hello.
-    fn start_failed(&mut self, now: Duration, out: &mut Vec<Action>) {
+    /// An instance did not say hello. `is_conclusive`: a program that serves would have.
+    fn start_failed(&mut self, is_conclusive: bool, now: Duration, out: &mut Vec<Action>) {
         self.failures = self.failures.saturating_add(1);
         let doubled = 2_u32.saturating_pow(self.failures - 1);
         let delay = PoolSettings::FIRST_BACK_OFF.saturating_mul(doubled).min(PoolSettings::LONGEST_BACK_OFF);
         self.not_before = now + delay;
         let answer = if self.has_spoken { Answer::NoInstance } else { Answer::RunOnce };
         if !self.has_spoken {
+            if !is_conclusive && self.failures < HOPELESS {
+                return;
+            }
             self.runs_once = true;
             for instance in self.instances.iter_mut().filter(|instance| !instance.is_killed()) {
                 instance.kill();
@@ -417,7 +425,7 @@ impl Pool {
             }
         }
         for _ in 0..late_starts {
-            self.start_failed(now, out);
+            self.start_failed(true, now, out);
         }
     }
 

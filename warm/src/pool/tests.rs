@@ -191,6 +191,18 @@ fn a_program_that_never_says_hello_is_run_once_for_each_request() {
 }
 
 #[test]
+fn a_program_killed_before_its_hello_gets_another_chance() {
+    let mut pool = pool(|_| {});
+    pool.step(seconds(0), request(1));
+    for id in 1..=2 {
+        assert_eq!(pool.step(seconds(id), Input::Killed(InstanceId(id))), []);
+        let due = pool.deadline().unwrap();
+        assert_eq!(pool.step(due, Input::Time), [Action::Start(InstanceId(id + 1))]);
+    }
+    assert_eq!(pool.step(seconds(9), Input::Killed(InstanceId(3))), [answer(1, Answer::RunOnce)]);
+}
+
+#[test]
 fn a_failed_start_answers_what_waits_and_delays_the_next_start() {
     let mut pool = running(|_| {});
     pool.step(seconds(1), Input::Ended(ONE));
