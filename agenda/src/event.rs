@@ -344,6 +344,9 @@ pub enum RunEvent {
         /// Files that an attempt with `writes` has written, in the order of their paths; none otherwise.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         files: Option<Arc<[FileRecord]>>,
+        /// The instance of a warm handler that served the attempt.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        instance: Option<Box<str>>,
     },
     /// An attempt that the scheduler had given up has ended. The event has no effect.
     LateEnding {

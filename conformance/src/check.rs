@@ -67,6 +67,21 @@ pub(crate) enum By {
     Trials(fn(&TrialInput) -> Vec<Trial>),
     /// By evaluating all launches.
     All(fn(Claims, &[Outcome]) -> Option<Breach>),
+    /// By an instance that serves operations.
+    Warm(WarmTrial),
+}
+
+/// How a warm check is tested.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum WarmTrial {
+    Hello,
+    Repeat,
+    Large,
+    Stray,
+    Cancel,
+    Crash,
+    HalfClose,
+    Bye,
 }
 
 /// A testable promise of the contract.

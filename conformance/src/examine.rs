@@ -55,7 +55,7 @@ pub async fn examine(subject: &Subject) -> Result<Vec<Finding>, ConformanceError
         let rest = rest.filter(|check| check.binds.excuse(input.claims).is_none());
         let all = rest.flat_map(|check| match check.by {
             By::Trials(trials) => of_check(check.id, trials(&input)),
-            By::All(_) => Vec::new(),
+            By::All(_) | By::Warm(_) => Vec::new(),
         });
         let (work, refused): (Vec<_>, Vec<_>) = all.partition(|(_, trial)| trial.expect.is_work());
         let (work, refused) = tokio::join!(carry_out(&runner, work), carry_out(&runner, refused));
@@ -69,6 +69,7 @@ pub async fn examine(subject: &Subject) -> Result<Vec<Finding>, ConformanceError
                 CheckVerdict::NotApplicable("it does not succeed with its payload")
             }
             By::Trials(_) => by_trials(check, subject, &input, &outcomes),
+            By::Warm(_) => CheckVerdict::NotApplicable("it was not examined as a warm handler"),
             By::All(look) => match check.binds.excuse(heard) {
                 Some(why) => CheckVerdict::NotApplicable(why),
                 None => look(heard, &outcomes).map_or(CheckVerdict::Kept, |Breach { at, seen }| {

@@ -23,8 +23,10 @@ mod trial;
 mod trial_input;
 mod trial_runner;
 mod trials;
+mod warm;
 
 pub use check::{Binds, CHECKS, Check};
 pub use error::ConformanceError;
 pub use examine::{Broken, CheckVerdict, Finding, examine};
 pub use subject::Subject;
+pub use warm::{WARM_CHECKS, examine_warm};

@@ -48,6 +48,8 @@ pub struct Capabilities {
     pub needs_connection: bool,
     /// The platform itself supplies secrets that are stored in the cluster.
     pub supplies_cluster_secrets: bool,
+    /// Why instances of a handler cannot serve several operations; `None` if they can.
+    pub no_warm_instances: Option<&'static str>,
 }
 
 impl Capabilities {
@@ -60,6 +62,7 @@ impl Capabilities {
         outlives_executor: false,
         needs_connection: false,
         supplies_cluster_secrets: false,
+        no_warm_instances: Some("a handler inside the executor starts nothing"),
     };
 }
 
@@ -74,13 +77,25 @@ impl LaunchType {
             outlives_executor: true,
             needs_connection: true,
             supplies_cluster_secrets: false,
+            no_warm_instances: None,
         };
         match self {
-            Self::Local => {
-                Capabilities { uses_host_programs: true, reads_host_files: true, ..Capabilities::RESIDENT }
-            }
-            Self::Docker => Capabilities { reads_host_files: true, ..remote },
-            Self::Kubernetes => Capabilities { supplies_cluster_secrets: true, ..remote },
+            Self::Local => Capabilities {
+                uses_host_programs: true,
+                reads_host_files: true,
+                no_warm_instances: None,
+                ..Capabilities::RESIDENT
+            },
+            Self::Docker => Capabilities {
+                reads_host_files: true,
+                no_warm_instances: Some("a socket mounted into the container is not supported yet"),
+                ..remote
+            },
+            Self::Kubernetes => Capabilities {
+                supplies_cluster_secrets: true,
+                no_warm_instances: Some("a socket of the executor does not reach the node of a pod"),
+                ..remote
+            },
         }
     }
 }

@@ -35,7 +35,14 @@ fn events() -> Vec<EventRecord> {
         let ending = Ending::Succeeded { result: Arc::clone(&result) };
         [
             RunEvent::AttemptStarted { op, attempt: 1 },
-            RunEvent::AttemptEnded { op, attempt: 1, ending, named_files: Arc::default(), files: None },
+            RunEvent::AttemptEnded {
+                op,
+                attempt: 1,
+                ending,
+                named_files: Arc::default(),
+                files: None,
+                instance: None,
+            },
         ]
     };
     let ended = RunEvent::RunEnded { outcome: RunOutcome::Succeeded };

@@ -282,6 +282,7 @@ impl Driver {
                 Some(verdict) => Input::Ended { op, attempt, verdict },
                 None => return,
             },
+            LaunchEvent::Notice(words) => return self.notice(&words),
             // operations are launched without lines
             LaunchEvent::Lines(_) => return,
         };

@@ -30,6 +30,20 @@ impl Environment {
         Self { variables: pairs.filter(|(_, value): &(String, String)| !value.is_empty()).collect() }
     }
 
+    /// This environment with other variables, which override those of the same name. An empty one unsets it.
+    #[must_use]
+    pub fn with<'v>(&self, variables: impl IntoIterator<Item = (&'v str, &'v str)>) -> Self {
+        let mut all = self.variables.clone();
+        for (name, value) in variables {
+            if value.is_empty() {
+                all.remove(name);
+            } else {
+                all.insert(name.to_owned(), value.to_owned());
+            }
+        }
+        Self { variables: all }
+    }
+
     /// The value of a variable.
     pub fn value(&self, name: &str) -> Option<&str> {
         self.variables.get(name).map(String::as_str)
@@ -66,6 +80,8 @@ mod tests {
         assert_eq!(environment.value("CID"), None);
         assert_eq!(environment.value("PAYLOAD"), Some(" "));
         assert_eq!(environment.names().collect::<Vec<_>>(), ["PAYLOAD"]);
+        let with = environment.with([("CID", "x"), ("PAYLOAD", "")]);
+        assert_eq!(with.names().collect::<Vec<_>>(), ["CID"]);
     }
 
     #[test]

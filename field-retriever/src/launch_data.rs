@@ -292,6 +292,16 @@ impl DefaultLaunchData {
         Ok(data)
     }
 
+    /// The launch data of one operation of this process: its variables override those of the process.
+    pub fn with_variables<'v>(
+        &self,
+        variables: impl IntoIterator<Item = (&'v str, &'v str)>,
+        defaults: &Defaults,
+    ) -> Result<Self, LaunchDataError> {
+        let environment = self.environment.with(variables);
+        Self::from_parts(self.arguments.clone(), environment, self.properties.clone(), defaults)
+    }
+
     /// Limits payload and last progress to this many bytes.
     #[must_use]
     pub fn with_payload_limit(mut self, bytes: u64) -> Self {

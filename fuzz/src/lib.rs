@@ -6,6 +6,7 @@ mod journal;
 mod reference;
 mod report_lines;
 mod settings;
+mod warm_frames;
 mod world;
 
 pub use document::{agenda_json, agenda_yaml, descriptor, registry};
@@ -13,12 +14,13 @@ pub use journal::journal;
 pub use reference::reference;
 pub use report_lines::report_lines;
 pub use settings::{payload, properties};
+pub use warm_frames::warm_frames;
 
 /// A fuzz target; it panics if a promise is broken.
 pub type Target = fn(&[u8]);
 
 /// All targets by name; the corpus folder of a target has the same name.
-pub const TARGETS: [(&str, Target); 9] = [
+pub const TARGETS: [(&str, Target); 10] = [
     ("agenda_json", agenda_json),
     ("agenda_yaml", agenda_yaml),
     ("descriptor", descriptor),
@@ -28,4 +30,5 @@ pub const TARGETS: [(&str, Target); 9] = [
     ("reference", reference),
     ("registry", registry),
     ("report_lines", report_lines),
+    ("warm_frames", warm_frames),
 ];

@@ -3,31 +3,25 @@
 use crate::cancel::Cancellation;
 use crate::clients::{external_launcher, reporter};
 use crate::external::STOP_GRACE;
-use crate::{ContextParts, Handler, HandlerError, OperationContext, Progress, cluster, describe, process};
-use pop_contract::{Description, HANDLER_COMPLETE, Millis};
-use pop_field_retriever::names::environment;
+use crate::program::{
+    EXIT_BAD_LAUNCH_DATA, EXIT_FAILED, EXIT_SUCCEEDED, GRACE, MaskingReporter, now, own_secrets,
+    prior_progress, say,
+};
+use crate::serve::{Surroundings, serve};
+use crate::{ContextParts, Handler, HandlerError, OperationContext, cluster, describe, process};
+use pop_contract::{Description, HANDLER_COMPLETE};
 use pop_field_retriever::{DefaultLaunchData, Defaults, Environment, Flag, LaunchDataWrapper};
-use pop_launchers::Mask;
-use pop_launchers::Setting;
-use pop_reporters::status::StatusReporter;
-use serde_json::Value;
-use std::io::Write as _;
+use pop_launchers::process::InheritedSocket;
+use pop_launchers::{Launcher, Setting};
+use pop_warm::SOCKET_VARIABLE;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
+use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
-
-/// Exit status of a succeeded operation.
-pub const EXIT_SUCCEEDED: u8 = 0;
-/// Exit status of a failed operation; the report has the reason.
-pub const EXIT_FAILED: u8 = 1;
-/// Exit status for wrong launch data; the work did not start.
-pub const EXIT_BAD_LAUNCH_DATA: u8 = 2;
-
-/// Time from a stop request to the end of a handler that does not stop by itself.
-const GRACE: Duration = Duration::from_secs(8);
 
 /// Longest time for removing containers and pods of external programs at the end.
 const CLOSING: Duration = Duration::from_secs(10);
@@ -96,15 +90,17 @@ fn run<H: Handler>(handler: &H, launch: Arc<DefaultLaunchData>) -> u8 {
     for warning in launch.properties().warnings() {
         warn!("{warning}");
     }
-    let payload = match launch.payload() {
-        Ok(found) => found.value,
-        Err(error) => {
-            say(&format!("error: {}", HandlerError::from(error).message()));
-            return EXIT_BAD_LAUNCH_DATA;
-        }
+    let socket = launch.environment().value(SOCKET_VARIABLE).map(str::to_owned);
+    let input = match &socket {
+        // each operation comes with its own
+        Some(_) => Ok((Arc::from(""), None)),
+        None => launch
+            .payload()
+            .map_err(|error| format!("error: {}", HandlerError::from(error).message()))
+            .and_then(|payload| Ok((payload.value, prior_progress(launch.as_ref())?))),
     };
-    let prior = match prior_progress(launch.as_ref()) {
-        Ok(prior) => prior,
+    let (payload, prior) = match input {
+        Ok(input) => input,
         Err(message) => {
             say(&message);
             return EXIT_BAD_LAUNCH_DATA;
@@ -122,6 +118,10 @@ fn run<H: Handler>(handler: &H, launch: Arc<DefaultLaunchData>) -> u8 {
     let own_cluster = cluster.clone();
     let setting = Setting { surroundings, folder, cluster, grace: Some(STOP_GRACE), ..Setting::default() };
     let launcher = external_launcher(launch.external_launch_type().value, setting);
+    if let Some(socket) = socket {
+        return serve_at(handler, &socket, &Surroundings { launch, launcher });
+    }
+    let closing = Arc::clone(&launcher);
     let reporter = match reporter(launch.as_ref(), &own_cluster) {
         Ok(reporter) => Box::new(MaskingReporter { reporter, mask: own_secrets() }),
         Err(error) => {
@@ -129,14 +129,7 @@ fn run<H: Handler>(handler: &H, launch: Arc<DefaultLaunchData>) -> u8 {
             return EXIT_FAILED;
         }
     };
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            say(&format!("error: cannot start the event loop: {error}"));
-            return EXIT_FAILED;
-        }
-    };
-    let closing = Arc::clone(&launcher);
+    let Some(runtime) = event_loop() else { return EXIT_FAILED };
     let cid = launch.cid().map_or_else(|| uuid::Uuid::new_v4().to_string(), |found| found.value);
     log_metadata(launch.as_ref(), &cid);
     let succeeded = runtime.block_on(async {
@@ -159,68 +152,60 @@ fn run<H: Handler>(handler: &H, launch: Arc<DefaultLaunchData>) -> u8 {
             () = stop_deadline(&canceller) => false,
         }
     });
-    runtime.block_on(async {
-        // removes containers and pods of external programs
-        tokio::time::timeout(CLOSING, closing.close()).await.ok();
-    });
-    // does not wait for work on other threads
-    runtime.shutdown_background();
+    close(runtime, &closing);
     // not by the log: readers expect this line at every log level
     say(HANDLER_COMPLETE);
     if succeeded { EXIT_SUCCEEDED } else { EXIT_FAILED }
 }
 
-/// A mask for this program's secrets: the values of the variables that `POP_SECRETS` names.
-fn own_secrets() -> Mask {
-    let names = std::env::var(environment::SECRETS).unwrap_or_default();
-    let values = names.split(',').filter(|name| !name.is_empty()).filter_map(|name| std::env::var(name).ok());
-    Mask::new(values.filter(|value| value.len() >= Mask::SHORTEST))
+/// Serves operations over the inherited socket with this descriptor.
+fn serve_at<H: Handler>(handler: &H, socket: &str, surroundings: &Surroundings) -> u8 {
+    let Some(runtime) = event_loop() else { return EXIT_FAILED };
+    let status = runtime.block_on(async {
+        let number = socket.parse().map_err(|_| io::Error::other("it must be the number of a descriptor"));
+        let socket = match number.and_then(InheritedSocket::take) {
+            Ok(socket) => socket,
+            Err(error) => {
+                say(&format!("error: `{SOCKET_VARIABLE}` is `{socket}`: {error}"));
+                return EXIT_BAD_LAUNCH_DATA;
+            }
+        };
+        serve(handler, socket, surroundings, stop_requested()).await
+    });
+    close(runtime, &surroundings.launcher);
+    status
 }
 
-/// A reporter that masks secrets.
-struct MaskingReporter {
-    reporter: Box<dyn StatusReporter>,
-    mask: Mask,
+fn event_loop() -> Option<Runtime> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.inspect_err(|error| say(&format!("error: cannot start the event loop: {error}"))).ok()
 }
 
-impl StatusReporter for MaskingReporter {
-    fn report(&mut self, progress: &Progress, result: Option<&Value>) -> std::io::Result<()> {
-        if self.mask.is_empty() {
-            return self.reporter.report(progress, result);
-        }
-        let mut masked = serde_json::to_value(progress)?;
-        self.mask.value(&mut masked);
-        let progress: Progress = serde_json::from_value(masked)?;
-        let result = result.cloned().map(|mut result| {
-            self.mask.value(&mut result);
-            result
-        });
-        self.reporter.report(&progress, result.as_ref())
-    }
+/// Removes containers and pods of external programs. Does not wait for work on other threads.
+fn close(runtime: Runtime, launcher: &Arc<dyn Launcher>) {
+    runtime.block_on(async {
+        tokio::time::timeout(CLOSING, launcher.close()).await.ok();
+    });
+    runtime.shutdown_background();
 }
 
 /// Waits for SIGTERM or SIGINT, cancels the handler, and returns after the grace time.
 async fn stop_deadline(canceller: &crate::Canceller) {
-    let kinds = [SignalKind::terminate(), SignalKind::interrupt()].map(signal);
-    let [Ok(mut terminate), Ok(mut interrupt)] = kinds else { return std::future::pending().await };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
+    stop_requested().await;
     warn!("asked to stop");
     canceller.cancel();
     tokio::time::sleep(GRACE).await;
     warn!("did not stop within {} seconds", GRACE.as_secs());
 }
 
-fn prior_progress(launch: &dyn LaunchDataWrapper) -> Result<Option<Progress>, String> {
-    let found =
-        launch.last_progress().map_err(|error| format!("error: {}", HandlerError::from(error).message()))?;
-    Ok(found.and_then(|found| {
-        serde_json::from_str(&found.value)
-            .inspect_err(|error| warn!("cannot read the last progress, ignoring it: {error}"))
-            .ok()
-    }))
+/// Waits for SIGTERM or SIGINT.
+async fn stop_requested() {
+    let kinds = [SignalKind::terminate(), SignalKind::interrupt()].map(signal);
+    let [Ok(mut terminate), Ok(mut interrupt)] = kinds else { return std::future::pending().await };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
 }
 
 fn start_log(launch: &dyn LaunchDataWrapper) {
@@ -252,13 +237,4 @@ fn log_metadata(launch: &dyn LaunchDataWrapper, cid: &str) {
         progress_id = text(launch.progress_id()),
         "handler started"
     );
-}
-
-fn now() -> Millis {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as Millis)
-}
-
-fn say(message: &str) {
-    // an error of standard error cannot be reported
-    writeln!(std::io::stderr(), "{message}").ok();
 }

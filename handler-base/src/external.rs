@@ -118,6 +118,7 @@ impl<'c> External<'c> {
                     LaunchEvent::Running
                     | LaunchEvent::Progress(_)
                     | LaunchEvent::Silent
+                    | LaunchEvent::Notice(_)
                     | LaunchEvent::Late(_),
                 ) => {}
                 Some(LaunchEvent::Lost) | None => {

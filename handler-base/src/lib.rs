@@ -49,7 +49,9 @@ mod handler;
 mod in_memory;
 mod panics;
 mod processor;
+mod program;
 mod sample;
+mod serve;
 mod strict;
 
 pub use about::About;
@@ -61,13 +63,14 @@ pub use cluster::cluster;
 pub use conduit::Conduit;
 pub use context::{ContextParts, OperationContext};
 pub use description::describe;
-pub use entry_point::{EXIT_BAD_LAUNCH_DATA, EXIT_FAILED, EXIT_SUCCEEDED, run_handler};
+pub use entry_point::run_handler;
 pub use error::HandlerError;
 pub use external::{External, ExternalEnd};
 pub use ffmpeg::FfmpegProgress;
 pub use handler::Handler;
 pub use in_memory::{InMemory, InMemoryRun, run_in_memory};
 pub use processor::{Report, process};
+pub use program::{EXIT_BAD_LAUNCH_DATA, EXIT_FAILED, EXIT_SUCCEEDED};
 pub use sample::{SampleHandler, SamplePayload};
 
 pub use pop_contract::{

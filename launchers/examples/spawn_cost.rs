@@ -223,6 +223,7 @@ fn start(program: &Program, outputs: Outputs) -> Result<(Child, [Option<OwnedFd>
             stdin: None,
             stdout,
             stderr,
+            socket: None,
         };
         Ok::<_, Failure>(spawn(order)?)
     };

@@ -3,6 +3,7 @@
 use crate::port::{Doing, LaunchEnd, LaunchEvent, LaunchId, LaunchOrder, LaunchUpdate, Launcher};
 use crate::process::ProcessLauncher;
 use crate::setting::Setting;
+use crate::warm::WarmLauncher;
 use pop_contract::{Blame, Failure, LaunchType};
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -10,7 +11,10 @@ use tokio::sync::mpsc;
 /// The launcher for a launch type. It connects to Engine or cluster only at the first launch.
 pub fn choose(launch_type: LaunchType, setting: Setting) -> Arc<dyn Launcher> {
     match launch_type {
-        LaunchType::Local => Arc::new(ProcessLauncher::of(setting)),
+        LaunchType::Local => {
+            let secrets = setting.secrets.clone();
+            Arc::new(WarmLauncher::new(Arc::new(ProcessLauncher::of(setting)), secrets))
+        }
         #[cfg(feature = "docker")]
         LaunchType::Docker => Arc::new(crate::DockerLauncher::new(setting)),
         #[cfg(feature = "kubernetes")]

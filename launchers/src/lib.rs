@@ -28,6 +28,7 @@ mod secrets;
 mod setting;
 mod stop_request;
 mod transcript;
+mod warm;
 
 pub use choose::{UnavailableLauncher, choose};
 #[cfg(feature = "docker")]
@@ -39,7 +40,7 @@ pub use log::{LOG_HEAD_LIMIT, Log, LogSummary, log_failure};
 pub use mask::{Mask, MaskStream};
 pub use port::{
     CAPTURE_LIMIT, DEFAULT_GRACE, Doing, LaunchEnd, LaunchEvent, LaunchId, LaunchOrder, LaunchUpdate,
-    Launcher, Line, Program, StdoutUse, Stream, label,
+    Launcher, Line, Program, RunOnce, StdoutUse, Stream, WarmOrder, label,
 };
 pub use process::ProcessLauncher;
 pub use regular_file::{open_regular_file, read_regular_file};
@@ -47,3 +48,4 @@ pub use report_lines::{ReportLines, ReportState};
 pub use secrets::Secrets;
 pub use setting::{Cluster, Setting};
 pub use transcript::Transcript;
+pub use warm::WarmLauncher;

@@ -2,7 +2,10 @@
 
 use pop_contract::{Exit, Failure, FinalReport, Progress, VALUE_LIMIT};
 use pop_registry::{Capture, Cpu, Memory, PodConfig, Secret};
+use pop_warm::PoolSettings;
 use serde_json::Value;
+use std::fmt;
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -99,6 +102,37 @@ pub enum StdoutUse {
     Lines,
 }
 
+/// An order that an instance of a warm handler can serve (docs/warm.md).
+///
+/// The program of its [`LaunchOrder`] is that of the instance: it has no variable and no file of one attempt.
+#[derive(Clone)]
+pub struct WarmOrder {
+    /// Limits of the handler's instances.
+    pub settings: PoolSettings,
+    /// Id of the handler.
+    pub handler: String,
+    /// Version of the handler.
+    pub version: Option<String>,
+    /// What the launch is an attempt of; crashes are counted by it.
+    pub subject: u64,
+    /// Variables of the attempt.
+    pub variables: Vec<(String, String)>,
+    /// The payload, as JSON.
+    pub payload: Arc<str>,
+    /// Adds the attempt's variables, payload and files to an order whose program is run once.
+    pub run_once: RunOnce,
+}
+
+/// Completes an order whose program is run once instead.
+pub type RunOnce = Arc<dyn Fn(&mut LaunchOrder) -> Result<(), Failure> + Send + Sync>;
+
+impl fmt::Debug for WarmOrder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { handler, version, subject, .. } = self;
+        write!(f, "WarmOrder({handler}, {version:?}, {subject})")
+    }
+}
+
 /// An order to start one program.
 #[derive(Debug, Clone, Default)]
 pub struct LaunchOrder {
@@ -127,6 +161,10 @@ pub struct LaunchOrder {
     pub limit: Option<Duration>,
     /// Labels of the container or pod, besides the launcher's own.
     pub labels: Vec<(String, String)>,
+    /// How an instance of a warm handler serves the order. A launcher without instances ignores it.
+    pub warm: Option<Box<WarmOrder>>,
+    /// A socket that a process inherits as descriptor [`SOCKET_DESCRIPTOR`](crate::process::SOCKET_DESCRIPTOR).
+    pub socket: Option<Arc<OwnedFd>>,
 }
 
 /// An output stream.
@@ -162,6 +200,8 @@ pub struct LaunchEnd {
     pub log_tail: Vec<String>,
     /// Number of processes that the program left behind and that had to be stopped after the grace.
     pub left: usize,
+    /// The instance of a warm handler that served the order.
+    pub instance: Option<Box<str>>,
 }
 
 impl LaunchEnd {
@@ -183,6 +223,7 @@ impl LaunchEnd {
             captured: None,
             log_tail: Vec::new(),
             left: 0,
+            instance: None,
         }
     }
 }
@@ -202,6 +243,8 @@ pub enum LaunchEvent {
     Ended(Box<LaunchEnd>),
     /// The program was launched by an earlier process and cannot be found.
     Lost,
+    /// What the user should know about the launch: one sentence.
+    Notice(String),
     /// The end of a program that the launcher had given up, or that no launch followed.
     Late(Exit),
 }

@@ -257,6 +257,7 @@ impl Transcript {
             captured: value.filter(|_| exit.is_ok()),
             log_tail: merged(&last, &summary.tail),
             left: 0,
+            instance: None,
             exit,
         }
     }

@@ -5,6 +5,7 @@ use crate::pod_config::{PodConfig, SourcedValue};
 use crate::secret::Secret;
 use pop_contract::{Capability, Description, PayloadForm};
 use pop_policy::HandlerPolicies;
+use pop_warm::PoolSettings;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -57,6 +58,8 @@ pub struct Entry {
     pub policies: HandlerPolicies,
     /// How the payload reaches its program; none for the forms that its description lists.
     pub payload: Option<PayloadDelivery>,
+    /// Limits of the instances that serve the handler's operations; none if each operation starts its program.
+    pub warm: Option<PoolSettings>,
     /// Source of the handler's description, if any.
     pub describe: Option<Describe>,
     /// The handler's description, if loaded.

@@ -37,6 +37,7 @@ mod route;
 mod routing;
 mod secret;
 mod target;
+mod warm;
 
 pub use capture::Capture;
 pub use catalog::Catalog;
@@ -50,6 +51,7 @@ pub use pod_config::{
     field_names as pod_config_fields,
 };
 pub use pop_policy::{Cpu, Memory, QuantityError};
+pub use pop_warm::PoolSettings as WarmSettings;
 pub use program_text::ProgramText;
 pub use reload::{Change, ReloadReport};
 pub use route::{NoRoute, RejectedHandler, RejectionReason, RouteRequest, RouteStep, RoutedHandler, route};

@@ -5,14 +5,14 @@ use crate::exec_limits::{check_arguments, check_path, check_variables};
 use crate::payload_delivery::PayloadDelivery;
 use crate::pod_config::{self, Layer, NAME, PodConfig, checked};
 use crate::routing::{ROUTING, Routing, streams};
-use crate::secret;
+use crate::{secret, warm};
 use pop_document::{Fault, Fields, Pointer, Site, Spelling};
 use pop_policy::HandlerPolicies;
 use serde_json::{Map, Value};
 use std::sync::Arc;
 
 const BASE: &str = "basePodConfig";
-const FIELDS: [&str; 14] = [
+const FIELDS: [&str; 15] = [
     "type",
     "version",
     "actions",
@@ -26,6 +26,7 @@ const FIELDS: [&str; 14] = [
     "secrets",
     "policies",
     "payload",
+    "warm",
     "describe",
 ];
 
@@ -102,6 +103,7 @@ fn entry(
         config_map_name: checked(&mut fields, "configMapName", NAME),
         secrets: secret::secrets(&mut fields),
         payload: PayloadDelivery::read(&mut fields),
+        warm: warm::read(&mut fields),
         describe,
         ..Entry::default()
     };

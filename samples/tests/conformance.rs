@@ -1,7 +1,7 @@
 //! The sample handlers put to the handler contract: what the toolkit promises, seen from outside.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use pop_conformance::{CheckVerdict, Finding, Subject, examine};
+use pop_conformance::{CheckVerdict, Finding, Subject, examine, examine_warm};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::process::Command;
@@ -26,6 +26,9 @@ fn is_kept_by(program: &[&str], good: &Value, bad: &Value) {
     for Finding { check, verdict } in runtime.block_on(examine(&subject)).unwrap() {
         let is_quick = check.id == "stops-when-asked" && matches!(verdict, CheckVerdict::NotApplicable(_));
         assert!(verdict == CheckVerdict::Kept || is_quick, "{program:?} {}: {verdict:#?}", check.id);
+    }
+    for Finding { check, verdict } in runtime.block_on(examine_warm(&subject)).unwrap() {
+        assert_eq!(verdict, CheckVerdict::Kept, "{program:?} {}", check.id);
     }
 }
 

@@ -30,6 +30,8 @@ pub struct Attempt {
     pub committing: Option<RunTime>,
     /// Time and kind of the end; none while the attempt runs.
     pub ended: Option<(RunTime, Ending)>,
+    /// The instance of a warm handler that served the attempt.
+    pub instance: Option<Box<str>>,
     /// Exit of the program, if it ended after the scheduler had given up the attempt.
     pub late: Option<Exit>,
     /// Files that the operation names, after a success of a local program.
@@ -212,6 +214,7 @@ impl OperationHistory {
                 stops: Vec::new(),
                 committing: None,
                 ended: None,
+                instance: None,
                 late: None,
                 named_files: Arc::default(),
             }),
@@ -228,12 +231,13 @@ impl OperationHistory {
                     attempt.committing = Some(at);
                 }
             }
-            RunEvent::AttemptEnded { ending, named_files, files, .. } => {
+            RunEvent::AttemptEnded { ending, named_files, files, instance, .. } => {
                 self.close_admission(at);
                 if let (Some(own), Some(files)) = (&mut self.files, files) {
                     own.written = Some(Arc::clone(files));
                 }
                 if let Some(attempt) = self.attempts.last_mut() {
+                    attempt.instance.clone_from(instance);
                     attempt.ended = Some((at, ending.clone()));
                     attempt.named_files.clone_from(named_files);
                 }

@@ -13,6 +13,7 @@ use super::payload::Referent;
 use super::shared_files::check_shared;
 use super::spelling::check_spellings;
 use super::types::{PlanContext, Types, no_route_fault};
+use super::warm::check_warm;
 use super::{Edge, ForEach, Graph, OpRef, Origin, Payload, Plan, PlannedOperation, RareFields, Serves};
 use crate::document::{Agenda, Operation};
 use crate::ops::OpIx;
@@ -153,6 +154,7 @@ pub(super) fn plan_operation(
             (None, None)
         }
     };
+    check_warm(serves.as_ref(), types, &operation.pointer.join("type"), faults);
     if serves == Some(Serves::Exec) {
         check_exec(&operation, catalog, on, faults);
     }

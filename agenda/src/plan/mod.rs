@@ -20,6 +20,7 @@ mod payload;
 mod shared_files;
 mod spelling;
 mod types;
+mod warm;
 
 pub use body::Body;
 pub(crate) use build::MOST_OPERATIONS;

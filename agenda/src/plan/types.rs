@@ -7,7 +7,7 @@ use pop_contract::LaunchType;
 use pop_document::{Fault, Pointer, nearest};
 use pop_policy::{Policies, PolicyLayer, Scope};
 use pop_registry::{Catalog, Entry, NoRoute, RouteRequest, Target, route};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 /// Context for planning: everything except the operations.
@@ -47,6 +47,8 @@ pub(super) struct Types<'c> {
     /// Lookups by type alone, which most operations need.
     plain: HashMap<String, ResolvedHandler>,
     others: HashMap<HandlerQuery, ResolvedHandler>,
+    /// Ids of the handlers whose `warm` the launcher refuses, each reported once.
+    pub(super) refused_warm: HashSet<String>,
 }
 
 /// Result of a lookup.
@@ -76,6 +78,7 @@ impl<'c> Types<'c> {
             untold: BTreeSet::new(),
             plain: HashMap::new(),
             others: HashMap::new(),
+            refused_warm: HashSet::new(),
         }
     }
 

@@ -63,6 +63,7 @@ impl Scheduler {
                 ending: Ending::Lost,
                 named_files: Arc::default(),
                 files: None,
+                instance: None,
             }),
             Input::Late { op, attempt, exit } => {
                 self.is_superseded(op, attempt).then_some(RunEvent::LateEnding { op, attempt, exit })
@@ -95,14 +96,14 @@ impl Scheduler {
 
     /// The event of an attempt's end. An attempt that declares files or read versions succeeds only after these are
     /// verified and committed.
-    fn end_of_attempt(&self, op: OpIx, attempt: u32, verdict: Verdict) -> Decision {
-        let named_files = Arc::clone(&verdict.named_files);
+    fn end_of_attempt(&self, op: OpIx, attempt: u32, mut verdict: Verdict) -> Decision {
+        let (named_files, instance) = (Arc::clone(&verdict.named_files), verdict.instance.take());
         match self.ending(op, verdict) {
             (Ending::Succeeded { result }, _) if self.needs_commit(op) => {
                 RunEvent::CommitAsked { op, attempt, result, named_files }.into()
             }
             (ending, grown) => Decision::with_generated(
-                RunEvent::AttemptEnded { op, attempt, ending, named_files, files: None },
+                RunEvent::AttemptEnded { op, attempt, ending, named_files, files: None, instance },
                 grown,
             ),
         }
@@ -119,7 +120,7 @@ impl Scheduler {
         let succeeded = outcome.and_then(|files| Ok((self.succeeded(op, Arc::clone(result))?, files)));
         let ((ending, grown), files) =
             succeeded.unwrap_or_else(|failure| ((Ending::Failed(failure), None), None));
-        let event = RunEvent::AttemptEnded { op, attempt, ending, named_files, files };
+        let event = RunEvent::AttemptEnded { op, attempt, ending, named_files, files, instance: None };
         (self.tries[op].attempt == attempt).then(|| Decision::with_generated(event, grown))
     }
 
@@ -454,6 +455,7 @@ fn commit_given_up(op: OpIx, attempt: u32) -> RunEvent {
         ending: Ending::Cancelled,
         named_files: Arc::default(),
         files: None,
+        instance: None,
     }
 }
 

@@ -19,17 +19,24 @@ pub struct Verdict {
     pub is_reported: bool,
     /// Files that the operation names, after a success of a local program.
     pub named_files: Arc<[NamedFile]>,
+    /// The instance of a warm handler that served the attempt.
+    pub instance: Option<Box<str>>,
 }
 
 impl Verdict {
     /// A verdict of success that the handler reported.
     pub fn succeeded(result: Value) -> Self {
-        Self { result: Ok(Arc::new(result)), is_reported: true, named_files: Arc::default() }
+        Self { result: Ok(Arc::new(result)), is_reported: true, named_files: Arc::default(), instance: None }
     }
 
     /// A verdict of failure.
     pub fn failed(failure: Failure) -> Self {
-        Self { result: Err(Box::new(failure)), is_reported: false, named_files: Arc::default() }
+        Self {
+            result: Err(Box::new(failure)),
+            is_reported: false,
+            named_files: Arc::default(),
+            instance: None,
+        }
     }
 }
 

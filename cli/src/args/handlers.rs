@@ -61,6 +61,9 @@ pub(crate) struct HandlerCheckArgs {
     /// Limit the time of one launch, in milliseconds; it also limits the grace after SIGTERM (at most 10 s)
     #[arg(long, value_name = "MS", default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) timeout_ms: u64,
+    /// Check instead whether the program serves many operations, as `warm` in a registry entry asks for
+    #[arg(long)]
+    pub(crate) warm: bool,
     /// Output format
     #[arg(long, value_enum, default_value_t = Output::Text)]
     pub(crate) output: Output,

@@ -112,7 +112,10 @@ fn attempt_lines(saved: &SavedRun, attempt: &Attempt) -> Vec<String> {
     let started = wall(saved.history.wall(attempt.started));
     let late =
         attempt.late.map(|exit| format!("            ended later with {exit}; its result was not used"));
-    std::iter::once(format!("  attempt {} at {started} {how}", attempt.number)).chain(late).collect()
+    let instance = attempt.instance.as_deref();
+    let instance = instance.map(|name| format!("            served by the instance {}", visible(name)));
+    let line = format!("  attempt {} at {started} {how}", attempt.number);
+    std::iter::once(line).chain(instance).chain(late).collect()
 }
 
 fn payload_line(scheduler: &Scheduler, planned: &PlannedOperation, op: OpIx) -> String {

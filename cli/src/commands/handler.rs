@@ -5,7 +5,7 @@ use crate::args::{HandlerCheckArgs, Output};
 use crate::error::{CommandError, Kind};
 use crate::ui;
 use pop_agenda::CancelReason;
-use pop_conformance::{CheckVerdict, Finding, Subject, examine};
+use pop_conformance::{CheckVerdict, Finding, Subject, examine, examine_warm};
 use pop_field_retriever::MAX_PAYLOAD_BYTES;
 use pop_launchers::process::resolve;
 use pop_launchers::read_regular_file;
@@ -26,7 +26,8 @@ pub(crate) fn check(args: &HandlerCheckArgs) -> Result<u8, CommandError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let findings = runtime.block_on(async {
         tokio::select! {
-            findings = examine(&subject) => Ok(findings),
+            findings = examine(&subject), if !args.warm => Ok(findings),
+            findings = examine_warm(&subject), if args.warm => Ok(findings),
             Some(reason) = cancels.recv() => Err(reason),
         }
     });

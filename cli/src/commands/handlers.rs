@@ -147,6 +147,12 @@ fn registered(entry: &Entry, source: &Source) -> String {
     own("command", entry.command.as_deref().map(quoted));
     own("workingDirectory", entry.working_directory.clone());
     own("payload", entry.payload.map(|delivery| delivery.to_string()));
+    own(
+        "warm",
+        entry.warm.map(|warm| {
+            format!("{} to {} instances, {} operations at once each", warm.instances, warm.max, warm.slots)
+        }),
+    );
     own("configMapName", entry.config_map_name.clone());
     let maps = [("envVars", &entry.env_vars), ("properties", &entry.properties)];
     for (map, values) in maps {

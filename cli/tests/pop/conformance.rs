@@ -29,6 +29,8 @@ fn help_of_handler_check() {
           --bad-payload <FILE>  File with a payload that the program must reject
           --timeout-ms <MS>     Limit the time of one launch, in milliseconds; it also limits the grace
                                 after SIGTERM (at most 10 s) [default: 10000]
+          --warm                Check instead whether the program serves many operations, as `warm` in a
+                                registry entry asks for
           --output <OUTPUT>     Output format [default: text] [possible values: text, json]
       -h, --help                Print help (see more with '--help')
 

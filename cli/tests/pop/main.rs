@@ -54,3 +54,4 @@ mod suspend;
 mod terminal;
 mod unusual_files;
 mod verify;
+mod warm;

@@ -9,9 +9,9 @@ use pop_contract::{Blame, Exit, Failure, HANDLER_COMPLETE, PLAIN_PAYLOAD_LIMIT, 
 use pop_document::Fault;
 use pop_handler_base::field_retriever::{names::environment as variable, payload};
 use pop_launchers::{
-    Doing, LaunchEnd, LaunchId, LaunchOrder, LaunchUpdate, Launcher, Program, StdoutUse, label,
+    Doing, LaunchEnd, LaunchId, LaunchOrder, LaunchUpdate, Launcher, Program, StdoutUse, WarmOrder, label,
 };
-use pop_registry::{Capture, Entry, ExecPayload, PayloadDelivery, PodConfig, Secret};
+use pop_registry::{Capture, Entry, ExecPayload, PayloadDelivery, PodConfig, Secret, WarmSettings};
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -175,39 +175,94 @@ fn launch_order(
                 memory: planned.policies.memory(None),
                 ..program(entry, identity)
             };
-            hand_over_input(&mut order.program, attempt, entry, write)?;
+            order.program.env.extend(properties(entry));
+            let mut variables = operation_variables(planned, attempt.number);
+            variables.extend(prior_progress(&mut order.program, attempt, write)?);
+            match entry.warm.filter(|_| identity.on.capabilities().no_warm_instances.is_none()) {
+                Some(settings) => {
+                    // one set of files for all attempts: a process needs none of them listed
+                    order.program.files.clear();
+                    order.warm = Some(Box::new(warm_order(settings, attempt, entry, variables)));
+                }
+                None => {
+                    let text = attempt.payload.to_string();
+                    pass_payload(&mut order.program, &text, &attempt.log, entry, write)?;
+                    order.program.env.extend(variables);
+                }
+            }
         }
         // a resident handler runs inside the executor; the others launch only their parts
         Serves::Resident(_) | Serves::Dispatch | Serves::Agenda(_) => {}
     }
-    order.program.env.extend(operation_variables(planned, attempt.number, &order.program.secrets));
+    if !matches!(planned.serves, Serves::Program(_)) {
+        order.program.env.extend(operation_variables(planned, attempt.number));
+    }
+    order.program.env.extend(secret_names(&order.program.secrets));
     Ok((order, expected))
 }
 
-/// Passes payload, prior progress and properties to the handler of a registry entry.
-fn hand_over_input(
+/// The variable with the progress of an earlier attempt.
+fn prior_progress(
     program: &mut Program,
     attempt: &AttemptOrder<'_>,
+    write: &Write<'_>,
+) -> Result<Option<(String, String)>, Failure> {
+    let Some(prior) = attempt.prior.and_then(|prior| serde_json::to_string(prior).ok()) else {
+        return Ok(None);
+    };
+    let file = attempt.log.with_extension("progress");
+    let variable = progress_variable(prior, &file, write)?;
+    if variable.0 == variable::LAST_PROGRESS_FILE {
+        program.files.push(file);
+    }
+    Ok(Some(variable))
+}
+
+/// How an instance of a warm handler serves an attempt.
+fn warm_order(
+    settings: WarmSettings,
+    attempt: &AttemptOrder<'_>,
+    entry: &Arc<Entry>,
+    variables: Vec<(String, String)>,
+) -> WarmOrder {
+    let payload: Arc<str> = attempt.payload.to_string().into();
+    let run_once = {
+        let (payload, variables) = (Arc::clone(&payload), variables.clone());
+        let (entry, log, write) =
+            (Arc::clone(entry), attempt.log.clone(), input_files::writer(attempt.again));
+        move |order: &mut LaunchOrder| {
+            pass_payload(&mut order.program, &payload, &log, &entry, &write)?;
+            order.program.env.extend(variables.iter().cloned());
+            Ok(())
+        }
+    };
+    WarmOrder {
+        settings,
+        handler: entry.id.clone(),
+        version: entry.version.clone(),
+        subject: u64::from(attempt.op.0),
+        variables,
+        payload,
+        run_once: Arc::new(run_once),
+    }
+}
+
+/// Passes the payload to the program of a registry entry.
+fn pass_payload(
+    program: &mut Program,
+    text: &str,
+    log: &Path,
     entry: &Entry,
     write: &Write<'_>,
 ) -> Result<(), Failure> {
-    if let Some(prior) = attempt.prior.and_then(|prior| serde_json::to_string(prior).ok()) {
-        let file = attempt.log.with_extension("progress");
-        let variable = progress_variable(prior, &file, write)?;
-        if variable.0 == variable::LAST_PROGRESS_FILE {
-            program.files.push(file);
-        }
-        program.env.push(variable);
-    }
-    program.env.extend(properties(entry));
-    let file = attempt.log.with_extension("payload");
+    let file = log.with_extension("payload");
     if entry.payload == Some(PayloadDelivery::Stdin) {
-        write(&file, &attempt.payload.to_string()).map_err(|error| payload_not_passed(&error))?;
+        write(&file, text).map_err(|error| payload_not_passed(&error))?;
         program.stdin = Some(file);
         return Ok(());
     }
     let reads = |form| entry.reads(form).unwrap_or(true);
-    let variables = payload_variables(&attempt.payload.to_string(), &file, &reads, write)?;
+    let variables = payload_variables(text, &file, &reads, write)?;
     if variables.iter().any(|(name, _)| name == variable::PAYLOAD_FILE) {
         program.files.push(file);
     }
@@ -215,20 +270,18 @@ fn hand_over_input(
     Ok(())
 }
 
+/// The variable with the names of the variables that hold secrets.
+fn secret_names(secrets: &[Secret]) -> Option<(String, String)> {
+    let names: Vec<&str> = secrets.iter().map(|secret| secret.variable.as_str()).collect();
+    (!names.is_empty()).then(|| (variable::SECRETS.to_owned(), names.join(",")))
+}
+
 /// The variables with the names of the operation and the attempt.
-fn operation_variables(
-    planned: &PlannedOperation,
-    attempt: u32,
-    secrets: &[Secret],
-) -> Vec<(String, String)> {
+fn operation_variables(planned: &PlannedOperation, attempt: u32) -> Vec<(String, String)> {
     let mut variables = vec![
         (variable::OPERATION_NAME.to_owned(), planned.name.to_string()),
         (variable::ATTEMPT.to_owned(), attempt.to_string()),
     ];
-    if !secrets.is_empty() {
-        let names: Vec<&str> = secrets.iter().map(|secret| secret.variable.as_str()).collect();
-        variables.push((variable::SECRETS.to_owned(), names.join(",")));
-    }
     if planned.policies.log_detail.value {
         variables.push((variable::LOG_LEVEL.to_owned(), "DEBUG".to_owned()));
     }
@@ -344,7 +397,7 @@ fn progress_variable(text: String, file: &Path, write: &Write<'_>) -> Result<(St
 
 /// Decides whether an ended launch succeeded or failed.
 pub(super) fn verdict(expected: &Expected, ended: LaunchEnd) -> Verdict {
-    let LaunchEnd { exit, said, captured, log_tail, .. } = ended;
+    let LaunchEnd { exit, said, captured, log_tail, instance, .. } = ended;
     let is_reported = said.progress.as_ref().is_some_and(pop_contract::Progress::is_succeeded);
     let has_result = said.result.is_some();
     let result = exit.and_then(|exit| {
@@ -357,7 +410,7 @@ pub(super) fn verdict(expected: &Expected, ended: LaunchEnd) -> Verdict {
         failure.log_tail.pop_if(|line| line == HANDLER_COMPLETE);
         failure
     });
-    Verdict { result, is_reported, named_files: Arc::default() }
+    Verdict { result, is_reported, named_files: Arc::default(), instance }
 }
 
 /// The result of a command of type `exec`: the exit status, and the output if the payload captures it.

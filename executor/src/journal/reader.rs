@@ -151,6 +151,7 @@ mod tests {
             ending,
             named_files: Arc::default(),
             files: None,
+            instance: None,
         };
         let mut line = Vec::new();
         encode(&EventRecord { at: RunTime(0), event }, &mut line).unwrap();

@@ -162,7 +162,10 @@ impl ProcessLauncher {
             stdin: stdin.as_ref().map(File::as_fd),
             stdout: their_stdout.as_fd(),
             stderr: their_stderr.as_fd(),
+            socket: order.socket.as_ref().map(|socket| socket.as_fd()),
         });
+        // the program's end of the socket: this process sees the program close it
+        order.socket = None;
         let child = child.map_err(|error| refused(program, error))?;
         // a child that cannot be registered is killed on drop
         let control = Arc::new(Control::of(AsyncDescriptor::new(child).map_err(|error| lost(&error))?));

@@ -9,7 +9,8 @@
 //! - The child leads its own session and process group when it executes its program, so it has no terminal.
 //! - It is killed when the thread that spawned it ends, hence also when this process is killed.
 //! - The child's standard input is `/dev/null` or the descriptor of [`Spawn`], and its outputs are the two descriptors of
-//!   [`Spawn`]. It inherits no other descriptor, whether or not those of this process are marked close-on-exec.
+//!   [`Spawn`]. It inherits no other descriptor but the socket of [`Spawn`], whether or not those of this process are
+//!   marked close-on-exec.
 //! - It starts with an empty signal mask and every signal at its default, whatever this process (or its parent)
 //!   had set at the first spawn.
 //! - A program that cannot be started ends with a [`SpawnError`]: the step and the system's error number.
@@ -33,12 +34,16 @@
 //! - User and group stay those of this process; there is no hook to run code in the child.
 //! - Where the child cannot call the kernel without libc (see [`kernel`]), the calling thread blocks until the
 //!   child's `execve`.
-#![expect(unsafe_code, reason = "clone with shared memory and waitid with resource usage have no safe form")]
+#![expect(
+    unsafe_code,
+    reason = "clone with shared memory, waitid with resource usage and an inherited descriptor have no safe form"
+)]
 
 mod async_descriptor;
 mod child;
 mod child_memory;
 mod child_setup;
+mod inherited_socket;
 mod kernel;
 
 use std::ffi::{CString, c_int, c_void};
@@ -55,7 +60,8 @@ use rustix::process::{Pid, Signal, WaitOptions};
 pub use self::async_descriptor::{AsyncDescriptor, Descriptor};
 pub use self::child::{Child, ChildEnd, Exit, Usage};
 use self::child_memory::ChildMemory;
-use self::child_setup::{ChildSetup, child_main};
+use self::child_setup::{ChildSetup, NO_DESCRIPTOR, child_main};
+pub use self::inherited_socket::InheritedSocket;
 use self::kernel::{SignalMask, swap_signal_mask};
 use super::Environment;
 
@@ -76,7 +82,12 @@ pub struct Spawn<'a> {
     pub stdout: BorrowedFd<'a>,
     /// Descriptor for standard error; may be the same as `stdout`.
     pub stderr: BorrowedFd<'a>,
+    /// A socket that becomes descriptor [`SOCKET_DESCRIPTOR`]; may be closed once the child is spawned.
+    pub socket: Option<BorrowedFd<'a>>,
 }
+
+/// The number of the descriptor of [`Spawn::socket`] in the child.
+pub const SOCKET_DESCRIPTOR: i32 = libc::STDERR_FILENO + 1;
 
 /// The step at which a spawn failed, and the system's error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -126,7 +137,8 @@ pub fn spawn(order: Spawn<'_>) -> Result<Child, SpawnError> {
         Some(stdin) => stdin,
         None => null_device().map_err(prepare)?,
     };
-    let streams = [stdin.as_raw_fd(), order.stdout.as_raw_fd(), order.stderr.as_raw_fd()];
+    let socket = order.socket.map_or(NO_DESCRIPTOR, |socket| socket.as_raw_fd());
+    let streams = [stdin.as_raw_fd(), order.stdout.as_raw_fd(), order.stderr.as_raw_fd(), socket];
     let setup = ChildSetup::new(order, streams, changed_signals());
     start(ChildMemory::new(setup).map_err(prepare)?)
 }

@@ -3,6 +3,7 @@
 use pop_contract::Capability;
 
 use crate::entry::{DescriptorFields, Entry};
+use crate::warm;
 use pop_document::{Fault, Fields, Pointer, Site, Source, secret_literals};
 use pop_policy::HandlerPolicies;
 use serde_json::{Map, Value};
@@ -233,8 +234,13 @@ fn entry(
         faults.push(fault.hint("set `class` to a program or a built-in type such as `sample`"));
         return None;
     };
+    let mut section = section.clone();
+    let warm =
+        warm::take_of_section(&mut section, boolean).map(|warm| Map::from_iter([("warm".to_owned(), warm)]));
+    let warm =
+        warm.and_then(|warm| warm::read(&mut Fields::of_map(&warm, at.clone(), "wrong-value", faults)));
     let (policies, properties): (Map<_, _>, Map<_, _>) =
-        section.clone().into_iter().partition(|(key, _)| HandlerPolicies::is_policy(key));
+        section.into_iter().partition(|(key, _)| HandlerPolicies::is_policy(key));
     let policies = policies.into_iter().map(|(key, value)| {
         // a boolean has more spellings here than in params
         let is_switch = ["cache.use", "cache.write", "logDetail"].iter().any(|end| key.ends_with(end));
@@ -259,6 +265,7 @@ fn entry(
         command: Some(vec![class.to_owned()]),
         properties: unprefixed,
         policies: HandlerPolicies::parse(&Value::Object(policies.collect()), &at, faults),
+        warm,
         actions: Some(capability.actions().iter().map(|action| (*action).to_owned()).collect()),
         descriptor: Some(DescriptorFields {
             descriptor: descriptor.to_owned(),

@@ -241,7 +241,14 @@ mod tests {
     }
 
     fn ended(op: u32, ending: Ending) -> RunEvent {
-        RunEvent::AttemptEnded { op: OpIx(op), attempt: 1, ending, named_files: Arc::default(), files: None }
+        RunEvent::AttemptEnded {
+            op: OpIx(op),
+            attempt: 1,
+            ending,
+            named_files: Arc::default(),
+            files: None,
+            instance: None,
+        }
     }
 
     fn settled(op: u32, outcome: Outcome) -> RunEvent {

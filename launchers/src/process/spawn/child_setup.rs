@@ -14,6 +14,9 @@ use rustix::process::Pid;
 use super::kernel::{self, SignalMask};
 use super::{Environment, Spawn, SpawnError, Step};
 
+/// In the list of streams: there is no such descriptor.
+pub(super) const NO_DESCRIPTOR: RawFd = -1;
+
 /// The child's instructions in shared memory, and the place where it stores the reason of a failure.
 pub(super) struct ChildSetup {
     program: CString,
@@ -21,8 +24,8 @@ pub(super) struct ChildSetup {
     environment: Box<[*const c_char]>,
     /// Null: stay in the parent's directory.
     working_directory: *const c_char,
-    /// The descriptors that become 0, 1 and 2.
-    streams: [RawFd; 3],
+    /// The descriptors that become 0, 1, 2 and 3; the last one may be [`NO_DESCRIPTOR`].
+    streams: [RawFd; 4],
     /// Signals whose action is not the default.
     signals: SignalMask,
     parent: Pid,
@@ -32,7 +35,7 @@ pub(super) struct ChildSetup {
 }
 
 impl ChildSetup {
-    pub(super) fn new(order: Spawn<'_>, streams: [RawFd; 3], signals: SignalMask) -> Self {
+    pub(super) fn new(order: Spawn<'_>, streams: [RawFd; 4], signals: SignalMask) -> Self {
         let Spawn { program, argv, environment, working_directory, .. } = order;
         Self {
             program,
@@ -109,23 +112,25 @@ fn set_up(number: c_long, arguments: [usize; 4]) -> Result<usize, SpawnError> {
     unsafe { kernel::call(number, arguments) }.map_err(|source| SpawnError { step: Step::SetUp, source })
 }
 
-/// Makes `streams` the descriptors 0, 1 and 2, and marks all others close-on-exec.
-fn connect(streams: [RawFd; 3]) -> Result<(), SpawnError> {
-    const FREE: usize = libc::STDERR_FILENO as usize + 1;
-    let mut free_of_targets = [0; 3];
+/// Makes `streams` the descriptors from 0 on, and marks all others close-on-exec.
+fn connect(streams: [RawFd; 4]) -> Result<(), SpawnError> {
+    const FREE: RawFd = 4;
+    let mut free_of_targets = [0; 4];
     for (stream, moved) in streams.into_iter().zip(&mut free_of_targets) {
-        // a descriptor within 0 to 2 would be overwritten, or keep its close-on-exec mark
-        *moved = if stream <= libc::STDERR_FILENO {
-            set_up(libc::SYS_fcntl, [stream as usize, libc::F_DUPFD_CLOEXEC as usize, FREE, 0])?
+        // a descriptor within the targets would be overwritten, or keep its close-on-exec mark
+        *moved = if (0..FREE).contains(&stream) {
+            set_up(libc::SYS_fcntl, [stream as usize, libc::F_DUPFD_CLOEXEC as usize, FREE as usize, 0])?
         } else {
             stream as usize
         };
     }
-    for (target, stream) in free_of_targets.into_iter().enumerate() {
+    let has_socket = streams[3] != NO_DESCRIPTOR;
+    let used = if has_socket { FREE as usize } else { FREE as usize - 1 };
+    for (target, stream) in free_of_targets.into_iter().enumerate().take(used) {
         set_up(libc::SYS_dup3, [stream, target, 0, 0])?;
     }
     // before Linux 5.11 this fails, and the descriptors' own close-on-exec marks decide
-    set_up(libc::SYS_close_range, [FREE, libc::c_uint::MAX as usize, libc::CLOSE_RANGE_CLOEXEC as usize, 0])
+    set_up(libc::SYS_close_range, [used, libc::c_uint::MAX as usize, libc::CLOSE_RANGE_CLOEXEC as usize, 0])
         .ok();
     Ok(())
 }

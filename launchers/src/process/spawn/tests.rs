@@ -48,6 +48,7 @@ impl Program {
             stdin: None,
             stdout,
             stderr,
+            socket: None,
         }
     }
 

@@ -1,12 +1,14 @@
 """The handler contract of pop in one file, for Python 3.11 without packages.
 
 `run_handler` reads the payload in each of its forms and the progress of an earlier attempt. It prints report lines, turns
-exceptions into a failed report, stops on SIGTERM and SIGINT, and returns the exit status.
+exceptions into a failed report, stops on SIGTERM and SIGINT, and returns the exit status. If the registry entry sets `warm`,
+it serves one operation after another instead, without a change of the handler.
 """
 
 import base64
 import binascii
 import dataclasses
+import io
 import json
 import os
 import re
@@ -46,9 +48,10 @@ class LaunchDataError(Exception):
 
 
 class Context:
-    """Progress, log and identity of the operation, for the work."""
+    """Progress, log, identity and variables of the operation, for the work."""
 
     def __init__(self, environment, report, log, prior=None):
+        self.environment = environment
         self.operation = environment.get("OPERATION_NAME")
         self.attempt = environment.get("POP_ATTEMPT")
         self.cid = environment.get("CID")
@@ -130,6 +133,8 @@ def run_handler(work, description):
             return SUCCEEDED
         properties = _properties(arguments, os.environ)
         _check_launch_types(arguments, os.environ, properties)
+        if os.environ.get("POP_WARM_SOCKET"):
+            return _serve(work, arguments, properties)
         payload = _payload(arguments, os.environ, properties)
         prior = _last_progress(arguments, os.environ, properties)
     except LaunchDataError as error:
@@ -167,9 +172,11 @@ def run_in_memory(work, payload, prior=None):
 
 
 _STOP = (signal.SIGTERM, signal.SIGINT)
+_stops = []
 
 
-def _stop(_number, _frame):
+def _stop(number, _frame):
+    _stops.append(number)
     _ignore_stop()
     raise HandlerError("asked to stop", "cancelled")
 
@@ -179,6 +186,105 @@ def _ignore_stop():
     for number in _STOP:
         if signal.getsignal(number) is _stop:
             signal.signal(number, signal.SIG_IGN)
+
+
+class _Channel:
+    """The socket to the executor: frames of a line `KIND ID LENGTH` and a body (docs/warm.md of pop)."""
+
+    def __init__(self, number):
+        import socket  # only a warm handler pays for the import
+
+        self._socket = socket.socket(fileno=number)
+        self._socket.set_inheritable(False)
+        self._stream = self._socket.makefile("rb")
+        self._unsent = b""
+
+    def add(self, kind, number, body):
+        self._unsent += b"%s %d %d\n%s" % (kind, number, len(body), body)
+
+    def send(self, kind, number, body):
+        """Sends a frame. A signal must not interrupt it."""
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOP)
+        try:
+            self.add(kind, number, body)
+            self._socket.sendall(self._unsent)
+            self._unsent = b""
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+    def receive(self):
+        """Returns kind, number and body of the next frame; none at the end of the stream."""
+        head = self._stream.readline().split()
+        if len(head) != 3:
+            return None
+        return head[0], int(head[1]), self._stream.read(int(head[2]))
+
+
+class _Log(io.TextIOBase):
+    """Standard output and standard error while an operation is in hand: its log."""
+
+    def __init__(self, write_log):
+        self._write_log = write_log
+
+    def write(self, text):
+        self._write_log(text)
+        return len(text)
+
+
+def _leave(_number, _frame):
+    raise SystemExit(SUCCEEDED)
+
+
+def _serve(work, arguments, properties):
+    """Serves operations until the executor says bye, or asks to stop. Returns the exit status."""
+    channel = _Channel(int(os.environ["POP_WARM_SOCKET"]))
+    base = dict(os.environ)
+    streams = sys.stdout, sys.stderr
+    for number in _STOP:
+        signal.signal(number, _leave)
+    channel.send(b"hello", 0, json.dumps({"version": 1, "pid": os.getpid()}).encode())
+    while (frame := channel.receive()) and frame[0] != b"bye":
+        kind, operation, body = frame
+        if kind != b"handle":
+            continue
+
+        def log(text, operation=operation):
+            channel.send(b"log", operation, text.encode())
+
+        def report(name, value, operation=operation):
+            line = f"pop.report.{name} {json.dumps(value, allow_nan=False)}\n".encode()
+            # the last reports go together with the end
+            is_last = name == "payload" or value.get("processingState") == "COMPLETE"
+            (channel.add if is_last else channel.send)(b"report", operation, line)
+
+        lines, _, payload = body.decode().partition("\n\n") if body[:1] != b"\n" else ("", "", body[1:].decode())
+        environment = base | dict(_variable(line) for line in lines.split("\n") if line)
+        sys.stdout = sys.stderr = _Log(log)
+        for number in _STOP:
+            signal.signal(number, _stop)
+        try:
+            prior = _last_progress(arguments, environment, properties)
+            context = Context(environment, report, lambda line: log(line + "\n"), prior)
+            status = SUCCEEDED if process(work, payload, context) else FAILED
+        except LaunchDataError as error:
+            log(f"error: {error}\n")
+            status = BAD_LAUNCH_DATA
+        finally:
+            sys.stdout, sys.stderr = streams
+        for number in _STOP:
+            signal.signal(number, _leave)
+        channel.send(b"end", operation, str(status).encode())
+        if _stops:
+            break
+    return SUCCEEDED
+
+
+_ESCAPES = {"\\\\": "\\", "\\n": "\n", "\\r": "\r"}
+
+
+def _variable(line):
+    name, _, value = line.partition("=")
+    return name, re.sub(r"\\[\\nr]", lambda found: _ESCAPES[found[0]], value) if "\\" in value else value
 
 
 def _report(name, value):

@@ -4,6 +4,7 @@ import base64
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import unittest
@@ -96,6 +97,72 @@ class AsProgram(unittest.TestCase):
 
     def test_describe_prints_the_description(self):
         self.assertEqual(json.loads(self.run_program("--describe").stdout), DESCRIPTION)
+
+
+class Warm(unittest.TestCase):
+    def setUp(self):
+        self.channel, theirs = socket.socketpair()
+        self.stream = self.channel.makefile("rb")
+        environment = {"PATH": os.environ.get("PATH", ""), "POP_WARM_SOCKET": str(theirs.fileno())}
+        command = [sys.executable, PROGRAM]
+        self.program = subprocess.Popen(command, env=environment, pass_fds=[theirs.fileno()])
+        theirs.close()
+
+    def tearDown(self):
+        self.channel.close()
+        self.stream.close()
+        self.program.wait(60)
+
+    def frame(self):
+        kind, number, length = self.stream.readline().split()
+        return kind, int(number), self.stream.read(int(length))
+
+    def send(self, kind, number, body=b""):
+        self.channel.sendall(b"%s %d %d\n%s" % (kind, number, len(body), body))
+
+    def operation(self, number, payload, variables=""):
+        """Returns result, log and exit status."""
+        self.send(b"handle", number, f"{variables}\n{json.dumps(payload)}".encode())
+        reports, log = {}, b""
+        while True:
+            kind, of, body = self.frame()
+            self.assertEqual(of, number)
+            if kind == b"end":
+                return reports.get(b"pop.report.payload"), log.decode(), int(body)
+            if kind == b"log":
+                log += body
+            else:
+                name, _, value = body.partition(b" ")
+                reports[name] = json.loads(value)
+
+    def test_operations_are_served_one_after_another(self):
+        kind, _, hello = self.frame()
+        self.assertEqual((kind, json.loads(hello)["version"]), (b"hello", 1))
+        prior = 'LAST_PROGRESS={"params":{"done":1}}\nOPERATION_NAME=a\\nb\n'
+        for number, payload, variables, result, log, status in [
+            (1, {"text": "la", "times": 2}, "", {"text": "la la", "times": 2}, "1 of 2\n2 of 2\n", 0),
+            (2, {}, "", None, "", 1),
+            (3, {"text": "la", "times": 2}, prior, {"text": "la la", "times": 2}, "2 of 2\n", 0),
+            (4, {"text": "la", "times": 1}, "", {"text": "la", "times": 1}, "1 of 1\n", 0),
+        ]:
+            self.assertEqual(self.operation(number, payload, variables), (result, log, status), number)
+        self.send(b"bye", 0)
+        self.assertEqual(self.program.wait(60), 0)
+
+    def test_sigterm_fails_the_operation_and_ends_the_program(self):
+        self.frame()
+        self.send(b"handle", 7, b'\n{"text": "la", "times": 2, "pauseSeconds": 0}')
+        while self.frame()[0] != b"end":
+            pass
+        self.send(b"handle", 8, b'\n{"text": "la", "times": 900, "pauseSeconds": 1}')
+        self.frame()
+        self.program.send_signal(signal.SIGTERM)
+        frames = [self.frame()]
+        while frames[-1][0] != b"end":
+            frames.append(self.frame())
+        self.assertEqual(frames[-1], (b"end", 8, b"1"))
+        self.assertIn(b"cancelled", b"".join(body for _, _, body in frames))
+        self.assertEqual(self.program.wait(60), 0)
 
 
 if __name__ == "__main__":

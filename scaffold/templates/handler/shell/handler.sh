@@ -1,5 +1,5 @@
 #!/bin/sh
-# Handler `{{name}}`: repeats a text. It needs a POSIX shell, grep, sed, tail, tr and cat.
+# Handler `{{name}}`: repeats a text. It needs a POSIX shell, grep, head, sed, tail, tr and cat.
 set -u
 
 describe() {
@@ -45,17 +45,32 @@ escaped() {
   printf '%s' "$1" | tr '\n\t' '  ' | sed 's/[\\"]/\\&/g'
 }
 
+# frame KIND TEXT: sends pop a frame of the operation in hand.
+frame() {
+  printf '%s %s %s\n%s' "$1" "$operation" "${#2}" "$2" >&3
+}
+
+# report LINE: prints a report line, or sends it if the handler is warm.
+report() {
+  if [ -n "$operation" ]; then frame report "$1"; else echo "$1"; fi
+}
+
+# log LINE: writes a line to the log.
+log() {
+  if [ -n "$operation" ]; then frame log "$1$newline"; else echo "$1" >&2; fi
+}
+
 # progress DONE ALL: reports how many steps are done, of how many.
 progress() {
-  echo "pop.report.progress {\"processingState\":\"EXECUTING\",\"percentComplete\":$((100 * $1 / $2))}"
+  report "pop.report.progress {\"processingState\":\"EXECUTING\",\"percentComplete\":$((100 * $1 / $2))}"
 }
 
 # succeed JSON: ends the operation with a result.
 succeed() {
   trap '' TERM INT
-  echo "pop.report.payload $1"
-  echo 'pop.report.progress {"processingState":"COMPLETE","processingStateMessage":"succeeded","percentComplete":100}'
-  echo HandlerComplete >&2
+  report "pop.report.payload $1"
+  report 'pop.report.progress {"processingState":"COMPLETE","processingStateMessage":"succeeded","percentComplete":100}'
+  [ -n "$operation" ] || echo HandlerComplete >&2
   exit 0
 }
 
@@ -64,8 +79,8 @@ fail() {
   trap '' TERM INT
   [ -z "${child:-}" ] || kill "$child"
   diagnostic="{\"message\":\"$(escaped "$2")\",\"statusCode\":\"$1\"}"
-  echo "pop.report.progress {\"processingState\":\"COMPLETE\",\"processingStateMessage\":\"failed\",\"diagnosticEvents\":[$diagnostic]}"
-  echo HandlerComplete >&2
+  report "pop.report.progress {\"processingState\":\"COMPLETE\",\"processingStateMessage\":\"failed\",\"diagnosticEvents\":[$diagnostic]}"
+  [ -n "$operation" ] || echo HandlerComplete >&2
   exit 1
 }
 
@@ -93,6 +108,39 @@ number_of() {
 # Converts a text to lower case.
 lower() {
   printf '%s' "$1" | tr '[:upper:]' '[:lower:]'
+}
+
+# serve: serves one operation after another over the socket that pop left, each in a subshell (docs/warm.md of pop).
+serve() {
+  # lengths are in bytes
+  LC_ALL=C
+  eval "exec 3<&$POP_WARM_SOCKET"
+  operation=0
+  frame hello "{\"version\":1,\"pid\":$$}"
+  while IFS=' ' read -r kind operation length <&3; do
+    # the dot protects line ends
+    body=$([ "$length" -eq 0 ] || head -c "$length" <&3; echo .)
+    body=${body%.}
+    case $kind in
+      bye) exit 0 ;;
+      handle) ;;
+      *) continue ;;
+    esac
+    stopped=
+    trap 'stopped=1' TERM INT
+    (
+      while line=${body%%"$newline"*} && body=${body#*"$newline"} && [ -n "$line" ]; do
+        export "${line%%=*}=$(printf '%b' "${line#*=}")"
+      done
+      payload=$(printf '%s' "$body" | tr '\n' ' ')
+      trap 'fail cancelled "asked to stop"' TERM INT
+      work
+    )
+    frame end "$?"
+    trap - TERM INT
+    [ -z "$stopped" ] || exit 0
+  done
+  exit 0
 }
 
 # Parses `-name x`, `--name x`, `--name=x` and `--na-me x`, in any letter case.
@@ -139,6 +187,37 @@ property() {
 }
 [ -z "$properties" ] || [ -r "$properties" ] || refuse "cannot read \`$properties\`"
 
+newline='
+'
+operation=
+
+# --- the work --------------------------------------------------------------------------------------------------------
+
+# work: takes `payload`, and ends with `succeed` or `fail`.
+work() {
+  text=$(text_of text)
+  times=$(number_of times)
+  pause=$(number_of pauseSeconds)
+  [ -n "$text" ] || fail payload "the payload needs a text \`text\` without quotes and backslashes"
+  case ${times:-0} in
+    0 | [0-9][0-9][0-9][0-9]*) fail payload "the payload needs a number \`times\` from 1 to 999" ;;
+  esac
+
+  repeated=
+  number=0
+  while [ "$number" -lt "$times" ]; do
+    [ "${pause:-0}" -eq 0 ] || patiently sleep "$pause"
+    number=$((number + 1))
+    repeated="$repeated${repeated:+ }$text"
+    log "$number of $times"
+    progress "$number" "$times"
+  done
+  succeed "{\"text\":\"$repeated\",\"times\":$times}"
+}
+
+# --- one operation, or many -------------------------------------------------------------------------------------------
+
+[ -z "${POP_WARM_SOCKET:-}" ] || serve
 if [ -z "$payload_file" ]; then
   case $(lower "${POP_PAYLOAD_TYPE:-}") in
     file) payload_file=${POP_PAYLOAD_FILE:-}; [ -n "$payload_file" ] || refuse "\`POP_PAYLOAD_FILE\` is not set" ;;
@@ -156,24 +235,4 @@ fi
 payload=$(printf '%s' "$payload" | tr '\n' ' ')
 trap 'echo "error: standard output is closed" >&2; exit 1' PIPE
 trap 'fail cancelled "asked to stop"' TERM INT
-
-# --- the work --------------------------------------------------------------------------------------------------------
-
-text=$(text_of text)
-times=$(number_of times)
-pause=$(number_of pauseSeconds)
-[ -n "$text" ] || fail payload "the payload needs a text \`text\` without quotes and backslashes"
-case ${times:-0} in
-  0 | [0-9][0-9][0-9][0-9]*) fail payload "the payload needs a number \`times\` from 1 to 999" ;;
-esac
-
-repeated=
-number=0
-while [ "$number" -lt "$times" ]; do
-  [ "${pause:-0}" -eq 0 ] || patiently sleep "$pause"
-  number=$((number + 1))
-  repeated="$repeated${repeated:+ }$text"
-  echo "$number of $times" >&2
-  progress "$number" "$times"
-done
-succeed "{\"text\":\"$repeated\",\"times\":$times}"
+work

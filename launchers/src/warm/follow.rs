@@ -1,0 +1,155 @@
+//! The task that follows one instance: reads its socket, sends what waits, and sees its end.
+
+use super::Shared;
+use super::delivery::Delivery;
+use crate::port::{LaunchEnd, LaunchEvent, LaunchUpdate};
+use pop_contract::{Blame, Failure};
+use pop_warm::InstanceId;
+use pop_warm::frame::{Decoder, FrameError};
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::UnixStream;
+use tokio::sync::{Notify, mpsc};
+use tokio::time::{Instant, sleep_until};
+
+/// Bytes of one read.
+const PIECE_BYTES: usize = 64 * 1024;
+/// Most reads before other tasks get a turn.
+const READS: usize = 32;
+/// Time in which a process must end after it has closed its socket.
+const CLOSED: Duration = Duration::from_secs(1);
+
+/// The socket of an instance as far as it is read.
+struct Reader {
+    stream: Arc<UnixStream>,
+    decoder: Decoder,
+    piece: Vec<u8>,
+    is_open: bool,
+}
+
+/// Why nothing more can be read.
+enum Stop {
+    Closed,
+    Broken(FrameError),
+}
+
+impl Reader {
+    /// Reads what there is, without waiting, and passes the frames on.
+    fn read(&mut self, shared: &Arc<Shared>, at: (usize, InstanceId)) -> (Vec<Delivery>, Option<Stop>) {
+        let mut deliveries = Vec::new();
+        let mut stop = None;
+        for _ in 0..READS {
+            match self.stream.try_read(&mut self.piece) {
+                Ok(0) => stop = Some(self.decoder.finish().err().map_or(Stop::Closed, Stop::Broken)),
+                Ok(count) => {
+                    let is_last = count < self.piece.len();
+                    self.decoder.take(&self.piece[..count]);
+                    let (found, error) = self.frames(shared, at);
+                    deliveries.extend(found);
+                    stop = error.map(Stop::Broken);
+                    // the kernel had no more: the next read would only say so
+                    if is_last && stop.is_none() {
+                        break;
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => stop = Some(Stop::Closed),
+            }
+            if stop.is_some() {
+                self.is_open = false;
+                break;
+            }
+        }
+        (deliveries, stop)
+    }
+
+    fn frames(
+        &mut self,
+        shared: &Arc<Shared>,
+        at: (usize, InstanceId),
+    ) -> (Vec<Delivery>, Option<FrameError>) {
+        let mut error = None;
+        let deliveries = shared.turn(|turn| {
+            loop {
+                match self.decoder.next_frame() {
+                    Ok(Some(frame)) => turn.frame(at, frame),
+                    Ok(None) => return,
+                    Err(found) => return error = Some(found),
+                }
+            }
+        });
+        (deliveries, error)
+    }
+}
+
+/// Follows an instance until its process has ended.
+pub(super) async fn follow(
+    shared: Arc<Shared>,
+    at: (usize, InstanceId),
+    stream: Arc<UnixStream>,
+    changed: Arc<Notify>,
+    mut updates: mpsc::Receiver<LaunchUpdate>,
+) {
+    let decoder = Decoder::default();
+    let mut reader =
+        Reader { stream: Arc::clone(&stream), decoder, piece: vec![0; PIECE_BYTES], is_open: true };
+    // the time at which a process that has closed its socket is killed
+    let mut kill_at: Option<Instant> = None;
+    loop {
+        let (has_unsent, due) = shared.lock().wants(at.0, at.1);
+        let due = due.into_iter().chain(kill_at).min();
+        let deliveries = tokio::select! {
+            biased;
+            update = updates.recv() => match end_of(update) {
+                Ok(LaunchEvent::Lines(lines)) => shared.turn(|turn| turn.lines(at, lines)),
+                Ok(_) => Vec::new(),
+                Err(end) => {
+                    // what it wrote before its end counts
+                    let (mut deliveries, _) = reader.read(&shared, at);
+                    deliveries.extend(shared.turn(|turn| turn.ended(at, end)));
+                    shared.deliver(deliveries).await;
+                    return;
+                }
+            },
+            _ = stream.readable(), if reader.is_open => {
+                let (mut deliveries, stop) = reader.read(&shared, at);
+                match stop {
+                    None => {}
+                    // a process that ends closes its socket first; its exit status says more
+                    Some(Stop::Closed) => kill_at = Some(Instant::now() + CLOSED),
+                    Some(Stop::Broken(error)) => {
+                        deliveries.extend(shared.turn(|turn| turn.broken(at, error.to_string())));
+                    }
+                }
+                deliveries
+            }
+            _ = stream.writable(), if has_unsent => shared.turn(|turn| turn.flush(at)),
+            () = changed.notified() => Vec::new(),
+            () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
+                if kill_at.take_if(|at| *at <= Instant::now()).is_some() && !shared.lock().is_stopping(at.0, at.1) {
+                    let why = "it closed its socket and did not end".to_owned();
+                    shared.turn(|turn| turn.broken(at, why))
+                } else {
+                    shared.turn(|turn| turn.on_time(at))
+                }
+            }
+        };
+        shared.deliver(deliveries).await;
+    }
+}
+
+/// The last event of a launch without one: its task was dropped.
+fn lost_end() -> LaunchEnd {
+    LaunchEnd::failed(Failure::new(Blame::Platform, "lost", "the instance can no longer be followed"))
+}
+
+/// Whether an event ends the launch of an instance.
+fn end_of(update: Option<LaunchUpdate>) -> Result<LaunchEvent, LaunchEnd> {
+    match update.map(|update| update.event) {
+        Some(LaunchEvent::Ended(end)) => Err(*end),
+        Some(LaunchEvent::Lost) | None => Err(lost_end()),
+        Some(event) => Ok(event),
+    }
+}
