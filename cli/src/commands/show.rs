@@ -1,5 +1,7 @@
 //! `pop show`: shows a run, or one of its operations, from its journal.
 
+mod tree;
+
 use super::file_lines::file_lines;
 use super::saved_run::{closing, operation, read, time_of_day, took, until, wall, word};
 use crate::args::{Output, ShowArgs};
@@ -45,9 +47,10 @@ fn run_text(saved: &SavedRun) -> String {
     let running = if word(saved) == "running" { "running" } else { "stopped" };
     let end = until(saved);
     let heads = ["OPERATION", "TYPE", "STATE", "STARTED", "TOOK", ""].map(str::to_owned);
-    let rows: Vec<[String; 6]> = std::iter::once(heads)
-        .chain(saved.plan.operations().map(|(op, _)| row(saved, op, running, end)))
-        .collect();
+    let spans = tree::spans(saved, end);
+    let operations = tree::in_order(&saved.plan).into_iter();
+    let rows = operations.map(|op| row(saved, op, running, spans.get(&op).copied()));
+    let rows: Vec<[String; 6]> = std::iter::once(heads).chain(rows).collect();
     let head = format!(
         "run {} of {}: {}, started {}, took {}\n{}{}\n",
         saved.folder.run(),
@@ -62,17 +65,15 @@ fn run_text(saved: &SavedRun) -> String {
 }
 
 /// One operation: name, type, state, start, duration, and a note about attempts and failure. `running` is the state of an
-/// operation that was started and has no end, and `end` the time until which it took.
-fn row(saved: &SavedRun, op: OpIx, running: &str, end: Millis) -> [String; 6] {
+/// operation that was started and has no end, and `span` its start and end.
+fn row(saved: &SavedRun, op: OpIx, running: &str, span: Option<(Millis, Millis)>) -> [String; 6] {
     let planned = saved.plan.operation(op);
     let seen = saved.history.operation(op);
     let state = match seen.outcome() {
         Some(outcome) => outcome.word(),
-        None if seen.attempts.is_empty() => "-",
+        None if span.is_none() => "-",
         None => running,
     };
-    let started = seen.started().map(|at| saved.history.wall(at));
-    let ended = seen.completed().map_or(end, |at| saved.history.wall(at));
     let needed = match saved.scheduler.explain(op) {
         Explanation::Needed(ops) => ops.first().map(|on| unmet(saved, *on)),
         _ => None,
@@ -86,8 +87,8 @@ fn row(saved: &SavedRun, op: OpIx, running: &str, end: Millis) -> [String; 6] {
         visible(&saved.plan.shown_name(op)),
         planned.handler_type.to_string(),
         state.to_owned(),
-        started.map(|at| time_of_day(at, saved.history.started)).unwrap_or_default(),
-        started.map(|at| how_long(ended.saturating_sub(at))).unwrap_or_default(),
+        span.map(|(from, _)| time_of_day(from, saved.history.started)).unwrap_or_default(),
+        span.map(|(from, to)| how_long(to.saturating_sub(from))).unwrap_or_default(),
         tries
             .into_iter()
             .chain(reused)

@@ -46,6 +46,7 @@ mod rerun;
 mod resources;
 mod run_id;
 mod running;
+mod sample_jobs;
 mod saved_runs;
 mod screens;
 mod selection;

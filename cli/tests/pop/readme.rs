@@ -29,11 +29,11 @@ fn fr_g4_examples_run_in_one_folder_in_their_order() {
         bench.pop(0, &format!("check --strict {name}"));
     }
     let consoles: Vec<&str> = blocks("console").into_iter().flat_map(commands).collect();
-    assert_eq!(consoles.len(), 5, "{consoles:?}");
+    assert_eq!(consoles.len(), 6, "{consoles:?}");
     for line in consoles {
         bench.pop(0, line);
     }
-    for made in ["in.mp4", "thumb.jpg", "small/in.mp4"] {
+    for made in ["two.mp4", "one.mp4.jpg", "small/one.mp4"] {
         assert!(bench.has(made), "{made}");
     }
 }
