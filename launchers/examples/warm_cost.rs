@@ -1,7 +1,7 @@
 //! Cost of a round trip to a warm instance, against a plain echo over a Unix socket: microseconds, medians of alternated
 //! rounds. Arguments: operations of a round, rounds.
 //!
-//! Both other ends are this program in another process. The echo sends a length and 100 bytes each way. The warm side is
+//! Both other ends are this program in another process, and every end is an event loop of one thread. The echo sends a length and 100 bytes each way. The warm side is
 //! whole: pool, frames, output, end of the launch.
 #![expect(clippy::print_stdout, reason = "a program for a terminal")]
 
@@ -14,11 +14,11 @@ use pop_warm::frame::{Decoder, Kind, write};
 use pop_warm::{Hello, PoolSettings, VERSION, end_body};
 use std::env::{args, current_dir, current_exe, var, vars_os};
 use std::error::Error;
-use std::io::{Read, Write};
-use std::os::unix::net::{UnixListener, UnixStream};
 use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use std::{fs, io};
+use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::mpsc;
 
 const MESSAGE: [u8; 100] = [b'x'; 100];
@@ -39,10 +39,41 @@ fn main() -> Result<(), Failure> {
 
 /// The other end of the plain socket.
 fn echo(path: &str) -> Result<(), Failure> {
-    let mut stream = UnixStream::connect(path)?;
-    let mut message = [0; 4 + MESSAGE.len()];
-    while stream.read_exact(&mut message).is_ok() {
-        stream.write_all(&message)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let stream = UnixStream::connect(path).await?;
+        let mut message = [0; 4 + MESSAGE.len()];
+        while read_exact(&stream, &mut message).await? {
+            write_all(&stream, &message).await?;
+        }
+        Ok(())
+    })
+}
+
+/// Reads a whole message; false at the end of the stream.
+async fn read_exact(stream: &UnixStream, message: &mut [u8]) -> io::Result<bool> {
+    let mut done = 0;
+    while done < message.len() {
+        stream.readable().await?;
+        match stream.try_read(&mut message[done..]) {
+            Ok(0) => return Ok(false),
+            Ok(count) => done += count,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(true)
+}
+
+async fn write_all(stream: &UnixStream, message: &[u8]) -> io::Result<()> {
+    let mut done = 0;
+    while done < message.len() {
+        stream.writable().await?;
+        match stream.try_write(&message[done..]) {
+            Ok(count) => done += count,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
+        }
     }
     Ok(())
 }
@@ -77,7 +108,7 @@ fn measure(count: u64, rounds: usize) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut figures: [Vec<f64>; 3] = Default::default();
     for _ in 0..rounds {
-        figures[0].push(plain(count)?);
+        figures[0].push(runtime.block_on(plain(count))?);
         for (at, outstanding) in [(1, 1), (2, 64)] {
             figures[at].push(runtime.block_on(warm(count, outstanding))?);
         }
@@ -93,27 +124,28 @@ fn measure(count: u64, rounds: usize) -> Result<(), Failure> {
 }
 
 /// Microseconds of one round trip.
-fn plain(count: u64) -> Result<f64, Failure> {
-    let folder = std::env::temp_dir().join(format!("warm-cost-{}", std::process::id()));
-    drop(std::fs::remove_file(&folder));
-    let listener = UnixListener::bind(&folder)?;
-    let mut child = Command::new(current_exe()?).arg("echo").arg(&folder).spawn()?;
-    let (mut stream, _) = listener.accept()?;
+async fn plain(count: u64) -> Result<f64, Failure> {
+    let path = std::env::temp_dir().join(format!("warm-cost-{}", std::process::id()));
+    // left by an earlier process of this number, if any
+    fs::remove_file(&path).ok();
+    let listener = UnixListener::bind(&path)?;
+    let mut child = Command::new(current_exe()?).arg("echo").arg(&path).spawn()?;
+    let (stream, _) = listener.accept().await?;
     let mut message = [0; 4 + MESSAGE.len()];
     message[4..].copy_from_slice(&MESSAGE);
-    let mut trip = || -> std::io::Result<()> {
-        stream.write_all(&message)?;
-        stream.read_exact(&mut message)
-    };
-    trip()?;
-    let start = Instant::now();
-    for _ in 0..count {
-        trip()?;
+    let mut start = Instant::now();
+    for number in 0..=count {
+        if number == 1 {
+            // the first trip waits for the other process
+            start = Instant::now();
+        }
+        write_all(&stream, &message).await?;
+        read_exact(&stream, &mut message).await?;
     }
     let time = start.elapsed();
     drop(stream);
     child.wait()?;
-    std::fs::remove_file(&folder)?;
+    fs::remove_file(&path)?;
     Ok(micros(time, count))
 }
 

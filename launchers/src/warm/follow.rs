@@ -9,6 +9,7 @@ use pop_warm::frame::{Decoder, FrameError};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::io::Interest;
 use tokio::net::UnixStream;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep_until};
@@ -48,8 +49,10 @@ impl Reader {
                     let (found, error) = self.frames(shared, at);
                     deliveries.extend(found);
                     stop = error.map(Stop::Broken);
-                    // the kernel had no more: the next read would only say so
+                    // the kernel had no more: wait for the next bytes without another read that only says so
                     if is_last && stop.is_none() {
+                        let empty = || Err::<(), _>(io::ErrorKind::WouldBlock.into());
+                        self.stream.try_io(Interest::READABLE, empty).ok();
                         break;
                     }
                 }
@@ -126,7 +129,7 @@ pub(super) async fn follow(
                 deliveries
             }
             _ = stream.writable(), if has_unsent => shared.turn(|turn| turn.flush(at)),
-            () = changed.notified() => Vec::new(),
+            () = changed.notified() => shared.turn(|turn| turn.flush(at)),
             () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
                 if kill_at.take_if(|at| *at <= Instant::now()).is_some() && !shared.lock().is_stopping(at.0, at.1) {
                     let why = "it closed its socket and did not end".to_owned();

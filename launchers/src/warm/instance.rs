@@ -58,6 +58,12 @@ impl Instance {
         }
     }
 
+    /// Sends a frame to a busy instance: its task sends all frames of one turn together.
+    pub(super) fn send_soon(&mut self, kind: Kind, id: LaunchId, body: &[u8]) {
+        write(&mut self.unsent, kind, id.0, body);
+        self.changed.notify_one();
+    }
+
     pub(super) fn has_unsent(&self) -> bool {
         !self.unsent.is_empty()
     }

@@ -282,9 +282,15 @@ impl Turn<'_> {
         let body = attempt_body(variables, &warm.payload);
         served.begin(id, instance.name.clone(), Instant::now());
         instance.in_hand.push(operation);
-        // the task must watch the new operation's time limits
-        instance.changed.notify_one();
-        instance.send(Kind::Handle, operation, &body);
+        if served.due().is_some() {
+            // the task must watch the time limit of the new operation
+            instance.changed.notify_one();
+        }
+        if instance.in_hand.len() > 1 {
+            instance.send_soon(Kind::Handle, operation, &body);
+        } else {
+            instance.send(Kind::Handle, operation, &body);
+        }
     }
 
     /// Ends an operation.

@@ -48,7 +48,14 @@ impl InheritedSocket {
             match rustix::io::read(self.0.get(), &mut *piece) {
                 Err(Errno::AGAIN) => ready.clear_ready(),
                 Err(Errno::INTR) => {}
-                read => return Ok(read?),
+                read => {
+                    let count = read?;
+                    // the kernel had no more: the next wait needs no read that only says so
+                    if (1..piece.len()).contains(&count) {
+                        ready.clear_ready();
+                    }
+                    return Ok(count);
+                }
             }
         }
     }
