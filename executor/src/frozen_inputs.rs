@@ -147,6 +147,9 @@ impl Inputs {
         add(&self.settings.to_bytes()?);
         add(&self.agenda);
         add(self.registry.as_deref().unwrap_or_default());
+        if !self.files.is_empty() {
+            add(FILES.as_bytes());
+        }
         for (name, text) in &self.files {
             add(name.as_bytes());
             add(text.as_bytes());

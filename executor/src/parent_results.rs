@@ -100,12 +100,19 @@ impl ParentResults {
                 return Err("an operation before it ran again, and the files that its container sees may have changed"
                     .to_owned());
             }
-            if let Some(folder) = now.iter().find(|file| &*file.stamp == FOLDER) {
-                return Err(format!(
-                    "an operation before it ran again, and it names the folder `{}`, whose content may have changed",
-                    folder.path
-                ));
-            }
+        }
+        // what is in a folder is unknown, unless `reads` declares it, or it only takes files that `writes` declares
+        let is_output = |folder: &NamedFile| {
+            is_declared
+                .iter()
+                .any(|path| path.strip_prefix(&*folder.path).is_some_and(|rest| rest.starts_with('/')))
+        };
+        let is_open = |file: &&NamedFile| &*file.stamp == FOLDER && !is_output(file);
+        if let Some(folder) = now.iter().find(is_open).filter(|_| !declares_reads) {
+            return Err(format!(
+                "it names the folder `{}`, whose content may have changed (declare its files in `reads`)",
+                folder.path
+            ));
         }
         Ok(earlier.clone())
     }

@@ -1,33 +1,14 @@
 //! Operations that are planned together: those of an agenda, of a generator, or inside an operation of type `agenda`.
 
-use super::build::plan_operation;
 use super::edges::{Reason, check_cycles, check_fallbacks};
 use super::fit::{Named, check_fit};
-use super::names::Known;
-use super::types::Types;
 use super::{Edge, EdgeKind, Graph, OpRef, PlannedOperation};
-use crate::document::{AgendaFiles, InputSpecs, Operation};
+use crate::document::InputSpecs;
 use crate::ops::{OpIx, OpMap};
 use pop_contract::LaunchType;
 use pop_document::{Fault, Pointer, Site};
 use serde_json::Value;
 use std::collections::HashMap;
-
-/// What operations may refer to.
-#[derive(Clone, Copy)]
-pub(super) struct Scope<'s> {
-    pub(super) known: Known<'s>,
-    pub(super) inputs: &'s InputSpecs,
-    /// Whether an operation around them has `forEach`.
-    pub(super) has_items: bool,
-    /// Number of operations of type `agenda` around them.
-    pub(super) depth: u32,
-    /// Name of their document.
-    pub(super) document: &'s str,
-    /// Names of the documents that use this one.
-    pub(super) documents: &'s [&'s str],
-    pub(super) files: &'s AgendaFiles,
-}
 
 /// Operations that are planned together.
 #[derive(Debug, Default)]
@@ -70,24 +51,17 @@ impl<'b> Around<'b> {
 }
 
 impl Batch {
-    pub(super) fn plan(
-        operations: Vec<Operation>,
-        scope: &Scope<'_>,
-        types: &mut Types<'_>,
-        faults: &mut Vec<Fault>,
-    ) -> Self {
-        let mut batch = Self::default();
-        for (index, operation) in operations.into_iter().enumerate() {
-            plan_operation(operation, index, scope, types, &mut batch, faults);
-        }
-        batch
-    }
-
     /// The dependencies of these operations on others outside the body that they form.
     pub(super) fn outward(&self) -> impl Iterator<Item = Reason> {
         let own = self.reasons.iter().flatten().chain(&self.of_result).filter_map(Reason::outwards);
         let inner: Vec<Reason> = self.inside.iter().flat_map(|(_, inside)| inside.outward()).collect();
         own.chain(inner.into_iter().filter_map(|reason| reason.outwards()))
+    }
+
+    /// The dependencies of operations that are in no body.
+    pub(super) fn numbered(&self) -> Vec<Vec<Edge>> {
+        let number = |edge: &Edge<OpRef>| edge.on.fixed().map(|on| edge.to(on));
+        self.edges.iter().map(|edges| edges.iter().filter_map(number).collect()).collect()
     }
 
     /// Marks the operations whose results others read. The first operation has the number `first`.

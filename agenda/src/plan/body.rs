@@ -1,14 +1,13 @@
 //! Type `agenda`: the operations inside an operation. They are planned once, and added to the run for each instance.
 
-use super::batch::{Batch, Scope};
-use super::edges::Reasons;
-use super::grow::{Grown, MOST_LEVELS};
+use super::batch::Batch;
+use super::edges::{Reasons, compile};
 use super::names::{Known, Names};
+use super::scope::{MOST_LEVELS, Scope};
 use super::spelling::check_spellings;
 use super::types::Types;
-use super::{Edge, EdgeKind, OpRef, Origin, Payload, Plan, PlannedOperation, build};
+use super::{Edge, EdgeKind, OpRef, Origin, Payload, Plan, PlannedOperation};
 use crate::document::{Agenda, InputSpecs, Operation, name_of};
-use crate::ops::OpIx;
 use crate::outcome::Outcomes;
 use pop_document::{Fault, Pointer, kind_of, nearest};
 use pop_policy::POLICIES;
@@ -24,7 +23,7 @@ const SKIP: &str = "skipPattern";
 #[derive(Debug, Default)]
 pub struct Body {
     operations: Vec<PlannedOperation>,
-    edges: Vec<Vec<Edge<OpRef>>>,
+    pub(super) edges: Vec<Vec<Edge<OpRef>>>,
     /// The result of the whole, with references to results of the operations.
     pub(crate) result: Option<Payload>,
     /// The agenda in a file of its own; none for operations written in place, which share the inputs around them.
@@ -149,8 +148,14 @@ impl Body {
         let totals = &types.totals;
         let planned = Agenda::parse(file.root.clone(), &mut own).map(|agenda| {
             let Agenda { policies, handler, inputs, operations, unread, result, .. } = agenda;
-            let mut types =
-                Types::new(types.catalog, types.on, &policies, handler.as_deref(), pop_registry::AGENDA);
+            let mut types = Types::new(
+                types.catalog,
+                types.on,
+                &policies,
+                handler.as_deref(),
+                pop_registry::AGENDA,
+                types.plan_list,
+            );
             types.totals.clone_from(totals);
             let mut documents = scope.documents.to_vec();
             documents.push(scope.document);
@@ -189,9 +194,9 @@ impl Body {
     ) -> (Self, Batch) {
         let names = Names::check(&operations, unread, 0, None, faults);
         let inner = Scope { known: Known::of_body(&names, around), ..*scope };
-        let mut batch = Batch::plan(operations, &inner, types, faults);
+        let mut batch = (types.plan_list)(operations, &inner, types, faults);
         let mut reasons = Reasons::new(whole.name.as_str(), &inner);
-        let result = result.map(|(result, at)| build::compile(result, &at, &mut reasons, faults));
+        let result = result.map(|(result, at)| compile(result, &at, &mut reasons, faults));
         batch.of_result = reasons.found;
         check_generators(&batch, faults);
         wait_in_body(&mut batch);
@@ -315,30 +320,6 @@ fn wait_in_body(batch: &mut Batch) {
 }
 
 impl Plan {
-    /// The operations inside an operation of type `agenda`, to be added at the end of the plan.
-    pub(crate) fn inside(&self, of: OpIx, body: &Body) -> Grown {
-        let whole = self.operation(of);
-        let first = self.len() as u32;
-        let (name, is_absorbed) = (&whole.name, whole.is_absorbed);
-        let planned = (0..).zip(&body.operations).map(|(index, inner)| PlannedOperation {
-            name: name.inner(&inner.name),
-            is_absorbed,
-            origin: Some(Origin::Inner { of, index }),
-            ..inner.clone()
-        });
-        let number = |on: OpRef| match on {
-            OpRef::Fixed(op) => op,
-            OpRef::Inner { up: 0, index } => OpIx(first + index),
-            OpRef::Inner { up, index } => self.resolve(of, OpRef::Inner { up: up - 1, index }),
-        };
-        let edges = body.edges.iter().map(|edges| {
-            let mut edges: Vec<Edge> = edges.iter().map(|edge| edge.to(number(edge.on))).collect();
-            edges.sort_unstable();
-            edges
-        });
-        Grown::with_edges(planned.collect(), edges.collect())
-    }
-
     /// All operations of the agenda and inside its operations, planned or to come. Generated ones are not among them.
     pub fn templates(&self) -> impl Iterator<Item = &PlannedOperation> {
         let mut open: Vec<&PlannedOperation> = Vec::new();

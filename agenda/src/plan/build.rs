@@ -1,15 +1,16 @@
 //! Builds a plan: resolves every name, type and reference of an agenda and reports all faults.
 
-use super::batch::{Batch, Scope};
+use super::batch::Batch;
 use super::body::{Body, check_given, check_params};
 use super::condition::{OutcomeGroup, When};
-use super::edges::{Reason, Reasons};
+use super::edges::{Reason, Reasons, compile};
 use super::exec::{check_exec, check_script};
 use super::files::{PlannedFiles, check_operation};
 use super::length::{check_delivery, check_length};
 use super::names::{Known, Names};
 use super::needs::{Needs, check_totals};
 use super::payload::Referent;
+use super::scope::Scope;
 use super::shared_files::check_shared;
 use super::spelling::check_spellings;
 use super::types::{PlanContext, Types, no_route_fault};
@@ -18,7 +19,7 @@ use super::{Edge, ForEach, Graph, OpRef, Origin, Payload, Plan, PlannedOperation
 use crate::document::{Agenda, Operation};
 use crate::ops::OpIx;
 use pop_contract::LaunchType;
-use pop_document::{Fault, Pointer};
+use pop_document::Fault;
 use pop_policy::{Lock, OnFail, Policies, Scope as PolicyScope};
 use pop_registry::{AGENDA, Catalog};
 use serde_json::Value;
@@ -53,7 +54,7 @@ impl Plan {
             .iter()
             .any(|operation| operation.rare.as_ref().is_some_and(|rare| rare.generator.is_some()));
         let names = Names::check(&operations, unread, 0, None, faults);
-        let mut types = Types::new(catalog, on, &policies, handler.as_deref(), AGENDA);
+        let mut types = Types::new(catalog, on, &policies, handler.as_deref(), AGENDA, plan_list);
         types.totals = totals;
         let known = Known::of_agenda(&names);
         let scope = Scope {
@@ -65,12 +66,12 @@ impl Plan {
             documents: &[],
             files: &files,
         };
-        let mut batch = Batch::plan(operations, &scope, &mut types, faults);
+        let mut batch = plan_list(operations, &scope, &mut types, faults);
         let input_values = input_values.map_or(Value::Null, Value::Object);
         batch.check_inputs(&input_values, faults);
         batch.check_cycles(0, faults);
         check_last(&batch, faults);
-        let graph = Graph::new(&numbered(&batch.edges).into());
+        let graph = Graph::new(&batch.numbered().into());
         let source_files = check_shared(&batch, &graph, faults);
         batch.check(None, on, &inputs, faults);
         if !spellings.is_empty() {
@@ -129,14 +130,22 @@ fn has_dispatch(planned: &PlannedOperation) -> bool {
     }
 }
 
-/// The dependencies of operations that are in no body.
-pub(super) fn numbered(edges: &[Vec<Edge<OpRef>>]) -> Vec<Vec<Edge>> {
-    let number = |edge: &Edge<OpRef>| edge.on.fixed().map(|on| edge.to(on));
-    edges.iter().map(|edges| edges.iter().filter_map(number).collect()).collect()
+/// Plans operations together.
+pub(super) fn plan_list(
+    operations: Vec<Operation>,
+    scope: &Scope<'_>,
+    types: &mut Types<'_>,
+    faults: &mut Vec<Fault>,
+) -> Batch {
+    let mut batch = Batch::default();
+    for (index, operation) in operations.into_iter().enumerate() {
+        plan_operation(operation, index, scope, types, &mut batch, faults);
+    }
+    batch
 }
 
 /// Plans one operation and adds it to `batch`, where it has this index.
-pub(super) fn plan_operation(
+fn plan_operation(
     mut operation: Operation,
     index: usize,
     scope: &Scope<'_>,
@@ -330,16 +339,4 @@ fn check_last(batch: &Batch, faults: &mut Vec<Fault>) {
             faults.extend(site.map(|site| Fault::new("cycle", site, message).hint(hint)));
         }
     }
-}
-
-pub(super) fn compile(
-    value: Value,
-    place: &Pointer,
-    reasons: &mut Reasons<'_>,
-    faults: &mut Vec<Fault>,
-) -> Payload {
-    Payload::compile(value, |token, at| {
-        let at = Pointer::from(format!("{place}{at}"));
-        reasons.refer(token, &at, faults)
-    })
 }

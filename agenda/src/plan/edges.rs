@@ -1,8 +1,8 @@
 //! Dependencies of an operation: those whose results the payload refers to, and those that `dependsOn` names.
 
-use super::batch::Scope;
 use super::names::Known;
-use super::payload::Referent;
+use super::payload::{Payload, Referent};
+use super::scope::Scope;
 use super::{Edge, EdgeKind, Graph, OpRef, PlannedOperation};
 use crate::document::{DependsOn, InputSpecs, InputType, Operation};
 use crate::name::OperationName;
@@ -10,6 +10,7 @@ use crate::ops::OpIx;
 use crate::outcome::Outcomes;
 use crate::reference::Token;
 use pop_document::{Fault, Pointer, Site, nearest};
+use serde_json::Value;
 
 /// Maximum number of operations of a cycle in a message.
 const MOST_SHOWN: usize = 20;
@@ -306,6 +307,19 @@ impl<'a> Reasons<'a> {
         }
         edges
     }
+}
+
+/// Resolves the references of a value at `place`, and adds the dependencies that follow from them.
+pub(super) fn compile(
+    value: Value,
+    place: &Pointer,
+    reasons: &mut Reasons<'_>,
+    faults: &mut Vec<Fault>,
+) -> Payload {
+    Payload::compile(value, |token, at| {
+        let at = Pointer::from(format!("{place}{at}"));
+        reasons.refer(token, &at, faults)
+    })
 }
 
 pub(super) fn check_cycles<'p>(

@@ -1,10 +1,12 @@
 //! Operations that are added to a plan during the run, with the same checks as those of an agenda.
 
-use super::batch::{Batch, Scope};
-use super::build::{MOST_OPERATIONS, numbered};
+use super::batch::Batch;
+use super::body::Body;
+use super::build::{MOST_OPERATIONS, plan_list};
 use super::names::{Known, Names};
+use super::scope::{MOST_LEVELS, Scope};
 use super::types::Types;
-use super::{Edge, EdgeKind, Origin, Plan, PlannedOperation, RareFields};
+use super::{Edge, EdgeKind, OpRef, Origin, Plan, PlannedOperation, RareFields};
 use crate::document::{AgendaFiles, InputSpecs, ItemFailures, Operation};
 use crate::ops::OpIx;
 use pop_document::{Fault, Pointer, kind_of};
@@ -12,8 +14,6 @@ use pop_registry::LOCAL;
 use serde_json::Value;
 use std::sync::Arc;
 
-/// Maximum depth of nested generators, and of nested operations of type `agenda`.
-pub(super) const MOST_LEVELS: u32 = 32;
 /// Maximum number of faults of generated operations in a message.
 const MOST_SHOWN: usize = 3;
 
@@ -88,6 +88,30 @@ impl Plan {
         Grown { labels, ..Grown::of((0..count as u32).map(instance).collect()) }
     }
 
+    /// The operations inside an operation of type `agenda`, to be added at the end of the plan.
+    pub(crate) fn inside(&self, of: OpIx, body: &Body) -> Grown {
+        let whole = self.operation(of);
+        let first = self.len() as u32;
+        let (name, is_absorbed) = (&whole.name, whole.is_absorbed);
+        let planned = (0..).zip(body.operations()).map(|(index, inner)| PlannedOperation {
+            name: name.inner(&inner.name),
+            is_absorbed,
+            origin: Some(Origin::Inner { of, index }),
+            ..inner.clone()
+        });
+        let number = |on: OpRef| match on {
+            OpRef::Fixed(op) => op,
+            OpRef::Inner { up: 0, index } => OpIx(first + index),
+            OpRef::Inner { up, index } => self.resolve(of, OpRef::Inner { up: up - 1, index }),
+        };
+        let edges = body.edges.iter().map(|edges| {
+            let mut edges: Vec<Edge> = edges.iter().map(|edge| edge.to(number(edge.on))).collect();
+            edges.sort_unstable();
+            edges
+        });
+        Grown::with_edges(planned.collect(), edges.collect())
+    }
+
     /// The operations in the result of a generator, or a message if they break a rule.
     pub(crate) fn generated(&self, by: OpIx, result: &Value) -> Result<Grown, String> {
         let nothing = Grown::of(Vec::new());
@@ -135,7 +159,8 @@ impl Plan {
             documents: &[],
             files: &files,
         };
-        let mut batch = Batch::plan(operations, &scope, &mut Types::of_context(context, LOCAL), &mut faults);
+        let mut batch =
+            plan_list(operations, &scope, &mut Types::of_context(context, LOCAL, plan_list), &mut faults);
         self.check_generated(by, &batch, &mut faults);
         let messages: Vec<String> = faults
             .iter()
@@ -151,7 +176,8 @@ impl Plan {
             planned.origin = Some(Origin::Generated { by, depth });
             planned.is_read = true;
         }
-        Ok(Grown { planned: batch.planned, edges: numbered(&batch.edges), names, labels: Vec::new() })
+        let edges = batch.numbered();
+        Ok(Grown { planned: batch.planned, edges, names, labels: Vec::new() })
     }
 
     fn check_generated(&self, by: OpIx, batch: &Batch, faults: &mut Vec<Fault>) {
@@ -167,7 +193,7 @@ impl Plan {
         }
         // a cycle can only be among the generated operations, or lead through one that waits for all of them
         batch.check_cycles(first, faults);
-        for (planned, edges) in batch.planned.iter().zip(numbered(&batch.edges)) {
+        for (planned, edges) in batch.planned.iter().zip(batch.numbered()) {
             if let Some(waiter) = self.waits_for_generated(by, &edges) {
                 let waiter = &self.operation(waiter).name;
                 let message = format!(

@@ -17,6 +17,7 @@ mod names;
 mod needs;
 mod op_ref;
 mod payload;
+mod scope;
 mod shared_files;
 mod spelling;
 mod types;

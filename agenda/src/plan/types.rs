@@ -1,5 +1,7 @@
 //! Handler selection: operations with the same type, handler, version and action share one lookup.
 
+use super::batch::Batch;
+use super::scope::Scope as PlanScope;
 use super::{Route, Serves};
 use crate::document::{InputSpecs, Operation};
 use crate::resource_totals::ResourceTotals;
@@ -32,8 +34,13 @@ struct HandlerQuery {
     action: Option<String>,
 }
 
+/// Plans operations; those of an operation of type `agenda` are planned by the same function as those around them.
+pub(super) type PlanList = fn(Vec<Operation>, &PlanScope<'_>, &mut Types<'_>, &mut Vec<Fault>) -> Batch;
+
 /// The lookups so far.
 pub(super) struct Types<'c> {
+    /// Plans the operations inside others.
+    pub(super) plan_list: PlanList,
     pub(super) catalog: &'c Catalog,
     pub(super) on: LaunchType,
     agenda: &'c PolicyLayer,
@@ -67,8 +74,10 @@ impl<'c> Types<'c> {
         agenda: &'c PolicyLayer,
         assigned: Option<&'c str>,
         stream: &'static str,
+        plan_list: PlanList,
     ) -> Self {
         Self {
+            plan_list,
             catalog,
             on,
             agenda,
@@ -82,9 +91,9 @@ impl<'c> Types<'c> {
         }
     }
 
-    pub(super) fn of_context(context: &'c PlanContext, stream: &'static str) -> Self {
+    pub(super) fn of_context(context: &'c PlanContext, stream: &'static str, plan_list: PlanList) -> Self {
         let PlanContext { catalog, on, policies, assigned, inputs: _ } = context;
-        Self::new(catalog, *on, policies, assigned.as_deref(), stream)
+        Self::new(catalog, *on, policies, assigned.as_deref(), stream, plan_list)
     }
 
     /// The handler of an operation and its policies.

@@ -1,7 +1,7 @@
 //! Reruns: which operations reuse the result of the parent, and replayed dead letters.
 
 use crate::fold::disagreement;
-use crate::properties::scripts;
+use crate::properties::{options, scripts};
 use crate::run::Run;
 use crate::world::{Script, World, plan, plan_of, script};
 use pop_agenda::{
@@ -48,6 +48,18 @@ fn rerun(operations: &Value, changed: &[&str], parent: ParentRun) -> (Vec<String
         _ => None,
     });
     (ran, why.collect())
+}
+
+/// Removes what depends on the order: time limits, caches, and failures that end the run.
+fn independent_of_order(scripts: &mut [Script]) {
+    for script in scripts {
+        script.timeout_ms = 0;
+        script.cache = None;
+        if script.on_fail == "FATAL" {
+            script.on_fail = "REPLY";
+        }
+        independent_of_order(&mut script.inside);
+    }
 }
 
 fn sample(name: &str, payload: &str, params: &Value) -> Value {
@@ -153,14 +165,7 @@ fn rerun_is_the_same_after_a_crash_at_any_record() {
     let strategy = (scripts(), 1_u32..5, any::<u64>());
     proptest::test_runner::TestRunner::new(config)
         .run(&strategy, |(mut scripts, parallel, unchanged)| {
-            for script in &mut scripts {
-                // what a time limit or a cache decides depends on the order
-                script.timeout_ms = 0;
-                script.cache = None;
-                if script.on_fail == "FATAL" {
-                    script.on_fail = "REPLY";
-                }
-            }
+            independent_of_order(&mut scripts);
             let plan = plan_of(&scripts);
             let names = (0..64).filter(|at| unchanged >> at & 1 == 1);
             let names: BTreeSet<String> = names
@@ -168,7 +173,7 @@ fn rerun_is_the_same_after_a_crash_at_any_record() {
                     [format!("op{at}"), format!("op{at}#0"), format!("op{}#1", at / 2), format!("made{at}.0")]
                 })
                 .collect();
-            let options = RunOptions { parallel, keep_going: true, ..RunOptions::default() };
+            let options = options(parallel);
             let begin = |world: &mut World<'_>| world.parent = Some((parent(&[], &[]), names.clone()));
             let mut whole = World::new(&scripts, &plan, &options);
             begin(&mut whole);

@@ -266,6 +266,7 @@ fn help_of_run() {
               500M or 2T; the least recently used ones are deleted [default: 10G]
               
               [env: POP_FILE_CACHE_SIZE=]
+
           --resources <NAME=N>
               Set totals of the resources that running operations share (`resources` in their params),
               such as gpu=2,license=3; repeatable [default: variable POP_RESOURCES, then cpu and memory

@@ -286,7 +286,7 @@ fn f42_generated_operations_are_checked_like_an_agenda() {
         (r#"[{"name": "Size", "type": "sample"}]"#, "`Size`"),
         (r#"[{"name": "x", "type": "smaple"}]"#, "which no handler serves"),
         (r#"[{"name": "x", "type": "sample", "payload": "@<nobody.out>"}]"#, "not in this agenda"),
-        (r#"[{"name": "x", "type": "sample", "payload": "@<x.out>"}]"#, "in a cycle: x"),
+        (r#"[{"name": "x", "type": "sample", "payload": "@<x.out>"}]"#, "`x` depends on itself"),
         (r#"{"name": "x"}"#, "must be a list of operations, not a map"),
     ] {
         bench.write("more.json", wrong);

@@ -1,4 +1,4 @@
-//! The three sample jobs: run with something bad in them, mended, and gone on with by `pop rerun`.
+//! The three sample jobs: run with something bad in them, mended, and continued with `pop rerun`.
 
 use crate::bench::{Bench, Call};
 use serde_json::Value;
@@ -32,7 +32,8 @@ fn three_hundred_csv_files_with_a_bad_one_are_mended_and_rerun() {
         bench.write(&format!("sales/{index:03}.csv"), format!("a,{index}\nb,1\n"));
     }
     bench.write("sales/123.csv", "a,1\nb,2,3\n");
-    let ended = run(&bench, "sales.yaml").argument("--input").argument("folder=sales").argument("-j4").ends(0);
+    let ended =
+        run(&bench, "sales.yaml").argument("--input").argument("folder=sales").argument("-j4").ends(0);
     assert!(ended.stderr.contains("(1 of 300 items of `file` failed)"), "{}", ended.stderr);
     assert!(ended.stderr.contains("| line 2 has 3 columns"), "{}", ended.stderr);
     assert_eq!(bench.read("sums.csv").lines().count(), 299);
@@ -58,12 +59,12 @@ fn broken_variant_of_a_matrix_is_mended_and_rerun() {
         .argument("-k")
         .ends(10);
     assert!(ended.stderr.contains("failed    variant[-O2, c11]/test"), "{}", ended.stderr);
-    assert_eq!(bench.read("result.txt"), "failed: [\"variant\",\"variant#0\",\"variant#0/test\"]\n");
+    assert_eq!(bench.read("result.txt"), "failed: [\"variant\",\"variant#1\",\"variant#1/test\"]\n");
     assert!(!bench.has("dist"));
     bench.write("sum.c", &source);
     bench.pop(0, "rerun last");
     assert_eq!(bench.read("result.txt"), "succeeded: []\n");
-    assert!(bench.has("dist/0/sum"));
+    assert!(bench.has("dist/1/sum"));
     // the source is an input of every build, and the notice of every run
     assert!(ran(&bench).contains(&"variant[-O2, c17]/build".to_owned()));
 }

@@ -25,7 +25,7 @@ fn inputs() -> Inputs {
     };
     let registry = Some(b"{}".to_vec());
     Inputs {
-        files: [("other.yaml".to_owned(), "operations: []\n".to_owned())].into(),
+        files: BTreeMap::new(),
         settings,
         agenda: b"{}".to_vec(),
         registry,
@@ -159,6 +159,20 @@ fn only_an_unlocked_run_is_deleted() {
     drop(lock);
     folder.clone().delete().unwrap();
     assert!(!folder.path().exists() && RunFolder::list(runs.path()).unwrap().is_empty());
+}
+
+#[test]
+fn changed_agenda_in_a_file_changes_the_digest() {
+    let runs = tempfile::tempdir().unwrap();
+    let files = [("lib/b.yaml".to_owned(), "operations: []\n".to_owned())];
+    let with = Inputs { files: files.into(), ..inputs() };
+    assert_ne!(with.digest().unwrap(), inputs().digest().unwrap());
+    let (folder, _lock) = RunFolder::create(runs.path(), "r1", &with).unwrap();
+    let read = folder.inputs().unwrap();
+    assert_eq!((read.digest().unwrap(), &read), (with.digest().unwrap(), &with));
+    let file = folder.path().join(INPUTS).join("agendas.json");
+    fs::write(&file, fs::read_to_string(&file).unwrap().replace("[]", "[ ]")).unwrap();
+    assert_ne!(folder.inputs().unwrap().digest().unwrap(), with.digest().unwrap());
 }
 
 #[test]
