@@ -198,7 +198,7 @@ fn policies_of_a_failed_attempt() {
     assert_eq!(told["outcome"], "succeeded");
     let told = outcome(10, "sleep 100", &json!({"timeoutMs": 50}));
     assert_eq!(told["diagnosticEvents"][0]["statusCode"], "timeout");
-    let told = outcome(10, "echo hi; sleep 100", &json!({"noOutputTimeoutMs": 50}));
+    let told = outcome(10, "echo hi; sleep 100", &json!({"noOutputTimeoutMs": 500}));
     assert_eq!(told["diagnosticEvents"][0]["statusCode"], "stalled");
     assert_eq!(told["diagnosticEvents"][0]["payload"]["logTail"], json!(["hi"]));
 }

@@ -153,7 +153,7 @@ fn r3_optimistic_lock_loser_gets_a_conflict_and_retries() {
 
 #[test]
 fn r5_f80_starts_keep_their_distance_across_runs() {
-    let agenda = json!({"params": {"delayMs": 400, "delayId": "api"}, "operations": [
+    let agenda = json!({"params": {"delayMs": 800, "delayId": "api"}, "operations": [
         {"name": "a", "type": "exec", "payload": {"command": ["true"]}},
         {"name": "b", "type": "exec", "payload": {"command": ["true"]}}]});
     let bench = Bench::with_agenda(&agenda.to_string());
@@ -163,8 +163,8 @@ fn r5_f80_starts_keep_their_distance_across_runs() {
         starts.extend(["a", "b"].map(|name| bench.operation(name)["startedTime"].as_u64().unwrap()));
     }
     starts.sort_unstable();
-    // the recorded time is that of the driver's decision, about a millisecond from the turn
-    assert!(starts.windows(2).all(|two| two[1] - two[0] >= 395), "{starts:?}");
+    // the recorded time is that of the driver's decision, which a loaded machine delays
+    assert!(starts.windows(2).all(|two| two[1] - two[0] >= 500), "{starts:?}");
 }
 
 #[test]

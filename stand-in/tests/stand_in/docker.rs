@@ -1,5 +1,6 @@
 //! Pods as containers. These tests need a Docker Engine; `just test-docker` runs them.
 
+use crate::kubelet::until_printed;
 use crate::test_cluster::{TestCluster, has_phase, pod, state};
 use kube::api::{DeleteParams, LogParams};
 use pop_stand_in::{Backend, Config};
@@ -97,8 +98,9 @@ async fn a_missing_image_and_a_missing_program_are_reported() {
 #[ignore = "needs a Docker Engine"]
 async fn a_deleted_container_is_killed_after_its_grace() {
     let cluster = start().await;
-    let running =
-        cluster.run(contained("x", "trap '' TERM; while :; do sleep 1; done"), has_phase("Running")).await;
+    let line = "trap '' TERM; echo up; while :; do sleep 1; done";
+    let running = cluster.run(contained("x", line), has_phase("Running")).await;
+    until_printed(&cluster, "x").await;
     let params = DeleteParams { grace_period_seconds: Some(1), ..DeleteParams::default() };
     cluster.pods.delete("x", &params).await.unwrap();
     let last = cluster.until("x", |pod| state(pod)["terminated"].is_object()).await;

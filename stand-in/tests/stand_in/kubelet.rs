@@ -77,7 +77,7 @@ async fn a_deletion_has_five_events() {
 }
 
 /// Waits for the first line of a pod's log.
-async fn until_printed(cluster: &TestCluster, name: &str) {
+pub(crate) async fn until_printed(cluster: &TestCluster, name: &str) {
     let params = LogParams { follow: true, ..LogParams::default() };
     let mut lines = pin!(cluster.pods.log_stream(name, &params).await.unwrap().lines());
     timeout(HANG, lines.try_next()).await.unwrap().unwrap();
