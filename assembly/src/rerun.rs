@@ -11,7 +11,7 @@ use crate::surroundings::Surroundings;
 use crate::text_faults::TextFaults;
 use crate::text_files::{AgendaOrigin, TextFiles};
 use pop_agenda::{
-    GivenInput, OpIx, ParentRecord, ParentRun, Plan, PlannedOperation, failed_operations,
+    GivenInput, OpIx, ParentRecord, ParentRun, Plan, PlannedOperation, Resources, failed_operations,
     skipped_by_condition,
 };
 use pop_document::nearest;
@@ -97,6 +97,11 @@ impl Rerun {
     /// The launcher of the parent.
     pub fn launcher(&self) -> Result<LaunchType, AssemblyError> {
         launcher(&self.parent.inputs.settings)
+    }
+
+    /// The totals of resources of the parent; empty if its operations needed none.
+    pub fn resources(&self) -> &Resources {
+        &self.parent.scheduler.options().resources
     }
 
     /// The request of the new run: the agenda on disk, and settings and inputs of the parent with these changes. Files

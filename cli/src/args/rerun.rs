@@ -1,6 +1,7 @@
 //! Arguments of `pop rerun`.
 
 use super::inputs::PlanningArgs;
+use super::resources::ResourceArgs;
 use super::run::run_id;
 use super::shared::{GoArgs, LaunchArgs, RunsFolder, StrictArg};
 use crate::completion;
@@ -33,6 +34,8 @@ pub(crate) struct RerunArgs {
     pub(crate) run_id: Option<String>,
     #[command(flatten)]
     pub(crate) go: GoArgs,
+    #[command(flatten)]
+    pub(crate) resources: ResourceArgs,
     #[command(flatten)]
     pub(crate) strict: StrictArg,
     #[command(flatten)]

@@ -1,7 +1,7 @@
 //! `pop rerun`: a new run that reuses the unchanged results of an earlier one.
 
 use super::go::{drive, look_at_disk, options, reach};
-use crate::args::{LaunchArgs, RerunArgs};
+use crate::args::{LaunchArgs, RerunArgs, ResourceArgs};
 use crate::error::{CommandError, Kind};
 use crate::faults::assemble;
 use crate::launch_data::{given_inputs, launch_data, surroundings, text_files};
@@ -35,7 +35,10 @@ pub(crate) fn rerun(args: &RerunArgs) -> Result<u8, CommandError> {
     let mut faults = TextFaults::default();
     let files = text_files(&args.plan.registry, &launch, &surroundings);
     let (request, agenda) = rerun.request(changes, &files, &mut faults)?;
-    let request = RunRequest { descriptions: DescriptionSource::Programs, ..request };
+    // the totals of the earlier run hold, unless the command line sets others
+    let resources = std::iter::once(rerun.resources().clone()).chain(args.resources.resources.clone());
+    let totals = ResourceArgs { resources: resources.collect() }.totals(launcher, &surroundings, true)?;
+    let request = RunRequest { descriptions: DescriptionSource::Programs, totals: Some(totals), ..request };
     if !args.go.quiet {
         let words = agenda.words(request.texts.agenda.name(), rerun.run());
         ui::say(&format!("rerun of {}: {words}", rerun.run()));

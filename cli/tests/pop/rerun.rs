@@ -414,3 +414,22 @@ fn declared_output_may_change_while_its_operation_runs() {
     bench.pop(0, "rerun p --run-id q");
     assert_eq!(reuse(&bench, "q", "copy"), "from run p: nothing has changed");
 }
+
+#[test]
+fn rerun_has_the_totals_of_its_parent_unless_others_are_set() {
+    let bench = Bench::new();
+    let line = |amount: u32| {
+        format!(
+            "  - {{name: a, type: exec, params: {{resources: {{gpu: {amount}}}}}, payload: {{command: [\"true\"]}}}}\n"
+        )
+    };
+    write(&bench, &[line(2)]);
+    bench.pop(0, "run a.yaml --run-id p --resources gpu=2");
+    bench.pop(0, "rerun p a --run-id q");
+    assert_eq!(bench.operation("a")["attempts"], 1);
+    write(&bench, &[line(3)]);
+    let refused = bench.pop(3, "rerun q").stderr;
+    assert!(refused.contains("needs gpu 3, but the run has 2 in all"), "{refused}");
+    bench.pop(0, "rerun q --resources gpu=3");
+    assert_eq!(bench.shown()["resources"]["gpu"], 3);
+}
