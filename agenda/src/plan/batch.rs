@@ -81,32 +81,37 @@ impl Batch {
     }
 
     /// Adds a fault for each cycle. An operation of type `agenda` depends on everything that operations inside it need.
-    pub(super) fn check_cycles(&self, first: usize, faults: &mut Vec<Fault>) {
+    /// `graph` is that of these operations alone, if it exists already.
+    pub(super) fn check_cycles(&self, first: usize, graph: Option<&Graph>, faults: &mut Vec<Fault>) {
         let mut outward: HashMap<usize, Vec<Reason>> = HashMap::new();
         for (index, inside) in &self.inside {
             outward.insert(*index, inside.outward().collect());
         }
-        let lists: Vec<Vec<Edge>> = self
-            .edges
-            .iter()
-            .enumerate()
-            .map(|(index, edges)| {
-                let outward = outward.get(&index).into_iter().flatten().map(|reason| reason.edge);
-                let all = edges.iter().copied().chain(outward);
-                let mut own: Vec<Edge> =
-                    all.filter_map(|edge| Some(edge.to(OpIx(local(edge.on, first)? as u32)))).collect();
-                own.retain(|edge| edge.on.index() < self.planned.len());
-                own.sort_unstable();
-                own.dedup_by_key(|edge| edge.on);
-                own
-            })
-            .collect();
+        let own = |(index, edges): (usize, &Vec<Edge<OpRef>>)| {
+            let outward = outward.get(&index).into_iter().flatten().map(|reason| reason.edge);
+            let all = edges.iter().copied().chain(outward);
+            let mut own: Vec<Edge> =
+                all.filter_map(|edge| Some(edge.to(OpIx(local(edge.on, first)? as u32)))).collect();
+            own.retain(|edge| edge.on.index() < self.planned.len());
+            own.sort_unstable();
+            own.dedup_by_key(|edge| edge.on);
+            own
+        };
+        let built;
+        let graph = match graph.filter(|_| self.inside.is_empty()) {
+            Some(graph) => graph,
+            None => {
+                let lists: Vec<Vec<Edge>> = self.edges.iter().enumerate().map(own).collect();
+                built = Graph::new(&lists.into());
+                &built
+            }
+        };
         let site = |from: OpIx, to: OpIx| {
             let outward = outward.get(&from.index()).into_iter().flatten();
             let mut reasons = self.reasons[from.index()].iter().chain(outward);
             reasons.find(|reason| local(reason.edge.on, first) == Some(to.index())).map(Reason::site)
         };
-        check_cycles(&Graph::new(&lists.into()), &|op| &self.planned[op.index()], &site, faults);
+        check_cycles(graph, &|op| &self.planned[op.index()], &site, faults);
     }
 
     /// Checks the references to inputs whose values are known.

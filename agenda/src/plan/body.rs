@@ -23,7 +23,7 @@ const SKIP: &str = "skipPattern";
 #[derive(Debug, Default)]
 pub struct Body {
     operations: Vec<PlannedOperation>,
-    pub(super) edges: Vec<Vec<Edge<OpRef>>>,
+    edges: Vec<Vec<Edge<OpRef>>>,
     /// The result of the whole, with references to results of the operations.
     pub(crate) result: Option<Payload>,
     /// The agenda in a file of its own; none for operations written in place, which share the inputs around them.
@@ -200,7 +200,7 @@ impl Body {
         batch.of_result = reasons.found;
         check_generators(&batch, faults);
         wait_in_body(&mut batch);
-        batch.check_cycles(0, faults);
+        batch.check_cycles(0, None, faults);
         batch.mark_reads(0);
         let body = Self {
             operations: std::mem::take(&mut batch.planned),

@@ -69,9 +69,9 @@ impl Plan {
         let mut batch = plan_list(operations, &scope, &mut types, faults);
         let input_values = input_values.map_or(Value::Null, Value::Object);
         batch.check_inputs(&input_values, faults);
-        batch.check_cycles(0, faults);
-        check_last(&batch, faults);
         let graph = Graph::new(&batch.numbered().into());
+        batch.check_cycles(0, Some(&graph), faults);
+        check_last(&batch, faults);
         let source_files = check_shared(&batch, &graph, faults);
         batch.check(None, on, &inputs, faults);
         if !spellings.is_empty() {
@@ -93,6 +93,7 @@ impl Plan {
             inputs: Arc::new(input_values),
             labels: HashMap::new(),
             awaiting: HashMap::new(),
+            generated: HashMap::new(),
             source_files,
         };
         if grows {

@@ -16,17 +16,18 @@ impl Plan {
                 let by = self.resolve(op, named);
                 self.awaiting.entry(by).or_default().push(op);
                 // the generator may have added its operations already
-                for added in (0..first.0)
-                    .map(OpIx)
-                    .filter(|added| self.is_generated_by(*added, by))
-                    .collect::<Vec<_>>()
-                {
-                    self.add_wait(op, added);
+                let mut generators = vec![by];
+                while let Some(by) = generators.pop() {
+                    for added in self.generated.get(&by).cloned().unwrap_or_default() {
+                        self.add_wait(op, added);
+                        generators.push(added);
+                    }
                 }
             }
         }
         for op in (first.0..self.len() as u32).map(OpIx) {
             let Some(Origin::Generated { by, .. }) = self.operation(op).origin else { continue };
+            self.generated.entry(by).or_default().push(op);
             let Some(waiters) = self.awaiting.get(&by).cloned() else { continue };
             for waiter in &waiters {
                 self.add_wait(*waiter, op);
@@ -37,14 +38,6 @@ impl Plan {
             }
         }
         changed
-    }
-
-    /// Whether an operation was added by a generator, directly or through others.
-    fn is_generated_by(&self, op: OpIx, by: OpIx) -> bool {
-        match self.operation(op).origin {
-            Some(Origin::Generated { by: own, .. }) => own == by || self.is_generated_by(own, by),
-            _ => false,
-        }
     }
 
     fn add_wait(&mut self, op: OpIx, on: OpIx) {

@@ -104,8 +104,9 @@ impl Plan {
             OpRef::Inner { up: 0, index } => OpIx(first + index),
             OpRef::Inner { up, index } => self.resolve(of, OpRef::Inner { up: up - 1, index }),
         };
-        let edges = body.edges.iter().map(|edges| {
-            let mut edges: Vec<Edge> = edges.iter().map(|edge| edge.to(number(edge.on))).collect();
+        let edges = (0..body.operations().len()).map(|index| {
+            let mut edges: Vec<Edge> =
+                body.dependencies(index).iter().map(|edge| edge.to(number(edge.on))).collect();
             edges.sort_unstable();
             edges
         });
@@ -192,7 +193,7 @@ impl Plan {
             }
         }
         // a cycle can only be among the generated operations, or lead through one that waits for all of them
-        batch.check_cycles(first, faults);
+        batch.check_cycles(first, None, faults);
         for (planned, edges) in batch.planned.iter().zip(batch.numbered()) {
             if let Some(waiter) = self.waits_for_generated(by, &edges) {
                 let waiter = &self.operation(waiter).name;

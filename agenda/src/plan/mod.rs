@@ -247,6 +247,8 @@ pub struct Plan {
     labels: HashMap<OpIx, Box<str>>,
     /// Operations that wait for everything that a generator adds, by generator.
     awaiting: HashMap<OpIx, Vec<OpIx>>,
+    /// Operations that a generator has added, by generator.
+    generated: HashMap<OpIx, Vec<OpIx>>,
     /// Files that must exist before the run.
     source_files: Vec<SourceFile>,
 }

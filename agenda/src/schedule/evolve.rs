@@ -246,10 +246,11 @@ impl Scheduler {
                 self.table.doom(dependant.op);
             }
         }
-        // operations inside that were to go on after a resume do not
-        for part in self.parts.get(&op).map(|parts| parts.all.clone()).unwrap_or_default() {
-            if self.table[part].outcome().is_none() {
-                self.table.doom(part);
+        // operations inside that were to continue after a resume do not
+        let parts = self.parts.get(&op).filter(|_| plan.operation(op).is_whole());
+        for part in parts.map(|parts| &parts.all).into_iter().flatten() {
+            if self.table[*part].outcome().is_none() {
+                self.table.doom(*part);
             }
         }
         if plan.operation(op).origin.is_some() || !plan.last().is_empty() {

@@ -52,17 +52,20 @@ impl Parts {
 impl Scheduler {
     /// The item of an operation and its index: that of the innermost instance around it.
     pub(super) fn item(&self, op: OpIx) -> Option<(&Value, u32)> {
-        let mut at = op;
-        loop {
-            at = match self.plan.operation(at).origin? {
-                Origin::Part { of, index } => match self.parts.get(&of)?.items.get(index as usize) {
-                    Some(item) => return Some((item, index)),
-                    None => of,
-                },
-                Origin::Inner { of, .. } => of,
-                Origin::Generated { .. } => return None,
-            };
-        }
+        self.items_outwards(op).next()
+    }
+
+    /// The items of all instances around an operation with their indices, the innermost first.
+    fn items_outwards(&self, op: OpIx) -> impl Iterator<Item = (&Value, u32)> {
+        let origin = |op: OpIx| self.plan.operation(op).origin;
+        let outwards = std::iter::successors(origin(op), move |inner| match inner {
+            Origin::Part { of, .. } | Origin::Inner { of, .. } => origin(*of),
+            Origin::Generated { .. } => None,
+        });
+        outwards.filter_map(|origin| match origin {
+            Origin::Part { of, index } => Some((self.parts.get(&of)?.items.get(index as usize)?, index)),
+            Origin::Inner { .. } | Origin::Generated { .. } => None,
+        })
     }
 
     /// The values of the inputs that an operation sees.
@@ -80,18 +83,7 @@ impl Scheduler {
     /// The items of all instances around an operation, the innermost last, for a payload that refers to them.
     pub(super) fn items_around(&self, op: OpIx, payload: &Payload) -> Option<Value> {
         payload.reads(Referent::Items).then(|| {
-            let (mut items, mut at) = (Vec::new(), op);
-            while let Some(origin) = self.plan.operation(at).origin {
-                at = match origin {
-                    Origin::Part { of, index } => {
-                        let parts = self.parts.get(&of);
-                        items.extend(parts.and_then(|parts| parts.items.get(index as usize)).cloned());
-                        of
-                    }
-                    Origin::Inner { of, .. } => of,
-                    Origin::Generated { .. } => break,
-                };
-            }
+            let mut items: Vec<Value> = self.items_outwards(op).map(|(item, _)| item.clone()).collect();
             items.reverse();
             Value::Array(items)
         })
