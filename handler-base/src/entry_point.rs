@@ -133,6 +133,8 @@ fn run<H: Handler>(handler: &H, launch: Arc<DefaultLaunchData>) -> u8 {
     let cid = launch.cid().map_or_else(|| uuid::Uuid::new_v4().to_string(), |found| found.value);
     log_metadata(launch.as_ref(), &cid);
     let succeeded = runtime.block_on(async {
+        // before the work, which may report its end at once: a signal after that must not kill the process
+        let stop = stop_requested();
         let (canceller, cancellation) = Cancellation::new();
         let operation = launch.operation_name().map(|found| found.value);
         let mut context = OperationContext::new(ContextParts {
@@ -149,7 +151,7 @@ fn run<H: Handler>(handler: &H, launch: Arc<DefaultLaunchData>) -> u8 {
         tokio::select! {
             // an undelivered result is no success
             report = process(handler, &payload, &mut context) => report.is_succeeded() && context.is_delivered(),
-            () = stop_deadline(&canceller) => false,
+            () = stop_deadline(stop, &canceller) => false,
         }
     });
     close(runtime, &closing);
@@ -189,22 +191,24 @@ fn close(runtime: Runtime, launcher: &Arc<dyn Launcher>) {
     runtime.shutdown_background();
 }
 
-/// Waits for SIGTERM or SIGINT, cancels the handler, and returns after the grace time.
-async fn stop_deadline(canceller: &crate::Canceller) {
-    stop_requested().await;
+/// Waits for `stop`, cancels the handler, and returns after the grace time.
+async fn stop_deadline(stop: impl Future<Output = ()>, canceller: &crate::Canceller) {
+    stop.await;
     warn!("asked to stop");
     canceller.cancel();
     tokio::time::sleep(GRACE).await;
     warn!("did not stop within {} seconds", GRACE.as_secs());
 }
 
-/// Waits for SIGTERM or SIGINT.
-async fn stop_requested() {
+/// Catches SIGTERM and SIGINT from this call on. The result waits for the first of them.
+fn stop_requested() -> impl Future<Output = ()> {
     let kinds = [SignalKind::terminate(), SignalKind::interrupt()].map(signal);
-    let [Ok(mut terminate), Ok(mut interrupt)] = kinds else { return std::future::pending().await };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+    async move {
+        let [Ok(mut terminate), Ok(mut interrupt)] = kinds else { return std::future::pending().await };
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
     }
 }
 
