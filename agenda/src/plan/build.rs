@@ -303,7 +303,7 @@ fn plan_operation(
         origin: None::<Origin>,
     };
     if let Some(totals) = &types.totals {
-        check_totals(&planned, &operation.pointer, totals, &mut types.untold, faults);
+        check_totals(&planned, &operation.pointer, totals, &mut types.without_total, faults);
     }
     check_delivery(&planned, on, &operation.pointer.join("type"), faults);
     check_length(&planned, &operation.pointer.join("payload"), faults);

@@ -86,12 +86,12 @@ impl PlannedOperation {
 }
 
 /// Adds a fault for each resource of which the operation needs more than the run has, and for the first use of each
-/// resource without a total. `untold` are the names that already have such a fault.
+/// resource without a total. `without_total` are the names that already have such a fault.
 pub(super) fn check_totals(
     planned: &PlannedOperation,
     operation: &Pointer,
     totals: &ResourceTotals,
-    untold: &mut BTreeSet<Box<str>>,
+    without_total: &mut BTreeSet<Box<str>>,
     faults: &mut Vec<Fault>,
 ) {
     let Some(needs) = planned.rare.as_ref().and_then(|rare| rare.needs.as_ref()) else { return };
@@ -113,7 +113,7 @@ pub(super) fn check_totals(
                 );
                 faults.push(Fault::value("resources-exceeded", at(), message).hint(hint));
             }
-            None if is_told(resource, totals) && untold.insert(resource.into()) => {
+            None if is_reported(resource, totals) && without_total.insert(resource.into()) => {
                 let message = format!(
                     "operation `{name}` needs {resource} {words}, but the run has no total of `{resource}`"
                 );
@@ -130,7 +130,7 @@ pub(super) fn check_totals(
 
 /// Whether a resource without a total is reported: always once all totals are known, before that if other tools use its name
 /// for a resource of pop.
-fn is_told(resource: &str, totals: &ResourceTotals) -> bool {
+fn is_reported(resource: &str, totals: &ResourceTotals) -> bool {
     let is_limited = [CPU, MEMORY].contains(&resource);
     !is_limited && (totals.are_complete || Resources::usual_name(resource).is_some())
 }

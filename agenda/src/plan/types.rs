@@ -50,7 +50,7 @@ pub(super) struct Types<'c> {
     /// Totals to check operations against; none if they are not known yet.
     pub(super) totals: Option<ResourceTotals>,
     /// Resources without a total that already have a fault.
-    pub(super) untold: BTreeSet<Box<str>>,
+    pub(super) without_total: BTreeSet<Box<str>>,
     /// Lookups by type alone, which most operations need.
     plain: HashMap<String, ResolvedHandler>,
     others: HashMap<HandlerQuery, ResolvedHandler>,
@@ -84,7 +84,7 @@ impl<'c> Types<'c> {
             assigned,
             stream,
             totals: None,
-            untold: BTreeSet::new(),
+            without_total: BTreeSet::new(),
             plain: HashMap::new(),
             others: HashMap::new(),
             refused_warm: HashSet::new(),

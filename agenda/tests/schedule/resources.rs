@@ -264,14 +264,14 @@ fn needs_beyond_the_totals_are_faults_with_their_place() {
         format!("/params/resources/memory operation `x` needs memory 4Gi, but the run has 2Gi in all; lower the amount, or set the total with `--resources memory=4Gi`{own}"),
         format!("/params/resources/memory operation `b` needs memory 4Gi, but the run has 2Gi in all; lower the amount, or set the total with `--resources memory=4Gi`{own}"),
     ];
-    let untold = [
+    let without_total = [
         "/operations/3/params/resources/licence operation `c` needs licence 1, but the run has no total of `licence`; did you mean `license`?; set the total with `--resources licence=N`",
         "/operations/4/params/resources/cores operation `d` needs cores 2, but the run has no total of `cores`; did you mean `cpu`?; set the total with `--resources cores=N`",
     ];
     // a name of another tool is a warning before all totals are known
-    let first: Vec<String> = beyond.iter().cloned().chain([untold[1].to_owned()]).collect();
+    let first: Vec<String> = beyond.iter().cloned().chain([without_total[1].to_owned()]).collect();
     assert_eq!(faults(agenda.clone(), totals, false), first);
-    let all: Vec<String> = beyond.into_iter().chain(untold.map(str::to_owned)).collect();
+    let all: Vec<String> = beyond.into_iter().chain(without_total.map(str::to_owned)).collect();
     assert_eq!(faults(agenda, totals, true), all);
     let open = json!({"operations": [exec(json!({"command": ["true"], "cpu": "@<a.out>"})), op("a", &json!({"resources": {"cpu": 0, "gpu": 0}}))]});
     assert_eq!(faults(open, TOTALS, true), Vec::<String>::new());

@@ -87,7 +87,7 @@ fn edited_operation_of_thirty_runs_with_what_depends_on_it() {
     assert_eq!(bench.pop(0, "runs -n 1 --output json").json()[0]["rerunOf"], "p");
     assert!(bench.pop(0, "show q").stdout.contains("\nrerun of p\n"));
 
-    // an equal result is read again by nobody, but an operation that only follows runs; the run is told in which it ran
+    // the reader of an equal result is reused, and the run in which it ran is named; an operation that only follows runs again
     let ended = bench.pop(0, "rerun q edited --run-id r");
     assert_eq!(ran(&bench), ["edited", "follows", "last"]);
     assert!(ended.stderr.starts_with("rerun of q: agenda `a.yaml`, unchanged\n"), "{}", ended.stderr);
