@@ -38,6 +38,11 @@ impl KnownHandlers {
         Ok(Self { catalog, registry, home })
     }
 
+    /// The registry's folder.
+    pub fn home(&self) -> Option<&Path> {
+        self.home.as_deref()
+    }
+
     /// The handlers with which a run was started.
     pub fn from_inputs(inputs: &Inputs, path: Option<&OsStr>) -> Result<Self, AssemblyError> {
         let registry = frozen_registry(inputs).map_err(|_| AssemblyError::FrozenRegistry)?;

@@ -21,7 +21,9 @@ mod verify;
 pub(crate) use cache::{CacheClearArgs, CacheCommand, CacheListArgs, CachePruneArgs, CacheSizeArgs};
 pub(crate) use check::{CheckArgs, PlanArgs, PlanOutput};
 pub(crate) use dlq::{DlqCommand, DlqDropArgs, DlqListArgs, DlqReplayArgs, DlqShowArgs};
-pub(crate) use handlers::{HandlerCheckArgs, HandlerCommand, HandlersArgs, HandlersCommand};
+pub(crate) use handlers::{
+    HandlerCheckArgs, HandlerCommand, HandlerCtlArgs, HandlerServeArgs, HandlersArgs, HandlersCommand,
+};
 pub(crate) use inputs::{InputArgs, InputsArgs, PlanningArgs};
 pub(crate) use manage::{CancelArgs, PruneArgs, WaitArgs};
 pub(crate) use new::{NewArgs, NewKind, NewLanguage};
@@ -113,8 +115,7 @@ pub(crate) enum Command {
     /// List handlers by operation type, or show one type with the origin of each field
     #[command(after_help = exit_codes::HANDLERS)]
     Handlers(HandlersArgs),
-    /// Test a program against the handler contract
-    #[command(after_help = exit_codes::HANDLER_CHECK)]
+    /// Test a program against the handler contract, serve a handler, manage one that is served
     Handler {
         /// Command to perform
         #[command(subcommand)]

@@ -99,6 +99,12 @@ pub(crate) fn dead_letters() -> Vec<CompletionCandidate> {
     in_order(letters.into_iter().flatten().flatten().map(|letter| letter.operation).collect())
 }
 
+/// Handlers that are served now.
+pub(crate) fn served_handlers() -> Vec<CompletionCandidate> {
+    let ids = pop_handler_server::running_ids(&pop_handler_server::control_folder());
+    ids.into_iter().map(CompletionCandidate::new).collect()
+}
+
 /// Operation types that a handler serves.
 pub(crate) fn types() -> Vec<CompletionCandidate> {
     in_order(types_of(&Line::typed()).unwrap_or_default())

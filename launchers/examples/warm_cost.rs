@@ -163,7 +163,8 @@ async fn warm(count: u64, outstanding: u64) -> Result<f64, Failure> {
             version: None,
             subject: id,
             variables: vec![("OPERATION_NAME".to_owned(), "cost".to_owned())],
-            payload: String::from_utf8_lossy(&MESSAGE).into(),
+            lane: None,
+            payload: Some(String::from_utf8_lossy(&MESSAGE).into()),
             run_once: Arc::new(|_| Ok(())),
         })),
         ..LaunchOrder::default()

@@ -12,6 +12,7 @@ mod bounded;
 mod choose;
 #[cfg(feature = "docker")]
 mod docker;
+mod handler_program;
 #[cfg(feature = "kubernetes")]
 mod kube;
 mod last_lines;
@@ -33,6 +34,7 @@ mod warm;
 pub use choose::{UnavailableLauncher, choose};
 #[cfg(feature = "docker")]
 pub use docker::{DockerLauncher, container_body};
+pub use handler_program::{WriteFile, handler_program, pass_payload};
 #[cfg(feature = "kubernetes")]
 pub use kube::{KubernetesLauncher, client, pod_manifest};
 pub use last_lines::LOG_TAIL_LINES;

@@ -115,10 +115,12 @@ pub struct WarmOrder {
     pub version: Option<String>,
     /// What the launch is an attempt of; crashes are counted by it.
     pub subject: u64,
+    /// Orders of different lanes never share an instance.
+    pub lane: Option<u32>,
     /// Variables of the attempt.
     pub variables: Vec<(String, String)>,
-    /// The payload, as JSON.
-    pub payload: Arc<str>,
+    /// The payload, as JSON. Without one the order only makes sure that an instance is ready, and then ends.
+    pub payload: Option<Arc<str>>,
     /// Adds the attempt's variables, payload and files to an order whose program is run once.
     pub run_once: RunOnce,
 }
@@ -290,6 +292,9 @@ pub trait Launcher: Send + Sync {
     /// Removes the container or pod, by which a later process could find the launch. Call it when the end of the launch
     /// is recorded.
     fn release(&self, _id: LaunchId) {}
+
+    /// Ends the instances of a lane ([`WarmOrder::lane`]) after their orders in hand.
+    fn retire(&self, _lane: u32) {}
 
     /// Checks whether the launcher can reach its Engine or cluster.
     fn reach(&self) -> Doing<'_, Result<(), Failure>> {

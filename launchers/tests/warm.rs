@@ -30,6 +30,7 @@ struct World {
     last: u64,
     ends: HashMap<LaunchId, LaunchEnd>,
     events: Vec<(LaunchId, LaunchEvent)>,
+    lane: Option<u32>,
 }
 
 impl World {
@@ -44,6 +45,7 @@ impl World {
             launcher: WarmLauncher::new(Arc::new(inner), secrets),
             settings: PoolSettings { max: 1, ..PoolSettings::default() },
             state: json!({}),
+            lane: None,
             secrets: Vec::new(),
             silence: None,
             folder: tempfile::tempdir().unwrap(),
@@ -63,13 +65,14 @@ impl World {
     /// Launches an attempt of this operation.
     fn launch_attempt(&mut self, payload: &Value, subject: u64) -> LaunchId {
         let id = LaunchId(self.last);
-        let payload: Arc<str> = payload.to_string().into();
+        let payload: Option<Arc<str>> = (!payload.is_null()).then(|| payload.to_string().into());
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/warm_program.py");
         let variables = vec![("OPERATION_NAME".to_owned(), format!("op {}", id.0))];
         let run_once: RunOnce = {
-            let (payload, variables) = (Arc::clone(&payload), variables.clone());
+            let (payload, variables) = (payload.clone(), variables.clone());
             Arc::new(move |order| {
-                order.program.env.push(("PAYLOAD".to_owned(), payload.to_string()));
+                let payload = payload.as_deref().unwrap_or_default().to_owned();
+                order.program.env.push(("PAYLOAD".to_owned(), payload));
                 order.program.env.extend(variables.iter().cloned());
                 Ok(())
             })
@@ -89,6 +92,7 @@ impl World {
                 handler: "test/one".to_owned(),
                 version: None,
                 subject,
+                lane: self.lane,
                 variables,
                 payload,
                 run_once,
@@ -399,6 +403,25 @@ async fn a_changed_secret_retires_the_instances() {
     assert_ne!(pid(&one), pid(&two));
     assert_eq!((world.log("1").as_str(), world.log("2").as_str()), ("***\n", "***\n"));
     world.close().await;
+}
+
+#[tokio::test]
+async fn lanes_have_their_own_instances_and_an_order_without_payload_only_starts_one() {
+    let mut world = World::new();
+    let mut names = Vec::new();
+    for (lane, payload) in [(1, Value::Null), (2, Value::Null), (1, json!({})), (2, json!({}))] {
+        world.lane = Some(lane);
+        let end = world.run(&payload).await;
+        assert_eq!((end.exit, end.said.result.is_some()), (Ok(Exit::Code(0)), !payload.is_null()));
+        names.push(end.instance.unwrap_or_default());
+    }
+    assert_eq!(names, ["test/one-1", "test/one-2", "test/one-1", "test/one-2"].map(Into::into));
+    world.launcher.retire(1);
+    world.lane = Some(1);
+    assert_eq!(world.run(&json!({})).await.instance.as_deref(), Some("test/one-3"));
+    world.lane = Some(2);
+    assert_eq!(world.run(&json!({})).await.instance.as_deref(), Some("test/one-2"));
+    world.launcher.close().await;
 }
 
 #[tokio::test]

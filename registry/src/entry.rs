@@ -38,8 +38,10 @@ pub struct Entry {
     pub name: String,
     /// Version of the handler.
     pub version: Option<String>,
-    /// Supported actions; none means all.
+    /// Supported actions; none means all, and so does [`ANY_ACTION`](Self::ANY_ACTION) among them.
     pub actions: Option<Vec<String>>,
+    /// Types of the handlers that the actions call when the handler is served (`pop handler serve`), each once.
+    pub dependencies: Vec<String>,
     /// Accepted streams; none means all.
     pub inputs: Option<Vec<String>>,
     /// Fields of the descriptor; none for a registry entry.
@@ -73,6 +75,15 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// The action that stands for every action that is not listed.
+    pub const ANY_ACTION: &str = "*";
+
+    /// Whether it supports an action.
+    pub fn has_action(&self, action: &str) -> bool {
+        let is_it = |own: &String| own == action || own == Self::ANY_ACTION;
+        self.actions.as_ref().is_none_or(|actions| actions.iter().any(is_it))
+    }
+
     /// The capability that a descriptor declares.
     pub fn capability(&self) -> Option<Capability> {
         self.descriptor.as_ref().map(|fields| fields.capability)

@@ -89,12 +89,13 @@ fn entry(
         Some(Value::Number(number)) => Some(number.to_string()),
         _ => fields.text("version").map(str::to_owned),
     };
-    let (actions, action_policies) = actions(&mut fields);
+    let Actions { names: actions, policies: action_policies, dependencies } = actions(&mut fields);
     let mut entry = Entry {
         id: id.to_owned(),
         name: fields.text("type").unwrap_or(id).to_owned(),
         version,
         actions,
+        dependencies,
         inputs: streams(&mut fields, "inputs"),
         command,
         working_directory: fields.text("workingDirectory").map(str::to_owned),
@@ -170,20 +171,42 @@ pub(crate) fn check_spellings(spellings: &[Spelling], faults: &mut Vec<Fault>) {
     }
 }
 
-/// The actions of an entry, and the policies of some of them.
-fn actions<'v>(fields: &mut Fields<'v, '_>) -> (Option<Vec<String>>, Vec<(&'v str, &'v Value)>) {
-    if let Some(Value::Array(_)) = fields.any("actions") {
-        return (fields.texts("actions"), Vec::new());
+/// What an entry says about its actions.
+#[derive(Default)]
+struct Actions<'v> {
+    names: Option<Vec<String>>,
+    /// The policies of some actions.
+    policies: Vec<(&'v str, &'v Value)>,
+    dependencies: Vec<String>,
+}
+
+fn actions<'v>(fields: &mut Fields<'v, '_>) -> Actions<'v> {
+    const ACTIONS: &str = "actions";
+    if let Some(Value::Array(_)) = fields.any(ACTIONS) {
+        let names = fields.texts(ACTIONS);
+        for (at, name) in names.iter().flatten().enumerate() {
+            if names.iter().flatten().take(at).any(|earlier| earlier == name) {
+                let message = format!("the action `{name}` is listed twice");
+                let fault = Fault::value("wrong-value", fields.at(ACTIONS).join(at), message);
+                fields.faults().push(fault);
+            }
+        }
+        return Actions { names, ..Actions::default() };
     }
-    let Some(map) = fields.map("actions") else { return (None, Vec::new()) };
-    let mut policies = Vec::new();
+    let Some(map) = fields.map(ACTIONS) else { return Actions::default() };
+    let mut found = Actions { names: Some(map.keys().cloned().collect()), ..Actions::default() };
     for (name, value) in map {
-        let (at, what) = (fields.at("actions").join(name), format!("action `{name}`"));
+        let (at, what) = (fields.at(ACTIONS).join(name), format!("action `{name}`"));
         let Some(mut action) = Fields::of(value, at, &what, "wrong-type", fields.faults()) else { continue };
-        action.warn_unknown(&what, &["policies"]);
-        policies.extend(action.any("policies").map(|policies| (name.as_str(), policies)));
+        action.warn_unknown(&what, &["policies", "dependencies"]);
+        found.policies.extend(action.any("policies").map(|policies| (name.as_str(), policies)));
+        for dependency in action.texts("dependencies").into_iter().flatten() {
+            if !found.dependencies.contains(&dependency) {
+                found.dependencies.push(dependency);
+            }
+        }
     }
-    (Some(map.keys().cloned().collect()), policies)
+    found
 }
 
 #[cfg(test)]
@@ -192,6 +215,21 @@ mod tests {
     use crate::Catalog;
     use pop_document::Source;
     use serde_json::json;
+
+    #[test]
+    fn s9_an_action_that_is_listed_twice_is_a_fault_and_dependencies_are_collected() {
+        let text = r#"{"a": {"command": ["x"], "actions": ["read", "write", "read"]},
+                       "b": {"command": ["x"], "actions": {"read": {"dependencies": ["s", "t"]}, "*": {"dependencies": ["t", "u"]}}}}"#;
+        let source = Source::new("r.json", text.as_bytes()).unwrap();
+        let mut faults = Vec::new();
+        let catalog = Catalog::build(Some(&source), &mut faults);
+        let found: Vec<_> = faults.iter().map(|fault| (fault.pointer(), fault.message.as_str())).collect();
+        assert_eq!(found, [("/a/actions/2", "the action `read` is listed twice")]);
+        let served = catalog.entry("b").unwrap();
+        assert_eq!(served.dependencies, ["t", "u", "s"]);
+        assert!(served.has_action("read") && served.has_action("other"));
+        assert!(!catalog.entry("a").unwrap().has_action("other"));
+    }
 
     #[test]
     fn fr_c1_a_number_that_would_change_as_text_is_a_fault() {

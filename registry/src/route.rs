@@ -240,9 +240,7 @@ fn check_serves(entry: &Entry, request: &RouteRequest<'_>) -> Result<(), Rejecti
     if request.version.is_some_and(|version| entry.version.as_deref() != Some(version)) {
         return Err(RejectionReason::OtherVersion(entry.version.clone()));
     }
-    let has_action =
-        |action: &str| entry.actions.as_ref().is_none_or(|actions| actions.iter().any(|own| own == action));
-    if request.action.is_some_and(|action| !has_action(action)) {
+    if request.action.is_some_and(|action| !entry.has_action(action)) {
         return Err(RejectionReason::OtherAction);
     }
     Ok(())

@@ -68,6 +68,14 @@ Exit codes: 0 no errors, 1 internal error, 2 unknown type or run, 4 invalid regi
 pub(super) const HANDLER_CHECK: &str =
     "Exit codes: 0 no promise is broken, 1 internal error, 2 invalid command line, 10 a promise is broken";
 
+/// `pop handler serve`.
+pub(super) const HANDLER_SERVE: &str = "\
+Exit codes: 0 the handler was closed, 1 internal error, 2 invalid command line or type, 4 invalid registry, 10 no instance
+starts, 14 the Docker Engine cannot be reached";
+
+/// `pop handler ctl`.
+pub(super) const HANDLER_CTL: &str = "Exit codes: 0 success, 1 internal error, 2 invalid command line or id, 10 the handler refuses the command";
+
 /// `pop new`.
 pub(super) const NEW: &str =
     "Exit codes: 0 success, 1 internal error, 2 invalid name or option, or the folder exists already";

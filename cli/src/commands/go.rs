@@ -215,7 +215,12 @@ pub(super) fn run_command(command: &str, run: &str, args: &GoArgs, runs: &RunsFo
 /// The command of the guard, which ends what the executor leaves behind and marks the time of its end.
 fn guard_command(executor: &str, identity: &RunIdentity) -> Vec<String> {
     let lock = identity.lock_file().into_os_string().into_string();
-    [own_program(), "guard".to_owned(), executor.to_owned()].into_iter().chain(lock).collect()
+    guard_of(executor).into_iter().chain(lock).collect()
+}
+
+/// The command of the guard, which ends what this process leaves behind.
+pub(super) fn guard_of(executor: &str) -> Vec<String> {
+    vec![own_program(), "guard".to_owned(), executor.to_owned()]
 }
 
 /// Path of this program. If it is not UTF-8, the kernel's link to it, which is valid while this process runs.

@@ -9,6 +9,8 @@ mod explain;
 mod file_lines;
 mod go;
 mod handler;
+mod handler_ctl;
+mod handler_serve;
 mod handlers;
 mod inputs;
 mod logs;
@@ -64,6 +66,8 @@ pub(crate) fn perform(cli: Cli) -> Result<u8, CommandError> {
         Command::Verify(args) => verify::verify(&args),
         Command::Handlers(args) => handlers::handlers(&args),
         Command::Handler { command: HandlerCommand::Check(args) } => handler::check(&args),
+        Command::Handler { command: HandlerCommand::Serve(args) } => handler_serve::serve(&args),
+        Command::Handler { command: HandlerCommand::Ctl(args) } => handler_ctl::control(&args),
         Command::New(args) => new::new(&args),
         Command::Completions { shell } => {
             ui::print_bytes(&completion::script(shell));

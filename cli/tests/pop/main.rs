@@ -50,6 +50,7 @@ mod sample_jobs;
 mod saved_runs;
 mod screens;
 mod selection;
+mod serve;
 mod steady;
 mod suspend;
 mod terminal;

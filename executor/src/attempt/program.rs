@@ -5,13 +5,14 @@ use super::{AttemptOrder, AttemptRunner, launch_id};
 use crate::named_files::{FileFinder, FilesBefore};
 use crate::run_identity::RunIdentity;
 use pop_agenda::{OpIx, Plan, PlannedOperation, Serves, Verdict};
-use pop_contract::{Blame, Exit, Failure, HANDLER_COMPLETE, PLAIN_PAYLOAD_LIMIT, PayloadForm, judge};
+use pop_contract::{Blame, Exit, Failure, HANDLER_COMPLETE, PLAIN_PAYLOAD_LIMIT, judge};
 use pop_document::Fault;
-use pop_handler_base::field_retriever::{names::environment as variable, payload};
+use pop_handler_base::field_retriever::names::environment as variable;
 use pop_launchers::{
-    Doing, LaunchEnd, LaunchId, LaunchOrder, LaunchUpdate, Launcher, Program, StdoutUse, WarmOrder, label,
+    Doing, LaunchEnd, LaunchId, LaunchOrder, LaunchUpdate, Launcher, Program, StdoutUse, WarmOrder,
+    handler_program, label, pass_payload,
 };
-use pop_registry::{Capture, Entry, ExecPayload, PayloadDelivery, PodConfig, Secret, WarmSettings};
+use pop_registry::{Capture, Entry, ExecPayload, PodConfig, WarmSettings};
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -21,8 +22,6 @@ use tokio::sync::mpsc;
 
 /// Progress up to this length (bytes) is passed in a variable.
 const PLAIN_LIMIT: usize = PLAIN_PAYLOAD_LIMIT;
-/// Compressed payloads up to this length (bytes) are passed in variables, longer ones in a file.
-const COMPRESSED_LIMIT: usize = 1_000_000;
 
 /// Facts about a launch that decide whether its end is a success.
 #[derive(Debug, Clone, Default)]
@@ -173,9 +172,8 @@ fn launch_order(
                 pod: order.program.pod.take(),
                 cpu: planned.policies.cpu(None),
                 memory: planned.policies.memory(None),
-                ..program(entry, identity)
+                ..handler_program(entry, identity.on, identity.home.as_deref())
             };
-            order.program.env.extend(properties(entry));
             let mut variables = operation_variables(planned, attempt.number);
             variables.extend(prior_progress(&mut order.program, attempt, write)?);
             match entry.warm.filter(|_| identity.on.capabilities().no_warm_instances.is_none()) {
@@ -186,7 +184,8 @@ fn launch_order(
                 }
                 None => {
                     let text = attempt.payload.to_string();
-                    pass_payload(&mut order.program, &text, &attempt.log, entry, write)?;
+                    let file = attempt.log.with_extension("payload");
+                    pass_payload(&mut order.program, &text, file, entry, write)?;
                     order.program.env.extend(variables);
                 }
             }
@@ -197,7 +196,6 @@ fn launch_order(
     if !matches!(planned.serves, Serves::Program(_)) {
         order.program.env.extend(operation_variables(planned, attempt.number));
     }
-    order.program.env.extend(secret_names(&order.program.secrets));
     Ok((order, expected))
 }
 
@@ -228,10 +226,10 @@ fn warm_order(
     let payload: Arc<str> = attempt.payload.to_string().into();
     let run_once = {
         let (payload, variables) = (Arc::clone(&payload), variables.clone());
-        let (entry, log, write) =
-            (Arc::clone(entry), attempt.log.clone(), input_files::writer(attempt.again));
+        let file = attempt.log.with_extension("payload");
+        let (entry, write) = (Arc::clone(entry), input_files::writer(attempt.again));
         move |order: &mut LaunchOrder| {
-            pass_payload(&mut order.program, &payload, &log, &entry, &write)?;
+            pass_payload(&mut order.program, &payload, file.clone(), &entry, &write)?;
             order.program.env.extend(variables.iter().cloned());
             Ok(())
         }
@@ -241,39 +239,11 @@ fn warm_order(
         handler: entry.id.clone(),
         version: entry.version.clone(),
         subject: u64::from(attempt.op.0),
+        lane: None,
         variables,
-        payload,
+        payload: Some(payload),
         run_once: Arc::new(run_once),
     }
-}
-
-/// Passes the payload to the program of a registry entry.
-fn pass_payload(
-    program: &mut Program,
-    text: &str,
-    log: &Path,
-    entry: &Entry,
-    write: &Write<'_>,
-) -> Result<(), Failure> {
-    let file = log.with_extension("payload");
-    if entry.payload == Some(PayloadDelivery::Stdin) {
-        write(&file, text).map_err(|error| payload_not_passed(&error))?;
-        program.stdin = Some(file);
-        return Ok(());
-    }
-    let reads = |form| entry.reads(form).unwrap_or(true);
-    let variables = payload_variables(text, &file, &reads, write)?;
-    if variables.iter().any(|(name, _)| name == variable::PAYLOAD_FILE) {
-        program.files.push(file);
-    }
-    program.env.extend(variables);
-    Ok(())
-}
-
-/// The variable with the names of the variables that hold secrets.
-fn secret_names(secrets: &[Secret]) -> Option<(String, String)> {
-    let names: Vec<&str> = secrets.iter().map(|secret| secret.variable.as_str()).collect();
-    (!names.is_empty()).then(|| (variable::SECRETS.to_owned(), names.join(",")))
 }
 
 /// The variables with the names of the operation and the attempt.
@@ -307,19 +277,6 @@ fn exec_payload(payload: &Value, template: &Value) -> Result<ExecPayload, Failur
     })
 }
 
-/// The program of an entry: `command` under the local launcher, else the program that the image starts.
-fn program(entry: &Entry, identity: &RunIdentity) -> Program {
-    let command = entry.command.as_ref().filter(|_| identity.on.capabilities().uses_host_programs);
-    Program {
-        argv: command.cloned().unwrap_or_default(),
-        home: identity.home.clone(),
-        env: entry.env_vars.clone(),
-        working_directory: entry.working_directory.as_ref().map(PathBuf::from),
-        secrets: entry.secrets.clone(),
-        ..Program::default()
-    }
-}
-
 /// The settings of an operation's container or pod.
 fn pod<'p>(plan: &'p Plan, planned: &'p PlannedOperation) -> &'p Arc<PodConfig> {
     match &planned.serves {
@@ -335,53 +292,6 @@ fn labels(identity: &RunIdentity, planned: &PlannedOperation, attempt: u32) -> V
         (label::ATTEMPT, attempt.to_string()),
     ];
     labels.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
-}
-
-/// The variable with the handler's `properties`.
-fn properties(entry: &Entry) -> Option<(String, String)> {
-    let given: Map<String, Value> =
-        entry.properties.iter().map(|(key, value)| (key.clone(), json!(value))).collect();
-    (!given.is_empty()).then(|| (variable::PROPERTIES.to_owned(), Value::Object(given).to_string()))
-}
-
-fn payload_not_passed(error: &dyn std::error::Error) -> Failure {
-    Failure::new(
-        Blame::Platform,
-        "storage",
-        format!("the payload could not be passed to the program: {error}"),
-    )
-}
-
-/// The payload for a program: in a variable if it is short, else compressed in several variables, else in a file. A
-/// form that the program does not read is skipped.
-fn payload_variables(
-    text: &str,
-    file: &Path,
-    reads: &dyn Fn(PayloadForm) -> bool,
-    write: &Write<'_>,
-) -> Result<Vec<(String, String)>, Failure> {
-    let failed = payload_not_passed;
-    let is_last_form = !reads(PayloadForm::CompressedEnvVar) && !reads(PayloadForm::File);
-    let fits = text.len() <= PLAIN_PAYLOAD_LIMIT || (is_last_form && payload::fits_plain(text));
-    if fits && reads(PayloadForm::EnvVar) {
-        return payload::encode(text, payload::PayloadRule::Plain).map_err(|error| failed(&error));
-    }
-    if reads(PayloadForm::CompressedEnvVar) {
-        let compressed =
-            payload::encode(text, payload::PayloadRule::Compressed).map_err(|error| failed(&error))?;
-        if compressed.iter().map(|(_, segment)| segment.len()).sum::<usize>() <= COMPRESSED_LIMIT {
-            return Ok(compressed);
-        }
-    }
-    if !reads(PayloadForm::File) {
-        let message = format!(
-            "the payload has {} bytes, too many for the forms that the handler reads (`payload` of its registry entry, `payloadForms` of its description)",
-            text.len()
-        );
-        return Err(Failure::new(Blame::Handler, "payload", message));
-    }
-    write(file, text).map_err(|error| failed(&error))?;
-    Ok(payload::encode_file(&file.to_string_lossy()))
 }
 
 /// The progress of an earlier attempt: in a variable if it is short, else in a file.
@@ -427,67 +337,7 @@ fn exec_result(exit: Exit, captured: Option<Value>) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use super::input_files::write_file;
     use super::*;
-    use pop_handler_base::field_retriever::Environment;
-
-    #[test]
-    fn p10_a_payload_travels_plain_then_compressed_then_as_a_file() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("p");
-        let noise = |length: usize| -> String {
-            let mut state = 1_u64;
-            let mut next = || {
-                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-                char::from(b'!' + ((state >> 40) % 90) as u8)
-            };
-            (0..length).map(|_| next()).collect()
-        };
-        for (text, wanted) in [
-            ("x".repeat(PLAIN_LIMIT), "envVar"),
-            ("x".repeat(PLAIN_LIMIT + 1), "compressedEnvVar"),
-            (noise(2_000_000), "file"),
-        ] {
-            let variables = payload_variables(&text, &file, &|_| true, &write_file).unwrap();
-            let environment = Environment::from_pairs(variables.clone());
-            assert_eq!(environment.value(variable::PAYLOAD_TYPE), Some(wanted));
-            let read = payload::decode(&environment, payload::MAX_PAYLOAD_BYTES).unwrap().unwrap();
-            assert!(read.value == text, "{wanted}");
-            assert!(variables.iter().all(|(name, value)| name.len() + value.len() < 128 * 1024));
-        }
-    }
-
-    #[test]
-    fn fr_c8_a_payload_travels_in_a_form_that_the_handler_reads() {
-        use PayloadForm::{CompressedEnvVar, EnvVar, File};
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("p");
-        let form = |length: usize, forms: &[PayloadForm]| {
-            let text = "x".repeat(length);
-            let reads = |form| forms.contains(&form);
-            let variables =
-                payload_variables(&text, &file, &reads, &write_file).map_err(|failure| failure.code)?;
-            let environment = Environment::from_pairs(variables);
-            let read = payload::decode(&environment, payload::MAX_PAYLOAD_BYTES).unwrap().unwrap();
-            assert_eq!(read.value, text);
-            Ok(environment.value(variable::PAYLOAD_TYPE).unwrap_or_default().to_owned())
-        };
-        for (length, forms, wanted) in [
-            (10, &[EnvVar, File][..], Ok("envVar")),
-            (PLAIN_LIMIT + 1, &[EnvVar, File], Ok("file")),
-            (PLAIN_LIMIT + 1, &[EnvVar, CompressedEnvVar], Ok("compressedEnvVar")),
-            (PLAIN_LIMIT + 1, &[EnvVar], Ok("envVar")),
-            (payload::MAX_PLAIN_BYTES + 1, &[EnvVar], Err("payload")),
-            (10, &[File], Ok("file")),
-            (10, &[CompressedEnvVar], Ok("compressedEnvVar")),
-        ] {
-            assert_eq!(
-                form(length, forms),
-                wanted.map(str::to_owned).map_err(str::to_owned),
-                "{length} {forms:?}"
-            );
-        }
-    }
 
     #[test]
     fn a_plain_command_has_its_exit_status_and_output_as_result() {

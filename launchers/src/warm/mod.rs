@@ -130,6 +130,10 @@ impl Launcher for WarmLauncher {
         }
     }
 
+    fn retire(&self, lane: u32) {
+        self.shared.deliver_soon(self.shared.turn(|turn| turn.retire(lane)));
+    }
+
     fn settle(&self) -> Doing<'_, ()> {
         Box::pin(async move {
             // one turn of the loop for the events of the kernel, and one for the tasks that they wake

@@ -30,6 +30,7 @@ const FIRST_INSTANCE: u64 = 1 << 62;
 struct HandlerPool {
     handler: String,
     version: Option<String>,
+    lane: Option<u32>,
     settings: PoolSettings,
     program: Program,
     /// The values of the secrets that its instances were started with.
@@ -142,12 +143,13 @@ impl Turn<'_> {
         }
     }
 
-    /// The pool for an order: handler, version, settings, environment, secrets and working directory are the same.
+    /// The pool for an order: handler, version, lane, settings, environment, secrets and working directory are the same.
     fn pool(&mut self, warm: &WarmOrder, order: &LaunchOrder) -> usize {
         let pools = &mut self.state.pools;
         let is_its = |pool: &HandlerPool| {
             pool.handler == warm.handler
                 && pool.version == warm.version
+                && pool.lane == warm.lane
                 && pool.settings == warm.settings
                 && pool.program == order.program
         };
@@ -155,6 +157,7 @@ impl Turn<'_> {
             pools.push(HandlerPool {
                 handler: warm.handler.clone(),
                 version: warm.version.clone(),
+                lane: warm.lane,
                 settings: warm.settings,
                 program: order.program.clone(),
                 secrets: self.shared.secrets.values(&order.program.secrets).unwrap_or_default(),
@@ -168,6 +171,15 @@ impl Turn<'_> {
             });
             pools.len() - 1
         })
+    }
+
+    /// Ends the instances of a lane after their operations in hand.
+    pub(super) fn retire(&mut self, lane: u32) {
+        for pool in 0..self.state.pools.len() {
+            if self.state.pools[pool].lane == Some(lane) {
+                self.step(pool, Input::Renew);
+            }
+        }
     }
 
     /// Passes an event to every pool.
@@ -278,8 +290,15 @@ impl Turn<'_> {
         let Some(instance) = pools[pool].instances.get_mut(&id) else { return };
         let Some(served) = operations.get_mut(&operation) else { return };
         let Some(warm) = &served.order.warm else { return };
+        let Some(payload) = &warm.payload else {
+            // an instance is ready, and no more was asked for
+            served.begin(id, instance.name.clone(), Instant::now());
+            served.status = Some(0);
+            let request = RequestId(operation.0);
+            return self.step(pool, Input::Finished { instance: id, request, memory: None });
+        };
         let variables = warm.variables.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-        let body = attempt_body(variables, &warm.payload);
+        let body = attempt_body(variables, payload);
         served.begin(id, instance.name.clone(), Instant::now());
         instance.in_hand.push(operation);
         if served.due().is_some() {

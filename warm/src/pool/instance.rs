@@ -53,6 +53,8 @@ pub(super) struct Instance {
     pub(super) served: u64,
     /// The time since which it has no work.
     pub(super) idle_since: Duration,
+    /// Whether it was out of date before its hello.
+    is_outdated: bool,
     stage: Stage,
 }
 
@@ -75,6 +77,7 @@ impl Instance {
             is_alone: false,
             served: 0,
             idle_since: now,
+            is_outdated: false,
             stage: Stage::Starting,
         }
     }
@@ -95,7 +98,7 @@ impl Instance {
 
     /// The instance has said hello.
     pub(super) fn said_hello(&mut self, now: Duration, cancels: bool) {
-        self.stage = Stage::Up;
+        self.stage = if self.is_outdated { Stage::Draining } else { Stage::Up };
         self.began = now;
         self.idle_since = now;
         self.cancels = cancels;
@@ -103,8 +106,10 @@ impl Instance {
 
     /// The instance gets no further requests.
     pub(super) fn drain(&mut self) {
-        if self.stage == Stage::Up {
-            self.stage = Stage::Draining;
+        match self.stage {
+            Stage::Up => self.stage = Stage::Draining,
+            Stage::Starting => self.is_outdated = true,
+            Stage::Draining | Stage::Stopping { .. } => {}
         }
     }
 

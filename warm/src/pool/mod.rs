@@ -399,7 +399,9 @@ impl Pool {
         let PoolSettings { idle, recycle, start_timeout, stop_timeout, .. } = self.settings;
         let mut late_starts = 0;
         for instance in &mut self.instances {
-            if recycle.age.is_some_and(|age| now >= instance.began + age) {
+            // the age counts from the hello
+            let is_up = instance.phase() != Phase::Starting;
+            if is_up && recycle.age.is_some_and(|age| now >= instance.began + age) {
                 instance.drain();
             }
             let has_work = !instance.in_hand.is_empty();

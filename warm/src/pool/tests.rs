@@ -235,6 +235,16 @@ fn renewed_instances_end_after_their_requests() {
 }
 
 #[test]
+fn an_instance_that_is_out_of_date_before_its_hello_serves_nothing() {
+    let mut pool = pool(|settings| settings.max = 1);
+    assert_eq!(pool.step(seconds(0), request(1)), [Action::Start(ONE)]);
+    assert_eq!(pool.step(seconds(1), Input::Renew), []);
+    let hello = Input::Started { instance: ONE, cancels: true };
+    assert_eq!(pool.step(seconds(2), hello), [Action::Stop(ONE)]);
+    assert_eq!(pool.step(seconds(3), Input::Ended(ONE)), [Action::Start(TWO)]);
+}
+
+#[test]
 fn a_closed_pool_answers_and_stops_everything() {
     let mut pool = running(|settings| settings.max = 2);
     pool.step(seconds(1), request(1));

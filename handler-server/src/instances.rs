@@ -1,0 +1,247 @@
+//! The instances of the program, through the launch port: each is a lane with one warm process, or runs the program once
+//! for each request.
+
+use crate::dispatcher::{InstanceId, RequestId};
+use crate::message::{Reply, Request};
+use crate::settings::HandlerProgram;
+use pop_contract::{Blame, Failure, judge};
+use pop_field_retriever::names::environment as variable;
+use pop_launchers::{
+    LaunchEnd, LaunchEvent, LaunchId, LaunchOrder, LaunchUpdate, RunOnce, WarmOrder, handler_program,
+    pass_payload,
+};
+use pop_registry::WarmSettings;
+use serde_json::{Value, json};
+use std::collections::HashMap;
+use std::fs::OpenOptions;
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tempfile::TempDir;
+use tokio::sync::mpsc;
+
+/// Code of the failure that a program which does not serve many requests has when it is only to be started.
+const NOT_WARM: &str = "not-warm";
+/// Time without work after which an instance stops: longer than any server lives.
+const FOREVER: Duration = Duration::from_hours(10_000);
+
+/// Starts instances and gives them requests.
+pub(crate) struct Instances {
+    program: HandlerProgram,
+    /// Name of the server; those of launches begin with it.
+    server: String,
+    grace: Duration,
+    logs: Option<PathBuf>,
+    /// Folder for payloads that are passed in files.
+    folder: TempDir,
+    events: mpsc::Sender<LaunchUpdate>,
+    last: u64,
+    /// What each instance does.
+    launches: HashMap<InstanceId, LaunchId>,
+    work: HashMap<LaunchId, Work>,
+}
+
+/// What an instance was launched for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Work {
+    /// The instance.
+    pub(crate) instance: InstanceId,
+    /// The request; none if it was only to start.
+    pub(crate) request: Option<RequestId>,
+}
+
+impl Instances {
+    pub(crate) fn new(
+        program: HandlerProgram,
+        server: String,
+        grace: Duration,
+        logs: Option<PathBuf>,
+        events: mpsc::Sender<LaunchUpdate>,
+    ) -> io::Result<Self> {
+        let folder = tempfile::Builder::new().prefix("pop-serve-").tempdir()?;
+        let (launches, work) = (HashMap::new(), HashMap::new());
+        Ok(Self { program, server, grace, logs, folder, events, last: 0, launches, work })
+    }
+
+    /// Whether instances stay warm.
+    pub(crate) fn are_warm(&self) -> bool {
+        self.warm().is_some()
+    }
+
+    fn warm(&self) -> Option<WarmSettings> {
+        let warm = self.program.entry.warm?;
+        self.program.on.capabilities().no_warm_instances.is_none().then_some(warm)
+    }
+
+    /// Starts a warm instance. Its end is that of a launch without a request.
+    pub(crate) fn start(&mut self, instance: InstanceId) {
+        let not_warm: RunOnce = Arc::new(|_| {
+            Err(Failure::new(Blame::Handler, NOT_WARM, "the program does not stay to serve many requests"))
+        });
+        self.launch(Work { instance, request: None }, Vec::new(), None, not_warm);
+    }
+
+    /// Gives an instance a request.
+    pub(crate) fn handle(&mut self, instance: InstanceId, id: RequestId, request: &Request) {
+        let variables = vec![
+            (variable::OPERATION_NAME.to_owned(), request.command.clone()),
+            (variable::ACTION.to_owned(), request.command.clone()),
+            (variable::ATTEMPT.to_owned(), "1".to_owned()),
+        ];
+        let payload: Arc<str> = request.parameters.to_string().into();
+        let run_once = self.run_once(variables.clone(), Arc::clone(&payload));
+        self.launch(Work { instance, request: Some(id) }, variables, Some(payload), run_once);
+    }
+
+    /// Completes the order of a program that is run for one request.
+    fn run_once(&self, variables: Vec<(String, String)>, payload: Arc<str>) -> RunOnce {
+        let entry = Arc::clone(&self.program.entry);
+        let file = self.folder.path().join(format!("{}.payload", self.last + 1));
+        Arc::new(move |order| {
+            pass_payload(&mut order.program, &payload, file.clone(), &entry, &write_private)?;
+            order.program.env.extend(variables.iter().cloned());
+            Ok(())
+        })
+    }
+
+    fn launch(
+        &mut self,
+        work: Work,
+        variables: Vec<(String, String)>,
+        payload: Option<Arc<str>>,
+        run_once: RunOnce,
+    ) {
+        self.last += 1;
+        let (id, instance) = (LaunchId(self.last), work.instance);
+        let HandlerProgram { entry, launcher, on, home, dependencies } = &self.program;
+        let mut started = handler_program(entry, *on, home.as_deref());
+        started.env.extend(dependencies.iter().cloned());
+        started.pod = on.capabilities().needs_image.then(|| Arc::clone(&entry.pod));
+        let log = self.logs.as_ref().map(|folder| folder.join(format!("{}.log", name(instance))));
+        let mut order = LaunchOrder {
+            name: format!("{}-{}", self.server, self.last),
+            program: started,
+            grace: Some(self.grace),
+            log,
+            ..LaunchOrder::default()
+        };
+        let completed = match self.warm() {
+            Some(warm) => {
+                order.warm = Some(Box::new(WarmOrder {
+                    settings: lane(warm),
+                    handler: entry.id.clone(),
+                    version: entry.version.clone(),
+                    subject: self.last,
+                    lane: Some(instance.0),
+                    variables,
+                    payload,
+                    run_once,
+                }));
+                Ok(())
+            }
+            None => run_once(&mut order),
+        };
+        self.launches.insert(instance, id);
+        self.work.insert(id, work);
+        match completed {
+            Ok(()) => launcher.launch(id, order, &self.events),
+            Err(failure) => {
+                let event = LaunchEvent::Ended(Box::new(LaunchEnd::failed(failure)));
+                let events = self.events.clone();
+                tokio::spawn(async move { events.send(LaunchUpdate { id, event }).await });
+            }
+        }
+    }
+
+    /// Stops what an instance does: asks it to end, or kills it.
+    pub(crate) fn stop(&self, instance: InstanceId, force: bool) {
+        if let Some(launch) = self.launches.get(&instance) {
+            self.program.launcher.stop(*launch, force);
+        }
+    }
+
+    /// Ends the process of an instance when it has no work.
+    pub(crate) fn retire(&self, instance: InstanceId) {
+        self.program.launcher.retire(instance.0);
+    }
+
+    /// Whether an instance still does something.
+    pub(crate) fn is_busy(&self, instance: InstanceId) -> bool {
+        self.launches.contains_key(&instance)
+    }
+
+    /// The work whose launch has ended.
+    pub(crate) fn ended(&mut self, launch: LaunchId) -> Option<Work> {
+        let work = self.work.remove(&launch)?;
+        self.launches.remove(&work.instance);
+        self.program.launcher.release(launch);
+        // a payload that was passed in a variable has no file
+        std::fs::remove_file(self.folder.path().join(format!("{}.payload", launch.0))).ok();
+        Some(work)
+    }
+
+    /// Ends all instances.
+    pub(crate) async fn close(self) {
+        self.program.launcher.close().await;
+    }
+}
+
+/// The name of an instance for people, as in SDS.
+pub(crate) fn name(instance: InstanceId) -> String {
+    format!("instance_{}", instance.0)
+}
+
+/// The number in the name of an instance.
+pub(crate) fn named(text: &str) -> Option<InstanceId> {
+    let id = InstanceId(text.strip_prefix("instance_")?.parse().ok()?);
+    (name(id) == text).then_some(id)
+}
+
+/// The limits of the one process of an instance.
+fn lane(settings: WarmSettings) -> WarmSettings {
+    WarmSettings { instances: 1, max: 1, slots: 1, idle: FOREVER, ..settings }
+}
+
+/// How the start of an instance ended.
+pub(crate) enum Start {
+    /// It is ready.
+    Ready,
+    /// The program runs once for each request.
+    RunsOnce,
+    /// It failed.
+    Failed(Box<Failure>),
+}
+
+/// Judges the end of a launch that was to start an instance.
+pub(crate) fn start_of(end: LaunchEnd) -> Start {
+    match end.exit {
+        Ok(_) => Start::Ready,
+        Err(failure) if failure.code == NOT_WARM => Start::RunsOnce,
+        Err(failure) => Start::Failed(failure),
+    }
+}
+
+/// The reply for the end of a launch that handled a request.
+pub(crate) fn reply_of(end: LaunchEnd) -> Reply {
+    let LaunchEnd { exit, said, log_tail, .. } = end;
+    match exit.and_then(|exit| judge(exit, &[], said).map_err(Box::new)) {
+        Ok(result) => Reply::ok(result),
+        Err(failure) => failed(&failure, log_tail),
+    }
+}
+
+/// The reply for a failure: its message, and what helps to find its cause.
+fn failed(failure: &Failure, log_tail: Vec<String>) -> Reply {
+    let mut parameters = json!({"code": failure.code, "blame": failure.blame});
+    if !log_tail.is_empty() {
+        parameters["log"] = Value::from(log_tail);
+    }
+    Reply::fail(failure.message.clone()).with(parameters)
+}
+
+fn write_private(file: &Path, text: &str) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file)?;
+    file.write_all(text.as_bytes())
+}
