@@ -1,13 +1,19 @@
 #!/usr/bin/env bash
 # Runs the media agenda on a generated video; needs only a Debian machine with Rust.
 #
-#   samples/media.sh [arguments for `pop run`]
+#   samples/media.sh [--warm] [arguments for `pop run`]
 #
+# With --warm each handler starts once and serves all its operations (samples/warm.json); the outputs are the same.
 # Writes to samples/work/ and samples/bin/.
 set -euo pipefail
 
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 
+registry=samples/registry.json
+if [ "${1:-}" = --warm ]; then
+    registry=samples/warm.json
+    shift
+fi
 target=${CARGO_TARGET_DIR:-target}
 work=samples/work
 out=$work/out
@@ -79,7 +85,7 @@ build
 make_input
 # remove the outputs of an earlier run
 rm -rf -- "$out"
-"$target/try/pop" run samples/agendas/media.json --registry samples/registry.json "$@"
+"$target/try/pop" run samples/agendas/media.json --registry "$registry" "$@"
 
 duration=$(ffprobe -v error -show_entries format=duration -of csv=p=0 "$input")
 printf '\n%-42s %-6s %-10s %9s %10s\n' output codec size seconds bytes

@@ -86,11 +86,7 @@ impl LaunchType {
                 no_warm_instances: None,
                 ..Capabilities::RESIDENT
             },
-            Self::Docker => Capabilities {
-                reads_host_files: true,
-                no_warm_instances: Some("a socket mounted into the container is not supported yet"),
-                ..remote
-            },
+            Self::Docker => Capabilities { reads_host_files: true, ..remote },
             Self::Kubernetes => Capabilities {
                 supplies_cluster_secrets: true,
                 no_warm_instances: Some("a socket of the executor does not reach the node of a pod"),

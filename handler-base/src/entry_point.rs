@@ -11,10 +11,10 @@ use crate::serve::{Surroundings, serve};
 use crate::{ContextParts, Handler, HandlerError, OperationContext, cluster, describe, process};
 use pop_contract::{Description, HANDLER_COMPLETE};
 use pop_field_retriever::{DefaultLaunchData, Defaults, Environment, Flag, LaunchDataWrapper};
-use pop_launchers::process::InheritedSocket;
+use pop_launchers::process::ExecutorSocket;
 use pop_launchers::{Launcher, Setting};
 use pop_warm::SOCKET_VARIABLE;
-use std::io::{self, Write as _};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -160,12 +160,11 @@ fn run<H: Handler>(handler: &H, launch: Arc<DefaultLaunchData>) -> u8 {
     if succeeded { EXIT_SUCCEEDED } else { EXIT_FAILED }
 }
 
-/// Serves operations over the inherited socket with this descriptor.
+/// Serves operations over the socket with this descriptor or path.
 fn serve_at<H: Handler>(handler: &H, socket: &str, surroundings: &Surroundings) -> u8 {
     let Some(runtime) = event_loop() else { return EXIT_FAILED };
     let status = runtime.block_on(async {
-        let number = socket.parse().map_err(|_| io::Error::other("it must be the number of a descriptor"));
-        let socket = match number.and_then(InheritedSocket::take) {
+        let socket = match ExecutorSocket::open(socket) {
             Ok(socket) => socket,
             Err(error) => {
                 say(&format!("error: `{SOCKET_VARIABLE}` is `{socket}`: {error}"));

@@ -1,4 +1,4 @@
-//! Serves many operations over the socket that the executor left to this program (docs/warm.md).
+//! Serves many operations over the socket to the executor (docs/warm.md).
 //!
 //! One thread: a handler that waits lets others run, and a handler that computes does not.
 
@@ -10,7 +10,7 @@ use crate::program::{
 use crate::{ContextParts, Handler, HandlerError, OperationContext, Progress, StatusReporter, process};
 use pop_field_retriever::{DefaultLaunchData, Defaults, LaunchDataWrapper};
 use pop_launchers::Launcher;
-use pop_launchers::process::InheritedSocket;
+use pop_launchers::process::ExecutorSocket;
 use pop_reporters::status::LogReporter;
 use pop_warm::frame::{Decoder, Frame, Kind, write};
 use pop_warm::{Attempt, Hello, VERSION, end_body, parse_attempt};
@@ -31,7 +31,7 @@ const MOST_UNSENT: usize = 256 * 1024;
 
 /// The sending half of the socket.
 struct Channel {
-    socket: Rc<InheritedSocket>,
+    socket: Rc<ExecutorSocket>,
     unsent: RefCell<Vec<u8>>,
 }
 
@@ -99,7 +99,7 @@ pub(crate) struct Surroundings {
 /// the exit status.
 pub(crate) async fn serve<H: Handler>(
     handler: &H,
-    socket: InheritedSocket,
+    socket: ExecutorSocket,
     surroundings: &Surroundings,
     stop: impl Future<Output = ()>,
 ) -> u8 {
@@ -164,7 +164,7 @@ async fn next_end(served: &mut Vec<Served<'_>>) -> (u64, u8) {
 }
 
 /// Waits for bytes. Returns the complete frames, and whether more can follow.
-async fn read_frames(socket: &InheritedSocket, decoder: &mut Decoder) -> io::Result<(Vec<Frame>, bool)> {
+async fn read_frames(socket: &ExecutorSocket, decoder: &mut Decoder) -> io::Result<(Vec<Frame>, bool)> {
     let mut frames = Vec::new();
     let mut piece = vec![0; PIECE_BYTES];
     let count = socket.read(&mut piece).await?;

@@ -61,6 +61,10 @@ impl Instances {
         events: mpsc::Sender<LaunchUpdate>,
     ) -> io::Result<Self> {
         let folder = tempfile::Builder::new().prefix("pop-serve-").tempdir()?;
+        // the sockets of containers are beside the logs
+        let needs_logs = !program.on.capabilities().uses_host_programs && logs.is_none();
+        let logs = if needs_logs { Some(folder.path().join("logs")) } else { logs };
+        logs.as_ref().map(std::fs::create_dir_all).transpose()?;
         let (launches, work) = (HashMap::new(), HashMap::new());
         Ok(Self { program, server, grace, logs, folder, events, last: 0, launches, work })
     }

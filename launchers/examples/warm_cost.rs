@@ -5,7 +5,7 @@
 //! whole: pool, frames, output, end of the launch.
 #![expect(clippy::print_stdout, reason = "a program for a terminal")]
 
-use pop_launchers::process::InheritedSocket;
+use pop_launchers::process::ExecutorSocket;
 use pop_launchers::{
     LaunchEvent, LaunchId, LaunchOrder, LaunchUpdate, Launcher, ProcessLauncher, Program, Secrets,
     WarmLauncher, WarmOrder,
@@ -82,7 +82,7 @@ async fn write_all(stream: &UnixStream, message: &[u8]) -> io::Result<()> {
 fn instance() -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let socket = InheritedSocket::take(var(pop_warm::SOCKET_VARIABLE)?.parse()?)?;
+        let socket = ExecutorSocket::take(var(pop_warm::SOCKET_VARIABLE)?.parse()?)?;
         let mut unsent = Vec::new();
         write(&mut unsent, Kind::Hello, 0, &Hello { version: VERSION, ..Hello::default() }.body());
         socket.write_all(&unsent)?;

@@ -16,7 +16,10 @@ pub fn choose(launch_type: LaunchType, setting: Setting) -> Arc<dyn Launcher> {
             Arc::new(WarmLauncher::new(Arc::new(ProcessLauncher::of(setting)), secrets))
         }
         #[cfg(feature = "docker")]
-        LaunchType::Docker => Arc::new(crate::DockerLauncher::new(setting)),
+        LaunchType::Docker => {
+            let secrets = setting.secrets.clone();
+            Arc::new(WarmLauncher::of_containers(Arc::new(crate::DockerLauncher::new(setting)), secrets))
+        }
         #[cfg(feature = "kubernetes")]
         LaunchType::Kubernetes => Arc::new(crate::KubernetesLauncher::new(setting)),
         #[cfg(not(all(feature = "docker", feature = "kubernetes")))]

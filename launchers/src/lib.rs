@@ -41,8 +41,8 @@ pub use last_lines::LOG_TAIL_LINES;
 pub use log::{LOG_HEAD_LIMIT, Log, LogSummary, log_failure};
 pub use mask::{Mask, MaskStream};
 pub use port::{
-    CAPTURE_LIMIT, DEFAULT_GRACE, Doing, LaunchEnd, LaunchEvent, LaunchId, LaunchOrder, LaunchUpdate,
-    Launcher, Line, Program, RunOnce, StdoutUse, Stream, WarmOrder, label,
+    CAPTURE_LIMIT, DEFAULT_GRACE, Doing, InstanceSocket, LaunchEnd, LaunchEvent, LaunchId, LaunchOrder,
+    LaunchUpdate, Launcher, Line, MOUNTED_SOCKET, Program, RunOnce, StdoutUse, Stream, WarmOrder, label,
 };
 pub use process::ProcessLauncher;
 pub use regular_file::{open_regular_file, read_regular_file};

@@ -5,7 +5,7 @@ use pop_registry::{Capture, Cpu, Memory, PodConfig, Secret};
 use pop_warm::PoolSettings;
 use serde_json::Value;
 use std::fmt;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -165,8 +165,31 @@ pub struct LaunchOrder {
     pub labels: Vec<(String, String)>,
     /// How an instance of a warm handler serves the order. A launcher without instances ignores it.
     pub warm: Option<Box<WarmOrder>>,
-    /// A socket that a process inherits as descriptor [`SOCKET_DESCRIPTOR`](crate::process::SOCKET_DESCRIPTOR).
-    pub socket: Option<Arc<OwnedFd>>,
+    /// The socket of an instance of a warm handler.
+    pub socket: Option<InstanceSocket>,
+}
+
+/// Path of the socket of an instance in its container.
+pub const MOUNTED_SOCKET: &str = "/run/pop/warm.sock";
+
+/// The socket of an instance of a warm handler, as its program gets it.
+#[derive(Debug, Clone)]
+pub enum InstanceSocket {
+    /// A connected socket that a process inherits as descriptor
+    /// [`SOCKET_DESCRIPTOR`](crate::process::SOCKET_DESCRIPTOR).
+    Inherited(Arc<OwnedFd>),
+    /// A listening socket of this machine. A container has it at [`MOUNTED_SOCKET`].
+    Mounted(PathBuf),
+}
+
+impl InstanceSocket {
+    /// The descriptor that a process inherits.
+    pub(crate) fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        match self {
+            Self::Inherited(socket) => Some(socket.as_fd()),
+            Self::Mounted(_) => None,
+        }
+    }
 }
 
 /// An output stream.

@@ -19,7 +19,15 @@ if "POP_WARM_SOCKET" not in os.environ:
     print("pop.report.payload " + json.dumps({"once": os.environ.get("PAYLOAD"), "name": os.environ.get("OPERATION_NAME")}))
     sys.exit(0)
 
-channel = socket.socket(fileno=int(os.environ["POP_WARM_SOCKET"]))
+place = os.environ["POP_WARM_SOCKET"]
+if "user" in state:
+    os.setuid(state["user"])
+if place.startswith("/"):
+    # the socket of a container
+    channel = socket.socket(socket.AF_UNIX)
+    channel.connect(place)
+else:
+    channel = socket.socket(fileno=int(place))
 stream = channel.makefile("rb")
 lock = threading.Lock()
 cancelled = {}
@@ -74,7 +82,7 @@ def serve(number, body):
             return
         case "secret":
             send("log", number, os.environ["TOKEN"].encode() + b"\n")
-    result = {"payload": payload, "pid": os.getpid(), "variables": variables}
+    result = {"payload": payload, "pid": os.getpid(), "host": os.uname().nodename, "variables": variables}
     if payload.get("size"):
         result["filler"] = "x" * payload["size"]
     send("report", number, b"pop.report.payload " + json.dumps(result).encode() + b"\n")

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-/// The variable that tells a program that it may serve, with the number of the inherited socket's descriptor.
+/// The variable that tells a program that it may serve: the number of the inherited socket's descriptor, or the absolute path
+/// of a socket to connect to.
 pub const SOCKET_VARIABLE: &str = "POP_WARM_SOCKET";
 /// The version of the protocol.
 pub const VERSION: u32 = 1;

@@ -6,7 +6,7 @@ use pop_assembly::{Assembly, Surroundings, preview_setting};
 use pop_contract::Failure;
 use pop_executor::{RunIdentity, preview};
 use pop_field_retriever::{LaunchDataWrapper, LaunchType};
-use pop_launchers::{Setting, container_body, pod_manifest};
+use pop_launchers::{Setting, WarmLauncher, container_body, pod_manifest};
 use serde_json::{Value, json};
 
 /// Run name in manifests of a plan.
@@ -49,10 +49,13 @@ impl<'p> Manifests<'p> {
     }
 
     fn manifest(&self, op: OpIx) -> Result<Value, Failure> {
-        let (id, order) = preview(self.plan, &self.identity, op)?;
+        let (id, mut order) = preview(self.plan, &self.identity, op)?;
         match self.on {
             LaunchType::Kubernetes => pod_manifest(id, &order, &self.setting),
-            _ => container_body(id, &order, &self.setting),
+            _ => {
+                WarmLauncher::preview_container(&mut order);
+                container_body(id, &order, &self.setting)
+            }
         }
     }
 

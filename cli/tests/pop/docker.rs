@@ -41,7 +41,7 @@ pub(crate) fn give(host: &str, image: &str) {
 }
 
 /// The socket of the Engine that tests are run against.
-fn socket() -> String {
+pub(crate) fn socket() -> String {
     let host = std::env::var(ENGINE).unwrap_or_else(|_| "unix:///var/run/docker.sock".to_owned());
     host.strip_prefix("unix://").unwrap().to_owned()
 }
@@ -54,7 +54,7 @@ fn is_podman() -> bool {
 }
 
 /// A call of the Engine's own client.
-fn docker(arguments: &[&str]) -> String {
+pub(crate) fn docker(arguments: &[&str]) -> String {
     let host = format!("unix://{}", socket());
     let ended = Command::new("docker").args(["--host", &host]).args(arguments).output().unwrap();
     assert!(ended.status.success(), "docker {arguments:?}: {}", String::from_utf8_lossy(&ended.stderr));
@@ -62,7 +62,7 @@ fn docker(arguments: &[&str]) -> String {
 }
 
 /// The names of the containers of the newest run of a bench.
-fn containers(bench: &Bench) -> Vec<String> {
+pub(crate) fn containers(bench: &Bench) -> Vec<String> {
     let run = bench.run_folder().file_name().unwrap().to_str().unwrap().to_owned();
     let filter = format!("label=pop.runId={run}");
     let names = docker(&["ps", "-a", "--filter", &filter, "--format", "{{.Names}}"]);

@@ -18,6 +18,7 @@ mod developer_log;
 mod disk;
 mod dlq;
 mod docker;
+mod docker_warm;
 mod elsewhere;
 mod engine;
 mod exec_values;

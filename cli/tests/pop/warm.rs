@@ -79,14 +79,14 @@ fn a_program_that_does_not_serve_is_run_once_for_each_operation() {
 }
 
 #[test]
-fn other_launchers_refuse_warm_once_with_the_reason() {
+fn only_kubernetes_refuses_warm_once_with_the_reason() {
     let agenda = "operations:\n  - {name: a, type: t}\n  - {name: b, type: t}\n";
     let entry = r#""warm": true, "podConfig": {"imageName": "i:1"}}, "basePodConfig": {"#;
     let bench = bench(agenda, entry);
-    for (on, why) in [("docker", "not supported yet"), ("kubernetes", "does not reach the node")] {
+    for (on, refusals) in [("local", 0), ("docker", 0), ("kubernetes", 1)] {
         let checked = bench.call("check a.yaml --on").argument(on).ends(0);
         let said = checked.stdout + &checked.stderr;
-        assert_eq!(said.matches("not-warm").count(), 1, "{said}");
-        assert!(said.contains(why), "{said}");
+        assert_eq!(said.matches("not-warm").count(), refusals, "{on}: {said}");
+        assert_eq!(said.contains("does not reach the node"), refusals == 1, "{on}: {said}");
     }
 }

@@ -6,8 +6,8 @@ use pop_contract::{Exit, Failure, FinalReport, judge};
 use pop_field_retriever::names::environment as variable;
 use pop_launchers::process::{LAUNCH_VARIABLE, SOCKET_DESCRIPTOR};
 use pop_launchers::{
-    LaunchEnd, LaunchEvent, LaunchId, LaunchOrder, LaunchUpdate, Launcher, ProcessLauncher, Program,
-    ReportLines, ReportState, StdoutUse,
+    InstanceSocket, LaunchEnd, LaunchEvent, LaunchId, LaunchOrder, LaunchUpdate, Launcher, ProcessLauncher,
+    Program, ReportLines, ReportState, StdoutUse,
 };
 use pop_warm::frame::{Decoder, Frame, Kind, write};
 use pop_warm::{Hello, SOCKET_VARIABLE, attempt_body, parse_end};
@@ -89,7 +89,7 @@ impl<'s> Session<'s> {
             program,
             captured: StdoutUse::Log,
             grace: Some(LEAVING),
-            socket: Some(Arc::new(theirs.into())),
+            socket: Some(InstanceSocket::Inherited(Arc::new(theirs.into()))),
             ..LaunchOrder::default()
         };
         let (sender, updates) = mpsc::channel(16);

@@ -178,9 +178,13 @@ fn launch_order(
             variables.extend(prior_progress(&mut order.program, attempt, write)?);
             match entry.warm.filter(|_| identity.on.capabilities().no_warm_instances.is_none()) {
                 Some(settings) => {
-                    // one set of files for all attempts: a process needs none of them listed
-                    order.program.files.clear();
-                    order.warm = Some(Box::new(warm_order(settings, attempt, entry, variables)));
+                    // instances have no file of one attempt
+                    let files = std::mem::take(&mut order.program.files);
+                    let mut warm = warm_order(settings, attempt, entry, variables, files);
+                    if !identity.on.capabilities().uses_host_programs {
+                        warm.variables.iter_mut().for_each(|variable| inline_progress(variable, attempt));
+                    }
+                    order.warm = Some(Box::new(warm));
                 }
                 None => {
                     let text = attempt.payload.to_string();
@@ -216,12 +220,22 @@ fn prior_progress(
     Ok(Some(variable))
 }
 
-/// How an instance of a warm handler serves an attempt.
+/// Replaces the name of a file with the progress of an earlier attempt by its text. A container has no mount for the file
+/// of one attempt, and frames have room for the text.
+fn inline_progress(variable: &mut (String, String), attempt: &AttemptOrder<'_>) {
+    let text = attempt.prior.and_then(|prior| serde_json::to_string(prior).ok());
+    if let Some(text) = text.filter(|_| variable.0 == variable::LAST_PROGRESS_FILE) {
+        *variable = (variable::LAST_PROGRESS.to_owned(), text);
+    }
+}
+
+/// How an instance of a warm handler serves an attempt. `files` are for a program that is run once instead.
 fn warm_order(
     settings: WarmSettings,
     attempt: &AttemptOrder<'_>,
     entry: &Arc<Entry>,
     variables: Vec<(String, String)>,
+    files: Vec<PathBuf>,
 ) -> WarmOrder {
     let payload: Arc<str> = attempt.payload.to_string().into();
     let run_once = {
@@ -229,6 +243,7 @@ fn warm_order(
         let file = attempt.log.with_extension("payload");
         let (entry, write) = (Arc::clone(entry), input_files::writer(attempt.again));
         move |order: &mut LaunchOrder| {
+            order.program.files.extend(files.iter().cloned());
             pass_payload(&mut order.program, &payload, file.clone(), &entry, &write)?;
             order.program.env.extend(variables.iter().cloned());
             Ok(())

@@ -66,7 +66,7 @@ pub(super) fn body(
     };
     let variables = variables(program, pod, setting, secrets);
     let arguments: Vec<String> = pod.arguments.iter().map(|text| expanded(text, &variables)).collect();
-    let mounts = mounts(program, pod, setting, workspace)?;
+    let mounts = mounts(order, pod, setting, workspace)?;
     Ok(without_nulls(json!({
         "Image": image,
         "Entrypoint": (!program.argv.is_empty()).then(|| entrypoint(program)),
@@ -149,6 +149,7 @@ fn without_nulls(object: Value) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::port::{InstanceSocket, MOUNTED_SOCKET};
     use std::path::PathBuf;
     use std::sync::Arc;
 
@@ -166,6 +167,17 @@ mod tests {
         assert_eq!(body["Entrypoint"], json!(["sh", "-c", r#"exec "$@" < "$0""#, "/r/a.1.stdin", "cat"]));
         let mount = &body["HostConfig"]["Mounts"][1];
         assert_eq!((&mount["Source"], &mount["ReadOnly"]), (&json!("/r/a.1.stdin"), &json!(true)));
+    }
+
+    #[test]
+    fn socket_of_an_instance_is_mounted_as_a_file() {
+        let pod = PodConfig { image: Some("i".to_owned()), ..PodConfig::default() };
+        let program = Program { pod: Some(Arc::new(pod)), ..Program::default() };
+        let socket = Some(InstanceSocket::Mounted(PathBuf::from("/r/sockets/1")));
+        let order = LaunchOrder { program, socket, ..LaunchOrder::default() };
+        let body = container_body(LaunchId(1), &order, &Setting::default()).unwrap();
+        let mount = &body["HostConfig"]["Mounts"][1];
+        assert_eq!((&mount["Source"], &mount["Target"]), (&json!("/r/sockets/1"), &json!(MOUNTED_SOCKET)));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use super::error::ApiError;
 use super::failure::{is_without_init, not_created, not_started, platform};
 use super::follow::Follow;
 use super::mounts::check_host_paths;
+use super::sweep::remove;
 use crate::active_launches::PendingReason;
 use crate::backoff::Backoff;
 use crate::port::{LaunchId, LaunchOrder, label};
@@ -31,6 +32,19 @@ pub(super) struct Launch<'l> {
 }
 
 impl Launch<'_> {
+    /// Whether the program of a warm order, which an earlier process launched, was run once in a container. If not, an
+    /// instance may have served the order; instances end with their launcher.
+    pub(super) async fn was_run_once(&self, engine: &Engine, order: &LaunchOrder) -> Result<bool, Failure> {
+        match self.find(engine, order).await? {
+            Some(container) if container.has_begun() => Ok(true),
+            Some(_) => {
+                remove(engine, self.name).await;
+                Ok(false)
+            }
+            None => Ok(false),
+        }
+    }
+
     /// Creates the container, or finds it; `None` if it was created now.
     pub(super) async fn make(
         &self,
@@ -120,6 +134,11 @@ impl Launch<'_> {
     async fn create(&self, engine: &Engine, order: &LaunchOrder) -> Result<Option<Container>, Failure> {
         if engine.is_local {
             check_host_paths(&order.program, self.setting)?;
+        } else if order.socket.is_some() {
+            return Err(platform(
+                "mount",
+                "the Docker Engine runs on another machine and cannot mount a socket of this one",
+            ));
         }
         let mut body = self.body(engine, order)?;
         let image = body["Image"].as_str().unwrap_or_default().to_owned();

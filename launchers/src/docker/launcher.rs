@@ -71,7 +71,12 @@ impl Launcher for DockerLauncher {
                 is_own: AtomicBool::new(false),
                 refusal: PendingReason::default(),
             };
-            let exit = shared.carry_out(&launch, &mut output, stop).await;
+            let Some(exit) = shared.carry_out(&launch, &mut output, stop).await.transpose() else {
+                shared.followed.forget(&name);
+                shared.followed.end(id, None);
+                events.send(LaunchUpdate { id, event: LaunchEvent::Lost }).await.ok();
+                return;
+            };
             // a container that did not end by itself may still run, or start later
             let is_settled = exit.as_ref().map_or_else(|failure| failure.exit.is_some(), |_| true);
             let is_own = launch.is_own.into_inner();
@@ -127,19 +132,19 @@ impl Shared {
             .cloned()
     }
 
-    /// Carries out a launch.
+    /// Carries out a launch; `None` if an instance may have served it for an earlier process.
     async fn carry_out(
         &self,
         launch: &Launch<'_>,
         output: &mut Output<'_>,
         mut stop: watch::Receiver<StopRequest>,
-    ) -> Result<Exit, Failure> {
+    ) -> Result<Option<Exit>, Failure> {
         let made = tokio::select! {
             biased;
             made = self.make(launch, &output.order) => made,
             Ok(()) = stop.changed() => Err(launch.refusal.stopped("its container had started")),
         };
-        let (engine, found) = made?;
+        let Some((engine, found)) = made? else { return Ok(None) };
         let has_begun = found.as_ref().is_some_and(Container::has_begun);
         // from here on the container may run: a stopped launch is still followed to its end
         let mut follow = launch.start(&engine, found, &output.order).await?;
@@ -149,17 +154,20 @@ impl Shared {
         }
         output.begin();
         output.say(LaunchEvent::Running).await;
-        follow.until_end(output, &mut stop).await
+        follow.until_end(output, &mut stop).await.map(Some)
     }
 
     async fn make(
         &self,
         launch: &Launch<'_>,
         order: &LaunchOrder,
-    ) -> Result<(Arc<Engine>, Option<Container>), Failure> {
+    ) -> Result<Option<(Arc<Engine>, Option<Container>)>, Failure> {
         let engine = self.engine().await?;
+        if order.again && order.warm.is_some() && !launch.was_run_once(&engine, order).await? {
+            return Ok(None);
+        }
         let found = launch.make(&engine, order).await?;
-        Ok((engine, found))
+        Ok(Some((engine, found)))
     }
 
     /// Sweeps when the launcher follows the first launch of an earlier process: by then it knows the containers of the

@@ -1,9 +1,9 @@
-//! The mounts of a container: the folder in which programs start, files, config maps, host paths, NFS, an empty folder
-//! for dumps.
+//! The mounts of a container: the folder in which programs start, the socket of an instance, files, config maps, host
+//! paths, NFS, an empty folder for dumps.
 
 use super::config_map;
 use super::failure::platform;
-use crate::port::Program;
+use crate::port::{InstanceSocket, LaunchOrder, MOUNTED_SOCKET, Program};
 use crate::setting::Setting;
 use pop_contract::Failure;
 use pop_registry::PodConfig;
@@ -15,12 +15,16 @@ const DUMPS: &str = "/app/dumps";
 
 /// The mounts of a container. `workspace` is the path of the folder in which programs start, in the container.
 pub(super) fn mounts(
-    program: &Program,
+    order: &LaunchOrder,
     pod: &PodConfig,
     setting: &Setting,
     workspace: &str,
 ) -> Result<Vec<Value>, Failure> {
+    let program = &order.program;
     let mut mounts = vec![bind(&setting.folder, workspace, false)];
+    if let Some(InstanceSocket::Mounted(socket)) = &order.socket {
+        mounts.push(bind(socket, MOUNTED_SOCKET, true));
+    }
     let files = program.files.iter().chain(&program.stdin);
     mounts.extend(files.map(|file| bind(file, &file.to_string_lossy(), true)));
     for host_path in &pod.host_paths {

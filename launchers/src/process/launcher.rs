@@ -8,7 +8,9 @@ use super::guard::Guard;
 use super::orphans::{LAUNCH_VARIABLE, Leftover, Orphans, of_launch, others_of_session, processes};
 use super::pause::signal_trees;
 use super::{AsyncDescriptor, Child, Environment, Signal, Spawn, resolve_beside, spawn};
-use crate::port::{Doing, LaunchEnd, LaunchEvent, LaunchId, LaunchOrder, LaunchUpdate, Launcher, Program};
+use crate::port::{
+    Doing, InstanceSocket, LaunchEnd, LaunchEvent, LaunchId, LaunchOrder, LaunchUpdate, Launcher, Program,
+};
 use crate::secrets::Secrets;
 use crate::setting::Setting;
 use pop_contract::Failure;
@@ -162,7 +164,7 @@ impl ProcessLauncher {
             stdin: stdin.as_ref().map(File::as_fd),
             stdout: their_stdout.as_fd(),
             stderr: their_stderr.as_fd(),
-            socket: order.socket.as_ref().map(|socket| socket.as_fd()),
+            socket: order.socket.as_ref().and_then(InstanceSocket::descriptor),
         });
         // the program's end of the socket: this process sees the program close it
         order.socket = None;

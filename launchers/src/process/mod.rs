@@ -29,6 +29,6 @@ pub use orphans::{EXECUTOR_VARIABLE, LAUNCH_VARIABLE, end_run, left_by, sweep_ru
 pub use resolve::{ResolveError, resolve, resolve_beside};
 pub use rustix::process::Signal;
 pub use spawn::{
-    AsyncDescriptor, Child, ChildEnd, Descriptor, Exit, InheritedSocket, SOCKET_DESCRIPTOR, Spawn,
-    SpawnError, Step, Usage, ignore_file_size_signal, spawn,
+    AsyncDescriptor, Child, ChildEnd, Descriptor, ExecutorSocket, Exit, SOCKET_DESCRIPTOR, Spawn, SpawnError,
+    Step, Usage, ignore_file_size_signal, spawn,
 };

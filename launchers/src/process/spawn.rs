@@ -43,7 +43,7 @@ mod async_descriptor;
 mod child;
 mod child_memory;
 mod child_setup;
-mod inherited_socket;
+mod executor_socket;
 mod kernel;
 
 use std::ffi::{CString, c_int, c_void};
@@ -61,7 +61,7 @@ pub use self::async_descriptor::{AsyncDescriptor, Descriptor};
 pub use self::child::{Child, ChildEnd, Exit, Usage};
 use self::child_memory::ChildMemory;
 use self::child_setup::{ChildSetup, NO_DESCRIPTOR, child_main};
-pub use self::inherited_socket::InheritedSocket;
+pub use self::executor_socket::ExecutorSocket;
 use self::kernel::{SignalMask, swap_signal_mask};
 use super::Environment;
 

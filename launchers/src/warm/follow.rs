@@ -1,11 +1,12 @@
-//! The task that follows one instance: reads its socket, sends what waits, and sees its end.
+//! The task that follows one instance: waits until it connects, reads its socket, sends what waits, and sees its end.
 
-use super::Shared;
 use super::delivery::Delivery;
+use super::mounted_socket::MountedSocket;
+use super::{Shared, SocketPassing};
 use crate::port::{LaunchEnd, LaunchEvent, LaunchUpdate};
 use pop_contract::{Blame, Failure};
-use pop_warm::InstanceId;
 use pop_warm::frame::{Decoder, FrameError};
+use pop_warm::{Input, InstanceId};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,11 +20,20 @@ const PIECE_BYTES: usize = 64 * 1024;
 /// Most reads before other tasks get a turn.
 const READS: usize = 32;
 /// Time in which a process must end after it has closed its socket.
-const CLOSED: Duration = Duration::from_secs(1);
+const PROCESS_CLOSED: Duration = Duration::from_secs(1);
+/// The same for a container: the Engine reports its end later.
+const CONTAINER_CLOSED: Duration = Duration::from_secs(10);
+
+/// The socket of a new instance.
+pub(super) enum Connection {
+    Connected(Arc<UnixStream>),
+    /// The program has not connected yet.
+    Listening(MountedSocket),
+}
 
 /// The socket of an instance as far as it is read.
 struct Reader {
-    stream: Arc<UnixStream>,
+    stream: Option<Arc<UnixStream>>,
     decoder: Decoder,
     piece: Vec<u8>,
     is_open: bool,
@@ -40,8 +50,9 @@ impl Reader {
     fn read(&mut self, shared: &Arc<Shared>, at: (usize, InstanceId)) -> (Vec<Delivery>, Option<Stop>) {
         let mut deliveries = Vec::new();
         let mut stop = None;
+        let Some(stream) = self.stream.clone() else { return (deliveries, stop) };
         for _ in 0..READS {
-            match self.stream.try_read(&mut self.piece) {
+            match stream.try_read(&mut self.piece) {
                 Ok(0) => stop = Some(self.decoder.finish().err().map_or(Stop::Closed, Stop::Broken)),
                 Ok(count) => {
                     let is_last = count < self.piece.len();
@@ -52,7 +63,7 @@ impl Reader {
                     // the kernel had no more: wait for the next bytes without another read that only says so
                     if is_last && stop.is_none() {
                         let empty = || Err::<(), _>(io::ErrorKind::WouldBlock.into());
-                        self.stream.try_io(Interest::READABLE, empty).ok();
+                        stream.try_io(Interest::READABLE, empty).ok();
                         break;
                     }
                 }
@@ -91,22 +102,31 @@ impl Reader {
 pub(super) async fn follow(
     shared: Arc<Shared>,
     at: (usize, InstanceId),
-    stream: Arc<UnixStream>,
+    connection: Connection,
     changed: Arc<Notify>,
     mut updates: mpsc::Receiver<LaunchUpdate>,
 ) {
+    let (stream, mut listening) = match connection {
+        Connection::Connected(stream) => (Some(stream), None),
+        Connection::Listening(socket) => (None, Some(socket)),
+    };
     let decoder = Decoder::default();
-    let mut reader =
-        Reader { stream: Arc::clone(&stream), decoder, piece: vec![0; PIECE_BYTES], is_open: true };
+    let mut reader = Reader { is_open: stream.is_some(), stream, decoder, piece: vec![0; PIECE_BYTES] };
+    let closed = match shared.passing {
+        SocketPassing::Inherited => PROCESS_CLOSED,
+        SocketPassing::Mounted => CONTAINER_CLOSED,
+    };
     // the time at which a process that has closed its socket is killed
     let mut kill_at: Option<Instant> = None;
     loop {
         let (has_unsent, due) = shared.lock().wants(at.0, at.1);
         let due = due.into_iter().chain(kill_at).min();
+        let stream = reader.stream.clone();
         let deliveries = tokio::select! {
             biased;
             update = updates.recv() => match end_of(update) {
                 Ok(LaunchEvent::Lines(lines)) => shared.turn(|turn| turn.lines(at, lines)),
+                Ok(LaunchEvent::Running) => shared.turn(|turn| turn.step(at.0, Input::Running(at.1))),
                 Ok(_) => Vec::new(),
                 Err(end) => {
                     // what it wrote before its end counts
@@ -116,19 +136,31 @@ pub(super) async fn follow(
                     return;
                 }
             },
-            _ = stream.readable(), if reader.is_open => {
+            accepted = connected(listening.as_ref()), if listening.is_some() => {
+                // nobody else connects
+                listening = None;
+                match accepted {
+                    Ok((stream, pid)) => {
+                        let stream = Arc::new(stream);
+                        (reader.stream, reader.is_open) = (Some(Arc::clone(&stream)), true);
+                        shared.turn(|turn| turn.connected(at, stream, pid))
+                    }
+                    Err(error) => shared.turn(|turn| turn.broken(at, format!("no connection: {error}"))),
+                }
+            }
+            () = is_ready(stream.as_deref(), Interest::READABLE), if reader.is_open => {
                 let (mut deliveries, stop) = reader.read(&shared, at);
                 match stop {
                     None => {}
                     // a process that ends closes its socket first; its exit status says more
-                    Some(Stop::Closed) => kill_at = Some(Instant::now() + CLOSED),
+                    Some(Stop::Closed) => kill_at = Some(Instant::now() + closed),
                     Some(Stop::Broken(error)) => {
                         deliveries.extend(shared.turn(|turn| turn.broken(at, error.to_string())));
                     }
                 }
                 deliveries
             }
-            _ = stream.writable(), if has_unsent => shared.turn(|turn| turn.flush(at)),
+            () = is_ready(stream.as_deref(), Interest::WRITABLE), if has_unsent => shared.turn(|turn| turn.flush(at)),
             () = changed.notified() => shared.turn(|turn| turn.flush(at)),
             () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
                 if kill_at.take_if(|at| *at <= Instant::now()).is_some() && !shared.lock().is_stopping(at.0, at.1) {
@@ -140,6 +172,22 @@ pub(super) async fn follow(
             }
         };
         shared.deliver(deliveries).await;
+    }
+}
+
+/// Waits for the program to connect, for ever without a socket.
+async fn connected(socket: Option<&MountedSocket>) -> io::Result<(UnixStream, Option<u32>)> {
+    match socket {
+        Some(socket) => socket.accept().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Waits for a stream, for ever without one. A read or write shows its errors.
+async fn is_ready(stream: Option<&UnixStream>, interest: Interest) {
+    match stream {
+        Some(stream) => drop(stream.ready(interest).await),
+        None => std::future::pending().await,
     }
 }
 

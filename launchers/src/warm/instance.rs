@@ -13,7 +13,8 @@ pub(super) struct Instance {
     /// The launch of its process.
     pub(super) launch: LaunchId,
     pub(super) name: Box<str>,
-    pub(super) stream: Arc<UnixStream>,
+    /// The connected socket; `None` until the program of a container has connected.
+    pub(super) stream: Option<Arc<UnixStream>>,
     /// Wakes the task that follows it.
     pub(super) changed: Arc<Notify>,
     /// Bytes that the socket did not take yet.
@@ -32,7 +33,7 @@ impl Instance {
     pub(super) fn new(
         launch: LaunchId,
         name: Box<str>,
-        stream: Arc<UnixStream>,
+        stream: Option<Arc<UnixStream>>,
         changed: Arc<Notify>,
         log: Log,
     ) -> Self {
@@ -69,9 +70,10 @@ impl Instance {
     }
 
     pub(super) fn flush(&mut self) {
+        let Some(stream) = &self.stream else { return };
         let mut sent = 0;
         while sent < self.unsent.len() {
-            match self.stream.try_write(&self.unsent[sent..]) {
+            match stream.try_write(&self.unsent[sent..]) {
                 Ok(count) => sent += count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,

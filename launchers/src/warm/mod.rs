@@ -1,21 +1,24 @@
-//! The launcher of warm handlers: instances of a program serve many orders over a socket that they inherit.
+//! The launcher of warm handlers: instances of a program serve many orders over a socket. A process inherits it, and a
+//! container gets it mounted.
 //!
-//! It wraps the launcher of processes. That one starts and follows the instances as any program, so they die with this
-//! process, and nothing of them is left behind. [`pop_warm::Pool`] decides; this module moves the bytes and measures
-//! time (docs/warm.md).
+//! It wraps the launcher of processes or that of containers. The other launcher starts and follows the instances as any
+//! program. Processes die with this process; a container ends when its socket closes, and a later process of the caller
+//! removes it. [`pop_warm::Pool`] decides; this module moves the bytes and measures time (docs/warm.md).
 
 mod delivery;
 mod follow;
 mod instance;
+mod mounted_socket;
 mod operation;
 mod state;
 
-use crate::port::{Doing, LaunchId, LaunchOrder, LaunchUpdate, Launcher};
+use crate::port::{Doing, InstanceSocket, LaunchId, LaunchOrder, LaunchUpdate, Launcher, MOUNTED_SOCKET};
 use crate::secrets::Secrets;
 use delivery::Delivery;
 use pop_contract::Failure;
-use pop_warm::{Input, RequestId};
+use pop_warm::{Input, RequestId, SOCKET_VARIABLE};
 use state::{State, Turn};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc};
@@ -32,8 +35,18 @@ pub struct WarmLauncher {
     shared: Arc<Shared>,
 }
 
+/// How an instance gets its socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum SocketPassing {
+    /// Its process inherits it.
+    Inherited,
+    /// It is mounted into its container.
+    Mounted,
+}
+
 pub(super) struct Shared {
     inner: Arc<dyn Launcher>,
+    passing: SocketPassing,
     secrets: Secrets,
     state: Mutex<State>,
     /// Wakes the task that waits for the deadlines of pools.
@@ -43,11 +56,31 @@ pub(super) struct Shared {
 }
 
 impl WarmLauncher {
-    /// A launcher that starts instances, and everything that is not warm, through `inner`. `secrets` hides values in the
-    /// output of operations.
+    /// A launcher that starts instances, and everything that is not warm, as processes through `inner`. `secrets` hides
+    /// values in the output of operations.
     pub fn new(inner: Arc<dyn Launcher>, secrets: Secrets) -> Self {
+        Self::of(inner, SocketPassing::Inherited, secrets)
+    }
+
+    /// As [`new`](Self::new), with a launcher of containers of this machine.
+    pub fn of_containers(inner: Arc<dyn Launcher>, secrets: Secrets) -> Self {
+        Self::of(inner, SocketPassing::Mounted, secrets)
+    }
+
+    /// Completes a warm order to that of the first instance in a container, for a preview.
+    pub fn preview_container(order: &mut LaunchOrder) {
+        if order.warm.is_some() {
+            let socket =
+                order.log.as_deref().and_then(Path::parent).map(|logs| sockets_beside(logs).join("1"));
+            order.socket = socket.map(InstanceSocket::Mounted);
+            order.program.env.push((SOCKET_VARIABLE.to_owned(), MOUNTED_SOCKET.to_owned()));
+        }
+    }
+
+    fn of(inner: Arc<dyn Launcher>, passing: SocketPassing, secrets: Secrets) -> Self {
         let shared = Shared {
             inner,
+            passing,
             secrets,
             state: Mutex::new(State::new(Instant::now())),
             wake: Arc::new(Notify::new()),
@@ -55,6 +88,11 @@ impl WarmLauncher {
         };
         Self { shared: Arc::new(shared) }
     }
+}
+
+/// The folder of mounted sockets of a run with this folder of logs.
+fn sockets_beside(logs: &Path) -> PathBuf {
+    logs.with_file_name("sockets")
 }
 
 impl Shared {
@@ -107,7 +145,8 @@ async fn keep_time(shared: Weak<Shared>, wake: Arc<Notify>) {
 
 impl Launcher for WarmLauncher {
     fn launch(&self, id: LaunchId, order: LaunchOrder, events: &mpsc::Sender<LaunchUpdate>) {
-        // an instance ends with its launcher, so the other launcher reports an earlier launch as lost
+        // an instance ends with its launcher, so the other launcher reports an earlier launch as lost, unless its program
+        // was run once in a container
         if order.warm.is_none() || order.again {
             self.shared.inner.launch(id, order, events);
             return;

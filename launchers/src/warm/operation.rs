@@ -80,6 +80,11 @@ impl Operation {
         Delivery::Update(self.events.clone(), LaunchUpdate { id: self.id, event })
     }
 
+    /// The operation has left its pending phase: an instance has it.
+    pub(super) fn running(&self) -> Delivery {
+        self.update(LaunchEvent::Running)
+    }
+
     /// Something for the user to know.
     pub(super) fn notice(&self, words: String) -> Delivery {
         self.update(LaunchEvent::Notice(words))

@@ -1,30 +1,24 @@
 //! The pools of all handlers, their instances and operations: carries out what the pools decide.
 
-use super::Shared;
+mod start;
+
 use super::delivery::Delivery;
-use super::follow::follow;
 use super::instance::Instance;
 use super::operation::Operation;
-use crate::log::Log;
-use crate::port::{LaunchEnd, LaunchId, LaunchOrder, LaunchUpdate, Line, Program, StdoutUse, WarmOrder};
-use crate::process::SOCKET_DESCRIPTOR;
+use super::{Shared, SocketPassing};
+use crate::port::{LaunchEnd, LaunchId, LaunchOrder, LaunchUpdate, Line, Program};
 use pop_contract::{Blame, Exit, Failure};
 use pop_warm::frame::{Frame, Kind};
 use pop_warm::{
-    Action, Answer, Hello, Input, InstanceId, Phase, Pool, PoolSettings, RequestId, SOCKET_VARIABLE,
-    attempt_body, parse_end,
+    Action, Answer, Hello, Input, InstanceId, Phase, Pool, PoolSettings, RequestId, attempt_body, parse_end,
 };
 use std::collections::{HashMap, VecDeque};
-use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::UnixStream;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
-
-/// The numbers of instances' launches begin here; those of operations are lower, those of external programs higher.
-const FIRST_INSTANCE: u64 = 1 << 62;
 
 /// The pool of one handler, and what its instances have in common.
 struct HandlerPool {
@@ -40,6 +34,10 @@ struct HandlerPool {
     /// The folder of the instances' logs.
     logs: Option<PathBuf>,
     grace: Option<Duration>,
+    /// Longest time until an instance is scheduled.
+    pending: Option<Duration>,
+    /// Labels of the containers, without those of an operation.
+    labels: Vec<(String, String)>,
     pool: Pool,
     instances: HashMap<InstanceId, Instance>,
     /// Why the last start failed.
@@ -143,36 +141,6 @@ impl Turn<'_> {
         }
     }
 
-    /// The pool for an order: handler, version, lane, settings, environment, secrets and working directory are the same.
-    fn pool(&mut self, warm: &WarmOrder, order: &LaunchOrder) -> usize {
-        let pools = &mut self.state.pools;
-        let is_its = |pool: &HandlerPool| {
-            pool.handler == warm.handler
-                && pool.version == warm.version
-                && pool.lane == warm.lane
-                && pool.settings == warm.settings
-                && pool.program == order.program
-        };
-        pools.iter().position(is_its).unwrap_or_else(|| {
-            pools.push(HandlerPool {
-                handler: warm.handler.clone(),
-                version: warm.version.clone(),
-                lane: warm.lane,
-                settings: warm.settings,
-                program: order.program.clone(),
-                secrets: self.shared.secrets.values(&order.program.secrets).unwrap_or_default(),
-                launch_name: order.name.clone(),
-                logs: order.log.as_ref().and_then(|log| log.parent()).map(Into::into),
-                grace: order.grace,
-                pool: Pool::new(warm.settings),
-                instances: HashMap::new(),
-                failed_start: None,
-                is_reported: false,
-            });
-            pools.len() - 1
-        })
-    }
-
     /// Ends the instances of a lane after their operations in hand.
     pub(super) fn retire(&mut self, lane: u32) {
         for pool in 0..self.state.pools.len() {
@@ -252,38 +220,6 @@ impl Turn<'_> {
         }
     }
 
-    /// Starts the process of an instance, and a task that follows it.
-    fn start(&mut self, pool: usize, id: InstanceId) -> io::Result<()> {
-        let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
-        ours.set_nonblocking(true)?;
-        let stream = Arc::new(UnixStream::from_std(ours)?);
-        self.state.started += 1;
-        let number = self.state.started;
-        let launch = LaunchId(FIRST_INSTANCE + number);
-        let of = &mut self.state.pools[pool];
-        let plain = |character: char| if character.is_ascii_alphanumeric() { character } else { '-' };
-        let name: Box<str> = format!("{}-{number}", of.handler).into();
-        let file_name = format!("warm-{}.log", name.chars().map(plain).collect::<String>());
-        let log = Log::new(of.logs.as_ref().map(|folder| folder.join(file_name)));
-        let mut program = of.program.clone();
-        program.env.push((SOCKET_VARIABLE.to_owned(), SOCKET_DESCRIPTOR.to_string()));
-        let order = LaunchOrder {
-            name: format!("{}-instance-{number}", of.launch_name),
-            program,
-            captured: StdoutUse::Lines,
-            grace: of.grace,
-            socket: Some(Arc::new(theirs.into())),
-            ..LaunchOrder::default()
-        };
-        let changed = Arc::new(Notify::new());
-        let instance = Instance::new(launch, name, Arc::clone(&stream), Arc::clone(&changed), log);
-        of.instances.insert(id, instance);
-        let (events, updates) = mpsc::channel(64);
-        self.shared.inner.launch(launch, order, &events);
-        tokio::spawn(follow(Arc::clone(self.shared), (pool, id), stream, changed, updates));
-        Ok(())
-    }
-
     /// Gives an operation to an instance.
     fn send(&mut self, pool: usize, id: InstanceId, operation: LaunchId) {
         let State { pools, operations, .. } = &mut *self.state;
@@ -300,6 +236,9 @@ impl Turn<'_> {
         let variables = warm.variables.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         let body = attempt_body(variables, payload);
         served.begin(id, instance.name.clone(), Instant::now());
+        if self.shared.passing == SocketPassing::Mounted {
+            self.out.push(served.running());
+        }
         instance.in_hand.push(operation);
         if served.due().is_some() {
             // the task must watch the time limit of the new operation
@@ -365,7 +304,10 @@ impl Turn<'_> {
         match (kind, operation) {
             (Kind::Hello, _) => match Hello::parse(&body) {
                 Ok(hello) => {
-                    instance.pid = hello.pid;
+                    // a container has other numbers for its processes
+                    if self.shared.passing == SocketPassing::Inherited {
+                        instance.pid = hello.pid;
+                    }
                     self.step(pool, Input::Started { instance: id, cancels: hello.cancels });
                 }
                 Err(error) => self.broken((pool, id), error.to_string()),
@@ -393,6 +335,18 @@ impl Turn<'_> {
             (Kind::Handle | Kind::Cancel | Kind::Bye, _) => {
                 self.broken((pool, id), format!("it sent a frame `{kind}`, which only pop sends"));
             }
+        }
+    }
+
+    /// The program of a container has connected. `pid` is its process on this machine.
+    pub(super) fn connected(
+        &mut self,
+        (pool, id): (usize, InstanceId),
+        stream: Arc<UnixStream>,
+        pid: Option<u32>,
+    ) {
+        if let Some(instance) = self.state.instance(pool, id) {
+            (instance.stream, instance.pid) = (Some(stream), pid);
         }
     }
 
@@ -449,7 +403,9 @@ impl Turn<'_> {
         let of = &mut self.state.pools[pool];
         let is_starting = of.pool.instances().any(|view| view.id == id && view.phase == Phase::Starting);
         let Some(instance) = of.instances.remove(&id) else { return };
-        let Instance { name, breach, log, .. } = instance;
+        let Instance { launch, name, breach, log, .. } = instance;
+        // nobody looks for its container later
+        self.shared.inner.release(launch);
         let tail = log.finish().tail;
         let exit = match (breach, end.exit) {
             (Some(why), _) => Err(Box::new(Failure::new(
@@ -480,8 +436,9 @@ impl Turn<'_> {
             };
             of.failed_start = Some(Failure { log_tail: tail, ..failure });
         }
-        let input = match exit {
-            Ok(Exit::Signal(_)) => Input::Killed(id),
+        let ending = exit.as_ref().map_or_else(|failure| failure.exit, |exit| Some(*exit));
+        let input = match ending {
+            Some(Exit::Signal(_)) => Input::Killed(id),
             _ => Input::Ended(id),
         };
         self.step_with(pool, input, &exit);

@@ -61,14 +61,19 @@ pub(super) struct Instance {
 /// The part of the phase that does not follow from the requests in hand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
-    Starting,
+    /// `is_pending`: its process does not run yet.
+    Starting {
+        is_pending: bool,
+    },
     Up,
     Draining,
-    Stopping { kill_at: Option<Duration> },
+    Stopping {
+        kill_at: Option<Duration>,
+    },
 }
 
 impl Instance {
-    pub(super) fn new(id: InstanceId, now: Duration) -> Self {
+    pub(super) fn new(id: InstanceId, now: Duration, is_pending: bool) -> Self {
         Self {
             id,
             began: now,
@@ -78,13 +83,26 @@ impl Instance {
             served: 0,
             idle_since: now,
             is_outdated: false,
-            stage: Stage::Starting,
+            stage: Stage::Starting { is_pending },
         }
+    }
+
+    /// Its process runs: the time limit of the start begins.
+    pub(super) fn runs(&mut self, now: Duration) {
+        if self.stage == (Stage::Starting { is_pending: true }) {
+            self.stage = Stage::Starting { is_pending: false };
+            self.began = now;
+        }
+    }
+
+    /// The time since which the process runs that has not said hello; `None` if it waits for its image.
+    pub(super) fn runs_since(&self) -> Option<Duration> {
+        (self.stage != Stage::Starting { is_pending: true }).then_some(self.began)
     }
 
     pub(super) fn phase(&self) -> Phase {
         match self.stage {
-            Stage::Starting => Phase::Starting,
+            Stage::Starting { .. } => Phase::Starting,
             Stage::Up if self.in_hand.is_empty() => Phase::Ready,
             Stage::Up => Phase::Handling,
             Stage::Draining => Phase::Draining,
@@ -108,7 +126,7 @@ impl Instance {
     pub(super) fn drain(&mut self) {
         match self.stage {
             Stage::Up => self.stage = Stage::Draining,
-            Stage::Starting => self.is_outdated = true,
+            Stage::Starting { .. } => self.is_outdated = true,
             Stage::Draining | Stage::Stopping { .. } => {}
         }
     }

@@ -46,6 +46,8 @@ pub enum Input {
         /// Whether to kill the instance.
         kill: bool,
     },
+    /// The process of an instance runs. Needed only with [a pending phase](Pool::with_pending_phase).
+    Running(InstanceId),
     /// An instance said hello.
     Started {
         /// The instance.
@@ -155,6 +157,8 @@ pub struct Pool {
     failures: u32,
     /// No instance starts before this time.
     not_before: Duration,
+    /// Whether the time limit of a start begins with [`Input::Running`].
+    has_pending_phase: bool,
     is_closed: bool,
 }
 
@@ -178,8 +182,16 @@ impl Pool {
             runs_once: false,
             failures: 0,
             not_before: Duration::ZERO,
+            has_pending_phase: false,
             is_closed: false,
         }
+    }
+
+    /// The same pool for instances that may wait for their image before they run: the time limit of a start begins with
+    /// [`Input::Running`].
+    #[must_use]
+    pub fn with_pending_phase(self) -> Self {
+        Self { has_pending_phase: true, ..self }
     }
 
     /// The instances whose process has not ended.
@@ -204,6 +216,11 @@ impl Pool {
         match input {
             Input::Request { id, subject } => self.request(Waiting { request: id, subject }, now, out),
             Input::Cancel { id, kill } => self.cancel(id, kill, out),
+            Input::Running(instance) => {
+                if let Some(instance) = self.find(instance) {
+                    instance.runs(now);
+                }
+            }
             Input::Started { instance, cancels } => self.started(instance, cancels, now),
             Input::Finished { instance, request, memory } => {
                 self.finished(instance, request, memory, now, out);
@@ -225,7 +242,7 @@ impl Pool {
     pub fn deadline(&self) -> Option<Duration> {
         let Recycle { age, .. } = self.settings.recycle;
         let of_instance = |instance: &Instance| match instance.phase() {
-            Phase::Starting => Some(instance.began + self.settings.start_timeout),
+            Phase::Starting => instance.runs_since().map(|since| since + self.settings.start_timeout),
             Phase::Ready => {
                 let idle = instance.idle_since + self.settings.idle;
                 Some(age.map_or(idle, |age| idle.min(instance.began + age)))
@@ -406,7 +423,9 @@ impl Pool {
             }
             let has_work = !instance.in_hand.is_empty();
             match instance.phase() {
-                Phase::Starting if now >= instance.began + start_timeout => {
+                Phase::Starting
+                    if instance.runs_since().is_some_and(|since| now >= since + start_timeout) =>
+                {
                     instance.kill();
                     out.push(Action::Kill(instance.id));
                     late_starts += 1;
@@ -472,7 +491,7 @@ impl Pool {
     fn start_one(&mut self, now: Duration, out: &mut Vec<Action>) {
         self.last_id += 1;
         let id = InstanceId(self.last_id);
-        self.instances.push(Instance::new(id, now));
+        self.instances.push(Instance::new(id, now, self.has_pending_phase));
         out.push(Action::Start(id));
     }
 

@@ -253,3 +253,24 @@ fn a_closed_pool_answers_and_stops_everything() {
     assert_eq!(pool.step(seconds(1), request(3)), [answer(3, Answer::Closed)]);
     assert_eq!(pool.step(seconds(2), finished(ONE, 1)), [answer(1, Answer::Finished), Action::Stop(ONE)]);
 }
+
+#[test]
+fn the_time_limit_of_a_start_begins_when_the_process_runs() {
+    let settings = PoolSettings { max: 1, start_timeout: seconds(10), ..PoolSettings::default() };
+    let mut pool = Pool::new(settings).with_pending_phase();
+    assert_eq!(pool.step(seconds(0), request(1)), [Action::Start(ONE)]);
+    // for example its image is pulled
+    assert_eq!((pool.deadline(), pool.step(seconds(100), Input::Time)), (None, vec![]));
+    assert_eq!(pool.step(seconds(100), Input::Running(ONE)), []);
+    assert_eq!(pool.deadline(), Some(seconds(110)));
+    assert_eq!(pool.step(seconds(110), Input::Time), [Action::Kill(ONE), answer(1, Answer::RunOnce)]);
+}
+
+#[test]
+fn an_instance_may_say_hello_before_its_start_is_reported() {
+    let mut pool = Pool::new(PoolSettings { max: 1, ..PoolSettings::default() }).with_pending_phase();
+    pool.step(seconds(0), request(1));
+    assert_eq!(pool.step(seconds(1), hello(ONE)), [send(ONE, 1)]);
+    assert_eq!(pool.step(seconds(2), Input::Running(ONE)), []);
+    assert_eq!(pool.step(seconds(3), finished(ONE, 1)), [answer(1, Answer::Finished)]);
+}

@@ -191,11 +191,16 @@ def _ignore_stop():
 class _Channel:
     """The socket to the executor: frames of a line `KIND ID LENGTH` and a body (docs/warm.md of pop)."""
 
-    def __init__(self, number):
+    def __init__(self, place):
+        """`place` is the number of an inherited descriptor, or the absolute path of a socket to connect to."""
         import socket  # only a warm handler pays for the import
 
-        self._socket = socket.socket(fileno=number)
-        self._socket.set_inheritable(False)
+        if place.startswith("/"):
+            self._socket = socket.socket(socket.AF_UNIX)
+            self._socket.connect(place)
+        else:
+            self._socket = socket.socket(fileno=int(place))
+            self._socket.set_inheritable(False)
         self._stream = self._socket.makefile("rb")
         self._unsent = b""
 
@@ -237,7 +242,7 @@ def _leave(_number, _frame):
 
 def _serve(work, arguments, properties):
     """Serves operations until the executor says bye, or asks to stop. Returns the exit status."""
-    channel = _Channel(int(os.environ["POP_WARM_SOCKET"]))
+    channel = _Channel(os.environ["POP_WARM_SOCKET"])
     base = dict(os.environ)
     streams = sys.stdout, sys.stderr
     for number in _STOP:

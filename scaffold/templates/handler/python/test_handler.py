@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import unittest
 import zlib
 
@@ -163,6 +164,21 @@ class Warm(unittest.TestCase):
         self.assertEqual(frames[-1], (b"end", 8, b"1"))
         self.assertIn(b"cancelled", b"".join(body for _, _, body in frames))
         self.assertEqual(self.program.wait(60), 0)
+
+
+class WarmInContainer(unittest.TestCase):
+    def test_the_socket_of_a_path_is_connected_to(self):
+        with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as listener:
+            path = os.path.join(folder, "socket")
+            listener.bind(path)
+            listener.listen()
+            environment = {"PATH": os.environ.get("PATH", ""), "POP_WARM_SOCKET": path}
+            with subprocess.Popen([sys.executable, PROGRAM], env=environment) as program:
+                channel, _ = listener.accept()
+                with channel, channel.makefile("rb") as stream:
+                    kind, _, length = stream.readline().split()
+                    self.assertEqual((kind, json.loads(stream.read(int(length)))["version"]), (b"hello", 1))
+                self.assertEqual(program.wait(60), 0)
 
 
 if __name__ == "__main__":

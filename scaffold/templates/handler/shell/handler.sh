@@ -112,6 +112,8 @@ lower() {
 
 # serve: serves one operation after another over the socket that pop left, each in a subshell (docs/warm.md of pop).
 serve() {
+  # the socket of a container is a path; pop then starts a container for each operation
+  case $POP_WARM_SOCKET in /*) refuse "a shell cannot connect to the socket \`$POP_WARM_SOCKET\`" ;; esac
   # lengths are in bytes
   LC_ALL=C
   eval "exec 3<&$POP_WARM_SOCKET"

@@ -35,6 +35,7 @@ check 'an unknown argument is refused' 2 'unknown argument' ./handler.sh --paylo
 check 'a missing properties file is refused' 2 'cannot read' env PAYLOAD="$good" ./handler.sh --propFile none
 check 'an unknown launch type is refused' 2 'local, docker or kubernetes' env PAYLOAD="$good" ./handler.sh --launch-type=moon
 check 'a compressed payload is refused' 2 'compressed' env POP_PAYLOAD_TYPE=compressedEnvVar ./handler.sh
+check 'the socket of a container is refused' 2 'cannot connect' env POP_WARM_SOCKET=/run/pop/warm.sock ./handler.sh
 check 'the description has the input schema' 0 '"input": {' ./handler.sh --describe
 
 # Sends SIGTERM after the first report; the handler must not run for its hundred seconds.

@@ -1,20 +1,34 @@
-//! The socket that this process inherited from its executor.
+//! The socket to the executor of this process: inherited, or connected by a path.
 
 use super::AsyncDescriptor;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::{Errno, FdFlags};
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
+use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Whether the socket was taken.
 static IS_TAKEN: AtomicBool = AtomicBool::new(false);
 
-/// A socket that this process inherited: read without blocking the event loop, written with blocking.
+/// The socket to the executor: read without blocking the event loop, written with blocking.
 #[derive(Debug)]
-pub struct InheritedSocket(AsyncDescriptor<OwnedFd>);
+pub struct ExecutorSocket(AsyncDescriptor<OwnedFd>);
 
-impl InheritedSocket {
+impl ExecutorSocket {
+    /// Opens the socket that a variable names: the number of an inherited descriptor ([`take`](Self::take)), or the absolute
+    /// path of a socket to connect to.
+    ///
+    /// # Panics
+    /// Panics outside a runtime with I/O enabled.
+    pub fn open(place: &str) -> io::Result<Self> {
+        if place.starts_with('/') {
+            return Self::of(UnixStream::connect(place)?.into());
+        }
+        let number = place.parse();
+        Self::take(number.map_err(|_| io::Error::other("it is neither a descriptor nor an absolute path"))?)
+    }
+
     /// Takes descriptor `number`, which must be an open socket above standard error. A process can do this once, before it
     /// opens other descriptors.
     ///
@@ -36,6 +50,10 @@ impl InheritedSocket {
         // SAFETY: the descriptor is open, the parent of this process opened it for this purpose, and the flag above lets
         // one caller own it.
         let socket = unsafe { OwnedFd::from_raw_fd(number) };
+        Self::of(socket)
+    }
+
+    fn of(socket: OwnedFd) -> io::Result<Self> {
         rustix::io::fcntl_setfd(&socket, FdFlags::CLOEXEC)?;
         rustix::io::ioctl_fionbio(&socket, true)?;
         Ok(Self(AsyncDescriptor::new(socket)?))
