@@ -115,7 +115,8 @@ pub(crate) enum Command {
     /// List handlers by operation type, or show one type with the origin of each field
     #[command(after_help = exit_codes::HANDLERS)]
     Handlers(HandlersArgs),
-    /// Test a program against the handler contract, serve a handler, manage one that is served
+    /// Test a program against the handler contract; serve and manage a handler
+    #[command(after_help = exit_codes::HANDLER)]
     Handler {
         /// Command to perform
         #[command(subcommand)]

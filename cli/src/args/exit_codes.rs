@@ -68,6 +68,11 @@ Exit codes: 0 no errors, 1 internal error, 2 unknown type or run, 4 invalid regi
 pub(super) const HANDLER_CHECK: &str =
     "Exit codes: 0 no promise is broken, 1 internal error, 2 invalid command line, 10 a promise is broken";
 
+/// `pop handler`.
+pub(super) const HANDLER: &str = "\
+Exit codes: 0 success, 1 internal error, 2 invalid command line, 4 invalid registry, 10 a promise is broken, no instance
+starts, or the handler refuses the command, 14 the Docker Engine cannot be reached";
+
 /// `pop handler serve`.
 pub(super) const HANDLER_SERVE: &str = "\
 Exit codes: 0 the handler was closed, 1 internal error, 2 invalid command line or type, 4 invalid registry, 10 no instance

@@ -31,7 +31,7 @@ fn help() {
       cache        List or clear cached results
       verify       Run an agenda under several launchers and compare outcomes, results and files
       handlers     List handlers by operation type, or show one type with the origin of each field
-      handler      Test a program against the handler contract
+      handler      Test a program against the handler contract; serve and manage a handler
       new          Create the files of a new handler
       completions  Print a shell completion script, for example for `source <(pop completions bash)`
       man          Print the manual page, or write a page for each command
@@ -348,7 +348,7 @@ fn help_of_run() {
 fn every_command_has_help_a_page_and_completions() {
     let bench = Bench::new();
     let commands = "run|check|plan|resume|cancel|wait|runs|show|logs|explain|prune|dlq|dlq list|dlq show|dlq replay|dlq drop|cache|\
-                    cache list|cache clear|verify|handlers|handlers show|handlers reload|handler|handler check|new|completions|man";
+                    cache list|cache clear|verify|handlers|handlers show|handlers reload|handler|handler check|handler serve|handler ctl|new|completions|man";
     for command in commands.split('|') {
         let help = bench.pop(0, &format!("{command} --help")).stdout;
         assert!(help.contains(&format!("Usage: pop {command}")), "{help}");
