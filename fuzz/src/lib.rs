@@ -5,6 +5,7 @@ mod document;
 mod journal;
 mod reference;
 mod report_lines;
+mod sds_message;
 mod settings;
 mod warm_frames;
 mod world;
@@ -13,6 +14,7 @@ pub use document::{agenda_json, agenda_yaml, descriptor, registry};
 pub use journal::journal;
 pub use reference::reference;
 pub use report_lines::report_lines;
+pub use sds_message::sds_message;
 pub use settings::{payload, properties};
 pub use warm_frames::warm_frames;
 
@@ -20,7 +22,7 @@ pub use warm_frames::warm_frames;
 pub type Target = fn(&[u8]);
 
 /// All targets by name; the corpus folder of a target has the same name.
-pub const TARGETS: [(&str, Target); 10] = [
+pub const TARGETS: [(&str, Target); 11] = [
     ("agenda_json", agenda_json),
     ("agenda_yaml", agenda_yaml),
     ("descriptor", descriptor),
@@ -30,5 +32,6 @@ pub const TARGETS: [(&str, Target); 10] = [
     ("reference", reference),
     ("registry", registry),
     ("report_lines", report_lines),
+    ("sds_message", sds_message),
     ("warm_frames", warm_frames),
 ];

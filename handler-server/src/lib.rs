@@ -23,6 +23,7 @@ pub use control::{
 pub use dispatcher::Dispatcher;
 pub use error::ServeError;
 pub use kind::ServeKind;
+pub use message::{BadRequest, Echo, Reply, Request};
 pub use peers::Endpoint;
 pub use routes::{DEPENDENCY_VARIABLE, DependencyError, dependency_variables};
 pub use server::Server;

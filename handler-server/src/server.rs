@@ -145,8 +145,8 @@ impl Server {
                 break None;
             }
             let due = self.due();
+            // not biased: callers that never pause must not keep out the manager and signals
             tokio::select! {
-                biased;
                 Some(update) = self.updates.recv() => {
                     if let Some(failed) = self.on_launch_event(update) {
                         break Some(failed);

@@ -12,7 +12,7 @@ use pop_contract::LaunchType;
 use pop_document::Fault;
 use pop_field_retriever::LaunchDataWrapper as _;
 use pop_handler_server::{
-    ControlSocket, DependencyError, Endpoint, HandlerProgram, ServeError, ServeSettings, Server,
+    ControlSocket, DependencyError, Endpoint, HandlerProgram, ServeError, ServeKind, ServeSettings, Server,
     control_folder, dependency_variables, free_id,
 };
 use pop_launchers::choose;
@@ -93,7 +93,8 @@ fn announce(args: &HandlerServeArgs, id: &str, server: &Server) {
             let HandlerServeArgs { handler_type, kind, .. } = args;
             ui::say(&format!("serving `{handler_type}` as {kind} on {}", server.endpoint()));
             if let Some(endpoint) = server.send_endpoint() {
-                ui::say(&format!("subscribers and receivers connect to {endpoint}"));
+                let who = if *kind == ServeKind::Publisher { "subscribers" } else { "receivers" };
+                ui::say(&format!("{who} connect to {endpoint}"));
             }
             ui::say(&format!("manage it with `pop handler ctl {id} status`; end it with Ctrl-C"));
         }

@@ -27,6 +27,8 @@ const MAX_PEERS: usize = 1024;
 const MAX_TOPICS: usize = 1024;
 /// Unsent bytes from which on a subscriber misses messages, and a receiver is passed over.
 const MAX_BACKLOG: usize = 16 * 1024 * 1024;
+/// Events of connections that wait for the server. Each may be a message of 16 MiB.
+const EVENTS: usize = 32;
 /// Time until a failed accept is tried again, for example when this process may open no more files.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 /// Longest time for all connections to take what was sent.
@@ -79,7 +81,7 @@ impl Peers {
     /// Binds a socket of this type, and returns the endpoint with its port.
     pub(crate) fn bind(role: SocketType, endpoint: &Endpoint) -> io::Result<(Self, Endpoint)> {
         let (listener, bound) = Listener::bind(endpoint)?;
-        let (sender, events) = mpsc::channel(256);
+        let (sender, events) = mpsc::channel(EVENTS);
         let peers = Self {
             role,
             most: if role == SocketType::Pair { 1 } else { MAX_PEERS },
@@ -118,7 +120,6 @@ impl Peers {
     pub(crate) async fn next(&mut self) -> PeerEvent {
         loop {
             let event = tokio::select! {
-                biased;
                 event = self.events.recv() => event,
                 socket = accept(self.listener.as_ref()), if self.connected.len() < MAX_PEERS => {
                     match socket {
