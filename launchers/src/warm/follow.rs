@@ -3,16 +3,16 @@
 use super::Shared;
 use super::delivery::Delivery;
 use crate::port::{LaunchEnd, LaunchEvent, LaunchUpdate};
+use crate::process::AsyncDescriptor;
 use pop_contract::{Blame, Failure};
 use pop_warm::InstanceId;
 use pop_warm::frame::{Decoder, FrameError};
-use std::io;
+use std::io::{self, Read as _};
+use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::Interest;
-use tokio::net::UnixStream;
 use tokio::sync::{Notify, mpsc};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
 /// Bytes of one read.
 const PIECE_BYTES: usize = 64 * 1024;
@@ -20,10 +20,12 @@ const PIECE_BYTES: usize = 64 * 1024;
 const READS: usize = 32;
 /// Time in which a process must end after it has closed its socket.
 const CLOSED: Duration = Duration::from_secs(1);
+/// Time until the next try to write if this process has no free descriptor.
+const NO_DESCRIPTOR: Duration = Duration::from_millis(10);
 
 /// The socket of an instance as far as it is read.
 struct Reader {
-    stream: Arc<UnixStream>,
+    stream: Arc<AsyncDescriptor<UnixStream>>,
     decoder: Decoder,
     piece: Vec<u8>,
     is_open: bool,
@@ -41,7 +43,8 @@ impl Reader {
         let mut deliveries = Vec::new();
         let mut stop = None;
         for _ in 0..READS {
-            match self.stream.try_read(&mut self.piece) {
+            let piece = &mut self.piece;
+            match self.stream.try_read(|mut socket| socket.read(piece)) {
                 Ok(0) => stop = Some(self.decoder.finish().err().map_or(Stop::Closed, Stop::Broken)),
                 Ok(count) => {
                     let is_last = count < self.piece.len();
@@ -51,8 +54,7 @@ impl Reader {
                     stop = error.map(Stop::Broken);
                     // the kernel had no more: wait for the next bytes without another read that only says so
                     if is_last && stop.is_none() {
-                        let empty = || Err::<(), _>(io::ErrorKind::WouldBlock.into());
-                        self.stream.try_io(Interest::READABLE, empty).ok();
+                        self.stream.try_read(|_| Err::<(), _>(io::ErrorKind::WouldBlock.into())).ok();
                         break;
                     }
                 }
@@ -91,7 +93,7 @@ impl Reader {
 pub(super) async fn follow(
     shared: Arc<Shared>,
     at: (usize, InstanceId),
-    stream: Arc<UnixStream>,
+    stream: Arc<AsyncDescriptor<UnixStream>>,
     changed: Arc<Notify>,
     mut updates: mpsc::Receiver<LaunchUpdate>,
 ) {
@@ -116,6 +118,8 @@ pub(super) async fn follow(
                     return;
                 }
             },
+            // before the reads: an instance that never stops writing must still get a cancel
+            () = changed.notified() => shared.turn(|turn| turn.flush(at)),
             _ = stream.readable(), if reader.is_open => {
                 let (mut deliveries, stop) = reader.read(&shared, at);
                 match stop {
@@ -128,8 +132,7 @@ pub(super) async fn follow(
                 }
                 deliveries
             }
-            _ = stream.writable(), if has_unsent => shared.turn(|turn| turn.flush(at)),
-            () = changed.notified() => shared.turn(|turn| turn.flush(at)),
+            () = until_writable(stream.get()), if has_unsent => shared.turn(|turn| turn.flush(at)),
             () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
                 if kill_at.take_if(|at| *at <= Instant::now()).is_some() && !shared.lock().is_stopping(at.0, at.1) {
                     let why = "it closed its socket and did not end".to_owned();
@@ -140,6 +143,17 @@ pub(super) async fn follow(
             }
         };
         shared.deliver(deliveries).await;
+    }
+}
+
+/// Waits until the socket takes bytes. It is registered for this only while bytes wait: otherwise each read of the
+/// instance would wake this process.
+async fn until_writable(socket: &UnixStream) {
+    match socket.try_clone().and_then(AsyncDescriptor::for_writing) {
+        // after an error the next write says more
+        Ok(watched) => watched.writable().await.unwrap_or_default(),
+        // no descriptor is free
+        Err(_) => sleep(NO_DESCRIPTOR).await,
     }
 }
 

@@ -7,19 +7,19 @@ use super::instance::Instance;
 use super::operation::Operation;
 use crate::log::Log;
 use crate::port::{LaunchEnd, LaunchId, LaunchOrder, LaunchUpdate, Line, Program, StdoutUse, WarmOrder};
-use crate::process::SOCKET_DESCRIPTOR;
+use crate::process::{AsyncDescriptor, SOCKET_DESCRIPTOR};
 use pop_contract::{Blame, Exit, Failure};
 use pop_warm::frame::{Frame, Kind};
 use pop_warm::{
     Action, Answer, Hello, Input, InstanceId, Phase, Pool, PoolSettings, RequestId, SOCKET_VARIABLE,
     attempt_body, parse_end,
 };
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::UnixStream;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 
@@ -40,7 +40,7 @@ struct HandlerPool {
     logs: Option<PathBuf>,
     grace: Option<Duration>,
     pool: Pool,
-    instances: HashMap<InstanceId, Instance>,
+    instances: BTreeMap<InstanceId, Instance>,
     /// Why the last start failed.
     failed_start: Option<Failure>,
     /// Whether the user knows that the program is run once for each operation.
@@ -49,7 +49,7 @@ struct HandlerPool {
 
 pub(super) struct State {
     pools: Vec<HandlerPool>,
-    operations: HashMap<LaunchId, Operation>,
+    operations: BTreeMap<LaunchId, Box<Operation>>,
     /// Number of instances so far.
     started: u64,
     /// Whether the task for deadlines runs.
@@ -64,7 +64,7 @@ impl State {
     pub(super) fn new(now: Instant) -> Self {
         Self {
             pools: Vec::new(),
-            operations: HashMap::new(),
+            operations: BTreeMap::new(),
             started: 0,
             has_keeper: false,
             alarm: None,
@@ -104,7 +104,7 @@ impl State {
             return (false, None);
         };
         let operations = instance.in_hand.iter().filter_map(|id| self.operations.get(id));
-        (instance.has_unsent(), operations.filter_map(Operation::due).min())
+        (instance.has_unsent(), operations.filter_map(|operation| operation.due()).min())
     }
 
     /// Whether the instance was asked to end.
@@ -118,6 +118,8 @@ impl State {
 pub(super) struct Turn<'s> {
     pub(super) shared: &'s Arc<Shared>,
     pub(super) state: &'s mut State,
+    /// The time of the change.
+    pub(super) now: Instant,
     pub(super) out: Vec<Delivery>,
 }
 
@@ -162,7 +164,7 @@ impl Turn<'_> {
                 logs: order.log.as_ref().and_then(|log| log.parent()).map(Into::into),
                 grace: order.grace,
                 pool: Pool::new(warm.settings),
-                instances: HashMap::new(),
+                instances: BTreeMap::new(),
                 failed_start: None,
                 is_reported: false,
             });
@@ -184,13 +186,12 @@ impl Turn<'_> {
 
     /// As [`step`](Self::step); `exit` is how the instance of the event ended.
     fn step_with(&mut self, pool: usize, input: Input, exit: &Result<Exit, Box<Failure>>) {
-        let mut inputs = VecDeque::from([input]);
-        while let Some(input) = inputs.pop_front() {
-            let now = Instant::now().saturating_duration_since(self.state.epoch);
+        let now = self.now.saturating_duration_since(self.state.epoch);
+        let mut next = Some(input);
+        let mut unstarted = VecDeque::new();
+        while let Some(input) = next.take().or_else(|| unstarted.pop_front().map(Input::Ended)) {
             for action in self.state.pools[pool].pool.step(now, input) {
-                if let Err(unstarted) = self.act(pool, action, exit) {
-                    inputs.push_back(Input::Ended(unstarted));
-                }
+                unstarted.extend(self.act(pool, action, exit).err());
             }
         }
         let due = self.state.pools[pool].pool.deadline().map(|due| self.state.epoch + due);
@@ -242,9 +243,9 @@ impl Turn<'_> {
 
     /// Starts the process of an instance, and a task that follows it.
     fn start(&mut self, pool: usize, id: InstanceId) -> io::Result<()> {
-        let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
+        let (ours, theirs) = UnixStream::pair()?;
         ours.set_nonblocking(true)?;
-        let stream = Arc::new(UnixStream::from_std(ours)?);
+        let stream = Arc::new(AsyncDescriptor::new(ours)?);
         self.state.started += 1;
         let number = self.state.started;
         let launch = LaunchId(FIRST_INSTANCE + number);
@@ -280,17 +281,9 @@ impl Turn<'_> {
         let Some(warm) = &served.order.warm else { return };
         let variables = warm.variables.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         let body = attempt_body(variables, &warm.payload);
-        served.begin(id, instance.name.clone(), Instant::now());
+        served.begin(id, instance.name.clone(), self.now);
         instance.in_hand.push(operation);
-        if served.due().is_some() {
-            // the task must watch the time limit of the new operation
-            instance.changed.notify_one();
-        }
-        if instance.in_hand.len() > 1 {
-            instance.send_soon(Kind::Handle, operation, &body);
-        } else {
-            instance.send(Kind::Handle, operation, &body);
-        }
+        instance.send(Kind::Handle, operation, &body);
     }
 
     /// Ends an operation.
@@ -337,7 +330,7 @@ impl Turn<'_> {
 
     /// An instance sent a frame.
     pub(super) fn frame(&mut self, (pool, id): (usize, InstanceId), frame: Frame) {
-        let now = Instant::now();
+        let now = self.now;
         let State { pools, operations, .. } = &mut *self.state;
         let Some(instance) = pools[pool].instances.get_mut(&id) else { return };
         let Frame { kind, id: number, body } = frame;
@@ -356,7 +349,7 @@ impl Turn<'_> {
             (Kind::End, Some(operation)) => match parse_end(&body) {
                 Ok(status) => {
                     operation.status = Some(status);
-                    instance.in_hand.retain(|held| held.0 != number);
+                    instance.release(LaunchId(number));
                     let memory = pools[pool]
                         .settings
                         .recycle
@@ -402,14 +395,14 @@ impl Turn<'_> {
             text.push('\n');
         }
         match only {
-            Some(operation) => operation.log(text.as_bytes(), Instant::now(), &mut self.out),
+            Some(operation) => operation.log(text.as_bytes(), self.now, &mut self.out),
             None => instance.log.write(text.as_bytes()),
         }
     }
 
     /// Sends the events of operations that are due.
     pub(super) fn on_time(&mut self, (pool, id): (usize, InstanceId)) {
-        let now = Instant::now();
+        let now = self.now;
         let State { pools, operations, .. } = &mut *self.state;
         let Some(instance) = pools[pool].instances.get(&id) else { return };
         for held in &instance.in_hand {
