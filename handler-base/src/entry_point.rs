@@ -119,7 +119,7 @@ fn run<H: Handler>(handler: &H, launch: Arc<DefaultLaunchData>) -> u8 {
     let setting = Setting { surroundings, folder, cluster, grace: Some(STOP_GRACE), ..Setting::default() };
     let launcher = external_launcher(launch.external_launch_type().value, setting);
     if let Some(socket) = socket {
-        return serve_at(handler, &socket, &Surroundings { launch, launcher });
+        return serve_at(handler, &socket, &Surroundings { launch, launcher, mask: own_secrets() });
     }
     let closing = Arc::clone(&launcher);
     let reporter = match reporter(launch.as_ref(), &own_cluster) {

@@ -4,13 +4,12 @@
 
 use crate::cancel::{Cancellation, Canceller};
 use crate::program::{
-    EXIT_BAD_LAUNCH_DATA, EXIT_FAILED, EXIT_SUCCEEDED, GRACE, MaskingReporter, now, own_secrets,
-    prior_progress,
+    EXIT_BAD_LAUNCH_DATA, EXIT_FAILED, EXIT_SUCCEEDED, GRACE, MaskingReporter, now, prior_progress,
 };
 use crate::{ContextParts, Handler, HandlerError, OperationContext, Progress, StatusReporter, process};
 use pop_field_retriever::{DefaultLaunchData, Defaults, LaunchDataWrapper};
-use pop_launchers::Launcher;
 use pop_launchers::process::ExecutorSocket;
+use pop_launchers::{Launcher, Mask};
 use pop_reporters::status::LogReporter;
 use pop_warm::frame::{Decoder, Frame, Kind, write};
 use pop_warm::{Attempt, Hello, VERSION, end_body, parse_attempt};
@@ -31,7 +30,7 @@ const MOST_UNSENT: usize = 256 * 1024;
 
 /// The sending half of the socket.
 struct Channel {
-    socket: Rc<ExecutorSocket>,
+    socket: ExecutorSocket,
     unsent: RefCell<Vec<u8>>,
 }
 
@@ -46,8 +45,11 @@ impl Channel {
     }
 
     fn flush(&self) -> io::Result<()> {
-        let unsent = std::mem::take(&mut *self.unsent.borrow_mut());
-        self.socket.write_all(&unsent)
+        let mut unsent = self.unsent.borrow_mut();
+        let sent = self.socket.write_all(&unsent);
+        unsent.clear();
+        unsent.shrink_to(MOST_UNSENT);
+        sent
     }
 }
 
@@ -93,6 +95,7 @@ struct Served<'h> {
 pub(crate) struct Surroundings {
     pub(crate) launch: Arc<DefaultLaunchData>,
     pub(crate) launcher: Arc<dyn Launcher>,
+    pub(crate) mask: Mask,
 }
 
 /// Serves until the executor says bye or is gone, or `stop` ends and the operations in hand have had time to stop. Returns
@@ -103,11 +106,11 @@ pub(crate) async fn serve<H: Handler>(
     surroundings: &Surroundings,
     stop: impl Future<Output = ()>,
 ) -> u8 {
-    let channel = Rc::new(Channel { socket: Rc::new(socket), unsent: RefCell::default() });
+    let channel = Rc::new(Channel { socket, unsent: RefCell::default() });
     let mut stop = Box::pin(stop);
     // the end of the grace after a stop request
     let mut end_at: Option<Instant> = None;
-    let mut decoder = Decoder::default();
+    let mut input = Input { decoder: Decoder::default(), piece: vec![0; PIECE_BYTES] };
     let mut served: Vec<Served<'_>> = Vec::new();
     let mut is_open = true;
     let hello = Hello { version: VERSION, cancels: true, pid: Some(std::process::id()) };
@@ -115,11 +118,11 @@ pub(crate) async fn serve<H: Handler>(
     while sent.is_ok() && (is_open || !served.is_empty()) {
         tokio::select! {
             biased;
-            ended = next_end(&mut served) => {
-                let (id, status) = ended;
-                sent = channel.add(Kind::End, id, &end_body(status)).and_then(|()| channel.flush());
+            ended = next_ends(&mut served) => {
+                let add = |(id, status)| channel.add(Kind::End, id, &end_body(status));
+                sent = ended.into_iter().try_for_each(add).and_then(|()| channel.flush());
             }
-            read = read_frames(&channel.socket, &mut decoder), if is_open => {
+            read = input.read(&channel.socket), if is_open => {
                 let Ok((frames, more)) = read else { return EXIT_FAILED };
                 is_open = more;
                 for Frame { kind, id, body } in frames {
@@ -149,30 +152,39 @@ pub(crate) async fn serve<H: Handler>(
     if sent.is_ok() { EXIT_SUCCEEDED } else { EXIT_FAILED }
 }
 
-/// Waits until an operation has ended, and removes it.
-async fn next_end(served: &mut Vec<Served<'_>>) -> (u64, u8) {
+/// Waits until an operation has ended. Removes all that have, so that one write sends what they report.
+async fn next_ends(served: &mut Vec<Served<'_>>) -> Vec<(u64, u8)> {
     poll_fn(|task| {
-        for at in 0..served.len() {
-            if let Poll::Ready(status) = served[at].work.as_mut().poll(task) {
-                let ended = served.swap_remove(at);
-                return Poll::Ready((ended.id, status));
+        let mut ended = Vec::new();
+        served.retain_mut(|one| match one.work.as_mut().poll(task) {
+            Poll::Ready(status) => {
+                ended.push((one.id, status));
+                false
             }
-        }
-        Poll::Pending
+            Poll::Pending => true,
+        });
+        if ended.is_empty() { Poll::Pending } else { Poll::Ready(ended) }
     })
     .await
 }
 
-/// Waits for bytes. Returns the complete frames, and whether more can follow.
-async fn read_frames(socket: &ExecutorSocket, decoder: &mut Decoder) -> io::Result<(Vec<Frame>, bool)> {
-    let mut frames = Vec::new();
-    let mut piece = vec![0; PIECE_BYTES];
-    let count = socket.read(&mut piece).await?;
-    decoder.take(&piece[..count]);
-    while let Some(frame) = decoder.next_frame().map_err(io::Error::other)? {
-        frames.push(frame);
+/// The receiving half of the socket.
+struct Input {
+    decoder: Decoder,
+    piece: Vec<u8>,
+}
+
+impl Input {
+    /// Waits for bytes. Returns the complete frames, and whether more can follow.
+    async fn read(&mut self, socket: &ExecutorSocket) -> io::Result<(Vec<Frame>, bool)> {
+        let mut frames = Vec::new();
+        let count = socket.read(&mut self.piece).await?;
+        self.decoder.take(&self.piece[..count]);
+        while let Some(frame) = self.decoder.next_frame().map_err(io::Error::other)? {
+            frames.push(frame);
+        }
+        Ok((frames, count > 0))
     }
-    Ok((frames, count > 0))
 }
 
 /// Begins an operation with the launch data of its attempt.
@@ -199,7 +211,10 @@ fn begin<'h, H: Handler>(
                 log.write_all(format!("{line}\n").as_bytes()).and_then(|()| log_channel.flush()).ok();
             }),
             launch: launch as Arc<dyn LaunchDataWrapper>,
-            reporter: Box::new(MaskingReporter { reporter: Box::new(reporter), mask: own_secrets() }),
+            reporter: Box::new(MaskingReporter {
+                reporter: Box::new(reporter),
+                mask: surroundings.mask.clone(),
+            }),
             cancellation,
             launcher: Arc::clone(&surroundings.launcher),
             clock: now,

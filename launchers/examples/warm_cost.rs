@@ -1,8 +1,10 @@
-//! Cost of a round trip to a warm instance, against a plain echo over a Unix socket: microseconds, medians of alternated
-//! rounds. Arguments: operations of a round, rounds.
+//! Cost of a round trip to a warm instance, against a plain echo over a Unix socket: microseconds, medians of
+//! alternated rounds. Arguments: operations of a round, rounds.
 //!
-//! Both other ends are this program in another process, and every end is an event loop of one thread. The echo sends a length and 100 bytes each way. The warm side is
-//! whole: pool, frames, output, end of the launch.
+//! Both other ends are this program in another process. Every end is an event loop of one thread and has the
+//! allocator of `pop`. The echo sends a length and 100 bytes each way; each end needs one read and one write. The warm
+//! side is whole: pool, frames, output, end of the launch. The orders are built before the clock starts, as is the
+//! message of the echo.
 #![expect(clippy::print_stdout, reason = "a program for a terminal")]
 
 use pop_launchers::process::ExecutorSocket;
@@ -18,10 +20,16 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use std::{fs, io};
+use tokio::io::Interest;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::mpsc;
 
 const MESSAGE: [u8; 100] = [b'x'; 100];
+/// Bytes of a message of the echo: a length of four bytes and the content.
+const LENGTH: usize = 4 + MESSAGE.len();
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 type Failure = Box<dyn Error>;
 
@@ -42,7 +50,7 @@ fn echo(path: &str) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let stream = UnixStream::connect(path).await?;
-        let mut message = [0; 4 + MESSAGE.len()];
+        let mut message = [0; LENGTH];
         while read_exact(&stream, &mut message).await? {
             write_all(&stream, &message).await?;
         }
@@ -51,17 +59,24 @@ fn echo(path: &str) -> Result<(), Failure> {
 }
 
 /// Reads a whole message; false at the end of the stream.
-async fn read_exact(stream: &UnixStream, message: &mut [u8]) -> io::Result<bool> {
+async fn read_exact(stream: &UnixStream, message: &mut [u8; LENGTH]) -> io::Result<bool> {
+    // more room than the message needs: the event loop then knows that the socket is empty without another read
+    let mut piece = [0; LENGTH + 1];
     let mut done = 0;
     while done < message.len() {
         stream.readable().await?;
-        match stream.try_read(&mut message[done..]) {
+        match stream.try_read(&mut piece[done..]) {
             Ok(0) => return Ok(false),
-            Ok(count) => done += count,
+            Ok(count) => {
+                done += count;
+                let empty = || Err::<(), _>(io::ErrorKind::WouldBlock.into());
+                stream.try_io(Interest::READABLE, empty).ok();
+            }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(error) => return Err(error),
         }
     }
+    message.copy_from_slice(&piece[..LENGTH]);
     Ok(true)
 }
 
@@ -95,8 +110,10 @@ fn instance() -> Result<(), Failure> {
             decoder.take(&piece[..count]);
             unsent.clear();
             while let Some(frame) = decoder.next_frame()? {
-                if frame.kind == Kind::Handle {
-                    write(&mut unsent, Kind::End, frame.id, &end_body(0));
+                match frame.kind {
+                    Kind::Handle => write(&mut unsent, Kind::End, frame.id, &end_body(0)),
+                    Kind::Bye => return Ok(()),
+                    _ => {}
                 }
             }
             socket.write_all(&unsent)?;
@@ -131,7 +148,7 @@ async fn plain(count: u64) -> Result<f64, Failure> {
     let listener = UnixListener::bind(&path)?;
     let mut child = Command::new(current_exe()?).arg("echo").arg(&path).spawn()?;
     let (stream, _) = listener.accept().await?;
-    let mut message = [0; 4 + MESSAGE.len()];
+    let mut message = [0; LENGTH];
     message[4..].copy_from_slice(&MESSAGE);
     let mut start = Instant::now();
     for number in 0..=count {
@@ -178,12 +195,12 @@ async fn warm(count: u64, outstanding: u64) -> Result<f64, Failure> {
     };
     launcher.launch(LaunchId(0), order(0), &sender);
     ended().await?;
+    let mut orders = (1..=count).map(|id| (LaunchId(id), order(id))).collect::<Vec<_>>().into_iter();
     let start = Instant::now();
-    let mut launched = 0;
     for done in 0..count {
-        while launched < count && launched < done + outstanding {
-            launched += 1;
-            launcher.launch(LaunchId(launched), order(launched), &sender);
+        let room = if done == 0 { slots } else { 1 };
+        for (id, order) in orders.by_ref().take(room as usize) {
+            launcher.launch(id, order, &sender);
         }
         ended().await?;
     }

@@ -59,6 +59,9 @@ impl Secrets {
 
     /// The current values of some secrets, with the names of their variables.
     pub fn values(&self, secrets: &[Secret]) -> Result<Vec<(String, String)>, Failure> {
+        if secrets.is_empty() {
+            return Ok(Vec::new());
+        }
         let read = secrets.iter().map(|secret| {
             let value = self.value(secret).map_err(|why| {
                 Failure::new(Blame::Platform, "secret", format!("secret `{}`: {why}", secret.variable))

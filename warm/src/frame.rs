@@ -6,7 +6,6 @@
 use memchr::memchr;
 use pop_contract::VALUE_LIMIT;
 use std::fmt;
-use std::str::FromStr;
 
 /// Longest body of a frame, in bytes: the largest value, and room for the variables of an attempt.
 pub const BODY_LIMIT: usize = VALUE_LIMIT + 2 * 1024 * 1024;
@@ -92,8 +91,27 @@ pub enum FrameError {
 /// Appends a frame to `out`.
 pub fn write(out: &mut Vec<u8>, kind: Kind, id: u64, body: &[u8]) {
     out.reserve(HEAD_LIMIT + body.len());
-    out.extend_from_slice(format!("{kind} {id} {}\n", body.len()).as_bytes());
+    out.extend_from_slice(kind.as_str().as_bytes());
+    out.push(b' ');
+    write_number(out, id);
+    out.push(b' ');
+    write_number(out, body.len() as u64);
+    out.push(b'\n');
     out.extend_from_slice(body);
+}
+
+/// Appends a number in decimal. Every message has two: `format!` would be most of the cost of writing a short one.
+fn write_number(out: &mut Vec<u8>, mut number: u64) {
+    let mut digits = [0; 20];
+    let mut at = digits.len();
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            return out.extend_from_slice(&digits[at..]);
+        }
+    }
 }
 
 /// Finds the frames in a stream, however it is cut into pieces.
@@ -182,10 +200,10 @@ impl Decoder {
 
 fn parse_head(line: &[u8]) -> Result<Head, FrameError> {
     let read = || {
-        let mut words = std::str::from_utf8(line).ok()?.split(' ');
+        let mut words = line.split(|byte| *byte == b' ');
         let (kind, id, length) = (words.next()?, words.next()?, words.next()?);
-        let kind = Kind::ALL.into_iter().find(|known| known.as_str() == kind)?;
-        let (id, length): (u64, u64) = (number(id)?, number(length)?);
+        let kind = Kind::ALL.into_iter().find(|known| known.as_str().as_bytes() == kind)?;
+        let (id, length) = (read_number(id)?, read_number(length)?);
         words.next().is_none().then_some((kind, id, length))
     };
     let (kind, id, length) = read().ok_or_else(|| bad_head(line))?;
@@ -196,8 +214,12 @@ fn parse_head(line: &[u8]) -> Result<Head, FrameError> {
 }
 
 /// A number of decimal digits only: `+1` is none.
-fn number<T: FromStr>(text: &str) -> Option<T> {
-    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
+fn read_number(text: &[u8]) -> Option<u64> {
+    let digits = Some(text).filter(|text| !text.is_empty())?.iter();
+    digits.map(|byte| u64::from(byte.wrapping_sub(b'0'))).try_fold(0_u64, |number, digit| {
+        let number = number.checked_mul(10)?.checked_add(digit)?;
+        (digit <= 9).then_some(number)
+    })
 }
 
 fn bad_head(line: &[u8]) -> FrameError {

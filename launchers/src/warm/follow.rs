@@ -4,16 +4,16 @@ use super::delivery::Delivery;
 use super::mounted_socket::MountedSocket;
 use super::{Shared, SocketPassing};
 use crate::port::{LaunchEnd, LaunchEvent, LaunchUpdate};
+use crate::process::AsyncDescriptor;
 use pop_contract::{Blame, Failure};
 use pop_warm::frame::{Decoder, FrameError};
 use pop_warm::{Input, InstanceId};
-use std::io;
+use std::io::{self, Read as _};
+use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::Interest;
-use tokio::net::UnixStream;
 use tokio::sync::{Notify, mpsc};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
 /// Bytes of one read.
 const PIECE_BYTES: usize = 64 * 1024;
@@ -23,17 +23,19 @@ const READS: usize = 32;
 const PROCESS_CLOSED: Duration = Duration::from_secs(1);
 /// The same for a container: the Engine reports its end later.
 const CONTAINER_CLOSED: Duration = Duration::from_secs(10);
+/// Time until the next try to write if this process has no free descriptor.
+const NO_DESCRIPTOR: Duration = Duration::from_millis(10);
 
 /// The socket of a new instance.
 pub(super) enum Connection {
-    Connected(Arc<UnixStream>),
+    Connected(Arc<AsyncDescriptor<UnixStream>>),
     /// The program has not connected yet.
     Listening(MountedSocket),
 }
 
 /// The socket of an instance as far as it is read.
 struct Reader {
-    stream: Option<Arc<UnixStream>>,
+    stream: Option<Arc<AsyncDescriptor<UnixStream>>>,
     decoder: Decoder,
     piece: Vec<u8>,
     is_open: bool,
@@ -52,7 +54,8 @@ impl Reader {
         let mut stop = None;
         let Some(stream) = self.stream.clone() else { return (deliveries, stop) };
         for _ in 0..READS {
-            match stream.try_read(&mut self.piece) {
+            let piece = &mut self.piece;
+            match stream.try_read(|mut socket| socket.read(piece)) {
                 Ok(0) => stop = Some(self.decoder.finish().err().map_or(Stop::Closed, Stop::Broken)),
                 Ok(count) => {
                     let is_last = count < self.piece.len();
@@ -62,8 +65,7 @@ impl Reader {
                     stop = error.map(Stop::Broken);
                     // the kernel had no more: wait for the next bytes without another read that only says so
                     if is_last && stop.is_none() {
-                        let empty = || Err::<(), _>(io::ErrorKind::WouldBlock.into());
-                        stream.try_io(Interest::READABLE, empty).ok();
+                        stream.try_read(|_| Err::<(), _>(io::ErrorKind::WouldBlock.into())).ok();
                         break;
                     }
                 }
@@ -148,7 +150,9 @@ pub(super) async fn follow(
                     Err(error) => shared.turn(|turn| turn.broken(at, format!("no connection: {error}"))),
                 }
             }
-            () = is_ready(stream.as_deref(), Interest::READABLE), if reader.is_open => {
+            // before the reads: an instance that never stops writing must still get a cancel
+            () = changed.notified() => shared.turn(|turn| turn.flush(at)),
+            () = until_readable(stream.as_deref()), if reader.is_open => {
                 let (mut deliveries, stop) = reader.read(&shared, at);
                 match stop {
                     None => {}
@@ -160,8 +164,7 @@ pub(super) async fn follow(
                 }
                 deliveries
             }
-            () = is_ready(stream.as_deref(), Interest::WRITABLE), if has_unsent => shared.turn(|turn| turn.flush(at)),
-            () = changed.notified() => shared.turn(|turn| turn.flush(at)),
+            () = until_writable(stream.as_deref()), if has_unsent => shared.turn(|turn| turn.flush(at)),
             () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
                 if kill_at.take_if(|at| *at <= Instant::now()).is_some() && !shared.lock().is_stopping(at.0, at.1) {
                     let why = "it closed its socket and did not end".to_owned();
@@ -176,18 +179,32 @@ pub(super) async fn follow(
 }
 
 /// Waits for the program to connect, for ever without a socket.
-async fn connected(socket: Option<&MountedSocket>) -> io::Result<(UnixStream, Option<u32>)> {
+async fn connected(
+    socket: Option<&MountedSocket>,
+) -> io::Result<(AsyncDescriptor<UnixStream>, Option<u32>)> {
     match socket {
         Some(socket) => socket.accept().await,
         None => std::future::pending().await,
     }
 }
 
-/// Waits for a stream, for ever without one. A read or write shows its errors.
-async fn is_ready(stream: Option<&UnixStream>, interest: Interest) {
-    match stream {
-        Some(stream) => drop(stream.ready(interest).await),
+/// Waits for bytes of the instance, for ever without a socket. A read shows its errors.
+async fn until_readable(socket: Option<&AsyncDescriptor<UnixStream>>) {
+    match socket {
+        Some(socket) => drop(socket.readable().await),
         None => std::future::pending().await,
+    }
+}
+
+/// Waits until the socket takes bytes, for ever without one. It is registered for this only while bytes wait: otherwise
+/// each read of the instance would wake this process.
+async fn until_writable(socket: Option<&AsyncDescriptor<UnixStream>>) {
+    let Some(socket) = socket else { return std::future::pending().await };
+    match socket.get().try_clone().and_then(AsyncDescriptor::for_writing) {
+        // after an error the next write says more
+        Ok(watched) => watched.writable().await.unwrap_or_default(),
+        // no descriptor is free
+        Err(_) => sleep(NO_DESCRIPTOR).await,
     }
 }
 

@@ -2,11 +2,12 @@
 
 use crate::log::Log;
 use crate::port::LaunchId;
+use crate::process::AsyncDescriptor;
 use pop_warm::frame::{Kind, write};
 use std::fs;
-use std::io;
+use std::io::{self, Write as _};
+use std::os::unix::net::UnixStream;
 use std::sync::Arc;
-use tokio::net::UnixStream;
 use tokio::sync::Notify;
 
 pub(super) struct Instance {
@@ -14,7 +15,7 @@ pub(super) struct Instance {
     pub(super) launch: LaunchId,
     pub(super) name: Box<str>,
     /// The connected socket; `None` until the program of a container has connected.
-    pub(super) stream: Option<Arc<UnixStream>>,
+    pub(super) stream: Option<Arc<AsyncDescriptor<UnixStream>>>,
     /// Wakes the task that follows it.
     pub(super) changed: Arc<Notify>,
     /// Bytes that the socket did not take yet.
@@ -33,7 +34,7 @@ impl Instance {
     pub(super) fn new(
         launch: LaunchId,
         name: Box<str>,
-        stream: Option<Arc<UnixStream>>,
+        stream: Option<Arc<AsyncDescriptor<UnixStream>>>,
         changed: Arc<Notify>,
         log: Log,
     ) -> Self {
@@ -50,30 +51,31 @@ impl Instance {
         }
     }
 
-    /// Sends a frame as far as the socket takes it; the rest is sent when it is writable.
+    /// Sends a frame soon: the task that follows the instance sends all frames of the same turn of the event loop
+    /// with one write. It also looks at the time limits of the operations again.
     pub(super) fn send(&mut self, kind: Kind, id: LaunchId, body: &[u8]) {
         write(&mut self.unsent, kind, id.0, body);
-        self.flush();
-        if self.has_unsent() {
-            self.changed.notify_one();
-        }
+        self.changed.notify_one();
     }
 
-    /// Sends a frame to a busy instance: its task sends all frames of one turn together.
-    pub(super) fn send_soon(&mut self, kind: Kind, id: LaunchId, body: &[u8]) {
-        write(&mut self.unsent, kind, id.0, body);
-        self.changed.notify_one();
+    /// An operation is no longer in hand.
+    pub(super) fn release(&mut self, id: LaunchId) {
+        if let Some(at) = self.in_hand.iter().position(|held| *held == id) {
+            self.in_hand.swap_remove(at);
+        }
     }
 
     pub(super) fn has_unsent(&self) -> bool {
         !self.unsent.is_empty()
     }
 
+    /// Sends what waits as far as the socket takes it.
     pub(super) fn flush(&mut self) {
         let Some(stream) = &self.stream else { return };
+        let mut socket = stream.get();
         let mut sent = 0;
         while sent < self.unsent.len() {
-            match stream.try_write(&self.unsent[sent..]) {
+            match socket.write(&self.unsent[sent..]) {
                 Ok(count) => sent += count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,

@@ -103,7 +103,7 @@ impl Shared {
     /// Changes the state, and returns what must be done without the lock.
     fn turn(self: &Arc<Self>, change: impl FnOnce(&mut Turn<'_>)) -> Vec<Delivery> {
         let mut state = self.lock();
-        let mut turn = Turn { shared: self, state: &mut state, out: Vec::new() };
+        let mut turn = Turn { shared: self, state: &mut state, now: Instant::now(), out: Vec::new() };
         change(&mut turn);
         turn.out
     }

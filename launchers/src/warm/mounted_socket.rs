@@ -1,12 +1,14 @@
 //! A listening socket that is mounted into the container of an instance.
 
+use crate::process::AsyncDescriptor;
 use rustix::fs::{Mode, OFlags, open};
 use std::fs::{self, DirBuilder, Permissions};
 use std::io;
 use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use tokio::net::{UnixListener, UnixStream};
+use tokio::net::UnixListener;
 
 /// A socket file to which one program connects once.
 ///
@@ -40,10 +42,11 @@ impl MountedSocket {
     }
 
     /// Waits for the program. Returns the connection and the process that connected, if this process can see that one.
-    pub(super) async fn accept(&self) -> io::Result<(UnixStream, Option<u32>)> {
+    pub(super) async fn accept(&self) -> io::Result<(AsyncDescriptor<UnixStream>, Option<u32>)> {
         let (stream, _) = self.listener.accept().await?;
         // the kernel reports a process of another, outer namespace as 0
         let pid = stream.peer_cred().ok().and_then(|peer| peer.pid()).and_then(|pid| pid.try_into().ok());
+        let stream = AsyncDescriptor::new(stream.into_std()?)?;
         Ok((stream, pid.filter(|pid| *pid != 0)))
     }
 }
@@ -63,7 +66,7 @@ fn from_std(listener: std::os::unix::net::UnixListener) -> io::Result<UnixListen
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tokio::io::AsyncReadExt as _;
+    use std::io::Read as _;
 
     #[tokio::test]
     async fn a_socket_below_a_long_path_takes_one_connection_and_leaves_no_file() {
@@ -78,12 +81,13 @@ mod tests {
         assert_eq!((mode(&folder), mode(&path)), (0o700, 0o666));
         let opened = open(&folder, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).unwrap();
         let short = format!("/proc/self/fd/{}/1", opened.as_raw_fd());
-        let client = UnixStream::connect(&short).await.unwrap();
-        let (mut stream, pid) = socket.accept().await.unwrap();
+        let client = UnixStream::connect(&short).unwrap();
+        let (stream, pid) = socket.accept().await.unwrap();
         assert_eq!(pid, Some(std::process::id()));
         drop(socket);
         assert!(!path.exists());
         drop(client);
-        assert_eq!(stream.read(&mut [0]).await.unwrap(), 0);
+        drop(stream.readable().await.unwrap());
+        assert_eq!(stream.get().read(&mut [0]).unwrap(), 0);
     }
 }

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 pub(super) struct Operation {
     id: LaunchId,
     pub(super) pool: usize,
-    pub(super) order: Box<LaunchOrder>,
+    pub(super) order: LaunchOrder,
     pub(super) events: mpsc::Sender<LaunchUpdate>,
     /// The instance that serves it, with its name.
     served_by: Option<(InstanceId, Box<str>)>,
@@ -27,9 +27,10 @@ impl Operation {
         order: LaunchOrder,
         events: mpsc::Sender<LaunchUpdate>,
         mask: &Mask,
-    ) -> Self {
+    ) -> Box<Self> {
         let transcript = Transcript::new(&order, mask);
-        Self { id, pool, order: Box::new(order), events, served_by: None, transcript, status: None }
+        // boxed, because it is large and moves into and out of tables
+        Box::new(Self { id, pool, order, events, served_by: None, transcript, status: None })
     }
 
     /// An instance gets the operation; silence counts from now on.
@@ -91,14 +92,14 @@ impl Operation {
     }
 
     /// The order, to run its program once.
-    pub(super) fn into_run_once(self, out: &mut Vec<Delivery>) {
-        let Self { id, mut order, events, .. } = self;
+    pub(super) fn into_run_once(self: Box<Self>, out: &mut Vec<Delivery>) {
+        let Self { id, mut order, events, .. } = *self;
         let completed = match order.warm.take() {
             Some(warm) => (warm.run_once)(&mut order),
             None => Ok(()),
         };
         out.push(match completed {
-            Ok(()) => Delivery::Launch(id, order, events),
+            Ok(()) => Delivery::Launch(id, Box::new(order), events),
             Err(failure) => {
                 let event = LaunchEvent::Ended(Box::new(LaunchEnd::failed(failure)));
                 Delivery::Update(events, LaunchUpdate { id, event })
@@ -107,8 +108,8 @@ impl Operation {
     }
 
     /// Ends the operation.
-    pub(super) fn finish(self, exit: Result<Exit, Box<Failure>>, out: &mut Vec<Delivery>) {
-        let Self { id, events, served_by, transcript, .. } = self;
+    pub(super) fn finish(self: Box<Self>, exit: Result<Exit, Box<Failure>>, out: &mut Vec<Delivery>) {
+        let Self { id, events, served_by, transcript, .. } = *self;
         let instance = served_by.map(|(_, name)| name);
         let update = move |end: LaunchEnd| {
             let end = LaunchEnd { instance, ..end };

@@ -7,16 +7,17 @@ use super::instance::Instance;
 use super::operation::Operation;
 use super::{Shared, SocketPassing};
 use crate::port::{LaunchEnd, LaunchId, LaunchOrder, LaunchUpdate, Line, Program};
+use crate::process::AsyncDescriptor;
 use pop_contract::{Blame, Exit, Failure};
 use pop_warm::frame::{Frame, Kind};
 use pop_warm::{
     Action, Answer, Hello, Input, InstanceId, Phase, Pool, PoolSettings, RequestId, attempt_body, parse_end,
 };
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::UnixStream;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -39,7 +40,7 @@ struct HandlerPool {
     /// Labels of the containers, without those of an operation.
     labels: Vec<(String, String)>,
     pool: Pool,
-    instances: HashMap<InstanceId, Instance>,
+    instances: BTreeMap<InstanceId, Instance>,
     /// Why the last start failed.
     failed_start: Option<Failure>,
     /// Whether the user knows that the program is run once for each operation.
@@ -48,7 +49,7 @@ struct HandlerPool {
 
 pub(super) struct State {
     pools: Vec<HandlerPool>,
-    operations: HashMap<LaunchId, Operation>,
+    operations: BTreeMap<LaunchId, Box<Operation>>,
     /// Number of instances so far.
     started: u64,
     /// Whether the task for deadlines runs.
@@ -63,7 +64,7 @@ impl State {
     pub(super) fn new(now: Instant) -> Self {
         Self {
             pools: Vec::new(),
-            operations: HashMap::new(),
+            operations: BTreeMap::new(),
             started: 0,
             has_keeper: false,
             alarm: None,
@@ -103,7 +104,7 @@ impl State {
             return (false, None);
         };
         let operations = instance.in_hand.iter().filter_map(|id| self.operations.get(id));
-        (instance.has_unsent(), operations.filter_map(Operation::due).min())
+        (instance.has_unsent(), operations.filter_map(|operation| operation.due()).min())
     }
 
     /// Whether the instance was asked to end.
@@ -117,6 +118,8 @@ impl State {
 pub(super) struct Turn<'s> {
     pub(super) shared: &'s Arc<Shared>,
     pub(super) state: &'s mut State,
+    /// The time of the change.
+    pub(super) now: Instant,
     pub(super) out: Vec<Delivery>,
 }
 
@@ -164,13 +167,12 @@ impl Turn<'_> {
 
     /// As [`step`](Self::step); `exit` is how the instance of the event ended.
     fn step_with(&mut self, pool: usize, input: Input, exit: &Result<Exit, Box<Failure>>) {
-        let mut inputs = VecDeque::from([input]);
-        while let Some(input) = inputs.pop_front() {
-            let now = Instant::now().saturating_duration_since(self.state.epoch);
+        let now = self.now.saturating_duration_since(self.state.epoch);
+        let mut next = Some(input);
+        let mut unstarted = VecDeque::new();
+        while let Some(input) = next.take().or_else(|| unstarted.pop_front().map(Input::Ended)) {
             for action in self.state.pools[pool].pool.step(now, input) {
-                if let Err(unstarted) = self.act(pool, action, exit) {
-                    inputs.push_back(Input::Ended(unstarted));
-                }
+                unstarted.extend(self.act(pool, action, exit).err());
             }
         }
         let due = self.state.pools[pool].pool.deadline().map(|due| self.state.epoch + due);
@@ -228,27 +230,19 @@ impl Turn<'_> {
         let Some(warm) = &served.order.warm else { return };
         let Some(payload) = &warm.payload else {
             // an instance is ready, and no more was asked for
-            served.begin(id, instance.name.clone(), Instant::now());
+            served.begin(id, instance.name.clone(), self.now);
             served.status = Some(0);
             let request = RequestId(operation.0);
             return self.step(pool, Input::Finished { instance: id, request, memory: None });
         };
         let variables = warm.variables.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         let body = attempt_body(variables, payload);
-        served.begin(id, instance.name.clone(), Instant::now());
+        served.begin(id, instance.name.clone(), self.now);
         if self.shared.passing == SocketPassing::Mounted {
             self.out.push(served.running());
         }
         instance.in_hand.push(operation);
-        if served.due().is_some() {
-            // the task must watch the time limit of the new operation
-            instance.changed.notify_one();
-        }
-        if instance.in_hand.len() > 1 {
-            instance.send_soon(Kind::Handle, operation, &body);
-        } else {
-            instance.send(Kind::Handle, operation, &body);
-        }
+        instance.send(Kind::Handle, operation, &body);
     }
 
     /// Ends an operation.
@@ -295,7 +289,7 @@ impl Turn<'_> {
 
     /// An instance sent a frame.
     pub(super) fn frame(&mut self, (pool, id): (usize, InstanceId), frame: Frame) {
-        let now = Instant::now();
+        let now = self.now;
         let State { pools, operations, .. } = &mut *self.state;
         let Some(instance) = pools[pool].instances.get_mut(&id) else { return };
         let Frame { kind, id: number, body } = frame;
@@ -317,7 +311,7 @@ impl Turn<'_> {
             (Kind::End, Some(operation)) => match parse_end(&body) {
                 Ok(status) => {
                     operation.status = Some(status);
-                    instance.in_hand.retain(|held| held.0 != number);
+                    instance.release(LaunchId(number));
                     let memory = pools[pool]
                         .settings
                         .recycle
@@ -342,7 +336,7 @@ impl Turn<'_> {
     pub(super) fn connected(
         &mut self,
         (pool, id): (usize, InstanceId),
-        stream: Arc<UnixStream>,
+        stream: Arc<AsyncDescriptor<UnixStream>>,
         pid: Option<u32>,
     ) {
         if let Some(instance) = self.state.instance(pool, id) {
@@ -375,14 +369,14 @@ impl Turn<'_> {
             text.push('\n');
         }
         match only {
-            Some(operation) => operation.log(text.as_bytes(), Instant::now(), &mut self.out),
+            Some(operation) => operation.log(text.as_bytes(), self.now, &mut self.out),
             None => instance.log.write(text.as_bytes()),
         }
     }
 
     /// Sends the events of operations that are due.
     pub(super) fn on_time(&mut self, (pool, id): (usize, InstanceId)) {
-        let now = Instant::now();
+        let now = self.now;
         let State { pools, operations, .. } = &mut *self.state;
         let Some(instance) = pools[pool].instances.get(&id) else { return };
         for held in &instance.in_hand {

@@ -7,12 +7,12 @@ use super::super::{SocketPassing, sockets_beside};
 use super::{HandlerPool, Turn};
 use crate::log::Log;
 use crate::port::{InstanceSocket, LaunchId, LaunchOrder, MOUNTED_SOCKET, StdoutUse, WarmOrder, label};
-use crate::process::SOCKET_DESCRIPTOR;
+use crate::process::{AsyncDescriptor, SOCKET_DESCRIPTOR};
 use pop_warm::{InstanceId, Pool, SOCKET_VARIABLE};
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::io;
+use std::os::unix::net::UnixStream;
 use std::sync::Arc;
-use tokio::net::UnixStream;
 use tokio::sync::{Notify, mpsc};
 
 /// The numbers of instances' launches begin here; those of operations are lower, those of external programs higher.
@@ -49,7 +49,7 @@ impl Turn<'_> {
                     SocketPassing::Inherited => pool,
                     SocketPassing::Mounted => pool.with_pending_phase(),
                 },
-                instances: HashMap::new(),
+                instances: BTreeMap::new(),
                 failed_start: None,
                 is_reported: false,
             });
@@ -61,9 +61,9 @@ impl Turn<'_> {
     fn socket(&self, pool: usize, number: u64) -> io::Result<(Connection, InstanceSocket)> {
         match self.shared.passing {
             SocketPassing::Inherited => {
-                let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
+                let (ours, theirs) = UnixStream::pair()?;
                 ours.set_nonblocking(true)?;
-                let stream = Arc::new(UnixStream::from_std(ours)?);
+                let stream = Arc::new(AsyncDescriptor::new(ours)?);
                 Ok((Connection::Connected(stream), InstanceSocket::Inherited(Arc::new(theirs.into()))))
             }
             SocketPassing::Mounted => {

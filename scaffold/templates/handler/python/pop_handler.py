@@ -31,6 +31,7 @@ ARGUMENTS = (
     "confPath",
 )
 FLAGS = ("describe", "help")
+_json = json.JSONEncoder(allow_nan=False).encode
 PROPERTY_FILES = ("config/external.properties", "config/external-properties", "/app/config/external.properties")
 
 
@@ -101,7 +102,7 @@ def process(work, payload, context):
         except ValueError as error:
             raise HandlerError(f"the payload is not JSON: {error}", "payload") from None
         # a result that is not JSON fails here, before success is reported
-        result = json.loads(json.dumps(work(payload, context), allow_nan=False))
+        result = json.loads(_json(work(payload, context)))
     except (Exception, SystemExit) as error:
         _ignore_stop()
         diagnostic = {"message": str(error), "statusCode": getattr(error, "code", None), "time": _now()}
@@ -140,8 +141,7 @@ def run_handler(work, description):
     except LaunchDataError as error:
         _log(f"error: {error}")
         return BAD_LAUNCH_DATA
-    for number in _STOP:
-        signal.signal(number, _stop)
+    _await_stops(_cancel)
     is_succeeded = process(work, payload, Context(os.environ, _report, _log, prior))
     _log("HandlerComplete")
     return SUCCEEDED if is_succeeded else FAILED
@@ -172,20 +172,38 @@ def run_in_memory(work, payload, prior=None):
 
 
 _STOP = (signal.SIGTERM, signal.SIGINT)
-_stops = []
+_is_stopped = False
+_on_stop = None
 
 
-def _stop(number, _frame):
-    _stops.append(number)
+def _await_stops(on_stop):
+    """Calls `on_stop` at the first stop request, in the midst of what runs then."""
+    global _on_stop
+    _on_stop = on_stop
+    for number in _STOP:
+        signal.signal(number, _stop)
+
+
+def _stop(_number, _frame):
+    global _is_stopped
+    _is_stopped, on_stop = True, _on_stop
     _ignore_stop()
+    if on_stop:
+        on_stop()
+
+
+def _cancel():
     raise HandlerError("asked to stop", "cancelled")
+
+
+def _leave():
+    raise SystemExit(SUCCEEDED)
 
 
 def _ignore_stop():
     """Ignores stop requests from here on, so that none interrupts the final report."""
-    for number in _STOP:
-        if signal.getsignal(number) is _stop:
-            signal.signal(number, signal.SIG_IGN)
+    global _on_stop
+    _on_stop = None
 
 
 class _Channel:
@@ -236,17 +254,13 @@ class _Log(io.TextIOBase):
         return len(text)
 
 
-def _leave(_number, _frame):
-    raise SystemExit(SUCCEEDED)
-
-
 def _serve(work, arguments, properties):
     """Serves operations until the executor says bye, or asks to stop. Returns the exit status."""
+    global _on_stop
     channel = _Channel(os.environ["POP_WARM_SOCKET"])
     base = dict(os.environ)
     streams = sys.stdout, sys.stderr
-    for number in _STOP:
-        signal.signal(number, _leave)
+    _await_stops(_leave)
     channel.send(b"hello", 0, json.dumps({"version": 1, "pid": os.getpid()}).encode())
     while (frame := channel.receive()) and frame[0] != b"bye":
         kind, operation, body = frame
@@ -257,7 +271,7 @@ def _serve(work, arguments, properties):
             channel.send(b"log", operation, text.encode())
 
         def report(name, value, operation=operation):
-            line = f"pop.report.{name} {json.dumps(value, allow_nan=False)}\n".encode()
+            line = f"pop.report.{name} {_json(value)}\n".encode()
             # the last reports go together with the end
             is_last = name == "payload" or value.get("processingState") == "COMPLETE"
             (channel.add if is_last else channel.send)(b"report", operation, line)
@@ -265,8 +279,7 @@ def _serve(work, arguments, properties):
         lines, _, payload = body.decode().partition("\n\n") if body[:1] != b"\n" else ("", "", body[1:].decode())
         environment = base | dict(_variable(line) for line in lines.split("\n") if line)
         sys.stdout = sys.stderr = _Log(log)
-        for number in _STOP:
-            signal.signal(number, _stop)
+        _on_stop = _cancel
         try:
             prior = _last_progress(arguments, environment, properties)
             context = Context(environment, report, lambda line: log(line + "\n"), prior)
@@ -275,11 +288,11 @@ def _serve(work, arguments, properties):
             log(f"error: {error}\n")
             status = BAD_LAUNCH_DATA
         finally:
+            _ignore_stop()
             sys.stdout, sys.stderr = streams
-        for number in _STOP:
-            signal.signal(number, _leave)
-        channel.send(b"end", operation, str(status).encode())
-        if _stops:
+        channel.send(b"end", operation, b"%d" % status)
+        _on_stop = _leave
+        if _is_stopped:
             break
     return SUCCEEDED
 
@@ -293,7 +306,7 @@ def _variable(line):
 
 
 def _report(name, value):
-    line = f"pop.report.{name} {json.dumps(value, allow_nan=False)}\n"
+    line = f"pop.report.{name} {_json(value)}\n"
     # a signal must not interrupt a line
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOP)
     try:
