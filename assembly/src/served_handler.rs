@@ -60,12 +60,13 @@ pub struct ServedHandler {
 }
 
 impl ServedHandler {
-    /// Checks the default handler of a type: that its program and its secrets exist. `id` is the name under which it is
-    /// served; `executor` identifies this process.
+    /// Checks the default handler of a type: that its program and its secrets exist. `mark` is the same for every server
+    /// that takes the place of an earlier one, so containers that a killed one left are found; `executor` identifies this
+    /// process.
     pub fn of(
         known: &KnownHandlers,
         handler_type: &str,
-        (id, executor): (&str, &str),
+        (mark, executor): (&str, &str),
         on: LaunchType,
         surroundings: &Surroundings,
         launch_data: &dyn LaunchDataWrapper,
@@ -95,10 +96,9 @@ impl ServedHandler {
             let found = secrets.values(std::slice::from_ref(secret));
             found.map_err(|failure| NotServable::Secret(handler_type.to_owned(), failure))?;
         }
-        let mark = format!("{id}-{executor}");
         let of_all = [
-            (variable::RUN_ID, mark.as_str()),
-            (variable::CID, mark.as_str()),
+            (variable::RUN_ID, mark),
+            (variable::CID, mark),
             (variable::LAUNCH_TYPE, on.as_str()),
             (variable::EXTERNAL_LAUNCH_TYPE, on.as_str()),
         ];
@@ -109,7 +109,7 @@ impl ServedHandler {
             variables: of_all.into_iter().chain([surroundings.log_level()]).collect(),
             folder: surroundings.folder.clone(),
             home: known.home().map(Into::into),
-            run: Some(mark),
+            run: Some(mark.to_owned()),
             cluster: cluster(launch_data).map_err(AssemblyError::from)?,
             ..Setting::default()
         };

@@ -7,10 +7,10 @@ use crate::settings::HandlerProgram;
 use pop_contract::{Blame, Failure, judge};
 use pop_field_retriever::names::environment as variable;
 use pop_launchers::{
-    LaunchEnd, LaunchEvent, LaunchId, LaunchOrder, LaunchUpdate, RunOnce, WarmOrder, handler_program,
+    LaunchEnd, LaunchEvent, LaunchId, LaunchOrder, LaunchUpdate, RunOnce, WarmOrder, handler_program, label,
     pass_payload,
 };
-use pop_registry::WarmSettings;
+use pop_registry::{Entry, WarmSettings};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::fs::OpenOptions;
@@ -30,8 +30,6 @@ const FOREVER: Duration = Duration::from_hours(10_000);
 /// Starts instances and gives them requests.
 pub(crate) struct Instances {
     program: HandlerProgram,
-    /// Name of the server; those of launches begin with it.
-    server: String,
     grace: Duration,
     logs: Option<PathBuf>,
     /// Folder for payloads that are passed in files.
@@ -55,7 +53,6 @@ pub(crate) struct Work {
 impl Instances {
     pub(crate) fn new(
         program: HandlerProgram,
-        server: String,
         grace: Duration,
         logs: Option<PathBuf>,
         events: mpsc::Sender<LaunchUpdate>,
@@ -66,7 +63,7 @@ impl Instances {
         let logs = if needs_logs { Some(folder.path().join("logs")) } else { logs };
         logs.as_ref().map(std::fs::create_dir_all).transpose()?;
         let (launches, work) = (HashMap::new(), HashMap::new());
-        Ok(Self { program, server, grace, logs, folder, events, last: 0, launches, work })
+        Ok(Self { program, grace, logs, folder, events, last: 0, launches, work })
     }
 
     /// Whether instances stay warm.
@@ -119,13 +116,14 @@ impl Instances {
     ) {
         self.last += 1;
         let (id, instance) = (LaunchId(self.last), work.instance);
-        let HandlerProgram { entry, launcher, on, home, dependencies } = &self.program;
+        let HandlerProgram { entry, launcher, on, home, mark, launch_name, dependencies } = &self.program;
         let mut started = handler_program(entry, *on, home.as_deref());
         started.env.extend(dependencies.iter().cloned());
         started.pod = on.capabilities().needs_image.then(|| Arc::clone(&entry.pod));
         let log = self.logs.as_ref().map(|folder| folder.join(format!("{}.log", name(instance))));
         let mut order = LaunchOrder {
-            name: format!("{}-{}", self.server, self.last),
+            name: format!("{launch_name}-{}", self.last),
+            labels: labels(mark, entry),
             program: started,
             grace: Some(self.grace),
             log,
@@ -190,6 +188,12 @@ impl Instances {
     pub(crate) async fn close(self) {
         self.program.launcher.close().await;
     }
+}
+
+/// The labels of a container.
+fn labels(mark: &str, entry: &Entry) -> Vec<(String, String)> {
+    let labels = [(label::RUN, mark), (label::OPERATION, entry.name.as_str()), (label::ATTEMPT, "1")];
+    labels.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
 /// The name of an instance for people, as in SDS.

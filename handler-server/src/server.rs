@@ -87,10 +87,8 @@ impl Server {
         };
         let (receivers, send_endpoint) = sends.unzip();
         let (sender, updates) = mpsc::channel(256);
-        let ServeSettings { program, id, grace, logs, instances, max_instances, queue, .. } = &settings;
-        let start = |program: &HandlerProgram| {
-            Instances::new(program.clone(), id.clone(), *grace, logs.clone(), sender)
-        };
+        let ServeSettings { program, grace, logs, instances, max_instances, queue, .. } = &settings;
+        let start = |program: &HandlerProgram| Instances::new(program.clone(), *grace, logs.clone(), sender);
         let instances_of = program.as_ref().map(start).transpose().map_err(ServeError::Folder)?;
         Ok(Self {
             dispatcher: Dispatcher::new(*instances, kind.limit(*max_instances), *queue),

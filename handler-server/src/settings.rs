@@ -20,6 +20,10 @@ pub struct HandlerProgram {
     pub on: LaunchType,
     /// The registry's folder, against which its relative programs are resolved.
     pub home: Option<PathBuf>,
+    /// The run that its containers belong to: the same for a server that takes the place of a killed one.
+    pub mark: String,
+    /// Beginning of the names of launches, unique among all servers.
+    pub launch_name: String,
     /// Variables with the endpoints of the handlers that it calls ([`dependency_variables`](crate::dependency_variables)).
     pub dependencies: Vec<(String, String)>,
 }

@@ -35,7 +35,7 @@ pub(crate) fn serve(args: &HandlerServeArgs) -> Result<u8, CommandError> {
     let max_instances = max_instances(args)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let _guard = runtime.enter();
-    let program = if args.kind.runs_program() { Some(handler_program(args, &id)?) } else { None };
+    let program = if args.kind.runs_program() { Some(handler_program(args, &folder, &id)?) } else { None };
     let (stop, stopped) = mpsc::unbounded_channel();
     let (signals, mut heard) = mpsc::unbounded_channel();
     hear_signals(signals)?;
@@ -102,7 +102,7 @@ fn announce(args: &HandlerServeArgs, id: &str, server: &Server) {
 }
 
 /// The handler, checked, and its launcher.
-fn handler_program(args: &HandlerServeArgs, id: &str) -> Result<HandlerProgram, CommandError> {
+fn handler_program(args: &HandlerServeArgs, folder: &Path, id: &str) -> Result<HandlerProgram, CommandError> {
     let launch = launch_data(&args.launch, StrictArg::default())?;
     let surroundings = surroundings()?;
     let on = launch.external_launch_type().value;
@@ -118,7 +118,12 @@ fn handler_program(args: &HandlerServeArgs, id: &str) -> Result<HandlerProgram, 
         return Err(CommandError::printed(Kind::Registry));
     }
     let executor = executor_identity();
-    let handler = ServedHandler::of(&known, &args.handler_type, (id, &executor), on, &surroundings, &launch);
+    let mark = mark(folder, id);
+    // pid and start time: no other process of this boot has both
+    let process: Vec<&str> = executor.split('-').take(2).collect();
+    let launch_name = format!("{mark}-{}", process.join("-"));
+    let handler =
+        ServedHandler::of(&known, &args.handler_type, (&mark, &executor), on, &surroundings, &launch);
     let ServedHandler { entry, home, mut setting } = handler.map_err(not_servable)?;
     let dependencies = dependency_variables(&entry, &args.dependencies).map_err(|error| {
         let hint = match &error {
@@ -133,7 +138,8 @@ fn handler_program(args: &HandlerServeArgs, id: &str) -> Result<HandlerProgram, 
     reach(&launch, &surroundings)?;
     setting.guard_command = Some(guard_of(&executor));
     setting.grace = Some(Duration::from_secs(args.grace));
-    Ok(HandlerProgram { entry, launcher: choose(on, setting), on, home, dependencies })
+    let launcher = choose(on, setting);
+    Ok(HandlerProgram { entry, launcher, on, home, mark, launch_name, dependencies })
 }
 
 fn max_instances(args: &HandlerServeArgs) -> Result<u32, CommandError> {
@@ -144,6 +150,13 @@ fn max_instances(args: &HandlerServeArgs) -> Result<u32, CommandError> {
         return Err(CommandError::new(Kind::Usage, message));
     }
     Ok(most)
+}
+
+/// What all servers with this id on this machine have in common, and no others that use the same Docker Engine.
+fn mark(folder: &Path, id: &str) -> String {
+    let machine = rustix::system::uname();
+    let place = [machine.nodename().to_bytes(), folder.as_os_str().as_encoded_bytes()].join(&0);
+    format!("{id}-{}", &blake3::hash(&place).to_hex()[..12])
 }
 
 /// A text as part of a file name.

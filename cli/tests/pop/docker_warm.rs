@@ -26,7 +26,7 @@ fn python() -> (String, Vec<Value>) {
 }
 
 /// A folder with an agenda, and a registry whose type `t` is served by a warm program in containers.
-fn bench(operations: &Value, warm: &Value, state: &Value) -> Bench {
+pub(crate) fn bench(operations: &Value, warm: &Value, state: &Value) -> Bench {
     engine();
     let bench = Bench::new();
     std::fs::copy(PROGRAM, bench.path("program.py")).unwrap();
@@ -51,6 +51,14 @@ fn operation(name: &str, params: &Value, payload: &Value) -> Value {
 /// The host name of the container that served an operation.
 fn host(bench: &Bench, name: &str) -> String {
     bench.operation(name)["result"]["host"].as_str().unwrap().to_owned()
+}
+
+/// Waits until the container with this host name is gone.
+pub(crate) fn until_removed(host: &str) {
+    let begun = std::time::Instant::now();
+    while docker(&["ps", "-aq", "--filter", &format!("id={host}")]) != "" {
+        assert!(begun.elapsed() < crate::bench::PATIENCE, "{host} is left");
+    }
 }
 
 /// That nothing of an instance is left on the machine.

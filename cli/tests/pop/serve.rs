@@ -1,6 +1,7 @@
 //! `pop handler serve` and `pop handler ctl`: real callers (pyzmq), the rows S of the table of promises.
 
 use crate::bench::{Bench, Ended, PATIENCE};
+use crate::docker_warm;
 use serde_json::{Value, json};
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::Path;
@@ -177,6 +178,10 @@ fn overlap(replies: &Value) -> usize {
     times.iter().map(|(begin, _)| at(*begin)).max().unwrap()
 }
 
+fn all_ready(found: &Value) -> bool {
+    found["instances"].as_array().unwrap().iter().all(|one| one["status"] == "ready")
+}
+
 fn count(replies: &Value, message: &str) -> usize {
     replies.as_array().unwrap().iter().filter(|reply| reply["message"] == message).count()
 }
@@ -199,9 +204,7 @@ fn s1_a_hundred_callers_of_a_sync_replier_are_handled_one_by_one() {
 #[test]
 fn s2_a_replier_handles_as_many_requests_at_a_time_as_it_has_instances() {
     let serving = Serving::new("warm: true", "--instances 2 --max-instances 3");
-    serving.until("instances", |found| {
-        found["instances"].as_array().unwrap().iter().all(|one| one["status"] == "ready")
-    });
+    serving.until("instances", all_ready);
     let replies = serving.call("crowd", json!({"callers": 40, "parameters": {"ms": 20}}));
     assert_eq!((count(&replies, ""), overlap(&replies)), (40, 2));
     let pids: std::collections::BTreeSet<_> =
@@ -365,9 +368,7 @@ fn s13_s14_s18_added_is_another_event_than_ready_and_queued_requests_are_answere
 #[test]
 fn s15_the_caller_of_a_deleted_instance_is_told_and_others_are_served() {
     let serving = Serving::new("warm: true", "--instances 2 --max-instances 2");
-    serving.until("instances", |found| {
-        found["instances"].as_array().unwrap().iter().all(|one| one["status"] == "ready")
-    });
+    serving.until("instances", all_ready);
     let long = serving.callers("call", json!({"requests": [["work", {"ms": 60_000}]]}));
     let handling = |found: &Value| {
         let of = |one: &Value| {
@@ -534,6 +535,30 @@ fn a_program_that_should_be_warm_and_is_not_runs_once_and_that_is_said_once() {
     assert!(replies.as_array().unwrap().iter().all(|reply| reply["parameters"]["once"] == true), "{replies}");
     let (code, words) = serving.close();
     assert_eq!((code, words.matches("is run once for each operation").count()), (Some(0), 1), "{words}");
+}
+
+#[test]
+fn instances_in_containers_are_warm_and_a_new_server_removes_what_a_killed_one_left() {
+    let bench = docker_warm::bench(&json!([]), &json!({}), &json!({}));
+    let mut serving = Serving::within(bench, "t", "--on docker --instances 2 --max-instances 2");
+    let hosts = |serving: &Serving| {
+        let replies = serving.call("crowd", json!({"callers": 10, "parameters": {}}));
+        let host = |reply: &Value| reply["parameters"]["host"].as_str().unwrap_or_default().to_owned();
+        replies.as_array().unwrap().iter().map(host).collect::<std::collections::BTreeSet<_>>()
+    };
+    serving.until("instances", all_ready);
+    let first = hosts(&serving);
+    assert!((1..=2).contains(&first.len()) && !first.contains(""), "{first:?}");
+    serving.signal(rustix::process::Signal::KILL);
+    serving.child.wait().unwrap();
+    let bench = std::mem::replace(&mut serving.bench, Bench::new());
+    let again = Serving::within(bench, "t", "--on docker");
+    let reply = again.ask(&json!({}));
+    assert_eq!(reply["parameters"]["variables"]["OPERATION_NAME"], "work", "{reply}");
+    let last = hosts(&again);
+    assert!(first.is_disjoint(&last), "{first:?} {last:?}");
+    assert_eq!(again.close().0, Some(0));
+    first.union(&last).for_each(|container| docker_warm::until_removed(container));
 }
 
 #[test]

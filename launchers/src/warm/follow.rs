@@ -179,9 +179,7 @@ pub(super) async fn follow(
 }
 
 /// Waits for the program to connect, for ever without a socket.
-async fn connected(
-    socket: Option<&MountedSocket>,
-) -> io::Result<(AsyncDescriptor<UnixStream>, Option<u32>)> {
+async fn connected(socket: Option<&MountedSocket>) -> io::Result<(AsyncDescriptor<UnixStream>, Option<u32>)> {
     match socket {
         Some(socket) => socket.accept().await,
         None => std::future::pending().await,

@@ -135,7 +135,7 @@ def run_handler(work, description):
         properties = _properties(arguments, os.environ)
         _check_launch_types(arguments, os.environ, properties)
         if os.environ.get("POP_WARM_SOCKET"):
-            return _serve(work, arguments, properties)
+            return _ended(_serve(work, arguments, properties))
         payload = _payload(arguments, os.environ, properties)
         prior = _last_progress(arguments, os.environ, properties)
     except LaunchDataError as error:
@@ -144,7 +144,7 @@ def run_handler(work, description):
     _await_stops(_cancel)
     is_succeeded = process(work, payload, Context(os.environ, _report, _log, prior))
     _log("HandlerComplete")
-    return SUCCEEDED if is_succeeded else FAILED
+    return _ended(SUCCEEDED if is_succeeded else FAILED)
 
 
 @dataclasses.dataclass
@@ -204,6 +204,13 @@ def _ignore_stop():
     """Ignores stop requests from here on, so that none interrupts the final report."""
     global _on_stop
     _on_stop = None
+
+
+def _ended(status):
+    """Ignores stop requests to the very end: Python resets its handlers when it ends, and a stop would kill it then."""
+    for number in _STOP:
+        signal.signal(number, signal.SIG_IGN)
+    return status
 
 
 class _Channel:
