@@ -56,7 +56,7 @@ fn host(bench: &Bench, name: &str) -> String {
 /// Waits until the container with this host name is gone.
 pub(crate) fn until_removed(host: &str) {
     let begun = std::time::Instant::now();
-    while docker(&["ps", "-aq", "--filter", &format!("id={host}")]) != "" {
+    while !docker(&["ps", "-aq", "--filter", &format!("id={host}")]).is_empty() {
         assert!(begun.elapsed() < crate::bench::PATIENCE, "{host} is left");
     }
 }
