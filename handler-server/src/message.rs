@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn replies_are_written_as_sds_writes_them() {
+    fn s23_replies_are_written_as_sds_writes_them() {
         let request = json!({"uuid": "u", "traces": [{"request_time": 1}], "parameters": {}, "command": "c"});
         let request = Request::parse(request.to_string().as_bytes()).unwrap();
         assert_eq!(
