@@ -128,7 +128,7 @@ pub struct Dispatcher {
 }
 
 impl Dispatcher {
-    /// A dispatcher without instances; [`Input::StartInstances`] starts `initial` ones. There is always room for one.
+    /// A dispatcher without instances; `Input::StartInstances` starts `initial` ones. There is always room for one.
     pub fn new(initial: u32, limit: u32, queue_limit: usize) -> Self {
         let limit = limit.max(1);
         Self {
