@@ -71,11 +71,10 @@ impl SyncRequest {
     }
 
     /// A request from all objects that may concern a parent: each that has its label or ownerReference, and each that
-    /// was found under the name of a child. An object with the parent's ownerReference is a child.
+    /// was found under the name of a child. A child has both. An object with one of them becomes a child again when a
+    /// response names it; users also let objects of their own go with a parent by an ownerReference alone.
     pub fn observe(config: &OperatorConfig, parent: Value, objects: Vec<Value>) -> Self {
-        let is_child = |object: &Value| {
-            matches!(config.ownership(&parent, object), Ownership::Owned | Ownership::OnlyReference)
-        };
+        let is_child = |object: &Value| config.ownership(&parent, object) == Ownership::Owned;
         let (children, others) = objects.into_iter().partition(is_child);
         Self { others, ..Self::new(parent, children) }
     }

@@ -101,9 +101,9 @@ pub enum Ownership {
     Owned,
     /// It has the ownerReference, but not the label.
     OnlyReference,
-    /// It has the label, but neither the ownerReference nor another controller.
+    /// It has the label, but not the ownerReference.
     OnlyLabel,
-    /// It belongs to others.
+    /// It has neither, or another controller.
     Foreign,
 }
 
@@ -169,11 +169,13 @@ impl OperatorConfig {
     pub fn ownership(&self, parent: &Value, object: &Value) -> Ownership {
         let uid = metadata_text(parent, "uid").unwrap_or_default();
         let has_label = !uid.is_empty() && label(object, &self.tracking_label) == Some(uid);
+        let controller = controller_of(object).map(|owner| owner.get("uid").and_then(Value::as_str));
         match (has_owner(object, uid), has_label) {
+            _ if controller.is_some_and(|controller| controller != Some(uid)) => Ownership::Foreign,
             (true, true) => Ownership::Owned,
             (true, false) => Ownership::OnlyReference,
-            (false, true) if controller_of(object).is_none() => Ownership::OnlyLabel,
-            (false, _) => Ownership::Foreign,
+            (false, true) => Ownership::OnlyLabel,
+            (false, false) => Ownership::Foreign,
         }
     }
 

@@ -61,9 +61,9 @@ fn plan_children(
     // children that nobody wants go last: what replaces them exists by then
     let owned = request.children.iter().filter_map(with_id);
     writes.extend(owned.filter(|(id, _)| !wanted.contains(id)).filter_map(|(id, child)| {
-        let is_ours = config.child_of(&id.kind).is_some()
-            && config.ownership(&request.parent, child) == Ownership::Owned
-            && !is_deleting(child);
+        // a test may have made the request with other objects
+        let is_owned = config.ownership(&request.parent, child) == Ownership::Owned;
+        let is_ours = config.child_of(&id.kind).is_some() && is_owned && !is_deleting(child);
         is_ours.then(|| delete(id, child, DeleteReason::NotDesired))
     }));
     Ok(writes)
@@ -98,6 +98,9 @@ impl Planner<'_> {
             let content: Vec<Difference> =
                 found.iter().filter(is_content).cloned().chain(of_dropped(seen, &removed)).collect();
             if !content.is_empty() {
+                if self.config.ownership(self.parent, seen) != Ownership::Owned {
+                    return Some(self.repair(child, seen));
+                }
                 if self.guard.knows(&target, &wanted) {
                     return Some(delete(child.id.clone(), seen, DeleteReason::Differs(content)));
                 }
@@ -114,6 +117,17 @@ impl Planner<'_> {
         lay_over(&mut object, &wanted);
         self.add_owner(&mut object);
         Some(Write::Replace(ObjectWrite { id: child.id.clone(), object, wanted, differences }))
+    }
+
+    /// Gives a child its labels and its owner back. Only then may it be deleted.
+    fn repair(&self, child: &DesiredChild<'_>, seen: &Value) -> Write {
+        let labels: BTreeMap<&str, String> = self.config.labels(self.parent).into_iter().collect();
+        let wanted = json!({ "metadata": { "labels": labels } });
+        let mut object = seen.clone();
+        lay_over(&mut object, &wanted);
+        self.add_owner(&mut object);
+        let differences = differences(seen, &wanted);
+        Write::Replace(ObjectWrite { id: child.id.clone(), object, wanted, differences })
     }
 
     fn create(&self, child: &DesiredChild<'_>, wanted: Value) -> Write {

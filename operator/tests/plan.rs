@@ -304,9 +304,29 @@ fn o13_only_label_and_owner_together_permit_a_deletion() {
         let mut seen = good.clone();
         seen["metadata"].as_object_mut().unwrap().remove(field);
         let request = request(vec![seen]);
-        assert_eq!(request.children.len(), usize::from(field == "labels"), "the owner makes a child");
+        assert!(request.children.is_empty(), "{field}");
         assert!(plan(&request, &response(Value::Null, &[])).is_empty(), "{field}");
     }
+}
+
+#[test]
+fn o13_a_child_is_repaired_before_it_is_recreated() {
+    let mut seen = created(&pod("p", "a"));
+    seen["metadata"].as_object_mut().unwrap().remove("labels");
+    let writes = plan(&request(vec![seen]), &response(Value::Null, &[&pod("p", "b")]));
+    assert_eq!(words(&writes), ["PUT Pod n/p"]);
+    assert_eq!(*sent(&writes), created(&pod("p", "a")));
+}
+
+#[test]
+fn o13_an_object_of_another_controller_is_foreign_even_with_our_reference() {
+    let desired = map("m", &json!({}));
+    let mut seen = created(&desired);
+    let owners = seen["metadata"]["ownerReferences"].as_array_mut().unwrap();
+    owners[0]["controller"] = false.into();
+    owners.push(json!({"kind": "Other", "name": "o", "uid": "u-9", "controller": true}));
+    assert!(plan_words(vec![seen.clone()], &[]).is_empty());
+    assert_eq!(faults(vec![seen], &[&desired]).len(), 1);
 }
 
 #[test]
