@@ -51,12 +51,18 @@ pub(crate) struct Writer {
     pub(crate) is_forced: bool,
     /// `status`, or empty for the object itself.
     pub(crate) subresource: String,
+    /// Whether unknown fields refuse the write (`fieldValidation=Strict`).
+    pub(crate) is_strict: bool,
 }
 
 /// A field that another manager owns with a different value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Conflict {
     pub(crate) manager: String,
+    /// Whether the manager owns the field through server-side apply.
+    pub(crate) is_apply: bool,
+    /// `status`, or empty for the object itself.
+    pub(crate) subresource: String,
     /// Path in the notation of messages: `.spec.n`.
     pub(crate) field: String,
 }
@@ -90,7 +96,12 @@ pub(crate) fn apply(old: &Value, patch: &Value, writer: &Writer) -> Result<Value
             .cloned()
             .collect();
         for path in differing {
-            conflicts.push(Conflict { manager: entry.manager.clone(), field: displayed(&path) });
+            conflicts.push(Conflict {
+                manager: entry.manager.clone(),
+                is_apply: entry.operation == Operation::Apply.name(),
+                subresource: entry.subresource.clone(),
+                field: displayed(&path),
+            });
             entry.paths.remove(&path);
         }
     }
@@ -112,10 +123,12 @@ pub(crate) fn apply(old: &Value, patch: &Value, writer: &Writer) -> Result<Value
     Ok(new)
 }
 
-/// Records the owner of a new object: the writer owns all fields that it sent.
+/// Records the owner of a new object: the writer owns all fields that it sent and that are stored.
 pub(crate) fn create(sent: &Value, object: &mut Value, writer: &Writer) {
     let mut entries = Vec::new();
-    set(&mut entries, writer, paths_of(sent));
+    let mut paths = paths_of(sent);
+    paths.retain(|path| find(object, path).is_some());
+    set(&mut entries, writer, paths);
     write(object, &entries);
 }
 
@@ -296,7 +309,10 @@ fn displayed(path: &[String]) -> String {
     let segment = |segment: &String| match segment.strip_prefix("f:") {
         Some(field) => format!(".{field}"),
         None => {
-            format!("[{}]", segment.trim_start_matches("k:").trim_matches(['{', '}']).replace("\":", "\"="))
+            let keys: Map<String, Value> =
+                serde_json::from_str(segment.trim_start_matches("k:")).unwrap_or_default();
+            let keys: Vec<_> = keys.iter().map(|(key, value)| format!("{key}={value}")).collect();
+            format!("[{}]", keys.join(","))
         }
     };
     path.iter().map(segment).collect()
@@ -308,7 +324,18 @@ mod tests {
 
     fn writer(manager: &str) -> Writer {
         let operation = Operation::Apply;
-        Writer { manager: manager.to_owned(), operation, is_forced: false, subresource: String::new() }
+        Writer {
+            manager: manager.to_owned(),
+            operation,
+            is_forced: false,
+            subresource: String::new(),
+            is_strict: false,
+        }
+    }
+
+    fn conflict(manager: &str, is_apply: bool) -> Conflict {
+        let field = ".spec.n".to_owned();
+        Conflict { manager: manager.to_owned(), is_apply, subresource: String::new(), field }
     }
 
     fn spec(spec: &Value) -> Value {
@@ -319,7 +346,7 @@ mod tests {
     fn a_field_of_another_manager_conflicts_unless_equal_or_forced() {
         let first = apply(&spec(&json!({})), &spec(&json!({"n": 1, "own": 1})), &writer("a")).unwrap();
         let refused = apply(&first, &spec(&json!({"n": 2})), &writer("b")).unwrap_err();
-        assert_eq!(refused, [Conflict { manager: "a".to_owned(), field: ".spec.n".to_owned() }]);
+        assert_eq!(refused, [conflict("a", true)]);
         let shared = apply(&first, &spec(&json!({"n": 1})), &writer("b")).unwrap();
         assert_eq!(shared["spec"], json!({"n": 1, "own": 1}));
         let forced =
@@ -344,7 +371,7 @@ mod tests {
         let both = apply(&first, &spec(&conditions("B", "True")), &writer("b")).unwrap();
         assert_eq!(both["spec"]["conditions"].as_array().unwrap().len(), 2);
         let refused = apply(&both, &spec(&conditions("A", "False")), &writer("b")).unwrap_err();
-        assert_eq!(refused[0].field, ".spec.conditions[\"type\"=\"A\"].status");
+        assert_eq!(refused[0].field, ".spec.conditions[type=\"A\"].status");
         let gone = apply(&both, &spec(&json!({})), &writer("b")).unwrap();
         assert_eq!(gone["spec"], conditions("A", "True"));
     }
@@ -356,7 +383,7 @@ mod tests {
         new["spec"]["n"] = 2.into();
         update(&old, &mut new, &Writer { operation: Operation::Update, ..writer("kubectl") });
         let refused = apply(&new, &spec(&json!({"n": 1, "m": 1})), &writer("a")).unwrap_err();
-        assert_eq!(refused, [Conflict { manager: "kubectl".to_owned(), field: ".spec.n".to_owned() }]);
+        assert_eq!(refused, [conflict("kubectl", false)]);
         // a write without changes changes no owner
         let mut same = new.clone();
         update(&new, &mut same, &Writer { operation: Operation::Update, ..writer("other") });

@@ -159,10 +159,7 @@ async fn a_second_manager_may_not_apply_a_field_of_the_first() {
         unreachable!()
     };
     assert_eq!((status.code, status.reason.as_str()), (409, "Conflict"));
-    assert_eq!(
-        status.message,
-        "Apply failed with 1 conflict: conflict with \"a\" using pop.test/v1: .spec.n"
-    );
+    assert_eq!(status.message, "Apply failed with 1 conflict: conflict with \"a\": .spec.n");
     let cause = &status.details.as_ref().unwrap().causes[0];
     assert_eq!((cause.reason.as_str(), cause.field.as_str()), ("FieldManagerConflict", ".spec.n"));
     let taken = apply("b", json!({"n": 2}), true).await.unwrap();
