@@ -8,6 +8,7 @@ use crate::deletion::{DeleteOptions, Preconditions, collect, delete, is_free};
 use crate::failure::{Cause, Failure};
 use crate::field_owner::{self, Operation, Writer};
 use crate::kind::{Kind, NAMESPACES, PODS};
+use crate::list_type::ListTypes;
 use crate::patch::PatchKind;
 use crate::store::name_of;
 use crate::validate;
@@ -60,7 +61,7 @@ impl Cluster {
             let mut store = self.store();
             admission::defaults(kind, &mut object);
             if let Some(writer) = writer {
-                field_owner::create(&sent, &mut object, writer);
+                field_owner::create(lists(custom), &sent, &mut object, writer);
             }
             if kind.is_namespaced {
                 check_namespace(&store, kind, namespace, &name)?;
@@ -142,10 +143,12 @@ impl Cluster {
             object["metadata"]["name"] = name.into();
             return self.create_as(kind, namespace, object, is_dry, Some(writer));
         }
+        let served = self.served();
+        let custom = served.custom(kind);
         self.change_as(kind, (namespace, name), &writer.subresource, is_dry, Some(writer), |old| {
             if how == PatchKind::Apply {
                 let conflicts = |conflicts: Vec<_>| Failure::not_owned(kind, &conflicts);
-                return field_owner::apply(old, patch, writer).map_err(conflicts);
+                return field_owner::apply(lists(custom), old, patch, writer).map_err(conflicts);
             }
             how.apply(kind, old, patch)
         })
@@ -186,7 +189,7 @@ impl Cluster {
             restore_fixed_fields(kind, subresource, &old, &mut new);
             warnings.extend(finalizer_warnings(kind, Some(&old), &new));
             if let Some(writer) = writer.filter(|writer| writer.operation == Operation::Update) {
-                field_owner::update(&old, &mut new, writer);
+                field_owner::update(lists(custom), &old, &mut new, writer);
             }
             admission::defaults(kind, &mut new);
             let mut causes = validate::check(kind, &new);
@@ -277,6 +280,11 @@ impl Cluster {
         // it may be deleted already
         self.delete(&PODS, (namespace, name), &options).ok();
     }
+}
+
+/// How lists of a kind are merged.
+fn lists(custom: Option<&CustomKind>) -> ListTypes<'_> {
+    custom.map_or(ListTypes::by_name(), |custom| ListTypes::of_schema(&custom.schema))
 }
 
 /// Sets the defaults and prunes the unknown fields of a custom resource. Returns the warnings.

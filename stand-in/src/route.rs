@@ -2,6 +2,7 @@
 
 use crate::body::{Body, answer, parse_json, refused, spoil, whole};
 use crate::cluster::{Cluster, User};
+use crate::custom::table;
 use crate::deletion::DeleteOptions;
 use crate::failure::Failure;
 use crate::fault::FaultAction;
@@ -200,7 +201,7 @@ fn serve(
         return Err(Failure::no_such_path());
     }
     match (verb, subresource.as_str()) {
-        ("list" | "watch" | "get", _) => read(cluster, target, verb, query),
+        ("list" | "watch" | "get", _) => read(cluster, target, verb, query, head),
         ("create", _) => create(cluster, target, query, body, &writer(Operation::Update)),
         ("update", "" | "status") => {
             let object = stored(&target.kind, parse_json(body)?);
@@ -257,10 +258,18 @@ fn read(
     target: &Target,
     verb: &str,
     query: &Query,
+    head: &Parts,
 ) -> Result<Response<Body>, Failure> {
     let Target { kind, namespace, name, subresource } = target;
+    let served = cluster.served();
+    let is_table = table::is_wanted(&header_text(head, header::ACCEPT));
+    let custom = served.custom(kind).filter(|_| is_table);
+    let found = |object: &Value| match custom {
+        Some(custom) => answer(200, &table::table(custom, object, jiff::Timestamp::now())),
+        None => answer(200, object),
+    };
     match (verb, subresource.as_str()) {
-        ("list", "") => Ok(answer(200, &watch::list(cluster, kind, target.within(), query)?)),
+        ("list", "") => Ok(found(&watch::list(cluster, kind, target.within(), query)?)),
         ("watch", "") => {
             let mut query = query.clone();
             if !name.is_empty() {
@@ -273,7 +282,7 @@ fn read(
         }
         ("get", "" | "status") => {
             let object = cluster.get(&stored_kind(kind), namespace, name)?;
-            Ok(answer(200, &presented(kind, &object)))
+            Ok(found(&presented(kind, &object)))
         }
         ("get", "log") if kind == &PODS => log_view::answer(cluster, namespace, name, query),
         _ => Err(Failure::method_not_allowed()),

@@ -15,14 +15,18 @@ pub(crate) async fn run(cluster: Arc<Cluster>) {
     loop {
         changes.borrow_and_update();
         let definitions = cluster.store().list(&DEFINITIONS, None);
-        for definition in &definitions {
-            let name = name_of(definition).1;
-            if definition["metadata"]["deletionTimestamp"].is_string() {
-                clean_up(&cluster, &name, definition);
-            } else if definition["status"]["conditions"].is_null() {
-                sleep(cluster.config.establish_after).await;
-                establish_kind(&cluster, &name);
-            }
+        let is_deleted = |definition: &Value| definition["metadata"]["deletionTimestamp"].is_string();
+        for definition in definitions.iter().filter(|definition| is_deleted(definition)) {
+            clean_up(&cluster, &name_of(definition).1, definition);
+        }
+        let is_new =
+            |definition: &Value| !is_deleted(definition) && definition["status"]["conditions"].is_null();
+        let new: Vec<_> = definitions.iter().filter(|definition| is_new(definition)).collect();
+        if !new.is_empty() {
+            sleep(cluster.config.establish_after).await;
+        }
+        for definition in new {
+            establish_kind(&cluster, &name_of(definition).1);
         }
         if changes.changed().await.is_err() {
             return;

@@ -13,6 +13,8 @@ pub(crate) const CLEANUP: &str = "customresourcecleanup.apiextensions.k8s.io";
 pub(crate) struct CustomKind {
     pub(crate) kind: Kind,
     pub(crate) schema: Value,
+    /// The printer columns of the version.
+    pub(crate) columns: Vec<Value>,
     /// The definition is being deleted: its kind refuses new objects.
     pub(crate) is_terminating: bool,
 }
@@ -200,6 +202,7 @@ pub(crate) fn kinds(definition: &Value) -> Vec<CustomKind> {
         .map(|version| CustomKind {
             kind: kind(version),
             schema: version["schema"]["openAPIV3Schema"].clone(),
+            columns: version["additionalPrinterColumns"].as_array().cloned().unwrap_or_default(),
             is_terminating: has_condition(definition, "Terminating"),
         })
         .collect()

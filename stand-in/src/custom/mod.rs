@@ -4,4 +4,5 @@ pub(crate) mod controller;
 pub(crate) mod definition;
 pub(crate) mod schema;
 pub(crate) mod schema_check;
+pub(crate) mod table;
 pub(crate) mod validation;

@@ -221,6 +221,26 @@ async fn a_value_against_the_schema_is_refused_with_its_path() {
 }
 
 #[tokio::test]
+async fn a_table_has_the_printer_columns() {
+    let mut columns = toys();
+    columns["spec"]["versions"][0]["additionalPrinterColumns"] = json!([
+        {"name": "Size", "type": "integer", "jsonPath": ".spec.size"},
+        {"name": "Phase", "type": "string", "jsonPath": ".status.phase"},
+        {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
+    ]);
+    let cluster = TestCluster::start_with(Config { definitions: vec![columns], ..Config::default() }).await;
+    assert_eq!(send(&cluster.client, "POST", TOYS, &toy(&json!({}))).await.0, 201);
+    let accept = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json";
+    let request = hyper::Request::get(TOYS).header("accept", accept).body(Vec::new()).unwrap();
+    let table: Value = cluster.client.request(request).await.unwrap();
+    let names: Vec<_> = table["columnDefinitions"].as_array().unwrap().iter().map(|it| &it["name"]).collect();
+    assert_eq!((&table["kind"], json!(names)), (&json!("Table"), json!(["Name", "Size", "Phase", "Age"])));
+    let cells = table["rows"][0]["cells"].as_array().unwrap();
+    assert_eq!(cells[..3], [json!("x"), json!(1), Value::Null]);
+    assert!(cells[3].as_str().unwrap().ends_with('s'));
+}
+
+#[tokio::test]
 async fn a_definition_needs_a_structural_schema_and_its_name() {
     let cluster = start().await;
     let client = &cluster.client;
