@@ -1,6 +1,7 @@
 //! Admission: default values of objects, and the checks of a new pod.
 
 use crate::cluster::Webhook;
+use crate::custom::definition;
 use crate::failure::Failure;
 use crate::kind::{Kind, NAMESPACES, PODS, SERVICE_ACCOUNTS};
 use crate::quantity;
@@ -12,6 +13,7 @@ use serde_json::{Value, json};
 pub(crate) fn defaults(kind: &Kind, object: &mut Value) {
     match kind.kind {
         "Pod" => pod_defaults(object),
+        "CustomResourceDefinition" => definition::defaults(object),
         "Namespace" => {
             let name = name_of(object).1;
             default(object, "status", json!({"phase": "Active"}));
@@ -20,6 +22,7 @@ pub(crate) fn defaults(kind: &Kind, object: &mut Value) {
             default(object, "spec", json!({"finalizers": ["kubernetes"]}));
         }
         "Secret" => default(object, "type", "Opaque".into()),
+        "ResourceQuota" => canonical_quantities(&mut object["spec"], "hard"),
         _ => {}
     }
 }
@@ -27,6 +30,16 @@ pub(crate) fn defaults(kind: &Kind, object: &mut Value) {
 fn default(object: &mut Value, field: &str, value: Value) {
     if object[field].is_null() {
         object[field] = value;
+    }
+}
+
+/// Rewrites the quantities in a map.
+fn canonical_quantities(object: &mut Value, field: &str) {
+    let Some(amounts) = object.get_mut(field).and_then(Value::as_object_mut) else { return };
+    for amount in amounts.values_mut() {
+        if let Some(text) = quantity::canonical(&as_text(amount)) {
+            *amount = text.into();
+        }
     }
 }
 
@@ -54,6 +67,9 @@ fn pod_defaults(pod: &mut Value) {
             default(container, "terminationMessagePath", "/dev/termination-log".into());
             default(container, "terminationMessagePolicy", "File".into());
             default(container, "resources", json!({}));
+            for part in ["limits", "requests"] {
+                canonical_quantities(&mut container["resources"], part);
+            }
         }
     }
 }

@@ -3,10 +3,11 @@
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::fault::Faults;
-use crate::kind::{KINDS, Kind, PODS};
+use crate::kind::{Kind, PODS};
 use crate::log::Logs;
 use crate::pod_order::{PodOrder, PodOrders};
 use crate::request::Requests;
+use crate::served::{Served, ServedKinds};
 use crate::store::Store;
 use serde_json::{Value, json};
 use std::collections::HashMap;
@@ -59,7 +60,7 @@ pub(crate) struct Cluster {
     pub(crate) admin_token: String,
     pub(crate) ca_pem: String,
     pub(crate) port: u16,
-    pub(crate) kinds: Vec<Kind>,
+    served: ServedKinds,
     pub(crate) logs: Logs,
     pub(crate) faults: Faults,
     pub(crate) requests: Requests,
@@ -72,12 +73,11 @@ pub(crate) struct Cluster {
 
 impl Cluster {
     pub(crate) fn new(config: Config, port: u16, ca_pem: String) -> Result<Self, Failure> {
-        let kinds = KINDS.iter().chain(&config.kinds).copied().collect();
         let cluster = Self {
             admin_token: random_token(),
             ca_pem,
             port,
-            kinds,
+            served: ServedKinds::default(),
             logs: Logs::new(config.log_limit),
             faults: Faults::default(),
             requests: Requests::default(),
@@ -88,6 +88,7 @@ impl Cluster {
             workers: PodOrders::default(),
             config,
         };
+        cluster.notify();
         cluster.create_initial_objects()?;
         Ok(cluster)
     }
@@ -123,9 +124,13 @@ impl Cluster {
         self.store.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Wakes all watchers if objects have changed.
+    /// Updates the served kinds, and wakes all watchers if objects have changed.
     pub(crate) fn notify(&self) {
-        let version = self.store().version();
+        let version = {
+            let store = self.store();
+            self.served.refresh(&store, &self.config.kinds);
+            store.version()
+        };
         // a pending pod checks again after each change and writes a condition: without this test it would wake itself
         self.changed.send_if_modified(|seen| std::mem::replace(seen, version) != version);
     }
@@ -141,9 +146,12 @@ impl Cluster {
 
     /// The kind served at a path.
     pub(crate) fn kind(&self, group: &str, version: &str, resource: &str) -> Result<Kind, Failure> {
-        let is_it =
-            |kind: &&Kind| kind.group == group && kind.version == version && kind.resource == resource;
-        self.kinds.iter().find(is_it).copied().ok_or_else(Failure::no_such_path)
+        self.served().kind(group, version, resource).ok_or_else(Failure::no_such_path)
+    }
+
+    /// The kinds that are served now.
+    pub(crate) fn served(&self) -> Arc<Served> {
+        self.served.current()
     }
 
     /// The user of a token; anonymous without one.

@@ -1,6 +1,7 @@
 //! The configuration of a stand-in.
 
 use crate::kind::Kind;
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -38,8 +39,12 @@ pub struct Config {
     pub node: NodeConfig,
     /// Additional namespaces, besides those of every cluster.
     pub namespaces: Vec<String>,
-    /// Additional kinds, besides the built-in ones.
+    /// Additional kinds without a schema, besides the built-in ones.
     pub kinds: Vec<Kind>,
+    /// CustomResourceDefinitions that are established at the start.
+    pub definitions: Vec<Value>,
+    /// How long a new CustomResourceDefinition takes until its kind is served.
+    pub establish_after: Duration,
     /// Port to listen on; 0 selects a free one.
     pub port: u16,
     /// Additional names and addresses of the certificate.
@@ -76,6 +81,8 @@ impl Default for Config {
             node,
             namespaces: vec!["pop".to_owned()],
             kinds: Vec::new(),
+            definitions: Vec::new(),
+            establish_after: Duration::from_millis(50),
             port: 0,
             names: Vec::new(),
             remembered_changes: 10_000,

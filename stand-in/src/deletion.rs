@@ -1,7 +1,8 @@
 //! Deletion: immediate or graceful, and garbage collection of owned objects and namespaces.
 
-use crate::cluster::seconds_from_now;
-use crate::kind::{Kind, NAMESPACES, PODS};
+use crate::cluster::{now, seconds_from_now};
+use crate::custom::definition;
+use crate::kind::{DEFINITIONS, Kind, NAMESPACES, PODS};
 use crate::store::{Store, name_of};
 use serde::Deserialize;
 use serde_json::Value;
@@ -43,6 +44,10 @@ pub(crate) fn delete(
 ) -> Arc<Value> {
     let (namespace, name) = name_of(object);
     let mut new = Value::clone(object);
+    if kind == &DEFINITIONS && object["metadata"]["deletionTimestamp"].is_null() {
+        definition::terminate(&mut new, &now());
+        return store.put(kind, new);
+    }
     let grace = grace(kind, object, options);
     let policy = options.propagation_policy.as_deref();
     if policy == Some("Foreground") {

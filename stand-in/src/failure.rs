@@ -3,6 +3,7 @@
 use crate::field_owner::Conflict;
 use crate::kind::Kind;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 /// A refusal: HTTP status, reason, message and details.
 #[derive(Debug, Clone)]
@@ -88,7 +89,8 @@ impl Failure {
     pub(crate) fn invalid(kind: &Kind, name: &str, causes: &[Cause]) -> Self {
         let text: Vec<_> = causes.iter().map(|cause| format!("{}: {}", cause.field, cause.message)).collect();
         let text = if text.len() == 1 { text.concat() } else { format!("[{}]", text.join(", ")) };
-        let message = format!("{} {name:?} is invalid: {text}", kind.kind);
+        let dot = if kind.group.is_empty() { "" } else { "." };
+        let message = format!("{}{dot}{} {name:?} is invalid: {text}", kind.kind, kind.group);
         let causes: Vec<_> = causes
             .iter()
             .map(|cause| json!({"reason": cause.reason, "message": cause.message, "field": cause.field}))
@@ -98,16 +100,54 @@ impl Failure {
     }
 
     /// An apply would change fields of other managers.
-    pub(crate) fn not_owned(kind: &Kind, name: &str, conflicts: &[Conflict]) -> Self {
+    pub(crate) fn not_owned(kind: &Kind, conflicts: &[Conflict]) -> Self {
         let version = kind.api_version();
-        let with = |conflict: &Conflict| format!("conflict with {:?} using {version}", conflict.manager);
-        let text: Vec<_> = conflicts.iter().map(|one| format!("{}: {}", with(one), one.field)).collect();
-        let noun = if conflicts.len() == 1 { "conflict" } else { "conflicts" };
-        let message = format!("Apply failed with {} {noun}: {}", conflicts.len(), text.join(", "));
-        let mut failure = Self::about(kind, name, 409, "Conflict", message);
-        let cause = |one: &Conflict| json!({"reason": "FieldManagerConflict", "message": with(one), "field": one.field});
-        failure.details["causes"] = conflicts.iter().map(cause).collect();
+        let owner = |conflict: &Conflict| {
+            let part = match conflict.subresource.as_str() {
+                "" => String::new(),
+                subresource => format!(" with subresource {subresource:?}"),
+            };
+            let version = if conflict.is_apply { String::new() } else { format!(" using {version}") };
+            format!("{:?}{part}{version}", conflict.manager)
+        };
+        let text = match conflicts {
+            [one] => format!("1 conflict: conflict with {}: {}", owner(one), one.field),
+            _ => {
+                let mut fields = BTreeMap::<String, Vec<String>>::new();
+                for conflict in conflicts {
+                    fields.entry(owner(conflict)).or_default().push(format!("- {}", conflict.field));
+                }
+                let lines = fields
+                    .iter()
+                    .map(|(owner, fields)| format!("conflicts with {owner}:\n{}", fields.join("\n")));
+                format!("{} conflicts: {}", conflicts.len(), lines.collect::<Vec<_>>().join("\n"))
+            }
+        };
+        let mut failure = Self::new(409, "Conflict", format!("Apply failed with {text}"));
+        let cause = |one: &Conflict| {
+            let message = format!("conflict with {}", owner(one));
+            json!({"reason": "FieldManagerConflict", "message": message, "field": one.field})
+        };
+        failure.details = json!({"causes": conflicts.iter().map(cause).collect::<Vec<_>>()});
         failure
+    }
+
+    /// An object of a kind whose definition is being deleted.
+    pub(crate) fn terminating_kind() -> Self {
+        let message = "create not allowed while custom resource definition is terminating".to_owned();
+        Self::new(405, "MethodNotAllowed", message)
+    }
+
+    /// Fields that the schema does not have, in a write with `fieldValidation=Strict`.
+    pub(crate) fn unknown_fields(kind: &Kind, unknown: &[String]) -> Self {
+        let fields: Vec<_> = unknown.iter().map(|path| format!("unknown field {path:?}")).collect();
+        Self::bad_request(format!(
+            "{} in version {:?} cannot be handled as a {}: strict decoding error: {}",
+            kind.kind,
+            kind.version,
+            kind.kind,
+            fields.join(", ")
+        ))
     }
 
     /// A watch or list of a version that is no longer in the history.

@@ -1,4 +1,7 @@
-//! The served kinds of objects, one line each.
+//! The built-in kinds of objects, one line each.
+
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
 
 /// One kind of objects: its path and its names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +27,8 @@ pub(crate) const KINDS: &[Kind] = &[
     PODS,
     NAMESPACES,
     EVENTS,
+    NEW_EVENTS,
+    DEFINITIONS,
     SERVICE_ACCOUNTS,
     NODES,
     Kind::new("", "v1", "configmaps", "ConfigMap"),
@@ -43,6 +48,12 @@ pub(crate) const PODS: Kind = Kind::new("", "v1", "pods", "Pod").with_status();
 pub(crate) const NAMESPACES: Kind =
     Kind::new("", "v1", "namespaces", "Namespace").cluster_scoped().with_status();
 pub(crate) const EVENTS: Kind = Kind::new("", "v1", "events", "Event");
+/// Events of the newer API; they are stored as [`EVENTS`].
+pub(crate) const NEW_EVENTS: Kind = Kind::new("events.k8s.io", "v1", "events", "Event");
+pub(crate) const DEFINITIONS: Kind =
+    Kind::new("apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition")
+        .cluster_scoped()
+        .with_status();
 pub(crate) const SERVICE_ACCOUNTS: Kind = Kind::new("", "v1", "serviceaccounts", "ServiceAccount");
 pub(crate) const NODES: Kind = Kind::new("", "v1", "nodes", "Node").cluster_scoped().with_status();
 
@@ -83,14 +94,17 @@ impl Kind {
         if parts.iter().any(|part| part.is_empty()) {
             return None;
         }
-        // kinds are few and live as long as the server
-        let leaked = |text: &str| -> &'static str { String::leak(text.to_owned()) };
-        let new = Self::new(leaked(group), leaked(version), leaked(resource), leaked(kind));
+        let new = Self::new(interned(group), interned(version), interned(resource), interned(kind));
         parts_and_flags.try_fold(new, |kind, flag| match flag {
             "status" => Some(kind.with_status()),
             "cluster" => Some(kind.cluster_scoped()),
             _ => None,
         })
+    }
+
+    /// Whether an update may leave out the `resourceVersion`.
+    pub(crate) fn has_unconditional_updates(&self) -> bool {
+        !self.is_custom() && !matches!(self.kind, "Lease" | "CustomResourceDefinition")
     }
 
     /// Name in messages: `pods`, `leases.coordination.k8s.io`.
@@ -112,6 +126,18 @@ impl Kind {
     }
 }
 
+/// The text with the lifetime of the program. Names of kinds are few, and each is kept once.
+pub(crate) fn interned(text: &str) -> &'static str {
+    static NAMES: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
+    let mut names = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(name) = names.get(text) {
+        return name;
+    }
+    let name: &'static str = String::leak(text.to_owned());
+    names.insert(name);
+    name
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -121,6 +147,7 @@ mod tests {
         let kind = Kind::parse("pop-rs.dev/v1/agendas/Agenda:status").unwrap();
         assert_eq!(kind, Kind::new("pop-rs.dev", "v1", "agendas", "Agenda").with_status());
         assert!(kind.is_custom() && !PODS.is_custom());
+        assert!(std::ptr::eq(kind.kind, Kind::parse("pop-rs.dev/v1/agendas/Agenda").unwrap().kind));
         assert!(!Kind::parse("a.b/v1/cs/C:cluster").unwrap().is_namespaced);
         for wrong in ["", "a.b/v1/cs", "a.b/v1//C", "a.b/v1/cs/C:other", "a.b/v1/cs/C/d"] {
             assert_eq!(Kind::parse(wrong), None, "{wrong}");

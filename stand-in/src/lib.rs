@@ -17,24 +17,31 @@
 //! - a log stream closes a while after the end;
 //! - objects of more than 1.5 MiB are answered with 500.
 //!
+//! A CustomResourceDefinition is served shortly after its creation. Its schema sets defaults, prunes unknown fields and
+//! refuses wrong values with the words of a real server; `fieldValidation` is followed. Definitions with all their objects
+//! are deleted like in a real server. [`Config::kinds`] adds kinds without a schema.
+//!
 //! Its limits: one node; no image pulls; no probes, so a running container is ready; quotas count only pods; jobs and
-//! other objects are stored without effect. Under [`Backend::Process`] a container is its `command` and `args` as a
-//! local process: mounts are below `$POP_STAND_IN_ROOT` instead of at `mountPath`, and `KUBECONFIG` names a file with
-//! the service account's token.
+//! other objects are stored without effect; no `x-kubernetes-validations` and no conversion webhooks. Under
+//! [`Backend::Process`] a container is its `command` and `args` as a local process: mounts are below
+//! `$POP_STAND_IN_ROOT` instead of at `mountPath`, and `KUBECONFIG` names a file with the service account's token.
 
 mod admission;
 mod body;
 mod cluster;
 mod config;
 mod control;
+mod custom;
 mod deletion;
 mod discovery;
 mod disruption;
 mod failure;
 mod fault;
 mod field_owner;
+mod field_path;
 mod kind;
 mod kubelet;
+mod list_type;
 mod log;
 mod log_view;
 mod object;
@@ -42,9 +49,11 @@ mod patch;
 mod pod_order;
 mod quantity;
 mod rbac;
+mod representation;
 mod request;
 mod route;
 mod selector;
+mod served;
 mod server;
 mod stand_in;
 mod store;

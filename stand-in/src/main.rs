@@ -1,10 +1,12 @@
 //! `pop-stand-in`: the stand-in for a Kubernetes API server as a program, for manual use and for tests not in Rust. It
 //! runs until SIGTERM or SIGINT.
 
+use anyhow::Context as _;
 use clap::Parser;
 use pop_stand_in::{Backend, Config, Kind, StandIn};
+use serde_json::Value;
 use std::io::{self, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -38,6 +40,9 @@ struct Arguments {
     /// kind outside namespaces
     #[arg(long, value_name = "KIND", value_parser = kind)]
     kind: Vec<Kind>,
+    /// File with CustomResourceDefinitions, as YAML or JSON. Their kinds are served from the start.
+    #[arg(long, value_name = "FILE")]
+    crd: Vec<PathBuf>,
     /// Additional names or addresses of the certificate.
     #[arg(long)]
     name: Vec<String>,
@@ -59,6 +64,19 @@ fn label(text: &str) -> Result<(String, String), String> {
 
 fn kind(text: &str) -> Result<Kind, &'static str> {
     Kind::parse(text).ok_or("expected GROUP/VERSION/PLURAL/KIND, optionally with :status and :cluster")
+}
+
+/// The CustomResourceDefinitions in a file with one or more documents.
+fn definitions(file: &Path) -> anyhow::Result<Vec<Value>> {
+    let documents: Vec<Value> = serde_saphyr::from_multiple(&std::fs::read_to_string(file)?)?;
+    for document in &documents {
+        let kind = document["kind"].as_str().unwrap_or_default();
+        anyhow::ensure!(
+            kind == "CustomResourceDefinition",
+            "expected a CustomResourceDefinition, found {kind:?}"
+        );
+    }
+    Ok(documents)
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -87,6 +105,10 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
     config.node.labels = arguments.node_label.into_iter().collect();
     config.namespaces.extend(arguments.namespace);
     config.kinds = arguments.kind;
+    for file in &arguments.crd {
+        let read = definitions(file).with_context(|| format!("cannot read {}", file.display()))?;
+        config.definitions.extend(read);
+    }
     let stand_in = StandIn::start(config).await?;
     std::fs::write(&arguments.kubeconfig, stand_in.kubeconfig())?;
     writeln!(io::stdout(), "ready {}", arguments.kubeconfig.display())?;

@@ -46,9 +46,67 @@ pub(crate) fn parse(text: &str) -> Option<i128> {
     Some(if number.starts_with('-') { -thousandths } else { thousandths })
 }
 
+/// The quantity as a real server stores it: `0.1` is `100m`, `1024Ki` is `1Mi`. None for texts that it cannot express in
+/// thousandths; those stay as they are.
+pub(crate) fn canonical(text: &str) -> Option<String> {
+    let thousandths = parse(text)?;
+    let decimals = text.split_once('.').map_or("", |(_, part)| part);
+    let is_fine =
+        text.ends_with(['n', 'u']) || (decimals.len() > 3 && decimals.bytes().all(|it| it.is_ascii_digit()));
+    if is_fine {
+        return None;
+    }
+    if thousandths == 0 {
+        return Some("0".to_owned());
+    }
+    let whole = thousandths / 1_000;
+    if text.ends_with('i') && thousandths % 1_000 == 0 && whole.abs() >= 1_024 {
+        let (number, power) = reduced(whole, 1_024, 6);
+        return Some(format!("{number}{}", ["", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"][power]));
+    }
+    let (number, power) = reduced(thousandths, 1_000, 7);
+    let has_exponent = text.find(['e', 'E']).is_some_and(|at| text[at + 1..].parse::<i8>().is_ok());
+    if has_exponent {
+        return Some(format!("{number}{}", ["e-3", "", "e3", "e6", "e9", "e12", "e15", "e18"][power]));
+    }
+    Some(format!("{number}{}", ["m", "", "k", "M", "G", "T", "P", "E"][power]))
+}
+
+/// Divides by the factor as long as nothing is lost, at most `most` times. Returns the number and the count.
+fn reduced(mut number: i128, factor: i128, most: usize) -> (i128, usize) {
+    let mut power = 0;
+    while power < most && number % factor == 0 {
+        number /= factor;
+        power += 1;
+    }
+    (number, power)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::parse;
+    use super::{canonical, parse};
+
+    #[test]
+    fn a_quantity_has_one_canonical_text() {
+        for (text, expected) in [
+            ("0.1", "100m"),
+            ("1024Ki", "1Mi"),
+            ("1000m", "1"),
+            ("1500m", "1500m"),
+            ("1.5Gi", "1536Mi"),
+            ("0.5Ki", "512"),
+            ("128000", "128k"),
+            ("1e3", "1e3"),
+            ("0", "0"),
+            ("64Gi", "64Gi"),
+            ("-2000", "-2k"),
+        ] {
+            assert_eq!(canonical(text).as_deref(), Some(expected), "{text}");
+        }
+        for text in ["x", "5n", "0.0001"] {
+            assert_eq!(canonical(text), None, "{text}");
+        }
+    }
 
     #[test]
     fn quantities_are_parsed_in_thousandths() {

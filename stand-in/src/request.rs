@@ -8,6 +8,12 @@ use std::time::Instant;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Request {
+    /// HTTP method.
+    #[serde(default)]
+    pub method: String,
+    /// Path, not decoded.
+    #[serde(default)]
+    pub path: String,
     /// `get`, `list`, `watch`, `create`, `update`, `patch`, `delete`, `deletecollection`.
     pub verb: String,
     /// Plural name of the resource in the path.

@@ -2,16 +2,19 @@
 
 use crate::body::{Body, answer, parse_json, refused, spoil, whole};
 use crate::cluster::{Cluster, User};
+use crate::custom::table;
 use crate::deletion::DeleteOptions;
 use crate::failure::Failure;
 use crate::fault::FaultAction;
 use crate::field_owner::{Operation, Writer};
 use crate::kind::{PODS, SERVICE_ACCOUNTS};
+use crate::object::Written;
 use crate::patch::PatchKind;
 use crate::rbac::{AccessRequest, is_allowed};
+use crate::representation::{presented, stored, stored_kind};
 use crate::request::Request as RequestRecord;
 use crate::store::name_of;
-use crate::target::{Target, parse_query, target, verb};
+use crate::target::{Target, parse_query, target, unserved_target, verb};
 use crate::watch::{self, Query, is_true};
 use crate::{control, discovery, log_view};
 use http_body_util::{BodyExt as _, Limited};
@@ -24,6 +27,8 @@ use std::time::Duration;
 
 /// The largest request body, in bytes.
 const BODY_LIMIT: usize = 3 * 1024 * 1024;
+
+const ACCESS_REVIEWS: &str = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
 
 /// A fault resets the connection.
 #[derive(Debug, thiserror::Error)]
@@ -68,14 +73,20 @@ pub(crate) async fn handle(
     })
 }
 
-/// Records a request. Returns its number if it is about objects.
+/// Records a request. Returns its number if it is about objects, also of a kind that is not served.
 fn record(cluster: &Cluster, head: &Parts, body: Option<&Bytes>) -> Option<u64> {
     let query = head.uri.query().unwrap_or_default();
-    let target = target(cluster, head.uri.path()).ok()?;
+    let path = head.uri.path();
+    if discovery::answer(cluster, path).is_some() || path == ACCESS_REVIEWS {
+        return None;
+    }
+    let target = target(cluster, path).or_else(|_| unserved_target(path)).ok()?;
     let verb = verb(&head.method, &target, &parse_query(query)).ok()?;
     let token = header_text(head, header::AUTHORIZATION);
     let user = cluster.user(token.strip_prefix("Bearer ")).map(|user| user.name());
     Some(cluster.requests.record(RequestRecord {
+        method: head.method.to_string(),
+        path: path.to_owned(),
         verb: verb.to_owned(),
         resource: target.kind.resource.to_owned(),
         subresource: target.subresource,
@@ -153,7 +164,7 @@ fn respond(
     if let Some(found) = discovery::answer(cluster, path) {
         return Ok(found);
     }
-    if path == "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews" && head.method == Method::POST {
+    if path == ACCESS_REVIEWS && head.method == Method::POST {
         let review = parse_json(&body?)?;
         return Ok(answer(201, &review_access(cluster, &user, review)));
     }
@@ -181,16 +192,21 @@ fn serve(
     head: &Parts,
     body: &Bytes,
 ) -> Result<Response<Body>, Failure> {
-    let Target { kind, namespace, name, subresource } = target;
+    let Target { namespace, name, subresource, .. } = target;
+    let kind = &stored_kind(&target.kind);
     let place = (namespace.as_str(), name.as_str());
     let is_dry = query.contains_key("dryRun");
     let writer = |operation| writer(target, query, head, operation);
+    if subresource == "status" && !kind.has_status {
+        return Err(Failure::no_such_path());
+    }
     match (verb, subresource.as_str()) {
-        ("list" | "watch" | "get", _) => read(cluster, target, verb, query),
-        ("create", _) => create(cluster, target, body, is_dry, &writer(Operation::Update)),
+        ("list" | "watch" | "get", _) => read(cluster, target, verb, query, head),
+        ("create", _) => create(cluster, target, query, body, &writer(Operation::Update)),
         ("update", "" | "status") => {
-            let object = parse_json(body)?;
-            Ok(answer(200, &*cluster.replace(kind, place, object, is_dry, &writer(Operation::Update))?))
+            let object = stored(&target.kind, parse_json(body)?);
+            let written = cluster.replace(kind, place, object, is_dry, &writer(Operation::Update))?;
+            Ok(written_answer(200, target, query, &written))
         }
         ("patch", "" | "status") => {
             let how = PatchKind::parse(&header_text(head, header::CONTENT_TYPE), kind)?;
@@ -199,8 +215,9 @@ fn serve(
                 return Err(Failure::bad_request(why));
             }
             let operation = if how == PatchKind::Apply { Operation::Apply } else { Operation::Update };
-            let patched = cluster.patch(kind, place, how, &parse_json(body)?, is_dry, &writer(operation))?;
-            Ok(answer(200, &patched))
+            let patch = stored(&target.kind, parse_json(body)?);
+            let written = cluster.patch(kind, place, how, &patch, is_dry, &writer(operation))?;
+            Ok(written_answer(200, target, query, &written))
         }
         ("delete" | "deletecollection", "") => delete(cluster, target, verb, query, body),
         _ => Err(Failure::method_not_allowed()),
@@ -216,7 +233,24 @@ fn writer(target: &Target, query: &Query, head: &Parts, operation: Operation) ->
         operation,
         is_forced: is_true(query, "force"),
         subresource: target.subresource.clone(),
+        is_strict: query.get("fieldValidation").is_some_and(|wanted| wanted == "Strict"),
     }
+}
+
+/// The response to a write: the object, and warnings in headers.
+fn written_answer(status: u16, target: &Target, query: &Query, written: &Written) -> Response<Body> {
+    let mut response = answer(status, &presented(&target.kind, &written.object));
+    let is_ignored = query.get("fieldValidation").is_some_and(|wanted| wanted == "Ignore");
+    for warning in &written.warnings {
+        if is_ignored && warning.starts_with("unknown field") {
+            continue;
+        }
+        // a warning with signs that a header cannot hold is left out
+        if let Ok(value) = header::HeaderValue::from_str(&format!("299 - {warning:?}")) {
+            response.headers_mut().append(header::WARNING, value);
+        }
+    }
+    response
 }
 
 fn read(
@@ -224,10 +258,18 @@ fn read(
     target: &Target,
     verb: &str,
     query: &Query,
+    head: &Parts,
 ) -> Result<Response<Body>, Failure> {
     let Target { kind, namespace, name, subresource } = target;
+    let served = cluster.served();
+    let is_table = table::is_wanted(&header_text(head, header::ACCEPT));
+    let custom = served.custom(kind).filter(|_| is_table);
+    let found = |object: &Value| match custom {
+        Some(custom) => answer(200, &table::table(custom, object, jiff::Timestamp::now())),
+        None => answer(200, object),
+    };
     match (verb, subresource.as_str()) {
-        ("list", "") => Ok(answer(200, &watch::list(cluster, kind, target.within(), query)?)),
+        ("list", "") => Ok(found(&watch::list(cluster, kind, target.within(), query)?)),
         ("watch", "") => {
             let mut query = query.clone();
             if !name.is_empty() {
@@ -238,7 +280,10 @@ fn read(
             response.headers_mut().insert(header::CONTENT_TYPE, json);
             Ok(response)
         }
-        ("get", "" | "status") => Ok(answer(200, &*cluster.get(kind, namespace, name)?)),
+        ("get", "" | "status") => {
+            let object = cluster.get(&stored_kind(kind), namespace, name)?;
+            Ok(found(&presented(kind, &object)))
+        }
         ("get", "log") if kind == &PODS => log_view::answer(cluster, namespace, name, query),
         _ => Err(Failure::method_not_allowed()),
     }
@@ -247,15 +292,17 @@ fn read(
 fn create(
     cluster: &Arc<Cluster>,
     target: &Target,
+    query: &Query,
     body: &Bytes,
-    is_dry: bool,
     writer: &Writer,
 ) -> Result<Response<Body>, Failure> {
     let Target { kind, namespace, name, subresource } = target;
     match subresource.as_str() {
         "" => {
-            let created = cluster.create_as(kind, namespace, parse_json(body)?, is_dry, Some(writer))?;
-            Ok(answer(201, &created))
+            let object = stored(kind, parse_json(body)?);
+            let is_dry = query.contains_key("dryRun");
+            let written = cluster.create_as(&stored_kind(kind), namespace, object, is_dry, Some(writer))?;
+            Ok(written_answer(201, target, query, &written))
         }
         "eviction" if kind == &PODS => {
             cluster.evict_by_api((namespace, name), &parse_json(body)?["deleteOptions"])?;
@@ -283,10 +330,11 @@ fn delete(
     query: &Query,
     body: &Bytes,
 ) -> Result<Response<Body>, Failure> {
-    let Target { kind, namespace, name, .. } = target;
+    let Target { namespace, name, .. } = target;
+    let kind = &stored_kind(&target.kind);
     let options = delete_options(query, body)?;
     if verb == "deletecollection" {
-        let list = watch::list(cluster, kind, target.within(), query)?;
+        let list = watch::list(cluster, &target.kind, target.within(), query)?;
         for object in list["items"].as_array().into_iter().flatten() {
             let (namespace, name) = name_of(object);
             // an object that is gone meanwhile counts as deleted
@@ -297,7 +345,7 @@ fn delete(
     let deleted = cluster.delete(kind, (namespace, name), &options)?;
     let is_gone = cluster.store().find(kind, namespace, name).is_none();
     if !is_gone || kind == &PODS {
-        return Ok(answer(200, &deleted));
+        return Ok(answer(200, &presented(&target.kind, &deleted)));
     }
     let details =
         json!({"name": name, "group": kind.group, "kind": kind.resource, "uid": deleted["metadata"]["uid"]});

@@ -2,13 +2,15 @@
 
 use crate::cluster::{Cluster, Webhook};
 use crate::config::{Backend, Config};
+use crate::custom::controller;
 use crate::deletion::DeleteOptions;
 use crate::failure::Failure;
 use crate::fault::FaultRule;
-use crate::kind::PODS;
+use crate::kind::{DEFINITIONS, PODS};
 use crate::kubelet::{self, Engine};
 use crate::request::Request;
 use crate::server;
+use crate::store::name_of;
 use crate::tls::{Identity, TlsError};
 use std::io;
 use std::net::Ipv4Addr;
@@ -182,9 +184,11 @@ async fn run(
         return;
     }
     let (listener, tls) = serving;
+    let definitions = controller::run(Arc::clone(&cluster.0));
     tokio::select! {
         () = server::serve(Arc::clone(&cluster.0), listener, tls) => {}
         () = kubelet => {}
+        () = definitions => {}
         _ = ends => {}
     }
     engine.end().await;
@@ -213,5 +217,10 @@ async fn open(config: Config) -> Result<Parts, StartError> {
     let port = listener.local_addr()?.port();
     let folder = tempfile::Builder::new().prefix("pop-stand-in-").tempdir()?;
     let cluster = Cluster::new(config, port, identity.ca_pem).map_err(ControlError::from)?;
+    for definition in &cluster.config.definitions {
+        let created =
+            cluster.create(&DEFINITIONS, "", definition.clone(), false).map_err(ControlError::from)?;
+        controller::establish_kind(&cluster, &name_of(&created).1);
+    }
     Ok(((Arc::new(cluster), folder), engine, (listener, TlsAcceptor::from(identity.server))))
 }

@@ -2,7 +2,7 @@
 
 use crate::cluster::Cluster;
 use crate::failure::Failure;
-use crate::kind::Kind;
+use crate::kind::{Kind, interned};
 use crate::watch::{Query, is_true};
 use hyper::Method;
 
@@ -24,6 +24,21 @@ impl Target {
 
 /// Parses a path such as `/api/v1/namespaces/a/pods/x/log`.
 pub(crate) fn target(cluster: &Cluster, path: &str) -> Result<Target, Failure> {
+    parse(path, |group, version, resource, _| cluster.kind(group, version, resource))
+}
+
+/// Parses the path of a kind that is not served, such as one before its definition.
+pub(crate) fn unserved_target(path: &str) -> Result<Target, Failure> {
+    parse(path, |group, version, resource, is_namespaced| {
+        let kind = Kind::new(interned(group), interned(version), interned(resource), "");
+        Ok(if is_namespaced { kind } else { kind.cluster_scoped() })
+    })
+}
+
+fn parse(
+    path: &str,
+    kind: impl FnOnce(&str, &str, &str, bool) -> Result<Kind, Failure>,
+) -> Result<Target, Failure> {
     let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
     let (group, version, rest) = match *parts {
         ["api", version, ref rest @ ..] => ("", version, rest),
@@ -44,7 +59,7 @@ pub(crate) fn target(cluster: &Cluster, path: &str) -> Result<Target, Failure> {
         [resource, name, subresource] => (resource, name, subresource),
         _ => return Err(Failure::no_such_path()),
     };
-    let kind = cluster.kind(group, version, resource)?;
+    let kind = kind(group, version, resource, !namespace.is_empty())?;
     if !kind.is_namespaced && !namespace.is_empty() {
         return Err(Failure::no_such_path());
     }

@@ -1,7 +1,8 @@
 //! Validation of objects and of their updates.
 
+use crate::custom::definition;
 use crate::failure::Cause;
-use crate::kind::Kind;
+use crate::kind::{DEFINITIONS, Kind};
 use crate::quantity;
 use serde_json::Value;
 
@@ -32,6 +33,7 @@ pub(crate) fn check(kind: &Kind, object: &Value) -> Vec<Cause> {
     metadata(kind, object, &mut causes);
     match kind.kind {
         "Pod" => pod(&object["spec"], &mut causes),
+        "CustomResourceDefinition" => causes.extend(definition::check(object)),
         "ConfigMap" | "Secret" => {
             let size: usize = ["data", "binaryData"].into_iter().map(|field| sizes(&object[field])).sum();
             if size > DATA {
@@ -53,6 +55,9 @@ pub(crate) fn check_update(kind: &Kind, old: &Value, new: &Value) -> Vec<Cause> 
                    existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was \
                    previously negative)";
         causes.push(Cause::new("spec", "FieldValueForbidden", why.to_owned()));
+    }
+    if kind == &DEFINITIONS {
+        causes.extend(definition::check_update(old, new));
     }
     let finalizers =
         |object: &Value| object["metadata"]["finalizers"].as_array().cloned().unwrap_or_default();

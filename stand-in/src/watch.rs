@@ -4,6 +4,7 @@ use crate::body::{Body, stream};
 use crate::cluster::Cluster;
 use crate::failure::Failure;
 use crate::kind::Kind;
+use crate::representation::{presented, stored_kind};
 use crate::selector::Selector;
 use crate::store::{Change, Event, name_of};
 use base64::Engine as _;
@@ -78,7 +79,7 @@ pub(crate) fn list(
         at = version;
         from = Some((namespace, name));
     }
-    let all = store.list_at(kind, namespace, at).map_err(|oldest| {
+    let all = store.list_at(&stored_kind(kind), namespace, at).map_err(|oldest| {
         if token.is_empty() {
             return Failure::too_old(at, oldest.0);
         }
@@ -96,7 +97,7 @@ pub(crate) fn list(
         metadata["continue"] = URL_SAFE_NO_PAD.encode(json!([at, namespace, name]).to_string()).into();
         metadata["remainingItemCount"] = (found.len() - page).into();
     }
-    let items: Vec<&Value> = found[..page].iter().map(AsRef::as_ref).collect();
+    let items: Vec<_> = found[..page].iter().map(|object| presented(kind, object)).collect();
     Ok(json!({
         "kind": format!("{}List", kind.kind), "apiVersion": kind.api_version(), "metadata": metadata, "items": items,
     }))
@@ -155,7 +156,7 @@ impl Watcher {
         if requested == 0 || wants_initial {
             let (found, version) = {
                 let store = self.cluster.store();
-                (store.list(&self.kind, self.namespace.as_deref()), store.version())
+                (store.list(&stored_kind(&self.kind), self.namespace.as_deref()), store.version())
             };
             position = version;
             for object in found.iter().filter(|object| self.selector.is_match(object)) {
@@ -173,7 +174,7 @@ impl Watcher {
             changes.borrow_and_update();
             let (events, version) = {
                 let store = self.cluster.store();
-                (store.since(&self.kind, position), store.version())
+                (store.since(&stored_kind(&self.kind), position), store.version())
             };
             let events = match events {
                 Ok(events) => events,
@@ -189,6 +190,10 @@ impl Watcher {
                 {
                     return;
                 }
+            }
+            if !self.cluster.served().has(&self.kind) {
+                // the definition of the kind is gone
+                return;
             }
             position = position.max(version);
             tokio::select! {
@@ -246,6 +251,7 @@ impl Watcher {
     }
 
     async fn send(&self, event_type: &str, object: &Value) -> Option<()> {
+        let object = presented(&self.kind, object);
         let line = format!("{}\n", json!({"type": event_type, "object": object}));
         self.pieces.send(line.into()).await.ok()
     }

@@ -177,7 +177,9 @@ pub(crate) fn restore_fixed_fields(kind: &Kind, subresource: &str, old: &Value, 
     }
     let content = |object: &Value| {
         let fields = object.as_object().into_iter().flatten();
-        let is_content = |field: &str| !matches!(field, "metadata" | "status");
+        // without a subresource, the status is content like any other field
+        let has_own_status = kind.has_status || !kind.is_custom();
+        let is_content = |field: &str| field != "metadata" && (field != "status" || !has_own_status);
         fields
             .filter(|(field, _)| is_content(field))
             .map(|(field, value)| (field.clone(), value.clone()))
@@ -198,6 +200,27 @@ pub(crate) fn restore_fixed_fields(kind: &Kind, subresource: &str, old: &Value, 
     if let Some(fields) = new.as_object_mut() {
         fields.retain(|_, value| !value.is_null());
     }
+}
+
+/// Warnings about new finalizers without a domain.
+pub(crate) fn finalizer_warnings(kind: &Kind, old: Option<&Value>, new: &Value) -> Vec<String> {
+    let has = |object: Option<&Value>, finalizer: &Value| {
+        let finalizers = object.and_then(|object| object["metadata"]["finalizers"].as_array());
+        finalizers.is_some_and(|finalizers| finalizers.contains(finalizer))
+    };
+    let finalizers = new["metadata"]["finalizers"].as_array().into_iter().flatten();
+    let added =
+        finalizers.filter(|finalizer| kind.is_custom() && !has(old, finalizer)).filter_map(Value::as_str);
+    let standard = ["orphan", "foregroundDeletion", "kubernetes"];
+    added
+        .filter(|finalizer| !finalizer.contains('/') && !standard.contains(finalizer))
+        .map(|finalizer| {
+            format!(
+                "metadata.finalizers: {finalizer:?}: prefer a domain-qualified finalizer name including a path (/) to \
+                 avoid accidental conflicts with other finalizer writers"
+            )
+        })
+        .collect()
 }
 
 /// Creates the objects that every namespace has.

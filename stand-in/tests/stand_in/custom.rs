@@ -57,6 +57,9 @@ async fn a_status_update_changes_only_the_status() {
         (["pop.test/held".to_owned()].as_slice(), "b")
     );
     assert_eq!(replaced.metadata.generation, Some(1));
+    let stale = json!({"metadata": {"resourceVersion": made.resource_version()}, "status": {"is": "late"}});
+    let stale = toys.replace_status("x", &PostParams::default(), &status(stale)).await.unwrap_err();
+    assert_eq!(code(stale), (409, "Conflict".to_owned()));
     // the main endpoint preserves the status, and the generation rises with the spec
     let version = json!({"metadata": {"resourceVersion": replaced.resource_version()}, "spec": {"n": 2}, "status": {"is": "gone"}});
     let replaced = toys.replace("x", &PostParams::default(), &toy("x", &version)).await.unwrap();
@@ -75,10 +78,14 @@ async fn a_deletion_raises_the_generation_and_refuses_new_finalizers() {
     toys.create(&PostParams::default(), &toy("x", &json!({"metadata": {"finalizers": ["pop.test/held"]}})))
         .await
         .unwrap();
+    let mut versions = Vec::new();
     for _ in 0..2 {
         toys.delete("x", &DeleteParams::default()).await.unwrap();
-        assert_eq!(toys.get("x").await.unwrap().metadata.generation, Some(2));
+        let held = toys.get("x").await.unwrap();
+        assert_eq!(held.metadata.generation, Some(2));
+        versions.push(held.resource_version());
     }
+    assert_eq!(versions[0], versions[1]);
     let more = Patch::Merge(json!({"metadata": {"finalizers": ["pop.test/held", "pop.test/more"]}}));
     assert_eq!(
         code(toys.patch("x", &PatchParams::default(), &more).await.unwrap_err()),
@@ -159,10 +166,7 @@ async fn a_second_manager_may_not_apply_a_field_of_the_first() {
         unreachable!()
     };
     assert_eq!((status.code, status.reason.as_str()), (409, "Conflict"));
-    assert_eq!(
-        status.message,
-        "Apply failed with 1 conflict: conflict with \"a\" using pop.test/v1: .spec.n"
-    );
+    assert_eq!(status.message, "Apply failed with 1 conflict: conflict with \"a\": .spec.n");
     let cause = &status.details.as_ref().unwrap().causes[0];
     assert_eq!((cause.reason.as_str(), cause.field.as_str()), ("FieldManagerConflict", ".spec.n"));
     let taken = apply("b", json!({"n": 2}), true).await.unwrap();

@@ -2,8 +2,10 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod custom;
+mod definitions;
 mod disruptions;
 mod docker;
+mod events;
 mod kubelet;
 mod objects;
 mod pods;

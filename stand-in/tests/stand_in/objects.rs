@@ -35,6 +35,31 @@ async fn objects_get_generated_names_and_are_deleted_together() {
 }
 
 #[tokio::test]
+async fn a_lease_is_replaced_only_in_its_current_version() {
+    let cluster = TestCluster::start().await;
+    let leases: Api<Lease> = Api::namespaced(cluster.client.clone(), "pop");
+    let lease = |version: Option<String>, holder: &str| -> Lease {
+        let metadata = json!({"name": "x", "resourceVersion": version});
+        serde_json::from_value(json!({"metadata": metadata, "spec": {"holderIdentity": holder}})).unwrap()
+    };
+    let made = leases.create(&PostParams::default(), &lease(None, "a")).await.unwrap();
+    let replace = async |version: Option<String>, holder: &str| {
+        let replaced = leases.replace("x", &PostParams::default(), &lease(version, holder)).await;
+        replaced.map(|lease| lease.spec.unwrap().holder_identity.unwrap()).map_err(|error| match error {
+            kube::Error::Api(status) => (status.code, status.message.clone()),
+            other => unreachable!("{other}"),
+        })
+    };
+    assert_eq!(replace(made.resource_version(), "b").await.unwrap(), "b");
+    let said = "Operation cannot be fulfilled on leases.coordination.k8s.io \"x\": the object has been modified; please \
+                apply your changes to the latest version and try again";
+    assert_eq!(replace(made.resource_version(), "c").await.unwrap_err(), (409, said.to_owned()));
+    let said = "leases.coordination.k8s.io \"x\" is invalid: metadata.resourceVersion: Invalid value: 0x0: must be \
+                specified for an update";
+    assert_eq!(replace(None, "c").await.unwrap_err(), (422, said.to_owned()));
+}
+
+#[tokio::test]
 async fn foreground_deletion_removes_the_owner_last() {
     let cluster = TestCluster::start().await;
     let maps: Api<ConfigMap> = Api::namespaced(cluster.client.clone(), "pop");

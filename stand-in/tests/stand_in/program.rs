@@ -11,13 +11,54 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::Command;
 use tokio::time::timeout;
 
+/// Two definitions in one file.
+const DEFINITIONS: &str = "
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: balls.pop.test}
+spec:
+  group: pop.test
+  scope: Cluster
+  names: {plural: balls, kind: Ball}
+  versions:
+    - name: v1
+      served: true
+      storage: true
+      schema:
+        openAPIV3Schema:
+          type: object
+          properties:
+            spec: {type: object, properties: {size: {type: integer}}}
+---
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: bats.pop.test}
+spec:
+  group: pop.test
+  scope: Cluster
+  names: {plural: bats, kind: Bat}
+  versions:
+    - name: v1
+      served: true
+      storage: true
+      schema:
+        openAPIV3Schema:
+          type: object
+          properties:
+            spec: {type: object, properties: {size: {type: integer}}}
+";
+
 #[tokio::test]
 async fn the_program_serves_until_sigterm_and_leaves_no_process() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("config");
+    let definitions = folder.path().join("crds.yaml");
+    std::fs::write(&definitions, DEFINITIONS).unwrap();
     let mut program = Command::new(env!("CARGO_BIN_EXE_pop-stand-in"))
         .args(["--node-label", "disk=ssd", "--kind", "pop.test/v1/toys/Toy:status", "--kubeconfig"])
         .arg(&path)
+        .arg("--crd")
+        .arg(&definitions)
         .stdout(Stdio::piped())
         .kill_on_drop(true)
         .spawn()
@@ -51,8 +92,19 @@ async fn the_program_serves_until_sigterm_and_leaves_no_process() {
     assert!(matches!(refused, kube::Error::Api(status) if status.code == 403));
     let toys = hyper::Request::get("/apis/pop.test/v1/toys").body(Vec::new()).unwrap();
     assert_eq!(client.request::<Value>(toys).await.unwrap()["kind"], "ToyList");
+    for wrong in ["balls", "bats"] {
+        let object = json!({"metadata": {"name": "x"}, "spec": {"size": "big"}}).to_string().into_bytes();
+        let request = hyper::Request::post(format!("/apis/pop.test/v1/{wrong}")).body(object).unwrap();
+        let refused = client.request::<Value>(request).await.unwrap_err();
+        assert!(matches!(refused, kube::Error::Api(status) if status.code == 422));
+    }
     let counts = order("GET", "requests", Value::Null).await["counts"].clone();
-    assert_eq!(counts, json!({"create pods": 1, "delete pods": 1, "list toys": 1}));
+    assert_eq!(
+        counts,
+        json!({
+            "create balls": 1, "create bats": 1, "create pods": 1, "delete pods": 1, "list toys": 1,
+        })
+    );
 
     let id = rustix::process::Pid::from_raw(program.id().unwrap().cast_signed()).unwrap();
     rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
