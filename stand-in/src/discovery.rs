@@ -2,6 +2,7 @@
 
 use crate::body::{Body, answer as json_answer, whole};
 use crate::cluster::Cluster;
+use crate::openapi;
 use hyper::Response;
 use serde_json::{Value, json};
 use std::cmp::Reverse;
@@ -25,6 +26,9 @@ pub(crate) fn answer(cluster: &Cluster, path: &str) -> Option<Response<Body>> {
         ["apis"] => json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": group_versions(cluster)}),
         ["apis", group] => group_versions(cluster).into_iter().find(|found| found["name"] == *group)?,
         ["apis", group, version] => resources(cluster, group, version)?,
+        ["openapi", "v3"] => openapi::index(&cluster.served()),
+        ["openapi", "v3", "api", version] => openapi::document(&cluster.served(), "", version)?,
+        ["openapi", "v3", "apis", group, version] => openapi::document(&cluster.served(), group, version)?,
         _ => return None,
     };
     Some(json_answer(200, &found))
@@ -65,12 +69,27 @@ fn priority(version: &str) -> (u8, Reverse<u32>, Reverse<u32>) {
 
 fn resources(cluster: &Cluster, group: &str, version: &str) -> Option<Value> {
     let mut resources = Vec::new();
-    for kind in cluster.served().kinds.iter().filter(|kind| kind.group == group && kind.version == version) {
+    let served = cluster.served();
+    for kind in served.kinds.iter().filter(|kind| kind.group == group && kind.version == version) {
+        let names = served.custom(kind).map(|custom| custom.names.clone()).unwrap_or_default();
         let mut entry = |name: String, verbs: &[&str]| {
-            resources.push(json!({
+            let is_subresource = name.contains('/');
+            let mut entry = json!({
                 "name": name, "singularName": kind.kind.to_lowercase(), "namespaced": kind.is_namespaced,
                 "kind": kind.kind, "verbs": verbs,
-            }));
+            });
+            if let (Some(singular), false) = (names["singular"].as_str(), is_subresource) {
+                entry["singularName"] = singular.into();
+            }
+            for field in ["shortNames", "categories"] {
+                if let (true, false) = (names[field].is_array(), is_subresource) {
+                    entry[field] = names[field].clone();
+                }
+            }
+            if let ([_, ..], false) = (short_names(kind.kind), is_subresource || kind.is_custom()) {
+                entry["shortNames"] = json!(short_names(kind.kind));
+            }
+            resources.push(entry);
         };
         let all = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
         entry(kind.resource.to_owned(), &all);
@@ -85,4 +104,21 @@ fn resources(cluster: &Cluster, group: &str, version: &str) -> Option<Value> {
     let name = if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") };
     (!resources.is_empty())
         .then(|| json!({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": name, "resources": resources}))
+}
+
+/// The short names of built-in kinds.
+fn short_names(kind: &str) -> &'static [&'static str] {
+    match kind {
+        "ConfigMap" => &["cm"],
+        "CustomResourceDefinition" => &["crd", "crds"],
+        "Event" => &["ev"],
+        "LimitRange" => &["limits"],
+        "Namespace" => &["ns"],
+        "Node" => &["no"],
+        "Pod" => &["po"],
+        "ResourceQuota" => &["quota"],
+        "Service" => &["svc"],
+        "ServiceAccount" => &["sa"],
+        _ => &[],
+    }
 }

@@ -150,6 +150,23 @@ impl Failure {
         ))
     }
 
+    /// Fields that the schema does not have, in a server-side apply.
+    pub(crate) fn undeclared_fields(
+        kind: &Kind,
+        (namespace, name): &(String, String),
+        unknown: &[String],
+    ) -> Self {
+        let text = match unknown {
+            [path] => format!(".{path}: field not declared in schema"),
+            _ => {
+                let lines = unknown.iter().map(|path| format!("\n  .{path}: field not declared in schema"));
+                format!("errors:{}", lines.collect::<String>())
+            }
+        };
+        let about = format!("{namespace}/{name}; {}, Kind={}", kind.api_version(), kind.kind);
+        Self::unexplained(&format!("failed to create typed patch object ({about}): {text}"))
+    }
+
     /// A watch or list of a version that is no longer in the history.
     pub(crate) fn too_old(requested: u64, oldest: u64) -> Self {
         Self::expired(format!("too old resource version: {requested} ({oldest})"))

@@ -45,6 +45,7 @@ mod list_type;
 mod log;
 mod log_view;
 mod object;
+mod openapi;
 mod patch;
 mod pod_order;
 mod quantity;

@@ -295,6 +295,10 @@ fn conform(
     object: &mut Value,
 ) -> Result<Vec<String>, Failure> {
     let unknown = custom.map(|custom| schema::conform(&custom.schema, object)).unwrap_or_default();
+    let is_apply = writer.is_some_and(|writer| writer.operation == Operation::Apply);
+    if is_apply && !unknown.is_empty() {
+        return Err(Failure::undeclared_fields(kind, &name_of(object), &unknown));
+    }
     let is_strict = writer.is_some_and(|writer| writer.is_strict);
     if is_strict && !unknown.is_empty() {
         return Err(Failure::unknown_fields(kind, &unknown));

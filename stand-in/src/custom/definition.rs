@@ -13,6 +13,8 @@ pub(crate) const CLEANUP: &str = "customresourcecleanup.apiextensions.k8s.io";
 pub(crate) struct CustomKind {
     pub(crate) kind: Kind,
     pub(crate) schema: Value,
+    /// The names of the definition, also short ones.
+    pub(crate) names: Value,
     /// The printer columns of the version.
     pub(crate) columns: Vec<Value>,
     /// The definition is being deleted: its kind refuses new objects.
@@ -202,6 +204,7 @@ pub(crate) fn kinds(definition: &Value) -> Vec<CustomKind> {
         .map(|version| CustomKind {
             kind: kind(version),
             schema: version["schema"]["openAPIV3Schema"].clone(),
+            names: definition["spec"]["names"].clone(),
             columns: version["additionalPrinterColumns"].as_array().cloned().unwrap_or_default(),
             is_terminating: has_condition(definition, "Terminating"),
         })

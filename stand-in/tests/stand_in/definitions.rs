@@ -36,7 +36,7 @@ fn toys() -> Value {
         "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
         "metadata": {"name": "toys.pop.test"},
         "spec": {
-            "group": "pop.test", "scope": "Namespaced", "names": {"plural": "toys", "kind": "Toy"},
+            "group": "pop.test", "scope": "Namespaced", "names": {"plural": "toys", "kind": "Toy", "shortNames": ["ty"]},
             "versions": [{
                 "name": "v1", "served": true, "storage": true, "schema": {"openAPIV3Schema": schema},
                 "subresources": {"status": {}},
@@ -99,6 +99,16 @@ async fn a_kind_is_served_from_its_definition_to_its_deletion() {
     }
     assert_eq!(seen, ["", "NamesAccepted=True Established=False", "NamesAccepted=True Established=True"]);
     assert_eq!(definitions.list(&ListParams::default()).await.unwrap().items.len(), 1);
+    let short: Value =
+        client.request(hyper::Request::get("/apis/pop.test/v1").body(Vec::new()).unwrap()).await.unwrap();
+    assert_eq!(short["resources"][0]["shortNames"], json!(["ty"]));
+    // kubectl looks here whether the server validates fields
+    let (_, _, index) = send(client, "GET", "/openapi/v3", &Value::Null).await;
+    let url = index["paths"]["apis/pop.test/v1"]["serverRelativeURL"].as_str().unwrap();
+    let (_, _, document) = send(client, "GET", url, &Value::Null).await;
+    let patch = &document["paths"]["/apis/pop.test/v1/namespaces/{namespace}/toys/{name}"]["patch"];
+    assert_eq!(patch["x-kubernetes-group-version-kind"]["kind"], "Toy");
+    assert!(patch["parameters"].as_array().unwrap().iter().any(|it| it["name"] == "fieldValidation"));
     let found = kube::discovery::group(client, "pop.test").await.unwrap();
     let (resource, capabilities) = found.recommended_kind("Toy").unwrap();
     assert!(resource.plural == "toys" && capabilities.subresources.iter().any(|it| it.0.plural == "status"));
@@ -170,6 +180,15 @@ async fn a_schema_prunes_and_sets_defaults() {
     assert_eq!((status, &refused["message"]), (400, &json!(said)));
     let (status, warnings, _) = send(client, "POST", &format!("{TOYS}?fieldValidation=Ignore"), &wrong).await;
     assert_eq!((status, warnings.len()), (201, 0));
+    // server-side apply refuses unknown fields
+    let kind = ApiResource::from_gvk(&GroupVersionKind::gvk("pop.test", "v1", "Toy"));
+    let objects: Api<DynamicObject> = Api::namespaced_with(client.clone(), "pop", &kind);
+    let refused = objects.patch("y", &PatchParams::apply("a"), &Patch::Apply(wrong)).await.unwrap_err();
+    let said = "failed to create typed patch object (pop/y; pop.test/v1, Kind=Toy): .spec.other: field not declared in \
+                schema";
+    assert!(
+        matches!(refused, kube::Error::Api(status) if (status.code, status.message.as_str()) == (500, said))
+    );
 }
 
 #[tokio::test]
