@@ -53,6 +53,16 @@ fn host(bench: &Bench, name: &str) -> String {
     bench.operation(name)["result"]["host"].as_str().unwrap().to_owned()
 }
 
+/// Whether the processes of the Engine are in the process namespace of the tests.
+fn sees_engine() -> bool {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
+    let _guard = runtime.enter();
+    let engine = std::os::unix::net::UnixStream::connect(socket()).unwrap();
+    engine.set_nonblocking(true).unwrap();
+    let engine = tokio::net::UnixStream::from_std(engine).unwrap();
+    engine.peer_cred().unwrap().pid().is_some_and(|pid| pid != 0)
+}
+
 /// Waits until the container with this host name is gone.
 pub(crate) fn until_removed(host: &str) {
     let begun = std::time::Instant::now();
@@ -97,7 +107,8 @@ fn memory_of_a_container_instance_is_measured_on_the_host() {
         operation("a", &json!({}), &json!({})),
         operation("b", &json!({"dependsOn": "a"}), &json!({})),
     ]);
-    for (limit, is_shared) in [("1Ki", false), ("100Gi", true)] {
+    // an Engine in an outer namespace has processes that this one cannot see: nothing is measured
+    for (limit, is_shared) in [("1Ki", !sees_engine()), ("100Gi", true)] {
         let bench = bench(&operations, &json!({"max": 1, "recycle": {"memory": limit}}), &json!({}));
         bench.pop(0, "run a.json --on docker");
         assert_eq!(host(&bench, "a") == host(&bench, "b"), is_shared, "{limit}");
