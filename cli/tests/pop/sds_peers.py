@@ -59,6 +59,23 @@ def crowd(endpoint, callers, parameters):
     return [json.loads(socket.recv()) for socket in sockets]
 
 
+def overload(endpoint, callers, refused, file):
+    """As many callers, each with one request. When so many have a reply, the file is written, and the others wait for theirs."""
+    sockets = [open_socket(zmq.REQ, endpoint) for _ in range(callers)]
+    poller = zmq.Poller()
+    for socket in sockets:
+        poller.register(socket, zmq.POLLIN)
+        socket.send(request())
+    replies = []
+    while len(replies) < callers:
+        for socket, _ in poller.poll(PATIENCE):
+            replies.append(json.loads(socket.recv()))
+            poller.unregister(socket)
+        if len(replies) >= refused:
+            open(file, "w", encoding="utf-8").write("full\n")
+    return replies
+
+
 def queue(endpoint, count, parameters):
     """One DEALER sends everything before it receives anything. Returns the replies in the order in which they come."""
     socket = open_socket(zmq.DEALER, endpoint)
@@ -127,15 +144,15 @@ def receivers(trigger, broadcast, count, messages):
     poller = zmq.Poller()
     for socket in sockets:
         poller.register(socket)
-    connected = set()
-    while len(connected) < count:
-        ask(caller, command="before")
+    connected, asked, received = set(), 0, 0
+    while len(connected) < count or received < asked:
+        if len(connected) < count:
+            ask(caller, command="before")
+            asked += 1
         for socket, _ in poller.poll(50):
             socket.recv_multipart()
+            received += 1
             connected.add(socket)
-    while poller.poll(200):
-        for socket, _ in poller.poll(0):
-            socket.recv_multipart()
     replies = [ask(caller, {"n": number}) for number in range(messages)]
     seen = {index: [] for index in range(count)}
     for _ in range(messages):

@@ -389,9 +389,14 @@ fn s15_the_caller_of_a_deleted_instance_is_told_and_others_are_served() {
 #[test]
 fn s16_thirty_callers_and_a_queue_of_ten() {
     let serving = Serving::new("warm: true", "--queue 10");
-    serving.until("instances", |found| found["instances"][0]["status"] == "ready");
-    let replies = serving.call("crowd", json!({"callers": 30, "parameters": {"ms": 500}}));
-    assert_eq!((count(&replies, ""), count(&replies, "queue is full")), (11, 19));
+    serving.until("instances", all_ready);
+    serving.manage("delete-instance instance_1");
+    let file = serving.bench.path("full");
+    let callers = serving.callers("overload", json!({"callers": 30, "refused": 20, "file": file}));
+    serving.bench.wait_for("full", 1);
+    serving.manage("add-instance");
+    let replies = seen(callers);
+    assert_eq!((count(&replies, ""), count(&replies, "queue is full")), (10, 20));
 }
 
 #[test]
@@ -597,7 +602,7 @@ fn closing_finishes_what_is_in_hand_and_answers_what_waits() {
     let mut serving = Serving::new("warm: true", "");
     serving.until("instances", |found| found["instances"][0]["status"] == "ready");
     let both =
-        serving.callers("crowd", json!({"callers": 2, "parameters": {"ms": 1_000, "size": 5_000_000}}));
+        serving.callers("crowd", json!({"callers": 2, "parameters": {"ms": 4_000, "size": 5_000_000}}));
     let amounts = json!({"processing_length": 1, "queue_length": 1});
     serving.until("message-amount", |found| *found == amounts);
     serving.signal(rustix::process::Signal::TERM);
