@@ -1,12 +1,13 @@
 //! A parent from its creation to its deletion.
 
-use crate::world::{Maps, Running, World, config};
+use crate::world::{Maps, Running, World, answer, config};
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
-use pop_operator::Backoff;
+use pop_operator::{Backoff, SyncRequest};
 use pop_operator_runtime::Settings;
 use pop_stand_in::Request;
 use serde_json::{Value, json};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc::unbounded_channel;
 
 #[tokio::test]
 async fn new_parent_gets_finalizer_children_and_status() {
@@ -83,5 +84,55 @@ async fn name_of_others_is_claimed_when_it_becomes_free() {
     world.maps.delete("a-0", &DeleteParams::default()).await.unwrap();
     world.map("a-0", |map| map["data"]["index"] == "0").await;
     world.settled("a", 1).await;
+    operator.stop().await;
+}
+
+#[tokio::test]
+async fn failed_handler_is_called_again_and_keeps_the_children() {
+    let world = World::start().await;
+    let (enters, mut entered) = unbounded_channel();
+    let handler = move |request: &SyncRequest| {
+        let is_broken = request.parent["spec"]["isBroken"] == true;
+        if is_broken {
+            enters.send(request.failures)?;
+        }
+        if is_broken && request.failures < 3 { Err("the database is away".into()) } else { answer(request) }
+    };
+    let backoff = Backoff::fixed_interval(Duration::from_millis(1));
+    let settings = Settings { backoff, ..Settings::default() };
+    let operator = Running::start(&world.client, config(), handler, settings).await;
+    world.create_site("a", 1).await;
+    let before = world.settled("a", 1).await;
+    let uid = world.maps.get("a-0").await.unwrap().metadata.uid;
+    let patch = json!({"spec": {"isBroken": true}});
+    world.sites.patch("a", &PatchParams::default(), &Patch::Merge(patch)).await.unwrap();
+    let after = world.settled("a", 1).await;
+    assert_eq!((&before["metadata"]["generation"], &after["metadata"]["generation"]), (&json!(1), &json!(2)));
+    for failures in 0..4 {
+        assert_eq!(entered.recv().await, Some(failures));
+    }
+    assert_eq!(world.maps.get("a-0").await.unwrap().metadata.uid, uid);
+    operator.stop().await;
+}
+
+#[tokio::test]
+async fn handler_is_called_again_after_its_resync_time() {
+    let world = World::start().await;
+    let (enters, mut entered) = unbounded_channel();
+    let handler = move |request: &SyncRequest| {
+        enters.send(Instant::now())?;
+        Ok(answer(request)?.resync(Duration::from_millis(50)))
+    };
+    let operator = Running::start(&world.client, config(), handler, Settings::default()).await;
+    world.create_site("a", 1).await;
+    world.settled("a", 1).await;
+    world.stand_in.reset_requests();
+    let mut times = Vec::new();
+    // the first calls follow from changes
+    for _ in 0..8 {
+        times.push(entered.recv().await.unwrap());
+    }
+    assert!(times[7] - times[6] >= Duration::from_millis(50), "{times:?}");
+    assert_eq!(world.writes(), [""; 0]);
     operator.stop().await;
 }

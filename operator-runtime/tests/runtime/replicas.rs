@@ -1,13 +1,18 @@
 //! Two replicas: one works, the other takes over.
 
-use crate::world::{Maps, Running, World, config};
+use crate::world::{HANG, Maps, Running, World, answer, config};
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::Api;
-use kube::api::DeleteParams;
-use pop_operator::LeaseSettings;
+use kube::api::{DeleteParams, Patch, PatchParams};
+use pop_operator::{LeaseSettings, SyncRequest};
 use pop_operator_runtime::{LeaseTarget, Settings};
-use serde_json::Value;
+use pop_stand_in::Request;
+use serde_json::{Value, json};
+use std::sync::Mutex;
+use std::sync::mpsc::channel;
 use std::time::Duration;
+use tokio::sync::mpsc::unbounded_channel;
+use tokio::time::timeout;
 
 fn replica(name: &str, seconds: u64) -> Settings {
     let lease = LeaseTarget {
@@ -60,4 +65,33 @@ async fn other_replica_takes_over_from_a_killed_leader() {
     world.settled("a", 1).await;
     assert!(second.syncs_of("a") > 0);
     two.stop().await;
+}
+
+#[tokio::test]
+async fn sync_that_outlives_the_lease_writes_nothing() {
+    let world = World::start().await;
+    let (enters, mut entered) = unbounded_channel();
+    let (go, goes) = channel::<()>();
+    let goes = Mutex::new(goes);
+    let handler = move |request: &SyncRequest| {
+        enters.send(())?;
+        goes.lock().unwrap().recv()?;
+        answer(request)
+    };
+    let operator = Running::start(&world.client, config(), handler, replica("one", 2)).await;
+    world.create_site("a", 1).await;
+    timeout(HANG, entered.recv()).await.unwrap();
+    // another replica takes the Lease, as after a pause of this process
+    let leases: Api<Lease> = Api::namespaced(world.client.clone(), "pop");
+    let taken = json!({"spec": {"holderIdentity": "other", "leaseDurationSeconds": 3600}});
+    leases.patch("demo", &PatchParams::default(), &Patch::Merge(taken)).await.unwrap();
+    let is_read = |request: &Request| request.resource == "leases" && request.verb == "get";
+    let reads = |requests: &[Request]| requests.iter().filter(|request| is_read(request)).count();
+    // the second read behind the loss shows that the answer to the first one has arrived
+    let before = reads(&world.stand_in.requests());
+    world.received(|requests| reads(requests) >= before + 2).await;
+    go.send(()).unwrap();
+    operator.stop().await;
+    assert_eq!(world.writes().iter().filter(|write| write.contains("configmaps")).count(), 0);
+    assert!(world.sites.get("a").await.unwrap().data["status"].is_null());
 }
