@@ -36,6 +36,8 @@ pub(crate) struct Instances {
     folder: TempDir,
     events: mpsc::Sender<LaunchUpdate>,
     last: u64,
+    /// Whether the program should stay warm and does not.
+    runs_once: bool,
     /// What each instance does.
     launches: HashMap<InstanceId, LaunchId>,
     work: HashMap<LaunchId, Work>,
@@ -48,6 +50,8 @@ pub(crate) struct Work {
     pub(crate) instance: InstanceId,
     /// The request; none if it was only to start.
     pub(crate) request: Option<RequestId>,
+    /// Whether a payload may be in a file.
+    has_file: bool,
 }
 
 impl Instances {
@@ -63,12 +67,21 @@ impl Instances {
         let logs = if needs_logs { Some(folder.path().join("logs")) } else { logs };
         logs.as_ref().map(std::fs::create_dir_all).transpose()?;
         let (launches, work) = (HashMap::new(), HashMap::new());
-        Ok(Self { program, grace, logs, folder, events, last: 0, launches, work })
+        Ok(Self { program, grace, logs, folder, events, last: 0, runs_once: false, launches, work })
     }
 
-    /// Whether instances stay warm.
+    /// Whether instances stay warm, as far as it is known.
     pub(crate) fn are_warm(&self) -> bool {
-        self.warm().is_some()
+        !self.runs_once && self.warm().is_some()
+    }
+
+    /// The program does not stay warm: it is run once for each request.
+    pub(crate) fn run_once_from_now_on(&mut self) {
+        self.runs_once = true;
+    }
+
+    pub(crate) fn run_once_is_known(&self) -> bool {
+        self.runs_once
     }
 
     fn warm(&self) -> Option<WarmSettings> {
@@ -81,7 +94,7 @@ impl Instances {
         let not_warm: RunOnce = Arc::new(|_| {
             Err(Failure::new(Blame::Handler, NOT_WARM, "the program does not stay to serve many requests"))
         });
-        self.launch(Work { instance, request: None }, Vec::new(), None, not_warm);
+        self.launch(Work { instance, request: None, has_file: false }, Vec::new(), None, not_warm);
     }
 
     /// Gives an instance a request.
@@ -93,13 +106,18 @@ impl Instances {
         ];
         let payload: Arc<str> = request.parameters.to_string().into();
         let run_once = self.run_once(variables.clone(), Arc::clone(&payload));
-        self.launch(Work { instance, request: Some(id) }, variables, Some(payload), run_once);
+        let has_file = !self.are_warm();
+        self.launch(Work { instance, request: Some(id), has_file }, variables, Some(payload), run_once);
+    }
+
+    fn payload_file(&self, launch: u64) -> PathBuf {
+        self.folder.path().join(format!("{launch}.payload"))
     }
 
     /// Completes the order of a program that is run for one request.
     fn run_once(&self, variables: Vec<(String, String)>, payload: Arc<str>) -> RunOnce {
         let entry = Arc::clone(&self.program.entry);
-        let file = self.folder.path().join(format!("{}.payload", self.last + 1));
+        let file = self.payload_file(self.last + 1);
         Arc::new(move |order| {
             pass_payload(&mut order.program, &payload, file.clone(), &entry, &write_private)?;
             order.program.env.extend(variables.iter().cloned());
@@ -129,7 +147,7 @@ impl Instances {
             log,
             ..LaunchOrder::default()
         };
-        let completed = match self.warm() {
+        let completed = match self.warm().filter(|_| !self.runs_once) {
             Some(warm) => {
                 order.warm = Some(Box::new(WarmOrder {
                     settings: lane(warm),
@@ -179,8 +197,10 @@ impl Instances {
         let work = self.work.remove(&launch)?;
         self.launches.remove(&work.instance);
         self.program.launcher.release(launch);
-        // a payload that was passed in a variable has no file
-        std::fs::remove_file(self.folder.path().join(format!("{}.payload", launch.0))).ok();
+        if work.has_file {
+            // a short payload was passed in a variable
+            std::fs::remove_file(self.payload_file(launch.0)).ok();
+        }
         Some(work)
     }
 

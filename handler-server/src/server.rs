@@ -57,7 +57,6 @@ pub struct Server {
     limits: VecDeque<(Instant, InstanceId, RequestId)>,
     kills: VecDeque<(Instant, InstanceId, Option<RequestId>)>,
     timed_out: HashSet<RequestId>,
-    runs_once: bool,
     has_started: bool,
     /// Why the frontend does not listen, if it should.
     frontend_problem: Option<String>,
@@ -106,7 +105,6 @@ impl Server {
             limits: VecDeque::new(),
             kills: VecDeque::new(),
             timed_out: HashSet::new(),
-            runs_once: false,
             has_started: false,
             frontend_problem: None,
             events: broadcast::channel(EVENTS).0,

@@ -183,6 +183,10 @@ impl Session {
             }
             Err(_) => return Err(()),
         };
+        if count < self.piece.len() {
+            // the kernel has no more: wait for the next bytes without another read that only says so
+            self.socket.wait_for_more();
+        }
         let mut found = Vec::new();
         let fed = self.zmtp.handle_input(Bytes::copy_from_slice(&self.piece[..count]));
         self.take(&mut found)?;

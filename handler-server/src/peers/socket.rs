@@ -6,6 +6,7 @@ use std::fs;
 use std::io::{self, IoSlice};
 use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
+use tokio::io::Interest;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
 /// A connection.
@@ -34,6 +35,16 @@ impl Socket {
             Self::Tcp(stream) => stream.try_read(buffer),
             Self::Unix(stream) => stream.try_read(buffer),
         }
+    }
+
+    /// [`readable`](Self::readable) waits for bytes that come from now on.
+    pub(super) fn wait_for_more(&self) {
+        let empty = || Err::<(), _>(io::ErrorKind::WouldBlock.into());
+        // the answer is the error above
+        match self {
+            Self::Tcp(stream) => stream.try_io(Interest::READABLE, empty).ok(),
+            Self::Unix(stream) => stream.try_io(Interest::READABLE, empty).ok(),
+        };
     }
 
     pub(super) fn try_write(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {

@@ -3,7 +3,7 @@
 use super::{CLOSED, PendingRequest, QUEUE_FULL, Server};
 use crate::dispatcher::{Action, Answer, Event, Input, InstanceId, InstanceState, RequestId};
 use crate::error::ServeError;
-use crate::instances::{Start, Work, name, reply_of, start_of};
+use crate::instances::{Instances, Start, Work, name, reply_of, start_of};
 use crate::message::Reply;
 use pop_contract::{Blame, Failure};
 use pop_launchers::{LaunchEnd, LaunchEvent, LaunchUpdate};
@@ -18,8 +18,7 @@ impl Server {
         while let Some(action) = actions.pop_front() {
             match action {
                 Action::Start(instance) => {
-                    let is_warm = !self.runs_once;
-                    match self.instances.as_mut().filter(|instances| is_warm && instances.are_warm()) {
+                    match self.instances.as_mut().filter(|instances| instances.are_warm()) {
                         Some(instances) => instances.start(instance),
                         None => actions.extend(self.dispatcher.step(Input::Started(instance))),
                     }
@@ -100,14 +99,14 @@ impl Server {
                 "the program can no longer be followed",
             )),
             LaunchEvent::Notice(words) => {
-                if !self.runs_once {
+                if !self.instances.as_ref().is_some_and(Instances::run_once_is_known) {
                     (self.notify)(&words);
                 }
                 return None;
             }
             _ => return None,
         };
-        let Work { instance, request } = self.instances.as_mut()?.ended(id)?;
+        let Work { instance, request, .. } = self.instances.as_mut()?.ended(id)?;
         let Some(request) = request else { return self.on_start_end(instance, end) };
         let reply = if self.timed_out.remove(&request) {
             let limit = self.settings.limit.unwrap_or_default().as_millis();
@@ -128,7 +127,7 @@ impl Server {
         let input = match start_of(end) {
             Start::Ready => Input::Started(instance),
             Start::RunsOnce => {
-                self.runs_once = true;
+                self.instances.iter_mut().for_each(Instances::run_once_from_now_on);
                 Input::Started(instance)
             }
             Start::Failed(failure) => {
