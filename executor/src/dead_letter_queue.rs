@@ -4,14 +4,14 @@
 //! *Guarantees.* A dead letter is written whole or not at all, even if a process is killed. A second write changes
 //! nothing and does not remove the recorded replays. If one dead letter is damaged, the others stay readable.
 
-use crate::atomic_file::{self, Durability, make_folder, replace, write_private};
+use crate::atomic_file::{self, Durability, replace};
 use crate::folder_error::FolderError;
 use crate::host::lock_exclusive;
 use crate::journal::read_json;
 use crate::run_folder::RunFolder;
 use pop_agenda::OperationName;
 use pop_contract::{Failure, Millis};
-use pop_launchers::read_regular_file;
+use pop_launchers::{make_private_folder, read_regular_file, write_private};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -161,13 +161,13 @@ impl DeadLetters {
 
     /// Writes a dead letter. If the operation has one already, it is replaced, without its recorded replays being lost.
     pub fn write(&self, letter: &DeadLetter) -> Result<(), LetterError> {
-        make_folder(&self.folder).map_err(at(&self.folder))?;
+        make_private_folder(&self.folder).map_err(at(&self.folder))?;
         self.write_locked(letter, &self.lock()?)
     }
 
     /// Locks the queue, if no other process has locked it.
     pub(crate) fn try_lock(&self) -> Result<Result<LettersLock, LettersWait>, LetterError> {
-        make_folder(&self.folder).map_err(at(&self.folder))?;
+        make_private_folder(&self.folder).map_err(at(&self.folder))?;
         let (path, file) = self.lock_file()?;
         match file.try_lock() {
             Ok(()) => Ok(Ok(LettersLock(file))),

@@ -1,12 +1,11 @@
 //! The frozen inputs of a run: copies of the agenda, registry, descriptors and settings, written once and never
 //! changed.
 
-use crate::atomic_file::write_private;
 use crate::folder_error::FolderError;
 use crate::journal::read_json;
 use pop_agenda::ParentRun;
 use pop_contract::Description;
-use pop_launchers::read_regular_file;
+use pop_launchers::{read_regular_file, write_private};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;

@@ -22,6 +22,7 @@ mod mask;
 mod object_name;
 mod output;
 mod port;
+mod private_file;
 pub mod process;
 mod regular_file;
 mod report_lines;
@@ -44,6 +45,7 @@ pub use port::{
     CAPTURE_LIMIT, DEFAULT_GRACE, Doing, InstanceSocket, LaunchEnd, LaunchEvent, LaunchId, LaunchOrder,
     LaunchUpdate, Launcher, Line, MOUNTED_SOCKET, Program, RunOnce, StdoutUse, Stream, WarmOrder, label,
 };
+pub use private_file::{make_private_folder, write_private};
 pub use process::ProcessLauncher;
 pub use regular_file::{open_regular_file, read_regular_file};
 pub use report_lines::{ReportLines, ReportState};

@@ -3,8 +3,8 @@
 //! They are beside the attempt's log and readable only by the caller.
 
 use super::AttemptOrder;
-use crate::atomic_file::write_private;
 use pop_contract::{Blame, Failure};
+use pop_launchers::write_private;
 use pop_registry::ProgramText;
 use std::io;
 use std::path::{Path, PathBuf};

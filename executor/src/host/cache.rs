@@ -4,10 +4,11 @@
 //! the same key, both write a complete entry and the later one stays.
 
 use super::{Host, HostError, at, file_name};
-use crate::atomic_file::{self, Durability, make_folder, replace};
+use crate::atomic_file::{self, Durability, replace};
 use crate::journal::read_json;
 use pop_agenda::FileRecord;
 use pop_contract::Millis;
+use pop_launchers::make_private_folder;
 use pop_policy::CacheKey;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -227,7 +228,7 @@ impl CacheEntry {
 /// Writes a file and creates its folder if needed. Another process may clear the cache at the same time.
 fn write_file(path: &Path, write: impl FnOnce(&mut io::BufWriter<File>) -> io::Result<()>) -> io::Result<()> {
     if let Some(folder) = path.parent() {
-        make_folder(folder)?;
+        make_private_folder(folder)?;
     }
     match replace(path, Durability::Unsynced, write) {
         // another process cleared the cache before the rename

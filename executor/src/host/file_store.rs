@@ -4,9 +4,10 @@
 //! it is put back, and a damaged one is removed. Several processes may store, put back and remove files at once.
 
 use super::{Host, HostError, at};
-use crate::atomic_file::{self, make_folder};
+use crate::atomic_file;
 use crate::files::open_regular;
 use pop_agenda::FileRecord;
+use pop_launchers::make_private_folder;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
@@ -88,7 +89,7 @@ impl Host {
         };
         let (from, _) = open_regular(file).map_err(failed(file))?;
         if let Some(folder) = target.parent() {
-            make_folder(folder).map_err(failed(folder))?;
+            make_private_folder(folder).map_err(failed(folder))?;
         }
         copy(from, &target, record, 0o600).map_err(|error| error.at(&target, file))
     }

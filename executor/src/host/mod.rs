@@ -23,7 +23,7 @@ pub(crate) use short_lock::Shared;
 pub use short_lock::{LockWait, ShortLock};
 pub use version::CommitOutcome;
 
-use crate::atomic_file::make_folder;
+use pop_launchers::make_private_folder;
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -103,7 +103,7 @@ fn file_name(name: &str) -> String {
 /// Opens a lock file. Lock files are never removed, so that all processes lock the same file.
 fn open(path: &Path) -> Result<File, HostError> {
     if let Some(folder) = path.parent() {
-        make_folder(folder).map_err(at(folder))?;
+        make_private_folder(folder).map_err(at(folder))?;
     }
     let mut file = OpenOptions::new();
     file.read(true).write(true).create(true).truncate(false).mode(0o600).open(path).map_err(at(path))

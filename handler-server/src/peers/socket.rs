@@ -1,10 +1,11 @@
 //! Listening sockets and connections of both transports.
 
 use super::endpoint::Endpoint;
+use pop_launchers::make_private_folder;
 use rustix::fs::{Mode, chmod};
 use std::fs;
 use std::io::{self, IoSlice};
-use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, MetadataExt as _};
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use tokio::io::Interest;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
@@ -114,7 +115,7 @@ pub(crate) fn bind_file(path: &Path) -> io::Result<(UnixListener, SocketFile)> {
     if let Some(folder) = path.parent()
         && !folder.exists()
     {
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        make_private_folder(folder)?;
     }
     if fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket()) {
         match std::os::unix::net::UnixStream::connect(path) {

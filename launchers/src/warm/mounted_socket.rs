@@ -1,11 +1,12 @@
 //! A listening socket that is mounted into the container of an instance.
 
+use crate::private_file::make_private_folder;
 use crate::process::AsyncDescriptor;
 use rustix::fs::{Mode, OFlags, open};
-use std::fs::{self, DirBuilder, Permissions};
+use std::fs::{self, Permissions};
 use std::io;
 use std::os::fd::AsRawFd as _;
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use tokio::net::UnixListener;
@@ -22,7 +23,7 @@ pub(super) struct MountedSocket {
 impl MountedSocket {
     /// Listens at `name` in a folder, which is made if it is missing. A file that a killed process left there is replaced.
     pub(super) fn listen(folder: &Path, name: &str) -> io::Result<Self> {
-        DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        make_private_folder(folder)?;
         let path = folder.join(name);
         match fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
