@@ -8,14 +8,12 @@ use pop_contract::{Blame, Failure, judge};
 use pop_field_retriever::names::environment as variable;
 use pop_launchers::{
     LaunchEnd, LaunchEvent, LaunchId, LaunchOrder, LaunchUpdate, RunOnce, WarmOrder, handler_program, label,
-    pass_payload,
+    pass_payload, write_private,
 };
-use pop_registry::{Entry, WarmSettings};
+use pop_registry::WarmSettings;
 use serde_json::{Value, json};
 use std::collections::HashMap;
-use std::fs::OpenOptions;
-use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,7 +28,8 @@ const FOREVER: Duration = Duration::from_hours(10_000);
 /// Starts instances and gives them requests.
 pub(crate) struct Instances {
     program: HandlerProgram,
-    grace: Duration,
+    /// The part of an order that all launches have in common.
+    template: LaunchOrder,
     logs: Option<PathBuf>,
     /// Folder for payloads that are passed in files.
     folder: TempDir,
@@ -62,12 +61,18 @@ impl Instances {
         events: mpsc::Sender<LaunchUpdate>,
     ) -> io::Result<Self> {
         let folder = tempfile::Builder::new().prefix("pop-serve-").tempdir()?;
-        // the sockets of containers are beside the logs
-        let needs_logs = !program.on.capabilities().uses_host_programs && logs.is_none();
-        let logs = if needs_logs { Some(folder.path().join("logs")) } else { logs };
-        logs.as_ref().map(std::fs::create_dir_all).transpose()?;
+        let logs = match logs {
+            None if !program.on.capabilities().uses_host_programs => {
+                // the sockets of containers are beside the logs
+                let own = folder.path().join("logs");
+                std::fs::create_dir(&own)?;
+                Some(own)
+            }
+            given => given,
+        };
         let (launches, work) = (HashMap::new(), HashMap::new());
-        Ok(Self { program, grace, logs, folder, events, last: 0, runs_once: false, launches, work })
+        let template = template(&program, grace);
+        Ok(Self { program, template, logs, folder, events, last: 0, runs_once: false, launches, work })
     }
 
     /// Whether instances stay warm, as far as it is known.
@@ -78,10 +83,6 @@ impl Instances {
     /// The program does not stay warm: it is run once for each request.
     pub(crate) fn run_once_from_now_on(&mut self) {
         self.runs_once = true;
-    }
-
-    pub(crate) fn run_once_is_known(&self) -> bool {
-        self.runs_once
     }
 
     fn warm(&self) -> Option<WarmSettings> {
@@ -119,7 +120,8 @@ impl Instances {
         let entry = Arc::clone(&self.program.entry);
         let file = self.payload_file(self.last + 1);
         Arc::new(move |order| {
-            pass_payload(&mut order.program, &payload, file.clone(), &entry, &write_private)?;
+            let write = |file: &Path, text: &str| write_private(file, text.as_bytes());
+            pass_payload(&mut order.program, &payload, file.clone(), &entry, &write)?;
             order.program.env.extend(variables.iter().cloned());
             Ok(())
         })
@@ -134,18 +136,11 @@ impl Instances {
     ) {
         self.last += 1;
         let (id, instance) = (LaunchId(self.last), work.instance);
-        let HandlerProgram { entry, launcher, on, home, mark, launch_name, dependencies } = &self.program;
-        let mut started = handler_program(entry, *on, home.as_deref());
-        started.env.extend(dependencies.iter().cloned());
-        started.pod = on.capabilities().needs_image.then(|| Arc::clone(&entry.pod));
-        let log = self.logs.as_ref().map(|folder| folder.join(format!("{}.log", name(instance))));
+        let HandlerProgram { entry, launcher, launch_name, .. } = &self.program;
         let mut order = LaunchOrder {
             name: format!("{launch_name}-{}", self.last),
-            labels: labels(mark, entry),
-            program: started,
-            grace: Some(self.grace),
-            log,
-            ..LaunchOrder::default()
+            log: self.logs.as_ref().map(|folder| folder.join(format!("{}.log", name(instance)))),
+            ..self.template.clone()
         };
         let completed = match self.warm().filter(|_| !self.runs_once) {
             Some(warm) => {
@@ -210,10 +205,19 @@ impl Instances {
     }
 }
 
-/// The labels of a container.
-fn labels(mark: &str, entry: &Entry) -> Vec<(String, String)> {
-    let labels = [(label::RUN, mark), (label::OPERATION, entry.name.as_str()), (label::ATTEMPT, "1")];
-    labels.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+/// The part of an order that all launches of a program have in common.
+fn template(program: &HandlerProgram, grace: Duration) -> LaunchOrder {
+    let HandlerProgram { entry, on, home, mark, dependencies, .. } = program;
+    let labels = [(label::RUN, mark.as_str()), (label::OPERATION, &entry.name), (label::ATTEMPT, "1")];
+    let mut program = handler_program(entry, *on, home.as_deref());
+    program.env.extend(dependencies.iter().cloned());
+    program.pod = on.capabilities().needs_image.then(|| Arc::clone(&entry.pod));
+    LaunchOrder {
+        program,
+        labels: labels.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+        grace: Some(grace),
+        ..LaunchOrder::default()
+    }
 }
 
 /// The name of an instance for people, as in SDS.
@@ -267,9 +271,4 @@ fn failed(failure: &Failure, log_tail: Vec<String>) -> Reply {
         parameters["log"] = Value::from(log_tail);
     }
     Reply::fail(failure.message.clone()).with(parameters)
-}
-
-fn write_private(file: &Path, text: &str) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file)?;
-    file.write_all(text.as_bytes())
 }

@@ -99,9 +99,7 @@ impl Server {
                 "the program can no longer be followed",
             )),
             LaunchEvent::Notice(words) => {
-                if !self.instances.as_ref().is_some_and(Instances::run_once_is_known) {
-                    (self.notify)(&words);
-                }
+                (self.notify)(&words);
                 return None;
             }
             _ => return None,

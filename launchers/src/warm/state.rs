@@ -13,7 +13,7 @@ use pop_warm::frame::{Frame, Kind};
 use pop_warm::{
     Action, Answer, Hello, Input, InstanceId, Phase, Pool, PoolSettings, RequestId, attempt_body, parse_end,
 };
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -43,13 +43,13 @@ struct HandlerPool {
     instances: BTreeMap<InstanceId, Instance>,
     /// Why the last start failed.
     failed_start: Option<Failure>,
-    /// Whether the user knows that the program is run once for each operation.
-    is_reported: bool,
 }
 
 pub(super) struct State {
     pools: Vec<HandlerPool>,
     operations: BTreeMap<LaunchId, Box<Operation>>,
+    /// Handlers of which the user knows that the program is run once for each operation.
+    reported: BTreeSet<String>,
     /// Number of instances so far.
     started: u64,
     /// Whether the task for deadlines runs.
@@ -65,6 +65,7 @@ impl State {
         Self {
             pools: Vec::new(),
             operations: BTreeMap::new(),
+            reported: BTreeSet::new(),
             started: 0,
             has_keeper: false,
             alarm: None,
@@ -273,7 +274,7 @@ impl Turn<'_> {
                 })))
             }
             Answer::RunOnce => {
-                if !std::mem::replace(&mut of.is_reported, true) {
+                if self.state.reported.insert(handler.clone()) {
                     let why =
                         of.failed_start.as_ref().map_or("it did not say hello", |why| why.message.as_str());
                     self.out.push(operation.notice(format!(

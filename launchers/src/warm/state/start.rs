@@ -51,7 +51,6 @@ impl Turn<'_> {
                 },
                 instances: BTreeMap::new(),
                 failed_start: None,
-                is_reported: false,
             });
             pools.len() - 1
         })
