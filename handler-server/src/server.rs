@@ -124,11 +124,11 @@ impl Server {
         self.send_endpoint.as_ref()
     }
 
-    /// Serves until the manager closes the handler or `stop` says so: once to close it, twice to end it at once.
-    pub async fn run(
+    /// Serves until the manager closes the handler or a stop request comes: the first closes it, the second ends it at once.
+    pub async fn run<S>(
         mut self,
         mut controls: mpsc::Receiver<Control>,
-        mut stop: mpsc::UnboundedReceiver<()>,
+        mut stop: mpsc::UnboundedReceiver<S>,
     ) -> Result<(), ServeError> {
         if self.settings.kind.runs_program() {
             let actions = self.dispatcher.step(Input::StartInstances);
@@ -151,7 +151,7 @@ impl Server {
                 event = self.front.next() => self.on_peer_event(event),
                 event = next_of(self.receivers.as_mut()) => self.on_receiver_event(&event),
                 Some(control) = controls.recv() => self.control(control),
-                Some(()) = stop.recv() => if self.closing.is_some() { break None } else { self.begin_close() },
+                Some(_) = stop.recv() => if self.closing.is_some() { break None } else { self.begin_close() },
                 () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => self.on_time(),
             }
         };

@@ -6,7 +6,6 @@ use bytes::Bytes;
 use omq_proto::proto::command::Command;
 use omq_proto::proto::connection::{Connection, ConnectionConfig, Event, Role};
 use omq_proto::{Message, SocketType};
-use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -46,10 +45,10 @@ pub(super) struct ConnectionHandle {
 }
 
 impl ConnectionHandle {
-    pub(super) fn send(&self, frames: Vec<Bytes>) -> bool {
-        let bytes: usize = frames.iter().map(Bytes::len).sum();
-        self.unsent.fetch_add(bytes, Ordering::Relaxed);
-        self.commands.send(ConnectionCommand::Send(frames)).is_ok()
+    pub(super) fn send(&self, frames: Vec<Bytes>) {
+        self.unsent.fetch_add(size(&frames), Ordering::Relaxed);
+        // a connection that is gone takes nothing
+        self.commands.send(ConnectionCommand::Send(frames)).ok();
     }
 
     pub(super) fn stop_reading(&self) {
@@ -61,6 +60,10 @@ impl ConnectionHandle {
     pub(super) fn unsent(&self) -> usize {
         self.unsent.load(Ordering::Relaxed)
     }
+}
+
+fn size(frames: &[Bytes]) -> usize {
+    frames.iter().map(Bytes::len).sum()
 }
 
 /// The future that follows a connection, and the server's side of it.
@@ -78,7 +81,7 @@ pub(super) fn connect(
         role,
         socket,
         zmtp: Connection::new(config),
-        sizes: VecDeque::new(),
+        held: 0,
         unsent: Arc::clone(&unsent),
         piece: vec![0; PIECE_BYTES],
         silent_at: None,
@@ -97,8 +100,8 @@ struct Session {
     role: SocketType,
     socket: Socket,
     zmtp: Connection,
-    /// Sizes of the messages that the codec holds, to give their bytes back when all are sent.
-    sizes: VecDeque<usize>,
+    /// Bytes of the messages that the codec holds; given back when all are sent.
+    held: usize,
     unsent: Arc<AtomicUsize>,
     piece: Vec<u8>,
     /// Time at which a peer that has announced heartbeats counts as gone.
@@ -132,7 +135,7 @@ impl Session {
                 biased;
                 command = commands.recv(), if is_ready && close_at.is_none() => match command {
                     Some(ConnectionCommand::Send(frames)) => {
-                        self.sizes.push_back(frames.iter().map(Bytes::len).sum());
+                        self.held += size(&frames);
                         if self.zmtp.send_message(&Message::multipart(frames)).is_err() {
                             return;
                         }
@@ -168,8 +171,7 @@ impl Session {
                 Err(error) => return Err(error),
             }
         }
-        let sent: usize = self.sizes.drain(..).sum();
-        self.unsent.fetch_sub(sent, Ordering::Relaxed);
+        self.unsent.fetch_sub(std::mem::take(&mut self.held), Ordering::Relaxed);
         Ok(())
     }
 

@@ -152,10 +152,9 @@ impl Peers {
 
     /// Keeps the list of peers; whether the event matters to the server.
     fn note(&mut self, event: &PeerEvent) -> bool {
-        let others = self.ready().count();
         match event {
             PeerEvent::Ready(id) => {
-                if others >= self.most {
+                if self.ready().count() >= self.most {
                     self.connected.remove(id);
                     return false;
                 }
@@ -203,14 +202,13 @@ impl Peers {
         }
     }
 
-    /// Sends a message to every subscriber of its first frame. A subscriber that does not read misses it. Returns the
-    /// number of receivers.
-    pub(crate) fn publish(&self, frames: &[Bytes]) -> usize {
+    /// Sends a message to every subscriber of its first frame. A subscriber that does not read misses it.
+    pub(crate) fn publish(&self, frames: &[Bytes]) {
         let topic = frames.first().map(AsRef::as_ref).unwrap_or_default();
         let wants = |peer: &&Peer| {
             peer.topics.iter().any(|own| topic.starts_with(own)) && peer.connection.unsent() < MAX_BACKLOG
         };
-        self.ready().filter(wants).filter(|peer| peer.connection.send(frames.to_vec())).count()
+        self.ready().filter(wants).for_each(|peer| peer.connection.send(frames.to_vec()));
     }
 
     /// Sends a message to the next receiver that has room; without one, the message comes back.
