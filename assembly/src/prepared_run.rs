@@ -1,17 +1,14 @@
 //! A run with its folder, lock and journal, ready for the driver.
 
 use crate::error::AssemblyError;
-use crate::run_identity::identity;
+use crate::run_identity::{identity, program_setting};
 use crate::secret_lookup::handlers_with_secrets;
 use crate::surroundings::Surroundings;
 use pop_agenda::{History, Plan, PriorOutcomes, RunOptions, RunTime, Scheduler};
 use pop_contract::Millis;
-use pop_executor::{
-    FileJournal, Inputs, Lock, ReplayResult, RunFolder, RunIdentity, RunStart, Sync, cluster,
-};
+use pop_executor::{FileJournal, Inputs, Lock, ReplayResult, RunFolder, RunIdentity, RunStart, Sync};
 use pop_field_retriever::LaunchDataWrapper;
-use pop_launchers::process::EXECUTOR_VARIABLE;
-use pop_launchers::{Secrets, Setting};
+use pop_launchers::Setting;
 use pop_registry::Secret;
 
 /// A new or resumed run that is ready for the driver.
@@ -80,20 +77,14 @@ impl PreparedRun {
         executor: &str,
     ) -> Result<Setting, AssemblyError> {
         let plan = self.scheduler.plan();
-        let own = (EXECUTOR_VARIABLE.into(), executor.into());
-        let variables: Vec<_> = surroundings.for_programs().chain([own]).collect();
         let secrets: Vec<Secret> =
             handlers_with_secrets(plan).flat_map(|entry| entry.secrets.clone()).collect();
-        let home = self.identity.home.clone();
+        let home = self.identity.home.as_deref();
         Ok(Setting {
-            secrets: Secrets::new(&secrets, &variables, home.clone()),
-            surroundings: variables,
             variables: self.identity.variables(plan).into_iter().chain([surroundings.log_level()]).collect(),
             folder: self.identity.start.clone(),
-            home,
             run: Some(self.identity.mark.clone()),
-            cluster: cluster(launch_data)?,
-            ..Setting::default()
+            ..program_setting(&secrets, home, executor, surroundings, launch_data)?
         })
     }
 }

@@ -5,7 +5,9 @@ use crate::surroundings::Surroundings;
 use pop_agenda::Plan;
 use pop_executor::{RunFolder, RunIdentity, Settings, cluster};
 use pop_field_retriever::{LaunchDataWrapper, LaunchType};
-use pop_launchers::Setting;
+use pop_launchers::process::EXECUTOR_VARIABLE;
+use pop_launchers::{Secrets, Setting};
+use pop_registry::Secret;
 use std::path::{Path, PathBuf};
 
 /// Identity and launcher setting for showing the manifests of a plan that has no run.
@@ -36,6 +38,26 @@ pub fn preview_setting(
         ..Setting::default()
     };
     Ok((identity, setting))
+}
+
+/// The setting of a launcher for real programs, without the variables, folder and mark of what they belong to. `executor`
+/// identifies this process among earlier and later ones.
+pub(crate) fn program_setting(
+    secrets: &[Secret],
+    home: Option<&Path>,
+    executor: &str,
+    surroundings: &Surroundings,
+    launch_data: &dyn LaunchDataWrapper,
+) -> Result<Setting, AssemblyError> {
+    let own = (EXECUTOR_VARIABLE.into(), executor.into());
+    let variables: Vec<_> = surroundings.for_programs().chain([own]).collect();
+    Ok(Setting {
+        secrets: Secrets::new(secrets, &variables, home.map(Path::to_owned)),
+        surroundings: variables,
+        home: home.map(Path::to_owned),
+        cluster: cluster(launch_data)?,
+        ..Setting::default()
+    })
 }
 
 /// The identity of the run in a folder.

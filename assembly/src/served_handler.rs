@@ -3,13 +3,12 @@
 use crate::error::AssemblyError;
 use crate::known_handlers::KnownHandlers;
 use crate::program_lookup::program_of;
+use crate::run_identity::program_setting;
 use crate::surroundings::Surroundings;
 use pop_contract::Failure;
-use pop_document::nearest;
-use pop_executor::cluster;
 use pop_field_retriever::{LaunchDataWrapper, LaunchType, names::environment as variable};
-use pop_launchers::process::{EXECUTOR_VARIABLE, ResolveError};
-use pop_launchers::{Secrets, Setting};
+use pop_launchers::Setting;
+use pop_launchers::process::ResolveError;
 use pop_registry::{Catalog, Entry, Target};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -18,13 +17,8 @@ use std::sync::Arc;
 #[derive(Debug, thiserror::Error)]
 pub enum NotServable {
     /// No handler serves the type.
-    #[error("no handler serves type `{name}`")]
-    Unknown {
-        /// The type.
-        name: String,
-        /// A type with a similar name.
-        near: Option<String>,
-    },
+    #[error("no handler serves type `{0}`")]
+    Unknown(String),
     /// The type is served inside pop.
     #[error("type `{0}` is built in: only the program of a registry entry can be served")]
     BuiltIn(String),
@@ -76,8 +70,7 @@ impl ServedHandler {
             if Catalog::built_in().any(|built_in| built_in == name) {
                 return Err(NotServable::BuiltIn(name));
             }
-            let near = nearest(&name, known.catalog.types()).map(str::to_owned);
-            return Err(NotServable::Unknown { name, near });
+            return Err(NotServable::Unknown(name));
         };
         match entry.target(on) {
             Ok(Target::Program(_)) => {}
@@ -89,13 +82,9 @@ impl ServedHandler {
         if let Some(Err(error)) = program.filter(|_| on.capabilities().uses_host_programs) {
             return Err(NotServable::Program(handler_type.to_owned(), error));
         }
-        let own = (EXECUTOR_VARIABLE.into(), executor.into());
-        let variables: Vec<_> = surroundings.for_programs().chain([own]).collect();
-        let secrets = Secrets::new(&entry.secrets, &variables, known.home().map(Into::into));
-        for secret in &entry.secrets {
-            let found = secrets.values(std::slice::from_ref(secret));
-            found.map_err(|failure| NotServable::Secret(handler_type.to_owned(), failure))?;
-        }
+        let setting = program_setting(&entry.secrets, known.home(), executor, surroundings, launch_data)?;
+        let found = setting.secrets.values(&entry.secrets);
+        found.map_err(|failure| NotServable::Secret(handler_type.to_owned(), failure))?;
         let of_all = [
             (variable::RUN_ID, mark),
             (variable::CID, mark),
@@ -104,14 +93,10 @@ impl ServedHandler {
         ];
         let of_all = of_all.map(|(name, value)| (name.to_owned(), value.to_owned()));
         let setting = Setting {
-            secrets,
-            surroundings: variables,
             variables: of_all.into_iter().chain([surroundings.log_level()]).collect(),
             folder: surroundings.folder.clone(),
-            home: known.home().map(Into::into),
             run: Some(mark.to_owned()),
-            cluster: cluster(launch_data).map_err(AssemblyError::from)?,
-            ..Setting::default()
+            ..setting
         };
         Ok(Self { entry: Arc::new(entry.clone()), home, setting })
     }

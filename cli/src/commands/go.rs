@@ -32,11 +32,15 @@ impl From<SyncArg> for Sync {
     }
 }
 
+/// Number of processors that this process may use.
+pub(super) fn processors() -> u32 {
+    std::thread::available_parallelism().map_or(1, |count| count.get() as u32)
+}
+
 /// Options of the run from the command line, without totals of resources.
 pub(crate) fn options(args: &GoArgs) -> RunOptions {
-    let processors = std::thread::available_parallelism().map_or(1, |count| count.get() as u32);
     RunOptions {
-        parallel: args.parallel.unwrap_or(processors),
+        parallel: args.parallel.unwrap_or_else(processors),
         keep_going: args.keep_going,
         grace_ms: args.grace.saturating_mul(1_000),
         time_limit_ms: args.time_limit.map(|seconds| seconds.saturating_mul(1_000)),
@@ -122,7 +126,7 @@ fn open_more() {
     rustix::process::setrlimit(rustix::process::Resource::Nofile, most).ok();
 }
 
-fn event_loop() -> Result<tokio::runtime::Runtime, CommandError> {
+pub(super) fn event_loop() -> Result<tokio::runtime::Runtime, CommandError> {
     let made = tokio::runtime::Builder::new_current_thread().enable_all().build();
     made.map_err(|error| CommandError::new(Kind::Internal, format!("cannot start the event loop: {error}")))
 }

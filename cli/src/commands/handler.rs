@@ -1,5 +1,6 @@
 //! `pop handler check`: tests a program against the handler contract.
 
+use super::go::event_loop;
 use super::signals::hear_signals;
 use crate::args::{HandlerCheckArgs, Output};
 use crate::error::{CommandError, Kind};
@@ -23,7 +24,7 @@ pub(crate) fn check(args: &HandlerCheckArgs) -> Result<u8, CommandError> {
     let subject = subject(args)?;
     let (sender, mut cancels) = mpsc::unbounded_channel();
     hear_signals(sender)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = event_loop()?;
     let findings = runtime.block_on(async {
         tokio::select! {
             findings = examine(&subject), if !args.warm => Ok(findings),

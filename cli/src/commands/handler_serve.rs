@@ -1,6 +1,7 @@
 //! `pop handler serve`: serves a handler to callers outside of a run.
 
-use super::go::{guard_of, reach};
+use super::go::{event_loop, guard_of, processors, reach};
+use super::handlers::{refuse_faulty_registry, unknown_type};
 use super::signals::hear_signals;
 use crate::args::{HandlerServeArgs, Output, StrictArg};
 use crate::error::{CommandError, Kind};
@@ -8,8 +9,6 @@ use crate::faults::print_handler_faults;
 use crate::launch_data::{launch_data, surroundings, text_files};
 use crate::ui;
 use pop_assembly::{KnownHandlers, NotServable, ServedHandler, TextFaults};
-use pop_contract::LaunchType;
-use pop_document::Fault;
 use pop_field_retriever::LaunchDataWrapper as _;
 use pop_handler_server::{
     ControlSocket, DependencyError, Endpoint, HandlerProgram, ServeError, ServeKind, ServeSettings, Server,
@@ -17,6 +16,7 @@ use pop_handler_server::{
 };
 use pop_launchers::choose;
 use pop_launchers::process::executor_identity;
+use pop_registry::Catalog;
 use serde_json::json;
 use std::path::Path;
 use std::time::Duration;
@@ -33,11 +33,10 @@ pub(crate) fn serve(args: &HandlerServeArgs) -> Result<u8, CommandError> {
         return Err(CommandError::new(Kind::Usage, message));
     }
     let max_instances = max_instances(args)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = event_loop()?;
     let _guard = runtime.enter();
     let program = if args.kind.runs_program() { Some(handler_program(args, &folder, &id)?) } else { None };
-    let (stop, stopped) = mpsc::unbounded_channel();
-    let (signals, mut heard) = mpsc::unbounded_channel();
+    let (signals, stop) = mpsc::unbounded_channel();
     hear_signals(signals)?;
     let logs = args.logs.clone();
     if let Some(logs) = &logs {
@@ -64,8 +63,7 @@ pub(crate) fn serve(args: &HandlerServeArgs) -> Result<u8, CommandError> {
     let (sender, controls) = mpsc::channel(16);
     let ended = runtime.block_on(async {
         tokio::spawn(manager.serve(sender));
-        tokio::spawn(async move { while heard.recv().await.is_some() && stop.send(()).is_ok() {} });
-        tokio::spawn(server.run(controls, stopped)).await
+        tokio::spawn(server.run(controls, stop)).await
     });
     match ended.map_err(|error| CommandError::new(Kind::Internal, error.to_string()))? {
         Ok(()) => Ok(0),
@@ -106,7 +104,7 @@ fn handler_program(args: &HandlerServeArgs, folder: &Path, id: &str) -> Result<H
     let launch = launch_data(&args.launch, StrictArg::default())?;
     let surroundings = surroundings()?;
     let on = launch.external_launch_type().value;
-    if on == LaunchType::Kubernetes {
+    if !on.capabilities().reads_host_files {
         let message = "a handler is served as processes or containers of this machine, not as pods";
         return Err(CommandError::new(Kind::Usage, message).hint("omit `--on`, or write `--on docker`"));
     }
@@ -114,9 +112,7 @@ fn handler_program(args: &HandlerServeArgs, folder: &Path, id: &str) -> Result<H
     let mut faults = TextFaults::default();
     let known = KnownHandlers::read(&files, Path::new(""), &mut faults)?;
     print_handler_faults(&faults, known.registry.as_ref());
-    if faults.registry.iter().any(Fault::is_error) {
-        return Err(CommandError::printed(Kind::Registry));
-    }
+    refuse_faulty_registry(&faults)?;
     let executor = executor_identity();
     let mark = mark(folder, id);
     // pid and start time: no other process of this boot has both
@@ -124,7 +120,8 @@ fn handler_program(args: &HandlerServeArgs, folder: &Path, id: &str) -> Result<H
     let launch_name = format!("{mark}-{}", process.join("-"));
     let handler =
         ServedHandler::of(&known, &args.handler_type, (&mark, &executor), on, &surroundings, &launch);
-    let ServedHandler { entry, home, mut setting } = handler.map_err(not_servable)?;
+    let ServedHandler { entry, home, mut setting } =
+        handler.map_err(|error| not_servable(error, &args.handler_type, &known.catalog))?;
     let dependencies = dependency_variables(&entry, &args.dependencies).map_err(|error| {
         let hint = match &error {
             DependencyError::Missing(names) => {
@@ -143,8 +140,7 @@ fn handler_program(args: &HandlerServeArgs, folder: &Path, id: &str) -> Result<H
 }
 
 fn max_instances(args: &HandlerServeArgs) -> Result<u32, CommandError> {
-    let processors = std::thread::available_parallelism().map_or(1, |count| count.get() as u32);
-    let most = args.max_instances.unwrap_or_else(|| processors.max(args.instances));
+    let most = args.max_instances.unwrap_or_else(|| processors().max(args.instances));
     if args.instances > most {
         let message = format!("--instances {} is more than --max-instances {most}", args.instances);
         return Err(CommandError::new(Kind::Usage, message));
@@ -167,14 +163,11 @@ fn plain(text: &str) -> String {
     plain.trim_start_matches('.').to_owned()
 }
 
-fn not_servable(error: NotServable) -> CommandError {
+fn not_servable(error: NotServable, handler_type: &str, catalog: &Catalog) -> CommandError {
     let words = error.to_string();
     match error {
         NotServable::Settings(error) => error.into(),
-        NotServable::Unknown { near, .. } => CommandError::new(Kind::Usage, words).hint(match near {
-            Some(near) => format!("did you mean `{near}`?"),
-            None => "`pop handlers` lists the types".to_owned(),
-        }),
+        NotServable::Unknown(_) => unknown_type(handler_type, catalog),
         NotServable::BuiltIn(_) => CommandError::new(Kind::Usage, words),
         NotServable::Missing { .. } | NotServable::Program(..) | NotServable::Secret(..) => {
             CommandError::new(Kind::Registry, words)

@@ -40,7 +40,7 @@ pub(crate) fn handlers(args: &HandlersArgs) -> Result<u8, CommandError> {
     Ok(exit_code(&faults))
 }
 
-fn refuse_faulty_registry(faults: &TextFaults) -> Result<(), CommandError> {
+pub(super) fn refuse_faulty_registry(faults: &TextFaults) -> Result<(), CommandError> {
     if faults.registry.iter().any(Fault::is_error) {
         return Err(CommandError::printed(Kind::Registry));
     }
@@ -102,11 +102,16 @@ fn show(
         ui::print(&format!("{handler_type}: built in, needs no registry entry\n"));
         return Ok(());
     }
+    Err(unknown_type(handler_type, catalog))
+}
+
+/// The error for a type that no handler serves.
+pub(super) fn unknown_type(handler_type: &str, catalog: &Catalog) -> CommandError {
     let error = CommandError::new(Kind::Usage, format!("no handler serves type `{handler_type}`"));
-    Err(match nearest(handler_type, catalog.types()) {
+    match nearest(handler_type, catalog.types()) {
         Some(near) => error.hint(format!("did you mean `{near}`?")),
         None => error.hint("`pop handlers` lists the types"),
-    })
+    }
 }
 
 /// Name, value, place in the file, and description of the origin.
