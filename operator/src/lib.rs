@@ -16,7 +16,6 @@ mod finalizer;
 mod handler;
 mod kinds;
 mod lease;
-
 mod object;
 mod overlay;
 mod path;
@@ -33,7 +32,6 @@ pub use failable::{Failable, FailableHandler, HandlerResult};
 pub use finalizer::{Phase, add_finalizer, phase, remove_finalizer};
 pub use handler::{Error, FinalizeResponse, Handler, SyncRequest, SyncResponse};
 pub use kinds::{ChildConfig, ConfigError, KindConfig, OperatorConfig, Ownership, Strategy};
-
 pub use lease::{Action, Answer, Input, LeaderElection, Lease, LeaseSettings};
 pub use object::{GroupKind, ObjectId, controller_of, is_deleting, metadata_text};
 pub use overlay::{applied_paths, dropped_paths, lay_over, remove_paths};

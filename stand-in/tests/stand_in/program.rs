@@ -12,14 +12,17 @@ use tokio::process::Command;
 use tokio::time::timeout;
 
 /// Two definitions in one file.
-const DEFINITIONS: &str = "
+fn definitions() -> String {
+    let definition = |plural: &str, kind: &str| {
+        format!(
+            "
 apiVersion: apiextensions.k8s.io/v1
 kind: CustomResourceDefinition
-metadata: {name: balls.pop.test}
+metadata: {{name: {plural}.pop.test}}
 spec:
   group: pop.test
   scope: Cluster
-  names: {plural: balls, kind: Ball}
+  names: {{plural: {plural}, kind: {kind}}}
   versions:
     - name: v1
       served: true
@@ -28,37 +31,24 @@ spec:
         openAPIV3Schema:
           type: object
           properties:
-            spec: {type: object, properties: {size: {type: integer}}}
----
-apiVersion: apiextensions.k8s.io/v1
-kind: CustomResourceDefinition
-metadata: {name: bats.pop.test}
-spec:
-  group: pop.test
-  scope: Cluster
-  names: {plural: bats, kind: Bat}
-  versions:
-    - name: v1
-      served: true
-      storage: true
-      schema:
-        openAPIV3Schema:
-          type: object
-          properties:
-            spec: {type: object, properties: {size: {type: integer}}}
-";
+            spec: {{type: object, properties: {{size: {{type: integer}}}}}}
+"
+        )
+    };
+    format!("{}---{}", definition("balls", "Ball"), definition("bats", "Bat"))
+}
 
 #[tokio::test]
 async fn the_program_serves_until_sigterm_and_leaves_no_process() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("config");
-    let definitions = folder.path().join("crds.yaml");
-    std::fs::write(&definitions, DEFINITIONS).unwrap();
+    let file = folder.path().join("crds.yaml");
+    std::fs::write(&file, definitions()).unwrap();
     let mut program = Command::new(env!("CARGO_BIN_EXE_pop-stand-in"))
         .args(["--node-label", "disk=ssd", "--kind", "pop.test/v1/toys/Toy:status", "--kubeconfig"])
         .arg(&path)
         .arg("--crd")
-        .arg(&definitions)
+        .arg(&file)
         .stdout(Stdio::piped())
         .kill_on_drop(true)
         .spawn()
