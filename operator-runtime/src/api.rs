@@ -65,6 +65,15 @@ pub(crate) struct Page {
     pub(crate) next: Option<String>,
 }
 
+/// Which objects of a kind are listed and watched.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Scope {
+    /// The only namespace; none for all.
+    pub(crate) namespace: Option<String>,
+    /// Label selector; none for all objects.
+    pub(crate) selector: Option<String>,
+}
+
 /// The API server.
 #[derive(Clone)]
 pub(crate) struct Api {
@@ -73,6 +82,8 @@ pub(crate) struct Api {
     timeout: Duration,
 }
 
+/// Time limit of a single read.
+const READ: Duration = Duration::from_secs(20);
 /// The greatest number of objects in one page of a list.
 const PAGE: u32 = 500;
 
@@ -85,12 +96,18 @@ impl Api {
     pub(crate) async fn list(
         &self,
         kind: &KindConfig,
-        namespace: Option<&str>,
+        scope: &Scope,
         next: Option<String>,
     ) -> Result<Page, ApiError> {
-        let params = ListParams { limit: Some(PAGE), continue_token: next, ..ListParams::default() };
+        let Scope { namespace, selector } = scope;
+        let params = ListParams {
+            limit: Some(PAGE),
+            continue_token: next,
+            label_selector: selector.clone(),
+            ..ListParams::default()
+        };
         let request = |path: String| Request::new(path).list(&params).map_err(kube::Error::BuildRequest);
-        let mut list = self.send("list", kind, namespace, None, request).await?;
+        let mut list = self.send("list", kind, namespace.as_deref(), None, request).await?;
         let text = |key: &str| list["metadata"][key].as_str().unwrap_or_default().to_owned();
         let (version, next) =
             (text("resourceVersion"), Some(text("continue")).filter(|next| !next.is_empty()));
@@ -109,15 +126,18 @@ impl Api {
     pub(crate) async fn watch(
         &self,
         kind: &KindConfig,
-        namespace: Option<&str>,
+        scope: &Scope,
         version: &str,
         duration: Duration,
     ) -> Result<BoxStream<'static, Result<WatchEvent<Value>, ApiError>>, ApiError> {
+        let Scope { namespace, selector } = scope;
+        let namespace = namespace.as_deref();
         let action = action("watch", kind, namespace, None);
         let failed = |problem| ApiError { action: action.clone(), problem };
         let path = path(kind, namespace, None).map_err(failed)?;
         let seconds = u32::try_from(duration.as_secs()).unwrap_or(290).max(1);
-        let params = WatchParams::default().timeout(seconds);
+        let params =
+            WatchParams { label_selector: selector.clone(), ..WatchParams::default().timeout(seconds) };
         let of_kube = |error| Problem::Request(Box::new(error));
         let request = Request::new(path).watch(&params, version);
         let request = request.map_err(|error| failed(of_kube(kube::Error::BuildRequest(error))))?;
@@ -213,6 +233,21 @@ impl Api {
         };
         self.metrics.request(verb, started.elapsed(), answer.is_ok());
         answer
+    }
+}
+
+/// Reads an object by namespace and name; none if it does not exist.
+pub async fn read_object(
+    client: &Client,
+    kind: &KindConfig,
+    namespace: Option<&str>,
+    name: &str,
+) -> Result<Option<Value>, pop_operator::Error> {
+    let api = Api::new(client.clone(), Arc::default(), READ);
+    match api.get(kind, namespace, name).await {
+        Ok(object) => Ok(Some(object)),
+        Err(error) if error.code() == Some(404) => Ok(None),
+        Err(error) => Err(error.into()),
     }
 }
 

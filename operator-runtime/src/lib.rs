@@ -12,6 +12,7 @@
 
 mod api;
 mod cache;
+mod events;
 mod health;
 mod http;
 mod lease;
@@ -23,5 +24,7 @@ mod settings;
 mod sync;
 mod watch;
 
+pub use api::read_object;
+pub use kube::Client;
 pub use operator::{Operator, run};
 pub use settings::{HttpSettings, LeaseTarget, RuntimeError, Settings};

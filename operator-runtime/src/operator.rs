@@ -1,7 +1,8 @@
 //! The loop of an operator: starts syncs, waits for their ends, and ends gracefully.
 
-use crate::api::Api;
+use crate::api::{Api, Scope};
 use crate::cache::{Cache, Role};
+use crate::events::Events;
 use crate::health::{BEAT, Health};
 use crate::http::{Pages, serve};
 use crate::lease::{Leadership, drive};
@@ -87,12 +88,14 @@ impl<H: Handler> Operator<H> {
         let metrics = Arc::new(Metrics::default());
         let roles = roles(&config).into_iter().map(|(role, _)| role);
         let health = Arc::new(Health::new(roles, settings.watch_duration));
+        let events = Events::new(client.clone(), &config.name, settings.request_timeout);
         let api = Api::new(client, Arc::clone(&metrics), settings.request_timeout);
         let cache = Arc::new(Cache::new(&config));
         let leadership = Leadership::new(settings.lease.as_ref());
         let work = Arc::<Work>::default();
         let syncer =
-            Arc::new(Syncer { config, handler, api, cache, work: Arc::clone(&work), leadership, metrics });
+            Syncer { config, handler, api, cache, work: Arc::clone(&work), leadership, metrics, events };
+        let syncer = Arc::new(syncer);
         Ok(Self { syncer, settings, listener, work, health })
     }
 
@@ -172,9 +175,12 @@ impl<H: Handler> Operator<H> {
 
     fn watches(&self) -> Vec<KindWatch> {
         let watch = |(role, kind)| KindWatch {
+            scope: Scope {
+                namespace: self.syncer.config.namespace.clone(),
+                selector: if role == Role::Parent { None } else { self.syncer.config.child_selector() },
+            },
             role,
             kind,
-            namespace: self.syncer.config.namespace.clone(),
             duration: self.settings.watch_duration,
             api: self.syncer.api.clone(),
             cache: Arc::clone(&self.syncer.cache),

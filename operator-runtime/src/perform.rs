@@ -1,4 +1,5 @@
-//! Performs the writes of a pass: in order, each with its precondition, until the first error.
+//! Performs the writes of a pass: in order, each with its precondition, until the first error. Only the status is written
+//! also after the error of a child: it tells of the children that were seen.
 
 use crate::api::{Api, ApiError};
 use crate::cache::{Cache, Role};
@@ -21,7 +22,7 @@ pub(crate) enum Outcome {
     ParentGone,
     /// This replica does not lead any more. The other writes are left out.
     NotLeading,
-    /// A write failed. Those behind it are left out.
+    /// A write failed. Those behind it are left out, except the status.
     Failed(ApiError),
 }
 
@@ -45,9 +46,10 @@ enum Effect {
 impl Writer<'_> {
     /// Performs the writes.
     pub(crate) async fn perform(&self, writes: &[Write], guard: &mut SettleGuard) -> Outcome {
-        let mut has_changed = false;
+        let (mut has_changed, mut failed) = (false, None);
         for write in writes {
-            if self.is_held_up(write) {
+            let is_left_out = failed.is_some() && !matches!(write, Write::ReplaceStatus(_));
+            if is_left_out || self.is_held_up(write) {
                 continue;
             }
             // the Lease may end during a pass
@@ -58,10 +60,10 @@ impl Writer<'_> {
                 Ok(Effect::Changed) => has_changed = true,
                 Ok(Effect::Unchanged) => {}
                 Err(error) if error.code() == Some(404) && is_of_parent(write) => return Outcome::ParentGone,
-                Err(error) => return Outcome::Failed(error),
+                Err(error) => failed = failed.or(Some(error)),
             }
         }
-        Outcome::Done { has_changed }
+        failed.map_or(Outcome::Done { has_changed }, Outcome::Failed)
     }
 
     /// Whether the objects of a child's kind are not known, so that a write could be wrong.

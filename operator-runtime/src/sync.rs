@@ -2,6 +2,7 @@
 
 use crate::api::Api;
 use crate::cache::Cache;
+use crate::events::{Events, reference};
 use crate::lease::Leadership;
 use crate::metrics::Metrics;
 use crate::perform::{Outcome, Writer, id_of};
@@ -21,6 +22,8 @@ pub(crate) struct Memory {
     guard: SettleGuard,
     /// Syncs in a row that changed something.
     pub(crate) changes: u32,
+    /// Why the last sync failed.
+    last_failure: Option<String>,
 }
 
 /// When a parent is synced again.
@@ -47,6 +50,9 @@ pub(crate) struct SyncEnd {
     pub(crate) has_failed: Option<bool>,
 }
 
+/// Why a sync failed: a reason for metrics, and a message.
+type Failure = (&'static str, String);
+
 /// What every sync of an operator needs.
 pub(crate) struct Syncer<H> {
     pub(crate) config: OperatorConfig,
@@ -56,6 +62,7 @@ pub(crate) struct Syncer<H> {
     pub(crate) work: Arc<Work>,
     pub(crate) leadership: Leadership,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) events: Events,
 }
 
 impl<H: Handler> Syncer<H> {
@@ -66,19 +73,27 @@ impl<H: Handler> Syncer<H> {
         };
         let mut request = SyncRequest::observe(&self.config, snapshot.parent, snapshot.objects);
         request.failures = failures;
+        request.last_failure = memory.last_failure.take();
         let started = Instant::now();
         let parent = ObjectId::of(&request.parent).map(|id| id.to_string()).unwrap_or_default();
-        let (phase, next, has_failed) = match self.call(request, &mut memory).await {
+        let subject = reference(&request.parent);
+        let (phase, next, failure) = match self.call(request, &mut memory).await {
             Ok((request, pass)) => {
-                let (next, has_failed) = self.perform(&uid, &parent, &request, &pass, &mut memory).await;
-                (Some(pass.phase), next, has_failed)
+                let (next, ended) = self.perform(&uid, &request, &pass, &mut memory).await;
+                (Some(pass.phase), next, ended)
             }
-            Err((reason, message)) => {
-                warn!(parent, reason, "the sync failed: {message}");
-                self.metrics.error(reason);
-                (None, Next::Backoff, Some(true))
-            }
+            Err((reason, message)) => (None, Next::Backoff, Some(Err((reason, message)))),
         };
+        let has_failed = failure.as_ref().map(Result::is_err);
+        if let Some(Err((reason, message))) = failure {
+            warn!(parent, reason, "the sync failed: {message}");
+            self.metrics.error(reason);
+            // another write of the parent came first: the next sync sees it
+            if reason != "conflict" || failures > 1 {
+                self.events.failed(subject, failures.saturating_add(1), reason, &message);
+            }
+            memory.last_failure = Some(message);
+        }
         self.metrics.sync(label(phase), started.elapsed());
         memory.changes = if next == Next::AtOnce { memory.changes.saturating_add(1) } else { 0 };
         SyncEnd { memory, next, has_failed }
@@ -89,7 +104,7 @@ impl<H: Handler> Syncer<H> {
         self: &Arc<Self>,
         request: SyncRequest,
         memory: &mut Memory,
-    ) -> Result<(SyncRequest, Pass), (&'static str, String)> {
+    ) -> Result<(SyncRequest, Pass), Failure> {
         let (this, guard) = (Arc::clone(self), std::mem::take(&mut memory.guard));
         let called = spawn_blocking(move || {
             let pass = reconcile(&this.config, &this.handler, &request, &guard);
@@ -114,11 +129,10 @@ impl<H: Handler> Syncer<H> {
     async fn perform(
         &self,
         uid: &str,
-        parent: &str,
         request: &SyncRequest,
         pass: &Pass,
         memory: &mut Memory,
-    ) -> (Next, Option<bool>) {
+    ) -> (Next, Option<Result<(), Failure>>) {
         let Self { config, api, cache, work, leadership, .. } = self;
         let writer = Writer { config, api, cache, work, leadership, uid };
         let outcome = writer.perform(&pass.writes, &mut memory.guard).await;
@@ -127,26 +141,23 @@ impl<H: Handler> Syncer<H> {
         memory.guard.retain_children(|id| needed.contains(id));
         match outcome {
             Outcome::Done { has_changed } => {
-                if pass.has_failed {
-                    self.metrics.error("handler");
-                    warn!(parent, "the sync failed: the handler answered with an error status");
-                } else {
-                    cache.withdraw(uid);
-                }
                 let next = match pass.again_after {
                     _ if has_changed && !pass.has_failed => Next::AtOnce,
                     Some(Duration::ZERO) => Next::AtOnce,
                     Some(after) => Next::After(after),
                     None => Next::Change,
                 };
-                (next, Some(pass.has_failed))
+                if pass.has_failed {
+                    let message = "the handler answered with an error status".to_owned();
+                    return (next, Some(Err(("handler", message))));
+                }
+                cache.withdraw(uid);
+                (next, Some(Ok(())))
             }
             Outcome::ParentGone | Outcome::NotLeading => (Next::Change, None),
             Outcome::Failed(error) => {
                 let reason = if error.code() == Some(409) { "conflict" } else { "write" };
-                warn!(parent, reason, "the sync failed: {error}");
-                self.metrics.error(reason);
-                (Next::Backoff, Some(true))
+                (Next::Backoff, Some(Err((reason, error.to_string()))))
             }
         }
     }

@@ -3,7 +3,7 @@
 //! kube's `watcher` restarts a watch that ended without a pause, does not say whether it is alive, and passes objects
 //! through typed metadata. Here each short-lived watch is followed by a growing pause, and objects stay as they are.
 
-use crate::api::{Api, ApiError};
+use crate::api::{Api, ApiError, Scope};
 use crate::cache::{Cache, Role};
 use crate::health::Health;
 use crate::metrics::Metrics;
@@ -41,7 +41,7 @@ fn pauses() -> Backoff {
 pub(crate) struct KindWatch {
     pub(crate) role: Role,
     pub(crate) kind: KindConfig,
-    pub(crate) namespace: Option<String>,
+    pub(crate) scope: Scope,
     pub(crate) duration: Duration,
     pub(crate) api: Api,
     pub(crate) cache: Arc<Cache>,
@@ -105,7 +105,7 @@ impl KindWatch {
     async fn list(&self) -> Result<String, ApiError> {
         let (mut items, mut next) = (Vec::new(), None);
         let version = loop {
-            let page = self.api.list(&self.kind, self.namespace.as_deref(), next.take()).await?;
+            let page = self.api.list(&self.kind, &self.scope, next.take()).await?;
             self.health.contact(&self.role);
             items.extend(page.items);
             match page.next {
@@ -121,7 +121,7 @@ impl KindWatch {
 
     /// Follows the changes after a version, and moves the version on.
     async fn watch(&self, version: &mut String) -> End {
-        let opened = self.api.watch(&self.kind, self.namespace.as_deref(), version, self.duration).await;
+        let opened = self.api.watch(&self.kind, &self.scope, version, self.duration).await;
         let mut events = match opened {
             Ok(events) => events,
             Err(error) => return End::Failed(error),
@@ -144,35 +144,27 @@ impl KindWatch {
 
     fn see(&self, event: WatchEvent<Value>, version: &mut String) -> Option<End> {
         let kind = self.kind.group_kind().to_string();
-        let count = |event| self.metrics.event(&kind, event);
-        let mut move_on = |object: &Value| {
-            if let Some(new) = metadata_text(object, "resourceVersion") {
-                new.clone_into(version);
-            }
-        };
+        let mut see =
+            |event: &'static str, object: Value, update: fn(&Cache, &Role, Value) -> BTreeSet<String>| {
+                self.metrics.event(&kind, event);
+                if let Some(new) = metadata_text(&object, "resourceVersion") {
+                    new.clone_into(version);
+                }
+                self.add(&update(&self.cache, &self.role, object));
+            };
         match event {
-            WatchEvent::Added(object) => {
-                count("added");
-                move_on(&object);
-                self.add(&self.cache.apply(&self.role, object));
-            }
-            WatchEvent::Modified(object) => {
-                count("modified");
-                move_on(&object);
-                self.add(&self.cache.apply(&self.role, object));
-            }
+            WatchEvent::Added(object) => see("added", object, Cache::apply),
+            WatchEvent::Modified(object) => see("modified", object, Cache::apply),
             WatchEvent::Deleted(object) => {
-                count("deleted");
-                move_on(&object);
-                self.add(&self.cache.remove(&self.role, &object));
+                see("deleted", object, |cache, role, object| cache.remove(role, &object));
             }
             WatchEvent::Bookmark(bookmark) => {
-                count("bookmark");
+                self.metrics.event(&kind, "bookmark");
                 self.cache.advance(&self.role, &bookmark.metadata.resource_version);
                 *version = bookmark.metadata.resource_version;
             }
             WatchEvent::Error(status) => {
-                count("error");
+                self.metrics.event(&kind, "error");
                 if status.code != 410 {
                     warn!(%kind, message = status.message, "the API server ended a watch");
                 }

@@ -58,6 +58,8 @@ pub struct SyncRequest {
     pub children: Vec<Value>,
     /// Calls for this parent that failed in a row before this one.
     pub failures: u32,
+    /// Why the last call or its writes failed; none after a success. A status may tell it.
+    pub last_failure: Option<String>,
     /// Other objects that could be in the way of a child.
     pub(crate) others: Vec<Value>,
 }
@@ -65,7 +67,7 @@ pub struct SyncRequest {
 impl SyncRequest {
     /// A request with children that all belong to the parent, for tests of a handler.
     pub fn new(parent: Value, children: Vec<Value>) -> Self {
-        let mut request = Self { parent, children, failures: 0, others: Vec::new() };
+        let mut request = Self { parent, children, failures: 0, last_failure: None, others: Vec::new() };
         request.children.sort_by_cached_key(ObjectId::of);
         request
     }

@@ -78,6 +78,9 @@ pub struct OperatorConfig {
     pub finalizer: String,
     /// The only namespace that the operator watches; none for all.
     pub namespace: Option<String>,
+    /// Whether only objects with the ownership label are watched. All others cost no memory. A child that loses the
+    /// label is found again, because its name is taken.
+    pub watches_only_labelled: bool,
 }
 
 /// A configuration that cannot work.
@@ -119,6 +122,7 @@ impl OperatorConfig {
             applied_annotation: "pop-rs.dev/applied-paths".to_owned(),
             finalizer: format!("pop-rs.dev/{name}"),
             namespace: None,
+            watches_only_labelled: false,
         }
     }
 
@@ -177,6 +181,11 @@ impl OperatorConfig {
             (false, true) => Ownership::OnlyLabel,
             (false, false) => Ownership::Foreign,
         }
+    }
+
+    /// The label selector of the watches of children; none for all objects.
+    pub fn child_selector(&self) -> Option<String> {
+        self.watches_only_labelled.then(|| format!("{}={}", self.ownership_label, self.name))
     }
 
     /// The labels that each child of a parent has.

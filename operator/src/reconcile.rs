@@ -16,7 +16,8 @@ use std::time::Duration;
 pub struct Pass {
     /// What was done about the parent.
     pub phase: Phase,
-    /// The writes, in order. After an error of one, those behind it are left out, and the pass counts as failed.
+    /// The writes, in order. After an error of one, those behind it are left out except the status, and the pass counts as
+    /// failed.
     pub writes: Vec<Write>,
     /// Time until the next pass if nothing changes; none waits for a change.
     pub again_after: Option<Duration>,
