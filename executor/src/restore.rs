@@ -2,11 +2,11 @@
 
 use crate::journal::JournalError;
 use pop_agenda::{
-    EventRecord, OpIx, Plan, PriorOutcome, PriorOutcomes, RunEvent, RunOptions, RunTime, Scheduler,
+    EventRecord, Finally, OpIx, Plan, PriorOutcome, PriorOutcomes, RunEvent, RunOptions, RunTime, Scheduler,
 };
 use pop_contract::{AgendaProgress, Millis, OperationReached, ProcessingState};
 use serde_json::Value;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -88,7 +88,24 @@ pub fn adopt(plan: &Plan, progress: AgendaProgress) -> PriorOutcomes {
         }
     }
     adopted.planned.sort_by_key(|adopted| adopted.op);
+    forget_clean_up(plan, &mut adopted.planned);
     adopted
+}
+
+/// Forgets the outcomes of clean-up that must run again: the run ends again, as after a resume (`finally` in
+/// docs/formats/agenda.md).
+fn forget_clean_up(plan: &Plan, adopted: &mut Vec<PriorOutcome<OpIx>>) {
+    let done: HashSet<OpIx> =
+        adopted.iter().filter(|prior| prior.result.is_some()).map(|prior| prior.op).collect();
+    let is_repeated = |op: OpIx| match plan.operation(op).rare.as_ref().and_then(|rare| rare.finally) {
+        None => false,
+        Some(Finally::Always) => true,
+        Some(Finally::WhenRepeated) if plan.operation(op).is_last() => {
+            plan.operations().any(|(other, planned)| !planned.is_last() && !done.contains(&other))
+        }
+        Some(Finally::WhenRepeated) => plan.graph().dependencies(op).any(|edge| !done.contains(&edge.on)),
+    };
+    adopted.retain(|prior| !is_repeated(prior.op));
 }
 
 #[cfg(test)]
@@ -113,6 +130,28 @@ mod tests {
             .into_iter()
             .map(|a| (a.op.0, a.result.as_deref().cloned(), a.progress.is_some()))
             .collect()
+    }
+
+    #[test]
+    fn clean_up_of_an_earlier_run_is_done_again() {
+        let operations = json!([
+            {"name": "x", "type": "sample"}, {"name": "y", "type": "sample"},
+            {"name": "tells", "type": "sample", "params": {"finally": true}},
+            {"name": "undoes", "type": "sample", "params": {"finally": "whenRepeated"}},
+            {"name": "undoesX", "type": "sample", "params": {"finally": "whenRepeated", "dependsOn": "x"}},
+        ]);
+        let agenda = Agenda::parse(json!({ "operations": operations }), &mut Vec::new()).unwrap();
+        let plan = Plan::build(agenda, &Catalog::default(), LaunchType::Local, &mut Vec::new()).unwrap();
+        let adopted = |names: &[&str]| {
+            let entry = |name: &&str| json!({"operation": name, "processingState": "COMPLETE", "processingStateMessage": "succeeded"});
+            let entries: Vec<Value> = names.iter().map(entry).collect();
+            let progress =
+                AgendaProgress::parse(&json!({ "operationProgress": entries }).to_string()).unwrap();
+            adopt(&plan, progress).planned.iter().map(|prior| prior.op.0).collect::<Vec<_>>()
+        };
+        assert_eq!(adopted(&["x", "tells", "undoes", "undoesX"]), [0, 4]);
+        assert_eq!(adopted(&["x", "y", "tells", "undoes", "undoesX"]), [0, 1, 3, 4]);
+        assert_eq!(adopted(&["y", "undoesX"]), [1]);
     }
 
     #[test]
