@@ -3,25 +3,19 @@
 
 use crate::dispatcher::{InstanceId, RequestId};
 use crate::message::{Reply, Request};
-use crate::settings::HandlerProgram;
-use pop_contract::{Blame, Failure, judge};
-use pop_field_retriever::names::environment as variable;
+use pop_contract::{Failure, judge};
 use pop_launchers::{
-    LaunchEnd, LaunchEvent, LaunchId, LaunchOrder, LaunchUpdate, RunOnce, WarmOrder, handler_program, label,
-    pass_payload, write_private,
+    HandlerProgram, HandlerTask, LaunchEnd, LaunchEvent, LaunchId, LaunchOrder, LaunchUpdate, NOT_WARM,
 };
 use pop_registry::WarmSettings;
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::io;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::PathBuf;
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 
-/// Code of the failure that a program which does not serve many requests has when it is only to be started.
-const NOT_WARM: &str = "not-warm";
 /// Time without work after which an instance stops: longer than any server lives.
 const FOREVER: Duration = Duration::from_hours(10_000);
 
@@ -71,7 +65,7 @@ impl Instances {
             given => given,
         };
         let (launches, work) = (HashMap::new(), HashMap::new());
-        let template = template(&program, grace);
+        let template = program.order(grace);
         Ok(Self { program, template, logs, folder, events, last: 0, runs_once: false, launches, work })
     }
 
@@ -86,82 +80,42 @@ impl Instances {
     }
 
     fn warm(&self) -> Option<WarmSettings> {
-        let warm = self.program.entry.warm?;
-        self.program.on.capabilities().no_warm_instances.is_none().then_some(warm)
+        self.program.warm().map(lane)
     }
 
     /// Starts a warm instance. Its end is that of a launch without a request.
     pub(crate) fn start(&mut self, instance: InstanceId) {
-        let not_warm: RunOnce = Arc::new(|_| {
-            Err(Failure::new(Blame::Handler, NOT_WARM, "the program does not stay to serve many requests"))
-        });
-        self.launch(Work { instance, request: None, has_file: false }, Vec::new(), None, not_warm);
+        let task = HandlerTask::start(self.next());
+        self.launch(Work { instance, request: None, has_file: false }, task);
     }
 
     /// Gives an instance a request.
     pub(crate) fn handle(&mut self, instance: InstanceId, id: RequestId, request: &Request) {
-        let variables = vec![
-            (variable::OPERATION_NAME.to_owned(), request.command.clone()),
-            (variable::ACTION.to_owned(), request.command.clone()),
-            (variable::ATTEMPT.to_owned(), "1".to_owned()),
-        ];
-        let payload: Arc<str> = request.parameters.to_string().into();
-        let run_once = self.run_once(variables.clone(), Arc::clone(&payload));
+        let number = self.next();
+        let task = HandlerTask::new(number, &request.command, &request.parameters, self.payload_file(number));
         let has_file = !self.are_warm();
-        self.launch(Work { instance, request: Some(id), has_file }, variables, Some(payload), run_once);
+        self.launch(Work { instance, request: Some(id), has_file }, task);
+    }
+
+    fn next(&mut self) -> u64 {
+        self.last += 1;
+        self.last
     }
 
     fn payload_file(&self, launch: u64) -> PathBuf {
         self.folder.path().join(format!("{launch}.payload"))
     }
 
-    /// Completes the order of a program that is run for one request.
-    fn run_once(&self, variables: Vec<(String, String)>, payload: Arc<str>) -> RunOnce {
-        let entry = Arc::clone(&self.program.entry);
-        let file = self.payload_file(self.last + 1);
-        Arc::new(move |order| {
-            let write = |file: &Path, text: &str| write_private(file, text.as_bytes());
-            pass_payload(&mut order.program, &payload, file.clone(), &entry, &write)?;
-            order.program.env.extend(variables.iter().cloned());
-            Ok(())
-        })
-    }
-
-    fn launch(
-        &mut self,
-        work: Work,
-        variables: Vec<(String, String)>,
-        payload: Option<Arc<str>>,
-        run_once: RunOnce,
-    ) {
-        self.last += 1;
-        let (id, instance) = (LaunchId(self.last), work.instance);
-        let HandlerProgram { entry, launcher, launch_name, .. } = &self.program;
-        let mut order = LaunchOrder {
-            name: format!("{launch_name}-{}", self.last),
-            log: self.logs.as_ref().map(|folder| folder.join(format!("{}.log", name(instance)))),
-            ..self.template.clone()
-        };
-        let completed = match self.warm().filter(|_| !self.runs_once) {
-            Some(warm) => {
-                order.warm = Some(Box::new(WarmOrder {
-                    settings: lane(warm),
-                    handler: entry.id.clone(),
-                    version: entry.version.clone(),
-                    subject: self.last,
-                    lane: Some(instance.0),
-                    variables,
-                    payload,
-                    run_once,
-                }));
-                Ok(())
-            }
-            None => run_once(&mut order),
-        };
+    fn launch(&mut self, work: Work, task: HandlerTask) {
+        let (id, instance) = (LaunchId(task.number), work.instance);
+        let task = HandlerTask { lane: Some(instance.0), ..task };
+        let log = self.logs.as_ref().map(|folder| folder.join(format!("{}.log", name(instance))));
+        let warm = self.warm().filter(|_| !self.runs_once);
+        let order = self.program.task_order(&self.template, &task, warm);
         self.launches.insert(instance, id);
         self.work.insert(id, work);
-        match completed {
-            Ok(()) => launcher.launch(id, order, &self.events),
+        match order {
+            Ok(order) => self.program.launcher.launch(id, LaunchOrder { log, ..order }, &self.events),
             Err(failure) => {
                 let event = LaunchEvent::Ended(Box::new(LaunchEnd::failed(failure)));
                 let events = self.events.clone();
@@ -202,21 +156,6 @@ impl Instances {
     /// Ends all instances.
     pub(crate) async fn close(self) {
         self.program.launcher.close().await;
-    }
-}
-
-/// The part of an order that all launches of a program have in common.
-fn template(program: &HandlerProgram, grace: Duration) -> LaunchOrder {
-    let HandlerProgram { entry, on, home, mark, dependencies, .. } = program;
-    let labels = [(label::RUN, mark.as_str()), (label::OPERATION, &entry.name), (label::ATTEMPT, "1")];
-    let mut program = handler_program(entry, *on, home.as_deref());
-    program.env.extend(dependencies.iter().cloned());
-    program.pod = on.capabilities().needs_image.then(|| Arc::clone(&entry.pod));
-    LaunchOrder {
-        program,
-        labels: labels.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
-        grace: Some(grace),
-        ..LaunchOrder::default()
     }
 }
 

@@ -27,4 +27,4 @@ pub use message::{BadRequest, Echo, Reply, Request};
 pub use peers::Endpoint;
 pub use routes::{DEPENDENCY_VARIABLE, DependencyError, dependency_variables};
 pub use server::Server;
-pub use settings::{DEFAULT_QUEUE, HandlerProgram, MAX_QUEUE, ServeSettings};
+pub use settings::{DEFAULT_QUEUE, MAX_QUEUE, ServeSettings};

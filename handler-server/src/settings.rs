@@ -2,31 +2,9 @@
 
 use crate::kind::ServeKind;
 use crate::peers::Endpoint;
-use pop_contract::LaunchType;
-use pop_launchers::Launcher;
-use pop_registry::Entry;
+use pop_launchers::HandlerProgram;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
-
-/// The program that handles the requests, and how it starts.
-#[derive(Clone)]
-pub struct HandlerProgram {
-    /// The handler.
-    pub entry: Arc<Entry>,
-    /// Starts its instances.
-    pub launcher: Arc<dyn Launcher>,
-    /// How the launcher launches.
-    pub on: LaunchType,
-    /// The registry's folder, against which its relative programs are resolved.
-    pub home: Option<PathBuf>,
-    /// The run that its containers belong to: the same for a server that takes the place of a killed one.
-    pub mark: String,
-    /// Beginning of the names of launches, unique among all servers.
-    pub launch_name: String,
-    /// Variables with the endpoints of the handlers that it calls ([`dependency_variables`](crate::dependency_variables)).
-    pub dependencies: Vec<(String, String)>,
-}
 
 /// The settings of a server.
 pub struct ServeSettings {

@@ -12,6 +12,8 @@ mod bounded;
 mod choose;
 #[cfg(feature = "docker")]
 mod docker;
+mod handler_calls;
+mod handler_order;
 mod handler_program;
 #[cfg(feature = "kubernetes")]
 mod kube;
@@ -35,6 +37,8 @@ mod warm;
 pub use choose::{UnavailableLauncher, choose};
 #[cfg(feature = "docker")]
 pub use docker::{DockerLauncher, container_body};
+pub use handler_calls::{CallError, CallSettings, HandlerCalls};
+pub use handler_order::{HandlerProgram, HandlerTask, NOT_WARM};
 pub use handler_program::{WriteFile, handler_program, pass_payload};
 #[cfg(feature = "kubernetes")]
 pub use kube::{KubernetesLauncher, client, pod_manifest};

@@ -1,22 +1,16 @@
 //! `pop handler serve`: serves a handler to callers outside of a run.
 
-use super::go::{event_loop, guard_of, processors, reach};
-use super::handlers::{refuse_faulty_registry, unknown_type};
+use super::go::{event_loop, processors};
+use super::handler_program::{ProgramSource, handler_program, program_mark};
 use super::signals::hear_signals;
-use crate::args::{HandlerServeArgs, Output, StrictArg};
+use crate::args::{HandlerServeArgs, Output};
 use crate::error::{CommandError, Kind};
-use crate::faults::print_handler_faults;
-use crate::launch_data::{launch_data, surroundings, text_files};
 use crate::ui;
-use pop_assembly::{KnownHandlers, NotServable, ServedHandler, TextFaults};
-use pop_field_retriever::LaunchDataWrapper as _;
 use pop_handler_server::{
-    ControlSocket, DependencyError, Endpoint, HandlerProgram, ServeError, ServeKind, ServeSettings, Server,
-    control_folder, dependency_variables, free_id,
+    ControlSocket, DependencyError, Endpoint, ServeError, ServeKind, ServeSettings, Server, control_folder,
+    dependency_variables, free_id,
 };
-use pop_launchers::choose;
-use pop_launchers::process::executor_identity;
-use pop_registry::Catalog;
+use pop_launchers::HandlerProgram;
 use serde_json::json;
 use std::path::Path;
 use std::time::Duration;
@@ -35,7 +29,7 @@ pub(crate) fn serve(args: &HandlerServeArgs) -> Result<u8, CommandError> {
     let max_instances = max_instances(args)?;
     let runtime = event_loop()?;
     let _guard = runtime.enter();
-    let program = if args.kind.runs_program() { Some(handler_program(args, &folder, &id)?) } else { None };
+    let program = if args.kind.runs_program() { Some(served_program(args, &folder, &id)?) } else { None };
     let (signals, stop) = mpsc::unbounded_channel();
     hear_signals(signals)?;
     let logs = args.logs.clone();
@@ -100,29 +94,16 @@ fn announce(args: &HandlerServeArgs, id: &str, server: &Server) {
 }
 
 /// The handler, checked, and its launcher.
-fn handler_program(args: &HandlerServeArgs, folder: &Path, id: &str) -> Result<HandlerProgram, CommandError> {
-    let launch = launch_data(&args.launch, StrictArg::default())?;
-    let surroundings = surroundings()?;
-    let on = launch.external_launch_type().value;
-    if !on.capabilities().reads_host_files {
-        let message = "a handler is served as processes or containers of this machine, not as pods";
-        return Err(CommandError::new(Kind::Usage, message).hint("omit `--on`, or write `--on docker`"));
-    }
-    let files = text_files(&args.registry, &launch, &surroundings);
-    let mut faults = TextFaults::default();
-    let known = KnownHandlers::read(&files, Path::new(""), &mut faults)?;
-    print_handler_faults(&faults, known.registry.as_ref());
-    refuse_faulty_registry(&faults)?;
-    let executor = executor_identity();
-    let mark = mark(folder, id);
-    // pid and start time: no other process of this boot has both
-    let process: Vec<&str> = executor.split('-').take(2).collect();
-    let launch_name = format!("{mark}-{}", process.join("-"));
-    let handler =
-        ServedHandler::of(&known, &args.handler_type, (&mark, &executor), on, &surroundings, &launch);
-    let ServedHandler { entry, home, mut setting } =
-        handler.map_err(|error| not_servable(error, &args.handler_type, &known.catalog))?;
-    let dependencies = dependency_variables(&entry, &args.dependencies).map_err(|error| {
+fn served_program(args: &HandlerServeArgs, folder: &Path, id: &str) -> Result<HandlerProgram, CommandError> {
+    let source = ProgramSource {
+        handler_type: &args.handler_type,
+        registry: &args.registry,
+        launch: &args.launch,
+        mark: mark(folder, id),
+        grace: Duration::from_secs(args.grace),
+    };
+    let program = handler_program(source)?;
+    let variables = dependency_variables(&program.entry, &args.dependencies).map_err(|error| {
         let hint = match &error {
             DependencyError::Missing(names) => {
                 let options = names.iter().map(|name| format!("--dependency {name}=ENDPOINT"));
@@ -132,11 +113,7 @@ fn handler_program(args: &HandlerServeArgs, folder: &Path, id: &str) -> Result<H
         };
         CommandError::new(Kind::Usage, error.to_string()).hint(hint)
     })?;
-    reach(&launch, &surroundings)?;
-    setting.guard_command = Some(guard_of(&executor));
-    setting.grace = Some(Duration::from_secs(args.grace));
-    let launcher = choose(on, setting);
-    Ok(HandlerProgram { entry, launcher, on, home, mark, launch_name, dependencies })
+    Ok(HandlerProgram { variables, ..program })
 }
 
 fn max_instances(args: &HandlerServeArgs) -> Result<u32, CommandError> {
@@ -150,9 +127,7 @@ fn max_instances(args: &HandlerServeArgs) -> Result<u32, CommandError> {
 
 /// What all servers with this id on this machine have in common, and no others that use the same Docker Engine.
 fn mark(folder: &Path, id: &str) -> String {
-    let machine = rustix::system::uname();
-    let place = [machine.nodename().to_bytes(), folder.as_os_str().as_encoded_bytes()].join(&0);
-    format!("{id}-{}", &blake3::hash(&place).to_hex()[..12])
+    program_mark(id, folder.as_os_str().as_encoded_bytes())
 }
 
 /// A text as part of a file name.
@@ -161,18 +136,6 @@ fn plain(text: &str) -> String {
     let plain: String =
         text.chars().map(|character| if keeps(character) { character } else { '-' }).collect();
     plain.trim_start_matches('.').to_owned()
-}
-
-fn not_servable(error: NotServable, handler_type: &str, catalog: &Catalog) -> CommandError {
-    let words = error.to_string();
-    match error {
-        NotServable::Settings(error) => error.into(),
-        NotServable::Unknown(_) => unknown_type(handler_type, catalog),
-        NotServable::BuiltIn(_) => CommandError::new(Kind::Usage, words),
-        NotServable::Missing { .. } | NotServable::Program(..) | NotServable::Secret(..) => {
-            CommandError::new(Kind::Registry, words)
-        }
-    }
 }
 
 fn not_served(error: &ServeError) -> CommandError {

@@ -10,6 +10,7 @@ mod file_lines;
 mod go;
 mod handler;
 mod handler_ctl;
+mod handler_program;
 mod handler_serve;
 mod handlers;
 mod inputs;
