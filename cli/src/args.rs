@@ -9,6 +9,7 @@ mod handlers;
 mod inputs;
 mod manage;
 mod new;
+mod operator;
 mod rerun;
 mod resources;
 mod run;
@@ -27,6 +28,9 @@ pub(crate) use handlers::{
 pub(crate) use inputs::{InputArgs, InputsArgs, PlanningArgs};
 pub(crate) use manage::{CancelArgs, PruneArgs, WaitArgs};
 pub(crate) use new::{NewArgs, NewKind, NewLanguage};
+pub(crate) use operator::{
+    HttpAddress, OperatorCommand, OperatorManifestArgs, OperatorRunArgs, OperatorSource,
+};
 pub(crate) use rerun::RerunArgs;
 pub(crate) use resources::ResourceArgs;
 pub(crate) use run::{ResumeArgs, RunArgs};
@@ -122,7 +126,14 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: HandlerCommand,
     },
-    /// Create the files of a new handler
+    /// Run a Kubernetes operator: that of Agendas, or one whose handler is a program
+    #[command(after_help = exit_codes::OPERATOR)]
+    Operator {
+        /// Command to perform
+        #[command(subcommand)]
+        command: OperatorCommand,
+    },
+    /// Create the files of a new handler or operator
     #[command(after_help = exit_codes::NEW)]
     New(NewArgs),
     /// Print a shell completion script, for example for `source <(pop completions bash)`

@@ -45,6 +45,11 @@ end because its executor died or runs on another host, or its journal is unusabl
 pub(super) const PRUNE: &str =
     "Exit codes: 0 success, 1 internal error, 2 invalid command line, 15 a run cannot be read or deleted";
 
+/// `pop operator`.
+pub(super) const OPERATOR: &str = "\
+Exit codes: 0 success, or stopped by a signal; 1 internal error, 2 invalid command line or operator file, \
+4 invalid registry or settings, 14 cluster unreachable";
+
 /// `pop completions` and `man`.
 pub(super) const PRINT: &str = "Exit codes: 0 success, 1 internal error, 2 invalid command line";
 

@@ -19,6 +19,9 @@ pub(crate) struct RunArgs {
     /// its exit code
     #[arg(long, value_name = "ID", value_parser = run_id)]
     pub(crate) run_id: Option<String>,
+    /// Exit with 0 also after a failure of the run (codes 10 to 13), for platforms that restart a failed program
+    #[arg(long)]
+    pub(crate) exit_zero: bool,
     #[command(flatten)]
     pub(crate) go: GoArgs,
     #[command(flatten)]

@@ -19,6 +19,7 @@ mod man;
 mod manifests;
 mod new;
 mod operation_words;
+mod operator;
 mod plan;
 mod prune;
 mod reload;
@@ -69,6 +70,7 @@ pub(crate) fn perform(cli: Cli) -> Result<u8, CommandError> {
         Command::Handler { command: HandlerCommand::Check(args) } => handler::check(&args),
         Command::Handler { command: HandlerCommand::Serve(args) } => handler_serve::serve(&args),
         Command::Handler { command: HandlerCommand::Ctl(args) } => handler_ctl::control(&args),
+        Command::Operator { command } => operator::operator(&command),
         Command::New(args) => new::new(&args),
         Command::Completions { shell } => {
             ui::print_bytes(&completion::script(shell));

@@ -11,7 +11,15 @@ use pop_executor::RunFolder;
 use pop_field_retriever::LaunchDataWrapper;
 use std::sync::Arc;
 
+/// Exit codes of runs that have ended with a failure; a signal is none.
+const FAILURES: std::ops::RangeInclusive<u8> = 10..=13;
+
 pub(crate) fn run(args: &RunArgs) -> Result<u8, CommandError> {
+    let code = run_agenda(args)?;
+    Ok(if args.exit_zero && FAILURES.contains(&code) { 0 } else { code })
+}
+
+fn run_agenda(args: &RunArgs) -> Result<u8, CommandError> {
     let launch = launch_data(&args.launch, args.strict)?;
     let surroundings = surroundings()?;
     let mut faults = TextFaults::default();
