@@ -22,6 +22,7 @@ mod path;
 mod rbac;
 mod reconcile;
 mod settle;
+pub mod testing;
 mod validate;
 mod write;
 mod write_plan;
