@@ -166,3 +166,29 @@ fn deploy_registry_equals_samples_and_mounts_exist() {
     }
     assert_eq!(registry, samples);
 }
+
+#[test]
+fn operator_manifests_are_those_that_the_operator_needs() {
+    let pop = |arguments: &[&str]| {
+        let ended = std::process::Command::new(env!("CARGO_BIN_EXE_pop")).args(arguments).output().unwrap();
+        String::from_utf8(ended.stdout).unwrap()
+    };
+    let text = |name: &str| fs::read_to_string(root().join("deploy/operator").join(name)).unwrap();
+    assert_eq!(text("10-crd.yaml"), pop(&["operator", "crd", "--agendas"]));
+    assert_eq!(text("20-rbac.yaml"), pop(&["operator", "rbac", "--agendas"]));
+    let deployment = file("deploy/operator/30-deployment.yaml");
+    assert_eq!(again::<k8s_openapi::api::apps::v1::Deployment>(&deployment), deployment);
+    let pod = &deployment["spec"]["template"]["spec"];
+    assert!(
+        text("20-rbac.yaml").contains(&format!("  name: {}\n", pod["serviceAccountName"].as_str().unwrap()))
+    );
+    let settings = object("ConfigMap", "pop-executor-01");
+    let arguments = pod["containers"][0]["args"].as_array().unwrap();
+    assert!(arguments.contains(&settings["metadata"]["name"]), "{arguments:?}");
+    // the example is an agenda without faults
+    let example = file("deploy/operator/example.yaml");
+    let mut faults = Vec::new();
+    let agenda = Agenda::parse(example["spec"]["agenda"].clone(), &mut faults).unwrap();
+    Plan::build(agenda, &Catalog::default(), LaunchType::Kubernetes, &mut faults).unwrap();
+    assert_eq!(faults, []);
+}

@@ -62,7 +62,7 @@ fn read<T>(result: &Value, known: &[&str], take: impl FnOnce(&mut Fields<'_, '_>
     }
     let words = |fault: &Fault| {
         let message = fault.message.trim_end_matches("; it is ignored");
-        match &fault.hint {
+        match fault.label.as_ref().or(fault.hint.as_ref()) {
             Some(hint) => format!("{message} ({hint})"),
             None => message.to_owned(),
         }
@@ -107,7 +107,7 @@ mod tests {
         let wrong = |result: Value| read_sync(&result).unwrap_err().to_string();
         for (result, words) in [
             (json!(null), "the result must be a map, not null"),
-            (json!({"childs": []}), "the result has no field `childs`"),
+            (json!({"childs": []}), "the result has no field `childs` (did you mean `children`?)"),
             (json!({"children": {}}), "`children` must be a list, not a map"),
             (json!({"resyncAfterSeconds": -1}), "`resyncAfterSeconds` must be a number from 0, not `-1`"),
         ] {

@@ -11,6 +11,10 @@ pub enum Kind {
     Bind,
     /// Has the capability `system`: restarts machines. In Rust.
     System,
+    /// A Kubernetes operator in Rust, with the crates `pop-operator` and `pop-operator-runtime`.
+    RustOperator,
+    /// A Kubernetes operator whose handler is a program in Python.
+    PythonOperator,
 }
 
 /// The programming language of a new handler.
@@ -28,7 +32,7 @@ impl Kind {
     /// The name of the handler's capability.
     pub(crate) fn capability(self) -> Option<&'static str> {
         match self {
-            Self::Handler(_) => None,
+            Self::Handler(_) | Self::RustOperator | Self::PythonOperator => None,
             Self::Content => Some("content"),
             Self::Bind => Some("bind"),
             Self::System => Some("system"),

@@ -65,7 +65,17 @@ const KEYWORDS: [&str; 52] = [
 const CARGO_NAMES: [&str; 9] =
     ["alloc", "build", "core", "deps", "examples", "incremental", "proc-macro", "std", "test"];
 /// Dependencies of a handler in Rust.
-const PACKAGES: [&str; 6] = ["pop-handler-base", "schemars", "serde", "serde-json", "tempfile", "tokio"];
+const PACKAGES: [&str; 9] = [
+    "pop-handler-base",
+    "pop-operator",
+    "pop-operator-runtime",
+    "schemars",
+    "serde",
+    "serde-json",
+    "tempfile",
+    "tokio",
+    "tracing-subscriber",
+];
 /// Built-in operation types.
 const BUILT_IN: [&str; 2] = ["exec", "sample"];
 
@@ -110,6 +120,29 @@ impl NameError {
 }
 
 impl Name {
+    /// The kind of a custom resource: `my-sites` becomes `MySite`.
+    pub(crate) fn to_kind(&self) -> String {
+        let singular = self.0.strip_suffix('s').filter(|rest| rest.len() > 1 && !rest.ends_with('s'));
+        let words = singular.unwrap_or(&self.0).split('-');
+        let kind: String = words
+            .flat_map(|word| {
+                let mut letters = word.chars();
+                letters.next().map(|first| first.to_ascii_uppercase()).into_iter().chain(letters)
+            })
+            .collect();
+        kind.chars().take(LONGEST - 2).collect()
+    }
+
+    /// The plural of that kind in paths: `mysites`.
+    pub(crate) fn to_plural(&self) -> String {
+        let kind = self.to_kind().to_ascii_lowercase();
+        match kind.chars().last() {
+            Some('s') => format!("{kind}es"),
+            Some('y') => format!("{}ies", &kind[..kind.len() - 1]),
+            _ => format!("{kind}s"),
+        }
+    }
+
     /// Parses a name.
     pub fn parse(text: &str) -> Result<Self, NameError> {
         let owned = || text.to_owned();

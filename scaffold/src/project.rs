@@ -8,7 +8,7 @@ use crate::{Kind, Name};
 pub enum Toolkit {
     /// This version of the package registry.
     Version(String),
-    /// The folder of the toolkit's package.
+    /// The folder of a checkout with the packages of the toolkit.
     Folder(String),
 }
 
@@ -35,11 +35,11 @@ pub struct NewFile {
 }
 
 impl Toolkit {
-    /// The value of `pop-handler-base =` in Cargo.toml.
-    fn to_toml(&self) -> String {
+    /// The value of a dependency in Cargo.toml; `package` is its folder in a checkout.
+    fn to_toml(&self, package: &str) -> String {
         match self {
             Self::Version(version) => quoted(version),
-            Self::Folder(folder) => format!("{{ path = {} }}", quoted(folder)),
+            Self::Folder(folder) => format!("{{ path = {} }}", quoted(&format!("{folder}/{package}"))),
         }
     }
 }
@@ -53,12 +53,19 @@ impl Default for Toolkit {
 impl Project {
     /// Generates the files; each path occurs once.
     pub fn files(&self) -> Vec<NewFile> {
-        let toolkit = self.toolkit.clone().unwrap_or_default().to_toml();
+        let toolkit = self.toolkit.clone().unwrap_or_default();
+        let [base, operator, runtime] =
+            ["handler-base", "operator", "operator-runtime"].map(|package| toolkit.to_toml(package));
         let crate_name = self.name.to_crate();
+        let (resource, plural) = (self.name.to_kind(), self.name.to_plural());
         let value = |placeholder: &str| match placeholder {
             "name" => Some(self.name.as_str()),
             "crate" => Some(&*crate_name),
-            "toolkit" => Some(&*toolkit),
+            "toolkit" => Some(&*base),
+            "operator" => Some(&*operator),
+            "operator-runtime" => Some(&*runtime),
+            "kind" => Some(&*resource),
+            "plural" => Some(&*plural),
             "capability" => self.kind.capability(),
             "rust-version" => Some(env!("CARGO_PKG_RUST_VERSION")),
             _ => None,
@@ -127,6 +134,8 @@ mod tests {
         Kind::System,
     ];
 
+    const OPERATORS: [Kind; 2] = [Kind::RustOperator, Kind::PythonOperator];
+
     fn project(name: &str, kind: Kind) -> Project {
         Project { name: Name::parse(name).unwrap(), kind, toolkit: None }
     }
@@ -137,19 +146,14 @@ mod tests {
 
     #[test]
     fn every_kind_has_all_files_without_placeholders() {
-        for kind in KINDS {
+        let of_all = ["README.md", "Dockerfile", ".github/workflows/ci.yml", ".gitignore"];
+        let handlers = KINDS.map(|kind| (kind, &["payload.json", "registry.json", "agenda.yaml"][..]));
+        let operators = OPERATORS.map(|kind| (kind, &["operator.yaml", "example.yaml"][..]));
+        for (kind, own) in handlers.into_iter().chain(operators) {
             let files = project("my-probe", kind).files();
             let paths: BTreeSet<&str> = files.iter().map(|file| file.path).collect();
             assert_eq!(paths.len(), files.len(), "a path occurs twice");
-            for path in [
-                "README.md",
-                "payload.json",
-                "registry.json",
-                "agenda.yaml",
-                "Dockerfile",
-                ".github/workflows/ci.yml",
-                ".gitignore",
-            ] {
+            for path in of_all.iter().chain(own) {
                 assert!(paths.contains(path), "{kind:?} has no {path}");
             }
             for file in &files {
@@ -174,6 +178,22 @@ mod tests {
     }
 
     #[test]
+    fn resource_of_an_operator_is_named_after_it() {
+        for (name, kind, plural) in [
+            ("sites", "Site", "sites"),
+            ("web-site", "WebSite", "websites"),
+            ("policy", "Policy", "policies"),
+            ("glass", "Glass", "glasses"),
+            ("s", "S", "ses"),
+        ] {
+            let name = Name::parse(name).unwrap();
+            assert_eq!((name.to_kind().as_str(), name.to_plural().as_str()), (kind, plural));
+        }
+        let longest = Name::parse(&"x".repeat(63)).unwrap();
+        assert!(longest.to_plural().len() <= 63);
+    }
+
+    #[test]
     fn toolkit_is_a_version_or_a_quoted_folder() {
         let manifest = |toolkit| {
             let files = Project { toolkit, ..project("my-probe", Kind::Handler(Language::Rust)) }.files();
@@ -185,7 +205,10 @@ mod tests {
         let version = Toolkit::Version("2.1".to_owned());
         assert_eq!(manifest(Some(version)), "pop-handler-base = \"2.1\"");
         let folder = Toolkit::Folder("/a \"b\"\\{{name}}\u{7f}".to_owned());
-        assert_eq!(manifest(Some(folder)), r#"pop-handler-base = { path = "/a \"b\"\\{{name}}\u007F" }"#);
+        assert_eq!(
+            manifest(Some(folder)),
+            r#"pop-handler-base = { path = "/a \"b\"\\{{name}}\u007F/handler-base" }"#
+        );
     }
 
     #[test]

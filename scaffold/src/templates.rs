@@ -32,6 +32,8 @@ pub(crate) fn templates(kind: Kind) -> &'static [Template] {
         Kind::Content => &CONTENT,
         Kind::Bind => &BIND,
         Kind::System => &SYSTEM,
+        Kind::RustOperator => &RUST_OPERATOR,
+        Kind::PythonOperator => &PYTHON_OPERATOR,
     }
 }
 
@@ -96,4 +98,30 @@ const SHELL_HANDLER: [Template; 9] = [
     file!("Dockerfile" from "handler/shell/Dockerfile"),
     file!(".github/workflows/ci.yml" from "handler/shell/ci.yml"),
     file!(".gitignore" from "handler/shell/gitignore"),
+];
+
+const RUST_OPERATOR: [Template; 10] = [
+    file!("Cargo.toml" from "operator/rust/Cargo.toml.in"),
+    file!("src/main.rs" from "operator/rust/src/main.rs"),
+    file!("src/lib.rs" from "operator/rust/src/lib.rs"),
+    file!("README.md" from "operator/rust/README.md"),
+    file!("operator.yaml" from "operator/operator.yaml"),
+    file!("example.yaml" from "operator/example.yaml"),
+    file!("Dockerfile" from "operator/rust/Dockerfile"),
+    file!(".github/workflows/ci.yml" from "handler/rust/ci.yml"),
+    file!(".dockerignore" from "handler/rust/dockerignore"),
+    file!(".gitignore" from "handler/rust/gitignore"),
+];
+
+const PYTHON_OPERATOR: [Template; 10] = [
+    file!("operator_handler.py" from "operator/python/operator_handler.py", executable),
+    file!("pop_handler.py" from "handler/python/pop_handler.py"),
+    file!("test_operator.py" from "operator/python/test_operator.py"),
+    file!("README.md" from "operator/python/README.md"),
+    file!("operator.yaml" from "operator/operator.yaml"),
+    file!("example.yaml" from "operator/example.yaml"),
+    file!("registry.json" from "operator/python/registry.json"),
+    file!("Dockerfile" from "operator/python/Dockerfile"),
+    file!(".github/workflows/ci.yml" from "handler/python/ci.yml"),
+    file!(".gitignore" from "handler/python/gitignore"),
 ];

@@ -6,18 +6,18 @@ use std::path::PathBuf;
 /// `pop new`
 #[derive(Debug, Args)]
 pub(crate) struct NewArgs {
-    /// Name of the operation type, and of the handler's folder, program and image
+    /// Name of the operation type or operator, and of its folder, program and image
     pub(crate) name: String,
     /// Programming language
     #[arg(long, value_enum, default_value_t = NewLanguage::Rust)]
     pub(crate) lang: NewLanguage,
-    /// Kind of handler
+    /// What to create
     #[arg(long, value_enum, default_value_t = NewKind::Handler)]
     pub(crate) kind: NewKind,
     /// Source of the Rust toolkit: folder of a pop checkout, or a version [default: the version of this pop]
     #[arg(long, value_name = "FOLDER|VERSION")]
     pub(crate) toolkit: Option<String>,
-    /// Create the handler's folder in this folder
+    /// Create its folder in this folder
     #[arg(long, value_name = "FOLDER", default_value = ".")]
     pub(crate) into: PathBuf,
 }
@@ -33,7 +33,7 @@ pub(crate) enum NewLanguage {
     Shell,
 }
 
-/// Kinds of new handlers.
+/// Kinds of new projects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum NewKind {
     /// Performs operations of one type
@@ -44,4 +44,6 @@ pub(crate) enum NewKind {
     Bind,
     /// Restarts a machine
     System,
+    /// A Kubernetes operator (rust, python)
+    Operator,
 }

@@ -24,6 +24,14 @@ pub(crate) fn new(args: &NewArgs) -> Result<u8, CommandError> {
     };
     let kind = match args.kind {
         NewKind::Handler => pop_scaffold::Kind::Handler(language),
+        NewKind::Operator => match language {
+            Language::Rust => pop_scaffold::Kind::RustOperator,
+            Language::Python => pop_scaffold::Kind::PythonOperator,
+            Language::Shell => {
+                let message = "`--kind operator` is for `--lang rust` and `--lang python`";
+                return Err(CommandError::new(Kind::Usage, message));
+            }
+        },
         _ if language != Language::Rust => {
             let message = "`--kind content`, `bind` and `system` are for `--lang rust`";
             let hint =
@@ -79,7 +87,7 @@ fn toolkit(given: &str) -> Result<Toolkit, CommandError> {
         return Err(CommandError::new(Kind::Usage, message).hint(hint));
     }
     // an absolute path, because the project may be anywhere; UTF-8, because the manifest is text
-    match fs::canonicalize(&package)?.into_os_string().into_string() {
+    match fs::canonicalize(given)?.into_os_string().into_string() {
         Ok(path) => Ok(Toolkit::Folder(path)),
         Err(path) => {
             let message =

@@ -69,7 +69,7 @@ impl Agendas {
     }
 
     /// Applies an Agenda of shell lines that run one after another in the bench's folder.
-    fn apply(&self, name: &str, lines: &[(&str, &str, Value)], more: Value) {
+    fn apply(&self, name: &str, lines: &[(&str, &str, Value)]) {
         let folder = self.bench.path("").to_str().unwrap().to_owned();
         let mut earlier: Option<String> = None;
         let operations = lines.iter().map(|(operation, line, params)| {
@@ -82,12 +82,11 @@ impl Agendas {
             let command = ["sh".to_owned(), "-c".to_owned(), format!("cd {folder}; {line}")];
             json!({"name": operation, "type": "exec", "params": params, "payload": {"image": "x", "command": command}})
         });
-        let mut spec = json!({"agenda": {"operations": operations.collect::<Vec<_>>()}, "graceSeconds": 5});
-        spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        self.create(name, spec);
+        let operations: Vec<Value> = operations.collect();
+        self.create(name, &json!({"agenda": {"operations": operations}, "graceSeconds": 5}));
     }
 
-    fn create(&self, name: &str, spec: Value) {
+    fn create(&self, name: &str, spec: &Value) {
         let metadata = ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() };
         let agenda = DynamicObject { types: None, metadata, data: json!({ "spec": spec }) };
         let agenda = DynamicObject {
@@ -100,7 +99,7 @@ impl Agendas {
         self.with(async |agendas| agendas.create(&PostParams::default(), &agenda).await.unwrap());
     }
 
-    fn edit(&self, name: &str, spec: Value) {
+    fn edit(&self, name: &str, spec: &Value) {
         let patch = Patch::Merge(json!({ "spec": spec }));
         self.with(async |agendas| agendas.patch(name, &PatchParams::default(), &patch).await.unwrap());
     }
@@ -168,8 +167,8 @@ fn holds(status: &Value, kind: &str) -> bool {
 fn agenda_resource_runs_and_tells_its_outcome() {
     let agendas = Agendas::new();
     let operator = agendas.operator();
-    agendas.apply("good", &[("a", "echo a >> ran", json!({})), ("b", "echo b >> ran", json!({}))], json!({}));
-    agendas.apply("bad", &[("a", "exit 7", json!({}))], json!({}));
+    agendas.apply("good", &[("a", "echo a >> ran", json!({})), ("b", "echo b >> ran", json!({}))]);
+    agendas.apply("bad", &[("a", "exit 7", json!({}))]);
     let status = agendas.ended("good");
     assert_eq!((&status["phase"], &status["outcome"]), (&json!("Succeeded"), &json!("succeeded")));
     assert_eq!((&status["percentComplete"], &status["counts"]["succeeded"]), (&json!(100), &json!(2)));
@@ -192,7 +191,7 @@ fn faulty_agenda_tells_all_faults_in_its_status() {
         {"name": "a", "type": "exce"}, {"name": "a", "type": "exec", "payload": {"image": "x", "command": ["true"]}},
         {"name": "b", "type": "exec", "params": {"dependsOn": "c"}, "payload": {"image": "x", "command": ["true"]}},
     ]);
-    agendas.create("faulty", json!({"agenda": {"operations": operations}}));
+    agendas.create("faulty", &json!({"agenda": {"operations": operations}}));
     let status = agendas.status("faulty", is("phase", "Invalid"));
     let faults: Vec<&str> = status["faults"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
     for words in ["agenda.operations.0.type: ", "did you mean `exec`", "agenda.operations.1.name: ", "`c`"] {
@@ -201,7 +200,7 @@ fn faulty_agenda_tells_all_faults_in_its_status() {
     assert!(!holds(&status, "Accepted") && holds(&status, "Complete"));
     assert_eq!(agendas.cluster.pods(), [""; 0]);
     let mended = json!([{"name": "a", "type": "exec", "payload": {"image": "x", "command": ["true"]}}]);
-    agendas.edit("faulty", json!({"agenda": {"operations": mended}}));
+    agendas.edit("faulty", &json!({"agenda": {"operations": mended}}));
     assert_eq!(agendas.ended("faulty")["outcome"], "succeeded");
 }
 
@@ -212,7 +211,7 @@ fn waiting(agendas: &Agendas, name: &str) {
         ("waits", "echo waits >> ran; while ! test -e go; do sleep 0.1; done", json!({})),
         ("cleans", "echo cleans >> ran", json!({"finally": true})),
     ];
-    agendas.apply(name, &lines, json!({}));
+    agendas.apply(name, &lines);
     agendas.bench.wait_for("ran", 2);
 }
 
@@ -221,7 +220,7 @@ fn cancelled_and_deleted_agendas_run_their_clean_up() {
     let agendas = Agendas::new();
     let _operator = agendas.operator();
     waiting(&agendas, "cancelled");
-    agendas.edit("cancelled", json!({"cancel": true}));
+    agendas.edit("cancelled", &json!({"cancel": true}));
     let status = agendas.ended("cancelled");
     assert_eq!((&status["phase"], &status["outcome"]), (&json!("Cancelled"), &json!("cancelled")));
     assert_eq!(agendas.bench.read("ran"), "first\nwaits\ncleans\n");
@@ -239,7 +238,7 @@ fn edit_in_mid_run_ends_the_run_and_starts_another() {
     let _operator = agendas.operator();
     waiting(&agendas, "a");
     let operations = json!([{"name": "new", "type": "exec", "payload": {"image": "x", "command": ["true"]}}]);
-    agendas.edit("a", json!({"agenda": {"operations": operations}}));
+    agendas.edit("a", &json!({"agenda": {"operations": operations}}));
     let status = agendas.status("a", |status| status["run"] == "a-g2" && status["completedTime"].is_string());
     assert_eq!((&status["outcome"], &status["counts"]["succeeded"]), (&json!("succeeded"), &json!(1)));
     assert_eq!(agendas.bench.read("ran"), "first\nwaits\ncleans\n");
@@ -261,10 +260,10 @@ fn evicted_killed_and_suspended_executors_repeat_no_finished_work() {
     agendas.cluster.stand_in.delete_pod("pop", "a-g1-2").unwrap();
     let status = agendas.status("a", |status| status["pod"] == "a-g1-3" && status["phase"] == "Running");
     assert_eq!(status["lostPods"], 2);
-    agendas.edit("a", json!({"suspend": true}));
+    agendas.edit("a", &json!({"suspend": true}));
     agendas.status("a", is("phase", "Suspended"));
     agendas.bench.write("go", "");
-    agendas.edit("a", json!({"suspend": false}));
+    agendas.edit("a", &json!({"suspend": false}));
     let status = agendas.ended("a");
     assert_eq!(
         (&status["outcome"], &status["executorPods"], &status["lostPods"]),
@@ -286,7 +285,7 @@ fn operator_killed_at_random_loses_no_agenda() {
     let names: Vec<String> = (0..count).map(|n| format!("a{n}")).collect();
     for name in &names {
         let line = format!("echo {name} >> ran; sleep 0.3");
-        agendas.apply(name, &[("a", &line, json!({})), ("b", &line, json!({}))], json!({}));
+        agendas.apply(name, &[("a", &line, json!({})), ("b", &line, json!({}))]);
     }
     for kill in 0..kills {
         let operator = agendas.operator();

@@ -32,7 +32,8 @@ fn help() {
       verify       Run an agenda under several launchers and compare outcomes, results and files
       handlers     List handlers by operation type, or show one type with the origin of each field
       handler      Test a program against the handler contract; serve and manage a handler
-      new          Create the files of a new handler
+      operator     Run a Kubernetes operator: that of Agendas, or one whose handler is a program
+      new          Create the files of a new handler or operator
       completions  Print a shell completion script, for example for `source <(pop completions bash)`
       man          Print the manual page, or write a page for each command
       help         Print this message or the help of the given subcommand(s)
@@ -69,6 +70,8 @@ fn help() {
     Options:
           --run-id <ID>              Name of the run [default: its start time]. An existing run of this
                                      name is resumed; if it has ended, pop only returns its exit code
+          --exit-zero                Exit with 0 also after a failure of the run (codes 10 to 13), for
+                                     platforms that restart a failed program
       -j, --parallel <N>             Run at most N operations at once [default: the number of
                                      processors]
       -k, --keep-going               After a failure, still run operations that do not depend on the
@@ -212,6 +215,10 @@ fn help_of_run() {
           --run-id <ID>
               Name of the run [default: its start time]. An existing run of this name is resumed; if it
               has ended, pop only returns its exit code
+
+          --exit-zero
+              Exit with 0 also after a failure of the run (codes 10 to 13), for platforms that restart a
+              failed program
 
       -j, --parallel <N>
               Run at most N operations at once [default: the number of processors]

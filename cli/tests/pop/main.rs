@@ -36,6 +36,7 @@ mod kubernetes_faults;
 mod languages;
 mod manage;
 mod new;
+mod operators;
 mod outcomes;
 mod owner;
 mod params;

@@ -21,21 +21,21 @@ fn help_of_new() {
     insta::assert_snapshot!(Bench::new().pop(0, "new -h").screen(), @r"
     exit 0
     --- stdout
-    Create the files of a new handler
+    Create the files of a new handler or operator
 
     Usage: pop new [OPTIONS] <NAME>
 
     Arguments:
-      <NAME>  Name of the operation type, and of the handler's folder, program and image
+      <NAME>  Name of the operation type or operator, and of its folder, program and image
 
     Options:
           --lang <LANG>               Programming language [default: rust] [possible values: rust,
                                       python, shell]
-          --kind <KIND>               Kind of handler [default: handler] [possible values: handler,
-                                      content, bind, system]
+          --kind <KIND>               What to create [default: handler] [possible values: handler,
+                                      content, bind, system, operator]
           --toolkit <FOLDER|VERSION>  Source of the Rust toolkit: folder of a pop checkout, or a version
                                       [default: the version of this pop]
-          --into <FOLDER>             Create the handler's folder in this folder [default: .]
+          --into <FOLDER>             Create its folder in this folder [default: .]
       -h, --help                      Print help (see more with '--help')
 
     Exit codes: 0 success, 1 internal error, 2 invalid name or option, or the folder exists already
@@ -141,7 +141,7 @@ fn toolkit_is_a_checkout_or_a_version_for_rust_only() {
     ");
     bench.write("pop/handler-base/Cargo.toml", "");
     bench.pop(0, "new a --toolkit pop");
-    let path = bench.path("pop/handler-base").canonicalize().unwrap();
+    let path = bench.path("pop").canonicalize().unwrap().join("handler-base");
     let line = format!("pop-handler-base = {{ path = {:?} }}\n", path.to_str().unwrap());
     assert!(bench.read("a/Cargo.toml").contains(&line));
     bench.pop(0, "new b --toolkit 0.7.1");
@@ -243,7 +243,7 @@ fn fr_c8_new_python_handler_keeps_every_promise() {
 }
 
 /// Builds it offline with the versions of this workspace, into a folder that later builds reuse.
-fn built(arguments: &[&str]) -> Made {
+fn built(arguments: &[&str], tests: u32) -> Made {
     let made = Made::new(&[&["rust", "--toolkit", checkout()], arguments].concat());
     fs::copy(Path::new(checkout()).join("Cargo.lock"), made.folder.join("Cargo.lock")).unwrap();
     let target = concat!(env!("CARGO_TARGET_TMPDIR"), "/new");
@@ -258,7 +258,7 @@ fn built(arguments: &[&str]) -> Made {
     };
     cargo("fmt --check");
     cargo("build --offline");
-    assert!(cargo("test --offline").contains("2 passed"));
+    assert!(cargo("test --offline").contains(&format!("{tests} passed")));
     cargo("clippy --offline --all-targets -- -D warnings");
     made
 }
@@ -268,7 +268,7 @@ fn built(arguments: &[&str]) -> Made {
 #[ignore = "builds the toolkit anew; `.ci/run` has a step for it"]
 fn new_rust_handlers_work_without_lints() {
     let program = format!("target/debug/{NAME}");
-    let made = built(&[]);
+    let made = built(&[], 2);
     made.works(&program, &[]);
     // its clients are features that are off: in a pod it warns, once, and reports by lines
     let mut in_pod = Command::new(made.folder.join(&program));
@@ -283,7 +283,7 @@ fn new_rust_handlers_work_without_lints() {
         ("bind", json!({"file": "repositories/zoo.repo"}), json!({"removed": true})),
         ("system", json!({"request": "restart-required"}), json!({"request": "restart-required"})),
     ] {
-        let made = built(&["--kind", kind]);
+        let made = built(&["--kind", kind], 2);
         let payload = made.folder.join("payload.json");
         let check = made.bench.call("handler check --payload").argument(payload.to_str().unwrap());
         check.argument(made.folder.join(&program).to_str().unwrap()).ends(0);
@@ -293,4 +293,5 @@ fn new_rust_handlers_work_without_lints() {
             assert_eq!((&result["succeeded"], &result["details"]), (&json!(true), &details), "{kind}");
         }
     }
+    built(&["--kind", "operator"], 1);
 }
