@@ -1,6 +1,6 @@
 //! Makes a report from the history of a run and the facts of its folder.
 
-use crate::command::{next_command, repeat_command};
+use crate::command::{command, next_command, repeat_command};
 use crate::critical_path::critical_path;
 use crate::facts::RunFacts;
 use crate::model::{
@@ -10,7 +10,7 @@ use crate::model::{
 use crate::wait::Waits;
 use pop_agenda::{Attempt, Ending, History, OpIx, Origin, Plan, RunTime};
 use pop_contract::Failure;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 impl<'r> Report<'r> {
     /// Makes the report of a run. `plan` includes the operations that the run has added.
@@ -50,15 +50,16 @@ impl<'r> Report<'r> {
         self.counts.iter().find(|count| count.state == state).map_or(0, |count| count.count)
     }
 
-    /// The failed operations: those that explain the failure of others first, in the order of their end.
+    /// The failed operations in the order of their end, without those that failed because of their parts.
     pub fn failures(&self) -> Vec<&OperationReport<'r>> {
-        let mut failed: Vec<_> = self
-            .operations
-            .iter()
-            .filter(|report| report.state.is_failure() && report.failure().is_some())
-            .collect();
-        failed.sort_by_key(|report| (report.is_whole, report.settled_time, report.op));
-        failed
+        let failed = || self.operations.iter().filter(|report| report.state.is_failure());
+        let explained: HashSet<OpIx> = failed().filter_map(|report| report.of).collect();
+        let is_cause = |report: &&OperationReport<'r>| {
+            report.failure().is_some() && !(report.is_whole && explained.contains(&report.op))
+        };
+        let mut failures: Vec<_> = failed().filter(is_cause).collect();
+        failures.sort_by_key(|report| (report.settled_time, report.op));
+        failures
     }
 
     /// Whether the run has ended without a failure.
@@ -84,6 +85,7 @@ fn run<'r>(history: &'r History, facts: &RunFacts<'r>) -> RunReport<'r> {
         rerun_of: history.parent.as_ref().map(|parent| parent.run.as_ref()),
         replay_of: facts.replay_of.map(|(run, operation)| format!("{run}/{operation}")),
         reused_from: reused_from(history),
+        runs_argument: facts.runs.map(|runs| command(["--runs", runs])),
         next_command: next_command(facts, history),
     }
 }

@@ -24,7 +24,7 @@ pub(crate) fn critical_path(
         match parts[op.index()] {
             Some(part) if !seen.contains(&part) => next = Some(part),
             _ => {
-                if has_run(&op) {
+                if !plan.operation(op).is_whole() {
                     chain.push(op);
                 }
                 next = before(plan, &operations[op.index()], &settled, &seen);

@@ -68,6 +68,9 @@ pub struct RunReport<'r> {
     pub replay_of: Option<String>,
     /// Runs from which this run has reused results, with the number of results.
     pub reused_from: Vec<(&'r str, usize)>,
+    /// Folder of runs as an argument of commands; absent for the default one.
+    #[serde(skip)]
+    pub runs_argument: Option<String>,
     /// Command that continues or repeats the run; null if nothing is left to do.
     pub next_command: Option<String>,
 }

@@ -64,6 +64,9 @@ impl<'r> Waits<'r> {
                 None => return Vec::new(),
             },
         };
+        // a resumed run lets a settled operation wait again
+        let reopened = seen.reopened.iter().rev().find(|at| **at <= until);
+        let from = reopened.map_or(from, |at| from.max(*at));
         let is_open = index >= seen.attempts.len() && seen.settled.is_none();
         self.spans(op, seen, from.0, until.0.max(from.0), is_open)
     }

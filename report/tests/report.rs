@@ -9,7 +9,7 @@ use pop_agenda::{
 use pop_contract::{Blame, Failure, LaunchType};
 use pop_registry::Catalog;
 use pop_report::format::{annotations, csv, json, junit, markdown, page, trace};
-use pop_report::{OperationState, Report, RunFacts, RunState, WaitKind};
+use pop_report::{OperationState, Report, RunFacts, RunState, Usage, WaitKind};
 use serde_json::{Map, Value, json};
 
 /// A run: its plan and what happened.
@@ -162,6 +162,21 @@ fn a_time_without_an_executor_is_a_wait_of_its_own() {
 }
 
 #[test]
+fn a_settled_operation_waits_only_from_the_resume_on() {
+    let run = Run::new(&operations(&["a"]), 1)
+        .starts(0, 0, 1)
+        .ends(10, 0, 1, failed("no", &[]))
+        .settles(10, 0, Outcome::Failed)
+        .at(400, RunEvent::RunEnded { outcome: RunOutcome::Failed })
+        .at(500, RunEvent::RunResumed { options: RunOptions::default() })
+        .at(500, RunEvent::RunReopened { ops: [OpIx(0)].into() })
+        .starts(520, 0, 2)
+        .ends(530, 0, 2, success())
+        .run_ends(530, RunOutcome::Succeeded);
+    run.report(|report| assert_eq!(waits(report, 0, 1), [(WaitKind::Slot, 20)]));
+}
+
+#[test]
 fn waits_for_resources_and_places_are_told_from_slots() {
     let needs = json!([
         {"name": "a", "type": "sample", "params": {"resources": {"gpu": 1}}},
@@ -260,7 +275,7 @@ fn hostile_texts_stay_texts_in_other_formats() {
         let lines = annotations::annotations(report);
         assert_eq!(lines.lines().count(), 1, "{lines}");
         assert!(lines.starts_with("::error title=a%3A failed::"));
-        serde_json::from_str::<Value>(&trace::trace(report).unwrap()).unwrap();
+        serde_json::from_str::<Value>(&trace::trace(report)).unwrap();
     });
 }
 
@@ -277,6 +292,35 @@ fn markdown_has_at_most_one_mebibyte() {
         let text = markdown::markdown(report);
         assert!(text.len() <= 1024 * 1024, "{}", text.len());
         assert!(text.contains("more failures are not shown") && text.contains("### Slowest operations"));
+    });
+}
+
+#[test]
+fn usage_is_in_every_table_where_it_is_known() {
+    let run = Run::new(&operations(&["a"]), 1).runs(0, 10, 0).run_ends(10, RunOutcome::Succeeded);
+    run.report(|report| assert!(!json(report).unwrap().contains("usage")));
+    let mut events = run.events.clone();
+    events.sort_by_key(|record| record.at);
+    let history = History::of(run.plan.len(), &events);
+    let mut report = Report::of(&run.plan, &history, &run.facts);
+    let used =
+        Usage { cpu_ms: Some(7), peak_memory_bytes: Some(4_096), read_bytes: None, written_bytes: Some(3) };
+    report.operations[0].attempts[0].usage = Some(used);
+    report.usage = Some(used.with(Usage { cpu_ms: Some(3), peak_memory_bytes: Some(8), ..Usage::default() }));
+    assert!(csv::csv(&report).ends_with(",7,4096,,3\r\n"));
+    let text = page::page(&report).unwrap();
+    assert!(text.contains(r#""usage":{"cpuMs":10,"peakMemoryBytes":4096,"writtenBytes":3}"#));
+    assert!(text.contains(r#""usage":[[1,{"cpuMs":7,"peakMemoryBytes":4096,"writtenBytes":3}]]"#));
+}
+
+#[test]
+fn commands_of_a_page_name_another_folder_of_runs() {
+    let run = hostile();
+    let run = Run { facts: RunFacts { runs: Some("my runs"), ..run.facts }, ..run };
+    run.report(|report| {
+        let text = page::page(report).unwrap();
+        assert!(text.contains(r#""runs":"--runs 'my runs'""#));
+        assert!(text.contains("pop rerun r1 a --runs 'my runs'"));
     });
 }
 
@@ -306,7 +350,7 @@ fn trace_has_slots_waits_and_flows() {
     let run =
         Run::new(&after, 2).runs(0, 10, 0).runs(0, 30, 1).runs(12, 20, 2).run_ends(30, RunOutcome::Succeeded);
     run.report(|report| {
-        let trace: Value = serde_json::from_str(&trace::trace(report).unwrap()).unwrap();
+        let trace: Value = serde_json::from_str(&trace::trace(report)).unwrap();
         let events = trace["traceEvents"].as_array().unwrap();
         let of = |phase: &str, pid: u64| -> Vec<&Value> {
             events.iter().filter(|event| event["ph"] == phase && event["pid"] == pid).collect()

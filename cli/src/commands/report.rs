@@ -67,7 +67,7 @@ fn text(report: &Report<'_>, format: ReportFormat) -> Result<String, CommandErro
     let written = match format {
         ReportFormat::Html => page::page(report),
         ReportFormat::Json => json(report),
-        ReportFormat::Trace => trace::trace(report),
+        ReportFormat::Trace => Ok(trace::trace(report)),
         ReportFormat::Junit => Ok(junit::junit(report)),
         ReportFormat::Csv => Ok(csv::csv(report)),
         ReportFormat::Markdown => Ok(markdown::markdown(report)),

@@ -18,6 +18,8 @@ export interface Head {
     reusedFrom: [run: string, count: number][];
     /** Command that continues the run. */
     next?: string;
+    /** Folder of runs as an argument of commands. */
+    runs?: string;
     inputs: [name: string, value: string][];
     usage?: Usage;
     path: [operation: number, ran: number, waited: number][];

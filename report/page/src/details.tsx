@@ -24,6 +24,7 @@ export function Details({ run, op, select, close }: Props) {
     const begin = run.begin(op);
     const parts = run.parts.get(op);
     const after = run.waitsAfter(op);
+    const runs = run.head.runs ? ` ${run.head.runs}` : "";
     const dependants = dependantsOf(run, op);
     return (
         <aside class="details" ref={panel} tabIndex={-1} aria-labelledby="details-title">
@@ -79,8 +80,8 @@ export function Details({ run, op, select, close }: Props) {
                 ))}
             <h3>Commands</h3>
             {more.repeat ? <Command text={more.repeat} /> : null}
-            <Command text={`pop explain ${run.head.run} ${quoted(run.names[op])}`} />
-            {run.tries[op] ? <Command text={`pop logs ${run.head.run} ${quoted(run.names[op])}`} /> : null}
+            <Command text={`pop explain ${run.head.run} ${quoted(run.names[op])}${runs}`} />
+            {run.tries[op] ? <Command text={`pop logs ${run.head.run} ${quoted(run.names[op])}${runs}`} /> : null}
             <Others title="Depends on" run={run} ops={run.deps(op)} select={select} />
             <Others title="Needed by" run={run} ops={dependants} select={select} />
             {run.of[op] >= 0 ? (

@@ -184,6 +184,31 @@ test("no rule of accessibility is broken, in light and dark, wide and narrow", a
     }
 });
 
+test("usage is shown where the report has it", async () => {
+    const address = report("usage", AGENDA);
+    assert.ok(!(await (await open(address)).page.locator("main").innerText()).includes("CPU time"));
+    const path = address.slice("file://".length);
+    const usage = `"usage":{"cpuMs":61000,"peakMemoryBytes":${300 * 1024 * 1024}},"path":`;
+    writeFileSync(path, readFileSync(path, "utf8").replace('"path":', usage));
+    const { page, faults } = await open(address);
+    assert.match(await page.locator(".figures").innerText(), /CPU time\s+1 m 01 s[\s\S]*Peak memory\s+300 MiB/);
+    assert.deepEqual(faults, []);
+    await page.close();
+});
+
+test("paper is light, and has all operations", async () => {
+    const { page, faults } = await open(failed, { colorScheme: "dark" });
+    assert.equal(await page.locator("html").getAttribute("data-theme"), "dark");
+    await page.evaluate(() => dispatchEvent(new Event("beforeprint")));
+    assert.equal(await page.locator("html").getAttribute("data-theme"), "light");
+    assert.equal(await page.locator(".printed tr").count(), 14);
+    assert.equal(await page.locator(".graph .node").count(), 6);
+    await page.evaluate(() => dispatchEvent(new Event("afterprint")));
+    await page.locator(".printed").waitFor({ state: "detached" });
+    assert.deepEqual(faults, []);
+    await page.close();
+});
+
 test("a live page follows its run", async () => {
     execFileSync("mkfifo", ["go"], { cwd: folder });
     const live = `

@@ -6,12 +6,14 @@
 use super::instant::instant;
 use crate::cut::{LINE, MESSAGE, cut};
 use crate::model::{AttemptReport, OperationReport, OperationState, Report};
+use pop_agenda::OpIx;
 use pop_contract::{Blame, Failure};
+use std::collections::HashSet;
 use std::fmt::Write as _;
 
 /// The report as JUnit XML.
 pub fn junit(report: &Report<'_>) -> String {
-    let cases: Vec<_> = report.operations.iter().filter(|operation| is_case(report, operation)).collect();
+    let cases = test_cases(report);
     let count = |wanted: fn(&OperationReport<'_>) -> bool| cases.iter().filter(|case| wanted(case)).count();
     let failures = count(|case| verdict(case) == Verdict::Failure);
     let errors = count(|case| verdict(case) == Verdict::Error);
@@ -34,11 +36,13 @@ pub fn junit(report: &Report<'_>) -> String {
     text
 }
 
-/// An operation with parts is no test case, because its parts are, unless it failed before it had any.
-fn is_case(report: &Report<'_>, operation: &OperationReport<'_>) -> bool {
-    !operation.is_whole
-        || (operation.state.is_failure()
-            && report.operations.iter().all(|part| part.of != Some(operation.op)))
+/// The operations without parts. One that was to have parts but failed before counts, too.
+fn test_cases<'c, 'r>(report: &'c Report<'r>) -> Vec<&'c OperationReport<'r>> {
+    let wholes: HashSet<OpIx> = report.operations.iter().filter_map(|part| part.of).collect();
+    let is_case = |operation: &&OperationReport<'_>| {
+        !operation.is_whole || (operation.state.is_failure() && !wholes.contains(&operation.op))
+    };
+    report.operations.iter().filter(is_case).collect()
 }
 
 #[derive(PartialEq, Eq)]

@@ -10,6 +10,7 @@ use pop_contract::Millis;
 use serde_json::{Value, json};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::fmt::Write as _;
 
 /// Most operations that have a track of their own.
 const MOST_TRACKS: usize = 1_000;
@@ -19,9 +20,11 @@ const WAITS: u32 = 2;
 const OPERATIONS: u32 = 3;
 
 /// The report as a trace. Times are in microseconds since the run began.
-pub fn trace(report: &Report<'_>) -> Result<String, serde_json::Error> {
+pub fn trace(report: &Report<'_>) -> String {
     let start = report.run.started_time;
-    let mut events = vec![process(SLOTS, "slots"), process(WAITS, "waits")];
+    let meta = json!({"run": report.run.name, "agenda": report.run.agenda, "pop": report.pop});
+    let mut events = Events(format!("{{\"displayTimeUnit\":\"ms\",\"otherData\":{meta},\"traceEvents\":["));
+    events.extend([process(SLOTS, "slots"), process(WAITS, "waits")]);
     let lanes = lanes(report);
     let most = lanes.iter().flatten().max().map_or(0, |last| last + 1);
     events.extend((0..most).map(|lane| thread(SLOTS, lane + 1, &format!("slot {}", lane + 1))));
@@ -51,11 +54,25 @@ pub fn trace(report: &Report<'_>) -> Result<String, serde_json::Error> {
         }
     }
     flows(&mut events, report, &lanes);
-    let meta = json!({"run": report.run.name, "agenda": report.run.agenda, "pop": report.pop});
-    let text = serde_json::to_string(&json!({
-        "displayTimeUnit": "ms", "otherData": meta, "traceEvents": events,
-    }))?;
-    Ok(text + "\n")
+    events.0.truncate(events.0.trim_end_matches(",\n").len());
+    events.0.push_str("]}\n");
+    events.0
+}
+
+/// The text of a trace, to which events are added: as values, those of a large run would take gigabytes.
+struct Events(String);
+
+impl Events {
+    fn push(&mut self, event: Value) {
+        self.extend([event]);
+    }
+
+    fn extend(&mut self, events: impl IntoIterator<Item = Value>) {
+        for event in events {
+            // writing to a string never fails
+            writeln!(self.0, "{event},").ok();
+        }
+    }
 }
 
 /// The slot of each attempt of each operation, from 0.
@@ -143,7 +160,7 @@ fn wait_on_track(start: Millis, track: u32, wait: &Wait<'_>) -> Value {
     })
 }
 
-fn flows(events: &mut Vec<Value>, report: &Report<'_>, lanes: &[Vec<u32>]) {
+fn flows(events: &mut Events, report: &Report<'_>, lanes: &[Vec<u32>]) {
     let start = report.run.started_time;
     let mut id = 0_u64;
     for operation in &report.operations {

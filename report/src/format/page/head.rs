@@ -34,6 +34,9 @@ pub(super) struct Head<'r> {
     reused_from: Vec<(Cow<'r, str>, usize)>,
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<Cow<'r, str>>,
+    /// Folder of runs as an argument of commands.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    runs: Option<Cow<'r, str>>,
     /// Name and value.
     inputs: Vec<(Cow<'r, str>, String)>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -68,6 +71,7 @@ impl<'r> Head<'r> {
             replay_of: run.replay_of.as_deref().map(one),
             reused_from: run.reused_from.iter().map(|(run, count)| (one(run), *count)).collect(),
             next: run.next_command.as_deref().map(one),
+            runs: run.runs_argument.as_deref().map(one),
             inputs: inputs.collect(),
             usage: report.usage,
             path: path.map(|step| (step.operation.0, step.ran_ms, step.waited_ms)).collect(),
