@@ -18,8 +18,9 @@ pub fn repeat_command(facts: &RunFacts<'_>, state: OperationState, name: &str) -
             return Some(with_runs(facts, &["dlq", "replay", run, letter, "--again"]));
         }
         (OperationState::DeadLettered, ..) => &["dlq", "replay", facts.run, name],
-        (OperationState::Failed, None, RunState::Ended) => &["rerun", facts.run, name],
-        (OperationState::Failed, None, _) => &["resume", facts.run],
+        (OperationState::Failed, None, RunState::Stopped) => &["resume", facts.run],
+        // once the run has ended
+        (OperationState::Failed, None, _) => &["rerun", facts.run, name],
         _ => return None,
     };
     Some(with_runs(facts, words))

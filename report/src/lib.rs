@@ -1,5 +1,5 @@
 //! Reports about a run. [`Report::of`] derives the report from the [`History`](pop_agenda::History) of the run; each
-//! module of [`format`] writes it in one format.
+//! module of [`mod@format`] writes it in one format.
 //!
 //! *Guarantee.* Everything in a report follows from the events of the run and the [`RunFacts`] of its folder. Names,
 //! messages and logs are data of strangers: each format shows them as text, and cuts what is very long with a note.

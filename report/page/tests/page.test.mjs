@@ -209,16 +209,17 @@ test("paper is light, and has all operations", async () => {
     await page.close();
 });
 
-test("a live page follows its run", async () => {
+test("a live page follows its run", { timeout: 120_000 }, async () => {
     execFileSync("mkfifo", ["go"], { cwd: folder });
     const live = `
 operations:
   - {name: first, type: exec, payload: {shell: "cat go"}}
   - {name: second, type: exec, params: {forEach: [a, b], dependsOn: first}, payload: {shell: "true"}}
+  - {name: wrong, type: exec, payload: {shell: "exit 1"}}
 `;
     writeFileSync(join(folder, "live.yaml"), live);
-    const run = spawn(POP, ["run", "live.yaml", "--run-id", "live"], { cwd: folder, stdio: ["ignore", "ignore", "pipe"] });
-    for await (const line of createInterface({ input: run.stderr })) if (line.includes("first")) break;
+    const run = spawn(POP, ["run", "live.yaml", "--run-id", "live", "-k"], { cwd: folder, stdio: ["ignore", "ignore", "pipe"] });
+    for await (const line of createInterface({ input: run.stderr })) if (line.includes("failed    wrong")) break;
     run.stderr.resume();
     const server = spawn(POP, ["report", "--live", "live"], { cwd: folder, stdio: ["ignore", "pipe", "inherit"] });
     const ended = new Promise((resolve) => server.on("exit", resolve));
@@ -231,7 +232,8 @@ operations:
     assert.match(await page.locator("h1").innerText(), /Running/);
     assert.match(await page.locator(".live").innerText(), /live/);
     writeFileSync(join(folder, "go"), "go\n");
-    await page.locator(".t-good").waitFor();
+    await page.locator(".t-bad").waitFor();
+    assert.match(await page.locator("#failures").innerText(), /pop rerun live wrong/);
     assert.match(await page.locator('.filters button[data-state="succeeded"]').innerText(), /3/);
     assert.match(await page.locator("#operations").innerText(), /second#1/);
     server.kill("SIGINT");

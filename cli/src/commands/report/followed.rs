@@ -4,7 +4,7 @@ use super::facts;
 use crate::commands::run_watch::RunWatch;
 use crate::commands::saved_run::read_folder;
 use crate::error::{CommandError, Kind};
-use pop_agenda::OpIx;
+use pop_agenda::{OpIx, Outcome};
 use pop_assembly::SavedRun;
 use pop_report::Report;
 use pop_report::format::page;
@@ -123,8 +123,8 @@ fn follow(state: &Mutex<State>, sender: &watch::Sender<News>) -> Result<(), Comm
         let was = facts(&old, Path::new("")).state;
         let began = Instant::now();
         let new = read_folder(old.folder.clone())?;
-        let changed = changed(&old, &new);
         let now = facts(&new, Path::new("")).state;
+        let changed = changed(&old, &new, was != now);
         if !changed.is_empty() || was != now {
             let mut state = lock();
             state.version += 1;
@@ -146,13 +146,18 @@ fn follow(state: &Mutex<State>, sender: &watch::Sender<News>) -> Result<(), Comm
     }
 }
 
-/// The operations whose report may differ: those with events, and those around them.
-fn changed(old: &SavedRun, new: &SavedRun) -> Vec<OpIx> {
+/// The operations whose report may differ: those with events, and those around them. The commands that repeat failed ones
+/// depend on whether the run runs.
+fn changed(old: &SavedRun, new: &SavedRun, is_other_state: bool) -> Vec<OpIx> {
     let known = old.plan.len();
     let mut differs: Vec<bool> = new
         .plan
         .operations()
-        .map(|(op, _)| op.index() >= known || old.history.operation(op) != new.history.operation(op))
+        .map(|(op, _)| {
+            let seen = new.history.operation(op);
+            let has_other_command = is_other_state && seen.outcome() == Some(Outcome::Failed);
+            has_other_command || op.index() >= known || old.history.operation(op) != seen
+        })
         .collect();
     let ops: Vec<OpIx> = new.plan.operations().map(|(op, _)| op).collect();
     // parts have larger numbers than what they belong to
