@@ -27,7 +27,7 @@ tables:
 
 # check each crate alone, so that none depends on features that another crate enables
 check-each:
-    for crate in document policy registry field-retriever agenda launchers reporters handler-base executor assembly conformance scaffold operator operator-runtime cli samples stand-in; do cargo check -p pop-$crate; done
+    for crate in document policy registry field-retriever agenda launchers reporters handler-base executor assembly conformance scaffold report operator operator-runtime cli samples stand-in; do cargo check -p pop-$crate; done
 
 # kill runs of random agendas at random moments, about five times each
 chaos agendas="200":

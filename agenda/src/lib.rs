@@ -52,8 +52,8 @@ pub use event::{
 pub use files::{DeclaredFiles, FilePattern, FileRecord, PatternStep, RecordedFiles};
 pub use gate::{Answer, CacheAsk, Gate};
 pub use history::{
-    Admission, Attempt, Backoff, FailedStart, GateHolder, GateWait, History, OperationHistory,
-    ReplayedLetter, ReusedResult, StopRequest,
+    Admission, Attempt, Backoff, ExecutorPeriod, FailedStart, GateHolder, GateWait, History,
+    OperationHistory, ReplayedLetter, ReusedResult, StopRequest,
 };
 pub use name::{NameError, OperationName};
 pub use ops::{OpIx, OpMap};

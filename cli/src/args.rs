@@ -10,6 +10,7 @@ mod inputs;
 mod manage;
 mod new;
 mod operator;
+mod report;
 mod rerun;
 mod resources;
 mod run;
@@ -31,6 +32,7 @@ pub(crate) use new::{NewArgs, NewKind, NewLanguage};
 pub(crate) use operator::{
     HttpAddress, OperatorCommand, OperatorManifestArgs, OperatorRunArgs, OperatorSource,
 };
+pub(crate) use report::{ReportArgs, ReportFormat};
 pub(crate) use rerun::RerunArgs;
 pub(crate) use resources::ResourceArgs;
 pub(crate) use run::{ResumeArgs, RunArgs};
@@ -96,6 +98,9 @@ pub(crate) enum Command {
     /// Explain the state of an operation: dependencies, attempts, payload, policies
     #[command(after_help = exit_codes::READ)]
     Explain(ExplainArgs),
+    /// Write a page about a run, or a report for CI and other programs; follow a run live
+    #[command(after_help = exit_codes::READ)]
+    Report(ReportArgs),
     /// Delete old runs, but none that runs, has dead letters or wrote cached results
     #[command(after_help = exit_codes::PRUNE)]
     Prune(PruneArgs),

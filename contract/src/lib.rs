@@ -2,15 +2,18 @@
 
 mod attempt_outcome;
 mod description;
+mod duration_text;
 mod launch_type;
 mod map_only;
 mod names_and_limits;
 mod progress;
 mod report;
 mod value;
+mod visible;
 
 pub use attempt_outcome::{Blame, Exit, Failure, FinalReport, judge};
 pub use description::{DESCRIPTION_LIMIT, Description, DescriptionError, PayloadForm, Term};
+pub use duration_text::how_long;
 pub use launch_type::{Capabilities, LaunchType, UnknownLaunchType};
 pub use names_and_limits::*;
 pub use progress::{
@@ -22,3 +25,4 @@ pub use report::{
     NOT_IMPLEMENTED, ProfileReport, REPORT_CODE, Reboot, RebootReport, wants_reboot,
 };
 pub use value::{ValueError, parsed_size, read_json, read_value, utf8};
+pub use visible::{visible, visible_text};

@@ -10,7 +10,7 @@ pub use operation::{
     Attempt, Backoff, FailedStart, OperationHistory, ReplayedLetter, ReusedResult, StopRequest,
 };
 
-use crate::event::{EventRecord, PriorOutcome, RunEvent, RunOutcome, RunTime};
+use crate::event::{EventRecord, PriorOutcome, RunEvent, RunOptions, RunOutcome, RunTime};
 use crate::gate::Gate;
 use crate::ops::{OpIx, OpMap};
 use crate::outcome::Outcome;
@@ -30,8 +30,8 @@ pub struct History {
     pub started: Millis,
     /// The run whose unchanged results this run reuses; none unless the run is a rerun.
     pub parent: Option<Box<ParentRun>>,
-    /// Number of times that the run was resumed.
-    pub resumed: u32,
+    /// The executors of the run, oldest first: one, and one more for each time that the run was resumed.
+    pub executors: Vec<ExecutorPeriod>,
     /// Time and outcome of the end of the run; none while it runs, also after a resume.
     pub ended: Option<(RunTime, RunOutcome)>,
     /// Time of the latest event.
@@ -41,6 +41,17 @@ pub struct History {
     lock_holders: HashMap<Box<str>, OpIx>,
 }
 
+/// The time in which one executor drove the run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ExecutorPeriod {
+    /// Time of its first event.
+    pub from: RunTime,
+    /// Time of its last event; none unless another executor followed.
+    pub until: Option<RunTime>,
+    /// Maximum number of operations that it ran at once.
+    pub parallel: u32,
+}
+
 impl History {
     /// The empty history of a run with `count` operations.
     pub fn new(count: usize) -> Self {
@@ -48,7 +59,7 @@ impl History {
             run: Box::default(),
             started: 0,
             parent: None,
-            resumed: 0,
+            executors: Vec::new(),
             ended: None,
             last: RunTime(0),
             operations: OpMap::filled(count, OperationHistory::default()),
@@ -70,6 +81,11 @@ impl History {
         &self.operations[op]
     }
 
+    /// The histories of all operations, in the order of the plan.
+    pub fn operations(&self) -> impl Iterator<Item = &OperationHistory> {
+        self.operations.values()
+    }
+
     /// The results that operations may read: those of successes, and null of skipped operations.
     pub fn results(&self, plan: &Plan) -> HashMap<OpIx, Arc<Value>> {
         let result = |(op, planned): (OpIx, &PlannedOperation)| {
@@ -89,16 +105,20 @@ impl History {
     /// Adds one event.
     pub fn add(&mut self, recorded: &EventRecord) {
         let at = recorded.at;
-        self.last = at;
+        let before = std::mem::replace(&mut self.last, at);
         match &recorded.event {
-            RunEvent::RunStarted { run, started, adopted, parent, .. } => {
+            RunEvent::RunStarted { run, started, options, adopted, parent, .. } => {
+                self.start_executor(at, options);
                 self.parent.clone_from(parent);
                 self.run.clone_from(run);
                 self.started = *started;
                 self.adopt(adopted, at);
             }
-            RunEvent::RunResumed { .. } => {
-                self.resumed += 1;
+            RunEvent::RunResumed { options } => {
+                if let Some(executor) = self.executors.last_mut() {
+                    executor.until = Some(before);
+                }
+                self.start_executor(at, options);
                 self.ended = None;
                 for history in self.operations.values_mut() {
                     history.resume(at);
@@ -127,6 +147,10 @@ impl History {
                 }
             }
         }
+    }
+
+    fn start_executor(&mut self, from: RunTime, options: &RunOptions) {
+        self.executors.push(ExecutorPeriod { from, until: None, parallel: options.parallel });
     }
 
     fn adopt(&mut self, adopted: &[PriorOutcome], at: RunTime) {

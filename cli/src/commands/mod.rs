@@ -24,6 +24,7 @@ mod plan;
 mod prune;
 mod reload;
 mod replay;
+mod report;
 mod rerun;
 mod resume;
 mod run;
@@ -62,6 +63,7 @@ pub(crate) fn perform(cli: Cli) -> Result<u8, CommandError> {
         Command::Show(args) => show::show(&args),
         Command::Logs(args) => logs::logs(&args),
         Command::Explain(args) => explain::explain(&args),
+        Command::Report(args) => report::report(&args),
         Command::Prune(args) => prune::prune(&args),
         Command::Dlq { command } => dlq::dlq(&command),
         Command::Cache { command } => cache::cache(&command),

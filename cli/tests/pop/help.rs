@@ -26,6 +26,7 @@ fn help() {
       show         Show a run, or one of its operations
       logs         Print the logs of a run, or of one of its operations
       explain      Explain the state of an operation: dependencies, attempts, payload, policies
+      report       Write a page about a run, or a report for CI and other programs; follow a run live
       prune        Delete old runs, but none that runs, has dead letters or wrote cached results
       dlq          Manage the dead-letter queue: failed operations with `onFail: DLQ`
       cache        List or clear cached results

@@ -45,6 +45,7 @@ mod policies;
 mod readme;
 mod registries;
 mod replays;
+mod report;
 mod rerun;
 mod resources;
 mod run_id;

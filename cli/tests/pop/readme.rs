@@ -29,7 +29,7 @@ fn fr_g4_examples_run_in_one_folder_in_their_order() {
         bench.pop(0, &format!("check --strict {name}"));
     }
     let consoles: Vec<&str> = blocks("console").into_iter().flat_map(commands).collect();
-    assert_eq!(consoles.len(), 6, "{consoles:?}");
+    assert_eq!(consoles.len(), 7, "{consoles:?}");
     for line in consoles {
         bench.pop(0, line);
     }

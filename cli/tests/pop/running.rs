@@ -89,6 +89,11 @@ impl Running {
         self.stdout.wait_for(words);
     }
 
+    /// What it has printed on standard output, up to the words that the test waited for.
+    pub(crate) fn printed(&self) -> &str {
+        &self.stdout.text
+    }
+
     /// Sends a signal.
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();

@@ -1,21 +1,11 @@
 //! The text of an event: one short line, the same on a terminal and in a file.
 
-use super::visible::visible;
 use pop_agenda::{
     Answer, CancelReason, Ending, EventRecord, OpIx, Origin, Outcome, Plan, RunEvent, RunTime, StopReason,
 };
 use pop_contract::Failure;
+use pop_contract::{how_long, visible};
 use std::collections::{HashMap, HashSet};
-
-/// Formats a duration in milliseconds: `0.3 s`, `2 m 05 s`, `3 h 07 m`.
-pub fn how_long(ms: u64) -> String {
-    let seconds = ms / 1_000;
-    match seconds {
-        0..60 => format!("{}.{} s", seconds, ms % 1_000 / 100),
-        60..3_600 => format!("{} m {:02} s", seconds / 60, seconds % 60),
-        _ => format!("{} h {:02} m", seconds / 3_600, seconds % 3_600 / 60),
-    }
-}
 
 /// Data of earlier events that the text of later events needs.
 #[derive(Debug, Default)]
@@ -259,24 +249,5 @@ fn cancel_text(reason: CancelReason, force: bool) -> &'static str {
             "ending: interrupted, stopping running operations (interrupt again to kill them)"
         }
         (CancelReason::Terminated, _) => "ending: terminated, stopping running operations",
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::how_long;
-
-    #[test]
-    fn durations_are_short() {
-        let table = [
-            (0, "0.0 s"),
-            (340, "0.3 s"),
-            (59_999, "59.9 s"),
-            (125_000, "2 m 05 s"),
-            (11_220_000, "3 h 07 m"),
-        ];
-        for (ms, text) in table {
-            assert_eq!(how_long(ms), text);
-        }
     }
 }

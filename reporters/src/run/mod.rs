@@ -13,18 +13,17 @@ mod sink_thread;
 mod spool;
 mod summary;
 mod terminal_block;
-mod visible;
 
 #[cfg(feature = "annotations")]
 pub use agenda_progress::ProgressIds;
 pub use bars::{Bars, Suspension, TerminalSize};
-pub use event_text::{failure_with_blame, how_long, stop_words};
+pub use event_text::{failure_with_blame, stop_words};
 pub use followed_run::{FollowedRun, Follower};
 pub use json::{JsonEvents, files_json, operation_json, run_json};
 pub use lines::Lines;
+pub use pop_contract::{how_long, visible, visible_text};
 #[cfg(feature = "annotations")]
 pub use progress_delivery::{InvalidAddress, ProgressDelivery, ProgressSource, ServiceAddress};
 pub use sink_thread::{Redraw, SinkThread};
 pub use spool::{Spool, SpoolLoss};
 pub use summary::{closing_line, summary, tail_lines};
-pub use visible::{visible, visible_text};

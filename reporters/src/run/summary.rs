@@ -1,9 +1,8 @@
 //! The summary of a run: its outcome, and its failures with their last log lines.
 
-use super::event_text::{failure_with_blame, how_long};
-use super::visible::visible;
+use super::event_text::failure_with_blame;
 use pop_agenda::{History, ItemFailures, OpIx, Origin, Outcome, Plan, RunOutcome};
-use pop_contract::Failure;
+use pop_contract::{Failure, how_long, visible};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 

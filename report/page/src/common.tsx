@@ -1,0 +1,114 @@
+// Small parts that several sections use.
+
+import type { ComponentChildren } from "preact";
+import { useEffect, useRef, useState } from "preact/hooks";
+import { STATE_LABELS, STATES } from "./data";
+
+/** Shapes of states: a state is never told by its colour alone. */
+const SHAPES = ["✕", "☠", "⊘", "●", "○", "⤼", "⟲", "✓"];
+
+export function StateMark({ state, label = true }: { state: number; label?: boolean }) {
+    return (
+        <span class={`state s-${STATES[state]}`}>
+            <span class="mark" aria-hidden="true">
+                {SHAPES[state]}
+            </span>
+            {label ? <span>{STATE_LABELS[state]}</span> : <span class="hidden">{STATE_LABELS[state]}</span>}
+        </span>
+    );
+}
+
+/** A command with a button that copies it. */
+export function Command({ text }: { text: string }) {
+    const [copied, setCopied] = useState(false);
+    const copy = () => {
+        const done = () => {
+            setCopied(true);
+            setTimeout(() => setCopied(false), 1500);
+        };
+        // a page that was opened as a file may not use the clipboard
+        if (navigator.clipboard) navigator.clipboard.writeText(text).then(done, () => copyBySelection(text, done));
+        else copyBySelection(text, done);
+    };
+    return (
+        <div class="command">
+            <code>{text}</code>
+            <button type="button" onClick={copy} aria-label={`Copy the command ${text}`}>
+                {copied ? "Copied" : "Copy"}
+            </button>
+        </div>
+    );
+}
+
+function copyBySelection(text: string, done: () => void) {
+    const area = document.createElement("textarea");
+    area.value = text;
+    document.body.append(area);
+    area.select();
+    if (document.execCommand("copy")) done();
+    area.remove();
+}
+
+export function Section(props: { id: string; title: string; note?: ComponentChildren; children: ComponentChildren }) {
+    return (
+        <section id={props.id} aria-labelledby={`${props.id}-title`}>
+            <div class="section-head">
+                <h2 id={`${props.id}-title`}>{props.title}</h2>
+                {props.note ? <div class="note">{props.note}</div> : null}
+            </div>
+            {props.children}
+        </section>
+    );
+}
+
+/** Whether the page is being printed. */
+export function usePaper(): boolean {
+    const [isPaper, setPaper] = useState(false);
+    useEffect(() => {
+        const [before, after] = [() => setPaper(true), () => setPaper(false)];
+        addEventListener("beforeprint", before);
+        addEventListener("afterprint", after);
+        return () => {
+            removeEventListener("beforeprint", before);
+            removeEventListener("afterprint", after);
+        };
+    }, []);
+    return isPaper;
+}
+
+/** What is only made when it comes near the screen, because that takes long in a large run. */
+export function Late({ id, title, children }: { id: string; title: string; children: () => ComponentChildren }) {
+    const place = useRef<HTMLDivElement>(null);
+    const [isNear, setNear] = useState(false);
+    const isPaper = usePaper();
+    useEffect(() => {
+        if (!place.current) return;
+        const observer = new IntersectionObserver(
+            (entries) => {
+                if (!entries.some((entry) => entry.isIntersecting)) return;
+                setNear(true);
+                observer.disconnect();
+            },
+            { rootMargin: "200px" },
+        );
+        observer.observe(place.current);
+        return () => observer.disconnect();
+    }, []);
+    if (isNear || isPaper) return <>{children()}</>;
+    return (
+        <div ref={place}>
+            <Section id={id} title={title}>
+                <div class="card late" />
+            </Section>
+        </div>
+    );
+}
+
+/** Text of a program: its lines, never more. */
+export function Log({ lines, label }: { lines: string[]; label: string }) {
+    return (
+        <pre class="log" tabIndex={0} aria-label={label}>
+            <code>{lines.join("\n")}</code>
+        </pre>
+    );
+}
