@@ -7,6 +7,7 @@ mod map_only;
 mod names_and_limits;
 mod progress;
 mod report;
+mod usage;
 mod value;
 
 pub use attempt_outcome::{Blame, Exit, Failure, FinalReport, judge};
@@ -21,4 +22,5 @@ pub use report::{
     BindReport, Call, CallEnd, Capability, CleanReport, ContentReport, DispatchReport, HandlerReport, Method,
     NOT_IMPLEMENTED, ProfileReport, REPORT_CODE, Reboot, RebootReport, wants_reboot,
 };
+pub use usage::Usage;
 pub use value::{ValueError, parsed_size, read_json, read_value, utf8};

@@ -322,7 +322,7 @@ fn progress_variable(text: String, file: &Path, write: &Write<'_>) -> Result<(St
 
 /// Decides whether an ended launch succeeded or failed.
 pub(super) fn verdict(expected: &Expected, ended: LaunchEnd) -> Verdict {
-    let LaunchEnd { exit, said, captured, log_tail, instance, .. } = ended;
+    let LaunchEnd { exit, said, captured, log_tail, instance, usage, .. } = ended;
     let is_reported = said.progress.as_ref().is_some_and(pop_contract::Progress::is_succeeded);
     let has_result = said.result.is_some();
     let result = exit.and_then(|exit| {
@@ -335,7 +335,7 @@ pub(super) fn verdict(expected: &Expected, ended: LaunchEnd) -> Verdict {
         failure.log_tail.pop_if(|line| line == HANDLER_COMPLETE);
         failure
     });
-    Verdict { result, is_reported, named_files: Arc::default(), instance }
+    Verdict { result, is_reported, named_files: Arc::default(), instance, usage }
 }
 
 /// The result of a command of type `exec`: the exit status, and the output if the payload captures it.

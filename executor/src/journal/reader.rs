@@ -152,6 +152,7 @@ mod tests {
             named_files: Arc::default(),
             files: None,
             instance: None,
+            usage: None,
         };
         let mut line = Vec::new();
         encode(&EventRecord { at: RunTime(0), event }, &mut line).unwrap();

@@ -13,6 +13,7 @@ mod sink_thread;
 mod spool;
 mod summary;
 mod terminal_block;
+mod usage_text;
 mod visible;
 
 #[cfg(feature = "annotations")]
@@ -27,4 +28,5 @@ pub use progress_delivery::{InvalidAddress, ProgressDelivery, ProgressSource, Se
 pub use sink_thread::{Redraw, SinkThread};
 pub use spool::{Spool, SpoolLoss};
 pub use summary::{closing_line, summary, tail_lines};
+pub use usage_text::{size_text, usage_text};
 pub use visible::{visible, visible_text};
