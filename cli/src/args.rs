@@ -9,6 +9,7 @@ mod handlers;
 mod inputs;
 mod manage;
 mod new;
+mod otlp;
 mod rerun;
 mod resources;
 mod run;
@@ -16,6 +17,7 @@ mod saved_runs;
 mod shared;
 mod size;
 mod spelling;
+mod traces;
 mod verify;
 
 pub(crate) use cache::{CacheClearArgs, CacheCommand, CacheListArgs, CachePruneArgs, CacheSizeArgs};
@@ -34,6 +36,7 @@ pub(crate) use saved_runs::{ExplainArgs, LogsArgs, RunsArgs, ShowArgs};
 pub(crate) use shared::{
     GoArgs, HostFolder, LaunchArgs, Output, RegistryArgs, RunsFolder, StrictArg, SyncArg,
 };
+pub(crate) use traces::{TracesCommand, TracesSendArgs};
 pub(crate) use verify::VerifyArgs;
 
 use crate::ui;
@@ -108,6 +111,13 @@ pub(crate) enum Command {
         /// Command to perform
         #[command(subcommand)]
         command: CacheCommand,
+    },
+    /// Send the trace of a run (spans of OpenTelemetry) to a collector
+    #[command(after_help = exit_codes::TRACES)]
+    Traces {
+        /// Command to perform
+        #[command(subcommand)]
+        command: TracesCommand,
     },
     /// Run an agenda under several launchers and compare outcomes, results and files
     #[command(after_help = exit_codes::VERIFY)]

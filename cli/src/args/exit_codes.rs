@@ -55,6 +55,11 @@ pub(super) const DLQ: &str =
 /// `pop cache`.
 pub(super) const CACHE: &str = "Exit codes: 0 success, 1 internal error, 2 invalid command line";
 
+/// `pop traces`.
+pub(super) const TRACES: &str = "\
+Exit codes: 0 every span has arrived, 1 internal error, 2 invalid command line, or unknown run, 14 the collector cannot be \
+reached or refuses the spans, 15 journal unusable, or another process sends the spans";
+
 /// `pop verify`.
 pub(super) const VERIFY: &str = "\
 Exit codes: 0 everything is equal, 10 something differs; if a run cannot be compared, that run's exit code (1, 2, 3, 4, \

@@ -25,11 +25,13 @@ mod replay;
 mod rerun;
 mod resume;
 mod run;
+mod run_traces;
 mod run_watch;
 mod runs;
 mod saved_run;
 mod show;
 mod signals;
+mod traces;
 mod verify;
 mod wait;
 
@@ -63,6 +65,7 @@ pub(crate) fn perform(cli: Cli) -> Result<u8, CommandError> {
         Command::Prune(args) => prune::prune(&args),
         Command::Dlq { command } => dlq::dlq(&command),
         Command::Cache { command } => cache::cache(&command),
+        Command::Traces { command } => traces::traces(&command),
         Command::Verify(args) => verify::verify(&args),
         Command::Handlers(args) => handlers::handlers(&args),
         Command::Handler { command: HandlerCommand::Check(args) } => handler::check(&args),

@@ -30,6 +30,9 @@ pub(crate) fn show(args: &ShowArgs) -> Result<u8, CommandError> {
             if !totals.is_empty() {
                 run["resources"] = json!(totals.to_json());
             }
+            if settings.trace.is_some() {
+                run["traceId"] = json!(saved.trace().id().to_string());
+            }
             if let Some(letter) = &settings.replay_of {
                 run["replayOf"] = json!(letter);
             }
@@ -54,13 +57,20 @@ fn run_text(saved: &SavedRun) -> String {
     let rows = operations.map(|op| row(saved, op, running, spans.get(&op).copied()));
     let rows: Vec<[String; 6]> = std::iter::once(heads).chain(rows).collect();
     let head = format!(
-        "run {} of {}: {}, started {}, took {}\n{}{}{}\n",
+        "run {} of {}: {}, started {}, took {}\n{}{}{}{}\n",
         saved.folder.run(),
         saved.inputs.settings.agenda,
         word(saved),
         wall(history.started),
         how_long(took(saved)),
         history.parent.as_ref().map(|parent| format!("rerun of {}\n", parent.run)).unwrap_or_default(),
+        saved
+            .inputs
+            .settings
+            .trace
+            .as_ref()
+            .map(|_| format!("trace {}\n", saved.trace().id()))
+            .unwrap_or_default(),
         used_text(saved),
         inputs_text(&saved.inputs.settings.inputs)
     );

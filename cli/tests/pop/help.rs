@@ -29,6 +29,7 @@ fn help() {
       prune        Delete old runs, but none that runs, has dead letters or wrote cached results
       dlq          Manage the dead-letter queue: failed operations with `onFail: DLQ`
       cache        List or clear cached results
+      traces       Send the trace of a run (spans of OpenTelemetry) to a collector
       verify       Run an agenda under several launchers and compare outcomes, results and files
       handlers     List handlers by operation type, or show one type with the origin of each field
       handler      Test a program against the handler contract; serve and manage a handler
@@ -86,6 +87,10 @@ fn help() {
                                      no events, no progress bars
           --output <OUTPUT>          Format of events during the run: text on stderr, or JSON lines on
                                      stdout [default: text] [possible values: text, json]
+          --otlp <URL>               Send spans of the run to this OpenTelemetry collector, such as
+                                     http://localhost:4318 (OTLP over HTTP); `env` takes the address
+                                     from OTEL_EXPORTER_OTLP_TRACES_ENDPOINT or
+                                     OTEL_EXPORTER_OTLP_ENDPOINT [default: send none] [env: POP_OTLP=]
           --host-folder <DIR>        Folder for the state that several runs share: locks, start times
                                      (delayMs), lock versions, cached results [default: .host in the
                                      --runs folder] [env: POP_HOST_FOLDER=]
@@ -255,6 +260,13 @@ fn help_of_run() {
               
               [default: text]
 
+          --otlp <URL>
+              Send spans of the run to this OpenTelemetry collector, such as http://localhost:4318 (OTLP
+              over HTTP); `env` takes the address from OTEL_EXPORTER_OTLP_TRACES_ENDPOINT or
+              OTEL_EXPORTER_OTLP_ENDPOINT [default: send none]
+              
+              [env: POP_OTLP=]
+
           --host-folder <DIR>
               Folder for the state that several runs share: locks, start times (delayMs), lock versions,
               cached results [default: .host in the --runs folder]
@@ -348,7 +360,7 @@ fn help_of_run() {
 fn every_command_has_help_a_page_and_completions() {
     let bench = Bench::new();
     let commands = "run|check|plan|resume|cancel|wait|runs|show|logs|explain|prune|dlq|dlq list|dlq show|dlq replay|dlq drop|cache|\
-                    cache list|cache clear|verify|handlers|handlers show|handlers reload|handler|handler check|handler serve|handler ctl|new|completions|man";
+                    cache list|cache clear|traces|traces send|verify|handlers|handlers show|handlers reload|handler|handler check|handler serve|handler ctl|new|completions|man";
     for command in commands.split('|') {
         let help = bench.pop(0, &format!("{command} --help")).stdout;
         assert!(help.contains(&format!("Usage: pop {command}")), "{help}");

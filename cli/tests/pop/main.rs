@@ -55,6 +55,7 @@ mod serve;
 mod steady;
 mod suspend;
 mod terminal;
+mod traces;
 mod unusual_files;
 mod verify;
 mod warm;

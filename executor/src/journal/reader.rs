@@ -97,7 +97,8 @@ fn unknown_event(line: &[u8]) -> Option<String> {
     Some(name.unwrap_or("?").chars().take(LONGEST).collect())
 }
 
-fn event(line: &[u8]) -> Option<EventRecord> {
+/// The event of a complete line with its line feed.
+pub(super) fn event(line: &[u8]) -> Option<EventRecord> {
     read_json(decode(line.strip_suffix(b"\n")?)?).ok()
 }
 
