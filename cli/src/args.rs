@@ -27,7 +27,7 @@ pub(crate) use handlers::{
     HandlerCheckArgs, HandlerCommand, HandlerCtlArgs, HandlerServeArgs, HandlersArgs, HandlersCommand,
 };
 pub(crate) use inputs::{InputArgs, InputsArgs, PlanningArgs};
-pub(crate) use manage::{CancelArgs, PruneArgs, WaitArgs};
+pub(crate) use manage::{CancelArgs, PruneArgs, WaitArgs, WatchArgs};
 pub(crate) use new::{NewArgs, NewKind, NewLanguage};
 pub(crate) use rerun::RerunArgs;
 pub(crate) use resources::ResourceArgs;
@@ -83,6 +83,9 @@ pub(crate) enum Command {
     /// Wait for the end of a run, and exit with its exit code
     #[command(after_help = exit_codes::WAIT)]
     Wait(WaitArgs),
+    /// Show a running run, as `pop run` shows its own, and exit with its exit code
+    #[command(after_help = exit_codes::WAIT)]
+    Watch(WatchArgs),
     /// List runs, newest first
     #[command(after_help = exit_codes::READ)]
     Runs(RunsArgs),

@@ -1,5 +1,6 @@
 //! Executes a run for `run`, `resume` and `dlq replay`: runtime, signals, reporters, summary.
 
+use super::earlier_runs::earlier_durations;
 use super::elsewhere;
 use super::operation_words::quoted;
 use super::run_traces::RunTraces;
@@ -286,6 +287,9 @@ fn sinks(args: &GoArgs, prepared: &PreparedRun) -> std::io::Result<PrintingSinks
             let plan = Arc::clone(prepared.scheduler.plan());
             let run = &prepared.identity.run;
             let bars = Bars::new(std::io::stderr(), ui::terminal_size, &SUSPENSION, run, settled.into());
+            let identity = &prepared.identity;
+            let runs = identity.folder.parent().unwrap_or(Path::new("."));
+            let bars = bars.with_earlier(earlier_durations(runs, run, &identity.agenda, &identity.start));
             (vec![Box::new(SinkThread::new(plan, bars)?)], None)
         }
         Output::Text => {

@@ -4,6 +4,7 @@ mod cache;
 mod cancel;
 mod check;
 mod dlq;
+mod earlier_runs;
 mod elsewhere;
 mod explain;
 mod file_lines;
@@ -34,6 +35,7 @@ mod signals;
 mod traces;
 mod verify;
 mod wait;
+mod watch;
 
 use crate::args::{Cli, Command, HandlerCommand};
 use crate::completion;
@@ -58,6 +60,7 @@ pub(crate) fn perform(cli: Cli) -> Result<u8, CommandError> {
         Command::Rerun(args) => rerun::rerun(&args),
         Command::Cancel(args) => cancel::cancel(&args),
         Command::Wait(args) => wait::wait(&args),
+        Command::Watch(args) => watch::watch(&args),
         Command::Runs(args) => runs::runs(&args),
         Command::Show(args) => show::show(&args),
         Command::Logs(args) => logs::logs(&args),

@@ -22,6 +22,7 @@ fn help() {
       inputs       List the inputs of an agenda
       cancel       Cancel a running run, from any terminal; running operations get time to stop
       wait         Wait for the end of a run, and exit with its exit code
+      watch        Show a running run, as `pop run` shows its own, and exit with its exit code
       runs         List runs, newest first
       show         Show a run, or one of its operations
       logs         Print the logs of a run, or of one of its operations
@@ -359,13 +360,13 @@ fn help_of_run() {
 #[test]
 fn every_command_has_help_a_page_and_completions() {
     let bench = Bench::new();
-    let commands = "run|check|plan|resume|cancel|wait|runs|show|logs|explain|prune|dlq|dlq list|dlq show|dlq replay|dlq drop|cache|\
+    let commands = "run|check|plan|resume|cancel|wait|watch|runs|show|logs|explain|prune|dlq|dlq list|dlq show|dlq replay|dlq drop|cache|\
                     cache list|cache clear|traces|traces send|verify|handlers|handlers show|handlers reload|handler|handler check|handler serve|handler ctl|new|completions|man";
     for command in commands.split('|') {
         let help = bench.pop(0, &format!("{command} --help")).stdout;
         assert!(help.contains(&format!("Usage: pop {command}")), "{help}");
         assert!(help.contains("\nExit codes:"), "{help}");
-        let has_dead_letters = ["run", "resume", "wait", "dlq replay"].contains(&command);
+        let has_dead_letters = ["run", "resume", "wait", "watch", "dlq replay"].contains(&command);
         assert_eq!(help.split("\nExit codes:").nth(1).unwrap().contains("11"), has_dead_letters, "{help}");
     }
     assert!(bench.pop(0, "man").stdout.contains(".TH pop 1"));

@@ -59,3 +59,4 @@ mod traces;
 mod unusual_files;
 mod verify;
 mod warm;
+mod watch;

@@ -3,6 +3,7 @@
 #[cfg(feature = "annotations")]
 mod agenda_progress;
 mod bars;
+mod estimate;
 mod event_text;
 mod followed_run;
 mod json;
@@ -15,10 +16,12 @@ mod summary;
 mod terminal_block;
 mod usage_text;
 mod visible;
+mod waits;
 
 #[cfg(feature = "annotations")]
 pub use agenda_progress::ProgressIds;
-pub use bars::{Bars, Suspension, TerminalSize};
+pub use bars::{Bars, EarlierDurations, Suspension, TerminalSize};
+pub use estimate::Durations;
 pub use event_text::{failure_with_blame, how_long, stop_words};
 pub use followed_run::{FollowedRun, Follower};
 pub use json::{JsonEvents, files_json, operation_json, run_json};
