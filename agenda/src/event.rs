@@ -5,7 +5,7 @@ use crate::gate::{Answer, Gate};
 use crate::ops::OpIx;
 use crate::outcome::Outcome;
 use crate::reuse::{NamedFile, ParentRun};
-use pop_contract::{Exit, Failure, Millis, Progress};
+use pop_contract::{Exit, Failure, Millis, Progress, Usage};
 use pop_policy::{PatternMatch, Resources};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
@@ -329,6 +329,9 @@ pub enum RunEvent {
         /// Files that the operation names, after a success of a local program.
         #[serde(default, skip_serializing_if = "<[NamedFile]>::is_empty")]
         named_files: Arc<[NamedFile]>,
+        /// What the attempt used.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        usage: Option<Usage>,
     },
     /// An attempt ended.
     AttemptEnded {
@@ -347,6 +350,9 @@ pub enum RunEvent {
         /// The instance of a warm handler that served the attempt.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         instance: Option<Box<str>>,
+        /// What the attempt used; none if the platform does not tell.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        usage: Option<Usage>,
     },
     /// An attempt that the scheduler had given up has ended. The event has no effect.
     LateEnding {

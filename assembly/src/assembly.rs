@@ -13,7 +13,7 @@ use crate::surroundings::Surroundings;
 use crate::text_faults::TextFaults;
 use pop_agenda::{ParentRun, Plan, PriorOutcomes, RunOptions};
 use pop_document::Fault;
-use pop_executor::{FolderError, Inputs, Lock, RerunOf, RunFolder, Settings, Sync};
+use pop_executor::{FolderError, Inputs, Lock, RerunOf, RunFolder, Settings, Sync, TraceSettings};
 use pop_field_retriever::LaunchDataWrapper;
 use std::io::ErrorKind;
 use std::path::Path;
@@ -47,6 +47,8 @@ pub struct RunStart<'s> {
     pub adopted: PriorOutcomes,
     /// The parent of a rerun.
     pub parent: Option<ParentSnapshot>,
+    /// The trace context of the caller, and whether spans are sent.
+    pub trace: Option<TraceSettings>,
 }
 
 /// The parent of a rerun and the records of its operations.
@@ -69,6 +71,7 @@ impl<'s> RunStart<'s> {
             sync: Sync::default(),
             adopted: PriorOutcomes::default(),
             parent: None,
+            trace: None,
         }
     }
 }
@@ -126,6 +129,7 @@ impl Assembly {
                 replay_of: self.request.replay_of.clone(),
                 rerun_of: None,
                 conf_d,
+                trace: None,
             },
             agenda: texts.agenda.text().as_bytes().to_vec(),
             files: texts.files.iter().map(|(name, file)| (name.clone(), file.text().to_owned())).collect(),
@@ -138,13 +142,14 @@ impl Assembly {
 
     /// Creates the folder of a new run, freezes the inputs in it and begins its journal.
     pub fn begin(self, start: RunStart<'_>) -> Result<PreparedRun, AssemblyError> {
-        let RunStart { runs, id, cid, options, sync, mut adopted, parent } = start;
+        let RunStart { runs, id, cid, options, sync, mut adopted, parent, trace } = start;
         // other runs record no totals
         let totals = self.request.totals.as_ref().filter(|_| self.plan.may_need_resources());
         let resources = totals.map(|totals| totals.amounts.clone());
         let options =
             RunOptions { resources: resources.unwrap_or_else(|| options.resources.clone()), ..options };
         let mut inputs = self.freeze(cid, id.map(new_mark));
+        inputs.settings.trace = trace;
         if let Some(ParentSnapshot { parent, records }) = parent {
             let digest = blake3::hash(&records).to_hex().to_string();
             inputs.settings.rerun_of = Some(RerunOf { parent: parent.clone(), records: digest });

@@ -29,6 +29,8 @@ pub struct PreparedRun {
     pub resumed: Option<RunOptions>,
     /// Wall-clock start of the run, and the time of its last event; none in a new run.
     pub began: Option<(Millis, RunTime)>,
+    /// Number of events in the journal.
+    pub recorded: u64,
     /// The lock of the run; only its holder executes the run.
     pub lock: Lock,
 }
@@ -57,6 +59,7 @@ impl PreparedRun {
             replayed: Vec::new(),
             resumed: None,
             began: None,
+            recorded: 0,
             lock,
         })
     }

@@ -8,6 +8,7 @@ use pop_field_retriever::{LaunchDataWrapper, LaunchType};
 use pop_launchers::process::EXECUTOR_VARIABLE;
 use pop_launchers::{Secrets, Setting};
 use pop_registry::Secret;
+use pop_telemetry::{CallerTrace, RunTrace};
 use std::path::{Path, PathBuf};
 
 /// Identity and launcher setting for showing the manifests of a plan that has no run.
@@ -19,13 +20,15 @@ pub fn preview_setting(
     surroundings: &Surroundings,
     launch_data: &dyn LaunchDataWrapper,
 ) -> Result<(RunIdentity, Setting), AssemblyError> {
+    let cid = plan.identity.cid.clone().unwrap_or_else(|| run.to_owned());
     let identity = RunIdentity {
         agenda: String::new(),
         folder: PathBuf::new(),
         start: PathBuf::new(),
         run: run.to_owned(),
         mark: run.to_owned(),
-        cid: plan.identity.cid.clone().unwrap_or_else(|| run.to_owned()),
+        trace: RunTrace::new(run, &cid, None, false),
+        cid,
         logs: PathBuf::from("logs"),
         home: home.map(Path::to_owned),
         on: launcher,
@@ -73,7 +76,19 @@ pub(crate) fn identity(folder: &RunFolder, settings: &Settings) -> Result<RunIde
         logs: absolute(&folder.logs())?,
         home: settings.home.clone(),
         on: launcher(settings)?,
+        trace: trace(folder, settings),
     })
+}
+
+/// The trace of the run in a folder.
+pub(crate) fn trace(folder: &RunFolder, settings: &Settings) -> RunTrace {
+    let recorded = settings.trace.as_ref();
+    let caller = recorded.and_then(|trace| {
+        let parent = trace.parent.as_deref()?.parse().ok()?;
+        Some(CallerTrace { parent, state: trace.state.clone() })
+    });
+    let is_recorded = recorded.is_some_and(|trace| trace.is_recorded);
+    RunTrace::new(mark(folder, settings), &settings.cid, caller, is_recorded)
 }
 
 /// The mark that identifies the programs of a run.

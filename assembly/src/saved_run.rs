@@ -2,7 +2,7 @@
 
 use crate::error::AssemblyError;
 use crate::prepared_run::PreparedRun;
-use crate::run_identity::{identity, launcher, mark};
+use crate::run_identity::{identity, launcher, mark, trace};
 use crate::run_request::RunRequest;
 use crate::surroundings::Surroundings;
 use crate::text_faults::TextFaults;
@@ -17,6 +17,7 @@ use pop_executor::{
 };
 use pop_field_retriever::LaunchType;
 use pop_launchers::process::sweep_run;
+use pop_telemetry::RunTrace;
 use std::sync::Arc;
 
 /// A run read from its folder.
@@ -31,6 +32,8 @@ pub struct SavedRun {
     pub scheduler: Scheduler,
     /// The history of the run.
     pub history: History,
+    /// Number of events that were read.
+    pub recorded: u64,
 }
 
 impl SavedRun {
@@ -42,7 +45,8 @@ impl SavedRun {
         let count = plan.len();
         let scheduler = restore(Arc::new(plan), &events, &folder.journal())?.scheduler;
         let history = History::of(count, &events);
-        Ok(Self { folder, inputs, plan: Arc::clone(scheduler.plan()), scheduler, history })
+        let recorded = events.len() as u64;
+        Ok(Self { folder, inputs, plan: Arc::clone(scheduler.plan()), scheduler, history, recorded })
     }
 
     /// The waits of an operation for resources, oldest first.
@@ -57,6 +61,11 @@ impl SavedRun {
         let plan = frozen_plan(&self.inputs, surroundings)?;
         let events = read_journal(&self.folder.journal())?.events;
         Ok(resource_waits(Arc::new(plan), &events, op))
+    }
+
+    /// The trace of the run.
+    pub fn trace(&self) -> RunTrace {
+        trace(&self.folder, &self.inputs.settings)
     }
 
     /// Whether programs of the run may still run although its executor died.
@@ -237,7 +246,18 @@ impl ResumableRun {
             if began.is_none() { PriorOutcomes { parent, ..adopted } } else { PriorOutcomes::default() };
         let journal = FileJournal::reopen(&folder.journal(), &content, &digest, resume.sync)?;
         let history = History::of(count, &content.events);
-        Ok(PreparedRun { scheduler, identity, journal, history, adopted, replayed, resumed, began, lock })
+        Ok(PreparedRun {
+            scheduler,
+            identity,
+            journal,
+            history,
+            adopted,
+            replayed,
+            resumed,
+            began,
+            recorded: content.events.len() as u64,
+            lock,
+        })
     }
 }
 

@@ -10,6 +10,7 @@ mod inputs;
 mod manage;
 mod new;
 mod operator;
+mod otlp;
 mod report;
 mod rerun;
 mod resources;
@@ -18,6 +19,7 @@ mod saved_runs;
 mod shared;
 mod size;
 mod spelling;
+mod traces;
 mod verify;
 
 pub(crate) use cache::{CacheClearArgs, CacheCommand, CacheListArgs, CachePruneArgs, CacheSizeArgs};
@@ -27,7 +29,7 @@ pub(crate) use handlers::{
     HandlerCheckArgs, HandlerCommand, HandlerCtlArgs, HandlerServeArgs, HandlersArgs, HandlersCommand,
 };
 pub(crate) use inputs::{InputArgs, InputsArgs, PlanningArgs};
-pub(crate) use manage::{CancelArgs, PruneArgs, WaitArgs};
+pub(crate) use manage::{CancelArgs, PruneArgs, WaitArgs, WatchArgs};
 pub(crate) use new::{NewArgs, NewKind, NewLanguage};
 pub(crate) use operator::{
     HttpAddress, OperatorCommand, OperatorManifestArgs, OperatorRunArgs, OperatorSource,
@@ -40,6 +42,7 @@ pub(crate) use saved_runs::{ExplainArgs, LogsArgs, RunsArgs, ShowArgs};
 pub(crate) use shared::{
     GoArgs, HostFolder, LaunchArgs, Output, RegistryArgs, RunsFolder, StrictArg, SyncArg,
 };
+pub(crate) use traces::{TracesCommand, TracesSendArgs};
 pub(crate) use verify::VerifyArgs;
 
 use crate::ui;
@@ -86,6 +89,9 @@ pub(crate) enum Command {
     /// Wait for the end of a run, and exit with its exit code
     #[command(after_help = exit_codes::WAIT)]
     Wait(WaitArgs),
+    /// Show a running run, as `pop run` shows its own, and exit with its exit code
+    #[command(after_help = exit_codes::WAIT)]
+    Watch(WatchArgs),
     /// List runs, newest first
     #[command(after_help = exit_codes::READ)]
     Runs(RunsArgs),
@@ -117,6 +123,13 @@ pub(crate) enum Command {
         /// Command to perform
         #[command(subcommand)]
         command: CacheCommand,
+    },
+    /// Send the trace of a run (spans of OpenTelemetry) to a collector
+    #[command(after_help = exit_codes::TRACES)]
+    Traces {
+        /// Command to perform
+        #[command(subcommand)]
+        command: TracesCommand,
     },
     /// Run an agenda under several launchers and compare outcomes, results and files
     #[command(after_help = exit_codes::VERIFY)]

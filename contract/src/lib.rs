@@ -8,6 +8,7 @@ mod map_only;
 mod names_and_limits;
 mod progress;
 mod report;
+mod usage;
 mod value;
 mod visible;
 
@@ -24,5 +25,6 @@ pub use report::{
     BindReport, Call, CallEnd, Capability, CleanReport, ContentReport, DispatchReport, HandlerReport, Method,
     NOT_IMPLEMENTED, ProfileReport, REPORT_CODE, Reboot, RebootReport, wants_reboot,
 };
+pub use usage::Usage;
 pub use value::{ValueError, parsed_size, read_json, read_value, utf8};
 pub use visible::{visible, visible_text};

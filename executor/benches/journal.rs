@@ -6,7 +6,7 @@ use divan::counter::ItemsCount;
 use pop_agenda::{
     Agenda, Ending, EventRecord, History, OpIx, Plan, RunEvent, RunOptions, RunOutcome, RunTime,
 };
-use pop_contract::LaunchType;
+use pop_contract::{LaunchType, Usage};
 use pop_executor::{FileJournal, Journal as _, Sync, read_journal, restore};
 use pop_registry::Catalog;
 use serde_json::json;
@@ -16,12 +16,16 @@ use tempfile::tempdir;
 
 const MANY: u32 = 100_000;
 
+/// What a short program uses: the fields that its record has then.
+const USAGE: Usage =
+    Usage { user_us: 412, sys_us: 387, mem_kib: 0, read_kib: 0, write_kib: 0, major_faults: 0, preempted: 1 };
+
 fn main() {
     divan::main();
 }
 
-/// The events of a run in which every operation succeeds.
-fn events() -> Vec<EventRecord> {
+/// The events of a run in which every operation succeeds, with or without what each attempt used.
+fn events(with_usage: bool) -> Vec<EventRecord> {
     let started = RunEvent::RunStarted {
         run: "r".into(),
         started: 1_000_000_000_000,
@@ -42,6 +46,7 @@ fn events() -> Vec<EventRecord> {
                 named_files: Arc::default(),
                 files: None,
                 instance: None,
+                usage: with_usage.then_some(USAGE),
             },
         ]
     };
@@ -57,21 +62,21 @@ fn write(path: &Path, events: &[EventRecord], batch: usize) {
     }
 }
 
-/// The argument is the number of events in one write.
-#[divan::bench(args = [2, 64], sample_count = 5, sample_size = 1)]
-fn append(bencher: Bencher<'_, '_>, batch: usize) {
-    let events = events();
+/// The arguments are the number of events in one write, and whether the ends have what the attempts used.
+#[divan::bench(args = [(2, false), (2, true), (64, false), (64, true)], sample_count = 5, sample_size = 1)]
+fn append(bencher: Bencher<'_, '_>, (batch, with_usage): (usize, bool)) {
+    let events = events(with_usage);
     bencher
         .counter(ItemsCount::new(MANY))
         .with_inputs(|| tempdir().unwrap())
         .bench_local_refs(|folder| write(&folder.path().join("journal"), &events, batch));
 }
 
-#[divan::bench(sample_count = 5, sample_size = 1)]
-fn read(bencher: Bencher<'_, '_>) {
+#[divan::bench(args = [false, true], sample_count = 5, sample_size = 1)]
+fn read(bencher: Bencher<'_, '_>, with_usage: bool) {
     let folder = tempdir().unwrap();
     let path = folder.path().join("journal");
-    write(&path, &events(), 64);
+    write(&path, &events(with_usage), 64);
     bencher.counter(ItemsCount::new(MANY)).bench_local(|| read_journal(&path).unwrap());
 }
 
@@ -82,7 +87,7 @@ fn fold_into_a_scheduler(bencher: Bencher<'_, '_>) {
     let mut faults = Vec::new();
     let agenda = Agenda::parse(json!({"operations": operations}), &mut faults).unwrap();
     let plan = Plan::build(agenda, &Catalog::default(), LaunchType::Local, &mut faults).unwrap();
-    let (plan, events) = (Arc::new(plan), events());
+    let (plan, events) = (Arc::new(plan), events(true));
     bencher
         .counter(ItemsCount::new(MANY))
         .bench_local(|| restore(Arc::clone(&plan), &events, Path::new("j")));
@@ -90,6 +95,6 @@ fn fold_into_a_scheduler(bencher: Bencher<'_, '_>) {
 
 #[divan::bench(sample_count = 5, sample_size = 1)]
 fn fold_into_a_history(bencher: Bencher<'_, '_>) {
-    let events = events();
+    let events = events(true);
     bencher.counter(ItemsCount::new(MANY)).bench_local(|| History::of(MANY as usize, &events));
 }

@@ -61,6 +61,23 @@ pub struct Settings {
     /// The folders of descriptors and of their programs, if there are descriptors.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub conf_d: Option<ConfDSettings>,
+    /// The trace of the run, if it was started within one or sends its own spans.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<TraceSettings>,
+}
+
+/// The trace context with which a run was started.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TraceSettings {
+    /// The caller's `traceparent`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<String>,
+    /// The caller's `tracestate`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<String>,
+    /// Whether the spans of the run are to be sent, so that handlers hang theirs below them.
+    pub is_recorded: bool,
 }
 
 /// A reference to a dead letter.

@@ -33,13 +33,15 @@ pub use exec_program::ExecProgram;
 pub use files::{FileChange, FilesError, MOST_FILES, MOST_PATH_BYTES, changed_reads, changed_writes};
 pub use folder_error::FolderError;
 pub use forecast::{Prospect, forecast};
-pub use frozen_inputs::{ConfDSettings, Inputs, ReplayOf, RerunOf, Settings};
+pub use frozen_inputs::{ConfDSettings, Inputs, ReplayOf, RerunOf, Settings, TraceSettings};
 pub use host::{
     CacheAnswer, CacheEntry, CacheFile, CacheOrigin, CommitOutcome, DelayTurn, FILES_LIMIT, HeldLock, Holder,
     Host, HostError, LockAttempt, LockWait, MOST_BYTES, Miss, ShortLock, StoreError, StoredFile,
     remote_file_system,
 };
-pub use journal::{FileJournal, Journal, JournalContent, JournalError, Sync, read_journal};
+pub use journal::{
+    FileJournal, Journal, JournalContent, JournalError, JournalLine, JournalTail, Sync, read_journal,
+};
 pub use lock::{ExecutorProcess, Lock};
 pub use parent_results::parent_bytes;
 /// Reads the access to a cluster from launch data.

@@ -14,6 +14,7 @@ const INPUTS: &str = "inputs";
 const JOURNAL: &str = "journal";
 const LOGS: &str = "out";
 const LOCK: &str = "lock";
+const TRACES: &str = "traces";
 
 /// The folder of one run.
 #[derive(Debug, Clone)]
@@ -127,6 +128,11 @@ impl RunFolder {
     /// The folder of logs.
     pub fn logs(&self) -> PathBuf {
         self.path.join(LOGS)
+    }
+
+    /// The file with the mark up to which spans of the run have been sent.
+    pub fn traces(&self) -> PathBuf {
+        self.path.join(TRACES)
     }
 
     fn settings_path(&self) -> PathBuf {

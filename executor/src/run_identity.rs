@@ -4,6 +4,7 @@ use crate::run_folder::lock_file;
 use pop_agenda::Plan;
 use pop_contract::LaunchType;
 use pop_handler_base::field_retriever::names::environment as variable;
+use pop_telemetry::{RunTrace, TRACE_PARENT, TRACE_STATE};
 use std::path::PathBuf;
 
 /// Names and folders that all operations of a run share.
@@ -28,6 +29,8 @@ pub struct RunIdentity {
     pub home: Option<PathBuf>,
     /// The launcher of the run's programs. Handlers launch their own programs the same way.
     pub on: LaunchType,
+    /// The trace of the run.
+    pub trace: RunTrace,
 }
 
 impl RunIdentity {
@@ -58,7 +61,9 @@ impl RunIdentity {
         let progress = [variable::LAST_PROGRESS, variable::LAST_PROGRESS_FILE];
         let own = [variable::OPERATION_NAME, variable::OPERATION_ID, variable::ATTEMPT, variable::ACTION];
         let settings = [variable::PROPERTIES, variable::PROP_FILE];
-        [payload.as_slice(), &progress, &own, &settings].iter().any(|names| names.contains(&name))
+        // each attempt gets its own, or that of the start
+        let trace = [TRACE_PARENT, TRACE_STATE];
+        [payload.as_slice(), &progress, &own, &settings, &trace].iter().any(|names| names.contains(&name))
             || name.starts_with(variable::COMPRESSED_PAYLOAD_PREFIX)
     }
 }

@@ -36,6 +36,7 @@ fn setup() -> Setup {
         logs: path.clone(),
         home: None,
         on: LaunchType::Local,
+        trace: pop_telemetry::RunTrace::new("r", "c", None, false),
     };
     let params = json!({"useCache": true, "cache.use": true, "reads": "in.txt", "writes": "out.txt"});
     let agenda = json!({"operations": [{"name": "a", "type": "sample", "params": params}]});

@@ -1,6 +1,6 @@
 //! The launch port: an order to start one program, and the events until its end.
 
-use pop_contract::{Exit, Failure, FinalReport, Progress, VALUE_LIMIT};
+use pop_contract::{Exit, Failure, FinalReport, Progress, Usage, VALUE_LIMIT};
 use pop_registry::{Capture, Cpu, Memory, PodConfig, Secret};
 use pop_warm::PoolSettings;
 use serde_json::Value;
@@ -227,6 +227,8 @@ pub struct LaunchEnd {
     pub left: usize,
     /// The instance of a warm handler that served the order.
     pub instance: Option<Box<str>>,
+    /// What the program used; none if the platform does not tell.
+    pub usage: Option<Usage>,
 }
 
 impl LaunchEnd {
@@ -249,6 +251,7 @@ impl LaunchEnd {
             log_tail: Vec::new(),
             left: 0,
             instance: None,
+            usage: None,
         }
     }
 }

@@ -258,6 +258,7 @@ impl Transcript {
             log_tail: merged(&last, &summary.tail),
             left: 0,
             instance: None,
+            usage: None,
             exit,
         }
     }

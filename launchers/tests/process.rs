@@ -14,6 +14,8 @@ use serde_json::json;
 use std::time::Duration;
 use tokio::sync::mpsc;
 
+/// The kernel's number for tmpfs.
+const TMPFS: i64 = 0x0102_1994;
 const ID: LaunchId = LaunchId(7);
 /// Short grace for programs with leftovers.
 const GRACE: Duration = Duration::from_millis(300);
@@ -60,6 +62,26 @@ async fn ends_are_distinguished() {
     assert_eq!(end(order(&["true"])).await.exit, Ok(Exit::Code(0)));
     assert_eq!(end(shell("exit 3")).await.exit, Ok(Exit::Code(3)));
     assert_eq!(end(shell("kill -SEGV $$")).await.exit, Ok(Exit::Signal(11)));
+}
+
+#[tokio::test]
+async fn end_has_what_program_and_its_children_used() {
+    let folder = tempfile::tempdir().unwrap();
+    // dd is a child of the shell
+    let script = format!(
+        "i=0; while [ $i -lt 30000 ]; do i=$((i+1)); done
+        dd if=/dev/zero of={}/out bs=64k count=32 2>/dev/null; kill -9 $$",
+        folder.path().display()
+    );
+    let ended = end(shell(&script)).await;
+    assert_eq!(ended.exit, Ok(Exit::Signal(9)));
+    let usage = ended.usage.unwrap();
+    assert!(usage.user_us > 1_000 && usage.cpu_us() < 60_000_000, "{usage:?}");
+    // a file system in memory writes no blocks
+    if rustix::fs::statfs(folder.path()).unwrap().f_type != TMPFS {
+        assert!((2_048..1 << 20).contains(&usage.write_kib), "{usage:?}");
+    }
+    assert_eq!(end(order(&["/no/such/file"])).await.usage, None);
 }
 
 #[tokio::test]

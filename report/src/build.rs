@@ -207,7 +207,7 @@ fn attempt<'r>(
         waits,
         failure: ended.and_then(|(_, ending)| failure(ending)),
         instance: attempt.instance.as_deref(),
-        usage: None,
+        usage: attempt.usage.map(Usage::of),
     }
 }
 

@@ -365,6 +365,17 @@ pub struct Usage {
 }
 
 impl Usage {
+    /// What an event has: zero times and sizes are known, too.
+    pub(crate) fn of(recorded: pop_contract::Usage) -> Self {
+        let bytes = |kib: u64| kib.saturating_mul(1024);
+        Self {
+            cpu_ms: Some(recorded.cpu_us().div_ceil(1000)),
+            peak_memory_bytes: Some(bytes(recorded.mem_kib)),
+            read_bytes: Some(bytes(recorded.read_kib)),
+            written_bytes: Some(bytes(recorded.write_kib)),
+        }
+    }
+
     /// The usage of both: sums, and the larger peak.
     #[must_use]
     pub fn with(self, other: Self) -> Self {

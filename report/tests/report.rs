@@ -65,6 +65,7 @@ impl Run {
             named_files: [].into(),
             files: None,
             instance: None,
+            usage: None,
         };
         self.at(at, ended)
     }

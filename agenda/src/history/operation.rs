@@ -9,7 +9,7 @@ use crate::files::RecordedFiles;
 use crate::gate::{Answer, Gate};
 use crate::outcome::Outcome;
 use crate::reuse::NamedFile;
-use pop_contract::{Exit, Failure, Progress};
+use pop_contract::{Exit, Failure, Progress, Usage};
 use pop_policy::PatternMatch;
 use serde_json::Value;
 use std::sync::Arc;
@@ -32,6 +32,8 @@ pub struct Attempt {
     pub ended: Option<(RunTime, Ending)>,
     /// The instance of a warm handler that served the attempt.
     pub instance: Option<Box<str>>,
+    /// What the attempt used; none if the platform does not tell, and in runs of earlier versions of pop.
+    pub usage: Option<Usage>,
     /// Exit of the program, if it ended after the scheduler had given up the attempt.
     pub late: Option<Exit>,
     /// Files that the operation names, after a success of a local program.
@@ -150,6 +152,11 @@ impl OperationHistory {
         self.ignored.is_some()
     }
 
+    /// What all attempts used together; none if no attempt has figures.
+    pub fn usage(&self) -> Option<Usage> {
+        self.attempts.iter().filter_map(|attempt| attempt.usage).reduce(Usage::and)
+    }
+
     /// The attempt that runs or is being stopped; none if there is no such attempt.
     pub fn open_attempt(&self) -> Option<&Attempt> {
         self.attempts.last().filter(|attempt| attempt.ended.is_none())
@@ -215,6 +222,7 @@ impl OperationHistory {
                 committing: None,
                 ended: None,
                 instance: None,
+                usage: None,
                 late: None,
                 named_files: Arc::default(),
             }),
@@ -231,13 +239,14 @@ impl OperationHistory {
                     attempt.committing = Some(at);
                 }
             }
-            RunEvent::AttemptEnded { ending, named_files, files, instance, .. } => {
+            RunEvent::AttemptEnded { ending, named_files, files, instance, usage, .. } => {
                 self.close_admission(at);
                 if let (Some(own), Some(files)) = (&mut self.files, files) {
                     own.written = Some(Arc::clone(files));
                 }
                 if let Some(attempt) = self.attempts.last_mut() {
                     attempt.instance.clone_from(instance);
+                    attempt.usage = *usage;
                     attempt.ended = Some((at, ending.clone()));
                     attempt.named_files.clone_from(named_files);
                 }

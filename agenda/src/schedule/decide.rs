@@ -11,7 +11,7 @@ use crate::gate::{Answer, Gate};
 use crate::ops::OpIx;
 use crate::outcome::Outcome;
 use crate::plan::{BoundPayload, Grown};
-use pop_contract::{Blame, Failure};
+use pop_contract::{Blame, Failure, Usage};
 use pop_policy::{FailedAttempt, OnFail, Resources, verdict};
 use serde_json::Value;
 use std::sync::Arc;
@@ -64,6 +64,7 @@ impl Scheduler {
                 named_files: Arc::default(),
                 files: None,
                 instance: None,
+                usage: None,
             }),
             Input::Late { op, attempt, exit } => {
                 self.is_superseded(op, attempt).then_some(RunEvent::LateEnding { op, attempt, exit })
@@ -98,12 +99,13 @@ impl Scheduler {
     /// verified and committed.
     fn end_of_attempt(&self, op: OpIx, attempt: u32, mut verdict: Verdict) -> Decision {
         let (named_files, instance) = (Arc::clone(&verdict.named_files), verdict.instance.take());
+        let usage = verdict.usage;
         match self.ending(op, verdict) {
             (Ending::Succeeded { result }, _) if self.needs_commit(op) => {
-                RunEvent::CommitAsked { op, attempt, result, named_files }.into()
+                RunEvent::CommitAsked { op, attempt, result, named_files, usage }.into()
             }
             (ending, grown) => Decision::with_generated(
-                RunEvent::AttemptEnded { op, attempt, ending, named_files, files: None, instance },
+                RunEvent::AttemptEnded { op, attempt, ending, named_files, files: None, instance, usage },
                 grown,
             ),
         }
@@ -115,12 +117,12 @@ impl Scheduler {
         attempt: u32,
         outcome: Result<Option<Arc<[FileRecord]>>, Box<Failure>>,
     ) -> Option<Decision> {
-        let OpState::Committing { result, named_files, .. } = &self.table[op] else { return None };
-        let named_files = Arc::clone(named_files);
+        let OpState::Committing { result, named_files, usage, .. } = &self.table[op] else { return None };
+        let (named_files, usage) = (Arc::clone(named_files), usage.as_deref().copied());
         let succeeded = outcome.and_then(|files| Ok((self.succeeded(op, Arc::clone(result))?, files)));
         let ((ending, grown), files) =
             succeeded.unwrap_or_else(|failure| ((Ending::Failed(failure), None), None));
-        let event = RunEvent::AttemptEnded { op, attempt, ending, named_files, files, instance: None };
+        let event = RunEvent::AttemptEnded { op, attempt, ending, named_files, files, instance: None, usage };
         (self.tries[op].attempt == attempt).then(|| Decision::with_generated(event, grown))
     }
 
@@ -321,7 +323,9 @@ impl Scheduler {
                     Some(RunEvent::KillAsked { op, attempt })
                 }
                 // a delayed commit does not delay the end of the run
-                OpState::Committing { .. } if cancel.force => Some(commit_given_up(op, attempt)),
+                OpState::Committing { ref usage, .. } if cancel.force => {
+                    Some(commit_given_up(op, attempt, usage.as_deref().copied()))
+                }
                 _ => None,
             }
         })
@@ -343,7 +347,7 @@ impl Scheduler {
                 RunEvent::StopAsked { op, attempt, reason }
             }
             OpState::Stopping { .. } => RunEvent::KillAsked { op, attempt },
-            OpState::Committing { .. } => commit_given_up(op, attempt),
+            OpState::Committing { ref usage, .. } => commit_given_up(op, attempt, usage.as_deref().copied()),
             _ => RunEvent::BackoffEnded { op },
         })
     }
@@ -448,7 +452,7 @@ impl Scheduler {
     }
 }
 
-fn commit_given_up(op: OpIx, attempt: u32) -> RunEvent {
+fn commit_given_up(op: OpIx, attempt: u32, usage: Option<Usage>) -> RunEvent {
     RunEvent::AttemptEnded {
         op,
         attempt,
@@ -456,6 +460,7 @@ fn commit_given_up(op: OpIx, attempt: u32) -> RunEvent {
         named_files: Arc::default(),
         files: None,
         instance: None,
+        usage,
     }
 }
 

@@ -139,10 +139,13 @@ impl Scheduler {
                 };
                 self.set(*op, OpState::Stopping { reason, kill_at: None });
             }
-            RunEvent::CommitAsked { op, result, named_files, .. } => {
+            RunEvent::CommitAsked { op, result, named_files, usage, .. } => {
                 let give_up_at = self.ends_running().then(|| now.plus(self.options.grace_ms));
                 let (result, named_files) = (Arc::clone(result), Arc::clone(named_files));
-                self.set(*op, OpState::Committing { result, named_files, give_up_at });
+                self.set(
+                    *op,
+                    OpState::Committing { result, named_files, usage: usage.map(Box::new), give_up_at },
+                );
             }
             RunEvent::AttemptEnded { op, ending, .. } => self.end_attempt(*op, ending, now),
             _ => {}
@@ -277,11 +280,11 @@ impl Scheduler {
     /// Sets the time at which the run stops waiting for commits; an earlier limit stays.
     pub(super) fn limit_commits(&mut self, limit: Option<RunTime>) {
         for op in self.table.launched().collect::<Vec<OpIx>>() {
-            if let OpState::Committing { result, named_files, give_up_at } = &self.table[op] {
+            if let OpState::Committing { result, named_files, usage, give_up_at } = &self.table[op] {
                 let give_up_at = limit.map(|limit| give_up_at.map_or(limit, |known| known.min(limit)));
                 let result = Arc::clone(result);
-                let named_files = Arc::clone(named_files);
-                self.set(op, OpState::Committing { result, named_files, give_up_at });
+                let (named_files, usage) = (Arc::clone(named_files), usage.clone());
+                self.set(op, OpState::Committing { result, named_files, usage, give_up_at });
             }
         }
     }

@@ -6,7 +6,7 @@ use crate::gate::{Answer, CacheAsk, Gate};
 use crate::ops::OpIx;
 use crate::plan::BoundPayload;
 use crate::reuse::NamedFile;
-use pop_contract::{Exit, Failure, Millis, Progress};
+use pop_contract::{Exit, Failure, Millis, Progress, Usage};
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -21,22 +21,23 @@ pub struct Verdict {
     pub named_files: Arc<[NamedFile]>,
     /// The instance of a warm handler that served the attempt.
     pub instance: Option<Box<str>>,
+    /// What the attempt used; none if the platform does not tell.
+    pub usage: Option<Usage>,
 }
 
 impl Verdict {
     /// A verdict of success that the handler reported.
     pub fn succeeded(result: Value) -> Self {
-        Self { result: Ok(Arc::new(result)), is_reported: true, named_files: Arc::default(), instance: None }
+        Self { is_reported: true, ..Self::of(Ok(Arc::new(result))) }
     }
 
     /// A verdict of failure.
     pub fn failed(failure: Failure) -> Self {
-        Self {
-            result: Err(Box::new(failure)),
-            is_reported: false,
-            named_files: Arc::default(),
-            instance: None,
-        }
+        Self::of(Err(Box::new(failure)))
+    }
+
+    fn of(result: Result<Arc<Value>, Box<Failure>>) -> Self {
+        Self { result, is_reported: false, named_files: Arc::default(), instance: None, usage: None }
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::event::{RunTime, StopReason};
 use crate::outcome::Outcome;
 use crate::reuse::NamedFile;
-use pop_contract::Failure;
+use pop_contract::{Failure, Usage};
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -44,6 +44,8 @@ pub enum OpState {
         result: Arc<Value>,
         /// Files that the operation names.
         named_files: Arc<[NamedFile]>,
+        /// What the attempt used; boxed, because every operation has a state.
+        usage: Option<Box<Usage>>,
         /// Time at which the ending run stops waiting for the commit; none while the run is not ending.
         give_up_at: Option<RunTime>,
     },

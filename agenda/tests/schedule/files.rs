@@ -5,7 +5,7 @@ use pop_agenda::{
     Action, Answer, Ending, FileRecord, Gate, History, Input, OpIx, Outcome, Plan, PriorOutcomes, RunEvent,
     RunOptions, RunOutcome, RunTime, Scheduler, Step, Verdict,
 };
-use pop_contract::{Blame, Failure};
+use pop_contract::{Blame, Failure, Usage};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -124,8 +124,9 @@ fn fr_d2_success_counts_after_the_files_are_verified() {
     let failure = Box::new(Failure::new(Blame::Handler, "missing-output", "no file"));
     let actions = played.input(Input::Committed { op: OpIx(0), attempt: 1, outcome: Err(failure) });
     assert!(actions.iter().any(|action| matches!(action, Action::Launch { attempt: 2, .. })));
-    let verdict = Verdict::succeeded(json!(2));
-    // a new executor asks for the files again
+    let usage = Usage { user_us: 7, ..Usage::default() };
+    let verdict = Verdict { usage: Some(usage), ..Verdict::succeeded(json!(2)) };
+    // a new executor asks for the files again, and knows what the attempt used
     played.input(Input::Ended { op: OpIx(0), attempt: 2, verdict });
     let options = played.scheduler.options().clone();
     assert_eq!(played.input(Input::Resumed { options }), [Action::Commit { op: OpIx(0), attempt: 2 }]);
@@ -134,6 +135,7 @@ fn fr_d2_success_counts_after_the_files_are_verified() {
     let seen = played.history.operation(OpIx(0));
     assert_eq!(seen.outcome(), Some(Outcome::Succeeded));
     assert_eq!(seen.files.as_ref().unwrap().written, Some(file("out")));
+    assert_eq!(seen.attempts[1].usage, Some(usage));
 }
 
 #[test]
@@ -175,7 +177,10 @@ fn fr_d2_cached_result_brings_its_files_and_inputs_are_compared_before_it_is_wri
 fn fr_d2_records_of_an_earlier_pop_are_read() {
     let text = r#"{"AttemptEnded":{"op":0,"attempt":1,"ending":{"succeeded":{"result":1}}}}"#;
     let event: RunEvent = serde_json::from_str(text).unwrap();
-    assert!(matches!(&event, RunEvent::AttemptEnded { ending: Ending::Succeeded { .. }, files: None, .. }));
+    assert!(matches!(
+        &event,
+        RunEvent::AttemptEnded { ending: Ending::Succeeded { .. }, files: None, usage: None, .. }
+    ));
     assert_eq!(serde_json::to_string(&event).unwrap(), text);
     for text in [r#"{"miss":{"why":"w"}}"#, r#"{"hit":{"result":1,"by":"r/a","written":2}}"#] {
         let answer: Answer = serde_json::from_str(text).unwrap();

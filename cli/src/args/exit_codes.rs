@@ -36,7 +36,7 @@ pub(super) const READ: &str =
 pub(super) const CANCEL: &str = "\
 Exit codes: 0 signal sent, or the run is not running; 1 internal error, 2 unknown run, 15 the executor runs on another host";
 
-/// `pop wait`.
+/// `pop wait` and `watch`.
 pub(super) const WAIT: &str = "\
 Exit codes: the exit code of the run (0, 1, 10, 11, 12, 13, 130 or 143); 1 internal error, 2 unknown run, 15 the run has no \
 end because its executor died or runs on another host, or its journal is unusable";
@@ -59,6 +59,11 @@ pub(super) const DLQ: &str =
 
 /// `pop cache`.
 pub(super) const CACHE: &str = "Exit codes: 0 success, 1 internal error, 2 invalid command line";
+
+/// `pop traces`.
+pub(super) const TRACES: &str = "\
+Exit codes: 0 every span has arrived, 1 internal error, 2 invalid command line, or unknown run, 14 the collector cannot be \
+reached or refuses the spans, 15 journal unusable, or another process sends the spans";
 
 /// `pop verify`.
 pub(super) const VERIFY: &str = "\

@@ -1,4 +1,4 @@
-//! Arguments of commands that end, await or delete runs: `pop cancel`, `wait` and `prune`.
+//! Arguments of commands that end, await, watch or delete runs: `pop cancel`, `wait`, `watch` and `prune`.
 
 use super::age::age;
 use super::shared::{HostFolder, RunsFolder};
@@ -23,6 +23,16 @@ pub(crate) struct CancelArgs {
 /// `pop wait`
 #[derive(Debug, Args)]
 pub(crate) struct WaitArgs {
+    /// Name of the run, or `last` for the newest
+    #[arg(add = ArgValueCandidates::new(completion::running_runs))]
+    pub(crate) run: String,
+    #[command(flatten)]
+    pub(crate) runs: RunsFolder,
+}
+
+/// `pop watch`
+#[derive(Debug, Args)]
+pub(crate) struct WatchArgs {
     /// Name of the run, or `last` for the newest
     #[arg(add = ArgValueCandidates::new(completion::running_runs))]
     pub(crate) run: String,

@@ -1,5 +1,6 @@
 //! Arguments that several commands share.
 
+use super::otlp::{OtlpArg, otlp};
 use super::size::size;
 use clap::{Args, ValueEnum};
 use pop_assembly::DescriptionSource;
@@ -151,6 +152,10 @@ pub(crate) struct GoArgs {
     /// Format of events during the run: text on stderr, or JSON lines on stdout
     #[arg(long, value_enum, default_value_t = Output::Text)]
     pub(crate) output: Output,
+    /// Send spans of the run to this OpenTelemetry collector, such as http://localhost:4318 (OTLP over HTTP); `env` takes the
+    /// address from OTEL_EXPORTER_OTLP_TRACES_ENDPOINT or OTEL_EXPORTER_OTLP_ENDPOINT [default: send none]
+    #[arg(long, env = "POP_OTLP", value_name = "URL", value_parser = otlp)]
+    pub(crate) otlp: Option<OtlpArg>,
     #[command(flatten)]
     pub(crate) host: HostFolder,
     /// Limit of the files that operations with `cacheFiles` store in the host folder, for example 500M or 2T; the least

@@ -1,11 +1,11 @@
 //! `pop cache`: lists and deletes cached results that runs share.
 
-use super::file_lines::size as bytes_words;
 use super::saved_run::wall;
 use crate::args::{CacheClearArgs, CacheCommand, CacheListArgs, CachePruneArgs, CacheSizeArgs, Output};
 use crate::error::CommandError;
 use crate::ui;
 use pop_executor::FILES_LIMIT;
+use pop_reporters::run::size_text;
 use serde_json::json;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -84,8 +84,8 @@ fn size(args: &CacheSizeArgs) -> Result<u8, CommandError> {
             })
         ),
         Output::Text => ui::table(&[
-            ["results".to_owned(), results.len().to_string(), bytes_words(result_bytes)],
-            ["files".to_owned(), files.len().to_string(), bytes_words(file_bytes)],
+            ["results".to_owned(), results.len().to_string(), size_text(result_bytes)],
+            ["files".to_owned(), files.len().to_string(), size_text(file_bytes)],
         ]),
     });
     Ok(0)
@@ -98,6 +98,6 @@ fn prune(args: &CachePruneArgs) -> Result<u8, CommandError> {
     let removed = host.evict_files(limit, before)?;
     let bytes = removed.iter().map(|file| file.bytes).sum();
     let files = if removed.len() == 1 { "file" } else { "files" };
-    ui::say(&format!("{} stored {files} deleted ({})", removed.len(), bytes_words(bytes)));
+    ui::say(&format!("{} stored {files} deleted ({})", removed.len(), size_text(bytes)));
     Ok(0)
 }

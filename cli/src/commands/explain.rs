@@ -23,7 +23,7 @@ use pop_agenda::{
 use pop_assembly::{SavedRun, Surroundings};
 use pop_contract::Failure;
 use pop_registry::RouteStep;
-use pop_reporters::run::visible;
+use pop_reporters::run::{usage_text, visible};
 use reason::reason;
 use resources::wait_words;
 use reuse::reuse_words;
@@ -115,7 +115,8 @@ fn attempt_lines(saved: &SavedRun, attempt: &Attempt) -> Vec<String> {
     let instance = attempt.instance.as_deref();
     let instance = instance.map(|name| format!("            served by the instance {}", visible(name)));
     let line = format!("  attempt {} at {started} {how}", attempt.number);
-    std::iter::once(line).chain(instance).chain(late).collect()
+    let used = attempt.usage.map(|usage| format!("            used {}", usage_text(&usage)));
+    std::iter::once(line).chain(used).chain(instance).chain(late).collect()
 }
 
 fn payload_line(scheduler: &Scheduler, planned: &PlannedOperation, op: OpIx) -> String {

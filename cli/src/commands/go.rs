@@ -1,7 +1,9 @@
 //! Executes a run for `run`, `resume` and `dlq replay`: runtime, signals, reporters, summary.
 
+use super::earlier_runs::earlier_durations;
 use super::elsewhere;
 use super::operation_words::quoted;
+use super::run_traces::RunTraces;
 use super::signals::{SUSPENSION, run_requests, suspend};
 use crate::args::{GoArgs, HostFolder, Output, RunsFolder, SyncArg};
 use crate::error::{CommandError, Kind};
@@ -133,7 +135,7 @@ pub(super) fn event_loop() -> Result<tokio::runtime::Runtime, CommandError> {
 
 /// Executes a run to its end and prints the summary.
 pub(crate) fn drive(
-    prepared: PreparedRun,
+    mut prepared: PreparedRun,
     args: &GoArgs,
     runs: &RunsFolder,
     launch_data: &Arc<dyn LaunchDataWrapper>,
@@ -144,7 +146,8 @@ pub(crate) fn drive(
     let history = prepared.history.clone();
     let followed = FollowedRun { plan: Arc::clone(&plan), follows_plan: false, history };
     let followed = Arc::new(Mutex::new(followed));
-    let (sinks, loss) = all_sinks(&prepared, args, launch_data.as_ref(), &followed)?;
+    let (mut sinks, loss) = all_sinks(&prepared, args, launch_data.as_ref(), &followed)?;
+    let traces = RunTraces::start(&mut prepared, args, &mut sinks);
     // distinguishes this executor from earlier and later executors of the same run
     let executor = executor_identity();
     let setting = Setting {
@@ -183,6 +186,9 @@ pub(crate) fn drive(
     if matches!(outcome, RunOutcome::Interrupted | RunOutcome::Terminated) {
         ui::say(&format!("continue it with: {}", run_command("resume", &run_id, args, runs)));
     }
+    if let Some(traces) = traces {
+        traces.finish(args, &run_command("traces send", &run_id, args, runs));
+    }
     runtime.block_on(elsewhere::reap(launch_data.as_ref(), outcome))?;
     // the run has dropped its sinks, so every event is written or lost
     let lost = loss.and_then(|loss| loss.error()).map(|error| {
@@ -199,9 +205,10 @@ pub(crate) fn drive(
     }
 }
 
-/// A command about a run (`resume` or `rerun`), from the current folder and with the same environment.
+/// A command about a run (`resume`, `rerun`, `traces send`), from the current folder and with the same environment.
 pub(super) fn run_command(command: &str, run: &str, args: &GoArgs, runs: &RunsFolder) -> String {
-    let mut words = vec!["pop".to_owned(), command.to_owned(), run.to_owned()];
+    let words = std::iter::once("pop").chain(command.split(' ')).chain([run]);
+    let mut words: Vec<String> = words.map(str::to_owned).collect();
     let mut add = |option: &str, folder: &Path, variable: &str| {
         if std::env::var_os(variable).is_none_or(|value| value != folder.as_os_str()) {
             words.extend([option.to_owned(), folder.display().to_string()]);
@@ -280,6 +287,9 @@ fn sinks(args: &GoArgs, prepared: &PreparedRun) -> std::io::Result<PrintingSinks
             let plan = Arc::clone(prepared.scheduler.plan());
             let run = &prepared.identity.run;
             let bars = Bars::new(std::io::stderr(), ui::terminal_size, &SUSPENSION, run, settled.into());
+            let identity = &prepared.identity;
+            let runs = identity.folder.parent().unwrap_or(Path::new("."));
+            let bars = bars.with_earlier(earlier_durations(runs, run, &identity.agenda, &identity.start));
             (vec![Box::new(SinkThread::new(plan, bars)?)], None)
         }
         Output::Text => {

@@ -4,6 +4,7 @@ mod cache;
 mod cancel;
 mod check;
 mod dlq;
+mod earlier_runs;
 mod elsewhere;
 mod explain;
 mod file_lines;
@@ -28,13 +29,16 @@ mod report;
 mod rerun;
 mod resume;
 mod run;
+mod run_traces;
 mod run_watch;
 mod runs;
 mod saved_run;
 mod show;
 mod signals;
+mod traces;
 mod verify;
 mod wait;
+mod watch;
 
 use crate::args::{Cli, Command, HandlerCommand};
 use crate::completion;
@@ -59,6 +63,7 @@ pub(crate) fn perform(cli: Cli) -> Result<u8, CommandError> {
         Command::Rerun(args) => rerun::rerun(&args),
         Command::Cancel(args) => cancel::cancel(&args),
         Command::Wait(args) => wait::wait(&args),
+        Command::Watch(args) => watch::watch(&args),
         Command::Runs(args) => runs::runs(&args),
         Command::Show(args) => show::show(&args),
         Command::Logs(args) => logs::logs(&args),
@@ -67,6 +72,7 @@ pub(crate) fn perform(cli: Cli) -> Result<u8, CommandError> {
         Command::Prune(args) => prune::prune(&args),
         Command::Dlq { command } => dlq::dlq(&command),
         Command::Cache { command } => cache::cache(&command),
+        Command::Traces { command } => traces::traces(&command),
         Command::Verify(args) => verify::verify(&args),
         Command::Handlers(args) => handlers::handlers(&args),
         Command::Handler { command: HandlerCommand::Check(args) } => handler::check(&args),

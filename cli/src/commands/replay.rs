@@ -1,6 +1,7 @@
 //! `pop dlq replay`: runs the operation of a dead letter again, with the inputs of its run.
 
 use super::go::{drive, look_at_disk, options, reach};
+use super::run_traces::trace_settings;
 use crate::args::{DlqReplayArgs, LaunchArgs, StrictArg};
 use crate::error::CommandError;
 use crate::faults::assemble;
@@ -32,6 +33,7 @@ pub(crate) fn replay(args: &DlqReplayArgs) -> Result<u8, CommandError> {
     let start = RunStart {
         options: options(&args.go),
         sync: args.go.sync.into(),
+        trace: trace_settings(&args.go, &surroundings),
         ..RunStart::new(&args.runs.runs, frozen.settings.cid)
     };
     let prepared = assembly.begin(start)?;

@@ -1,6 +1,7 @@
 //! `pop rerun`: a new run that reuses the unchanged results of an earlier one.
 
 use super::go::{drive, look_at_disk, options, reach};
+use super::run_traces::trace_settings;
 use crate::args::{LaunchArgs, RerunArgs, ResourceArgs};
 use crate::error::{CommandError, Kind};
 use crate::faults::assemble;
@@ -54,6 +55,7 @@ pub(crate) fn rerun(args: &RerunArgs) -> Result<u8, CommandError> {
         options: options(&args.go),
         sync: args.go.sync.into(),
         parent: Some(parent),
+        trace: trace_settings(&args.go, &surroundings),
         ..RunStart::new(&args.runs.runs, cid)
     };
     let prepared = assembly.begin(start)?;

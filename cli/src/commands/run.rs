@@ -2,6 +2,7 @@
 
 use super::go::{adopted, drive, look_at_disk, options, reach};
 use super::resume::{ResumeTrigger, resume_folder};
+use super::run_traces::trace_settings;
 use crate::args::RunArgs;
 use crate::error::CommandError;
 use crate::faults::{assemble, print as print_faults};
@@ -51,6 +52,7 @@ fn run_agenda(args: &RunArgs) -> Result<u8, CommandError> {
         sync: args.go.sync.into(),
         adopted: adopted(&assembly.plan, &launch)?,
         parent: None,
+        trace: trace_settings(&args.go, &surroundings),
     };
     let prepared = assembly.begin(start)?;
     let launch: Arc<dyn LaunchDataWrapper> = Arc::new(launch);

@@ -6,6 +6,8 @@ use rustix::fs::inotify;
 use std::io;
 use std::os::fd::OwnedFd;
 
+const EVENTS: inotify::WatchFlags = inotify::WatchFlags::MODIFY.union(inotify::WatchFlags::CREATE);
+
 /// A watch of a run's folder and executor.
 pub(super) struct RunWatch {
     changes: OwnedFd,
@@ -15,10 +17,15 @@ pub(super) struct RunWatch {
 impl RunWatch {
     /// Starts to watch. Read the journal after this, so that no change between the two is missed.
     pub(super) fn new(folder: &RunFolder) -> io::Result<Self> {
+        let watch = Self::of_journal(folder)?;
+        inotify::add_watch(&watch.changes, folder.logs(), EVENTS)?;
+        Ok(watch)
+    }
+
+    /// Like [`Self::new`], for the journal alone.
+    pub(super) fn of_journal(folder: &RunFolder) -> io::Result<Self> {
         let changes = inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK)?;
-        let events = inotify::WatchFlags::MODIFY | inotify::WatchFlags::CREATE;
-        inotify::add_watch(&changes, folder.logs(), events)?;
-        inotify::add_watch(&changes, folder.journal(), events)?;
+        inotify::add_watch(&changes, folder.journal(), EVENTS)?;
         Ok(Self { changes, executor: folder.executor() })
     }
 

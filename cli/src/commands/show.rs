@@ -9,8 +9,10 @@ use crate::error::CommandError;
 use crate::ui;
 use pop_agenda::{Ending, Explanation, OpIx, Outcome};
 use pop_assembly::SavedRun;
-use pop_contract::Millis;
-use pop_reporters::run::{failure_with_blame, how_long, operation_json, run_json, tail_lines, visible};
+use pop_contract::{Millis, Usage};
+use pop_reporters::run::{
+    failure_with_blame, how_long, operation_json, run_json, tail_lines, usage_text, visible,
+};
 use serde_json::{Map, Value, json};
 use std::fmt::Write as _;
 
@@ -27,6 +29,9 @@ pub(crate) fn show(args: &ShowArgs) -> Result<u8, CommandError> {
             let totals = &saved.scheduler.options().resources;
             if !totals.is_empty() {
                 run["resources"] = json!(totals.to_json());
+            }
+            if settings.trace.is_some() {
+                run["traceId"] = json!(saved.trace().id().to_string());
             }
             if let Some(letter) = &settings.replay_of {
                 run["replayOf"] = json!(letter);
@@ -52,13 +57,21 @@ fn run_text(saved: &SavedRun) -> String {
     let rows = operations.map(|op| row(saved, op, running, spans.get(&op).copied()));
     let rows: Vec<[String; 6]> = std::iter::once(heads).chain(rows).collect();
     let head = format!(
-        "run {} of {}: {}, started {}, took {}\n{}{}\n",
+        "run {} of {}: {}, started {}, took {}\n{}{}{}{}\n",
         saved.folder.run(),
         saved.inputs.settings.agenda,
         word(saved),
         wall(history.started),
         how_long(took(saved)),
         history.parent.as_ref().map(|parent| format!("rerun of {}\n", parent.run)).unwrap_or_default(),
+        saved
+            .inputs
+            .settings
+            .trace
+            .as_ref()
+            .map(|_| format!("trace {}\n", saved.trace().id()))
+            .unwrap_or_default(),
+        used_text(saved),
         inputs_text(&saved.inputs.settings.inputs)
     );
     format!("{head}{}\n{}\n", ui::table(&rows), closing(saved))
@@ -110,6 +123,16 @@ fn unmet(saved: &SavedRun, on: OpIx) -> String {
     }
 }
 
+/// What all attempts of the run used together, with the operation that used most memory.
+fn used_text(saved: &SavedRun) -> String {
+    let used = saved.plan.operations().filter_map(|(op, _)| Some((op, saved.history.operation(op).usage()?)));
+    let used: Vec<(OpIx, Usage)> = used.collect();
+    let Some(total) = used.iter().map(|(_, usage)| *usage).reduce(Usage::and) else { return String::new() };
+    let largest = used.iter().find(|(_, usage)| total.mem_kib > 0 && usage.mem_kib == total.mem_kib);
+    let largest = largest.map(|(op, _)| format!("; most memory: {}", visible(&saved.plan.shown_name(*op))));
+    format!("used {}{}\n", usage_text(&total), largest.unwrap_or_default())
+}
+
 /// The values of the inputs, one line each.
 fn inputs_text(inputs: &Map<String, Value>) -> String {
     const LONGEST: usize = 80;
@@ -157,6 +180,9 @@ fn operation_text(saved: &SavedRun, op: OpIx) -> String {
             }
         };
         writeln!(text, "  attempt {} at {started}: {how}", attempt.number).ok();
+        if let Some(usage) = attempt.usage {
+            writeln!(text, "      used {}", usage_text(&usage)).ok();
+        }
     }
     for start in &seen.failed_starts {
         let (at, failure) = (wall(saved.history.wall(start.at)), &start.failure);

@@ -22,6 +22,7 @@ fn help() {
       inputs       List the inputs of an agenda
       cancel       Cancel a running run, from any terminal; running operations get time to stop
       wait         Wait for the end of a run, and exit with its exit code
+      watch        Show a running run, as `pop run` shows its own, and exit with its exit code
       runs         List runs, newest first
       show         Show a run, or one of its operations
       logs         Print the logs of a run, or of one of its operations
@@ -30,6 +31,7 @@ fn help() {
       prune        Delete old runs, but none that runs, has dead letters or wrote cached results
       dlq          Manage the dead-letter queue: failed operations with `onFail: DLQ`
       cache        List or clear cached results
+      traces       Send the trace of a run (spans of OpenTelemetry) to a collector
       verify       Run an agenda under several launchers and compare outcomes, results and files
       handlers     List handlers by operation type, or show one type with the origin of each field
       handler      Test a program against the handler contract; serve and manage a handler
@@ -90,6 +92,10 @@ fn help() {
                                      no events, no progress bars
           --output <OUTPUT>          Format of events during the run: text on stderr, or JSON lines on
                                      stdout [default: text] [possible values: text, json]
+          --otlp <URL>               Send spans of the run to this OpenTelemetry collector, such as
+                                     http://localhost:4318 (OTLP over HTTP); `env` takes the address
+                                     from OTEL_EXPORTER_OTLP_TRACES_ENDPOINT or
+                                     OTEL_EXPORTER_OTLP_ENDPOINT [default: send none] [env: POP_OTLP=]
           --host-folder <DIR>        Folder for the state that several runs share: locks, start times
                                      (delayMs), lock versions, cached results [default: .host in the
                                      --runs folder] [env: POP_HOST_FOLDER=]
@@ -263,6 +269,13 @@ fn help_of_run() {
               
               [default: text]
 
+          --otlp <URL>
+              Send spans of the run to this OpenTelemetry collector, such as http://localhost:4318 (OTLP
+              over HTTP); `env` takes the address from OTEL_EXPORTER_OTLP_TRACES_ENDPOINT or
+              OTEL_EXPORTER_OTLP_ENDPOINT [default: send none]
+              
+              [env: POP_OTLP=]
+
           --host-folder <DIR>
               Folder for the state that several runs share: locks, start times (delayMs), lock versions,
               cached results [default: .host in the --runs folder]
@@ -355,13 +368,13 @@ fn help_of_run() {
 #[test]
 fn every_command_has_help_a_page_and_completions() {
     let bench = Bench::new();
-    let commands = "run|check|plan|resume|cancel|wait|runs|show|logs|explain|prune|dlq|dlq list|dlq show|dlq replay|dlq drop|cache|\
-                    cache list|cache clear|verify|handlers|handlers show|handlers reload|handler|handler check|handler serve|handler ctl|new|completions|man";
+    let commands = "run|check|plan|resume|cancel|wait|watch|runs|show|logs|explain|prune|dlq|dlq list|dlq show|dlq replay|dlq drop|cache|\
+                    cache list|cache clear|traces|traces send|verify|handlers|handlers show|handlers reload|handler|handler check|handler serve|handler ctl|new|completions|man";
     for command in commands.split('|') {
         let help = bench.pop(0, &format!("{command} --help")).stdout;
         assert!(help.contains(&format!("Usage: pop {command}")), "{help}");
         assert!(help.contains("\nExit codes:"), "{help}");
-        let has_dead_letters = ["run", "resume", "wait", "dlq replay"].contains(&command);
+        let has_dead_letters = ["run", "resume", "wait", "watch", "dlq replay"].contains(&command);
         assert_eq!(help.split("\nExit codes:").nth(1).unwrap().contains("11"), has_dead_letters, "{help}");
     }
     assert!(bench.pop(0, "man").stdout.contains(".TH pop 1"));

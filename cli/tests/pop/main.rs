@@ -58,6 +58,8 @@ mod serve;
 mod steady;
 mod suspend;
 mod terminal;
+mod traces;
 mod unusual_files;
 mod verify;
 mod warm;
+mod watch;

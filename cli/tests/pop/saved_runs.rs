@@ -16,6 +16,7 @@ fn runs_show_and_logs_of_a_failed_run() {
     exit 0
     --- stdout
     run $RUN of a.yaml: failed, started $TIME, took $TOOK
+    used $USAGE
 
     OPERATION  TYPE  STATE      STARTED   TOOK
     probe      exec  succeeded  $CLOCK  $TOOK
@@ -32,15 +33,18 @@ fn runs_show_and_logs_of_a_failed_run() {
       attempt 1 at $TIME: failed after $TOOK: ended with exit status 3 [exit, blame: handler]
           | no such codec
           | giving up
+          used $USAGE
       attempt 2 at $TIME: failed after $TOOK: ended with exit status 3 [exit, blame: handler]
           | no such codec
           | giving up
+          used $USAGE
     ");
     insta::assert_snapshot!(bench.pop(0, "show last probe").screen(), @r#"
     exit 0
     --- stdout
     probe (exec): succeeded
       attempt 1 at $TIME: succeeded in $TOOK
+          used $USAGE
     result {
       "exitCode": 0,
       "stdout": {
@@ -92,7 +96,8 @@ fn runs_show_and_logs_of_a_failed_run() {
       "result": null,
       "reusedFrom": null,
       "startedTime": $MS,
-      "type": "exec"
+      "type": "exec",
+      "usage": $USAGE
     }
     "#);
     insta::assert_snapshot!(bench.pop(0, "logs last").screen(), @r"
@@ -140,7 +145,8 @@ fn a_run_as_data() {
           },
           "reusedFrom": null,
           "startedTime": $MS,
-          "type": "exec"
+          "type": "exec",
+          "usage": $USAGE
         }
       ],
       "outcome": "succeeded",
@@ -169,7 +175,7 @@ fn a_run_as_data() {
     --- stdout
     {"event":"RunStarted","operations":1,"options":{"graceMs":10000,"keepGoing":false,"parallel":2},"run":"$RUN","time":$MS}
     {"attempt":1,"event":"AttemptStarted","operation":"a","time":$MS}
-    {"attempt":1,"ending":{"succeeded":{"result":{"exitCode":0,"stdout":"x"}}},"event":"AttemptEnded","operation":"a","time":$MS}
+    {"attempt":1,"ending":{"succeeded":{"result":{"exitCode":0,"stdout":"x"}}},"event":"AttemptEnded","operation":"a","time":$MS,"usage":$USAGE}
     {"event":"RunEnded","exitCode":0,"outcome":"succeeded","time":$MS}
     "#);
 }
@@ -184,7 +190,9 @@ fn explain_failed_and_cancelled_operations() {
       handler   type `exec`: the command in its payload
       follows   probe (succeeded)
       attempt 1 at $TIME failed: ended with exit status 3 [codes exit, 3; blame: handler]
+                used $USAGE
       attempt 2 at $TIME failed: ended with exit status 3 [codes exit, 3; blame: handler]
+                used $USAGE
       payload   {"command":["sh","-c","echo 'no such codec'; echo giving up >&2; exit 3"]}
       policy    retry = 2 attempts, 1 ms apart times 2, on any failure (operation)
       policy    timeoutMs = 60000 (agenda)
@@ -246,4 +254,38 @@ fn full_stdout_is_an_error_but_a_closed_pipe_is_not() {
         assert!(said.starts_with("error: cannot write to standard output: "), "{said}");
         bench.call(line).into_closed_pipe().ends(0);
     }
+}
+
+#[test]
+fn usage_of_attempts_is_recorded_added_up_and_survives_a_resume() {
+    let burn = "i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done";
+    let bench = Bench::with_agenda(&format!(
+        r#"
+operations:
+  - name: busy
+    type: exec
+    params: {{retry: {{maxAttempts: 2, delayMs: 1}}, writes: out}}
+    payload: {{command: [sh, -c, "{burn}; test -e tried && echo > out; touch tried; test -e out"]}}
+  - {{name: hold, type: exec, params: {{dependsOn: busy}}, payload: {{command: [sh, -c, "echo hold >> ran; test -e again || exec sleep 1000"]}}}}
+  - {{name: said, type: logMessages, params: {{dependsOn: hold}}, payload: {{logMessages: [x]}}}}
+"#
+    ));
+    let running = bench.call("run a.yaml").spawn();
+    bench.wait_for("ran", 1);
+    let before = bench.operation("busy")["usage"].clone();
+    assert!(before["userUs"].as_u64().unwrap() > 1_000, "{before}");
+    running.crash();
+    bench.write("again", "");
+    bench.pop(0, "resume last");
+    assert_eq!(bench.operation("busy")["usage"], before);
+    let attempts = bench.pop(0, "explain last busy --output json").json()["attempts"].clone();
+    let user = |attempt: usize| attempts[attempt]["usage"]["userUs"].as_u64().unwrap();
+    assert_eq!(before["userUs"], user(0) + user(1));
+    // the attempt that was lost has none, the one that replaced it has
+    let attempts = bench.pop(0, "explain last hold --output json").json()["attempts"].clone();
+    assert_eq!((attempts[0].get("usage"), attempts[1]["usage"].is_object()), (None, true));
+    // a handler inside the executor has none
+    assert_eq!(bench.operation("said").get("usage"), None);
+    let shown = bench.pop(0, "show last").stdout;
+    assert!(shown.lines().any(|line| line.starts_with("used ") && line.contains(" ms CPU (")), "{shown}");
 }

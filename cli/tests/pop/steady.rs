@@ -16,7 +16,7 @@ const UNSTEADY: [(&str, &str); 8] = [
 
 /// Replaces the folder, and everything else that differs between runs, by placeholders.
 pub(crate) fn steady(text: &str, folder: &Path) -> String {
-    let text = text.replace(&folder.display().to_string(), "$BENCH");
+    let text = without_usage(&text.replace(&folder.display().to_string(), "$BENCH"));
     let mut steady = String::with_capacity(text.len());
     let mut rest = text.as_str();
     while let Some(first) = rest.chars().next() {
@@ -30,6 +30,30 @@ pub(crate) fn steady(text: &str, folder: &Path) -> String {
                 steady.push(first);
                 rest = &rest[first.len_utf8()..];
             }
+        }
+    }
+    steady
+}
+
+/// Replaces what attempts used: lines of people that begin with `used`, and the JSON field.
+fn without_usage(text: &str) -> String {
+    let mut steady = String::with_capacity(text.len());
+    for line in text.split_inclusive('\n') {
+        match line.trim_start().strip_prefix("used ") {
+            Some(_) => {
+                steady.push_str(&line[..line.len() - line.trim_start().len()]);
+                steady.push_str("used $USAGE\n");
+            }
+            None => steady.push_str(line),
+        }
+    }
+    for field in ["\"usage\":", "\"usage\": "] {
+        let mut from = 0;
+        while let Some(at) = steady[from..].find(&format!("{field}{{")) {
+            let begin = from + at + field.len();
+            let end = begin + steady[begin..].find('}').unwrap() + 1;
+            steady.replace_range(begin..end, "$USAGE");
+            from = begin;
         }
     }
     steady

@@ -4,7 +4,7 @@ use crate::bench::Bench;
 use std::process::{Command, Stdio};
 
 /// What pop writes to a terminal of this size.
-fn on_terminal(bench: &Bench, columns: u32, rows: u32, line: &str) -> String {
+pub(crate) fn on_terminal(bench: &Bench, columns: u32, rows: u32, line: &str) -> String {
     let pop = env!("CARGO_BIN_EXE_pop");
     let line = format!("stty cols {columns} rows {rows}; exec {pop} {line}");
     let mut script = Command::new("script");
@@ -15,7 +15,7 @@ fn on_terminal(bench: &Bench, columns: u32, rows: u32, line: &str) -> String {
 }
 
 /// The frames of the block: what follows each erasure.
-fn frames(said: &str) -> Vec<Vec<&str>> {
+pub(crate) fn frames(said: &str) -> Vec<Vec<&str>> {
     said.split("\u{1b}[J").skip(1).map(|frame| frame.lines().collect()).collect()
 }
 

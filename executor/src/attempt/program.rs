@@ -174,7 +174,7 @@ fn launch_order(
                 memory: planned.policies.memory(None),
                 ..handler_program(entry, identity.on, identity.home.as_deref())
             };
-            let mut variables = operation_variables(planned, attempt.number);
+            let mut variables = operation_variables(identity, attempt);
             variables.extend(prior_progress(&mut order.program, attempt, write)?);
             match entry.warm.filter(|_| identity.on.capabilities().no_warm_instances.is_none()) {
                 Some(settings) => {
@@ -198,7 +198,7 @@ fn launch_order(
         Serves::Resident(_) | Serves::Dispatch | Serves::Agenda(_) => {}
     }
     if !matches!(planned.serves, Serves::Program(_)) {
-        order.program.env.extend(operation_variables(planned, attempt.number));
+        order.program.env.extend(operation_variables(identity, attempt));
     }
     Ok((order, expected))
 }
@@ -261,12 +261,14 @@ fn warm_order(
     }
 }
 
-/// The variables with the names of the operation and the attempt.
-fn operation_variables(planned: &PlannedOperation, attempt: u32) -> Vec<(String, String)> {
+/// The variables with the names of the operation and the attempt, and with its trace context.
+fn operation_variables(identity: &RunIdentity, attempt: &AttemptOrder<'_>) -> Vec<(String, String)> {
+    let planned = attempt.plan.operation(attempt.op);
     let mut variables = vec![
         (variable::OPERATION_NAME.to_owned(), planned.name.to_string()),
-        (variable::ATTEMPT.to_owned(), attempt.to_string()),
+        (variable::ATTEMPT.to_owned(), attempt.number.to_string()),
     ];
+    variables.extend(identity.trace.variables(attempt.op, attempt.number));
     if planned.policies.log_detail.value {
         variables.push((variable::LOG_LEVEL.to_owned(), "DEBUG".to_owned()));
     }
@@ -322,7 +324,7 @@ fn progress_variable(text: String, file: &Path, write: &Write<'_>) -> Result<(St
 
 /// Decides whether an ended launch succeeded or failed.
 pub(super) fn verdict(expected: &Expected, ended: LaunchEnd) -> Verdict {
-    let LaunchEnd { exit, said, captured, log_tail, instance, .. } = ended;
+    let LaunchEnd { exit, said, captured, log_tail, instance, usage, .. } = ended;
     let is_reported = said.progress.as_ref().is_some_and(pop_contract::Progress::is_succeeded);
     let has_result = said.result.is_some();
     let result = exit.and_then(|exit| {
@@ -335,7 +337,7 @@ pub(super) fn verdict(expected: &Expected, ended: LaunchEnd) -> Verdict {
         failure.log_tail.pop_if(|line| line == HANDLER_COMPLETE);
         failure
     });
-    Verdict { result, is_reported, named_files: Arc::default(), instance }
+    Verdict { result, is_reported, named_files: Arc::default(), instance, usage }
 }
 
 /// The result of a command of type `exec`: the exit status, and the output if the payload captures it.

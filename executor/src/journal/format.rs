@@ -41,6 +41,12 @@ fn checksum(bytes: &[u8]) -> [u8; CHECKSUM] {
     digits
 }
 
+/// The checksum that a line says it has; 0 if it says none.
+pub(crate) fn checksum_of(line: &[u8]) -> u32 {
+    let digits = line.get(..CHECKSUM).and_then(|digits| std::str::from_utf8(digits).ok());
+    digits.and_then(|digits| u32::from_str_radix(digits, 16).ok()).unwrap_or_default()
+}
+
 /// The JSON of a line, if its checksum is correct. `line` has no line feed.
 pub(crate) fn decode(line: &[u8]) -> Option<&[u8]> {
     let (written, rest) = line.split_at_checked(CHECKSUM)?;

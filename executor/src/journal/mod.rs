@@ -9,10 +9,12 @@ mod named_file;
 mod reader;
 mod storage;
 mod syncer;
+mod tail;
 mod writer;
 
 pub(crate) use reader::read_json;
 pub use reader::{JournalContent, read_journal};
+pub use tail::{JournalLine, JournalTail};
 pub use writer::FileJournal;
 
 use pop_agenda::EventRecord;

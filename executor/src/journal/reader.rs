@@ -97,7 +97,8 @@ fn unknown_event(line: &[u8]) -> Option<String> {
     Some(name.unwrap_or("?").chars().take(LONGEST).collect())
 }
 
-fn event(line: &[u8]) -> Option<EventRecord> {
+/// The event of a complete line with its line feed.
+pub(super) fn event(line: &[u8]) -> Option<EventRecord> {
     read_json(decode(line.strip_suffix(b"\n")?)?).ok()
 }
 
@@ -152,6 +153,7 @@ mod tests {
             named_files: Arc::default(),
             files: None,
             instance: None,
+            usage: None,
         };
         let mut line = Vec::new();
         encode(&EventRecord { at: RunTime(0), event }, &mut line).unwrap();

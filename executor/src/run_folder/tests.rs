@@ -22,6 +22,7 @@ fn inputs() -> Inputs {
         replay_of: None,
         rerun_of: None,
         conf_d: None,
+        trace: None,
     };
     let registry = Some(b"{}".to_vec());
     Inputs {

@@ -235,6 +235,7 @@ pub(crate) async fn drive(setup: Setup) -> World {
         logs: logs.path().to_owned(),
         home: None,
         on: pop_contract::LaunchType::Local,
+        trace: pop_telemetry::RunTrace::new("r", "c", None, false),
     };
     let host = pop_executor::Host::new(logs.path().join(".host"));
     let ports = Ports {

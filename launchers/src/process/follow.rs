@@ -9,7 +9,7 @@ use super::termination::Termination;
 use crate::Mask;
 use crate::output::Output;
 use crate::port::{LaunchEnd, LaunchId, LaunchOrder, LaunchUpdate, Stream};
-use pop_contract::{Exit, Failure};
+use pop_contract::{Exit, Failure, Usage};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::Ordering;
@@ -27,10 +27,11 @@ pub(super) struct Follow {
     pub(super) stderr: OwnedFd,
 }
 
-/// The end of a program, and the number of processes that it left behind.
+/// The end of a program, the number of processes that it left behind, and what it used.
 pub(super) struct Ending {
     pub(super) exit: Result<Exit, Failure>,
     pub(super) left: usize,
+    pub(super) usage: Option<Usage>,
 }
 
 impl Follow {
@@ -46,11 +47,11 @@ impl Follow {
         // boxed: far larger than the rest of this future, which is moved when its task is spawned
         let mut output = Box::new(Output::new(id, order, events, &mask));
         output.begin();
-        let Ending { exit, left } = match self.watch(&mut output, descendants).await {
+        let Ending { exit, left, usage } = match self.watch(&mut output, descendants).await {
             Ok(ending) => ending,
-            Err(failure) => Ending { exit: Err(failure), left: 0 },
+            Err(failure) => Ending { exit: Err(failure), left: 0, usage: None },
         };
-        LaunchEnd { left, ..output.finish(exit.map_err(Box::new)).await }
+        LaunchEnd { left, usage, ..output.finish(exit.map_err(Box::new)).await }
     }
 
     async fn watch(
@@ -145,15 +146,31 @@ impl Follow {
     /// Reaps the program and builds the end of the launch.
     fn collect(&self, output: &Output<'_>, left: usize, refusal: Option<Failure>) -> Result<Ending, Failure> {
         let ended = self.control.child.get().wait().map_err(|error| lost(&error))?;
-        let exit = match ended.exit {
-            Ok(super::Exit::Code(code)) => Ok(Exit::Code(code)),
-            Ok(super::Exit::Signal { number, .. }) => Ok(Exit::Signal(number)),
-            Err(error) => Err(refused(&output.order.program, error)),
+        let (exit, usage) = match ended.exit {
+            Ok(super::Exit::Code(code)) => (Ok(Exit::Code(code)), usage_of(&ended.usage)),
+            Ok(super::Exit::Signal { number, .. }) => (Ok(Exit::Signal(number)), usage_of(&ended.usage)),
+            // the program was never executed
+            Err(error) => (Err(refused(&output.order.program, error)), None),
         };
         let exit = exit.and_then(|exit| match refusal {
             Some(failure) => Err(Failure { exit: Some(exit), ..failure }),
             None => Ok(exit),
         });
-        Ok(Ending { exit, left })
+        Ok(Ending { exit, left, usage })
     }
+}
+
+/// What the kernel counted for a process.
+fn usage_of(counted: &super::Usage) -> Option<Usage> {
+    let us = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+    let usage = Usage {
+        user_us: us(counted.user),
+        sys_us: us(counted.system),
+        mem_kib: counted.peak_memory_kib().unwrap_or_default(),
+        read_kib: counted.blocks_read.div_ceil(2),
+        write_kib: counted.blocks_written.div_ceil(2),
+        major_faults: counted.major_faults,
+        preempted: counted.preempted,
+    };
+    usage.known()
 }

@@ -248,6 +248,7 @@ mod tests {
             named_files: Arc::default(),
             files: None,
             instance: None,
+            usage: None,
         }
     }
 

@@ -1,33 +1,36 @@
-//! A run on a terminal: lines of past events, then a line for each running operation and one for the run.
+//! A run on a terminal: lines of past events, then a line for each running operation, for each waiting one, and for the run.
 
+mod layout;
+
+use super::estimate::{Durations, Estimate};
 use super::event_text::{EventContext, event_text, shown};
 use super::sink_thread::Redraw;
 use super::terminal_block::{TerminalBlock, shorten, width};
+use super::waits::Waits;
+use layout::Layout;
 use pop_agenda::{Answer, Ending, EventRecord, OpIx, Outcome, Plan, RunEvent, Sink};
 use std::collections::HashSet;
 use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 /// Number of operations in a run above which successes print no line.
 const MOST_LINES: usize = 60;
 /// Fewest lines of the block, if the terminal has that many rows.
 const LEAST_BLOCK: usize = 3;
-/// Most columns of a bar.
-const LONGEST_BAR: usize = 20;
-/// Columns of a bar for which long names make room.
-const USUAL_BAR: usize = 10;
-/// Fewest columns of a bar; with less room there is none.
-const SHORTEST_BAR: usize = 6;
-/// Columns of the percentage and of the time, with the spaces before them.
-const NUMBERS: usize = 5 + 7;
-/// Frames of the mark of an operation that reports no percentage.
-const SPINNER: [char; 10] = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧', '⠇', '⠏'];
 /// Time between two frames while nothing happens.
 const FRAME: Duration = Duration::from_millis(250);
 /// Shortest time between two frames.
 const LEAST_FRAME: Duration = Duration::from_millis(50);
+/// Age of a run from which on the time left is shown, and earlier runs are looked at.
+const ESTIMATE_FROM: Duration = Duration::from_secs(2);
+/// Time between two estimates.
+const ESTIMATE_EVERY: Duration = Duration::from_secs(1);
+
+/// Looks up what operations took in an earlier run. It may read files; it is called on a thread of its own.
+pub type EarlierDurations = Box<dyn FnOnce() -> Option<Durations> + Send>;
 
 /// Size of a terminal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,6 +79,16 @@ pub struct Bars<W> {
     /// Running operations, the longest-running one first.
     running: Vec<Running>,
     settled: u64,
+    failed: HashSet<OpIx>,
+    waits: Waits,
+    estimate: Estimate,
+    plan: Option<Arc<Plan>>,
+    earlier: Option<EarlierDurations>,
+    found: Option<Receiver<Durations>>,
+    /// The last estimate of the time left, and when it was made.
+    left: Option<(Instant, Option<Duration>)>,
+    /// How long ago the present event happened; only events of the past have an age.
+    age: Duration,
     /// Operations that get the results of their replayed dead letters.
     replayed: HashSet<OpIx>,
     total: u64,
@@ -113,12 +126,73 @@ impl<W: Write + Send> Bars<W> {
             lines: String::new(),
             running: Vec::new(),
             settled,
+            failed: HashSet::new(),
+            waits: Waits::default(),
+            estimate: Estimate::default(),
+            plan: None,
+            earlier: None,
+            found: None,
+            left: None,
+            age: Duration::ZERO,
             replayed: HashSet::new(),
             total: 0,
             began: Instant::now(),
             drawn: None,
             has_begun: false,
             longest: "run".len(),
+        }
+    }
+
+    /// Estimates the time left also from an earlier run.
+    #[must_use]
+    pub fn with_earlier(self, earlier: EarlierDurations) -> Self {
+        Self { earlier: Some(earlier), ..self }
+    }
+
+    /// Takes the events of a run that began `began` ago, without lines for them.
+    pub fn catch_up(&mut self, plan: &Arc<Plan>, past: &[EventRecord], began: Duration) {
+        for recorded in past {
+            self.age = began.saturating_sub(Duration::from_millis(recorded.at.0));
+            self.on_event(plan, recorded);
+        }
+        self.age = Duration::ZERO;
+        self.lines.clear();
+        self.began = Instant::now().checked_sub(began).unwrap_or(self.began);
+    }
+
+    /// The time left, estimated anew once a second.
+    fn left(&mut self, now: Instant) -> Option<Duration> {
+        let elapsed = now.saturating_duration_since(self.began);
+        let plan = self.plan.as_ref().filter(|_| elapsed >= ESTIMATE_FROM)?;
+        if let Some(earlier) = self.earlier.take() {
+            let (sender, found) = channel();
+            // without a thread there is only no estimate at first
+            let thread = std::thread::Builder::new().name("earlier-runs".to_owned());
+            thread.spawn(move || earlier().map(|durations| sender.send(durations))).ok();
+            self.found = Some(found);
+        }
+        if let Some(durations) = self.found.as_ref().and_then(|found| found.try_recv().ok()) {
+            self.estimate.set_earlier(durations);
+            self.left = None;
+        }
+        if let Some((at, left)) =
+            self.left.filter(|(at, _)| now.saturating_duration_since(*at) < ESTIMATE_EVERY)
+        {
+            return left.map(|left| left.saturating_sub(now.saturating_duration_since(at)));
+        }
+        let age = |running: &Running| (running.op, now.saturating_duration_since(running.since));
+        let running: Vec<(OpIx, Duration)> = self.running.iter().map(age).collect();
+        let left = self.estimate.left(plan, elapsed, &running);
+        self.left = Some((now, left));
+        left
+    }
+
+    /// Counts an operation that has its outcome.
+    fn settle(&mut self, op: OpIx, outcome: Outcome) {
+        self.settled += 1;
+        self.estimate.set_settled(op, true);
+        if matches!(outcome, Outcome::Failed | Outcome::DeadLettered) {
+            self.failed.insert(op);
         }
     }
 
@@ -141,17 +215,31 @@ impl<W: Write + Send> Bars<W> {
         let TerminalSize { columns, rows, .. } = (self.size)();
         // half of the terminal, so that the block fits even if each of its lines is broken once
         let room = (rows / 2).max(LEAST_BLOCK).min(rows - 1) - 1;
-        let shown = if self.running.len() > room { room.saturating_sub(1) } else { self.running.len() };
+        let all = self.running.len() + self.waits.len();
+        let shown = if all > room { room.saturating_sub(1) } else { all };
+        let (shown, waiting) = (shown.min(self.running.len()), shown.saturating_sub(self.running.len()));
         for running in &self.running[..shown] {
             self.longest = self.longest.max(width(&running.name));
+        }
+        for wait in self.waits.iter().take(waiting) {
+            self.longest = self.longest.max(width(&wait.name));
         }
         let layout = Layout::of(columns - 1, self.longest);
         let mut lines: Vec<String> =
             self.running[..shown].iter().map(|running| layout.operation(running, now)).collect();
-        if shown < self.running.len() && room > 0 {
-            lines.push(format!("… {} more", self.running.len() - shown));
+        lines.extend(self.waits.iter().take(waiting).map(|wait| layout.waiting(wait, now)));
+        if shown + waiting < all && room > 0 {
+            let text = match (self.running.len() - shown, self.waits.len() - waiting) {
+                (running, 0) => format!("… {running} more"),
+                (0, waiting) => format!("… {waiting} more wait"),
+                (running, waiting) => format!("… {running} more, {waiting} wait"),
+            };
+            lines.push(shorten(&text, columns - 1));
         }
-        lines.push(layout.run(self.settled, self.total, now - self.began));
+        let left = self.left(now);
+        let took = now.saturating_duration_since(self.began);
+        let counts = [self.failed.len(), self.waits.len()];
+        lines.push(layout.with_counts([self.settled, self.total], took, counts, left));
         lines
     }
 }
@@ -184,6 +272,11 @@ impl<W: Write + Send> Redraw for Bars<W> {
 impl<W: Write + Send> Sink for Bars<W> {
     fn on_event(&mut self, plan: &Arc<Plan>, recorded: &EventRecord) {
         let text = event_text(plan, recorded, &mut self.context);
+        let at = Instant::now().checked_sub(self.age).unwrap_or(self.began);
+        self.waits.add(plan, recorded, at);
+        if self.plan.as_ref().is_none_or(|known| !Arc::ptr_eq(known, plan)) {
+            self.plan = Some(Arc::clone(plan));
+        }
         let is_quiet = plan.len() > MOST_LINES;
         match &recorded.event {
             RunEvent::RunStarted { .. } | RunEvent::RunResumed { .. } => {
@@ -195,6 +288,10 @@ impl<W: Write + Send> Sink for Bars<W> {
                 // an operation with the result of its replayed dead letter is settled at once
                 let repeated = ops.iter().filter(|op| !self.replayed.remove(op)).count();
                 self.settled = self.settled.saturating_sub(repeated as u64);
+                for op in ops {
+                    self.failed.remove(op);
+                    self.estimate.set_settled(*op, false);
+                }
                 self.print(text);
             }
             RunEvent::DeadLetterReplayed { op, .. } => {
@@ -203,7 +300,7 @@ impl<W: Write + Send> Sink for Bars<W> {
             }
             RunEvent::AttemptStarted { op, .. } => {
                 let name = shown(plan, *op);
-                self.running.push(Running { op: *op, name, since: Instant::now(), percent: None });
+                self.running.push(Running { op: *op, name, since: at, percent: None });
             }
             RunEvent::ProgressReported { op, progress, .. } => {
                 let running = self.running.iter_mut().find(|running| running.op == *op);
@@ -212,9 +309,16 @@ impl<W: Write + Send> Sink for Bars<W> {
                 }
             }
             RunEvent::AttemptEnded { op, ending, .. } => {
+                let is_success = matches!(ending, Ending::Succeeded { .. });
+                if let Some(ended) = self.running.iter().find(|running| running.op == *op) {
+                    let took = at.saturating_duration_since(ended.since);
+                    self.estimate.attempt_ended(plan, *op, took, is_success);
+                }
                 self.end(*op);
                 // a success settles its operation; an event of its own settles any other end
-                self.settled += u64::from(matches!(ending, Ending::Succeeded { .. }));
+                if is_success {
+                    self.settle(*op, Outcome::Succeeded);
+                }
                 if matches!(ending, Ending::Lost | Ending::Displaced(_)) || !is_quiet {
                     self.print(text);
                 }
@@ -223,15 +327,21 @@ impl<W: Write + Send> Sink for Bars<W> {
                 self.total = plan.len() as u64;
                 self.print(text);
             }
-            RunEvent::GateAnswered { answer: Answer::Hit { .. } | Answer::Reused { .. }, .. }
-            | RunEvent::Joined { .. } => {
-                self.settled += 1;
+            RunEvent::GateAnswered { op, answer: Answer::Hit { .. } | Answer::Reused { .. } } => {
+                self.settle(*op, Outcome::FromCache);
                 if !is_quiet {
                     self.print(text);
                 }
             }
-            RunEvent::OperationSettled { outcome, .. } => {
-                self.settled += 1;
+            RunEvent::Joined { op, outcome, .. } => {
+                self.settle(*op, *outcome);
+                // a failure always has a line
+                if !is_quiet || self.failed.contains(op) {
+                    self.print(text);
+                }
+            }
+            RunEvent::OperationSettled { op, outcome, .. } => {
+                self.settle(*op, *outcome);
                 let is_expected = outcome.has_result() || *outcome == Outcome::Cancelled;
                 if !(is_expected && is_quiet) {
                     self.print(text);
@@ -244,80 +354,6 @@ impl<W: Write + Send> Sink for Bars<W> {
 
     fn on_notice(&mut self, text: &str) {
         self.print(Some(text.to_owned()));
-    }
-}
-
-/// Columns of the parts of a line.
-#[derive(Debug, Clone, Copy)]
-struct Layout {
-    /// The whole line.
-    columns: usize,
-    name: usize,
-    /// None if there is no room for a bar.
-    bar: Option<usize>,
-}
-
-impl Layout {
-    /// The layout for lines of `columns` columns and names of at most `longest`.
-    fn of(columns: usize, longest: usize) -> Self {
-        let others = 1 + USUAL_BAR + NUMBERS;
-        let name = longest.min(columns.saturating_sub(others).max(SHORTEST_BAR));
-        let bar = columns.saturating_sub(name + 1 + NUMBERS).min(LONGEST_BAR);
-        Self { columns, name, bar: (bar >= SHORTEST_BAR).then_some(bar) }
-    }
-
-    fn name(self, name: &str) -> String {
-        let name = shorten(name, self.name);
-        let space = " ".repeat(self.name.saturating_sub(width(&name)));
-        format!("{name}{space}")
-    }
-
-    /// The line of an operation: a bar and a percentage if it has reported one, otherwise only a mark that moves.
-    fn operation(self, running: &Running, now: Instant) -> String {
-        let took = now - running.since;
-        let name = self.name(&running.name);
-        let middle = match (running.percent, self.bar) {
-            (Some(percent), Some(bar)) => format!(" {} {:>3}%", drawn(percent / 100.0, bar), percent as u8),
-            (Some(percent), None) => format!(" {:>3}%", percent as u8),
-            (None, bar) => {
-                let frame = took.as_millis() / FRAME.as_millis() % SPINNER.len() as u128;
-                format!(" {}{}", SPINNER[frame as usize], " ".repeat(bar.map_or(3, |bar| bar + 4)))
-            }
-        };
-        format!("{name}{middle} {:>6}", clock(took))
-    }
-
-    /// The line of the run: operations that are settled, of all.
-    fn run(self, settled: u64, total: u64, took: Duration) -> String {
-        let share = if total == 0 { 1.0 } else { settled as f64 / total as f64 };
-        let count = format!("{settled}/{total}");
-        let room = self.columns.saturating_sub(count.len() + 8).max(3);
-        let name = Self { name: self.name.min(room), ..self }.name("run");
-        // the count may be wider than a percentage
-        let bar = self
-            .bar
-            .and_then(|bar| (bar + 5).checked_sub(count.len() + 1))
-            .filter(|bar| *bar >= SHORTEST_BAR);
-        let middle = bar.map(|bar| format!(" {}", drawn(share, bar))).unwrap_or_default();
-        format!("{name}{middle} {count} {:>6}", clock(took))
-    }
-}
-
-/// A bar of `columns` columns, filled to a share from 0 to 1.
-fn drawn(share: f64, columns: usize) -> String {
-    let halves = (share.clamp(0.0, 1.0) * (2 * columns) as f64) as usize;
-    let (full, half) = (halves / 2, halves % 2);
-    let bar = format!("{}{}", "━".repeat(full), if half > 0 { "╸" } else { "" });
-    format!("\u{1b}[36m{bar}\u{1b}[0m{}", " ".repeat(columns - full - half))
-}
-
-/// A duration in at most six columns: `12s`, `2m05s`, `3h07m`.
-fn clock(took: Duration) -> String {
-    let seconds = took.as_secs();
-    match seconds {
-        0..60 => format!("{seconds}s"),
-        60..3_600 => format!("{}m{:02}s", seconds / 60, seconds % 60),
-        _ => format!("{}h{:02}m", seconds / 3_600, seconds % 3_600 / 60),
     }
 }
 

@@ -125,6 +125,9 @@ pub fn operation_json(plan: &Plan, history: &History, op: OpIx) -> Value {
     if shown != planned.name.as_str() {
         document["shownName"] = json!(shown);
     }
+    if let Some(usage) = past.usage() {
+        document["usage"] = json!(usage);
+    }
     if let Some(files) = &past.files {
         document["files"] = files_json(files);
     }

@@ -18,6 +18,15 @@ impl<W: Write> Lines<W> {
     }
 }
 
+impl<W: Write + Send> Lines<W> {
+    /// Takes events of the past, without lines for them.
+    pub fn catch_up(&mut self, plan: &Plan, past: &[EventRecord]) {
+        for recorded in past {
+            event_text(plan, recorded, &mut self.context);
+        }
+    }
+}
+
 impl<W: Write + Send> Sink for Lines<W> {
     fn on_event(&mut self, plan: &Arc<Plan>, recorded: &EventRecord) {
         if let Some(text) = event_text(plan, recorded, &mut self.context) {

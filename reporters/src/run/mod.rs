@@ -3,6 +3,7 @@
 #[cfg(feature = "annotations")]
 mod agenda_progress;
 mod bars;
+mod estimate;
 mod event_text;
 mod followed_run;
 mod json;
@@ -13,10 +14,13 @@ mod sink_thread;
 mod spool;
 mod summary;
 mod terminal_block;
+mod usage_text;
+mod waits;
 
 #[cfg(feature = "annotations")]
 pub use agenda_progress::ProgressIds;
-pub use bars::{Bars, Suspension, TerminalSize};
+pub use bars::{Bars, EarlierDurations, Suspension, TerminalSize};
+pub use estimate::Durations;
 pub use event_text::{failure_with_blame, stop_words};
 pub use followed_run::{FollowedRun, Follower};
 pub use json::{JsonEvents, files_json, operation_json, run_json};
@@ -27,3 +31,4 @@ pub use progress_delivery::{InvalidAddress, ProgressDelivery, ProgressSource, Se
 pub use sink_thread::{Redraw, SinkThread};
 pub use spool::{Spool, SpoolLoss};
 pub use summary::{closing_line, summary, tail_lines};
+pub use usage_text::{size_text, usage_text};

@@ -100,11 +100,15 @@ fn attempt(saved: &SavedRun, attempt: &Attempt) -> Value {
             Some(Ending::Displaced(failure)) => (Some("displaced"), Some(failure)),
             Some(Ending::Failed(failure)) => (Some("failed"), Some(failure)),
         };
-    json!({
+    let mut document = json!({
         "number": attempt.number,
         "startedTime": saved.history.wall(attempt.started),
         "completedTime": attempt.ended.as_ref().map(|(at, _)| saved.history.wall(*at)),
         "outcome": outcome,
         "failure": failure,
-    })
+    });
+    if let Some(usage) = attempt.usage {
+        document["usage"] = json!(usage);
+    }
+    document
 }

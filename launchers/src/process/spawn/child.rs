@@ -61,6 +61,14 @@ pub struct Usage {
     pub user: Duration,
     /// Processor time in the kernel, including the start.
     pub system: Duration,
+    /// Blocks of 512 bytes read from devices.
+    pub blocks_read: u64,
+    /// Blocks of 512 bytes written, also those that the kernel still holds.
+    pub blocks_written: u64,
+    /// Page faults that read from a device.
+    pub major_faults: u64,
+    /// Involuntary context switches.
+    pub preempted: u64,
     peak_kib: libc::c_long,
 }
 
@@ -184,6 +192,10 @@ impl Child {
         let usage = Usage {
             user: duration(usage.ru_utime),
             system: duration(usage.ru_stime),
+            blocks_read: count(usage.ru_inblock),
+            blocks_written: count(usage.ru_oublock),
+            major_faults: count(usage.ru_majflt),
+            preempted: count(usage.ru_nivcsw),
             peak_kib: usage.ru_maxrss,
         };
         Ok(Some(ChildEnd { exit, usage }))
@@ -210,6 +222,11 @@ impl Drop for Child {
             self.try_wait().ok();
         }
     }
+}
+
+/// A count of the kernel, which is never negative.
+fn count(number: libc::c_long) -> u64 {
+    u64::try_from(number).unwrap_or_default()
 }
 
 fn duration(time: libc::timeval) -> Duration {
