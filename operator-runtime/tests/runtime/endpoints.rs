@@ -18,7 +18,7 @@ async fn get(address: SocketAddr, path: &str) -> String {
 }
 
 #[tokio::test]
-async fn endpoints_tell_health_readiness_and_metrics() {
+async fn o24_o25_endpoints_tell_health_readiness_and_metrics() {
     let world = World::start().await;
     let http = HttpSettings::all("127.0.0.1:0".parse().unwrap());
     let settings = Settings { http: Some(http.clone()), ..Settings::default() };

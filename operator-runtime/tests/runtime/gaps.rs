@@ -16,7 +16,7 @@ fn refusal(status: u16) -> FaultAction {
 }
 
 #[tokio::test]
-async fn child_that_vanished_in_a_gap_is_made_again() {
+async fn o27_child_that_vanished_in_a_gap_is_made_again() {
     let world = World::start().await;
     let watches = "/configmaps.*watch=true";
     let cut = FaultRule::new("GET", watches, FaultAction::CutAfterEvents { events: 1 }).times(1);
@@ -37,7 +37,7 @@ async fn child_that_vanished_in_a_gap_is_made_again() {
 }
 
 #[tokio::test]
-async fn list_after_410_calls_no_handler_for_unchanged_parents() {
+async fn o27_list_after_410_calls_no_handler_for_unchanged_parents() {
     let world = World::start().await;
     let handler = Maps::default();
     let settings = Settings { watch_duration: Duration::from_secs(1), ..Settings::default() };
@@ -82,7 +82,7 @@ async fn grant(world: &World, name: &str, rules: &serde_json::Value) {
 }
 
 #[tokio::test]
-async fn refused_kind_holds_up_only_its_own_writes() {
+async fn o28_refused_kind_holds_up_only_its_own_writes() {
     let world = World::start().await;
     let accounts: Api<ServiceAccount> = Api::namespaced(world.client.clone(), "pop");
     let account = serde_json::from_value(json!({"metadata": {"name": "demo"}})).unwrap();

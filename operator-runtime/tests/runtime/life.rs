@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc::unbounded_channel;
 
 #[tokio::test]
-async fn new_parent_gets_finalizer_children_and_status() {
+async fn o13_o14_new_parent_gets_finalizer_children_and_status() {
     let world = World::start().await;
     let operator = Running::start(&world.client, config(), Maps::default(), Settings::default()).await;
     world.create_site("a", 2).await;
@@ -33,7 +33,7 @@ async fn new_parent_gets_finalizer_children_and_status() {
 }
 
 #[tokio::test]
-async fn changed_and_deleted_children_come_back() {
+async fn o5_o6_changed_and_deleted_children_come_back() {
     let world = World::start().await;
     let operator = Running::start(&world.client, config(), Maps::default(), Settings::default()).await;
     world.create_site("a", 1).await;
@@ -53,7 +53,7 @@ async fn changed_and_deleted_children_come_back() {
 }
 
 #[tokio::test]
-async fn deleted_parent_is_finalized_and_takes_its_children() {
+async fn o15_deleted_parent_is_finalized_and_takes_its_children() {
     let world = World::start().await;
     let handler = Maps::default();
     let operator = Running::start(&world.client, config(), handler.clone(), Settings::default()).await;
@@ -70,7 +70,7 @@ async fn deleted_parent_is_finalized_and_takes_its_children() {
 }
 
 #[tokio::test]
-async fn name_of_others_is_claimed_when_it_becomes_free() {
+async fn o21_name_of_others_is_claimed_when_it_becomes_free() {
     let world = World::start().await;
     // no retry by time: only the change of the foreign object can wake the parent
     let backoff = Backoff { give_up_after: Some(2), ..Backoff::fixed_interval(Duration::from_millis(1)) };
@@ -88,7 +88,7 @@ async fn name_of_others_is_claimed_when_it_becomes_free() {
 }
 
 #[tokio::test]
-async fn failed_handler_is_called_again_and_keeps_the_children() {
+async fn o17_failed_handler_is_called_again_and_keeps_the_children() {
     let world = World::start().await;
     let (enters, mut entered) = unbounded_channel();
     let handler = move |request: &SyncRequest| {
@@ -116,7 +116,7 @@ async fn failed_handler_is_called_again_and_keeps_the_children() {
 }
 
 #[tokio::test]
-async fn handler_is_called_again_after_its_resync_time() {
+async fn o18_handler_is_called_again_after_its_resync_time() {
     let world = World::start().await;
     let (enters, mut entered) = unbounded_channel();
     let handler = move |request: &SyncRequest| {

@@ -7,4 +7,5 @@ mod gaps;
 mod life;
 mod many;
 mod replicas;
+mod scenes;
 mod world;

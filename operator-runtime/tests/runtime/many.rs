@@ -23,7 +23,7 @@ async fn all_settled(world: &World, count: usize) {
 }
 
 #[tokio::test]
-async fn thousand_parents_at_the_start_settle() {
+async fn o26_thousand_parents_at_the_start_settle() {
     let world = World::start().await;
     let names: Vec<String> = (0..1000).map(|number| format!("site-{number}")).collect();
     stream::iter(&names).for_each_concurrent(16, |name| world.create_site(name, 1)).await;
@@ -40,7 +40,7 @@ async fn thousand_parents_at_the_start_settle() {
 }
 
 #[tokio::test]
-async fn settled_parents_cause_no_requests() {
+async fn o19_settled_parents_cause_no_requests() {
     let world = World::start().await;
     let handler = Maps::default();
     let operator = Running::start(&world.client, config(), handler.clone(), Settings::default()).await;

@@ -28,7 +28,7 @@ async fn led_by(world: &World, holder: &str) -> Value {
 }
 
 #[tokio::test]
-async fn other_replica_takes_over_after_a_release() {
+async fn o29_other_replica_takes_over_after_a_release() {
     let world = World::start().await;
     let (first, second) = (Maps::default(), Maps::default());
     // the first look of the second replica is long after the release, unless it looks at a third of the duration
@@ -50,7 +50,7 @@ async fn other_replica_takes_over_after_a_release() {
 }
 
 #[tokio::test]
-async fn other_replica_takes_over_from_a_killed_leader() {
+async fn o29_other_replica_takes_over_from_a_killed_leader() {
     let world = World::start().await;
     let (first, second) = (Maps::default(), Maps::default());
     let one = Running::start(&world.client, config(), first.clone(), replica("one", 2)).await;
@@ -68,7 +68,7 @@ async fn other_replica_takes_over_from_a_killed_leader() {
 }
 
 #[tokio::test]
-async fn sync_that_outlives_the_lease_writes_nothing() {
+async fn o29_sync_that_outlives_the_lease_writes_nothing() {
     let world = World::start().await;
     let (enters, mut entered) = unbounded_channel();
     let (go, goes) = channel::<()>();
