@@ -20,6 +20,8 @@ mod new;
 mod operation_words;
 mod plan;
 mod prune;
+mod pull;
+mod reap;
 mod reload;
 mod replay;
 mod rerun;
@@ -28,6 +30,7 @@ mod run;
 mod run_watch;
 mod runs;
 mod saved_run;
+mod serve;
 mod show;
 mod signals;
 mod verify;
@@ -68,6 +71,9 @@ pub(crate) fn perform(cli: Cli) -> Result<u8, CommandError> {
         Command::Handler { command: HandlerCommand::Check(args) } => handler::check(&args),
         Command::Handler { command: HandlerCommand::Serve(args) } => handler_serve::serve(&args),
         Command::Handler { command: HandlerCommand::Ctl(args) } => handler_ctl::control(&args),
+        Command::Serve(args) => serve::serve(&args),
+        Command::Pull(args) => pull::pull(&args),
+        Command::Reap(args) => reap::reap(&args),
         Command::New(args) => new::new(&args),
         Command::Completions { shell } => {
             ui::print_bytes(&completion::script(shell));

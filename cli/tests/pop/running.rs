@@ -89,6 +89,11 @@ impl Running {
         self.stdout.wait_for(words);
     }
 
+    /// The next line on standard output.
+    pub(crate) fn line(&self) -> String {
+        self.stdout.lines.recv_timeout(PATIENCE).unwrap()
+    }
+
     /// Sends a signal.
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
