@@ -49,7 +49,12 @@ pub struct Puller {
     say: fn(&str),
     running: HashMap<LaunchId, Running>,
     last: u64,
+    /// Wait after the next failed request.
     pause: Duration,
+    /// Wait after the next executor that is lost: what prevents one launch prevents others, too.
+    setback: Duration,
+    /// No agendas are asked for until then.
+    pause_until: Instant,
     has_warned: bool,
     events: (mpsc::Sender<LaunchUpdate>, mpsc::Receiver<LaunchUpdate>),
     losses: (mpsc::UnboundedSender<LaunchId>, mpsc::UnboundedReceiver<LaunchId>),
@@ -101,6 +106,8 @@ impl Puller {
             running: HashMap::new(),
             last: 0,
             pause: FIRST_PAUSE,
+            setback: FIRST_PAUSE,
+            pause_until: Instant::now(),
             has_warned: false,
             events: mpsc::channel(256),
             losses: mpsc::unbounded_channel(),
@@ -113,14 +120,13 @@ impl Puller {
     pub async fn run<S>(mut self, mut stop: mpsc::UnboundedReceiver<S>) {
         let mut phase = Phase::Working;
         let mut request: Option<JoinHandle<Result<Vec<PulledAgenda>, ClientError>>> = None;
-        let mut pause_until = Instant::now();
         loop {
             let is_working = phase == Phase::Working;
             if !is_working && self.running.is_empty() {
                 break;
             }
             let room = self.room().filter(|_| is_working && request.is_none());
-            if let Some(count) = room.filter(|_| Instant::now() >= pause_until) {
+            if let Some(count) = room.filter(|_| Instant::now() >= self.pause_until) {
                 request = Some(self.ask(count));
             }
             let is_paused = room.is_some() && request.is_none();
@@ -133,7 +139,7 @@ impl Puller {
                     request = None;
                     match answer {
                         Ok(agendas) => self.start_all(agendas, is_working),
-                        Err(error) => pause_until = Instant::now() + self.failed(&error),
+                        Err(error) => self.failed(&error),
                     }
                 }
                 Some(update) = self.events.1.recv() => self.on_launch_event(update),
@@ -142,7 +148,7 @@ impl Puller {
                 () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => {
                     phase = self.next_phase(phase);
                 }
-                () = sleep_until(pause_until), if is_paused => {}
+                () = sleep_until(self.pause_until), if is_paused => {}
             }
         }
         if let Some(request) = request {
@@ -170,14 +176,23 @@ impl Puller {
         tokio::spawn(async move { client.pull(&insight, count, wait, &name, lease).await })
     }
 
-    fn failed(&mut self, error: &ClientError) -> Duration {
+    fn failed(&mut self, error: &ClientError) {
         self.health.failed(error.to_string());
         if !std::mem::replace(&mut self.has_warned, true) {
             (self.say)(&format!("warning: {error}; pop tries again"));
         }
-        let pause = self.pause;
+        self.pause_until = Instant::now() + self.pause;
         self.pause = (self.pause * 2).min(self.settings.wait.max(FIRST_PAUSE));
-        pause
+    }
+
+    /// An executor has ended. If it was lost, the next one is not started at once.
+    fn slow_down(&mut self, after: &AfterEnd) {
+        if matches!(after, AfterEnd::Lost(_)) {
+            self.pause_until = Instant::now() + self.setback;
+            self.setback = (self.setback * 2).min(self.settings.wait.max(FIRST_PAUSE));
+        } else {
+            self.setback = FIRST_PAUSE;
+        }
     }
 
     fn start_all(&mut self, agendas: Vec<PulledAgenda>, is_working: bool) {
@@ -284,6 +299,7 @@ impl Puller {
 
     /// Tells the service what became of an agenda, in the background.
     fn tell(&mut self, lease: Lease, after: AfterEnd) {
+        self.slow_down(&after);
         if lease.length.is_none() && !matches!(after, AfterEnd::Fail { .. }) {
             // a service without leases takes nothing back
             return;

@@ -1,7 +1,12 @@
 //! `pop serve` and `pop pull`: the whole circle on one machine, also when its processes are killed.
 
 use crate::bench::{Bench, PATIENCE};
+use crate::kubernetes::Cluster;
 use crate::running::Running;
+use k8s_openapi::api::core::v1::Pod;
+use kube::Api;
+use kube::api::PostParams;
+use kube::runtime::wait::await_condition;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap};
@@ -277,4 +282,82 @@ fn kills_of_service_pullers_and_executors_lose_and_repeat_nothing() {
     serving.signal(Signal::TERM);
     serving.ends(0);
     assert_eq!(executors(&bench), Vec::<i32>::new());
+}
+
+#[test]
+fn reap_deletes_ended_pods_of_pop_and_no_others() {
+    let (bench, cluster) = (Bench::new(), Cluster::of_processes());
+    let pod = |name: &str, labels: Value, command: &[&str]| -> Pod {
+        serde_json::from_value(json!({
+            "metadata": {"name": name, "labels": labels},
+            "spec": {"restartPolicy": "Never", "containers": [{"name": "c", "image": "i", "command": command}]},
+        }))
+        .unwrap()
+    };
+    let pods = [
+        pod("foreign", json!({"app": "x"}), &["true"]),
+        pod("running", json!({"pop.launchId": "1"}), &["sleep", "1000"]),
+        pod("good", json!({"pop.launchId": "2"}), &["true"]),
+        pod("bad", json!({"pop.launchId": "3"}), &["false"]),
+        pod("executor", json!({"pop.insightId": "i", "pop.resourcePoolId": "r"}), &["true"]),
+    ];
+    cluster.ask(async |client| {
+        let api = Api::<Pod>::namespaced(client, "pop");
+        for pod in &pods {
+            api.create(&PostParams::default(), pod).await.unwrap();
+        }
+        for (name, wanted) in [
+            ("foreign", "Succeeded"),
+            ("running", "Running"),
+            ("good", "Succeeded"),
+            ("bad", "Failed"),
+            ("executor", "Succeeded"),
+        ] {
+            let is_so =
+                |pod: Option<&Pod>| pod.and_then(|pod| pod.status.as_ref()?.phase.as_deref()) == Some(wanted);
+            tokio::time::timeout(PATIENCE, await_condition(api.clone(), name, is_so)).await.unwrap().unwrap();
+        }
+    });
+    let reap =
+        |options: &str| cluster.call(&bench, &format!("reap --namespace pop {options}")).ends(0).stdout;
+    assert_eq!(reap("--age 60"), "");
+    let said = reap("--age 0 --batch 1 --dry-run");
+    assert_eq!(said.lines().count(), 3);
+    assert!(said.contains("would delete pod bad\n") && cluster.pods().len() == 5, "{said}");
+    // at least one batch is deleted, also without time
+    assert_eq!(reap("--age 0 --batch 1 --max-minutes 0"), "deleted pod bad\n");
+    let said = reap("--age 0");
+    assert_eq!(said.lines().count(), 2, "{said}");
+    let mut left = cluster.pods();
+    left.sort();
+    assert_eq!(left, ["foreign", "running"]);
+}
+
+#[test]
+fn executors_are_pods_with_labels_and_report_to_the_service() {
+    let (bench, cluster) = (Bench::new(), Cluster::of_processes());
+    let (serving, client) = serve(&bench, "--listen 127.0.0.1:0");
+    let service = format!("http://{}/pop/resourcepool/service", client.0);
+    let program = [env!("CARGO_BIN_EXE_pop"), "run", "--launch-type", "local", "--on", "local", "--runs"];
+    let runs = bench.path("runs").to_string_lossy().into_owned();
+    let arguments: Vec<&str> = program.into_iter().chain([runs.as_str()]).collect();
+    let registry = json!({"basePodConfig": {}, "executor": {"configMapName": "x", "properties": {"agenda.progress.url": service},
+        "podConfig": {"imageName": "pop", "namePrefix": "pop-executor-", "serviceAccountName": "default", "arguments": arguments, "configMapSettings": []}}});
+    bench.write("registry.json", registry.to_string());
+    client.ask("POST", "/v1/agendas", &agenda("x"));
+    let pull = format!("pull --on kubernetes --service {service} --registry registry.json");
+    let puller = cluster.call(&bench, &pull).spawn();
+    let outcomes = client.outcomes(1);
+    let progress = outcomes.values().next().unwrap();
+    assert_eq!(progress["processingStateMessage"], "succeeded", "{progress:#}");
+    let pods = cluster.list::<Pod>();
+    let labels = &pods[0]["metadata"]["labels"];
+    assert_eq!(
+        (&labels["pop.insightId"], &labels["pop.resourcePoolId"]),
+        (&json!("default"), &json!("default"))
+    );
+    puller.signal(Signal::TERM);
+    puller.ends(0);
+    serving.signal(Signal::TERM);
+    serving.ends(0);
 }
