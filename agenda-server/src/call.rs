@@ -68,6 +68,8 @@ impl Call {
     pub(crate) fn scope(&self) -> Option<Scope> {
         Some(match self {
             Self::Health | Self::OpenApi => return None,
+            Self::Find(Kind::Webhook | Kind::Delivery, ..)
+            | Self::Read(Kind::Webhook | Kind::Delivery, _) => Scope::Admin,
             Self::Find(..) | Self::Read(..) | Self::Summary(_) | Self::Status => Scope::Read,
             Self::Create(Kind::Agenda, ..)
             | Self::CreateAgendas(_)

@@ -6,15 +6,17 @@ use crate::clock::{SystemIds, now};
 use crate::reply::{Refusal, Reply};
 use crate::scope::Scope;
 use crate::token;
+use crate::zones::Zones;
+use pop_contract::Millis;
 use pop_service::{Effects, Kind, Object, PullRequest, PulledAgenda, Query, Rules, Service, ServiceError};
 use pop_service_store::Store;
 use serde_json::{Value, json};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
-use tokio::time::{Instant, sleep, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
 /// Time for which the scopes of a token are remembered.
 const TOKEN_MEMORY: Duration = Duration::from_secs(2);
@@ -22,6 +24,8 @@ const TOKEN_MEMORY: Duration = Duration::from_secs(2);
 const MOST_TOKENS: usize = 10_000;
 /// Leases that are ended in one transaction.
 const LEASES: u32 = 100;
+/// Longest sleep until schedules are looked at again.
+const LONGEST_SLEEP: Duration = Duration::from_secs(30);
 /// Wait after a failure of the store before leases are ended again.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -46,6 +50,8 @@ pub(crate) struct Desk {
     /// The next end of a lease, in milliseconds; the maximum if there is none.
     next_end: AtomicU64,
     earlier_end: Notify,
+    /// Changes of the times of schedules and deliveries.
+    timers: watch::Sender<u64>,
     stop: watch::Sender<bool>,
 }
 
@@ -61,6 +67,7 @@ impl Desk {
             tokens: Mutex::default(),
             next_end: AtomicU64::new(u64::MAX),
             earlier_end: Notify::new(),
+            timers: watch::Sender::default(),
             stop: watch::Sender::new(false),
         }
     }
@@ -71,14 +78,14 @@ impl Desk {
     }
 
     /// Performs a transaction, and tells those who wait for its effects.
-    async fn transact<T: Send + 'static>(
+    pub(crate) async fn transact<T: Send + 'static>(
         &self,
         mut perform: impl FnMut(&mut Service<'_>) -> Result<T, ServiceError> + Send + 'static,
     ) -> Result<T, ServiceError> {
         let (rules, ids) = (self.rules, self.ids.clone());
         let performed = self.store.transact(move |ledger| {
             let mut ids = ids.clone();
-            let mut service = Service::new(ledger, &mut ids, rules, now());
+            let mut service = Service::new(ledger, &mut ids, &Zones, rules, now());
             let value = perform(&mut service)?;
             Ok((value, service.into_effects()))
         });
@@ -93,6 +100,9 @@ impl Desk {
             changed.send_modify(|count| *count += 1);
         }
         drop(queues);
+        if effects.has_timer {
+            self.timers.send_modify(|count| *count += 1);
+        }
         if effects.lease_end.is_some_and(|end| end < self.next_end.load(Ordering::Acquire)) {
             self.earlier_end.notify_one();
         }
@@ -123,6 +133,19 @@ impl Desk {
                 Err(_) => sleep(PAUSE).await,
             }
         }
+    }
+
+    /// Listens to changes of the times of schedules and deliveries, from now on.
+    pub(crate) fn timer_changes(&self) -> watch::Receiver<u64> {
+        self.timers.subscribe()
+    }
+
+    /// Waits until a time, or until the times of schedules or deliveries change.
+    pub(crate) async fn wait_for_timer(&self, next: Option<Millis>, changes: &mut watch::Receiver<u64>) {
+        let wait = next.map(|next| Duration::from_millis(next.saturating_sub(now())));
+        // a long sleep would miss that somebody sets the clock
+        let wait = wait.unwrap_or(LONGEST_SLEEP).min(self.recheck.unwrap_or(LONGEST_SLEEP));
+        timeout(wait, changes.changed()).await.map(drop).ok();
     }
 
     /// The caller with this secret; none if there is no such token.
@@ -215,8 +238,11 @@ impl Desk {
                 Reply::Value(json!({"status": "ok"}))
             }
             Call::OpenApi => {
-                let document = serde_json::from_str(include_str!("openapi.json"));
-                Reply::Value(document.map_err(|error| Refusal::new(500, error.to_string()))?)
+                static DOCUMENT: LazyLock<Value> = LazyLock::new(|| {
+                    // a test reads it
+                    serde_json::from_str(include_str!("openapi.json")).unwrap_or_default()
+                });
+                Reply::Value(DOCUMENT.clone())
             }
             Call::Reap { age, limit, is_dry } => {
                 let before = now().saturating_sub(age.as_millis() as u64);

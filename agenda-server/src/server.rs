@@ -8,6 +8,7 @@ use crate::rate::RateLimit;
 use crate::reply::{Refusal, render};
 use crate::route::{self, Interface, NoCall};
 use crate::scope::Scope;
+use crate::timers::{SendWebhook, deliver, run_schedules};
 use crate::uri::{decoded, parameters};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::{Body as _, Bytes, Incoming};
@@ -38,7 +39,6 @@ const SHORTEST_TOKEN: usize = 32;
 const DRAIN: Duration = Duration::from_secs(5);
 
 /// Settings of the server.
-#[derive(Debug)]
 pub struct ServerSettings {
     /// Address to listen on.
     pub listen: SocketAddr,
@@ -56,6 +56,8 @@ pub struct ServerSettings {
     pub recheck: Option<Duration>,
     /// Where changes and refusals are logged.
     pub audit: Option<AuditLog>,
+    /// Sends requests to webhooks; none: nothing is sent.
+    pub send_webhook: Option<SendWebhook>,
 }
 
 /// Why the server cannot start.
@@ -91,6 +93,7 @@ struct Shared {
     hides_status: bool,
     rate: Mutex<RateLimit>,
     audit: Option<Mutex<AuditLog>>,
+    send_webhook: Option<SendWebhook>,
 }
 
 impl AgendaServer {
@@ -117,6 +120,7 @@ impl AgendaServer {
             hides_status: settings.hides_status,
             rate: Mutex::new(RateLimit::new(settings.rate.max(1))),
             audit: settings.audit.map(Mutex::new),
+            send_webhook: settings.send_webhook,
         };
         Ok(Self { shared: Arc::new(shared), listener, address })
     }
@@ -129,9 +133,9 @@ impl AgendaServer {
     /// Serves until `stop` ends, then finishes requests in hand.
     pub async fn serve(self, stop: impl Future<Output = ()>) {
         let Self { shared, listener, .. } = self;
-        let timer = {
+        let timers = {
             let shared = Arc::clone(&shared);
-            tokio::spawn(async move { shared.desk.end_leases().await })
+            tokio::spawn(async move { shared.run_timers().await })
         };
         let closing = watch::Sender::new(false);
         let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
@@ -160,7 +164,7 @@ impl AgendaServer {
         shared.desk.stop();
         closing.send_replace(true);
         timeout(DRAIN, places.acquire_many(MOST_CONNECTIONS as u32)).await.map(drop).ok();
-        timer.abort();
+        timers.abort();
     }
 }
 
@@ -209,6 +213,16 @@ async fn connection(
 }
 
 impl Shared {
+    /// Does what comes with time, for ever: ends leases, runs schedules, sends to webhooks.
+    async fn run_timers(&self) {
+        let deliver = async {
+            if let Some(send) = &self.send_webhook {
+                deliver(&self.desk, send).await;
+            }
+        };
+        tokio::join!(self.desk.end_leases(), run_schedules(&self.desk), deliver);
+    }
+
     async fn answer(&self, request: Request<Incoming>, peer: SocketAddr) -> Response<Full<Bytes>> {
         let cid = request.headers().get("x-pop-cid").and_then(|value| value.to_str().ok());
         let cid = cid.filter(|cid| !cid.is_empty()).map_or_else(new_cid, str::to_owned);

@@ -1,7 +1,9 @@
 //! The service over real connections: POP's requests and responses, the REST interface, tokens, limits, waiting.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use pop_agenda_server::{AgendaCheck, AgendaServer, AuditLog, Scope, ServerSettings, issue_token};
+use pop_agenda_server::{
+    AgendaCheck, AgendaServer, AuditLog, Scope, ServerSettings, WebhookRequest, issue_token,
+};
 use pop_contract::LaunchType;
 use pop_document::Source;
 use pop_service::Rules;
@@ -43,6 +45,7 @@ impl Served {
             rules: Rules { lease: 300, longest_lease: 10_000 },
             recheck: None,
             audit: Some(AuditLog::open(&folder.path().join("audit.jsonl")).unwrap()),
+            send_webhook: None,
         };
         change(&mut settings);
         let registry = registry.map(|text| Source::json("registry.json", text.to_owned()));
@@ -427,6 +430,7 @@ async fn a_service_open_to_the_network_needs_tokens() {
         rules: Rules::default(),
         recheck: None,
         audit: None,
+        send_webhook: None,
     };
     let check = AgendaCheck::new(None, LaunchType::Local, &mut Vec::new());
     let error = AgendaServer::bind(settings, store, check).await.err().unwrap();
@@ -507,6 +511,54 @@ async fn a_lease_that_is_not_renewed_goes_to_a_puller_that_waits() {
     assert_eq!(served.send("POST", &format!("/v1/leases/{lost}/progress"), &[], &report).await.0, 410);
     let kept = third["items"][0]["progressId"].as_str().unwrap();
     assert_eq!(served.send("POST", &format!("/v1/leases/{kept}/progress"), &[], &report).await.0, 200);
+}
+
+#[tokio::test]
+async fn a_webhook_hears_of_the_end_with_a_signature() {
+    static HEARD: std::sync::Mutex<Vec<WebhookRequest>> = std::sync::Mutex::new(Vec::new());
+    let served = Served::with(None, |settings| {
+        settings.send_webhook = Some(std::sync::Arc::new(|request| {
+            HEARD.lock().unwrap().push(request);
+            Box::pin(async { Ok(204) })
+        }));
+    })
+    .await;
+    let hook = json!({"url": "http://receiver.example/x", "secret": "much too short"});
+    let stored = served.post("/v1/webhooks", hook).await;
+    assert_eq!((&stored["isSigned"], stored.get("secret")), (&json!(true), None));
+    served.post("/v1/agendas", agenda()).await;
+    let pulled = served.post("/v1/insights/default/pull", json!({"count": 1})).await;
+    let lease = pulled["items"][0]["progressId"].as_str().unwrap();
+    let report = json!({"processingState": "COMPLETE", "processingStateMessage": "succeeded"});
+    served.post(&format!("/v1/leases/{lease}/progress"), report).await;
+    let until = Instant::now() + Duration::from_secs(30);
+    while served.get("/v1/deliveries").await["count"] != 0 || HEARD.lock().unwrap().is_empty() {
+        assert!(Instant::now() < until);
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let heard = HEARD.lock().unwrap().clone();
+    assert_eq!((heard.len(), heard[0].url.as_str()), (1, "http://receiver.example/x"));
+    let body: Value = serde_json::from_str(&heard[0].body).unwrap();
+    assert_eq!((&body["externalId"], &body["processingStateMessage"]), (&json!("x-1"), &json!("succeeded")));
+    let header = |name: &str| heard[0].headers.iter().find(|(known, _)| *known == name).unwrap().1.clone();
+    assert!(
+        header("x-pop-signature").starts_with("sha256=") && header("x-pop-delivery") == body["deliveryId"]
+    );
+}
+
+#[tokio::test]
+async fn schedules_are_stored_with_their_next_time() {
+    let served = Served::new().await;
+    let schedule =
+        json!({"id": "s", "cron": "0 3 * * *", "timeZone": "Europe/Berlin", "agendaTemplateId": "t"});
+    let stored = served.post("/v1/schedules", schedule).await;
+    assert!(stored["nextTime"].as_u64().unwrap() > 1_700_000_000_000);
+    let (status, paused) = served.send("PUT", "/v1/schedules/s", &[], r#"{"isPaused": true}"#).await;
+    assert_eq!((status, paused.get("nextTime")), (200, None));
+    let (status, answer) =
+        served.send("POST", "/v1/schedules", &[], r#"{"cron": "* * *", "agendaTemplateId": "t"}"#).await;
+    assert_eq!(status, 422, "{answer}");
+    assert_eq!(served.send("DELETE", "/v1/schedules/s", &[], "").await.0, 200);
 }
 
 #[tokio::test]

@@ -166,6 +166,24 @@ impl ServiceClient {
     }
 }
 
+/// Posts a text to an address of another service, and returns the HTTP status. Redirects are not followed.
+pub async fn post(url: &str, headers: &[(&'static str, String)], body: String) -> Result<u16, String> {
+    let uri: http::Uri = url.parse().map_err(|error| format!("`{url}` is no address: {error}"))?;
+    let path = uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str).to_owned();
+    let mut origin = uri.into_parts();
+    origin.path_and_query = Some(http::uri::PathAndQuery::from_static("/"));
+    let origin = http::Uri::from_parts(origin).map_err(|error| format!("`{url}` is no address: {error}"))?;
+    let mut config = Config::new(origin);
+    config.default_retry = false;
+    config.connect_timeout = Some(ANSWER);
+    let client = Client::try_from(config).map_err(|error| error.to_string())?;
+    let request =
+        headers.iter().fold(Request::post(path), |request, (name, value)| request.header(*name, value));
+    let request = request.body(Body::from(body.into_bytes())).map_err(|error| error.to_string())?;
+    let answer = client.send(request).await.map_err(|error| with_causes(&error))?;
+    Ok(answer.status().as_u16())
+}
+
 fn with_causes(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")

@@ -10,7 +10,7 @@ mod pulled;
 mod puller;
 mod reaper;
 
-pub use client::{ClientError, ServiceClient};
+pub use client::{ClientError, ServiceClient, post};
 pub use executor::ExecutorProgram;
 pub use health::{Health, serve_health};
 pub use puller::{Puller, PullerSettings};

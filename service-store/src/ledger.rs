@@ -23,6 +23,9 @@ fn kind_number(kind: Kind) -> i64 {
         Kind::Insight => 6,
         Kind::Customer => 7,
         Kind::Token => 8,
+        Kind::Schedule => 9,
+        Kind::Webhook => 10,
+        Kind::Delivery => 11,
     }
 }
 
@@ -240,6 +243,28 @@ impl Ledger for SqlLedger<'_> {
 
     fn next_due(&mut self) -> Result<Option<u64>, LedgerError> {
         let rows = self.0.query("select min(until) from work where state = 2", &[])?;
+        Ok(rows.first().and_then(|row| row.first()).and_then(Cell::maybe_int).map(unsigned))
+    }
+
+    fn set_timer(&mut self, kind: Kind, id: &str, at: Option<u64>) -> Result<(), LedgerError> {
+        let (kind, id) = (Cell::from(kind_number(kind)), Cell::from(id));
+        let Some(at) = at else {
+            return self.0.execute("delete from timer where kind = $1 and id = $2", &[kind, id]).map(drop);
+        };
+        let sql = "insert into timer (kind, id, at) values ($1, $2, $3) \
+                   on conflict (kind, id) do update set at = excluded.at";
+        self.0.execute(sql, &[kind, id, signed(at).into()]).map(drop)
+    }
+
+    fn due_timers(&mut self, kind: Kind, now: u64, limit: u32) -> Result<Vec<String>, LedgerError> {
+        let lock = self.0.dialect().unlocked_only;
+        let sql = format!("select id from timer where kind = $1 and at <= $2 order by at limit $3{lock}");
+        let values = [kind_number(kind).into(), signed(now).into(), i64::from(limit).into()];
+        Ok(self.0.query(&sql, &values)?.into_iter().flatten().map(Cell::text).collect())
+    }
+
+    fn next_timer(&mut self, kind: Kind) -> Result<Option<u64>, LedgerError> {
+        let rows = self.0.query("select min(at) from timer where kind = $1", &[kind_number(kind).into()])?;
         Ok(rows.first().and_then(|row| row.first()).and_then(Cell::maybe_int).map(unsigned))
     }
 

@@ -28,7 +28,9 @@ const MIGRATIONS: &[&str] = &[
      create index work_due on work (until) where state = 2;
      create table turn (
         insight text not null, priority bigint not null, customer text not null, round bigint not null,
-        primary key (insight, priority, customer));",
+        primary key (insight, priority, customer));
+     create table timer (kind bigint not null, id text not null, at bigint not null, primary key (kind, id));
+     create index timer_due on timer (kind, at);",
 ];
 
 /// Brings the schema to the newest version.

@@ -6,8 +6,8 @@ mod postgres;
 
 use crate::Store;
 use pop_service::{
-    Effects, Ids, Kind, Loss, Object, PullRequest, PulledAgenda, Query, RerunWords, Rules, Service,
-    ServiceError,
+    Calendar, Effects, Ids, Kind, Loss, Minute, Object, PullRequest, PulledAgenda, Query, RerunWords, Rules,
+    Service, ServiceError,
 };
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -26,6 +26,25 @@ impl Ids for Counter {
 
     fn sequence(&mut self) -> i64 {
         self.0.fetch_add(1, Ordering::Relaxed) + 1
+    }
+}
+
+/// A calendar with one zone, in which each day has a number and months have no end.
+struct Utc;
+
+impl Calendar for Utc {
+    fn civil(&self, zone: &str, at: u64) -> Result<Minute, String> {
+        if zone != "UTC" {
+            return Err(format!("no zone `{zone}`"));
+        }
+        let minutes = at / 60_000;
+        let (day, hour, minute) = (1 + minutes / 1_440, minutes / 60 % 24, minutes % 60);
+        Ok(Minute { year: 2027, month: 1, day: day as u8, hour: hour as u8, minute: minute as u8 })
+    }
+
+    fn time(&self, _: &str, at: Minute) -> Result<u64, String> {
+        let minutes = (u64::from(at.day) - 1) * 1_440 + u64::from(at.hour) * 60 + u64::from(at.minute);
+        Ok(minutes * 60_000)
     }
 }
 
@@ -56,7 +75,7 @@ impl Desk {
                 // each attempt gets the same ids
                 ids.0.store(before, Ordering::Relaxed);
             }
-            let mut service = Service::new(ledger, &mut ids, RULES, now);
+            let mut service = Service::new(ledger, &mut ids, &Utc, RULES, now);
             let value = perform(&mut service)?;
             Ok((value, service.into_effects()))
         });
@@ -303,6 +322,100 @@ async fn each_agenda_once(store: Store) {
 async fn agendas_live_in_sqlite() {
     let folder = tempfile::tempdir().unwrap();
     life_of_agendas(Store::sqlite(&folder.path().join("pop.db")).unwrap()).await;
+}
+
+/// Schedules and deliveries at their times, on any database.
+async fn times_come(store: Store) {
+    const HOUR: u64 = 3_600_000;
+    let desk = Desk::new(store);
+    desk.populate("FirstInFirstOut").await;
+    let template = json!({"id": "t", "customerId": "a", "agenda": {"operations": [
+        {"name": "one", "type": "sample", "payload": "@<pop.payload::/scheduledTime>"}]}});
+    let hourly = |id: &str, more: Value| {
+        let mut schedule = json!({"id": id, "cron": "0 * * * *", "agendaTemplateId": "t"});
+        schedule.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        (Kind::Schedule, schedule)
+    };
+    let objects = [
+        (Kind::AgendaTemplate, template),
+        hourly("one", json!({})),
+        hourly("all", json!({"catchUp": "all", "overlap": "allow"})),
+        hourly("none", json!({"catchUp": "none"})),
+        hourly("paused", json!({"isPaused": true})),
+        hourly("broken", json!({"agendaTemplateId": "nothing"})),
+        (Kind::Webhook, json!({"id": "w", "url": "http://x", "secret": "s"})),
+        (Kind::Webhook, json!({"id": "of b", "url": "http://x", "customerId": "b"})),
+    ];
+    for (kind, value) in objects {
+        let object = Object::of(value).unwrap();
+        let (stored, _) = desk.at(1, move |service| service.create(kind, object.clone())).await.unwrap();
+        assert!(stored.text("secret").is_none());
+    }
+    for (schedule, words) in [
+        (json!({"cron": "x", "agendaTemplateId": "t"}), "has 1 fields"),
+        (json!({"cron": "@daily", "agendaTemplateId": "t", "timeZone": "Mars"}), "no zone `Mars`"),
+        (json!({"cron": "@daily", "agendaTemplateId": "t", "catchUp": "twice"}), "`catchUp`"),
+        (json!({"cron": "@daily", "agendaTemplateId": "t", "overlap": "twice"}), "`overlap`"),
+        (json!({"cron": "@daily"}), "needs `agendaTemplateId`"),
+    ] {
+        let schedule = Object::of(schedule).unwrap();
+        let error =
+            desk.at(1, move |service| service.create(Kind::Schedule, schedule.clone())).await.unwrap_err();
+        assert!(error.to_string().contains(words), "{error}");
+    }
+    let run = |now: u64| desk.at(now, |service| service.run_schedules(10));
+    assert_eq!(run(HOUR - 1).await.unwrap().0, (0, Some(HOUR)));
+    let ((count, next), effects) = run(HOUR).await.unwrap();
+    assert_eq!((count, next, effects.queued.len()), (4, Some(2 * HOUR), 3));
+    let read = |id: &'static str| {
+        let desk = desk.clone();
+        async move { desk.at(0, move |service| service.read(Kind::Schedule, id)).await.unwrap().0.into_value() }
+    };
+    assert_eq!(read("broken").await["lastProblem"], "there is no agenda template `nothing`");
+    assert_eq!(
+        (&read("one").await["lastTime"], &read("one").await["nextTime"]),
+        (&json!(HOUR), &json!(2 * HOUR))
+    );
+    // the service was away for three times: `all` makes up for them, `none` does not, and `one` waits for its agenda
+    let ((count, next), effects) = run(5 * HOUR - 1).await.unwrap();
+    assert_eq!((count, next, effects.queued.len()), (4, Some(5 * HOUR), 3));
+    assert_eq!(read("one").await["lastProblem"], "left out: the agenda before it has not ended");
+    let agendas = desk.pull(5 * HOUR, 10).await.unwrap();
+    let mut times: Vec<u64> = agendas
+        .iter()
+        .map(|one| one.agenda.list("operations")[0]["payload"].as_u64().unwrap() / HOUR)
+        .collect();
+    times.sort_unstable();
+    assert_eq!(times, [1, 1, 1, 2, 3, 4]);
+
+    // each end is delivered to the webhooks of the customer, until it arrives
+    desk.report(5 * HOUR, &fence(&agendas), ended("succeeded")).await.unwrap();
+    let due = |now: u64| desk.at(now, |service| service.due_deliveries(10));
+    let ((first, _), _) = due(5 * HOUR).await.unwrap();
+    assert_eq!((first.len(), first[0].secret.as_deref()), (1, Some("s")));
+    let body: Value = serde_json::from_str(&first[0].body).unwrap();
+    assert_eq!(
+        (&body["event"], &body["processingStateMessage"]),
+        (&json!("agenda.ended"), &json!("succeeded"))
+    );
+    // no other process gets it meanwhile
+    assert_eq!(due(5 * HOUR).await.unwrap().0.0.len(), 0);
+    let ends = |now: u64, result: Result<(), String>| {
+        let (desk, id) = (desk.clone(), first[0].id.clone());
+        async move { desk.at(now, move |service| service.delivery_ended(&id, result.clone())).await.unwrap() }
+    };
+    ends(5 * HOUR, Err("refused".to_owned())).await;
+    assert_eq!(due(5 * HOUR + 4_999).await.unwrap().0, (Vec::new(), Some(5 * HOUR + 5_000)));
+    let ((again, _), _) = due(5 * HOUR + 5_000).await.unwrap();
+    assert_eq!(again, first);
+    ends(5 * HOUR + 5_000, Ok(())).await;
+    assert_eq!(due(99 * HOUR).await.unwrap().0, (Vec::new(), None));
+}
+
+#[tokio::test]
+async fn times_come_in_sqlite() {
+    let folder = tempfile::tempdir().unwrap();
+    times_come(Store::sqlite(&folder.path().join("pop.db")).unwrap()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

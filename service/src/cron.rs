@@ -118,16 +118,17 @@ impl Part {
     }
 
     fn item(&self, item: &str) -> Result<u64, CronError> {
-        let wrong = || {
-            CronError(format!("`{item}` is not a {}: use {} to {}", self.name, self.first, self.last))
-        };
+        let wrong =
+            || CronError(format!("`{item}` is not a {}: use {} to {}", self.name, self.first, self.last));
         let (range, step) = match item.split_once('/') {
             Some((range, step)) => (range, step.parse().ok().filter(|step| *step > 0).ok_or_else(wrong)?),
             None => (item, 1),
         };
         let (first, last) = match range.split_once('-') {
             _ if range == "*" || range == "?" => (self.first, self.last.min(self.wildcard_last())),
-            Some((first, last)) => (self.value(first).ok_or_else(wrong)?, self.value(last).ok_or_else(wrong)?),
+            Some((first, last)) => {
+                (self.value(first).ok_or_else(wrong)?, self.value(last).ok_or_else(wrong)?)
+            }
             None => {
                 let value = self.value(range).ok_or_else(wrong)?;
                 // `5/10` begins at 5

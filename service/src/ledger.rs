@@ -50,6 +50,12 @@ pub trait Ledger {
     fn due(&mut self, now: Millis, limit: u32) -> Result<Vec<Work>, LedgerError>;
     /// The next time at which a lease ends.
     fn next_due(&mut self) -> Result<Option<Millis>, LedgerError>;
+    /// Sets the time at which an object is due; none: never.
+    fn set_timer(&mut self, kind: Kind, id: &str, at: Option<Millis>) -> Result<(), LedgerError>;
+    /// Ids of objects that are due, locked like work.
+    fn due_timers(&mut self, kind: Kind, now: Millis, limit: u32) -> Result<Vec<String>, LedgerError>;
+    /// The next time at which an object of a kind is due.
+    fn next_timer(&mut self, kind: Kind) -> Result<Option<Millis>, LedgerError>;
     /// Number of waiting and of leased agendas of each insight.
     fn depth(&mut self) -> Result<Vec<QueueDepth>, LedgerError>;
 }

@@ -4,6 +4,8 @@
 //! state machine of an agenda: who may run it, and how often. [`Standing`] gives each queued agenda its place. Nothing
 //! here has a clock, files or a network.
 
+mod calendar;
+mod cron;
 mod error;
 mod insight;
 mod ledger;
@@ -17,6 +19,8 @@ mod template;
 mod turn;
 mod work;
 
+pub use calendar::Calendar;
+pub use cron::{Cron, CronError, Minute};
 pub use error::ServiceError;
 pub use insight::select as select_insight;
 pub use ledger::{Ledger, QueueDepth};
@@ -25,7 +29,7 @@ pub use object::{Field, Kind, Object, Query};
 pub use progress::{COMPLETE, EXECUTING, WAITING, report_of, summary};
 pub use rerun::{RerunEffect, RerunWords, Reset};
 pub use service::{
-    CreatedAgenda, DEFAULT_CUSTOMER, Effects, Ids, Loss, PullRequest, PulledAgenda, Rules, Service,
+    CreatedAgenda, DEFAULT_CUSTOMER, Delivery, Effects, Ids, Loss, PullRequest, PulledAgenda, Rules, Service,
 };
 pub use template::instantiate;
 pub use turn::{Algorithm, Standing};

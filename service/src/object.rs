@@ -22,10 +22,16 @@ pub enum Kind {
     Customer,
     /// The right to call the service. It has no URL.
     Token,
+    /// When agendas are made from a template. Only the REST interface has it, and the next two.
+    Schedule,
+    /// Who hears that an agenda has ended.
+    Webhook,
+    /// A message to a webhook that has not arrived yet.
+    Delivery,
 }
 
 impl Kind {
-    /// The kinds that have URLs.
+    /// The kinds that POP has.
     pub const ALL: [Self; 7] = [
         Self::Agenda,
         Self::AgendaTemplate,
@@ -47,6 +53,9 @@ impl Kind {
             Self::Insight => "insight",
             Self::Customer => "customer",
             Self::Token => "token",
+            Self::Schedule => "schedule",
+            Self::Webhook => "webhook",
+            Self::Delivery => "delivery",
         }
     }
 
@@ -61,6 +70,9 @@ impl Kind {
             Self::Insight => "insight",
             Self::Customer => "customer",
             Self::Token => "token",
+            Self::Schedule => "schedule",
+            Self::Webhook => "webhook",
+            Self::Delivery => "delivery",
         }
     }
 }

@@ -4,10 +4,14 @@ mod agendas;
 mod leases;
 mod objects;
 mod reports;
+mod schedules;
+mod webhooks;
 
 pub use agendas::CreatedAgenda;
 pub use leases::{Loss, PullRequest, PulledAgenda};
+pub use webhooks::Delivery;
 
+use crate::calendar::Calendar;
 use crate::error::ServiceError;
 use crate::insight;
 use crate::ledger::Ledger;
@@ -49,12 +53,15 @@ pub struct Effects {
     pub ended: Vec<Object>,
     /// The earliest end of the leases that were given or renewed.
     pub lease_end: Option<Millis>,
+    /// Whether the next time of a schedule or of a delivery may have changed.
+    pub has_timer: bool,
 }
 
 /// The service within one transaction.
 pub struct Service<'t> {
     ledger: &'t mut dyn Ledger,
     ids: &'t mut dyn Ids,
+    calendar: &'t dyn Calendar,
     rules: Rules,
     now: Millis,
     effects: Effects,
@@ -62,8 +69,14 @@ pub struct Service<'t> {
 
 impl<'t> Service<'t> {
     /// The service at the time `now`.
-    pub fn new(ledger: &'t mut dyn Ledger, ids: &'t mut dyn Ids, rules: Rules, now: Millis) -> Self {
-        Self { ledger, ids, rules, now, effects: Effects::default() }
+    pub fn new(
+        ledger: &'t mut dyn Ledger,
+        ids: &'t mut dyn Ids,
+        calendar: &'t dyn Calendar,
+        rules: Rules,
+        now: Millis,
+    ) -> Self {
+        Self { ledger, ids, calendar, rules, now, effects: Effects::default() }
     }
 
     /// What others must hear of.
@@ -120,14 +133,17 @@ impl<'t> Service<'t> {
 pub const DEFAULT_CUSTOMER: &str = "default";
 
 /// Problems of an object that is stored.
-fn problems(kind: Kind, object: &Object) -> Vec<String> {
+fn problems(kind: Kind, object: &Object, calendar: &dyn Calendar) -> Vec<String> {
     let mut problems = match kind {
         Kind::Insight => insight::check(object),
+        Kind::Schedule => schedules::problems(object, calendar),
+        Kind::Webhook => webhooks::problems(object),
         _ => Vec::new(),
     };
     let needed: &[&str] = match kind {
         Kind::Insight | Kind::Customer => &["resourcePoolId"],
         Kind::AgendaTemplate => &["agenda"],
+        Kind::Schedule => &["cron", "agendaTemplateId"],
         _ => &[],
     };
     let missing = needed.iter().filter(|name| object.0.get(**name).is_none_or(serde_json::Value::is_null));

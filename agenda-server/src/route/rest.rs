@@ -19,6 +19,9 @@ fn kind(collection: &str) -> Option<Kind> {
         "resource-pools" => Kind::ResourcePool,
         "insights" => Kind::Insight,
         "customers" => Kind::Customer,
+        "schedules" => Kind::Schedule,
+        "webhooks" => Kind::Webhook,
+        "deliveries" => Kind::Delivery,
         _ => return None,
     })
 }
@@ -99,8 +102,8 @@ fn of_kind(request: &Request, kind: Kind) -> Result<Option<Call>, NoCall> {
             let (query, view) = query(&request.query)?;
             Some(Call::Find(kind, query, view))
         }
-        // their life is that of the agenda
-        "POST" if matches!(kind, Kind::AgendaProgress | Kind::OperationProgress) => None,
+        // the service makes them
+        "POST" if matches!(kind, Kind::AgendaProgress | Kind::OperationProgress | Kind::Delivery) => None,
         "POST" => Some(Call::Create(kind, request.object()?, request.body.clone())),
         _ => None,
     })
@@ -109,6 +112,7 @@ fn of_kind(request: &Request, kind: Kind) -> Result<Option<Call>, NoCall> {
 fn of_object(request: &Request, kind: Kind, id: &str) -> Result<Option<Call>, NoCall> {
     Ok(match request.method.as_str() {
         "GET" => Some(Call::Read(kind, id.to_owned())),
+        "PUT" if kind == Kind::Delivery => None,
         "PUT" => Some(Call::Update(kind, id.to_owned(), request.object()?)),
         "DELETE" => Some(Call::Delete(kind, id.to_owned())),
         _ => None,

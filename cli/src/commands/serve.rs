@@ -8,7 +8,8 @@ use crate::error::{CommandError, Kind};
 use crate::launch_data::{launch_data, surroundings, text_files};
 use crate::ui;
 use pop_agenda_server::{
-    AgendaCheck, AgendaServer, AuditLog, Scope, ServerError, ServerSettings, admit_token, issue_token,
+    AgendaCheck, AgendaServer, AuditLog, Scope, ServerError, ServerSettings, WebhookRequest, admit_token,
+    issue_token,
 };
 use pop_assembly::{KnownHandlers, TextFaults};
 use pop_document::Fault;
@@ -19,6 +20,7 @@ use pop_service::Rules;
 use pop_service_store::{Store, StoreError};
 use serde_json::json;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
@@ -58,6 +60,9 @@ pub(crate) fn serve(args: &ServeArgs) -> Result<u8, CommandError> {
         hides_status: args.status_200,
         rules: Rules { lease: args.lease.saturating_mul(1_000), ..Rules::default() },
         recheck: args.postgres.is_some().then_some(RECHECK),
+        send_webhook: Some(Arc::new(|WebhookRequest { url, headers, body }| {
+            Box::pin(async move { pop_puller::post(&url, &headers, body).await })
+        })),
         audit: Some(AuditLog::open(&audit).map_err(|error| not_written(&audit, &error))?),
     };
     let server = runtime.block_on(AgendaServer::bind(settings, store.clone(), check)).map_err(not_served)?;

@@ -1,6 +1,6 @@
 //! The same on a PostgreSQL server that the test starts.
 
-use super::{Desk, agenda, each_agenda_once, ended, fence, life_of_agendas};
+use super::{Desk, agenda, each_agenda_once, ended, fence, life_of_agendas, times_come};
 use crate::Store;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::os::unix::process::CommandExt as _;
@@ -92,6 +92,8 @@ impl Drop for Server {
 async fn agendas_live_in_postgres() {
     let server = Server::start();
     life_of_agendas(server.store(1).await).await;
+    let server = Server::start();
+    times_come(server.store(2).await).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -182,7 +182,7 @@ impl Service<'_> {
                 self.ledger.put_work(&work)?;
                 progress::fail(&mut of_agenda, self.now);
                 self.store(Kind::AgendaProgress, &mut of_agenda)?;
-                self.effects.ended.push(of_agenda);
+                self.announce_end(of_agenda)?;
             }
         }
         Ok(())

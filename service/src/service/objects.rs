@@ -1,6 +1,6 @@
 //! Objects: read, find, create, update, delete.
 
-use super::{Service, problems};
+use super::{Service, problems, webhooks};
 use crate::error::ServiceError;
 use crate::object::{Field, Kind, Object, Query};
 use crate::work::Fence;
@@ -28,6 +28,7 @@ impl Service<'_> {
                 let values: Vec<Value> = operations.into_iter().map(Object::into_value).collect();
                 object.set("operationProgress", values);
             }
+            Kind::Webhook => webhooks::hide_secret(&mut object),
             Kind::ResourcePool => {
                 let insights = self.insights_of(object.id())?;
                 let ids: Vec<Value> = insights.iter().map(|insight| json!(insight.id())).collect();
@@ -57,8 +58,16 @@ impl Service<'_> {
             return Err(ServiceError::Conflict(message));
         }
         self.checked(kind, &mut object)?;
+        self.store_checked(kind, object)
+    }
+
+    /// Stores an object, and returns it as it is shown.
+    fn store_checked(&mut self, kind: Kind, mut object: Object) -> Result<Object, ServiceError> {
+        if kind == Kind::Schedule {
+            self.plan(&mut object)?;
+        }
         self.store(kind, &mut object)?;
-        Ok(object)
+        self.complete(kind, object)
     }
 
     /// Updates the fields of an object that `update` has; null leaves a field as it is.
@@ -77,8 +86,7 @@ impl Service<'_> {
         }
         object.merge(update);
         self.checked(kind, &mut object)?;
-        self.store(kind, &mut object)?;
-        Ok(object)
+        self.store_checked(kind, object)
     }
 
     fn checked(&mut self, kind: Kind, object: &mut Object) -> Result<(), ServiceError> {
@@ -87,7 +95,7 @@ impl Service<'_> {
             let ids: Vec<Value> = ids.iter().map(lower).collect();
             object.set("allowedCustomerIds", ids);
         }
-        let mut problems = problems(kind, object);
+        let mut problems = problems(kind, object, self.calendar);
         let pool = object.text("resourcePoolId");
         if let (Kind::Insight | Kind::Customer, Some(pool)) = (kind, pool)
             && self.ledger.object(Kind::ResourcePool, pool)?.is_none()
@@ -101,6 +109,9 @@ impl Service<'_> {
     pub fn delete(&mut self, kind: Kind, id: &str) -> Result<(), ServiceError> {
         if !self.ledger.delete(kind, id)? {
             return Err(ServiceError::not_found(kind, id));
+        }
+        if matches!(kind, Kind::Schedule | Kind::Delivery) {
+            self.ledger.set_timer(kind, id, None)?;
         }
         if kind == Kind::Agenda
             && let Some(work) = self.ledger.work(id)?

@@ -49,7 +49,7 @@ impl Service<'_> {
             }
             Some(Next::End) => {
                 self.ledger.put_work(&work)?;
-                self.effects.ended.push(stored.clone());
+                self.announce_end(stored.clone())?;
             }
             None => self.ledger.put_work(&work)?,
         }
