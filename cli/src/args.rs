@@ -16,6 +16,7 @@ mod rerun;
 mod resources;
 mod run;
 mod saved_runs;
+mod service;
 mod shared;
 mod size;
 mod spelling;
@@ -39,6 +40,7 @@ pub(crate) use rerun::RerunArgs;
 pub(crate) use resources::ResourceArgs;
 pub(crate) use run::{ResumeArgs, RunArgs};
 pub(crate) use saved_runs::{ExplainArgs, LogsArgs, RunsArgs, ShowArgs};
+pub(crate) use service::{NewToken, PullArgs, PullerArgs, ReapArgs, ServeArgs};
 pub(crate) use shared::{
     GoArgs, HostFolder, LaunchArgs, Output, RegistryArgs, RunsFolder, StrictArg, SyncArg,
 };
@@ -151,6 +153,15 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: OperatorCommand,
     },
+    /// Serve agendas over HTTP: queue them, hand them to pullers, keep their progress
+    #[command(after_help = exit_codes::SERVE)]
+    Serve(Box<ServeArgs>),
+    /// Take agendas from a service, and run each with an executor of its own
+    #[command(after_help = exit_codes::PULL)]
+    Pull(Box<PullArgs>),
+    /// Delete old pods of pop, or old agendas of a service
+    #[command(after_help = exit_codes::REAP)]
+    Reap(ReapArgs),
     /// Create the files of a new handler or operator
     #[command(after_help = exit_codes::NEW)]
     New(NewArgs),

@@ -1,8 +1,9 @@
 //! Manifests of deploy/: valid for Kubernetes, without dangling names or excess permissions.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{ConfigMap, Namespace, ServiceAccount};
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::batch::v1::{CronJob, Job};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, PersistentVolumeClaim, Service, ServiceAccount};
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use k8s_openapi::serde::{Serialize, de::DeserializeOwned};
 use pop_agenda::{Agenda, Plan};
@@ -13,6 +14,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
@@ -28,8 +30,12 @@ fn file(path: &str) -> Value {
 
 /// The objects of the files that the kustomization names.
 fn objects() -> Vec<Value> {
-    let files = file("deploy/kustomization.yaml")["resources"].as_array().unwrap().clone();
-    let text = |name: &Value| fs::read_to_string(root().join("deploy").join(name.as_str().unwrap())).unwrap();
+    objects_of("deploy")
+}
+
+fn objects_of(folder: &str) -> Vec<Value> {
+    let files = file(&format!("{folder}/kustomization.yaml"))["resources"].as_array().unwrap().clone();
+    let text = |name: &Value| fs::read_to_string(root().join(folder).join(name.as_str().unwrap())).unwrap();
     let objects = |text: String| text.split("\n---\n").map(|one| read("a.yaml", one)).collect::<Vec<_>>();
     files.iter().map(text).flat_map(objects).collect()
 }
@@ -72,6 +78,48 @@ fn manifests_are_named_and_have_only_known_fields() {
         Vec::from_iter(kinds),
         ["ConfigMap", "Job", "Namespace", "Role", "RoleBinding", "ServiceAccount"]
     );
+}
+
+#[test]
+fn manifests_of_the_service_fit_together() {
+    let objects = objects_of("deploy/service");
+    let mut images = BTreeSet::new();
+    for object in &objects {
+        let kind = object["kind"].as_str().unwrap();
+        let read = match kind {
+            "ConfigMap" => again::<ConfigMap>(object),
+            "PersistentVolumeClaim" => again::<PersistentVolumeClaim>(object),
+            "Service" => again::<Service>(object),
+            "Deployment" => again::<Deployment>(object),
+            "CronJob" => again::<CronJob>(object),
+            _ => Value::Null,
+        };
+        // the type of a Deployment writes its status
+        let shared = |value: &Value| json!([value["metadata"], value["data"], value["spec"]]);
+        assert_eq!(shared(&read), shared(object), "{kind}");
+        for pod in [&object["spec"]["template"], &object["spec"]["jobTemplate"]["spec"]["template"]] {
+            let Some(container) = pod["spec"]["containers"].get(0) else { continue };
+            images.insert(container["image"].as_str().unwrap().to_owned());
+            let words = container["args"].as_array().unwrap().iter().map(|word| word.as_str().unwrap());
+            let help = Command::new(env!("CARGO_BIN_EXE_pop")).args(words).arg("--help").output().unwrap();
+            assert!(help.status.success(), "{}", String::from_utf8_lossy(&help.stderr));
+        }
+    }
+    assert_eq!(images, BTreeSet::from([concat!("pop:", env!("CARGO_PKG_VERSION")).to_owned()]));
+    let settings = objects.iter().find(|object| object["kind"] == "ConfigMap").unwrap();
+    let registry = settings["data"]["registry-json"].as_str().unwrap();
+    let mut faults = Vec::new();
+    let catalog =
+        Catalog::build(Some(&Source::new("registry.json", registry.as_bytes()).unwrap()), &mut faults);
+    let executor = catalog.entry("executor").unwrap();
+    assert_eq!(faults, []);
+    object("ConfigMap", "pop-executor-01");
+    object("ServiceAccount", executor.pod.service_account.as_deref().unwrap());
+    let service = objects.iter().find(|object| object["kind"] == "Service").unwrap();
+    let address =
+        format!("http://{}:7070/pop/resourcepool/service", service["metadata"]["name"].as_str().unwrap());
+    assert!(settings["data"]["external-properties"].as_str().unwrap().contains(&address));
+    assert_eq!(executor.properties, [("agenda.progress.url".to_owned(), address)]);
 }
 
 #[test]

@@ -60,7 +60,7 @@ impl RunIdentity {
         let payload = [variable::PAYLOAD, variable::PAYLOAD_TYPE, variable::PAYLOAD_FILE];
         let progress = [variable::LAST_PROGRESS, variable::LAST_PROGRESS_FILE];
         let own = [variable::OPERATION_NAME, variable::OPERATION_ID, variable::ATTEMPT, variable::ACTION];
-        let settings = [variable::PROPERTIES, variable::PROP_FILE];
+        let settings = [variable::PROPERTIES, variable::PROP_FILE, variable::SERVICE_TOKEN];
         // each attempt gets its own, or that of the start
         let trace = [TRACE_PARENT, TRACE_STATE];
         [payload.as_slice(), &progress, &own, &settings, &trace].iter().any(|names| names.contains(&name))

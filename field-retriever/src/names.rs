@@ -69,6 +69,8 @@ pub mod environment {
     pub const OPERATION_ID: &str = "OPERATION_ID";
     /// Identifier in every progress report of the agenda.
     pub const PROGRESS_ID: &str = "PROGRESS_ID";
+    /// Token with which an executor reports to the agenda service.
+    pub const SERVICE_TOKEN: &str = "POP_SERVICE_TOKEN";
     /// Log level.
     pub const LOG_LEVEL: &str = "LOG_LEVEL";
     /// Comma-separated names of the variables that hold secrets.
@@ -159,6 +161,8 @@ pub mod launch_data {
     pub const ATTEMPT: FieldName = FieldName::of_environment(&[environment::ATTEMPT]);
     /// Identifier of the run.
     pub const RUN_ID: FieldName = FieldName::of_environment(&[environment::RUN_ID]);
+    /// Token with which an executor reports to the agenda service.
+    pub const SERVICE_TOKEN: FieldName = FieldName::of_environment(&[environment::SERVICE_TOKEN]);
     /// Name of this pod.
     pub const POD_NAME: FieldName = FieldName::of_environment(&[environment::POD_NAME]);
 }

@@ -91,6 +91,21 @@ starts, 14 the Docker Engine cannot be reached";
 /// `pop handler ctl`.
 pub(super) const HANDLER_CTL: &str = "Exit codes: 0 success, 1 internal error, 2 invalid command line or id, 10 the handler refuses the command";
 
+/// `pop serve`.
+pub(super) const SERVE: &str = "\
+Exit codes: 0 the service was stopped, 1 internal error, 2 invalid command line, or an address that needs tokens, 4 invalid
+registry or settings, 14 the database cannot be used, or the Docker Engine or cluster cannot be reached";
+
+/// `pop pull`.
+pub(super) const PULL: &str = "\
+Exit codes: 0 the puller was stopped, 1 internal error, 2 invalid command line, 4 invalid registry or settings, 14 the Docker
+Engine or cluster cannot be reached";
+
+/// `pop reap`.
+pub(super) const REAP: &str = "\
+Exit codes: 0 success, 1 something could not be deleted, 2 invalid command line, 4 invalid settings, 14 the cluster or the
+service cannot be reached";
+
 /// `pop new`.
 pub(super) const NEW: &str =
     "Exit codes: 0 success, 1 internal error, 2 invalid name or option, or the folder exists already";

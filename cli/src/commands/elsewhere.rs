@@ -2,8 +2,9 @@
 
 use crate::error::{CommandError, Kind};
 use crate::ui;
-use pop_agenda::{Identity, RunOutcome, Sink};
+use pop_agenda::{EventRecord, Identity, RunEvent, RunOutcome, Sink};
 use pop_executor::cluster;
+use pop_field_retriever::names::launch_data::SERVICE_TOKEN;
 use pop_field_retriever::names::property;
 use pop_field_retriever::{FieldName, LaunchDataWrapper, LaunchType, TypedFields as _};
 use pop_reporters::run::{FollowedRun, ProgressDelivery, ProgressIds, ProgressSource, ServiceAddress};
@@ -17,7 +18,8 @@ pub(super) fn service(launch: &dyn LaunchDataWrapper) -> Result<Option<ServiceAd
     let address = ServiceAddress::parse(&found.value).map_err(|error| {
         CommandError::new(Kind::Registry, format!("`{}`: {error}", property::AGENDA_PROGRESS_URL))
     });
-    address.map(Some)
+    let token = launch.field(&SERVICE_TOKEN).map(|found| found.value);
+    address.map(|address| Some(address.with_token(token)))
 }
 
 /// Whether pop deletes its own pod at the end.
@@ -73,6 +75,22 @@ pub(super) fn sinks(
         None => {}
     }
     Ok(sinks)
+}
+
+/// Sends the end of a run once more that had ended already: its executor may have died before it could.
+pub(super) fn report_end(
+    launch: &dyn LaunchDataWrapper,
+    run: &str,
+    followed: FollowedRun,
+) -> Result<(), CommandError> {
+    let Some((at, outcome)) = followed.history.ended else { return Ok(()) };
+    let plan = Arc::clone(&followed.plan);
+    let end = EventRecord { at, event: RunEvent::RunEnded { outcome } };
+    for mut sink in sinks(launch, &plan.identity, run, &Arc::new(Mutex::new(followed)))? {
+        // its drop sends the end and waits for the answer
+        sink.on_event(&plan, &end);
+    }
+    Ok(())
 }
 
 /// Deletes pop's own pod after the run, if `executor.reap.self` is true. After a signal it does not, because the sender

@@ -235,7 +235,7 @@ pub(super) fn guard_of(executor: &str) -> Vec<String> {
 }
 
 /// Path of this program. If it is not UTF-8, the kernel's link to it, which is valid while this process runs.
-fn own_program() -> String {
+pub(super) fn own_program() -> String {
     let path = std::env::current_exe().ok().and_then(|path| path.into_os_string().into_string().ok());
     path.unwrap_or_else(|| "/proc/self/exe".to_owned())
 }

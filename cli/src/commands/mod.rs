@@ -23,6 +23,8 @@ mod operation_words;
 mod operator;
 mod plan;
 mod prune;
+mod pull;
+mod reap;
 mod reload;
 mod replay;
 mod report;
@@ -33,6 +35,7 @@ mod run_traces;
 mod run_watch;
 mod runs;
 mod saved_run;
+mod serve;
 mod show;
 mod signals;
 mod traces;
@@ -79,6 +82,9 @@ pub(crate) fn perform(cli: Cli) -> Result<u8, CommandError> {
         Command::Handler { command: HandlerCommand::Serve(args) } => handler_serve::serve(&args),
         Command::Handler { command: HandlerCommand::Ctl(args) } => handler_ctl::control(&args),
         Command::Operator { command } => operator::operator(&command),
+        Command::Serve(args) => serve::serve(&args),
+        Command::Pull(args) => pull::pull(&args),
+        Command::Reap(args) => reap::reap(&args),
         Command::New(args) => new::new(&args),
         Command::Completions { shell } => {
             ui::print_bytes(&completion::script(shell));

@@ -1,14 +1,16 @@
 //! `pop resume`: restores a run from its journal and continues it.
 
+use super::elsewhere::report_end;
 use super::go::{adopted, drive, look_at_disk, now, options, reach, run_command};
 use crate::args::{GoArgs, LaunchArgs, ResourceArgs, ResumeArgs, RunsFolder, StrictArg};
 use crate::error::CommandError;
 use crate::launch_data::launch_data;
 use crate::ui;
 use pop_agenda::{PriorOutcomes, Resources, RunOptions, RunOutcome};
-use pop_assembly::{ChangedTexts, ReplayedLetters, ResumableRun, ResumeOptions, Surroundings};
+use pop_assembly::{ChangedTexts, ReplayedLetters, ResumableRun, ResumeOptions, SavedRun, Surroundings};
 use pop_executor::RunFolder;
 use pop_field_retriever::LaunchDataWrapper;
+use pop_reporters::run::FollowedRun;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -47,6 +49,16 @@ pub(crate) fn resume_folder(
 ) -> Result<u8, CommandError> {
     let resumable = ResumableRun::open(folder, surroundings)?;
     let run = resumable.run();
+    let ends_again = resumable.outcome().filter(|outcome| {
+        let is_continued = matches!(outcome, RunOutcome::Interrupted | RunOutcome::Terminated);
+        trigger == ResumeTrigger::SameRunId && !is_continued
+    });
+    if ends_again.is_some() {
+        let saved = SavedRun::read(resumable.folder().clone(), surroundings)?;
+        let launch = launch_data(&launch, StrictArg::default())?;
+        let followed = FollowedRun { plan: saved.plan, follows_plan: false, history: saved.history };
+        report_end(&launch, run, followed)?;
+    }
     match resumable.outcome() {
         Some(RunOutcome::Succeeded) => {
             ui::say(&format!("run {run} has succeeded already; nothing to do"));

@@ -36,6 +36,9 @@ fn help() {
       handlers     List handlers by operation type, or show one type with the origin of each field
       handler      Test a program against the handler contract; serve and manage a handler
       operator     Run a Kubernetes operator: that of Agendas, or one whose handler is a program
+      serve        Serve agendas over HTTP: queue them, hand them to pullers, keep their progress
+      pull         Take agendas from a service, and run each with an executor of its own
+      reap         Delete old pods of pop, or old agendas of a service
       new          Create the files of a new handler or operator
       completions  Print a shell completion script, for example for `source <(pop completions bash)`
       man          Print the manual page, or write a page for each command

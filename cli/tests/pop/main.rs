@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod agenda_inputs;
+mod agenda_service;
 mod agendas;
 mod bench;
 mod cache;

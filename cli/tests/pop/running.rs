@@ -94,6 +94,11 @@ impl Running {
         &self.stdout.text
     }
 
+    /// The next line on standard output.
+    pub(crate) fn line(&self) -> String {
+        self.stdout.lines.recv_timeout(PATIENCE).unwrap()
+    }
+
     /// Sends a signal.
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();

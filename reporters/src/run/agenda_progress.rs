@@ -24,6 +24,8 @@ pub struct ProgressIds {
 /// The level of detail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Detail {
+    /// Everything, for a service: a run that a signal ended has not ended there, because another executor continues it.
+    Service,
     /// Everything.
     Whole,
     /// Everything except the results.
@@ -43,7 +45,7 @@ pub(super) fn progress_text(
     let (mut text, all) = {
         let run = lock();
         let all: Vec<OpIx> = run.plan.operations().map(|(op, _)| op).collect();
-        (head(&run.plan, &run.history, ids).to_string(), all)
+        (head(&run.plan, &run.history, ids, detail).to_string(), all)
     };
     if detail == Detail::WithoutOperations {
         return (text.len() <= longest).then_some(text);
@@ -57,7 +59,16 @@ pub(super) fn progress_text(
             if at + nth > 0 {
                 text.push(',');
             }
-            text.push_str(&operation(&run.plan, &run.history, *op, ids, detail == Detail::Whole).to_string());
+            text.push_str(
+                &operation(
+                    &run.plan,
+                    &run.history,
+                    *op,
+                    ids,
+                    matches!(detail, Detail::Whole | Detail::Service),
+                )
+                .to_string(),
+            );
             if text.len() > longest {
                 return None;
             }
@@ -68,7 +79,7 @@ pub(super) fn progress_text(
 }
 
 /// Builds the fields of the agenda as a whole.
-fn head(plan: &Plan, history: &History, ids: &ProgressIds) -> Value {
+fn head(plan: &Plan, history: &History, ids: &ProgressIds, detail: Detail) -> Value {
     let (mut done, mut part, mut running) = (0_u32, 0.0, 0_u32);
     let mut diagnostics = Vec::new();
     for (op, planned) in plan.operations() {
@@ -93,6 +104,11 @@ fn head(plan: &Plan, history: &History, ids: &ProgressIds) -> Value {
     }
     let (state, message) = match history.ended {
         None => (ProcessingState::Executing, format!("{done} of {} done, {running} running", plan.len())),
+        Some((_, outcome @ (RunOutcome::Interrupted | RunOutcome::Terminated)))
+            if detail == Detail::Service =>
+        {
+            (ProcessingState::Executing, format!("the executor was stopped: {}", outcome.word()))
+        }
         Some((_, RunOutcome::Succeeded)) => (ProcessingState::Complete, SUCCEEDED.to_owned()),
         Some((_, outcome)) => {
             if outcome != RunOutcome::Failed {

@@ -82,7 +82,7 @@ impl ProgressDelivery {
                 let service = Rc::new(Service { config, client: OnceCell::new() });
                 move |is_last| -> Delivery {
                     let service = Rc::clone(&service);
-                    let text = progress_text(&source.run, &source.ids, Detail::Whole, usize::MAX);
+                    let text = progress_text(&source.run, &source.ids, Detail::Service, usize::MAX);
                     let body = format!("{{\"agendaProgress\":{}}}", text.unwrap_or_default());
                     Box::pin(async move { service.post(body.into_bytes(), is_last).await })
                 }
@@ -183,6 +183,13 @@ impl ServiceAddress {
         config.connect_timeout = Some(SERVICE_TIMEOUT);
         config.read_timeout = Some(SERVICE_TIMEOUT);
         Ok(Self(config))
+    }
+
+    /// The same address, with a token for each request.
+    #[must_use]
+    pub fn with_token(mut self, token: Option<String>) -> Self {
+        self.0.auth_info.token = token.map(Into::into);
+        self
     }
 }
 

@@ -1,0 +1,25 @@
+//! The agenda service over HTTP (docs/service.md).
+//!
+//! `route` turns requests into calls and is pure. `desk` performs calls as transactions of the store. `server` owns
+//! connections, limits and tokens. `timers` does what comes with time.
+
+mod audit;
+mod call;
+mod check;
+mod clock;
+mod desk;
+mod rate;
+mod reply;
+mod route;
+mod scope;
+mod server;
+mod timers;
+mod token;
+mod uri;
+mod zones;
+
+pub use audit::AuditLog;
+pub use check::AgendaCheck;
+pub use scope::{Scope, UnknownScope};
+pub use server::{AgendaServer, ServerError, ServerSettings, admit_token, issue_token};
+pub use timers::{SendWebhook, WebhookRequest};

@@ -1,0 +1,18 @@
+//! The store of the agenda service. [`Store::sqlite`] needs one file and nothing else; `Store::postgres` serves several
+//! replicas of the service.
+//!
+//! The statements are written once (`ledger`) over a small port (`sql::Connection`), which each database implements.
+//! A store has threads of its own, one for each connection, because both clients wait.
+
+mod ledger;
+mod migration;
+#[cfg(feature = "postgres")]
+mod postgres;
+mod sql;
+mod sqlite;
+mod store;
+
+pub use store::{Store, StoreError};
+
+#[cfg(test)]
+mod tests;
