@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use tokio::time::{sleep, timeout};
 
 /// What the spec of a site says: status and children.
+#[expect(clippy::unnecessary_wraps, reason = "it is a handler")]
 fn echo(request: &SyncRequest) -> Result<SyncResponse, Error> {
     let spec = &request.parent["spec"];
     Ok(SyncResponse {

@@ -18,6 +18,7 @@ pub(crate) use engine::Engine;
 use crate::cluster::Cluster;
 use crate::kind::PODS;
 use crate::pod_order::PodOrder;
+use crate::store::name_of;
 use serde_json::Value;
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -51,7 +52,11 @@ pub(crate) async fn run(cluster: Arc<Cluster>, engine: Arc<Engine>, folder: Path
                 let grace = pod["metadata"]["deletionGracePeriodSeconds"].as_i64().unwrap_or(0);
                 if grace < *last {
                     *last = grace;
-                    cluster.workers.send(uid, PodOrder::Delete { grace });
+                    if !cluster.workers.send(uid, PodOrder::Delete { grace }) {
+                        // its containers have ended
+                        let (namespace, name) = name_of(pod);
+                        cluster.finish_pod(&namespace, &name, uid);
+                    }
                 }
             }
         }

@@ -115,6 +115,11 @@ impl Worker {
                 () = sleep_until(timer) => {}
             }
         }
+        // a deletion that came with the end; later ones find no worker
+        orders.close();
+        while let Ok(order) = orders.try_recv() {
+            self.is_deleted |= matches!(order, PodOrder::Delete { .. });
+        }
         if self.is_deleted && !self.cluster.switches().is_node_lost {
             self.end_containers_that_never_ran();
             self.report();
