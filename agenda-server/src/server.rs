@@ -289,15 +289,14 @@ impl Shared {
         if known.is_some() {
             return Ok(known);
         }
+        if secret.is_some() {
+            // also where none is needed: whoever sends a token wants to know that it works
+            let refusal = Refusal::new(401, "the token is unknown");
+            return Err(refusal.with_header("www-authenticate", "Bearer"));
+        }
         if self.needs_token || !peer.ip().is_loopback() {
-            return match secret {
-                // health needs no token
-                None => Ok(None),
-                Some(_) => {
-                    let refusal = Refusal::new(401, "the token is unknown");
-                    Err(refusal.with_header("www-authenticate", "Bearer"))
-                }
-            };
+            // health needs no token
+            return Ok(None);
         }
         // a page in a browser must not use the rights of whoever looks at it
         let host = headers.get(HOST).and_then(|value| value.to_str().ok()).unwrap_or_default();

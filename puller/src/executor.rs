@@ -152,10 +152,15 @@ impl AfterEnd {
             Some(last) => format!("{message}: {last}"),
             None => message,
         };
+        // pop's own words, which name the place and the remedy below them
+        let with_error = |message: String| {
+            let error = ended.log_tail.iter().find(|line| line.starts_with("error"));
+            error.map_or_else(|| with_tail(message.clone()), |error| format!("{message}: {error}"))
+        };
         match &ended.exit {
             Ok(Exit::Code(130 | 143)) => Self::HandBack,
             Ok(Exit::Code(code @ (2..=4))) if is_pop => Self::Fail {
-                message: with_tail(format!("the executor refused the agenda (exit status {code})")),
+                message: with_error(format!("the executor refused the agenda (exit status {code})")),
                 code: format!("exit-{code}"),
             },
             Ok(Exit::Code(0 | 10..=13)) => Self::Nothing,
@@ -188,6 +193,11 @@ mod tests {
             AfterEnd::of(&ended, true),
             AfterEnd::Lost("the executor ended with signal SIGKILL: last".into())
         );
+        let mut refused = LaunchEnd::exited(Exit::Code(3));
+        refused.log_tail = vec!["error[unknown-type]: type `x`".into(), "1 fault".into()];
+        let message =
+            "the executor refused the agenda (exit status 3): error[unknown-type]: type `x`".to_owned();
+        assert_eq!(AfterEnd::of(&refused, true), AfterEnd::Fail { message, code: "exit-3".into() });
         let failed = LaunchEnd::failed(Failure::new(Blame::Platform, "spawn", "not found"));
         assert_eq!(AfterEnd::of(&failed, false), AfterEnd::Lost("not found".into()));
         assert!(matches!(exited(Exit::Code(14)), AfterEnd::Lost(_)));

@@ -365,14 +365,14 @@ pub struct Usage {
 }
 
 impl Usage {
-    /// What an event has: zero times and sizes are known, too.
+    /// What an event has. It leaves out zeros and what is not known alike, so a zero is not known here.
     pub(crate) fn of(recorded: pop_contract::Usage) -> Self {
-        let bytes = |kib: u64| kib.saturating_mul(1024);
+        let bytes = |kib: u64| (kib > 0).then(|| kib.saturating_mul(1024));
         Self {
-            cpu_ms: Some(recorded.cpu_us().div_ceil(1000)),
-            peak_memory_bytes: Some(bytes(recorded.mem_kib)),
-            read_bytes: Some(bytes(recorded.read_kib)),
-            written_bytes: Some(bytes(recorded.write_kib)),
+            cpu_ms: Some(recorded.cpu_us() / 1000),
+            peak_memory_bytes: bytes(recorded.mem_kib),
+            read_bytes: bytes(recorded.read_kib),
+            written_bytes: bytes(recorded.write_kib),
         }
     }
 

@@ -95,10 +95,19 @@ impl Followed {
             if let News::Lost(message) = &*news.borrow_and_update() {
                 return Err(CommandError::new(Kind::Journal, message.as_ref()));
             }
-            if until_end && self.now(0).0.history.ended.is_some() {
+            let saved = self.now(0).0;
+            if until_end && saved.history.ended.is_some() {
                 // pages that follow get the last version first
                 tokio::time::sleep(LEAST_PAUSE).await;
                 return Ok(());
+            }
+            let folder = &saved.folder;
+            let is_left = folder.executor().is_none() && folder.remote_executor().is_none();
+            if until_end && is_left && read_folder(folder.clone())?.history.ended.is_none() {
+                let run = folder.run();
+                let message = format!("run {run} has no end: its executor died");
+                return Err(CommandError::new(Kind::Journal, message)
+                    .hint(format!("`pop resume {run}` continues it")));
             }
             if news.changed().await.is_err() {
                 return Ok(());
