@@ -132,6 +132,7 @@ fn status() -> Value {
             "runKey": text("Hash of the fields of the spec that the run depends on."),
             "executorPods": count("Executor pods that the run has used."),
             "lostPods": count("Executor pods that were evicted or lost."),
+            "stoppedPod": count("Number of the last executor pod that the user has stopped."),
             "pod": text("The executor pod."),
             "percentComplete": count("Mean of all operations."),
             "outcome": text("succeeded, failed, deadLettered, fatal, timeLimit, stuck, cancelled, refused or lost."),

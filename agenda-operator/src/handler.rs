@@ -21,6 +21,11 @@ const OBJECT_FILE: &str = "agenda.json";
 const TEXT_FILE: &str = "agenda.yaml";
 /// Largest texts of a run, because a ConfigMap holds 1 MiB (bytes).
 const MOST_TEXT: usize = 1_000_000;
+/// Faults in a status, and in the message of its condition.
+const MOST_FAULTS: usize = 50;
+const MOST_TOLD: usize = 5;
+/// Longest fault in a status (characters).
+const LONGEST_FAULT: usize = 1000;
 /// Time until a ConfigMap that is missing is looked for again.
 const LOOK_AGAIN: Duration = Duration::from_secs(10);
 /// Time until a deletion is looked at again; the end of the pod comes as an event.
@@ -163,12 +168,16 @@ impl Handler for AgendaHandler {
                 Err(reason) => not_ready = Some(reason),
             }
         }
+        let is_readable = spec.is_ok();
         let spec = spec.unwrap_or_default();
         let run = status.run.clone().unwrap_or_default();
+        let run_key = status.run_key.clone().unwrap_or_default();
         let is_active = !run.is_empty() && !status.has_ended();
-        let Step { kept, create, again } = step(&spec, &mut status, &pods, not_ready.is_none(), now);
+        // the run of an earlier spec goes on with its own agenda
+        let may_create = not_ready.is_none() || (is_readable && request.child("ConfigMap", &run).is_some());
+        let Step { kept, create, again } = step(&spec, &mut status, &pods, may_create, now);
         let mut resync = again;
-        let run_ref = RunRef { namespace, id: &run, key: &key };
+        let run_ref = RunRef { namespace, id: &run, key: &run_key };
         let mut children = Vec::new();
         if let Some(agenda) = &text {
             children.push(run_ref.texts((agenda.file, &agenda.text), &spec));
@@ -202,13 +211,13 @@ impl Handler for AgendaHandler {
                     (Vec::new(), Some(message.clone()))
                 }
             };
-            if !is_active {
-                let of_before = std::mem::take(&mut status.conditions);
+            if run.is_empty() || status.has_ended() {
+                // what the last run was stays, also for an edit back to its spec
                 let phase = if message.is_some() { phase::WAITING } else { phase::INVALID };
-                status =
-                    Status { phase: phase.to_owned(), message, conditions: of_before, ..Status::default() };
+                phase.clone_into(&mut status.phase);
+                status.message = message;
             }
-            status.faults = faults;
+            status.faults = shortened(faults);
         } else {
             status.faults = Vec::new();
         }
@@ -275,6 +284,23 @@ fn file_of(request: &SyncRequest, run: &str) -> &'static str {
     if has_object { OBJECT_FILE } else { TEXT_FILE }
 }
 
+/// As many faults as a status can hold.
+fn shortened(faults: Vec<String>) -> Vec<String> {
+    let count = faults.len();
+    let mut told: Vec<String> = faults
+        .into_iter()
+        .take(MOST_FAULTS)
+        .map(|fault| match fault.char_indices().nth(LONGEST_FAULT) {
+            Some((at, _)) => format!("{}…", &fault[..at]),
+            None => fault,
+        })
+        .collect();
+    if count > told.len() {
+        told.push(format!("… and {} more; `pop check` lists all", count - told.len()));
+    }
+    told
+}
+
 /// A child that stays as it is.
 fn minimal(child: &Value) -> Value {
     json!({
@@ -286,13 +312,16 @@ fn minimal(child: &Value) -> Value {
 fn conditions(status: &Status, not_ready: Option<&NotReady>, generation: Option<i64>) -> Vec<Condition> {
     let accepted = match not_ready {
         None => Condition::new("Accepted", true, "NoFaults", ""),
-        Some(NotReady::Faulty(faults)) => Condition::new("Accepted", false, "Faulty", &faults.join("\n")),
+        Some(NotReady::Faulty(_)) => {
+            let first: Vec<&str> = status.faults.iter().take(MOST_TOLD).map(String::as_str).collect();
+            Condition::new("Accepted", false, "Faulty", &first.join("\n"))
+        }
         Some(NotReady::Missing(message)) => Condition::new("Accepted", false, "Missing", message),
     };
     let message = status.message.as_deref().unwrap_or_default();
     let running = Condition::new("Running", status.phase == phase::RUNNING, &status.phase, message);
     let is_faulty = status.phase == phase::INVALID;
-    let is_complete = status.has_ended() || is_faulty;
+    let is_complete = (status.has_ended() && status.phase != phase::WAITING) || is_faulty;
     let complete = Condition::new("Complete", is_complete, &status.phase, message);
     let succeeded = Condition::new("Succeeded", status.phase == phase::SUCCEEDED, &status.phase, message);
     let all = [accepted, running, complete, succeeded];

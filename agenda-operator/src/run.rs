@@ -45,16 +45,22 @@ pub(crate) fn step<'r>(
     let mut own: Vec<&ExecutorPod<'_>> = pods.iter().filter(|pod| pod.run == run).collect();
     own.sort_by_key(|pod| pod.number);
     observe(status, &own);
+    // the end must be in the status before its pod goes, because only the pod knows it
+    let is_on_record = status.has_ended();
     if !status.has_ended()
         && let Some(end) = end_of(spec, status, &own)
     {
         end.record(status, &own, now);
     }
     if status.has_ended() {
-        return keep_finished(spec, status, &own, now);
+        set_phase(status, phase_of(status.outcome.as_deref().unwrap_or_default()));
+        return keep_finished(spec, status, &own, is_on_record, now);
     }
     let other = pods.iter().find(|pod| pod.run != run);
     let is_stopped = spec.is_cancelled() || spec.is_suspended();
+    if is_stopped && let Some(pod) = own.last() {
+        status.stopped_pod = pod.number;
+    }
     match own.last() {
         Some(pod) if pod.is_live() && !is_stopped => {
             status.message = match &pod.state {
@@ -95,7 +101,12 @@ pub(crate) fn step<'r>(
                 let lost = status.lost_pods + u32::from(is_lost(status));
                 Step { create: Some(NextPod { number: status.executor_pods + 1, lost }), ..Step::nothing() }
             }
-            None => Step::nothing(),
+            None => {
+                let why = "the executor is gone; the next one waits until the spec has no faults";
+                status.message = Some(why.to_owned());
+                set_phase(status, phase::WAITING);
+                Step::nothing()
+            }
         },
     }
 }
@@ -104,9 +115,18 @@ fn set_phase(status: &mut Status, phase: &str) {
     phase.clone_into(&mut status.phase);
 }
 
-/// Whether the last executor pod was taken away, and not stopped to suspend the run.
+/// Whether the last executor pod was taken away, and not stopped by the user.
 fn is_lost(status: &Status) -> bool {
-    status.executor_pods > 0 && status.phase != phase::SUSPENDED
+    status.executor_pods > status.stopped_pod
+}
+
+/// The phase of a run that has ended.
+fn phase_of(outcome: &str) -> &'static str {
+    match outcome {
+        "succeeded" => phase::SUCCEEDED,
+        "cancelled" => phase::CANCELLED,
+        _ => phase::FAILED,
+    }
 }
 
 /// Records what the pods of the run tell.
@@ -138,12 +158,9 @@ impl End {
     }
 
     fn record(self, status: &mut Status, own: &[&ExecutorPod<'_>], now: Timestamp) {
-        let phase = match self.outcome.as_str() {
-            "succeeded" => phase::SUCCEEDED,
-            "cancelled" => phase::CANCELLED,
-            _ => phase::FAILED,
-        };
-        set_phase(status, phase);
+        if self.outcome == "lost" {
+            status.lost_pods += u32::from(own.is_empty() && is_lost(status));
+        }
         status.outcome = Some(self.outcome);
         status.exit_code = self.exit_code;
         status.counts = self.counts.unwrap_or_else(|| status.counts.clone());
@@ -174,13 +191,20 @@ fn end_of(spec: &Spec, status: &Status, own: &[&ExecutorPod<'_>]) -> Option<End>
     let lost = status.lost_pods + u32::from(is_lost(status));
     let is_over = status.executor_pods > 0 && lost >= spec.most_pods() && !spec.is_suspended();
     is_over.then(|| {
-        let message = format!("{lost} executor pods were lost; `executorPods` of the spec allows no more");
+        let pods = if lost == 1 { "executor pod was" } else { "executor pods were" };
+        let message = format!("{lost} {pods} lost; `executorPods` of the spec allows no more");
         End::of("lost", Some(message))
     })
 }
 
 /// The step of a run that has ended: its last pod stays for a while, so that its log can be read.
-fn keep_finished<'r>(spec: &Spec, status: &Status, own: &[&'r ExecutorPod<'r>], now: Timestamp) -> Step<'r> {
+fn keep_finished<'r>(
+    spec: &Spec,
+    status: &Status,
+    own: &[&'r ExecutorPod<'r>],
+    is_on_record: bool,
+    now: Timestamp,
+) -> Step<'r> {
     let kept: Vec<&ExecutorPod<'_>> =
         own.last().filter(|pod| !pod.is_deleting).copied().into_iter().collect();
     let Some(seconds) = spec.keep_finished_seconds.filter(|_| !kept.is_empty()) else {
@@ -188,8 +212,9 @@ fn keep_finished<'r>(spec: &Spec, status: &Status, own: &[&'r ExecutorPod<'r>], 
     };
     let keep = SignedDuration::from_secs(i64::try_from(seconds).unwrap_or(i64::MAX));
     let since = now.duration_since(status.completed_time.unwrap_or(now));
-    match Duration::try_from(keep.saturating_sub(since)) {
-        Ok(rest) if !rest.is_zero() => Step { kept, again: Some(rest), ..Step::nothing() },
-        _ => Step::nothing(),
+    let rest = Duration::try_from(keep.saturating_sub(since)).unwrap_or_default();
+    if is_on_record && rest.is_zero() {
+        return Step::nothing();
     }
+    Step { kept, again: Some(rest), ..Step::nothing() }
 }

@@ -19,6 +19,9 @@ pub(crate) struct Status {
     pub(crate) executor_pods: u32,
     #[serde(skip_serializing_if = "is_zero")]
     pub(crate) lost_pods: u32,
+    /// Number of the last executor pod that the user has stopped.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub(crate) stopped_pod: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) pod: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -34,12 +34,12 @@ pub fn read_finalize(result: &Value) -> Result<FinalizeResponse, Error> {
     const AGAIN: Duration = Duration::from_secs(5);
     let known = ["finalized", "status", "children", "resyncAfterSeconds"];
     read(result, &known, |fields| {
-        let is_done = fields.boolean("finalized").unwrap_or_else(|| {
-            let message = "`finalized` must be true (the clean-up is done) or false (call again)";
+        if fields.any("finalized").is_none() {
+            let message = "`finalized` is missing: true if the clean-up is done, false to be called again";
             let at = fields.at("finalized");
             fields.faults().push(Fault::value(CODE, at, message));
-            true
-        });
+        }
+        let is_done = fields.boolean("finalized").unwrap_or(true);
         let again = seconds(fields).unwrap_or(AGAIN);
         FinalizeResponse {
             retry: (!is_done).then_some(again),
@@ -113,6 +113,6 @@ mod tests {
         ] {
             assert!(wrong(result.clone()).contains(words), "{}", wrong(result));
         }
-        assert!(read_finalize(&json!({})).unwrap_err().to_string().contains("`finalized` must be true"));
+        assert!(read_finalize(&json!({})).unwrap_err().to_string().contains("`finalized` is missing"));
     }
 }

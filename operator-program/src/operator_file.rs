@@ -1,6 +1,6 @@
 //! `operator.yaml`: the kinds of an operator and its handler.
 
-use pop_document::{Fault, Fields, Pointer, nearest};
+use pop_document::{Fault, Fields, Pointer, kind_of, nearest};
 use pop_operator::{ChildConfig, KindConfig, OperatorConfig, Strategy};
 use serde_json::{Map, Value, json};
 use std::time::Duration;
@@ -53,7 +53,13 @@ impl OperatorFile {
         let handler = required(&mut fields, "handler");
         let namespace = fields.text("namespace").map(str::to_owned);
         let watches_all = fields.boolean("watchAll").unwrap_or_default();
+        check(&mut fields, "namespace", namespace.as_deref(), "the name of a namespace", &is_name);
         let timeout = fields.number("timeoutSeconds");
+        if timeout.is_some_and(|seconds| seconds < 0.001) {
+            let at = fields.at("timeoutSeconds");
+            let message = "`timeoutSeconds` must be greater than 0; omit it for 60 seconds";
+            fields.faults().push(Fault::value(CODE, at, message));
+        }
         let labels = fields.map("labels");
         let at = fields.at("labels");
         let mut parent = None;
@@ -78,8 +84,17 @@ impl OperatorFile {
                 [("tracking", &mut config.tracking_label), ("ownership", &mut config.ownership_label)]
             {
                 if let Some(given) = labels.text(field) {
+                    check(&mut labels, field, Some(given), "the key of a label", &is_label);
                     given.clone_into(label);
                 }
+            }
+            if config.tracking_label == config.ownership_label {
+                let message = format!(
+                    "`tracking` and `ownership` are both `{}`: use two labels",
+                    config.tracking_label
+                );
+                let at = labels.pointer().clone();
+                labels.faults().push(Fault::value(CODE, at, message));
             }
         }
         for fault in config.faults() {
@@ -135,6 +150,16 @@ fn parent_kind(map: &Map<String, Value>, at: Pointer, faults: &mut Vec<Fault>) -
     fields.warn_unknown("`parent`", &PARENT_FIELDS);
     let kind = kind(&mut fields);
     let schema = fields.map("schema").cloned();
+    for (name, property) in schema.iter().flatten().filter(|(_, property)| !property.is_object()) {
+        let at = fields.at("schema").join(name);
+        let message = format!("`{name}` must be a schema, a map, not {}", kind_of(property));
+        fields.faults().push(Fault::value(CODE, at, message));
+    }
+    if kind.as_ref().is_some_and(|kind| !kind.api_version.contains('/')) {
+        let at = fields.at("apiVersion");
+        let message = "a custom resource has a group: write, for example, example.com/v1";
+        fields.faults().push(Fault::value(CODE, at, message));
+    }
     let mut columns = Vec::new();
     for (index, column) in fields.list("printerColumns").into_iter().flatten().enumerate() {
         let at = fields.at("printerColumns").join(index);
@@ -172,6 +197,19 @@ fn kind(fields: &mut Fields<'_, '_>) -> Option<KindConfig> {
         let message = format!("`{scope}` is no scope: write Namespaced or Cluster");
         fields.faults().push(Fault::value(CODE, at, message));
     }
+    let is_of_core = |version: &str| is_name(version);
+    let is_of_group = |version: &str| {
+        version.split_once('/').is_some_and(|(group, version)| is_domain(group) && is_name(version))
+    };
+    check(fields, "apiVersion", api_version, "an API version, for example apps/v1", &|text| {
+        is_of_core(text) || is_of_group(text)
+    });
+    let is_kind = |text: &str| {
+        text.starts_with(|first: char| first.is_ascii_uppercase())
+            && text.chars().all(|letter| letter.is_ascii_alphanumeric())
+    };
+    check(fields, "kind", kind, "a kind: letters and digits, beginning with an upper-case letter", &is_kind);
+    check(fields, "plural", plural.as_deref(), "a plural: lower-case letters, digits and `-`", &is_name);
     let kind = kind?;
     Some(KindConfig {
         api_version: api_version?.to_owned(),
@@ -179,6 +217,47 @@ fn kind(fields: &mut Fields<'_, '_>) -> Option<KindConfig> {
         plural: plural.unwrap_or_else(|| guess_plural(kind)),
         is_namespaced: scope != "Cluster",
     })
+}
+
+/// Adds a fault if a text is not what it must be.
+fn check(
+    fields: &mut Fields<'_, '_>,
+    field: &str,
+    text: Option<&str>,
+    what: &str,
+    is_good: &dyn Fn(&str) -> bool,
+) {
+    if let Some(text) = text.filter(|text| !is_good(text)) {
+        let at = fields.at(field);
+        fields.faults().push(Fault::value(CODE, at, format!("`{text}` is not {what}")));
+    }
+}
+
+/// Whether a text is a DNS label: lower-case letters, digits and inner `-`, at most 63.
+fn is_name(text: &str) -> bool {
+    let is_letter = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    (1..=63).contains(&text.len())
+        && text.bytes().all(is_letter)
+        && !text.starts_with('-')
+        && !text.ends_with('-')
+}
+
+/// Whether a text is a DNS name.
+fn is_domain(text: &str) -> bool {
+    text.len() <= 253 && text.split('.').all(is_name)
+}
+
+/// Whether a text is the key of a label: a name, perhaps behind a domain and `/`.
+fn is_label(text: &str) -> bool {
+    let (domain, name) = text.split_once('/').map_or((None, text), |(domain, name)| (Some(domain), name));
+    let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    let is_end = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
+    let bytes = name.as_bytes();
+    domain.is_none_or(is_domain)
+        && bytes.len() <= 63
+        && bytes.iter().all(|byte| is_letter(*byte))
+        && is_end(bytes.first())
+        && is_end(bytes.last())
 }
 
 /// The plural that Kubernetes' own tools guess for a kind: `policies` for `Policy`.
@@ -258,6 +337,27 @@ mod tests {
                 "/children/1: a child kind must be a map, not a number",
             ]
         );
+        let faults = read(&json!({
+            "name": "a", "handler": "h", "namespace": "Bad NS", "timeoutSeconds": 0, "labels": {"tracking": "bad label!"},
+            "parent": {"apiVersion": "Example_com/a/b", "kind": "site thing", "plural": "S", "schema": {"spec": "hello"}},
+            "children": [{"apiVersion": "v1", "kind": "Pod"}],
+        }));
+        let places: Vec<String> =
+            faults.unwrap_err().iter().map(|fault| fault.split(':').next().unwrap().to_owned()).collect();
+        assert_eq!(
+            places,
+            [
+                "/namespace",
+                "/timeoutSeconds",
+                "/parent/apiVersion",
+                "/parent/kind",
+                "/parent/plural",
+                "/parent/schema/spec",
+                "/labels/tracking"
+            ]
+        );
+        let core = json!({"name": "a", "handler": "h", "parent": {"apiVersion": "v1", "kind": "Gite"}});
+        assert!(read(&core).unwrap_err()[0].contains("a custom resource has a group"));
         let twice = json!({"apiVersion": "v1", "kind": "Pod"});
         let faults = read(&json!({
             "name": "Sites", "handler": "site", "parent": {"apiVersion": "example.com/v1", "kind": "Site"},

@@ -86,6 +86,7 @@ impl<H: Handler> Syncer<H> {
         };
         let has_failed = failure.as_ref().map(Result::is_err);
         if let Some(Err((reason, message))) = failure {
+            let message = visible(&message);
             warn!(parent, reason, "the sync failed: {message}");
             self.metrics.error(reason);
             // another write of the parent came first: the next sync sees it
@@ -161,6 +162,15 @@ impl<H: Handler> Syncer<H> {
             }
         }
     }
+}
+
+/// A text of a handler without control characters, so that it cannot forge a log line or reach a terminal.
+fn visible(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for letter in text.chars() {
+        if letter.is_control() { safe.extend(letter.escape_default()) } else { safe.push(letter) }
+    }
+    safe
 }
 
 fn label(phase: Option<Phase>) -> &'static str {

@@ -27,6 +27,9 @@ impl World {
         let (clock, found) = (Arc::clone(&now), Arc::clone(&maps));
         let surroundings = Surroundings {
             check: Box::new(|agenda: &AgendaText| {
+                if agenda.text.contains("many") {
+                    return vec!["x".repeat(2000); 100];
+                }
                 let is_bad = agenda.text.contains("bad");
                 if is_bad {
                     vec!["agenda.operations: bad".to_owned(), "agenda.x: worse".to_owned()]

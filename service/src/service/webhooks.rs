@@ -46,7 +46,7 @@ pub(super) fn hide_secret(webhook: &mut Object) {
 
 /// The wait after an attempt, the first of which has the number 1.
 fn wait_after(attempt: i64) -> Millis {
-    let doublings = u32::try_from(attempt - 1).unwrap_or_default().min(30);
+    let doublings = u32::try_from(attempt - 1).unwrap_or(u32::MAX).min(30);
     FIRST_WAIT.saturating_mul(1 << doublings).min(LONGEST_WAIT)
 }
 
