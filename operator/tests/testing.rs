@@ -1,5 +1,4 @@
 //! The test kit.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use pop_operator::testing::{NotSettled, World};
 use pop_operator::{
