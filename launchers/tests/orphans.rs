@@ -1,5 +1,5 @@
-//! Leftover processes. A test binary of its own, since an adopter of orphans would also adopt those of other
-//! tests.
+//! Leftover processes. A test binary of its own, and one test at a time, since an adopter of orphans would also adopt
+//! those of other tests.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use pop_contract::Exit;
@@ -10,6 +10,9 @@ use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
+
+/// Held by the test that runs.
+static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 const ID: LaunchId = LaunchId(7);
 /// Short grace for programs with leftovers.
@@ -33,6 +36,7 @@ fn is_gone(pid: i32) -> bool {
 
 #[tokio::test]
 async fn f16_daemon_outside_its_group_ends_with_its_launch() {
+    let _turn = TURN.lock().await;
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("pid");
     let script = format!(
@@ -55,6 +59,7 @@ async fn f16_daemon_outside_its_group_ends_with_its_launch() {
 
 #[tokio::test]
 async fn f18_orphans_are_reaped() {
+    let _turn = TURN.lock().await;
     let launcher = launcher();
     let (sender, mut receiver) = mpsc::channel(64);
     // each round leaves fifty processes behind that end by themselves
@@ -82,6 +87,7 @@ async fn launch(launcher: &ProcessLauncher, order: LaunchOrder) -> pop_launchers
 
 #[tokio::test]
 async fn fr_a2_daemon_without_outputs_gets_sigterm_at_once() {
+    let _turn = TURN.lock().await;
     let folder = tempfile::tempdir().unwrap();
     let order = |script: &str| LaunchOrder { name: "run-quiet-1".into(), ..shell(script) };
     let place = folder.path().display();
@@ -101,6 +107,7 @@ async fn fr_a2_daemon_without_outputs_gets_sigterm_at_once() {
 
 #[tokio::test]
 async fn fr_h13_stopped_guard_is_replaced_and_blocks_nothing() {
+    let _turn = TURN.lock().await;
     let folder = tempfile::tempdir().unwrap();
     let pids = folder.path().join("pids");
     let guard = format!("echo $$ >> {}; exec cat", pids.display());
@@ -138,6 +145,7 @@ fn until(holds: impl Fn() -> bool) {
 
 #[test]
 fn fr_h1_only_leftovers_of_a_dead_executor_are_swept() {
+    let _turn = TURN.blocking_lock();
     let run = format!("fr-h1-{}", std::process::id());
     let start = |executor: Option<&str>| -> Child {
         let mut command = Command::new("sleep");
