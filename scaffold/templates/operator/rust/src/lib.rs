@@ -1,4 +1,4 @@
-//! Operator `{{name}}`: each parent has a ConfigMap with its text and a Deployment that serves it.
+//! Operator `{{name}}`: each parent has a `ConfigMap` with its text and a Deployment that serves it.
 
 use pop_operator::{Error, KindConfig, OperatorConfig, Strategy, SyncRequest, SyncResponse};
 use serde_json::json;
