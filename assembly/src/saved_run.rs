@@ -7,8 +7,8 @@ use crate::run_request::RunRequest;
 use crate::surroundings::Surroundings;
 use crate::text_faults::TextFaults;
 use pop_agenda::{
-    History, OpIx, Outcome, Plan, PriorOutcomes, ResourceWait, Resources, RunOptions, RunOutcome, RunTime,
-    Scheduler, resource_waits,
+    EventRecord, History, OpIx, Outcome, Plan, PriorOutcomes, ResourceWait, Resources, RunOptions,
+    RunOutcome, RunTime, Scheduler, resource_waits,
 };
 use pop_contract::Millis;
 use pop_executor::{
@@ -47,6 +47,14 @@ impl SavedRun {
         let history = History::of(count, &events);
         let recorded = events.len() as u64;
         Ok(Self { folder, inputs, plan: Arc::clone(scheduler.plan()), scheduler, history, recorded })
+    }
+
+    /// Takes the next event, which the executor has recorded since the run was read.
+    pub fn add(&mut self, recorded: &EventRecord) {
+        self.scheduler.evolve(recorded);
+        self.history.add(recorded);
+        self.plan = Arc::clone(self.scheduler.plan());
+        self.recorded += 1;
     }
 
     /// The waits of an operation for resources, oldest first.

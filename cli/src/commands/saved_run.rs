@@ -2,11 +2,11 @@
 
 use super::go::now;
 use crate::error::{CommandError, Kind};
-use pop_agenda::OpIx;
+use pop_agenda::{EventRecord, OpIx};
 use pop_assembly::{SavedRun, Surroundings};
 use pop_contract::Millis;
 use pop_document::nearest;
-use pop_executor::RunFolder;
+use pop_executor::{JournalTail, RunFolder};
 use pop_reporters::run::closing_line;
 use std::path::Path;
 use std::time::UNIX_EPOCH;
@@ -19,6 +19,25 @@ pub(super) fn read(runs: &Path, run: &str) -> Result<SavedRun, CommandError> {
 /// Reads a run from its own folder.
 pub(super) fn read_folder(folder: RunFolder) -> Result<SavedRun, CommandError> {
     Ok(SavedRun::read(folder, &Surroundings::capture_variables())?)
+}
+
+/// Events that are read at a time while a run is followed.
+const CHUNK: usize = 1_000;
+
+/// The journal of a run behind the events that were read, and those events.
+pub(super) fn tail_of(saved: &SavedRun) -> Result<(JournalTail, Vec<EventRecord>), CommandError> {
+    let mut tail = JournalTail::new(&saved.folder.journal());
+    let past = records(&mut tail, usize::try_from(saved.recorded).unwrap_or(usize::MAX))?;
+    Ok((tail, past))
+}
+
+/// Some of the next events; none if there are no more yet.
+pub(super) fn next_events(tail: &mut JournalTail) -> Result<Vec<EventRecord>, CommandError> {
+    records(tail, CHUNK)
+}
+
+fn records(tail: &mut JournalTail, most: usize) -> Result<Vec<EventRecord>, CommandError> {
+    Ok(tail.read(most)?.into_iter().map(|line| line.record).collect())
 }
 
 /// Finds an operation by name. The error suggests a similar name.

@@ -3,7 +3,7 @@
 use super::earlier_runs::earlier_durations;
 use super::go::now;
 use super::run_watch::RunWatch;
-use super::saved_run::{closing, read_folder};
+use super::saved_run::{closing, next_events, read_folder, tail_of};
 use super::signals::SUSPENSION;
 use crate::args::WatchArgs;
 use crate::error::{CommandError, Kind};
@@ -15,17 +15,13 @@ use pop_reporters::run::{Bars, Lines, SinkThread, summary};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Events that are read at a time.
-const CHUNK: usize = 1_000;
-
 pub(crate) fn watch(args: &WatchArgs) -> Result<u8, CommandError> {
     let folder = RunFolder::find(&args.runs.runs, &args.run)?;
     // watched before it is read, so that no event in between is missed
     let news = RunWatch::of_journal(&folder)?;
     let mut saved = read_folder(folder)?;
     if saved.history.ended.is_none() {
-        let mut tail = JournalTail::new(&saved.folder.journal());
-        let past = read(&mut tail, usize::try_from(saved.recorded).unwrap_or(usize::MAX))?;
+        let (mut tail, past) = tail_of(&saved)?;
         let mut screen = screen(&saved, &past, args)?;
         follow(&mut saved, &mut tail, &news, screen.as_mut())?;
     }
@@ -73,11 +69,10 @@ fn follow(
 ) -> Result<(), CommandError> {
     loop {
         let is_held = saved.folder.is_held();
-        let events = read(tail, CHUNK)?;
+        let events = next_events(tail)?;
         for recorded in &events {
-            saved.scheduler.evolve(recorded);
-            saved.history.add(recorded);
-            screen.on_event(saved.scheduler.plan(), recorded);
+            saved.add(recorded);
+            screen.on_event(&saved.plan, recorded);
         }
         screen.flush();
         if !events.is_empty() {
@@ -85,13 +80,8 @@ fn follow(
         }
         // an executor that is gone has written everything
         if saved.history.ended.is_some() || !is_held {
-            saved.plan = Arc::clone(saved.scheduler.plan());
             return Ok(());
         }
         news.wait()?;
     }
-}
-
-fn read(tail: &mut JournalTail, most: usize) -> Result<Vec<EventRecord>, CommandError> {
-    Ok(tail.read(most)?.into_iter().map(|line| line.record).collect())
 }

@@ -184,3 +184,21 @@ fn live_report_follows_a_run_and_answers_only_to_its_name() {
     run.ends(0);
     live.ends(0);
 }
+
+#[test]
+fn live_report_until_the_end_ends_with_a_dead_executor() {
+    let bench = Bench::with_agenda(
+        "operations:
+  - {name: waits, type: exec, payload: {shell: 'echo started > ready; cat go'}}
+",
+    );
+    bench.fifo("go");
+    let run = bench.call("run a.yaml --run-id r1").spawn();
+    bench.wait_for("ready", 1);
+    let mut live: Running = bench.call("report --live r1 --until-end").spawn();
+    live.prints("http://127.0.0.1:");
+    run.crash();
+    let ended = live.end();
+    assert_eq!(ended.code, 15, "{}", ended.stderr);
+    assert!(ended.stderr.contains("run r1 has no end: its executor died"), "{}", ended.stderr);
+}

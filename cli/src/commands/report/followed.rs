@@ -2,20 +2,22 @@
 
 use super::facts;
 use crate::commands::run_watch::RunWatch;
-use crate::commands::saved_run::read_folder;
+use crate::commands::saved_run::{next_events, tail_of};
 use crate::error::{CommandError, Kind};
-use pop_agenda::{OpIx, Outcome};
+use pop_agenda::{EventRecord, OpIx, Outcome, RunEvent};
 use pop_assembly::SavedRun;
-use pop_report::Report;
+use pop_executor::JournalTail;
 use pop_report::format::page;
+use pop_report::{Report, RunState};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 /// Least time between two versions, so that a run with many short operations costs the machine little.
 const LEAST_PAUSE: Duration = Duration::from_millis(150);
-/// The pause is this many times as long as it took to read the run.
+
+/// The pause is this many times as long as it took to write the last version.
 const PAUSES: u32 = 8;
 
 /// The run, followed by a thread.
@@ -26,10 +28,13 @@ pub(super) struct Followed {
 }
 
 struct State {
-    saved: Arc<SavedRun>,
+    saved: SavedRun,
+    progress: RunState,
     version: u64,
     /// The version in which each operation changed last.
     changed: Vec<u64>,
+    /// How long it took to write the last version for a page.
+    cost: Duration,
 }
 
 #[derive(Clone)]
@@ -39,15 +44,23 @@ enum News {
     Lost(Arc<str>),
 }
 
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Followed {
     /// Starts to follow a run.
     pub(super) fn start(saved: SavedRun, runs: &Path) -> Result<Self, CommandError> {
+        let (tail, _) = tail_of(&saved)?;
         let changed = vec![1; saved.plan.len()];
-        let state = Arc::new(Mutex::new(State { saved: Arc::new(saved), version: 1, changed }));
+        // whether the executor of an open run is alive is decided before its journal is read, so by the thread
+        let progress = if saved.history.ended.is_some() { RunState::Ended } else { RunState::Running };
+        let cost = Duration::ZERO;
+        let state = Arc::new(Mutex::new(State { saved, progress, version: 1, changed, cost }));
         let (sender, news) = watch::channel(News::Version(1));
         let followed = Arc::clone(&state);
         std::thread::Builder::new().name("follow".to_owned()).spawn(move || {
-            if let Err(error) = follow(&followed, &sender) {
+            if let Err(error) = follow(&followed, tail, &sender) {
                 sender.send(News::Lost(error.message().into())).ok();
             }
         })?;
@@ -56,10 +69,8 @@ impl Followed {
 
     /// The page as it is now.
     pub(super) async fn page(&self) -> Result<String, CommandError> {
-        let (saved, version, _) = self.now(0);
-        let runs = self.runs.clone();
-        let written = tokio::task::spawn_blocking(move || {
-            let facts = facts(&saved, &runs);
+        let written = self.read(|saved, version, _, runs| {
+            let facts = facts(saved, runs);
             page::live_page(
                 &Report::of(&saved.plan, &saved.history, &facts),
                 &format!("events?since={version}"),
@@ -79,13 +90,13 @@ impl Followed {
         if let News::Lost(_) = *news.wait_for(is_new).await.ok()? {
             return None;
         }
-        let (saved, version, ops) = self.now(since);
-        let runs = self.runs.clone();
-        let written = tokio::task::spawn_blocking(move || {
-            let facts = facts(&saved, &runs);
-            page::changes(&Report::of(&saved.plan, &saved.history, &facts), &ops)
+        let written = self.read(move |saved, version, changed, runs| {
+            let ops = (0_u32..).zip(changed).filter(|(_, at)| **at > since).map(|(op, _)| OpIx(op));
+            let facts = facts(saved, runs);
+            let report = Report::of(&saved.plan, &saved.history, &facts);
+            page::changes(&report, &ops.collect::<Vec<_>>()).map(|text| (version, text))
         });
-        Some((version, written.await.ok()?.ok()?))
+        written.await.ok()?.ok()
     }
 
     /// Waits until the run cannot be followed any more, or, if `until_end`, until it has ended.
@@ -95,19 +106,22 @@ impl Followed {
             if let News::Lost(message) = &*news.borrow_and_update() {
                 return Err(CommandError::new(Kind::Journal, message.as_ref()));
             }
-            let saved = self.now(0).0;
-            if until_end && saved.history.ended.is_some() {
-                // pages that follow get the last version first
-                tokio::time::sleep(LEAST_PAUSE).await;
-                return Ok(());
-            }
-            let folder = &saved.folder;
-            let is_left = folder.executor().is_none() && folder.remote_executor().is_none();
-            if until_end && is_left && read_folder(folder.clone())?.history.ended.is_none() {
-                let run = folder.run();
-                let message = format!("run {run} has no end: its executor died");
-                return Err(CommandError::new(Kind::Journal, message)
-                    .hint(format!("`pop resume {run}` continues it")));
+            let (progress, run) = {
+                let state = lock(&self.state);
+                (state.progress, state.saved.folder.run().to_owned())
+            };
+            match progress {
+                RunState::Ended if until_end => {
+                    // pages that follow get the last version first
+                    tokio::time::sleep(LEAST_PAUSE).await;
+                    return Ok(());
+                }
+                RunState::Stopped if until_end => {
+                    let message = format!("run {run} has no end: its executor died");
+                    let hint = format!("`pop resume {run}` continues it");
+                    return Err(CommandError::new(Kind::Journal, message).hint(hint));
+                }
+                _ => {}
             }
             if news.changed().await.is_err() {
                 return Ok(());
@@ -115,39 +129,48 @@ impl Followed {
         }
     }
 
-    /// The run, its version, and the operations that changed after `since`.
-    fn now(&self, since: u64) -> (Arc<SavedRun>, u64, Vec<OpIx>) {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let changed = (0_u32..).zip(&state.changed).filter(|(_, at)| **at > since);
-        (Arc::clone(&state.saved), state.version, changed.map(|(op, _)| OpIx(op)).collect())
+    /// Reads the run, its version and the versions of its operations on a thread for such work.
+    async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&SavedRun, u64, &[u64], &Path) -> T + Send + 'static,
+    ) -> Result<T, tokio::task::JoinError> {
+        let (state, runs) = (Arc::clone(&self.state), self.runs.clone());
+        tokio::task::spawn_blocking(move || {
+            let (mut state, began) = (lock(&state), Instant::now());
+            let written = read(&state.saved, state.version, &state.changed, &runs);
+            state.cost = began.elapsed();
+            written
+        })
+        .await
     }
 }
 
-/// Reads the run again after each change of its journal, and after the end of its executor.
-fn follow(state: &Mutex<State>, sender: &watch::Sender<News>) -> Result<(), CommandError> {
-    let lock = || state.lock().unwrap_or_else(PoisonError::into_inner);
+/// Adds the events of the journal to the run, until nobody wants to know any more.
+fn follow(
+    state: &Mutex<State>,
+    mut tail: JournalTail,
+    sender: &watch::Sender<News>,
+) -> Result<(), CommandError> {
+    let folder = lock(state).saved.folder.clone();
     loop {
-        let old = Arc::clone(&lock().saved);
-        let watch = RunWatch::new(&old.folder)?;
-        let was = facts(&old, Path::new("")).state;
-        let began = Instant::now();
-        let new = read_folder(old.folder.clone())?;
-        let now = facts(&new, Path::new("")).state;
-        let changed = changed(&old, &new, was != now);
-        if !changed.is_empty() || was != now {
-            let mut state = lock();
-            state.version += 1;
-            let version = state.version;
-            state.changed.resize(new.plan.len(), version);
-            for op in changed {
-                state.changed[op.index()] = version;
+        let watch = RunWatch::of_journal(&folder)?;
+        // an executor that is gone has written everything
+        let is_held = folder.is_held();
+        let mut events = Vec::new();
+        loop {
+            let more = next_events(&mut tail)?;
+            if more.is_empty() {
+                break;
             }
-            state.saved = Arc::new(new);
-            drop(state);
+            events.extend(more);
+        }
+        let news = lock(state).add(&events, is_held);
+        if let Some(version) = news {
             if sender.send(News::Version(version)).is_err() {
                 return Ok(());
             }
-            std::thread::sleep((began.elapsed() * PAUSES).max(LEAST_PAUSE));
+            let cost = lock(state).cost;
+            std::thread::sleep((cost * PAUSES).max(LEAST_PAUSE));
             // what happened meanwhile is read at once
             continue;
         }
@@ -155,25 +178,48 @@ fn follow(state: &Mutex<State>, sender: &watch::Sender<News>) -> Result<(), Comm
     }
 }
 
-/// The operations whose report may differ: those with events, and those around them. The commands that repeat failed ones
-/// depend on whether the run runs.
-fn changed(old: &SavedRun, new: &SavedRun, is_other_state: bool) -> Vec<OpIx> {
-    let known = old.plan.len();
-    let mut differs: Vec<bool> = new
-        .plan
-        .operations()
-        .map(|(op, _)| {
-            let seen = new.history.operation(op);
-            let has_other_command = is_other_state && seen.outcome() == Some(Outcome::Failed);
-            has_other_command || op.index() >= known || old.history.operation(op) != seen
-        })
-        .collect();
-    let ops: Vec<OpIx> = new.plan.operations().map(|(op, _)| op).collect();
-    // parts have larger numbers than what they belong to
-    for op in ops.iter().rev() {
-        if let Some(of) = new.plan.operation(*op).part_of().filter(|_| differs[op.index()]) {
-            differs[of.index()] = true;
+impl State {
+    /// Takes events. Returns the new version, if something has changed.
+    fn add(&mut self, events: &[EventRecord], is_held: bool) -> Option<u64> {
+        for recorded in events {
+            self.saved.add(recorded);
+        }
+        let progress = match self.saved.history.ended {
+            Some(_) => RunState::Ended,
+            None if is_held => RunState::Running,
+            None => RunState::Stopped,
+        };
+        let is_other_state = progress != self.progress;
+        if events.is_empty() && !is_other_state {
+            return None;
+        }
+        self.progress = progress;
+        self.version += 1;
+        self.changed.resize(self.saved.plan.len(), self.version);
+        // an event of the run may concern every operation
+        let is_of_all = |recorded: &EventRecord| {
+            recorded.event.operation().is_none() && !matches!(recorded.event, RunEvent::RunEnded { .. })
+        };
+        if events.iter().any(is_of_all) {
+            self.changed.fill(self.version);
+        }
+        events.iter().filter_map(|recorded| recorded.event.operation()).for_each(|op| self.touch(op));
+        if is_other_state {
+            // the commands that repeat failed operations depend on whether the run runs
+            let is_failed = |op: &OpIx| self.saved.history.operation(*op).outcome() == Some(Outcome::Failed);
+            let failed: Vec<OpIx> =
+                self.saved.plan.operations().map(|(op, _)| op).filter(is_failed).collect();
+            failed.into_iter().for_each(|op| self.touch(op));
+        }
+        Some(self.version)
+    }
+
+    /// An operation has changed, and so have those around it.
+    fn touch(&mut self, op: OpIx) {
+        let mut around = Some(op);
+        while let Some(op) = around {
+            self.changed[op.index()] = self.version;
+            around = self.saved.plan.operation(op).part_of();
         }
     }
-    ops.into_iter().filter(|op| differs[op.index()]).collect()
 }
