@@ -2,16 +2,10 @@
 
 use crate::names::{LOST_PODS, POD_NUMBER, RUN};
 use jiff::Timestamp;
-use pop_operator::{is_deleting, metadata_text};
+use pop_contract::{ExecutorExit, PROGRESS, RESULT};
+use pop_operator::{annotation, is_deleting, label, metadata_text};
 use serde_json::Value;
 
-/// Annotation with the progress of the agenda.
-const PROGRESS: &str = "pop.report.progress";
-/// Annotation with the result of the run.
-const RESULT: &str = "pop.report.payload";
-/// Exit codes of a pop that has found a fault of its command line, agenda, registry or settings: it starts nothing, and
-/// a repetition changes nothing.
-const REFUSALS: [i64; 3] = [2, 3, 4];
 /// Restarts of the executor's container after which its crashes end the run.
 const MOST_RESTARTS: i64 = 5;
 
@@ -64,7 +58,7 @@ pub(crate) struct ExecutorPod<'r> {
 impl<'r> ExecutorPod<'r> {
     /// Reads a pod. None if it is no executor pod.
     pub(crate) fn of(object: &'r Value) -> Option<Self> {
-        let label = |name: &str| object["metadata"]["labels"][name].as_str();
+        let label = |name: &str| label(object, name);
         let end = run_end(object);
         let stop = end.clone().filter(RunEnd::is_stop);
         Some(Self {
@@ -109,10 +103,6 @@ pub(crate) fn time(value: &Value) -> Option<Timestamp> {
     value.as_str()?.parse().ok()
 }
 
-fn annotation<'r>(object: &'r Value, name: &str) -> Option<&'r str> {
-    object["metadata"]["annotations"][name].as_str()
-}
-
 fn run_end(object: &Value) -> Option<RunEnd> {
     let report: Value = serde_json::from_str(annotation(object, RESULT)?).ok()?;
     Some(RunEnd {
@@ -153,7 +143,7 @@ fn state(object: &Value) -> State {
                 let code = last["exitCode"].as_i64().unwrap_or_default();
                 let words = text(&last["message"]).or_else(|| text(&last["reason"])).unwrap_or_default();
                 let message = format!("pop ended with {code}: {}", words.trim());
-                if REFUSALS.contains(&code) {
+                if ExecutorExit::of(code) == ExecutorExit::Refused {
                     return State::Broken("refused", message);
                 }
                 if container["restartCount"].as_i64().unwrap_or_default() > MOST_RESTARTS {

@@ -4,13 +4,13 @@ use crate::crd::{GROUP, KIND, PLURAL, VERSION};
 use crate::executor_pod::ExecutorPod;
 use crate::manifest::{ExecutorDefaults, RunRef};
 use crate::names::{self, RUN, RUN_KEY};
-use crate::run::{Step, step};
+use crate::run::{NextPod, Step, step};
 use crate::spec::{AgendaFrom, Spec};
 use crate::status::{Condition, Status, phase};
 use jiff::Timestamp;
 use pop_operator::{
     Error, FinalizeResponse, Handler, KindConfig, OperatorConfig, Strategy, SyncRequest, SyncResponse,
-    is_deleting, metadata_text,
+    is_deleting, label, minimal_child,
 };
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -23,7 +23,7 @@ const TEXT_FILE: &str = "agenda.yaml";
 const MOST_TEXT: usize = 1_000_000;
 /// Faults in a status, and in the message of its condition.
 const MOST_FAULTS: usize = 50;
-const MOST_TOLD: usize = 5;
+const MOST_IN_MESSAGE: usize = 5;
 /// Longest fault in a status (characters).
 const LONGEST_FAULT: usize = 1000;
 /// Time until a ConfigMap that is missing is looked for again.
@@ -139,93 +139,92 @@ impl AgendaHandler {
     }
 }
 
+impl AgendaHandler {
+    /// Makes the run that the spec asks for that of the status. Returns its agenda if the cluster does not have it yet.
+    fn choose_run(
+        &self,
+        request: &SyncRequest,
+        spec: Result<&Spec, &String>,
+        status: &mut Status,
+    ) -> Result<Option<AgendaText>, NotReady> {
+        // without a readable spec, the run that there is goes on
+        let spec = spec.map_err(|fault| NotReady::Faulty(vec![fault.clone()]))?;
+        let key = Spec::run_key(&request.parent);
+        let known = current_run(status, request, &key);
+        if let Some(run) = &known {
+            adopt_run(status, run, &key);
+            if status.has_ended() || request.child("ConfigMap", run).is_some() {
+                return Ok(None);
+            }
+        }
+        let agenda = self.agenda(request.parent_namespace().unwrap_or_default(), spec)?;
+        adopt_run(status, &known.unwrap_or_else(|| new_run(request)), &key);
+        Ok(Some(agenda))
+    }
+
+    /// An executor pod, and the ConfigMap with the progress from which it starts.
+    fn executor(
+        &self,
+        run: RunRef<'_>,
+        next: NextPod,
+        agenda_file: &str,
+        spec: &Spec,
+        status: &Status,
+    ) -> impl Iterator<Item = Value> {
+        // with a claim, the run folder itself is there
+        let progress =
+            status.last_progress.as_deref().filter(|_| next.number > 1 && spec.runs_claim.is_none());
+        let pod = run.pod(next, agenda_file, progress.is_some(), spec, &self.defaults);
+        progress.map(|progress| run.progress(next.number, progress)).into_iter().chain([pod])
+    }
+}
+
 impl Handler for AgendaHandler {
     fn sync(&self, request: &SyncRequest) -> Result<SyncResponse, Error> {
         let now = (self.surroundings.now)();
-        let namespace = request.parent_namespace().unwrap_or_default();
         let mut status = Status::of(&request.parent);
         let pods = executor_pods(request);
         let spec = Spec::of(&request.parent);
-        let key = Spec::run_key(&request.parent);
-        // without a readable spec, the run that there is goes on
-        let known = current_run(&status, request, &key).filter(|_| spec.is_ok());
-        if let Some(run) = &known {
-            adopt_run(&mut status, run, &key);
-        }
-        let has_text = |run: &String| status.has_ended() || request.child("ConfigMap", run).is_some();
-        let needs_text = !known.as_ref().is_some_and(has_text);
-        let mut text = None;
-        let mut not_ready = None;
-        if needs_text {
-            let checked = spec.as_ref().map_err(|fault| NotReady::Faulty(vec![fault.clone()]));
-            match checked.and_then(|spec| self.agenda(namespace, spec)) {
-                Ok(agenda) => {
-                    let new =
-                        || names::run_id(request.parent_name(), request.generation().unwrap_or_default());
-                    adopt_run(&mut status, &known.unwrap_or_else(new), &key);
-                    text = Some(agenda);
-                }
-                Err(reason) => not_ready = Some(reason),
-            }
-        }
+        let (text, not_ready) = match self.choose_run(request, spec.as_ref(), &mut status) {
+            Ok(text) => (text, None),
+            Err(reason) => (None, Some(reason)),
+        };
         let is_readable = spec.is_ok();
         let spec = spec.unwrap_or_default();
         let run = status.run.clone().unwrap_or_default();
         let run_key = status.run_key.clone().unwrap_or_default();
-        let is_active = !run.is_empty() && !status.has_ended();
+        let was_active = !run.is_empty() && !status.has_ended();
         // the run of an earlier spec goes on with its own agenda
         let may_create = not_ready.is_none() || (is_readable && request.child("ConfigMap", &run).is_some());
         let Step { kept, create, again } = step(&spec, &mut status, &pods, may_create, now);
-        let mut resync = again;
+        let namespace = request.parent_namespace().unwrap_or_default();
         let run_ref = RunRef { namespace, id: &run, key: &run_key };
-        let mut children = Vec::new();
+        let mut response = SyncResponse { resync: again, ..SyncResponse::default() };
         if let Some(agenda) = &text {
-            children.push(run_ref.texts((agenda.file, &agenda.text), &spec));
+            response.children.push(run_ref.texts((agenda.file, &agenda.text), &spec));
         }
-        if not_ready.is_some() && !is_active {
+        if not_ready.is_some() && !was_active {
             // a faulty edit deletes nothing
-            children.extend(request.children.iter().filter(|child| !is_deleting(child)).map(minimal));
+            response.keep_children(request);
         } else {
             // a finished run whose pod is gone needs its ConfigMaps no longer
             let is_over = status.has_ended() && kept.is_empty() && spec.keep_finished_seconds.is_some();
-            let maps = request.children_of_kind("ConfigMap").filter(|map| !is_over && label(map, RUN) == run);
-            children.extend(maps.map(minimal));
-            children.extend(kept.iter().map(|pod| minimal(pod.object)));
+            let is_needed = |map: &&Value| !is_over && label(map, RUN) == Some(&run);
+            let maps = request.children_of_kind("ConfigMap").filter(is_needed);
+            response.children.extend(maps.chain(kept.iter().map(|pod| pod.object)).map(minimal_child));
         }
         if let Some(next) = create {
             status.message = status.message.or_else(|| request.last_failure.clone());
             let file = text.as_ref().map_or_else(|| file_of(request, &run), |agenda| agenda.file);
-            // with a claim, the run folder itself is there
-            let progress =
-                status.last_progress.as_deref().filter(|_| next.number > 1 && spec.runs_claim.is_none());
-            if let Some(progress) = progress {
-                children.push(run_ref.progress(next.number, progress));
-            }
-            children.push(run_ref.pod(next, file, progress.is_some(), &spec, &self.defaults));
+            response.children.extend(self.executor(run_ref, next, file, &spec, &status));
         }
-        if let Some(reason) = &not_ready {
-            let (faults, message) = match reason {
-                NotReady::Faulty(faults) => (faults.clone(), None),
-                NotReady::Missing(message) => {
-                    resync = Some(LOOK_AGAIN);
-                    (Vec::new(), Some(message.clone()))
-                }
-            };
-            if run.is_empty() || status.has_ended() {
-                // what the last run was stays, also for an edit back to its spec
-                let phase = if message.is_some() { phase::WAITING } else { phase::INVALID };
-                phase.clone_into(&mut status.phase);
-                status.message = message;
-            }
-            status.faults = shortened(faults);
-        } else {
-            status.faults = Vec::new();
+        if let Some(NotReady::Missing(_)) = not_ready {
+            response.resync = Some(LOOK_AGAIN);
         }
+        note_readiness(&mut status, not_ready.as_ref());
         let conditions = conditions(&status, not_ready.as_ref(), request.generation());
         status.set_conditions(conditions, now);
-        let mut response = SyncResponse::from_status(&status)?;
-        response.children = children;
-        response.resync = resync;
+        response.status = serde_json::to_value(&status)?;
         Ok(response)
     }
 
@@ -235,8 +234,11 @@ impl Handler for AgendaHandler {
             return Ok(FinalizeResponse::done());
         }
         // the pods are left out, so they get time to stop their operations and to run those with `finally`
-        let kept =
-            request.children_of_kind("ConfigMap").filter(|map| !is_deleting(map)).map(minimal).collect();
+        let kept = request
+            .children_of_kind("ConfigMap")
+            .filter(|map| !is_deleting(map))
+            .map(minimal_child)
+            .collect();
         let mut status = Status::of(&request.parent);
         if !status.has_ended() {
             phase::STOPPING.clone_into(&mut status.phase);
@@ -254,8 +256,9 @@ fn executor_pods(request: &SyncRequest) -> Vec<ExecutorPod<'_>> {
     request.children_of_kind("Pod").filter_map(ExecutorPod::of).collect()
 }
 
-fn label<'r>(object: &'r Value, name: &str) -> &'r str {
-    object["metadata"]["labels"][name].as_str().unwrap_or_default()
+/// The name of the run that the present generation starts.
+fn new_run(request: &SyncRequest) -> String {
+    names::run_id(request.parent_name(), request.generation().unwrap_or_default())
 }
 
 /// The run that the spec already has: by the status, or else by the labels of a child, if the status was not written.
@@ -264,9 +267,9 @@ fn current_run(status: &Status, request: &SyncRequest, key: &str) -> Option<Stri
         return status.run.clone();
     }
     // an edit back to an earlier spec is a new run: its generation is not that of the child
-    let generation = names::run_id(request.parent_name(), request.generation().unwrap_or_default());
-    let is_it = |child: &&Value| label(child, RUN_KEY) == key && label(child, RUN) == generation;
-    request.children.iter().find(is_it).map(|child| label(child, RUN).to_owned())
+    let new = new_run(request);
+    let is_it = |child: &Value| label(child, RUN_KEY) == Some(key) && label(child, RUN) == Some(&new);
+    request.children.iter().any(is_it).then_some(new)
 }
 
 /// Makes a run that of the status. Another run starts with an empty one.
@@ -285,35 +288,38 @@ fn file_of(request: &SyncRequest, run: &str) -> &'static str {
 }
 
 /// As many faults as a status can hold.
-fn shortened(faults: Vec<String>) -> Vec<String> {
-    let count = faults.len();
-    let mut told: Vec<String> = faults
-        .into_iter()
-        .take(MOST_FAULTS)
-        .map(|fault| match fault.char_indices().nth(LONGEST_FAULT) {
-            Some((at, _)) => format!("{}…", &fault[..at]),
-            None => fault,
-        })
-        .collect();
-    if count > told.len() {
-        told.push(format!("… and {} more; `pop check` lists all", count - told.len()));
-    }
-    told
+fn shortened(faults: &[String]) -> Vec<String> {
+    let cut = |fault: &String| match fault.char_indices().nth(LONGEST_FAULT) {
+        Some((at, _)) => format!("{}…", &fault[..at]),
+        None => fault.clone(),
+    };
+    let more = faults.len().saturating_sub(MOST_FAULTS);
+    let more = (more > 0).then(|| format!("… and {more} more; `pop check` lists all"));
+    faults.iter().take(MOST_FAULTS).map(cut).chain(more).collect()
 }
 
-/// A child that stays as it is.
-fn minimal(child: &Value) -> Value {
-    json!({
-        "apiVersion": child["apiVersion"], "kind": child["kind"],
-        "metadata": {"name": metadata_text(child, "name"), "namespace": metadata_text(child, "namespace")},
-    })
+/// Records why the run of the spec cannot start, or that it can.
+fn note_readiness(status: &mut Status, not_ready: Option<&NotReady>) {
+    status.faults = match not_ready {
+        Some(NotReady::Faulty(faults)) => shortened(faults),
+        _ => Vec::new(),
+    };
+    let is_active = status.run.is_some() && !status.has_ended();
+    let (phase, message) = match not_ready {
+        // what the last run was stays, also for an edit back to its spec
+        Some(NotReady::Faulty(_)) if !is_active => (phase::INVALID, None),
+        Some(NotReady::Missing(message)) if !is_active => (phase::WAITING, Some(message.clone())),
+        _ => return,
+    };
+    phase.clone_into(&mut status.phase);
+    status.message = message;
 }
 
 fn conditions(status: &Status, not_ready: Option<&NotReady>, generation: Option<i64>) -> Vec<Condition> {
     let accepted = match not_ready {
         None => Condition::new("Accepted", true, "NoFaults", ""),
         Some(NotReady::Faulty(_)) => {
-            let first: Vec<&str> = status.faults.iter().take(MOST_TOLD).map(String::as_str).collect();
+            let first: Vec<&str> = status.faults.iter().take(MOST_IN_MESSAGE).map(String::as_str).collect();
             Condition::new("Accepted", false, "Faulty", &first.join("\n"))
         }
         Some(NotReady::Missing(message)) => Condition::new("Accepted", false, "Missing", message),

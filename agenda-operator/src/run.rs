@@ -47,9 +47,7 @@ pub(crate) fn step<'r>(
     observe(status, &own);
     // the end must be in the status before its pod goes, because only the pod knows it
     let is_on_record = status.has_ended();
-    if !status.has_ended()
-        && let Some(end) = end_of(spec, status, &own)
-    {
+    if !is_on_record && let Some(end) = end_of(spec, status, &own) {
         end.record(status, &own, now);
     }
     if status.has_ended() {

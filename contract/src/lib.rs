@@ -3,6 +3,7 @@
 mod attempt_outcome;
 mod description;
 mod duration_text;
+mod executor_exit;
 mod launch_type;
 mod map_only;
 mod names_and_limits;
@@ -15,6 +16,7 @@ mod visible;
 pub use attempt_outcome::{Blame, Exit, Failure, FinalReport, judge};
 pub use description::{DESCRIPTION_LIMIT, Description, DescriptionError, PayloadForm, Term};
 pub use duration_text::how_long;
+pub use executor_exit::ExecutorExit;
 pub use launch_type::{Capabilities, LaunchType, UnknownLaunchType};
 pub use names_and_limits::*;
 pub use progress::{

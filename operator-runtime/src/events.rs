@@ -73,11 +73,7 @@ fn words(reason: &str) -> &'static str {
 }
 
 fn cut(message: &str) -> String {
-    let mut end = message.len().min(MOST_NOTE);
-    while !message.is_char_boundary(end) {
-        end -= 1;
-    }
-    message[..end].to_owned()
+    message[..message.floor_char_boundary(MOST_NOTE)].to_owned()
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use crate::lease::Leadership;
 use crate::metrics::Metrics;
 use crate::perform::{Outcome, Writer, id_of};
 use crate::queue::Work;
+use pop_contract::visible;
 use pop_operator::{
     Handler, ObjectId, OperatorConfig, Pass, Phase, ReconcileError, SettleGuard, SyncRequest, reconcile,
 };
@@ -86,6 +87,7 @@ impl<H: Handler> Syncer<H> {
         };
         let has_failed = failure.as_ref().map(Result::is_err);
         if let Some(Err((reason, message))) = failure {
+            // a handler cannot forge a log line, or reach the terminal of a reader
             let message = visible(&message);
             warn!(parent, reason, "the sync failed: {message}");
             self.metrics.error(reason);
@@ -162,15 +164,6 @@ impl<H: Handler> Syncer<H> {
             }
         }
     }
-}
-
-/// A text of a handler without control characters, so that it cannot forge a log line or reach a terminal.
-fn visible(text: &str) -> String {
-    let mut safe = String::with_capacity(text.len());
-    for letter in text.chars() {
-        if letter.is_control() { safe.extend(letter.escape_default()) } else { safe.push(letter) }
-    }
-    safe
 }
 
 fn label(phase: Option<Phase>) -> &'static str {

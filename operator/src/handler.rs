@@ -179,7 +179,8 @@ impl SyncResponse {
 
     /// Adds all children of a request in such a way that they stay as they are. Those being deleted are left out.
     pub fn keep_children(&mut self, request: &SyncRequest) {
-        self.children.extend(request.children.iter().filter(|child| !is_deleting(child)).map(minimal));
+        let kept = request.children.iter().filter(|child| !is_deleting(child));
+        self.children.extend(kept.map(minimal_child));
     }
 
     /// The same response with a time until the next call.
@@ -190,8 +191,8 @@ impl SyncResponse {
     }
 }
 
-/// A child that stays as it is.
-fn minimal(child: &Value) -> Value {
+/// A child of a response that stays as it is: kind, name and namespace only.
+pub fn minimal_child(child: &Value) -> Value {
     let mut metadata = json!({ "name": metadata_text(child, "name") });
     if let Some(namespace) = metadata_text(child, "namespace") {
         metadata["namespace"] = namespace.into();

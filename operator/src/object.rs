@@ -78,12 +78,12 @@ pub fn is_deleting(object: &Value) -> bool {
 }
 
 /// The value of a label.
-pub(crate) fn label<'o>(object: &'o Value, name: &str) -> Option<&'o str> {
+pub fn label<'o>(object: &'o Value, name: &str) -> Option<&'o str> {
     object.get("metadata")?.get("labels")?.get(name)?.as_str()
 }
 
 /// The value of an annotation.
-pub(crate) fn annotation<'o>(object: &'o Value, name: &str) -> Option<&'o str> {
+pub fn annotation<'o>(object: &'o Value, name: &str) -> Option<&'o str> {
     object.get("metadata")?.get("annotations")?.get(name)?.as_str()
 }
 

@@ -1,7 +1,7 @@
 //! The executor of an agenda: its program, its variables, and what its end means.
 
 use crate::pulled::PulledAgenda;
-use pop_contract::{Exit, Failure, LaunchType, PLAIN_PAYLOAD_LIMIT};
+use pop_contract::{ExecutorExit, Exit, Failure, LaunchType, PLAIN_PAYLOAD_LIMIT};
 use pop_field_retriever::names::{environment as variable, property};
 use pop_launchers::{
     LaunchEnd, LaunchOrder, Launcher, Program, StdoutUse, WriteFile, handler_program, pass_payload,
@@ -157,15 +157,19 @@ impl AfterEnd {
             let error = ended.log_tail.iter().find(|line| line.starts_with("error"));
             error.map_or_else(|| with_tail(message.clone()), |error| format!("{message}: {error}"))
         };
-        match &ended.exit {
-            Ok(Exit::Code(130 | 143)) => Self::HandBack,
-            Ok(Exit::Code(code @ (2..=4))) if is_pop => Self::Fail {
+        let meaning = match &ended.exit {
+            Ok(Exit::Code(code)) => ExecutorExit::of((*code).into()),
+            _ => ExecutorExit::Broken,
+        };
+        match (&ended.exit, meaning) {
+            (_, ExecutorExit::Stopped) => Self::HandBack,
+            (Ok(Exit::Code(code)), ExecutorExit::Refused) if is_pop => Self::Fail {
                 message: with_error(format!("the executor refused the agenda (exit status {code})")),
                 code: format!("exit-{code}"),
             },
-            Ok(Exit::Code(0 | 10..=13)) => Self::Nothing,
-            Ok(exit) => Self::Lost(with_tail(format!("the executor ended with {exit}"))),
-            Err(failure) => Self::Lost(with_tail(failure.message.clone())),
+            (_, ExecutorExit::Ended) => Self::Nothing,
+            (Ok(exit), _) => Self::Lost(with_tail(format!("the executor ended with {exit}"))),
+            (Err(failure), _) => Self::Lost(with_tail(failure.message.clone())),
         }
     }
 }

@@ -8,16 +8,15 @@ use crate::error::CommandError;
 use crate::faults::{assemble, print as print_faults};
 use crate::launch_data::{launch_data, request, surroundings};
 use pop_assembly::{DescriptionSource, RunRequest, RunStart, TextFaults, check_same_request};
+use pop_contract::ExecutorExit;
 use pop_executor::RunFolder;
 use pop_field_retriever::LaunchDataWrapper;
 use std::sync::Arc;
 
-/// Exit codes of runs that have ended with a failure; a signal is none.
-const FAILURES: std::ops::RangeInclusive<u8> = 10..=13;
-
 pub(crate) fn run(args: &RunArgs) -> Result<u8, CommandError> {
     let code = run_agenda(args)?;
-    Ok(if args.exit_zero && FAILURES.contains(&code) { 0 } else { code })
+    let has_ended = ExecutorExit::of(code.into()) == ExecutorExit::Ended;
+    Ok(if args.exit_zero && has_ended { 0 } else { code })
 }
 
 fn run_agenda(args: &RunArgs) -> Result<u8, CommandError> {
