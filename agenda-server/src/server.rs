@@ -290,7 +290,7 @@ impl Shared {
             return Ok(known);
         }
         if secret.is_some() {
-            // also where none is needed: whoever sends a token wants to know that it works
+            // also where none is needed: a client with a wrong token must notice it
             let refusal = Refusal::new(401, "the token is unknown");
             return Err(refusal.with_header("www-authenticate", "Bearer"));
         }
@@ -298,7 +298,7 @@ impl Shared {
             // health needs no token
             return Ok(None);
         }
-        // a page in a browser must not use the rights of whoever looks at it
+        // a page in a browser must not use the rights of the person who opens it
         let host = headers.get(HOST).and_then(|value| value.to_str().ok()).unwrap_or_default();
         if headers.contains_key(ORIGIN) || !is_own_host(host) {
             return Err(Refusal::new(403, "a request of a web page needs a token"));

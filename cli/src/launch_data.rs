@@ -8,6 +8,7 @@ use pop_agenda::{GivenInput, GivenValue};
 use pop_assembly::{AgendaOrigin, RunRequest, RunTexts, Surroundings, TextFaults, TextFiles, read_text};
 use pop_document::{Fault, MAX_BYTES, Severity, Site, Source, kind_of};
 use pop_field_retriever::{DefaultLaunchData, Defaults, Environment, LaunchDataWrapper as _};
+use serde_json::Value;
 use std::io::Read as _;
 use std::path::Path;
 
@@ -90,29 +91,38 @@ pub(crate) fn request(
     Ok(RunRequest { params, inputs, ..RunRequest::new(texts, launcher) })
 }
 
+/// Reads a JSON or YAML file that an option names; `what` is its kind in messages. Prints its faults.
+pub(crate) fn read_document(path: &Path, what: &str) -> Result<(Source, Value), CommandError> {
+    let name = path.display().to_string();
+    let read = read_text(path, what).and_then(|bytes| Source::new(name.as_str(), &bytes));
+    let source = read.map_err(|fault| refused(&Source::empty(name.as_str()), &[fault]))?;
+    let root = source.read().map_err(|faults| refused(&source, &faults))?;
+    Ok((source, root))
+}
+
+/// Prints the faults of a file that an option names.
+pub(crate) fn refused(source: &Source, faults: &[Fault]) -> CommandError {
+    ui::print_faults(source, faults);
+    CommandError::printed(Kind::Usage)
+}
+
 /// The values of the command line for inputs: those of files first, because `--input` takes precedence.
 pub(crate) fn given_inputs(args: &InputArgs) -> Result<Vec<GivenInput>, CommandError> {
     let mut given = Vec::new();
     for path in &args.input_files {
-        let name = path.display().to_string();
-        let refuse = |source: &Source, faults: &[Fault]| {
-            ui::print_faults(source, faults);
-            CommandError::printed(Kind::Usage)
-        };
-        let read = read_text(path, "input file").and_then(|bytes| Source::new(name.as_str(), &bytes));
-        let source = read.map_err(|fault| refuse(&Source::empty(name.as_str()), &[fault]))?;
-        let values = match source.read().map_err(|faults| refuse(&source, &faults))? {
-            serde_json::Value::Object(values) => values,
+        let (source, root) = read_document(path, "input file")?;
+        let values = match root {
+            Value::Object(values) => values,
             other => {
                 let message =
                     format!("an input file must be a map of names to values, not {}", kind_of(&other));
-                return Err(refuse(&source, &[Fault::new("wrong-type", Site::Whole, message)]));
+                return Err(refused(&source, &[Fault::new("wrong-type", Site::Whole, message)]));
             }
         };
         given.extend(values.into_iter().map(|(input, value)| GivenInput {
             name: input,
             value: GivenValue::Value(value),
-            origin: format!("`{name}`"),
+            origin: format!("`{}`", source.name()),
         }));
     }
     given.extend(args.inputs.iter().map(|(name, text)| GivenInput {

@@ -113,8 +113,7 @@ impl HandlerCalls {
             }
         };
         launcher.release(id);
-        let lost = |_| Failure::new(Blame::Platform, "lost", "the program can no longer be followed");
-        let mut end = end.map_err(lost)?;
+        let mut end = end.unwrap_or_else(|_| LaunchEnd::lost());
         if is_late {
             let message = format!("the call took longer than {} s", limit.as_secs_f64());
             end.exit = Err(Box::new(Failure::new(Blame::Handler, "timeout", message)));

@@ -1,6 +1,6 @@
 //! The launch port: an order to start one program, and the events until its end.
 
-use pop_contract::{Exit, Failure, FinalReport, Progress, Usage, VALUE_LIMIT};
+use pop_contract::{Blame, Exit, Failure, FinalReport, Progress, Usage, VALUE_LIMIT};
 use pop_registry::{Capture, Cpu, Memory, PodConfig, Secret};
 use pop_warm::PoolSettings;
 use serde_json::Value;
@@ -235,6 +235,11 @@ impl LaunchEnd {
     /// The end of a program without output or reports.
     pub fn exited(exit: Exit) -> Self {
         Self::of(Ok(exit))
+    }
+
+    /// The end of a launch of which nothing can be known any more.
+    pub fn lost() -> Self {
+        Self::failed(Failure::new(Blame::Platform, "lost", "the program can no longer be followed"))
     }
 
     /// The end of a launch that failed.

@@ -11,5 +11,5 @@ mod operator_file;
 mod program_handler;
 
 pub use exchange::{payload, read_finalize, read_sync};
-pub use operator_file::{OperatorFile, PrinterColumn, guess_plural};
+pub use operator_file::{OperatorFile, PrinterColumn};
 pub use program_handler::ProgramHandler;

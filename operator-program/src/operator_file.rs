@@ -1,7 +1,7 @@
 //! `operator.yaml`: the kinds of an operator and its handler.
 
 use pop_document::{Fault, Fields, Pointer, kind_of, nearest};
-use pop_operator::{ChildConfig, KindConfig, OperatorConfig, Strategy};
+use pop_operator::{ChildConfig, KindConfig, OperatorConfig, Strategy, guess_plural};
 use serde_json::{Map, Value, json};
 use std::time::Duration;
 
@@ -258,17 +258,6 @@ fn is_label(text: &str) -> bool {
         && bytes.iter().all(|byte| is_letter(*byte))
         && is_end(bytes.first())
         && is_end(bytes.last())
-}
-
-/// The plural that Kubernetes' own tools guess for a kind: `policies` for `Policy`.
-pub fn guess_plural(kind: &str) -> String {
-    let lower = kind.to_lowercase();
-    let last = lower.chars().last();
-    match last {
-        Some('s') => format!("{lower}es"),
-        Some('y') => format!("{}ies", &lower[..lower.len() - 1]),
-        _ => format!("{lower}s"),
-    }
 }
 
 fn required<'v>(fields: &mut Fields<'v, '_>, name: &str) -> Option<&'v str> {

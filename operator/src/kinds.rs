@@ -39,6 +39,17 @@ impl KindConfig {
     }
 }
 
+/// The plural that Kubernetes' own tools guess for a kind: `policies` for `Policy`.
+pub fn guess_plural(kind: &str) -> String {
+    let lower = kind.to_lowercase();
+    let last = lower.chars().last();
+    match last {
+        Some('s') => format!("{lower}es"),
+        Some('y') => format!("{}ies", &lower[..lower.len() - 1]),
+        _ => format!("{lower}s"),
+    }
+}
+
 /// What happens to a child that differs from the desired state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Strategy {
@@ -205,5 +216,23 @@ impl OperatorConfig {
             // a deletion in the foreground waits for the child only with this flag
             "blockOwnerDeletion": true,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plurals_are_those_of_kubernetes() {
+        for (kind, plural) in [
+            ("Site", "sites"),
+            ("WebSite", "websites"),
+            ("Policy", "policies"),
+            ("Glass", "glasses"),
+            ("S", "ses"),
+        ] {
+            assert_eq!(guess_plural(kind), plural);
+        }
     }
 }

@@ -32,7 +32,7 @@ pub use compare::{Difference, differences, exact_differences, is_equal};
 pub use failable::{Failable, FailableHandler, HandlerResult};
 pub use finalizer::{Phase, add_finalizer, phase, remove_finalizer};
 pub use handler::{Error, FinalizeResponse, Handler, SyncRequest, SyncResponse, minimal_child};
-pub use kinds::{ChildConfig, ConfigError, KindConfig, OperatorConfig, Ownership, Strategy};
+pub use kinds::{ChildConfig, ConfigError, KindConfig, OperatorConfig, Ownership, Strategy, guess_plural};
 pub use lease::{Action, Answer, Input, LeaderElection, Lease, LeaseSettings};
 pub use object::{GroupKind, ObjectId, annotation, controller_of, is_deleting, label, metadata_text};
 pub use overlay::{applied_paths, dropped_paths, lay_over, remove_paths};

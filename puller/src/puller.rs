@@ -18,7 +18,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 /// Shortest time between a failed request and the next one; each further failure doubles it, up to the wait.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 /// Attempts to tell the service about the end of an executor; the lease ends by itself afterwards.
-const TELLS: u32 = 6;
+const REPORT_ATTEMPTS: u32 = 6;
 /// Time after SIGTERM beyond the grace until executors are killed.
 const KILL_AFTER: Duration = Duration::from_secs(5);
 
@@ -58,7 +58,7 @@ pub struct Puller {
     has_warned: bool,
     events: (mpsc::Sender<LaunchUpdate>, mpsc::Receiver<LaunchUpdate>),
     losses: (mpsc::UnboundedSender<LaunchId>, mpsc::UnboundedReceiver<LaunchId>),
-    tells: Vec<JoinHandle<()>>,
+    reports: Vec<JoinHandle<()>>,
 }
 
 struct Running {
@@ -111,7 +111,7 @@ impl Puller {
             has_warned: false,
             events: mpsc::channel(256),
             losses: mpsc::unbounded_channel(),
-            tells: Vec::new(),
+            reports: Vec::new(),
         }
     }
 
@@ -155,7 +155,7 @@ impl Puller {
             // the service sees the end of the connection, and gives nothing out for it
             request.abort();
         }
-        for tell in std::mem::take(&mut self.tells) {
+        for tell in std::mem::take(&mut self.reports) {
             tell.await.ok();
         }
         self.program.launcher.close().await;
@@ -205,7 +205,7 @@ impl Puller {
             if is_working {
                 self.start(&pulled);
             } else {
-                self.tell(pulled.lease, AfterEnd::HandBack);
+                self.report_end(pulled.lease, AfterEnd::HandBack);
             }
         }
         self.health.running(self.running.len());
@@ -224,7 +224,7 @@ impl Puller {
             }
             Err(failure) => {
                 (self.say)(&format!("agenda {}: {}", pulled.ids.agenda, failure.message));
-                self.tell(pulled.lease.clone(), AfterEnd::Lost(failure.message));
+                self.report_end(pulled.lease.clone(), AfterEnd::Lost(failure.message));
             }
         }
     }
@@ -255,7 +255,7 @@ impl Puller {
             LaunchEvent::Ended(ended) => self.on_end(id, &ended),
             LaunchEvent::Lost => {
                 if let Some(running) = self.running.remove(&id) {
-                    self.tell(
+                    self.report_end(
                         running.lease.clone(),
                         AfterEnd::Lost("the executor cannot be found".to_owned()),
                     );
@@ -284,7 +284,7 @@ impl Puller {
             AfterEnd::Fail { message, .. } => message.clone(),
         };
         (self.say)(&format!("agenda {}: {words}", running.agenda));
-        self.tell(running.lease.clone(), after);
+        self.report_end(running.lease.clone(), after);
         self.health.running(self.running.len());
     }
 
@@ -297,28 +297,28 @@ impl Puller {
         }
     }
 
-    /// Tells the service what became of an agenda, in the background.
-    fn tell(&mut self, lease: Lease, after: AfterEnd) {
+    /// Reports to the service what became of an agenda, in the background.
+    fn report_end(&mut self, lease: Lease, after: AfterEnd) {
         self.slow_down(&after);
         if lease.length.is_none() && !matches!(after, AfterEnd::Fail { .. }) {
             // a service without leases takes nothing back
             return;
         }
         let client = self.client.clone();
-        self.tells.retain(|tell| !tell.is_finished());
-        self.tells.push(tokio::spawn(async move {
+        self.reports.retain(|report| !report.is_finished());
+        self.reports.push(tokio::spawn(async move {
             let mut pause = FIRST_PAUSE;
-            for _ in 0..TELLS {
-                let told = match &after {
+            for _ in 0..REPORT_ATTEMPTS {
+                let answer = match &after {
                     AfterEnd::Nothing => match client.give_back(&lease, Some(NOT_REPORTED)).await {
                         Err(error) if error.is_lease_lost() => Ok(()),
-                        told => told,
+                        answer => answer,
                     },
                     AfterEnd::HandBack => client.give_back(&lease, None).await,
                     AfterEnd::Lost(why) => client.give_back(&lease, Some(why)).await,
                     AfterEnd::Fail { message, code } => client.fail(&lease, message, code).await,
                 };
-                match told {
+                match answer {
                     Err(
                         ClientError::Unreachable { .. } | ClientError::Refused { status: 429 | 500.., .. },
                     ) => {

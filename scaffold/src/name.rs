@@ -133,16 +133,6 @@ impl Name {
         kind.chars().take(LONGEST - 2).collect()
     }
 
-    /// The plural of that kind in paths: `mysites`.
-    pub(crate) fn to_plural(&self) -> String {
-        let kind = self.to_kind().to_ascii_lowercase();
-        match kind.chars().last() {
-            Some('s') => format!("{kind}es"),
-            Some('y') => format!("{}ies", &kind[..kind.len() - 1]),
-            _ => format!("{kind}s"),
-        }
-    }
-
     /// Parses a name.
     pub fn parse(text: &str) -> Result<Self, NameError> {
         let owned = || text.to_owned();

@@ -57,7 +57,7 @@ impl Project {
         let [base, operator, runtime] =
             ["handler-base", "operator", "operator-runtime"].map(|package| toolkit.to_toml(package));
         let crate_name = self.name.to_crate();
-        let (resource, plural) = (self.name.to_kind(), self.name.to_plural());
+        let resource = self.name.to_kind();
         let value = |placeholder: &str| match placeholder {
             "name" => Some(self.name.as_str()),
             "crate" => Some(&*crate_name),
@@ -65,7 +65,6 @@ impl Project {
             "operator" => Some(&*operator),
             "operator-runtime" => Some(&*runtime),
             "kind" => Some(&*resource),
-            "plural" => Some(&*plural),
             "capability" => self.kind.capability(),
             "rust-version" => Some(env!("CARGO_PKG_RUST_VERSION")),
             _ => None,
@@ -179,18 +178,13 @@ mod tests {
 
     #[test]
     fn resource_of_an_operator_is_named_after_it() {
-        for (name, kind, plural) in [
-            ("sites", "Site", "sites"),
-            ("web-site", "WebSite", "websites"),
-            ("policy", "Policy", "policies"),
-            ("glass", "Glass", "glasses"),
-            ("s", "S", "ses"),
-        ] {
-            let name = Name::parse(name).unwrap();
-            assert_eq!((name.to_kind().as_str(), name.to_plural().as_str()), (kind, plural));
+        for (name, kind) in
+            [("sites", "Site"), ("web-site", "WebSite"), ("policy", "Policy"), ("glass", "Glass"), ("s", "S")]
+        {
+            assert_eq!(Name::parse(name).unwrap().to_kind(), kind);
         }
-        let longest = Name::parse(&"x".repeat(63)).unwrap();
-        assert!(longest.to_plural().len() <= 63);
+        // its plural may be two letters longer, and is a label of at most 63
+        assert!(Name::parse(&"x".repeat(63)).unwrap().to_kind().len() <= 61);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use crate::trace_parent::{SpanId, TraceId, TraceParent};
 use crate::{TRACE_PARENT, TRACE_STATE};
 use pop_agenda::OpIx;
 
-/// The trace context of whoever started the run.
+/// The trace context that the run was started with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CallerTrace {
     /// The span that started the run.

@@ -46,12 +46,6 @@ pub(crate) struct ServeArgs {
     pub(crate) output: Output,
     #[command(flatten)]
     pub(crate) puller: PullerArgs,
-    #[command(flatten)]
-    pub(crate) registry: RegistryArgs,
-    #[command(flatten)]
-    pub(crate) runs: RunsFolder,
-    #[command(flatten)]
-    pub(crate) launch: LaunchArgs,
 }
 
 /// `pop pull`
@@ -69,12 +63,6 @@ pub(crate) struct PullArgs {
     pub(crate) data: PathBuf,
     #[command(flatten)]
     pub(crate) puller: PullerArgs,
-    #[command(flatten)]
-    pub(crate) registry: RegistryArgs,
-    #[command(flatten)]
-    pub(crate) runs: RunsFolder,
-    #[command(flatten)]
-    pub(crate) launch: LaunchArgs,
 }
 
 /// `pop reap`
@@ -132,6 +120,12 @@ pub(crate) struct PullerArgs {
     /// When pop stops an executor, wait this many seconds after SIGTERM before SIGKILL
     #[arg(long, value_name = "SECONDS", default_value_t = 15)]
     pub(crate) grace: u64,
+    #[command(flatten)]
+    pub(crate) registry: RegistryArgs,
+    #[command(flatten)]
+    pub(crate) runs: RunsFolder,
+    #[command(flatten)]
+    pub(crate) launch: LaunchArgs,
 }
 
 /// A token to issue.

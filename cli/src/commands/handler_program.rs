@@ -1,17 +1,15 @@
 //! The program of a handler that works outside of a run, checked, with its launcher.
 
 use super::go::{guard_of, reach};
-use super::handlers::{refuse_faulty_registry, unknown_type};
+use super::handlers::{checked_handlers, unknown_type};
 use crate::args::{LaunchArgs, RegistryArgs, StrictArg};
 use crate::error::{CommandError, Kind};
-use crate::faults::print_handler_faults;
-use crate::launch_data::{launch_data, surroundings, text_files};
-use pop_assembly::{KnownHandlers, NotServable, ServedHandler, TextFaults};
+use crate::launch_data::{launch_data, surroundings};
+use pop_assembly::{NotServable, ServedHandler};
 use pop_field_retriever::LaunchDataWrapper as _;
 use pop_launchers::process::executor_identity;
 use pop_launchers::{HandlerProgram, choose};
 use pop_registry::Catalog;
-use std::path::Path;
 use std::time::Duration;
 
 /// Where a program comes from, and how it starts.
@@ -38,11 +36,7 @@ pub(super) fn handler_program(source: ProgramSource<'_>) -> Result<HandlerProgra
         let message = "a handler is served as processes or containers of this machine, not as pods";
         return Err(CommandError::new(Kind::Usage, message).hint("omit `--on`, or write `--on docker`"));
     }
-    let files = text_files(registry, &launch, &surroundings);
-    let mut faults = TextFaults::default();
-    let known = KnownHandlers::read(&files, Path::new(""), &mut faults)?;
-    print_handler_faults(&faults, known.registry.as_ref());
-    refuse_faulty_registry(&faults)?;
+    let known = checked_handlers(registry, &launch, &surroundings)?;
     let executor = executor_identity();
     // pid and start time: no other process of this boot has both
     let process: Vec<&str> = executor.split('-').take(2).collect();

@@ -2,14 +2,15 @@
 
 use super::operation_words::quoted;
 use super::reload::reload;
-use crate::args::{HandlersArgs, HandlersCommand, StrictArg};
+use crate::args::{HandlersArgs, HandlersCommand, RegistryArgs, StrictArg};
 use crate::error::{CommandError, Kind};
 use crate::faults::{exit_code, print_handler_faults};
 use crate::launch_data::{launch_data, surroundings, text_files};
 use crate::ui;
-use pop_assembly::{KnownHandlers, TextFaults};
+use pop_assembly::{KnownHandlers, Surroundings, TextFaults};
 use pop_contract::{Description, Term};
 use pop_document::{Fault, Pointer, Site, Source, nearest};
+use pop_field_retriever::DefaultLaunchData;
 use pop_registry::{Catalog, DescriptorFields, Entry, Layer};
 use std::collections::HashSet;
 use std::path::Path;
@@ -40,11 +41,25 @@ pub(crate) fn handlers(args: &HandlersArgs) -> Result<u8, CommandError> {
     Ok(exit_code(&faults))
 }
 
-pub(super) fn refuse_faulty_registry(faults: &TextFaults) -> Result<(), CommandError> {
+fn refuse_faulty_registry(faults: &TextFaults) -> Result<(), CommandError> {
     if faults.registry.iter().any(Fault::is_error) {
         return Err(CommandError::printed(Kind::Registry));
     }
     Ok(())
+}
+
+/// The handlers of a registry and of descriptors. Prints their faults; an error of the registry is refused.
+pub(super) fn checked_handlers(
+    registry: &RegistryArgs,
+    launch: &DefaultLaunchData,
+    surroundings: &Surroundings,
+) -> Result<KnownHandlers, CommandError> {
+    let files = text_files(registry, launch, surroundings);
+    let mut faults = TextFaults::default();
+    let known = KnownHandlers::read(&files, Path::new(""), &mut faults)?;
+    print_handler_faults(&faults, known.registry.as_ref());
+    refuse_faulty_registry(&faults)?;
+    Ok(known)
 }
 
 /// File that declares a handler.

@@ -5,10 +5,9 @@ mod manifests;
 mod run;
 
 use crate::args::{OperatorCommand, OperatorSource};
-use crate::error::{CommandError, Kind};
+use crate::error::CommandError;
+use crate::launch_data::{read_document, refused};
 use crate::ui;
-use pop_assembly::read_text;
-use pop_document::{Fault, Source};
 use pop_operator::OperatorConfig;
 use pop_operator_program::OperatorFile;
 use serde_json::Value;
@@ -33,21 +32,14 @@ impl Chosen {
     /// Reads the operator file, if one is given.
     fn of(source: &OperatorSource) -> Result<Self, CommandError> {
         let Some(path) = &source.config else { return Ok(Self::Agendas) };
-        let name = path.display().to_string();
-        let refuse = |source: &Source, faults: &[Fault]| {
-            ui::print_faults(source, faults);
-            CommandError::printed(Kind::Usage)
-        };
-        let read = read_text(path, "operator file").and_then(|bytes| Source::new(name.as_str(), &bytes));
-        let text = read.map_err(|fault| refuse(&Source::empty(name.as_str()), &[fault]))?;
-        let root = text.read().map_err(|faults| refuse(&text, &faults))?;
+        let (text, root) = read_document(path, "operator file")?;
         let mut faults = Vec::new();
         match OperatorFile::read(&root, &mut faults) {
             Some(file) => {
                 ui::print_faults(&text, &faults);
                 Ok(Self::File(Box::new(file)))
             }
-            None => Err(refuse(&text, &faults)),
+            None => Err(refused(&text, &faults)),
         }
     }
 

@@ -1,13 +1,13 @@
 //! `pop pull`: takes agendas from a service and starts an executor for each.
 
 use super::go::{event_loop, guard_of, own_program, processors, reach};
+use super::handlers::checked_handlers;
 use super::signals::hear_signals;
-use crate::args::{PullArgs, PullerArgs, RegistryArgs, RunsFolder, StrictArg};
+use crate::args::{PullArgs, PullerArgs, RegistryArgs, StrictArg};
 use crate::error::{CommandError, Kind};
-use crate::faults::print_handler_faults;
-use crate::launch_data::{launch_data, surroundings, text_files};
+use crate::launch_data::{launch_data, surroundings};
 use crate::ui;
-use pop_assembly::{KnownHandlers, ServedHandler, Surroundings, TextFaults};
+use pop_assembly::{ServedHandler, Surroundings};
 use pop_field_retriever::names::{environment, property};
 use pop_field_retriever::{DefaultLaunchData, FieldName, LaunchDataWrapper as _};
 use pop_launchers::process::{EXECUTOR_VARIABLE, executor_identity};
@@ -35,12 +35,10 @@ pub(super) struct PullerSetup<'a> {
     /// Folder of the service or the puller.
     pub(super) data: &'a Path,
     pub(super) puller: &'a PullerArgs,
-    pub(super) registry: &'a RegistryArgs,
-    pub(super) runs: &'a RunsFolder,
 }
 
 pub(crate) fn pull(args: &PullArgs) -> Result<u8, CommandError> {
-    let launch = launch_data(&args.launch, StrictArg::default())?;
+    let launch = launch_data(&args.puller.launch, StrictArg::default())?;
     let runtime = event_loop()?;
     let _guard = runtime.enter();
     let of_property = text(&launch, property::PULLER_SERVICE_URL);
@@ -49,8 +47,6 @@ pub(crate) fn pull(args: &PullArgs) -> Result<u8, CommandError> {
         token: std::env::var(environment::SERVICE_TOKEN).ok().filter(|token| !token.is_empty()),
         data: &args.data,
         puller: &args.puller,
-        registry: &args.registry,
-        runs: &args.runs,
     };
     let (puller, health) = puller_setup(&setup, &launch)?;
     let (signals, stop) = mpsc::unbounded_channel();
@@ -116,10 +112,7 @@ fn executor(setup: &PullerSetup<'_>, launch: &DefaultLaunchData) -> Result<Execu
     let on = launch.external_launch_type().value;
     let folder = std::path::absolute(setup.data.join("executors"))?;
     make_private_folder(&folder)?;
-    let files = text_files(setup.registry, launch, &surroundings);
-    let mut faults = TextFaults::default();
-    let known = KnownHandlers::read(&files, Path::new(""), &mut faults)?;
-    print_handler_faults(&faults, known.registry.as_ref());
+    let known = checked_handlers(&setup.puller.registry, launch, &surroundings)?;
     let identity = executor_identity();
     let grace = Duration::from_secs(setup.puller.grace);
     reach(launch, &surroundings)?;
@@ -168,8 +161,8 @@ fn pop_run(setup: &PullerSetup<'_>) -> Result<Vec<String>, CommandError> {
             CommandError::new(Kind::Usage, format!("the path `{}` is not UTF-8", path.display()))
         })
     };
-    let mut argv = vec![own_program(), "run".to_owned(), "--runs".to_owned(), path(&setup.runs.runs)?];
-    let RegistryArgs { registry, conf_d, handlers } = setup.registry;
+    let mut argv = vec![own_program(), "run".to_owned(), "--runs".to_owned(), path(&setup.puller.runs.runs)?];
+    let RegistryArgs { registry, conf_d, handlers } = &setup.puller.registry;
     let named = [("--registry", registry), ("--conf-d", conf_d)].into_iter();
     let named = named.filter_map(|(option, path)| Some((option, path.as_ref()?)));
     for (option, named) in named.chain(handlers.iter().map(|folder| ("--handlers", folder))) {

@@ -49,7 +49,7 @@ pub(crate) fn serve(args: &ServeArgs) -> Result<u8, CommandError> {
         }
     }
     let _guard = runtime.enter();
-    let launch = launch_data(&args.launch, StrictArg::default())?;
+    let launch = launch_data(&args.puller.launch, StrictArg::default())?;
     let check = check(args)?;
     let audit = args.data.join("audit.jsonl");
     let settings = ServerSettings {
@@ -77,14 +77,7 @@ pub(crate) fn serve(args: &ServeArgs) -> Result<u8, CommandError> {
         } else {
             None
         };
-        let setup = PullerSetup {
-            service,
-            token,
-            data: &args.data,
-            puller: &args.puller,
-            registry: &args.registry,
-            runs: &args.runs,
-        };
+        let setup = PullerSetup { service, token, data: &args.data, puller: &args.puller };
         Some(puller_setup(&setup, &launch)?)
     } else {
         None
@@ -170,9 +163,9 @@ fn not_served(error: ServerError) -> CommandError {
 
 /// The check of agendas, with the handlers of the registry if there is one.
 fn check(args: &ServeArgs) -> Result<AgendaCheck, CommandError> {
-    let launch = launch_data(&args.launch, StrictArg::default())?;
+    let launch = launch_data(&args.puller.launch, StrictArg::default())?;
     let surroundings = surroundings()?;
-    let files = text_files(&args.registry, &launch, &surroundings);
+    let files = text_files(&args.puller.registry, &launch, &surroundings);
     let mut faults = TextFaults::default();
     let known = KnownHandlers::read(&files, Path::new(""), &mut faults)?;
     let mut found = Vec::new();

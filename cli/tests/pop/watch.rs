@@ -1,6 +1,7 @@
 //! `pop watch`: a run of another process, as lines and on a terminal.
 
 use crate::bench::Bench;
+use crate::running::Running;
 use crate::terminal::{frames, on_terminal};
 use std::fs;
 
@@ -12,14 +13,20 @@ operations:
   - {name: bad, type: exec, params: {dependsOn: hold}, payload: {command: ["false"]}}
 "#;
 
-#[test]
-fn watch_shows_what_comes_and_exits_with_the_code_of_the_run() {
+/// A run whose operation `hold` runs, and a watch of it.
+fn watched() -> (Bench, Running, Running) {
     let bench = Bench::with_agenda(AGENDA);
     bench.fifo("go");
     let running = bench.call("run a.yaml").spawn();
     bench.wait_for("ran", 2);
     let mut watching = bench.call("watch last").spawn();
     watching.says(" running after ");
+    (bench, running, watching)
+}
+
+#[test]
+fn watch_shows_what_comes_and_exits_with_the_code_of_the_run() {
+    let (bench, running, watching) = watched();
     fs::write(bench.path("go"), "x").unwrap();
     let ended = watching.end();
     assert_eq!(ended.code, 10, "{}", ended.stderr);
@@ -36,12 +43,7 @@ fn watch_shows_what_comes_and_exits_with_the_code_of_the_run() {
 
 #[test]
 fn watch_ends_when_the_executor_dies() {
-    let bench = Bench::with_agenda(AGENDA);
-    bench.fifo("go");
-    let running = bench.call("run a.yaml").spawn();
-    bench.wait_for("ran", 2);
-    let mut watching = bench.call("watch last").spawn();
-    watching.says(" running after ");
+    let (_bench, running, watching) = watched();
     running.crash();
     let ended = watching.end();
     assert_eq!(ended.code, 15, "{}", ended.stderr);

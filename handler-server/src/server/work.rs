@@ -5,7 +5,7 @@ use crate::dispatcher::{Action, Answer, Event, Input, InstanceId, InstanceState,
 use crate::error::ServeError;
 use crate::instances::{Instances, Start, Work, name, reply_of, start_of};
 use crate::message::Reply;
-use pop_contract::{Blame, Failure};
+use pop_contract::Blame;
 use pop_launchers::{LaunchEnd, LaunchEvent, LaunchUpdate};
 use serde_json::json;
 use std::collections::VecDeque;
@@ -93,11 +93,7 @@ impl Server {
     pub(super) fn on_launch_event(&mut self, LaunchUpdate { id, event }: LaunchUpdate) -> Option<ServeError> {
         let end = match event {
             LaunchEvent::Ended(end) => *end,
-            LaunchEvent::Lost => LaunchEnd::failed(Failure::new(
-                Blame::Platform,
-                "lost",
-                "the program can no longer be followed",
-            )),
+            LaunchEvent::Lost => LaunchEnd::lost(),
             LaunchEvent::Notice(words) => {
                 (self.notify)(&words);
                 return None;

@@ -4,7 +4,7 @@ import type { ComponentChildren } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { STATE_LABELS, STATES } from "./data";
 
-/** Shapes of states: a state is never told by its colour alone. */
+/** Shapes of states: colour is never the only sign of a state. */
 const SHAPES = ["✕", "☠", "⊘", "●", "○", "⤼", "⟲", "✓"];
 
 export function StateMark({ state, label = true }: { state: number; label?: boolean }) {

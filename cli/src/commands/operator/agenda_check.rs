@@ -26,20 +26,19 @@ pub(super) fn faults_of(agenda: &AgendaText) -> Vec<String> {
         RunRequest { inputs: inputs.collect(), ..RunRequest::new(texts.clone(), LaunchType::Kubernetes) };
     let assembled = request.assemble(&Surroundings::default(), &mut faults);
     let of_agenda = faults.agenda.iter().chain(&faults.inputs).filter(|fault| fault.is_error());
-    let mut told: Vec<String> = of_agenda.map(|fault| told(&texts.agenda, fault)).collect();
-    if let Some(registry) = &texts.registry {
-        told.extend(
-            faults.registry.iter().filter(|fault| fault.is_error()).map(|fault| self::told(registry, fault)),
-        );
+    let of_agenda = of_agenda.map(|fault| line(&texts.agenda, fault));
+    let of_registry = texts.registry.iter().flat_map(|registry| {
+        faults.registry.iter().filter(|fault| fault.is_error()).map(|fault| line(registry, fault))
+    });
+    let mut lines: Vec<String> = of_agenda.chain(of_registry).collect();
+    if lines.is_empty() && assembled.is_none() {
+        lines.push("the agenda cannot be planned".to_owned());
     }
-    if told.is_empty() && assembled.is_none() {
-        told.push("the agenda cannot be planned".to_owned());
-    }
-    told
+    lines
 }
 
 /// A fault in one line: the place, what is wrong, and how to mend it.
-fn told(source: &Source, fault: &Fault) -> String {
+fn line(source: &Source, fault: &Fault) -> String {
     // an agenda inside of a resource has no lines, so its places are paths of fields
     let place = match (source.name(), fault.pointer()) {
         ("agenda.json", "") => "agenda".to_owned(),

@@ -203,13 +203,17 @@ impl State {
         if events.iter().any(is_of_all) {
             self.changed.fill(self.version);
         }
-        events.iter().filter_map(|recorded| recorded.event.operation()).for_each(|op| self.touch(op));
+        for op in events.iter().filter_map(|recorded| recorded.event.operation()) {
+            self.touch(op);
+        }
         if is_other_state {
             // the commands that repeat failed operations depend on whether the run runs
             let is_failed = |op: &OpIx| self.saved.history.operation(*op).outcome() == Some(Outcome::Failed);
             let failed: Vec<OpIx> =
                 self.saved.plan.operations().map(|(op, _)| op).filter(is_failed).collect();
-            failed.into_iter().for_each(|op| self.touch(op));
+            for op in failed {
+                self.touch(op);
+            }
         }
         Some(self.version)
     }

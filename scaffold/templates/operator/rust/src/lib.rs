@@ -1,18 +1,20 @@
 //! Operator `{{name}}`: each parent has a `ConfigMap` with its text and a Deployment that serves it.
 
-use pop_operator::{Error, KindConfig, OperatorConfig, Strategy, SyncRequest, SyncResponse};
+use pop_operator::{
+    Error, KindConfig, OperatorConfig, Strategy, SyncRequest, SyncResponse, guess_plural,
+};
 use serde_json::json;
 
 const NAME: &str = "{{name}}";
 const KIND: &str = "{{kind}}";
-const PLURAL: &str = "{{plural}}";
 /// Label of the pods.
 const LABEL: &str = "example.com/{{name}}";
 
 /// Kinds and names of the operator.
 #[must_use]
 pub fn config() -> OperatorConfig {
-    OperatorConfig::new(NAME, KindConfig::namespaced("example.com/v1", KIND, PLURAL))
+    let parent = KindConfig::namespaced("example.com/v1", KIND, &guess_plural(KIND));
+    OperatorConfig::new(NAME, parent)
         .child(
             KindConfig::namespaced("v1", "ConfigMap", "configmaps"),
             Strategy::Replace,
