@@ -159,7 +159,7 @@ pub(crate) enum Command {
     /// Take agendas from a service, and run each with an executor of its own
     #[command(after_help = exit_codes::PULL)]
     Pull(Box<PullArgs>),
-    /// Delete old pods of pop, or old agendas of a service
+    /// Delete old pods or containers of pop, or old agendas of a service
     #[command(after_help = exit_codes::REAP)]
     Reap(ReapArgs),
     /// Create the files of a new handler or operator

@@ -36,7 +36,7 @@ mod warm;
 
 pub use choose::{UnavailableLauncher, choose};
 #[cfg(feature = "docker")]
-pub use docker::{DockerLauncher, container_body};
+pub use docker::{DockerLauncher, EndedContainer, EndedContainers, container_body};
 pub use handler_calls::{CallError, CallSettings, HandlerCalls};
 pub use handler_order::{HandlerProgram, HandlerTask, NOT_WARM};
 pub use handler_program::{WriteFile, handler_program, pass_payload};

@@ -14,4 +14,4 @@ pub use client::{ClientError, ServiceClient, post};
 pub use executor::ExecutorProgram;
 pub use health::{Health, serve_health};
 pub use puller::{Puller, PullerSettings};
-pub use reaper::{ReapSettings, Reaped, reap_pods};
+pub use reaper::{ReapSettings, Reaped, reap_containers, reap_pods};

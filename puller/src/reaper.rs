@@ -1,11 +1,13 @@
-//! Deletes pods that ended long ago: those that pop or a puller has launched, and no others.
+//! Deletes pods and containers that ended long ago: those that pop or a puller has launched, and no others.
 //!
-//! *Guarantees.* Only pods with a label of pop are deleted, and only if all containers have terminated. A pod whose time is
-//! unknown stays. A batch that fails does not stop the next one.
+//! *Guarantees.* Only pods and containers with a label of pop are deleted, and only if they do not run: all containers of
+//! a pod have terminated. What has no known time stays. A batch that fails does not stop the next one.
 
 use kube::Client;
-use pop_contract::Millis;
+use pop_contract::{Failure, Millis};
+use pop_launchers::EndedContainers;
 use serde_json::Value;
+use std::future::Future;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -19,55 +21,47 @@ const PAGE: u32 = 500;
 /// What is deleted.
 #[derive(Debug, Clone)]
 pub struct ReapSettings {
-    /// Namespace of the pods.
-    pub namespace: String,
-    /// Least time since the end of a pod, in milliseconds.
+    /// Least time since the end of a pod or container, in milliseconds.
     pub age: Millis,
-    /// Pods that are deleted at the same time.
+    /// Pods or containers that are deleted at the same time.
     pub batch: usize,
     /// Longest time; at least one batch is deleted.
     pub limit: Duration,
-    /// Whether pods are only named.
+    /// Whether pods and containers are only named.
     pub is_dry: bool,
 }
 
 /// What was deleted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Reaped {
-    /// Names of the deleted pods; of those that would be deleted, if nothing is.
-    pub pods: Vec<String>,
-    /// Pods that could not be deleted, with the reason.
+    /// Names of what was deleted; of what would be deleted, if nothing is.
+    pub names: Vec<String>,
+    /// What could not be deleted, with the reason.
     pub failed: Vec<(String, String)>,
-    /// Whether the time was over before all pods were deleted.
+    /// Whether the time was over before everything was deleted.
     pub is_cut: bool,
 }
 
-/// Deletes old pods. `now` is the wall-clock time, `time_of` reads a time of Kubernetes.
+/// Deletes old pods of a namespace. `now` is the wall-clock time, `time_of` reads a time of Kubernetes (RFC 3339).
 pub async fn reap_pods(
     client: &Client,
+    namespace: &str,
     settings: &ReapSettings,
     now: Millis,
     time_of: fn(&str) -> Option<Millis>,
 ) -> Result<Reaped, Box<kube::Error>> {
-    let until = Instant::now() + settings.limit;
-    let mut reaped = Reaped::default();
-    let mut has_deleted = false;
+    let mut reaping = Reaping::new(settings, now);
     for (phase, selector) in PHASES.iter().flat_map(|phase| SELECTORS.map(|selector| (phase, selector))) {
         let mut token = String::new();
         loop {
-            let page = list(client, &settings.namespace, phase, selector, &token).await.map_err(Box::new)?;
-            let old = page["items"].as_array().into_iter().flatten().filter(|pod| {
-                ended_at(pod, time_of).is_some_and(|ended| ended.saturating_add(settings.age) <= now)
-            });
+            let page = list(client, namespace, phase, selector, &token).await.map_err(Box::new)?;
+            let pods = page["items"].as_array().into_iter().flatten();
+            let old = pods.filter(|pod| ended_at(pod, time_of).is_some_and(|ended| reaping.is_old(ended)));
             let names: Vec<String> =
                 old.filter_map(|pod| Some(pod["metadata"]["name"].as_str()?.to_owned())).collect();
-            for batch in names.chunks(settings.batch.max(1)) {
-                if has_deleted && Instant::now() >= until {
-                    reaped.is_cut = true;
-                    return Ok(reaped);
-                }
-                has_deleted = true;
-                delete_batch(client, settings, batch, &mut reaped).await;
+            let delete = |name: &str| delete_pod(client.clone(), namespace.to_owned(), name.to_owned());
+            if !reaping.delete(&names, delete).await {
+                return Ok(reaping.reaped);
             }
             token = page["metadata"]["continue"].as_str().unwrap_or_default().to_owned();
             if token.is_empty() {
@@ -75,7 +69,81 @@ pub async fn reap_pods(
             }
         }
     }
-    Ok(reaped)
+    Ok(reaping.reaped)
+}
+
+/// Deletes old containers of an Engine. `now` is the wall-clock time, `time_of` reads a time of the Engine (RFC 3339).
+pub async fn reap_containers(
+    containers: &EndedContainers,
+    settings: &ReapSettings,
+    now: Millis,
+    time_of: fn(&str) -> Option<Millis>,
+) -> Result<Reaped, Failure> {
+    let mut reaping = Reaping::new(settings, now);
+    let ended = containers.list().await?.into_iter();
+    let old = ended.filter(|container| time_of(&container.ended).is_some_and(|ended| reaping.is_old(ended)));
+    let names: Vec<String> = old.map(|container| container.name).collect();
+    let delete = |name: &str| {
+        let (containers, name) = (containers.clone(), name.to_owned());
+        async move { containers.remove(&name).await.map_err(|failure| failure.message) }
+    };
+    reaping.delete(&names, delete).await;
+    Ok(reaping.reaped)
+}
+
+/// A clean-up under way.
+struct Reaping<'s> {
+    settings: &'s ReapSettings,
+    now: Millis,
+    until: Instant,
+    reaped: Reaped,
+}
+
+impl<'s> Reaping<'s> {
+    fn new(settings: &'s ReapSettings, now: Millis) -> Self {
+        Self { settings, now, until: Instant::now() + settings.limit, reaped: Reaped::default() }
+    }
+
+    fn is_old(&self, ended: Millis) -> bool {
+        ended.saturating_add(self.settings.age) <= self.now
+    }
+
+    /// Deletes in batches; false if the time is over.
+    async fn delete<D>(&mut self, names: &[String], delete: impl Fn(&str) -> D) -> bool
+    where
+        D: Future<Output = Result<(), String>> + Send + 'static,
+    {
+        for batch in names.chunks(self.settings.batch.max(1)) {
+            let has_deleted = !(self.reaped.names.is_empty() && self.reaped.failed.is_empty());
+            if has_deleted && Instant::now() >= self.until {
+                self.reaped.is_cut = true;
+                return false;
+            }
+            if self.settings.is_dry {
+                self.reaped.names.extend_from_slice(batch);
+                continue;
+            }
+            let deletions: Vec<_> = batch.iter().map(|name| tokio::spawn(delete(name))).collect();
+            for (name, deletion) in batch.iter().zip(deletions) {
+                match deletion.await.map_err(|error| error.to_string()).flatten() {
+                    Ok(()) => self.reaped.names.push(name.clone()),
+                    Err(why) => self.reaped.failed.push((name.clone(), why)),
+                }
+            }
+        }
+        true
+    }
+}
+
+/// Deletes a pod; one that somebody else has deleted counts as deleted.
+async fn delete_pod(client: Client, namespace: String, name: String) -> Result<(), String> {
+    let uri = format!("/api/v1/namespaces/{namespace}/pods/{name}");
+    let request = http::Request::delete(uri).body(Vec::new()).map_err(|error| error.to_string())?;
+    match client.request::<Value>(request).await {
+        Ok(_) => Ok(()),
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 async fn list(
@@ -104,37 +172,6 @@ fn escaped(text: &str) -> String {
         byte => format!("%{byte:02X}"),
     };
     text.bytes().map(escape).collect()
-}
-
-async fn delete_batch(client: &Client, settings: &ReapSettings, names: &[String], reaped: &mut Reaped) {
-    if settings.is_dry {
-        reaped.pods.extend_from_slice(names);
-        return;
-    }
-    let deletions: Vec<_> = names
-        .iter()
-        .map(|name| {
-            let (client, name) = (client.clone(), name.clone());
-            let uri = format!("/api/v1/namespaces/{}/pods/{name}", settings.namespace);
-            tokio::spawn(async move {
-                let request = http::Request::delete(uri).body(Vec::new()).map_err(kube::Error::HttpError);
-                let deleted = match request {
-                    Ok(request) => client.request::<Value>(request).await.map(drop),
-                    Err(error) => Err(error),
-                };
-                (name, deleted)
-            })
-        })
-        .collect();
-    for deletion in deletions {
-        match deletion.await {
-            Ok((name, Ok(()))) => reaped.pods.push(name),
-            // somebody else has deleted it
-            Ok((name, Err(kube::Error::Api(status)))) if status.code == 404 => reaped.pods.push(name),
-            Ok((name, Err(error))) => reaped.failed.push((name, error.to_string())),
-            Err(error) => reaped.failed.push((String::new(), error.to_string())),
-        }
-    }
 }
 
 /// When a pod ended: the end of its first container, or its start if it has no containers. None if a container still

@@ -103,8 +103,8 @@ Engine or cluster cannot be reached";
 
 /// `pop reap`.
 pub(super) const REAP: &str = "\
-Exit codes: 0 success, 1 something could not be deleted, 2 invalid command line, 4 invalid settings, 14 the cluster or the
-service cannot be reached";
+Exit codes: 0 success, 1 something could not be deleted, 2 invalid command line, 4 invalid settings, 14 the cluster, the
+Engine or the service cannot be reached";
 
 /// `pop new`.
 pub(super) const NEW: &str =

@@ -71,7 +71,7 @@ pub(crate) struct ReapArgs {
     /// Delete what ended at least so many minutes ago [default: property pod.reap.age.minutes, else 1440]
     #[arg(long, value_name = "MINUTES")]
     pub(crate) age: Option<u64>,
-    /// Delete so many pods at the same time [default: property pod.reap.batch.size, else 50]
+    /// Delete so many pods or containers at the same time [default: property pod.reap.batch.size, else 50]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000))]
     pub(crate) batch: Option<u32>,
     /// Stop after so many minutes; at least one batch is deleted [default: property reaper.run.maxminutes, else 5]
@@ -83,8 +83,8 @@ pub(crate) struct ReapArgs {
     /// Print what would be deleted, and delete nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// Delete old agendas and their progress from the service at this address, such as http://127.0.0.1:7070, instead of pods;
-    /// POP_SERVICE_TOKEN needs the scope admin
+    /// Delete old agendas and their progress from the service at this address, such as http://127.0.0.1:7070, instead of pods
+    /// or, with `--on docker`, containers; POP_SERVICE_TOKEN needs the scope admin
     #[arg(long, value_name = "URL")]
     pub(crate) service: Option<String>,
     #[command(flatten)]

@@ -199,3 +199,51 @@ fn engine_without_an_init_still_runs_programs() {
     engine.call(&bench, "run a.json --on docker").ends(0);
     assert_eq!(docker::log(&bench, "a"), "ran\n");
 }
+
+#[test]
+fn reap_deletes_ended_containers_of_pop_and_no_others() {
+    let engine = Engine::new(&[]);
+    let bench = Bench::new();
+    let docker = |arguments: &[&str]| {
+        let ended =
+            Command::new("docker").args(["--host", &engine.address()]).args(arguments).output().unwrap();
+        assert!(ended.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&ended.stderr));
+        String::from_utf8(ended.stdout).unwrap()
+    };
+    let network = ["--network", "none"];
+    for (verb, name, label, command) in [
+        ("run", "foreign", "app=x", "true"),
+        ("run", "good", "pop.launchId=1", "true"),
+        ("create", "unused", "pop.launchId=3", "true"),
+        ("create", "running", "pop.launchId=4", "yes"),
+        ("create", "bad", "pop.launchId=2", "false"),
+    ] {
+        docker(&[&[verb, "--name", name, "--label", label], &network[..], &[IMAGE, command]].concat());
+    }
+    docker(&["start", "running", "bad"]);
+    docker(&["wait", "bad"]);
+    let reap = |options: &str| {
+        let mut lines: Vec<String> = engine
+            .call(&bench, &format!("reap --on docker {options}"))
+            .ends(0)
+            .stdout
+            .lines()
+            .map(str::to_owned)
+            .collect();
+        lines.sort();
+        lines
+    };
+    assert_eq!(reap("--age 60"), [""; 0]);
+    let would =
+        ["would delete container bad", "would delete container good", "would delete container unused"];
+    assert_eq!(reap("--age 0 --dry-run"), would);
+    // at least one batch is deleted, also without time
+    assert_eq!(reap("--age 0 --batch 1 --max-minutes 0").len(), 1);
+    assert_eq!(reap("--age 0").len(), 2);
+    let left = docker(&["ps", "--all", "--format", "{{.Names}}"]);
+    let mut left: Vec<&str> = left.lines().collect();
+    left.sort_unstable();
+    assert_eq!(left, ["foreign", "running"]);
+    let away = bench.call("reap --on docker").variable("DOCKER_HOST", "unix:///nowhere").ends(14);
+    assert!(away.stderr.contains("DOCKER_HOST"), "{}", away.stderr);
+}

@@ -38,7 +38,7 @@ fn help() {
       operator     Run a Kubernetes operator: that of Agendas, or one whose handler is a program
       serve        Serve agendas over HTTP: queue them, hand them to pullers, keep their progress
       pull         Take agendas from a service, and run each with an executor of its own
-      reap         Delete old pods of pop, or old agendas of a service
+      reap         Delete old pods or containers of pop, or old agendas of a service
       new          Create the files of a new handler or operator
       completions  Print a shell completion script, for example for `source <(pop completions bash)`
       man          Print the manual page, or write a page for each command

@@ -93,7 +93,16 @@ impl Api {
 
     /// Removes a container with its anonymous volumes, even if it runs.
     pub(super) async fn remove(&self, name: &str) -> Result<(), ApiError> {
-        match self.json(Method::DELETE, &format!("/containers/{name}?force=true&v=true"), None).await {
+        self.delete(name, "force=true&v=true").await
+    }
+
+    /// Removes a container with its anonymous volumes, unless it runs.
+    pub(super) async fn remove_ended(&self, name: &str) -> Result<(), ApiError> {
+        self.delete(name, "v=true").await
+    }
+
+    async fn delete(&self, name: &str, options: &str) -> Result<(), ApiError> {
+        match self.json(Method::DELETE, &format!("/containers/{name}?{options}"), None).await {
             Ok(_) | Err(ApiError::Refused { status: 404, .. }) => Ok(()),
             Err(error) => Err(error),
         }

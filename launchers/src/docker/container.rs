@@ -25,6 +25,16 @@ impl Container {
         is_over.then(|| self.0["State"]["ExitCode"].as_i64().unwrap_or(0))
     }
 
+    /// When the program ended; for a container that was never started, when it was created. `None` if it runs.
+    pub(super) fn ended_at(&self) -> Option<&str> {
+        let time = match (self.exit_code(), self.has_begun()) {
+            (Some(_), _) => &self.0["State"]["FinishedAt"],
+            (None, false) => &self.0["Created"],
+            (None, true) => return None,
+        };
+        time.as_str()
+    }
+
     /// Whether the container ran out of memory, as far as the Engine knows.
     pub(super) fn is_out_of_memory(&self) -> bool {
         self.is("OOMKilled")
@@ -100,7 +110,10 @@ mod tests {
             (Container::default(), false, None),
         ] {
             assert_eq!((container.has_begun(), container.exit_code()), (has_begun, code), "{container:?}");
+            assert_eq!(container.ended_at(), code.map(|_| then), "{container:?}");
         }
+        let unused = Container(json!({"Created": then, "State": {"StartedAt": never, "FinishedAt": never}}));
+        assert_eq!(unused.ended_at(), Some(then));
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod config_map;
 mod connection;
 mod container;
 mod credentials;
+mod ended;
 mod engine;
 mod error;
 mod failure;
@@ -25,4 +26,5 @@ mod variables;
 mod verdict;
 
 pub use body::container_body;
+pub use ended::{EndedContainer, EndedContainers};
 pub use launcher::DockerLauncher;
