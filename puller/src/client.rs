@@ -67,9 +67,7 @@ impl ServiceClient {
         if !matches!(uri.scheme_str(), Some("http" | "https")) {
             return Err(failed("it must begin with http:// or https://".to_owned()));
         }
-        let mut config = Config::new(uri);
-        config.default_retry = false;
-        config.connect_timeout = Some(ANSWER);
+        let mut config = plain_config(uri);
         // the wait of a request is longer than any pause within an answer
         config.read_timeout = None;
         config.auth_info.token = token.map(|token| token.to_owned().into());
@@ -173,15 +171,23 @@ pub async fn post(url: &str, headers: &[(&'static str, String)], body: String) -
     let mut origin = uri.into_parts();
     origin.path_and_query = Some(http::uri::PathAndQuery::from_static("/"));
     let origin = http::Uri::from_parts(origin).map_err(|error| format!("`{url}` is no address: {error}"))?;
-    let mut config = Config::new(origin);
-    config.default_retry = false;
-    config.connect_timeout = Some(ANSWER);
-    let client = Client::try_from(config).map_err(|error| error.to_string())?;
+    let client = Client::try_from(plain_config(origin)).map_err(|error| error.to_string())?;
     let request =
         headers.iter().fold(Request::post(path), |request, (name, value)| request.header(*name, value));
     let request = request.body(Body::from(body.into_bytes())).map_err(|error| error.to_string())?;
     let answer = client.send(request).await.map_err(|error| with_causes(&error))?;
     Ok(answer.status().as_u16())
+}
+
+/// Settings of a client that does not retry by itself.
+fn plain_config(uri: http::Uri) -> Config {
+    let has_tls = uri.scheme_str() != Some("http");
+    let mut config = Config::new(uri);
+    // without TLS no certificate is read: a small image has none
+    config.root_cert = (!has_tls).then(Vec::new);
+    config.default_retry = false;
+    config.connect_timeout = Some(ANSWER);
+    config
 }
 
 fn with_causes(error: &dyn std::error::Error) -> String {

@@ -7,8 +7,10 @@ use crate::client::{ClientError, ServiceClient};
 use crate::executor::{AfterEnd, ExecutorProgram};
 use crate::health::Health;
 use crate::pulled::{Lease, PulledAgenda};
+use pop_contract::Exit;
 use pop_launchers::{LaunchEnd, LaunchEvent, LaunchId, LaunchUpdate};
 use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -58,12 +60,14 @@ pub struct Puller {
     has_warned: bool,
     events: (mpsc::Sender<LaunchUpdate>, mpsc::Receiver<LaunchUpdate>),
     losses: (mpsc::UnboundedSender<LaunchId>, mpsc::UnboundedReceiver<LaunchId>),
+    last_reports: (mpsc::UnboundedSender<LastReport>, mpsc::UnboundedReceiver<LastReport>),
     reports: Vec<JoinHandle<()>>,
 }
 
 struct Running {
     lease: Lease,
     agenda: String,
+    log: Option<PathBuf>,
     /// Renews the lease until it is aborted.
     renewal: Option<JoinHandle<()>>,
     is_stopped: bool,
@@ -76,6 +80,9 @@ impl Drop for Running {
         }
     }
 }
+
+/// Whether the last report of an executor arrived; if not, the agenda.
+type LastReport = Result<(), String>;
 
 /// Phases of a puller's end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,6 +118,7 @@ impl Puller {
             has_warned: false,
             events: mpsc::channel(256),
             losses: mpsc::unbounded_channel(),
+            last_reports: mpsc::unbounded_channel(),
             reports: Vec::new(),
         }
     }
@@ -144,6 +152,7 @@ impl Puller {
                 }
                 Some(update) = self.events.1.recv() => self.on_launch_event(update),
                 Some(id) = self.losses.1.recv() => self.on_lease_lost(id),
+                Some(report) = self.last_reports.1.recv() => self.on_last_report(report),
                 Some(_) = stop.recv() => phase = self.next_phase(phase),
                 () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => {
                     phase = self.next_phase(phase);
@@ -185,14 +194,20 @@ impl Puller {
         self.pause = (self.pause * 2).min(self.settings.wait.max(FIRST_PAUSE));
     }
 
-    /// An executor has ended. If it was lost, the next one is not started at once.
-    fn slow_down(&mut self, after: &AfterEnd) {
-        if matches!(after, AfterEnd::Lost(_)) {
-            self.pause_until = Instant::now() + self.setback;
-            self.setback = (self.setback * 2).min(self.settings.wait.max(FIRST_PAUSE));
-        } else {
-            self.setback = FIRST_PAUSE;
+    fn on_last_report(&mut self, report: LastReport) {
+        match report {
+            Ok(()) => self.setback = FIRST_PAUSE,
+            Err(agenda) => {
+                (self.say)(&format!("warning: agenda {agenda}: {NOT_REPORTED}"));
+                self.slow_down();
+            }
         }
+    }
+
+    /// An executor was lost, so the next one is not started at once.
+    fn slow_down(&mut self) {
+        self.pause_until = Instant::now() + self.setback;
+        self.setback = (self.setback * 2).min(self.settings.wait.max(FIRST_PAUSE));
     }
 
     fn start_all(&mut self, agendas: Vec<PulledAgenda>, is_working: bool) {
@@ -205,7 +220,7 @@ impl Puller {
             if is_working {
                 self.start(&pulled);
             } else {
-                self.report_end(pulled.lease, AfterEnd::HandBack);
+                self.report_end(pulled.ids.agenda, pulled.lease, AfterEnd::HandBack);
             }
         }
         self.health.running(self.running.len());
@@ -219,12 +234,17 @@ impl Puller {
                 (self.say)(&format!("agenda {}: starts", pulled.ids.agenda));
                 let renewal = self.renewal(id, &pulled.lease);
                 let (lease, agenda) = (pulled.lease.clone(), pulled.ids.agenda.clone());
-                self.running.insert(id, Running { lease, agenda, renewal, is_stopped: false });
+                let log = order.log.clone();
+                self.running.insert(id, Running { lease, agenda, log, renewal, is_stopped: false });
                 self.program.launcher.launch(id, order, &self.events.0);
             }
             Err(failure) => {
                 (self.say)(&format!("agenda {}: {}", pulled.ids.agenda, failure.message));
-                self.report_end(pulled.lease.clone(), AfterEnd::Lost(failure.message));
+                self.report_end(
+                    pulled.ids.agenda.clone(),
+                    pulled.lease.clone(),
+                    AfterEnd::Lost(failure.message),
+                );
             }
         }
     }
@@ -255,10 +275,8 @@ impl Puller {
             LaunchEvent::Ended(ended) => self.on_end(id, &ended),
             LaunchEvent::Lost => {
                 if let Some(running) = self.running.remove(&id) {
-                    self.report_end(
-                        running.lease.clone(),
-                        AfterEnd::Lost("the executor cannot be found".to_owned()),
-                    );
+                    let after = AfterEnd::Lost("the executor cannot be found".to_owned());
+                    self.report_end(running.agenda.clone(), running.lease.clone(), after);
                 }
             }
             LaunchEvent::Notice(words) => (self.say)(&words),
@@ -278,13 +296,13 @@ impl Puller {
             after = AfterEnd::HandBack;
         }
         let words = match &after {
-            AfterEnd::Nothing => "has ended".to_owned(),
+            AfterEnd::Nothing => end_of(ended, running.log.as_deref()),
             AfterEnd::HandBack => "was stopped; it is given back".to_owned(),
             AfterEnd::Lost(why) => format!("lost its executor: {why}"),
             AfterEnd::Fail { message, .. } => message.clone(),
         };
         (self.say)(&format!("agenda {}: {words}", running.agenda));
-        self.report_end(running.lease.clone(), after);
+        self.report_end(running.agenda.clone(), running.lease.clone(), after);
         self.health.running(self.running.len());
     }
 
@@ -298,20 +316,30 @@ impl Puller {
     }
 
     /// Reports to the service what became of an agenda, in the background.
-    fn report_end(&mut self, lease: Lease, after: AfterEnd) {
-        self.slow_down(&after);
+    fn report_end(&mut self, agenda: String, lease: Lease, after: AfterEnd) {
+        if matches!(after, AfterEnd::Lost(_)) {
+            self.slow_down();
+        }
         if lease.length.is_none() && !matches!(after, AfterEnd::Fail { .. }) {
             // a service without leases takes nothing back
             return;
         }
-        let client = self.client.clone();
+        let (client, last_reports) = (self.client.clone(), self.last_reports.0.clone());
         self.reports.retain(|report| !report.is_finished());
         self.reports.push(tokio::spawn(async move {
             let mut pause = FIRST_PAUSE;
             for _ in 0..REPORT_ATTEMPTS {
                 let answer = match &after {
                     AfterEnd::Nothing => match client.give_back(&lease, Some(NOT_REPORTED)).await {
-                        Err(error) if error.is_lease_lost() => Ok(()),
+                        // the service has taken the last report
+                        Err(error) if error.is_lease_lost() => {
+                            last_reports.send(Ok(())).ok();
+                            return;
+                        }
+                        Ok(()) => {
+                            last_reports.send(Err(agenda)).ok();
+                            return;
+                        }
                         answer => answer,
                     },
                     AfterEnd::HandBack => client.give_back(&lease, None).await,
@@ -343,7 +371,8 @@ impl Puller {
             Phase::Working => {
                 if !self.running.is_empty() {
                     let (count, seconds) = (self.running.len(), self.settings.drain.as_secs());
-                    (self.say)(&format!("stopping: waits up to {seconds} s for {count} executors"));
+                    let executors = if count == 1 { "executor" } else { "executors" };
+                    (self.say)(&format!("stopping: waits up to {seconds} s for {count} {executors}"));
                 }
                 Phase::Draining(Instant::now() + self.settings.drain)
             }
@@ -363,6 +392,15 @@ impl Puller {
             running.is_stopped = true;
             self.program.launcher.stop(*id, force);
         }
+    }
+}
+
+/// How an executor ended by itself. Who wants to know more reads its log.
+fn end_of(ended: &LaunchEnd, log: Option<&Path>) -> String {
+    match (&ended.exit, log) {
+        (Ok(Exit::Code(0)), _) | (_, None) => "has ended".to_owned(),
+        (Ok(exit), Some(log)) => format!("has ended with {exit}; log: {}", log.display()),
+        (Err(failure), Some(log)) => format!("has ended: {}; log: {}", failure.message, log.display()),
     }
 }
 

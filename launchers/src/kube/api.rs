@@ -25,6 +25,10 @@ pub async fn client(cluster: &Cluster) -> Result<(Client, String), Failure> {
         Some(url) => of_address(url, cluster).await.map_err(|error| unknown(error.to_string()))?,
         None => Config::infer().await.map_err(|error| unknown(error.to_string()))?,
     };
+    if config.cluster_url.scheme_str() == Some("http") {
+        // without TLS no certificate is read: a small image has none
+        config.root_cert.get_or_insert_default();
+    }
     // this module retries by itself, with a deadline
     config.default_retry = false;
     config.connect_timeout = Some(Duration::from_secs(20));
