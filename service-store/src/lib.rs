@@ -11,6 +11,8 @@ mod postgres;
 mod sql;
 mod sqlite;
 mod store;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 
 pub use store::{Store, StoreError};
 

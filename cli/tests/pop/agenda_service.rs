@@ -1,22 +1,25 @@
 //! `pop serve` and `pop pull`: the whole circle on one machine, also when its processes are killed.
 
 use crate::bench::{Bench, PATIENCE};
+use crate::docker;
 use crate::kubernetes::Cluster;
 use crate::running::Running;
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
 use kube::api::PostParams;
 use kube::runtime::wait::await_condition;
+use pop_service_store::testing::PostgresServer;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// A service at an address.
-struct Client(SocketAddr);
+/// A service at an address, with a header for each request, which may be empty.
+struct Client(SocketAddr, String);
 
 impl Client {
     /// Sends a request; none if there is no answer.
@@ -26,7 +29,8 @@ impl Client {
         let body = if body.is_null() { String::new() } else { body.to_string() };
         let head = format!(
             "{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-type: application/json\r\n\
-             content-length: {}\r\n\r\n",
+             {}content-length: {}\r\n\r\n",
+            self.1,
             body.len()
         );
         stream.write_all(format!("{head}{body}").as_bytes()).ok()?;
@@ -73,7 +77,7 @@ fn serve(bench: &Bench, options: &str) -> (Running, Client) {
     let running = bench.call(&format!("serve --output json {options}")).spawn();
     let line: Value = serde_json::from_str(&running.line()).unwrap();
     let address = line["address"].as_str().unwrap().strip_prefix("http://").unwrap().parse().unwrap();
-    (running, Client(address))
+    (running, Client(address, String::new()))
 }
 
 /// An agenda whose operations append to `ran`; the second reads the first.
@@ -209,14 +213,27 @@ fn successes(bench: &Bench) -> HashMap<(String, u64), usize> {
 
 #[test]
 fn kills_of_service_pullers_and_executors_lose_and_repeat_nothing() {
+    eprintln!("killed: service, pullers, executors: {:?}", &survive_kills(None)[..3]);
+}
+
+#[cfg(feature = "postgres")]
+#[test]
+fn kills_of_postgres_too_lose_and_repeat_nothing() {
+    let killed = survive_kills(Some(PostgresServer::start()));
+    eprintln!("killed: service, pullers, executors, database: {killed:?}");
+}
+
+/// Kills processes of the whole circle at random, and the database server if there is one. Returns how many of each.
+fn survive_kills(mut database: Option<PostgresServer>) -> [usize; 4] {
     const OPERATIONS: usize = 3;
     // `CHAOS_KILLS=200 CHAOS_AGENDAS=60` tries more
     let number = |name: &str, default| std::env::var(name).map_or(default, |text| text.parse().unwrap());
     let (kills, agendas): (usize, usize) = (number("CHAOS_KILLS", 9), number("CHAOS_AGENDAS", 6));
     let mut chance = Chance(number("CHAOS_SEED", 1) as u64);
     let bench = Bench::new();
-    let (mut serving, client) = serve(&bench, "--listen 127.0.0.1:0 --lease 1");
-    let service_options = format!("--listen {} --lease 1", client.0);
+    let store = database.as_ref().map_or_else(String::new, |server| format!("--postgres {}", server.url()));
+    let (mut serving, client) = serve(&bench, &format!("--listen 127.0.0.1:0 --lease 1 {store}"));
+    let service_options = format!("--listen {} --lease 1 {store}", client.0);
     let pull = format!(
         "pull --pull-lease 1 --limit 2 --wait 1 --service http://{}/pop/resourcepool/service",
         client.0
@@ -233,18 +250,22 @@ fn kills_of_service_pullers_and_executors_lose_and_repeat_nothing() {
         let agenda = json!({"title": name, "params": {"maximumAttempts": 20}, "operations": operations});
         client.ask("POST", "/v1/agendas", &agenda);
     }
-    let mut killed = [0; 3];
+    let mut killed = [0; 4];
     for _ in 0..kills {
         std::thread::sleep(Duration::from_millis(100 + 100 * chance.below(5) as u64));
-        let what = chance.below(3);
-        match what {
-            0 => {
+        let what = chance.below(if database.is_some() { 4 } else { 3 });
+        match (what, &mut database) {
+            (0, _) => {
                 serving.crash();
                 serving = serve(&bench, &service_options).0;
             }
-            1 => {
+            (1, _) => {
                 let at = chance.below(pullers.len());
                 std::mem::replace(&mut pullers[at], bench.call(&pull).spawn()).crash();
+            }
+            (3, Some(server)) => {
+                server.crash();
+                server.restart();
             }
             _ => {
                 let running = executors(&bench);
@@ -259,10 +280,6 @@ fn kills_of_service_pullers_and_executors_lose_and_repeat_nothing() {
         killed[what] += 1;
     }
     let outcomes = client.outcomes(agendas);
-    eprintln!(
-        "killed: service {}, pullers {}, executors {}; {agendas} agendas",
-        killed[0], killed[1], killed[2]
-    );
     for progress in outcomes.values() {
         assert_eq!(progress["processingStateMessage"], "succeeded", "{progress:#}");
         let operations = progress["operationProgress"].as_array().unwrap();
@@ -271,10 +288,16 @@ fn kills_of_service_pullers_and_executors_lose_and_repeat_nothing() {
             "{progress:#}"
         );
     }
-    assert_eq!(outcomes.len(), agendas);
     let seen = successes(&bench);
     assert_eq!(seen.len(), agendas * OPERATIONS, "{seen:?}");
     assert!(seen.values().all(|count| *count == 1), "{seen:?}");
+    // the audit log agrees with the store: what was answered is in both
+    let audit = bench.read(".pop/service/audit.jsonl");
+    let entries: Vec<Value> = audit.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let created = |entry: &&Value| entry["call"] == "create" && entry["status"] == 201;
+    assert_eq!(entries.iter().filter(created).count(), agendas);
+    let is_report = |entry: &&Value| entry["call"] == "report" && entry["status"] == 200;
+    assert!(entries.iter().filter(is_report).count() >= agendas);
     for puller in pullers {
         puller.signal(Signal::TERM);
         puller.ends(0);
@@ -282,6 +305,7 @@ fn kills_of_service_pullers_and_executors_lose_and_repeat_nothing() {
     serving.signal(Signal::TERM);
     serving.ends(0);
     assert_eq!(executors(&bench), Vec::<i32>::new());
+    killed
 }
 
 #[test]
@@ -356,6 +380,44 @@ fn executors_are_pods_with_labels_and_report_to_the_service() {
         (&labels["pop.insightId"], &labels["pop.resourcePoolId"]),
         (&json!("default"), &json!("default"))
     );
+    puller.signal(Signal::TERM);
+    puller.ends(0);
+    serving.signal(Signal::TERM);
+    serving.ends(0);
+}
+
+#[test]
+fn executors_are_containers_and_report_to_the_service_with_a_token() {
+    docker::engine();
+    let bench = Bench::new();
+    let issued = bench.pop(0, "serve --issue-token all=admin").stdout;
+    // where containers reach this machine
+    let gateway = "{{(index .IPAM.Config 0).Gateway}}";
+    let gateway = docker::docker(&["network", "inspect", "bridge", "--format", gateway]);
+    let (serving, mut client) = serve(&bench, &format!("--listen {gateway}:0"));
+    client.1 = format!("authorization: Bearer {}\r\n", issued.trim());
+    let service = format!("http://{}/pop/resourcepool/service", client.0);
+    let pop = Path::new(env!("CARGO_BIN_EXE_pop"));
+    // pop of this machine with its libraries, in an image that has none
+    let of_host = |path: &str| json!({"path": path, "readOnly": true});
+    let folders = [pop.parent().unwrap().to_str().unwrap(), "/lib64", "/lib"];
+    let folders: Vec<Value> =
+        folders.into_iter().filter(|path| Path::new(path).exists()).map(of_host).collect();
+    let arguments = json!([pop, "run", "--launch-type", "local", "--on", "local", "--runs", "/tmp/runs"]);
+    let registry = json!({"basePodConfig": {"reapCompletedPods": true}, "executor": {"configMapName": "x", "properties": {"agenda.progress.url": service},
+        "podConfig": {"imageName": docker::IMAGE, "namePrefix": "pop-executor-", "arguments": arguments, "hostPaths": folders, "configMapSettings": []}}});
+    bench.write("registry.json", registry.to_string());
+    let where_it_runs = json!({"title": "w", "operations": [
+        {"name": "a", "type": "exec", "payload": {"command": ["ls", "/bin/busybox"], "capture": "text"}},
+        {"name": "b", "type": "exec", "payload": {"command": ["echo", "@<a.out::/stdout>"], "capture": "text"}}]});
+    client.ask("POST", "/v1/agendas", &where_it_runs);
+    let pull = format!("pull --on docker --service {service} --registry registry.json");
+    let puller = bench.call(&pull).variable("POP_SERVICE_TOKEN", issued.trim()).spawn();
+    let outcomes = client.outcomes(1);
+    let progress = outcomes.values().next().unwrap();
+    assert_eq!(progress["processingStateMessage"], "succeeded", "{progress:#}");
+    let result = json!(r#"{"exitCode":0,"stdout":"/bin/busybox"}"#);
+    assert_eq!(progress["operationProgress"][1]["resultPayload"], result, "{progress:#}");
     puller.signal(Signal::TERM);
     puller.ends(0);
     serving.signal(Signal::TERM);
