@@ -9,6 +9,7 @@ use crate::reply::{Refusal, render};
 use crate::route::{self, Interface, NoCall};
 use crate::scope::Scope;
 use crate::timers::{SendWebhook, deliver, run_schedules};
+use crate::tls::Tls;
 use crate::uri::{decoded, parameters};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::{Body as _, Bytes, Incoming};
@@ -22,10 +23,11 @@ use pop_service_store::Store;
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{sleep, timeout};
 
@@ -42,6 +44,10 @@ const DRAIN: Duration = Duration::from_secs(5);
 pub struct ServerSettings {
     /// Address to listen on.
     pub listen: SocketAddr,
+    /// TLS of that address; none: plain HTTP.
+    pub tls: Option<Tls>,
+    /// Whether the server also listens with plain HTTP on a free port of this machine.
+    pub listens_locally: bool,
     /// Whether each request needs a token, also from this machine.
     pub needs_token: bool,
     /// Longest body, in bytes.
@@ -83,6 +89,8 @@ pub enum ServerError {
 pub struct AgendaServer {
     shared: Arc<Shared>,
     listener: TcpListener,
+    tls: Option<Tls>,
+    local: Option<TcpListener>,
     address: SocketAddr,
 }
 
@@ -113,6 +121,13 @@ impl AgendaServer {
         let failed = |source| ServerError::Listen { address: listen, source };
         let listener = TcpListener::bind(listen).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
+        let local = if settings.listens_locally {
+            let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+            let failed = |source| ServerError::Listen { address, source };
+            Some(TcpListener::bind(address).await.map_err(failed)?)
+        } else {
+            None
+        };
         let shared = Shared {
             desk,
             needs_token: needs_token || is_open,
@@ -122,7 +137,7 @@ impl AgendaServer {
             audit: settings.audit.map(Mutex::new),
             send_webhook: settings.send_webhook,
         };
-        Ok(Self { shared: Arc::new(shared), listener, address })
+        Ok(Self { shared: Arc::new(shared), listener, tls: settings.tls, local, address })
     }
 
     /// The address with the port.
@@ -130,41 +145,69 @@ impl AgendaServer {
         self.address
     }
 
+    /// The address of plain HTTP on this machine.
+    pub fn local_address(&self) -> Option<SocketAddr> {
+        self.local.as_ref()?.local_addr().ok()
+    }
+
     /// Serves until `stop` ends, then finishes requests in hand.
     pub async fn serve(self, stop: impl Future<Output = ()>) {
-        let Self { shared, listener, .. } = self;
+        let Self { shared, listener, tls, local, .. } = self;
         let timers = {
             let shared = Arc::clone(&shared);
             tokio::spawn(async move { shared.run_timers().await })
         };
         let closing = watch::Sender::new(false);
         let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
-        let mut stop = std::pin::pin!(stop);
-        loop {
-            let place = tokio::select! {
-                () = &mut stop => break,
-                place = Arc::clone(&places).acquire_owned() => place,
+        let accept = |listener, tls| accept(listener, tls, &shared, &places, &closing);
+        let all = async {
+            let local = async {
+                match local {
+                    Some(local) => accept(local, None).await,
+                    None => std::future::pending().await,
+                }
             };
-            let accepted = tokio::select! {
-                () = &mut stop => break,
-                accepted = listener.accept() => accepted,
-            };
-            let Ok((stream, peer)) = accepted else {
-                // out of file descriptors: wait until other connections end
-                sleep(Duration::from_millis(50)).await;
-                continue;
-            };
-            let (shared, closing) = (Arc::clone(&shared), closing.subscribe());
-            tokio::spawn(async move {
-                connection(shared, stream, peer, closing).await;
-                drop(place);
-            });
+            tokio::join!(accept(listener, tls), local)
+        };
+        tokio::select! {
+            () = stop => {}
+            _ = all => {}
         }
-        drop(listener);
         shared.desk.stop();
         closing.send_replace(true);
         timeout(DRAIN, places.acquire_many(MOST_CONNECTIONS as u32)).await.map(drop).ok();
         timers.abort();
+    }
+}
+
+/// Accepts connections for ever.
+async fn accept(
+    listener: TcpListener,
+    tls: Option<Tls>,
+    shared: &Arc<Shared>,
+    places: &Arc<Semaphore>,
+    closing: &watch::Sender<bool>,
+) {
+    loop {
+        let place = Arc::clone(places).acquire_owned().await;
+        let Ok((stream, peer)) = listener.accept().await else {
+            // out of file descriptors: wait until other connections end
+            sleep(Duration::from_millis(50)).await;
+            continue;
+        };
+        stream.set_nodelay(true).ok();
+        let (shared, closing, tls) = (Arc::clone(shared), closing.subscribe(), tls.clone());
+        tokio::spawn(async move {
+            match tls {
+                None => connection(shared, stream, peer, closing).await,
+                Some(Tls(acceptor)) => {
+                    if let Ok(Ok(stream)) = timeout(READ_TIMEOUT, acceptor.accept(stream)).await {
+                        connection(shared, stream, peer, closing).await;
+                    }
+                }
+            }
+            drop(place);
+        });
     }
 }
 
@@ -192,11 +235,10 @@ pub async fn admit_token(
 
 async fn connection(
     shared: Arc<Shared>,
-    stream: TcpStream,
+    stream: impl AsyncRead + AsyncWrite + Unpin,
     peer: SocketAddr,
     mut closing: watch::Receiver<bool>,
 ) {
-    stream.set_nodelay(true).ok();
     let service = service_fn(move |request| {
         let shared = Arc::clone(&shared);
         async move { Ok::<_, Infallible>(shared.answer(request, peer).await) }

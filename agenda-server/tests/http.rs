@@ -38,6 +38,8 @@ impl Served {
         let store = Store::sqlite(&folder.path().join("pop.db")).unwrap();
         let mut settings = ServerSettings {
             listen: "127.0.0.1:0".parse().unwrap(),
+            tls: None,
+            listens_locally: false,
             needs_token: false,
             longest_body: 64 * 1024,
             rate: 10_000,
@@ -423,6 +425,8 @@ async fn a_service_open_to_the_network_needs_tokens() {
     let store = Store::sqlite(&folder.path().join("pop.db")).unwrap();
     let settings = ServerSettings {
         listen: "0.0.0.0:0".parse().unwrap(),
+        tls: None,
+        listens_locally: false,
         needs_token: false,
         longest_body: 1,
         rate: 1,

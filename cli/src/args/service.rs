@@ -13,6 +13,12 @@ pub(crate) struct ServeArgs {
     /// Listen here; any other address than one of this machine alone needs tokens
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:7070")]
     pub(crate) listen: SocketAddr,
+    /// Serve HTTPS with this certificate: a PEM file with the chain, the certificate of the service first
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub(crate) tls_certificate: Option<PathBuf>,
+    /// Private key of the certificate, a PEM file
+    #[arg(long, value_name = "FILE", requires = "tls_certificate")]
+    pub(crate) tls_key: Option<PathBuf>,
     /// Folder of the service: database, audit log, logs of executors
     #[arg(long, value_name = "DIR", default_value = ".pop/service")]
     pub(crate) data: PathBuf,

@@ -8,8 +8,8 @@ use crate::error::{CommandError, Kind};
 use crate::launch_data::{launch_data, surroundings, text_files};
 use crate::ui;
 use pop_agenda_server::{
-    AgendaCheck, AgendaServer, AuditLog, Scope, ServerError, ServerSettings, WebhookRequest, admit_token,
-    issue_token,
+    AgendaCheck, AgendaServer, AuditLog, Scope, ServerError, ServerSettings, Tls, TlsError, WebhookRequest,
+    admit_token, issue_token,
 };
 use pop_assembly::{KnownHandlers, TextFaults};
 use pop_document::Fault;
@@ -52,8 +52,18 @@ pub(crate) fn serve(args: &ServeArgs) -> Result<u8, CommandError> {
     let launch = launch_data(&args.puller.launch, StrictArg::default())?;
     let check = check(args)?;
     let audit = args.data.join("audit.jsonl");
+    let tls = match (&args.tls_certificate, &args.tls_key) {
+        (Some(certificate), Some(key)) => {
+            Some(Tls::read(certificate, key).map_err(|error| unusable_tls(&error))?)
+        }
+        _ => None,
+    };
+    let scheme = if tls.is_some() { "https" } else { "http" };
     let settings = ServerSettings {
         listen: args.listen,
+        // the certificate names another host than this machine
+        listens_locally: tls.is_some() && args.with_puller,
+        tls,
         needs_token: args.require_token,
         longest_body: usize::try_from(args.max_body).unwrap_or(usize::MAX),
         rate: args.rate,
@@ -70,7 +80,8 @@ pub(crate) fn serve(args: &ServeArgs) -> Result<u8, CommandError> {
     let (signals, mut stop) = mpsc::unbounded_channel();
     hear_signals(signals)?;
     let puller = if args.with_puller {
-        let service = format!("http://{}/pop/resourcepool/service", reachable(address));
+        let local = server.local_address().unwrap_or_else(|| reachable(address));
+        let service = format!("http://{local}/pop/resourcepool/service");
         let token = if args.require_token || !address.ip().is_loopback() {
             let issued = runtime.block_on(issue_token(store, "the puller of this service", &[Scope::Pull]));
             Some(issued.map_err(|error| CommandError::new(Kind::Internal, error.to_string()))?)
@@ -86,10 +97,10 @@ pub(crate) fn serve(args: &ServeArgs) -> Result<u8, CommandError> {
         Output::Json => {
             ui::print(&format!(
                 "{}\n",
-                json!({"address": format!("http://{address}"), "pid": std::process::id()})
+                json!({"address": format!("{scheme}://{address}"), "pid": std::process::id()})
             ));
         }
-        Output::Text => ui::say(&format!("serving agendas on http://{address}; end it with Ctrl-C")),
+        Output::Text => ui::say(&format!("serving agendas on {scheme}://{address}; end it with Ctrl-C")),
     }
     runtime.block_on(async {
         let (ended, end) = oneshot::channel::<()>();
@@ -106,6 +117,15 @@ pub(crate) fn serve(args: &ServeArgs) -> Result<u8, CommandError> {
         serving.await.ok();
     });
     Ok(0)
+}
+
+fn unusable_tls(error: &TlsError) -> CommandError {
+    let reason = match error {
+        TlsError::Pair(source) => format!("{error}: {source}"),
+        TlsError::File { .. } => error.to_string(),
+    };
+    CommandError::new(Kind::Registry, reason)
+        .hint("`--tls-certificate` and `--tls-key` are PEM files, as `openssl req -x509 -nodes` makes them")
 }
 
 /// An address at which this machine reaches a listener.

@@ -423,3 +423,61 @@ fn executors_are_containers_and_report_to_the_service_with_a_token() {
     serving.signal(Signal::TERM);
     serving.ends(0);
 }
+
+#[test]
+fn the_service_speaks_tls_with_its_clients_and_pullers() {
+    let bench = Bench::new();
+    let run = |program: &str, arguments: &str| {
+        let mut command = std::process::Command::new(program);
+        command.args(arguments.split_whitespace()).current_dir(bench.path(""));
+        let ended = command.output().unwrap();
+        assert!(ended.status.success(), "{program}: {}", String::from_utf8_lossy(&ended.stderr));
+        String::from_utf8(ended.stdout).unwrap()
+    };
+    run(
+        "openssl",
+        "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost -addext subjectAltName=DNS:localhost \
+         -addext basicConstraints=critical,CA:FALSE -keyout key.pem -out certificate.pem",
+    );
+    let refused = bench.pop(4, "serve --tls-certificate key.pem --tls-key key.pem");
+    assert!(refused.stderr.contains("cannot read the certificate `key.pem`"), "{}", refused.stderr);
+    bench.write("agenda.json", agenda("x").to_string());
+    for with_puller in [true, false] {
+        let option = if with_puller { "--with-puller" } else { "" };
+        let files = "--tls-certificate certificate.pem --tls-key key.pem";
+        let serving =
+            bench.call(&format!("serve --output json --listen 127.0.0.1:0 {files} {option}")).spawn();
+        let line: Value = serde_json::from_str(&serving.line()).unwrap();
+        let address = line["address"].as_str().unwrap().strip_prefix("https://127.0.0.1:").unwrap();
+        let service = format!("https://localhost:{address}");
+        let curl = |options: &str| run("curl", &format!("-sS --fail --cacert certificate.pem {options}"));
+        // a client without TLS gets no answer
+        assert!(
+            Client(format!("127.0.0.1:{address}").parse().unwrap(), String::new())
+                .send("GET", "/healthz", &Value::Null)
+                .is_none()
+        );
+        let header = "-H content-type:application/json";
+        let created = curl(&format!("{header} -d @agenda.json {service}/v1/agendas"));
+        let created: Value = serde_json::from_str(&created).unwrap();
+        let puller = (!with_puller).then(|| {
+            let pull = format!("pull --service {service}/pop/resourcepool/service");
+            bench.call(&pull).variable("SSL_CERT_FILE", "certificate.pem").spawn()
+        });
+        let progress = format!("{service}/v1/agenda-progress/{}", created["progressId"].as_str().unwrap());
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let now: Value = serde_json::from_str(&curl(&progress)).unwrap();
+            if now["processingState"] == "COMPLETE" {
+                assert_eq!(now["processingStateMessage"], "succeeded", "{now:#}");
+                break;
+            }
+            assert!(Instant::now() < until, "{now:#}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        for process in puller.into_iter().chain([serving]) {
+            process.signal(Signal::TERM);
+            process.ends(0);
+        }
+    }
+}
