@@ -95,7 +95,7 @@ fn faulty_edit_leaves_the_run_as_it_is() {
     world.pod("a-g1-2", |pod| report(pod, "succeeded", 0));
     world.settle();
     assert_eq!((world.names("Pod"), world.names("ConfigMap")), (vec!["a-g1-2"], vec!["a-g1"]));
-    // the faults count for who waits, the outcome of the run stays on record
+    // the phase shows the faults, and the outcome of the run stays on record
     assert_eq!((world.status("phase"), world.status("outcome")), (&json!("Invalid"), &json!("succeeded")));
     assert_eq!((world.condition("Complete"), world.condition("Succeeded")), ("True", "False"));
     // an edit back is the same run, which is not repeated

@@ -1,7 +1,8 @@
 //! `pop handler serve`: serves a handler to callers outside of a run.
 
-use super::go::{event_loop, processors};
+use super::go::event_loop;
 use super::handler_program::{ProgramSource, handler_program, program_mark};
+use super::machine::processors;
 use super::signals::hear_signals;
 use crate::args::{HandlerServeArgs, Output};
 use crate::error::{CommandError, Kind};

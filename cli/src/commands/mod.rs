@@ -16,6 +16,7 @@ mod handler_serve;
 mod handlers;
 mod inputs;
 mod logs;
+mod machine;
 mod man;
 mod manifests;
 mod new;
