@@ -19,6 +19,7 @@ mod logs;
 mod machine;
 mod man;
 mod manifests;
+mod metrics_server;
 mod new;
 mod operation_words;
 mod operator;
