@@ -3,6 +3,7 @@
 use crate::call::{Call, View};
 use crate::check::AgendaCheck;
 use crate::clock::{SystemIds, now};
+use crate::metrics::Metrics;
 use crate::reply::{Refusal, Reply};
 use crate::scope::Scope;
 use crate::token;
@@ -38,7 +39,7 @@ pub(crate) struct Caller {
 
 /// The service with its store.
 pub(crate) struct Desk {
-    store: Store,
+    pub(crate) store: Store,
     ids: SystemIds,
     rules: Rules,
     check: AgendaCheck,
@@ -53,6 +54,8 @@ pub(crate) struct Desk {
     /// Changes of the times of schedules and deliveries.
     timers: watch::Sender<u64>,
     stop: watch::Sender<bool>,
+    /// Counts of this process.
+    pub(crate) metrics: Metrics,
 }
 
 impl Desk {
@@ -69,6 +72,7 @@ impl Desk {
             earlier_end: Notify::new(),
             timers: watch::Sender::default(),
             stop: watch::Sender::new(false),
+            metrics: Metrics::default(),
         }
     }
 
@@ -89,7 +93,7 @@ impl Desk {
             let value = perform(&mut service)?;
             Ok((value, service.into_effects()))
         });
-        let (value, effects) = performed.await?;
+        let (value, effects) = performed.await.inspect_err(|error| self.metrics.failed(error))?;
         self.announce(&effects);
         Ok(value)
     }

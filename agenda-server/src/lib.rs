@@ -8,6 +8,7 @@ mod call;
 mod check;
 mod clock;
 mod desk;
+mod metrics;
 mod rate;
 mod reply;
 mod route;

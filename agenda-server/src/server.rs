@@ -1,9 +1,12 @@
 //! HTTP: connections, limits, tokens, audit.
 
+mod metrics_route;
+
 use crate::audit::{AuditLog, Entry};
 use crate::check::AgendaCheck;
 use crate::clock::now;
 use crate::desk::{Caller, Desk};
+use crate::metrics;
 use crate::rate::RateLimit;
 use crate::reply::{Refusal, render};
 use crate::route::{self, Interface, NoCall};
@@ -25,7 +28,7 @@ use std::future::Future;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
@@ -150,6 +153,11 @@ impl AgendaServer {
         self.local.as_ref()?.local_addr().ok()
     }
 
+    /// Adds metrics of another part of the process to those at `/metrics`. Only the first call counts.
+    pub fn append_metrics(&self, more: impl Fn() -> String + Send + Sync + 'static) {
+        self.shared.desk.metrics.append(Box::new(more));
+    }
+
     /// Serves until `stop` ends, then finishes requests in hand.
     pub async fn serve(self, stop: impl Future<Output = ()>) {
         let Self { shared, listener, tls, local, .. } = self;
@@ -266,6 +274,7 @@ impl Shared {
     }
 
     async fn answer(&self, request: Request<Incoming>, peer: SocketAddr) -> Response<Full<Bytes>> {
+        let began = Instant::now();
         let cid = request.headers().get("x-pop-cid").and_then(|value| value.to_str().ok());
         let cid = cid.filter(|cid| !cid.is_empty()).map_or_else(new_cid, str::to_owned);
         let path = decoded(request.uri().path()).unwrap_or_default();
@@ -282,7 +291,10 @@ impl Shared {
         let caller = self.caller(request.headers(), peer).await;
         let name = caller.as_ref().ok().and_then(|caller| caller.as_ref().map(|caller| caller.name.clone()));
         entry.token = name.as_deref();
-        let mut is_change = false;
+        if path == metrics::PATH && request.method() == Method::GET {
+            return self.metrics(caller, &cid).await;
+        }
+        let (mut is_change, mut name_of_call) = (false, "");
         let mut interface = if is_pop { Interface::Pop } else { Interface::Rest };
         let mut is_call = false;
         let result = async {
@@ -296,7 +308,8 @@ impl Shared {
             let (found, call) = self.call(request, &path).await;
             interface = found;
             let call = call?;
-            (is_change, entry.call) = (call.is_change(), call.name());
+            (is_change, name_of_call) = (call.is_change(), call.name());
+            entry.call = name_of_call;
             if let (Some(scope), Some(caller)) = (call.scope(), &caller)
                 && !caller.scopes.contains(&scope)
                 && !caller.scopes.contains(&Scope::Admin)
@@ -313,6 +326,7 @@ impl Shared {
         let header = result.as_ref().err().and_then(|refusal| refusal.header.clone());
         let (status, body) = render(interface, result, &cid);
         entry.status = status;
+        self.desk.metrics.request(interface, name_of_call, status, began.elapsed());
         if is_change || status == 401 || status == 403 {
             self.audit(&entry);
         }

@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 
 /// Resources that an attempt used. Zero means that a figure is zero or unknown; JSON leaves zeros out.
 ///
-/// The figures of a process are those of `getrusage`: the program and every child that it waited for.
+/// The figures of a process are those of `getrusage`: the program and every child that it waited for. Those of a container
+/// are the counters of its cgroup.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Usage {
@@ -14,7 +15,7 @@ pub struct Usage {
     /// Processor time in the kernel, in microseconds.
     #[serde(skip_serializing_if = "is_zero")]
     pub sys_us: u64,
-    /// Largest resident memory, in KiB. For a process it is that of the largest process, not a sum.
+    /// Largest memory, in KiB: the resident memory of the largest process, or all memory of a container, with cached files.
     #[serde(skip_serializing_if = "is_zero")]
     pub mem_kib: u64,
     /// Data read from block devices, in KiB; what the page cache had is not counted.

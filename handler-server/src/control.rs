@@ -24,6 +24,8 @@ const EXTENSION: &str = "sock";
 pub enum Control {
     /// A command.
     Command(Request, oneshot::Sender<Reply>),
+    /// What the handler has counted, as text in the format of Prometheus.
+    Metrics(oneshot::Sender<String>),
     /// The present instances, and all events from then on.
     Events(oneshot::Sender<(Value, broadcast::Receiver<Value>)>),
 }

@@ -18,7 +18,7 @@ mod server;
 mod settings;
 
 pub use control::{
-    ControlError, ControlSocket, control_folder, free_id, running_ids, send_command, watch_events,
+    Control, ControlError, ControlSocket, control_folder, free_id, running_ids, send_command, watch_events,
 };
 pub use dispatcher::Dispatcher;
 pub use error::ServeError;

@@ -1,6 +1,7 @@
 //! The server: callers, instances and manager in one loop.
 
 mod manager;
+mod metrics;
 mod work;
 
 use crate::control::Control;
@@ -15,6 +16,7 @@ use crate::peers::{Endpoint, PeerEvent, PeerId, Peers};
 use crate::routes::refusal;
 use crate::settings::ServeSettings;
 use bytes::Bytes;
+use metrics::Counts;
 use omq_proto::SocketType;
 use pop_launchers::{HandlerProgram, LaunchUpdate};
 use serde_json::{Value, json};
@@ -34,6 +36,7 @@ struct PendingRequest {
     envelope: Envelope,
     request: Request,
     bytes: usize,
+    arrived: Instant,
 }
 
 /// Serves a handler until it is closed.
@@ -64,6 +67,7 @@ pub struct Server {
     notify: Box<dyn FnMut(&str) + Send>,
     /// When the handler was asked to close, the time at which it stops waiting for requests in hand.
     closing: Option<Instant>,
+    counts: Counts,
 }
 
 impl Server {
@@ -110,6 +114,7 @@ impl Server {
             events: broadcast::channel(EVENTS).0,
             notify: Box::new(notify),
             closing: None,
+            counts: Counts::default(),
             settings,
         })
     }
@@ -174,26 +179,34 @@ impl Server {
     /// A caller said something.
     fn on_peer_event(&mut self, event: PeerEvent) {
         let PeerEvent::Message(from, frames) = event else { return };
+        let arrived = Instant::now();
         let (envelope, body) = Envelope::open(frames);
         match Request::parse(&body) {
-            Err(BadRequest { why, echo }) => self.reply(from, envelope, &echo, &Reply::fail(why)),
+            Err(BadRequest { why, echo }) => {
+                self.counts.answered(REFUSED, arrived.elapsed());
+                self.reply(from, envelope, &echo, &Reply::fail(why));
+            }
             Ok(request) if self.settings.kind.runs_program() => {
                 let program = self.settings.program.as_ref();
                 if let Some(unknown) = program.and_then(|program| refusal(&program.entry, &request.command)) {
+                    self.counts.answered(REFUSED, arrived.elapsed());
                     return self.reply(from, envelope, &request.echo, &Reply::fail(unknown));
                 }
                 if self.waiting_bytes + body.len() > WAITING_BYTES {
+                    self.counts.answered("queue-full", arrived.elapsed());
                     return self.reply(from, envelope, &request.echo, &Reply::fail(QUEUE_FULL));
                 }
                 self.last += 1;
                 let id = RequestId(self.last);
                 self.waiting_bytes += body.len();
-                self.pending.insert(id, PendingRequest { from, envelope, request, bytes: body.len() });
+                self.pending
+                    .insert(id, PendingRequest { from, envelope, request, bytes: body.len(), arrived });
                 let actions = self.dispatcher.step(Input::Request(id));
                 self.perform(actions);
             }
             Ok(request) => {
                 let reply = self.trigger(&request, body);
+                self.counts.answered(if reply.is_ok() { "ok" } else { "failed" }, arrived.elapsed());
                 self.reply(from, envelope, &request.echo, &reply);
             }
         }
@@ -283,6 +296,8 @@ const QUEUE_FULL: &str = "queue is full";
 /// The words of SDS for a full queue of messages that are to be sent on.
 const BROADCAST_FULL: &str = "broadcasting queue full";
 const CLOSED: &str = "the handler is closing";
+/// Outcome of a request that is none, or that the handler does not know.
+const REFUSED: &str = "refused";
 
 async fn next_of(peers: Option<&mut Peers>) -> PeerEvent {
     match peers {

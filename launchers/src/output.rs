@@ -3,7 +3,7 @@
 use crate::Mask;
 use crate::port::{LaunchEnd, LaunchEvent, LaunchId, LaunchOrder, LaunchUpdate, Stream};
 use crate::transcript::Transcript;
-use pop_contract::{Exit, Failure};
+use pop_contract::{Exit, Failure, Usage};
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -14,6 +14,8 @@ pub(crate) struct Output<'e> {
     pub(crate) order: LaunchOrder,
     events: &'e mpsc::Sender<LaunchUpdate>,
     transcript: Transcript,
+    /// What the program used; none if that is not known.
+    pub(crate) usage: Option<Usage>,
 }
 
 impl<'e> Output<'e> {
@@ -24,7 +26,7 @@ impl<'e> Output<'e> {
         mask: &Mask,
     ) -> Self {
         let transcript = Transcript::new(&order, mask);
-        Self { id, order, events, transcript }
+        Self { id, order, events, transcript, usage: None }
     }
 
     /// Removes the log so far: the platform delivers all output again, from the beginning.
@@ -97,15 +99,16 @@ impl<'e> Output<'e> {
                 self.say(event).await;
             }
         }
-        let Self { transcript, .. } = *self;
+        let Self { transcript, usage, .. } = *self;
         if !transcript.is_large() {
-            return transcript.finish(exit);
+            return LaunchEnd { usage, ..transcript.finish(exit) };
         }
         // large results are parsed off the event loop
         let finished = tokio::task::spawn_blocking(move || transcript.finish(exit));
-        finished.await.unwrap_or_else(|error| {
+        let ended = finished.await.unwrap_or_else(|error| {
             let message = format!("its output cannot be read: {error}");
             LaunchEnd::failed(Failure::new(pop_contract::Blame::Pop, "lost", message))
-        })
+        });
+        LaunchEnd { usage, ..ended }
     }
 }

@@ -1,7 +1,7 @@
 //! Counts and times of a running operator, as Prometheus text.
 
+use pop_metrics::{MetricsText, Timing};
 use std::collections::BTreeMap;
-use std::fmt::{self, Write as _};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -15,19 +15,6 @@ struct Counts {
     errors: BTreeMap<&'static str, u64>,
     events: BTreeMap<(String, &'static str), u64>,
     requests: BTreeMap<(&'static str, bool), Timing>,
-}
-
-#[derive(Debug, Default, Clone, Copy)]
-struct Timing {
-    count: u64,
-    seconds: f64,
-}
-
-impl Timing {
-    fn add(&mut self, time: Duration) {
-        self.count += 1;
-        self.seconds += time.as_secs_f64();
-    }
 }
 
 /// Values at one moment.
@@ -62,57 +49,42 @@ impl Metrics {
 
     /// All metrics in the text format of Prometheus.
     pub(crate) fn text(&self, gauges: Gauges) -> String {
-        let mut text = String::new();
-        // writing to a text cannot fail
-        self.write(&mut text, gauges).ok();
-        text
-    }
-
-    fn write(&self, text: &mut String, gauges: Gauges) -> fmt::Result {
+        let mut text = MetricsText::new();
         let counts = self.counts();
-        head(text, "sync_seconds", "summary", "Duration of syncs by phase.")?;
+        let mut syncs = text.summary("pop_operator_sync_seconds", "Duration of syncs by phase.");
         for (phase, timing) in &counts.syncs {
-            timed(text, "sync_seconds", &format!("phase=\"{phase}\""), *timing)?;
+            syncs.timing(&[("phase", phase)], *timing);
         }
-        head(text, "sync_errors_total", "counter", "Failed syncs by reason.")?;
+        let mut errors = text.counter("pop_operator_sync_errors_total", "Failed syncs by reason.");
         for (reason, count) in &counts.errors {
-            writeln!(text, "pop_operator_sync_errors_total{{reason=\"{reason}\"}} {count}")?;
+            errors.value(&[("reason", reason)], count);
         }
-        head(text, "watch_events_total", "counter", "Events of watches by kind and type.")?;
+        let mut events =
+            text.counter("pop_operator_watch_events_total", "Events of watches by kind and type.");
         for ((kind, event), count) in &counts.events {
-            writeln!(text, "pop_operator_watch_events_total{{kind=\"{kind}\",type=\"{event}\"}} {count}")?;
+            events.value(&[("kind", kind), ("type", event)], count);
         }
-        head(text, "api_request_seconds", "summary", "Duration of requests to the API server by verb.")?;
+        let help = "Duration of requests to the API server by verb.";
+        let mut requests = text.summary("pop_operator_api_request_seconds", help);
         for ((verb, is_good), timing) in &counts.requests {
             let outcome = if *is_good { "success" } else { "error" };
-            let labels = format!("verb=\"{verb}\",outcome=\"{outcome}\"");
-            timed(text, "api_request_seconds", &labels, *timing)?;
+            requests.timing(&[("verb", verb), ("outcome", outcome)], *timing);
         }
         drop(counts);
         for (name, help, value) in [
-            ("parents", "Parents in the cache.", gauges.parents),
-            ("running_syncs", "Syncs that run.", gauges.running),
-            ("waiting_syncs", "Syncs that wait.", gauges.waiting),
-            ("is_leading", "Whether this replica leads.", usize::from(gauges.is_leading)),
+            ("pop_operator_parents", "Parents in the cache.", gauges.parents),
+            ("pop_operator_running_syncs", "Syncs that run.", gauges.running),
+            ("pop_operator_waiting_syncs", "Syncs that wait.", gauges.waiting),
+            ("pop_operator_is_leading", "Whether this replica leads.", usize::from(gauges.is_leading)),
         ] {
-            head(text, name, "gauge", help)?;
-            writeln!(text, "pop_operator_{name} {value}")?;
+            text.gauge(name, help).value(&[], value);
         }
-        Ok(())
+        text.into_text()
     }
 
     fn counts(&self) -> MutexGuard<'_, Counts> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn head(text: &mut String, name: &str, form: &str, help: &str) -> fmt::Result {
-    writeln!(text, "# HELP pop_operator_{name} {help}\n# TYPE pop_operator_{name} {form}")
-}
-
-fn timed(text: &mut String, name: &str, labels: &str, timing: Timing) -> fmt::Result {
-    writeln!(text, "pop_operator_{name}_sum{{{labels}}} {:.6}", timing.seconds)?;
-    writeln!(text, "pop_operator_{name}_count{{{labels}}} {}", timing.count)
 }
 
 #[cfg(test)]
@@ -130,7 +102,7 @@ mod tests {
         let text = metrics.text(Gauges { parents: 3, running: 1, waiting: 2, is_leading: true });
         for line in [
             "# TYPE pop_operator_sync_seconds summary",
-            "pop_operator_sync_seconds_sum{phase=\"live\"} 2.000000",
+            "pop_operator_sync_seconds_sum{phase=\"live\"} 2",
             "pop_operator_sync_seconds_count{phase=\"live\"} 2",
             "pop_operator_sync_errors_total{reason=\"handler\"} 1",
             "pop_operator_watch_events_total{kind=\"Site.x.dev\",type=\"added\"} 1",

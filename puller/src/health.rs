@@ -1,12 +1,15 @@
-//! Health of the puller: whether the service answered recently.
+//! Health of the puller: whether the service answered recently; and what it has counted.
 
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
+use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
+use pop_metrics::{MetricsText, Timing};
 use serde_json::json;
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -25,12 +28,25 @@ struct Seen {
     limit: Duration,
     running: usize,
     problem: Option<String>,
+    counts: Counts,
+}
+
+/// What the puller has counted since its start.
+#[derive(Debug, Default)]
+struct Counts {
+    /// Requests for agendas by outcome, with their duration.
+    pulls: BTreeMap<&'static str, Timing>,
+    agendas: u64,
+    /// Executors by how they ended.
+    ends: BTreeMap<&'static str, u64>,
+    lost_leases: u64,
 }
 
 impl Health {
     /// A puller that has just started.
     pub fn new(limit: Duration) -> Self {
-        let seen = Seen { answered: Instant::now(), limit, running: 0, problem: None };
+        let seen =
+            Seen { answered: Instant::now(), limit, running: 0, problem: None, counts: Counts::default() };
         Self(Arc::new(Mutex::new(seen)))
     }
 
@@ -53,6 +69,55 @@ impl Health {
         self.seen(|seen| seen.running = count);
     }
 
+    /// A request for agendas has brought so many; none if it failed.
+    pub(crate) fn pulled(&self, agendas: Option<usize>, time: Duration) {
+        let outcome = match agendas {
+            None => "failed",
+            Some(0) => "empty",
+            Some(_) => "agendas",
+        };
+        self.seen(|seen| {
+            seen.counts.pulls.entry(outcome).or_default().add(time);
+            seen.counts.agendas += agendas.unwrap_or_default() as u64;
+        });
+    }
+
+    /// An executor has ended, or could not be started.
+    pub(crate) fn ended(&self, how: &'static str) {
+        self.seen(|seen| *seen.counts.ends.entry(how).or_default() += 1);
+    }
+
+    /// A lease has ended although its executor runs.
+    pub(crate) fn lost_lease(&self) {
+        self.seen(|seen| seen.counts.lost_leases += 1);
+    }
+
+    /// What the puller has counted, as Prometheus reads it.
+    pub fn metrics(&self) -> String {
+        let mut text = MetricsText::new();
+        self.seen(|seen| {
+            text.gauge("pop_puller_executors", "Executors that run.").value(&[], seen.running);
+            let help = "Seconds since the agenda service has answered.";
+            let silence = seen.answered.elapsed().as_secs_f64();
+            text.gauge("pop_puller_since_answer_seconds", help).value(&[], silence);
+            let counts = &seen.counts;
+            let help = "Requests for agendas by outcome. Each waits for agendas.";
+            let mut pulls = text.summary("pop_puller_pull_seconds", help);
+            for (outcome, timing) in &counts.pulls {
+                pulls.timing(&[("outcome", outcome)], *timing);
+            }
+            text.counter("pop_puller_agendas_total", "Agendas that were taken.").value(&[], counts.agendas);
+            let help = "Executors by how they ended. A lost one had no outcome, or could not be started.";
+            let mut ends = text.counter("pop_puller_executor_ends_total", help);
+            for (how, count) in &counts.ends {
+                ends.value(&[("end", how)], count);
+            }
+            let help = "Leases that ended although the executor ran.";
+            text.counter("pop_puller_lost_leases_total", help).value(&[], counts.lost_leases);
+        });
+        text.into_text()
+    }
+
     /// Whether the puller is alive, and what it has seen.
     pub fn report(&self) -> (bool, serde_json::Value) {
         self.seen(|seen| {
@@ -67,7 +132,7 @@ impl Health {
     }
 }
 
-/// Answers each request on the listener with the health: 200, or 503.
+/// Answers requests on the listener: `/metrics` with the metrics, any other path with the health (200, or 503).
 pub async fn serve_health(listener: TcpListener, health: Health) {
     loop {
         let Ok((stream, _)) = listener.accept().await else {
@@ -76,15 +141,53 @@ pub async fn serve_health(listener: TcpListener, health: Health) {
         };
         let health = health.clone();
         tokio::spawn(async move {
-            let service = service_fn(move |_: Request<Incoming>| {
-                let (is_alive, report) = health.report();
-                let mut response = Response::new(Full::new(Bytes::from(report.to_string())));
-                if !is_alive {
-                    *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
-                }
+            let service = service_fn(move |request: Request<Incoming>| {
+                let response = answer(&health, request.uri().path());
                 async move { Ok::<_, Infallible>(response) }
             });
             http1::Builder::new().serve_connection(TokioIo::new(stream), service).await.ok();
         });
+    }
+}
+
+fn answer(health: &Health, path: &str) -> Response<Full<Bytes>> {
+    if path == "/metrics" {
+        let mut response = Response::new(Full::new(Bytes::from(health.metrics())));
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(pop_metrics::CONTENT_TYPE));
+        return response;
+    }
+    let (is_alive, report) = health.report();
+    let mut response = Response::new(Full::new(Bytes::from(report.to_string())));
+    if !is_alive {
+        *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn health_and_metrics_have_paths_of_their_own() {
+        let health = Health::new(Duration::ZERO);
+        health.pulled(Some(2), Duration::from_millis(500));
+        health.pulled(None, Duration::from_millis(10));
+        health.ended("lost");
+        health.running(1);
+        let response = answer(&health, "/metrics");
+        assert_eq!(response.status(), StatusCode::OK);
+        let text = health.metrics();
+        for line in [
+            "pop_puller_executors 1",
+            "pop_puller_pull_seconds_sum{outcome=\"agendas\"} 0.5",
+            "pop_puller_pull_seconds_count{outcome=\"failed\"} 1",
+            "pop_puller_agendas_total 2",
+            "pop_puller_executor_ends_total{end=\"lost\"} 1",
+            "pop_puller_lost_leases_total 0",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line} is missing in\n{text}");
+        }
+        assert_eq!(answer(&health, "/healthcheck").status(), StatusCode::SERVICE_UNAVAILABLE);
     }
 }

@@ -182,7 +182,13 @@ impl Puller {
         let client = self.client.clone();
         let PullerSettings { insight, wait, name, lease, .. } = &self.settings;
         let (insight, wait, name, lease) = (insight.clone(), *wait, name.clone(), *lease);
-        tokio::spawn(async move { client.pull(&insight, count, wait, &name, lease).await })
+        let health = self.health.clone();
+        tokio::spawn(async move {
+            let began = Instant::now();
+            let answer = client.pull(&insight, count, wait, &name, lease).await;
+            health.pulled(answer.as_ref().ok().map(Vec::len), began.elapsed());
+            answer
+        })
     }
 
     fn failed(&mut self, error: &ClientError) {
@@ -310,6 +316,7 @@ impl Puller {
     fn on_lease_lost(&mut self, id: LaunchId) {
         if let Some(running) = self.running.get_mut(&id) {
             (self.say)(&format!("agenda {}: its lease has ended; the executor is stopped", running.agenda));
+            self.health.lost_lease();
             running.is_stopped = true;
             self.program.launcher.stop(id, false);
         }
@@ -320,6 +327,12 @@ impl Puller {
         if matches!(after, AfterEnd::Lost(_)) {
             self.slow_down();
         }
+        self.health.ended(match &after {
+            AfterEnd::Nothing => "ended",
+            AfterEnd::HandBack => "given-back",
+            AfterEnd::Lost(_) => "lost",
+            AfterEnd::Fail { .. } => "failed",
+        });
         if lease.length.is_none() && !matches!(after, AfterEnd::Fail { .. }) {
             // a service without leases takes nothing back
             return;

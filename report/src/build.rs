@@ -1,14 +1,15 @@
 //! Makes a report from the history of a run and the facts of its folder.
 
+use crate::attempt_end::attempt_end;
 use crate::command::{command, next_command, repeat_command};
 use crate::critical_path::critical_path;
-use crate::facts::RunFacts;
+use crate::facts::{RunFacts, RunState};
 use crate::model::{
     AttemptEnding, AttemptReport, OperationReport, OperationState, OriginKind, OutcomeCounts, Report,
     RunReport, Usage, VERSION, Wait, WaitKind, WaitTotal,
 };
 use crate::wait::Waits;
-use pop_agenda::{Attempt, Ending, History, OpIx, Origin, Plan, RunTime};
+use pop_agenda::{Attempt, Ending, History, OpIx, OperationHistory, Origin, Plan, RunTime};
 use pop_contract::Failure;
 use std::collections::{BTreeMap, HashSet};
 
@@ -17,20 +18,24 @@ impl<'r> Report<'r> {
     pub fn of(plan: &'r Plan, history: &'r History, facts: &RunFacts<'r>) -> Self {
         let end = RunTime(facts.until.saturating_sub(history.started)).max(history.last);
         let waits = Waits::new(plan, history, end);
-        let states = states(plan, history);
+        let is_stopped = facts.state == RunState::Stopped;
+        let states = states(plan, history, is_stopped);
         let mut operations: Vec<OperationReport<'r>> = Vec::with_capacity(plan.len());
         for (op, _) in plan.operations() {
             let mut report = operation(plan, history, &waits, op, end);
             report.state = states[op.index()];
+            if is_stopped {
+                report.end_with_executor(history.wall(end));
+            }
             report.repeat_command = repeat_command(facts, report.state, report.name);
             operations.push(report);
         }
         let critical_path = critical_path(plan, history, &operations, end);
         let mut counts = OutcomeCounts::default();
-        for report in operations.iter().filter(|report| !report.is_whole) {
+        for report in &operations {
             counts.add(report.state);
         }
-        let attempts = || operations.iter().flat_map(|report| &report.attempts);
+        let usage = history.operations().filter_map(OperationHistory::usage).reduce(pop_contract::Usage::and);
         Self {
             version: VERSION,
             pop: facts.pop,
@@ -39,13 +44,13 @@ impl<'r> Report<'r> {
             inputs: facts.inputs,
             counts: counts.list(),
             waits: wait_totals(&operations),
-            usage: attempts().filter_map(|attempt| attempt.usage).reduce(Usage::with),
+            usage: usage.map(Usage::from),
             critical_path,
             operations,
         }
     }
 
-    /// Number of operations without parts in a state.
+    /// Number of operations in a state.
     pub fn count(&self, state: OperationState) -> usize {
         self.counts.iter().find(|count| count.state == state).map_or(0, |count| count.count)
     }
@@ -98,8 +103,10 @@ fn reused_from(history: &History) -> Vec<(&str, usize)> {
     runs.into_iter().collect()
 }
 
-/// The state of each operation. One with parts runs while one of them does.
-fn states(plan: &Plan, history: &History) -> Vec<OperationState> {
+/// The state of each operation. One with parts runs while one of them does. In a run that no process executes, nothing
+/// runs: what has begun is stopped.
+fn states(plan: &Plan, history: &History, is_stopped: bool) -> Vec<OperationState> {
+    let begun = if is_stopped { OperationState::Stopped } else { OperationState::Running };
     let mut states = vec![OperationState::Waiting; plan.len()];
     let ops: Vec<OpIx> = plan.operations().map(|(op, _)| op).collect();
     // parts have larger numbers than what they belong to
@@ -107,13 +114,13 @@ fn states(plan: &Plan, history: &History) -> Vec<OperationState> {
         let seen = history.operation(op);
         let state = match seen.outcome() {
             Some(outcome) => outcome.into(),
-            None if seen.open_attempt().is_some() => OperationState::Running,
+            None if seen.open_attempt().is_some() || (is_stopped && !seen.attempts.is_empty()) => begun,
             None => states[op.index()],
         };
         states[op.index()] = state;
         let has_begun = !matches!(state, OperationState::Waiting | OperationState::Cancelled);
         if let Some(of) = plan.operation(op).part_of().filter(|_| has_begun) {
-            states[of.index()] = OperationState::Running;
+            states[of.index()] = begun;
         }
     }
     states
@@ -189,12 +196,13 @@ fn attempt<'r>(
     end: RunTime,
 ) -> AttemptReport<'r> {
     let ended = attempt.ended.as_ref();
-    let until = ended.map_or(end, |(at, _)| *at);
+    let ended_at = attempt_end(history, attempt);
+    let until = ended_at.unwrap_or(end);
     AttemptReport {
         number: attempt.number,
         started_time: history.wall(attempt.started),
         running_time: attempt.running.map(|at| history.wall(at)),
-        completed_time: ended.map(|(at, _)| history.wall(*at)),
+        completed_time: ended_at.map(|at| history.wall(at)),
         took_ms: until.0.saturating_sub(attempt.started.0),
         outcome: match ended.map(|(_, ending)| ending) {
             None => AttemptEnding::Running,
@@ -207,7 +215,7 @@ fn attempt<'r>(
         waits,
         failure: ended.and_then(|(_, ending)| failure(ending)),
         instance: attempt.instance.as_deref(),
-        usage: attempt.usage.map(Usage::of),
+        usage: attempt.usage.map(Usage::from),
     }
 }
 

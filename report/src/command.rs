@@ -12,36 +12,48 @@ pub fn command<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
 
 /// The command that repeats a failed operation; none if nothing is to be repeated.
 pub fn repeat_command(facts: &RunFacts<'_>, state: OperationState, name: &str) -> Option<String> {
-    let words: &[&str] = match (state, facts.replay_of, facts.state) {
+    let words = match (state, facts.replay_of, facts.state) {
         // a replay is repeated with its dead letter
         (OperationState::Failed | OperationState::Cancelled, Some((run, letter)), _) => {
-            return Some(with_runs(facts, &["dlq", "replay", run, letter, "--again"]));
+            with_options(&["dlq", "replay", run, letter, "--again"], facts.options.of_new_run())
         }
-        (OperationState::DeadLettered, ..) => &["dlq", "replay", facts.run, name],
-        (OperationState::Failed, None, RunState::Stopped) => &["resume", facts.run],
+        (OperationState::DeadLettered, ..) => with_options(&["dlq", "replay", facts.run, name], Vec::new()),
+        (OperationState::Failed, None, RunState::Stopped) => resume(facts),
         // once the run has ended
-        (OperationState::Failed, None, _) => &["rerun", facts.run, name],
+        (OperationState::Failed, None, _) => {
+            with_options(&["rerun", facts.run, name], facts.options.of_new_run())
+        }
         _ => return None,
     };
-    Some(with_runs(facts, words))
+    Some(with_runs(facts, &words))
 }
 
 /// The command that continues the run; none if it runs, or has succeeded.
 pub(crate) fn next_command(facts: &RunFacts<'_>, history: &History) -> Option<String> {
     match (facts.state, history.ended) {
         (RunState::Running, _) | (_, Some((_, RunOutcome::Succeeded))) => None,
-        _ => Some(with_runs(facts, &["resume", facts.run])),
+        _ => Some(with_runs(facts, &resume(facts))),
     }
 }
 
-fn with_runs(facts: &RunFacts<'_>, words: &[&str]) -> String {
+fn resume(facts: &RunFacts<'_>) -> Vec<String> {
+    with_options(&["resume", facts.run], facts.options.of_resume())
+}
+
+fn with_options(words: &[&str], options: Vec<String>) -> Vec<String> {
+    words.iter().map(|word| (*word).to_owned()).chain(options).collect()
+}
+
+fn with_runs(facts: &RunFacts<'_>, words: &[String]) -> String {
     let runs = facts.runs.map(|runs| ["--runs", runs]);
-    command(std::iter::once("pop").chain(words.iter().copied()).chain(runs.into_iter().flatten()))
+    let words = words.iter().map(String::as_str);
+    command(std::iter::once("pop").chain(words).chain(runs.into_iter().flatten()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::facts::RepeatedOptions;
     use serde_json::Map;
 
     #[test]
@@ -57,6 +69,7 @@ mod tests {
             until: 0,
             now: 0,
             runs: Some("my runs"),
+            options: RepeatedOptions::default(),
             pop: "0",
         };
         let repeat = |facts: &RunFacts<'_>, state| repeat_command(facts, state, "clip#0/it's");
@@ -67,5 +80,19 @@ mod tests {
         let stopped = RunFacts { state: RunState::Stopped, ..facts };
         assert_eq!(repeat(&stopped, OperationState::Failed).unwrap(), "pop resume r1 --runs 'my runs'");
         assert_eq!(repeat(&facts, OperationState::Succeeded), None);
+        let options = RepeatedOptions {
+            keep_going: true,
+            parallel: Some(3),
+            grace: Some(1),
+            time_limit: Some(60),
+            cleanup_limit: None,
+        };
+        let facts = RunFacts { options, runs: None, ..facts };
+        let failed = repeat(&facts, OperationState::Failed).unwrap();
+        assert_eq!(failed, "pop rerun r1 \"clip#0/it's\" -k -j 3 --grace 1 --time-limit 60");
+        // a resumed run keeps -k and -j
+        let stopped = RunFacts { state: RunState::Stopped, ..facts };
+        let resume = "pop resume r1 --grace 1 --time-limit 60";
+        assert_eq!(repeat(&stopped, OperationState::Failed).unwrap(), resume);
     }
 }

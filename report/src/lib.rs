@@ -4,6 +4,7 @@
 //! *Guarantee.* Everything in a report follows from the events of the run and the [`RunFacts`] of its folder. Names,
 //! messages and logs are data of strangers: each format shows them as text, and cuts what is very long with a note.
 
+mod attempt_end;
 mod build;
 mod command;
 mod critical_path;
@@ -15,7 +16,7 @@ mod slot_use;
 mod wait;
 
 pub use command::{command, repeat_command};
-pub use facts::{RunFacts, RunState};
+pub use facts::{RepeatedOptions, RunFacts, RunState};
 pub use model::{
     AttemptEnding, AttemptReport, CriticalPath, OperationReport, OperationState, OriginKind, OutcomeCounts,
     PathStep, Report, RunReport, StateCount, Usage, VERSION, Wait, WaitKind, WaitTotal,

@@ -31,7 +31,8 @@ pub struct Report<'r> {
     pub counts: Vec<StateCount>,
     /// Time that operations have waited, by kind, the longest first.
     pub waits: Vec<WaitTotal>,
-    /// Sum of the usage of all attempts; none if no event has any. The peak is the largest of all.
+    /// Usage of all attempts together, summed as events have it and then rounded; none if no event has any. The peak is the
+    /// largest of all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub usage: Option<Usage>,
     /// The chain of operations that decided when the run ended.
@@ -89,6 +90,8 @@ pub enum OperationState {
     DeadLettered,
     /// The operation was not started, or was stopped.
     Cancelled,
+    /// The operation had begun when its executor died, and nobody has resumed the run since.
+    Stopped,
     /// An attempt or a part of the operation runs.
     Running,
     /// The operation has not started, or waits for its next attempt.
@@ -103,10 +106,11 @@ pub enum OperationState {
 
 impl OperationState {
     /// All states, the most important for a reader first.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Failed,
         Self::DeadLettered,
         Self::Cancelled,
+        Self::Stopped,
         Self::Running,
         Self::Waiting,
         Self::Skipped,
@@ -120,6 +124,7 @@ impl OperationState {
             Self::Failed => "failed",
             Self::DeadLettered => "deadLettered",
             Self::Cancelled => "cancelled",
+            Self::Stopped => "stopped",
             Self::Running => "running",
             Self::Waiting => "waiting",
             Self::Skipped => "skipped",
@@ -144,7 +149,7 @@ impl OperationState {
 
     /// Whether the operation has its outcome.
     pub fn is_settled(self) -> bool {
-        !matches!(self, Self::Running | Self::Waiting)
+        !matches!(self, Self::Stopped | Self::Running | Self::Waiting)
     }
 }
 
@@ -166,7 +171,7 @@ impl From<Outcome> for OperationState {
 pub struct StateCount {
     /// The state.
     pub state: OperationState,
-    /// Number of operations; an operation with parts does not count, its parts do.
+    /// Number of operations. An operation with parts counts, and so does each part, as in `pop show`.
     pub count: usize,
 }
 
@@ -264,6 +269,15 @@ pub struct OperationReport<'r> {
 }
 
 impl OperationReport<'_> {
+    /// The executor died at a time: an attempt that had not ended was lost with it.
+    pub(crate) fn end_with_executor(&mut self, at: Millis) {
+        if let Some(last) = self.attempts.last_mut().filter(|last| last.outcome == AttemptEnding::Running) {
+            last.outcome = AttemptEnding::Lost;
+            last.completed_time = Some(at.max(last.started_time));
+        }
+        self.progress = None;
+    }
+
     /// The name for people.
     pub fn shown(&self) -> &str {
         self.shown_name.as_deref().unwrap_or(self.name)
@@ -296,7 +310,7 @@ pub enum AttemptEnding {
     Failed,
     /// It was stopped because the run was ending.
     Cancelled,
-    /// It was lost with its executor.
+    /// It was lost with its executor, also if nobody has resumed the run since.
     Lost,
     /// The platform removed it.
     Displaced,
@@ -350,7 +364,7 @@ pub struct AttemptReport<'r> {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Usage {
-    /// CPU time, user and system, in milliseconds.
+    /// CPU time, user and system, in milliseconds, rounded up.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cpu_ms: Option<u64>,
     /// Peak memory, in bytes.
@@ -364,30 +378,17 @@ pub struct Usage {
     pub written_bytes: Option<u64>,
 }
 
-impl Usage {
-    /// What an event has. It leaves out zeros and what is not known alike, so a zero is not known here.
-    pub(crate) fn of(recorded: pop_contract::Usage) -> Self {
-        let bytes = |kib: u64| (kib > 0).then(|| kib.saturating_mul(1024));
+impl From<pop_contract::Usage> for Usage {
+    /// Events leave out zeros and what is not known alike, so a zero is not known here. Figures are rounded up, so that
+    /// none becomes zero.
+    fn from(recorded: pop_contract::Usage) -> Self {
+        let known = |number: u64| (number > 0).then_some(number);
+        let bytes = |kib: u64| known(kib.saturating_mul(1024));
         Self {
-            cpu_ms: Some(recorded.cpu_us() / 1000),
+            cpu_ms: known(recorded.cpu_us().div_ceil(1000)),
             peak_memory_bytes: bytes(recorded.mem_kib),
             read_bytes: bytes(recorded.read_kib),
             written_bytes: bytes(recorded.write_kib),
-        }
-    }
-
-    /// The usage of both: sums, and the larger peak.
-    #[must_use]
-    pub fn with(self, other: Self) -> Self {
-        let join = |one: Option<u64>, two: Option<u64>, both: fn(u64, u64) -> u64| match (one, two) {
-            (Some(one), Some(two)) => Some(both(one, two)),
-            (one, two) => one.or(two),
-        };
-        Self {
-            cpu_ms: join(self.cpu_ms, other.cpu_ms, u64::saturating_add),
-            peak_memory_bytes: join(self.peak_memory_bytes, other.peak_memory_bytes, u64::max),
-            read_bytes: join(self.read_bytes, other.read_bytes, u64::saturating_add),
-            written_bytes: join(self.written_bytes, other.written_bytes, u64::saturating_add),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! How much of a time all slots of `--parallel` were taken. No event records that an operation waits for a slot.
 
+use crate::attempt_end::attempt_end;
 use pop_agenda::{History, Plan, RunTime};
 
 /// The times at which all slots were taken, as a function that can be summed over any time.
@@ -15,7 +16,7 @@ impl SlotUse {
         for (op, _) in plan.operations() {
             for attempt in &history.operation(op).attempts {
                 changes.push((attempt.started.0, 1, None));
-                changes.push((attempt.ended.as_ref().map_or(end, |(at, _)| *at).0, -1, None));
+                changes.push((attempt_end(history, attempt).unwrap_or(end).0, -1, None));
             }
         }
         changes

@@ -1,5 +1,6 @@
 //! The waits of an operation: gates and back-offs from the events, and the rest derived from what other operations did.
 
+use crate::attempt_end::attempt_end;
 use crate::model::{Wait, WaitKind};
 use crate::slot_use::SlotUse;
 use pop_agenda::{
@@ -44,8 +45,8 @@ impl<'r> Waits<'r> {
         let seen = self.history.operation(op);
         let from = match index.checked_sub(1).and_then(|before| seen.attempts.get(before)) {
             None => self.added(op),
-            Some(before) => match &before.ended {
-                Some((at, _)) => *at,
+            Some(before) => match attempt_end(self.history, before) {
+                Some(at) => at,
                 None => return Vec::new(),
             },
         };

@@ -6,10 +6,10 @@ use pop_agenda::{
     Agenda, Answer, Ending, EventRecord, Gate, History, OpIx, Outcome, Plan, RunEvent, RunOptions,
     RunOutcome, RunTime,
 };
-use pop_contract::{Blame, Failure, LaunchType};
+use pop_contract::{Blame, Failure, LaunchType, Usage};
 use pop_registry::Catalog;
 use pop_report::format::{annotations, csv, json, junit, markdown, page, trace};
-use pop_report::{OperationState, Report, RunFacts, RunState, Usage, WaitKind};
+use pop_report::{AttemptEnding, OperationState, RepeatedOptions, Report, RunFacts, RunState, WaitKind};
 use serde_json::{Map, Value, json};
 
 /// A run: its plan and what happened.
@@ -34,6 +34,7 @@ impl Run {
             until: 1_000_000,
             now: 1_000_000,
             runs: None,
+            options: RepeatedOptions::default(),
             pop: "0.1.0",
         };
         let options = RunOptions { parallel, ..RunOptions::default() };
@@ -58,6 +59,10 @@ impl Run {
     }
 
     fn ends(self, at: u64, op: u32, attempt: u32, ending: Ending) -> Self {
+        self.uses(at, op, attempt, ending, None)
+    }
+
+    fn uses(self, at: u64, op: u32, attempt: u32, ending: Ending, usage: Option<Usage>) -> Self {
         let ended = RunEvent::AttemptEnded {
             op: OpIx(op),
             attempt,
@@ -65,7 +70,7 @@ impl Run {
             named_files: [].into(),
             files: None,
             instance: None,
-            usage: None,
+            usage,
         };
         self.at(at, ended)
     }
@@ -231,6 +236,47 @@ fn a_run_that_runs_has_open_attempts_and_no_end() {
     });
 }
 
+#[test]
+fn attempt_of_a_dead_executor_is_lost_and_its_operation_stopped() {
+    let after = json!([
+        {"name": "a", "type": "sample"},
+        {"name": "b", "type": "sample", "params": {"dependsOn": "a"}},
+        {"name": "c", "type": "sample"},
+    ]);
+    let lost = Run::new(&after, 2)
+        .starts(10, 0, 1)
+        .starts(10, 2, 1)
+        .ends(15, 2, 1, failed("no", &[]))
+        .at(15, RunEvent::BackedOff { op: OpIx(2), until: RunTime(500) });
+    let run = Run { facts: RunFacts { state: RunState::Stopped, until: 1_040, ..lost.facts }, ..lost };
+    run.report(|report| {
+        let states: Vec<_> = report.operations.iter().map(|operation| operation.state).collect();
+        assert_eq!(states, [OperationState::Stopped, OperationState::Waiting, OperationState::Stopped]);
+        let attempt = &report.operations[0].attempts[0];
+        assert_eq!((attempt.outcome, attempt.completed_time), (AttemptEnding::Lost, Some(1_040)));
+        let trace: Value = serde_json::from_str(&trace::trace(report)).unwrap();
+        let text = trace.to_string();
+        assert!(text.contains(r#""cat":"lost""#) && !text.contains("running"), "{text}");
+        let page = page::page(report).unwrap();
+        assert!(page.contains(r#""state":[3,5,3]"#) && page.contains(r#""end":[4,2]"#));
+        assert!(junit::junit(report).contains(r#"<error message="stopped: its executor died"/>"#));
+    });
+    // once the run is resumed, the lost attempt ends with the last event of its executor
+    let run = Run::new(&operations(&["a"]), 1)
+        .starts(10, 0, 1)
+        .at(40, RunEvent::AttemptRunning { op: OpIx(0), attempt: 1 })
+        .at(500, RunEvent::RunResumed { options: RunOptions::default() })
+        .ends(501, 0, 1, Ending::Lost)
+        .starts(510, 0, 2)
+        .ends(520, 0, 2, success())
+        .run_ends(520, RunOutcome::Succeeded);
+    run.report(|report| {
+        let attempt = &report.operations[0].attempts[0];
+        assert_eq!((attempt.completed_time, attempt.took_ms), (Some(1_040), 30));
+        assert_eq!(waits(report, 0, 1), [(WaitKind::Executor, 460), (WaitKind::Slot, 10)]);
+    });
+}
+
 /// A message that tries to leave every format.
 const HOSTILE: &str =
     "</script><script>alert(1)</script> ]]> \u{202e}evil\u{0}\u{1b}[2J\n::error::x\n| a | `b` @me";
@@ -300,18 +346,23 @@ fn markdown_has_at_most_one_mebibyte() {
 fn usage_is_in_every_table_where_it_is_known() {
     let run = Run::new(&operations(&["a"]), 1).runs(0, 10, 0).run_ends(10, RunOutcome::Succeeded);
     run.report(|report| assert!(!json(report).unwrap().contains("usage")));
-    let mut events = run.events.clone();
-    events.sort_by_key(|record| record.at);
-    let history = History::of(run.plan.len(), &events);
-    let mut report = Report::of(&run.plan, &history, &run.facts);
-    let used =
-        Usage { cpu_ms: Some(7), peak_memory_bytes: Some(4_096), read_bytes: None, written_bytes: Some(3) };
-    report.operations[0].attempts[0].usage = Some(used);
-    report.usage = Some(used.with(Usage { cpu_ms: Some(3), peak_memory_bytes: Some(8), ..Usage::default() }));
-    assert!(csv::csv(&report).ends_with(",7,4096,,3\r\n"));
-    let text = page::page(&report).unwrap();
-    assert!(text.contains(r#""usage":{"cpuMs":10,"peakMemoryBytes":4096,"writtenBytes":3}"#));
-    assert!(text.contains(r#""usage":[[1,{"cpuMs":7,"peakMemoryBytes":4096,"writtenBytes":3}]]"#));
+    let used = |user_us, mem_kib, write_kib| Some(Usage { user_us, mem_kib, write_kib, ..Usage::default() });
+    let run = Run::new(&operations(&["a"]), 1)
+        .starts(0, 0, 1)
+        .uses(10, 0, 1, failed("no", &[]), used(2_400, 4, 0))
+        .starts(10, 0, 2)
+        .uses(20, 0, 2, success(), used(400, 3, 1))
+        .run_ends(20, RunOutcome::Succeeded);
+    run.report(|report| {
+        let table = csv::csv(report);
+        assert!(table.contains(",3,4096,,\r\n") && table.ends_with(",1,3072,,1024\r\n"), "{table}");
+        let text = page::page(report).unwrap();
+        // the sum is rounded, not the summands
+        assert!(text.contains(r#""usage":{"cpuMs":3,"peakMemoryBytes":4096,"writtenBytes":1024}"#));
+        assert!(text.contains(
+            r#""usage":[[1,{"cpuMs":3,"peakMemoryBytes":4096}],[2,{"cpuMs":1,"peakMemoryBytes":3072,"writtenBytes":1024}]]"#
+        ));
+    });
 }
 
 #[test]

@@ -282,4 +282,14 @@ impl Ledger for SqlLedger<'_> {
         });
         Ok(depth.collect())
     }
+
+    fn states(&mut self, kind: Kind) -> Result<Vec<(String, u64)>, LedgerError> {
+        let sql = "select state, count(*) from object where kind = $1 and state is not null group by state order by state";
+        let rows = self.0.query(sql, &[kind_number(kind).into()])?;
+        let states = rows.into_iter().filter_map(|row| {
+            let mut row = row.into_iter();
+            Some((row.next()?.text(), unsigned(row.next()?.int())))
+        });
+        Ok(states.collect())
+    }
 }

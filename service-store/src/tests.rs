@@ -10,6 +10,7 @@ use pop_service::{
     Service, ServiceError,
 };
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -123,6 +124,20 @@ impl Desk {
         let id = fence.to_owned();
         let read = self.at(0, move |service| service.read(Kind::AgendaProgress, &id)).await;
         read.unwrap().0.into_value()
+    }
+
+    /// Number of agendas in each state, counted by the database and from all of them.
+    async fn states(&self) -> [BTreeMap<String, u64>; 2] {
+        let counted = self.store.transact(|ledger| {
+            let by_database = ledger.states(Kind::AgendaProgress)?.into_iter().collect();
+            let mut from_all = BTreeMap::new();
+            for object in ledger.find(Kind::AgendaProgress, &Query::default())? {
+                let state = object.text("processingState").unwrap_or_default().to_owned();
+                *from_all.entry(state).or_default() += 1;
+            }
+            Ok([by_database, from_all])
+        });
+        counted.await.unwrap()
     }
 
     /// Everything that is stored.
@@ -279,6 +294,8 @@ async fn life_of_agendas(store: Store) {
     let left =
         desk.at(0, |service| service.find(Kind::OperationProgress, &Query::default())).await.unwrap().0;
     assert_eq!(left.len(), 6);
+    let [by_database, from_all] = desk.states().await;
+    assert!(!by_database.is_empty() && by_database == from_all, "{by_database:?} {from_all:?}");
 }
 
 /// Many pullers at once get each agenda once.

@@ -58,6 +58,8 @@ pub trait Ledger {
     fn next_timer(&mut self, kind: Kind) -> Result<Option<Millis>, LedgerError>;
     /// Number of waiting and of leased agendas of each insight.
     fn depth(&mut self) -> Result<Vec<QueueDepth>, LedgerError>;
+    /// Number of objects of a kind in each processing state, by the name of the state.
+    fn states(&mut self, kind: Kind) -> Result<Vec<(String, u64)>, LedgerError>;
 }
 
 /// How many agendas an insight has.

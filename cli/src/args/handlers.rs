@@ -6,6 +6,7 @@ use crate::completion;
 use clap::{Args, Subcommand};
 use clap_complete::engine::ArgValueCandidates;
 use pop_handler_server::{DEFAULT_QUEUE, Endpoint, MAX_QUEUE, ServeKind};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 /// `pop handlers`
@@ -120,6 +121,9 @@ pub(crate) struct HandlerServeArgs {
     /// Name for `pop handler ctl` [default: TYPE_1, or the next free number]
     #[arg(long, value_name = "ID")]
     pub(crate) id: Option<String>,
+    /// Answer Prometheus here, at the path /metrics
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub(crate) metrics: Option<SocketAddr>,
     /// Write the output of instances to files in this folder
     #[arg(long, value_name = "DIR")]
     pub(crate) logs: Option<PathBuf>,

@@ -61,7 +61,7 @@ pub(crate) struct PullArgs {
     /// http://127.0.0.1:7070/pop/resourcepool/service]
     #[arg(long, value_name = "URL")]
     pub(crate) service: Option<String>,
-    /// Answer health checks here: 200 if the service has answered lately, else 503
+    /// Answer health checks here: 200 if the service has answered lately, else 503; and Prometheus at the path /metrics
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub(crate) health: Option<SocketAddr>,
     /// Folder for logs and payloads of executors

@@ -6,6 +6,7 @@ use clap::{Args, ValueEnum};
 use pop_assembly::DescriptionSource;
 use pop_executor::Host;
 use pop_field_retriever::LaunchType;
+use pop_report::RepeatedOptions;
 use std::convert::Infallible;
 use std::path::PathBuf;
 
@@ -137,10 +138,10 @@ pub(crate) struct GoArgs {
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) time_limit: Option<u64>,
     /// After --time-limit, give clean-up (operations with `finally`) this many seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    #[arg(long, value_name = "SECONDS", default_value_t = GoArgs::DEFAULT_CLEANUP_LIMIT)]
     pub(crate) cleanup_limit: u64,
     /// When pop stops an operation, wait this many seconds after SIGTERM before SIGKILL
-    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
+    #[arg(long, value_name = "SECONDS", default_value_t = GoArgs::DEFAULT_GRACE)]
     pub(crate) grace: u64,
     /// When to sync the journal (the run's record of events) to disk: behind (in the background, within 100 ms) or each (each
     /// event, before pop acts on it)
@@ -152,6 +153,10 @@ pub(crate) struct GoArgs {
     /// Format of events during the run: text on stderr, or JSON lines on stdout
     #[arg(long, value_enum, default_value_t = Output::Text)]
     pub(crate) output: Output,
+    /// In a GitHub job (GITHUB_ACTIONS is true), also print each failure as an annotation, on standard error, when the run has
+    /// ended
+    #[arg(long)]
+    pub(crate) github_annotations: bool,
     /// Send spans of the run to this OpenTelemetry collector, such as http://localhost:4318 (OTLP over HTTP); `env` takes the
     /// address from OTEL_EXPORTER_OTLP_TRACES_ENDPOINT or OTEL_EXPORTER_OTLP_ENDPOINT [default: send none]
     #[arg(long, env = "POP_OTLP", value_name = "URL", value_parser = otlp)]
@@ -162,6 +167,24 @@ pub(crate) struct GoArgs {
     /// recently used ones are deleted [default: 10G]
     #[arg(long, env = "POP_FILE_CACHE_SIZE", value_name = "SIZE", value_parser = size)]
     pub(crate) file_cache_size: Option<u64>,
+}
+
+impl GoArgs {
+    /// Default of `--grace`, in seconds.
+    pub(crate) const DEFAULT_GRACE: u64 = 10;
+    /// Default of `--cleanup-limit`, in seconds.
+    pub(crate) const DEFAULT_CLEANUP_LIMIT: u64 = 60;
+
+    /// Options that commands about the run repeat.
+    pub(crate) fn repeated(&self) -> RepeatedOptions {
+        RepeatedOptions {
+            keep_going: self.keep_going,
+            parallel: self.parallel,
+            grace: Some(self.grace).filter(|grace| *grace != Self::DEFAULT_GRACE),
+            time_limit: self.time_limit,
+            cleanup_limit: Some(self.cleanup_limit).filter(|limit| *limit != Self::DEFAULT_CLEANUP_LIMIT),
+        }
+    }
 }
 
 /// Output format.

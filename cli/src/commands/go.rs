@@ -2,7 +2,9 @@
 
 use super::earlier_runs::earlier_durations;
 use super::elsewhere;
+use super::machine::{now, processors};
 use super::operation_words::quoted;
+use super::report::annotate;
 use super::run_traces::RunTraces;
 use super::signals::{SUSPENSION, run_requests, suspend};
 use crate::args::{GoArgs, HostFolder, Output, RunsFolder, SyncArg};
@@ -10,7 +12,6 @@ use crate::error::{CommandError, Kind};
 use crate::ui;
 use pop_agenda::{EventRecord, Plan, PriorOutcomes, Resources, RunOptions, RunOutcome, Sink};
 use pop_assembly::{AdoptedProgress, PreparedRun, Surroundings};
-use pop_contract::Millis;
 use pop_executor::{
     FinishedRun, Host, HostEffects, Ports, RunIdentity, Runners, Sync, cluster, remote_file_system, run,
 };
@@ -23,7 +24,7 @@ use pop_reporters::run::{
 use std::io::Stdout;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 impl From<SyncArg> for Sync {
     fn from(arg: SyncArg) -> Self {
@@ -32,11 +33,6 @@ impl From<SyncArg> for Sync {
             SyncArg::Each => Self::Each,
         }
     }
-}
-
-/// Number of processors that this process may use.
-pub(super) fn processors() -> u32 {
-    std::thread::available_parallelism().map_or(1, |count| count.get() as u32)
 }
 
 /// Options of the run from the command line, without totals of resources.
@@ -186,6 +182,11 @@ pub(crate) fn drive(
     if matches!(outcome, RunOutcome::Interrupted | RunOutcome::Terminated) {
         ui::say(&format!("continue it with: {}", run_command("resume", &run_id, args, runs)));
     }
+    if args.github_annotations
+        && let Err(error) = annotate(&runs.runs, &run_id)
+    {
+        ui::say(&format!("warning: no annotations: {}", error.message()));
+    }
     if let Some(traces) = traces {
         traces.finish(args, &run_command("traces send", &run_id, args, runs));
     }
@@ -205,10 +206,16 @@ pub(crate) fn drive(
     }
 }
 
-/// A command about a run (`resume`, `rerun`, `traces send`), from the current folder and with the same environment.
+/// A command about a run (`resume`, `rerun`, `traces send`), from the current folder and with the same environment and
+/// options.
 pub(super) fn run_command(command: &str, run: &str, args: &GoArgs, runs: &RunsFolder) -> String {
     let words = std::iter::once("pop").chain(command.split(' ')).chain([run]);
     let mut words: Vec<String> = words.map(str::to_owned).collect();
+    words.extend(match command {
+        "resume" => args.repeated().of_resume(),
+        "rerun" => args.repeated().of_new_run(),
+        _ => Vec::new(),
+    });
     let mut add = |option: &str, folder: &Path, variable: &str| {
         if std::env::var_os(variable).is_none_or(|value| value != folder.as_os_str()) {
             words.extend([option.to_owned(), folder.display().to_string()]);
@@ -307,8 +314,4 @@ impl Sink for Notices {
     fn on_notice(&mut self, words: &str) {
         ui::say(words);
     }
-}
-
-pub(crate) fn now() -> Millis {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as Millis)
 }

@@ -1,7 +1,9 @@
 //! `pop handler serve`: serves a handler to callers outside of a run.
 
-use super::go::{event_loop, processors};
+use super::go::event_loop;
 use super::handler_program::{ProgramSource, handler_program, program_mark};
+use super::machine::processors;
+use super::metrics_server::serve_metrics;
 use super::signals::hear_signals;
 use crate::args::{HandlerServeArgs, Output};
 use crate::error::{CommandError, Kind};
@@ -12,8 +14,10 @@ use pop_handler_server::{
 };
 use pop_launchers::HandlerProgram;
 use serde_json::json;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
+use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
 /// Exit code if no instance starts; the same as for a failed operation.
@@ -53,9 +57,13 @@ pub(crate) fn serve(args: &HandlerServeArgs) -> Result<u8, CommandError> {
     let server = Server::bind(settings, |line| ui::say(&format!("pop: {line}")))
         .map_err(|error| not_served(&error))?;
     let manager = ControlSocket::bind(&folder, &id).map_err(|error| not_served(&error))?;
-    announce(args, &id, &server);
+    let metrics = args.metrics.map(|address| runtime.block_on(listen(address))).transpose()?;
+    announce(args, &id, &server, metrics.as_ref().and_then(|listener| listener.local_addr().ok()));
     let (sender, controls) = mpsc::channel(16);
     let ended = runtime.block_on(async {
+        if let Some(listener) = metrics {
+            tokio::spawn(serve_metrics(listener, sender.clone()));
+        }
         tokio::spawn(manager.serve(sender));
         tokio::spawn(server.run(controls, stop)).await
     });
@@ -70,7 +78,13 @@ pub(crate) fn serve(args: &HandlerServeArgs) -> Result<u8, CommandError> {
     }
 }
 
-fn announce(args: &HandlerServeArgs, id: &str, server: &Server) {
+async fn listen(address: SocketAddr) -> Result<TcpListener, CommandError> {
+    TcpListener::bind(address).await.map_err(|error| {
+        CommandError::new(Kind::Usage, format!("cannot listen on {address} for --metrics: {error}"))
+    })
+}
+
+fn announce(args: &HandlerServeArgs, id: &str, server: &Server, metrics: Option<SocketAddr>) {
     match args.output {
         Output::Json => {
             let mut line = json!({
@@ -78,6 +92,9 @@ fn announce(args: &HandlerServeArgs, id: &str, server: &Server) {
             });
             if let Some(endpoint) = server.send_endpoint() {
                 line["broadcast"] = endpoint.to_string().into();
+            }
+            if let Some(address) = metrics {
+                line["metrics"] = address.to_string().into();
             }
             ui::print(&format!("{line}\n"));
         }
@@ -87,6 +104,9 @@ fn announce(args: &HandlerServeArgs, id: &str, server: &Server) {
             if let Some(endpoint) = server.send_endpoint() {
                 let who = if *kind == ServeKind::Publisher { "subscribers" } else { "receivers" };
                 ui::say(&format!("{who} connect to {endpoint}"));
+            }
+            if let Some(address) = metrics {
+                ui::say(&format!("metrics: http://{address}/metrics"));
             }
             ui::say(&format!("manage it with `pop handler ctl {id} status`; end it with Ctrl-C"));
         }

@@ -1,6 +1,6 @@
 //! `pop logs`: prints the logs of operations; `-f` follows them until the run ends.
 
-use super::go::now;
+use super::machine::now;
 use super::run_watch::RunWatch;
 use super::saved_run::{operation, read, read_folder};
 use crate::args::LogsArgs;

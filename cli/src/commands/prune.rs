@@ -1,6 +1,6 @@
 //! `pop prune`: deletes old runs that nothing needs any more.
 
-use super::go::now;
+use super::machine::now;
 use super::saved_run::{read_folder, until, wall, word};
 use crate::args::PruneArgs;
 use crate::error::{CommandError, Kind};

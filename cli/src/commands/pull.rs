@@ -1,7 +1,8 @@
 //! `pop pull`: takes agendas from a service and starts an executor for each.
 
-use super::go::{event_loop, guard_of, own_program, processors, reach};
+use super::go::{event_loop, guard_of, own_program, reach};
 use super::handlers::checked_handlers;
+use super::machine::processors;
 use super::signals::hear_signals;
 use crate::args::{PullArgs, PullerArgs, RegistryArgs, StrictArg};
 use crate::error::{CommandError, Kind};

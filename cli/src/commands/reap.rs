@@ -1,6 +1,7 @@
 //! `pop reap`: deletes old pods or containers of pop, or old agendas of a service.
 
-use super::go::{event_loop, now};
+use super::go::event_loop;
+use super::machine::now;
 use super::pull::{number, text};
 use crate::args::{ReapArgs, StrictArg};
 use crate::error::{CommandError, Kind};

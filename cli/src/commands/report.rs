@@ -4,15 +4,15 @@ mod followed;
 mod live;
 mod output;
 
-use super::go::now;
+use super::machine::{now, processors};
 use super::saved_run::{read, until};
-use crate::args::{ReportArgs, ReportFormat, RunsFolder};
+use crate::args::{GoArgs, ReportArgs, ReportFormat, RunsFolder};
 use crate::error::{CommandError, Kind};
 use crate::ui;
 use output::{Place, write};
 use pop_assembly::SavedRun;
 use pop_report::format::{annotations, csv, json, junit, markdown, page, trace};
-use pop_report::{Report, RunFacts, RunState};
+use pop_report::{RepeatedOptions, Report, RunFacts, RunState};
 use std::path::{Path, PathBuf};
 
 pub(crate) fn report(args: &ReportArgs) -> Result<u8, CommandError> {
@@ -34,12 +34,29 @@ pub(crate) fn report(args: &ReportArgs) -> Result<u8, CommandError> {
     if let Place::File(path) = &place {
         ui::say(&format!("report: {}", path.display()));
     }
-    if args.github_annotations && std::env::var_os("GITHUB_ACTIONS").is_some_and(|value| value == "true") {
-        for line in annotations::annotations(&report).lines() {
-            ui::say(line);
-        }
+    if args.github_annotations && is_github_job() {
+        print_annotations(&report);
     }
     Ok(0)
+}
+
+/// Prints the failures of a run that has ended as annotations, in a GitHub job only.
+pub(super) fn annotate(runs: &Path, run: &str) -> Result<(), CommandError> {
+    if is_github_job() {
+        let saved = read(runs, run)?;
+        print_annotations(&Report::of(&saved.plan, &saved.history, &facts(&saved, runs)));
+    }
+    Ok(())
+}
+
+fn is_github_job() -> bool {
+    std::env::var_os("GITHUB_ACTIONS").is_some_and(|value| value == "true")
+}
+
+fn print_annotations(report: &Report<'_>) {
+    for line in annotations::annotations(report).lines() {
+        ui::say(line);
+    }
 }
 
 /// What the folder of the run knows beside its events.
@@ -59,7 +76,24 @@ fn facts<'r>(saved: &'r SavedRun, runs: &'r Path) -> RunFacts<'r> {
         until: until(saved),
         now: now(),
         runs: runs.to_str().filter(|runs| *runs != RunsFolder::DEFAULT),
+        options: options(saved),
         pop: env!("CARGO_PKG_VERSION"),
+    }
+}
+
+/// Options of the run that differ from their defaults.
+fn options(saved: &SavedRun) -> RepeatedOptions {
+    let options = saved.scheduler.options();
+    // after a resume, the time limit counts from the start of the run: it is not the one that was asked for
+    let is_first = saved.history.executors.len() == 1;
+    let limit = |ms: Option<u64>| ms.filter(|_| is_first).map(|ms| ms / 1_000);
+    RepeatedOptions {
+        keep_going: options.keep_going,
+        parallel: Some(options.parallel).filter(|parallel| *parallel != processors()),
+        grace: Some(options.grace_ms / 1_000).filter(|grace| *grace != GoArgs::DEFAULT_GRACE),
+        time_limit: limit(options.time_limit_ms),
+        cleanup_limit: limit(options.cleanup_limit_ms)
+            .filter(|limit| *limit != GoArgs::DEFAULT_CLEANUP_LIMIT),
     }
 }
 

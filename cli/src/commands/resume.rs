@@ -1,7 +1,8 @@
 //! `pop resume`: restores a run from its journal and continues it.
 
 use super::elsewhere::report_end;
-use super::go::{adopted, drive, look_at_disk, now, options, reach, run_command};
+use super::go::{adopted, drive, look_at_disk, options, reach, run_command};
+use super::machine::now;
 use crate::args::{GoArgs, LaunchArgs, ResourceArgs, ResumeArgs, RunsFolder, StrictArg};
 use crate::error::CommandError;
 use crate::launch_data::launch_data;

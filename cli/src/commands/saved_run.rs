@@ -1,6 +1,6 @@
 //! Reads saved runs, and formats their state for commands.
 
-use super::go::now;
+use super::machine::now;
 use crate::error::{CommandError, Kind};
 use pop_agenda::{EventRecord, OpIx};
 use pop_assembly::{SavedRun, Surroundings};

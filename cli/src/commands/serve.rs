@@ -89,7 +89,9 @@ pub(crate) fn serve(args: &ServeArgs) -> Result<u8, CommandError> {
             None
         };
         let setup = PullerSetup { service, token, data: &args.data, puller: &args.puller };
-        Some(puller_setup(&setup, &launch)?)
+        let (puller, health) = puller_setup(&setup, &launch)?;
+        server.append_metrics(move || health.metrics());
+        Some(puller)
     } else {
         None
     };
@@ -110,7 +112,7 @@ pub(crate) fn serve(args: &ServeArgs) -> Result<u8, CommandError> {
         }));
         match puller {
             // executors report to the service until they have ended
-            Some((puller, _)) => drop(tokio::spawn(puller.run(stop)).await),
+            Some(puller) => drop(tokio::spawn(puller.run(stop)).await),
             None => drop(stop.recv().await),
         }
         drop(ended);

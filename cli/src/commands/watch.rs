@@ -1,7 +1,7 @@
 //! `pop watch`: shows a run that another process executes, as `pop run` shows its own, and exits with its exit code.
 
 use super::earlier_runs::earlier_durations;
-use super::go::now;
+use super::machine::now;
 use super::run_watch::RunWatch;
 use super::saved_run::{closing, next_events, read_folder, tail_of};
 use super::signals::SUSPENSION;

@@ -3,6 +3,7 @@
 use crate::bench::{Bench, PATIENCE};
 use crate::docker;
 use crate::kubernetes::Cluster;
+use crate::prometheus::Metrics;
 use crate::running::Running;
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
@@ -116,6 +117,23 @@ fn a_laptop_runs_the_whole_circle_in_one_process() {
     // the retry kept what had succeeded
     let ran = bench.sorted_lines("ran");
     assert_eq!(ran, ["x-a", "x-b", "x-c", "y-a", "y-b", "y-c", "z-bad", "z-bad", "z-good"]);
+    let metrics = Metrics::of(&client.0.to_string());
+    for (name, labels, wanted) in [
+        ("pop_service_store_up", vec![], 1.0),
+        ("pop_service_agendas", vec![("state", "COMPLETE")], 3.0),
+        ("pop_service_leases", vec![("insight", "default")], 0.0),
+        ("pop_service_request_seconds_count", vec![("call", "create"), ("status", "201")], 3.0),
+        ("pop_service_request_seconds_count", vec![("call", "create"), ("status", "422")], 1.0),
+        ("pop_service_store_errors_total", vec![("kind", "permanent")], 0.0),
+        // `z` was taken once more
+        ("pop_puller_agendas_total", vec![], 4.0),
+    ] {
+        assert_eq!(metrics.value(name, &labels).to_bits(), f64::to_bits(wanted), "{name} {labels:?}");
+    }
+    assert!(metrics.value("pop_puller_pull_seconds_count", &[("outcome", "agendas")]) >= 2.0);
+    assert!(
+        metrics.value("pop_service_request_seconds_sum", &[("interface", "pop"), ("call", "pull")]) > 0.0
+    );
     // the runs are ordinary ones
     assert!(bench.pop(0, "runs").stdout.matches("succeeded").count() == 2);
     serving.signal(Signal::TERM);

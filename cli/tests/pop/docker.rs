@@ -110,6 +110,42 @@ fn d1_containers_give_the_same_results_as_processes() {
 }
 
 #[test]
+fn usage_of_containers_is_shown_like_that_of_processes() {
+    // on a busy machine the Engine may remove a cgroup before its counters are read
+    let alike =
+        |name: &str, line: &str| (1..=3).map(|nth| shell(&format!("{name}{nth}"), line)).collect::<Vec<_>>();
+    let operations = [
+        alike("computes", "i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done"),
+        alike("holds", "dd if=/dev/zero of=/dev/null bs=48M count=4"),
+        alike("fails", "exit 3"),
+    ];
+    let bench = agenda(&operations.concat().into());
+    bench.pop(10, "run a.json -k --on docker --run-id r1");
+    let shown = bench.shown();
+    let most = |name: &str, field: &str| {
+        let alike = shown["operations"].as_array().unwrap().iter();
+        let alike = alike.filter(|operation| operation["name"].as_str().unwrap().starts_with(name));
+        alike.filter_map(|operation| operation["usage"][field].as_u64()).max()
+    };
+    assert!(most("computes", "userUs") > Some(20_000), "{shown:#}");
+    let held = most("holds", "memKib");
+    assert!(held >= Some(48 * 1024), "{shown:#}");
+    assert!(most("fails", "memKib").is_some_and(|kib| kib < 48 * 1024), "{shown:#}");
+    let text = bench.pop(0, "show r1").stdout;
+    assert!(
+        text.lines().any(|line| line.starts_with("used ") && line.contains("most memory: holds")),
+        "{text}"
+    );
+    let report = bench.pop(0, "report r1 --format json").json();
+    let peak = held.map(|kib| kib * 1024).unwrap();
+    assert_eq!(report["usage"]["peakMemoryBytes"], peak);
+    assert!(report["usage"]["cpuMs"].as_u64() > Some(20), "{report:#}");
+    let rows = bench.pop(0, "report r1 --format csv").stdout;
+    let has_peak = |row: &str| row.starts_with("r1,holds") && row.contains(&format!(",{peak},"));
+    assert!(rows.lines().any(has_peak), "{rows}");
+}
+
+#[test]
 fn fr_d2_files_of_containers_are_verified_in_the_mounted_folder() {
     let mut made = shell("made", "");
     made["params"] = json!({"useCache": true, "cacheFiles": true, "reads": "../in.txt", "writes": "out.txt"});

@@ -95,6 +95,8 @@ fn help() {
                                      no events, no progress bars
           --output <OUTPUT>          Format of events during the run: text on stderr, or JSON lines on
                                      stdout [default: text] [possible values: text, json]
+          --github-annotations       In a GitHub job (GITHUB_ACTIONS is true), also print each failure
+                                     as an annotation, on standard error, when the run has ended
           --otlp <URL>               Send spans of the run to this OpenTelemetry collector, such as
                                      http://localhost:4318 (OTLP over HTTP); `env` takes the address
                                      from OTEL_EXPORTER_OTLP_TRACES_ENDPOINT or
@@ -271,6 +273,10 @@ fn help_of_run() {
               - json: JSON for programs
               
               [default: text]
+
+          --github-annotations
+              In a GitHub job (GITHUB_ACTIONS is true), also print each failure as an annotation, on
+              standard error, when the run has ended
 
           --otlp <URL>
               Send spans of the run to this OpenTelemetry collector, such as http://localhost:4318 (OTLP

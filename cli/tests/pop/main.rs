@@ -43,6 +43,7 @@ mod owner;
 mod params;
 mod pipelines;
 mod policies;
+mod prometheus;
 mod readme;
 mod registries;
 mod replays;

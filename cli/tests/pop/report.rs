@@ -33,7 +33,7 @@ fn report_writes_a_page_and_names_it() {
     assert_eq!(ended.stderr, "report: report-r1.html\n");
     let page = bench.read("report-r1.html");
     assert!(page.starts_with("<!doctype html>") && page.contains("default-src 'none'"));
-    assert!(page.contains("pop rerun r1 bad") && !page.contains("<b>\\u0026"));
+    assert!(page.contains("pop rerun r1 bad -k") && !page.contains("<b>\\u0026"));
     // a file is replaced as a whole, and readable as others that the user creates
     bench.write("into/report.html", "old");
     bench.pop(0, "report last --into into/report.html");
@@ -119,6 +119,52 @@ fn annotations_need_a_github_job() {
         "{}",
         ended.stderr
     );
+    let call = |id: &str| bench.call("run a.yaml -j 1 -k -q --github-annotations --run-id").argument(id);
+    assert!(!call("r2").ends(10).stderr.contains("::error"));
+    let ended = call("r3").variable("GITHUB_ACTIONS", "true").ends(10);
+    assert_eq!(
+        ended.stderr.matches("::error title=bad%3A failed::ended with exit status 3").count(),
+        1,
+        "{}",
+        ended.stderr
+    );
+}
+
+/// Parts, operations inside an operation, an empty list, and a list of results.
+const NESTED: &str = "
+operations:
+  - {name: none, type: exec, params: {forEach: []}, payload: {command: ['true']}}
+  - {name: items, type: exec, params: {forEach: [a, b], itemFailures: keep}, payload: {shell: 'test $I = a', env: {I: '@<pop.item>'}}}
+  - name: inner
+    type: agenda
+    params: {forEach: [x, y]}
+    payload: {operations: [{name: one, type: exec, payload: {command: ['true']}}, {name: two, type: exec, params: {dependsOn: one, when: 'inputs.no'}, payload: {command: ['true']}}]}
+  - {name: read, type: exec, params: {forEach: '@<items.out::>'}, payload: {command: ['true']}}
+  - {name: after, type: exec, params: {dependsOn: read}, payload: {command: ['true']}}
+inputs: {no: {type: boolean, default: false}}
+";
+
+#[test]
+fn counts_of_a_report_are_those_of_show() {
+    let bench = Bench::with_agenda(NESTED);
+    bench.pop(0, "run a.yaml -k --run-id r1");
+    let shown = bench.pop(0, "show r1").stdout;
+    let closing = shown.lines().last().unwrap().to_owned();
+    let counts = bench.pop(0, "report r1 --format json").json()["counts"].clone();
+    let counts: Vec<(String, u64)> = counts
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|count| (count["state"].as_str().unwrap().to_owned(), count["count"].as_u64().unwrap()))
+        .collect();
+    assert!(counts.len() >= 3, "{counts:?}");
+    for (state, count) in &counts {
+        assert!(closing.contains(&format!("{count} {state}")), "{state} {count}: {closing}");
+    }
+    let all = bench.shown()["operations"].as_array().unwrap().len() as u64;
+    assert_eq!(counts.iter().map(|(_, count)| count).sum::<u64>(), all);
+    let text = bench.pop(0, "report r1 --format markdown").stdout;
+    assert!(counts.iter().all(|(state, count)| text.contains(&format!("| {state} | {count} |"))), "{text}");
 }
 
 #[test]
@@ -201,4 +247,11 @@ fn live_report_until_the_end_ends_with_a_dead_executor() {
     let ended = live.end();
     assert_eq!(ended.code, 15, "{}", ended.stderr);
     assert!(ended.stderr.contains("run r1 has no end: its executor died"), "{}", ended.stderr);
+    let data = bench.pop(0, "report r1 --format json").json();
+    let operation = &data["operations"][0];
+    assert_eq!((&data["run"]["state"], &operation["state"]), (&"stopped".into(), &"stopped".into()));
+    assert_eq!(operation["attempts"][0]["outcome"], "lost");
+    assert!(operation["attempts"][0]["completedTime"].is_number(), "{operation:#}");
+    let shown = bench.pop(0, "show r1").stdout;
+    assert!(shown.lines().any(|line| line.starts_with("waits") && line.contains(" stopped ")), "{shown}");
 }

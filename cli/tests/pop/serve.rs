@@ -2,6 +2,7 @@
 
 use crate::bench::{Bench, Ended, PATIENCE};
 use crate::docker_warm;
+use crate::prometheus::Metrics;
 use serde_json::{Value, json};
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::Path;
@@ -274,7 +275,7 @@ fn s5_frames_of_a_reply_are_those_of_its_request() {
 
 #[test]
 fn s8_unknown_commands_and_requests_that_cannot_be_read_are_refused_with_a_reason() {
-    let serving = Serving::new("warm: true, actions: [work, other]", "");
+    let serving = Serving::new("warm: true, actions: [work, other]", "--metrics 127.0.0.1:0");
     let bodies = json!([
         r#"{"command":"nope","parameters":{},"uuid":"u1","traces":[{"request_time":1}]}"#,
         "nonsense",
@@ -293,6 +294,12 @@ fn s8_unknown_commands_and_requests_that_cannot_be_read_are_refused_with_a_reaso
     assert_eq!((&reply["status"], &reply["uuid"]), (&json!("OK"), &json!("u2")));
     assert_eq!(reply["parameters"]["got"]["n"], 1_152_921_504_606_846_976_u64);
     assert_eq!(reply["parameters"]["action"], "work");
+    let metrics = Metrics::of(serving.line["metrics"].as_str().unwrap());
+    let requests =
+        |outcome: &str| metrics.value("pop_handler_request_seconds_count", &[("outcome", outcome)]);
+    assert!((requests("refused") - 3.0).abs() < 0.5 && (requests("ok") - 1.0).abs() < 0.5);
+    let instances = |state: &str| metrics.value("pop_handler_instances", &[("state", state)]);
+    assert!(["ready", "handling"].map(instances).iter().sum::<f64>() > 0.5);
 }
 
 #[test]

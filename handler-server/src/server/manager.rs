@@ -35,6 +35,7 @@ impl Server {
         match control {
             // the asker may be gone
             Control::Command(request, reply) => drop(reply.send(self.command(&request))),
+            Control::Metrics(reply) => drop(reply.send(self.metrics())),
             Control::Events(reply) => drop(reply.send((self.present(), self.events.subscribe()))),
         }
     }

@@ -51,7 +51,8 @@ impl Server {
     }
 
     fn answer(&mut self, id: RequestId, answer: Answer) {
-        let Some(PendingRequest { from, envelope, request, bytes }) = self.pending.remove(&id) else {
+        let Some(PendingRequest { from, envelope, request, bytes, arrived }) = self.pending.remove(&id)
+        else {
             return;
         };
         if matches!(answer, Answer::QueueFull | Answer::Closed) {
@@ -64,6 +65,14 @@ impl Server {
             Answer::Cancelled => Reply::fail("cancelled: the instance was deleted"),
             Answer::Closed => Reply::fail(CLOSED),
         };
+        let outcome = match answer {
+            Answer::Handled if reply.is_ok() => "ok",
+            Answer::Handled => "failed",
+            Answer::QueueFull => "queue-full",
+            Answer::Cancelled => "cancelled",
+            Answer::Closed => "closed",
+        };
+        self.counts.answered(outcome, arrived.elapsed());
         if !reply.is_ok() {
             let words = format!("{}: {}", request.command, reply.message());
             (self.notify)(&words);

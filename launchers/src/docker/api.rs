@@ -59,9 +59,9 @@ impl Api {
         self.json(Method::GET, "/info", None).await
     }
 
-    /// Creates a container.
-    pub(super) async fn create(&self, name: &str, body: &Value) -> Result<(), ApiError> {
-        self.json(Method::POST, &format!("/containers/create?name={name}"), Some(body)).await.map(drop)
+    /// Creates a container; returns the Engine's description of it, with its id alone.
+    pub(super) async fn create(&self, name: &str, body: &Value) -> Result<Container, ApiError> {
+        self.json(Method::POST, &format!("/containers/create?name={name}"), Some(body)).await.map(Container)
     }
 
     /// Starts a container; has no effect on a running one.

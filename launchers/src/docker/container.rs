@@ -49,6 +49,11 @@ impl Container {
         self.0["Config"]["Labels"][name].as_str().or_else(|| self.0["Labels"][name].as_str())
     }
 
+    /// The Engine's id of a container that was created or inspected.
+    pub(super) fn id(&self) -> Option<&str> {
+        self.0["Id"].as_str().filter(|id| !id.is_empty())
+    }
+
     /// The name of a listed container.
     pub(super) fn name(&self) -> &str {
         self.0["Names"][0].as_str().unwrap_or_default().trim_start_matches('/')

@@ -5,6 +5,7 @@
 //! Engine's log.
 
 use super::container::WaitAnswer;
+use super::container_usage::usage_at_end;
 use super::engine::Engine;
 use super::error::ApiError;
 use super::failure::{platform, unreachable};
@@ -14,13 +15,15 @@ use super::start_failure::StartFailure;
 use super::verdict::{End, verdict};
 use crate::backoff::Backoff;
 use crate::output::Output;
-use crate::port::{Doing, StdoutUse, Stream};
+use crate::port::{Doing, LaunchOrder, StdoutUse, Stream};
 use crate::stop_request::StopRequest;
 use hyper::body::Bytes;
-use pop_contract::{Exit, Failure};
+use pop_contract::{Exit, Failure, Usage};
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 
 /// Time for the rest of the output after the end of the container.
@@ -33,6 +36,8 @@ const SILENT_END: Duration = Duration::from_secs(1);
 const KILLED: Duration = Duration::from_mins(1);
 /// Time until the log must hold all printed output.
 const LOGGED: Duration = Duration::from_secs(2);
+/// Time until the usage of an ended container must be read.
+const COUNTED: Duration = Duration::from_millis(100);
 /// Output up to this many bytes is compared with the whole log; of longer output only the last lines are.
 const WHOLE_LOG: u64 = 64 * 1024 * 1024;
 /// Number of last lines that are compared.
@@ -57,6 +62,10 @@ pub(super) struct Follow {
     start_failure: StartFailure,
     /// Waits between requests to an Engine that does not report an end.
     tries: Backoff,
+    /// Reads the usage of the container when it ends.
+    counting: JoinSet<Option<Usage>>,
+    /// Until the Engine has started the container.
+    starting: Option<oneshot::Sender<Infallible>>,
 }
 
 /// What ended a wait.
@@ -106,6 +115,8 @@ impl Follow {
             lost: None,
             start_failure: StartFailure::default(),
             tries: Backoff::new(None),
+            counting: JoinSet::new(),
+            starting: None,
         }
     }
 
@@ -168,9 +179,30 @@ impl Follow {
                 ContainerEvent::Drained => break,
             }
         }
+        output.usage = self.counted().await;
         self.read_rest(output).await;
         let stop = *stop.borrow();
         self.judge(code.unwrap_or_default(), stop).await
+    }
+
+    /// Begins to wait for the usage of the container, which starts now, unless the Engine runs on another machine. An
+    /// instance of a warm handler serves many operations, so its usage is that of none.
+    pub(super) fn count(&mut self, container: Option<String>, order: &LaunchOrder) {
+        if let Some(id) = container.filter(|_| self.engine.is_local && order.socket.is_none()) {
+            let (starting, started) = oneshot::channel();
+            self.starting = Some(starting);
+            self.counting.spawn(usage_at_end(id, started));
+        }
+    }
+
+    /// The Engine has started the container.
+    pub(super) fn started(&mut self) {
+        self.starting = None;
+    }
+
+    /// The usage of the ended container, if it is known.
+    async fn counted(&mut self) -> Option<Usage> {
+        timeout(COUNTED, self.counting.join_next()).await.ok()??.ok()?
     }
 
     /// Waits for the next event.

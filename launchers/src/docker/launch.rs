@@ -14,8 +14,8 @@ use crate::port::{LaunchId, LaunchOrder, label};
 use crate::setting::Setting;
 use pop_contract::Failure;
 use serde_json::Value;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// One launch until its container runs.
@@ -27,6 +27,8 @@ pub(super) struct Launch<'l> {
     pub(super) secrets: Result<Vec<(String, String)>, Failure>,
     /// Whether a container of this launch exists.
     pub(super) is_own: AtomicBool,
+    /// The Engine's id of the container.
+    pub(super) container: Mutex<Option<String>>,
     /// Reason why the container has not been started yet.
     pub(super) refusal: PendingReason,
 }
@@ -55,6 +57,9 @@ impl Launch<'_> {
             Some(container) => Some(container),
             None => self.create(engine, order).await?,
         };
+        if let Some(container) = &found {
+            self.know(container);
+        }
         self.is_own.store(true, Ordering::Relaxed);
         Ok(found)
     }
@@ -67,13 +72,20 @@ impl Launch<'_> {
         order: &LaunchOrder,
     ) -> Result<Follow, Failure> {
         if found.as_ref().is_some_and(Container::has_begun) {
-            return Ok(Follow::of_log(Arc::clone(engine), self.name, true));
+            let mut follow = Follow::of_log(Arc::clone(engine), self.name, true);
+            follow.count(self.container_id(), order);
+            follow.started();
+            return Ok(follow);
         }
         let mut tries = Backoff::new(order.pending);
         loop {
             let attached = Follow::attach(Arc::clone(engine), self.name).await;
-            let follow = attached.unwrap_or_else(|_| Follow::of_log(Arc::clone(engine), self.name, false));
-            let Err(error) = engine.api.start(self.name).await else { return Ok(follow) };
+            let mut follow =
+                attached.unwrap_or_else(|_| Follow::of_log(Arc::clone(engine), self.name, false));
+            follow.count(self.container_id(), order);
+            let started = engine.api.start(self.name).await;
+            follow.started();
+            let Err(error) = started else { return Ok(follow) };
             if error.is_away() {
                 // a start whose answer was lost may have worked; another start would run an ended container again
                 if self.has_begun(engine).await {
@@ -93,6 +105,17 @@ impl Launch<'_> {
                 return Err(not_started(&error));
             }
         }
+    }
+
+    /// Remembers the Engine's id of the container.
+    fn know(&self, container: &Container) {
+        let id = container.id().map(str::to_owned);
+        *self.container.lock().unwrap_or_else(PoisonError::into_inner) = id;
+    }
+
+    /// The Engine's id of the container, if it is known.
+    fn container_id(&self) -> Option<String> {
+        self.container.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     async fn has_begun(&self, engine: &Engine) -> bool {
@@ -150,7 +173,13 @@ impl Launch<'_> {
         }
         let mut may_have_gone = true;
         loop {
-            let Err(error) = engine.api.create(self.name, &body).await else { return Ok(None) };
+            let error = match engine.api.create(self.name, &body).await {
+                Ok(created) => {
+                    self.know(&created);
+                    return Ok(None);
+                }
+                Err(error) => error,
+            };
             match error.status() {
                 None if tries.next(Duration::ZERO).await => {}
                 None => return Err(not_created(&error)),

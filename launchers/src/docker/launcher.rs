@@ -11,8 +11,8 @@ use crate::port::{Doing, LaunchEvent, LaunchId, LaunchOrder, LaunchUpdate, Launc
 use crate::setting::Setting;
 use crate::stop_request::StopRequest;
 use pop_contract::{Exit, Failure};
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
 use tokio::sync::{OnceCell, mpsc, watch};
 
 /// Launches programs as containers of a Docker Engine.
@@ -69,6 +69,7 @@ impl Launcher for DockerLauncher {
                 setting: &shared.setting,
                 secrets,
                 is_own: AtomicBool::new(false),
+                container: Mutex::default(),
                 refusal: PendingReason::default(),
             };
             let Some(exit) = shared.carry_out(&launch, &mut output, stop).await.transpose() else {

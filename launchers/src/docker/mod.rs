@@ -8,6 +8,7 @@ mod body;
 mod config_map;
 mod connection;
 mod container;
+mod container_usage;
 mod credentials;
 mod ended;
 mod engine;

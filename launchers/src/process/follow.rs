@@ -51,7 +51,8 @@ impl Follow {
             Ok(ending) => ending,
             Err(failure) => Ending { exit: Err(failure), left: 0, usage: None },
         };
-        LaunchEnd { left, usage, ..output.finish(exit.map_err(Box::new)).await }
+        output.usage = usage;
+        LaunchEnd { left, ..output.finish(exit.map_err(Box::new)).await }
     }
 
     async fn watch(

@@ -5,7 +5,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { STATE_LABELS, STATES } from "./data";
 
 /** Shapes of states: colour is never the only sign of a state. */
-const SHAPES = ["✕", "☠", "⊘", "●", "○", "⤼", "⟲", "✓"];
+const SHAPES = ["✕", "☠", "⊘", "◼", "●", "○", "⤼", "⟲", "✓"];
 
 export function StateMark({ state, label = true }: { state: number; label?: boolean }) {
     return (

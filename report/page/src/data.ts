@@ -97,6 +97,7 @@ export const STATES = [
     "failed",
     "deadLettered",
     "cancelled",
+    "stopped",
     "running",
     "waiting",
     "skipped",
@@ -105,12 +106,13 @@ export const STATES = [
 ] as const;
 export const FAILED = 0;
 export const DEAD = 1;
-export const RUNNING = 3;
-export const WAITING = 4;
+export const RUNNING = 4;
+export const WAITING = 5;
 export const STATE_LABELS = [
     "failed",
     "dead-lettered",
     "cancelled",
+    "stopped",
     "running",
     "waiting",
     "skipped",
@@ -202,7 +204,7 @@ export class Run {
     leftOut: [number, number, number] = [0, 0, 0];
     /** Parts of each operation that has some. */
     parts = new Map<number, number[]>();
-    /** Number of operations without parts in each state. */
+    /** Number of operations in each state. */
     counts: number[] = [];
     /** Number of the version: it grows with each change. */
     version = 0;
@@ -267,7 +269,7 @@ export class Run {
         for (const op in chunk.label) this.labels.set(Number(op), chunk.label[op]);
         if (!chunk.ops) this.leftOut = chunk.leftOut;
         this.counts = STATES.map(() => 0);
-        for (let op = 0; op < this.count; op++) if (!this.whole[op]) this.counts[this.state[op]]++;
+        for (let op = 0; op < this.count; op++) this.counts[this.state[op]]++;
         if (head.state === "running") this.advance(head.until);
         this.version++;
     }

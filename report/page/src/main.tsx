@@ -203,7 +203,7 @@ function find(run: Run, query: string, states: Set<number>, picked: number[] | n
     const words = query.trim().toLowerCase();
     const found: number[] = [];
     const consider = (op: number) => {
-        if (states.size && (!states.has(run.state[op]) || run.whole[op])) return;
+        if (states.size && !states.has(run.state[op])) return;
         if (words && !has(run, op, words)) return;
         found.push(op);
     };

@@ -65,7 +65,7 @@ interface CountProps {
 /** The numbers of operations in each state, as a bar and as filters. */
 export function Counts({ run, states, toggle }: CountProps) {
     const total = run.counts.reduce((sum, value) => sum + value, 0);
-    const order = [7, 6, 5, 3, 4, 2, 1, 0].filter((state) => run.counts[state]);
+    const order = [8, 7, 6, 4, 5, 3, 2, 1, 0].filter((state) => run.counts[state]);
     return (
         <div class="counts">
             <div class="count-bar" aria-hidden="true">
@@ -97,7 +97,6 @@ export function Figures({ run }: { run: Run }) {
         for (let op = 0; op < run.count; op++) {
             attempts += run.tries[op];
             retried += Math.max(0, run.tries[op] - 1);
-            if (run.whole[op]) continue;
             all++;
             if (run.settled[op] >= 0) done++;
         }
@@ -106,7 +105,7 @@ export function Figures({ run }: { run: Run }) {
     const ran = head.path.reduce((sum, step) => sum + step[1], 0);
     return (
         <dl class="figures">
-            <Figure name="Time" value={duration(head.until)} note={head.outcome ? "from start to end" : "until now"} />
+            <Figure name="Time" value={duration(head.until)} note={head.outcome ? "from start to end" : head.state === "running" ? "until now" : "until its executor died"} />
             <Figure
                 name="Operations"
                 value={count(figures.all)}
@@ -135,7 +134,12 @@ export function Figures({ run }: { run: Run }) {
                 <Figure
                     name="Storage"
                     value={bytes((head.usage.readBytes ?? 0) + (head.usage.writtenBytes ?? 0))}
-                    note={`read ${bytes(head.usage.readBytes ?? 0)}, wrote ${bytes(head.usage.writtenBytes ?? 0)}`}
+                    note={[
+                        head.usage.readBytes !== undefined ? `read ${bytes(head.usage.readBytes)}` : "",
+                        head.usage.writtenBytes !== undefined ? `wrote ${bytes(head.usage.writtenBytes)}` : "",
+                    ]
+                        .filter(Boolean)
+                        .join(", ")}
                 />
             ) : null}
         </dl>

@@ -1,7 +1,7 @@
 // Draws the timeline on canvases: time axis, running operations over time, and the bars of visible rows.
 
 import type { Run } from "./data";
-import { ENDINGS, STATES, WAITS } from "./data";
+import { ENDINGS, RUNNING, STATES, WAITS } from "./data";
 import { duration } from "./format";
 import type { Row } from "./rows";
 
@@ -268,7 +268,7 @@ function paintGroup(
     const ticks = new Set<number>();
     const scale = width / Math.max(1, view.until - view.from);
     for (const op of members) {
-        if (run.state[op] === 3) isRunning = true;
+        if (run.state[op] === RUNNING) isRunning = true;
         const end = run.firstTry[op] + run.tries[op];
         for (let at = run.firstTry[op]; at < end; at++)
             if (run.tryEnding[at] === 2) ticks.add(Math.round((run.tryEnd[at] - view.from) * scale));

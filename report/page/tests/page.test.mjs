@@ -118,7 +118,7 @@ test("search and filters leave what matches", async () => {
     await page.keyboard.press("Escape");
     await page.locator("#operations .note button").waitFor({ state: "detached" });
     await page.locator('.filters button[data-state="failed"]').click();
-    await page.waitForFunction(() => document.querySelectorAll(".grid-row").length === 2);
+    await page.waitForFunction(() => document.querySelectorAll(".grid-row").length === 3);
     await page.getByRole("button", { name: "show all" }).click();
     await page.waitForFunction((count) => document.querySelectorAll(".grid-row").length === count, all);
     assert.deepEqual(faults, []);
@@ -212,6 +212,26 @@ test("paper is light, and has all operations", async () => {
     await page.close();
 });
 
+test("nothing of a dead executor is shown as running", { timeout: 120_000 }, async () => {
+    const agenda = `operations: [{name: waits, type: exec, payload: {shell: "echo here; exec sleep 600"}}]`;
+    writeFileSync(join(folder, "dead.yaml"), agenda);
+    const run = spawn(POP, ["run", "dead.yaml", "--run-id", "dead"], { cwd: folder, stdio: ["ignore", "ignore", "pipe"] });
+    for await (const line of createInterface({ input: run.stderr })) if (line.includes("waits")) break;
+    const ended = new Promise((resolve) => run.on("exit", resolve));
+    run.kill("SIGKILL");
+    await ended;
+    pop([0], "report", "dead");
+    const { page, faults } = await open(`file://${join(folder, "report-dead.html")}`);
+    assert.match(await page.locator("h1").innerText(), /Stopped/);
+    assert.match(await page.locator(".figures").innerText(), /until its executor died/);
+    assert.equal(await page.locator('.filters button[data-state="running"]').count(), 0);
+    assert.match(await page.locator('.filters button[data-state="stopped"]').innerText(), /1/);
+    await page.locator(".grid-row").first().click();
+    await page.getByText("lost").first().waitFor();
+    assert.deepEqual(faults, []);
+    await page.close();
+});
+
 test("a live page follows its run", { timeout: 120_000 }, async () => {
     execFileSync("mkfifo", ["go"], { cwd: folder });
     const live = `
@@ -237,7 +257,7 @@ operations:
     writeFileSync(join(folder, "go"), "go\n");
     await page.locator(".t-bad").waitFor();
     assert.match(await page.locator("#failures").innerText(), /pop rerun live wrong/);
-    assert.match(await page.locator('.filters button[data-state="succeeded"]').innerText(), /3/);
+    assert.match(await page.locator('.filters button[data-state="succeeded"]').innerText(), /4/);
     assert.match(await page.locator("#operations").innerText(), /second#1/);
     server.kill("SIGINT");
     assert.equal(await ended, 0);

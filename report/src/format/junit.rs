@@ -60,6 +60,8 @@ fn verdict(operation: &OperationReport<'_>) -> Verdict {
             Some((_, failure)) if failure.blame == Blame::Handler => Verdict::Failure,
             _ => Verdict::Error,
         },
+        // nobody knows whether it would have failed
+        OperationState::Stopped => Verdict::Error,
         _ => Verdict::Skipped,
     }
 }
@@ -102,10 +104,15 @@ fn test_case(text: &mut String, report: &Report<'_>, case: &OperationReport<'_>)
             let word = if verdict == Verdict::Failure { "failure" } else { "error" };
             let failed = case.failure();
             match failed {
-                Some((_, failure)) => add_failure(&mut body, word, failure, case.repeat_command.as_deref()),
-                None => line(&mut body, format_args!("      <{word} message=\"failed\"/>")),
+                Some((_, failure)) if case.state != OperationState::Stopped => {
+                    add_failure(&mut body, word, failure, case.repeat_command.as_deref());
+                }
+                _ if case.state == OperationState::Stopped => {
+                    line(&mut body, format_args!("      <{word} message=\"stopped: its executor died\"/>"));
+                }
+                _ => line(&mut body, format_args!("      <{word} message=\"failed\"/>")),
             }
-            failed.and_then(|(attempt, _)| attempt)
+            failed.filter(|_| case.state != OperationState::Stopped).and_then(|(attempt, _)| attempt)
         }
     };
     let word = if last.is_some() { "rerunFailure" } else { "flakyFailure" };

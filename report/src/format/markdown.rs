@@ -24,10 +24,11 @@ pub fn markdown(report: &Report<'_>) -> String {
         (None, RunState::Running) => "running",
         (None, _) => "stopped",
     };
-    let mark = match run.exit_code {
-        Some(0) => "✅",
-        Some(_) => "❌",
-        None => "⏳",
+    let mark = match (run.exit_code, run.state) {
+        (Some(0), _) => "✅",
+        (Some(_), _) => "❌",
+        (None, RunState::Running) => "⏳",
+        (None, _) => "⏹️",
     };
     let mut text = format!("## {mark} {}: {state}\n\n", inline(run.agenda));
     let mut facts = vec![format!("run {}", code(run.name)), format!("took {}", how_long(run.took_ms))];

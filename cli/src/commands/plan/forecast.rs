@@ -1,6 +1,6 @@
 //! `pop plan --cached`: which operations would take their results from the cache, and why the others would run.
 
-use super::super::go::now;
+use super::super::machine::now;
 use crate::args::{PlanArgs, PlanOutput};
 use crate::error::CommandError;
 use crate::ui;

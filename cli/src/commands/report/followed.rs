@@ -207,11 +207,13 @@ impl State {
             self.touch(op);
         }
         if is_other_state {
-            // the commands that repeat failed operations depend on whether the run runs
-            let is_failed = |op: &OpIx| self.saved.history.operation(*op).outcome() == Some(Outcome::Failed);
-            let failed: Vec<OpIx> =
-                self.saved.plan.operations().map(|(op, _)| op).filter(is_failed).collect();
-            for op in failed {
+            // the commands that repeat failed operations depend on whether the run runs, and what has begun stops with it
+            let depends = |op: &OpIx| {
+                let seen = self.saved.history.operation(*op);
+                seen.outcome().map_or(!seen.attempts.is_empty(), |outcome| outcome == Outcome::Failed)
+            };
+            let all: Vec<OpIx> = self.saved.plan.operations().map(|(op, _)| op).filter(depends).collect();
+            for op in all {
                 self.touch(op);
             }
         }

@@ -1,0 +1,61 @@
+//! The route of the metrics.
+
+use super::{Shared, no_token, response};
+use crate::desk::{Caller, Desk};
+use crate::metrics::StoreState;
+use crate::reply::{Refusal, render};
+use crate::route::Interface;
+use crate::scope::Scope;
+use http_body_util::Full;
+use hyper::Response;
+use hyper::body::Bytes;
+use hyper::header::{CONTENT_TYPE, HeaderValue};
+use pop_service::Kind;
+use std::time::Instant;
+
+impl Shared {
+    /// The metrics, for a caller who may read. They are not counted among the requests.
+    pub(super) async fn metrics(
+        &self,
+        caller: Result<Option<Caller>, Refusal>,
+        cid: &str,
+    ) -> Response<Full<Bytes>> {
+        let may_read =
+            |caller: &Caller| [Scope::Read, Scope::Admin].iter().any(|scope| caller.scopes.contains(scope));
+        let refusal = match &caller {
+            Err(refusal) => Some(refusal.clone()),
+            Ok(None) if self.needs_token => Some(no_token()),
+            Ok(Some(caller)) if !may_read(caller) => {
+                Some(Refusal::new(403, format!("this needs a token with the scope `{}`", Scope::Read)))
+            }
+            Ok(_) => None,
+        };
+        if let Some(refusal) = refusal {
+            let header = refusal.header.clone();
+            let (status, body) = render(Interface::Rest, Err(refusal), cid);
+            return response(status, &body, header, cid);
+        }
+        let mut response = Response::new(Full::new(Bytes::from(metrics_text(&self.desk).await)));
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(pop_metrics::CONTENT_TYPE));
+        response
+    }
+}
+
+/// The metrics, with the state of the store. It is not counted anew for each reader.
+async fn metrics_text(desk: &Desk) -> String {
+    let mut state = desk.metrics.known_state();
+    if state.is_none() {
+        let began = Instant::now();
+        let counted = desk.store.transact(|ledger| {
+            Ok(StoreState { agendas: ledger.states(Kind::AgendaProgress)?, queues: ledger.depth()? })
+        });
+        match counted.await {
+            Ok(counted) => {
+                desk.metrics.remember(&counted, began.elapsed());
+                state = Some(counted);
+            }
+            Err(error) => desk.metrics.failed(&error),
+        }
+    }
+    desk.metrics.text(state.as_ref())
+}
