@@ -71,6 +71,13 @@ pub(super) fn puller_setup(
     launch: &DefaultLaunchData,
 ) -> Result<(Puller, Health), CommandError> {
     let args = setup.puller;
+    if let Some(file) = text(launch, property::PULLER_LOCAL_AGENDA_PATH) {
+        let message = format!(
+            "property {} = {file}: a puller only takes agendas of a service",
+            property::PULLER_LOCAL_AGENDA_PATH
+        );
+        return Err(CommandError::new(Kind::Registry, message).hint("run that file with `pop run`"));
+    }
     let on = launch.external_launch_type().value;
     let wait =
         Duration::from_secs(args.wait.map_or_else(|| number(launch, property::PULLER_PULL_WAIT, 30), Ok)?);

@@ -1,6 +1,6 @@
 //! `pop runs`: lists runs, newest first.
 
-use super::saved_run::{read_folder, short_wall, took, word};
+use super::saved_run::{agenda_words, read_folder, short_wall, took, word};
 use crate::args::{Output, RunsArgs};
 use crate::error::CommandError;
 use crate::ui;
@@ -104,8 +104,8 @@ fn row(saved: &SavedRun) -> [String; 6] {
         short_wall(saved.history.started),
         how_long(took(saved)),
         match &saved.inputs.settings.rerun_of {
-            Some(rerun) => format!("{} (rerun of {})", saved.inputs.settings.agenda, rerun.parent.run),
-            None => saved.inputs.settings.agenda.clone(),
+            Some(rerun) => format!("{} (rerun of {})", agenda_words(saved), rerun.parent.run),
+            None => agenda_words(saved),
         },
     ]
 }

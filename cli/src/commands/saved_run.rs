@@ -83,6 +83,14 @@ pub(super) fn closing(saved: &SavedRun) -> String {
     closing_line(&saved.plan, &saved.history, word(saved), took(saved))
 }
 
+/// The agenda of a run for people: its file, or the title or id of an agenda that came without a file.
+pub(super) fn agenda_words(saved: &SavedRun) -> String {
+    let (file, identity) = (&saved.inputs.settings.agenda, &saved.plan.identity);
+    let id = identity.id.as_ref().map(|id| format!("agenda {id}"));
+    let words = identity.title.clone().or(id).filter(|_| file.starts_with('<'));
+    words.unwrap_or_else(|| file.clone())
+}
+
 /// State of the run: its outcome, or `running` or `stopped`.
 pub(super) fn word(saved: &SavedRun) -> &'static str {
     match saved.history.ended {

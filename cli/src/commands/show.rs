@@ -3,7 +3,7 @@
 mod tree;
 
 use super::file_lines::file_lines;
-use super::saved_run::{closing, operation, read, time_of_day, took, until, wall, word};
+use super::saved_run::{agenda_words, closing, operation, read, time_of_day, took, until, wall, word};
 use crate::args::{Output, ShowArgs};
 use crate::error::CommandError;
 use crate::ui;
@@ -59,7 +59,7 @@ fn run_text(saved: &SavedRun) -> String {
     let head = format!(
         "run {} of {}: {}, started {}, took {}\n{}{}{}{}\n",
         saved.folder.run(),
-        saved.inputs.settings.agenda,
+        agenda_words(saved),
         word(saved),
         wall(history.started),
         how_long(took(saved)),

@@ -135,7 +135,12 @@ fn a_laptop_runs_the_whole_circle_in_one_process() {
         metrics.value("pop_service_request_seconds_sum", &[("interface", "pop"), ("call", "pull")]) > 0.0
     );
     // the runs are ordinary ones
-    assert!(bench.pop(0, "runs").stdout.matches("succeeded").count() == 2);
+    let runs = bench.pop(0, "runs").stdout;
+    assert!(runs.matches("succeeded").count() == 2 && runs.contains("  x\n"), "{runs}");
+    // a setting without effect is refused
+    bench.write("local.properties", "pop.puller.localAgendaRelativePath=/Agenda.json\n");
+    let refused = bench.pop(4, "pull --prop-file local.properties").stderr;
+    assert!(refused.contains("run that file with `pop run`"), "{refused}");
     serving.signal(Signal::TERM);
     serving.ends(0);
 }
