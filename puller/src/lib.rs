@@ -6,6 +6,7 @@
 mod client;
 mod executor;
 mod health;
+mod last_report;
 mod pulled;
 mod puller;
 mod reaper;

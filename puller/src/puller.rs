@@ -6,11 +6,11 @@
 use crate::client::{ClientError, ServiceClient};
 use crate::executor::{AfterEnd, ExecutorProgram};
 use crate::health::Health;
+use crate::last_report::{self, NOT_REPORTED, end_of};
 use crate::pulled::{Lease, PulledAgenda};
-use pop_contract::Exit;
 use pop_launchers::{LaunchEnd, LaunchEvent, LaunchId, LaunchUpdate};
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -18,9 +18,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, sleep_until};
 
 /// Shortest time between a failed request and the next one; each further failure doubles it, up to the wait.
-const FIRST_PAUSE: Duration = Duration::from_millis(200);
-/// Attempts to tell the service about the end of an executor; the lease ends by itself afterwards.
-const REPORT_ATTEMPTS: u32 = 6;
+pub(crate) const FIRST_PAUSE: Duration = Duration::from_millis(200);
 /// Time after SIGTERM beyond the grace until executors are killed.
 const KILL_AFTER: Duration = Duration::from_secs(5);
 
@@ -340,35 +338,9 @@ impl Puller {
         let (client, last_reports) = (self.client.clone(), self.last_reports.0.clone());
         self.reports.retain(|report| !report.is_finished());
         self.reports.push(tokio::spawn(async move {
-            let mut pause = FIRST_PAUSE;
-            for _ in 0..REPORT_ATTEMPTS {
-                let answer = match &after {
-                    AfterEnd::Nothing => match client.give_back(&lease, Some(NOT_REPORTED)).await {
-                        // the service has taken the last report
-                        Err(error) if error.is_lease_lost() => {
-                            last_reports.send(Ok(())).ok();
-                            return;
-                        }
-                        Ok(()) => {
-                            last_reports.send(Err(agenda)).ok();
-                            return;
-                        }
-                        answer => answer,
-                    },
-                    AfterEnd::HandBack => client.give_back(&lease, None).await,
-                    AfterEnd::Lost(why) => client.give_back(&lease, Some(why)).await,
-                    AfterEnd::Fail { message, code } => client.fail(&lease, message, code).await,
-                };
-                match answer {
-                    Err(
-                        ClientError::Unreachable { .. } | ClientError::Refused { status: 429 | 500.., .. },
-                    ) => {
-                        sleep(pause).await;
-                        pause *= 2;
-                    }
-                    // the lease has ended, or everything is said
-                    _ => return,
-                }
+            let is_reported = last_report::deliver(&client, &lease, &after).await;
+            if let Some(is_reported) = is_reported {
+                last_reports.send(is_reported.then_some(()).ok_or(agenda)).ok();
             }
         }));
     }
@@ -407,18 +379,6 @@ impl Puller {
         }
     }
 }
-
-/// How an executor ended by itself. Who wants to know more reads its log.
-fn end_of(ended: &LaunchEnd, log: Option<&Path>) -> String {
-    match (&ended.exit, log) {
-        (Ok(Exit::Code(0)), _) | (_, None) => "has ended".to_owned(),
-        (Ok(exit), Some(log)) => format!("has ended with {exit}; log: {}", log.display()),
-        (Err(failure), Some(log)) => format!("has ended: {}; log: {}", failure.message, log.display()),
-    }
-}
-
-/// Said when an executor has ended and its agenda has no outcome.
-const NOT_REPORTED: &str = "the executor has ended, and its last report did not arrive";
 
 /// The answer to a request for agendas.
 async fn answer_of(
