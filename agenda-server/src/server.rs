@@ -4,6 +4,8 @@ use crate::audit::{AuditLog, Entry};
 use crate::check::AgendaCheck;
 use crate::clock::now;
 use crate::desk::{Caller, Desk};
+use crate::origin::{is_foreign, names_this_machine};
+use crate::page::{harden, page};
 use crate::rate::RateLimit;
 use crate::reply::{Refusal, render};
 use crate::route::{self, Interface, NoCall};
@@ -12,7 +14,7 @@ use crate::timers::{SendWebhook, deliver, run_schedules};
 use crate::uri::{decoded, parameters};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::{Body as _, Bytes, Incoming};
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue, ORIGIN};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{HeaderMap, Method, Request, Response, StatusCode};
@@ -104,7 +106,8 @@ impl AgendaServer {
         check: AgendaCheck,
     ) -> Result<Self, ServerError> {
         let ServerSettings { listen, needs_token, rules, recheck, .. } = settings;
-        let desk = Desk::new(store, rules, check, recheck);
+        let mut desk = Desk::new(store, rules, check, recheck);
+        desk.audit_path = settings.audit.as_ref().map(|audit| audit.path().to_owned());
         let is_open = !listen.ip().is_loopback();
         if is_open && desk.all_tokens().await?.is_empty() {
             return Err(ServerError::NoToken(listen));
@@ -227,6 +230,9 @@ impl Shared {
         let cid = request.headers().get("x-pop-cid").and_then(|value| value.to_str().ok());
         let cid = cid.filter(|cid| !cid.is_empty()).map_or_else(new_cid, str::to_owned);
         let path = decoded(request.uri().path()).unwrap_or_default();
+        if path == "/" && [Method::GET, Method::HEAD].contains(request.method()) {
+            return page();
+        }
         let is_pop = path.starts_with("/pop/") || path == "/pop";
         let mut entry = Entry {
             time: now(),
@@ -265,7 +271,7 @@ impl Shared {
                 return Err(no_token());
             }
             is_call = true;
-            self.desk.perform(call, &cid).await
+            self.desk.perform(call, &cid, caller.as_ref(), self.needs_token).await
         }
         .await;
         let header = result.as_ref().err().and_then(|refusal| refusal.header.clone());
@@ -275,13 +281,18 @@ impl Shared {
             self.audit(&entry);
         }
         let hides = self.hides_status && interface == Interface::Pop && is_call;
-        response(if hides { 200 } else { status }, &body, header, &cid)
+        let is_problem = interface == Interface::Rest && status >= 400;
+        let kind = if is_problem { "application/problem+json" } else { "application/json" };
+        response(if hides { 200 } else { status }, kind, &body, header, &cid)
     }
 
     /// The caller of a request; none without a token, from this machine, if that is permitted.
     async fn caller(&self, headers: &HeaderMap, peer: SocketAddr) -> Result<Option<Caller>, Refusal> {
         let given = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
         let secret = given.map(crate::token::of_header);
+        if is_foreign(headers) {
+            return Err(Refusal::new(403, "a request of another site's page is refused"));
+        }
         let known = match secret {
             Some(secret) => self.desk.caller(secret).await?,
             None => None,
@@ -298,10 +309,10 @@ impl Shared {
             // health needs no token
             return Ok(None);
         }
-        // a page in a browser must not use the rights of the person who opens it
-        let host = headers.get(HOST).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        if headers.contains_key(ORIGIN) || !is_own_host(host) {
-            return Err(Refusal::new(403, "a request of a web page needs a token"));
+        // a page of another host must not use the rights of the person who opens it
+        if !names_this_machine(headers) {
+            let words = "a caller without a token must use a name of this machine, such as localhost";
+            return Err(Refusal::new(403, words));
         }
         Ok(None)
     }
@@ -327,7 +338,7 @@ impl Shared {
             let query = parameters(head.uri.query().unwrap_or_default()).ok_or_else(bad)?;
             let is_read = [Method::GET, Method::HEAD].contains(&head.method);
             let method = if is_read { "GET".to_owned() } else { head.method.as_str().to_owned() };
-            Ok(route::Request { method, path: path.to_owned(), query, body })
+            Ok(route::Request { method, path: path.to_owned(), query, body, is_yaml: is_yaml(&head.headers) })
         });
         let request = match parsed {
             Ok(request) => request,
@@ -362,9 +373,12 @@ impl Shared {
         if body.size_hint().lower() > self.longest_body as u64 {
             return Err(too_large());
         }
-        let content = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        if !content.to_ascii_lowercase().contains("json") {
-            return Err(Refusal::new(415, "the body must have the content type application/json"));
+        // a form of another site cannot send these types
+        if !content_type(headers).contains("json") && !is_yaml(headers) {
+            return Err(Refusal::new(
+                415,
+                "the body must have the content type application/json or application/yaml",
+            ));
         }
         let read = timeout(READ_TIMEOUT, Limited::new(body, self.longest_body).collect()).await;
         let read = read.map_err(|_| Refusal::new(408, "the body did not arrive in time"))?;
@@ -386,6 +400,15 @@ impl Shared {
     }
 }
 
+fn content_type(headers: &HeaderMap) -> String {
+    let content = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    content.to_ascii_lowercase()
+}
+
+fn is_yaml(headers: &HeaderMap) -> bool {
+    content_type(headers).contains("yaml")
+}
+
 fn no_token() -> Refusal {
     let refusal = Refusal::new(401, "this needs a token: send `Authorization: Bearer TOKEN`");
     refusal.with_header("www-authenticate", "Bearer")
@@ -395,16 +418,9 @@ fn new_cid() -> String {
     uuid::Uuid::new_v4().to_string()
 }
 
-/// Whether a `Host` header names this machine, so that no page of another host was made to look like it.
-fn is_own_host(host: &str) -> bool {
-    let name = host.rsplit_once(':').filter(|(_, port)| port.bytes().all(|b| b.is_ascii_digit()));
-    let name = name.map_or(host, |(name, _)| name).trim_matches(['[', ']']);
-    name.eq_ignore_ascii_case("localhost")
-        || name.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
-}
-
 fn response(
     status: u16,
+    kind: &'static str,
     body: &serde_json::Value,
     header: Option<(&'static str, String)>,
     cid: &str,
@@ -412,31 +428,12 @@ fn response(
     let mut response = Response::new(Full::new(Bytes::from(body.to_string())));
     *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    harden(headers);
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     for (name, value) in header.into_iter().chain([("x-pop-cid", cid.to_owned())]) {
         if let Ok(value) = HeaderValue::from_str(&value) {
             headers.insert(name, value);
         }
     }
     response
-}
-
-#[cfg(test)]
-mod tests {
-    use super::is_own_host;
-
-    #[test]
-    fn only_names_of_this_machine_are_its_own() {
-        for (host, is_own) in [
-            ("localhost:7070", true),
-            ("127.0.0.1:80", true),
-            ("127.0.0.1", true),
-            ("[::1]:7070", true),
-            ("evil.example:7070", false),
-            ("127.0.0.1.evil.example", false),
-            ("", false),
-        ] {
-            assert_eq!(is_own_host(host), is_own, "{host}");
-        }
-    }
 }

@@ -1,6 +1,8 @@
 //! The same on a PostgreSQL server that the test starts.
 
-use super::{Desk, agenda, each_agenda_once, ended, fence, life_of_agendas, times_come};
+use super::{
+    Desk, agenda, each_agenda_once, ended, fence, life_of_agendas, lists_follow_decisions, times_come,
+};
 use crate::Store;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::os::unix::process::CommandExt as _;
@@ -94,6 +96,8 @@ async fn agendas_live_in_postgres() {
     life_of_agendas(server.store(1).await).await;
     let server = Server::start();
     times_come(server.store(2).await).await;
+    let server = Server::start();
+    lists_follow_decisions(server.store(2).await).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
