@@ -1,15 +1,18 @@
 //! The audit log: a JSON line for each change and each refusal, without payloads and secrets.
 
 use pop_contract::Millis;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// A file that only grows.
 #[derive(Debug)]
-pub struct AuditLog(File);
+pub struct AuditLog {
+    file: File,
+    path: PathBuf,
+}
 
 /// One entry.
 #[derive(Debug, Clone)]
@@ -28,7 +31,12 @@ pub(crate) struct Entry<'e> {
 impl AuditLog {
     /// Opens or creates the file, readable for its owner only.
     pub fn open(path: &Path) -> io::Result<Self> {
-        OpenOptions::new().append(true).create(true).mode(0o600).open(path).map(Self)
+        let file = OpenOptions::new().append(true).create(true).mode(0o600).open(path)?;
+        Ok(Self { file, path: path.to_owned() })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Writes an entry as one line, in one write.
@@ -37,6 +45,72 @@ impl AuditLog {
         let line = json!({
             "time": time, "cid": cid, "peer": peer, "token": token, "call": call, "path": path, "status": status,
         });
-        self.0.write_all(format!("{line}\n").as_bytes())
+        self.file.write_all(format!("{line}\n").as_bytes())
+    }
+}
+
+/// Bytes of the log that one answer looks at.
+const PIECE: u64 = 1024 * 1024;
+
+/// The newest entries before an offset in the file, or before its end, and the offset before which older ones are; none if
+/// there are no older ones. Each entry gets its `offset`.
+pub(crate) fn read_audit(
+    path: &Path,
+    limit: usize,
+    before: Option<u64>,
+) -> io::Result<(Vec<Value>, Option<u64>)> {
+    let mut file = File::open(path)?;
+    let length = file.metadata()?.len();
+    let end = before.unwrap_or(length).min(length);
+    let begin = end.saturating_sub(PIECE);
+    file.seek(SeekFrom::Start(begin))?;
+    let mut bytes = Vec::new();
+    file.take(end - begin).read_to_end(&mut bytes)?;
+    let mut entries = Vec::new();
+    let mut at = end;
+    let mut rest = bytes.as_slice();
+    while entries.len() < limit && !rest.is_empty() {
+        let body = rest.strip_suffix(b"\n").unwrap_or(rest);
+        let start = body.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
+        if start == 0 && begin > 0 {
+            // the line begins before the piece
+            break;
+        }
+        at = begin + start as u64;
+        // a line that a crash has cut is no entry
+        if let Ok(Value::Object(mut entry)) = serde_json::from_slice(&body[start..]) {
+            entry.insert("offset".to_owned(), at.into());
+            entries.push(Value::Object(entry));
+        }
+        rest = &rest[..start];
+    }
+    Ok((entries, Some(at).filter(|at| *at > 0)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_entries_come_first_and_pages_miss_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("audit.jsonl");
+        let mut log = AuditLog::open(&path).unwrap();
+        for time in 0..25 {
+            let entry = Entry { time, cid: "c", peer: "p", token: None, call: "x", path: "/", status: 200 };
+            log.write(&entry).unwrap();
+        }
+        let (mut seen, mut before) = (Vec::new(), None);
+        loop {
+            let (entries, next) = read_audit(log.path(), 10, before).unwrap();
+            seen.extend(entries.iter().map(|entry| entry["time"].as_u64().unwrap()));
+            before = next;
+            if next.is_none() {
+                break;
+            }
+        }
+        assert_eq!(seen, (0..25).rev().collect::<Vec<_>>());
+        log.file.write_all(b"{\"time\": 9").unwrap();
+        assert_eq!(read_audit(&path, 1, None).unwrap().0[0]["time"], 24);
     }
 }

@@ -1,5 +1,6 @@
 //! Calls of the service, as requests ask for them, and the scope that each needs.
 
+use crate::page_call::PageCall;
 use crate::scope::Scope;
 use pop_service::{Kind, Loss, Object, PullRequest, Query, RerunWords};
 use serde_json::Value;
@@ -52,6 +53,8 @@ pub(crate) enum Call {
     Tokens,
     /// The end of a token.
     RevokeToken(String),
+    /// What the web pages need.
+    Page(PageCall),
 }
 
 /// How found objects are shown.
@@ -68,6 +71,7 @@ impl Call {
     pub(crate) fn scope(&self) -> Option<Scope> {
         Some(match self {
             Self::Health | Self::OpenApi => return None,
+            Self::Page(call) => return call.scope(),
             Self::Find(Kind::Webhook | Kind::Delivery, ..)
             | Self::Read(Kind::Webhook | Kind::Delivery, _) => Scope::Admin,
             Self::Find(..) | Self::Read(..) | Self::Summary(_) | Self::Status => Scope::Read,
@@ -94,6 +98,9 @@ impl Call {
 
     /// Whether the call changes something.
     pub(crate) fn is_change(&self) -> bool {
+        if let Self::Page(call) = self {
+            return call.is_change();
+        }
         !matches!(
             self,
             Self::Find(..)
@@ -131,6 +138,7 @@ impl Call {
             Self::IssueToken { .. } => "issue-token",
             Self::Tokens => "tokens",
             Self::RevokeToken(_) => "revoke-token",
+            Self::Page(call) => call.name(),
         }
     }
 }

@@ -13,6 +13,7 @@ use pop_service::{Effects, Kind, Object, PullRequest, PulledAgenda, Query, Rules
 use pop_service_store::Store;
 use serde_json::{Value, json};
 use std::collections::{BTreeSet, HashMap};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::Duration;
@@ -42,7 +43,9 @@ pub(crate) struct Desk {
     pub(crate) store: Store,
     ids: SystemIds,
     rules: Rules,
-    check: AgendaCheck,
+    pub(crate) check: AgendaCheck,
+    /// File of the audit log.
+    pub(crate) audit_path: Option<PathBuf>,
     /// Other processes may queue agendas in the same store: how often a waiting request looks. None for one process.
     recheck: Option<Duration>,
     /// Changes of the queue of each insight.
@@ -53,6 +56,8 @@ pub(crate) struct Desk {
     earlier_end: Notify,
     /// Changes of the times of schedules and deliveries.
     timers: watch::Sender<u64>,
+    /// Version of what pages show: it changes with each change.
+    activity: watch::Sender<u64>,
     stop: watch::Sender<bool>,
     /// Counts of this process.
     pub(crate) metrics: Metrics,
@@ -65,12 +70,15 @@ impl Desk {
             ids: SystemIds::default(),
             rules,
             check,
+            audit_path: None,
             recheck,
             queues: Mutex::default(),
             tokens: Mutex::default(),
             next_end: AtomicU64::new(u64::MAX),
             earlier_end: Notify::new(),
             timers: watch::Sender::default(),
+            // another process must not continue with the version of this one
+            activity: watch::Sender::new(now()),
             stop: watch::Sender::new(false),
             metrics: Metrics::default(),
         }
@@ -104,12 +112,30 @@ impl Desk {
             changed.send_modify(|count| *count += 1);
         }
         drop(queues);
+        if effects.is_change {
+            self.activity.send_modify(|version| *version += 1);
+        }
         if effects.has_timer {
             self.timers.send_modify(|count| *count += 1);
         }
         if effects.lease_end.is_some_and(|end| end < self.next_end.load(Ordering::Acquire)) {
             self.earlier_end.notify_one();
         }
+    }
+
+    /// Changes of what pages show.
+    pub(crate) fn activity(&self) -> watch::Receiver<u64> {
+        self.activity.subscribe()
+    }
+
+    /// Whether the service stops.
+    pub(crate) fn stopped(&self) -> watch::Receiver<bool> {
+        self.stop.subscribe()
+    }
+
+    /// Whether other processes may change the store.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.recheck.is_some()
     }
 
     fn changes(&self, insight: &str) -> watch::Receiver<u64> {
@@ -177,7 +203,13 @@ impl Desk {
     }
 
     /// Performs a call. `cid` becomes that of new agendas.
-    pub(crate) async fn perform(&self, call: Call, cid: &str) -> Result<Reply, Refusal> {
+    pub(crate) async fn perform(
+        &self,
+        call: Call,
+        cid: &str,
+        caller: Option<&Caller>,
+        needs_token: bool,
+    ) -> Result<Reply, Refusal> {
         Ok(match call {
             Call::Find(kind, query, view) => self.find(kind, query, view).await?,
             Call::Read(kind, id) => {
@@ -262,6 +294,7 @@ impl Desk {
                 Reply::Value(json!({"items": tokens.iter().map(token::shown).collect::<Vec<_>>()}))
             }
             Call::RevokeToken(id) => self.revoke_token(&id).await?,
+            Call::Page(call) => return self.perform_page(call, cid, caller, needs_token).await,
         })
     }
 
@@ -270,7 +303,7 @@ impl Desk {
         Ok(if view.is_count { Reply::Count(found.len()) } else { Reply::Objects(found, view.fields) })
     }
 
-    async fn create_agenda(&self, mut agenda: Object, cid: &str) -> Result<Object, ServiceError> {
+    pub(crate) async fn create_agenda(&self, mut agenda: Object, cid: &str) -> Result<Object, ServiceError> {
         if agenda.text("cid").is_none() {
             agenda.set("cid", cid);
         }

@@ -1,7 +1,8 @@
 //! The agenda service over HTTP (docs/service.md).
 //!
 //! `route` turns requests into calls and is pure. `desk` performs calls as transactions of the store. `server` owns
-//! connections, limits and tokens. `timers` does what comes with time.
+//! connections, limits and tokens. `page` is the file of the web pages, `page_desk` performs their calls, and `origin` decides
+//! which requests of browsers are accepted. `timers` does what comes with time.
 
 mod audit;
 mod call;
@@ -9,11 +10,16 @@ mod check;
 mod clock;
 mod desk;
 mod metrics;
+mod origin;
+mod page;
+mod page_call;
+mod page_desk;
 mod rate;
 mod reply;
 mod route;
 mod scope;
 mod server;
+mod status_report;
 mod timers;
 mod tls;
 mod token;

@@ -1,10 +1,12 @@
 //! Requests become calls. Pure: method, path, query and body in, call or refusal out.
 
+mod pages;
 mod pop;
 mod rest;
 
 use crate::call::Call;
-use pop_service::{Object, ServiceError};
+use pop_document::{Fault, PlacedFault, Source};
+use pop_service::{COMPLETE, EXECUTING, Object, RerunWords, ServiceError, WAITING};
 use serde_json::{Map, Value};
 
 /// Longest wait of a request for agendas, in milliseconds.
@@ -30,6 +32,8 @@ pub(crate) struct Request {
     pub(crate) query: Vec<(String, String)>,
     /// Body.
     pub(crate) body: String,
+    /// Whether the body is YAML, which the REST interface reads like JSON.
+    pub(crate) is_yaml: bool,
 }
 
 /// Why a request is no call.
@@ -65,10 +69,32 @@ impl Request {
     /// The body as a map.
     fn map(&self) -> Result<Map<String, Value>, ServiceError> {
         let bad = |message: String| ServiceError::BadRequest(message);
+        if self.is_yaml {
+            return self.yaml_map().map_err(bad);
+        }
         match serde_json::from_str(&self.body) {
             Ok(Value::Object(map)) => Ok(map),
             Ok(_) => Err(bad("the body must be a JSON map".to_owned())),
             Err(error) => Err(bad(format!("the body is not JSON: {error}"))),
+        }
+    }
+
+    fn yaml_map(&self) -> Result<Map<String, Value>, String> {
+        let at = |fault: &Fault| format!("the body is not YAML: {}", fault.message);
+        let source = Source::new("body.yaml", self.body.as_bytes()).map_err(|fault| at(&fault))?;
+        match source.read() {
+            Ok(Value::Object(map)) => Ok(map),
+            Ok(_) => Err("the body must be a YAML map".to_owned()),
+            Err(faults) => {
+                let placed = PlacedFault::all(&source, &faults);
+                let first = placed.first().and_then(|first| Some((first.fault, first.place.as_ref()?)));
+                Err(first.map_or_else(
+                    || "the body is not YAML".to_owned(),
+                    |(fault, place)| {
+                        format!("{}, at line {}, column {}", at(fault), place.line, place.column)
+                    },
+                ))
+            }
         }
     }
 
@@ -92,13 +118,18 @@ fn list(map: &mut Map<String, Value>, name: &str) -> Result<Vec<Value>, ServiceE
     }
 }
 
-/// Words of a rerun.
-fn words(map: &mut Map<String, Value>, name: &str) -> Result<pop_service::RerunWords, ServiceError> {
+/// Words of a rerun. POP ignores unknown ones; REST refuses them, because a misspelt word would reset everything.
+fn words(map: &mut Map<String, Value>, name: &str, of: Interface) -> Result<RerunWords, ServiceError> {
     let words = list(map, name)?;
     if words.iter().any(|word| !word.is_string()) {
         return Err(ServiceError::invalid(format!("`{name}` must be a list of strings")));
     }
-    Ok(pop_service::RerunWords::parse(words.iter().filter_map(Value::as_str)))
+    let words = || words.iter().filter_map(Value::as_str);
+    let unknown: Vec<String> = words()
+        .filter(|word| of == Interface::Rest && !RerunWords::knows(word))
+        .map(|word| format!("`{word}` is not a word of a rerun; use {}", RerunWords::KNOWN.join(", ")))
+        .collect();
+    if unknown.is_empty() { Ok(RerunWords::parse(words())) } else { Err(ServiceError::Invalid(unknown)) }
 }
 
 /// The request for agendas in a body, and how long it waits.
@@ -115,13 +146,25 @@ fn pull(insight: String, map: &Map<String, Value>) -> (pop_service::PullRequest,
 }
 
 /// The query parameters of a search.
-fn query(parameters: &[(String, String)]) -> Result<(pop_service::Query, crate::call::View), ServiceError> {
+fn query(
+    parameters: &[(String, String)],
+    of: Interface,
+) -> Result<(pop_service::Query, crate::call::View), ServiceError> {
     let (mut query, mut view) = (pop_service::Query::default(), crate::call::View::default());
     for (name, value) in parameters {
         let Some(by) = name.strip_prefix("by") else {
             return Err(ServiceError::BadRequest(format!("unknown query parameter `{name}`")));
         };
         let field = pop_service::Field::ALL.into_iter().find(|field| field.name().eq_ignore_ascii_case(by));
+        let states = [WAITING, EXECUTING, COMPLETE];
+        if of == Interface::Rest
+            && field == Some(pop_service::Field::ProcessingState)
+            && !states.contains(&value.as_str())
+        {
+            // an empty list would look like a queue without agendas
+            let message = format!("`{name}` has no value `{value}`; use {}", states.join(", "));
+            return Err(ServiceError::BadRequest(message));
+        }
         match (field, by.to_ascii_lowercase().as_str()) {
             (Some(field), _) => query.fields.push((field, value.clone())),
             (None, "fields") => view.fields = value.split(',').map(|name| name.trim().to_owned()).collect(),

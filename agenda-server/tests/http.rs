@@ -228,7 +228,7 @@ async fn refusals_say_what_is_wrong() {
         ("GET", "/pop/agenda/none", "", 404, "there is no agenda `none`"),
         ("GET", "/pop/nothing", "", 404, "nothing at `/pop/nothing`"),
         ("GET", "/pop/transform", "", 404, ""),
-        ("GET", "/", "", 404, ""),
+        ("POST", "/", "{}", 404, ""),
         ("GET", "/pop/agenda/service/run", "", 400, "supports POST"),
         ("PATCH", "/pop/agenda/x", "", 400, "supports GET, PUT, DELETE"),
         ("GET", "/pop/agenda?byNothing=x", "", 400, "unknown query parameter `byNothing`"),
@@ -308,6 +308,28 @@ async fn refusals_say_what_is_wrong() {
         ("PUT", "/v1/status", "{}", 405, "supports GET"),
         ("POST", "/v1/agenda-progress", "{}", 405, ""),
         ("GET", "/v1/agendas/%zz", "", 404, ""),
+        ("GET", "/v1/agenda-progress?byProcessingState=RUNNING", "", 400, "use WAITING, EXECUTING, COMPLETE"),
+        (
+            "POST",
+            "/v1/agendas/x/rerun",
+            r#"{"words": ["operationsToRest=a"]}"#,
+            422,
+            "`operationsToRest=a` is not a word",
+        ),
+        (
+            "POST",
+            "/v1/schedules",
+            r#"{"cron": "0 3 * * *", "agendaTemplateId": "none"}"#,
+            422,
+            "no agenda template `none`",
+        ),
+        ("GET", "/v1/runs?state=broken", "", 400, "use parked, waiting, running"),
+        ("GET", "/v1/runs?limit=many", "", 400, "`limit` must be a whole number"),
+        ("GET", "/v1/queue?by=x", "", 400, "unknown query parameter `by`"),
+        ("POST", "/v1/agendas/none/cancel", "", 404, "there is no agenda `none`"),
+        ("GET", "/v1/agendas/none/cancel", "", 405, "supports POST"),
+        ("POST", "/v1/agenda-templates/t/agendas", r#"{"input": {}}"#, 422, "unknown field `input`"),
+        ("POST", "/v1/leases/x~1/report", "{}", 404, "`x`"),
     ] {
         let (got, answer) = served.send(method, path, &[], body).await;
         assert_eq!(got, status, "{method} {path} {body}: {answer}");
@@ -553,6 +575,8 @@ async fn a_webhook_hears_of_the_end_with_a_signature() {
 #[tokio::test]
 async fn schedules_are_stored_with_their_next_time() {
     let served = Served::new().await;
+    let template = json!({"id": "t", "agenda": {"operations": [{"name": "a", "type": "sample"}]}});
+    served.post("/v1/agenda-templates", template).await;
     let schedule =
         json!({"id": "s", "cron": "0 3 * * *", "timeZone": "Europe/Berlin", "agendaTemplateId": "t"});
     let stored = served.post("/v1/schedules", schedule).await;
@@ -571,7 +595,11 @@ async fn the_description_names_every_path() {
     let document = served.get("/openapi.json").await;
     assert_eq!(document["openapi"], "3.1.0");
     for (path, methods) in document["paths"].as_object().unwrap() {
-        let real = path.replace("{id}", "x").replace("{lease}", "x~1").replace("{link}", "x");
+        let real = path
+            .replace("{id}", "x")
+            .replace("{operation}", "x")
+            .replace("{lease}", "x~1")
+            .replace("{link}", "x");
         for method in methods.as_object().unwrap().keys().filter(|key| *key != "parameters") {
             let (status, answer) = served.send(&method.to_uppercase(), &real, &[], "{}").await;
             let is_known = status != 405

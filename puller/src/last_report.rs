@@ -3,14 +3,16 @@
 use crate::client::{ClientError, ServiceClient};
 use crate::executor::AfterEnd;
 use crate::pulled::Lease;
-use crate::puller::FIRST_PAUSE;
 use pop_contract::Exit;
 use pop_launchers::LaunchEnd;
 use std::path::Path;
+use std::time::Duration;
 use tokio::time::sleep;
 
 /// Attempts to report the end of an executor; the lease ends by itself afterwards.
 const ATTEMPTS: u32 = 6;
+/// Time between the first two attempts; each further one doubles it.
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
 
 /// Reports to the service what became of an agenda, and tries again while the service does not answer. If the executor
 /// should have reported its end by itself: whether that report has arrived.

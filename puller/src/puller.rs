@@ -18,7 +18,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, sleep_until};
 
 /// Shortest time between a failed request and the next one; each further failure doubles it, up to the wait.
-pub(crate) const FIRST_PAUSE: Duration = Duration::from_millis(200);
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
 /// Time after SIGTERM beyond the grace until executors are killed.
 const KILL_AFTER: Duration = Duration::from_secs(5);
 

@@ -1,14 +1,13 @@
 //! The statements of the service, for both databases.
 
+use crate::rows::{WORK, count, object_of, unsigned, work_of};
+use crate::run_list;
 use crate::sql::{Cell, Connection};
 use pop_service::{
-    Field, Kind, Lease, Ledger, LedgerError, Object, Query, QueueDepth, Standing, Work, WorkState,
+    Field, Kind, Ledger, LedgerError, Object, Query, QueueDepth, RunFilter, RunRow, Standing, Work,
+    WorkOutcome, WorkState,
 };
 use std::fmt::Write as _;
-
-/// Columns of `work`, in the order of [`work_of`].
-const WORK: &str = "agenda, progress, insight, customer, priority, round, sequence, queued, state, puller, until, length, \
-                    started, epoch, generation, attempts, max_attempts, deliveries";
 
 /// The open transaction of a connection.
 pub(crate) struct SqlLedger<'c>(pub(crate) &'c mut dyn Connection);
@@ -26,6 +25,8 @@ fn kind_number(kind: Kind) -> i64 {
         Kind::Schedule => 9,
         Kind::Webhook => 10,
         Kind::Delivery => 11,
+        Kind::RunReport => 12,
+        Kind::OperationLog => 13,
     }
 }
 
@@ -43,56 +44,8 @@ fn column(field: Field) -> &'static str {
     }
 }
 
-fn object_of(body: Cell) -> Result<Object, LedgerError> {
-    let damaged = |message: String| LedgerError { message, is_temporary: false };
-    let value =
-        serde_json::from_str(&body.text()).map_err(|error| damaged(format!("a stored object: {error}")))?;
-    Object::of(value).ok_or_else(|| damaged("a stored object is not a map".to_owned()))
-}
-
 fn signed(time: u64) -> i64 {
     i64::try_from(time).unwrap_or(i64::MAX)
-}
-
-fn unsigned(number: i64) -> u64 {
-    number.try_into().unwrap_or_default()
-}
-
-fn count(number: i64) -> u32 {
-    u32::try_from(number).unwrap_or(u32::MAX)
-}
-
-fn work_of(row: Vec<Cell>) -> Option<Work> {
-    let mut row = row.into_iter();
-    let mut next = || row.next();
-    let (agenda, progress) = (next()?.text(), next()?.text());
-    let (insight, customer) = (next()?.text(), next()?.text());
-    let (priority, round, sequence, queued) =
-        (next()?.int(), next()?.int(), next()?.int(), unsigned(next()?.int()));
-    let (state, puller) = (next()?.int(), next()?.text());
-    let (until, length, is_started) = (unsigned(next()?.int()), unsigned(next()?.int()), next()?.int() != 0);
-    let state = match state {
-        1 => WorkState::Waiting,
-        2 => WorkState::Leased(Lease { puller, until, length, is_started }),
-        3 => WorkState::Ended,
-        _ => WorkState::Parked,
-    };
-    Some(Work {
-        agenda,
-        progress,
-        insight,
-        customer,
-        priority,
-        round,
-        sequence,
-        queued,
-        state,
-        epoch: next()?.int(),
-        generation: next()?.int(),
-        attempts: count(next()?.int()),
-        max_attempts: count(next()?.int()),
-        deliveries: count(next()?.int()),
-    })
 }
 
 impl SqlLedger<'_> {
@@ -164,7 +117,9 @@ impl Ledger for SqlLedger<'_> {
             WorkState::Parked => (0_i64, None),
             WorkState::Waiting => (1, None),
             WorkState::Leased(lease) => (2, Some(lease)),
-            WorkState::Ended => (3, None),
+            WorkState::Ended(WorkOutcome::Succeeded) => (3, None),
+            WorkState::Ended(WorkOutcome::Failed) => (4, None),
+            WorkState::Ended(WorkOutcome::Cancelled) => (5, None),
         };
         let values: [Cell; 18] = [
             work.agenda.as_str().into(),
@@ -266,6 +221,11 @@ impl Ledger for SqlLedger<'_> {
     fn next_timer(&mut self, kind: Kind) -> Result<Option<u64>, LedgerError> {
         let rows = self.0.query("select min(at) from timer where kind = $1", &[kind_number(kind).into()])?;
         Ok(rows.first().and_then(|row| row.first()).and_then(Cell::maybe_int).map(unsigned))
+    }
+
+    fn runs(&mut self, filter: &RunFilter) -> Result<Vec<RunRow>, LedgerError> {
+        let (sql, values) = run_list::statement(filter);
+        self.0.query(&sql, &values)?.into_iter().filter_map(run_list::row_of).collect()
     }
 
     fn depth(&mut self) -> Result<Vec<QueueDepth>, LedgerError> {

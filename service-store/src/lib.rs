@@ -8,6 +8,8 @@ mod ledger;
 mod migration;
 #[cfg(feature = "postgres")]
 mod postgres;
+mod rows;
+mod run_list;
 mod sql;
 mod sqlite;
 mod store;

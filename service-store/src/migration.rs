@@ -31,6 +31,12 @@ const MIGRATIONS: &[&str] = &[
         primary key (insight, priority, customer));
      create table timer (kind bigint not null, id text not null, at bigint not null, primary key (kind, id));
      create index timer_due on timer (kind, at);",
+    // the outcome of work that has ended: 3 succeeded, 4 failed, 5 cancelled; lists of the newest objects of a kind
+    "update work set state = 4 where state = 3 and not exists (
+        select 1 from object where object.kind = 3 and object.id = work.progress
+        and lower(object.body) like '%\"processingstatemessage\":\"succeeded\"%');
+     create index object_newest on object (kind, place);
+     create index work_customer on work (customer, state);",
 ];
 
 /// Brings the schema to the newest version.

@@ -6,8 +6,8 @@ mod postgres;
 
 use crate::Store;
 use pop_service::{
-    Calendar, Effects, Ids, Kind, Loss, Minute, Object, PullRequest, PulledAgenda, Query, RerunWords, Rules,
-    Service, ServiceError,
+    Calendar, Effects, Ids, Kind, LogTail, Loss, Minute, Object, PullRequest, PulledAgenda, Query,
+    RerunWords, Rules, RunFilter, RunOrder, RunState, Service, ServiceError,
 };
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -341,6 +341,72 @@ async fn agendas_live_in_sqlite() {
     life_of_agendas(Store::sqlite(&folder.path().join("pop.db")).unwrap()).await;
 }
 
+/// Lists for people, and what people decide, on any database.
+async fn lists_follow_decisions(store: Store) {
+    let desk = Desk::new(store);
+    desk.populate("FirstInFirstOut").await;
+    let mut ids = Vec::new();
+    for (customer, priority, title) in [("a", 0, "One"), ("b", 5, "100% of \u{dc}"), ("a", 0, "three")] {
+        let mut agenda = agenda(customer, priority);
+        agenda["title"] = title.into();
+        ids.push(desk.create(10, agenda).await.unwrap());
+    }
+    let titles = |filter: RunFilter| {
+        let desk = desk.clone();
+        async move {
+            let (rows, _) = desk.at(20, move |service| service.runs(&filter)).await.unwrap();
+            rows.iter().map(|row| row.progress.text("title").unwrap().to_owned()).collect::<Vec<_>>()
+        }
+    };
+    let all = || RunFilter { limit: 10, ..RunFilter::default() };
+    let queue = |state| RunFilter { states: vec![state], order: RunOrder::Queue, ..all() };
+    assert_eq!(titles(all()).await, ["three", "100% of \u{dc}", "One"]);
+    assert_eq!(titles(queue(RunState::Waiting)).await, ["100% of \u{dc}", "One", "three"]);
+    for (text, wanted) in
+        [("oNe", &["One"][..]), ("0% O", &["100% of \u{dc}"]), ("_", &[]), ("!", &[]), (&ids[2], &["three"])]
+    {
+        assert_eq!(titles(RunFilter { text: Some(text.to_owned()), ..all() }).await, wanted, "{text}");
+    }
+    let of_a = RunFilter { customer: Some("a".into()), insight: Some("i".into()), ..all() };
+    assert_eq!(titles(of_a).await, ["three", "One"]);
+    // cancelled while it waits, cancelled and reclaimed while it runs
+    let pulled = desk.pull(30, 2).await.unwrap();
+    let held: Vec<String> =
+        pulled.iter().map(|one| one.agenda.text("progressId").unwrap().to_owned()).collect();
+    assert_eq!(titles(queue(RunState::Running)).await.len(), 2);
+    let log = LogTail { operation: "one".into(), attempt: 1, text: "line".into(), is_cut: false };
+    for fence in held.clone() {
+        let logs = vec![log.clone()];
+        desk.at(31, move |service| service.put_logs(&fence, &logs)).await.unwrap();
+    }
+    for id in [&ids[1], &ids[2]] {
+        let id = id.clone();
+        desk.at(32, move |service| service.cancel(&id, "somebody")).await.unwrap();
+    }
+    let first = ids[0].clone();
+    desk.at(33, move |service| service.reclaim(&first, "somebody")).await.unwrap();
+    assert_eq!(
+        titles(RunFilter { states: vec![RunState::Cancelled], ..all() }).await,
+        ["three", "100% of \u{dc}"]
+    );
+    assert_eq!(titles(queue(RunState::Waiting)).await, ["One"]);
+    for fence in held {
+        let logs = vec![log.clone()];
+        let refused = desk.at(34, move |service| service.put_logs(&fence, &logs)).await.unwrap_err();
+        assert!(matches!(refused, ServiceError::LeaseLost { .. }), "{refused}");
+    }
+    let cancelled = ids[1].clone();
+    desk.at(35, move |service| service.delete(Kind::Agenda, &cancelled)).await.unwrap();
+    let (left, _) = desk.at(36, |service| service.find(Kind::OperationLog, &Query::default())).await.unwrap();
+    assert_eq!(left.len(), 1);
+}
+
+#[tokio::test]
+async fn lists_follow_decisions_in_sqlite() {
+    let folder = tempfile::tempdir().unwrap();
+    lists_follow_decisions(Store::sqlite(&folder.path().join("pop.db")).unwrap()).await;
+}
+
 /// Schedules and deliveries at their times, on any database.
 async fn times_come(store: Store) {
     const HOUR: u64 = 3_600_000;
@@ -354,7 +420,8 @@ async fn times_come(store: Store) {
         (Kind::Schedule, schedule)
     };
     let objects = [
-        (Kind::AgendaTemplate, template),
+        (Kind::AgendaTemplate, template.clone()),
+        (Kind::AgendaTemplate, json!({"id": "nothing", "agenda": template["agenda"]})),
         hourly("one", json!({})),
         hourly("all", json!({"catchUp": "all", "overlap": "allow"})),
         hourly("none", json!({"catchUp": "none"})),
@@ -374,12 +441,15 @@ async fn times_come(store: Store) {
         (json!({"cron": "@daily", "agendaTemplateId": "t", "catchUp": "twice"}), "`catchUp`"),
         (json!({"cron": "@daily", "agendaTemplateId": "t", "overlap": "twice"}), "`overlap`"),
         (json!({"cron": "@daily"}), "needs `agendaTemplateId`"),
+        (json!({"cron": "@daily", "agendaTemplateId": "none"}), "no agenda template `none`"),
     ] {
         let schedule = Object::of(schedule).unwrap();
         let error =
             desk.at(1, move |service| service.create(Kind::Schedule, schedule.clone())).await.unwrap_err();
         assert!(error.to_string().contains(words), "{error}");
     }
+    // a template may be deleted later
+    desk.at(1, |service| service.delete(Kind::AgendaTemplate, "nothing")).await.unwrap();
     let run = |now: u64| desk.at(now, |service| service.run_schedules(10));
     assert_eq!(run(HOUR - 1).await.unwrap().0, (0, Some(HOUR)));
     let ((count, next), effects) = run(HOUR).await.unwrap();

@@ -2,6 +2,7 @@
 
 use crate::ledger_error::LedgerError;
 use crate::object::{Kind, Object, Query};
+use crate::run_list::{RunFilter, RunRow};
 use crate::turn::Standing;
 use crate::work::Work;
 use pop_contract::Millis;
@@ -56,6 +57,8 @@ pub trait Ledger {
     fn due_timers(&mut self, kind: Kind, now: Millis, limit: u32) -> Result<Vec<String>, LedgerError>;
     /// The next time at which an object of a kind is due.
     fn next_timer(&mut self, kind: Kind) -> Result<Option<Millis>, LedgerError>;
+    /// Agendas for a list. Nothing is locked.
+    fn runs(&mut self, filter: &RunFilter) -> Result<Vec<RunRow>, LedgerError>;
     /// Number of waiting and of leased agendas of each insight.
     fn depth(&mut self) -> Result<Vec<QueueDepth>, LedgerError>;
     /// Number of objects of a kind in each processing state, by the name of the state.

@@ -14,6 +14,7 @@ mod object;
 mod progress;
 mod references;
 mod rerun;
+mod run_list;
 mod service;
 mod template;
 mod turn;
@@ -28,11 +29,14 @@ pub use ledger_error::LedgerError;
 pub use object::{Field, Kind, Object, Query};
 pub use progress::{COMPLETE, EXECUTING, WAITING, report_of, summary};
 pub use rerun::{RerunEffect, RerunWords, Reset};
+pub use run_list::{RunFilter, RunOrder, RunRow, RunState};
 pub use service::{
-    CreatedAgenda, DEFAULT_CUSTOMER, Delivery, Effects, Ids, Loss, PullRequest, PulledAgenda, Rules, Service,
+    AgendaOverview, CreatedAgenda, DEFAULT_CUSTOMER, Delivery, Effects, Ids, LONGEST_LOG, LONGEST_REPORT,
+    LogTail, Loss, MOST_LOGS, OperationStatus, PullRequest, PulledAgenda, Rules, Service,
 };
 pub use template::instantiate;
 pub use turn::{Algorithm, Standing};
 pub use work::{
-    DEFAULT_ATTEMPTS, Fence, Lease, MOST_ATTEMPTS, MOST_DELIVERIES, Next, Report, Work, WorkState,
+    DEFAULT_ATTEMPTS, Fence, Lease, MOST_ATTEMPTS, MOST_DELIVERIES, Next, Report, Work, WorkOutcome,
+    WorkState,
 };

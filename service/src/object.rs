@@ -28,6 +28,10 @@ pub enum Kind {
     Webhook,
     /// A message to a webhook that has not arrived yet.
     Delivery,
+    /// What an executor says about its run for people. It has no URL of its own, like the next one.
+    RunReport,
+    /// The end of the log of an operation.
+    OperationLog,
 }
 
 impl Kind {
@@ -56,6 +60,8 @@ impl Kind {
             Self::Schedule => "schedule",
             Self::Webhook => "webhook",
             Self::Delivery => "delivery",
+            Self::RunReport => "report",
+            Self::OperationLog => "log",
         }
     }
 
@@ -73,6 +79,8 @@ impl Kind {
             Self::Schedule => "schedule",
             Self::Webhook => "webhook",
             Self::Delivery => "delivery",
+            Self::RunReport => "report",
+            Self::OperationLog => "log",
         }
     }
 }

@@ -158,10 +158,18 @@ fn keep_diagnostics(stored: &mut Object, earlier: Vec<Value>) {
 /// Code of the diagnostic of a lost executor.
 pub(crate) const LOST_CODE: &str = "lease-ended";
 
+/// Message and code of what was cancelled.
+pub(crate) const CANCELLED: &str = "cancelled";
+
 /// Adds the diagnostic of a lost executor.
 pub(crate) fn add_lost(progress: &mut Object, message: &str, now: Millis) {
+    add_diagnostic(progress, message, LOST_CODE, now);
+}
+
+/// Adds a diagnostic of the service.
+pub(crate) fn add_diagnostic(progress: &mut Object, message: &str, code: &str, now: Millis) {
     let mut events = progress.list("diagnosticEvents").to_vec();
-    events.push(json!({"message": message, "statusCode": LOST_CODE, "time": now}));
+    events.push(json!({"message": message, "statusCode": code, "time": now}));
     progress.set("diagnosticEvents", events);
 }
 
@@ -169,6 +177,13 @@ pub(crate) fn add_lost(progress: &mut Object, message: &str, now: Millis) {
 pub(crate) fn fail(progress: &mut Object, now: Millis) {
     progress.set("processingState", COMPLETE);
     progress.set("processingStateMessage", FAILED);
+    progress.set("completedTime", now);
+}
+
+/// Ends a progress as cancelled. Clients of POP know only success and failure, so it counts as a failure.
+pub(crate) fn cancel(progress: &mut Object, now: Millis) {
+    progress.set("processingState", COMPLETE);
+    progress.set("processingStateMessage", CANCELLED);
     progress.set("completedTime", now);
 }
 

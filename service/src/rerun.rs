@@ -30,6 +30,15 @@ pub enum Reset {
 }
 
 impl RerunWords {
+    /// The words, without their values.
+    pub const KNOWN: [&str; 4] = ["resetAll", "operationsToReset=NAMES", "continue", "skipExecution"];
+
+    /// Whether a word, perhaps with a value, is known.
+    pub fn knows(word: &str) -> bool {
+        let name = |word: &str| word.split_once('=').map_or(word.len(), |(name, _)| name.len());
+        Self::KNOWN.iter().any(|known| known[..name(known)] == word[..name(word)])
+    }
+
     /// Reads the words, as `name` or `name=value`. Unknown ones are ignored.
     pub fn parse<'w>(words: impl IntoIterator<Item = &'w str>) -> Self {
         let mut read = Self::default();
@@ -140,6 +149,19 @@ mod tests {
         ] {
             let read = RerunWords::parse(words.iter().copied());
             assert_eq!(read, RerunWords { reset, is_skipped }, "{words:?}");
+        }
+    }
+
+    #[test]
+    fn words_are_known_by_their_names() {
+        for (word, is_known) in [
+            ("resetAll", true),
+            ("operationsToReset=a,b", true),
+            ("Continue", false),
+            ("operationsToRest=a", false),
+            ("", false),
+        ] {
+            assert_eq!(RerunWords::knows(word), is_known, "{word}");
         }
     }
 

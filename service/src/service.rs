@@ -4,11 +4,15 @@ mod agendas;
 mod leases;
 mod objects;
 mod reports;
+mod run_reports;
 mod schedules;
+mod views;
 mod webhooks;
 
 pub use agendas::CreatedAgenda;
 pub use leases::{Loss, PullRequest, PulledAgenda};
+pub use run_reports::{LONGEST_LOG, LONGEST_REPORT, LogTail, MOST_LOGS};
+pub use views::{AgendaOverview, OperationStatus};
 pub use webhooks::Delivery;
 
 use crate::calendar::Calendar;
@@ -55,6 +59,8 @@ pub struct Effects {
     pub lease_end: Option<Millis>,
     /// Whether the next time of a schedule or of a delivery may have changed.
     pub has_timer: bool,
+    /// Whether something was stored that lists and pages show.
+    pub is_change: bool,
 }
 
 /// The service within one transaction.
@@ -95,6 +101,7 @@ impl<'t> Service<'t> {
             object.set("addedTime", self.now);
         }
         object.set("updatedTime", self.now);
+        self.effects.is_change = true;
         self.ledger.put(kind, object)
     }
 
@@ -110,6 +117,7 @@ impl<'t> Service<'t> {
         }
         self.ledger.put_work(work)?;
         self.effects.queued.push(work.insight.clone());
+        self.effects.is_change = true;
         Ok(())
     }
 
@@ -125,6 +133,7 @@ impl<'t> Service<'t> {
     fn queue_again(&mut self, work: &Work) -> Result<(), ServiceError> {
         self.ledger.put_work(work)?;
         self.effects.queued.push(work.insight.clone());
+        self.effects.is_change = true;
         Ok(())
     }
 }

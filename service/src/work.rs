@@ -6,7 +6,9 @@
 //! ```text
 //!  parked ──queue──► waiting ──lease──► leased ──final report──► ended ──rerun──► waiting
 //!                       ▲                  │
-//!                       └─ returned, lost, failed with attempts left
+//!                       └─ returned, reclaimed, lost, failed with attempts left
+//!
+//!  parked, waiting, leased ──cancel──► ended
 //! ```
 
 use crate::error::ServiceError;
@@ -61,8 +63,19 @@ pub enum WorkState {
     Waiting,
     /// A puller has it.
     Leased(Lease),
-    /// The agenda has its outcome.
-    Ended,
+    /// The agenda has this outcome.
+    Ended(WorkOutcome),
+}
+
+/// The outcome of an agenda.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WorkOutcome {
+    /// It succeeded.
+    Succeeded,
+    /// It failed, and no attempt is left.
+    Failed,
+    /// Somebody cancelled it.
+    Cancelled,
 }
 
 /// The right to run an agenda.
@@ -76,6 +89,17 @@ pub struct Lease {
     pub length: Millis,
     /// Whether an executor has reported.
     pub is_started: bool,
+}
+
+impl WorkOutcome {
+    /// The outcome as a verb of past tense.
+    pub fn verb(self) -> &'static str {
+        match self {
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::Cancelled => "been cancelled",
+        }
+    }
 }
 
 /// What becomes of an agenda whose attempt has ended without success.
@@ -142,7 +166,8 @@ impl Work {
             }
             WorkState::Waiting => "the agenda waits again",
             WorkState::Parked => "the agenda was stopped",
-            WorkState::Ended => "the agenda has its outcome",
+            WorkState::Ended(WorkOutcome::Cancelled) => "the agenda was cancelled",
+            WorkState::Ended(_) => "the agenda has its outcome",
         };
         Err(ServiceError::LeaseLost { agenda: self.agenda.clone(), why })
     }
@@ -174,7 +199,7 @@ impl Work {
             Report::Running => None,
             Report::Succeeded => {
                 self.attempts = self.attempts.saturating_add(1);
-                self.state = WorkState::Ended;
+                self.state = WorkState::Ended(WorkOutcome::Succeeded);
                 Some(Next::End)
             }
             Report::Failed => {
@@ -211,11 +236,34 @@ impl Work {
         }
         if self.deliveries >= MOST_DELIVERIES {
             self.attempts = self.attempts.saturating_add(1);
-            self.state = WorkState::Ended;
+            self.state = WorkState::Ended(WorkOutcome::Failed);
             return Next::End;
         }
         self.state = WorkState::Waiting;
         Next::Requeue
+    }
+
+    /// Ends an agenda that waits, runs or stays out of the queue. Its lease has no rights any more, so the next report or
+    /// renewal stops the executor.
+    pub fn cancel(&mut self) -> Result<(), ServiceError> {
+        if let WorkState::Ended(outcome) = self.state {
+            let message = format!("agenda `{}` has already {}", self.agenda, outcome.verb());
+            return Err(ServiceError::Conflict(message));
+        }
+        self.epoch += 1;
+        self.state = WorkState::Ended(WorkOutcome::Cancelled);
+        Ok(())
+    }
+
+    /// Takes a leased agenda away from its puller. A started attempt counts. Unlike after a lease that ended, the executor
+    /// cannot take the agenda back.
+    pub fn reclaim(&mut self) -> Result<Next, ServiceError> {
+        if !self.is_leased() {
+            let message = format!("agenda `{}` is not leased, so there is nothing to reclaim", self.agenda);
+            return Err(ServiceError::Conflict(message));
+        }
+        self.epoch += 1;
+        Ok(self.lose())
     }
 
     fn end_attempt(&mut self) -> Next {
@@ -224,7 +272,7 @@ impl Work {
             self.state = WorkState::Waiting;
             Next::Requeue
         } else {
-            self.state = WorkState::Ended;
+            self.state = WorkState::Ended(WorkOutcome::Failed);
             Next::End
         }
     }

@@ -35,6 +35,8 @@ enum Event {
     Renew(i64),
     Report(i64, Report),
     HandBack(i64),
+    Cancel,
+    Reclaim,
 }
 
 fn event() -> impl Strategy<Value = Event> {
@@ -49,6 +51,8 @@ fn event() -> impl Strategy<Value = Event> {
         3 => ago.clone().prop_map(Event::Renew),
         6 => (ago.clone(), report).prop_map(|(ago, report)| Event::Report(ago, report)),
         1 => ago.prop_map(Event::HandBack),
+        1 => Just(Event::Cancel),
+        1 => Just(Event::Reclaim),
     ]
 }
 
@@ -96,14 +100,29 @@ proptest! {
                     prop_assert_eq!(given.is_ok(), ago == 0 && before.is_leased());
                     prop_assert!(given.is_err() || work.attempts == before.attempts);
                 }
+                Event::Cancel => {
+                    let was_open = !matches!(before.state, WorkState::Ended(_));
+                    let cancelled = work.cancel();
+                    prop_assert_eq!(cancelled.is_ok(), was_open);
+                    prop_assert!(cancelled.is_err() || work.epoch > before.epoch);
+                    // an agenda that stays out of the queue has no outcome of a generation
+                    ended = cancelled.is_ok() && before.state != WorkState::Parked;
+                }
+                Event::Reclaim => {
+                    let next = work.reclaim();
+                    prop_assert_eq!(next.is_ok(), before.is_leased());
+                    prop_assert!(next.is_err() || work.epoch > before.epoch);
+                    ended = matches!(next, Ok(Next::End));
+                }
             }
             prop_assert!(work.epoch >= before.epoch && work.attempts >= before.attempts);
-            prop_assert!(work.epoch == before.epoch || before.state == WorkState::Waiting);
+            let takes_lease = matches!(event, Event::Cancel | Event::Reclaim);
+            prop_assert!(work.epoch == before.epoch || before.state == WorkState::Waiting || takes_lease);
             if ended {
-                prop_assert_eq!(&work.state, &WorkState::Ended);
+                prop_assert!(matches!(work.state, WorkState::Ended(_)));
                 *outcomes.entry(work.generation).or_default() += 1;
             }
-            if before.state == WorkState::Ended && !matches!(event, Event::Queue | Event::Park) {
+            if matches!(before.state, WorkState::Ended(_)) && !matches!(event, Event::Queue | Event::Park) {
                 prop_assert_eq!(&work, &before);
             }
         }

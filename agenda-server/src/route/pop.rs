@@ -1,6 +1,6 @@
 //! POP's paths: existing pullers, executors and clients use them.
 
-use super::{NoCall, Request, list, pull, query, text, words};
+use super::{Interface, NoCall, Request, list, pull, query, text, words};
 use crate::call::Call;
 use pop_service::{Kind, Object, ServiceError};
 use serde_json::Value;
@@ -36,7 +36,7 @@ fn objects(request: &Request, kind: Kind) -> Result<Call, NoCall> {
             if let Some((_, id)) = request.query.iter().find(is_id) {
                 return Ok(Call::Read(kind, id.clone()));
             }
-            let (query, view) = query(&request.query)?;
+            let (query, view) = query(&request.query, Interface::Pop)?;
             Ok(Call::Find(kind, query, view))
         }
         "POST" => Ok(Call::Create(kind, request.object()?, request.body.clone())),
@@ -83,7 +83,10 @@ fn service(request: &Request, of: &str, name: &[&str]) -> Result<Call, NoCall> {
             };
             Call::RunTemplate { template: text(&body, "agendaTemplateId")?, payload }
         }
-        ("agenda", _) => Call::Rerun { agenda: text(&body, "agendaId")?, words: words(&mut body, "params")? },
+        ("agenda", _) => Call::Rerun {
+            agenda: text(&body, "agendaId")?,
+            words: words(&mut body, "params", Interface::Pop)?,
+        },
         (_, ["getAgenda"]) => {
             let insight = text(&body, "insightId")?;
             let (request, wait) = pull(insight, &body);

@@ -1,6 +1,6 @@
 //! The REST interface (openapi.json).
 
-use super::{NoCall, Request, list, pull, query, text, words};
+use super::{Interface, NoCall, Request, list, pull, query, text, words};
 use crate::call::Call;
 use crate::scope::Scope;
 use pop_service::{Kind, Loss, Object, ServiceError};
@@ -27,6 +27,9 @@ fn kind(collection: &str) -> Option<Kind> {
 }
 
 pub(super) fn call(request: &Request, path: &[&str]) -> Result<Call, NoCall> {
+    if let Some(call) = super::pages::call(request, path) {
+        return call;
+    }
     let method = request.method.as_str();
     let (allowed, call): (&'static str, Option<Call>) = match path {
         ["status"] => ("GET", (method == "GET").then_some(Call::Status)),
@@ -39,7 +42,10 @@ pub(super) fn call(request: &Request, path: &[&str]) -> Result<Call, NoCall> {
         ["agendas", id, "rerun"] => (
             "POST",
             post(request, |mut body| {
-                Ok(Call::Rerun { agenda: (*id).to_owned(), words: words(&mut body, "words")? })
+                Ok(Call::Rerun {
+                    agenda: (*id).to_owned(),
+                    words: words(&mut body, "words", Interface::Rest)?,
+                })
             })?,
         ),
         ["agendas", id, "operations"] => (
@@ -99,7 +105,7 @@ fn post(
 fn of_kind(request: &Request, kind: Kind) -> Result<Option<Call>, NoCall> {
     Ok(match request.method.as_str() {
         "GET" => {
-            let (query, view) = query(&request.query)?;
+            let (query, view) = query(&request.query, Interface::Rest)?;
             Some(Call::Find(kind, query, view))
         }
         // the service makes them

@@ -1,6 +1,7 @@
 //! The route of the metrics.
 
-use super::{Shared, no_token, response};
+use super::Shared;
+use super::answer::{PROBLEM, no_token, response};
 use crate::desk::{Caller, Desk};
 use crate::metrics::StoreState;
 use crate::reply::{Refusal, render};
@@ -33,7 +34,7 @@ impl Shared {
         if let Some(refusal) = refusal {
             let header = refusal.header.clone();
             let (status, body) = render(Interface::Rest, Err(refusal), cid);
-            return response(status, &body, header, cid);
+            return response(status, PROBLEM, &body, header, cid);
         }
         let mut response = Response::new(Full::new(Bytes::from(metrics_text(&self.desk).await)));
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(pop_metrics::CONTENT_TYPE));

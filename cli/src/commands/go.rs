@@ -6,6 +6,7 @@ use super::machine::{now, processors};
 use super::operation_words::quoted;
 use super::report::annotate;
 use super::run_traces::RunTraces;
+use super::service_report;
 use super::signals::{SUSPENSION, run_requests, suspend};
 use crate::args::{GoArgs, HostFolder, Output, RunsFolder, SyncArg};
 use crate::error::{CommandError, Kind};
@@ -142,7 +143,7 @@ pub(crate) fn drive(
     let history = prepared.history.clone();
     let followed = FollowedRun { plan: Arc::clone(&plan), follows_plan: false, history };
     let followed = Arc::new(Mutex::new(followed));
-    let (mut sinks, loss) = all_sinks(&prepared, args, launch_data.as_ref(), &followed)?;
+    let (mut sinks, loss) = all_sinks(&prepared, args, runs, launch_data.as_ref(), &followed)?;
     let traces = RunTraces::start(&mut prepared, args, &mut sinks);
     // distinguishes this executor from earlier and later executors of the same run
     let executor = executor_identity();
@@ -262,6 +263,7 @@ fn host(identity: &RunIdentity, args: &GoArgs) -> Host {
 fn all_sinks(
     prepared: &PreparedRun,
     args: &GoArgs,
+    runs: &RunsFolder,
     launch_data: &dyn LaunchDataWrapper,
     followed: &Arc<Mutex<FollowedRun>>,
 ) -> Result<PrintingSinks, CommandError> {
@@ -272,6 +274,8 @@ fn all_sinks(
     if args.output == Output::Text || !elsewhere.is_empty() {
         sinks.push(Box::new(Follower(Arc::clone(followed))));
     }
+    // before the progress, the end of which may give the agenda to another executor
+    sinks.extend(service_report::sink(launch_data, prepared, runs, now)?);
     sinks.extend(elsewhere);
     Ok((sinks, loss))
 }

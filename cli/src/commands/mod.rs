@@ -38,6 +38,7 @@ mod run_watch;
 mod runs;
 mod saved_run;
 mod serve;
+mod service_report;
 mod show;
 mod signals;
 mod traces;

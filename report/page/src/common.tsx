@@ -32,7 +32,7 @@ export function Command({ text }: { text: string }) {
     };
     return (
         <div class="command">
-            <code>{text}</code>
+            <code tabIndex={0}>{text}</code>
             <button type="button" onClick={copy} aria-label={`Copy the command ${text}`}>
                 {copied ? "Copied" : "Copy"}
             </button>

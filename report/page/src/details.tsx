@@ -1,5 +1,6 @@
 // The panel with everything about one operation.
 
+import type { ComponentChildren } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { Command, StateMark } from "./common";
 import type { Attempt, FileRow, Run, Segment, Usage } from "./data";
@@ -12,12 +13,16 @@ interface Props {
     op: number;
     select: (op: number) => void;
     close: () => void;
+    /** Heading of the commands; none: there are none. */
+    commands?: string;
+    /** The log. */
+    log?: ComponentChildren;
 }
 
 /** Most other operations, and files, that the panel lists. */
 const LISTED = 30;
 
-export function Details({ run, op, select, close }: Props) {
+export function Details({ run, op, select, close, commands, log }: Props) {
     const panel = useRef<HTMLElement>(null);
     useEffect(() => panel.current?.focus(), [op]);
     const more = run.more.get(op) ?? {};
@@ -78,10 +83,15 @@ export function Details({ run, op, select, close }: Props) {
                         <FailureText failure={failure} name={run.shown(op)} />
                     </div>
                 ))}
-            <h3>Commands</h3>
-            {more.repeat ? <Command text={more.repeat} /> : null}
-            <Command text={`pop explain ${run.head.run} ${quoted(run.names[op])}${runs}`} />
-            {run.tries[op] ? <Command text={`pop logs ${run.head.run} ${quoted(run.names[op])}${runs}`} /> : null}
+            {log}
+            {commands ? (
+                <>
+                    <h3>{commands}</h3>
+                    {more.repeat ? <Command text={more.repeat} /> : null}
+                    <Command text={`pop explain ${run.head.run} ${quoted(run.names[op])}${runs}`} />
+                    {run.tries[op] ? <Command text={`pop logs ${run.head.run} ${quoted(run.names[op])}${runs}`} /> : null}
+                </>
+            ) : null}
             <Others title="Depends on" run={run} ops={run.deps(op)} select={select} />
             <Others title="Needed by" run={run} ops={dependants} select={select} />
             {run.of[op] >= 0 ? (

@@ -79,8 +79,8 @@ function Card({ run, group, isOpen, select, only }: CardProps) {
                 <div class="chips">
                     {failure ? (
                         <>
-                            <span class="chip">code: {failure.code}</span>
-                            <span class="chip">blame: {failure.blame}</span>
+                            {failure.code ? <span class="chip">code: {failure.code}</span> : null}
+                            {failure.blame ? <span class="chip">blame: {failure.blame}</span> : null}
                             {failure.exit ? <span class="chip">{failure.exit}</span> : null}
                         </>
                     ) : null}
@@ -128,7 +128,11 @@ export function FailureText({ failure, name }: { failure?: Failure; name: string
                     {text}
                 </pre>
             ))}
-            {failure.tail ? <Log lines={failure.tail} label={`End of the log of ${name}`} /> : <p class="soft">It printed nothing.</p>}
+            {failure.tail ? (
+                <Log lines={failure.tail} label={`End of the log of ${name}`} />
+            ) : failure.blame ? (
+                <p class="soft">It printed nothing.</p>
+            ) : null}
         </>
     );
 }

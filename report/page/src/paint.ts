@@ -77,7 +77,8 @@ export function paintOverview(canvas: HTMLCanvasElement, run: Run, load: Float64
     const span = Math.max(1, run.head.until);
     const top = 4;
     const base = height - 1;
-    let most = run.head.parallel;
+    // 0: nobody knows
+    let most = Math.max(1, run.head.parallel);
     for (const value of load) most = Math.max(most, value);
     to.beginPath();
     to.moveTo(0, base);
@@ -92,15 +93,17 @@ export function paintOverview(canvas: HTMLCanvasElement, run: Run, load: Float64
     to.fillStyle = colors.ending[0];
     to.fill();
     to.globalAlpha = 1;
-    const slots = base - (run.head.parallel / most) * (base - top);
-    to.strokeStyle = colors.text;
-    to.setLineDash([3, 3]);
     to.lineWidth = 1;
-    to.beginPath();
-    to.moveTo(0, Math.round(slots) + 0.5);
-    to.lineTo(width, Math.round(slots) + 0.5);
-    to.stroke();
-    to.setLineDash([]);
+    if (run.head.parallel) {
+        const slots = base - (run.head.parallel / most) * (base - top);
+        to.strokeStyle = colors.text;
+        to.setLineDash([3, 3]);
+        to.beginPath();
+        to.moveTo(0, Math.round(slots) + 0.5);
+        to.lineTo(width, Math.round(slots) + 0.5);
+        to.stroke();
+        to.setLineDash([]);
+    }
     const [from, until] = [(view.from / span) * width, (view.until / span) * width];
     if (from > 0.5 || until < width - 0.5) {
         to.fillStyle = colors.back;

@@ -145,9 +145,9 @@ export function Timeline({ run, only, select }: Props) {
                 <div class="time-head">
                     <div class="time-label">
                         <span>running operations</span>
-                        <span class="soft">
-                            dashed: {plural(run.head.parallel, "slot")}
-                        </span>
+                        {run.head.parallel ? (
+                            <span class="soft">dashed: {plural(run.head.parallel, "slot")}</span>
+                        ) : null}
                     </div>
                     <canvas
                         ref={overview}

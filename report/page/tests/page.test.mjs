@@ -2,15 +2,13 @@
 import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { after, before, test } from "node:test";
-import { chromium } from "playwright-core";
+import { fits, launch, violations, watch } from "./browser.mjs";
 
 const POP = process.env.POP;
-const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const folder = mkdtempSync(join(tmpdir(), "pop-report-page-"));
 let browser;
 
@@ -64,13 +62,7 @@ function report(name, agenda) {
 /** A page that fails the test if it errs, or asks for anything but itself. */
 async function open(address, options = {}) {
     const page = await browser.newPage(options);
-    const faults = [];
-    page.on("console", (message) => message.type() === "error" && faults.push(message.text()));
-    page.on("pageerror", (error) => faults.push(String(error)));
-    page.on("request", (request) => {
-        const url = request.url();
-        if (url.split("#")[0] !== address && !url.startsWith("data:") && !url.startsWith(`${address}events`)) faults.push(url);
-    });
+    const faults = watch(page, (url) => url.split("#")[0] === address || url.startsWith(`${address}events`));
     await page.goto(address);
     await page.waitForSelector("html[data-ready]");
     return { page, faults };
@@ -79,7 +71,7 @@ async function open(address, options = {}) {
 let failed;
 before(async () => {
     assert.ok(POP, "POP must name the program");
-    browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: ["--no-sandbox"] });
+    browser = await launch();
     failed = report("failed", AGENDA);
 });
 after(async () => {
@@ -167,17 +159,11 @@ test("no rule of accessibility is broken, in light and dark, wide and narrow", a
     for (const colorScheme of ["light", "dark"]) {
         for (const width of [1400, 390]) {
             const { page, faults } = await open(failed, { colorScheme, viewport: { width, height: 900 } });
-            await page.evaluate(AXE);
-            const check = () =>
-                page.evaluate(async () => {
-                    const { violations } = await window.axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag21aa"] });
-                    return violations.map((one) => `${one.id}: ${one.nodes[0].html} ${one.nodes[0].failureSummary}`);
-                });
+            const check = () => violations(page);
             assert.deepEqual(await check(), [], `${colorScheme} ${width}`);
             await page.keyboard.press("f");
             assert.deepEqual(await check(), [], `${colorScheme} ${width}, with details`);
-            const isCut = await page.evaluate(() => document.documentElement.scrollWidth > document.documentElement.clientWidth);
-            assert.equal(isCut, false, `the page of ${width} pixels is too wide`);
+            await fits(page, `the page of ${width} pixels`);
             assert.deepEqual(faults, []);
             await page.close();
         }

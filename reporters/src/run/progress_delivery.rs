@@ -6,11 +6,8 @@
 
 use super::agenda_progress::{Detail, ProgressIds, executor_result, progress_text};
 use super::followed_run::FollowedRun;
+use super::service_client::{ServiceAddress, ServiceClient};
 use crate::status::{Annotations, ConnectFuture, Delivery, DeliveryThread, FinalWait, OwnPod, Pace};
-use http::Request;
-use http::header::CONTENT_TYPE;
-use kube::client::Body;
-use kube::{Client, Config};
 use pop_agenda::{EventRecord, Plan, RunEvent, Sink};
 use pop_contract::{PROGRESS, RESULT};
 use std::cell::Cell;
@@ -18,7 +15,6 @@ use std::io;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::sync::OnceCell;
 use tokio::time::sleep;
 
 /// Shortest time between two deliveries.
@@ -31,8 +27,6 @@ const LONGEST_ANNOTATION: usize = 200 * 1024;
 const LAST_ATTEMPTS: u32 = 6;
 /// Wait after the first attempt; each further wait is twice as long.
 const FIRST_WAIT: Duration = Duration::from_millis(300);
-/// Timeout of one post to a service.
-const SERVICE_TIMEOUT: Duration = Duration::from_secs(20);
 /// Wait for the last delivery; Ctrl-C or SIGTERM ends it.
 const FINAL_WAIT: FinalWait = FinalWait { limit: Duration::from_secs(10), is_ended_by_signal: true };
 
@@ -74,17 +68,17 @@ impl ProgressDelivery {
 
     /// Delivers to a service by posts to `/updateAgendaProgress` below its address.
     pub fn service(source: ProgressSource, address: &ServiceAddress, say: fn(&str)) -> io::Result<Self> {
-        let config = address.0.clone();
+        let service = ServiceClient::new(address);
         Self::start(
             Pace { interval: INTERVAL, heartbeat: Some(HEARTBEAT), final_wait: FINAL_WAIT },
             say,
             move || {
-                let service = Rc::new(Service { config, client: OnceCell::new() });
+                let service = Rc::new(service);
                 move |is_last| -> Delivery {
                     let service = Rc::clone(&service);
                     let text = progress_text(&source.run, &source.ids, Detail::Service, usize::MAX);
                     let body = format!("{{\"agendaProgress\":{}}}", text.unwrap_or_default());
-                    Box::pin(async move { service.post(body.into_bytes(), is_last).await })
+                    Box::pin(async move { post(&service, body.into_bytes(), is_last).await })
                 }
             },
         )
@@ -156,98 +150,27 @@ fn annotations(source: &ProgressSource, is_last: bool) -> Vec<Annotations> {
     texts.map(with).collect()
 }
 
-/// The address of a service.
-#[derive(Debug, Clone)]
-pub struct ServiceAddress(Config);
-
-/// A text that is not the address of a service.
-#[derive(Debug, thiserror::Error)]
-#[error("`{text}` is not a service address: {reason}")]
-pub struct InvalidAddress {
-    text: String,
-    reason: String,
-}
-
-impl ServiceAddress {
-    /// Parses an address: `http` or `https`, a host, and an optional path.
-    pub fn parse(text: &str) -> Result<Self, InvalidAddress> {
-        let invalid = |reason: String| InvalidAddress { text: text.to_owned(), reason };
-        let uri: http::Uri =
-            text.trim().trim_end_matches('/').parse().map_err(|error| invalid(format!("{error}")))?;
-        if !matches!(uri.scheme_str(), Some("http" | "https")) {
-            return Err(invalid("it must begin with http:// or https://".to_owned()));
-        }
-        let is_plain = uri.scheme_str() == Some("http");
-        let mut config = Config::new(uri);
-        // without TLS no certificate is read: a small image has none
-        config.root_cert = is_plain.then(Vec::new);
-        // `Service::post` retries
-        config.default_retry = false;
-        config.connect_timeout = Some(SERVICE_TIMEOUT);
-        config.read_timeout = Some(SERVICE_TIMEOUT);
-        Ok(Self(config))
-    }
-
-    /// The same address, with a token for each request.
-    #[must_use]
-    pub fn with_token(mut self, token: Option<String>) -> Self {
-        self.0.auth_info.token = token.map(Into::into);
-        self
-    }
-}
-
-struct Service {
-    config: Config,
-    client: OnceCell<Client>,
-}
-
-impl Service {
-    async fn post(&self, body: Vec<u8>, is_last: bool) -> Result<(), String> {
-        let failure = |reason: &str| format!("cannot send progress to {}: {reason}", self.config.cluster_url);
-        let client = self.client.get_or_try_init(|| async { Client::try_from(self.config.clone()) }).await;
-        let client = client.map_err(|error| failure(&error.to_string()))?;
-        let mut wait = FIRST_WAIT;
-        let mut left = if is_last { LAST_ATTEMPTS } else { 1 };
-        loop {
-            left -= 1;
-            let request = Request::post("/updateAgendaProgress").header(CONTENT_TYPE, "application/json");
-            let request = request.body(Body::from(body.clone()));
-            let request = request.map_err(|error| failure(&error.to_string()))?;
-            let (reason, is_retryable) = match client.send(request).await {
-                Ok(answer) if answer.status().is_success() => return Ok(()),
-                Ok(answer) => {
-                    let status = answer.status();
-                    let is_retryable = matches!(status.as_u16(), 408 | 409 | 429 | 500..);
-                    (format!("the service answers {status}"), is_retryable)
-                }
-                Err(error) => (with_causes(&error), true),
-            };
-            if left == 0 || !is_retryable {
-                return Err(failure(&reason));
+/// Posts progress, and again if that may help.
+async fn post(service: &ServiceClient, body: Vec<u8>, is_last: bool) -> Result<(), String> {
+    let failure = |reason: &str| format!("cannot send progress to {}: {reason}", service.address());
+    let mut wait = FIRST_WAIT;
+    let mut left = if is_last { LAST_ATTEMPTS } else { 1 };
+    loop {
+        left -= 1;
+        let (reason, is_retryable) = match service.post("/updateAgendaProgress", body.clone()).await {
+            Ok(200..=299) => return Ok(()),
+            Ok(status) => {
+                let is_retryable = matches!(status, 408 | 409 | 429 | 500..);
+                let status = http::StatusCode::from_u16(status)
+                    .map_or_else(|_| status.to_string(), |status| status.to_string());
+                (format!("the service answers {status}"), is_retryable)
             }
-            sleep(wait).await;
-            wait *= 2;
+            Err(error) => (error, true),
+        };
+        if left == 0 || !is_retryable {
+            return Err(failure(&reason));
         }
-    }
-}
-
-/// Formats an error and all its causes in one line.
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn address_must_be_an_http_url() {
-        for text in ["http://host", "https://host:8443/pop/", " http://[::1]:80/a/b "] {
-            assert!(ServiceAddress::parse(text).is_ok(), "{text}");
-        }
-        for text in ["", "host", "host:80", "ftp://host", "http://", "http://a b"] {
-            assert!(ServiceAddress::parse(text).is_err(), "{text}");
-        }
+        sleep(wait).await;
+        wait *= 2;
     }
 }

@@ -1,6 +1,8 @@
 //! The same on a PostgreSQL server that the test starts.
 
-use super::{Desk, agenda, each_agenda_once, ended, fence, life_of_agendas, times_come};
+use super::{
+    Desk, agenda, each_agenda_once, ended, fence, life_of_agendas, lists_follow_decisions, times_come,
+};
 use crate::Store;
 use crate::testing::PostgresServer;
 
@@ -16,6 +18,8 @@ async fn agendas_live_in_postgres() {
     life_of_agendas(store(&server, 1).await).await;
     let server = PostgresServer::start();
     times_come(store(&server, 2).await).await;
+    let server = PostgresServer::start();
+    lists_follow_decisions(store(&server, 2).await).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

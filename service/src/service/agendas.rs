@@ -153,6 +153,8 @@ impl Service<'_> {
             agenda.set("operations", kept);
             self.store(Kind::Agenda, &mut agenda)?;
         }
+        // the new run has a report of its own
+        self.delete_run_report(&work.progress)?;
         let mut of_agenda = self.existing(Kind::AgendaProgress, &work.progress)?;
         progress::reset_agenda(&mut of_agenda);
         of_agenda.set("attemptsCompleted", work.attempts);

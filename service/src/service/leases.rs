@@ -4,7 +4,7 @@ use super::Service;
 use crate::error::ServiceError;
 use crate::object::{Kind, Object};
 use crate::progress;
-use crate::work::{Fence, Next, Work, WorkState};
+use crate::work::{Fence, Work, WorkState};
 use pop_contract::Millis;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -71,6 +71,7 @@ impl Service<'_> {
             rounds.insert(work.priority, work.round);
             self.ledger.put_work(&work)?;
             self.note_lease(&work);
+            self.effects.is_change = true;
             pulled.push(self.pulled(agenda, &work, lease)?);
         }
         for (priority, round) in rounds {
@@ -164,27 +165,8 @@ impl Service<'_> {
 
     /// The executor or the puller of an agenda is lost.
     fn lose(&mut self, mut work: Work, why: &str) -> Result<(), ServiceError> {
-        let was_started = work.attempts;
+        let before = work.attempts;
         let next = work.lose();
-        let has_counted = work.attempts > was_started;
-        let mut of_agenda = self.existing(Kind::AgendaProgress, &work.progress)?;
-        if has_counted {
-            progress::add_lost(&mut of_agenda, why, self.now);
-            of_agenda.set("attemptsCompleted", work.attempts);
-        }
-        match next {
-            Next::Requeue => {
-                self.queue_again(&work)?;
-                progress::reset_agenda(&mut of_agenda);
-                self.store(Kind::AgendaProgress, &mut of_agenda)?;
-            }
-            Next::End => {
-                self.ledger.put_work(&work)?;
-                progress::fail(&mut of_agenda, self.now);
-                self.store(Kind::AgendaProgress, &mut of_agenda)?;
-                self.announce_end(of_agenda)?;
-            }
-        }
-        Ok(())
+        self.settle_loss(&work, before, next, why)
     }
 }

@@ -102,11 +102,18 @@ impl Service<'_> {
         {
             problems.push(format!("there is no resource pool `{pool}`"));
         }
+        if kind == Kind::Schedule
+            && let Some(template) = object.text("agendaTemplateId")
+            && self.ledger.object(Kind::AgendaTemplate, template)?.is_none()
+        {
+            problems.push(format!("there is no agenda template `{template}`"));
+        }
         if problems.is_empty() { Ok(()) } else { Err(ServiceError::Invalid(problems)) }
     }
 
     /// Deletes an object. An agenda goes with its progress; it must not be running.
     pub fn delete(&mut self, kind: Kind, id: &str) -> Result<(), ServiceError> {
+        self.effects.is_change = true;
         if !self.ledger.delete(kind, id)? {
             return Err(ServiceError::not_found(kind, id));
         }
@@ -124,6 +131,7 @@ impl Service<'_> {
                 self.ledger.delete(Kind::OperationProgress, operation.id())?;
             }
             self.ledger.delete(Kind::AgendaProgress, &work.progress)?;
+            self.delete_run_report(&work.progress)?;
             self.ledger.delete_work(id)?;
         }
         Ok(())
@@ -135,10 +143,9 @@ impl Service<'_> {
         for progress in self.ledger.old(Kind::AgendaProgress, crate::COMPLETE, before, limit)? {
             let agenda = self.existing(Kind::AgendaProgress, &progress)?;
             let agenda = agenda.text("agendaId").unwrap_or_default().to_owned();
-            let is_over = self
-                .ledger
-                .work(&agenda)?
-                .is_none_or(|work| matches!(work.state, crate::WorkState::Ended | crate::WorkState::Parked));
+            let is_over = self.ledger.work(&agenda)?.is_none_or(|work| {
+                matches!(work.state, crate::WorkState::Ended(_) | crate::WorkState::Parked)
+            });
             if is_over {
                 if !is_dry {
                     self.delete(Kind::Agenda, &agenda)?;

@@ -31,7 +31,9 @@ impl Service<'_> {
                 return Err(ServiceError::LeaseLost { agenda, why: "the report names no lease" });
             }
             // the answer to the first one was lost
-            Some(epoch) if is_final && work.state == WorkState::Ended && work.epoch == epoch => return Ok(()),
+            Some(epoch) if is_final && matches!(work.state, WorkState::Ended(_)) && work.epoch == epoch => {
+                return Ok(());
+            }
             Some(epoch) => work.report(epoch, kind, self.now, self.rules.lease)?,
         };
         self.note_lease(&work);

@@ -117,7 +117,7 @@ impl Service<'_> {
         if schedule.text("overlap") != Some("allow")
             && let Some(last) = schedule.text("lastAgendaId")
             && let Some(work) = self.ledger.work(last)?
-            && !matches!(work.state, WorkState::Ended | WorkState::Parked)
+            && !matches!(work.state, WorkState::Ended(_) | WorkState::Parked)
         {
             return Ok(None);
         }

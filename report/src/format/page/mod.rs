@@ -40,6 +40,11 @@ pub fn live_page(report: &Report<'_>, live: &str) -> Result<String, serde_json::
     write(report, Some(live))
 }
 
+/// The data of the page without the page, for another page that shows the run. JSON on one line.
+pub fn data(report: &Report<'_>) -> Result<String, serde_json::Error> {
+    serde_json::to_string(&PageData { live: None, head: Head::of(report), chunk: Chunk::of(report, None) })
+}
+
 /// What the page needs to follow the run: the operations `ops` as they are now, and the run as a whole. JSON on one line.
 pub fn changes(report: &Report<'_>, ops: &[OpIx]) -> Result<String, serde_json::Error> {
     let chunk = Chunk::of(report, Some(ops));

@@ -1,0 +1,148 @@
+// Who changed what, and messages to webhooks that have not arrived. For administrators.
+
+import { useState } from "preact/hooks";
+import { call } from "./api";
+import { useData } from "./live";
+import type { Stored } from "./model";
+import { PageTitle, Show, Text, Time } from "./parts";
+
+interface Entry {
+    time: number;
+    cid: string;
+    peer: string;
+    token: string | null;
+    call: string;
+    path: string;
+    status: number;
+    offset: number;
+}
+
+interface Delivery extends Stored {
+    webhookId: string;
+    attempts: number;
+    lastProblem?: string;
+    processingState?: string;
+}
+
+export function Audit() {
+    const [before, setBefore] = useState<number | null>(null);
+    const words = `audit?limit=100${before === null ? "" : `&before=${before}`}`;
+    const loaded = useData<{ items: Entry[]; next: number | null }>(words, (signal) => call(words, { signal }));
+    return (
+        <>
+            <PageTitle title="Audit" />
+            <Show loaded={loaded}>
+                {({ items, next }) => (
+                    <>
+                        {items.length ? (
+                            <div class="card scroll">
+                                <table class="plain runs">
+                                    <thead>
+                                        <tr>
+                                            <th scope="col">Time</th>
+                                            <th scope="col">Caller</th>
+                                            <th scope="col">Call</th>
+                                            <th scope="col">Path</th>
+                                            <th scope="col" class="num">
+                                                Status
+                                            </th>
+                                        </tr>
+                                    </thead>
+                                    <tbody>
+                                        {items.map((entry) => (
+                                            <tr key={entry.offset}>
+                                                <td>
+                                                    <Time at={entry.time} />
+                                                </td>
+                                                <td>
+                                                    <Text value={entry.token ?? "no token"} most={80} />{" "}
+                                                    <span class="soft">
+                                                        <Text value={entry.peer} most={60} />
+                                                    </span>
+                                                </td>
+                                                <td>
+                                                    <Text value={entry.call} most={40} />
+                                                </td>
+                                                <td class="path-cell">
+                                                    <code>
+                                                        <Text value={entry.path} />
+                                                    </code>
+                                                </td>
+                                                <td class={entry.status >= 400 ? "num bad" : "num"}>{entry.status}</td>
+                                            </tr>
+                                        ))}
+                                    </tbody>
+                                </table>
+                            </div>
+                        ) : (
+                            <p class="card empty">The audit log has no entries.</p>
+                        )}
+                        <nav class="pager" aria-label="Pages of the log">
+                            {before !== null ? (
+                                <button type="button" class="button" onClick={() => setBefore(null)}>
+                                    Newest
+                                </button>
+                            ) : null}
+                            {next !== null ? (
+                                <button type="button" class="button" onClick={() => setBefore(next)}>
+                                    Older
+                                </button>
+                            ) : null}
+                        </nav>
+                    </>
+                )}
+            </Show>
+            <Deliveries />
+        </>
+    );
+}
+
+function Deliveries() {
+    const loaded = useData<{ items: Delivery[] }>("deliveries", (signal) => call("deliveries?bylimit=200", { signal }));
+    return (
+        <section aria-labelledby="deliveries-title">
+            <div class="section-head">
+                <h2 id="deliveries-title">Messages to webhooks that have not arrived</h2>
+            </div>
+            <Show loaded={loaded}>
+                {({ items }) =>
+                    items.length ? (
+                        <div class="card scroll">
+                            <table class="plain runs">
+                                <thead>
+                                    <tr>
+                                        <th scope="col">Delivery</th>
+                                        <th scope="col">Webhook</th>
+                                        <th scope="col" class="num">
+                                            Attempts
+                                        </th>
+                                        <th scope="col">Last problem</th>
+                                    </tr>
+                                </thead>
+                                <tbody>
+                                    {items.map((one) => (
+                                        <tr key={one.id}>
+                                            <th scope="row">
+                                                <Text value={one.id} />
+                                                {one.processingState === "COMPLETE" ? <span class="chip">given up</span> : null}
+                                            </th>
+                                            <td>
+                                                <Text value={one.webhookId} />
+                                            </td>
+                                            <td class="num">{one.attempts}</td>
+                                            <td>
+                                                <Text value={one.lastProblem} />
+                                            </td>
+                                        </tr>
+                                    ))}
+                                </tbody>
+                            </table>
+                        </div>
+                    ) : (
+                        <p class="card empty">All have arrived.</p>
+                    )
+                }
+            </Show>
+        </section>
+    );
+}
