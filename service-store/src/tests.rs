@@ -1,6 +1,7 @@
 //! The service on real databases: the same scenario on both, each statement made to fail, many pullers at once.
 
 mod faults;
+mod overlap;
 #[cfg(feature = "postgres")]
 mod postgres;
 

@@ -1,5 +1,6 @@
 //! The same on a PostgreSQL server that the test starts.
 
+use super::overlap::overlaps;
 use super::{
     Desk, agenda, each_agenda_once, ended, fence, life_of_agendas, lists_follow_decisions, times_come,
 };
@@ -20,6 +21,8 @@ async fn agendas_live_in_postgres() {
     times_come(store(&server, 2).await).await;
     let server = PostgresServer::start();
     lists_follow_decisions(store(&server, 2).await).await;
+    let server = PostgresServer::start();
+    overlaps(store(&server, 2).await).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -45,6 +45,41 @@ impl CatchUp {
     }
 }
 
+/// What becomes of a time at which the agenda before has not ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Overlap {
+    /// It is left out.
+    Skip,
+    /// It waits until that agenda has ended.
+    Queue,
+    /// That agenda is cancelled.
+    Replace,
+    /// Both agendas run.
+    Allow,
+}
+
+impl Overlap {
+    fn parse(word: Option<&str>) -> Option<Self> {
+        Some(match word {
+            None | Some("skip") => Self::Skip,
+            Some("queue") => Self::Queue,
+            Some("replace") => Self::Replace,
+            Some("allow") => Self::Allow,
+            Some(_) => return None,
+        })
+    }
+}
+
+/// Field of an agenda: the schedule that has made it.
+const SCHEDULE: &str = "scheduleId";
+/// Field of a schedule: times that wait for the end of the agenda before.
+const QUEUED: &str = "queuedTimes";
+
+/// Times that wait for the end of the agenda before, oldest first.
+fn queued(schedule: &Object) -> Vec<Millis> {
+    schedule.list(QUEUED).iter().filter_map(Value::as_u64).collect()
+}
+
 /// Problems of a schedule that is stored.
 pub(super) fn problems(schedule: &Object, calendar: &dyn Calendar) -> Vec<String> {
     let mut problems = Vec::new();
@@ -54,8 +89,8 @@ pub(super) fn problems(schedule: &Object, calendar: &dyn Calendar) -> Vec<String
     if CatchUp::parse(schedule.text("catchUp")).is_none() {
         problems.push("`catchUp` must be `none`, `one` or `all`".to_owned());
     }
-    if !matches!(schedule.text("overlap"), None | Some("skip" | "allow")) {
-        problems.push("`overlap` must be `skip` or `allow`".to_owned());
+    if Overlap::parse(schedule.text("overlap")).is_none() {
+        problems.push("`overlap` must be `skip`, `queue`, `replace` or `allow`".to_owned());
     }
     problems
 }
@@ -66,7 +101,10 @@ impl Service<'_> {
         let is_paused = schedule.0.get("isPaused").and_then(Value::as_bool).unwrap_or_default();
         let next = if is_paused { None } else { next_time(schedule, self.calendar, self.now)? };
         schedule.set("nextTime", next);
-        self.ledger.set_timer(Kind::Schedule, schedule.id(), next)?;
+        let may_go_on =
+            !is_paused && !queued(schedule).is_empty() && self.running_agenda(schedule)?.is_none();
+        let timer = if may_go_on { Some(self.now) } else { next };
+        self.ledger.set_timer(Kind::Schedule, schedule.id(), timer)?;
         self.effects.has_timer = true;
         Ok(())
     }
@@ -95,32 +133,79 @@ impl Service<'_> {
             at = next_time(&schedule, self.calendar, time)?;
         }
         let policy = CatchUp::parse(schedule.text("catchUp")).unwrap_or(CatchUp::One);
-        for time in policy.select(times, self.now) {
-            schedule.set("lastTime", time);
-            match self.scheduled_agenda(&schedule, time) {
-                Ok(Some(agenda)) => {
-                    schedule.set("lastAgendaId", agenda);
-                    schedule.0.remove("lastProblem");
-                }
-                Ok(None) => schedule.set("lastProblem", "left out: the agenda before it has not ended"),
-                Err(error @ ServiceError::Ledger(_)) => return Err(error),
-                Err(error) => schedule.set("lastProblem", error.to_string()),
-            }
+        let mut waiting = Vec::new();
+        for time in queued(&schedule).into_iter().chain(policy.select(times, self.now)) {
+            self.run_time(&mut schedule, time, &mut waiting)?;
+        }
+        if waiting.len() > MOST_MISSED {
+            schedule.set("lastProblem", format!("left out: more than {MOST_MISSED} times wait"));
+            waiting.drain(..waiting.len() - MOST_MISSED);
+        }
+        if waiting.is_empty() {
+            schedule.0.remove(QUEUED);
+        } else {
+            schedule.set(QUEUED, waiting);
         }
         self.plan(&mut schedule)?;
         self.store(Kind::Schedule, &mut schedule)?;
         Ok(())
     }
 
-    /// Makes the agenda of one time; none if the one before it has not ended.
-    fn scheduled_agenda(&mut self, schedule: &Object, time: Millis) -> Result<Option<String>, ServiceError> {
-        if schedule.text("overlap") != Some("allow")
-            && let Some(last) = schedule.text("lastAgendaId")
-            && let Some(work) = self.ledger.work(last)?
-            && !matches!(work.state, WorkState::Ended(_) | WorkState::Parked)
-        {
-            return Ok(None);
+    /// Makes the agenda of one time, unless the one before it prevents that.
+    fn run_time(
+        &mut self,
+        schedule: &mut Object,
+        time: Millis,
+        waiting: &mut Vec<Millis>,
+    ) -> Result<(), ServiceError> {
+        if let Some(running) = self.running_agenda(schedule)? {
+            match Overlap::parse(schedule.text("overlap")).unwrap_or(Overlap::Skip) {
+                Overlap::Allow => {}
+                Overlap::Replace => self.cancel(&running, &format!("schedule {}", schedule.id()))?,
+                Overlap::Queue => {
+                    waiting.push(time);
+                    return Ok(());
+                }
+                Overlap::Skip => {
+                    schedule.set("lastTime", time);
+                    schedule.set("lastProblem", "left out: the agenda before it has not ended");
+                    return Ok(());
+                }
+            }
         }
+        schedule.set("lastTime", time);
+        match self.scheduled_agenda(schedule, time) {
+            Ok(agenda) => {
+                schedule.set("lastAgendaId", agenda);
+                schedule.0.remove("lastProblem");
+            }
+            Err(error @ ServiceError::Ledger(_)) => return Err(error),
+            Err(error) => schedule.set("lastProblem", error.to_string()),
+        }
+        Ok(())
+    }
+
+    /// The last agenda of a schedule, if it has not ended.
+    fn running_agenda(&mut self, schedule: &Object) -> Result<Option<String>, ServiceError> {
+        let Some(last) = schedule.text("lastAgendaId") else { return Ok(None) };
+        let work = self.ledger.work(last)?;
+        let is_running =
+            work.is_some_and(|work| !matches!(work.state, WorkState::Ended(_) | WorkState::Parked));
+        Ok(is_running.then(|| last.to_owned()))
+    }
+
+    /// An agenda has its outcome: its schedule may go on with a time that waits.
+    pub(super) fn schedule_goes_on(&mut self, agenda: &str) -> Result<(), ServiceError> {
+        let Some(agenda) = self.ledger.object(Kind::Agenda, agenda)? else { return Ok(()) };
+        let Some(schedule) = agenda.text(SCHEDULE) else { return Ok(()) };
+        let Some(mut schedule) = self.ledger.object(Kind::Schedule, schedule)? else { return Ok(()) };
+        if !queued(&schedule).is_empty() {
+            self.plan(&mut schedule)?;
+        }
+        Ok(())
+    }
+
+    fn scheduled_agenda(&mut self, schedule: &Object, time: Millis) -> Result<String, ServiceError> {
         let mut payload = schedule.0.get("payload").filter(|payload| !payload.is_null()).cloned();
         if let Value::Object(payload) = payload.get_or_insert_with(|| json!({})) {
             payload.insert("scheduledTime".to_owned(), json!(time));
@@ -132,8 +217,9 @@ impl Service<'_> {
                 agenda.set(name, value);
             }
         }
+        agenda.set(SCHEDULE, schedule.id());
         let created = self.create_agenda(agenda)?;
-        Ok(Some(created.agenda.id().to_owned()))
+        Ok(created.agenda.id().to_owned())
     }
 }
 
