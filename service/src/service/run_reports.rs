@@ -31,9 +31,15 @@ pub struct LogTail {
 }
 
 impl Service<'_> {
-    /// Stores the report of the run that an executor executes. It replaces the one before it.
+    /// Stores the report of the run that an executor executes. It replaces the one before it. An empty map deletes that: the
+    /// report has become too long.
     pub fn put_run_report(&mut self, fence: &str, report: Value) -> Result<(), ServiceError> {
         let progress = self.reporter(fence)?;
+        if report.as_object().is_some_and(serde_json::Map::is_empty) {
+            self.ledger.delete(Kind::RunReport, &progress)?;
+            self.effects.is_change = true;
+            return Ok(());
+        }
         if report.to_string().len() > LONGEST_REPORT {
             return Err(ServiceError::invalid(format!("the report has more than {LONGEST_REPORT} bytes")));
         }
