@@ -1,7 +1,7 @@
 //! The audit log: a JSON line for each change and each refusal, without payloads and secrets.
 
 use pop_contract::Millis;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -53,11 +53,12 @@ impl AuditLog {
 const PIECE: u64 = 1024 * 1024;
 
 /// The newest entries before an offset in the file, or before its end, and the offset before which older ones are; none if
-/// there are no older ones. Each entry gets its `offset`.
+/// there are no older ones. Entries of the calls `without` are left out. Each entry gets its `offset`.
 pub(crate) fn read_audit(
     path: &Path,
     limit: usize,
     before: Option<u64>,
+    without: &[String],
 ) -> io::Result<(Vec<Value>, Option<u64>)> {
     let mut file = File::open(path)?;
     let length = file.metadata()?.len();
@@ -78,7 +79,12 @@ pub(crate) fn read_audit(
         }
         at = begin + start as u64;
         // a line that a crash has cut is no entry
-        if let Ok(Value::Object(mut entry)) = serde_json::from_slice(&body[start..]) {
+        let entry = serde_json::from_slice(&body[start..]).ok();
+        let is_wanted = |entry: &Map<String, Value>| {
+            let call = entry.get("call").and_then(Value::as_str).unwrap_or_default();
+            !without.iter().any(|left_out| left_out == call)
+        };
+        if let Some(mut entry) = entry.filter(is_wanted) {
             entry.insert("offset".to_owned(), at.into());
             entries.push(Value::Object(entry));
         }
@@ -102,7 +108,7 @@ mod tests {
         }
         let (mut seen, mut before) = (Vec::new(), None);
         loop {
-            let (entries, next) = read_audit(log.path(), 10, before).unwrap();
+            let (entries, next) = read_audit(log.path(), 10, before, &[]).unwrap();
             seen.extend(entries.iter().map(|entry| entry["time"].as_u64().unwrap()));
             before = next;
             if next.is_none() {
@@ -111,6 +117,7 @@ mod tests {
         }
         assert_eq!(seen, (0..25).rev().collect::<Vec<_>>());
         log.file.write_all(b"{\"time\": 9").unwrap();
-        assert_eq!(read_audit(&path, 1, None).unwrap().0[0]["time"], 24);
+        assert_eq!(read_audit(&path, 1, None, &[]).unwrap().0[0]["time"], 24);
+        assert!(read_audit(&path, 9, None, &["x".to_owned()]).unwrap().0.is_empty());
     }
 }

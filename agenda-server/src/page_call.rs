@@ -26,8 +26,8 @@ pub(crate) enum PageCall {
     Reclaim(String),
     /// Waits for a change after a version.
     Changes { since: Option<u64>, wait: Duration },
-    /// Entries of the audit log, the newest first, before an offset in the file.
-    Audit { limit: usize, before: Option<u64> },
+    /// Entries of the audit log, the newest first, before an offset in the file, without those of some calls.
+    Audit { limit: usize, before: Option<u64>, without: Vec<String> },
     /// An agenda from a template, with values of its inputs.
     FromTemplate { template: String, inputs: Map<String, Value>, payload: Value, fields: Object },
     /// The report of an executor.

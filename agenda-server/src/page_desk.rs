@@ -53,7 +53,7 @@ impl Desk {
                 Reply::Done
             }
             PageCall::Changes { since, wait } => Reply::Value(self.wait_for_change(since, wait).await),
-            PageCall::Audit { limit, before } => self.audit(limit, before).await?,
+            PageCall::Audit { limit, before, without } => self.audit(limit, before, without).await?,
             PageCall::FromTemplate { template, inputs, payload, fields } => {
                 self.fill_template(template, inputs, payload, fields, cid).await?
             }
@@ -122,10 +122,15 @@ impl Desk {
             })
             .await?;
         let mut value = match (report, status) {
-            (Some((report, time)), _) => json!({"source": "executor", "time": time, "data": report}),
+            (Some((report, time)), _) => json!({
+                "source": "executor", "time": time, "ageMs": now().saturating_sub(time), "data": report,
+            }),
             (None, Some((agenda, operations))) => {
                 let time = now();
-                json!({"source": "progress", "time": time, "data": status_report(&agenda, &operations, time)})
+                json!({
+                    "source": "progress", "time": time, "ageMs": 0,
+                    "data": status_report(&agenda, &operations, time),
+                })
             }
             (None, None) => Value::Null,
         };
@@ -154,11 +159,11 @@ impl Desk {
         json!({"version": *activity.borrow(), "changed": is_changed})
     }
 
-    async fn audit(&self, limit: usize, before: Option<u64>) -> Result<Reply, Refusal> {
+    async fn audit(&self, limit: usize, before: Option<u64>, without: Vec<String>) -> Result<Reply, Refusal> {
         let Some(path) = self.audit_path.clone() else {
             return Err(Refusal::new(404, "this service writes no audit log"));
         };
-        let read = tokio::task::spawn_blocking(move || read_audit(&path, limit, before)).await;
+        let read = tokio::task::spawn_blocking(move || read_audit(&path, limit, before, &without)).await;
         let failed = |error: String| Refusal::new(500, format!("the audit log cannot be read: {error}"));
         let (items, next) =
             read.map_err(|error| failed(error.to_string()))?.map_err(|error| failed(error.to_string()))?;

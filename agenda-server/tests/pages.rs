@@ -320,6 +320,9 @@ async fn what_an_executor_reports_is_shown_until_the_agenda_is_rerun_or_deleted(
     served.post(&format!("/v1/leases/{lease}/progress"), end).await;
     served.post(&format!("/v1/leases/{lease}/report"), json!({"head": {"run": "last"}})).await;
     assert_eq!(served.get(&format!("/v1/agendas/{id}/report")).await["data"]["head"]["run"], "last");
+    // the report of a run that has grown too large is taken back
+    served.post(&format!("/v1/leases/{lease}/report"), json!({})).await;
+    assert_eq!(served.get(&format!("/v1/agendas/{id}/report")).await["source"], "progress");
     served.post(&format!("/v1/agendas/{id}/rerun"), json!({"words": ["resetAll"]})).await;
     assert_eq!(served.get(&format!("/v1/agendas/{id}/report")).await["source"], "progress");
     let next = served.pull().await;

@@ -99,6 +99,16 @@ impl Ledger for SqlLedger<'_> {
         self.0.query(&sql, &values)?.into_iter().flatten().map(object_of).collect()
     }
 
+    fn of_progress(&mut self, kind: Kind, progress: &str) -> Result<Vec<(String, u64)>, LedgerError> {
+        let sql = "select id, updated from object where kind = $1 and progress_id = $2 order by place";
+        let rows = self.0.query(sql, &[kind_number(kind).into(), progress.into()])?;
+        let pairs = rows.into_iter().filter_map(|row| {
+            let mut row = row.into_iter();
+            Some((row.next()?.text(), unsigned(row.next()?.int())))
+        });
+        Ok(pairs.collect())
+    }
+
     fn old(&mut self, kind: Kind, state: &str, before: u64, limit: u32) -> Result<Vec<String>, LedgerError> {
         let sql =
             "select id from object where kind = $1 and state = $2 and updated < $3 order by updated limit $4";

@@ -70,3 +70,36 @@ fn migrate_in_transaction(connection: &mut dyn Connection) -> Result<(), LedgerE
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sqlite::SqliteConnection;
+
+    #[test]
+    fn ended_work_of_an_older_schema_gets_its_outcome() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut connection = SqliteConnection::open(&folder.path().join("pop.db")).unwrap();
+        let serial = connection.dialect().serial;
+        connection.batch("create table schema_version (version bigint not null)").unwrap();
+        connection.batch(&MIGRATIONS[0].replace("{serial}", serial)).unwrap();
+        connection.execute("insert into schema_version (version) values ($1)", &[1.into()]).unwrap();
+        for (id, state, message) in [("good", 3_i64, "Succeeded"), ("bad", 3, "failed"), ("runs", 2, "half")]
+        {
+            let body = format!("{{\"processingStateMessage\":\"{message}\"}}");
+            let sql = "insert into object (kind, id, updated, body) values (3, $1, 0, $2)";
+            connection.execute(sql, &[id.into(), body.into()]).unwrap();
+            let sql = "insert into work (agenda, progress, insight, customer, priority, round, sequence, queued, state, epoch, \
+                       generation, attempts, max_attempts, deliveries) values ($1, $1, 'i', 'c', 0, 0, 0, 0, $2, 0, 0, 0, 0, 0)";
+            connection.execute(sql, &[id.into(), state.into()]).unwrap();
+        }
+        migrate(&mut connection).unwrap();
+        // and again, which changes nothing
+        migrate(&mut connection).unwrap();
+        let rows = connection.query("select agenda, state from work order by agenda", &[]).unwrap();
+        let states: Vec<(String, i64)> =
+            rows.into_iter().map(|row| (row[0].clone().text(), row[1].int())).collect();
+        let wanted = [("bad", 4), ("good", 3), ("runs", 2)].map(|(id, state)| (id.to_owned(), state));
+        assert_eq!(states, wanted);
+    }
+}

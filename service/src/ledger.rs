@@ -20,6 +20,9 @@ pub trait Ledger {
     fn delete(&mut self, kind: Kind, id: &str) -> Result<bool, LedgerError>;
     /// Objects that match a query.
     fn find(&mut self, kind: Kind, query: &Query) -> Result<Vec<Object>, LedgerError>;
+    /// Ids of objects that belong to the progress of an agenda, with the times of their last changes. Their bodies, which may be
+    /// long, are not read.
+    fn of_progress(&mut self, kind: Kind, progress: &str) -> Result<Vec<(String, Millis)>, LedgerError>;
     /// Ids of objects in a processing state whose last change is older than `before`, the oldest first.
     fn old(
         &mut self,

@@ -118,15 +118,16 @@ fn changes(query: &[(String, String)]) -> Result<PageCall, ServiceError> {
 }
 
 fn audit(query: &[(String, String)]) -> Result<PageCall, ServiceError> {
-    let (mut limit, mut before) = (PAGE, None);
+    let (mut limit, mut before, mut without) = (PAGE, None, Vec::new());
     for (name, value) in query {
         match name.as_str() {
+            "without" => without = value.split(',').map(str::to_owned).collect(),
             "limit" => limit = number::<u32>(name, value)?.clamp(1, LONGEST_AUDIT),
             "before" => before = Some(number(name, value)?),
-            _ => return Err(unknown(name, "limit or before")),
+            _ => return Err(unknown(name, "without, limit or before")),
         }
     }
-    Ok(PageCall::Audit { limit: limit as usize, before })
+    Ok(PageCall::Audit { limit: limit as usize, before, without })
 }
 
 fn from_template(template: String, mut body: Map<String, Value>) -> Result<PageCall, ServiceError> {

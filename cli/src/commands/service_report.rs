@@ -123,8 +123,8 @@ impl RunDocuments {
         let took = began.elapsed();
         self.next_report = Instant::now() + (took * PAUSES).max(Duration::from_millis(500));
         self.reported = Some(events);
-        // the service refuses a longer one; the progress of operations is there without it
-        (text.len() <= LONGEST_REPORT).then_some(text)
+        // the service refuses a longer one. Without a report it shows the progress of operations; an old report would be wrong
+        Some(if text.len() <= LONGEST_REPORT { text } else { "{}".to_owned() })
     }
 
     /// The ends of logs that have grown, and of those whose attempt has ended.

@@ -257,6 +257,18 @@ test("hostile texts are shown as texts, and endless ones are cut", { timeout: 12
     await page.goto(`${open.address}/#/agenda/${endless}`);
     await page.getByRole("heading", { name: /^endless/, level: 1 }).waitFor();
     assert.ok((await page.locator("h1").innerText()).length < 400);
+    // a report of a program that is no pop
+    await call(open, "POST", "insights", { id: "foreign", resourcePoolId: "default", isGlobal: true, mappers: { paramMap: ["of=foreign"] } });
+    for (const [name, report] of [["poor", { head: {} }], ["broken", { head: { state: EVIL, path: 7 }, chunk: { count: 3, types: [EVIL], name: [1] } }]]) {
+        const id = await submit(`report is ${name}`, [exec("a", "true")], { params: { of: "foreign" } });
+        const pulled = await call(open, "POST", "insights/foreign/pull", { count: 1, leaseMs: 600_000 });
+        const lease = pulled.body.items[0].progressId;
+        assert.equal((await call(open, "POST", `leases/${lease}/report`, report)).status, 200);
+        await page.goto(`${open.address}/#/agenda/${id}`);
+        await page.getByRole("alert").waitFor();
+        await page.getByRole("link", { name: "Queue" }).click();
+        await page.getByRole("heading", { name: "Queue", level: 1 }).waitFor();
+    }
     assert.equal(await page.evaluate(() => window.hacked), undefined);
     assert.equal(await page.locator("img").count(), 0);
     assert.deepEqual(faults, []);

@@ -3,11 +3,12 @@
 
 use super::Service;
 use crate::error::ServiceError;
-use crate::object::{Field, Kind, Object, Query};
+use crate::object::{Kind, Object};
 use crate::progress::operation_id;
 use crate::work::Fence;
 use pop_contract::Millis;
 use serde_json::Value;
+use std::collections::BTreeSet;
 
 /// Longest report of a run, in bytes of JSON.
 pub const LONGEST_REPORT: usize = 8 * 1024 * 1024;
@@ -30,9 +31,15 @@ pub struct LogTail {
 }
 
 impl Service<'_> {
-    /// Stores the report of the run that an executor executes. It replaces the one before it.
+    /// Stores the report of the run that an executor executes. It replaces the one before it. An empty map deletes that: the
+    /// report has become too long.
     pub fn put_run_report(&mut self, fence: &str, report: Value) -> Result<(), ServiceError> {
         let progress = self.reporter(fence)?;
+        if report.as_object().is_some_and(serde_json::Map::is_empty) {
+            self.ledger.delete(Kind::RunReport, &progress)?;
+            self.effects.is_change = true;
+            return Ok(());
+        }
         if report.to_string().len() > LONGEST_REPORT {
             return Err(ServiceError::invalid(format!("the report has more than {LONGEST_REPORT} bytes")));
         }
@@ -52,11 +59,11 @@ impl Service<'_> {
                 "the log of `{name}` has more than {LONGEST_LOG} bytes"
             )));
         }
-        let known = self.logs_of(&progress)?;
+        let known: BTreeSet<String> = self.logs_of(&progress)?.into_iter().collect();
         let mut count = known.len();
         for log in logs {
             let id = operation_id(&progress, &log.operation);
-            if !known.iter().any(|known| known.id() == id) {
+            if !known.contains(&id) {
                 if count >= MOST_LOGS {
                     continue;
                 }
@@ -94,13 +101,24 @@ impl Service<'_> {
     pub(super) fn delete_run_report(&mut self, progress: &str) -> Result<(), ServiceError> {
         self.ledger.delete(Kind::RunReport, progress)?;
         for log in self.logs_of(progress)? {
-            self.ledger.delete(Kind::OperationLog, log.id())?;
+            self.ledger.delete(Kind::OperationLog, &log)?;
         }
         Ok(())
     }
 
-    fn logs_of(&mut self, progress: &str) -> Result<Vec<Object>, ServiceError> {
-        Ok(self.ledger.find(Kind::OperationLog, &Query::by(Field::AgendaProgressId, progress))?)
+    /// Time of the last report of an executor, and the names of operations that have a log.
+    pub(super) fn reported(&mut self, progress: &str) -> Result<(Option<Millis>, Vec<String>), ServiceError> {
+        let report = self.ledger.of_progress(Kind::RunReport, progress)?;
+        let prefix = operation_id(progress, "");
+        let logs = self.logs_of(progress)?;
+        let names = logs.iter().filter_map(|id| Some(id.strip_prefix(&prefix)?.to_owned()));
+        Ok((report.first().map(|(_, time)| *time), names.collect()))
+    }
+
+    /// Ids of the logs of an agenda.
+    fn logs_of(&mut self, progress: &str) -> Result<Vec<String>, ServiceError> {
+        let logs = self.ledger.of_progress(Kind::OperationLog, progress)?;
+        Ok(logs.into_iter().map(|(id, _)| id).collect())
     }
 
     /// Id of the progress of the executor with this lease. Its last report may come after the outcome, so the lease may

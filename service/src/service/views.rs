@@ -3,7 +3,7 @@
 use super::Service;
 use crate::error::ServiceError;
 use crate::ledger::QueueDepth;
-use crate::object::{Field, Kind, Object, Query};
+use crate::object::{Kind, Object};
 use crate::progress;
 use crate::references::dependencies;
 use crate::run_list::{RunFilter, RunOrder, RunRow, RunState};
@@ -74,10 +74,7 @@ impl Service<'_> {
         } else {
             None
         };
-        let report_time = self.ledger.object(Kind::RunReport, &work.progress)?.map(|report| report.updated());
-        let logs =
-            self.ledger.find(Kind::OperationLog, &Query::by(Field::AgendaProgressId, &work.progress))?;
-        let logs = logs.iter().filter_map(|log| Some(log.text("operation")?.to_owned())).collect();
+        let (report_time, logs) = self.reported(&work.progress)?;
         Ok(AgendaOverview { agenda, operations, progress, work, ahead, report_time, logs })
     }
 

@@ -17,7 +17,7 @@ interface Loaded {
     overview: Overview;
     report: RunReport;
     run: Run;
-    /** When the report was loaded, on the clock of `performance`. */
+    /** When the report was made, on the clock of `performance`. */
     at: number;
     /** What the report depends on: it is loaded again only if this changes. */
     key: string;
@@ -39,7 +39,7 @@ export function Agenda({ session, id, nextTheme }: { session: Session; id: strin
         const key = [work.state, work.generation, work.attempts, overview.reportTime, overview.reportTime ? 0 : progress.updatedTime].join(" ");
         if (before?.key === key) return { ...before, overview };
         const report = await call<RunReport>(`agendas/${part(id)}/report`, { signal });
-        return { overview, report, run: new Run(report.data), at: performance.now(), key };
+        return { overview, report, run: new Run(report.data), at: performance.now() - (Number(report.ageMs) || 0), key };
     });
     if (!loaded.data) {
         return (
@@ -74,6 +74,7 @@ function Shown({ session, id, data, reload, problem, nextTheme }: ShownProps) {
             run.advance(until + performance.now() - at);
             setVersion((version) => version + 1);
         };
+        tick();
         const timer = setInterval(tick, run.count > 5000 ? 5000 : 1000);
         return () => clearInterval(timer);
     }, [run, overview.work.state]);

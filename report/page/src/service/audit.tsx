@@ -24,13 +24,28 @@ interface Delivery extends Stored {
     processingState?: string;
 }
 
+/** What pullers and executors do all the time. */
+const ROUTINE = "report,renew,pull,give-back";
+
 export function Audit() {
     const [before, setBefore] = useState<number | null>(null);
-    const words = `audit?limit=100${before === null ? "" : `&before=${before}`}`;
+    const [hasRoutine, setRoutine] = useState(false);
+    const words = `audit?limit=100${hasRoutine ? "" : `&without=${ROUTINE}`}${before === null ? "" : `&before=${before}`}`;
     const loaded = useData<{ items: Entry[]; next: number | null }>(words, (signal) => call(words, { signal }));
     return (
         <>
             <PageTitle title="Audit" />
+            <label class="option">
+                <input
+                    type="checkbox"
+                    checked={hasRoutine}
+                    onChange={(event) => {
+                        setBefore(null);
+                        setRoutine(event.currentTarget.checked);
+                    }}
+                />
+                <span>With what pullers and executors do: pull, report, renew, give back</span>
+            </label>
             <Show loaded={loaded}>
                 {({ items, next }) => (
                     <>
@@ -75,7 +90,7 @@ export function Audit() {
                                 </table>
                             </div>
                         ) : (
-                            <p class="card empty">The audit log has no entries.</p>
+                            <p class="card empty">There are no such entries{next === null ? "" : " among the newest"}.</p>
                         )}
                         <nav class="pager" aria-label="Pages of the log">
                             {before !== null ? (

@@ -1,7 +1,8 @@
 // The pages of the agenda service: lists, one agenda, the queue, submission, schedules, objects, and the audit log.
 
 import { render } from "preact";
-import { useEffect, useState } from "preact/hooks";
+import type { ComponentChildren } from "preact";
+import { useEffect, useErrorBoundary, useState } from "preact/hooks";
 import { startTheme, ThemeButton, useTheme } from "../theme";
 import { Agenda } from "./agenda";
 import { call, Refusal, words } from "./api";
@@ -131,7 +132,13 @@ interface ContentProps {
 }
 
 function Content({ session, name, id, query, next }: ContentProps) {
-    if (name === "agenda" && id) return <Agenda key={id} session={session} id={id} nextTheme={next} />;
+    if (name === "agenda" && id) {
+        return (
+            <Guard key={id}>
+                <Agenda session={session} id={id} nextTheme={next} />
+            </Guard>
+        );
+    }
     const page = () => {
         switch (name) {
             case "":
@@ -158,6 +165,20 @@ function Content({ session, name, id, query, next }: ContentProps) {
         }
     };
     return <main id="content">{page()}</main>;
+}
+
+/** Says that data cannot be shown, for example the report of a program that is no `pop run`. The other pages go on. */
+function Guard({ children }: { children: ComponentChildren }) {
+    const [error] = useErrorBoundary();
+    if (!error) return <>{children}</>;
+    return (
+        <main id="content">
+            <PageTitle title="This agenda cannot be shown" />
+            <p class="card problem" role="alert">
+                The report of its executor has another form: {shown(error instanceof Error ? error.message : error)}
+            </p>
+        </main>
+    );
 }
 
 /** The first page of somebody who may not read agendas. */

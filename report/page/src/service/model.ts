@@ -56,6 +56,8 @@ export interface Overview {
 export interface RunReport {
     source: "executor" | "progress";
     time: number;
+    /** Milliseconds from `time` to the answer, on the clock of the service. */
+    ageMs: number;
     data: PageData;
 }
 
