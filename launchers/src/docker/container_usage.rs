@@ -20,7 +20,7 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::sync::oneshot;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 /// Where the kernel's cgroups are mounted.
 const ROOT: &str = "/sys/fs/cgroup";
@@ -28,22 +28,47 @@ const ROOT: &str = "/sys/fs/cgroup";
 /// Time between two looks for the cgroup of a container that starts.
 const LOOK: Duration = Duration::from_millis(10);
 
+/// Looks for the first process of a container that was started, until its processes are given up.
+const LOOKS: u32 = 10;
+
 /// Waits until a container has started and ended; returns what it used, if that can be known. `id` is the Engine's id of the
 /// container. `started` ends when the Engine says that the container was started.
 pub(super) async fn usage_at_end(id: String, mut started: oneshot::Receiver<Infallible>) -> Option<Usage> {
-    let mut has_started = false;
-    loop {
-        let cgroup = Cgroup::find(Path::new(ROOT), &id);
-        if let Some(process) = cgroup.as_ref().and_then(Cgroup::first_process) {
-            AsyncDescriptor::new(process).ok()?.readable().await.ok()?.retain_ready();
-            return cgroup?.usage();
+    let (mut has_started, mut looks) = (false, 0);
+    while looks < LOOKS {
+        let Some(cgroup) = Cgroup::find(Path::new(ROOT), &id) else {
+            if has_started {
+                return None;
+            }
+            has_started = timeout(LOOK, &mut started).await.is_ok();
+            continue;
+        };
+        match (cgroup.processes(), has_started) {
+            (Processes::First(process), _) => {
+                AsyncDescriptor::new(process).ok()?.readable().await.ok()?.retain_ready();
+                return cgroup.usage();
+            }
+            // all have ended
+            (Processes::None, true) => return cgroup.usage(),
+            (_, false) => has_started = timeout(LOOK, &mut started).await.is_ok(),
+            // they end right now, or they cannot be seen
+            (Processes::Others, true) => {
+                looks += 1;
+                sleep(LOOK).await;
+            }
         }
-        if has_started {
-            // without a process, the container has ended
-            return cgroup?.usage();
-        }
-        has_started = timeout(LOOK, &mut started).await.is_ok();
     }
+    None
+}
+
+/// The processes of a container.
+enum Processes {
+    /// There are none.
+    None,
+    /// There are some; the first one is not among them, or is hidden.
+    Others,
+    /// The first process, whose end ends all others.
+    First(OwnedFd),
 }
 
 /// The folders with the counters of a container.
@@ -58,6 +83,10 @@ enum Cgroup {
 impl Cgroup {
     /// Finds the cgroup of a container.
     fn find(root: &Path, id: &str) -> Option<Self> {
+        if !id.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+            // no id is a path
+            return None;
+        }
         let paths = paths(id, getuid().as_raw());
         if root.join("cgroup.controllers").exists() {
             return paths
@@ -71,25 +100,28 @@ impl Cgroup {
         Some(Self::Separate { cpu: folder("cpuacct"), memory: folder("memory"), io: folder("blkio") })
     }
 
-    /// The first process of the container, whose end ends all others; none if all have ended.
-    fn first_process(&self) -> Option<OwnedFd> {
+    /// The processes of the container.
+    fn processes(&self) -> Processes {
         let folder = match self {
             Self::Unified(folder) => folder,
             Self::Separate { cpu, .. } => cpu,
         };
-        loop {
-            // crun puts the program into a cgroup below that of the container
-            let lists = ["cgroup.procs", "container/cgroup.procs"];
-            let lists: Vec<String> =
-                lists.iter().filter_map(|list| read_to_string(folder.join(list)).ok()).collect();
-            let pids = lists.iter().flat_map(|list| list.lines()).filter_map(|pid| pid.parse::<i32>().ok());
-            // a container may have others inside
-            let first = pids.filter_map(|pid| Some((first_in(pid)?, pid))).min()?;
-            let process = Pid::from_raw(first.1).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
-            // if the number was given to another process meanwhile, that one is not the first of such a namespace
-            if let Some(process) = process.filter(|_| first_in(first.1) == Some(first.0)) {
-                return Some(process);
-            }
+        // crun puts the program into a cgroup below that of the container
+        let lists = ["cgroup.procs", "container/cgroup.procs"];
+        let lists: Vec<String> =
+            lists.iter().filter_map(|list| read_to_string(folder.join(list)).ok()).collect();
+        let pids = || lists.iter().flat_map(|list| list.lines());
+        if pids().next().is_none() {
+            return Processes::None;
+        }
+        // a process of a namespace that is not ours has the number 0. A container may have other namespaces inside
+        let firsts = pids().filter_map(|pid| pid.parse().ok()).filter_map(|pid| Some((first_in(pid)?, pid)));
+        let Some((depth, pid)) = firsts.min() else { return Processes::Others };
+        let process = Pid::from_raw(pid).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
+        // if the number was given to another process meanwhile, that one is not the first of such a namespace
+        match process.filter(|_| first_in(pid) == Some(depth)) {
+            Some(process) => Processes::First(process),
+            None => Processes::Others,
         }
     }
 
@@ -201,7 +233,7 @@ mod tests {
         let root = root.path();
         let own = "machine.slice/libpod-3f2a9c.scope";
         written(root, &[("cgroup.controllers", "cpu io memory\n")]);
-        assert_eq!(Cgroup::find(root, ID), None);
+        assert_eq!((Cgroup::find(root, ID), Cgroup::find(root, "../docker")), (None, None));
         fs::create_dir_all(root.join(own)).unwrap();
         let cgroup = Cgroup::find(root, ID).unwrap();
         assert_eq!(cgroup, Cgroup::Unified(root.join(own)));

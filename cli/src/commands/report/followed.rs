@@ -17,7 +17,8 @@ use tokio::sync::watch;
 /// Least time between two versions, so that a run with many short operations costs the machine little.
 const LEAST_PAUSE: Duration = Duration::from_millis(150);
 
-/// The pause is this many times as long as it took to write the last version.
+/// The pause is this many times as long as it took to write the last version for all pages. So they together take at most a
+/// ninth of a processor, however many operations the run has.
 const PAUSES: u32 = 8;
 
 /// The run, followed by a thread.
@@ -33,7 +34,7 @@ struct State {
     version: u64,
     /// The version in which each operation changed last.
     changed: Vec<u64>,
-    /// How long it took to write the last version for a page.
+    /// How long it took to write the last version, for all pages that asked for it.
     cost: Duration,
 }
 
@@ -138,7 +139,7 @@ impl Followed {
         tokio::task::spawn_blocking(move || {
             let (mut state, began) = (lock(&state), Instant::now());
             let written = read(&state.saved, state.version, &state.changed, &runs);
-            state.cost = began.elapsed();
+            state.cost += began.elapsed();
             written
         })
         .await
@@ -169,7 +170,7 @@ fn follow(
             if sender.send(News::Version(version)).is_err() {
                 return Ok(());
             }
-            let cost = lock(state).cost;
+            let cost = std::mem::take(&mut lock(state).cost);
             std::thread::sleep((cost * PAUSES).max(LEAST_PAUSE));
             // what happened meanwhile is read at once
             continue;
