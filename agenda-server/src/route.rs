@@ -59,8 +59,11 @@ pub(crate) fn call(request: &Request) -> (Interface, Result<Call, NoCall>) {
     match path.as_slice() {
         ["pop", rest @ ..] => (Interface::Pop, pop::call(request, rest)),
         ["v1", rest @ ..] => (Interface::Rest, rest::call(request, rest)),
-        ["healthz" | "healthcheck"] if request.method == "GET" => (Interface::Rest, Ok(Call::Health)),
-        ["openapi.json"] if request.method == "GET" => (Interface::Rest, Ok(Call::OpenApi)),
+        ["healthz" | "healthcheck" | "openapi.json"] if request.method != "GET" => {
+            (Interface::Rest, Err(NoCall::Method("GET")))
+        }
+        ["healthz" | "healthcheck"] => (Interface::Rest, Ok(Call::Health)),
+        ["openapi.json"] => (Interface::Rest, Ok(Call::OpenApi)),
         _ => (Interface::Rest, Err(NoCall::Unknown)),
     }
 }

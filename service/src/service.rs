@@ -141,6 +141,21 @@ impl<'t> Service<'t> {
 /// The customer of an object that names none.
 pub const DEFAULT_CUSTOMER: &str = "default";
 
+/// Fields that are strings in each kind of object that has them.
+const TEXTS: [&str; 11] = [
+    "title",
+    "customerId",
+    "linkId",
+    "cid",
+    "resourcePoolId",
+    "agendaTemplateId",
+    "cron",
+    "timeZone",
+    "url",
+    "secret",
+    "progressId",
+];
+
 /// Problems of an object that is stored.
 fn problems(kind: Kind, object: &Object, calendar: &dyn Calendar) -> Vec<String> {
     let mut problems = match kind {
@@ -155,6 +170,10 @@ fn problems(kind: Kind, object: &Object, calendar: &dyn Calendar) -> Vec<String>
         Kind::Schedule => &["cron", "agendaTemplateId"],
         _ => &[],
     };
+    let is_other =
+        |name: &&&str| object.0.get(**name).is_some_and(|value| !value.is_null() && !value.is_string());
+    let not_texts = TEXTS.iter().filter(is_other);
+    problems.extend(not_texts.map(|name| format!("`{name}` must be a string")));
     let missing = needed.iter().filter(|name| object.0.get(**name).is_none_or(serde_json::Value::is_null));
     problems.extend(missing.map(|name| format!("{} needs `{name}`", with_article(kind))));
     problems

@@ -78,10 +78,12 @@ pub(super) fn call(request: &Request, path: &[&str]) -> Result<Call, NoCall> {
             })?,
         ),
         [collection] => match kind(collection) {
+            Some(kind) if is_made_here(kind) => ("GET", of_kind(request, kind)?),
             Some(kind) => ("GET, POST", of_kind(request, kind)?),
             None => return Err(NoCall::Unknown),
         },
         [collection, id] => match kind(collection) {
+            Some(kind @ Kind::Delivery) => ("GET, DELETE", of_object(request, kind, id)?),
             Some(kind) => ("GET, PUT, DELETE", of_object(request, kind, id)?),
             None => return Err(NoCall::Unknown),
         },
@@ -102,14 +104,18 @@ fn post(
     Ok(Some(call(body)?))
 }
 
+/// Whether only the service makes objects of a kind.
+fn is_made_here(kind: Kind) -> bool {
+    matches!(kind, Kind::AgendaProgress | Kind::OperationProgress | Kind::Delivery)
+}
+
 fn of_kind(request: &Request, kind: Kind) -> Result<Option<Call>, NoCall> {
     Ok(match request.method.as_str() {
         "GET" => {
             let (query, view) = query(&request.query, Interface::Rest)?;
             Some(Call::Find(kind, query, view))
         }
-        // the service makes them
-        "POST" if matches!(kind, Kind::AgendaProgress | Kind::OperationProgress | Kind::Delivery) => None,
+        "POST" if is_made_here(kind) => None,
         "POST" => Some(Call::Create(kind, request.object()?, request.body.clone())),
         _ => None,
     })
@@ -137,10 +143,21 @@ fn give_back(fence: &str, body: &Map<String, Value>) -> Result<Call, ServiceErro
 fn reap(body: &Map<String, Value>) -> Result<Call, ServiceError> {
     let minutes = body.get("ageMinutes").and_then(Value::as_u64);
     let minutes = minutes.ok_or_else(|| ServiceError::invalid("`ageMinutes` must be a whole number"))?;
-    let limit = body.get("limit").and_then(Value::as_u64).and_then(|limit| u32::try_from(limit).ok());
-    let is_dry = body.get("dryRun").and_then(Value::as_bool).unwrap_or_default();
+    let limit = match body.get("limit") {
+        None | Some(Value::Null) => REAP_LIMIT,
+        Some(limit) => {
+            let limit = limit.as_u64().and_then(|limit| u32::try_from(limit).ok());
+            limit.ok_or_else(|| ServiceError::invalid("`limit` must be a whole number"))?
+        }
+    };
+    let is_dry = match body.get("dryRun") {
+        None | Some(Value::Null) => false,
+        Some(is_dry) => {
+            is_dry.as_bool().ok_or_else(|| ServiceError::invalid("`dryRun` must be true or false"))?
+        }
+    };
     let age = Duration::from_secs(minutes.saturating_mul(60));
-    Ok(Call::Reap { age, limit: limit.unwrap_or(REAP_LIMIT).min(REAP_LIMIT), is_dry })
+    Ok(Call::Reap { age, limit: limit.min(REAP_LIMIT), is_dry })
 }
 
 fn issue_token(mut body: Map<String, Value>) -> Result<Call, ServiceError> {

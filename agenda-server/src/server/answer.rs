@@ -62,6 +62,10 @@ impl Shared {
             }
             let (found, call) = self.call(request, &path).await;
             interface = found;
+            if call.is_err() && caller.is_none() && self.needs_token {
+                // nobody without a token learns what is wrong
+                return Err(no_token());
+            }
             let call = call?;
             (is_change, name_of_call) = (call.is_change(), call.name());
             entry.call = name_of_call;
