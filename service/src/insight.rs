@@ -74,7 +74,7 @@ pub(crate) fn check(insight: &Object) -> Vec<String> {
                 "mapper `{name}` is unknown; use `operationName`, `operationType` or `paramMap`"
             ));
         } else if values.is_empty() || !values.iter().all(Value::is_string) {
-            problems.push(format!("mapper `{name}` must be a list of strings"));
+            problems.push(format!("mapper `{name}` must be a list of at least one string"));
         }
     }
     problems
