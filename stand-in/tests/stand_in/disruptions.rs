@@ -142,8 +142,11 @@ async fn init_containers_restarts_and_deadlines_are_obeyed() {
         |name: &str, line: &str| json!({"name": name, "image": "any:1", "command": ["sh", "-c", line]});
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("f");
-    let mut ordered = pod("ordered", &format!("cat {}", file.display()));
-    let mut side = shell("side", "trap 'exit 0' TERM; while :; do sleep 0.01; done");
+    let up = folder.path().join("up");
+    let line = format!("until [ -e {} ]; do sleep 0.01; done; cat {}", up.display(), file.display());
+    let mut ordered = pod("ordered", &line);
+    let line = format!("trap 'exit 0' TERM; echo > {}; while :; do sleep 0.01; done", up.display());
+    let mut side = shell("side", &line);
     side["restartPolicy"] = "Always".into();
     ordered["spec"]["initContainers"] =
         json!([shell("first", &format!("echo init > {}", file.display())), side]);

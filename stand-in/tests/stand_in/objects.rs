@@ -1,5 +1,6 @@
 //! Object names, server-side apply, and deletion along owner references.
 
+use crate::kubelet::until_printed;
 use crate::test_cluster::{TestCluster, has_phase, pod};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -65,11 +66,13 @@ async fn foreground_deletion_removes_the_owner_last() {
     let maps: Api<ConfigMap> = Api::namespaced(cluster.client.clone(), "pop");
     let owner: ConfigMap = serde_json::from_value(json!({"metadata": {"name": "owner"}})).unwrap();
     let uid = maps.create(&PostParams::default(), &owner).await.unwrap().metadata.uid.unwrap();
-    let mut owned = pod("owned", "trap 'exit 0' TERM; while :; do sleep 0.01; done");
+    let mut owned = pod("owned", "trap 'exit 0' TERM; echo up; while :; do sleep 0.01; done");
     let reference = json!({"apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": uid, "blockOwnerDeletion": true});
     owned["metadata"]["ownerReferences"] = json!([reference]);
     owned["metadata"]["finalizers"] = json!(["pop.io/held"]);
     cluster.run(owned, has_phase("Running")).await;
+    // it would die from a signal before its trap
+    until_printed(&cluster, "owned").await;
     maps.delete("owner", &DeleteParams::foreground()).await.unwrap();
     cluster.until("owned", has_phase("Succeeded")).await;
     assert!(maps.get("owner").await.unwrap().metadata.deletion_timestamp.is_some());
