@@ -50,7 +50,10 @@ pub enum Loss {
 impl Service<'_> {
     /// Gives waiting agendas of an insight to a puller, in the order of its scheduling algorithm.
     pub fn pull(&mut self, request: &PullRequest) -> Result<Vec<PulledAgenda>, ServiceError> {
-        let insight = self.existing(Kind::Insight, &request.insight)?;
+        let insight = self
+            .ledger
+            .object(Kind::Insight, &request.insight)?
+            .ok_or_else(|| ServiceError::invalid(format!("there is no insight `{}`", request.insight)))?;
         let count = u32::try_from(request.count).ok().filter(|count| *count > 0);
         let count = count.ok_or_else(|| ServiceError::invalid("`count` must be 1 or more"))?;
         let size = insight.number("queueSize").and_then(|size| u32::try_from(size).ok());
