@@ -186,9 +186,11 @@ impl Follow {
     }
 
     /// Begins to wait for the usage of the container, which starts now, unless the Engine runs on another machine. An
-    /// instance of a warm handler serves many operations, so its usage is that of none.
+    /// instance of a warm handler serves many operations, so its usage is that of none. Podman moves a container into its
+    /// cgroup while it starts, so the counters of that cgroup may be those of the start alone.
     pub(super) fn count(&mut self, container: Option<String>, order: &LaunchOrder) {
-        if let Some(id) = container.filter(|_| self.engine.is_local && order.socket.is_none()) {
+        let is_known = self.engine.is_local && !self.engine.api.is_podman && order.socket.is_none();
+        if let Some(id) = container.filter(|_| is_known) {
             let (starting, started) = oneshot::channel();
             self.starting = Some(starting);
             self.counting.spawn(usage_at_end(id, started));
