@@ -2,6 +2,7 @@
 //! page of reports reads runs (`PageData` in report/page/src/data.ts).
 
 use pop_contract::{Millis, visible, visible_text};
+use pop_report::{AttemptEnding, OperationState as State};
 use pop_service::{COMPLETE, EXECUTING, Object, OperationStatus};
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
@@ -12,13 +13,6 @@ const LONGEST_TEXT: usize = 4_000;
 /// Most diagnostics of one operation, and most bytes of details of all operations.
 const MOST_DIAGNOSTICS: usize = 20;
 const MOST_DETAILS: usize = 4 * 1024 * 1024;
-
-/// Numbers of states, as the page has them.
-const FAILED: u8 = 0;
-const CANCELLED: u8 = 2;
-const RUNNING: u8 = 3;
-const WAITING: u8 = 4;
-const SUCCEEDED: u8 = 7;
 
 /// The report at the time `now`.
 pub(crate) fn status_report(agenda: &Object, operations: &[OperationStatus], now: Millis) -> Value {
@@ -118,28 +112,26 @@ impl Chunk {
             i64::try_from(time.saturating_sub(started)).ok()
         };
         let until = i64::try_from(until).unwrap_or(i64::MAX);
-        let is_settled = !matches!(state, RUNNING | WAITING);
+        let is_settled = !matches!(state, State::Running | State::Waiting);
         self.add("name", name);
-        self.add("state", state);
+        self.add("state", state.number());
         for column in ["origin", "of", "whole", "lastWaits"] {
             self.add(column, 0);
         }
-        match since("startedTime").filter(|_| state != WAITING) {
+        match since("startedTime").filter(|_| state != State::Waiting) {
             Some(start) => {
                 let end = since("completedTime").filter(|_| is_settled).unwrap_or(until).max(start);
                 self.add("tries", 1);
                 self.add("start", start - self.last_start);
                 self.last_start = start;
                 self.add("took", end - start);
-                self.add(
-                    "end",
-                    match state {
-                        RUNNING => 0,
-                        SUCCEEDED => 1,
-                        CANCELLED => 3,
-                        _ => 2,
-                    },
-                );
+                let ending = match state {
+                    State::Running => AttemptEnding::Running,
+                    State::Succeeded => AttemptEnding::Succeeded,
+                    State::Cancelled => AttemptEnding::Cancelled,
+                    _ => AttemptEnding::Failed,
+                };
+                self.add("end", ending.number());
                 self.add("waits", 0);
                 self.add("settled", if is_settled { 0 } else { -1 });
             }
@@ -161,18 +153,18 @@ impl Chunk {
     }
 }
 
-fn state_of(progress: &Object) -> u8 {
+fn state_of(progress: &Object) -> State {
     let message = progress.text("processingStateMessage").unwrap_or_default();
     match progress.text("processingState") {
-        Some(EXECUTING) => RUNNING,
-        Some(COMPLETE) if message.eq_ignore_ascii_case(pop_contract::SUCCEEDED) => SUCCEEDED,
-        Some(COMPLETE) if message == "cancelled" => CANCELLED,
-        Some(COMPLETE) => FAILED,
-        _ => WAITING,
+        Some(EXECUTING) => State::Running,
+        Some(COMPLETE) if message.eq_ignore_ascii_case(pop_contract::SUCCEEDED) => State::Succeeded,
+        Some(COMPLETE) if message == "cancelled" => State::Cancelled,
+        Some(COMPLETE) => State::Failed,
+        _ => State::Waiting,
     }
 }
 
-fn detail_of(progress: &Object, state: u8) -> Option<Value> {
+fn detail_of(progress: &Object, state: State) -> Option<Value> {
     let mut detail = Map::new();
     let diagnostics = progress.list("diagnosticEvents").iter().take(MOST_DIAGNOSTICS);
     let text =
@@ -180,7 +172,7 @@ fn detail_of(progress: &Object, state: u8) -> Option<Value> {
     let events: Vec<(String, String)> =
         diagnostics.map(|event| (text(event, "statusCode"), text(event, "message"))).collect();
     let message = progress.text("processingStateMessage").unwrap_or_default();
-    if state == FAILED {
+    if state == State::Failed {
         let (code, words) = events.first().cloned().unwrap_or((String::new(), message.to_owned()));
         let others: Vec<String> =
             events.iter().skip(1).map(|(_, words)| visible_text(&cut(words, LONGEST_TEXT))).collect();
@@ -191,7 +183,7 @@ fn detail_of(progress: &Object, state: u8) -> Option<Value> {
     } else {
         let mut notes: Vec<String> =
             events.iter().map(|(_, words)| visible_text(&cut(words, LONGEST_TEXT))).collect();
-        if state == RUNNING && !message.is_empty() {
+        if state == State::Running && !message.is_empty() {
             notes.insert(0, shown(message, LONGEST_TEXT));
         }
         if !notes.is_empty() {
@@ -199,12 +191,12 @@ fn detail_of(progress: &Object, state: u8) -> Option<Value> {
         }
     }
     if let Some(percent) =
-        progress.0.get("percentComplete").and_then(Value::as_f64).filter(|_| state == RUNNING)
+        progress.0.get("percentComplete").and_then(Value::as_f64).filter(|_| state == State::Running)
     {
         detail.insert("percent".to_owned(), percent.into());
     }
     let result = progress.text("resultPayload").filter(|result| !matches!(*result, "{}" | "null"));
-    if let Some(result) = result.filter(|_| state == SUCCEEDED) {
+    if let Some(result) = result.filter(|_| state == State::Succeeded) {
         detail.insert("result".to_owned(), visible_text(&cut(result, LONGEST_TEXT)).into());
     }
     (!detail.is_empty()).then_some(Value::Object(detail))
@@ -258,7 +250,9 @@ mod tests {
         assert_eq!((&report["head"]["started"], &report["head"]["until"]), (&json!(1_000), &json!(1_000)));
         let chunk = &report["chunk"];
         assert_eq!(chunk["name"], json!(["a", "\u{2010}b", "c", "d"]));
-        assert_eq!(chunk["state"], json!([SUCCEEDED, FAILED, RUNNING, WAITING]));
+        let states = [State::Succeeded, State::Failed, State::Running, State::Waiting].map(State::number);
+        assert_eq!(chunk["state"], json!(states));
+        assert_eq!(chunk["end"], json!([1, 2, 0]));
         assert_eq!((&chunk["deps"], &chunk["dep"]), (&json!([0, 1, 1, 2]), &json!([1, 2, 3, 1])));
         assert_eq!(chunk["tries"], json!([1, 1, 1, 0]));
         assert_eq!((&chunk["start"], &chunk["took"]), (&json!([0, 500, 100]), &json!([500, 200, 400])));

@@ -118,6 +118,11 @@ impl OperationState {
         Self::Succeeded,
     ];
 
+    /// Number in the data of the page: the place in [`OperationState::ALL`].
+    pub fn number(self) -> u8 {
+        self as u8
+    }
+
     /// Name in documents.
     pub fn word(self) -> &'static str {
         match self {
@@ -317,6 +322,15 @@ pub enum AttemptEnding {
 }
 
 impl AttemptEnding {
+    /// All endings, in the order of their numbers.
+    pub const ALL: [Self; 6] =
+        [Self::Running, Self::Succeeded, Self::Failed, Self::Cancelled, Self::Lost, Self::Displaced];
+
+    /// Number in the data of the page: the place in [`AttemptEnding::ALL`].
+    pub fn number(self) -> u8 {
+        self as u8
+    }
+
     /// Name in documents.
     pub fn word(self) -> &'static str {
         match self {

@@ -416,3 +416,28 @@ fn trace_has_slots_waits_and_flows() {
         assert_eq!((&start[0]["ts"], &end[0]["ts"]), (&json!(9_999), &json!(12_000)));
     });
 }
+
+#[test]
+fn the_page_has_states_endings_and_waits_in_the_order_of_their_numbers() {
+    let source = include_str!("../page/src/data.ts");
+    let list = |name: &str| {
+        let (_, rest) = source.split_once(&format!("export const {name} = [")).unwrap();
+        let (list, _) = rest.split_once(']').unwrap();
+        list.split(',')
+            .map(|word| word.trim().trim_matches('"'))
+            .filter(|word| !word.is_empty())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(list("STATES"), OperationState::ALL.map(OperationState::word));
+    assert_eq!(list("ENDINGS"), AttemptEnding::ALL.map(AttemptEnding::word));
+    assert_eq!(list("WAITS"), WaitKind::ALL.map(WaitKind::word));
+    for (at, state) in OperationState::ALL.into_iter().enumerate() {
+        assert_eq!(usize::from(state.number()), at);
+    }
+    for (at, wait) in WaitKind::ALL.into_iter().enumerate() {
+        assert_eq!(usize::from(wait.number()), at);
+    }
+    for (at, ending) in AttemptEnding::ALL.into_iter().enumerate() {
+        assert_eq!(usize::from(ending.number()), at);
+    }
+}

@@ -45,6 +45,11 @@ impl WaitKind {
         Self::Executor,
     ];
 
+    /// Number in the data of the page: the place in [`WaitKind::ALL`].
+    pub fn number(self) -> u8 {
+        self as u8
+    }
+
     /// Name in documents.
     pub fn word(self) -> &'static str {
         match self {

@@ -3,7 +3,7 @@
 
 use super::detail::{Budget, Detail};
 use super::shown;
-use crate::model::{AttemptEnding, OperationReport, OperationState, OriginKind, Report, Wait, WaitKind};
+use crate::model::{OperationReport, OriginKind, Report, Wait};
 use pop_agenda::OpIx;
 use pop_contract::Millis;
 use serde::Serialize;
@@ -125,7 +125,7 @@ impl<'r> Columns<'r, '_> {
             chunk.types.push(shown(one.handler_type, NAME));
         }
         chunk.kind.push(kind);
-        chunk.state.push(index_of(&OperationState::ALL, one.state));
+        chunk.state.push(one.state.number());
         chunk.origin.push(match one.origin {
             OriginKind::Agenda => 0,
             OriginKind::Part => 1,
@@ -145,22 +145,15 @@ impl<'r> Columns<'r, '_> {
             chunk.start.push(start - self.last_start);
             self.last_start = start;
             chunk.took.push(attempt.took_ms);
-            chunk.end.push(match attempt.outcome {
-                AttemptEnding::Running => 0,
-                AttemptEnding::Succeeded => 1,
-                AttemptEnding::Failed => 2,
-                AttemptEnding::Cancelled => 3,
-                AttemptEnding::Lost => 4,
-                AttemptEnding::Displaced => 5,
-            });
+            chunk.end.push(attempt.outcome.number());
             let waits = latest(&attempt.waits);
             chunk.waits.push(waits.len() as u8);
-            chunk.wait.extend(waits.iter().map(|wait| index_of(&WaitKind::ALL, wait.kind)));
+            chunk.wait.extend(waits.iter().map(|wait| wait.kind.number()));
             chunk.waited.extend(waits.iter().map(|wait| wait.took_ms));
         }
         let waits = latest(&one.waits);
         chunk.last_waits.push(waits.len() as u8);
-        self.after.extend(waits.iter().map(|wait| (index_of(&WaitKind::ALL, wait.kind), wait.took_ms)));
+        self.after.extend(waits.iter().map(|wait| (wait.kind.number(), wait.took_ms)));
     }
 
     fn name(&self, one: &'r OperationReport<'_>) -> Cow<'r, str> {
@@ -175,8 +168,4 @@ impl<'r> Columns<'r, '_> {
 /// The latest waits: as many as their number has room for.
 fn latest<'w, 'r>(waits: &'w [Wait<'r>]) -> &'w [Wait<'r>] {
     &waits[waits.len().saturating_sub(usize::from(u8::MAX))..]
-}
-
-fn index_of<T: PartialEq + Copy>(all: &[T], one: T) -> u8 {
-    all.iter().position(|other| *other == one).unwrap_or_default() as u8
 }
