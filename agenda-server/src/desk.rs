@@ -38,6 +38,13 @@ pub(crate) struct Caller {
     pub(crate) scopes: BTreeSet<Scope>,
 }
 
+impl Caller {
+    /// Whether the caller may do what needs a scope.
+    pub(crate) fn has(&self, scope: Scope) -> bool {
+        self.scopes.contains(&scope) || self.scopes.contains(&Scope::Admin)
+    }
+}
+
 /// The service with its store.
 pub(crate) struct Desk {
     pub(crate) store: Store,

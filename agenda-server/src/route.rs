@@ -21,6 +21,16 @@ pub(crate) enum Interface {
     Rest,
 }
 
+impl Interface {
+    /// The interface to which a path belongs.
+    pub(crate) fn of(path: &str) -> Self {
+        match path.split('/').find(|part| !part.is_empty()) {
+            Some("pop") => Self::Pop,
+            _ => Self::Rest,
+        }
+    }
+}
+
 /// A request, without its connection.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Request {
@@ -54,17 +64,15 @@ impl From<ServiceError> for NoCall {
 }
 
 /// The call of a request.
-pub(crate) fn call(request: &Request) -> (Interface, Result<Call, NoCall>) {
+pub(crate) fn call(request: &Request) -> Result<Call, NoCall> {
     let path: Vec<&str> = request.path.split('/').filter(|part| !part.is_empty()).collect();
     match path.as_slice() {
-        ["pop", rest @ ..] => (Interface::Pop, pop::call(request, rest)),
-        ["v1", rest @ ..] => (Interface::Rest, rest::call(request, rest)),
-        ["healthz" | "healthcheck" | "openapi.json"] if request.method != "GET" => {
-            (Interface::Rest, Err(NoCall::Method("GET")))
-        }
-        ["healthz" | "healthcheck"] => (Interface::Rest, Ok(Call::Health)),
-        ["openapi.json"] => (Interface::Rest, Ok(Call::OpenApi)),
-        _ => (Interface::Rest, Err(NoCall::Unknown)),
+        ["pop", rest @ ..] => pop::call(request, rest),
+        ["v1", rest @ ..] => rest::call(request, rest),
+        ["healthz" | "healthcheck" | "openapi.json"] if request.method != "GET" => Err(NoCall::Method("GET")),
+        ["healthz" | "healthcheck"] => Ok(Call::Health),
+        ["openapi.json"] => Ok(Call::OpenApi),
+        _ => Err(NoCall::Unknown),
     }
 }
 
@@ -99,6 +107,11 @@ impl Request {
                 ))
             }
         }
+    }
+
+    /// The body as a map; no body is an empty one.
+    fn map_or_empty(&self) -> Result<Map<String, Value>, ServiceError> {
+        if self.body.trim().is_empty() { Ok(Map::new()) } else { self.map() }
     }
 
     fn object(&self) -> Result<Object, ServiceError> {

@@ -22,8 +22,7 @@ pub(super) fn call(request: &Request, path: &[&str]) -> Option<Result<Call, NoCa
         if request.method != "POST" {
             return Err(NoCall::Method("POST"));
         }
-        let body = if request.body.trim().is_empty() { Map::new() } else { request.map()? };
-        call(body).map_err(NoCall::from)
+        request.map_or_empty().and_then(call).map_err(NoCall::from)
     };
     let own = |id: &&str| (*id).to_owned();
     let call = match path {

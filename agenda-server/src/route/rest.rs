@@ -100,8 +100,7 @@ fn post(
     if request.method != "POST" {
         return Ok(None);
     }
-    let body = if request.body.trim().is_empty() { Map::new() } else { request.map()? };
-    Ok(Some(call(body)?))
+    Ok(Some(call(request.map_or_empty()?)?))
 }
 
 /// Whether only the service makes objects of a kind.

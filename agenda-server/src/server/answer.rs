@@ -2,6 +2,7 @@
 
 use super::{READ_TIMEOUT, Shared};
 use crate::audit::Entry;
+use crate::call::Call;
 use crate::clock::now;
 use crate::desk::Caller;
 use crate::metrics;
@@ -33,7 +34,7 @@ impl Shared {
         if path == "/" && [Method::GET, Method::HEAD].contains(request.method()) {
             return page();
         }
-        let is_pop = path.starts_with("/pop/") || path == "/pop";
+        let interface = Interface::of(&path);
         let mut entry = Entry {
             time: now(),
             cid: &cid,
@@ -50,7 +51,6 @@ impl Shared {
             return self.metrics(caller, &cid).await;
         }
         let (mut is_change, mut name_of_call) = (false, "");
-        let mut interface = if is_pop { Interface::Pop } else { Interface::Rest };
         let mut is_call = false;
         let result = async {
             let caller = caller?;
@@ -60,8 +60,7 @@ impl Shared {
                 // before the body is read
                 return Err(no_token());
             }
-            let (found, call) = self.call(request, &path).await;
-            interface = found;
+            let call = self.call(request, &path, interface).await;
             if call.is_err() && caller.is_none() && self.needs_token {
                 // nobody without a token learns what is wrong
                 return Err(no_token());
@@ -69,15 +68,7 @@ impl Shared {
             let call = call?;
             (is_change, name_of_call) = (call.is_change(), call.name());
             entry.call = name_of_call;
-            if let (Some(scope), Some(caller)) = (call.scope(), &caller)
-                && !caller.scopes.contains(&scope)
-                && !caller.scopes.contains(&Scope::Admin)
-            {
-                return Err(Refusal::new(403, format!("this needs a token with the scope `{scope}`")));
-            }
-            if call.scope().is_some() && caller.is_none() && self.needs_token {
-                return Err(no_token());
-            }
+            self.permit(call.scope(), caller.as_ref())?;
             is_call = true;
             self.desk.perform(call, &cid, caller.as_ref(), self.needs_token).await
         }
@@ -126,6 +117,17 @@ impl Shared {
         Ok(None)
     }
 
+    /// Refuses a caller without the scope of a call. A call without a scope is for everybody.
+    pub(super) fn permit(&self, scope: Option<Scope>, caller: Option<&Caller>) -> Result<(), Refusal> {
+        match (scope, caller) {
+            (Some(scope), Some(caller)) if !caller.has(scope) => {
+                Err(Refusal::new(403, format!("this needs a token with the scope `{scope}`")))
+            }
+            (Some(_), None) if self.needs_token => Err(no_token()),
+            _ => Ok(()),
+        }
+    }
+
     fn limit(&self, caller: &str) -> Result<(), Refusal> {
         let taken = self.rate.lock().unwrap_or_else(PoisonError::into_inner).take(caller, now());
         taken.map_err(|wait| {
@@ -139,25 +141,17 @@ impl Shared {
         &self,
         request: Request<Incoming>,
         path: &str,
-    ) -> (Interface, Result<crate::call::Call, Refusal>) {
+        interface: Interface,
+    ) -> Result<Call, Refusal> {
         let (head, body) = request.into_parts();
-        let read = self.body(&head.headers, body).await;
-        let parsed = read.and_then(|body| {
-            let bad = || Refusal::new(400, "the address has an invalid percent escape");
-            let query = parameters(head.uri.query().unwrap_or_default()).ok_or_else(bad)?;
-            let is_read = [Method::GET, Method::HEAD].contains(&head.method);
-            let method = if is_read { "GET".to_owned() } else { head.method.as_str().to_owned() };
-            Ok(route::Request { method, path: path.to_owned(), query, body, is_yaml: is_yaml(&head.headers) })
-        });
-        let request = match parsed {
-            Ok(request) => request,
-            Err(refusal) => {
-                let is_pop = path.starts_with("/pop/");
-                return (if is_pop { Interface::Pop } else { Interface::Rest }, Err(refusal));
-            }
-        };
-        let (interface, call) = route::call(&request);
-        let call = call.map_err(|no_call| match no_call {
+        let body = self.body(&head.headers, body).await?;
+        let bad = || Refusal::new(400, "the address has an invalid percent escape");
+        let query = parameters(head.uri.query().unwrap_or_default()).ok_or_else(bad)?;
+        let is_read = [Method::GET, Method::HEAD].contains(&head.method);
+        let method = if is_read { "GET".to_owned() } else { head.method.as_str().to_owned() };
+        let is_yaml = is_yaml(&head.headers);
+        let request = route::Request { method, path: path.to_owned(), query, body, is_yaml };
+        route::call(&request).map_err(|no_call| match no_call {
             NoCall::Unknown => Refusal::new(404, format!("there is nothing at `{path}`")),
             // POP's service calls another method a bad request
             NoCall::Method(allowed) => {
@@ -166,8 +160,7 @@ impl Shared {
                 refusal.with_header("allow", allowed)
             }
             NoCall::Refused(error) => error.into(),
-        });
-        (interface, call)
+        })
     }
 
     async fn body(&self, headers: &HeaderMap, body: Incoming) -> Result<String, Refusal> {
@@ -218,7 +211,7 @@ fn is_yaml(headers: &HeaderMap) -> bool {
     content_type(headers).contains("yaml")
 }
 
-pub(super) fn no_token() -> Refusal {
+fn no_token() -> Refusal {
     let refusal = Refusal::new(401, "this needs a token: send `Authorization: Bearer TOKEN`");
     refusal.with_header("www-authenticate", "Bearer")
 }

@@ -1,7 +1,7 @@
 //! The route of the metrics.
 
 use super::Shared;
-use super::answer::{PROBLEM, no_token, response};
+use super::answer::{PROBLEM, response};
 use crate::desk::{Caller, Desk};
 use crate::metrics::StoreState;
 use crate::reply::{Refusal, render};
@@ -21,17 +21,8 @@ impl Shared {
         caller: Result<Option<Caller>, Refusal>,
         cid: &str,
     ) -> Response<Full<Bytes>> {
-        let may_read =
-            |caller: &Caller| [Scope::Read, Scope::Admin].iter().any(|scope| caller.scopes.contains(scope));
-        let refusal = match &caller {
-            Err(refusal) => Some(refusal.clone()),
-            Ok(None) if self.needs_token => Some(no_token()),
-            Ok(Some(caller)) if !may_read(caller) => {
-                Some(Refusal::new(403, format!("this needs a token with the scope `{}`", Scope::Read)))
-            }
-            Ok(_) => None,
-        };
-        if let Some(refusal) = refusal {
+        let permitted = caller.and_then(|caller| self.permit(Some(Scope::Read), caller.as_ref()));
+        if let Err(refusal) = permitted {
             let header = refusal.header.clone();
             let (status, body) = render(Interface::Rest, Err(refusal), cid);
             return response(status, PROBLEM, &body, header, cid);
