@@ -1,34 +1,16 @@
 //! The statements of the service, for both databases.
 
-use crate::rows::{WORK, count, object_of, unsigned, work_of};
+use crate::rows::{WORK, count, kind_number, object_of, state_number, unsigned, work_of};
 use crate::run_list;
 use crate::sql::{Cell, Connection};
 use pop_service::{
-    Field, Kind, Ledger, LedgerError, Object, Query, QueueDepth, RunFilter, RunRow, Standing, Work,
-    WorkOutcome, WorkState,
+    Field, Kind, Ledger, LedgerError, Object, Query, QueueDepth, RunFilter, RunRow, RunState, Standing, Work,
+    WorkState,
 };
 use std::fmt::Write as _;
 
 /// The open transaction of a connection.
 pub(crate) struct SqlLedger<'c>(pub(crate) &'c mut dyn Connection);
-
-fn kind_number(kind: Kind) -> i64 {
-    match kind {
-        Kind::Agenda => 1,
-        Kind::AgendaTemplate => 2,
-        Kind::AgendaProgress => 3,
-        Kind::OperationProgress => 4,
-        Kind::ResourcePool => 5,
-        Kind::Insight => 6,
-        Kind::Customer => 7,
-        Kind::Token => 8,
-        Kind::Schedule => 9,
-        Kind::Webhook => 10,
-        Kind::Delivery => 11,
-        Kind::RunReport => 12,
-        Kind::OperationLog => 13,
-    }
-}
 
 fn column(field: Field) -> &'static str {
     match field {
@@ -51,6 +33,15 @@ fn signed(time: u64) -> i64 {
 impl SqlLedger<'_> {
     fn works(&mut self, sql: &str, values: &[Cell]) -> Result<Vec<Work>, LedgerError> {
         Ok(self.0.query(sql, values)?.into_iter().filter_map(work_of).collect())
+    }
+
+    /// Rows of a text and a number.
+    fn pairs(&mut self, sql: &str, values: &[Cell]) -> Result<Vec<(String, u64)>, LedgerError> {
+        let pairs = self.0.query(sql, values)?.into_iter().filter_map(|row| {
+            let mut row = row.into_iter();
+            Some((row.next()?.text(), unsigned(row.next()?.int())))
+        });
+        Ok(pairs.collect())
     }
 }
 
@@ -101,12 +92,7 @@ impl Ledger for SqlLedger<'_> {
 
     fn of_progress(&mut self, kind: Kind, progress: &str) -> Result<Vec<(String, u64)>, LedgerError> {
         let sql = "select id, updated from object where kind = $1 and progress_id = $2 order by place";
-        let rows = self.0.query(sql, &[kind_number(kind).into(), progress.into()])?;
-        let pairs = rows.into_iter().filter_map(|row| {
-            let mut row = row.into_iter();
-            Some((row.next()?.text(), unsigned(row.next()?.int())))
-        });
-        Ok(pairs.collect())
+        self.pairs(sql, &[kind_number(kind).into(), progress.into()])
     }
 
     fn old(&mut self, kind: Kind, state: &str, before: u64, limit: u32) -> Result<Vec<String>, LedgerError> {
@@ -123,13 +109,10 @@ impl Ledger for SqlLedger<'_> {
     }
 
     fn put_work(&mut self, work: &Work) -> Result<(), LedgerError> {
-        let (state, lease) = match &work.state {
-            WorkState::Parked => (0_i64, None),
-            WorkState::Waiting => (1, None),
-            WorkState::Leased(lease) => (2, Some(lease)),
-            WorkState::Ended(WorkOutcome::Succeeded) => (3, None),
-            WorkState::Ended(WorkOutcome::Failed) => (4, None),
-            WorkState::Ended(WorkOutcome::Cancelled) => (5, None),
+        let state = state_number(RunState::of(work));
+        let lease = match &work.state {
+            WorkState::Leased(lease) => Some(lease),
+            _ => None,
         };
         let values: [Cell; 18] = [
             work.agenda.as_str().into(),
@@ -255,11 +238,6 @@ impl Ledger for SqlLedger<'_> {
 
     fn states(&mut self, kind: Kind) -> Result<Vec<(String, u64)>, LedgerError> {
         let sql = "select state, count(*) from object where kind = $1 and state is not null group by state order by state";
-        let rows = self.0.query(sql, &[kind_number(kind).into()])?;
-        let states = rows.into_iter().filter_map(|row| {
-            let mut row = row.into_iter();
-            Some((row.next()?.text(), unsigned(row.next()?.int())))
-        });
-        Ok(states.collect())
+        self.pairs(sql, &[kind_number(kind).into()])
     }
 }

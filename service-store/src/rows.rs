@@ -1,7 +1,7 @@
 //! Rows of the database as values of the service.
 
 use crate::sql::Cell;
-use pop_service::{Lease, LedgerError, Object, Work, WorkOutcome, WorkState};
+use pop_service::{Kind, Lease, LedgerError, Object, RunState, Work, WorkOutcome, WorkState};
 
 /// Columns of `work`, in the order of [`work_of`].
 pub(crate) const WORK: &str = "agenda, progress, insight, customer, priority, round, sequence, queued, state, puller, until, length, \
@@ -23,6 +23,37 @@ pub(crate) fn unsigned(number: i64) -> u64 {
 /// A small number.
 pub(crate) fn count(number: i64) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
+}
+
+/// Number of a kind of objects.
+pub(crate) fn kind_number(kind: Kind) -> i64 {
+    match kind {
+        Kind::Agenda => 1,
+        Kind::AgendaTemplate => 2,
+        Kind::AgendaProgress => 3,
+        Kind::OperationProgress => 4,
+        Kind::ResourcePool => 5,
+        Kind::Insight => 6,
+        Kind::Customer => 7,
+        Kind::Token => 8,
+        Kind::Schedule => 9,
+        Kind::Webhook => 10,
+        Kind::Delivery => 11,
+        Kind::RunReport => 12,
+        Kind::OperationLog => 13,
+    }
+}
+
+/// Number of a state of work; [`work_of`] reads it.
+pub(crate) fn state_number(state: RunState) -> i64 {
+    match state {
+        RunState::Parked => 0,
+        RunState::Waiting => 1,
+        RunState::Running => 2,
+        RunState::Succeeded => 3,
+        RunState::Failed => 4,
+        RunState::Cancelled => 5,
+    }
 }
 
 /// The work of a row with the columns [`WORK`].

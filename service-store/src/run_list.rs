@@ -1,11 +1,8 @@
 //! The statement of lists of agendas.
 
-use crate::rows::{WORK, object_of, work_of};
+use crate::rows::{WORK, kind_number, object_of, state_number, work_of};
 use crate::sql::Cell;
-use pop_service::{LedgerError, RunFilter, RunOrder, RunRow, RunState};
-
-/// Number of the kind of an agenda's progress.
-const PROGRESS: i64 = 3;
+use pop_service::{Kind, LedgerError, RunFilter, RunOrder, RunRow};
 
 /// The statement of a list and its values.
 pub(crate) fn statement(filter: &RunFilter) -> (String, Vec<Cell>) {
@@ -20,9 +17,10 @@ pub(crate) fn statement(filter: &RunFilter) -> (String, Vec<Cell>) {
         values.push(value);
         format!("${}", values.len())
     };
-    let mut conditions = vec![format!("o.kind = {PROGRESS}"), join.to_owned()];
+    let mut conditions = vec![format!("o.kind = {}", kind_number(Kind::AgendaProgress)), join.to_owned()];
     if !filter.states.is_empty() {
-        let states: Vec<String> = filter.states.iter().map(|state| number(*state).to_string()).collect();
+        let states: Vec<String> =
+            filter.states.iter().map(|state| state_number(*state).to_string()).collect();
         conditions.push(match states.as_slice() {
             // so that indices of one state are used
             [one] => format!("w.state = {one}"),
@@ -61,17 +59,6 @@ pub(crate) fn statement(filter: &RunFilter) -> (String, Vec<Cell>) {
 /// A text that stands for itself in a pattern.
 fn escaped(text: &str) -> String {
     text.chars().flat_map(|c| if matches!(c, '%' | '_' | '!') { vec!['!', c] } else { vec![c] }).collect()
-}
-
-fn number(state: RunState) -> i64 {
-    match state {
-        RunState::Parked => 0,
-        RunState::Waiting => 1,
-        RunState::Running => 2,
-        RunState::Succeeded => 3,
-        RunState::Failed => 4,
-        RunState::Cancelled => 5,
-    }
 }
 
 /// A row of the list.
