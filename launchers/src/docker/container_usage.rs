@@ -106,16 +106,13 @@ impl Cgroup {
             Self::Unified(folder) => folder,
             Self::Separate { cpu, .. } => cpu,
         };
-        // crun puts the program into a cgroup below that of the container
-        let lists = ["cgroup.procs", "container/cgroup.procs"];
-        let lists: Vec<String> =
-            lists.iter().filter_map(|list| read_to_string(folder.join(list)).ok()).collect();
-        let pids = || lists.iter().flat_map(|list| list.lines());
-        if pids().next().is_none() {
+        let list = read_to_string(folder.join("cgroup.procs")).unwrap_or_default();
+        if list.is_empty() {
             return Processes::None;
         }
         // a process of a namespace that is not ours has the number 0. A container may have other namespaces inside
-        let firsts = pids().filter_map(|pid| pid.parse().ok()).filter_map(|pid| Some((first_in(pid)?, pid)));
+        let firsts =
+            list.lines().filter_map(|pid| pid.parse().ok()).filter_map(|pid| Some((first_in(pid)?, pid)));
         let Some((depth, pid)) = firsts.min() else { return Processes::Others };
         let process = Pid::from_raw(pid).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
         // if the number was given to another process meanwhile, that one is not the first of such a namespace
@@ -164,15 +161,12 @@ impl Cgroup {
     }
 }
 
-/// Where Docker and Podman put the cgroup of a container, below the root or below that of a controller.
+/// Where Docker puts the cgroup of a container, below the root or below that of a controller.
 fn paths(id: &str, user: u32) -> Vec<PathBuf> {
     let service = format!("user.slice/user-{user}.slice/user@{user}.service");
     let paths = [
         format!("docker/{id}"),
         format!("system.slice/docker-{id}.scope"),
-        format!("libpod_parent/libpod-{id}"),
-        format!("machine.slice/libpod-{id}.scope"),
-        format!("{service}/user.slice/libpod-{id}.scope"),
         format!("{service}/user.slice/docker-{id}.scope"),
         format!("{service}/app.slice/docker-{id}.scope"),
     ];
@@ -231,7 +225,7 @@ mod tests {
     fn cgroup_version_2_has_all_figures_in_one_folder() {
         let root = tempfile::tempdir().unwrap();
         let root = root.path();
-        let own = "machine.slice/libpod-3f2a9c.scope";
+        let own = "system.slice/docker-3f2a9c.scope";
         written(root, &[("cgroup.controllers", "cpu io memory\n")]);
         assert_eq!((Cgroup::find(root, ID), Cgroup::find(root, "../docker")), (None, None));
         fs::create_dir_all(root.join(own)).unwrap();
