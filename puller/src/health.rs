@@ -1,19 +1,12 @@
 //! Health of the puller: whether the service answered recently; and what it has counted.
 
-use http_body_util::Full;
-use hyper::body::{Bytes, Incoming};
-use hyper::header::{CONTENT_TYPE, HeaderValue};
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper::{Request, Response, StatusCode};
-use hyper_util::rt::TokioIo;
+use http::header::{CONTENT_TYPE, HeaderValue};
+use http::{Response, StatusCode};
 use pop_metrics::{MetricsText, Timing};
 use serde_json::json;
 use std::collections::BTreeMap;
-use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::net::TcpListener;
 use tokio::time::Instant;
 
 /// What the puller has seen.
@@ -118,8 +111,24 @@ impl Health {
         text.into_text()
     }
 
+    /// The answer to a request for a path: at `/metrics` the metrics, at any other the health, with the status 200 or 503.
+    pub fn page(&self, path: &str) -> Response<String> {
+        if path == "/metrics" {
+            let mut response = Response::new(self.metrics());
+            let format = HeaderValue::from_static(pop_metrics::CONTENT_TYPE);
+            response.headers_mut().insert(CONTENT_TYPE, format);
+            return response;
+        }
+        let (is_alive, report) = self.report();
+        let mut response = Response::new(report.to_string());
+        if !is_alive {
+            *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+        }
+        response
+    }
+
     /// Whether the puller is alive, and what it has seen.
-    pub fn report(&self) -> (bool, serde_json::Value) {
+    fn report(&self) -> (bool, serde_json::Value) {
         self.seen(|seen| {
             let silence = seen.answered.elapsed();
             let is_alive = silence <= seen.limit;
@@ -130,38 +139,6 @@ impl Health {
             (is_alive, report)
         })
     }
-}
-
-/// Answers requests on the listener: `/metrics` with the metrics, any other path with the health (200, or 503).
-pub async fn serve_health(listener: TcpListener, health: Health) {
-    loop {
-        let Ok((stream, _)) = listener.accept().await else {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-            continue;
-        };
-        let health = health.clone();
-        tokio::spawn(async move {
-            let service = service_fn(move |request: Request<Incoming>| {
-                let response = answer(&health, request.uri().path());
-                async move { Ok::<_, Infallible>(response) }
-            });
-            http1::Builder::new().serve_connection(TokioIo::new(stream), service).await.ok();
-        });
-    }
-}
-
-fn answer(health: &Health, path: &str) -> Response<Full<Bytes>> {
-    if path == "/metrics" {
-        let mut response = Response::new(Full::new(Bytes::from(health.metrics())));
-        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(pop_metrics::CONTENT_TYPE));
-        return response;
-    }
-    let (is_alive, report) = health.report();
-    let mut response = Response::new(Full::new(Bytes::from(report.to_string())));
-    if !is_alive {
-        *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
-    }
-    response
 }
 
 #[cfg(test)]
@@ -175,7 +152,7 @@ mod tests {
         health.pulled(None, Duration::from_millis(10));
         health.ended("lost");
         health.running(1);
-        let response = answer(&health, "/metrics");
+        let response = health.page("/metrics");
         assert_eq!(response.status(), StatusCode::OK);
         let text = health.metrics();
         for line in [
@@ -188,6 +165,6 @@ mod tests {
         ] {
             assert!(text.lines().any(|found| found == line), "{line} is missing in\n{text}");
         }
-        assert_eq!(answer(&health, "/healthcheck").status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(health.page("/healthcheck").status(), StatusCode::SERVICE_UNAVAILABLE);
     }
 }

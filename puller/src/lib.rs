@@ -13,6 +13,6 @@ mod reaper;
 
 pub use client::{ClientError, ServiceClient, post};
 pub use executor::ExecutorProgram;
-pub use health::{Health, serve_health};
+pub use health::Health;
 pub use puller::{Puller, PullerSettings};
 pub use reaper::{ReapSettings, Reaped, reap_containers, reap_pods};

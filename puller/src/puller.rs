@@ -162,8 +162,8 @@ impl Puller {
             // the service sees the end of the connection, and gives nothing out for it
             request.abort();
         }
-        for tell in std::mem::take(&mut self.reports) {
-            tell.await.ok();
+        for report in std::mem::take(&mut self.reports) {
+            report.await.ok();
         }
         self.program.launcher.close().await;
     }

@@ -8,7 +8,7 @@ use pop_executor::Host;
 use pop_field_retriever::LaunchType;
 use pop_report::RepeatedOptions;
 use std::convert::Infallible;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Launch data on the command line: settings that variables or a properties file can set, too.
 #[derive(Debug, Clone, Default, Args)]
@@ -104,6 +104,11 @@ impl RunsFolder {
     pub(crate) const DEFAULT: &str = ".pop/runs";
     /// The variable that sets it.
     pub(crate) const VARIABLE: &str = "POP_RUNS";
+
+    /// A folder of runs as commands name it; none for the default one.
+    pub(crate) fn in_commands(runs: &Path) -> Option<&str> {
+        runs.to_str().filter(|runs| *runs != Self::DEFAULT)
+    }
 }
 
 /// Folder for the state that several runs share.

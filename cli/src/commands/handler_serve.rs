@@ -2,8 +2,8 @@
 
 use super::go::event_loop;
 use super::handler_program::{ProgramSource, handler_program, program_mark};
+use super::http_pages::{handler_page, serve_pages};
 use super::machine::processors;
-use super::metrics_server::serve_metrics;
 use super::signals::hear_signals;
 use crate::args::{HandlerServeArgs, Output};
 use crate::error::{CommandError, Kind};
@@ -62,7 +62,8 @@ pub(crate) fn serve(args: &HandlerServeArgs) -> Result<u8, CommandError> {
     let (sender, controls) = mpsc::channel(16);
     let ended = runtime.block_on(async {
         if let Some(listener) = metrics {
-            tokio::spawn(serve_metrics(listener, sender.clone()));
+            let controls = sender.clone();
+            tokio::spawn(serve_pages(listener, move |path| handler_page(path, controls.clone())));
         }
         tokio::spawn(manager.serve(sender));
         tokio::spawn(server.run(controls, stop)).await

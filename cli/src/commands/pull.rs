@@ -2,6 +2,7 @@
 
 use super::go::{event_loop, guard_of, own_program, reach};
 use super::handlers::checked_handlers;
+use super::http_pages::serve_pages;
 use super::machine::processors;
 use super::signals::hear_signals;
 use crate::args::{PullArgs, PullerArgs, RegistryArgs, StrictArg};
@@ -13,7 +14,7 @@ use pop_field_retriever::names::{environment, property};
 use pop_field_retriever::{DefaultLaunchData, FieldName, LaunchDataWrapper as _};
 use pop_launchers::process::{EXECUTOR_VARIABLE, executor_identity};
 use pop_launchers::{Setting, choose, make_private_folder};
-use pop_puller::{ExecutorProgram, Health, Puller, PullerSettings, ServiceClient, serve_health};
+use pop_puller::{ExecutorProgram, Health, Puller, PullerSettings, ServiceClient};
 use pop_registry::Entry;
 use std::path::Path;
 use std::sync::Arc;
@@ -58,7 +59,7 @@ pub(crate) fn pull(args: &PullArgs) -> Result<u8, CommandError> {
             let listener = tokio::net::TcpListener::bind(address).await.map_err(|error| {
                 CommandError::new(Kind::Usage, format!("cannot listen on {address}: {error}"))
             })?;
-            tokio::spawn(serve_health(listener, health));
+            tokio::spawn(serve_pages(listener, move |path| std::future::ready(health.page(&path))));
         }
         let ended = tokio::spawn(puller.run(stop)).await;
         ended.map(|()| 0).map_err(|error| CommandError::new(Kind::Internal, error.to_string()))

@@ -75,7 +75,7 @@ fn facts<'r>(saved: &'r SavedRun, runs: &'r Path) -> RunFacts<'r> {
         },
         until: until(saved),
         now: now(),
-        runs: runs.to_str().filter(|runs| *runs != RunsFolder::DEFAULT),
+        runs: RunsFolder::in_commands(runs),
         options: options(saved),
         pop: env!("CARGO_PKG_VERSION"),
     }

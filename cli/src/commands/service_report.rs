@@ -52,7 +52,7 @@ pub(super) fn sink(
         agenda: plan.identity.title.clone().unwrap_or_else(|| "agenda".to_owned()),
         launcher: launch.external_launch_type().value.as_str(),
         inputs,
-        runs: runs.runs.to_str().filter(|runs| *runs != RunsFolder::DEFAULT).map(str::to_owned),
+        runs: RunsFolder::in_commands(&runs.runs).map(str::to_owned),
         logs: prepared.identity.logs.clone(),
         clock,
         reported: None,

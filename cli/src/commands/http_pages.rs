@@ -1,4 +1,4 @@
-//! Serves the metrics of a handler.
+//! Pages for probes and for Prometheus, on a port without authentication.
 
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
@@ -9,32 +9,37 @@ use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use pop_handler_server::Control;
 use std::convert::Infallible;
+use std::future::Future;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 
-/// Answers `/metrics` on a listener until the handler is gone.
-pub(super) async fn serve_metrics(listener: TcpListener, controls: mpsc::Sender<Control>) {
-    while !controls.is_closed() {
+/// Answers requests for ever; `page` gets the path of each.
+pub(super) async fn serve_pages<P>(listener: TcpListener, page: impl Fn(String) -> P + Clone + Send + 'static)
+where
+    P: Future<Output = Response<String>> + Send + 'static,
+{
+    loop {
         let Ok((stream, _)) = listener.accept().await else {
             // out of file descriptors: wait until other connections end
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
         };
-        let controls = controls.clone();
+        let page = page.clone();
         tokio::spawn(async move {
             let service = service_fn(move |request: Request<Incoming>| {
-                let controls = controls.clone();
-                async move { Ok::<_, Infallible>(answer(request.uri().path(), &controls).await) }
+                let page = page(request.uri().path().to_owned());
+                async move { Ok::<_, Infallible>(page.await.map(|text| Full::new(Bytes::from(text)))) }
             });
             http1::Builder::new().serve_connection(TokioIo::new(stream), service).await.ok();
         });
     }
 }
 
-async fn answer(path: &str, controls: &mpsc::Sender<Control>) -> Response<Full<Bytes>> {
+/// The page of a served handler: its metrics.
+pub(super) async fn handler_page(path: String, controls: mpsc::Sender<Control>) -> Response<String> {
     let failed = |status| {
-        let mut response = Response::new(Full::default());
+        let mut response = Response::default();
         *response.status_mut() = status;
         response
     };
@@ -45,7 +50,7 @@ async fn answer(path: &str, controls: &mpsc::Sender<Control>) -> Response<Full<B
     // a handler that has closed answers no more
     controls.send(Control::Metrics(sender)).await.ok();
     let Ok(text) = text.await else { return failed(StatusCode::SERVICE_UNAVAILABLE) };
-    let mut response = Response::new(Full::new(Bytes::from(text)));
+    let mut response = Response::new(text);
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(pop_metrics::CONTENT_TYPE));
     response
 }
