@@ -112,3 +112,13 @@ export function Log({ lines, label }: { lines: string[]; label: string }) {
         </pre>
     );
 }
+
+/** A name with its value, in a list of facts. */
+export function Fact({ name, children }: { name: string; children: ComponentChildren }) {
+    return (
+        <div>
+            <dt>{name}</dt>
+            <dd>{children}</dd>
+        </div>
+    );
+}

@@ -2,7 +2,7 @@
 
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef } from "preact/hooks";
-import { Command, StateMark } from "./common";
+import { Command, Fact, StateMark } from "./common";
 import type { Attempt, FileRow, Run, Segment, Usage } from "./data";
 import { DEAD, ENDINGS, FAILED, WAIT_LABELS, WAITS } from "./data";
 import { FailureText } from "./failures";
@@ -113,15 +113,6 @@ export function Details({ run, op, select, close, commands, log }: Props) {
                 </>
             ) : null}
         </aside>
-    );
-}
-
-function Fact({ name, children }: { name: string; children: preact.ComponentChildren }) {
-    return (
-        <div>
-            <dt>{name}</dt>
-            <dd>{children}</dd>
-        </div>
     );
 }
 

@@ -1,6 +1,7 @@
 // One agenda: its state, what may be done with it, and its run.
 
 import { useEffect, useMemo, useState } from "preact/hooks";
+import { Fact } from "../common";
 import { Run } from "../data";
 import { RunView } from "../run-view";
 import { duration, plural } from "../format";
@@ -9,7 +10,7 @@ import { OperationLogView } from "./agenda-log";
 import { call, part } from "./api";
 import { useData, useNow } from "./live";
 import { type Overview, type RunReport, type Session, type Stored } from "./model";
-import { PageTitle, Percent, RunMark, Show, Text, Time } from "./parts";
+import { lookOf, PageTitle, Percent, RunMark, Show, Text, Time } from "./parts";
 import { address } from "./route";
 import { relative, shown, shownLines } from "./text";
 
@@ -22,15 +23,6 @@ interface Loaded {
     /** What the report depends on: it is loaded again only if this changes. */
     key: string;
 }
-
-const BADGES: Record<string, [tone: string, mark: string]> = {
-    parked: ["warn", "‖"],
-    waiting: ["warn", "○"],
-    running: ["busy", "●"],
-    succeeded: ["good", "✓"],
-    failed: ["bad", "✕"],
-    cancelled: ["warn", "⊘"],
-};
 
 export function Agenda({ session, id, nextTheme }: { session: Session; id: string; nextTheme: () => void }) {
     const loaded = useData<Loaded>(id, async (signal, before) => {
@@ -65,7 +57,7 @@ function Shown({ session, id, data, reload, problem, nextTheme }: ShownProps) {
     const { overview, report, run, at } = data;
     const [version, setVersion] = useState(0);
     const until = useMemo(() => run.head.until, [run]);
-    // between two reports, what runs goes on
+    // between two reports, the times of what runs continue
     useEffect(() => {
         const isRunning = overview.work.state === "running" && run.head.state === "running";
         if (!isRunning) return;
@@ -111,7 +103,7 @@ interface HeadProps {
 
 function Head({ session, id, overview, report, run, reload }: HeadProps) {
     const { agenda, work, progress } = overview;
-    const [tone, mark] = BADGES[work.state] ?? ["warn", "?"];
+    const { tone, shape } = lookOf(work.state);
     const now = useNow();
     const title = shown(agenda.title) || `Agenda ${id}`;
     const started = Number(progress.startedTime) || 0;
@@ -122,7 +114,7 @@ function Head({ session, id, overview, report, run, reload }: HeadProps) {
         <>
             <header class={`run-head t-${tone}`}>
                 <span class="badge" aria-hidden="true">
-                    {mark}
+                    {shape}
                 </span>
                 <div class="titles">
                     <PageTitle title={title} />
@@ -213,15 +205,6 @@ function Head({ session, id, overview, report, run, reload }: HeadProps) {
 function place({ ahead }: Overview): string {
     if (ahead === null) return "waits in the queue";
     return ahead === 0 ? "is given out next" : `${plural(ahead, "agenda is", "agendas are")} given out before it`;
-}
-
-function Fact({ name, children }: { name: string; children: preact.ComponentChildren }) {
-    return (
-        <div>
-            <dt>{name}</dt>
-            <dd>{children}</dd>
-        </div>
-    );
 }
 
 /** The agenda itself, when somebody wants to see it. */

@@ -4,7 +4,7 @@ import { useState } from "preact/hooks";
 import { call } from "./api";
 import { useData } from "./live";
 import type { Stored } from "./model";
-import { PageTitle, Show, Text, Time } from "./parts";
+import { PageTitle, Show, Table, Text, Time } from "./parts";
 
 interface Entry {
     time: number;
@@ -49,49 +49,33 @@ export function Audit() {
             <Show loaded={loaded}>
                 {({ items, next }) => (
                     <>
-                        {items.length ? (
-                            <div class="card scroll">
-                                <table class="plain runs">
-                                    <thead>
-                                        <tr>
-                                            <th scope="col">Time</th>
-                                            <th scope="col">Caller</th>
-                                            <th scope="col">Call</th>
-                                            <th scope="col">Path</th>
-                                            <th scope="col" class="num">
-                                                Status
-                                            </th>
-                                        </tr>
-                                    </thead>
-                                    <tbody>
-                                        {items.map((entry) => (
-                                            <tr key={entry.offset}>
-                                                <td>
-                                                    <Time at={entry.time} />
-                                                </td>
-                                                <td>
-                                                    <Text value={entry.token ?? "no token"} most={80} />{" "}
-                                                    <span class="soft">
-                                                        <Text value={entry.peer} most={60} />
-                                                    </span>
-                                                </td>
-                                                <td>
-                                                    <Text value={entry.call} most={40} />
-                                                </td>
-                                                <td class="path-cell">
-                                                    <code>
-                                                        <Text value={entry.path} />
-                                                    </code>
-                                                </td>
-                                                <td class={entry.status >= 400 ? "num bad" : "num"}>{entry.status}</td>
-                                            </tr>
-                                        ))}
-                                    </tbody>
-                                </table>
-                            </div>
-                        ) : (
-                            <p class="card empty">There are no such entries{next === null ? "" : " among the newest"}.</p>
-                        )}
+                        <Table
+                            heads={["Time", "Caller", "Call", "Path", ["Status", "num"]]}
+                            items={items}
+                            row={(entry) => (
+                                <tr key={entry.offset}>
+                                    <td>
+                                        <Time at={entry.time} />
+                                    </td>
+                                    <td>
+                                        <Text value={entry.token ?? "no token"} most={80} />{" "}
+                                        <span class="soft">
+                                            <Text value={entry.peer} most={60} />
+                                        </span>
+                                    </td>
+                                    <td>
+                                        <Text value={entry.call} most={40} />
+                                    </td>
+                                    <td class="path-cell">
+                                        <code>
+                                            <Text value={entry.path} />
+                                        </code>
+                                    </td>
+                                    <td class={entry.status >= 400 ? "num bad" : "num"}>{entry.status}</td>
+                                </tr>
+                            )}
+                            empty={`There are no such entries${next === null ? "" : " among the newest"}.`}
+                        />
                         <nav class="pager" aria-label="Pages of the log">
                             {before !== null ? (
                                 <button type="button" class="button" onClick={() => setBefore(null)}>
@@ -120,43 +104,28 @@ function Deliveries() {
                 <h2 id="deliveries-title">Messages to webhooks that have not arrived</h2>
             </div>
             <Show loaded={loaded}>
-                {({ items }) =>
-                    items.length ? (
-                        <div class="card scroll">
-                            <table class="plain runs">
-                                <thead>
-                                    <tr>
-                                        <th scope="col">Delivery</th>
-                                        <th scope="col">Webhook</th>
-                                        <th scope="col" class="num">
-                                            Attempts
-                                        </th>
-                                        <th scope="col">Last problem</th>
-                                    </tr>
-                                </thead>
-                                <tbody>
-                                    {items.map((one) => (
-                                        <tr key={one.id}>
-                                            <th scope="row">
-                                                <Text value={one.id} />
-                                                {one.processingState === "COMPLETE" ? <span class="chip">given up</span> : null}
-                                            </th>
-                                            <td>
-                                                <Text value={one.webhookId} />
-                                            </td>
-                                            <td class="num">{one.attempts}</td>
-                                            <td>
-                                                <Text value={one.lastProblem} />
-                                            </td>
-                                        </tr>
-                                    ))}
-                                </tbody>
-                            </table>
-                        </div>
-                    ) : (
-                        <p class="card empty">All have arrived.</p>
-                    )
-                }
+                {({ items }) => (
+                    <Table
+                        heads={["Delivery", "Webhook", ["Attempts", "num"], "Last problem"]}
+                        items={items}
+                        row={(one) => (
+                            <tr key={one.id}>
+                                <th scope="row">
+                                    <Text value={one.id} />
+                                    {one.processingState === "COMPLETE" ? <span class="chip">given up</span> : null}
+                                </th>
+                                <td>
+                                    <Text value={one.webhookId} />
+                                </td>
+                                <td class="num">{one.attempts}</td>
+                                <td>
+                                    <Text value={one.lastProblem} />
+                                </td>
+                            </tr>
+                        )}
+                        empty="All have arrived."
+                    />
+                )}
             </Show>
         </section>
     );

@@ -3,7 +3,7 @@
 import { call } from "./api";
 import { useData } from "./live";
 import type { Stored } from "./model";
-import { PageTitle, Show, Text } from "./parts";
+import { PageTitle, Show, Table, Text } from "./parts";
 import { address } from "./route";
 import { shownLines } from "./text";
 
@@ -53,54 +53,37 @@ function Kind({ path, title, columns }: { path: string; title: string; columns: 
                 <h2 id={`${path}-title`}>{title}</h2>
             </div>
             <Show loaded={loaded}>
-                {({ items }) =>
-                    items.length ? (
-                        <div class="card scroll">
-                            <table class="plain runs">
-                                <thead>
-                                    <tr>
-                                        <th scope="col">Id</th>
-                                        <th scope="col">Title</th>
-                                        {columns.map(([name]) => (
-                                            <th scope="col" key={name}>
-                                                {name}
-                                            </th>
-                                        ))}
-                                        <th scope="col">All fields</th>
-                                    </tr>
-                                </thead>
-                                <tbody>
-                                    {items.map((one) => (
-                                        <tr key={one.id}>
-                                            <th scope="row">
-                                                {path === "agenda-templates" ? (
-                                                    <a href={address("submit", "", { template: one.id })}>
-                                                        <Text value={one.id} />
-                                                    </a>
-                                                ) : (
-                                                    <Text value={one.id} />
-                                                )}
-                                            </th>
-                                            <td>
-                                                <Text value={one.title} />
-                                            </td>
-                                            {columns.map(([name, of]) => (
-                                                <td key={name}>
-                                                    <Text value={of(one)} />
-                                                </td>
-                                            ))}
-                                            <td>
-                                                <Json value={one} />
-                                            </td>
-                                        </tr>
-                                    ))}
-                                </tbody>
-                            </table>
-                        </div>
-                    ) : (
-                        <p class="card empty">There are none.</p>
-                    )
-                }
+                {({ items }) => (
+                    <Table
+                        heads={["Id", "Title", ...columns.map(([name]) => name), "All fields"]}
+                        items={items}
+                        row={(one) => (
+                            <tr key={one.id}>
+                                <th scope="row">
+                                    {path === "agenda-templates" ? (
+                                        <a href={address("submit", "", { template: one.id })}>
+                                            <Text value={one.id} />
+                                        </a>
+                                    ) : (
+                                        <Text value={one.id} />
+                                    )}
+                                </th>
+                                <td>
+                                    <Text value={one.title} />
+                                </td>
+                                {columns.map(([name, of]) => (
+                                    <td key={name}>
+                                        <Text value={of(one)} />
+                                    </td>
+                                ))}
+                                <td>
+                                    <Json value={one} />
+                                </td>
+                            </tr>
+                        )}
+                        empty="There are none."
+                    />
+                )}
             </Show>
         </section>
     );

@@ -4,21 +4,33 @@ import type { ComponentChildren } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { words } from "./api";
 import type { Loaded } from "./live";
-import type { RunState } from "./model";
+import type { RunRow, RunState } from "./model";
+import { address } from "./route";
 import { shown } from "./text";
 
-const MARKS: Record<RunState, [css: string, shape: string]> = {
-    parked: ["skipped", "‖"],
-    waiting: ["waiting", "○"],
-    running: ["running", "●"],
-    succeeded: ["succeeded", "✓"],
-    failed: ["failed", "✕"],
-    cancelled: ["cancelled", "⊘"],
+interface Look {
+    css: string;
+    shape: string;
+    /** Colour of a head. */
+    tone: string;
+}
+
+const LOOKS: Record<RunState, Look> = {
+    parked: { css: "skipped", shape: "‖", tone: "warn" },
+    waiting: { css: "waiting", shape: "○", tone: "warn" },
+    running: { css: "running", shape: "●", tone: "busy" },
+    succeeded: { css: "succeeded", shape: "✓", tone: "good" },
+    failed: { css: "failed", shape: "✕", tone: "bad" },
+    cancelled: { css: "cancelled", shape: "⊘", tone: "warn" },
 };
+
+export function lookOf(state: RunState): Look {
+    return LOOKS[state] ?? { css: "waiting", shape: "?", tone: "warn" };
+}
 
 /** The state of an agenda: colour is never its only sign. */
 export function RunMark({ state }: { state: RunState }) {
-    const [css, shape] = MARKS[state] ?? ["waiting", "?"];
+    const { css, shape } = lookOf(state);
     return (
         <span class={`state s-${css}`}>
             <span class="mark" aria-hidden="true">
@@ -91,6 +103,52 @@ export function Show<T>({ loaded, children }: { loaded: Loaded<T>; children: (da
             ) : null}
             {data !== null ? children(data) : error ? null : <p class="soft loading">Loading…</p>}
         </>
+    );
+}
+
+/** Title of a column, and the class of its head. */
+export type Head = string | [title: string, css: string];
+
+interface TableProps<T> {
+    heads: Head[];
+    items: T[];
+    row: (item: T) => ComponentChildren;
+    /** What there is instead of a table without rows. */
+    empty: ComponentChildren;
+}
+
+/** A table with a row for each item. */
+export function Table<T>({ heads, items, row, empty }: TableProps<T>) {
+    if (!items.length) return <p class="card empty">{empty}</p>;
+    return (
+        <div class="card scroll">
+            <table class="plain runs">
+                <thead>
+                    <tr>
+                        {heads.map((head) => {
+                            const [title, css] = typeof head === "string" ? [head] : head;
+                            return (
+                                <th scope="col" key={title} class={css}>
+                                    {title}
+                                </th>
+                            );
+                        })}
+                    </tr>
+                </thead>
+                <tbody>{items.map(row)}</tbody>
+            </table>
+        </div>
+    );
+}
+
+/** The title of an agenda, or its id. */
+export const agendaName = (row: RunRow) => shown(row.title) || row.agendaId;
+
+export function AgendaLink({ row }: { row: RunRow }) {
+    return (
+        <a href={address("agenda", row.agendaId)}>
+            <bdi>{agendaName(row)}</bdi>
+        </a>
     );
 }
 

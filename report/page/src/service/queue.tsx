@@ -4,10 +4,10 @@ import { count } from "../format";
 import { call } from "./api";
 import { useData, useNow } from "./live";
 import type { RunRow } from "./model";
-import { PageTitle, Show, Text, Time } from "./parts";
+import { AgendaLink, PageTitle, Show, Table, Text, Time } from "./parts";
 import { address, go } from "./route";
 import { Choice } from "./runs";
-import { relative, shown } from "./text";
+import { relative } from "./text";
 
 interface QueueData {
     queues: { insightId: string; waiting: number; leased: number }[];
@@ -68,98 +68,63 @@ export function Queue({ query }: { query: URLSearchParams }) {
 function Name({ row }: { row: RunRow }) {
     return (
         <th scope="row">
-            <a href={address("agenda", row.agendaId)}>
-                <bdi>{shown(row.title) || row.agendaId}</bdi>
-            </a>
+            <AgendaLink row={row} />
         </th>
     );
 }
 
 function Leases({ rows, now }: { rows: RunRow[]; now: number }) {
-    if (!rows.length) return <p class="card empty">Nothing runs.</p>;
     return (
-        <div class="card scroll">
-            <table class="plain runs">
-                <thead>
-                    <tr>
-                        <th scope="col">Agenda</th>
-                        <th scope="col">Puller</th>
-                        <th scope="col">Lease ends</th>
-                        <th scope="col" class="mid-only">
-                            Insight
-                        </th>
-                        <th scope="col" class="wide-only">
-                            Customer
-                        </th>
-                    </tr>
-                </thead>
-                <tbody>
-                    {rows.map((row) => (
-                        <tr key={row.agendaId}>
-                            <Name row={row} />
-                            <td>
-                                <Text value={row.lease?.puller} most={80} />
-                                {row.lease && !row.lease.isStarted ? <span class="soft"> · not started yet</span> : null}
-                            </td>
-                            <td>{row.lease ? relative(row.lease.until, now) : "–"}</td>
-                            <td class="mid-only">
-                                <Text value={row.insightId} most={80} />
-                            </td>
-                            <td class="wide-only">
-                                <Text value={row.customerId} most={80} />
-                            </td>
-                        </tr>
-                    ))}
-                </tbody>
-            </table>
-        </div>
+        <Table
+            heads={["Agenda", "Puller", "Lease ends", ["Insight", "mid-only"], ["Customer", "wide-only"]]}
+            items={rows}
+            row={(row) => (
+                <tr key={row.agendaId}>
+                    <Name row={row} />
+                    <td>
+                        <Text value={row.lease?.puller} most={80} />
+                        {row.lease && !row.lease.isStarted ? <span class="soft"> · not started yet</span> : null}
+                    </td>
+                    <td>{row.lease ? relative(row.lease.until, now) : "–"}</td>
+                    <td class="mid-only">
+                        <Text value={row.insightId} most={80} />
+                    </td>
+                    <td class="wide-only">
+                        <Text value={row.customerId} most={80} />
+                    </td>
+                </tr>
+            )}
+            empty="Nothing runs."
+        />
     );
 }
 
 function Waiting({ rows, now }: { rows: RunRow[]; now: number }) {
-    if (!rows.length) return <p class="card empty">Nothing waits.</p>;
     return (
         <>
-            <div class="card scroll">
-                <table class="plain runs">
-                    <thead>
-                        <tr>
-                            <th scope="col">Agenda</th>
-                            <th scope="col">Insight</th>
-                            <th scope="col" class="mid-only">
-                                Customer
-                            </th>
-                            <th scope="col" class="num">
-                                Priority
-                            </th>
-                            <th scope="col">Queued</th>
-                            <th scope="col" class="wide-only num">
-                                Attempts
-                            </th>
-                        </tr>
-                    </thead>
-                    <tbody>
-                        {rows.map((row) => (
-                            <tr key={row.agendaId}>
-                                <Name row={row} />
-                                <td>
-                                    <Text value={row.insightId} most={80} />
-                                </td>
-                                <td class="mid-only">
-                                    <Text value={row.customerId} most={80} />
-                                </td>
-                                <td class="num">{row.priority}</td>
-                                <td>
-                                    {relative(row.queuedTime, now)} <span class="soft mid-only">(<Time at={row.queuedTime} />)</span>
-                                </td>
-                                <td class="wide-only num">
-                                    {row.attempts}/{row.maximumAttempts}
-                                </td>
-                            </tr>
-                        ))}
-                    </tbody>
-                </table>
-            </div>
+            <Table
+                heads={["Agenda", "Insight", ["Customer", "mid-only"], ["Priority", "num"], "Queued", ["Attempts", "wide-only num"]]}
+                items={rows}
+                row={(row) => (
+                    <tr key={row.agendaId}>
+                        <Name row={row} />
+                        <td>
+                            <Text value={row.insightId} most={80} />
+                        </td>
+                        <td class="mid-only">
+                            <Text value={row.customerId} most={80} />
+                        </td>
+                        <td class="num">{row.priority}</td>
+                        <td>
+                            {relative(row.queuedTime, now)} <span class="soft mid-only">(<Time at={row.queuedTime} />)</span>
+                        </td>
+                        <td class="wide-only num">
+                            {row.attempts}/{row.maximumAttempts}
+                        </td>
+                    </tr>
+                )}
+                empty="Nothing waits."
+            />
             {rows.length >= MOST ? <p class="soft">The first {MOST} are shown.</p> : null}
         </>
     );

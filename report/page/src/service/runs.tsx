@@ -5,7 +5,7 @@ import { duration } from "../format";
 import { call } from "./api";
 import { useData, useNow } from "./live";
 import { RUN_STATES, type RunRow, type Stored } from "./model";
-import { PageTitle, Percent, RunMark, Show, Text, Time } from "./parts";
+import { AgendaLink, agendaName, PageTitle, Percent, RunMark, Show, Table, Text, Time } from "./parts";
 import { address, go } from "./route";
 import { shown } from "./text";
 
@@ -37,44 +37,26 @@ export function Runs({ query }: { query: URLSearchParams }) {
             <Show loaded={loaded}>
                 {({ items, next }) => (
                     <>
-                        {items.length ? (
-                            <div class="card scroll">
-                                <table class="plain runs">
-                                    <thead>
-                                        <tr>
-                                            <th scope="col">State</th>
-                                            <th scope="col">Agenda</th>
-                                            <th scope="col" class="wide-only">
-                                                Customer
-                                            </th>
-                                            <th scope="col" class="wide-only">
-                                                Insight
-                                            </th>
-                                            <th scope="col">Progress</th>
-                                            <th scope="col" class="mid-only">
-                                                Submitted
-                                            </th>
-                                            <th scope="col" class="mid-only num">
-                                                Time
-                                            </th>
-                                            <th scope="col" class="wide-only num">
-                                                Attempts
-                                            </th>
-                                        </tr>
-                                    </thead>
-                                    <tbody>
-                                        {items.map((row) => (
-                                            <Row key={row.agendaId} row={row} now={now} />
-                                        ))}
-                                    </tbody>
-                                </table>
-                            </div>
-                        ) : (
-                            <p class="card empty">
-                                {isFiltered ? "No agenda matches." : filter.before ? "There are no older agendas." : "There are no agendas yet. "}
-                                {!isFiltered && !filter.before ? <a href="#/submit">Submit one</a> : null}
-                            </p>
-                        )}
+                        <Table
+                            heads={[
+                                "State",
+                                "Agenda",
+                                ["Customer", "wide-only"],
+                                ["Insight", "wide-only"],
+                                "Progress",
+                                ["Submitted", "mid-only"],
+                                ["Time", "mid-only num"],
+                                ["Attempts", "wide-only num"],
+                            ]}
+                            items={items}
+                            row={(row) => <Row key={row.agendaId} row={row} now={now} />}
+                            empty={
+                                <>
+                                    {isFiltered ? "No agenda matches." : filter.before ? "There are no older agendas." : "There are no agendas yet. "}
+                                    {!isFiltered && !filter.before ? <a href="#/submit">Submit one</a> : null}
+                                </>
+                            }
+                        />
                         <nav class="pager" aria-label="Pages of the list">
                             {filter.before ? (
                                 <button type="button" class="button" onClick={() => set({})}>
@@ -97,16 +79,13 @@ export function Runs({ query }: { query: URLSearchParams }) {
 function Row({ row, now }: { row: RunRow; now: number }) {
     const end = row.completedTime ?? (row.state === "running" ? now : undefined);
     const took = row.startedTime && end ? Math.max(0, end - row.startedTime) : null;
-    const name = shown(row.title) || row.agendaId;
     return (
         <tr>
             <td>
                 <RunMark state={row.state} />
             </td>
             <th scope="row">
-                <a href={address("agenda", row.agendaId)}>
-                    <bdi>{name}</bdi>
-                </a>
+                <AgendaLink row={row} />
                 {row.state === "running" && row.processingStateMessage ? (
                     <span class="soft sub cut">
                         <Text value={row.processingStateMessage} most={120} />
@@ -120,7 +99,7 @@ function Row({ row, now }: { row: RunRow; now: number }) {
                 <Text value={row.insightId} most={80} />
             </td>
             <td>
-                <Percent value={row.percentComplete ?? 0} label={`Progress of ${name}`} />
+                <Percent value={row.percentComplete ?? 0} label={`Progress of ${agendaName(row)}`} />
             </td>
             <td class="mid-only">
                 <Time at={row.addedTime} />

@@ -3,7 +3,7 @@
 import { call } from "./api";
 import { useData, useNow } from "./live";
 import type { Stored } from "./model";
-import { PageTitle, Show, Text, Time } from "./parts";
+import { PageTitle, Show, Table, Text, Time } from "./parts";
 import { address } from "./route";
 import { relative, shown } from "./text";
 
@@ -25,34 +25,18 @@ export function Schedules() {
         <>
             <PageTitle title="Schedules" />
             <Show loaded={loaded}>
-                {({ items }) =>
-                    items.length ? (
-                        <div class="card scroll">
-                            <table class="plain runs">
-                                <thead>
-                                    <tr>
-                                        <th scope="col">Schedule</th>
-                                        <th scope="col">Times</th>
-                                        <th scope="col">Template</th>
-                                        <th scope="col">Next time</th>
-                                        <th scope="col" class="mid-only">
-                                            Last time
-                                        </th>
-                                    </tr>
-                                </thead>
-                                <tbody>
-                                    {items.map((one) => (
-                                        <Row key={one.id} schedule={one} now={now} />
-                                    ))}
-                                </tbody>
-                            </table>
-                        </div>
-                    ) : (
-                        <p class="card empty">
-                            There are no schedules. <code>POST /v1/schedules</code> makes one.
-                        </p>
-                    )
-                }
+                {({ items }) => (
+                    <Table
+                        heads={["Schedule", "Times", "Template", "Next time", ["Last time", "mid-only"]]}
+                        items={items}
+                        row={(one) => <Row key={one.id} schedule={one} now={now} />}
+                        empty={
+                            <>
+                                There are no schedules. <code>POST /v1/schedules</code> makes one.
+                            </>
+                        }
+                    />
+                )}
             </Show>
         </>
     );
