@@ -101,9 +101,9 @@ impl Service<'_> {
         let is_paused = schedule.0.get("isPaused").and_then(Value::as_bool).unwrap_or_default();
         let next = if is_paused { None } else { next_time(schedule, self.calendar, self.now)? };
         schedule.set("nextTime", next);
-        let may_go_on =
+        let may_continue =
             !is_paused && !queued(schedule).is_empty() && self.running_agenda(schedule)?.is_none();
-        let timer = if may_go_on { Some(self.now) } else { next };
+        let timer = if may_continue { Some(self.now) } else { next };
         self.ledger.set_timer(Kind::Schedule, schedule.id(), timer)?;
         self.effects.has_timer = true;
         Ok(())
@@ -194,8 +194,8 @@ impl Service<'_> {
         Ok(is_running.then(|| last.to_owned()))
     }
 
-    /// An agenda has its outcome: its schedule may go on with a time that waits.
-    pub(super) fn schedule_goes_on(&mut self, agenda: &str) -> Result<(), ServiceError> {
+    /// An agenda has its outcome: its schedule may continue with a time that waits.
+    pub(super) fn continue_schedule(&mut self, agenda: &str) -> Result<(), ServiceError> {
         let Some(agenda) = self.ledger.object(Kind::Agenda, agenda)? else { return Ok(()) };
         let Some(schedule) = agenda.text(SCHEDULE) else { return Ok(()) };
         let Some(mut schedule) = self.ledger.object(Kind::Schedule, schedule)? else { return Ok(()) };

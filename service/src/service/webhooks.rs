@@ -51,10 +51,10 @@ fn wait_after(attempt: i64) -> Millis {
 }
 
 impl Service<'_> {
-    /// An agenda has its outcome: its schedule goes on, and each webhook gets a delivery.
+    /// An agenda has its outcome: its schedule continues, and each webhook gets a delivery.
     pub(super) fn announce_end(&mut self, progress: Object) -> Result<(), ServiceError> {
         if let Some(agenda) = progress.text("agendaId") {
-            self.schedule_goes_on(agenda)?;
+            self.continue_schedule(agenda)?;
         }
         for webhook in self.ledger.find(Kind::Webhook, &Query::default())? {
             let customer = webhook.text("customerId");
