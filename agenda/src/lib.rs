@@ -43,7 +43,8 @@ pub mod schema;
 
 pub use document::{
     Agenda, AgendaFile, AgendaFiles, DependsOn, DependsOnGroup, Finally, ForEach, Generator, GivenInput,
-    GivenValue, Identity, InputSpec, InputSpecs, InputType, ItemFailures, Operation, RareParams,
+    GivenValue, Identity, InputSpec, InputSpecs, InputType, ItemFailures, OPERATIONS, Operation,
+    OperationList, RareParams,
 };
 pub use event::{
     CancelReason, Ending, EventRecord, PriorOutcome, PriorOutcomes, RunEvent, RunOptions, RunOutcome,
@@ -71,6 +72,6 @@ pub use reference::{Fallback, Piece, Token, pieces};
 pub use resource_totals::ResourceTotals;
 pub use reuse::{NamedFile, ParentRun};
 pub use schedule::{
-    Action, Explanation, Hold, Input, OpState, ResourceWait, Scheduler, Shortage, Step, Tally, Verdict,
-    resource_waits,
+    Action, Commit, Explanation, Hold, Input, OpState, ResourceWait, Scheduler, Shortage, Step, Tally,
+    Verdict, resource_waits,
 };

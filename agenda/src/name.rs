@@ -1,5 +1,6 @@
 //! Names of operations: grammar, collisions, and safe file names.
 
+use std::borrow::Cow;
 use std::fmt;
 use unicode_normalization::UnicodeNormalization;
 
@@ -88,8 +89,9 @@ impl OperationName {
     }
 
     /// Two names with the same key collide: they differ only in letter case or Unicode form.
-    pub fn collision_key(text: &str) -> String {
-        text.nfkc().collect::<String>().to_lowercase()
+    pub fn collision_key(text: &str) -> Cow<'_, str> {
+        let is_key = text.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase());
+        if is_key { text.into() } else { text.nfkc().collect::<String>().to_lowercase().into() }
     }
 
     /// A unique file name for the operation. Lower-case ASCII letters, digits, `.`, `_` and `-` are unchanged; any other

@@ -170,7 +170,7 @@ fn reusable(
     if is_program && named_files.is_empty() && plan.on.capabilities().uses_host_programs {
         return Err("the files of its program are not recorded");
     }
-    let files = seen.files.clone().map(Box::new);
+    let files = seen.files.clone();
     Ok(ReusableResult { run, identity: OperationIdentity::of(plan, op, &payload), named_files, files, value })
 }
 

@@ -3,7 +3,6 @@
 use crate::text_file::read_text;
 use pop_agenda::{AgendaFile, AgendaFiles};
 use pop_document::{Fault, Site, Source};
-use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -51,26 +50,24 @@ pub(crate) fn read_files(
     files
 }
 
-/// The documents of these files for a plan. A file that is named and not among them has a fault already.
+/// Adds the named files that could not be read; they have faults already.
+pub(crate) fn add_unread(files: &mut AgendaFiles, named: Vec<String>, sources: &BTreeMap<String, Source>) {
+    for name in named.iter().filter(|name| !sources.contains_key(*name)) {
+        files.add(name, None);
+    }
+}
+
+/// Adds the documents of these files, and the files that they name and that could not be read.
 pub(crate) fn parse_files(
-    agenda: &Source,
-    root: &Value,
+    files: &mut AgendaFiles,
     sources: &BTreeMap<String, Source>,
     faults: &mut Vec<Fault>,
-) -> AgendaFiles {
-    let mut files = AgendaFiles::of(agenda.name());
-    let add_missing = |files: &mut AgendaFiles, name: &str, root: &Value| {
-        for (name, _) in AgendaFiles::named(name, root) {
-            if !sources.contains_key(&name) {
-                files.add(&name, None);
-            }
-        }
-    };
-    add_missing(&mut files, agenda.name(), root);
+) {
     for (name, source) in sources {
         match source.read() {
             Ok(root) => {
-                add_missing(&mut files, name, &root);
+                let named = AgendaFiles::named(name, &root).into_iter().map(|(name, _)| name);
+                add_unread(files, named.collect(), sources);
                 let spellings = source.spellings(&root);
                 files.add(name, Some(AgendaFile { root, spellings }));
             }
@@ -80,7 +77,6 @@ pub(crate) fn parse_files(
             }
         }
     }
-    files
 }
 
 /// Whether a text has a key `agenda`. Other texts are not read twice.

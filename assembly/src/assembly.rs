@@ -12,7 +12,7 @@ use crate::source_files::find_source_files;
 use crate::surroundings::Surroundings;
 use crate::text_faults::TextFaults;
 use pop_agenda::{ParentRun, Plan, PriorOutcomes, RunOptions};
-use pop_document::Fault;
+use pop_document::{Fault, Source};
 use pop_executor::{FolderError, Inputs, Lock, RerunOf, RunFolder, Settings, Sync, TraceSettings};
 use pop_field_retriever::LaunchDataWrapper;
 use std::io::ErrorKind;
@@ -112,6 +112,11 @@ impl Assembly {
 
     /// The frozen inputs of a run of this plan.
     pub fn freeze(&self, cid: String, mark: Option<String>) -> Inputs {
+        self.freeze_with(self.request.texts.agenda.text().to_owned(), cid, mark)
+    }
+
+    /// The frozen inputs with this text of the agenda.
+    fn freeze_with(&self, agenda: String, cid: String, mark: Option<String>) -> Inputs {
         let texts = &self.request.texts;
         let frozen = texts.descriptors.as_ref().and_then(DescriptorFolder::freeze);
         let (conf_d, descriptors) = frozen.unzip();
@@ -131,7 +136,7 @@ impl Assembly {
                 conf_d,
                 trace: None,
             },
-            agenda: texts.agenda.text().as_bytes().to_vec(),
+            agenda: agenda.into_bytes(),
             files: texts.files.iter().map(|(name, file)| (name.clone(), file.text().to_owned())).collect(),
             registry: texts.registry.as_ref().map(|registry| registry.text().as_bytes().to_vec()),
             descriptors: descriptors.unwrap_or_default(),
@@ -141,14 +146,17 @@ impl Assembly {
     }
 
     /// Creates the folder of a new run, freezes the inputs in it and begins its journal.
-    pub fn begin(self, start: RunStart<'_>) -> Result<PreparedRun, AssemblyError> {
+    pub fn begin(mut self, start: RunStart<'_>) -> Result<PreparedRun, AssemblyError> {
         let RunStart { runs, id, cid, options, sync, mut adopted, parent, trace } = start;
         // other runs record no totals
         let totals = self.request.totals.as_ref().filter(|_| self.plan.may_need_resources());
         let resources = totals.map(|totals| totals.amounts.clone());
         let options =
             RunOptions { resources: resources.unwrap_or_else(|| options.resources.clone()), ..options };
-        let mut inputs = self.freeze(cid, id.map(new_mark));
+        // a large text is moved, not copied
+        let name = self.request.texts.agenda.name().to_owned();
+        let agenda = std::mem::replace(&mut self.request.texts.agenda, Source::empty(&name));
+        let mut inputs = self.freeze_with(agenda.into_text(), cid, id.map(new_mark));
         inputs.settings.trace = trace;
         if let Some(ParentSnapshot { parent, records }) = parent {
             let digest = blake3::hash(&records).to_hex().to_string();
@@ -160,7 +168,7 @@ impl Assembly {
             Some(id) => RunFolder::create_or_replace(runs, id, &inputs)?,
             None => new_folder(runs, &inputs)?,
         };
-        PreparedRun::begin(&folder, lock, &inputs, self.plan, options, adopted, sync)
+        PreparedRun::begin(&folder, lock, inputs, self.plan, options, adopted, sync)
     }
 }
 

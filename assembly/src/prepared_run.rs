@@ -40,7 +40,7 @@ impl PreparedRun {
     pub(crate) fn begin(
         folder: &RunFolder,
         lock: Lock,
-        inputs: &Inputs,
+        inputs: Inputs,
         plan: Plan,
         options: RunOptions,
         adopted: PriorOutcomes,
@@ -48,6 +48,8 @@ impl PreparedRun {
     ) -> Result<Self, AssemblyError> {
         let identity = identity(folder, &inputs.settings)?;
         let journal = FileJournal::begin(folder, &inputs.digest()?, sync)?;
+        // before the tables of a large plan take memory
+        drop(inputs);
         let history = History::new(plan.len());
         let scheduler = Scheduler::new(plan, options);
         Ok(Self {

@@ -1,7 +1,7 @@
 //! Turns agenda, registry and descriptors into a plan. All plans are made here: for new, replayed, resumed and shown
 //! runs.
 
-use crate::agenda_files::parse_files;
+use crate::agenda_files::{add_unread, parse_files};
 use crate::descriptions::{DescriptionSource, Descriptions};
 use crate::error::AssemblyError;
 use crate::run_identity::launcher;
@@ -9,10 +9,10 @@ use crate::run_texts::RunTexts;
 use crate::surroundings::Surroundings;
 use crate::text_faults::{TextFaults, is_of_whole_text};
 use pop_agenda::{
-    Agenda, GivenInput, GivenValue, InputSpecs, Plan, ResourceTotals, check_policy_arguments,
-    override_policies, take_argument_faults,
+    Agenda, AgendaFiles, GivenInput, GivenValue, InputSpecs, OPERATIONS, Plan, ResourceTotals,
+    check_policy_arguments, override_policies, take_argument_faults,
 };
-use pop_document::{Pointer, secret_literals};
+use pop_document::{Pointer, SecretSearch};
 use pop_executor::{Inputs, ReplayOf, Settings};
 use pop_field_retriever::LaunchType;
 use pop_registry::Descriptor;
@@ -118,18 +118,29 @@ impl RunRequest {
         if faults.agenda.iter().any(is_of_whole_text) {
             return None;
         }
-        let root = match self.texts.agenda.read() {
-            Ok(root) => root,
+        let texts = &self.texts;
+        let secrets = SecretSearch::of(texts.agenda.text(), SECRET_HINT);
+        let mut files = AgendaFiles::of(texts.agenda.name());
+        let mut operations = Agenda::operation_list();
+        let mut warnings = Vec::new();
+        let read = texts.agenda.read_elements(OPERATIONS, &mut |operation| {
+            secrets.look(&operation, || operations.next().pointer(), &mut warnings);
+            let named = files.named_by(&operation);
+            add_unread(&mut files, named, &texts.files);
+            operations.push(operation);
+        });
+        let (root, spellings) = match read {
+            Ok(read) => read,
             Err(found) => {
                 faults.agenda.extend(found);
                 return None;
             }
         };
-        secret_literals(self.texts.agenda.text(), &root, SECRET_HINT, &mut faults.agenda);
-        let spellings = self.texts.agenda.spellings(&root);
-        let files = parse_files(&self.texts.agenda, &root, &self.texts.files, &mut faults.agenda);
-        let mut agenda =
-            Agenda::parse(override_policies(root, &self.params), &mut faults.agenda)?.spelled(spellings);
+        faults.agenda.extend(warnings);
+        secrets.look(&root, Pointer::root, &mut faults.agenda);
+        parse_files(&mut files, &texts.files, &mut faults.agenda);
+        let root = override_policies(root, &self.params);
+        let mut agenda = Agenda::with_operations(&root, operations, &mut faults.agenda)?.spelled(spellings);
         agenda = agenda.with_files(files);
         let given: Vec<GivenInput> =
             variable_inputs(&agenda.inputs, surroundings).chain(self.inputs.iter().cloned()).collect();

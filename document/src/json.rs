@@ -6,21 +6,29 @@ use crate::spelling::{Spelling, may_differ};
 use crate::{Fault, Pointer, Site};
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::fmt;
 use std::ops::Range;
 
 /// Parses JSON. A syntax error is one fault; each duplicate key is a fault.
 pub(crate) fn read(text: &str) -> Result<Value, Vec<Fault>> {
-    let duplicates = Cell::new(false);
-    let mut reader = serde_json::Deserializer::from_str(text);
-    let value = ValueSeed { duplicates: &duplicates }
-        .deserialize(&mut reader)
-        .and_then(|value| reader.end().map(|()| value))
+    read_with(text, &ValueReader::default())
+}
+
+/// Parses JSON, and gives each element of the list `key` of the root to `each` instead of storing it.
+pub(crate) fn read_elements(text: &str, key: &str, each: &mut dyn FnMut(Value)) -> Result<Value, Vec<Fault>> {
+    read_with(text, &ValueReader { list: Some((key, RefCell::new(each))), ..ValueReader::default() })
+}
+
+fn read_with(text: &str, reader: &ValueReader<'_>) -> Result<Value, Vec<Fault>> {
+    let mut json = serde_json::Deserializer::from_str(text);
+    let value = ValueSeed { reader, place: SeedPlace::Root }
+        .deserialize(&mut json)
+        .and_then(|value| json.end().map(|()| value))
         .map_err(|error| vec![syntax_fault(text, &error)])?;
     match long_integer(text) {
-        _ if duplicates.get() => Err(duplicate_faults(text)),
+        _ if reader.has_duplicates.get() => Err(duplicate_faults(text)),
         Some(at) => Err(vec![long_integer_fault(&text[at.clone()], at)]),
         None => Ok(value),
     }
@@ -108,19 +116,56 @@ fn offset_of(text: &str, line: usize, column: usize) -> usize {
     text.floor_char_boundary((start + column).saturating_sub(1).min(text.len()))
 }
 
-/// Builds a value, and records whether a map has a duplicate key.
-struct ValueSeed<'d> {
-    duplicates: &'d Cell<bool>,
+/// Receives the elements of a list.
+type ElementCallback<'r> = RefCell<&'r mut dyn FnMut(Value)>;
+
+/// What the values of one text have in common.
+#[derive(Default)]
+struct ValueReader<'r> {
+    /// Whether a map has a duplicate key.
+    has_duplicates: Cell<bool>,
+    /// A list of the root by its key, and what receives its elements.
+    list: Option<(&'r str, ElementCallback<'r>)>,
 }
 
-impl<'de> DeserializeSeed<'de> for ValueSeed<'_> {
+/// Where a value is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum SeedPlace {
+    Root,
+    /// The list whose elements are not stored.
+    List,
+    Inside,
+}
+
+/// Builds a value.
+struct ValueSeed<'s, 'r> {
+    reader: &'s ValueReader<'r>,
+    place: SeedPlace,
+}
+
+impl ValueSeed<'_, '_> {
+    fn inside(&self) -> Self {
+        Self { reader: self.reader, place: SeedPlace::Inside }
+    }
+
+    /// The seed for a member of a map.
+    fn member(&self, key: &str) -> Self {
+        let is_list = self.reader.list.as_ref().is_some_and(|(list, _)| *list == key);
+        if is_list && self.place == SeedPlace::Root {
+            return Self { reader: self.reader, place: SeedPlace::List };
+        }
+        self.inside()
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for ValueSeed<'_, '_> {
     type Value = Value;
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
         deserializer.deserialize_any(self)
     }
 }
 
-impl<'de> Visitor<'de> for ValueSeed<'_> {
+impl<'de> Visitor<'de> for ValueSeed<'_, '_> {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -149,17 +194,21 @@ impl<'de> Visitor<'de> for ValueSeed<'_> {
     }
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
         let mut list = Vec::new();
-        while let Some(item) = items.next_element_seed(ValueSeed { duplicates: self.duplicates })? {
-            list.push(item);
+        let each = self.reader.list.as_ref().filter(|_| self.place == SeedPlace::List);
+        while let Some(item) = items.next_element_seed(self.inside())? {
+            match each {
+                Some((_, each)) => (each.borrow_mut())(item),
+                None => list.push(item),
+            }
         }
         Ok(Value::Array(list))
     }
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
         let mut map = Map::new();
         while let Some(key) = members.next_key::<String>()? {
-            let value = members.next_value_seed(ValueSeed { duplicates: self.duplicates })?;
+            let value = members.next_value_seed(self.member(&key))?;
             if map.insert(key, value).is_some() {
-                self.duplicates.set(true);
+                self.reader.has_duplicates.set(true);
             }
         }
         Ok(Value::Object(map))

@@ -2,10 +2,37 @@
 
 use serde_json::Value;
 use std::fmt;
+use std::sync::Arc;
 
 /// The path of a value in a document, as RFC 6901 writes it: empty for the root, `/operations/0/name`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Pointer(String);
+
+/// Bytes that two or three more steps often need.
+const LIKELY_STEPS: usize = 24;
+
+/// Writes a step of a pointer.
+struct Escaped<'p>(&'p mut String);
+
+impl fmt::Write for Escaped<'_> {
+    fn write_str(&mut self, part: &str) -> fmt::Result {
+        push_escaped(self.0, part);
+        Ok(())
+    }
+}
+
+fn push_escaped(path: &mut String, step: &str) {
+    if !step.contains(['~', '/']) {
+        return path.push_str(step);
+    }
+    for c in step.chars() {
+        match c {
+            '~' => path.push_str("~0"),
+            '/' => path.push_str("~1"),
+            c => path.push(c),
+        }
+    }
+}
 
 impl Pointer {
     /// The root of a document.
@@ -16,21 +43,18 @@ impl Pointer {
     /// The pointer to member or element `step` of this pointer's value.
     #[must_use]
     pub fn join(&self, step: impl fmt::Display) -> Self {
-        let mut path = self.clone();
-        path.push(&step.to_string());
+        let mut path = Self(String::with_capacity(self.0.len() + LIKELY_STEPS));
+        path.0.push_str(&self.0);
+        path.0.push('/');
+        // writing to a string does not fail
+        let _ = fmt::write(&mut Escaped(&mut path.0), format_args!("{step}"));
         path
     }
 
     /// Appends a step in place.
     pub fn push(&mut self, step: &str) {
         self.0.push('/');
-        for c in step.chars() {
-            match c {
-                '~' => self.0.push_str("~0"),
-                '/' => self.0.push_str("~1"),
-                c => self.0.push(c),
-            }
-        }
+        push_escaped(&mut self.0, step);
     }
 
     /// Cuts the pointer back to an earlier [`Pointer::len`].
@@ -56,6 +80,32 @@ impl Pointer {
     /// The value at this pointer inside `root`.
     pub fn find<'v>(&self, root: &'v Value) -> Option<&'v Value> {
         root.pointer(&self.0)
+    }
+}
+
+/// The pointer to an element of a list. All elements of a list share the pointer to the list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ElementPointer {
+    list: Arc<Pointer>,
+    index: u32,
+}
+
+impl ElementPointer {
+    /// The pointer to the element with this index.
+    pub fn new(list: Arc<Pointer>, index: u32) -> Self {
+        Self { list, index }
+    }
+
+    /// The pointer to the element.
+    pub fn pointer(&self) -> Pointer {
+        self.list.join(self.index)
+    }
+
+    /// The pointer to a member of the element.
+    pub fn join(&self, step: &str) -> Pointer {
+        let mut path = self.pointer();
+        path.push(step);
+        path
     }
 }
 

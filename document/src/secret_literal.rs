@@ -47,8 +47,27 @@ static PREFIXES: LazyLock<Option<Searcher>> = LazyLock::new(|| {
 
 /// Warns of each text in a document that looks like a secret; `text` is the unparsed document.
 pub fn secret_literals(text: &str, root: &Value, hint: &str, faults: &mut Vec<Fault>) {
-    if may_hold_secret(text) {
-        look(root, &PathStep { name: None, index: 0, above: None }, hint, faults);
+    SecretSearch::of(text, hint).look(root, Pointer::root, faults);
+}
+
+/// A search for texts that look like secrets, in a document that is read in parts.
+#[derive(Debug, Clone, Copy)]
+pub struct SecretSearch<'h> {
+    may_find: bool,
+    hint: &'h str,
+}
+
+impl<'h> SecretSearch<'h> {
+    /// The search in a document, of which `text` is the unparsed text. Each warning has the hint.
+    pub fn of(text: &str, hint: &'h str) -> Self {
+        Self { may_find: may_hold_secret(text), hint }
+    }
+
+    /// Warns of each secret in the value with the pointer `at`.
+    pub fn look(&self, value: &Value, at: impl FnOnce() -> Pointer, faults: &mut Vec<Fault>) {
+        if self.may_find {
+            look(value, &PathStep { name: None, index: 0, above: Err(&at()) }, self.hint, faults);
+        }
     }
 }
 
@@ -89,19 +108,20 @@ fn may_be_password(text: &str, at: usize) -> bool {
     before[start.unwrap_or_default()..].contains(':')
 }
 
-/// The path from the root to a value, turned into a pointer only for a fault.
+/// The path to a value, turned into a pointer only for a fault.
 struct PathStep<'s> {
     name: Option<&'s str>,
     index: usize,
-    above: Option<&'s Self>,
+    /// The step above, or the pointer where the search began.
+    above: Result<&'s Self, &'s Pointer>,
 }
 
 impl PathStep<'_> {
     fn pointer(&self) -> Pointer {
         match (self.above, self.name) {
-            (None, _) => Pointer::root(),
-            (Some(above), Some(name)) => above.pointer().join(name),
-            (Some(above), None) => above.pointer().join(self.index),
+            (Err(start), _) => start.clone(),
+            (Ok(above), Some(name)) => above.pointer().join(name),
+            (Ok(above), None) => above.pointer().join(self.index),
         }
     }
 }
@@ -119,12 +139,12 @@ fn look(value: &Value, at: &PathStep<'_>, hint: &str, faults: &mut Vec<Fault>) {
         }
         Value::Array(items) => {
             for (index, item) in items.iter().enumerate() {
-                look(item, &PathStep { name: None, index, above: Some(at) }, hint, faults);
+                look(item, &PathStep { name: None, index, above: Ok(at) }, hint, faults);
             }
         }
         Value::Object(members) => {
             for (name, member) in members {
-                look(member, &PathStep { name: Some(name), index: 0, above: Some(at) }, hint, faults);
+                look(member, &PathStep { name: Some(name), index: 0, above: Ok(at) }, hint, faults);
             }
         }
         _ => {}

@@ -83,6 +83,28 @@ impl Source {
         }
     }
 
+    /// Parses the text like [`read`](Self::read), but gives each element of the list `key` of the root to `each`, and leaves
+    /// the list empty. So a long list of a JSON text is never in memory as a whole. Also returns the
+    /// [spellings](Self::spellings).
+    ///
+    /// If the text has faults, `each` may have received some elements.
+    pub fn read_elements(
+        &self,
+        key: &str,
+        each: &mut dyn FnMut(Value),
+    ) -> Result<(Value, Vec<Spelling>), Vec<Fault>> {
+        if self.format == Format::Json {
+            let root = json::read_elements(&self.text, key, each)?;
+            return Ok((root, json::spellings(&self.text)));
+        }
+        let mut root = self.read()?;
+        let spellings = self.spellings(&root);
+        if let Some(Value::Array(list)) = root.get_mut(key) {
+            std::mem::take(list).into_iter().for_each(each);
+        }
+        Ok((root, spellings))
+    }
+
     /// The numbers and booleans that print differently from how they are written; `value` is the parsed text.
     pub fn spellings(&self, value: &Value) -> Vec<Spelling> {
         match self.format {
@@ -237,6 +259,7 @@ fn format_of(name: &str, text: &str) -> Format {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     fn placed(name: &str, text: &str, fault: &Fault) -> (usize, usize, String) {
         let source = Source::new(name, text.as_bytes()).unwrap();
@@ -281,6 +304,31 @@ mod tests {
         ] {
             let (_, _, found) = placed("a.yaml", text, &Fault::new("c", part.clone(), ""));
             assert_eq!(found, if text.ends_with("*b\n") { "*b" } else { "@<b.out>" }, "{text}");
+        }
+    }
+
+    #[test]
+    fn elements_of_a_list_are_handed_over_and_the_rest_is_read() {
+        for (name, text) in [
+            ("a.json", "{\"x\": {\"list\": [7]}, \"list\": [1, {\"list\": [2]}], \"n\": 1.50}"),
+            ("a.yaml", "x: {list: [7]}\nlist:\n- 1\n- list: [2]\nn: 1.50\n"),
+        ] {
+            let source = Source::new(name, text.as_bytes()).unwrap();
+            let mut elements = Vec::new();
+            let read = source.read_elements("list", &mut |element| elements.push(element));
+            let (root, spellings) = read.unwrap();
+            assert_eq!(root, json!({"x": {"list": [7]}, "list": [], "n": 1.5}));
+            assert_eq!(elements, [json!(1), json!({"list": [2]})]);
+            assert_eq!(spellings, source.spellings(&source.read().unwrap()));
+        }
+    }
+
+    #[test]
+    fn a_member_that_is_no_list_is_read_as_it_is() {
+        for text in ["{\"list\": {\"list\": [1]}}", "{\"list\": null}", "[{\"list\": [1]}]", "7"] {
+            let source = Source::new("a.json", text.as_bytes()).unwrap();
+            let read = source.read_elements("list", &mut |element| panic!("{element}"));
+            assert_eq!(read.unwrap().0, source.read().unwrap());
         }
     }
 

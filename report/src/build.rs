@@ -172,7 +172,7 @@ fn operation<'r>(
             .filter(|replayed| replayed.is_given)
             .map(|replayed| replayed.run.as_ref()),
         progress: seen.progress.as_deref().filter(|_| seen.settled.is_none()),
-        files: seen.files.as_ref(),
+        files: seen.files.as_deref(),
         result: seen.result().map(AsRef::as_ref),
         repeat_command: None,
     }

@@ -1,6 +1,6 @@
 //! Agendas in files of their own, which operations of type `agenda` name.
 
-use super::TYPE;
+use super::{OPERATIONS, TYPE};
 use pop_document::{Pointer, Spelling};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -61,19 +61,30 @@ impl AgendaFiles {
         collect(of, root, &Pointer::root(), &mut named);
         named
     }
+
+    /// The names of the files that an operation of this agenda names, or operations inside it.
+    pub fn named_by(&self, operation: &Value) -> Vec<String> {
+        let mut named = Vec::new();
+        collect_of(&self.of, operation, &Pointer::root, &mut named);
+        named.into_iter().map(|(name, _)| name).collect()
+    }
 }
 
 fn collect(of: &str, agenda: &Value, at: &Pointer, named: &mut Vec<(String, Pointer)>) {
-    let at = at.join("operations");
-    for (index, operation) in agenda["operations"].as_array().into_iter().flatten().enumerate() {
-        if operation["type"] != TYPE {
-            continue;
-        }
-        let payload = at.join(index).join("payload");
-        match operation["payload"]["agenda"].as_str() {
-            Some(written) => named.push((name_of(of, written), payload.join("agenda"))),
-            None => collect(of, &operation["payload"], &payload, named),
-        }
+    let at = at.join(OPERATIONS);
+    for (index, operation) in agenda[OPERATIONS].as_array().into_iter().flatten().enumerate() {
+        collect_of(of, operation, &|| at.join(index), named);
+    }
+}
+
+fn collect_of(of: &str, operation: &Value, at: &dyn Fn() -> Pointer, named: &mut Vec<(String, Pointer)>) {
+    if operation["type"] != TYPE {
+        return;
+    }
+    let payload = at().join("payload");
+    match operation["payload"]["agenda"].as_str() {
+        Some(written) => named.push((name_of(of, written), payload.join("agenda"))),
+        None => collect(of, &operation["payload"], &payload, named),
     }
 }
 

@@ -6,6 +6,7 @@ mod growth;
 mod inputs;
 pub(crate) mod matrix;
 mod operation;
+mod operation_list;
 
 pub(crate) use agenda_files::name_of;
 pub use agenda_files::{AgendaFile, AgendaFiles};
@@ -13,6 +14,7 @@ pub use depends_on::{DependsOn, DependsOnGroup};
 pub use growth::{ForEach, Generator, ItemFailures};
 pub use inputs::{GivenInput, GivenValue, InputSpec, InputSpecs, InputType};
 pub use operation::{Finally, Operation, RareParams};
+pub use operation_list::OperationList;
 
 use crate::resource_totals::ResourceTotals;
 use pop_document::{Fault, Fields, Pointer, Spelling};
@@ -72,8 +74,18 @@ impl Agenda {
     /// Reads an agenda and adds all faults of it to `faults`. `None` if the agenda has no list of operations.
     pub fn parse(mut root: Value, faults: &mut Vec<Fault>) -> Option<Self> {
         // taken out first so that payloads move into the plan without a copy
-        let operations = root.get_mut("operations").map(Value::take);
-        let mut fields = Fields::of(&root, Pointer::root(), "an agenda", "wrong-type", faults)?;
+        let items = root.get_mut(OPERATIONS).and_then(Value::as_array_mut).map(std::mem::take);
+        Self::with_operations(&root, OperationList::of(items.unwrap_or_default(), operations_at()), faults)
+    }
+
+    /// The list of operations of an agenda whose elements are read one by one; for [`Agenda::with_operations`].
+    pub fn operation_list() -> OperationList {
+        OperationList::at(operations_at())
+    }
+
+    /// Like [`Agenda::parse`], with operations that were read already; the list in `root` is empty.
+    pub fn with_operations(root: &Value, list: OperationList, faults: &mut Vec<Fault>) -> Option<Self> {
+        let mut fields = Fields::of(root, Pointer::root(), "an agenda", "wrong-type", faults)?;
         Level::Agenda
             .warn_unknown(&mut fields, |key| AGENDA_FIELDS.contains(&key) || IGNORED_FIELDS.contains(&key));
         // these become environment variables, which a NUL byte would truncate
@@ -104,20 +116,22 @@ impl Agenda {
         let handler = params.and_then(|params| params.get("handler")?.as_str()).map(str::to_owned);
         let inputs = fields.any("inputs").cloned();
         let result = fields.any("result").cloned();
-        let at = fields.at("operations");
-        let (operations, unread) = match operations {
-            Some(Value::Array(items)) => Operation::parse_list(items, &at, faults),
+        let at = fields.at(OPERATIONS);
+        match root.get(OPERATIONS) {
+            Some(Value::Array(_)) => {}
             Some(Value::Null) | None => {
                 let message = "an agenda needs the list `operations`";
                 faults.push(Fault::value("missing-field", Pointer::root(), message));
                 return None;
             }
             Some(other) => {
-                let message = format!("`operations` must be a list, not {}", pop_document::kind_of(&other));
+                let message = format!("`operations` must be a list, not {}", pop_document::kind_of(other));
                 faults.push(Fault::value("wrong-type", at, message));
                 return None;
             }
-        };
+        }
+        let OperationList { operations, unread, faults: found, .. } = list;
+        faults.extend(found);
         let inputs = InputSpecs::parse(inputs.as_ref(), faults);
         let policies = policies.unwrap_or_default();
         Some(Self { identity, policies, handler, inputs, operations, unread, result, ..Self::default() })
@@ -140,8 +154,10 @@ impl Agenda {
     pub fn handler_types(&self) -> HashSet<String> {
         let mut types: HashSet<String> = HashSet::new();
         for operation in &self.operations {
-            types.insert(operation.handler_type.clone());
-            if operation.handler_type == TYPE {
+            if !types.contains(&*operation.handler_type) {
+                types.insert(operation.handler_type.to_string());
+            }
+            if &*operation.handler_type == TYPE {
                 types_inside(&operation.payload, &mut types);
             }
         }
@@ -157,6 +173,13 @@ impl Agenda {
         self.operations.iter_mut().for_each(|operation| operation.is_literal = true);
         self
     }
+}
+
+/// Key of the list of operations.
+pub const OPERATIONS: &str = "operations";
+
+fn operations_at() -> Pointer {
+    Pointer::root().join(OPERATIONS)
 }
 
 /// The type of operations with operations inside.

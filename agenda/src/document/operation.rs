@@ -2,10 +2,13 @@
 
 use super::depends_on::{DependsOn, DependsOnGroup};
 use super::growth::{ForEach, Generator};
+use super::operation_list::SharedValues;
 use crate::name::OperationName;
-use pop_document::{Fault, Fields, Pointer, kind_of, nearest};
+use pop_document::{ElementPointer, Fault, Fields, Pointer, kind_of, nearest};
 use pop_policy::{Level, OPERATION_FIELDS, Pattern, PolicyLayer};
 use serde_json::{Map, Value};
+use std::sync::Arc;
+use thin_vec::ThinVec;
 
 /// Fields that POP writes and that have no effect.
 const IGNORED_FIELDS: [&str; 5] = ["cid", "customerId", "title", "addedTime", "updatedTime"];
@@ -14,23 +17,23 @@ const IGNORED_FIELDS: [&str; 5] = ["cid", "customerId", "title", "addedTime", "u
 #[derive(Debug, Clone, PartialEq)]
 pub struct Operation {
     /// Pointer to the operation's map in the document.
-    pub pointer: Pointer,
+    pub pointer: ElementPointer,
     /// Id, passed to the handler as `OPERATION_ID`.
-    pub id: Option<String>,
+    pub id: Option<Box<str>>,
     /// Name, unique in the agenda.
     pub name: OperationName,
     /// Operation type; selects the handler in the registry.
-    pub handler_type: String,
+    pub handler_type: Arc<str>,
     /// Payload with unresolved references.
-    pub payload: Value,
+    pub payload: Arc<Value>,
     /// Whether the payload is literal, so that strings like `@<a.out>` in it are not references.
     pub is_literal: bool,
     /// Dependencies from `dependsOn`.
-    pub depends_on: Vec<DependsOn>,
+    pub depends_on: ThinVec<DependsOn>,
     /// Policies set by the operation; none if it sets none.
     pub policies: Option<Box<PolicyLayer>>,
-    /// All params of the operation, as the agenda has them.
-    pub params: Map<String, Value>,
+    /// All params of the operation, as the agenda has them; none if it has none.
+    pub params: Option<Box<Map<String, Value>>>,
     /// Params that few operations have; none if it has none of them.
     pub rare: Option<Box<RareParams>>,
 }
@@ -63,25 +66,15 @@ pub struct RareParams {
 }
 
 impl Operation {
-    /// Reads a list of operations. Also returns the names of those that cannot be read.
-    pub(crate) fn parse_list(
-        items: Vec<Value>,
-        at: &Pointer,
+    /// Reads an operation. None if it has no usable name or type.
+    pub(super) fn parse(
+        mut value: Value,
+        at: ElementPointer,
+        shared: &mut SharedValues,
         faults: &mut Vec<Fault>,
-    ) -> (Vec<Self>, Vec<String>) {
-        let mut unread = Vec::new();
-        let read = items.into_iter().enumerate().filter_map(|(index, item)| {
-            let name = item.get("name").and_then(Value::as_str).map(str::to_owned);
-            let operation = Self::parse(item, at.join(index), faults);
-            unread.extend(name.filter(|_| operation.is_none()));
-            operation
-        });
-        (read.collect(), unread)
-    }
-
-    fn parse(mut value: Value, at: Pointer, faults: &mut Vec<Fault>) -> Option<Self> {
+    ) -> Option<Self> {
         let payload = value.get_mut("payload").map(Value::take).unwrap_or_default();
-        let mut fields = Fields::of(&value, at.clone(), "an operation", "wrong-type", faults)?;
+        let mut fields = Fields::of(&value, at.pointer(), "an operation", "wrong-type", faults)?;
         Level::Operation.warn_unknown(&mut fields, |key| {
             OPERATION_FIELDS.contains(&key) || IGNORED_FIELDS.contains(&key)
         });
@@ -94,19 +87,19 @@ impl Operation {
                 None
             }
         });
-        let handler_type = fields.text("type").map(str::to_owned);
+        let handler_type = fields.text("type").map(|name| shared.handler_type(name));
         for field in ["name", "type"] {
             if fields.any(field).is_none() {
                 let message = format!("an operation needs a `{field}`");
-                let fault = Fault::value("missing-field", at.clone(), message);
+                let fault = Fault::value("missing-field", at.pointer(), message);
                 fields.faults().push(fault);
             }
         }
         let id = match fields.any("id") {
-            Some(Value::Number(number)) => Some(number.to_string()),
-            _ => fields.text("id").filter(|id| !id.trim().is_empty()).map(str::to_owned),
+            Some(Value::Number(number)) => Some(number.to_string().into()),
+            _ => fields.text("id").filter(|id| !id.trim().is_empty()).map(Box::from),
         };
-        let mut depends_on = Vec::new();
+        let mut depends_on = ThinVec::new();
         let mut policies = None;
         let mut rare = None;
         if let Some(params) = fields.any("params") {
@@ -115,22 +108,24 @@ impl Operation {
             policies = (!own.is_empty()).then(|| Box::new(own));
             let mut groups = Vec::new();
             if let Some(names) = params.get("dependsOn") {
-                (depends_on, groups) =
+                let (names, found) =
                     DependsOnGroup::parse(names, &params_at.join("dependsOn"), fields.faults());
+                depends_on = names.into();
+                groups = found;
             }
             rare = RareParams::parse(params, params_at, groups, fields.faults());
         }
         let (name, handler_type) = (name?, handler_type?);
         let params = match value.get_mut("params").map(Value::take) {
-            Some(Value::Object(params)) => params,
-            _ => Map::new(),
+            Some(Value::Object(params)) if !params.is_empty() => Some(Box::new(params)),
+            _ => None,
         };
         Some(Self {
             pointer: at,
             id,
             name,
             handler_type,
-            payload,
+            payload: shared.payload(payload),
             is_literal: false,
             depends_on,
             policies,

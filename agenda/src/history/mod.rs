@@ -10,12 +10,12 @@ pub use operation::{
     Attempt, Backoff, FailedStart, OperationHistory, ReplayedLetter, ReusedResult, StopRequest,
 };
 
-use crate::event::{EventRecord, PriorOutcome, RunEvent, RunOptions, RunOutcome, RunTime};
+use crate::event::{Ending, EventRecord, PriorOutcome, RunEvent, RunOptions, RunOutcome, RunTime};
 use crate::gate::Gate;
 use crate::ops::{OpIx, OpMap};
 use crate::outcome::Outcome;
 use crate::plan::{Plan, PlannedOperation};
-use crate::reuse::ParentRun;
+use crate::reuse::{NamedFile, ParentRun};
 use pop_contract::Millis;
 use serde_json::Value;
 use std::collections::HashMap;
@@ -39,6 +39,33 @@ pub struct History {
     operations: OpMap<OperationHistory>,
     /// The operation of this run that holds each lock, or is the first to wait for it.
     lock_holders: HashMap<Box<str>, OpIx>,
+    /// Whether successes are stored without attempts and waits.
+    forgets_successes: bool,
+    latest: LatestValues,
+}
+
+/// The latest values of attempts; equal ones of later attempts share their memory.
+#[derive(Debug, Clone, Default)]
+struct LatestValues {
+    result: Arc<Value>,
+    named_files: Arc<[NamedFile]>,
+}
+
+impl LatestValues {
+    fn share_with(&mut self, attempt: &mut Attempt) {
+        if let Some((_, Ending::Succeeded { result })) = &mut attempt.ended {
+            share(&mut self.result, result);
+        }
+        share(&mut self.named_files, &mut attempt.named_files);
+    }
+}
+
+fn share<T: ?Sized + PartialEq>(latest: &mut Arc<T>, own: &mut Arc<T>) {
+    if latest == own {
+        own.clone_from(latest);
+    } else {
+        latest.clone_from(own);
+    }
 }
 
 /// The time in which one executor drove the run.
@@ -64,7 +91,15 @@ impl History {
             last: RunTime(0),
             operations: OpMap::filled(count, OperationHistory::default()),
             lock_holders: HashMap::new(),
+            forgets_successes: false,
+            latest: LatestValues::default(),
         }
+    }
+
+    /// From now on, operations that succeed are stored without attempts and waits: enough for the summary of a run, in
+    /// less memory.
+    pub fn forget_successes(&mut self) {
+        self.forgets_successes = true;
     }
 
     /// Folds events into a history. `count` is the number of operations that the agenda itself has.
@@ -142,8 +177,17 @@ impl History {
             RunEvent::CancelRaised { .. } => {}
             event => {
                 if let Some(op) = event.operation() {
-                    self.operations[op].add(at, event);
+                    let operation = &mut self.operations[op];
+                    operation.add(at, event);
+                    if let RunEvent::AttemptEnded { .. } = event
+                        && let Some(attempt) = operation.attempts.last_mut()
+                    {
+                        self.latest.share_with(attempt);
+                    }
                     self.follow_locks(op, event);
+                    if self.forgets_successes {
+                        self.operations[op].forget_success();
+                    }
                 }
             }
         }

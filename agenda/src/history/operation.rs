@@ -13,6 +13,7 @@ use pop_contract::{Exit, Failure, Progress, Usage};
 use pop_policy::PatternMatch;
 use serde_json::Value;
 use std::sync::Arc;
+use thin_vec::ThinVec;
 
 /// One attempt at an operation.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,7 +26,7 @@ pub struct Attempt {
     /// this time.
     pub running: Option<RunTime>,
     /// Requests to stop the attempt, oldest first. A resumed run withdraws an open request and may make another.
-    pub stops: Vec<StopRequest>,
+    pub stops: ThinVec<StopRequest>,
     /// Time at which the attempt succeeded and its commit was requested; none without versions.
     pub committing: Option<RunTime>,
     /// Time and kind of the end; none while the attempt runs.
@@ -99,21 +100,21 @@ pub struct FailedStart {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct OperationHistory {
     /// Attempts, oldest first.
-    pub attempts: Vec<Attempt>,
+    pub attempts: ThinVec<Attempt>,
     /// Failures before a launch, oldest first.
-    pub failed_starts: Vec<FailedStart>,
+    pub failed_starts: ThinVec<FailedStart>,
     /// Waits between attempts, oldest first.
-    pub backoffs: Vec<Backoff>,
+    pub backoffs: ThinVec<Backoff>,
     /// Gates that the operation had to pass, one admission for each attempt that was prepared.
-    pub admissions: Vec<Admission>,
+    pub admissions: ThinVec<Admission>,
     /// Times at which a resumed run reopened the operation.
-    pub reopened: Vec<RunTime>,
+    pub reopened: ThinVec<RunTime>,
     /// Result adopted from an earlier run.
     pub adopted: Option<Arc<Value>>,
     /// The reuse of a result of the parent; none if the operation ran.
-    pub reused: Option<ReusedResult>,
+    pub reused: Option<Box<ReusedResult>>,
     /// The result of its replayed dead letter, which a resume gives to the operation.
-    pub replayed: Option<ReplayedLetter>,
+    pub replayed: Option<Box<ReplayedLetter>>,
     /// Latest progress report.
     pub progress: Option<Arc<Progress>>,
     /// Ending without an attempt: from the parts of the operation, the cache, the parent or a replayed dead letter.
@@ -125,7 +126,7 @@ pub struct OperationHistory {
     /// Failure code that matched `ignoreErrors`.
     pub ignored: Option<Box<str>>,
     /// Files that the operation declares, as its latest attempt found and left them; none without `reads` and `writes`.
-    pub files: Option<RecordedFiles>,
+    pub files: Option<Box<RecordedFiles>>,
 }
 
 impl OperationHistory {
@@ -214,18 +215,22 @@ impl OperationHistory {
                 self.end_backoff(at);
                 self.add_failed_start(at, failure.clone());
             }
-            RunEvent::AttemptStarted { attempt, .. } => self.attempts.push(Attempt {
-                number: *attempt,
-                started: at,
-                running: None,
-                stops: Vec::new(),
-                committing: None,
-                ended: None,
-                instance: None,
-                usage: None,
-                late: None,
-                named_files: Arc::default(),
-            }),
+            RunEvent::AttemptStarted { attempt, .. } => {
+                // most operations have one attempt
+                self.attempts.reserve_exact(usize::from(self.attempts.is_empty()));
+                self.attempts.push(Attempt {
+                    number: *attempt,
+                    started: at,
+                    running: None,
+                    stops: ThinVec::new(),
+                    committing: None,
+                    ended: None,
+                    instance: None,
+                    usage: None,
+                    late: None,
+                    named_files: Arc::default(),
+                });
+            }
             RunEvent::AttemptRunning { .. } => {
                 if let Some(attempt) = self.attempts.last_mut() {
                     attempt.running = Some(at);
@@ -272,8 +277,8 @@ impl OperationHistory {
                 self.ignored.clone_from(ignored);
             }
             RunEvent::DeadLetterReplayed { run, result, .. } => {
-                self.replayed =
-                    Some(ReplayedLetter { run: run.clone(), result: Arc::clone(result), is_given: false });
+                let letter = ReplayedLetter { run: run.clone(), result: Arc::clone(result), is_given: false };
+                self.replayed = Some(Box::new(letter));
             }
             RunEvent::RunStarted { .. }
             | RunEvent::RunResumed { .. }
@@ -311,11 +316,20 @@ impl OperationHistory {
         }
     }
 
+    /// Removes everything but the outcome, and the reuse, of an operation that has succeeded.
+    pub(super) fn forget_success(&mut self) {
+        if self.outcome() == Some(Outcome::Succeeded) {
+            let (settled, reused, reopened) =
+                (self.settled, self.reused.take(), std::mem::take(&mut self.reopened));
+            *self = Self { settled, reused, reopened, ..Self::default() };
+        }
+    }
+
     fn start_admission(&mut self, gates: &Arc<[Gate]>, at: RunTime) {
         self.admissions.push(Admission::start(Arc::clone(gates), at));
         self.files = gates.iter().find_map(|gate| match gate {
             Gate::Files(declared) => {
-                Some(RecordedFiles { declared: Arc::clone(declared), read: None, written: None })
+                Some(Box::new(RecordedFiles { declared: Arc::clone(declared), read: None, written: None }))
             }
             _ => None,
         });
@@ -338,10 +352,11 @@ impl OperationHistory {
                 self.settled = Some((at, Outcome::FromCache));
             }
             Answer::Reused { result, run, named_files, files } => {
-                self.files = files.as_deref().cloned();
+                self.files.clone_from(files);
                 self.joined = Some(Ending::Succeeded { result: Arc::clone(result) });
                 self.settled = Some((at, Outcome::Succeeded));
-                self.reused = Some(ReusedResult { run: run.clone(), named_files: Arc::clone(named_files) });
+                let named_files = Arc::clone(named_files);
+                self.reused = Some(Box::new(ReusedResult { run: run.clone(), named_files }));
             }
             Answer::Failed(failure) => self.add_failed_start(at, failure.clone()),
             _ => {}

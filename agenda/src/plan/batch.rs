@@ -6,18 +6,19 @@ use super::{Edge, EdgeKind, Graph, OpRef, PlannedOperation};
 use crate::document::InputSpecs;
 use crate::ops::{OpIx, OpMap};
 use pop_contract::LaunchType;
-use pop_document::{Fault, Pointer, Site};
+use pop_document::{ElementPointer, Fault, Pointer, Site};
 use serde_json::Value;
 use std::collections::HashMap;
+use thin_vec::ThinVec;
 
 /// Operations that are planned together.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
     pub(super) planned: Vec<PlannedOperation>,
     /// Pointer of each operation.
-    pub(super) places: Vec<Pointer>,
-    pub(super) reasons: Vec<Vec<Reason>>,
-    pub(super) edges: Vec<Vec<Edge<OpRef>>>,
+    pub(super) places: Vec<ElementPointer>,
+    pub(super) reasons: Vec<ThinVec<Reason>>,
+    pub(super) edges: Vec<ThinVec<Edge<OpRef>>>,
     /// The operations inside those of type `agenda`, by the index of the latter.
     pub(super) inside: Vec<(usize, Self)>,
     /// Dependencies of the result of the body that these operations form.
@@ -87,7 +88,7 @@ impl Batch {
         for (index, inside) in &self.inside {
             outward.insert(*index, inside.outward().collect());
         }
-        let own = |(index, edges): (usize, &Vec<Edge<OpRef>>)| {
+        let own = |(index, edges): (usize, &ThinVec<Edge<OpRef>>)| {
             let outward = outward.get(&index).into_iter().flatten().map(|reason| reason.edge);
             let all = edges.iter().copied().chain(outward);
             let mut own: Vec<Edge> =
@@ -138,7 +139,7 @@ impl Batch {
 
     /// All operations of the document by their pointers.
     pub(super) fn by_place(&self) -> HashMap<Pointer, &PlannedOperation> {
-        let own = self.places.iter().cloned().zip(&self.planned);
+        let own = self.places.iter().map(ElementPointer::pointer).zip(&self.planned);
         own.chain(self.inside_here().flat_map(|(_, inside)| inside.by_place())).collect()
     }
 

@@ -7,12 +7,13 @@ use super::scope::{MOST_LEVELS, Scope};
 use super::spelling::check_spellings;
 use super::types::Types;
 use super::{Edge, EdgeKind, OpRef, Origin, Payload, Plan, PlannedOperation};
-use crate::document::{Agenda, InputSpecs, Operation, name_of};
+use crate::document::{Agenda, InputSpecs, Operation, OperationList, name_of};
 use crate::outcome::Outcomes;
 use pop_document::{Fault, Pointer, kind_of, nearest};
 use pop_policy::POLICIES;
 use serde_json::{Map, Value};
 use std::sync::Arc;
+use thin_vec::ThinVec;
 
 const FIELDS: [&str; 2] = ["operations", "result"];
 const FILE_FIELDS: [&str; 2] = ["agenda", "inputs"];
@@ -23,7 +24,7 @@ const SKIP: &str = "skipPattern";
 #[derive(Debug, Default)]
 pub struct Body {
     operations: Vec<PlannedOperation>,
-    edges: Vec<Vec<Edge<OpRef>>>,
+    edges: Vec<ThinVec<Edge<OpRef>>>,
     /// The result of the whole, with references to results of the operations.
     pub(crate) result: Option<Payload>,
     /// The agenda in a file of its own; none for operations written in place, which share the inputs around them.
@@ -57,7 +58,7 @@ impl Body {
 
     /// The dependencies of the operation with this index, in order.
     pub fn dependencies(&self, index: usize) -> &[Edge<OpRef>] {
-        self.edges.get(index).map_or(&[], Vec::as_slice)
+        self.edges.get(index).map_or(&[], ThinVec::as_slice)
     }
 
     /// Plans the payload of an operation of type `agenda`. `has_items` tells whether its operations have an item.
@@ -74,7 +75,7 @@ impl Body {
         if scope.depth >= MOST_LEVELS {
             let message =
                 format!("operations of type `agenda` are nested more than {MOST_LEVELS} levels deep");
-            faults.push(Fault::value("too-deep", whole.pointer.clone(), message));
+            faults.push(Fault::value("too-deep", whole.pointer.pointer(), message));
             return None;
         }
         let Value::Object(mut payload) = payload else {
@@ -115,10 +116,12 @@ impl Body {
                 return None;
             }
         };
-        let read = Operation::parse_list(operations, &at.join("operations"), faults);
+        let list = OperationList::of(operations, at.join("operations"));
+        let OperationList { operations, unread, faults: found, .. } = list;
+        faults.extend(found);
         let inner = Scope { has_items, depth: scope.depth + 1, ..*scope };
         let result = payload.remove("result").map(|result| (result, at.join("result")));
-        Some(Self::plan_list(whole, read, result, Some(&scope.known), &inner, types, faults))
+        Some(Self::plan_list(whole, (operations, unread), result, Some(&scope.known), &inner, types, faults))
     }
 
     /// Plans an agenda in a file of its own. Its operations see nothing around them but its inputs.
@@ -196,7 +199,7 @@ impl Body {
         let inner = Scope { known: Known::of_body(&names, around), ..*scope };
         let mut batch = (types.plan_list)(operations, &inner, types, faults);
         let mut reasons = Reasons::new(whole.name.as_str(), &inner);
-        let result = result.map(|(result, at)| compile(result, &at, &mut reasons, faults));
+        let result = result.map(|(result, at)| compile(result, &|| at.clone(), &mut reasons, faults));
         batch.of_result = reasons.found;
         check_generators(&batch, faults);
         wait_in_body(&mut batch);
@@ -272,7 +275,7 @@ fn check_keys(payload: &Map<String, Value>, fields: &[&str], at: &Pointer, fault
 /// Reports params that are about attempts: the operation itself makes none.
 pub(super) fn check_params(whole: &Operation, faults: &mut Vec<Fault>) {
     let is_idle = |key: &&String| POLICIES.contains(&key.as_str()) && *key != SKIP;
-    for key in whole.params.keys().filter(is_idle) {
+    for key in whole.params.iter().flat_map(|params| params.keys()).filter(is_idle) {
         let message = format!(
             "`{key}` has no effect on operation `{}`: type `agenda` makes no attempts of its own",
             whole.name

@@ -164,7 +164,7 @@ fn plan_operation(
             (None, None)
         }
     };
-    check_warm(serves.as_ref(), types, &operation.pointer.join("type"), faults);
+    check_warm(serves.as_ref(), types, &operation.pointer, faults);
     if serves == Some(Serves::Exec) {
         check_exec(&operation, catalog, on, faults);
     }
@@ -183,11 +183,11 @@ fn plan_operation(
         policies = Arc::new(Policies { skip: policies.skip.clone(), ..Policies::default() });
         // what remains of the payload: a file and the values of its inputs
         let rest = match payload.as_object() {
-            Some(map) if map.contains_key("agenda") => payload.clone(),
-            _ => Value::Object(serde_json::Map::new()),
+            Some(map) if map.contains_key("agenda") => Arc::clone(&payload),
+            _ => Value::Object(serde_json::Map::new()).into(),
         };
-        let inside =
-            Body::plan(&operation, std::mem::replace(&mut payload, rest), has_items, scope, types, faults);
+        let whole = Arc::unwrap_or_clone(std::mem::replace(&mut payload, rest));
+        let inside = Body::plan(&operation, whole, has_items, scope, types, faults);
         if let Some((body, inside)) = inside {
             serves = Some(Serves::Agenda(Arc::new(body)));
             reasons.found.extend(inside.of_result.iter().filter_map(Reason::outwards));
@@ -200,7 +200,7 @@ fn plan_operation(
     let payload = if operation.is_literal {
         Payload::fixed(payload)
     } else {
-        compile(payload, &operation.pointer.join("payload"), &mut reasons, faults)
+        compile(payload, &|| operation.pointer.join("payload"), &mut reasons, faults)
     };
     if let Some(Serves::Agenda(body)) = &serves
         && let Some(file) = &body.file
@@ -208,19 +208,19 @@ fn plan_operation(
         check_given(file, &operation, &payload, faults);
     }
     if serves == Some(Serves::Exec) {
-        check_script(name.as_str(), &payload, &operation.pointer.join("payload"), faults);
+        check_script(&operation, &payload, faults);
     }
     // lock keys and items are settled before the run can be summed up
     reasons.has_run = false;
-    let params = operation.pointer.join("params");
+    let params = || operation.pointer.join("params");
     for (key, partner) in policies.idle() {
         let message = format!("`{key}` of operation `{name}` has no effect without `{partner}`");
-        faults.push(Fault::key("no-effect", params.join(key), message).warning());
+        faults.push(Fault::key("no-effect", params().join(key), message).warning());
     }
     let mut own = RareFields::default();
     if policies.lock.value != Lock::None {
         let key = policies.lock_key.value.clone().unwrap_or_else(|| Value::from(&*handler_type));
-        own.lock_keys = Some(compile(key, &params.join("lockKey"), &mut reasons, faults));
+        own.lock_keys = Some(compile(key, &|| params().join("lockKey"), &mut reasons, faults));
     }
     let is_dispatch = serves == Some(Serves::Dispatch);
     if is_dispatch {
@@ -228,11 +228,11 @@ fn plan_operation(
     }
     let is_dlq = policies.on_fail.value == OnFail::Dlq;
     if is_dlq {
-        own.params = std::mem::take(&mut operation.params);
+        own.params = operation.params.take().map(|params| *params).unwrap_or_default();
     }
     if let Some(mut written) = rare {
-        own.files = PlannedFiles::compile(&mut written, &params, |value, at| {
-            compile(value, at, &mut reasons, faults)
+        own.files = PlannedFiles::compile(&mut written, &params(), |value, at| {
+            compile(value, &|| at.clone(), &mut reasons, faults)
         });
         own.finally = written.finally;
         own.is_last =
@@ -244,7 +244,7 @@ fn plan_operation(
             .collect();
         own.when = written
             .when
-            .map(|pattern| Arc::new(When::resolve(pattern, &params.join("when"), &mut reasons, faults)));
+            .map(|pattern| Arc::new(When::resolve(pattern, &params().join("when"), &mut reasons, faults)));
         own.undoes = written.undoes.iter().filter_map(|name| reasons.undo(name, faults)).collect();
         own.is_cleanup = written.finally.is_some();
         own.action = written.action.map(String::into_boxed_str);
@@ -252,10 +252,10 @@ fn plan_operation(
         own.for_each = written.for_each.map(|for_each| {
             let item_name = for_each.item_name.map(Value::String);
             let item_name =
-                item_name.map(|text| compile(text, &params.join("itemName"), &mut reasons, faults));
+                item_name.map(|text| compile(text, &|| params().join("itemName"), &mut reasons, faults));
             // the list itself cannot refer to an item of its own
             reasons.has_items = scope.has_items;
-            let items = compile(for_each.items, &params.join("forEach"), &mut reasons, faults);
+            let items = compile(for_each.items, &|| params().join("forEach"), &mut reasons, faults);
             ForEach { items, max_parallel: for_each.max_parallel, item_name, failures: for_each.failures }
         });
     }
@@ -291,11 +291,11 @@ fn plan_operation(
     let found = reasons.found;
     let planned = PlannedOperation {
         name,
-        id: operation.id.map(String::into_boxed_str),
+        id: operation.id.take(),
         handler_type,
         route,
         serves: serves.unwrap_or(Serves::Exec),
-        payload: Arc::new(payload),
+        payload: types.share(payload),
         policies,
         is_read: false,
         is_absorbed: false,
@@ -305,8 +305,8 @@ fn plan_operation(
     if let Some(totals) = &types.totals {
         check_totals(&planned, &operation.pointer, totals, &mut types.without_total, faults);
     }
-    check_delivery(&planned, on, &operation.pointer.join("type"), faults);
-    check_length(&planned, &operation.pointer.join("payload"), faults);
+    check_delivery(&planned, on, &operation.pointer, faults);
+    check_length(&planned, &operation.pointer, faults);
     check_operation(&planned, catalog.exec_pod(), on, &operation.pointer, faults);
     let own_cache =
         planned.policies.use_cache.value && planned.policies.use_cache.scope == PolicyScope::Operation;
@@ -315,13 +315,13 @@ fn plan_operation(
             "`useCache` of operation `{}` has no effect: its handler does not allow it",
             planned.name
         );
-        let fault = Fault::key("no-effect", params.join("useCache"), message).warning();
+        let fault = Fault::key("no-effect", params().join("useCache"), message).warning();
         faults.push(fault.hint("set `cache.use: true` in the `policies` of its registry entry"));
     }
     batch.planned.push(planned);
     batch.places.push(operation.pointer);
-    batch.reasons.push(found);
-    batch.edges.push(edges);
+    batch.reasons.push(found.into());
+    batch.edges.push(edges.into());
 }
 
 /// An operation without `finally` cannot depend on one with `finally` that waits for all operations without `finally`.

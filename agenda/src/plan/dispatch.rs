@@ -183,7 +183,7 @@ impl Plan {
                     ScopedValue { value: Some(key), .. } => key.clone(),
                     ScopedValue { value: None, .. } => json!(call.type_id),
                 };
-                Payload::fixed(key)
+                Payload::fixed(key.into())
             });
             let needs = Needs::of(&policies, &serves, payload);
             planned.push(PlannedOperation {
@@ -192,7 +192,7 @@ impl Plan {
                 handler_type: call.type_id.as_str().into(),
                 route: None,
                 serves,
-                payload: Arc::new(Payload::fixed(payload.clone())),
+                payload: Arc::new(Payload::fixed(payload.clone().into())),
                 policies: Arc::new(policies),
                 is_read: true,
                 is_absorbed: whole.is_absorbed,

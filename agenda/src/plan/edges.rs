@@ -11,6 +11,7 @@ use crate::outcome::Outcomes;
 use crate::reference::Token;
 use pop_document::{Fault, Pointer, Site, nearest};
 use serde_json::Value;
+use std::sync::Arc;
 
 /// Maximum number of operations of a cycle in a message.
 const MOST_SHOWN: usize = 20;
@@ -309,15 +310,15 @@ impl<'a> Reasons<'a> {
     }
 }
 
-/// Resolves the references of a value at `place`, and adds the dependencies that follow from them.
+/// Resolves the references of a value, which has the pointer `place`, and adds the dependencies that follow from them.
 pub(super) fn compile(
-    value: Value,
-    place: &Pointer,
+    value: impl Into<Arc<Value>>,
+    place: &dyn Fn() -> Pointer,
     reasons: &mut Reasons<'_>,
     faults: &mut Vec<Fault>,
 ) -> Payload {
-    Payload::compile(value, |token, at| {
-        let at = Pointer::from(format!("{place}{at}"));
+    Payload::compile(value.into(), |token, at| {
+        let at = Pointer::from(format!("{}{at}", place()));
         reasons.refer(token, &at, faults)
     })
 }

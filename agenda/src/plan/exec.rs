@@ -30,10 +30,12 @@ pub(super) fn check_exec(operation: &Operation, catalog: &Catalog, on: LaunchTyp
 }
 
 /// Adds a fault for each reference in a script: a value inside it could be read as commands.
-pub(super) fn check_script(name: &str, payload: &Payload, at: &Pointer, faults: &mut Vec<Fault>) {
+pub(super) fn check_script(operation: &Operation, payload: &Payload, faults: &mut Vec<Fault>) {
+    let name = &operation.name;
     for filled in payload.filled().filter(|filled| filled.pointer.as_str() == "/shell") {
         for (token, _) in filled.references.iter().filter(|(_, referent)| *referent != Referent::AtSign) {
-            let site = Site::Within(at.join("shell"), token.text.clone());
+            let at = operation.pointer.join("payload").join("shell");
+            let site = Site::Within(at, token.text.clone());
             let message =
                 format!("`shell` of operation `{name}` cannot contain the reference `{}`", token.text);
             let hint = format!(

@@ -5,7 +5,7 @@ use super::{BindError, Payload, Plan, PlannedOperation, Serves};
 use crate::document::RareParams;
 use crate::files::{DeclaredFiles, FilePattern, quote};
 use pop_contract::LaunchType;
-use pop_document::{Fault, Pointer, Site};
+use pop_document::{ElementPointer, Fault, Pointer, Site};
 use pop_registry::PodConfig;
 use serde_json::Value;
 
@@ -145,18 +145,19 @@ pub(super) fn check_operation(
     planned: &PlannedOperation,
     exec_pod: &PodConfig,
     on: LaunchType,
-    at: &Pointer,
+    at: &ElementPointer,
     faults: &mut Vec<Fault>,
 ) {
-    let params = at.join("params");
+    let params = || at.join("params");
     let name = &planned.name;
     let own = planned.policies.cache_files.value
         && planned.policies.cache_files.scope == pop_policy::Scope::Operation;
     if own && planned.files().is_none_or(|files| files.writes.is_none()) {
         let message = format!("`cacheFiles` of operation `{name}` has no effect without `writes`");
-        faults.push(Fault::key("no-effect", params.join("cacheFiles"), message).warning());
+        faults.push(Fault::key("no-effect", params().join("cacheFiles"), message).warning());
     }
     let Some(files) = planned.files() else { return };
+    let params = params();
     files.check(name.as_str(), &params, faults);
     let key = if files.reads.is_some() { "reads" } else { "writes" };
     let parts = match planned.serves {

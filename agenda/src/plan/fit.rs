@@ -7,7 +7,7 @@ use crate::document::InputSpecs;
 use crate::reference::{Fallback, Token};
 use crate::schema::{Finding, KnownValue, PointerTarget, Presence, Schema, Subject, check_payload};
 use pop_contract::{Description, LaunchType};
-use pop_document::{Fault, Pointer, Site};
+use pop_document::{ElementPointer, Fault, Pointer, Site};
 use serde_json::Value;
 use std::collections::HashMap;
 
@@ -15,19 +15,19 @@ use std::collections::HashMap;
 /// finds the operations that they name, with their pointers if they are in the same document.
 pub(super) fn check_fit<'p>(
     planned: &'p [PlannedOperation],
-    places: &'p [Pointer],
+    places: &'p [ElementPointer],
     on: LaunchType,
     all: &impl Fn(OpRef) -> Option<Named<'p>>,
     inputs: &'p InputSpecs,
     faults: &mut Vec<Fault>,
 ) {
     for (operation, place) in planned.iter().zip(places) {
-        Check { all, on, inputs, operation, payload_at: place.join("payload") }.run(faults);
+        Check { all, on, inputs, operation, place }.run(faults);
     }
 }
 
 /// An operation and the pointer to it, if that is known.
-pub(super) type Named<'p> = (&'p PlannedOperation, Option<&'p Pointer>);
+pub(super) type Named<'p> = (&'p PlannedOperation, Option<&'p ElementPointer>);
 
 fn description(operation: &PlannedOperation) -> Option<&Description> {
     match &operation.serves {
@@ -42,7 +42,7 @@ struct Check<'p, 'a, F> {
     /// Launcher of the programs.
     on: LaunchType,
     operation: &'p PlannedOperation,
-    payload_at: Pointer,
+    place: &'p ElementPointer,
 }
 
 impl<'p, F: Fn(OpRef) -> Option<Named<'p>>> Check<'p, '_, F> {
@@ -179,7 +179,7 @@ impl<'p, F: Fn(OpRef) -> Option<Named<'p>>> Check<'p, '_, F> {
         let name = &self.operation.name;
         let Some((token, referent)) = token.filter(|_| what == Subject::Reference) else {
             let message = format!("{subject} of operation `{name}` {why}");
-            let at = Pointer::from(format!("{}{}", self.payload_at, at.as_str()));
+            let at = Pointer::from(format!("{}{}", self.place.join("payload"), at.as_str()));
             let site = if what == Subject::Name { Site::Key(at) } else { Site::Value(at) };
             return Fault::new("wrong-payload", site, message).did_you_mean(near.as_deref());
         };
@@ -201,7 +201,7 @@ impl<'p, F: Fn(OpRef) -> Option<Named<'p>>> Check<'p, '_, F> {
     }
 
     fn site(&self, at: &Pointer, token: &Token) -> Site {
-        Site::Within(format!("{}{}", self.payload_at, at.as_str()).into(), token.text.clone())
+        Site::Within(format!("{}{}", self.place.join("payload"), at.as_str()).into(), token.text.clone())
     }
 }
 

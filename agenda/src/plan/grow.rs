@@ -7,7 +7,7 @@ use super::names::{Known, Names};
 use super::scope::{MOST_LEVELS, Scope};
 use super::types::Types;
 use super::{Edge, EdgeKind, OpRef, Origin, Plan, PlannedOperation, RareFields};
-use crate::document::{AgendaFiles, InputSpecs, ItemFailures, Operation};
+use crate::document::{AgendaFiles, InputSpecs, ItemFailures, OperationList};
 use crate::ops::OpIx;
 use pop_document::{Fault, Pointer, kind_of};
 use pop_registry::LOCAL;
@@ -147,7 +147,9 @@ impl Plan {
             return Err(format!("a run has at most {MOST_OPERATIONS} operations"));
         }
         let mut faults = Vec::new();
-        let (operations, unread) = Operation::parse_list(items.clone(), at, &mut faults);
+        let list = OperationList::of(items.clone(), at.clone());
+        let OperationList { operations, unread, faults: found, .. } = list;
+        faults.extend(found);
         let names = Names::check(&operations, unread, self.len(), Some(&self.names), &mut faults);
         let known = Known { below: Some(&self.names), ..Known::of_agenda(&names) };
         let files = AgendaFiles::default();

@@ -2,13 +2,13 @@
 
 use super::{PlannedOperation, Serves};
 use pop_contract::{LaunchType, PLAIN_PAYLOAD_LIMIT, PayloadForm};
-use pop_document::{Fault, Pointer};
+use pop_document::{ElementPointer, Fault};
 use pop_registry::{ARGUMENT_LIMIT, PayloadDelivery};
 use serde_json::Value;
 use std::io;
 
 /// Adds a fault if the handler of an operation may not be able to read a payload of this length.
-pub(super) fn check_length(planned: &PlannedOperation, at: &Pointer, faults: &mut Vec<Fault>) {
+pub(super) fn check_length(planned: &PlannedOperation, at: &ElementPointer, faults: &mut Vec<Fault>) {
     let Serves::Program(entry) = &planned.serves else { return };
     let length = length_of(planned.payload.template());
     if length <= PLAIN_PAYLOAD_LIMIT {
@@ -29,7 +29,7 @@ pub(super) fn check_length(planned: &PlannedOperation, at: &Pointer, faults: &mu
                  `payload: file` or `payload: stdin` in its registry entry makes that choice explicit",
                 entry.name
             );
-            Fault::value("long-payload", at.clone(), message).warning().hint(hint)
+            Fault::value("long-payload", at.join("payload"), message).warning().hint(hint)
         }
         // values may be shorter than their references
         (Some(false), Some(false))
@@ -42,7 +42,7 @@ pub(super) fn check_length(planned: &PlannedOperation, at: &Pointer, faults: &mu
                 "the payload of operation `{name}` has {length} bytes, but `{}` reads it only from a variable",
                 entry.name
             );
-            Fault::value("too-long", at.clone(), message)
+            Fault::value("too-long", at.join("payload"), message)
                 .hint("set `payload: file` or `payload: stdin` in its registry entry, or put the path of a file into the payload")
         }
     };
@@ -53,7 +53,7 @@ pub(super) fn check_length(planned: &PlannedOperation, at: &Pointer, faults: &mu
 pub(super) fn check_delivery(
     planned: &PlannedOperation,
     on: LaunchType,
-    at: &Pointer,
+    at: &ElementPointer,
     faults: &mut Vec<Fault>,
 ) {
     let Serves::Program(entry) = &planned.serves else { return };
@@ -71,7 +71,7 @@ pub(super) fn check_delivery(
         entry.name
     );
     let hint = format!("set `payload: {other}`");
-    faults.push(Fault::value("not-launchable", at.clone(), message).hint(hint));
+    faults.push(Fault::value("not-launchable", at.join("type"), message).hint(hint));
 }
 
 /// The length of a value as JSON, in bytes.

@@ -4,7 +4,7 @@ use super::OpRef;
 use crate::document::Operation;
 use crate::name::OperationName;
 use crate::ops::OpIx;
-use pop_document::{Fault, Pointer, Site, nearest};
+use pop_document::{ElementPointer, Fault, Site, nearest};
 use std::collections::{HashMap, HashSet};
 
 /// Number of faults after which no similar names are searched.
@@ -13,9 +13,9 @@ const SEARCH_LIMIT: usize = 100;
 /// Names of operations of an agenda, or of those added to a plan.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Names {
-    numbers: HashMap<String, OpIx>,
-    /// The operation with this collision key, which must be unique.
-    keys: HashMap<String, OpIx>,
+    numbers: HashMap<Box<str>, OpIx>,
+    /// The operations whose collision key, which must be unique, is not their name.
+    other_keys: HashMap<Box<str>, OpIx>,
     /// Operations that could not be read and have faults already.
     unread: HashSet<String>,
     /// Operations whose result adds operations.
@@ -33,20 +33,23 @@ impl Names {
     ) -> Self {
         let mut names = Self {
             numbers: HashMap::with_capacity(operations.len()),
-            keys: HashMap::with_capacity(operations.len()),
+            other_keys: HashMap::new(),
             unread: unread.into_iter().collect(),
             generators: HashSet::new(),
         };
         for (index, operation) in operations.iter().enumerate() {
             let op = OpIx((first + index) as u32);
             let name = operation.name.as_str();
-            names.numbers.entry(name.to_owned()).or_insert(op);
+            let key = OperationName::collision_key(name);
+            let other = names.with_key(&key).map(|other| &operations[other.index() - first]);
+            let is_below = below.is_some_and(|below| below.with_key(&key).is_some());
+            names.numbers.entry(name.into()).or_insert(op);
+            if key != name {
+                names.other_keys.entry(key.into()).or_insert(op);
+            }
             if operation.rare.as_ref().is_some_and(|rare| rare.generator.is_some()) {
                 names.generators.insert(op);
             }
-            let key = OperationName::collision_key(name);
-            let is_below = below.is_some_and(|below| below.keys.contains_key(&key));
-            let other = names.keys.insert(key, op).map(|other| &operations[other.index() - first]);
             if other.is_none() && !is_below {
                 continue;
             }
@@ -65,15 +68,21 @@ impl Names {
         names
     }
 
+    /// The operation with this collision key.
+    fn with_key(&self, key: &str) -> Option<OpIx> {
+        let is_own_key = |_: &&OpIx| OperationName::collision_key(key) == key;
+        self.other_keys.get(key).or_else(|| self.numbers.get(key).filter(is_own_key)).copied()
+    }
+
     /// Adds the names of added operations.
     pub(super) fn extend(&mut self, added: Self) {
         self.numbers.extend(added.numbers);
-        self.keys.extend(added.keys);
+        self.other_keys.extend(added.other_keys);
         self.generators.extend(added.generators);
     }
 }
 
-fn site(operation: &Pointer) -> Site {
+fn site(operation: &ElementPointer) -> Site {
     Site::Value(operation.join("name"))
 }
 
@@ -136,7 +145,7 @@ impl<'n> Known<'n> {
         let own = self.own.numbers.keys();
         let all = own.chain(self.below.into_iter().flat_map(|names| names.numbers.keys()));
         let is_searched = faults.len() < SEARCH_LIMIT;
-        let near = is_searched.then(|| nearest(name, all.map(String::as_str))).flatten();
+        let near = is_searched.then(|| nearest(name, all.map(|name| &**name))).flatten();
         near.or_else(|| self.around?.near(name, faults))
     }
 }

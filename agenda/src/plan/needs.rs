@@ -3,7 +3,7 @@
 
 use super::{PlannedOperation, Serves};
 use crate::resource_totals::ResourceTotals;
-use pop_document::{Fault, Pointer, nearest, scalar_text};
+use pop_document::{ElementPointer, Fault, Pointer, nearest, scalar_text};
 use pop_policy::{CPU, Cpu, MEMORY, Memory, Policies, Resources, Scope};
 use pop_registry::{Entry, Layer};
 use serde_json::Value;
@@ -89,7 +89,7 @@ impl PlannedOperation {
 /// resource without a total. `without_total` are the names that already have such a fault.
 pub(super) fn check_totals(
     planned: &PlannedOperation,
-    operation: &Pointer,
+    operation: &ElementPointer,
     totals: &ResourceTotals,
     without_total: &mut BTreeSet<Box<str>>,
     faults: &mut Vec<Fault>,
@@ -136,7 +136,7 @@ fn is_reported(resource: &str, totals: &ResourceTotals) -> bool {
 }
 
 /// Where the amount of a resource was set.
-fn place(planned: &PlannedOperation, operation: &Pointer, resource: &str) -> Pointer {
+fn place(planned: &PlannedOperation, operation: &ElementPointer, resource: &str) -> Pointer {
     let scope = planned.policies.resources.value.scope(resource);
     let is_in_payload = planned.serves == Serves::Exec
         && [CPU, MEMORY].contains(&resource)

@@ -17,7 +17,7 @@ use std::sync::Arc;
 /// A payload and the places of its references.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Payload {
-    value: Value,
+    value: Arc<Value>,
     holes: Box<[Hole]>,
 }
 
@@ -129,15 +129,23 @@ impl Values<'_> {
 impl Payload {
     /// Finds the references of a payload. `refer` resolves each. If it cannot resolve one, the reference stays in the
     /// string, and `refer` reports the fault.
-    pub(crate) fn compile(value: Value, mut refer: impl FnMut(&Token, &Pointer) -> Option<Referent>) -> Self {
+    pub(crate) fn compile(
+        value: Arc<Value>,
+        mut refer: impl FnMut(&Token, &Pointer) -> Option<Referent>,
+    ) -> Self {
         let mut holes = Vec::new();
         find_holes(&value, &mut Pointer::root(), &mut holes, &mut refer);
         Self { value, holes: holes.into() }
     }
 
     /// A literal payload: pop does not look for references in it.
-    pub(crate) fn fixed(value: Value) -> Self {
+    pub(crate) fn fixed(value: Arc<Value>) -> Self {
         Self { value, holes: Box::default() }
+    }
+
+    /// The address of the value, if other payloads have it, too.
+    pub(super) fn shared_value(&self) -> Option<*const Value> {
+        (Arc::strong_count(&self.value) > 1).then(|| Arc::as_ptr(&self.value))
     }
 
     /// The payload with unresolved references.
@@ -207,7 +215,7 @@ impl Payload {
         if self.holes.is_empty() {
             return Ok(Cow::Borrowed(&self.value));
         }
-        let mut bound = self.value.clone();
+        let mut bound = Value::clone(&self.value);
         let mut length = 0;
         for hole in &self.holes {
             let filled = hole.fill(values)?;

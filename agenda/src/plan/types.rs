@@ -1,5 +1,6 @@
 //! Handler selection: operations with the same type, handler, version and action share one lookup.
 
+use super::Payload;
 use super::batch::Batch;
 use super::scope::Scope as PlanScope;
 use super::{Route, Serves};
@@ -9,6 +10,7 @@ use pop_contract::LaunchType;
 use pop_document::{Fault, Pointer, nearest};
 use pop_policy::{Policies, PolicyLayer, Scope};
 use pop_registry::{Catalog, Entry, NoRoute, RouteRequest, Target, route};
+use serde_json::Value;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
@@ -28,7 +30,7 @@ pub(super) struct PlanContext {
 /// Key of a lookup for operations that set more than their type.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct HandlerQuery {
-    handler_type: String,
+    handler_type: Arc<str>,
     handler: Option<String>,
     version: Option<String>,
     action: Option<String>,
@@ -52,10 +54,12 @@ pub(super) struct Types<'c> {
     /// Resources without a total that already have a fault.
     pub(super) without_total: BTreeSet<Box<str>>,
     /// Lookups by type alone, which most operations need.
-    plain: HashMap<String, ResolvedHandler>,
+    plain: HashMap<Arc<str>, ResolvedHandler>,
     others: HashMap<HandlerQuery, ResolvedHandler>,
     /// Ids of the handlers whose `warm` the launcher refuses, each reported once.
     pub(super) refused_warm: HashSet<String>,
+    /// Payloads that several operations have, by the address of their value.
+    payloads: HashMap<*const Value, Arc<Payload>>,
 }
 
 /// Result of a lookup.
@@ -88,6 +92,7 @@ impl<'c> Types<'c> {
             plain: HashMap::new(),
             others: HashMap::new(),
             refused_warm: HashSet::new(),
+            payloads: HashMap::new(),
         }
     }
 
@@ -96,13 +101,27 @@ impl<'c> Types<'c> {
         Self::new(catalog, *on, policies, assigned.as_deref(), stream, plan_list)
     }
 
+    /// The payload, stored once for operations with equal ones.
+    pub(super) fn share(&mut self, payload: Payload) -> Arc<Payload> {
+        let Some(address) = payload.shared_value() else { return Arc::new(payload) };
+        match self.payloads.get(&address) {
+            Some(known) if **known == payload => Arc::clone(known),
+            _ => {
+                let payload = Arc::new(payload);
+                // the entry keeps the value, so that no other one gets its address
+                self.payloads.insert(address, Arc::clone(&payload));
+                payload
+            }
+        }
+    }
+
     /// The handler of an operation and its policies.
     pub(super) fn of(&mut self, operation: &Operation) -> (&ResolvedHandler, Arc<Policies>) {
         let rare = operation.rare.as_deref();
         let query =
             rare.filter(|rare| rare.handler.is_some() || rare.version.is_some() || rare.action.is_some());
         let query = query.map(|rare| HandlerQuery {
-            handler_type: operation.handler_type.clone(),
+            handler_type: Arc::clone(&operation.handler_type),
             handler: rare.handler.clone(),
             version: rare.version.clone(),
             action: rare.action.clone(),
@@ -115,7 +134,7 @@ impl<'c> Types<'c> {
             let known = self.look_up(&operation.handler_type, query.as_ref());
             match &query {
                 Some(query) => drop(self.others.insert(query.clone(), known)),
-                None => drop(self.plain.insert(operation.handler_type.clone(), known)),
+                None => drop(self.plain.insert(Arc::clone(&operation.handler_type), known)),
             }
         }
         let action = query.as_ref().and_then(|query| query.action.clone());

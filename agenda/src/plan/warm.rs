@@ -2,14 +2,14 @@
 
 use super::Serves;
 use super::types::Types;
-use pop_document::{Fault, Pointer};
+use pop_document::{ElementPointer, Fault};
 
 /// Adds a warning, once for each handler, if the launcher refuses its `warm`. Each operation then starts a program of its
 /// own, so the same registry works under every launcher.
 pub(super) fn check_warm(
     serves: Option<&Serves>,
     types: &mut Types<'_>,
-    at: &Pointer,
+    at: &ElementPointer,
     faults: &mut Vec<Fault>,
 ) {
     let Some(Serves::Program(entry)) = serves else { return };
@@ -20,6 +20,6 @@ pub(super) fn check_warm(
         return;
     }
     let message = format!("the {} launcher refuses `warm` of handler `{}`: {reason}", types.on, entry.id);
-    let fault = Fault::value("not-warm", at.clone(), message).warning();
+    let fault = Fault::value("not-warm", at.join("type"), message).warning();
     faults.push(fault.hint("each operation of the handler starts a program of its own"));
 }

@@ -2,7 +2,7 @@
 
 use super::growth::{Decision, Prepared};
 use super::input::{Input, Verdict};
-use super::state::{Hold, OpState};
+use super::state::{Commit, Hold, OpState};
 use super::time_limits::total_timeout_message;
 use super::{Phase, Scheduler, StartError};
 use crate::event::{CancelReason, Ending, PriorOutcomes, RunEvent, RunOutcome, RunTime, StopReason};
@@ -117,9 +117,9 @@ impl Scheduler {
         attempt: u32,
         outcome: Result<Option<Arc<[FileRecord]>>, Box<Failure>>,
     ) -> Option<Decision> {
-        let OpState::Committing { result, named_files, usage, .. } = &self.table[op] else { return None };
-        let (named_files, usage) = (Arc::clone(named_files), usage.as_deref().copied());
-        let succeeded = outcome.and_then(|files| Ok((self.succeeded(op, Arc::clone(result))?, files)));
+        let OpState::Committing(commit) = &self.table[op] else { return None };
+        let Commit { result, named_files, usage, .. } = Commit::clone(commit);
+        let succeeded = outcome.and_then(|files| Ok((self.succeeded(op, result)?, files)));
         let ((ending, grown), files) =
             succeeded.unwrap_or_else(|failure| ((Ending::Failed(failure), None), None));
         let event = RunEvent::AttemptEnded { op, attempt, ending, named_files, files, instance: None, usage };
@@ -323,8 +323,8 @@ impl Scheduler {
                     Some(RunEvent::KillAsked { op, attempt })
                 }
                 // a delayed commit does not delay the end of the run
-                OpState::Committing { ref usage, .. } if cancel.force => {
-                    Some(commit_given_up(op, attempt, usage.as_deref().copied()))
+                OpState::Committing(ref commit) if cancel.force => {
+                    Some(commit_given_up(op, attempt, commit.usage))
                 }
                 _ => None,
             }
@@ -347,7 +347,7 @@ impl Scheduler {
                 RunEvent::StopAsked { op, attempt, reason }
             }
             OpState::Stopping { .. } => RunEvent::KillAsked { op, attempt },
-            OpState::Committing { ref usage, .. } => commit_given_up(op, attempt, usage.as_deref().copied()),
+            OpState::Committing(ref commit) => commit_given_up(op, attempt, commit.usage),
             _ => RunEvent::BackoffEnded { op },
         })
     }

@@ -3,7 +3,7 @@
 use super::growth::Prepared;
 use super::prior::Prior;
 use super::reuse::Reuse;
-use super::state::{Hold, OpState};
+use super::state::{Commit, Hold, OpState};
 use super::table::deadline;
 use super::{Cancel, Phase, Scheduler};
 use crate::event::{CancelReason, Ending, EventRecord, RunEvent, RunTime, StopReason};
@@ -142,10 +142,8 @@ impl Scheduler {
             RunEvent::CommitAsked { op, result, named_files, usage, .. } => {
                 let give_up_at = self.ends_running().then(|| now.plus(self.options.grace_ms));
                 let (result, named_files) = (Arc::clone(result), Arc::clone(named_files));
-                self.set(
-                    *op,
-                    OpState::Committing { result, named_files, usage: usage.map(Box::new), give_up_at },
-                );
+                let commit = Commit { result, named_files, usage: *usage, give_up_at };
+                self.set(*op, OpState::Committing(Box::new(commit)));
             }
             RunEvent::AttemptEnded { op, ending, .. } => self.end_attempt(*op, ending, now),
             _ => {}
@@ -280,11 +278,10 @@ impl Scheduler {
     /// Sets the time at which the run stops waiting for commits; an earlier limit stays.
     pub(super) fn limit_commits(&mut self, limit: Option<RunTime>) {
         for op in self.table.launched().collect::<Vec<OpIx>>() {
-            if let OpState::Committing { result, named_files, usage, give_up_at } = &self.table[op] {
-                let give_up_at = limit.map(|limit| give_up_at.map_or(limit, |known| known.min(limit)));
-                let result = Arc::clone(result);
-                let (named_files, usage) = (Arc::clone(named_files), usage.clone());
-                self.set(op, OpState::Committing { result, named_files, usage, give_up_at });
+            if let OpState::Committing(commit) = &self.table[op] {
+                let earlier = |limit: RunTime| commit.give_up_at.map_or(limit, |known| known.min(limit));
+                let commit = Commit { give_up_at: limit.map(earlier), ..Commit::clone(commit) };
+                self.set(op, OpState::Committing(Box::new(commit)));
             }
         }
     }

@@ -115,7 +115,7 @@ impl Scheduler {
             OpState::Stopping { reason, kill_at } => {
                 Explanation::Stops { reason: *reason, kill_at: *kill_at }
             }
-            OpState::Committing { .. } => Explanation::Commits,
+            OpState::Committing(_) => Explanation::Commits,
             OpState::Judging { .. } | OpState::Displaced => Explanation::Next,
             OpState::BackingOff { until } => {
                 Explanation::BacksOff { until: *until, failures: self.tries[op].failures }

@@ -33,7 +33,7 @@ pub use explain::Explanation;
 pub use input::{Action, Input, Step, Verdict};
 pub use resource_waits::{ResourceWait, resource_waits};
 pub use resources::Shortage;
-pub use state::{Hold, OpState, Tally};
+pub use state::{Commit, Hold, OpState, Tally};
 
 use crate::event::{CancelReason, Ending, EventRecord, RunEvent, RunOptions, RunOutcome, RunTime};
 use crate::gate::Gate;
@@ -193,7 +193,7 @@ impl Scheduler {
         }
         // a second cancellation gives up a commit in the step that requested it
         step.actions.retain(|action| match action {
-            Action::Commit { op, .. } => matches!(self.table[*op], OpState::Committing { .. }),
+            Action::Commit { op, .. } => matches!(self.table[*op], OpState::Committing(_)),
             _ => true,
         });
         debug_assert!(self.plan.len() > CHECKED_OPERATIONS || self.check() == Ok(()), "{:?}", self.check());
@@ -261,7 +261,7 @@ impl Scheduler {
     fn actions_of_resume(&self, actions: &mut Vec<Action>) {
         for op in self.table.launched() {
             let attempt = self.tries[op].attempt;
-            if matches!(self.table[op], OpState::Committing { .. }) {
+            if matches!(self.table[op], OpState::Committing(_)) {
                 actions.push(Action::Commit { op, attempt });
                 continue;
             }

@@ -39,16 +39,7 @@ pub enum OpState {
         kill_at: Option<RunTime>,
     },
     /// The attempt succeeded, and the versions that it read are being committed.
-    Committing {
-        /// Result of the attempt.
-        result: Arc<Value>,
-        /// Files that the operation names.
-        named_files: Arc<[NamedFile]>,
-        /// What the attempt used; boxed, because every operation has a state.
-        usage: Option<Box<Usage>>,
-        /// Time at which the ending run stops waiting for the commit; none while the run is not ending.
-        give_up_at: Option<RunTime>,
-    },
+    Committing(Box<Commit>),
     /// The attempt failed, and the policies have not been applied yet.
     Judging {
         /// Failure of the attempt.
@@ -63,6 +54,19 @@ pub enum OpState {
     },
     /// The operation has its outcome.
     Settled(Outcome),
+}
+
+/// A successful attempt whose commit was requested.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Commit {
+    /// Result of the attempt.
+    pub result: Arc<Value>,
+    /// Files that the operation names.
+    pub named_files: Arc<[NamedFile]>,
+    /// What the attempt used.
+    pub usage: Option<Usage>,
+    /// Time at which the ending run stops waiting for the commit; none while the run is not ending.
+    pub give_up_at: Option<RunTime>,
 }
 
 /// State of an operation at its next gate.
@@ -88,7 +92,7 @@ impl OpState {
 
     /// Whether an attempt is launched or being stopped or committed.
     pub fn is_out(&self) -> bool {
-        matches!(self, Self::Launched { .. } | Self::Stopping { .. } | Self::Committing { .. })
+        matches!(self, Self::Launched { .. } | Self::Stopping { .. } | Self::Committing(_))
     }
 
     /// Whether its attempt was launched and has not ended.
@@ -180,9 +184,7 @@ impl Tally {
             OpState::Ready => &mut self.ready,
             OpState::Gated(_) => &mut self.gated,
             OpState::Parted { .. } => &mut self.parted,
-            OpState::Launched { .. } | OpState::Stopping { .. } | OpState::Committing { .. } => {
-                &mut self.running
-            }
+            OpState::Launched { .. } | OpState::Stopping { .. } | OpState::Committing(_) => &mut self.running,
             OpState::Judging { .. } | OpState::Displaced | OpState::BackingOff { .. } => {
                 &mut self.backing_off
             }

@@ -295,7 +295,7 @@ pub(super) fn deadline(state: &OpState, planned: &PlannedOperation) -> Option<Ru
             [run, pending].into_iter().flatten().min()
         }
         OpState::Stopping { kill_at, .. } => kill_at,
-        OpState::Committing { give_up_at, .. } => give_up_at,
+        OpState::Committing(ref commit) => commit.give_up_at,
         OpState::BackingOff { until } | OpState::Gated(Hold::Until(until)) => Some(until),
         _ => None,
     }

@@ -109,7 +109,7 @@ impl Scheduler {
     fn enable_total(&mut self, op: OpIx) {
         match self.table[op] {
             OpState::Settled(_) => self.time_limits.remove(op, Scope::Total),
-            OpState::Stopping { .. } | OpState::Committing { .. } | OpState::Judging { .. } => {
+            OpState::Stopping { .. } | OpState::Committing(_) | OpState::Judging { .. } => {
                 self.time_limits.enable(op, Scope::Total, false);
             }
             _ => self.time_limits.enable(op, Scope::Total, true),

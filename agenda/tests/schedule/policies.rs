@@ -81,7 +81,7 @@ fn r3_optimistic_reads_versions_at_start_for_the_commit() {
     // success counts only after the commit, and an event precedes the commit
     let op = OpIx(0);
     assert_eq!(end(&mut scheduler, 2, 0, json!({})), [Action::Commit { op, attempt: 1 }]);
-    assert!(matches!(scheduler.state(op), OpState::Committing { .. }));
+    assert!(matches!(scheduler.state(op), OpState::Committing(_)));
     let step = scheduler.step(RunTime(3), Input::Committed { op, attempt: 1, outcome: Ok(None) });
     let keys = vec!["asset-a".into()];
     assert_eq!(step.actions, [Action::ConfirmCommit { op, attempt: 1, keys }, Action::Release { op }]);

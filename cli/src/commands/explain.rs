@@ -66,7 +66,7 @@ fn explanation(saved: &SavedRun, op: OpIx, waits: &[ResourceWait]) -> String {
     lines.extend(gates.map(|words| format!("  gate      {words}")));
     lines.extend(seen.failed_starts.iter().map(|start| failed_start_line(saved, start)));
     lines.extend(seen.attempts.iter().flat_map(|attempt| attempt_lines(saved, attempt)));
-    lines.extend(seen.files.iter().flat_map(file_lines).map(|words| format!("  {words}")));
+    lines.extend(seen.files.as_deref().into_iter().flat_map(file_lines).map(|words| format!("  {words}")));
     lines.push(payload_line(&saved.scheduler, planned, op));
     for policy in policies(planned) {
         lines.push(format!("  policy    {} = {} ({})", policy.key, policy.value, policy.scope));

@@ -11,7 +11,7 @@ use super::signals::{SUSPENSION, run_requests, suspend};
 use crate::args::{GoArgs, HostFolder, Output, RunsFolder, SyncArg};
 use crate::error::{CommandError, Kind};
 use crate::ui;
-use pop_agenda::{EventRecord, Plan, PriorOutcomes, Resources, RunOptions, RunOutcome, Sink};
+use pop_agenda::{EventRecord, History, Plan, PriorOutcomes, Resources, RunOptions, RunOutcome, Sink};
 use pop_assembly::{AdoptedProgress, PreparedRun, Surroundings};
 use pop_executor::{
     FinishedRun, Host, HostEffects, Ports, RunIdentity, Runners, Sync, cluster, remote_file_system, run,
@@ -139,11 +139,7 @@ pub(crate) fn drive(
     surroundings: &Surroundings,
 ) -> Result<u8, CommandError> {
     let runtime = event_loop()?;
-    let plan = Arc::clone(prepared.scheduler.plan());
-    let history = prepared.history.clone();
-    let followed = FollowedRun { plan: Arc::clone(&plan), follows_plan: false, history };
-    let followed = Arc::new(Mutex::new(followed));
-    let (mut sinks, loss) = all_sinks(&prepared, args, runs, launch_data.as_ref(), &followed)?;
+    let RunSinks { mut sinks, loss, followed } = all_sinks(&mut prepared, args, runs, launch_data.as_ref())?;
     let traces = RunTraces::start(&mut prepared, args, &mut sinks);
     // distinguishes this executor from earlier and later executors of the same run
     let executor = executor_identity();
@@ -259,25 +255,44 @@ fn host(identity: &RunIdentity, args: &GoArgs) -> Host {
     }
 }
 
-/// All sinks of the run's events, and a record of printed events that were lost.
+/// The sinks of the run's events.
+struct RunSinks {
+    sinks: Vec<Box<dyn Sink>>,
+    /// Printed events that were lost.
+    loss: Option<SpoolLoss<Stdout>>,
+    /// The run as the events leave it.
+    followed: Arc<Mutex<FollowedRun>>,
+}
+
+/// All sinks of the run's events. Takes the history out of `prepared`.
 fn all_sinks(
-    prepared: &PreparedRun,
+    prepared: &mut PreparedRun,
     args: &GoArgs,
     runs: &RunsFolder,
     launch_data: &dyn LaunchDataWrapper,
-    followed: &Arc<Mutex<FollowedRun>>,
-) -> Result<PrintingSinks, CommandError> {
+) -> Result<RunSinks, CommandError> {
     let (mut sinks, loss) = sinks(args, prepared)?;
-    let identity = &prepared.scheduler.plan().identity;
-    let elsewhere = elsewhere::sinks(launch_data, identity, &prepared.identity.run, followed)?;
-    followed.lock().unwrap_or_else(PoisonError::into_inner).follows_plan = !elsewhere.is_empty();
+    let report = service_report::sink(launch_data, prepared, runs, now)?;
+    let plan = Arc::clone(prepared.scheduler.plan());
+    let history = std::mem::replace(&mut prepared.history, History::new(0));
+    let followed = FollowedRun { plan: Arc::clone(&plan), follows_plan: false, history };
+    let followed = Arc::new(Mutex::new(followed));
+    let elsewhere = elsewhere::sinks(launch_data, &plan.identity, &prepared.identity.run, &followed)?;
+    {
+        let mut followed = followed.lock().unwrap_or_else(PoisonError::into_inner);
+        followed.follows_plan = !elsewhere.is_empty();
+        if elsewhere.is_empty() {
+            // only the summary reads it
+            followed.history.forget_successes();
+        }
+    }
     if args.output == Output::Text || !elsewhere.is_empty() {
-        sinks.push(Box::new(Follower(Arc::clone(followed))));
+        sinks.push(Box::new(Follower(Arc::clone(&followed))));
     }
     // before the progress, the end of which may give the agenda to another executor
-    sinks.extend(service_report::sink(launch_data, prepared, runs, now)?);
+    sinks.extend(report);
     sinks.extend(elsewhere);
-    Ok((sinks, loss))
+    Ok(RunSinks { sinks, loss, followed })
 }
 
 type PrintingSinks = (Vec<Box<dyn Sink>>, Option<SpoolLoss<Stdout>>);

@@ -195,7 +195,7 @@ fn operation_text(saved: &SavedRun, op: OpIx) -> String {
             writeln!(text, "report {report:#}").ok();
         }
     }
-    for line in seen.files.iter().flat_map(file_lines) {
+    for line in seen.files.as_deref().into_iter().flat_map(file_lines) {
         writeln!(text, "  {line}").ok();
     }
     if let Some(result) = seen.result() {

@@ -4,7 +4,7 @@ use super::*;
 use serde_json::json;
 
 fn bind(payload: Value, result: &Value) -> Result<Value, String> {
-    let payload = Payload::compile(payload, |token, _| match token.name.as_str() {
+    let payload = Payload::compile(payload.into(), |token, _| match token.name.as_str() {
         "a.out" => Some(Referent::Result(OpRef::Fixed(OpIx(0)))),
         "pop.agendaId" => Some(Referent::AgendaId),
         "pop.operationName" => Some(Referent::OperationName),

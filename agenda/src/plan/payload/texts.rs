@@ -41,7 +41,7 @@ impl Payload {
 
     /// The string, or the items of the list, with their places and references.
     fn places(&self) -> impl Iterator<Item = (Pointer, Option<&str>, Option<&Hole>)> {
-        let (alone, items) = match &self.value {
+        let (alone, items) = match &*self.value {
             Value::Array(items) => (None, items.as_slice()),
             other => (Some((Pointer::root(), other.as_str())), &[][..]),
         };

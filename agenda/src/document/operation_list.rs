@@ -1,0 +1,86 @@
+//! Operations of one list, read one by one.
+
+use super::Operation;
+use pop_document::{ElementPointer, Fault, Pointer};
+use serde_json::Value;
+use std::collections::HashSet;
+use std::sync::Arc;
+
+/// Operations of one list. Equal payloads, and equal types, are stored once.
+#[derive(Debug)]
+pub struct OperationList {
+    at: Arc<Pointer>,
+    /// Number of elements so far, also of those that are no operations.
+    count: u32,
+    shared: SharedValues,
+    pub(crate) operations: Vec<Operation>,
+    /// Names of operations that cannot be read.
+    pub(crate) unread: Vec<String>,
+    pub(crate) faults: Vec<Fault>,
+}
+
+/// Values that several operations have.
+#[derive(Debug, Default)]
+pub(super) struct SharedValues {
+    payloads: HashSet<Arc<Value>>,
+    types: HashSet<Arc<str>>,
+}
+
+impl SharedValues {
+    pub(super) fn payload(&mut self, value: Value) -> Arc<Value> {
+        shared(&mut self.payloads, value)
+    }
+
+    pub(super) fn handler_type(&mut self, name: &str) -> Arc<str> {
+        match self.types.get(name) {
+            Some(known) => Arc::clone(known),
+            None => shared(&mut self.types, name),
+        }
+    }
+}
+
+fn shared<T: ?Sized + Eq + std::hash::Hash>(known: &mut HashSet<Arc<T>>, one: impl Into<Arc<T>>) -> Arc<T> {
+    let one = one.into();
+    if let Some(known) = known.get(&one) {
+        return Arc::clone(known);
+    }
+    known.insert(Arc::clone(&one));
+    one
+}
+
+impl OperationList {
+    /// An empty list at this place of its document.
+    pub fn at(at: Pointer) -> Self {
+        Self {
+            at: Arc::new(at),
+            count: 0,
+            shared: SharedValues::default(),
+            operations: Vec::new(),
+            unread: Vec::new(),
+            faults: Vec::new(),
+        }
+    }
+
+    /// The list at this place, with these elements.
+    pub(crate) fn of(items: Vec<Value>, at: Pointer) -> Self {
+        let mut list = Self::at(at);
+        list.operations.reserve(items.len());
+        items.into_iter().for_each(|item| list.push(item));
+        list
+    }
+
+    /// Pointer to the next element.
+    pub fn next(&self) -> ElementPointer {
+        ElementPointer::new(Arc::clone(&self.at), self.count)
+    }
+
+    /// Reads the next element.
+    pub fn push(&mut self, item: Value) {
+        let name = item.get("name").and_then(Value::as_str).map(str::to_owned);
+        match Operation::parse(item, self.next(), &mut self.shared, &mut self.faults) {
+            Some(operation) => self.operations.push(operation),
+            None => self.unread.extend(name),
+        }
+        self.count += 1;
+    }
+}
