@@ -26,6 +26,7 @@
 
 mod document;
 mod event;
+mod exact_value;
 mod files;
 mod gate;
 mod history;

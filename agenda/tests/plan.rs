@@ -6,6 +6,7 @@ use pop_contract::LaunchType;
 use pop_document::{Fault, Source};
 use pop_registry::Catalog;
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 fn build(text: &str) -> (Option<Plan>, Vec<String>) {
     let source = Source::new("agenda.yaml", text.as_bytes()).unwrap();
@@ -313,4 +314,29 @@ operations:
     18:62 cycle: operations depend on each other in a cycle: f -> g -> f (`f` depends on `g`) [19:39 `g` depends on `f`]
     8:59 unquoted: `3.10` would become `3.1` as an argument of operation `x`
     ");
+}
+
+#[test]
+fn equal_payloads_are_stored_once() {
+    let (plan, _) = build(
+        r#"
+operations:
+  - {name: a, type: exec, payload: {command: [x, 0.0]}}
+  - {name: b, type: exec, payload: {command: [x, 0.0]}}
+  - {name: c, type: exec, payload: {command: [x, -0.0]}}
+  - {name: d, type: exec, payload: {command: [x, "@<a.out>"]}}
+  - {name: e, type: exec, payload: {command: [x, "@<a.out>"]}}
+  - name: f
+    type: agenda
+    payload: {operations: [{name: a, type: exec, payload: {command: [y]}}, {name: g, type: exec, payload: {command: [x, "@<a.out>"]}}]}
+"#,
+    );
+    let plan = plan.unwrap();
+    let payload = |name: &str| &plan.operation(plan.find(name).unwrap()).payload;
+    assert!(Arc::ptr_eq(payload("a"), payload("b")));
+    assert_eq!(payload("c").template().to_string(), r#"{"command":["x",-0.0]}"#);
+    assert!(Arc::ptr_eq(payload("d"), payload("e")));
+    // the same text refers to another operation there
+    let inside = &plan.operation(plan.find("f").unwrap()).body().unwrap().operations()[1].payload;
+    assert_ne!(inside, payload("d"));
 }

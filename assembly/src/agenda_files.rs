@@ -51,7 +51,7 @@ pub(crate) fn read_files(
 }
 
 /// Adds the named files that could not be read; they have faults already.
-pub(crate) fn add_unread(files: &mut AgendaFiles, named: Vec<String>, sources: &BTreeMap<String, Source>) {
+pub(crate) fn add_unread(files: &mut AgendaFiles, named: &[String], sources: &BTreeMap<String, Source>) {
     for name in named.iter().filter(|name| !sources.contains_key(*name)) {
         files.add(name, None);
     }
@@ -67,7 +67,7 @@ pub(crate) fn parse_files(
         match source.read() {
             Ok(root) => {
                 let named = AgendaFiles::named(name, &root).into_iter().map(|(name, _)| name);
-                add_unread(files, named.collect(), sources);
+                add_unread(files, &named.collect::<Vec<_>>(), sources);
                 let spellings = source.spellings(&root);
                 files.add(name, Some(AgendaFile { root, spellings }));
             }

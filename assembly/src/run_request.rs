@@ -126,7 +126,7 @@ impl RunRequest {
         let read = texts.agenda.read_elements(OPERATIONS, &mut |operation| {
             secrets.look(&operation, || operations.next().pointer(), &mut warnings);
             let named = files.named_by(&operation);
-            add_unread(&mut files, named, &texts.files);
+            add_unread(&mut files, &named, &texts.files);
             operations.push(operation);
         });
         let (root, spellings) = match read {

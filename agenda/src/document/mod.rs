@@ -7,6 +7,7 @@ mod inputs;
 pub(crate) mod matrix;
 mod operation;
 mod operation_list;
+mod shared_values;
 
 pub(crate) use agenda_files::name_of;
 pub use agenda_files::{AgendaFile, AgendaFiles};

@@ -2,7 +2,7 @@
 
 use super::depends_on::{DependsOn, DependsOnGroup};
 use super::growth::{ForEach, Generator};
-use super::operation_list::SharedValues;
+use super::shared_values::SharedValues;
 use crate::name::OperationName;
 use pop_document::{ElementPointer, Fault, Fields, Pointer, kind_of, nearest};
 use pop_policy::{Level, OPERATION_FIELDS, Pattern, PolicyLayer};

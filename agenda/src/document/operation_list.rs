@@ -1,9 +1,9 @@
 //! Operations of one list, read one by one.
 
 use super::Operation;
+use super::shared_values::SharedValues;
 use pop_document::{ElementPointer, Fault, Pointer};
 use serde_json::Value;
-use std::collections::HashSet;
 use std::sync::Arc;
 
 /// Operations of one list. Equal payloads, and equal types, are stored once.
@@ -17,35 +17,6 @@ pub struct OperationList {
     /// Names of operations that cannot be read.
     pub(crate) unread: Vec<String>,
     pub(crate) faults: Vec<Fault>,
-}
-
-/// Values that several operations have.
-#[derive(Debug, Default)]
-pub(super) struct SharedValues {
-    payloads: HashSet<Arc<Value>>,
-    types: HashSet<Arc<str>>,
-}
-
-impl SharedValues {
-    pub(super) fn payload(&mut self, value: Value) -> Arc<Value> {
-        shared(&mut self.payloads, value)
-    }
-
-    pub(super) fn handler_type(&mut self, name: &str) -> Arc<str> {
-        match self.types.get(name) {
-            Some(known) => Arc::clone(known),
-            None => shared(&mut self.types, name),
-        }
-    }
-}
-
-fn shared<T: ?Sized + Eq + std::hash::Hash>(known: &mut HashSet<Arc<T>>, one: impl Into<Arc<T>>) -> Arc<T> {
-    let one = one.into();
-    if let Some(known) = known.get(&one) {
-        return Arc::clone(known);
-    }
-    known.insert(Arc::clone(&one));
-    one
 }
 
 impl OperationList {
@@ -65,7 +36,9 @@ impl OperationList {
     pub(crate) fn of(items: Vec<Value>, at: Pointer) -> Self {
         let mut list = Self::at(at);
         list.operations.reserve(items.len());
-        items.into_iter().for_each(|item| list.push(item));
+        for item in items {
+            list.push(item);
+        }
         list
     }
 

@@ -11,6 +11,7 @@ pub use operation::{
 };
 
 use crate::event::{Ending, EventRecord, PriorOutcome, RunEvent, RunOptions, RunOutcome, RunTime};
+use crate::exact_value::is_exactly;
 use crate::gate::Gate;
 use crate::ops::{OpIx, OpMap};
 use crate::outcome::Outcome;
@@ -54,14 +55,14 @@ struct LatestValues {
 impl LatestValues {
     fn share_with(&mut self, attempt: &mut Attempt) {
         if let Some((_, Ending::Succeeded { result })) = &mut attempt.ended {
-            share(&mut self.result, result);
+            share(&mut self.result, result, is_exactly);
         }
-        share(&mut self.named_files, &mut attempt.named_files);
+        share(&mut self.named_files, &mut attempt.named_files, <[NamedFile]>::eq);
     }
 }
 
-fn share<T: ?Sized + PartialEq>(latest: &mut Arc<T>, own: &mut Arc<T>) {
-    if latest == own {
+fn share<T: ?Sized>(latest: &mut Arc<T>, own: &mut Arc<T>, is_equal: fn(&T, &T) -> bool) {
+    if Arc::ptr_eq(latest, own) || is_equal(latest, own) {
         own.clone_from(latest);
     } else {
         latest.clone_from(own);

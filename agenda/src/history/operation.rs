@@ -321,7 +321,7 @@ impl OperationHistory {
         if self.outcome() == Some(Outcome::Succeeded) {
             let (settled, reused, reopened) =
                 (self.settled, self.reused.take(), std::mem::take(&mut self.reopened));
-            *self = Self { settled, reused, reopened, ..Self::default() };
+            *self = Self { reopened, reused, settled, ..Self::default() };
         }
     }
 

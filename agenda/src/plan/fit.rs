@@ -22,7 +22,7 @@ pub(super) fn check_fit<'p>(
     faults: &mut Vec<Fault>,
 ) {
     for (operation, place) in planned.iter().zip(places) {
-        Check { all, on, inputs, operation, place }.run(faults);
+        Check { all, inputs, on, operation, place }.run(faults);
     }
 }
 

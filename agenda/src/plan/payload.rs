@@ -145,7 +145,7 @@ impl Payload {
 
     /// The address of the value, if other payloads have it, too.
     pub(super) fn shared_value(&self) -> Option<*const Value> {
-        (Arc::strong_count(&self.value) > 1).then(|| Arc::as_ptr(&self.value))
+        (Arc::strong_count(&self.value) > 1).then_some(Arc::as_ptr(&self.value))
     }
 
     /// The payload with unresolved references.
