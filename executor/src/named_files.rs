@@ -4,12 +4,13 @@
 //! output. Size and times of a file stand for its content: reading every file would delay the run.
 
 use crate::exec_program::ExecProgram;
-use pop_agenda::{NamedFile, PlannedOperation, RecordedFiles, Serves};
+use pop_agenda::{NamedFile, Payload, PlannedOperation, RecordedFiles, Serves};
 use pop_contract::LaunchType;
 use pop_launchers::process::resolve_beside;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::ffi::OsString;
+use std::fmt;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -36,32 +37,15 @@ pub(crate) struct FileFinder {
     pub(crate) start: PathBuf,
 }
 
-/// The names that an operation may mean as files, and the state of each before an attempt.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct FilesBefore(Vec<(PathBuf, Option<Box<str>>)>);
-
 impl FileFinder {
     /// The files that an operation with this payload names, as they are now.
     pub(crate) fn find(&self, planned: &PlannedOperation, payload: &Value) -> Vec<NamedFile> {
-        let names = self.names(planned, payload).into_iter();
-        let found = names.filter_map(|path| Some((stamp(&path)?, path)));
-        found.map(|(stamp, path)| NamedFile { path: self.shown(&path), stamp, changed: false }).collect()
+        let names = self.names(planned, payload).paths.into_iter();
+        names.filter_map(|path| Some(self.named_file(&path, Stamp::of(&path)?, false))).collect()
     }
 
-    /// The state of the files before an attempt.
-    pub(crate) fn before(&self, planned: &PlannedOperation, payload: &Value) -> FilesBefore {
-        let names = self.names(planned, payload).into_iter();
-        FilesBefore(names.map(|path| (stamp(&path), path)).map(|(stamp, path)| (path, stamp)).collect())
-    }
-
-    /// The state of the files after the attempt.
-    pub(crate) fn after(&self, before: FilesBefore) -> Arc<[NamedFile]> {
-        let after = before.0.into_iter().filter_map(|(path, before)| {
-            let stamp = stamp(&path)?;
-            let changed = before.is_some_and(|before| before != stamp);
-            Some(NamedFile { path: self.shown(&path), stamp, changed })
-        });
-        after.collect()
+    fn named_file(&self, path: &Path, stamp: Stamp, changed: bool) -> NamedFile {
+        NamedFile { path: self.shown(path), stamp: stamp.to_string().into(), changed }
     }
 
     /// The paths of declared files, as `find` gives them.
@@ -79,9 +63,9 @@ impl FileFinder {
 
     /// Paths that may be files, without duplicates, the program first. None for operations whose files are not on this
     /// machine.
-    fn names(&self, planned: &PlannedOperation, payload: &Value) -> Vec<PathBuf> {
+    fn names(&self, planned: &PlannedOperation, payload: &Value) -> FoundNames {
         if !self.on.capabilities().uses_host_programs {
-            return Vec::new();
+            return FoundNames::default();
         }
         let (argv, folder, home) = match &planned.serves {
             Serves::Exec => {
@@ -93,23 +77,125 @@ impl FileFinder {
                 entry.working_directory.clone(),
                 self.home.as_deref(),
             ),
-            Serves::Resident(_) | Serves::Dispatch | Serves::Agenda(_) => return Vec::new(),
+            Serves::Resident(_) | Serves::Dispatch | Serves::Agenda(_) => return FoundNames::default(),
         };
         let folder = self.start.join(folder.unwrap_or_default());
         let own_path = payload["env"]["PATH"].as_str().map(OsString::from);
         let path = own_path.or_else(|| std::env::var_os("PATH"));
-        let program = argv.first().map(|program| {
-            let found = resolve_beside(home, Path::new(program), &folder, path.as_deref());
-            found.unwrap_or_else(|_| folder.join(program))
-        });
         let mut names = Names { folder: &folder, seen: BTreeSet::new(), paths: Vec::new() };
-        if let Some(program) = program {
-            names.add(&program);
+        let mut are_final = true;
+        if let Some(program) = argv.first() {
+            let found = resolve_beside(home, Path::new(program), &folder, path.as_deref());
+            are_final = found.is_ok();
+            names.add(&found.unwrap_or_else(|_| folder.join(program)));
         }
         argv.iter().skip(1).for_each(|argument| names.add_text(argument));
         names.add_value(payload);
-        names.paths
+        FoundNames { paths: names.paths, are_final }
     }
+}
+
+/// The names that an operation may mean as files.
+#[derive(Debug, Default)]
+struct FoundNames {
+    paths: Vec<PathBuf>,
+    /// Whether the program was found. The launcher looks a program up once, so its path stays.
+    are_final: bool,
+}
+
+/// Records the named files of attempts. Many operations name the same files as the one before.
+#[derive(Debug)]
+pub(crate) struct AttemptFiles {
+    finder: FileFinder,
+    latest_names: Option<LatestNames>,
+    latest_files: Option<LatestFiles>,
+}
+
+/// The names of a payload of the plan.
+#[derive(Debug)]
+struct LatestNames {
+    payload: Arc<Payload>,
+    serves: Serves,
+    paths: Arc<[PathBuf]>,
+}
+
+/// Files that an attempt left unchanged.
+#[derive(Debug)]
+struct LatestFiles {
+    paths: Arc<[PathBuf]>,
+    stamps: Vec<Option<Stamp>>,
+    files: Arc<[NamedFile]>,
+}
+
+/// The names that an operation may mean as files, and the state of each before an attempt.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct FilesBefore {
+    paths: Arc<[PathBuf]>,
+    stamps: Vec<Option<Stamp>>,
+}
+
+impl AttemptFiles {
+    pub(crate) fn new(finder: FileFinder) -> Self {
+        Self { finder, latest_names: None, latest_files: None }
+    }
+
+    /// The state of the files before an attempt.
+    pub(crate) fn before(&mut self, planned: &PlannedOperation, payload: &Value) -> FilesBefore {
+        let paths = self.names(planned, payload);
+        FilesBefore { stamps: stamps(&paths), paths }
+    }
+
+    /// The state of the files after the attempt.
+    pub(crate) fn after(&mut self, before: FilesBefore) -> Arc<[NamedFile]> {
+        let FilesBefore { paths, stamps: before } = before;
+        let stamps = stamps(&paths);
+        let is_known = |latest: &&LatestFiles| Arc::ptr_eq(&latest.paths, &paths) && latest.stamps == stamps;
+        if before == stamps
+            && let Some(latest) = self.latest_files.as_ref().filter(is_known)
+        {
+            return Arc::clone(&latest.files);
+        }
+        let files = paths.iter().zip(&stamps).zip(&before).filter_map(|((path, stamp), before)| {
+            let changed = before.is_some_and(|before| Some(before) != *stamp);
+            Some(self.finder.named_file(path, (*stamp)?, changed))
+        });
+        let files: Arc<[NamedFile]> = files.collect();
+        if before == stamps {
+            self.latest_files = Some(LatestFiles { paths, stamps, files: Arc::clone(&files) });
+        }
+        files
+    }
+
+    fn names(&mut self, planned: &PlannedOperation, payload: &Value) -> Arc<[PathBuf]> {
+        let is_of_plan = std::ptr::eq(payload, planned.payload.template());
+        let is_same = |latest: &&LatestNames| {
+            is_of_plan
+                && Arc::ptr_eq(&latest.payload, &planned.payload)
+                && is_same_handler(&latest.serves, &planned.serves)
+        };
+        if let Some(latest) = self.latest_names.as_ref().filter(is_same) {
+            return Arc::clone(&latest.paths);
+        }
+        let FoundNames { paths, are_final } = self.finder.names(planned, payload);
+        let paths: Arc<[PathBuf]> = paths.into();
+        if is_of_plan && are_final {
+            let (payload, serves) = (Arc::clone(&planned.payload), planned.serves.clone());
+            self.latest_names = Some(LatestNames { payload, serves, paths: Arc::clone(&paths) });
+        }
+        paths
+    }
+}
+
+fn is_same_handler(one: &Serves, other: &Serves) -> bool {
+    match (one, other) {
+        (Serves::Exec, Serves::Exec) => true,
+        (Serves::Program(one), Serves::Program(other)) => Arc::ptr_eq(one, other),
+        _ => false,
+    }
+}
+
+fn stamps(paths: &[PathBuf]) -> Vec<Option<Stamp>> {
+    paths.iter().map(|path| Stamp::of(path)).collect()
 }
 
 /// Paths in texts, without duplicates.
@@ -155,17 +241,42 @@ impl Names<'_> {
     }
 }
 
-/// Size and times of a file; none if there is no such file or folder.
-fn stamp(path: &Path) -> Option<Box<str>> {
-    let about = fs::metadata(path).ok()?;
-    if about.is_dir() {
-        return Some(FOLDER.into());
+/// Size and times of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stamp {
+    Folder,
+    File {
+        size: u64,
+        written: (i64, i64),
+        /// Changes also if a program sets the other time.
+        changed: (i64, i64),
+    },
+}
+
+impl Stamp {
+    /// The stamp of a file; none if there is no such file or folder.
+    fn of(path: &Path) -> Option<Self> {
+        let about = fs::metadata(path).ok()?;
+        if about.is_dir() {
+            return Some(Self::Folder);
+        }
+        about.is_file().then(|| Self::File {
+            size: about.size(),
+            written: (about.mtime(), about.mtime_nsec()),
+            changed: (about.ctime(), about.ctime_nsec()),
+        })
     }
-    // the second time changes also if a program sets the first one
-    about.is_file().then(|| {
-        let (size, written, changed) = (about.size(), about.mtime(), about.ctime());
-        format!("{size} {written}.{:09} {changed}.{:09}", about.mtime_nsec(), about.ctime_nsec()).into()
-    })
+}
+
+impl fmt::Display for Stamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Folder => f.write_str(FOLDER),
+            Self::File { size, written, changed } => {
+                write!(f, "{size} {}.{:09} {}.{:09}", written.0, written.1, changed.0, changed.1)
+            }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -174,6 +285,7 @@ mod tests {
     use pop_agenda::{Agenda, OpIx, Plan};
     use pop_registry::Catalog;
     use serde_json::json;
+    use std::os::unix::fs::PermissionsExt;
 
     fn plan(payload: &Value) -> Plan {
         let agenda = json!({"operations": [{"name": "a", "type": "exec", "payload": payload}]});
@@ -198,10 +310,11 @@ mod tests {
         let plan = plan(&payload);
         let planned = plan.operation(OpIx(0));
         fs::write(folder.path().join("tool"), "").unwrap();
-        let before = finder.before(planned, &payload);
+        let mut files = AttemptFiles::new(finder.clone());
+        let before = files.before(planned, &payload);
         fs::write(folder.path().join("new"), "n").unwrap();
         fs::write(folder.path().join("in.txt"), "longer").unwrap();
-        let files = finder.after(before);
+        let files = files.after(before);
         let expected = [
             ("tool", false),
             ("in.txt", true),
@@ -217,5 +330,34 @@ mod tests {
         assert_eq!(stamps(&now), stamps(&files));
         fs::remove_file(folder.path().join("new")).unwrap();
         assert_eq!(finder.find(planned, &payload).len(), expected.len() - 1);
+    }
+    #[test]
+    fn files_of_equal_payloads_are_found_once_and_looked_at_each_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let tool = folder.path().join("tool");
+        fs::write(&tool, "#!/bin/sh\n").unwrap();
+        let finder = FileFinder { on: LaunchType::Local, home: None, start: folder.path().to_owned() };
+        let plan = plan(&json!({"command": ["./tool", "new"]}));
+        let planned = plan.operation(OpIx(0));
+        let mut files = AttemptFiles::new(finder);
+        let mut attempt = |during: &dyn Fn()| {
+            let before = files.before(planned, planned.payload.template());
+            during();
+            files.after(before)
+        };
+        // the program cannot be started yet
+        assert_eq!(names(&attempt(&|| {})), [("tool", false)]);
+        fs::set_permissions(&tool, PermissionsExt::from_mode(0o755)).unwrap();
+        let first = attempt(&|| {});
+        assert!(Arc::ptr_eq(&first, &attempt(&|| {})));
+        let written = attempt(&|| fs::write(folder.path().join("new"), "n").unwrap());
+        assert_eq!(names(&written), [("tool", false), ("new", false)]);
+        let changed = attempt(&|| fs::write(folder.path().join("new"), "longer").unwrap());
+        assert_eq!(names(&changed), [("tool", false), ("new", true)]);
+        let after = attempt(&|| {});
+        assert_eq!(names(&after), [("tool", false), ("new", false)]);
+        assert_eq!(after[1].stamp, changed[1].stamp);
+        fs::remove_file(folder.path().join("new")).unwrap();
+        assert_eq!(names(&attempt(&|| {})), [("tool", false)]);
     }
 }

@@ -2,7 +2,7 @@
 
 use super::input_files::{self, InputFiles, Write};
 use super::{AttemptOrder, AttemptRunner, launch_id};
-use crate::named_files::{FileFinder, FilesBefore};
+use crate::named_files::{AttemptFiles, FileFinder, FilesBefore};
 use crate::run_identity::RunIdentity;
 use pop_agenda::{OpIx, Plan, PlannedOperation, Serves, Verdict};
 use pop_contract::{Blame, Exit, Failure, HANDLER_COMPLETE, PLAIN_PAYLOAD_LIMIT, judge};
@@ -37,7 +37,7 @@ pub(super) struct Expected {
 pub(super) struct ProgramRunner {
     launcher: Arc<dyn Launcher>,
     identity: RunIdentity,
-    finder: FileFinder,
+    named_files: AttemptFiles,
     /// The expected output and exit statuses of each launch.
     expected: HashMap<LaunchId, Expected>,
 }
@@ -45,8 +45,8 @@ pub(super) struct ProgramRunner {
 impl ProgramRunner {
     pub(super) fn new(launcher: Arc<dyn Launcher>, identity: RunIdentity) -> Self {
         let RunIdentity { on, home, start, .. } = identity.clone();
-        let finder = FileFinder { on, home, start };
-        Self { launcher, identity, finder, expected: HashMap::new() }
+        let named_files = AttemptFiles::new(FileFinder { on, home, start });
+        Self { launcher, identity, named_files, expected: HashMap::new() }
     }
 }
 
@@ -58,7 +58,7 @@ impl AttemptRunner for ProgramRunner {
         events: &mpsc::Sender<LaunchUpdate>,
     ) -> Result<(), Failure> {
         let (order, expected) = launch_order(&self.identity, attempt, &input_files::writer(attempt.again))?;
-        let files = self.finder.before(attempt.plan.operation(attempt.op), attempt.payload);
+        let files = self.named_files.before(attempt.plan.operation(attempt.op), attempt.payload);
         self.expected.insert(id, Expected { files, ..expected });
         self.launcher.launch(id, order, events);
         Ok(())
@@ -72,7 +72,7 @@ impl AttemptRunner for ProgramRunner {
         let expected = self.expected.remove(&id).unwrap_or_default();
         let mut verdict = verdict(&expected, ended);
         if verdict.result.is_ok() {
-            verdict.named_files = self.finder.after(expected.files);
+            verdict.named_files = self.named_files.after(expected.files);
         }
         verdict
     }
