@@ -13,7 +13,7 @@ use pop_agenda::{
 use pop_contract::Millis;
 use pop_executor::{
     FileJournal, FolderError, Inputs, JournalContent, Lock, ReplayResult, RestoredRun, RunFolder, Sync,
-    read_journal, restore,
+    read_events, read_journal, restore,
 };
 use pop_field_retriever::LaunchType;
 use pop_launchers::process::sweep_run;
@@ -41,11 +41,17 @@ impl SavedRun {
     pub fn read(folder: RunFolder, surroundings: &Surroundings) -> Result<Self, AssemblyError> {
         let inputs = folder.inputs()?;
         let plan = frozen_plan(&inputs, surroundings)?;
-        let events = read_journal(&folder.journal())?.events;
-        let count = plan.len();
-        let scheduler = restore(Arc::new(plan), &events, &folder.journal())?.scheduler;
-        let history = History::of(count, &events);
-        let recorded = events.len() as u64;
+        let mut history = History::new(plan.len());
+        let mut restored = RestoredRun::new(Arc::new(plan));
+        let mut recorded = 0;
+        let journal = folder.journal();
+        read_events(&journal, |event| {
+            restored.add(&event, &journal)?;
+            history.add(&event);
+            recorded += 1;
+            Ok(())
+        })?;
+        let scheduler = restored.scheduler;
         Ok(Self { folder, inputs, plan: Arc::clone(scheduler.plan()), scheduler, history, recorded })
     }
 

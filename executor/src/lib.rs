@@ -40,7 +40,8 @@ pub use host::{
     remote_file_system,
 };
 pub use journal::{
-    FileJournal, Journal, JournalContent, JournalError, JournalLine, JournalTail, Sync, read_journal,
+    FileJournal, Journal, JournalContent, JournalError, JournalLine, JournalTail, Sync, read_events,
+    read_journal,
 };
 pub use lock::{ExecutorProcess, Lock};
 pub use parent_results::parent_bytes;

@@ -23,8 +23,22 @@ pub struct RestoredRun {
 ///
 /// An event with an operation that is not in the plan, and was not added by an earlier event, is an error.
 pub fn restore(plan: Arc<Plan>, events: &[EventRecord], path: &Path) -> Result<RestoredRun, JournalError> {
-    let mut scheduler = Scheduler::new(plan, RunOptions::default());
+    let mut restored = RestoredRun::new(plan);
     for recorded in events {
+        restored.add(recorded, path)?;
+    }
+    Ok(restored)
+}
+
+impl RestoredRun {
+    /// A run without events.
+    pub fn new(plan: Arc<Plan>) -> Self {
+        Self { scheduler: Scheduler::new(plan, RunOptions::default()), began: None }
+    }
+
+    /// Applies the next event, as [`restore`] does.
+    pub fn add(&mut self, recorded: &EventRecord, path: &Path) -> Result<(), JournalError> {
+        let scheduler = &mut self.scheduler;
         let count = scheduler.plan().len();
         let unfit = |op: OpIx| JournalError::Unfit { path: path.to_owned(), op: op.0, count };
         if let Some(op) = last_operation(&recorded.event).filter(|op| op.index() >= count) {
@@ -42,13 +56,13 @@ pub fn restore(plan: Arc<Plan>, events: &[EventRecord], path: &Path) -> Result<R
         {
             return Err(unfit(by));
         }
+        let started = match recorded.event {
+            RunEvent::RunStarted { started, .. } => Some(started),
+            _ => None,
+        };
+        self.began = self.began.map(|(started, _)| started).or(started).zip(Some(recorded.at));
+        Ok(())
     }
-    let started = events.iter().find_map(|recorded| match recorded.event {
-        RunEvent::RunStarted { started, .. } => Some(started),
-        _ => None,
-    });
-    let began = started.zip(events.last().map(|last| last.at));
-    Ok(RestoredRun { scheduler, began })
 }
 
 /// The highest operation number in an event.

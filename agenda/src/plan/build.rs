@@ -166,7 +166,7 @@ fn plan_operation(
     };
     check_warm(serves.as_ref(), types, &operation.pointer, faults);
     if serves == Some(Serves::Exec) {
-        check_exec(&operation, catalog, on, faults);
+        types.check_once(&operation.payload, faults, |faults| check_exec(&operation, catalog, on, faults));
     }
     let mut payload = std::mem::take(&mut operation.payload);
     let name = operation.name.clone();

@@ -58,6 +58,8 @@ pub(super) struct Types<'c> {
     others: HashMap<HandlerQuery, ResolvedHandler>,
     /// Ids of the handlers whose `warm` the launcher refuses, each reported once.
     pub(super) refused_warm: HashSet<String>,
+    /// Payloads of commands that several operations have and that have no faults, by the address of their value.
+    sound_commands: HashSet<*const Value>,
     /// Payloads that several operations have, by the address of their value.
     payloads: HashMap<*const Value, Arc<Payload>>,
 }
@@ -92,6 +94,7 @@ impl<'c> Types<'c> {
             plain: HashMap::new(),
             others: HashMap::new(),
             refused_warm: HashSet::new(),
+            sound_commands: HashSet::new(),
             payloads: HashMap::new(),
         }
     }
@@ -99,6 +102,24 @@ impl<'c> Types<'c> {
     pub(super) fn of_context(context: &'c PlanContext, stream: &'static str, plan_list: PlanList) -> Self {
         let PlanContext { catalog, on, policies, assigned, inputs: _ } = context;
         Self::new(catalog, *on, policies, assigned.as_deref(), stream, plan_list)
+    }
+
+    /// Checks the payload of a command, unless an equal one of another operation was checked and has no faults.
+    pub(super) fn check_once(
+        &mut self,
+        payload: &Arc<Value>,
+        faults: &mut Vec<Fault>,
+        check: impl FnOnce(&mut Vec<Fault>),
+    ) {
+        if self.sound_commands.contains(&Arc::as_ptr(payload)) {
+            return;
+        }
+        let before = faults.len();
+        check(faults);
+        // the plan keeps the payload, so that no other one gets its address
+        if faults.len() == before && Arc::strong_count(payload) > 1 {
+            self.sound_commands.insert(Arc::as_ptr(payload));
+        }
     }
 
     /// The payload, stored once for operations with equal ones.

@@ -13,7 +13,7 @@ mod tail;
 mod writer;
 
 pub(crate) use reader::read_json;
-pub use reader::{JournalContent, read_journal};
+pub use reader::{JournalContent, read_events, read_journal};
 pub use tail::{JournalLine, JournalTail};
 pub use writer::FileJournal;
 

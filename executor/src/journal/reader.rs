@@ -28,17 +28,44 @@ pub struct JournalContent {
     pub torn: u64,
 }
 
+/// Receives the events of a journal, in order. Its error ends the reading.
+type EventCallback<'c> = &'c mut dyn FnMut(EventRecord) -> Result<(), JournalError>;
+
 /// Reads a journal without changing it. A torn tail is only cut off when the journal is opened for writing.
 pub fn read_journal(path: &Path) -> Result<JournalContent, JournalError> {
+    read_bytes(&bytes_of(path)?, path)
+}
+
+/// Reads a journal like [`read_journal`], and gives each event to `each` instead of storing them all.
+///
+/// If the journal is damaged, `each` has received the events before the damage.
+pub fn read_events(
+    path: &Path,
+    mut each: impl FnMut(EventRecord) -> Result<(), JournalError>,
+) -> Result<(), JournalError> {
+    scan(&bytes_of(path)?, path, &mut each).map(|_| ())
+}
+
+fn bytes_of(path: &Path) -> Result<Vec<u8>, JournalError> {
     match read_regular_file(path, JOURNAL_LIMIT) {
-        Ok(bytes) => read_bytes(&bytes, path),
+        Ok(bytes) => Ok(bytes),
         // the executor died before it wrote anything
-        Err(error) if error.kind() == io::ErrorKind::NotFound => read_bytes(&[], path),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
         Err(source) => Err(JournalError::Io { path: path.to_owned(), source }),
     }
 }
 
 pub(super) fn read_bytes(bytes: &[u8], path: &Path) -> Result<JournalContent, JournalError> {
+    let mut events = Vec::new();
+    let content = scan(bytes, path, &mut |event| {
+        events.push(event);
+        Ok(())
+    })?;
+    Ok(JournalContent { events, ..content })
+}
+
+/// The content of a journal without its events, which `each` receives.
+fn scan(bytes: &[u8], path: &Path, each: EventCallback<'_>) -> Result<JournalContent, JournalError> {
     let first = bytes.split_inclusive(|byte| *byte == b'\n').next().unwrap_or_default();
     let Some(line) = first.strip_suffix(b"\n") else {
         // even the header is torn
@@ -57,7 +84,7 @@ pub(super) fn read_bytes(bytes: &[u8], path: &Path) -> Result<JournalContent, Jo
         let line = rest.split_inclusive(|byte| *byte == b'\n').next().unwrap_or(rest);
         match event(line) {
             Some(event) => {
-                content.events.push(event);
+                each(event)?;
                 content.good += line.len() as u64;
                 rest = &rest[line.len()..];
             }
