@@ -67,10 +67,10 @@ impl PreparedRun {
     }
 
     /// Splits the run into the input of the driver and the parts that the caller owns during the run.
-    pub fn into_parts(self) -> (RunStart, FileJournal, History, Lock) {
+    pub fn into_parts(self) -> (RunStart, FileJournal, Lock) {
         let Self { scheduler, identity, adopted, replayed, resumed, began, .. } = self;
         let start = RunStart { scheduler, identity, adopted, replayed, resumed, began };
-        (start, self.journal, self.history, self.lock)
+        (start, self.journal, self.lock)
     }
 
     /// The setting of the run's launcher; the caller adds guard and grace. `executor` identifies this executor among

@@ -155,7 +155,7 @@ pub(crate) fn drive(
     let requests = run_requests()?;
     let host = host(&prepared.identity, args);
     let run_id = prepared.identity.run.clone();
-    let (given, journal, _, _lock) = prepared.into_parts();
+    let (given, journal, _lock) = prepared.into_parts();
     let mut memory = MemoryKills::watch();
     let ports = Ports {
         journal: Box::new(journal),
