@@ -1,31 +1,40 @@
 //! The loop of a run: wait for inputs, step the scheduler, record its events, report them, carry out its actions.
 //!
-//! *Guarantees.* The last three steps keep this order, so the journal has every event before a sink reports it and
+//! The last four steps are a [turn](turn::Core::turn). Turns are taken under one lock: by the event loop, which waits for
+//! requests, replies, timers and long programs, and by the [place threads](place_threads), each of which runs one short program after
+//! the other.
+//!
+//! *Guarantees.* The steps of a turn keep this order, so the journal has every event before a sink reports it and
 //! before its action takes effect. While the journal's disk is full, nothing new starts and running operations continue.
 //! Any other error of the journal stops all work. *Caveats.* Spawn the loop as a task of a current-thread runtime:
 //! children die with the thread that spawned them, and waking a task of the same thread needs no system call.
 
+mod place_threads;
+mod places;
 mod shared_state;
+mod turn;
 
-use crate::attempt::{AttemptOrder, AttemptRunner, Runners, attempt_of, launch_id};
-use crate::effects::{Effects, PendingEffects};
+use crate::attempt::Runners;
+use crate::effects::{EffectReply, EffectRequest, Effects, PendingEffects};
 use crate::journal::{Journal, JournalError};
 use crate::postponed_launches::Postponed;
 use crate::run_identity::RunIdentity;
+use place_threads::Shared;
+use places::Places;
 use pop_agenda::{
-    Action, CancelReason, EventRecord, Input, OpIx, OpState, Plan, PriorOutcomes, RunOptions, RunOutcome,
-    RunTime, Scheduler, Sink, Verdict,
+    CancelReason, Input, OpIx, Plan, PriorOutcomes, RunOptions, RunOutcome, RunTime, Scheduler, Sink,
 };
-use pop_contract::{Blame, Failure, Millis};
-use pop_launchers::{LaunchEnd, LaunchEvent, LaunchId, LaunchUpdate};
+use pop_contract::Millis;
+use pop_launchers::{LaunchEvent, LaunchId, LaunchUpdate};
 use serde_json::Value;
-use std::collections::{HashSet, VecDeque};
+use std::collections::HashSet;
 use std::error::Error as _;
 use std::mem::replace;
 use std::pin::pin;
 use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio::time::{Duration, Instant, sleep, sleep_until};
+use turn::Core;
 
 /// Most inputs whose events share one write of the journal.
 const BATCH: usize = 64;
@@ -112,32 +121,21 @@ pub async fn run(given: RunStart, ports: Ports) -> Result<FinishedRun, RunError>
     Driver::new(given, ports).run().await
 }
 
+/// The part of a run that waits for events, on the event loop.
 struct Driver {
-    scheduler: Scheduler,
-    identity: RunIdentity,
-    ports: Ports,
-    sender: mpsc::Sender<LaunchUpdate>,
+    shared: Arc<Shared>,
+    requests: mpsc::UnboundedReceiver<RunRequest>,
     updates: mpsc::Receiver<LaunchUpdate>,
-    /// Inputs of the next step.
-    inputs: VecDeque<Input>,
-    /// Launches that were started and have not ended.
-    running: HashSet<LaunchId>,
-    /// Launches whose end is known but not recorded yet.
-    ended: Vec<LaunchId>,
-    postponed: Postponed,
-    pending: PendingEffects,
-    /// Whether the sinks know that launches are postponed.
-    is_postponement_reported: bool,
-    /// The run's time at `since`.
-    base: RunTime,
-    since: Instant,
+    replies: mpsc::UnboundedReceiver<EffectReply>,
 }
 
 impl Driver {
     fn new(given: RunStart, ports: Ports) -> Self {
         let RunStart { scheduler, identity, adopted, replayed, resumed, began } = given;
+        let Ports { journal, sinks, runners, memory_kills, requests, suspend, clock, effects } = ports;
         let (sender, updates) = mpsc::channel(UPDATE_LIMIT);
-        let now = (ports.clock)();
+        let (pending, replies) = PendingEffects::new();
+        let now = clock();
         // a run's time continues while no process executes it; it never goes back, even if the wall clock does
         let base = began.map_or(RunTime(0), |(started, last)| RunTime(now.saturating_sub(started)).max(last));
         let replayed = replayed.into_iter().map(|ReplayResult { op, run, result }| {
@@ -147,293 +145,182 @@ impl Driver {
             Some(options) => Input::Resumed { options },
             None => Input::Begun { run: identity.run.as_str().into(), started: now, adopted },
         };
-        Self {
+        let core = Core {
             scheduler,
             identity,
-            ports,
+            journal,
+            sinks,
+            runners,
+            memory_kills,
+            suspend,
+            clock,
+            effects,
             sender,
-            updates,
             inputs: replayed.chain([input]).collect(),
             running: HashSet::new(),
             ended: Vec::new(),
             postponed: Postponed::default(),
-            pending: PendingEffects::default(),
+            pending,
             is_postponement_reported: false,
             base,
             since: Instant::now(),
-        }
+            unrecorded: None,
+            stall: None,
+            is_full_reported: false,
+            alarm: None,
+            places: Places::default(),
+        };
+        Self { shared: Shared::new(core), requests, updates, replies }
     }
 
     async fn run(mut self) -> Result<FinishedRun, RunError> {
         loop {
-            let actions = match self.step_and_record().await {
-                Ok(actions) => actions,
-                Err(error) => {
-                    self.stop_everything().await;
+            if !self.turn().await {
+                self.stop_everything().await;
+                if let Some(error) = self.shared.lock().stall.take() {
                     return Err(error.into());
                 }
-            };
-            // their ends are in the journal: a resumed run does not look for them
-            for id in std::mem::take(&mut self.ended) {
-                self.with_runner(id, |runner| runner.release(id));
             }
-            for action in actions {
-                self.act(action);
+            let outcome = self.shared.lock().scheduler.outcome();
+            if let Some(outcome) = outcome {
+                self.finish_effects().await;
+                let closing = self.shared.lock().runners.close();
+                closing.await;
+                let mut core = self.shared.lock();
+                core.journal.close()?;
+                return Ok(FinishedRun { outcome, plan: Arc::clone(core.scheduler.plan()) });
             }
-            if self.inputs.is_empty() {
-                if let Some(outcome) = self.scheduler.outcome() {
-                    self.finish_effects().await;
-                    self.ports.runners.close().await;
-                    self.ports.journal.close()?;
-                    return Ok(FinishedRun { outcome, plan: Arc::clone(self.scheduler.plan()) });
-                }
-                self.wait().await;
-            }
+            self.wait().await;
         }
     }
 
-    fn now(&self) -> RunTime {
-        self.base.plus(self.since.elapsed().as_millis() as u64)
+    /// Takes a turn. While the journal's disk is full, it tries again, unless the run is to end early. False if the
+    /// events cannot be recorded.
+    async fn turn(&mut self) -> bool {
+        loop {
+            {
+                let mut core = self.shared.lock();
+                core.turn();
+                match &core.stall {
+                    None => {
+                        self.shared.start_waiting(core);
+                        return true;
+                    }
+                    Some(error @ JournalError::Full { .. })
+                        if !core.unrecorded.as_ref().is_some_and(|step| step.is_to_end) =>
+                    {
+                        let words = format!(
+                            "{error} ({}): nothing new is started until there is",
+                            error.source().map(ToString::to_string).unwrap_or_default()
+                        );
+                        if !replace(&mut core.is_full_reported, true) {
+                            core.notice(&words);
+                        }
+                    }
+                    Some(_) => return false,
+                }
+            }
+            tokio::select! {
+                biased;
+                Some(RunRequest::Cancel(_)) = self.requests.recv() => return false,
+                () = sleep(DISK_FULL_RETRY) => {}
+            }
+            self.shared.lock().stall = None;
+        }
     }
 
     /// Waits for the next inputs.
     async fn wait(&mut self) {
-        let due = self
-            .scheduler
-            .deadline()
-            .map(|at| self.since + Duration::from_millis(at.0 - self.base.0.min(at.0)));
-        let due = due.into_iter().chain(self.postponed.deadline()).min();
+        let due = {
+            let mut core = self.shared.lock();
+            core.alarm = core.due();
+            core.alarm
+        };
         tokio::select! {
             biased;
-            Some(request) = self.ports.requests.recv() => match request {
-                RunRequest::Cancel(reason) => self.inputs.push_back(Input::CancelAsked { reason }),
-                RunRequest::Suspend => self.suspend(),
+            Some(request) = self.requests.recv() => match request {
+                RunRequest::Cancel(reason) => {
+                    self.shared.lock().inputs.push_back(Input::CancelAsked { reason });
+                }
+                RunRequest::Suspend => self.shared.lock().suspend(),
             },
             Some(update) = self.updates.recv() => {
-                self.accept(update);
-                while self.inputs.len() < BATCH && let Ok(update) = self.updates.try_recv() {
-                    self.accept(update);
+                let mut core = self.shared.lock();
+                core.accept(update);
+                while core.inputs.len() < BATCH && let Ok(update) = self.updates.try_recv() {
+                    core.accept(update);
                 }
             }
-            Some(reply) = self.pending.replies.recv() => self.take(reply),
+            Some(reply) = self.replies.recv() => self.shared.lock().take(reply),
+            () = self.shared.called() => {}
             () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
                 self.settle().await;
-                self.inputs.push_back(Input::Ticked);
+                self.shared.lock().inputs.push_back(Input::Ticked);
             }
         }
-        // checked after every wait, because constant updates can keep the timer from being chosen
-        for id in self.postponed.take_due(Instant::now()) {
-            let (op, attempt) = attempt_of(id);
-            // its payload was bound before the launch was postponed, so this cannot fail
-            if let Ok(payload) = self.scheduler.bind(op) {
-                self.launch(op, attempt, &payload, false);
-            }
-        }
+        // after every wait, because constant updates can keep the timer from being chosen
+        self.shared.lock().launch_postponed();
     }
 
     /// Accepts all ends that have arrived, before a time limit is applied to their attempts.
     async fn settle(&mut self) {
         let mut arrived = Vec::new();
-        {
-            let Self { ports, updates, .. } = self;
-            let mut settled = pin!(ports.runners.settle());
-            loop {
-                tokio::select! {
-                    biased;
-                    Some(update) = updates.recv() => arrived.push(update),
-                    () = &mut settled => break,
-                }
-            }
-            while let Ok(update) = updates.try_recv() {
-                arrived.push(update);
-            }
-        }
-        for update in arrived {
-            self.accept(update);
-        }
-    }
-
-    /// Stops all programs, then this process. Neither the run's time nor a time limit counts the pause.
-    fn suspend(&mut self) {
-        for sink in &mut self.ports.sinks {
-            sink.flush();
-        }
-        self.since += self.ports.runners.pause_while(self.ports.suspend);
-    }
-
-    /// Turns an update of a launch into an input.
-    fn accept(&mut self, update: LaunchUpdate) {
-        let (op, attempt) = attempt_of(update.id);
-        let input = match update.event {
-            LaunchEvent::Running => Input::Running { op, attempt },
-            LaunchEvent::Progress(progress) => {
-                Input::Progressed { op, attempt, progress: Arc::from(progress) }
-            }
-            LaunchEvent::Silent => Input::WentSilent { op, attempt },
-            LaunchEvent::Lost => {
-                self.running.remove(&update.id);
-                self.with_runner(update.id, |runner| runner.forget(update.id));
-                Input::Lost { op, attempt }
-            }
-            // a label of a container may hold any number
-            LaunchEvent::Late(_) if op.index() >= self.scheduler.plan().len() => return,
-            LaunchEvent::Late(exit) => Input::Late { op, attempt, exit },
-            LaunchEvent::Ended(ended) => match self.judge(update.id, *ended) {
-                Some(verdict) => Input::Ended { op, attempt, verdict },
-                None => return,
-            },
-            LaunchEvent::Notice(words) => return self.notice(&words),
-            // operations are launched without lines
-            LaunchEvent::Lines(_) => return,
-        };
-        self.inputs.push_back(input);
-    }
-
-    /// The verdict on a launch that has ended. `None` if the machine lacked the resources to start it: then it is postponed.
-    fn judge(&mut self, id: LaunchId, ended: LaunchEnd) -> Option<Verdict> {
-        let (op, _) = attempt_of(id);
-        self.running.remove(&id);
-        let mut verdict = self.with_runner(id, |runner| runner.verdict(id, ended));
-        if let Err(failure) = &mut verdict.result {
-            let is_alone = self.running.is_empty();
-            let is_wanted = matches!(self.scheduler.state(op), OpState::Launched { .. });
-            if failure.code == "resources"
-                && is_wanted
-                && self.postponed.put_off(id, Instant::now(), is_alone)
-            {
-                if !replace(&mut self.is_postponement_reported, true) {
-                    self.notice(&format!("{}: it is tried again for a while", failure.message));
-                }
-                return None;
-            }
-            if failure.was_killed() && (self.ports.memory_kills)() {
-                failure.blame_memory();
-            }
-        }
-        self.postponed.forget(id);
-        self.ended.push(id);
-        self.postponed.hasten(Instant::now());
-        Some(verdict)
-    }
-
-    /// Steps over all inputs, records the resulting events in one write, and reports them to the sinks.
-    async fn step_and_record(&mut self) -> Result<Vec<Action>, JournalError> {
-        let now = self.now();
-        let mut records = Vec::new();
-        let mut actions = Vec::new();
-        let mut is_to_end = false;
-        while let Some(input) = self.inputs.pop_front() {
-            tracing::trace!(at = now.0, ?input);
-            is_to_end |= matches!(input, Input::CancelAsked { .. });
-            let step = self.scheduler.step(now, input);
-            records.extend(step.events.into_iter().map(|event| EventRecord { at: now, event }));
-            actions.extend(step.actions);
-        }
-        self.record(&records, is_to_end).await?;
-        for record in &records {
-            tracing::debug!(at = record.at.0, event = ?record.event);
-            for sink in &mut self.ports.sinks {
-                sink.on_event(self.scheduler.plan(), record);
-            }
-        }
-        for sink in &mut self.ports.sinks {
-            sink.flush();
-        }
-        Ok(actions)
-    }
-
-    /// Records events in the journal. While its disk is full, it tries again, unless the run is to end early.
-    async fn record(&mut self, records: &[EventRecord], is_to_end: bool) -> Result<(), JournalError> {
-        let mut is_reported = false;
+        let settled = self.shared.lock().runners.settle();
+        let mut settled = pin!(settled);
         loop {
-            match self.ports.journal.append(records) {
-                Err(error @ JournalError::Full { .. }) if is_to_end => return Err(error),
-                Err(error @ JournalError::Full { .. }) => {
-                    if !replace(&mut is_reported, true) {
-                        self.notice(&format!(
-                            "{error} ({}): nothing new is started until there is",
-                            error.source().map(ToString::to_string).unwrap_or_default()
-                        ));
-                    }
-                    tokio::select! {
-                        biased;
-                        Some(RunRequest::Cancel(_)) = self.ports.requests.recv() => return Err(error),
-                        () = sleep(DISK_FULL_RETRY) => {}
-                    }
-                }
-                Ok(()) => {
-                    if is_reported {
-                        self.notice("there is room for the journal again: the run goes on");
-                    }
-                    return Ok(());
-                }
-                Err(error) => return Err(error),
+            tokio::select! {
+                biased;
+                Some(update) = self.updates.recv() => arrived.push(update),
+                () = &mut settled => break,
             }
         }
-    }
-
-    fn notice(&mut self, words: &str) {
-        for sink in &mut self.ports.sinks {
-            sink.on_notice(words);
-            sink.flush();
+        while let Ok(update) = self.updates.try_recv() {
+            arrived.push(update);
+        }
+        let mut core = self.shared.lock();
+        for update in arrived {
+            core.accept(update);
         }
     }
 
-    fn act(&mut self, action: Action) {
-        tracing::debug!(?action);
-        match action {
-            Action::Launch { op, attempt, payload, again } => self.launch(op, attempt, &payload, again),
-            Action::Stop { op, attempt, force } => {
-                let id = launch_id(op, attempt);
-                if self.postponed.forget(id) {
-                    let failure =
-                        Failure::new(Blame::Platform, "resources", "was still waiting to be started");
-                    self.inputs.push_back(Input::Ended { op, attempt, verdict: Verdict::failed(failure) });
-                } else {
-                    self.stop(id, force);
-                }
-            }
-            other => self.request_effect(other),
-        }
-    }
-
-    fn launch(&mut self, op: OpIx, attempt: u32, payload: &Value, again: bool) {
-        let id = launch_id(op, attempt);
-        let plan = Arc::clone(self.scheduler.plan());
-        let prior = self.scheduler.progress(op).map(AsRef::as_ref);
-        let mut order =
-            AttemptOrder { prior, again, ..AttemptOrder::new(&plan, &self.identity, op, attempt, payload) };
-        order.limits.grace = Some(Duration::from_millis(self.scheduler.options().grace_ms));
-        let started = self.ports.runners.of(plan.operation(op)).start(id, &order, &self.sender);
-        match started {
-            Ok(()) => drop(self.running.insert(id)),
-            Err(failure) => {
-                self.inputs.push_back(Input::Ended { op, attempt, verdict: Verdict::failed(failure) });
+    /// Waits until everything that was requested is done, unless the user wants to leave.
+    async fn finish_effects(&mut self) {
+        self.shared.lock().request(EffectRequest::Close);
+        while !self.shared.lock().pending.is_closed {
+            tokio::select! {
+                biased;
+                Some(RunRequest::Cancel(_)) = self.requests.recv() => return,
+                Some(reply) = self.replies.recv() => self.shared.lock().take(reply),
+                else => return,
             }
         }
-    }
-
-    /// Calls the runner of a launch.
-    fn with_runner<T>(&mut self, id: LaunchId, call: impl FnOnce(&mut dyn AttemptRunner) -> T) -> T {
-        let (op, _) = attempt_of(id);
-        call(self.ports.runners.of(self.scheduler.plan().operation(op)))
-    }
-
-    fn stop(&mut self, id: LaunchId, force: bool) {
-        self.with_runner(id, |runner| runner.stop(id, force));
     }
 
     /// Kills all running attempts, because their ends cannot be recorded any more.
     async fn stop_everything(&mut self) {
-        let running: Vec<LaunchId> = self.running.iter().copied().collect();
-        for id in running {
-            self.stop(id, true);
-        }
-        while !self.running.is_empty() {
-            let Some(LaunchUpdate { id, event }) = self.updates.recv().await else { return };
-            if matches!(event, LaunchEvent::Ended(_) | LaunchEvent::Lost) {
-                self.running.remove(&id);
+        {
+            let mut core = self.shared.lock();
+            core.drop_waiting();
+            let running: Vec<LaunchId> = core.running.iter().copied().collect();
+            for id in running {
+                core.stop(id, true);
             }
         }
+        while !self.shared.lock().running.is_empty() {
+            tokio::select! {
+                Some(LaunchUpdate { id, event }) = self.updates.recv() => {
+                    if matches!(event, LaunchEvent::Ended(_) | LaunchEvent::Lost) {
+                        self.shared.lock().running.remove(&id);
+                    }
+                }
+                () = self.shared.called() => {}
+            }
+        }
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.shared.close();
     }
 }

@@ -47,7 +47,8 @@ pub use log::{LOG_HEAD_LIMIT, Log, LogSummary, log_failure};
 pub use mask::{Mask, MaskStream};
 pub use port::{
     CAPTURE_LIMIT, DEFAULT_GRACE, Doing, InstanceSocket, LaunchEnd, LaunchEvent, LaunchId, LaunchOrder,
-    LaunchUpdate, Launcher, Line, MOUNTED_SOCKET, Program, RunOnce, StdoutUse, Stream, WarmOrder, label,
+    LaunchUpdate, Launcher, Line, MOUNTED_SOCKET, PreparedLaunch, Program, RunOnce, StdoutUse, Stream,
+    WarmOrder, label,
 };
 pub use private_file::{make_private_folder, write_private};
 pub use process::ProcessLauncher;

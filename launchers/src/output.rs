@@ -1,5 +1,6 @@
 //! The transcript of one launch, with the channel to which the events go.
 
+#[cfg(any(feature = "docker", feature = "kubernetes"))]
 use crate::Mask;
 use crate::port::{LaunchEnd, LaunchEvent, LaunchId, LaunchOrder, LaunchUpdate, Stream};
 use crate::transcript::Transcript;
@@ -13,12 +14,13 @@ pub(crate) struct Output<'e> {
     id: LaunchId,
     pub(crate) order: LaunchOrder,
     events: &'e mpsc::Sender<LaunchUpdate>,
-    transcript: Transcript,
+    pub(crate) transcript: Transcript,
     /// What the program used; none if that is not known.
     pub(crate) usage: Option<Usage>,
 }
 
 impl<'e> Output<'e> {
+    #[cfg(any(feature = "docker", feature = "kubernetes"))]
     pub(crate) fn new(
         id: LaunchId,
         order: LaunchOrder,
@@ -26,6 +28,16 @@ impl<'e> Output<'e> {
         mask: &Mask,
     ) -> Self {
         let transcript = Transcript::new(&order, mask);
+        Self::of(id, order, events, transcript)
+    }
+
+    /// The output of a launch that has begun with this transcript.
+    pub(crate) fn of(
+        id: LaunchId,
+        order: LaunchOrder,
+        events: &'e mpsc::Sender<LaunchUpdate>,
+        transcript: Transcript,
+    ) -> Self {
         Self { id, order, events, transcript, usage: None }
     }
 
@@ -41,6 +53,7 @@ impl<'e> Output<'e> {
     }
 
     /// Marks the program as running; silence counts from now on.
+    #[cfg(any(feature = "docker", feature = "kubernetes"))]
     pub(crate) fn begin(&mut self) {
         self.transcript.begin(Instant::now());
     }
@@ -75,6 +88,7 @@ impl<'e> Output<'e> {
     }
 
     /// Records output of the program; [`say_all`](Self::say_all) then sends the events.
+    #[cfg(any(feature = "docker", feature = "kubernetes"))]
     pub(crate) fn take(&mut self, stream: Stream, bytes: &[u8]) {
         self.transcript.take(stream, bytes, Instant::now());
     }

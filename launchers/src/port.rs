@@ -294,6 +294,25 @@ pub struct LaunchUpdate {
 /// A boxed future returned by a launcher.
 pub type Doing<'l, T> = Pin<Box<dyn Future<Output = T> + Send + 'l>>;
 
+/// A launch that is announced but not started.
+///
+/// A stop request reaches it already. If this is dropped, nothing starts, and no event comes.
+///
+/// *Assumptions.* The thread that starts it has entered the runtime, and lives as long as the program may.
+pub trait PreparedLaunch: Send {
+    /// The launch.
+    fn id(&self) -> LaunchId;
+
+    /// Starts the program; the event loop follows it and sends all events.
+    fn start(self: Box<Self>);
+
+    /// Starts the program and follows it on this thread while it is short.
+    ///
+    /// If it ends meanwhile, `accept` gets its events once, the end last; the launch counts as running until `accept`
+    /// returns. Otherwise `accept` is not called: the event loop follows the program and sends all events.
+    fn run(self: Box<Self>, accept: &mut dyn FnMut(Vec<LaunchEvent>));
+}
+
 /// Starts programs and follows them to their end.
 ///
 /// *Guarantees.* `launch` returns at once and never fails: any error becomes the end of the launch. A later
@@ -303,6 +322,18 @@ pub type Doing<'l, T> = Pin<Box<dyn Future<Output = T> + Send + 'l>>;
 pub trait Launcher: Send + Sync {
     /// Starts a program; its events go to `events`.
     fn launch(&self, id: LaunchId, order: LaunchOrder, events: &mpsc::Sender<LaunchUpdate>);
+
+    /// Prepares a launch for another thread, which starts the program. `None`: the program was launched as by
+    /// [`launch`](Self::launch).
+    fn prepare(
+        &self,
+        id: LaunchId,
+        order: LaunchOrder,
+        events: &mpsc::Sender<LaunchUpdate>,
+    ) -> Option<Box<dyn PreparedLaunch>> {
+        self.launch(id, order, events);
+        None
+    }
 
     /// Stops a launch: sends SIGTERM, or SIGKILL with `force`. Does nothing if the launch has ended.
     fn stop(&self, id: LaunchId, force: bool);

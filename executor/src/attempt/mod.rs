@@ -14,7 +14,7 @@ use crate::run_identity::RunIdentity;
 use pop_agenda::{OpIx, Plan, PlannedOperation, Serves, Verdict};
 use pop_contract::{Failure, Millis, Progress};
 use pop_handler_base::field_retriever::LaunchDataWrapper;
-use pop_launchers::{Doing, LaunchEnd, LaunchId, LaunchUpdate, Launcher};
+use pop_launchers::{Doing, LaunchEnd, LaunchId, LaunchUpdate, Launcher, PreparedLaunch};
 use program::ProgramRunner;
 use resident::{ResidentRunner, ResidentSetting};
 use serde_json::Value;
@@ -92,16 +92,16 @@ impl<'o> AttemptOrder<'o> {
 
 /// Runs attempts of one kind: programs, or handlers inside the executor.
 ///
-/// *Guarantees.* `start` returns at once. An error means that nothing was started and no event will come; every other
-/// start ends in [`LaunchEnd`](pop_launchers::LaunchEvent::Ended) or [`Lost`](pop_launchers::LaunchEvent::Lost).
+/// *Guarantees.* `start` returns at once. An error means that nothing was started and no event will come. A prepared launch
+/// is started by the caller. Every other start ends in [`LaunchEnd`](pop_launchers::LaunchEvent::Ended) or [`Lost`](pop_launchers::LaunchEvent::Lost).
 pub trait AttemptRunner: Send {
-    /// Starts an attempt; its events go to `events`.
+    /// Starts an attempt, or prepares it for a thread that the caller chooses; its events go to `events`.
     fn start(
         &mut self,
         id: LaunchId,
         attempt: &AttemptOrder<'_>,
         events: &mpsc::Sender<LaunchUpdate>,
-    ) -> Result<(), Failure>;
+    ) -> Result<Option<Box<dyn PreparedLaunch>>, Failure>;
 
     /// Asks an attempt to stop, or kills it with `force`. Has no effect on an attempt that has ended.
     fn stop(&self, id: LaunchId, force: bool);
@@ -115,7 +115,7 @@ pub trait AttemptRunner: Send {
     /// Waits until all attempts that have ended, and all output in pipes, are reported or about to be. The driver calls
     /// this before it applies a time limit: if its loop was suspended, it may see the time limit first. The driver
     /// keeps receiving events during the wait.
-    fn settle(&mut self) -> Doing<'_, ()> {
+    fn settle(&self) -> Doing<'static, ()> {
         Box::pin(async {})
     }
 
@@ -130,7 +130,7 @@ pub trait AttemptRunner: Send {
     fn release(&self, _id: LaunchId) {}
 
     /// Waits, for a limited time, until everything that was released is deleted. No attempt may start after that.
-    fn close(&mut self) -> Doing<'_, ()> {
+    fn close(&self) -> Doing<'static, ()> {
         Box::pin(async {})
     }
 }
@@ -173,9 +173,8 @@ impl Runners {
     }
 
     /// Waits as [`AttemptRunner::settle`] does, for all runners.
-    pub(crate) async fn settle(&mut self) {
-        self.programs.settle().await;
-        self.residents.settle().await;
+    pub(crate) fn settle(&self) -> impl Future<Output = ()> + 'static {
+        one_by_one([self.programs.settle(), self.residents.settle()])
     }
 
     /// Pauses all running attempts while `suspend` runs. Returns the duration of the pause.
@@ -189,9 +188,14 @@ impl Runners {
     }
 
     /// Waits as [`AttemptRunner::close`] does, for all runners.
-    pub(crate) async fn close(&mut self) {
-        self.programs.close().await;
-        self.residents.close().await;
+    pub(crate) fn close(&self) -> impl Future<Output = ()> + 'static {
+        one_by_one([self.programs.close(), self.residents.close()])
+    }
+}
+
+async fn one_by_one(all: [Doing<'static, ()>; 2]) {
+    for doing in all {
+        doing.await;
     }
 }
 

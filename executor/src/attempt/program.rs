@@ -9,8 +9,8 @@ use pop_contract::{Blame, Exit, Failure, HANDLER_COMPLETE, PLAIN_PAYLOAD_LIMIT, 
 use pop_document::Fault;
 use pop_handler_base::field_retriever::names::environment as variable;
 use pop_launchers::{
-    Doing, LaunchEnd, LaunchId, LaunchOrder, LaunchUpdate, Launcher, Program, StdoutUse, WarmOrder,
-    handler_program, label, pass_payload,
+    Doing, LaunchEnd, LaunchId, LaunchOrder, LaunchUpdate, Launcher, PreparedLaunch, Program, StdoutUse,
+    WarmOrder, handler_program, label, pass_payload,
 };
 use pop_registry::{Capture, Entry, ExecPayload, PodConfig, WarmSettings};
 use serde_json::{Map, Value, json};
@@ -56,12 +56,11 @@ impl AttemptRunner for ProgramRunner {
         id: LaunchId,
         attempt: &AttemptOrder<'_>,
         events: &mpsc::Sender<LaunchUpdate>,
-    ) -> Result<(), Failure> {
+    ) -> Result<Option<Box<dyn PreparedLaunch>>, Failure> {
         let (order, expected) = launch_order(&self.identity, attempt, &input_files::writer(attempt.again))?;
         let files = self.named_files.before(attempt.plan.operation(attempt.op), attempt.payload);
         self.expected.insert(id, Expected { files, ..expected });
-        self.launcher.launch(id, order, events);
-        Ok(())
+        Ok(self.launcher.prepare(id, order, events))
     }
 
     fn stop(&self, id: LaunchId, force: bool) {
@@ -81,8 +80,9 @@ impl AttemptRunner for ProgramRunner {
         self.expected.remove(&id);
     }
 
-    fn settle(&mut self) -> Doing<'_, ()> {
-        self.launcher.settle()
+    fn settle(&self) -> Doing<'static, ()> {
+        let launcher = Arc::clone(&self.launcher);
+        Box::pin(async move { launcher.settle().await })
     }
 
     fn pause(&self) {
@@ -97,8 +97,9 @@ impl AttemptRunner for ProgramRunner {
         self.launcher.release(id);
     }
 
-    fn close(&mut self) -> Doing<'_, ()> {
-        self.launcher.close()
+    fn close(&self) -> Doing<'static, ()> {
+        let launcher = Arc::clone(&self.launcher);
+        Box::pin(async move { launcher.close().await })
     }
 }
 

@@ -9,7 +9,7 @@ use pop_agenda::{Serves, Verdict};
 use pop_contract::{Blame, Failure, Millis};
 use pop_handler_base::Progress;
 use pop_handler_base::field_retriever::LaunchDataWrapper;
-use pop_launchers::{LaunchEnd, LaunchEvent, LaunchId, LaunchUpdate, Launcher};
+use pop_launchers::{LaunchEnd, LaunchEvent, LaunchId, LaunchUpdate, Launcher, PreparedLaunch};
 use pop_registry::Resident;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -75,7 +75,7 @@ impl AttemptRunner for ResidentRunner {
         id: LaunchId,
         attempt: &AttemptOrder<'_>,
         events: &mpsc::Sender<LaunchUpdate>,
-    ) -> Result<(), Failure> {
+    ) -> Result<Option<Box<dyn PreparedLaunch>>, Failure> {
         let planned = attempt.plan.operation(attempt.op);
         let Serves::Resident(resident) = planned.serves else {
             return Err(Failure::new(Blame::Pop, "pop", "the operation has no handler inside the executor"));
@@ -84,7 +84,7 @@ impl AttemptRunner for ResidentRunner {
             // a handler inside the earlier executor ended with that executor
             let events = events.clone();
             tokio::spawn(async move { events.send(LaunchUpdate { id, event: LaunchEvent::Lost }).await });
-            return Ok(());
+            return Ok(None);
         }
         let attempt = ResidentAttempt {
             resident,
@@ -99,7 +99,8 @@ impl AttemptRunner for ResidentRunner {
         };
         let thread = self.thread().map_err(|error| unavailable(error.to_string()))?;
         let command = Command::Start(id, Box::new(attempt), events.clone());
-        thread.commands.send(command).map_err(|_| unavailable("it has ended".to_owned()))
+        thread.commands.send(command).map_err(|_| unavailable("it has ended".to_owned()))?;
+        Ok(None)
     }
 
     fn stop(&self, id: LaunchId, force: bool) {

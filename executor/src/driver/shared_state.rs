@@ -1,13 +1,13 @@
 //! The driver's side of effects: actions become requests, replies become inputs.
 
-use super::{Driver, RunRequest};
+use super::turn::Core;
 use crate::dead_letter;
 use crate::effects::{EffectReply, EffectRequest};
 use crate::exec_program::ExecProgram;
 use pop_agenda::{Action, Answer, Gate, Input, OpIx, Serves};
 use std::sync::Arc;
 
-impl Driver {
+impl Core {
     /// Requests the effect that an action asks for; launches and stops are no effects on shared state.
     pub(super) fn request_effect(&mut self, action: Action) {
         match action {
@@ -55,7 +55,7 @@ impl Driver {
                 self.request(EffectRequest::Confirm { keys, by });
             }
             Action::DeadLetter { op } => {
-                let began = (self.ports.clock)().saturating_sub(self.now().0);
+                let began = (self.clock)().saturating_sub(self.now().0);
                 let letter = dead_letter::of(&self.scheduler, &self.identity, op, began);
                 self.request(EffectRequest::PutDeadLetter(Box::new(letter)));
             }
@@ -67,8 +67,8 @@ impl Driver {
         }
     }
 
-    fn request(&mut self, request: EffectRequest) {
-        self.ports.effects.request(request, &self.pending.sender);
+    pub(super) fn request(&mut self, request: EffectRequest) {
+        self.effects.request(request, &self.pending.sender);
     }
 
     /// The command of an `exec` operation that looks into the cache, for the key.
@@ -101,19 +101,6 @@ impl Driver {
             }
             EffectReply::Notice(words) => self.notice(&words),
             EffectReply::Closed => self.pending.is_closed = true,
-        }
-    }
-
-    /// Waits until everything that was requested is done, unless the user wants to leave.
-    pub(super) async fn finish_effects(&mut self) {
-        self.request(EffectRequest::Close);
-        while !self.pending.is_closed {
-            tokio::select! {
-                biased;
-                Some(RunRequest::Cancel(_)) = self.ports.requests.recv() => return,
-                Some(reply) = self.pending.replies.recv() => self.take(reply),
-                else => return,
-            }
         }
     }
 }

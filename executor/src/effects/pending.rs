@@ -5,10 +5,9 @@ use pop_agenda::OpIx;
 use std::collections::HashMap;
 use tokio::sync::mpsc;
 
-/// Requests without a reply, and the channel for the replies.
+/// Requests without a reply, and the sender for the replies.
 pub(crate) struct PendingEffects {
     pub(crate) sender: mpsc::UnboundedSender<EffectReply>,
-    pub(crate) replies: mpsc::UnboundedReceiver<EffectReply>,
     /// The current request of each operation that waits for a reply.
     tickets: HashMap<OpIx, Ticket>,
     next: u64,
@@ -16,14 +15,13 @@ pub(crate) struct PendingEffects {
     pub(crate) is_closed: bool,
 }
 
-impl Default for PendingEffects {
-    fn default() -> Self {
-        let (sender, replies) = mpsc::unbounded_channel();
-        Self { sender, replies, tickets: HashMap::new(), next: 0, is_closed: false }
-    }
-}
-
 impl PendingEffects {
+    /// No requests, and the receiver of replies.
+    pub(crate) fn new() -> (Self, mpsc::UnboundedReceiver<EffectReply>) {
+        let (sender, replies) = mpsc::unbounded_channel();
+        (Self { sender, tickets: HashMap::new(), next: 0, is_closed: false }, replies)
+    }
+
     /// Withdraws the current request of an operation: its reply will be dropped.
     pub(crate) fn withdraw(&mut self, op: OpIx) {
         self.tickets.remove(&op);

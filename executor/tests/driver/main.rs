@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod faults;
+mod place_threads;
 mod world;
 
 use crate::world::{Play, Setup, drive, ends, exec, outcomes, setup};

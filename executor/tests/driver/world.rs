@@ -181,6 +181,8 @@ pub(crate) struct Setup {
     pub(crate) memory_kills: bool,
     pub(crate) before: Vec<EventRecord>,
     pub(crate) cancels: Vec<CancelReason>,
+    /// Launches in place of the scripted launcher.
+    pub(crate) launcher: Option<Arc<dyn Launcher>>,
 }
 
 pub(crate) fn setup(operations: Value, plays: Vec<Play>) -> Setup {
@@ -192,6 +194,7 @@ pub(crate) fn setup(operations: Value, plays: Vec<Play>) -> Setup {
         memory_kills: false,
         before: Vec::new(),
         cancels: Vec::new(),
+        launcher: None,
     }
 }
 
@@ -241,7 +244,12 @@ pub(crate) async fn drive(setup: Setup) -> World {
     let ports = Ports {
         journal: Box::new(journal),
         sinks: vec![Box::new(DiarySink(Arc::clone(&diary)))],
-        runners: Runners::new(Arc::clone(&launcher) as _, Arc::new(launch_data), || 1_000, &identity),
+        runners: Runners::new(
+            setup.launcher.unwrap_or_else(|| Arc::clone(&launcher) as _),
+            Arc::new(launch_data),
+            || 1_000,
+            &identity,
+        ),
         memory_kills: Box::new(move || setup.memory_kills),
         requests,
         suspend: || {},

@@ -1,6 +1,6 @@
 //! The shared state of a running child and its follower: stop requests, pauses.
 
-use super::{AsyncDescriptor, Child};
+use super::Child;
 use crate::stop_request::StopRequest;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
@@ -12,7 +12,7 @@ pub(super) const KILLED: Duration = Duration::from_secs(10);
 /// A running child and the requests to stop it.
 #[derive(Debug)]
 pub(super) struct Control {
-    pub(super) child: AsyncDescriptor<Child>,
+    pub(super) child: Child,
     stop: AtomicU8,
     /// Pauses that the follower has not taken into account yet, in nanoseconds.
     paused: AtomicU64,
@@ -22,10 +22,11 @@ pub(super) struct Control {
 }
 
 impl Control {
-    pub(super) fn of(child: AsyncDescriptor<Child>) -> Self {
+    /// A child that gets this stop request first.
+    pub(super) fn of(child: Child, request: StopRequest) -> Self {
         Self {
             child,
-            stop: AtomicU8::new(StopRequest::None as u8),
+            stop: AtomicU8::new(request as u8),
             paused: AtomicU64::new(0),
             is_lingering: AtomicBool::new(false),
             notify: Notify::new(),
@@ -33,11 +34,10 @@ impl Control {
     }
 
     pub(super) fn pid(&self) -> i32 {
-        self.child.get().pid().cast_signed()
+        self.child.pid().cast_signed()
     }
 
-    pub(super) fn request_stop(&self, force: bool) {
-        let request = if force { StopRequest::Kill } else { StopRequest::Terminate };
+    pub(super) fn request_stop(&self, request: StopRequest) {
         self.stop.fetch_max(request as u8, Ordering::AcqRel);
         self.notify.notify_one();
     }

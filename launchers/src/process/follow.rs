@@ -1,23 +1,26 @@
 //! Follows one child to its end: reads output, handles stop requests and time. docs/processes.md lists what it
 //! waits for.
 
+use super::AsyncDescriptor;
 use super::control::{Control, KILLED};
 use super::descendants::Descendants;
 use super::failure::{lost, not_stopped, refused};
 use super::pipes::{Pipes, read, read_rest};
+use super::processor::wait_here;
 use super::termination::Termination;
-use crate::Mask;
 use crate::output::Output;
-use crate::port::{LaunchEnd, LaunchId, LaunchOrder, LaunchUpdate, Stream};
+use crate::port::{LaunchEnd, LaunchOrder, Stream};
+use crate::stop_request::StopRequest;
+use crate::transcript::Transcript;
 use pop_contract::{Exit, Failure, Usage};
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
-/// Output of a child that ends within this time is read once, at its end; only a longer child gets pipe events.
+/// The output of a child that ends within this time is read once, at its end. Only the pipes of a longer child are
+/// registered with the event loop.
 const SHORT: Duration = Duration::from_millis(3);
 
 /// A started child and the read ends of its pipes.
@@ -35,19 +38,39 @@ pub(super) struct Ending {
 }
 
 impl Follow {
-    /// Follows the child until it has ended, its output is read, and all its descendants are gone.
+    /// Blocks the thread until the program has ended, at most as long as a short program takes. Whether it has ended.
+    /// `is_alone`: no other program of the launcher runs.
+    pub(super) fn ends_soon(&self, is_alone: bool) -> bool {
+        let wait = || self.control.child.ends_within(SHORT);
+        if is_alone { wait_here(wait) } else { wait() }
+    }
+
+    /// Reads the output of an ended program and collects its end. `None` if its pipes are still open, it may have left
+    /// processes behind, or a stop was requested: then [`until_end`](Self::until_end) is to follow.
+    pub(super) fn try_end(
+        &self,
+        order: &LaunchOrder,
+        transcript: &mut Transcript,
+        descendants: &impl Descendants,
+    ) -> Option<Result<Ending, Failure>> {
+        let is_stdout_open = read_rest(transcript, &self.stdout, Stream::Stdout);
+        let is_stderr_open = read_rest(transcript, &self.stderr, Stream::Stderr);
+        let is_clean = !is_stdout_open
+            && !is_stderr_open
+            && self.control.stop_request() == StopRequest::None
+            && !descendants.may_have_left(&order.name, &self.control.child);
+        is_clean.then(|| self.collect(order, descendants, 0, None))
+    }
+
+    /// Follows the child until it has ended, its output is read, and all its descendants are gone. `was_waited_for`: the
+    /// program was found not to be short.
     pub(super) async fn until_end(
         &self,
-        id: LaunchId,
-        order: LaunchOrder,
-        events: &mpsc::Sender<LaunchUpdate>,
-        mask: Mask,
+        mut output: Box<Output<'_>>,
         descendants: &impl Descendants,
+        was_waited_for: bool,
     ) -> LaunchEnd {
-        // boxed: far larger than the rest of this future, which is moved when its task is spawned
-        let mut output = Box::new(Output::new(id, order, events, &mask));
-        output.begin();
-        let Ending { exit, left, usage } = match self.watch(&mut output, descendants).await {
+        let Ending { exit, left, usage } = match self.watch(&mut output, descendants, was_waited_for).await {
             Ok(ending) => ending,
             Err(failure) => Ending { exit: Err(failure), left: 0, usage: None },
         };
@@ -59,35 +82,35 @@ impl Follow {
         &self,
         output: &mut Output<'_>,
         descendants: &impl Descendants,
+        was_waited_for: bool,
     ) -> Result<Ending, Failure> {
         let Self { control, stdout, stderr } = self;
-        let child = control.child.get();
-        let is_short = tokio::select! {
-            biased;
-            ready = control.child.readable() => { ready.map_err(|error| lost(&error))?.retain_ready(); true }
-            () = control.notify.notified() => { control.notify.notify_one(); false }
-            () = sleep_until(Instant::now() + SHORT) => false,
-        };
+        let child = AsyncDescriptor::new(control.child.as_fd()).map_err(|error| lost(&error))?;
+        let is_short = !was_waited_for
+            && tokio::select! {
+                biased;
+                ready = child.readable() => { ready.map_err(|error| lost(&error))?.retain_ready(); true }
+                () = control.notify.notified() => { control.notify.notify_one(); false }
+                () = sleep_until(Instant::now() + SHORT) => false,
+            };
         if is_short {
-            let is_open = [
-                read_rest(output, stdout, Stream::Stdout).await,
-                read_rest(output, stderr, Stream::Stderr).await,
-            ];
-            if is_open == [false, false] && !descendants.may_have_left(&output.order.name, child) {
-                return self.collect(output, 0, None);
+            let ending = self.try_end(&output.order, &mut output.transcript, descendants);
+            output.say_all().await;
+            if let Some(ending) = ending {
+                return ending;
             }
         }
         descendants.on_long_run();
-        child.take_back();
+        control.child.take_back();
         let mut pipes = Pipes::watch(stdout, stderr).map_err(|error| lost(&error))?;
         let mut termination = Termination::new(control, output);
         if !is_short {
-            self.until_exit(output, &mut pipes, descendants, &mut termination).await?;
-            // a pipe without another writer has ended by now
-            pipes.read_rest(output).await;
+            self.until_exit(&child, output, &mut pipes, descendants, &mut termination).await?;
         }
+        // a pipe without another writer has ended by now
+        pipes.read_rest(output).await;
         let refusal = if pipes.are_open()
-            || descendants.may_have_left(&output.order.name, child)
+            || descendants.may_have_left(&output.order.name, &control.child)
             || termination.is_stop_requested()
         {
             control.is_lingering.store(true, Ordering::Release);
@@ -96,12 +119,13 @@ impl Follow {
         } else {
             None
         };
-        self.collect(output, termination.left(), refusal)
+        self.collect(&output.order, descendants, termination.left(), refusal)
     }
 
     /// Follows the program itself to its end.
     async fn until_exit(
         &self,
+        child: &AsyncDescriptor<BorrowedFd<'_>>,
         output: &mut Output<'_>,
         pipes: &mut Pipes<'_>,
         descendants: &impl Descendants,
@@ -114,7 +138,7 @@ impl Follow {
             let wake = due.into_iter().chain(gone_by).min();
             tokio::select! {
                 biased;
-                ready = control.child.readable() => {
+                ready = child.readable() => {
                     ready.map_err(|error| lost(&error))?.retain_ready();
                     return Ok(());
                 }
@@ -130,7 +154,7 @@ impl Follow {
                 }
                 () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => {
                     // after the loop was suspended the timer fires first: events that arrived meanwhile take precedence
-                    if control.child.get().has_ended() {
+                    if control.child.has_ended() {
                         return Ok(());
                     }
                     pipes.read_rest(output).await;
@@ -145,13 +169,19 @@ impl Follow {
     }
 
     /// Reaps the program and builds the end of the launch.
-    fn collect(&self, output: &Output<'_>, left: usize, refusal: Option<Failure>) -> Result<Ending, Failure> {
-        let ended = self.control.child.get().wait().map_err(|error| lost(&error))?;
+    fn collect(
+        &self,
+        order: &LaunchOrder,
+        descendants: &impl Descendants,
+        left: usize,
+        refusal: Option<Failure>,
+    ) -> Result<Ending, Failure> {
+        let ended = descendants.collect(&self.control.child).map_err(|error| lost(&error))?;
         let (exit, usage) = match ended.exit {
             Ok(super::Exit::Code(code)) => (Ok(Exit::Code(code)), usage_of(&ended.usage)),
             Ok(super::Exit::Signal { number, .. }) => (Ok(Exit::Signal(number)), usage_of(&ended.usage)),
             // the program was never executed
-            Err(error) => (Err(refused(&output.order.program, error)), None),
+            Err(error) => (Err(refused(&order.program, error)), None),
         };
         let exit = exit.and_then(|exit| match refusal {
             Some(failure) => Err(Failure { exit: Some(exit), ..failure }),

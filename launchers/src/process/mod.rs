@@ -16,7 +16,11 @@ mod memory;
 mod orphans;
 mod pause;
 mod pipes;
+mod prepared;
+mod processor;
 mod resolve;
+mod running;
+mod shared;
 mod spawn;
 mod termination;
 

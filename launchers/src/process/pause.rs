@@ -6,6 +6,60 @@ use rustix::process::Pid;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+/// A gate that any number of threads may enter while it is open.
+#[derive(Debug, Default)]
+pub(super) struct Gate {
+    state: Mutex<GateState>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct GateState {
+    inside: usize,
+    is_closed: bool,
+}
+
+/// A thread inside a [`Gate`], until this is dropped.
+#[derive(Debug)]
+pub(super) struct Inside<'g>(&'g Gate);
+
+impl Gate {
+    fn lock(&self) -> MutexGuard<'_, GateState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until the gate is open, and enters.
+    pub(super) fn enter(&self) -> Inside<'_> {
+        let open = self.changed.wait_while(self.lock(), |state| state.is_closed);
+        open.unwrap_or_else(PoisonError::into_inner).inside += 1;
+        Inside(self)
+    }
+
+    /// Closes the gate and waits until no thread is inside.
+    pub(super) fn close(&self) {
+        let mut state = self.lock();
+        state.is_closed = true;
+        drop(self.changed.wait_while(state, |state| state.inside > 0));
+    }
+
+    /// Opens the gate.
+    pub(super) fn open(&self) {
+        self.lock().is_closed = false;
+        self.changed.notify_all();
+    }
+}
+
+impl Drop for Inside<'_> {
+    fn drop(&mut self) {
+        let mut state = self.0.lock();
+        state.inside -= 1;
+        if state.is_closed {
+            self.0.changed.notify_all();
+        }
+    }
+}
 
 /// Stops (SIGSTOP) or continues (SIGCONT) these processes and all their descendants, parents first.
 ///

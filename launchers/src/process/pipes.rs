@@ -3,10 +3,12 @@
 use super::AsyncDescriptor;
 use crate::output::Output;
 use crate::port::Stream;
+use crate::transcript::Transcript;
 use std::cell::RefCell;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use tokio::io::unix::AsyncFdReadyGuard;
+use tokio::time::Instant;
 
 /// Bytes per read.
 const PIECE_BYTES: usize = 64 * 1024;
@@ -44,7 +46,8 @@ impl<'p> Pipes<'p> {
     pub(super) async fn read_rest(&mut self, output: &mut Output<'_>) {
         for (at, stream) in [Stream::Stdout, Stream::Stderr].into_iter().enumerate() {
             if self.is_open[at] {
-                self.is_open[at] = read_rest(output, self.streams[at].get(), stream).await;
+                self.is_open[at] = read_rest(&mut output.transcript, self.streams[at].get(), stream);
+                output.say_all().await;
             }
         }
     }
@@ -61,7 +64,7 @@ pub(super) async fn read(
     mut ready: AsyncFdReadyGuard<'_, BorrowedFd<'_>>,
     stream: Stream,
 ) -> bool {
-    match read_piece(output, ready.get_inner(), stream) {
+    match read_piece(&mut output.transcript, ready.get_inner(), stream) {
         Ok(0) => return false,
         Ok(_) => output.say_all().await,
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => ready.clear_ready(),
@@ -71,24 +74,23 @@ pub(super) async fn read(
     true
 }
 
-fn read_piece(output: &mut Output<'_>, pipe: &impl AsFd, stream: Stream) -> io::Result<usize> {
+fn read_piece(transcript: &mut Transcript, pipe: &impl AsFd, stream: Stream) -> io::Result<usize> {
     PIECE.with_borrow_mut(|piece| {
         let count = rustix::io::read(pipe, piece.as_mut_slice())?;
         if count > 0 {
-            output.take(stream, &piece[..count]);
+            transcript.take(stream, &piece[..count], Instant::now());
         }
         Ok(count)
     })
 }
 
 /// Reads the bytes in a pipe, without waiting; false at the end of the stream.
-pub(super) async fn read_rest(output: &mut Output<'_>, pipe: &impl AsFd, stream: Stream) -> bool {
+pub(super) fn read_rest(transcript: &mut Transcript, pipe: &impl AsFd, stream: Stream) -> bool {
     let mut left = AFTER_END;
     loop {
-        match read_piece(output, pipe, stream) {
+        match read_piece(transcript, pipe, stream) {
             Ok(0) => return false,
             Ok(count) => {
-                output.say_all().await;
                 left = left.saturating_sub(count);
                 if left == 0 {
                     return true;

@@ -90,7 +90,7 @@ impl<'c> Termination<'c> {
         }
         self.sent = request;
         self.stop_requested_at.get_or_insert_with(Instant::now);
-        let child = self.control.child.get();
+        let child = &self.control.child;
         if request == StopRequest::Kill {
             // members may deny the signal; only the program's own result counts
             child.signal_group(Signal::KILL).ok();
@@ -119,7 +119,7 @@ impl<'c> Termination<'c> {
         let leader = Pid::from_raw(self.control.pid());
         let mut stage = Stage::Wait;
         let mut deadline = Instant::now() + self.grace;
-        let mut leftovers = descendants.leftovers(&output.order.name, self.control.child.get());
+        let mut leftovers = descendants.leftovers(&output.order.name, &self.control.child);
         loop {
             let wanted = match self.control.stop_request() {
                 StopRequest::None => stage,
@@ -176,7 +176,7 @@ impl<'c> Termination<'c> {
                 () = sleep_until(deadline) => {}
             }
             drop(first);
-            leftovers = descendants.leftovers(&output.order.name, self.control.child.get());
+            leftovers = descendants.leftovers(&output.order.name, &self.control.child);
             if stage > Stage::Wait {
                 self.signal(stage, &leftovers);
             }
@@ -207,7 +207,7 @@ impl<'c> Termination<'c> {
         // the group's number stays ours until the program's end is collected
         let signal = if stage == Stage::Kill { Signal::KILL } else { Signal::TERM };
         if self.sent < StopRequest::Terminate || stage == Stage::Kill {
-            self.control.child.get().signal_group(signal).ok();
+            self.control.child.signal_group(signal).ok();
         }
         self.sent = if stage == Stage::Kill { StopRequest::Kill } else { StopRequest::Terminate };
         self.signal(stage, leftovers);

@@ -12,7 +12,9 @@ mod mounted_socket;
 mod operation;
 mod state;
 
-use crate::port::{Doing, InstanceSocket, LaunchId, LaunchOrder, LaunchUpdate, Launcher, MOUNTED_SOCKET};
+use crate::port::{
+    Doing, InstanceSocket, LaunchId, LaunchOrder, LaunchUpdate, Launcher, MOUNTED_SOCKET, PreparedLaunch,
+};
 use crate::secrets::Secrets;
 use delivery::Delivery;
 use pop_contract::Failure;
@@ -156,6 +158,19 @@ impl Launcher for WarmLauncher {
             tokio::spawn(keep_time(Arc::downgrade(&self.shared), Arc::clone(&self.shared.wake)));
         }
         self.shared.deliver_soon(self.shared.turn(|turn| turn.request(id, order, events)));
+    }
+
+    fn prepare(
+        &self,
+        id: LaunchId,
+        order: LaunchOrder,
+        events: &mpsc::Sender<LaunchUpdate>,
+    ) -> Option<Box<dyn PreparedLaunch>> {
+        if order.warm.is_none() {
+            return self.shared.inner.prepare(id, order, events);
+        }
+        self.launch(id, order, events);
+        None
     }
 
     fn stop(&self, id: LaunchId, force: bool) {

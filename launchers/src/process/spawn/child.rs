@@ -150,8 +150,21 @@ impl Child {
 
     /// Whether the program has ended. Its end may be collected already.
     pub fn has_ended(&self) -> bool {
+        self.ends_within(Duration::ZERO)
+    }
+
+    /// Blocks the thread until the program has ended, at most for this time. Whether it has ended. A signal that this
+    /// thread handles ends the wait early.
+    pub fn ends_within(&self, time: Duration) -> bool {
         let mut watched = [PollFd::new(&self.pidfd, PollFlags::IN)];
-        rustix::event::poll(&mut watched, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })) != Ok(0)
+        // longer than any wait of the caller's
+        let time = Timespec::try_from(time).unwrap_or(Timespec { tv_sec: i64::MAX, tv_nsec: 0 });
+        rustix::event::poll(&mut watched, Some(&time)) == Ok(1)
+    }
+
+    /// Whether the end is collected, so the pid may be that of another process.
+    pub fn is_collected(&self) -> bool {
+        self.collected.load(Ordering::Acquire)
     }
 
     fn collect(&self, options: c_int) -> io::Result<Option<ChildEnd>> {

@@ -1,0 +1,120 @@
+//! A launch that is announced, and that its caller starts on a thread of its choice.
+
+use super::follow::{Ending, Follow};
+use super::shared::Shared;
+use crate::output::Output;
+use crate::port::{LaunchEnd, LaunchEvent, LaunchId, LaunchOrder, LaunchUpdate, PreparedLaunch};
+use crate::transcript::Transcript;
+use std::sync::Arc;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+/// The launch of a process that is announced but not started.
+#[derive(Debug)]
+pub(super) struct PreparedProcess {
+    registration: Registration,
+    order: LaunchOrder,
+    events: mpsc::Sender<LaunchUpdate>,
+}
+
+/// A launch in the launcher's list, until this is dropped.
+struct Registration {
+    shared: Arc<Shared>,
+    id: LaunchId,
+}
+
+impl PreparedProcess {
+    pub(super) fn announce(
+        shared: Arc<Shared>,
+        id: LaunchId,
+        order: LaunchOrder,
+        events: mpsc::Sender<LaunchUpdate>,
+    ) -> Self {
+        shared.running.announce(id);
+        Self { registration: Registration { shared, id }, order, events }
+    }
+
+    /// The transcript of a program that has just started.
+    fn transcript(&self) -> Transcript {
+        let mut transcript = Transcript::new(&self.order, &self.registration.shared.secrets.mask());
+        transcript.begin(Instant::now());
+        transcript
+    }
+
+    /// Lets the event loop follow the program.
+    fn follow(self, follow: Follow, transcript: Transcript, was_waited_for: bool) {
+        let Self { registration, order, events } = self;
+        tokio::spawn(async move {
+            let Registration { shared, id } = &registration;
+            // boxed: far larger than the rest of this future, which is moved when its task is spawned
+            let mut output = Box::new(Output::of(*id, order, &events, transcript));
+            output.say_all().await;
+            let ended = follow.until_end(output, &**shared, was_waited_for).await;
+            events.send(LaunchUpdate { id: *id, event: LaunchEvent::Ended(Box::new(ended)) }).await.ok();
+            drop(registration);
+            // the receiver may start the next program before this one's descriptors are closed
+            tokio::task::yield_now().await;
+            drop(follow);
+        });
+    }
+}
+
+impl PreparedLaunch for PreparedProcess {
+    fn id(&self) -> LaunchId {
+        self.registration.id
+    }
+
+    fn start(mut self: Box<Self>) {
+        match self.registration.shared.start(self.registration.id, &mut self.order) {
+            Ok(follow) => {
+                let transcript = self.transcript();
+                self.follow(follow, transcript, false);
+            }
+            Err(failure) => {
+                let Self { registration, events, .. } = *self;
+                let ended = LaunchEvent::Ended(Box::new(LaunchEnd::failed(failure)));
+                tokio::spawn(async move {
+                    events.send(LaunchUpdate { id: registration.id, event: ended }).await.ok();
+                });
+            }
+        }
+    }
+
+    fn run(mut self: Box<Self>, accept: &mut dyn FnMut(Vec<LaunchEvent>)) {
+        let Registration { shared, id } = &self.registration;
+        let follow = match shared.start(*id, &mut self.order) {
+            Ok(follow) => follow,
+            Err(failure) => return accept(vec![LaunchEvent::Ended(Box::new(LaunchEnd::failed(failure)))]),
+        };
+        let mut transcript = self.transcript();
+        let has_ended = follow.ends_soon(shared.running.count() == 1);
+        let ending = has_ended.then(|| follow.try_end(&self.order, &mut transcript, &**shared)).flatten();
+        let Some(ending) = ending else { return self.follow(follow, transcript, true) };
+        // the next program may need the descriptors
+        drop(follow);
+        let mut events = transcript.events(Instant::now());
+        // progress that was not sent is part of the end
+        let last = transcript.last_events(Instant::now()).into_iter();
+        events.extend(last.filter(|event| matches!(event, LaunchEvent::Lines(_))));
+        let (exit, usage) = match ending {
+            Ok(Ending { exit, usage, .. }) => (exit, usage),
+            Err(failure) => (Err(failure), None),
+        };
+        let ended = LaunchEnd { usage, ..transcript.finish(exit.map_err(Box::new)) };
+        events.push(LaunchEvent::Ended(Box::new(ended)));
+        accept(events);
+    }
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        self.shared.running.remove(self.id);
+        self.shared.progressed.notify_waiters();
+    }
+}
+
+impl std::fmt::Debug for Registration {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Registration").field("id", &self.id).finish_non_exhaustive()
+    }
+}

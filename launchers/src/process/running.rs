@@ -1,0 +1,184 @@
+//! The launches of a launcher from their announcement to their end.
+
+use super::control::Control;
+use super::pause::Gate;
+use super::{Child, ChildEnd, SpawnError};
+use crate::port::LaunchId;
+use crate::stop_request::StopRequest;
+use rustix::process::Pid;
+use std::collections::HashMap;
+use std::io;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// The launches that have not ended.
+///
+/// *Guarantees.* A stop request reaches a launch from its announcement on, also if its program starts later. While the
+/// gate is closed, no program starts and no end is collected, so each pid belongs to its program.
+#[derive(Debug, Default)]
+pub(super) struct Running {
+    launches: Mutex<HashMap<LaunchId, State>>,
+    gate: Gate,
+}
+
+#[derive(Debug)]
+enum State {
+    /// The program has not started; the stop request that it gets then.
+    Announced(StopRequest),
+    Started(Arc<Control>),
+}
+
+impl Running {
+    fn lock(&self) -> MutexGuard<'_, HashMap<LaunchId, State>> {
+        self.launches.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn announce(&self, id: LaunchId) {
+        self.lock().insert(id, State::Announced(StopRequest::None));
+    }
+
+    /// Starts the program of a launch.
+    pub(super) fn spawn(
+        &self,
+        id: LaunchId,
+        spawn: impl FnOnce() -> Result<Child, SpawnError>,
+    ) -> Result<Arc<Control>, SpawnError> {
+        let _inside = self.gate.enter();
+        // the kernel lists orphans beside the children of the main thread: such a child must be registered before
+        // another launch looks for orphans
+        let held = is_main_thread().then(|| self.lock());
+        let child = spawn()?;
+        let mut launches = held.unwrap_or_else(|| self.lock());
+        let request = match launches.get(&id) {
+            Some(State::Announced(request)) => *request,
+            _ => StopRequest::None,
+        };
+        let control = Arc::new(Control::of(child, request));
+        launches.insert(id, State::Started(Arc::clone(&control)));
+        Ok(control)
+    }
+
+    /// Collects the end of a program that has ended.
+    pub(super) fn collect(&self, program: &Child) -> io::Result<ChildEnd> {
+        let _inside = self.gate.enter();
+        program.wait()
+    }
+
+    pub(super) fn remove(&self, id: LaunchId) {
+        self.lock().remove(&id);
+    }
+
+    pub(super) fn request_stop(&self, id: LaunchId, force: bool) {
+        let request = if force { StopRequest::Kill } else { StopRequest::Terminate };
+        match self.lock().get_mut(&id) {
+            Some(State::Announced(before)) => *before = request.max(*before),
+            Some(State::Started(control)) => control.request_stop(request),
+            None => {}
+        }
+    }
+
+    /// Number of launches.
+    pub(super) fn count(&self) -> usize {
+        self.lock().len()
+    }
+
+    /// Whether a program has ended and its launch has not, although nothing delays it.
+    pub(super) fn is_an_end_coming(&self) -> bool {
+        let is_coming = |state: &State| match state {
+            State::Announced(_) => false,
+            State::Started(control) => {
+                control.child.has_ended() && !control.is_lingering.load(Ordering::Acquire)
+            }
+        };
+        self.lock().values().any(is_coming)
+    }
+
+    /// Whether a pid is that of a program.
+    pub(super) fn has(&self, pid: i32) -> bool {
+        let is_its = |state: &State| matches!(state, State::Started(control) if control.pid() == pid);
+        self.lock().values().any(is_its)
+    }
+
+    /// The programs whose ends are not collected.
+    pub(super) fn programs(&self) -> Vec<Pid> {
+        let launches = self.lock();
+        let started = launches.values().filter_map(|state| match state {
+            State::Started(control) if !control.child.is_collected() => Pid::from_raw(control.pid()),
+            _ => None,
+        });
+        started.collect()
+    }
+
+    /// Adds a duration in which no program could run.
+    pub(super) fn were_paused(&self, pause: Duration) {
+        for state in self.lock().values() {
+            if let State::Started(control) = state {
+                control.was_paused(pause);
+            }
+        }
+    }
+
+    /// Waits until no program is being started or collected, and lets none begin until the gate opens.
+    pub(super) fn close_gate(&self) {
+        self.gate.close();
+    }
+
+    pub(super) fn open_gate(&self) {
+        self.gate.open();
+    }
+}
+
+fn is_main_thread() -> bool {
+    thread_local! {
+        static IS_MAIN: bool = rustix::thread::gettid() == rustix::process::getpid();
+    }
+    IS_MAIN.with(|is_main| *is_main)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::process::{Environment, Spawn, spawn};
+    use std::os::fd::AsFd as _;
+
+    fn sleeper() -> Result<Child, SpawnError> {
+        let null = std::fs::File::options().write(true).open("/dev/null").unwrap();
+        spawn(Spawn {
+            program: c"/bin/sleep".into(),
+            argv: vec![c"sleep".into(), c"60".into()],
+            environment: Environment::default(),
+            working_directory: None,
+            stdin: None,
+            stdout: null.as_fd(),
+            stderr: null.as_fd(),
+            socket: None,
+        })
+    }
+
+    #[test]
+    fn a_stop_request_before_the_start_reaches_the_program() {
+        let running = Running::default();
+        let id = LaunchId(7);
+        running.announce(id);
+        running.request_stop(id, true);
+        running.request_stop(id, false);
+        let control = running.spawn(id, sleeper).unwrap();
+        assert_eq!(control.stop_request(), StopRequest::Kill);
+        assert!(!running.is_an_end_coming());
+        assert!(running.has(control.pid()));
+    }
+
+    #[test]
+    fn while_the_gate_is_closed_no_program_starts() {
+        let running = Running::default();
+        running.close_gate();
+        std::thread::scope(|scope| {
+            let starting = scope.spawn(|| running.spawn(LaunchId(1), sleeper).unwrap().pid());
+            assert_eq!(running.programs(), []);
+            running.open_gate();
+            let pid = starting.join().unwrap();
+            assert_eq!(running.programs(), [Pid::from_raw(pid).unwrap()]);
+        });
+    }
+}
