@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -415,8 +415,13 @@ fn executors_are_containers_and_report_to_the_service_with_a_token() {
     let bench = Bench::new();
     let issued = bench.pop(0, "serve --issue-token all=admin").stdout;
     // where containers reach this machine
-    let gateway = "{{(index .IPAM.Config 0).Gateway}}";
-    let gateway = docker::docker(&["network", "inspect", "bridge", "--format", gateway]);
+    // an Engine that has just made its bridge tells only the subnet, and has its first address
+    let address = "{{range .IPAM.Config}}{{or .Gateway .Subnet}}{{end}}";
+    let address = docker::docker(&["network", "inspect", "bridge", "--format", address]);
+    let gateway = match address.trim().split_once('/') {
+        None => address.trim().to_owned(),
+        Some((subnet, _)) => Ipv4Addr::from(subnet.parse::<Ipv4Addr>().unwrap().to_bits() + 1).to_string(),
+    };
     let (serving, mut client) = serve(&bench, &format!("--listen {gateway}:0"));
     client.1 = format!("authorization: Bearer {}\r\n", issued.trim());
     let service = format!("http://{}/pop/resourcepool/service", client.0);
