@@ -2,7 +2,7 @@
 //!
 //! The kernel starts a short program on the processor of the thread that waits for it. When the program ends, this processor
 //! is still busy, so the kernel may wake the thread on an idle one. If this happens with each program, each begins with cold
-//! caches and an interrupt to another processor, and a chain of programs takes a third longer. Programs that run at the same time use
+//! caches and an interrupt to another processor, and a chain of programs takes a quarter longer. Programs that run at the same time use
 //! all processors, so their threads are better left to the kernel.
 
 use rustix::thread::{CpuSet, sched_getaffinity, sched_getcpu, sched_setaffinity};
