@@ -108,10 +108,7 @@ impl<'e> Output<'e> {
     /// Ends the output: flushes everything and builds the end of the launch.
     pub(crate) async fn finish(mut self: Box<Self>, exit: Result<Exit, Box<Failure>>) -> LaunchEnd {
         for event in self.transcript.last_events(Instant::now()) {
-            // pending progress is part of the end
-            if matches!(event, LaunchEvent::Lines(_)) {
-                self.say(event).await;
-            }
+            self.say(event).await;
         }
         let Self { transcript, usage, .. } = *self;
         if !transcript.is_large() {

@@ -213,7 +213,8 @@ impl Transcript {
         std::mem::take(&mut self.events)
     }
 
-    /// The unfinished lines, as events. Call it before [`finish`](Self::finish).
+    /// The unfinished lines, as events; progress that was not sent is part of the end. Call it before
+    /// [`finish`](Self::finish).
     pub fn last_events(&mut self, now: Instant) -> Vec<LaunchEvent> {
         if self.captured == StdoutUse::Lines {
             let mut masked = self.masked.take();
@@ -224,7 +225,9 @@ impl Transcript {
                 }
             }
         }
-        self.events(now)
+        let mut events = self.events(now);
+        events.retain(|event| matches!(event, LaunchEvent::Lines(_)));
+        events
     }
 
     /// Whether [`finish`](Self::finish) takes long and must run off the event loop.

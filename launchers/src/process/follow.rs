@@ -37,6 +37,13 @@ pub(super) struct Ending {
     pub(super) usage: Option<Usage>,
 }
 
+impl Ending {
+    /// The end of a program that cannot be followed or collected.
+    fn failed(failure: Failure) -> Self {
+        Self { exit: Err(failure), left: 0, usage: None }
+    }
+}
+
 impl Follow {
     /// Blocks the thread until the program has ended, at most as long as a short program takes. Whether it has ended.
     /// `is_alone`: no other program of the launcher runs.
@@ -52,7 +59,7 @@ impl Follow {
         order: &LaunchOrder,
         transcript: &mut Transcript,
         descendants: &impl Descendants,
-    ) -> Option<Result<Ending, Failure>> {
+    ) -> Option<Ending> {
         let is_stdout_open = read_rest(transcript, &self.stdout, Stream::Stdout);
         let is_stderr_open = read_rest(transcript, &self.stderr, Stream::Stderr);
         let is_clean = !is_stdout_open
@@ -70,10 +77,8 @@ impl Follow {
         descendants: &impl Descendants,
         was_waited_for: bool,
     ) -> LaunchEnd {
-        let Ending { exit, left, usage } = match self.watch(&mut output, descendants, was_waited_for).await {
-            Ok(ending) => ending,
-            Err(failure) => Ending { exit: Err(failure), left: 0, usage: None },
-        };
+        let ending = self.watch(&mut output, descendants, was_waited_for).await;
+        let Ending { exit, left, usage } = ending.unwrap_or_else(Ending::failed);
         output.usage = usage;
         LaunchEnd { left, ..output.finish(exit.map_err(Box::new)).await }
     }
@@ -97,7 +102,7 @@ impl Follow {
             let ending = self.try_end(&output.order, &mut output.transcript, descendants);
             output.say_all().await;
             if let Some(ending) = ending {
-                return ending;
+                return Ok(ending);
             }
         }
         descendants.on_long_run();
@@ -119,7 +124,7 @@ impl Follow {
         } else {
             None
         };
-        self.collect(&output.order, descendants, termination.left(), refusal)
+        Ok(self.collect(&output.order, descendants, termination.left(), refusal))
     }
 
     /// Follows the program itself to its end.
@@ -175,8 +180,11 @@ impl Follow {
         descendants: &impl Descendants,
         left: usize,
         refusal: Option<Failure>,
-    ) -> Result<Ending, Failure> {
-        let ended = descendants.collect(&self.control.child).map_err(|error| lost(&error))?;
+    ) -> Ending {
+        let ended = match descendants.collect(&self.control.child) {
+            Ok(ended) => ended,
+            Err(error) => return Ending::failed(lost(&error)),
+        };
         let (exit, usage) = match ended.exit {
             Ok(super::Exit::Code(code)) => (Ok(Exit::Code(code)), usage_of(&ended.usage)),
             Ok(super::Exit::Signal { number, .. }) => (Ok(Exit::Signal(number)), usage_of(&ended.usage)),
@@ -187,7 +195,7 @@ impl Follow {
             Some(failure) => Err(Failure { exit: Some(exit), ..failure }),
             None => Ok(exit),
         });
-        Ok(Ending { exit, left, usage })
+        Ending { exit, left, usage }
     }
 }
 

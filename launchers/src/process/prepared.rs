@@ -93,13 +93,8 @@ impl PreparedLaunch for PreparedProcess {
         // the next program may need the descriptors
         drop(follow);
         let mut events = transcript.events(Instant::now());
-        // progress that was not sent is part of the end
-        let last = transcript.last_events(Instant::now()).into_iter();
-        events.extend(last.filter(|event| matches!(event, LaunchEvent::Lines(_))));
-        let (exit, usage) = match ending {
-            Ok(Ending { exit, usage, .. }) => (exit, usage),
-            Err(failure) => (Err(failure), None),
-        };
+        events.extend(transcript.last_events(Instant::now()));
+        let Ending { exit, usage, .. } = ending;
         let ended = LaunchEnd { usage, ..transcript.finish(exit.map_err(Box::new)) };
         events.push(LaunchEvent::Ended(Box::new(ended)));
         accept(events);
