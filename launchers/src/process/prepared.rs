@@ -21,6 +21,7 @@ pub(super) struct PreparedProcess {
 struct Registration {
     shared: Arc<Shared>,
     id: LaunchId,
+    number: u64,
 }
 
 impl PreparedProcess {
@@ -30,8 +31,8 @@ impl PreparedProcess {
         order: LaunchOrder,
         events: mpsc::Sender<LaunchUpdate>,
     ) -> Self {
-        shared.running.announce(id);
-        Self { registration: Registration { shared, id }, order, events }
+        let number = shared.running.announce(id);
+        Self { registration: Registration { shared, id, number }, order, events }
     }
 
     /// The transcript of a program that has just started.
@@ -45,7 +46,7 @@ impl PreparedProcess {
     fn follow(self, follow: Follow, transcript: Transcript, was_waited_for: bool) {
         let Self { registration, order, events } = self;
         tokio::spawn(async move {
-            let Registration { shared, id } = &registration;
+            let Registration { shared, id, .. } = &registration;
             // boxed: far larger than the rest of this future, which is moved when its task is spawned
             let mut output = Box::new(Output::of(*id, order, &events, transcript));
             output.say_all().await;
@@ -81,7 +82,7 @@ impl PreparedLaunch for PreparedProcess {
     }
 
     fn run(mut self: Box<Self>, accept: &mut dyn FnMut(Vec<LaunchEvent>)) {
-        let Registration { shared, id } = &self.registration;
+        let Registration { shared, id, .. } = &self.registration;
         let follow = match shared.start(*id, &mut self.order) {
             Ok(follow) => follow,
             Err(failure) => return accept(vec![LaunchEvent::Ended(Box::new(LaunchEnd::failed(failure)))]),
@@ -103,7 +104,7 @@ impl PreparedLaunch for PreparedProcess {
 
 impl Drop for Registration {
     fn drop(&mut self) {
-        self.shared.running.remove(self.id);
+        self.shared.running.remove(self.id, self.number);
         self.shared.progressed.notify_waiters();
     }
 }

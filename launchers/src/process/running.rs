@@ -8,7 +8,7 @@ use crate::stop_request::StopRequest;
 use rustix::process::Pid;
 use std::collections::HashMap;
 use std::io;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -18,8 +18,16 @@ use std::time::Duration;
 /// gate is closed, no program starts and no end is collected, so each pid belongs to its program.
 #[derive(Debug, Default)]
 pub(super) struct Running {
-    launches: Mutex<HashMap<LaunchId, State>>,
+    launches: Mutex<HashMap<LaunchId, Launch>>,
+    announced: AtomicU64,
     gate: Gate,
+}
+
+/// One launch. Another one with the same id may be announced before this one is removed.
+#[derive(Debug)]
+struct Launch {
+    number: u64,
+    state: State,
 }
 
 #[derive(Debug)]
@@ -30,12 +38,15 @@ enum State {
 }
 
 impl Running {
-    fn lock(&self) -> MutexGuard<'_, HashMap<LaunchId, State>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<LaunchId, Launch>> {
         self.launches.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn announce(&self, id: LaunchId) {
-        self.lock().insert(id, State::Announced(StopRequest::None));
+    /// Adds a launch. Returns the number with which it is removed.
+    pub(super) fn announce(&self, id: LaunchId) -> u64 {
+        let number = self.announced.fetch_add(1, Ordering::Relaxed);
+        self.lock().insert(id, Launch { number, state: State::Announced(StopRequest::None) });
+        number
     }
 
     /// Starts the program of a launch.
@@ -50,12 +61,15 @@ impl Running {
         let held = is_main_thread().then(|| self.lock());
         let child = spawn()?;
         let mut launches = held.unwrap_or_else(|| self.lock());
-        let request = match launches.get(&id) {
+        let state = launches.get_mut(&id).map(|launch| &mut launch.state);
+        let request = match &state {
             Some(State::Announced(request)) => *request,
             _ => StopRequest::None,
         };
         let control = Arc::new(Control::of(child, request));
-        launches.insert(id, State::Started(Arc::clone(&control)));
+        if let Some(state) = state {
+            *state = State::Started(Arc::clone(&control));
+        }
         Ok(control)
     }
 
@@ -65,13 +79,17 @@ impl Running {
         program.wait()
     }
 
-    pub(super) fn remove(&self, id: LaunchId) {
-        self.lock().remove(&id);
+    /// Removes a launch, unless another one with its id has been announced.
+    pub(super) fn remove(&self, id: LaunchId, number: u64) {
+        let mut launches = self.lock();
+        if launches.get(&id).is_some_and(|launch| launch.number == number) {
+            launches.remove(&id);
+        }
     }
 
     pub(super) fn request_stop(&self, id: LaunchId, force: bool) {
         let request = if force { StopRequest::Kill } else { StopRequest::Terminate };
-        match self.lock().get_mut(&id) {
+        match self.lock().get_mut(&id).map(|launch| &mut launch.state) {
             Some(State::Announced(before)) => *before = request.max(*before),
             Some(State::Started(control)) => control.request_stop(request),
             None => {}
@@ -85,37 +103,28 @@ impl Running {
 
     /// Whether a program has ended and its launch has not, although nothing delays it.
     pub(super) fn is_an_end_coming(&self) -> bool {
-        let is_coming = |state: &State| match state {
-            State::Announced(_) => false,
-            State::Started(control) => {
-                control.child.has_ended() && !control.is_lingering.load(Ordering::Acquire)
-            }
+        let is_coming = |control: &Arc<Control>| {
+            control.child.has_ended() && !control.is_lingering.load(Ordering::Acquire)
         };
-        self.lock().values().any(is_coming)
+        started(&self.lock()).any(is_coming)
     }
 
     /// Whether a pid is that of a program.
     pub(super) fn has(&self, pid: i32) -> bool {
-        let is_its = |state: &State| matches!(state, State::Started(control) if control.pid() == pid);
-        self.lock().values().any(is_its)
+        started(&self.lock()).any(|control| control.pid() == pid)
     }
 
     /// The programs whose ends are not collected.
     pub(super) fn programs(&self) -> Vec<Pid> {
         let launches = self.lock();
-        let started = launches.values().filter_map(|state| match state {
-            State::Started(control) if !control.child.is_collected() => Pid::from_raw(control.pid()),
-            _ => None,
-        });
-        started.collect()
+        let running = started(&launches).filter(|control| !control.child.is_collected());
+        running.filter_map(|control| Pid::from_raw(control.pid())).collect()
     }
 
     /// Adds a duration in which no program could run.
     pub(super) fn were_paused(&self, pause: Duration) {
-        for state in self.lock().values() {
-            if let State::Started(control) = state {
-                control.was_paused(pause);
-            }
+        for control in started(&self.lock()) {
+            control.was_paused(pause);
         }
     }
 
@@ -127,6 +136,14 @@ impl Running {
     pub(super) fn open_gate(&self) {
         self.gate.open();
     }
+}
+
+/// The launches whose programs have started.
+fn started(launches: &HashMap<LaunchId, Launch>) -> impl Iterator<Item = &Arc<Control>> {
+    launches.values().filter_map(|launch| match &launch.state {
+        State::Announced(_) => None,
+        State::Started(control) => Some(control),
+    })
 }
 
 fn is_main_thread() -> bool {
@@ -170,10 +187,25 @@ mod tests {
     }
 
     #[test]
+    fn a_launch_that_is_repeated_stays_when_the_first_one_is_removed() {
+        let running = Running::default();
+        let id = LaunchId(7);
+        let first = running.announce(id);
+        let second = running.announce(id);
+        let control = running.spawn(id, sleeper).unwrap();
+        running.remove(id, first);
+        running.request_stop(id, true);
+        assert_eq!(control.stop_request(), StopRequest::Kill);
+        running.remove(id, second);
+        assert!(!running.has(control.pid()));
+    }
+
+    #[test]
     fn while_the_gate_is_closed_no_program_starts() {
         let running = Running::default();
         running.close_gate();
         std::thread::scope(|scope| {
+            running.announce(LaunchId(1));
             let starting = scope.spawn(|| running.spawn(LaunchId(1), sleeper).unwrap().pid());
             assert_eq!(running.programs(), []);
             running.open_gate();
