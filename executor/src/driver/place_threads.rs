@@ -36,8 +36,16 @@ impl Shared {
         })
     }
 
+    /// The state of the run. After a panic in the midst of a turn, the panic continues here: no further event is recorded.
     pub(super) fn lock(&self) -> MutexGuard<'_, Core> {
-        // after a panic of a place thread, `called` panics
+        self.core.lock().unwrap_or_else(|poisoned| {
+            let panic = poisoned.into_inner().places.panic.take();
+            resume_unwind(panic.unwrap_or_else(|| Box::new("another thread of the run has panicked")))
+        })
+    }
+
+    /// The state of a run that ends, whether or not a thread has panicked.
+    fn lock_to_end(&self) -> MutexGuard<'_, Core> {
         self.core.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -81,7 +89,7 @@ impl Shared {
         let thread = std::thread::Builder::new().name("place".to_owned()).spawn(move || {
             let _entered = shared.runtime.enter();
             if let Err(panic) = catch_unwind(AssertUnwindSafe(|| shared.work())) {
-                shared.lock().places.panic = Some(panic);
+                shared.lock_to_end().places.panic.get_or_insert(panic);
                 shared.call.notify_one();
             }
         });
@@ -133,7 +141,7 @@ impl Shared {
     /// Ends all threads. Launches that wait are dropped.
     pub(super) fn close(&self) {
         let threads = {
-            let mut core = self.lock();
+            let mut core = self.lock_to_end();
             core.drop_waiting();
             core.places.is_closed = true;
             std::mem::take(&mut core.places.threads)

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// Operations that take nothing, about as long as a short program may, or longer; each needs up to two earlier ones.
 fn operations(count: usize, seed: usize) -> Value {
@@ -86,6 +87,16 @@ async fn a_journal_that_fails_ends_the_run_on_whatever_thread_it_does() {
         let journal_fails = HashMap::from([(fails, io::ErrorKind::PermissionDenied)]);
         let world = drive(Setup { journal_fails, ..real(operations(60, 5), 4) }).await;
         assert!(matches!(world.outcome, Err(RunError::Journal(JournalError::Io { .. }))));
+    }
+}
+
+#[tokio::test]
+async fn a_panic_on_any_thread_ends_the_run_and_nothing_is_recorded_after_it() {
+    for panics_at in [3, 10, 20] {
+        let setup = Setup { journal_panics_at: Some(panics_at), ..real(operations(60, 6), 4) };
+        let appends = Arc::clone(&setup.appends);
+        assert!(tokio::spawn(drive(setup)).await.is_err_and(|error| error.is_panic()));
+        assert_eq!(appends.load(Ordering::Relaxed), panics_at);
     }
 }
 

@@ -16,6 +16,7 @@ use std::collections::HashMap;
 use std::io;
 use std::path::Path;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -28,13 +29,15 @@ struct MemoryJournal {
     events: Arc<Mutex<Vec<EventRecord>>>,
     /// The appends that fail, counted from 1, and how.
     fails: HashMap<usize, io::ErrorKind>,
-    appends: usize,
+    panics_at: Option<usize>,
+    appends: Arc<AtomicUsize>,
 }
 
 impl Journal for MemoryJournal {
     fn append(&mut self, events: &[EventRecord]) -> Result<(), JournalError> {
-        self.appends += 1;
-        if let Some(kind) = self.fails.get(&self.appends) {
+        let append = self.appends.fetch_add(1, Ordering::Relaxed) + 1;
+        assert_ne!(Some(append), self.panics_at, "as the test wants it");
+        if let Some(kind) = self.fails.get(&append) {
             let (path, source) = (PathBuf::from("journal"), io::Error::from(*kind));
             return Err(match kind {
                 io::ErrorKind::StorageFull => JournalError::Full { path, source },
@@ -178,6 +181,10 @@ pub(crate) struct Setup {
     pub(crate) options: RunOptions,
     pub(crate) plays: Vec<Play>,
     pub(crate) journal_fails: HashMap<usize, io::ErrorKind>,
+    /// The append that panics, counted from 1.
+    pub(crate) journal_panics_at: Option<usize>,
+    /// Number of appends so far.
+    pub(crate) appends: Arc<AtomicUsize>,
     pub(crate) memory_kills: bool,
     pub(crate) before: Vec<EventRecord>,
     pub(crate) cancels: Vec<CancelReason>,
@@ -191,6 +198,8 @@ pub(crate) fn setup(operations: Value, plays: Vec<Play>) -> Setup {
         options: RunOptions::default(),
         plays,
         journal_fails: HashMap::new(),
+        journal_panics_at: None,
+        appends: Arc::default(),
         memory_kills: false,
         before: Vec::new(),
         cancels: Vec::new(),
@@ -210,7 +219,8 @@ pub(crate) async fn drive(setup: Setup) -> World {
         diary: Arc::clone(&diary),
         events: Arc::clone(&events),
         fails: setup.journal_fails,
-        appends: 0,
+        panics_at: setup.journal_panics_at,
+        appends: setup.appends,
     };
     let defaults = Defaults { property_files: Vec::new(), ..Defaults::executor() };
     let none = Arguments::parse(Vec::<String>::new(), &[]).unwrap();
