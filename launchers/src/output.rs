@@ -2,7 +2,9 @@
 
 #[cfg(any(feature = "docker", feature = "kubernetes"))]
 use crate::Mask;
-use crate::port::{LaunchEnd, LaunchEvent, LaunchId, LaunchOrder, LaunchUpdate, Stream};
+#[cfg(any(feature = "docker", feature = "kubernetes"))]
+use crate::port::Stream;
+use crate::port::{LaunchEnd, LaunchEvent, LaunchId, LaunchOrder, LaunchUpdate};
 use crate::transcript::Transcript;
 use pop_contract::{Exit, Failure, Usage};
 use std::time::Duration;

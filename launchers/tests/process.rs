@@ -209,6 +209,27 @@ async fn program_that_handles_sigterm_ends_by_itself() {
 }
 
 #[tokio::test]
+async fn a_stop_before_the_start_is_the_first_signal_of_the_program() {
+    for is_on_a_thread in [false, true] {
+        let launcher = launcher();
+        let (sender, mut receiver) = mpsc::channel(64);
+        let prepared = launcher.prepare(ID, order(&["sleep", "600"]), &sender).unwrap();
+        launcher.stop(ID, false);
+        if is_on_a_thread {
+            prepared.run(&mut |events| assert_eq!(events, [], "it runs longer than a short program"));
+        } else {
+            prepared.start();
+        }
+        let ended = loop {
+            if let LaunchEvent::Ended(ended) = receiver.recv().await.unwrap().event {
+                break ended;
+            }
+        };
+        assert_eq!(ended.exit, Ok(Exit::Signal(15)));
+    }
+}
+
+#[tokio::test]
 async fn f17_leftover_with_open_output_is_stopped() {
     let folder = tempfile::tempdir().unwrap();
     let pid = folder.path().join("pid");

@@ -107,4 +107,6 @@ async fn a_stop_reaches_programs_of_all_threads() {
         .collect();
     let world = drive(Setup { cancels: vec![CancelReason::Interrupted], ..real(sleepers, 20) }).await;
     assert_eq!(world.outcome.as_ref().unwrap(), &RunOutcome::Interrupted);
+    // each ends at the first request, also if it came before the program started
+    assert!(!world.events.iter().any(|record| matches!(record.event, RunEvent::KillAsked { .. })));
 }

@@ -22,11 +22,10 @@ pub(super) struct Control {
 }
 
 impl Control {
-    /// A child that gets this stop request first.
-    pub(super) fn of(child: Child, request: StopRequest) -> Self {
+    pub(super) fn of(child: Child) -> Self {
         Self {
             child,
-            stop: AtomicU8::new(request as u8),
+            stop: AtomicU8::new(StopRequest::None as u8),
             paused: AtomicU64::new(0),
             is_lingering: AtomicBool::new(false),
             notify: Notify::new(),

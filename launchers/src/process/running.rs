@@ -62,11 +62,12 @@ impl Running {
         let child = spawn()?;
         let mut launches = held.unwrap_or_else(|| self.lock());
         let state = launches.get_mut(&id).map(|launch| &mut launch.state);
-        let request = match &state {
-            Some(State::Announced(request)) => *request,
-            _ => StopRequest::None,
-        };
-        let control = Arc::new(Control::of(child, request));
+        let control = Arc::new(Control::of(child));
+        if let Some(State::Announced(request)) = &state
+            && *request > StopRequest::None
+        {
+            control.request_stop(*request);
+        }
         if let Some(state) = state {
             *state = State::Started(Arc::clone(&control));
         }
