@@ -9,6 +9,8 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
 use kube::api::PostParams;
 use kube::runtime::wait::await_condition;
+use pop_agenda::{Ending, RunEvent};
+use pop_executor::read_journal;
 use pop_service_store::testing::PostgresServer;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
@@ -221,13 +223,9 @@ fn successes(bench: &Bench) -> HashMap<(String, u64), usize> {
     let mut seen = HashMap::new();
     for folder in fs::read_dir(bench.path(".pop/runs")).unwrap().map(|entry| entry.unwrap().path()) {
         let name = folder.file_name().unwrap().to_string_lossy().into_owned();
-        let Ok(journal) = fs::read_to_string(folder.join("journal")) else { continue };
-        // a kill may have cut the last line off
-        for line in journal.lines().skip(1).filter_map(|line| line.get(9..)) {
-            let Ok(event) = serde_json::from_str::<Value>(line) else { continue };
-            let ended = &event["event"]["AttemptEnded"];
-            if ended["ending"].get("succeeded").is_some() {
-                *seen.entry((name.clone(), ended["op"].as_u64().unwrap())).or_default() += 1;
+        for record in read_journal(&folder.join("journal")).unwrap().events {
+            if let RunEvent::AttemptEnded { op, ending: Ending::Succeeded { .. }, .. } = record.event {
+                *seen.entry((name.clone(), op.0.into())).or_default() += 1;
             }
         }
     }

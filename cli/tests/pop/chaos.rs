@@ -1,6 +1,8 @@
 //! Random agendas, killed with SIGKILL at random moments and resumed: nothing is lost, repeated or left running.
 
 use crate::bench::Bench;
+use pop_agenda::{Ending, RunEvent};
+use pop_executor::read_journal;
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::fs;
@@ -32,18 +34,18 @@ fn agenda(chance: &mut Chance) -> Vec<Value> {
 
 /// The operations of which the journal has a success, and how often each was started after it.
 fn successes(bench: &Bench) -> HashMap<u64, (usize, usize)> {
-    let journal = fs::read_to_string(bench.run_folder().join("journal")).unwrap();
     let mut seen: HashMap<u64, (usize, usize)> = HashMap::new();
-    for line in journal.lines().skip(1) {
-        let event: Value = serde_json::from_str(&line[9..]).unwrap();
-        let event = &event["event"];
-        if let Some(op) = event["AttemptStarted"]["op"].as_u64()
-            && let Some((_, started)) = seen.get_mut(&op)
-        {
-            *started += 1;
-        }
-        if event["AttemptEnded"]["ending"].get("succeeded").is_some() {
-            seen.entry(event["AttemptEnded"]["op"].as_u64().unwrap()).or_default().0 += 1;
+    for record in read_journal(&bench.run_folder().join("journal")).unwrap().events {
+        match record.event {
+            RunEvent::AttemptStarted { op, .. } => {
+                if let Some((_, started)) = seen.get_mut(&op.0.into()) {
+                    *started += 1;
+                }
+            }
+            RunEvent::AttemptEnded { op, ending: Ending::Succeeded { .. }, .. } => {
+                seen.entry(op.0.into()).or_default().0 += 1;
+            }
+            _ => {}
         }
     }
     seen

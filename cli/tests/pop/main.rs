@@ -32,6 +32,7 @@ mod handlers;
 mod help;
 mod hostile;
 mod inputs;
+mod journal_document;
 mod kubernetes;
 mod kubernetes_faults;
 mod languages;

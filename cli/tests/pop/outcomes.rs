@@ -116,7 +116,7 @@ fn e15_damaged_journal_changed_inputs_second_executor() {
     bench.pop(10, "run a.yaml");
     let journal = bench.run_folder().join("journal");
     let whole = std::fs::read_to_string(&journal).unwrap();
-    std::fs::write(&journal, whole.replacen("AttemptStarted", "AttemptstArted", 1)).unwrap();
+    std::fs::write(&journal, whole.replacen(" s0", " s1", 1)).unwrap();
     let said = bench.pop(15, "resume last").stderr;
     assert!(said.contains("is damaged at byte") && said.contains("(line 3)"), "{said}");
     bench.pop(15, "show last");

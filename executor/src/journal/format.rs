@@ -1,14 +1,19 @@
-//! One line of a journal: a checksum in eight hexadecimal digits, a space, JSON, a line feed.
+//! One line of a journal: a checksum in eight hexadecimal digits, a space, text, a line feed.
 //!
-//! The first line is the header, every other line an event. docs/formats/journal.md describes the format; every change of
-//! it changes its number.
+//! The first line is the header, in JSON. docs/formats/journal.md describes the format; every change of it changes its
+//! number.
 
+use super::JournalError;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::io::Write as _;
+use std::io::{self, Write as _};
+use std::path::Path;
 
 /// Number of the format that this version writes.
-pub(crate) const FORMAT: u32 = 2;
+pub(crate) const FORMAT: u32 = 3;
+
+/// The format before: every event is a line of JSON, as many are in [`FORMAT`].
+pub(crate) const JSON_FORMAT: u32 = 2;
 
 /// The first line of a journal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,11 +27,19 @@ pub(crate) struct Header {
 
 const CHECKSUM: usize = 8;
 
-/// Appends the line of a value.
-pub(crate) fn encode(value: &impl Serialize, into: &mut Vec<u8>) -> serde_json::Result<()> {
+/// Appends the line of a value in JSON.
+pub(crate) fn encode(value: &impl Serialize, into: &mut Vec<u8>) -> io::Result<()> {
+    encode_line(into, |line| Ok(serde_json::to_writer(line, value)?))
+}
+
+/// Appends the line of a text, which `write` appends.
+pub(crate) fn encode_line(
+    into: &mut Vec<u8>,
+    write: impl FnOnce(&mut Vec<u8>) -> io::Result<()>,
+) -> io::Result<()> {
     let start = into.len();
     into.extend_from_slice(b"00000000 ");
-    serde_json::to_writer(&mut *into, value)?;
+    write(into)?;
     let checksum = checksum(&into[start + CHECKSUM + 1..]);
     into[start..start + CHECKSUM].copy_from_slice(&checksum);
     into.push(b'\n');
@@ -47,15 +60,23 @@ pub(crate) fn checksum_of(line: &[u8]) -> u32 {
     digits.and_then(|digits| u32::from_str_radix(digits, 16).ok()).unwrap_or_default()
 }
 
-/// The JSON of a line, if its checksum is correct. `line` has no line feed.
+/// The text of a line, if its checksum is correct. `line` has no line feed.
 pub(crate) fn decode(line: &[u8]) -> Option<&[u8]> {
     let (written, rest) = line.split_at_checked(CHECKSUM)?;
-    let json = rest.strip_prefix(b" ")?;
-    (checksum(json) == written).then_some(json)
+    let text = rest.strip_prefix(b" ")?;
+    (checksum(text) == written).then_some(text)
 }
 
-/// The header in a line. `line` has no line feed.
-pub(crate) fn header(line: &[u8]) -> Option<Header> {
+/// The header in a line. `line` has no line feed. `path` is the journal in messages.
+pub(crate) fn header(line: &[u8], path: &Path) -> Result<Header, JournalError> {
+    let header = any_header(line).ok_or_else(|| JournalError::NoJournal { path: path.to_owned() })?;
+    match header.format {
+        FORMAT | JSON_FORMAT => Ok(header),
+        found => Err(JournalError::Format { path: path.to_owned(), found, known: FORMAT }),
+    }
+}
+
+fn any_header(line: &[u8]) -> Option<Header> {
     let json = decode(line)?;
     // a header of another format may have other fields; then only its number is read
     serde_json::from_slice(json).ok().or_else(|| {

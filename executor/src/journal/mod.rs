@@ -4,7 +4,9 @@
 //! good line. Damage before that is an error with its place. Events survive the death of this process once
 //! [`Journal::append`] has returned. They are on disk at most 100 ms later, or at once with [`Sync::Each`].
 
+mod event_lines;
 mod format;
+mod json;
 mod named_file;
 mod reader;
 mod storage;
@@ -12,7 +14,7 @@ mod syncer;
 mod tail;
 mod writer;
 
-pub(crate) use reader::read_json;
+pub(crate) use json::read_json;
 pub use reader::{JournalContent, read_events, read_journal};
 pub use tail::{JournalLine, JournalTail};
 pub use writer::FileJournal;

@@ -1,10 +1,11 @@
 //! Reads a journal: its good lines, where they end, and whether the rest is a torn tail or damage.
 
 use super::JournalError;
-use super::format::{FORMAT, decode, header};
+use super::event_lines::{EventReader, Line};
+use super::format::{FORMAT, Header, decode, header};
+use super::json::read_json;
 use pop_agenda::EventRecord;
 use pop_launchers::read_regular_file;
-use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::io;
 use std::path::Path;
@@ -12,12 +13,11 @@ use std::path::Path;
 /// Largest journal that is read, in bytes.
 const JOURNAL_LIMIT: u64 = 4 * 1024 * 1024 * 1024;
 
-/// Deepest nesting of lists and maps in an event: the limit of a report, plus the levels of the event itself.
-const MOST_LEVELS: usize = 160;
-
 /// The content of a journal.
 #[derive(Debug, Clone, PartialEq)]
 pub struct JournalContent {
+    /// Number of the format; the one that this version writes if there is no header.
+    pub format: u32,
     /// The digest of the run's frozen inputs; none if the executor died before it wrote the header.
     pub inputs: Option<String>,
     /// The events, in order.
@@ -69,121 +69,84 @@ fn scan(bytes: &[u8], path: &Path, each: EventCallback<'_>) -> Result<JournalCon
     let first = bytes.split_inclusive(|byte| *byte == b'\n').next().unwrap_or_default();
     let Some(line) = first.strip_suffix(b"\n") else {
         // even the header is torn
-        return Ok(JournalContent { inputs: None, events: Vec::new(), good: 0, torn: bytes.len() as u64 });
+        return Ok(JournalContent {
+            format: FORMAT,
+            inputs: None,
+            events: Vec::new(),
+            good: 0,
+            torn: bytes.len() as u64,
+        });
     };
-    let head = header(line).ok_or_else(|| JournalError::NoJournal { path: path.to_owned() })?;
-    if head.format != FORMAT {
-        return Err(JournalError::Format { path: path.to_owned(), found: head.format, known: FORMAT });
-    }
-    let mut content =
-        JournalContent { inputs: Some(head.inputs), events: Vec::new(), good: first.len() as u64, torn: 0 };
-    let mut rest = &bytes[first.len()..];
+    let Header { format, inputs } = header(line, path)?;
+    let mut content = JournalContent {
+        format,
+        inputs: Some(inputs),
+        events: Vec::new(),
+        good: first.len() as u64,
+        torn: 0,
+    };
+    let mut events = EventReader::default();
+    let mut lines = bytes[first.len()..].split_inclusive(|byte| *byte == b'\n');
     let mut line_number = 1;
-    while !rest.is_empty() {
+    while let Some(line) = lines.next() {
         line_number += 1;
-        let line = rest.split_inclusive(|byte| *byte == b'\n').next().unwrap_or(rest);
-        match event(line) {
-            Some(event) => {
-                each(event)?;
-                content.good += line.len() as u64;
-                rest = &rest[line.len()..];
-            }
-            // the checksum is correct, so no crash tore this line: another version wrote it
-            None if let Some(event) = unknown_event(line) => {
-                let path = path.to_owned();
-                return Err(JournalError::UnknownEvent { path, event, line: line_number });
-            }
+        let Some(text) = complete(line) else {
             // a crash only tears the tail, so a good line after a bad one means damage
-            None if rest[line.len()..]
-                .split_inclusive(|byte| *byte == b'\n')
-                .any(|line| event(line).is_some()) =>
-            {
+            if lines.any(|line| complete(line).is_some()) {
                 let (path, offset) = (path.to_owned(), content.good);
                 return Err(JournalError::Damaged { path, offset, line: line_number });
             }
+            content.torn = bytes.len() as u64 - content.good;
+            break;
+        };
+        match events.read(text) {
+            Some(Line::Event(event)) => each(event)?,
+            Some(Line::File) => {}
+            // the checksum is correct, so no crash tore this line: another version wrote it
             None => {
-                content.torn = rest.len() as u64;
-                break;
+                let (path, event) = (path.to_owned(), unknown_event(text));
+                return Err(JournalError::UnknownEvent { path, event, line: line_number });
             }
         }
+        content.good += line.len() as u64;
     }
     Ok(content)
 }
 
-/// The name of the unknown event in a complete line; `?` if it has no name. None if the line is torn.
-fn unknown_event(line: &[u8]) -> Option<String> {
+/// The text of a line, if it has its line feed and a correct checksum.
+fn complete(line: &[u8]) -> Option<&[u8]> {
+    decode(line.strip_suffix(b"\n")?)
+}
+
+/// The name of the unknown event in the text of a line; `?` if it has no name.
+pub(super) fn unknown_event(text: &[u8]) -> String {
     /// Longest name that is shown, in characters.
     const LONGEST: usize = 40;
-    let json = decode(line.strip_suffix(b"\n")?)?;
-    let value: Option<Value> = read_json(json).ok();
+    let value: Option<Value> = read_json(text).ok();
     let event = value.as_ref().and_then(|value| value.get("event"));
     let name = event.and_then(|event| match event {
         Value::Object(fields) => fields.keys().next().map(String::as_str),
         event => event.as_str(),
     });
-    Some(name.unwrap_or("?").chars().take(LONGEST).collect())
-}
-
-/// The event of a complete line with its line feed.
-pub(super) fn event(line: &[u8]) -> Option<EventRecord> {
-    read_json(decode(line.strip_suffix(b"\n")?)?).ok()
-}
-
-/// Parses JSON of pop that may contain a report of the greatest depth.
-pub(crate) fn read_json<T: DeserializeOwned>(json: &[u8]) -> serde_json::Result<T> {
-    // nearly all JSON is within the parser's own depth limit
-    serde_json::from_slice(json).or_else(|error| {
-        if levels(json) > MOST_LEVELS {
-            return Err(error);
-        }
-        let mut parser = serde_json::Deserializer::from_slice(json);
-        parser.disable_recursion_limit();
-        let value = T::deserialize(&mut parser)?;
-        parser.end().map(|()| value)
-    })
-}
-
-/// Depth of the nesting of lists and maps.
-fn levels(json: &[u8]) -> usize {
-    let (mut level, mut deepest, mut in_text) = (0_usize, 0, false);
-    let mut bytes = json.iter();
-    while let Some(byte) = bytes.next() {
-        match byte {
-            b'"' => in_text = !in_text,
-            b'\\' if in_text => drop(bytes.next()),
-            b'[' | b'{' if !in_text => {
-                level += 1;
-                deepest = deepest.max(level);
-            }
-            b']' | b'}' if !in_text => level = level.saturating_sub(1),
-            _ => {}
-        }
-    }
-    deepest
+    name.unwrap_or("?").chars().take(LONGEST).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::format::encode;
     use super::*;
-    use pop_agenda::{Ending, OpIx, RunEvent, RunTime};
+    use pop_agenda::{Ending, OpIx, Outcome, RunEvent, RunTime};
     use serde_json::json;
     use std::sync::Arc;
 
+    /// The result of an attempt with nested lists.
     fn ended(levels: usize) -> Vec<u8> {
         let result = (0..levels).fold(Value::from("]\\\"["), |inner, _| Value::Array(vec![inner]));
         let ending = Ending::Succeeded { result: Arc::new(result) };
-        let event = RunEvent::AttemptEnded {
-            op: OpIx(0),
-            attempt: 1,
-            ending,
-            named_files: Arc::default(),
-            files: None,
-            instance: None,
-            usage: None,
-        };
+        let (op, outcome) = (OpIx(0), Outcome::Succeeded);
+        let joined = RunEvent::Joined { op, ending, outcome };
         let mut line = Vec::new();
-        encode(&EventRecord { at: RunTime(0), event }, &mut line).unwrap();
+        encode(&EventRecord { at: RunTime(0), event: joined }, &mut line).unwrap();
         line
     }
 
@@ -226,8 +189,9 @@ mod tests {
     #[test]
     fn f24_deepest_result_is_read_and_deeper_json_is_refused() {
         // captured output is one level deeper than the text it was parsed from
-        assert!(event(&ended(128)).is_some());
-        assert!(event(&ended(200)).is_none());
+        let mut events = EventReader::default();
+        assert!(events.read(complete(&ended(128)).unwrap()).is_some());
+        assert!(events.read(complete(&ended(200)).unwrap()).is_none());
         assert!(read_json::<EventRecord>("[".repeat(200_000).as_bytes()).is_err());
     }
 }

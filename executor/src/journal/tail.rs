@@ -1,8 +1,9 @@
 //! Reads a journal behind its writer: each call returns the events that have been added.
 
 use super::JournalError;
-use super::format::{FORMAT, checksum_of, decode, header};
-use super::reader::event;
+use super::event_lines::{EventReader, Line};
+use super::format::{checksum_of, decode, header};
+use super::reader::unknown_event;
 use pop_agenda::EventRecord;
 use pop_launchers::open_regular_file;
 use std::fs::File;
@@ -37,6 +38,7 @@ pub struct JournalTail {
     /// Bytes at the beginning of the buffer that have no line feed.
     scanned: usize,
     lines: u64,
+    events: EventReader,
 }
 
 impl JournalTail {
@@ -50,6 +52,7 @@ impl JournalTail {
             buffer: Vec::new(),
             scanned: 0,
             lines: 0,
+            events: EventReader::default(),
         }
     }
 
@@ -88,18 +91,20 @@ impl JournalTail {
             let line = &self.buffer[used..=end];
             let Some(bare) = line.strip_suffix(b"\n") else { break };
             if !self.is_begun {
-                let head = header(bare).ok_or_else(|| JournalError::NoJournal { path: self.path.clone() })?;
-                if head.format != FORMAT {
-                    let path = self.path.clone();
-                    return Err(JournalError::Format { path, found: head.format, known: FORMAT });
-                }
+                header(bare, &self.path)?;
                 self.is_begun = true;
-            } else if let Some(record) = event(line) {
-                found.push(JournalLine { record, checksum: checksum_of(bare) });
-            } else if decode(bare).is_some() {
-                // the checksum is correct, so another version wrote it
-                let (path, line) = (self.path.clone(), self.lines + 1);
-                return Err(JournalError::UnknownEvent { path, event: "?".to_owned(), line });
+            } else if let Some(text) = decode(bare) {
+                match self.events.read(text) {
+                    Some(Line::Event(record)) => {
+                        found.push(JournalLine { record, checksum: checksum_of(bare) });
+                    }
+                    Some(Line::File) => {}
+                    // the checksum is correct, so another version wrote it
+                    None => {
+                        let (path, line) = (self.path.clone(), self.lines + 1);
+                        return Err(JournalError::UnknownEvent { path, event: unknown_event(text), line });
+                    }
+                }
             } else {
                 break;
             }
@@ -140,7 +145,7 @@ fn line_end(bytes: &[u8], from: usize) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::format::{Header, encode};
+    use super::super::format::{FORMAT, Header, encode};
     use super::*;
     use pop_agenda::{OpIx, RunEvent, RunTime};
     use std::io::Write as _;

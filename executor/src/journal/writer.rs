@@ -1,6 +1,7 @@
 //! Writes a journal: one write for each batch of events, at the end of a file that no other process writes.
 
-use super::format::{FORMAT, Header, encode};
+use super::event_lines::EventWriter;
+use super::format::{FORMAT, Header, JSON_FORMAT, encode};
 use super::named_file::NamedFile;
 use super::reader::JournalContent;
 use super::storage::Storage;
@@ -19,6 +20,7 @@ pub struct FileJournal {
     path: PathBuf,
     storage: Arc<dyn Storage>,
     syncer: Option<Syncer>,
+    events: EventWriter,
     /// Lines of one write; the buffer is reused.
     lines: Vec<u8>,
     /// Length of the complete lines in bytes.
@@ -37,7 +39,7 @@ impl FileJournal {
         if sync == Sync::Each {
             storage.sync().map_err(|source| JournalError::Io { path: path.clone(), source })?;
         }
-        let journal = Self::with_storage(Arc::new(storage), &path, length, sync)?;
+        let journal = Self::with_storage(Arc::new(storage), &path, length, sync, EventWriter::default())?;
         journal
             .syncer
             .as_ref()
@@ -56,7 +58,7 @@ impl FileJournal {
         // a new file survives power loss only if its folder is synced, too
         let folder = path.parent().unwrap_or(Path::new("."));
         File::open(folder).and_then(|folder| folder.sync_all()).map_err(io)?;
-        Self::with_storage(Arc::new(file), path, length, sync)
+        Self::with_storage(Arc::new(file), path, length, sync, EventWriter::default())
     }
 
     /// Creates the file of a journal with its header. The second value is its length in bytes.
@@ -65,7 +67,7 @@ impl FileJournal {
         let file = NamedFile::create(path).map_err(io)?;
         let mut line = Vec::new();
         let header = Header { format: FORMAT, inputs: inputs.to_owned() };
-        encode(&header, &mut line).map_err(|error| io(error.into()))?;
+        encode(&header, &mut line).map_err(io)?;
         file.append(&line).map_err(io)?;
         Ok((file, line.len() as u64))
     }
@@ -93,7 +95,9 @@ impl FileJournal {
         if content.torn > 0 {
             file.cut(content.good).and_then(|()| file.sync()).map_err(io)?;
         }
-        Self::with_storage(Arc::new(file), path, content.good, sync)
+        let is_json_only = content.format == JSON_FORMAT;
+        let events = if is_json_only { EventWriter::json_only() } else { EventWriter::default() };
+        Self::with_storage(Arc::new(file), path, content.good, sync, events)
     }
 
     fn with_storage(
@@ -101,6 +105,7 @@ impl FileJournal {
         path: &Path,
         length: u64,
         sync: Sync,
+        events: EventWriter,
     ) -> Result<Self, JournalError> {
         let path = path.to_owned();
         let syncer = match sync {
@@ -110,13 +115,13 @@ impl FileJournal {
             },
             Sync::Each => None,
         };
-        Ok(Self { path, storage, syncer, lines: Vec::new(), length, is_torn: false })
+        Ok(Self { path, storage, syncer, events, lines: Vec::new(), length, is_torn: false })
     }
 
     fn write(&mut self, events: &[EventRecord]) -> io::Result<()> {
         self.lines.clear();
         for event in events {
-            encode(event, &mut self.lines)?;
+            self.events.write(event, &mut self.lines)?;
         }
         if self.is_torn {
             self.cut()?;
@@ -169,6 +174,7 @@ impl Journal for FileJournal {
         }
         if let Err(source) = self.write(events) {
             self.is_torn = true;
+            self.events.undo();
             // if this fails, the next write cuts first
             self.cut().ok();
             let path = self.path.clone();
@@ -179,6 +185,7 @@ impl Journal for FileJournal {
                 _ => JournalError::Io { path, source },
             });
         }
+        self.events.keep();
         self.length += self.lines.len() as u64;
         let synced = self.syncer.as_ref().map_or(Ok(()), Syncer::written);
         synced.map_err(|source| JournalError::Io { path: self.path.clone(), source })

@@ -142,7 +142,9 @@ fn disk(sync: Sync) -> (Arc<Disk>, FileJournal) {
     encode(&Header { format: FORMAT, inputs: "digest".to_owned() }, &mut line).unwrap();
     disk.append(&line).unwrap();
     let storage = Arc::clone(&disk) as Arc<dyn Storage>;
-    let journal = FileJournal::with_storage(storage, Path::new("j"), line.len() as u64, sync).unwrap();
+    let journal =
+        FileJournal::with_storage(storage, Path::new("j"), line.len() as u64, sync, EventWriter::default())
+            .unwrap();
     (disk, journal)
 }
 
@@ -178,12 +180,14 @@ fn f3_power_loss_loses_only_the_end_if_synced_behind() {
 
 #[test]
 fn f6_write_without_room_leaves_no_torn_line_and_can_be_repeated() {
+    /// Bytes of the line of a start, one millisecond after the event before.
+    const LINE: usize = "00000000 s1 1\n".len();
     let all = events(3);
     for cut_fails in [false, true] {
         let (disk, mut journal) = disk(Sync::Each);
         journal.append(&all[..2]).unwrap();
         let before = disk.0.lock().unwrap().bytes.clone();
-        for room in 0..40 {
+        for room in 0..2 * LINE {
             {
                 let mut disk = disk.0.lock().unwrap();
                 (disk.room, disk.cut_fails) = (Some(before.len() + room), cut_fails);
@@ -203,15 +207,34 @@ fn f6_write_without_room_leaves_no_torn_line_and_can_be_repeated() {
 }
 
 #[test]
+fn f12_journal_of_the_format_before_is_read_and_continued_in_that_format() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal");
+    let all = events(4);
+    let mut lines = Vec::new();
+    encode(&Header { format: JSON_FORMAT, inputs: "digest".to_owned() }, &mut lines).unwrap();
+    all[..3].iter().for_each(|event| encode(event, &mut lines).unwrap());
+    std::fs::write(&path, &lines).unwrap();
+    let content = read_journal(&path).unwrap();
+    assert_eq!((content.format, &content.events[..]), (2, &all[..3]));
+    let mut journal = FileJournal::reopen(&path, &content, "digest", Sync::Behind).unwrap();
+    journal.append(&all[3..]).unwrap();
+    drop(journal);
+    assert_eq!(read_journal(&path).unwrap().events, all);
+    all[3..].iter().for_each(|event| encode(event, &mut lines).unwrap());
+    assert_eq!(std::fs::read(&path).unwrap(), lines);
+}
+
+#[test]
 fn f12_journal_of_another_format_is_refused_by_number() {
     for (header, found) in [
         (serde_json::json!({"format": 1, "inputs": "digest"}), 1),
-        (serde_json::json!({"format": 3, "new": true}), 3),
+        (serde_json::json!({"format": 4, "new": true}), 4),
     ] {
         let mut line = Vec::new();
         encode(&header, &mut line).unwrap();
         let error = read_bytes(&line, Path::new("j")).unwrap_err();
-        let message = format!("journal `j` has format {found}; this program reads format 2");
+        let message = format!("journal `j` has format {found}; this program reads format 3");
         assert_eq!(error.to_string(), message);
     }
 }
