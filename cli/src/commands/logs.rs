@@ -12,10 +12,11 @@ use pop_contract::Millis;
 use pop_executor::operation_log;
 use pop_launchers::open_regular_file;
 use pop_reporters::run::{visible, visible_text};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, IsTerminal as _, Read as _, Seek as _, SeekFrom};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 pub(crate) fn logs(args: &LogsArgs) -> Result<u8, CommandError> {
     let mut saved = read(&args.runs.runs, &args.run)?;
@@ -57,6 +58,8 @@ struct Printer {
 
 impl Printer {
     fn print(&mut self, saved: &SavedRun) -> io::Result<()> {
+        // most operations of a large run print nothing, and one listing costs less than an attempt to open each log
+        let existing = if self.operation.is_none() { Some(names_in(&saved.folder.logs())?) } else { None };
         for (op, planned) in saved.plan.operations() {
             if self.operation.is_some_and(|wanted| wanted != op) {
                 continue;
@@ -67,6 +70,12 @@ impl Printer {
                     continue;
                 }
                 let path = operation_log(&saved.folder.logs(), planned, attempt.number);
+                if existing
+                    .as_ref()
+                    .is_some_and(|names| !path.file_name().is_some_and(|name| names.contains(name)))
+                {
+                    continue;
+                }
                 let heading = match attempt.number {
                     1 => visible(&saved.plan.shown_name(op)),
                     number => format!("{} (attempt {number})", visible(&saved.plan.shown_name(op))),
@@ -115,6 +124,15 @@ impl Printer {
         }
         self.read.insert(path, at);
         Ok(())
+    }
+}
+
+/// The names in a folder; none if there is no folder.
+fn names_in(folder: &Path) -> io::Result<HashSet<OsString>> {
+    match folder.read_dir() {
+        Ok(entries) => entries.map(|entry| Ok(entry?.file_name())).collect(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(HashSet::new()),
+        Err(error) => Err(error),
     }
 }
 
