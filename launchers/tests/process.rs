@@ -209,6 +209,30 @@ async fn program_that_handles_sigterm_ends_by_itself() {
 }
 
 #[tokio::test]
+async fn programs_that_run_one_after_the_other_on_a_thread_may_use_all_processors() {
+    let nproc = std::process::Command::new("nproc").output().unwrap().stdout;
+    let nproc = String::from_utf8(nproc).unwrap();
+    let (launcher, (sender, mut receiver)) = (launcher(), mpsc::channel(64));
+    for number in 0..20 {
+        let order = LaunchOrder { captured: StdoutUse::Whole, ..order(&["nproc"]) };
+        let mut events = Vec::new();
+        let prepared = launcher.prepare(LaunchId(number), order, &sender).unwrap();
+        prepared.run(&mut |on_thread| events.extend(on_thread));
+        let ended = loop {
+            match events.pop() {
+                Some(LaunchEvent::Ended(ended)) => break ended,
+                // it ran longer than a short program
+                _ => events.push(receiver.recv().await.unwrap().event),
+            }
+        };
+        assert_eq!(
+            (ended.exit, String::from_utf8(ended.stdout).unwrap()),
+            (Ok(Exit::Code(0)), nproc.clone())
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_stop_before_the_start_is_the_first_signal_of_the_program() {
     for is_on_a_thread in [false, true] {
         let launcher = launcher();

@@ -6,7 +6,6 @@ use super::control::{Control, KILLED};
 use super::descendants::Descendants;
 use super::failure::{lost, not_stopped, refused};
 use super::pipes::{Pipes, read, read_rest};
-use super::processor::wait_here;
 use super::termination::Termination;
 use crate::output::Output;
 use crate::port::{LaunchEnd, LaunchOrder, Stream};
@@ -46,10 +45,8 @@ impl Ending {
 
 impl Follow {
     /// Blocks the thread until the program has ended, at most as long as a short program takes. Whether it has ended.
-    /// `is_alone`: no other program of the launcher runs.
-    pub(super) fn ends_soon(&self, is_alone: bool) -> bool {
-        let wait = || self.control.child.ends_within(SHORT);
-        if is_alone { wait_here(wait) } else { wait() }
+    pub(super) fn ends_soon(&self) -> bool {
+        self.control.child.ends_within(SHORT)
     }
 
     /// Reads the output of an ended program and collects its end. `None` if its pipes are still open, it may have left

@@ -1,6 +1,7 @@
 //! A launch that is announced, and that its caller starts on a thread of its choice.
 
 use super::follow::{Ending, Follow};
+use super::processor::Stay;
 use super::shared::Shared;
 use crate::output::Output;
 use crate::port::{LaunchEnd, LaunchEvent, LaunchId, LaunchOrder, LaunchUpdate, PreparedLaunch};
@@ -66,7 +67,7 @@ impl PreparedLaunch for PreparedProcess {
     }
 
     fn start(mut self: Box<Self>) {
-        match self.registration.shared.start(self.registration.id, &mut self.order) {
+        match self.registration.shared.start(self.registration.id, &mut self.order, None) {
             Ok(follow) => {
                 let transcript = self.transcript();
                 self.follow(follow, transcript, false);
@@ -83,12 +84,16 @@ impl PreparedLaunch for PreparedProcess {
 
     fn run(mut self: Box<Self>, accept: &mut dyn FnMut(Vec<LaunchEvent>)) {
         let Registration { shared, id, .. } = &self.registration;
-        let follow = match shared.start(*id, &mut self.order) {
+        // one program after the other runs where this thread waits for it
+        let stay = if shared.running.is_in_a_chain() { Stay::begin() } else { None };
+        let started = shared.start(*id, &mut self.order, stay.as_ref());
+        let mut transcript = self.transcript();
+        let has_ended = started.as_ref().is_ok_and(Follow::ends_soon);
+        drop(stay);
+        let follow = match started {
             Ok(follow) => follow,
             Err(failure) => return accept(vec![LaunchEvent::Ended(Box::new(LaunchEnd::failed(failure)))]),
         };
-        let mut transcript = self.transcript();
-        let has_ended = follow.ends_soon(shared.running.count() == 1);
         let ending = has_ended.then(|| follow.try_end(&self.order, &mut transcript, &**shared)).flatten();
         let Some(ending) = ending else { return self.follow(follow, transcript, true) };
         // the next program may need the descriptors

@@ -8,7 +8,7 @@ use crate::stop_request::StopRequest;
 use rustix::process::Pid;
 use std::collections::HashMap;
 use std::io;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -20,6 +20,8 @@ use std::time::Duration;
 pub(super) struct Running {
     launches: Mutex<HashMap<LaunchId, Launch>>,
     announced: AtomicU64,
+    /// Number of the last starts that had no other launch beside them.
+    alone: AtomicU32,
     gate: Gate,
 }
 
@@ -47,6 +49,17 @@ impl Running {
         let number = self.announced.fetch_add(1, Ordering::Relaxed);
         self.lock().insert(id, Launch { number, state: State::Announced(StopRequest::None) });
         number
+    }
+
+    /// Whether programs run one after the other: this start and the last ones have no other launch beside them. Call it
+    /// once for each start.
+    pub(super) fn is_in_a_chain(&self) -> bool {
+        /// In runs of several programs at a time, hardly ever so many starts are alone in a row.
+        const CHAIN: u32 = 8;
+        let is_alone = self.lock().len() == 1;
+        let alone = if is_alone { self.alone.load(Ordering::Relaxed).saturating_add(1) } else { 0 };
+        self.alone.store(alone, Ordering::Relaxed);
+        alone >= CHAIN
     }
 
     /// Starts the program of a launch.
@@ -95,11 +108,6 @@ impl Running {
             Some(State::Started(control)) => control.request_stop(request),
             None => {}
         }
-    }
-
-    /// Number of launches.
-    pub(super) fn count(&self) -> usize {
-        self.lock().len()
     }
 
     /// Whether a program has ended and its launch has not, although nothing delays it.
@@ -171,6 +179,7 @@ mod tests {
             stdout: null.as_fd(),
             stderr: null.as_fd(),
             socket: None,
+            uses_all_processors: false,
         })
     }
 
@@ -199,6 +208,18 @@ mod tests {
         assert_eq!(control.stop_request(), StopRequest::Kill);
         running.remove(id, second);
         assert!(!running.has(control.pid()));
+    }
+
+    #[test]
+    fn starts_without_another_launch_are_a_chain_after_some_of_them() {
+        let running = Running::default();
+        running.announce(LaunchId(1));
+        assert!(!(0..7).any(|_| running.is_in_a_chain()));
+        assert!(running.is_in_a_chain());
+        let second = running.announce(LaunchId(2));
+        assert!(!running.is_in_a_chain());
+        running.remove(LaunchId(2), second);
+        assert!(!running.is_in_a_chain());
     }
 
     #[test]

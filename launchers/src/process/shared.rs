@@ -5,6 +5,7 @@ use super::failure::{no_resources, not_started, refused};
 use super::follow::Follow;
 use super::guard::Guard;
 use super::orphans::{LAUNCH_VARIABLE, Leftover, Orphans, of_launch, others_of_session, processes};
+use super::processor::Stay;
 use super::running::Running;
 use super::{Child, ChildEnd, Environment, Signal, Spawn, resolve_beside, spawn};
 use crate::port::{InstanceSocket, LaunchId, LaunchOrder, Program};
@@ -46,8 +47,13 @@ pub(super) struct Shared {
 type Place = (Option<PathBuf>, Option<PathBuf>, Option<String>);
 
 impl Shared {
-    /// Starts the program of an order that was announced.
-    pub(super) fn start(&self, id: LaunchId, order: &mut LaunchOrder) -> Result<Follow, Failure> {
+    /// Starts the program of an order that was announced. The thread may stay on its processor; the program does not.
+    pub(super) fn start(
+        &self,
+        id: LaunchId,
+        order: &mut LaunchOrder,
+        stay: Option<&Stay>,
+    ) -> Result<Follow, Failure> {
         let path = self.find(&order.program)?;
         order.program.working_directory = self.folder_to_enter(&order.program);
         let program = &order.program;
@@ -82,6 +88,7 @@ impl Shared {
                 stdout: their_stdout.as_fd(),
                 stderr: their_stderr.as_fd(),
                 socket: order.socket.as_ref().and_then(InstanceSocket::descriptor),
+                uses_all_processors: stay.is_some(),
             })
         });
         // the program's end of the socket: this process sees the program close it

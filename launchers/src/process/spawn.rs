@@ -84,6 +84,8 @@ pub struct Spawn<'a> {
     pub stderr: BorrowedFd<'a>,
     /// A socket that becomes descriptor [`SOCKET_DESCRIPTOR`]; may be closed once the child is spawned.
     pub socket: Option<BorrowedFd<'a>>,
+    /// Whether the program may use every processor, instead of those that the calling thread may use.
+    pub uses_all_processors: bool,
 }
 
 /// The number of the descriptor of [`Spawn::socket`] in the child.

@@ -28,6 +28,7 @@ pub(super) struct ChildSetup {
     streams: [RawFd; 4],
     /// Signals whose action is not the default.
     signals: SignalMask,
+    uses_all_processors: bool,
     parent: Pid,
     failure: Cell<Option<SpawnError>>,
     /// Owns the texts that the pointers above point to; moving an owner does not move its text.
@@ -36,7 +37,7 @@ pub(super) struct ChildSetup {
 
 impl ChildSetup {
     pub(super) fn new(order: Spawn<'_>, streams: [RawFd; 4], signals: SignalMask) -> Self {
-        let Spawn { program, argv, environment, working_directory, .. } = order;
+        let Spawn { program, argv, environment, working_directory, uses_all_processors, .. } = order;
         Self {
             program,
             argv: null_terminated(argv.len(), argv.iter().map(CString::as_c_str)),
@@ -44,6 +45,7 @@ impl ChildSetup {
             working_directory: working_directory.as_ref().map_or(ptr::null(), |folder| folder.as_ptr()),
             streams,
             signals,
+            uses_all_processors,
             parent: rustix::process::getpid(),
             failure: Cell::new(None),
             _texts: (argv, environment, working_directory),
@@ -93,6 +95,14 @@ unsafe fn become_program(setup: &ChildSetup) -> Result<Infallible, SpawnError> {
         // SAFETY: a C string that the structure owns.
         unsafe { kernel::call(libc::SYS_chdir, [setup.working_directory.expose_provenance(), 0, 0, 0]) }
             .map_err(|source| SpawnError { step: Step::WorkingDirectory, source })?;
+    }
+    if setup.uses_all_processors {
+        /// Every processor of the largest machine that Linux supports.
+        static ALL: [u64; 128] = [u64::MAX; 128];
+        let set = [0, size_of_val(&ALL), ALL.as_ptr().expose_provenance(), 0];
+        // SAFETY: a set of bits of this size, which the kernel reads.
+        unsafe { kernel::call(libc::SYS_sched_setaffinity, set) }
+            .map_err(|source| SpawnError { step: Step::SetUp, source })?;
     }
     let arguments = [
         setup.program.as_ptr().expose_provenance(),
