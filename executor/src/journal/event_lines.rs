@@ -68,43 +68,40 @@ impl EventWriter {
     pub(super) fn write(&mut self, recorded: &EventRecord, into: &mut Vec<u8>) -> io::Result<()> {
         let since = self.last.and_then(|last| recorded.at.0.checked_sub(last.0));
         self.last = Some(recorded.at);
-        match &recorded.event {
-            _ if self.is_json_only => {}
-            RunEvent::AttemptStarted { op, attempt } => {
-                if let Some(since) = since {
-                    return encode_line(into, |line| write_head(line, b's', *op, *attempt, since));
-                }
+        match (&recorded.event, since) {
+            (RunEvent::AttemptStarted { op, attempt }, Some(since)) if !self.is_json_only => {
+                encode_line(into, |line| write_head(line, b's', *op, *attempt, since))
             }
-            RunEvent::AttemptEnded {
-                op,
-                attempt,
-                ending: Ending::Succeeded { result },
-                named_files,
-                files: None,
-                instance: None,
-                usage,
-            } if named_files.len() <= SLOTS => {
-                if let Some(since) = since {
-                    let slots = self.slots_of(named_files, into)?;
-                    return encode_line(into, |line| {
-                        write_head(line, b'e', *op, *attempt, since)?;
-                        if let Some(usage) = usage {
-                            write_usage(line, usage)?;
-                        }
-                        for (index, slot) in slots.iter().enumerate() {
-                            write!(line, "{}{slot}", if index == 0 { " f" } else { "," })?;
-                        }
-                        if *result != *PLAIN_RESULT {
-                            line.extend_from_slice(b" =");
-                            serde_json::to_writer(line, result)?;
-                        }
-                        Ok(())
-                    });
-                }
+            (
+                RunEvent::AttemptEnded {
+                    op,
+                    attempt,
+                    ending: Ending::Succeeded { result },
+                    named_files,
+                    files: None,
+                    instance: None,
+                    usage,
+                },
+                Some(since),
+            ) if !self.is_json_only && named_files.len() <= SLOTS => {
+                let slots = self.slots_of(named_files, into)?;
+                encode_line(into, |line| {
+                    write_head(line, b'e', *op, *attempt, since)?;
+                    if let Some(usage) = usage {
+                        write_usage(line, usage)?;
+                    }
+                    for (index, slot) in slots.iter().enumerate() {
+                        write!(line, "{}{slot}", if index == 0 { " f" } else { "," })?;
+                    }
+                    if *result != *PLAIN_RESULT {
+                        line.extend_from_slice(b" =");
+                        serde_json::to_writer(line, result)?;
+                    }
+                    Ok(())
+                })
             }
-            _ => {}
+            _ => encode(recorded, into),
         }
-        encode(recorded, into)
     }
 
     /// The slots of files. New files get lines.
