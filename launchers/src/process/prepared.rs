@@ -7,6 +7,7 @@ use crate::output::Output;
 use crate::port::{LaunchEnd, LaunchEvent, LaunchId, LaunchOrder, LaunchUpdate, PreparedLaunch};
 use crate::transcript::Transcript;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -86,15 +87,21 @@ impl PreparedLaunch for PreparedProcess {
         let Registration { shared, id, .. } = &self.registration;
         // one program after the other runs where this thread waits for it
         let stay = if shared.running.is_in_a_chain() { Stay::begin() } else { None };
+        let (stays, began) = (stay.is_some(), Instant::now());
         let started = shared.start(*id, &mut self.order, stay.as_ref());
         let mut transcript = self.transcript();
         let has_ended = started.as_ref().is_ok_and(Follow::ends_soon);
         drop(stay);
+        let took = began.elapsed();
         let follow = match started {
             Ok(follow) => follow,
             Err(failure) => return accept(vec![LaunchEvent::Ended(Box::new(LaunchEnd::failed(failure)))]),
         };
         let ending = has_ended.then(|| follow.try_end(&self.order, &mut transcript, &**shared)).flatten();
+        let used = ending.as_ref().and_then(|ending| ending.usage).map(|usage| usage.cpu_us());
+        if stays && has_waited(took, used.map(Duration::from_micros)) {
+            shared.running.was_contended();
+        }
         let Some(ending) = ending else { return self.follow(follow, transcript, true) };
         // the next program may need the descriptors
         drop(follow);
@@ -107,6 +114,14 @@ impl PreparedLaunch for PreparedProcess {
     }
 }
 
+/// Whether a program that took so long and used so much of its processor has waited. Other work on this processor would
+/// let it wait again, while another one may be idle.
+fn has_waited(took: Duration, used: Option<Duration>) -> bool {
+    /// Time for the start and the end of a program.
+    const MARGIN: Duration = Duration::from_micros(300);
+    used.is_none_or(|used| took > 2 * used + MARGIN)
+}
+
 impl Drop for Registration {
     fn drop(&mut self) {
         self.shared.running.remove(self.id, self.number);
@@ -117,5 +132,18 @@ impl Drop for Registration {
 impl std::fmt::Debug for Registration {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.debug_struct("Registration").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_that_took_far_longer_than_it_used_has_waited() {
+        let us = Duration::from_micros;
+        assert!(!has_waited(us(700), Some(us(400))));
+        assert!(has_waited(us(3_400), Some(us(400))));
+        assert!(has_waited(us(100), None));
     }
 }

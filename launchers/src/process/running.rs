@@ -8,7 +8,7 @@ use crate::stop_request::StopRequest;
 use rustix::process::Pid;
 use std::collections::HashMap;
 use std::io;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -20,8 +20,8 @@ use std::time::Duration;
 pub(super) struct Running {
     launches: Mutex<HashMap<LaunchId, Launch>>,
     announced: AtomicU64,
-    /// Number of the last starts that had no other launch beside them.
-    alone: AtomicU32,
+    /// Number of the last starts that had no other launch beside them; negative after [`Self::was_contended`].
+    alone: AtomicI32,
     gate: Gate,
 }
 
@@ -55,11 +55,19 @@ impl Running {
     /// once for each start.
     pub(super) fn is_in_a_chain(&self) -> bool {
         /// In runs of several programs at a time, hardly ever so many starts are alone in a row.
-        const CHAIN: u32 = 8;
+        const CHAIN: i32 = 8;
         let is_alone = self.lock().len() == 1;
-        let alone = if is_alone { self.alone.load(Ordering::Relaxed).saturating_add(1) } else { 0 };
+        let before = self.alone.load(Ordering::Relaxed);
+        let alone = if is_alone { before.saturating_add(1) } else { before.min(0) };
         self.alone.store(alone, Ordering::Relaxed);
         alone >= CHAIN
+    }
+
+    /// A program of a chain had to wait for its processor: the next programs are no chain.
+    pub(super) fn was_contended(&self) {
+        /// Rare enough that the waits of single programs do not count.
+        const PAUSE: i32 = 200;
+        self.alone.store(-PAUSE, Ordering::Relaxed);
     }
 
     /// Starts the program of a launch.
@@ -220,6 +228,9 @@ mod tests {
         assert!(!running.is_in_a_chain());
         running.remove(LaunchId(2), second);
         assert!(!running.is_in_a_chain());
+        running.was_contended();
+        assert!(!(0..200).any(|_| running.is_in_a_chain()));
+        assert_eq!((0..8).filter(|_| running.is_in_a_chain()).count(), 1);
     }
 
     #[test]
