@@ -4,7 +4,7 @@
 //! A short line depends on the lines before it: its time counts from the event before, and a file is written once and
 //! then named by its slot. docs/formats/journal.md has the grammar.
 
-use super::format::{encode, encode_line};
+use super::format::{JSON_FORMAT, encode, encode_line};
 use super::json::read_json;
 use pop_agenda::{Ending, EventRecord, NamedFile, OpIx, RunEvent, RunTime};
 use pop_contract::Usage;
@@ -44,9 +44,9 @@ struct Before {
 }
 
 impl EventWriter {
-    /// A writer of lines for a format without short lines.
-    pub(super) fn json_only() -> Self {
-        Self { is_json_only: true, ..Self::default() }
+    /// A writer of lines for a journal of this format.
+    pub(super) fn of(format: u32) -> Self {
+        Self { is_json_only: format == JSON_FORMAT, ..Self::default() }
     }
 
     /// The lines written so far are in the journal.

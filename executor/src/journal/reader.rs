@@ -99,14 +99,8 @@ fn scan(bytes: &[u8], path: &Path, each: EventCallback<'_>) -> Result<JournalCon
             content.torn = bytes.len() as u64 - content.good;
             break;
         };
-        match events.read(text) {
-            Some(Line::Event(event)) => each(event)?,
-            Some(Line::File) => {}
-            // the checksum is correct, so no crash tore this line: another version wrote it
-            None => {
-                let (path, event) = (path.to_owned(), unknown_event(text));
-                return Err(JournalError::UnknownEvent { path, event, line: line_number });
-            }
+        if let Some(event) = event_in(text, &mut events, line_number, path)? {
+            each(event)?;
         }
         content.good += line.len() as u64;
     }
@@ -118,8 +112,23 @@ fn complete(line: &[u8]) -> Option<&[u8]> {
     decode(line.strip_suffix(b"\n")?)
 }
 
+/// The event in the text of a line with a correct checksum; none if the text is a file that later lines name.
+pub(super) fn event_in(
+    text: &[u8],
+    events: &mut EventReader,
+    line: u64,
+    path: &Path,
+) -> Result<Option<EventRecord>, JournalError> {
+    match events.read(text) {
+        Some(Line::Event(event)) => Ok(Some(event)),
+        Some(Line::File) => Ok(None),
+        // no crash tore this line: another version wrote it
+        None => Err(JournalError::UnknownEvent { path: path.to_owned(), event: unknown_event(text), line }),
+    }
+}
+
 /// The name of the unknown event in the text of a line; `?` if it has no name.
-pub(super) fn unknown_event(text: &[u8]) -> String {
+fn unknown_event(text: &[u8]) -> String {
     /// Longest name that is shown, in characters.
     const LONGEST: usize = 40;
     let value: Option<Value> = read_json(text).ok();

@@ -1,9 +1,9 @@
 //! Reads a journal behind its writer: each call returns the events that have been added.
 
 use super::JournalError;
-use super::event_lines::{EventReader, Line};
+use super::event_lines::EventReader;
 use super::format::{checksum_of, decode, header};
-use super::reader::unknown_event;
+use super::reader::event_in;
 use pop_agenda::EventRecord;
 use pop_launchers::open_regular_file;
 use std::fs::File;
@@ -94,16 +94,8 @@ impl JournalTail {
                 header(bare, &self.path)?;
                 self.is_begun = true;
             } else if let Some(text) = decode(bare) {
-                match self.events.read(text) {
-                    Some(Line::Event(record)) => {
-                        found.push(JournalLine { record, checksum: checksum_of(bare) });
-                    }
-                    Some(Line::File) => {}
-                    // the checksum is correct, so another version wrote it
-                    None => {
-                        let (path, line) = (self.path.clone(), self.lines + 1);
-                        return Err(JournalError::UnknownEvent { path, event: unknown_event(text), line });
-                    }
+                if let Some(record) = event_in(text, &mut self.events, self.lines + 1, &self.path)? {
+                    found.push(JournalLine { record, checksum: checksum_of(bare) });
                 }
             } else {
                 break;

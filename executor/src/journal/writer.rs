@@ -1,7 +1,7 @@
 //! Writes a journal: one write for each batch of events, at the end of a file that no other process writes.
 
 use super::event_lines::EventWriter;
-use super::format::{FORMAT, Header, JSON_FORMAT, encode};
+use super::format::{FORMAT, Header, encode};
 use super::named_file::NamedFile;
 use super::reader::JournalContent;
 use super::storage::Storage;
@@ -39,7 +39,7 @@ impl FileJournal {
         if sync == Sync::Each {
             storage.sync().map_err(|source| JournalError::Io { path: path.clone(), source })?;
         }
-        let journal = Self::with_storage(Arc::new(storage), &path, length, sync, EventWriter::default())?;
+        let journal = Self::with_storage(Arc::new(storage), &path, length, sync, FORMAT)?;
         journal
             .syncer
             .as_ref()
@@ -58,7 +58,7 @@ impl FileJournal {
         // a new file survives power loss only if its folder is synced, too
         let folder = path.parent().unwrap_or(Path::new("."));
         File::open(folder).and_then(|folder| folder.sync_all()).map_err(io)?;
-        Self::with_storage(Arc::new(file), path, length, sync, EventWriter::default())
+        Self::with_storage(Arc::new(file), path, length, sync, FORMAT)
     }
 
     /// Creates the file of a journal with its header. The second value is its length in bytes.
@@ -95,9 +95,7 @@ impl FileJournal {
         if content.torn > 0 {
             file.cut(content.good).and_then(|()| file.sync()).map_err(io)?;
         }
-        let is_json_only = content.format == JSON_FORMAT;
-        let events = if is_json_only { EventWriter::json_only() } else { EventWriter::default() };
-        Self::with_storage(Arc::new(file), path, content.good, sync, events)
+        Self::with_storage(Arc::new(file), path, content.good, sync, content.format)
     }
 
     fn with_storage(
@@ -105,7 +103,7 @@ impl FileJournal {
         path: &Path,
         length: u64,
         sync: Sync,
-        events: EventWriter,
+        format: u32,
     ) -> Result<Self, JournalError> {
         let path = path.to_owned();
         let syncer = match sync {
@@ -115,6 +113,7 @@ impl FileJournal {
             },
             Sync::Each => None,
         };
+        let events = EventWriter::of(format);
         Ok(Self { path, storage, syncer, events, lines: Vec::new(), length, is_torn: false })
     }
 

@@ -1,5 +1,6 @@
 //! Tests of the journal's writer.
 
+use super::super::format::JSON_FORMAT;
 use super::super::read_journal;
 use super::super::reader::read_bytes;
 use super::*;
@@ -143,8 +144,7 @@ fn disk(sync: Sync) -> (Arc<Disk>, FileJournal) {
     disk.append(&line).unwrap();
     let storage = Arc::clone(&disk) as Arc<dyn Storage>;
     let journal =
-        FileJournal::with_storage(storage, Path::new("j"), line.len() as u64, sync, EventWriter::default())
-            .unwrap();
+        FileJournal::with_storage(storage, Path::new("j"), line.len() as u64, sync, FORMAT).unwrap();
     (disk, journal)
 }
 
