@@ -13,7 +13,6 @@ use pop_executor::operation_log;
 use pop_launchers::open_regular_file;
 use pop_reporters::run::{visible, visible_text};
 use std::collections::{HashMap, HashSet};
-use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, IsTerminal as _, Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -59,7 +58,8 @@ struct Printer {
 impl Printer {
     fn print(&mut self, saved: &SavedRun) -> io::Result<()> {
         // most operations of a large run print nothing, and one listing costs less than an attempt to open each log
-        let existing = if self.operation.is_none() { Some(names_in(&saved.folder.logs())?) } else { None };
+        let folder = saved.folder.logs();
+        let existing = if self.operation.is_none() { Some(files_in(&folder)?) } else { None };
         for (op, planned) in saved.plan.operations() {
             if self.operation.is_some_and(|wanted| wanted != op) {
                 continue;
@@ -69,11 +69,8 @@ impl Printer {
                 if ended.zip(self.since).is_some_and(|(ended, since)| ended < since) {
                     continue;
                 }
-                let path = operation_log(&saved.folder.logs(), planned, attempt.number);
-                if existing
-                    .as_ref()
-                    .is_some_and(|names| !path.file_name().is_some_and(|name| names.contains(name)))
-                {
+                let path = operation_log(&folder, planned, attempt.number);
+                if existing.as_ref().is_some_and(|files| !files.contains(&path)) {
                     continue;
                 }
                 let heading = match attempt.number {
@@ -127,10 +124,10 @@ impl Printer {
     }
 }
 
-/// The names in a folder; none if there is no folder.
-fn names_in(folder: &Path) -> io::Result<HashSet<OsString>> {
+/// The files in a folder; none if there is no folder.
+fn files_in(folder: &Path) -> io::Result<HashSet<PathBuf>> {
     match folder.read_dir() {
-        Ok(entries) => entries.map(|entry| Ok(entry?.file_name())).collect(),
+        Ok(entries) => entries.map(|entry| Ok(entry?.path())).collect(),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(HashSet::new()),
         Err(error) => Err(error),
     }
