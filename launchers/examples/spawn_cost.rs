@@ -224,7 +224,7 @@ fn start(program: &Program, outputs: Outputs) -> Result<(Child, [Option<OwnedFd>
             stdout,
             stderr,
             socket: None,
-            uses_all_processors: false,
+            processors: None,
         };
         Ok::<_, Failure>(spawn(order)?)
     };

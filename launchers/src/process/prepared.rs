@@ -87,19 +87,17 @@ impl PreparedLaunch for PreparedProcess {
         let Registration { shared, id, .. } = &self.registration;
         // one program after the other runs where this thread waits for it
         let stay = if shared.running.is_in_a_chain() { Stay::begin() } else { None };
-        let (stays, began) = (stay.is_some(), Instant::now());
         let started = shared.start(*id, &mut self.order, stay.as_ref());
         let mut transcript = self.transcript();
         let has_ended = started.as_ref().is_ok_and(Follow::ends_soon);
-        drop(stay);
-        let took = began.elapsed();
+        let stayed = stay.map(Stay::end);
         let follow = match started {
             Ok(follow) => follow,
             Err(failure) => return accept(vec![LaunchEvent::Ended(Box::new(LaunchEnd::failed(failure)))]),
         };
         let ending = has_ended.then(|| follow.try_end(&self.order, &mut transcript, &**shared)).flatten();
         let used = ending.as_ref().and_then(|ending| ending.usage).map(|usage| usage.cpu_us());
-        if stays && has_waited(took, used.map(Duration::from_micros)) {
+        if stayed.is_some_and(|took| has_waited(took, used.map(Duration::from_micros))) {
             shared.running.was_contended();
         }
         let Some(ending) = ending else { return self.follow(follow, transcript, true) };

@@ -7,6 +7,7 @@
 
 use rustix::thread::{CpuSet, sched_getaffinity, sched_getcpu, sched_setaffinity};
 use std::sync::LazyLock;
+use std::time::{Duration, Instant};
 
 /// Every processor, also those that are added later.
 static ALL: LazyLock<CpuSet> = LazyLock::new(|| {
@@ -17,7 +18,11 @@ static ALL: LazyLock<CpuSet> = LazyLock::new(|| {
 
 /// This thread on its present processor, until this is dropped.
 #[derive(Debug)]
-pub(super) struct Stay(());
+pub(super) struct Stay {
+    began: Instant,
+    /// The processors that the thread could use before.
+    pub(super) before: &'static CpuSet,
+}
 
 impl Stay {
     /// Keeps this thread on its present processor. `None` if there is no other, or if the thread must not use all: a
@@ -31,14 +36,19 @@ impl Stay {
         }
         let mut present = CpuSet::new();
         present.set(here);
-        sched_setaffinity(None, &present).ok().map(|()| Self(()))
+        sched_setaffinity(None, &present).ok().map(|()| Self { began: Instant::now(), before: &ALL })
+    }
+
+    /// Ends the stay and returns how long it was.
+    pub(super) fn end(self) -> Duration {
+        self.began.elapsed()
     }
 }
 
 impl Drop for Stay {
     fn drop(&mut self) {
         // what was permitted before is permitted now
-        sched_setaffinity(None, &ALL).ok();
+        sched_setaffinity(None, self.before).ok();
     }
 }
 

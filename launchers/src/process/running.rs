@@ -187,7 +187,7 @@ mod tests {
             stdout: null.as_fd(),
             stderr: null.as_fd(),
             socket: None,
-            uses_all_processors: false,
+            processors: None,
         })
     }
 

@@ -88,7 +88,7 @@ impl Shared {
                 stdout: their_stdout.as_fd(),
                 stderr: their_stderr.as_fd(),
                 socket: order.socket.as_ref().and_then(InstanceSocket::descriptor),
-                uses_all_processors: stay.is_some(),
+                processors: stay.map(|stay| stay.before),
             })
         });
         // the program's end of the socket: this process sees the program close it

@@ -56,6 +56,7 @@ use std::sync::OnceLock;
 
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitOptions};
+use rustix::thread::CpuSet;
 
 pub use self::async_descriptor::{AsyncDescriptor, Descriptor};
 pub use self::child::{Child, ChildEnd, Exit, Usage};
@@ -84,8 +85,8 @@ pub struct Spawn<'a> {
     pub stderr: BorrowedFd<'a>,
     /// A socket that becomes descriptor [`SOCKET_DESCRIPTOR`]; may be closed once the child is spawned.
     pub socket: Option<BorrowedFd<'a>>,
-    /// Whether the program may use every processor, instead of those that the calling thread may use.
-    pub uses_all_processors: bool,
+    /// The processors that the program may use; those of the calling thread if none.
+    pub processors: Option<&'static CpuSet>,
 }
 
 /// The number of the descriptor of [`Spawn::socket`] in the child.

@@ -10,6 +10,7 @@ use std::os::fd::RawFd;
 use std::ptr;
 
 use rustix::process::Pid;
+use rustix::thread::CpuSet;
 
 use super::kernel::{self, SignalMask};
 use super::{Environment, Spawn, SpawnError, Step};
@@ -28,7 +29,7 @@ pub(super) struct ChildSetup {
     streams: [RawFd; 4],
     /// Signals whose action is not the default.
     signals: SignalMask,
-    uses_all_processors: bool,
+    processors: Option<&'static CpuSet>,
     parent: Pid,
     failure: Cell<Option<SpawnError>>,
     /// Owns the texts that the pointers above point to; moving an owner does not move its text.
@@ -37,7 +38,7 @@ pub(super) struct ChildSetup {
 
 impl ChildSetup {
     pub(super) fn new(order: Spawn<'_>, streams: [RawFd; 4], signals: SignalMask) -> Self {
-        let Spawn { program, argv, environment, working_directory, uses_all_processors, .. } = order;
+        let Spawn { program, argv, environment, working_directory, processors, .. } = order;
         Self {
             program,
             argv: null_terminated(argv.len(), argv.iter().map(CString::as_c_str)),
@@ -45,7 +46,7 @@ impl ChildSetup {
             working_directory: working_directory.as_ref().map_or(ptr::null(), |folder| folder.as_ptr()),
             streams,
             signals,
-            uses_all_processors,
+            processors,
             parent: rustix::process::getpid(),
             failure: Cell::new(None),
             _texts: (argv, environment, working_directory),
@@ -96,11 +97,9 @@ unsafe fn become_program(setup: &ChildSetup) -> Result<Infallible, SpawnError> {
         unsafe { kernel::call(libc::SYS_chdir, [setup.working_directory.expose_provenance(), 0, 0, 0]) }
             .map_err(|source| SpawnError { step: Step::WorkingDirectory, source })?;
     }
-    if setup.uses_all_processors {
-        /// Every processor of the largest machine that Linux supports.
-        static ALL: [u64; 128] = [u64::MAX; 128];
-        let set = [0, size_of_val(&ALL), ALL.as_ptr().expose_provenance(), 0];
-        // SAFETY: a set of bits of this size, which the kernel reads.
+    if let Some(processors) = setup.processors {
+        let set = [0, size_of_val(processors), ptr::from_ref(processors).expose_provenance(), 0];
+        // SAFETY: the kernel's set of bits of this size, which it reads and which lives as long as this program.
         unsafe { kernel::call(libc::SYS_sched_setaffinity, set) }
             .map_err(|source| SpawnError { step: Step::SetUp, source })?;
     }

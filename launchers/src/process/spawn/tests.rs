@@ -49,7 +49,7 @@ impl Program {
             stdout,
             stderr,
             socket: None,
-            uses_all_processors: false,
+            processors: None,
         }
     }
 
