@@ -6,15 +6,15 @@
 
 use crate::atomic_file::{self, Durability, replace};
 use crate::folder_error::FolderError;
-use crate::host::lock_exclusive;
 use crate::journal::read_json;
+use crate::locked_file::LockedFile;
 use crate::run_folder::RunFolder;
 use pop_agenda::OperationName;
 use pop_contract::{Failure, Millis};
 use pop_launchers::{make_private_folder, read_regular_file, write_private};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
@@ -169,11 +169,8 @@ impl DeadLetters {
     pub(crate) fn try_lock(&self) -> Result<Result<LettersLock, LettersWait>, LetterError> {
         make_private_folder(&self.folder).map_err(at(&self.folder))?;
         let (path, file) = self.lock_file()?;
-        match file.try_lock() {
-            Ok(()) => Ok(Ok(LettersLock(file))),
-            Err(TryLockError::WouldBlock) => Ok(Err(LettersWait(file))),
-            Err(TryLockError::Error(error)) => Err(at(&path)(error)),
-        }
+        let locked = LockedFile::try_lock(file).map_err(at(&path))?;
+        Ok(locked.map(LettersLock).map_err(LettersWait))
     }
 
     /// [`DeadLetters::write`] for a caller that has locked the queue.
@@ -254,8 +251,7 @@ impl DeadLetters {
     /// Locks the queue; blocks while another process has locked it.
     fn lock(&self) -> Result<LettersLock, LetterError> {
         let (path, file) = self.lock_file()?;
-        lock_exclusive(&file).map_err(at(&path))?;
-        Ok(LettersLock(file))
+        LockedFile::lock(file).map(LettersLock).map_err(at(&path))
     }
 
     fn lock_file(&self) -> Result<(PathBuf, File), LetterError> {
@@ -283,7 +279,7 @@ impl DeadLetters {
 
 /// The lock of a run's dead-letter queue; dropping it unlocks the queue.
 #[derive(Debug)]
-pub(crate) struct LettersLock(#[expect(dead_code, reason = "the file is the lock")] File);
+pub(crate) struct LettersLock(#[expect(dead_code, reason = "the file is the lock")] LockedFile);
 
 /// A dead-letter queue that another process has locked.
 #[derive(Debug)]
@@ -292,8 +288,7 @@ pub(crate) struct LettersWait(File);
 impl LettersWait {
     /// Blocks until the queue is locked.
     pub(crate) fn wait(self) -> io::Result<LettersLock> {
-        lock_exclusive(&self.0)?;
-        Ok(LettersLock(self.0))
+        LockedFile::lock(self.0).map(LettersLock)
     }
 }
 

@@ -17,6 +17,7 @@ mod frozen_inputs;
 mod host;
 mod journal;
 mod lock;
+mod locked_file;
 mod named_files;
 mod parent_results;
 mod postponed_launches;

@@ -1,12 +1,13 @@
 //! The lock of a run, and the identity of the process that holds it. No other process can ever have that identity.
 
+use crate::locked_file::LockedFile;
 use crate::process_stat::ProcessStat;
 use pop_launchers::read_regular_file;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use std::fmt;
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
@@ -27,9 +28,9 @@ const OWNER_LIMIT: u64 = 4_096;
 /// first file was removed, and a journal never has two writers.
 #[derive(Debug)]
 pub struct Lock {
-    _file: File,
+    _file: LockedFile,
     /// The journal that existed when the lock was taken; the creator of a new journal locks it.
-    _journal: Option<File>,
+    _journal: Option<LockedFile>,
 }
 
 /// Why a lock cannot be taken.
@@ -51,37 +52,38 @@ impl Lock {
     /// Takes the lock with this file, and locks the journal if it exists. Fails at once if another living process
     /// holds either. Links and other special files are refused.
     pub(crate) fn take(path: &Path, journal: &Path) -> Result<Self, LockError> {
-        let mut file = open(path, true)?;
-        match file.try_lock() {
-            Ok(()) => {}
+        let locked = match LockedFile::try_lock(open(path, true)?)? {
             // a child of a killed executor may inherit the lock and hold it until it is dead, too
-            Err(TryLockError::WouldBlock) if executor(path).is_none() && wait_for_orphan(&file)? => {}
-            Err(TryLockError::WouldBlock) => {
+            Err(busy) if executor(path).is_none() => wait_for_orphan(busy)?,
+            locked => locked,
+        };
+        let file = match locked {
+            Ok(file) => file,
+            Err(mut busy) => {
                 let mut text = String::new();
-                file.read_to_string(&mut text)?;
+                busy.read_to_string(&mut text)?;
                 return Err(LockError::Held(Owner::parse(&text).unwrap_or_default().to_string()));
             }
-            Err(TryLockError::Error(error)) => return Err(error.into()),
-        }
+        };
         let journal = lock_journal(journal)?;
-        file.set_len(0).and_then(|()| writeln!(file, "{}", Owner::own().line()))?;
+        file.set_len(0).and_then(|()| writeln!(&*file, "{}", Owner::own().line()))?;
         Ok(Self { _file: file, _journal: journal })
     }
 }
 
-fn lock_journal(path: &Path) -> Result<Option<File>, LockError> {
+fn lock_journal(path: &Path) -> Result<Option<LockedFile>, LockError> {
     let file = match open(path, false) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error.into()),
     };
-    match file.try_lock() {
-        Ok(()) => Ok(Some(file)),
-        Err(TryLockError::WouldBlock) if wait_for_orphan(&file)? => Ok(Some(file)),
-        Err(TryLockError::WouldBlock) => {
-            Err(LockError::Held("another process, whose lock file was removed".to_owned()))
-        }
-        Err(TryLockError::Error(error)) => Err(error.into()),
+    let locked = match LockedFile::try_lock(file)? {
+        Err(busy) => wait_for_orphan(busy)?,
+        locked => locked,
+    };
+    match locked {
+        Ok(file) => Ok(Some(file)),
+        Err(_) => Err(LockError::Held("another process, whose lock file was removed".to_owned())),
     }
 }
 
@@ -171,15 +173,16 @@ fn holds(pid: &str, path: &Path) -> bool {
     open.any(|file| (file.dev(), file.ino()) == (wanted.dev(), wanted.ino()))
 }
 
-/// Waits for a lock, at most [`ORPHAN_LIMIT`]. False if the lock is still held then.
-fn wait_for_orphan(file: &File) -> io::Result<bool> {
-    let waiting = file.try_clone()?;
+/// Waits for a lock, at most [`ORPHAN_LIMIT`]. The inner error returns the file if it is still locked then.
+fn wait_for_orphan(busy: File) -> io::Result<Result<LockedFile, File>> {
+    let waiting = busy.try_clone()?;
     let (sender, locked) = mpsc::channel();
-    // the lock belongs to the open file, not to the thread that waits; a thread that waits in vain ends with the process
-    std::thread::Builder::new().name("lock".to_owned()).spawn(move || sender.send(waiting.lock()))?;
+    // a thread that waits in vain ends with the process; what it locks too late, it unlocks
+    let wait = move || sender.send(LockedFile::lock(waiting)).ok();
+    std::thread::Builder::new().name("lock".to_owned()).spawn(wait)?;
     match locked.recv_timeout(ORPHAN_LIMIT) {
-        Ok(result) => result.map(|()| true),
-        Err(_) => Ok(false),
+        Ok(locked) => locked.map(Ok),
+        Err(_) => Ok(Err(busy)),
     }
 }
 

@@ -43,6 +43,13 @@ pub enum MarkError {
     },
 }
 
+impl Drop for Mark {
+    fn drop(&mut self) {
+        // closing the file is not enough: a child that is being started has a copy of the descriptor until its exec
+        flock(&self.file, FlockOperation::Unlock).ok();
+    }
+}
+
 impl Mark {
     /// Opens the mark in a file, or creates it. An unreadable one counts as new: then every span is sent again.
     pub fn open(path: &Path) -> Result<Self, MarkError> {

@@ -1,10 +1,11 @@
 //! Named locks: at any time one operation of all runs of the host holds a lock. The kernel releases the lock at the
 //! latest when the operation's executor ends.
 
-use super::{Host, HostError, at, lock_exclusive, open};
+use super::{Host, HostError, at, open};
 use crate::lock::Owner;
+use crate::locked_file::LockedFile;
 use serde::{Deserialize, Serialize};
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File};
 use std::io::{self, Seek as _, Write as _};
 use std::path::Path;
 
@@ -36,7 +37,7 @@ pub enum LockAttempt {
 /// A lock that this process holds. The lock is released when this value is dropped or the process ends.
 #[derive(Debug)]
 pub struct HeldLock {
-    file: File,
+    file: LockedFile,
     name: String,
 }
 
@@ -55,19 +56,16 @@ impl Host {
     /// Takes a lock if it is free.
     pub fn try_lock(&self, name: &str, holder: &Holder) -> Result<LockAttempt, HostError> {
         let path = self.file(LOCKS, name);
-        let file = open(&path)?;
-        match file.try_lock() {
-            Ok(()) => Ok(LockAttempt::Locked(HeldLock::new(file, name, holder))),
-            Err(TryLockError::WouldBlock) => Ok(LockAttempt::Busy { holder: read(&path) }),
-            Err(TryLockError::Error(error)) => Err(at(&path)(error)),
+        match LockedFile::try_lock(open(&path)?).map_err(at(&path))? {
+            Ok(file) => Ok(LockAttempt::Locked(HeldLock::new(file, name, holder))),
+            Err(_) => Ok(LockAttempt::Busy { holder: read(&path) }),
         }
     }
 
     /// Takes a lock, and blocks while another operation holds it.
     pub fn wait(&self, name: &str, holder: &Holder) -> Result<HeldLock, HostError> {
         let path = self.file(LOCKS, name);
-        let file = open(&path)?;
-        lock_exclusive(&file).map_err(at(&path))?;
+        let file = LockedFile::lock(open(&path)?).map_err(at(&path))?;
         Ok(HeldLock::new(file, name, holder))
     }
 
@@ -78,7 +76,7 @@ impl Host {
 }
 
 impl HeldLock {
-    fn new(file: File, name: &str, holder: &Holder) -> Self {
+    fn new(file: LockedFile, name: &str, holder: &Holder) -> Self {
         let held = Self { file, name: name.to_owned() };
         // on a full disk the lock is held without a record
         held.write_record(Some(holder.clone())).ok();
@@ -88,7 +86,7 @@ impl HeldLock {
     fn write_record(&self, holder: Option<Holder>) -> io::Result<()> {
         let process = holder.as_ref().map(|_| Owner::own().line());
         let record = LockRecord { name: self.name.clone(), holder, process };
-        let mut file = &self.file;
+        let mut file: &File = &self.file;
         file.set_len(0)?;
         file.rewind()?;
         file.write_all(serde_json::to_string(&record)?.as_bytes())
@@ -99,8 +97,6 @@ impl Drop for HeldLock {
     fn drop(&mut self) {
         // if this fails, the record is stale until the process ends or the next holder writes its own
         self.write_record(None).ok();
-        // closing the file is not enough: a child that is being started may hold a copy of it a moment longer
-        self.file.unlock().ok();
     }
 }
 

@@ -109,16 +109,6 @@ fn open(path: &Path) -> Result<File, HostError> {
     file.read(true).write(true).create(true).truncate(false).mode(0o600).open(path).map_err(at(path))
 }
 
-/// Locks a file, and blocks while another process has locked it. Signals do not end the wait.
-pub(crate) fn lock_exclusive(file: &File) -> io::Result<()> {
-    loop {
-        match file.lock() {
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            locked => return locked,
-        }
-    }
-}
-
 fn at(path: &Path) -> impl FnOnce(io::Error) -> HostError {
     let path = path.to_owned();
     move |source| match source.kind() {

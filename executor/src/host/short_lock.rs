@@ -1,8 +1,9 @@
 //! The short lock of a delay or version. A process holds it while it reads and replaces the file, for microseconds.
 
-use super::{Host, HostError, at, lock_exclusive, open};
+use super::{Host, HostError, at, open};
+use crate::locked_file::LockedFile;
 use crate::process_stat::ProcessStat;
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
@@ -11,7 +12,7 @@ use std::path::{Path, PathBuf};
 pub struct ShortLock {
     /// The file that may be read and replaced.
     pub(super) path: PathBuf,
-    _guard: File,
+    _guard: LockedFile,
 }
 
 /// A short lock that another process holds.
@@ -53,12 +54,11 @@ impl Host {
     ) -> Result<Result<ShortLock, LockWait>, HostError> {
         let path = self.shared_file(kind, name);
         let guard_path = guard_path(&path);
-        let guard = open(&guard_path)?;
-        match guard.try_lock() {
-            Ok(()) => Ok(Ok(ShortLock { path, _guard: guard })),
-            Err(TryLockError::WouldBlock) => Ok(Err(LockWait { path, guard })),
-            Err(TryLockError::Error(error)) => Err(at(&guard_path)(error)),
-        }
+        let locked = LockedFile::try_lock(open(&guard_path)?).map_err(at(&guard_path))?;
+        Ok(match locked {
+            Ok(guard) => Ok(ShortLock { path, _guard: guard }),
+            Err(guard) => Err(LockWait { path, guard }),
+        })
     }
 
     /// Takes the short lock of `name`, and blocks while another process holds it.
@@ -73,8 +73,8 @@ impl Host {
 impl LockWait {
     /// Blocks until the lock is free and takes it.
     pub fn wait(self) -> Result<ShortLock, HostError> {
-        lock_exclusive(&self.guard).map_err(at(&guard_path(&self.path)))?;
-        Ok(ShortLock { path: self.path, _guard: self.guard })
+        let guard = LockedFile::lock(self.guard).map_err(at(&guard_path(&self.path)))?;
+        Ok(ShortLock { path: self.path, _guard: guard })
     }
 
     /// The process that holds the lock, with its state if it is stopped: `process 4711 (stopped)`. `None` if the kernel

@@ -61,6 +61,13 @@ impl NamedFile {
     }
 }
 
+impl Drop for NamedFile {
+    /// Unlocks a created file at once, see [`LockedFile`](crate::locked_file::LockedFile). An opened file has no lock.
+    fn drop(&mut self) {
+        self.file.unlock().ok();
+    }
+}
+
 impl Storage for NamedFile {
     fn append(&self, bytes: &[u8]) -> io::Result<()> {
         self.file.append(bytes)
