@@ -2,6 +2,9 @@
 
 /// Returns the text as one line: line ends become `⏎`, other control characters and marks of text direction `�`.
 pub fn visible(line: &str) -> String {
+    if line.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return line.to_owned();
+    }
     line.trim_end_matches(['\n', '\r']).chars().map(|c| if c == '\n' { '⏎' } else { harmless(c) }).collect()
 }
 

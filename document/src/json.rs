@@ -16,9 +16,17 @@ pub(crate) fn read(text: &str) -> Result<Value, Vec<Fault>> {
     read_with(text, &ValueReader::default())
 }
 
-/// Parses JSON, and gives each element of the list `key` of the root to `each` instead of storing it.
-pub(crate) fn read_elements(text: &str, key: &str, each: &mut dyn FnMut(Value)) -> Result<Value, Vec<Fault>> {
-    read_with(text, &ValueReader { list: Some((key, RefCell::new(each))), ..ValueReader::default() })
+/// Parses JSON, and gives each element of the list `key` of the root to `each` instead of storing it. Also returns the
+/// [`spellings`].
+pub(crate) fn read_elements(
+    text: &str,
+    key: &str,
+    each: &mut dyn FnMut(Value),
+) -> Result<(Value, Vec<Spelling>), Vec<Fault>> {
+    let reader = ValueReader { list: Some((key, RefCell::new(each))), ..ValueReader::default() };
+    let root = read_with(text, &reader)?;
+    let spellings = if reader.has_floats.get() { spellings(text) } else { Vec::new() };
+    Ok((root, spellings))
 }
 
 fn read_with(text: &str, reader: &ValueReader<'_>) -> Result<Value, Vec<Fault>> {
@@ -27,11 +35,15 @@ fn read_with(text: &str, reader: &ValueReader<'_>) -> Result<Value, Vec<Fault>> 
         .deserialize(&mut json)
         .and_then(|value| json.end().map(|()| value))
         .map_err(|error| vec![syntax_fault(text, &error)])?;
-    match long_integer(text) {
-        _ if reader.has_duplicates.get() => Err(duplicate_faults(text)),
-        Some(at) => Err(vec![long_integer_fault(&text[at.clone()], at)]),
-        None => Ok(value),
+    if reader.has_duplicates.get() {
+        return Err(duplicate_faults(text));
     }
+    if reader.has_floats.get()
+        && let Some(at) = long_integer(text)
+    {
+        return Err(vec![long_integer_fault(&text[at.clone()], at)]);
+    }
+    Ok(value)
 }
 
 /// The first integer of a well-formed text that a value cannot hold exactly.
@@ -124,6 +136,8 @@ type ElementCallback<'r> = RefCell<&'r mut dyn FnMut(Value)>;
 struct ValueReader<'r> {
     /// Whether a map has a duplicate key.
     has_duplicates: Cell<bool>,
+    /// Whether a number is no 64-bit integer. Only such a number can be too long or print differently.
+    has_floats: Cell<bool>,
     /// A list of the root by its key, and what receives its elements.
     list: Option<(&'r str, ElementCallback<'r>)>,
 }
@@ -184,6 +198,7 @@ impl<'de> Visitor<'de> for ValueSeed<'_, '_> {
         Ok(Value::Number(number.into()))
     }
     fn visit_f64<E>(self, number: f64) -> Result<Value, E> {
+        self.reader.has_floats.set(true);
         Ok(Number::from_f64(number).map_or(Value::Null, Value::Number))
     }
     fn visit_str<E>(self, text: &str) -> Result<Value, E> {

@@ -22,7 +22,7 @@ impl fmt::Write for Escaped<'_> {
 }
 
 fn push_escaped(path: &mut String, step: &str) {
-    if !step.contains(['~', '/']) {
+    if !step.bytes().any(|byte| matches!(byte, b'~' | b'/')) {
         return path.push_str(step);
     }
     for c in step.chars() {

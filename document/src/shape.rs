@@ -75,6 +75,11 @@ impl<'v, 'f> Fields<'v, 'f> {
         self.map.get(name).filter(|value| !value.is_null())
     }
 
+    /// The field `name` of any type with its pointer, unless absent or null.
+    pub fn located(&self, name: &str) -> Option<(&'v Value, Pointer)> {
+        self.any(name).map(|value| (value, self.at(name)))
+    }
+
     /// The names and values of all fields, including nulls.
     pub fn iter(&self) -> impl Iterator<Item = (&'v String, &'v Value)> + use<'v> {
         self.map.iter()

@@ -94,8 +94,7 @@ impl Source {
         each: &mut dyn FnMut(Value),
     ) -> Result<(Value, Vec<Spelling>), Vec<Fault>> {
         if self.format == Format::Json {
-            let root = json::read_elements(&self.text, key, each)?;
-            return Ok((root, json::spellings(&self.text)));
+            return json::read_elements(&self.text, key, each);
         }
         let mut root = self.read()?;
         let spellings = self.spellings(&root);

@@ -1,7 +1,7 @@
 //! Reading of policies from one `params` map.
 
 use crate::keys::{Level, OPERATION_ONLY, RETRY_FIELDS};
-use crate::table::PolicyLayer;
+use crate::table::{POLICIES, PolicyLayer};
 use crate::unknown_key::is_param;
 use pop_document::{Fault, Fields, Pointer};
 use serde_json::Value;
@@ -27,12 +27,12 @@ impl PolicyLayer {
             return Self::default();
         };
         level.warn_unknown(&mut fields, is_param);
-        if let Some(Value::Object(retry)) = fields.any("retry") {
-            let at = fields.at("retry");
+        if let Some((Value::Object(retry), at)) = fields.located("retry") {
             let mut retry = Fields::of_map(retry, at, "wrong-type", fields.faults());
             Level::Retry.warn_unknown(&mut retry, |key| RETRY_FIELDS.contains(&key));
         }
-        Self::read(&mut fields)
+        let sets_policies = fields.iter().any(|(key, _)| POLICIES.contains(&key.as_str()));
+        if sets_policies { Self::read(&mut fields) } else { Self::default() }
     }
 
     /// Whether the layer sets no policy.

@@ -14,8 +14,7 @@ pub(crate) fn with<T>(
     key: &str,
     parse: impl FnOnce(&Value, &Pointer, &mut Vec<Fault>) -> Option<T>,
 ) -> Option<T> {
-    let at = fields.at(key);
-    fields.any(key).and_then(|value| parse(value, &at, fields.faults()))
+    fields.located(key).and_then(|(value, at)| parse(value, &at, fields.faults()))
 }
 
 /// Reads milliseconds.

@@ -13,10 +13,9 @@ const AS_FILE: &str = "write it into a file and pass the path of that file";
 
 /// Adds a fault for each argument in the list `field` that the kernel rejects.
 pub(crate) fn check_arguments(fields: &mut Fields<'_, '_>, field: &str, argv: &[String]) {
-    let at = fields.at(field);
     for (index, argument) in argv.iter().enumerate() {
-        let name = format!("item {} of `{field}`", index + 1);
-        let fault = text_fault(&name, argument, argument.len(), at.join(index), AS_FILE);
+        let place = || (format!("item {} of `{field}`", index + 1), fields.at(field).join(index));
+        let fault = text_fault(argument, argument.len(), place, AS_FILE);
         fields.faults().extend(fault);
     }
     check_total(fields, field, argv.iter().map(String::as_str));
@@ -34,28 +33,28 @@ pub(crate) fn check_total<'a>(fields: &mut Fields<'_, '_>, field: &str, argv: im
 
 /// Adds a fault for each variable in the map `field` that the kernel rejects.
 pub(crate) fn check_variables(fields: &mut Fields<'_, '_>, field: &str, variables: &[(String, String)]) {
-    let at = fields.at(field);
     for (name, value) in variables {
-        fields.faults().extend(variable_fault(field, name, value, &at, AS_FILE));
+        let fault = variable_fault((field, || fields.at(field)), name, value, AS_FILE);
+        fields.faults().extend(fault);
     }
 }
 
-/// The fault of a variable in the map `field` at `at` that the kernel rejects; `hint` says what to do about a long value.
+/// The fault of a variable that the kernel rejects, with the name and the pointer of its map; `hint` says what to do about
+/// a long value.
 pub(crate) fn variable_fault(
-    field: &str,
+    (field, at): (&str, impl FnOnce() -> Pointer),
     name: &str,
     value: &str,
-    at: &Pointer,
     hint: &'static str,
 ) -> Option<Fault> {
-    let at = at.join(name);
-    let shown: String = name.chars().take(40).collect();
+    let shown = || name.chars().take(40).collect::<String>();
     if name.is_empty() || name.contains(['=', '\0']) {
-        let message = format!("{shown:?} in `{field}` is not a valid variable name");
-        let fault = Fault::key("wrong-value", at, message);
+        let message = format!("{:?} in `{field}` is not a valid variable name", shown());
+        let fault = Fault::key("wrong-value", at().join(name), message);
         return Some(fault.hint("a name must not be empty or contain `=` or a NUL byte"));
     }
-    text_fault(&format!("`{shown}` in `{field}`"), value, name.len() + 1 + value.len(), at, hint)
+    let place = || (format!("`{}` in `{field}`", shown()), at().join(name));
+    text_fault(value, name.len() + 1 + value.len(), place, hint)
 }
 
 /// Adds a fault if the path in `field` is empty or contains a NUL byte.
@@ -66,21 +65,22 @@ pub(crate) fn check_path(fields: &mut Fields<'_, '_>, field: &str, path: Option<
     fields.faults().push(fault);
 }
 
-/// The fault of a text that the kernel rejects; `hint` says what to do about a long one.
+/// The fault of a text that the kernel rejects, with its name and place; `hint` says what to do about a long one.
 pub(crate) fn text_fault(
-    name: &str,
     text: &str,
     length: usize,
-    at: Pointer,
+    place: impl FnOnce() -> (String, Pointer),
     hint: &'static str,
 ) -> Option<Fault> {
     if text.contains('\0') {
+        let (name, at) = place();
         return Some(Fault::value("wrong-value", at, format!("{name} contains a NUL byte")));
     }
     // a reference may be longer than its value
     if length < ARGUMENT_LIMIT || text.contains("@<") {
         return None;
     }
+    let (name, at) = place();
     let message = format!("{name} has {length} bytes; Linux takes at most {}", ARGUMENT_LIMIT - 1);
     Some(Fault::value("too-long", at, message).hint(hint))
 }

@@ -165,23 +165,24 @@ fn list_hint(line: &str) -> String {
 /// Adds a fault for each argument and variable that the kernel rejects.
 fn check_lengths(fields: &mut Fields<'_, '_>, command: &[ProgramText], env: &[(String, ProgramText)]) {
     let is_script = fields.any("shell").is_some();
-    let at = fields.at(if is_script { "shell" } else { "command" });
     let count = fields.any("command").and_then(Value::as_array).map_or(0, Vec::len);
     for (index, text) in command.iter().enumerate() {
         let Some(text) = text.text() else { continue };
-        let (name, at) = match () {
-            () if is_script => ("`shell`".to_owned(), at.clone()),
+        let place = || match () {
+            () if is_script => ("`shell`".to_owned(), fields.at("shell")),
             // with a spread list, arguments are not items
-            () if count != command.len() => ("an argument of `command`".to_owned(), at.clone()),
-            () => (format!("item {} of `command`", index + 1), at.join(index)),
+            () if count != command.len() => ("an argument of `command`".to_owned(), fields.at("command")),
+            () => (format!("item {} of `command`", index + 1), fields.at("command").join(index)),
         };
         let hint = if is_script { "write it into a file, and run `sh FILE` as `command`" } else { AS_FILE };
-        fields.faults().extend(text_fault(&name, text, text.len(), at, hint));
+        let fault = text_fault(text, text.len(), place, hint);
+        fields.faults().extend(fault);
     }
     check_total(fields, "command", command.iter().filter_map(ProgramText::text));
-    let at = fields.at("env");
     for (name, text) in env {
-        fields.faults().extend(variable_fault("env", name, text.text().unwrap_or_default(), &at, AS_FILE));
+        let text = text.text().unwrap_or_default();
+        let fault = variable_fault(("env", || fields.at("env")), name, text, AS_FILE);
+        fields.faults().extend(fault);
     }
 }
 

@@ -47,13 +47,16 @@ impl ProgramTexts<'_> {
     /// Reads the list of arguments in `command`.
     pub(crate) fn arguments(&self, fields: &mut Fields<'_, '_>) -> Option<Vec<ProgramText>> {
         let list = fields.list("command")?;
-        let at = fields.at("command");
         let mut arguments = Vec::with_capacity(list.len());
         for (index, item) in list.iter().enumerate() {
-            let at = at.join(index);
+            if let Some(text) = scalar_text(item) {
+                arguments.push(ProgramText::Text(text));
+                continue;
+            }
+            let at = fields.at("command").join(index);
             match self.form(&format!("/command/{index}"), item) {
                 Some(form) => self.argument(form, &at, &mut arguments, fields.faults()),
-                None => arguments.extend(plain(item, "each item of `command`", &at, fields.faults())),
+                None => fields.faults().push(not_text(item, "each item of `command`", at)),
             }
         }
         Some(arguments)
@@ -62,10 +65,13 @@ impl ProgramTexts<'_> {
     /// Reads the map of variables in `env`.
     pub(crate) fn variables(&self, fields: &mut Fields<'_, '_>) -> Option<Vec<(String, ProgramText)>> {
         let map = fields.map("env")?;
-        let env = fields.at("env");
         let mut variables = Vec::with_capacity(map.len());
         for (name, item) in map {
-            let at = env.join(name);
+            if let Some(text) = scalar_text(item) {
+                variables.push((name.clone(), ProgramText::Text(text)));
+                continue;
+            }
+            let at = fields.at("env").join(name);
             let step = Pointer::root().join("env").join(name);
             let mut texts = Vec::new();
             match self.form(step.as_str(), item) {
@@ -75,7 +81,7 @@ impl ProgramTexts<'_> {
                     fields.faults().push(fault.hint("use `{json: …}` or `{file: …}`"));
                 }
                 Some(form) => self.argument(form, &at, &mut texts, fields.faults()),
-                None => texts.extend(plain(item, &format!("`{name}` in `env`"), &at, fields.faults())),
+                None => fields.faults().push(not_text(item, &format!("`{name}` in `env`"), at)),
             }
             variables.extend(texts.pop().map(|text| (name.clone(), text)));
         }
@@ -108,7 +114,10 @@ impl ProgramTexts<'_> {
             (SPREAD, Value::Array(items)) => {
                 let at = at.join(SPREAD);
                 for (index, item) in items.iter().enumerate() {
-                    texts.extend(plain(item, "each item of `spread`", &at.join(index), faults));
+                    match scalar_text(item) {
+                        Some(text) => texts.push(ProgramText::Text(text)),
+                        None => faults.push(not_text(item, "each item of `spread`", at.join(index))),
+                    }
                 }
             }
             (SPREAD, Value::Null) => {}
@@ -126,21 +135,16 @@ impl ProgramTexts<'_> {
     }
 }
 
-/// A scalar as text.
-fn plain(item: &Value, what: &str, at: &Pointer, faults: &mut Vec<Fault>) -> Option<ProgramText> {
-    let text = scalar_text(item);
-    if text.is_none() {
-        let fault =
-            Fault::value("wrong-type", at.clone(), format!("{what} must be text, not {}", kind_of(item)));
-        faults.push(match item {
-            Value::Array(_) if what.contains("command") => fault.hint(
-                "`{spread: …}` is one argument for each item, `{json: …}` the list as JSON, `{file: …}` a file with it",
-            ),
-            Value::Array(_) | Value::Object(_) => {
-                fault.hint("`{json: …}` is the value as JSON, `{file: …}` the path of a file with it")
-            }
-            _ => fault,
-        });
+/// The fault of a value that cannot be a text.
+fn not_text(item: &Value, what: &str, at: Pointer) -> Fault {
+    let fault = Fault::value("wrong-type", at, format!("{what} must be text, not {}", kind_of(item)));
+    match item {
+        Value::Array(_) if what.contains("command") => fault.hint(
+            "`{spread: …}` is one argument for each item, `{json: …}` the list as JSON, `{file: …}` a file with it",
+        ),
+        Value::Array(_) | Value::Object(_) => {
+            fault.hint("`{json: …}` is the value as JSON, `{file: …}` the path of a file with it")
+        }
+        _ => fault,
     }
-    text.map(ProgramText::Text)
 }

@@ -113,8 +113,7 @@ impl ForEach {
 
 impl Generator {
     pub(super) fn parse(fields: &mut Fields<'_, '_>) -> Option<Self> {
-        let at = fields.at(GENERATOR);
-        let value = fields.any(GENERATOR)?;
+        let (value, at) = fields.located(GENERATOR)?;
         let mut own = Fields::of(value, at, "a generator", "wrong-type", fields.faults())?;
         let names = ["operationsJsonPointer", "paramsJsonPointer", "logOnly"];
         own.warn_unknown("a generator", &names);

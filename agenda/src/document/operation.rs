@@ -193,9 +193,8 @@ impl Finally {
 
 /// Reads `undoes`: names of operations. Only clean-up can undo something.
 fn undoes(fields: &mut Fields<'_, '_>) -> Vec<DependsOn> {
-    let at = fields.at("undoes");
-    let Some(value) = fields.any("undoes").cloned() else { return Vec::new() };
-    let (names, groups) = DependsOnGroup::parse(&value, &at, fields.faults());
+    let Some((value, at)) = fields.located("undoes") else { return Vec::new() };
+    let (names, groups) = DependsOnGroup::parse(value, &at, fields.faults());
     if !groups.is_empty() {
         let fault = Fault::value("wrong-type", at.clone(), "`undoes` is a list of names of operations");
         fields.faults().push(fault);
@@ -210,9 +209,8 @@ fn undoes(fields: &mut Fields<'_, '_>) -> Vec<DependsOn> {
 
 /// Reads patterns of files: a string or a list of strings, which may contain references.
 fn patterns(fields: &mut Fields<'_, '_>, key: &'static str) -> Option<Value> {
-    let value = fields.any(key)?;
+    let (value, at) = fields.located(key)?;
     let before = fields.faults().len();
-    let at = fields.at(key);
     let mut check = |item: &Value, at: Pointer| {
         if !item.is_string() {
             let message = format!("`{key}` must be a file or a list of files, not {}", kind_of(item));
@@ -231,8 +229,8 @@ fn patterns(fields: &mut Fields<'_, '_>, key: &'static str) -> Option<Value> {
 
 /// Reads `when`: an expression, or a boolean.
 fn when(fields: &mut Fields<'_, '_>) -> Option<Pattern> {
-    let at = fields.at("when");
-    let value = match fields.any("when")? {
+    let (value, at) = fields.located("when")?;
+    let value = match value {
         Value::Bool(flag) => Value::String(format!("`{flag}`")),
         other => other.clone(),
     };
