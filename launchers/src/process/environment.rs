@@ -2,7 +2,6 @@
 
 use std::ffi::{CStr, CString, OsStr};
 use std::fmt;
-use std::iter;
 use std::os::unix::ffi::OsStrExt as _;
 use std::sync::Arc;
 
@@ -42,7 +41,7 @@ impl Environment {
         N: AsRef<OsStr>,
         V: AsRef<OsStr>,
     {
-        let base = sorted(variables)?;
+        let base = sorted(built(variables))?;
         Ok(Self { base: base.into(), own: Vec::new() })
     }
 
@@ -52,28 +51,35 @@ impl Environment {
         N: AsRef<OsStr>,
         V: AsRef<OsStr>,
     {
-        let mut own = sorted(variables)?;
-        if !self.own.is_empty() {
-            own = merged(&self.own, &own).cloned().collect();
-        }
+        let own = sorted(self.own.iter().cloned().map(Ok).chain(built(variables)))?;
         Ok(Self { base: Arc::clone(&self.base), own })
     }
 
-    /// Iterates over the `NAME=value` strings, sorted by name, each name once.
-    pub fn entries(&self) -> impl Iterator<Item = &CStr> {
-        merged(&self.base, &self.own).map(|variable| variable.text.as_c_str())
+    /// The `NAME=value` strings, each name once: those of the base in their places, then the others.
+    pub fn entries(&self) -> impl ExactSizeIterator<Item = &CStr> {
+        self.variables().into_iter().map(|variable| variable.text.as_c_str())
     }
 
-    /// Returns an upper bound of the number of entries.
-    pub(super) fn capacity(&self) -> usize {
-        self.base.len() + self.own.len()
+    fn variables(&self) -> Vec<&Variable> {
+        let mut variables = Vec::with_capacity(self.base.len() + self.own.len());
+        variables.extend(self.base.iter());
+        for variable in &self.own {
+            match self.base.binary_search_by(|base| base.name().cmp(variable.name())) {
+                Ok(at) => variables[at] = variable,
+                Err(_) => variables.push(variable),
+            }
+        }
+        variables
     }
 }
 
 impl fmt::Debug for Environment {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names = merged(&self.base, &self.own).map(|variable| String::from_utf8_lossy(variable.name()));
-        formatter.debug_list().entries(names).finish()
+        let variables = self.variables().into_iter();
+        formatter
+            .debug_list()
+            .entries(variables.map(|variable| String::from_utf8_lossy(variable.name())))
+            .finish()
     }
 }
 
@@ -105,38 +111,26 @@ impl Variable {
     }
 }
 
-/// Builds variables, sorts them by name and keeps the last of each name.
-fn sorted<N, V>(variables: impl IntoIterator<Item = (N, V)>) -> Result<Vec<Variable>, EnvironmentError>
+fn built<N, V>(
+    variables: impl IntoIterator<Item = (N, V)>,
+) -> impl Iterator<Item = Result<Variable, EnvironmentError>>
 where
     N: AsRef<OsStr>,
     V: AsRef<OsStr>,
 {
-    let mut sorted: Vec<Variable> = variables
-        .into_iter()
-        .map(|(name, value)| Variable::build(name.as_ref(), value.as_ref()))
-        .collect::<Result<_, _>>()?;
+    variables.into_iter().map(|(name, value)| Variable::build(name.as_ref(), value.as_ref()))
+}
+
+/// Sorts variables by name and keeps the last of each name.
+fn sorted(
+    variables: impl Iterator<Item = Result<Variable, EnvironmentError>>,
+) -> Result<Vec<Variable>, EnvironmentError> {
+    let mut sorted: Vec<Variable> = variables.collect::<Result<_, _>>()?;
     // a stable sort of the reversed list puts the last of each name first; dedup keeps that one
     sorted.reverse();
     sorted.sort_by(|left, right| left.name().cmp(right.name()));
     sorted.dedup_by(|left, right| left.name() == right.name());
     Ok(sorted)
-}
-
-/// Merges two sorted lists; if both have a name, the value of `over` counts.
-fn merged<'a>(base: &'a [Variable], over: &'a [Variable]) -> impl Iterator<Item = &'a Variable> {
-    let mut base = base.iter().peekable();
-    let mut over = over.iter().peekable();
-    iter::from_fn(move || match (base.peek(), over.peek()) {
-        (Some(lower), Some(upper)) if lower.name() < upper.name() => base.next(),
-        (Some(lower), Some(upper)) => {
-            if lower.name() == upper.name() {
-                base.next();
-            }
-            over.next()
-        }
-        (Some(_), None) => base.next(),
-        (None, _) => over.next(),
-    })
 }
 
 #[cfg(test)]
@@ -154,9 +148,9 @@ mod tests {
         let base = Environment::new([("B", "1"), ("D", "2"), ("B", "3"), ("A", "")]).unwrap();
         assert_eq!(texts(&base), ["A=", "B=3", "D=2"]);
         let once = base.with([("E", "5"), ("B", "x"), ("C", "4"), ("B", "y")]).unwrap();
-        assert_eq!(texts(&once), ["A=", "B=y", "C=4", "D=2", "E=5"]);
+        assert_eq!(texts(&once), ["A=", "B=y", "D=2", "C=4", "E=5"]);
         let twice = once.with([("A", "z"), ("E", "=")]).unwrap();
-        assert_eq!(texts(&twice), ["A=z", "B=y", "C=4", "D=2", "E=="]);
+        assert_eq!(texts(&twice), ["A=z", "B=y", "D=2", "C=4", "E=="]);
         assert_eq!(texts(&base), ["A=", "B=3", "D=2"]);
         assert_eq!(texts(&base.with(NONE).unwrap()), texts(&base));
         assert_eq!(texts(&Environment::default()), [""; 0]);

@@ -29,9 +29,12 @@ impl Stay {
     /// restriction cannot be restored exactly, because the kernel does not tell who set it.
     pub(super) fn begin() -> Option<Self> {
         static ONLINE: LazyLock<u32> = LazyLock::new(online);
-        let here = sched_getcpu();
         let allowed = sched_getaffinity(None).ok()?.count();
-        if allowed < 2 || allowed < *ONLINE || here >= CpuSet::MAX_CPU {
+        if allowed < 2 || allowed < *ONLINE {
+            return None;
+        }
+        let here = sched_getcpu();
+        if here >= CpuSet::MAX_CPU {
             return None;
         }
         let mut present = CpuSet::new();

@@ -4,7 +4,7 @@ use std::ffi::c_int;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -69,7 +69,7 @@ pub struct Usage {
     pub major_faults: u64,
     /// Involuntary context switches.
     pub preempted: u64,
-    peak_kib: libc::c_long,
+    peak_kib: i64,
 }
 
 impl Usage {
@@ -78,13 +78,25 @@ impl Usage {
     /// The child shares our memory until `execve`, so the kernel never reports less than our own peak. A figure
     /// that is not above our peak says nothing about the child.
     pub fn peak_memory_kib(&self) -> Option<u64> {
-        let mut own = MaybeUninit::<libc::rusage>::zeroed();
-        // SAFETY: the pointer is to a live rusage, the only memory that the call writes to.
-        unsafe { libc::getrusage(libc::RUSAGE_SELF, own.as_mut_ptr()) };
-        // SAFETY: rusage is integers only, for which zero is valid, so it is initialised even on failure.
-        let own = unsafe { own.assume_init() };
-        if self.peak_kib > own.ru_maxrss { u64::try_from(self.peak_kib).ok() } else { None }
+        /// The last known peak of this process. A peak never falls, so a child below it is below today's, too.
+        static OWN: AtomicI64 = AtomicI64::new(0);
+        let is_above = |own: i64| self.peak_kib > own;
+        if !is_above(OWN.load(Ordering::Relaxed)) {
+            return None;
+        }
+        let own = own_peak_kib();
+        OWN.fetch_max(own, Ordering::Relaxed);
+        if is_above(own) { u64::try_from(self.peak_kib).ok() } else { None }
     }
+}
+
+/// The peak resident memory of this process in KiB.
+fn own_peak_kib() -> i64 {
+    let mut own = MaybeUninit::<libc::rusage>::zeroed();
+    // SAFETY: the pointer is to a live rusage, the only memory that the call writes to.
+    unsafe { libc::getrusage(libc::RUSAGE_SELF, own.as_mut_ptr()) };
+    // SAFETY: rusage is integers only, for which zero is valid, so it is initialised even on failure.
+    unsafe { own.assume_init() }.ru_maxrss
 }
 
 impl Child {

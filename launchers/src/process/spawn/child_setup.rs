@@ -41,8 +41,8 @@ impl ChildSetup {
         let Spawn { program, argv, environment, working_directory, processors, .. } = order;
         Self {
             program,
-            argv: null_terminated(argv.len(), argv.iter().map(CString::as_c_str)),
-            environment: null_terminated(environment.capacity(), environment.entries()),
+            argv: null_terminated(argv.iter().map(CString::as_c_str)),
+            environment: null_terminated(environment.entries()),
             working_directory: working_directory.as_ref().map_or(ptr::null(), |folder| folder.as_ptr()),
             streams,
             signals,
@@ -59,8 +59,8 @@ impl ChildSetup {
     }
 }
 
-fn null_terminated<'a>(capacity: usize, texts: impl Iterator<Item = &'a CStr>) -> Box<[*const c_char]> {
-    let mut pointers = Vec::with_capacity(capacity.saturating_add(1));
+fn null_terminated<'a>(texts: impl ExactSizeIterator<Item = &'a CStr>) -> Box<[*const c_char]> {
+    let mut pointers = Vec::with_capacity(texts.len().saturating_add(1));
     pointers.extend(texts.map(CStr::as_ptr));
     pointers.push(ptr::null());
     pointers.into_boxed_slice()
