@@ -27,7 +27,7 @@ use pop_agenda::{
 use pop_contract::Millis;
 use pop_launchers::{LaunchEvent, LaunchId, LaunchUpdate};
 use serde_json::Value;
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::error::Error as _;
 use std::mem::replace;
 use std::pin::pin;
@@ -157,7 +157,7 @@ impl Driver {
             effects,
             sender,
             inputs: replayed.chain([input]).collect(),
-            running: HashSet::new(),
+            running: BTreeSet::new(),
             ended: Vec::new(),
             postponed: Postponed::default(),
             pending,

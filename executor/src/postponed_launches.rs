@@ -1,7 +1,7 @@
 //! Launches for which the system had no resources, postponed until it may have some.
 
 use pop_launchers::LaunchId;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use tokio::time::{Duration, Instant};
 
 /// First wait before a launch is repeated; each further wait is twice as long.
@@ -14,7 +14,7 @@ const ALONE_LIMIT: Duration = Duration::from_secs(30);
 /// Launches to repeat, each with its time.
 #[derive(Debug, Default)]
 pub(crate) struct Postponed {
-    launches: HashMap<LaunchId, Wait>,
+    launches: BTreeMap<LaunchId, Wait>,
     /// Time at which a failed launch first found nothing else running.
     alone_since: Option<Instant>,
 }

@@ -75,7 +75,7 @@ impl<'o> AttemptOrder<'o> {
             plan,
             op,
             number,
-            name: format!("{}-{file_name}-{number}", identity.mark),
+            name: [&identity.mark, "-", &file_name, "-", &number.to_string()].concat(),
             payload,
             prior: None,
             log: log_of(&identity.logs, &file_name, number),
@@ -205,7 +205,7 @@ pub fn operation_log(logs: &Path, planned: &PlannedOperation, attempt: u32) -> P
 }
 
 fn log_of(logs: &Path, file_name: &str, attempt: u32) -> PathBuf {
-    logs.join(format!("{file_name}.{attempt}.log"))
+    logs.join([file_name, ".", &attempt.to_string(), ".log"].concat())
 }
 
 /// The number of an attempt's launch.

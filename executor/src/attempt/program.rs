@@ -14,7 +14,7 @@ use pop_launchers::{
 };
 use pop_registry::{Capture, Entry, ExecPayload, PodConfig, WarmSettings};
 use serde_json::{Map, Value, json};
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,14 +39,14 @@ pub(super) struct ProgramRunner {
     identity: RunIdentity,
     named_files: AttemptFiles,
     /// The expected output and exit statuses of each launch.
-    expected: HashMap<LaunchId, Expected>,
+    expected: BTreeMap<LaunchId, Expected>,
 }
 
 impl ProgramRunner {
     pub(super) fn new(launcher: Arc<dyn Launcher>, identity: RunIdentity) -> Self {
         let RunIdentity { on, home, start, .. } = identity.clone();
         let named_files = AttemptFiles::new(FileFinder { on, home, start });
-        Self { launcher, identity, named_files, expected: HashMap::new() }
+        Self { launcher, identity, named_files, expected: BTreeMap::new() }
     }
 }
 

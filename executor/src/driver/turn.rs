@@ -11,7 +11,7 @@ use pop_agenda::{Action, EventRecord, Input, OpIx, OpState, RunTime, Scheduler, 
 use pop_contract::{Blame, Failure, Millis};
 use pop_launchers::{LaunchEnd, LaunchEvent, LaunchId, LaunchUpdate};
 use serde_json::Value;
-use std::collections::{HashSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::mem::{replace, take};
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -33,7 +33,7 @@ pub(super) struct Core {
     /// Inputs of the next step.
     pub(super) inputs: VecDeque<Input>,
     /// Launches that were started and have not ended.
-    pub(super) running: HashSet<LaunchId>,
+    pub(super) running: BTreeSet<LaunchId>,
     /// Launches whose end is known but not recorded yet.
     pub(super) ended: Vec<LaunchId>,
     pub(super) postponed: Postponed,

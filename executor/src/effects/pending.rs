@@ -2,14 +2,14 @@
 
 use super::{EffectReply, Ticket};
 use pop_agenda::OpIx;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use tokio::sync::mpsc;
 
 /// Requests without a reply, and the sender for the replies.
 pub(crate) struct PendingEffects {
     pub(crate) sender: mpsc::UnboundedSender<EffectReply>,
     /// The current request of each operation that waits for a reply.
-    tickets: HashMap<OpIx, Ticket>,
+    tickets: BTreeMap<OpIx, Ticket>,
     next: u64,
     /// Whether everything that was requested before the close is done.
     pub(crate) is_closed: bool,
@@ -19,7 +19,7 @@ impl PendingEffects {
     /// No requests, and the receiver of replies.
     pub(crate) fn new() -> (Self, mpsc::UnboundedReceiver<EffectReply>) {
         let (sender, replies) = mpsc::unbounded_channel();
-        (Self { sender, tickets: HashMap::new(), next: 0, is_closed: false }, replies)
+        (Self { sender, tickets: BTreeMap::new(), next: 0, is_closed: false }, replies)
     }
 
     /// Withdraws the current request of an operation: its reply will be dropped.

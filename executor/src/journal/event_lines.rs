@@ -70,7 +70,10 @@ impl EventWriter {
         self.last = Some(recorded.at);
         match (&recorded.event, since) {
             (RunEvent::AttemptStarted { op, attempt }, Some(since)) if !self.is_json_only => {
-                encode_line(into, |line| write_head(line, b's', *op, *attempt, since))
+                encode_line(into, |line| {
+                    write_head(line, b's', *op, *attempt, since);
+                    Ok(())
+                })
             }
             (
                 RunEvent::AttemptEnded {
@@ -86,12 +89,13 @@ impl EventWriter {
             ) if !self.is_json_only && named_files.len() <= SLOTS => {
                 let slots = self.slots_of(named_files, into)?;
                 encode_line(into, |line| {
-                    write_head(line, b'e', *op, *attempt, since)?;
+                    write_head(line, b'e', *op, *attempt, since);
                     if let Some(usage) = usage {
-                        write_usage(line, usage)?;
+                        write_usage(line, usage);
                     }
                     for (index, slot) in slots.iter().enumerate() {
-                        write!(line, "{}{slot}", if index == 0 { " f" } else { "," })?;
+                        line.extend_from_slice(if index == 0 { b" f" } else { b"," });
+                        push_number(line, *slot as u64);
                     }
                     if *result != *PLAIN_RESULT {
                         line.extend_from_slice(b" =");
@@ -131,20 +135,25 @@ impl EventWriter {
 }
 
 /// The beginning of a short line: kind, operation, attempt if it is not the first, time if any passed.
-fn write_head(line: &mut Vec<u8>, kind: u8, op: OpIx, attempt: u32, since: u64) -> io::Result<()> {
+fn write_head(line: &mut Vec<u8>, kind: u8, op: OpIx, attempt: u32, since: u64) {
     line.push(kind);
-    write!(line, "{}", op.0)?;
+    push_number(line, op.0.into());
     if attempt != 1 {
-        write!(line, ".{attempt}")?;
+        line.push(b'.');
+        push_number(line, attempt.into());
     }
     if since != 0 {
-        write!(line, " {since}")?;
+        line.push(b' ');
+        push_number(line, since);
     }
-    Ok(())
+}
+
+fn push_number(line: &mut Vec<u8>, number: u64) {
+    line.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
 }
 
 /// The figures of a usage, up to the last that is not zero; a zero is empty.
-fn write_usage(line: &mut Vec<u8>, usage: &Usage) -> io::Result<()> {
+fn write_usage(line: &mut Vec<u8>, usage: &Usage) {
     let figures = figures(usage);
     let count = figures.iter().rposition(|figure| *figure != 0).map_or(0, |last| last + 1);
     line.extend_from_slice(b" u");
@@ -153,10 +162,9 @@ fn write_usage(line: &mut Vec<u8>, usage: &Usage) -> io::Result<()> {
             line.push(b',');
         }
         if *figure != 0 {
-            write!(line, "{figure}")?;
+            push_number(line, *figure);
         }
     }
-    Ok(())
 }
 
 /// The figures of a usage in the order of a line: what a short program has comes first.

@@ -6,7 +6,7 @@
 use super::JournalError;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::Path;
 
 /// Number of the format that this version writes.
@@ -48,10 +48,9 @@ pub(crate) fn encode_line(
 
 /// The checksum of bytes in hexadecimal digits.
 fn checksum(bytes: &[u8]) -> [u8; CHECKSUM] {
-    let mut digits = [0; CHECKSUM];
-    // eight digits always fit in eight bytes
-    write!(digits.as_mut_slice(), "{:08x}", crc32fast::hash(bytes)).ok();
-    digits
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let checksum = crc32fast::hash(bytes);
+    std::array::from_fn(|index| DIGITS[(checksum >> (4 * (CHECKSUM - 1 - index)) & 15) as usize])
 }
 
 /// The checksum that a line says it has; 0 if it says none.

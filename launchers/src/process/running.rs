@@ -6,7 +6,7 @@ use super::{Child, ChildEnd, SpawnError};
 use crate::port::LaunchId;
 use crate::stop_request::StopRequest;
 use rustix::process::Pid;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,7 +18,7 @@ use std::time::Duration;
 /// gate is closed, no program starts and no end is collected, so each pid belongs to its program.
 #[derive(Debug, Default)]
 pub(super) struct Running {
-    launches: Mutex<HashMap<LaunchId, Launch>>,
+    launches: Mutex<BTreeMap<LaunchId, Launch>>,
     announced: AtomicU64,
     /// Number of the last starts that had no other launch beside them; negative after [`Self::was_contended`].
     alone: AtomicI32,
@@ -40,7 +40,7 @@ enum State {
 }
 
 impl Running {
-    fn lock(&self) -> MutexGuard<'_, HashMap<LaunchId, Launch>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<LaunchId, Launch>> {
         self.launches.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -156,7 +156,7 @@ impl Running {
 }
 
 /// The launches whose programs have started.
-fn started(launches: &HashMap<LaunchId, Launch>) -> impl Iterator<Item = &Arc<Control>> {
+fn started(launches: &BTreeMap<LaunchId, Launch>) -> impl Iterator<Item = &Arc<Control>> {
     launches.values().filter_map(|launch| match &launch.state {
         State::Announced(_) => None,
         State::Started(control) => Some(control),

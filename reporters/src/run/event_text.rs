@@ -5,7 +5,7 @@ use pop_agenda::{
 };
 use pop_contract::Failure;
 use pop_contract::{how_long, visible};
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Data of earlier events that the text of later events needs.
 #[derive(Debug, Default)]
@@ -13,13 +13,13 @@ pub(crate) struct EventContext {
     /// The run's id.
     run: Box<str>,
     /// Launch time and number of each attempt that has not settled its operation.
-    started: HashMap<OpIx, (RunTime, u32)>,
+    started: BTreeMap<OpIx, (RunTime, u32)>,
     /// Reason of the latest end of an operation's attempt.
-    endings: HashMap<OpIx, String>,
+    endings: BTreeMap<OpIx, String>,
     /// Operations whose latest attempt was displaced; the following wait needs no line.
-    displaced: HashSet<OpIx>,
+    displaced: BTreeSet<OpIx>,
     /// Last shown quarter of each operation's progress, 1 to 3.
-    quarter: HashMap<OpIx, u32>,
+    quarter: BTreeMap<OpIx, u32>,
 }
 
 /// Returns the text of an event. `None` for an event that needs no line.
