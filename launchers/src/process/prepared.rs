@@ -86,7 +86,7 @@ impl PreparedLaunch for PreparedProcess {
     fn run(mut self: Box<Self>, accept: &mut dyn FnMut(Vec<LaunchEvent>)) {
         let Registration { shared, id, .. } = &self.registration;
         // one program after the other runs where this thread waits for it
-        let stay = if shared.running.is_in_a_chain() { Stay::begin() } else { None };
+        let stay = if shared.running.note_start() { Stay::begin() } else { None };
         let started = shared.start(*id, &mut self.order, stay.as_ref());
         let mut transcript = self.transcript();
         let has_ended = started.as_ref().is_ok_and(Follow::ends_soon);

@@ -51,9 +51,9 @@ impl Running {
         number
     }
 
-    /// Whether programs run one after the other: this start and the last ones have no other launch beside them. Call it
-    /// once for each start.
-    pub(super) fn is_in_a_chain(&self) -> bool {
+    /// Notes a start. Whether programs run one after the other: this start and the last ones have no other launch beside
+    /// them.
+    pub(super) fn note_start(&self) -> bool {
         /// In runs of several programs at a time, hardly ever so many starts are alone in a row.
         const CHAIN: i32 = 8;
         let is_alone = self.lock().len() == 1;
@@ -222,15 +222,15 @@ mod tests {
     fn starts_without_another_launch_are_a_chain_after_some_of_them() {
         let running = Running::default();
         running.announce(LaunchId(1));
-        assert!(!(0..7).any(|_| running.is_in_a_chain()));
-        assert!(running.is_in_a_chain());
+        assert!(!(0..7).any(|_| running.note_start()));
+        assert!(running.note_start());
         let second = running.announce(LaunchId(2));
-        assert!(!running.is_in_a_chain());
+        assert!(!running.note_start());
         running.remove(LaunchId(2), second);
-        assert!(!running.is_in_a_chain());
+        assert!(!running.note_start());
         running.was_contended();
-        assert!(!(0..200).any(|_| running.is_in_a_chain()));
-        assert_eq!((0..8).filter(|_| running.is_in_a_chain()).count(), 1);
+        assert!(!(0..200).any(|_| running.note_start()));
+        assert_eq!((0..8).filter(|_| running.note_start()).count(), 1);
     }
 
     #[test]
