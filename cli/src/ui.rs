@@ -125,12 +125,13 @@ pub(crate) fn table(rows: &[impl AsRef<[String]>]) -> String {
         }
     }
     let mut text = String::new();
+    let mut line = String::new();
     for row in rows {
-        let cells = row.as_ref().iter().zip(&widths).map(|(cell, width)| {
-            let space = " ".repeat(width - cell.width());
-            format!("{cell}{space}")
-        });
-        let line = cells.collect::<Vec<_>>().join("  ");
+        line.clear();
+        for (cell, width) in row.as_ref().iter().zip(&widths) {
+            line.push_str(cell);
+            line.extend(std::iter::repeat_n(' ', width - cell.width() + 2));
+        }
         text.push_str(line.trim_end());
         text.push('\n');
     }

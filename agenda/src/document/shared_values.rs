@@ -1,6 +1,6 @@
 //! Values of operations, of which equal ones are stored once.
 
-use crate::exact_value::ExactValue;
+use crate::exact_value::{ExactValue, is_exactly};
 use serde_json::Value;
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -9,18 +9,23 @@ use std::sync::Arc;
 #[derive(Debug, Default)]
 pub(super) struct SharedValues {
     payloads: HashSet<ExactValue>,
+    /// The payload of the operation before: many operations in a row have the same.
+    latest: Option<ExactValue>,
     types: HashSet<Arc<str>>,
 }
 
 impl SharedValues {
     /// This payload, or an equal one of an earlier operation.
     pub(super) fn payload(&mut self, value: Value) -> Arc<Value> {
-        let payload = ExactValue(Arc::new(value));
-        if let Some(ExactValue(known)) = self.payloads.get(&payload) {
-            return Arc::clone(known);
+        if let Some(latest) = self.latest.as_ref().filter(|latest| is_exactly(&latest.0, &value)) {
+            return Arc::clone(&latest.0);
         }
-        self.payloads.insert(payload.clone());
-        payload.0
+        let mut payload = ExactValue(Arc::new(value));
+        match self.payloads.get(&payload) {
+            Some(known) => payload = known.clone(),
+            None => drop(self.payloads.insert(payload.clone())),
+        }
+        Arc::clone(&self.latest.insert(payload).0)
     }
 
     /// This type, stored once.

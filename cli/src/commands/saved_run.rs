@@ -112,11 +112,34 @@ pub(super) fn short_wall(ms: u64) -> String {
     time.strftime(if is_this_year { "%m-%d %H:%M" } else { "%Y-%m-%d" }).to_string()
 }
 
-/// Formats a time of a run without the date, unless it is on another day than `start`.
-pub(super) fn time_of_day(ms: u64, start: u64) -> String {
-    let Some(time) = zoned(ms) else { return "?".to_owned() };
-    let is_same_day = zoned(start).is_some_and(|start| start.date() == time.date());
-    time.strftime(if is_same_day { "%H:%M:%S" } else { "%m-%d %H:%M:%S" }).to_string()
+/// Formats times of a run without the date, unless it is on another day than the start.
+pub(super) struct TimesOfDay {
+    start: Option<jiff::civil::Date>,
+    /// The second of the latest time, and its text: most operations start in the second of the one before.
+    latest: (u64, String),
+}
+
+impl TimesOfDay {
+    /// For a run that started then, in milliseconds.
+    pub(super) fn of(start: u64) -> Self {
+        Self { start: zoned(start).map(|start| start.date()), latest: (u64::MAX, String::new()) }
+    }
+
+    /// The time in milliseconds as text.
+    pub(super) fn text(&mut self, ms: u64) -> String {
+        let second = ms / 1_000;
+        if self.latest.0 != second {
+            let text = zoned(ms).map_or_else(
+                || "?".to_owned(),
+                |time| {
+                    let is_same_day = self.start == Some(time.date());
+                    time.strftime(if is_same_day { "%H:%M:%S" } else { "%m-%d %H:%M:%S" }).to_string()
+                },
+            );
+            self.latest = (second, text);
+        }
+        self.latest.1.clone()
+    }
 }
 
 fn zoned(ms: u64) -> Option<jiff::Zoned> {

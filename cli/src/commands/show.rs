@@ -3,7 +3,7 @@
 mod tree;
 
 use super::file_lines::file_lines;
-use super::saved_run::{agenda_words, closing, operation, read, time_of_day, took, until, wall, word};
+use super::saved_run::{TimesOfDay, agenda_words, closing, operation, read, took, until, wall, word};
 use crate::args::{Output, ShowArgs};
 use crate::error::CommandError;
 use crate::ui;
@@ -54,7 +54,8 @@ fn run_text(saved: &SavedRun) -> String {
     let heads = ["OPERATION", "TYPE", "STATE", "STARTED", "TOOK", ""].map(str::to_owned);
     let spans = tree::spans(saved, end);
     let operations = tree::in_order(&saved.plan).into_iter();
-    let rows = operations.map(|op| row(saved, op, running, spans.get(&op).copied()));
+    let mut times = TimesOfDay::of(history.started);
+    let rows = operations.map(|op| row(saved, op, running, spans.get(&op).copied(), &mut times));
     let rows: Vec<[String; 6]> = std::iter::once(heads).chain(rows).collect();
     let head = format!(
         "run {} of {}: {}, started {}, took {}\n{}{}{}{}\n",
@@ -79,7 +80,13 @@ fn run_text(saved: &SavedRun) -> String {
 
 /// One operation: name, type, state, start, duration, and a note about attempts and failure. `running` is the state of an
 /// operation that was started and has no end, and `span` its start and end.
-fn row(saved: &SavedRun, op: OpIx, running: &str, span: Option<(Millis, Millis)>) -> [String; 6] {
+fn row(
+    saved: &SavedRun,
+    op: OpIx,
+    running: &str,
+    span: Option<(Millis, Millis)>,
+    times: &mut TimesOfDay,
+) -> [String; 6] {
     let planned = saved.plan.operation(op);
     let seen = saved.history.operation(op);
     let state = match seen.outcome() {
@@ -100,7 +107,7 @@ fn row(saved: &SavedRun, op: OpIx, running: &str, span: Option<(Millis, Millis)>
         visible(&saved.plan.shown_name(op)),
         planned.handler_type.to_string(),
         state.to_owned(),
-        span.map(|(from, _)| time_of_day(from, saved.history.started)).unwrap_or_default(),
+        span.map(|(from, _)| times.text(from)).unwrap_or_default(),
         span.map(|(from, to)| how_long(to.saturating_sub(from))).unwrap_or_default(),
         tries
             .into_iter()
