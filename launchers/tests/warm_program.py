@@ -42,11 +42,12 @@ def serve(number, body):
     head, _, payload = body.partition(b"\n\n")
     variables = dict(line.split("=", 1) for line in head.decode().splitlines() if line)
     payload = json.loads(payload)
+    # looked up before the mark: a test that has seen the mark may write the file at once
+    if os.path.exists("again"):
+        payload.pop("do", None)
     if "mark" in payload:
         with open(payload["mark"], "a", encoding="utf-8") as file:
             print(os.getpid(), file=file)
-    if os.path.exists("again"):
-        payload.pop("do", None)
     match payload.get("do", "echo"):
         case "print":
             # the pipes are read before the socket says that the operation has ended
