@@ -1,7 +1,7 @@
 //! Warm handlers as containers of a real Docker Engine: shared instances, cancels, crashes, kills of pop.
 
 use crate::bench::Bench;
-use crate::docker::{IMAGE, containers, docker, engine, log, socket};
+use crate::docker::{IMAGE, containers, docker, engine, log, sees_engine, socket};
 use crate::forwarder::Forwarder;
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -51,16 +51,6 @@ fn operation(name: &str, params: &Value, payload: &Value) -> Value {
 /// The host name of the container that served an operation.
 fn host(bench: &Bench, name: &str) -> String {
     bench.operation(name)["result"]["host"].as_str().unwrap().to_owned()
-}
-
-/// Whether the processes of the Engine are in the process namespace of the tests.
-fn sees_engine() -> bool {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
-    let _guard = runtime.enter();
-    let engine = std::os::unix::net::UnixStream::connect(socket()).unwrap();
-    engine.set_nonblocking(true).unwrap();
-    let engine = tokio::net::UnixStream::from_std(engine).unwrap();
-    engine.peer_cred().unwrap().pid().is_some_and(|pid| pid != 0)
 }
 
 /// Waits until the container with this host name is gone.

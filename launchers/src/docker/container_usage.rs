@@ -77,7 +77,7 @@ enum Cgroup {
     /// Version 2 has one folder.
     Unified(PathBuf),
     /// Version 1 has one for each controller.
-    Separate { cpu: PathBuf, memory: PathBuf, io: PathBuf },
+    Separate { cpu: PathBuf, memory: PathBuf, io: PathBuf, pids: PathBuf },
 }
 
 impl Cgroup {
@@ -97,7 +97,8 @@ impl Cgroup {
         }
         let path = paths.into_iter().find(|path| root.join("cpuacct").join(path).is_dir())?;
         let folder = |controller: &str| root.join(controller).join(&path);
-        Some(Self::Separate { cpu: folder("cpuacct"), memory: folder("memory"), io: folder("blkio") })
+        let (cpu, memory) = (folder("cpuacct"), folder("memory"));
+        Some(Self::Separate { cpu, memory, io: folder("blkio"), pids: folder("pids") })
     }
 
     /// The processes of the container.
@@ -108,7 +109,7 @@ impl Cgroup {
         };
         let list = read_to_string(folder.join("cgroup.procs")).unwrap_or_default();
         if list.is_empty() {
-            return Processes::None;
+            return if self.is_empty() { Processes::None } else { Processes::Others };
         }
         // a process of a namespace that is not ours has the number 0. A container may have other namespaces inside
         let firsts =
@@ -122,9 +123,17 @@ impl Cgroup {
         }
     }
 
+    /// Whether a cgroup whose list of processes is empty has none. The list of version 1 leaves out the processes of a
+    /// namespace that is not ours, where that of version 2 has zeros.
+    fn is_empty(&self) -> bool {
+        match self {
+            Self::Unified(_) => true,
+            Self::Separate { pids, .. } => number(pids.join("pids.current")) == Some(0),
+        }
+    }
+
     /// The counters as they are now; none if nothing can be read.
     fn usage(&self) -> Option<Usage> {
-        let number = |file: PathBuf| read_to_string(file).ok()?.trim().parse::<u64>().ok();
         let usage = match self {
             Self::Unified(folder) => {
                 let cpu = read_to_string(folder.join("cpu.stat")).unwrap_or_default();
@@ -140,7 +149,7 @@ impl Cgroup {
                     preempted: 0,
                 }
             }
-            Self::Separate { cpu, memory, io } => {
+            Self::Separate { cpu, memory, io, .. } => {
                 let count = |folder: &Path, file: &str| number(folder.join(file)).unwrap_or_default();
                 let memory_text = read_to_string(memory.join("memory.stat")).unwrap_or_default();
                 let io = read_to_string(io.join("blkio.throttle.io_service_bytes_recursive"))
@@ -159,6 +168,11 @@ impl Cgroup {
         };
         usage.known()
     }
+}
+
+/// The number in a file of the kernel.
+fn number(file: PathBuf) -> Option<u64> {
+    read_to_string(file).ok()?.trim().parse().ok()
 }
 
 /// Where Docker puts the cgroup of a container, below the root or below that of a controller.
@@ -285,6 +299,19 @@ mod tests {
             preempted: 0,
         };
         assert_eq!(usage, Some(wanted));
+    }
+
+    #[test]
+    fn an_empty_list_of_version_1_may_hide_processes() {
+        let root = tempfile::tempdir().unwrap();
+        let root = root.path();
+        written(root, &[("cpuacct/docker/3f2a9c/cgroup.procs", "")]);
+        let processes = || Cgroup::find(root, ID).unwrap().processes();
+        assert!(matches!(processes(), Processes::Others));
+        written(root, &[("pids/docker/3f2a9c/pids.current", "1\n")]);
+        assert!(matches!(processes(), Processes::Others));
+        written(root, &[("pids/docker/3f2a9c/pids.current", "0\n")]);
+        assert!(matches!(processes(), Processes::None));
     }
 
     #[test]
