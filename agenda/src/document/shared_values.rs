@@ -20,11 +20,12 @@ impl SharedValues {
         if let Some(latest) = self.latest.as_ref().filter(|latest| is_exactly(&latest.0, &value)) {
             return Arc::clone(&latest.0);
         }
-        let mut payload = ExactValue(Arc::new(value));
-        match self.payloads.get(&payload) {
-            Some(known) => payload = known.clone(),
-            None => drop(self.payloads.insert(payload.clone())),
-        }
+        let payload = ExactValue(Arc::new(value));
+        let known = self.payloads.get(&payload).cloned();
+        let payload = known.unwrap_or_else(|| {
+            self.payloads.insert(payload.clone());
+            payload
+        });
         Arc::clone(&self.latest.insert(payload).0)
     }
 
