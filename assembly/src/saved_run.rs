@@ -12,13 +12,15 @@ use pop_agenda::{
 };
 use pop_contract::Millis;
 use pop_executor::{
-    FileJournal, FolderError, Inputs, JournalContent, Lock, ReplayResult, RestoredRun, RunFolder, Sync,
-    read_events, read_journal, restore,
+    EventStream, FileJournal, FolderError, Inputs, JournalContent, JournalError, Lock, ReplayResult,
+    RestoredRun, RunFolder, Sync, read_journal, restore,
 };
 use pop_field_retriever::LaunchType;
 use pop_launchers::process::sweep_run;
 use pop_telemetry::RunTrace;
+use std::panic::resume_unwind;
 use std::sync::Arc;
+use std::thread;
 
 /// A run read from its folder.
 pub struct SavedRun {
@@ -40,17 +42,19 @@ impl SavedRun {
     /// Reads a run. Changes no file and takes no lock.
     pub fn read(folder: RunFolder, surroundings: &Surroundings) -> Result<Self, AssemblyError> {
         let inputs = folder.inputs()?;
+        let journal = folder.journal();
+        // a long journal is decoded meanwhile
+        let events = EventStream::open(&journal);
         let plan = frozen_plan(&inputs, surroundings)?;
         let mut history = History::new(plan.len());
         let mut restored = RestoredRun::new(Arc::new(plan));
         let mut recorded = 0;
-        let journal = folder.journal();
-        read_events(&journal, |event| {
+        for event in events? {
+            let event = event?;
             restored.add(&event, &journal)?;
             history.add(&event);
             recorded += 1;
-            Ok(())
-        })?;
+        }
         let scheduler = restored.scheduler;
         Ok(Self { folder, inputs, plan: Arc::clone(scheduler.plan()), scheduler, history, recorded })
     }
@@ -94,6 +98,29 @@ pub(crate) fn frozen_plan(inputs: &Inputs, surroundings: &Surroundings) -> Resul
     let request = RunRequest::from_inputs(inputs)?;
     let described = request.plan(surroundings, &mut TextFaults::default());
     described.map(|described| described.plan).ok_or(AssemblyError::FrozenInputs)
+}
+
+/// The content of a run's journal and the plan of its frozen inputs. If the agenda is long, both are read at the same time.
+fn journal_and_plan(
+    folder: &RunFolder,
+    inputs: &Inputs,
+    surroundings: &Surroundings,
+) -> (Result<JournalContent, JournalError>, Result<Plan, AssemblyError>) {
+    /// Length of an agenda, in bytes, whose plan takes longer than the start of a thread.
+    const LONG: usize = 256 * 1024;
+    let journal = folder.journal();
+    let read = || read_journal(&journal);
+    let plan = || frozen_plan(inputs, surroundings);
+    thread::scope(|scope| {
+        let long = inputs.agenda.len() >= LONG;
+        let reader = long.then(|| thread::Builder::new().spawn_scoped(scope, read).ok()).flatten();
+        let plan = plan();
+        let content = reader.map_or_else(read, |reader| match reader.join() {
+            Ok(content) => content,
+            Err(panic) => resume_unwind(panic),
+        });
+        (content, plan)
+    })
 }
 
 /// Checks that a request matches the one with which a run was started. Does not compare registry and descriptors,
@@ -157,7 +184,8 @@ impl ResumableRun {
     pub fn open(folder: RunFolder, surroundings: &Surroundings) -> Result<Self, AssemblyError> {
         let lock = folder.lock()?;
         let inputs = folder.inputs()?;
-        let content = read_journal(&folder.journal())?;
+        let (content, plan) = journal_and_plan(&folder, &inputs, surroundings);
+        let content = content?;
         let digest = inputs.digest()?;
         if content.inputs.as_ref().is_some_and(|begun| *begun != digest) {
             return Err(FolderError::InputsChanged { run: folder.run().to_owned() }.into());
@@ -168,7 +196,7 @@ impl ResumableRun {
         if records != inputs.settings.rerun_of.as_ref().map(|rerun| rerun.records.clone()) {
             return Err(FolderError::InputsChanged { run: folder.run().to_owned() }.into());
         }
-        let plan = frozen_plan(&inputs, surroundings)?;
+        let plan = plan?;
         if !launcher(&inputs.settings)?.capabilities().outlives_executor {
             // containers and pods survive their executor: the resumed run follows them
             let living = sweep_run(mark(&folder, &inputs.settings));

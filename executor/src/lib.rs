@@ -41,7 +41,7 @@ pub use host::{
     remote_file_system,
 };
 pub use journal::{
-    FileJournal, Journal, JournalContent, JournalError, JournalLine, JournalTail, Sync, read_events,
+    EventStream, FileJournal, Journal, JournalContent, JournalError, JournalLine, JournalTail, Sync,
     read_journal,
 };
 pub use lock::{ExecutorProcess, Lock};

@@ -8,6 +8,7 @@ use pop_agenda::EventRecord;
 use pop_launchers::read_regular_file;
 use serde_json::Value;
 use std::io;
+use std::ops::ControlFlow;
 use std::path::Path;
 
 /// Largest journal that is read, in bytes.
@@ -28,25 +29,16 @@ pub struct JournalContent {
     pub torn: u64,
 }
 
-/// Receives the events of a journal, in order. Its error ends the reading.
-type EventCallback<'c> = &'c mut dyn FnMut(EventRecord) -> Result<(), JournalError>;
+/// Receives the events of a journal, in order, and says whether it needs more.
+type EventCallback<'c> = &'c mut dyn FnMut(EventRecord) -> ControlFlow<()>;
 
 /// Reads a journal without changing it. A torn tail is only cut off when the journal is opened for writing.
 pub fn read_journal(path: &Path) -> Result<JournalContent, JournalError> {
     read_bytes(&bytes_of(path)?, path)
 }
 
-/// Reads a journal like [`read_journal`], and gives each event to `each` instead of storing them all.
-///
-/// If the journal is damaged, `each` has received the events before the damage.
-pub fn read_events(
-    path: &Path,
-    mut each: impl FnMut(EventRecord) -> Result<(), JournalError>,
-) -> Result<(), JournalError> {
-    scan(&bytes_of(path)?, path, &mut each).map(|_| ())
-}
-
-fn bytes_of(path: &Path) -> Result<Vec<u8>, JournalError> {
+/// The bytes of a journal; none if there is no file.
+pub(super) fn bytes_of(path: &Path) -> Result<Vec<u8>, JournalError> {
     match read_regular_file(path, JOURNAL_LIMIT) {
         Ok(bytes) => Ok(bytes),
         // the executor died before it wrote anything
@@ -59,13 +51,17 @@ pub(super) fn read_bytes(bytes: &[u8], path: &Path) -> Result<JournalContent, Jo
     let mut events = Vec::new();
     let content = scan(bytes, path, &mut |event| {
         events.push(event);
-        Ok(())
+        ControlFlow::Continue(())
     })?;
     Ok(JournalContent { events, ..content })
 }
 
-/// The content of a journal without its events, which `each` receives.
-fn scan(bytes: &[u8], path: &Path, each: EventCallback<'_>) -> Result<JournalContent, JournalError> {
+/// The content of a journal without its events, which `each` receives. If `each` needs no more, the rest is not read.
+pub(super) fn scan(
+    bytes: &[u8],
+    path: &Path,
+    each: EventCallback<'_>,
+) -> Result<JournalContent, JournalError> {
     let first = bytes.split_inclusive(|byte| *byte == b'\n').next().unwrap_or_default();
     let Some(line) = first.strip_suffix(b"\n") else {
         // even the header is torn
@@ -99,8 +95,10 @@ fn scan(bytes: &[u8], path: &Path, each: EventCallback<'_>) -> Result<JournalCon
             content.torn = bytes.len() as u64 - content.good;
             break;
         };
-        if let Some(event) = event_in(text, &mut events, line_number, path)? {
-            each(event)?;
+        if let Some(event) = event_in(text, &mut events, line_number, path)?
+            && each(event).is_break()
+        {
+            break;
         }
         content.good += line.len() as u64;
     }
