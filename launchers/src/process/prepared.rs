@@ -1,7 +1,7 @@
 //! A launch that is announced, and that its caller starts on a thread of its choice.
 
 use super::follow::{Ending, Follow};
-use super::processor::Stay;
+use super::processor;
 use super::shared::Shared;
 use crate::output::Output;
 use crate::port::{LaunchEnd, LaunchEvent, LaunchId, LaunchOrder, LaunchUpdate, PreparedLaunch};
@@ -86,18 +86,24 @@ impl PreparedLaunch for PreparedProcess {
     fn run(mut self: Box<Self>, accept: &mut dyn FnMut(Vec<LaunchEvent>)) {
         let Registration { shared, id, .. } = &self.registration;
         // one program after the other runs where this thread waits for it
-        let stay = if shared.running.note_start() { Stay::begin() } else { None };
-        let started = shared.start(*id, &mut self.order, stay.as_ref());
+        let is_chain = shared.running.note_start();
+        let processors = if is_chain { processor::stay() } else { None };
+        if processors.is_none() {
+            processor::leave();
+        }
+        let began = Instant::now();
+        let started = shared.start(*id, &mut self.order, processors);
         let mut transcript = self.transcript();
         let has_ended = started.as_ref().is_ok_and(Follow::ends_soon);
-        let stayed = stay.map(Stay::end);
+        let took = began.elapsed();
         let follow = match started {
             Ok(follow) => follow,
             Err(failure) => return accept(vec![LaunchEvent::Ended(Box::new(LaunchEnd::failed(failure)))]),
         };
         let ending = has_ended.then(|| follow.try_end(&self.order, &mut transcript, &**shared)).flatten();
         let used = ending.as_ref().and_then(|ending| ending.usage).map(|usage| usage.cpu_us());
-        if stayed.is_some_and(|took| has_waited(took, used.map(Duration::from_micros))) {
+        if processors.is_some() && has_waited(took, used.map(Duration::from_micros)) {
+            processor::leave();
             shared.running.was_contended();
         }
         let Some(ending) = ending else { return self.follow(follow, transcript, true) };

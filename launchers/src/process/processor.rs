@@ -1,4 +1,4 @@
-//! Keeps a thread on its processor while it starts a program and waits for it.
+//! Keeps a thread on its processor while it starts programs one after the other and waits for them.
 //!
 //! The kernel starts a new process on an idle processor, because that of the thread is busy, and wakes the thread on one
 //! processor when the program ends on another. In a chain of short programs, each of them then costs two interrupts to
@@ -6,8 +6,8 @@
 //! all processors, so their threads are better left to the kernel.
 
 use rustix::thread::{CpuSet, sched_getaffinity, sched_getcpu, sched_setaffinity};
+use std::cell::Cell;
 use std::sync::LazyLock;
-use std::time::{Duration, Instant};
 
 /// Every processor, also those that are added later.
 static ALL: LazyLock<CpuSet> = LazyLock::new(|| {
@@ -16,42 +16,44 @@ static ALL: LazyLock<CpuSet> = LazyLock::new(|| {
     all
 });
 
-/// This thread on its present processor, until this is dropped.
-#[derive(Debug)]
-pub(super) struct Stay {
-    began: Instant,
-    /// The processors that the thread could use before.
-    pub(super) before: &'static CpuSet,
+thread_local! {
+    /// The processor on which this thread is kept, as the kernel was told.
+    static KEPT_ON: Cell<Option<CpuSet>> = const { Cell::new(None) };
 }
 
-impl Stay {
-    /// Keeps this thread on its present processor. `None` if there is no other, or if the thread must not use all: a
-    /// restriction cannot be restored exactly, because the kernel does not tell who set it.
-    pub(super) fn begin() -> Option<Self> {
-        static ONLINE: LazyLock<u32> = LazyLock::new(online);
-        let allowed = sched_getaffinity(None).ok()?.count();
-        if allowed < 2 || allowed < *ONLINE {
-            return None;
-        }
-        let here = sched_getcpu();
-        if here >= CpuSet::MAX_CPU {
-            return None;
-        }
-        let mut present = CpuSet::new();
-        present.set(here);
-        sched_setaffinity(None, &present).ok().map(|()| Self { began: Instant::now(), before: &ALL })
+/// Keeps this thread on its present processor until [`leave`]. Returns the processors that it could use before, which a
+/// program is to get. `None` if there is no other processor, or if the thread must not use all: a restriction cannot be
+/// restored exactly, because the kernel does not tell who set it.
+pub(super) fn stay() -> Option<&'static CpuSet> {
+    static ONLINE: LazyLock<u32> = LazyLock::new(online);
+    let allowed = sched_getaffinity(None).ok()?;
+    if let Some(kept_on) = KEPT_ON.take() {
+        // if somebody else has set other processors meanwhile, those count
+        let is_kept = kept_on == allowed;
+        KEPT_ON.set(is_kept.then_some(kept_on));
+        return is_kept.then_some(&ALL);
     }
-
-    /// Ends the stay and returns how long it was.
-    pub(super) fn end(self) -> Duration {
-        self.began.elapsed()
+    let count = allowed.count();
+    if count < 2 || count < *ONLINE {
+        return None;
     }
+    let here = sched_getcpu();
+    if here >= CpuSet::MAX_CPU {
+        return None;
+    }
+    let mut present = CpuSet::new();
+    present.set(here);
+    sched_setaffinity(None, &present).ok()?;
+    KEPT_ON.set(Some(present));
+    Some(&ALL)
 }
 
-impl Drop for Stay {
-    fn drop(&mut self) {
+/// Lets this thread use all processors again.
+pub(super) fn leave() {
+    let Some(kept_on) = KEPT_ON.take() else { return };
+    if sched_getaffinity(None).is_ok_and(|allowed| allowed == kept_on) {
         // what was permitted before is permitted now
-        sched_setaffinity(None, self.before).ok();
+        sched_setaffinity(None, &ALL).ok();
     }
 }
 
@@ -78,12 +80,14 @@ mod tests {
     #[test]
     fn a_thread_stays_on_its_processor_and_is_free_after_it() {
         let before = sched_getaffinity(None).unwrap();
-        let during = Stay::begin().map(|_stay| (sched_getaffinity(None).unwrap(), sched_getcpu()));
-        assert_eq!(during.is_some(), before.count() > 1 && before.count() >= online());
-        if let Some((during, processor)) = during {
-            assert_eq!(during.count(), 1);
-            assert!(during.is_set(processor));
+        let can_stay = before.count() > 1 && before.count() >= online();
+        for _ in 0..2 {
+            assert_eq!(stay().is_some(), can_stay);
+            let during = sched_getaffinity(None).unwrap();
+            assert_eq!(during.count(), if can_stay { 1 } else { before.count() });
+            assert!(during.is_set(sched_getcpu()));
         }
+        leave();
         assert_eq!(sched_getaffinity(None).unwrap(), before);
     }
 
@@ -92,8 +96,25 @@ mod tests {
         let mut one = CpuSet::new();
         one.set(sched_getcpu());
         sched_setaffinity(None, &one).unwrap();
-        assert!(Stay::begin().is_none());
+        assert_eq!(stay(), None);
+        leave();
         assert_eq!(sched_getaffinity(None).unwrap(), one);
+    }
+
+    #[test]
+    fn a_restriction_set_during_the_stay_counts() {
+        let all = sched_getaffinity(None).unwrap();
+        if stay().is_none() {
+            return;
+        }
+        sched_setaffinity(None, &all).unwrap();
+        assert_eq!(stay(), None);
+        let kept_on = stay().map(|_| sched_getaffinity(None).unwrap()).unwrap();
+        let mut other = CpuSet::new();
+        other.set((0..CpuSet::MAX_CPU).find(|cpu| all.is_set(*cpu) && !kept_on.is_set(*cpu)).unwrap());
+        sched_setaffinity(None, &other).unwrap();
+        leave();
+        assert_eq!(sched_getaffinity(None).unwrap(), other);
     }
 
     #[test]

@@ -5,7 +5,6 @@ use super::failure::{no_resources, not_started, refused};
 use super::follow::Follow;
 use super::guard::Guard;
 use super::orphans::{LAUNCH_VARIABLE, Leftover, Orphans, of_launch, others_of_session, processes};
-use super::processor::Stay;
 use super::running::Running;
 use super::{Child, ChildEnd, Environment, Signal, Spawn, resolve_beside, spawn};
 use crate::port::{InstanceSocket, LaunchId, LaunchOrder, Program};
@@ -13,6 +12,7 @@ use crate::secrets::Secrets;
 use pop_contract::Failure;
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::Pid;
+use rustix::thread::CpuSet;
 use std::collections::HashMap;
 use std::ffi::{CString, OsStr, OsString};
 use std::fs::File;
@@ -47,12 +47,12 @@ pub(super) struct Shared {
 type Place = (Option<PathBuf>, Option<PathBuf>, Option<String>);
 
 impl Shared {
-    /// Starts the program of an order that was announced. The thread may stay on its processor; the program does not.
+    /// Starts the program of an order that was announced, with these processors if the thread itself has fewer.
     pub(super) fn start(
         &self,
         id: LaunchId,
         order: &mut LaunchOrder,
-        stay: Option<&Stay>,
+        processors: Option<&'static CpuSet>,
     ) -> Result<Follow, Failure> {
         let path = self.find(&order.program)?;
         order.program.working_directory = self.folder_to_enter(&order.program);
@@ -88,7 +88,7 @@ impl Shared {
                 stdout: their_stdout.as_fd(),
                 stderr: their_stderr.as_fd(),
                 socket: order.socket.as_ref().and_then(InstanceSocket::descriptor),
-                processors: stay.map(|stay| stay.before),
+                processors,
             })
         });
         // the program's end of the socket: this process sees the program close it
