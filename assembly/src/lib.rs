@@ -32,6 +32,7 @@ mod descriptor_folder;
 mod error;
 mod known_handlers;
 mod machine;
+mod piped;
 mod prepared_run;
 mod program_lookup;
 mod replayed_letters;

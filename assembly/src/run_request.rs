@@ -4,6 +4,7 @@
 use crate::agenda_files::{add_unread, parse_files};
 use crate::descriptions::{DescriptionSource, Descriptions};
 use crate::error::AssemblyError;
+use crate::piped::piped;
 use crate::run_identity::launcher;
 use crate::run_texts::RunTexts;
 use crate::surroundings::Surroundings;
@@ -123,12 +124,14 @@ impl RunRequest {
         let mut files = AgendaFiles::of(texts.agenda.name());
         let mut operations = Agenda::operation_list();
         let mut warnings = Vec::new();
-        let read = texts.agenda.read_elements(OPERATIONS, &mut |operation| {
+        let mut add = |operation| {
             secrets.look(&operation, || operations.next().pointer(), &mut warnings);
             let named = files.named_by(&operation);
             add_unread(&mut files, &named, &texts.files);
             operations.push(operation);
-        });
+        };
+        let read = |each: &mut dyn FnMut(Value)| texts.agenda.read_elements(OPERATIONS, each);
+        let read = if is_long(texts.agenda.text().len()) { piped(read, add) } else { read(&mut add) };
         let (root, spellings) = match read {
             Ok(read) => read,
             Err(found) => {
@@ -148,6 +151,11 @@ impl RunRequest {
         agenda.input_values = agenda.inputs.resolve(&given, self.needs_inputs, &mut faults.inputs);
         Some(if self.replay_of.is_some() { agenda.filled() } else { agenda })
     }
+}
+
+/// Whether an agenda of so many bytes takes far longer to read than a thread to start.
+pub(crate) fn is_long(agenda: usize) -> bool {
+    agenda >= 256 * 1024
 }
 
 /// Pointers to types in the agenda that a handler with faults might serve. The fault is in the registry or a descriptor.

@@ -3,7 +3,7 @@
 use crate::error::AssemblyError;
 use crate::prepared_run::PreparedRun;
 use crate::run_identity::{identity, launcher, mark, trace};
-use crate::run_request::RunRequest;
+use crate::run_request::{RunRequest, is_long};
 use crate::surroundings::Surroundings;
 use crate::text_faults::TextFaults;
 use pop_agenda::{
@@ -106,14 +106,12 @@ fn journal_and_plan(
     inputs: &Inputs,
     surroundings: &Surroundings,
 ) -> (Result<JournalContent, JournalError>, Result<Plan, AssemblyError>) {
-    /// Length of an agenda, in bytes, whose plan takes longer than the start of a thread.
-    const LONG: usize = 256 * 1024;
     let journal = folder.journal();
     let read = || read_journal(&journal);
     let plan = || frozen_plan(inputs, surroundings);
     thread::scope(|scope| {
-        let long = inputs.agenda.len() >= LONG;
-        let reader = long.then(|| thread::Builder::new().spawn_scoped(scope, read).ok()).flatten();
+        let reader = is_long(inputs.agenda.len()).then(|| thread::Builder::new().spawn_scoped(scope, read));
+        let reader = reader.and_then(Result::ok);
         let plan = plan();
         let content = reader.map_or_else(read, |reader| match reader.join() {
             Ok(content) => content,
