@@ -197,10 +197,13 @@ fn plan_operation(
     for depends_on in &operation.depends_on {
         reasons.depend(depends_on, faults);
     }
-    let payload = if operation.is_literal {
-        Payload::fixed(payload)
-    } else {
-        compile(payload, &|| operation.pointer.join("payload"), &mut reasons, faults)
+    let payload = match types.latest_payload(&payload) {
+        Some(latest) => latest,
+        None if operation.is_literal => types.share(Payload::fixed(payload)),
+        None => {
+            let place = || operation.pointer.join("payload");
+            types.share_searched(compile(payload, &place, &mut reasons, faults))
+        }
     };
     if let Some(Serves::Agenda(body)) = &serves
         && let Some(file) = &body.file
@@ -295,7 +298,7 @@ fn plan_operation(
         handler_type,
         route,
         serves: serves.unwrap_or(Serves::Exec),
-        payload: types.share(payload),
+        payload,
         policies,
         is_read: false,
         is_absorbed: false,

@@ -148,6 +148,11 @@ impl Payload {
         (Arc::strong_count(&self.value) > 1).then_some(Arc::as_ptr(&self.value))
     }
 
+    /// Whether it was made of this value.
+    pub(super) fn is_of(&self, value: &Arc<Value>) -> bool {
+        Arc::ptr_eq(&self.value, value)
+    }
+
     /// The payload with unresolved references.
     pub fn template(&self) -> &Value {
         &self.value

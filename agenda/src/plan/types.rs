@@ -62,6 +62,8 @@ pub(super) struct Types<'c> {
     sound_commands: HashSet<*const Value>,
     /// Payloads that several operations have, by the address of their value.
     payloads: HashMap<*const Value, Arc<Payload>>,
+    /// The payload of the operation before, if it has no references.
+    latest_payload: Option<Arc<Payload>>,
 }
 
 /// Result of a lookup.
@@ -96,6 +98,7 @@ impl<'c> Types<'c> {
             refused_warm: HashSet::new(),
             sound_commands: HashSet::new(),
             payloads: HashMap::new(),
+            latest_payload: None,
         }
     }
 
@@ -120,6 +123,19 @@ impl<'c> Types<'c> {
         if faults.len() == before && Arc::strong_count(payload) > 1 {
             self.sound_commands.insert(Arc::as_ptr(payload));
         }
+    }
+
+    /// The payload with this value, if the operation before had it and it has no references.
+    pub(super) fn latest_payload(&self, value: &Arc<Value>) -> Option<Arc<Payload>> {
+        self.latest_payload.as_ref().filter(|payload| payload.is_of(value)).cloned()
+    }
+
+    /// The payload, which was searched for references, stored once for operations with equal ones.
+    pub(super) fn share_searched(&mut self, payload: Payload) -> Arc<Payload> {
+        let payload = self.share(payload);
+        // what a reference means depends on the operation
+        self.latest_payload = payload.is_fixed().then(|| Arc::clone(&payload));
+        payload
     }
 
     /// The payload, stored once for operations with equal ones.
