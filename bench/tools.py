@@ -16,6 +16,9 @@ ROOT = Path(__file__).resolve().parent.parent
 TARGET = ROOT / "target" / "bench"
 DRIVERS = ROOT / "bench" / "drivers"
 VENV = TARGET / "venv" / "bin"
+POP = ROOT / "target" / "release" / "pop"
+PROFILED = ROOT / "target" / "pgo" / "pop"
+"""What `deploy/release` builds; it is measured only if it is there."""
 ALL = ("wide", "chain", "layers")
 
 
@@ -45,7 +48,7 @@ def bare(folder, graph, count, program):
     return [str(ROOT / "target/release/examples/bare_spawn"), str(count), str(graph.width), program.path]
 
 
-def pop(*options):
+def pop(*options, by=POP):
     def prepare(folder, graph, count, program):
         operations = []
         for number in range(count):
@@ -55,8 +58,7 @@ def pop(*options):
             operations.append(operation)
         agenda = folder / "agenda.json"
         agenda.write_text(json.dumps({"operations": operations}))
-        program_path = str(ROOT / "target/release/pop")
-        return [program_path, "run", str(agenda), "-j", str(graph.width), "--runs", "runs", *options]
+        return [str(by), "run", str(agenda), "-j", str(graph.width), "--runs", "runs", *options]
 
     return prepare
 
@@ -138,11 +140,12 @@ TOOLS = {
     tool.name: tool
     for tool in (
         Tool("bare", bare, ("echo", "-")),
-        Tool("pop", pop(), (str(ROOT / "target/release/pop"), "--version")),
+        Tool("pop", pop(), (str(POP), "--version")),
+        Tool("pop, profile-guided", pop(by=PROFILED), (str(PROFILED), "--version")),
         Tool("make", make, ("make", "--version")),
         Tool("xargs", xargs, ("xargs", "--version"), graphs=("wide",)),
         Tool("ninja", ninja, ("ninja", "--version")),
-        Tool("pop --sync each", pop("--sync", "each"), (str(ROOT / "target/release/pop"), "--version"), is_heavy=True),
+        Tool("pop --sync each", pop("--sync", "each"), (str(POP), "--version"), is_heavy=True),
         Tool("doit", doit, ("package", "doit"), is_heavy=True),
         Tool("go-task", go_task, ("package", "go-task-bin"), is_heavy=True),
         Tool("HyperQueue", python_driver("hyperqueue_job.py"), ("package", "hyperqueue"), is_heavy=True),
@@ -150,6 +153,7 @@ TOOLS = {
         Tool("luigi", python_driver("luigi_tasks.py"), ("package", "luigi"), is_heavy=True),
         Tool("Snakemake", snakemake, ("package", "snakemake"), is_heavy=True),
     )
+    if tool.version[0] != str(PROFILED) or PROFILED.exists()
 }
 
 
