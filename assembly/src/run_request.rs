@@ -13,7 +13,7 @@ use pop_agenda::{
     Agenda, AgendaFiles, GivenInput, GivenValue, InputSpecs, OPERATIONS, Plan, ResourceTotals,
     check_policy_arguments, override_policies, take_argument_faults,
 };
-use pop_document::{Pointer, SecretSearch};
+use pop_document::{Format, Pointer, SecretSearch};
 use pop_executor::{Inputs, ReplayOf, Settings};
 use pop_field_retriever::LaunchType;
 use pop_registry::Descriptor;
@@ -131,7 +131,9 @@ impl RunRequest {
             operations.push(operation);
         };
         let read = |each: &mut dyn FnMut(Value)| texts.agenda.read_elements(OPERATIONS, each);
-        let read = if is_long(texts.agenda.text().len()) { piped(read, add) } else { read(&mut add) };
+        // deep YAML needs the larger stack of the main thread, and its elements come only at the end
+        let is_piped = texts.agenda.format() == Format::Json && is_long(texts.agenda.text().len());
+        let read = if is_piped { piped(read, add) } else { read(&mut add) };
         let (root, spellings) = match read {
             Ok(read) => read,
             Err(found) => {
