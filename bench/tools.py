@@ -141,7 +141,7 @@ TOOLS = {
     for tool in (
         Tool("bare", bare, ("echo", "-")),
         Tool("pop", pop(), (str(POP), "--version")),
-        Tool("pop, profile-guided", pop(by=PROFILED), (str(PROFILED), "--version")),
+        *([Tool("pop, profile-guided", pop(by=PROFILED), (str(PROFILED), "--version"))] if PROFILED.exists() else []),
         Tool("make", make, ("make", "--version")),
         Tool("xargs", xargs, ("xargs", "--version"), graphs=("wide",)),
         Tool("ninja", ninja, ("ninja", "--version")),
@@ -153,7 +153,6 @@ TOOLS = {
         Tool("luigi", python_driver("luigi_tasks.py"), ("package", "luigi"), is_heavy=True),
         Tool("Snakemake", snakemake, ("package", "snakemake"), is_heavy=True),
     )
-    if tool.version[0] != str(PROFILED) or PROFILED.exists()
 }
 
 

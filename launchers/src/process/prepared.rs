@@ -86,11 +86,12 @@ impl PreparedLaunch for PreparedProcess {
     fn run(mut self: Box<Self>, accept: &mut dyn FnMut(Vec<LaunchEvent>)) {
         let Registration { shared, id, .. } = &self.registration;
         // one program after the other runs where this thread waits for it
-        let is_chain = shared.running.note_start();
-        let processors = if is_chain { processor::stay() } else { None };
-        if processors.is_none() {
+        let processors = if shared.running.note_start() {
+            processor::stay()
+        } else {
             processor::leave();
-        }
+            None
+        };
         let began = Instant::now();
         let started = shared.start(*id, &mut self.order, processors);
         let mut transcript = self.transcript();

@@ -17,7 +17,7 @@ static ALL: LazyLock<CpuSet> = LazyLock::new(|| {
 });
 
 thread_local! {
-    /// The processor on which this thread is kept, as the kernel was told.
+    /// The set with the one processor on which this thread is kept; `None` if it is not kept.
     static KEPT_ON: Cell<Option<CpuSet>> = const { Cell::new(None) };
 }
 
