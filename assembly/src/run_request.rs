@@ -4,7 +4,7 @@
 use crate::agenda_files::{add_unread, parse_files};
 use crate::descriptions::{DescriptionSource, Descriptions};
 use crate::error::AssemblyError;
-use crate::piped::piped;
+use crate::piped::{is_long, piped};
 use crate::run_identity::launcher;
 use crate::run_texts::RunTexts;
 use crate::surroundings::Surroundings;
@@ -124,7 +124,7 @@ impl RunRequest {
         let mut files = AgendaFiles::of(texts.agenda.name());
         let mut operations = Agenda::operation_list();
         let mut warnings = Vec::new();
-        let mut add = |operation| {
+        let add = |operation| {
             secrets.look(&operation, || operations.next().pointer(), &mut warnings);
             let named = files.named_by(&operation);
             add_unread(&mut files, &named, &texts.files);
@@ -132,8 +132,8 @@ impl RunRequest {
         };
         let read = |each: &mut dyn FnMut(Value)| texts.agenda.read_elements(OPERATIONS, each);
         // deep YAML needs the larger stack of the main thread, and its elements come only at the end
-        let is_piped = texts.agenda.format() == Format::Json && is_long(texts.agenda.text().len());
-        let read = if is_piped { piped(read, add) } else { read(&mut add) };
+        let is_piped = texts.agenda.format() == Format::Json && is_long(texts.agenda.text().len() as u64);
+        let (read, ()) = piped(is_piped, read, |operations| operations.for_each(add));
         let (root, spellings) = match read {
             Ok(read) => read,
             Err(found) => {
@@ -153,11 +153,6 @@ impl RunRequest {
         agenda.input_values = agenda.inputs.resolve(&given, self.needs_inputs, &mut faults.inputs);
         Some(if self.replay_of.is_some() { agenda.filled() } else { agenda })
     }
-}
-
-/// Whether an agenda of so many bytes takes far longer to read than a thread to start.
-pub(crate) fn is_long(agenda: usize) -> bool {
-    agenda >= 256 * 1024
 }
 
 /// Pointers to types in the agenda that a handler with faults might serve. The fault is in the registry or a descriptor.

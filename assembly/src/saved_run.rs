@@ -1,9 +1,10 @@
 //! Opens the run in a folder: read-only as a [`SavedRun`], or to be resumed as a [`ResumableRun`].
 
 use crate::error::AssemblyError;
+use crate::piped::{is_long, piped};
 use crate::prepared_run::PreparedRun;
 use crate::run_identity::{identity, launcher, mark, trace};
-use crate::run_request::{RunRequest, is_long};
+use crate::run_request::RunRequest;
 use crate::surroundings::Surroundings;
 use crate::text_faults::TextFaults;
 use pop_agenda::{
@@ -12,15 +13,13 @@ use pop_agenda::{
 };
 use pop_contract::Millis;
 use pop_executor::{
-    EventStream, FileJournal, FolderError, Inputs, JournalContent, JournalError, Lock, ReplayResult,
-    RestoredRun, RunFolder, Sync, read_journal, restore,
+    FileJournal, FolderError, Inputs, JournalContent, Lock, ReplayResult, RestoredRun, RunFolder, Sync,
+    read_events, read_journal, restore,
 };
 use pop_field_retriever::LaunchType;
 use pop_launchers::process::sweep_run;
 use pop_telemetry::RunTrace;
-use std::panic::resume_unwind;
 use std::sync::Arc;
-use std::thread;
 
 /// A run read from its folder.
 pub struct SavedRun {
@@ -43,18 +42,26 @@ impl SavedRun {
     pub fn read(folder: RunFolder, surroundings: &Surroundings) -> Result<Self, AssemblyError> {
         let inputs = folder.inputs()?;
         let journal = folder.journal();
-        // a long journal is decoded meanwhile
-        let events = EventStream::open(&journal);
-        let plan = frozen_plan(&inputs, surroundings)?;
-        let mut history = History::new(plan.len());
-        let mut restored = RestoredRun::new(Arc::new(plan));
-        let mut recorded = 0;
-        for event in events? {
-            let event = event?;
-            restored.add(&event, &journal)?;
-            history.add(&event);
-            recorded += 1;
-        }
+        let length = journal.metadata().map_or(0, |journal| journal.len());
+        // a long journal is decoded while the agenda is planned
+        let (read, restored) = piped(
+            is_long(length),
+            |each| read_events(&journal, each),
+            |events| {
+                let plan = frozen_plan(&inputs, surroundings)?;
+                let mut history = History::new(plan.len());
+                let mut restored = RestoredRun::new(Arc::new(plan));
+                let mut recorded = 0;
+                for event in events {
+                    restored.add(&event, &journal)?;
+                    history.add(&event);
+                    recorded += 1;
+                }
+                Ok::<_, AssemblyError>((restored, history, recorded))
+            },
+        );
+        let (restored, history, recorded) = restored?;
+        read?;
         let scheduler = restored.scheduler;
         Ok(Self { folder, inputs, plan: Arc::clone(scheduler.plan()), scheduler, history, recorded })
     }
@@ -98,27 +105,6 @@ pub(crate) fn frozen_plan(inputs: &Inputs, surroundings: &Surroundings) -> Resul
     let request = RunRequest::from_inputs(inputs)?;
     let described = request.plan(surroundings, &mut TextFaults::default());
     described.map(|described| described.plan).ok_or(AssemblyError::FrozenInputs)
-}
-
-/// The content of a run's journal and the plan of its frozen inputs. If the agenda is long, both are read at the same time.
-fn journal_and_plan(
-    folder: &RunFolder,
-    inputs: &Inputs,
-    surroundings: &Surroundings,
-) -> (Result<JournalContent, JournalError>, Result<Plan, AssemblyError>) {
-    let journal = folder.journal();
-    let read = || read_journal(&journal);
-    let plan = || frozen_plan(inputs, surroundings);
-    thread::scope(|scope| {
-        let reader = is_long(inputs.agenda.len()).then(|| thread::Builder::new().spawn_scoped(scope, read));
-        let reader = reader.and_then(Result::ok);
-        let plan = plan();
-        let content = reader.map_or_else(read, |reader| match reader.join() {
-            Ok(content) => content,
-            Err(panic) => resume_unwind(panic),
-        });
-        (content, plan)
-    })
 }
 
 /// Checks that a request matches the one with which a run was started. Does not compare registry and descriptors,
@@ -182,7 +168,10 @@ impl ResumableRun {
     pub fn open(folder: RunFolder, surroundings: &Surroundings) -> Result<Self, AssemblyError> {
         let lock = folder.lock()?;
         let inputs = folder.inputs()?;
-        let (content, plan) = journal_and_plan(&folder, &inputs, surroundings);
+        let journal = folder.journal();
+        let read = |_: &mut dyn FnMut(())| read_journal(&journal);
+        let plan = |_: &mut dyn Iterator<Item = ()>| frozen_plan(&inputs, surroundings);
+        let (content, plan) = piped(is_long(inputs.agenda.len() as u64), read, plan);
         let content = content?;
         let digest = inputs.digest()?;
         if content.inputs.as_ref().is_some_and(|begun| *begun != digest) {
@@ -204,7 +193,7 @@ impl ResumableRun {
             }
         }
         let count = plan.len();
-        let restored = restore(Arc::new(plan), &content.events, &folder.journal())?;
+        let restored = restore(Arc::new(plan), &content.events, &journal)?;
         Ok(Self { folder, inputs, digest, content, restored, count, lock })
     }
 

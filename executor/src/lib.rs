@@ -41,7 +41,7 @@ pub use host::{
     remote_file_system,
 };
 pub use journal::{
-    EventStream, FileJournal, Journal, JournalContent, JournalError, JournalLine, JournalTail, Sync,
+    FileJournal, Journal, JournalContent, JournalError, JournalLine, JournalTail, Sync, read_events,
     read_journal,
 };
 pub use lock::{ExecutorProcess, Lock};

@@ -5,7 +5,6 @@
 //! [`Journal::append`] has returned. They are on disk at most 100 ms later, or at once with [`Sync::Each`].
 
 mod event_lines;
-mod event_stream;
 mod format;
 mod json;
 mod named_file;
@@ -15,9 +14,8 @@ mod syncer;
 mod tail;
 mod writer;
 
-pub use event_stream::EventStream;
 pub(crate) use json::read_json;
-pub use reader::{JournalContent, read_journal};
+pub use reader::{JournalContent, read_events, read_journal};
 pub use tail::{JournalLine, JournalTail};
 pub use writer::FileJournal;
 

@@ -8,7 +8,6 @@ use pop_agenda::EventRecord;
 use pop_launchers::read_regular_file;
 use serde_json::Value;
 use std::io;
-use std::ops::ControlFlow;
 use std::path::Path;
 
 /// Largest journal that is read, in bytes.
@@ -29,16 +28,22 @@ pub struct JournalContent {
     pub torn: u64,
 }
 
-/// Receives the events of a journal, in order, and says whether it needs more.
-type EventCallback<'c> = &'c mut dyn FnMut(EventRecord) -> ControlFlow<()>;
+/// Receives the events of a journal, in order.
+type EventCallback<'c> = &'c mut dyn FnMut(EventRecord);
 
 /// Reads a journal without changing it. A torn tail is only cut off when the journal is opened for writing.
 pub fn read_journal(path: &Path) -> Result<JournalContent, JournalError> {
     read_bytes(&bytes_of(path)?, path)
 }
 
-/// The bytes of a journal; none if there is no file.
-pub(super) fn bytes_of(path: &Path) -> Result<Vec<u8>, JournalError> {
+/// Reads a journal like [`read_journal`], and gives each event to `each` instead of storing them all.
+///
+/// If the journal is damaged, `each` has received the events before the damage.
+pub fn read_events(path: &Path, each: &mut dyn FnMut(EventRecord)) -> Result<(), JournalError> {
+    scan(&bytes_of(path)?, path, each).map(|_| ())
+}
+
+fn bytes_of(path: &Path) -> Result<Vec<u8>, JournalError> {
     match read_regular_file(path, JOURNAL_LIMIT) {
         Ok(bytes) => Ok(bytes),
         // the executor died before it wrote anything
@@ -49,19 +54,12 @@ pub(super) fn bytes_of(path: &Path) -> Result<Vec<u8>, JournalError> {
 
 pub(super) fn read_bytes(bytes: &[u8], path: &Path) -> Result<JournalContent, JournalError> {
     let mut events = Vec::new();
-    let content = scan(bytes, path, &mut |event| {
-        events.push(event);
-        ControlFlow::Continue(())
-    })?;
+    let content = scan(bytes, path, &mut |event| events.push(event))?;
     Ok(JournalContent { events, ..content })
 }
 
-/// The content of a journal without its events, which `each` receives. If `each` needs no more, the rest is not read.
-pub(super) fn scan(
-    bytes: &[u8],
-    path: &Path,
-    each: EventCallback<'_>,
-) -> Result<JournalContent, JournalError> {
+/// The content of a journal without its events, which `each` receives.
+fn scan(bytes: &[u8], path: &Path, each: EventCallback<'_>) -> Result<JournalContent, JournalError> {
     let first = bytes.split_inclusive(|byte| *byte == b'\n').next().unwrap_or_default();
     let Some(line) = first.strip_suffix(b"\n") else {
         // even the header is torn
@@ -95,10 +93,8 @@ pub(super) fn scan(
             content.torn = bytes.len() as u64 - content.good;
             break;
         };
-        if let Some(event) = event_in(text, &mut events, line_number, path)?
-            && each(event).is_break()
-        {
-            break;
+        if let Some(event) = event_in(text, &mut events, line_number, path)? {
+            each(event);
         }
         content.good += line.len() as u64;
     }
@@ -141,6 +137,7 @@ fn unknown_event(text: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::super::format::encode;
+    use super::super::{FileJournal, Journal as _, Sync};
     use super::*;
     use pop_agenda::{Ending, OpIx, Outcome, RunEvent, RunTime};
     use serde_json::json;
@@ -155,6 +152,55 @@ mod tests {
         let mut line = Vec::new();
         encode(&EventRecord { at: RunTime(0), event: joined }, &mut line).unwrap();
         line
+    }
+
+    fn written(folder: &Path, count: u32) -> std::path::PathBuf {
+        let path = folder.join("journal");
+        let mut journal = FileJournal::create(&path, "digest", Sync::Behind).unwrap();
+        let event = |number| EventRecord {
+            at: RunTime(u64::from(number)),
+            event: RunEvent::AttemptStarted { op: OpIx(number), attempt: 1 },
+        };
+        journal.append(&(0..count).map(event).collect::<Vec<_>>()).unwrap();
+        path
+    }
+
+    fn events(path: &Path) -> (Vec<EventRecord>, Result<(), JournalError>) {
+        let mut events = Vec::new();
+        let read = read_events(path, &mut |event| events.push(event));
+        (events, read)
+    }
+
+    #[test]
+    fn events_of_short_and_long_journals_are_those_of_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(matches!(events(&folder.path().join("none")), (events, Ok(())) if events.is_empty()));
+        for count in [3, 90_000] {
+            let path = written(folder.path(), count);
+            let (events, read) = events(&path);
+            read.unwrap();
+            assert_eq!(events, read_journal(&path).unwrap().events);
+            assert_eq!(events.len(), count as usize);
+            std::fs::remove_file(path).unwrap();
+        }
+    }
+
+    #[test]
+    fn f2_damage_comes_after_the_events_before_it() {
+        let folder = tempfile::tempdir().unwrap();
+        for count in [30, 90_000] {
+            let path = written(folder.path(), count);
+            let mut bytes = std::fs::read(&path).unwrap();
+            let middle = bytes.len() / 2;
+            let line = middle + bytes[middle..].iter().position(|byte| *byte == b'\n').unwrap() + 1;
+            let before = bytes[..line].split(|byte| *byte == b'\n').count() - 2;
+            bytes[line] ^= 1;
+            std::fs::write(&path, &bytes).unwrap();
+            let (good, read) = events(&path);
+            assert_eq!(good.len(), before);
+            assert!(matches!(read, Err(JournalError::Damaged { offset, .. }) if offset == line as u64));
+            std::fs::remove_file(path).unwrap();
+        }
     }
 
     #[test]
